@@ -1,0 +1,52 @@
+import { Big } from 'big.js'
+
+/**
+ * An exact decimal number as its canonical text: no exponent, no leading zero, no trailing zero, no `-0`. Two equal numbers are
+ * `===`, and a record of them is plain JSON. Nothing here passes through binary floating point (S16 of the failure catalogue).
+ */
+export type Decimal = string & { readonly [brand]: true }
+declare const brand: unique symbol
+
+/** Quantities and prices have at most this many decimals; averages are rounded to it. */
+export const DECIMAL_PLACES_MAX = 9
+
+const TEXT = /^-?\d{1,30}(\.\d{1,30})?$/
+const canonical = (value: Big): Decimal => (value.eq(0) ? '0' : value.toFixed()) as Decimal
+
+/** Reads a decimal as brokers and callers write it, or answers `null`. Exponents, spaces, `+`, `NaN` and the like are refused. */
+export function tryDec(text: string): Decimal | null {
+  return TEXT.test(text) ? canonical(new Big(text)) : null
+}
+
+/** @throws {TypeError} where `tryDec` answers `null` */
+export function dec(text: string): Decimal {
+  const value = tryDec(text)
+  if (value === null) throw new TypeError(`not a decimal: ${JSON.stringify(text.slice(0, 40))}`)
+  return value
+}
+
+export const ZERO = dec('0')
+export const add = (a: Decimal, b: Decimal): Decimal => canonical(new Big(a).plus(b))
+export const sub = (a: Decimal, b: Decimal): Decimal => canonical(new Big(a).minus(b))
+export const mul = (a: Decimal, b: Decimal): Decimal => canonical(new Big(a).times(b))
+export const neg = (a: Decimal): Decimal => canonical(new Big(a).neg())
+export const abs = (a: Decimal): Decimal => canonical(new Big(a).abs())
+/** -1, 0 or 1. */
+export const cmp = (a: Decimal, b: Decimal): -1 | 0 | 1 => new Big(a).cmp(b)
+export const isZero = (a: Decimal): boolean => a === ZERO
+export const isNegative = (a: Decimal): boolean => a.startsWith('-')
+export const isPositive = (a: Decimal): boolean => !isZero(a) && !isNegative(a)
+export const min = (a: Decimal, b: Decimal): Decimal => (cmp(a, b) <= 0 ? a : b)
+export const max = (a: Decimal, b: Decimal): Decimal => (cmp(a, b) >= 0 ? a : b)
+export const sum = (values: readonly Decimal[]): Decimal => values.reduce(add, ZERO)
+
+/** `a / b`, rounded half to even at `places` decimals: the rounding that does not drift. */
+export function div(a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX): Decimal {
+  const exact = Big()
+  exact.DP = places + 20
+  exact.RM = 0
+  return canonical(new exact(a).div(b).round(places, Big.roundHalfEven))
+}
+
+/** For client events only, whose contract has JSON numbers; the one place where exactness is given up. */
+export const toNumber = (a: Decimal): number => Number(a)

@@ -1,0 +1,45 @@
+import type { z } from 'zod'
+import { ConfigError } from './errors.ts'
+
+/**
+ * One setting of a process. The schema reads the variable's text (`undefined` when absent or empty) and holds the default;
+ * the rest is for people: it becomes the README's table and the error text.
+ */
+export type Setting<Schema extends z.ZodType = z.ZodType> = Readonly<{
+  env: string
+  schema: Schema
+  /** What the value is for, one sentence, unit included. */
+  purpose: string
+  /** What is allowed, as a person would say it: "a port, 0 to 65535". */
+  allowed: string
+  /** The default as text, when there is one. */
+  fallback?: string
+}>
+
+export type Settings = Readonly<Record<string, Setting>>
+export type ConfigOf<S extends Settings> = Readonly<{ [Key in keyof S]: z.output<S[Key]['schema']> }>
+
+/** Describes one setting; exists so that the schema's type is kept. */
+export const setting = <Schema extends z.ZodType>(described: Setting<Schema>): Setting<Schema> => described
+
+/**
+ * Reads a process's configuration once, at its edge, and freezes it.
+ * @throws {ConfigError} naming every bad value at once, with what is allowed. Values are never echoed: one may be a secret.
+ */
+export function readConfig<S extends Settings>(
+  settings: S,
+  env: Readonly<Record<string, string | undefined>>,
+  check: (config: ConfigOf<S>) => readonly string[] = () => [],
+): ConfigOf<S> {
+  const config: Record<string, unknown> = {}
+  const problems: string[] = []
+  for (const [key, { env: name, schema, allowed }] of Object.entries(settings)) {
+    const text = env[name]?.trim()
+    const parsed = schema.safeParse(text === '' ? undefined : text)
+    if (parsed.success) config[key] = parsed.data
+    else problems.push(`${name} ${text === undefined || text === '' ? 'is missing' : 'is not valid'}: ${allowed}`)
+  }
+  if (problems.length === 0) problems.push(...check(config as ConfigOf<S>))
+  if (problems.length > 0) throw new ConfigError(`Fix these settings and start again:\n  ${problems.join('\n  ')}`)
+  return Object.freeze(config) as ConfigOf<S>
+}

@@ -1,0 +1,44 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Metrics } from './metrics.ts'
+
+/** `undefined` when ready, else one line that says why not. */
+export type ReadinessCheck = () => string | undefined | Promise<string | undefined>
+
+/** A running probe server. */
+export type Probes = Readonly<{ port: number; [Symbol.asyncDispose](): Promise<void> }>
+
+/**
+ * Serves `/healthz` (the event loop answers), `/readyz` (200, or 503 with the reason) and `/metrics` (Prometheus text).
+ * @param port 0 picks a free one
+ */
+export async function startProbes(
+  port: number,
+  metrics: Metrics,
+  notReady: ReadinessCheck,
+  host = '0.0.0.0',
+): Promise<Probes> {
+  const answer = async (path: string | undefined): Promise<[number, string]> => {
+    if (path === '/healthz') return [200, 'ok\n']
+    if (path === '/metrics') return [200, await metrics.registry.metrics()]
+    if (path !== '/readyz') return [404, 'not found: try /healthz, /readyz or /metrics\n']
+    const reason = await notReady()
+    return reason === undefined ? [200, 'ready\n'] : [503, `not ready: ${reason}\n`]
+  }
+  const server = createServer((request, response) => {
+    void answer(request.url)
+      .catch((error: unknown): [number, string] => [
+        503,
+        `not ready: ${error instanceof Error ? error.message : 'unknown'}\n`,
+      ])
+      .then(([status, text]) => response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text))
+  })
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve))
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}

@@ -1,0 +1,40 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import type { Logger } from './logger.ts'
+
+/**
+ * How a connection behaves while Redis is away.
+ * - `patient`: commands wait for Redis to come back. For workers and subscribers, which have nothing better to do.
+ * - `prompt`: commands fail at once. For whoever serves a caller that would rather hear an error now.
+ */
+export type RedisPatience = 'patient' | 'prompt'
+
+const RECONNECT_DELAY_MS_MAX = 2_000
+const CONNECT_TIMEOUT_MS = 5_000
+
+const byPatience: Record<RedisPatience, RedisOptions> = {
+  patient: { maxRetriesPerRequest: null, enableOfflineQueue: true },
+  prompt: { maxRetriesPerRequest: 1, enableOfflineQueue: false },
+}
+
+/** One connection to Redis that reconnects for ever and logs, rather than throws, what happens to it. */
+export function connectRedis(url: string, patience: RedisPatience, log: Logger): Redis {
+  const redis = new Redis(url, {
+    ...byPatience[patience],
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX),
+  })
+  redis.on('error', (error: Error) => log.warn({ error: { name: error.name, message: error.message } }, 'redis.error'))
+  return redis
+}
+
+/** Resolves once `redis` answers; rejects when it has not within `timeoutMs`. */
+export async function redisReady(redis: Redis, timeoutMs = 10_000): Promise<void> {
+  if (redis.status === 'ready') return
+  const signal = AbortSignal.timeout(timeoutMs)
+  await new Promise<void>((resolve, reject) => {
+    redis.once('ready', resolve)
+    signal.addEventListener('abort', () => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), {
+      once: true,
+    })
+  })
+}

@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { setting } from './config.ts'
+
+// Settings that more than one process reads. What a single process reads is described beside that process.
+
+const port = (fallback: number) =>
+  z
+    .string()
+    .regex(/^\d{1,5}$/)
+    .transform(Number)
+    .refine((value) => value <= 65_535)
+    .default(fallback)
+
+/** A listening port; 0 lets the system choose one. */
+export const portSetting = (env: string, purpose: string, fallback: number) =>
+  setting({ env, schema: port(fallback), purpose, allowed: 'a port, 0 to 65535', fallback: String(fallback) })
+
+export const redisUrlSetting = setting({
+  env: 'REDIS_URL',
+  schema: z.url({ protocol: /^rediss?$/ }),
+  purpose: 'The Redis that holds queues, state and event logs',
+  allowed: 'a URL like redis://127.0.0.1:6379/0 or rediss://user:password@host:6380/0',
+})
+
+export const logLevelSetting = setting({
+  env: 'LOG_LEVEL',
+  schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  purpose: 'Least severe log lines that are written',
+  allowed: 'one of fatal, error, warn, info, debug, trace, silent',
+  fallback: 'info',
+})
+
+export const probePortSetting = portSetting(
+  'PROBE_PORT',
+  'Port of /healthz, /readyz and /metrics; 0 picks a free one',
+  0,
+)
+
+const vaultKey = z.tuple([z.string().regex(/^[A-Za-z0-9_-]{1,32}$/), z.string()]).transform(([kid, text]) => ({
+  kid,
+  key: new Uint8Array(Buffer.from(text, 'base64')),
+}))
+
+export const vaultKeysSetting = setting({
+  env: 'VAULT_KEYS',
+  schema: z
+    .string()
+    .transform((text) =>
+      text.split(',').map((entry) => [entry.slice(0, entry.indexOf(':')), entry.slice(entry.indexOf(':') + 1)]),
+    )
+    .pipe(z.array(vaultKey).min(1))
+    .refine((keys) => keys.every(({ key }) => key.length === 32)),
+  purpose: "Keys that seal the brokers' credentials; the first seals, all of them open",
+  allowed: 'kid:base64,... with 32 random bytes per key (openssl rand -base64 32)',
+})
