@@ -1,1 +1,3 @@
 export * from './decimal.ts'
+export * from './intent.ts'
+export * from './order.ts'
