@@ -1,3 +1,8 @@
+export * from './account.ts'
 export * from './decimal.ts'
 export * from './intent.ts'
 export * from './order.ts'
+export * from './position.ts'
+export * from './reconcile.ts'
+export { hasGap, type Landing, reduce, type Reduced } from './reduce.ts'
+export * from './updates.ts'

@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto'
+import { abs, add, cmp, type Decimal, div, isNegative, isZero, mul, neg, sub, ZERO } from './decimal.ts'
+import type { Side } from './intent.ts'
+
+/**
+ * A signed holding of one symbol on one broker connection, from its opening to its close or flip.
+ *
+ * Average cost: adding keeps the exact sum of what was paid; reducing takes its share of that sum away, rounded to
+ * `COST_PLACES`, and the last reduction takes what is left, so that nothing is lost to rounding over a position's life.
+ */
+export type Position = Readonly<{
+  schema: 1
+  id: string
+  connectionId: string
+  symbol: string
+  /** Negative for a short position, zero only in the record of its close. */
+  quantity: Decimal
+  /** What the open quantity cost (long) or brought (short): never negative, exact. */
+  cost: Decimal
+  /** Sums over everything closed so far in this position's life. */
+  closedQuantity: Decimal
+  closedCost: Decimal
+  closedValue: Decimal
+  realizedPnL: Decimal
+  /** Last price seen; the execution price until the first mark. */
+  mark: Decimal
+  /** The live protective stop, where there is one. */
+  stopLossPrice: Decimal | null
+  openedAt: string
+  closedAt: string | null
+}>
+
+/** Decimals kept of a cost that had to be divided. */
+const COST_PLACES = 18
+
+/** What an execution does to a position. `key` names the execution, so that a position opened by it has the same id every time. */
+export type PositionFill = Readonly<{
+  connectionId: string
+  symbol: string
+  side: Side
+  quantity: Decimal
+  price: Decimal
+  at: string
+  key: string
+}>
+
+export type PositionChange = Readonly<{ type: 'opened' | 'changed' | 'closed'; position: Position }>
+
+export const averageEntryPrice = (p: Position): Decimal =>
+  isZero(p.quantity) ? averageClosedCost(p) : div(p.cost, abs(p.quantity))
+export const averageClosedCost = (p: Position): Decimal => div(p.closedCost, p.closedQuantity)
+export const averageExitPrice = (p: Position): Decimal => div(p.closedValue, p.closedQuantity)
+
+/** At the position's mark, or at another price. */
+export const marketValue = (p: Position, price: Decimal = p.mark): Decimal => mul(p.quantity, price)
+export const unrealizedPnL = (p: Position, price: Decimal = p.mark): Decimal =>
+  isNegative(p.quantity) ? add(marketValue(p, price), p.cost) : sub(marketValue(p, price), p.cost)
+
+/** Whole seconds from opening to close, never negative: broker clocks and ours may disagree. */
+export const holdingSeconds = (p: Position): number =>
+  p.closedAt === null ? 0 : Math.max(0, Math.floor((Date.parse(p.closedAt) - Date.parse(p.openedAt)) / 1_000))
+
+const positionIdOf = (connectionId: string, symbol: string, key: string): string =>
+  `pos_${createHash('sha256').update(`${connectionId}\n${symbol}\n${key}`).digest('hex').slice(0, 20)}`
+
+/** A new position of `quantity` (signed) that cost `cost`. */
+export function openPosition(
+  at: Readonly<{ connectionId: string; symbol: string; key: string; at: string }>,
+  quantity: Decimal,
+  cost: Decimal,
+  mark: Decimal,
+): Position {
+  return {
+    schema: 1,
+    id: positionIdOf(at.connectionId, at.symbol, at.key),
+    connectionId: at.connectionId,
+    symbol: at.symbol,
+    quantity,
+    cost,
+    closedQuantity: ZERO,
+    closedCost: ZERO,
+    closedValue: ZERO,
+    realizedPnL: ZERO,
+    mark,
+    stopLossPrice: null,
+    openedAt: at.at,
+    closedAt: null,
+  }
+}
+
+function reduceBy(position: Position, quantity: Decimal, price: Decimal, at: string): Position {
+  const held = abs(position.quantity)
+  const isAll = cmp(quantity, held) === 0
+  const cost = isAll ? position.cost : div(mul(position.cost, quantity), held, COST_PLACES)
+  const value = mul(quantity, price)
+  const profit = isNegative(position.quantity) ? sub(cost, value) : sub(value, cost)
+  const signed = isNegative(position.quantity) ? quantity : neg(quantity)
+  return {
+    ...position,
+    quantity: add(position.quantity, signed),
+    cost: sub(position.cost, cost),
+    closedQuantity: add(position.closedQuantity, quantity),
+    closedCost: add(position.closedCost, cost),
+    closedValue: add(position.closedValue, value),
+    realizedPnL: add(position.realizedPnL, profit),
+    mark: price,
+    closedAt: isAll ? at : null,
+  }
+}
+
+/**
+ * Books one execution. A fill across zero closes the position and opens one on the other side (POS-05); both come from the one
+ * execution, in that order.
+ */
+export function applyFill(
+  before: Position | null,
+  fill: PositionFill,
+): { position: Position | null; changes: readonly PositionChange[] } {
+  const signed = fill.side === 'buy' ? fill.quantity : neg(fill.quantity)
+  if (before === null) {
+    const opened = openPosition(fill, signed, mul(fill.quantity, fill.price), fill.price)
+    return { position: opened, changes: [{ type: 'opened', position: opened }] }
+  }
+  if (isNegative(before.quantity) === isNegative(signed)) {
+    const grown = {
+      ...before,
+      quantity: add(before.quantity, signed),
+      cost: add(before.cost, mul(fill.quantity, fill.price)),
+      mark: fill.price,
+    }
+    return { position: grown, changes: [{ type: 'changed', position: grown }] }
+  }
+  const held = abs(before.quantity)
+  const over = sub(fill.quantity, held)
+  if (isNegative(over)) {
+    const reduced = reduceBy(before, fill.quantity, fill.price, fill.at)
+    return { position: reduced, changes: [{ type: 'changed', position: reduced }] }
+  }
+  const closed: PositionChange = { type: 'closed', position: reduceBy(before, held, fill.price, fill.at) }
+  if (isZero(over)) return { position: null, changes: [closed] }
+  const flipped = applyFill(null, { ...fill, quantity: over })
+  return { position: flipped.position, changes: [closed, ...flipped.changes] }
+}
