@@ -1,0 +1,29 @@
+import { z } from 'zod'
+
+// Identities as they cross a process. Patterns are anchored and bounded: an id becomes part of a Redis key, a room or a job id.
+
+/** Who a client is; the token's `sub`. */
+export const userIdSchema = z.string().regex(/^[A-Za-z0-9_.:@|-]{1,128}$/, 'use 1 to 128 of A-Z a-z 0-9 _ . : @ | -')
+/** A trade, chosen by the trade API; the same id twice is one order. */
+export const tradeIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
+/** A user's link to a broker account. */
+export const connectionIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
+/** One request to cancel, replace or close; repeating it is harmless. */
+export const commandIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
+/** `AAPL`, `BRK.B` or `BTC/USD`. */
+export const symbolSchema = z
+  .string()
+  .max(24)
+  .regex(/^[A-Z0-9]{1,12}([./-][A-Z0-9]{1,10})?$/, 'use a symbol like AAPL, BRK.B or BTC/USD')
+
+/** Position in a user's event log: the stream id, padded so that string order is log order. */
+export const EVENT_ID_PATTERN = /^\d{13}-\d{5}$/
+/** Before the first event. */
+export const EVENT_ID_ZERO = '0000000000000-00000'
+/** `1526919030474-5` -> `1526919030474-00005`. */
+export function padEventId(streamId: string): string {
+  const [ms = '0', sequence = '0'] = streamId.split('-')
+  return `${ms.padStart(13, '0')}-${sequence.padStart(5, '0')}`
+}
+/** What a logged event carries on Redis, and to clients that ask for it: its id, and the id before it in the user's log. */
+export type EventMeta = Readonly<{ id: string; prev: string }>

@@ -1,0 +1,7 @@
+export * from './claims.ts'
+export * from './codes.ts'
+export * from './events.ts'
+export * from './ids.ts'
+export * from './jobs.ts'
+export { PENDING_STATUSES } from './payloads.ts'
+export * from './rooms.ts'

@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import {
+  type Decimal,
+  DECIMAL_PLACES_MAX,
+  isPositive,
+  isZero,
+  ORDER_CLASSES,
+  ORDER_TYPES,
+  type OrderIntent,
+  SIDES,
+  TIMES_IN_FORCE,
+  tryDec,
+} from '#domain'
+import { commandIdSchema, connectionIdSchema, symbolSchema, tradeIdSchema, userIdSchema } from './ids.ts'
+import { orderProblems } from './order-rules.ts'
+
+/** The queues, with the prefix under which each lies in Redis: a tag of its own, so that queues spread over a cluster. */
+export const queues = {
+  /** New orders. */
+  orders: { name: 'orders', prefix: '{fc:orders}' },
+  /** Cancel, replace, close: never behind submits. */
+  commands: { name: 'commands', prefix: '{fc:commands}' },
+  /** Health checks of broker connections. */
+  connections: { name: 'connections', prefix: '{fc:connections}' },
+} as const
+export type QueueName = keyof typeof queues
+
+/** A decimal string greater than zero, at most nine decimals; read into its canonical form. A JSON number is refused: it may
+ *  have lost digits before anybody could see it. */
+const positiveDecimal = z
+  .string({ error: 'write it as a decimal string, like "1.5"' })
+  .transform((text, context): Decimal => {
+    const value = tryDec(text)
+    const problem =
+      value === null
+        ? 'write a plain decimal, like "1.5"'
+        : isZero(value) || !isPositive(value)
+          ? 'must be greater than 0'
+          : (value.split('.')[1]?.length ?? 0) > DECIMAL_PLACES_MAX
+            ? `at most ${DECIMAL_PLACES_MAX} decimals`
+            : null
+    if (value !== null && problem === null) return value
+    context.addIssue({ code: 'custom', message: problem ?? '' })
+    return z.NEVER
+  })
+const optionalDecimal = positiveDecimal.nullish().transform((value) => value ?? null)
+const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>
+  z.enum(values, { error: `must be one of ${values.join(', ')}` })
+
+const ofTrade = { userId: userIdSchema, connectionId: connectionIdSchema, tradeId: tradeIdSchema }
+const ofCommand = { ...ofTrade, commandId: commandIdSchema }
+
+/** A new order, as the trade API asks for it and as its job carries it. Absent values may be left out or null. */
+export const submitOrderSchema = z
+  .object({
+    ...ofTrade,
+    symbol: symbolSchema,
+    side: oneOf(SIDES),
+    orderType: oneOf(ORDER_TYPES),
+    timeInForce: oneOf(TIMES_IN_FORCE).default('day'),
+    orderClass: oneOf(ORDER_CLASSES).default('simple'),
+    quantity: optionalDecimal,
+    notional: optionalDecimal,
+    limitPrice: optionalDecimal,
+    stopPrice: optionalDecimal,
+    trailPrice: optionalDecimal,
+    trailPercent: optionalDecimal,
+    extendedHours: z.boolean().default(false),
+    takeProfit: z
+      .object({ limitPrice: positiveDecimal })
+      .nullish()
+      .transform((value) => value ?? null),
+    stopLoss: z
+      .object({ stopPrice: positiveDecimal, limitPrice: optionalDecimal })
+      .nullish()
+      .transform((value) => value ?? null),
+    notAfter: z.iso
+      .datetime({ offset: true, error: 'write an ISO time, like 2026-01-02T15:04:05Z' })
+      .nullish()
+      .transform((value) => value ?? null),
+  })
+  .superRefine((order, context) => {
+    for (const [field, message] of orderProblems(order)) context.addIssue({ code: 'custom', path: [field], message })
+  }) satisfies z.ZodType<OrderIntent>
+export type SubmitOrder = z.input<typeof submitOrderSchema>
+
+/** Asks to cancel what is left of a trade. */
+export const cancelOrderSchema = z.object({
+  ...ofCommand,
+  by: z.enum(['user', 'system']).default('user'),
+  reason: z.string().max(200).default('User requested cancellation'),
+})
+export type CancelOrder = z.input<typeof cancelOrderSchema>
+
+/** Asks to change an open order; at least one of the values. */
+export const replaceOrderSchema = z
+  .object({
+    ...ofCommand,
+    quantity: optionalDecimal,
+    limitPrice: optionalDecimal,
+    stopPrice: optionalDecimal,
+    trail: optionalDecimal,
+    timeInForce: oneOf(TIMES_IN_FORCE)
+      .nullish()
+      .transform((value) => value ?? null),
+  })
+  .refine(
+    ({ quantity, limitPrice, stopPrice, trail, timeInForce }) =>
+      quantity ?? limitPrice ?? stopPrice ?? trail ?? timeInForce,
+    {
+      path: ['quantity'],
+      error: 'say what to change: quantity, limitPrice, stopPrice, trail or timeInForce',
+    },
+  )
+export type ReplaceOrder = z.input<typeof replaceOrderSchema>
+
+/** Asks to close a position, all of it unless `quantity` or `percentage` says how much. The trade id names the closing order. */
+export const closePositionSchema = z
+  .object({ ...ofCommand, symbol: symbolSchema, quantity: optionalDecimal, percentage: optionalDecimal })
+  .refine(({ quantity, percentage }) => quantity === null || percentage === null, {
+    path: ['percentage'],
+    error: 'give quantity or percentage, not both',
+  })
+export type ClosePosition = z.input<typeof closePositionSchema>
+
+/** One health check of a broker connection. */
+export const checkConnectionSchema = z.object({ userId: userIdSchema, connectionId: connectionIdSchema })
+export type CheckConnection = z.output<typeof checkConnectionSchema>
+
+/** Every job: its queue and its payload. */
+export const jobs = {
+  submitOrder: { queue: 'orders', schema: submitOrderSchema },
+  cancelOrder: { queue: 'commands', schema: cancelOrderSchema },
+  replaceOrder: { queue: 'commands', schema: replaceOrderSchema },
+  closePosition: { queue: 'commands', schema: closePositionSchema },
+  checkConnection: { queue: 'connections', schema: checkConnectionSchema },
+} as const satisfies Record<string, { queue: QueueName; schema: z.ZodType }>
+export type JobName = keyof typeof jobs
+
+/** What is wrong with a payload, one `field: what to do` a line; the same words for the producer's caller and in the failed job. */
+export const describeIssues = (error: z.ZodError): string =>
+  error.issues.map(({ path, message }) => `${path.join('.') || 'payload'}: ${message}`).join('\n')
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24)
+
+/** The job of a trade: the same trade is the same job. */
+export const submitJobId = (userId: string, tradeId: string): string => `submit-${digest(userId)}-${tradeId}`
+/** The job of a command: a repeated command is one job, a second command another. */
+export const commandJobId = (userId: string, tradeId: string, commandId: string): string =>
+  `command-${digest(`${userId}\n${tradeId}`)}-${commandId}`
+export const checkJobId = (userId: string, connectionId: string): string => `check-${digest(userId)}-${connectionId}`
+
+/** Identity of what an intent asks for, independent of how it was written; another hash under the same `tradeId` is a conflict. */
+export function parametersHash(intent: OrderIntent): string {
+  const entries = Object.entries(intent).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 32)
+}

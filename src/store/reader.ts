@@ -1,0 +1,73 @@
+import type { Redis } from 'ioredis'
+import { EVENT_ID_ZERO, padEventId } from '#contract'
+import type { Account, Order, Position } from '#domain'
+import { field, logKey, stateKey } from './keys.ts'
+import { readRecord } from './records.ts'
+import { readState } from './store.ts'
+
+/** A user's whole state at one version, with the log position it belongs to: everything up to `lastEventId` is in it. */
+export type UserSnapshot = Readonly<{
+  version: string
+  lastEventId: string
+  orders: readonly Order[]
+  positions: readonly Position[]
+  accounts: readonly Account[]
+}>
+
+/** One entry of a user's event log. `payload` is the JSON that clients get. */
+export type LogEntry = Readonly<{ id: string; prev: string; event: string; payload: unknown }>
+
+/** The log after some position: what follows, and the newest id there is. */
+export type LogPage = Readonly<{ entries: readonly LogEntry[]; top: string }>
+
+/** Reads what a user may see. Writes nothing. */
+export interface Reader {
+  /** State and log position in one atomic read. */
+  snapshot(userId: string): Promise<UserSnapshot>
+  order(userId: string, tradeId: string): Promise<Order | null>
+  /** Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry beyond it may be there already. */
+  events(userId: string, afterId: string, limit: number): Promise<LogPage>
+  /** Id of the last event ever logged for the user. */
+  top(userId: string): Promise<string>
+}
+
+export function createReader(redis: Redis): Reader {
+  const top = async (userId: string): Promise<string> =>
+    (await redis.hget(stateKey(userId), field.last)) ?? EVENT_ID_ZERO
+  return {
+    top,
+    async snapshot(userId) {
+      const records = await redis.hgetall(stateKey(userId))
+      return {
+        version: records[field.version] ?? '0',
+        lastEventId: records[field.last] ?? EVENT_ID_ZERO,
+        ...readState(records),
+      }
+    },
+    async order(userId, tradeId) {
+      const name = field.order(tradeId)
+      return readRecord<Order>(name, await redis.hget(stateKey(userId), name))
+    },
+    async events(userId, afterId, limit) {
+      const [topId, rows] = await Promise.all([
+        top(userId),
+        redis.xrange(logKey(userId), `(${streamIdOf(afterId)}`, '+', 'COUNT', limit),
+      ])
+      return { top: topId, entries: rows.map(([id, values]) => entryOf(id, values)) }
+    },
+  }
+}
+
+/** Redis accepts padded ids, but not everywhere; `0000000000000-00000` is `0-0`. */
+const streamIdOf = (eventId: string): string => `${Number(eventId.slice(0, 13))}-${Number(eventId.slice(14))}`
+
+function entryOf(id: string, values: string[]): LogEntry {
+  const by = new Map<string, string>()
+  for (let i = 0; i + 1 < values.length; i += 2) by.set(values[i] ?? '', values[i + 1] ?? '')
+  return {
+    id: padEventId(id),
+    prev: by.get('p') ?? EVENT_ID_ZERO,
+    event: by.get('e') ?? '',
+    payload: JSON.parse(by.get('d') ?? 'null') as unknown,
+  }
+}

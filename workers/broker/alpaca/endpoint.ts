@@ -1,0 +1,80 @@
+import { Pool } from 'undici'
+import type { BrokerEnvironment } from '#store'
+import { ConfigError } from '#runtime'
+
+/** Where a worker's broker is. Chosen once, by configuration; a connection of another environment is refused. */
+export type Endpoint = Readonly<{
+  env: BrokerEnvironment
+  /** REST origin for trading; market data is on the same origin in the sandbox only. */
+  trading: string
+  data: string
+  tradeStreamUrl: string
+  dataStreamUrl(feed: string): string
+}>
+
+const ALPACA = {
+  paper: { trading: 'https://paper-api.alpaca.markets', stream: 'wss://paper-api.alpaca.markets/stream' },
+  live: { trading: 'https://api.alpaca.markets', stream: 'wss://api.alpaca.markets/stream' },
+} as const
+const DATA = 'https://data.alpaca.markets'
+const DATA_STREAM = 'wss://stream.data.alpaca.markets'
+
+/** @throws {ConfigError} when a sandbox is asked for without its URL, or a URL is given without asking for the sandbox */
+export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefined): Endpoint {
+  if (env !== 'sandbox') {
+    if (sandboxUrl !== undefined) {
+      throw new ConfigError(
+        'ALPACA_SANDBOX_URL is set, but ALPACA_ENV is not sandbox: say ALPACA_ENV=sandbox or remove the URL',
+      )
+    }
+    const { trading, stream } = ALPACA[env]
+    return { env, trading, data: DATA, tradeStreamUrl: stream, dataStreamUrl: (feed) => `${DATA_STREAM}/v2/${feed}` }
+  }
+  if (sandboxUrl === undefined) {
+    throw new ConfigError('ALPACA_ENV=sandbox needs ALPACA_SANDBOX_URL, for example http://127.0.0.1:8085')
+  }
+  const origin = new URL(sandboxUrl).origin
+  const ws = origin.replace(/^http/, 'ws')
+  return {
+    env,
+    trading: origin,
+    data: origin,
+    tradeStreamUrl: `${ws}/stream`,
+    dataStreamUrl: (feed) => `${ws}/v2/${feed}`,
+  }
+}
+
+/** Connections to the broker's REST API, all accounts together. */
+const CONNECTIONS_MAX = 64
+
+/**
+ * The transport under the SDK: a pool per origin, which costs less than half of the global `fetch` per call. It never retries and
+ * never follows a redirect; it can reach the endpoint's two origins and nothing else, whatever URL the SDK builds.
+ */
+export function createTransport(endpoint: Endpoint): { fetch: typeof fetch; close(): Promise<void> } {
+  const pools = new Map(
+    [...new Set([endpoint.trading, endpoint.data])].map((origin) => [
+      origin,
+      new Pool(origin, { connections: CONNECTIONS_MAX }),
+    ]),
+  )
+  const send = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+    const asked = new URL(input instanceof Request ? input.url : input)
+    const pool = pools.get(asked.hostname === new URL(DATA).hostname ? endpoint.data : endpoint.trading)
+    if (pool === undefined) throw new TypeError('no pool for the endpoint')
+    const answer = await pool.request({
+      path: asked.pathname + asked.search,
+      method: init.method ?? 'GET',
+      headers: Object.fromEntries(new Headers(init.headers)),
+      body: typeof init.body === 'string' ? init.body : null,
+      ...(init.signal ? { signal: init.signal } : {}),
+    })
+    const headers = new Headers()
+    for (const [name, value] of Object.entries(answer.headers)) {
+      for (const one of [value ?? []].flat()) headers.append(name, one)
+    }
+    const text = await answer.body.text()
+    return new Response(answer.statusCode === 204 || text === '' ? null : text, { status: answer.statusCode, headers })
+  }
+  return { fetch: send, close: async () => void (await Promise.all([...pools.values()].map((pool) => pool.close()))) }
+}

@@ -1,0 +1,30 @@
+import type { trading } from '@alpacahq/alpaca-trade-api'
+import type { Decimal, OrderIntent } from '#domain'
+
+/** The body of `POST /v2/orders` for an intent. Amounts are decimal strings: a number would be sent as `1e-7`. */
+export function orderRequestOf(intent: OrderIntent, clientOrderId: string): trading.PostOrderRequest {
+  const { symbol, side, orderType, timeInForce, orderClass, takeProfit, stopLoss } = intent
+  return {
+    ...{ symbol, side, type: orderType, timeInForce, clientOrderId },
+    ...(orderClass === 'simple' ? {} : { orderClass }),
+    ...present({
+      qty: intent.quantity,
+      notional: intent.notional,
+      limitPrice: intent.limitPrice,
+      stopPrice: intent.stopPrice,
+      trailPrice: intent.trailPrice,
+      trailPercent: intent.trailPercent,
+    }),
+    ...(intent.extendedHours ? { extendedHours: true } : {}),
+    ...(takeProfit === null ? {} : { takeProfit: { limitPrice: takeProfit.limitPrice } }),
+    ...(stopLoss === null
+      ? {}
+      : { stopLoss: { stopPrice: stopLoss.stopPrice, ...present({ limitPrice: stopLoss.limitPrice }) } }),
+  }
+}
+
+function present<Key extends string>(amounts: Readonly<Record<Key, Decimal | null>>): Partial<Record<Key, Decimal>> {
+  return Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== null)) as Partial<
+    Record<Key, Decimal>
+  >
+}

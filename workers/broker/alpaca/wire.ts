@@ -1,0 +1,175 @@
+import { z } from 'zod'
+import { type BrokerOrder, type BrokerStatus, dec, type Decimal, type Execution, ORDER_CLASSES, tryDec } from '#domain'
+
+// Alpaca's shapes, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference; amounts are
+// decimal strings, times RFC 3339 with up to nine decimals and any offset.
+
+const decimal = z.union([z.string(), z.number()]).transform((value, context): Decimal => {
+  const read = tryDec(String(value))
+  if (read !== null) return read
+  context.addIssue({ code: 'custom', message: 'not a decimal' })
+  return z.NEVER
+})
+const maybe = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().transform((value) => value ?? null)
+
+const time = z.string().transform((text, context): string => {
+  const read = normalTime(text)
+  if (read !== null) return read
+  context.addIssue({ code: 'custom', message: 'not a time' })
+  return z.NEVER
+})
+
+/** RFC 3339 in UTC with nine decimals, so that the order of texts is the order of times; `null` when it is not a time. */
+export function normalTime(text: string): string | null {
+  const ms = Date.parse(text)
+  if (Number.isNaN(ms)) return null
+  const fraction = /\.(\d{1,9})/.exec(text)?.[1] ?? ''
+  return `${new Date(ms).toISOString().slice(0, 19)}.${fraction.padEnd(9, '0')}Z`
+}
+
+const STATUSES: ReadonlySet<string> = new Set<BrokerStatus>([
+  ...(['accepted', 'pending_new', 'accepted_for_bidding', 'new', 'held', 'partially_filled', 'done_for_day'] as const),
+  ...(['stopped', 'suspended', 'calculated', 'pending_cancel', 'pending_replace'] as const),
+  ...(['filled', 'canceled', 'expired', 'rejected', 'replaced'] as const),
+])
+const status = z.string().transform((text) => (STATUSES.has(text) ? (text as BrokerStatus) : 'unrecognized'))
+
+// An empty class is a simple order; a class that is newer than this list is one that we do not track as more than that.
+const orderClass = z
+  .string()
+  .nullish()
+  .transform((text) => ORDER_CLASSES.find((known) => known === text) ?? 'simple')
+
+const orderShape = z.object({
+  id: z.string().min(1),
+  client_order_id: z.string(),
+  symbol: z.string().min(1),
+  side: z.enum(['buy', 'sell']),
+  type: z.enum(['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']),
+  time_in_force: z.enum(['day', 'gtc', 'opg', 'cls', 'ioc', 'fok']),
+  order_class: orderClass,
+  status,
+  qty: maybe(decimal),
+  notional: maybe(decimal),
+  filled_qty: decimal,
+  limit_price: maybe(decimal),
+  stop_price: maybe(decimal),
+  submitted_at: time,
+  updated_at: time,
+})
+
+/** @throws {z.ZodError} when it is not an order */
+export function readOrder(wire: unknown): BrokerOrder {
+  const order = orderShape.parse(wire)
+  return {
+    brokerOrderId: order.id,
+    clientOrderId: order.client_order_id,
+    symbol: order.symbol,
+    side: order.side,
+    orderType: order.type,
+    timeInForce: order.time_in_force,
+    orderClass: order.order_class,
+    status: order.status,
+    quantity: order.qty,
+    notional: order.notional,
+    filledQuantity: order.filled_qty,
+    limitPrice: order.limit_price,
+    stopPrice: order.stop_price,
+    submittedAt: order.submitted_at,
+    updatedAt: order.updated_at,
+  }
+}
+
+const updateShape = z.object({
+  event: z.string(),
+  order: z.unknown(),
+  at: maybe(z.string()),
+  execution_id: maybe(z.string()),
+  price: maybe(decimal),
+  qty: maybe(decimal),
+})
+
+const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
+
+/** One `trade_updates` message. The cumulative quantity of a fill is that of the order it comes with. @throws {z.ZodError} */
+export function readTradeUpdate(wire: unknown): { order: BrokerOrder; execution: Execution | null; at: string } {
+  const update = updateShape.parse(wire)
+  const order = readOrder(update.order)
+  const at = (update.at === null ? null : normalTime(update.at)) ?? order.updatedAt
+  if (!EXECUTION_EVENTS.has(update.event) || update.price === null || update.qty === null)
+    return { order, execution: null, at }
+  return {
+    order,
+    at,
+    execution: {
+      executionId: update.execution_id,
+      quantity: update.qty,
+      price: update.price,
+      cumulativeQuantity: order.filledQuantity,
+      at,
+    },
+  }
+}
+
+const activityShape = z.object({
+  id: z.string(),
+  activity_type: z.literal('FILL'),
+  transaction_time: time,
+  order_id: z.string(),
+  price: decimal,
+  qty: decimal,
+  cum_qty: decimal,
+})
+
+/** One FILL row of the account activities. @throws {z.ZodError} */
+export function readActivity(wire: unknown): { id: string; brokerOrderId: string; execution: Execution } {
+  const row = activityShape.parse(wire)
+  return {
+    id: row.id,
+    brokerOrderId: row.order_id,
+    execution: {
+      executionId: null,
+      quantity: row.qty,
+      price: row.price,
+      cumulativeQuantity: row.cum_qty,
+      at: row.transaction_time,
+    },
+  }
+}
+
+const positionShape = z.object({
+  symbol: z.string(),
+  assetClass: z.string().optional(),
+  qty: decimal,
+  side: z.string().optional(),
+  avgEntryPrice: decimal,
+  currentPrice: maybe(decimal),
+})
+
+/** A position as the SDK models it. Shorts have a negative quantity; crypto symbols get their slash back. @throws {z.ZodError} */
+export function readPosition(model: unknown) {
+  const { symbol, assetClass, qty, side, avgEntryPrice, currentPrice } = positionShape.parse(model)
+  return {
+    symbol: assetClass === 'crypto' ? pairSymbol(symbol) : symbol,
+    quantity: side === 'short' && !qty.startsWith('-') ? dec(`-${qty}`) : qty,
+    averageEntryPrice: avgEntryPrice,
+    currentPrice,
+  }
+}
+
+/** Positions say `BTCUSD` where orders say `BTC/USD`. */
+const pairSymbol = (symbol: string): string =>
+  symbol.includes('/') ? symbol : symbol.replace(/(USDT|USDC|USD|BTC)$/, '/$1')
+
+const accountShape = z.object({
+  id: z.string().min(1),
+  currency: z.string().default('USD'),
+  cash: decimal,
+  status: z.string(),
+  tradingBlocked: z.boolean().default(false),
+  accountBlocked: z.boolean().default(false),
+  tradeSuspendedByUser: z.boolean().default(false),
+})
+
+/** An account as the SDK models it. @throws {z.ZodError} */
+export const readAccount = (model: unknown) => accountShape.parse(model)

@@ -1,0 +1,262 @@
+import type { LoggedEvent } from '#contract'
+import { rejectionReasonOf } from '#contract'
+import {
+  abs,
+  averageClosedCost,
+  averageEntryPrice,
+  averageExitPrice,
+  type CashCause,
+  type Change,
+  type Decimal,
+  div,
+  holdingSeconds,
+  isZero,
+  type Order,
+  type Position,
+  sub,
+  toNumber,
+  unrealizedPnL,
+  ZERO,
+} from '#domain'
+
+/**
+ * What clients hear of a change: the contract's events, in the order of the changes. Pure. Orders placed elsewhere change the
+ * portfolio and make no `trade.*` events.
+ * @param timestamp our time, ISO, in every event
+ */
+export function project(userId: string, changes: readonly Change[], timestamp: string): LoggedEvent[] {
+  return changes.flatMap((change) => eventsOf({ userId, timestamp }, change))
+}
+
+type Stamp = Readonly<{ userId: string; timestamp: string }>
+
+function eventsOf(stamp: Stamp, change: Change): LoggedEvent[] {
+  switch (change.type) {
+    case 'order.submitted':
+      return isOurs(change.order) ? [submitted(stamp, change.order)] : []
+    case 'order.executed':
+      return isOurs(change.order) ? [executed(stamp, change)] : []
+    case 'order.corrected':
+      return isOurs(change.order) ? [corrected(stamp, change)] : []
+    case 'order.ended':
+      return isOurs(change.order) ? ended(stamp, change.order, change.at) : []
+    case 'position.opened':
+      return [opened(stamp, change.position)]
+    case 'position.changed':
+      return [positionUpdated(stamp, change.position)]
+    case 'position.closed':
+      return [closed(stamp, change.position, change.at)]
+    case 'cash.changed':
+      return [balanceChanged(stamp, change)]
+    case 'anomaly':
+      return []
+  }
+}
+
+const isOurs = (order: Order): boolean => order.origin === 'fillcast'
+
+/** Broker times carry nanoseconds; the contract's examples carry milliseconds. */
+const ms = (time: string): string => new Date(time).toISOString()
+const optional = (value: Decimal | null): number | null => (value === null ? null : toNumber(value))
+
+const about = ({ userId }: Stamp, order: Order) => ({
+  userId,
+  tradeId: order.id,
+  brokerConnectionId: order.connectionId,
+  symbol: order.symbol,
+})
+
+const submitted = (stamp: Stamp, order: Order): LoggedEvent => ({
+  event: 'trade.submitted',
+  payload: {
+    ...about(stamp, order),
+    quantity: optional(order.quantity),
+    ...(order.notional === null ? {} : { notional: toNumber(order.notional) }),
+    orderType: order.orderType,
+    side: order.side,
+    brokerOrderId: order.brokerOrderId ?? '',
+    status: 'submitted',
+    submittedAt: ms(order.submittedAt ?? stamp.timestamp),
+    timestamp: stamp.timestamp,
+  },
+})
+
+const averageFillPrice = (order: Order): Decimal =>
+  isZero(order.cumulativeQuantity) ? ZERO : div(order.totalCost, order.cumulativeQuantity)
+
+function executed(
+  stamp: Stamp,
+  { order, execution, completed }: Extract<Change, { type: 'order.executed' }>,
+): LoggedEvent {
+  if (completed) return filled(stamp, order, execution.at)
+  return {
+    event: 'trade.partialFill',
+    payload: {
+      ...about(stamp, order),
+      requestedQuantity: optional(order.quantity),
+      filledQuantity: toNumber(order.cumulativeQuantity),
+      remainingQuantity: order.quantity === null ? null : toNumber(sub(order.quantity, order.cumulativeQuantity)),
+      averageFillPrice: toNumber(averageFillPrice(order)),
+      partialFillAt: ms(execution.at),
+      timestamp: stamp.timestamp,
+    },
+  }
+}
+
+const filled = (stamp: Stamp, order: Order, at: string): LoggedEvent => ({
+  event: 'trade.filled',
+  payload: {
+    ...about(stamp, order),
+    quantity: toNumber(order.cumulativeQuantity),
+    fillPrice: toNumber(averageFillPrice(order)),
+    side: order.side,
+    totalCost: toNumber(order.totalCost),
+    filledAt: ms(at),
+    executionTime: Math.max(0, Date.parse(at) - Date.parse(order.submittedAt ?? at)),
+    timestamp: stamp.timestamp,
+  },
+})
+
+const corrected = (stamp: Stamp, { order, execution }: Extract<Change, { type: 'order.corrected' }>): LoggedEvent => ({
+  event: 'trade.corrected',
+  payload: {
+    ...about(stamp, order),
+    filledQuantity: toNumber(order.cumulativeQuantity),
+    averageFillPrice: toNumber(averageFillPrice(order)),
+    reason: `${execution.quantity} executed at ${execution.price} after the order had ended`,
+    correctedAt: ms(execution.at),
+    timestamp: stamp.timestamp,
+  },
+})
+
+function ended(stamp: Stamp, order: Order, at: string): LoggedEvent[] {
+  switch (order.status) {
+    case 'filled':
+      return [filled(stamp, order, order.lastExecutionAt ?? at)]
+    case 'rejected':
+    case 'denied':
+      return [rejected(stamp, order, at)]
+    case 'canceled':
+    case 'expired':
+      return [cancelled(stamp, order, at)]
+    case 'replaced': // the trade lives on in the order that replaced it
+    case 'submitting':
+    case 'submitted':
+    case 'partially_filled':
+      return []
+  }
+}
+
+function rejected(stamp: Stamp, order: Order, at: string): LoggedEvent {
+  const code = order.rejection?.code ?? 'BROKER_REJECTED'
+  return {
+    event: 'trade.rejected',
+    payload: {
+      ...about(stamp, order),
+      quantity: optional(order.quantity),
+      ...(order.notional === null ? {} : { notional: toNumber(order.notional) }),
+      side: order.side,
+      reason: rejectionReasonOf(code),
+      code,
+      ...(order.rejection?.brokerCode == null ? {} : { brokerCode: order.rejection.brokerCode }),
+      message: order.rejection?.message ?? 'The broker rejected the order after accepting it',
+      rejectedAt: ms(at),
+      timestamp: stamp.timestamp,
+    },
+  }
+}
+
+function cancelled(stamp: Stamp, order: Order, at: string): LoggedEvent {
+  const byUs = order.status === 'canceled' ? order.cancel : null
+  return {
+    event: 'trade.cancelled',
+    payload: {
+      ...about(stamp, order),
+      quantity: optional(order.quantity),
+      filledQuantity: toNumber(order.cumulativeQuantity),
+      cancelledBy: byUs?.by ?? 'broker',
+      reason: byUs?.reason ?? (order.status === 'expired' ? 'The order expired' : 'Canceled at the broker'),
+      cancelledAt: ms(at),
+      timestamp: stamp.timestamp,
+    },
+  }
+}
+
+const opened = ({ userId, timestamp }: Stamp, position: Position): LoggedEvent => ({
+  event: 'portfolio.positionAdded',
+  payload: {
+    userId,
+    brokerConnectionId: position.connectionId,
+    position: {
+      id: position.id,
+      symbol: position.symbol,
+      quantity: toNumber(position.quantity),
+      averageEntryPrice: toNumber(averageEntryPrice(position)),
+      currentPrice: toNumber(position.mark),
+      unrealizedPnL: toNumber(unrealizedPnL(position)),
+      stopLossPrice: optional(position.stopLossPrice),
+      openedAt: ms(position.openedAt),
+    },
+    timestamp,
+  },
+})
+
+const positionUpdated = ({ userId, timestamp }: Stamp, position: Position): LoggedEvent => ({
+  event: 'portfolio.positionUpdated',
+  payload: {
+    userId,
+    brokerConnectionId: position.connectionId,
+    positionId: position.id,
+    symbol: position.symbol,
+    updates: {
+      quantity: toNumber(position.quantity),
+      averageEntryPrice: toNumber(averageEntryPrice(position)),
+      currentPrice: toNumber(position.mark),
+      unrealizedPnL: toNumber(unrealizedPnL(position)),
+      stopLossPrice: optional(position.stopLossPrice),
+    },
+    timestamp,
+  },
+})
+
+/** A close tells the whole life of the position since its opening or flip. */
+const closed = ({ userId, timestamp }: Stamp, position: Position, at: string): LoggedEvent => ({
+  event: 'portfolio.positionClosed',
+  payload: {
+    userId,
+    brokerConnectionId: position.connectionId,
+    positionId: position.id,
+    symbol: position.symbol,
+    quantity: toNumber(abs(position.closedQuantity)),
+    entryPrice: toNumber(averageClosedCost(position)),
+    exitPrice: toNumber(averageExitPrice(position)),
+    realizedPnL: toNumber(position.realizedPnL),
+    holdingPeriod: holdingSeconds(position),
+    closedAt: ms(at),
+    timestamp,
+  },
+})
+
+const REASONS = {
+  execution: 'TRADE_EXECUTED',
+  deposit: 'FUNDS_DEPOSITED',
+  withdrawal: 'FUNDS_WITHDRAWN',
+  external: 'EXTERNAL_SYNC',
+} as const satisfies Record<CashCause, string>
+
+const balanceChanged = (
+  { userId, timestamp }: Stamp,
+  { account, previousCash, cause }: Extract<Change, { type: 'cash.changed' }>,
+): LoggedEvent => ({
+  event: 'portfolio.balanceChanged',
+  payload: {
+    userId,
+    brokerConnectionId: account.connectionId,
+    oldBalance: toNumber(previousCash),
+    newBalance: toNumber(account.cash),
+    currency: account.currency,
+    change: toNumber(sub(account.cash, previousCash)),
+    reason: REASONS[cause],
+    timestamp,
+  },
+})
