@@ -122,6 +122,8 @@ export const FINAL_STRENGTH: Readonly<Record<FinalStatus, number>> = {
   filled: 5,
 }
 
+export const isFinalStatus = (status: BrokerStatus): status is FinalStatus => Object.hasOwn(FINAL_STRENGTH, status)
+
 /** The broker's own status words (Alpaca's set); `unrecognized` stands for any word that is newer than this list. */
 export type BrokerStatus =
   | 'accepted'

@@ -1,9 +1,9 @@
 import type { Account, Doubt } from './account.ts'
 import { abs, type Decimal, isNegative, isZero, mul, ZERO } from './decimal.ts'
-import type { Order } from './order.ts'
+import { isFinalStatus, type Order, transitionOf } from './order.ts'
 import { applyFill, openPosition, type Position } from './position.ts'
-import { termsOf } from './reduce.ts'
-import type { BrokerOrder, CashCause, Change } from './updates.ts'
+import { type Landing, reduce } from './reduce.ts'
+import type { BrokerOrder, CashCause, Change, OrderUpdate } from './updates.ts'
 
 /** A position as the broker shows it, in our words. */
 export type BrokerPosition = Readonly<{
@@ -52,32 +52,21 @@ export function adopt(connectionId: string, seen: BrokerSnapshot, readAt: string
   }
 }
 
-/** An order placed before we looked, or elsewhere: what it has executed so far is in the adopted position already. */
-export const adoptOrder = (seen: BrokerOrder, userId: string, connectionId: string): Order => ({
-  schema: 1,
-  id: externalOrderId(seen.brokerOrderId),
-  origin: 'external',
-  userId,
-  connectionId,
-  clientOrderId: seen.clientOrderId,
-  brokerOrderId: seen.brokerOrderId,
-  ...termsOf(seen),
-  quantity: seen.quantity,
-  notAfter: null,
-  parametersHash: null,
-  status: isZero(seen.filledQuantity) ? 'submitted' : 'partially_filled',
-  unknownSince: null,
-  working: { status: seen.status, at: seen.updatedAt },
-  final: null,
-  cumulativeQuantity: seen.filledQuantity,
-  totalCost: ZERO,
-  reportedQuantity: seen.filledQuantity,
-  held: [],
-  claimedAt: null,
-  submittedAt: seen.submittedAt,
-  lastExecutionAt: null,
-  cancel: null,
-  rejection: null,
+/** An order found at the first reading: what it has executed so far is in the adopted position already. */
+export function adoptOrder(seen: BrokerOrder, landing: Landing): Order {
+  const { order } = reduce({ order: null, position: null, account: null }, viewOf(seen), landing, 0).slice
+  if (order === null) throw new RangeError(`order ${seen.brokerOrderId} could not be adopted`)
+  const signal = isFinalStatus(seen.status) ? (seen.status === 'filled' ? 'fillLast' : seen.status) : null
+  const filled = isZero(seen.filledQuantity) ? order.status : (transitionOf(order.status, 'fill') ?? order.status)
+  const status = signal === null ? filled : (transitionOf(filled, signal) ?? filled)
+  return { ...order, status, cumulativeQuantity: seen.filledQuantity }
+}
+
+const viewOf = (order: BrokerOrder): OrderUpdate => ({
+  type: 'broker_order',
+  order,
+  execution: null,
+  at: order.updatedAt,
 })
 
 /** The record id of an order that was placed elsewhere; the dot keeps it apart from every `tradeId`. */

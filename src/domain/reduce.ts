@@ -1,11 +1,11 @@
 import { add, cmp, isPositive, max, mul, sub, ZERO } from './decimal.ts'
 import { cashAfter } from './account.ts'
 import {
-  type BrokerStatus,
   type Execution,
   FINAL_STRENGTH,
   type FinalStatus,
   HELD_EXECUTIONS_MAX,
+  isFinalStatus,
   isTerminal,
   type Order,
   type Signal,
@@ -18,8 +18,6 @@ export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
 
 /** Where an update lands that names an order we have no record of. */
 export type Landing = Readonly<{ id: string; origin: Order['origin']; userId: string; connectionId: string }>
-
-const isFinal = (status: BrokerStatus): status is FinalStatus => status in FINAL_STRENGTH
 
 /** A gap is a filled quantity that some source has shown and whose executions have not all been seen yet. */
 export const hasGap = (order: Order): boolean => cmp(order.reportedQuantity, order.cumulativeQuantity) > 0
@@ -43,6 +41,9 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing, nowM
     case 'denied':
     case 'refused':
       book.refuse(update)
+      break
+    case 'withdrawn':
+      book.withdraw(update.at)
       break
     case 'outcome_unknown':
       book.patch((order) => (order.status === 'submitting' ? { unknownSince: order.unknownSince ?? update.at } : {}))
@@ -105,10 +106,15 @@ class Booking {
     this.#end(at)
   }
 
+  /** Canceled before it was sent. */
+  withdraw(at: string): void {
+    if (this.#order?.status === 'submitting' && this.#move('canceled')) this.#end(at)
+  }
+
   view(seen: BrokerOrder, execution: Execution | null, landing: Landing): void {
     this.#order ??= { ...blank(landing, seen.clientOrderId), ...termsOf(seen) }
     this.#acknowledge(seen)
-    const isEnd = isFinal(seen.status)
+    const isEnd = isFinalStatus(seen.status)
     this.patch((order) => ({
       ...(isEnd ? { final: stronger(order.final, seen) } : { working: later(order.working, seen) }),
       quantity: order.quantity ?? (seen.status === 'filled' ? seen.filledQuantity : seen.quantity),
@@ -271,8 +277,7 @@ function later(current: Order['working'], seen: BrokerOrder): Order['working'] {
   return next.at === current.at && next.status > current.status ? next : current
 }
 
-/** The terms of an order as the broker shows them. */
-export const termsOf = ({
+const termsOf = ({
   symbol,
   side,
   orderType,

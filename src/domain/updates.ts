@@ -30,6 +30,8 @@ export type OrderUpdate =
   | Readonly<{ type: 'claimed'; intent: OrderIntent; clientOrderId: string; parametersHash: string; at: string }>
   /** Our own checks refused it; it was never sent. */
   | Readonly<{ type: 'denied'; code: string; message: string; at: string }>
+  /** Canceled before it was ever sent. */
+  | Readonly<{ type: 'withdrawn'; at: string }>
   /** The broker's definitive answer to the request itself: not accepted. */
   | Readonly<{ type: 'refused'; code: string; brokerCode: string | null; message: string; at: string }>
   /** Sent, and nobody knows. */

@@ -14,7 +14,7 @@ const emitter = new Emitter({
   publish(channel: string, packet: Buffer): void {
     captured = { channel, packet }
   },
-} as never)
+})
 
 /** Encodes one event for its user's room, in the wire format of the Socket.IO Redis adapter. */
 export function encodeEvent(userId: string, { event, payload }: LoggedEvent): Packet {

@@ -93,8 +93,8 @@ export type DayFigures = Readonly<{
 }>
 
 export type Tick =
-  | Readonly<{ type: 'quote'; symbol: string; bid: number | null; ask: number | null; at: string }>
-  | Readonly<{ type: 'trade'; symbol: string; price: number; size: number; at: string }>
+  | Readonly<{ type: 'quote'; symbol: string; bid: number | null; ask: number | null }>
+  | Readonly<{ type: 'trade'; symbol: string; price: number; size: number }>
 
 /** Why a reading call failed. `credentials` is final until somebody connects again; the rest passes. */
 export type BrokerErrorCode = 'CREDENTIALS' | 'RATE_LIMITED' | 'UNAVAILABLE' | 'UNREADABLE'

@@ -1,0 +1,30 @@
+import type { z } from 'zod'
+import { describeIssues } from '#contract'
+import { FillcastError } from '#runtime'
+
+/** The request cannot be carried out as it is. Nothing was queued. `fields` names what to mend. */
+export class InvalidRequestError extends FillcastError<'INVALID_REQUEST'> {
+  readonly fields: readonly string[]
+
+  constructor(error: z.ZodError) {
+    super('INVALID_REQUEST', describeIssues(error))
+    this.fields = [...new Set(error.issues.map(({ path }) => path.join('.')))]
+  }
+}
+
+/** The trade id was used before with other parameters. Nothing was queued. */
+export class TradeIdConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
+  readonly tradeId: string
+
+  constructor(tradeId: string) {
+    super('TRADE_ID_CONFLICT', `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`)
+    this.tradeId = tradeId
+  }
+}
+
+/** Redis did not take the request; whether it arrived is not known. Repeating it with the same ids is safe. */
+export class UnavailableError extends FillcastError<'UNAVAILABLE'> {
+  constructor(options?: ErrorOptions) {
+    super('UNAVAILABLE', 'the queue cannot be reached; repeat the request with the same ids', options)
+  }
+}

@@ -1,0 +1,2 @@
+export * from './errors.ts'
+export { type ConnectRequest, createProducer, type Producer, type ProducerOptions } from './producer.ts'

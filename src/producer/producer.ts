@@ -1,0 +1,168 @@
+import { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import {
+  type CancelOrder,
+  cancelOrderSchema,
+  commandJobId,
+  connectionIdSchema,
+  parametersHash,
+  type QueueName,
+  queues,
+  type SubmitOrder,
+  submitJobId,
+  submitOrderSchema,
+  userIdSchema,
+} from '#contract'
+
+import type { Order } from '#domain'
+import { connectRedis, isoTime, type Logger, redisReady, systemClock, systemRandomness } from '#runtime'
+import {
+  type BrokerCredentials,
+  type BrokerConnection,
+  createConnections,
+  createReader,
+  createVault,
+  type VaultKey,
+} from '#store'
+import { InvalidRequestError, TradeIdConflictError, UnavailableError } from './errors.ts'
+
+/** What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. */
+export interface Producer extends AsyncDisposable {
+  /**
+   * Queues a new order. Resolves when it is queued, not when the broker has it: the user's events tell the rest.
+   * @returns `isRepeat` when the same trade was there already, with the same parameters
+   * @throws {InvalidRequestError} naming each wrong field  @throws {TradeIdConflictError}  @throws {UnavailableError}
+   */
+  submitOrder(order: SubmitOrder): Promise<{ tradeId: string; jobId: string; isRepeat: boolean }>
+  /** Queues a cancel of what is left of a trade. The same `commandId` again is the same command. */
+  cancelOrder(command: CancelOrder): Promise<{ jobId: string }>
+  connections: {
+    /** Links a broker account; the credentials are sealed before they leave this process. The same id again replaces them. */
+    connect(request: ConnectRequest): Promise<{ connectionId: string }>
+  }
+  orders: {
+    /** The order of a trade as it stands, or `null` when no worker has taken it yet. */
+    get(userId: string, tradeId: string): Promise<Order | null>
+  }
+}
+
+export type ConnectRequest = Readonly<{
+  userId: string
+  /** Default: a new `broker_...` id. Name it to make a repeated request harmless. */
+  connectionId?: string
+  env: BrokerConnection['env']
+  credentials: BrokerCredentials
+}>
+
+/** @param vaultKeys the first seals; the workers need the same */
+export type ProducerOptions = Readonly<{ redisUrl: string; vaultKeys: readonly VaultKey[]; log: Logger }>
+
+const KEEP_COMPLETED = { age: 86_400, count: 10_000 } as const
+const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
+/** Tries of one job; a trade whose job ends is still followed by reconciliation. */
+const ATTEMPTS_MAX = 25
+const JOB_BYTES_MAX = 16_384
+
+const secret = z.string().min(1).max(512)
+const connectSchema = z.object({
+  userId: userIdSchema,
+  connectionId: connectionIdSchema.optional(),
+  env: z.enum(['paper', 'live', 'sandbox']),
+  credentials: z.union(
+    [z.strictObject({ keyId: secret, secretKey: secret }), z.strictObject({ accessToken: secret })],
+    { error: 'give keyId and secretKey, or accessToken' },
+  ),
+})
+
+/** Connects to Redis and is ready to queue. @throws when Redis does not answer */
+export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptions): Promise<Producer> {
+  const redis = connectRedis(redisUrl, 'prompt', log)
+  await redisReady(redis)
+  const queue = { orders: openQueue('orders', redis, log), commands: openQueue('commands', redis, log) }
+  const reader = createReader(redis)
+  const connections = createConnections(redis)
+  const vault = createVault(vaultKeys)
+  return {
+    async submitOrder(request) {
+      const intent = parse(submitOrderSchema, request)
+      const { userId, tradeId } = intent
+      const hash = parametersHash(intent)
+      const known = await available(reader.order(userId, tradeId))
+      if (known !== null)
+        return { tradeId, jobId: submitJobId(userId, tradeId), isRepeat: repeats(tradeId, hash, known.parametersHash) }
+      const jobId = submitJobId(userId, tradeId)
+      const waiting = await available(queue.orders.getJob(jobId))
+      const isRepeat = waiting !== undefined
+      if (!isRepeat) await available(queue.orders.add('submitOrder', intent, { jobId }))
+      // Two callers may have been here at once: what lies in the queue now decides.
+      const queued = waiting ?? (await available(queue.orders.getJob(jobId)))
+      const there = queued === undefined ? null : submitOrderSchema.safeParse(queued.data)
+      if (there?.success) repeats(tradeId, hash, parametersHash(there.data))
+      return { tradeId, jobId, isRepeat }
+    },
+
+    async cancelOrder(request) {
+      const command = parse(cancelOrderSchema, request)
+      const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
+      await available(queue.commands.add('cancelOrder', command, { jobId }))
+      return { jobId }
+    },
+
+    connections: {
+      async connect(request) {
+        const { userId, env, credentials, ...given } = parse(connectSchema, request)
+        const connectionId = given.connectionId ?? `broker_${systemRandomness.id(12)}`
+        const sealed = await vault.seal({ userId, connectionId }, credentials)
+        const connectedAt = isoTime(systemClock.now())
+        await available(connections.put({ userId, connectionId, brokerType: 'alpaca', env, sealed, connectedAt }))
+        return { connectionId }
+      },
+    },
+
+    orders: { get: (userId, tradeId) => available(reader.order(userId, tradeId)) },
+
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled([queue.orders.close(), queue.commands.close()])
+      redis.disconnect()
+    },
+  }
+}
+
+function openQueue(which: Extract<QueueName, 'orders' | 'commands'>, redis: Redis, log: Logger): Queue {
+  const { name, prefix } = queues[which]
+  const queue = new Queue(name, {
+    connection: redis,
+    prefix,
+    skipWaitingForReady: true,
+    defaultJobOptions: {
+      attempts: ATTEMPTS_MAX,
+      backoff: { type: 'exponential', delay: 200, jitter: 0.5 },
+      removeOnComplete: KEEP_COMPLETED,
+      removeOnFail: KEEP_FAILED,
+      sizeLimit: JOB_BYTES_MAX,
+    },
+  })
+  queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
+  return queue
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, request: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(request)
+  if (!parsed.success) throw new InvalidRequestError(parsed.error)
+  return parsed.data
+}
+
+/** `true` when both ask for the same. @throws {TradeIdConflictError} when they do not */
+function repeats(tradeId: string, asked: string, known: string | null): boolean {
+  if (known !== null && known !== asked) throw new TradeIdConflictError(tradeId)
+  return true
+}
+
+async function available<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } catch (error) {
+    throw new UnavailableError({ cause: error })
+  }
+}

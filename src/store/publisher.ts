@@ -1,0 +1,19 @@
+import { Emitter } from '@socket.io/redis-emitter'
+import type { Redis } from 'ioredis'
+import { marketRoom } from '#contract'
+import type { Quote } from './market.ts'
+
+/** Volatile events: whoever is connected hears them, nobody else ever will. */
+export interface Publisher {
+  quote(quote: Quote): void
+}
+
+/**
+ * @param onFailure the emitter drops the promise of its publication; a rejection without an owner would end the process
+ */
+export function createPublisher(redis: Redis, onFailure: () => void): Publisher {
+  const emitter = new Emitter({
+    publish: (channel: string, packet: Buffer): void => void redis.publish(channel, packet).catch(onFailure),
+  })
+  return { quote: (quote) => void emitter.to(marketRoom(quote.symbol)).volatile.emit('market.quote', quote) }
+}

@@ -1,0 +1,146 @@
+import {
+  type Clock,
+  connectRedis,
+  type Logger,
+  Metrics,
+  type Probes,
+  type Randomness,
+  redisReady,
+  type Running,
+  startProbes,
+  systemClock,
+  systemRandomness,
+} from '#runtime'
+import {
+  type ConnectionRef,
+  type Connections,
+  createConnections,
+  createDemand,
+  createLeases,
+  createPublisher,
+  createQuotes,
+  createStore,
+  createVault,
+} from '#store'
+import {
+  createAlpacaBroker,
+  createTransport,
+  type Endpoint,
+  endpointOf,
+  openMarketFeed,
+} from './broker/alpaca/index.ts'
+import { BrokerPool } from './broker/index.ts'
+import type { Role, WorkerConfig } from './config.ts'
+import { checkHandler, createCheckSchedule, watchConnections } from './connections/index.ts'
+import { startMarketRole } from './market/index.ts'
+import { countChanges } from './metrics.ts'
+import { orderHandler, startQueueWorker } from './orders/index.ts'
+import { type Applier, ConnectionOwner } from './updates/index.ts'
+
+/** What the roles share. */
+type Shared = Readonly<{
+  config: WorkerConfig
+  log: Logger
+  clock: Clock
+  random: Randomness
+  redis: ReturnType<typeof connectRedis>
+  connections: Connections
+  brokers: BrokerPool
+  applier: Applier
+  endpoint: Endpoint
+  transport: typeof fetch
+}>
+
+/** Starts the roles of one worker process. Disposing it drains: intake first, then what is held, then the connections. */
+export async function startWorkers(config: WorkerConfig, log: Logger): Promise<Running & { probes: Probes }> {
+  const [clock, random] = [systemClock, systemRandomness]
+  const redis = connectRedis(config.redisUrl, 'patient', log)
+  await redisReady(redis)
+  const metrics = new Metrics(true)
+  const endpoint = endpointOf(config.env, config.sandboxUrl)
+  const transport = createTransport(endpoint)
+  const connections = createConnections(redis)
+  const brokers = new BrokerPool(connections, createVault(config.vaultKeys), config.env, (_connection, credentials) =>
+    createAlpacaBroker(credentials, endpoint, transport.fetch, { clock, random }),
+  )
+  const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }
+  const shared: Shared = { config, log, clock, random, redis, connections, brokers, applier, endpoint, transport: transport.fetch }
+
+  const running: AsyncDisposable[] = []
+  for (const role of new Set(config.roles)) running.push(...starters[role](shared))
+  let isDraining = false
+  const probes = await startProbes(config.probePort, metrics, () =>
+    isDraining ? 'draining' : redis.status === 'ready' ? undefined : 'Redis is away',
+  )
+  log.info({ roles: config.roles, env: config.env, probePort: probes.port }, 'workers.ready')
+  return {
+    probes,
+    async [Symbol.asyncDispose]() {
+      isDraining = true
+      await Promise.allSettled(running.map((one) => one[Symbol.asyncDispose]()))
+      await transport.close()
+      await probes[Symbol.asyncDispose]()
+      redis.disconnect()
+    },
+  }
+}
+
+const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
+  orders({ applier, brokers, clock, random, log, redis }) {
+    const handle = orderHandler({ applier, brokers, clock, random, log })
+    const workers = (['orders', 'commands'] as const).map((queue) => startQueueWorker(queue, handle, redis, clock, log))
+    return workers.map((worker) => ({ [Symbol.asyncDispose]: () => worker.close() }))
+  },
+
+  streams({ applier, brokers, clock, log, redis, connections }) {
+    const schedule = createCheckSchedule(redis, log)
+    const owners = new Map<string, ConnectionOwner>()
+    const askForCheck = (ref: ConnectionRef): void =>
+      void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
+    const deps = { applier, brokers, leases: createLeases(redis), clock, log, askForCheck }
+    const watch = watchConnections(connections, clock, log, (ref) => {
+      const key = `${ref.userId} ${ref.connectionId}`
+      const owner = owners.get(key)
+      if (owner === undefined) owners.set(key, new ConnectionOwner(deps, ref))
+      else owner.refresh()
+    })
+    return [
+      {
+        async [Symbol.asyncDispose]() {
+          await watch[Symbol.asyncDispose]()
+          await Promise.allSettled([...owners.values()].map((owner) => owner.close()))
+          await schedule[Symbol.asyncDispose]()
+        },
+      },
+    ]
+  },
+
+  connections({ applier, brokers, clock, log, redis, connections }) {
+    const schedule = createCheckSchedule(redis, log)
+    const handle = checkHandler({ store: applier.store, brokers, clock, log })
+    const worker = startQueueWorker('connections', handle, redis, clock, log)
+    const watch = watchConnections(connections, clock, log, (ref) => {
+      schedule.keep(ref).catch((error: unknown) => log.error({ ...ref, error }, 'connection.not_scheduled'))
+    })
+    return [watch, { [Symbol.asyncDispose]: () => worker.close() }, schedule]
+  },
+
+  market({ config, endpoint, transport, clock, log, redis }) {
+    const { dataKeyId: keyId, dataSecret: secret, dataFeed: feed } = config
+    if (keyId === undefined || secret === undefined) {
+      log.warn({ missing: 'ALPACA_DATA_KEY_ID, ALPACA_DATA_SECRET' }, 'market.off')
+      return []
+    }
+    const onError = (message: string): void => log.warn({ message }, 'market.stream_error')
+    const role = startMarketRole({
+      demand: createDemand(redis, () => clock.now()),
+      quotes: createQuotes(redis),
+      publisher: createPublisher(redis, () => log.warn('market.publish_failed')),
+      leases: createLeases(redis),
+      credential: `${config.env}:${keyId}`,
+      open: (onTick) => openMarketFeed({ keyId, secret, feed }, endpoint, transport, onTick, onError),
+      ...{ clock, log },
+    })
+    return [role]
+  },
+}

@@ -1,0 +1,97 @@
+import type { LoggedEvent } from '#contract'
+import { type Clock, isoTime, type Logger } from '#runtime'
+import type { ConnectionRef, Health, Store } from '#store'
+import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
+
+/**
+ * Health of one broker connection.
+ *
+ *   up --credentials refused, account may not trade--> down    at once
+ *   up --unreachable, `FAILURES_MAX` checks in a row--> down    one failed check is not an outage (CON-04)
+ *   down --check succeeds--> up
+ *
+ * `error.brokerDisconnected` is written with the step to `down`, and `broker.connected` with the step back: once per episode,
+ * whoever checks and however often.
+ */
+export type HealthDeps = Readonly<{ store: Store; brokers: BrokerPool; clock: Clock; log: Logger }>
+
+export type Finding = Readonly<
+  { kind: 'ok' } | { kind: 'failing' | 'broken'; reason: string; action: string } | { kind: 'skipped' }
+>
+
+const FAILURES_MAX = 3
+
+export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<void> {
+  const finding = await examine(deps.brokers, ref)
+  for (;;) {
+    const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
+    const at = isoTime(deps.clock.now())
+    const next = nextHealth(health, finding, at)
+    if (JSON.stringify(next) === JSON.stringify(health) || next === null) return
+    const commit = {
+      expectVersion: version,
+      fence: { kind: 'version' },
+      writes: [{ kind: 'health', connectionId: ref.connectionId, health: next }],
+      events: eventsOf(ref, health, next, finding, at),
+    } as const
+    if ((await deps.store.commit(ref.userId, commit)).kind !== 'committed') continue
+    if (next.state !== (health?.state ?? 'up'))
+      deps.log.warn({ ...ref, state: next.state, reason: next.reason }, 'connection.health')
+    return
+  }
+}
+
+/** Asks the broker. Never throws. */
+async function examine(brokers: BrokerPool, ref: ConnectionRef): Promise<Finding> {
+  const action = 'Verify API keys in Settings → Brokers'
+  try {
+    const standing = await (await brokers.get(ref)).readAccount()
+    if (standing.canTrade) return { kind: 'ok' }
+    return {
+      kind: 'broken',
+      reason: `Account cannot trade: ${standing.why ?? 'no reason given'}`,
+      action: 'Contact the broker',
+    }
+  } catch (error) {
+    if (error instanceof ConnectionUnusableError) return { kind: 'broken', reason: error.message, action }
+    if (!(error instanceof BrokerError)) return { kind: 'skipped' }
+    if (error.code === 'RATE_LIMITED') return { kind: 'skipped' } // the account works; there is just no budget to ask
+    if (error.code === 'CREDENTIALS') return { kind: 'broken', reason: error.message, action }
+    return { kind: 'failing', reason: 'The broker cannot be reached', action: 'Wait; Fillcast keeps trying' }
+  }
+}
+
+/** `null`: nothing was learnt. */
+export function nextHealth(health: Health | null, finding: Finding, at: string): Health | null {
+  const state = health?.state ?? 'up'
+  const since = (next: Health['state']): string => (health?.state === next ? health.since : at)
+  switch (finding.kind) {
+    case 'skipped':
+      return null
+    case 'ok':
+      return { schema: 1, state: 'up', failures: 0, reason: null, since: since('up') }
+    case 'broken':
+      return { schema: 1, state: 'down', failures: 0, reason: finding.reason, since: since('down') }
+    case 'failing': {
+      const failures = Math.min((health?.failures ?? 0) + 1, FAILURES_MAX)
+      const isDown = state === 'down' || failures >= FAILURES_MAX
+      const next = isDown ? 'down' : 'up'
+      return { schema: 1, state: next, failures, reason: isDown ? finding.reason : null, since: since(next) }
+    }
+  }
+}
+
+function eventsOf(
+  ref: ConnectionRef,
+  before: Health | null,
+  after: Health,
+  finding: Finding,
+  at: string,
+): LoggedEvent[] {
+  const about = { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp: at } as const
+  const was = before?.state ?? 'up'
+  if (after.state === was) return []
+  if (after.state === 'up') return [{ event: 'broker.connected', payload: about }]
+  const action = 'action' in finding ? finding.action : ''
+  return [{ event: 'error.brokerDisconnected', payload: { ...about, reason: after.reason ?? '', action } }]
+}

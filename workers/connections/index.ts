@@ -1,0 +1,3 @@
+export * from './directory.ts'
+export type { HealthDeps } from './health.ts'
+export * from './schedule.ts'

@@ -1,0 +1,46 @@
+import { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { checkConnectionSchema, checkJobId, queues } from '#contract'
+import type { Logger } from '#runtime'
+import type { ConnectionRef } from '#store'
+import { type Handler, readPayload } from '../orders/index.ts'
+import { checkConnection, type HealthDeps } from './health.ts'
+
+/** Every connection is checked this often. */
+export const CHECK_EVERY_MS = 60_000
+
+/** The queue of health checks: one scheduler entry a connection, and checks out of turn. */
+export interface CheckSchedule extends AsyncDisposable {
+  /** Checks regularly from now on; harmless when repeated, from any number of workers. */
+  keep(ref: ConnectionRef): Promise<void>
+  /** Checks now; asked for twice at once, it is done once. */
+  now(ref: ConnectionRef): Promise<void>
+}
+
+export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
+  const { name, prefix } = queues.connections
+  const queue = new Queue(name, { connection: redis, prefix })
+  queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
+  const opts = { removeOnComplete: true, removeOnFail: { age: 3_600 } } as const
+  return {
+    async keep({ userId, connectionId }) {
+      const id = checkJobId(userId, connectionId)
+      const template = { name: 'checkConnection', data: { userId, connectionId }, opts }
+      await queue.upsertJobScheduler(id, { every: CHECK_EVERY_MS }, template)
+    },
+    async now({ userId, connectionId }) {
+      const jobId = `now-${checkJobId(userId, connectionId)}`
+      await queue.add('checkConnection', { userId, connectionId }, { ...opts, jobId })
+      log.info({ userId, connectionId }, 'connection.check_asked')
+    },
+    [Symbol.asyncDispose]: () => queue.close(),
+  }
+}
+
+/** Handler of the `connections` queue. */
+export const checkHandler =
+  (deps: HealthDeps): Handler =>
+  async (_name, data) => {
+    await checkConnection(deps, readPayload(checkConnectionSchema, data))
+    return { kind: 'done' }
+  }

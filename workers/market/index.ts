@@ -1,0 +1,1 @@
+export { type MarketDeps, startMarketRole } from './feed.ts'

@@ -1,0 +1,73 @@
+import type { DayFigures, Tick } from '../broker/index.ts'
+import type { Quote } from '#store'
+
+/** Symbols followed at once. */
+export const SYMBOLS_MAX = 10_000
+
+type Board = {
+  bid: number | null
+  ask: number | null
+  last: number | null
+  volume: number
+  previousClose: number | null
+  isNew: boolean
+}
+
+/**
+ * The newest figures of every followed symbol, conflated: however many ticks come, `takeChanged` gives one quote a symbol.
+ * Bounded by the symbols that are followed.
+ */
+export class QuoteBoard {
+  readonly #boards = new Map<string, Board>()
+
+  /** Follows exactly these symbols; answers the ones that are new. */
+  follow(symbols: readonly string[]): string[] {
+    const wanted = new Set(symbols.slice(0, SYMBOLS_MAX))
+    for (const symbol of this.#boards.keys()) if (!wanted.has(symbol)) this.#boards.delete(symbol)
+    const added = [...wanted].filter((symbol) => !this.#boards.has(symbol))
+    for (const symbol of added) {
+      this.#boards.set(symbol, { bid: null, ask: null, last: null, volume: 0, previousClose: null, isNew: false })
+    }
+    return added
+  }
+
+  readDay(symbol: string, day: DayFigures): void {
+    const board = this.#boards.get(symbol)
+    if (board === undefined) return
+    board.volume = Math.max(board.volume, day.volume)
+    board.previousClose = day.previousClose
+    board.bid ??= day.bid
+    board.ask ??= day.ask
+    board.last ??= day.last
+    board.isNew = true
+  }
+
+  tick(tick: Tick): void {
+    const board = this.#boards.get(tick.symbol)
+    if (board === undefined) return
+    if (tick.type === 'quote') {
+      board.bid = tick.bid
+      board.ask = tick.ask
+    } else {
+      board.last = tick.price
+      board.volume += tick.size
+    }
+    board.isNew = true
+  }
+
+  /** One quote for each symbol that changed since the last call. */
+  takeChanged(timestamp: string): Quote[] {
+    const quotes: Quote[] = []
+    for (const [symbol, board] of this.#boards) {
+      if (!board.isNew) continue
+      board.isNew = false
+      const { bid, ask, last, volume, previousClose } = board
+      const change = last === null || previousClose === null ? null : cents(last - previousClose)
+      const changePercent = change === null || previousClose === null ? null : cents((change / previousClose) * 100)
+      quotes.push({ symbol, bid, ask, last, volume, change, changePercent, timestamp })
+    }
+    return quotes
+  }
+}
+
+const cents = (value: number): number => Math.round(value * 100) / 100
