@@ -1,0 +1,69 @@
+import { pino } from 'pino'
+import type { Change } from '#domain'
+import type { BrokerConnection, Connections, ConnectionRef, Leases } from '#store'
+import { BrokerPool } from '../../workers/broker/index.ts'
+import { ConnectionOwner } from '../../workers/updates/index.ts'
+import { FakeBroker } from '../support/fake-broker.ts'
+import { FakeClock, fakeRandom } from '../support/fake-clock.ts'
+import { FakeStore } from '../support/fake-store.ts'
+
+export const ref: ConnectionRef = { userId: 'u1', connectionId: 'broker_1' }
+
+/** Everything a worker needs, in memory: one user, one broker account. */
+export function makeWorker() {
+  const [store, broker, clock, random] = [new FakeStore(), new FakeBroker(), new FakeClock(), fakeRandom()]
+  const log = pino({ level: 'silent' })
+  const changes: Change[] = []
+  const checks: ConnectionRef[] = []
+  const record: BrokerConnection = {
+    ...{ schema: 1, ...ref, brokerType: 'alpaca', env: 'sandbox', sealed: 'sealed', connectedAt: '', revision: '1' },
+  }
+  const connections: Connections = {
+    put: async () => record,
+    get: async ({ connectionId }) => (connectionId === ref.connectionId ? record : null),
+    list: async () => [record],
+    changedSince: async () => [],
+  }
+  const vault = {
+    seal: async () => 'sealed',
+    open: async () => ({ credentials: { keyId: 'K', secretKey: 'S' }, stale: false }),
+  }
+  const brokers = new BrokerPool(connections, vault, 'sandbox', () => broker)
+  const applier = {
+    store,
+    clock,
+    onCommitted: (_user: string, committed: readonly Change[]) => void changes.push(...committed),
+  }
+  const leases: Leases = {
+    async take(key) {
+      if (store.leases.has(leaseName(key))) return null
+      const token = String(clock.now() + store.leases.size + changes.length)
+      store.leases.set(leaseName(key), token)
+      return token
+    },
+    renew: async (key, token) => store.leases.get(leaseName(key)) === token,
+    async release(key, token) {
+      if (store.leases.get(leaseName(key)) === token) store.leases.delete(leaseName(key))
+    },
+  }
+  const askForCheck = (checked: ConnectionRef): void => void checks.push(checked)
+  const own = (): ConnectionOwner => new ConnectionOwner({ applier, brokers, leases, clock, log, askForCheck }, ref)
+  const events = (): string[] => store.log(ref.userId).map((entry) => entry.event)
+  return {
+    store,
+    broker,
+    clock,
+    random,
+    log,
+    brokers,
+    applier,
+    checks,
+    changes,
+    own,
+    events,
+    submit: { applier, brokers, clock, random, log },
+  }
+}
+
+/** `lease:{user}:connection` -> the name under which the store fake knows it. */
+const leaseName = (key: string): string => key.replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')
