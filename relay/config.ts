@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import {
+  type ConfigOf,
+  logLevelSetting,
+  portSetting,
+  probePortSetting,
+  readConfig,
+  redisUrlSetting,
+  setting,
+} from '#runtime'
+
+/** A secret shorter than the digest of HS256 weakens it. */
+const SECRET_BYTES_MIN = 32
+
+const optionalText = (env: string, purpose: string, allowed: string) =>
+  setting({ env, schema: z.string().optional(), purpose, allowed })
+
+/** Everything that a relay process reads from its environment. */
+export const relaySettings = {
+  redisUrl: redisUrlSetting,
+  port: portSetting('RELAY_PORT', 'Port on which clients connect', 3001),
+  corsOrigins: setting({
+    env: 'RELAY_CORS_ORIGINS',
+    schema: z
+      .string()
+      .default('')
+      .transform((text) =>
+        text
+          .split(',')
+          .map((origin) => origin.trim())
+          .filter((origin) => origin !== ''),
+      )
+      .pipe(z.array(z.url({ protocol: /^https?$/ }).transform((url) => new URL(url).origin))),
+    purpose: 'Origins of the pages that may connect; none: clients without an Origin only',
+    allowed: 'a list of origins like https://app.example.com',
+  }),
+  jwtSecret: setting({
+    env: 'JWT_HS256_SECRET',
+    schema: z
+      .string()
+      .refine((text) => Buffer.byteLength(text) >= SECRET_BYTES_MIN)
+      .optional(),
+    purpose: 'Shared secret of HS256 tokens; this or JWT_JWKS_URL',
+    allowed: `at least ${SECRET_BYTES_MIN} bytes`,
+  }),
+  jwksUrl: setting({
+    env: 'JWT_JWKS_URL',
+    schema: z.url({ protocol: /^https?$/ }).optional(),
+    purpose: 'Where the public keys of asymmetric tokens are; this or JWT_HS256_SECRET',
+    allowed: 'a URL like https://auth.example.com/.well-known/jwks.json',
+  }),
+  jwtIssuer: optionalText(
+    'JWT_ISSUER',
+    'Required issuer (iss) of tokens; not checked when absent',
+    'the exact iss claim',
+  ),
+  jwtAudience: optionalText(
+    'JWT_AUDIENCE',
+    'Required audience (aud) of tokens; not checked when absent',
+    'the exact aud claim',
+  ),
+  probePort: probePortSetting,
+  logLevel: logLevelSetting,
+} as const
+
+export type RelayConfig = ConfigOf<typeof relaySettings>
+
+/** @throws {ConfigError} naming every bad value */
+export const readRelayConfig = (env: Readonly<Record<string, string | undefined>>): RelayConfig =>
+  readConfig(relaySettings, env, ({ jwtSecret, jwksUrl }) =>
+    (jwtSecret === undefined) === (jwksUrl === undefined)
+      ? ['Set JWT_HS256_SECRET or JWT_JWKS_URL: exactly one of them']
+      : [],
+  )

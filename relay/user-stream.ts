@@ -1,0 +1,181 @@
+import { EVENT_ID_PATTERN, type EventMeta, type SyncType } from '#contract'
+import { type Clock, isoTime, type Logger } from '#runtime'
+import type { LogEntry, Reader } from '#store'
+import { stateSyncOf } from './sync.ts'
+
+/**
+ * One connection's place in its user's event log.
+ *
+ *   gated --caught up--> live --event out of chain, sync asked for, check--> gated ...
+ *
+ * Kept true: what is sent is the log, in order, each entry once, from `position` on; `position` is the id of the last event sent.
+ * An event from Redis is sent at once only if it follows `position` directly; otherwise the connection is gated, events are set
+ * aside, the log is read, and the gate opens in the same turn in which the last one set aside was sent. Where the log cannot
+ * serve (trimmed, expired, older than the client), the client gets `state.resync` and a full `state.sync`: never a silent hole.
+ */
+export type StreamDeps = Readonly<{ reader: Reader; clock: Clock; log: Logger }>
+
+/** The connection that a stream writes to. */
+export interface Outlet {
+  isOpen(): boolean
+  /** `meta` only for logged events. */
+  send(event: string, payload: unknown, meta?: EventMeta): void
+}
+
+type Arrival = Readonly<{ event: string; payload: unknown; meta: EventMeta }>
+
+/** Entries read from the log at once. */
+const REPLAY_BATCH = 200
+/** Live events set aside while the log is read; beyond it they are dropped here and read from the log. */
+const SET_ASIDE_MAX = 1_000
+const RETRY_MS = 100
+
+export class UserStream {
+  readonly #deps: StreamDeps
+  readonly #userId: string
+  readonly #outlet: Outlet
+  #position = ''
+  /** Events that wait at the gate; `null` while live. */
+  #setAside: Arrival[] | null = []
+  #work: Promise<void> = Promise.resolve()
+
+  constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
+    this.#deps = deps
+    this.#userId = userId
+    this.#outlet = outlet
+  }
+
+  /**
+   * Takes its place in the log; to be called once the room's subscription is acknowledged.
+   * @param lastEventId where the client wants to go on; `undefined`: from now on. Anything else than an event id is a resync.
+   * @param onPlaced told where this stream starts, before anything is sent
+   */
+  start(lastEventId: unknown, onPlaced: (position: string) => void): Promise<void> {
+    return this.#enqueue(async () => {
+      const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
+      this.#position = isResume ? lastEventId : await this.#deps.reader.top(this.#userId)
+      onPlaced(this.#position)
+      const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
+      if (isUnreadable) await this.#resync('lastEventId is not an event id')
+      await this.#catchUp()
+    })
+  }
+
+  /** An event of the user's log, from Redis. */
+  receive(event: string, payload: unknown, meta: EventMeta): void {
+    if (this.#setAside !== null) {
+      if (this.#setAside.length < SET_ASIDE_MAX) this.#setAside.push({ event, payload, meta })
+      return
+    }
+    if (meta.prev === this.#position) this.#send(event, payload, meta)
+    else if (meta.id > this.#position) {
+      this.#setAside = []
+      void this.#enqueue(() => this.#catchUp())
+    }
+  }
+
+  /** Sends `state.sync`: after everything that is in it, before everything that is not. */
+  sync(types: readonly SyncType[] | undefined): Promise<void> {
+    return this.#gated(async () => {
+      const { reader, clock } = this.#deps
+      const snapshot = await reader.snapshot(this.#userId)
+      if (!(await this.#replayTo(snapshot.lastEventId))) this.#tellResync('the event log does not reach back that far')
+      this.#position = snapshot.lastEventId
+      this.#outlet.send('state.sync', stateSyncOf(snapshot, types, isoTime(clock.now())))
+    })
+  }
+
+  /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
+  check(): Promise<void> {
+    return this.#gated(async () => {})
+  }
+
+  /** Runs `step` with the gate closed, then catches up. */
+  #gated(step: () => Promise<void>): Promise<void> {
+    return this.#enqueue(async () => {
+      this.#setAside ??= []
+      await step()
+      await this.#catchUp()
+    })
+  }
+
+  /** One step after another, each repeated while Redis is away, all dropped once the connection is gone. */
+  #enqueue(step: () => Promise<void>): Promise<void> {
+    this.#work = this.#work.then(async () => {
+      while (this.#outlet.isOpen()) {
+        try {
+          await step()
+          return
+        } catch (error) {
+          this.#deps.log.warn({ error }, 'stream.log_unreadable')
+          await this.#deps.clock.sleep(RETRY_MS)
+        }
+      }
+    })
+    return this.#work
+  }
+
+  /** Sends what the log has beyond `position`, then what was set aside, then opens the gate: the last two in one turn. */
+  async #catchUp(): Promise<void> {
+    while (this.#outlet.isOpen()) {
+      const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
+      const [first] = entries
+      const isServed = first === undefined ? top <= this.#position : first.prev === this.#position
+      if (!isServed || (first === undefined && top < this.#position)) {
+        await this.#resync(
+          top < this.#position ? 'the event log was lost' : 'the event log does not reach back that far',
+        )
+        continue
+      }
+      for (const entry of entries) this.#sendEntry(entry)
+      if (entries.length === REPLAY_BATCH) continue
+      if (this.#drain()) return
+    }
+  }
+
+  /** Sends what was set aside; `false` when a link of the chain is missing and the log must be read again. */
+  #drain(): boolean {
+    const waiting = this.#setAside ?? []
+    const isFull = waiting.length >= SET_ASIDE_MAX
+    this.#setAside = []
+    for (const { event, payload, meta } of waiting) {
+      if (meta.id <= this.#position) continue
+      if (meta.prev !== this.#position) return false
+      this.#send(event, payload, meta)
+    }
+    if (isFull) return false // more may have been dropped behind them
+    this.#setAside = null
+    return true
+  }
+
+  /** Sends the log up to and including `id`; `false` when the log cannot serve it. */
+  async #replayTo(id: string): Promise<boolean> {
+    while (this.#position < id) {
+      const { entries } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
+      if (entries[0]?.prev !== this.#position) return false
+      for (const entry of entries) if (entry.id <= id) this.#sendEntry(entry)
+    }
+    return this.#position === id
+  }
+
+  async #resync(reason: string): Promise<void> {
+    const snapshot = await this.#deps.reader.snapshot(this.#userId)
+    this.#tellResync(reason)
+    this.#position = snapshot.lastEventId
+    this.#outlet.send('state.sync', stateSyncOf(snapshot, undefined, isoTime(this.#deps.clock.now())))
+  }
+
+  #tellResync(reason: string): void {
+    this.#deps.log.info({ userId: this.#userId, reason }, 'stream.resync')
+    this.#outlet.send('state.resync', { reason, timestamp: isoTime(this.#deps.clock.now()) })
+  }
+
+  #sendEntry({ event, payload, id, prev }: LogEntry): void {
+    this.#send(event, payload, { id, prev })
+  }
+
+  #send(event: string, payload: unknown, meta: EventMeta): void {
+    this.#position = meta.id
+    this.#outlet.send(event, payload, meta)
+  }
+}
