@@ -12,7 +12,10 @@ export type AdapterEvents = Readonly<{
 }>
 
 /** The vendor's private parts that are used here; the version is pinned, and tests/relay/adapter.test.ts watches them. */
-type Inside = { readonly channel: string; onmessage(pattern: null, channel: string, message: Buffer): void }
+type Inside = {
+  readonly channel: string
+  onmessage: (this: RedisAdapter, pattern: null, channel: string, message: Buffer) => void
+}
 
 const stockOnMessage = (RedisAdapter.prototype as unknown as Inside).onmessage
 
@@ -81,10 +84,9 @@ export class RoomAdapter extends RedisAdapter {
     return typeof event === 'string' ? [event, payload, meta] : null
   }
 
-  /** Nothing arrives through the pattern any more. */
+  /** The connections to Redis are closed by whoever opened them, right after this. */
   override close(): void {
     this.#sub.removeAllListeners('messageBuffer')
-    super.close()
   }
 }
 

@@ -3,7 +3,6 @@ import type { AddressInfo } from 'node:net'
 import type { Namespace } from 'socket.io'
 import { type DefaultEventsMap, Server } from 'socket.io'
 import {
-  type EventMeta,
   type ServerEventName,
   type ServerEventPayload,
   type ServerToClientEvents,
@@ -132,6 +131,7 @@ class RelayProcess {
       url: `http://127.0.0.1:${port}`,
       probes,
       [Symbol.asyncDispose]: async () => {
+        if (this.#isDraining) return
         for (const stop of timers) stop()
         await this.#drain()
         await probes[Symbol.asyncDispose]()
@@ -221,7 +221,7 @@ class RelayProcess {
         const told = payload as ServerEventPayload<ServerEventName> as never
         if (meta !== undefined) this.#delivered.inc()
         // Clients in some languages fail on a second argument: it goes only to those that asked for it (D5).
-        if (meta !== undefined && socket.data.wantsMeta) socket.emit(event, told, meta as EventMeta as never)
+        if (meta !== undefined && socket.data.wantsMeta) socket.emit(event, told, meta)
         else socket.emit(event, told)
       },
     }

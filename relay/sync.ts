@@ -1,4 +1,5 @@
-import { PENDING_STATUSES, type ServerEventPayload, type SyncType } from '#contract'
+import type { PENDING_STATUSES } from '#contract'
+import { type ServerEventPayload, type SyncType } from '#contract'
 import {
   add,
   averageEntryPrice,
