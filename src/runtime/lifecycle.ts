@@ -10,7 +10,8 @@ export type Running = AsyncDisposable
 
 /**
  * Runs one process from start to exit. SIGTERM and SIGINT drain it, a second signal or the deadline ends it at once.
- * An unhandled rejection is a defect: it is logged, and the process drains and exits with 1.
+ * An unhandled rejection is a defect: it is logged, and the process drains and exits with 1. A process that was started with an
+ * IPC channel drains when the channel closes: its parent is gone, however that went.
  * @param start reads its configuration and starts everything; a ConfigError is printed as plain text
  */
 export async function runProcess(name: string, start: () => Promise<{ running: Running; log: Logger }>): Promise<void> {
@@ -46,5 +47,6 @@ export async function runProcess(name: string, start: () => Promise<{ running: R
     log.fatal({ error }, 'process.unhandled_rejection')
     void drain('unhandledRejection', 1)
   })
+  process.on('disconnect', () => void drain('parent gone', 0))
   log.info({ pid: process.pid }, 'process.started')
 }
