@@ -1,0 +1,53 @@
+import type { AddressInfo } from 'node:net'
+import { serve } from '@hono/node-server'
+import { Queue } from 'bullmq'
+import { queues as queueNames } from '#contract'
+import { type Clock, type ConfigOf, connectRedis, type Logger, Metrics, redisReady, startProbes } from '#runtime'
+import { createDashboard } from './app.ts'
+import type { dashboardSettings } from './settings.ts'
+
+/** A running dashboard. */
+export type Dashboard = AsyncDisposable & Readonly<{ port: number; probePort: number }>
+
+/** Starts the dashboard over every queue. @param host where it listens; loopback unless told otherwise by the entry */
+export async function startDashboard(
+  config: ConfigOf<typeof dashboardSettings>,
+  clock: Clock,
+  log: Logger,
+  host: string,
+): Promise<Dashboard> {
+  const redis = connectRedis(config.redisUrl, 'prompt', log)
+  const cleanUp = new AsyncDisposableStack()
+  try {
+    cleanUp.defer(() => redis.disconnect())
+    await redisReady(redis)
+    const queues = Object.values(queueNames).map(({ name, prefix }) => {
+      const queue = new Queue(name, { connection: redis, prefix, skipMetasUpdate: true })
+      queue.on('error', (error) => log.warn({ error }, 'dashboard.queue_error'))
+      cleanUp.defer(() => queue.close())
+      return queue
+    })
+    const probes = cleanUp.use(
+      await startProbes(config.probePort, new Metrics(true), () =>
+        redis.status === 'ready' ? undefined : `Redis is ${redis.status}`,
+      ),
+    )
+    const app = createDashboard(queues, config.users, clock, log)
+    const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
+      const starting = serve({ fetch: app.fetch, port: config.port, hostname: host }, () => resolve(starting))
+      starting.once('error', reject)
+    })
+    cleanUp.defer(async () => {
+      const closed = new Promise((resolve) => server.close(resolve))
+      if ('closeAllConnections' in server) server.closeAllConnections()
+      await closed
+    })
+    const { port } = server.address() as AddressInfo
+    log.info({ port, probePort: probes.port }, 'dashboard.listening')
+    const started = cleanUp.move()
+    return { port, probePort: probes.port, [Symbol.asyncDispose]: () => started.disposeAsync() }
+  } catch (error) {
+    await cleanUp.disposeAsync()
+    throw error
+  }
+}
