@@ -1,0 +1,54 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { Settings } from '#runtime'
+import { relaySettings } from '../../relay/config.ts'
+import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
+import { workerSettings } from '../../workers/config.ts'
+
+const root = join(import.meta.dirname, '../..')
+const path = join(root, 'README.md')
+const readme = readFileSync(path, 'utf8')
+const processes: Record<string, Settings> = {
+  workers: workerSettings,
+  relay: relaySettings,
+  dashboard: dashboardSettings,
+}
+
+/** The table of every setting, made from the code that reads them. */
+function settingsTable(): string {
+  const rows = new Map<string, { users: string[]; text: string }>()
+  for (const [name, settings] of Object.entries(processes)) {
+    for (const { env, purpose, allowed, fallback } of Object.values(settings)) {
+      const users = rows.get(env)?.users ?? []
+      const shown = fallback === undefined ? '' : `\`${fallback}\``
+      rows.set(env, { users: [...users, name], text: `${purpose} | ${allowed} | ${shown}` })
+    }
+  }
+  const lines = [...rows].map(([env, { users, text }]) => `| \`${env}\` | ${users.join(', ')} | ${text} |`)
+  return ['| name | read by | meaning | allowed | default |', '| --- | --- | --- | --- | --- |', ...lines].join('\n')
+}
+
+describe('README', () => {
+  test('its table of settings is the one that the code reads (UPDATE_README=1 writes it)', () => {
+    const fresh = readme.replace(
+      /(<!-- settings:start -->\n)[^]*?(<!-- settings:end -->)/,
+      `$1\n${settingsTable()}\n\n$2`,
+    )
+    if (process.env['UPDATE_README'] === '1') writeFileSync(path, fresh)
+    else expect(readme).toBe(fresh)
+  })
+
+  test('every file that it names is there', () => {
+    const named = [...readme.matchAll(/`((?:src|workers|relay)\/[\w./-]+)`/g)].map((match) => match[1] ?? '')
+    expect(named.length).toBeGreaterThan(10)
+    expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([])
+  })
+
+  test('.env.example names every setting, and nothing that nobody reads', () => {
+    const example = readFileSync(join(root, '.env.example'), 'utf8')
+    const named = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1])
+    const read = Object.values(processes).flatMap((settings) => Object.values(settings).map(({ env }) => env))
+    expect([...new Set(named)].sort()).toEqual([...new Set([...read, 'REDIS_SERVER_BIN'])].sort())
+  })
+})
