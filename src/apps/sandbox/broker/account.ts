@@ -1,0 +1,157 @@
+import { type Asset, positionSymbol } from './assets.ts'
+import { type Decimal, larger, smaller, sum, zero } from './decimals.ts'
+import { type Execution, isOpen, leavesQty, type Order, type Side } from './order.ts'
+import type { Prices } from './prices.ts'
+
+/**
+ * One account: cash, positions, orders and executions. Invariants: cash + positions at cost = deposits + realized profit, exactly;
+ * `openOrders` holds exactly the open ones; a client order id, once used, is used for ever. Holds on buying power and shares are
+ * computed from the open orders when asked, never kept, so that they cannot leak.
+ */
+export interface Position {
+  readonly asset: Asset
+  /** Signed: negative is short. Never zero: a closed position is removed. */
+  qty: Decimal
+  /** Signed like `qty`: what the open part cost, exactly. */
+  cost: Decimal
+}
+
+/** What bars an account from trading, as the account's own fields. */
+export interface AccountFlags {
+  status: string
+  tradingBlocked: boolean
+  accountBlocked: boolean
+  tradeSuspendedByUser: boolean
+  shortingEnabled: boolean
+}
+
+export interface Account {
+  readonly id: string
+  readonly number: string
+  readonly createdAt: string
+  readonly multiplier: 1 | 2 | 4
+  readonly deposits: Decimal
+  readonly flags: AccountFlags
+  cash: Decimal
+  realized: Decimal
+  readonly positions: Map<string, Position>
+  readonly orders: Map<string, Order>
+  readonly ordersByClientId: Map<string, Order>
+  readonly openOrders: Set<Order>
+  readonly executions: Execution[]
+}
+
+/** More orders than this and the account refuses new ones; everything else of an account grows with its orders. */
+export const ORDERS_PER_ACCOUNT_MAX = 200_000
+/** Reductions release cost to this many decimals; the rest stays with the position, so no money is lost. */
+const COST_PLACES = 12
+
+export function newAccount(
+  of: Readonly<{ id: string; number: string; createdAt: string; cash: Decimal; multiplier: 1 | 2 | 4 }>,
+): Account {
+  return {
+    ...of,
+    deposits: of.cash,
+    flags: {
+      status: 'ACTIVE',
+      tradingBlocked: false,
+      accountBlocked: false,
+      tradeSuspendedByUser: false,
+      shortingEnabled: of.multiplier > 1,
+    },
+    realized: zero,
+    positions: new Map(),
+    orders: new Map(),
+    ordersByClientId: new Map(),
+    openOrders: new Set(),
+    executions: [],
+  }
+}
+
+export const positionOf = (account: Account, asset: Asset): Position | undefined =>
+  account.positions.get(positionSymbol(asset))
+
+export const positionQty = (account: Account, asset: Asset): Decimal => positionOf(account, asset)?.qty ?? zero
+
+/** Open orders of one side of one asset, oldest first. */
+export const openOrdersOf = (account: Account, asset: Asset, side: Side): Order[] =>
+  [...account.openOrders].filter(({ ticket }) => ticket.asset === asset && ticket.side === side)
+
+/** Shares that open orders would take out of the position. */
+export function heldQty(account: Account, asset: Asset): Decimal {
+  const qty = positionQty(account, asset)
+  if (qty.eq(0)) return zero
+  const closing = sum(openOrdersOf(account, asset, qty.gt(0) ? 'sell' : 'buy').map(leavesQty))
+  return smaller(closing, qty.abs())
+}
+
+/** Adds an order. The caller has checked that its client id is free, in the same turn. */
+export function addOrder(account: Account, order: Order): void {
+  account.orders.set(order.id, order)
+  account.ordersByClientId.set(order.ticket.clientOrderId, order)
+  if (isOpen(order)) account.openOrders.add(order)
+}
+
+/** Moves cash and the position by one execution, flips included. @param qty above zero */
+export function settle(account: Account, asset: Asset, side: Side, qty: Decimal, price: Decimal): void {
+  const key = positionSymbol(asset)
+  const signed = side === 'buy' ? qty : qty.times(-1)
+  account.cash = account.cash.minus(signed.times(price))
+  const position = account.positions.get(key) ?? { asset, qty: zero, cost: zero }
+  const opposite = position.qty.times(signed).lt(0)
+  const closing = opposite ? smaller(qty, position.qty.abs()) : zero
+  if (closing.gt(0)) {
+    const all = closing.eq(position.qty.abs())
+    const released = all ? position.cost : position.cost.times(closing).div(position.qty.abs()).round(COST_PLACES)
+    const proceeds = closing.times(price).times(position.qty.gt(0) ? 1 : -1)
+    account.realized = account.realized.plus(proceeds.minus(released))
+    position.cost = position.cost.minus(released)
+  }
+  const opening = qty.minus(closing).times(side === 'buy' ? 1 : -1)
+  position.cost = position.cost.plus(opening.times(price))
+  position.qty = position.qty.plus(signed)
+  if (position.qty.eq(0)) account.positions.delete(key)
+  else account.positions.set(key, position)
+}
+
+/** What the account is worth and may still spend, all at the current last prices. */
+export type Funds = Readonly<{
+  longValue: Decimal
+  shortValue: Decimal
+  equity: Decimal
+  lastEquity: Decimal
+  initialMargin: Decimal
+  maintenanceMargin: Decimal
+  buyingPower: Decimal
+  freeCash: Decimal
+}>
+
+function buyingPowerHeld(order: Order): Decimal {
+  const { notional } = order.ticket
+  if (notional !== null && order.qty === null) return order.intent.endsWith('_open') ? notional : zero
+  return leavesQty(order).times(order.heldPerUnit)
+}
+
+export function fundsOf(account: Account, prices: Prices): Funds {
+  const positions = [...account.positions.values()]
+  const value = (position: Position): Decimal => position.qty.times(prices.of(position.asset).last)
+  const longValue = sum(positions.filter(({ qty }) => qty.gt(0)).map(value))
+  const shortValue = sum(positions.filter(({ qty }) => qty.lt(0)).map(value))
+  const equity = account.cash.plus(longValue).plus(shortValue)
+  const previous = sum(positions.map(({ asset, qty }) => qty.times(prices.of(asset).previousClose)))
+  const gross = longValue.minus(shortValue)
+  const held = sum([...account.openOrders].map(buyingPowerHeld))
+  const initialMargin = gross.div(account.multiplier)
+  const power =
+    account.multiplier === 1 ? account.cash : larger(zero, equity.minus(initialMargin)).times(account.multiplier)
+  return {
+    longValue,
+    shortValue,
+    equity,
+    lastEquity: account.cash.plus(previous),
+    initialMargin,
+    maintenanceMargin: gross.times(30).div(100),
+    buyingPower: larger(zero, power.minus(held)),
+    freeCash: larger(zero, account.cash.minus(held)),
+  }
+}

@@ -1,0 +1,108 @@
+import {
+  type Account,
+  type AccountFlags,
+  fundsOf,
+  heldQty,
+  openOrdersOf,
+  ORDERS_PER_ACCOUNT_MAX,
+  positionQty,
+} from './account.ts'
+import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.ts'
+import type { Order, PositionIntent, Ticket } from './order.ts'
+import type { Market, Prices } from './prices.ts'
+import { forbidden, invalid, unprocessable } from './refusal.ts'
+
+/** The risk checks on a ticket against its account, in the broker's order: all pass, or a Refusal says which did not. */
+
+/** Market orders are checked against, and hold, buying power at this factor above the market. */
+const MARKET_COLLAR = decimal('1.03')
+
+/** What the checks learned. */
+export type Admission = Readonly<{ intent: PositionIntent; heldPerUnit: Decimal }>
+
+function checkFlags({ status, tradingBlocked, accountBlocked, tradeSuspendedByUser }: AccountFlags): void {
+  if (tradeSuspendedByUser) throw forbidden('new orders are rejected by user request')
+  if (status !== 'ACTIVE' || tradingBlocked || accountBlocked) throw forbidden('account is not authorized to trade')
+}
+
+function washTradeReason(ticket: Ticket, existing: Order): string | undefined {
+  const other = existing.ticket
+  if (other.type !== 'limit') return 'opposite side market/stop order exists'
+  if (ticket.limitPrice === null || other.limitPrice === null) return 'opposite side limit order exists'
+  const [buy, sell] = ticket.side === 'buy' ? [ticket, other] : [other, ticket]
+  return buy.limitPrice?.gte(sell.limitPrice ?? zero) === true ? 'opposite side limit order exists' : undefined
+}
+
+function checkWashTrade(account: Account, ticket: Ticket): void {
+  for (const order of openOrdersOf(account, ticket.asset, ticket.side === 'buy' ? 'sell' : 'buy')) {
+    const reason = washTradeReason(ticket, order)
+    if (reason === undefined) continue
+    throw forbidden('potential wash trade detected. use complex orders', {
+      existing_order_id: order.id,
+      reject_reason: reason,
+    })
+  }
+}
+
+/** An order against the position must find enough of it that no other open order has claimed. */
+function checkAvailable(account: Account, ticket: Ticket, market: Market): void {
+  const { asset } = ticket
+  const existing = positionQty(account, asset).abs()
+  const held = heldQty(account, asset)
+  const available = existing.minus(held)
+  const requested = ticket.qty ?? ticket.notional?.div(market.bid).round(9) ?? zero
+  if (requested.lte(available)) return
+  if (asset.assetClass === 'crypto') {
+    const coin = asset.symbol.split('/', 1)[0] ?? asset.symbol
+    throw forbidden(`insufficient balance for ${coin} (requested: ${text(requested)}, available: ${text(available)})`)
+  }
+  throw forbidden(
+    `insufficient qty available for order (requested: ${text(requested)}, available: ${text(available)})`,
+    {
+      available: text(available),
+      existing_qty: text(existing),
+      held_for_orders: text(held),
+      related_orders: openOrdersOf(account, asset, ticket.side).map(({ id }) => id),
+      symbol: asset.symbol,
+    },
+  )
+}
+
+function checkShort(account: Account, ticket: Ticket): void {
+  const { asset, qty } = ticket
+  if (asset.assetClass === 'crypto') {
+    const coin = asset.symbol.split('/', 1)[0] ?? asset.symbol
+    throw forbidden(`insufficient balance for ${coin} (requested: ${text(qty ?? zero)}, available: 0)`)
+  }
+  if (!account.flags.shortingEnabled) throw forbidden('account is not allowed to short')
+  if (!asset.shortable) throw unprocessable(`asset "${asset.symbol}" cannot be sold short`)
+  if (qty === null || !isWhole(qty)) throw unprocessable('fractional orders cannot be sold short')
+}
+
+function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, prices: Prices): void {
+  const cost = ticket.notional ?? (ticket.qty ?? zero).times(heldPerUnit)
+  const funds = fundsOf(account, prices)
+  const power = ticket.asset.assetClass === 'crypto' ? funds.freeCash : funds.buyingPower
+  if (cost.lte(power)) return
+  throw forbidden('insufficient buying power', { buying_power: text(power.round(2)), cost_basis: text(cost.round(2)) })
+}
+
+/** @throws {Refusal} with the broker's status, code and words */
+export function admit(account: Account, ticket: Ticket, prices: Prices): Admission {
+  if (account.ordersByClientId.has(ticket.clientOrderId)) throw invalid('client_order_id must be unique')
+  if (account.orders.size >= ORDERS_PER_ACCOUNT_MAX) throw forbidden('this sandbox account holds no more orders')
+  checkFlags(account.flags)
+  checkWashTrade(account, ticket)
+  const market = prices.of(ticket.asset)
+  const position = positionQty(account, ticket.asset)
+  if (ticket.side === 'buy' ? position.lt(0) : position.gt(0)) {
+    checkAvailable(account, ticket, market)
+    return { intent: `${ticket.side}_to_close`, heldPerUnit: zero }
+  }
+  if (ticket.side === 'sell') checkShort(account, ticket)
+  const collared = market.ask.times(MARKET_COLLAR)
+  const shortPrice = larger(ticket.limitPrice ?? zero, collared)
+  const heldPerUnit = ticket.side === 'sell' ? shortPrice : (ticket.limitPrice ?? collared)
+  checkFunds(account, ticket, heldPerUnit, prices)
+  return { intent: `${ticket.side}_to_open`, heldPerUnit }
+}

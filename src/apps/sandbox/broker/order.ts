@@ -1,0 +1,100 @@
+import type { Asset } from './assets.ts'
+import { type Decimal, ratio, zero } from './decimals.ts'
+
+/**
+ * An order as the broker keeps it. Invariants: `filledQty` only grows and never passes `qty`; a closed order never opens again
+ * (a late fill may still land on a canceled one: the venue matched first); ids never change hands.
+ */
+export type Side = 'buy' | 'sell'
+export type OrderType = 'market' | 'limit' | 'stop' | 'stop_limit' | 'trailing_stop'
+export type TimeInForce = 'day' | 'gtc' | 'opg' | 'cls' | 'ioc' | 'fok'
+export type OrderClass = '' | 'bracket' | 'oco' | 'oto'
+export type PositionIntent = 'buy_to_open' | 'buy_to_close' | 'sell_to_open' | 'sell_to_close'
+export type OrderStatus =
+  | 'accepted'
+  | 'pending_new'
+  | 'new'
+  | 'held'
+  | 'partially_filled'
+  | 'pending_cancel'
+  | 'pending_replace'
+  | 'filled'
+  | 'canceled'
+  | 'expired'
+  | 'rejected'
+  | 'replaced'
+
+/** The terms of an order, checked. */
+export type Ticket = Readonly<{
+  clientOrderId: string
+  asset: Asset
+  side: Side
+  type: OrderType
+  timeInForce: TimeInForce
+  orderClass: OrderClass
+  extendedHours: boolean
+  /** Exactly one of `qty` and `notional` is given. */
+  qty: Decimal | null
+  notional: Decimal | null
+  limitPrice: Decimal | null
+  stopPrice: Decimal | null
+  trailPrice: Decimal | null
+  trailPercent: Decimal | null
+}>
+
+export interface Order {
+  readonly id: string
+  readonly ticket: Ticket
+  readonly intent: PositionIntent
+  /** Buying power held per open unit while the order is open; zero when it closes a position. */
+  readonly heldPerUnit: Decimal
+  readonly createdAt: string
+  readonly expiresAt: string | null
+  /** Null for a notional order until its first fill sizes it. */
+  qty: Decimal | null
+  status: OrderStatus
+  filledQty: Decimal
+  /** Sum of price times quantity over its fills. */
+  filledCost: Decimal
+  updatedAt: string
+  submittedAt: string
+  filledAt: string | null
+  expiredAt: string | null
+  cancelRequestedAt: string | null
+  canceledAt: string | null
+  failedAt: string | null
+  replacedAt: string | null
+  replacedBy: string | null
+  replaces: string | null
+  hwm: Decimal | null
+  legs: readonly Order[] | null
+}
+
+/** One match. `qty` and `price` are of this execution alone. */
+export type Execution = Readonly<{
+  id: string
+  activityId: string
+  orderId: string
+  symbol: string
+  side: Side
+  qty: Decimal
+  price: Decimal
+  cumQty: Decimal
+  leavesQty: Decimal
+  orderStatus: OrderStatus
+  /** Signed, after this execution. */
+  positionQty: Decimal
+  at: string
+}>
+
+const closedStatuses: ReadonlySet<OrderStatus> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
+
+/** Whether the order may still work by itself. */
+export const isOpen = (order: Order): boolean => !closedStatuses.has(order.status)
+
+/** What is left to fill; zero for a notional order that has no size yet. */
+export const leavesQty = (order: Order): Decimal => order.qty?.minus(order.filledQty) ?? zero
+
+/** Average over all fills so far, 9 decimals; null before the first. */
+export const averagePrice = (order: Order): Decimal | null =>
+  order.filledQty.eq(0) ? null : ratio(order.filledCost, order.filledQty)

@@ -1,0 +1,173 @@
+import type { CancelTimer, Clock } from '#runtime'
+import type { Chance } from '../chance.ts'
+import { assets, type Asset } from './assets.ts'
+import { decimal, decimalPlaces, type Decimal, larger, smaller } from './decimals.ts'
+
+/**
+ * One price process per symbol: a random walk on ticks of one cent between two walls, from its own stream of chance, so that
+ * neither orders nor the other symbols shift it. A pinned symbol stands where a control call put it until it is released.
+ */
+
+/** A running bar. */
+export interface Bar {
+  startMs: number
+  open: Decimal
+  high: Decimal
+  low: Decimal
+  close: Decimal
+  volume: number
+  trades: number
+}
+
+/** The market of one symbol now. Sizes are shares. */
+export interface Market {
+  readonly asset: Asset
+  bid: Decimal
+  ask: Decimal
+  last: Decimal
+  bidSize: number
+  askSize: number
+  lastSize: number
+  tradeId: number
+  atMs: number
+  minute: Bar
+  day: Bar
+  readonly previousClose: Decimal
+}
+
+/** What one step changed; `traded` says whether a trade printed too. */
+export type Tick = Readonly<{ market: Market; traded: boolean }>
+
+/** Where a control call puts a symbol. What is left out follows `last`, or stays. */
+export type PriceSetting = Readonly<{ bid?: string; ask?: string; last?: string }>
+
+export interface Prices {
+  of(asset: Asset): Market
+  all(): readonly Market[]
+  /** Every change, in order. */
+  onTick(listener: (tick: Tick) => void): void
+  /** Pins a symbol to a price. @throws {RangeError} bid above ask, or not above zero */
+  set(asset: Asset, to: PriceSetting): void
+  /** Lets a pinned symbol walk on from where it stands. */
+  release(asset: Asset): void
+  stop(): void
+}
+
+const TICK = decimal('0.01')
+const TICKS_PER_STEP_MAX = 5
+const SPREAD_TICKS_MAX = 4
+/** The walk turns round when it is this far from its base price. */
+const WALL_PERCENT = 20
+const TRADE_SHARE = 0.6
+const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
+
+const newBar = (startMs: number, price: Decimal): Bar => ({
+  startMs,
+  open: price,
+  high: price,
+  low: price,
+  close: price,
+  volume: 0,
+  trades: 0,
+})
+
+function newMarket(asset: Asset, atMs: number): Market {
+  const last = asset.basePrice
+  return {
+    asset,
+    bid: last.minus(TICK),
+    ask: last.plus(TICK),
+    last,
+    bidSize: 100,
+    askSize: 100,
+    lastSize: 100,
+    tradeId: 52_983_525_000_000,
+    atMs,
+    minute: newBar(atMs - (atMs % MINUTE_MS), last),
+    day: newBar(atMs - (atMs % DAY_MS), last),
+    previousClose: last,
+  }
+}
+
+function print(market: Market, price: Decimal, size: number, nowMs: number): void {
+  if (nowMs - market.minute.startMs >= MINUTE_MS) market.minute = newBar(nowMs - (nowMs % MINUTE_MS), price)
+  for (const bar of [market.minute, market.day]) {
+    bar.high = larger(bar.high, price)
+    bar.low = smaller(bar.low, price)
+    bar.close = price
+    bar.volume += size
+    bar.trades += 1
+  }
+  Object.assign(market, { last: price, lastSize: size, tradeId: market.tradeId + 1, atMs: nowMs })
+}
+
+/** One random step of one market; answers whether a trade printed. */
+function walk(market: Market, chance: Chance, nowMs: number): boolean {
+  const wall = market.asset.basePrice.times(WALL_PERCENT).div(100)
+  const middle = market.bid.plus(market.ask).div(2).round(2)
+  const drift = middle.minus(market.asset.basePrice)
+  const step = TICK.times(chance.integer(-TICKS_PER_STEP_MAX, TICKS_PER_STEP_MAX))
+  const moved = middle.plus(drift.abs().gt(wall) ? step.abs().times(drift.gt(0) ? -1 : 1) : step)
+  const spread = chance.integer(1, SPREAD_TICKS_MAX)
+  const below = Math.floor(spread / 2)
+  market.bid = moved.minus(TICK.times(below))
+  market.ask = moved.plus(TICK.times(spread - below))
+  market.bidSize = chance.integer(1, 20) * 100
+  market.askSize = chance.integer(1, 20) * 100
+  market.atMs = nowMs
+  const traded = chance.fraction() < TRADE_SHARE
+  if (traded) print(market, chance.fraction() < 0.5 ? market.bid : market.ask, chance.integer(1, 10) * 10, nowMs)
+  return traded
+}
+
+function place(market: Market, to: PriceSetting): boolean {
+  const last = to.last === undefined ? undefined : decimal(to.last)
+  const bid = to.bid === undefined ? (last?.minus(TICK) ?? market.bid) : decimal(to.bid)
+  const ask = to.ask === undefined ? (last?.plus(TICK) ?? market.ask) : decimal(to.ask)
+  if (bid.lte(0) || ask.lt(bid) || (last !== undefined && last.lte(0))) {
+    throw new RangeError('a price is above zero, and the ask is not below the bid')
+  }
+  if ([bid, ask, last].some((price) => price !== undefined && decimalPlaces(price) > 4)) {
+    throw new RangeError('a price has at most 4 decimals')
+  }
+  Object.assign(market, { bid, ask })
+  if (last !== undefined) market.last = last
+  return last !== undefined
+}
+
+/** Starts the market. @param tickMs time between steps; 0 stands still until a control call moves it */
+export function startPrices(clock: Clock, chance: Chance, tickMs: number): Prices {
+  const startMs = clock.now()
+  const walkers = assets.map((asset) => ({ market: newMarket(asset, startMs), chance: chance.fork(asset.symbol) }))
+  const markets = new Map(walkers.map(({ market }) => [market.asset.symbol, market]))
+  const pinned = new Set<Market>()
+  const listeners: ((tick: Tick) => void)[] = []
+  const announce = (tick: Tick): void => listeners.forEach((listener) => listener(tick))
+  const of = (asset: Asset): Market => {
+    const market = markets.get(asset.symbol)
+    if (market === undefined) throw new Error(`no market for ${asset.symbol}`)
+    return market
+  }
+  const step = (): void => {
+    for (const { market, chance: own } of walkers) {
+      if (!pinned.has(market)) announce({ market, traded: walk(market, own, clock.now()) })
+    }
+  }
+  const cancel: CancelTimer = tickMs > 0 ? clock.every(tickMs, step) : () => undefined
+  return {
+    of,
+    all: () => [...markets.values()],
+    onTick: (listener) => void listeners.push(listener),
+    set(asset, to) {
+      const market = of(asset)
+      const traded = place(market, to)
+      pinned.add(market)
+      if (traded) print(market, market.last, market.lastSize, clock.now())
+      market.atMs = clock.now()
+      announce({ market, traded })
+    },
+    release: (asset) => void pinned.delete(of(asset)),
+    stop: cancel,
+  }
+}
