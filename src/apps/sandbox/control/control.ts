@@ -1,0 +1,128 @@
+import type { Account, AccountFlags } from '../broker/account.ts'
+import { type Asset, findAsset } from '../broker/assets.ts'
+import type { AccountSeed, Broker } from '../broker/broker.ts'
+import { type Decimal, parseDecimal } from '../broker/decimals.ts'
+import type { Order } from '../broker/order.ts'
+import type { PriceSetting } from '../broker/prices.ts'
+import { Refusal } from '../broker/refusal.ts'
+import type { RequestJournal } from '../http/request-journal.ts'
+import { type Json, orderJson } from '../http/shapes.ts'
+import type { StreamKind, Streams } from '../streams/upgrades.ts'
+import type { HeldAnswers } from './held-answers.ts'
+import { type Ledger, readLedger } from './ledger.ts'
+
+/** Commands over the sandbox, the same over HTTP under `/_sandbox/` and as methods. Each throws a Refusal that says what is wrong. */
+export interface SandboxControl {
+  addAccount(account: AccountSeed): void
+  /** REST answers 401 for the key, and its open streams are cut. */
+  revokeKey(keyId: string): void
+  restoreKey(keyId: string): void
+  /** What the account's own fields say of it, for example `{ tradingBlocked: true }`. */
+  setFlags(keyId: string, flags: Partial<AccountFlags>): void
+  /** The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at once instead. */
+  holdAnswers(options?: Readonly<{ count?: number; keyId?: string; drop?: boolean }>): void
+  /** Answers how many went; without a count all. */
+  releaseAnswers(count?: number): number
+  dropAnswers(count?: number): number
+  heldAnswers(): number
+  /** Fills by broker order id, in full and at the market (or the order's limit) unless told. Works on held and canceled orders too. */
+  fillOrder(orderId: string, terms?: Readonly<{ qty?: string; price?: string }>): Json
+  /** Orders of an account, of a symbol, or all no longer match by themselves. */
+  holdMatching(what?: MatchingScope): void
+  releaseMatching(what?: MatchingScope): void
+  setPartialFills(enabled: boolean, share?: number): void
+  /** Puts and keeps a symbol at a price; orders it makes marketable fill at once. */
+  setPrice(symbol: string, price: PriceSetting): void
+  /** Lets the symbol walk on. */
+  releasePrice(symbol: string): void
+  setMarketOpen(open: boolean): void
+  /** Cuts open streams; answers how many. */
+  cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
+  streams(): Readonly<Record<StreamKind, number>>
+  ledger(keyId?: string): Ledger
+}
+
+/** One account (by key) or one symbol; neither means everything. */
+export type MatchingScope = Readonly<{ keyId?: string; symbol?: string }>
+
+const refuse = (message: string): Refusal => new Refusal(422, undefined, message)
+
+function finders(broker: Broker) {
+  const account = (keyId: string): Account => {
+    const found = broker.accountOfKey(keyId)
+    if (found === undefined) throw refuse(`no account has the key ${keyId}`)
+    return found
+  }
+  const asset = (symbol: string): Asset => {
+    const found = findAsset(symbol)
+    if (found === undefined) throw refuse(`unknown symbol ${symbol}`)
+    return found
+  }
+  const scope = ({ keyId, symbol }: MatchingScope = {}): Account | Asset | undefined => {
+    if (keyId !== undefined && symbol !== undefined) throw refuse('give keyId or symbol, not both')
+    return keyId === undefined ? (symbol === undefined ? undefined : asset(symbol)) : account(keyId)
+  }
+  const order = (id: string): readonly [Account, Order] => {
+    for (const owner of broker.accounts()) {
+      const found = owner.orders.get(id)
+      if (found !== undefined) return [owner, found]
+    }
+    throw new Refusal(404, undefined, `no order has the id ${id}`)
+  }
+  const amount = (name: string, value: string | undefined): Decimal | undefined => {
+    if (value === undefined) return undefined
+    const parsed = parseDecimal(value)
+    if (parsed === undefined || parsed.lte(0)) throw refuse(`${name} must be a decimal above zero`)
+    return parsed
+  }
+  return { account, asset, scope, order, amount }
+}
+
+/** Mistakes of the caller come out as RangeError from the model; the caller is told, not blamed on the server. */
+function told<Result>(run: () => Result): Result {
+  try {
+    return run()
+  } catch (error) {
+    throw error instanceof RangeError ? refuse(error.message) : error
+  }
+}
+
+export function createControl(
+  broker: Broker,
+  heldAnswers: HeldAnswers,
+  journal: RequestJournal,
+  streams: Streams,
+): SandboxControl {
+  const find = finders(broker)
+  const { matcher, prices, session } = broker
+  const setRevoked = (keyId: string, revoked: boolean): void => {
+    find.account(keyId)
+    broker.setRevoked(keyId, revoked)
+  }
+  return {
+    addAccount: (seed) => void told(() => broker.addAccount(seed)),
+    revokeKey: (keyId) => setRevoked(keyId, true),
+    restoreKey: (keyId) => setRevoked(keyId, false),
+    setFlags: (keyId, flags) => void Object.assign(find.account(keyId).flags, flags),
+    holdAnswers: ({ count = 1, keyId, drop } = {}) =>
+      heldAnswers.arm(count, { account: keyId === undefined ? undefined : find.account(keyId), drop }),
+    releaseAnswers: (count) => heldAnswers.release(count),
+    dropAnswers: (count) => heldAnswers.drop(count),
+    heldAnswers: () => heldAnswers.waiting,
+    fillOrder(orderId, { qty, price } = {}) {
+      const [account, order] = find.order(orderId)
+      told(() => matcher.fillNow(account, order, find.amount('qty', qty), find.amount('price', price)))
+      return orderJson(order)
+    },
+    holdMatching: (what) => matcher.hold(find.scope(what)),
+    releaseMatching: (what) => matcher.release(find.scope(what)),
+    setPartialFills: (enabled, share = matcher.partialFills.share) =>
+      void Object.assign(matcher.partialFills, { enabled, share }),
+    setPrice: (symbol, price) => told(() => prices.set(find.asset(symbol), price)),
+    releasePrice: (symbol) => prices.release(find.asset(symbol)),
+    setMarketOpen: (open) => session.setOpen(open),
+    cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
+    streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),
+    ledger: (keyId) => readLedger(broker, journal, keyId),
+  }
+}

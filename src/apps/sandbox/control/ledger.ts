@@ -1,0 +1,61 @@
+import type { Account } from '../broker/account.ts'
+import { positionSymbol } from '../broker/assets.ts'
+import type { Broker } from '../broker/broker.ts'
+import { text } from '../broker/decimals.ts'
+import type { JournalEntry, RequestJournal } from '../http/request-journal.ts'
+import { fillActivityJson, type Json, orderJson } from '../http/shapes.ts'
+
+/** The truth of one account, as an oracle for tests: everything exact, nothing rounded, nothing left out. */
+export type AccountLedger = Readonly<{
+  accountId: string
+  accountNumber: string
+  cash: string
+  deposits: string
+  realized: string
+  /** In order of arrival, in the broker's own JSON. */
+  orders: readonly Json[]
+  /** In order of execution: the activity rows, with the stream's `execution_id`. */
+  executions: readonly Json[]
+  positions: readonly Readonly<{ symbol: string; qty: string; cost: string }>[]
+}>
+
+/** The truth of the whole broker. `requestsReceived` counts all; `requests` keeps the last ones. */
+export type Ledger = Readonly<{
+  accounts: Readonly<Record<string, AccountLedger>>
+  requestsReceived: number
+  requests: readonly JournalEntry[]
+}>
+
+export const accountLedger = (account: Account): AccountLedger => ({
+  accountId: account.id,
+  accountNumber: account.number,
+  cash: text(account.cash),
+  deposits: text(account.deposits),
+  realized: text(account.realized),
+  orders: [...account.orders.values()].map((order) => orderJson(order, true)),
+  executions: account.executions.map((execution) => ({
+    ...fillActivityJson(execution),
+    execution_id: execution.id,
+    position_qty: text(execution.positionQty),
+  })),
+  positions: [...account.positions.values()].map(({ asset, qty, cost }) => ({
+    symbol: positionSymbol(asset),
+    qty: text(qty),
+    cost: text(cost),
+  })),
+})
+
+/** @param keyId only this key's account */
+export function readLedger(broker: Broker, journal: RequestJournal, keyId?: string): Ledger {
+  const keys = broker.keyIds().filter((candidate) => keyId === undefined || candidate === keyId)
+  const accounts: Record<string, AccountLedger> = {}
+  for (const key of keys) {
+    const account = broker.accountOfKey(key)
+    if (account !== undefined) accounts[key] = accountLedger(account)
+  }
+  return {
+    accounts,
+    requestsReceived: journal.received,
+    requests: journal.entries().filter((entry) => keyId === undefined || entry.keyId === keyId),
+  }
+}

@@ -1,0 +1,105 @@
+import { z } from 'zod'
+import { Refusal } from '../broker/refusal.ts'
+import type { Reply } from '../http/router.ts'
+import type { SandboxControl } from './control.ts'
+
+/** The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected. */
+export type ControlHandler = (method: string, path: string, query: URLSearchParams, body: unknown) => Reply
+
+type Command = (body: unknown, query: URLSearchParams, param: string) => unknown
+
+const amount = z.string().regex(/^\d{1,15}(\.\d{1,9})?$/, 'a decimal string above zero')
+const count = z.int().min(1).max(1_000)
+const keyId = z.string().min(1).max(128)
+const symbol = z.string().min(1).max(32)
+
+/** Absent and unknown fields: the first may be, the second is a mistake worth telling. */
+const shapes = {
+  account: z.strictObject({
+    keyId,
+    secret: z.string().min(1).max(256),
+    cash: amount.exactOptional(),
+    multiplier: z.literal([1, 2, 4]).exactOptional(),
+  }),
+  key: z.strictObject({ keyId }),
+  flags: z.strictObject({
+    keyId,
+    status: z.string().min(1).max(32).exactOptional(),
+    tradingBlocked: z.boolean().exactOptional(),
+    accountBlocked: z.boolean().exactOptional(),
+    tradeSuspendedByUser: z.boolean().exactOptional(),
+    shortingEnabled: z.boolean().exactOptional(),
+  }),
+  hold: z.strictObject({
+    count: count.exactOptional(),
+    keyId: keyId.exactOptional(),
+    drop: z.boolean().exactOptional(),
+  }),
+  count: z.strictObject({ count: count.exactOptional() }),
+  fill: z.strictObject({ qty: amount.exactOptional(), price: amount.exactOptional() }),
+  scope: z.strictObject({ keyId: keyId.exactOptional(), symbol: symbol.exactOptional() }),
+  price: z.strictObject({
+    symbol,
+    bid: amount.exactOptional(),
+    ask: amount.exactOptional(),
+    last: amount.exactOptional(),
+  }),
+  symbol: z.strictObject({ symbol }),
+  partialFills: z.strictObject({ enabled: z.boolean(), share: z.number().min(0).max(1).exactOptional() }),
+  market: z.strictObject({ open: z.boolean() }),
+  streams: z.strictObject({ keyId: keyId.exactOptional(), stream: z.enum(['trade', 'data']).exactOptional() }),
+}
+
+function read<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(body ?? {})
+  if (!parsed.success) throw new Refusal(422, undefined, z.prettifyError(parsed.error))
+  return parsed.data
+}
+
+const commands = (control: SandboxControl): Readonly<Record<string, Command>> => ({
+  'POST /_sandbox/accounts': (body) => control.addAccount(read(shapes.account, body)),
+  'POST /_sandbox/accounts/flags': (body) => {
+    const { keyId: key, ...flags } = read(shapes.flags, body)
+    control.setFlags(key, flags)
+  },
+  'POST /_sandbox/keys/revoke': (body) => control.revokeKey(read(shapes.key, body).keyId),
+  'POST /_sandbox/keys/restore': (body) => control.restoreKey(read(shapes.key, body).keyId),
+  'GET /_sandbox/answers': () => ({ waiting: control.heldAnswers() }),
+  'POST /_sandbox/answers/hold': (body) => control.holdAnswers(read(shapes.hold, body)),
+  'POST /_sandbox/answers/release': (body) => ({ released: control.releaseAnswers(read(shapes.count, body).count) }),
+  'POST /_sandbox/answers/drop': (body) => ({ dropped: control.dropAnswers(read(shapes.count, body).count) }),
+  'POST /_sandbox/orders/:id/fill': (body, _query, id) => control.fillOrder(id, read(shapes.fill, body)),
+  'POST /_sandbox/matching/hold': (body) => control.holdMatching(read(shapes.scope, body)),
+  'POST /_sandbox/matching/release': (body) => control.releaseMatching(read(shapes.scope, body)),
+  'POST /_sandbox/partial-fills': (body) => {
+    const { enabled, share } = read(shapes.partialFills, body)
+    control.setPartialFills(enabled, share)
+  },
+  'POST /_sandbox/prices': (body) => {
+    const { symbol: name, ...price } = read(shapes.price, body)
+    control.setPrice(name, price)
+  },
+  'POST /_sandbox/prices/release': (body) => control.releasePrice(read(shapes.symbol, body).symbol),
+  'POST /_sandbox/market': (body) => control.setMarketOpen(read(shapes.market, body).open),
+  'GET /_sandbox/streams': () => control.streams(),
+  'POST /_sandbox/streams/cut': (body) => ({ cut: control.cutStreams(read(shapes.streams, body)) }),
+  'GET /_sandbox/ledger': (_body, query) => control.ledger(query.get('keyId') ?? undefined),
+})
+
+/** Answers 200 with what a command returned, or `{"ok":true}`. */
+export function createControlHandler(control: SandboxControl): ControlHandler {
+  const table = commands(control)
+  return (method, path, query, body) => {
+    const order = /^\/_sandbox\/orders\/([^/]+)\/fill$/.exec(path)?.[1]
+    const route = `${method} ${order === undefined ? path.replace(/\/+$/, '') : '/_sandbox/orders/:id/fill'}`
+    const command = table[route]
+    if (command === undefined) {
+      throw new Refusal(404, undefined, `no such control call; there are: ${Object.keys(table).join(', ')}`)
+    }
+    return { status: 200, body: command(body, query, order ?? '') ?? { ok: true } }
+  }
+}
+
+/** Whether a peer address is this machine. */
+export const isLoopback = (address: string | undefined): boolean =>
+  address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address)

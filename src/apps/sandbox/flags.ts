@@ -1,0 +1,61 @@
+import { parseArgs } from 'node:util'
+import { ConfigError } from '#runtime'
+import type { SandboxOptions } from './options.ts'
+
+export const USAGE = `Usage: npm run sandbox -- [options]
+  --port N              port to listen on, 0 picks a free one (default 8085)
+  --host ADDRESS        address to listen on (default 127.0.0.1)
+  --seed TEXT           repeatable prices, ids and partial fills (default: a new seed each time)
+  --no-partial-fills    every order fills at once; --partial-fills (default): one in ten gets a random first part
+  --fill-delay-ms N     from acknowledgement to match (default 250)
+  --tick-ms N           between price steps, 0 stands still (default 500)
+  --help                this text`
+
+const PORT_DEFAULT = 8085
+const PORT_MAX = 65_535
+const DELAY_MS_MAX = 3_600_000
+
+function wholeNumber(flag: string, text: string | undefined, fallback: number, max: number): number {
+  if (text === undefined) return fallback
+  if (!/^\d{1,9}$/.test(text) || Number(text) > max) {
+    throw new ConfigError(`--${flag} must be a whole number from 0 to ${max}, not "${text}"\n${USAGE}`)
+  }
+  return Number(text)
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowNegative: true,
+      options: {
+        port: { type: 'string' },
+        host: { type: 'string', default: '127.0.0.1' },
+        seed: { type: 'string' },
+        'partial-fills': { type: 'boolean', default: true },
+        'fill-delay-ms': { type: 'string' },
+        'tick-ms': { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values
+  } catch (error) {
+    throw new ConfigError(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`)
+  }
+}
+
+/**
+ * The command line as options, or `help`.
+ * @throws {ConfigError} naming the flag that is wrong, with the usage
+ */
+export function readFlags(args: readonly string[]): SandboxOptions | 'help' {
+  const flags = parse(args)
+  if (flags.help) return 'help'
+  return {
+    port: wholeNumber('port', flags.port, PORT_DEFAULT, PORT_MAX),
+    host: flags.host,
+    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    partialFills: flags['partial-fills'],
+    fillDelayMs: wholeNumber('fill-delay-ms', flags['fill-delay-ms'], 250, DELAY_MS_MAX),
+    tickMs: wholeNumber('tick-ms', flags['tick-ms'], 500, DELAY_MS_MAX),
+  }
+}

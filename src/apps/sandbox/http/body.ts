@@ -1,0 +1,28 @@
+import type { IncomingMessage } from 'node:http'
+import { Refusal } from '../broker/refusal.ts'
+
+/** Larger bodies are refused before they are read to the end. */
+export const BODY_BYTES_MAX = 64 * 1024
+
+const tooLarge = (): Refusal => new Refusal(413, 41310000, `request body is larger than ${BODY_BYTES_MAX} bytes`)
+
+/**
+ * Reads a JSON body whatever its Content-Type says (clients differ). Undefined when there is none.
+ * @throws {Refusal} 413 too large, 400 not JSON
+ */
+export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
+  if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) throw tooLarge()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > BODY_BYTES_MAX) throw tooLarge()
+    chunks.push(chunk)
+  }
+  if (bytes === 0) return undefined
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
+  } catch {
+    throw new Refusal(400, 40010000, 'request body format is invalid')
+  }
+}

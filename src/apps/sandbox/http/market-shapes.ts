@@ -1,0 +1,68 @@
+import type { Bar, Market } from '../broker/prices.ts'
+import type { Json } from './shapes.ts'
+
+/**
+ * Market data as the data host writes it: prices are JSON numbers, names are single letters. Times are handed through as Date,
+ * which JSON prints as RFC 3339 and MessagePack as its timestamp extension.
+ */
+
+const NEW_YORK_DAY = new Intl.DateTimeFormat('en-CA', { timeZone: 'America/New_York' })
+const DAY_MS = 86_400_000
+
+/** Daily bars are stamped midnight in New York, which is 04:00 or 05:00 UTC. */
+function newYorkMidnight(timeMs: number): Date {
+  const day = NEW_YORK_DAY.format(timeMs)
+  const summer = new Date(`${day}T04:00:00Z`)
+  return NEW_YORK_DAY.format(summer) === day && NEW_YORK_DAY.format(summer.getTime() - 1) !== day
+    ? summer
+    : new Date(`${day}T05:00:00Z`)
+}
+
+const isCrypto = ({ asset }: Market): boolean => asset.assetClass === 'crypto'
+
+export function tradeJson(market: Market): Json {
+  const common = { p: market.last.toNumber(), s: market.lastSize, t: new Date(market.atMs), i: market.tradeId }
+  return isCrypto(market) ? { ...common, tks: 'B' } : { ...common, x: 'V', c: ['@'], z: 'C' }
+}
+
+export function quoteJson(market: Market): Json {
+  const common = {
+    ap: market.ask.toNumber(),
+    as: market.askSize,
+    bp: market.bid.toNumber(),
+    bs: market.bidSize,
+    t: new Date(market.atMs),
+  }
+  return isCrypto(market) ? common : { ...common, ax: 'V', bx: 'V', c: ['R'], z: 'C' }
+}
+
+const barJson = (bar: Bar, at: Date): Json => ({
+  t: at,
+  o: bar.open.toNumber(),
+  h: bar.high.toNumber(),
+  l: bar.low.toNumber(),
+  c: bar.close.toNumber(),
+  v: bar.volume,
+  n: bar.trades,
+  vw: bar.high.plus(bar.low).div(2).round(4).toNumber(),
+})
+
+export function snapshotJson(market: Market): Json {
+  const today = newYorkMidnight(market.atMs)
+  const previous: Bar = {
+    startMs: 0,
+    open: market.previousClose,
+    high: market.previousClose,
+    low: market.previousClose,
+    close: market.previousClose,
+    volume: 100_000,
+    trades: 1_000,
+  }
+  return {
+    latestTrade: tradeJson(market),
+    latestQuote: quoteJson(market),
+    minuteBar: barJson(market.minute, new Date(market.minute.startMs)),
+    dailyBar: barJson(market.day, today),
+    prevDailyBar: barJson(previous, newYorkMidnight(today.getTime() - DAY_MS / 2)),
+  }
+}

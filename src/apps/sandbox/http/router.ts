@@ -1,0 +1,61 @@
+import type { Account } from '../broker/account.ts'
+import { notFound, Refusal } from '../broker/refusal.ts'
+
+/** A request as a handler sees it. */
+export type Call = Readonly<{
+  account: Account
+  params: Readonly<Record<string, string>>
+  query: URLSearchParams
+  /** Parsed JSON; undefined when the request had no body. */
+  body: unknown
+}>
+
+/** What a handler answers; `body` absent sends none. */
+export type Reply = Readonly<{ status: number; body?: unknown }>
+export type Handler = (call: Call) => Reply
+
+/** `GET /v2/orders/:id`: a segment that begins with a colon is a parameter; `orders:by_client_order_id` is a plain word. */
+export type Routes = Readonly<Record<string, Handler>>
+export type Match = Readonly<{ route: string; handler: Handler; params: Readonly<Record<string, string>> }>
+export type Router = (method: string, path: string) => Match
+
+type Compiled = Readonly<{ route: string; method: string; segments: readonly string[]; handler: Handler }>
+
+/** Segments of a path, decoded. A trailing slash is ignored. */
+function segmentsOf(path: string): string[] {
+  try {
+    return path.replace(/\/+$/, '').split('/').slice(1).map(decodeURIComponent)
+  } catch {
+    throw notFound('endpoint not found.')
+  }
+}
+
+function paramsOf(pattern: readonly string[], actual: readonly string[]): Record<string, string> | undefined {
+  if (pattern.length !== actual.length) return undefined
+  const params: Record<string, string> = {}
+  for (const [index, segment] of pattern.entries()) {
+    const value = actual[index] ?? ''
+    if (segment.startsWith(':')) params[segment.slice(1)] = value
+    else if (segment !== value) return undefined
+  }
+  return params
+}
+
+/** Routes in order: the first whose method and path fit. @throws {Refusal} 404 for an unknown path, 405 for a wrong method */
+export function createRouter(routes: Routes): Router {
+  const table: Compiled[] = Object.entries(routes).map(([route, handler]) => {
+    const [method = '', path = ''] = route.split(' ')
+    return { route, method, segments: path.split('/').slice(1), handler }
+  })
+  return (method, path) => {
+    const actual = segmentsOf(path)
+    let known = false
+    for (const entry of table) {
+      const params = paramsOf(entry.segments, actual)
+      if (params === undefined) continue
+      known = true
+      if (entry.method === method) return { route: entry.route, handler: entry.handler, params }
+    }
+    throw known ? new Refusal(405, 40510000, 'method not allowed') : notFound('endpoint not found.')
+  }
+}

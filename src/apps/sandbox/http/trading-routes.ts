@@ -1,0 +1,107 @@
+import { type Account, positionOf } from '../broker/account.ts'
+import { assets, findAsset } from '../broker/assets.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { Order } from '../broker/order.ts'
+import { invalid, notFound, Refusal, unprocessable } from '../broker/refusal.ts'
+import { readTicket } from '../broker/ticket.ts'
+import { activitiesPage } from './activity-queries.ts'
+import { choiceOf, ordersPage } from './order-queries.ts'
+import type { Call, Handler, Reply, Routes } from './router.ts'
+import { accountJson, assetJson, clockJson, fillActivityJson, orderJson, positionJson } from './shapes.ts'
+
+/** The trading host: orders, positions, account, assets, clock. */
+
+const ok = (body: unknown): Reply => ({ status: 200, body })
+const nestedOf = (query: URLSearchParams): boolean => query.get('nested') === 'true'
+
+function orderOf(account: Account, id: string): Order {
+  const order = account.orders.get(id)
+  if (order === undefined) throw notFound(`order not found for ${id}`)
+  return order
+}
+
+/** Refused for good, with a status that no client takes for a passing failure. */
+const unsupported =
+  (what: string): Handler =>
+  () => {
+    throw unprocessable(`${what} is not supported by this sandbox`)
+  }
+
+function orderByClientId({ account, query }: Call): Reply {
+  const clientOrderId = query.get('client_order_id')
+  if (clientOrderId === null || clientOrderId === '') throw invalid('client_order_id is required')
+  const order = account.ordersByClientId.get(clientOrderId)
+  if (order === undefined) throw notFound(`order not found for ${clientOrderId}`)
+  return ok(orderJson(order, true))
+}
+
+function cancelAll(broker: Broker, account: Account): Reply {
+  const results = [...account.openOrders].map((order) => {
+    try {
+      broker.matcher.cancel(account, order)
+      return { id: order.id, status: 200 }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      return { id: order.id, status: error.status, body: error.body }
+    }
+  })
+  return { status: 207, body: results }
+}
+
+function position(broker: Broker, { account, params }: Call): Reply {
+  const asset = findAsset(params['name'] ?? '')
+  const found = asset === undefined ? undefined : positionOf(account, asset)
+  if (found === undefined) throw notFound('position does not exist')
+  return ok(positionJson(account, found, broker.prices))
+}
+
+function assetList({ query }: Call): Reply {
+  const assetClass = query.get('asset_class') ?? 'us_equity'
+  const status = choiceOf(query, 'status', ['active', 'inactive', 'all'])
+  const exchange = query.get('exchange')
+  return ok(
+    assets
+      .filter((asset) => status !== 'inactive' && asset.assetClass === assetClass)
+      .filter((asset) => exchange === null || exchange === '' || asset.exchange === exchange)
+      .map(assetJson),
+  )
+}
+
+function oneAsset({ params }: Call): Reply {
+  const name = params['name'] ?? ''
+  const asset = findAsset(name)
+  if (asset === undefined) throw notFound(`asset not found for ${name}`)
+  return ok(assetJson(asset))
+}
+
+const orderRoutes = (broker: Broker): Routes => ({
+  'POST /v2/orders': ({ account, body }) =>
+    ok(orderJson(broker.matcher.submit(account, readTicket(body, broker.newClientOrderId)), true)),
+  'GET /v2/orders': ({ account, query }) =>
+    ok(ordersPage(account, query).map((order) => orderJson(order, nestedOf(query)))),
+  'DELETE /v2/orders': ({ account }) => cancelAll(broker, account),
+  'GET /v2/orders:by_client_order_id': orderByClientId,
+  'GET /v2/orders/:id': ({ account, params, query }) =>
+    ok(orderJson(orderOf(account, params['id'] ?? ''), nestedOf(query))),
+  'PATCH /v2/orders/:id': unsupported('replacing an order'),
+  'DELETE /v2/orders/:id': ({ account, params }) => {
+    broker.matcher.cancel(account, orderOf(account, params['id'] ?? ''))
+    return { status: 204 }
+  },
+})
+
+export const tradingRoutes = (broker: Broker): Routes => ({
+  ...orderRoutes(broker),
+  'GET /v2/account': ({ account }) => ok(accountJson(account, broker.prices)),
+  'GET /v2/account/activities': ({ account, query }) => ok(activitiesPage(account, query).map(fillActivityJson)),
+  'GET /v2/account/activities/:type': ({ account, query, params }) =>
+    ok(activitiesPage(account, query, params['type']).map(fillActivityJson)),
+  'GET /v2/positions': ({ account }) =>
+    ok([...account.positions.values()].map((held) => positionJson(account, held, broker.prices))),
+  'GET /v2/positions/:name': (call) => position(broker, call),
+  'DELETE /v2/positions': unsupported('closing positions'),
+  'DELETE /v2/positions/:name': unsupported('closing a position'),
+  'GET /v2/assets': assetList,
+  'GET /v2/assets/:name': oneAsset,
+  'GET /v2/clock': () => ok(clockJson(broker.session)),
+})

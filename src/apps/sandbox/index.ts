@@ -1,0 +1,8 @@
+export type { AccountFlags } from './broker/account.ts'
+export type { AccountSeed } from './broker/broker.ts'
+export type { PriceSetting } from './broker/prices.ts'
+export type { MatchingScope, SandboxControl } from './control/control.ts'
+export type { AccountLedger, Ledger } from './control/ledger.ts'
+export type { JournalEntry } from './http/request-journal.ts'
+export { defaultAccounts, type SandboxOptions } from './options.ts'
+export { type Sandbox, startSandbox } from './sandbox.ts'

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto'
+import { type Clock, systemClock } from '#runtime'
+import type { AccountSeed } from './broker/broker.ts'
+
+/** How a sandbox starts; every field may be left out. */
+export type SandboxOptions = Readonly<{
+  /** 0 (default) picks a free one. */
+  port?: number
+  /** Default 127.0.0.1. Control calls are refused from other machines whatever this says. */
+  host?: string
+  /** The same seed and the same commands give the same run. Default: a new one each time, so that ids never repeat. */
+  seed?: string
+  clock?: Clock
+  /** Opened beside the two default accounts. */
+  accounts?: readonly AccountSeed[]
+  /** From acknowledgement to match, default 250. 0 matches in the next turn. */
+  fillDelayMs?: number
+  /** From a cancel request to the cancel, default 0 (the next turn). */
+  cancelDelayMs?: number
+  /** Between price steps, default 500. 0: prices stand still until set. */
+  tickMs?: number
+  /** Whether some orders get a random first part, default true. */
+  partialFills?: boolean
+  /** Share of orders that do, 0 to 1, default 0.1. */
+  partialFillShare?: number
+  /** Default true. When closed, orders for stocks queue as `accepted`. */
+  marketOpen?: boolean
+}>
+
+/** The accounts that are always there, 100,000 USD each. */
+export const defaultAccounts: readonly AccountSeed[] = [
+  { keyId: 'demo-key', secret: 'demo-secret' },
+  { keyId: 'demo-key-2', secret: 'demo-secret-2' },
+]
+
+/** Fills in the defaults. */
+export const completeOptions = (options: SandboxOptions): Required<SandboxOptions> => ({
+  port: 0,
+  host: '127.0.0.1',
+  seed: randomUUID(),
+  clock: systemClock,
+  fillDelayMs: 250,
+  cancelDelayMs: 0,
+  tickMs: 500,
+  partialFills: true,
+  partialFillShare: 0.1,
+  marketOpen: true,
+  ...options,
+  accounts: [...defaultAccounts, ...(options.accounts ?? [])],
+})

@@ -1,0 +1,66 @@
+import type { AddressInfo } from 'node:net'
+import { startBroker } from './broker/broker.ts'
+import { createChance } from './chance.ts'
+import { createControl, type SandboxControl } from './control/control.ts'
+import { createHeldAnswers } from './control/held-answers.ts'
+import { type ControlHandler, createControlHandler } from './control/routes.ts'
+import { createRequestJournal } from './http/request-journal.ts'
+import { createHttpServer } from './http/server.ts'
+import { completeOptions, type SandboxOptions } from './options.ts'
+import { attachStreams } from './streams/upgrades.ts'
+
+/** A running sandbox. */
+export interface Sandbox {
+  /** `http://host:port`, for both the trading and the data host. */
+  readonly url: string
+  /** `ws://host:port`; the trade stream is at `/stream`, stock data at `/v2/iex`. */
+  readonly wsUrl: string
+  readonly port: number
+  readonly seed: string
+  readonly control: SandboxControl
+  /** Cuts every connection and stops. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Starts an Alpaca-compatible broker on HTTP and WebSocket.
+ * @throws when the port is taken, or two accounts share a key
+ */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const { port, host, seed, clock, accounts, ...rest } = completeOptions(options)
+  const broker = startBroker(clock, createChance(seed), rest)
+  accounts.forEach((account) => broker.addAccount(account))
+  const journal = createRequestJournal(clock)
+  const heldAnswers = createHeldAnswers()
+  // The control needs the streams, the streams the server, and the server the control: it is asked for at the first call.
+  const control: ControlHandler = (...call) => handleControl(...call)
+  const server = createHttpServer({ broker, journal, heldAnswers, control })
+  const streams = attachStreams(server, broker, clock)
+  const commands = createControl(broker, heldAnswers, journal, streams)
+  const handleControl = createControlHandler(commands)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve)
+  }).catch((error: unknown) => {
+    broker.stop()
+    throw error
+  })
+  const listening = server.address() as AddressInfo
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${listening.port}`
+  const close = async (): Promise<void> => {
+    broker.stop()
+    heldAnswers.clear()
+    streams.close()
+    server.closeAllConnections()
+    if (server.listening) await new Promise((resolve) => server.close(resolve))
+  }
+  return {
+    url: `http://${authority}`,
+    wsUrl: `ws://${authority}`,
+    port: listening.port,
+    seed,
+    control: commands,
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}

@@ -1,0 +1,129 @@
+import type { IncomingMessage } from 'node:http'
+import type { WebSocket } from 'ws'
+import type { Clock } from '#runtime'
+import type { Account } from '../broker/account.ts'
+import type { Broker } from '../broker/broker.ts'
+import { text } from '../broker/decimals.ts'
+import type { OrderUpdate } from '../broker/order-book.ts'
+import { type Json, orderJson } from '../http/shapes.ts'
+import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
+
+/**
+ * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys), then listening. No welcome
+ * frame. Frames are binary with JSON text inside, as on paper. Nothing is replayed: who was not listening has missed it.
+ */
+export interface TradeStream {
+  accept(socket: WebSocket, request: IncomingMessage): void
+  /** Cuts the sockets of one key, or all. */
+  cut(keyId?: string): number
+  readonly size: number
+}
+
+const CHANNEL = 'trade_updates'
+
+type Session = { readonly stream: StreamSocket; account: Account | undefined; listening: boolean }
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** Both documented forms: `authenticate` with `data`, and `auth` with the keys beside it. */
+function credentialsOf(message: Record<string, unknown>): readonly [keyId: string, secret: string] {
+  const data = isObject(message['data']) ? message['data'] : message
+  return [textOf(data['key_id'] ?? data['key']), textOf(data['secret_key'] ?? data['secret'])]
+}
+
+export function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: OrderUpdate): Json {
+  return {
+    event,
+    event_id: eventId,
+    at,
+    timestamp: execution?.at ?? at,
+    execution_id: executionId,
+    ...(execution === undefined
+      ? {}
+      : { price: text(execution.price), qty: text(execution.qty), position_qty: text(execution.positionQty) }),
+    order: orderJson(order),
+  }
+}
+
+function parseMessage(data: Buffer): Record<string, unknown> | undefined {
+  try {
+    const message: unknown = JSON.parse(data.toString('utf8'))
+    return isObject(message) ? message : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function createTradeStream(broker: Broker, clock: Clock): TradeStream {
+  const sessions = new Set<Session>()
+  const listeners = new Map<Account, Set<Session>>()
+  const send = ({ stream }: Session, frame: Json): void => stream.send(Buffer.from(JSON.stringify(frame)), true)
+
+  const setListening = (session: Session, listening: boolean): void => {
+    if (session.account === undefined) return
+    const own = listeners.get(session.account) ?? new Set()
+    if (listening) listeners.set(session.account, own.add(session))
+    else if (own.delete(session) && own.size === 0) listeners.delete(session.account)
+    session.listening = listening
+  }
+  const authorization = (session: Session, status: 'authorized' | 'unauthorized', action: string): void =>
+    send(session, { stream: 'authorization', data: { status, action } })
+
+  const authenticate = (session: Session, message: Record<string, unknown>): void => {
+    const [keyId, secret] = credentialsOf(message)
+    const account = broker.authenticate(keyId, secret)
+    if (account === undefined) return authorization(session, 'unauthorized', 'authenticate')
+    if (session.account !== account) setListening(session, false)
+    session.account = account
+    session.stream.authenticated(keyId)
+    authorization(session, 'authorized', 'authenticate')
+  }
+  const listen = (session: Session, message: Record<string, unknown>): void => {
+    if (session.account === undefined) return authorization(session, 'unauthorized', 'listen')
+    const wanted = isObject(message['data']) ? message['data']['streams'] : undefined
+    const listening = Array.isArray(wanted) && wanted.includes(CHANNEL)
+    setListening(session, listening)
+    send(session, { stream: 'listening', data: { streams: listening ? [CHANNEL] : [] } })
+  }
+  const onMessage = (session: Session, data: Buffer): void => {
+    const message = parseMessage(data)
+    const action = message?.['action']
+    if (message !== undefined && (action === 'authenticate' || action === 'auth')) authenticate(session, message)
+    else if (message !== undefined && action === 'listen') listen(session, message)
+    else send(session, { action: 'error', data: { error_message: 'invalid syntax' } })
+  }
+
+  broker.onUpdate((update) => {
+    const own = listeners.get(update.account)
+    if (own === undefined) return
+    const frame = Buffer.from(JSON.stringify({ stream: CHANNEL, data: tradeUpdateJson(update) }))
+    own.forEach(({ stream }) => stream.send(frame, true))
+  })
+
+  return {
+    accept(socket, request) {
+      openStreamSocket(socket, request, clock, (stream) => {
+        const session: Session = { stream, account: undefined, listening: false }
+        sessions.add(session)
+        return {
+          onMessage: (data) => onMessage(session, data),
+          onAuthenticationTimeout: () => stream.close(1008, 'authentication timeout'),
+          onClose() {
+            setListening(session, false)
+            sessions.delete(session)
+          },
+        }
+      })
+    },
+    cut(keyId) {
+      const hit = [...sessions].filter(({ stream }) => keyId === undefined || stream.keyId === keyId)
+      hit.forEach(({ stream }) => stream.cut())
+      return hit.length
+    },
+    get size() {
+      return sessions.size
+    },
+  }
+}
