@@ -13,13 +13,14 @@ import { SESSION_SECONDS, Sessions } from './session.ts'
 import { LoginThrottle } from './throttle.ts'
 import type { User } from './users.ts'
 
+const NEXT_DEFAULT = '/'
 const COOKIE = 'fillcast_dashboard'
 const BODY_BYTES_MAX = 16 * 1024
 const LOGIN_TEXT_MAX = 1_024
 const loginForm = z.object({
   name: z.string().max(LOGIN_TEXT_MAX),
   password: z.string().min(1).max(LOGIN_TEXT_MAX),
-  next: z.string().max(LOGIN_TEXT_MAX).default('/'),
+  next: z.string().max(LOGIN_TEXT_MAX).default(NEXT_DEFAULT),
 })
 
 /** Bull Board brings its own styles and one inline sheet; it also asks a font host, which is not let through. */
@@ -48,40 +49,66 @@ function localPath(next: string): string {
   return url?.origin === 'http://dashboard.invalid' && next.startsWith('/') ? url.pathname + url.search : '/'
 }
 
+type App = Hono<{ Variables: { user: User } }>
+
 /** The dashboard as a web application. Every path but the login itself asks for a session first. */
 export function createDashboard(
   queues: readonly Queue[],
   users: ReadonlyMap<string, User>,
   clock: Clock,
   log: Logger,
-): Hono<{ Variables: { user: User } }> {
-  const app = new Hono<{ Variables: { user: User } }>()
+): App {
+  const app: App = new Hono()
   const sessions = new Sessions(users, clock)
-  const throttle = new LoginThrottle(clock)
   const boards = { viewer: createBoard(queues, 'viewer', log), operator: createBoard(queues, 'operator', log) }
+  addProtection(app, log)
+  addLogin(app, users, sessions, new LoginThrottle(clock), log)
+  // Everything below this line is for people who are logged in.
+  addGate(app, sessions)
+  app.get('/logout', (c) => {
+    deleteCookie(c, COOKIE, { path: '/' })
+    return c.redirect('/login', 303)
+  })
+  app.get('/', (c) => c.redirect(BOARD_PATH, 303))
+  app.all(`${BOARD_PATH}/*`, (c) => boards[c.var.user.role].fetch(c.req.raw, c.env))
+  return app
+}
 
+function addProtection(app: App, log: Logger): void {
   app.use(headers)
   app.use(bodyLimit({ maxSize: BODY_BYTES_MAX }))
   app.use(async (c, next) => {
-    c.header('Cache-Control', 'no-store')
-    // The cookie is SameSite=Strict already; this also covers older browsers' neighbours on other ports, and the login form.
+    // The cookie is SameSite=Strict already; this also covers neighbours on other ports, and the login form.
     const site = c.req.header('sec-fetch-site')
     const writes = c.req.method !== 'GET' && c.req.method !== 'HEAD'
     if (writes && site !== undefined && site !== 'same-origin' && site !== 'none')
       return c.text('Cross-site request refused', 403)
-    return next()
+    await next()
+    // Bull Board's own files carry a hash in their names; all else may hold what an operator sees.
+    const isFile = c.req.path.startsWith(`${BOARD_PATH}/static/`) && c.res.ok
+    c.header('Cache-Control', isFile ? 'private, max-age=86400' : 'no-store')
+    return undefined
   })
   app.onError((error, c) => {
     log.error({ error }, 'dashboard.request_failed')
     return c.text('Something went wrong here. The log has the reason.', 500)
   })
+}
 
+function addLogin(
+  app: App,
+  users: ReadonlyMap<string, User>,
+  sessions: Sessions,
+  throttle: LoginThrottle,
+  log: Logger,
+): void {
   app.get('/login.css', (c) => c.body(loginStyle, 200, { 'content-type': 'text/css; charset=utf-8' }))
-  app.get('/login', (c) => c.html(loginPage(localPath(c.req.query('next') ?? '/'))))
+  app.get('/login', (c) => c.html(loginPage(localPath(c.req.query('next') ?? NEXT_DEFAULT))))
   app.post('/login', async (c) => {
     const form = loginForm.safeParse(await c.req.parseBody())
-    if (!form.success) return c.html(loginPage('/', 'Give a name and a password.'), 400)
-    const { name, password, next } = form.data
+    if (!form.success) return c.html(loginPage(NEXT_DEFAULT, 'Give a name and a password.'), 400)
+    const { name, password } = form.data
+    const next = localPath(form.data.next)
     const user = users.get(name)
     const address = getConnInfo(c).remote.address ?? 'unknown'
     // Names that do not exist share one entry, so that inventing names fills nothing.
@@ -90,23 +117,21 @@ export function createDashboard(
     if (typeof right !== 'boolean') {
       log.warn({ address }, 'dashboard.login_throttled')
       c.header('Retry-After', String(right.retryAfterSeconds))
-      return c.html(loginPage(localPath(next), `Too many tries. Wait ${right.retryAfterSeconds} s.`), 429)
+      return c.html(loginPage(next, `Too many tries. Wait ${right.retryAfterSeconds} s.`), 429)
     }
     if (!right || user === undefined) {
       log.warn({ address }, 'dashboard.login_failed')
-      return c.html(loginPage(localPath(next), 'Name or password is wrong.'), 401)
+      return c.html(loginPage(next, 'Name or password is wrong.'), 401)
     }
     log.info({ address, user: name, role: user.role }, 'dashboard.login')
-    setCookie(c, COOKIE, await sessions.open(user), {
-      httpOnly: true,
-      sameSite: 'Strict',
-      path: '/',
-      maxAge: SESSION_SECONDS,
-      secure: isHttps(c),
-    })
-    return c.redirect(localPath(next), 303)
+    const cookie = await sessions.open(user)
+    const secure = isHttps(c)
+    setCookie(c, COOKIE, cookie, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: SESSION_SECONDS, secure })
+    return c.redirect(next, 303)
   })
+}
 
+function addGate(app: App, sessions: Sessions): void {
   app.use(async (c, next) => {
     const user = await sessions.userOf(getCookie(c, COOKIE))
     if (user !== null) {
@@ -118,11 +143,4 @@ export function createDashboard(
     const { pathname, search } = new URL(c.req.url)
     return c.redirect(pathname === '/' ? '/login' : `/login?next=${encodeURIComponent(pathname + search)}`, 303)
   })
-  app.get('/logout', (c) => {
-    deleteCookie(c, COOKIE, { path: '/' })
-    return c.redirect('/login', 303)
-  })
-  app.get('/', (c) => c.redirect(BOARD_PATH, 303))
-  app.all(`${BOARD_PATH}/*`, (c) => boards[c.var.user.role].fetch(c.req.raw, c.env))
-  return app
 }

@@ -68,5 +68,5 @@ export function createBoard(queues: readonly Queue[], role: Role, log: Logger): 
     log.error({ error }, 'dashboard.request_failed')
     return { status: 500, body: { error: { key: 'ERRORS.INTERNAL_SERVER_ERROR' }, message: scrubText(error.message) } }
   })
-  return new Hono().route(BOARD_PATH, serverAdapter.registerPlugin())
+  return new Hono({ strict: false }).route(BOARD_PATH, serverAdapter.registerPlugin())
 }

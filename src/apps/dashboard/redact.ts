@@ -27,7 +27,7 @@ export function redactData(value: unknown, depth = 0): unknown {
 const secrets: readonly (readonly [RegExp, string])[] = [
   [/\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${REDACTED}`],
   [
-    /(secret|password|passwd|token|authorization|api[-_]?key|key[-_]?id)(["']?\s*[:=]\s*["']?)[^\s"',;&)}]+/gi,
+    /((?:secret|password|passwd|token|authorization|api[-_]?key|key[-_]?id)[\w-]*)(["']?\s*[:=]\s*["']?)[^\s"',;&)}]+/gi,
     `$1$2${REDACTED}`,
   ],
   [/(\/\/)[^\s/@]+@/g, `$1${REDACTED}@`],

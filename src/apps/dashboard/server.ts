@@ -43,7 +43,7 @@ export async function startDashboard(
       await closed
     })
     const { port } = server.address() as AddressInfo
-    log.info({ port, probePort: probes.port }, 'dashboard.listening')
+    log.info({ port, probePort: probes.port }, 'dashboard.ready')
     const started = cleanUp.move()
     return { port, probePort: probes.port, [Symbol.asyncDispose]: () => started.disposeAsync() }
   } catch (error) {

@@ -1,0 +1,228 @@
+import { Queue, Worker } from 'bullmq'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { queues } from '#contract'
+import { createLogger, readConfig, systemClock } from '#runtime'
+import { hashPassword } from '../../src/apps/dashboard/passwords.ts'
+import { type Dashboard, startDashboard } from '../../src/apps/dashboard/server.ts'
+import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+
+const SECRET = 'h7Kq2mZ9xW4vB1nC6pL8sD3fG5jT0rYa'
+const PASSWORD = 'correct horse battery'
+
+let redis: TestRedis
+let dashboard: Dashboard
+let orders: Queue
+let url: string
+let failedId: string
+
+beforeAll(async () => {
+  redis = await startRedis()
+  const hash = await hashPassword(PASSWORD)
+  const config = readConfig(dashboardSettings, {
+    REDIS_URL: redis.url,
+    DASHBOARD_PORT: '0',
+    DASHBOARD_USERS: `ann:operator:${hash},ben:viewer:${hash}`,
+  })
+  dashboard = await startDashboard(config, systemClock, createLogger('dashboard', 'silent'), '127.0.0.1')
+  url = `http://127.0.0.1:${dashboard.port}`
+  const { name, prefix } = queues.orders
+  orders = new Queue(name, { connection: redis.connect(), prefix })
+  failedId = await addFailedJob()
+})
+afterAll(async () => {
+  await orders.close()
+  await dashboard[Symbol.asyncDispose]()
+  await redis.stop()
+})
+
+/** A job put in by hand, with a secret wherever one can be. */
+async function addFailedJob(): Promise<string> {
+  const job = await orders.add('submitOrder', { userId: 'u1', symbol: 'AAPL', apiSecret: SECRET }, { jobId: 'by-hand' })
+  await job.log(`key ${SECRET}`)
+  const { name, prefix } = queues.orders
+  const worker = new Worker(
+    name,
+    async (taken) => {
+      await taken.updateProgress({ note: SECRET })
+      throw new Error(`401 with ${SECRET}`)
+    },
+    { connection: redis.connect(), prefix },
+  )
+  await new Promise((resolve) => worker.once('failed', resolve))
+  await worker.close()
+  return 'by-hand'
+}
+
+type Login = Readonly<{ status: number; cookie: string; location: string | null; setCookie: string }>
+async function logIn(name: string, password: string, next = '/'): Promise<Login> {
+  const body = new URLSearchParams({ name, password, next })
+  const response = await fetch(`${url}/login`, { method: 'POST', body, redirect: 'manual' })
+  const setCookie = response.headers.get('set-cookie') ?? ''
+  return {
+    status: response.status,
+    cookie: setCookie.split(';')[0] ?? '',
+    location: response.headers.get('location'),
+    setCookie,
+  }
+}
+const ask = (path: string, cookie = '', init: RequestInit = {}): Promise<Response> =>
+  fetch(url + path, { redirect: 'manual', ...init, headers: { cookie, ...init.headers } })
+
+describe('without a login', () => {
+  test.each([
+    ['GET', '/'],
+    ['GET', '/queues'],
+    ['GET', '/queues/'],
+    ['GET', '/queues/queue/orders'],
+    ['GET', '/queues/api/queues'],
+    ['GET', '/queues/api/queues/orders/by-hand'],
+    ['GET', '/queues/api/queues/orders/by-hand/logs'],
+    ['GET', '/queues/static/images/logo.svg'],
+    ['GET', '/queues/static/../api/queues'],
+    ['GET', '//queues/api/queues'],
+    ['GET', '/login/../queues/api/queues'],
+    ['GET', '/logout'],
+    ['HEAD', '/queues/api/queues'],
+    ['OPTIONS', '/queues/api/queues'],
+    ['PUT', '/queues/api/queues/pause'],
+    ['POST', '/queues/api/queues/orders/add'],
+    ['GET', '/nothing-here'],
+  ])('%s %s is refused', async (method, path) => {
+    const response = await ask(path, 'fillcast_dashboard=x.y.z', { method })
+    expect(response.status).toBe(401)
+    if (method !== 'HEAD') expect(await response.json()).toMatchObject({ error: 'UNAUTHENTICATED' })
+  })
+
+  test('a browser is sent to the login, and back to where it wanted to go', async () => {
+    const page = await ask('/queues/queue/orders?status=failed', '', { headers: { accept: 'text/html' } })
+    expect(page.status).toBe(303)
+    expect(page.headers.get('location')).toBe('/login?next=%2Fqueues%2Fqueue%2Forders%3Fstatus%3Dfailed')
+    const { status, location } = await logIn('ann', PASSWORD, '/queues/queue/orders?status=failed')
+    expect([status, location]).toEqual([303, '/queues/queue/orders?status=failed'])
+  })
+
+  test.each(['//evil.example', '/\\evil.example', 'https://evil.example/x', 'javascript:alert(1)'])(
+    'the login never leads to %s',
+    async (next) => expect((await logIn('ann', PASSWORD, next)).location).toBe('/'),
+  )
+
+  test('what the login page is told is shown as text', async () => {
+    const page = await (await ask('/login?next=/%22%3E%3Cscript%3E')).text()
+    expect(page).not.toContain('"><script>')
+  })
+})
+
+describe('the login', () => {
+  test('a wrong password and an unknown name get the same answer and no cookie', async () => {
+    const wrong = await logIn('ben', 'correct horse batterz')
+    const nobody = await logIn('zoe', PASSWORD)
+    expect(wrong).toMatchObject({ status: 401, setCookie: '' })
+    expect(nobody).toEqual(wrong)
+  })
+
+  test('the cookie cannot be read by scripts or sent from elsewhere', async () => {
+    expect((await logIn('ann', PASSWORD)).setCookie).toMatch(/HttpOnly.*SameSite=Strict/)
+  })
+
+  test('a form on another site is refused', async () => {
+    const headers = { 'sec-fetch-site': 'cross-site' }
+    expect((await ask('/login', '', { method: 'POST', headers })).status).toBe(403)
+  })
+
+  test('guessing is slowed down', async () => {
+    const answers: number[] = []
+    for (let tries = 0; tries < 7; tries += 1) answers.push((await logIn('mallory', 'guess')).status)
+    expect(answers.slice(-2)).toEqual([429, 429])
+    expect((await logIn('ann', PASSWORD)).status).toBe(303)
+  })
+})
+
+describe('logged in', () => {
+  test('every queue of the contract is on the board', async () => {
+    const { cookie } = await logIn('ben', PASSWORD)
+    const answer = (await (await ask('/queues/api/queues', cookie)).json()) as { queues: { name: string }[] }
+    expect(answer.queues.map(({ name }) => name).sort()).toEqual(
+      Object.values(queues)
+        .map((queue) => queue.name)
+        .sort(),
+    )
+  })
+
+  test('no secret of a job is shown: not its data, progress, error, stack trace or log', async () => {
+    for (const name of ['ann', 'ben']) {
+      const { cookie } = await logIn(name, PASSWORD)
+      for (const path of [
+        '/queues/api/queues?activeQueue=orders&status=failed',
+        `/queues/api/queues/orders/${failedId}`,
+        `/queues/api/queues/orders/${failedId}/logs`,
+      ]) {
+        const response = await ask(path, cookie)
+        const text = await response.text()
+        expect(response.status).toBe(200)
+        expect(text).toContain('[redacted]')
+        expect(text).not.toContain(SECRET)
+      }
+    }
+  })
+
+  test('a viewer cannot write', async () => {
+    const { cookie } = await logIn('ben', PASSWORD)
+    for (const path of ['queues/pause', 'queues/orders/pause', `queues/orders/${failedId}/retry`]) {
+      expect((await ask(`/queues/api/${path}`, cookie, { method: 'PUT' })).status).toBe(403)
+    }
+    expect(await orders.isPaused()).toBe(false)
+    expect(await orders.getFailedCount()).toBe(1)
+  })
+
+  test('an operator pauses, resumes and retries', async () => {
+    const { cookie } = await logIn('ann', PASSWORD)
+    expect((await ask('/queues/api/queues/orders/pause', cookie, { method: 'PUT' })).ok).toBe(true)
+    expect(await orders.isPaused()).toBe(true)
+    expect((await ask(`/queues/api/queues/orders/${failedId}/retry`, cookie, { method: 'PUT' })).ok).toBe(true)
+    expect(await orders.getFailedCount()).toBe(0)
+    expect((await ask('/queues/api/queues/orders/resume', cookie, { method: 'PUT' })).ok).toBe(true)
+    expect(await orders.isPaused()).toBe(false)
+  })
+
+  test.each([
+    ['POST', 'queues/orders/add', { name: 'submitOrder', data: {}, options: {} }],
+    ['PATCH', 'queues/orders/by-hand/update-data', { jobData: {} }],
+    ['PUT', 'queues/orders/by-hand/clean', {}],
+    ['PUT', 'queues/orders/clean/completed', {}],
+    ['PUT', 'queues/orders/empty', {}],
+    ['PUT', 'queues/orders/obliterate', {}],
+  ])('not even an operator may %s %s', async (method, path, body) => {
+    const { cookie } = await logIn('ann', PASSWORD)
+    const headers = { 'content-type': 'application/json' }
+    const response = await ask(`/queues/api/${path}`, cookie, { method, headers, body: JSON.stringify(body) })
+    expect(response.status).toBe(403)
+    expect(await orders.getJob('by-hand')).toBeDefined()
+  })
+
+  test('pages load nothing from elsewhere and are kept by nobody', async () => {
+    const { cookie } = await logIn('ann', PASSWORD)
+    const page = await ask('/queues/', cookie)
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-security-policy')).toMatch(/default-src 'none'.*font-src 'self'/)
+    expect(page.headers.get('cache-control')).toBe('no-store')
+    expect((await ask('/queues/static/images/logo.svg', cookie)).status).toBe(200)
+  })
+
+  test('logging out takes the cookie away', async () => {
+    const { cookie } = await logIn('ann', PASSWORD)
+    expect((await ask('/logout', cookie)).headers.get('set-cookie')).toMatch(/Max-Age=0/)
+  })
+})
+
+test('the probes are open, on a port of their own', async () => {
+  const ready = await fetch(`http://127.0.0.1:${dashboard.probePort}/readyz`)
+  expect([ready.status, await ready.text()]).toEqual([200, 'ready\n'])
+  expect((await fetch(`http://127.0.0.1:${dashboard.probePort}/queues/api/queues`)).status).toBe(404)
+})
+
+test('a bad entry of DASHBOARD_USERS stops the start and is not echoed', () => {
+  expect(() => readConfig(dashboardSettings, { REDIS_URL: redis.url, DASHBOARD_USERS: `ann:admin:${SECRET}` })).toThrow(
+    expect.objectContaining({ message: expect.not.stringContaining(SECRET) as string }) as Error,
+  )
+})
