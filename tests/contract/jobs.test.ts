@@ -1,0 +1,288 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  checkJobId,
+  commandJobId,
+  describeIssues,
+  type JobName,
+  jobs,
+  parametersHash,
+  queues,
+  type SubmitOrder,
+  submitJobId,
+  submitOrderSchema,
+} from '#contract'
+
+const market: SubmitOrder = {
+  userId: 'u1',
+  connectionId: 'broker_1',
+  tradeId: 'trade_1',
+  symbol: 'AAPL',
+  side: 'buy',
+  orderType: 'market',
+  quantity: '10',
+}
+const limit: SubmitOrder = { ...market, orderType: 'limit', limitPrice: '150' }
+const trailing: SubmitOrder = { ...market, orderType: 'trailing_stop', trailPercent: '1' }
+const bracket: SubmitOrder = {
+  ...limit,
+  orderClass: 'bracket',
+  takeProfit: { limitPrice: '155' },
+  stopLoss: { stopPrice: '145', limitPrice: '144.5' },
+}
+const oco: SubmitOrder = { ...bracket, orderClass: 'oco', side: 'sell', limitPrice: null }
+const oto: SubmitOrder = { ...market, orderClass: 'oto', stopLoss: { stopPrice: '145' } }
+const crypto: SubmitOrder = { ...market, symbol: 'BTC/USD', timeInForce: 'gtc', quantity: '0.000000001' }
+const sized: SubmitOrder = { ...market, quantity: null, notional: '1' }
+
+/** The lines that a caller reads; empty for a good payload. */
+const problems = (job: JobName, payload: unknown): string => {
+  const { error } = jobs[job].schema.safeParse(payload)
+  return error ? describeIssues(error) : ''
+}
+
+const good: [name: string, order: SubmitOrder][] = [
+  ['market', market],
+  ['limit', limit],
+  ['stop', { ...market, orderType: 'stop', stopPrice: '145' }],
+  ['stop limit', { ...limit, orderType: 'stop_limit', stopPrice: '145' }],
+  ['trailing by percent', trailing],
+  ['trailing by price', { ...trailing, trailPercent: null, trailPrice: '2.5', timeInForce: 'gtc' }],
+  ['bracket', bracket],
+  [
+    'bracket, sold short',
+    { ...bracket, side: 'sell', takeProfit: { limitPrice: '145' }, stopLoss: { stopPrice: '155' } },
+  ],
+  ['oco', oco],
+  ['oto with a stop loss', oto],
+  ['oto with a take profit', { ...oto, stopLoss: null, takeProfit: { limitPrice: '155' } }],
+  ['in money', sized],
+  ['fractional', { ...market, quantity: '0.5' }],
+  ['crypto', crypto],
+  [
+    'crypto limit in money',
+    { ...crypto, orderType: 'limit', limitPrice: '0.12345678', quantity: null, notional: '20' },
+  ],
+  ['outside regular hours', { ...limit, extendedHours: true, timeInForce: 'gtc' }],
+  ['below one dollar', { ...limit, limitPrice: '0.1234' }],
+  ['with a deadline', { ...market, notAfter: '2026-01-02T15:04:05-05:00' }],
+  ...(['day', 'gtc', 'opg', 'cls', 'ioc', 'fok'] as const).map((timeInForce): [string, SubmitOrder] => [
+    timeInForce,
+    { ...limit, timeInForce },
+  ]),
+]
+
+/** What is said of an order, and the order: all of it, where one thing is wrong. */
+const bad: [text: string, order: object][] = [
+  ['quantity: must be greater than 0', { ...market, quantity: '-5' }],
+  ['quantity: must be greater than 0', { ...market, quantity: '0.00' }],
+  ['quantity: write it as a decimal string, like "1.5"', { ...market, quantity: 10 }],
+  ['quantity: write a plain decimal, like "1.5"', { ...market, quantity: '1e3' }],
+  ['quantity: write a plain decimal, like "1.5"', { ...market, quantity: ' 1' }],
+  ['quantity: at most 9 decimals', { ...crypto, quantity: '0.0000000001' }],
+  ['quantity: give a quantity (or a notional)', { ...market, quantity: null }],
+  ['notional: give quantity or notional, not both', { ...market, notional: '100' }],
+  ['notional: must be at least 1.00', { ...sized, notional: '0.99' }],
+  ['notional: a limit order is sized by quantity', { ...limit, quantity: null, notional: '100' }],
+  ['orderType: must be one of market, limit, stop, stop_limit, trailing_stop', { ...market, orderType: 'iceberg' }],
+  ['side: must be one of buy, sell', { ...market, side: 'short' }],
+  ['timeInForce: must be one of day, gtc, opg, cls, ioc, fok', { ...market, timeInForce: 'gtd' }],
+  ['orderClass: must be one of simple, bracket, oco, oto', { ...market, orderClass: 'mleg' }],
+  ['symbol: use a symbol like AAPL, BRK.B or BTC/USD', { ...market, symbol: 'aapl' }],
+  ['tradeId: use 1 to 64 of A-Z a-z 0-9 _ -', { ...market, tradeId: 'a:b' }],
+  ['notAfter: write an ISO time, like 2026-01-02T15:04:05Z', { ...market, notAfter: 'tomorrow' }],
+  ['limitPrice: a limit order needs a limitPrice', { ...limit, limitPrice: null }],
+  ['limitPrice: a stop-limit order needs a limitPrice', { ...market, orderType: 'stop_limit', stopPrice: '1' }],
+  ['limitPrice: a market order takes no limitPrice', { ...market, limitPrice: '150' }],
+  ['limitPrice: at most 2 decimals at this price', { ...limit, limitPrice: '150.001' }],
+  ['limitPrice: at most 4 decimals at this price', { ...limit, limitPrice: '0.12345' }],
+  ['stopPrice: a stop order needs a stopPrice', { ...market, orderType: 'stop' }],
+  ['stopPrice: a stop-limit order needs a stopPrice', { ...limit, orderType: 'stop_limit' }],
+  ['stopPrice: a market order takes no stopPrice', { ...market, stopPrice: '145' }],
+  ['stopPrice: a limit order takes no stopPrice', { ...limit, stopPrice: '145' }],
+  ['trailPrice: a market order takes no trail', { ...market, trailPercent: '1' }],
+  [
+    'trailPrice: a trailing-stop order needs trailPrice or trailPercent, one of them',
+    { ...trailing, trailPercent: null },
+  ],
+  ['trailPrice: a trailing-stop order needs trailPrice or trailPercent, one of them', { ...trailing, trailPrice: '1' }],
+  ['timeInForce: a trailing-stop order works as day or gtc', { ...trailing, timeInForce: 'ioc' }],
+  ['timeInForce: fractional and notional orders work as day', { ...market, quantity: '0.5', timeInForce: 'gtc' }],
+  ['timeInForce: crypto orders work as gtc or ioc', { ...crypto, timeInForce: 'day' }],
+  ['timeInForce: a bracket order works as day or gtc', { ...bracket, timeInForce: 'ioc' }],
+  ['extendedHours: only for limit orders with day or gtc', { ...market, extendedHours: true }],
+  ['extendedHours: only for limit orders with day or gtc', { ...limit, timeInForce: 'ioc', extendedHours: true }],
+  ['extendedHours: a bracket order works in regular hours only', { ...bracket, extendedHours: true }],
+  ['orderClass: fractional and notional orders are simple', { ...bracket, quantity: '0.5' }],
+  ['orderClass: crypto orders are simple', { ...bracket, symbol: 'BTC/USD', timeInForce: 'gtc' }],
+  ['orderType: an oco order is of type limit', { ...oco, orderType: 'market' }],
+  ['takeProfit: a simple order has no takeProfit; set orderClass', { ...market, takeProfit: { limitPrice: '155' } }],
+  ['stopLoss: a simple order has no stopLoss; set orderClass', { ...market, stopLoss: { stopPrice: '145' } }],
+  ['takeProfit: a bracket order needs a takeProfit', { ...bracket, takeProfit: null }],
+  ['stopLoss: a bracket order needs a stopLoss', { ...bracket, stopLoss: null }],
+  ['takeProfit: a oco order needs a takeProfit', { ...oco, takeProfit: null }],
+  ['takeProfit: an oto order needs takeProfit or stopLoss, one of them', { ...oto, stopLoss: null }],
+  ['takeProfit: an oto order needs takeProfit or stopLoss, one of them', { ...oto, takeProfit: { limitPrice: '155' } }],
+  [
+    'takeProfit: takeProfit.limitPrice must be above stopLoss.stopPrice',
+    { ...bracket, takeProfit: { limitPrice: '145' } },
+  ],
+  ['takeProfit: takeProfit.limitPrice must be below stopLoss.stopPrice', { ...bracket, side: 'sell' }],
+  ['stopLoss.stopPrice: must be greater than 0', { ...bracket, stopLoss: { stopPrice: '-1' } }],
+]
+
+describe('submitOrder', () => {
+  test.each(good)('%s is accepted', (_name, order) => expect(problems('submitOrder', order)).toBe(''))
+
+  test('what is left out becomes its default, decimals their canonical text', () => {
+    expect(submitOrderSchema.parse({ ...market, quantity: '010.50' })).toEqual({
+      ...market,
+      quantity: '10.5',
+      timeInForce: 'day',
+      orderClass: 'simple',
+      notional: null,
+      limitPrice: null,
+      stopPrice: null,
+      trailPrice: null,
+      trailPercent: null,
+      extendedHours: false,
+      takeProfit: null,
+      stopLoss: null,
+      notAfter: null,
+    })
+  })
+
+  test('reading what was read changes nothing, so a job carries what was checked', () => {
+    for (const order of [market, limit, trailing, bracket, oco, oto, crypto, sized]) {
+      const intent = submitOrderSchema.parse(order)
+      expect(submitOrderSchema.parse(JSON.parse(JSON.stringify(intent)))).toEqual(intent)
+    }
+  })
+
+  test.each(bad)('%s', (text, order) => expect(problems('submitOrder', order)).toBe(text))
+
+  test('everything that is wrong is said at once', () => {
+    expect(problems('submitOrder', { ...market, side: 'short', quantity: '-5', symbol: '?' }).split('\n')).toEqual([
+      'symbol: use a symbol like AAPL, BRK.B or BTC/USD',
+      'side: must be one of buy, sell',
+      'quantity: must be greater than 0',
+    ])
+    expect(problems('submitOrder', { ...limit, quantity: null, limitPrice: null }).split('\n')).toEqual([
+      'quantity: give a quantity (or a notional)',
+      'limitPrice: a limit order needs a limitPrice',
+    ])
+  })
+
+  test.each(['userId', 'connectionId', 'tradeId', 'symbol', 'side', 'orderType'])('%s cannot be left out', (field) => {
+    expect(problems('submitOrder', { ...market, [field]: undefined })).toMatch(new RegExp(`^${field}: `))
+  })
+
+  test.each([null, undefined, 'order', 7, []])('%j is no order', (payload) => {
+    expect(problems('submitOrder', payload)).toMatch(/^payload: /)
+  })
+})
+
+describe('commands', () => {
+  const command = { userId: 'u1', connectionId: 'broker_1', tradeId: 'trade_1', commandId: 'c1' }
+
+  test.each<[JobName, object]>([
+    ['cancelOrder', command],
+    ['cancelOrder', { ...command, by: 'system', reason: 'end of the session' }],
+    ['replaceOrder', { ...command, limitPrice: '151' }],
+    ['replaceOrder', { ...command, timeInForce: 'gtc' }],
+    ['replaceOrder', { ...command, trail: '0.5' }],
+    ['closePosition', { ...command, symbol: 'BTC/USD' }],
+    ['closePosition', { ...command, symbol: 'AAPL', percentage: '50' }],
+    ['checkConnection', { userId: 'u1', connectionId: 'broker_1' }],
+  ])('%s accepts %j', (job, payload) => expect(problems(job, payload)).toBe(''))
+
+  test.each<[string, JobName, object]>([
+    ['commandId: use 1 to 64 of A-Z a-z 0-9 _ -', 'cancelOrder', { ...command, commandId: '' }],
+    ['quantity: must be greater than 0', 'replaceOrder', { ...command, quantity: '-5' }],
+    ['quantity: say what to change: quantity, limitPrice, stopPrice, trail or timeInForce', 'replaceOrder', command],
+    [
+      'percentage: give quantity or percentage, not both',
+      'closePosition',
+      { ...command, symbol: 'AAPL', quantity: '1', percentage: '50' },
+    ],
+    ['symbol: use a symbol like AAPL, BRK.B or BTC/USD', 'closePosition', { ...command, symbol: 'BTCUSD/' }],
+  ])('%s - %s', (text, job, payload) => expect(problems(job, payload)).toBe(text))
+
+  test('they never wait behind new orders, nor behind health checks', () => {
+    expect(Object.entries(jobs).map(([job, { queue }]) => `${job} ${queue}`)).toEqual([
+      'submitOrder orders',
+      'cancelOrder commands',
+      'replaceOrder commands',
+      'closePosition commands',
+      'checkConnection connections',
+    ])
+  })
+
+  test('each queue has a hash tag of its own', () => {
+    for (const [key, { name, prefix }] of Object.entries(queues)) {
+      expect({ name, prefix }).toEqual({ name: key, prefix: `{fc:${key}}` })
+    }
+  })
+})
+
+describe('job ids', () => {
+  const userId = fc.stringMatching(/^[A-Za-z0-9_.:@|-]{1,128}$/)
+  const shortId = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
+
+  test('the same request is the same job', () => {
+    expect(submitJobId('u1', 'trade_1')).toBe(submitJobId('u1', 'trade_1'))
+    expect(commandJobId('u1', 'trade_1', 'c1')).toBe(commandJobId('u1', 'trade_1', 'c1'))
+  })
+
+  test('another user, trade or command is another job', () => {
+    fc.assert(
+      fc.property(fc.tuple(userId, shortId, shortId), fc.tuple(userId, shortId, shortId), (a, b) => {
+        const isSame = (length: number) => a.slice(0, length).join(' ') === b.slice(0, length).join(' ')
+        expect(submitJobId(a[0], a[1]) === submitJobId(b[0], b[1])).toBe(isSame(2))
+        expect(checkJobId(a[0], a[1]) === checkJobId(b[0], b[1])).toBe(isSame(2))
+        expect(commandJobId(...a) === commandJobId(...b)).toBe(isSame(3))
+        expect(new Set([submitJobId(a[0], a[1]), checkJobId(a[0], a[1]), commandJobId(...a)]).size).toBe(3)
+      }),
+    )
+  })
+
+  test('the queue takes them: no colon, never a number', () => {
+    fc.assert(
+      fc.property(userId, shortId, shortId, (user, trade, command) => {
+        for (const id of [submitJobId(user, trade), commandJobId(user, trade, command), checkJobId(user, trade)]) {
+          expect(id).toMatch(/^[a-z]+-[0-9a-f]{24}-[A-Za-z0-9_-]{1,64}$/)
+        }
+      }),
+    )
+  })
+})
+
+describe('parametersHash', () => {
+  const hash = (order: SubmitOrder) => parametersHash(submitOrderSchema.parse(order))
+  const reversed = (value: unknown): unknown =>
+    typeof value === 'object' && value !== null
+      ? Object.fromEntries(
+          Object.entries(value)
+            .reverse()
+            .map(([key, inner]) => [key, reversed(inner)]),
+        )
+      : value
+
+  test('does not depend on how the same order was written', () => {
+    expect(hash({ ...market, quantity: '10.00', timeInForce: 'day', notional: null })).toBe(hash(market))
+    for (const order of [market, bracket, oco]) expect(hash(reversed(order) as SubmitOrder)).toBe(hash(order))
+  })
+
+  test.each<[string, SubmitOrder]>([
+    ['quantity', { ...bracket, quantity: '11' }],
+    ['side', { ...limit, side: 'sell' }],
+    ['limitPrice', { ...bracket, limitPrice: '150.01' }],
+    ['timeInForce', { ...bracket, timeInForce: 'gtc' }],
+    ['stopLoss.limitPrice', { ...bracket, stopLoss: { stopPrice: '145' } }],
+    ['takeProfit', { ...bracket, takeProfit: { limitPrice: '156' } }],
+    ['connectionId', { ...bracket, connectionId: 'broker_2' }],
+    ['notAfter', { ...bracket, notAfter: '2026-01-02T15:04:05Z' }],
+  ])('another %s is another hash', (_field, order) => expect(hash(order)).not.toBe(hash(bracket)))
+
+  test('is short, plain text', () => expect(hash(market)).toMatch(/^[0-9a-f]{32}$/))
+})
