@@ -234,16 +234,25 @@ describe('job ids', () => {
     expect(commandJobId('u1', 'trade_1', 'c1')).toBe(commandJobId('u1', 'trade_1', 'c1'))
   })
 
-  test('another user, trade or command is another job', () => {
+  test('another user, trade or command is another job, also where all the rest is the same', () => {
+    const ids = fc.tuple(userId, shortId, shortId)
     fc.assert(
-      fc.property(fc.tuple(userId, shortId, shortId), fc.tuple(userId, shortId, shortId), (a, b) => {
-        const isSame = (length: number) => a.slice(0, length).join(' ') === b.slice(0, length).join(' ')
-        expect(submitJobId(a[0], a[1]) === submitJobId(b[0], b[1])).toBe(isSame(2))
-        expect(checkJobId(a[0], a[1]) === checkJobId(b[0], b[1])).toBe(isSame(2))
-        expect(commandJobId(...a) === commandJobId(...b)).toBe(isSame(3))
-        expect(new Set([submitJobId(a[0], a[1]), checkJobId(a[0], a[1]), commandJobId(...a)]).size).toBe(3)
+      fc.property(ids, ids, (a, b) => {
+        for (const mask of [0, 1, 2, 3, 4, 5, 6, 7]) {
+          const [user = '', trade = '', command = ''] = a.map((own, i) => (mask & (1 << i) ? b[i] : own))
+          const isSame = (...pairs: [string, string][]) => pairs.every(([x, y]) => x === y)
+          expect(submitJobId(user, trade) === submitJobId(a[0], a[1])).toBe(isSame([user, a[0]], [trade, a[1]]))
+          expect(checkJobId(user, trade) === checkJobId(a[0], a[1])).toBe(isSame([user, a[0]], [trade, a[1]]))
+          expect(commandJobId(user, trade, command) === commandJobId(...a)).toBe(
+            isSame([user, a[0]], [trade, a[1]], [command, a[2]]),
+          )
+        }
       }),
     )
+  })
+
+  test('a submit, a command and a check are three jobs', () => {
+    expect(new Set([submitJobId('u1', 'x'), checkJobId('u1', 'x'), commandJobId('u1', 'x', 'x')]).size).toBe(3)
   })
 
   test('the queue takes them: no colon, never a number', () => {
