@@ -1,7 +1,8 @@
 import { RedisAdapter } from '@socket.io/redis-adapter'
 import type { Redis } from 'ioredis'
 import type { Namespace } from 'socket.io'
-import { EVENT_ID_PATTERN, type EventMeta, userOfRoom } from '#contract'
+import { z } from 'zod'
+import { EVENT_ID_PATTERN, type EventMeta, serverEvents, userOfRoom } from '#contract'
 
 /** What the adapter hands on instead of broadcasting it. */
 export type AdapterEvents = Readonly<{
@@ -14,36 +15,49 @@ export type AdapterEvents = Readonly<{
 /** The vendor's private parts that are used here; the version is pinned, and tests/relay/adapter.test.ts watches them. */
 type Inside = {
   readonly channel: string
+  readonly requestChannel: string
+  readonly responseChannel: string
+  readonly specificResponseChannel: string
   onmessage: (this: RedisAdapter, pattern: null, channel: string, message: Buffer) => void
 }
 
 const stockOnMessage = (RedisAdapter.prototype as unknown as Inside).onmessage
 
 /**
- * The Redis adapter, with three differences: it subscribes to the rooms it has instead of to everybody's; it cannot be crashed by
- * a malformed message; and events of a user's log go to that user's streams, which know what each connection has had already.
+ * The Redis adapter, with three differences. It subscribes to the rooms it has instead of to everybody's. It hands on only what the
+ * contract knows and only to the room of the channel it came by: a message can neither crash it nor reach anybody else, whatever it
+ * says inside. And events of a user's log go to that user's streams, which know what each connection has had already.
  */
 export class RoomAdapter extends RedisAdapter {
   readonly #sub: Redis
   readonly #events: AdapterEvents
-  readonly #inside: Inside
+  readonly #channel: string
   readonly #subscribed = new Map<string, Promise<unknown>>()
 
+  /** @param sub a connection of this adapter's own */
   constructor(namespace: Namespace, pub: Redis, sub: Redis, events: AdapterEvents) {
     super(namespace, pub, sub)
     this.#sub = sub
     this.#events = events
-    this.#inside = this as unknown as Inside
-    const { channel } = this.#inside
-    void sub.punsubscribe(`${channel}*`)
-    void sub.subscribe(channel) // messages to no room or to several
+    const { channel, requestChannel, responseChannel, specificResponseChannel } = this as unknown as Inside
+    this.#channel = channel
+    // Neither everybody's rooms nor requests between relays: nothing here asks other relays for anything.
+    sub.removeAllListeners('pmessageBuffer').removeAllListeners('messageBuffer')
+    sub.punsubscribe(`${channel}*`).catch(ignore)
+    sub.unsubscribe(requestChannel, responseChannel, specificResponseChannel).catch(ignore)
     sub.on('messageBuffer', (from: Buffer, message: Buffer) => this.#receive(from.toString(), message))
     this.on('create-room', (room: string) => {
-      if (!this.sids.has(room)) this.#subscribed.set(room, sub.subscribe(`${channel}${room}#`))
+      if (!this.sids.has(room)) this.#subscribe(room)
     })
     this.on('delete-room', (room: string) => {
-      if (this.#subscribed.delete(room)) void sub.unsubscribe(`${channel}${room}#`)
+      if (this.#subscribed.delete(room)) sub.unsubscribe(`${this.#channel}${room}#`).catch(ignore)
     })
+  }
+
+  #subscribe(room: string): void {
+    const acknowledged = this.#sub.subscribe(`${this.#channel}${room}#`)
+    acknowledged.catch(ignore) // only who waits for it cares
+    this.#subscribed.set(room, acknowledged)
   }
 
   /** Resolves once Redis has acknowledged the room's subscription: from then on nothing published to it is missed. */
@@ -52,36 +66,29 @@ export class RoomAdapter extends RedisAdapter {
   }
 
   #receive(channel: string, message: Buffer): void {
-    const { channel: own } = this.#inside
-    if (!channel.startsWith(own)) return
-    const room = channel.slice(own.length, -1)
-    if (room !== '' && !this.rooms.has(room)) return
-    const packet = this.#decode(message)
-    if (packet === null) {
-      this.#events.onMalformed(room)
-      return
-    }
-    const [event, payload, meta] = packet
-    if (userOfRoom(room) !== null && isMeta(meta)) this.#events.onLogged(room, event, payload, meta)
+    const room = channel.slice(this.#channel.length, -1)
+    if (!channel.startsWith(this.#channel) || !this.rooms.has(room)) return
+    const packet = this.#decode(room, message)
+    if (packet === null) this.#events.onMalformed(room)
+    else if (packet.meta !== null) this.#events.onLogged(room, packet.event, packet.payload, packet.meta)
     else stockOnMessage.call(this, null, channel, message)
   }
 
-  /** The arguments of an emitted event, or `null` when it is not one. */
-  #decode(message: Buffer): [event: string, payload: unknown, meta: unknown] | null {
+  /** An event for exactly this room, or `null` when it is anything else. Users' rooms carry logged events only. */
+  #decode(room: string, message: Buffer): { event: string; payload: unknown; meta: EventMeta | null } | null {
     let decoded: unknown
     try {
       decoded = this.parser.decode(message)
     } catch {
       return null
     }
-    if (!Array.isArray(decoded)) return null
-    const [, packet, options] = decoded as unknown[]
-    if (typeof packet !== 'object' || packet === null || typeof options !== 'object' || options === null) return null
-    const { type, data } = packet as { type?: unknown; data?: unknown }
-    const { rooms } = options as { rooms?: unknown }
-    if (type !== EVENT_PACKET || !Array.isArray(data) || !Array.isArray(rooms)) return null
-    const [event, payload, meta] = data as unknown[]
-    return typeof event === 'string' ? [event, payload, meta] : null
+    const read = packetSchema.safeParse(decoded)
+    if (!read.success) return null
+    const [, { data }, { rooms }] = read.data
+    const [event, payload, meta = null] = data
+    const isForRoom = rooms.length === 1 && rooms[0] === room
+    const isExpected = userOfRoom(room) === null ? meta === null : meta !== null
+    return isForRoom && isExpected && Object.hasOwn(serverEvents, event) ? { event, payload, meta } : null
   }
 
   /** The connections to Redis are closed by whoever opened them, right after this. */
@@ -90,14 +97,23 @@ export class RoomAdapter extends RedisAdapter {
   }
 }
 
-const EVENT_PACKET = 2
+/** A connection that is closed has no subscriptions either. */
+const ignore = (): void => {}
 
-const isMeta = (value: unknown): value is EventMeta =>
-  typeof value === 'object' &&
-  value !== null &&
-  'id' in value &&
-  'prev' in value &&
-  typeof value.id === 'string' &&
-  typeof value.prev === 'string' &&
-  EVENT_ID_PATTERN.test(value.id) &&
-  EVENT_ID_PATTERN.test(value.prev)
+const EVENT_PACKET = 2
+const eventId = z.string().regex(EVENT_ID_PATTERN)
+
+/** What the emitter publishes: who, an event packet, and whom it is for. */
+const packetSchema = z.tuple([
+  z.string(),
+  z.object({
+    type: z.literal(EVENT_PACKET),
+    data: z.tuple([z.string(), z.unknown(), z.object({ id: eventId, prev: eventId }).optional()]),
+    nsp: z.literal('/'),
+  }),
+  z.object({
+    rooms: z.array(z.string()),
+    except: z.array(z.string()).max(0).optional(),
+    flags: z.looseObject({}).optional(),
+  }),
+])

@@ -71,6 +71,8 @@ async function unsubscribe(_deps: CommandDeps, socket: RelaySocket, payload: unk
 async function requestSync(_deps: CommandDeps, socket: RelaySocket, payload: unknown): Promise<CommandAnswer> {
   const read = clientEvents['state.requestSync'].schema.safeParse(payload)
   if (!read.success) return invalid(describeIssues(read.error))
-  await socket.data.stream?.sync(read.data.syncTypes)
+  const isSent = await socket.data.stream?.sync(read.data.syncTypes)
+  if (isSent === false)
+    return { ok: false, error: 'TOO_MANY_REQUESTS', message: 'Wait for the state.sync that is on its way' }
   return { ok: true }
 }

@@ -27,8 +27,10 @@ export function refuse(socket: RelaySocket, error: ConnectionErrorCode, message:
   socket.conn.close()
 }
 
-/** Says good-bye; the client comes back, with a fresh token or to another relay. */
+/** Says good-bye; the client comes back, with a fresh token or to another relay. It hears nothing after this. */
 export function closeConnection(socket: RelaySocket, reason: CloseReason, message: string, nowMs: number): void {
+  delete socket.data.stream
+  for (const room of socket.rooms) if (room !== socket.id) void socket.leave(room)
   socket.emit('connection.closed', { reason, message, timestamp: isoTime(nowMs) })
   socket.conn.close()
 }

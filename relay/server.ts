@@ -2,12 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Namespace } from 'socket.io'
 import { type DefaultEventsMap, Server } from 'socket.io'
-import {
-  type ServerEventName,
-  type ServerEventPayload,
-  type ServerToClientEvents,
-  userRoom,
-} from '#contract'
+import { type ServerEventName, type ServerEventPayload, type ServerToClientEvents, userRoom } from '#contract'
 import {
   type Clock,
   connectRedis,
@@ -88,7 +83,7 @@ class RelayProcess {
     this.#config = config
     this.#deps = deps
     this.#doors = doors
-    this.#verify = createVerifier(config)
+    this.#verify = createVerifier(config, () => deps.clock.now())
     this.#refused = new RefusedTokens(() => deps.clock.now())
     const makeAdapter = (namespace: Namespace): RoomAdapter => (this.#adapter = this.#createAdapter(namespace))
     this.#io = new Server(this.#http, {
@@ -112,7 +107,15 @@ class RelayProcess {
     const { sub, pub, demand } = this.#doors
     this.#io.use((socket, next) => void this.#authenticate(socket, next))
     this.#io.on('connection', (socket) => void this.#welcome(socket))
-    sub.on('ready', () => this.#checkAll()) // what was published while the link was down is in the log
+    // What was published while the link was down is in the log. The ping is answered after the rooms are subscribed again.
+    sub.on(
+      'ready',
+      () =>
+        void sub.ping().then(
+          () => this.#checkAll(),
+          () => {},
+        ),
+    )
     const announce = (): void => {
       const symbols = watchedSymbols(this.#io.of('/').adapter.rooms.keys())
       demand.announce(symbols).catch((error: unknown) => log.warn({ error }, 'demand.not_announced'))
@@ -170,7 +173,10 @@ class RelayProcess {
     const token = [auth['token'] as unknown, query['token']].find(
       (given) => typeof given === 'string' && given !== '',
     ) as string | undefined
-    if (token !== undefined && this.#refused.has(token)) return // no answer: the connect timeout closes it (D13)
+    if (token !== undefined && this.#refused.has(token)) {
+      socket.conn.once('close', () => next(new Error('refused'))) // no answer before: the connect timeout closes it (D13)
+      return
+    }
     socket.data.wantsMeta = 'lastEventId' in auth
     socket.data.lastEventId = auth['lastEventId'] as unknown
     try {
@@ -215,7 +221,7 @@ class RelayProcess {
 
   #outletOf(socket: RelaySocket): Outlet {
     return {
-      isOpen: () => socket.connected,
+      isOpen: () => socket.connected && socket.conn.readyState === 'open',
       send: (name, payload, meta) => {
         const event = name as ServerEventName
         const told = payload as ServerEventPayload<ServerEventName> as never

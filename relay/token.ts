@@ -22,16 +22,14 @@ const JWKS_COOLDOWN_MS = 30_000
 const JWKS_AGE_MS_MAX = 6 * 3_600_000
 
 /** The algorithms come from the configuration, never from the token. */
-export function createVerifier(
-  config: Pick<RelayConfig, 'jwtSecret' | 'jwksUrl' | 'jwtIssuer' | 'jwtAudience'>,
-): Verify {
+export function createVerifier(config: TokenConfig, nowMs: () => number): Verify {
   const options: JWTVerifyOptions = {
     requiredClaims: ['exp', 'sub'],
     clockTolerance: CLOCK_TOLERANCE_S,
     ...(config.jwtIssuer === undefined ? {} : { issuer: config.jwtIssuer }),
     ...(config.jwtAudience === undefined ? {} : { audience: config.jwtAudience }),
   }
-  const check = signatureCheck(config, options)
+  const check = signatureCheck(config, () => ({ ...options, currentDate: new Date(nowMs()) }))
   return async (token) => {
     if (token === undefined || token === '')
       throw new TokenError('AUTHENTICATION_FAILED', 'A token is required: pass ?token= or auth.token')
@@ -42,17 +40,19 @@ export function createVerifier(
   }
 }
 
-function signatureCheck({ jwtSecret, jwksUrl }: Pick<RelayConfig, 'jwtSecret' | 'jwksUrl'>, options: JWTVerifyOptions) {
+type TokenConfig = Pick<RelayConfig, 'jwtSecret' | 'jwksUrl' | 'jwtIssuer' | 'jwtAudience'>
+
+function signatureCheck({ jwtSecret, jwksUrl }: TokenConfig, options: () => JWTVerifyOptions) {
   if (jwksUrl !== undefined) {
     const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), {
       timeoutDuration: JWKS_TIMEOUT_MS,
       cooldownDuration: JWKS_COOLDOWN_MS,
       cacheMaxAge: JWKS_AGE_MS_MAX,
     })
-    return async (token: string) => (await jwtVerify(token, keys, { ...options, algorithms: ASYMMETRIC })).payload
+    return async (token: string) => (await jwtVerify(token, keys, { ...options(), algorithms: ASYMMETRIC })).payload
   }
   const key = new TextEncoder().encode(jwtSecret)
-  return async (token: string) => (await jwtVerify(token, key, { ...options, algorithms: ['HS256'] })).payload
+  return async (token: string) => (await jwtVerify(token, key, { ...options(), algorithms: ['HS256'] })).payload
 }
 
 /** Key servers that cannot be reached are our trouble, everything else is the token's. */

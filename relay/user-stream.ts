@@ -1,6 +1,6 @@
 import { EVENT_ID_PATTERN, type EventMeta, type SyncType } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
-import type { LogEntry, Reader } from '#store'
+import type { LogEntry, Reader, UserSnapshot } from '#store'
 import { stateSyncOf } from './sync.ts'
 
 /**
@@ -28,7 +28,10 @@ type Arrival = Readonly<{ event: string; payload: unknown; meta: EventMeta }>
 const REPLAY_BATCH = 200
 /** Live events set aside while the log is read; beyond it they are dropped here and read from the log. */
 const SET_ASIDE_MAX = 1_000
-const RETRY_MS = 100
+const RETRY_MS_MIN = 100
+const RETRY_MS_MAX = 5_000
+/** Steps of one connection that wait for each other. */
+const STEPS_WAITING_MAX = 8
 
 export class UserStream {
   readonly #deps: StreamDeps
@@ -38,6 +41,7 @@ export class UserStream {
   /** Events that wait at the gate; `null` while live. */
   #setAside: Arrival[] | null = []
   #work: Promise<void> = Promise.resolve()
+  #waiting = 0
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
     this.#deps = deps
@@ -50,15 +54,16 @@ export class UserStream {
    * @param lastEventId where the client wants to go on; `undefined`: from now on. Anything else than an event id is a resync.
    * @param onPlaced told where this stream starts, before anything is sent
    */
-  start(lastEventId: unknown, onPlaced: (position: string) => void): Promise<void> {
-    return this.#enqueue(async () => {
-      const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
+  async start(lastEventId: unknown, onPlaced: (position: string) => void): Promise<void> {
+    const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
+    const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
+    await this.#enqueue(async () => {
       this.#position = isResume ? lastEventId : await this.#deps.reader.top(this.#userId)
-      onPlaced(this.#position)
-      const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
-      if (isUnreadable) await this.#resync('lastEventId is not an event id')
-      await this.#catchUp()
     })
+    if (!this.#outlet.isOpen()) return
+    onPlaced(this.#position)
+    if (isUnreadable) await this.#enqueue(() => this.#resync('lastEventId is not an event id'))
+    await this.#enqueue(() => this.#catchUp())
   }
 
   /** An event of the user's log, from Redis. */
@@ -67,27 +72,30 @@ export class UserStream {
       if (this.#setAside.length < SET_ASIDE_MAX) this.#setAside.push({ event, payload, meta })
       return
     }
-    if (meta.prev === this.#position) this.#send(event, payload, meta)
+    if (meta.prev === this.#position && event !== 'state.resync') this.#send(event, payload, meta)
     else if (meta.id > this.#position) {
       this.#setAside = []
       void this.#enqueue(() => this.#catchUp())
     }
   }
 
-  /** Sends `state.sync`: after everything that is in it, before everything that is not. */
-  sync(types: readonly SyncType[] | undefined): Promise<void> {
-    return this.#gated(async () => {
-      const { reader, clock } = this.#deps
-      const snapshot = await reader.snapshot(this.#userId)
+  /**
+   * Sends `state.sync`: after everything that is in it, before everything that is not.
+   * @returns `false` when too many are waiting already
+   */
+  async sync(types: readonly SyncType[] | undefined): Promise<boolean> {
+    if (this.#waiting >= STEPS_WAITING_MAX) return false
+    await this.#gated(async () => {
+      const snapshot = await this.#deps.reader.snapshot(this.#userId)
       if (!(await this.#replayTo(snapshot.lastEventId))) this.#tellResync('the event log does not reach back that far')
-      this.#position = snapshot.lastEventId
-      this.#outlet.send('state.sync', stateSyncOf(snapshot, types, isoTime(clock.now())))
+      this.#sendSync(snapshot, types)
     })
+    return true
   }
 
   /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
-  check(): Promise<void> {
-    return this.#gated(async () => {})
+  async check(): Promise<void> {
+    if (this.#waiting === 0) await this.#gated(async () => {}) // what is under way looks anyway
   }
 
   /** Runs `step` with the gate closed, then catches up. */
@@ -99,18 +107,20 @@ export class UserStream {
     })
   }
 
-  /** One step after another, each repeated while Redis is away, all dropped once the connection is gone. */
+  /** One step after another, each repeated with growing pauses while it fails, all dropped once the connection is gone. */
   #enqueue(step: () => Promise<void>): Promise<void> {
+    this.#waiting += 1
     this.#work = this.#work.then(async () => {
-      while (this.#outlet.isOpen()) {
+      for (let failures = 0; this.#outlet.isOpen(); failures += 1) {
         try {
           await step()
-          return
+          break
         } catch (error) {
           this.#deps.log.warn({ error }, 'stream.log_unreadable')
-          await this.#deps.clock.sleep(RETRY_MS)
+          await this.#deps.clock.sleep(Math.min(RETRY_MS_MIN * 2 ** Math.min(failures, 10), RETRY_MS_MAX))
         }
       }
+      this.#waiting -= 1
     })
     return this.#work
   }
@@ -120,17 +130,24 @@ export class UserStream {
     while (this.#outlet.isOpen()) {
       const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
       const [first] = entries
-      const isServed = first === undefined ? top <= this.#position : first.prev === this.#position
-      if (!isServed || (first === undefined && top < this.#position)) {
-        await this.#resync(
-          top < this.#position ? 'the event log was lost' : 'the event log does not reach back that far',
-        )
-        continue
+      if (top < this.#position) await this.#resync('the event log was lost')
+      else if (first === undefined ? top > this.#position : first.prev !== this.#position) {
+        await this.#resync('the event log does not reach back that far')
+      } else if (await this.#sendEntries(entries)) {
+        if (entries.length < REPLAY_BATCH && this.#drain()) return
       }
-      for (const entry of entries) this.#sendEntry(entry)
-      if (entries.length === REPLAY_BATCH) continue
-      if (this.#drain()) return
     }
+  }
+
+  /** Sends entries in order; `false` when one of them is a resync, and the state that goes with it moved the position on. */
+  async #sendEntries(entries: readonly LogEntry[]): Promise<boolean> {
+    for (const entry of entries) {
+      this.#sendEntry(entry)
+      if (entry.event !== 'state.resync') continue
+      this.#sendSync(await this.#deps.reader.snapshot(this.#userId), undefined)
+      return false
+    }
+    return true
   }
 
   /** Sends what was set aside; `false` when a link of the chain is missing and the log must be read again. */
@@ -140,7 +157,7 @@ export class UserStream {
     this.#setAside = []
     for (const { event, payload, meta } of waiting) {
       if (meta.id <= this.#position) continue
-      if (meta.prev !== this.#position) return false
+      if (meta.prev !== this.#position || event === 'state.resync') return false
       this.#send(event, payload, meta)
     }
     if (isFull) return false // more may have been dropped behind them
@@ -161,8 +178,12 @@ export class UserStream {
   async #resync(reason: string): Promise<void> {
     const snapshot = await this.#deps.reader.snapshot(this.#userId)
     this.#tellResync(reason)
+    this.#sendSync(snapshot, undefined)
+  }
+
+  #sendSync(snapshot: UserSnapshot, types: readonly SyncType[] | undefined): void {
     this.#position = snapshot.lastEventId
-    this.#outlet.send('state.sync', stateSyncOf(snapshot, undefined, isoTime(this.#deps.clock.now())))
+    this.#outlet.send('state.sync', stateSyncOf(snapshot, types, isoTime(this.#deps.clock.now())))
   }
 
   #tellResync(reason: string): void {
