@@ -26,6 +26,9 @@ export const text = (value: Decimal): string => (value.eq(0) ? '0' : value.toFix
 export const ratio = (a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX): Decimal =>
   b.eq(0) ? zero : a.div(b).round(places)
 
+/** How much `money` buys at `price`, rounded down so that it is never overspent. */
+export const affordable = (money: Decimal, price: Decimal): Decimal => money.div(price).round(DECIMAL_PLACES_MAX, 0)
+
 /** Digits after the point. */
 export const decimalPlaces = (value: Decimal): number => Math.max(0, value.c.length - 1 - value.e)
 export const isWhole = (value: Decimal): boolean => decimalPlaces(value) === 0

@@ -3,7 +3,7 @@ import type { Chance } from '../chance.ts'
 import type { Account } from './account.ts'
 import { type Admission, admit } from './admission.ts'
 import type { Asset } from './assets.ts'
-import { decimal, type Decimal, decimalPlaces, isWhole, ratio, zero } from './decimals.ts'
+import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { isOpen, leavesQty, type Order, type Ticket } from './order.ts'
 import type { OrderBook } from './order-book.ts'
 import type { Prices } from './prices.ts'
@@ -54,7 +54,7 @@ const fairPrice = (order: Order, prices: Prices): Decimal =>
 
 /** Everything that is left; a notional order is sized by the price it meets. */
 const wholeQty = (order: Order, price: Decimal): Decimal =>
-  order.qty === null ? ratio(order.ticket.notional ?? zero, price) : leavesQty(order)
+  order.qty === null ? affordable(order.ticket.notional ?? zero, price) : leavesQty(order)
 
 /** A random part of what is left, in the order's own smallest unit; undefined when it cannot be parted. */
 function firstPart(order: Order, chance: Chance): Decimal | undefined {

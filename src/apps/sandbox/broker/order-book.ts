@@ -2,7 +2,7 @@ import type { Chance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, addOrder, positionQty, settle } from './account.ts'
 import type { Admission } from './admission.ts'
-import { type Decimal, ratio, smaller, zero } from './decimals.ts'
+import { affordable, type Decimal, smaller, zero } from './decimals.ts'
 import { type Execution, isOpen, leavesQty, type Order, type OrderStatus, type Ticket } from './order.ts'
 
 /**
@@ -100,7 +100,7 @@ export function createOrderBook(stamps: Stamps, chance: Chance, tell: (update: O
     },
     fill(account, order, wanted, price) {
       const { asset, side, notional } = order.ticket
-      order.qty ??= ratio(notional ?? zero, price)
+      order.qty ??= affordable(notional ?? zero, price)
       const qty = smaller(wanted, leavesQty(order))
       if (qty.lte(0)) throw new RangeError('nothing is left to fill')
       settle(account, asset, side, qty, price)

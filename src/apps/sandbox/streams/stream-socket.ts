@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { RawData, WebSocket } from 'ws'
-import type { CancelTimer, Clock } from '#runtime'
+import type { Clock } from '#runtime'
 
 /**
  * One client socket of any stream: bounded in what it may send and in what waits to be sent, pinged, and closed when it does not
@@ -34,7 +34,7 @@ const PING_INTERVAL_MS = 20_000
 const toBuffer = (data: RawData): Buffer =>
   Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)
 
-/** @param onSlow called once, right before a socket that does not read is cut */
+/** @param makeHandlers called once, at once; it may already send */
 export function openStreamSocket(
   socket: WebSocket,
   request: IncomingMessage,
@@ -42,7 +42,6 @@ export function openStreamSocket(
   makeHandlers: (stream: StreamSocket) => StreamHandlers,
 ): StreamSocket {
   let alive = true
-  const timers: CancelTimer[] = []
   const stream: StreamSocket = {
     request,
     keyId: '',
@@ -58,16 +57,13 @@ export function openStreamSocket(
       cancelDeadline()
     },
   }
-  const handlers = makeHandlers(stream)
   const cancelDeadline = clock.after(AUTHENTICATION_MS_MAX, () => handlers.onAuthenticationTimeout())
-  timers.push(
-    cancelDeadline,
-    clock.every(PING_INTERVAL_MS, () => {
-      if (!alive) socket.terminate()
-      else if (socket.readyState === socket.OPEN) socket.ping()
-      alive = false
-    }),
-  )
+  const cancelPings = clock.every(PING_INTERVAL_MS, () => {
+    if (!alive) socket.terminate()
+    else if (socket.readyState === socket.OPEN) socket.ping()
+    alive = false
+  })
+  const handlers = makeHandlers(stream)
   socket.on('pong', () => (alive = true))
   socket.on('message', (data, binary) => {
     alive = true
@@ -76,7 +72,8 @@ export function openStreamSocket(
   // Protocol errors (bad frames, too large) close the socket by themselves; without a listener they would end the process.
   socket.on('error', () => undefined)
   socket.on('close', () => {
-    timers.forEach((cancel) => cancel())
+    cancelDeadline()
+    cancelPings()
     handlers.onClose()
   })
   return stream
