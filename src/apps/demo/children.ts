@@ -1,68 +1,77 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
+import { systemClock } from '#runtime'
 
-/** A started child that must end with the demo. */
-export type Child = Readonly<{ name: string; stop(): Promise<void> }>
+/** A started process that ends with the demo. */
+export type Child = AsyncDisposable & Readonly<{ name: string; pid: number | undefined; readyLine: string }>
+
+export type ChildOptions = Readonly<{
+  name: string
+  entry: string
+  args?: readonly string[]
+  env?: Readonly<Record<string, string>>
+  /** Part of the line that says that it is ready. */
+  ready: string
+}>
 
 const READY_MS_MAX = 30_000
-const STOP_MS_MAX = 10_000
+/** Longer than any of them needs to drain; after it, SIGKILL. */
+const STOP_MS_MAX = 12_000
+/** What a child needs of our own environment. Nothing else of it reaches one. */
+const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'REDIS_SERVER_BIN'] as const
 
 /**
- * Starts one process of the system under the same Node, in its own environment plus `env`, and waits for the log line `ready`.
- * It has an IPC channel, so that it drains when the demo dies, even by SIGKILL.
+ * Starts one process of the system under this same Node and waits until it says that it is ready.
+ *
+ * Each child has an IPC channel that nobody writes to: when the demo dies, even by SIGKILL, the channel closes and the child drains.
+ * Each is a process group of its own: Ctrl-C in a terminal reaches the demo alone, which then stops them in order.
  * @param onLine hears every line that the child writes
+ * @throws when it ends or is silent for too long before it is ready
  */
 export async function startChild(
-  name: string,
-  entry: string,
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-  ready: string,
+  { name, entry, args = [], env = {}, ready }: ChildOptions,
   onLine: (name: string, line: string) => void,
 ): Promise<Child> {
-  // A group of its own: Ctrl-C reaches the demo alone, which then stops its children in order.
+  const inherited = INHERITED.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]]]))
   const child = spawn(process.execPath, [entry, ...args], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { ...(Object.fromEntries(inherited) as Record<string, string>), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   })
-  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
-  const isReady = new Promise<void>((resolve) => {
+  const stop = (): Promise<void> => stopChild(child)
+  const readyLine = await new Promise<string>((resolve, reject) => {
+    const cancelDeadline = systemClock.after(READY_MS_MAX, () =>
+      reject(new Error(`${name} was not ready after ${READY_MS_MAX / 1000} s`)),
+    )
+    child.once('error', reject)
+    child.once('exit', (code) => reject(new Error(`${name} ended with ${code ?? 'a signal'} before it was ready`)))
     for (const stream of [child.stdout, child.stderr]) {
       if (stream === null) continue
       createInterface({ input: stream }).on('line', (line) => {
         onLine(name, line)
-        if (line.includes(ready)) resolve()
+        if (!line.includes(ready)) return
+        cancelDeadline()
+        resolve(line)
       })
     }
-  })
-  const failed = exited.then((code) => Promise.reject(new Error(`${name} ended with ${code} before it was ready`)))
-  const late = AbortSignal.timeout(READY_MS_MAX)
-  const tooLate = new Promise<never>((_, reject) => {
-    late.addEventListener('abort', () => reject(new Error(`${name} was not ready after ${READY_MS_MAX} ms`)), {
-      once: true,
-    })
-  })
-  failed.catch(() => {}) // only the race listens, and it may be over
-  tooLate.catch(() => {})
-  try {
-    await Promise.race([isReady, failed, tooLate])
-  } catch (error) {
-    child.kill('SIGKILL')
+  }).catch(async (error: unknown) => {
+    await stop()
     throw error
-  }
-  return { name, stop: () => stopChild(child, exited) }
+  })
+  return { name, pid: child.pid, readyLine, [Symbol.asyncDispose]: stop }
 }
 
-async function stopChild(child: ChildProcess, exited: Promise<unknown>): Promise<void> {
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const exited = new Promise((resolve) => child.once('exit', resolve))
   child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
+  const cancelKill = systemClock.after(STOP_MS_MAX, () => child.kill('SIGKILL'))
   await exited
-  clearTimeout(timer)
+  cancelKill()
 }
 
-/** The wanted port if it is free, else one that is. */
+/** The wanted port when it is free, else one that is; 0 asks for any. */
 export async function freePort(wanted: number): Promise<number> {
   for (const port of [wanted, 0]) {
     const got = await new Promise<number | null>((resolve) => {

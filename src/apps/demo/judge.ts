@@ -1,56 +1,126 @@
-import { serverEvents, type ServerEventName } from '#contract'
+import { serverEvents, type ServerEventName, type ServerEventPayload } from '#contract'
+
+// Says whether what clients received is what the specification's examples promise. Pure: no socket, no clock.
 
 /** One event that one client received, as it is printed. */
 export type Received = Readonly<{ client: string; event: string; payload: unknown }>
 
-/** What one client must have received in an act, in this order and nothing else. */
-export type Expectation = Readonly<{ act: string; client: string; events: readonly string[] }>
+/** What one client must have received in an act: these events, in this order, about this user, and nothing else. */
+export type Expectation = Readonly<{ act: string; client: string; userId: string; events: readonly ServerEventName[] }>
 
-/** Events that may come at any time: they follow the market, not the trade. */
-const isBackground = ({ event, payload }: Received): boolean => event === 'market.quote' || isPriceOnly(event, payload)
+/** An order as it was placed. */
+export type Placed = Readonly<{ tradeId: string; symbol: string; quantity: number }>
 
-function isPriceOnly(event: string, payload: unknown): boolean {
-  if (event !== 'portfolio.positionUpdated') return false
-  const updates = Object.keys((payload as { updates?: object }).updates ?? {})
-  return updates.every((name) => name === 'currentPrice' || name === 'unrealizedPnL')
-}
+/** What a market order to buy a new position must lead to, in this order. */
+export const FILL_EVENTS = [
+  'trade.submitted',
+  'trade.filled',
+  'portfolio.positionAdded',
+  'portfolio.balanceChanged',
+] as const satisfies readonly ServerEventName[]
 
-/** Everything that is wrong with what a client received in one act; empty when all is right. Pure. */
-export function judge({ act, client, events }: Expectation, received: readonly Received[]): string[] {
-  const invalid = received.flatMap(({ event, payload }) => {
-    const known = Object.hasOwn(serverEvents, event) ? serverEvents[event as ServerEventName] : null
-    if (known === null) return [`${act}: ${client} received ${event}, which is no event of the contract`]
-    const parsed = known.schema.safeParse(payload)
-    return parsed.success
-      ? []
-      : [`${act}: ${client} received ${event} with a wrong payload: ${parsed.error.issues[0]?.path.join('.')}`]
-  })
+/** Everything that is wrong with what a client received in one act; empty when all is right. */
+export function judge({ act, client, userId, events }: Expectation, received: readonly Received[]): string[] {
   const told = received.filter((one) => !isBackground(one)).map(({ event }) => event)
-  if (told.join() === events.join()) return invalid
   return [
-    ...invalid,
-    `${act}: ${client} received ${told.join(', ') || 'nothing'}; expected ${events.join(', ') || 'nothing'}`,
+    ...received.flatMap((one) =>
+      payloadProblem(one, userId).map((what) => `${act}: ${client} received ${one.event} ${what}`),
+    ),
+    ...(told.join() === events.join()
+      ? []
+      : [`${act}: ${client} received ${told.join(', ') || 'nothing'}; expected ${events.join(', ') || 'nothing'}`]),
   ]
 }
 
-type Fill = { quantity: number; fillPrice: number; totalCost: number; tradeId: string }
-type Balance = { oldBalance: number; newBalance: number; change: number }
+/** Quotes and price-only updates follow the market, not the trade: they may come at any time. */
+function isBackground({ event, payload }: Received): boolean {
+  if (event === 'market.quote') return true
+  if (event !== 'portfolio.positionUpdated') return false
+  const updates = (payload as { updates?: object } | null)?.updates ?? {}
+  return Object.keys(updates).every((name) => name === 'currentPrice' || name === 'unrealizedPnL')
+}
 
+function payloadProblem({ event, payload }: Received, userId: string): string[] {
+  if (!isServerEvent(event)) return ['which is no event of the contract']
+  const parsed = serverEvents[event].schema.safeParse(payload)
+  if (!parsed.success)
+    return [`with a wrong payload: ${parsed.error.issues.map(({ path }) => path.join('.')).join(', ')}`]
+  const owner = 'userId' in parsed.data ? parsed.data.userId : userId
+  return owner === userId ? [] : [`of another user, ${String(owner)}`]
+}
+
+const isServerEvent = (event: string): event is ServerEventName => Object.hasOwn(serverEvents, event)
+
+/** Fill price x quantity = total cost = -cash change, and all of it about the order that was placed. */
+export function judgeFill(act: string, placed: Placed, received: readonly Received[]): string[] {
+  const submitted = find(received, 'trade.submitted')
+  const fill = find(received, 'trade.filled')
+  const added = find(received, 'portfolio.positionAdded')
+  const balance = find(received, 'portfolio.balanceChanged')
+  if (submitted === null || fill === null || added === null || balance === null)
+    return [`${act}: the fill is not told completely, so that nothing can be added up`]
+  return claims(act, [
+    [submitted.tradeId === placed.tradeId && fill.tradeId === placed.tradeId, 'the events name another trade'],
+    [submitted.symbol === placed.symbol && added.position.symbol === placed.symbol, 'the events name another symbol'],
+    [fill.quantity === placed.quantity, `filled ${fill.quantity}, ordered ${placed.quantity}`],
+    [
+      isSame(fill.fillPrice * fill.quantity, fill.totalCost),
+      `${fill.fillPrice} x ${fill.quantity} is not ${fill.totalCost}`,
+    ],
+    [isSame(-balance.change, fill.totalCost), `cash changed by ${balance.change}, the trade cost ${fill.totalCost}`],
+    [
+      isSame(balance.oldBalance + balance.change, balance.newBalance),
+      'old balance and change do not make the new balance',
+    ],
+    [
+      added.position.quantity === fill.quantity,
+      `the position has ${added.position.quantity}, the fill ${fill.quantity}`,
+    ],
+    [isSame(added.position.averageEntryPrice, fill.fillPrice), 'the position was not entered at the fill price'],
+  ])
+}
+
+/** The snapshot after a reconnect holds the position that was bought meanwhile, and the cash that is left of `cashBefore`. */
+export function judgeSync(act: string, placed: Placed, cashBefore: number, received: readonly Received[]): string[] {
+  const sync = find(received, 'state.sync')
+  const position = sync?.positions?.find(({ symbol }) => symbol === placed.symbol)
+  if (sync?.portfolio === undefined) return [`${act}: no state.sync with a portfolio`]
+  if (position === undefined) return [`${act}: state.sync has no position in ${placed.symbol}`]
+  const cost = position.quantity * position.averageEntryPrice
+  const { cashBalance } = sync.portfolio
+  return claims(act, [
+    [
+      position.quantity === placed.quantity,
+      `state.sync has ${position.quantity} ${placed.symbol}, bought ${placed.quantity}`,
+    ],
+    [isSame(cashBefore - cost, cashBalance), `cash ${cashBalance} is not ${cashBefore} less ${cost}`],
+    [!sync.pendingTrades?.some(({ id }) => id === placed.tradeId), 'state.sync still has the filled trade as pending'],
+  ])
+}
+
+/** Two devices of one user were told the same. */
+export function judgeSame(act: string, one: readonly Received[], other: readonly Received[]): string[] {
+  const told = (received: readonly Received[]): string =>
+    JSON.stringify(
+      received
+        .filter((each) => /^(trade|portfolio)\./.test(each.event) && !isBackground(each))
+        .map(({ event, payload }) => [event, payload]),
+    )
+  return claims(act, [[told(one) === told(other), 'the two devices were told different things']])
+}
+
+/** The payload of the first such event, when it is valid. */
+export function find<Name extends ServerEventName>(
+  received: readonly Received[],
+  event: Name,
+): ServerEventPayload<Name> | null {
+  const payload = received.find((one) => one.event === event)?.payload
+  const parsed = serverEvents[event].schema.safeParse(payload)
+  return parsed.success ? (parsed.data as ServerEventPayload<Name>) : null
+}
+
+/** Amounts are JSON numbers: equal to well below a cent. */
 const isSame = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6
 
-/** Fill price x quantity = total cost = cash spent, to the last cent. Pure. */
-export function judgeArithmetic(act: string, received: readonly Received[]): string[] {
-  const of = <T>(event: string): T | undefined => received.find((one) => one.event === event)?.payload as T | undefined
-  const fill = of<Fill>('trade.filled')
-  const balance = of<Balance>('portfolio.balanceChanged')
-  if (fill === undefined || balance === undefined) return [`${act}: no fill or no balance to add up`]
-  return [
-    ...(isSame(fill.fillPrice * fill.quantity, fill.totalCost)
-      ? []
-      : [`${act}: ${fill.fillPrice} x ${fill.quantity} is not ${fill.totalCost}`]),
-    ...(isSame(-balance.change, fill.totalCost)
-      ? []
-      : [`${act}: cash changed by ${balance.change}, the trade cost ${fill.totalCost}`]),
-    ...(isSame(balance.oldBalance + balance.change, balance.newBalance) ? [] : [`${act}: the balance does not add up`]),
-  ]
-}
+const claims = (act: string, table: readonly (readonly [holds: boolean, otherwise: string])[]): string[] =>
+  table.filter(([holds]) => !holds).map(([, otherwise]) => `${act}: ${otherwise}`)

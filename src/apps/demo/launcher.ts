@@ -1,141 +1,174 @@
 import { randomBytes } from 'node:crypto'
 import { createProducer, type Producer } from '#producer'
-import { createLogger } from '#runtime'
-import { startEmbeddedRedis } from '../../setup/embedded-redis.mjs'
+import { connectRedis, createLogger, redisReady, systemRandomness } from '#runtime'
+import { createReader, type Reader } from '#store'
 import { hashPassword } from '../dashboard/passwords.ts'
-import { type Child, freePort, startChild } from './children.ts'
+import { type Child, type ChildOptions, freePort, startChild } from './children.ts'
+import { forgetUsers } from './forget.ts'
+import { until } from './player.ts'
 import { SandboxControl } from './sandbox-control.ts'
 import { startTradeApi } from './trade-api.ts'
 
-/** A user of the demo: a login at the example trade API, and an account at the sandbox. */
-export type DemoUser = Readonly<{ userId: string; name: string; password: string; connectionId: string }>
-
-/** Known to everybody, and of no use outside: everything listens on 127.0.0.1 and ends with the demo. */
-export const demoUsers: readonly DemoUser[] = [
-  { userId: 'alice', name: 'alice', password: 'demo', connectionId: 'broker_alice' },
-  { userId: 'bob', name: 'bob', password: 'demo', connectionId: 'broker_bob' },
-]
-const KEYS = [
-  { keyId: 'demo-key', secretKey: 'demo-secret' },
-  { keyId: 'demo-key-2', secretKey: 'demo-secret-2' },
+/** A login at the example trade API, with an account at the sandbox. Known to everybody and of no use outside: everything listens on
+ *  127.0.0.1 and ends with the demo. */
+export const demoUsers = [
+  { name: 'alice', password: 'demo', keyId: 'demo-key', secretKey: 'demo-secret' },
+  { name: 'bob', password: 'demo', keyId: 'demo-key-2', secretKey: 'demo-secret-2' },
 ] as const
 
-export type Demo = AsyncDisposable &
-  Readonly<{
-    pageUrl: string
-    relayUrl: string
-    dashboardUrl: string
-    dashboardLogin: string
-    sandboxUrl: string
-    sandbox: SandboxControl
-    producer: Producer
-  }>
+export type Demo = Readonly<{
+  pageUrl: string
+  relayUrl: string
+  dashboardUrl: string
+  dashboardLogin: string
+  sandboxUrl: string
+  sandbox: SandboxControl
+  producer: Producer
+  userIdOf(name: string): string
+}>
 
 export type DemoOptions = Readonly<{
-  /** Wanted ports; a taken one is replaced by a free one. */
+  /** Wanted ports; one that is taken is replaced by a free one. */
   ports: Readonly<{ page: number; relay: number; dashboard: number; sandbox: number }>
-  seed: number
+  seed: string
   partialFills: boolean
+  /** A Redis to use instead of one of our own. What the demo writes there is removed at the end, nothing else is touched. */
+  redisUrl: string | undefined
+  /** Hears every line that a process writes. */
   onLine(name: string, line: string): void
 }>
 
-/** Starts the whole system on this machine: Redis, sandbox, workers, relay, dashboard, trade API. */
-export async function startDemo(options: DemoOptions): Promise<Demo> {
-  const stack = new AsyncDisposableStack()
-  try {
-    return await launch(options, stack)
-  } catch (error) {
-    await stack.disposeAsync()
-    throw error
+const JWT = { issuer: 'fillcast-demo', audience: 'fillcast' } as const
+const VAULT_KID = 'demo'
+
+/** Secrets of one run; nothing of them outlives it. */
+const newSecrets = () => ({
+  jwt: randomBytes(32).toString('base64url'),
+  vault: randomBytes(32),
+  dashboardPassword: randomBytes(9).toString('base64url'),
+})
+
+/**
+ * Starts the whole system on this machine: Redis, sandbox, workers, relay, dashboard, trade API. Resolves when orders can be placed.
+ * @param stack gets everything that was started, also when the start fails: disposing it ends the demo, last started first
+ */
+export async function startDemo(options: DemoOptions, stack: AsyncDisposableStack): Promise<Demo> {
+  const start = async (child: ChildOptions): Promise<Child> => stack.use(await startChild(child, options.onLine))
+  const log = createLogger('demo', 'silent')
+  const redisUrl = options.redisUrl ?? (await startRedis(start))
+  const redis = connectRedis(redisUrl, 'patient', log)
+  stack.defer(() => redis.disconnect())
+  await redisReady(redis)
+  // On a Redis that outlives the run, the users of another run must not be met: their broker accounts are gone.
+  const suffix = options.redisUrl === undefined ? '' : `-${systemRandomness.id(6)}`
+  const users = demoUsers.map((user) => ({
+    ...user,
+    userId: `${user.name}${suffix}`,
+    connectionId: `broker_${user.name}`,
+  }))
+  if (options.redisUrl !== undefined) stack.defer(() => forgetUsers(redis, users))
+  const secrets = newSecrets()
+  const { ports, urls } = await choosePorts(options.ports)
+  const args = ['--port', String(ports.sandbox), '--seed', options.seed]
+  const partial = options.partialFills ? '--partial-fills' : '--no-partial-fills'
+  await start({
+    name: 'sandbox',
+    entry: 'src/apps/sandbox/main.ts',
+    args: [...args, partial],
+    ready: urls.sandboxUrl,
+  })
+  await Promise.all((await processes(redisUrl, ports, urls, secrets)).map(start))
+  const vaultKeys = [{ kid: VAULT_KID, key: new Uint8Array(secrets.vault) }]
+  const producer = stack.use(await createProducer({ redisUrl, vaultKeys, log }))
+  for (const { userId, connectionId, keyId, secretKey } of users) {
+    await producer.connections.connect({ userId, connectionId, env: 'sandbox', credentials: { keyId, secretKey } })
+  }
+  await accountsKnown(createReader(redis), users)
+  stack.use(await startTradeApi({ port: ports.page, producer, jwt: { ...JWT, secret: secrets.jwt }, users, urls, log }))
+  return {
+    ...urls,
+    dashboardLogin: `operator / ${secrets.dashboardPassword}`,
+    sandbox: new SandboxControl(urls.sandboxUrl),
+    producer,
+    userIdOf: (name) => users.find((user) => user.name === name)?.userId ?? name,
   }
 }
 
-async function launch({ ports, seed, partialFills, onLine }: DemoOptions, stack: AsyncDisposableStack): Promise<Demo> {
-  const given = process.env['REDIS_URL']
-  const redisUrl = given ?? stack.use(await startEmbeddedRedis()).url
-  const [page, relay, dashboard, sandbox] = await Promise.all(
-    [ports.page, ports.relay, ports.dashboard, ports.sandbox].map(freePort),
-  )
-  const urls = {
-    pageUrl: `http://127.0.0.1:${page}`,
-    relayUrl: `http://127.0.0.1:${relay}`,
-    dashboardUrl: `http://127.0.0.1:${dashboard}`,
-    sandboxUrl: `http://127.0.0.1:${sandbox}`,
-  }
-  const jwtSecret = randomBytes(32).toString('base64url')
-  const vaultKey = randomBytes(32)
-  const password = randomBytes(9).toString('base64url')
-  const start = (
-    name: string,
-    entry: string,
-    args: string[],
-    env: Record<string, string>,
-    ready: string,
-  ): Promise<Child> =>
-    startChild(name, entry, args, env, ready, onLine).then((child) => {
-      stack.defer(() => child.stop())
-      return child
-    })
+async function startRedis(start: (child: ChildOptions) => Promise<Child>): Promise<string> {
+  const ready = 'redis.ready'
+  const { readyLine } = await start({ name: 'redis', entry: 'src/apps/demo/redis-process.ts', ready })
+  return readyLine.slice(ready.length).trim()
+}
 
-  const partial = partialFills ? '--partial-fills' : '--no-partial-fills'
-  await start(
-    'sandbox',
-    'src/apps/sandbox/main.ts',
-    ['--port', String(sandbox), '--seed', String(seed), partial],
-    {},
-    urls.sandboxUrl,
-  )
-  const shared = { REDIS_URL: redisUrl, LOG_LEVEL: 'info' }
-  await Promise.all([
-    start(
-      'workers',
-      'workers/main.ts',
-      [],
-      {
-        ...shared,
-        VAULT_KEYS: `demo:${vaultKey.toString('base64')}`,
-        ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: urls.sandboxUrl },
-        ...{ ALPACA_DATA_KEY_ID: KEYS[0].keyId, ALPACA_DATA_SECRET: KEYS[0].secretKey },
-      },
-      'workers.ready',
-    ),
-    start(
-      'relay',
-      'relay/main.ts',
-      [],
-      {
-        ...shared,
-        ...{ RELAY_PORT: String(relay), RELAY_CORS_ORIGINS: `${urls.pageUrl},http://localhost:${page}` },
-        ...{ JWT_HS256_SECRET: jwtSecret, JWT_ISSUER: 'fillcast-demo', JWT_AUDIENCE: 'fillcast' },
-      },
-      'relay.ready',
-    ),
-    start(
-      'dashboard',
-      'src/apps/dashboard/main.ts',
-      [],
-      {
-        ...shared,
-        DASHBOARD_PORT: String(dashboard),
-        DASHBOARD_USERS: `operator:operator:${await hashPassword(password)}`,
-      },
-      'dashboard.ready',
-    ),
-  ])
-  const log = createLogger('trade-api', 'warn')
-  const producer = stack.use(
-    await createProducer({ redisUrl, vaultKeys: [{ kid: 'demo', key: new Uint8Array(vaultKey) }], log }),
-  )
-  for (const [index, { userId, connectionId }] of demoUsers.entries()) {
-    const credentials = KEYS[index] ?? KEYS[0]
-    await producer.connections.connect({ userId, connectionId, env: 'sandbox', credentials })
+async function choosePorts(wanted: DemoOptions['ports']) {
+  const ports = {
+    page: await freePort(wanted.page),
+    relay: await freePort(wanted.relay),
+    dashboard: await freePort(wanted.dashboard),
+    sandbox: await freePort(wanted.sandbox),
   }
-  stack.use(await startTradeApi({ port: page ?? 0, producer, jwtSecret, users: demoUsers, urls }))
-  return {
-    ...urls,
-    dashboardLogin: `operator / ${password}`,
-    sandbox: new SandboxControl(urls.sandboxUrl),
-    producer,
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  const urls = {
+    pageUrl: `http://127.0.0.1:${ports.page}`,
+    relayUrl: `http://127.0.0.1:${ports.relay}`,
+    dashboardUrl: `http://127.0.0.1:${ports.dashboard}`,
+    sandboxUrl: `http://127.0.0.1:${ports.sandbox}`,
+  }
+  return { ports, urls }
+}
+
+type Chosen = Awaited<ReturnType<typeof choosePorts>>
+
+/** The services, each with the variables that the README lists, as anybody would start them. */
+async function processes(
+  redisUrl: string,
+  ports: Chosen['ports'],
+  urls: Chosen['urls'],
+  secrets: ReturnType<typeof newSecrets>,
+): Promise<readonly ChildOptions[]> {
+  const shared = { REDIS_URL: redisUrl, LOG_LEVEL: 'info', PROBE_PORT: '0' }
+  return [
+    {
+      name: 'workers',
+      entry: 'workers/main.ts',
+      env: {
+        ...shared,
+        VAULT_KEYS: `${VAULT_KID}:${secrets.vault.toString('base64')}`,
+        ALPACA_ENV: 'sandbox',
+        ALPACA_SANDBOX_URL: urls.sandboxUrl,
+        ALPACA_DATA_KEY_ID: demoUsers[0].keyId,
+        ALPACA_DATA_SECRET: demoUsers[0].secretKey,
+      },
+      ready: 'workers.ready',
+    },
+    {
+      name: 'relay',
+      entry: 'relay/main.ts',
+      env: {
+        ...shared,
+        RELAY_PORT: String(ports.relay),
+        RELAY_CORS_ORIGINS: `${urls.pageUrl},http://localhost:${ports.page}`,
+        JWT_HS256_SECRET: secrets.jwt,
+        JWT_ISSUER: JWT.issuer,
+        JWT_AUDIENCE: JWT.audience,
+      },
+      ready: 'relay.ready',
+    },
+    {
+      name: 'dashboard',
+      entry: 'src/apps/dashboard/main.ts',
+      env: {
+        ...shared,
+        DASHBOARD_PORT: String(ports.dashboard),
+        DASHBOARD_USERS: `operator:operator:${await hashPassword(secrets.dashboardPassword)}`,
+      },
+      ready: 'dashboard.ready',
+    },
+  ]
+}
+
+/** Until the workers have read the users' accounts at the broker. */
+async function accountsKnown(reader: Reader, users: readonly { userId: string }[]): Promise<void> {
+  for (const { userId } of users) {
+    await until(async () => (await reader.snapshot(userId)).accounts.length > 0, `the account of ${userId} is known`)
   }
 }

@@ -1,16 +1,22 @@
+import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { type Demo, demoUsers, startDemo } from './launcher.ts'
+import { type Demo, type DemoOptions, demoUsers, startDemo } from './launcher.ts'
 import { playOnce } from './once.ts'
 
 const HELP = `Fillcast on this machine, with nothing to configure.
 
   npm run demo                 start everything and print where it is; Ctrl-C ends it
-  npm run demo -- --once       play the three flow examples with plain clients, print each event, and judge them
+  npm run demo -- --once       play the three flow examples of the event specification with plain clients, print
+                               each event as a line of JSON on standard output, and judge them
 
-  --seed N     seed of the sandbox's market (default 7)
-  --verbose    print the log lines of every process on stderr
+  --seed N     the sandbox's market, for a run like an earlier one (default: another each time)
+  --verbose    print what every process writes, on standard error
+  --help       this text
+
+A Redis named by REDIS_URL is used instead of one of its own.
 `
 
+/** Standard output is for the events of --once alone; people read this. */
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
 function readOptions() {
@@ -18,12 +24,12 @@ function readOptions() {
     const { values } = parseArgs({
       options: {
         once: { type: 'boolean', default: false },
-        seed: { type: 'string', default: '7' },
+        seed: { type: 'string', default: String(randomInt(1_000_000)) },
         verbose: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     })
-    if (!/^\d{1,9}$/.test(values.seed)) throw new TypeError('--seed takes a whole number')
+    if (!/^\d{1,9}$/.test(values.seed)) throw new TypeError('--seed takes a whole number of at most 9 digits')
     return values
   } catch (error) {
     say(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`)
@@ -33,62 +39,83 @@ function readOptions() {
 
 const options = readOptions()
 if (options.help) {
-  say(HELP)
+  process.stdout.write(HELP)
   process.exit(0)
 }
 
 /** The last lines of every process, for when something goes wrong. */
-const LINES_KEPT = 40
+const LINES_KEPT = 60
 const lines: string[] = []
-const demoOptions = {
+const demoOptions: DemoOptions = {
   ports: options.once
     ? { page: 0, relay: 0, dashboard: 0, sandbox: 0 }
     : { page: 3000, relay: 3001, dashboard: 3002, sandbox: 8085 },
-  seed: Number(options.seed),
+  seed: options.seed,
   partialFills: !options.once,
-  onLine(name: string, line: string) {
+  redisUrl: process.env['REDIS_URL'] === '' ? undefined : process.env['REDIS_URL'],
+  onLine(name, line) {
     lines.push(`${name} | ${line}`)
     if (lines.length > LINES_KEPT) lines.shift()
     if (options.verbose) say(`${name} | ${line}`)
   },
 }
 
-say('Starting Redis, sandbox, workers, relay, dashboard and trade API ...')
-let demo: Demo | null = null
+const stack = new AsyncDisposableStack()
 let isEnding = false
+
+/** Drains everything, last started first. A second call, which is a second Ctrl-C, does not wait: the children notice by themselves. */
 async function end(code: number): Promise<never> {
-  if (isEnding) process.exit(1)
+  if (isEnding) process.exit(130)
   isEnding = true
-  await demo?.[Symbol.asyncDispose]()
+  await stack.disposeAsync().catch((error: unknown) => say(`While ending: ${String(error)}`))
   process.exit(code)
 }
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     say('Ending ...')
-    void end(0)
+    void end(options.once ? 130 : 0)
   })
 }
 
-try {
-  demo = await startDemo(demoOptions)
-  if (options.once) {
-    const why = await playOnce(demo, (line) => void process.stdout.write(`${line}\n`))
-    process.stdout.write(`${JSON.stringify(why.length === 0 ? { ok: true, examples: 3 } : { ok: false, why })}\n`)
-    await end(why.length === 0 ? 0 : 1)
-  }
-  const users = demoUsers.map(({ name, password }) => `${name} / ${password}`).join(', ')
+/** @returns the exit code */
+async function once(demo: Demo): Promise<number> {
+  const print = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
+  const began = performance.now()
+  let events = 0
+  const why = await playOnce(demo, (received) => {
+    events += 1
+    print(received)
+  })
+  const isRight = why.length === 0
+  print(isRight ? { ok: true, examples: 3, events, ms: Math.round(performance.now() - began) } : { ok: false, why })
+  return isRight ? 0 : 1
+}
+
+function welcome(demo: Demo): void {
+  const logins = demoUsers.map(({ name, password }) => `${name} / ${password}`).join(', ')
+  const [first] = demoUsers
   say(`
-  Trading page   ${demo.pageUrl}      log in as ${users}
-  Dashboard      ${demo.dashboardUrl}      log in as ${demo.dashboardLogin}
+  Trading page   ${demo.pageUrl}    ${logins}
+  Dashboard      ${demo.dashboardUrl}    ${demo.dashboardLogin}
   Relay          ${demo.relayUrl}
-  Sandbox        ${demo.sandboxUrl}      an Alpaca-compatible broker; keys demo-key / demo-secret
+  Sandbox        ${demo.sandboxUrl}    an Alpaca-compatible broker, keys ${first.keyId} / ${first.secretKey}, seed ${options.seed}
 
   Ctrl-C ends everything.
 `)
+}
+
+try {
+  say(`Starting Redis, sandbox, workers, relay, dashboard and trade API (seed ${options.seed}) ...`)
+  const demo = await startDemo(demoOptions, stack)
+  if (options.once) await end(await once(demo))
+  else welcome(demo)
 } catch (error) {
-  say(lines.join('\n'))
-  say(error instanceof Error ? (error.stack ?? error.message) : String(error))
-  if (options.once)
-    process.stdout.write(`${JSON.stringify({ ok: false, why: [error instanceof Error ? error.message : 'failed'] })}\n`)
-  await end(1)
+  if (!isEnding) {
+    say(`${lines.join('\n')}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    if (options.once) {
+      const why = [error instanceof Error ? error.message : String(error)]
+      process.stdout.write(`${JSON.stringify({ ok: false, why })}\n`)
+    }
+    await end(1)
+  }
 }

@@ -1,169 +1,131 @@
-import { io, type Socket } from 'socket.io-client'
-import { type Expectation, judge, judgeArithmetic, type Received } from './judge.ts'
+import { systemClock } from '#runtime'
+import { FILL_EVENTS, find, judge, judgeFill, judgeSame, judgeSync, type Placed, type Received } from './judge.ts'
 import { type Demo, demoUsers } from './launcher.ts'
+import { type Network, startNetwork } from './network.ts'
+import { Player, until } from './player.ts'
+
+/** After the last expected event of an act, long enough for one that should not come. */
+const QUIET_MS = 500
+const ANSWER_MS_MAX = 10_000
 
 /**
- * Plays the three flow examples of the event specification with plain clients, prints every received event as one line of JSON,
- * and judges them. Waits for conditions only; each has a deadline.
+ * Plays the three flow examples of the event specification with plain clients and answers what was wrong; empty when all was right.
+ * @param print hears each received event, as it comes
  */
-const WAIT_MS_MAX = 20_000
-/** After the last expected event, long enough for one that should not come. */
-const QUIET_MS = 700
-
-type Player = { name: string; socket: Socket; received: Received[] }
-
-export async function playOnce(demo: Demo, print: (line: string) => void): Promise<readonly string[]> {
-  const play = new Play(demo, print)
-  try {
-    await play.settled()
-    const why = [...(await play.example1()), ...(await play.example2()), ...(await play.example3())]
-    return why
-  } finally {
-    play.close()
-  }
+export async function playOnce(demo: Demo, print: (received: Received) => void): Promise<readonly string[]> {
+  await using network = await startNetwork(demo.relayUrl)
+  using play = new Play(demo, network, print)
+  return [...(await play.example1()), ...(await play.example2()), ...(await play.example3())]
 }
 
-class Play {
+class Play implements Disposable {
   readonly #demo: Demo
-  readonly #print: (line: string) => void
-  readonly #players: Player[] = []
+  readonly #network: Network
+  readonly #print: (received: Received) => void
+  readonly #players = new Map<string, Player>()
+  #cash = Number.NaN
 
-  constructor(demo: Demo, print: (line: string) => void) {
+  constructor(demo: Demo, network: Network, print: (received: Received) => void) {
     this.#demo = demo
+    this.#network = network
     this.#print = print
   }
 
-  close(): void {
-    for (const { socket } of this.#players) socket.disconnect()
+  [Symbol.dispose](): void {
+    for (const { socket } of this.#players.values()) socket.disconnect()
   }
 
-  /** Both accounts are connected and their cash is known. */
-  async settled(): Promise<void> {
-    for (const { name } of demoUsers) {
-      const token = await this.#login(name)
-      const probe = io(this.#demo.relayUrl, { query: { token }, transports: ['websocket'], forceNew: true })
-      let accounts = 0
-      probe.on(
-        'state.sync',
-        (sync: { portfolio?: { accounts?: unknown[] } }) => (accounts = sync.portfolio?.accounts?.length ?? 0),
-      )
-      const ask = setInterval(() => probe.emit('state.requestSync', { syncTypes: ['portfolio'] }), 200)
-      try {
-        await until(() => accounts > 0, `the broker account of ${name} is connected`)
-      } finally {
-        clearInterval(ask)
-        probe.disconnect()
-      }
-    }
-  }
-
-  /** Example 1: a trade from request to fill. */
+  /** Example 1: a trade from the request to the changed balance. */
   async example1(): Promise<string[]> {
     const act = 'example 1'
-    const laptop = await this.#connect('laptop', 'alice')
-    await this.#trade('alice', 'buy', { symbol: 'AAPL', quantity: '10' })
-    await heard(laptop, 'portfolio.balanceChanged')
+    const laptop = await this.#connect('laptop', 'alice', this.#network.url)
+    const placed = await this.#buy('alice', 'AAPL', 10)
+    await laptop.hears('portfolio.balanceChanged')
     await quiet()
-    const events = [
-      'connection.authorized',
-      'trade.submitted',
-      'trade.filled',
-      'portfolio.positionAdded',
-      'portfolio.balanceChanged',
+    const received = laptop.take()
+    this.#cash = find(received, 'portfolio.balanceChanged')?.newBalance ?? Number.NaN
+    return [
+      ...judge(this.#expect(act, 'laptop', 'alice', ['connection.authorized', ...FILL_EVENTS]), received),
+      ...judgeFill(act, placed, received),
     ]
-    const received = laptop.received.splice(0)
-    return [...judge({ act, client: 'laptop', events }, received), ...judgeArithmetic(act, received)]
   }
 
-  /** Example 2: the connection is cut while the order fills. */
+  /** Example 2: the network is lost while the order fills; the client comes back by itself and asks for the state. */
   async example2(): Promise<string[]> {
     const act = 'example 2'
     const laptop = this.#player('laptop')
-    const before = await this.#cashOf('alice')
-    await this.#demo.sandbox.holdMatching()
-    const tradeId = await this.#trade('alice', 'buy', { symbol: 'TSLA', quantity: '4' })
-    await heard(laptop, 'trade.submitted')
-    laptop.socket.io.engine.close()
-    await until(() => !laptop.socket.connected, 'the laptop is cut off')
-    await this.#demo.sandbox.releaseMatching()
-    await until(
-      async () => (await this.#demo.producer.orders.get('alice', tradeId))?.status === 'filled',
-      'the order is filled',
-    )
-    await until(() => laptop.socket.connected, 'the laptop is back')
-    await heard(laptop, 'connection.authorized')
+    await this.#demo.sandbox.holdMatching('TSLA')
+    const placed = await this.#buy('alice', 'TSLA', 4)
+    await laptop.hears('trade.submitted')
+    this.#network.cut()
+    await until(() => !laptop.socket.connected, 'the laptop notices that its connection is lost')
+    await this.#demo.sandbox.releaseMatching('TSLA')
+    await until(() => this.#isFilled(placed), 'the order fills while the laptop is away')
+    this.#network.restore()
+    await laptop.hears('connection.authorized')
     laptop.socket.emit('state.requestSync', {})
-    await heard(laptop, 'state.sync')
+    await laptop.hears('state.sync')
     await quiet()
-    const received = laptop.received.splice(0)
-    const events = ['trade.submitted', 'connection.authorized', 'state.sync']
-    return [...judge({ act, client: 'laptop', events }, received), ...judgeSync(act, received, before)]
+    const received = laptop.take()
+    return [
+      ...judge(
+        this.#expect(act, 'laptop', 'alice', ['trade.submitted', 'connection.authorized', 'state.sync']),
+        received,
+      ),
+      ...judgeSync(act, placed, this.#cash, received),
+    ]
   }
 
-  /** Example 3: two devices of one user, and somebody else. */
+  /** Example 3: two devices of one user hear the same, somebody else hears nothing of it. */
   async example3(): Promise<string[]> {
     const act = 'example 3'
-    const [laptop, phone, other] = [
-      this.#player('laptop'),
-      await this.#connect('phone', 'alice'),
-      await this.#connect('other', 'bob'),
-    ]
-    await this.#trade('alice', 'buy', { symbol: 'MSFT', quantity: '5' })
-    await Promise.all([heard(laptop, 'portfolio.balanceChanged'), heard(phone, 'portfolio.balanceChanged')])
+    const laptop = this.#player('laptop')
+    const phone = await this.#connect('phone', 'alice')
+    const other = await this.#connect('other', 'bob')
+    const placed = await this.#buy('alice', 'MSFT', 5)
+    await Promise.all([laptop, phone].map((player) => player.hears('portfolio.balanceChanged')))
     await quiet()
-    const trade = ['trade.submitted', 'trade.filled', 'portfolio.positionAdded', 'portfolio.balanceChanged']
-    const expected: Expectation[] = [
-      { act, client: 'laptop', events: trade },
-      { act, client: 'phone', events: ['connection.authorized', ...trade] },
-      { act, client: 'other', events: ['connection.authorized'] },
+    const [onLaptop, onPhone, onOther] = [laptop.take(), phone.take(), other.take()]
+    return [
+      ...judge(this.#expect(act, 'laptop', 'alice', FILL_EVENTS), onLaptop),
+      ...judge(this.#expect(act, 'phone', 'alice', ['connection.authorized', ...FILL_EVENTS]), onPhone),
+      ...judge(this.#expect(act, 'other', 'bob', ['connection.authorized']), onOther),
+      ...judgeFill(act, placed, onPhone),
+      ...judgeSame(act, onLaptop, onPhone),
     ]
-    const same = [laptop, phone].map(({ received }) =>
-      JSON.stringify(received.filter(isTold).map(({ event, payload }) => [event, payload])),
-    )
-    const why = same[0] === same[1] ? [] : [`${act}: laptop and phone received different events`]
-    const players = [laptop, phone, other]
-    return [...why, ...expected.flatMap((one, index) => judge(one, players[index]?.received ?? []))]
+  }
+
+  #expect(act: string, client: string, user: string, events: Parameters<typeof judge>[0]['events']) {
+    return { act, client, userId: this.#demo.userIdOf(user), events }
   }
 
   #player(name: string): Player {
-    const player = this.#players.find((one) => one.name === name)
+    const player = this.#players.get(name)
     if (player === undefined) throw new Error(`no client ${name}`)
     return player
   }
 
-  async #connect(name: string, user: string): Promise<Player> {
-    const token = await this.#login(user)
-    const socket = io(this.#demo.relayUrl, { query: { token }, forceNew: true, reconnectionDelay: 200 })
-    const player: Player = { name, socket, received: [] }
-    socket.onAny((event: string, payload: unknown) => {
-      player.received.push({ client: name, event, payload })
-      this.#print(JSON.stringify({ client: name, event, payload }))
-    })
-    this.#players.push(player)
-    await heard(player, 'connection.authorized')
+  async #connect(name: string, user: string, relayUrl = this.#demo.relayUrl): Promise<Player> {
+    const player = new Player(name, relayUrl, await this.#login(user), this.#print)
+    this.#players.set(name, player)
+    await player.hears('connection.authorized')
     return player
   }
 
   async #login(username: string): Promise<string> {
-    const password = demoUsers.find((user) => user.name === username)?.password
+    const password = demoUsers.find(({ name }) => name === username)?.password
     return (await this.#post<{ token: string }>('/auth/login', { username, password })).token
   }
 
-  async #trade(user: string, side: 'buy' | 'sell', order: object): Promise<string> {
-    return (await this.#post<{ tradeId: string }>(`/api/v1/trades/${side}`, order, await this.#login(user))).tradeId
+  async #buy(user: string, symbol: string, quantity: number): Promise<Placed> {
+    const order = { symbol, quantity: String(quantity), orderType: 'market' }
+    const { tradeId } = await this.#post<{ tradeId: string }>('/api/v1/trades/buy', order, await this.#login(user))
+    return { tradeId, symbol, quantity }
   }
 
-  async #cashOf(user: string): Promise<number> {
-    const token = await this.#login(user)
-    const socket = io(this.#demo.relayUrl, { query: { token }, forceNew: true, transports: ['websocket'] })
-    try {
-      return await new Promise<number>((resolve) => {
-        socket.on('state.sync', (sync: { portfolio: { cashBalance: number } }) => resolve(sync.portfolio.cashBalance))
-        socket.on('connection.authorized', () => socket.emit('state.requestSync', {}))
-      })
-    } finally {
-      socket.disconnect()
-    }
+  async #isFilled({ tradeId }: Placed): Promise<boolean> {
+    const order = await this.#demo.producer.orders.get(this.#demo.userIdOf('alice'), tradeId)
+    return order?.status === 'filled'
   }
 
   async #post<T>(path: string, body: object, token?: string): Promise<T> {
@@ -174,41 +136,12 @@ class Play {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(WAIT_MS_MAX),
+      signal: AbortSignal.timeout(ANSWER_MS_MAX),
     })
     if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`)
     return (await response.json()) as T
   }
 }
 
-type Sync = {
-  portfolio: { cashBalance: number }
-  positions: { symbol: string; quantity: number; averageEntryPrice: number }[]
-}
-
-/** The snapshot after the reconnect holds the position, and cash less what it cost. */
-function judgeSync(act: string, received: readonly Received[], before: number): string[] {
-  const sync = received.find(({ event }) => event === 'state.sync')?.payload as Sync | undefined
-  const position = sync?.positions.find(({ symbol }) => symbol === 'TSLA')
-  if (sync === undefined || position?.quantity !== 4) return [`${act}: state.sync has no position of 4 TSLA`]
-  const cost = position.quantity * position.averageEntryPrice
-  const isRight = Math.abs(before - cost - sync.portfolio.cashBalance) < 1e-6
-  return isRight ? [] : [`${act}: cash ${sync.portfolio.cashBalance} is not ${before} less ${cost}`]
-}
-
-const isTold = ({ event }: Received): boolean => event.startsWith('trade.') || event.startsWith('portfolio.')
-
-const heard = (player: Player, event: string): Promise<void> =>
-  until(() => player.received.some((one) => one.event === event), `${player.name} receives ${event}`)
-
-/** Polls a condition until it holds. @throws naming it, when it does not in time */
-async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const end = performance.now() + WAIT_MS_MAX
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited in vain: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
 /** Nothing more should come; whatever does is judged. */
-const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, QUIET_MS))
+const quiet = (): Promise<void> => systemClock.sleep(QUIET_MS)

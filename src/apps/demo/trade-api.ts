@@ -1,8 +1,5 @@
-import { randomUUID, timingSafeEqual } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { serve } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -11,166 +8,192 @@ import { jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
 import type { SubmitOrder } from '#contract'
 import { InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
-import type { DemoUser } from './launcher.ts'
+import type { Logger } from '#runtime'
+import { createPage } from './page.ts'
 
 /**
  * A small trade API, as a back-end team would write one on the producer: logs people in, takes their trades, and leaves the rest to
- * the workers and the relay. It keeps nothing: what became of a trade is in the user's events and in `orders.get`.
+ * the workers and the relay. It keeps nothing: what became of a trade is in the user's events and in `GET /api/v1/trades/:id`.
  */
 export type TradeApiOptions = Readonly<{
   port: number
-  producer: Producer
-  jwtSecret: string
-  users: readonly DemoUser[]
-  urls: Readonly<{ relayUrl: string; dashboardUrl: string; sandboxUrl: string }>
+  producer: Pick<Producer, 'submitOrder' | 'cancelOrder' | 'orders'>
+  jwt: Readonly<{ secret: string; issuer: string; audience: string }>
+  users: readonly Readonly<{ userId: string; name: string; password: string; connectionId: string }>[]
+  urls: Readonly<{ relayUrl: string; dashboardUrl: string }>
+  log: Logger
+  /** Seconds that a token is good for; default 15 minutes. */
+  tokenSeconds?: number
 }>
 
-const TOKEN_S = 900
+const TOKEN_SECONDS = 900
 const BODY_BYTES_MAX = 16_384
-const SYMBOLS = ['AAPL', 'MSFT', 'TSLA', 'NVDA', 'AMZN', 'SPY'] as const
 
-const loginSchema = z.object({ username: z.string().max(64), password: z.string().max(128) })
-const tradeSchema = z.looseObject({ tradeId: z.string().optional(), orderType: z.string().default('market') })
+const credentialsSchema = z.object({ username: z.string().max(64), password: z.string().max(128) })
 
-export async function startTradeApi(options: TradeApiOptions): Promise<AsyncDisposable & { port: number }> {
+/**
+ * JSON numbers are what people type into curl. One that reads back as it was written has lost nothing and is passed on as the decimal
+ * text that the contract wants; others go through as they are, and are refused there.
+ */
+const amount = z.unknown().transform((value) => {
+  const text = typeof value === 'number' && Math.abs(value) < 1e15 ? String(value) : ''
+  return /^-?\d+(\.\d{1,9})?$/.test(text) ? text : value
+})
+const tradeSchema = z.looseObject({
+  orderType: z.unknown().default('market'),
+  quantity: amount.optional(),
+  notional: amount.optional(),
+  limitPrice: amount.optional(),
+  stopPrice: amount.optional(),
+})
+
+/** The API and the page, on 127.0.0.1. @throws when the port is taken */
+export async function startTradeApi(options: TradeApiOptions): Promise<AsyncDisposable & { url: string }> {
   const app = new Hono()
-  app.use(secureHeaders({ contentSecurityPolicy: pagePolicy(options.urls.relayUrl) }))
-  app.use(
-    bodyLimit({
-      maxSize: BODY_BYTES_MAX,
-      onError: (c) => c.json({ error: 'TOO_LARGE', message: 'At most 16 kB' }, 413),
-    }),
-  )
-  addPage(app, options)
-  addAuthentication(app, options)
+  app.use(secureHeaders({ contentSecurityPolicy: pagePolicy(options.urls.relayUrl), referrerPolicy: 'no-referrer' }))
+  app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: (c) => refuse(c, 413, 'TOO_LARGE', 'body: at most 16 kB') }))
+  app.route('/', await createPage(options.urls))
+  addLogins(app, options)
   addTrades(app, options)
-  app.notFound((c) => c.json({ error: 'NOT_FOUND', message: 'No such path' }, 404))
-  app.onError((error, c) => answerError(error, c))
-  const server = serve({ fetch: app.fetch, port: options.port, hostname: '127.0.0.1' })
-  await new Promise((resolve) => server.once('listening', resolve))
+  app.notFound((c) => refuse(c, 404, 'NOT_FOUND', 'there is nothing at this path'))
+  app.onError((error, c) => answerError(error, c, options.log))
+  const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
+    const starting = serve({ fetch: app.fetch, port: options.port, hostname: '127.0.0.1' }, () => resolve(starting))
+    starting.once('error', reject)
+  })
   return {
-    port: (server.address() as AddressInfo).port,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve))
       if ('closeAllConnections' in server) server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
+      await closed
     },
   }
 }
 
 const pagePolicy = (relayUrl: string) => ({
-  defaultSrc: ["'self'"],
-  connectSrc: ["'self'", relayUrl, relayUrl.replace(/^http/, 'ws')],
-  styleSrc: ["'self'"],
+  defaultSrc: ["'none'"],
   scriptSrc: ["'self'"],
+  styleSrc: ["'self'"],
+  imgSrc: ["'self'"],
+  connectSrc: ["'self'", relayUrl, relayUrl.replace(/^http/, 'ws')],
+  formAction: ["'self'"],
+  baseUri: ["'none'"],
+  frameAncestors: ["'none'"],
 })
 
-function addPage(app: Hono, { urls }: TradeApiOptions): void {
-  const folder = join(import.meta.dirname, 'public')
-  const client = join(createRequire(import.meta.url).resolve('socket.io-client'), '../../../dist/socket.io.min.js')
-  const files: Record<string, readonly [path: string, type: string]> = {
-    '/': [join(folder, 'index.html'), 'text/html; charset=utf-8'],
-    '/app.js': [join(folder, 'app.js'), 'text/javascript; charset=utf-8'],
-    '/style.css': [join(folder, 'style.css'), 'text/css; charset=utf-8'],
-    '/socket.io.js': [client, 'text/javascript; charset=utf-8'],
-  }
-  for (const [path, [file, type]] of Object.entries(files)) {
-    app.get(path, async (c) => c.body(await readFile(file), 200, { 'content-type': type, 'cache-control': 'no-cache' }))
-  }
-  app.get('/config.json', (c) => c.json({ ...urls, symbols: SYMBOLS }))
-}
-
-function addAuthentication(app: Hono, { users, jwtSecret }: TradeApiOptions): void {
-  const key = new TextEncoder().encode(jwtSecret)
-  const issue = async (userId: string, sid: string) => ({
+function addLogins(app: Hono, { users, jwt, tokenSeconds: expiresIn = TOKEN_SECONDS }: TradeApiOptions): void {
+  const key = new TextEncoder().encode(jwt.secret)
+  const answer = async (user: TradeApiOptions['users'][number], sid: string) => ({
     token: await new SignJWT({ sid })
       .setProtectedHeader({ alg: 'HS256' })
-      .setSubject(userId)
-      .setIssuer('fillcast-demo')
-      .setAudience('fillcast')
+      .setSubject(user.userId)
+      .setIssuer(jwt.issuer)
+      .setAudience(jwt.audience)
       .setIssuedAt()
       .setJti(randomUUID())
-      .setExpirationTime(`${TOKEN_S}s`)
+      .setExpirationTime(`${expiresIn}s`)
       .sign(key),
-    expiresIn: TOKEN_S,
-    user: { userId },
+    expiresIn,
+    user: { id: user.userId, name: user.name },
   })
   app.post('/auth/login', async (c) => {
-    const { username, password } = loginSchema.parse(await readJson(c))
+    const { username, password } = parse(credentialsSchema, await readJson(c))
     const user = users.find(({ name }) => name === username)
-    const isRight = sameText(password, user?.password ?? '') && user !== undefined
-    if (!isRight) return c.json({ error: 'WRONG_LOGIN', message: 'Unknown user or wrong password' }, 401)
-    return c.json(await issue(user.userId, randomUUID()))
+    if (!sameText(password, user?.password ?? '') || user === undefined)
+      return refuse(c, 401, 'WRONG_LOGIN', 'username or password is wrong')
+    return c.json(await answer(user, randomUUID()))
   })
   app.post('/auth/refresh', async (c) => {
-    const { userId, sid } = await authenticate(c, jwtSecret)
-    return c.json(await issue(userId, sid))
+    const { user, sid } = await authenticate(c, jwt, users)
+    return c.json(await answer(user, sid))
   })
 }
 
-function addTrades(app: Hono, { producer, users, jwtSecret }: TradeApiOptions): void {
-  const connectionOf = (userId: string): string => users.find((user) => user.userId === userId)?.connectionId ?? ''
+function addTrades(app: Hono, { producer, users, jwt }: TradeApiOptions): void {
   app.post('/api/v1/trades/:side{buy|sell}', async (c) => {
-    const { userId } = await authenticate(c, jwtSecret)
-    const asked = tradeSchema.parse(await readJson(c))
-    const tradeId = asked.tradeId ?? `trade_${randomUUID()}`
-    const identity = { userId, tradeId, connectionId: connectionOf(userId), side: c.req.param('side') }
-    const { isRepeat } = await producer.submitOrder({ ...asked, ...identity } as unknown as SubmitOrder)
+    const { user } = await authenticate(c, jwt, users)
+    const asked = parse(tradeSchema, await readJson(c))
+    // Whose order it is and for which account is never the request's to say. The producer checks the rest, and names the field.
+    const { isRepeat, tradeId } = await producer.submitOrder({
+      tradeId: `trade_${randomUUID()}`,
+      ...asked,
+      userId: user.userId,
+      connectionId: user.connectionId,
+      side: c.req.param('side'),
+    } as unknown as SubmitOrder)
     return c.json({ tradeId, isRepeat }, 202)
   })
   app.delete('/api/v1/trades/:id', async (c) => {
-    const { userId } = await authenticate(c, jwtSecret)
+    const { user } = await authenticate(c, jwt, users)
+    const { userId, connectionId } = user
     const tradeId = c.req.param('id')
-    await producer.cancelOrder({ userId, tradeId, connectionId: connectionOf(userId), commandId: randomUUID() })
+    // One click, one command: repeating the request cancels nothing twice.
+    await producer.cancelOrder({ userId, connectionId, tradeId, commandId: `cancel_${randomUUID()}` })
     return c.json({ tradeId }, 202)
   })
   app.get('/api/v1/trades/:id', async (c) => {
-    const { userId } = await authenticate(c, jwtSecret)
-    const order = await producer.orders.get(userId, c.req.param('id'))
-    return order === null ? c.json({ error: 'NOT_FOUND', message: 'No such trade' }, 404) : c.json(order)
+    const { user } = await authenticate(c, jwt, users)
+    const order = await producer.orders.get(user.userId, c.req.param('id'))
+    return order === null ? refuse(c, 404, 'NOT_FOUND', 'id: you have no such trade') : c.json(order)
   })
 }
 
-class ApiError extends Error {
-  readonly status: 400 | 401
+type Status = 400 | 401 | 404 | 409 | 413 | 422 | 500 | 503
 
-  constructor(status: 400 | 401, message: string) {
+class ApiError extends Error {
+  readonly status: Status
+  readonly code: string
+  readonly fields: readonly string[]
+
+  constructor(status: Status, code: string, message: string, fields: readonly string[] = []) {
     super(message)
     this.status = status
+    this.code = code
+    this.fields = fields
   }
+}
+
+/** Every refusal looks the same: a stable code, the fields to mend, and words for people. */
+const refuse = (c: Context, status: Status, error: string, message: string, fields: readonly string[] = []): Response =>
+  c.json({ error, message, fields }, status)
+
+function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(body)
+  if (parsed.success) return parsed.data
+  const fields = [...new Set(parsed.error.issues.map(({ path }) => path.join('.') || 'body'))]
+  throw new ApiError(422, 'INVALID_REQUEST', `${fields.join(', ')}: missing or of the wrong kind`, fields)
 }
 
 async function readJson(c: Context): Promise<unknown> {
   try {
     return await c.req.json()
   } catch {
-    throw new ApiError(400, 'The body must be JSON')
+    throw new ApiError(400, 'INVALID_REQUEST', 'body: must be JSON', ['body'])
   }
 }
 
-async function authenticate(c: Context, secret: string): Promise<{ userId: string; sid: string }> {
-  const token = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1]
-  if (token === undefined) throw new ApiError(401, 'Log in first: POST /auth/login')
-  const options = { algorithms: ['HS256'], issuer: 'fillcast-demo', audience: 'fillcast' }
-  const verified = await jwtVerify(token, new TextEncoder().encode(secret), options).catch(() => null)
-  if (verified?.payload.sub === undefined) throw new ApiError(401, 'The token is not valid any more: log in again')
-  return { userId: verified.payload.sub, sid: String(verified.payload['sid']) }
+async function authenticate(c: Context, jwt: TradeApiOptions['jwt'], users: TradeApiOptions['users']) {
+  const token = /^Bearer (\S+)$/.exec(c.req.header('authorization') ?? '')?.[1]
+  if (token === undefined) throw new ApiError(401, 'UNAUTHENTICATED', 'log in first: POST /auth/login')
+  const { issuer, audience } = jwt
+  const checks = { algorithms: ['HS256'], issuer, audience, requiredClaims: ['exp', 'sub', 'sid'] }
+  const verified = await jwtVerify(token, new TextEncoder().encode(jwt.secret), checks).catch(() => null)
+  const user = users.find(({ userId }) => userId === verified?.payload.sub)
+  if (verified === null || user === undefined)
+    throw new ApiError(401, 'UNAUTHENTICATED', 'the token is not valid any more: log in again')
+  return { user, sid: String(verified.payload['sid']) }
 }
 
-function answerError(error: Error, c: Context): Response {
-  if (error instanceof ApiError)
-    return c.json(
-      { error: error.status === 401 ? 'UNAUTHORIZED' : 'BAD_REQUEST', message: error.message },
-      error.status,
-    )
-  if (error instanceof InvalidRequestError)
-    return c.json({ error: error.code, fields: error.fields, message: error.message }, 422)
-  if (error instanceof z.ZodError) return c.json({ error: 'INVALID_REQUEST', message: z.prettifyError(error) }, 422)
-  if (error instanceof TradeIdConflictError) return c.json({ error: error.code, message: error.message }, 409)
-  if (error instanceof UnavailableError) return c.json({ error: error.code, message: error.message }, 503)
-  return c.json({ error: 'INTERNAL_ERROR', message: 'Something went wrong here; try again' }, 500)
+function answerError(error: Error, c: Context, log: Logger): Response {
+  if (error instanceof ApiError) return refuse(c, error.status, error.code, error.message, error.fields)
+  if (error instanceof InvalidRequestError) return refuse(c, 422, error.code, error.message, error.fields)
+  if (error instanceof TradeIdConflictError) return refuse(c, 409, error.code, error.message, ['tradeId'])
+  if (error instanceof UnavailableError) return refuse(c, 503, error.code, error.message)
+  log.error({ error }, 'trade_api.request_failed')
+  return refuse(c, 500, 'INTERNAL_ERROR', 'something went wrong here; repeat the request with the same tradeId')
 }
 
-const sameText = (a: string, b: string): boolean => {
-  const [x, y] = [Buffer.from(a.padEnd(128)), Buffer.from(b.padEnd(128))]
-  return x.length === y.length && timingSafeEqual(x, y)
-}
+/** Compares in constant time, whatever the lengths. */
+const sameText = (a: string, b: string): boolean => timingSafeEqual(digestOf(a), digestOf(b))
+const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest()

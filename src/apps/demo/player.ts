@@ -1,0 +1,46 @@
+import { io, type Socket } from 'socket.io-client'
+import { systemClock } from '#runtime'
+import type { Received } from './judge.ts'
+
+/** Deadline of every condition that the scripted run waits for. */
+const WAIT_MS_MAX = 15_000
+const LOOK_INTERVAL_MS = 10
+const RECONNECT_DELAY_MS = 100
+
+/** One device: a plain Socket.IO client that writes down what it receives. */
+export class Player {
+  readonly name: string
+  readonly socket: Socket
+  #received: Received[] = []
+
+  constructor(name: string, relayUrl: string, token: string, onEvent: (received: Received) => void) {
+    this.name = name
+    this.socket = io(relayUrl, { query: { token }, forceNew: true, reconnectionDelay: RECONNECT_DELAY_MS })
+    this.socket.onAny((event: string, payload: unknown) => {
+      const received = { client: name, event, payload }
+      this.#received.push(received)
+      onEvent(received)
+    })
+  }
+
+  /** Resolves once `event` is among what was received since the last `take`. */
+  async hears(event: string): Promise<void> {
+    await until(() => this.#received.some((one) => one.event === event), `${this.name} receives ${event}`)
+  }
+
+  /** What was received since the last call. */
+  take(): readonly Received[] {
+    const received = this.#received
+    this.#received = []
+    return received
+  }
+}
+
+/** Looks again and again until a condition holds. @throws naming it, when it does not in time */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const endMs = systemClock.monotonicMs() + WAIT_MS_MAX
+  while (!(await holds())) {
+    if (systemClock.monotonicMs() > endMs) throw new Error(`waited ${WAIT_MS_MAX / 1000} s in vain: ${what}`)
+    await systemClock.sleep(LOOK_INTERVAL_MS)
+  }
+}
