@@ -115,7 +115,7 @@ export function settle(account: Account, asset: Asset, side: Side, qty: Decimal,
 }
 
 /** What the account is worth and may still spend, all at the current last prices. */
-export type Funds = Readonly<{
+type Funds = Readonly<{
   longValue: Decimal
   shortValue: Decimal
   equity: Decimal

@@ -3,8 +3,8 @@ import type { Chance } from '../chance.ts'
 import { createStamps, type Stamps } from '../stamps.ts'
 import { type Account, newAccount } from './account.ts'
 import { decimal } from './decimals.ts'
-import { createMatcher, type Matcher, type MatchingOptions } from './matcher.ts'
-import { createOrderBook, type OrderUpdate } from './order-book.ts'
+import { Matcher, type MatchingOptions } from './matcher.ts'
+import { OrderBook, type OrderUpdate } from './order-book.ts'
 import { type Prices, startPrices } from './prices.ts'
 import { createSession, type Session } from './session.ts'
 
@@ -44,10 +44,10 @@ export type AccountSeed = Readonly<{
   multiplier?: 1 | 2 | 4
 }>
 
-export type BrokerOptions = MatchingOptions &
+type BrokerOptions = MatchingOptions &
   Readonly<{ tickMs: number; marketOpen: boolean; partialFills: boolean; partialFillShare: number }>
 
-export const ACCOUNTS_MAX = 10_000
+const ACCOUNTS_MAX = 10_000
 
 export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions): Broker {
   const stamps = createStamps(clock, chance.fork('stamps'))
@@ -55,10 +55,10 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const session = createSession(clock, options.marketOpen)
   const updateListeners: ((update: OrderUpdate) => void)[] = []
   const revokedListeners: ((keyId: string) => void)[] = []
-  const book = createOrderBook(stamps, chance.fork('ids'), (update) =>
+  const book = new OrderBook(stamps, chance.fork('ids'), (update) =>
     updateListeners.forEach((listener) => listener(update)),
   )
-  const matcher = createMatcher(book, prices, session, clock, chance.fork('matching'), options)
+  const matcher = new Matcher(book, prices, session, clock, chance.fork('matching'), options)
   Object.assign(matcher.partialFills, { enabled: options.partialFills, share: options.partialFillShare })
   const keys = new Map<string, { readonly secret: string; readonly account: Account; revoked: boolean }>()
   const accountIds = chance.fork('accounts')

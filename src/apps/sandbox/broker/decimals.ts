@@ -10,7 +10,6 @@ const DIGITS_BEFORE_POINT_MAX = 15
 
 export const zero = new Big(0)
 export const decimal = (value: string | number): Decimal => new Big(value)
-export const absolute = (value: Decimal): Decimal => value.abs()
 export const larger = (a: Decimal, b: Decimal): Decimal => (a.gt(b) ? a : b)
 export const smaller = (a: Decimal, b: Decimal): Decimal => (a.lt(b) ? a : b)
 export const sum = (values: Iterable<Decimal>): Decimal => {

@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import type { Account } from './account.ts'
-import { type Admission, admit } from './admission.ts'
+import { admit } from './admission.ts'
 import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { isOpen, leavesQty, type Order, type Ticket } from './order.ts'
@@ -15,26 +15,14 @@ import type { Session } from './session.ts'
  * `partially_filled`) or gone. Working orders are tried once after the fill delay and on every tick of their symbol; they fill in
  * full at the bid or ask, except that a share of them gets a random first part. Sizes of the book are not a limit.
  */
+
+/** How long things take. */
 export type MatchingOptions = Readonly<{
   /** From acknowledgement, or from a first part, to the match. 0 matches in the next turn. */
   fillDelayMs: number
   /** From the request to the cancel; fills may still land in between. */
   cancelDelayMs: number
 }>
-
-export interface Matcher {
-  /** Checks and takes an order; it moves later. @throws {Refusal} */
-  submit(account: Account, ticket: Ticket): Order
-  /** Asks to cancel; harmless when already asked or canceled. @throws {Refusal} the order ended otherwise */
-  cancel(account: Account, order: Order): void
-  /** Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order. */
-  fillNow(account: Account, order: Order, qty?: Decimal, price?: Decimal): void
-  /** Stops matching by itself for an account, an asset, or (no argument) everything. */
-  hold(what?: Account | Asset): void
-  /** Undoes `hold` of the same thing and tries what waited. */
-  release(what?: Account | Asset): void
-  partialFills: { enabled: boolean; share: number }
-}
 
 /** An open order as the matcher follows it: `timed` while an attempt is scheduled, `split` once the chance of a first part is spent. */
 type Working = { readonly account: Account; readonly order: Order; timed: boolean; split: boolean }
@@ -66,131 +54,163 @@ function firstPart(order: Order, chance: Chance): Decimal | undefined {
   return bounded.lt(leavesQty(order)) ? bounded : undefined
 }
 
-export function createMatcher(
-  book: OrderBook,
-  prices: Prices,
-  session: Session,
-  clock: Clock,
-  chance: Chance,
-  options: MatchingOptions,
-): Matcher {
-  const partialFills: Matcher['partialFills'] = { enabled: true, share: 0.1 }
-  const bySymbol = new Map<string, Map<Order, Working>>()
-  const live = new Map<Order, Working>()
-  const queued = new Set<Working>()
-  const holds = new Set<unknown>()
+/** The independent matcher. */
+export class Matcher {
+  /** Whether orders may be parted, and the share of them that is. */
+  readonly partialFills = { enabled: true, share: 0.1 }
+  readonly #book: OrderBook
+  readonly #prices: Prices
+  readonly #session: Session
+  readonly #clock: Clock
+  readonly #chance: Chance
+  readonly #options: MatchingOptions
+  /** Every open order, bounded by the accounts' own limit. */
+  readonly #live = new Map<Order, Working>()
+  readonly #queued = new Set<Working>()
+  readonly #bySymbol = new Map<string, Set<Working>>()
+  readonly #holds = new Set<unknown>()
 
-  const workingOf = (asset: Asset): Map<Order, Working> => {
-    const known = bySymbol.get(asset.symbol) ?? new Map<Order, Working>()
-    bySymbol.set(asset.symbol, known)
-    return known
-  }
-  const forget = (order: Order): void => {
-    const working = live.get(order)
-    live.delete(order)
-    workingOf(order.ticket.asset).delete(order)
-    if (working !== undefined) queued.delete(working)
-  }
-  const trades = (asset: Asset): boolean => asset.assetClass === 'crypto' || session.isOpen()
-  const isHeld = ({ account, order }: Working): boolean =>
-    holds.has(EVERYTHING) || holds.has(account) || holds.has(order.ticket.asset)
-  const canMatch = (working: Working): boolean =>
-    isOpen(working.order) &&
-    working.order.status !== 'pending_cancel' &&
-    trades(working.order.ticket.asset) &&
-    !isHeld(working)
-
-  const match = (working: Working, price: Decimal): void => {
-    const { account, order } = working
-    const mayPart = partialFills.enabled && !working.split && order.ticket.timeInForce !== 'fok'
-    const part = mayPart && chance.fraction() < partialFills.share ? firstPart(order, chance) : undefined
-    working.split = true
-    book.fill(account, order, part ?? wholeQty(order, price), price)
-    if (!isOpen(order)) forget(order)
-    else if (order.ticket.timeInForce !== 'ioc') tryLater(working)
-  }
-  const attempt = (working: Working): void => {
-    if (!canMatch(working)) return
-    const { account, order } = working
-    const price = marketablePrice(order, prices)
-    if (price !== undefined) match(working, price)
-    const immediate = order.ticket.timeInForce === 'ioc' || order.ticket.timeInForce === 'fok'
-    if (immediate && isOpen(order)) {
-      book.close(account, order, 'canceled')
-      forget(order)
-    }
-  }
-  const tryLater = (working: Working): void => {
-    working.timed = true
-    clock.after(options.fillDelayMs, () => {
-      working.timed = false
-      attempt(working)
+  constructor(
+    book: OrderBook,
+    prices: Prices,
+    session: Session,
+    clock: Clock,
+    chance: Chance,
+    options: MatchingOptions,
+  ) {
+    this.#book = book
+    this.#prices = prices
+    this.#session = session
+    this.#clock = clock
+    this.#chance = chance
+    this.#options = options
+    prices.onTick(({ market }) => this.#tryAll(this.#workingOf(market.asset)))
+    session.onChange((open) => {
+      if (open) this.#onOpen()
     })
   }
-  const tryAll = (workings: Iterable<Working>): void => {
-    for (const working of [...workings]) if (!working.timed) attempt(working)
+
+  /** Checks and takes an order; it moves later. @throws {Refusal} */
+  submit(account: Account, ticket: Ticket): Order {
+    const admission = admit(account, ticket, this.#prices)
+    const status = this.#trades(ticket.asset) ? 'pending_new' : 'accepted'
+    const expiresAt = ticket.timeInForce === 'gtc' ? null : this.#session.dayEnd()
+    const order = this.#book.open(account, ticket, admission, status, expiresAt)
+    const working: Working = { account, order, timed: false, split: false }
+    this.#live.set(order, working)
+    // The next turn: the answer to the request is written first.
+    this.#clock.after(0, () => this.#begin(working))
+    return order
   }
-  const begin = (working: Working): void => {
-    if (working.order.status !== 'pending_new' && working.order.status !== 'accepted') return
-    if (!trades(working.order.ticket.asset)) {
-      if (queued.has(working)) return
-      queued.add(working)
-      book.acknowledge(working.account, working.order, 'accepted')
-      return
+
+  /** Asks to cancel; harmless when already asked or canceled. @throws {Refusal} the order ended otherwise */
+  cancel(account: Account, order: Order): void {
+    if (order.status === 'pending_cancel' || order.status === 'canceled') return
+    if (!isOpen(order)) throw unprocessable(`order is already in "${order.status}" state`)
+    this.#book.requestCancel(account, order)
+    this.#clock.after(this.#options.cancelDelayMs, () => {
+      this.#forget(order)
+      if (isOpen(order)) this.#book.close(account, order, 'canceled')
+    })
+  }
+
+  /** Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order. */
+  fillNow(account: Account, order: Order, qty?: Decimal, price?: Decimal): void {
+    if (order.status === 'filled') throw unprocessable('order is already in "filled" state')
+    const working = this.#live.get(order)
+    if (working !== undefined) this.#begin(working)
+    const at = price ?? fairPrice(order, this.#prices)
+    this.#book.fill(account, order, qty ?? wholeQty(order, at), at)
+    if (!isOpen(order)) this.#forget(order)
+  }
+
+  /** Stops matching by itself for an account, an asset, or (no argument) everything. */
+  hold(what?: Account | Asset): void {
+    this.#holds.add(what ?? EVERYTHING)
+  }
+
+  /** Undoes `hold` of the same thing and tries what waited. */
+  release(what?: Account | Asset): void {
+    this.#holds.delete(what ?? EVERYTHING)
+    for (const workings of this.#bySymbol.values()) this.#tryAll(workings)
+  }
+
+  #workingOf(asset: Asset): Set<Working> {
+    const known = this.#bySymbol.get(asset.symbol) ?? new Set<Working>()
+    this.#bySymbol.set(asset.symbol, known)
+    return known
+  }
+
+  #forget(order: Order): void {
+    const working = this.#live.get(order)
+    if (working === undefined) return
+    this.#live.delete(order)
+    this.#queued.delete(working)
+    this.#workingOf(order.ticket.asset).delete(working)
+  }
+
+  #trades(asset: Asset): boolean {
+    return asset.assetClass === 'crypto' || this.#session.isOpen()
+  }
+
+  #canMatch({ account, order }: Working): boolean {
+    const { asset } = order.ticket
+    const held = this.#holds.has(EVERYTHING) || this.#holds.has(account) || this.#holds.has(asset)
+    return isOpen(order) && order.status !== 'pending_cancel' && this.#trades(asset) && !held
+  }
+
+  /** From pending or queued to working, or from pending to queued. */
+  #begin(working: Working): void {
+    const { account, order } = working
+    if (order.status !== 'pending_new' && order.status !== 'accepted') return
+    if (this.#trades(order.ticket.asset)) {
+      this.#book.acknowledge(account, order, 'new')
+      this.#workingOf(order.ticket.asset).add(working)
+      this.#tryLater(working)
+    } else if (!this.#queued.has(working)) {
+      this.#queued.add(working)
+      this.#book.acknowledge(account, order, 'accepted')
     }
-    book.acknowledge(working.account, working.order, 'new')
-    workingOf(working.order.ticket.asset).set(working.order, working)
-    tryLater(working)
   }
 
-  prices.onTick(({ market }) => tryAll(workingOf(market.asset).values()))
-  session.onChange((open) => {
-    if (!open) return
-    const waiting = [...queued]
-    queued.clear()
-    waiting.forEach(begin)
-    for (const workings of bySymbol.values()) tryAll(workings.values())
-  })
+  #onOpen(): void {
+    const waiting = [...this.#queued]
+    this.#queued.clear()
+    waiting.forEach((working) => this.#begin(working))
+    for (const workings of this.#bySymbol.values()) this.#tryAll(workings)
+  }
 
-  return {
-    partialFills,
-    submit(account, ticket) {
-      const admission: Admission = admit(account, ticket, prices)
-      const status = trades(ticket.asset) ? 'pending_new' : 'accepted'
-      const order = book.open(
-        account,
-        ticket,
-        admission,
-        status,
-        ticket.timeInForce === 'gtc' ? null : session.dayEnd(),
-      )
-      const working: Working = { account, order, timed: false, split: false }
-      live.set(order, working)
-      // The next turn: the answer to the request is written first.
-      clock.after(0, () => begin(working))
-      return order
-    },
-    cancel(account, order) {
-      if (order.status === 'pending_cancel' || order.status === 'canceled') return
-      if (!isOpen(order)) throw unprocessable(`order is already in "${order.status}" state`)
-      book.requestCancel(account, order)
-      clock.after(options.cancelDelayMs, () => {
-        forget(order)
-        if (isOpen(order)) book.close(account, order, 'canceled')
-      })
-    },
-    fillNow(account, order, qty, price) {
-      if (order.status === 'filled') throw unprocessable('order is already in "filled" state')
-      const working = live.get(order)
-      if (working !== undefined) begin(working)
-      const at = price ?? fairPrice(order, prices)
-      book.fill(account, order, qty ?? wholeQty(order, at), at)
-      if (!isOpen(order)) forget(order)
-    },
-    hold: (what) => void holds.add(what ?? EVERYTHING),
-    release(what) {
-      holds.delete(what ?? EVERYTHING)
-      for (const workings of bySymbol.values()) tryAll(workings.values())
-    },
+  #tryLater(working: Working): void {
+    working.timed = true
+    this.#clock.after(this.#options.fillDelayMs, () => {
+      working.timed = false
+      this.#attempt(working)
+    })
+  }
+
+  #tryAll(workings: ReadonlySet<Working>): void {
+    for (const working of [...workings]) if (!working.timed) this.#attempt(working)
+  }
+
+  #attempt(working: Working): void {
+    if (!this.#canMatch(working)) return
+    const { account, order } = working
+    const price = marketablePrice(order, this.#prices)
+    if (price !== undefined) this.#match(working, price)
+    const immediate = order.ticket.timeInForce === 'ioc' || order.ticket.timeInForce === 'fok'
+    if (!immediate || !isOpen(order)) return
+    this.#book.close(account, order, 'canceled')
+    this.#forget(order)
+  }
+
+  #match(working: Working, price: Decimal): void {
+    const { account, order } = working
+    const { enabled, share } = this.partialFills
+    const mayPart = enabled && !working.split && order.ticket.timeInForce !== 'fok'
+    const part = mayPart && this.#chance.fraction() < share ? firstPart(order, this.#chance) : undefined
+    working.split = true
+    this.#book.fill(account, order, part ?? wholeQty(order, price), price)
+    if (!isOpen(order)) this.#forget(order)
+    else if (order.ticket.timeInForce !== 'ioc') this.#tryLater(working)
   }
 }

@@ -11,7 +11,7 @@ import { type Execution, isOpen, leavesQty, type Order, type OrderStatus, type T
  */
 
 /** What the trade stream calls a change. */
-export type UpdateEvent = 'accepted' | 'new' | 'partial_fill' | 'fill' | 'canceled' | 'expired' | 'rejected'
+type UpdateEvent = 'accepted' | 'new' | 'partial_fill' | 'fill' | 'canceled' | 'expired' | 'rejected'
 
 /** One change of one order, as it stood right after. */
 export type OrderUpdate = Readonly<{
@@ -25,16 +25,8 @@ export type OrderUpdate = Readonly<{
   execution?: Execution
 }>
 
-export interface OrderBook {
-  open(account: Account, ticket: Ticket, admission: Admission, status: OrderStatus, expiresAt: string | null): Order
-  acknowledge(account: Account, order: Order, status: 'accepted' | 'new'): void
-  requestCancel(account: Account, order: Order): void
-  close(account: Account, order: Order, status: 'canceled' | 'expired' | 'rejected'): void
-  /** @param qty clipped to what is left, and to what keeps `filledQty` within `qty` */
-  fill(account: Account, order: Order, qty: Decimal, price: Decimal): Execution
-}
-
-const FINAL_EVENT = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'failedAt' } as const
+/** Where an order notes the time of its end. */
+const FINAL_TIME = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'failedAt' } as const
 
 function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, expiresAt: string | null): Order {
   return {
@@ -62,74 +54,90 @@ function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, 
   }
 }
 
-export function createOrderBook(stamps: Stamps, chance: Chance, tell: (update: OrderUpdate) => void): OrderBook {
-  const announce = (event: UpdateEvent, account: Account, order: Order, execution?: Execution): void =>
-    tell({
-      event,
-      eventId: stamps.ulid(),
-      executionId: execution?.id ?? chance.uuid(),
-      at: order.updatedAt,
-      account,
-      order,
-      ...(execution === undefined ? {} : { execution }),
-    })
-  const move = (account: Account, order: Order, status: OrderStatus): string => {
+/** The only writer of orders. Each change is told once, after it is complete. */
+export class OrderBook {
+  readonly #stamps: Stamps
+  readonly #chance: Chance
+  readonly #tell: (update: OrderUpdate) => void
+
+  constructor(stamps: Stamps, chance: Chance, tell: (update: OrderUpdate) => void) {
+    this.#stamps = stamps
+    this.#chance = chance
+    this.#tell = tell
+  }
+
+  open(account: Account, ticket: Ticket, admission: Admission, status: OrderStatus, expiresAt: string | null): Order {
+    const order = newOrder(this.#chance.uuid(), this.#stamps.next(), ticket, admission, expiresAt)
     order.status = status
-    order.updatedAt = stamps.next()
+    addOrder(account, order)
+    return order
+  }
+
+  acknowledge(account: Account, order: Order, status: 'accepted' | 'new'): void {
+    this.#move(account, order, status)
+    this.#announce(status, account, order)
+  }
+
+  requestCancel(account: Account, order: Order): void {
+    order.cancelRequestedAt = this.#move(account, order, 'pending_cancel')
+  }
+
+  close(account: Account, order: Order, status: 'canceled' | 'expired' | 'rejected'): void {
+    order[FINAL_TIME[status]] = this.#move(account, order, status)
+    this.#announce(status, account, order)
+  }
+
+  /** @param wanted clipped to what is left @throws {RangeError} nothing is left */
+  fill(account: Account, order: Order, wanted: Decimal, price: Decimal): void {
+    order.qty ??= affordable(order.ticket.notional ?? zero, price)
+    const qty = smaller(wanted, leavesQty(order))
+    if (qty.lte(0)) throw new RangeError('nothing is left to fill')
+    settle(account, order.ticket.asset, order.ticket.side, qty, price)
+    order.filledQty = order.filledQty.plus(qty)
+    order.filledCost = order.filledCost.plus(qty.times(price))
+    const at = this.#move(account, order, statusAfterFill(order))
+    if (leavesQty(order).eq(0)) order.filledAt = at
+    const execution = this.#execution(account, order, qty, price, at)
+    account.executions.push(execution)
+    this.#announce(execution.leavesQty.eq(0) ? 'fill' : 'partial_fill', account, order, execution)
+  }
+
+  #execution(account: Account, order: Order, qty: Decimal, price: Decimal, at: string): Execution {
+    const { asset, side } = order.ticket
+    return {
+      id: this.#chance.uuid(),
+      activityId: `${at.replace(/\D/g, '').slice(0, 17)}::${this.#chance.uuid()}`,
+      orderId: order.id,
+      symbol: asset.symbol,
+      side,
+      qty,
+      price,
+      cumQty: order.filledQty,
+      leavesQty: leavesQty(order),
+      orderStatus: order.status,
+      positionQty: positionQty(account, asset),
+      at,
+    }
+  }
+
+  #move(account: Account, order: Order, status: OrderStatus): string {
+    order.status = status
+    order.updatedAt = this.#stamps.next()
     if (isOpen(order)) account.openOrders.add(order)
     else account.openOrders.delete(order)
     return order.updatedAt
   }
-  return {
-    open(account, ticket, admission, status, expiresAt) {
-      const order = newOrder(chance.uuid(), stamps.next(), ticket, admission, expiresAt)
-      order.status = status
-      addOrder(account, order)
-      return order
-    },
-    acknowledge(account, order, status) {
-      move(account, order, status)
-      announce(status, account, order)
-    },
-    requestCancel(account, order) {
-      order.cancelRequestedAt = move(account, order, 'pending_cancel')
-    },
-    close(account, order, status) {
-      order[FINAL_EVENT[status]] = move(account, order, status)
-      announce(status, account, order)
-    },
-    fill(account, order, wanted, price) {
-      const { asset, side, notional } = order.ticket
-      order.qty ??= affordable(notional ?? zero, price)
-      const qty = smaller(wanted, leavesQty(order))
-      if (qty.lte(0)) throw new RangeError('nothing is left to fill')
-      settle(account, asset, side, qty, price)
-      order.filledQty = order.filledQty.plus(qty)
-      order.filledCost = order.filledCost.plus(qty.times(price))
-      const leaves = leavesQty(order)
-      // A late fill on a canceled order is real money, but does not open the order again.
-      const status: OrderStatus = !isOpen(order) ? order.status : leaves.eq(0) ? 'filled' : 'partially_filled'
-      const keepsCancel = order.status === 'pending_cancel' && leaves.gt(0)
-      const at = move(account, order, keepsCancel ? 'pending_cancel' : status)
-      if (leaves.eq(0)) order.filledAt = at
-      const id = chance.uuid()
-      const execution: Execution = {
-        id,
-        activityId: `${at.replace(/\D/g, '').slice(0, 17)}::${chance.uuid()}`,
-        orderId: order.id,
-        symbol: asset.symbol,
-        side,
-        qty,
-        price,
-        cumQty: order.filledQty,
-        leavesQty: leaves,
-        orderStatus: order.status,
-        positionQty: positionQty(account, asset),
-        at,
-      }
-      account.executions.push(execution)
-      announce(leaves.eq(0) ? 'fill' : 'partial_fill', account, order, execution)
-      return execution
-    },
+
+  #announce(event: UpdateEvent, account: Account, order: Order, execution?: Execution): void {
+    const executionId = execution?.id ?? this.#chance.uuid()
+    const update = { event, eventId: this.#stamps.ulid(), executionId, at: order.updatedAt, account, order }
+    this.#tell(execution === undefined ? update : { ...update, execution })
   }
+}
+
+/** A late fill on a canceled order is real money, but does not open the order again; a requested cancel stays requested. */
+function statusAfterFill(order: Order): OrderStatus {
+  if (!isOpen(order)) return order.status
+  if (leavesQty(order).eq(0)) return 'filled'
+  return order.status === 'pending_cancel' ? 'pending_cancel' : 'partially_filled'
 }

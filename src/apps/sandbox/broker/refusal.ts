@@ -1,5 +1,5 @@
 /** Extra top-level fields of an error body, as the broker adds them. */
-export type RefusalFields = Readonly<Record<string, unknown>>
+type RefusalFields = Readonly<Record<string, unknown>>
 
 /** A request the broker refuses, with the exact status and body it answers. */
 export class Refusal extends Error {

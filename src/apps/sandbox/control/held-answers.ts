@@ -18,10 +18,10 @@ export interface HeldAnswers {
   clear(): void
 }
 
-export type HeldAnswer = Readonly<{ send(): void; drop(): void }>
+type HeldAnswer = Readonly<{ send(): void; drop(): void }>
 
 /** Beyond this the oldest held answer is sent, so that a forgotten hold cannot collect sockets without end. */
-export const HELD_ANSWERS_MAX = 1_000
+const HELD_ANSWERS_MAX = 1_000
 
 type Arming = { readonly account: Account | undefined; readonly drop: boolean; left: number }
 

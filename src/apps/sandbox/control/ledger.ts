@@ -26,7 +26,7 @@ export type Ledger = Readonly<{
   requests: readonly JournalEntry[]
 }>
 
-export const accountLedger = (account: Account): AccountLedger => ({
+const accountLedger = (account: Account): AccountLedger => ({
   accountId: account.id,
   accountNumber: account.number,
   cash: text(account.cash),

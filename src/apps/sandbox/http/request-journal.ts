@@ -20,7 +20,7 @@ export interface RequestJournal {
   readonly received: number
 }
 
-export const REQUESTS_JOURNALED_MAX = 20_000
+const REQUESTS_JOURNALED_MAX = 20_000
 
 export function createRequestJournal(clock: Clock): RequestJournal {
   const kept: JournalEntry[] = []

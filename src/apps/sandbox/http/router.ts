@@ -16,7 +16,7 @@ export type Handler = (call: Call) => Reply
 
 /** `GET /v2/orders/:id`: a segment that begins with a colon is a parameter; `orders:by_client_order_id` is a plain word. */
 export type Routes = Readonly<Record<string, Handler>>
-export type Match = Readonly<{ route: string; handler: Handler; params: Readonly<Record<string, string>> }>
+type Match = Readonly<{ route: string; handler: Handler; params: Readonly<Record<string, string>> }>
 export type Router = (method: string, path: string) => Match
 
 type Compiled = Readonly<{ route: string; method: string; segments: readonly string[]; handler: Handler }>

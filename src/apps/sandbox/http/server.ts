@@ -19,7 +19,7 @@ const HEADER_BYTES_MAX = 16 * 1024
 const SUBMIT_ROUTE = 'POST /v2/orders'
 
 /** What the server needs of the sandbox. */
-export type HttpDeps = Readonly<{
+type HttpDeps = Readonly<{
   broker: Broker
   journal: RequestJournal
   heldAnswers: HeldAnswers

@@ -13,7 +13,7 @@ import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
  * A market data feed, in JSON or, by the upgrade's Content-Type, in MessagePack. A socket is connected, then authenticated; its
  * subscriptions grow and shrink by its messages, and every answer is the complete current set. Messages are always arrays.
  */
-export interface DataStream {
+interface DataStream {
   accept(socket: WebSocket, request: IncomingMessage): void
   /** Cuts the sockets of one key, or all. */
   cut(keyId?: string): number

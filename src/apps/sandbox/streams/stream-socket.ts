@@ -19,16 +19,16 @@ export interface StreamSocket {
 }
 
 /** What a stream does with its sockets. */
-export type StreamHandlers = Readonly<{
+type StreamHandlers = Readonly<{
   onMessage(data: Buffer, binary: boolean): void
   onAuthenticationTimeout(): void
   onClose(): void
 }>
 
 /** Authentication must come within this time. */
-export const AUTHENTICATION_MS_MAX = 10_000
+const AUTHENTICATION_MS_MAX = 10_000
 /** A reader that leaves this much unread is dropped: slow readers are its problem, not everybody's. */
-export const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
+const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
 const PING_INTERVAL_MS = 20_000
 
 const toBuffer = (data: RawData): Buffer =>

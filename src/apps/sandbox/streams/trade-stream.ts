@@ -12,16 +12,9 @@ import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
  * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys), then listening. No welcome
  * frame. Frames are binary with JSON text inside, as on paper. Nothing is replayed: who was not listening has missed it.
  */
-export interface TradeStream {
-  accept(socket: WebSocket, request: IncomingMessage): void
-  /** Cuts the sockets of one key, or all. */
-  cut(keyId?: string): number
-  readonly size: number
-}
-
 const CHANNEL = 'trade_updates'
 
-type Session = { readonly stream: StreamSocket; account: Account | undefined; listening: boolean }
+type Session = { readonly stream: StreamSocket; account: Account | undefined }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -33,7 +26,7 @@ function credentialsOf(message: Record<string, unknown>): readonly [keyId: strin
   return [textOf(data['key_id'] ?? data['key']), textOf(data['secret_key'] ?? data['secret'])]
 }
 
-export function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: OrderUpdate): Json {
+function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: OrderUpdate): Json {
   return {
     event,
     event_id: eventId,
@@ -47,6 +40,11 @@ export function tradeUpdateJson({ event, eventId, executionId, at, order, execut
   }
 }
 
+const send = ({ stream }: Session, frame: Json): void => stream.send(Buffer.from(JSON.stringify(frame)), true)
+
+const authorization = (session: Session, status: 'authorized' | 'unauthorized', action: string): void =>
+  send(session, { stream: 'authorization', data: { status, action } })
+
 function parseMessage(data: Buffer): Record<string, unknown> | undefined {
   try {
     const message: unknown = JSON.parse(data.toString('utf8'))
@@ -56,74 +54,82 @@ function parseMessage(data: Buffer): Record<string, unknown> | undefined {
   }
 }
 
-export function createTradeStream(broker: Broker, clock: Clock): TradeStream {
-  const sessions = new Set<Session>()
-  const listeners = new Map<Account, Set<Session>>()
-  const send = ({ stream }: Session, frame: Json): void => stream.send(Buffer.from(JSON.stringify(frame)), true)
+/** All trade stream sockets of the server. */
+export class TradeStream {
+  readonly #broker: Broker
+  readonly #clock: Clock
+  readonly #sessions = new Set<Session>()
+  readonly #listeners = new Map<Account, Set<Session>>()
 
-  const setListening = (session: Session, listening: boolean): void => {
-    if (session.account === undefined) return
-    const own = listeners.get(session.account) ?? new Set()
-    if (listening) listeners.set(session.account, own.add(session))
-    else if (own.delete(session) && own.size === 0) listeners.delete(session.account)
-    session.listening = listening
+  constructor(broker: Broker, clock: Clock) {
+    this.#broker = broker
+    this.#clock = clock
+    broker.onUpdate((update) => this.#publish(update))
   }
-  const authorization = (session: Session, status: 'authorized' | 'unauthorized', action: string): void =>
-    send(session, { stream: 'authorization', data: { status, action } })
 
-  const authenticate = (session: Session, message: Record<string, unknown>): void => {
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  accept(socket: WebSocket, request: IncomingMessage): void {
+    openStreamSocket(socket, request, this.#clock, (stream) => {
+      const session: Session = { stream, account: undefined }
+      this.#sessions.add(session)
+      return {
+        onMessage: (data) => this.#onMessage(session, data),
+        onAuthenticationTimeout: () => stream.close(1008, 'authentication timeout'),
+        onClose: () => {
+          this.#setListening(session, false)
+          this.#sessions.delete(session)
+        },
+      }
+    })
+  }
+
+  /** Cuts the sockets of one key, or all; answers how many. */
+  cut(keyId?: string): number {
+    const hit = [...this.#sessions].filter(({ stream }) => keyId === undefined || stream.keyId === keyId)
+    hit.forEach(({ stream }) => stream.cut())
+    return hit.length
+  }
+
+  #publish(update: OrderUpdate): void {
+    const listening = this.#listeners.get(update.account)
+    if (listening === undefined) return
+    const frame = Buffer.from(JSON.stringify({ stream: CHANNEL, data: tradeUpdateJson(update) }))
+    listening.forEach(({ stream }) => stream.send(frame, true))
+  }
+
+  #onMessage(session: Session, data: Buffer): void {
+    const message = parseMessage(data)
+    const action = message?.['action']
+    if (message !== undefined && (action === 'authenticate' || action === 'auth')) this.#authenticate(session, message)
+    else if (message !== undefined && action === 'listen') this.#listen(session, message)
+    else send(session, { action: 'error', data: { error_message: 'invalid syntax' } })
+  }
+
+  #authenticate(session: Session, message: Record<string, unknown>): void {
     const [keyId, secret] = credentialsOf(message)
-    const account = broker.authenticate(keyId, secret)
+    const account = this.#broker.authenticate(keyId, secret)
     if (account === undefined) return authorization(session, 'unauthorized', 'authenticate')
-    if (session.account !== account) setListening(session, false)
+    if (session.account !== account) this.#setListening(session, false)
     session.account = account
     session.stream.authenticated(keyId)
     authorization(session, 'authorized', 'authenticate')
   }
-  const listen = (session: Session, message: Record<string, unknown>): void => {
+
+  #listen(session: Session, message: Record<string, unknown>): void {
     if (session.account === undefined) return authorization(session, 'unauthorized', 'listen')
     const wanted = isObject(message['data']) ? message['data']['streams'] : undefined
     const listening = Array.isArray(wanted) && wanted.includes(CHANNEL)
-    setListening(session, listening)
+    this.#setListening(session, listening)
     send(session, { stream: 'listening', data: { streams: listening ? [CHANNEL] : [] } })
   }
-  const onMessage = (session: Session, data: Buffer): void => {
-    const message = parseMessage(data)
-    const action = message?.['action']
-    if (message !== undefined && (action === 'authenticate' || action === 'auth')) authenticate(session, message)
-    else if (message !== undefined && action === 'listen') listen(session, message)
-    else send(session, { action: 'error', data: { error_message: 'invalid syntax' } })
-  }
 
-  broker.onUpdate((update) => {
-    const own = listeners.get(update.account)
-    if (own === undefined) return
-    const frame = Buffer.from(JSON.stringify({ stream: CHANNEL, data: tradeUpdateJson(update) }))
-    own.forEach(({ stream }) => stream.send(frame, true))
-  })
-
-  return {
-    accept(socket, request) {
-      openStreamSocket(socket, request, clock, (stream) => {
-        const session: Session = { stream, account: undefined, listening: false }
-        sessions.add(session)
-        return {
-          onMessage: (data) => onMessage(session, data),
-          onAuthenticationTimeout: () => stream.close(1008, 'authentication timeout'),
-          onClose() {
-            setListening(session, false)
-            sessions.delete(session)
-          },
-        }
-      })
-    },
-    cut(keyId) {
-      const hit = [...sessions].filter(({ stream }) => keyId === undefined || stream.keyId === keyId)
-      hit.forEach(({ stream }) => stream.cut())
-      return hit.length
-    },
-    get size() {
-      return sessions.size
-    },
+  #setListening(session: Session, listening: boolean): void {
+    if (session.account === undefined) return
+    const own = this.#listeners.get(session.account) ?? new Set()
+    if (listening) this.#listeners.set(session.account, own.add(session))
+    else if (own.delete(session) && own.size === 0) this.#listeners.delete(session.account)
   }
 }

@@ -4,7 +4,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '#runtime'
 import type { Broker } from '../broker/broker.ts'
 import { createDataStream } from './data-stream.ts'
-import { createTradeStream } from './trade-stream.ts'
+import { TradeStream } from './trade-stream.ts'
 
 /** Which of the streams. */
 export type StreamKind = 'trade' | 'data'
@@ -18,13 +18,13 @@ export interface Streams {
 }
 
 /** More open sockets than this and upgrades are refused with 503. */
-export const STREAMS_MAX = 10_000
+const STREAMS_MAX = 10_000
 /** Larger messages from clients close their socket. */
-export const MESSAGE_BYTES_MAX = 64 * 1024
+const MESSAGE_BYTES_MAX = 64 * 1024
 
 /** Attaches `/stream` and the market data feeds to a server. */
 export function attachStreams(server: Server, broker: Broker, clock: Clock): Streams {
-  const trade = createTradeStream(broker, clock)
+  const trade = new TradeStream(broker, clock)
   const stocks = createDataStream(broker, clock, 'us_equity')
   const crypto = createDataStream(broker, clock, 'crypto')
   const feeds = new Map<string, { accept(socket: WebSocket, request: IncomingMessage): void }>([
