@@ -1,15 +1,25 @@
 import { defineConfig } from 'vitest/config'
 
+/** Suites that touch nothing but their own process and this repository. */
+const pure = ['domain', 'contract', 'setup', 'deploy', 'readme', 'tidy'].map((name) => `tests/${name}/**/*.test.ts`)
+const unit = [...pure, 'tests/*.test.ts']
+const e2e = ['tests/e2e/**/*.test.ts', 'tests/demo/**/*.test.ts']
+/** Where the JSON report goes, when one is wanted. */
+const report = process.env['FILLCAST_REPORT']
+
 export default defineConfig({
   test: {
-    include: ['tests/**/*.test.ts'],
     globalSetup: 'tests/support/global.ts',
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    reporters: process.env['FILLCAST_REPORT']
-      ? ['default', ['json', { outputFile: process.env['FILLCAST_REPORT'] }]]
-      : ['default'],
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    projects: [
+      { extends: true, test: { name: 'unit', include: unit } },
+      // Whatever is neither unit nor end to end, so that no suite is ever left out.
+      { extends: true, test: { name: 'integration', include: ['tests/**/*.test.ts'], exclude: [...unit, ...e2e] } },
+      { extends: true, test: { name: 'e2e', include: e2e } },
+    ],
   },
 })
