@@ -64,7 +64,18 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     createAlpacaBroker(credentials, endpoint, transport.fetch, { clock, random }),
   )
   const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }
-  const shared: Shared = { config, log, clock, random, redis, connections, brokers, applier, endpoint, transport: transport.fetch }
+  const shared: Shared = {
+    config,
+    log,
+    clock,
+    random,
+    redis,
+    connections,
+    brokers,
+    applier,
+    endpoint,
+    transport: transport.fetch,
+  }
 
   const running: AsyncDisposable[] = []
   for (const role of new Set(config.roles)) running.push(...starters[role](shared))

@@ -1,4 +1,5 @@
 import { Alpaca } from '@alpacahq/alpaca-trade-api'
+import { z } from 'zod'
 import type { BrokerOrder, BrokerSnapshot } from '#domain'
 import type { BrokerCredentials } from '#store'
 import {
@@ -105,7 +106,7 @@ async function listOrders(alpaca: Alpaca, filter: OrderFilter): Promise<readonly
         ...(afterOrderId === undefined ? after : { afterOrderId }),
       }),
     )
-    for (const order of rows.map(readOrder)) orders.set(order.brokerOrderId, order)
+    for (const order of readable(rows, readOrder)) orders.set(order.brokerOrderId, order)
     const last = rows.at(-1)?.id
     if (rows.length < ORDERS_PER_PAGE || last === undefined || last === afterOrderId) return [...orders.values()]
     afterOrderId = last
@@ -118,14 +119,14 @@ async function listExecutions(alpaca: Alpaca, since: string): Promise<readonly O
   let pageToken: string | undefined
   for (let page = 0; page < PAGES_MAX; page += 1) {
     const rows = await read(() =>
-      alpaca.trading.accountActivities.getAccountActivitiesByActivityType({
-        ...{ activityType: 'FILL', direction: 'asc', pageSize: ACTIVITIES_PER_PAGE, after: new Date(since) },
+      // Not the call by type: the SDK reads its rows as cash movements and drops the execution's fields.
+      alpaca.trading.accountActivities.getAccountActivities({
+        ...{ activityTypes: ['FILL'], direction: 'asc', pageSize: ACTIVITIES_PER_PAGE, after: new Date(since) },
         ...(pageToken === undefined ? {} : { pageToken }),
       }),
     )
-    const activities = rows.map(readActivity)
-    executions.push(...activities)
-    const last = activities.at(-1)?.id
+    executions.push(...readable(rows, readActivity))
+    const last = rows.at(-1)?.id
     if (rows.length < ACTIVITIES_PER_PAGE || last === undefined || last === pageToken) return executions
     pageToken = last
   }
@@ -146,9 +147,22 @@ async function read<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call()
   } catch (error) {
-    throw error instanceof BrokerError ? error : readErrorOf(failureOf(error))
+    if (error instanceof BrokerError) throw error
+    if (error instanceof z.ZodError)
+      throw new BrokerError('UNREADABLE', 'the broker answered in a shape that is not known here')
+    throw readErrorOf(failureOf(error))
   }
 }
+
+/** Rows that are of a kind known here. Orders of other kinds (multi-leg, say) were not placed by us and must not stop the rest. */
+const readable = <T>(rows: readonly unknown[], read: (row: unknown) => T): T[] =>
+  rows.flatMap((row) => {
+    try {
+      return [read(row)]
+    } catch {
+      return []
+    }
+  })
 
 function standingOf(account: ReturnType<typeof readAccount>): AccountStanding {
   const reasons = [

@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
+import { systemClock, systemRandomness } from '#runtime'
+import { type Sandbox, startSandbox } from '#sandbox'
+import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
+import { type Broker, BrokerError, type StreamUpdate } from '../../workers/broker/index.ts'
+import { intentOf } from '../domain/orders.ts'
+import { FakeBroker } from '../support/fake-broker.ts'
+
+/** A broker account, and what a test does behind its back. */
+type Harness = Readonly<{
+  broker: Broker
+  fill(clientOrderId: string, price: string, quantity?: string): Promise<void>
+  loseNextReply(): void
+  revoke(): void
+  restore(): void
+}>
+
+let sandbox: Sandbox
+let transport: ReturnType<typeof createTransport>
+beforeAll(async () => {
+  sandbox = await startSandbox({ partialFills: false, tickMs: 0 })
+  sandbox.control.holdMatching()
+  transport = createTransport(endpointOf('sandbox', sandbox.url))
+})
+afterAll(async () => {
+  await transport.close()
+  await sandbox.close()
+})
+
+const onSandbox = (): Harness => {
+  const credentials = { keyId: 'demo-key', secretKey: 'demo-secret' }
+  const timers = { clock: systemClock, random: systemRandomness }
+  const broker = createAlpacaBroker(credentials, endpointOf('sandbox', sandbox.url), transport.fetch, timers)
+  return {
+    broker,
+    async fill(clientOrderId, price, qty) {
+      const order = await broker.findByClientOrderId(clientOrderId)
+      sandbox.control.fillOrder(order?.brokerOrderId ?? '', { price, ...(qty === undefined ? {} : { qty }) })
+    },
+    loseNextReply: () => sandbox.control.holdAnswers({ drop: true }),
+    revoke: () => sandbox.control.revokeKey('demo-key'),
+    restore: () => sandbox.control.restoreKey('demo-key'),
+  }
+}
+
+const inMemory = (): Harness => {
+  const broker = new FakeBroker()
+  return {
+    broker,
+    fill: async (...args) => broker.fill(...args),
+    loseNextReply: () => void broker.faults.push('lose_reply'),
+    revoke: () => void (broker.isRevoked = true),
+    restore: () => void (broker.isRevoked = false),
+  }
+}
+
+let trades = 0
+const ticketOf = (over: Partial<OrderIntent> = {}) => {
+  const intent = intentOf({ tradeId: `conformance-${(trades += 1)}`, quantity: dec('10'), ...over })
+  return { intent, clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId) }
+}
+
+/** A stream and what it told. */
+function listen(broker: Broker) {
+  const told = { live: 0, updates: [] as StreamUpdate[], down: [] as string[] }
+  const stream = broker.openTradeStream({
+    onLive: () => (told.live += 1),
+    onUpdate: (update) => void told.updates.push(update),
+    onUnreadable: (why) => void told.down.push(`unreadable ${why}`),
+    onDown: ({ kind, final }) => void told.down.push(`${kind} ${final ? 'final' : 'passing'}`),
+  })
+  return { told, stream }
+}
+
+describe.each([
+  ['in memory', inMemory],
+  ['Alpaca’s SDK on the sandbox', onSandbox],
+])('broker %s', (_name, make) => {
+  test('accepts an order, and finds it again by its client order id', async () => {
+    const { broker } = make()
+    const ticket = ticketOf()
+    const outcome = await broker.submit(ticket)
+    expect(outcome).toMatchObject({
+      kind: 'accepted',
+      order: { clientOrderId: ticket.clientOrderId, quantity: '10', filledQuantity: '0' },
+    })
+    expect(await broker.findByClientOrderId(ticket.clientOrderId)).toMatchObject({
+      symbol: 'AAPL',
+      side: 'buy',
+      quantity: '10',
+    })
+  })
+
+  test('knows nothing of an id that was never sent', async () => {
+    expect(await make().broker.findByClientOrderId('fc1-0000000000-0.0-never')).toBeNull()
+  })
+
+  test('the same id again is a duplicate, not a second order', async () => {
+    const { broker } = make()
+    const ticket = ticketOf()
+    await broker.submit(ticket)
+    expect(await broker.submit(ticket)).toEqual({ kind: 'duplicate' })
+    const mine = (await broker.listOrders({ status: 'open' })).filter(
+      (order) => order.clientOrderId === ticket.clientOrderId,
+    )
+    expect(mine).toHaveLength(1)
+  })
+
+  test('a lost reply is unknown, and the order is there', async () => {
+    const { broker, loseNextReply } = make()
+    loseNextReply()
+    const ticket = ticketOf()
+    expect(await broker.submit(ticket)).toMatchObject({ kind: 'unknown' })
+    expect(await broker.findByClientOrderId(ticket.clientOrderId)).not.toBeNull()
+  })
+
+  test('executions are told by the stream and listed, with the same spans', async () => {
+    const { broker, fill } = make()
+    const { told, stream } = listen(broker)
+    await expect.poll(() => told.live).toBe(1)
+    const since = new Date(Date.UTC(2020, 0)).toISOString()
+    const ticket = ticketOf()
+    await broker.submit(ticket)
+    await fill(ticket.clientOrderId, '180.25', '4')
+    await fill(ticket.clientOrderId, '180.5')
+    const mine = () => told.updates.filter(({ order }) => order.clientOrderId === ticket.clientOrderId)
+    await expect.poll(() => mine().filter(({ execution }) => execution !== null)).toHaveLength(2)
+    const streamed = mine().flatMap(({ execution }) => execution ?? [])
+    expect(streamed).toMatchObject([
+      { quantity: '4', price: '180.25', cumulativeQuantity: '4' },
+      { quantity: '6', price: '180.5', cumulativeQuantity: '10' },
+    ])
+    expect(mine().at(-1)?.order).toMatchObject({ status: 'filled', filledQuantity: '10' })
+    const { brokerOrderId } = mine()[0]!.order
+    const listed = (await broker.listExecutions(since)).filter((one) => one.brokerOrderId === brokerOrderId)
+    const spans = (all: readonly { quantity: string; price: string; cumulativeQuantity: string }[]) =>
+      all.map(({ quantity, price, cumulativeQuantity }) => [quantity, price, cumulativeQuantity])
+    expect(spans(listed.map(({ execution }) => execution))).toEqual(spans(streamed))
+    await stream.close()
+  })
+
+  test('the portfolio follows the executions', async () => {
+    const { broker, fill } = make()
+    const before = await broker.readPortfolio()
+    const ticket = ticketOf({ symbol: 'NVDA', quantity: dec('2') })
+    await broker.submit(ticket)
+    await fill(ticket.clientOrderId, '400')
+    const after = await broker.readPortfolio()
+    expect(Number(before.cash) - Number(after.cash)).toBe(800)
+    expect(after.positions.find(({ symbol }) => symbol === 'NVDA')).toMatchObject({
+      quantity: '2',
+      averageEntryPrice: '400',
+    })
+    expect(after.brokerAccountId).toBe(before.brokerAccountId)
+  })
+
+  test('cancel is a request; a cancel too late is refused, never an error', async () => {
+    const { broker, fill } = make()
+    const { told, stream } = listen(broker)
+    await expect.poll(() => told.live).toBe(1)
+    const [open, done] = [ticketOf(), ticketOf()]
+    for (const ticket of [open, done]) await broker.submit(ticket)
+    await fill(done.clientOrderId, '180')
+    const idOf = async (id: string): Promise<string> => (await broker.findByClientOrderId(id))?.brokerOrderId ?? ''
+    expect(await broker.cancel(await idOf(open.clientOrderId))).toEqual({ kind: 'requested' })
+    expect(await broker.cancel(await idOf(done.clientOrderId))).toMatchObject({ kind: 'refused' })
+    await expect
+      .poll(() =>
+        told.updates.some(({ order }) => order.clientOrderId === open.clientOrderId && order.status === 'canceled'),
+      )
+      .toBe(true)
+    await stream.close()
+  })
+
+  test('revoked keys: reading fails as credentials, a submission is refused, the stream ends for good', async () => {
+    const { broker, revoke, restore } = make()
+    expect(await broker.readAccount()).toMatchObject({ canTrade: true, why: null })
+    revoke()
+    try {
+      const error: unknown = await broker.readAccount().catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(BrokerError)
+      expect((error as BrokerError).code).toBe('CREDENTIALS')
+      expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'refused', code: 'BROKER_DISCONNECTED' })
+      const { told, stream } = listen(broker)
+      await expect.poll(() => told.down).toEqual(['credentials final'])
+      await stream.close()
+    } finally {
+      restore()
+    }
+  })
+})
+
+describe('Alpaca’s SDK on the sandbox', () => {
+  test.each<[string, Partial<OrderIntent>, string]>([
+    ['more than there is money for', { quantity: dec('100000') }, 'INSUFFICIENT_BUYING_POWER'],
+    ['a symbol that is not listed', { symbol: 'ZZZZ' }, 'SYMBOL_NOT_TRADABLE'],
+  ])('%s is refused with a code of ours', async (_what, over, code) => {
+    expect(await onSandbox().broker.submit(ticketOf(over))).toMatchObject({ kind: 'refused', code })
+  })
+
+  test('a broker that cannot be reached: submissions are unknown, readings unavailable', async () => {
+    const gone = await startSandbox({ tickMs: 0 })
+    await gone.close()
+    const timers = { clock: systemClock, random: systemRandomness }
+    const dead = createTransport(endpointOf('sandbox', gone.url))
+    const broker = createAlpacaBroker(
+      { keyId: 'K', secretKey: 'S' },
+      endpointOf('sandbox', gone.url),
+      dead.fetch,
+      timers,
+    )
+    expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'unknown' })
+    await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    const { told, stream } = listen(broker)
+    await expect.poll(() => told.down.length, { timeout: 5_000 }).toBeGreaterThan(1) // it tries again
+    expect(new Set(told.down)).toEqual(new Set(['connection passing']))
+    await stream.close()
+    await dead.close()
+  })
+
+  test('a cut stream comes back by itself', async () => {
+    const { told, stream } = listen(onSandbox().broker)
+    await expect.poll(() => told.live).toBe(1)
+    sandbox.control.cutStreams({ keyId: 'demo-key' })
+    await expect.poll(() => told.live, { timeout: 5_000 }).toBe(2)
+    await stream.close()
+  })
+
+  test('no host but the endpoint’s can be reached', () => {
+    expect(() => endpointOf('paper', 'http://127.0.0.1:1')).toThrow('ALPACA_ENV')
+    expect(() => endpointOf('sandbox', undefined)).toThrow('ALPACA_SANDBOX_URL')
+    expect(endpointOf('live', undefined).trading).toBe('https://api.alpaca.markets')
+  })
+})
