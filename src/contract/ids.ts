@@ -2,19 +2,19 @@ import { z } from 'zod'
 
 // Identities as they cross a process. Patterns are anchored and bounded: an id becomes part of a Redis key, a room or a job id.
 
+/** The same words whether the value is missing, no text, or the wrong text. */
+const text = (pattern: RegExp, error: string) => z.string({ error }).regex(pattern, error)
+
 /** Who a client is; the token's `sub`. */
-export const userIdSchema = z.string().regex(/^[A-Za-z0-9_.:@|-]{1,128}$/, 'use 1 to 128 of A-Z a-z 0-9 _ . : @ | -')
+export const userIdSchema = text(/^[A-Za-z0-9_.:@|-]{1,128}$/, 'use 1 to 128 of A-Z a-z 0-9 _ . : @ | -')
 /** A trade, chosen by the trade API; the same id twice is one order. */
-export const tradeIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
+export const tradeIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
 /** A user's link to a broker account. */
-export const connectionIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
+export const connectionIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
 /** One request to cancel, replace or close; repeating it is harmless. */
-export const commandIdSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
+export const commandIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
 /** `AAPL`, `BRK.B` or `BTC/USD`. */
-export const symbolSchema = z
-  .string()
-  .max(24)
-  .regex(/^[A-Z0-9]{1,12}([./-][A-Z0-9]{1,10})?$/, 'use a symbol like AAPL, BRK.B or BTC/USD')
+export const symbolSchema = text(/^[A-Z0-9]{1,12}([./-][A-Z0-9]{1,10})?$/, 'use a symbol like AAPL, BRK.B or BTC/USD')
 
 /** Position in a user's event log: the stream id, padded so that string order is log order. */
 export const EVENT_ID_PATTERN = /^\d{13}-\d{5}$/

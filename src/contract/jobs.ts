@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import {
+  cmp,
   type Decimal,
   DECIMAL_PLACES_MAX,
   isPositive,
-  isZero,
   ORDER_CLASSES,
   ORDER_TYPES,
   type OrderIntent,
@@ -35,7 +35,7 @@ const positiveDecimal = z
     const problem =
       value === null
         ? 'write a plain decimal, like "1.5"'
-        : isZero(value) || !isPositive(value)
+        : !isPositive(value)
           ? 'must be greater than 0'
           : (value.split('.')[1]?.length ?? 0) > DECIMAL_PLACES_MAX
             ? `at most ${DECIMAL_PLACES_MAX} decimals`
@@ -51,9 +51,10 @@ const oneOf = <const Values extends readonly [string, ...string[]]>(values: Valu
 const ofTrade = { userId: userIdSchema, connectionId: connectionIdSchema, tradeId: tradeIdSchema }
 const ofCommand = { ...ofTrade, commandId: commandIdSchema }
 
-/** A new order, as the trade API asks for it and as its job carries it. Absent values may be left out or null. */
+/** A new order, as the trade API asks for it and as its job carries it. Absent values may be left out or null; a field that is not
+ *  known is refused, because dropping it could drop a deadline or a price. */
 export const submitOrderSchema = z
-  .object({
+  .strictObject({
     ...ofTrade,
     symbol: symbolSchema,
     side: oneOf(SIDES),
@@ -66,27 +67,28 @@ export const submitOrderSchema = z
     stopPrice: optionalDecimal,
     trailPrice: optionalDecimal,
     trailPercent: optionalDecimal,
-    extendedHours: z.boolean().default(false),
+    extendedHours: z.boolean({ error: 'must be true or false' }).default(false),
     takeProfit: z
-      .object({ limitPrice: positiveDecimal })
+      .strictObject({ limitPrice: positiveDecimal })
       .nullish()
       .transform((value) => value ?? null),
     stopLoss: z
-      .object({ stopPrice: positiveDecimal, limitPrice: optionalDecimal })
+      .strictObject({ stopPrice: positiveDecimal, limitPrice: optionalDecimal })
       .nullish()
       .transform((value) => value ?? null),
     notAfter: z.iso
       .datetime({ offset: true, error: 'write an ISO time, like 2026-01-02T15:04:05Z' })
       .nullish()
-      .transform((value) => value ?? null),
+      .transform((value) => (value ? new Date(value).toISOString() : null)),
   })
   .superRefine((order, context) => {
-    for (const [field, message] of orderProblems(order)) context.addIssue({ code: 'custom', path: [field], message })
+    for (const [field, message] of orderProblems(order))
+      context.addIssue({ code: 'custom', path: field.split('.'), message })
   }) satisfies z.ZodType<OrderIntent>
 export type SubmitOrder = z.input<typeof submitOrderSchema>
 
 /** Asks to cancel what is left of a trade. */
-export const cancelOrderSchema = z.object({
+export const cancelOrderSchema = z.strictObject({
   ...ofCommand,
   by: z.enum(['user', 'system']).default('user'),
   reason: z.string().max(200).default('User requested cancellation'),
@@ -95,7 +97,7 @@ export type CancelOrder = z.input<typeof cancelOrderSchema>
 
 /** Asks to change an open order; at least one of the values. */
 export const replaceOrderSchema = z
-  .object({
+  .strictObject({
     ...ofCommand,
     quantity: optionalDecimal,
     limitPrice: optionalDecimal,
@@ -117,10 +119,14 @@ export type ReplaceOrder = z.input<typeof replaceOrderSchema>
 
 /** Asks to close a position, all of it unless `quantity` or `percentage` says how much. The trade id names the closing order. */
 export const closePositionSchema = z
-  .object({ ...ofCommand, symbol: symbolSchema, quantity: optionalDecimal, percentage: optionalDecimal })
+  .strictObject({ ...ofCommand, symbol: symbolSchema, quantity: optionalDecimal, percentage: optionalDecimal })
   .refine(({ quantity, percentage }) => quantity === null || percentage === null, {
     path: ['percentage'],
     error: 'give quantity or percentage, not both',
+  })
+  .refine(({ percentage }) => percentage === null || cmp(percentage, '100' as Decimal) <= 0, {
+    path: ['percentage'],
+    error: 'must be at most 100',
   })
 export type ClosePosition = z.input<typeof closePositionSchema>
 
@@ -138,9 +144,25 @@ export const jobs = {
 } as const satisfies Record<string, { queue: QueueName; schema: z.ZodType }>
 export type JobName = keyof typeof jobs
 
-/** What is wrong with a payload, one `field: what to do` a line; the same words for the producer's caller and in the failed job. */
+/** One thing that is wrong with a payload: where, and what to do. */
+export type PayloadProblem = Readonly<{ field: string; message: string }>
+
+/** What is wrong with a payload. A field that nobody knows is named itself: it may be a misspelled deadline. */
+export const problemsOf = (error: z.ZodError): PayloadProblem[] =>
+  error.issues.flatMap((issue) => {
+    const at = issue.path.join('.')
+    if (issue.code !== 'unrecognized_keys') return [{ field: at || 'payload', message: issue.message }]
+    return issue.keys.map((key) => ({
+      field: at ? `${at}.${key}` : key,
+      message: 'is not a field; check its spelling',
+    }))
+  })
+
+/** The same in words, one `field: what to do` a line; the same words for the producer's caller and in the failed job. */
 export const describeIssues = (error: z.ZodError): string =>
-  error.issues.map(({ path, message }) => `${path.join('.') || 'payload'}: ${message}`).join('\n')
+  problemsOf(error)
+    .map(({ field, message }) => `${field}: ${message}`)
+    .join('\n')
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24)
 
@@ -151,8 +173,12 @@ export const commandJobId = (userId: string, tradeId: string, commandId: string)
   `command-${digest(`${userId}\n${tradeId}`)}-${commandId}`
 export const checkJobId = (userId: string, connectionId: string): string => `check-${digest(userId)}-${connectionId}`
 
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+const inKeyOrder = (record: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
+
 /** Identity of what an intent asks for, independent of how it was written; another hash under the same `tradeId` is a conflict. */
 export function parametersHash(intent: OrderIntent): string {
-  const entries = Object.entries(intent).sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 32)
+  const text = JSON.stringify(intent, (_key, value: unknown) => (isRecord(value) ? inKeyOrder(value) : value))
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }

@@ -1,4 +1,4 @@
-import { cmp, type Decimal, type OrderIntent } from '#domain'
+import { cmp, type Decimal, type OrderIntent, sub } from '#domain'
 
 // What can be said of an order from the request alone. Source: Alpaca's Trading API, POST /v2/orders, field rules.
 
@@ -30,6 +30,9 @@ const rules: readonly Rule[] = [
   (o) => {
     const wants = PRICED[o.orderType].limit && o.orderClass !== 'oco'
     if (wants && o.limitPrice === null) return ['limitPrice', `${words(o)} needs a limitPrice`]
+    if (o.orderClass === 'oco' && o.limitPrice !== null) {
+      return ['limitPrice', 'an oco order takes no limitPrice; its takeProfit has the price']
+    }
     return !PRICED[o.orderType].limit && o.limitPrice !== null
       ? ['limitPrice', `${words(o)} takes no limitPrice`]
       : null
@@ -66,6 +69,9 @@ const rules: readonly Rule[] = [
     isCrypto(o) && !['gtc', 'ioc'].includes(o.timeInForce) ? ['timeInForce', 'crypto orders work as gtc or ioc'] : null,
   (o) => (isCrypto(o) && o.orderClass !== 'simple' ? ['orderClass', 'crypto orders are simple'] : null),
   (o) => tickProblem('limitPrice', o.limitPrice, isCrypto(o)) ?? tickProblem('stopPrice', o.stopPrice, isCrypto(o)),
+  (o) => tickProblem('takeProfit.limitPrice', o.takeProfit?.limitPrice ?? null, isCrypto(o)),
+  (o) => tickProblem('stopLoss.stopPrice', o.stopLoss?.stopPrice ?? null, isCrypto(o)),
+  (o) => tickProblem('stopLoss.limitPrice', o.stopLoss?.limitPrice ?? null, isCrypto(o)),
   (o) => classProblem(o),
 ]
 
@@ -82,14 +88,21 @@ function classProblem(o: OrderIntent): Problem | null {
       ? null
       : ['takeProfit', 'an oto order needs takeProfit or stopLoss, one of them']
   }
-  if (takeProfit === null) return ['takeProfit', `a ${orderClass} order needs a takeProfit`]
-  if (stopLoss === null) return ['stopLoss', `a ${orderClass} order needs a stopLoss`]
+  const article = orderClass === 'oco' ? 'an' : 'a'
+  if (takeProfit === null) return ['takeProfit', `${article} ${orderClass} order needs a takeProfit`]
+  if (stopLoss === null) return ['stopLoss', `${article} ${orderClass} order needs a stopLoss`]
   if (orderClass === 'oco' && o.orderType !== 'limit') return ['orderType', 'an oco order is of type limit']
   // An oco order is the exit itself, so its own side is the exit's side; a bracket's side is the entry's.
   const isLong = orderClass === 'oco' ? o.side === 'sell' : o.side === 'buy'
   const order = cmp(takeProfit.limitPrice, stopLoss.stopPrice)
-  if (isLong ? order > 0 : order < 0) return null
-  return ['takeProfit', `takeProfit.limitPrice must be ${isLong ? 'above' : 'below'} stopLoss.stopPrice`]
+  if (!(isLong ? order > 0 : order < 0)) {
+    return ['takeProfit', `takeProfit.limitPrice must be ${isLong ? 'above' : 'below'} stopLoss.stopPrice`]
+  }
+  if (orderClass === 'oco' || o.limitPrice === null) return null
+  // The entry's limit is the base price that the stop is measured from.
+  const room = isLong ? sub(o.limitPrice, stopLoss.stopPrice) : sub(stopLoss.stopPrice, o.limitPrice)
+  if (cmp(room, '0.01' as Decimal) >= 0) return null
+  return ['stopLoss.stopPrice', `must be at least 0.01 ${isLong ? 'below' : 'above'} the limitPrice`]
 }
 
 /** Everything that is wrong with an order, each with the field to mend. */

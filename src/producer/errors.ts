@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { describeIssues } from '#contract'
+import { describeIssues, problemsOf } from '#contract'
 import { FillcastError } from '#runtime'
 
 /** The request cannot be carried out as it is. Nothing was queued. `fields` names what to mend. */
@@ -8,7 +8,7 @@ export class InvalidRequestError extends FillcastError<'INVALID_REQUEST'> {
 
   constructor(error: z.ZodError) {
     super('INVALID_REQUEST', describeIssues(error))
-    this.fields = [...new Set(error.issues.map(({ path }) => path.join('.')))]
+    this.fields = [...new Set(problemsOf(error).map(({ field }) => field))]
   }
 }
 

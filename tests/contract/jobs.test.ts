@@ -84,6 +84,8 @@ const bad: [text: string, order: object][] = [
   ['notional: give quantity or notional, not both', { ...market, notional: '100' }],
   ['notional: must be at least 1.00', { ...sized, notional: '0.99' }],
   ['notional: a limit order is sized by quantity', { ...limit, quantity: null, notional: '100' }],
+  ['timeinforce: is not a field; check its spelling', { ...market, timeinforce: 'ioc' }],
+  ['stopLoss.limit: is not a field; check its spelling', { ...bracket, stopLoss: { stopPrice: '145', limit: '144' } }],
   ['orderType: must be one of market, limit, stop, stop_limit, trailing_stop', { ...market, orderType: 'iceberg' }],
   ['side: must be one of buy, sell', { ...market, side: 'short' }],
   ['timeInForce: must be one of day, gtc, opg, cls, ioc, fok', { ...market, timeInForce: 'gtd' }],
@@ -120,7 +122,7 @@ const bad: [text: string, order: object][] = [
   ['stopLoss: a simple order has no stopLoss; set orderClass', { ...market, stopLoss: { stopPrice: '145' } }],
   ['takeProfit: a bracket order needs a takeProfit', { ...bracket, takeProfit: null }],
   ['stopLoss: a bracket order needs a stopLoss', { ...bracket, stopLoss: null }],
-  ['takeProfit: a oco order needs a takeProfit', { ...oco, takeProfit: null }],
+  ['takeProfit: an oco order needs a takeProfit', { ...oco, takeProfit: null }],
   ['takeProfit: an oto order needs takeProfit or stopLoss, one of them', { ...oto, stopLoss: null }],
   ['takeProfit: an oto order needs takeProfit or stopLoss, one of them', { ...oto, takeProfit: { limitPrice: '155' } }],
   [
@@ -128,6 +130,12 @@ const bad: [text: string, order: object][] = [
     { ...bracket, takeProfit: { limitPrice: '145' } },
   ],
   ['takeProfit: takeProfit.limitPrice must be below stopLoss.stopPrice', { ...bracket, side: 'sell' }],
+  ['limitPrice: an oco order takes no limitPrice; its takeProfit has the price', { ...oco, limitPrice: '155' }],
+  ['takeProfit.limitPrice: at most 2 decimals at this price', { ...bracket, takeProfit: { limitPrice: '155.123' } }],
+  ['stopLoss.stopPrice: at most 2 decimals at this price', { ...bracket, stopLoss: { stopPrice: '145.001' } }],
+  ['stopLoss.stopPrice: must be at least 0.01 below the limitPrice', { ...bracket, stopLoss: { stopPrice: '150' } }],
+  ['tradeId: use 1 to 64 of A-Z a-z 0-9 _ -', { ...market, tradeId: undefined }],
+  ['extendedHours: must be true or false', { ...market, extendedHours: 'yes' }],
   ['stopLoss.stopPrice: must be greater than 0', { ...bracket, stopLoss: { stopPrice: '-1' } }],
 ]
 
@@ -205,6 +213,7 @@ describe('commands', () => {
       'closePosition',
       { ...command, symbol: 'AAPL', quantity: '1', percentage: '50' },
     ],
+    ['percentage: must be at most 100', 'closePosition', { ...command, symbol: 'AAPL', percentage: '100.1' }],
     ['symbol: use a symbol like AAPL, BRK.B or BTC/USD', 'closePosition', { ...command, symbol: 'BTCUSD/' }],
   ])('%s - %s', (text, job, payload) => expect(problems(job, payload)).toBe(text))
 
@@ -280,6 +289,13 @@ describe('parametersHash', () => {
   test('does not depend on how the same order was written', () => {
     expect(hash({ ...market, quantity: '10.00', timeInForce: 'day', notional: null })).toBe(hash(market))
     for (const order of [market, bracket, oco]) expect(hash(reversed(order) as SubmitOrder)).toBe(hash(order))
+  })
+
+  test('is the same for an intent whose keys come in another order, and for the same instant', () => {
+    const intent = submitOrderSchema.parse(bracket)
+    expect(parametersHash(reversed(intent) as typeof intent)).toBe(parametersHash(intent))
+    const until = (notAfter: string) => hash({ ...market, notAfter })
+    expect(until('2026-01-02T10:04:05-05:00')).toBe(until('2026-01-02T15:04:05Z'))
   })
 
   test.each<[string, SubmitOrder]>([
