@@ -15,7 +15,7 @@ import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker
  */
 export type HealthDeps = Readonly<{ store: Store; brokers: BrokerPool; clock: Clock; log: Logger }>
 
-export type Finding = Readonly<
+type Finding = Readonly<
   { kind: 'ok' } | { kind: 'failing' | 'broken'; reason: string; action: string } | { kind: 'skipped' }
 >
 
@@ -62,7 +62,7 @@ async function examine(brokers: BrokerPool, ref: ConnectionRef): Promise<Finding
 }
 
 /** `null`: nothing was learnt. */
-export function nextHealth(health: Health | null, finding: Finding, at: string): Health | null {
+function nextHealth(health: Health | null, finding: Finding, at: string): Health | null {
   const state = health?.state ?? 'up'
   const since = (next: Health['state']): string => (health?.state === next ? health.since : at)
   switch (finding.kind) {

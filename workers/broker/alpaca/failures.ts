@@ -47,7 +47,7 @@ const CODES: readonly (readonly [status: number, pattern: RegExp, code: string])
   [403, /extended hours|market is closed|outside/i, 'MARKET_CLOSED'],
 ]
 
-export const rejectionCodeOf = ({ status, message }: Failure): string =>
+const rejectionCodeOf = ({ status, message }: Failure): string =>
   CODES.find(([wanted, pattern]) => wanted === status && pattern.test(message))?.[2] ?? 'BROKER_REJECTED'
 
 /** The three-valued outcome of a submission that did not simply succeed. */

@@ -20,7 +20,7 @@ const time = z.string().transform((text, context): string => {
 })
 
 /** RFC 3339 in UTC with nine decimals, so that the order of texts is the order of times; `null` when it is not a time. */
-export function normalTime(text: string): string | null {
+function normalTime(text: string): string | null {
   const ms = Date.parse(text)
   if (Number.isNaN(ms)) return null
   const fraction = /\.(\d{1,9})/.exec(text)?.[1] ?? ''

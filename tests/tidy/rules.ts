@@ -1,0 +1,175 @@
+import ts from 'typescript'
+import { importsOf, packageOf, type Source } from './source.ts'
+
+// The house rules as functions from sources to findings, so that each can be shown a violation.
+
+/** A part of the house and what it may import; parts are told apart by the longest matching path. */
+type Part = Readonly<{ path: string; parts: readonly string[]; packages: readonly string[] }>
+
+const STORE = ['src/domain', 'src/contract', 'src/runtime', 'src/store']
+export const parts: readonly Part[] = [
+  { path: 'src/domain', parts: [], packages: ['big.js'] },
+  { path: 'src/contract', parts: ['src/domain'], packages: ['zod'] },
+  { path: 'src/runtime', parts: [], packages: ['pino', 'prom-client', 'ioredis', 'zod'] },
+  { path: 'src/store', parts: STORE.slice(0, 3), packages: ['ioredis', 'jose', '@socket.io/redis-emitter'] },
+  { path: 'src/producer', parts: STORE, packages: ['bullmq', 'ioredis', 'zod'] },
+  { path: 'src/setup', parts: [], packages: [] },
+  {
+    path: 'workers/broker/alpaca',
+    parts: [...STORE, 'workers'],
+    packages: ['@alpacahq/alpaca-trade-api', 'undici', 'zod'],
+  },
+  { path: 'workers', parts: [...STORE, 'workers/broker/alpaca'], packages: ['bullmq', 'ioredis', 'zod'] },
+  { path: 'relay', parts: STORE, packages: ['socket.io', '@socket.io/redis-adapter', 'ioredis', 'jose', 'zod'] },
+  { path: 'src/apps/sandbox', parts: ['src/runtime'], packages: ['big.js', 'ws', '@msgpack/msgpack', 'zod'] },
+  {
+    path: 'src/apps/dashboard',
+    parts: [...STORE, 'src/producer'],
+    packages: ['@bull-board/api', '@bull-board/hono', '@hono/node-server', 'bullmq', 'hono', 'ioredis', 'jose', 'zod'],
+  },
+  {
+    path: 'src/apps/demo',
+    parts: [...STORE, 'src/producer', 'src/setup', 'src/apps/dashboard', 'src/apps/sandbox'],
+    packages: ['@hono/node-server', 'hono', 'ioredis', 'jose', 'socket.io-client', 'zod'],
+  },
+]
+
+const partOf = (path: string): Part | undefined =>
+  parts.filter((part) => path.startsWith(`${part.path}/`)).sort((a, b) => b.path.length - a.path.length)[0]
+
+/** Only these files may reach the vendor's adapter: the place where the parts are put together. */
+const COMPOSES = new Set(['workers/compose.ts'])
+
+/** Imports that cross parts without being allowed to, directly or through others. */
+export function forbiddenImports(sources: readonly Source[]): string[] {
+  const graph = new Map(sources.map((source) => [source.path, importsOf(source)]))
+  return sources.flatMap(({ path }) => {
+    const from = partOf(path)
+    if (from === undefined) return []
+    return (graph.get(path) ?? []).flatMap((name) => {
+      if (name.startsWith('node:')) return []
+      const to = partOf(name)
+      if (to === undefined) return from.packages.includes(packageOf(name)) ? [] : [`${path} imports ${name}`]
+      if (to === from) return []
+      const isComposed = to.path !== 'workers/broker/alpaca' || COMPOSES.has(path)
+      return from.parts.includes(to.path) && isComposed ? [] : [`${path} imports ${name}`]
+    })
+  })
+}
+
+/** What a part reaches through any number of imports that it must never reach, with the way there. */
+export function forbiddenReach(sources: readonly Source[], start: string, never: RegExp): string[] {
+  const graph = new Map(sources.map((source) => [source.path, importsOf(source)]))
+  const findings: string[] = []
+  const seen = new Set<string>()
+  const walk = (path: string, way: string): void => {
+    for (const name of graph.get(path) ?? []) {
+      if (never.test(name)) findings.push(`${way} -> ${name}`)
+      if (seen.has(name)) continue
+      seen.add(name)
+      walk(name, `${way} -> ${name}`)
+    }
+  }
+  for (const { path } of sources) if (path.startsWith(`${start}/`)) walk(path, path)
+  return findings
+}
+
+/** Imports into another folder past its door. Inside its own folder a file may import what it likes. */
+export function sneakedImports(sources: readonly Source[]): string[] {
+  const paths = new Set(sources.map(({ path }) => path))
+  const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
+  return sources.flatMap((source) =>
+    importsOf(source).flatMap((name) => {
+      const isOurs = /^(src|workers|relay)\//.test(name)
+      const [from, to] = [folderOf(source.path), folderOf(name)]
+      if (!isOurs || from === to || from.startsWith(`${to}/`) || name.endsWith('/index.ts')) return []
+      const hasDoor = paths.has(`${to}/index.ts`)
+      return hasDoor ? [`${source.path} imports ${name}, not ${to}/index.ts`] : []
+    }),
+  )
+}
+
+export const LINES_PER_FILE_MAX = 400
+export const LINES_PER_FUNCTION_MAX = 70
+
+export const longFiles = (sources: readonly Source[]): string[] =>
+  sources.flatMap(({ path, text }) => {
+    const lines = text.split('\n').length - 1
+    return lines > LINES_PER_FILE_MAX ? [`${path} has ${lines} lines`] : []
+  })
+
+/** Every node of a tree. */
+function* nodesOf(node: ts.Node): Generator<ts.Node> {
+  yield node
+  for (const child of node.getChildren()) yield* nodesOf(child)
+}
+
+const find = (sources: readonly Source[], finding: (node: ts.Node, source: Source) => string | null): string[] =>
+  sources.flatMap((source) => [...nodesOf(source.tree)].flatMap((node) => finding(node, source) ?? []))
+
+const lineOf = (node: ts.Node): number => node.getSourceFile().getLineAndCharacterOfPosition(node.getStart()).line + 1
+
+export const longFunctions = (sources: readonly Source[]): string[] =>
+  find(sources, (node, { path, tree }) => {
+    if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined) return null
+    const lines = tree.getLineAndCharacterOfPosition(node.end).line + 2 - lineOf(node)
+    return lines > LINES_PER_FUNCTION_MAX ? `${path}:${lineOf(node)} has a function of ${lines} lines` : null
+  })
+
+export const anyTypes = (sources: readonly Source[]): string[] =>
+  find(sources, (node, { path }) =>
+    node.kind === ts.SyntaxKind.AnyKeyword ? `${path}:${lineOf(node)} says any` : null,
+  )
+
+const MARKERS = new RegExp(
+  `\\b(${['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'HA' + 'CK'].join('|')})\\b|\\.(skip|only|todo)\\(`,
+)
+export const markers = (sources: readonly Source[]): string[] =>
+  sources.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((line, index) => (MARKERS.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [])),
+  )
+
+export const vagueNames = (sources: readonly Source[]): string[] =>
+  sources.map(({ path }) => path).filter((path) => /(^|\/)(utils?|helpers?|common|misc|manager)(\/|\.)/i.test(path))
+
+/** Where time and randomness come in; everywhere else they come through a port. */
+const CLOCKS = new Set(['src/runtime/clock.ts', 'src/runtime/random.ts', 'src/runtime/logger.ts'])
+const AMBIENT = /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval|setImmediate)\s*\(|new Date\(\)/
+
+export const ambientTime = (sources: readonly Source[]): string[] =>
+  sources
+    .filter(
+      ({ path }) => /^(src\/(domain|contract|store|runtime|producer)|workers|relay)\//.test(path) && !CLOCKS.has(path),
+    )
+    .flatMap(({ path, text }) =>
+      text.split('\n').flatMap((line, index) => (AMBIENT.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [])),
+    )
+
+/** Exported values that no other file names; doors export for everybody, types may be needed to spell a signature. */
+export function deadExports(sources: readonly Source[]): string[] {
+  const texts = sources.map(({ path, text }) => ({ path, text }))
+  return sources
+    .filter(({ path }) => !path.endsWith('/index.ts') && !path.startsWith('tests/'))
+    .flatMap((source) => {
+      const folder = source.path.slice(0, source.path.lastIndexOf('/'))
+      const door = texts.find(({ path }) => path === `${folder}/index.ts`)?.text ?? ''
+      const file = source.path.slice(folder.length + 1)
+      if (door.includes(`export * from './${file}'`)) return []
+      return exportedNames(source).flatMap((name) => {
+        const isUsed = texts.some(({ path, text }) => path !== source.path && new RegExp(`\\b${name}\\b`).test(text))
+        return isUsed ? [] : [`${source.path} exports ${name}, which nobody imports`]
+      })
+    })
+}
+
+function exportedNames({ tree }: Source): string[] {
+  return tree.statements.flatMap((statement) => {
+    const isExported =
+      ts.canHaveModifiers(statement) && ts.getModifiers(statement)?.some((m) => m.kind === ts.SyntaxKind.ExportKeyword)
+    if (isExported !== true) return []
+    if (ts.isTypeAliasDeclaration(statement) || ts.isInterfaceDeclaration(statement)) return []
+    if (ts.isVariableStatement(statement)) return statement.declarationList.declarations.map((d) => d.name.getText())
+    const named = statement as ts.Node as { name?: ts.Identifier }
+    return named.name === undefined ? [] : [named.name.getText()]
+  })
+}
