@@ -1,35 +1,104 @@
+// @ts-check
 // What a command needs before it can start. Decisions only: nothing here touches the machine.
 
-/** Entries that start a Redis server of their own, unless REDIS_URL names one. */
-const NEEDS_REDIS_SERVER = new Set(['src/apps/demo/main.ts', 'tests/run.ts'])
+/** Entries that start Redis servers of their own. */
+const STARTS_REDIS = new Set(['src/apps/demo/main.ts', 'tests/run.ts'])
 
 /**
- * @param {{ entry: string, env: Record<string, string | undefined>, lockHash: string, installedHash: string | null }} seen
- * @returns {{ install: boolean, redisServer: 'none' | 'given' | 'find' }}
+ * Settings of `.env` reach what an operator runs; the demo and the tests must come out the same on every machine.
+ */
+const READS_ENV_FILE = new Set(['workers/main.ts', 'relay/main.ts', 'src/apps/dashboard/main.ts'])
+
+/**
+ * @param {Readonly<{ entry: string, env: Readonly<Record<string, string | undefined>>, lockHash: string, installedHash: string | null }>} seen
+ *   `lockHash` of the lock file as it is, `installedHash` as it was when the packages were installed
+ * @returns {{ install: boolean, redisServer: 'none' | 'given' | 'find', envFile: boolean }}
  */
 export function planOf({ entry, env, lockHash, installedHash }) {
-  const needs = NEEDS_REDIS_SERVER.has(entry)
   // Tests start servers in order to kill them, so a URL is no use to them.
   const hasUrl = Boolean(env.REDIS_URL) && entry !== 'tests/run.ts'
+  const needsServer = STARTS_REDIS.has(entry) && !hasUrl
   return {
     install: lockHash !== installedHash,
-    redisServer: !needs || hasUrl ? 'none' : env.REDIS_SERVER_BIN ? 'given' : 'find',
+    redisServer: !needsServer ? 'none' : env.REDIS_SERVER_BIN ? 'given' : 'find',
+    envFile: READS_ENV_FILE.has(entry),
   }
 }
 
-/** Where a server may lie, in the order in which they are tried. @param {string} path */
+/** What is run instead of the machine's Node. */
+export const NODE_MAJOR = 24
+
+/**
+ * Where Node 24 may lie below the project, in the order in which the places are tried: where its install script links it, and where
+ * it is when scripts are switched off on this machine.
+ * @param {string} platform as in process.platform
+ * @param {string} arch as in process.arch
+ */
+export function nodeCandidates(platform, arch) {
+  const own = `node-${platform}-${arch}/bin/node`
+  return ['node_modules/node/bin/node', `node_modules/node/node_modules/${own}`, `node_modules/${own}`]
+}
+
+/** @param {string} version as in process.versions.node */
+export const isNodeMajor = (version) => version.startsWith(`${NODE_MAJOR}.`)
+
+const USUAL_FOLDERS = [
+  '/usr/local/bin',
+  '/usr/local/sbin',
+  '/usr/bin',
+  '/usr/sbin',
+  '/opt/homebrew/bin',
+  '/home/linuxbrew/.linuxbrew/bin',
+  '/opt/local/bin',
+]
+
+/** Where a server may lie, in the order in which the places are tried. @param {string} path the PATH of the machine */
 export function serverCandidates(path) {
-  const folders = [
-    ...path.split(':').filter(Boolean),
-    '/usr/local/bin',
-    '/usr/bin',
-    '/opt/homebrew/bin',
-    '/opt/local/bin',
-  ]
-  return [...new Set(folders)].flatMap((folder) => [`${folder}/valkey-server`, `${folder}/redis-server`])
+  const folders = new Set([...path.split(':').filter((folder) => folder.startsWith('/')), ...USUAL_FOLDERS])
+  return [...folders].flatMap((folder) => [`${folder}/valkey-server`, `${folder}/redis-server`])
+}
+
+const SERVER_MAJOR_MIN = 7
+
+/** Whether a server is new enough, by what it prints for `--version`: `Redis server v=7.0.15 sha=...`. @param {string} text */
+export function isNewEnough(text) {
+  const major = /\bv=(\d+)\./.exec(text)?.[1]
+  return major !== undefined && Number(major) >= SERVER_MAJOR_MIN
+}
+
+/** What the loader cannot find, by what `ldd` prints. @param {string} text */
+export const missingLibraries = (text) => [...text.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? '')
+
+/**
+ * The packages that `apt-cache depends` lists as needed. Names in angle brackets are virtual, and libc belongs to the machine: a second
+ * one beside its loader cannot work.
+ * @param {string} text
+ */
+export function neededPackages(text) {
+  const names = [...text.matchAll(/^\s*\|?(?:Pre)?Depends: ([a-z0-9][a-z0-9.+-]*)(?::\w+)?$/gm)].map(
+    (match) => match[1] ?? '',
+  )
+  return [...new Set(names)].filter(
+    (name) => !/^(libc6|libgcc-s1|redis-.*|adduser|lsb-base|sysvinit-utils|init-.*)$/.test(name),
+  )
 }
 
 /** Said when no server can be had. */
 export const NO_REDIS =
-  'No Redis server found. Install one (Debian: apt-get install redis-server, macOS: brew install redis), ' +
-  'or set REDIS_SERVER_BIN to its path, or REDIS_URL to a running one (docker compose up redis).'
+  'No Redis server (7 or newer) found. Install one (Debian: apt-get install redis-server, macOS: brew install redis), ' +
+  'or set REDIS_SERVER_BIN to the path of one, or, for the demo, REDIS_URL to one that runs (docker compose up redis).'
+
+/**
+ * One wish to stop reaches us several times: from the terminal, from npm, from a supervisor that signals the whole group. A second
+ * signal means "at once", so repeats within `windowMs` are one.
+ * @param {number} windowMs
+ * @returns {(nowMs: number) => boolean} whether this one is to be passed on
+ */
+export function oncePerWish(windowMs) {
+  let lastMs = -Infinity
+  return (nowMs) => {
+    const isNew = nowMs - lastMs >= windowMs
+    lastMs = nowMs
+    return isNew
+  }
+}

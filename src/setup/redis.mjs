@@ -1,3 +1,4 @@
+// @ts-check
 import { execFileSync } from 'node:child_process'
 import {
   accessSync,
@@ -11,107 +12,127 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { serverCandidates } from './plan.mjs'
+import { isNewEnough, missingLibraries, neededPackages, serverCandidates } from './plan.mjs'
 
-/** Libraries that Debian's server needs and that a slim machine may lack. */
-const LIBRARIES = [
-  'libatomic1 libjemalloc2 liblua5.1-0 liblzf1 libhiredis0.14 libhiredis1.1.0',
-  'lua-bitop lua-cjson libsystemd0 libcap2 liblz4-1 liblzma5 libzstd1 libgcrypt20 libgpg-error0 libssl3 libssl3t64',
-]
-  .join(' ')
-  .split(' ')
 const DOWNLOAD_MS_MAX = 120_000
+/** Libraries have dependencies of their own; a server needs no deeper ones than this. */
+const LIBRARY_ROUNDS_MAX = 3
 
 /** A server on the machine, or `null`. @param {string} path */
 export function findServer(path) {
-  return serverCandidates(path).find(isExecutable) ?? null
+  return serverCandidates(path).find((file) => isExecutable(file) && isNewEnough(versionOf(file))) ?? null
 }
 
-/** The private copy, made when it is not there yet; `null` where this machine's package manager cannot give one.
- *  @param {string} cacheFolder @param {(line: string) => void} say */
+/**
+ * The private copy, made when it is not there yet; `null` where this machine's package manager cannot give one. The system stays as it
+ * is: packages are downloaded and unpacked, never installed, with caches of our own.
+ * @param {string} cacheFolder @param {(line: string) => void} say
+ */
 export function privateServer(cacheFolder, say) {
   const home = join(cacheFolder, 'redis')
   const server = join(home, 'redis-server')
   if (isExecutable(server)) return server
-  if (!runs('apt-get', ['--version']) || !runs('dpkg', ['--version'])) return null
-  say('Fetching a private copy of the Redis server into .cache (nothing is installed on the system) ...')
-  mkdirSync(cacheFolder, { recursive: true })
+  if (output('apt-get', ['--version']) === null || output('dpkg', ['--version']) === null) return null
+  say('Fetching a private copy of the Redis server into .cache/redis (nothing is installed on the system) ...')
   const making = mkdtempSync(join(cacheFolder, 'redis-making-'))
   try {
     unpack(making)
     writeWrapper(making)
-    execFileSync(join(making, 'redis-server'), ['--version'], { stdio: 'pipe' })
-    if (!existsSync(home)) renameSync(making, home) // somebody else may have been faster: theirs is as good
+    if (!isNewEnough(versionOf(join(making, 'redis-server'))))
+      throw new Error('what it has does not run, or is too old')
+    rmSync(home, { recursive: true, force: true })
+    renameSync(making, home) // whole or not at all
     return server
-  } catch {
+  } catch (error) {
+    say(`The package manager could not give one: ${error instanceof Error ? lastLine(error.message) : String(error)}`)
     return null
   } finally {
     rmSync(making, { recursive: true, force: true })
   }
 }
 
-/** Downloads with the machine's package lists, or, where those are missing, with lists of our own.  @param {string} folder */
+/** @param {string} text */
+const lastLine = (text) => text.trim().split('\n').at(-1) ?? ''
+
+/** Downloads the server and what it lacks on this machine, and unpacks both. @param {string} folder */
 function unpack(folder) {
   const debs = join(folder, 'debs')
-  mkdirSync(join(folder, 'apt/lists/partial'), { recursive: true })
-  mkdirSync(join(folder, 'apt/cache/archives/partial'), { recursive: true })
-  mkdirSync(debs)
-  const own = [
-    '-o',
-    `Dir::State::lists=${folder}/apt/lists`,
-    '-o',
-    `Dir::Cache=${folder}/apt/cache`,
-    '-o',
-    'APT::Sandbox::User=root',
-  ]
-  let options = ['-o', 'APT::Sandbox::User=root']
-  const download = (/** @type {string[]} */ names) =>
-    execFileSync('apt-get', [...options, 'download', '-qq', ...names], {
+  const lists = join(folder, 'apt/lists')
+  for (const made of [debs, join(lists, 'partial'), join(folder, 'apt/archives/partial')])
+    mkdirSync(made, { recursive: true })
+  // The download user of apt may not enter our folders.
+  const ownCache = ['-o', `Dir::Cache=${folder}/apt`, '-o', 'APT::Sandbox::User=']
+  const ownLists = [...ownCache, '-o', `Dir::State::Lists=${lists}`]
+  let options = ownCache
+  const download = (/** @type {string[]} */ names) => {
+    execFileSync('apt-get', [...options, '-qq', 'download', ...names], {
       cwd: debs,
       stdio: 'pipe',
       timeout: DOWNLOAD_MS_MAX,
     })
+    for (const deb of readdirSync(debs)) {
+      execFileSync('dpkg', ['-x', join(debs, deb), join(folder, 'root')], { stdio: 'pipe' })
+      rmSync(join(debs, deb))
+    }
+  }
   try {
     download(['redis-server', 'redis-tools'])
   } catch {
-    options = own
-    execFileSync('apt-get', [...options, 'update', '-qq'], { stdio: 'pipe', timeout: DOWNLOAD_MS_MAX })
+    // No package lists on this machine, or stale ones: fetch our own.
+    options = ownLists
+    execFileSync('apt-get', [...options, '-qq', 'update'], { stdio: 'pipe', timeout: DOWNLOAD_MS_MAX })
     download(['redis-server', 'redis-tools'])
   }
-  extract(folder)
-  if (missing(folder).length === 0) return
-  for (const name of LIBRARIES) {
-    try {
-      download([name])
-    } catch {
-      // Not every release has every name; what counts is whether something is missing in the end.
-    }
+  let names = ['redis-tools', 'redis-server']
+  const seen = new Set(names)
+  for (let round = 0; round < LIBRARY_ROUNDS_MAX && missing(folder).length > 0; round += 1) {
+    const listed = execFileSync('apt-cache', [...options, '-i', 'depends', ...names], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    })
+    names = neededPackages(listed).filter((name) => !seen.has(name) && !isInstalled(name))
+    for (const name of names) seen.add(name)
+    if (names.length === 0) break
+    download(names)
   }
-  extract(folder)
+  const lacking = missing(folder)
+  if (lacking.length > 0) throw new Error(`libraries are missing: ${lacking.join(', ')}`)
+  rmSync(join(folder, 'apt'), { recursive: true })
+  rmSync(debs, { recursive: true })
 }
 
-/** @param {string} folder */
-function extract(folder) {
-  for (const deb of readdirSync(join(folder, 'debs'))) {
-    execFileSync('dpkg', ['-x', join(folder, 'debs', deb), join(folder, 'root')], { stdio: 'pipe' })
-  }
-}
+/** @param {string} name */
+const isInstalled = (name) => output('dpkg-query', ['-W', '-f', '${db:Status-Status}', name]) === 'installed'
+
+/** Folders of a copy that hold libraries. @param {string} folder */
+const libraryFolders = (folder) =>
+  ['usr/lib', 'lib'].flatMap((lib) => {
+    const path = join(folder, 'root', lib)
+    if (!existsSync(path)) return []
+    return [
+      path,
+      ...readdirSync(path)
+        .filter((name) => name.includes('-linux-'))
+        .map((name) => join(path, name)),
+    ]
+  })
 
 /** @param {string} folder */
 function missing(folder) {
-  const listing = execFileSync('ldd', [join(folder, 'root/usr/bin/redis-server')], { encoding: 'utf8', stdio: 'pipe' })
-  return listing.split('\n').filter((line) => line.includes('not found'))
+  const env = { ...process.env, LD_LIBRARY_PATH: libraryFolders(folder).join(':') }
+  const server = join(folder, 'root/usr/bin/redis-server')
+  return missingLibraries(execFileSync('ldd', [server], { encoding: 'utf8', stdio: 'pipe', env }))
 }
 
 /** The copy needs its own libraries; it finds them from wherever it lies. @param {string} folder */
 function writeWrapper(folder) {
-  rmSync(join(folder, 'debs'), { recursive: true })
-  rmSync(join(folder, 'apt'), { recursive: true })
+  const libraries = libraryFolders(folder).map((path) => `"$here"${path.slice(folder.length)}`)
   const lines = [
     '#!/bin/sh',
-    'here=$(dirname "$(readlink -f "$0")")/root/usr',
-    'libraries=$(echo "$here"/lib/*-linux-gnu | tr " " ":"):$here/lib',
-    'LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec "$here/bin/redis-server" "$@"',
+    'here=$(dirname "$(readlink -f "$0")")',
+    `LD_LIBRARY_PATH=${libraries.join(':')}\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}`,
+    'export LD_LIBRARY_PATH',
+    'exec "$here/root/usr/bin/redis-server" "$@"',
   ]
   writeFileSync(join(folder, 'redis-server'), `${lines.join('\n')}\n`, { mode: 0o755 })
 }
@@ -126,12 +147,14 @@ function isExecutable(file) {
   }
 }
 
-/** @param {string} command @param {string[]} args */
-function runs(command, args) {
+/** @param {string} file */
+const versionOf = (file) => output(file, ['--version']) ?? ''
+
+/** What a command prints, or `null` when it is missing or fails. @param {string} command @param {string[]} args */
+function output(command, args) {
   try {
-    execFileSync(command, args, { stdio: 'ignore' })
-    return true
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
   } catch {
-    return false
+    return null
   }
 }

@@ -1,15 +1,18 @@
+// @ts-check
 // Makes a fresh machine ready, then starts an entry under Node 24:  node src/setup/run.mjs ENTRY [arguments]
 // Plain JavaScript for Node 18 and newer, because it runs before anything is installed. Silent when there is nothing to do.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { NO_REDIS, planOf } from './plan.mjs'
+import { alone } from './lock.mjs'
+import { isNodeMajor, NO_REDIS, nodeCandidates, oncePerWish, planOf } from './plan.mjs'
 import { findServer, privateServer } from './redis.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cacheFolder = join(root, '.cache')
+/** Holds the hash of the lock file that the packages were installed from; npm removes it when it starts over. */
 const stamp = join(root, 'node_modules/.fillcast-lock')
 const say = (/** @type {string} */ line) => process.stderr.write(`set-up: ${line}\n`)
 
@@ -19,42 +22,72 @@ function stop(line) {
   process.exit(1)
 }
 
+const installedHash = () => (existsSync(stamp) ? readFileSync(stamp, 'utf8') : null)
+const lockHash = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex')
+
 function install() {
-  say('Installing the packages of package-lock.json ...')
+  if (installedHash() === lockHash) return // another command was faster
+  say('Installing the packages of package-lock.json into node_modules ...')
+  // Development packages are wanted whatever NODE_ENV says: Node 24 is one of them.
   const done = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
-    stdio: ['ignore', 2, 2],
-    shell: process.platform === 'win32',
+    stdio: ['ignore', 'ignore', 'inherit'],
   })
-  if (done.status !== 0) stop('npm ci failed; see its message above.')
+  if (done.error) stop(`npm cannot be started (${done.error.message}): install it beside Node.`)
+  if (done.status !== 0) stop('npm ci failed; its message is above.')
+  writeFileSync(stamp, lockHash)
 }
 
-/** @param {'none' | 'given' | 'find'} want @returns {Record<string, string>} */
-function redisServer(want) {
+function node24() {
+  const found = nodeCandidates(process.platform, process.arch)
+    .map((path) => join(root, path))
+    .find(existsSync)
+  if (found !== undefined) return found
+  if (isNodeMajor(process.versions.node)) return process.execPath
+  return stop('Node 24 is missing from node_modules: remove that folder and run this again, or use Node 24 yourself.')
+}
+
+/** @param {'none' | 'given' | 'find'} want @returns {Promise<Record<string, string>>} */
+async function redisServer(want) {
   if (want === 'none') return {}
   if (want === 'given') {
-    const given = process.env.REDIS_SERVER_BIN ?? ''
+    const given = resolve(process.env.REDIS_SERVER_BIN ?? '')
     if (!existsSync(given)) stop(`REDIS_SERVER_BIN names ${given}, and there is no such file.`)
     return { REDIS_SERVER_BIN: given }
   }
-  const server = findServer(process.env.PATH ?? '') ?? privateServer(cacheFolder, say)
+  const server =
+    findServer(process.env.PATH ?? '') ?? (await alone(cacheFolder, say, () => privateServer(cacheFolder, say)))
   return server === null ? stop(NO_REDIS) : { REDIS_SERVER_BIN: server }
 }
 
-/** @param {string} entry @param {string[]} args @param {Record<string, string>} extra */
-function start(entry, args, extra) {
-  const node = join(root, 'node_modules/node/bin/node')
-  if (!existsSync(node)) stop('Node 24 is missing from node_modules: remove node_modules and run this again.')
+const WISH_MS = 1_000
+
+/**
+ * Runs the entry in a session of its own, so that every signal comes through us and reaches it once, and ends as it ends.
+ * @param {string} node @param {string[]} args @param {Record<string, string>} extra
+ */
+function start(node, args, extra) {
   // Tools that the entry starts by name must find the same Node.
-  const path = `${join(root, 'node_modules/node/bin')}:${join(root, 'node_modules/.bin')}:${process.env.PATH ?? ''}`
-  const child = spawn(node, [entry, ...args], {
+  const path = [dirname(node), join(root, 'node_modules/.bin'), process.env.PATH ?? ''].join(delimiter)
+  const child = spawn(node, args, {
     cwd: root,
-    stdio: 'inherit',
-    env: { ...process.env, ...extra, PATH: path },
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...extra, PATH: path, FILLCAST_LEASH: '3' },
   })
-  // A terminal sends Ctrl-C to the whole group, the child included; only a signal meant for us alone is passed on.
-  process.on('SIGINT', () => {})
-  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  child.on('error', (error) => stop(`${node} cannot be started: ${error.message}`))
+  const isNewWish = oncePerWish(WISH_MS)
+  for (const [signal, passedOn] of /** @type {const} */ ([
+    ['SIGINT', 'SIGINT'],
+    ['SIGTERM', 'SIGTERM'],
+    ['SIGHUP', 'SIGTERM'],
+  ])) {
+    process.on(signal, () => {
+      if (isNewWish(performance.now())) child.kill(passedOn)
+    })
+  }
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1)
     process.removeAllListeners(signal)
@@ -64,14 +97,9 @@ function start(entry, args, extra) {
 
 const [entry, ...args] = process.argv.slice(2)
 if (entry === undefined) stop('say what to start: node src/setup/run.mjs ENTRY [arguments]')
-const lockHash = createHash('sha256')
-  .update(readFileSync(join(root, 'package-lock.json')))
-  .digest('hex')
-const installedHash = existsSync(stamp) ? readFileSync(stamp, 'utf8') : null
-const plan = planOf({ entry, env: process.env, lockHash, installedHash })
-if (plan.install) {
-  install()
-  writeFileSync(stamp, lockHash)
-}
-mkdirSync(cacheFolder, { recursive: true })
-start(entry, args, redisServer(plan.redisServer))
+const plan = planOf({ entry, env: process.env, lockHash, installedHash: installedHash() })
+if (plan.install) await alone(cacheFolder, say, install)
+const extra = await redisServer(plan.redisServer)
+const flags = ['--import', new URL('leash.mjs', import.meta.url).href]
+if (plan.envFile) flags.push('--env-file-if-exists=.env')
+start(node24(), [...flags, entry, ...args], extra)
