@@ -16,8 +16,8 @@ const notice = (n: number): LoggedEvent => ({
 /** A store, and the ways around it that a test needs. */
 type Harness = {
   store: Store
-  takeLease(userId: string, connectionId: string): Promise<string>
-  log(userId: string): Promise<readonly { id: string; prev: string; event: string }[]>
+  takeLease: (userId: string, connectionId: string) => Promise<string>
+  log: (userId: string) => Promise<readonly { id: string; prev: string; event: string }[]>
 }
 
 let redis: TestRedis
