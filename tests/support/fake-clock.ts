@@ -38,6 +38,7 @@ export class FakeClock implements Clock {
 
   /** Moves time, running every timer that falls due on the way, and lets what it started settle. */
   async advance(byMs: number): Promise<void> {
+    await settle()
     const until = this.#nowMs + byMs
     for (;;) {
       const due = [...this.#timers]

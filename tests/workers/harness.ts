@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import type { Change } from '#domain'
+import { adopt, type Change } from '#domain'
 import type { BrokerConnection, Connections, ConnectionRef, Leases } from '#store'
 import { BrokerPool } from '../../workers/broker/index.ts'
 import { ConnectionOwner } from '../../workers/updates/index.ts'
@@ -48,6 +48,21 @@ export function makeWorker() {
   }
   const askForCheck = (checked: ConnectionRef): void => void checks.push(checked)
   const own = (): ConnectionOwner => new ConnectionOwner({ applier, brokers, leases, clock, log, askForCheck }, ref)
+  /** The account has been read, without a stream of its own. */
+  const adopted = async (): Promise<void> => {
+    const { account } = adopt(
+      ref.connectionId,
+      await broker.readPortfolio(),
+      new Date(clock.now()).toISOString(),
+    ).portfolio
+    const { version } = await store.loadHealth(ref.userId, ref.connectionId)
+    await store.commit(ref.userId, {
+      expectVersion: version,
+      fence: { kind: 'version' },
+      writes: [{ kind: 'account', account }],
+      events: [],
+    })
+  }
   const events = (): string[] => store.log(ref.userId).map((entry) => entry.event)
   return {
     store,
@@ -60,6 +75,7 @@ export function makeWorker() {
     checks,
     changes,
     own,
+    adopted,
     events,
     submit: { applier, brokers, clock, random, log },
   }

@@ -22,7 +22,7 @@ type Finding = Readonly<
 const FAILURES_MAX = 3
 
 export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<void> {
-  const finding = await examine(deps.brokers, ref)
+  const finding = await examine(deps, ref)
   for (;;) {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
     const at = isoTime(deps.clock.now())
@@ -42,7 +42,7 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
 }
 
 /** Asks the broker. Never throws. */
-async function examine(brokers: BrokerPool, ref: ConnectionRef): Promise<Finding> {
+async function examine({ brokers, log }: HealthDeps, ref: ConnectionRef): Promise<Finding> {
   const action = 'Verify API keys in Settings → Brokers'
   try {
     const standing = await (await brokers.get(ref)).readAccount()
@@ -54,7 +54,10 @@ async function examine(brokers: BrokerPool, ref: ConnectionRef): Promise<Finding
     }
   } catch (error) {
     if (error instanceof ConnectionUnusableError) return { kind: 'broken', reason: error.message, action }
-    if (!(error instanceof BrokerError)) return { kind: 'skipped' }
+    if (!(error instanceof BrokerError)) {
+      log.error({ ...ref, error }, 'connection.check_failed') // ours, not the broker's: nothing was learnt of the connection
+      return { kind: 'skipped' }
+    }
     if (error.code === 'RATE_LIMITED') return { kind: 'skipped' } // the account works; there is just no budget to ask
     if (error.code === 'CREDENTIALS') return { kind: 'broken', reason: error.message, action }
     return { kind: 'failing', reason: 'The broker cannot be reached', action: 'Wait; Fillcast keeps trying' }

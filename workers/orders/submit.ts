@@ -41,6 +41,9 @@ export const RESEND_MS_MAX = 60_000
 /** Pause between look-ups of an order that can no longer be sent. */
 const LOOK_AGAIN_MS = 30_000
 const RATE_LIMITED_MS = 5_000
+/** How long a submission waits for the account's first reading, and how often it looks; well below the queue's lock. */
+const ACCOUNT_WAIT_MS_MAX = 5_000
+const ACCOUNT_LOOK_MS = 250
 
 /** The trade id was used before with other parameters. Nothing was touched. */
 export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
@@ -122,7 +125,8 @@ class Submission {
       if (error instanceof ConnectionUnusableError) return this.#deny('BROKER_DISCONNECTED', error.message)
       throw error
     }
-    return this.#send(broker)
+    const message = 'The broker account has not been read yet. Try again in a minute'
+    return this.#send(broker, () => this.#deny('BROKER_DISCONNECTED', message))
   }
 
   /** Something may have been sent before: evidence first. */
@@ -136,10 +140,27 @@ class Submission {
       await this.#apply({ type: 'outcome_unknown', at: this.#at() })
       return { kind: 'again', delayMs: LOOK_AGAIN_MS, why: 'not found at the broker, and too old to be sent again' }
     }
-    return this.#send(broker)
+    return this.#send(broker, () => ({ kind: 'again', delayMs: null, why: 'the account has not been read yet' }))
   }
 
-  async #send(broker: Broker): Promise<SubmitResult> {
+  /**
+   * Positions and cash start from a first reading of the account. An order that executed before it would be in that reading and be
+   * booked again, so nothing is sent until it is done: usually a moment after the connection was made.
+   */
+  async #isAccountRead(): Promise<boolean> {
+    const { applier, clock } = this.#deps
+    const { userId, connectionId, tradeId, symbol } = this.#intent
+    for (let waitedMs = 0; ; waitedMs += ACCOUNT_LOOK_MS) {
+      const { slice } = await applier.store.loadSlice(userId, { orderId: tradeId, connectionId, symbol })
+      if (slice.account !== null) return true
+      if (waitedMs >= ACCOUNT_WAIT_MS_MAX) return false
+      await clock.sleep(ACCOUNT_LOOK_MS)
+    }
+  }
+
+  /** @param whenUnread what becomes of the order while the account's first reading is not done */
+  async #send(broker: Broker, whenUnread: () => SubmitResult | Promise<SubmitResult>): Promise<SubmitResult> {
+    if (!(await this.#isAccountRead())) return whenUnread()
     const { log } = this.#deps
     const clientOrderId = this.#clientOrderId
     const outcome = await broker.submit({ intent: this.#intent, clientOrderId })
