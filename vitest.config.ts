@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** Suites that touch nothing but their own process and this repository. */
-const pure = ['domain', 'contract', 'setup', 'deploy', 'readme', 'tidy'].map((name) => `tests/${name}/**/*.test.ts`)
+const pure = ['domain', 'contract', 'deploy', 'readme', 'tidy'].map((name) => `tests/${name}/**/*.test.ts`)
 const unit = [...pure, 'tests/*.test.ts']
 const e2e = ['tests/e2e/**/*.test.ts', 'tests/demo/**/*.test.ts']
 /** Where the JSON report goes, when one is wanted. */
