@@ -52,7 +52,7 @@ export type ConnectRequest = Readonly<{
   /** Default: a new `broker_...` id. Name it to make a repeated request harmless. */
   connectionId?: string
   env: BrokerConnection['env']
-  credentials: BrokerCredentials
+  credentials: Extract<BrokerCredentials, { keyId: string }>
 }>
 
 /** @param vaultKeys the first seals; the workers need the same */
@@ -69,10 +69,8 @@ const connectSchema = z.object({
   userId: userIdSchema,
   connectionId: connectionIdSchema.optional(),
   env: z.enum(['paper', 'live', 'sandbox']),
-  credentials: z.union(
-    [z.strictObject({ keyId: secret, secretKey: secret }), z.strictObject({ accessToken: secret })],
-    { error: 'give keyId and secretKey, or accessToken' },
-  ),
+  // Access tokens are kept out until a trade stream can be opened with one: such a connection could trade and never hear of it.
+  credentials: z.strictObject({ keyId: secret, secretKey: secret }, { error: 'give keyId and secretKey' }),
 })
 
 /** Connects to Redis and is ready to queue. @throws when Redis does not answer */
