@@ -19,7 +19,7 @@ const READY_MS_MAX = 30_000
 /** Longer than any of them needs to drain; after it, SIGKILL. */
 const STOP_MS_MAX = 12_000
 /** What a child needs of our own environment. Nothing else of it reaches one. */
-const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'REDIS_SERVER_BIN'] as const
+const INHERITED = ['PATH', 'HOME'] as const
 
 /**
  * Starts one process of the system under this same Node and waits until it says that it is ready.

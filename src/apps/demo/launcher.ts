@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createProducer, type Producer } from '#producer'
 import { connectRedis, createLogger, redisReady, systemRandomness } from '#runtime'
 import { createReader, type Reader } from '#store'
+import { startEmbeddedRedis } from '../../setup/embedded-redis.mjs'
 import { hashPassword } from '../dashboard/passwords.ts'
 import { type Child, type ChildOptions, freePort, startChild } from './children.ts'
 import { forgetUsers } from './forget.ts'
@@ -55,7 +56,8 @@ const newSecrets = () => ({
 export async function startDemo(options: DemoOptions, stack: AsyncDisposableStack): Promise<Demo> {
   const start = async (child: ChildOptions): Promise<Child> => stack.use(await startChild(child, options.onLine))
   const log = createLogger('demo', 'silent')
-  const redisUrl = options.redisUrl ?? (await startRedis(start))
+  // It ends with this process, however that ends.
+  const redisUrl = options.redisUrl ?? stack.use(await startEmbeddedRedis()).url
   const redis = connectRedis(redisUrl, 'patient', log)
   stack.defer(() => redis.disconnect())
   await redisReady(redis)
@@ -92,12 +94,6 @@ export async function startDemo(options: DemoOptions, stack: AsyncDisposableStac
     producer,
     userIdOf: (name) => users.find((user) => user.name === name)?.userId ?? name,
   }
-}
-
-async function startRedis(start: (child: ChildOptions) => Promise<Child>): Promise<string> {
-  const ready = 'redis.ready'
-  const { readyLine } = await start({ name: 'redis', entry: 'src/apps/demo/redis-process.ts', ready })
-  return readyLine.slice(ready.length).trim()
 }
 
 async function choosePorts(wanted: DemoOptions['ports']) {

@@ -60,19 +60,25 @@ const demoOptions: DemoOptions = {
   },
 }
 
+/** One Ctrl-C may arrive twice, from the terminal and from npm: only a later one is a second. */
+const SECOND_SIGNAL_MS_MIN = 1_000
 const stack = new AsyncDisposableStack()
-let isEnding = false
+let endingSinceMs: number | null = null
 
-/** Drains everything, last started first. A second call, which is a second Ctrl-C, does not wait: the children notice by themselves. */
-async function end(code: number): Promise<never> {
-  if (isEnding) process.exit(130)
-  isEnding = true
+/** Drains everything, last started first. A second Ctrl-C does not wait for that: the children notice by themselves. */
+async function end(code: number): Promise<void> {
+  const nowMs = performance.now()
+  if (endingSinceMs !== null) {
+    if (nowMs - endingSinceMs > SECOND_SIGNAL_MS_MIN) process.exit(130)
+    return
+  }
+  endingSinceMs = nowMs
   await stack.disposeAsync().catch((error: unknown) => say(`While ending: ${String(error)}`))
   process.exit(code)
 }
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    say('Ending ...')
+    if (endingSinceMs === null) say('Ending ...')
     void end(options.once ? 130 : 0)
   })
 }
@@ -110,7 +116,7 @@ try {
   if (options.once) await end(await once(demo))
   else welcome(demo)
 } catch (error) {
-  if (!isEnding) {
+  if (endingSinceMs === null) {
     say(`${lines.join('\n')}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
     if (options.once) {
       const why = [error instanceof Error ? error.message : String(error)]

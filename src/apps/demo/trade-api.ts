@@ -7,6 +7,7 @@ import { secureHeaders } from 'hono/secure-headers'
 import { jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
 import type { SubmitOrder } from '#contract'
+import { div, isZero, type Order } from '#domain'
 import { InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
 import type { Logger } from '#runtime'
 import { createPage } from './page.ts'
@@ -28,6 +29,7 @@ export type TradeApiOptions = Readonly<{
 
 const TOKEN_SECONDS = 900
 const BODY_BYTES_MAX = 16_384
+const PRICE_PLACES = 9
 
 const credentialsSchema = z.object({ username: z.string().max(64), password: z.string().max(128) })
 
@@ -135,9 +137,28 @@ function addTrades(app: Hono, { producer, users, jwt }: TradeApiOptions): void {
   app.get('/api/v1/trades/:id', async (c) => {
     const { user } = await authenticate(c, jwt, users)
     const order = await producer.orders.get(user.userId, c.req.param('id'))
-    return order === null ? refuse(c, 404, 'NOT_FOUND', 'id: you have no such trade') : c.json(order)
+    return order === null ? refuse(c, 404, 'NOT_FOUND', 'id: you have no such trade') : c.json(tradeView(order))
   })
 }
+
+/** A trade as this API tells of it: decimal strings, nothing of how we keep it. */
+const tradeView = (order: Order) => ({
+  tradeId: order.id,
+  symbol: order.symbol,
+  side: order.side,
+  orderType: order.orderType,
+  status: order.status,
+  quantity: order.quantity,
+  notional: order.notional,
+  limitPrice: order.limitPrice,
+  filledQuantity: order.cumulativeQuantity,
+  averageFillPrice: isZero(order.cumulativeQuantity)
+    ? null
+    : div(order.totalCost, order.cumulativeQuantity, PRICE_PLACES),
+  brokerOrderId: order.brokerOrderId,
+  submittedAt: order.submittedAt,
+  reason: order.rejection?.message ?? order.final?.reason ?? null,
+})
 
 type Status = 400 | 401 | 404 | 409 | 413 | 422 | 500 | 503
 
