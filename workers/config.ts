@@ -9,7 +9,7 @@ import {
   vaultKeysSetting,
 } from '#runtime'
 
-export const ROLES = ['orders', 'streams', 'connections', 'market'] as const
+const ROLES = ['orders', 'streams', 'connections', 'market'] as const
 export type Role = (typeof ROLES)[number]
 
 /** Everything that a worker process reads from its environment. */

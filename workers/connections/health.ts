@@ -2,6 +2,7 @@ import type { LoggedEvent } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { ConnectionRef, Health, Store } from '#store'
 import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
+import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
 
 /**
  * Health of one broker connection.
@@ -23,11 +24,11 @@ const FAILURES_MAX = 3
 
 export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<void> {
   const finding = await examine(deps, ref)
-  for (;;) {
+  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
     const at = isoTime(deps.clock.now())
     const next = nextHealth(health, finding, at)
-    if (JSON.stringify(next) === JSON.stringify(health) || next === null) return
+    if (next === null || JSON.stringify(next) === JSON.stringify(health)) return
     const commit = {
       expectVersion: version,
       fence: { kind: 'version' },
@@ -39,6 +40,7 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
       deps.log.warn({ ...ref, state: next.state, reason: next.reason }, 'connection.health')
     return
   }
+  throw new ContentionError(ref.userId)
 }
 
 /** Asks the broker. Never throws. */

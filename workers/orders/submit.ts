@@ -203,8 +203,11 @@ class Submission {
 
   /** The broker has an order under our id. It must be the one that was asked for. */
   async #adopt(order: BrokerOrder): Promise<SubmitResult> {
-    const { symbol, side, quantity } = this.#intent
-    const isSame = order.symbol === symbol && order.side === side && (quantity === null || order.quantity === quantity)
+    const { symbol, side, quantity, orderType, limitPrice, stopPrice } = this.#intent
+    const isSame =
+      (quantity === null || order.quantity === quantity) &&
+      [order.symbol, order.side, order.orderType, order.limitPrice, order.stopPrice].join() ===
+        [symbol, side, orderType, limitPrice, stopPrice].join()
     if (!isSame) {
       this.#deps.log.error({ clientOrderId: this.#clientOrderId }, 'submit.foreign_order_under_our_id')
       return { kind: 'again', delayMs: LOOK_AGAIN_MS, why: 'another order has this client order id' }

@@ -15,7 +15,7 @@ import {
 import { isoTime } from '#runtime'
 import type { ConnectionRef, Fence, LoadedConnection, Write } from '#store'
 import type { Broker } from '../broker/index.ts'
-import { type Applier, apply, FencedError } from './apply.ts'
+import { type Applier, apply, CLASHES_MAX, ContentionError, FencedError } from './apply.ts'
 import { project } from './project.ts'
 
 /**
@@ -43,8 +43,8 @@ export async function reconcileConnection(deps: ReconcileDeps): Promise<PassResu
   const { applier, ref } = deps
   const known = await applier.store.loadConnection(ref.userId, ref.connectionId)
   if (known.account === null) {
-    await adoptConnection(deps)
-    return { doubts: 0, gaps: 0 }
+    const isAdopted = await adoptConnection(deps)
+    return { doubts: 0, gaps: isAdopted ? 0 : 1 }
   }
   const startedAtMs = applier.clock.now()
   const since = isoTime(Date.parse(known.account.executionsReadTo) - OVERLAP_MS)
@@ -61,8 +61,11 @@ export function landingOf({ userId, connectionId }: ConnectionRef, order: Broker
     : { id: ours.tradeId, origin: 'fillcast', userId, connectionId }
 }
 
-/** The first reading: positions and cash as they are; what orders have executed so far is in them already. */
-async function adoptConnection({ applier, broker, ref, fence }: ReconcileDeps): Promise<void> {
+/**
+ * The first reading: positions and cash as they are; what orders have executed so far is in them already.
+ * @returns `false` when the account moved at every try
+ */
+async function adoptConnection({ applier, broker, ref, fence }: ReconcileDeps): Promise<boolean> {
   const { store, clock } = applier
   const since = isoTime(clock.now() - ADOPT_MS)
   const list = async () => [
@@ -91,8 +94,9 @@ async function adoptConnection({ applier, broker, ref, fence }: ReconcileDeps): 
     const events = [connected, ...project(ref.userId, changes, readAt)]
     await commitNow(applier, ref, fence, portfolioWrites(null, portfolio), events)
     applier.onCommitted(ref.userId, changes)
-    return
+    return true
   }
+  return false
 }
 
 const filledTotals = (orders: readonly BrokerOrder[]): string =>
@@ -108,15 +112,20 @@ async function commitNow(
   writes: readonly Write[],
   events: readonly LoggedEvent[],
 ): Promise<void> {
-  for (;;) {
+  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const { version } = await store.loadHealth(userId, connectionId)
     const done = await store.commit(userId, { expectVersion: version, fence, writes, events })
     if (done.kind === 'committed') return
     if (done.kind === 'fenced') throw new FencedError(connectionId)
   }
+  throw new ContentionError(userId)
 }
 
-/** Orders first, then executions in the order of their times, so that average costs come out as they happened. */
+/**
+ * Orders first, then the executions that they turn out to lack, in the order of their times, so that average costs come out as they
+ * happened.
+ * @returns how many orders still lack some: lists lag behind
+ */
 async function levelOrders(deps: ReconcileDeps, known: LoadedConnection, since: string): Promise<number> {
   const { broker } = deps
   const listed = new Map<string, BrokerOrder>()
@@ -128,19 +137,18 @@ async function levelOrders(deps: ReconcileDeps, known: LoadedConnection, since: 
     const found = await broker.findByClientOrderId(order.clientOrderId) // lists are for discovery, not for proof of absence
     if (found !== null) listed.set(found.brokerOrderId, found)
   }
-  const oldest = [...listed.values()].map((order) => order.submittedAt).sort()[0]
-  const executions = await broker.listExecutions(oldest !== undefined && oldest < since ? oldest : since)
-  const gaps = new Set<string>()
-  const note = (id: string, hasGap: boolean) => void (hasGap ? gaps.add(id) : gaps.delete(id))
+  const gaps = new Map<string, BrokerOrder>()
+  const note = (order: BrokerOrder, hasGap: boolean) =>
+    void (hasGap ? gaps.set(order.brokerOrderId, order) : gaps.delete(order.brokerOrderId))
   for (const order of listed.values()) {
-    note(
-      order.brokerOrderId,
-      await applyTo(deps, order, { type: 'broker_order', order, execution: null, at: order.updatedAt }),
-    )
+    const update = { type: 'broker_order', order, execution: null, at: order.updatedAt } as const
+    note(order, await applyTo(deps, order, update))
   }
-  for (const { brokerOrderId, execution } of executions) {
+  if (gaps.size === 0) return 0
+  const oldest = [...gaps.values()].map((order) => order.submittedAt).reduce((a, b) => (a < b ? a : b))
+  for (const { brokerOrderId, execution } of await broker.listExecutions(oldest < since ? oldest : since)) {
     const order = listed.get(brokerOrderId)
-    if (order !== undefined) note(brokerOrderId, await applyTo(deps, order, { type: 'execution', execution }))
+    if (order !== undefined) note(order, await applyTo(deps, order, { type: 'execution', execution }))
   }
   return gaps.size
 }

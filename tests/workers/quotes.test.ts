@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'vitest'
+import { QuoteBoard } from '../../workers/market/quotes.ts'
+
+const day = { bid: 1, ask: 2, last: 1.5, volume: 1_000, previousClose: 1.25 }
+
+describe('QuoteBoard', () => {
+  test('however many ticks come, one quote a symbol, with the newest figures', () => {
+    const board = new QuoteBoard()
+    expect(board.follow(['AAPL', 'TSLA'])).toEqual(['AAPL', 'TSLA'])
+    board.readDay('AAPL', day)
+    for (let i = 0; i < 10; i += 1) board.tick({ type: 'quote', symbol: 'AAPL', bid: 10 + i, ask: 20 + i })
+    board.tick({ type: 'trade', symbol: 'AAPL', price: 2.5, size: 7 })
+    expect(board.takeChanged('now')).toEqual([
+      {
+        symbol: 'AAPL',
+        bid: 19,
+        ask: 29,
+        last: 2.5,
+        volume: 1_007,
+        change: 1.25,
+        changePercent: 100,
+        timestamp: 'now',
+      },
+    ])
+    expect(board.takeChanged('now')).toEqual([])
+  })
+
+  test('what is not known is null, never zero', () => {
+    const board = new QuoteBoard()
+    board.follow(['AAPL'])
+    board.tick({ type: 'quote', symbol: 'AAPL', bid: null, ask: 3 })
+    expect(board.takeChanged('now')).toMatchObject([
+      { bid: null, ask: 3, last: null, change: null, changePercent: null },
+    ])
+  })
+
+  test('a symbol that nobody follows any more is forgotten', () => {
+    const board = new QuoteBoard()
+    board.follow(['AAPL'])
+    board.tick({ type: 'trade', symbol: 'AAPL', price: 1, size: 1 })
+    expect(board.follow(['TSLA'])).toEqual(['TSLA'])
+    expect(board.takeChanged('now')).toEqual([])
+  })
+})
