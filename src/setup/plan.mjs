@@ -26,7 +26,7 @@ export function planOf({ entry, env, lockHash, installedHash }) {
 }
 
 /** What is run instead of the machine's Node. */
-export const NODE_MAJOR = 24
+const NODE_MAJOR = 24
 
 /**
  * Where Node 24 may lie below the project, in the order in which the places are tried: where its install script links it, and where

@@ -71,7 +71,7 @@ function unpack(folder) {
       timeout: DOWNLOAD_MS_MAX,
     })
     for (const deb of readdirSync(debs)) {
-      execFileSync('dpkg', ['-x', join(debs, deb), join(folder, 'root')], { stdio: 'pipe' })
+      execFileSync('dpkg', ['-x', join(debs, deb), join(folder, 'tree')], { stdio: 'pipe' })
       rmSync(join(debs, deb))
     }
   }
@@ -107,7 +107,7 @@ const isInstalled = (name) => output('dpkg-query', ['-W', '-f', '${db:Status-Sta
 /** Folders of a copy that hold libraries. @param {string} folder */
 const libraryFolders = (folder) =>
   ['usr/lib', 'lib'].flatMap((lib) => {
-    const path = join(folder, 'root', lib)
+    const path = join(folder, 'tree', lib)
     if (!existsSync(path)) return []
     return [
       path,
@@ -120,7 +120,7 @@ const libraryFolders = (folder) =>
 /** @param {string} folder */
 function missing(folder) {
   const env = { ...process.env, LD_LIBRARY_PATH: libraryFolders(folder).join(':') }
-  const server = join(folder, 'root/usr/bin/redis-server')
+  const server = join(folder, 'tree/usr/bin/redis-server')
   return missingLibraries(execFileSync('ldd', [server], { encoding: 'utf8', stdio: 'pipe', env }))
 }
 
@@ -132,7 +132,7 @@ function writeWrapper(folder) {
     'here=$(dirname "$(readlink -f "$0")")',
     `LD_LIBRARY_PATH=${libraries.join(':')}\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}`,
     'export LD_LIBRARY_PATH',
-    'exec "$here/root/usr/bin/redis-server" "$@"',
+    'exec "$here/tree/usr/bin/redis-server" "$@"',
   ]
   writeFileSync(join(folder, 'redis-server'), `${lines.join('\n')}\n`, { mode: 0o755 })
 }

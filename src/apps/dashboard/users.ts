@@ -1,7 +1,7 @@
 import { parseHash, type PasswordHash } from './passwords.ts'
 
 /** `viewer` looks, `operator` acts too. */
-export const ROLES = ['viewer', 'operator'] as const
+const ROLES = ['viewer', 'operator'] as const
 export type Role = (typeof ROLES)[number]
 export type User = Readonly<{ name: string; role: Role; hash: PasswordHash }>
 

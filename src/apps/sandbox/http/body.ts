@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { Refusal } from '../broker/refusal.ts'
 
 /** Larger bodies are refused before they are read to the end. */
-export const BODY_BYTES_MAX = 64 * 1024
+const BODY_BYTES_MAX = 64 * 1024
 
 const tooLarge = (): Refusal => new Refusal(413, 41310000, `request body is larger than ${BODY_BYTES_MAX} bytes`)
 
