@@ -1,0 +1,73 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { describe, expect, test } from 'vitest'
+import type { TokenError } from '../../relay/token.ts'
+import { createVerifier, RefusedTokens } from '../../relay/token.ts'
+
+const now = (): number => Date.UTC(2026, 0)
+const config = { jwtSecret: undefined, jwtIssuer: 'issuer', jwtAudience: undefined }
+
+/** A key server with one key, and tokens signed with it. */
+async function keyServer(status = 200) {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' }
+  const server = createServer(
+    (_request, response) => void response.writeHead(status).end(JSON.stringify({ keys: [jwk] })),
+  )
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const sign = (kid: string, iss = 'issuer'): Promise<string> =>
+    new SignJWT({})
+      .setProtectedHeader({ alg: 'ES256', kid })
+      .setSubject('alice')
+      .setIssuer(iss)
+      .setExpirationTime(now() / 1_000 + 60)
+      .sign(privateKey)
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`,
+    sign,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => void server.close(() => resolve())),
+  }
+}
+
+const codeOf = (verifying: Promise<unknown>): Promise<unknown> =>
+  verifying.catch((error: unknown) => (error as TokenError).code)
+
+describe('keys from a key server', () => {
+  test('verify what they signed, and nothing else', async () => {
+    await using keys = await keyServer()
+    const verify = createVerifier({ ...config, jwksUrl: keys.url }, now)
+    expect(await verify(await keys.sign('k1'))).toMatchObject({ sub: 'alice' })
+    expect(await codeOf(verify(await keys.sign('k2')))).toBe('AUTHENTICATION_FAILED')
+    expect(await codeOf(verify(await keys.sign('k1', 'somebody')))).toBe('AUTHENTICATION_FAILED')
+    const shared = await new SignJWT({})
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject('alice')
+      .setIssuer('issuer')
+      .setExpirationTime('1h')
+      .sign(new Uint8Array(32))
+    expect(await codeOf(verify(shared))).toBe('AUTHENTICATION_FAILED')
+  })
+
+  test('an outage of the key server is our trouble, not a wrong token', async () => {
+    await using keys = await keyServer(503)
+    const token = await keys.sign('k1')
+    expect(await codeOf(createVerifier({ ...config, jwksUrl: keys.url }, now)(token))).toBe('INTERNAL_ERROR')
+    expect(await codeOf(createVerifier({ ...config, jwksUrl: 'http://127.0.0.1:9/jwks' }, now)(token))).toBe(
+      'INTERNAL_ERROR',
+    )
+  })
+})
+
+describe('RefusedTokens', () => {
+  test('are remembered for their time, the newest ten thousand of them', () => {
+    let timeMs = 0
+    const refused = new RefusedTokens(() => timeMs)
+    refused.add('a', 60_000)
+    expect([refused.has('a'), refused.has('b')]).toEqual([true, false])
+    timeMs = 60_000
+    expect(refused.has('a')).toBe(false)
+    for (let i = 0; i <= 10_000; i += 1) refused.add(`t${i}`, 60_000)
+    expect([refused.has('t0'), refused.has('t1'), refused.has('t10000')]).toEqual([false, true, true])
+  })
+})

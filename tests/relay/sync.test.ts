@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest'
+import { serverEvents } from '#contract'
+import { adopt, type CancelRequest, dec, type Order, reduce } from '#domain'
+import type { UserSnapshot } from '#store'
+import { stateSyncOf } from '../../relay/sync.ts'
+import { at, brokerOrder, claimed, emptySlice, landing, seen } from '../domain/orders.ts'
+
+const NOW = '2024-03-15T15:00:00.000Z'
+const portfolio = (connectionId: string, cash: string, symbol: string, quantity: string) =>
+  adopt(
+    connectionId,
+    {
+      ...{ brokerAccountId: 'a', currency: 'USD', cash: dec(cash) },
+      positions: [{ symbol, quantity: dec(quantity), averageEntryPrice: dec('100'), currentPrice: dec('110') }],
+    },
+    at(0),
+  ).portfolio
+
+function snapshotOf(orders: readonly Order[] = []): UserSnapshot {
+  const all = [portfolio('c1', '1000', 'AAPL', '10'), portfolio('c2', '500.5', 'TSLA', '-2')]
+  return {
+    ...{ version: '1', lastEventId: '1600000000000-00000', orders },
+    accounts: all.map(({ account }) => account),
+    positions: all.flatMap(({ positions }) => [...positions.values()]),
+  }
+}
+
+const order = (change: Partial<Order> = {}): Order => {
+  const submitted = [claimed(), seen(brokerOrder('new', '0', 1))].reduce(
+    (slice, update) => reduce(slice, update, landing, 0).slice,
+    emptySlice,
+  )
+  return { ...(submitted.order as Order), ...change }
+}
+const cancel: CancelRequest = { commandId: 'c', by: 'user', reason: 'r', requestedAt: at(1) }
+
+describe('stateSyncOf', () => {
+  test('sums over connections, with each of them beside', () => {
+    const sync = serverEvents['state.sync'].schema.parse(stateSyncOf(snapshotOf(), undefined, NOW))
+    expect(sync.portfolio).toMatchObject({ totalValue: 2380.5, cashBalance: 1500.5, positionsValue: 880 })
+    expect(sync.portfolio?.accounts).toMatchObject([
+      { brokerConnectionId: 'c1', totalValue: 2100, cashBalance: 1000, positionsValue: 1100 },
+      { brokerConnectionId: 'c2', totalValue: 280.5, cashBalance: 500.5, positionsValue: -220 },
+    ])
+    expect(sync.positions).toMatchObject([
+      { symbol: 'AAPL', quantity: 10, unrealizedPnL: 100 },
+      { symbol: 'TSLA', quantity: -2, unrealizedPnL: -20 },
+    ])
+  })
+
+  test.each<[string, Partial<Order>, string | null]>([
+    ['on its way', { status: 'submitting' }, 'submitting'],
+    ['accepted', {}, 'submitted'],
+    ['partly filled', { status: 'partially_filled' }, 'partially_filled'],
+    ['being cancelled', { cancel }, 'cancelling'],
+    ['being replaced', { working: { status: 'pending_replace', at: at(2) } }, 'replacing'],
+    ['held back', { working: { status: 'held', at: at(2) } }, 'held'],
+    ['filled', { status: 'filled' }, null],
+    ['rejected', { status: 'rejected' }, null],
+    ['placed elsewhere', { origin: 'external' }, null],
+  ])('a trade that is %s', (_what, change, status) => {
+    const { pendingTrades } = stateSyncOf(snapshotOf([order(change)]), ['trades'], NOW)
+    expect(pendingTrades?.map((trade) => trade.status)).toEqual(status === null ? [] : [status])
+  })
+
+  test('parts that were not asked for are absent', () => {
+    expect(Object.keys(stateSyncOf(snapshotOf(), [], NOW))).toEqual(['lastEventId', 'timestamp'])
+  })
+})
