@@ -11,6 +11,7 @@ import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.t
 import type { Order, PositionIntent, Ticket } from './order.ts'
 import type { Market, Prices } from './prices.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
+import { stopPriceAt } from './stops.ts'
 
 /** The risk checks on a ticket against its account, in the broker's order: all pass, or a Refusal says which did not. */
 
@@ -79,6 +80,21 @@ function checkShort(account: Account, ticket: Ticket): void {
   if (qty === null || !isWhole(qty)) throw unprocessable('fractional orders cannot be sold short')
 }
 
+/** A stop that the market has already passed would be a market order in disguise. */
+function checkStop({ side, stopPrice }: Ticket, { last }: Market): void {
+  if (stopPrice === null || (side === 'sell' ? stopPrice.lt(last) : stopPrice.gt(last))) return
+  throw unprocessable(`stop price must be ${side === 'sell' ? 'less' : 'greater'} than current price`, {
+    market_price: text(last),
+    stop_price: text(stopPrice),
+  })
+}
+
+/** What one unit of an opening order may cost at worst: its limit, or the collar over where it would trade. */
+function priceHeld(ticket: Ticket, market: Market): Decimal {
+  const collared = larger(market.ask, stopPriceAt(ticket, market) ?? zero).times(MARKET_COLLAR)
+  return ticket.side === 'sell' ? larger(ticket.limitPrice ?? zero, collared) : (ticket.limitPrice ?? collared)
+}
+
 function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, prices: Prices): void {
   const cost = ticket.notional ?? (ticket.qty ?? zero).times(heldPerUnit)
   const funds = fundsOf(account, prices)
@@ -94,15 +110,14 @@ export function admit(account: Account, ticket: Ticket, prices: Prices): Admissi
   checkFlags(account.flags)
   checkWashTrade(account, ticket)
   const market = prices.of(ticket.asset)
+  checkStop(ticket, market)
   const position = positionQty(account, ticket.asset)
   if (ticket.side === 'buy' ? position.lt(0) : position.gt(0)) {
     checkAvailable(account, ticket, market)
     return { intent: `${ticket.side}_to_close`, heldPerUnit: zero }
   }
   if (ticket.side === 'sell') checkShort(account, ticket)
-  const collared = market.ask.times(MARKET_COLLAR)
-  const shortPrice = larger(ticket.limitPrice ?? zero, collared)
-  const heldPerUnit = ticket.side === 'sell' ? shortPrice : (ticket.limitPrice ?? collared)
+  const heldPerUnit = priceHeld(ticket, market)
   checkFunds(account, ticket, heldPerUnit, prices)
   return { intent: `${ticket.side}_to_open`, heldPerUnit }
 }

@@ -26,6 +26,8 @@ export interface Broker {
   authenticate(keyId: string, secret: string): Account | undefined
   /** The account a key belongs to, revoked or not. */
   accountOfKey(keyId: string): Account | undefined
+  /** The keys an OAuth token stands for; empty ones when it is unknown. */
+  keysOfToken(token: string): readonly [keyId: string, secret: string]
   setRevoked(keyId: string, revoked: boolean): void
   readonly newClientOrderId: () => string
   readonly newRequestId: () => string
@@ -42,6 +44,8 @@ export type AccountSeed = Readonly<{
   cash?: string
   /** Buying power per equity; 1 is a cash account without shorting. Default 2. */
   multiplier?: 1 | 2 | 4
+  /** Opens the account like its keys. Default: none. */
+  oauthToken?: string
 }>
 
 type BrokerOptions = MatchingOptions &
@@ -61,6 +65,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const matcher = new Matcher(book, prices, session, clock, chance.fork('matching'), options)
   Object.assign(matcher.partialFills, { enabled: options.partialFills, share: options.partialFillShare })
   const keys = new Map<string, { readonly secret: string; readonly account: Account; revoked: boolean }>()
+  const keysByToken = new Map<string, readonly [keyId: string, secret: string]>()
   const accountIds = chance.fork('accounts')
   const clientIds = chance.fork('client ids')
   const requestIds = chance.fork('requests')
@@ -70,13 +75,14 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     matcher,
     stamps,
     chance,
-    addAccount({ keyId, secret, cash = '100000', multiplier = 2 }) {
+    addAccount({ keyId, secret, cash = '100000', multiplier = 2, oauthToken }) {
       if (keys.has(keyId)) throw new RangeError(`key ${keyId} is taken`)
       if (keys.size >= ACCOUNTS_MAX) throw new RangeError(`at most ${ACCOUNTS_MAX} accounts`)
       const id = accountIds.uuid()
       const number = `PA3${id.replaceAll('-', '').slice(0, 8).toUpperCase()}`
       const account = newAccount({ id, number, createdAt: stamps.next(), cash: decimal(cash), multiplier })
       keys.set(keyId, { secret, account, revoked: false })
+      if (oauthToken !== undefined) keysByToken.set(oauthToken, [keyId, secret])
       return account
     },
     accounts: () => [...new Set([...keys.values()].map(({ account }) => account))],
@@ -86,6 +92,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
       return key !== undefined && !key.revoked && key.secret === secret ? key.account : undefined
     },
     accountOfKey: (keyId) => keys.get(keyId)?.account,
+    keysOfToken: (token) => keysByToken.get(token) ?? ['', ''],
     setRevoked(keyId, revoked) {
       const key = keys.get(keyId)
       if (key === undefined || key.revoked === revoked) return

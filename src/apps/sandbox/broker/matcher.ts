@@ -9,6 +9,7 @@ import type { OrderBook } from './order-book.ts'
 import type { Prices } from './prices.ts'
 import { unprocessable } from './refusal.ts'
 import type { Session } from './session.ts'
+import { placeStop, reachedStop } from './stops.ts'
 
 /**
  * Decides when an order moves. An order is *pending* (just answered), *queued* (market closed: `accepted`), *working* (`new`,
@@ -29,7 +30,8 @@ type Working = { readonly account: Account; readonly order: Order; timed: boolea
 const EVERYTHING = Symbol('everything')
 
 /** The price at which the order would trade now, or undefined. */
-function marketablePrice({ ticket }: Order, prices: Prices): Decimal | undefined {
+function marketablePrice({ ticket, triggered }: Order, prices: Prices): Decimal | undefined {
+  if (!triggered) return undefined
   const { bid, ask } = prices.of(ticket.asset)
   const price = ticket.side === 'buy' ? ask : bid
   if (ticket.limitPrice === null) return price
@@ -96,6 +98,7 @@ export class Matcher {
     const status = this.#trades(ticket.asset) ? 'pending_new' : 'accepted'
     const expiresAt = ticket.timeInForce === 'gtc' ? null : this.#session.dayEnd()
     const order = this.#book.open(account, ticket, admission, status, expiresAt)
+    placeStop(order, this.#prices.of(ticket.asset))
     const working: Working = { account, order, timed: false, split: false }
     this.#live.set(order, working)
     // The next turn: the answer to the request is written first.
@@ -189,12 +192,17 @@ export class Matcher {
   }
 
   #tryAll(workings: ReadonlySet<Working>): void {
-    for (const working of [...workings]) if (!working.timed) this.#attempt(working)
+    for (const working of [...workings]) {
+      // A stop that is reached while an attempt is on its way stays reached.
+      if (!working.timed) this.#attempt(working)
+      else if (this.#canMatch(working)) reachedStop(working.order, this.#prices.of(working.order.ticket.asset))
+    }
   }
 
   #attempt(working: Working): void {
     if (!this.#canMatch(working)) return
     const { account, order } = working
+    reachedStop(order, this.#prices.of(order.ticket.asset))
     const price = marketablePrice(order, this.#prices)
     if (price !== undefined) this.#match(working, price)
     const immediate = order.ticket.timeInForce === 'ioc' || order.ticket.timeInForce === 'fok'

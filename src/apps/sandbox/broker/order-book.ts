@@ -3,7 +3,7 @@ import type { Stamps } from '../stamps.ts'
 import { type Account, addOrder, positionQty, settle } from './account.ts'
 import type { Admission } from './admission.ts'
 import { affordable, type Decimal, smaller, zero } from './decimals.ts'
-import { type Execution, isOpen, leavesQty, type Order, type OrderStatus, type Ticket } from './order.ts'
+import { type Execution, isOpen, isStop, leavesQty, type Order, type OrderStatus, type Ticket } from './order.ts'
 
 /**
  * Writes to orders, positions and executions, and tells of each write once. Decides nothing: the matcher says when and at what
@@ -49,6 +49,8 @@ function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, 
     replacedAt: null,
     replacedBy: null,
     replaces: null,
+    stopPrice: ticket.stopPrice,
+    triggered: !isStop(ticket),
     hwm: null,
     legs: null,
   }

@@ -66,6 +66,11 @@ export interface Order {
   replacedAt: string | null
   replacedBy: string | null
   replaces: string | null
+  /** Where a stop triggers; a trailing stop moves it along. */
+  stopPrice: Decimal | null
+  /** Whether the stop has been reached: from then on the order is a plain market or limit order. True for orders without a stop. */
+  triggered: boolean
+  /** High-water mark of a trailing sell, low-water mark of a trailing buy. */
   hwm: Decimal | null
   legs: readonly Order[] | null
 }
@@ -91,6 +96,10 @@ const closedStatuses: ReadonlySet<OrderStatus> = new Set(['filled', 'canceled', 
 
 /** Whether the order may still work by itself. */
 export const isOpen = (order: Order): boolean => !closedStatuses.has(order.status)
+
+/** Whether the terms name a price the market must reach first. */
+export const isStop = ({ type }: Ticket): boolean =>
+  type === 'stop' || type === 'stop_limit' || type === 'trailing_stop'
 
 /** What is left to fill; zero for a notional order that has no size yet. */
 export const leavesQty = (order: Order): Decimal => order.qty?.minus(order.filledQty) ?? zero

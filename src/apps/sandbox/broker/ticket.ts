@@ -1,16 +1,15 @@
 import { type Asset, findAsset } from './assets.ts'
-import { type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, isWhole, parseDecimal } from './decimals.ts'
+import { type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, parseDecimal } from './decimals.ts'
 import type { OrderClass, OrderType, Side, Ticket, TimeInForce } from './order.ts'
-import { forbidden, invalid, unprocessable } from './refusal.ts'
+import { invalid, unprocessable } from './refusal.ts'
+import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
 /** Reads the body of `POST /v2/orders` into a ticket, in the broker's order of checks and with its words. Knows no account. */
 
 const CLIENT_ORDER_ID_LENGTH_MAX = 128
 const types: readonly string[] = ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']
 const timesInForce: readonly string[] = ['day', 'gtc', 'opg', 'cls', 'ioc', 'fok']
-const cryptoTimesInForce: readonly string[] = ['gtc', 'ioc']
 /** What this sandbox trades; everything else of the broker is refused by name. */
-const tradedTypes: readonly string[] = ['market', 'limit']
 const tradedTimesInForce: readonly string[] = ['day', 'gtc', 'ioc', 'fok']
 
 type Body = Readonly<Record<string, unknown>>
@@ -73,39 +72,13 @@ function clientOrderIdOf(body: Body, generate: () => string): string {
   return id
 }
 
-function checkSupported(body: Body, type: string, timeInForce: string): void {
+function checkSupported(body: Body, timeInForce: string): void {
   const orderClass = given(body['order_class']) ? body['order_class'] : 'simple'
   if (!['simple', 'bracket', 'oco', 'oto', 'mleg'].includes(String(orderClass))) throw invalid('invalid order_class')
   if (orderClass !== 'simple') throw invalid(`order_class ${String(orderClass)} is not supported by this sandbox`)
-  if (!tradedTypes.includes(type)) throw invalid(`order type ${type} is not supported by this sandbox`)
   if (!tradedTimesInForce.includes(timeInForce)) {
     throw invalid(`time_in_force ${timeInForce} is not supported by this sandbox`)
   }
-}
-
-function checkPrices(ticket: Ticket): void {
-  const { type, limitPrice, stopPrice } = ticket
-  if (type === 'market' && (limitPrice !== null || stopPrice !== null)) {
-    throw invalid('market orders require no stop or limit price')
-  }
-  if (type === 'limit' && limitPrice === null) throw invalid('limit orders require a limit price')
-  if (type === 'limit' && stopPrice !== null) throw invalid('limit orders require no stop price')
-}
-
-function checkClassRules({ asset, type, timeInForce, qty, notional, extendedHours }: Ticket): void {
-  if (asset.assetClass === 'crypto') {
-    if (!cryptoTimesInForce.includes(timeInForce)) throw unprocessable('invalid crypto time_in_force')
-    if (extendedHours) throw unprocessable('extended hours order must be DAY or GTC limit orders')
-    return
-  }
-  if (extendedHours && !(type === 'limit' && (timeInForce === 'day' || timeInForce === 'gtc'))) {
-    throw unprocessable('extended hours order must be DAY or GTC limit orders')
-  }
-  if (notional !== null && type !== 'market') throw unprocessable('notional orders must be market orders')
-  if (notional?.lt(1) === true) throw unprocessable('notional must be >= 1.00')
-  const fractional = notional !== null || (qty !== null && !isWhole(qty))
-  if (fractional && timeInForce !== 'day') throw unprocessable('fractional orders must be DAY orders')
-  if (fractional && !asset.fractionable) throw forbidden(`asset "${asset.symbol}" is not fractionable`)
 }
 
 /**
@@ -122,7 +95,7 @@ export function readTicket(body: unknown, generateId: () => string): Ticket {
   const side = wordOf(fields, 'side', ['buy', 'sell'], 'invalid side') as Side
   const type = wordOf(fields, 'type', types, 'invalid order type') as OrderType
   const timeInForce = wordOf(fields, 'time_in_force', timesInForce, 'invalid time_in_force') as TimeInForce
-  checkSupported(fields, type, timeInForce)
+  checkSupported(fields, timeInForce)
   const orderClass: OrderClass = ''
   const ticket: Ticket = {
     clientOrderId: clientOrderIdOf(fields, generateId),
@@ -135,8 +108,8 @@ export function readTicket(body: unknown, generateId: () => string): Ticket {
     extendedHours: fields['extended_hours'] === true,
     limitPrice: priceOf(fields, 'limit_price', asset),
     stopPrice: priceOf(fields, 'stop_price', asset),
-    trailPrice: null,
-    trailPercent: null,
+    trailPrice: amountOf(fields, 'trail_price'),
+    trailPercent: amountOf(fields, 'trail_percent'),
   }
   checkPrices(ticket)
   checkClassRules(ticket)

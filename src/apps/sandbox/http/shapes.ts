@@ -43,7 +43,7 @@ export function orderJson(order: Order, nested = false): Json {
     position_intent: order.intent,
     time_in_force: ticket.timeInForce,
     limit_price: orNull(ticket.limitPrice),
-    stop_price: orNull(ticket.stopPrice),
+    stop_price: orNull(order.stopPrice),
     status: order.status,
     extended_hours: ticket.extendedHours,
     legs: nested && order.legs !== null ? order.legs.map((leg) => orderJson(leg)) : null,

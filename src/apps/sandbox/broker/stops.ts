@@ -1,0 +1,46 @@
+import { decimal, type Decimal, larger, smaller } from './decimals.ts'
+import type { Order, Ticket } from './order.ts'
+import type { Market } from './prices.ts'
+
+/**
+ * Stops. A stop watches trades, not quotes: a sell triggers at or below its stop price, a buy at or above. A trailing stop moves
+ * its stop price with the best trade since it was placed (its high-water mark; for a buy the lowest), never back. Triggering is for good.
+ */
+
+const HUNDRED = decimal('100')
+/** A trailed price is rounded to a price the exchange takes. */
+const pricePlaces = (price: Decimal): number => (price.gte(1) ? 2 : 4)
+
+/** Where a trailing stop stands for a given mark. */
+function trailed({ side, trailPrice, trailPercent }: Ticket, mark: Decimal): Decimal {
+  const distance = trailPrice ?? mark.times(trailPercent ?? 0).div(HUNDRED)
+  const price = side === 'sell' ? mark.minus(distance) : mark.plus(distance)
+  return price.round(pricePlaces(price))
+}
+
+/** The stop price an order would have if it were placed now; null without a stop. */
+export const stopPriceAt = (ticket: Ticket, market: Market): Decimal | null =>
+  ticket.type === 'trailing_stop' ? trailed(ticket, market.last) : ticket.stopPrice
+
+function moveMark(order: Order, mark: Decimal): void {
+  order.hwm = mark
+  order.stopPrice = trailed(order.ticket, mark)
+}
+
+/** Gives a trailing stop its first mark; leaves every other order alone. */
+export function placeStop(order: Order, { last }: Market): void {
+  if (order.ticket.type === 'trailing_stop') moveMark(order, last)
+}
+
+/** Lets an order see the last trade: moves its trail, notes whether its stop is reached, and answers that. */
+export function reachedStop(order: Order, { last }: Market): boolean {
+  if (order.triggered) return true
+  const { side } = order.ticket
+  if (order.hwm !== null) {
+    const mark = side === 'sell' ? larger(order.hwm, last) : smaller(order.hwm, last)
+    if (!mark.eq(order.hwm)) moveMark(order, mark)
+  }
+  const { stopPrice } = order
+  order.triggered = stopPrice !== null && (side === 'sell' ? last.lte(stopPrice) : last.gte(stopPrice))
+  return order.triggered
+}
