@@ -9,6 +9,8 @@ export const USAGE = `Usage: npm run sandbox -- [options]
   --no-partial-fills    every order fills at once; --partial-fills (default): one in ten gets a random first part
   --fill-delay-ms N     from acknowledgement to match (default 250)
   --tick-ms N           between price steps, 0 stands still (default 500)
+  --fault-share N       share of requests and stream events that fail by chance, 0 to 1 (default 0)
+  --fault-seed TEXT     which ones do (default: the seed)
   --help                this text`
 
 const PORT_DEFAULT = 8085
@@ -19,6 +21,15 @@ function wholeNumber(flag: string, text: string | undefined, fallback: number, m
   if (text === undefined) return fallback
   if (!/^\d{1,9}$/.test(text) || Number(text) > max) {
     throw new ConfigError(`--${flag} must be a whole number from 0 to ${max}, not "${text}"\n${USAGE}`)
+  }
+  return Number(text)
+}
+
+/** A part of all, none when absent. */
+function share(flag: string, text: string | undefined): number {
+  if (text === undefined) return 0
+  if (!/^(0(\.\d{1,6})?|1(\.0{1,6})?)$/.test(text)) {
+    throw new ConfigError(`--${flag} must be a number from 0 to 1, not "${text}"\n${USAGE}`)
   }
   return Number(text)
 }
@@ -35,6 +46,8 @@ function parse(args: readonly string[]) {
         'partial-fills': { type: 'boolean', default: true },
         'fill-delay-ms': { type: 'string' },
         'tick-ms': { type: 'string' },
+        'fault-share': { type: 'string' },
+        'fault-seed': { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     }).values
@@ -54,6 +67,8 @@ export function readFlags(args: readonly string[]): SandboxOptions | 'help' {
     port: wholeNumber('port', flags.port, PORT_DEFAULT, PORT_MAX),
     host: flags.host,
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    ...(flags['fault-seed'] === undefined ? {} : { faultSeed: flags['fault-seed'] }),
+    faultShare: share('fault-share', flags['fault-share']),
     partialFills: flags['partial-fills'],
     fillDelayMs: wholeNumber('fill-delay-ms', flags['fill-delay-ms'], 250, DELAY_MS_MAX),
     tickMs: wholeNumber('tick-ms', flags['tick-ms'], 500, DELAY_MS_MAX),

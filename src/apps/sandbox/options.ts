@@ -25,6 +25,10 @@ export type SandboxOptions = Readonly<{
   partialFillShare?: number
   /** Default true. When closed, orders for stocks queue as `accepted`. */
   marketOpen?: boolean
+  /** Share of requests and stream events that fail by chance, 0 to 1, default 0. */
+  faultShare?: number
+  /** The same fault seed and the same requests fail alike. Default: the seed. */
+  faultSeed?: string
 }>
 
 /** The accounts that are always there, 100,000 USD each. */
@@ -34,17 +38,22 @@ export const defaultAccounts: readonly AccountSeed[] = [
 ]
 
 /** Fills in the defaults. */
-export const completeOptions = (options: SandboxOptions): Required<SandboxOptions> => ({
-  port: 0,
-  host: '127.0.0.1',
-  seed: randomUUID(),
-  clock: systemClock,
-  fillDelayMs: 250,
-  cancelDelayMs: 0,
-  tickMs: 500,
-  partialFills: true,
-  partialFillShare: 0.1,
-  marketOpen: true,
-  ...options,
-  accounts: [...defaultAccounts, ...(options.accounts ?? [])],
-})
+export function completeOptions(options: SandboxOptions): Required<SandboxOptions> {
+  const { seed = randomUUID(), accounts = [] } = options
+  return {
+    port: 0,
+    host: '127.0.0.1',
+    faultSeed: seed,
+    faultShare: 0,
+    clock: systemClock,
+    fillDelayMs: 250,
+    cancelDelayMs: 0,
+    tickMs: 500,
+    partialFills: true,
+    partialFillShare: 0.1,
+    marketOpen: true,
+    ...options,
+    seed,
+    accounts: [...defaultAccounts, ...accounts],
+  }
+}

@@ -5,6 +5,7 @@ import { createControl, type SandboxControl } from './control/control.ts'
 import { createHeldAnswers } from './control/held-answers.ts'
 import { type ControlHandler, createControlHandler } from './control/routes.ts'
 import { createRequestJournal } from './http/request-journal.ts'
+import { createFaults } from './faults/faults.ts'
 import { createHttpServer } from './http/server.ts'
 import { completeOptions, type SandboxOptions } from './options.ts'
 import { attachStreams } from './streams/upgrades.ts'
@@ -28,16 +29,17 @@ export interface Sandbox {
  * @throws when the port is taken, or two accounts share a key
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { port, host, seed, clock, accounts, ...rest } = completeOptions(options)
+  const { port, host, seed, clock, accounts, faultSeed, faultShare, ...rest } = completeOptions(options)
   const broker = startBroker(clock, createChance(seed), rest)
   accounts.forEach((account) => broker.addAccount(account))
   const journal = createRequestJournal(clock)
   const heldAnswers = createHeldAnswers()
   // The control needs the streams, the streams the server, and the server the control: it is asked for at the first call.
   const control: ControlHandler = (...call) => handleControl(...call)
-  const server = createHttpServer({ broker, journal, heldAnswers, control })
+  const faults = createFaults(createChance(faultSeed), faultShare)
+  const server = createHttpServer({ clock, broker, faults, journal, heldAnswers, control })
   const streams = attachStreams(server, broker, clock)
-  const commands = createControl(broker, heldAnswers, journal, streams)
+  const commands = createControl(broker, heldAnswers, journal, streams, faults)
   const handleControl = createControlHandler(commands)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve)

@@ -5,6 +5,8 @@ import { type Decimal, parseDecimal } from '../broker/decimals.ts'
 import type { Order } from '../broker/order.ts'
 import type { PriceSetting } from '../broker/prices.ts'
 import { Refusal } from '../broker/refusal.ts'
+import type { ArmedFault, Fault } from '../faults/fault.ts'
+import type { Faults } from '../faults/faults.ts'
 import type { RequestJournal } from '../http/request-journal.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
 import type { StreamKind, Streams } from '../streams/upgrades.ts'
@@ -39,6 +41,14 @@ export interface SandboxControl {
   /** Cuts open streams; answers how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
+  /** Makes the `nth` matching thing fail, `count` times. */
+  armFault(fault: Fault): ArmedFault
+  /** Those that have not fired for the last time. */
+  faults(): readonly ArmedFault[]
+  /** Disarms one by its id, or all; answers how many. */
+  disarmFaults(id?: string): number
+  /** Requests and stream events fail by chance: a share of all, 0 to 1. */
+  setFaultShare(share: number): void
   ledger(keyId?: string): Ledger
 }
 
@@ -92,6 +102,7 @@ export function createControl(
   heldAnswers: HeldAnswers,
   journal: RequestJournal,
   streams: Streams,
+  faults: Faults,
 ): SandboxControl {
   const find = finders(broker)
   const { matcher, prices, session } = broker
@@ -123,6 +134,11 @@ export function createControl(
     setMarketOpen: (open) => session.setOpen(open),
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),
+    armFault: (fault) =>
+      told(() => faults.arm(fault, fault.keyId === undefined ? undefined : find.account(fault.keyId))),
+    faults: () => faults.armed(),
+    disarmFaults: (id) => faults.disarm(id),
+    setFaultShare: (share) => void (faults.chance.share = share),
     ledger: (keyId) => readLedger(broker, journal, keyId),
   }
 }

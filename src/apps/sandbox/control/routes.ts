@@ -1,10 +1,16 @@
 import { z } from 'zod'
 import { Refusal } from '../broker/refusal.ts'
+import { faultShape } from '../faults/fault.ts'
 import type { Reply } from '../http/router.ts'
 import type { SandboxControl } from './control.ts'
 
 /** The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected. */
-export type ControlHandler = (method: string, path: string, query: URLSearchParams, body: unknown) => Reply
+export type ControlHandler = (
+  method: string,
+  path: string,
+  query: URLSearchParams,
+  body: unknown,
+) => Reply | Promise<Reply>
 
 type Command = (body: unknown, query: URLSearchParams, param: string) => unknown
 
@@ -20,6 +26,7 @@ const shapes = {
     secret: z.string().min(1).max(256),
     cash: amount.exactOptional(),
     multiplier: z.literal([1, 2, 4]).exactOptional(),
+    oauthToken: z.string().min(1).max(256).exactOptional(),
   }),
   key: z.strictObject({ keyId }),
   flags: z.strictObject({
@@ -46,6 +53,7 @@ const shapes = {
   }),
   symbol: z.strictObject({ symbol }),
   partialFills: z.strictObject({ enabled: z.boolean(), share: z.number().min(0).max(1).exactOptional() }),
+  faultShare: z.strictObject({ share: z.number().min(0).max(1) }),
   market: z.strictObject({ open: z.boolean() }),
   streams: z.strictObject({ keyId: keyId.exactOptional(), stream: z.enum(['trade', 'data']).exactOptional() }),
 }
@@ -83,6 +91,10 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   'POST /_sandbox/market': (body) => control.setMarketOpen(read(shapes.market, body).open),
   'GET /_sandbox/streams': () => control.streams(),
   'POST /_sandbox/streams/cut': (body) => ({ cut: control.cutStreams(read(shapes.streams, body)) }),
+  'GET /_sandbox/faults': () => ({ faults: control.faults() }),
+  'POST /_sandbox/faults': (body) => control.armFault(read(faultShape, body)),
+  'POST /_sandbox/faults/share': (body) => control.setFaultShare(read(shapes.faultShare, body).share),
+  'DELETE /_sandbox/faults': (_body, query) => ({ disarmed: control.disarmFaults(query.get('id') ?? undefined) }),
   'GET /_sandbox/ledger': (_body, query) => control.ledger(query.get('keyId') ?? undefined),
 })
 

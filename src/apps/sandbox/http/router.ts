@@ -11,7 +11,7 @@ export type Call = Readonly<{
 }>
 
 /** What a handler answers; `body` absent sends none. */
-export type Reply = Readonly<{ status: number; body?: unknown }>
+export type Reply = Readonly<{ status: number; body?: unknown; headers?: Readonly<Record<string, string>> }>
 export type Handler = (call: Call) => Reply
 
 /** `GET /v2/orders/:id`: a segment that begins with a colon is a parameter; `orders:by_client_order_id` is a plain word. */

@@ -1,10 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 import { notFound, Refusal, unauthorized } from '../broker/refusal.ts'
 import { type ControlHandler, isLoopback } from '../control/routes.ts'
 import type { HeldAnswers } from '../control/held-answers.ts'
+import { afterRequest, beforeRequest, type WireAnswer } from '../faults/answer-faults.ts'
+import type { Fault } from '../faults/fault.ts'
+import type { Faults } from '../faults/faults.ts'
 import { readJsonBody } from './body.ts'
+import { type Caller, callerOf } from './credentials.ts'
 import { dataRoutes } from './data-routes.ts'
 import type { JournalEntry, RequestJournal } from './request-journal.ts'
 import { createRouter, type Reply, type Router } from './router.ts'
@@ -20,27 +25,30 @@ const SUBMIT_ROUTE = 'POST /v2/orders'
 
 /** What the server needs of the sandbox. */
 type HttpDeps = Readonly<{
+  clock: Clock
   broker: Broker
+  faults: Faults
   journal: RequestJournal
   heldAnswers: HeldAnswers
   control: ControlHandler
 }>
 
-type Answered = Reply & Readonly<{ route?: string; account?: Account }>
+type Answered = Readonly<{ answer: WireAnswer; route?: string; account?: Account }>
 
-const header = (request: IncomingMessage, name: string): string => {
-  const value = request.headers[name]
-  return typeof value === 'string' ? value : ''
-}
+const isControl = (path: string): boolean => path === '/_sandbox' || path.startsWith('/_sandbox/')
 
-function send(response: ServerResponse, requestId: string, { status, body }: Reply): void {
+const toWire = ({ status, body, headers = {} }: Reply): WireAnswer => ({
+  status,
+  headers: body === undefined ? headers : { 'content-type': 'application/json; charset=utf-8', ...headers },
+  text: body === undefined ? undefined : JSON.stringify(body),
+})
+
+function send(response: ServerResponse, requestId: string, { status, headers, text }: WireAnswer): void {
   if (response.writableEnded || response.destroyed) return
-  const text = body === undefined ? undefined : JSON.stringify(body)
   response.writeHead(status, {
     'x-request-id': requestId,
-    ...(text === undefined
-      ? {}
-      : { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) }),
+    ...headers,
+    ...(text === undefined ? {} : { 'content-length': Buffer.byteLength(text) }),
     // What a refused body still has in flight is not read: the connection ends with the answer.
     ...(status === 413 ? { connection: 'close' } : {}),
   })
@@ -53,25 +61,32 @@ function asReply(error: unknown): Reply {
   return { status: 500, body: { code: 50010000, message: 'internal server error occurred' } }
 }
 
-async function answer(
+async function work(
   deps: HttpDeps,
   router: Router,
   request: IncomingMessage,
   entry: JournalEntry,
+  caller: Caller | undefined,
 ): Promise<Answered> {
   const { method, path, query } = entry
-  if (path === '/_sandbox' || path.startsWith('/_sandbox/')) {
+  if (isControl(path)) {
     if (!isLoopback(request.socket.remoteAddress)) throw notFound('endpoint not found.')
-    return deps.control(method, path, new URLSearchParams(query), await readJsonBody(request))
+    const reply = await deps.control(method, path, new URLSearchParams(query), await readJsonBody(request))
+    return { answer: toWire(reply) }
   }
-  const keyId = header(request, 'apca-api-key-id')
-  const account = deps.broker.authenticate(keyId, header(request, 'apca-api-secret-key'))
-  if (account === undefined) throw unauthorized()
-  entry.keyId = keyId
+  if (caller === undefined) throw unauthorized()
+  const { account } = caller
   const { route, handler, params } = router(method, path)
   const body = await readJsonBody(request)
   entry.body = body ?? null
-  return { ...handler({ account, params, query: new URLSearchParams(query), body }), route, account }
+  return { answer: toWire(handler({ account, params, query: new URLSearchParams(query), body })), route, account }
+}
+
+/** A refused order is held like an accepted one: the client must not learn which it was. */
+function refused(error: unknown, { method, path }: JournalEntry, caller: Caller | undefined): Answered {
+  const answer = toWire(asReply(error))
+  const isOrder = caller !== undefined && `${method} ${path}` === SUBMIT_ROUTE
+  return isOrder ? { answer, route: SUBMIT_ROUTE, account: caller.account } : { answer }
 }
 
 async function serve(
@@ -81,17 +96,19 @@ async function serve(
   response: ServerResponse,
 ): Promise<void> {
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2)
-  const entry = deps.journal.open(request.method ?? 'GET', path, query)
+  const method = request.method ?? 'GET'
+  const caller = isControl(path) ? undefined : callerOf(deps.broker, request)
+  const fault = isControl(path) ? undefined : deps.faults.request({ method, path, account: caller?.account })
+  const instead = fault === undefined ? undefined : beforeRequest(fault, path, deps.clock.now())
+  if (instead === 'cut') return void request.socket.destroy()
+  const entry = deps.journal.open(method, path, query)
+  entry.keyId = caller?.keyId ?? null
   const requestId = deps.broker.newRequestId()
-  const result: Answered = await answer(deps, router, request, entry).catch((error: unknown) =>
-    // A refused order is held like an accepted one: the client must not learn which it was.
-    ({ ...asReply(error), ...(entry.keyId === null ? {} : refusedOrder(deps, entry)) }),
-  )
-  const finish = (): void => {
-    entry.status = result.status
-    send(response, requestId, result)
-  }
-  const { route, account } = result
+  const { answer, route, account }: Answered =
+    instead === undefined
+      ? await work(deps, router, request, entry, caller).catch((error: unknown) => refused(error, entry, caller))
+      : { answer: instead }
+  const finish = (): void => deliver(deps.clock, response, requestId, entry, answer, fault)
   const held =
     route === SUBMIT_ROUTE &&
     account !== undefined &&
@@ -99,9 +116,24 @@ async function serve(
   if (!held) finish()
 }
 
-function refusedOrder(deps: HttpDeps, { method, path, keyId }: JournalEntry): { route?: string; account?: Account } {
-  const account = keyId === null ? undefined : deps.broker.accountOfKey(keyId)
-  return `${method} ${path}` === SUBMIT_ROUTE && account !== undefined ? { route: SUBMIT_ROUTE, account } : {}
+/** Writes the answer, or what a fault makes of it. An answer that is cut leaves no status: nobody has seen one. */
+function deliver(
+  clock: Clock,
+  response: ServerResponse,
+  requestId: string,
+  entry: JournalEntry,
+  answer: WireAnswer,
+  fault: Fault | undefined,
+): void {
+  const outcome = fault === undefined ? answer : afterRequest(fault, answer)
+  if (outcome === 'cut') return void response.destroy()
+  const write = (): void => {
+    entry.status = outcome.status
+    send(response, requestId, outcome)
+  }
+  if (outcome.delayMs === undefined) return write()
+  const cancel = clock.after(outcome.delayMs, write)
+  response.once('close', cancel)
 }
 
 /** The server, not yet listening; upgrades are the streams' business. */

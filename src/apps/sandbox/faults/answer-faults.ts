@@ -1,0 +1,71 @@
+import type { Fault } from './fault.ts'
+
+/** What request faults do to an answer. Pure: the server does the sending. */
+
+/** An answer ready to be written. */
+export type WireAnswer = Readonly<{
+  status: number
+  headers: Readonly<Record<string, string>>
+  /** Undefined: no body. */
+  text: string | undefined
+  /** How long it waits before it is written. */
+  delayMs?: number
+}>
+
+/** `cut`: the connection ends without a word. */
+type Outcome = WireAnswer | 'cut'
+
+const DELAY_MS_DEFAULT = 35_000
+const RETRY_AFTER_S = 1
+
+const json = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): WireAnswer => ({
+  status,
+  headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
+  text: JSON.stringify(body),
+})
+
+/** 500 comes from the broker itself; 503 and 504 from what stands in front of it, without a code. */
+function serverError(status: number): WireAnswer {
+  if (status === 500) return json(status, { code: 50010000, message: 'internal server error occurred' })
+  return json(status, { message: status === 503 ? 'service unavailable' : 'gateway timeout' })
+}
+
+function htmlPage(status: number): WireAnswer {
+  const title = `${status} ${status === 503 ? 'Service Temporarily Unavailable' : 'Error'}`
+  const text = `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${title}</h1></center>\r\n</body>\r\n</html>\r\n`
+  return { status, headers: { 'content-type': 'text/html' }, text }
+}
+
+/** 429 as the trading host says it, and as the data host says it. @param resetMs when the budget is full again */
+export function rateLimited(path: string, headers: Readonly<Record<string, string>>): WireAnswer {
+  const isTrading = !/^\/v2\/stocks|^\/v1beta/.test(path)
+  return json(
+    429,
+    isTrading ? { code: 42910000, message: 'rate limit exceeded' } : { message: 'too many requests.' },
+    headers,
+  )
+}
+
+/** What answers instead of the broker; undefined when the fault lets the request through. */
+export function beforeRequest(fault: Fault, path: string, nowMs: number): Outcome | undefined {
+  const { kind, status, headers = true } = fault
+  if (kind === 'lose_request') return 'cut'
+  if (kind === 'error_before') return serverError(status ?? 500)
+  if (kind === 'html_error') return htmlPage(status ?? 503)
+  if (kind === 'not_permitted') return json(401, { code: 40110000, message: 'request is not authorized' })
+  if (kind !== 'rate_limit') return undefined
+  const reset = Math.ceil(nowMs / 1000) + RETRY_AFTER_S
+  const told = { 'x-ratelimit-limit': '200', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(reset) }
+  return rateLimited(path, headers ? { 'retry-after': String(RETRY_AFTER_S), ...told } : {})
+}
+
+/** What becomes of the broker's own answer. */
+export function afterRequest(fault: Fault, answer: WireAnswer): Outcome {
+  const { kind, status, delayMs = DELAY_MS_DEFAULT } = fault
+  if (kind === 'drop_answer') return 'cut'
+  if (kind === 'delay_answer') return { ...answer, delayMs }
+  if (kind === 'error_after') return serverError(status ?? 500)
+  if (kind === 'empty_answer') return { ...answer, status: 200, text: '' }
+  if (kind !== 'truncated_answer' || answer.text === undefined) return answer
+  return { ...answer, status: 200, text: answer.text.slice(0, Math.ceil(answer.text.length / 2)) }
+}
