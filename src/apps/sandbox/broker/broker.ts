@@ -4,6 +4,7 @@ import { createStamps, type Stamps } from '../stamps.ts'
 import { type Account, newAccount } from './account.ts'
 import { decimal } from './decimals.ts'
 import { Matcher, type MatchingOptions } from './matcher.ts'
+import { type MinuteBars, recordMinuteBars } from './minute-bars.ts'
 import { OrderBook, type OrderUpdate } from './order-book.ts'
 import { type Prices, startPrices } from './prices.ts'
 import { createSession, type Session } from './session.ts'
@@ -14,6 +15,7 @@ import { createSession, type Session } from './session.ts'
  */
 export interface Broker {
   readonly prices: Prices
+  readonly minuteBars: MinuteBars
   readonly session: Session
   readonly matcher: Matcher
   readonly stamps: Stamps
@@ -56,6 +58,7 @@ const ACCOUNTS_MAX = 10_000
 export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions): Broker {
   const stamps = createStamps(clock, chance.fork('stamps'))
   const prices = startPrices(clock, chance.fork('prices'), options.tickMs)
+  const minuteBars = recordMinuteBars(prices, clock)
   const session = createSession(clock, options.marketOpen)
   const updateListeners: ((update: OrderUpdate) => void)[] = []
   const revokedListeners: ((keyId: string) => void)[] = []
@@ -71,6 +74,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const requestIds = chance.fork('requests')
   return {
     prices,
+    minuteBars,
     session,
     matcher,
     stamps,
@@ -103,6 +107,9 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     newRequestId: () => requestIds.uuid(),
     onUpdate: (listener) => void updateListeners.push(listener),
     onRevoked: (listener) => void revokedListeners.push(listener),
-    stop: () => prices.stop(),
+    stop() {
+      prices.stop()
+      minuteBars.stop()
+    },
   }
 }

@@ -1,4 +1,5 @@
 import type { Bar, Market } from '../broker/prices.ts'
+import type { MinuteBar } from '../broker/minute-bars.ts'
 import type { Json } from './shapes.ts'
 
 /**
@@ -36,6 +37,9 @@ export function quoteJson(market: Market): Json {
   return isCrypto(market) ? common : { ...common, ax: 'V', bx: 'V', c: ['R'], z: 'C' }
 }
 
+const PLACES = 10_000
+const average = (value: number, volume: number): number => Math.round((value / volume) * PLACES) / PLACES
+
 const barJson = (bar: Bar, at: Date): Json => ({
   t: at,
   o: bar.open.toNumber(),
@@ -45,6 +49,37 @@ const barJson = (bar: Bar, at: Date): Json => ({
   v: bar.volume,
   n: bar.trades,
   vw: bar.high.plus(bar.low).div(2).round(4).toNumber(),
+})
+
+export const minuteBarJson = ({ startMs, open, high, low, close, volume, trades, value }: MinuteBar): Json => ({
+  t: new Date(startMs),
+  o: open,
+  h: high,
+  l: low,
+  c: close,
+  v: volume,
+  n: trades,
+  vw: volume === 0 ? close : average(value, volume),
+})
+
+/** The running bar of the day. */
+export const dayBarJson = (market: Market): Json => barJson(market.day, newYorkMidnight(market.atMs))
+
+/** The best price of either side is all the book there is. */
+export const orderbookJson = (market: Market): Json => ({
+  b: [{ p: market.bid.toNumber(), s: market.bidSize }],
+  a: [{ p: market.ask.toNumber(), s: market.askSize }],
+  t: new Date(market.atMs),
+})
+
+/** Trading resumes or is halted, in the codes of tape C. */
+export const statusJson = (trading: boolean, nowMs: number): Json => ({
+  sc: trading ? 'T' : 'H',
+  sm: trading ? 'Trading Resumption' : 'Trading Halt',
+  rc: trading ? 'T3' : 'T1',
+  rm: trading ? 'News and Resumption Times' : 'Halt - News Pending',
+  t: new Date(nowMs),
+  z: 'C',
 })
 
 export function snapshotJson(market: Market): Json {
@@ -62,7 +97,7 @@ export function snapshotJson(market: Market): Json {
     latestTrade: tradeJson(market),
     latestQuote: quoteJson(market),
     minuteBar: barJson(market.minute, new Date(market.minute.startMs)),
-    dailyBar: barJson(market.day, today),
+    dailyBar: dayBarJson(market),
     prevDailyBar: barJson(previous, newYorkMidnight(today.getTime() - DAY_MS / 2)),
   }
 }

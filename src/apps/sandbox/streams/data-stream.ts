@@ -1,181 +1,179 @@
-import { decode, encode } from '@msgpack/msgpack'
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
 import type { Clock } from '#runtime'
-import type { AssetClass } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
-import type { Tick } from '../broker/prices.ts'
-import { quoteJson, tradeJson } from '../http/market-shapes.ts'
 import type { Json } from '../http/shapes.ts'
+import { callerOf, type Credentials, credentialsOfHeaders, credentialsOfMessage } from './credentials.ts'
+import {
+  type Channel,
+  type DataErrorCode,
+  errorMessage,
+  frameOf,
+  type Message,
+  parseMessage,
+  subscriptionMessage,
+  wantedOf,
+} from './data-protocol.ts'
 import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
 
-/**
- * A market data feed, in JSON or, by the upgrade's Content-Type, in MessagePack. A socket is connected, then authenticated; its
- * subscriptions grow and shrink by its messages, and every answer is the complete current set. Messages are always arrays.
- */
-interface DataStream {
-  accept(socket: WebSocket, request: IncomingMessage): void
-  /** Cuts the sockets of one key, or all. */
-  cut(keyId?: string): number
-  readonly size: number
-}
+/** A message and the channel that carries it. */
+export type News = readonly [channel: Channel, message: Json]
 
-const CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars', 'statuses', 'lulds', 'orderbooks'] as const
-type Channel = (typeof CHANNELS)[number]
+/** What a client's plan allows. Without limits everything is allowed that a server can bear. */
+export type DataPlan = Readonly<{
+  /** Feeds it may use; others answer 409. Default: all. */
+  feeds?: readonly string[]
+  /** Sockets per key and feed; one more answers 406. Default: no limit. */
+  connectionsPerFeedMax?: number
+  /** Symbols of trades and quotes together on one socket; more answer 405, and so does `*`. Default: no limit. */
+  symbolsMax?: number
+}>
+
+/** What one feed is. */
+type Feed = Readonly<{ name: string; channels: readonly Channel[]; plan: DataPlan }>
+
+/** Whatever the plan: more symbols than this on a channel are error 405. */
 const SYMBOLS_PER_CHANNEL_MAX = 500
-const SYMBOL_LENGTH_MAX = 32
-
-const ERRORS = {
-  400: 'invalid syntax',
-  401: 'not authenticated',
-  402: 'auth failed',
-  403: 'already authenticated',
-  404: 'auth timeout',
-  405: 'symbol limit exceeded',
-} as const
 
 type Session = {
   readonly stream: StreamSocket
   readonly packed: boolean
-  readonly subscribed: Readonly<Record<Channel, Set<string>>>
+  readonly subscribed: Map<Channel, Set<string>>
   authenticated: boolean
 }
-type Message = Readonly<Record<string, unknown>>
 
-/** Serialized once for all sockets that want the same of a tick. */
-type Frames = { json?: string; packed?: Uint8Array }
+const send = ({ stream, packed }: Session, message: Json): void => stream.send(frameOf([message], packed), packed)
+const sendError = (session: Session, code: DataErrorCode): void => send(session, errorMessage(code))
 
-const isMessage = (value: unknown): value is Message =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
-
-function sendFrames({ stream, packed }: Session, messages: readonly Json[], frames: Frames = {}): void {
-  if (packed) stream.send((frames.packed ??= encode(messages)), true)
-  else stream.send((frames.json ??= JSON.stringify(messages)), false)
+const wants = ({ subscribed }: Session, channel: Channel, symbol: string): boolean => {
+  const symbols = subscribed.get(channel)
+  return symbols !== undefined && (symbols.has(symbol) || symbols.has('*'))
 }
 
-const sendError = (session: Session, code: keyof typeof ERRORS): void =>
-  sendFrames(session, [{ T: 'error', code, msg: ERRORS[code] }])
+/** Whether these subscriptions are within what the server bears and the plan allows. */
+function isWithin({ symbolsMax = Infinity }: DataPlan, subscribed: ReadonlyMap<Channel, ReadonlySet<string>>): boolean {
+  const counted = new Set([...(subscribed.get('trades') ?? []), ...(subscribed.get('quotes') ?? [])])
+  if (symbolsMax < Infinity && (counted.size > symbolsMax || counted.has('*'))) return false
+  return [...subscribed.values()].every(({ size }) => size <= SYMBOLS_PER_CHANNEL_MAX)
+}
 
-/** MessagePack sockets may send text too: some clients do. */
-function parseMessage(data: Buffer, packed: boolean): Message | undefined {
-  try {
-    const message: unknown = packed ? decode(data) : JSON.parse(data.toString('utf8'))
-    return isMessage(message) ? message : undefined
-  } catch {
-    return undefined
+/**
+ * One market data feed, in JSON or, by the upgrade's Content-Type, in MessagePack. A socket is connected, then authenticated; its
+ * subscriptions grow and shrink by its messages, and every answer is the complete current set. A refused change changes nothing.
+ */
+export class DataStream {
+  readonly #broker: Broker
+  readonly #clock: Clock
+  readonly #feed: Feed
+  readonly #sessions = new Set<Session>()
+
+  constructor(broker: Broker, clock: Clock, feed: Feed) {
+    this.#broker = broker
+    this.#clock = clock
+    this.#feed = feed
   }
-}
 
-/** Symbols a message names for a channel; undefined when they are not symbols. */
-function symbolsOf(message: Message, channel: Channel): string[] | undefined {
-  const value = message[channel] ?? []
-  if (!Array.isArray(value) || value.length > SYMBOLS_PER_CHANNEL_MAX) return undefined
-  const symbols: unknown[] = value
-  return symbols.every((symbol): symbol is string => typeof symbol === 'string' && /^[A-Z0-9./*]+$/.test(symbol))
-    ? symbols.filter(({ length }) => length <= SYMBOL_LENGTH_MAX)
-    : undefined
-}
-
-function subscriptionJson({ subscribed }: Session, crypto: boolean): Json {
-  const lists = Object.fromEntries(CHANNELS.map((channel) => [channel, [...subscribed[channel]]]))
-  const { orderbooks, ...stock } = lists
-  return crypto
-    ? { T: 'subscription', ...lists, orderbooks }
-    : { T: 'subscription', ...stock, corrections: stock['trades'], cancelErrors: stock['trades'] }
-}
-
-function changeSubscriptions(session: Session, message: Message, crypto: boolean): void {
-  if (!session.authenticated) return sendError(session, 401)
-  const { subscribed } = session
-  const wanted = CHANNELS.map((channel) => [channel, symbolsOf(message, channel)] as const)
-  if (wanted.some(([, symbols]) => symbols === undefined)) return sendError(session, 400)
-  const adds = message['action'] === 'subscribe'
-  const tooMany = wanted.some(
-    ([channel, symbols]) => new Set([...subscribed[channel], ...(symbols ?? [])]).size > SYMBOLS_PER_CHANNEL_MAX,
-  )
-  if (adds && tooMany) return sendError(session, 405)
-  for (const [channel, symbols = []] of wanted) {
-    for (const symbol of symbols)
-      if (adds) subscribed[channel].add(symbol)
-      else subscribed[channel].delete(symbol)
+  get size(): number {
+    return this.#sessions.size
   }
-  sendFrames(session, [subscriptionJson(session, crypto)])
-}
 
-function authenticate(broker: Broker, session: Session, keyId: string, secret: string): void {
-  if (session.authenticated) return sendError(session, 403)
-  if (broker.authenticate(keyId, secret) === undefined) {
-    sendError(session, 402)
-    return session.stream.close(1008, 'auth failed')
+  accept(socket: WebSocket, request: IncomingMessage): void {
+    openStreamSocket(socket, request, this.#clock, (stream) => {
+      const packed = request.headers['content-type']?.startsWith('application/msgpack') === true
+      const session: Session = { stream, packed, subscribed: new Map(), authenticated: false }
+      this.#sessions.add(session)
+      send(session, { T: 'success', msg: 'connected' })
+      const credentials = credentialsOfHeaders(request.headers)
+      if (credentials !== undefined) this.#authenticate(session, credentials)
+      return {
+        onMessage: (data, binary) => this.#onMessage(session, data, binary),
+        onAuthenticationTimeout() {
+          sendError(session, 404)
+          stream.close(1008, 'auth timeout')
+        },
+        onClose: () => void this.#sessions.delete(session),
+        farewellToSlowReader: () => frameOf([errorMessage(407)], packed),
+      }
+    })
   }
-  session.authenticated = true
-  session.stream.authenticated(keyId)
-  sendFrames(session, [{ T: 'success', msg: 'authenticated' }])
-}
 
-function sendTick(sessions: ReadonlySet<Session>, { market, traded }: Tick): void {
-  const { symbol } = market.asset
-  const quote = { T: 'q', S: symbol, ...quoteJson(market) }
-  const trade = { T: 't', S: symbol, ...tradeJson(market) }
-  const frames = { both: {}, quote: {}, trade: {} } satisfies Record<string, Frames>
-  const wants = ({ subscribed }: Session, channel: Channel): boolean =>
-    subscribed[channel].has(symbol) || subscribed[channel].has('*')
-  for (const session of sessions) {
-    const [quotes, trades] = [wants(session, 'quotes'), traded && wants(session, 'trades')]
-    if (quotes && trades) sendFrames(session, [quote, trade], frames.both)
-    else if (quotes) sendFrames(session, [quote], frames.quote)
-    else if (trades) sendFrames(session, [trade], frames.trade)
+  /** Sends what happened to one symbol at once; each socket gets what it subscribed to, in one frame. */
+  publish(symbol: string, news: readonly News[]): void {
+    // A frame is built once for all sockets that want the same of the news in the same encoding.
+    const frames = new Map<string, string | Uint8Array>()
+    for (const session of this.#sessions) {
+      const wanted = news.filter(([channel]) => wants(session, channel, symbol))
+      if (wanted.length === 0) continue
+      const key = `${session.packed} ${wanted.map(([channel]) => channel).join()}`
+      const messages = wanted.map(([, message]) => message)
+      const frame = frames.get(key) ?? frameOf(messages, session.packed)
+      frames.set(key, frame)
+      session.stream.send(frame, session.packed)
+    }
   }
-}
 
-/** @param assetClass which symbols this feed carries */
-export function createDataStream(broker: Broker, clock: Clock, assetClass: AssetClass): DataStream {
-  const sessions = new Set<Session>()
-  const crypto = assetClass === 'crypto'
-  const onMessage = (session: Session, data: Buffer, binary: boolean): void => {
+  /** Sends an error as it is to the sockets of one key, or all; answers how many. */
+  tellError(code: DataErrorCode, keyId?: string): number {
+    const told = this.#of(keyId)
+    told.forEach((session) => sendError(session, code))
+    return told.length
+  }
+
+  /** Cuts the sockets of one key, or all; answers how many. */
+  cut(keyId?: string): number {
+    const hit = this.#of(keyId)
+    hit.forEach(({ stream }) => stream.cut())
+    return hit.length
+  }
+
+  #of(keyId: string | undefined): Session[] {
+    return [...this.#sessions].filter(({ stream }) => keyId === undefined || stream.keyId === keyId)
+  }
+
+  #onMessage(session: Session, data: Buffer, binary: boolean): void {
     const message = parseMessage(data, session.packed && binary)
     const action = message?.['action']
     if (message === undefined) sendError(session, 400)
-    else if (action === 'auth') authenticate(broker, session, textOf(message['key']), textOf(message['secret']))
-    else if (action === 'subscribe' || action === 'unsubscribe') changeSubscriptions(session, message, crypto)
+    else if (action === 'auth') this.#authenticate(session, credentialsOfMessage(message))
+    else if (action === 'subscribe' || action === 'unsubscribe') this.#changeSubscriptions(session, message)
     else sendError(session, 400)
   }
-  broker.prices.onTick((tick) => {
-    if (tick.market.asset.assetClass === assetClass) sendTick(sessions, tick)
-  })
-  return {
-    accept(socket, request) {
-      openStreamSocket(socket, request, clock, (stream) => {
-        const session: Session = {
-          stream,
-          packed: request.headers['content-type'] === 'application/msgpack',
-          subscribed: Object.fromEntries(
-            CHANNELS.map((channel) => [channel, new Set<string>()]),
-          ) as Session['subscribed'],
-          authenticated: false,
-        }
-        sessions.add(session)
-        sendFrames(session, [{ T: 'success', msg: 'connected' }])
-        const { 'apca-api-key-id': keyId, 'apca-api-secret-key': secret } = request.headers
-        if (typeof keyId === 'string') authenticate(broker, session, keyId, textOf(secret))
-        return {
-          onMessage: (data, binary) => onMessage(session, data, binary),
-          onAuthenticationTimeout() {
-            sendError(session, 404)
-            stream.close(1008, 'auth timeout')
-          },
-          onClose: () => void sessions.delete(session),
-        }
-      })
-    },
-    cut(keyId) {
-      const hit = [...sessions].filter(({ stream }) => keyId === undefined || stream.keyId === keyId)
-      hit.forEach(({ stream }) => stream.cut())
-      return hit.length
-    },
-    get size() {
-      return sessions.size
-    },
+
+  #authenticate(session: Session, credentials: Credentials): void {
+    if (session.authenticated) return sendError(session, 403)
+    const caller = callerOf(this.#broker, credentials)
+    const refusal = caller === undefined ? 402 : this.#refusal(caller.keyId)
+    if (caller === undefined || refusal !== undefined) {
+      sendError(session, refusal ?? 402)
+      // The limit may only last until an old connection is noticed to be gone: clients try again on the same socket.
+      return refusal === 406 ? session.stream.mayRetry() : session.stream.close(1008, 'refused')
+    }
+    session.authenticated = true
+    session.stream.authenticated(caller.keyId)
+    send(session, { T: 'success', msg: 'authenticated' })
+  }
+
+  /** Why right keys are not let in; undefined when they are. */
+  #refusal(keyId: string): 406 | 409 | undefined {
+    const { name, plan } = this.#feed
+    const { feeds = [name], connectionsPerFeedMax = Infinity } = plan
+    if (!feeds.includes(name)) return 409
+    return this.#of(keyId).length >= connectionsPerFeedMax ? 406 : undefined
+  }
+
+  #changeSubscriptions(session: Session, message: Message): void {
+    if (!session.authenticated) return sendError(session, 401)
+    const { channels, plan } = this.#feed
+    const wanted = wantedOf(message, channels)
+    if (typeof wanted === 'number') return sendError(session, wanted)
+    const changed = new Map(channels.map((channel) => [channel, new Set(session.subscribed.get(channel))]))
+    for (const [channel, symbols] of wanted) {
+      for (const symbol of symbols)
+        if (message['action'] === 'subscribe') changed.get(channel)?.add(symbol)
+        else changed.get(channel)?.delete(symbol)
+    }
+    if (message['action'] === 'subscribe' && !isWithin(plan, changed)) return sendError(session, 405)
+    changed.forEach((symbols, channel) => session.subscribed.set(channel, symbols))
+    send(session, subscriptionMessage(channels, session.subscribed))
   }
 }

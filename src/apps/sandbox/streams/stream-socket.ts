@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { RawData, WebSocket } from 'ws'
-import type { Clock } from '#runtime'
+import type { CancelTimer, Clock } from '#runtime'
 
 /**
  * One client socket of any stream: bounded in what it may send and in what waits to be sent, pinged, and closed when it does not
@@ -16,6 +16,8 @@ export interface StreamSocket {
   cut(): void
   /** Stops the authentication deadline. */
   authenticated(keyId: string): void
+  /** The authentication deadline starts again: the client may try once more. */
+  mayRetry(): void
 }
 
 /** What a stream does with its sockets. */
@@ -23,6 +25,8 @@ type StreamHandlers = Readonly<{
   onMessage(data: Buffer, binary: boolean): void
   onAuthenticationTimeout(): void
   onClose(): void
+  /** The last frame for a reader that is dropped for being slow. Default: none. */
+  farewellToSlowReader?(): string | Uint8Array
 }>
 
 /** Authentication must come within this time. */
@@ -47,7 +51,7 @@ export function openStreamSocket(
     keyId: '',
     send(frame, binary) {
       if (socket.readyState !== socket.OPEN) return
-      if (socket.bufferedAmount > BUFFERED_BYTES_MAX) socket.terminate()
+      if (socket.bufferedAmount > BUFFERED_BYTES_MAX) dropSlowReader()
       else socket.send(frame, { binary })
     },
     close: (code, reason) => socket.close(code, reason),
@@ -56,8 +60,20 @@ export function openStreamSocket(
       stream.keyId = keyId
       cancelDeadline()
     },
+    mayRetry() {
+      cancelDeadline()
+      cancelDeadline = startDeadline()
+    },
   }
-  const cancelDeadline = clock.after(AUTHENTICATION_MS_MAX, () => handlers.onAuthenticationTimeout())
+  const startDeadline = (): CancelTimer => clock.after(AUTHENTICATION_MS_MAX, () => handlers.onAuthenticationTimeout())
+  let cancelDeadline = startDeadline()
+  const dropSlowReader = (): void => {
+    const farewell = handlers.farewellToSlowReader?.()
+    if (farewell === undefined) return socket.terminate()
+    // What is queued goes out as far as it is read; the WebSocket library ends the wait for the closing handshake by itself.
+    socket.send(farewell)
+    socket.close(1008, 'slow client')
+  }
   const cancelPings = clock.every(PING_INTERVAL_MS, () => {
     if (!alive) socket.terminate()
     else if (socket.readyState === socket.OPEN) socket.ping()

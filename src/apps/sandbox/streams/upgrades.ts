@@ -3,7 +3,9 @@ import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '#runtime'
 import type { Broker } from '../broker/broker.ts'
-import { createDataStream } from './data-stream.ts'
+import type { DataErrorCode } from './data-protocol.ts'
+import type { DataPlan } from './data-stream.ts'
+import { startMarketFeeds } from './market-feeds.ts'
 import { TradeStream } from './trade-stream.ts'
 
 /** Which of the streams. */
@@ -14,8 +16,17 @@ export interface Streams {
   /** Cuts sockets without a word; answers how many. */
   cut(kind?: StreamKind, keyId?: string): number
   count(kind: StreamKind): number
+  /** Sends an error to market data sockets; answers how many. */
+  tellDataError(code: DataErrorCode, keyId?: string): number
   close(): void
 }
+
+/** What is common to all streams. */
+type Accepting = Readonly<{
+  accept(socket: WebSocket, request: IncomingMessage): void
+  cut(keyId?: string): number
+  size: number
+}>
 
 /** More open sockets than this and upgrades are refused with 503. */
 const STREAMS_MAX = 10_000
@@ -23,21 +34,17 @@ const STREAMS_MAX = 10_000
 const MESSAGE_BYTES_MAX = 64 * 1024
 
 /** Attaches `/stream` and the market data feeds to a server. */
-export function attachStreams(server: Server, broker: Broker, clock: Clock): Streams {
+export function attachStreams(server: Server, broker: Broker, clock: Clock, plan: DataPlan = {}): Streams {
   const trade = new TradeStream(broker, clock)
-  const stocks = createDataStream(broker, clock, 'us_equity')
-  const crypto = createDataStream(broker, clock, 'crypto')
-  const feeds = new Map<string, { accept(socket: WebSocket, request: IncomingMessage): void }>([
-    ['/stream', trade],
-    ['/v2/iex', stocks],
-    ['/v1beta3/crypto/us', crypto],
-  ])
+  const feeds = startMarketFeeds(broker, clock, plan)
+  const data = [...feeds.byPath.values()]
+  const byPath = new Map<string, Accepting>([['/stream', trade], ...feeds.byPath])
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
-  const count = (kind: StreamKind): number => (kind === 'trade' ? trade.size : stocks.size + crypto.size)
+  const of = (kind: StreamKind): readonly Accepting[] => (kind === 'trade' ? [trade] : data)
   server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => {
     connection.on('error', () => connection.destroy())
     const path = (request.url ?? '/').split('?', 1)[0]?.replace(/\/+$/, '') ?? ''
-    const feed = feeds.get(path)
+    const feed = byPath.get(path)
     const refusal =
       feed === undefined ? '404 Not Found' : sockets.clients.size >= STREAMS_MAX ? '503 Service Unavailable' : undefined
     if (feed === undefined || refusal !== undefined) {
@@ -46,15 +53,16 @@ export function attachStreams(server: Server, broker: Broker, clock: Clock): Str
     }
     sockets.handleUpgrade(request, connection, head, (socket) => feed.accept(socket, request))
   })
+  const cut = (chosen: readonly Accepting[], keyId?: string): number =>
+    chosen.reduce((total, stream) => total + stream.cut(keyId), 0)
   // A revoked key takes its open streams down with it.
-  broker.onRevoked((keyId) => [trade, stocks, crypto].forEach((stream) => stream.cut(keyId)))
+  broker.onRevoked((keyId) => cut([trade, ...data], keyId))
   return {
-    count,
-    cut(kind, keyId) {
-      const chosen = kind === undefined ? [trade, stocks, crypto] : kind === 'trade' ? [trade] : [stocks, crypto]
-      return chosen.reduce((total, stream) => total + stream.cut(keyId), 0)
-    },
+    count: (kind) => of(kind).reduce((total, { size }) => total + size, 0),
+    cut: (kind, keyId) => cut(kind === undefined ? [trade, ...data] : of(kind), keyId),
+    tellDataError: (code, keyId) => data.reduce((total, stream) => total + stream.tellError(code, keyId), 0),
     close() {
+      feeds.stop()
       for (const socket of sockets.clients) socket.terminate()
       sockets.close()
     },

@@ -1,0 +1,88 @@
+import { decode, encode } from '@msgpack/msgpack'
+import type { Json } from '../http/shapes.ts'
+
+/** Words of the market data streams: channels, errors, and how messages are read and written in JSON and in MessagePack. */
+
+/** What a client may subscribe to, and what every acknowledgement lists, in this order. */
+export const STOCK_CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars', 'statuses', 'lulds'] as const
+export const CRYPTO_CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars', 'orderbooks'] as const
+export type Channel = (typeof STOCK_CHANNELS)[number] | (typeof CRYPTO_CHANNELS)[number]
+
+/** Channels of feeds other than the one asked: naming one is error 410. These two follow `trades` by themselves. */
+const FOREIGN_CHANNELS = [...STOCK_CHANNELS, ...CRYPTO_CHANNELS, 'imbalances', 'news'] as const
+
+export const DATA_ERRORS = {
+  400: 'invalid syntax',
+  401: 'not authenticated',
+  402: 'auth failed',
+  403: 'already authenticated',
+  404: 'auth timeout',
+  405: 'symbol limit exceeded',
+  406: 'connection limit exceeded',
+  407: 'slow client',
+  408: 'v2 not enabled',
+  409: 'insufficient subscription',
+  410: 'invalid subscribe action for this feed',
+  500: 'internal error',
+} as const
+export type DataErrorCode = keyof typeof DATA_ERRORS
+
+const SYMBOL_LENGTH_MAX = 32
+/** `*` alone is every symbol. */
+const SYMBOL = /^(\*|[A-Z0-9][A-Z0-9./]*)$/
+
+/** What a client said, read as an object. */
+export type Message = Readonly<Record<string, unknown>>
+/** The symbols a message names, per channel of the feed. */
+export type Wanted = ReadonlyMap<Channel, readonly string[]>
+
+const isMessage = (value: unknown): value is Message =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export const errorMessage = (code: DataErrorCode): Json => ({ T: 'error', code, msg: DATA_ERRORS[code] })
+
+/** MessagePack sockets may send text too: some clients do. Undefined when it is not an object. */
+export function parseMessage(data: Buffer, packed: boolean): Message | undefined {
+  try {
+    const message: unknown = packed ? decode(data) : JSON.parse(data.toString('utf8'))
+    return isMessage(message) ? message : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Messages always travel as an array. Times are Date objects: text in JSON, the timestamp extension in MessagePack. */
+export const frameOf = (messages: readonly Json[], packed: boolean): string | Uint8Array =>
+  packed ? encode(messages) : JSON.stringify(messages)
+
+function symbolsOf(value: unknown): readonly string[] | undefined {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value)) return undefined
+  const symbols: unknown[] = value
+  const isSymbol = (symbol: unknown): symbol is string =>
+    typeof symbol === 'string' && symbol.length <= SYMBOL_LENGTH_MAX && SYMBOL.test(symbol)
+  return symbols.every(isSymbol) ? symbols : undefined
+}
+
+/** What a subscribe or unsubscribe names, or the error it earns: 400 for what are no symbols, 410 for channels of other feeds. */
+export function wantedOf(message: Message, channels: readonly Channel[]): Wanted | DataErrorCode {
+  const wanted = new Map<Channel, readonly string[]>()
+  for (const channel of channels) {
+    const symbols = symbolsOf(message[channel])
+    if (symbols === undefined) return 400
+    wanted.set(channel, symbols)
+  }
+  const own: readonly string[] = channels
+  const isForeign = FOREIGN_CHANNELS.some((name) => !own.includes(name) && (symbolsOf(message[name])?.length ?? 1) > 0)
+  return isForeign ? 410 : wanted
+}
+
+/** The complete set, all arrays present. On stock feeds corrections and cancelErrors follow trades. */
+export function subscriptionMessage(
+  channels: readonly Channel[],
+  subscribed: ReadonlyMap<Channel, ReadonlySet<string>>,
+): Json {
+  const lists = Object.fromEntries(channels.map((channel) => [channel, [...(subscribed.get(channel) ?? [])]]))
+  const { trades } = lists
+  return { T: 'subscription', ...lists, ...('lulds' in lists ? { corrections: trades, cancelErrors: trades } : {}) }
+}

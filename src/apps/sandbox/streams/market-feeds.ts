@@ -1,0 +1,108 @@
+import type { CancelTimer, Clock } from '#runtime'
+import type { AssetClass } from '../broker/assets.ts'
+import type { Broker } from '../broker/broker.ts'
+import { dayBarJson, minuteBarJson, orderbookJson, quoteJson, statusJson, tradeJson } from '../http/market-shapes.ts'
+import { CRYPTO_CHANNELS, STOCK_CHANNELS } from './data-protocol.ts'
+import { type DataPlan, DataStream, type News } from './data-stream.ts'
+import { startTestSymbol, TEST_SYMBOL } from './test-symbol.ts'
+
+/** The market data streams and what flows into them. */
+export interface MarketFeeds {
+  /** By path, as in `/v2/iex`. */
+  readonly byPath: ReadonlyMap<string, DataStream>
+  stop(): void
+}
+
+/** How late `delayed_sip` is. */
+const SIP_DELAY_MS = 15 * 60_000
+/** What may be waiting to be told late; the oldest news is told early rather than more kept. */
+const DELAYED_NEWS_MAX = 50_000
+/** Some trades are reported late: half a minute after the bar, it is corrected. */
+const LATE_TRADE_SHARE = 0.1
+const LATE_TRADE_MS = 30_000
+const LATE_TRADE_SIZE = 10
+
+type Publish = (symbol: string, news: readonly News[]) => void
+
+/** Publishes the same, later. No timer of its own: the market's next news pushes the old news out. */
+function delayed(clock: Clock, delayMs: number, publish: Publish): Publish {
+  const waiting: (readonly [dueMs: number, symbol: string, news: readonly News[]])[] = []
+  let next = 0
+  return (symbol, news) => {
+    const nowMs = clock.now()
+    waiting.push([nowMs + delayMs, symbol, news])
+    for (;;) {
+      const [dueMs, dueSymbol, dueNews] = waiting[next] ?? [Infinity, '', []]
+      if (dueMs > nowMs && waiting.length - next <= DELAYED_NEWS_MAX) break
+      publish(dueSymbol, dueNews)
+      next += 1
+    }
+    if (next > DELAYED_NEWS_MAX) next -= waiting.splice(0, next).length
+  }
+}
+
+/** Everything that happens in the market of one class of assets, as news. */
+function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Publish): void {
+  const chance = broker.chance.fork(`late trades ${assetClass}`)
+  const markets = new Map(
+    broker.prices
+      .all()
+      .flatMap((market) => (market.asset.assetClass === assetClass ? [[market.asset.symbol, market] as const] : [])),
+  )
+  broker.prices.onTick(({ market, traded }) => {
+    const { symbol } = market.asset
+    if (!markets.has(symbol)) return
+    publish(symbol, [
+      ['quotes', { T: 'q', S: symbol, ...quoteJson(market) }],
+      ...(traded ? [['trades', { T: 't', S: symbol, ...tradeJson(market) }] as const] : []),
+      ...(assetClass === 'crypto'
+        ? [['orderbooks', { T: 'o', S: symbol, ...orderbookJson(market), r: true }] as const]
+        : []),
+    ])
+  })
+  broker.minuteBars.onClose((symbol, bar) => {
+    const market = markets.get(symbol)
+    if (market === undefined) return
+    publish(symbol, [
+      ['bars', { T: 'b', S: symbol, ...minuteBarJson(bar) }],
+      ['dailyBars', { T: 'd', S: symbol, ...dayBarJson(market) }],
+    ])
+    if (chance.fraction() >= LATE_TRADE_SHARE) return
+    const value = bar.value + bar.close * LATE_TRADE_SIZE
+    const late = { ...bar, volume: bar.volume + LATE_TRADE_SIZE, trades: bar.trades + 1, value }
+    clock.after(LATE_TRADE_MS, () => publish(symbol, [['updatedBars', { T: 'u', S: symbol, ...minuteBarJson(late) }]]))
+  })
+  if (assetClass === 'crypto') return
+  broker.session.onChange((open) => {
+    for (const symbol of markets.keys()) {
+      publish(symbol, [['statuses', { T: 's', S: symbol, ...statusJson(open, clock.now()) }]])
+    }
+  })
+}
+
+/** Starts all feeds. */
+export function startMarketFeeds(broker: Broker, clock: Clock, plan: DataPlan): MarketFeeds {
+  const stock = (name: string): DataStream => new DataStream(broker, clock, { name, channels: STOCK_CHANNELS, plan })
+  const [iex, sip, late, test] = [stock('iex'), stock('sip'), stock('delayed_sip'), stock('test')]
+  const crypto = new DataStream(broker, clock, { name: 'crypto', channels: CRYPTO_CHANNELS, plan })
+  const publishLate = delayed(clock, SIP_DELAY_MS, (symbol, news) => late.publish(symbol, news))
+  tell(broker, clock, 'us_equity', (symbol, news) => {
+    iex.publish(symbol, news)
+    sip.publish(symbol, news)
+    publishLate(symbol, news)
+  })
+  tell(broker, clock, 'crypto', (symbol, news) => crypto.publish(symbol, news))
+  const stopTestSymbol: CancelTimer = startTestSymbol(clock, broker.chance.fork(TEST_SYMBOL), (news) =>
+    test.publish(TEST_SYMBOL, news),
+  )
+  return {
+    byPath: new Map([
+      ['/v2/iex', iex],
+      ['/v2/sip', sip],
+      ['/v2/delayed_sip', late],
+      ['/v2/test', test],
+      ['/v1beta3/crypto/us', crypto],
+    ]),
+    stop: stopTestSymbol,
+  }
+}
