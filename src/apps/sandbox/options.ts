@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, systemClock } from '#runtime'
 import type { AccountSeed } from './broker/broker.ts'
+import type { DataPlan } from './streams/data-stream.ts'
 
 /** How a sandbox starts; every field may be left out. */
 export type SandboxOptions = Readonly<{
@@ -25,6 +26,8 @@ export type SandboxOptions = Readonly<{
   partialFillShare?: number
   /** Default true. When closed, orders for stocks queue as `accepted`. */
   marketOpen?: boolean
+  /** What the clients' market data plan allows. Default: everything. */
+  dataPlan?: DataPlan
   /** Share of requests and stream events that fail by chance, 0 to 1, default 0. */
   faultShare?: number
   /** The same fault seed and the same requests fail alike. Default: the seed. */
@@ -33,7 +36,7 @@ export type SandboxOptions = Readonly<{
 
 /** The accounts that are always there, 100,000 USD each. */
 export const defaultAccounts: readonly AccountSeed[] = [
-  { keyId: 'demo-key', secret: 'demo-secret' },
+  { keyId: 'demo-key', secret: 'demo-secret', oauthToken: 'demo-token' },
   { keyId: 'demo-key-2', secret: 'demo-secret-2' },
 ]
 
@@ -52,6 +55,7 @@ export function completeOptions(options: SandboxOptions): Required<SandboxOption
     partialFills: true,
     partialFillShare: 0.1,
     marketOpen: true,
+    dataPlan: {},
     ...options,
     seed,
     accounts: [...defaultAccounts, ...accounts],

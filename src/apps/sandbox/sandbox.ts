@@ -29,7 +29,7 @@ export interface Sandbox {
  * @throws when the port is taken, or two accounts share a key
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { port, host, seed, clock, accounts, faultSeed, faultShare, ...rest } = completeOptions(options)
+  const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, ...rest } = completeOptions(options)
   const broker = startBroker(clock, createChance(seed), rest)
   accounts.forEach((account) => broker.addAccount(account))
   const journal = createRequestJournal(clock)
@@ -38,7 +38,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const control: ControlHandler = (...call) => handleControl(...call)
   const faults = createFaults(createChance(faultSeed), faultShare)
   const server = createHttpServer({ clock, broker, faults, journal, heldAnswers, control })
-  const streams = attachStreams(server, broker, clock)
+  const streams = attachStreams(server, broker, clock, dataPlan)
   const commands = createControl(broker, heldAnswers, journal, streams, faults)
   const handleControl = createControlHandler(commands)
   await new Promise<void>((resolve, reject) => {
