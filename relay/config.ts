@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   type ConfigOf,
+  listenHostSetting,
   logLevelSetting,
   portSetting,
   probePortSetting,
@@ -59,6 +60,7 @@ export const relaySettings = {
     'Required audience (aud) of tokens; not checked when absent',
     'the exact aud claim',
   ),
+  listenHost: listenHostSetting,
   probePort: probePortSetting,
   logLevel: logLevelSetting,
 } as const

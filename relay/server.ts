@@ -24,7 +24,7 @@ import { type Outlet, UserStream } from './user-stream.ts'
 
 /** A running relay. Disposing it says good-bye to its clients and closes. */
 export type Relay = AsyncDisposable & Readonly<{ port: number; url: string; probes: Probes }>
-export type RelayDeps = Readonly<{ clock: Clock; random: Randomness; log: Logger; host?: string }>
+export type RelayDeps = Readonly<{ clock: Clock; random: Randomness; log: Logger }>
 
 type RelayServer = Server<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
 
@@ -103,7 +103,7 @@ class RelayProcess {
   }
 
   async start(): Promise<Relay> {
-    const { clock, log, host } = this.#deps
+    const { clock, log } = this.#deps
     const { sub, pub, demand } = this.#doors
     this.#io.use((socket, next) => void this.#authenticate(socket, next))
     this.#io.on('connection', (socket) => void this.#welcome(socket))
@@ -122,10 +122,10 @@ class RelayProcess {
     }
     const timers = [clock.every(SWEEP_MS, () => this.#sweep()), clock.every(DEMAND_MS, announce)]
     await new Promise<void>((resolve, reject) =>
-      this.#http.once('error', reject).listen(this.#config.port, host, resolve),
+      this.#http.once('error', reject).listen(this.#config.port, this.#config.listenHost, resolve),
     )
     const { port } = this.#http.address() as AddressInfo
-    const probes = await startProbes(this.#config.probePort, this.#metrics, () =>
+    const probes = await startProbes(this.#config, this.#metrics, () =>
       this.#isDraining ? 'draining' : sub.status === 'ready' && pub.status === 'ready' ? undefined : 'Redis is away',
     )
     log.info({ port, probePort: probes.port }, 'relay.ready')

@@ -80,7 +80,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const running: AsyncDisposable[] = []
   for (const role of new Set(config.roles)) running.push(...starters[role](shared))
   let isDraining = false
-  const probes = await startProbes(config.probePort, metrics, () =>
+  const probes = await startProbes(config, metrics, () =>
     isDraining ? 'draining' : redis.status === 'ready' ? undefined : 'Redis is away',
   )
   log.info({ roles: config.roles, env: config.env, probePort: probes.port }, 'workers.ready')

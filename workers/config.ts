@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   type ConfigOf,
+  listenHostSetting,
   logLevelSetting,
   probePortSetting,
   readConfig,
@@ -59,6 +60,7 @@ export const workerSettings = {
     allowed: `a list of ${ROLES.join(', ')}`,
     fallback: ROLES.join(','),
   }),
+  listenHost: listenHostSetting,
   probePort: probePortSetting,
   logLevel: logLevelSetting,
 } as const

@@ -7,4 +7,11 @@ export { lagSecondsBuckets, Metrics, orderSecondsBuckets } from './metrics.ts'
 export { type Probes, type ReadinessCheck, startProbes } from './probes.ts'
 export { type Randomness, systemRandomness } from './random.ts'
 export { connectRedis, redisReady } from './redis.ts'
-export { logLevelSetting, portSetting, probePortSetting, redisUrlSetting, vaultKeysSetting } from './settings.ts'
+export {
+  listenHostSetting,
+  logLevelSetting,
+  portSetting,
+  probePortSetting,
+  redisUrlSetting,
+  vaultKeysSetting,
+} from './settings.ts'

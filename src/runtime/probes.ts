@@ -8,15 +8,14 @@ export type ReadinessCheck = () => string | undefined | Promise<string | undefin
 /** A running probe server. */
 export type Probes = Readonly<{ port: number; [Symbol.asyncDispose](): Promise<void> }>
 
-/**
- * Serves `/healthz` (the event loop answers), `/readyz` (200, or 503 with the reason) and `/metrics` (Prometheus text).
- * @param port 0 picks a free one
- */
+/** Where probes listen; port 0 picks a free one, no host means every address of the machine. */
+export type ProbeConfig = Readonly<{ probePort: number; listenHost?: string | undefined }>
+
+/** Serves `/healthz` (the event loop answers), `/readyz` (200, or 503 with the reason) and `/metrics` (Prometheus text). */
 export async function startProbes(
-  port: number,
+  { probePort, listenHost }: ProbeConfig,
   metrics: Metrics,
   notReady: ReadinessCheck,
-  host = '0.0.0.0',
 ): Promise<Probes> {
   const answer = async (path: string | undefined): Promise<[number, string]> => {
     if (path === '/healthz') return [200, 'ok\n']
@@ -33,7 +32,7 @@ export async function startProbes(
       ])
       .then(([status, text]) => response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text))
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(probePort, listenHost, resolve))
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {

@@ -22,6 +22,13 @@ export const redisUrlSetting = setting({
   allowed: 'a URL like redis://127.0.0.1:6379/0 or rediss://user:password@host:6380/0',
 })
 
+export const listenHostSetting = setting({
+  env: 'LISTEN_HOST',
+  schema: z.union([z.ipv4(), z.ipv6()]).optional(),
+  purpose: 'Address on which the process listens, probes included; none: every address of the machine',
+  allowed: 'an IP address like 127.0.0.1',
+})
+
 export const logLevelSetting = setting({
   env: 'LOG_LEVEL',
   schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),

@@ -24,7 +24,7 @@ beforeAll(async () => {
     DASHBOARD_PORT: '0',
     DASHBOARD_USERS: `ann:operator:${hash},ben:viewer:${hash}`,
   })
-  dashboard = await startDashboard(config, systemClock, createLogger('dashboard', 'silent'), '127.0.0.1')
+  dashboard = await startDashboard(config, systemClock, createLogger('dashboard', 'silent'))
   url = `http://127.0.0.1:${dashboard.port}`
   const { name, prefix } = queues.orders
   orders = new Queue(name, { connection: redis.connect(), prefix })

@@ -47,8 +47,13 @@ export class System implements AsyncDisposable {
     const redis = await startRedis()
     const sandbox = await startSandbox({ partialFills: false, fillDelayMs: 20, tickMs: 100, seed: 'e2e' })
     const log = pino({ level: 'silent' })
-    const config = readRelayConfig({ REDIS_URL: redis.url, RELAY_PORT: '0', JWT_HS256_SECRET: SECRET })
-    const relay = await startRelay(config, { clock: systemClock, random: systemRandomness, log, host: '127.0.0.1' })
+    const config = readRelayConfig({
+      REDIS_URL: redis.url,
+      LISTEN_HOST: '127.0.0.1',
+      RELAY_PORT: '0',
+      JWT_HS256_SECRET: SECRET,
+    })
+    const relay = await startRelay(config, { clock: systemClock, random: systemRandomness, log })
     const producer = await createProducer({
       redisUrl: redis.url,
       vaultKeys: [{ kid: 't', key: new Uint8Array(VAULT) }],
@@ -71,7 +76,12 @@ export class System implements AsyncDisposable {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
       env: {
-        ...{ PATH: process.env['PATH'] ?? '', REDIS_URL: this.redis.url, VAULT_KEYS: `t:${VAULT.toString('base64')}` },
+        ...{
+          PATH: process.env['PATH'] ?? '',
+          REDIS_URL: this.redis.url,
+          LISTEN_HOST: '127.0.0.1',
+          VAULT_KEYS: `t:${VAULT.toString('base64')}`,
+        },
         ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: this.sandbox.url },
         ...{ ALPACA_DATA_KEY_ID: 'demo-key', ALPACA_DATA_SECRET: 'demo-secret', LOG_LEVEL: 'info' },
       },

@@ -39,12 +39,13 @@ export class Stage implements AsyncDisposable {
     const redis = await startRedis()
     const config = readRelayConfig({
       REDIS_URL: redis.url,
+      LISTEN_HOST: '127.0.0.1',
       RELAY_PORT: '0',
       JWT_HS256_SECRET: SECRET,
       JWT_AUDIENCE: 'fillcast',
       ...env,
     })
-    const deps = { clock: systemClock, random: systemRandomness, log: pino({ level: 'silent' }), host: '127.0.0.1' }
+    const deps = { clock: systemClock, random: systemRandomness, log: pino({ level: 'silent' }) }
     return new Stage(redis, await startRelay(config, deps))
   }
 

@@ -31,6 +31,6 @@ if (command === 'hash') {
   await runProcess('dashboard', async () => {
     const config = readConfig(dashboardSettings, process.env)
     const log = createLogger('dashboard', config.logLevel)
-    return { running: await startDashboard(config, systemClock, log, '0.0.0.0'), log }
+    return { running: await startDashboard(config, systemClock, log), log }
   })
 }

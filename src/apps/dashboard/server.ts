@@ -9,12 +9,11 @@ import type { dashboardSettings } from './settings.ts'
 /** A running dashboard. */
 export type Dashboard = AsyncDisposable & Readonly<{ port: number; probePort: number }>
 
-/** Starts the dashboard over every queue. @param host where it listens; loopback unless told otherwise by the entry */
+/** Starts the dashboard over every queue. */
 export async function startDashboard(
   config: ConfigOf<typeof dashboardSettings>,
   clock: Clock,
   log: Logger,
-  host: string,
 ): Promise<Dashboard> {
   const redis = connectRedis(config.redisUrl, 'prompt', log)
   const cleanUp = new AsyncDisposableStack()
@@ -28,13 +27,20 @@ export async function startDashboard(
       return queue
     })
     const probes = cleanUp.use(
-      await startProbes(config.probePort, new Metrics(true), () =>
+      await startProbes(config, new Metrics(true), () =>
         redis.status === 'ready' ? undefined : `Redis is ${redis.status}`,
       ),
     )
     const app = createDashboard(queues, config.users, clock, log)
     const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
-      const starting = serve({ fetch: app.fetch, port: config.port, hostname: host }, () => resolve(starting))
+      const starting = serve(
+        {
+          fetch: app.fetch,
+          port: config.port,
+          ...(config.listenHost === undefined ? {} : { hostname: config.listenHost }),
+        },
+        () => resolve(starting),
+      )
       starting.once('error', reject)
     })
     cleanUp.defer(async () => {

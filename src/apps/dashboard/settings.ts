@@ -1,5 +1,13 @@
 import { z } from 'zod'
-import { logLevelSetting, portSetting, probePortSetting, redisUrlSetting, setting, type Settings } from '#runtime'
+import {
+  listenHostSetting,
+  logLevelSetting,
+  portSetting,
+  probePortSetting,
+  redisUrlSetting,
+  setting,
+  type Settings,
+} from '#runtime'
 import { parseUsers } from './users.ts'
 
 export const dashboardSettings = {
@@ -17,6 +25,7 @@ export const dashboardSettings = {
     allowed:
       'name:role:scrypt hash,... with role viewer or operator; npm run dashboard -- hash NAME ROLE writes an entry',
   }),
+  listenHost: listenHostSetting,
   probePort: probePortSetting,
   logLevel: logLevelSetting,
 } as const satisfies Settings

@@ -121,7 +121,7 @@ async function processes(
   urls: Chosen['urls'],
   secrets: ReturnType<typeof newSecrets>,
 ): Promise<readonly ChildOptions[]> {
-  const shared = { REDIS_URL: redisUrl, LOG_LEVEL: 'info', PROBE_PORT: '0' }
+  const shared = { REDIS_URL: redisUrl, LOG_LEVEL: 'info', LISTEN_HOST: '127.0.0.1', PROBE_PORT: '0' }
   return [
     {
       name: 'workers',
