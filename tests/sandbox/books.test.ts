@@ -40,21 +40,41 @@ function dice(seed: number): (sides: number) => number {
   }
 }
 
+/** The terms of a random order: every type, at prices round where the market is. */
+function randomOrder(roll: (sides: number) => number): Record<string, string> {
+  const side = roll(2) === 0 ? 'buy' : 'sell'
+  const near = (offset: number): string => (185 + offset * (side === 'buy' ? 1 : -1)).toFixed(2)
+  const kinds: readonly Record<string, string>[] = [
+    { type: 'market' },
+    { type: 'limit', limit_price: near(roll(30) - 15) },
+    { type: 'stop', stop_price: near(roll(20)) },
+    { type: 'stop_limit', stop_price: near(roll(20)), limit_price: near(roll(20)) },
+    { type: 'trailing_stop', trail_price: String(1 + roll(9)) },
+  ]
+  return {
+    symbol: roll(3) === 0 ? 'MSFT' : 'AAPL',
+    side,
+    time_in_force: 'day',
+    ...(roll(4) === 0 ? { qty: `${roll(5)}.${roll(9) + 1}` } : { qty: String(1 + roll(40)) }),
+    ...kinds[roll(kinds.length)],
+  }
+}
+
+/** Asks to replace the newest open order; whether it may is the broker's business. */
+async function replaceNewest(sandbox: Sandbox, roll: (sides: number) => number): Promise<void> {
+  const [newest] = (await call(sandbox, 'GET', '/v2/orders?limit=1')).body as Row[]
+  if (newest === undefined) return
+  await call(sandbox, 'PATCH', `/v2/orders/${newest['id']}`, { qty: String(1 + roll(60)) })
+}
+
 async function randomStep(sandbox: Sandbox, clock: FakeClock, roll: (sides: number) => number): Promise<void> {
   const limit = (170 + roll(30)).toFixed(2)
   const kind = roll(10)
   if (kind === 0) await call(sandbox, 'DELETE', '/v2/orders')
   else if (kind === 1) sandbox.control.setPrice('AAPL', { last: limit })
   else if (kind === 2) sandbox.control.releasePrice('AAPL')
-  else {
-    await call(sandbox, 'POST', '/v2/orders', {
-      symbol: roll(3) === 0 ? 'MSFT' : 'AAPL',
-      side: roll(2) === 0 ? 'buy' : 'sell',
-      time_in_force: 'day',
-      ...(roll(4) === 0 ? { qty: `${roll(5)}.${roll(9) + 1}` } : { qty: String(1 + roll(40)) }),
-      ...(roll(2) === 0 ? { type: 'market' } : { type: 'limit', limit_price: limit }),
-    })
-  }
+  else if (kind === 3) await replaceNewest(sandbox, roll)
+  else await call(sandbox, 'POST', '/v2/orders', randomOrder(roll))
   await clock.advance(roll(2) * 300)
 }
 
@@ -73,6 +93,8 @@ async function play(seed: string, steps: number): Promise<Ledger> {
 test('random orders keep every accounting identity after each step', async () => {
   const ledger = await play('books', 150)
   const account = ledger.accounts['demo-key']
+  expect(new Set(account?.orders.map(({ type }) => type))).toHaveProperty('size', 5)
+  expect(account?.orders.some(({ status }) => status === 'replaced')).toBe(true)
   expect(account?.executions.length).toBeGreaterThan(30)
   expect(account?.orders.some(({ status }) => status === 'canceled')).toBe(true)
 })

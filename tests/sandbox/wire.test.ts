@@ -286,7 +286,7 @@ describe('the server', () => {
     expect(await get('/v2/orders/%E0%A4%A')).toMatchObject({ status: 404 })
     expect(await call(sandbox, 'PUT', '/v2/orders')).toMatchObject({ status: 405 })
     expect(await get('/v2/assets/ZZZZ')).toMatchObject({ status: 404, body: { message: 'asset not found for ZZZZ' } })
-    expect(await call(sandbox, 'PATCH', '/v2/orders/x', {})).toMatchObject({ status: 422 })
+    expect(await call(sandbox, 'PATCH', '/v2/orders/x', {})).toMatchObject({ status: 404 })
     expect(await post({ ...buy, type: 'stop', stop_price: '1' })).toMatchObject({ status: 422 })
   })
 

@@ -1,7 +1,6 @@
 import { type Asset, positionSymbol } from './assets.ts'
-import { type Decimal, larger, smaller, sum, zero } from './decimals.ts'
-import { type Execution, isOpen, leavesQty, type Order, type Side } from './order.ts'
-import type { Prices } from './prices.ts'
+import { type Decimal, smaller, zero } from './decimals.ts'
+import { type Execution, isOpen, type Order, type Side } from './order.ts'
 
 /**
  * One account: cash, positions, orders and executions. Invariants: cash + positions at cost = deposits + realized profit, exactly;
@@ -77,14 +76,6 @@ export const positionQty = (account: Account, asset: Asset): Decimal => position
 export const openOrdersOf = (account: Account, asset: Asset, side: Side): Order[] =>
   [...account.openOrders].filter(({ ticket }) => ticket.asset === asset && ticket.side === side)
 
-/** Shares that open orders would take out of the position. */
-export function heldQty(account: Account, asset: Asset): Decimal {
-  const qty = positionQty(account, asset)
-  if (qty.eq(0)) return zero
-  const closing = sum(openOrdersOf(account, asset, qty.gt(0) ? 'sell' : 'buy').map(leavesQty))
-  return smaller(closing, qty.abs())
-}
-
 /** Adds an order. The caller has checked that its client id is free, in the same turn. */
 export function addOrder(account: Account, order: Order): void {
   account.orders.set(order.id, order)
@@ -112,46 +103,4 @@ export function settle(account: Account, asset: Asset, side: Side, qty: Decimal,
   position.qty = position.qty.plus(signed)
   if (position.qty.eq(0)) account.positions.delete(key)
   else account.positions.set(key, position)
-}
-
-/** What the account is worth and may still spend, all at the current last prices. */
-type Funds = Readonly<{
-  longValue: Decimal
-  shortValue: Decimal
-  equity: Decimal
-  lastEquity: Decimal
-  initialMargin: Decimal
-  maintenanceMargin: Decimal
-  buyingPower: Decimal
-  freeCash: Decimal
-}>
-
-function buyingPowerHeld(order: Order): Decimal {
-  const { notional } = order.ticket
-  if (notional !== null && order.qty === null) return order.intent.endsWith('_open') ? notional : zero
-  return leavesQty(order).times(order.heldPerUnit)
-}
-
-export function fundsOf(account: Account, prices: Prices): Funds {
-  const positions = [...account.positions.values()]
-  const value = (position: Position): Decimal => position.qty.times(prices.of(position.asset).last)
-  const longValue = sum(positions.filter(({ qty }) => qty.gt(0)).map(value))
-  const shortValue = sum(positions.filter(({ qty }) => qty.lt(0)).map(value))
-  const equity = account.cash.plus(longValue).plus(shortValue)
-  const previous = sum(positions.map(({ asset, qty }) => qty.times(prices.of(asset).previousClose)))
-  const gross = longValue.minus(shortValue)
-  const held = sum([...account.openOrders].map(buyingPowerHeld))
-  const initialMargin = gross.div(account.multiplier)
-  const power =
-    account.multiplier === 1 ? account.cash : larger(zero, equity.minus(initialMargin)).times(account.multiplier)
-  return {
-    longValue,
-    shortValue,
-    equity,
-    lastEquity: account.cash.plus(previous),
-    initialMargin,
-    maintenanceMargin: gross.times(30).div(100),
-    buyingPower: larger(zero, power.minus(held)),
-    freeCash: larger(zero, account.cash.minus(held)),
-  }
 }

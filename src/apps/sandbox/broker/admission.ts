@@ -1,16 +1,9 @@
-import {
-  type Account,
-  type AccountFlags,
-  fundsOf,
-  heldQty,
-  openOrdersOf,
-  ORDERS_PER_ACCOUNT_MAX,
-  positionQty,
-} from './account.ts'
+import { type Account, type AccountFlags, openOrdersOf, ORDERS_PER_ACCOUNT_MAX, positionQty } from './account.ts'
 import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.ts'
 import type { Order, PositionIntent, Ticket } from './order.ts'
 import type { Market, Prices } from './prices.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
+import { fundsOf, heldQty } from './reservations.ts'
 import { stopPriceAt } from './stops.ts'
 
 /** The risk checks on a ticket against its account, in the broker's order: all pass, or a Refusal says which did not. */

@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import type { Account } from './account.ts'
-import { admit } from './admission.ts'
+import { type Admission, admit } from './admission.ts'
 import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { isOpen, leavesQty, type Order, type Ticket } from './order.ts'
@@ -37,6 +37,9 @@ function marketablePrice({ ticket, triggered }: Order, prices: Prices): Decimal 
   if (ticket.limitPrice === null) return price
   return (ticket.side === 'buy' ? price.lte(ticket.limitPrice) : price.gte(ticket.limitPrice)) ? price : undefined
 }
+
+/** Whether a cancel or replace is under way; the venue no longer matches it by itself. */
+const isAsked = ({ status }: Order): boolean => status === 'pending_cancel' || status === 'pending_replace'
 
 /** What a fill by command pays: the market when the order is marketable, else its own limit. */
 const fairPrice = (order: Order, prices: Prices): Decimal =>
@@ -94,22 +97,57 @@ export class Matcher {
 
   /** Checks and takes an order; it moves later. @throws {Refusal} */
   submit(account: Account, ticket: Ticket): Order {
-    const admission = admit(account, ticket, this.#prices)
+    const working = this.#open(account, ticket, admit(account, ticket, this.#prices))
+    // The next turn: the answer to the request is written first.
+    this.#clock.after(0, () => this.#begin(working))
+    return working.order
+  }
+
+  /**
+   * Asks to put an order with other terms in the place of one; whether it gets there is decided later, and fills may come first.
+   * @param ticket as `changedTicket` made it
+   * @throws {Refusal} the account cannot carry the new terms
+   */
+  replace(account: Account, order: Order, ticket: Ticket): Order {
+    const others = new Set([...account.openOrders].filter((open) => open !== order))
+    const admission = admit({ ...account, openOrders: others }, ticket, this.#prices)
+    const { order: successor } = this.#open(account, ticket, admission)
+    this.#book.requestReplace(account, order, successor)
+    placeStop(successor, this.#prices.of(ticket.asset), order.hwm ?? undefined)
+    this.#clock.after(this.#options.cancelDelayMs, () => this.#decideReplace(account, successor))
+    return successor
+  }
+
+  #decideReplace(account: Account, successor: Order): void {
+    const order = successor.predecessor
+    if (order === null) return
+    const fits = isOpen(order) && successor.qty?.gt(order.filledQty) === true
+    if (!fits) {
+      this.#book.refuseReplace(account, order, successor)
+      return this.#forget(successor)
+    }
+    this.#forget(order)
+    this.#book.replace(account, order, successor)
+    const working = this.#live.get(successor)
+    if (working !== undefined) this.#begin(working)
+  }
+
+  #open(account: Account, ticket: Ticket, admission: Admission): Working {
     const status = this.#trades(ticket.asset) ? 'pending_new' : 'accepted'
     const expiresAt = ticket.timeInForce === 'gtc' ? null : this.#session.dayEnd()
     const order = this.#book.open(account, ticket, admission, status, expiresAt)
     placeStop(order, this.#prices.of(ticket.asset))
     const working: Working = { account, order, timed: false, split: false }
     this.#live.set(order, working)
-    // The next turn: the answer to the request is written first.
-    this.#clock.after(0, () => this.#begin(working))
-    return order
+    return working
   }
 
   /** Asks to cancel; harmless when already asked or canceled. @throws {Refusal} the order ended otherwise */
   cancel(account: Account, order: Order): void {
     if (order.status === 'pending_cancel' || order.status === 'canceled') return
-    if (!isOpen(order)) throw unprocessable(`order is already in "${order.status}" state`)
+    if (!isOpen(order) || order.status === 'pending_replace') {
+      throw unprocessable(`order is already in "${order.status}" state`)
+    }
     this.#book.requestCancel(account, order)
     this.#clock.after(this.#options.cancelDelayMs, () => {
       this.#forget(order)
@@ -120,6 +158,7 @@ export class Matcher {
   /** Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order. */
   fillNow(account: Account, order: Order, qty?: Decimal, price?: Decimal): void {
     if (order.status === 'filled') throw unprocessable('order is already in "filled" state')
+    this.#decideReplace(account, order)
     const working = this.#live.get(order)
     if (working !== undefined) this.#begin(working)
     const at = price ?? fairPrice(order, this.#prices)
@@ -159,7 +198,7 @@ export class Matcher {
   #canMatch({ account, order }: Working): boolean {
     const { asset } = order.ticket
     const held = this.#holds.has(EVERYTHING) || this.#holds.has(account) || this.#holds.has(asset)
-    return isOpen(order) && order.status !== 'pending_cancel' && this.#trades(asset) && !held
+    return isOpen(order) && !isAsked(order) && this.#trades(asset) && !held
   }
 
   /** From pending or queued to working, or from pending to queued. */

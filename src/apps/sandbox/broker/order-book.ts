@@ -11,7 +11,16 @@ import { type Execution, isOpen, isStop, leavesQty, type Order, type OrderStatus
  */
 
 /** What the trade stream calls a change. */
-type UpdateEvent = 'accepted' | 'new' | 'partial_fill' | 'fill' | 'canceled' | 'expired' | 'rejected'
+type UpdateEvent =
+  | 'accepted'
+  | 'new'
+  | 'partial_fill'
+  | 'fill'
+  | 'canceled'
+  | 'expired'
+  | 'rejected'
+  | 'replaced'
+  | 'order_replace_rejected'
 
 /** One change of one order, as it stood right after. */
 export type OrderUpdate = Readonly<{
@@ -49,6 +58,8 @@ function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, 
     replacedAt: null,
     replacedBy: null,
     replaces: null,
+    predecessor: null,
+    successor: null,
     stopPrice: ticket.stopPrice,
     triggered: !isStop(ticket),
     hwm: null,
@@ -87,6 +98,30 @@ export class OrderBook {
   close(account: Account, order: Order, status: 'canceled' | 'expired' | 'rejected'): void {
     order[FINAL_TIME[status]] = this.#move(account, order, status)
     this.#announce(status, account, order)
+  }
+
+  /** Notes that `successor` asks to take the place of `order`; until it is decided both are open. */
+  requestReplace(account: Account, order: Order, successor: Order): void {
+    Object.assign(order, { successor })
+    Object.assign(successor, { predecessor: order, replaces: order.id })
+    this.#move(account, order, 'pending_replace')
+  }
+
+  /** The replacement has its place. */
+  replace(account: Account, order: Order, successor: Order): void {
+    Object.assign(order, { successor: null, replacedBy: successor.id })
+    successor.predecessor = null
+    order.replacedAt = this.#move(account, order, 'replaced')
+    this.#announce('replaced', account, order)
+  }
+
+  /** The replacement came too late: it is rejected, and the order goes on, or has ended, without it. */
+  refuseReplace(account: Account, order: Order, successor: Order): void {
+    order.successor = null
+    successor.predecessor = null
+    if (isOpen(order)) this.#move(account, order, order.filledQty.eq(0) ? 'new' : 'partially_filled')
+    this.#announce('order_replace_rejected', account, order)
+    this.close(account, successor, 'rejected')
   }
 
   /** @param wanted clipped to what is left @throws {RangeError} nothing is left */
@@ -137,9 +172,9 @@ export class OrderBook {
   }
 }
 
-/** A late fill on a canceled order is real money, but does not open the order again; a requested cancel stays requested. */
+/** A late fill on a canceled order is real money, but does not open the order again; what was requested stays requested. */
 function statusAfterFill(order: Order): OrderStatus {
   if (!isOpen(order)) return order.status
   if (leavesQty(order).eq(0)) return 'filled'
-  return order.status === 'pending_cancel' ? 'pending_cancel' : 'partially_filled'
+  return order.status === 'pending_cancel' || order.status === 'pending_replace' ? order.status : 'partially_filled'
 }

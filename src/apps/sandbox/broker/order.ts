@@ -66,6 +66,9 @@ export interface Order {
   replacedAt: string | null
   replacedBy: string | null
   replaces: string | null
+  /** The order this one asks to take the place of, and the other way round, while that is not decided. */
+  predecessor: Order | null
+  successor: Order | null
   /** Where a stop triggers; a trailing stop moves it along. */
   stopPrice: Decimal | null
   /** Whether the stop has been reached: from then on the order is a plain market or limit order. True for orders without a stop. */

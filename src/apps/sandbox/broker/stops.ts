@@ -27,9 +27,9 @@ function moveMark(order: Order, mark: Decimal): void {
   order.stopPrice = trailed(order.ticket, mark)
 }
 
-/** Gives a trailing stop its first mark; leaves every other order alone. */
-export function placeStop(order: Order, { last }: Market): void {
-  if (order.ticket.type === 'trailing_stop') moveMark(order, last)
+/** Gives a trailing stop its first mark, or the one of the order it replaces; leaves every other order alone. */
+export function placeStop(order: Order, { last }: Market, mark: Decimal = last): void {
+  if (order.ticket.type === 'trailing_stop') moveMark(order, mark)
 }
 
 /** Lets an order see the last trade: moves its trail, notes whether its stop is reached, and answers that. */

@@ -1,46 +1,24 @@
 import { type Asset, findAsset } from './assets.ts'
-import { type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, parseDecimal } from './decimals.ts'
-import type { OrderClass, OrderType, Side, Ticket, TimeInForce } from './order.ts'
+import type { OrderClass, OrderType, Side, Ticket } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
+import {
+  amountOf,
+  type Body,
+  bodyOf,
+  clientOrderIdOf,
+  given,
+  priceOf,
+  sizeAmountOf,
+  timeInForceOf,
+  wordOf,
+} from './ticket-fields.ts'
 import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
 /** Reads the body of `POST /v2/orders` into a ticket, in the broker's order of checks and with its words. Knows no account. */
 
-const CLIENT_ORDER_ID_LENGTH_MAX = 128
 const types: readonly string[] = ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']
-const timesInForce: readonly string[] = ['day', 'gtc', 'opg', 'cls', 'ioc', 'fok']
 /** What this sandbox trades; everything else of the broker is refused by name. */
 const tradedTimesInForce: readonly string[] = ['day', 'gtc', 'ioc', 'fok']
-
-type Body = Readonly<Record<string, unknown>>
-
-/** Absent, null and empty text mean the same to the broker. */
-const given = (value: unknown): boolean => value !== undefined && value !== null && value !== ''
-
-function wordOf(body: Body, field: string, allowed: readonly string[], refusal: string): string {
-  const value = body[field]
-  if (typeof value !== 'string' || !allowed.includes(value)) throw invalid(refusal)
-  return value
-}
-
-function amountOf(body: Body, field: string): Decimal | null {
-  if (!given(body[field])) return null
-  const amount = parseDecimal(body[field])
-  if (amount === undefined) throw invalid(`${field} must be a decimal number`)
-  if (amount.lte(0)) throw invalid(`${field} must be > 0`)
-  return amount
-}
-
-function priceOf(body: Body, field: 'limit_price' | 'stop_price', asset: Asset): Decimal | null {
-  const price = amountOf(body, field)
-  if (price === null || asset.assetClass === 'crypto') return price
-  if (decimalPlaces(price) > (price.gte(1) ? 2 : 4)) {
-    throw unprocessable(
-      `invalid ${field} ${price.toFixed()}. sub-penny increment does not fulfill minimum pricing criteria`,
-    )
-  }
-  return price
-}
 
 function assetOf(body: Body): Asset {
   const symbol = body['symbol']
@@ -53,23 +31,7 @@ function assetOf(body: Body): Asset {
 function sizeOf(body: Body): Pick<Ticket, 'qty' | 'notional'> {
   if (!given(body['qty']) && !given(body['notional'])) throw invalid('qty or notional is required')
   if (given(body['qty']) && given(body['notional'])) throw invalid('only one of qty or notional is accepted')
-  const size = { qty: amountOf(body, 'qty'), notional: amountOf(body, 'notional') }
-  for (const [field, amount] of Object.entries(size)) {
-    if (amount !== null && decimalPlaces(amount) > DECIMAL_PLACES_MAX) {
-      throw invalid(`${field} is limited to ${DECIMAL_PLACES_MAX} decimal places`)
-    }
-  }
-  return size
-}
-
-function clientOrderIdOf(body: Body, generate: () => string): string {
-  const id = body['client_order_id']
-  if (!given(id)) return generate()
-  if (typeof id !== 'string') throw invalid('client_order_id must be a string')
-  if (id.length > CLIENT_ORDER_ID_LENGTH_MAX) {
-    throw invalid(`client_order_id must be no more than ${CLIENT_ORDER_ID_LENGTH_MAX} characters`)
-  }
-  return id
+  return { qty: sizeAmountOf(body, 'qty'), notional: sizeAmountOf(body, 'notional') }
 }
 
 function checkSupported(body: Body, timeInForce: string): void {
@@ -86,15 +48,12 @@ function checkSupported(body: Body, timeInForce: string): void {
  * @throws {Refusal} with the broker's status, code and words
  */
 export function readTicket(body: unknown, generateId: () => string): Ticket {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw invalid('request body format is invalid')
-  }
-  const fields = body as Body
+  const fields = bodyOf(body)
   const asset = assetOf(fields)
   const size = sizeOf(fields)
   const side = wordOf(fields, 'side', ['buy', 'sell'], 'invalid side') as Side
   const type = wordOf(fields, 'type', types, 'invalid order type') as OrderType
-  const timeInForce = wordOf(fields, 'time_in_force', timesInForce, 'invalid time_in_force') as TimeInForce
+  const timeInForce = timeInForceOf(fields)
   checkSupported(fields, timeInForce)
   const orderClass: OrderClass = ''
   const ticket: Ticket = {

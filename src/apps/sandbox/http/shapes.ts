@@ -1,8 +1,9 @@
-import { type Account, fundsOf, heldQty, type Position } from '../broker/account.ts'
+import type { Account, Position } from '../broker/account.ts'
 import { type Asset, positionSymbol } from '../broker/assets.ts'
 import { type Decimal, ratio, text } from '../broker/decimals.ts'
 import { averagePrice, type Execution, type Order } from '../broker/order.ts'
 import type { Prices } from '../broker/prices.ts'
+import { fundsOf, heldQty } from '../broker/reservations.ts'
 import type { Session } from '../broker/session.ts'
 
 /** The broker's JSON, field for field: snake_case, amounts as strings, absent values as null. */

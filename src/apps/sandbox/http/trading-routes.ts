@@ -3,6 +3,7 @@ import { assets, findAsset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Order } from '../broker/order.ts'
 import { invalid, notFound, Refusal, unprocessable } from '../broker/refusal.ts'
+import { changedTicket } from '../broker/replacement.ts'
 import { readTicket } from '../broker/ticket.ts'
 import { activitiesPage } from './activity-queries.ts'
 import { choiceOf, ordersPage } from './order-queries.ts'
@@ -83,7 +84,11 @@ const orderRoutes = (broker: Broker): Routes => ({
   'GET /v2/orders:by_client_order_id': orderByClientId,
   'GET /v2/orders/:id': ({ account, params, query }) =>
     ok(orderJson(orderOf(account, params['id'] ?? ''), nestedOf(query))),
-  'PATCH /v2/orders/:id': unsupported('replacing an order'),
+  'PATCH /v2/orders/:id': ({ account, params, body }) => {
+    const order = orderOf(account, params['id'] ?? '')
+    const ticket = changedTicket(order, body, broker.newClientOrderId)
+    return ok(orderJson(broker.matcher.replace(account, order, ticket), true))
+  },
   'DELETE /v2/orders/:id': ({ account, params }) => {
     broker.matcher.cancel(account, orderOf(account, params['id'] ?? ''))
     return { status: 204 }

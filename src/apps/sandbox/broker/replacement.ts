@@ -1,0 +1,78 @@
+import type { Decimal } from './decimals.ts'
+import type { Order, Ticket } from './order.ts'
+import { unprocessable } from './refusal.ts'
+import {
+  amountOf,
+  type Body,
+  bodyOf,
+  clientOrderIdOf,
+  given,
+  priceOf,
+  sizeAmountOf,
+  timeInForceOf,
+} from './ticket-fields.ts'
+import { checkClassRules, checkPrices } from './ticket-rules.ts'
+
+/**
+ * Reads the body of `PATCH /v2/orders/{id}` into the terms of the order that asks to take the place. As with the broker, its
+ * quantity is what was asked in total: what the replaced order has filled is not taken off.
+ */
+
+const replaceable: ReadonlySet<string> = new Set(['new', 'partially_filled', 'held'])
+
+function checkReplaceable(order: Order): void {
+  if (order.status === 'replaced') throw unprocessable('order already replaced')
+  if (order.predecessor !== null) throw unprocessable('order chain not fully replaced')
+  if (!replaceable.has(order.status)) throw unprocessable(`cannot replace order in ${order.status} status`)
+  if (order.ticket.notional !== null) throw unprocessable('notional orders cannot be replaced')
+}
+
+const changed = (before: Decimal | null, after: Decimal | null): boolean =>
+  before === null || after === null ? before !== after : !before.eq(after)
+
+function isChanged(order: Order, to: Ticket): boolean {
+  const { ticket } = order
+  return (
+    changed(order.qty, to.qty) ||
+    changed(ticket.limitPrice, to.limitPrice) ||
+    changed(ticket.stopPrice, to.stopPrice) ||
+    changed(ticket.trailPrice, to.trailPrice) ||
+    changed(ticket.trailPercent, to.trailPercent) ||
+    ticket.timeInForce !== to.timeInForce
+  )
+}
+
+/** `trail` is a price or a percentage, as the order has it. */
+function trailOf(
+  { trailPrice, trailPercent, type }: Ticket,
+  fields: Body,
+): Pick<Ticket, 'trailPrice' | 'trailPercent'> {
+  const trail = amountOf(fields, 'trail')
+  if (trail === null) return { trailPrice, trailPercent }
+  if (type !== 'trailing_stop') throw unprocessable('only trailing stop orders accept a trail')
+  return trailPrice === null ? { trailPrice, trailPercent: trail } : { trailPrice: trail, trailPercent }
+}
+
+/**
+ * @param generateId makes the client order id when the body names none: the old one stays with the old order
+ * @throws {Refusal} with the broker's status, code and words
+ */
+export function changedTicket(order: Order, body: unknown, generateId: () => string): Ticket {
+  const fields = bodyOf(body)
+  const { ticket } = order
+  const to: Ticket = {
+    ...ticket,
+    clientOrderId: clientOrderIdOf(fields, generateId),
+    qty: sizeAmountOf(fields, 'qty') ?? order.qty,
+    limitPrice: priceOf(fields, 'limit_price', ticket.asset) ?? ticket.limitPrice,
+    stopPrice: priceOf(fields, 'stop_price', ticket.asset) ?? ticket.stopPrice,
+    ...trailOf(ticket, fields),
+    timeInForce: given(fields['time_in_force']) ? timeInForceOf(fields) : ticket.timeInForce,
+  }
+  checkReplaceable(order)
+  checkPrices(to)
+  checkClassRules(to)
+  if (!isChanged(order, to)) throw unprocessable('order parameters are not changed')
+  if (to.qty?.gt(order.filledQty) !== true) throw unprocessable('qty must be > filled_qty')
+  return to
+}

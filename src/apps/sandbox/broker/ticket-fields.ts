@@ -1,0 +1,65 @@
+import type { Asset } from './assets.ts'
+import { type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, parseDecimal } from './decimals.ts'
+import type { TimeInForce } from './order.ts'
+import { invalid, unprocessable } from './refusal.ts'
+
+/** Single fields of an order's body, each read the way the broker reads it. */
+
+const CLIENT_ORDER_ID_LENGTH_MAX = 128
+const timesInForce: readonly string[] = ['day', 'gtc', 'opg', 'cls', 'ioc', 'fok']
+
+export type Body = Readonly<Record<string, unknown>>
+
+/** @throws {Refusal} it is no JSON object */
+export function bodyOf(body: unknown): Body {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw invalid('request body format is invalid')
+  return body as Body
+}
+
+/** Absent, null and empty text mean the same to the broker. */
+export const given = (value: unknown): boolean => value !== undefined && value !== null && value !== ''
+
+export function wordOf(body: Body, field: string, allowed: readonly string[], refusal: string): string {
+  const value = body[field]
+  if (typeof value !== 'string' || !allowed.includes(value)) throw invalid(refusal)
+  return value
+}
+
+export function amountOf(body: Body, field: string): Decimal | null {
+  if (!given(body[field])) return null
+  const amount = parseDecimal(body[field])
+  if (amount === undefined) throw invalid(`${field} must be a decimal number`)
+  if (amount.lte(0)) throw invalid(`${field} must be > 0`)
+  return amount
+}
+
+/** A quantity or an amount of money, with no more digits than the broker counts. */
+export function sizeAmountOf(body: Body, field: 'qty' | 'notional'): Decimal | null {
+  const amount = amountOf(body, field)
+  if (amount === null || decimalPlaces(amount) <= DECIMAL_PLACES_MAX) return amount
+  throw invalid(`${field} is limited to ${DECIMAL_PLACES_MAX} decimal places`)
+}
+
+export function priceOf(body: Body, field: 'limit_price' | 'stop_price', asset: Asset): Decimal | null {
+  const price = amountOf(body, field)
+  if (price === null || asset.assetClass === 'crypto') return price
+  if (decimalPlaces(price) > (price.gte(1) ? 2 : 4)) {
+    throw unprocessable(
+      `invalid ${field} ${price.toFixed()}. sub-penny increment does not fulfill minimum pricing criteria`,
+    )
+  }
+  return price
+}
+
+export const timeInForceOf = (body: Body): TimeInForce =>
+  wordOf(body, 'time_in_force', timesInForce, 'invalid time_in_force') as TimeInForce
+
+export function clientOrderIdOf(body: Body, generate: () => string): string {
+  const id = body['client_order_id']
+  if (!given(id)) return generate()
+  if (typeof id !== 'string') throw invalid('client_order_id must be a string')
+  if (id.length > CLIENT_ORDER_ID_LENGTH_MAX) {
+    throw invalid(`client_order_id must be no more than ${CLIENT_ORDER_ID_LENGTH_MAX} characters`)
+  }
+  return id
+}
