@@ -9,6 +9,7 @@ import type { ArmedFault, Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
 import type { RequestJournal } from '../http/request-journal.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
+import type { DataErrorCode } from '../streams/data-protocol.ts'
 import type { StreamKind, Streams } from '../streams/upgrades.ts'
 import type { HeldAnswers } from './held-answers.ts'
 import { type Ledger, readLedger } from './ledger.ts'
@@ -41,6 +42,8 @@ export interface SandboxControl {
   /** Cuts open streams; answers how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
+  /** Sends an error frame to open market data sockets, of one key or all; answers how many. */
+  sendDataError(code: DataErrorCode, keyId?: string): number
   /** Makes the `nth` matching thing fail, `count` times. */
   armFault(fault: Fault): ArmedFault
   /** Those that have not fired for the last time. */
@@ -133,6 +136,7 @@ export function createControl(
     releasePrice: (symbol) => prices.release(find.asset(symbol)),
     setMarketOpen: (open) => session.setOpen(open),
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
+    sendDataError: (code, keyId) => streams.tellDataError(code, keyId),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),
     armFault: (fault) =>
       told(() => faults.arm(fault, fault.keyId === undefined ? undefined : find.account(fault.keyId))),

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Refusal } from '../broker/refusal.ts'
 import { faultShape } from '../faults/fault.ts'
 import type { Reply } from '../http/router.ts'
+import { dataErrorCodes } from '../streams/data-protocol.ts'
 import type { SandboxControl } from './control.ts'
 
 /** The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected. */
@@ -56,6 +57,7 @@ const shapes = {
   faultShare: z.strictObject({ share: z.number().min(0).max(1) }),
   market: z.strictObject({ open: z.boolean() }),
   streams: z.strictObject({ keyId: keyId.exactOptional(), stream: z.enum(['trade', 'data']).exactOptional() }),
+  dataError: z.strictObject({ code: z.literal(dataErrorCodes), keyId: keyId.exactOptional() }),
 }
 
 function read<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
@@ -91,6 +93,10 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   'POST /_sandbox/market': (body) => control.setMarketOpen(read(shapes.market, body).open),
   'GET /_sandbox/streams': () => control.streams(),
   'POST /_sandbox/streams/cut': (body) => ({ cut: control.cutStreams(read(shapes.streams, body)) }),
+  'POST /_sandbox/streams/error': (body) => {
+    const { code, keyId: key } = read(shapes.dataError, body)
+    return { told: control.sendDataError(code, key) }
+  },
   'GET /_sandbox/faults': () => ({ faults: control.faults() }),
   'POST /_sandbox/faults': (body) => control.armFault(read(faultShape, body)),
   'POST /_sandbox/faults/share': (body) => control.setFaultShare(read(shapes.faultShare, body).share),

@@ -11,7 +11,7 @@ export type Channel = (typeof STOCK_CHANNELS)[number] | (typeof CRYPTO_CHANNELS)
 /** Channels of feeds other than the one asked: naming one is error 410. These two follow `trades` by themselves. */
 const FOREIGN_CHANNELS = [...STOCK_CHANNELS, ...CRYPTO_CHANNELS, 'imbalances', 'news'] as const
 
-export const DATA_ERRORS = {
+const DATA_ERRORS = {
   400: 'invalid syntax',
   401: 'not authenticated',
   402: 'auth failed',
@@ -26,6 +26,7 @@ export const DATA_ERRORS = {
   500: 'internal error',
 } as const
 export type DataErrorCode = keyof typeof DATA_ERRORS
+export const dataErrorCodes = Object.keys(DATA_ERRORS).map(Number) as DataErrorCode[]
 
 const SYMBOL_LENGTH_MAX = 32
 /** `*` alone is every symbol. */
