@@ -4,7 +4,7 @@ import type { Account } from './account.ts'
 import { type Admission, admit } from './admission.ts'
 import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
-import { isOpen, leavesQty, type Order, type Ticket } from './order.ts'
+import { type Execution, isOpen, leavesQty, type Order, type Ticket } from './order.ts'
 import type { OrderBook } from './order-book.ts'
 import type { Prices } from './prices.ts'
 import { unprocessable } from './refusal.ts'
@@ -155,6 +155,14 @@ export class Matcher {
     })
   }
 
+  /** Cancels every open order of an account in this turn, so that what they held is free. */
+  cancelAtOnce(account: Account): void {
+    for (const order of [...account.openOrders]) {
+      this.#forget(order)
+      if (isOpen(order)) this.#book.close(account, order, 'canceled')
+    }
+  }
+
   /** Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order. */
   fillNow(account: Account, order: Order, qty?: Decimal, price?: Decimal): void {
     if (order.status === 'filled') throw unprocessable('order is already in "filled" state')
@@ -164,6 +172,18 @@ export class Matcher {
     const at = price ?? fairPrice(order, this.#prices)
     this.#book.fill(account, order, qty ?? wholeQty(order, at), at)
     if (!isOpen(order)) this.#forget(order)
+  }
+
+  /** The venue turns down an open order that was answered; harmless on others. */
+  reject(account: Account, order: Order): void {
+    if (!isOpen(order) || isAsked(order)) return
+    this.#forget(order)
+    this.#book.close(account, order, 'rejected')
+  }
+
+  /** The venue undoes an execution. */
+  bust(account: Account, order: Order, execution: Execution): void {
+    this.#book.bust(account, order, execution)
   }
 
   /** Stops matching by itself for an account, an asset, or (no argument) everything. */

@@ -21,6 +21,7 @@ type UpdateEvent =
   | 'rejected'
   | 'replaced'
   | 'order_replace_rejected'
+  | 'trade_bust'
 
 /** One change of one order, as it stood right after. */
 export type OrderUpdate = Readonly<{
@@ -137,6 +138,21 @@ export class OrderBook {
     const execution = this.#execution(account, order, qty, price, at)
     account.executions.push(execution)
     this.#announce(execution.leavesQty.eq(0) ? 'fill' : 'partial_fill', account, order, execution)
+  }
+
+  /** Undoes an execution as if it had never been. An order that was over stays over. */
+  bust(account: Account, order: Order, execution: Execution): void {
+    const { asset, side } = order.ticket
+    const index = account.executions.indexOf(execution)
+    if (index < 0) return
+    account.executions.splice(index, 1)
+    settle(account, asset, side === 'buy' ? 'sell' : 'buy', execution.qty, execution.price)
+    order.filledQty = order.filledQty.minus(execution.qty)
+    order.filledCost = order.filledCost.minus(execution.qty.times(execution.price))
+    const isUntouched = order.status === 'partially_filled' && order.filledQty.eq(0)
+    const at = this.#move(account, order, isUntouched ? 'new' : order.status)
+    const bust = { ...this.#execution(account, order, execution.qty, execution.price, at), corrects: execution.id }
+    this.#announce('trade_bust', account, order, bust)
   }
 
   #execution(account: Account, order: Order, qty: Decimal, price: Decimal, at: string): Execution {

@@ -93,6 +93,8 @@ export type Execution = Readonly<{
   /** Signed, after this execution. */
   positionQty: Decimal
   at: string
+  /** Of a correction: the execution it undoes. */
+  corrects?: string
 }>
 
 const closedStatuses: ReadonlySet<OrderStatus> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])

@@ -1,14 +1,15 @@
-import { type Account, positionOf } from '../broker/account.ts'
+import type { Account } from '../broker/account.ts'
 import { assets, findAsset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Order } from '../broker/order.ts'
-import { invalid, notFound, Refusal, unprocessable } from '../broker/refusal.ts'
+import { invalid, notFound, Refusal } from '../broker/refusal.ts'
 import { changedTicket } from '../broker/replacement.ts'
 import { readTicket } from '../broker/ticket.ts'
 import { activitiesPage } from './activity-queries.ts'
 import { choiceOf, ordersPage } from './order-queries.ts'
-import type { Call, Handler, Reply, Routes } from './router.ts'
-import { accountJson, assetJson, clockJson, fillActivityJson, orderJson, positionJson } from './shapes.ts'
+import { positionRoutes } from './position-routes.ts'
+import type { Call, Reply, Routes } from './router.ts'
+import { accountJson, assetJson, clockJson, fillActivityJson, orderJson } from './shapes.ts'
 
 /** The trading host: orders, positions, account, assets, clock. */
 
@@ -20,13 +21,6 @@ function orderOf(account: Account, id: string): Order {
   if (order === undefined) throw notFound(`order not found for ${id}`)
   return order
 }
-
-/** Refused for good, with a status that no client takes for a passing failure. */
-const unsupported =
-  (what: string): Handler =>
-  () => {
-    throw unprocessable(`${what} is not supported by this sandbox`)
-  }
 
 function orderByClientId({ account, query }: Call): Reply {
   const clientOrderId = query.get('client_order_id')
@@ -47,13 +41,6 @@ function cancelAll(broker: Broker, account: Account): Reply {
     }
   })
   return { status: 207, body: results }
-}
-
-function position(broker: Broker, { account, params }: Call): Reply {
-  const asset = findAsset(params['name'] ?? '')
-  const found = asset === undefined ? undefined : positionOf(account, asset)
-  if (found === undefined) throw notFound('position does not exist')
-  return ok(positionJson(account, found, broker.prices))
 }
 
 function assetList({ query }: Call): Reply {
@@ -101,11 +88,7 @@ export const tradingRoutes = (broker: Broker): Routes => ({
   'GET /v2/account/activities': ({ account, query }) => ok(activitiesPage(account, query).map(fillActivityJson)),
   'GET /v2/account/activities/:type': ({ account, query, params }) =>
     ok(activitiesPage(account, query, params['type']).map(fillActivityJson)),
-  'GET /v2/positions': ({ account }) =>
-    ok([...account.positions.values()].map((held) => positionJson(account, held, broker.prices))),
-  'GET /v2/positions/:name': (call) => position(broker, call),
-  'DELETE /v2/positions': unsupported('closing positions'),
-  'DELETE /v2/positions/:name': unsupported('closing a position'),
+  ...positionRoutes(broker),
   'GET /v2/assets': assetList,
   'GET /v2/assets/:name': oneAsset,
   'GET /v2/clock': () => ok(clockJson(broker.session)),

@@ -1,0 +1,44 @@
+import type { Position } from './account.ts'
+import { type Decimal, decimal, decimalPlaces, DECIMAL_PLACES_MAX } from './decimals.ts'
+import type { Ticket } from './order.ts'
+import { invalid } from './refusal.ts'
+
+/** How much of a position to close: all of it unless one of the two is given. */
+export type ClosingSize = Readonly<{ qty: Decimal | null; percentage: Decimal | null }>
+
+const HUNDRED = decimal('100')
+
+function closingQty(position: Position, { qty, percentage }: ClosingSize): Decimal {
+  if (qty !== null && percentage !== null) throw invalid('only one of qty or percentage is accepted')
+  for (const [name, amount] of Object.entries({ qty, percentage })) {
+    if (amount !== null && decimalPlaces(amount) > DECIMAL_PLACES_MAX) {
+      throw invalid(`${name} is limited to ${DECIMAL_PLACES_MAX} decimal places`)
+    }
+  }
+  if (percentage?.gt(HUNDRED) === true) throw invalid('percentage must be between 0 and 100')
+  const all = position.qty.abs()
+  // Rounded down: a part of a position never takes more than was asked.
+  return percentage === null ? (qty ?? all) : all.times(percentage).div(HUNDRED).round(DECIMAL_PLACES_MAX, 0)
+}
+
+/** The market order that closes a position, or a part of it. @throws {Refusal} the size makes no sense */
+export function closingTicket(position: Position, size: ClosingSize, clientOrderId: string): Ticket {
+  const { asset } = position
+  const qty = closingQty(position, size)
+  if (qty.lte(0)) throw invalid('qty must be > 0')
+  return {
+    clientOrderId,
+    asset,
+    side: position.qty.gt(0) ? 'sell' : 'buy',
+    type: 'market',
+    timeInForce: asset.assetClass === 'crypto' ? 'gtc' : 'day',
+    orderClass: '',
+    extendedHours: false,
+    qty,
+    notional: null,
+    limitPrice: null,
+    stopPrice: null,
+    trailPrice: null,
+    trailPercent: null,
+  }
+}

@@ -1,0 +1,64 @@
+import { type Account, type Position, positionOf } from '../broker/account.ts'
+import { findAsset, positionSymbol } from '../broker/assets.ts'
+import type { Broker } from '../broker/broker.ts'
+import { type ClosingSize, closingTicket } from '../broker/closing.ts'
+import { type Decimal, parseDecimal } from '../broker/decimals.ts'
+import { invalid, notFound, Refusal } from '../broker/refusal.ts'
+import type { Call, Reply, Routes } from './router.ts'
+import { type Json, orderJson, positionJson } from './shapes.ts'
+
+/** Positions: read, and closed by market orders. */
+
+function heldPosition({ account, params }: Call): Position {
+  const asset = findAsset(params['name'] ?? '')
+  const found = asset === undefined ? undefined : positionOf(account, asset)
+  if (found === undefined) throw notFound('position does not exist')
+  return found
+}
+
+function amountOf(query: URLSearchParams, name: string): Decimal | null {
+  const value = query.get(name)
+  if (value === null || value === '') return null
+  const amount = parseDecimal(value)
+  if (amount === undefined) throw invalid(`${name} must be a decimal number`)
+  if (amount.lte(0)) throw invalid(`${name} must be > 0`)
+  return amount
+}
+
+function closePosition(broker: Broker, account: Account, position: Position, size: ClosingSize): Json {
+  const ticket = closingTicket(position, size, broker.newClientOrderId())
+  return orderJson(broker.matcher.submit(account, ticket), true)
+}
+
+/** One row per position: what closing it answered, refusals included. */
+function closeAll(broker: Broker, { account, query }: Call): Reply {
+  const cancelOrders = query.get('cancel_orders') ?? 'false'
+  if (!['true', 'false', ''].includes(cancelOrders)) throw invalid('invalid cancel_orders: must be true or false')
+  if (cancelOrders === 'true') broker.matcher.cancelAtOnce(account)
+  const rows = [...account.positions.values()].map((position) => {
+    const symbol = positionSymbol(position.asset)
+    try {
+      return { symbol, status: 200, body: closePosition(broker, account, position, { qty: null, percentage: null }) }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      return { symbol, status: error.status, body: error.body }
+    }
+  })
+  return { status: 207, body: rows }
+}
+
+export const positionRoutes = (broker: Broker): Routes => ({
+  'GET /v2/positions': ({ account }) => ({
+    status: 200,
+    body: [...account.positions.values()].map((position) => positionJson(account, position, broker.prices)),
+  }),
+  'GET /v2/positions/:name': (call) => ({
+    status: 200,
+    body: positionJson(call.account, heldPosition(call), broker.prices),
+  }),
+  'DELETE /v2/positions': (call) => closeAll(broker, call),
+  'DELETE /v2/positions/:name': (call) => {
+    const size = { qty: amountOf(call.query, 'qty'), percentage: amountOf(call.query, 'percentage') }
+    return { status: 200, body: closePosition(broker, call.account, heldPosition(call), size) }
+  },
+})
