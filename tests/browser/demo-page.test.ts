@@ -11,12 +11,18 @@ if (!hasBrowser)
 describe.runIf(hasBrowser)('the demo page', () => {
   const stack = new AsyncDisposableStack()
   const trouble: string[] = []
+  const lines: string[] = []
   let demo: Demo
   let browser: Browser
 
   beforeAll(async () => {
+    const onLine = (name: string, line: string): void => void lines.push(`${name} ${line}`)
     const ports = { page: 0, relay: 0, dashboard: 0, sandbox: 0 }
-    demo = await startDemo({ ports, seed: '7', partialFills: false, redisUrl: undefined, onLine: () => {} }, stack)
+    demo = await startDemo({ ports, seed: '7', partialFills: false, redisUrl: undefined, onLine }, stack).catch(
+      (cause: unknown) => {
+        throw new Error(`the demo did not start:\n${lines.slice(-40).join('\n')}`, { cause })
+      },
+    )
     browser = await chromium.launch({
       executablePath: CHROMIUM,
       args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],

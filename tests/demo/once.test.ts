@@ -10,7 +10,11 @@ let demo: Demo
 beforeAll(async () => {
   const ports = { page: 0, relay: 0, dashboard: 0, sandbox: 0 }
   const onLine = (name: string, line: string): void => void lines.push(`${name} ${line}`)
-  demo = await startDemo({ ports, seed: '7', partialFills: false, redisUrl: undefined, onLine }, stack)
+  demo = await startDemo({ ports, seed: '7', partialFills: false, redisUrl: undefined, onLine }, stack).catch(
+    (cause: unknown) => {
+      throw new Error(`the demo did not start:\n${lines.slice(-40).join('\n')}`, { cause })
+    },
+  )
 }, 60_000)
 afterAll(() => stack.disposeAsync(), 60_000)
 

@@ -33,7 +33,8 @@ export type DemoOptions = Readonly<{
   ports: Readonly<{ page: number; relay: number; dashboard: number; sandbox: number }>
   seed: string
   partialFills: boolean
-  /** A Redis to use instead of one of our own. What the demo writes there is removed at the end, nothing else is touched. */
+  /** A Redis to use instead of one of our own. The demo's users are new ones there, and their records are removed at the end; finished
+   *  jobs age out like all others. Nothing else is touched. */
   redisUrl: string | undefined
   /** Hears every line that a process writes. */
   onLine(name: string, line: string): void
