@@ -8,6 +8,8 @@ import type { Prices } from './prices.ts'
 export interface MinuteBars {
   /** Closed bars and the running one, oldest first, of the last `BARS_PER_SYMBOL_MAX` minutes that had any. */
   of(symbol: string): readonly MinuteBar[]
+  /** When the first trade could print. */
+  readonly startedMs: number
   onClose(listener: (symbol: string, bar: MinuteBar) => void): void
   stop(): void
 }
@@ -32,6 +34,7 @@ type Series = { readonly closed: MinuteBar[]; running: MinuteBar | undefined }
 
 /** Starts writing down what prints. */
 export function recordMinuteBars(prices: Prices, clock: Clock): MinuteBars {
+  const startedMs = clock.now()
   const bySymbol = new Map<string, Series>()
   const listeners: ((symbol: string, bar: MinuteBar) => void)[] = []
 
@@ -67,6 +70,7 @@ export function recordMinuteBars(prices: Prices, clock: Clock): MinuteBars {
       const { closed, running } = bySymbol.get(symbol) ?? { closed: [], running: undefined }
       return running === undefined ? closed : [...closed, running]
     },
+    startedMs,
     onClose: (listener) => void listeners.push(listener),
     stop: () => cancel(),
   }

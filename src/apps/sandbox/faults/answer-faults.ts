@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Fault } from './fault.ts'
 
 /** What request faults do to an answer. Pure: the server does the sending. */
@@ -10,6 +11,8 @@ export type WireAnswer = Readonly<{
   text: string | undefined
   /** How long it waits before it is written. */
   delayMs?: number
+  /** Writes what follows the headers, for as long as it likes. */
+  stream?: (response: ServerResponse) => void
 }>
 
 /** `cut`: the connection ends without a word. */

@@ -11,7 +11,7 @@ const NEW_YORK_DAY = new Intl.DateTimeFormat('en-CA', { timeZone: 'America/New_Y
 const DAY_MS = 86_400_000
 
 /** Daily bars are stamped midnight in New York, which is 04:00 or 05:00 UTC. */
-function newYorkMidnight(timeMs: number): Date {
+export function newYorkMidnight(timeMs: number): Date {
   const day = NEW_YORK_DAY.format(timeMs)
   const summer = new Date(`${day}T04:00:00Z`)
   return NEW_YORK_DAY.format(summer) === day && NEW_YORK_DAY.format(summer.getTime() - 1) !== day
@@ -65,6 +65,9 @@ export const minuteBarJson = ({ startMs, open, high, low, close, volume, trades,
 /** The running bar of the day. */
 export const dayBarJson = (market: Market): Json => barJson(market.day, newYorkMidnight(market.atMs))
 
+/** The last minute that traded. */
+export const lastBarJson = (market: Market): Json => barJson(market.minute, new Date(market.minute.startMs))
+
 /** The best price of either side is all the book there is. */
 export const orderbookJson = (market: Market): Json => ({
   b: [{ p: market.bid.toNumber(), s: market.bidSize }],
@@ -96,7 +99,7 @@ export function snapshotJson(market: Market): Json {
   return {
     latestTrade: tradeJson(market),
     latestQuote: quoteJson(market),
-    minuteBar: barJson(market.minute, new Date(market.minute.startMs)),
+    minuteBar: lastBarJson(market),
     dailyBar: dayBarJson(market),
     prevDailyBar: barJson(previous, newYorkMidnight(today.getTime() - DAY_MS / 2)),
   }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Account } from '../broker/account.ts'
 import { notFound, Refusal } from '../broker/refusal.ts'
 
@@ -10,16 +11,24 @@ export type Call = Readonly<{
   body: unknown
 }>
 
-/** What a handler answers; `body` absent sends none. */
-export type Reply = Readonly<{ status: number; body?: unknown; headers?: Readonly<Record<string, string>> }>
+/** A request to a path that asks for no keys. */
+export type OpenCall = Pick<Call, 'params' | 'query'>
+
+/** What a handler answers; `body` absent sends none. With `stream` the answer goes on until that says so. */
+export type Reply = Readonly<{
+  status: number
+  body?: unknown
+  headers?: Readonly<Record<string, string>>
+  stream?: (response: ServerResponse) => void
+}>
 export type Handler = (call: Call) => Reply
+export type OpenHandler = (call: OpenCall) => Reply
 
 /** `GET /v2/orders/:id`: a segment that begins with a colon is a parameter; `orders:by_client_order_id` is a plain word. */
 export type Routes = Readonly<Record<string, Handler>>
-type Match = Readonly<{ route: string; handler: Handler; params: Readonly<Record<string, string>> }>
-export type Router = (method: string, path: string) => Match
-
-type Compiled = Readonly<{ route: string; method: string; segments: readonly string[]; handler: Handler }>
+export type OpenRoutes = Readonly<Record<string, OpenHandler>>
+type Match<Handles> = Readonly<{ route: string; handler: Handles; params: Readonly<Record<string, string>> }>
+export type Router<Handles> = (method: string, path: string) => Match<Handles>
 
 /** Segments of a path, decoded. A trailing slash is ignored. */
 function segmentsOf(path: string): string[] {
@@ -42,8 +51,8 @@ function paramsOf(pattern: readonly string[], actual: readonly string[]): Record
 }
 
 /** Routes in order: the first whose method and path fit. @throws {Refusal} 404 for an unknown path, 405 for a wrong method */
-export function createRouter(routes: Routes): Router {
-  const table: Compiled[] = Object.entries(routes).map(([route, handler]) => {
+export function createRouter<Handles>(routes: Readonly<Record<string, Handles>>): Router<Handles> {
+  const table = Object.entries(routes).map(([route, handler]) => {
     const [method = '', path = ''] = route.split(' ')
     return { route, method, segments: path.split('/').slice(1), handler }
   })

@@ -8,11 +8,12 @@ import type { HeldAnswers } from '../control/held-answers.ts'
 import { afterRequest, beforeRequest, type WireAnswer } from '../faults/answer-faults.ts'
 import type { Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
+import type { DataPlan } from '../streams/data-stream.ts'
 import { readJsonBody } from './body.ts'
 import { type Caller, callerOf } from './credentials.ts'
-import { dataRoutes } from './data-routes.ts'
+import { cryptoDataRoutes, stockDataRoutes } from './data-routes.ts'
 import type { JournalEntry, RequestJournal } from './request-journal.ts'
-import { createRouter, type Reply, type Router } from './router.ts'
+import { createRouter, type Handler, type OpenHandler, type Reply, type Router } from './router.ts'
 import { tradingRoutes } from './trading-routes.ts'
 
 /** HTTP in, HTTP out: reads, authenticates, routes, answers. Everything slow or too large is cut by a named limit. */
@@ -31,19 +32,27 @@ type HttpDeps = Readonly<{
   journal: RequestJournal
   heldAnswers: HeldAnswers
   control: ControlHandler
+  /** Default: everything is allowed. */
+  dataPlan?: DataPlan
 }>
 
+/** Paths for who has keys, and paths for all. */
+type Routers = Readonly<{ keyed: Router<Handler>; open: Router<OpenHandler> }>
 type Answered = Readonly<{ answer: WireAnswer; route?: string; account?: Account }>
 
+/** Paths that ask for no keys: market data of crypto is open to all. */
+const isOpen = (path: string): boolean => path.startsWith('/v1beta3/crypto/')
 const isControl = (path: string): boolean => path === '/_sandbox' || path.startsWith('/_sandbox/')
 
-const toWire = ({ status, body, headers = {} }: Reply): WireAnswer => ({
+const toWire = ({ status, body, headers = {}, stream }: Reply): WireAnswer => ({
+  ...(stream === undefined ? {} : { stream }),
   status,
   headers: body === undefined ? headers : { 'content-type': 'application/json; charset=utf-8', ...headers },
   text: body === undefined ? undefined : JSON.stringify(body),
 })
 
-function send(response: ServerResponse, requestId: string, { status, headers, text }: WireAnswer): void {
+function send(response: ServerResponse, requestId: string, answer: WireAnswer): void {
+  const { status, headers, text, stream } = answer
   if (response.writableEnded || response.destroyed) return
   response.writeHead(status, {
     'x-request-id': requestId,
@@ -52,7 +61,8 @@ function send(response: ServerResponse, requestId: string, { status, headers, te
     // What a refused body still has in flight is not read: the connection ends with the answer.
     ...(status === 413 ? { connection: 'close' } : {}),
   })
-  response.end(text)
+  if (stream === undefined) response.end(text)
+  else stream(response)
 }
 
 function asReply(error: unknown): Reply {
@@ -63,7 +73,7 @@ function asReply(error: unknown): Reply {
 
 async function work(
   deps: HttpDeps,
-  router: Router,
+  routers: Routers,
   request: IncomingMessage,
   entry: JournalEntry,
   caller: Caller | undefined,
@@ -74,9 +84,13 @@ async function work(
     const reply = await deps.control(method, path, new URLSearchParams(query), await readJsonBody(request))
     return { answer: toWire(reply) }
   }
+  if (isOpen(path)) {
+    const { route, handler, params } = routers.open(method, path)
+    return { answer: toWire(handler({ params, query: new URLSearchParams(query) })), route }
+  }
   if (caller === undefined) throw unauthorized()
   const { account } = caller
-  const { route, handler, params } = router(method, path)
+  const { route, handler, params } = routers.keyed(method, path)
   const body = await readJsonBody(request)
   entry.body = body ?? null
   return { answer: toWire(handler({ account, params, query: new URLSearchParams(query), body })), route, account }
@@ -91,7 +105,7 @@ function refused(error: unknown, { method, path }: JournalEntry, caller: Caller 
 
 async function serve(
   deps: HttpDeps,
-  router: Router,
+  routers: Routers,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -106,7 +120,7 @@ async function serve(
   const requestId = deps.broker.newRequestId()
   const { answer, route, account }: Answered =
     instead === undefined
-      ? await work(deps, router, request, entry, caller).catch((error: unknown) => refused(error, entry, caller))
+      ? await work(deps, routers, request, entry, caller).catch((error: unknown) => refused(error, entry, caller))
       : { answer: instead }
   const finish = (): void => deliver(deps.clock, response, requestId, entry, answer, fault)
   const held =
@@ -138,7 +152,10 @@ function deliver(
 
 /** The server, not yet listening; upgrades are the streams' business. */
 export function createHttpServer(deps: HttpDeps): Server {
-  const router = createRouter({ ...tradingRoutes(deps.broker), ...dataRoutes(deps.broker) })
+  const routers: Routers = {
+    keyed: createRouter({ ...tradingRoutes(deps.broker), ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}) }),
+    open: createRouter(cryptoDataRoutes(deps.broker, deps.clock)),
+  }
   const server = createServer(
     {
       headersTimeout: HEADERS_MS_MAX,
@@ -148,7 +165,7 @@ export function createHttpServer(deps: HttpDeps): Server {
     },
     (request, response) => {
       // A sender that goes away mid-body ends here: there is nobody left to answer.
-      serve(deps, router, request, response).catch(() => response.destroy())
+      serve(deps, routers, request, response).catch(() => response.destroy())
     },
   )
   server.on('clientError', (_error, socket) => {

@@ -1,0 +1,155 @@
+import type { Asset } from '../broker/assets.ts'
+import type { Broker } from '../broker/broker.ts'
+import { type MinuteBar, MINUTE_MS } from '../broker/minute-bars.ts'
+import { pastBar } from '../broker/past-prices.ts'
+import type { DataPlan } from '../streams/data-stream.ts'
+import { checkFeed, invalidParameter, newestOf, timeMsOf } from './data-queries.ts'
+import { dayBarJson, minuteBarJson, newYorkMidnight } from './market-shapes.ts'
+import type { Json } from './shapes.ts'
+import { parseTimeframe, type Timeframe } from './timeframe.ts'
+
+/**
+ * Historical bars. Before the sandbox started they are made up (see past-prices), since then they are what was recorded; a bar over
+ * the start holds both. A page counts the bars of all symbols together, symbol by symbol.
+ */
+
+const LIMIT_DEFAULT = 1_000
+const LIMIT_MAX = 10_000
+/** There is nothing older. */
+const HISTORY_START_MS = Date.UTC(2016, 0, 4, 5)
+const HOUR_MS = 60 * MINUTE_MS
+/** Stocks trade from 4 to 20 o'clock in New York, before and after the session included. */
+const [DAY_BEGINS_MS, DAY_ENDS_MS] = [4 * HOUR_MS, 20 * HOUR_MS]
+
+/** What is asked for. `fromMs` and `toMs` bound where bars begin, both ends included. */
+type BarQuery = Readonly<{
+  timeframe: Timeframe
+  fromMs: number
+  toMs: number
+  limit: number
+  direction: 1 | -1
+  /** Where the page begins: the symbol and the start of its first bar. */
+  cursor: Readonly<{ symbol: string; startMs: number }> | undefined
+}>
+
+/** One page, by symbol, and the token of the next. */
+type BarPage = Readonly<{ bars: Readonly<Record<string, readonly Json[]>>; nextPageToken: string | null }>
+
+const tokenOf = (symbol: string, startMs: number): string => Buffer.from(`${symbol}|${startMs}`).toString('base64')
+
+function cursorOf(query: URLSearchParams): BarQuery['cursor'] {
+  const token = query.get('page_token') ?? ''
+  if (token === '') return undefined
+  const [, symbol, startMs] = /^([A-Z0-9./]+)\|(\d{1,15})$/.exec(Buffer.from(token, 'base64').toString()) ?? []
+  if (symbol === undefined) throw invalidParameter('invalid page_token')
+  return { symbol, startMs: Number(startMs) }
+}
+
+function limitOf(query: URLSearchParams): number {
+  const text = query.get('limit') || String(LIMIT_DEFAULT)
+  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (limit < 1 || limit > LIMIT_MAX) throw invalidParameter(`invalid limit: must be between 1 and ${LIMIT_MAX}`)
+  return limit
+}
+
+/** @throws {Refusal} 400 on bad parameters, 403 when the plan does not allow it */
+export function barQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number): BarQuery {
+  const timeframe = parseTimeframe(query.get('timeframe') ?? '')
+  if (timeframe === undefined) throw invalidParameter(`invalid timeframe: ${query.get('timeframe') ?? ''}`)
+  const sort = query.get('sort') || 'asc'
+  if (sort !== 'asc' && sort !== 'desc') throw invalidParameter(`invalid sort: ${sort}`)
+  const fromMs = timeMsOf(query, 'start') ?? newYorkMidnight(nowMs).getTime()
+  const toMs = timeMsOf(query, 'end') ?? newestOf(query, plan, nowMs)
+  checkFeed(query, plan, nowMs, toMs)
+  if (toMs < fromMs && query.has('end')) throw invalidParameter('end should not be before start')
+  return {
+    timeframe,
+    fromMs: Math.max(fromMs, HISTORY_START_MS),
+    toMs: Math.min(toMs, nowMs),
+    limit: limitOf(query),
+    direction: sort === 'asc' ? 1 : -1,
+    cursor: cursorOf(query),
+  }
+}
+
+/** Whether stocks traded at that time: no weekends, no nights. */
+function stocksTraded({ isIntraday }: Timeframe, startMs: number): boolean {
+  const midnightMs = newYorkMidnight(startMs).getTime()
+  const weekday = new Date(midnightMs).getUTCDay()
+  if (weekday === 0 || weekday === 6) return false
+  return !isIntraday || (startMs - midnightMs >= DAY_BEGINS_MS && startMs - midnightMs < DAY_ENDS_MS)
+}
+
+function merged(bars: readonly MinuteBar[], startMs: number): MinuteBar | undefined {
+  const [first] = bars
+  return first === undefined
+    ? undefined
+    : bars.slice(1).reduce<MinuteBar>(
+        (all, bar) => ({
+          startMs,
+          open: all.open,
+          high: Math.max(all.high, bar.high),
+          low: Math.min(all.low, bar.low),
+          close: bar.close,
+          volume: all.volume + bar.volume,
+          trades: all.trades + bar.trades,
+          value: all.value + bar.value,
+        }),
+        { ...first, startMs },
+      )
+}
+
+/** Where the first bar is that begins at or after a time; bars are in order. */
+function indexAt(bars: readonly MinuteBar[], timeMs: number): number {
+  let [low, high] = [0, bars.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((bars[middle]?.startMs ?? 0) < timeMs) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The bars of one symbol, one by one, in the order asked for. */
+function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<readonly [startMs: number, bar: Json]> {
+  const { timeframe, fromMs, toMs, direction, cursor } = query
+  const { startedMs } = broker.minuteBars
+  const settledMs = newYorkMidnight(startedMs).getTime()
+  const todayMs = newYorkMidnight(Math.max(toMs, startedMs)).getTime()
+  const recorded = broker.minuteBars.of(asset.symbol)
+  const firstMs = cursor?.symbol === asset.symbol ? cursor.startMs : direction === 1 ? fromMs : toMs
+  for (let atMs = timeframe.floor(firstMs); atMs <= toMs && (direction === 1 || atMs >= fromMs);) {
+    const [startMs, endMs] = [atMs, timeframe.step(atMs, 1)]
+    atMs = timeframe.step(atMs, direction)
+    if (startMs < fromMs) continue
+    if (timeframe.isDay && startMs === todayMs && startMs >= settledMs) {
+      yield [startMs, dayBarJson(broker.prices.of(asset))]
+      continue
+    }
+    const hasPast =
+      startMs < startedMs && (asset.assetClass === 'crypto' || !isShort(timeframe) || stocksTraded(timeframe, startMs))
+    const past = hasPast ? [pastBar(asset, startMs, Math.min(endMs, startedMs), settledMs)] : []
+    const since = endMs <= startedMs ? [] : recorded.slice(indexAt(recorded, startMs), indexAt(recorded, endMs))
+    const bar = merged([...past, ...since], startMs)
+    if (bar !== undefined) yield [startMs, minuteBarJson(bar)]
+  }
+}
+
+/** A day or less: such a stretch can lie wholly outside of trading. */
+const isShort = ({ isIntraday, isDay }: Timeframe): boolean => isIntraday || isDay
+
+/** @param assets sorted by symbol */
+export function barPage(broker: Broker, assets: readonly Asset[], query: BarQuery): BarPage {
+  const bars: Record<string, Json[]> = {}
+  let count = 0
+  for (const asset of assets) {
+    const { symbol } = asset
+    if (query.cursor !== undefined && symbol < query.cursor.symbol) continue
+    for (const [startMs, bar] of barsOf(broker, asset, query)) {
+      if (count === query.limit) return { bars, nextPageToken: tokenOf(symbol, startMs) }
+      ;(bars[symbol] ??= []).push(bar)
+      count += 1
+    }
+  }
+  return { bars, nextPageToken: null }
+}

@@ -1,0 +1,64 @@
+import { MINUTE_MS } from '../broker/minute-bars.ts'
+import { newYorkMidnight } from './market-shapes.ts'
+
+/** How long a bar is. Minutes and hours are counted in UTC; days, weeks and months begin at midnight in New York. */
+export interface Timeframe {
+  readonly isIntraday: boolean
+  readonly isDay: boolean
+  /** Where the bar begins that a time falls in. */
+  floor(timeMs: number): number
+  /** Where the next bar begins, or with -1 the one before. */
+  step(startMs: number, direction: 1 | -1): number
+}
+
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+const WEEK_DAYS = 7
+/** A Monday. */
+const WEEK_ZERO_MS = Date.UTC(2016, 0, 4)
+/** Days are 23 to 25 hours long: their middle is always the day meant. */
+const NOON_MS = 12 * HOUR_MS
+
+const even = (sizeMs: number): Timeframe => ({
+  isIntraday: true,
+  isDay: false,
+  floor: (timeMs) => timeMs - (timeMs % sizeMs),
+  step: (startMs, direction) => startMs + direction * sizeMs,
+})
+
+const midnight = (timeMs: number): number => newYorkMidnight(timeMs).getTime()
+
+const days = (count: number): Timeframe => ({
+  isIntraday: false,
+  isDay: count === 1,
+  floor(timeMs) {
+    const startMs = midnight(timeMs)
+    const sinceZero = Math.floor((startMs - WEEK_ZERO_MS) / DAY_MS)
+    return midnight(startMs + NOON_MS - (((sinceZero % count) + count) % count) * DAY_MS)
+  },
+  step: (startMs, direction) => midnight(startMs + NOON_MS + direction * count * DAY_MS),
+})
+
+const months = (count: number): Timeframe => ({
+  isIntraday: false,
+  isDay: false,
+  floor(timeMs) {
+    const day = new Date(midnight(timeMs))
+    return midnight(Date.UTC(day.getUTCFullYear(), day.getUTCMonth() - (day.getUTCMonth() % count), 1, 12))
+  },
+  step(startMs, direction) {
+    const day = new Date(startMs)
+    return midnight(Date.UTC(day.getUTCFullYear(), day.getUTCMonth() + direction * count, 1, 12))
+  },
+})
+
+/** `1Min` to `59Min`, `1Hour` to `23Hour`, `1Day`, `1Week`, and `1Month`, `2`, `3`, `4`, `6`, `12`; or their short forms. */
+export function parseTimeframe(text: string): Timeframe | undefined {
+  const [, digits, unit] = /^([1-9]\d?)(Min|T|Hour|H|Day|D|Week|W|Month|M)$/.exec(text) ?? []
+  const count = Number(digits)
+  if (unit === 'Min' || unit === 'T') return count <= 59 ? even(count * MINUTE_MS) : undefined
+  if (unit === 'Hour' || unit === 'H') return count <= 23 ? even(count * HOUR_MS) : undefined
+  if (unit === 'Day' || unit === 'D') return count === 1 ? days(1) : undefined
+  if (unit === 'Week' || unit === 'W') return count === 1 ? days(WEEK_DAYS) : undefined
+  return unit !== undefined && 12 % count === 0 ? months(count) : undefined
+}
