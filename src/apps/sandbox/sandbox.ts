@@ -6,6 +6,8 @@ import { createHeldAnswers } from './control/held-answers.ts'
 import { type ControlHandler, createControlHandler } from './control/routes.ts'
 import { createRequestJournal } from './http/request-journal.ts'
 import { createFaults } from './faults/faults.ts'
+import { startOrderFaults } from './faults/order-faults.ts'
+import { createStreamFaults } from './faults/stream-faults.ts'
 import { createHttpServer } from './http/server.ts'
 import { completeOptions, type SandboxOptions } from './options.ts'
 import { attachStreams } from './streams/upgrades.ts'
@@ -37,8 +39,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   // The control needs the streams, the streams the server, and the server the control: it is asked for at the first call.
   const control: ControlHandler = (...call) => handleControl(...call)
   const faults = createFaults(createChance(faultSeed), faultShare)
-  const server = createHttpServer({ clock, broker, faults, journal, heldAnswers, control })
-  const streams = attachStreams(server, broker, clock, dataPlan)
+  startOrderFaults(broker, clock, faults)
+  const server = createHttpServer({ clock, broker, faults, journal, heldAnswers, control, dataPlan })
+  const streams = attachStreams(server, broker, clock, createStreamFaults(faults), dataPlan)
   const commands = createControl(broker, heldAnswers, journal, streams, faults)
   const handleControl = createControlHandler(commands)
   await new Promise<void>((resolve, reject) => {

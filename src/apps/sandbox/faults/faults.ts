@@ -84,6 +84,9 @@ export function createFaults(chance: Chance, share: number): Faults {
     chance: byChance,
     arm(fault, account) {
       if (armings.size >= FAULTS_ARMED_MAX) throw new RangeError(`at most ${FAULTS_ARMED_MAX} faults wait at once`)
+      if (fault.kind === 'refuse_upgrade' && account !== undefined) {
+        throw new RangeError('refuse_upgrade knows no account: keys come after the upgrade')
+      }
       const arming = { id: `fault-${(ids += 1)}`, fault, account, seen: 0, fired: 0 }
       armings.add(arming)
       return { ...fault, id: arming.id, seen: 0, fired: 0 }

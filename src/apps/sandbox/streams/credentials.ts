@@ -3,7 +3,7 @@ import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 
 /** Who opened a stream. */
-type Caller = Readonly<{ keyId: string; account: Account }>
+export type Caller = Readonly<{ keyId: string; account: Account }>
 
 /** What a client shows: a key with its secret, or an OAuth token. */
 export type Credentials = Readonly<{ keyId: string; secret: string } | { token: string }>

@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
 import type { Clock } from '#runtime'
 import type { Broker } from '../broker/broker.ts'
+import type { StreamFaults } from '../faults/stream-faults.ts'
 import type { Json } from '../http/shapes.ts'
-import { callerOf, type Credentials, credentialsOfHeaders, credentialsOfMessage } from './credentials.ts'
+import { type Caller, callerOf, type Credentials, credentialsOfHeaders, credentialsOfMessage } from './credentials.ts'
 import {
   type Channel,
   type DataErrorCode,
@@ -64,12 +65,14 @@ function isWithin({ symbolsMax = Infinity }: DataPlan, subscribed: ReadonlyMap<C
 export class DataStream {
   readonly #broker: Broker
   readonly #clock: Clock
+  readonly #faults: StreamFaults
   readonly #feed: Feed
   readonly #sessions = new Set<Session>()
 
-  constructor(broker: Broker, clock: Clock, feed: Feed) {
+  constructor(broker: Broker, clock: Clock, faults: StreamFaults, feed: Feed) {
     this.#broker = broker
     this.#clock = clock
+    this.#faults = faults
     this.#feed = feed
   }
 
@@ -108,7 +111,14 @@ export class DataStream {
       const messages = wanted.map(([, message]) => message)
       const frame = frames.get(key) ?? frameOf(messages, session.packed)
       frames.set(key, frame)
-      session.stream.send(frame, session.packed)
+      const to = {
+        stream: 'data',
+        account: this.#broker.accountOfKey(session.stream.keyId),
+        sockets: [session.stream],
+      } as const
+      this.#faults.deliver(to, (stream, asText) =>
+        stream.send(asText ? JSON.stringify(messages) : frame, session.packed && !asText),
+      )
     }
   }
 
@@ -142,7 +152,7 @@ export class DataStream {
   #authenticate(session: Session, credentials: Credentials): void {
     if (session.authenticated) return sendError(session, 403)
     const caller = callerOf(this.#broker, credentials)
-    const refusal = caller === undefined ? 402 : this.#refusal(caller.keyId)
+    const refusal = caller === undefined ? 402 : this.#refusal(caller)
     if (caller === undefined || refusal !== undefined) {
       sendError(session, refusal ?? 402)
       // The limit may only last until an old connection is noticed to be gone: clients try again on the same socket.
@@ -154,11 +164,13 @@ export class DataStream {
   }
 
   /** Why right keys are not let in; undefined when they are. */
-  #refusal(keyId: string): 406 | 409 | undefined {
+  #refusal({ keyId, account }: Caller): 402 | 406 | 409 | undefined {
     const { name, plan } = this.#feed
     const { feeds = [name], connectionsPerFeedMax = Infinity } = plan
     if (!feeds.includes(name)) return 409
-    return this.#of(keyId).length >= connectionsPerFeedMax ? 406 : undefined
+    if (this.#faults.rejectsAuthentication('data', account)) return 402
+    const isFull = this.#of(keyId).length >= connectionsPerFeedMax
+    return isFull || this.#faults.limitsConnections(account) ? 406 : undefined
   }
 
   #changeSubscriptions(session: Session, message: Message): void {

@@ -2,6 +2,7 @@ import type { CancelTimer, Clock } from '#runtime'
 import type { AssetClass } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import { dayBarJson, minuteBarJson, orderbookJson, quoteJson, statusJson, tradeJson } from '../http/market-shapes.ts'
+import type { StreamFaults } from '../faults/stream-faults.ts'
 import { CRYPTO_CHANNELS, STOCK_CHANNELS } from './data-protocol.ts'
 import { type DataPlan, DataStream, type News } from './data-stream.ts'
 import { startTestSymbol, TEST_SYMBOL } from './test-symbol.ts'
@@ -81,10 +82,11 @@ function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Pub
 }
 
 /** Starts all feeds. */
-export function startMarketFeeds(broker: Broker, clock: Clock, plan: DataPlan): MarketFeeds {
-  const stock = (name: string): DataStream => new DataStream(broker, clock, { name, channels: STOCK_CHANNELS, plan })
+export function startMarketFeeds(broker: Broker, clock: Clock, faults: StreamFaults, plan: DataPlan): MarketFeeds {
+  const stock = (name: string): DataStream =>
+    new DataStream(broker, clock, faults, { name, channels: STOCK_CHANNELS, plan })
   const [iex, sip, late, test] = [stock('iex'), stock('sip'), stock('delayed_sip'), stock('test')]
-  const crypto = new DataStream(broker, clock, { name: 'crypto', channels: CRYPTO_CHANNELS, plan })
+  const crypto = new DataStream(broker, clock, faults, { name: 'crypto', channels: CRYPTO_CHANNELS, plan })
   const publishLate = delayed(clock, SIP_DELAY_MS, (symbol, news) => late.publish(symbol, news))
   tell(broker, clock, 'us_equity', (symbol, news) => {
     iex.publish(symbol, news)

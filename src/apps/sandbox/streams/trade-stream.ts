@@ -5,6 +5,7 @@ import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 import { text } from '../broker/decimals.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
+import type { StreamFaults } from '../faults/stream-faults.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
 import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
 
@@ -36,6 +37,7 @@ function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: 
     ...(execution === undefined
       ? {}
       : { price: text(execution.price), qty: text(execution.qty), position_qty: text(execution.positionQty) }),
+    ...(execution?.corrects === undefined ? {} : { previous_execution_id: execution.corrects }),
     order: orderJson(order),
   }
 }
@@ -58,12 +60,14 @@ function parseMessage(data: Buffer): Record<string, unknown> | undefined {
 export class TradeStream {
   readonly #broker: Broker
   readonly #clock: Clock
+  readonly #faults: StreamFaults
   readonly #sessions = new Set<Session>()
   readonly #listeners = new Map<Account, Set<Session>>()
 
-  constructor(broker: Broker, clock: Clock) {
+  constructor(broker: Broker, clock: Clock, faults: StreamFaults) {
     this.#broker = broker
     this.#clock = clock
+    this.#faults = faults
     broker.onUpdate((update) => this.#publish(update))
   }
 
@@ -96,8 +100,12 @@ export class TradeStream {
   #publish(update: OrderUpdate): void {
     const listening = this.#listeners.get(update.account)
     if (listening === undefined) return
-    const frame = Buffer.from(JSON.stringify({ stream: CHANNEL, data: tradeUpdateJson(update) }))
-    listening.forEach(({ stream }) => stream.send(frame, true))
+    const json = JSON.stringify({ stream: CHANNEL, data: tradeUpdateJson(update) })
+    const frame = Buffer.from(json)
+    const sockets = [...listening].map(({ stream }) => stream)
+    this.#faults.deliver({ stream: 'trade', account: update.account, sockets }, (stream, asText) =>
+      stream.send(asText ? json : frame, !asText),
+    )
   }
 
   #onMessage(session: Session, data: Buffer): void {
@@ -111,7 +119,9 @@ export class TradeStream {
   #authenticate(session: Session, message: Record<string, unknown>): void {
     const [keyId, secret] = credentialsOf(message)
     const account = this.#broker.authenticate(keyId, secret)
-    if (account === undefined) return authorization(session, 'unauthorized', 'authenticate')
+    if (account === undefined || this.#faults.rejectsAuthentication('trade', account)) {
+      return authorization(session, 'unauthorized', 'authenticate')
+    }
     if (session.account !== account) this.#setListening(session, false)
     session.account = account
     session.stream.authenticated(keyId)

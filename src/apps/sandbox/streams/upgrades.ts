@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '#runtime'
 import type { Broker } from '../broker/broker.ts'
+import type { StreamFaults } from '../faults/stream-faults.ts'
 import type { DataErrorCode } from './data-protocol.ts'
 import type { DataPlan } from './data-stream.ts'
 import { startMarketFeeds } from './market-feeds.ts'
@@ -34,9 +35,15 @@ const STREAMS_MAX = 10_000
 const MESSAGE_BYTES_MAX = 64 * 1024
 
 /** Attaches `/stream` and the market data feeds to a server. */
-export function attachStreams(server: Server, broker: Broker, clock: Clock, plan: DataPlan = {}): Streams {
-  const trade = new TradeStream(broker, clock)
-  const feeds = startMarketFeeds(broker, clock, plan)
+export function attachStreams(
+  server: Server,
+  broker: Broker,
+  clock: Clock,
+  faults: StreamFaults,
+  plan: DataPlan = {},
+): Streams {
+  const trade = new TradeStream(broker, clock, faults)
+  const feeds = startMarketFeeds(broker, clock, faults, plan)
   const data = [...feeds.byPath.values()]
   const byPath = new Map<string, Accepting>([['/stream', trade], ...feeds.byPath])
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
@@ -47,6 +54,10 @@ export function attachStreams(server: Server, broker: Broker, clock: Clock, plan
     const feed = byPath.get(path)
     const refusal =
       feed === undefined ? '404 Not Found' : sockets.clients.size >= STREAMS_MAX ? '503 Service Unavailable' : undefined
+    if (feed !== undefined && faults.refusesUpgrade(feed === trade ? 'trade' : 'data')) {
+      connection.end('HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+      return
+    }
     if (feed === undefined || refusal !== undefined) {
       connection.end(`HTTP/1.1 ${refusal ?? '404 Not Found'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
       return

@@ -1,0 +1,76 @@
+import type { Account } from '../broker/account.ts'
+import type { StreamFaultKind } from './fault.ts'
+import type { Faults } from './faults.ts'
+
+/**
+ * What stream faults do. The streams ask at four places: at the upgrade, at the authentication (twice for data) and for each event.
+ * State: sockets that are muted stay so until they are closed; events to be reordered wait until their fault has enough of them, or
+ * is disarmed. An event without a listening socket is no event.
+ */
+export interface StreamFaults {
+  /** True: answer the upgrade with 429. */
+  refusesUpgrade(stream: StreamName): boolean
+  /** True: answer right credentials like wrong ones. */
+  rejectsAuthentication(stream: StreamName, account: Account): boolean
+  /** True: answer a data authentication with error 406. */
+  limitsConnections(account: Account): boolean
+  /** Brings one event to an account's sockets, as far as no fault is in the way. @param send writes it to one of them */
+  deliver<Socket extends Closable>(
+    to: Readonly<{ stream: StreamName; account: Account | undefined; sockets: Iterable<Socket> }>,
+    send: (socket: Socket, asText: boolean) => void,
+  ): void
+}
+
+type StreamName = 'trade' | 'data'
+type Closable = Readonly<{ close(code: number, reason: string): void }>
+
+const eventKinds: readonly StreamFaultKind[] = [
+  'close_stream',
+  'mute_stream',
+  'lose_events',
+  'duplicate_events',
+  'reorder_events',
+  'text_frames',
+]
+/** What a server says that is about to be restarted. */
+const CLOSE_CODE = 1012
+
+export function createStreamFaults(faults: Faults): StreamFaults {
+  const muted = new WeakSet<Closable>()
+  const kept = new Map<string, (() => void)[]>()
+  const sendKept = (id: string): void => {
+    const events = kept.get(id) ?? []
+    kept.delete(id)
+    events.toReversed().forEach((deliver) => deliver())
+  }
+  faults.onDisarm(sendKept)
+  return {
+    refusesUpgrade: (stream) => faults.stream(['refuse_upgrade'], { stream, account: undefined }) !== undefined,
+    rejectsAuthentication: (stream, account) => faults.stream(['reject_auth'], { stream, account }) !== undefined,
+    limitsConnections: (account) => faults.stream(['connection_limit'], { stream: 'data', account }) !== undefined,
+    deliver({ stream, account, sockets }, send) {
+      const hearing = [...sockets].filter((socket) => !muted.has(socket))
+      if (hearing.length === 0) return
+      const fault = faults.stream(eventKinds, { stream, account })
+      const toAll = (asText = false): void => hearing.forEach((socket) => send(socket, asText))
+      switch (fault?.kind) {
+        case 'lose_events':
+          return
+        case 'close_stream':
+          return hearing.forEach((socket) => socket.close(CLOSE_CODE, 'service restart'))
+        case 'mute_stream':
+          return hearing.forEach((socket) => void muted.add(socket))
+        case 'duplicate_events':
+          toAll()
+          return toAll()
+        case 'text_frames':
+          return toAll(true)
+        case 'reorder_events':
+          kept.set(fault.id, [...(kept.get(fault.id) ?? []), toAll])
+          return fault.isLast ? sendKept(fault.id) : undefined
+        default:
+          toAll()
+      }
+    },
+  }
+}
