@@ -190,6 +190,7 @@ describe('logged in', () => {
     ['PATCH', 'queues/orders/by-hand/update-data', { jobData: {} }],
     ['PUT', 'queues/orders/by-hand/clean', {}],
     ['PUT', 'queues/orders/clean/completed', {}],
+    ['PUT', 'queues/orders/retry/completed', {}],
     ['PUT', 'queues/orders/empty', {}],
     ['PUT', 'queues/orders/obliterate', {}],
   ])('not even an operator may %s %s', async (method, path, body) => {

@@ -12,7 +12,8 @@ import type { Role } from './users.ts'
 export const BOARD_PATH = '/queues'
 
 /**
- * What an operator may do, by method and route. Nothing that adds, edits or removes a job: jobs come from the producer only, a job's
+ * What an operator may do, by method and route. Of a whole status only the failed ones are
+ * retried. Nothing that adds, edits or removes a job: jobs come from the producer only, a job's
  * shown data is redacted and must not be saved back, and a finished job that is still there is what makes a repeated trade one order.
  */
 const operatorActions = new Set([
@@ -55,8 +56,9 @@ export function createBoard(queues: readonly Queue[], role: Role, log: Logger): 
         before({ method, route, request }) {
           if (method === 'get') return { allow: true }
           const action = `${method} ${route}`
-          const allow = role === 'operator' && operatorActions.has(action)
           const { queueName, jobId, queueStatus } = request.params as Record<string, string | undefined>
+          const isMeant = queueStatus === undefined || queueStatus === 'failed'
+          const allow = role === 'operator' && operatorActions.has(action) && isMeant
           log.info({ role, action, queueName, jobId, queueStatus, allow }, 'dashboard.action')
           return allow ? { allow } : { allow, status: 403, errorKey: 'ERRORS.FORBIDDEN', message: refusals[role] }
         },
