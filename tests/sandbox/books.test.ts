@@ -41,15 +41,24 @@ function dice(seed: number): (sides: number) => number {
 }
 
 /** The terms of a random order: every type, at prices round where the market is. */
-function randomOrder(roll: (sides: number) => number): Record<string, string> {
+function randomOrder(roll: (sides: number) => number): Record<string, unknown> {
   const side = roll(2) === 0 ? 'buy' : 'sell'
   const near = (offset: number): string => (185 + offset * (side === 'buy' ? 1 : -1)).toFixed(2)
-  const kinds: readonly Record<string, string>[] = [
+  const loss = { stop_price: near(-1 - roll(9)) }
+  const kinds: readonly Record<string, unknown>[] = [
     { type: 'market' },
     { type: 'limit', limit_price: near(roll(30) - 15) },
     { type: 'stop', stop_price: near(roll(20)) },
     { type: 'stop_limit', stop_price: near(roll(20)), limit_price: near(roll(20)) },
     { type: 'trailing_stop', trail_price: String(1 + roll(9)) },
+    { type: 'market', order_class: 'bracket', take_profit: { limit_price: near(1 + roll(9)) }, stop_loss: loss },
+    { type: 'limit', limit_price: near(0), order_class: 'oto', stop_loss: loss },
+    {
+      type: 'limit',
+      order_class: 'oco',
+      take_profit: { limit_price: near(-roll(9)) },
+      stop_loss: { stop_price: near(9) },
+    },
   ]
   return {
     symbol: roll(3) === 0 ? 'MSFT' : 'AAPL',
@@ -91,9 +100,10 @@ async function play(seed: string, steps: number): Promise<Ledger> {
 }
 
 test('random orders keep every accounting identity after each step', async () => {
-  const ledger = await play('books', 150)
+  const ledger = await play('books', 250)
   const account = ledger.accounts['demo-key']
   expect(new Set(account?.orders.map(({ type }) => type))).toHaveProperty('size', 5)
+  expect(new Set(account?.orders.map((order) => order['order_class']))).toHaveProperty('size', 4)
   expect(account?.orders.some(({ status }) => status === 'replaced')).toBe(true)
   expect(account?.executions.length).toBeGreaterThan(30)
   expect(account?.orders.some(({ status }) => status === 'canceled')).toBe(true)

@@ -1,6 +1,7 @@
 import { type Account, type AccountFlags, openOrdersOf, ORDERS_PER_ACCOUNT_MAX, positionQty } from './account.ts'
 import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.ts'
 import type { Order, PositionIntent, Ticket } from './order.ts'
+import { isExit } from './groups.ts'
 import type { Market, Prices } from './prices.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
 import { fundsOf, heldQty } from './reservations.ts'
@@ -28,7 +29,9 @@ function washTradeReason(ticket: Ticket, existing: Order): string | undefined {
 }
 
 function checkWashTrade(account: Account, ticket: Ticket): void {
+  if (ticket.orderClass !== '') return
   for (const order of openOrdersOf(account, ticket.asset, ticket.side === 'buy' ? 'sell' : 'buy')) {
+    if (order.status === 'held') continue
     const reason = washTradeReason(ticket, order)
     if (reason === undefined) continue
     throw forbidden('potential wash trade detected. use complex orders', {
@@ -82,6 +85,24 @@ function checkStop({ side, stopPrice }: Ticket, { last }: Market): void {
   })
 }
 
+/** The stop-loss must leave the market, or the price of the entry, at least this much room. */
+const STOP_DISTANCE_MIN = decimal('0.01')
+
+/** An entry must not close, an oco must; and the stop-loss must stand on the losing side of where the group begins. */
+function checkGroup({ orderClass, exits, side, limitPrice, stopPrice }: Ticket, closes: boolean, market: Market): void {
+  if (exits === null) return
+  const isPair = orderClass === 'oco'
+  if (closes !== isPair) throw unprocessable(`${orderClass} orders must be ${isPair ? 'exit' : 'entry'} orders`)
+  const { stopLoss } = exits
+  const base = isPair ? market.last : (limitPrice ?? stopPrice ?? market.last)
+  const sells = (side === 'sell') === isPair
+  const nearest = sells ? base.minus(STOP_DISTANCE_MIN) : base.plus(STOP_DISTANCE_MIN)
+  if (stopLoss === null || (sells ? stopLoss.stopPrice.lte(nearest) : stopLoss.stopPrice.gte(nearest))) return
+  throw unprocessable(`stop_loss.stop_price must be ${sells ? '<= base_price - 0.01' : '>= base_price + 0.01'}`, {
+    base_price: text(base),
+  })
+}
+
 /** What one unit of an opening order may cost at worst: its limit, or the collar over where it would trade. */
 function priceHeld(ticket: Ticket, market: Market): Decimal {
   const collared = larger(market.ask, stopPriceAt(ticket, market) ?? zero).times(MARKET_COLLAR)
@@ -96,16 +117,22 @@ function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, pric
   throw forbidden('insufficient buying power', { buying_power: text(power.round(2)), cost_basis: text(cost.round(2)) })
 }
 
-/** @throws {Refusal} with the broker's status, code and words */
-export function admit(account: Account, ticket: Ticket, prices: Prices): Admission {
-  if (account.ordersByClientId.has(ticket.clientOrderId)) throw invalid('client_order_id must be unique')
+function checkAccount(account: Account, { clientOrderId }: Ticket): void {
+  if (account.ordersByClientId.has(clientOrderId)) throw invalid('client_order_id must be unique')
   if (account.orders.size >= ORDERS_PER_ACCOUNT_MAX) throw forbidden('this sandbox account holds no more orders')
   checkFlags(account.flags)
+}
+
+/** @throws {Refusal} with the broker's status, code and words */
+export function admit(account: Account, ticket: Ticket, prices: Prices): Admission {
+  checkAccount(account, ticket)
   checkWashTrade(account, ticket)
   const market = prices.of(ticket.asset)
   checkStop(ticket, market)
   const position = positionQty(account, ticket.asset)
-  if (ticket.side === 'buy' ? position.lt(0) : position.gt(0)) {
+  const closes = ticket.side === 'buy' ? position.lt(0) : position.gt(0)
+  checkGroup(ticket, closes, market)
+  if (closes) {
     checkAvailable(account, ticket, market)
     return { intent: `${ticket.side}_to_close`, heldPerUnit: zero }
   }
@@ -113,4 +140,16 @@ export function admit(account: Account, ticket: Ticket, prices: Prices): Admissi
   const heldPerUnit = priceHeld(ticket, market)
   checkFunds(account, ticket, heldPerUnit, prices)
   return { intent: `${ticket.side}_to_open`, heldPerUnit }
+}
+
+/** The same for terms that ask for the place of an open order. @throws {Refusal} with the broker's status, code and words */
+export function admitReplacement(account: Account, order: Order, ticket: Ticket, prices: Prices): Admission {
+  if (!isExit(order)) {
+    const openOrders = new Set([...account.openOrders].filter((open) => open !== order))
+    return admit({ ...account, openOrders }, ticket, prices)
+  }
+  // An exit keeps its quantity, and what it closes is its group's already.
+  checkAccount(account, ticket)
+  checkStop(ticket, prices.of(ticket.asset))
+  return { intent: order.intent, heldPerUnit: order.heldPerUnit }
 }

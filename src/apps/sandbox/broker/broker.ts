@@ -62,15 +62,17 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const session = createSession(clock, options.marketOpen)
   const updateListeners: ((update: OrderUpdate) => void)[] = []
   const revokedListeners: ((keyId: string) => void)[] = []
-  const book = new OrderBook(stamps, chance.fork('ids'), (update) =>
-    updateListeners.forEach((listener) => listener(update)),
-  )
-  const matcher = new Matcher(book, prices, session, clock, chance.fork('matching'), options)
+  const book = new OrderBook(stamps, chance.fork('ids'), (update) => {
+    updateListeners.forEach((listener) => listener(update))
+    matcher.follow(update)
+  })
+  const clientIds = chance.fork('client ids')
+  const newClientOrderId = (): string => clientIds.uuid()
+  const matcher = new Matcher(book, prices, session, clock, chance.fork('matching'), options, newClientOrderId)
   Object.assign(matcher.partialFills, { enabled: options.partialFills, share: options.partialFillShare })
   const keys = new Map<string, { readonly secret: string; readonly account: Account; revoked: boolean }>()
   const keysByToken = new Map<string, readonly [keyId: string, secret: string]>()
   const accountIds = chance.fork('accounts')
-  const clientIds = chance.fork('client ids')
   const requestIds = chance.fork('requests')
   return {
     prices,
@@ -103,7 +105,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
       key.revoked = revoked
       if (revoked) revokedListeners.forEach((listener) => listener(keyId))
     },
-    newClientOrderId: () => clientIds.uuid(),
+    newClientOrderId,
     newRequestId: () => requestIds.uuid(),
     onUpdate: (listener) => void updateListeners.push(listener),
     onRevoked: (listener) => void revokedListeners.push(listener),

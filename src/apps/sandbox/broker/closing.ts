@@ -40,5 +40,6 @@ export function closingTicket(position: Position, size: ClosingSize, clientOrder
     stopPrice: null,
     trailPrice: null,
     trailPercent: null,
+    exits: null,
   }
 }

@@ -1,11 +1,12 @@
 import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import type { Account } from './account.ts'
-import { type Admission, admit } from './admission.ts'
+import { type Admission, admit, admitReplacement } from './admission.ts'
 import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
+import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
 import { type Execution, isOpen, leavesQty, type Order, type Ticket } from './order.ts'
-import type { OrderBook } from './order-book.ts'
+import type { OrderBook, OrderUpdate } from './order-book.ts'
 import type { Prices } from './prices.ts'
 import { unprocessable } from './refusal.ts'
 import type { Session } from './session.ts'
@@ -69,6 +70,7 @@ export class Matcher {
   readonly #clock: Clock
   readonly #chance: Chance
   readonly #options: MatchingOptions
+  readonly #newClientOrderId: () => string
   /** Every open order, bounded by the accounts' own limit. */
   readonly #live = new Map<Order, Working>()
   readonly #queued = new Set<Working>()
@@ -82,6 +84,7 @@ export class Matcher {
     clock: Clock,
     chance: Chance,
     options: MatchingOptions,
+    newClientOrderId: () => string,
   ) {
     this.#book = book
     this.#prices = prices
@@ -89,6 +92,7 @@ export class Matcher {
     this.#clock = clock
     this.#chance = chance
     this.#options = options
+    this.#newClientOrderId = newClientOrderId
     prices.onTick(({ market }) => this.#tryAll(this.#workingOf(market.asset)))
     session.onChange((open) => {
       if (open) this.#onOpen()
@@ -98,9 +102,12 @@ export class Matcher {
   /** Checks and takes an order; it moves later. @throws {Refusal} */
   submit(account: Account, ticket: Ticket): Order {
     const working = this.#open(account, ticket, admit(account, ticket, this.#prices))
+    const { order } = working
+    const legs = legTickets(ticket, this.#newClientOrderId).map((leg) => this.#openLeg(account, order, leg))
+    if (legs.length > 0) order.legs = legs
     // The next turn: the answer to the request is written first.
     this.#clock.after(0, () => this.#begin(working))
-    return working.order
+    return order
   }
 
   /**
@@ -109,8 +116,7 @@ export class Matcher {
    * @throws {Refusal} the account cannot carry the new terms
    */
   replace(account: Account, order: Order, ticket: Ticket): Order {
-    const others = new Set([...account.openOrders].filter((open) => open !== order))
-    const admission = admit({ ...account, openOrders: others }, ticket, this.#prices)
+    const admission = admitReplacement(account, order, ticket, this.#prices)
     const { order: successor } = this.#open(account, ticket, admission)
     this.#book.requestReplace(account, order, successor)
     placeStop(successor, this.#prices.of(ticket.asset), order.hwm ?? undefined)
@@ -128,8 +134,29 @@ export class Matcher {
     }
     this.#forget(order)
     this.#book.replace(account, order, successor)
-    const working = this.#live.get(successor)
-    if (working !== undefined) this.#begin(working)
+    this.#place(successor)
+  }
+
+  /** Lets an order work, or keeps it held while its group has another working for it. */
+  #place(order: Order): void {
+    const working = this.#live.get(order)
+    if (working === undefined) return
+    if (awaitsEntry(order) || awaitsStop(order)) this.#keepHeld(working)
+    else this.#begin(working)
+  }
+
+  #keepHeld(working: Working): void {
+    this.#book.keepHeld(working.account, working.order)
+    if (awaitsEntry(working.order)) return
+    this.#workingOf(working.order.ticket.asset).add(working)
+    this.#tryLater(working)
+  }
+
+  #openLeg(account: Account, parent: Order, ticket: Ticket): Order {
+    const working = this.#open(account, ticket, { intent: `${ticket.side}_to_close`, heldPerUnit: zero })
+    working.order.parent = parent
+    this.#keepHeld(working)
+    return working.order
   }
 
   #open(account: Account, ticket: Ticket, admission: Admission): Working {
@@ -142,6 +169,20 @@ export class Matcher {
     return working
   }
 
+  /** Does for the rest of a group what a change of one of its orders asks for. Called after the change is told. */
+  follow(update: OrderUpdate): void {
+    followGroup(update, {
+      place: (_account, order) => this.#place(order),
+      cancel: (account, order) => this.#end(account, order),
+      resize: (account, order, qty) => this.#book.restate(account, order, qty),
+    })
+  }
+
+  #end(account: Account, order: Order): void {
+    this.#forget(order)
+    if (isOpen(order)) this.#book.close(account, order, 'canceled')
+  }
+
   /** Asks to cancel; harmless when already asked or canceled. @throws {Refusal} the order ended otherwise */
   cancel(account: Account, order: Order): void {
     if (order.status === 'pending_cancel' || order.status === 'canceled') return
@@ -149,18 +190,12 @@ export class Matcher {
       throw unprocessable(`order is already in "${order.status}" state`)
     }
     this.#book.requestCancel(account, order)
-    this.#clock.after(this.#options.cancelDelayMs, () => {
-      this.#forget(order)
-      if (isOpen(order)) this.#book.close(account, order, 'canceled')
-    })
+    this.#clock.after(this.#options.cancelDelayMs, () => this.#end(account, order))
   }
 
   /** Cancels every open order of an account in this turn, so that what they held is free. */
   cancelAtOnce(account: Account): void {
-    for (const order of [...account.openOrders]) {
-      this.#forget(order)
-      if (isOpen(order)) this.#book.close(account, order, 'canceled')
-    }
+    for (const order of [...account.openOrders]) this.#end(account, order)
   }
 
   /** Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order. */
@@ -168,7 +203,7 @@ export class Matcher {
     if (order.status === 'filled') throw unprocessable('order is already in "filled" state')
     this.#decideReplace(account, order)
     const working = this.#live.get(order)
-    if (working !== undefined) this.#begin(working)
+    if (working !== undefined && order.status !== 'held') this.#begin(working)
     const at = price ?? fairPrice(order, this.#prices)
     this.#book.fill(account, order, qty ?? wholeQty(order, at), at)
     if (!isOpen(order)) this.#forget(order)
@@ -224,7 +259,7 @@ export class Matcher {
   /** From pending or queued to working, or from pending to queued. */
   #begin(working: Working): void {
     const { account, order } = working
-    if (order.status !== 'pending_new' && order.status !== 'accepted') return
+    if (order.status !== 'pending_new' && order.status !== 'accepted' && order.status !== 'held') return
     if (this.#trades(order.ticket.asset)) {
       this.#book.acknowledge(account, order, 'new')
       this.#workingOf(order.ticket.asset).add(working)
@@ -261,7 +296,12 @@ export class Matcher {
   #attempt(working: Working): void {
     if (!this.#canMatch(working)) return
     const { account, order } = working
-    reachedStop(order, this.#prices.of(order.ticket.asset))
+    const reached = reachedStop(order, this.#prices.of(order.ticket.asset))
+    if (order.status === 'held') {
+      if (!reached) return
+      siblingsOf(order).forEach((other) => this.#end(account, other))
+      this.#book.acknowledge(account, order, 'new')
+    }
     const price = marketablePrice(order, this.#prices)
     if (price !== undefined) this.#match(working, price)
     const immediate = order.ticket.timeInForce === 'ioc' || order.ticket.timeInForce === 'fok'

@@ -20,6 +20,7 @@ type UpdateEvent =
   | 'expired'
   | 'rejected'
   | 'replaced'
+  | 'restated'
   | 'order_replace_rejected'
   | 'trade_bust'
 
@@ -64,6 +65,7 @@ function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, 
     stopPrice: ticket.stopPrice,
     triggered: !isStop(ticket),
     hwm: null,
+    parent: null,
     legs: null,
   }
 }
@@ -90,6 +92,18 @@ export class OrderBook {
   acknowledge(account: Account, order: Order, status: 'accepted' | 'new'): void {
     this.#move(account, order, status)
     this.#announce(status, account, order)
+  }
+
+  /** Takes the order out of the market again, or keeps it out, until its turn comes. Not told: nothing came of it yet. */
+  keepHeld(account: Account, order: Order): void {
+    if (order.status !== 'held') this.#move(account, order, 'held')
+  }
+
+  /** Changes how much an order asks for, because another order of its group has taken the rest. */
+  restate(account: Account, order: Order, qty: Decimal): void {
+    order.qty = qty
+    this.#move(account, order, order.status)
+    this.#announce('restated', account, order)
   }
 
   requestCancel(account: Account, order: Order): void {

@@ -24,6 +24,13 @@ export type OrderStatus =
   | 'rejected'
   | 'replaced'
 
+/** Where an order with legs wants to be taken out of the market; at least one is given. */
+export type Exits = Readonly<{
+  takeProfit: Decimal | null
+  /** With a limit price the leg is a stop limit order, without one a stop. */
+  stopLoss: Readonly<{ stopPrice: Decimal; limitPrice: Decimal | null }> | null
+}>
+
 /** The terms of an order, checked. */
 export type Ticket = Readonly<{
   clientOrderId: string
@@ -40,6 +47,8 @@ export type Ticket = Readonly<{
   stopPrice: Decimal | null
   trailPrice: Decimal | null
   trailPercent: Decimal | null
+  /** Null for a simple order, and for a leg. */
+  exits: Exits | null
 }>
 
 export interface Order {
@@ -75,6 +84,8 @@ export interface Order {
   triggered: boolean
   /** High-water mark of a trailing sell, low-water mark of a trailing buy. */
   hwm: Decimal | null
+  /** The order whose leg this is. */
+  parent: Order | null
   legs: readonly Order[] | null
 }
 

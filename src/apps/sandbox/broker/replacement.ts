@@ -42,6 +42,12 @@ function isChanged(order: Order, to: Ticket): boolean {
   )
 }
 
+/** Of orders with legs, and of legs, only prices can be replaced. */
+function checkGroup({ ticket, qty }: Order, to: Ticket): void {
+  if (ticket.orderClass === '' || (!changed(qty, to.qty) && ticket.timeInForce === to.timeInForce)) return
+  throw unprocessable(`only limit_price and stop_price of ${ticket.orderClass} orders can be replaced`)
+}
+
 /** `trail` is a price or a percentage, as the order has it. */
 function trailOf(
   { trailPrice, trailPercent, type }: Ticket,
@@ -72,6 +78,7 @@ export function changedTicket(order: Order, body: unknown, generateId: () => str
   checkReplaceable(order)
   checkPrices(to)
   checkClassRules(to)
+  checkGroup(order, to)
   if (!isChanged(order, to)) throw unprocessable('order parameters are not changed')
   if (to.qty?.gt(order.filledQty) !== true) throw unprocessable('qty must be > filled_qty')
   return to

@@ -1,5 +1,5 @@
 import { type Asset, findAsset } from './assets.ts'
-import type { OrderClass, OrderType, Side, Ticket } from './order.ts'
+import type { OrderType, Side, Ticket } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 import {
   amountOf,
@@ -12,6 +12,7 @@ import {
   timeInForceOf,
   wordOf,
 } from './ticket-fields.ts'
+import { checkExits, exitsOf, orderClassOf } from './ticket-exits.ts'
 import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
 /** Reads the body of `POST /v2/orders` into a ticket, in the broker's order of checks and with its words. Knows no account. */
@@ -34,15 +35,6 @@ function sizeOf(body: Body): Pick<Ticket, 'qty' | 'notional'> {
   return { qty: sizeAmountOf(body, 'qty'), notional: sizeAmountOf(body, 'notional') }
 }
 
-function checkSupported(body: Body, timeInForce: string): void {
-  const orderClass = given(body['order_class']) ? body['order_class'] : 'simple'
-  if (!['simple', 'bracket', 'oco', 'oto', 'mleg'].includes(String(orderClass))) throw invalid('invalid order_class')
-  if (orderClass !== 'simple') throw invalid(`order_class ${String(orderClass)} is not supported by this sandbox`)
-  if (!tradedTimesInForce.includes(timeInForce)) {
-    throw invalid(`time_in_force ${timeInForce} is not supported by this sandbox`)
-  }
-}
-
 /**
  * @param generateId makes the client order id when the body names none
  * @throws {Refusal} with the broker's status, code and words
@@ -54,8 +46,11 @@ export function readTicket(body: unknown, generateId: () => string): Ticket {
   const side = wordOf(fields, 'side', ['buy', 'sell'], 'invalid side') as Side
   const type = wordOf(fields, 'type', types, 'invalid order type') as OrderType
   const timeInForce = timeInForceOf(fields)
-  checkSupported(fields, timeInForce)
-  const orderClass: OrderClass = ''
+  if (!tradedTimesInForce.includes(timeInForce)) {
+    throw invalid(`time_in_force ${timeInForce} is not supported by this sandbox`)
+  }
+  const orderClass = orderClassOf(fields)
+  const exits = exitsOf(fields, orderClass, asset)
   const ticket: Ticket = {
     clientOrderId: clientOrderIdOf(fields, generateId),
     asset,
@@ -65,11 +60,14 @@ export function readTicket(body: unknown, generateId: () => string): Ticket {
     timeInForce,
     orderClass,
     extendedHours: fields['extended_hours'] === true,
-    limitPrice: priceOf(fields, 'limit_price', asset),
+    // An oco is its take-profit, with the stop-loss as its leg.
+    limitPrice: orderClass === 'oco' ? (exits?.takeProfit ?? null) : priceOf(fields, 'limit_price', asset),
     stopPrice: priceOf(fields, 'stop_price', asset),
     trailPrice: amountOf(fields, 'trail_price'),
     trailPercent: amountOf(fields, 'trail_percent'),
+    exits,
   }
+  checkExits(ticket)
   checkPrices(ticket)
   checkClassRules(ticket)
   return ticket

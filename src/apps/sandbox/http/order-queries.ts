@@ -64,6 +64,12 @@ function filterOf(query: URLSearchParams): (order: Order) => boolean {
     (until === undefined || order.submittedAt < until)
 }
 
+/** Nested, a leg is shown inside its parent, and beside it only when the parent is not listed. */
+function withinParents(rows: Order[], nested: boolean): Order[] {
+  const listed = new Set(rows)
+  return nested ? rows.filter(({ parent }) => parent === null || !listed.has(parent)) : rows
+}
+
 /** The page a query asks for. @throws {Refusal} 422 on bad parameters */
 export function ordersPage(account: Account, query: URLSearchParams): Order[] {
   const limit = countOf(query, 'limit', LIMIT_DEFAULT, LIMIT_MAX)
@@ -86,5 +92,5 @@ export function ordersPage(account: Account, query: URLSearchParams): Order[] {
   )
   rows.sort((a, b) => (a.submittedAt < b.submittedAt ? -1 : 1))
   if (direction === 'desc') rows.reverse()
-  return rows.slice(0, limit)
+  return withinParents(rows, query.get('nested') === 'true').slice(0, limit)
 }
