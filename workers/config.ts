@@ -73,10 +73,10 @@ export const readWorkerConfig = (env: Readonly<Record<string, string | undefined
     ...(alpaca === 'sandbox' && sandboxUrl === undefined
       ? ['ALPACA_SANDBOX_URL is missing: ALPACA_ENV=sandbox needs it']
       : []),
-    ...(alpaca !== 'sandbox' && sandboxUrl !== undefined
+    ...(alpaca !== undefined && alpaca !== 'sandbox' && sandboxUrl !== undefined
       ? ['ALPACA_SANDBOX_URL is set: say ALPACA_ENV=sandbox, or remove it']
       : []),
-    ...(roles.includes('market') && (dataKeyId === undefined) !== (dataSecret === undefined)
+    ...(roles?.includes('market') === true && (dataKeyId === undefined) !== (dataSecret === undefined)
       ? ['ALPACA_DATA_KEY_ID and ALPACA_DATA_SECRET go together: set both or neither']
       : []),
   ])

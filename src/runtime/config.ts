@@ -24,12 +24,13 @@ export const setting = <Schema extends z.ZodType>(described: Setting<Schema>): S
 
 /**
  * Reads a process's configuration once, at its edge, and freezes it.
+ * @param check what values mean together; sees what could be read, also where something else is wrong
  * @throws {ConfigError} naming every bad value at once, with what is allowed. Values are never echoed: one may be a secret.
  */
 export function readConfig<S extends Settings>(
   settings: S,
   env: Readonly<Record<string, string | undefined>>,
-  check: (config: ConfigOf<S>) => readonly string[] = () => [],
+  check: (read: Partial<ConfigOf<S>>) => readonly string[] = () => [],
 ): ConfigOf<S> {
   const config: Record<string, unknown> = {}
   const problems: string[] = []
@@ -39,7 +40,7 @@ export function readConfig<S extends Settings>(
     if (parsed.success) config[key] = parsed.data
     else problems.push(`${name} ${text === undefined || text === '' ? 'is missing' : 'is not valid'}: ${allowed}`)
   }
-  if (problems.length === 0) problems.push(...check(config as ConfigOf<S>))
+  problems.push(...check(config as Partial<ConfigOf<S>>))
   if (problems.length > 0) throw new ConfigError(`Fix these settings and start again:\n  ${problems.join('\n  ')}`)
   return Object.freeze(config) as ConfigOf<S>
 }

@@ -1,5 +1,5 @@
 import { systemClock } from './clock.ts'
-import { ConfigError } from './errors.ts'
+import { FillcastError } from './errors.ts'
 import type { Logger } from './logger.ts'
 
 /** Below the 30 s after which orchestrators kill. */
@@ -12,12 +12,12 @@ export type Running = AsyncDisposable
  * Runs one process from start to exit. SIGTERM and SIGINT drain it, a second signal or the deadline ends it at once.
  * An unhandled rejection is a defect: it is logged, and the process drains and exits with 1. A process that was started with an
  * IPC channel drains when the channel closes: its parent is gone, however that went.
- * @param start reads its configuration and starts everything; a ConfigError is printed as plain text
+ * @param start reads its configuration and starts everything; an error of ours is printed as plain text
  */
 export async function runProcess(name: string, start: () => Promise<{ running: Running; log: Logger }>): Promise<void> {
   let draining = false
   const started = await start().catch((error: unknown) => {
-    const text = error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error)
+    const text = error instanceof FillcastError ? error.message : error instanceof Error ? error.stack : String(error)
     process.stderr.write(`${name} cannot start. ${text}\n`)
     process.exit(1)
   })

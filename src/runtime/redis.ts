@@ -1,4 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis'
+import { FillcastError } from './errors.ts'
 import type { Logger } from './logger.ts'
 
 /**
@@ -27,13 +28,20 @@ export function connectRedis(url: string, patience: RedisPatience, log: Logger):
   return redis
 }
 
+/** Redis did not answer when a process started. */
+class RedisAwayError extends FillcastError<'REDIS_AWAY'> {
+  constructor(waitedMs: number) {
+    super('REDIS_AWAY', `Redis did not answer within ${waitedMs / 1_000} s: check REDIS_URL, and that the server runs`)
+  }
+}
+
 /** Resolves once `redis` answers; rejects when it has not within `timeoutMs`. */
 export async function redisReady(redis: Redis, timeoutMs = 10_000): Promise<void> {
   if (redis.status === 'ready') return
   const signal = AbortSignal.timeout(timeoutMs)
   await new Promise<void>((resolve, reject) => {
     redis.once('ready', resolve)
-    signal.addEventListener('abort', () => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), {
+    signal.addEventListener('abort', () => reject(new RedisAwayError(timeoutMs)), {
       once: true,
     })
   })

@@ -43,20 +43,27 @@ export const probePortSetting = portSetting(
   0,
 )
 
-const vaultKey = z.tuple([z.string().regex(/^[A-Za-z0-9_-]{1,32}$/), z.string()]).transform(([kid, text]) => ({
-  kid,
-  key: new Uint8Array(Buffer.from(text, 'base64')),
-}))
+type VaultKey = Readonly<{ kid: string; key: Uint8Array }>
+
+/** `kid:base64,...`, or `null` when an entry is malformed, a key is not 32 bytes, or two have one name. */
+function readVaultKeys(text: string): readonly VaultKey[] | null {
+  const keys = text.split(',').flatMap((entry): VaultKey[] => {
+    const [, kid, base64] = /^\s*([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/_=-]+)\s*$/.exec(entry) ?? []
+    if (kid === undefined || base64 === undefined) return []
+    return [{ kid, key: new Uint8Array(Buffer.from(base64, 'base64')) }]
+  })
+  const isWhole = keys.length === text.split(',').length && keys.every(({ key }) => key.length === 32)
+  return isWhole && new Set(keys.map(({ kid }) => kid)).size === keys.length ? keys : null
+}
 
 export const vaultKeysSetting = setting({
   env: 'VAULT_KEYS',
-  schema: z
-    .string()
-    .transform((text) =>
-      text.split(',').map((entry) => [entry.slice(0, entry.indexOf(':')), entry.slice(entry.indexOf(':') + 1)]),
-    )
-    .pipe(z.array(vaultKey).min(1))
-    .refine((keys) => keys.every(({ key }) => key.length === 32)),
+  schema: z.string().transform((text, context) => {
+    const keys = readVaultKeys(text)
+    if (keys !== null) return keys
+    context.addIssue({ code: 'custom', message: 'malformed' })
+    return z.NEVER
+  }),
   purpose: "Keys that seal the brokers' credentials; the first seals, all of them open",
   allowed: 'kid:base64,... with 32 random bytes per key (openssl rand -base64 32)',
 })

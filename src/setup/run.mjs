@@ -101,5 +101,5 @@ const plan = planOf({ entry, env: process.env, lockHash, installedHash: installe
 if (plan.install) await alone(cacheFolder, say, install)
 const extra = await redisServer(plan.redisServer)
 const flags = ['--import', new URL('leash.mjs', import.meta.url).href]
-if (plan.envFile) flags.push('--env-file-if-exists=.env')
+if (plan.envFile && existsSync(join(root, '.env'))) flags.push('--env-file=.env')
 start(node24(), [...flags, entry, ...args], extra)
