@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { ConfigError } from '#runtime'
+import { readAccountsFile } from './control/accounts.ts'
 import type { SandboxOptions } from './options.ts'
 
 export const USAGE = `Usage: npm run sandbox -- [options]
@@ -9,6 +10,7 @@ export const USAGE = `Usage: npm run sandbox -- [options]
   --no-partial-fills    every order fills at once; --partial-fills (default): one in ten gets a random first part
   --fill-delay-ms N     from acknowledgement to match (default 250)
   --tick-ms N           between price steps, 0 stands still (default 500)
+  --accounts FILE       JSON array of accounts to open beside the demo ones
   --fault-share N       share of requests and stream events that fail by chance, 0 to 1 (default 0)
   --fault-seed TEXT     which ones do (default: the seed)
   --help                this text`
@@ -46,6 +48,7 @@ function parse(args: readonly string[]) {
         'partial-fills': { type: 'boolean', default: true },
         'fill-delay-ms': { type: 'string' },
         'tick-ms': { type: 'string' },
+        accounts: { type: 'string' },
         'fault-share': { type: 'string' },
         'fault-seed': { type: 'string' },
         help: { type: 'boolean', default: false },
@@ -68,6 +71,7 @@ export function readFlags(args: readonly string[]): SandboxOptions | 'help' {
     host: flags.host,
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     ...(flags['fault-seed'] === undefined ? {} : { faultSeed: flags['fault-seed'] }),
+    ...(flags.accounts === undefined ? {} : { accounts: readAccountsFile(flags.accounts) }),
     faultShare: share('fault-share', flags['fault-share']),
     partialFills: flags['partial-fills'],
     fillDelayMs: wholeNumber('fill-delay-ms', flags['fill-delay-ms'], 250, DELAY_MS_MAX),

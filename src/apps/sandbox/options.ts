@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, systemClock } from '#runtime'
-import type { AccountSeed } from './broker/broker.ts'
+import type { AccountSetup } from './control/accounts.ts'
 import type { DataPlan } from './streams/data-stream.ts'
 
 /** How a sandbox starts; every field may be left out. */
@@ -13,7 +13,7 @@ export type SandboxOptions = Readonly<{
   seed?: string
   clock?: Clock
   /** Opened beside the two default accounts. */
-  accounts?: readonly AccountSeed[]
+  accounts?: readonly AccountSetup[]
   /** From acknowledgement to match, default 250. 0 matches in the next turn. */
   fillDelayMs?: number
   /** From a cancel request to the cancel, default 0 (the next turn). */
@@ -35,7 +35,7 @@ export type SandboxOptions = Readonly<{
 }>
 
 /** The accounts that are always there, 100,000 USD each. */
-export const defaultAccounts: readonly AccountSeed[] = [
+export const defaultAccounts: readonly AccountSetup[] = [
   { keyId: 'demo-key', secret: 'demo-secret', oauthToken: 'demo-token' },
   { keyId: 'demo-key-2', secret: 'demo-secret-2' },
 ]

@@ -2,12 +2,14 @@ import type { AddressInfo } from 'node:net'
 import { startBroker } from './broker/broker.ts'
 import { createChance } from './chance.ts'
 import { createControl, type SandboxControl } from './control/control.ts'
+import { openAccount } from './control/accounts.ts'
 import { createHeldAnswers } from './control/held-answers.ts'
 import { type ControlHandler, createControlHandler } from './control/routes.ts'
 import { createRequestJournal } from './http/request-journal.ts'
 import { createFaults } from './faults/faults.ts'
 import { startOrderFaults } from './faults/order-faults.ts'
 import { createStreamFaults } from './faults/stream-faults.ts'
+import { createRateLimits } from './http/rate-limits.ts'
 import { createHttpServer } from './http/server.ts'
 import { completeOptions, type SandboxOptions } from './options.ts'
 import { attachStreams } from './streams/upgrades.ts'
@@ -33,16 +35,17 @@ export interface Sandbox {
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, ...rest } = completeOptions(options)
   const broker = startBroker(clock, createChance(seed), rest)
-  accounts.forEach((account) => broker.addAccount(account))
+  const rateLimits = createRateLimits(clock)
+  accounts.forEach((account) => openAccount(broker, rateLimits, account))
   const journal = createRequestJournal(clock)
   const heldAnswers = createHeldAnswers()
   // The control needs the streams, the streams the server, and the server the control: it is asked for at the first call.
   const control: ControlHandler = (...call) => handleControl(...call)
   const faults = createFaults(createChance(faultSeed), faultShare)
   startOrderFaults(broker, clock, faults)
-  const server = createHttpServer({ clock, broker, faults, journal, heldAnswers, control, dataPlan })
+  const server = createHttpServer({ clock, broker, faults, rateLimits, journal, heldAnswers, control, dataPlan })
   const streams = attachStreams(server, broker, clock, createStreamFaults(faults), dataPlan)
-  const commands = createControl(broker, heldAnswers, journal, streams, faults)
+  const commands = createControl(broker, heldAnswers, journal, streams, faults, rateLimits)
   const handleControl = createControlHandler(commands)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve)

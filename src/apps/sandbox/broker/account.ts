@@ -28,7 +28,8 @@ export interface Account {
   readonly id: string
   readonly number: string
   readonly createdAt: string
-  readonly multiplier: 1 | 2 | 4
+  /** Buying power per equity; the holder may lower it. */
+  multiplier: 1 | 2 | 4
   readonly deposits: Decimal
   readonly flags: AccountFlags
   cash: Decimal

@@ -1,27 +1,32 @@
 import type { Account, AccountFlags } from '../broker/account.ts'
 import { type Asset, findAsset } from '../broker/assets.ts'
-import type { AccountSeed, Broker } from '../broker/broker.ts'
+import type { Broker } from '../broker/broker.ts'
 import { type Decimal, parseDecimal } from '../broker/decimals.ts'
 import type { Order } from '../broker/order.ts'
 import type { PriceSetting } from '../broker/prices.ts'
 import { Refusal } from '../broker/refusal.ts'
+import type { Phase } from '../broker/session.ts'
 import type { ArmedFault, Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
+import type { RateLimit, RateLimits } from '../http/rate-limits.ts'
 import type { RequestJournal } from '../http/request-journal.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
 import type { DataErrorCode } from '../streams/data-protocol.ts'
 import type { StreamKind, Streams } from '../streams/upgrades.ts'
+import { type AccountSetup, openAccount } from './accounts.ts'
 import type { HeldAnswers } from './held-answers.ts'
 import { type Ledger, readLedger } from './ledger.ts'
 
 /** Commands over the sandbox, the same over HTTP under `/_sandbox/` and as methods. Each throws a Refusal that says what is wrong. */
 export interface SandboxControl {
-  addAccount(account: AccountSeed): void
+  addAccount(account: AccountSetup): void
   /** REST answers 401 for the key, and its open streams are cut. */
   revokeKey(keyId: string): void
   restoreKey(keyId: string): void
   /** What the account's own fields say of it, for example `{ tradingBlocked: true }`. */
   setFlags(keyId: string, flags: Partial<AccountFlags>): void
+  /** Requests a minute; without a limit as many as it likes. */
+  setRateLimit(keyId: string, limit?: RateLimit): void
   /** The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at once instead. */
   holdAnswers(options?: Readonly<{ count?: number; keyId?: string; drop?: boolean }>): void
   /** Answers how many went; without a count all. */
@@ -39,6 +44,8 @@ export interface SandboxControl {
   /** Lets the symbol walk on. */
   releasePrice(symbol: string): void
   setMarketOpen(open: boolean): void
+  /** Also the sessions before and after the regular one, in which orders for extended hours work. */
+  setMarketSession(phase: Phase): void
   /** Cuts open streams; answers how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
@@ -106,6 +113,7 @@ export function createControl(
   journal: RequestJournal,
   streams: Streams,
   faults: Faults,
+  rateLimits: RateLimits,
 ): SandboxControl {
   const find = finders(broker)
   const { matcher, prices, session } = broker
@@ -114,7 +122,8 @@ export function createControl(
     broker.setRevoked(keyId, revoked)
   }
   return {
-    addAccount: (seed) => void told(() => broker.addAccount(seed)),
+    addAccount: (setup) => void told(() => openAccount(broker, rateLimits, setup)),
+    setRateLimit: (keyId, limit) => rateLimits.set(find.account(keyId), limit),
     revokeKey: (keyId) => setRevoked(keyId, true),
     restoreKey: (keyId) => setRevoked(keyId, false),
     setFlags: (keyId, flags) => void Object.assign(find.account(keyId).flags, flags),
@@ -134,7 +143,8 @@ export function createControl(
       void Object.assign(matcher.partialFills, { enabled, share }),
     setPrice: (symbol, price) => told(() => prices.set(find.asset(symbol), price)),
     releasePrice: (symbol) => prices.release(find.asset(symbol)),
-    setMarketOpen: (open) => session.setOpen(open),
+    setMarketOpen: (open) => session.setPhase(open ? 'regular' : 'closed'),
+    setMarketSession: (phase) => session.setPhase(phase),
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
     sendDataError: (code, keyId) => streams.tellDataError(code, keyId),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),

@@ -3,6 +3,7 @@ import { Refusal } from '../broker/refusal.ts'
 import { faultShape } from '../faults/fault.ts'
 import type { Reply } from '../http/router.ts'
 import { dataErrorCodes } from '../streams/data-protocol.ts'
+import { accountShape, flagsShape, rateLimitShape } from './accounts.ts'
 import type { SandboxControl } from './control.ts'
 
 /** The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected. */
@@ -22,22 +23,9 @@ const symbol = z.string().min(1).max(32)
 
 /** Absent and unknown fields: the first may be, the second is a mistake worth telling. */
 const shapes = {
-  account: z.strictObject({
-    keyId,
-    secret: z.string().min(1).max(256),
-    cash: amount.exactOptional(),
-    multiplier: z.literal([1, 2, 4]).exactOptional(),
-    oauthToken: z.string().min(1).max(256).exactOptional(),
-  }),
   key: z.strictObject({ keyId }),
-  flags: z.strictObject({
-    keyId,
-    status: z.string().min(1).max(32).exactOptional(),
-    tradingBlocked: z.boolean().exactOptional(),
-    accountBlocked: z.boolean().exactOptional(),
-    tradeSuspendedByUser: z.boolean().exactOptional(),
-    shortingEnabled: z.boolean().exactOptional(),
-  }),
+  flags: flagsShape.extend({ keyId }),
+  rateLimit: z.strictObject({ keyId, limit: rateLimitShape.exactOptional() }),
   hold: z.strictObject({
     count: count.exactOptional(),
     keyId: keyId.exactOptional(),
@@ -55,7 +43,10 @@ const shapes = {
   symbol: z.strictObject({ symbol }),
   partialFills: z.strictObject({ enabled: z.boolean(), share: z.number().min(0).max(1).exactOptional() }),
   faultShare: z.strictObject({ share: z.number().min(0).max(1) }),
-  market: z.strictObject({ open: z.boolean() }),
+  market: z.union([
+    z.strictObject({ open: z.boolean() }),
+    z.strictObject({ session: z.enum(['closed', 'pre', 'regular', 'post']) }),
+  ]),
   streams: z.strictObject({ keyId: keyId.exactOptional(), stream: z.enum(['trade', 'data']).exactOptional() }),
   dataError: z.strictObject({ code: z.literal(dataErrorCodes), keyId: keyId.exactOptional() }),
 }
@@ -67,10 +58,14 @@ function read<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output
 }
 
 const commands = (control: SandboxControl): Readonly<Record<string, Command>> => ({
-  'POST /_sandbox/accounts': (body) => control.addAccount(read(shapes.account, body)),
+  'POST /_sandbox/accounts': (body) => control.addAccount(read(accountShape, body)),
   'POST /_sandbox/accounts/flags': (body) => {
     const { keyId: key, ...flags } = read(shapes.flags, body)
     control.setFlags(key, flags)
+  },
+  'POST /_sandbox/accounts/rate-limit': (body) => {
+    const { keyId: key, limit } = read(shapes.rateLimit, body)
+    control.setRateLimit(key, limit)
   },
   'POST /_sandbox/keys/revoke': (body) => control.revokeKey(read(shapes.key, body).keyId),
   'POST /_sandbox/keys/restore': (body) => control.restoreKey(read(shapes.key, body).keyId),
@@ -90,7 +85,11 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
     control.setPrice(name, price)
   },
   'POST /_sandbox/prices/release': (body) => control.releasePrice(read(shapes.symbol, body).symbol),
-  'POST /_sandbox/market': (body) => control.setMarketOpen(read(shapes.market, body).open),
+  'POST /_sandbox/market': (body) => {
+    const market = read(shapes.market, body)
+    if ('open' in market) control.setMarketOpen(market.open)
+    else control.setMarketSession(market.session)
+  },
   'GET /_sandbox/streams': () => control.streams(),
   'POST /_sandbox/streams/cut': (body) => ({ cut: control.cutStreams(read(shapes.streams, body)) }),
   'POST /_sandbox/streams/error': (body) => {

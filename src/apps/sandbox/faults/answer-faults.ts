@@ -39,14 +39,13 @@ function htmlPage(status: number): WireAnswer {
   return { status, headers: { 'content-type': 'text/html' }, text }
 }
 
-/** 429 as the trading host says it, and as the data host says it. @param resetMs when the budget is full again */
+/** Whether the path belongs to the data host. */
+export const isData = (path: string): boolean => /^\/v2\/stocks|^\/v1beta/.test(path)
+
+/** 429 as the trading host says it, and as the data host says it. */
 export function rateLimited(path: string, headers: Readonly<Record<string, string>>): WireAnswer {
-  const isTrading = !/^\/v2\/stocks|^\/v1beta/.test(path)
-  return json(
-    429,
-    isTrading ? { code: 42910000, message: 'rate limit exceeded' } : { message: 'too many requests.' },
-    headers,
-  )
+  const body = isData(path) ? { message: 'too many requests.' } : { code: 42910000, message: 'rate limit exceeded' }
+  return json(429, body, headers)
 }
 
 /** What answers instead of the broker; undefined when the fault lets the request through. */

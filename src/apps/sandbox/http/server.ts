@@ -5,12 +5,14 @@ import type { Broker } from '../broker/broker.ts'
 import { notFound, Refusal, unauthorized } from '../broker/refusal.ts'
 import { type ControlHandler, isLoopback } from '../control/routes.ts'
 import type { HeldAnswers } from '../control/held-answers.ts'
-import { afterRequest, beforeRequest, type WireAnswer } from '../faults/answer-faults.ts'
+import { afterRequest, beforeRequest, isData, rateLimited, type WireAnswer } from '../faults/answer-faults.ts'
 import type { Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
 import { readJsonBody } from './body.ts'
-import { type Caller, callerOf } from './credentials.ts'
+import { accountRoutes } from './account-routes.ts'
+import type { RateLimits } from './rate-limits.ts'
+import { type Caller, callerOf, credentialsOfHeaders } from '../streams/credentials.ts'
 import { cryptoDataRoutes, stockDataRoutes } from './data-routes.ts'
 import type { JournalEntry, RequestJournal } from './request-journal.ts'
 import { createRouter, type Handler, type OpenHandler, type Reply, type Router } from './router.ts'
@@ -29,6 +31,7 @@ type HttpDeps = Readonly<{
   clock: Clock
   broker: Broker
   faults: Faults
+  rateLimits: RateLimits
   journal: RequestJournal
   heldAnswers: HeldAnswers
   control: ControlHandler
@@ -111,9 +114,12 @@ async function serve(
 ): Promise<void> {
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2)
   const method = request.method ?? 'GET'
-  const caller = isControl(path) ? undefined : callerOf(deps.broker, request)
+  const credentials = isControl(path) ? undefined : credentialsOfHeaders(request.headers)
+  const caller = credentials === undefined ? undefined : callerOf(deps.broker, credentials)
   const fault = isControl(path) ? undefined : deps.faults.request({ method, path, account: caller?.account })
-  const instead = fault === undefined ? undefined : beforeRequest(fault, path, deps.clock.now())
+  const limit = caller === undefined ? undefined : deps.rateLimits.count(caller.account, isData(path))
+  const failure = fault === undefined ? undefined : beforeRequest(fault, path, deps.clock.now())
+  const instead = failure ?? (limit?.isOver === true ? rateLimited(path, limit.headers) : undefined)
   if (instead === 'cut') return void request.socket.destroy()
   const entry = deps.journal.open(method, path, query)
   entry.keyId = caller?.keyId ?? null
@@ -122,7 +128,8 @@ async function serve(
     instead === undefined
       ? await work(deps, routers, request, entry, caller).catch((error: unknown) => refused(error, entry, caller))
       : { answer: instead }
-  const finish = (): void => deliver(deps.clock, response, requestId, entry, answer, fault)
+  const counted = { ...answer, headers: { ...limit?.headers, ...answer.headers } }
+  const finish = (): void => deliver(deps.clock, response, requestId, entry, counted, fault)
   const held =
     route === SUBMIT_ROUTE &&
     account !== undefined &&
@@ -153,7 +160,11 @@ function deliver(
 /** The server, not yet listening; upgrades are the streams' business. */
 export function createHttpServer(deps: HttpDeps): Server {
   const routers: Routers = {
-    keyed: createRouter({ ...tradingRoutes(deps.broker), ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}) }),
+    keyed: createRouter({
+      ...tradingRoutes(deps.broker),
+      ...accountRoutes(),
+      ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}),
+    }),
     open: createRouter(cryptoDataRoutes(deps.broker, deps.clock)),
   }
   const server = createServer(

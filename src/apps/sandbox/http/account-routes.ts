@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import type { Account } from '../broker/account.ts'
+import { invalid } from '../broker/refusal.ts'
+import type { Reply, Routes } from './router.ts'
+import type { Json } from './shapes.ts'
+
+/** `/v2/account/configurations`: what the holder sets for the account. Three of the settings are the account's own flags. */
+
+const shape = z
+  .object({
+    suspend_trade: z.boolean(),
+    no_shorting: z.boolean(),
+    max_margin_multiplier: z.coerce.string().pipe(z.enum(['1', '2', '4'])),
+    fractional_trading: z.boolean(),
+    trade_confirm_email: z.enum(['all', 'none']),
+    ptp_no_exception_entry: z.boolean(),
+    max_options_trading_level: z.union([z.null(), z.int().min(0).max(3)]),
+    disable_overnight_trading: z.boolean(),
+  })
+  .partial()
+type Settings = z.output<typeof shape>
+
+const defaults: Settings = {
+  fractional_trading: true,
+  trade_confirm_email: 'all',
+  ptp_no_exception_entry: false,
+  max_options_trading_level: null,
+  disable_overnight_trading: false,
+}
+
+const settingsJson = ({ flags, multiplier }: Account, settings: Settings): Json => ({
+  ...defaults,
+  ...settings,
+  suspend_trade: flags.tradeSuspendedByUser,
+  no_shorting: !flags.shortingEnabled,
+  max_margin_multiplier: String(multiplier),
+})
+
+function applySettings(account: Account, { suspend_trade, no_shorting, max_margin_multiplier }: Settings): void {
+  if (max_margin_multiplier !== undefined) account.multiplier = Number(max_margin_multiplier) as 1 | 2 | 4
+  if (suspend_trade !== undefined) account.flags.tradeSuspendedByUser = suspend_trade
+  if (no_shorting !== undefined) account.flags.shortingEnabled = !no_shorting && account.multiplier > 1
+}
+
+export function accountRoutes(): Routes {
+  const settings = new WeakMap<Account, Settings>()
+  const answer = (account: Account): Reply => ({
+    status: 200,
+    body: settingsJson(account, settings.get(account) ?? {}),
+  })
+  return {
+    'GET /v2/account/configurations': ({ account }) => answer(account),
+    'PATCH /v2/account/configurations': ({ account, body }) => {
+      const parsed = shape.safeParse(body ?? {})
+      if (!parsed.success) {
+        const [issue] = parsed.error.issues
+        throw invalid(`invalid ${issue?.path.join('.') || 'request body'}: ${issue?.message ?? ''}`)
+      }
+      settings.set(account, { ...settings.get(account), ...parsed.data })
+      applySettings(account, parsed.data)
+      return answer(account)
+    },
+  }
+}

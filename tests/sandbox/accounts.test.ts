@@ -1,0 +1,127 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Sandbox, startSandbox } from '#sandbox'
+import { readAccountsFile } from '../../src/apps/sandbox/control/accounts.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { officialSdk } from './official-sdk.ts'
+import { call } from './wire.ts'
+
+/** Accounts: how they are opened, limited and set. */
+
+let sandbox: Sandbox
+const clock = new FakeClock()
+
+beforeEach(async () => {
+  sandbox = await startSandbox({ seed: 'accounts', clock, fillDelayMs: 0, tickMs: 0, partialFills: false })
+})
+
+afterEach(() => sandbox.close())
+
+const short = { symbol: 'AAPL', qty: '1', side: 'sell', type: 'market', time_in_force: 'day' }
+const keysOf = (keyId: string) => ({ 'apca-api-key-id': keyId, 'apca-api-secret-key': 's' })
+
+describe('opening', () => {
+  test('an account is opened with cash, multiplier and flags', async () => {
+    const setup = { keyId: 'k', secret: 's', cash: '5000', multiplier: 4, flags: { shortingEnabled: false } }
+    expect((await call(sandbox, 'POST', '/_sandbox/accounts', setup, {})).status).toBe(200)
+    const account = await call(sandbox, 'GET', '/v2/account', undefined, keysOf('k'))
+    expect(account.body).toMatchObject({ cash: '5000', buying_power: '20000', shorting_enabled: false })
+    const refused = await call(sandbox, 'POST', '/v2/orders', short, keysOf('k'))
+    expect(refused).toMatchObject({ status: 403, body: { message: 'account is not allowed to short' } })
+  })
+
+  test('accounts come from a file, and a wrong file is named', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'accounts-'))
+    const file = join(folder, 'accounts.json')
+    await writeFile(file, JSON.stringify([{ keyId: 'k', secret: 's', flags: { accountBlocked: true } }]))
+    await using server = await startSandbox({ tickMs: 0, accounts: readAccountsFile(file) })
+    const account = await call(server, 'GET', '/v2/account', undefined, keysOf('k'))
+    expect(account.body).toMatchObject({ cash: '100000', account_blocked: true })
+    await writeFile(file, '[{"keyId":"k"}]')
+    expect(() => readAccountsFile(file)).toThrow(/accounts\.json: .*expected string/s)
+    await rm(folder, { recursive: true })
+    expect(() => readAccountsFile(file)).toThrow('no such file')
+  })
+
+  test('a bearer token opens the account for REST', async () => {
+    sandbox.control.addAccount({ keyId: 'k', secret: 's', cash: '7', oauthToken: 'token' })
+    const withToken = (authorization: string) => call(sandbox, 'GET', '/v2/account', undefined, { authorization })
+    expect((await withToken('Bearer token')).body).toMatchObject({ cash: '7' })
+    expect((await withToken('Bearer other')).status).toBe(401)
+    sandbox.control.revokeKey('k')
+    expect((await withToken('Bearer token')).status).toBe(401)
+  })
+})
+
+describe('rate limits', () => {
+  test('the SDK is told the limit, when it is over, and when it may come back', async () => {
+    sandbox.control.setRateLimit('demo-key', { perMinute: 2 })
+    const { trading } = officialSdk(sandbox)
+    const answer = await call(sandbox, 'GET', '/v2/clock')
+    const reset = String(Math.ceil((clock.now() + 60_000) / 1000))
+    expect(Object.fromEntries(answer.headers)).toMatchObject({
+      'x-ratelimit-limit': '2',
+      'x-ratelimit-remaining': '1',
+      'x-ratelimit-reset': reset,
+    })
+    await trading.account.getAccount()
+    await expect(trading.account.getAccount()).rejects.toMatchObject({
+      name: 'RateLimitError',
+      status: 429,
+      code: 42910000,
+      rateLimit: { limit: 2, remaining: 0 },
+    })
+    expect((await call(sandbox, 'GET', '/v2/stocks/snapshots?symbols=AAPL')).status).toBe(200)
+    await clock.advance(60_000)
+    await expect(trading.account.getAccount()).resolves.toBeDefined()
+  })
+
+  test('without headers a refusal says nothing but its body, and another account is not limited', async () => {
+    sandbox.control.setRateLimit('demo-key', { perMinute: 0, headers: false })
+    const answer = await call(sandbox, 'GET', '/v2/clock')
+    expect(answer).toMatchObject({ status: 429, body: { code: 42910000, message: 'rate limit exceeded' } })
+    expect([...answer.headers.keys()].filter((name) => /ratelimit|retry/.test(name))).toEqual([])
+    const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
+    expect((await call(sandbox, 'GET', '/v2/clock', undefined, other)).status).toBe(200)
+    await call(sandbox, 'POST', '/_sandbox/accounts/rate-limit', { keyId: 'demo-key' }, {})
+    expect((await call(sandbox, 'GET', '/v2/clock')).status).toBe(200)
+  })
+})
+
+describe('configurations', () => {
+  test('are read and changed with the SDK, and hold', async () => {
+    const { accountConfigurations } = officialSdk(sandbox).trading
+    expect(await accountConfigurations.getAccountConfig()).toMatchObject({ noShorting: false, suspendTrade: false })
+    const changed = await call(sandbox, 'PATCH', '/v2/account/configurations', {
+      suspend_trade: true,
+      no_shorting: true,
+      max_margin_multiplier: '1',
+      trade_confirm_email: 'none',
+    })
+    expect(changed.body).toEqual({
+      suspend_trade: true,
+      no_shorting: true,
+      max_margin_multiplier: '1',
+      fractional_trading: true,
+      trade_confirm_email: 'none',
+      ptp_no_exception_entry: false,
+      max_options_trading_level: null,
+      disable_overnight_trading: false,
+    })
+    const account = (await call(sandbox, 'GET', '/v2/account')).body
+    expect(account).toMatchObject({ multiplier: '1', buying_power: '100000', trade_suspended_by_user: true })
+    const refused = await call(sandbox, 'POST', '/v2/orders', short)
+    expect(refused).toMatchObject({ status: 403, body: { message: 'new orders are rejected by user request' } })
+  })
+
+  test('a wrong setting changes nothing', async () => {
+    const refused = await call(sandbox, 'PATCH', '/v2/account/configurations', {
+      suspend_trade: true,
+      no_shorting: 'x',
+    })
+    expect(refused).toMatchObject({ status: 422, body: { code: 40010001 } })
+    expect((await call(sandbox, 'GET', '/v2/account/configurations')).body).toMatchObject({ suspend_trade: false })
+  })
+})
