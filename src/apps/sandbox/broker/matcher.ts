@@ -5,11 +5,12 @@ import { type Admission, admit, admitReplacement } from './admission.ts'
 import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
+import { auctionBetween, checkWindow, endsAfter, worksIn } from './hours.ts'
 import { type Execution, isOpen, leavesQty, type Order, type Ticket } from './order.ts'
 import type { OrderBook, OrderUpdate } from './order-book.ts'
 import type { Prices } from './prices.ts'
 import { unprocessable } from './refusal.ts'
-import type { Session } from './session.ts'
+import type { Phase, Session } from './session.ts'
 import { placeStop, reachedStop } from './stops.ts'
 
 /**
@@ -30,13 +31,16 @@ export type MatchingOptions = Readonly<{
 type Working = { readonly account: Account; readonly order: Order; timed: boolean; split: boolean }
 const EVERYTHING = Symbol('everything')
 
+/** Whether the price is no worse than the limit, if there is one. */
+const limitAllows = ({ side, limitPrice }: Ticket, price: Decimal): boolean =>
+  limitPrice === null || (side === 'buy' ? price.lte(limitPrice) : price.gte(limitPrice))
+
 /** The price at which the order would trade now, or undefined. */
 function marketablePrice({ ticket, triggered }: Order, prices: Prices): Decimal | undefined {
   if (!triggered) return undefined
   const { bid, ask } = prices.of(ticket.asset)
   const price = ticket.side === 'buy' ? ask : bid
-  if (ticket.limitPrice === null) return price
-  return (ticket.side === 'buy' ? price.lte(ticket.limitPrice) : price.gte(ticket.limitPrice)) ? price : undefined
+  return limitAllows(ticket, price) ? price : undefined
 }
 
 /** Whether a cancel or replace is under way; the venue no longer matches it by itself. */
@@ -94,13 +98,12 @@ export class Matcher {
     this.#options = options
     this.#newClientOrderId = newClientOrderId
     prices.onTick(({ market }) => this.#tryAll(this.#workingOf(market.asset)))
-    session.onChange((open) => {
-      if (open) this.#onOpen()
-    })
+    session.onChange((phase, before) => this.#onPhase(phase, before))
   }
 
   /** Checks and takes an order; it moves later. @throws {Refusal} */
   submit(account: Account, ticket: Ticket): Order {
+    checkWindow(ticket, this.#session)
     const working = this.#open(account, ticket, admit(account, ticket, this.#prices))
     const { order } = working
     const legs = legTickets(ticket, this.#newClientOrderId).map((leg) => this.#openLeg(account, order, leg))
@@ -116,6 +119,7 @@ export class Matcher {
    * @throws {Refusal} the account cannot carry the new terms
    */
   replace(account: Account, order: Order, ticket: Ticket): Order {
+    checkWindow(ticket, this.#session)
     const admission = admitReplacement(account, order, ticket, this.#prices)
     const { order: successor } = this.#open(account, ticket, admission)
     this.#book.requestReplace(account, order, successor)
@@ -160,8 +164,8 @@ export class Matcher {
   }
 
   #open(account: Account, ticket: Ticket, admission: Admission): Working {
-    const status = this.#trades(ticket.asset) ? 'pending_new' : 'accepted'
-    const expiresAt = ticket.timeInForce === 'gtc' ? null : this.#session.dayEnd()
+    const status = this.#worksNow(ticket) ? 'pending_new' : 'accepted'
+    const expiresAt = ticket.timeInForce === 'gtc' ? null : this.#session.dayEnd(ticket.extendedHours)
     const order = this.#book.open(account, ticket, admission, status, expiresAt)
     placeStop(order, this.#prices.of(ticket.asset))
     const working: Working = { account, order, timed: false, split: false }
@@ -246,21 +250,24 @@ export class Matcher {
     this.#workingOf(order.ticket.asset).delete(working)
   }
 
-  #trades(asset: Asset): boolean {
-    return asset.assetClass === 'crypto' || this.#session.isOpen()
+  #worksNow(ticket: Ticket): boolean {
+    return worksIn(ticket, this.#session.phase())
   }
 
-  #canMatch({ account, order }: Working): boolean {
-    const { asset } = order.ticket
-    const held = this.#holds.has(EVERYTHING) || this.#holds.has(account) || this.#holds.has(asset)
-    return isOpen(order) && !isAsked(order) && this.#trades(asset) && !held
+  #isFree({ account, order }: Working): boolean {
+    const held = [EVERYTHING, account, order.ticket.asset].some((what) => this.#holds.has(what))
+    return isOpen(order) && !isAsked(order) && !held
+  }
+
+  #canMatch(working: Working): boolean {
+    return this.#worksNow(working.order.ticket) && this.#isFree(working)
   }
 
   /** From pending or queued to working, or from pending to queued. */
   #begin(working: Working): void {
     const { account, order } = working
     if (order.status !== 'pending_new' && order.status !== 'accepted' && order.status !== 'held') return
-    if (this.#trades(order.ticket.asset)) {
+    if (this.#worksNow(order.ticket)) {
       this.#book.acknowledge(account, order, 'new')
       this.#workingOf(order.ticket.asset).add(working)
       this.#tryLater(working)
@@ -270,11 +277,33 @@ export class Matcher {
     }
   }
 
-  #onOpen(): void {
-    const waiting = [...this.#queued]
-    this.#queued.clear()
-    waiting.forEach((working) => this.#begin(working))
+  /** Holds the auction, ends what had its day, and lets those work whose time has come. */
+  #onPhase(phase: Phase, before: Phase): void {
+    const auction = auctionBetween(before, phase)
+    const inAuction = [...this.#queued].filter(({ order }) => order.ticket.timeInForce === auction)
+    inAuction.forEach((working) => this.#auction(working))
+    for (const { account, order } of [...this.#live.values()]) {
+      if (!endsAfter(order, before, phase)) continue
+      this.#forget(order)
+      this.#book.close(account, order, 'expired')
+    }
+    for (const working of [...this.#queued]) {
+      if (!this.#worksNow(working.order.ticket)) continue
+      this.#queued.delete(working)
+      this.#begin(working)
+    }
     for (const workings of this.#bySymbol.values()) this.#tryAll(workings)
+  }
+
+  /** All or nothing at the auction's one price, the last trade; what is not taken is canceled. */
+  #auction(working: Working): void {
+    const { account, order } = working
+    const { last } = this.#prices.of(order.ticket.asset)
+    const price = limitAllows(order.ticket, last) && this.#isFree(working) ? last : undefined
+    if (price === undefined) return this.#end(account, order)
+    this.#forget(order)
+    this.#book.acknowledge(account, order, 'new')
+    this.#book.fill(account, order, wholeQty(order, price), price)
   }
 
   #tryLater(working: Working): void {

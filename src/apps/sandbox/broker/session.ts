@@ -1,17 +1,25 @@
 import type { Clock } from '#runtime'
 
+/** Before, during and after the regular session; orders for extended hours also work in `pre` and `post`. */
+export type Phase = 'closed' | 'pre' | 'regular' | 'post'
+
 /**
- * Whether the market trades. In this cut it is open or closed by command, day and night; the hours answered by the clock are
- * those of the exchange (09:30 to 16:00 in New York, Monday to Friday), for display.
+ * Whether the market trades. It is open or closed by command, day and night; the hours answered by the clock are those of the
+ * exchange (09:30 to 16:00 in New York, Monday to Friday), for display.
  */
 export interface Session {
+  phase(): Phase
+  /** Whether the regular session runs. */
   isOpen(): boolean
-  setOpen(open: boolean): void
-  onChange(listener: (open: boolean) => void): void
+  setPhase(phase: Phase): void
+  /** Whether an order for that auction is taken now: not from shortly before it until the evening. */
+  takesAuctionOrders(auction: 'opg' | 'cls'): boolean
+  /** Told after the phase has changed. */
+  onChange(listener: (phase: Phase, before: Phase) => void): void
   /** New York time of now, of the next opening and of the next close, RFC 3339 with offset. */
   clock(): Readonly<{ timestamp: string; isOpen: boolean; nextOpen: string; nextClose: string }>
-  /** UTC time at which a day order would expire. */
-  dayEnd(): string
+  /** UTC time at which a day order would expire: the close, or the end of extended hours. */
+  dayEnd(extendedHours: boolean): string
 }
 
 const NEW_YORK = new Intl.DateTimeFormat('en-US', { timeZone: 'America/New_York', timeZoneName: 'longOffset' })
@@ -19,6 +27,7 @@ const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 const OPEN_MINUTE = 9 * 60 + 30
 const CLOSE_MINUTE = 16 * 60
+const POST_END_MINUTE = 20 * 60
 
 /** Milliseconds New York is ahead of UTC (negative) at that time. */
 function offsetMs(timeMs: number): number {
@@ -47,25 +56,30 @@ function nextAt(afterMs: number, minuteOfDay: number): number {
 
 /** A market that is open or closed by command. */
 export function createSession(clock: Clock, open: boolean): Session {
-  const listeners: ((open: boolean) => void)[] = []
-  let isOpen = open
+  const listeners: ((phase: Phase, before: Phase) => void)[] = []
+  let phase: Phase = open ? 'regular' : 'closed'
   return {
-    isOpen: () => isOpen,
-    setOpen(next) {
-      if (next === isOpen) return
-      isOpen = next
-      listeners.forEach((listener) => listener(next))
+    phase: () => phase,
+    isOpen: () => phase === 'regular',
+    setPhase(next) {
+      const before = phase
+      if (next === before) return
+      phase = next
+      listeners.forEach((listener) => listener(next, before))
     },
+    takesAuctionOrders: (auction) =>
+      phase === 'closed' || phase === 'pre' || (phase === 'regular' && auction === 'cls'),
     onChange: (listener) => void listeners.push(listener),
     clock() {
       const nowMs = clock.now()
       return {
         timestamp: newYorkTime(nowMs),
-        isOpen,
+        isOpen: phase === 'regular',
         nextOpen: newYorkTime(nextAt(nowMs, OPEN_MINUTE)),
         nextClose: newYorkTime(nextAt(nowMs, CLOSE_MINUTE)),
       }
     },
-    dayEnd: () => `${new Date(nextAt(clock.now(), CLOSE_MINUTE)).toISOString().slice(0, 19)}Z`,
+    dayEnd: (extendedHours) =>
+      `${new Date(nextAt(clock.now(), extendedHours ? POST_END_MINUTE : CLOSE_MINUTE)).toISOString().slice(0, 19)}Z`,
   }
 }

@@ -52,6 +52,9 @@ export function checkClassRules(ticket: Ticket): void {
     throw unprocessable('extended hours order must be DAY or GTC limit orders')
   }
   if (type === 'trailing_stop' && !dayOrGtc) throw unprocessable('trailing stop orders must be DAY or GTC orders')
+  if ((timeInForce === 'opg' || timeInForce === 'cls') && type !== 'market' && type !== 'limit') {
+    throw unprocessable(`${timeInForce} orders must be market or limit orders`)
+  }
   if (notional !== null && type !== 'market') throw unprocessable('notional orders must be market orders')
   if (notional?.lt(1) === true) throw unprocessable('notional must be >= 1.00')
   if (notional !== null || (qty !== null && !isWhole(qty))) checkFractional(ticket)

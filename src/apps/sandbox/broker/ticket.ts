@@ -18,8 +18,6 @@ import { checkClassRules, checkPrices } from './ticket-rules.ts'
 /** Reads the body of `POST /v2/orders` into a ticket, in the broker's order of checks and with its words. Knows no account. */
 
 const types: readonly string[] = ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']
-/** What this sandbox trades; everything else of the broker is refused by name. */
-const tradedTimesInForce: readonly string[] = ['day', 'gtc', 'ioc', 'fok']
 
 function assetOf(body: Body): Asset {
   const symbol = body['symbol']
@@ -46,9 +44,6 @@ export function readTicket(body: unknown, generateId: () => string): Ticket {
   const side = wordOf(fields, 'side', ['buy', 'sell'], 'invalid side') as Side
   const type = wordOf(fields, 'type', types, 'invalid order type') as OrderType
   const timeInForce = timeInForceOf(fields)
-  if (!tradedTimesInForce.includes(timeInForce)) {
-    throw invalid(`time_in_force ${timeInForce} is not supported by this sandbox`)
-  }
   const orderClass = orderClassOf(fields)
   const exits = exitsOf(fields, orderClass, asset)
   const ticket: Ticket = {
