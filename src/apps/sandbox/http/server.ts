@@ -12,6 +12,7 @@ import type { DataPlan } from '../streams/data-stream.ts'
 import { readJsonBody } from './body.ts'
 import { accountRoutes } from './account-routes.ts'
 import type { RateLimits } from './rate-limits.ts'
+import { eventRoutes } from './event-routes.ts'
 import { type Caller, callerOf, credentialsOfHeaders } from '../streams/credentials.ts'
 import { cryptoDataRoutes, stockDataRoutes } from './data-routes.ts'
 import type { JournalEntry, RequestJournal } from './request-journal.ts'
@@ -163,6 +164,7 @@ export function createHttpServer(deps: HttpDeps): Server {
     keyed: createRouter({
       ...tradingRoutes(deps.broker),
       ...accountRoutes(),
+      ...eventRoutes(deps.broker, deps.clock),
       ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}),
     }),
     open: createRouter(cryptoDataRoutes(deps.broker, deps.clock)),

@@ -74,7 +74,11 @@ function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Pub
     clock.after(LATE_TRADE_MS, () => publish(symbol, [['updatedBars', { T: 'u', S: symbol, ...minuteBarJson(late) }]]))
   })
   if (assetClass === 'crypto') return
-  broker.session.onChange((open) => {
+  let wasOpen = broker.session.isOpen()
+  broker.session.onChange(() => {
+    const open = broker.session.isOpen()
+    if (open === wasOpen) return
+    wasOpen = open
     for (const symbol of markets.keys()) {
       publish(symbol, [['statuses', { T: 's', S: symbol, ...statusJson(open, clock.now()) }]])
     }

@@ -3,11 +3,11 @@ import type { WebSocket } from 'ws'
 import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
-import { text } from '../broker/decimals.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
 import type { StreamFaults } from '../faults/stream-faults.ts'
-import { type Json, orderJson } from '../http/shapes.ts'
+import type { Json } from '../http/shapes.ts'
 import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
+import { tradeUpdateJson } from './trade-update.ts'
 
 /**
  * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys), then listening. No welcome
@@ -25,21 +25,6 @@ const textOf = (value: unknown): string => (typeof value === 'string' ? value : 
 function credentialsOf(message: Record<string, unknown>): readonly [keyId: string, secret: string] {
   const data = isObject(message['data']) ? message['data'] : message
   return [textOf(data['key_id'] ?? data['key']), textOf(data['secret_key'] ?? data['secret'])]
-}
-
-function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: OrderUpdate): Json {
-  return {
-    event,
-    event_id: eventId,
-    at,
-    timestamp: execution?.at ?? at,
-    execution_id: executionId,
-    ...(execution === undefined
-      ? {}
-      : { price: text(execution.price), qty: text(execution.qty), position_qty: text(execution.positionQty) }),
-    ...(execution?.corrects === undefined ? {} : { previous_execution_id: execution.corrects }),
-    order: orderJson(order),
-  }
 }
 
 const send = ({ stream }: Session, frame: Json): void => stream.send(Buffer.from(JSON.stringify(frame)), true)

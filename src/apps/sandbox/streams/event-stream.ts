@@ -1,0 +1,75 @@
+import type { Writable } from 'node:stream'
+import type { Clock } from '#runtime'
+import { endOf, type EventSeries, type LoggedEvent } from './event-log.ts'
+
+/**
+ * One server-sent event stream: first what is asked for of the past, then live, on the same response. Nothing is queued for a
+ * reader: it has a place in the log and moves on as fast as it reads. A reader that falls too far behind what is live is moved to
+ * the end and told how many events it has lost.
+ */
+
+/** Which events, both ends included. */
+export type EventRange = Readonly<{
+  /** Absent: live only. */
+  isInRange?: (event: LoggedEvent) => boolean
+  /** Absent: never ends. */
+  until?: Readonly<{ timeMs: number; isPast: (event: LoggedEvent) => boolean }>
+}>
+
+const HEARTBEAT_MS = 15_000
+/** Live events a reader may be behind. */
+const BEHIND_MAX = 10_000
+
+/** Starts writing; stops when the response closes or the range ends. */
+export function streamEvents(response: Writable, series: EventSeries, clock: Clock, range: EventRange): void {
+  const liveFrom = endOf(series)
+  const startIndex = range.isInRange === undefined ? -1 : series.events.findIndex(range.isInRange)
+  let position = startIndex < 0 ? liveFrom : series.first + startIndex
+  let dropped = 0
+  let [isFull, isOver] = [false, false]
+
+  const write = (text: string): void => void (isFull = !response.write(text))
+  const dropTo = (to: number): void => {
+    if (to > position) [dropped, position] = [dropped + to - position, to]
+  }
+  const stop = (): void => {
+    isOver = true
+    cancelHeartbeat()
+    cancelEnd()
+    series.listeners.delete(advance)
+  }
+  const end = (): void => {
+    stop()
+    response.end()
+  }
+  const advance = (): void => {
+    dropTo(series.first)
+    if (endOf(series) - Math.max(position, liveFrom) > BEHIND_MAX) dropTo(endOf(series))
+    if (dropped > 0 && !isFull && !isOver) {
+      write(`: you are reading too slowly, dropped ${dropped} messages\n\n`)
+      dropped = 0
+    }
+    while (!isFull && !isOver) {
+      const event = series.events[position - series.first]
+      if (event === undefined) break
+      if (range.until?.isPast(event) === true) return end()
+      position += 1
+      write(`data: ${event.json}\n\n`)
+    }
+    if (!isOver && range.until !== undefined && range.until.timeMs < clock.now() && position === endOf(series)) end()
+  }
+  const cancelHeartbeat = clock.every(HEARTBEAT_MS, () => {
+    if (!isFull) write(':heartbeat\n\n')
+  })
+  const untilEndMs = range.until === undefined ? undefined : Math.max(0, range.until.timeMs + 1 - clock.now())
+  const cancelEnd = untilEndMs === undefined ? () => undefined : clock.after(untilEndMs, advance)
+  series.listeners.add(advance)
+  response.on('error', stop)
+  response.on('close', stop)
+  response.on('drain', () => {
+    isFull = false
+    advance()
+  })
+  write(':heartbeat\n\n')
+  advance()
+}

@@ -1,0 +1,63 @@
+import { text } from '../broker/decimals.ts'
+import type { OrderUpdate } from '../broker/order-book.ts'
+import { type Json, orderJson } from '../http/shapes.ts'
+
+/** Changes of orders as the trade stream and the two event streams tell them. */
+
+const DAY_MS = 86_400_000
+
+/** One change of an order. Only executions have a price, a quantity and the position after them. */
+export function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: OrderUpdate): Json {
+  return {
+    event,
+    event_id: eventId,
+    at,
+    timestamp: execution?.at ?? at,
+    execution_id: executionId,
+    ...(execution === undefined
+      ? {}
+      : { price: text(execution.price), qty: text(execution.qty), position_qty: text(execution.positionQty) }),
+    ...(execution?.corrects === undefined ? {} : { previous_execution_id: execution.corrects }),
+    order: orderJson(order),
+  }
+}
+
+/** The next weekday: stocks settle a day after the trade. */
+function settleDate(at: string): string {
+  const nextMs = Date.parse(at) + DAY_MS
+  const weekday = new Date(nextMs).getUTCDay()
+  const weekendDays = weekday === 6 ? 2 : weekday === 0 ? 1 : 0
+  return new Date(nextMs + weekendDays * DAY_MS).toISOString().slice(0, 10)
+}
+
+/** An execution as an account activity; undefined for changes that move no money. */
+export function tradeActivityJson({ event, eventId, order, execution }: OrderUpdate): Json | undefined {
+  if (execution === undefined) return undefined
+  const { ticket } = order
+  const amount = execution.qty.times(execution.price).times(execution.side === 'buy' ? -1 : 1)
+  return {
+    event_id: eventId,
+    activity_type: 'TRD',
+    at: execution.at,
+    executed_at: execution.at,
+    ref_id: execution.id,
+    ...(execution.corrects === undefined ? {} : { previous_id: execution.corrects }),
+    status: 'executed',
+    settle_date: settleDate(execution.at),
+    currency: 'USD',
+    qty: text(execution.qty),
+    price: text(execution.price),
+    net_amount: text(amount),
+    details: {
+      asset_id: ticket.asset.id,
+      symbol: ticket.asset.symbol,
+      side: execution.side,
+      order_id: order.id,
+      client_order_id: ticket.clientOrderId,
+      order_status: execution.orderStatus,
+      cum_qty: text(execution.cumQty),
+      leaves_qty: text(execution.leavesQty),
+      execution_type: event === 'trade_bust' ? event : 'fill',
+    },
+  }
+}

@@ -1,0 +1,240 @@
+import { Alpaca } from '@alpacahq/alpaca-trade-api'
+import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Sandbox, startSandbox } from '#sandbox'
+import { newAccount } from '../../src/apps/sandbox/broker/account.ts'
+import { decimal } from '../../src/apps/sandbox/broker/decimals.ts'
+import { createEventLog } from '../../src/apps/sandbox/streams/event-log.ts'
+import { streamEvents } from '../../src/apps/sandbox/streams/event-stream.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { call, demoKeys } from './wire.ts'
+
+/** The event streams over HTTP: what they replay, when they end, and what becomes of slow readers. */
+
+type Event = Record<string, unknown> & { event_id: string; event: string; details: Record<string, unknown> }
+
+let sandbox: Sandbox
+let clock: FakeClock
+const readers: Reader[] = []
+
+beforeEach(async () => {
+  clock = new FakeClock()
+  sandbox = await startSandbox({ seed: 'sse', tickMs: 0, fillDelayMs: 0, partialFills: false, clock })
+})
+afterEach(async () => {
+  readers.splice(0).forEach((reader) => reader.stop())
+  await sandbox.close()
+})
+
+/** An open event stream with everything it heard, comments included. */
+class Reader {
+  heard = ''
+  ended = false
+  readonly #abort = new AbortController()
+
+  async open(path: string, headers: Record<string, string> = demoKeys): Promise<Response> {
+    readers.push(this)
+    const response = await fetch(sandbox.url + path, { headers, signal: this.#abort.signal })
+    void this.#read(response).catch(() => (this.ended = true))
+    return response
+  }
+
+  async #read(response: Response): Promise<void> {
+    const decoder = new TextDecoder()
+    for await (const chunk of response.body ?? []) this.heard += decoder.decode(chunk as Uint8Array, { stream: true })
+    this.ended = true
+  }
+
+  get events(): Event[] {
+    const blocks = this.heard.split('\n\n').filter((block) => block.startsWith('data: '))
+    return blocks.map((block) => JSON.parse(block.slice('data: '.length)) as Event)
+  }
+
+  stop(): void {
+    this.#abort.abort()
+  }
+}
+
+async function reader(path: string): Promise<Reader> {
+  const opened = new Reader()
+  const response = await opened.open(path)
+  expect(response.status).toBe(200)
+  return opened
+}
+
+/** Buys and waits for the fill: the events `new` and `fill`. */
+async function buy(qty = '10', headers: Record<string, string> = demoKeys): Promise<void> {
+  const order = { symbol: 'AAPL', qty, side: 'buy', type: 'market', time_in_force: 'day' }
+  expect(await call(sandbox, 'POST', '/v2/orders', order, headers)).toMatchObject({ status: 200 })
+  await clock.advance(1_000)
+}
+
+const TRADES = '/v2/events/trades'
+const ACTIVITIES = '/v2beta1/events/activities'
+const names = ({ events }: Reader): string[] => events.map(({ event }) => event)
+
+describe('order events', () => {
+  test('live: each change once, as the trade stream tells it, framed with a space, after a comment', async () => {
+    await buy()
+    const live = await reader(TRADES)
+    await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
+    await buy('3')
+    await expect.poll(() => names(live)).toEqual(['new', 'fill'])
+    expect(live.heard).toMatch(/^(:heartbeat\n\n)(data: \{[^\n]*\}\n\n){2}$/)
+    expect(live.events[1]).toMatchObject({
+      ...{ price: '185.11', qty: '3', position_qty: '13', order: { status: 'filled', filled_qty: '3' } },
+    })
+    await clock.advance(14_000)
+    await expect.poll(() => live.heard).toMatch(/\}\n\n:heartbeat\n\n$/)
+  })
+
+  test('since_id: history first, that event included, then live on the same response', async () => {
+    await buy()
+    await buy('2')
+    const all = await reader(`${TRADES}?since=2024-03-15`)
+    await expect.poll(() => names(all)).toEqual(['new', 'fill', 'new', 'fill'])
+    const third = all.events[2]?.event_id ?? ''
+    const rest = await reader(`${TRADES}?since_id=${third}`)
+    await expect.poll(() => rest.events).toEqual(all.events.slice(2))
+    await buy('1')
+    await expect.poll(() => rest.events.length).toBe(4)
+    await expect.poll(() => all.events.slice(2)).toEqual(rest.events)
+    const ids = all.events.map(({ event_id }) => event_id)
+    expect(ids.toSorted()).toEqual(ids)
+  })
+
+  test('until_id and until: the stream ends there with everything up to it', async () => {
+    await buy()
+    await buy('2')
+    const all = await reader(`${TRADES}?since=2024-03-15`)
+    await expect.poll(() => all.events.length).toBe(4)
+    const [first, , third] = all.events
+    const byId = await reader(`${TRADES}?since_id=${first?.event_id}&until_id=${third?.event_id}`)
+    await expect.poll(() => byId.ended).toBe(true)
+    expect(byId.events).toEqual(all.events.slice(0, 3))
+    const byTime = await reader(`${TRADES}?since=2024-03-15T13:00:00Z&until=${String(first?.['at'])}`)
+    await expect.poll(() => byTime.ended).toBe(true)
+    expect(byTime.events).toEqual([first])
+    const empty = await reader(`${TRADES}?since=2024-03-01&until=2024-03-02`)
+    await expect.poll(() => empty.ended).toBe(true)
+    expect(empty.events).toEqual([])
+  })
+
+  test('until in the future: live until then', async () => {
+    const soon = await reader(`${TRADES}?since=2024-03-15&until=2024-03-15T14:00:05Z`)
+    await expect.poll(() => soon.heard).not.toBe('')
+    await buy()
+    await expect.poll(() => soon.events.length).toBe(2)
+    expect(soon.ended).toBe(false)
+    await clock.advance(5_000)
+    await expect.poll(() => soon.ended).toBe(true)
+  })
+
+  test.each([
+    ['until=2024-03-15', 'until requires since'],
+    ['until_id=01HCMKX5V7P3S1V3JYZ4K0Q8ZB', 'until_id requires since_id'],
+    ['since=2024-03-15&until_id=01HCMKX5V7P3S1V3JYZ4K0Q8ZB', 'until_id requires since_id'],
+    ['since=2024-03-15&since_id=01HCMKX5V7P3S1V3JYZ4K0Q8ZB', 'since and since_id cannot be used together'],
+    ['since=yesterday', 'invalid since: yesterday'],
+    ['since_id=7', 'invalid since_id: 7'],
+  ])('%s is refused', async (query, message) => {
+    for (const path of [TRADES, ACTIVITIES]) {
+      expect(await call(sandbox, 'GET', `${path}?${query}`)).toMatchObject({ status: 400, body: { message } })
+    }
+  })
+
+  test('accounts hear only their own; a revoked key is cut off', async () => {
+    const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
+    const [mine, theirs] = [await reader(TRADES), new Reader()]
+    await theirs.open(TRADES, other)
+    await buy('1', other)
+    await expect.poll(() => theirs.events.length).toBe(2)
+    expect(mine.events).toEqual([])
+    sandbox.control.revokeKey('demo-key-2')
+    await expect.poll(() => theirs.ended).toBe(true)
+    expect(mine.ended).toBe(false)
+    expect((await new Reader().open(TRADES, other)).status).toBe(401)
+  })
+})
+
+describe('activities', () => {
+  test('only executions, with the id of the execution and what it did to the cash', async () => {
+    const live = await reader(ACTIVITIES)
+    const trades = await reader(TRADES)
+    await expect.poll(() => live.heard + trades.heard).toBe(':heartbeat\n\n:heartbeat\n\n')
+    await buy('4')
+    await expect.poll(() => live.events.length).toBe(1)
+    await expect.poll(() => trades.events.length).toBe(2)
+    const fill = trades.events[1]
+    const order = fill?.['order'] as Record<string, unknown>
+    expect(live.events[0]).toStrictEqual({
+      ...{ event_id: fill?.event_id, activity_type: 'TRD', at: fill?.['at'], executed_at: fill?.['timestamp'] },
+      ...{ ref_id: fill?.['execution_id'], status: 'executed', settle_date: '2024-03-18', currency: 'USD' },
+      ...{ qty: '4', price: '185.11', net_amount: '-740.44' },
+      details: {
+        ...{ asset_id: order['asset_id'], symbol: 'AAPL', side: 'buy', order_id: order['id'] },
+        ...{ client_order_id: order['client_order_id'], order_status: 'filled', cum_qty: '4', leaves_qty: '0' },
+        execution_type: 'fill',
+      },
+    })
+  })
+
+  test('the official SDK reads them raw', async () => {
+    const alpaca = new Alpaca({
+      ...{ keyId: 'demo-key', secret: 'demo-secret', paper: true, rateLimit: false, retry: false, timeoutMs: 0 },
+      fetchApi: (url, init) => fetch(sandbox.url + new URL(url).pathname + new URL(url).search, init),
+    })
+    await buy('4')
+    const { event_id: sinceId } = await (async () => {
+      const all = await reader(`${ACTIVITIES}?since=2024-03-15`)
+      await expect.poll(() => all.events.length).toBe(1)
+      return all.events[0] as Event
+    })()
+    const { raw } = await alpaca.trading.events.subscribeToActivitiesSSERaw({ sinceId, untilId: sinceId })
+    expect(await raw.text()).toMatch(/^:heartbeat\n\ndata: \{"event_id":"[^\n]+\}\n\n$/)
+  })
+})
+
+describe('slow readers', () => {
+  const account = newAccount({ id: 'a', number: 'n', createdAt: '', cash: decimal(1), multiplier: 1 })
+  const event = (number: number) => ({ id: String(number).padStart(6, '0'), at: '', json: String(number) })
+
+  test('who falls ten thousand events behind is told how many are lost, and goes on from there', async () => {
+    const log = createEventLog()
+    const slow = new PassThrough({ highWaterMark: 1_000 })
+    streamEvents(slow, log.of(account, 'trades'), new FakeClock(), {})
+    for (let number = 0; number < 12_000; number += 1) log.append(account, 'trades', event(number))
+    expect(slow.writableLength + slow.readableLength).toBeLessThan(3_000)
+    let heard = ''
+    slow.on('data', (chunk: Buffer) => (heard += chunk.toString()))
+    await expect.poll(() => heard).toMatch(/data: 11999\n\n$/)
+    const lost = Number(/: you are reading too slowly, dropped (\d+) messages\n\n/.exec(heard)?.[1])
+    expect(lost).toBeGreaterThan(10_000)
+    expect(heard.match(/^data: /gm)).toHaveLength(12_000 - lost)
+  })
+
+  test('history is no reason to drop: a reader of all of it gets all of it, at its own speed', async () => {
+    const log = createEventLog()
+    for (let number = 0; number < 15_000; number += 1) log.append(account, 'trades', event(number))
+    const slow = new PassThrough({ highWaterMark: 1_000 })
+    streamEvents(slow, log.of(account, 'trades'), new FakeClock(), {
+      isInRange: () => true,
+      until: { timeMs: 0, isPast: ({ id }) => id > '014999' },
+    })
+    log.append(account, 'trades', event(15_000))
+    let heard = ''
+    slow.on('data', (chunk: Buffer) => (heard += chunk.toString()))
+    await once(slow, 'end')
+    expect(heard.match(/^data: /gm)).toHaveLength(15_000)
+    expect(heard).not.toContain('dropped')
+  })
+
+  test('the log forgets the oldest of all accounts, and a reader who waited too long learns of it', () => {
+    const log = createEventLog(3)
+    const other = newAccount({ id: 'b', number: 'n', createdAt: '', cash: decimal(1), multiplier: 1 })
+    for (const owner of [account, other, account, account, account]) log.append(owner, 'trades', event(1))
+    expect(log.of(other, 'trades')).toMatchObject({ first: 1, events: [] })
+    expect(log.of(account, 'trades')).toMatchObject({ first: 1, events: { length: 3 } })
+  })
+})
