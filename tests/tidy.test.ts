@@ -116,6 +116,6 @@ describe('the house', () => {
     const carriesIn = (text: string): string[] => machine.filter((path) => text.includes(path))
     const files = tracked.filter((path) => path !== '' && path !== 'package-lock.json' && existsSync(join(root, path)))
     expect(files.filter((path) => carriesIn(readFileSync(join(root, path), 'utf8')).length > 0)).toEqual([])
-    expect(carriesIn(`see ${homedir()}/notes`)).toEqual([`${homedir()}/`])
+    expect(carriesIn(`see ${homedir()}/notes`)).toContain(`${homedir()}/`)
   })
 })

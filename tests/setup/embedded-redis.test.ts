@@ -88,5 +88,5 @@ test('an owner that is killed takes its server and its folder along', async () =
   redis.disconnect()
   expect(folder).toContain(join(tmpdir(), 'fillcast-redis-'))
   owner.kill('SIGKILL')
-  await expect.poll(() => [isAlive(pid), existsSync(folder)]).toEqual([false, false])
+  await expect.poll(() => [isAlive(pid), existsSync(folder)], { timeout: 10_000 }).toEqual([false, false])
 })

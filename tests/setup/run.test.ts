@@ -70,7 +70,8 @@ function run(source: string, { env = {}, entry = 'entry.mjs' }: { env?: Record<s
 
 const read = (name: string): string =>
   existsSync(join(project, name)) ? readFileSync(join(project, name), 'utf8') : ''
-const written = (name: string, wanted: string): Promise<void> => expect.poll(() => read(name)).toBe(wanted)
+const written = (name: string, wanted: string): Promise<void> =>
+  expect.poll(() => read(name), { timeout: 10_000 }).toBe(wanted)
 
 /** Writes down each signal, in a line of its own, and ends a moment after the first, as something that drains does. */
 const DRAINS = `import { appendFileSync } from 'node:fs'
