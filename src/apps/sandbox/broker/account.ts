@@ -1,9 +1,10 @@
 import { type Asset, positionSymbol } from './assets.ts'
 import { type Decimal, smaller, zero } from './decimals.ts'
+import type { Activity } from './money-moves.ts'
 import { type Execution, isOpen, type Order, type Side } from './order.ts'
 
 /**
- * One account: cash, positions, orders and executions. Invariants: cash + positions at cost = deposits + realized profit, exactly;
+ * One account: cash, positions, orders and executions. Invariants: cash + positions at cost + fees = deposits + realized profit, exactly;
  * `openOrders` holds exactly the open ones; a client order id, once used, is used for ever. Holds on buying power and shares are
  * computed from the open orders when asked, never kept, so that they cannot leak.
  */
@@ -30,7 +31,10 @@ export interface Account {
   readonly createdAt: string
   /** Buying power per equity; the holder may lower it. */
   multiplier: 1 | 2 | 4
-  readonly deposits: Decimal
+  /** Money from outside, less what went back. */
+  deposits: Decimal
+  /** Paid and gone: cash + positions at cost + fees = deposits + realized. */
+  fees: Decimal
   readonly flags: AccountFlags
   cash: Decimal
   realized: Decimal
@@ -39,6 +43,8 @@ export interface Account {
   readonly ordersByClientId: Map<string, Order>
   readonly openOrders: Set<Order>
   readonly executions: Execution[]
+  /** Everything but fills. */
+  readonly activities: Activity[]
 }
 
 /** More orders than this and the account refuses new ones; everything else of an account grows with its orders. */
@@ -59,12 +65,14 @@ export function newAccount(
       tradeSuspendedByUser: false,
       shortingEnabled: of.multiplier > 1,
     },
+    fees: zero,
     realized: zero,
     positions: new Map(),
     orders: new Map(),
     ordersByClientId: new Map(),
     openOrders: new Set(),
     executions: [],
+    activities: [],
   }
 }
 

@@ -2,16 +2,19 @@ import type { Account, AccountFlags } from '../broker/account.ts'
 import { type Asset, findAsset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import { type Decimal, parseDecimal } from '../broker/decimals.ts'
+import { createMoneyMoves, type MoneyMove, type MoneyMoveType } from '../broker/money-moves.ts'
 import type { Order } from '../broker/order.ts'
 import type { PriceSetting } from '../broker/prices.ts'
 import { Refusal } from '../broker/refusal.ts'
 import type { Phase } from '../broker/session.ts'
 import type { ArmedFault, Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
+import { activityJson } from '../http/activity-queries.ts'
 import type { RateLimit, RateLimits } from '../http/rate-limits.ts'
 import type { RequestJournal } from '../http/request-journal.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
 import type { DataErrorCode } from '../streams/data-protocol.ts'
+import type { TradeEvent } from '../streams/trade-update.ts'
 import type { StreamKind, Streams } from '../streams/upgrades.ts'
 import { type AccountSetup, openAccount } from './accounts.ts'
 import type { HeldAnswers } from './held-answers.ts'
@@ -25,6 +28,8 @@ export interface SandboxControl {
   restoreKey(keyId: string): void
   /** What the account's own fields say of it, for example `{ tradingBlocked: true }`. */
   setFlags(keyId: string, flags: Partial<AccountFlags>): void
+  /** Moves money or shares besides fills; answers the activity row. */
+  moveMoney(keyId: string, move: MoneyMoveRequest): Json
   /** Requests a minute; without a limit as many as it likes. */
   setRateLimit(keyId: string, limit?: RateLimit): void
   /** The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at once instead. */
@@ -44,11 +49,13 @@ export interface SandboxControl {
   /** Lets the symbol walk on. */
   releasePrice(symbol: string): void
   setMarketOpen(open: boolean): void
-  /** Also the sessions before and after the regular one, in which orders for extended hours work. */
-  setMarketSession(phase: Phase): void
+  /** Also the sessions before and after the regular one, in which orders for extended hours work; or the exchange's own hours. */
+  setMarketSession(phase: Phase | 'calendar'): void
   /** Cuts open streams; answers how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
+  /** Tells any documented event of an order on the trade stream; the order itself does not change. */
+  sendTradeEvent(orderId: string, event: TradeEvent): void
   /** Sends an error frame to open market data sockets, of one key or all; answers how many. */
   sendDataError(code: DataErrorCode, keyId?: string): number
   /** Makes the `nth` matching thing fail, `count` times. */
@@ -61,6 +68,9 @@ export interface SandboxControl {
   setFaultShare(share: number): void
   ledger(keyId?: string): Ledger
 }
+
+/** `amount`: dollars (of a journal signed), dollars a share of a dividend, new shares for one old of a split. */
+export type MoneyMoveRequest = Readonly<{ type: MoneyMoveType; amount: string; symbol?: string; description?: string }>
 
 /** One account (by key) or one symbol; neither means everything. */
 export type MatchingScope = Readonly<{ keyId?: string; symbol?: string }>
@@ -95,7 +105,14 @@ function finders(broker: Broker) {
     if (parsed === undefined || parsed.lte(0)) throw refuse(`${name} must be a decimal above zero`)
     return parsed
   }
-  return { account, asset, scope, order, amount }
+  const move = (type: MoneyMoveType, text: string, symbol: string | undefined, description: string): MoneyMove => {
+    const parsed = parseDecimal(text)
+    if (parsed === undefined) throw refuse('amount must be a decimal')
+    if (type !== 'DIV' && type !== 'SPLIT') return { type, amount: parsed, description }
+    if (symbol === undefined) throw refuse(`${type} needs a symbol`)
+    return { type, amount: parsed, asset: asset(symbol), description }
+  }
+  return { account, asset, scope, order, amount, move }
 }
 
 /** Mistakes of the caller come out as RangeError from the model; the caller is told, not blamed on the server. */
@@ -116,6 +133,7 @@ export function createControl(
   rateLimits: RateLimits,
 ): SandboxControl {
   const find = finders(broker)
+  const moves = createMoneyMoves(broker.stamps, broker.chance.fork('money moves'))
   const { matcher, prices, session } = broker
   const setRevoked = (keyId: string, revoked: boolean): void => {
     find.account(keyId)
@@ -123,6 +141,8 @@ export function createControl(
   }
   return {
     addAccount: (setup) => void told(() => openAccount(broker, rateLimits, setup)),
+    moveMoney: (keyId, { type, amount, symbol, description = '' }) =>
+      told(() => activityJson(moves(find.account(keyId), find.move(type, amount, symbol, description)))),
     setRateLimit: (keyId, limit) => rateLimits.set(find.account(keyId), limit),
     revokeKey: (keyId) => setRevoked(keyId, true),
     restoreKey: (keyId) => setRevoked(keyId, false),
@@ -144,8 +164,9 @@ export function createControl(
     setPrice: (symbol, price) => told(() => prices.set(find.asset(symbol), price)),
     releasePrice: (symbol) => prices.release(find.asset(symbol)),
     setMarketOpen: (open) => session.setPhase(open ? 'regular' : 'closed'),
-    setMarketSession: (phase) => session.setPhase(phase),
+    setMarketSession: (phase) => (phase === 'calendar' ? session.followCalendar() : session.setPhase(phase)),
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
+    sendTradeEvent: (orderId, event) => streams.tellTradeEvent(...find.order(orderId), event),
     sendDataError: (code, keyId) => streams.tellDataError(code, keyId),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),
     armFault: (fault) =>

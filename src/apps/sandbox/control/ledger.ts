@@ -3,6 +3,7 @@ import { positionSymbol } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import { text } from '../broker/decimals.ts'
 import type { JournalEntry, RequestJournal } from '../http/request-journal.ts'
+import { activityJson } from '../http/activity-queries.ts'
 import { fillActivityJson, type Json, orderJson } from '../http/shapes.ts'
 
 /** The truth of one account, as an oracle for tests: everything exact, nothing rounded, nothing left out. */
@@ -12,10 +13,14 @@ export type AccountLedger = Readonly<{
   cash: string
   deposits: string
   realized: string
+  /** Cash + positions at cost + fees = deposits + realized. */
+  fees: string
   /** In order of arrival, in the broker's own JSON. */
   orders: readonly Json[]
   /** In order of execution: the activity rows, with the stream's `execution_id`. */
   executions: readonly Json[]
+  /** Everything that moved money or shares but fills, in order. */
+  activities: readonly Json[]
   positions: readonly Readonly<{ symbol: string; qty: string; cost: string }>[]
 }>
 
@@ -32,12 +37,14 @@ const accountLedger = (account: Account): AccountLedger => ({
   cash: text(account.cash),
   deposits: text(account.deposits),
   realized: text(account.realized),
+  fees: text(account.fees),
   orders: [...account.orders.values()].map((order) => orderJson(order, true)),
   executions: account.executions.map((execution) => ({
     ...fillActivityJson(execution),
     execution_id: execution.id,
     position_qty: text(execution.positionQty),
   })),
+  activities: account.activities.map(activityJson),
   positions: [...account.positions.values()].map(({ asset, qty, cost }) => ({
     symbol: positionSymbol(asset),
     qty: text(qty),

@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { moneyMoveTypes } from '../broker/money-moves.ts'
 import { Refusal } from '../broker/refusal.ts'
 import { faultShape } from '../faults/fault.ts'
 import type { Reply } from '../http/router.ts'
 import { dataErrorCodes } from '../streams/data-protocol.ts'
 import { accountShape, flagsShape, rateLimitShape } from './accounts.ts'
+import { tradeEvents } from '../streams/trade-update.ts'
 import type { SandboxControl } from './control.ts'
 
 /** The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected. */
@@ -25,6 +27,13 @@ const symbol = z.string().min(1).max(32)
 const shapes = {
   key: z.strictObject({ keyId }),
   flags: flagsShape.extend({ keyId }),
+  move: z.strictObject({
+    keyId,
+    type: z.enum(moneyMoveTypes),
+    amount: z.string().regex(/^-?\d{1,15}(\.\d{1,9})?$/, 'a decimal string'),
+    symbol: symbol.exactOptional(),
+    description: z.string().max(256).exactOptional(),
+  }),
   rateLimit: z.strictObject({ keyId, limit: rateLimitShape.exactOptional() }),
   hold: z.strictObject({
     count: count.exactOptional(),
@@ -45,9 +54,10 @@ const shapes = {
   faultShare: z.strictObject({ share: z.number().min(0).max(1) }),
   market: z.union([
     z.strictObject({ open: z.boolean() }),
-    z.strictObject({ session: z.enum(['closed', 'pre', 'regular', 'post']) }),
+    z.strictObject({ session: z.enum(['closed', 'pre', 'regular', 'post', 'calendar']) }),
   ]),
   streams: z.strictObject({ keyId: keyId.exactOptional(), stream: z.enum(['trade', 'data']).exactOptional() }),
+  tradeEvent: z.strictObject({ orderId: z.string().min(1).max(64), event: z.enum(tradeEvents) }),
   dataError: z.strictObject({ code: z.literal(dataErrorCodes), keyId: keyId.exactOptional() }),
 }
 
@@ -62,6 +72,10 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   'POST /_sandbox/accounts/flags': (body) => {
     const { keyId: key, ...flags } = read(shapes.flags, body)
     control.setFlags(key, flags)
+  },
+  'POST /_sandbox/accounts/activities': (body) => {
+    const { keyId: key, ...move } = read(shapes.move, body)
+    return control.moveMoney(key, move)
   },
   'POST /_sandbox/accounts/rate-limit': (body) => {
     const { keyId: key, limit } = read(shapes.rateLimit, body)
@@ -92,6 +106,10 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   },
   'GET /_sandbox/streams': () => control.streams(),
   'POST /_sandbox/streams/cut': (body) => ({ cut: control.cutStreams(read(shapes.streams, body)) }),
+  'POST /_sandbox/streams/event': (body) => {
+    const { orderId, event } = read(shapes.tradeEvent, body)
+    control.sendTradeEvent(orderId, event)
+  },
   'POST /_sandbox/streams/error': (body) => {
     const { code, keyId: key } = read(shapes.dataError, body)
     return { told: control.sendDataError(code, key) }

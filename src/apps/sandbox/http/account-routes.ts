@@ -1,10 +1,14 @@
 import { z } from 'zod'
+import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
+import type { Broker } from '../broker/broker.ts'
 import { invalid } from '../broker/refusal.ts'
+import { activitiesPage } from './activity-queries.ts'
+import { portfolioHistory } from './portfolio-history.ts'
 import type { Reply, Routes } from './router.ts'
 import type { Json } from './shapes.ts'
 
-/** `/v2/account/configurations`: what the holder sets for the account. Three of the settings are the account's own flags. */
+/** The account's own pages: its activities, its worth over time, and what its holder has set. Three settings are flags of the account. */
 
 const shape = z
   .object({
@@ -42,13 +46,22 @@ function applySettings(account: Account, { suspend_trade, no_shorting, max_margi
   if (no_shorting !== undefined) account.flags.shortingEnabled = !no_shorting && account.multiplier > 1
 }
 
-export function accountRoutes(): Routes {
+export function accountRoutes(broker: Broker, clock: Clock): Routes {
   const settings = new WeakMap<Account, Settings>()
   const answer = (account: Account): Reply => ({
     status: 200,
     body: settingsJson(account, settings.get(account) ?? {}),
   })
   return {
+    'GET /v2/account/activities': ({ account, query }) => ({ status: 200, body: activitiesPage(account, query) }),
+    'GET /v2/account/activities/:type': ({ account, query, params }) => ({
+      status: 200,
+      body: activitiesPage(account, query, params['type']),
+    }),
+    'GET /v2/account/portfolio/history': ({ account, query }) => ({
+      status: 200,
+      body: portfolioHistory(broker, account, query, clock.now()),
+    }),
     'GET /v2/account/configurations': ({ account }) => answer(account),
     'PATCH /v2/account/configurations': ({ account, body }) => {
       const parsed = shape.safeParse(body ?? {})

@@ -1,37 +1,78 @@
 import type { Account } from '../broker/account.ts'
-import type { Execution } from '../broker/order.ts'
+import { text } from '../broker/decimals.ts'
+import type { Activity } from '../broker/money-moves.ts'
 import { invalid } from '../broker/refusal.ts'
 import { choiceOf, countOf, listOf, timeOf } from './order-queries.ts'
+import { fillActivityJson, type Json } from './shapes.ts'
 
-/** `GET /v2/account/activities`: fills are the only activity of this cut; other types are valid and empty. */
+/** `GET /v2/account/activities`: fills and everything else that moved money, in the order it happened. */
 
 const PAGE_SIZE_MAX = 100
 const DAY_LENGTH = '2024-01-02'.length
+/** Names that stand for several types. */
+const groups: Readonly<Record<string, readonly string[]>> = { TRANS: ['CSD', 'CSW'] }
 
-/** @param type from the path; else `activity_types` and `category` choose @throws {Refusal} 422 on bad parameters */
-export function activitiesPage(account: Account, query: URLSearchParams, type?: string): Execution[] {
-  const types = type === undefined ? listOf(query, 'activity_types') : [type]
-  if (type === undefined && types.length > 0 && query.has('category')) {
+type Row = Readonly<{ id: string; type: string; at: string; json: () => Json }>
+
+export const activityJson = (activity: Activity): Json => ({
+  id: activity.id,
+  activity_type: activity.type,
+  date: activity.at.slice(0, DAY_LENGTH),
+  net_amount: text(activity.netAmount),
+  description: activity.description,
+  status: 'executed',
+  ...(activity.symbol === undefined ? {} : { symbol: activity.symbol }),
+  ...(activity.qty === undefined ? {} : { qty: text(activity.qty) }),
+  ...(activity.perShareAmount === undefined ? {} : { per_share_amount: text(activity.perShareAmount) }),
+})
+
+function rowsOf(account: Account): Row[] {
+  const fills = account.executions.map((execution) => ({
+    id: execution.activityId,
+    type: 'FILL',
+    at: execution.at,
+    json: () => fillActivityJson(execution),
+  }))
+  if (account.activities.length === 0) return fills
+  const others = account.activities.map((activity) => ({
+    id: activity.id,
+    type: activity.type,
+    at: activity.at,
+    json: () => activityJson(activity),
+  }))
+  return [...fills, ...others].sort((a, b) => (a.at < b.at ? -1 : 1))
+}
+
+/** Which types a query asks for. */
+function typesOf(query: URLSearchParams, type: string | undefined): (type: string) => boolean {
+  const named = type === undefined ? listOf(query, 'activity_types') : [type]
+  if (type === undefined && named.length > 0 && query.has('category')) {
     throw invalid('only one of activity_types or category is accepted')
   }
+  const types = new Set(named.flatMap((name) => groups[name] ?? [name]))
+  if (types.size > 0) return (candidate) => types.has(candidate)
+  if (!query.has('category')) return () => true
+  const category = choiceOf(query, 'category', ['trade_activity', 'non_trade_activity'])
+  return (candidate) => (candidate === 'FILL') === (category === 'trade_activity')
+}
+
+/** @param type from the path; else `activity_types` and `category` choose @throws {Refusal} 422 on bad parameters */
+export function activitiesPage(account: Account, query: URLSearchParams, type?: string): Json[] {
+  const isWanted = typesOf(query, type)
   const direction = choiceOf(query, 'direction', ['desc', 'asc'])
-  const category = query.has('category')
-    ? choiceOf(query, 'category', ['trade_activity', 'non_trade_activity'])
-    : 'trade_activity'
   const day = timeOf(query, 'date')?.slice(0, DAY_LENGTH)
   const size = countOf(query, 'page_size', day === undefined ? PAGE_SIZE_MAX : Number.MAX_SAFE_INTEGER, PAGE_SIZE_MAX)
   const [after, until] = [timeOf(query, 'after'), timeOf(query, 'until')]
-  if ((types.length > 0 && !types.includes('FILL')) || category !== 'trade_activity') return []
-  const rows = account.executions.filter(
-    ({ at }) =>
-      (day === undefined || at.startsWith(day)) &&
-      (after === undefined || at > after) &&
-      (until === undefined || at < until),
+  const rows = rowsOf(account).filter(
+    (row) =>
+      isWanted(row.type) &&
+      (day === undefined || row.at.startsWith(day)) &&
+      (after === undefined || row.at > after) &&
+      (until === undefined || row.at < until),
   )
   if (direction === 'desc') rows.reverse()
   const token = query.get('page_token')
-  if (token === null || token === '') return rows.slice(0, size)
-  const last = rows.findIndex(({ activityId }) => activityId === token)
-  if (last < 0) throw invalid('invalid page_token')
-  return rows.slice(last + 1, last + 1 + size)
+  const last = token === null || token === '' ? -1 : rows.findIndex(({ id }) => id === token)
+  if (token !== null && token !== '' && last < 0) throw invalid('invalid page_token')
+  return rows.slice(last + 1, last + 1 + size).map(({ json }) => json())
 }

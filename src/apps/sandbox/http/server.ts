@@ -163,7 +163,7 @@ export function createHttpServer(deps: HttpDeps): Server {
   const routers: Routers = {
     keyed: createRouter({
       ...tradingRoutes(deps.broker),
-      ...accountRoutes(),
+      ...accountRoutes(deps.broker, deps.clock),
       ...eventRoutes(deps.broker, deps.clock),
       ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}),
     }),

@@ -1,0 +1,94 @@
+import type { Chance } from '../chance.ts'
+import type { Stamps } from '../stamps.ts'
+import { type Account, positionOf } from './account.ts'
+import type { Asset } from './assets.ts'
+import { type Decimal, zero } from './decimals.ts'
+
+/**
+ * What moves an account's money and shares besides fills. Each move is written down once, in the same turn as its effect: deposits
+ * and journals move `deposits`, a fee moves `fees`, a dividend is profit, a split changes the quantity at the same cost.
+ */
+export const moneyMoveTypes = ['CSD', 'CSW', 'JNLC', 'FEE', 'DIV', 'SPLIT'] as const
+export type MoneyMoveType = (typeof moneyMoveTypes)[number]
+
+/** One non-trade activity. */
+export type Activity = Readonly<{
+  id: string
+  type: MoneyMoveType
+  /** When it was booked. */
+  at: string
+  /** Signed: what it did to the cash. */
+  netAmount: Decimal
+  description: string
+  symbol: string | undefined
+  /** Of a dividend: the shares it was paid on. Of a split: the shares that came or went. */
+  qty: Decimal | undefined
+  perShareAmount: Decimal | undefined
+}>
+
+/** A move to make. Amounts are above zero, except of a journal, which is signed. */
+export type MoneyMove =
+  | Readonly<{ type: 'CSD' | 'CSW' | 'JNLC' | 'FEE'; amount: Decimal; description?: string }>
+  /** `amount` is per share; who is short pays. */
+  | Readonly<{ type: 'DIV'; asset: Asset; amount: Decimal; description?: string }>
+  /** `amount` is new shares for one old. */
+  | Readonly<{ type: 'SPLIT'; asset: Asset; amount: Decimal; description?: string }>
+
+type Effect = Pick<Activity, 'netAmount' | 'symbol' | 'qty' | 'perShareAmount'>
+
+const ACTIVITIES_PER_ACCOUNT_MAX = 100_000
+const SPLIT_PLACES = 9
+const cashOnly = (netAmount: Decimal): Effect => ({
+  netAmount,
+  symbol: undefined,
+  qty: undefined,
+  perShareAmount: undefined,
+})
+
+function moveCash(account: Account, type: 'CSD' | 'CSW' | 'JNLC' | 'FEE', amount: Decimal): Effect {
+  const net = type === 'CSW' || type === 'FEE' ? amount.times(-1) : amount
+  if (type !== 'FEE' && account.cash.plus(net).lt(0)) throw new RangeError('there is not that much cash')
+  account.cash = account.cash.plus(net)
+  if (type === 'FEE') account.fees = account.fees.plus(amount)
+  else account.deposits = account.deposits.plus(net)
+  return cashOnly(net)
+}
+
+function payDividend(account: Account, asset: Asset, perShareAmount: Decimal): Effect {
+  const qty = positionOf(account, asset)?.qty
+  if (qty === undefined) throw new RangeError(`no position in ${asset.symbol}`)
+  const netAmount = qty.times(perShareAmount).round(2)
+  account.cash = account.cash.plus(netAmount)
+  account.realized = account.realized.plus(netAmount)
+  return { netAmount, symbol: asset.symbol, qty, perShareAmount }
+}
+
+function split(account: Account, asset: Asset, ratio: Decimal): Effect {
+  const position = positionOf(account, asset)
+  if (position === undefined) throw new RangeError(`no position in ${asset.symbol}`)
+  const after = position.qty.times(ratio).round(SPLIT_PLACES)
+  if (after.eq(0)) throw new RangeError('the split would leave nothing')
+  const qty = after.minus(position.qty)
+  position.qty = after
+  return { netAmount: zero, symbol: asset.symbol, qty, perShareAmount: undefined }
+}
+
+/** Makes moves. @returns the activity it is kept as @throws {RangeError} the account cannot */
+export function createMoneyMoves(stamps: Stamps, chance: Chance): (account: Account, move: MoneyMove) => Activity {
+  return (account, move) => {
+    const { type, amount, description = '' } = move
+    if (account.activities.length >= ACTIVITIES_PER_ACCOUNT_MAX) throw new RangeError('too many activities')
+    if (type !== 'JNLC' && amount.lte(0)) throw new RangeError('an amount is above zero')
+    const effect =
+      type === 'DIV'
+        ? payDividend(account, move.asset, amount)
+        : type === 'SPLIT'
+          ? split(account, move.asset, amount)
+          : moveCash(account, type, amount)
+    const at = stamps.next()
+    const id = `${at.slice(0, 10).replaceAll('-', '')}000000000::${chance.uuid()}`
+    const activity: Activity = { id, type, at, description, ...effect }
+    account.activities.push(activity)
+    return activity
+  }
+}
