@@ -3,30 +3,25 @@ import type { WebSocket } from 'ws'
 import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
-import type { OrderUpdate } from '../broker/order-book.ts'
+import type { Order } from '../broker/order.ts'
+import type { Chance } from '../chance.ts'
 import type { StreamFaults } from '../faults/stream-faults.ts'
 import type { Json } from '../http/shapes.ts'
+import { callerOf, credentialsOfMessage } from './credentials.ts'
 import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
-import { tradeUpdateJson } from './trade-update.ts'
+import { type TradeEvent, type TradeUpdate, tradeUpdateJson } from './trade-update.ts'
 
 /**
- * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys), then listening. No welcome
+ * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys or a token), then listening. No welcome
  * frame. Frames are binary with JSON text inside, as on paper. Nothing is replayed: who was not listening has missed it.
  */
 const CHANNEL = 'trade_updates'
+const CARRY_EXECUTION: ReadonlySet<TradeEvent> = new Set(['fill', 'partial_fill', 'trade_bust', 'trade_correct'])
 
 type Session = { readonly stream: StreamSocket; account: Account | undefined }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
-
-/** Both documented forms: `authenticate` with `data`, and `auth` with the keys beside it. */
-function credentialsOf(message: Record<string, unknown>): readonly [keyId: string, secret: string] {
-  const data = isObject(message['data']) ? message['data'] : message
-  return [textOf(data['key_id'] ?? data['key']), textOf(data['secret_key'] ?? data['secret'])]
-}
-
 const send = ({ stream }: Session, frame: Json): void => stream.send(Buffer.from(JSON.stringify(frame)), true)
 
 const authorization = (session: Session, status: 'authorized' | 'unauthorized', action: string): void =>
@@ -46,6 +41,7 @@ export class TradeStream {
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #faults: StreamFaults
+  readonly #ids: Chance
   readonly #sessions = new Set<Session>()
   readonly #listeners = new Map<Account, Set<Session>>()
 
@@ -53,6 +49,7 @@ export class TradeStream {
     this.#broker = broker
     this.#clock = clock
     this.#faults = faults
+    this.#ids = broker.chance.fork('told events')
     broker.onUpdate((update) => this.#publish(update))
   }
 
@@ -82,7 +79,18 @@ export class TradeStream {
     return hit.length
   }
 
-  #publish(update: OrderUpdate): void {
+  /** Tells listeners an event that the order book has not had, about an order as it stands, with its last execution. */
+  tell(account: Account, order: Order, event: TradeEvent): void {
+    const told = { event, eventId: this.#broker.stamps.ulid(), at: order.updatedAt, account, order }
+    const last = CARRY_EXECUTION.has(event) ? account.executions.findLast((own) => own.orderId === order.id) : undefined
+    const id = this.#ids.uuid()
+    if (last === undefined) return this.#publish({ ...told, executionId: id })
+    // A correction is an execution of its own that names the one it replaces; a repeat is the same one again.
+    const execution = event === 'trade_correct' ? { ...last, id, corrects: last.id } : last
+    this.#publish({ ...told, executionId: execution.id, execution })
+  }
+
+  #publish(update: TradeUpdate): void {
     const listening = this.#listeners.get(update.account)
     if (listening === undefined) return
     const json = JSON.stringify({ stream: CHANNEL, data: tradeUpdateJson(update) })
@@ -102,11 +110,11 @@ export class TradeStream {
   }
 
   #authenticate(session: Session, message: Record<string, unknown>): void {
-    const [keyId, secret] = credentialsOf(message)
-    const account = this.#broker.authenticate(keyId, secret)
-    if (account === undefined || this.#faults.rejectsAuthentication('trade', account)) {
+    const caller = callerOf(this.#broker, credentialsOfMessage(message))
+    if (caller === undefined || this.#faults.rejectsAuthentication('trade', caller.account)) {
       return authorization(session, 'unauthorized', 'authenticate')
     }
+    const { keyId, account } = caller
     if (session.account !== account) this.#setListening(session, false)
     session.account = account
     session.stream.authenticated(keyId)

@@ -4,10 +4,40 @@ import { type Json, orderJson } from '../http/shapes.ts'
 
 /** Changes of orders as the trade stream and the two event streams tell them. */
 
+/** Every documented name, those included that this broker never has a reason to say by itself. */
+export const tradeEvents = [
+  'accepted',
+  'new',
+  'partial_fill',
+  'fill',
+  'canceled',
+  'expired',
+  'rejected',
+  'replaced',
+  'done_for_day',
+  'pending_new',
+  'pending_cancel',
+  'pending_replace',
+  'pending_review',
+  'held',
+  'stopped',
+  'calculated',
+  'suspended',
+  'restated',
+  'order_replace_rejected',
+  'order_cancel_rejected',
+  'trade_bust',
+  'trade_correct',
+] as const
+export type TradeEvent = (typeof tradeEvents)[number]
+
+/** A change as it is told, in any of the documented words. */
+export type TradeUpdate = Omit<OrderUpdate, 'event'> & Readonly<{ event: TradeEvent }>
+
 const DAY_MS = 86_400_000
 
 /** One change of an order. Only executions have a price, a quantity and the position after them. */
-export function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: OrderUpdate): Json {
+export function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: TradeUpdate): Json {
   return {
     event,
     event_id: eventId,

@@ -2,12 +2,15 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '#runtime'
+import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
+import type { Order } from '../broker/order.ts'
 import type { StreamFaults } from '../faults/stream-faults.ts'
 import type { DataErrorCode } from './data-protocol.ts'
 import type { DataPlan } from './data-stream.ts'
 import { startMarketFeeds } from './market-feeds.ts'
 import { TradeStream } from './trade-stream.ts'
+import type { TradeEvent } from './trade-update.ts'
 
 /** Which of the streams. */
 export type StreamKind = 'trade' | 'data'
@@ -17,6 +20,8 @@ export interface Streams {
   /** Cuts sockets without a word; answers how many. */
   cut(kind?: StreamKind, keyId?: string): number
   count(kind: StreamKind): number
+  /** Tells an event of an order on the trade stream, though nothing has happened to it. */
+  tellTradeEvent(account: Account, order: Order, event: TradeEvent): void
   /** Sends an error to market data sockets; answers how many. */
   tellDataError(code: DataErrorCode, keyId?: string): number
   close(): void
@@ -71,6 +76,7 @@ export function attachStreams(
   return {
     count: (kind) => of(kind).reduce((total, { size }) => total + size, 0),
     cut: (kind, keyId) => cut(kind === undefined ? [trade, ...data] : of(kind), keyId),
+    tellTradeEvent: (account, order, event) => trade.tell(account, order, event),
     tellDataError: (code, keyId) => data.reduce((total, stream) => total + stream.tellError(code, keyId), 0),
     close() {
       feeds.stop()
