@@ -8,6 +8,8 @@ import { EVENT_ID_PATTERN, type EventMeta, serverEvents, userOfRoom } from '#con
 export type AdapterEvents = Readonly<{
   /** An event of a user's log. */
   onLogged(room: string, event: string, payload: unknown, meta: EventMeta): void
+  /** An event of a room of no user: only the newest matters. */
+  onVolatile(room: string, event: string, payload: unknown): void
   /** Bytes on our channel that are no packet. */
   onMalformed(room: string): void
 }>
@@ -18,10 +20,7 @@ type Inside = {
   readonly requestChannel: string
   readonly responseChannel: string
   readonly specificResponseChannel: string
-  onmessage: (this: RedisAdapter, pattern: null, channel: string, message: Buffer) => void
 }
-
-const stockOnMessage = (RedisAdapter.prototype as unknown as Inside).onmessage
 
 /**
  * The Redis adapter, with three differences. It subscribes to the rooms it has instead of to everybody's. It hands on only what the
@@ -71,7 +70,7 @@ export class RoomAdapter extends RedisAdapter {
     const packet = this.#decode(room, message)
     if (packet === null) this.#events.onMalformed(room)
     else if (packet.meta !== null) this.#events.onLogged(room, packet.event, packet.payload, packet.meta)
-    else stockOnMessage.call(this, null, channel, message)
+    else this.#events.onVolatile(room, packet.event, packet.payload)
   }
 
   /** An event for exactly this room, or `null` when it is anything else. Users' rooms carry logged events only. */

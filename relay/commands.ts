@@ -57,7 +57,7 @@ async function subscribe(
   }
   await socket.join(added.map(marketRoom))
   onWatched(added)
-  for (const quote of await quotes.last(added)) socket.volatile.emit('market.quote', quote)
+  for (const quote of await quotes.last(added)) socket.emit('market.quote', quote)
   return { ok: true, symbols: watchedSymbols(socket.rooms) }
 }
 

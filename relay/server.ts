@@ -34,6 +34,8 @@ const UNAUTHENTICATED_MS_MAX = 5_000
 /** How long a refused token is turned away unread. */
 const REFUSED_TOKEN_MS = 60_000
 const REFUSED_TROUBLE_MS = 10_000
+/** Packets that wait for a connection; a quote does not join a longer line. */
+const VOLATILE_WAITING_MAX = 256
 const TOKEN_WARNING_MS = 300_000
 const CHECK_MS_MIN = 20_000
 const CHECK_MS_SPREAD = 10_000
@@ -71,6 +73,10 @@ class RelayProcess {
   readonly #refused: RefusedTokens
   readonly #metrics = new Metrics(true)
   readonly #delivered = this.#metrics.counter('fillcast_relay_deliveries_total', 'Logged events sent to connections')
+  readonly #dropped = this.#metrics.counter(
+    'fillcast_relay_volatile_dropped_total',
+    'Quotes not sent to slow connections',
+  )
   readonly #malformed = this.#metrics.counter('fillcast_relay_malformed_total', 'Messages on Redis that are no packet')
   readonly #refusals = this.#metrics.counter('fillcast_relay_refused_total', 'Connections refused, by error', ['error'])
   readonly #connections = this.#metrics.gauge('fillcast_relay_connections', 'Authenticated connections')
@@ -152,11 +158,23 @@ class RelayProcess {
           socket?.data.stream?.receive(event, payload, meta)
         }
       },
+      onVolatile: (room, event, payload) => {
+        for (const id of namespace.adapter.rooms.get(room) ?? [])
+          this.#sendVolatile(namespace.sockets.get(id), event, payload)
+      },
       onMalformed: (room) => {
         this.#malformed.inc()
         this.#deps.log.warn({ room }, 'redis.malformed_message')
       },
     })
+  }
+
+  /** Dropped where the connection is behind already. Socket.IO's own volatile packets would lose all but the first of a turn. */
+  #sendVolatile(socket: RelaySocket | undefined, event: string, payload: unknown): void {
+    if (socket === undefined) return
+    const { writeBuffer } = socket.conn as unknown as { writeBuffer: readonly unknown[] }
+    if (writeBuffer.length < VOLATILE_WAITING_MAX) socket.emit(event as ServerEventName, payload as never)
+    else this.#dropped.inc()
   }
 
   /** Cheap checks before anything is kept: draining, a foreign page, a token that was refused a moment ago. */

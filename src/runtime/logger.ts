@@ -30,6 +30,15 @@ const secretFields = [
 ]
 
 /**
+ * Standard output that may go away: a process whose reader has died must still be able to drain and exit, where the usual
+ * destination retries for ever.
+ */
+function standardOutput(): DestinationStream {
+  if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => {})
+  return { write: (line) => void process.stdout.write(line) }
+}
+
+/**
  * JSON lines on stdout. A line is an event name with fields, never prose with values: `log.warn({ clientOrderId }, 'submit.unknown')`.
  * @param name the process, for example `workers`
  */
@@ -42,5 +51,5 @@ export function createLogger(name: string, level: string, destination?: Destinat
     serializers: { err: errorFields, error: errorFields },
     redact: { paths: secretFields.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[redacted]' },
   }
-  return destination === undefined ? pino(options) : pino(options, destination)
+  return pino(options, destination ?? standardOutput())
 }

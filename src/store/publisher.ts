@@ -15,5 +15,5 @@ export function createPublisher(redis: Redis, onFailure: () => void): Publisher 
   const emitter = new Emitter({
     publish: (channel: string, packet: Buffer): void => void redis.publish(channel, packet).catch(onFailure),
   })
-  return { quote: (quote) => void emitter.to(marketRoom(quote.symbol)).volatile.emit('market.quote', quote) }
+  return { quote: (quote) => void emitter.to(marketRoom(quote.symbol)).emit('market.quote', quote) }
 }

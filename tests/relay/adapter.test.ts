@@ -58,6 +58,22 @@ describe('whatever lies on a channel', () => {
       .toEqual([['market.quote', quote]])
   })
 
+  test('quotes of many symbols in one turn all arrive', async () => {
+    const symbols = Array.from({ length: 50 }, (_, i) => `S${i}`)
+    const client = await stage.authorized()
+    await client.socket.emitWithAck('market.subscribe', { symbols })
+    const redis = stage.redis.connect()
+    const publish = (symbol: string) =>
+      redis.publish(
+        `socket.io#/#market:${symbol}#`,
+        Buffer.from(encode(packet([`market:${symbol}`], 'market.quote', { symbol }))),
+      )
+    await Promise.all(symbols.map(publish))
+    const quoted = () =>
+      client.heard.flatMap(([event, payload]) => (event === 'market.quote' ? [(payload as typeof quote).symbol] : []))
+    await expect.poll(() => quoted().sort()).toEqual(symbols.toSorted())
+  })
+
   test('only rooms with somebody in them are subscribed', async () => {
     const client = await stage.authorized({}, 'carol')
     const redis = stage.redis.connect()

@@ -1,4 +1,3 @@
-import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   createConnections,
@@ -146,6 +145,6 @@ test('a script that Redis forgot is sent again', async () => {
   const connection = redis.connect()
   const store = createStore(connection)
   await store.commit('u7', commit)
-  await new Redis(redis.url).script('FLUSH')
+  await redis.connect().script('FLUSH')
   expect((await store.commit('u7', commit)).kind).toBe('clash')
 })
