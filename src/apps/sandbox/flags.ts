@@ -10,6 +10,8 @@ export const USAGE = `Usage: npm run sandbox -- [options]
   --no-partial-fills    every order fills at once; --partial-fills (default): one in ten gets a random first part
   --fill-delay-ms N     from acknowledgement to match (default 250)
   --tick-ms N           between price steps, 0 stands still (default 500)
+  --clock real|virtual  virtual time moves only by the control call clock/advance (default real)
+  --speed N             how fast real time runs in the market, 1 to 10000 (default 1)
   --accounts FILE       JSON array of accounts to open beside the demo ones
   --fault-share N       share of requests and stream events that fail by chance, 0 to 1 (default 0)
   --fault-seed TEXT     which ones do (default: the seed)
@@ -36,6 +38,17 @@ function share(flag: string, text: string | undefined): number {
   return Number(text)
 }
 
+const SPEED_MAX = 10_000
+
+/** Which time the market runs in. */
+function timeOf(clock: string, speed: string | undefined): Pick<SandboxOptions, 'time' | 'speed'> {
+  if (clock !== 'real' && clock !== 'virtual') {
+    throw new ConfigError(`--clock must be real or virtual, not "${clock}"\n${USAGE}`)
+  }
+  if (clock === 'virtual' && speed !== undefined) throw new ConfigError(`--speed is for the real clock only\n${USAGE}`)
+  return { time: clock, speed: Math.max(1, wholeNumber('speed', speed, 1, SPEED_MAX)) }
+}
+
 function parse(args: readonly string[]) {
   try {
     return parseArgs({
@@ -48,6 +61,8 @@ function parse(args: readonly string[]) {
         'partial-fills': { type: 'boolean', default: true },
         'fill-delay-ms': { type: 'string' },
         'tick-ms': { type: 'string' },
+        clock: { type: 'string', default: 'real' },
+        speed: { type: 'string' },
         accounts: { type: 'string' },
         'fault-share': { type: 'string' },
         'fault-seed': { type: 'string' },
@@ -71,6 +86,7 @@ export function readFlags(args: readonly string[]): SandboxOptions | 'help' {
     host: flags.host,
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     ...(flags['fault-seed'] === undefined ? {} : { faultSeed: flags['fault-seed'] }),
+    ...timeOf(flags.clock, flags.speed),
     ...(flags.accounts === undefined ? {} : { accounts: readAccountsFile(flags.accounts) }),
     faultShare: share('fault-share', flags['fault-share']),
     partialFills: flags['partial-fills'],

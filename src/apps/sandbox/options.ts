@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { type Clock, systemClock } from '#runtime'
+import type { Clock } from '#runtime'
 import type { AccountSetup } from './control/accounts.ts'
+import { createClock } from './time.ts'
 import type { DataPlan } from './streams/data-stream.ts'
 
 /** How a sandbox starts; every field may be left out. */
@@ -11,7 +12,12 @@ export type SandboxOptions = Readonly<{
   host?: string
   /** The same seed and the same commands give the same run. Default: a new one each time, so that ids never repeat. */
   seed?: string
+  /** Default: real time. Set it, or `time` and `speed`. */
   clock?: Clock
+  /** `virtual` time begins at a fixed moment and moves by command only. Default real. */
+  time?: 'real' | 'virtual'
+  /** How fast real time runs in the market, default 1. */
+  speed?: number
   /** Opened beside the two default accounts. */
   accounts?: readonly AccountSetup[]
   /** From acknowledgement to match, default 250. 0 matches in the next turn. */
@@ -24,8 +30,8 @@ export type SandboxOptions = Readonly<{
   partialFills?: boolean
   /** Share of orders that do, 0 to 1, default 0.1. */
   partialFillShare?: number
-  /** Default true. When closed, orders for stocks queue as `accepted`. */
-  marketOpen?: boolean
+  /** Default true. When closed, orders for stocks queue as `accepted`. `calendar` keeps the exchange's hours. */
+  marketOpen?: boolean | 'calendar'
   /** What the clients' market data plan allows. Default: everything. */
   dataPlan?: DataPlan
   /** Share of requests and stream events that fail by chance, 0 to 1, default 0. */
@@ -48,7 +54,9 @@ export function completeOptions(options: SandboxOptions): Required<SandboxOption
     host: '127.0.0.1',
     faultSeed: seed,
     faultShare: 0,
-    clock: systemClock,
+    time: 'real',
+    speed: 1,
+    clock: options.clock ?? createClock(options.time ?? 'real', options.speed ?? 1),
     fillDelayMs: 250,
     cancelDelayMs: 0,
     tickMs: 500,

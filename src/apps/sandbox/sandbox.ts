@@ -12,6 +12,7 @@ import { createStreamFaults } from './faults/stream-faults.ts'
 import { createRateLimits } from './http/rate-limits.ts'
 import { createHttpServer } from './http/server.ts'
 import { completeOptions, type SandboxOptions } from './options.ts'
+import { wireClockOf } from './time.ts'
 import { attachStreams } from './streams/upgrades.ts'
 
 /** A running sandbox. */
@@ -35,7 +36,7 @@ export interface Sandbox {
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, ...rest } = completeOptions(options)
   const broker = startBroker(clock, createChance(seed), rest)
-  const rateLimits = createRateLimits(clock)
+  const rateLimits = createRateLimits(wireClockOf(clock))
   accounts.forEach((account) => openAccount(broker, rateLimits, account))
   const journal = createRequestJournal(clock)
   const heldAnswers = createHeldAnswers()
@@ -45,7 +46,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   startOrderFaults(broker, clock, faults)
   const server = createHttpServer({ clock, broker, faults, rateLimits, journal, heldAnswers, control, dataPlan })
   const streams = attachStreams(server, broker, clock, createStreamFaults(faults), dataPlan)
-  const commands = createControl(broker, heldAnswers, journal, streams, faults, rateLimits)
+  const commands = createControl(broker, heldAnswers, journal, streams, faults, rateLimits, clock)
   const handleControl = createControlHandler(commands)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve)

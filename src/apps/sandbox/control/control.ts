@@ -1,3 +1,4 @@
+import type { Clock } from '#runtime'
 import type { Account, AccountFlags } from '../broker/account.ts'
 import { type Asset, findAsset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
@@ -17,6 +18,7 @@ import type { DataErrorCode } from '../streams/data-protocol.ts'
 import type { TradeEvent } from '../streams/trade-update.ts'
 import type { StreamKind, Streams } from '../streams/upgrades.ts'
 import { type AccountSetup, openAccount } from './accounts.ts'
+import { VirtualClock } from '../time.ts'
 import type { HeldAnswers } from './held-answers.ts'
 import { type Ledger, readLedger } from './ledger.ts'
 
@@ -58,6 +60,8 @@ export interface SandboxControl {
   sendTradeEvent(orderId: string, event: TradeEvent): void
   /** Sends an error frame to open market data sockets, of one key or all; answers how many. */
   sendDataError(code: DataErrorCode, keyId?: string): number
+  /** Moves virtual time on, running what falls due; answers the time it is then, milliseconds since 1970. */
+  advanceTime(byMs: number): Promise<number>
   /** Makes the `nth` matching thing fail, `count` times. */
   armFault(fault: Fault): ArmedFault
   /** Those that have not fired for the last time. */
@@ -131,6 +135,7 @@ export function createControl(
   streams: Streams,
   faults: Faults,
   rateLimits: RateLimits,
+  clock: Clock,
 ): SandboxControl {
   const find = finders(broker)
   const moves = createMoneyMoves(broker.stamps, broker.chance.fork('money moves'))
@@ -169,6 +174,12 @@ export function createControl(
     sendTradeEvent: (orderId, event) => streams.tellTradeEvent(...find.order(orderId), event),
     sendDataError: (code, keyId) => streams.tellDataError(code, keyId),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),
+    async advanceTime(byMs) {
+      if (!(clock instanceof VirtualClock)) throw refuse('time is advanced on the virtual clock only')
+      if (clock.isAdvancing) throw refuse('time is being advanced already')
+      await clock.advance(byMs)
+      return clock.now()
+    },
     armFault: (fault) =>
       told(() => faults.arm(fault, fault.keyId === undefined ? undefined : find.account(fault.keyId))),
     faults: () => faults.armed(),

@@ -9,15 +9,12 @@ import { tradeEvents } from '../streams/trade-update.ts'
 import type { SandboxControl } from './control.ts'
 
 /** The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected. */
-export type ControlHandler = (
-  method: string,
-  path: string,
-  query: URLSearchParams,
-  body: unknown,
-) => Reply | Promise<Reply>
+export type ControlHandler = (method: string, path: string, query: URLSearchParams, body: unknown) => Promise<Reply>
 
 type Command = (body: unknown, query: URLSearchParams, param: string) => unknown
 
+/** A week in one call. */
+const ADVANCE_MS_MAX = 7 * 86_400_000
 const amount = z.string().regex(/^\d{1,15}(\.\d{1,9})?$/, 'a decimal string above zero')
 const count = z.int().min(1).max(1_000)
 const keyId = z.string().min(1).max(128)
@@ -51,6 +48,7 @@ const shapes = {
   }),
   symbol: z.strictObject({ symbol }),
   partialFills: z.strictObject({ enabled: z.boolean(), share: z.number().min(0).max(1).exactOptional() }),
+  advance: z.strictObject({ ms: z.int().min(0).max(ADVANCE_MS_MAX) }),
   faultShare: z.strictObject({ share: z.number().min(0).max(1) }),
   market: z.union([
     z.strictObject({ open: z.boolean() }),
@@ -114,6 +112,9 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
     const { code, keyId: key } = read(shapes.dataError, body)
     return { told: control.sendDataError(code, key) }
   },
+  'POST /_sandbox/clock/advance': async (body) => ({
+    now: new Date(await control.advanceTime(read(shapes.advance, body).ms)).toISOString(),
+  }),
   'GET /_sandbox/faults': () => ({ faults: control.faults() }),
   'POST /_sandbox/faults': (body) => control.armFault(read(faultShape, body)),
   'POST /_sandbox/faults/share': (body) => control.setFaultShare(read(shapes.faultShare, body).share),
@@ -124,14 +125,14 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
 /** Answers 200 with what a command returned, or `{"ok":true}`. */
 export function createControlHandler(control: SandboxControl): ControlHandler {
   const table = commands(control)
-  return (method, path, query, body) => {
+  return async (method, path, query, body) => {
     const order = /^\/_sandbox\/orders\/([^/]+)\/fill$/.exec(path)?.[1]
     const route = `${method} ${order === undefined ? path.replace(/\/+$/, '') : '/_sandbox/orders/:id/fill'}`
     const command = table[route]
     if (command === undefined) {
       throw new Refusal(404, undefined, `no such control call; there are: ${Object.keys(table).join(', ')}`)
     }
-    return { status: 200, body: command(body, query, order ?? '') ?? { ok: true } }
+    return { status: 200, body: (await command(body, query, order ?? '')) ?? { ok: true } }
   }
 }
 

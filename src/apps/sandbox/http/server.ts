@@ -9,6 +9,7 @@ import { afterRequest, beforeRequest, isData, rateLimited, type WireAnswer } fro
 import type { Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
+import { wireClockOf } from '../time.ts'
 import { readJsonBody } from './body.ts'
 import { accountRoutes } from './account-routes.ts'
 import type { RateLimits } from './rate-limits.ts'
@@ -119,7 +120,7 @@ async function serve(
   const caller = credentials === undefined ? undefined : callerOf(deps.broker, credentials)
   const fault = isControl(path) ? undefined : deps.faults.request({ method, path, account: caller?.account })
   const limit = caller === undefined ? undefined : deps.rateLimits.count(caller.account, isData(path))
-  const failure = fault === undefined ? undefined : beforeRequest(fault, path, deps.clock.now())
+  const failure = fault === undefined ? undefined : beforeRequest(fault, path, wireClockOf(deps.clock).now())
   const instead = failure ?? (limit?.isOver === true ? rateLimited(path, limit.headers) : undefined)
   if (instead === 'cut') return void request.socket.destroy()
   const entry = deps.journal.open(method, path, query)
@@ -130,7 +131,7 @@ async function serve(
       ? await work(deps, routers, request, entry, caller).catch((error: unknown) => refused(error, entry, caller))
       : { answer: instead }
   const counted = { ...answer, headers: { ...limit?.headers, ...answer.headers } }
-  const finish = (): void => deliver(deps.clock, response, requestId, entry, counted, fault)
+  const finish = (): void => deliver(wireClockOf(deps.clock), response, requestId, entry, counted, fault)
   const held =
     route === SUBMIT_ROUTE &&
     account !== undefined &&

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { Clock } from '#runtime'
+import { wireClockOf } from '../time.ts'
 import { endOf, type EventSeries, type LoggedEvent } from './event-log.ts'
 
 /**
@@ -58,7 +59,7 @@ export function streamEvents(response: Writable, series: EventSeries, clock: Clo
     }
     if (!isOver && range.until !== undefined && range.until.timeMs < clock.now() && position === endOf(series)) end()
   }
-  const cancelHeartbeat = clock.every(HEARTBEAT_MS, () => {
+  const cancelHeartbeat = wireClockOf(clock).every(HEARTBEAT_MS, () => {
     if (!isFull) write(':heartbeat\n\n')
   })
   const untilEndMs = range.until === undefined ? undefined : Math.max(0, range.until.timeMs + 1 - clock.now())

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { RawData, WebSocket } from 'ws'
 import type { CancelTimer, Clock } from '#runtime'
+import { wireClockOf } from '../time.ts'
 
 /**
  * One client socket of any stream: bounded in what it may send and in what waits to be sent, pinged, and closed when it does not
@@ -65,7 +66,8 @@ export function openStreamSocket(
       cancelDeadline = startDeadline()
     },
   }
-  const startDeadline = (): CancelTimer => clock.after(AUTHENTICATION_MS_MAX, () => handlers.onAuthenticationTimeout())
+  const startDeadline = (): CancelTimer =>
+    wireClockOf(clock).after(AUTHENTICATION_MS_MAX, () => handlers.onAuthenticationTimeout())
   let cancelDeadline = startDeadline()
   const dropSlowReader = (): void => {
     const farewell = handlers.farewellToSlowReader?.()
@@ -74,7 +76,7 @@ export function openStreamSocket(
     socket.send(farewell)
     socket.close(1008, 'slow client')
   }
-  const cancelPings = clock.every(PING_INTERVAL_MS, () => {
+  const cancelPings = wireClockOf(clock).every(PING_INTERVAL_MS, () => {
     if (!alive) socket.terminate()
     else if (socket.readyState === socket.OPEN) socket.ping()
     alive = false
