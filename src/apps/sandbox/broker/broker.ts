@@ -51,7 +51,7 @@ export type AccountSeed = Readonly<{
 }>
 
 type BrokerOptions = MatchingOptions &
-  Readonly<{ tickMs: number; marketOpen: boolean; partialFills: boolean; partialFillShare: number }>
+  Readonly<{ tickMs: number; marketOpen: boolean | 'calendar'; partialFills: boolean; partialFillShare: number }>
 
 const ACCOUNTS_MAX = 10_000
 
@@ -112,6 +112,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     stop() {
       prices.stop()
       minuteBars.stop()
+      session.stop()
     },
   }
 }

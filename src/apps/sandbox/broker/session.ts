@@ -1,17 +1,23 @@
-import type { Clock } from '#runtime'
+import type { CancelTimer, Clock } from '#runtime'
+import { nextTimeOf, type TradingDay, tradingDay } from './calendar.ts'
+import { newYorkDate, newYorkMs, newYorkTime } from './new-york.ts'
 
 /** Before, during and after the regular session; orders for extended hours also work in `pre` and `post`. */
 export type Phase = 'closed' | 'pre' | 'regular' | 'post'
 
 /**
- * Whether the market trades. It is open or closed by command, day and night; the hours answered by the clock are those of the
- * exchange (09:30 to 16:00 in New York, Monday to Friday), for display.
+ * Whether the market trades: by command, day and night, or by the exchange's calendar. The times of the clock are the calendar's
+ * either way, and while it is followed `is_open` agrees with them.
  */
 export interface Session {
   phase(): Phase
   /** Whether the regular session runs. */
   isOpen(): boolean
+  /** By command, from now on: the calendar is no longer followed. */
   setPhase(phase: Phase): void
+  /** The phases come and go with the exchange's hours. */
+  followCalendar(): void
+  followsCalendar(): boolean
   /** Whether an order for that auction is taken now: not from shortly before it until the evening. */
   takesAuctionOrders(auction: 'opg' | 'cls'): boolean
   /** Told after the phase has changed. */
@@ -20,66 +26,91 @@ export interface Session {
   clock(): Readonly<{ timestamp: string; isOpen: boolean; nextOpen: string; nextClose: string }>
   /** UTC time at which a day order would expire: the close, or the end of extended hours. */
   dayEnd(extendedHours: boolean): string
+  stop(): void
 }
 
-const NEW_YORK = new Intl.DateTimeFormat('en-US', { timeZone: 'America/New_York', timeZoneName: 'longOffset' })
-const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
-const OPEN_MINUTE = 9 * 60 + 30
-const CLOSE_MINUTE = 16 * 60
-const POST_END_MINUTE = 20 * 60
+/** Auction orders are taken until so long before their auction, and again from this minute of the day. */
+const OPENING_CUTOFF_MINUTES = 2
+const CLOSING_CUTOFF_MINUTES = 10
+const EVENING_MINUTE = 19 * 60
 
-/** Milliseconds New York is ahead of UTC (negative) at that time. */
-function offsetMs(timeMs: number): number {
-  const name = NEW_YORK.formatToParts(timeMs).find(({ type }) => type === 'timeZoneName')?.value ?? ''
-  const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)/.exec(name) ?? []
-  return (sign === '-' ? -1 : 1) * (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * MINUTE_MS
+const bounds: readonly (readonly [minuteOf: (day: TradingDay) => number, phase: Phase])[] = [
+  [(day) => day.startMinute, 'pre'],
+  [(day) => day.openMinute, 'regular'],
+  [(day) => day.closeMinute, 'post'],
+  [(day) => day.endMinute, 'closed'],
+]
+
+/** The phase the calendar has at a time. */
+function phaseAt(nowMs: number): Phase {
+  const day = tradingDay(newYorkDate(nowMs))
+  if (day === undefined) return 'closed'
+  const passed = bounds.filter(([minuteOf]) => newYorkMs(day.date, minuteOf(day)) <= nowMs)
+  return passed.at(-1)?.[1] ?? 'closed'
 }
 
-function newYorkTime(timeMs: number): string {
-  const offset = offsetMs(timeMs)
-  const local = new Date(timeMs + offset).toISOString()
-  const hours = String(Math.abs(offset) / (60 * MINUTE_MS)).padStart(2, '0')
-  return `${local.slice(0, timeMs % 1000 === 0 ? 19 : 23)}${offset < 0 ? '-' : '+'}${hours}:00`
+const nextAt = (nowMs: number, minuteOf: (day: TradingDay) => number): number =>
+  nextTimeOf(nowMs, newYorkDate(nowMs), minuteOf)
+
+function calendarTakes(auction: 'opg' | 'cls', nowMs: number): boolean {
+  const day = tradingDay(newYorkDate(nowMs))
+  if (day === undefined) return true
+  const minute = (nowMs - newYorkMs(day.date, 0)) / MINUTE_MS
+  const cutoff = auction === 'opg' ? day.openMinute - OPENING_CUTOFF_MINUTES : day.closeMinute - CLOSING_CUTOFF_MINUTES
+  return minute < cutoff || minute >= EVENING_MINUTE
 }
 
-/** The first weekday time after `afterMs` at that minute of the New York day. */
-function nextAt(afterMs: number, minuteOfDay: number): number {
-  const localMidnightMs = Math.floor((afterMs + offsetMs(afterMs)) / DAY_MS) * DAY_MS
-  for (let dayMs = localMidnightMs; ; dayMs += DAY_MS) {
-    const localMs = dayMs + minuteOfDay * MINUTE_MS
-    const timeMs = localMs - offsetMs(localMs - offsetMs(localMs))
-    const weekday = new Date(dayMs).getUTCDay()
-    if (timeMs > afterMs && weekday !== 0 && weekday !== 6) return timeMs
-  }
-}
-
-/** A market that is open or closed by command. */
-export function createSession(clock: Clock, open: boolean): Session {
+/** @param start a market that is open, closed, or follows the calendar from the first moment */
+export function createSession(clock: Clock, start: boolean | 'calendar'): Session {
   const listeners: ((phase: Phase, before: Phase) => void)[] = []
-  let phase: Phase = open ? 'regular' : 'closed'
+  let phase: Phase = start === 'calendar' ? phaseAt(clock.now()) : start ? 'regular' : 'closed'
+  let cancel: CancelTimer | undefined
+  const stop = (): void => {
+    cancel?.()
+    cancel = undefined
+  }
+  const enter = (next: Phase): void => {
+    const before = phase
+    if (next === before) return
+    phase = next
+    listeners.forEach((listener) => listener(next, before))
+  }
+  const follow = (): void => {
+    stop()
+    const nowMs = clock.now()
+    const nextMs = Math.min(...bounds.map(([minuteOf]) => nextAt(nowMs, minuteOf)))
+    cancel = clock.after(nextMs - nowMs, follow)
+    enter(phaseAt(nowMs))
+  }
+  if (start === 'calendar') follow()
   return {
     phase: () => phase,
     isOpen: () => phase === 'regular',
     setPhase(next) {
-      const before = phase
-      if (next === before) return
-      phase = next
-      listeners.forEach((listener) => listener(next, before))
+      stop()
+      enter(next)
     },
-    takesAuctionOrders: (auction) =>
-      phase === 'closed' || phase === 'pre' || (phase === 'regular' && auction === 'cls'),
+    followCalendar: follow,
+    followsCalendar: () => cancel !== undefined,
+    takesAuctionOrders(auction) {
+      if (cancel !== undefined) return calendarTakes(auction, clock.now())
+      return phase === 'closed' || phase === 'pre' || (phase === 'regular' && auction === 'cls')
+    },
     onChange: (listener) => void listeners.push(listener),
     clock() {
       const nowMs = clock.now()
       return {
         timestamp: newYorkTime(nowMs),
         isOpen: phase === 'regular',
-        nextOpen: newYorkTime(nextAt(nowMs, OPEN_MINUTE)),
-        nextClose: newYorkTime(nextAt(nowMs, CLOSE_MINUTE)),
+        nextOpen: newYorkTime(nextAt(nowMs, (day) => day.openMinute)),
+        nextClose: newYorkTime(nextAt(nowMs, (day) => day.closeMinute)),
       }
     },
-    dayEnd: (extendedHours) =>
-      `${new Date(nextAt(clock.now(), extendedHours ? POST_END_MINUTE : CLOSE_MINUTE)).toISOString().slice(0, 19)}Z`,
+    dayEnd(extendedHours) {
+      const endMs = nextAt(clock.now(), (day) => (extendedHours ? day.endMinute : day.closeMinute))
+      return `${new Date(endMs).toISOString().slice(0, 19)}Z`
+    },
+    stop,
   }
 }

@@ -5,11 +5,11 @@ import type { Order } from '../broker/order.ts'
 import { invalid, notFound, Refusal } from '../broker/refusal.ts'
 import { changedTicket } from '../broker/replacement.ts'
 import { readTicket } from '../broker/ticket.ts'
-import { activitiesPage } from './activity-queries.ts'
+import { calendarRoutes } from './calendar-routes.ts'
 import { choiceOf, ordersPage } from './order-queries.ts'
 import { positionRoutes } from './position-routes.ts'
 import type { Call, Reply, Routes } from './router.ts'
-import { accountJson, assetJson, clockJson, fillActivityJson, orderJson } from './shapes.ts'
+import { accountJson, assetJson, clockJson, orderJson } from './shapes.ts'
 
 /** The trading host: orders, positions, account, assets, clock. */
 
@@ -85,11 +85,9 @@ const orderRoutes = (broker: Broker): Routes => ({
 export const tradingRoutes = (broker: Broker): Routes => ({
   ...orderRoutes(broker),
   'GET /v2/account': ({ account }) => ok(accountJson(account, broker.prices)),
-  'GET /v2/account/activities': ({ account, query }) => ok(activitiesPage(account, query).map(fillActivityJson)),
-  'GET /v2/account/activities/:type': ({ account, query, params }) =>
-    ok(activitiesPage(account, query, params['type']).map(fillActivityJson)),
   ...positionRoutes(broker),
   'GET /v2/assets': assetList,
   'GET /v2/assets/:name': oneAsset,
+  ...calendarRoutes,
   'GET /v2/clock': () => ok(clockJson(broker.session)),
 })
