@@ -45,6 +45,15 @@ describe('README', () => {
     expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([])
   })
 
+  test('every suite that the table of the sandbox names is there', () => {
+    const table = readme.slice(readme.indexOf('| endpoint or stream |'), readme.indexOf('Commands to it live'))
+    const named = table
+      .split('\n')
+      .flatMap((row) => [...(row.split('|').at(-2) ?? '').matchAll(/`([a-z-]+)`/g)].map((match) => match[1] ?? ''))
+    expect(named.length).toBeGreaterThan(20)
+    expect(named.filter((name) => !existsSync(join(root, `tests/sandbox/${name}.test.ts`)))).toEqual([])
+  })
+
   test('.env.example names every setting, and nothing that nobody reads', () => {
     const example = readFileSync(join(root, '.env.example'), 'utf8')
     const named = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1])
