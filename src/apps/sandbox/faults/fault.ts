@@ -27,7 +27,7 @@ export const requestFaultKinds = [
   'not_permitted',
 ] as const
 
-export const streamFaultKinds = [
+const streamFaultKinds = [
   /** The sockets that should have got the event are closed instead. */
   'close_stream',
   /** From this event on the sockets open now stay up and hear nothing. */
@@ -46,7 +46,7 @@ export const streamFaultKinds = [
   'reject_auth',
 ] as const
 
-export const orderFaultKinds = [
+const orderFaultKinds = [
   /** Answered 200, rejected later. */
   'reject_order',
   /** A canceled order is filled after all: the venue matched first. */
