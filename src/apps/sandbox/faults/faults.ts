@@ -53,6 +53,12 @@ function fitsPath(pattern: string | undefined, path: string): boolean {
   return pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : withoutSlash(pattern) === withoutSlash(path)
 }
 
+const requestKinds: readonly string[] = requestFaultKinds
+const fitsRequest = (fault: Fault, method: string, path: string): boolean =>
+  requestKinds.includes(fault.kind) &&
+  (fault.method === undefined || fault.method === method) &&
+  fitsPath(fault.path, path)
+
 /** How often a fault fires in all. */
 const countOf = ({ kind, count }: Fault): number => count ?? (kind === 'reorder_events' ? 2 : 1)
 
@@ -102,12 +108,7 @@ export function createFaults(chance: Chance, share: number): Faults {
     },
     onDisarm: (listener) => void disarmListeners.push(listener),
     request({ method, path, account }) {
-      const kinds: readonly string[] = requestFaultKinds
-      const fits = (fault: Fault): boolean =>
-        kinds.includes(fault.kind) &&
-        (fault.method === undefined || fault.method === method) &&
-        fitsPath(fault.path, path)
-      const armed = take(account, fits)
+      const armed = take(account, (fault) => fitsRequest(fault, method, path))
       if (armed !== undefined) return armed.fault
       const kind: RequestFaultKind | undefined = pick(requestChance, chanceRequestKinds)
       if (kind === undefined) return undefined
