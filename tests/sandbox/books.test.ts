@@ -76,6 +76,13 @@ async function replaceNewest(sandbox: Sandbox, roll: (sides: number) => number):
   await call(sandbox, 'PATCH', `/v2/orders/${newest['id']}`, { qty: String(1 + roll(60)) })
 }
 
+/** The close, the night and the next opening. */
+function nextDay(sandbox: Sandbox): void {
+  sandbox.control.setMarketOpen(false)
+  sandbox.control.endDay()
+  sandbox.control.setMarketOpen(true)
+}
+
 async function randomStep(sandbox: Sandbox, clock: FakeClock, roll: (sides: number) => number): Promise<void> {
   const limit = (170 + roll(30)).toFixed(2)
   const kind = roll(10)
@@ -83,6 +90,7 @@ async function randomStep(sandbox: Sandbox, clock: FakeClock, roll: (sides: numb
   else if (kind === 1) sandbox.control.setPrice('AAPL', { last: limit })
   else if (kind === 2) sandbox.control.releasePrice('AAPL')
   else if (kind === 3) await replaceNewest(sandbox, roll)
+  else if (kind === 4 && roll(3) === 0) nextDay(sandbox)
   else await call(sandbox, 'POST', '/v2/orders', randomOrder(roll))
   await clock.advance(roll(2) * 300)
 }

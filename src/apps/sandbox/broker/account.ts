@@ -1,5 +1,6 @@
 import { type Asset, positionSymbol } from './assets.ts'
 import { type Decimal, smaller, zero } from './decimals.ts'
+import { costOf, type Lots, newLots, restated } from './lots.ts'
 import type { Activity } from './money-moves.ts'
 import { type Execution, isOpen, type Order, type Side } from './order.ts'
 
@@ -14,6 +15,8 @@ export interface Position {
   qty: Decimal
   /** Signed like `qty`: what the open part cost, exactly. */
   cost: Decimal
+  /** What the cost is restated from when the day ends. */
+  lots: Lots
 }
 
 /** What bars an account from trading, as the account's own fields. */
@@ -97,7 +100,7 @@ export function settle(account: Account, asset: Asset, side: Side, qty: Decimal,
   const key = positionSymbol(asset)
   const signed = side === 'buy' ? qty : qty.times(-1)
   account.cash = account.cash.minus(signed.times(price))
-  const position = account.positions.get(key) ?? { asset, qty: zero, cost: zero }
+  const position = account.positions.get(key) ?? { asset, qty: zero, cost: zero, lots: newLots() }
   const opposite = position.qty.times(signed).lt(0)
   const closing = opposite ? smaller(qty, position.qty.abs()) : zero
   if (closing.gt(0)) {
@@ -106,10 +109,28 @@ export function settle(account: Account, asset: Asset, side: Side, qty: Decimal,
     const proceeds = closing.times(price).times(position.qty.gt(0) ? 1 : -1)
     account.realized = account.realized.plus(proceeds.minus(released))
     position.cost = position.cost.minus(released)
+    // What is over leaves no lots: a position that flips begins anew.
+    if (all) position.lots = newLots()
+    else position.lots.closedQty = position.lots.closedQty.plus(closing)
   }
   const opening = qty.minus(closing).times(side === 'buy' ? 1 : -1)
   position.cost = position.cost.plus(opening.times(price))
+  const { opened } = position.lots
+  position.lots.opened = { qty: opened.qty.plus(opening), cost: opened.cost.plus(opening.times(price)) }
   position.qty = position.qty.plus(signed)
   if (position.qty.eq(0)) account.positions.delete(key)
   else account.positions.set(key, position)
+}
+
+/**
+ * Restates what every position cost, as the broker does overnight: from the weighted average of the day to first in, first out
+ * over days. What the remaining part costs more, the closed part has cost less, so the books stay balanced.
+ */
+export function restateCosts(account: Account): void {
+  for (const position of account.positions.values()) {
+    position.lots = restated(position.lots)
+    const cost = costOf(position.lots)
+    account.realized = account.realized.plus(cost.minus(position.cost))
+    position.cost = cost
+  }
 }

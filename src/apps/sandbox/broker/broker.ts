@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import { createStamps, type Stamps } from '../stamps.ts'
-import { type Account, newAccount } from './account.ts'
+import { type Account, newAccount, restateCosts } from './account.ts'
 import { decimal } from './decimals.ts'
 import { Matcher, type MatchingOptions } from './matcher.ts'
 import { type MinuteBars, recordMinuteBars } from './minute-bars.ts'
@@ -33,6 +33,8 @@ export interface Broker {
   setRevoked(keyId: string, revoked: boolean): void
   readonly newClientOrderId: () => string
   readonly newRequestId: () => string
+  /** The night: costs are restated, and today's last price becomes the previous close. Follows the calendar's evenings by itself. */
+  endDay(): void
   onUpdate(listener: (update: OrderUpdate) => void): void
   onRevoked(listener: (keyId: string) => void): void
   stop(): void
@@ -74,6 +76,14 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const keysByToken = new Map<string, readonly [keyId: string, secret: string]>()
   const accountIds = chance.fork('accounts')
   const requestIds = chance.fork('requests')
+  const accounts = (): readonly Account[] => [...new Set([...keys.values()].map(({ account }) => account))]
+  const endDay = (): void => {
+    accounts().forEach(restateCosts)
+    for (const market of prices.all()) market.previousClose = market.last
+  }
+  session.onChange((phase) => {
+    if (phase === 'closed' && session.followsCalendar()) endDay()
+  })
   return {
     prices,
     minuteBars,
@@ -91,7 +101,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
       if (oauthToken !== undefined) keysByToken.set(oauthToken, [keyId, secret])
       return account
     },
-    accounts: () => [...new Set([...keys.values()].map(({ account }) => account))],
+    accounts,
     keyIds: () => [...keys.keys()],
     authenticate(keyId, secret) {
       const key = keys.get(keyId)
@@ -107,6 +117,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     },
     newClientOrderId,
     newRequestId: () => requestIds.uuid(),
+    endDay,
     onUpdate: (listener) => void updateListeners.push(listener),
     onRevoked: (listener) => void revokedListeners.push(listener),
     stop() {

@@ -3,6 +3,7 @@ import type { Stamps } from '../stamps.ts'
 import { type Account, positionOf } from './account.ts'
 import type { Asset } from './assets.ts'
 import { type Decimal, zero } from './decimals.ts'
+import { splitLots } from './lots.ts'
 
 /**
  * What moves an account's money and shares besides fills. Each move is written down once, in the same turn as its effect: deposits
@@ -70,6 +71,7 @@ function split(account: Account, asset: Asset, ratio: Decimal): Effect {
   if (after.eq(0)) throw new RangeError('the split would leave nothing')
   const qty = after.minus(position.qty)
   position.qty = after
+  position.lots = splitLots(position.lots, ratio, after)
   return { netAmount: zero, symbol: asset.symbol, qty, perShareAmount: undefined }
 }
 

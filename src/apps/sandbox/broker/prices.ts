@@ -32,7 +32,7 @@ export interface Market {
   atMs: number
   minute: Bar
   day: Bar
-  readonly previousClose: Decimal
+  previousClose: Decimal
 }
 
 /** What one step changed; `traded` says whether a trade printed too. */

@@ -53,6 +53,8 @@ export interface SandboxControl {
   setMarketOpen(open: boolean): void
   /** Also the sessions before and after the regular one, in which orders for extended hours work; or the exchange's own hours. */
   setMarketSession(phase: Phase | 'calendar'): void
+  /** The night: average entry prices are restated, and the last price becomes the previous close. */
+  endDay(): void
   /** Cuts open streams; answers how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
@@ -169,6 +171,7 @@ export function createControl(
     setPrice: (symbol, price) => told(() => prices.set(find.asset(symbol), price)),
     releasePrice: (symbol) => prices.release(find.asset(symbol)),
     setMarketOpen: (open) => session.setPhase(open ? 'regular' : 'closed'),
+    endDay: () => broker.endDay(),
     setMarketSession: (phase) => (phase === 'calendar' ? session.followCalendar() : session.setPhase(phase)),
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
     sendTradeEvent: (orderId, event) => streams.tellTradeEvent(...find.order(orderId), event),

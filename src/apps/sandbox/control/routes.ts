@@ -97,6 +97,7 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
     control.setPrice(name, price)
   },
   'POST /_sandbox/prices/release': (body) => control.releasePrice(read(shapes.symbol, body).symbol),
+  'POST /_sandbox/day/end': () => control.endDay(),
   'POST /_sandbox/market': (body) => {
     const market = read(shapes.market, body)
     if ('open' in market) control.setMarketOpen(market.open)
