@@ -88,7 +88,7 @@ export function tradingDay(date: string): TradingDay | undefined {
 }
 
 /** The first trading day after that date. */
-export function nextTradingDay(date: string): TradingDay {
+function nextTradingDay(date: string): TradingDay {
   for (let next = addDays(date, 1); ; next = addDays(next, 1)) {
     const day = tradingDay(next)
     if (day !== undefined) return day
