@@ -1,0 +1,21 @@
+// The benchmarks, by name. Not suites: they judge a machine as much as the code, and print figures.
+//   npm run bench -- sandbox          what one sandbox process carries
+import { benchSandbox } from './sandbox.ts'
+
+/** Each takes the rest of the command line, prints its figures, and says whether nothing went wrong. */
+const benchmarks = new Map<string, (args: readonly string[]) => Promise<boolean>>([['sandbox', benchSandbox]])
+
+const [name = '', ...args] = process.argv.slice(2)
+const benchmark = benchmarks.get(name)
+if (benchmark === undefined) {
+  const known = [...benchmarks.keys()].join(', ')
+  process.stderr.write(`bench: there is no benchmark "${name}". Usage: npm run bench -- NAME, one of: ${known}\n`)
+  process.exitCode = 1
+} else {
+  process.exitCode = (await benchmark(args).catch((error: unknown) => {
+    process.stderr.write(`bench ${name}: ${error instanceof Error ? error.message : String(error)}\n`)
+    return false
+  }))
+    ? 0
+    : 1
+}
