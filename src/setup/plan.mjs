@@ -25,6 +25,26 @@ export function planOf({ entry, env, lockHash, installedHash }) {
   }
 }
 
+/**
+ * Whether `node_modules` already holds what the lock file names, by npm's own record of what it put there. After `npm install NAME` it
+ * does, and installing again would pull the packages from under whatever runs.
+ * @param {string} lock text of package-lock.json
+ * @param {string} record text of node_modules/.package-lock.json
+ */
+export function holdsAll(lock, record) {
+  /** @type {Record<string, { version?: string, integrity?: string, optional?: boolean }>} */
+  const wanted = { ...JSON.parse(lock).packages }
+  delete wanted[''] // the project itself
+  /** @type {typeof wanted} */
+  const there = JSON.parse(record).packages ?? {}
+  const isThere = (/** @type {string} */ path) => {
+    const [want, have] = [wanted[path], there[path]]
+    if (have === undefined) return want?.optional === true // for another platform
+    return want !== undefined && want.version === have.version && want.integrity === have.integrity
+  }
+  return [...Object.keys(wanted), ...Object.keys(there)].every(isThere)
+}
+
 /** What is run instead of the machine's Node. */
 const NODE_MAJOR = 24
 

@@ -7,7 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { alone } from './lock.mjs'
-import { isNodeMajor, NO_REDIS, nodeCandidates, oncePerWish, planOf } from './plan.mjs'
+import { holdsAll, isNodeMajor, NO_REDIS, nodeCandidates, oncePerWish, planOf } from './plan.mjs'
 import { findServer, privateServer } from './redis.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -23,12 +23,14 @@ function stop(line) {
 }
 
 const installedHash = () => (existsSync(stamp) ? readFileSync(stamp, 'utf8') : null)
-const lockHash = createHash('sha256')
-  .update(readFileSync(join(root, 'package-lock.json')))
-  .digest('hex')
+const lock = readFileSync(join(root, 'package-lock.json'), 'utf8')
+const lockHash = createHash('sha256').update(lock).digest('hex')
+/** npm's own record of what it installed. */
+const record = join(root, 'node_modules/.package-lock.json')
 
 function install() {
   if (installedHash() === lockHash) return // another command was faster
+  if (existsSync(record) && holdsAll(lock, readFileSync(record, 'utf8'))) return writeFileSync(stamp, lockHash)
   say('Installing the packages of package-lock.json into node_modules ...')
   // Development packages are wanted whatever NODE_ENV says: Node 24 is one of them.
   const done = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {

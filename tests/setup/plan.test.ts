@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  holdsAll,
   isNewEnough,
   isNodeMajor,
   missingLibraries,
@@ -44,6 +45,21 @@ describe('what a command needs', () => {
     expect(reading).toEqual(['workers', 'relay', 'src/apps/dashboard'])
     expect(planFor('tests/run.ts').envFile).toBe(false)
   })
+})
+
+describe('packages that are there already', () => {
+  const one = { version: '1.0.0', integrity: 'sha512-a' }
+  const lock = { '': { version: '9' }, 'node_modules/one': one, 'node_modules/other-os': { ...one, optional: true } }
+  const holds = (there: object): boolean =>
+    holdsAll(JSON.stringify({ packages: lock }), JSON.stringify({ packages: there }))
+
+  test.each([
+    ['all of them, but for what only other platforms take', { 'node_modules/one': one }, true],
+    ['another version', { 'node_modules/one': { ...one, version: '1.0.1' } }, false],
+    ['the same version with another content', { 'node_modules/one': { ...one, integrity: 'sha512-b' } }, false],
+    ['none', {}, false],
+    ['one that nobody asked for', { 'node_modules/one': one, 'node_modules/stray': one }, false],
+  ])('%s', (_what, there, is) => expect(holds(there)).toBe(is))
 })
 
 describe('where things are', () => {

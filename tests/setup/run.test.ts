@@ -98,6 +98,17 @@ describe('before the entry', () => {
     expect(read('calls')).toContain('ci --include=dev')
   })
 
+  test('what npm has installed by other means is not installed again', async () => {
+    const packages = { 'node_modules/one': { version: '1.0.0', integrity: 'sha512-a' } }
+    installed()
+    writeFileSync(join(project, 'package-lock.json'), JSON.stringify({ packages }))
+    writeFileSync(join(project, 'node_modules/.package-lock.json'), JSON.stringify({ packages }))
+    const { ended, stderr } = run('')
+    expect(await ended).toEqual([0, null])
+    expect(await stderr).toBe('')
+    expect(read('calls')).toBe('')
+  })
+
   test('two commands at once install once', async () => {
     const both = [run(''), run('')]
     expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([
