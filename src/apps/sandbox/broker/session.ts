@@ -66,6 +66,8 @@ export function createSession(clock: Clock, start: boolean | 'calendar'): Sessio
   const listeners: ((phase: Phase, before: Phase) => void)[] = []
   let phase: Phase = start === 'calendar' ? phaseAt(clock.now()) : start ? 'regular' : 'closed'
   let cancel: CancelTimer | undefined
+  // Every order asks, and from the time of asking until it comes an end stays the next one.
+  const dayEnds = new Map<boolean, Readonly<{ sinceMs: number; endMs: number }>>()
   const stop = (): void => {
     cancel?.()
     cancel = undefined
@@ -108,7 +110,13 @@ export function createSession(clock: Clock, start: boolean | 'calendar'): Sessio
       }
     },
     dayEnd(extendedHours) {
-      const endMs = nextAt(clock.now(), (day) => (extendedHours ? day.endMinute : day.closeMinute))
+      const nowMs = clock.now()
+      const known = dayEnds.get(extendedHours)
+      const isStillNext = known !== undefined && nowMs >= known.sinceMs && nowMs < known.endMs
+      const endMs = isStillNext
+        ? known.endMs
+        : nextAt(nowMs, (day) => (extendedHours ? day.endMinute : day.closeMinute))
+      if (!isStillNext) dayEnds.set(extendedHours, { sinceMs: nowMs, endMs })
       return `${new Date(endMs).toISOString().slice(0, 19)}Z`
     },
     stop,
