@@ -48,7 +48,8 @@ test(
     }
     const { accounts: books } = sandbox.control.ledger()
     const executions = accounts.reduce((sum, { keyId }) => sum + books[keyId]!.executions.length, 0)
-    expect(accepted).toBeGreaterThan(ORDERS / 4)
-    expect(executions).toBeGreaterThan(ORDERS / 10)
+    // Many are refused, for money, shares or terms: a refusal must leave the books alone as well.
+  expect(accepted).toBeGreaterThan(ORDERS / 8)
+    expect(executions).toBeGreaterThan(ORDERS / 20)
   },
 )
