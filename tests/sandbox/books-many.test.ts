@@ -49,7 +49,7 @@ test(
     const { accounts: books } = sandbox.control.ledger()
     const executions = accounts.reduce((sum, { keyId }) => sum + books[keyId]!.executions.length, 0)
     // Many are refused, for money, shares or terms: a refusal must leave the books alone as well.
-  expect(accepted).toBeGreaterThan(ORDERS / 8)
+    expect(accepted).toBeGreaterThan(ORDERS / 8)
     expect(executions).toBeGreaterThan(ORDERS / 20)
   },
 )
