@@ -178,6 +178,19 @@ function report(load: Load, run: Run, rssMib: number | undefined): boolean {
   return isClean
 }
 
+/** A sandbox that fills every order at once and in full, at prices that stand still. It has read the accounts when it is up. */
+async function startFor(accounts: readonly BenchAccount[], profile: string | undefined): Promise<SandboxProcess> {
+  const folder = mkdtempSync(join(tmpdir(), 'fillcast-bench-'))
+  try {
+    const file = join(folder, 'accounts.json')
+    writeFileSync(file, JSON.stringify(accounts))
+    const steady = ['--no-partial-fills', '--fill-delay-ms', '0', '--tick-ms', '0']
+    return await startSandboxProcess(['--port', '0', '--accounts', file, ...steady], profile)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 /**
  * Runs the benchmark and prints its figures; false when an order failed, or an event was lost, repeated or misdirected.
  * @throws {Error} a flag is wrong, or the sandbox or a stream did not come up
@@ -185,19 +198,10 @@ function report(load: Load, run: Run, rssMib: number | undefined): boolean {
 export async function benchSandbox(args: readonly string[]): Promise<boolean> {
   const load = readLoad(args)
   const accounts = newAccounts(load.accounts)
-  const folder = mkdtempSync(join(tmpdir(), 'fillcast-bench-'))
+  const sandbox = await startFor(accounts, load.profile)
   try {
-    const file = join(folder, 'accounts.json')
-    writeFileSync(file, JSON.stringify(accounts))
-    const steady = ['--no-partial-fills', '--fill-delay-ms', '0', '--tick-ms', '0']
-    const sandbox = await startSandboxProcess(['--port', '0', '--accounts', file, ...steady], load.profile)
-    try {
-      const done = await run(sandbox, load, accounts)
-      return report(load, done, sandbox.rssMib())
-    } finally {
-      await sandbox.stop()
-    }
+    return report(load, await run(sandbox, load, accounts), sandbox.rssMib())
   } finally {
-    rmSync(folder, { recursive: true })
+    await sandbox.stop()
   }
 }

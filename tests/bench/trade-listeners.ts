@@ -56,10 +56,10 @@ export async function openListeners(
   return sockets
 }
 
-/** Resolves when every stream has had what was on its way: frames come in order, and the pong comes behind them. */
+/** Resolves when every stream that lives has had what was on its way: frames come in order, and the pong comes behind them. */
 export async function drain(sockets: readonly WebSocket[]): Promise<void> {
   const open = sockets.filter(({ readyState }) => readyState === WebSocket.OPEN)
-  await Promise.all(
+  await Promise.allSettled(
     open.map(async (socket) => {
       const pong = once(socket, 'pong', { signal: AbortSignal.timeout(STEP_MS_MAX) })
       socket.ping()
