@@ -3,7 +3,7 @@ import { systemClock } from '#runtime'
 import type { Received } from './judge.ts'
 
 /** Deadline of every condition that the scripted run waits for. */
-const WAIT_MS_MAX = 15_000
+const WAIT_MS_MAX = 30_000
 const LOOK_INTERVAL_MS = 10
 const RECONNECT_DELAY_MS = 100
 
