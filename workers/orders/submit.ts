@@ -62,7 +62,8 @@ export async function submitOrder(deps: SubmitDeps, intent: OrderIntent): Promis
   try {
     const claim = await takeClaim(deps, intent, landing, hash)
     if (claim === null) return DONE
-    const job = new Submission(deps, intent, landing, { kind: 'claim', tradeId, claim })
+    const hasAccount = known.slice.account !== null
+    const job = new Submission(deps, intent, landing, { kind: 'claim', tradeId, claim }, hasAccount)
     const since = known.slice.order?.claimedAt ?? null
     return since === null ? await job.first() : await job.again(since)
   } catch (error) {
@@ -105,12 +106,15 @@ class Submission {
   readonly #landing: Landing
   readonly #fence: Fence
   readonly #clientOrderId: string
+  /** Whether the account had been read when the trade was loaded; once read, it stays. */
+  readonly #hasAccount: boolean
 
-  constructor(deps: SubmitDeps, intent: OrderIntent, landing: Landing, fence: Fence) {
+  constructor(deps: SubmitDeps, intent: OrderIntent, landing: Landing, fence: Fence, hasAccount: boolean) {
     this.#deps = deps
     this.#intent = intent
     this.#landing = landing
     this.#fence = fence
+    this.#hasAccount = hasAccount
     this.#clientOrderId = clientOrderIdOf(intent.userId, intent.tradeId)
   }
 
@@ -148,6 +152,7 @@ class Submission {
    * booked again, so nothing is sent until it is done: usually a moment after the connection was made.
    */
   async #isAccountRead(): Promise<boolean> {
+    if (this.#hasAccount) return true
     const { applier, clock } = this.#deps
     const { userId, connectionId, tradeId, symbol } = this.#intent
     for (let waitedMs = 0; ; waitedMs += ACCOUNT_LOOK_MS) {
