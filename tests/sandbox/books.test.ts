@@ -45,7 +45,7 @@ async function play(seed: string, steps: number): Promise<Ledger> {
 }
 
 test('random orders keep every accounting identity after each step', async () => {
-  const ledger = await play('books', 250)
+  const ledger = await play('books', 500)
   const account = ledger.accounts['demo-key']
   expect(new Set(account?.orders.map(({ type }) => type))).toHaveProperty('size', 5)
   expect(new Set(account?.orders.map((order) => order['order_class']))).toHaveProperty('size', 4)

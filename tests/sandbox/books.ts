@@ -14,10 +14,13 @@ const signed = ({ qty, side }: Row): Big => new Big(qty ?? 0).times(side === 'bu
 export function checkBooks(account: AccountLedger): void {
   const executions = account.executions as Row[]
   const atCost = total(account.positions.map(({ cost }) => new Big(cost)))
-  const books = new Big(account.cash).plus(atCost).minus(account.realized)
-  expect(books.toFixed(), 'cash + positions at cost = deposits + realized').toBe(account.deposits)
+  const books = new Big(account.cash).plus(atCost).plus(account.fees).minus(account.realized)
+  expect(books.toFixed(), 'cash + positions at cost + fees = deposits + realized').toBe(account.deposits)
   const spent = total(executions.map((row) => signed(row).times(row['price'] ?? 0)))
-  expect(new Big(account.cash).plus(spent).toFixed(), 'cash = deposits - executions').toBe(account.deposits)
+  const moves = account.activities as Row[]
+  const moved = total(moves.map((row) => new Big(row['net_amount'] ?? 0)))
+  const cash = new Big(account.cash).plus(spent).minus(moved)
+  expect(cash.toFixed(), 'cash = deposits - executions + activities').toBe(account.deposits)
   const byOrder = Map.groupBy(executions, (row) => row['order_id'])
   for (const order of account.orders as Row[]) {
     const filled = total((byOrder.get(order['id'] ?? '') ?? []).map(({ qty }) => new Big(qty ?? 0)))
@@ -26,8 +29,10 @@ export function checkBooks(account: AccountLedger): void {
     if (order['status'] === 'filled') expect(order['filled_qty']).toBe(order['qty'])
   }
   for (const { symbol, qty } of account.positions) {
-    const own = total(executions.filter((row) => row['symbol'] === symbol).map(signed))
-    expect(own.toFixed(), 'position = sum of executions').toBe(qty)
+    const isOwn = (row: Row): boolean => row['symbol']?.replace('/', '') === symbol
+    const own = total(executions.filter(isOwn).map(signed))
+    const fees = total(moves.filter(isOwn).map((row) => new Big(row['qty'] ?? 0)))
+    expect(own.plus(fees).toFixed(), 'position = sum of executions and activities').toBe(qty)
   }
 }
 
@@ -43,6 +48,9 @@ export function dice(seed: number): (sides: number) => number {
 /** The terms of a random order: every type, at prices round where the market is. */
 export function randomOrder(roll: (sides: number) => number): Record<string, unknown> {
   const side = roll(2) === 0 ? 'buy' : 'sell'
+  if (roll(8) === 0) {
+    return { symbol: 'BTC/USD', side, type: 'market', time_in_force: 'gtc', qty: `0.0${roll(99)}${1 + roll(9)}` }
+  }
   const near = (offset: number): string => (185 + offset * (side === 'buy' ? 1 : -1)).toFixed(2)
   const loss = { stop_price: near(-1 - roll(9)) }
   const kinds: readonly Record<string, unknown>[] = [

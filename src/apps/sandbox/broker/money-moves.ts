@@ -11,11 +11,13 @@ import { splitLots } from './lots.ts'
  */
 export const moneyMoveTypes = ['CSD', 'CSW', 'JNLC', 'FEE', 'DIV', 'SPLIT'] as const
 export type MoneyMoveType = (typeof moneyMoveTypes)[number]
+/** Fees in coins are taken by fills, not by command. */
+type ActivityType = MoneyMoveType | 'CFEE'
 
 /** One non-trade activity. */
 export type Activity = Readonly<{
   id: string
-  type: MoneyMoveType
+  type: ActivityType
   /** When it was booked. */
   at: string
   /** Signed: what it did to the cash. */
@@ -27,6 +29,10 @@ export type Activity = Readonly<{
   perShareAmount: Decimal | undefined
 }>
 
+/** What an activity says, before it is booked. What is left out does not apply to its type. */
+export type ActivityTerms = Pick<Activity, 'type' | 'description' | 'netAmount'> &
+  Partial<Pick<Activity, 'symbol' | 'qty' | 'perShareAmount'>>
+
 /** A move to make. Amounts are above zero, except of a journal, which is signed. */
 export type MoneyMove =
   | Readonly<{ type: 'CSD' | 'CSW' | 'JNLC' | 'FEE'; amount: Decimal; description?: string }>
@@ -35,16 +41,10 @@ export type MoneyMove =
   /** `amount` is new shares for one old. */
   | Readonly<{ type: 'SPLIT'; asset: Asset; amount: Decimal; description?: string }>
 
-type Effect = Pick<Activity, 'netAmount' | 'symbol' | 'qty' | 'perShareAmount'>
+type Effect = Omit<ActivityTerms, 'type' | 'description'>
 
 const ACTIVITIES_PER_ACCOUNT_MAX = 100_000
 const SPLIT_PLACES = 9
-const cashOnly = (netAmount: Decimal): Effect => ({
-  netAmount,
-  symbol: undefined,
-  qty: undefined,
-  perShareAmount: undefined,
-})
 
 function moveCash(account: Account, type: 'CSD' | 'CSW' | 'JNLC' | 'FEE', amount: Decimal): Effect {
   const net = type === 'CSW' || type === 'FEE' ? amount.times(-1) : amount
@@ -52,7 +52,7 @@ function moveCash(account: Account, type: 'CSD' | 'CSW' | 'JNLC' | 'FEE', amount
   account.cash = account.cash.plus(net)
   if (type === 'FEE') account.fees = account.fees.plus(amount)
   else account.deposits = account.deposits.plus(net)
-  return cashOnly(net)
+  return { netAmount: net }
 }
 
 function payDividend(account: Account, asset: Asset, perShareAmount: Decimal): Effect {
@@ -72,7 +72,16 @@ function split(account: Account, asset: Asset, ratio: Decimal): Effect {
   const qty = after.minus(position.qty)
   position.qty = after
   position.lots = splitLots(position.lots, ratio, after)
-  return { netAmount: zero, symbol: asset.symbol, qty, perShareAmount: undefined }
+  return { netAmount: zero, symbol: asset.symbol, qty }
+}
+
+/** Writes an activity down, in the turn of its effect. */
+export function bookActivity(account: Account, terms: ActivityTerms, stamps: Stamps, chance: Chance): Activity {
+  const at = stamps.next()
+  const id = `${at.slice(0, 10).replaceAll('-', '')}000000000::${chance.uuid()}`
+  const activity: Activity = { symbol: undefined, qty: undefined, perShareAmount: undefined, ...terms, id, at }
+  account.activities.push(activity)
+  return activity
 }
 
 /** Makes moves. @returns the activity it is kept as @throws {RangeError} the account cannot */
@@ -87,10 +96,6 @@ export function createMoneyMoves(stamps: Stamps, chance: Chance): (account: Acco
         : type === 'SPLIT'
           ? split(account, move.asset, amount)
           : moveCash(account, type, amount)
-    const at = stamps.next()
-    const id = `${at.slice(0, 10).replaceAll('-', '')}000000000::${chance.uuid()}`
-    const activity: Activity = { id, type, at, description, ...effect }
-    account.activities.push(activity)
-    return activity
+    return bookActivity(account, { type, description, ...effect }, stamps, chance)
   }
 }

@@ -2,7 +2,9 @@ import type { Chance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, addOrder, positionQty, settle } from './account.ts'
 import type { Admission } from './admission.ts'
+import { returnFee, takeFee } from './crypto-fees.ts'
 import { affordable, type Decimal, smaller, zero } from './decimals.ts'
+import { bookActivity } from './money-moves.ts'
 import { type Execution, isOpen, isStop, leavesQty, type Order, type OrderStatus, type Ticket } from './order.ts'
 
 /**
@@ -144,13 +146,16 @@ export class OrderBook {
     order.qty ??= affordable(order.ticket.notional ?? zero, price)
     const qty = smaller(wanted, leavesQty(order))
     if (qty.lte(0)) throw new RangeError('nothing is left to fill')
-    settle(account, order.ticket.asset, order.ticket.side, qty, price)
+    const { asset, side } = order.ticket
+    settle(account, asset, side, qty, price)
+    const fee = takeFee(account, { asset, side, qty, price })
     order.filledQty = order.filledQty.plus(qty)
     order.filledCost = order.filledCost.plus(qty.times(price))
     const at = this.#move(account, order, statusAfterFill(order))
     if (leavesQty(order).eq(0)) order.filledAt = at
     const execution = this.#execution(account, order, qty, price, at)
     account.executions.push(execution)
+    if (fee !== undefined) bookActivity(account, fee, this.#stamps, this.#chance)
     this.#announce(execution.leavesQty.eq(0) ? 'fill' : 'partial_fill', account, order, execution)
   }
 
@@ -160,6 +165,8 @@ export class OrderBook {
     const index = account.executions.indexOf(execution)
     if (index < 0) return
     account.executions.splice(index, 1)
+    const fee = returnFee(account, { ...execution, asset })
+    if (fee !== undefined) bookActivity(account, fee, this.#stamps, this.#chance)
     settle(account, asset, side === 'buy' ? 'sell' : 'buy', execution.qty, execution.price)
     order.filledQty = order.filledQty.minus(execution.qty)
     order.filledCost = order.filledCost.minus(execution.qty.times(execution.price))
