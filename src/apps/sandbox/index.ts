@@ -5,5 +5,6 @@ export type { MatchingScope, MoneyMoveRequest, SandboxControl } from './control/
 export type { AccountLedger, Ledger } from './control/ledger.ts'
 export type { ArmedFault, Fault } from './faults/fault.ts'
 export type { JournalEntry } from './http/request-journal.ts'
+export type { MarketMessage } from './streams/market-message.ts'
 export { defaultAccounts, type SandboxOptions } from './options.ts'
 export { type Sandbox, startSandbox } from './sandbox.ts'

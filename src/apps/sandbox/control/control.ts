@@ -15,6 +15,7 @@ import type { RateLimit, RateLimits } from '../http/rate-limits.ts'
 import type { RequestJournal } from '../http/request-journal.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
 import type { DataErrorCode } from '../streams/data-protocol.ts'
+import type { MarketMessage } from '../streams/market-message.ts'
 import type { TradeEvent } from '../streams/trade-update.ts'
 import type { StreamKind, Streams } from '../streams/upgrades.ts'
 import { type AccountSetup, openAccount } from './accounts.ts'
@@ -62,6 +63,8 @@ export interface SandboxControl {
   sendTradeEvent(orderId: string, event: TradeEvent): void
   /** Sends an error frame to open market data sockets, of one key or all; answers how many. */
   sendDataError(code: DataErrorCode, keyId?: string): number
+  /** Tells market data subscribers of a halt, price bands, a corrected trade, an article ...; the market does not change. Answers how many sockets. */
+  sendMarketMessage(message: MarketMessage): number
   /** Moves virtual time on, running what falls due; answers the time it is then, milliseconds since 1970. */
   advanceTime(byMs: number): Promise<number>
   /** Makes the `nth` matching thing fail, `count` times. */
@@ -176,6 +179,7 @@ export function createControl(
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
     sendTradeEvent: (orderId, event) => streams.tellTradeEvent(...find.order(orderId), event),
     sendDataError: (code, keyId) => streams.tellDataError(code, keyId),
+    sendMarketMessage: (message) => told(() => streams.tellMarket(message)),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),
     async advanceTime(byMs) {
       if (!(clock instanceof VirtualClock)) throw refuse('time is advanced on the virtual clock only')

@@ -4,6 +4,7 @@ import { Refusal } from '../broker/refusal.ts'
 import { faultShape } from '../faults/fault.ts'
 import type { Reply } from '../http/router.ts'
 import { dataErrorCodes } from '../streams/data-protocol.ts'
+import { marketMessageShape } from '../streams/market-message.ts'
 import { accountShape, flagsShape, rateLimitShape } from './accounts.ts'
 import { tradeEvents } from '../streams/trade-update.ts'
 import type { SandboxControl } from './control.ts'
@@ -113,6 +114,7 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
     const { code, keyId: key } = read(shapes.dataError, body)
     return { told: control.sendDataError(code, key) }
   },
+  'POST /_sandbox/streams/market': (body) => ({ told: control.sendMarketMessage(read(marketMessageShape, body)) }),
   'POST /_sandbox/clock/advance': async (body) => ({
     now: new Date(await control.advanceTime(read(shapes.advance, body).ms)).toISOString(),
   }),

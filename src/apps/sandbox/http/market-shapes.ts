@@ -75,12 +75,17 @@ export const orderbookJson = (market: Market): Json => ({
   t: new Date(market.atMs),
 })
 
-/** Trading resumes or is halted, in the codes of tape C. */
-export const statusJson = (trading: boolean, nowMs: number): Json => ({
-  sc: trading ? 'T' : 'H',
-  sm: trading ? 'Trading Resumption' : 'Trading Halt',
-  rc: trading ? 'T3' : 'T1',
-  rm: trading ? 'News and Resumption Times' : 'Halt - News Pending',
+/** What may be said of a stock's trading, in the codes of tape C. */
+export const tradingStatuses = {
+  halt: { sc: 'H', sm: 'Trading Halt', rc: 'T1', rm: 'Halt - News Pending' },
+  pause: { sc: 'P', sm: 'Volatility Trading Pause', rc: 'LUDP', rm: 'Volatility Trading Pause' },
+  quotes: { sc: 'Q', sm: 'Quotation Resumption', rc: 'T3', rm: 'News and Resumption Times' },
+  trades: { sc: 'T', sm: 'Trading Resumption', rc: 'T3', rm: 'News and Resumption Times' },
+} as const
+export type TradingStatus = keyof typeof tradingStatuses
+
+export const statusJson = (status: TradingStatus, nowMs: number): Json => ({
+  ...tradingStatuses[status],
   t: new Date(nowMs),
   z: 'C',
 })

@@ -3,13 +3,14 @@ import type { Json } from '../http/shapes.ts'
 
 /** Words of the market data streams: channels, errors, and how messages are read and written in JSON and in MessagePack. */
 
+const BAR_CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars'] as const
 /** What a client may subscribe to, and what every acknowledgement lists, in this order. */
-export const STOCK_CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars', 'statuses', 'lulds'] as const
-export const CRYPTO_CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars', 'orderbooks'] as const
-export type Channel = (typeof STOCK_CHANNELS)[number] | (typeof CRYPTO_CHANNELS)[number]
-
-/** Channels of feeds other than the one asked: naming one is error 410. These two follow `trades` by themselves. */
-const FOREIGN_CHANNELS = [...STOCK_CHANNELS, ...CRYPTO_CHANNELS, 'imbalances', 'news'] as const
+export const STOCK_CHANNELS = [...BAR_CHANNELS, 'statuses', 'lulds', 'imbalances'] as const
+export const CRYPTO_CHANNELS = [...BAR_CHANNELS, 'orderbooks'] as const
+export const NEWS_CHANNELS = ['news'] as const
+/** Channels of feeds other than the one asked: naming one is error 410. */
+const ALL_CHANNELS = [...STOCK_CHANNELS, ...CRYPTO_CHANNELS, ...NEWS_CHANNELS] as const
+export type Channel = (typeof ALL_CHANNELS)[number]
 
 const DATA_ERRORS = {
   400: 'invalid syntax',
@@ -74,16 +75,20 @@ export function wantedOf(message: Message, channels: readonly Channel[]): Wanted
     wanted.set(channel, symbols)
   }
   const own: readonly string[] = channels
-  const isForeign = FOREIGN_CHANNELS.some((name) => !own.includes(name) && (symbolsOf(message[name])?.length ?? 1) > 0)
+  const isForeign = ALL_CHANNELS.some((name) => !own.includes(name) && (symbolsOf(message[name])?.length ?? 1) > 0)
   return isForeign ? 410 : wanted
 }
 
-/** The complete set, all arrays present. On stock feeds corrections and cancelErrors follow trades. */
+/**
+ * The complete set, all arrays present, but of imbalances only while there are any: they are newer than most clients. On stock feeds
+ * corrections and cancelErrors follow trades.
+ */
 export function subscriptionMessage(
   channels: readonly Channel[],
   subscribed: ReadonlyMap<Channel, ReadonlySet<string>>,
 ): Json {
-  const lists = Object.fromEntries(channels.map((channel) => [channel, [...(subscribed.get(channel) ?? [])]]))
+  const listed = channels.filter((channel) => channel !== 'imbalances' || (subscribed.get(channel)?.size ?? 0) > 0)
+  const lists = Object.fromEntries(listed.map((channel) => [channel, [...(subscribed.get(channel) ?? [])]]))
   const { trades } = lists
   return { T: 'subscription', ...lists, ...('lulds' in lists ? { corrections: trades, cancelErrors: trades } : {}) }
 }

@@ -46,9 +46,9 @@ type Session = {
 const send = ({ stream, packed }: Session, message: Json): void => stream.send(frameOf([message], packed), packed)
 const sendError = (session: Session, code: DataErrorCode): void => send(session, errorMessage(code))
 
-const wants = ({ subscribed }: Session, channel: Channel, symbol: string): boolean => {
+const wants = ({ subscribed }: Session, channel: Channel, about: readonly string[]): boolean => {
   const symbols = subscribed.get(channel)
-  return symbols !== undefined && (symbols.has(symbol) || symbols.has('*'))
+  return symbols !== undefined && (symbols.has('*') || about.some((symbol) => symbols.has(symbol)))
 }
 
 /** Whether these subscriptions are within what the server bears and the plan allows. */
@@ -100,13 +100,19 @@ export class DataStream {
     })
   }
 
-  /** Sends what happened to one symbol at once; each socket gets what it subscribed to, in one frame. */
-  publish(symbol: string, news: readonly News[]): void {
+  /**
+   * Sends what happened at once; each socket gets what it subscribed to, in one frame.
+   * @param about the symbols it concerns: one, but for articles
+   * @returns how many sockets it was for
+   */
+  publish(about: readonly string[], news: readonly News[]): number {
+    let told = 0
     // A frame is built once for all sockets that want the same of the news in the same encoding.
     const frames = new Map<string, string | Uint8Array>()
     for (const session of this.#sessions) {
-      const wanted = news.filter(([channel]) => wants(session, channel, symbol))
+      const wanted = news.filter(([channel]) => wants(session, channel, about))
       if (wanted.length === 0) continue
+      told += 1
       const key = `${session.packed} ${wanted.map(([channel]) => channel).join()}`
       const messages = wanted.map(([, message]) => message)
       const frame = frames.get(key) ?? frameOf(messages, session.packed)
@@ -120,6 +126,7 @@ export class DataStream {
         stream.send(asText ? JSON.stringify(messages) : frame, session.packed && !asText),
       )
     }
+    return told
   }
 
   /** Sends an error as it is to the sockets of one key, or all; answers how many. */

@@ -3,14 +3,17 @@ import type { AssetClass } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import { dayBarJson, minuteBarJson, orderbookJson, quoteJson, statusJson, tradeJson } from '../http/market-shapes.ts'
 import type { StreamFaults } from '../faults/stream-faults.ts'
-import { CRYPTO_CHANNELS, STOCK_CHANNELS } from './data-protocol.ts'
+import { CRYPTO_CHANNELS, NEWS_CHANNELS, STOCK_CHANNELS } from './data-protocol.ts'
 import { type DataPlan, DataStream, type News } from './data-stream.ts'
+import { type Article, articleJson, type MarketMessage, stockNews } from './market-message.ts'
 import { startTestSymbol, TEST_SYMBOL } from './test-symbol.ts'
 
 /** The market data streams and what flows into them. */
 export interface MarketFeeds {
   /** By path, as in `/v2/iex`. */
   readonly byPath: ReadonlyMap<string, DataStream>
+  /** Tells what nothing in the market gave rise to; answers how many sockets it reached at once. @throws {RangeError} */
+  tell(message: MarketMessage): number
   stop(): void
 }
 
@@ -23,7 +26,7 @@ const LATE_TRADE_SHARE = 0.1
 const LATE_TRADE_MS = 30_000
 const LATE_TRADE_SIZE = 10
 
-type Publish = (symbol: string, news: readonly News[]) => void
+type Publish = (symbol: string, news: readonly News[]) => unknown
 
 /** Publishes the same, later. No timer of its own: the market's next news pushes the old news out. */
 function delayed(clock: Clock, delayMs: number, publish: Publish): Publish {
@@ -80,7 +83,7 @@ function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Pub
     if (open === wasOpen) return
     wasOpen = open
     for (const symbol of markets.keys()) {
-      publish(symbol, [['statuses', { T: 's', S: symbol, ...statusJson(open, clock.now()) }]])
+      publish(symbol, [['statuses', { T: 's', S: symbol, ...statusJson(open ? 'trades' : 'halt', clock.now()) }]])
     }
   })
 }
@@ -91,15 +94,20 @@ export function startMarketFeeds(broker: Broker, clock: Clock, faults: StreamFau
     new DataStream(broker, clock, faults, { name, channels: STOCK_CHANNELS, plan })
   const [iex, sip, late, test] = [stock('iex'), stock('sip'), stock('delayed_sip'), stock('test')]
   const crypto = new DataStream(broker, clock, faults, { name: 'crypto', channels: CRYPTO_CHANNELS, plan })
-  const publishLate = delayed(clock, SIP_DELAY_MS, (symbol, news) => late.publish(symbol, news))
-  tell(broker, clock, 'us_equity', (symbol, news) => {
-    iex.publish(symbol, news)
-    sip.publish(symbol, news)
+  const articles = new DataStream(broker, clock, faults, { name: 'news', channels: NEWS_CHANNELS, plan })
+  const publishLate = delayed(clock, SIP_DELAY_MS, (symbol, news) => late.publish([symbol], news))
+  const publishStock = (symbol: string, news: readonly News[]): number => {
+    const told = iex.publish([symbol], news) + sip.publish([symbol], news)
     publishLate(symbol, news)
-  })
-  tell(broker, clock, 'crypto', (symbol, news) => crypto.publish(symbol, news))
+    return told
+  }
+  tell(broker, clock, 'us_equity', publishStock)
+  tell(broker, clock, 'crypto', (symbol, news) => crypto.publish([symbol], news))
+  let articleId = 0
+  const publishArticle = (article: Article): number =>
+    articles.publish(article.symbols, [['news', articleJson(article, (articleId += 1), clock.now())]])
   const stopTestSymbol: CancelTimer = startTestSymbol(clock, broker.chance.fork(TEST_SYMBOL), (news) =>
-    test.publish(TEST_SYMBOL, news),
+    test.publish([TEST_SYMBOL], news),
   )
   return {
     byPath: new Map([
@@ -108,7 +116,13 @@ export function startMarketFeeds(broker: Broker, clock: Clock, faults: StreamFau
       ['/v2/delayed_sip', late],
       ['/v2/test', test],
       ['/v1beta3/crypto/us', crypto],
+      ['/v1beta1/news', articles],
     ]),
+    tell(message) {
+      if (message.kind === 'news') return publishArticle(message)
+      const [symbol, news] = stockNews(message, broker.prices, clock.now())
+      return publishStock(symbol, [news])
+    },
     stop: stopTestSymbol,
   }
 }

@@ -11,7 +11,11 @@ const BASE_CENTS = 13_000
 const SWING_CENTS = 200
 
 /** One quote and one trade a second, one bar a minute. */
-export function startTestSymbol(clock: Clock, chance: Chance, publish: (news: readonly News[]) => void): CancelTimer {
+export function startTestSymbol(
+  clock: Clock,
+  chance: Chance,
+  publish: (news: readonly News[]) => unknown,
+): CancelTimer {
   let tradeId = 0
   let minute: { startMs: number; prices: number[]; volume: number } = { startMs: 0, prices: [], volume: 0 }
   return clock.every(INTERVAL_MS, () => {

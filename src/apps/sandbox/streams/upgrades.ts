@@ -9,6 +9,7 @@ import type { StreamFaults } from '../faults/stream-faults.ts'
 import type { DataErrorCode } from './data-protocol.ts'
 import type { DataPlan } from './data-stream.ts'
 import { startMarketFeeds } from './market-feeds.ts'
+import type { MarketMessage } from './market-message.ts'
 import { TradeStream } from './trade-stream.ts'
 import type { TradeEvent } from './trade-update.ts'
 
@@ -24,6 +25,8 @@ export interface Streams {
   tellTradeEvent(account: Account, order: Order, event: TradeEvent): void
   /** Sends an error to market data sockets; answers how many. */
   tellDataError(code: DataErrorCode, keyId?: string): number
+  /** Tells subscribers of market data something that did not happen; answers how many sockets. @throws {RangeError} */
+  tellMarket(message: MarketMessage): number
   close(): void
 }
 
@@ -78,6 +81,7 @@ export function attachStreams(
     cut: (kind, keyId) => cut(kind === undefined ? [trade, ...data] : of(kind), keyId),
     tellTradeEvent: (account, order, event) => trade.tell(account, order, event),
     tellDataError: (code, keyId) => data.reduce((total, stream) => total + stream.tellError(code, keyId), 0),
+    tellMarket: (message) => feeds.tell(message),
     close() {
       feeds.stop()
       for (const socket of sockets.clients) socket.terminate()
