@@ -1,5 +1,7 @@
+import { readFileSync, statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { ConfigError } from '#runtime'
+import { parseRecording } from './broker/replay.ts'
 import { readAccountsFile } from './control/accounts.ts'
 import type { SandboxOptions } from './options.ts'
 
@@ -10,6 +12,7 @@ export const USAGE = `Usage: npm run sandbox -- [options]
   --no-partial-fills    every order fills at once; --partial-fills (default): one in ten gets a random first part
   --fill-delay-ms N     from acknowledgement to match (default 250)
   --tick-ms N           between price steps, 0 stands still (default 500)
+  --prices FILE         recorded prices to play from the start: CSV, time,symbol,price[,size]; other symbols walk at random
   --clock real|virtual  virtual time moves only by the control call clock/advance (default real)
   --speed N             how fast real time runs in the market, 1 to 10000 (default 1)
   --accounts FILE       JSON array of accounts to open beside the demo ones
@@ -49,6 +52,21 @@ function timeOf(clock: string, speed: string | undefined): Pick<SandboxOptions, 
   return { time: clock, speed: Math.max(1, wholeNumber('speed', speed, 1, SPEED_MAX)) }
 }
 
+/** More than the recording may hold is not even read. */
+const PRICES_BYTES_MAX = 16 * 1024 * 1024
+
+/** The text of a file of recorded prices, checked. @throws {ConfigError} naming the file and the line */
+function readPricesFile(path: string): string {
+  try {
+    if (statSync(path).size > PRICES_BYTES_MAX) throw new RangeError(`larger than ${PRICES_BYTES_MAX} bytes`)
+    const text = readFileSync(path, 'utf8')
+    parseRecording(text)
+    return text
+  } catch (error) {
+    throw new ConfigError(`--prices ${path}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
 function parse(args: readonly string[]) {
   try {
     return parseArgs({
@@ -61,6 +79,7 @@ function parse(args: readonly string[]) {
         'partial-fills': { type: 'boolean', default: true },
         'fill-delay-ms': { type: 'string' },
         'tick-ms': { type: 'string' },
+        prices: { type: 'string' },
         clock: { type: 'string', default: 'real' },
         speed: { type: 'string' },
         accounts: { type: 'string' },
@@ -88,6 +107,7 @@ export function readFlags(args: readonly string[]): SandboxOptions | 'help' {
     ...(flags['fault-seed'] === undefined ? {} : { faultSeed: flags['fault-seed'] }),
     ...timeOf(flags.clock, flags.speed),
     ...(flags.accounts === undefined ? {} : { accounts: readAccountsFile(flags.accounts) }),
+    ...(flags.prices === undefined ? {} : { prices: readPricesFile(flags.prices) }),
     faultShare: share('fault-share', flags['fault-share']),
     partialFills: flags['partial-fills'],
     fillDelayMs: wholeNumber('fill-delay-ms', flags['fill-delay-ms'], 250, DELAY_MS_MAX),

@@ -26,6 +26,11 @@ export type SandboxOptions = Readonly<{
   cancelDelayMs?: number
   /** Between price steps, default 500. 0: prices stand still until set. */
   tickMs?: number
+  /**
+   * Recorded prices, played from the start: CSV with the header `time,symbol,price[,size]`, a trade a line, oldest first. The first
+   * trade happens at once and the others at the same distance as then. Symbols that are not in it walk. Default: all walk.
+   */
+  prices?: string
   /** Whether some orders get a random first part, default true. */
   partialFills?: boolean
   /** Share of orders that do, 0 to 1, default 0.1. */
@@ -60,6 +65,7 @@ export function completeOptions(options: SandboxOptions): Required<SandboxOption
     fillDelayMs: 250,
     cancelDelayMs: 0,
     tickMs: 500,
+    prices: '',
     partialFills: true,
     partialFillShare: 0.1,
     marketOpen: true,

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { startBroker } from './broker/broker.ts'
+import { parseRecording } from './broker/replay.ts'
 import { createChance } from './chance.ts'
 import { createControl, type SandboxControl } from './control/control.ts'
 import { openAccount } from './control/accounts.ts'
@@ -31,11 +32,13 @@ export interface Sandbox {
 
 /**
  * Starts an Alpaca-compatible broker on HTTP and WebSocket.
- * @throws when the port is taken, or two accounts share a key
+ * @throws when the port is taken, two accounts share a key, or recorded prices cannot be read
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, ...rest } = completeOptions(options)
-  const broker = startBroker(clock, createChance(seed), rest)
+  const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, prices, ...rest } =
+    completeOptions(options)
+  const recording = prices === '' ? [] : parseRecording(prices)
+  const broker = startBroker(clock, createChance(seed), { ...rest, recording })
   const rateLimits = createRateLimits(wireClockOf(clock))
   accounts.forEach((account) => openAccount(broker, rateLimits, account))
   const journal = createRequestJournal(clock)

@@ -7,6 +7,7 @@ import { Matcher, type MatchingOptions } from './matcher.ts'
 import { type MinuteBars, recordMinuteBars } from './minute-bars.ts'
 import { OrderBook, type OrderUpdate } from './order-book.ts'
 import { type Prices, startPrices } from './prices.ts'
+import type { RecordedTrade } from './replay.ts'
 import { createSession, type Session } from './session.ts'
 
 /**
@@ -53,13 +54,19 @@ export type AccountSeed = Readonly<{
 }>
 
 type BrokerOptions = MatchingOptions &
-  Readonly<{ tickMs: number; marketOpen: boolean | 'calendar'; partialFills: boolean; partialFillShare: number }>
+  Readonly<{
+    tickMs: number
+    recording: readonly RecordedTrade[]
+    marketOpen: boolean | 'calendar'
+    partialFills: boolean
+    partialFillShare: number
+  }>
 
 const ACCOUNTS_MAX = 10_000
 
 export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions): Broker {
   const stamps = createStamps(clock, chance.fork('stamps'))
-  const prices = startPrices(clock, chance.fork('prices'), options.tickMs)
+  const prices = startPrices(clock, chance.fork('prices'), options.tickMs, options.recording)
   const minuteBars = recordMinuteBars(prices, clock)
   const session = createSession(clock, options.marketOpen)
   const updateListeners: ((update: OrderUpdate) => void)[] = []

@@ -1,6 +1,6 @@
 import { createChance } from '../chance.ts'
-import type { Asset } from './assets.ts'
 import { type MinuteBar, MINUTE_MS } from './minute-bars.ts'
+import type { Market } from './prices.ts'
 
 /**
  * Prices from before the sandbox started, made up but always the same: a line through one random point an hour, up to the base
@@ -15,25 +15,25 @@ const TRADES_PER_MINUTE = 5
 const cents = (price: number): number => Math.round(price * 100) / 100
 
 /** The line at an hour. @param settledMs from here on the price stands at its base */
-function priceAtHour(asset: Asset, hour: number, settledMs: number): number {
-  const base = asset.basePrice.toNumber()
+function priceAtHour({ asset, basePrice }: Market, hour: number, settledMs: number): number {
+  const base = basePrice.toNumber()
   if (hour * HOUR_MS >= settledMs) return base
   return base * (1 + SWING * (2 * createChance(`${asset.symbol}/${hour}`).fraction() - 1))
 }
 
-function priceAt(asset: Asset, timeMs: number, settledMs: number): number {
+function priceAt(market: Market, timeMs: number, settledMs: number): number {
   const hour = Math.floor(timeMs / HOUR_MS)
-  const [from, to] = [priceAtHour(asset, hour, settledMs), priceAtHour(asset, hour + 1, settledMs)]
+  const [from, to] = [priceAtHour(market, hour, settledMs), priceAtHour(market, hour + 1, settledMs)]
   return cents(from + ((to - from) * (timeMs - hour * HOUR_MS)) / HOUR_MS)
 }
 
 /** The bar of a stretch of the past. */
-export function pastBar(asset: Asset, startMs: number, endMs: number, settledMs: number): MinuteBar {
-  const points = [priceAt(asset, startMs, settledMs)]
+export function pastBar(market: Market, startMs: number, endMs: number, settledMs: number): MinuteBar {
+  const points = [priceAt(market, startMs, settledMs)]
   for (let hour = Math.floor(startMs / HOUR_MS) + 1; hour * HOUR_MS < endMs; hour += 1) {
-    points.push(cents(priceAtHour(asset, hour, settledMs)))
+    points.push(cents(priceAtHour(market, hour, settledMs)))
   }
-  points.push(priceAt(asset, endMs, settledMs))
+  points.push(priceAt(market, endMs, settledMs))
   const minutes = Math.max(1, Math.round((endMs - startMs) / MINUTE_MS))
   const volume = minutes * VOLUME_PER_MINUTE
   return {

@@ -2,10 +2,12 @@ import type { CancelTimer, Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import { assets, type Asset } from './assets.ts'
 import { decimal, decimalPlaces, type Decimal, larger, smaller } from './decimals.ts'
+import { type RecordedTrade, replay } from './replay.ts'
 
 /**
- * One price process per symbol: a random walk on ticks of one cent between two walls, from its own stream of chance, so that
- * neither orders nor the other symbols shift it. A pinned symbol stands where a control call put it until it is released.
+ * One price process per symbol: a recording that is played again, or a random walk on ticks of one cent between two walls, from its
+ * own stream of chance, so that neither orders nor the other symbols shift it. A pinned symbol stands where a control call put it
+ * until it is released; what its recording says meanwhile is passed over.
  */
 
 /** A running bar. */
@@ -22,6 +24,8 @@ export interface Bar {
 /** The market of one symbol now. Sizes are shares. */
 export interface Market {
   readonly asset: Asset
+  /** Where it began: the walk goes round it, and the past leads up to it. */
+  readonly basePrice: Decimal
   bid: Decimal
   ask: Decimal
   last: Decimal
@@ -48,7 +52,7 @@ export interface Prices {
   onTick(listener: (tick: Tick) => void): void
   /** Pins a symbol to a price. @throws {RangeError} bid above ask, or not above zero */
   set(asset: Asset, to: PriceSetting): void
-  /** Lets a pinned symbol walk on from where it stands. */
+  /** Lets a pinned symbol go on: the walk from where it stands, the recording with its next trade. */
   release(asset: Asset): void
   stop(): void
 }
@@ -72,10 +76,10 @@ const newBar = (startMs: number, price: Decimal): Bar => ({
   trades: 0,
 })
 
-function newMarket(asset: Asset, atMs: number): Market {
-  const last = asset.basePrice
+function newMarket(asset: Asset, atMs: number, last: Decimal): Market {
   return {
     asset,
+    basePrice: last,
     bid: last.minus(TICK),
     ask: last.plus(TICK),
     last,
@@ -104,9 +108,9 @@ function print(market: Market, price: Decimal, size: number, nowMs: number): voi
 
 /** One random step of one market; answers whether a trade printed. */
 function walk(market: Market, chance: Chance, nowMs: number): boolean {
-  const wall = market.asset.basePrice.times(WALL_PERCENT).div(100)
+  const wall = market.basePrice.times(WALL_PERCENT).div(100)
   const middle = market.bid.plus(market.ask).div(2).round(2)
-  const drift = middle.minus(market.asset.basePrice)
+  const drift = middle.minus(market.basePrice)
   const step = TICK.times(chance.integer(-TICKS_PER_STEP_MAX, TICKS_PER_STEP_MAX))
   const moved = middle.plus(drift.abs().gt(wall) ? step.abs().times(drift.gt(0) ? -1 : 1) : step)
   const spread = chance.integer(1, SPREAD_TICKS_MAX)
@@ -136,11 +140,24 @@ function place(market: Market, to: PriceSetting): boolean {
   return last !== undefined
 }
 
-/** Starts the market. @param tickMs time between steps; 0 stands still until a control call moves it */
-export function startPrices(clock: Clock, chance: Chance, tickMs: number): Prices {
+/**
+ * Starts the market.
+ * @param tickMs time between steps; 0 stands still until a control call moves it
+ * @param recording the symbols in it do not walk: they begin at their first trade and follow the others
+ */
+export function startPrices(
+  clock: Clock,
+  chance: Chance,
+  tickMs: number,
+  recording: readonly RecordedTrade[] = [],
+): Prices {
   const startMs = clock.now()
-  const walkers = assets.map((asset) => ({ market: newMarket(asset, startMs), chance: chance.fork(asset.symbol) }))
-  const markets = new Map(walkers.map(({ market }) => [market.asset.symbol, market]))
+  const recorded = new Map(recording.toReversed().map(({ asset, price }) => [asset, price]))
+  const all = assets.map((asset) => newMarket(asset, startMs, recorded.get(asset) ?? asset.basePrice))
+  const markets = new Map(all.map((market) => [market.asset.symbol, market]))
+  const walkers = all
+    .filter(({ asset }) => !recorded.has(asset))
+    .map((market) => ({ market, chance: chance.fork(market.asset.symbol) }))
   const pinned = new Set<Market>()
   const listeners: ((tick: Tick) => void)[] = []
   const announce = (tick: Tick): void => listeners.forEach((listener) => listener(tick))
@@ -154,20 +171,33 @@ export function startPrices(clock: Clock, chance: Chance, tickMs: number): Price
       if (!pinned.has(market)) announce({ market, traded: walk(market, own, clock.now()) })
     }
   }
-  const cancel: CancelTimer = tickMs > 0 ? clock.every(tickMs, step) : () => undefined
+  const put = (market: Market, to: PriceSetting, size: number): void => {
+    const traded = place(market, to)
+    if (traded) print(market, market.last, size, clock.now())
+    market.atMs = clock.now()
+    announce({ market, traded })
+  }
+  const timers: readonly CancelTimer[] = [
+    ...(tickMs > 0 ? [clock.every(tickMs, step)] : []),
+    ...(recording.length > 0
+      ? [
+          replay(recording, clock, ({ asset, price, size }) => {
+            const market = of(asset)
+            if (!pinned.has(market)) put(market, { last: price.toFixed() }, size)
+          }),
+        ]
+      : []),
+  ]
   return {
     of,
-    all: () => [...markets.values()],
+    all: () => all,
     onTick: (listener) => void listeners.push(listener),
     set(asset, to) {
       const market = of(asset)
-      const traded = place(market, to)
+      put(market, to, market.lastSize)
       pinned.add(market)
-      if (traded) print(market, market.last, market.lastSize, clock.now())
-      market.atMs = clock.now()
-      announce({ market, traded })
     },
     release: (asset) => void pinned.delete(of(asset)),
-    stop: cancel,
+    stop: () => timers.forEach((cancel) => cancel()),
   }
 }

@@ -116,6 +116,7 @@ function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<reado
   const { startedMs } = broker.minuteBars
   const settledMs = newYorkMidnight(startedMs).getTime()
   const todayMs = newYorkMidnight(Math.max(toMs, startedMs)).getTime()
+  const market = broker.prices.of(asset)
   const recorded = broker.minuteBars.of(asset.symbol)
   const firstMs = cursor?.symbol === asset.symbol ? cursor.startMs : direction === 1 ? fromMs : toMs
   for (let atMs = timeframe.floor(firstMs); atMs <= toMs && (direction === 1 || atMs >= fromMs);) {
@@ -123,12 +124,12 @@ function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<reado
     atMs = timeframe.step(atMs, direction)
     if (startMs < fromMs) continue
     if (timeframe.isDay && startMs === todayMs && startMs >= settledMs) {
-      yield [startMs, dayBarJson(broker.prices.of(asset))]
+      yield [startMs, dayBarJson(market)]
       continue
     }
     const hasPast =
       startMs < startedMs && (asset.assetClass === 'crypto' || !isShort(timeframe) || stocksTraded(timeframe, startMs))
-    const past = hasPast ? [pastBar(asset, startMs, Math.min(endMs, startedMs), settledMs)] : []
+    const past = hasPast ? [pastBar(market, startMs, Math.min(endMs, startedMs), settledMs)] : []
     const since = endMs <= startedMs ? [] : recorded.slice(indexAt(recorded, startMs), indexAt(recorded, endMs))
     const bar = merged([...past, ...since], startMs)
     if (bar !== undefined) yield [startMs, minuteBarJson(bar)]
