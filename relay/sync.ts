@@ -4,6 +4,7 @@ import {
   add,
   averageEntryPrice,
   type Decimal,
+  headOf,
   isTerminal,
   marketValue,
   type Order,
@@ -66,10 +67,11 @@ const positionOf = (position: Position) => ({
 const isPending = (order: Order): boolean => order.origin === 'fillcast' && !isTerminal(order.status)
 
 function statusOf(order: Order): (typeof PENDING_STATUSES)[number] {
+  const working = headOf(order, 'entry')?.working?.status
   if (order.cancel !== null) return 'cancelling'
   if (order.status === 'submitting') return 'submitting'
-  if (order.working?.status === 'held') return 'held'
-  if (order.working?.status === 'pending_replace') return 'replacing'
+  if (working === 'held') return 'held'
+  if (working === 'pending_replace' || order.replaces.length > 0) return 'replacing'
   return order.status === 'partially_filled' ? 'partially_filled' : 'submitted'
 }
 

@@ -6,7 +6,7 @@ import type { Side } from './intent.ts'
  * in its own commit. The broker's figure replaces it only when it is sure (see reconcile.ts).
  */
 export type Account = Readonly<{
-  schema: 1
+  schema: 2
   connectionId: string
   /** The broker's own id of the account; a connection never moves to another one. */
   brokerAccountId: string
@@ -14,14 +14,24 @@ export type Account = Readonly<{
   cash: Decimal
   /** Broker time up to which executions have been read back; where the next reading starts. */
   executionsReadTo: string
+  /** Broker time up to which other activities are accounted for, and the ids of those at its edge, which are listed again. */
+  activitiesReadTo: string
+  activityIds: readonly string[]
   /** Our time of the last booked execution, for the settle window. */
   lastBookedAtMs: number
+  /** What was realized in one trading day (exchange time); `null` before the first. */
+  today: Readonly<{ date: string; realizedPnL: Decimal }> | null
+  /** Trading day on which the broker's average entry prices were last taken over: it restates them overnight. */
+  costsAdoptedOn: string | null
   /** Differences to the broker's figures seen once and not yet believed. */
   doubts: Readonly<Record<string, Doubt>>
 }>
 
 /** A broker figure that differs from ours, and since when exactly this figure is seen. */
 export type Doubt = Readonly<{ value: string; sinceMs: number }>
+
+/** Why cash changed. `activity`: the broker names a movement that is neither a deposit nor a withdrawal (fee, dividend, ...). */
+export type CashCause = 'execution' | 'deposit' | 'withdrawal' | 'activity' | 'external'
 
 /** What an execution does to cash. Fees come as activities of their own. */
 export const cashAfter = (cash: Decimal, side: Side, quantity: Decimal, price: Decimal): Decimal =>

@@ -1,145 +1,96 @@
 import type { Decimal } from './decimal.ts'
-import type { OrderClass, OrderType, Side, TimeInForce } from './intent.ts'
+import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
+import type { BrokerStatus, FinalStatus, OrderStatus } from './transitions.ts'
 
 /**
- * The life of an order.
+ * One order of a user, and everything at the broker that carries it out.
  *
- *   submitting --> submitted --> partially_filled --> filled
- *       |  (claimed, perhaps sent, no evidence yet)     canceled | expired | replaced
- *       +--> denied (refused by our own checks, never sent)   rejected (refused by the broker, with proof)
+ * A **placement** is one order at the broker. The placements of one leg are a **chain**: the first, and those that replaced it.
+ * Simple orders have one leg; bracket, oco and oto orders have exits as well, which the broker makes and names.
  *
- * Kept true by `transitionOf` and `reduce`:
- * - the cumulative quantity never falls, and every unit of it was booked exactly once;
- * - a terminal status is reached only once every execution that it speaks of has been booked;
- * - the same broker updates give the same order, whatever their order of arrival and however often they are repeated.
+ * Kept true by `reduce`:
+ * - every executed unit of a placement is booked exactly once, from the bottom up, whatever the order of arrival;
+ * - the order's own quantities are sums over the placements that count (`counts`), and its status follows from theirs (`standingOf`);
+ * - it ends once, and only when no placement that counts can still execute; what executes later is a correction.
  */
-export type OrderStatus =
-  | 'submitting'
-  | 'submitted'
-  | 'partially_filled'
-  | 'filled'
-  | 'expired'
-  | 'replaced'
-  | 'canceled'
-  | 'rejected'
-  | 'denied'
+export type Order = Readonly<{
+  schema: 2
+  /** `tradeId` of our own orders; `ext.<broker order id>` of orders placed elsewhere. */
+  id: string
+  origin: 'fillcast' | 'external'
+  userId: string
+  connectionId: string
+  symbol: string
+  side: Side
+  orderType: OrderType
+  timeInForce: TimeInForce
+  orderClass: OrderClass
+  /** The terms as they were last agreed: a confirmed replacement changes them. */
+  quantity: Decimal | null
+  notional: Decimal | null
+  limitPrice: Decimal | null
+  stopPrice: Decimal | null
+  trailPrice: Decimal | null
+  trailPercent: Decimal | null
+  extendedHours: boolean
+  takeProfit: OrderIntent['takeProfit']
+  stopLoss: OrderIntent['stopLoss']
+  notAfter: string | null
+  /** Hash of what was asked for; `null` for orders found at the broker. */
+  parametersHash: string | null
+  status: OrderStatus
+  placements: readonly Placement[]
+  /** Executed and not busted, over the placements that count. */
+  cumulativeQuantity: Decimal
+  /** Exact sum of price times quantity over the same. */
+  totalCost: Decimal
+  claimedAt: string | null
+  /** When the last request to place it began. */
+  attemptedAt: string | null
+  /** Sent, and the outcome is not known since this time. */
+  unknownSince: string | null
+  submittedAt: string | null
+  lastExecutionAt: string | null
+  endedAt: string | null
+  cancel: CancelRequest | null
+  /** Replacements that were asked for and have no outcome yet, oldest first; only the first is under way. */
+  replaces: readonly ReplaceRequest[]
+  rejection: Rejection | null
+  /** Ids of busts and corrections that are booked. */
+  busts: readonly string[]
+}>
 
-/** What an update says about the order's life, whichever source it came from. */
-export type Signal =
-  'acknowledged' | 'fill' | 'fillLast' | 'expired' | 'replaced' | 'canceled' | 'rejected' | 'refused' | 'denied'
+/** `entry` is the order itself; the others are exits that the broker places once it is filled (oco: beside it). */
+export const LEGS = ['entry', 'takeProfit', 'stopLoss'] as const
+export type Leg = (typeof LEGS)[number]
 
-type Row = Readonly<Partial<Record<Signal, OrderStatus>>>
-
-const stays = (status: OrderStatus, ...signals: Signal[]): Row => Object.fromEntries(signals.map((s) => [s, status]))
-
-/**
- * The one table of legal transitions; what is absent is illegal and changes nothing. Where two endings meet, the stronger wins
- * (filled > expired > replaced > canceled > rejected), so that the order of arrival does not matter.
- */
-const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
-  submitting: {
-    acknowledged: 'submitted',
-    fill: 'partially_filled', // a fill may beat the answer to our own request
-    fillLast: 'filled',
-    expired: 'expired',
-    replaced: 'replaced',
-    canceled: 'canceled', // canceled in the broker's own app before our answer came
-    rejected: 'rejected',
-    refused: 'rejected', // the definitive answer to the request itself
-    denied: 'denied',
-  },
-  submitted: {
-    ...stays('submitted', 'acknowledged'),
-    fill: 'partially_filled',
-    fillLast: 'filled',
-    expired: 'expired',
-    replaced: 'replaced',
-    canceled: 'canceled',
-    rejected: 'rejected', // answered 200, refused by the venue later
-  },
-  partially_filled: {
-    ...stays('partially_filled', 'acknowledged', 'fill'),
-    fillLast: 'filled',
-    expired: 'expired',
-    replaced: 'replaced',
-    canceled: 'canceled',
-    rejected: 'canceled', // something was executed, so it was not rejected: the rest is gone
-  },
-  rejected: {
-    ...stays('rejected', 'acknowledged', 'rejected', 'refused'),
-    fill: 'canceled', // as above, seen the other way round
-    fillLast: 'filled',
-    canceled: 'canceled',
-    replaced: 'replaced',
-    expired: 'expired',
-  },
-  canceled: {
-    ...stays('canceled', 'acknowledged', 'rejected', 'canceled'),
-    fill: 'canceled', // the venue matched before our cancel reached it: real money, booked
-    fillLast: 'filled',
-    replaced: 'replaced', // what looked like a cancel was one half of a replace
-    expired: 'expired',
-  },
-  replaced: {
-    ...stays('replaced', 'acknowledged', 'rejected', 'canceled', 'replaced', 'fill'),
-    fillLast: 'filled',
-    expired: 'expired',
-  },
-  expired: {
-    ...stays('expired', 'acknowledged', 'rejected', 'canceled', 'replaced', 'expired', 'fill'),
-    fillLast: 'filled',
-  },
-  filled: stays(
-    'filled',
-    'acknowledged',
-    'fill', // more executed than ordered: booked, and reported as an anomaly
-    'fillLast',
-    'expired',
-    'replaced',
-    'canceled',
-    'rejected',
-  ),
-  denied: stays('denied', 'denied'), // never sent: any broker evidence for it is an anomaly
-}
-
-/** The status after `signal`, or `null` when the transition is illegal. */
-export const transitionOf = (from: OrderStatus, signal: Signal): OrderStatus | null => TRANSITIONS[from][signal] ?? null
-
-const TERMINAL: ReadonlySet<OrderStatus> = new Set(['filled', 'expired', 'replaced', 'canceled', 'rejected', 'denied'])
-
-/** No further work is expected; late executions are booked all the same. */
-export const isTerminal = (status: OrderStatus): boolean => TERMINAL.has(status)
-
-/** How a broker ends an order. */
-export type FinalStatus = Extract<OrderStatus, 'filled' | 'expired' | 'replaced' | 'canceled' | 'rejected'>
-
-/** Strongest last; see the table. */
-export const FINAL_STRENGTH: Readonly<Record<FinalStatus, number>> = {
-  rejected: 1,
-  canceled: 2,
-  replaced: 3,
-  expired: 4,
-  filled: 5,
-}
-
-export const isFinalStatus = (status: BrokerStatus): status is FinalStatus => Object.hasOwn(FINAL_STRENGTH, status)
-
-/** The broker's own status words (Alpaca's set); `unrecognized` stands for any word that is newer than this list. */
-export type BrokerStatus =
-  | 'accepted'
-  | 'pending_new'
-  | 'accepted_for_bidding'
-  | 'new'
-  | 'held'
-  | 'partially_filled'
-  | 'done_for_day'
-  | 'stopped'
-  | 'suspended'
-  | 'calculated'
-  | 'pending_cancel'
-  | 'pending_replace'
-  | 'unrecognized'
-  | FinalStatus
+/** One order at the broker, as far as it is known and booked. */
+export type Placement = Readonly<{
+  leg: Leg
+  /** 0 for the first of its leg, one more for each that replaced it. */
+  replacement: number
+  /** Whether its terms are the order's: always for the first, for a replacement once it is known to have taken place. */
+  agreed: boolean
+  clientOrderId: string
+  brokerOrderId: string | null
+  quantity: Decimal | null
+  limitPrice: Decimal | null
+  stopPrice: Decimal | null
+  status: OrderStatus
+  /** The broker's latest word on it while open, by the broker's time. */
+  working: Readonly<{ status: BrokerStatus; at: string }> | null
+  /** How the broker ended it; applied once `filledQuantity` has been booked. */
+  final: Readonly<{ status: FinalStatus; filledQuantity: Decimal; at: string }> | null
+  /** Booked so far, busted ones included: it never falls. */
+  cumulativeQuantity: Decimal
+  totalCost: Decimal
+  /** The highest filled quantity that any source has shown; above `cumulativeQuantity` there is a gap. */
+  reportedQuantity: Decimal
+  /** Executions that arrived before the ones under them, lowest first. */
+  held: readonly Execution[]
+  /** Taken back by the venue since; the broker's own totals leave it out from `at` on. `cost` has its sign. */
+  busted: Readonly<{ quantity: Decimal; cost: Decimal; at: string }> | null
+}>
 
 /** One match at the venue. `cumulativeQuantity` includes it, and with `quantity` names it: the same execution has the same span
  *  in every source, even where ids differ. */
@@ -151,55 +102,71 @@ export type Execution = Readonly<{
   at: string
 }>
 
+/** An execution that the venue took back (`price`, `quantity` are the execution's own) or restated (`corrected`). */
+export type Bust = Readonly<{
+  /** Of the bust itself, or of the execution that it takes back: what makes a repeat recognizable. */
+  id: string
+  quantity: Decimal
+  price: Decimal
+  corrected: Readonly<{ quantity: Decimal; price: Decimal }> | null
+  at: string
+}>
+
 /** Who asked for a cancel, and why; a request only, until the broker shows its effect. */
 export type CancelRequest = Readonly<{ commandId: string; by: 'user' | 'system'; reason: string; requestedAt: string }>
+
+/** What a replacement changes; `null` stays as it is. `quantity` is the order's total, what is filled included. */
+export type ReplaceTerms = Readonly<{
+  quantity: Decimal | null
+  limitPrice: Decimal | null
+  stopPrice: Decimal | null
+  trail: Decimal | null
+  timeInForce: TimeInForce | null
+}>
+
+/** A replacement asked for. Its client order id follows from leg and `replacement`, so that sending it twice is harmless. */
+export type ReplaceRequest = Readonly<{
+  commandId: string
+  leg: Leg
+  replacement: number
+  terms: ReplaceTerms
+  requestedAt: string
+  /** When it was last sent; `null`: not yet. */
+  sentAt: string | null
+}>
 
 /** Why an order was denied or rejected. `code` is ours (contract), `brokerCode` is the broker's. */
 export type Rejection = Readonly<{ code: string; brokerCode: string | null; message: string; at: string }>
 
-/** A broker order and what we know of it; the stored record. `schema` is the record's version. */
-export type Order = Readonly<{
-  schema: 1
-  /** `tradeId` of our own orders; `ext.<broker order id>` of orders placed elsewhere. */
-  id: string
-  origin: 'fillcast' | 'external'
-  userId: string
-  connectionId: string
-  clientOrderId: string
-  brokerOrderId: string | null
-  symbol: string
-  side: Side
-  orderType: OrderType
-  timeInForce: TimeInForce
-  orderClass: OrderClass
-  quantity: Decimal | null
-  notional: Decimal | null
-  limitPrice: Decimal | null
-  stopPrice: Decimal | null
-  notAfter: string | null
-  /** Hash of the intent's parameters; `null` for orders found at the broker. */
-  parametersHash: string | null
-  status: OrderStatus
-  /** Sent, and the outcome is not known since this time. */
-  unknownSince: string | null
-  /** The broker's latest word on an open order, by the broker's time. */
-  working: Readonly<{ status: BrokerStatus; at: string }> | null
-  /** How the broker ended it; applied once `filledQuantity` has been booked. */
-  final: Readonly<{ status: FinalStatus; filledQuantity: Decimal; at: string; reason: string | null }> | null
-  /** Booked so far. */
-  cumulativeQuantity: Decimal
-  /** Exact sum of price times quantity over what is booked. */
-  totalCost: Decimal
-  /** The highest filled quantity that any source has shown; above `cumulativeQuantity` there is a gap. */
-  reportedQuantity: Decimal
-  /** Executions that arrived before the ones under them, lowest first. */
-  held: readonly Execution[]
-  claimedAt: string | null
-  submittedAt: string | null
-  lastExecutionAt: string | null
-  cancel: CancelRequest | null
-  rejection: Rejection | null
-}>
-
-/** Executions that wait for earlier ones, at most this many per order; beyond it they are fetched again by reconciliation. */
+/** Executions that wait for earlier ones, at most this many per placement; beyond it they are fetched again by reconciliation. */
 export const HELD_EXECUTIONS_MAX = 256
+/** Placements of one order: the broker's chains are short, and a record must stay small. More replacements are refused. */
+export const PLACEMENTS_MAX = 64
+/** Replacements of one order that wait for their turn. */
+export const REPLACES_WAITING_MAX = 16
+
+/** Whether what a leg executes is the order's own execution: its entry always, and both sides of an oco, which is an exit itself. */
+export const counts = (order: Pick<Order, 'orderClass'>, leg: Leg): boolean =>
+  leg === 'entry' || order.orderClass === 'oco'
+
+/** The newest placement of a leg: the one that commands are aimed at. */
+export function headOf(order: Order, leg: Leg): Placement | null {
+  let head: Placement | null = null
+  for (const placement of order.placements)
+    if (placement.leg === leg && (head === null || placement.replacement > head.replacement)) head = placement
+  return head
+}
+
+/** The side on which a leg trades: exits are on the other side of their entry. */
+export const sideOf = ({ side, orderClass }: Pick<Order, 'side' | 'orderClass'>, leg: Leg): Side =>
+  leg === 'entry' || orderClass === 'oco' ? side : side === 'buy' ? 'sell' : 'buy'
+
+/** What was asked for, as it can be sent again; only true to the request while nothing was replaced. */
+export function intentOf(order: Order): OrderIntent {
+  const { userId, connectionId, id, symbol, side, orderType, timeInForce, orderClass, quantity, notional } = order
+  const { limitPrice, stopPrice, trailPrice, trailPercent, extendedHours, takeProfit, stopLoss, notAfter } = order
+  return {
+    ...{ userId, connectionId, tradeId: id, symbol, side, orderType, timeInForce, orderClass, quantity, notional },
+    ...{ limitPrice, stopPrice, trailPrice, trailPercent, extendedHours, takeProfit, stopLoss, notAfter },
+  }
+}

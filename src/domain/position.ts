@@ -9,7 +9,7 @@ import type { Side } from './intent.ts'
  * `COST_PLACES`, and the last reduction takes what is left, so that nothing is lost to rounding over a position's life.
  */
 export type Position = Readonly<{
-  schema: 1
+  schema: 2
   id: string
   connectionId: string
   symbol: string
@@ -24,8 +24,9 @@ export type Position = Readonly<{
   realizedPnL: Decimal
   /** Last price seen; the execution price until the first mark. */
   mark: Decimal
-  /** The live protective stop, where there is one. */
+  /** The live protective stop, where there is one, and the order that it belongs to. */
   stopLossPrice: Decimal | null
+  stopLossFrom: string | null
   openedAt: string
   closedAt: string | null
 }>
@@ -71,7 +72,7 @@ export function openPosition(
   mark: Decimal,
 ): Position {
   return {
-    schema: 1,
+    schema: 2,
     id: positionIdOf(at.connectionId, at.symbol, at.key),
     connectionId: at.connectionId,
     symbol: at.symbol,
@@ -82,7 +83,7 @@ export function openPosition(
     closedValue: ZERO,
     realizedPnL: ZERO,
     mark,
-    stopLossPrice: null,
+    ...{ stopLossPrice: null, stopLossFrom: null },
     openedAt: at.at,
     closedAt: null,
   }
@@ -140,4 +141,40 @@ export function applyFill(
   if (isZero(over)) return { position: null, changes: [closed] }
   const flipped = applyFill(null, { ...fill, quantity: over })
   return { position: flipped.position, changes: [closed, ...flipped.changes] }
+}
+
+/**
+ * Takes one execution back. Where it had added to the position, what was paid is taken off exactly; where it had reduced it, the
+ * quantity comes back at the average cost that was taken off, and its profit is undone. A bust across zero, or of a position that
+ * is gone, is an execution on the other side.
+ */
+export function undoFill(before: Position | null, fill: PositionFill): ReturnType<typeof applyFill> {
+  const reverse: PositionFill = { ...fill, side: fill.side === 'buy' ? 'sell' : 'buy' }
+  if (before === null) return applyFill(before, reverse)
+  const signed = fill.side === 'buy' ? fill.quantity : neg(fill.quantity)
+  const quantity = sub(before.quantity, signed)
+  if (isNegative(before.quantity) === isNegative(signed)) {
+    const cost = sub(before.cost, mul(fill.quantity, fill.price))
+    if (isZero(quantity) || isNegative(quantity) !== isNegative(before.quantity) || isNegative(cost))
+      return applyFill(before, reverse)
+    const position = { ...before, quantity, cost }
+    return { position, changes: [{ type: 'changed', position }] }
+  }
+  if (cmp(fill.quantity, before.closedQuantity) > 0) return applyFill(before, reverse)
+  const isAll = fill.quantity === before.closedQuantity
+  const cost = isAll
+    ? before.closedCost
+    : div(mul(before.closedCost, fill.quantity), before.closedQuantity, COST_PLACES)
+  const value = mul(fill.quantity, fill.price)
+  const profit = isNegative(before.quantity) ? sub(cost, value) : sub(value, cost)
+  const position = {
+    ...before,
+    quantity,
+    cost: add(before.cost, cost),
+    closedQuantity: sub(before.closedQuantity, fill.quantity),
+    closedCost: sub(before.closedCost, cost),
+    closedValue: sub(before.closedValue, value),
+    realizedPnL: sub(before.realizedPnL, profit),
+  }
+  return { position, changes: [{ type: 'changed', position }] }
 }

@@ -1,9 +1,9 @@
-import type { Account, Doubt } from './account.ts'
+import type { Account, CashCause, Doubt } from './account.ts'
 import { abs, type Decimal, isNegative, isZero, mul, ZERO } from './decimal.ts'
-import { isFinalStatus, type Order, transitionOf } from './order.ts'
+import type { Order } from './order.ts'
 import { applyFill, openPosition, type Position } from './position.ts'
 import { type Landing, reduce } from './reduce.ts'
-import type { BrokerOrder, CashCause, Change, OrderUpdate } from './updates.ts'
+import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 /** A position as the broker shows it, in our words. */
 export type BrokerPosition = Readonly<{
@@ -33,13 +33,15 @@ export type Reconciled = Readonly<{ portfolio: Portfolio; changes: readonly Chan
 /** The first reading of a connection: everything the broker has becomes ours, openly, as changes. */
 export function adopt(connectionId: string, seen: BrokerSnapshot, readAt: string): Reconciled {
   const account: Account = {
-    schema: 1,
+    schema: 2,
     connectionId,
     brokerAccountId: seen.brokerAccountId,
     currency: seen.currency,
     cash: seen.cash,
     executionsReadTo: readAt,
+    ...{ activitiesReadTo: readAt, activityIds: [] },
     lastBookedAtMs: 0,
+    ...{ today: null, costsAdoptedOn: null },
     doubts: {},
   }
   const positions = seen.positions.filter((p) => !isZero(p.quantity)).map((p) => positionFrom(connectionId, p, readAt))
@@ -54,19 +56,25 @@ export function adopt(connectionId: string, seen: BrokerSnapshot, readAt: string
 
 /** An order found at the first reading: what it has executed so far is in the adopted position already. */
 export function adoptOrder(seen: BrokerOrder, landing: Landing): Order {
-  const { order } = reduce({ order: null, position: null, account: null }, viewOf(seen), landing, 0).slice
+  const nothing: Slice = { order: null, position: null, account: null }
+  const view: OrderUpdate = { type: 'broker_order', order: seen, execution: null, at: seen.updatedAt }
+  const executed = [seen, ...seen.legs].filter(({ filledQuantity }) => !isZero(filledQuantity)).map(wholeExecution)
+  const { order } = [view, ...executed].reduce(
+    (slice, update) => reduce({ ...nothing, order: slice.order }, update, landing, 0).slice,
+    nothing,
+  )
   if (order === null) throw new RangeError(`order ${seen.brokerOrderId} could not be adopted`)
-  const signal = isFinalStatus(seen.status) ? (seen.status === 'filled' ? 'fillLast' : seen.status) : null
-  const filled = isZero(seen.filledQuantity) ? order.status : (transitionOf(order.status, 'fill') ?? order.status)
-  const status = signal === null ? filled : (transitionOf(filled, signal) ?? filled)
-  return { ...order, status, cumulativeQuantity: seen.filledQuantity }
+  return order
 }
 
-const viewOf = (order: BrokerOrder): OrderUpdate => ({
-  type: 'broker_order',
-  order,
-  execution: null,
-  at: order.updatedAt,
+/** Everything that an order has executed, as if in one execution. */
+const wholeExecution = (seen: BrokerOrder): OrderUpdate => ({
+  type: 'execution',
+  brokerOrderId: seen.brokerOrderId,
+  execution: {
+    ...{ executionId: null, quantity: seen.filledQuantity, cumulativeQuantity: seen.filledQuantity },
+    ...{ price: seen.filledAveragePrice ?? ZERO, at: seen.updatedAt },
+  },
 })
 
 /** The record id of an order that was placed elsewhere; the dot keeps it apart from every `tradeId`. */

@@ -1,8 +1,9 @@
+import type { Account, CashCause } from './account.ts'
 import type { Decimal } from './decimal.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
-import type { BrokerStatus, CancelRequest, Execution, Order } from './order.ts'
-import type { Account } from './account.ts'
+import type { Bust, CancelRequest, Execution, Leg, Order, ReplaceRequest } from './order.ts'
 import type { Position } from './position.ts'
+import type { BrokerStatus } from './transitions.ts'
 
 /** An order as the broker shows it, in our words; what every source (stream, answer, list) is translated into. */
 export type BrokerOrder = Readonly<{
@@ -17,17 +18,26 @@ export type BrokerOrder = Readonly<{
   quantity: Decimal | null
   notional: Decimal | null
   filledQuantity: Decimal
+  /** Over everything filled so far; `null` before the first execution. */
+  filledAveragePrice: Decimal | null
   limitPrice: Decimal | null
   stopPrice: Decimal | null
   submittedAt: string
   /** The broker's time of this view. */
   updatedAt: string
+  /** The broker order that this one took the place of, and the one that took its place. */
+  replaces: string | null
+  replacedBy: string | null
+  /** The exits of a bracket, oco or oto order, where this source tells them; empty proves nothing. */
+  legs: readonly BrokerOrder[]
 }>
 
 /** One thing learnt about one order. Facts, whatever their source; applying one twice changes nothing. */
 export type OrderUpdate =
   /** Our own decision to send this intent; the first record of a trade. */
   | Readonly<{ type: 'claimed'; intent: OrderIntent; clientOrderId: string; parametersHash: string; at: string }>
+  /** It is being sent, again. */
+  | Readonly<{ type: 'attempted'; at: string }>
   /** Our own checks refused it; it was never sent. */
   | Readonly<{ type: 'denied'; code: string; message: string; at: string }>
   /** Canceled before it was ever sent. */
@@ -37,10 +47,16 @@ export type OrderUpdate =
   /** Sent, and nobody knows. */
   | Readonly<{ type: 'outcome_unknown'; at: string }>
   | Readonly<{ type: 'cancel_requested'; request: CancelRequest }>
+  | Readonly<{ type: 'replace_requested'; request: Omit<ReplaceRequest, 'replacement' | 'sentAt'> }>
+  | Readonly<{ type: 'replace_sent'; commandId: string; at: string }>
+  /** The request has its outcome (a replacement that took place shows itself), was refused, or was overtaken by a cancel. */
+  | Readonly<{ type: 'replace_ended'; commandId: string; at: string }>
   /** The broker's view of the order, with the execution that caused it where there is one. */
   | Readonly<{ type: 'broker_order'; order: BrokerOrder; execution: Execution | null; at: string }>
   /** An execution on its own, from the activity list. */
-  | Readonly<{ type: 'execution'; execution: Execution }>
+  | Readonly<{ type: 'execution'; brokerOrderId: string; execution: Execution }>
+  /** An execution taken back or restated by the venue. */
+  | Readonly<{ type: 'bust'; brokerOrderId: string; bust: Bust }>
 
 /** The part of a user's state that one order can touch: the order, its symbol's position, its connection's account. */
 export type Slice = Readonly<{ order: Order | null; position: Position | null; account: Account | null }>
@@ -49,15 +65,28 @@ export type Slice = Readonly<{ order: Order | null; position: Position | null; a
 export type Change =
   | Readonly<{ type: 'order.submitted'; order: Order }>
   | Readonly<{ type: 'order.executed'; order: Order; execution: Execution; completed: boolean }>
-  | Readonly<{ type: 'order.corrected'; order: Order; execution: Execution }>
+  /** An execution after the end, or one that was taken back. */
+  | Readonly<{ type: 'order.corrected'; order: Order; what: string; at: string }>
+  /** A replacement took place; the terms in `order` are the new ones. */
+  | Readonly<{ type: 'order.replaced'; order: Order; leg: Leg; brokerOrderId: string; at: string }>
   | Readonly<{ type: 'order.ended'; order: Order; at: string }>
+  /** An exit of a bracket or oto order executed: it moves the portfolio, and is no event of the trade. */
+  | Readonly<{ type: 'leg.executed'; order: Order; leg: Leg; execution: Execution }>
   | Readonly<{ type: 'position.opened'; position: Position; at: string }>
   | Readonly<{ type: 'position.changed'; position: Position; at: string }>
   | Readonly<{ type: 'position.closed'; position: Position; at: string }>
   | Readonly<{ type: 'cash.changed'; account: Account; previousCash: Decimal; cause: CashCause; at: string }>
   | Readonly<{ type: 'anomaly'; orderId: string; what: Anomaly }>
 
-export type CashCause = 'execution' | 'deposit' | 'withdrawal' | 'external'
-
 /** Things that should not be, are never dropped silently, and change nothing by themselves. */
-export type Anomaly = 'illegal_transition' | 'overfilled' | 'held_overflow' | 'unknown_order' | 'unrecognized_status'
+export type Anomaly =
+  | 'illegal_transition'
+  | 'overfilled'
+  | 'held_overflow'
+  | 'unknown_order'
+  | 'unrecognized_status'
+  /** It was closed as never received, and is there all the same: cancel it if it is open. */
+  | 'appeared_after_close'
+  | 'too_many_placements'
+  /** The broker's holding differs and no execution or corporate action tells why. */
+  | 'unexplained_drift'

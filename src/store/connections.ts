@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { connectionIndexKey, controlField, controlKey } from './keys.ts'
-import { readRecord } from './records.ts'
+import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
@@ -20,6 +20,8 @@ export type BrokerConnection = Readonly<{
   revision: string
 }>
 
+const connectionRecord = firstVersion<BrokerConnection>()
+
 /** Where an entry of the index stands: read on from here. */
 export type IndexPosition = number
 
@@ -37,7 +39,7 @@ export function createConnections(connection: Redis): Connections {
   const redis = withScripts(connection)
   const get = async ({ userId, connectionId }: ConnectionRef): Promise<BrokerConnection | null> => {
     const name = controlField.connection(connectionId)
-    return readRecord<BrokerConnection>(name, await redis.hget(controlKey(userId), name))
+    return readRecord(connectionRecord, name, await redis.hget(controlKey(userId), name))
   }
   return {
     get,
@@ -51,7 +53,7 @@ export function createConnections(connection: Redis): Connections {
     async list(userId) {
       const records = await redis.hgetall(controlKey(userId))
       return Object.entries(records).flatMap(([name, text]) => {
-        const record = name.startsWith('connection:') ? readRecord<BrokerConnection>(name, text) : null
+        const record = name.startsWith('connection:') ? readRecord(connectionRecord, name, text) : null
         return record === null ? [] : [record]
       })
     },

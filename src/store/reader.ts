@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { EVENT_ID_ZERO, padEventId } from '#contract'
 import type { Account, Order, Position } from '#domain'
 import { field, logKey, stateKey } from './keys.ts'
-import { readRecord } from './records.ts'
+import { orderRecord, readRecord } from './records.ts'
 import { readState } from './store.ts'
 
 /** A user's whole state at one version, with the log position it belongs to: everything up to `lastEventId` is in it. */
@@ -46,7 +46,7 @@ export function createReader(redis: Redis): Reader {
     },
     async order(userId, tradeId) {
       const name = field.order(tradeId)
-      return readRecord<Order>(name, await redis.hget(stateKey(userId), name))
+      return readRecord(orderRecord, name, await redis.hget(stateKey(userId), name))
     },
     async events(userId, afterId, limit) {
       const [topId, rows] = await Promise.all([

@@ -1,3 +1,4 @@
+import { type Account, type Order, type Placement, type Position } from '#domain'
 import { FillcastError } from '#runtime'
 
 /** A stored record that this version of the code cannot read. It is left as it is; whoever met it stops working on it. */
@@ -7,14 +8,11 @@ export class RecordError extends FillcastError<'RECORD_UNREADABLE'> {
   }
 }
 
-/** The version in which records are written; n and n - 1 are read. */
-const SCHEMA = 1
+/** A kind of record: the version in which it is written, and how the version before becomes it (n and n - 1 are read, CRA-09). */
+export type RecordKind<T> = Readonly<{ schema: number; upgrade: ((before: Record<string, unknown>) => T) | null }>
 
-/** Reads one record, or answers `null` where there is none. @throws {RecordError} */
-export function readRecord<T extends { readonly schema: number }>(
-  field: string,
-  text: string | null | undefined,
-): T | null {
+/** Reads one record, or answers `null` where there is none. Fields that are not known here are kept. @throws {RecordError} */
+export function readRecord<T>(kind: RecordKind<T>, field: string, text: string | null | undefined): T | null {
   if (text === null || text === undefined) return null
   let record: unknown
   try {
@@ -24,7 +22,50 @@ export function readRecord<T extends { readonly schema: number }>(
   }
   if (typeof record !== 'object' || record === null || !('schema' in record))
     throw new RecordError(field, 'it has no schema')
-  if (record.schema !== SCHEMA)
-    throw new RecordError(field, `its schema is ${String(record.schema)}, this code reads ${SCHEMA}`)
-  return record as T
+  if (record.schema === kind.schema) return record as T
+  if (record.schema === kind.schema - 1 && kind.upgrade !== null) return kind.upgrade({ ...record })
+  throw new RecordError(field, `its schema is ${String(record.schema)}, this code reads ${kind.schema}`)
 }
+
+/** Before the second version an order had one placement, and its fields were the order's own. */
+function orderFromFirst(before: Record<string, unknown>): Order {
+  const { clientOrderId, brokerOrderId, working, reportedQuantity, held, final, ...kept } = before as Record<
+    string,
+    unknown
+  > &
+    Order
+  const { quantity, limitPrice, stopPrice, status, cumulativeQuantity, totalCost } = kept
+  const entry = {
+    ...{ leg: 'entry', replacement: 0, agreed: true, clientOrderId, brokerOrderId },
+    ...{ quantity, limitPrice, stopPrice, status, working, final, cumulativeQuantity, totalCost },
+    ...{ reportedQuantity, held, busted: null },
+  } as Placement
+  const hasEnded = ['filled', 'canceled', 'expired', 'rejected', 'denied', 'replaced'].includes(status)
+  return {
+    ...kept,
+    schema: 2,
+    ...{ trailPrice: null, trailPercent: null, extendedHours: false, takeProfit: null, stopLoss: null },
+    attemptedAt: kept.claimedAt,
+    endedAt: hasEnded ? (kept.lastExecutionAt ?? kept.rejection?.at ?? kept.submittedAt ?? kept.claimedAt) : null,
+    ...{ placements: [entry], replaces: [], busts: [] },
+  }
+}
+
+const accountFromFirst = (before: Record<string, unknown>): Account => {
+  const kept = before as unknown as Account
+  const fresh = { activitiesReadTo: kept.executionsReadTo, activityIds: [], today: null, costsAdoptedOn: null }
+  return { ...kept, ...fresh, schema: 2 }
+}
+
+const positionFromFirst = (before: Record<string, unknown>): Position => ({
+  ...(before as unknown as Position),
+  schema: 2,
+  stopLossFrom: null,
+})
+
+export const orderRecord: RecordKind<Order> = { schema: 2, upgrade: orderFromFirst }
+export const accountRecord: RecordKind<Account> = { schema: 2, upgrade: accountFromFirst }
+export const positionRecord: RecordKind<Position> = { schema: 2, upgrade: positionFromFirst }
+
+/** A kind of record that has had one version only. */
+export const firstVersion = <T>(): RecordKind<T> => ({ schema: 1, upgrade: null })

@@ -17,13 +17,16 @@ import {
   type Write,
   WRITES_PER_COMMIT_MAX,
 } from './port.ts'
-import { readRecord } from './records.ts'
+import { accountRecord, firstVersion, orderRecord, positionRecord, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 
 /** A user's log keeps about this many events (Redis trims in whole nodes, never below). */
 export const LOG_ENTRIES_MAX = 1_000
 /** A log is forgotten this long after its last event; a client away for longer gets a resync. */
 export const LOG_TTL_MS = 86_400_000
+
+const cancelMarkRecord = firstVersion<CancelMark>()
+const healthRecord = firstVersion<Health>()
 
 /** The store on Redis. Holds no state of its own. */
 export function createStore(connection: Redis): Store {
@@ -42,12 +45,16 @@ export function createStore(connection: Redis): Store {
         field.claim(orderId),
         ...names,
       )
-      const read = <T extends { schema: number }>(index: 0 | 1 | 2 | 3) => readRecord<T>(names[index], texts[index])
+      const [order, position, account, mark] = texts
       return {
         version: version ?? '0',
-        slice: { order: read<Order>(0), position: read<Position>(1), account: read<Account>(2) },
+        slice: {
+          order: readRecord(orderRecord, names[0], order),
+          position: readRecord(positionRecord, names[1], position),
+          account: readRecord(accountRecord, names[2], account),
+        },
         claim: claim ?? null,
-        cancelMark: read<CancelMark>(3),
+        cancelMark: readRecord(cancelMarkRecord, names[3], mark),
       }
     },
 
@@ -65,7 +72,7 @@ export function createStore(connection: Redis): Store {
     async loadHealth(userId: string, connectionId: string) {
       const name = field.health(connectionId)
       const [version, text] = await redis.hmget(stateKey(userId), field.version, name)
-      return { version: version ?? '0', health: readRecord<Health>(name, text) }
+      return { version: version ?? '0', health: readRecord(healthRecord, name, text) }
     },
 
     async commit(userId: string, commit: Commit): Promise<CommitResult> {
@@ -88,9 +95,9 @@ export function readState(records: Readonly<Record<string, string>>): {
   const positions: Position[] = []
   const accounts: Account[] = []
   for (const [name, text] of Object.entries(records)) {
-    if (name.startsWith('order:')) orders.push(...present(readRecord<Order>(name, text)))
-    else if (name.startsWith('position:')) positions.push(...present(readRecord<Position>(name, text)))
-    else if (name.startsWith('account:')) accounts.push(...present(readRecord<Account>(name, text)))
+    if (name.startsWith('order:')) orders.push(...present(readRecord(orderRecord, name, text)))
+    else if (name.startsWith('position:')) positions.push(...present(readRecord(positionRecord, name, text)))
+    else if (name.startsWith('account:')) accounts.push(...present(readRecord(accountRecord, name, text)))
   }
   return { orders, positions, accounts }
 }

@@ -58,10 +58,12 @@ export function brokerOrder(
     quantity: dec('100'),
     notional: null,
     filledQuantity: dec(filled),
+    filledAveragePrice: null,
     limitPrice: null,
     stopPrice: null,
     submittedAt: at(1),
     updatedAt: at(second),
+    ...{ replaces: null, replacedBy: null, legs: [] },
     ...over,
   }
 }
@@ -106,12 +108,13 @@ export const emptySlice: Slice = {
   order: null,
   position: null,
   account: {
-    schema: 1,
+    schema: 2,
     connectionId: 'broker_1',
     brokerAccountId: 'a1',
     currency: 'USD',
     cash: dec('100000'),
     executionsReadTo: at(0),
+    ...{ activitiesReadTo: at(0), activityIds: [], today: null, costsAdoptedOn: null },
     lastBookedAtMs: 0,
     doubts: {},
   },

@@ -95,7 +95,10 @@ describe('reduce - the unfriendly paths', () => {
       'filled',
     )
     const early = play([claimed(), second!])
-    expect(early.slice.order).toMatchObject({ status: 'submitted', cumulativeQuantity: '0', reportedQuantity: '100' })
+    expect(early.slice.order).toMatchObject({
+      ...{ status: 'submitted', cumulativeQuantity: '0' },
+      placements: [{ reportedQuantity: '100' }],
+    })
     expect(play([first!], early.slice).slice.order).toMatchObject({ status: 'filled', cumulativeQuantity: '100' })
   })
 
@@ -202,7 +205,7 @@ describe('reduce - any order, repetition or interleaving of the same broker upda
       fc.property(scrambled, ({ updates, arrivals }) => {
         const fromList = updates.flatMap((u): OrderUpdate[] =>
           u.type === 'broker_order' && u.execution
-            ? [{ type: 'execution', execution: { ...u.execution, executionId: null } }]
+            ? [{ type: 'execution', brokerOrderId: 'b1', execution: { ...u.execution, executionId: null } }]
             : [],
         )
         const mixed = arrivals.flatMap((index) => [updates[index]!, ...fromList.slice(index % 2, index)])
@@ -248,6 +251,6 @@ describe('the transition table', () => {
     ['canceled', 'fill', 'canceled'],
     ['canceled', 'fillLast', 'filled'],
     ['filled', 'canceled', 'filled'],
-    ['denied', 'acknowledged', null],
+    ['denied', 'acknowledged', 'submitted'],
   ] as const)('%s + %s -> %s', (from, signal, to) => expect(transitionOf(from, signal)).toBe(to))
 })

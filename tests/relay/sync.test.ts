@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { serverEvents } from '#contract'
-import { adopt, type CancelRequest, dec, type Order, reduce } from '#domain'
+import { adopt, type BrokerStatus, type CancelRequest, dec, type Order, reduce } from '#domain'
 import type { UserSnapshot } from '#store'
 import { stateSyncOf } from '../../relay/sync.ts'
 import { at, brokerOrder, claimed, emptySlice, landing, seen } from '../domain/orders.ts'
@@ -32,6 +32,9 @@ const order = (change: Partial<Order> = {}): Order => {
   )
   return { ...(submitted.order as Order), ...change }
 }
+const working = (status: BrokerStatus): Partial<Order> => ({
+  placements: order().placements.map((one) => ({ ...one, working: { status, at: at(2) } })),
+})
 const cancel: CancelRequest = { commandId: 'c', by: 'user', reason: 'r', requestedAt: at(1) }
 
 describe('stateSyncOf', () => {
@@ -53,8 +56,8 @@ describe('stateSyncOf', () => {
     ['accepted', {}, 'submitted'],
     ['partly filled', { status: 'partially_filled' }, 'partially_filled'],
     ['being cancelled', { cancel }, 'cancelling'],
-    ['being replaced', { working: { status: 'pending_replace', at: at(2) } }, 'replacing'],
-    ['held back', { working: { status: 'held', at: at(2) } }, 'held'],
+    ['being replaced', working('pending_replace'), 'replacing'],
+    ['held back', working('held'), 'held'],
     ['filled', { status: 'filled' }, null],
     ['rejected', { status: 'rejected' }, null],
     ['placed elsewhere', { origin: 'external' }, null],

@@ -157,6 +157,7 @@ export class FakeBroker implements Broker {
       clientOrderId,
       ...{ symbol: terms.symbol, side: terms.side, quantity: terms.quantity },
       ...{ orderType: 'market', timeInForce: 'day', orderClass: 'simple', status: 'new' },
+      ...{ filledAveragePrice: null, replaces: null, replacedBy: null, legs: [] },
       ...{ notional: null, filledQuantity: ZERO, limitPrice: null, stopPrice: null, submittedAt: at, updatedAt: at },
     }
     this.#update(order, {}, null)

@@ -182,8 +182,7 @@ describe('cancelOrder', () => {
     broker.fill(clientOrderIdOf('u1', 't1'), '180')
     expect(await cancelOrder(submit, cancel)).toEqual({ kind: 'done' })
     expect((await store.loadSlice('u1', address)).slice.order).toMatchObject({
-      reportedQuantity: '100',
-      final: { status: 'filled' },
+      placements: [{ reportedQuantity: '100', final: { status: 'filled' } }],
     })
   })
 })

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { cancelOrderSchema } from '#contract'
-import { type CancelRequest, isTerminal, type Landing, type Order } from '#domain'
+import { type CancelRequest, headOf, isTerminal, type Landing, type Order } from '#domain'
 import { isoTime } from '#runtime'
 import type { CancelMark } from '#store'
 import { BrokerError } from '../broker/index.ts'
@@ -19,15 +19,16 @@ const IN_FLIGHT_MS = 250
 export async function cancelOrder(deps: SubmitDeps, command: CancelCommand): Promise<SubmitResult> {
   const order = await recordRequest(deps, command)
   if (order === null || isTerminal(order.status)) return { kind: 'done' }
-  if (order.brokerOrderId === null)
+  const head = headOf(order, 'entry')
+  if (head === null || head.brokerOrderId === null)
     return { kind: 'again', delayMs: IN_FLIGHT_MS, why: 'the order is on its way to the broker' }
   const broker = await deps.brokers.get(order)
-  const outcome = await broker.cancel(order.brokerOrderId)
-  deps.log.info({ clientOrderId: order.clientOrderId, outcome: outcome.kind }, 'cancel.answered')
+  const outcome = await broker.cancel(head.brokerOrderId)
+  deps.log.info({ clientOrderId: head.clientOrderId, outcome: outcome.kind }, 'cancel.answered')
   if (outcome.kind === 'requested') return { kind: 'done' }
   if (outcome.kind === 'unknown') return { kind: 'again', delayMs: null, why: `unknown outcome: ${outcome.cause}` }
   try {
-    const found = await broker.findByClientOrderId(order.clientOrderId)
+    const found = await broker.findByClientOrderId(head.clientOrderId)
     if (found !== null) {
       const update = { type: 'broker_order', order: found, execution: null, at: found.updatedAt } as const
       await apply(deps.applier, { landing: landingOf(order), symbol: order.symbol, fence: { kind: 'version' } }, update)

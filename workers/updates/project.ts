@@ -38,6 +38,8 @@ function eventsOf(stamp: Stamp, change: Change): LoggedEvent[] {
       return isOurs(change.order) ? [executed(stamp, change)] : []
     case 'order.corrected':
       return isOurs(change.order) ? [corrected(stamp, change)] : []
+    case 'order.replaced':
+      return isOurs(change.order) ? [replaced(stamp, change)] : []
     case 'order.ended':
       return isOurs(change.order) ? ended(stamp, change.order, change.at) : []
     case 'position.opened':
@@ -48,6 +50,7 @@ function eventsOf(stamp: Stamp, change: Change): LoggedEvent[] {
       return [closed(stamp, change.position, change.at)]
     case 'cash.changed':
       return [balanceChanged(stamp, change)]
+    case 'leg.executed': // an exit moves the portfolio; the trade it belongs to has had its ending
     case 'anomaly':
       return []
   }
@@ -74,7 +77,7 @@ const submitted = (stamp: Stamp, order: Order): LoggedEvent => ({
     ...(order.notional === null ? {} : { notional: toNumber(order.notional) }),
     orderType: order.orderType,
     side: order.side,
-    brokerOrderId: order.brokerOrderId ?? '',
+    brokerOrderId: order.placements.find((one) => one.brokerOrderId !== null)?.brokerOrderId ?? '',
     status: 'submitted',
     submittedAt: ms(order.submittedAt ?? stamp.timestamp),
     timestamp: stamp.timestamp,
@@ -117,17 +120,35 @@ const filled = (stamp: Stamp, order: Order, at: string): LoggedEvent => ({
   },
 })
 
-const corrected = (stamp: Stamp, { order, execution }: Extract<Change, { type: 'order.corrected' }>): LoggedEvent => ({
+const corrected = (stamp: Stamp, { order, what, at }: Extract<Change, { type: 'order.corrected' }>): LoggedEvent => ({
   event: 'trade.corrected',
   payload: {
     ...about(stamp, order),
     filledQuantity: toNumber(order.cumulativeQuantity),
     averageFillPrice: toNumber(averageFillPrice(order)),
-    reason: `${execution.quantity} executed at ${execution.price} after the order had ended`,
-    correctedAt: ms(execution.at),
+    reason: what,
+    correctedAt: ms(at),
     timestamp: stamp.timestamp,
   },
 })
+
+function replaced(stamp: Stamp, change: Extract<Change, { type: 'order.replaced' }>): LoggedEvent {
+  const { order, leg, brokerOrderId, at } = change
+  const limitPrice = leg === 'takeProfit' ? (order.takeProfit?.limitPrice ?? null) : order.limitPrice
+  return {
+    event: 'trade.replaced',
+    payload: {
+      ...about(stamp, order),
+      leg,
+      quantity: optional(order.quantity),
+      limitPrice: optional(leg === 'stopLoss' ? (order.stopLoss?.limitPrice ?? null) : limitPrice),
+      stopPrice: optional(leg === 'stopLoss' ? (order.stopLoss?.stopPrice ?? null) : order.stopPrice),
+      brokerOrderId,
+      replacedAt: ms(at),
+      timestamp: stamp.timestamp,
+    },
+  }
+}
 
 function ended(stamp: Stamp, order: Order, at: string): LoggedEvent[] {
   switch (order.status) {
@@ -241,6 +262,7 @@ const REASONS = {
   execution: 'TRADE_EXECUTED',
   deposit: 'FUNDS_DEPOSITED',
   withdrawal: 'FUNDS_WITHDRAWN',
+  activity: 'EXTERNAL_SYNC',
   external: 'EXTERNAL_SYNC',
 } as const satisfies Record<CashCause, string>
 

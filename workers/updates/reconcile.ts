@@ -5,6 +5,7 @@ import {
   type BrokerOrder,
   externalOrderId,
   hasGap,
+  headOf,
   isTerminal,
   type Landing,
   type OrderUpdate,
@@ -132,9 +133,10 @@ async function levelOrders(deps: ReconcileDeps, known: LoadedConnection, since: 
   for (const order of await broker.listOrders({ status: 'open' })) listed.set(order.brokerOrderId, order)
   for (const order of await broker.listOrders({ status: 'all', since })) listed.set(order.brokerOrderId, order)
   for (const order of known.orders) {
-    const isMissing = !isTerminal(order.status) && (order.brokerOrderId === null || !listed.has(order.brokerOrderId))
-    if (!isMissing) continue
-    const found = await broker.findByClientOrderId(order.clientOrderId) // lists are for discovery, not for proof of absence
+    const head = headOf(order, 'entry')
+    const isListed = head?.brokerOrderId != null && listed.has(head.brokerOrderId)
+    if (head === null || isTerminal(order.status) || isListed) continue
+    const found = await broker.findByClientOrderId(head.clientOrderId) // lists are for discovery, not for proof of absence
     if (found !== null) listed.set(found.brokerOrderId, found)
   }
   const gaps = new Map<string, BrokerOrder>()
@@ -148,7 +150,7 @@ async function levelOrders(deps: ReconcileDeps, known: LoadedConnection, since: 
   const oldest = [...gaps.values()].map((order) => order.submittedAt).reduce((a, b) => (a < b ? a : b))
   for (const { brokerOrderId, execution } of await broker.listExecutions(oldest < since ? oldest : since)) {
     const order = listed.get(brokerOrderId)
-    if (order !== undefined) note(order, await applyTo(deps, order, { type: 'execution', execution }))
+    if (order !== undefined) note(order, await applyTo(deps, order, { type: 'execution', brokerOrderId, execution }))
   }
   return gaps.size
 }

@@ -155,9 +155,9 @@ const tradeView = (order: Order) => ({
   averageFillPrice: isZero(order.cumulativeQuantity)
     ? null
     : div(order.totalCost, order.cumulativeQuantity, PRICE_PLACES),
-  brokerOrderId: order.brokerOrderId,
+  brokerOrderId: order.placements.find((one) => one.brokerOrderId !== null)?.brokerOrderId ?? null,
   submittedAt: order.submittedAt,
-  reason: order.rejection?.message ?? order.final?.reason ?? null,
+  reason: order.rejection?.message ?? null,
 })
 
 type Status = 400 | 401 | 404 | 409 | 413 | 422 | 500 | 503

@@ -52,10 +52,14 @@ const orderShape = z.object({
   qty: maybe(decimal),
   notional: maybe(decimal),
   filled_qty: decimal,
+  filled_avg_price: maybe(decimal),
   limit_price: maybe(decimal),
   stop_price: maybe(decimal),
   submitted_at: time,
   updated_at: time,
+  replaces: maybe(z.string()),
+  replaced_by: maybe(z.string()),
+  legs: maybe(z.array(z.unknown())),
 })
 
 /** @throws {z.ZodError} when it is not an order */
@@ -73,10 +77,14 @@ export function readOrder(wire: unknown): BrokerOrder {
     quantity: order.qty,
     notional: order.notional,
     filledQuantity: order.filled_qty,
+    filledAveragePrice: order.filled_avg_price,
     limitPrice: order.limit_price,
     stopPrice: order.stop_price,
     submittedAt: order.submitted_at,
     updatedAt: order.updated_at,
+    replaces: order.replaces,
+    replacedBy: order.replaced_by,
+    legs: (order.legs ?? []).map(readOrder),
   }
 }
 

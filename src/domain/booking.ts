@@ -1,0 +1,386 @@
+import { cashAfter } from './account.ts'
+import { add, cmp, type Decimal, isZero, mul, sub, ZERO } from './decimal.ts'
+import {
+  type Bust,
+  type CancelRequest,
+  counts,
+  type Execution,
+  type Order,
+  type Placement,
+  PLACEMENTS_MAX,
+  type ReplaceRequest,
+  REPLACES_WAITING_MAX,
+  sideOf,
+} from './order.ts'
+import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
+import { applyFill, type Position, type PositionChange, undoFill } from './position.ts'
+import { protectedBy } from './protection.ts'
+import type { Landing, Reduced } from './reduce.ts'
+import { isComplete, livePlacements, netQuantity, standingOf, totalsOf } from './standing.ts'
+import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, termsOf } from './terms.ts'
+import { tradingDayOf } from './trading-day.ts'
+import { isTerminal, type Signal } from './transitions.ts'
+import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
+
+/** Ids of busts kept in one order; a venue takes back a handful at most. */
+const BUSTS_MAX = 256
+
+/** One application of one update: a slice being rewritten and the changes so far. Lives for one call of `reduce`. */
+export class Booking {
+  #order: Order | null
+  #position: Slice['position']
+  #account: Slice['account']
+  readonly #changes: Change[] = []
+  readonly #nowMs: number
+
+  constructor(slice: Slice, nowMs: number) {
+    this.#order = slice.order
+    this.#position = slice.position
+    this.#account = slice.account
+    this.#nowMs = nowMs
+  }
+
+  result(): Reduced {
+    return {
+      slice: { order: this.#order, position: this.#position, account: this.#account },
+      changes: this.#changes,
+    }
+  }
+
+  claim({ intent, clientOrderId, parametersHash, at }: Extract<OrderUpdate, { type: 'claimed' }>): void {
+    if (this.#order !== null) return
+    const { tradeId: id, ...terms } = intent
+    const entry = newPlacement({ leg: 'entry', replacement: 0, clientOrderId }, intent)
+    const { userId, connectionId } = intent
+    const blank = blankOrder({ id, origin: 'fillcast', userId, connectionId })
+    this.#order = { ...blank, ...terms, parametersHash, claimedAt: at, attemptedAt: at, placements: [entry] }
+  }
+
+  /** Ours or the broker's refusal; only an order without any evidence of life can be refused. */
+  refuse(update: Extract<OrderUpdate, { type: 'denied' | 'refused' }>): void {
+    const { code, message, at } = update
+    if (this.#order === null || this.#order.endedAt !== null) return
+    const brokerCode = update.type === 'refused' ? update.brokerCode : null
+    if (!this.#moveUnsent(update.type)) return
+    const status = update.type === 'denied' ? 'denied' : 'rejected'
+    this.patch(() => ({ status, rejection: { code, brokerCode, message, at }, unknownSince: null }))
+    this.#end(at)
+  }
+
+  /** Canceled before it was sent. */
+  withdraw(at: string): void {
+    if (this.#order?.status !== 'submitting' || !this.#moveUnsent('denied')) return
+    this.patch(() => ({ status: 'canceled' }))
+    this.#end(at)
+  }
+
+  #moveUnsent(signal: Signal): boolean {
+    const [entry] = this.#order?.placements ?? []
+    const next = this.#order?.status === 'submitting' && entry !== undefined ? moved(entry, signal) : null
+    if (next === null) this.#anomaly('illegal_transition')
+    else this.#put(0, next)
+    return next !== null
+  }
+
+  requestCancel(request: CancelRequest): void {
+    this.patch((order) => {
+      const isOpen = order.endedAt === null || livePlacements(order).length > 0
+      const isNew = order.cancel === null || order.endedAt !== null
+      return isOpen && isNew ? { cancel: request } : {}
+    })
+  }
+
+  requestReplace(asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>): void {
+    this.patch((order) => {
+      const { replaces, placements } = order
+      const isRepeat = replaces.some((one) => one.commandId === asked.commandId)
+      if (isRepeat || order.cancel !== null || replaces.length >= REPLACES_WAITING_MAX) return {}
+      const used = [...placements, ...replaces].filter(({ leg }) => leg === asked.leg).map((one) => one.replacement)
+      return { replaces: [...replaces, { ...asked, replacement: Math.max(0, ...used) + 1, sentAt: null }] }
+    })
+  }
+
+  endReplace(commandId: string, at: string): void {
+    this.patch(({ replaces }) => ({ replaces: replaces.filter((one) => one.commandId !== commandId) }))
+    this.#restand(at)
+  }
+
+  view(seen: BrokerOrder, execution: Execution | null, landing: Landing): void {
+    this.#order ??= { ...blankOrder(landing), ...termsOf(seen) }
+    this.#see(this.#locate(seen, null), seen, execution)
+    if (this.#order.origin === 'fillcast') {
+      // An exit is a placement of this order; an order placed elsewhere keeps a record for each of its exits instead.
+      for (const exit of seen.legs) this.#see(this.#locate(exit, exitOf(exit)), exit, null)
+    }
+    if (seen.status === 'unrecognized') this.#anomaly('unrecognized_status')
+    this.#agree(seen.updatedAt)
+    this.#restand(seen.updatedAt)
+    this.#protect(seen.updatedAt)
+  }
+
+  execute(brokerOrderId: string, execution: Execution): void {
+    const index = this.#order?.placements.findIndex((one) => one.brokerOrderId === brokerOrderId) ?? -1
+    if (index < 0) return this.#anomaly('unknown_order')
+    this.#hold(index, execution)
+    this.#bookHeld(index)
+    this.#settle(index)
+    this.#restand(execution.at)
+    this.#protect(execution.at)
+  }
+
+  patch(change: (order: Order) => Partial<Order>): void {
+    if (this.#order !== null) this.#order = { ...this.#order, ...change(this.#order) }
+  }
+
+  /** Index of the placement that a view is of, made where there is none; -1 when the order has too many. */
+  #locate(seen: BrokerOrder, exit: Placement['leg'] | null): number {
+    const order = this.#order
+    if (order === null) return -1
+    const { placements } = order
+    const isThis = (one: Placement): boolean =>
+      one.brokerOrderId === seen.brokerOrderId ||
+      (one.brokerOrderId === null && one.clientOrderId === seen.clientOrderId)
+    const known = placements.findIndex(isThis)
+    if (known >= 0) return known
+    if (placements.length >= PLACEMENTS_MAX) {
+      this.#anomaly('too_many_placements')
+      return -1
+    }
+    const at = { ...placeOf(order, seen, exit), clientOrderId: seen.clientOrderId }
+    this.patch(() => ({ placements: [...placements, newPlacement(at, seen)] }))
+    return placements.length
+  }
+
+  #see(index: number, seen: BrokerOrder, execution: Execution | null): void {
+    const before = this.#order?.placements[index]
+    if (before === undefined) return
+    const isFirst = before.status === 'submitting' || before.status === 'denied'
+    const isAnomalous = isFirst && this.#order?.endedAt !== null
+    const after = viewed(before, seen)
+    this.#put(index, after)
+    // An order sized in money has its quantity from the broker.
+    if (before.leg === 'entry') this.patch(({ quantity }) => (quantity === null ? { quantity: after.quantity } : {}))
+    this.#move(index, 'acknowledged')
+    if (isAnomalous) this.#anomaly('appeared_after_close')
+    if (isFirst && this.#order?.submittedAt === null) this.#submitted(seen.submittedAt)
+    if (execution !== null) this.#hold(index, execution)
+    this.#bookHeld(index)
+    this.#settle(index)
+  }
+
+  /** The first view of any of its placements is proof that the order was accepted. */
+  #submitted(at: string): void {
+    this.patch(() => ({ submittedAt: at, unknownSince: null }))
+    if (this.#order?.endedAt !== null) return
+    this.patch(() => ({ status: 'submitted' }))
+    this.#emit((order) => ({ type: 'order.submitted', order }))
+  }
+
+  #hold(index: number, execution: Execution): void {
+    const placement = this.#order?.placements[index]
+    if (placement === undefined) return
+    const next = holding(placement, execution)
+    if (next === null) this.#anomaly('held_overflow')
+    else this.#put(index, next)
+  }
+
+  #bookHeld(index: number): void {
+    for (;;) {
+      const placement = this.#order?.placements[index]
+      const next = placement === undefined ? null : nextExecution(placement)
+      if (next === null) return
+      this.#put(index, next.placement)
+      this.#book(index, next.execution)
+    }
+  }
+
+  #book(index: number, execution: Execution): void {
+    const placement = this.#order?.placements[index]
+    if (this.#order === null || placement === undefined) return
+    this.#move(index, isDone(placement) ? 'fillLast' : 'fill')
+    const { at } = execution
+    this.patch(({ lastExecutionAt }) => ({
+      lastExecutionAt: lastExecutionAt !== null && lastExecutionAt > at ? lastExecutionAt : at,
+    }))
+    if (counts(this.#order, placement.leg)) this.#tellExecuted(execution)
+    else this.#emit((order) => ({ type: 'leg.executed', order, leg: placement.leg, execution }))
+    this.#moveHolding(applyFill, placement, execution)
+    this.#moveCash(sideOf(this.#order, placement.leg), execution.quantity, execution.price, at)
+  }
+
+  #tellExecuted(execution: Execution): void {
+    if (this.#order === null) return
+    const { quantity, price, at } = execution
+    const wasEnded = this.#order.endedAt !== null
+    const completed = !wasEnded && isComplete(this.#order)
+    if (completed) this.patch(() => ({ status: 'filled', endedAt: at }))
+    if (this.#order.quantity !== null && cmp(this.#order.cumulativeQuantity, this.#order.quantity) > 0)
+      this.#anomaly('overfilled')
+    this.#emit((order) =>
+      wasEnded
+        ? { type: 'order.corrected', order, what: `${quantity} executed at ${price} after the order had ended`, at }
+        : { type: 'order.executed', order, execution, completed },
+    )
+  }
+
+  /** Takes an execution back, or restates it. One that has not been booked yet is left for a later telling. */
+  bust(brokerOrderId: string, bust: Bust): void {
+    const index = this.#order?.placements.findIndex((one) => one.brokerOrderId === brokerOrderId) ?? -1
+    const placement = this.#order?.placements[index]
+    if (this.#order === null || placement === undefined) return this.#anomaly('unknown_order')
+    if (this.#order.busts.includes(bust.id) || cmp(netQuantity(placement), bust.quantity) < 0) return
+    const { quantity, price, corrected, at } = bust
+    const taken = {
+      quantity: sub(quantity, corrected?.quantity ?? ZERO),
+      cost: sub(mul(quantity, price), costOf(corrected)),
+    }
+    const before = placement.busted ?? { quantity: ZERO, cost: ZERO, at }
+    const busted = {
+      quantity: add(before.quantity, taken.quantity),
+      cost: add(before.cost, taken.cost),
+      at: at > before.at ? at : before.at,
+    }
+    this.#put(index, { ...placement, busted })
+    this.patch(({ busts }) => ({ busts: [...busts, bust.id].slice(-BUSTS_MAX) }))
+    const told =
+      corrected === null ? 'taken back by the venue' : `restated as ${corrected.quantity} at ${corrected.price}`
+    if (counts(this.#order, placement.leg))
+      this.#emit((order) => ({ type: 'order.corrected', order, what: `${quantity} at ${price} ${told}`, at }))
+    const side = sideOf(this.#order, placement.leg)
+    const key = `bust ${bust.id}`
+    this.#moveHolding(undoFill, placement, { quantity, price, at, key })
+    this.#moveCash(side === 'buy' ? 'sell' : 'buy', quantity, price, at)
+    if (corrected === null) return
+    this.#moveHolding(applyFill, placement, { ...corrected, at, key })
+    this.#moveCash(side, corrected.quantity, corrected.price, at)
+  }
+
+  /** @param fill `key` names what opened a position; by default the span of the execution */
+  #moveHolding(
+    by: typeof applyFill,
+    { leg, brokerOrderId, clientOrderId }: Placement,
+    fill: Readonly<{ quantity: Decimal; price: Decimal; at: string; cumulativeQuantity?: Decimal; key?: string }>,
+  ): void {
+    const order = this.#order
+    if (order === null) return
+    const { connectionId, symbol } = order
+    const { quantity, price, at } = fill
+    const key = `${brokerOrderId ?? clientOrderId} ${fill.key ?? fill.cumulativeQuantity ?? ''}`
+    const before = this.#position
+    const after = by(before, { connectionId, symbol, side: sideOf(order, leg), quantity, price, at, key })
+    const guard = (position: Position): Position =>
+      isZero(position.quantity) ? position : protectedBy(order, position)
+    this.#position = after.position === null ? null : guard(after.position)
+    for (const { type, position } of after.changes)
+      this.#changes.push({ type: `position.${type}`, position: guard(position), at })
+    this.#countProfit(before, after.changes, at)
+  }
+
+  #countProfit(before: Position | null, changes: readonly PositionChange[], at: string): void {
+    if (this.#account === null) return
+    let realized = ZERO
+    let base = before?.realizedPnL ?? ZERO
+    for (const { position } of changes) {
+      realized = add(realized, sub(position.realizedPnL, base))
+      base = ZERO // what follows a close is another position
+    }
+    const date = tradingDayOf(Date.parse(at))
+    const today = this.#account.today
+    if (today !== null && date < today.date) return
+    const sofar = today?.date === date ? today.realizedPnL : ZERO
+    if (today?.date === date && isZero(realized)) return
+    this.#account = { ...this.#account, today: { date, realizedPnL: add(sofar, realized) } }
+  }
+
+  #moveCash(side: Order['side'], quantity: Decimal, price: Decimal, at: string): void {
+    const account = this.#account
+    if (account === null) return
+    const cash = cashAfter(account.cash, side, quantity, price)
+    this.#account = { ...account, cash, lastBookedAtMs: this.#nowMs, doubts: {} }
+    this.#changes.push({
+      type: 'cash.changed',
+      account: this.#account,
+      previousCash: account.cash,
+      cause: 'execution',
+      at,
+    })
+  }
+
+  /** Ends a placement once everything that its ending speaks of has been booked. */
+  #settle(index: number): void {
+    const placement = this.#order?.placements[index]
+    const ending = placement === undefined ? null : endingOf(placement)
+    if (ending !== null) this.#move(index, ending === 'filled' ? 'fillLast' : ending)
+  }
+
+  /**
+   * A replacement has taken place once the broker shows the old one replaced or the new one at work: until then both may be the one
+   * that executes (CAN-04). From then on its terms are the order's.
+   */
+  #agree(at: string): void {
+    const { placements = [], replaces = [] } = this.#order ?? {}
+    placements.forEach((one, index) => {
+      const old = placements.find((other) => other.leg === one.leg && other.replacement === one.replacement - 1)
+      if (one.agreed || !(old?.status === 'replaced' || isAtWork(one))) return
+      const request = replaces.find((asked) => asked.leg === one.leg && asked.replacement === one.replacement)
+      this.#put(index, { ...one, agreed: true })
+      this.patch((order) => ({
+        ...agreedTerms(order, one, request),
+        replaces: order.replaces.filter((asked) => asked !== request),
+      }))
+      if (this.#order?.endedAt === null)
+        this.#emit((order) => ({
+          type: 'order.replaced',
+          ...{ order, leg: one.leg, brokerOrderId: one.brokerOrderId ?? '', at },
+        }))
+    })
+  }
+
+  /** The order's status follows from its placements; it ends once. */
+  #restand(at: string): void {
+    const order = this.#order
+    const standing = order === null ? null : standingOf(order)
+    if (order === null || standing === null) return
+    if (order.endedAt !== null && !isTerminal(standing)) return
+    this.patch(() => ({ status: standing }))
+    if (order.endedAt === null && isTerminal(standing)) this.#end(finalAt(order) ?? at)
+  }
+
+  #end(at: string): void {
+    this.patch(() => ({ endedAt: at }))
+    this.#emit((order) => ({ type: 'order.ended', order, at }))
+  }
+
+  #protect(at: string): void {
+    if (this.#order === null || this.#position === null || this.#position.symbol !== this.#order.symbol) return
+    const position = protectedBy(this.#order, this.#position)
+    if (position === this.#position) return
+    this.#position = position
+    this.#changes.push({ type: 'position.changed', position, at })
+  }
+
+  #move(index: number, signal: Signal): void {
+    const placement = this.#order?.placements[index]
+    const next = placement === undefined ? null : moved(placement, signal)
+    if (next === null) this.#anomaly('illegal_transition')
+    else this.#put(index, next)
+  }
+
+  #put(index: number, placement: Placement): void {
+    this.patch((order) => {
+      if (order.placements[index] === placement) return {}
+      const placements = order.placements.map((one, at) => (at === index ? placement : one))
+      return { placements, ...totalsOf({ ...order, placements }) }
+    })
+  }
+
+  #emit(change: (order: Order) => Change): void {
+    if (this.#order !== null) this.#changes.push(change(this.#order))
+  }
+
+  #anomaly(what: Anomaly): void {
+    this.#changes.push({ type: 'anomaly', orderId: this.#order?.id ?? 'none', what })
+  }
+}
+
+const costOf = (part: Bust['corrected']): Decimal => (part === null ? ZERO : mul(part.quantity, part.price))

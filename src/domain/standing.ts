@@ -1,0 +1,84 @@
+import { add, cmp, type Decimal, div, isZero, mul, sub, sum, ZERO } from './decimal.ts'
+import { counts, headOf, type Execution, type Order, type Placement } from './order.ts'
+import { isTerminal, type OrderStatus } from './transitions.ts'
+import type { BrokerOrder } from './updates.ts'
+
+// What an order is, as it follows from its placements. Derived anew after every update, never changed by hand.
+
+const counted = (order: Order): Placement[] => order.placements.filter(({ leg }) => counts(order, leg))
+
+/** Executed and not busted. */
+export const netQuantity = ({ cumulativeQuantity, busted }: Placement): Decimal =>
+  busted === null ? cumulativeQuantity : sub(cumulativeQuantity, busted.quantity)
+const netCost = ({ totalCost, busted }: Placement): Decimal =>
+  busted === null ? totalCost : sub(totalCost, busted.cost)
+
+export function totalsOf(order: Order): Pick<Order, 'cumulativeQuantity' | 'totalCost'> {
+  const own = counted(order)
+  const [only] = own
+  if (own.length === 1 && only !== undefined) return { cumulativeQuantity: netQuantity(only), totalCost: netCost(only) }
+  return { cumulativeQuantity: sum(own.map(netQuantity)), totalCost: sum(own.map(netCost)) }
+}
+
+/** Everything that was asked for has executed; an order sized in money is complete by its placement's word. */
+export const isComplete = (order: Order): boolean =>
+  order.quantity === null
+    ? counted(order).some(({ status }) => status === 'filled')
+    : cmp(order.cumulativeQuantity, order.quantity) >= 0
+
+/**
+ * Whether a placement may still execute, or its successor may. One that was replaced lives on in its successor; and while a
+ * replacement is under way, a cancel may be one half of it (CAN-07).
+ */
+function isLive(order: Order, placement: Placement): boolean {
+  if (placement.status === 'submitting' || placement.status === 'denied') return false
+  if (!isTerminal(placement.status)) return true
+  if (headOf(order, placement.leg) !== placement) return false
+  if (placement.status === 'replaced') return true
+  const [underWay] = order.replaces
+  return placement.status === 'canceled' && underWay?.sentAt != null && underWay.leg === placement.leg
+}
+
+/** Placements that may still execute, exits included. */
+export const livePlacements = (order: Order): Placement[] => order.placements.filter((one) => isLive(order, one))
+
+/** Where the order stands by what is known at the broker, or `null` while nothing is. */
+export function standingOf(order: Order): OrderStatus | null {
+  const own = counted(order).filter(({ status }) => status !== 'submitting' && status !== 'denied')
+  if (own.length === 0) return null
+  if (isComplete(order)) return 'filled'
+  const hasExecuted = !isZero(order.cumulativeQuantity)
+  if (own.some((one) => isLive(order, one))) return hasExecuted ? 'partially_filled' : 'submitted'
+  if (own.some(({ status }) => status === 'filled')) return 'filled'
+  const ending = (headOf(order, 'entry') ?? own[0])?.status ?? 'canceled'
+  return (hasExecuted && ending === 'rejected') || ending === 'denied' ? 'canceled' : ending
+}
+
+/** A gap is a filled quantity that some source has shown and whose executions have not all been seen yet. */
+export const hasGap = (order: Order): boolean =>
+  order.placements.some((one) => cmp(one.reportedQuantity, one.cumulativeQuantity) > 0)
+
+/**
+ * The execution that a view implies where no source lists it yet: from what is booked to what the view says is filled, at the price
+ * that makes the broker's average come out. It is named by its span like any other, so the real one changes nothing later (FIL-05).
+ */
+export function inferredExecution(order: Order, seen: BrokerOrder): Execution | null {
+  const placement = order.placements.find((one) => one.brokerOrderId === seen.brokerOrderId)
+  if (placement === undefined || seen.filledAveragePrice === null || placement.busted !== null) return null
+  const quantity = sub(seen.filledQuantity, placement.cumulativeQuantity)
+  if (cmp(quantity, ZERO) <= 0) return null
+  const cost = sub(mul(seen.filledAveragePrice, seen.filledQuantity), placement.totalCost)
+  const price = div(cost, quantity)
+  if (cmp(price, ZERO) <= 0) return null
+  return { executionId: null, quantity, price, cumulativeQuantity: seen.filledQuantity, at: seen.updatedAt }
+}
+
+/** What the head of a leg should be sized at so that the whole order executes exactly once; `null` where nothing says. */
+export function rightSizeOf(order: Order, head: Placement): Decimal | null {
+  if (order.quantity === null) return null
+  const before = order.placements.filter((one) => one.leg === head.leg && one.replacement < head.replacement)
+  return sub(
+    order.quantity,
+    before.reduce((total, one) => add(total, netQuantity(one)), ZERO),
+  )
+}

@@ -1,0 +1,77 @@
+import { add, isZero, ZERO } from './decimal.ts'
+import { readClientOrderId } from './intent.ts'
+import { counts, headOf, type Leg, LEGS, type Order, type Placement, type ReplaceRequest } from './order.ts'
+import type { Landing } from './reduce.ts'
+import { totalsOf } from './standing.ts'
+import type { BrokerOrder } from './updates.ts'
+
+// What a view of the broker means for an order's record: which of its placements it is, and which terms hold.
+
+/** An exit with a stop limits the loss; the other one takes the profit. */
+export const exitOf = ({ orderType }: BrokerOrder): Leg => (orderType === 'limit' ? 'takeProfit' : 'stopLoss')
+
+/** Which placement a broker order is that was not seen before: by our own id, by what it replaced, by what kind of exit it is. */
+export function placeOf(order: Order, seen: BrokerOrder, exit: Leg | null): Pick<Placement, 'leg' | 'replacement'> {
+  const [leg = '', replacement = ''] = readClientOrderId(seen.clientOrderId, order.userId)?.step.split('.') ?? []
+  const own = order.origin === 'fillcast' ? LEGS[Number(leg)] : undefined
+  if (own !== undefined && leg !== '') return { leg: own, replacement: Number(replacement) }
+  const old = order.placements.find((one) => one.brokerOrderId !== null && one.brokerOrderId === seen.replaces)
+  const of = old?.leg ?? exit ?? (order.origin === 'fillcast' && order.placements.length > 0 ? exitOf(seen) : 'entry')
+  return { leg: of, replacement: (headOf(order, of)?.replacement ?? -1) + 1 }
+}
+
+const WAITING: ReadonlySet<string> = new Set(['accepted', 'pending_new', 'accepted_for_bidding', 'unrecognized'])
+
+export const isAtWork = ({ working, cumulativeQuantity, status }: Placement): boolean =>
+  !isZero(cumulativeQuantity) || (working !== null && !WAITING.has(working.status) && status !== 'rejected')
+
+/** The terms that hold once `one` has taken its place. What somebody else replaced is sized by what the broker shows. */
+export function agreedTerms(order: Order, one: Placement, request: ReplaceRequest | undefined): Partial<Order> {
+  const { limitPrice, stopPrice } = one
+  if (one.leg === 'takeProfit' && order.takeProfit !== null && limitPrice !== null)
+    return { takeProfit: { limitPrice } }
+  if (one.leg === 'stopLoss' && order.stopLoss !== null && stopPrice !== null)
+    return { stopLoss: { stopPrice, limitPrice } }
+  if (one.leg !== 'entry') return {}
+  const others = totalsOf({ ...order, placements: order.placements.filter((other) => other !== one) })
+  const shown = one.quantity === null ? order.quantity : add(others.cumulativeQuantity, one.quantity)
+  const quantity = request === undefined ? shown : (request.terms.quantity ?? order.quantity)
+  return {
+    quantity,
+    limitPrice,
+    stopPrice,
+    ...(request?.terms.timeInForce ? { timeInForce: request.terms.timeInForce } : {}),
+  }
+}
+
+/** When the broker ended what counts; the last of them. */
+export const finalAt = (order: Order): string | null =>
+  order.placements
+    .filter(({ leg, final }) => counts(order, leg) && final !== null)
+    .reduce<string | null>(
+      (last, { final }) => (final !== null && (last === null || final.at > last) ? final.at : last),
+      null,
+    )
+
+export const termsOf = (seen: BrokerOrder): Partial<Order> => {
+  const { symbol, side, orderType, timeInForce, orderClass, notional, quantity, limitPrice, stopPrice } = seen
+  return { symbol, side, orderType, timeInForce, orderClass, notional, quantity, limitPrice, stopPrice }
+}
+
+export const blankOrder = (landing: Landing): Order => ({
+  schema: 2,
+  ...landing,
+  ...{ symbol: '', side: 'buy', orderType: 'market', timeInForce: 'day', orderClass: 'simple' },
+  ...{ quantity: null, notional: null, limitPrice: null, stopPrice: null, trailPrice: null, trailPercent: null },
+  ...{ extendedHours: false, takeProfit: null, stopLoss: null, notAfter: null, parametersHash: null },
+  ...{ status: 'submitting', placements: [], cumulativeQuantity: ZERO, totalCost: ZERO },
+  ...{
+    claimedAt: null,
+    attemptedAt: null,
+    unknownSince: null,
+    submittedAt: null,
+    lastExecutionAt: null,
+    endedAt: null,
+  },
+  ...{ cancel: null, replaces: [], rejection: null, busts: [] },
+})
