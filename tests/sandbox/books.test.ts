@@ -20,6 +20,15 @@ function nextDay(sandbox: Sandbox): void {
   sandbox.control.setMarketOpen(true)
 }
 
+/** Undoes or changes any execution, as long ago as it may be. */
+function amendAny(sandbox: Sandbox, roll: (sides: number) => number): void {
+  const executions = sandbox.control.ledger('demo-key').accounts['demo-key']?.executions ?? []
+  const id = executions[roll(Math.max(1, executions.length))]?.['execution_id'] as string | undefined
+  if (id === undefined) return
+  if (roll(2) === 0) sandbox.control.bustExecution(id)
+  else sandbox.control.correctExecution(id, { price: String(180 + roll(9)), qty: String(1 + roll(20)) })
+}
+
 async function randomStep(sandbox: Sandbox, clock: FakeClock, roll: (sides: number) => number): Promise<void> {
   const limit = (170 + roll(30)).toFixed(2)
   const kind = roll(10)
@@ -28,6 +37,7 @@ async function randomStep(sandbox: Sandbox, clock: FakeClock, roll: (sides: numb
   else if (kind === 2) sandbox.control.releasePrice('AAPL')
   else if (kind === 3) await replaceNewest(sandbox, roll)
   else if (kind === 4 && roll(3) === 0) nextDay(sandbox)
+  else if (kind === 5 && roll(3) === 0) amendAny(sandbox, roll)
   else await call(sandbox, 'POST', '/v2/orders', randomOrder(roll))
   await clock.advance(roll(2) * 300)
 }
@@ -52,6 +62,7 @@ test('random orders keep every accounting identity after each step', async () =>
   expect(account?.orders.some(({ status }) => status === 'replaced')).toBe(true)
   expect(account?.executions.length).toBeGreaterThan(30)
   expect(account?.orders.some(({ status }) => status === 'canceled')).toBe(true)
+  expect(new Set(account?.amendments.map(({ event }) => event))).toHaveProperty('size', 2)
 })
 
 test('the same seed and commands give byte-identical ledgers, another seed gives another', async () => {

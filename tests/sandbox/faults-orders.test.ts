@@ -76,3 +76,15 @@ test('bust_trade - a fill is undone: cash, position and activities are as before
   const activities = await officialSdk(sandbox).trading.accountActivities.getAccountActivities({})
   expect(activities).toHaveLength(1)
 })
+
+test('correct_trade - a fill is changed: a cent more unless told, and the cash follows', async () => {
+  sandbox.control.armFault({ kind: 'correct_trade' })
+  await orders().postOrder({ postOrderRequest: market })
+  await expect.poll(events).toEqual(['new', 'fill', 'trade_correct'])
+  expect(updates[2]).toMatchObject({ qty: '4', price: '100.02', order: { filledQty: '4', filledAvgPrice: '100.02' } })
+  expect(books()).toMatchObject({ cash: '99599.92', positions: [{ qty: '4', cost: '400.08' }] })
+  sandbox.control.armFault({ kind: 'correct_trade', price: '90', qty: '1' })
+  await orders().postOrder({ postOrderRequest: { ...market, clientOrderId: 'c2' } })
+  await expect.poll(() => updates.at(-1)).toMatchObject({ event: 'trade_correct', qty: '1', positionQty: '5' })
+  expect(books()).toMatchObject({ cash: '99509.92' })
+})

@@ -170,5 +170,12 @@ describe('events', () => {
     const tell = (body: unknown) => call(sandbox, 'POST', '/_sandbox/streams/event', body)
     expect(await tell({ orderId, event: 'vanished' })).toMatchObject({ status: 422 })
     expect(await tell({ orderId: 'nobody', event: 'held' })).toMatchObject({ status: 404 })
+    sandbox.control.holdMatching()
+    const unfilled = await post()
+    const refused = await tell({ orderId: unfilled, event: 'fill' })
+    expect(refused).toMatchObject({
+      status: 422,
+      body: { message: 'the order has no execution that fill could tell of: fill it first' },
+    })
   })
 })

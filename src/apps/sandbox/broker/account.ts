@@ -2,7 +2,7 @@ import { type Asset, positionSymbol } from './assets.ts'
 import { type Decimal, smaller, zero } from './decimals.ts'
 import { costOf, type Lots, newLots, restated } from './lots.ts'
 import type { Activity } from './money-moves.ts'
-import { type Execution, isOpen, type Order, type Side } from './order.ts'
+import { type Amendment, type Execution, isOpen, type Order, type Side } from './order.ts'
 
 /**
  * One account: cash, positions, orders and executions. Invariants: cash + positions at cost + fees = deposits + realized profit, exactly;
@@ -28,6 +28,9 @@ export interface AccountFlags {
   shortingEnabled: boolean
 }
 
+/** What an execution moves. */
+export type Books = Pick<Account, 'cash' | 'realized' | 'fees' | 'positions'>
+
 export interface Account {
   readonly id: string
   readonly number: string
@@ -45,13 +48,20 @@ export interface Account {
   readonly orders: Map<string, Order>
   readonly ordersByClientId: Map<string, Order>
   readonly openOrders: Set<Order>
+  /** Those that stand, in the order they were made: a bust takes one out, a correction changes one in its place. */
   readonly executions: Execution[]
+  /** Busts and corrections of executions, in the order they were told. */
+  readonly amendments: Amendment[]
+  /** When days have ended, oldest first. */
+  readonly nights: string[]
   /** Everything but fills. */
   readonly activities: Activity[]
 }
 
 /** More orders than this and the account refuses new ones; everything else of an account grows with its orders. */
 export const ORDERS_PER_ACCOUNT_MAX = 200_000
+/** The oldest are forgotten beyond this: an execution older than them is then amended as if it were of the first day known. */
+const NIGHTS_PER_ACCOUNT_MAX = 10_000
 /** Reductions release cost to this many decimals; the rest stays with the position, so no money is lost. */
 const COST_PLACES = 12
 
@@ -75,11 +85,13 @@ export function newAccount(
     ordersByClientId: new Map(),
     openOrders: new Set(),
     executions: [],
+    amendments: [],
+    nights: [],
     activities: [],
   }
 }
 
-export const positionOf = (account: Account, asset: Asset): Position | undefined =>
+export const positionOf = (account: Pick<Account, 'positions'>, asset: Asset): Position | undefined =>
   account.positions.get(positionSymbol(asset))
 
 export const positionQty = (account: Account, asset: Asset): Decimal => positionOf(account, asset)?.qty ?? zero
@@ -96,7 +108,7 @@ export function addOrder(account: Account, order: Order): void {
 }
 
 /** Moves cash and the position by one execution, flips included. @param qty above zero */
-export function settle(account: Account, asset: Asset, side: Side, qty: Decimal, price: Decimal): void {
+export function settle(account: Books, asset: Asset, side: Side, qty: Decimal, price: Decimal): void {
   const key = positionSymbol(asset)
   const signed = side === 'buy' ? qty : qty.times(-1)
   account.cash = account.cash.minus(signed.times(price))
@@ -126,11 +138,18 @@ export function settle(account: Account, asset: Asset, side: Side, qty: Decimal,
  * Restates what every position cost, as the broker does overnight: from the weighted average of the day to first in, first out
  * over days. What the remaining part costs more, the closed part has cost less, so the books stay balanced.
  */
-export function restateCosts(account: Account): void {
+export function restateCosts(account: Books): void {
   for (const position of account.positions.values()) {
     position.lots = restated(position.lots)
     const cost = costOf(position.lots)
     account.realized = account.realized.plus(cost.minus(position.cost))
     position.cost = cost
   }
+}
+
+/** Ends an account's day. */
+export function endDayOf(account: Account, at: string): void {
+  account.nights.push(at)
+  if (account.nights.length > NIGHTS_PER_ACCOUNT_MAX) account.nights.shift()
+  restateCosts(account)
 }

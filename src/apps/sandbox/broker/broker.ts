@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import { createStamps, type Stamps } from '../stamps.ts'
-import { type Account, newAccount, restateCosts } from './account.ts'
+import { type Account, endDayOf, newAccount } from './account.ts'
 import { decimal } from './decimals.ts'
 import { Matcher, type MatchingOptions } from './matcher.ts'
 import { type MinuteBars, recordMinuteBars } from './minute-bars.ts'
@@ -85,7 +85,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const requestIds = chance.fork('requests')
   const accounts = (): readonly Account[] => [...new Set([...keys.values()].map(({ account }) => account))]
   const endDay = (): void => {
-    accounts().forEach(restateCosts)
+    for (const account of accounts()) endDayOf(account, stamps.next())
     for (const market of prices.all()) market.previousClose = market.last
   }
   session.onChange((phase) => {

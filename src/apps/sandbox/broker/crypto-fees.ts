@@ -1,4 +1,4 @@
-import { type Account, settle } from './account.ts'
+import { type Books, settle } from './account.ts'
 import { type Asset, positionSymbol } from './assets.ts'
 import { decimal, DECIMAL_PLACES_MAX, type Decimal, zero } from './decimals.ts'
 import type { ActivityTerms } from './money-moves.ts'
@@ -18,7 +18,7 @@ const CENT_PLACES = 2
 type Paid = Readonly<{ asset: Asset; side: Side; qty: Decimal; price: Decimal }>
 
 /** Coins are sold at the price of their execution, and the proceeds are the fee. */
-function moveCoins(account: Account, { asset, qty, price }: Paid, sign: 1 | -1): Decimal {
+function moveCoins(account: Books, { asset, qty, price }: Paid, sign: 1 | -1): Decimal {
   const coins = qty.times(RATE).round(DECIMAL_PLACES_MAX, 0)
   if (coins.eq(0)) return zero
   settle(account, asset, sign === 1 ? 'sell' : 'buy', coins, price)
@@ -28,14 +28,14 @@ function moveCoins(account: Account, { asset, qty, price }: Paid, sign: 1 | -1):
   return coins.times(-sign)
 }
 
-function moveDollars(account: Account, { qty, price }: Paid, sign: 1 | -1): Decimal {
+function moveDollars(account: Books, { qty, price }: Paid, sign: 1 | -1): Decimal {
   const amount = qty.times(price).times(RATE).round(CENT_PLACES).times(sign)
   account.cash = account.cash.minus(amount)
   account.fees = account.fees.plus(amount)
   return amount.times(-1)
 }
 
-function move(account: Account, paid: Paid, sign: 1 | -1): ActivityTerms | undefined {
+function move(account: Books, paid: Paid, sign: 1 | -1): ActivityTerms | undefined {
   const { asset, side } = paid
   if (asset.assetClass !== 'crypto') return undefined
   const coins = side === 'buy' ? moveCoins(account, paid, sign) : zero
@@ -53,7 +53,7 @@ function move(account: Account, paid: Paid, sign: 1 | -1): ActivityTerms | undef
 }
 
 /** Takes the fee of an execution, after it is settled. @returns how it is written down; undefined when there is none */
-export const takeFee = (account: Account, paid: Paid): ActivityTerms | undefined => move(account, paid, 1)
+export const takeFee = (account: Books, paid: Paid): ActivityTerms | undefined => move(account, paid, 1)
 
 /** Gives it back, before the execution is undone. */
-export const returnFee = (account: Account, paid: Paid): ActivityTerms | undefined => move(account, paid, -1)
+export const returnFee = (account: Books, paid: Paid): ActivityTerms | undefined => move(account, paid, -1)

@@ -6,7 +6,7 @@ import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
 import { auctionBetween, checkWindow, endsAfter, worksIn } from './hours.ts'
-import { type Execution, isOpen, leavesQty, type Order, type Ticket } from './order.ts'
+import { isOpen, leavesQty, type Order, type Ticket } from './order.ts'
 import type { OrderBook, OrderUpdate } from './order-book.ts'
 import type { Prices } from './prices.ts'
 import { unprocessable } from './refusal.ts'
@@ -220,9 +220,11 @@ export class Matcher {
     this.#book.close(account, order, 'rejected')
   }
 
-  /** The venue undoes an execution. */
-  bust(account: Account, order: Order, execution: Execution): void {
-    this.#book.bust(account, order, execution)
+  /** The venue undoes an execution, or (`to`) changes it. @throws {RangeError} it does not stand */
+  amend(...amendment: Parameters<OrderBook['amend']>): void {
+    this.#book.amend(...amendment)
+    const [, order] = amendment
+    if (!isOpen(order)) this.#forget(order)
   }
 
   /** Stops matching by itself for an account, an asset, or (no argument) everything. */

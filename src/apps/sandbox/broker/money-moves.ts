@@ -1,6 +1,6 @@
 import type { Chance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
-import { type Account, positionOf } from './account.ts'
+import { type Account, type Books, positionOf } from './account.ts'
 import type { Asset } from './assets.ts'
 import { type Decimal, zero } from './decimals.ts'
 import { splitLots } from './lots.ts'
@@ -27,11 +27,13 @@ export type Activity = Readonly<{
   /** Of a dividend: the shares it was paid on. Of a split: the shares that came or went. */
   qty: Decimal | undefined
   perShareAmount: Decimal | undefined
+  /** Of a split: new shares for one old. */
+  splitRatio?: Decimal
 }>
 
 /** What an activity says, before it is booked. What is left out does not apply to its type. */
 export type ActivityTerms = Pick<Activity, 'type' | 'description' | 'netAmount'> &
-  Partial<Pick<Activity, 'symbol' | 'qty' | 'perShareAmount'>>
+  Partial<Pick<Activity, 'symbol' | 'qty' | 'perShareAmount' | 'splitRatio'>>
 
 /** A move to make. Amounts are above zero, except of a journal, which is signed. */
 export type MoneyMove =
@@ -64,7 +66,8 @@ function payDividend(account: Account, asset: Asset, perShareAmount: Decimal): E
   return { netAmount, symbol: asset.symbol, qty, perShareAmount }
 }
 
-function split(account: Account, asset: Asset, ratio: Decimal): Effect {
+/** @returns the shares that came or went @throws {RangeError} there is nothing to split, or nothing would be left */
+export function splitPosition(account: Books, asset: Asset, ratio: Decimal): Decimal {
   const position = positionOf(account, asset)
   if (position === undefined) throw new RangeError(`no position in ${asset.symbol}`)
   const after = position.qty.times(ratio).round(SPLIT_PLACES)
@@ -72,7 +75,12 @@ function split(account: Account, asset: Asset, ratio: Decimal): Effect {
   const qty = after.minus(position.qty)
   position.qty = after
   position.lots = splitLots(position.lots, ratio, after)
-  return { netAmount: zero, symbol: asset.symbol, qty }
+  return qty
+}
+
+function split(account: Account, asset: Asset, ratio: Decimal): Effect {
+  const qty = splitPosition(account, asset, ratio)
+  return { netAmount: zero, symbol: asset.symbol, qty, splitRatio: ratio }
 }
 
 /** Writes an activity down, in the turn of its effect. */

@@ -2,10 +2,11 @@ import type { Chance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, addOrder, positionQty, settle } from './account.ts'
 import type { Admission } from './admission.ts'
-import { returnFee, takeFee } from './crypto-fees.ts'
-import { affordable, type Decimal, smaller, zero } from './decimals.ts'
+import { takeFee } from './crypto-fees.ts'
+import { affordable, type Decimal, larger, smaller, zero } from './decimals.ts'
 import { bookActivity } from './money-moves.ts'
 import { type Execution, isOpen, isStop, leavesQty, type Order, type OrderStatus, type Ticket } from './order.ts'
+import { rebook } from './rebooking.ts'
 
 /**
  * Writes to orders, positions and executions, and tells of each write once. Decides nothing: the matcher says when and at what
@@ -25,6 +26,7 @@ type UpdateEvent =
   | 'restated'
   | 'order_replace_rejected'
   | 'trade_bust'
+  | 'trade_correct'
 
 /** One change of one order, as it stood right after. */
 export type OrderUpdate = Readonly<{
@@ -34,9 +36,16 @@ export type OrderUpdate = Readonly<{
   at: string
   account: Account
   order: Order
-  /** Only on fills. */
+  /** Only on fills, busts and corrections. */
   execution?: Execution
 }>
+
+/** What an execution is corrected to. */
+type Terms = Readonly<{ qty: Decimal; price: Decimal }>
+/** `keepsId`: it is told under the id of the execution itself, without naming a previous one. Default: an id of its own. */
+export type AmendOptions = Readonly<{ keepsId?: boolean }>
+
+const AMENDMENTS_PER_ACCOUNT_MAX = 100_000
 
 /** Where an order notes the time of its end. */
 const FINAL_TIME = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'failedAt' } as const
@@ -159,21 +168,34 @@ export class OrderBook {
     this.#announce(execution.leavesQty.eq(0) ? 'fill' : 'partial_fill', account, order, execution)
   }
 
-  /** Undoes an execution as if it had never been. An order that was over stays over. */
-  bust(account: Account, order: Order, execution: Execution): void {
-    const { asset, side } = order.ticket
+  /**
+   * Undoes an execution as if it had never been, or changes it as if it had always been so. An order that was over stays over.
+   * @param to what it is corrected to; undefined busts it
+   * @throws {RangeError} it does not stand, or too many were amended
+   */
+  amend(account: Account, order: Order, execution: Execution, to: Terms | undefined, options: AmendOptions = {}): void {
+    const { asset } = order.ticket
     const index = account.executions.indexOf(execution)
-    if (index < 0) return
-    account.executions.splice(index, 1)
-    const fee = returnFee(account, { ...execution, asset })
-    if (fee !== undefined) bookActivity(account, fee, this.#stamps, this.#chance)
-    settle(account, asset, side === 'buy' ? 'sell' : 'buy', execution.qty, execution.price)
-    order.filledQty = order.filledQty.minus(execution.qty)
-    order.filledCost = order.filledCost.minus(execution.qty.times(execution.price))
-    const isUntouched = order.status === 'partially_filled' && order.filledQty.eq(0)
-    const at = this.#move(account, order, isUntouched ? 'new' : order.status)
-    const bust = { ...this.#execution(account, order, execution.qty, execution.price, at), corrects: execution.id }
-    this.#announce('trade_bust', account, order, bust)
+    if (index < 0) throw new RangeError('the execution was undone or changed already')
+    if (account.amendments.length >= AMENDMENTS_PER_ACCOUNT_MAX)
+      throw new RangeError('too many executions were amended')
+    const { qty, price } = to ?? { qty: zero, price: execution.price }
+    const change = qty.minus(execution.qty)
+    order.filledQty = order.filledQty.plus(change)
+    order.filledCost = order.filledCost.plus(qty.times(price)).minus(execution.qty.times(execution.price))
+    const fees = rebook(account, asset, index, to === undefined ? undefined : { ...execution, qty, price })
+    for (const fee of fees) bookActivity(account, fee, this.#stamps, this.#chance)
+    const at = this.#move(account, order, statusAfterAmendment(order))
+    const now = this.#execution(account, order, to === undefined ? execution.qty : qty, price, at)
+    const id = options.keepsId === true ? execution.id : now.id
+    const told: Execution = { ...now, id, executedAt: execution.executedAt, corrects: execution.id }
+    if (to !== undefined) {
+      const [cumQty, leaves] = [execution.cumQty.plus(change), larger(zero, execution.leavesQty.minus(change))]
+      account.executions[index] = { ...told, cumQty, leavesQty: leaves, orderStatus: execution.orderStatus }
+    }
+    const event = to === undefined ? 'trade_bust' : 'trade_correct'
+    account.amendments.push({ event, before: execution, told })
+    this.#announce(event, account, order, told)
   }
 
   #execution(account: Account, order: Order, qty: Decimal, price: Decimal, at: string): Execution {
@@ -191,6 +213,7 @@ export class OrderBook {
       orderStatus: order.status,
       positionQty: positionQty(account, asset),
       at,
+      executedAt: at,
     }
   }
 
@@ -214,4 +237,12 @@ function statusAfterFill(order: Order): OrderStatus {
   if (!isOpen(order)) return order.status
   if (leavesQty(order).eq(0)) return 'filled'
   return order.status === 'pending_cancel' || order.status === 'pending_replace' ? order.status : 'partially_filled'
+}
+
+/** What is working goes on with what is left now. */
+function statusAfterAmendment(order: Order): OrderStatus {
+  const { status, filledQty } = order
+  if (status !== 'partially_filled') return status
+  if (filledQty.eq(0)) return 'new'
+  return leavesQty(order).eq(0) ? 'filled' : status
 }

@@ -1,9 +1,10 @@
 import type { Asset } from './assets.ts'
-import { type Decimal, ratio, zero } from './decimals.ts'
+import { type Decimal, larger, ratio, zero } from './decimals.ts'
 
 /**
- * An order as the broker keeps it. Invariants: `filledQty` only grows and never passes `qty`; a closed order never opens again
- * (a late fill may still land on a canceled one: the venue matched first); ids never change hands.
+ * An order as the broker keeps it. Invariants: `filledQty` is the sum of its executions; it only grows and never passes `qty`, unless
+ * a bust, a correction or an overfill is asked for; a closed order never opens again (a late fill may still land on a canceled one:
+ * the venue matched first); ids never change hands.
  */
 export type Side = 'buy' | 'sell'
 export type OrderType = 'market' | 'limit' | 'stop' | 'stop_limit' | 'trailing_stop'
@@ -103,9 +104,19 @@ export type Execution = Readonly<{
   orderStatus: OrderStatus
   /** Signed, after this execution. */
   positionQty: Decimal
+  /** When it was told; of a corrected one, when the correction was. */
   at: string
-  /** Of a correction: the execution it undoes. */
+  executedAt: string
+  /** Of a bust or a correction: the execution it undoes or stands for. */
   corrects?: string
+}>
+
+/** An execution that was undone or changed after it was told. */
+export type Amendment = Readonly<{
+  event: 'trade_bust' | 'trade_correct'
+  before: Execution
+  /** As it was told: of a bust what is undone, of a correction what stands now. */
+  told: Execution
 }>
 
 const closedStatuses: ReadonlySet<OrderStatus> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
@@ -117,8 +128,8 @@ export const isOpen = (order: Order): boolean => !closedStatuses.has(order.statu
 export const isStop = ({ type }: Ticket): boolean =>
   type === 'stop' || type === 'stop_limit' || type === 'trailing_stop'
 
-/** What is left to fill; zero for a notional order that has no size yet. */
-export const leavesQty = (order: Order): Decimal => order.qty?.minus(order.filledQty) ?? zero
+/** What is left to fill; zero for a notional order that has no size yet, and for one that was overfilled. */
+export const leavesQty = (order: Order): Decimal => larger(zero, order.qty?.minus(order.filledQty) ?? zero)
 
 /** Average over all fills so far, 9 decimals; null before the first. */
 export const averagePrice = (order: Order): Decimal | null =>

@@ -1,24 +1,23 @@
 import type { Clock } from '#runtime'
-import type { Account, AccountFlags } from '../broker/account.ts'
-import { type Asset, findAsset } from '../broker/assets.ts'
+import type { AccountFlags } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
-import { type Decimal, parseDecimal } from '../broker/decimals.ts'
-import { createMoneyMoves, type MoneyMove, type MoneyMoveType } from '../broker/money-moves.ts'
-import type { Order } from '../broker/order.ts'
+import { createMoneyMoves, type MoneyMoveType } from '../broker/money-moves.ts'
+import type { AmendOptions } from '../broker/order-book.ts'
 import type { PriceSetting } from '../broker/prices.ts'
-import { Refusal } from '../broker/refusal.ts'
 import type { Phase } from '../broker/session.ts'
 import type { ArmedFault, Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
 import { activityJson } from '../http/activity-queries.ts'
 import type { RateLimit, RateLimits } from '../http/rate-limits.ts'
 import type { RequestJournal } from '../http/request-journal.ts'
-import { type Json, orderJson } from '../http/shapes.ts'
+import type { Json } from '../http/shapes.ts'
 import type { DataErrorCode } from '../streams/data-protocol.ts'
 import type { MarketMessage } from '../streams/market-message.ts'
 import type { TradeEvent } from '../streams/trade-update.ts'
 import type { StreamKind, Streams } from '../streams/upgrades.ts'
 import { type AccountSetup, openAccount } from './accounts.ts'
+import { finders, refuse, told } from './finders.ts'
+import { orderCommands } from './order-commands.ts'
 import { VirtualClock } from '../time.ts'
 import type { HeldAnswers } from './held-answers.ts'
 import { type Ledger, readLedger } from './ledger.ts'
@@ -43,6 +42,13 @@ export interface SandboxControl {
   heldAnswers(): number
   /** Fills by broker order id, in full and at the market (or the order's limit) unless told. Works on held and canceled orders too. */
   fillOrder(orderId: string, terms?: Readonly<{ qty?: string; price?: string }>): Json
+  /**
+   * Undoes an execution as if it had never been: `trade_bust` is told, and order, position, cash, profit and activities follow.
+   * @param executionId as the trade stream and the ledger have it
+   */
+  bustExecution(executionId: string, options?: AmendOptions): Json
+  /** Changes an execution as if it had always been so: `trade_correct` is told. What is not given stays. Both answer the order. */
+  correctExecution(executionId: string, to: Readonly<{ price?: string; qty?: string }>, options?: AmendOptions): Json
   /** Orders of an account, of a symbol, or all no longer match by themselves. */
   holdMatching(what?: MatchingScope): void
   releaseMatching(what?: MatchingScope): void
@@ -59,7 +65,10 @@ export interface SandboxControl {
   /** Cuts open streams; answers how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
-  /** Tells any documented event of an order on the trade stream; the order itself does not change. */
+  /**
+   * A fault: tells any documented event of an order on the trade stream though nothing has happened; the books do not change. What
+   * speaks of an execution (`fill`, `trade_bust` ...) repeats the order's last one, and is refused when there is none.
+   */
   sendTradeEvent(orderId: string, event: TradeEvent): void
   /** Sends an error frame to open market data sockets, of one key or all; answers how many. */
   sendDataError(code: DataErrorCode, keyId?: string): number
@@ -83,55 +92,6 @@ export type MoneyMoveRequest = Readonly<{ type: MoneyMoveType; amount: string; s
 
 /** One account (by key) or one symbol; neither means everything. */
 export type MatchingScope = Readonly<{ keyId?: string; symbol?: string }>
-
-const refuse = (message: string): Refusal => new Refusal(422, undefined, message)
-
-function finders(broker: Broker) {
-  const account = (keyId: string): Account => {
-    const found = broker.accountOfKey(keyId)
-    if (found === undefined) throw refuse(`no account has the key ${keyId}`)
-    return found
-  }
-  const asset = (symbol: string): Asset => {
-    const found = findAsset(symbol)
-    if (found === undefined) throw refuse(`unknown symbol ${symbol}`)
-    return found
-  }
-  const scope = ({ keyId, symbol }: MatchingScope = {}): Account | Asset | undefined => {
-    if (keyId !== undefined && symbol !== undefined) throw refuse('give keyId or symbol, not both')
-    return keyId === undefined ? (symbol === undefined ? undefined : asset(symbol)) : account(keyId)
-  }
-  const order = (id: string): readonly [Account, Order] => {
-    for (const owner of broker.accounts()) {
-      const found = owner.orders.get(id)
-      if (found !== undefined) return [owner, found]
-    }
-    throw new Refusal(404, undefined, `no order has the id ${id}`)
-  }
-  const amount = (name: string, value: string | undefined): Decimal | undefined => {
-    if (value === undefined) return undefined
-    const parsed = parseDecimal(value)
-    if (parsed === undefined || parsed.lte(0)) throw refuse(`${name} must be a decimal above zero`)
-    return parsed
-  }
-  const move = (type: MoneyMoveType, text: string, symbol: string | undefined, description: string): MoneyMove => {
-    const parsed = parseDecimal(text)
-    if (parsed === undefined) throw refuse('amount must be a decimal')
-    if (type !== 'DIV' && type !== 'SPLIT') return { type, amount: parsed, description }
-    if (symbol === undefined) throw refuse(`${type} needs a symbol`)
-    return { type, amount: parsed, asset: asset(symbol), description }
-  }
-  return { account, asset, scope, order, amount, move }
-}
-
-/** Mistakes of the caller come out as RangeError from the model; the caller is told, not blamed on the server. */
-function told<Result>(run: () => Result): Result {
-  try {
-    return run()
-  } catch (error) {
-    throw error instanceof RangeError ? refuse(error.message) : error
-  }
-}
 
 export function createControl(
   broker: Broker,
@@ -162,13 +122,7 @@ export function createControl(
     releaseAnswers: (count) => heldAnswers.release(count),
     dropAnswers: (count) => heldAnswers.drop(count),
     heldAnswers: () => heldAnswers.waiting,
-    fillOrder(orderId, { qty, price } = {}) {
-      const [account, order] = find.order(orderId)
-      told(() => matcher.fillNow(account, order, find.amount('qty', qty), find.amount('price', price)))
-      return orderJson(order)
-    },
-    holdMatching: (what) => matcher.hold(find.scope(what)),
-    releaseMatching: (what) => matcher.release(find.scope(what)),
+    ...orderCommands(find, broker.matcher),
     setPartialFills: (enabled, share = matcher.partialFills.share) =>
       void Object.assign(matcher.partialFills, { enabled, share }),
     setPrice: (symbol, price) => told(() => prices.set(find.asset(symbol), price)),
@@ -177,7 +131,7 @@ export function createControl(
     endDay: () => broker.endDay(),
     setMarketSession: (phase) => (phase === 'calendar' ? session.followCalendar() : session.setPhase(phase)),
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
-    sendTradeEvent: (orderId, event) => streams.tellTradeEvent(...find.order(orderId), event),
+    sendTradeEvent: (orderId, event) => told(() => streams.tellTradeEvent(...find.order(orderId), event)),
     sendDataError: (code, keyId) => streams.tellDataError(code, keyId),
     sendMarketMessage: (message) => told(() => streams.tellMarket(message)),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),

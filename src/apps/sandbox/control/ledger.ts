@@ -17,8 +17,10 @@ export type AccountLedger = Readonly<{
   fees: string
   /** In order of arrival, in the broker's own JSON. */
   orders: readonly Json[]
-  /** In order of execution: the activity rows, with the stream's `execution_id`. */
+  /** Those that stand, in order of execution: the activity rows, with the stream's `execution_id`. */
   executions: readonly Json[]
+  /** Busts and corrections, in order: what each execution was, and what was told. */
+  amendments: readonly Json[]
   /** Everything that moved money or shares but fills, in order. */
   activities: readonly Json[]
   positions: readonly Readonly<{ symbol: string; qty: string; cost: string }>[]
@@ -43,6 +45,19 @@ const accountLedger = (account: Account): AccountLedger => ({
     ...fillActivityJson(execution),
     execution_id: execution.id,
     position_qty: text(execution.positionQty),
+  })),
+  amendments: account.amendments.map(({ event, before, told }) => ({
+    event,
+    at: told.at,
+    execution_id: told.id,
+    previous_execution_id: before.id,
+    order_id: told.orderId,
+    symbol: told.symbol,
+    side: told.side,
+    previous_price: text(before.price),
+    previous_qty: text(before.qty),
+    price: text(told.price),
+    qty: text(told.qty),
   })),
   activities: account.activities.map(activityJson),
   positions: [...account.positions.values()].map(({ asset, qty, cost }) => ({

@@ -39,6 +39,12 @@ const shapes = {
     drop: z.boolean().exactOptional(),
   }),
   count: z.strictObject({ count: count.exactOptional() }),
+  bust: z.strictObject({ keepsId: z.boolean().exactOptional() }),
+  correct: z.strictObject({
+    price: amount.exactOptional(),
+    qty: amount.exactOptional(),
+    keepsId: z.boolean().exactOptional(),
+  }),
   fill: z.strictObject({ qty: amount.exactOptional(), price: amount.exactOptional() }),
   scope: z.strictObject({ keyId: keyId.exactOptional(), symbol: symbol.exactOptional() }),
   price: z.strictObject({
@@ -87,6 +93,12 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   'POST /_sandbox/answers/release': (body) => ({ released: control.releaseAnswers(read(shapes.count, body).count) }),
   'POST /_sandbox/answers/drop': (body) => ({ dropped: control.dropAnswers(read(shapes.count, body).count) }),
   'POST /_sandbox/orders/:id/fill': (body, _query, id) => control.fillOrder(id, read(shapes.fill, body)),
+  'POST /_sandbox/executions/:id/bust': (body, _query, id) => control.bustExecution(id, read(shapes.bust, body)),
+  'POST /_sandbox/executions/:id/correct': (body, _query, id) => {
+    const { price, qty, ...options } = read(shapes.correct, body)
+    const to = { ...(price === undefined ? {} : { price }), ...(qty === undefined ? {} : { qty }) }
+    return control.correctExecution(id, to, options)
+  },
   'POST /_sandbox/matching/hold': (body) => control.holdMatching(read(shapes.scope, body)),
   'POST /_sandbox/matching/release': (body) => control.releaseMatching(read(shapes.scope, body)),
   'POST /_sandbox/partial-fills': (body) => {
@@ -129,13 +141,13 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
 export function createControlHandler(control: SandboxControl): ControlHandler {
   const table = commands(control)
   return async (method, path, query, body) => {
-    const order = /^\/_sandbox\/orders\/([^/]+)\/fill$/.exec(path)?.[1]
-    const route = `${method} ${order === undefined ? path.replace(/\/+$/, '') : '/_sandbox/orders/:id/fill'}`
+    const [, head, id = '', verb] = /^(\/_sandbox\/(?:orders|executions))\/([^/]+)\/(\w+)\/*$/.exec(path) ?? []
+    const route = `${method} ${head === undefined ? path.replace(/\/+$/, '') : `${head}/:id/${verb}`}`
     const command = table[route]
     if (command === undefined) {
       throw new Refusal(404, undefined, `no such control call; there are: ${Object.keys(table).join(', ')}`)
     }
-    return { status: 200, body: (await command(body, query, order ?? '')) ?? { ok: true } }
+    return { status: 200, body: (await command(body, query, id)) ?? { ok: true } }
   }
 }
 

@@ -53,6 +53,8 @@ const orderFaultKinds = [
   'fill_after_cancel',
   /** A fill is undone after it was told. */
   'bust_trade',
+  /** A fill is changed after it was told, to `price` (default one cent more) and `qty` (default the same). */
+  'correct_trade',
 ] as const
 
 export type RequestFaultKind = (typeof requestFaultKinds)[number]
@@ -61,6 +63,7 @@ export type OrderFaultKind = (typeof orderFaultKinds)[number]
 
 const COUNT_MAX = 1_000_000
 const DELAY_MS_MAX = 600_000
+const amount = z.string().regex(/^\d{1,15}(\.\d{1,9})?$/, 'a decimal string above zero')
 
 /** A fault as it is armed. It fires on the `nth` (default 1) thing it matches and on `count` (default 1) in all. */
 export const faultShape = z.strictObject({
@@ -81,6 +84,9 @@ export const faultShape = z.strictObject({
   delayMs: z.int().min(0).max(DELAY_MS_MAX).exactOptional(),
   /** Of `rate_limit`: whether the answer says when to come back. Default true. */
   headers: z.boolean().exactOptional(),
+  /** Of `correct_trade`. */
+  price: amount.exactOptional(),
+  qty: amount.exactOptional(),
 })
 export type Fault = z.output<typeof faultShape>
 

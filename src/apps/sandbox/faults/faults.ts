@@ -28,7 +28,7 @@ export interface Faults {
     kinds: readonly StreamFaultKind[],
     at: Readonly<{ stream: 'trade' | 'data'; account: Account | undefined }>,
   ): StreamFault | undefined
-  order(kind: OrderFaultKind, account: Account): boolean
+  order(kind: OrderFaultKind, account: Account): Fault | undefined
 }
 
 /** A stream fault that fires now; `isLast` when it will not again. */
@@ -128,6 +128,6 @@ export function createFaults(chance: Chance, share: number): Faults {
       const kind = wanted.includes('lose_events') ? pick(eventChance, chanceEventKinds) : undefined
       return kind === undefined ? undefined : { id: 'chance', kind, isLast: true }
     },
-    order: (kind, account) => take(account, (fault) => fault.kind === kind) !== undefined,
+    order: (kind, account) => take(account, (fault) => fault.kind === kind)?.fault,
   }
 }

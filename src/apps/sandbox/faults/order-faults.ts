@@ -1,23 +1,42 @@
 import type { Clock } from '#runtime'
 import type { Broker } from '../broker/broker.ts'
+import { decimal } from '../broker/decimals.ts'
+import type { Execution } from '../broker/order.ts'
+import type { OrderUpdate } from '../broker/order-book.ts'
+import type { Fault } from './fault.ts'
 import type { Faults } from './faults.ts'
 
 /** Orders that go wrong after they were answered. Each follows the change it is armed on in the next turn, as news of its own. */
+
+const CENT = decimal('0.01')
+
+/** What a fill is corrected to. */
+const termsOf = ({ price, qty }: Fault, execution: Execution) => ({
+  price: price === undefined ? execution.price.plus(CENT) : decimal(price),
+  qty: qty === undefined ? execution.qty : decimal(qty),
+})
+
 export function startOrderFaults(broker: Broker, clock: Clock, faults: Faults): void {
   const { matcher } = broker
-  broker.onUpdate(({ event, account, order, execution }) => {
+  const amend = ({ account, order, execution }: OrderUpdate): void => {
+    if (execution === undefined) return
+    const correction = faults.order('correct_trade', account)
+    const isBusted = correction === undefined && faults.order('bust_trade', account) !== undefined
+    if (correction === undefined && !isBusted) return
+    const to = correction === undefined ? undefined : termsOf(correction, execution)
+    clock.after(0, () => {
+      // A command may have been first.
+      if (account.executions.includes(execution)) matcher.amend(account, order, execution, to)
+    })
+  }
+  broker.onUpdate((update) => {
+    const { event, account, order } = update
     if ((event === 'new' || event === 'accepted') && faults.order('reject_order', account)) {
       clock.after(0, () => matcher.reject(account, order))
     }
     if (event === 'canceled' && faults.order('fill_after_cancel', account)) {
       clock.after(0, () => matcher.fillNow(account, order))
     }
-    if (
-      (event === 'fill' || event === 'partial_fill') &&
-      execution !== undefined &&
-      faults.order('bust_trade', account)
-    ) {
-      clock.after(0, () => matcher.bust(account, order, execution))
-    }
+    if (event === 'fill' || event === 'partial_fill') amend(update)
   })
 }

@@ -5,7 +5,10 @@ import { invalid } from '../broker/refusal.ts'
 import { choiceOf, countOf, listOf, timeOf } from './order-queries.ts'
 import { fillActivityJson, type Json } from './shapes.ts'
 
-/** `GET /v2/account/activities`: fills and everything else that moved money, in the order it happened. */
+/**
+ * `GET /v2/account/activities`: fills and everything else that moved money, in the order it was booked. A busted fill is no longer a
+ * row; a corrected one is a new row, booked when it was corrected. So the quantities of an order's rows always add up to what it filled.
+ */
 
 const PAGE_SIZE_MAX = 100
 const DAY_LENGTH = '2024-01-02'.length
@@ -33,7 +36,6 @@ function rowsOf(account: Account): Row[] {
     at: execution.at,
     json: () => fillActivityJson(execution),
   }))
-  if (account.activities.length === 0) return fills
   const others = account.activities.map((activity) => ({
     id: activity.id,
     type: activity.type,
@@ -56,6 +58,17 @@ function typesOf(query: URLSearchParams, type: string | undefined): (type: strin
   return (candidate) => (candidate === 'FILL') === (category === 'trade_activity')
 }
 
+/** Where a page begins: after the row the token names, or after where it was when its fill has been amended since. */
+function afterToken(account: Account, rows: readonly Row[], token: string, direction: 'asc' | 'desc'): number {
+  if (token === '') return 0
+  const last = rows.findIndex(({ id }) => id === token)
+  if (last >= 0) return last + 1
+  const gone = account.amendments.find(({ before }) => before.activityId === token)?.before
+  if (gone === undefined) throw invalid('invalid page_token')
+  const next = rows.findIndex(({ at }) => (direction === 'asc' ? at > gone.at : at < gone.at))
+  return next < 0 ? rows.length : next
+}
+
 /** @param type from the path; else `activity_types` and `category` choose @throws {Refusal} 422 on bad parameters */
 export function activitiesPage(account: Account, query: URLSearchParams, type?: string): Json[] {
   const isWanted = typesOf(query, type)
@@ -71,8 +84,6 @@ export function activitiesPage(account: Account, query: URLSearchParams, type?: 
       (until === undefined || row.at < until),
   )
   if (direction === 'desc') rows.reverse()
-  const token = query.get('page_token')
-  const last = token === null || token === '' ? -1 : rows.findIndex(({ id }) => id === token)
-  if (token !== null && token !== '' && last < 0) throw invalid('invalid page_token')
-  return rows.slice(last + 1, last + 1 + size).map(({ json }) => json())
+  const rest = rows.slice(afterToken(account, rows, query.get('page_token') ?? '', direction))
+  return rest.slice(0, size).map(({ json }) => json())
 }

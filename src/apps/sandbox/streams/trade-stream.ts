@@ -79,10 +79,16 @@ export class TradeStream {
     return hit.length
   }
 
-  /** Tells listeners an event that the order book has not had, about an order as it stands, with its last execution. */
+  /**
+   * Tells listeners an event that the order book has not had, about an order as it stands; what speaks of an execution repeats its last.
+   * @throws {RangeError} it has none
+   */
   tell(account: Account, order: Order, event: TradeEvent): void {
     const told = { event, eventId: this.#broker.stamps.ulid(), at: order.updatedAt, account, order }
     const last = CARRY_EXECUTION.has(event) ? account.executions.findLast((own) => own.orderId === order.id) : undefined
+    if (last === undefined && CARRY_EXECUTION.has(event)) {
+      throw new RangeError(`the order has no execution that ${event} could tell of: fill it first`)
+    }
     const id = this.#ids.uuid()
     if (last === undefined) return this.#publish({ ...told, executionId: id })
     // A correction is an execution of its own that names the one it replaces; a repeat is the same one again.

@@ -47,7 +47,9 @@ export function tradeUpdateJson({ event, eventId, executionId, at, order, execut
     ...(execution === undefined
       ? {}
       : { price: text(execution.price), qty: text(execution.qty), position_qty: text(execution.positionQty) }),
-    ...(execution?.corrects === undefined ? {} : { previous_execution_id: execution.corrects }),
+    ...(execution?.corrects === undefined || execution.corrects === executionId
+      ? {}
+      : { previous_execution_id: execution.corrects }),
     order: orderJson(order),
   }
 }
@@ -69,7 +71,7 @@ export function tradeActivityJson({ event, eventId, order, execution }: OrderUpd
     event_id: eventId,
     activity_type: 'TRD',
     at: execution.at,
-    executed_at: execution.at,
+    executed_at: execution.executedAt,
     ref_id: execution.id,
     ...(execution.corrects === undefined ? {} : { previous_id: execution.corrects }),
     status: 'executed',
@@ -87,7 +89,7 @@ export function tradeActivityJson({ event, eventId, order, execution }: OrderUpd
       order_status: execution.orderStatus,
       cum_qty: text(execution.cumQty),
       leaves_qty: text(execution.leavesQty),
-      execution_type: event === 'trade_bust' ? event : 'fill',
+      execution_type: event === 'trade_bust' || event === 'trade_correct' ? event : 'fill',
     },
   }
 }

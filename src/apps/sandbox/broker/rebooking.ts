@@ -1,0 +1,58 @@
+import { type Account, type Books, positionOf, restateCosts, settle } from './account.ts'
+import { type Asset, positionSymbol } from './assets.ts'
+import { returnFee, takeFee } from './crypto-fees.ts'
+import { zero } from './decimals.ts'
+import { type ActivityTerms, splitPosition } from './money-moves.ts'
+import type { Execution } from './order.ts'
+
+/**
+ * Books past executions anew, as if they had always been what they are now. Taking one back is not the same as trading against it:
+ * the average cost and the profit of everything since depend on it. So its asset is replayed, with its fees, its splits and the
+ * nights between.
+ */
+
+type Step = readonly [at: string, run: () => void]
+
+const emptyBooks = (): Books => ({ cash: zero, realized: zero, fees: zero, positions: new Map() })
+
+/** What everything that was done in one asset comes to, from nothing. */
+function replayed({ executions, activities, nights }: Account, asset: Asset): Books {
+  const books = emptyBooks()
+  const steps: Step[] = nights.map((at) => [at, () => restateCosts(books)])
+  for (const execution of executions) {
+    if (execution.symbol !== asset.symbol) continue
+    const { executedAt, side, qty, price } = execution
+    const run = (): void => {
+      settle(books, asset, side, qty, price)
+      takeFee(books, { ...execution, asset })
+    }
+    steps.push([executedAt, run])
+  }
+  for (const { symbol, at, splitRatio } of activities) {
+    if (symbol !== asset.symbol || splitRatio === undefined) continue
+    // What is taken back may have been all there was to split.
+    steps.push([at, () => positionOf(books, asset) !== undefined && splitPosition(books, asset, splitRatio)])
+  }
+  steps.sort(([a], [b]) => (a < b ? -1 : 1))
+  steps.forEach(([, run]) => run())
+  return books
+}
+
+/**
+ * Takes one of an account's executions out, or puts another in its place; cash, profit, fees and the position follow.
+ * @returns what is to be written down of its fees: the old one given back, the new one taken
+ */
+export function rebook(account: Account, asset: Asset, index: number, to: Execution | undefined): ActivityTerms[] {
+  const before = replayed(account, asset)
+  const gone = account.executions.splice(index, 1, ...(to === undefined ? [] : [to]))
+  const after = replayed(account, asset)
+  account.cash = account.cash.plus(after.cash).minus(before.cash)
+  account.realized = account.realized.plus(after.realized).minus(before.realized)
+  account.fees = account.fees.plus(after.fees).minus(before.fees)
+  const position = positionOf(after, asset)
+  if (position === undefined) account.positions.delete(positionSymbol(asset))
+  else account.positions.set(positionSymbol(asset), position)
+  const returned = gone.map((execution) => returnFee(emptyBooks(), { ...execution, asset }))
+  const taken = to === undefined ? [] : [takeFee(emptyBooks(), { ...to, asset })]
+  return [...returned, ...taken].filter((terms) => terms !== undefined)
+}
