@@ -164,3 +164,26 @@ describe('immediate orders', () => {
     expect(await read(id)).toMatchObject({ status: 'filled' })
   })
 })
+
+test('gtc orders are canceled ninety days after they were made, at a quarter past four in New York', async () => {
+  await using virtual = await startSandbox({ time: 'virtual', tickMs: 0, fillDelayMs: 0, partialFills: false })
+  const submit = async (body: object): Promise<Row> => (await call(virtual, 'POST', '/v2/orders', body)).body as Row
+  const read = async ({ id }: Row): Promise<Row> => (await call(virtual, 'GET', `/v2/orders/${id}`)).body as Row
+  const stock = await submit({ ...rest, time_in_force: 'gtc' })
+  const pair = await submit({ ...rest, symbol: 'BTC/USD', qty: '0.1', limit_price: '200', time_in_force: 'gtc' })
+  // Day 90 after January 2nd is April 1st, in summer time by then.
+  expect([stock['expires_at'], pair['expires_at']]).toEqual(['2024-04-01T20:15:00Z', '2024-04-01T20:15:00Z'])
+  for (let week = 0; week < 12; week += 1) await virtual.control.advanceTime(7 * 86_400_000)
+  const untilThen = Date.parse('2024-04-01T20:15:00Z') - Date.parse('2024-03-26T14:30:00Z')
+  await virtual.control.advanceTime(untilThen - 1)
+  const late = await submit({ ...rest, time_in_force: 'gtc' })
+  expect((await read(stock))['status']).toBe('new')
+  await virtual.control.advanceTime(1)
+  for (const order of [stock, pair]) {
+    expect(await read(order)).toMatchObject({
+      status: 'canceled',
+      cancel_requested_at: expect.stringMatching(/^2024-04-01T20:15:00/) as unknown,
+    })
+  }
+  expect(await read(late)).toMatchObject({ status: 'new', expires_at: '2024-06-30T20:15:00Z' })
+})

@@ -12,6 +12,9 @@ export interface Stamps {
   ulid(): string
 }
 
+/** RFC 3339, UTC, in whole seconds. */
+export const secondStamp = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 19)}Z`
+
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 /** Nanoseconds in a millisecond: how many stamps fit before time is pushed forward. */
 const STAMPS_PER_MS_MAX = 1_000_000

@@ -2,6 +2,7 @@ import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import { createStamps, type Stamps } from '../stamps.ts'
 import { type Account, endDayOf, newAccount } from './account.ts'
+import { cancelAgedOrders } from './aged-orders.ts'
 import { decimal } from './decimals.ts'
 import { Matcher, type MatchingOptions } from './matcher.ts'
 import { type MinuteBars, recordMinuteBars } from './minute-bars.ts'
@@ -88,6 +89,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     for (const account of accounts()) endDayOf(account, stamps.next())
     for (const market of prices.all()) market.previousClose = market.last
   }
+  const stopLooking = cancelAgedOrders(clock, accounts, matcher)
   session.onChange((phase) => {
     if (phase === 'closed' && session.followsCalendar()) endDay()
   })
@@ -131,6 +133,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
       prices.stop()
       minuteBars.stop()
       session.stop()
+      stopLooking()
     },
   }
 }

@@ -2,6 +2,7 @@ import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import type { Account } from './account.ts'
 import { type Admission, admit, admitReplacement } from './admission.ts'
+import { agedAt } from './aged-orders.ts'
 import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
@@ -165,7 +166,8 @@ export class Matcher {
 
   #open(account: Account, ticket: Ticket, admission: Admission): Working {
     const status = this.#worksNow(ticket) ? 'pending_new' : 'accepted'
-    const expiresAt = ticket.timeInForce === 'gtc' ? null : this.#session.dayEnd(ticket.extendedHours)
+    const isLasting = ticket.timeInForce === 'gtc'
+    const expiresAt = isLasting ? agedAt(this.#clock.now()) : this.#session.dayEnd(ticket.extendedHours)
     const order = this.#book.open(account, ticket, admission, status, expiresAt)
     placeStop(order, this.#prices.of(ticket.asset))
     const working: Working = { account, order, timed: false, split: false }

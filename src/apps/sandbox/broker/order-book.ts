@@ -50,7 +50,7 @@ const AMENDMENTS_PER_ACCOUNT_MAX = 100_000
 /** Where an order notes the time of its end. */
 const FINAL_TIME = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'failedAt' } as const
 
-function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, expiresAt: string | null): Order {
+function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, expiresAt: string): Order {
   return {
     id,
     ticket,
@@ -93,7 +93,7 @@ export class OrderBook {
     this.#tell = tell
   }
 
-  open(account: Account, ticket: Ticket, admission: Admission, status: OrderStatus, expiresAt: string | null): Order {
+  open(account: Account, ticket: Ticket, admission: Admission, status: OrderStatus, expiresAt: string): Order {
     const order = newOrder(this.#chance.uuid(), this.#stamps.next(), ticket, admission, expiresAt)
     order.status = status
     addOrder(account, order)

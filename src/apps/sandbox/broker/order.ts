@@ -59,7 +59,8 @@ export interface Order {
   /** Buying power held per open unit while the order is open; zero when it closes a position. */
   readonly heldPerUnit: Decimal
   readonly createdAt: string
-  readonly expiresAt: string | null
+  /** When a day order had its day, and when one good till canceled is too old. */
+  readonly expiresAt: string
   /** Null for a notional order until its first fill sizes it. */
   qty: Decimal | null
   status: OrderStatus

@@ -1,5 +1,6 @@
 import type { CancelTimer, Clock } from '#runtime'
 import { nextTimeOf, type TradingDay, tradingDay } from './calendar.ts'
+import { secondStamp } from '../stamps.ts'
 import { newYorkDate, newYorkMs, newYorkTime } from './new-york.ts'
 
 /** Before, during and after the regular session; orders for extended hours also work in `pre` and `post`. */
@@ -117,7 +118,7 @@ export function createSession(clock: Clock, start: boolean | 'calendar'): Sessio
         ? known.endMs
         : nextAt(nowMs, (day) => (extendedHours ? day.endMinute : day.closeMinute))
       if (!isStillNext) dayEnds.set(extendedHours, { sinceMs: nowMs, endMs })
-      return `${new Date(endMs).toISOString().slice(0, 19)}Z`
+      return secondStamp(endMs)
     },
     stop,
   }

@@ -3,6 +3,7 @@ import { type Asset, findAsset } from '../broker/assets.ts'
 import type { Market, Prices } from '../broker/prices.ts'
 import { type TradingStatus, tradingStatuses } from '../http/market-shapes.ts'
 import type { Json } from '../http/shapes.ts'
+import { secondStamp } from '../stamps.ts'
 import type { News } from './data-stream.ts'
 
 /**
@@ -110,7 +111,7 @@ export function stockNews(message: StockMessage, prices: Prices, nowMs: number):
 /** An article as the news feed carries it: its times are text in either encoding. */
 export function articleJson(article: Article, id: number, nowMs: number): Json {
   const { headline, summary = '', content = '', author = 'Fillcast', symbols } = article
-  const at = `${new Date(nowMs).toISOString().slice(0, 19)}Z`
+  const at = secondStamp(nowMs)
   const url = article.url ?? `https://example.com/news/${id}`
   const told = { id, headline, summary, author, created_at: at, updated_at: at, url, content, symbols }
   return { T: 'n', ...told, source: 'sandbox' }
