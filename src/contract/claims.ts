@@ -12,3 +12,9 @@ export const tokenClaimsSchema = z.object({
   jti: z.string().min(1).max(128).optional(),
 })
 export type TokenClaims = z.output<typeof tokenClaimsSchema>
+
+/** A device that a client names in its handshake (`auth.deviceId`): a newer connection of it replaces the older one. */
+export const deviceIdSchema = z.string().regex(/^[A-Za-z0-9_.:@|-]{1,128}$/)
+
+/** Between processes only, in a user's room: something changed about the user's sessions, look again. Never sent to a client. */
+export const SESSION_NOTICE = 'session.changed'

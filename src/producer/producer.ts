@@ -26,6 +26,7 @@ import {
   type VaultKey,
 } from '#store'
 import { InvalidRequestError, TradeIdConflictError, UnavailableError } from './errors.ts'
+import { createSessionCommands, type SessionCommands } from './sessions.ts'
 
 /** What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. */
 export interface Producer extends AsyncDisposable {
@@ -41,6 +42,7 @@ export interface Producer extends AsyncDisposable {
     /** Links a broker account; the credentials are sealed before they leave this process. The same id again replaces them. */
     connect(request: ConnectRequest): Promise<{ connectionId: string }>
   }
+  sessions: SessionCommands
   orders: {
     /** The order of a trade as it stands, or `null` when no worker has taken it yet. */
     get(userId: string, tradeId: string): Promise<Order | null>
@@ -117,6 +119,8 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
         return { connectionId }
       },
     },
+
+    sessions: createSessionCommands(redis),
 
     orders: { get: (userId, tradeId) => available(reader.order(userId, tradeId)) },
 

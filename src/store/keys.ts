@@ -7,6 +7,8 @@ export const stateKey = (userId: string): string => `state:{${userId}}`
 export const logKey = (userId: string): string => `log:{${userId}}`
 /** What cannot be rebuilt from the broker: sealed connections. A hash. */
 export const controlKey = (userId: string): string => `control:{${userId}}`
+/** Which connection is the newest of each of a user's devices: device -> generation, a hash. */
+export const devicesKey = (userId: string): string => `devices:{${userId}}`
 /** Owner of a connection's trade stream: the fencing token. */
 export const leaseKey = (userId: string, connectionId: string): string => `lease:{${userId}}:${connectionId}`
 /** Owner of the market-data feed of one credential. */
@@ -31,5 +33,10 @@ export const field = {
   health: (connectionId: string): string => `health:${connectionId}`,
 } as const
 
-/** Fields of a user's control set. */
-export const controlField = { connection: (connectionId: string): string => `connection:${connectionId}` } as const
+/** Fields of a user's control set. Bars hold the time of the logout, in seconds since 1970. */
+export const controlField = {
+  connection: (connectionId: string): string => `connection:${connectionId}`,
+  /** Bars every token issued up to then. */
+  userBar: 'bar',
+  sessionBar: (sessionId: string): string => `bar:${sessionId}`,
+} as const

@@ -1,5 +1,5 @@
 import { Emitter } from '@socket.io/redis-emitter'
-import { type LoggedEvent, userRoom } from '#contract'
+import { type LoggedEvent, SESSION_NOTICE, userRoom } from '#contract'
 
 // The emitter encodes each event with two placeholders of the width of an event id; the commit script, which alone knows the ids,
 // puts them in (reference: the emitter's only call on its client is `publish(channel, packet)`).
@@ -16,12 +16,21 @@ const emitter = new Emitter({
   },
 })
 
-/** Encodes one event for its user's room, in the wire format of the Socket.IO Redis adapter. */
-export function encodeEvent(userId: string, { event, payload }: LoggedEvent): Packet {
-  emitter.to(userRoom(userId)).emit(event, payload, { id: ID, prev: PREVIOUS })
+function encode(userId: string, event: string, ...args: unknown[]): { channel: string; packet: Buffer } {
+  emitter.to(userRoom(userId)).emit(event, ...args)
   if (captured === null) throw new TypeError('the emitter did not publish')
   const { channel, packet } = captured
   captured = null
+  return { channel, packet }
+}
+
+/** Tells the relays that something changed about the user's sessions. No client ever gets it. */
+export const encodeNotice = (userId: string): { channel: string; packet: Buffer } =>
+  encode(userId, SESSION_NOTICE, null)
+
+/** Encodes one event for its user's room, in the wire format of the Socket.IO Redis adapter. */
+export function encodeEvent(userId: string, { event, payload }: LoggedEvent): Packet {
+  const { channel, packet } = encode(userId, event, payload, { id: ID, prev: PREVIOUS })
   const id = packet.lastIndexOf(ID)
   const previous = packet.lastIndexOf(PREVIOUS)
   return {

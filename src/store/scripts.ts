@@ -11,9 +11,19 @@ export type Scripts = Readonly<{
   leaseRenew(lease: string, token: string, ttlMs: number): Promise<0 | 1>
   leaseRelease(lease: string, token: string): Promise<0 | 1>
   connectionPut(control: string, field: string, record: string): Promise<string>
+  sessionBar(control: string, sessionId: string, barsMax: number, channel: string, packet: Buffer): Promise<1>
+  deviceEnter(devices: string, deviceId: string, ...args: Argument[]): Promise<string>
 }>
 
-const keyCounts = { commit: 3, leaseTake: 1, leaseRenew: 1, leaseRelease: 1, connectionPut: 1 } as const
+const keyCounts = {
+  commit: 3,
+  leaseTake: 1,
+  leaseRenew: 1,
+  leaseRelease: 1,
+  connectionPut: 1,
+  sessionBar: 1,
+  deviceEnter: 1,
+} as const
 const fileOf = (name: string): string => `${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.lua`
 
 const sources = Object.entries(keyCounts).map(([name, numberOfKeys]) => ({

@@ -1,0 +1,46 @@
+import type { Redis } from 'ioredis'
+import type { TokenClaims } from '#contract'
+import { controlField, controlKey, devicesKey } from './keys.ts'
+import { encodeNotice } from './packet.ts'
+import { withScripts } from './scripts.ts'
+
+/** What ends a connection from outside: its token is barred, or a newer connection of the same device is there. */
+export type Standing = Readonly<{ isBarred: boolean; newestGeneration: string | null }>
+
+/** Logouts and devices of a user, as every relay sees them. Each change is told to the relays, which look again by themselves too. */
+export interface Sessions {
+  /** Bars the tokens of one session (claim `sid` or `jti`), or all that the user was issued up to this second. For good. */
+  logout(userId: string, sessionId?: string): Promise<void>
+  /** @returns the generation of the connection that is now the newest of this device */
+  enter(userId: string, deviceId: string): Promise<string>
+  standing(claims: TokenClaims, deviceId?: string): Promise<Standing>
+}
+
+/** Logged-out sessions that are remembered one by one; see the script for the rest. */
+const SESSION_BARS_MAX = 500
+/** Devices of a user whose generation is kept; the longest unseen makes way. */
+const DEVICES_MAX = 100
+const DEVICES_TTL_MS = 30 * 86_400_000
+
+export function createSessions(connection: Redis): Sessions {
+  const redis = withScripts(connection)
+  return {
+    async logout(userId, sessionId = '') {
+      const { channel, packet } = encodeNotice(userId)
+      await redis.sessionBar(controlKey(userId), sessionId, SESSION_BARS_MAX, channel, packet)
+    },
+    async enter(userId, deviceId) {
+      const { channel, packet } = encodeNotice(userId)
+      return redis.deviceEnter(devicesKey(userId), deviceId, DEVICES_MAX, DEVICES_TTL_MS, channel, packet)
+    },
+    async standing({ sub, iat, sid, jti }, deviceId) {
+      const sessions = [sid, jti].flatMap((id) => (id === undefined ? [] : [controlField.sessionBar(id)]))
+      const [[userBar = null, ...sessionBars], newestGeneration] = await Promise.all([
+        redis.hmget(controlKey(sub), controlField.userBar, ...sessions),
+        deviceId === undefined ? null : redis.hget(devicesKey(sub), deviceId),
+      ])
+      const isUsers = userBar !== null && (iat === undefined || iat <= Number(userBar))
+      return { isBarred: isUsers || sessionBars.some((bar) => bar !== null), newestGeneration }
+    },
+  }
+}
