@@ -2,7 +2,7 @@ import { RedisAdapter } from '@socket.io/redis-adapter'
 import type { Redis } from 'ioredis'
 import type { Namespace } from 'socket.io'
 import { z } from 'zod'
-import { EVENT_ID_PATTERN, type EventMeta, serverEvents, userOfRoom } from '#contract'
+import { EVENT_ID_PATTERN, type EventMeta, serverEvents, SESSION_NOTICE, userOfRoom } from '#contract'
 
 /** What the adapter hands on instead of broadcasting it. */
 export type AdapterEvents = Readonly<{
@@ -10,6 +10,8 @@ export type AdapterEvents = Readonly<{
   onLogged(room: string, event: string, payload: unknown, meta: EventMeta): void
   /** An event of a room of no user: only the newest matters. */
   onVolatile(room: string, event: string, payload: unknown): void
+  /** Something changed about the sessions of the room's user. */
+  onNotice(room: string): void
   /** Bytes on our channel that are no packet. */
   onMalformed(room: string): void
 }>
@@ -69,11 +71,12 @@ export class RoomAdapter extends RedisAdapter {
     if (!channel.startsWith(this.#channel) || !this.rooms.has(room)) return
     const packet = this.#decode(room, message)
     if (packet === null) this.#events.onMalformed(room)
+    else if (packet.event === SESSION_NOTICE) this.#events.onNotice(room)
     else if (packet.meta !== null) this.#events.onLogged(room, packet.event, packet.payload, packet.meta)
     else this.#events.onVolatile(room, packet.event, packet.payload)
   }
 
-  /** An event for exactly this room, or `null` when it is anything else. Users' rooms carry logged events only. */
+  /** An event for exactly this room, or `null` when it is anything else. Users' rooms carry logged events and notices only. */
   #decode(room: string, message: Buffer): { event: string; payload: unknown; meta: EventMeta | null } | null {
     let decoded: unknown
     try {
@@ -86,8 +89,10 @@ export class RoomAdapter extends RedisAdapter {
     const [, { data }, { rooms }] = read.data
     const [event, payload, meta = null] = data
     const isForRoom = rooms.length === 1 && rooms[0] === room
-    const isExpected = userOfRoom(room) === null ? meta === null : meta !== null
-    return isForRoom && isExpected && Object.hasOwn(serverEvents, event) ? { event, payload, meta } : null
+    const isOfUser = userOfRoom(room) !== null
+    const isNotice = event === SESSION_NOTICE && isOfUser && meta === null
+    const isEvent = isOfUser === (meta !== null) && Object.hasOwn(serverEvents, event)
+    return isForRoom && (isNotice || isEvent) ? { event, payload, meta } : null
   }
 
   /** The connections to Redis are closed by whoever opened them, right after this. */

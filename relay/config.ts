@@ -16,6 +16,20 @@ const SECRET_BYTES_MIN = 32
 const optionalText = (env: string, purpose: string, allowed: string) =>
   setting({ env, schema: z.string().optional(), purpose, allowed })
 
+const count = (env: string, purpose: string, fallback: number, max: number) =>
+  setting({
+    env,
+    schema: z
+      .string()
+      .regex(/^\d{1,9}$/)
+      .transform(Number)
+      .refine((value) => value <= max)
+      .default(fallback),
+    purpose,
+    allowed: `a number, 0 to ${max}`,
+    fallback: String(fallback),
+  })
+
 /** Everything that a relay process reads from its environment. */
 export const relaySettings = {
   redisUrl: redisUrlSetting,
@@ -35,6 +49,18 @@ export const relaySettings = {
     purpose: 'Origins of the pages that may connect; none: clients without an Origin only',
     allowed: 'a list of origins like https://app.example.com',
   }),
+  trustedProxies: count(
+    'RELAY_TRUSTED_PROXIES',
+    'Proxies of ours in front, each of which adds to X-Forwarded-For; without them the address that connects is the client’s',
+    0,
+    10,
+  ),
+  connectionsPerAddress: count(
+    'RELAY_CONNECTIONS_PER_ADDRESS',
+    'Connections that one client address may have on this relay; a fifth of them may be opened in a second',
+    1_000,
+    1_000_000,
+  ),
   jwtSecret: setting({
     env: 'JWT_HS256_SECRET',
     schema: z

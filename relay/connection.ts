@@ -1,36 +1,55 @@
-import type { DefaultEventsMap, Socket } from 'socket.io'
+import type { DefaultEventsMap, Namespace, Server, Socket } from 'socket.io'
 import { type CloseReason, type ConnectionErrorCode, type ServerToClientEvents, type TokenClaims } from '#contract'
 import { isoTime } from '#runtime'
-import type { TokenError } from './token.ts'
 import type { UserStream } from './user-stream.ts'
 
-/** What the relay knows of one connection. `refused` set: it is told why and closed, and is in no room. */
+/** What the relay knows of one connection. */
 export type ConnectionData = {
-  refused?: TokenError
+  /** Told why and closed; in no room. */
+  refused?: Readonly<{ code: ConnectionErrorCode; message: string; forMs: number }>
+  tokenHash?: string
   claims?: TokenClaims
-  stream?: UserStream
+  deviceId?: string
+  /** Which of the device's connections this is; see `Sessions`. */
+  generation?: string
+  /** Symbols to watch from the start. */
+  symbols?: readonly string[]
   /** Asked for event ids: the handshake's `auth` has the key `lastEventId`. */
   wantsMeta?: boolean
   lastEventId?: unknown
+  /** Absent before it is welcome, and from the moment on in which it is closed. */
+  stream?: UserStream
   /** Our wall time of the next look for missed events. */
   checkAtMs?: number
   wasWarned?: boolean
+  /** Messages whose count Redis has not answered yet. */
+  messagesWaiting?: number
 }
 
+export type RelayServer = Server<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
+export type RelayNamespace = Namespace<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
 export type RelaySocket = Socket<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
 
-// A socket is closed by its transport, not by a Socket.IO disconnect: a plain client then comes back by itself, with back-off (D13).
+/** After these a plain client must stay away, which it does after a Socket.IO disconnect; a closed transport brings it back (D13). */
+const STAY_AWAY: ReadonlySet<CloseReason> = new Set(['logout', 'duplicate_connection'])
 
-/** Tells why the connection failed, then closes it. Nothing else is sent. */
+/** From here on the connection hears nothing of its user, whatever is on its way. */
+function silence(socket: RelaySocket): void {
+  delete socket.data.stream
+  for (const room of socket.rooms) if (room !== socket.id) void socket.leave(room)
+}
+
+/** Tells why the connection failed, then closes it; the client comes back with back-off. */
 export function refuse(socket: RelaySocket, error: ConnectionErrorCode, message: string, nowMs: number): void {
+  silence(socket)
   socket.emit('connection.error', { error, message, timestamp: isoTime(nowMs) })
   socket.conn.close()
 }
 
-/** Says good-bye; the client comes back, with a fresh token or to another relay. It hears nothing after this. */
+/** Says good-bye, then closes. */
 export function closeConnection(socket: RelaySocket, reason: CloseReason, message: string, nowMs: number): void {
-  delete socket.data.stream
-  for (const room of socket.rooms) if (room !== socket.id) void socket.leave(room)
+  silence(socket)
   socket.emit('connection.closed', { reason, message, timestamp: isoTime(nowMs) })
-  socket.conn.close()
+  if (STAY_AWAY.has(reason)) socket.disconnect(true)
+  else socket.conn.close()
 }

@@ -17,19 +17,20 @@ const TOKEN_LENGTH_MAX = 8_192
 const CLOCK_TOLERANCE_S = 5
 const ASYMMETRIC = ['EdDSA', 'Ed25519', 'ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
 const JWKS_TIMEOUT_MS = 2_000
-const JWKS_COOLDOWN_MS = 30_000
+/** Between two looks for a key that is not known yet: a new key serves after this at the latest. */
+const JWKS_COOLDOWN_MS = 5_000
 /** Long, because once it has passed an outage of the key server turns even known keys away. */
 const JWKS_AGE_MS_MAX = 6 * 3_600_000
 
 /** The algorithms come from the configuration, never from the token. */
-export function createVerifier(config: TokenConfig, nowMs: () => number): Verify {
+export function createVerifier(config: TokenConfig, nowMs: () => number, jwksCooldownMs = JWKS_COOLDOWN_MS): Verify {
   const options: JWTVerifyOptions = {
     requiredClaims: ['exp', 'sub'],
     clockTolerance: CLOCK_TOLERANCE_S,
     ...(config.jwtIssuer === undefined ? {} : { issuer: config.jwtIssuer }),
     ...(config.jwtAudience === undefined ? {} : { audience: config.jwtAudience }),
   }
-  const check = signatureCheck(config, () => ({ ...options, currentDate: new Date(nowMs()) }))
+  const check = signatureCheck(config, jwksCooldownMs, () => ({ ...options, currentDate: new Date(nowMs()) }))
   return async (token) => {
     if (token === undefined || token === '')
       throw new TokenError('AUTHENTICATION_FAILED', 'A token is required: pass ?token= or auth.token')
@@ -42,11 +43,15 @@ export function createVerifier(config: TokenConfig, nowMs: () => number): Verify
 
 type TokenConfig = Pick<RelayConfig, 'jwtSecret' | 'jwksUrl' | 'jwtIssuer' | 'jwtAudience'>
 
-function signatureCheck({ jwtSecret, jwksUrl }: TokenConfig, options: () => JWTVerifyOptions) {
+function signatureCheck(
+  { jwtSecret, jwksUrl }: TokenConfig,
+  cooldownDuration: number,
+  options: () => JWTVerifyOptions,
+) {
   if (jwksUrl !== undefined) {
     const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), {
       timeoutDuration: JWKS_TIMEOUT_MS,
-      cooldownDuration: JWKS_COOLDOWN_MS,
+      cooldownDuration,
       cacheMaxAge: JWKS_AGE_MS_MAX,
     })
     return async (token: string) => (await jwtVerify(token, keys, { ...options(), algorithms: ASYMMETRIC })).payload
@@ -85,19 +90,19 @@ export class RefusedTokens {
     this.#nowMs = nowMs
   }
 
-  add(token: string, forMs: number): void {
+  add(tokenHash: string, forMs: number): void {
     if (this.#untilMs.size >= REFUSED_MAX) this.#untilMs.delete(this.#untilMs.keys().next().value ?? '')
-    this.#untilMs.set(hash(token), this.#nowMs() + forMs)
+    this.#untilMs.set(tokenHash, this.#nowMs() + forMs)
   }
 
-  has(token: string): boolean {
-    const key = hash(token)
-    const until = this.#untilMs.get(key)
+  has(tokenHash: string): boolean {
+    const until = this.#untilMs.get(tokenHash)
     if (until === undefined) return false
     if (until > this.#nowMs()) return true
-    this.#untilMs.delete(key)
+    this.#untilMs.delete(tokenHash)
     return false
   }
 }
 
-const hash = (token: string): string => createHash('sha256').update(token).digest('base64')
+/** What is kept of a token once it has served. */
+export const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64')

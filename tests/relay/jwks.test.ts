@@ -8,13 +8,15 @@ import { createVerifier, RefusedTokens } from '../../relay/token.ts'
 const now = (): number => Date.UTC(2026, 0)
 const config = { jwtSecret: undefined, jwtIssuer: 'issuer', jwtAudience: undefined }
 
-/** A key server with one key, and tokens signed with it. */
+/** A key server with one key, which a test may rename, and tokens signed with it. */
 async function keyServer(status = 200) {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' }
-  const server = createServer(
-    (_request, response) => void response.writeHead(status).end(JSON.stringify({ keys: [jwk] })),
-  )
+  const serving = { kid: 'k1', status, looks: 0 }
+  const server = createServer((_request, response) => {
+    serving.looks += 1
+    response.writeHead(serving.status).end(JSON.stringify({ keys: [{ ...jwk, kid: serving.kid }] }))
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const sign = (kid: string, iss = 'issuer'): Promise<string> =>
     new SignJWT({})
@@ -26,6 +28,7 @@ async function keyServer(status = 200) {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`,
     sign,
+    serving,
     [Symbol.asyncDispose]: () => new Promise<void>((resolve) => void server.close(() => resolve())),
   }
 }
@@ -47,6 +50,32 @@ describe('keys from a key server', () => {
       .setExpirationTime('1h')
       .sign(new Uint8Array(32))
     expect(await codeOf(verify(shared))).toBe('AUTHENTICATION_FAILED')
+  })
+
+  test('a new key serves without a restart, and an old one no longer', async () => {
+    await using keys = await keyServer()
+    const verify = createVerifier({ ...config, jwksUrl: keys.url }, now, 0)
+    expect(await verify(await keys.sign('k1'))).toMatchObject({ sub: 'alice' })
+    keys.serving.kid = 'k2'
+    expect(await verify(await keys.sign('k2'))).toMatchObject({ sub: 'alice' })
+    expect(await codeOf(verify(await keys.sign('k1')))).toBe('AUTHENTICATION_FAILED')
+  })
+
+  test('unknown keys do not make us ask the key server again and again', async () => {
+    await using keys = await keyServer()
+    const verify = createVerifier({ ...config, jwksUrl: keys.url }, now)
+    await verify(await keys.sign('k1'))
+    for (let n = 0; n < 50; n += 1) await codeOf(verify(await keys.sign(`forged-${n}`)))
+    expect(keys.serving.looks).toBe(1)
+  })
+
+  test('known keys serve while the key server is away; a token of an unknown one is our trouble', async () => {
+    await using keys = await keyServer()
+    const verify = createVerifier({ ...config, jwksUrl: keys.url }, now, 0)
+    await verify(await keys.sign('k1'))
+    keys.serving.status = 503
+    expect(await verify(await keys.sign('k1'))).toMatchObject({ sub: 'alice' })
+    expect(await codeOf(verify(await keys.sign('k2')))).toBe('INTERNAL_ERROR')
   })
 
   test('an outage of the key server is our trouble, not a wrong token', async () => {

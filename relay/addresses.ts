@@ -1,0 +1,59 @@
+import type { IncomingMessage } from 'node:http'
+import type { RelayConfig } from './config.ts'
+import type { TurnedAway } from './metrics.ts'
+
+/** Handshakes that one relay takes in a second, whoever they come from. */
+const HANDSHAKES_PER_SECOND_MAX = 1_000
+/** An address may open all of its connections within the time in which an unauthenticated one is closed. */
+const SECONDS_TO_FILL = 5
+
+/** Connections and handshakes of each client address. Kept: addresses with connections, and those of the last second. */
+export class Addresses {
+  readonly #config: Pick<RelayConfig, 'connectionsPerAddress' | 'trustedProxies'>
+  readonly #entries = new Map<string, { connections: number; handshakes: number }>()
+  #handshakes = 0
+
+  constructor(config: Pick<RelayConfig, 'connectionsPerAddress' | 'trustedProxies'>) {
+    this.#config = config
+  }
+
+  /** Counts a handshake. @returns why it is one too many, or `null` */
+  objection(request: IncomingMessage): [TurnedAway, string] | null {
+    const { connectionsPerAddress } = this.#config
+    const isBusy = this.#handshakes >= HANDSHAKES_PER_SECOND_MAX
+    const entry = isBusy ? null : this.#entryOf(request)
+    if (entry === null || entry.handshakes * SECONDS_TO_FILL >= connectionsPerAddress)
+      return ['handshake_rate', 'Too many handshakes this second; try again']
+    if (entry.connections >= connectionsPerAddress)
+      return ['address_full', `More than ${connectionsPerAddress} connections from this address; close some`]
+    this.#handshakes += 1
+    entry.handshakes += 1
+    return null
+  }
+
+  /** Counts a connection until what is returned is called. */
+  hold(request: IncomingMessage): () => void {
+    const entry = this.#entryOf(request)
+    entry.connections += 1
+    return () => void (entry.connections -= 1)
+  }
+
+  /** A second is over. */
+  tick(): void {
+    this.#handshakes = 0
+    for (const [address, entry] of this.#entries)
+      if (entry.connections === 0) this.#entries.delete(address)
+      else entry.handshakes = 0
+  }
+
+  /** Each proxy of ours adds the address that it was called from; what stands before that, anybody may have written. */
+  #entryOf(request: IncomingMessage) {
+    const { trustedProxies } = this.#config
+    const forwarded = String(request.headers['x-forwarded-for'] ?? '').split(',')
+    const claimed = trustedProxies === 0 ? undefined : forwarded.at(-trustedProxies)?.trim()
+    const address = claimed || (request.socket.remoteAddress ?? '')
+    const entry = this.#entries.get(address) ?? { connections: 0, handshakes: 0 }
+    this.#entries.set(address, entry)
+    return entry
+  }
+}

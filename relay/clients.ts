@@ -1,0 +1,233 @@
+import { type ConnectionErrorCode, type EventMeta, type ServerEventName, userRoom } from '#contract'
+import { isoTime } from '#runtime'
+import type { RoomAdapter } from './adapter.ts'
+import { answerCommands, watch } from './commands.ts'
+import { closeConnection, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
+import type { RelayContext } from './context.ts'
+import { sessionOf } from './handshake.ts'
+import type { RefusedTokens } from './token.ts'
+import { type Outlet, UserStream } from './user-stream.ts'
+
+/** Connections of one user on one relay; the oldest makes way for a newer one. */
+const CONNECTIONS_PER_USER_MAX = 20
+/** Messages of one connection that may wait to be counted: more are over any limit. */
+const MESSAGES_WAITING_MAX = 10
+/** Share of a limit from which on a client is warned. */
+const WARNING_SHARE = 0.8
+/** Packets that wait for a connection; a quote does not join a longer line. */
+const VOLATILE_WAITING_MAX = 256
+const TOKEN_WARNING_MS = 300_000
+const CHECK_MS_MIN = 20_000
+const CHECK_MS_SPREAD = 10_000
+const LOGGED_OUT_MS = 60_000
+const TROUBLE_MS = 10_000
+
+/**
+ * The connections of this relay.
+ *
+ *   refused: told why, closed                                   (never in a room)
+ *   entering: in its user's room, gated -> welcome: authorised, its stream runs -> closed: in no room, told why, closed
+ *
+ * Kept true: a connection that is barred or superseded when it enters is never welcome, and one that becomes so later is closed: by
+ * the notice on its user's channel, which it subscribes to before it looks, or by the next check, should Redis drop that.
+ */
+export class Clients {
+  readonly #context: RelayContext
+  readonly #namespace: RelayNamespace
+  readonly #adapter: RoomAdapter
+  readonly #refusedTokens: RefusedTokens
+
+  constructor(context: RelayContext, namespace: RelayNamespace, adapter: RoomAdapter, refusedTokens: RefusedTokens) {
+    this.#context = context
+    this.#namespace = namespace
+    this.#adapter = adapter
+    this.#refusedTokens = refusedTokens
+  }
+
+  async welcome(socket: RelaySocket): Promise<void> {
+    const { clock, random, metrics } = this.#context
+    const { refused, claims, symbols = [] } = socket.data
+    if (refused !== undefined || claims === undefined) {
+      const { code = 'INTERNAL_ERROR', message = 'The connection failed', forMs = TROUBLE_MS } = refused ?? {}
+      this.#refuse(socket, code, message, forMs)
+      return
+    }
+    const userId = claims.sub
+    const stream = new UserStream(this.#context, userId, this.#outletOf(socket))
+    socket.data.stream = stream
+    metrics.connections.inc()
+    socket.on('disconnect', () => metrics.connections.dec())
+    answerCommands(this.#context, socket, () => this.#admitMessage(socket))
+    const room = userRoom(userId)
+    await socket.join(room)
+    this.#makeWay(room)
+    await this.#adapter.subscribed(room)
+    await this.#enter(socket)
+    if (socket.data.stream === undefined) return
+    socket.data.checkAtMs = this.#nextCheck()
+    const sessionId = `ws_${random.id(12)}`
+    await stream.start(socket.data.lastEventId, (lastEventId) => {
+      socket.emit('connection.authorized', { userId, sessionId, lastEventId, timestamp: isoTime(clock.now()) })
+    })
+    if (symbols.length > 0) await watch(this.#context, socket, symbols)
+  }
+
+  /** An event of a user's log. */
+  receive(room: string, event: string, payload: unknown, meta: EventMeta): void {
+    const { clock, metrics } = this.#context
+    metrics.lag.observe(Math.max(0, clock.now() - Number(meta.id.slice(0, 13))) / 1_000)
+    for (const socket of this.#in(room)) socket.data.stream?.receive(event, payload, meta)
+  }
+
+  /** An event of a room that only the newest of matters. Dropped where the connection is behind already: Socket.IO's own volatile
+   *  packets would lose all but the first of a turn. */
+  sendVolatile(room: string, event: string, payload: unknown): void {
+    for (const socket of this.#in(room))
+      if (waiting(socket) >= VOLATILE_WAITING_MAX) this.#context.metrics.dropped.inc()
+      else socket.emit(event as ServerEventName, payload as never)
+  }
+
+  /** Something changed about the sessions of the room's user. */
+  recheck(room: string): void {
+    for (const socket of this.#in(room)) this.#look(socket)
+  }
+
+  /** Once a second: tokens that end, and connections that are due for a look at the log and at their standing. */
+  sweep(): void {
+    const nowMs = this.#context.clock.now()
+    const { rooms, sids } = this.#namespace.adapter
+    this.#context.metrics.rooms.set(rooms.size - sids.size)
+    for (const socket of this.#namespace.sockets.values()) {
+      const { claims, stream, checkAtMs = Infinity } = socket.data
+      if (claims === undefined || stream === undefined) continue
+      const leftMs = claims.exp * 1_000 - nowMs
+      if (leftMs <= 0) closeConnection(socket, 'token_expired', 'JWT token expired', nowMs)
+      else if (leftMs <= TOKEN_WARNING_MS && socket.data.wasWarned !== true) warnOfExpiry(socket, leftMs, nowMs)
+      if (checkAtMs > nowMs) continue
+      socket.data.checkAtMs = this.#nextCheck()
+      void stream.check()
+      this.#look(socket)
+    }
+  }
+
+  /** The link to Redis was down: whatever was told meanwhile is in the log. */
+  checkAll(): void {
+    for (const socket of this.#namespace.sockets.values()) void socket.data.stream?.check()
+  }
+
+  /** The relay stops; its clients go to another one. */
+  sendAway(): void {
+    const nowMs = this.#context.clock.now()
+    for (const socket of this.#namespace.sockets.values())
+      closeConnection(socket, 'server_shutdown', 'The server is restarting', nowMs)
+  }
+
+  /** What becomes of an entering connection: it stays, or it is closed. */
+  async #enter(socket: RelaySocket): Promise<void> {
+    const { claims, deviceId } = socket.data
+    try {
+      if (claims !== undefined && deviceId !== undefined)
+        socket.data.generation = await this.#context.sessions.enter(claims.sub, deviceId)
+      await this.#judge(socket, true)
+    } catch (error) {
+      this.#context.log.warn({ error }, 'connection.standing_unknown')
+      this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again later', TROUBLE_MS)
+    }
+  }
+
+  #look(socket: RelaySocket): void {
+    this.#judge(socket, false).catch((error: unknown) => this.#context.log.warn({ error }, 'connection.not_checked'))
+  }
+
+  /** Closes a connection whose session ended or whose device connected again. */
+  async #judge(socket: RelaySocket, isEntering: boolean): Promise<void> {
+    const { claims, deviceId, generation } = socket.data
+    if (claims === undefined) return
+    const { isBarred, newestGeneration } = await this.#context.sessions.standing(claims, deviceId)
+    if (socket.data.stream === undefined) return
+    const nowMs = this.#context.clock.now()
+    if (isBarred && isEntering)
+      this.#refuse(socket, 'AUTHENTICATION_FAILED', 'The session was logged out; log in again', LOGGED_OUT_MS)
+    else if (isBarred) closeConnection(socket, 'logout', 'User initiated logout', nowMs)
+    else if (generation !== undefined && Number(newestGeneration) > Number(generation))
+      closeConnection(socket, 'duplicate_connection', 'This device connected again', nowMs)
+  }
+
+  /** The oldest connections of a user make way when there are too many. */
+  #makeWay(room: string): void {
+    const sockets = [...this.#in(room)]
+    for (const socket of sockets.slice(0, Math.max(0, sockets.length - CONNECTIONS_PER_USER_MAX))) {
+      this.#context.metrics.turnedAway.inc({ reason: 'user_full' })
+      const message = `More than ${CONNECTIONS_PER_USER_MAX} connections: the oldest was closed`
+      closeConnection(socket, 'duplicate_connection', message, this.#context.clock.now())
+    }
+  }
+
+  /** Counts a message (D14). `false`: it is one too many, or its connection is closed. */
+  async #admitMessage(socket: RelaySocket): Promise<boolean> {
+    const { clock, metrics, rates } = this.#context
+    const { data } = socket
+    if (data.claims === undefined || data.stream === undefined) return false
+    const { messagesWaiting = 0 } = data
+    data.messagesWaiting = messagesWaiting + 1
+    const count = await rates.count(sessionOf(data.claims))
+    data.messagesWaiting -= 1
+    if ((data.stream as UserStream | undefined) === undefined) return false
+    const { limit, current, resetInMs, isFallback } = count
+    if (isFallback) metrics.fallbacks.inc()
+    if (count.isOver || messagesWaiting >= MESSAGES_WAITING_MAX) {
+      const message = `More than ${limit} messages a minute: closed for ${Math.ceil(resetInMs / 1_000)} seconds`
+      this.#refuse(socket, 'RATE_LIMIT_EXCEEDED', message, resetInMs)
+      return false
+    }
+    if (current >= limit * WARNING_SHARE) {
+      const message = `Approaching rate limit: ${current}/${limit} messages per minute`
+      const resetAt = isoTime(clock.now() + resetInMs)
+      socket.emit('error.rateLimitWarning', { limit, current, resetAt, message, timestamp: isoTime(clock.now()) })
+    }
+    return true
+  }
+
+  /** @param forMs how long the token is turned away unread from now on */
+  #refuse(socket: RelaySocket, code: ConnectionErrorCode, message: string, forMs: number): void {
+    const { tokenHash } = socket.data
+    this.#context.metrics.turnedAway.inc({ reason: code })
+    if (tokenHash !== undefined) this.#refusedTokens.add(tokenHash, forMs)
+    refuse(socket, code, message, this.#context.clock.now())
+  }
+
+  #outletOf(socket: RelaySocket): Outlet {
+    return {
+      isOpen: () => socket.connected && socket.conn.readyState === 'open' && socket.data.stream !== undefined,
+      send: (name, payload, meta) => {
+        const event = name as ServerEventName
+        if (meta !== undefined) this.#context.metrics.deliveries.inc()
+        // Clients in some languages fail on a second argument: it goes only to those that asked for it (D5).
+        if (meta !== undefined && socket.data.wantsMeta) socket.emit(event, payload as never, meta)
+        else socket.emit(event, payload as never)
+      },
+    }
+  }
+
+  *#in(room: string): Iterable<RelaySocket> {
+    for (const id of this.#namespace.adapter.rooms.get(room) ?? []) {
+      const socket = this.#namespace.sockets.get(id)
+      if (socket !== undefined) yield socket
+    }
+  }
+
+  #nextCheck(): number {
+    return this.#context.clock.now() + CHECK_MS_MIN + this.#context.random.fraction() * CHECK_MS_SPREAD
+  }
+}
+
+const waiting = ({ conn }: RelaySocket): number =>
+  (conn as unknown as { writeBuffer: readonly unknown[] }).writeBuffer.length
+
+function warnOfExpiry(socket: RelaySocket, leftMs: number, nowMs: number): void {
+  socket.data.wasWarned = true
+  const expiresIn = Math.max(1, Math.round(leftMs / 1_000))
+  const minutes = Math.max(1, Math.round(expiresIn / 60))
+  const message = `Token expires in ${minutes} minute${minutes === 1 ? '' : 's'}`
+  socket.emit('token.expiring', { expiresIn, message, timestamp: isoTime(nowMs) })
+}

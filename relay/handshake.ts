@@ -1,0 +1,109 @@
+import type { IncomingMessage } from 'node:http'
+import { z } from 'zod'
+import { clientEvents, describeIssues, deviceIdSchema, type TokenClaims } from '#contract'
+import type { RelayConfig } from './config.ts'
+import type { ConnectionData, RelaySocket } from './connection.ts'
+import type { Addresses } from './addresses.ts'
+import type { RelayContext } from './context.ts'
+import type { TurnedAway } from './metrics.ts'
+import { createVerifier, hashOf, RefusedTokens, TokenError, type Verify } from './token.ts'
+
+/** How long a refused token is turned away unread (D13). */
+const REFUSED_TOKEN_MS = 60_000
+const REFUSED_TROUBLE_MS = 10_000
+
+/** What a client may put into its handshake besides the token; anything else is ignored. */
+const greetingSchema = z.object({
+  deviceId: deviceIdSchema.optional(),
+  symbols: clientEvents['market.subscribe'].schema.shape.symbols.optional(),
+})
+
+export const sessionOf = ({ sub, sid, jti }: TokenClaims) => ({
+  userId: sub,
+  session: sid !== undefined ? `sid:${sid}` : jti !== undefined ? `jti:${jti}` : 'user',
+})
+
+/** Who may connect. */
+export class Handshake {
+  readonly #config: RelayConfig
+  readonly #context: RelayContext
+  readonly #addresses: Addresses
+  readonly #verify: Verify
+  readonly refused: RefusedTokens
+
+  constructor(config: RelayConfig, context: RelayContext, addresses: Addresses) {
+    this.#config = config
+    this.#context = context
+    this.#addresses = addresses
+    this.#verify = createVerifier(config, () => context.clock.now())
+    this.refused = new RefusedTokens(() => context.clock.now())
+  }
+
+  /** Cheap checks before anything is kept. @returns why not, or `null` */
+  objection(request: IncomingMessage, isDraining: boolean): string | null {
+    const { origin } = request.headers
+    const token = new URL(request.url ?? '/', 'http://relay').searchParams.get('token')
+    const because = (reason: TurnedAway, message: string): string => {
+      this.#context.metrics.turnedAway.inc({ reason })
+      return message
+    }
+    if (isDraining) return because('draining', 'The server is restarting; try again')
+    if (origin !== undefined && !this.#config.corsOrigins.includes(origin))
+      return because('origin', 'Pages of this origin may not connect')
+    if (token !== null && this.refused.has(hashOf(token)))
+      return because('repeat', 'This token was refused a moment ago; get a new one, or wait a minute')
+    const full = this.#addresses.objection(request)
+    return full === null ? null : because(...full)
+  }
+
+  /** Everybody is let through to be told; only who was verified joins a room. */
+  async authenticate(socket: RelaySocket, next: (error?: Error) => void): Promise<void> {
+    const { auth, query } = socket.handshake
+    const isToken = (given: unknown): given is string => typeof given === 'string' && given !== ''
+    const token = [auth['token'] as unknown, query['token']].find(isToken)
+    if (token !== undefined) socket.data.tokenHash = hashOf(token)
+    if (socket.data.tokenHash !== undefined && this.refused.has(socket.data.tokenHash)) {
+      this.#context.metrics.turnedAway.inc({ reason: 'repeat' })
+      socket.conn.once('close', () => next(new Error('refused'))) // no answer before: the connect timeout closes it (D13)
+      return
+    }
+    const refused = await this.#read(socket.data, token, auth)
+    if (refused !== null) socket.data.refused = refused
+    forgetSecrets(socket)
+    next()
+  }
+
+  /** Fills in who this is. @returns why it may not connect, or `null` */
+  async #read(
+    data: ConnectionData,
+    token: string | undefined,
+    auth: Record<string, unknown>,
+  ): Promise<NonNullable<ConnectionData['refused']> | null> {
+    data.wantsMeta = 'lastEventId' in auth
+    data.lastEventId = auth['lastEventId']
+    try {
+      const claims = await this.#verify(token)
+      const greeting = greetingSchema.safeParse(auth)
+      if (!greeting.success) throw new TokenError('AUTHENTICATION_FAILED', `auth: ${describeIssues(greeting.error)}`)
+      const forMs = await this.#context.rates.barredMs(sessionOf(claims))
+      if (forMs > 0) return { code: 'RATE_LIMIT_EXCEEDED', message: `Wait ${Math.ceil(forMs / 1_000)} seconds`, forMs }
+      Object.assign(data, greeting.data, { claims })
+      return null
+    } catch (error) {
+      const { code, message } =
+        error instanceof TokenError ? error : new TokenError('INTERNAL_ERROR', 'The connection failed; try again later')
+      this.#context.log.info({ code, reason: message }, 'connection.refused')
+      return { code, message, forMs: code === 'AUTHENTICATION_FAILED' ? REFUSED_TOKEN_MS : REFUSED_TROUBLE_MS }
+    }
+  }
+}
+
+/** Once it has served, the token is nowhere: not in the handshake, not in its URL, not in a header. */
+function forgetSecrets({ handshake, request }: RelaySocket): void {
+  request.url = ''
+  delete handshake.query['token']
+  handshake.auth = {}
+  handshake.url = ''
+  delete handshake.headers.authorization
+  delete handshake.headers.cookie
+}
