@@ -11,7 +11,11 @@ const parts: readonly Part[] = [
   { path: 'src/domain', parts: [], packages: ['big.js'] },
   { path: 'src/contract', parts: ['src/domain'], packages: ['zod'] },
   { path: 'src/runtime', parts: [], packages: ['pino', 'prom-client', 'ioredis', 'zod'] },
-  { path: 'src/store', parts: STORE.slice(0, 3), packages: ['ioredis', 'jose', '@socket.io/redis-emitter', 'rate-limiter-flexible'] },
+  {
+    path: 'src/store',
+    parts: STORE.slice(0, 3),
+    packages: ['ioredis', 'jose', '@socket.io/redis-emitter', 'rate-limiter-flexible'],
+  },
   { path: 'src/producer', parts: STORE, packages: ['bullmq', 'ioredis', 'zod'] },
   { path: 'src/setup', parts: [], packages: [] },
   {
