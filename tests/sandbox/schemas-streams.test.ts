@@ -36,7 +36,7 @@ async function post(ticket: Row): Promise<string> {
   return (body as { id: string }).id
 }
 
-/** A life of every kind: filled, filled in parts, canceled, replaced, rejected, expired, busted. */
+/** A life of every kind: filled, filled in parts, canceled, replaced, rejected, expired, busted, corrected; and money that moves. */
 async function trade(): Promise<void> {
   await post(market)
   const canceled = await post(limit)
@@ -52,6 +52,13 @@ async function trade(): Promise<void> {
   sandbox.control.armFault({ kind: 'bust_trade' })
   await post({ ...market, symbol: 'MSFT' })
   await sandbox.control.advanceTime(MINUTE_MS)
+  sandbox.control.armFault({ kind: 'correct_trade' })
+  await post({ ...market, symbol: 'MSFT' })
+  await sandbox.control.advanceTime(MINUTE_MS)
+  await post({ symbol: 'BTC/USD', qty: '0.01', side: 'buy', type: 'market', time_in_force: 'gtc' })
+  for (const type of ['CSD', 'CSW', 'JNLC', 'FEE', 'DIV', 'SPLIT'] as const) {
+    sandbox.control.moveMoney('demo-key', { type, amount: '2', symbol: 'MSFT' })
+  }
 }
 
 const eventOf = (frame: unknown): unknown => ((frame as Row)['data'] as Row)['event']
@@ -74,7 +81,7 @@ describe('the trading stream', () => {
   test('every frame follows the reference', async () => {
     const frames = await tradeFrames()
     expect(frames.flatMap((frame) => problemsOf('trade-stream', frame))).toEqual([])
-    const events = ['new', 'fill', 'partial_fill', 'canceled', 'replaced', 'rejected', 'trade_bust']
+    const events = ['new', 'fill', 'partial_fill', 'canceled', 'replaced', 'rejected', 'trade_bust', 'trade_correct']
     expect(frames.map(eventOf)).toEqual(expect.arrayContaining(events))
   })
 

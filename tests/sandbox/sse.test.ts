@@ -159,7 +159,7 @@ describe('order events', () => {
 })
 
 describe('activities', () => {
-  test('only executions, with the id of the execution and what it did to the cash', async () => {
+  test('an execution, with its id of the execution and what it did to the cash', async () => {
     const live = await reader(ACTIVITIES)
     const trades = await reader(TRADES)
     await expect.poll(() => live.heard + trades.heard).toBe(':heartbeat\n\n:heartbeat\n\n')
@@ -180,6 +180,49 @@ describe('activities', () => {
     })
   })
 
+  test('money that moves besides: deposit, withdrawal, fee, dividend, split', async () => {
+    await buy('4')
+    const live = await reader(ACTIVITIES)
+    await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
+    const move = (type: 'CSD' | 'CSW' | 'JNLC' | 'FEE' | 'DIV' | 'SPLIT', amount: string) =>
+      sandbox.control.moveMoney('demo-key', { type, amount, symbol: 'AAPL' })
+    const row = move('CSD', '50')
+    move('CSW', '20')
+    move('JNLC', '-5')
+    move('FEE', '1.5')
+    move('DIV', '0.25')
+    move('SPLIT', '2')
+    await buy('1')
+    await expect.poll(() => live.events.length).toBe(7)
+    const kinds = live.events.map((event) => [event['activity_type'], event['net_amount'], event['qty']])
+    expect(kinds).toEqual([
+      ['CSD', '50', undefined],
+      ['CSW', '-20', undefined],
+      ['JNLC', '-5', undefined],
+      ['FEE', '-1.5', undefined],
+      ['DIV', '1', '4'],
+      ['SPLIT', '0', '4'],
+      ['TRD', '-185.11', '1'],
+    ])
+    const [deposit] = live.events
+    expect(row['id']).toBe(`20240315000000000::${String(deposit?.['ref_id'])}`)
+    expect(deposit).toMatchObject({ status: 'executed', currency: 'USD', settle_date: '2024-03-15' })
+    const ids = live.events.map(({ event_id }) => event_id)
+    expect(ids.toSorted()).toEqual(ids)
+    const replayed = await reader(`${ACTIVITIES}?since_id=${ids[3]}&until_id=${ids[5]}`)
+    await expect.poll(() => replayed.ended).toBe(true)
+    expect(replayed.events).toEqual(live.events.slice(3, 6))
+  })
+
+  test('a crypto fee follows the execution that it is for', async () => {
+    const live = await reader(ACTIVITIES)
+    await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
+    const order = { symbol: 'BTC/USD', qty: '1', side: 'buy', type: 'market', time_in_force: 'gtc' }
+    await call(sandbox, 'POST', '/v2/orders', order)
+    await clock.advance(1_000)
+    await expect.poll(() => live.events.map((event) => event['activity_type'])).toEqual(['TRD', 'CFEE'])
+  })
+
   test('the official SDK reads them raw', async () => {
     const alpaca = new Alpaca({
       ...{ keyId: 'demo-key', secret: 'demo-secret', paper: true, rateLimit: false, retry: false, timeoutMs: 0 },
@@ -193,6 +236,31 @@ describe('activities', () => {
     })()
     const { raw } = await alpaca.trading.events.subscribeToActivitiesSSERaw({ sinceId, untilId: sinceId })
     expect(await raw.text()).toMatch(/^:heartbeat\n\ndata: \{"event_id":"[^\n]+\}\n\n$/)
+  })
+})
+
+describe('faults', () => {
+  test('drop_for_slowness - events are lost, the comment says how many, and since_id brings them back', async () => {
+    const live = await reader(TRADES)
+    await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
+    sandbox.control.armFault({ kind: 'drop_for_slowness', nth: 2, count: 2 })
+    await buy()
+    await buy('3')
+    await expect.poll(() => names(live)).toEqual(['new', 'fill'])
+    expect(live.heard.match(/: you are reading too slowly, dropped 1 messages\n\n/g)).toHaveLength(2)
+    const all = await reader(`${TRADES}?since_id=${live.events[0]?.event_id}`)
+    await expect.poll(() => names(all)).toEqual(['new', 'fill', 'new', 'fill'])
+  })
+
+  test('end_with_error - the comment, and the server closes; nothing is lost for who comes back', async () => {
+    const live = await reader(ACTIVITIES)
+    await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
+    sandbox.control.armFault({ kind: 'end_with_error', stream: 'events', keyId: 'demo-key' })
+    await buy()
+    await expect.poll(() => live.ended).toBe(true)
+    expect(live.heard).toBe(':heartbeat\n\n: internal server error\n\n')
+    const again = await reader(`${ACTIVITIES}?since=2024-03-15`)
+    await expect.poll(() => again.events.length).toBe(1)
   })
 })
 

@@ -311,3 +311,24 @@ describe('the server', () => {
     expect(first.headers.get('x-request-id')).not.toBe(second.headers.get('x-request-id'))
   })
 })
+
+test('a client that goes away in the middle of its body is no error of the server', async () => {
+  const write = process.stderr.write.bind(process.stderr)
+  const said: string[] = []
+  process.stderr.write = (text: string | Uint8Array): boolean => said.push(String(text)) > 0
+  try {
+    const closing = connect(sandbox.port, '127.0.0.1')
+    const keys = Object.entries(demoKeys).map(([name, value]) => `${name}: ${value}\r\n`)
+    closing.write(`POST /v2/orders HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n${keys.join('')}\r\n{"symbol":`)
+    await expect.poll(() => sandbox.control.ledger().requestsReceived).toBe(1)
+    closing.resetAndDestroy()
+    // Its end has been seen when later connections have come and gone.
+    for (let later = 0; later < 5; later += 1) {
+      await fetch(`${sandbox.url}/v2/clock`, { headers: { ...demoKeys, connection: 'close' } })
+    }
+    expect(said).toEqual([])
+    expect(sandbox.control.ledger().requests[0]).toMatchObject({ path: '/v2/orders', status: null })
+  } finally {
+    process.stderr.write = write
+  }
+})

@@ -1,11 +1,12 @@
 import type { Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import { createStamps, type Stamps } from '../stamps.ts'
-import { endDayOf } from './account.ts'
+import { type Account, endDayOf } from './account.ts'
 import { cancelAgedOrders } from './aged-orders.ts'
 import { createKeyRing, type KeyRing } from './key-ring.ts'
 import { Matcher, type MatchingOptions } from './matcher.ts'
 import { type MinuteBars, recordMinuteBars } from './minute-bars.ts'
+import { type Activity, createMoneyMoves, type MoneyMove } from './money-moves.ts'
 import { OrderBook, type OrderUpdate } from './order-book.ts'
 import { type Prices, startPrices } from './prices.ts'
 import type { RecordedTrade } from './replay.ts'
@@ -24,6 +25,10 @@ export interface Broker extends KeyRing {
   /** The night: costs are restated, and today's last price becomes the previous close. Follows the calendar's evenings by itself. */
   endDay(): void
   onUpdate(listener: (update: OrderUpdate) => void): void
+  /** Moves money or shares besides fills. @throws {RangeError} the account cannot */
+  moveMoney(account: Account, move: MoneyMove): Activity
+  /** Told after a move by `moveMoney`. */
+  onMoneyMoved(listener: (account: Account) => void): void
   stop(): void
 }
 
@@ -42,6 +47,8 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const minuteBars = recordMinuteBars(prices, clock)
   const session = createSession(clock, options.marketOpen)
   const updateListeners: ((update: OrderUpdate) => void)[] = []
+  const moneyListeners: ((account: Account) => void)[] = []
+  const moveMoney = createMoneyMoves(stamps, chance.fork('money moves'))
   const book = new OrderBook(stamps, chance.fork('ids'), (update) => {
     updateListeners.forEach((listener) => listener(update))
     matcher.follow(update)
@@ -72,6 +79,12 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     newRequestId: () => requestIds.uuid(),
     endDay,
     onUpdate: (listener) => void updateListeners.push(listener),
+    moveMoney(account, move) {
+      const activity = moveMoney(account, move)
+      moneyListeners.forEach((listener) => listener(account))
+      return activity
+    },
+    onMoneyMoved: (listener) => void moneyListeners.push(listener),
     stop() {
       prices.stop()
       minuteBars.stop()

@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime'
 import type { AccountFlags } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
-import { createMoneyMoves, type MoneyMoveType } from '../broker/money-moves.ts'
+import type { MoneyMoveType } from '../broker/money-moves.ts'
 import type { AmendOptions } from '../broker/order-book.ts'
 import type { PriceSetting } from '../broker/prices.ts'
 import type { Phase } from '../broker/session.ts'
@@ -103,7 +103,6 @@ export function createControl(
   clock: Clock,
 ): SandboxControl {
   const find = finders(broker)
-  const moves = createMoneyMoves(broker.stamps, broker.chance.fork('money moves'))
   const { matcher, prices, session } = broker
   const setRevoked = (keyId: string, revoked: boolean): void => {
     find.account(keyId)
@@ -112,7 +111,7 @@ export function createControl(
   return {
     addAccount: (setup) => void told(() => openAccount(broker, rateLimits, setup)),
     moveMoney: (keyId, { type, amount, symbol, description = '' }) =>
-      told(() => activityJson(moves(find.account(keyId), find.move(type, amount, symbol, description)))),
+      told(() => activityJson(broker.moveMoney(find.account(keyId), find.move(type, amount, symbol, description)))),
     setRateLimit: (keyId, limit) => rateLimits.set(find.account(keyId), limit),
     revokeKey: (keyId) => setRevoked(keyId, true),
     restoreKey: (keyId) => setRevoked(keyId, false),

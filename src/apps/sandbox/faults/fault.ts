@@ -44,6 +44,10 @@ const streamFaultKinds = [
   'connection_limit',
   /** Right credentials are answered like wrong ones. */
   'reject_auth',
+  /** Event streams: an event is not sent, and the reader is told that it was too slow. */
+  'drop_for_slowness',
+  /** Event streams: the comment ": internal server error", and the end. */
+  'end_with_error',
 ] as const
 
 const orderFaultKinds = [
@@ -77,7 +81,7 @@ export const faultShape = z.strictObject({
   /** Request faults: only this path; with a final `*` every path that begins so. */
   path: z.string().startsWith('/').max(256).exactOptional(),
   /** Stream faults: only this stream. */
-  stream: z.enum(['trade', 'data']).exactOptional(),
+  stream: z.enum(['trade', 'data', 'events']).exactOptional(),
   /** Of `error_before`, `error_after` and `html_error`: default 500, 500 and 503. */
   status: z.int().min(400).max(599).exactOptional(),
   /** Of `delay_answer`: default 35000, past the SDK's own timeout. */

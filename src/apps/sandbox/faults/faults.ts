@@ -26,7 +26,7 @@ export interface Faults {
   request(request: Readonly<{ method: string; path: string; account: Account | undefined }>): Fault | undefined
   stream(
     kinds: readonly StreamFaultKind[],
-    at: Readonly<{ stream: 'trade' | 'data'; account: Account | undefined }>,
+    at: Readonly<{ stream: 'trade' | 'data' | 'events'; account: Account | undefined }>,
   ): StreamFault | undefined
   order(kind: OrderFaultKind, account: Account): Fault | undefined
 }

@@ -1,4 +1,5 @@
 import type { Account } from '../broker/account.ts'
+import type { EventFault } from '../streams/event-stream.ts'
 import type { StreamFaultKind } from './fault.ts'
 import type { Faults } from './faults.ts'
 
@@ -20,6 +21,16 @@ export interface StreamFaults {
     send: (socket: Socket, asText: boolean) => void,
   ): void
 }
+
+/** What befalls the next event on its way to one reader of an account's event stream. */
+export type EventFaults = Readonly<{ meets(account: Account): EventFault }>
+
+export const createEventFaults = (faults: Faults): EventFaults => ({
+  meets(account) {
+    const kind = faults.stream(['drop_for_slowness', 'end_with_error'], { stream: 'events', account })?.kind
+    return kind === undefined ? undefined : kind === 'end_with_error' ? 'error' : 'drop'
+  },
+})
 
 type StreamName = 'trade' | 'data'
 type Closable = Readonly<{ close(code: number, reason: string): void }>

@@ -2,10 +2,11 @@ import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 import { Refusal } from '../broker/refusal.ts'
+import type { EventFaults } from '../faults/stream-faults.ts'
 import { parseStamp } from '../stamps.ts'
 import { createEventLog, type EventKind, type EventLog, type LoggedEvent } from '../streams/event-log.ts'
 import { type EventRange, streamEvents } from '../streams/event-stream.ts'
-import { tradeActivityJson, tradeUpdateJson } from '../streams/trade-update.ts'
+import { moneyActivityJson, tradeActivityJson, tradeUpdateJson } from '../streams/trade-update.ts'
 import type { Call, Reply, Routes } from './router.ts'
 
 /** Server-sent events: account activities, and the whole life of orders. What is missed is asked for with `since` or `since_id`. */
@@ -50,17 +51,28 @@ function rangeOf(query: URLSearchParams): EventRange {
   }
 }
 
-/** Writes every change of every order into the log. */
+/** Writes every change of every order, and every move of money, into the log. */
 function record(broker: Broker, log: EventLog): void {
+  const logged = new WeakMap<Account, number>()
+  const recordMoney = (account: Account): void => {
+    for (const activity of account.activities.slice(logged.get(account) ?? 0)) {
+      const id = broker.stamps.ulid()
+      log.append(account, 'activities', { id, at: activity.at, json: JSON.stringify(moneyActivityJson(activity, id)) })
+    }
+    logged.set(account, account.activities.length)
+  }
+  broker.onMoneyMoved(recordMoney)
   broker.onUpdate((update) => {
     const { eventId: id, at, account } = update
     log.append(account, 'trades', { id, at, json: JSON.stringify(tradeUpdateJson(update)) })
     const activity = tradeActivityJson(update)
     if (activity !== undefined) log.append(account, 'activities', { id, at, json: JSON.stringify(activity) })
+    // Fees are booked with the execution they are for.
+    if (account.activities.length > (logged.get(account) ?? 0)) recordMoney(account)
   })
 }
 
-export function eventRoutes(broker: Broker, clock: Clock): Routes {
+export function eventRoutes(broker: Broker, clock: Clock, faults: EventFaults): Routes {
   const log = createEventLog()
   const open = new Map<object, readonly [account: Account, close: () => void]>()
   record(broker, log)
@@ -78,7 +90,7 @@ export function eventRoutes(broker: Broker, clock: Clock): Routes {
       stream(response) {
         open.set(response, [account, () => response.destroy()])
         response.on('close', () => open.delete(response))
-        streamEvents(response, log.of(account, kind), clock, range)
+        streamEvents(response, log.of(account, kind), clock, range, () => faults.meets(account))
       },
     }
   }

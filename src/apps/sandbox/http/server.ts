@@ -8,6 +8,7 @@ import type { HeldAnswers } from '../control/held-answers.ts'
 import { afterRequest, beforeRequest, isData, rateLimited, type WireAnswer } from '../faults/answer-faults.ts'
 import type { Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
+import { createEventFaults } from '../faults/stream-faults.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
 import { wireClockOf } from '../time.ts'
 import { readJsonBody } from './body.ts'
@@ -70,6 +71,9 @@ function send(response: ServerResponse, requestId: string, answer: WireAnswer): 
   else stream(response)
 }
 
+/** A sender that goes away in the middle of its body. */
+const isAbort = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
+
 function asReply(error: unknown): Reply {
   if (error instanceof Refusal) return { status: error.status, body: error.body }
   process.stderr.write(`sandbox: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
@@ -103,6 +107,7 @@ async function work(
 
 /** A refused order is held like an accepted one: the client must not learn which it was. */
 function refused(error: unknown, { method, path }: JournalEntry, caller: Caller | undefined): Answered {
+  if (isAbort(error)) throw error
   const answer = toWire(asReply(error))
   const isOrder = caller !== undefined && `${method} ${path}` === SUBMIT_ROUTE
   return isOrder ? { answer, route: SUBMIT_ROUTE, account: caller.account } : { answer }
@@ -165,7 +170,7 @@ export function createHttpServer(deps: HttpDeps): Server {
     keyed: createRouter({
       ...tradingRoutes(deps.broker),
       ...accountRoutes(deps.broker, deps.clock),
-      ...eventRoutes(deps.broker, deps.clock),
+      ...eventRoutes(deps.broker, deps.clock, createEventFaults(deps.faults)),
       ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}),
     }),
     open: createRouter(cryptoDataRoutes(deps.broker, deps.clock)),

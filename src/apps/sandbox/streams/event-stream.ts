@@ -17,12 +17,21 @@ export type EventRange = Readonly<{
   until?: Readonly<{ timeMs: number; isPast: (event: LoggedEvent) => boolean }>
 }>
 
+/** What befalls the next event: `drop`: it is not sent, and the reader is told that it was too slow; `error`: the stream ends instead. */
+export type EventFault = 'drop' | 'error' | undefined
+
 const HEARTBEAT_MS = 15_000
 /** Live events a reader may be behind. */
 const BEHIND_MAX = 10_000
 
 /** Starts writing; stops when the response closes or the range ends. */
-export function streamEvents(response: Writable, series: EventSeries, clock: Clock, range: EventRange): void {
+export function streamEvents(
+  response: Writable,
+  series: EventSeries,
+  clock: Clock,
+  range: EventRange,
+  meetFault: () => EventFault = () => undefined,
+): void {
   const liveFrom = endOf(series)
   const startIndex = range.isInRange === undefined ? -1 : series.events.findIndex(range.isInRange)
   let position = startIndex < 0 ? liveFrom : series.first + startIndex
@@ -43,20 +52,29 @@ export function streamEvents(response: Writable, series: EventSeries, clock: Clo
     stop()
     response.end()
   }
+  const tellDropped = (): void => {
+    if (dropped === 0 || isFull || isOver) return
+    write(`: you are reading too slowly, dropped ${dropped} messages\n\n`)
+    dropped = 0
+  }
   const advance = (): void => {
     dropTo(series.first)
     if (endOf(series) - Math.max(position, liveFrom) > BEHIND_MAX) dropTo(endOf(series))
-    if (dropped > 0 && !isFull && !isOver) {
-      write(`: you are reading too slowly, dropped ${dropped} messages\n\n`)
-      dropped = 0
-    }
+    tellDropped()
     while (!isFull && !isOver) {
       const event = series.events[position - series.first]
       if (event === undefined) break
       if (range.until?.isPast(event) === true) return end()
+      const fault = meetFault()
+      if (fault === 'error') {
+        write(': internal server error\n\n')
+        return end()
+      }
       position += 1
-      write(`data: ${event.json}\n\n`)
+      if (fault === 'drop') dropped += 1
+      else write(`data: ${event.json}\n\n`)
     }
+    tellDropped()
     if (!isOver && range.until !== undefined && range.until.timeMs < clock.now() && position === endOf(series)) end()
   }
   const cancelHeartbeat = wireClockOf(clock).every(HEARTBEAT_MS, () => {

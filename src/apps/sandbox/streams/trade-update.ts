@@ -1,4 +1,5 @@
 import { text } from '../broker/decimals.ts'
+import type { Activity } from '../broker/money-moves.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
 
@@ -60,6 +61,32 @@ function settleDate(at: string): string {
   const weekday = new Date(nextMs).getUTCDay()
   const weekendDays = weekday === 6 ? 2 : weekday === 0 ? 1 : 0
   return new Date(nextMs + weekendDays * DAY_MS).toISOString().slice(0, 10)
+}
+
+/**
+ * What moved money or shares besides fills. Under which names the details of each type stand is known from the SDK's models only: what
+ * the books have of them is told.
+ */
+export function moneyActivityJson(activity: Activity, eventId: string): Json {
+  const { id, type, at, netAmount, symbol, qty, perShareAmount, splitRatio } = activity
+  return {
+    event_id: eventId,
+    activity_type: type,
+    at,
+    executed_at: at,
+    ref_id: id.slice(id.indexOf('::') + 2),
+    status: 'executed',
+    settle_date: at.slice(0, 10),
+    currency: 'USD',
+    ...(qty === undefined ? {} : { qty: text(qty) }),
+    net_amount: text(netAmount),
+    details: {
+      system_date: at.slice(0, 10),
+      ...(symbol === undefined ? {} : { symbol }),
+      ...(perShareAmount === undefined ? {} : { rate: text(perShareAmount) }),
+      ...(splitRatio === undefined ? {} : { new_rate: text(splitRatio), old_rate: '1' }),
+    },
+  }
 }
 
 /** An execution as an account activity; undefined for changes that move no money. */
