@@ -26,6 +26,8 @@ export interface AccountFlags {
   accountBlocked: boolean
   tradeSuspendedByUser: boolean
   shortingEnabled: boolean
+  /** Whether orders may be for parts of a share, or for an amount of money. */
+  fractionalTrading: boolean
 }
 
 /** What an execution moves. */
@@ -77,6 +79,7 @@ export function newAccount(
       accountBlocked: false,
       tradeSuspendedByUser: false,
       shortingEnabled: of.multiplier > 1,
+      fractionalTrading: true,
     },
     fees: zero,
     realized: zero,

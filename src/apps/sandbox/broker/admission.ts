@@ -20,6 +20,12 @@ function checkFlags({ status, tradingBlocked, accountBlocked, tradeSuspendedByUs
   if (status !== 'ACTIVE' || tradingBlocked || accountBlocked) throw forbidden('account is not authorized to trade')
 }
 
+/** Coins have no whole. */
+function checkFractions({ fractionalTrading }: AccountFlags, { asset, qty }: Ticket): void {
+  if (fractionalTrading || asset.assetClass === 'crypto' || (qty !== null && isWhole(qty))) return
+  throw forbidden('account is not allowed to trade fractional shares')
+}
+
 function washTradeReason(ticket: Ticket, existing: Order): string | undefined {
   const other = existing.ticket
   if (other.type !== 'limit') return 'opposite side market/stop order exists'
@@ -117,10 +123,11 @@ function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, pric
   throw forbidden('insufficient buying power', { buying_power: text(power.round(2)), cost_basis: text(cost.round(2)) })
 }
 
-function checkAccount(account: Account, { clientOrderId }: Ticket): void {
-  if (account.ordersByClientId.has(clientOrderId)) throw invalid('client_order_id must be unique')
+function checkAccount(account: Account, ticket: Ticket): void {
+  if (account.ordersByClientId.has(ticket.clientOrderId)) throw invalid('client_order_id must be unique')
   if (account.orders.size >= ORDERS_PER_ACCOUNT_MAX) throw forbidden('this sandbox account holds no more orders')
   checkFlags(account.flags)
+  checkFractions(account.flags, ticket)
 }
 
 /** @throws {Refusal} with the broker's status, code and words */

@@ -8,8 +8,13 @@ import { portfolioHistory } from './portfolio-history.ts'
 import type { Reply, Routes } from './router.ts'
 import type { Json } from './shapes.ts'
 
-/** The account's own pages: its activities, its worth over time, and what its holder has set. Three settings are flags of the account. */
+/** The account's own pages: its activities, its worth over time, and what its holder has set. */
 
+/**
+ * What a holder may set. Trading, shorting, fractions and the multiplier are the account's own, and hold for its next order. There is no
+ * overnight session to take part in: orders for extended hours wait until 4:00, as if `disable_overnight_trading` were always set. The
+ * others say nothing about orders for stocks, and are only kept.
+ */
 const shape = z
   .object({
     suspend_trade: z.boolean(),
@@ -25,7 +30,6 @@ const shape = z
 type Settings = z.output<typeof shape>
 
 const defaults: Settings = {
-  fractional_trading: true,
   trade_confirm_email: 'all',
   ptp_no_exception_entry: false,
   max_options_trading_level: null,
@@ -37,13 +41,16 @@ const settingsJson = ({ flags, multiplier }: Account, settings: Settings): Json 
   ...settings,
   suspend_trade: flags.tradeSuspendedByUser,
   no_shorting: !flags.shortingEnabled,
+  fractional_trading: flags.fractionalTrading,
   max_margin_multiplier: String(multiplier),
 })
 
-function applySettings(account: Account, { suspend_trade, no_shorting, max_margin_multiplier }: Settings): void {
+function applySettings(account: Account, settings: Settings): void {
+  const { suspend_trade, no_shorting, max_margin_multiplier, fractional_trading } = settings
   if (max_margin_multiplier !== undefined) account.multiplier = Number(max_margin_multiplier) as 1 | 2 | 4
   if (suspend_trade !== undefined) account.flags.tradeSuspendedByUser = suspend_trade
   if (no_shorting !== undefined) account.flags.shortingEnabled = !no_shorting && account.multiplier > 1
+  if (fractional_trading !== undefined) account.flags.fractionalTrading = fractional_trading
 }
 
 export function accountRoutes(broker: Broker, clock: Clock): Routes {
