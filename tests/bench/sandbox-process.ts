@@ -54,11 +54,15 @@ export async function startSandboxProcess(
 ): Promise<SandboxProcess> {
   const profile = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
   const leash = ['--import', new URL('../../src/setup/leash.mjs', import.meta.url).href]
-  const child = spawn(process.execPath, [...profile, ...leash, pathOf('src/apps/sandbox/main.ts'), ...sandboxArgs], {
-    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
-    // It ends when this process does, however that comes about.
-    env: { ...process.env, FILLCAST_LEASH: '3' },
-  })
+  const child = spawn(
+    process.execPath,
+    [...profile, ...leash, pathOf('src/apps/sandbox/main.ts'), '--rate-limit', '0', ...sandboxArgs],
+    {
+      stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+      // It ends when this process does, however that comes about.
+      env: { ...process.env, FILLCAST_LEASH: '3' },
+    },
+  )
   const { pid, stdout } = child
   if (pid === undefined || stdout === null) throw new Error('the sandbox cannot be started')
   const tooLate = setTimeout(() => child.kill('SIGKILL'), START_MS_MAX)

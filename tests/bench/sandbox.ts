@@ -62,7 +62,7 @@ function readLoad(args: readonly string[]): Load {
   }
 }
 
-/** Without a `rateLimit`, an account has none. */
+/** The sandbox is started without a rate limit. */
 const newAccounts = (count: number): BenchAccount[] =>
   Array.from({ length: count }, (_, index) => ({ keyId: `bench-${index}`, secret: `bench-secret-${index}` }))
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
+import { readFlags } from '../../src/apps/sandbox/flags.ts'
 import { readAccountsFile } from '../../src/apps/sandbox/control/accounts.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { officialSdk } from './official-sdk.ts'
@@ -90,7 +91,70 @@ describe('rate limits', () => {
   })
 })
 
+describe('the limit of all accounts', () => {
+  test('holds for each apart, headers and all, but not on 429 when they end there; Retry-After never', async () => {
+    const rateLimit = { perMinute: 2, headers: 'until_over' } as const
+    await using server = await startSandbox({ clock, tickMs: 0, rateLimit })
+    const { trading } = officialSdk(server)
+    const first = await call(server, 'GET', '/v2/clock')
+    expect(Object.fromEntries(first.headers)).toMatchObject({ 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '1' })
+    await trading.account.getAccount()
+    await expect(trading.account.getAccount()).rejects.toMatchObject({
+      ...{ name: 'RateLimitError', status: 429, code: 42910000, rateLimit: undefined, retryAfterMs: undefined },
+    })
+    const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
+    expect((await call(server, 'GET', '/v2/clock', undefined, other)).status).toBe(200)
+    server.control.setRateLimit('demo-key')
+    for (let request = 0; request < 3; request += 1) await trading.account.getAccount()
+    server.control.setRateLimit('demo-key-2', { perMinute: 0 })
+    const told = await call(server, 'GET', '/v2/clock', undefined, other)
+    expect([...told.headers.keys()].filter((name) => /ratelimit|retry/.test(name))).toHaveLength(3)
+  })
+
+  test.each([
+    [[], { perMinute: 200, headers: true }],
+    [['--rate-limit', '30', '--rate-limit-headers', 'until-over'], { perMinute: 30, headers: 'until_over' }],
+    [['--rate-limit-headers', 'never'], { perMinute: 200, headers: false }],
+    [['--rate-limit', '0'], undefined],
+  ])('on the command line %o means %o', (flags, rateLimit) => {
+    const options = readFlags(flags)
+    expect(options === 'help' ? options : options.rateLimit).toEqual(rateLimit)
+  })
+})
+
 describe('configurations', () => {
+  const fractions = [
+    { symbol: 'AAPL', qty: '0.5', side: 'buy', type: 'market', time_in_force: 'day' },
+    { symbol: 'AAPL', notional: '50', side: 'buy', type: 'market', time_in_force: 'day' },
+  ]
+  test.each(fractions)('without fractional trading %o is refused; shares and coins are not', async (order) => {
+    await call(sandbox, 'PATCH', '/v2/account/configurations', { fractional_trading: false })
+    expect(await call(sandbox, 'POST', '/v2/orders', order)).toMatchObject({
+      status: 403,
+      body: { code: 40310000, message: 'account is not allowed to trade fractional shares' },
+    })
+    const coins = { symbol: 'BTC/USD', qty: '0.1', side: 'buy', type: 'market', time_in_force: 'gtc' }
+    expect((await call(sandbox, 'POST', '/v2/orders', coins)).status).toBe(200)
+    expect((await call(sandbox, 'POST', '/v2/orders', { ...short, side: 'buy' })).status).toBe(200)
+    const answer = await call(sandbox, 'PATCH', '/v2/account/configurations', { fractional_trading: true })
+    expect(answer.body).toMatchObject({ fractional_trading: true })
+    expect((await call(sandbox, 'POST', '/v2/orders', order)).status).toBe(200)
+  })
+
+  test('nothing trades overnight: an order for extended hours given in the evening works from 4:00', async () => {
+    await using night = await startSandbox({ time: 'virtual', marketOpen: 'calendar', tickMs: 0, fillDelayMs: 0 })
+    await call(night, 'PATCH', '/v2/account/configurations', { disable_overnight_trading: true })
+    // From 9:30 to 21:00 of a Tuesday.
+    await night.control.advanceTime(11.5 * 3_600_000)
+    const order = { ...short, side: 'buy', type: 'limit', limit_price: '500', extended_hours: true }
+    const { body } = await call(night, 'POST', '/v2/orders', order)
+    const state = async () => (await call(night, 'GET', `/v2/orders/${(body as { id: string }).id}`)).body
+    await night.control.advanceTime(6.9 * 3_600_000)
+    expect(await state()).toMatchObject({ status: 'accepted', filled_qty: '0' })
+    await night.control.advanceTime(0.2 * 3_600_000)
+    expect(await state()).toMatchObject({ status: 'filled', filled_qty: '1' })
+  })
+
   test('are read and changed with the SDK, and hold', async () => {
     const { accountConfigurations } = officialSdk(sandbox).trading
     expect(await accountConfigurations.getAccountConfig()).toMatchObject({ noShorting: false, suspendTrade: false })

@@ -16,6 +16,8 @@ export const USAGE = `Usage: npm run sandbox -- [options]
   --clock real|virtual  virtual time moves only by the control call clock/advance (default real)
   --speed N             how fast real time runs in the market, 1 to 10000 (default 1)
   --accounts FILE       JSON array of accounts to open beside the demo ones
+  --rate-limit N        requests a minute and account, as the real one; 0 for as many as they like (default 200)
+  --rate-limit-headers  always, until-over (not on 429, as measured) or never (default always)
   --fault-share N       share of requests and stream events that fail by chance, 0 to 1 (default 0)
   --fault-seed TEXT     which ones do (default: the seed)
   --help                this text`
@@ -67,6 +69,23 @@ function readPricesFile(path: string): string {
   }
 }
 
+const RATE_LIMIT_DEFAULT = 200
+const RATE_LIMIT_MAX = 1_000_000
+const headersByName = new Map<string, boolean | 'until_over'>([
+  ['always', true],
+  ['until-over', 'until_over'],
+  ['never', false],
+])
+
+function rateLimitOf(perMinute: string | undefined, headersName: string): Pick<SandboxOptions, 'rateLimit'> {
+  const limit = wholeNumber('rate-limit', perMinute, RATE_LIMIT_DEFAULT, RATE_LIMIT_MAX)
+  const headers = headersByName.get(headersName)
+  if (headers === undefined) {
+    throw new ConfigError(`--rate-limit-headers must be always, until-over or never, not "${headersName}"\n${USAGE}`)
+  }
+  return limit === 0 ? {} : { rateLimit: { perMinute: limit, headers } }
+}
+
 function parse(args: readonly string[]) {
   try {
     return parseArgs({
@@ -83,6 +102,8 @@ function parse(args: readonly string[]) {
         clock: { type: 'string', default: 'real' },
         speed: { type: 'string' },
         accounts: { type: 'string' },
+        'rate-limit': { type: 'string' },
+        'rate-limit-headers': { type: 'string', default: 'always' },
         'fault-share': { type: 'string' },
         'fault-seed': { type: 'string' },
         help: { type: 'boolean', default: false },
@@ -108,6 +129,7 @@ export function readFlags(args: readonly string[]): SandboxOptions | 'help' {
     ...timeOf(flags.clock, flags.speed),
     ...(flags.accounts === undefined ? {} : { accounts: readAccountsFile(flags.accounts) }),
     ...(flags.prices === undefined ? {} : { prices: readPricesFile(flags.prices) }),
+    ...rateLimitOf(flags['rate-limit'], flags['rate-limit-headers']),
     faultShare: share('fault-share', flags['fault-share']),
     partialFills: flags['partial-fills'],
     fillDelayMs: wholeNumber('fill-delay-ms', flags['fill-delay-ms'], 250, DELAY_MS_MAX),

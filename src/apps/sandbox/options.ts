@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '#runtime'
 import type { AccountSetup } from './control/accounts.ts'
 import { createClock } from './time.ts'
+import type { RateLimit } from './http/rate-limits.ts'
 import type { DataPlan } from './streams/data-stream.ts'
 
 /** How a sandbox starts; every field may be left out. */
@@ -39,6 +40,11 @@ export type SandboxOptions = Readonly<{
   marketOpen?: boolean | 'calendar'
   /** What the clients' market data plan allows. Default: everything. */
   dataPlan?: DataPlan
+  /**
+   * What each account may send, unless it has a limit of its own. Default: as much as it likes, so that tests are not held up; the
+   * command line has the real 200 a minute.
+   */
+  rateLimit?: RateLimit
   /** Share of requests and stream events that fail by chance, 0 to 1, default 0. */
   faultShare?: number
   /** The same fault seed and the same requests fail alike. Default: the seed. */
@@ -52,7 +58,9 @@ export const defaultAccounts: readonly AccountSetup[] = [
 ]
 
 /** Fills in the defaults. */
-export function completeOptions(options: SandboxOptions): Required<SandboxOptions> {
+export function completeOptions(
+  options: SandboxOptions,
+): Required<Omit<SandboxOptions, 'rateLimit'>> & Pick<SandboxOptions, 'rateLimit'> {
   const { seed = randomUUID(), accounts = [] } = options
   return {
     port: 0,

@@ -35,11 +35,11 @@ export interface Sandbox {
  * @throws when the port is taken, two accounts share a key, or recorded prices cannot be read
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, prices, ...rest } =
+  const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, rateLimit, prices, ...rest } =
     completeOptions(options)
   const recording = prices === '' ? [] : parseRecording(prices)
   const broker = startBroker(clock, createChance(seed), { ...rest, recording })
-  const rateLimits = createRateLimits(wireClockOf(clock))
+  const rateLimits = createRateLimits(wireClockOf(clock), rateLimit)
   accounts.forEach((account) => openAccount(broker, rateLimits, account))
   const journal = createRequestJournal(clock)
   const heldAnswers = createHeldAnswers()

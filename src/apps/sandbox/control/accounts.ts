@@ -15,11 +15,12 @@ export const flagsShape = z.strictObject({
   accountBlocked: z.boolean().exactOptional(),
   tradeSuspendedByUser: z.boolean().exactOptional(),
   shortingEnabled: z.boolean().exactOptional(),
+  fractionalTrading: z.boolean().exactOptional(),
 })
 
 export const rateLimitShape = z.strictObject({
   perMinute: z.int().min(0).max(1_000_000),
-  headers: z.boolean().exactOptional(),
+  headers: z.union([z.boolean(), z.literal('until_over')]).exactOptional(),
 })
 
 export const accountShape = z.strictObject({
@@ -39,7 +40,7 @@ export function openAccount(broker: Broker, rateLimits: RateLimits, setup: Accou
   const { flags = {}, rateLimit, ...seed } = setup
   const account = broker.addAccount(seed)
   Object.assign(account.flags, flags)
-  rateLimits.set(account, rateLimit)
+  if (rateLimit !== undefined) rateLimits.set(account, rateLimit)
   return account
 }
 

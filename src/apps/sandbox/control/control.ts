@@ -32,7 +32,7 @@ export interface SandboxControl {
   setFlags(keyId: string, flags: Partial<AccountFlags>): void
   /** Moves money or shares besides fills; answers the activity row. */
   moveMoney(keyId: string, move: MoneyMoveRequest): Json
-  /** Requests a minute; without a limit as many as it likes. */
+  /** Requests a minute, instead of what all accounts have; without a limit as many as it likes. */
   setRateLimit(keyId: string, limit?: RateLimit): void
   /** The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at once instead. */
   holdAnswers(options?: Readonly<{ count?: number; keyId?: string; drop?: boolean }>): void

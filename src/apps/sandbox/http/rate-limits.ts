@@ -4,18 +4,19 @@ import type { Account } from '../broker/account.ts'
 /**
  * Requests an account may send. A window of one minute opens with its first request and counts until it is over; the trading host
  * and the data host count apart. Accounts without a limit are not counted.
+ * An answer over the limit never says `Retry-After`, as measured.
  */
 export type RateLimit = Readonly<{
   perMinute: number
-  /** Whether answers say how much is left. Default true; real answers have been seen without. */
-  headers?: boolean
+  /** Whether answers say how much is left: all (true, the default), none, or all but those over the limit. Each has been measured. */
+  headers?: boolean | 'until_over'
 }>
 
 /** Where a request stands. `headers` belong on its answer, whatever it says. */
 type Standing = Readonly<{ isOver: boolean; headers: Readonly<Record<string, string>> }>
 
 export interface RateLimits {
-  /** @param limit undefined: none */
+  /** @param limit undefined: none. Accounts that are not set have the limit that all have. */
   set(account: Account, limit: RateLimit | undefined): void
   /** Counts one request. */
   count(account: Account, isData: boolean): Standing
@@ -25,26 +26,29 @@ const WINDOW_MS = 60_000
 const unlimited: Standing = { isOver: false, headers: {} }
 
 type Window = { startMs: number; used: number }
-type Limited = Readonly<{ limit: RateLimit; trading: Window; data: Window }>
+type Limited = Readonly<{ limit: RateLimit | undefined; trading: Window; data: Window }>
 
-export function createRateLimits(clock: Clock): RateLimits {
+/** @param ofAll the limit of every account that is not set; undefined: none */
+export function createRateLimits(clock: Clock, ofAll?: RateLimit): RateLimits {
   const limited = new Map<Account, Limited>()
   const newWindow = (): Window => ({ startMs: -WINDOW_MS, used: 0 })
+  const set = (account: Account, limit: RateLimit | undefined): Limited => {
+    const own = { limit, trading: newWindow(), data: newWindow() }
+    limited.set(account, own)
+    return own
+  }
   return {
-    set(account, limit) {
-      if (limit === undefined) limited.delete(account)
-      else limited.set(account, { limit, trading: newWindow(), data: newWindow() })
-    },
+    set,
     count(account, isData) {
-      const own = limited.get(account)
-      if (own === undefined) return unlimited
+      const own = limited.get(account) ?? set(account, ofAll)
+      if (own.limit === undefined) return unlimited
       const { perMinute, headers = true } = own.limit
       const window = isData ? own.data : own.trading
       const nowMs = clock.now()
       if (nowMs - window.startMs >= WINDOW_MS) Object.assign(window, { startMs: nowMs, used: 0 })
       window.used += 1
       const isOver = window.used > perMinute
-      if (!headers) return { isOver, headers: {} }
+      if (headers === false || (headers === 'until_over' && isOver)) return { isOver, headers: {} }
       return {
         isOver,
         headers: {
