@@ -17,13 +17,11 @@ export type Account = Readonly<{
   /** Broker time up to which other activities are accounted for, and the ids of those at its edge, which are listed again. */
   activitiesReadTo: string
   activityIds: readonly string[]
-  /** Our time of the last booked execution, for the settle window. */
-  lastBookedAtMs: number
   /** What was realized in one trading day (exchange time); `null` before the first. */
   today: Readonly<{ date: string; realizedPnL: Decimal }> | null
   /** Trading day on which the broker's average entry prices were last taken over: it restates them overnight. */
   costsAdoptedOn: string | null
-  /** Differences to the broker's figures seen once and not yet believed. */
+  /** Differences to the broker's figures seen once and not yet believed: `cash`, `activities`, `position <symbol>`. */
   doubts: Readonly<Record<string, Doubt>>
 }>
 

@@ -1,4 +1,4 @@
-import { cashAfter } from './account.ts'
+import { type Account, cashAfter } from './account.ts'
 import { add, cmp, type Decimal, isZero, mul, sub, ZERO } from './decimal.ts'
 import {
   type Bust,
@@ -22,6 +22,10 @@ import { tradingDayOf } from './trading-day.ts'
 import { isTerminal, type Signal } from './transitions.ts'
 import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
+/** What was read of cash and this symbol before the execution is no evidence any more (POS-01). */
+const doubtsAfter = (doubts: Account['doubts'], symbol: string): Account['doubts'] =>
+  Object.fromEntries(Object.entries(doubts).filter(([key]) => key !== 'cash' && key !== `position ${symbol}`))
+
 /** Ids of busts kept in one order; a venue takes back a handful at most. */
 const BUSTS_MAX = 256
 
@@ -31,13 +35,11 @@ export class Booking {
   #position: Slice['position']
   #account: Slice['account']
   readonly #changes: Change[] = []
-  readonly #nowMs: number
 
-  constructor(slice: Slice, nowMs: number) {
+  constructor(slice: Slice) {
     this.#order = slice.order
     this.#position = slice.position
     this.#account = slice.account
-    this.#nowMs = nowMs
   }
 
   result(): Reduced {
@@ -296,7 +298,7 @@ export class Booking {
     const account = this.#account
     if (account === null) return
     const cash = cashAfter(account.cash, side, quantity, price)
-    this.#account = { ...account, cash, lastBookedAtMs: this.#nowMs, doubts: {} }
+    this.#account = { ...account, cash, doubts: doubtsAfter(account.doubts, this.#order?.symbol ?? '') }
     this.#changes.push({
       type: 'cash.changed',
       account: this.#account,

@@ -1,8 +1,10 @@
 import type { Account, CashCause, Doubt } from './account.ts'
-import { abs, type Decimal, isNegative, isZero, mul, ZERO } from './decimal.ts'
+import { ACTIVITY_IDS_MAX, type BrokerActivity, causeOf, explanationOf, unreadOf, withRead } from './activities.ts'
+import { abs, add, type Decimal, div, isNegative, isZero, mul, sub, ZERO } from './decimal.ts'
 import type { Order } from './order.ts'
-import { applyFill, openPosition, type Position } from './position.ts'
+import { applyFill, averageEntryPrice, openPosition, type Position } from './position.ts'
 import { type Landing, reduce } from './reduce.ts'
+import { tradingDayOf } from './trading-day.ts'
 import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 /** A position as the broker shows it, in our words. */
@@ -30,8 +32,8 @@ export type Portfolio = Readonly<{ account: Account; positions: ReadonlyMap<stri
 
 export type Reconciled = Readonly<{ portfolio: Portfolio; changes: readonly Change[] }>
 
-/** The first reading of a connection: everything the broker has becomes ours, openly, as changes. */
-export function adopt(connectionId: string, seen: BrokerSnapshot, readAt: string): Reconciled {
+/** The first reading of a connection: everything the broker has becomes ours. What moved it before is in the figures already. */
+export function adopt(connectionId: string, { snapshot: seen, activities, atMs, at: readAt }: Reading): Portfolio {
   const account: Account = {
     schema: 2,
     connectionId,
@@ -39,19 +41,12 @@ export function adopt(connectionId: string, seen: BrokerSnapshot, readAt: string
     currency: seen.currency,
     cash: seen.cash,
     executionsReadTo: readAt,
-    ...{ activitiesReadTo: readAt, activityIds: [] },
-    lastBookedAtMs: 0,
-    ...{ today: null, costsAdoptedOn: null },
+    ...{ activitiesReadTo: readAt, activityIds: activities.map(({ id }) => id).slice(-ACTIVITY_IDS_MAX) },
+    ...{ today: null, costsAdoptedOn: costDayOf(atMs) },
     doubts: {},
   }
   const positions = seen.positions.filter((p) => !isZero(p.quantity)).map((p) => positionFrom(connectionId, p, readAt))
-  return {
-    portfolio: { account, positions: new Map(positions.map((p) => [p.symbol, p])) },
-    changes: [
-      ...positions.map((position): Change => ({ type: 'position.opened', position, at: readAt })),
-      { type: 'cash.changed', account, previousCash: ZERO, cause: 'external', at: readAt },
-    ],
-  }
+  return { account, positions: new Map(positions.map((p) => [p.symbol, p])) }
 }
 
 /** An order found at the first reading: what it has executed so far is in the adopted position already. */
@@ -60,7 +55,7 @@ export function adoptOrder(seen: BrokerOrder, landing: Landing): Order {
   const view: OrderUpdate = { type: 'broker_order', order: seen, execution: null, at: seen.updatedAt }
   const executed = [seen, ...seen.legs].filter(({ filledQuantity }) => !isZero(filledQuantity)).map(wholeExecution)
   const { order } = [view, ...executed].reduce(
-    (slice, update) => reduce({ ...nothing, order: slice.order }, update, landing, 0).slice,
+    (slice, update) => reduce({ ...nothing, order: slice.order }, update, landing).slice,
     nothing,
   )
   if (order === null) throw new RangeError(`order ${seen.brokerOrderId} could not be adopted`)
@@ -80,40 +75,166 @@ const wholeExecution = (seen: BrokerOrder): OrderUpdate => ({
 /** The record id of an order that was placed elsewhere; the dot keeps it apart from every `tradeId`. */
 export const externalOrderId = (brokerOrderId: string): string => `ext.${brokerOrderId}`
 
+/** One complete reading of an account, and what the broker says moved it besides executions. */
+export type Reading = Readonly<{
+  snapshot: BrokerSnapshot
+  /** Activities since `account.activitiesReadTo` less `ACTIVITY_OVERLAP_MS`; complete. */
+  activities: readonly BrokerActivity[]
+  /** Our wall time when the reading began. */
+  atMs: number
+  /** The same as the broker writes it. */
+  at: string
+}>
+
 /**
- * Compares our portfolio with the broker's. A difference counts only when two complete readings at least `SETTLE_MS` apart show
- * the same figure and nothing was booked in between (POS-01, D21); until then it is a doubt, kept in the account record.
- *
- * @param nowMs when the reading began, our wall time
+ * Compares our portfolio with the broker's. A difference counts at once where activities explain it exactly; otherwise only when
+ * two complete readings at least `SETTLE_MS` apart show the same figure and nothing was booked in between (POS-01, D21). Until then
+ * it is a doubt, kept in the account record; booking an execution takes the doubts away that it touches.
  */
-export function reconcile(ours: Portfolio, seen: BrokerSnapshot, nowMs: number, readAt: string): Reconciled {
-  const doubts: Record<string, Doubt> = {}
-  const changes: Change[] = []
-  const positions = new Map(ours.positions)
-  const isSure = (key: string, value: string): boolean => {
-    const before = ours.account.doubts[key]
-    const sinceMs = before?.value === value ? before.sinceMs : nowMs
-    if (before?.value === value && nowMs - sinceMs >= SETTLE_MS && ours.account.lastBookedAtMs < sinceMs) return true
-    doubts[key] = { value, sinceMs }
+export function reconcile(ours: Portfolio, reading: Reading): Reconciled {
+  const pass = new Pass(ours, reading)
+  const { snapshot } = reading
+  for (const symbol of new Set([...ours.positions.keys(), ...snapshot.positions.map((p) => p.symbol)]))
+    pass.level(symbol)
+  pass.levelCash()
+  pass.settleActivities()
+  pass.adoptCosts()
+  return pass.result()
+}
+
+/** One comparison. Lives for one call of `reconcile`. */
+class Pass {
+  readonly #reading: Reading
+  readonly #before: Account
+  readonly #positions: Map<string, Position>
+  readonly #unread: readonly BrokerActivity[]
+  readonly #read = new Set<string>()
+  readonly #doubts: Record<string, Doubt> = {}
+  readonly #changes: Change[] = []
+  #account: Account
+
+  constructor(ours: Portfolio, reading: Reading) {
+    this.#reading = reading
+    this.#before = ours.account
+    this.#account = ours.account
+    this.#positions = new Map(ours.positions)
+    this.#unread = unreadOf(ours.account, reading.activities)
+  }
+
+  result(): Reconciled {
+    const account = withRead(this.#account, [...this.#read], this.#reading.at)
+    return {
+      portfolio: { account: { ...account, doubts: this.#doubts }, positions: this.#positions },
+      changes: this.#changes,
+    }
+  }
+
+  level(symbol: string): void {
+    const mine = this.#positions.get(symbol) ?? null
+    const theirs = this.#theirs(symbol)
+    const difference = sub(theirs?.quantity ?? ZERO, mine?.quantity ?? ZERO)
+    if (isZero(difference) || this.#carryOver(symbol, mine, theirs)) return
+    const moves = this.#unread.filter((one) => one.symbol === symbol && one.quantity !== null && !isZero(one.quantity))
+    const explained = explanationOf(moves, difference, ({ quantity }) => quantity ?? ZERO)
+    if (mine !== null && theirs !== null && explained !== null && isSameSide(mine, theirs)) {
+      // The holding is another one for the same money: a split, a fee taken in kind.
+      const position = { ...mine, quantity: theirs.quantity, mark: theirs.currentPrice ?? mine.mark }
+      this.#set(symbol, position, [{ type: 'position.changed', position, at: this.#reading.at }])
+      for (const { id } of explained) this.#read.add(id)
+      return
+    }
+    if (!this.#isSure(`position ${symbol}`, theirs?.quantity ?? ZERO)) return
+    const settled = settlePosition(this.#account.connectionId, mine, theirs, this.#reading.at)
+    this.#set(symbol, settled.position, settled.changes)
+    this.#changes.push({ type: 'anomaly', orderId: `position ${symbol}`, what: 'unexplained_drift' })
+  }
+
+  /** A symbol that became another one: the position closes at its cost, and goes on under the new name. */
+  #carryOver(symbol: string, mine: Position | null, theirs: BrokerPosition | null): boolean {
+    if (mine === null || theirs !== null) return false
+    const rename = this.#unread.find((one) => one.kind === 'symbol_change' && one.symbol === symbol)
+    const newSymbol = rename?.newSymbol ?? null
+    const renamed = newSymbol === null ? null : this.#theirs(newSymbol)
+    if (rename === undefined || newSymbol === null || renamed === null || this.#positions.has(newSymbol)) return false
+    const { at } = this.#reading
+    const key = `renamed ${mine.id}`
+    const { connectionId } = this.#account
+    const opened = openPosition({ connectionId, symbol: newSymbol, key, at }, renamed.quantity, mine.cost, mine.mark)
+    this.#set(symbol, null, [{ type: 'position.closed', position: closeAt(mine, averageEntryPrice(mine), at), at }])
+    this.#set(newSymbol, opened, [{ type: 'position.opened', position: opened, at }])
+    this.#read.add(rename.id)
+    return true
+  }
+
+  levelCash(): void {
+    const difference = sub(this.#reading.snapshot.cash, this.#account.cash)
+    const moves = this.#unread.filter(({ amount }) => amount !== null && !isZero(amount))
+    const explained = explanationOf(moves, difference, ({ amount }) => amount ?? ZERO)
+    for (const activity of explained ?? []) {
+      this.#moveCash(add(this.#account.cash, activity.amount ?? ZERO), causeOf(activity))
+      this.#read.add(activity.id)
+    }
+    if (explained === null && !isZero(difference) && this.#isSure('cash', this.#reading.snapshot.cash))
+      this.#moveCash(this.#reading.snapshot.cash, 'external')
+  }
+
+  /** What is listed and moved nothing of ours was in figures that were believed before it was listed; or it moves nothing at all. */
+  settleActivities(): void {
+    const rest = this.#unread.filter(({ id }) => !this.#read.has(id))
+    const waiting = rest.filter(({ amount, quantity, newSymbol }) => (amount ?? quantity ?? newSymbol) !== null)
+    const isLevel = Object.keys(this.#doubts).length === 0
+    const isOver = waiting.length === 0 || (isLevel && this.#isSure('activities', waiting.map(({ id }) => id).join()))
+    for (const one of rest) if (isOver || !waiting.includes(one)) this.#read.add(one.id)
+  }
+
+  /** The broker restates what positions cost overnight; we take it over once a trading day (D21). */
+  adoptCosts(): void {
+    const day = costDayOf(this.#reading.atMs)
+    if (this.#before.costsAdoptedOn === day) return
+    if (Object.keys(this.#doubts).some((key) => key.startsWith('position '))) return
+    for (const [symbol, mine] of this.#positions) {
+      const theirs = this.#theirs(symbol)
+      if (theirs === null || theirs.quantity !== mine.quantity) continue
+      const places = theirs.averageEntryPrice.split('.')[1]?.length ?? 0
+      if (div(mine.cost, abs(mine.quantity), places) === theirs.averageEntryPrice) continue
+      const position = { ...mine, cost: mul(abs(mine.quantity), theirs.averageEntryPrice) }
+      this.#set(symbol, position, [{ type: 'position.changed', position, at: this.#reading.at }])
+    }
+    this.#account = { ...this.#account, costsAdoptedOn: day }
+  }
+
+  #theirs(symbol: string): BrokerPosition | null {
+    return this.#reading.snapshot.positions.find((p) => p.symbol === symbol && !isZero(p.quantity)) ?? null
+  }
+
+  #set(symbol: string, position: Position | null, changes: readonly Change[]): void {
+    if (position === null) this.#positions.delete(symbol)
+    else this.#positions.set(symbol, position)
+    this.#changes.push(...changes)
+  }
+
+  #moveCash(cash: Decimal, cause: CashCause): void {
+    const previousCash = this.#account.cash
+    this.#account = { ...this.#account, cash }
+    this.#changes.push(cashChange(this.#account, previousCash, cause, this.#reading.at))
+  }
+
+  /** Whether this figure has stood for long enough; noted as a doubt otherwise. */
+  #isSure(key: string, value: string): boolean {
+    const before = this.#before.doubts[key]
+    const { atMs } = this.#reading
+    if (before?.value === value && atMs - before.sinceMs >= SETTLE_MS) return true
+    this.#doubts[key] = before?.value === value ? before : { value, sinceMs: atMs }
     return false
   }
-  for (const symbol of new Set([...ours.positions.keys(), ...seen.positions.map((p) => p.symbol)])) {
-    const mine = ours.positions.get(symbol) ?? null
-    const theirs = seen.positions.find((p) => p.symbol === symbol && !isZero(p.quantity)) ?? null
-    if ((mine?.quantity ?? '0') === (theirs?.quantity ?? '0')) continue
-    if (!isSure(`position ${symbol}`, theirs?.quantity ?? '0')) continue
-    const settled = settlePosition(ours.account.connectionId, mine, theirs, readAt)
-    if (settled.position === null) positions.delete(symbol)
-    else positions.set(symbol, settled.position)
-    changes.push(...settled.changes)
-  }
-  let account: Account = ours.account
-  if (account.cash !== seen.cash && isSure('cash', seen.cash)) {
-    account = { ...account, cash: seen.cash }
-    changes.push(cashChange(account, ours.account.cash, 'external', readAt))
-  }
-  return { portfolio: { account: { ...account, doubts }, positions }, changes }
 }
+
+const isSameSide = (mine: Position, theirs: BrokerPosition): boolean =>
+  isNegative(mine.quantity) === isNegative(theirs.quantity)
+
+/** Costs are restated overnight: the day begins at nine in the morning at the exchange, well after and before the session. */
+const COST_DAY_STARTS_MS = 9 * 3_600_000
+const costDayOf = (timeMs: number): string => tradingDayOf(timeMs - COST_DAY_STARTS_MS)
 
 const cashChange = (account: Account, previousCash: Decimal, cause: CashCause, at: string): Change => ({
   type: 'cash.changed',
@@ -144,17 +265,19 @@ function settlePosition(
     return { position, changes: [{ type: 'position.changed', position, at }] }
   }
   const changes: Change[] = []
-  if (mine !== null) changes.push({ type: 'position.closed', position: closeAtMark(mine, at), at })
+  // Nothing tells at which price it went: the last mark is the best that is known.
+  if (mine !== null) changes.push({ type: 'position.closed', position: closeAt(mine, mine.mark, at), at })
   if (opened !== null) changes.push({ type: 'position.opened', position: opened, at })
   return { position: opened, changes }
 }
 
-/** A position that went away without an execution that we could read: closed at its last mark, the best price known. */
-function closeAtMark(mine: Position, at: string): Position {
+/** Closes all of a position that went away without an execution. */
+function closeAt(mine: Position, price: Decimal, at: string): Position {
   const side = isNegative(mine.quantity) ? 'buy' : 'sell'
-  const { connectionId, symbol, mark } = mine
-  const fill = { connectionId, symbol, side, quantity: abs(mine.quantity), price: mark, at, key: 'reconciled' } as const
-  const [closed] = applyFill(mine, fill).changes
+  const { connectionId, symbol } = mine
+  const [closed] = applyFill(mine, {
+    ...{ connectionId, symbol, side, quantity: abs(mine.quantity), price, at, key: 'reconciled' },
+  }).changes
   if (closed?.type !== 'closed') throw new RangeError(`position ${mine.id} did not close`)
   return closed.position
 }

@@ -10,10 +10,9 @@ export type Landing = Readonly<{ id: string; origin: Order['origin']; userId: st
 /**
  * Applies one update to the order it names and to what that order touches. Pure; repeats and any order of arrival are welcome, and
  * `order.submitted` always comes before the first execution.
- * @param nowMs our wall time, kept for the settle window of reconciliation only
  */
-export function reduce(slice: Slice, update: OrderUpdate, landing: Landing, nowMs: number): Reduced {
-  const book = new Booking(slice, nowMs)
+export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Reduced {
+  const book = new Booking(slice)
   switch (update.type) {
     case 'claimed':
       book.claim(update)

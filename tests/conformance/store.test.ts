@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
 import { createLeases, createReader, createStore, leaseKey, type Store } from '#store'
-import { claimed, emptySlice, landing } from '../domain/orders.ts'
+import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
-const order = reduce(emptySlice, claimed(), landing, 0).slice.order as Order
+const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const notice = (n: number): LoggedEvent => ({
   event: 'broker.connected',
@@ -67,11 +67,7 @@ describe.each(Object.keys(harnesses))('store %s', (name) => {
   test('what is committed is loaded, at the version that the commit answered', async () => {
     const { store } = make()
     const user = newUser()
-    const { account, positions } = adopt(
-      'broker_1',
-      { brokerAccountId: 'a', currency: 'USD', cash: dec('5'), positions: [] },
-      '2024-03-15T14:00:00Z',
-    ).portfolio
+    const { account, positions } = adopt('broker_1', readingOf({ cash: dec('5') }))
     const done = await store.commit(user, {
       ...open,
       expectVersion: '0',

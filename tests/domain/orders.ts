@@ -1,12 +1,15 @@
 import {
   add,
+  type BrokerActivity,
   type BrokerOrder,
+  type BrokerSnapshot,
   type BrokerStatus,
   dec,
   type Decimal,
   type Execution,
   type OrderIntent,
   type OrderUpdate,
+  type Reading,
   type Slice,
   ZERO,
 } from '#domain'
@@ -115,7 +118,17 @@ export const emptySlice: Slice = {
     cash: dec('100000'),
     executionsReadTo: at(0),
     ...{ activitiesReadTo: at(0), activityIds: [], today: null, costsAdoptedOn: null },
-    lastBookedAtMs: 0,
     doubts: {},
   },
 }
+
+/** A complete reading of an account, at second `n` of the broker's clock. */
+export const readingOf = (
+  over: Partial<BrokerSnapshot> = {},
+  n = 0,
+  activities: readonly BrokerActivity[] = [],
+): Reading => ({
+  snapshot: { ...{ brokerAccountId: 'a1', currency: 'USD', cash: dec('100000') }, positions: [], ...over },
+  activities,
+  ...{ atMs: Date.parse(at(n)), at: at(n) },
+})

@@ -32,7 +32,7 @@ function play(updates: readonly OrderUpdate[], from: Slice = emptySlice): { slic
   let slice = from
   const changes: Change[] = []
   for (const update of updates) {
-    const reduced = reduce(slice, update, landing, 0)
+    const reduced = reduce(slice, update, landing)
     slice = reduced.slice
     changes.push(...reduced.changes)
   }

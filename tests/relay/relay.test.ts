@@ -5,6 +5,7 @@ import { adopt, dec } from '#domain'
 import { ConfigError } from '#runtime'
 import { readRelayConfig } from '../../relay/config.ts'
 import { notice, numbers, SECRET, signed, Stage } from './harness.ts'
+import { readingOf } from '../domain/orders.ts'
 
 let stage: Stage
 beforeAll(async () => {
@@ -158,11 +159,7 @@ describe('coming back', () => {
 describe('state.requestSync', () => {
   test('answers with the state and its place in the log', async () => {
     const user = newUser()
-    const { account } = adopt(
-      'c1',
-      { brokerAccountId: 'a', currency: 'USD', cash: dec('1000.5'), positions: [] },
-      '2024-03-15T14:00:00Z',
-    ).portfolio
+    const { account } = adopt('c1', readingOf({ cash: dec('1000.5') }))
     const fence = { kind: 'version' } as const
     await stage.store.commit(user, {
       expectVersion: '0',

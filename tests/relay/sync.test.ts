@@ -3,18 +3,17 @@ import { serverEvents } from '#contract'
 import { adopt, type BrokerStatus, type CancelRequest, dec, type Order, reduce } from '#domain'
 import type { UserSnapshot } from '#store'
 import { stateSyncOf } from '../../relay/sync.ts'
-import { at, brokerOrder, claimed, emptySlice, landing, seen } from '../domain/orders.ts'
+import { at, brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
 
 const NOW = '2024-03-15T15:00:00.000Z'
 const portfolio = (connectionId: string, cash: string, symbol: string, quantity: string) =>
   adopt(
     connectionId,
-    {
-      ...{ brokerAccountId: 'a', currency: 'USD', cash: dec(cash) },
+    readingOf({
+      cash: dec(cash),
       positions: [{ symbol, quantity: dec(quantity), averageEntryPrice: dec('100'), currentPrice: dec('110') }],
-    },
-    at(0),
-  ).portfolio
+    }),
+  )
 
 function snapshotOf(orders: readonly Order[] = []): UserSnapshot {
   const all = [portfolio('c1', '1000', 'AAPL', '10'), portfolio('c2', '500.5', 'TSLA', '-2')]
@@ -27,7 +26,7 @@ function snapshotOf(orders: readonly Order[] = []): UserSnapshot {
 
 const order = (change: Partial<Order> = {}): Order => {
   const submitted = [claimed(), seen(brokerOrder('new', '0', 1))].reduce(
-    (slice, update) => reduce(slice, update, landing, 0).slice,
+    (slice, update) => reduce(slice, update, landing).slice,
     emptySlice,
   )
   return { ...(submitted.order as Order), ...change }

@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import { adopt, type Change } from '#domain'
+import { isoTime } from '#runtime'
 import type { BrokerConnection, Connections, ConnectionRef, Leases } from '#store'
 import { BrokerPool } from '../../workers/broker/index.ts'
 import { ConnectionOwner } from '../../workers/updates/index.ts'
@@ -50,11 +51,9 @@ export function makeWorker() {
   const own = (): ConnectionOwner => new ConnectionOwner({ applier, brokers, leases, clock, log, askForCheck }, ref)
   /** The account has been read, without a stream of its own. */
   const adopted = async (): Promise<void> => {
-    const { account } = adopt(
-      ref.connectionId,
-      await broker.readPortfolio(),
-      new Date(clock.now()).toISOString(),
-    ).portfolio
+    const atMs = clock.now()
+    const reading = { snapshot: await broker.readPortfolio(), activities: [], atMs, at: isoTime(atMs) }
+    const { account } = adopt(ref.connectionId, reading)
     const { version } = await store.loadHealth(ref.userId, ref.connectionId)
     await store.commit(ref.userId, {
       expectVersion: version,

@@ -20,9 +20,9 @@ async function started() {
 }
 
 describe('an owned connection', () => {
-  test('is adopted openly at first: connected, cash', async () => {
+  test('tells at first that everything is to be read anew, and that it is connected', async () => {
     const { events, store } = await started()
-    expect(events()).toEqual(['broker.connected', 'portfolio.balanceChanged'])
+    expect(events()).toEqual(['state.resync', 'broker.connected'])
     expect((await store.loadConnection('u1', 'broker_1')).account).toMatchObject({
       cash: '100000',
       brokerAccountId: 'account-1',
@@ -61,7 +61,7 @@ describe('an owned connection', () => {
     worker.broker.fill('elsewhere-0', '400', '6')
     owners.push(worker.own())
     await settle()
-    expect(worker.events()).toEqual(['broker.connected', 'portfolio.positionAdded', 'portfolio.balanceChanged'])
+    expect(worker.events()).toEqual(['state.resync', 'broker.connected'])
     worker.broker.fill('elsewhere-0', '400')
     await settle()
     const { positions, account } = await worker.store.loadConnection('u1', 'broker_1')
@@ -108,7 +108,7 @@ describe('an owned connection', () => {
     broker.placeElsewhere('MSFT', '10')
     broker.fill('elsewhere-0', '400')
     await settle()
-    expect(events()).toEqual(['broker.connected', 'portfolio.balanceChanged'])
+    expect(events()).toEqual(['state.resync', 'broker.connected'])
     expect(broker.listeners.size).toBe(0)
   })
 
@@ -133,6 +133,6 @@ describe('an owned connection', () => {
     await clock.advance(60_001 + SETTLE_MS * 3)
     const last = store.log('u1').filter(({ event }) => event === 'portfolio.balanceChanged')
     expect(last.at(-1)?.payload).toMatchObject({ reason: 'EXTERNAL_SYNC', newBalance: 96_000, change: -4_000 })
-    expect(last).toHaveLength(2)
+    expect(last).toHaveLength(1)
   })
 })

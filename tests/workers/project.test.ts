@@ -25,7 +25,7 @@ function tell(
   let slice = from
   const changes: Change[] = []
   for (const update of updates) {
-    const reduced = reduce(slice, update, { ...landing, origin }, 0)
+    const reduced = reduce(slice, update, { ...landing, origin })
     slice = reduced.slice
     changes.push(...reduced.changes)
   }
@@ -157,9 +157,9 @@ describe('project', () => {
   })
 
   test('a flip closes one position and opens another, each with its own life', () => {
-    const long = reduce(emptySlice, claimed(), landing, 0).slice
+    const long = reduce(emptySlice, claimed(), landing).slice
     const bought = history([['50', '10']], 'filled').reduce(
-      (slice: Slice, update) => reduce(slice, update, landing, 0).slice,
+      (slice: Slice, update) => reduce(slice, update, landing).slice,
       long,
     )
     const flat = { ...bought, order: null }

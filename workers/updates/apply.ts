@@ -57,7 +57,7 @@ export async function applyWith(
   const address: SliceAddress = { orderId: landing.id, connectionId, symbol }
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const loaded = await store.loadSlice(userId, address)
-    const { slice, changes } = fold(loaded.slice, decide(loaded), landing, clock.now())
+    const { slice, changes } = fold(loaded.slice, decide(loaded), landing)
     const writes = writesOf(address, loaded.slice, slice)
     const events: LoggedEvent[] = project(userId, changes, isoTime(clock.now()))
     if (writes.length === 0 && events.length === 0 && fence.kind !== 'take') {
@@ -73,10 +73,10 @@ export async function applyWith(
   throw new ContentionError(userId)
 }
 
-function fold(slice: Slice, updates: readonly OrderUpdate[], landing: Landing, nowMs: number) {
+function fold(slice: Slice, updates: readonly OrderUpdate[], landing: Landing) {
   const changes: Change[] = []
   for (const update of updates) {
-    const reduced = reduce(slice, update, landing, nowMs)
+    const reduced = reduce(slice, update, landing)
     slice = reduced.slice
     changes.push(...reduced.changes)
   }

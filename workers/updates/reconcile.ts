@@ -78,8 +78,9 @@ async function adoptConnection({ applier, broker, ref, fence }: ReconcileDeps): 
     const snapshot = await broker.readPortfolio()
     const orders = await list()
     if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again
-    const readAt = isoTime(clock.now())
-    const { portfolio, changes } = adopt(ref.connectionId, snapshot, readAt)
+    const atMs = clock.now()
+    const readAt = isoTime(atMs)
+    const portfolio = adopt(ref.connectionId, { snapshot, activities: [], atMs, at: readAt })
     const records = new Map(orders.map((order) => [order.brokerOrderId, adoptOrder(order, landingOf(ref, order))]))
     const known = await store.loadConnection(ref.userId, ref.connectionId)
     const kept = new Set(known.orders.map((order) => order.id))
@@ -88,13 +89,16 @@ async function adoptConnection({ applier, broker, ref, fence }: ReconcileDeps): 
       const writes = fresh.slice(from, from + ORDERS_PER_COMMIT).map((order): Write => ({ kind: 'order', order }))
       await commitNow(applier, ref, fence, writes, [])
     }
+    // What the account held before cannot be told as events: clients take the state that goes with this as the whole truth.
+    const resync: LoggedEvent = {
+      event: 'state.resync',
+      payload: { reason: 'The broker account was read for the first time', timestamp: readAt },
+    }
     const connected: LoggedEvent = {
       event: 'broker.connected',
       payload: { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp: readAt },
     }
-    const events = [connected, ...project(ref.userId, changes, readAt)]
-    await commitNow(applier, ref, fence, portfolioWrites(null, portfolio), events)
-    applier.onCommitted(ref.userId, changes)
+    await commitNow(applier, ref, fence, portfolioWrites(null, portfolio), [resync, connected])
     return true
   }
   return false
@@ -174,7 +178,8 @@ async function levelPortfolio({ applier, broker, ref, fence }: ReconcileDeps, st
     if (account === null) return 0
     const snapshot = await broker.readPortfolio()
     const ours: Portfolio = { account: { ...account, executionsReadTo: isoTime(startedAtMs) }, positions }
-    const { portfolio, changes } = reconcile(ours, snapshot, clock.now(), isoTime(clock.now()))
+    const atMs = clock.now()
+    const { portfolio, changes } = reconcile(ours, { snapshot, activities: [], atMs, at: isoTime(atMs) })
     const writes = portfolioWrites({ account, positions }, portfolio)
     const events = project(userId, changes, isoTime(clock.now()))
     const done = await store.commit(userId, { expectVersion: version, fence, writes, events })
