@@ -1,3 +1,5 @@
+import type { RiskCode } from '#domain'
+
 /** The four reasons of `trade.rejected`, fixed by the client contract. */
 export const REJECTION_REASONS = [
   'INSUFFICIENT_FUNDS',
@@ -7,20 +9,48 @@ export const REJECTION_REASONS = [
 ] as const
 export type RejectionReason = (typeof REJECTION_REASONS)[number]
 
-/** The precise cause of a rejection, each with the one reason it is told under. */
-const REASON_OF = {
+/** Why we did not send an order, or closed one without the broker's word, other than by a limit. */
+type DenialCode =
+  | 'HALTED'
+  | 'EXPIRED_BEFORE_SUBMIT'
+  | 'NOT_RECEIVED'
+  | 'BROKER_DISCONNECTED'
+  | 'UNSUPPORTED'
+  /** A close of a position that is not there, or is promised to open orders as a whole. */
+  | 'NOTHING_TO_CLOSE'
+/** What a broker's definitive refusal says; the adapter reads it from status, code and words. */
+export type RefusalCode =
+  | 'INSUFFICIENT_BUYING_POWER'
+  | 'INSUFFICIENT_QUANTITY'
+  | 'SYMBOL_NOT_TRADABLE'
+  | 'MARKET_CLOSED'
+  | 'BROKER_DISCONNECTED'
+  | 'BROKER_REJECTED'
+/** The precise cause of a rejection. */
+export type RejectionCode = RiskCode | DenialCode | RefusalCode
+
+/** Each cause with the one reason it is told under; a cause without a row does not compile. */
+const REASON_OF: Readonly<Record<RejectionCode, RejectionReason>> = {
   INSUFFICIENT_BUYING_POWER: 'INSUFFICIENT_FUNDS',
   INSUFFICIENT_QUANTITY: 'INSUFFICIENT_FUNDS',
+  NOTHING_TO_CLOSE: 'INSUFFICIENT_FUNDS',
+  CROSSES_ZERO: 'INSUFFICIENT_FUNDS',
   SYMBOL_NOT_TRADABLE: 'INVALID_SYMBOL',
   MARKET_CLOSED: 'MARKET_CLOSED',
+  SYMBOL_NOT_ALLOWED: 'RISK_LIMIT_EXCEEDED',
+  ORDER_TOO_LARGE: 'RISK_LIMIT_EXCEEDED',
+  POSITION_TOO_LARGE: 'RISK_LIMIT_EXCEEDED',
+  TOO_MANY_OPEN_ORDERS: 'RISK_LIMIT_EXCEEDED',
+  DAILY_LOSS_REACHED: 'RISK_LIMIT_EXCEEDED',
+  PRICE_OUTSIDE_COLLAR: 'RISK_LIMIT_EXCEEDED',
+  PRICE_UNKNOWN: 'RISK_LIMIT_EXCEEDED',
   HALTED: 'RISK_LIMIT_EXCEEDED',
   EXPIRED_BEFORE_SUBMIT: 'RISK_LIMIT_EXCEEDED',
   NOT_RECEIVED: 'RISK_LIMIT_EXCEEDED',
   BROKER_DISCONNECTED: 'RISK_LIMIT_EXCEEDED',
   BROKER_REJECTED: 'RISK_LIMIT_EXCEEDED',
   UNSUPPORTED: 'RISK_LIMIT_EXCEEDED',
-} as const satisfies Record<string, RejectionReason>
-export type RejectionCode = keyof typeof REASON_OF
+}
 
 /** A code that is newer than this table is told under the default reason. */
 export const rejectionReasonOf = (code: string): RejectionReason =>

@@ -5,6 +5,7 @@ import {
   type Decimal,
   DECIMAL_PLACES_MAX,
   isPositive,
+  LEGS,
   ORDER_CLASSES,
   ORDER_TYPES,
   type OrderIntent,
@@ -95,10 +96,23 @@ export const cancelOrderSchema = z.strictObject({
 })
 export type CancelOrder = z.input<typeof cancelOrderSchema>
 
-/** Asks to change an open order; at least one of the values. */
+/** Asks to cancel every open order that was placed here, on one connection: all of them, or those of one symbol. */
+export const cancelAllSchema = z.strictObject({
+  userId: userIdSchema,
+  connectionId: connectionIdSchema,
+  commandId: commandIdSchema,
+  symbol: symbolSchema.nullish().transform((value) => value ?? null),
+  by: z.enum(['user', 'system']).default('user'),
+  reason: z.string().max(200).default('User requested cancellation of all orders'),
+})
+export type CancelAll = z.input<typeof cancelAllSchema>
+
+/** Asks to change an open order, or one exit of a bracket, oco or oto order; at least one of the values. `quantity` is the order's
+ *  total, what is filled included. */
 export const replaceOrderSchema = z
   .strictObject({
     ...ofCommand,
+    leg: oneOf(LEGS).default('entry'),
     quantity: optionalDecimal,
     limitPrice: optionalDecimal,
     stopPrice: optionalDecimal,
@@ -115,6 +129,10 @@ export const replaceOrderSchema = z
       error: 'say what to change: quantity, limitPrice, stopPrice, trail or timeInForce',
     },
   )
+  .refine(({ leg, quantity }) => leg === 'entry' || quantity === null, {
+    path: ['quantity'],
+    error: 'an exit has the quantity of what it closes; only its prices can be changed',
+  })
 export type ReplaceOrder = z.input<typeof replaceOrderSchema>
 
 /** Asks to close a position, all of it unless `quantity` or `percentage` says how much. The trade id names the closing order. */
@@ -130,6 +148,10 @@ export const closePositionSchema = z
   })
 export type ClosePosition = z.input<typeof closePositionSchema>
 
+/** Takes up whatever is due on a trade, from its record alone: a submission or a command whose own job is gone, or has ended. */
+export const resolveOrderSchema = z.strictObject(ofTrade)
+export type ResolveOrder = z.output<typeof resolveOrderSchema>
+
 /** One health check of a broker connection. */
 export const checkConnectionSchema = z.object({ userId: userIdSchema, connectionId: connectionIdSchema })
 export type CheckConnection = z.output<typeof checkConnectionSchema>
@@ -139,7 +161,9 @@ export const jobs = {
   submitOrder: { queue: 'orders', schema: submitOrderSchema },
   cancelOrder: { queue: 'commands', schema: cancelOrderSchema },
   replaceOrder: { queue: 'commands', schema: replaceOrderSchema },
+  cancelAll: { queue: 'commands', schema: cancelAllSchema },
   closePosition: { queue: 'commands', schema: closePositionSchema },
+  resolveOrder: { queue: 'orders', schema: resolveOrderSchema },
   checkConnection: { queue: 'connections', schema: checkConnectionSchema },
 } as const satisfies Record<string, { queue: QueueName; schema: z.ZodType }>
 export type JobName = keyof typeof jobs
@@ -171,6 +195,11 @@ export const submitJobId = (userId: string, tradeId: string): string => `submit-
 /** The job of a command: a repeated command is one job, a second command another. */
 export const commandJobId = (userId: string, tradeId: string, commandId: string): string =>
   `command-${digest(`${userId}\n${tradeId}`)}-${commandId}`
+/** The job of a cancel of all orders. */
+export const cancelAllJobId = (userId: string, connectionId: string, commandId: string): string =>
+  `cancel-all-${digest(`${userId}\n${connectionId}`)}-${commandId}`
+/** One at a time for a trade; it leaves the queue when it is done, so that it can be asked for again. */
+export const resolveJobId = (userId: string, tradeId: string): string => `resolve-${digest(userId)}-${tradeId}`
 export const checkJobId = (userId: string, connectionId: string): string => `check-${digest(userId)}-${connectionId}`
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

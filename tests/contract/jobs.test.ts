@@ -222,7 +222,9 @@ describe('commands', () => {
       'submitOrder orders',
       'cancelOrder commands',
       'replaceOrder commands',
+      'cancelAll commands',
       'closePosition commands',
+      'resolveOrder orders',
       'checkConnection connections',
     ])
   })
