@@ -1,4 +1,4 @@
-import { add, cmp, type Decimal, div, isZero, mul, sub, sum, ZERO } from './decimal.ts'
+import { add, cmp, type Decimal, div, isZero, max, mul, sub, sum, ZERO } from './decimal.ts'
 import { counts, headOf, type Execution, type Order, type Placement } from './order.ts'
 import { isTerminal, type OrderStatus } from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
@@ -59,18 +59,36 @@ export const hasGap = (order: Order): boolean =>
   order.placements.some((one) => cmp(one.reportedQuantity, one.cumulativeQuantity) > 0)
 
 /**
- * The execution that a view implies where no source lists it yet: from what is booked to what the view says is filled, at the price
- * that makes the broker's average come out. It is named by its span like any other, so the real one changes nothing later (FIL-05).
+ * The execution that a view implies where no source lists it yet: what is missing above what is booked, up to what the view says is
+ * filled or to the next execution that waits, at the price that makes the broker's average come out. It is named by its span like
+ * any other, so the real one changes nothing later (FIL-05). Between several that are missing, the price is shared.
  */
 export function inferredExecution(order: Order, seen: BrokerOrder): Execution | null {
   const placement = order.placements.find((one) => one.brokerOrderId === seen.brokerOrderId)
   if (placement === undefined || seen.filledAveragePrice === null || placement.busted !== null) return null
-  const quantity = sub(seen.filledQuantity, placement.cumulativeQuantity)
-  if (cmp(quantity, ZERO) <= 0) return null
-  const cost = sub(mul(seen.filledAveragePrice, seen.filledQuantity), placement.totalCost)
-  const price = div(cost, quantity)
+  let [upTo, quantity, cost] = [placement.cumulativeQuantity, ZERO, ZERO]
+  let firstHole: Decimal | null = null
+  const reached = (start: Decimal): void => {
+    if (cmp(start, upTo) <= 0) return
+    firstHole ??= start
+    quantity = add(quantity, sub(start, upTo))
+  }
+  for (const held of placement.held) {
+    const start = sub(held.cumulativeQuantity, held.quantity)
+    reached(start)
+    cost = add(cost, mul(held.price, sub(held.cumulativeQuantity, max(start, upTo))))
+    upTo = held.cumulativeQuantity
+  }
+  reached(seen.filledQuantity)
+  if (firstHole === null || cmp(upTo, seen.filledQuantity) > 0) return null
+  const missing = sub(sub(mul(seen.filledAveragePrice, seen.filledQuantity), placement.totalCost), cost)
+  const price = div(missing, quantity)
   if (cmp(price, ZERO) <= 0) return null
-  return { executionId: null, quantity, price, cumulativeQuantity: seen.filledQuantity, at: seen.updatedAt }
+  const { cumulativeQuantity: booked } = placement
+  return {
+    executionId: null,
+    ...{ quantity: sub(firstHole, booked), price, cumulativeQuantity: firstHole, at: seen.updatedAt },
+  }
 }
 
 /** What the head of a leg should be sized at so that the whole order executes exactly once; `null` where nothing says. */
