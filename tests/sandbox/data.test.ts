@@ -221,3 +221,15 @@ describe('the official SDK', () => {
     })
   })
 })
+
+test("the bar of the day stays the last day's until something trades", async () => {
+  await using virtual = await startSandbox({ time: 'virtual', tickMs: 0 })
+  const snapshot = async (): Promise<unknown> => (await call(virtual, 'GET', '/v2/stocks/AAPL/snapshot')).body
+  virtual.control.setPrice('AAPL', { last: '190' })
+  await virtual.control.advanceTime(24 * 3_600_000)
+  expect(await snapshot()).toMatchObject({ dailyBar: { t: '2024-01-02T05:00:00.000Z', c: 190, v: 100 } })
+  virtual.control.setPrice('AAPL', { last: '180' })
+  expect(await snapshot()).toMatchObject({
+    dailyBar: { t: '2024-01-03T05:00:00.000Z', o: 180, h: 180, c: 180, v: 100 },
+  })
+})

@@ -3,6 +3,7 @@ import type { Chance } from '../chance.ts'
 import { createStamps, type Stamps } from '../stamps.ts'
 import { type Account, endDayOf } from './account.ts'
 import { cancelAgedOrders } from './aged-orders.ts'
+import { actOn, type CorporateAction } from './corporate-actions.ts'
 import { createKeyRing, type KeyRing } from './key-ring.ts'
 import { Matcher, type MatchingOptions } from './matcher.ts'
 import { type MinuteBars, recordMinuteBars } from './minute-bars.ts'
@@ -28,6 +29,8 @@ export interface Broker extends KeyRing {
   /** Moves money or shares besides fills. @throws {RangeError} the account cannot */
   moveMoney(account: Account, move: MoneyMove): Activity
   /** Told after a move by `moveMoney`. */
+  /** @returns how many accounts held the stock @throws {RangeError} it cannot be done */
+  actOn(action: CorporateAction): number
   onMoneyMoved(listener: (account: Account) => void): void
   stop(): void
 }
@@ -67,6 +70,13 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   session.onChange((phase) => {
     if (phase === 'closed' && session.followsCalendar()) endDay()
   })
+  const tellMoneyMoved = (account: Account): void => moneyListeners.forEach((listener) => listener(account))
+  const market = { accounts: () => keyRing.accounts(), prices, matcher, stamps, chance: chance.fork('names') }
+  const moveAndTell = (account: Account, move: MoneyMove): Activity => {
+    const activity = moveMoney(account, move)
+    tellMoneyMoved(account)
+    return activity
+  }
   return {
     ...keyRing,
     prices,
@@ -79,11 +89,8 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     newRequestId: () => requestIds.uuid(),
     endDay,
     onUpdate: (listener) => void updateListeners.push(listener),
-    moveMoney(account, move) {
-      const activity = moveMoney(account, move)
-      moneyListeners.forEach((listener) => listener(account))
-      return activity
-    },
+    moveMoney: moveAndTell,
+    actOn: (action) => actOn({ ...market, moveMoney: moveAndTell, tell: tellMoneyMoved }, action),
     onMoneyMoved: (listener) => void moneyListeners.push(listener),
     stop() {
       prices.stop()

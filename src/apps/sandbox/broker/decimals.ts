@@ -28,6 +28,9 @@ export const ratio = (a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MA
 /** How much `money` buys at `price`, rounded down so that it is never overspent. */
 export const affordable = (money: Decimal, price: Decimal): Decimal => money.div(price).round(DECIMAL_PLACES_MAX, 0)
 
+/** Rounded to what the exchange takes: cents, and below a dollar hundredths of them. */
+export const asPrice = (value: Decimal): Decimal => value.round(value.gte(1) ? 2 : 4)
+
 /** Digits after the point. */
 export const decimalPlaces = (value: Decimal): number => Math.max(0, value.c.length - 1 - value.e)
 export const isWhole = (value: Decimal): boolean => decimalPlaces(value) === 0

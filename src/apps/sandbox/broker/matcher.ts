@@ -199,9 +199,11 @@ export class Matcher {
     this.#clock.after(this.#options.cancelDelayMs, () => this.#end(account, order))
   }
 
-  /** Cancels every open order of an account in this turn, so that what they held is free. */
-  cancelAtOnce(account: Account): void {
-    for (const order of [...account.openOrders]) this.#end(account, order)
+  /** Cancels every open order of an account (of one asset, if named) in this turn, so that what they held is free. */
+  cancelAtOnce(account: Account, asset?: Asset): void {
+    for (const order of [...account.openOrders]) {
+      if (asset === undefined || order.ticket.asset === asset) this.#end(account, order)
+    }
   }
 
   /** Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order. */

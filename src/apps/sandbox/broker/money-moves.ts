@@ -1,6 +1,6 @@
 import type { Chance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
-import { type Account, type Books, positionOf } from './account.ts'
+import { type Account, type Books, positionOf, settle } from './account.ts'
 import type { Asset } from './assets.ts'
 import { type Decimal, zero } from './decimals.ts'
 import { splitLots } from './lots.ts'
@@ -11,8 +11,8 @@ import { splitLots } from './lots.ts'
  */
 export const moneyMoveTypes = ['CSD', 'CSW', 'JNLC', 'FEE', 'DIV', 'SPLIT'] as const
 export type MoneyMoveType = (typeof moneyMoveTypes)[number]
-/** Fees in coins are taken by fills, not by command. */
-type ActivityType = MoneyMoveType | 'CFEE'
+/** Fees in coins are taken by fills, and names change for everybody: neither is a move of one account. */
+type ActivityType = MoneyMoveType | 'CFEE' | 'NC'
 
 /** One non-trade activity. */
 export type Activity = Readonly<{
@@ -27,21 +27,22 @@ export type Activity = Readonly<{
   /** Of a dividend: the shares it was paid on. Of a split: the shares that came or went. */
   qty: Decimal | undefined
   perShareAmount: Decimal | undefined
-  /** Of a split: new shares for one old. */
+  /** Of a split: new shares for one old, and what a fraction was paid at; without, fractions stayed. */
   splitRatio?: Decimal
+  lieuPrice?: Decimal
 }>
 
 /** What an activity says, before it is booked. What is left out does not apply to its type. */
 export type ActivityTerms = Pick<Activity, 'type' | 'description' | 'netAmount'> &
-  Partial<Pick<Activity, 'symbol' | 'qty' | 'perShareAmount' | 'splitRatio'>>
+  Partial<Pick<Activity, 'symbol' | 'qty' | 'perShareAmount' | 'splitRatio' | 'lieuPrice'>>
 
 /** A move to make. Amounts are above zero, except of a journal, which is signed. */
 export type MoneyMove =
   | Readonly<{ type: 'CSD' | 'CSW' | 'JNLC' | 'FEE'; amount: Decimal; description?: string }>
   /** `amount` is per share; who is short pays. */
   | Readonly<{ type: 'DIV'; asset: Asset; amount: Decimal; description?: string }>
-  /** `amount` is new shares for one old. */
-  | Readonly<{ type: 'SPLIT'; asset: Asset; amount: Decimal; description?: string }>
+  /** `amount` is new shares for one old; with `lieuPrice` fractions of a share are paid out. */
+  | Readonly<{ type: 'SPLIT'; asset: Asset; amount: Decimal; lieuPrice?: Decimal; description?: string }>
 
 type Effect = Omit<ActivityTerms, 'type' | 'description'>
 
@@ -66,21 +67,35 @@ function payDividend(account: Account, asset: Asset, perShareAmount: Decimal): E
   return { netAmount, symbol: asset.symbol, qty, perShareAmount }
 }
 
-/** @returns the shares that came or went @throws {RangeError} there is nothing to split, or nothing would be left */
-export function splitPosition(account: Books, asset: Asset, ratio: Decimal): Decimal {
+/**
+ * @param lieuPrice what fractions of a share are paid at; without it they stay
+ * @returns the shares that came or went, and the cash
+ * @throws {RangeError} there is nothing to split, or nothing would be left
+ */
+export function splitPosition(
+  account: Books,
+  asset: Asset,
+  ratio: Decimal,
+  lieuPrice: Decimal | undefined,
+): Pick<ActivityTerms, 'netAmount' | 'qty'> {
   const position = positionOf(account, asset)
   if (position === undefined) throw new RangeError(`no position in ${asset.symbol}`)
   const after = position.qty.times(ratio).round(SPLIT_PLACES)
   if (after.eq(0)) throw new RangeError('the split would leave nothing')
-  const qty = after.minus(position.qty)
+  const [before, cash] = [position.qty, account.cash]
   position.qty = after
   position.lots = splitLots(position.lots, ratio, after)
-  return qty
+  const fraction = after.abs().minus(after.abs().round(0, 0))
+  if (lieuPrice !== undefined && fraction.gt(0)) {
+    settle(account, asset, after.gt(0) ? 'sell' : 'buy', fraction, lieuPrice)
+  }
+  return { netAmount: account.cash.minus(cash), qty: (positionOf(account, asset)?.qty ?? zero).minus(before) }
 }
 
-function split(account: Account, asset: Asset, ratio: Decimal): Effect {
-  const qty = splitPosition(account, asset, ratio)
-  return { netAmount: zero, symbol: asset.symbol, qty, splitRatio: ratio }
+function split(account: Account, { asset, amount, lieuPrice }: Extract<MoneyMove, { type: 'SPLIT' }>): Effect {
+  const moved = splitPosition(account, asset, amount, lieuPrice)
+  const terms = { ...moved, symbol: asset.symbol, splitRatio: amount }
+  return lieuPrice === undefined ? terms : { ...terms, lieuPrice }
 }
 
 /** Writes an activity down, in the turn of its effect. */
@@ -102,7 +117,7 @@ export function createMoneyMoves(stamps: Stamps, chance: Chance): (account: Acco
       type === 'DIV'
         ? payDividend(account, move.asset, amount)
         : type === 'SPLIT'
-          ? split(account, move.asset, amount)
+          ? split(account, move)
           : moveCash(account, type, amount)
     return bookActivity(account, { type, description, ...effect }, stamps, chance)
   }

@@ -177,6 +177,9 @@ export class OrderBook {
     const { asset } = order.ticket
     const index = account.executions.indexOf(execution)
     if (index < 0) throw new RangeError('the execution was undone or changed already')
+    if (account.activities.some(({ type, symbol }) => type === 'NC' && symbol === asset.symbol)) {
+      throw new RangeError('the symbol has changed since')
+    }
     if (account.amendments.length >= AMENDMENTS_PER_ACCOUNT_MAX)
       throw new RangeError('too many executions were amended')
     const { qty, price } = to ?? { qty: zero, price: execution.price }

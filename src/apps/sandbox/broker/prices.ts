@@ -1,7 +1,9 @@
 import type { CancelTimer, Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import { assets, type Asset } from './assets.ts'
-import { decimal, decimalPlaces, type Decimal, larger, smaller } from './decimals.ts'
+import { addDays } from './calendar.ts'
+import { asPrice, decimal, decimalPlaces, type Decimal, larger, smaller } from './decimals.ts'
+import { newYorkDate, newYorkMs } from './new-york.ts'
 import { type RecordedTrade, replay } from './replay.ts'
 
 /**
@@ -10,9 +12,9 @@ import { type RecordedTrade, replay } from './replay.ts'
  * until it is released; what its recording says meanwhile is passed over.
  */
 
-/** A running bar. */
+/** A running bar. The day's begins at midnight in New York, and stays the last day's until something trades. */
 export interface Bar {
-  startMs: number
+  readonly startMs: number
   open: Decimal
   high: Decimal
   low: Decimal
@@ -24,8 +26,10 @@ export interface Bar {
 /** The market of one symbol now. Sizes are shares. */
 export interface Market {
   readonly asset: Asset
-  /** Where it began: the walk goes round it, and the past leads up to it. */
+  /** Where it began: the past leads up to it. */
   readonly basePrice: Decimal
+  /** What the walk goes round: where it began, splits taken into account. */
+  middlePrice: Decimal
   bid: Decimal
   ask: Decimal
   last: Decimal
@@ -36,6 +40,8 @@ export interface Market {
   atMs: number
   minute: Bar
   day: Bar
+  /** When a trade begins another day. */
+  dayEndsMs: number
   previousClose: Decimal
 }
 
@@ -52,6 +58,14 @@ export interface Prices {
   onTick(listener: (tick: Tick) => void): void
   /** Pins a symbol to a price. @throws {RangeError} bid above ask, or not above zero */
   set(asset: Asset, to: PriceSetting): void
+  /**
+   * @param ratio new shares for one old
+   * @param meanwhile runs when the price has changed and nobody has seen it yet
+   * @throws {RangeError} the price would round to nothing
+   */
+  split(asset: Asset, ratio: Decimal, meanwhile: () => void): void
+  /** Another asset takes over where this one stands. */
+  continueAs(asset: Asset, to: Asset): void
   /** Lets a pinned symbol go on: the walk from where it stands, the recording with its next trade. */
   release(asset: Asset): void
   stop(): void
@@ -64,7 +78,9 @@ const SPREAD_TICKS_MAX = 4
 const WALL_PERCENT = 20
 const TRADE_SHARE = 0.6
 const MINUTE_MS = 60_000
-const DAY_MS = 86_400_000
+
+const dayStart = (timeMs: number): number => newYorkMs(newYorkDate(timeMs), 0)
+const dayEnd = (timeMs: number): number => newYorkMs(addDays(newYorkDate(timeMs), 1), 0)
 
 const newBar = (startMs: number, price: Decimal): Bar => ({
   startMs,
@@ -80,6 +96,7 @@ function newMarket(asset: Asset, atMs: number, last: Decimal): Market {
   return {
     asset,
     basePrice: last,
+    middlePrice: last,
     bid: last.minus(TICK),
     ask: last.plus(TICK),
     last,
@@ -89,13 +106,16 @@ function newMarket(asset: Asset, atMs: number, last: Decimal): Market {
     tradeId: 52_983_525_000_000,
     atMs,
     minute: newBar(atMs - (atMs % MINUTE_MS), last),
-    day: newBar(atMs - (atMs % DAY_MS), last),
+    day: newBar(dayStart(atMs), last),
+    dayEndsMs: dayEnd(atMs),
     previousClose: last,
   }
 }
 
 function print(market: Market, price: Decimal, size: number, nowMs: number): void {
   if (nowMs - market.minute.startMs >= MINUTE_MS) market.minute = newBar(nowMs - (nowMs % MINUTE_MS), price)
+  if (nowMs >= market.dayEndsMs)
+    Object.assign(market, { day: newBar(dayStart(nowMs), price), dayEndsMs: dayEnd(nowMs) })
   for (const bar of [market.minute, market.day]) {
     bar.high = larger(bar.high, price)
     bar.low = smaller(bar.low, price)
@@ -108,9 +128,9 @@ function print(market: Market, price: Decimal, size: number, nowMs: number): voi
 
 /** One random step of one market; answers whether a trade printed. */
 function walk(market: Market, chance: Chance, nowMs: number): boolean {
-  const wall = market.basePrice.times(WALL_PERCENT).div(100)
+  const wall = market.middlePrice.times(WALL_PERCENT).div(100)
   const middle = market.bid.plus(market.ask).div(2).round(2)
-  const drift = middle.minus(market.basePrice)
+  const drift = middle.minus(market.middlePrice)
   const step = TICK.times(chance.integer(-TICKS_PER_STEP_MAX, TICKS_PER_STEP_MAX))
   const moved = middle.plus(drift.abs().gt(wall) ? step.abs().times(drift.gt(0) ? -1 : 1) : step)
   const spread = chance.integer(1, SPREAD_TICKS_MAX)
@@ -123,6 +143,28 @@ function walk(market: Market, chance: Chance, nowMs: number): boolean {
   const traded = chance.fraction() < TRADE_SHARE
   if (traded) print(market, chance.fraction() < 0.5 ? market.bid : market.ask, chance.integer(1, 10) * 10, nowMs)
   return traded
+}
+
+function splitBar(bar: Bar, ratio: Decimal): Bar {
+  const after = (price: Decimal): Decimal => asPrice(price.div(ratio))
+  const [high, low, close] = [after(bar.high), after(bar.low), after(bar.close)]
+  return { ...bar, open: after(bar.open), high, low, close, volume: Math.round(bar.volume * ratio.toNumber()) }
+}
+
+/** Every price of now becomes what one new share is worth. What has been recorded stays as it was. */
+function split(market: Market, ratio: Decimal): void {
+  const after = (price: Decimal): Decimal => asPrice(price.div(ratio))
+  const bid = after(market.bid)
+  if (bid.lte(0)) throw new RangeError('the split would leave no price')
+  Object.assign(market, {
+    bid,
+    ask: larger(bid, after(market.ask)),
+    last: after(market.last),
+    middlePrice: after(market.middlePrice),
+    previousClose: after(market.previousClose),
+    minute: splitBar(market.minute, ratio),
+    day: splitBar(market.day, ratio),
+  })
 }
 
 function place(market: Market, to: PriceSetting): boolean {
@@ -196,6 +238,18 @@ export function startPrices(
       const market = of(asset)
       put(market, to, market.lastSize)
       pinned.add(market)
+    },
+    split(asset, ratio, meanwhile) {
+      const market = of(asset)
+      split(market, ratio)
+      meanwhile()
+      announce({ market, traded: false })
+    },
+    continueAs(asset, to) {
+      const { bid, ask, last, middlePrice, previousClose, minute, day, dayEndsMs } = of(asset)
+      const bars = { minute: { ...minute }, day: { ...day }, dayEndsMs }
+      const market = Object.assign(of(to), { bid, ask, last, middlePrice, previousClose, ...bars })
+      announce({ market, traded: false })
     },
     release: (asset) => void pinned.delete(of(asset)),
     stop: () => timers.forEach((cancel) => cancel()),

@@ -28,10 +28,10 @@ function replayed({ executions, activities, nights }: Account, asset: Asset): Bo
     }
     steps.push([executedAt, run])
   }
-  for (const { symbol, at, splitRatio } of activities) {
+  for (const { symbol, at, splitRatio, lieuPrice } of activities) {
     if (symbol !== asset.symbol || splitRatio === undefined) continue
     // What is taken back may have been all there was to split.
-    steps.push([at, () => positionOf(books, asset) !== undefined && splitPosition(books, asset, splitRatio)])
+    steps.push([at, () => positionOf(books, asset) !== undefined && splitPosition(books, asset, splitRatio, lieuPrice)])
   }
   steps.sort(([a], [b]) => (a < b ? -1 : 1))
   steps.forEach(([, run]) => run())

@@ -1,4 +1,4 @@
-import { decimal, type Decimal, larger, smaller } from './decimals.ts'
+import { asPrice, decimal, type Decimal, larger, smaller } from './decimals.ts'
 import type { Order, Ticket } from './order.ts'
 import type { Market } from './prices.ts'
 
@@ -8,14 +8,11 @@ import type { Market } from './prices.ts'
  */
 
 const HUNDRED = decimal('100')
-/** A trailed price is rounded to a price the exchange takes. */
-const pricePlaces = (price: Decimal): number => (price.gte(1) ? 2 : 4)
 
 /** Where a trailing stop stands for a given mark. */
 function trailed({ side, trailPrice, trailPercent }: Ticket, mark: Decimal): Decimal {
   const distance = trailPrice ?? mark.times(trailPercent ?? 0).div(HUNDRED)
-  const price = side === 'sell' ? mark.minus(distance) : mark.plus(distance)
-  return price.round(pricePlaces(price))
+  return asPrice(side === 'sell' ? mark.minus(distance) : mark.plus(distance))
 }
 
 /** The stop price an order would have if it were placed now; null without a stop. */

@@ -1,5 +1,5 @@
 import type { Asset } from './assets.ts'
-import { type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, parseDecimal } from './decimals.ts'
+import { asPrice, type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, parseDecimal } from './decimals.ts'
 import type { TimeInForce } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 
@@ -43,7 +43,7 @@ export function sizeAmountOf(body: Body, field: 'qty' | 'notional'): Decimal | n
 export function priceOf(body: Body, field: 'limit_price' | 'stop_price', asset: Asset): Decimal | null {
   const price = amountOf(body, field)
   if (price === null || asset.assetClass === 'crypto') return price
-  if (decimalPlaces(price) > (price.gte(1) ? 2 : 4)) {
+  if (!price.eq(asPrice(price))) {
     throw unprocessable(
       `invalid ${field} ${price.toFixed()}. sub-penny increment does not fulfill minimum pricing criteria`,
     )

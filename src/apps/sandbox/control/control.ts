@@ -32,6 +32,8 @@ export interface SandboxControl {
   setFlags(keyId: string, flags: Partial<AccountFlags>): void
   /** Moves money or shares besides fills; answers the activity row. */
   moveMoney(keyId: string, move: MoneyMoveRequest): Json
+  /** A split or a new symbol of a stock, in every account; answers how many held it. */
+  actOnStock(action: CorporateActionRequest): number
   /** Requests a minute, instead of what all accounts have; without a limit as many as it likes. */
   setRateLimit(keyId: string, limit?: RateLimit): void
   /** The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at once instead. */
@@ -90,6 +92,11 @@ export interface SandboxControl {
 /** `amount`: dollars (of a journal signed), dollars a share of a dividend, new shares for one old of a split. */
 export type MoneyMoveRequest = Readonly<{ type: MoneyMoveType; amount: string; symbol?: string; description?: string }>
 
+/** `ratio`: new shares for one old. `to`: the symbol that positions go on under. */
+export type CorporateActionRequest =
+  | Readonly<{ type: 'split'; symbol: string; ratio: string }>
+  | Readonly<{ type: 'symbol_change'; symbol: string; to: string }>
+
 /** One account (by key) or one symbol; neither means everything. */
 export type MatchingScope = Readonly<{ keyId?: string; symbol?: string }>
 
@@ -112,6 +119,7 @@ export function createControl(
     addAccount: (setup) => void told(() => openAccount(broker, rateLimits, setup)),
     moveMoney: (keyId, { type, amount, symbol, description = '' }) =>
       told(() => activityJson(broker.moveMoney(find.account(keyId), find.move(type, amount, symbol, description)))),
+    actOnStock: (action) => told(() => broker.actOn(find.corporateAction(action))),
     setRateLimit: (keyId, limit) => rateLimits.set(find.account(keyId), limit),
     revokeKey: (keyId) => setRevoked(keyId, true),
     restoreKey: (keyId) => setRevoked(keyId, false),

@@ -1,11 +1,12 @@
 import type { Account } from '../broker/account.ts'
 import { type Asset, findAsset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
+import type { CorporateAction } from '../broker/corporate-actions.ts'
 import { type Decimal, parseDecimal } from '../broker/decimals.ts'
 import type { MoneyMove, MoneyMoveType } from '../broker/money-moves.ts'
 import type { Execution, Order } from '../broker/order.ts'
 import { Refusal } from '../broker/refusal.ts'
-import type { MatchingScope } from './control.ts'
+import type { CorporateActionRequest, MatchingScope } from './control.ts'
 
 /** What a mistaken command is answered. */
 export const refuse = (message: string): Refusal => new Refusal(422, undefined, message)
@@ -54,7 +55,14 @@ export function finders(broker: Broker) {
     if (symbol === undefined) throw refuse(`${type} needs a symbol`)
     return { type, amount: parsed, asset: asset(symbol), description }
   }
-  return { account, asset, scope, order, execution, amount, move }
+  const corporateAction = (action: CorporateActionRequest): CorporateAction => {
+    const stock = asset(action.symbol)
+    if (action.type === 'symbol_change') return { type: 'symbol_change', asset: stock, to: asset(action.to) }
+    const ratio = amount('ratio', action.ratio)
+    if (ratio === undefined) throw refuse('a split needs a ratio')
+    return { type: 'split', asset: stock, ratio }
+  }
+  return { account, asset, scope, order, execution, amount, move, corporateAction }
 }
 
 /** Mistakes of the caller come out as RangeError from the model; the caller is told, not blamed on the server. */

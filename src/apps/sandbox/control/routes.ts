@@ -54,6 +54,10 @@ const shapes = {
     last: amount.exactOptional(),
   }),
   symbol: z.strictObject({ symbol }),
+  corporateAction: z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('split'), symbol, ratio: amount }),
+    z.strictObject({ type: z.literal('symbol_change'), symbol, to: symbol }),
+  ]),
   partialFills: z.strictObject({ enabled: z.boolean(), share: z.number().min(0).max(1).exactOptional() }),
   advance: z.strictObject({ ms: z.int().min(0).max(ADVANCE_MS_MAX) }),
   faultShare: z.strictObject({ share: z.number().min(0).max(1) }),
@@ -82,6 +86,9 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
     const { keyId: key, ...move } = read(shapes.move, body)
     return control.moveMoney(key, move)
   },
+  'POST /_sandbox/corporate-actions': (body) => ({
+    accounts: control.actOnStock(read(shapes.corporateAction, body)),
+  }),
   'POST /_sandbox/accounts/rate-limit': (body) => {
     const { keyId: key, limit } = read(shapes.rateLimit, body)
     control.setRateLimit(key, limit)

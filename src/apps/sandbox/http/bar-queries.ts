@@ -115,7 +115,6 @@ function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<reado
   const { timeframe, fromMs, toMs, direction, cursor } = query
   const { startedMs } = broker.minuteBars
   const settledMs = newYorkMidnight(startedMs).getTime()
-  const todayMs = newYorkMidnight(Math.max(toMs, startedMs)).getTime()
   const market = broker.prices.of(asset)
   const recorded = broker.minuteBars.of(asset.symbol)
   const firstMs = cursor?.symbol === asset.symbol ? cursor.startMs : direction === 1 ? fromMs : toMs
@@ -123,7 +122,7 @@ function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<reado
     const [startMs, endMs] = [atMs, timeframe.step(atMs, 1)]
     atMs = timeframe.step(atMs, direction)
     if (startMs < fromMs) continue
-    if (timeframe.isDay && startMs === todayMs && startMs >= settledMs) {
+    if (timeframe.isDay && startMs === market.day.startMs) {
       yield [startMs, dayBarJson(market)]
       continue
     }

@@ -62,8 +62,8 @@ export const minuteBarJson = ({ startMs, open, high, low, close, volume, trades,
   vw: volume === 0 ? close : average(value, volume),
 })
 
-/** The running bar of the day. */
-export const dayBarJson = (market: Market): Json => barJson(market.day, newYorkMidnight(market.atMs))
+/** The running bar of the day; before the first trade of a day still that of the day before. */
+export const dayBarJson = ({ day }: Market): Json => barJson(day, new Date(day.startMs))
 
 /** The last minute that traded. */
 export const lastBarJson = (market: Market): Json => barJson(market.minute, new Date(market.minute.startMs))
@@ -91,7 +91,6 @@ export const statusJson = (status: TradingStatus, nowMs: number): Json => ({
 })
 
 export function snapshotJson(market: Market): Json {
-  const today = newYorkMidnight(market.atMs)
   const previous: Bar = {
     startMs: 0,
     open: market.previousClose,
@@ -106,6 +105,6 @@ export function snapshotJson(market: Market): Json {
     latestQuote: quoteJson(market),
     minuteBar: lastBarJson(market),
     dailyBar: dayBarJson(market),
-    prevDailyBar: barJson(previous, newYorkMidnight(today.getTime() - DAY_MS / 2)),
+    prevDailyBar: barJson(previous, newYorkMidnight(market.day.startMs - DAY_MS / 2)),
   }
 }
