@@ -19,6 +19,10 @@ const VOLATILE_WAITING_MAX = 256
 const TOKEN_WARNING_MS = 300_000
 const CHECK_MS_MIN = 20_000
 const CHECK_MS_SPREAD = 10_000
+/** A full relay says good-bye within five seconds. */
+const DRAIN_SLICES = 50
+const DRAIN_SLICE_MIN = 20
+const DRAIN_SLICE_MS = 100
 const LOGGED_OUT_MS = 60_000
 const TROUBLE_MS = 10_000
 
@@ -115,11 +119,16 @@ export class Clients {
     for (const socket of this.#namespace.sockets.values()) void socket.data.stream?.check()
   }
 
-  /** The relay stops; its clients go to another one. */
-  sendAway(): void {
-    const nowMs = this.#context.clock.now()
-    for (const socket of this.#namespace.sockets.values())
-      closeConnection(socket, 'server_shutdown', 'The server is restarting', nowMs)
+  /** The relay stops. Its clients are told in slices, so that the others can take them in. */
+  async sendAway(): Promise<void> {
+    const { clock } = this.#context
+    const slice = Math.max(DRAIN_SLICE_MIN, Math.ceil(this.#namespace.sockets.size / DRAIN_SLICES))
+    for (;;) {
+      const next = [...this.#namespace.sockets.values()].filter(({ data }) => data.stream !== undefined).slice(0, slice)
+      if (next.length === 0) return
+      for (const socket of next) closeConnection(socket, 'server_shutdown', 'The server is restarting', clock.now())
+      await clock.sleep(DRAIN_SLICE_MS)
+    }
   }
 
   /** What becomes of an entering connection: it stays, or it is closed. */

@@ -16,17 +16,17 @@ const SECRET_BYTES_MIN = 32
 const optionalText = (env: string, purpose: string, allowed: string) =>
   setting({ env, schema: z.string().optional(), purpose, allowed })
 
-const count = (env: string, purpose: string, fallback: number, max: number) =>
+const count = (env: string, purpose: string, fallback: number, min: number, max: number) =>
   setting({
     env,
     schema: z
       .string()
       .regex(/^\d{1,9}$/)
       .transform(Number)
-      .refine((value) => value <= max)
+      .refine((value) => value >= min && value <= max)
       .default(fallback),
     purpose,
-    allowed: `a number, 0 to ${max}`,
+    allowed: `a number, ${min} to ${max}`,
     fallback: String(fallback),
   })
 
@@ -49,9 +49,16 @@ export const relaySettings = {
     purpose: 'Origins of the pages that may connect; none: clients without an Origin only',
     allowed: 'a list of origins like https://app.example.com',
   }),
+  hopHost: setting({
+    env: 'RELAY_HOP_HOST',
+    schema: z.union([z.ipv4(), z.ipv6(), z.hostname()]).optional(),
+    purpose: 'Where other relays reach this one, on RELAY_PORT; default: LISTEN_HOST, else the machine’s first address',
+    allowed: 'an IP address or host name',
+  }),
   trustedProxies: count(
     'RELAY_TRUSTED_PROXIES',
     'Proxies of ours in front, each of which adds to X-Forwarded-For; without them the address that connects is the client’s',
+    0,
     0,
     10,
   ),
@@ -59,6 +66,7 @@ export const relaySettings = {
     'RELAY_CONNECTIONS_PER_ADDRESS',
     'Connections that one client address may have on this relay; a fifth of them may be opened in a second',
     1_000,
+    1,
     1_000_000,
   ),
   jwtSecret: setting({

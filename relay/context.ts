@@ -1,5 +1,5 @@
 import type { Clock, Logger, Randomness } from '#runtime'
-import type { Demand, MessageRates, Quotes, Reader, Sessions } from '#store'
+import type { Demand, MessageRates, Quotes, Reader, Relays, Sessions } from '#store'
 import type { RelayMetrics } from './metrics.ts'
 
 /** What every part of a relay works with. */
@@ -13,4 +13,5 @@ export type RelayContext = Readonly<{
   demand: Demand
   sessions: Sessions
   rates: MessageRates
+  relays: Relays
 }>

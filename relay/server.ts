@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import { Server, type Socket } from 'socket.io'
 import { type Clock, connectRedis, type Logger, Metrics, type Probes, type Randomness } from '#runtime'
 import { redisReady, startProbes } from '#runtime'
-import { createDemand, createMessageRates, createQuotes, createReader, createSessions } from '#store'
+import { createDemand, createMessageRates, createQuotes, createReader, createRelays, createSessions } from '#store'
 import { RoomAdapter } from './adapter.ts'
 import { Addresses } from './addresses.ts'
 import { Clients } from './clients.ts'
@@ -14,6 +14,7 @@ import type { RelayNamespace, RelayServer } from './connection.ts'
 import type { RelayContext } from './context.ts'
 import { Handshake } from './handshake.ts'
 import { createRelayMetrics } from './metrics.ts'
+import { OwnerRouting } from './owner.ts'
 
 /** A running relay. Disposing it says good-bye to its clients and closes. */
 export type Relay = AsyncDisposable & Readonly<{ port: number; url: string; probes: Probes }>
@@ -25,8 +26,13 @@ const UNAUTHENTICATED_MS_MAX = 5_000
 /** Packets of one connection, heartbeats included; a client that keeps to its 10 messages needs a fraction of them. */
 const PACKETS_PER_MINUTE_MAX = 120
 const MINUTE_MS = 60_000
+/** Longer than balancers keep idle connections, so that they never use one that is being closed. */
+const KEEP_ALIVE_MS = 75_000
 const SWEEP_MS = 1_000
 const DEMAND_MS = 10_000
+/** How long a stopping relay waits for its clients to take what it has told them. */
+const LAST_WORDS_MS_MAX = 3_000
+const LAST_WORDS_LOOK_MS = 20
 
 /** Connections to Redis: `redis` and `sub` wait for it to come back, `prompt` fails at once while it is away. */
 type Links = Readonly<{ redis: Redis; prompt: Redis; sub: Redis }>
@@ -48,6 +54,7 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
     demand: createDemand(links.redis, () => clock.now()),
     sessions: createSessions(links.prompt),
     rates: createMessageRates(links.prompt),
+    relays: createRelays(links.prompt),
   }
   const relay = new RelayProcess(config, context, links)
   const port = await relay.listen()
@@ -70,10 +77,13 @@ class RelayProcess {
   readonly #config: RelayConfig
   readonly #context: RelayContext
   readonly #links: Links
-  readonly #http = createServer((_request, response) => void response.writeHead(404).end())
+  readonly #http = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (_request, response) => {
+    response.writeHead(404).end()
+  })
   readonly #io: RelayServer
   readonly #addresses: Addresses
   readonly #clients: Clients
+  readonly #owner: OwnerRouting
   #timers: readonly (() => void)[] = []
   isDraining = false
 
@@ -104,6 +114,9 @@ class RelayProcess {
     const namespace = this.#io.of('/')
     this.#clients = new Clients(context, namespace, namespace.adapter as RoomAdapter, handshake.refused)
     this.#io.engine.on('connection', (conn: Socket['conn']) => this.#guard(conn))
+    this.#owner = new OwnerRouting(context)
+    this.#io.engine.generateId = this.#owner.newSessionId
+    this.#owner.attach(this.#http)
     this.#io.use((socket, next) => void handshake.authenticate(socket, next))
     this.#io.on('connection', (socket) => void this.#clients.welcome(socket))
   }
@@ -114,11 +127,17 @@ class RelayProcess {
     const { sub } = this.#links
     // What was published while the link was down is in the log. The ping is answered after the rooms are subscribed again.
     sub.on('ready', () => void sub.ping().then(() => this.#clients.checkAll(), ignore))
-    this.#timers = [clock.every(SWEEP_MS, () => this.#sweep()), clock.every(DEMAND_MS, () => this.#announce())]
     await new Promise<void>((resolve, reject) =>
       this.#http.once('error', reject).listen(this.#config.port, this.#config.listenHost, resolve),
     )
-    return (this.#http.address() as AddressInfo).port
+    const { port } = this.#http.address() as AddressInfo
+    const stopAnnouncing = await this.#owner.announce(this.#config, port)
+    this.#timers = [
+      stopAnnouncing,
+      clock.every(SWEEP_MS, () => this.#sweep()),
+      clock.every(DEMAND_MS, () => this.#announce()),
+    ]
+    return port
   }
 
   notReady(): string | undefined {
@@ -128,8 +147,12 @@ class RelayProcess {
 
   async drain(): Promise<void> {
     this.isDraining = true
+    const { clock } = this.#context
+    await this.#clients.sendAway()
+    const untilMs = clock.monotonicMs() + LAST_WORDS_MS_MAX
+    while (this.#io.engine.clientsCount > 0 && clock.monotonicMs() < untilMs) await clock.sleep(LAST_WORDS_LOOK_MS)
     for (const stop of this.#timers) stop()
-    this.#clients.sendAway()
+    await this.#owner.retire()
     await this.#io.close()
   }
 

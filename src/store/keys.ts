@@ -15,6 +15,8 @@ export const leaseKey = (userId: string, connectionId: string): string => `lease
 export const feedLeaseKey = (credential: string): string => `lease:feed:${credential}`
 /** Every broker connection, a sorted set by the time of its last change: how workers find their work. */
 export const connectionIndexKey = 'connections'
+/** A relay that is up: its address. Expires unless renewed. */
+export const relayKey = (nodeId: string): string => `relay:${nodeId}`
 /** Symbols that clients watch, a sorted set by the time at which nobody does any more. */
 export const demandKey = 'demand'
 /** Last quote of each symbol, a hash. */
