@@ -1,22 +1,11 @@
 import { type Account, cashAfter } from './account.ts'
 import { add, cmp, type Decimal, isZero, mul, sub, ZERO } from './decimal.ts'
-import {
-  type Bust,
-  type CancelRequest,
-  counts,
-  type Execution,
-  type Order,
-  type Placement,
-  PLACEMENTS_MAX,
-  type ReplaceRequest,
-  REPLACES_WAITING_MAX,
-  sideOf,
-} from './order.ts'
+import { type Bust, counts, type Execution, type Order, type Placement, PLACEMENTS_MAX, sideOf } from './order.ts'
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
 import { applyFill, type Position, type PositionChange, undoFill } from './position.ts'
 import { protectedBy } from './protection.ts'
 import type { Landing, Reduced } from './reduce.ts'
-import { isComplete, livePlacements, netQuantity, standingOf, totalsOf } from './standing.ts'
+import { isComplete, netQuantity, standingOf, totalsOf } from './standing.ts'
 import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, termsOf } from './terms.ts'
 import { tradingDayOf } from './trading-day.ts'
 import { isTerminal, type Signal } from './transitions.ts'
@@ -82,24 +71,6 @@ export class Booking {
     if (next === null) this.#anomaly('illegal_transition')
     else this.#put(0, next)
     return next !== null
-  }
-
-  requestCancel(request: CancelRequest): void {
-    this.patch((order) => {
-      const isOpen = order.endedAt === null || livePlacements(order).length > 0
-      const isNew = order.cancel === null || order.endedAt !== null
-      return isOpen && isNew ? { cancel: request } : {}
-    })
-  }
-
-  requestReplace(asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>): void {
-    this.patch((order) => {
-      const { replaces, placements } = order
-      const isRepeat = replaces.some((one) => one.commandId === asked.commandId)
-      if (isRepeat || order.cancel !== null || replaces.length >= REPLACES_WAITING_MAX) return {}
-      const used = [...placements, ...replaces].filter(({ leg }) => leg === asked.leg).map((one) => one.replacement)
-      return { replaces: [...replaces, { ...asked, replacement: Math.max(0, ...used) + 1, sentAt: null }] }
-    })
   }
 
   endReplace(commandId: string, at: string): void {

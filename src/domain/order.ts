@@ -44,9 +44,12 @@ export type Order = Readonly<{
   cumulativeQuantity: Decimal
   /** Exact sum of price times quantity over the same. */
   totalCost: Decimal
+  /** When it was claimed, or taken up again after everything that had been sent was known to have come to nothing. */
   claimedAt: string | null
-  /** When the last request to place it began. */
+  /** When the last request to place it began; `null`: nothing of it can be at the broker. */
   attemptedAt: string | null
+  /** When that request was known to be over, whatever became of it; before `attemptedAt`, or `null`: it may be under way. */
+  attemptEndedAt: string | null
   /** Sent, and the outcome is not known since this time. */
   unknownSince: string | null
   submittedAt: string | null

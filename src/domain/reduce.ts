@@ -1,5 +1,6 @@
 import { Booking } from './booking.ts'
 import type { Order } from './order.ts'
+import { attempted, attemptEnded, cancelRequested, replaceRequested } from './requests.ts'
 import type { Change, OrderUpdate, Slice } from './updates.ts'
 
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
@@ -18,7 +19,7 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       book.claim(update)
       break
     case 'attempted':
-      book.patch((order) => (order.endedAt === null ? { attemptedAt: update.at } : {}))
+      book.patch((order) => attempted(order, update))
       break
     case 'denied':
     case 'refused':
@@ -27,14 +28,15 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
     case 'withdrawn':
       book.withdraw(update.at)
       break
+    case 'not_sent':
     case 'outcome_unknown':
-      book.patch((order) => (order.status === 'submitting' ? { unknownSince: order.unknownSince ?? update.at } : {}))
+      book.patch((order) => attemptEnded(order, update))
       break
     case 'cancel_requested':
-      book.requestCancel(update.request)
+      book.patch((order) => cancelRequested(order, update.request))
       break
     case 'replace_requested':
-      book.requestReplace(update.request)
+      book.patch((order) => replaceRequested(order, update.request))
       break
     case 'replace_sent':
       book.patch((order) => ({

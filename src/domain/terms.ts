@@ -68,6 +68,7 @@ export const blankOrder = (landing: Landing): Order => ({
   ...{
     claimedAt: null,
     attemptedAt: null,
+    attemptEndedAt: null,
     unknownSince: null,
     submittedAt: null,
     lastExecutionAt: null,

@@ -36,8 +36,10 @@ export type BrokerOrder = Readonly<{
 export type OrderUpdate =
   /** Our own decision to send this intent; the first record of a trade. */
   | Readonly<{ type: 'claimed'; intent: OrderIntent; clientOrderId: string; parametersHash: string; at: string }>
-  /** It is being sent, again. */
-  | Readonly<{ type: 'attempted'; at: string }>
+  /** It is being sent, again; `quantity` where it was sized anew after a refusal. */
+  | Readonly<{ type: 'attempted'; quantity: Decimal | null; at: string }>
+  /** The last request certainly came to nothing, and the order may be sent later: rate limited, or never left. */
+  | Readonly<{ type: 'not_sent'; at: string }>
   /** Our own checks refused it; it was never sent. */
   | Readonly<{ type: 'denied'; code: string; message: string; at: string }>
   /** Canceled before it was ever sent. */

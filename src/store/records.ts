@@ -46,6 +46,7 @@ function orderFromFirst(before: Record<string, unknown>): Order {
     schema: 2,
     ...{ trailPrice: null, trailPercent: null, extendedHours: false, takeProfit: null, stopLoss: null },
     attemptedAt: kept.claimedAt,
+    attemptEndedAt: null,
     endedAt: hasEnded ? (kept.lastExecutionAt ?? kept.rejection?.at ?? kept.submittedAt ?? kept.claimedAt) : null,
     ...{ placements: [entry], replaces: [], busts: [] },
   }

@@ -1,0 +1,45 @@
+import { type CancelRequest, type Order, type ReplaceRequest, REPLACES_WAITING_MAX } from './order.ts'
+import { livePlacements } from './standing.ts'
+import type { OrderUpdate } from './updates.ts'
+
+// What our own requests change of an order's record, before the broker has shown any effect of them.
+
+/** A request to place it begins. What was sent before and came to nothing does not make it older. */
+export function attempted(
+  { status, attemptedAt, claimedAt, quantity, placements }: Order,
+  { quantity: anew, at }: Extract<OrderUpdate, { type: 'attempted' }>,
+): Partial<Order> {
+  if (status !== 'submitting') return {}
+  return {
+    ...{ attemptedAt: at, claimedAt: attemptedAt === null ? at : claimedAt, quantity: anew ?? quantity },
+    placements: placements.map((one) => ({ ...one, quantity: anew ?? one.quantity })),
+  }
+}
+
+/** A request is over. Once one may have arrived, no later one can prove that nothing is there. */
+export function attemptEnded(
+  { status, unknownSince }: Order,
+  { type, at }: Extract<OrderUpdate, { type: 'not_sent' | 'outcome_unknown' }>,
+): Partial<Order> {
+  if (status !== 'submitting') return {}
+  if (type === 'not_sent' && unknownSince === null) return { attemptedAt: null, attemptEndedAt: at }
+  return { unknownSince: unknownSince ?? at, attemptEndedAt: at }
+}
+
+/** The first request stands; one after the end is for exits that are still there. */
+export function cancelRequested(order: Order, request: CancelRequest): Partial<Order> {
+  const isOpen = order.endedAt === null || livePlacements(order).length > 0
+  const isNew = order.cancel === null || order.endedAt !== null
+  return isOpen && isNew ? { cancel: request } : {}
+}
+
+/** Waits its turn; its number follows from those before it. A canceled order is not replaced any more. */
+export function replaceRequested(
+  { cancel, replaces, placements }: Order,
+  asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>,
+): Partial<Order> {
+  const isRepeat = replaces.some((one) => one.commandId === asked.commandId)
+  if (isRepeat || cancel !== null || replaces.length >= REPLACES_WAITING_MAX) return {}
+  const used = [...placements, ...replaces].filter(({ leg }) => leg === asked.leg).map((one) => one.replacement)
+  return { replaces: [...replaces, { ...asked, replacement: Math.max(0, ...used) + 1, sentAt: null }] }
+}
