@@ -128,14 +128,14 @@ export class Booking {
     const before = this.#order?.placements[index]
     if (before === undefined) return
     const isFirst = before.status === 'submitting' || before.status === 'denied'
-    const isAnomalous = isFirst && this.#order?.endedAt !== null
     const after = viewed(before, seen)
     this.#put(index, after)
     // An order sized in money has its quantity from the broker.
     if (before.leg === 'entry') this.patch(({ quantity }) => (quantity === null ? { quantity: after.quantity } : {}))
     this.#move(index, 'acknowledged')
-    if (isAnomalous) this.#anomaly('appeared_after_close')
+    if (before.status === 'denied') this.#anomaly('appeared_after_close')
     if (isFirst && this.#order?.submittedAt === null) this.#submitted(seen.submittedAt)
+    this.#agree(seen.updatedAt)
     if (execution !== null) this.#hold(index, execution)
     this.#bookHeld(index)
     this.#settle(index)

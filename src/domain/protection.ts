@@ -8,8 +8,9 @@ function stopPriceOf(order: Order, position: Position): Decimal | null {
   const exitSide = isNegative(position.quantity) ? 'buy' : 'sell'
   for (const leg of LEGS) {
     const head = headOf(order, leg)
-    if (head === null || sideOf(order, leg) !== exitSide || head.stopPrice === null || isTerminal(head.status)) continue
-    if (head.status !== 'submitting' && order.orderType !== 'trailing_stop') return head.stopPrice
+    if (head === null || sideOf(order, leg) !== exitSide || head.stopPrice === null) continue
+    const isOver = isTerminal(head.status) && head.status !== 'replaced' // a replaced one stands until its successor is known
+    if (!isOver && head.status !== 'submitting' && order.orderType !== 'trailing_stop') return head.stopPrice
   }
   // The broker places the exits of a filled entry a moment later; until it has told of them, what was asked for stands.
   const isPlanned = order.stopLoss !== null && headOf(order, 'stopLoss') === null && sideOf(order, 'entry') !== exitSide

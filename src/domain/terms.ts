@@ -22,8 +22,9 @@ export function placeOf(order: Order, seen: BrokerOrder, exit: Leg | null): Pick
 
 const WAITING: ReadonlySet<string> = new Set(['accepted', 'pending_new', 'accepted_for_bidding', 'unrecognized'])
 
-export const isAtWork = ({ working, cumulativeQuantity, status }: Placement): boolean =>
-  !isZero(cumulativeQuantity) || (working !== null && !WAITING.has(working.status) && status !== 'rejected')
+/** The venue has taken it in: it may execute, or has. */
+export const isAtWork = ({ working, final, cumulativeQuantity }: Placement): boolean =>
+  !isZero(cumulativeQuantity) || final?.status === 'filled' || (working !== null && !WAITING.has(working.status))
 
 /** The terms that hold once `one` has taken its place. What somebody else replaced is sized by what the broker shows. */
 export function agreedTerms(order: Order, one: Placement, request: ReplaceRequest | undefined): Partial<Order> {
