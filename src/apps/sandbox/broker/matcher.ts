@@ -6,6 +6,7 @@ import { agedAt } from './aged-orders.ts'
 import type { Asset } from './assets.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
+import { type Decisions, plainDecisions } from './decisions.ts'
 import { auctionBetween, checkWindow, endsAfter, worksIn } from './hours.ts'
 import { isOpen, leavesQty, type Order, type Ticket } from './order.ts'
 import type { OrderBook, OrderUpdate } from './order-book.ts'
@@ -69,6 +70,7 @@ function firstPart(order: Order, chance: Chance): Decimal | undefined {
 export class Matcher {
   /** Whether orders may be parted, and the share of them that is. */
   readonly partialFills = { enabled: true, share: 0.1 }
+  decisions: Decisions
   readonly #book: OrderBook
   readonly #prices: Prices
   readonly #session: Session
@@ -97,6 +99,7 @@ export class Matcher {
     this.#clock = clock
     this.#chance = chance
     this.#options = options
+    this.decisions = plainDecisions(options.cancelDelayMs)
     this.#newClientOrderId = newClientOrderId
     prices.onTick(({ market }) => this.#tryAll(this.#workingOf(market.asset)))
     session.onChange((phase, before) => this.#onPhase(phase, before))
@@ -123,17 +126,23 @@ export class Matcher {
     checkWindow(ticket, this.#session)
     const admission = admitReplacement(account, order, ticket, this.#prices)
     const { order: successor } = this.#open(account, ticket, admission)
+    const { fillsFirst, isRefused, size } = this.decisions.replace(account)
+    if (size === 'remaining') successor.alreadyFilled = order.filledQty
     this.#book.requestReplace(account, order, successor)
     placeStop(successor, this.#prices.of(ticket.asset), order.hwm ?? undefined)
-    this.#clock.after(this.#options.cancelDelayMs, () => this.#decideReplace(account, successor))
+    this.#clock.after(this.#options.cancelDelayMs, () => {
+      if (fillsFirst !== undefined && isOpen(order)) {
+        this.fillNow(account, order, fillsFirst === 'all' ? undefined : fillsFirst)
+      }
+      this.#decideReplace(account, successor, isRefused)
+    })
     return successor
   }
 
-  #decideReplace(account: Account, successor: Order): void {
+  #decideReplace(account: Account, successor: Order, isRefused = false): void {
     const order = successor.predecessor
     if (order === null) return
-    const fits = isOpen(order) && successor.qty?.gt(order.filledQty) === true
-    if (!fits) {
+    if (isRefused || !isOpen(order) || successor.ticket.qty?.gt(order.filledQty) !== true) {
       this.#book.refuseReplace(account, order, successor)
       return this.#forget(successor)
     }
@@ -195,8 +204,19 @@ export class Matcher {
     if (!isOpen(order) || order.status === 'pending_replace') {
       throw unprocessable(`order is already in "${order.status}" state`)
     }
+    const { status } = order
     this.#book.requestCancel(account, order)
-    this.#clock.after(this.#options.cancelDelayMs, () => this.#end(account, order))
+    const { afterMs, isRefused } = this.decisions.cancel(account)
+    if (afterMs === undefined) return
+    this.#clock.after(afterMs, () => {
+      if (isRefused) this.#book.refuseCancel(account, order, status)
+      else this.#end(account, order)
+    })
+  }
+
+  /** The venue cancels an order by itself, in this turn; harmless on one that is over. */
+  cancelNow(account: Account, order: Order): void {
+    this.#end(account, order)
   }
 
   /** Cancels every open order of an account (of one asset, if named) in this turn, so that what they held is free. */
@@ -206,14 +226,17 @@ export class Matcher {
     }
   }
 
-  /** Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order. */
-  fillNow(account: Account, order: Order, qty?: Decimal, price?: Decimal): void {
-    if (order.status === 'filled') throw unprocessable('order is already in "filled" state')
+  /**
+   * Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order, and an
+   * overfill on any.
+   */
+  fillNow(account: Account, order: Order, qty?: Decimal, price?: Decimal, isOverfill = false): void {
+    if (order.status === 'filled' && !isOverfill) throw unprocessable('order is already in "filled" state')
     this.#decideReplace(account, order)
     const working = this.#live.get(order)
     if (working !== undefined && order.status !== 'held') this.#begin(working)
     const at = price ?? fairPrice(order, this.#prices)
-    this.#book.fill(account, order, qty ?? wholeQty(order, at), at)
+    this.#book.fill(account, order, qty ?? wholeQty(order, at), at, isOverfill)
     if (!isOpen(order)) this.#forget(order)
   }
 

@@ -25,6 +25,7 @@ type UpdateEvent =
   | 'replaced'
   | 'restated'
   | 'order_replace_rejected'
+  | 'order_cancel_rejected'
   | 'trade_bust'
   | 'trade_correct'
 
@@ -73,6 +74,7 @@ function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, 
     replaces: null,
     predecessor: null,
     successor: null,
+    alreadyFilled: null,
     stopPrice: ticket.stopPrice,
     triggered: !isStop(ticket),
     hwm: null,
@@ -130,12 +132,14 @@ export class OrderBook {
   requestReplace(account: Account, order: Order, successor: Order): void {
     Object.assign(order, { successor })
     Object.assign(successor, { predecessor: order, replaces: order.id })
+    sizeByRemaining(successor, order)
     this.#move(account, order, 'pending_replace')
   }
 
   /** The replacement has its place. */
   replace(account: Account, order: Order, successor: Order): void {
     Object.assign(order, { successor: null, replacedBy: successor.id })
+    sizeByRemaining(successor, order)
     successor.predecessor = null
     order.replacedAt = this.#move(account, order, 'replaced')
     this.#announce('replaced', account, order)
@@ -150,10 +154,18 @@ export class OrderBook {
     this.close(account, successor, 'rejected')
   }
 
-  /** @param wanted clipped to what is left @throws {RangeError} nothing is left */
-  fill(account: Account, order: Order, wanted: Decimal, price: Decimal): void {
+  /** The venue cannot cancel it any more: the order goes on as it was, unless it has ended meanwhile. */
+  refuseCancel(account: Account, order: Order, before: OrderStatus): void {
+    if (order.status !== 'pending_cancel') return
+    order.cancelRequestedAt = null
+    this.#move(account, order, order.filledQty.eq(0) ? before : 'partially_filled')
+    this.#announce('order_cancel_rejected', account, order)
+  }
+
+  /** @param wanted clipped to what is left, unless it is an overfill @throws {RangeError} nothing is left */
+  fill(account: Account, order: Order, wanted: Decimal, price: Decimal, isOverfill = false): void {
     order.qty ??= affordable(order.ticket.notional ?? zero, price)
-    const qty = smaller(wanted, leavesQty(order))
+    const qty = isOverfill ? wanted : smaller(wanted, leavesQty(order))
     if (qty.lte(0)) throw new RangeError('nothing is left to fill')
     const { asset, side } = order.ticket
     settle(account, asset, side, qty, price)
@@ -240,6 +252,13 @@ function statusAfterFill(order: Order): OrderStatus {
   if (!isOpen(order)) return order.status
   if (leavesQty(order).eq(0)) return 'filled'
   return order.status === 'pending_cancel' || order.status === 'pending_replace' ? order.status : 'partially_filled'
+}
+
+/** What the request of a replacement leaves after everything that was filled before it, if it is sized so. */
+function sizeByRemaining(successor: Order, order: Order): void {
+  if (successor.alreadyFilled === null || successor.ticket.qty === null) return
+  successor.alreadyFilled = order.filledQty
+  successor.qty = successor.ticket.qty.minus(order.filledQty)
 }
 
 /** What is working goes on with what is left now. */

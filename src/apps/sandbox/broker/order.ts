@@ -80,6 +80,8 @@ export interface Order {
   /** The order this one asks to take the place of, and the other way round, while that is not decided. */
   predecessor: Order | null
   successor: Order | null
+  /** Of a replacement that is sized with what its request leaves: what the orders before it had filled of that. */
+  alreadyFilled: Decimal | null
   /** Where a stop triggers; a trailing stop moves it along. */
   stopPrice: Decimal | null
   /** Whether the stop has been reached: from then on the order is a plain market or limit order. True for orders without a stop. */

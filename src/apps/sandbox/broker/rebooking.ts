@@ -1,5 +1,5 @@
 import { type Account, type Books, positionOf, restateCosts, settle } from './account.ts'
-import { type Asset, positionSymbol } from './assets.ts'
+import { type Asset, findAsset, positionSymbol } from './assets.ts'
 import { returnFee, takeFee } from './crypto-fees.ts'
 import { zero } from './decimals.ts'
 import { type ActivityTerms, splitPosition } from './money-moves.ts'
@@ -15,8 +15,8 @@ type Step = readonly [at: string, run: () => void]
 
 const emptyBooks = (): Books => ({ cash: zero, realized: zero, fees: zero, positions: new Map() })
 
-/** What everything that was done in one asset comes to, from nothing. */
-function replayed({ executions, activities, nights }: Account, asset: Asset): Books {
+/** What everything that was done in one asset comes to, from nothing. @param until what was done from then on is left out */
+function replayed({ executions, activities, nights }: Account, asset: Asset, until = '9'): Books {
   const books = emptyBooks()
   const steps: Step[] = nights.map((at) => [at, () => restateCosts(books)])
   for (const execution of executions) {
@@ -34,7 +34,7 @@ function replayed({ executions, activities, nights }: Account, asset: Asset): Bo
     steps.push([at, () => positionOf(books, asset) !== undefined && splitPosition(books, asset, splitRatio, lieuPrice)])
   }
   steps.sort(([a], [b]) => (a < b ? -1 : 1))
-  steps.forEach(([, run]) => run())
+  for (const [at, run] of steps) if (at < until) run()
   return books
 }
 
@@ -55,4 +55,15 @@ export function rebook(account: Account, asset: Asset, index: number, to: Execut
   const returned = gone.map((execution) => returnFee(emptyBooks(), { ...execution, asset }))
   const taken = to === undefined ? [] : [takeFee(emptyBooks(), { ...to, asset })]
   return [...returned, ...taken].filter((terms) => terms !== undefined)
+}
+
+/** The positions as they were right before a moment. */
+export function positionsBefore(account: Account, at: string): Books['positions'] {
+  const positions: Books['positions'] = new Map()
+  for (const symbol of new Set(account.executions.map((execution) => execution.symbol))) {
+    const asset = findAsset(symbol)
+    if (asset === undefined) continue
+    for (const [key, position] of replayed(account, asset, at).positions) positions.set(key, position)
+  }
+  return positions
 }

@@ -42,8 +42,13 @@ export interface SandboxControl {
   releaseAnswers(count?: number): number
   dropAnswers(count?: number): number
   heldAnswers(): number
-  /** Fills by broker order id, in full and at the market (or the order's limit) unless told. Works on held and canceled orders too. */
-  fillOrder(orderId: string, terms?: Readonly<{ qty?: string; price?: string }>): Json
+  /**
+   * Fills by broker order id, in full and at the market (or the order's limit) unless told. Works on held and canceled orders too; with
+   * `overfill` also beyond what was ordered.
+   */
+  fillOrder(orderId: string, terms?: Readonly<{ qty?: string; price?: string; overfill?: boolean }>): Json
+  /** The venue cancels an order by itself, also one whose cancel is stuck. */
+  cancelOrder(orderId: string): Json
   /**
    * Undoes an execution as if it had never been: `trade_bust` is told, and order, position, cash, profit and activities follow.
    * @param executionId as the trade stream and the ledger have it

@@ -5,15 +5,20 @@ import { type Finders, told } from './finders.ts'
 
 type OrderCommands = Pick<
   SandboxControl,
-  'fillOrder' | 'bustExecution' | 'correctExecution' | 'holdMatching' | 'releaseMatching'
+  'fillOrder' | 'cancelOrder' | 'bustExecution' | 'correctExecution' | 'holdMatching' | 'releaseMatching'
 >
 
 /** Commands about orders and what they executed. */
 export function orderCommands(find: Finders, matcher: Matcher): OrderCommands {
   return {
-    fillOrder(orderId, { qty, price } = {}) {
+    fillOrder(orderId, { qty, price, overfill } = {}) {
       const [account, order] = find.order(orderId)
-      told(() => matcher.fillNow(account, order, find.amount('qty', qty), find.amount('price', price)))
+      told(() => matcher.fillNow(account, order, find.amount('qty', qty), find.amount('price', price), overfill))
+      return orderJson(order)
+    },
+    cancelOrder(orderId) {
+      const [account, order] = find.order(orderId)
+      matcher.cancelNow(account, order)
       return orderJson(order)
     },
     bustExecution(id, options) {

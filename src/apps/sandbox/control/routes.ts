@@ -45,7 +45,11 @@ const shapes = {
     qty: amount.exactOptional(),
     keepsId: z.boolean().exactOptional(),
   }),
-  fill: z.strictObject({ qty: amount.exactOptional(), price: amount.exactOptional() }),
+  fill: z.strictObject({
+    qty: amount.exactOptional(),
+    price: amount.exactOptional(),
+    overfill: z.boolean().exactOptional(),
+  }),
   scope: z.strictObject({ keyId: keyId.exactOptional(), symbol: symbol.exactOptional() }),
   price: z.strictObject({
     symbol,
@@ -100,6 +104,7 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   'POST /_sandbox/answers/release': (body) => ({ released: control.releaseAnswers(read(shapes.count, body).count) }),
   'POST /_sandbox/answers/drop': (body) => ({ dropped: control.dropAnswers(read(shapes.count, body).count) }),
   'POST /_sandbox/orders/:id/fill': (body, _query, id) => control.fillOrder(id, read(shapes.fill, body)),
+  'POST /_sandbox/orders/:id/cancel': (_body, _query, id) => control.cancelOrder(id),
   'POST /_sandbox/executions/:id/bust': (body, _query, id) => control.bustExecution(id, read(shapes.bust, body)),
   'POST /_sandbox/executions/:id/correct': (body, _query, id) => {
     const { price, qty, ...options } = read(shapes.correct, body)

@@ -61,6 +61,10 @@ export function beforeRequest(fault: Fault, path: string, nowMs: number): Outcom
   return rateLimited(path, headers ? { 'retry-after': String(RETRY_AFTER_S), ...told } : {})
 }
 
+/** How long a request waits before it is worked on. */
+export const requestDelayMs = ({ kind, delayMs = DELAY_MS_DEFAULT }: Fault): number =>
+  kind === 'delay_request' ? delayMs : 0
+
 /** What becomes of the broker's own answer. */
 export function afterRequest(fault: Fault, answer: WireAnswer): Outcome {
   const { kind, status, delayMs = DELAY_MS_DEFAULT } = fault

@@ -11,6 +11,8 @@ export const requestFaultKinds = [
   'drop_answer',
   /** Worked on, answered after `delayMs`. */
   'delay_answer',
+  /** Read, and worked on `delayMs` later, also when the client has given up: an order that comes to light late. */
+  'delay_request',
   /** Answered with `status` instead of being worked on. */
   'error_before',
   /** Worked on, then answered with `status`. */
@@ -59,6 +61,24 @@ const orderFaultKinds = [
   'bust_trade',
   /** A fill is changed after it was told, to `price` (default one cent more) and `qty` (default the same). */
   'correct_trade',
+  /** After its last fill an order is filled by `qty` more (default 1). */
+  'overfill',
+  /** A submitted order is in no list and no look-up for `delayMs` of the market's time; its events come as ever. */
+  'hide_order',
+  /** From a fill on, and for `delayMs` of the market's time, positions are shown as they were before it. */
+  'stale_positions',
+  /** A fill becomes an activity only after `delayMs` of the market's time. */
+  'late_activity',
+  /** A cancel is accepted and stays asked, for `delayMs` of the market's time or until the order ends otherwise. */
+  'stuck_cancel',
+  /** A cancel is accepted, then refused. */
+  'reject_cancel',
+  /** A replacement is accepted; the original fills first, all or `qty` of it. */
+  'fill_before_replace',
+  /** A replacement is accepted, then refused. */
+  'reject_replace',
+  /** A replacement gets what its quantity leaves after what was filled before, instead of all of it. */
+  'replace_remaining',
 ] as const
 
 export type RequestFaultKind = (typeof requestFaultKinds)[number]
@@ -84,11 +104,11 @@ export const faultShape = z.strictObject({
   stream: z.enum(['trade', 'data', 'events']).exactOptional(),
   /** Of `error_before`, `error_after` and `html_error`: default 500, 500 and 503. */
   status: z.int().min(400).max(599).exactOptional(),
-  /** Of `delay_answer`: default 35000, past the SDK's own timeout. */
+  /** Of `delay_answer` and `delay_request`: default 35000, past the SDK's own timeout. Of what is shown late: default 10000. */
   delayMs: z.int().min(0).max(DELAY_MS_MAX).exactOptional(),
   /** Of `rate_limit`: whether the answer says when to come back. Default true. */
   headers: z.boolean().exactOptional(),
-  /** Of `correct_trade`. */
+  /** Of `correct_trade`; `qty` also of `overfill` and `fill_before_replace`. */
   price: amount.exactOptional(),
   qty: amount.exactOptional(),
 })

@@ -1,5 +1,6 @@
 import type { Clock } from '#runtime'
 import type { Broker } from '../broker/broker.ts'
+import type { Decisions } from '../broker/decisions.ts'
 import { decimal } from '../broker/decimals.ts'
 import type { Execution } from '../broker/order.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
@@ -16,8 +17,27 @@ const termsOf = ({ price, qty }: Fault, execution: Execution) => ({
   qty: qty === undefined ? execution.qty : decimal(qty),
 })
 
+/** What the venue makes of a cancel or a replacement. */
+const decisionsOf = (faults: Faults, plain: Decisions): Decisions => ({
+  cancel(account) {
+    const stuck = faults.order('stuck_cancel', account)
+    const afterMs = stuck === undefined ? plain.cancel(account).afterMs : stuck.delayMs
+    return { afterMs, isRefused: faults.order('reject_cancel', account) !== undefined }
+  },
+  replace(account) {
+    const first = faults.order('fill_before_replace', account)
+    const qty = first?.qty === undefined ? 'all' : decimal(first.qty)
+    return {
+      fillsFirst: first === undefined ? undefined : qty,
+      isRefused: faults.order('reject_replace', account) !== undefined,
+      size: faults.order('replace_remaining', account) === undefined ? 'total' : 'remaining',
+    }
+  },
+})
+
 export function startOrderFaults(broker: Broker, clock: Clock, faults: Faults): void {
   const { matcher } = broker
+  matcher.decisions = decisionsOf(faults, matcher.decisions)
   const amend = ({ account, order, execution }: OrderUpdate): void => {
     if (execution === undefined) return
     const correction = faults.order('correct_trade', account)
@@ -38,5 +58,9 @@ export function startOrderFaults(broker: Broker, clock: Clock, faults: Faults): 
       clock.after(0, () => matcher.fillNow(account, order))
     }
     if (event === 'fill' || event === 'partial_fill') amend(update)
+    const overfill = event === 'fill' ? faults.order('overfill', account) : undefined
+    if (overfill === undefined) return
+    const { qty = '1' } = overfill
+    clock.after(0, () => matcher.fillNow(account, order, decimal(qty), update.execution?.price, true))
   })
 }

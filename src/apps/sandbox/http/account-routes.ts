@@ -3,6 +3,7 @@ import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 import { invalid } from '../broker/refusal.ts'
+import type { Lag } from '../faults/lag.ts'
 import { activitiesPage } from './activity-queries.ts'
 import { portfolioHistory } from './portfolio-history.ts'
 import type { Reply, Routes } from './router.ts'
@@ -53,17 +54,20 @@ function applySettings(account: Account, settings: Settings): void {
   if (fractional_trading !== undefined) account.flags.fractionalTrading = fractional_trading
 }
 
-export function accountRoutes(broker: Broker, clock: Clock): Routes {
+export function accountRoutes(broker: Broker, clock: Clock, lag: Lag): Routes {
   const settings = new WeakMap<Account, Settings>()
   const answer = (account: Account): Reply => ({
     status: 200,
     body: settingsJson(account, settings.get(account) ?? {}),
   })
   return {
-    'GET /v2/account/activities': ({ account, query }) => ({ status: 200, body: activitiesPage(account, query) }),
+    'GET /v2/account/activities': ({ account, query }) => ({
+      status: 200,
+      body: activitiesPage(account, query, lag.showsFill),
+    }),
     'GET /v2/account/activities/:type': ({ account, query, params }) => ({
       status: 200,
-      body: activitiesPage(account, query, params['type']),
+      body: activitiesPage(account, query, lag.showsFill, params['type']),
     }),
     'GET /v2/account/portfolio/history': ({ account, query }) => ({
       status: 200,

@@ -1,6 +1,7 @@
 import type { Account } from '../broker/account.ts'
 import { text } from '../broker/decimals.ts'
 import type { Activity } from '../broker/money-moves.ts'
+import type { Execution } from '../broker/order.ts'
 import { invalid } from '../broker/refusal.ts'
 import { choiceOf, countOf, listOf, timeOf } from './order-queries.ts'
 import { fillActivityJson, type Json } from './shapes.ts'
@@ -29,8 +30,8 @@ export const activityJson = (activity: Activity): Json => ({
   ...(activity.perShareAmount === undefined ? {} : { per_share_amount: text(activity.perShareAmount) }),
 })
 
-function rowsOf(account: Account): Row[] {
-  const fills = account.executions.map((execution) => ({
+function rowsOf(account: Account, shows: (execution: Execution) => boolean): Row[] {
+  const fills = account.executions.filter(shows).map((execution) => ({
     id: execution.activityId,
     type: 'FILL',
     at: execution.at,
@@ -69,14 +70,19 @@ function afterToken(account: Account, rows: readonly Row[], token: string, direc
   return next < 0 ? rows.length : next
 }
 
-/** @param type from the path; else `activity_types` and `category` choose @throws {Refusal} 422 on bad parameters */
-export function activitiesPage(account: Account, query: URLSearchParams, type?: string): Json[] {
+/** @param shows whether a fill is to be seen yet @param type from the path; else `activity_types` and `category` choose @throws {Refusal} 422 on bad parameters */
+export function activitiesPage(
+  account: Account,
+  query: URLSearchParams,
+  shows: (execution: Execution) => boolean,
+  type?: string,
+): Json[] {
   const isWanted = typesOf(query, type)
   const direction = choiceOf(query, 'direction', ['desc', 'asc'])
   const day = timeOf(query, 'date')?.slice(0, DAY_LENGTH)
   const size = countOf(query, 'page_size', day === undefined ? PAGE_SIZE_MAX : Number.MAX_SAFE_INTEGER, PAGE_SIZE_MAX)
   const [after, until] = [timeOf(query, 'after'), timeOf(query, 'until')]
-  const rows = rowsOf(account).filter(
+  const rows = rowsOf(account, shows).filter(
     (row) =>
       isWanted(row.type) &&
       (day === undefined || row.at.startsWith(day)) &&

@@ -70,8 +70,8 @@ function withinParents(rows: Order[], nested: boolean): Order[] {
   return nested ? rows.filter(({ parent }) => parent === null || !listed.has(parent)) : rows
 }
 
-/** The page a query asks for. @throws {Refusal} 422 on bad parameters */
-export function ordersPage(account: Account, query: URLSearchParams): Order[] {
+/** The page a query asks for. @param shows whether an order is to be seen yet @throws {Refusal} 422 on bad parameters */
+export function ordersPage(account: Account, query: URLSearchParams, shows: (order: Order) => boolean): Order[] {
   const limit = countOf(query, 'limit', LIMIT_DEFAULT, LIMIT_MAX)
   const direction = choiceOf(query, 'direction', ['desc', 'asc'])
   const [before, after] = [query.get('before_order_id'), query.get('after_order_id')]
@@ -86,6 +86,7 @@ export function ordersPage(account: Account, query: URLSearchParams): Order[] {
   const source = query.get('status') === null && cursor === undefined ? account.openOrders : account.orders.values()
   const rows = [...source].filter(
     (order) =>
+      shows(order) &&
       filter(order) &&
       (cursor === undefined ||
         (before === null ? order.submittedAt > cursor.submittedAt : order.submittedAt < cursor.submittedAt)),

@@ -1,17 +1,18 @@
-import { type Account, type Position, positionOf } from '../broker/account.ts'
+import type { Account, Position } from '../broker/account.ts'
 import { findAsset, positionSymbol } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import { type ClosingSize, closingTicket } from '../broker/closing.ts'
 import { type Decimal, parseDecimal } from '../broker/decimals.ts'
 import { invalid, notFound, Refusal } from '../broker/refusal.ts'
+import type { Lag } from '../faults/lag.ts'
 import type { Call, Reply, Routes } from './router.ts'
 import { type Json, orderJson, positionJson } from './shapes.ts'
 
 /** Positions: read, and closed by market orders. */
 
-function heldPosition({ account, params }: Call): Position {
+function positionIn(positions: ReadonlyMap<string, Position>, { params }: Call): Position {
   const asset = findAsset(params['name'] ?? '')
-  const found = asset === undefined ? undefined : positionOf(account, asset)
+  const found = asset === undefined ? undefined : positions.get(positionSymbol(asset))
   if (found === undefined) throw notFound('position does not exist')
   return found
 }
@@ -47,18 +48,18 @@ function closeAll(broker: Broker, { account, query }: Call): Reply {
   return { status: 207, body: rows }
 }
 
-export const positionRoutes = (broker: Broker): Routes => ({
+export const positionRoutes = (broker: Broker, lag: Lag): Routes => ({
   'GET /v2/positions': ({ account }) => ({
     status: 200,
-    body: [...account.positions.values()].map((position) => positionJson(account, position, broker.prices)),
+    body: [...lag.positionsOf(account).values()].map((position) => positionJson(account, position, broker.prices)),
   }),
   'GET /v2/positions/:name': (call) => ({
     status: 200,
-    body: positionJson(call.account, heldPosition(call), broker.prices),
+    body: positionJson(call.account, positionIn(lag.positionsOf(call.account), call), broker.prices),
   }),
   'DELETE /v2/positions': (call) => closeAll(broker, call),
   'DELETE /v2/positions/:name': (call) => {
     const size = { qty: amountOf(call.query, 'qty'), percentage: amountOf(call.query, 'percentage') }
-    return { status: 200, body: closePosition(broker, call.account, heldPosition(call), size) }
+    return { status: 200, body: closePosition(broker, call.account, positionIn(call.account.positions, call), size) }
   },
 })

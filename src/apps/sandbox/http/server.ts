@@ -5,9 +5,17 @@ import type { Broker } from '../broker/broker.ts'
 import { notFound, Refusal, unauthorized } from '../broker/refusal.ts'
 import { type ControlHandler, isLoopback } from '../control/routes.ts'
 import type { HeldAnswers } from '../control/held-answers.ts'
-import { afterRequest, beforeRequest, isData, rateLimited, type WireAnswer } from '../faults/answer-faults.ts'
+import {
+  afterRequest,
+  beforeRequest,
+  isData,
+  rateLimited,
+  requestDelayMs,
+  type WireAnswer,
+} from '../faults/answer-faults.ts'
 import type { Fault } from '../faults/fault.ts'
 import type { Faults } from '../faults/faults.ts'
+import { createLag } from '../faults/lag.ts'
 import { createEventFaults } from '../faults/stream-faults.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
 import { wireClockOf } from '../time.ts'
@@ -86,6 +94,7 @@ async function work(
   request: IncomingMessage,
   entry: JournalEntry,
   caller: Caller | undefined,
+  delayMs: number,
 ): Promise<Answered> {
   const { method, path, query } = entry
   if (isControl(path)) {
@@ -102,6 +111,7 @@ async function work(
   const { route, handler, params } = routers.keyed(method, path)
   const body = await readJsonBody(request)
   entry.body = body ?? null
+  if (delayMs > 0) await wireClockOf(deps.clock).sleep(delayMs)
   return { answer: toWire(handler({ account, params, query: new URLSearchParams(query), body })), route, account }
 }
 
@@ -133,7 +143,9 @@ async function serve(
   const requestId = deps.broker.newRequestId()
   const { answer, route, account }: Answered =
     instead === undefined
-      ? await work(deps, routers, request, entry, caller).catch((error: unknown) => refused(error, entry, caller))
+      ? await work(deps, routers, request, entry, caller, fault === undefined ? 0 : requestDelayMs(fault)).catch(
+          (error: unknown) => refused(error, entry, caller),
+        )
       : { answer: instead }
   const counted = { ...answer, headers: { ...limit?.headers, ...answer.headers } }
   const finish = (): void => deliver(wireClockOf(deps.clock), response, requestId, entry, counted, fault)
@@ -166,10 +178,11 @@ function deliver(
 
 /** The server, not yet listening; upgrades are the streams' business. */
 export function createHttpServer(deps: HttpDeps): Server {
+  const lag = createLag(deps.broker, deps.clock, deps.faults)
   const routers: Routers = {
     keyed: createRouter({
-      ...tradingRoutes(deps.broker),
-      ...accountRoutes(deps.broker, deps.clock),
+      ...tradingRoutes(deps.broker, lag),
+      ...accountRoutes(deps.broker, deps.clock, lag),
       ...eventRoutes(deps.broker, deps.clock, createEventFaults(deps.faults)),
       ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}),
     }),

@@ -5,6 +5,7 @@ import type { Order } from '../broker/order.ts'
 import { invalid, notFound, Refusal } from '../broker/refusal.ts'
 import { changedTicket } from '../broker/replacement.ts'
 import { readTicket } from '../broker/ticket.ts'
+import type { Lag } from '../faults/lag.ts'
 import { calendarRoutes } from './calendar-routes.ts'
 import { choiceOf, ordersPage } from './order-queries.ts'
 import { positionRoutes } from './position-routes.ts'
@@ -16,17 +17,17 @@ import { accountJson, assetJson, clockJson, orderJson } from './shapes.ts'
 const ok = (body: unknown): Reply => ({ status: 200, body })
 const nestedOf = (query: URLSearchParams): boolean => query.get('nested') === 'true'
 
-function orderOf(account: Account, id: string): Order {
+function orderOf(account: Account, id: string, lag?: Lag): Order {
   const order = account.orders.get(id)
-  if (order === undefined) throw notFound(`order not found for ${id}`)
+  if (order === undefined || lag?.shows(order) === false) throw notFound(`order not found for ${id}`)
   return order
 }
 
-function orderByClientId({ account, query }: Call): Reply {
+function orderByClientId({ account, query }: Call, lag: Lag): Reply {
   const clientOrderId = query.get('client_order_id')
   if (clientOrderId === null || clientOrderId === '') throw invalid('client_order_id is required')
   const order = account.ordersByClientId.get(clientOrderId)
-  if (order === undefined) throw notFound(`order not found for ${clientOrderId}`)
+  if (order === undefined || !lag.shows(order)) throw notFound(`order not found for ${clientOrderId}`)
   return ok(orderJson(order, true))
 }
 
@@ -62,15 +63,18 @@ function oneAsset({ params }: Call): Reply {
   return ok(assetJson(asset))
 }
 
-const orderRoutes = (broker: Broker): Routes => ({
-  'POST /v2/orders': ({ account, body }) =>
-    ok(orderJson(broker.matcher.submit(account, readTicket(body, broker.newClientOrderId)), true)),
+const orderRoutes = (broker: Broker, lag: Lag): Routes => ({
+  'POST /v2/orders': ({ account, body }) => {
+    const order = broker.matcher.submit(account, readTicket(body, broker.newClientOrderId))
+    lag.submitted(account, order)
+    return ok(orderJson(order, true))
+  },
   'GET /v2/orders': ({ account, query }) =>
-    ok(ordersPage(account, query).map((order) => orderJson(order, nestedOf(query)))),
+    ok(ordersPage(account, query, lag.shows).map((order) => orderJson(order, nestedOf(query)))),
   'DELETE /v2/orders': ({ account }) => cancelAll(broker, account),
-  'GET /v2/orders:by_client_order_id': orderByClientId,
+  'GET /v2/orders:by_client_order_id': (call) => orderByClientId(call, lag),
   'GET /v2/orders/:id': ({ account, params, query }) =>
-    ok(orderJson(orderOf(account, params['id'] ?? ''), nestedOf(query))),
+    ok(orderJson(orderOf(account, params['id'] ?? '', lag), nestedOf(query))),
   'PATCH /v2/orders/:id': ({ account, params, body }) => {
     const order = orderOf(account, params['id'] ?? '')
     const ticket = changedTicket(order, body, broker.newClientOrderId)
@@ -82,10 +86,10 @@ const orderRoutes = (broker: Broker): Routes => ({
   },
 })
 
-export const tradingRoutes = (broker: Broker): Routes => ({
-  ...orderRoutes(broker),
+export const tradingRoutes = (broker: Broker, lag: Lag): Routes => ({
+  ...orderRoutes(broker, lag),
   'GET /v2/account': ({ account }) => ok(accountJson(account, broker.prices)),
-  ...positionRoutes(broker),
+  ...positionRoutes(broker, lag),
   'GET /v2/assets': assetList,
   'GET /v2/assets/:name': oneAsset,
   ...calendarRoutes,

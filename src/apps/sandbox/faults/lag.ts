@@ -1,0 +1,59 @@
+import type { Clock } from '#runtime'
+import type { Account, Position } from '../broker/account.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { Execution, Order } from '../broker/order.ts'
+import { positionsBefore } from '../broker/rebooking.ts'
+import type { Faults } from './faults.ts'
+
+/**
+ * What reads do not show yet. The books are as they are; lists and look-ups are behind them for a while of the market's time. State: for
+ * each thing that is kept back, until when; it is forgotten once that is over.
+ */
+export interface Lag {
+  /** Asked of each order that is submitted. */
+  submitted(account: Account, order: Order): void
+  readonly shows: (order: Order) => boolean
+  readonly showsFill: (execution: Execution) => boolean
+  positionsOf(account: Account): ReadonlyMap<string, Position>
+}
+
+const DELAY_MS_DEFAULT = 10_000
+/** More stale views of one account than this and the oldest is given up. */
+const STALE_VIEWS_MAX = 1_000
+
+type StaleView = Readonly<{ untilMs: number; positions: ReadonlyMap<string, Position> }>
+
+export function createLag(broker: Broker, clock: Clock, faults: Faults): Lag {
+  const hiddenUntilMs = new WeakMap<Order | Execution, number>()
+  const stale = new WeakMap<Account, StaleView[]>()
+  const shows = (what: Order | Execution): boolean => {
+    const untilMs = hiddenUntilMs.get(what)
+    if (untilMs === undefined || untilMs > clock.now()) return untilMs === undefined
+    return hiddenUntilMs.delete(what)
+  }
+  const viewsOf = (account: Account): StaleView[] =>
+    (stale.get(account) ?? []).filter(({ untilMs }) => untilMs > clock.now())
+  broker.onUpdate(({ event, account, execution }) => {
+    if (execution === undefined || (event !== 'fill' && event !== 'partial_fill')) return
+    const late = faults.order('late_activity', account)
+    if (late !== undefined) hiddenUntilMs.set(execution, clock.now() + (late.delayMs ?? DELAY_MS_DEFAULT))
+    const old = faults.order('stale_positions', account)
+    if (old === undefined) return
+    const view = {
+      untilMs: clock.now() + (old.delayMs ?? DELAY_MS_DEFAULT),
+      positions: positionsBefore(account, execution.at),
+    }
+    stale.set(account, [...viewsOf(account), view].slice(-STALE_VIEWS_MAX))
+  })
+  return {
+    submitted(account, order) {
+      const fault = faults.order('hide_order', account)
+      if (fault === undefined) return
+      const untilMs = clock.now() + (fault.delayMs ?? DELAY_MS_DEFAULT)
+      for (const hidden of [order, ...(order.legs ?? [])]) hiddenUntilMs.set(hidden, untilMs)
+    },
+    shows,
+    showsFill: shows,
+    positionsOf: (account) => viewsOf(account)[0]?.positions ?? account.positions,
+  }
+}
