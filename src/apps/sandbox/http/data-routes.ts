@@ -2,6 +2,7 @@ import type { Clock } from '#runtime'
 import type { Asset, AssetClass } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Market } from '../broker/prices.ts'
+import { Refusal } from '../broker/refusal.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
 import { barPage, barQueryOf } from './bar-queries.ts'
 import { checkFeed, invalidParameter, noData, symbolOf, symbolsOf } from './data-queries.ts'
@@ -9,7 +10,10 @@ import { lastBarJson, orderbookJson, quoteJson, snapshotJson, tradeJson } from '
 import type { OpenCall, OpenHandler, OpenRoutes } from './router.ts'
 import type { Json } from './shapes.ts'
 
-/** The market data host: snapshots, the latest of each kind, and bars, of stocks and of crypto. */
+/**
+ * The market data host: snapshots, the latest of each kind, and bars, of stocks and of crypto. Single trades and quotes of the past
+ * are not kept, and made-up ones would contradict the bars: asking for them is refused in so many words.
+ */
 
 type Shape = (market: Market) => Json
 
@@ -77,6 +81,12 @@ function manyBars(broker: Broker, { query }: OpenCall, assetClass: AssetClass, n
   return { bars, next_page_token: nextPageToken }
 }
 
+function noTicksOfThePast(): never {
+  const message =
+    'past trades and quotes are not kept by the sandbox: ask for bars or the latest, or listen to the stream'
+  throw new Refusal(501, undefined, message)
+}
+
 export const stockDataRoutes = (broker: Broker, clock: Clock, plan: DataPlan): OpenRoutes => ({
   ...latestStockRoutes(broker, clock, plan),
   'GET /v2/stocks/bars': (call) => ok(manyBars(broker, call, 'us_equity', clock.now(), plan)),
@@ -85,6 +95,10 @@ export const stockDataRoutes = (broker: Broker, clock: Clock, plan: DataPlan): O
     const { bars, nextPageToken } = barPage(broker, [asset], barQueryOf(call.query, plan, clock.now()))
     return ok({ symbol: asset.symbol, bars: bars[asset.symbol] ?? [], next_page_token: nextPageToken })
   },
+  'GET /v2/stocks/trades': noTicksOfThePast,
+  'GET /v2/stocks/quotes': noTicksOfThePast,
+  'GET /v2/stocks/:symbol/trades': noTicksOfThePast,
+  'GET /v2/stocks/:symbol/quotes': noTicksOfThePast,
 })
 
 /** Open to all: no keys, and no plan. */
@@ -109,5 +123,7 @@ export function cryptoDataRoutes(broker: Broker, clock: Clock): OpenRoutes {
       checkLocation(call)
       return ok(manyBars(broker, call, 'crypto', clock.now(), {}))
     },
+    'GET /v1beta3/crypto/:loc/trades': noTicksOfThePast,
+    'GET /v1beta3/crypto/:loc/quotes': noTicksOfThePast,
   }
 }
