@@ -15,13 +15,19 @@ import {
 } from '#domain'
 import {
   type AccountStanding,
+  type ActivityStream,
   type Broker,
+  type BrokerActivity,
   BrokerError,
   type CancelOutcome,
+  type Holding,
   type MarketClock,
+  type MarketSession,
   type OrderExecution,
   type OrderFilter,
   type OrderTicket,
+  type ReplaceOutcome,
+  type ReplaceTicket,
   type SubmitOutcome,
   type TradeStream,
   type TradeStreamListener,
@@ -37,6 +43,7 @@ const EPOCH_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 export class FakeBroker implements Broker {
   readonly orders = new Map<string, BrokerOrder>()
   readonly executions: OrderExecution[] = []
+  readonly activities: BrokerActivity[] = []
   readonly submissions: OrderTicket[] = []
   readonly cancels: string[] = []
   readonly faults: SubmitFault[] = []
@@ -72,6 +79,32 @@ export class FakeBroker implements Broker {
     return { kind: 'requested' }
   }
 
+  async replace({ brokerOrderId, clientOrderId, terms }: ReplaceTicket): Promise<ReplaceOutcome> {
+    const order = this.orders.get(brokerOrderId)
+    if (order === undefined || CLOSED.has(order.status)) return { kind: 'refused', message: 'order is already done' }
+    if (this.#byClientOrderId(clientOrderId) !== null) return { kind: 'duplicate' }
+    const { quantity, limitPrice, stopPrice, timeInForce } = order
+    const next = this.#record(clientOrderId, {
+      ...order,
+      ...{ quantity: terms.quantity ?? quantity, limitPrice: terms.limitPrice ?? limitPrice },
+      ...{ stopPrice: terms.stopPrice ?? stopPrice, timeInForce: terms.timeInForce ?? timeInForce },
+      replaces: brokerOrderId,
+    })
+    this.#update(order, { status: 'replaced', replacedBy: next.brokerOrderId }, null)
+    return { kind: 'accepted', order: next }
+  }
+
+  async findByBrokerOrderId(brokerOrderId: string): Promise<BrokerOrder | null> {
+    this.#authenticate()
+    return this.orders.get(brokerOrderId) ?? null
+  }
+
+  async findParent(exit: BrokerOrder): Promise<BrokerOrder | null> {
+    this.#authenticate()
+    const isExit = ({ brokerOrderId }: BrokerOrder): boolean => brokerOrderId === exit.brokerOrderId
+    return [...this.orders.values()].find(({ legs }) => legs.some(isExit)) ?? null
+  }
+
   async findByClientOrderId(clientOrderId: string): Promise<BrokerOrder | null> {
     this.#authenticate()
     return this.#byClientOrderId(clientOrderId)
@@ -88,6 +121,27 @@ export class FakeBroker implements Broker {
   async listExecutions(since: string): Promise<readonly OrderExecution[]> {
     this.#authenticate()
     return this.executions.filter(({ execution }) => execution.at >= since)
+  }
+
+  async listActivities(since: string): Promise<readonly BrokerActivity[]> {
+    this.#authenticate()
+    return this.activities.filter(({ at }) => at >= since)
+  }
+
+  async readPosition(symbol: string): Promise<Holding | null> {
+    this.#authenticate()
+    const held = this.#positions.get(symbol)
+    return held === undefined ? null : { quantity: held.quantity, available: held.quantity }
+  }
+
+  async readSessions(from: string, to: string): Promise<readonly MarketSession[]> {
+    const date = '2024-03-15'
+    const session = { date, openAt: '2024-03-15T13:30:00.000Z', closeAt: '2024-03-15T20:00:00.000Z' }
+    return from <= date && date <= to ? [session] : []
+  }
+
+  openActivityStream(): ActivityStream | null {
+    return null
   }
 
   async readPortfolio(): Promise<BrokerSnapshot> {
@@ -150,15 +204,19 @@ export class FakeBroker implements Broker {
     return this.#record(clientOrderId, intent)
   }
 
-  #record(clientOrderId: string, terms: Pick<BrokerOrder, 'symbol' | 'side' | 'quantity'>): BrokerOrder {
+  #record(
+    clientOrderId: string,
+    terms: Partial<BrokerOrder> & Pick<BrokerOrder, 'symbol' | 'side' | 'quantity'>,
+  ): BrokerOrder {
     const at = this.#time()
     const order: BrokerOrder = {
       brokerOrderId: `b-${this.orders.size + 1}`,
       clientOrderId,
       ...{ symbol: terms.symbol, side: terms.side, quantity: terms.quantity },
-      ...{ orderType: 'market', timeInForce: 'day', orderClass: 'simple', status: 'new' },
-      ...{ filledAveragePrice: null, replaces: null, replacedBy: null, legs: [] },
-      ...{ notional: null, filledQuantity: ZERO, limitPrice: null, stopPrice: null, submittedAt: at, updatedAt: at },
+      ...{ orderType: terms.orderType ?? 'market', timeInForce: terms.timeInForce ?? 'day', orderClass: 'simple' },
+      ...{ status: 'new', filledAveragePrice: null, replaces: terms.replaces ?? null, replacedBy: null, legs: [] },
+      ...{ notional: terms.notional ?? null, filledQuantity: ZERO, submittedAt: at, updatedAt: at },
+      ...{ limitPrice: terms.limitPrice ?? null, stopPrice: terms.stopPrice ?? null },
     }
     this.#update(order, {}, null)
     return order
@@ -168,7 +226,7 @@ export class FakeBroker implements Broker {
     const next = { ...order, ...change, updatedAt: this.#time() }
     this.orders.set(next.brokerOrderId, next)
     if (this.isMute) return
-    for (const listener of this.listeners) listener.onUpdate({ order: next, execution, at: next.updatedAt })
+    for (const listener of this.listeners) listener.onUpdate({ order: next, execution, bust: null, at: next.updatedAt })
   }
 
   #byClientOrderId(clientOrderId: string): BrokerOrder | null {

@@ -1,62 +1,139 @@
-import type { BrokerOrder, BrokerSnapshot, Execution, OrderIntent } from '#domain'
+import type { RejectionCode } from '#contract'
+import type { BrokerOrder, BrokerSnapshot, Bust, Decimal, Execution, OrderIntent, ReplaceTerms } from '#domain'
 import { FillcastError } from '#runtime'
 
 /**
  * A broker account as the workers see it: one set of credentials, one environment. Everything is in our words; what the vendor
- * calls things ends at the adapter. Every call has a deadline of its own, shorter than the queue's lock.
+ * calls things ends at the adapter. Every call has a deadline of its own, shorter than the queue's lock (SUB-08), and is sent once:
+ * nothing under this port repeats a request by itself (SUB-07). Reading calls answer completely or throw a `BrokerError`.
  */
 export interface Broker {
-  /** Sends an order once. Never throws: the outcome is accepted, refused with proof, or unknown (P2). */
+  /** Sends an order once. Never throws: the outcome is accepted, refused with proof, not sent, or unknown (P2). */
   submit(order: OrderTicket): Promise<SubmitOutcome>
-  /** Asks to cancel. Whatever it answers, only the order itself shows what became of it. */
+  /** Asks to replace an order. Never throws. Acceptance is no proof that it takes place: the old order may be filled first. */
+  replace(order: ReplaceTicket): Promise<ReplaceOutcome>
+  /** Asks to cancel. Never throws. Whatever it answers, only the order itself shows what became of it. */
   cancel(brokerOrderId: string): Promise<CancelOutcome>
-  /** Absent means that the broker does not know the id now; alone it proves nothing about a request in flight. */
+  /** Exits included. Absent means that the broker does not know the id now; alone it proves nothing about a request in flight. */
   findByClientOrderId(clientOrderId: string): Promise<BrokerOrder | null>
-  /** All open orders, or all orders submitted at or after `since`; complete, or it throws. */
+  /** Exits included. */
+  findByBrokerOrderId(brokerOrderId: string): Promise<BrokerOrder | null>
+  /** The order that has `exit` among its exits, from all orders of its symbol; `null`: it has none, which only success says. */
+  findParent(exit: BrokerOrder): Promise<BrokerOrder | null>
+  /** All open orders, or all orders submitted at or after `since`. Exits are rows of their own, `legs` is empty. */
   listOrders(filter: OrderFilter): Promise<readonly BrokerOrder[]>
-  /** Executions at or after `since`, oldest first; complete, or it throws. */
-  listExecutions(since: string): Promise<readonly OrderExecution[]>
-  /** Cash and positions; complete, or it throws. */
+  /** Executions at or after `since`, oldest first, and what was taken back of them where the source tells it. */
+  listExecutions(since: string): Promise<readonly (OrderExecution | OrderBust)[]>
+  /** What moved cash or shares without an order, at or after `since`, oldest first. */
+  listActivities(since: string): Promise<readonly BrokerActivity[]>
+  /** Cash and positions. */
   readPortfolio(): Promise<BrokerSnapshot>
+  /** What is held of a symbol, negative when short, and how much of it no open order reserves; `null`: no position. */
+  readPosition(symbol: string): Promise<Holding | null>
   /** Whether the account may trade. */
   readAccount(): Promise<AccountStanding>
   readClock(): Promise<MarketClock>
-  /** Opens the account's trade stream; it reconnects by itself until closed. */
-  openTradeStream(listener: TradeStreamListener): TradeStream
+  /** The exchange's sessions on the days from `from` to `to`, both `2026-01-02` and included; days without one are absent. */
+  readSessions(from: string, to: string): Promise<readonly MarketSession[]>
+  /**
+   * Opens the account's trade stream; it reconnects by itself until closed.
+   * @param urgency asked before every handshake: when many accounts wait for theirs, the most urgent go first; default `idle`
+   */
+  openTradeStream(listener: TradeStreamListener, urgency?: () => StreamUrgency): TradeStream
+  /**
+   * Opens the replayable stream of account activities, which tells again what came after an event; it reconnects by itself.
+   * @param sinceId the last event that was handled; `null`: from now on
+   * @returns `null` where this broker never has one
+   */
+  openActivityStream(sinceId: string | null, listener: ActivityStreamListener): ActivityStream | null
 }
 
 /** What is sent: an intent and the id that makes sending it again harmless. */
-export type OrderTicket = Readonly<{ intent: OrderIntent; clientOrderId: string }>
+export type OrderTicket = Readonly<{
+  intent: OrderIntent
+  clientOrderId: string
+  /** The claim has taken this request out of the account's budget already; default false. */
+  isBudgeted?: boolean
+}>
+
+/** A replacement: which broker order, the id of the new one, and what changes. `terms.quantity` is sent as it is. */
+export type ReplaceTicket = Readonly<{ brokerOrderId: string; clientOrderId: string; terms: ReplaceTerms }>
+
+/** Nothing left this process: the budget is spent, or the broker is known to be away. Try again after `retryAfterMs`. */
+export type NotSent = Readonly<{ kind: 'not_sent'; why: string; retryAfterMs: number }>
+/** Not accepted, not judged either: the broker counts more requests than it allows. `null`: it did not say until when. */
+export type RateLimited = Readonly<{ kind: 'rate_limited'; retryAfterMs: number | null }>
+/** Timeout, cut connection, 5xx, unreadable answer: nobody knows. */
+export type Unknown = Readonly<{ kind: 'unknown'; cause: string }>
 
 export type SubmitOutcome =
   | Readonly<{ kind: 'accepted'; order: BrokerOrder }>
   /** The id is taken: an earlier attempt was accepted. Look it up. */
   | Readonly<{ kind: 'duplicate' }>
-  /** Definitely not accepted. */
-  | Readonly<{ kind: 'refused'; code: string; brokerCode: string | null; message: string }>
-  /** Not accepted, not judged either: the request budget is spent. */
-  | Readonly<{ kind: 'rate_limited'; retryAfterMs: number | null }>
-  /** Timeout, cut connection, 5xx, unreadable answer: nobody knows. */
-  | Readonly<{ kind: 'unknown'; cause: string }>
+  /** Definitely not accepted. `code` is one of the contract's rejection codes. */
+  | Readonly<{ kind: 'refused'; code: RejectionCode; brokerCode: string | null; message: string }>
+  | RateLimited
+  | NotSent
+  | Unknown
+
+export type ReplaceOutcome =
+  /** The order that is to take the place. */
+  | Readonly<{ kind: 'accepted'; order: BrokerOrder }>
+  /** The new id is taken: an earlier attempt was accepted. Look it up. */
+  | Readonly<{ kind: 'duplicate' }>
+  /** Not replaceable now, or terms that the broker does not take: read the order. */
+  | Readonly<{ kind: 'refused'; message: string }>
+  | RateLimited
+  | NotSent
+  | Unknown
 
 export type CancelOutcome =
   /** Taken note of; the order will show it. */
   | Readonly<{ kind: 'requested' }>
   /** Not cancelable now, or not known: read the order. */
   | Readonly<{ kind: 'refused'; message: string }>
-  | Readonly<{ kind: 'unknown'; cause: string }>
+  | RateLimited
+  | NotSent
+  | Unknown
 
 export type OrderFilter = Readonly<{ status: 'open' } | { status: 'all'; since: string }>
 
 /** An execution and the order it belongs to. */
 export type OrderExecution = Readonly<{ brokerOrderId: string; execution: Execution }>
+/** An execution that was taken back or restated, and the order it belongs to. */
+export type OrderBust = Readonly<{ brokerOrderId: string; bust: Bust }>
+
+/** Something that moved cash or shares without an order. */
+export type BrokerActivity = Readonly<{
+  id: string
+  kind: 'deposit' | 'withdrawal' | 'cash' | 'split' | 'symbol_change' | 'other'
+  /** The broker's word for it. */
+  type: string
+  /** What it did to the cash, signed; `null`: nothing. */
+  amount: Decimal | null
+  symbol: string | null
+  newSymbol: string | null
+  /** Shares or coins that came or went, signed (of a dividend: those it was paid on). */
+  quantity: Decimal | null
+  /** When it was booked; where the broker tells the day only, the beginning of that day in UTC. */
+  at: string
+}>
+
+export type Holding = Readonly<{ quantity: Decimal; available: Decimal }>
+
+/** One regular session; times are ISO, UTC. */
+export type MarketSession = Readonly<{ date: string; openAt: string; closeAt: string }>
 
 export type AccountStanding = Readonly<{ brokerAccountId: string; canTrade: boolean; why: string | null }>
 
 export type MarketClock = Readonly<{ isOpen: boolean; nextOpen: string; nextClose: string }>
 
-/** One message of the trade stream. */
-export type StreamUpdate = Readonly<{ order: BrokerOrder; execution: Execution | null; at: string }>
+/** One message of the trade stream: how the order is now, and what happened to it if an execution did or was taken back. */
+export type StreamUpdate = Readonly<{ order: BrokerOrder; execution: Execution | null; bust: Bust | null; at: string }>
+
+/** Who gets a handshake first: accounts with orders whose outcome is not known, then those with open orders, then the rest. */
+export const STREAM_URGENCIES = ['in_flight', 'open_orders', 'idle'] as const
+export type StreamUrgency = (typeof STREAM_URGENCIES)[number]
 
 export type TradeStreamListener = Readonly<{
   /** Subscribed; from here on updates flow. Called again after every reconnect: fill the gap then. */
@@ -71,6 +148,26 @@ export type TradeStreamListener = Readonly<{
 export type StreamDown = Readonly<{ kind: 'credentials' | 'connection'; message: string; final: boolean }>
 
 export interface TradeStream {
+  close(): Promise<void>
+}
+
+/** One event of the activity stream. `id` grows; a stream opened since it may tell it once more. */
+export type ActivityEvent = Readonly<{ id: string }> &
+  (OrderExecution | OrderBust | Readonly<{ activity: BrokerActivity }>)
+
+export type ActivityStreamListener = Readonly<{
+  /** Open; what was missed is told first. */
+  onLive(): void
+  onActivity(event: ActivityEvent): void
+  /** Events were lost, or one could not be read: read the lists. */
+  onGap(why: string): void
+  /** Not open any more; the stream tries again, from the last event it told, unless `final`. */
+  onDown(why: StreamDown): void
+  /** This account has no such stream. Final. */
+  onUnavailable(): void
+}>
+
+export interface ActivityStream {
   close(): Promise<void>
 }
 

@@ -26,6 +26,8 @@ export async function cancelOrder(deps: SubmitDeps, command: CancelCommand): Pro
   const outcome = await broker.cancel(head.brokerOrderId)
   deps.log.info({ clientOrderId: head.clientOrderId, outcome: outcome.kind }, 'cancel.answered')
   if (outcome.kind === 'requested') return { kind: 'done' }
+  if (outcome.kind === 'rate_limited') return { kind: 'again', delayMs: outcome.retryAfterMs, why: 'rate limited' }
+  if (outcome.kind === 'not_sent') return { kind: 'again', delayMs: outcome.retryAfterMs, why: outcome.why }
   if (outcome.kind === 'unknown') return { kind: 'again', delayMs: null, why: `unknown outcome: ${outcome.cause}` }
   try {
     const found = await broker.findByClientOrderId(head.clientOrderId)

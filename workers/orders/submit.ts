@@ -190,6 +190,8 @@ class Submission {
       }
       case 'rate_limited':
         return { kind: 'again', delayMs: outcome.retryAfterMs ?? RATE_LIMITED_MS, why: 'rate limited' }
+      case 'not_sent':
+        return { kind: 'again', delayMs: outcome.retryAfterMs, why: outcome.why }
       case 'unknown':
         await this.#apply({ type: 'outcome_unknown', at: this.#at() })
         return { kind: 'again', delayMs: null, why: `unknown outcome: ${outcome.cause}` }

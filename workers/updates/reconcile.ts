@@ -152,9 +152,10 @@ async function levelOrders(deps: ReconcileDeps, known: LoadedConnection, since: 
   }
   if (gaps.size === 0) return 0
   const oldest = [...gaps.values()].map((order) => order.submittedAt).reduce((a, b) => (a < b ? a : b))
-  for (const { brokerOrderId, execution } of await broker.listExecutions(oldest < since ? oldest : since)) {
-    const order = listed.get(brokerOrderId)
-    if (order !== undefined) note(order, await applyTo(deps, order, { type: 'execution', brokerOrderId, execution }))
+  for (const row of await broker.listExecutions(oldest < since ? oldest : since)) {
+    const order = listed.get(row.brokerOrderId)
+    if (order === undefined) continue
+    note(order, await applyTo(deps, order, 'bust' in row ? { type: 'bust', ...row } : { type: 'execution', ...row }))
   }
   return gaps.size
 }

@@ -1,7 +1,17 @@
-import { BrokerError, type CancelOutcome, type SubmitOutcome } from '../port.ts'
+import type { RejectionCode } from '#contract'
+import {
+  BrokerError,
+  type CancelOutcome,
+  type NotSent,
+  type RateLimited,
+  type ReplaceOutcome,
+  type SubmitOutcome,
+  type Unknown,
+} from '../port.ts'
 
-// What Alpaca's answers prove (alpaca.md section 3). The HTTP status is authoritative; one numeric code covers many causes, so a
-// verdict is read from status and code first and from the message by loose pattern only.
+// What Alpaca's answers prove: the one table from status and code to an outcome. The HTTP status is authoritative and one numeric
+// code covers many causes, so a cause is read from the status first, then from the message by loose pattern. Whatever is not in the
+// table is unknown. Sources: Alpaca's reference of order errors, and public reports of real answers.
 
 /** A failed call, taken out of the SDK's error classes. `null` status: no answer was read. */
 export type Failure = Readonly<{
@@ -10,6 +20,8 @@ export type Failure = Readonly<{
   message: string
   retryAfterMs: number | null
 }>
+
+const MESSAGE_LENGTH_MAX = 500
 
 /** The SDK's errors are recognised by shape: `instanceof` breaks when two copies of it are loaded. */
 export function failureOf(error: unknown): Failure {
@@ -20,7 +32,7 @@ export function failureOf(error: unknown): Failure {
   return {
     status,
     brokerCode: typeof code === 'number' || typeof code === 'string' ? String(code) : null,
-    message: typeof message === 'string' ? message.slice(0, 500) : 'no message',
+    message: typeof message === 'string' ? message.slice(0, MESSAGE_LENGTH_MAX) : 'no message',
     retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : null,
   }
 }
@@ -31,47 +43,103 @@ function describe(error: object, cause: unknown): string {
   return inner === '' ? name : `${name} (${inner})`
 }
 
-/** Statuses that prove non-acceptance. Everything that is not listed is unknown. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 422])
+/** What a status says of a request that changes something, before its message is looked at. */
+type Verdict = 'refused' | 'credentials' | 'rate_limited' | 'unknown'
+
+const VERDICTS: Readonly<Record<number, Verdict>> = {
+  400: 'refused',
+  401: 'credentials',
+  403: 'refused',
+  404: 'refused',
+  422: 'refused',
+  429: 'rate_limited',
+}
+
+/** A page of something in between: it proves nothing about what the broker did. */
+const PAGE = /^\s*</
+const FORBIDDEN = /^forbidden\.?$/i
+
+function verdictOf({ status, message, brokerCode }: Failure): Verdict {
+  if (status === null) return 'unknown'
+  const verdict = VERDICTS[status] ?? 'unknown'
+  if (verdict === 'refused' && PAGE.test(message)) return 'unknown'
+  return status === 403 && brokerCode === null && FORBIDDEN.test(message) ? 'credentials' : verdict
+}
 
 const DUPLICATE = /client[_ ]order[_ ]id must be unique/i
 
-/** Ours, most specific first; the message patterns are the catalogue's. */
-const CODES: readonly (readonly [status: number, pattern: RegExp, code: string])[] = [
-  [401, /./, 'BROKER_DISCONNECTED'],
-  [403, /^forbidden\.?$/i, 'BROKER_DISCONNECTED'],
-  [403, /buying power|insufficient balance/i, 'INSUFFICIENT_BUYING_POWER'],
-  [403, /insufficient qty/i, 'INSUFFICIENT_QUANTITY'],
-  [422, /not found|not tradable/i, 'SYMBOL_NOT_TRADABLE'],
-  [422, /asset .* is not active/i, 'SYMBOL_NOT_TRADABLE'],
-  [403, /extended hours|market is closed|outside/i, 'MARKET_CLOSED'],
+/** The cause of a refusal, most specific first. */
+const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, code: RejectionCode])[] = [
+  [[403, 422], /wash trade/i, 'WASH_TRADE'],
+  [
+    [403, 422],
+    /extended hours|market is closed|outside .*hours|only (be )?(accepted|submitted) (before|after)/i,
+    'MARKET_CLOSED',
+  ],
+  [[403], /buying power|insufficient balance/i, 'INSUFFICIENT_BUYING_POWER'],
+  [[403], /insufficient qty/i, 'INSUFFICIENT_QUANTITY'],
+  [[403, 422], /sold short|allowed to short|not shortable/i, 'SHORT_NOT_ALLOWED'],
+  [[403, 422], /fraction|qty must be integer/i, 'FRACTIONAL_NOT_ALLOWED'],
+  [
+    [403],
+    /not authorized|liquidation only|by user request|pattern day trading|account .*not allowed|restricted/i,
+    'ACCOUNT_RESTRICTED',
+  ],
+  [[404, 422], /not found|not tradable|asset .* is not active/i, 'SYMBOL_NOT_TRADABLE'],
+  [[422], /orders not allowed for account/i, 'ACCOUNT_RESTRICTED'],
+  [[422], /sub-penny|increment|(limit|stop)[_ ]price (must be|is)|stop price must/i, 'INVALID_PRICE'],
 ]
 
-const rejectionCodeOf = ({ status, message }: Failure): string =>
-  CODES.find(([wanted, pattern]) => wanted === status && pattern.test(message))?.[2] ?? 'BROKER_REJECTED'
+const causeOf = ({ status, message }: Failure): RejectionCode =>
+  CAUSES.find(([statuses, pattern]) => status !== null && statuses.includes(status) && pattern.test(message))?.[2] ??
+  'BROKER_REJECTED'
 
-/** The three-valued outcome of a submission that did not simply succeed. */
-export function submitOutcomeOf(failure: Failure): SubmitOutcome {
-  const { status, brokerCode, message, retryAfterMs } = failure
-  if (status === 429) return { kind: 'rate_limited', retryAfterMs }
+const unknown = ({ status, message }: Failure): Unknown => ({
+  kind: 'unknown',
+  cause: status === null ? message : `status ${status}`,
+})
+const limited = ({ retryAfterMs }: Failure): RateLimited => ({ kind: 'rate_limited', retryAfterMs })
+
+/** A submission that did not simply succeed. */
+export function submitOutcomeOf(failure: Failure): Exclude<SubmitOutcome, NotSent> {
+  const { status, brokerCode, message } = failure
+  const verdict = verdictOf(failure)
+  if (verdict === 'unknown') return unknown(failure)
+  if (verdict === 'rate_limited') return limited(failure)
+  if (verdict === 'credentials') return { kind: 'refused', code: 'BROKER_DISCONNECTED', brokerCode, message }
   if (status === 422 && DUPLICATE.test(message)) return { kind: 'duplicate' }
-  if (status !== null && REFUSALS.has(status))
-    return { kind: 'refused', code: rejectionCodeOf(failure), brokerCode, message }
-  return { kind: 'unknown', cause: status === null ? message : `status ${status}` }
+  return { kind: 'refused', code: causeOf(failure), brokerCode, message }
 }
 
-export function cancelOutcomeOf({ status, message }: Failure): CancelOutcome {
-  if (status === 404 || status === 422) return { kind: 'refused', message }
+/** A replacement that did not simply succeed. Refused credentials change nothing at the broker. */
+export function replaceOutcomeOf(failure: Failure): Exclude<ReplaceOutcome, NotSent> {
+  const { status, message } = failure
+  const verdict = verdictOf(failure)
+  if (verdict === 'unknown') return unknown(failure)
+  if (verdict === 'rate_limited') return limited(failure)
+  if (status === 422 && DUPLICATE.test(message)) return { kind: 'duplicate' }
+  return { kind: 'refused', message }
+}
+
+/** A cancel that did not simply succeed. Only an answer about the order is a refusal; the rest is tried again. */
+export function cancelOutcomeOf(failure: Failure): Exclude<CancelOutcome, NotSent> {
+  const { status, message } = failure
+  const verdict = verdictOf(failure)
+  if (verdict === 'rate_limited') return limited(failure)
+  if (verdict === 'refused' && (status === 404 || status === 422)) return { kind: 'refused', message }
   return { kind: 'unknown', cause: status === null ? message : `status ${status}: ${message}` }
 }
 
 /** What a reading call throws. */
 export function readErrorOf(failure: Failure): BrokerError {
-  const { status, message, retryAfterMs } = failure
-  const isCredentials = status === 401 || (status === 403 && failure.brokerCode === null)
-  if (isCredentials) return new BrokerError('CREDENTIALS', 'API authentication failed')
-  if (status === 429) return new BrokerError('RATE_LIMITED', 'the request budget of the account is spent', retryAfterMs)
-  if (status === null || status >= 500)
-    return new BrokerError('UNAVAILABLE', status === null ? message : `status ${status}`)
-  return new BrokerError('UNREADABLE', `status ${status}: ${message}`)
+  const { status, brokerCode, message, retryAfterMs } = failure
+  const verdict = verdictOf(failure)
+  if (verdict === 'credentials' || (status === 403 && brokerCode === null && verdict === 'refused'))
+    return new BrokerError('CREDENTIALS', 'API authentication failed')
+  if (verdict === 'rate_limited')
+    return new BrokerError('RATE_LIMITED', 'the request budget of the account is spent', retryAfterMs)
+  if (status === null) return new BrokerError('UNAVAILABLE', message)
+  return status >= 500 || status === 408 || verdict === 'unknown'
+    ? new BrokerError('UNAVAILABLE', `status ${status}`)
+    : new BrokerError('UNREADABLE', `status ${status}: ${message}`)
 }

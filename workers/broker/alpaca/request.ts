@@ -1,5 +1,6 @@
 import type { trading } from '@alpacahq/alpaca-trade-api'
 import type { Decimal, OrderIntent } from '#domain'
+import type { ReplaceTicket } from '../port.ts'
 
 /** The body of `POST /v2/orders` for an intent. Amounts are decimal strings: a number would be sent as `1e-7`. */
 export function orderRequestOf(intent: OrderIntent, clientOrderId: string): trading.PostOrderRequest {
@@ -20,6 +21,16 @@ export function orderRequestOf(intent: OrderIntent, clientOrderId: string): trad
     ...(stopLoss === null
       ? {}
       : { stopLoss: { stopPrice: stopLoss.stopPrice, ...present({ limitPrice: stopLoss.limitPrice }) } }),
+  }
+}
+
+/** The body of `PATCH /v2/orders/{id}`: what stays as it is, is left out. */
+export function replaceRequestOf({ clientOrderId, terms }: ReplaceTicket): trading.PatchOrderRequest {
+  const { quantity: qty, limitPrice, stopPrice, trail, timeInForce } = terms
+  return {
+    clientOrderId,
+    ...present({ qty, limitPrice, stopPrice, trail }),
+    ...(timeInForce === null ? {} : { timeInForce }),
   }
 }
 

@@ -99,7 +99,9 @@ class StreamKeeper {
   #deliver(update: unknown): void {
     if (this.#isClosed) return
     try {
-      this.#listener.onUpdate(readTradeUpdate(update))
+      const { isCorrection, ...told } = readTradeUpdate(update)
+      this.#listener.onUpdate(told)
+      if (isCorrection) this.#listener.onUnreadable('an execution was restated')
     } catch (error) {
       this.#listener.onUnreadable(error instanceof Error ? error.name : 'unreadable')
     }

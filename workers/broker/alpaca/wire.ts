@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type BrokerOrder, type BrokerStatus, dec, type Decimal, type Execution, ORDER_CLASSES, tryDec } from '#domain'
+import { type BrokerOrder, type BrokerStatus, dec, type Decimal, isZero, ORDER_CLASSES, tryDec } from '#domain'
+import type { BrokerActivity, Holding, OrderExecution, StreamUpdate } from '../port.ts'
 
 // Alpaca's shapes, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference; amounts are
 // decimal strings, times RFC 3339 with up to nine decimals and any offset.
@@ -90,36 +91,39 @@ export function readOrder(wire: unknown): BrokerOrder {
 
 const updateShape = z.object({
   event: z.string(),
-  order: z.unknown(),
+  order: z.looseObject({}),
   at: maybe(z.string()),
   execution_id: maybe(z.string()),
+  previous_execution_id: maybe(z.string()),
   price: maybe(decimal),
   qty: maybe(decimal),
 })
 
 const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
 
-/** One `trade_updates` message. The cumulative quantity of a fill is that of the order it comes with. @throws {z.ZodError} */
-export function readTradeUpdate(wire: unknown): { order: BrokerOrder; execution: Execution | null; at: string } {
+/**
+ * One `trade_updates` message. Exits are left out: the SDK cuts them short, and they have messages of their own. The cumulative
+ * quantity of a fill is that of the order it comes with. A bust names the execution's own
+ * price and quantity; a correction names the new ones only.
+ * @throws {z.ZodError}
+ */
+export function readTradeUpdate(wire: unknown): StreamUpdate & Readonly<{ isCorrection: boolean }> {
   const update = updateShape.parse(wire)
-  const order = readOrder(update.order)
+  const order = readOrder({ ...update.order, legs: null })
   const at = (update.at === null ? null : normalTime(update.at)) ?? order.updatedAt
-  if (!EXECUTION_EVENTS.has(update.event) || update.price === null || update.qty === null)
-    return { order, execution: null, at }
-  return {
-    order,
-    at,
-    execution: {
-      executionId: update.execution_id,
-      quantity: update.qty,
-      price: update.price,
-      cumulativeQuantity: order.filledQuantity,
-      at,
-    },
+  const { price, qty: quantity } = update
+  const none = { order, at, execution: null, bust: null, isCorrection: update.event === 'trade_correct' }
+  if (price === null || quantity === null) return none
+  if (EXECUTION_EVENTS.has(update.event)) {
+    const cumulativeQuantity = order.filledQuantity
+    return { ...none, execution: { executionId: update.execution_id, quantity, price, cumulativeQuantity, at } }
   }
+  const id = update.previous_execution_id ?? update.execution_id
+  if (update.event !== 'trade_bust' || id === null) return none
+  return { ...none, bust: { id, quantity, price, corrected: null, at } }
 }
 
-const activityShape = z.object({
+const fillShape = z.object({
   id: z.string(),
   activity_type: z.literal('FILL'),
   transaction_time: time,
@@ -130,10 +134,9 @@ const activityShape = z.object({
 })
 
 /** One FILL row of the account activities. @throws {z.ZodError} */
-export function readActivity(wire: unknown): { id: string; brokerOrderId: string; execution: Execution } {
-  const row = activityShape.parse(wire)
+export function readFill(wire: unknown): OrderExecution {
+  const row = fillShape.parse(wire)
   return {
-    id: row.id,
     brokerOrderId: row.order_id,
     execution: {
       executionId: null,
@@ -142,6 +145,42 @@ export function readActivity(wire: unknown): { id: string; brokerOrderId: string
       cumulativeQuantity: row.cum_qty,
       at: row.transaction_time,
     },
+  }
+}
+
+/** Types that mean something of their own; every other one that moves cash is `cash`, and one that does not is `other`. */
+const ACTIVITY_KINDS: Readonly<Record<string, BrokerActivity['kind']>> = {
+  CSD: 'deposit',
+  CSW: 'withdrawal',
+  SPLIT: 'split',
+  SSP: 'split',
+  NC: 'symbol_change',
+}
+
+const activityShape = z.object({
+  id: z.string().min(1),
+  activity_type: z.string().min(1),
+  /** The day; `created_at` is the moment, where there is one. */
+  date: time,
+  created_at: maybe(time),
+  net_amount: maybe(decimal),
+  symbol: maybe(z.string()),
+  qty: maybe(decimal),
+})
+
+/** One row of the account activities that is no execution. @throws {z.ZodError} */
+export function readActivity(wire: unknown): BrokerActivity {
+  const row = activityShape.parse(wire)
+  const amount = row.net_amount === null || isZero(row.net_amount) ? null : row.net_amount
+  return {
+    id: row.id,
+    kind: ACTIVITY_KINDS[row.activity_type] ?? (amount === null ? 'other' : 'cash'),
+    type: row.activity_type,
+    amount,
+    symbol: row.symbol,
+    newSymbol: null,
+    quantity: row.qty,
+    at: row.created_at ?? row.date,
   }
 }
 
@@ -164,6 +203,15 @@ export function readPosition(model: unknown) {
     currentPrice,
   }
 }
+
+/** What is held, as `readPosition`; shares that open orders reserve are not available. @throws {z.ZodError} */
+export function readHolding(model: unknown): Holding {
+  const { quantity } = readPosition(model)
+  const { qtyAvailable } = holdingShape.parse(model)
+  return { quantity, available: qtyAvailable ?? quantity }
+}
+
+const holdingShape = z.object({ qtyAvailable: maybe(decimal) })
 
 /** Positions say `BTCUSD` where orders say `BTC/USD`. */
 const pairSymbol = (symbol: string): string =>

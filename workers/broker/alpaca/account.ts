@@ -1,0 +1,79 @@
+import type { Alpaca } from '@alpacahq/alpaca-trade-api'
+import type { BrokerSnapshot } from '#domain'
+import type { AccountStanding, BrokerActivity, Holding, MarketClock, MarketSession, OrderExecution } from '../port.ts'
+import { allPages, justBefore, known, read, readIfThere, wireRows } from './read.ts'
+import { sessionOf } from './sessions.ts'
+import { readAccount, readActivity, readFill, readHolding, readPosition } from './wire.ts'
+
+/** Alpaca's page size. */
+const ACTIVITIES_PER_PAGE = 100
+/** Activities other than executions are dated by day: the day before `since` is read too, and left out again by time. */
+const DAY_MS = 86_400_000
+
+type Trading = Alpaca['trading']
+
+const activities = (trading: Trading, filter: object) =>
+  allPages(ACTIVITIES_PER_PAGE, (pageToken) =>
+    wireRows(
+      trading.accountActivities.getAccountActivitiesRaw({
+        ...{ direction: 'asc', pageSize: ACTIVITIES_PER_PAGE, ...filter },
+        ...(pageToken === undefined ? {} : { pageToken }),
+      }),
+    ),
+  )
+
+/** What was busted is no row any more, and what was corrected is a new one: this list tells how executions stand. */
+export async function listExecutions(trading: Trading, since: string): Promise<readonly OrderExecution[]> {
+  return known(await activities(trading, { activityTypes: ['FILL'], after: justBefore(since) }), readFill)
+}
+
+export async function listActivities(trading: Trading, since: string): Promise<readonly BrokerActivity[]> {
+  const after = new Date(Date.parse(since) - DAY_MS)
+  const rows = await activities(trading, { category: 'non_trade_activity', after })
+  return known(rows, readActivity).filter(({ at }) => Date.parse(at) >= Date.parse(since))
+}
+
+export const readPortfolio = (trading: Trading): Promise<BrokerSnapshot> =>
+  read(async () => {
+    const [account, positions] = await Promise.all([
+      trading.account.getAccount(),
+      trading.positions.getAllOpenPositions(),
+    ])
+    const { id, currency, cash } = readAccount(account)
+    return { brokerAccountId: id, currency, cash, positions: positions.map(readPosition) }
+  })
+
+/** Positions in coins are named without the slash. */
+export const readHoldingOf = (trading: Trading, symbol: string): Promise<Holding | null> =>
+  readIfThere(async () =>
+    readHolding(await trading.positions.getOpenPosition({ symbolOrAssetId: symbol.replace('/', '') })),
+  )
+
+export const readStanding = (trading: Trading): Promise<AccountStanding> =>
+  read(async () => standingOf(readAccount(await trading.account.getAccount())))
+
+function standingOf(account: ReturnType<typeof readAccount>): AccountStanding {
+  const reasons = [
+    account.status === 'ACTIVE' ? '' : `the account is ${account.status.toLowerCase().replaceAll('_', ' ')}`,
+    account.accountBlocked ? 'the account is blocked' : '',
+    account.tradingBlocked ? 'trading is blocked' : '',
+    account.tradeSuspendedByUser ? 'trading was suspended by its holder' : '',
+  ].filter((reason) => reason !== '')
+  return { brokerAccountId: account.id, canTrade: reasons.length === 0, why: reasons.join(', ') || null }
+}
+
+export const readClock = (trading: Trading): Promise<MarketClock> =>
+  read(async () => {
+    const { isOpen, nextOpen, nextClose } = await trading.clock.legacyClock()
+    return {
+      isOpen: isOpen ?? false,
+      nextOpen: nextOpen?.toISOString() ?? '',
+      nextClose: nextClose?.toISOString() ?? '',
+    }
+  })
+
+export const readSessions = (trading: Trading, from: string, to: string): Promise<readonly MarketSession[]> =>
+  read(async () => {
+    const days = await trading.calendar.legacyCalendar({ start: new Date(from), end: new Date(to) })
+    return days.map(sessionOf).filter(({ date }) => date >= from && date <= to)
+  })

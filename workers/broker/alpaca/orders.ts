@@ -1,0 +1,93 @@
+import type { Alpaca } from '@alpacahq/alpaca-trade-api'
+import type { BrokerOrder } from '#domain'
+import type { CancelOutcome, OrderFilter, OrderTicket, ReplaceOutcome, ReplaceTicket, SubmitOutcome } from '../port.ts'
+import { cancelOutcomeOf, failureOf, replaceOutcomeOf, submitOutcomeOf } from './failures.ts'
+import { allPages, justBefore, known, readIfThere, wire, wireRows } from './read.ts'
+import { orderRequestOf, replaceRequestOf } from './request.ts'
+import { readOrder } from './wire.ts'
+
+/** Alpaca's page size. */
+const ORDERS_PER_PAGE = 500
+
+type Orders = Alpaca['trading']['orders']
+
+/** Accepted, most likely: the look-up will tell. */
+const UNREADABLE = { kind: 'unknown', cause: 'the answer is not an order' } as const
+
+export async function submit(orders: Orders, { intent, clientOrderId }: OrderTicket): Promise<SubmitOutcome> {
+  let answer: unknown
+  try {
+    answer = await wire(orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId) }))
+  } catch (error) {
+    return submitOutcomeOf(failureOf(error))
+  }
+  return accepted(answer)
+}
+
+export async function replace(orders: Orders, ticket: ReplaceTicket): Promise<ReplaceOutcome> {
+  let answer: unknown
+  try {
+    const patchOrderRequest = replaceRequestOf(ticket)
+    answer = await wire(orders.patchOrderByOrderIdRaw({ orderId: ticket.brokerOrderId, patchOrderRequest }))
+  } catch (error) {
+    return replaceOutcomeOf(failureOf(error))
+  }
+  return accepted(answer)
+}
+
+function accepted(answer: unknown): Readonly<{ kind: 'accepted'; order: BrokerOrder }> | typeof UNREADABLE {
+  try {
+    return { kind: 'accepted', order: readOrder(answer) }
+  } catch {
+    return UNREADABLE
+  }
+}
+
+export async function cancel(orders: Orders, orderId: string): Promise<CancelOutcome> {
+  try {
+    await orders.deleteOrderByOrderID({ orderId })
+    return { kind: 'requested' }
+  } catch (error) {
+    return cancelOutcomeOf(failureOf(error))
+  }
+}
+
+/** The look-up by client order id has no way to ask for exits; where there should be some and none came, the order is read by id. */
+export async function findByClientOrderId(orders: Orders, clientOrderId: string): Promise<BrokerOrder | null> {
+  const found = await readIfThere(async () =>
+    readOrder(await wire(orders.getOrderByClientOrderIdRaw({ clientOrderId }))),
+  )
+  if (found === null || found.orderClass === 'simple' || found.legs.length > 0) return found
+  return await findByBrokerOrderId(orders, found.brokerOrderId)
+}
+
+export const findByBrokerOrderId = (orders: Orders, orderId: string): Promise<BrokerOrder | null> =>
+  readIfThere(async () => readOrder(await wire(orders.getOrderByOrderIDRaw({ orderId, nested: true }))))
+
+/** Newest first: the parent of an exit is seldom far from it. */
+export async function findParent(orders: Orders, exit: BrokerOrder): Promise<BrokerOrder | null> {
+  const names = new Set([exit.brokerOrderId, exit.replaces])
+  const rows = await allPages(ORDERS_PER_PAGE, (beforeOrderId) =>
+    wireRows(
+      orders.getAllOrdersRaw({
+        ...{ status: 'all', symbols: exit.symbol, nested: true, direction: 'desc', limit: ORDERS_PER_PAGE },
+        ...(beforeOrderId === undefined ? {} : { beforeOrderId }),
+      }),
+    ),
+  )
+  return known(rows, readOrder).find(({ legs }) => legs.some((leg) => names.has(leg.brokerOrderId))) ?? null
+}
+
+/** Pages by order id: equal submission times at a page's edge would be lost by time. */
+export async function listOrders(orders: Orders, filter: OrderFilter): Promise<readonly BrokerOrder[]> {
+  const after = filter.status === 'all' ? { after: justBefore(filter.since).toISOString() } : {}
+  const rows = await allPages(ORDERS_PER_PAGE, (afterOrderId) =>
+    wireRows(
+      orders.getAllOrdersRaw({
+        ...{ status: filter.status, direction: 'asc', limit: ORDERS_PER_PAGE },
+        ...(afterOrderId === undefined ? after : { afterOrderId }),
+      }),
+    ),
+  )
+  return [...new Map(known(rows, readOrder).map((order) => [order.brokerOrderId, order])).values()]
+}

@@ -1,0 +1,77 @@
+import { z } from 'zod'
+import { BrokerError } from '../port.ts'
+import { failureOf, readErrorOf } from './failures.ts'
+
+/** A reading call: its answer, or a BrokerError. */
+export async function read<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw readable(error)
+  }
+}
+
+/** As `read`; `null` when the broker knows nothing of it (404). */
+export async function readIfThere<T>(call: () => Promise<T>): Promise<T | null> {
+  try {
+    return await call()
+  } catch (error) {
+    if (!(error instanceof z.ZodError) && failureOf(error).status === 404) return null
+    throw readable(error)
+  }
+}
+
+function readable(error: unknown): BrokerError {
+  if (error instanceof BrokerError) return error
+  if (error instanceof z.ZodError)
+    return new BrokerError('UNREADABLE', 'the broker answered in a shape that is not known here')
+  return readErrorOf(failureOf(error))
+}
+
+/**
+ * The JSON of an answer as it came. The SDK's models of orders and activities cut times to milliseconds, and drop what they do not
+ * know of exits.
+ */
+export const wire = async (answer: Promise<Readonly<{ raw: Response }>>): Promise<unknown> => (await answer).raw.json()
+
+const rowsShape = z.array(z.looseObject({ id: z.string() }))
+
+/** As `wire`, for a listing. @throws {z.ZodError} */
+export const wireRows = async (answer: Promise<Readonly<{ raw: Response }>>) => rowsShape.parse(await wire(answer))
+
+/** Rows that are of a kind known here. Orders of other kinds (multi-leg, say) were not placed by us and must not stop the rest. */
+export const known = <T>(rows: readonly unknown[], parse: (row: unknown) => T): T[] =>
+  rows.flatMap((row) => {
+    try {
+      return [parse(row)]
+    } catch {
+      return []
+    }
+  })
+
+/** Pages of one listing; an account with more is read again with a later start. */
+const PAGES_MAX = 40
+
+/**
+ * All rows of a listing that is read by pages, each named by the last row of the one before. It ends with a page that is not full;
+ * one that does not advance, or too many, is an error: half a listing must not look like a whole one (CLK-06).
+ */
+export async function allPages<Row extends Readonly<{ id: string }>>(
+  pageSize: number,
+  page: (afterId: string | undefined) => Promise<readonly Row[]>,
+): Promise<readonly Row[]> {
+  const rows: Row[] = []
+  let afterId: string | undefined
+  for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    const next = await read(() => page(afterId))
+    rows.push(...next)
+    if (next.length < pageSize) return rows
+    const last = next.at(-1)?.id
+    if (last === afterId) throw new BrokerError('UNREADABLE', 'a page of the listing repeats itself')
+    afterId = last
+  }
+  throw new BrokerError('UNREADABLE', `more than ${PAGES_MAX * pageSize} rows in one listing`)
+}
+
+/** Alpaca's `after` leaves out its own moment and counts in milliseconds here: one earlier, so that `since` is included. */
+export const justBefore = (since: string): Date => new Date(Date.parse(since) - 1)
