@@ -25,6 +25,11 @@ export type RefusalCode =
   | 'SYMBOL_NOT_TRADABLE'
   | 'MARKET_CLOSED'
   | 'BROKER_DISCONNECTED'
+  | 'SHORT_NOT_ALLOWED'
+  | 'FRACTIONAL_NOT_ALLOWED'
+  | 'WASH_TRADE'
+  | 'INVALID_PRICE'
+  | 'ACCOUNT_RESTRICTED'
   | 'BROKER_REJECTED'
 /** The precise cause of a rejection. */
 export type RejectionCode = RiskCode | DenialCode | RefusalCode

@@ -1,4 +1,4 @@
-import type { RejectionCode } from '#contract'
+import type { RefusalCode } from '#contract'
 import type { BrokerOrder, BrokerSnapshot, Bust, Decimal, Execution, OrderIntent, ReplaceTerms } from '#domain'
 import { FillcastError } from '#runtime'
 
@@ -70,8 +70,8 @@ export type SubmitOutcome =
   | Readonly<{ kind: 'accepted'; order: BrokerOrder }>
   /** The id is taken: an earlier attempt was accepted. Look it up. */
   | Readonly<{ kind: 'duplicate' }>
-  /** Definitely not accepted. `code` is one of the contract's rejection codes. */
-  | Readonly<{ kind: 'refused'; code: RejectionCode; brokerCode: string | null; message: string }>
+  /** Definitely not accepted. `code` is one of the contract's. */
+  | Readonly<{ kind: 'refused'; code: RefusalCode; brokerCode: string | null; message: string }>
   | RateLimited
   | NotSent
   | Unknown

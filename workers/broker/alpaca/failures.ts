@@ -1,4 +1,4 @@
-import type { RejectionCode } from '#contract'
+import type { RefusalCode } from '#contract'
 import {
   BrokerError,
   type CancelOutcome,
@@ -69,7 +69,7 @@ function verdictOf({ status, message, brokerCode }: Failure): Verdict {
 const DUPLICATE = /client[_ ]order[_ ]id must be unique/i
 
 /** The cause of a refusal, most specific first. */
-const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, code: RejectionCode])[] = [
+const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, code: RefusalCode])[] = [
   [[403, 422], /wash trade/i, 'WASH_TRADE'],
   [
     [403, 422],
@@ -90,7 +90,7 @@ const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, 
   [[422], /sub-penny|increment|(limit|stop)[_ ]price (must be|is)|stop price must/i, 'INVALID_PRICE'],
 ]
 
-const causeOf = ({ status, message }: Failure): RejectionCode =>
+const causeOf = ({ status, message }: Failure): RefusalCode =>
   CAUSES.find(([statuses, pattern]) => status !== null && statuses.includes(status) && pattern.test(message))?.[2] ??
   'BROKER_REJECTED'
 
