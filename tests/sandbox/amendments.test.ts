@@ -125,6 +125,18 @@ describe('a bust', () => {
     expect(sandbox.control.fillOrder(id)).toMatchObject({ status: 'filled', filled_qty: '10' })
   })
 
+  test('of what changed its symbol since is refused, and an armed one leaves it alone', async () => {
+    const first = await trade('buy', '4', '100')
+    const change = { type: 'symbol_change', symbol: 'AAPL', to: 'NVDA' }
+    expect(await control('corporate-actions', change)).toMatchObject({ status: 200 })
+    const before = books()
+    expect(await control(`executions/${first}/bust`)).toMatchObject({ status: 422 })
+    sandbox.control.armFault({ kind: 'bust_trade' })
+    await trade('buy', '1', '100')
+    await expect.poll(() => sandbox.control.faults()).toEqual([])
+    expect(books().positions).toMatchObject([...before.positions, { symbol: 'AAPL', qty: '1' }])
+  })
+
   test('happens to an execution once, and only to one that stands', async () => {
     const id = await trade('buy', '4', '100')
     sandbox.control.bustExecution(id)

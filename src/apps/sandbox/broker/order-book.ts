@@ -6,7 +6,7 @@ import { takeFee } from './crypto-fees.ts'
 import { affordable, type Decimal, larger, smaller, zero } from './decimals.ts'
 import { bookActivity } from './money-moves.ts'
 import { type Execution, isOpen, isStop, leavesQty, type Order, type OrderStatus, type Ticket } from './order.ts'
-import { rebook } from './rebooking.ts'
+import { isAmendable, rebook } from './rebooking.ts'
 
 /**
  * Writes to orders, positions and executions, and tells of each write once. Decides nothing: the matcher says when and at what
@@ -189,9 +189,7 @@ export class OrderBook {
     const { asset } = order.ticket
     const index = account.executions.indexOf(execution)
     if (index < 0) throw new RangeError('the execution was undone or changed already')
-    if (account.activities.some(({ type, symbol }) => type === 'NC' && symbol === asset.symbol)) {
-      throw new RangeError('the symbol has changed since')
-    }
+    if (!isAmendable(account, execution)) throw new RangeError('the symbol has changed since')
     if (account.amendments.length >= AMENDMENTS_PER_ACCOUNT_MAX)
       throw new RangeError('too many executions were amended')
     const { qty, price } = to ?? { qty: zero, price: execution.price }

@@ -8,7 +8,7 @@ import type { Execution } from './order.ts'
 /**
  * Books past executions anew, as if they had always been what they are now. Taking one back is not the same as trading against it:
  * the average cost and the profit of everything since depend on it. So its asset is replayed, with its fees, its splits and the
- * nights between.
+ * nights between. What changed its symbol on the way is not followed: its executions stay as they are.
  */
 
 type Step = readonly [at: string, run: () => void]
@@ -57,12 +57,21 @@ export function rebook(account: Account, asset: Asset, index: number, to: Execut
   return [...returned, ...taken].filter((terms) => terms !== undefined)
 }
 
+const hasChangedSymbol = ({ activities }: Account, symbol: string): boolean =>
+  activities.some((activity) => activity.type === 'NC' && activity.symbol === symbol)
+
+/** Whether an execution still stands and can be booked anew. */
+export const isAmendable = (account: Account, execution: Execution): boolean =>
+  account.executions.includes(execution) && !hasChangedSymbol(account, execution.symbol)
+
 /** The positions as they were right before a moment. */
 export function positionsBefore(account: Account, at: string): Books['positions'] {
-  const positions: Books['positions'] = new Map()
+  const positions: Books['positions'] = new Map(
+    [...account.positions].filter(([, { asset }]) => hasChangedSymbol(account, asset.symbol)),
+  )
   for (const symbol of new Set(account.executions.map((execution) => execution.symbol))) {
     const asset = findAsset(symbol)
-    if (asset === undefined) continue
+    if (asset === undefined || hasChangedSymbol(account, symbol)) continue
     for (const [key, position] of replayed(account, asset, at).positions) positions.set(key, position)
   }
   return positions

@@ -4,6 +4,7 @@ import type { Decisions } from '../broker/decisions.ts'
 import { decimal } from '../broker/decimals.ts'
 import type { Execution } from '../broker/order.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
+import { isAmendable } from '../broker/rebooking.ts'
 import type { Fault } from './fault.ts'
 import type { Faults } from './faults.ts'
 
@@ -46,7 +47,7 @@ export function startOrderFaults(broker: Broker, clock: Clock, faults: Faults): 
     const to = correction === undefined ? undefined : termsOf(correction, execution)
     clock.after(0, () => {
       // A command may have been first.
-      if (account.executions.includes(execution)) matcher.amend(account, order, execution, to)
+      if (isAmendable(account, execution)) matcher.amend(account, order, execution, to)
     })
   }
   broker.onUpdate((update) => {
