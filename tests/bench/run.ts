@@ -1,9 +1,14 @@
 // The benchmarks, by name. Not suites: they judge a machine as much as the code, and print figures.
+//   npm run bench -- pipeline         an order and its fill, beside two naive pipelines
 //   npm run bench -- sandbox          what one sandbox process carries
+import { benchPipeline } from './pipeline.ts'
 import { benchSandbox } from './sandbox.ts'
 
 /** Each takes the rest of the command line, prints its figures, and says whether nothing went wrong. */
-const benchmarks = new Map<string, (args: readonly string[]) => Promise<boolean>>([['sandbox', benchSandbox]])
+const benchmarks = new Map<string, (args: readonly string[]) => Promise<boolean>>([
+  ['pipeline', benchPipeline],
+  ['sandbox', benchSandbox],
+])
 
 const [name = '', ...args] = process.argv.slice(2)
 const benchmark = benchmarks.get(name)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Pool } from 'undici'
-import { type SandboxProcess, startSandboxProcess } from './sandbox-process.ts'
+import { type ManagedProcess, startSandboxProcess } from '../support/process.ts'
 import { Tally } from './tally.ts'
 import { type BenchAccount, drain, openListeners } from './trade-listeners.ts'
 
@@ -27,6 +27,7 @@ const ANSWER_MS_MAX = 20_000
 const EVENTS_MS_MAX = 30_000
 const SYMBOLS = ['AAPL', 'MSFT', 'TSLA', 'NVDA', 'AMZN'] as const
 
+type SandboxProcess = ManagedProcess & { url: string }
 type Load = Readonly<{ accounts: number; rate: number; seconds: number; profile: string | undefined }>
 /** What came of it. `sendMs` until the last order was sent, `doneMs` until its last event; CPU from the first order on. */
 type Run = Readonly<{
