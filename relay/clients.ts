@@ -1,12 +1,13 @@
-import { type ConnectionErrorCode, type EventMeta, type ServerEventName, userRoom } from '#contract'
+import { type ConnectionErrorCode, type EventMeta, userRoom } from '#contract'
 import { isoTime } from '#runtime'
 import type { RoomAdapter } from './adapter.ts'
 import { answerCommands, watch } from './commands.ts'
 import { closeConnection, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
+import { type Frame, frameOf, FrameWriter, packetsWaiting } from './frames.ts'
 import { sessionOf } from './handshake.ts'
 import type { RefusedTokens } from './token.ts'
-import { type Outlet, UserStream } from './user-stream.ts'
+import { type Logged, type Outlet, UserStream } from './user-stream.ts'
 
 /** Connections of one user on one relay; the oldest makes way for a newer one. */
 const CONNECTIONS_PER_USER_MAX = 20
@@ -16,6 +17,8 @@ const MESSAGES_WAITING_MAX = 10
 const WARNING_SHARE = 0.8
 /** Packets that wait for a connection; a quote does not join a longer line. */
 const VOLATILE_WAITING_MAX = 256
+/** Packets that wait for a connection; the log is not read on before they are fewer. */
+const BEHIND_PACKETS = 64
 const TOKEN_WARNING_MS = 300_000
 const CHECK_MS_MIN = 20_000
 const CHECK_MS_SPREAD = 10_000
@@ -40,12 +43,16 @@ export class Clients {
   readonly #namespace: RelayNamespace
   readonly #adapter: RoomAdapter
   readonly #refusedTokens: RefusedTokens
+  readonly #writer: FrameWriter
+  /** What was made of the event that is being sent. */
+  #frames: { of?: Logged; plain?: Frame; withMeta?: Frame } = {}
 
   constructor(context: RelayContext, namespace: RelayNamespace, adapter: RoomAdapter, refusedTokens: RefusedTokens) {
     this.#context = context
     this.#namespace = namespace
     this.#adapter = adapter
     this.#refusedTokens = refusedTokens
+    this.#writer = new FrameWriter(() => context.metrics.turnedAway.inc({ reason: 'slow' }))
   }
 
   async welcome(socket: RelaySocket): Promise<void> {
@@ -57,6 +64,7 @@ export class Clients {
       return
     }
     const userId = claims.sub
+    this.#writer.attach(socket.conn)
     const stream = new UserStream(this.#context, userId, this.#outletOf(socket))
     socket.data.stream = stream
     metrics.connections.inc()
@@ -80,15 +88,16 @@ export class Clients {
   receive(room: string, event: string, payload: unknown, meta: EventMeta): void {
     const { clock, metrics } = this.#context
     metrics.lag.observe(Math.max(0, clock.now() - Number(meta.id.slice(0, 13))) / 1_000)
-    for (const socket of this.#in(room)) socket.data.stream?.receive(event, payload, meta)
+    const logged = { event, payload, meta }
+    for (const socket of this.#in(room)) socket.data.stream?.receive(logged)
   }
 
-  /** An event of a room that only the newest of matters. Dropped where the connection is behind already: Socket.IO's own volatile
-   *  packets would lose all but the first of a turn. */
+  /** An event of a room that only the newest of matters: dropped where the connection is behind already. */
   sendVolatile(room: string, event: string, payload: unknown): void {
-    for (const socket of this.#in(room))
-      if (waiting(socket) >= VOLATILE_WAITING_MAX) this.#context.metrics.dropped.inc()
-      else socket.emit(event as ServerEventName, payload as never)
+    const frame = frameOf(event, payload)
+    for (const { conn } of this.#in(room))
+      if (packetsWaiting(conn) >= VOLATILE_WAITING_MAX) this.#context.metrics.dropped.inc()
+      else this.#writer.send(conn, frame)
   }
 
   /** Something changed about the sessions of the room's user. */
@@ -107,6 +116,7 @@ export class Clients {
       const leftMs = claims.exp * 1_000 - nowMs
       if (leftMs <= 0) closeConnection(socket, 'token_expired', 'JWT token expired', nowMs)
       else if (leftMs <= TOKEN_WARNING_MS && socket.data.wasWarned !== true) warnOfExpiry(socket, leftMs, nowMs)
+      this.#writer.inspect(socket.conn)
       if (checkAtMs > nowMs) continue
       socket.data.checkAtMs = this.#nextCheck()
       void stream.check()
@@ -206,16 +216,26 @@ export class Clients {
   }
 
   #outletOf(socket: RelaySocket): Outlet {
+    const { conn } = socket
     return {
-      isOpen: () => socket.connected && socket.conn.readyState === 'open' && socket.data.stream !== undefined,
-      send: (name, payload, meta) => {
-        const event = name as ServerEventName
-        if (meta !== undefined) this.#context.metrics.deliveries.inc()
-        // Clients in some languages fail on a second argument: it goes only to those that asked for it (D5).
-        if (meta !== undefined && socket.data.wantsMeta) socket.emit(event, payload as never, meta)
-        else socket.emit(event, payload as never)
+      isOpen: () => socket.connected && conn.readyState === 'open' && socket.data.stream !== undefined,
+      isBehind: () => packetsWaiting(conn) >= BEHIND_PACKETS,
+      tell: (event, payload) => void socket.emit(event, payload as never),
+      deliver: (logged) => {
+        this.#context.metrics.deliveries.inc()
+        this.#writer.send(conn, this.#frameOf(logged, socket.data.wantsMeta === true))
       },
     }
+  }
+
+  /** Clients in some languages fail on a second argument: it goes only to those that asked for it (D5). One frame for each kind. */
+  #frameOf(logged: Logged, withMeta: boolean): Frame {
+    const made = this.#frames
+    if (made.of !== logged) this.#frames = { of: logged }
+    const { event, payload, meta } = logged
+    return withMeta
+      ? (this.#frames.withMeta ??= frameOf(event, payload, meta))
+      : (this.#frames.plain ??= frameOf(event, payload))
   }
 
   *#in(room: string): Iterable<RelaySocket> {
@@ -229,9 +249,6 @@ export class Clients {
     return this.#context.clock.now() + CHECK_MS_MIN + this.#context.random.fraction() * CHECK_MS_SPREAD
   }
 }
-
-const waiting = ({ conn }: RelaySocket): number =>
-  (conn as unknown as { writeBuffer: readonly unknown[] }).writeBuffer.length
 
 function warnOfExpiry(socket: RelaySocket, leftMs: number, nowMs: number): void {
   socket.data.wasWarned = true

@@ -1,6 +1,7 @@
 import { EVENT_ID_PATTERN, type EventMeta, type SyncType } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { LogEntry, Reader, UserSnapshot } from '#store'
+import type { RelayMetrics } from './metrics.ts'
 import { stateSyncOf } from './sync.ts'
 
 /**
@@ -13,21 +14,28 @@ import { stateSyncOf } from './sync.ts'
  * aside, the log is read, and the gate opens in the same turn in which the last one set aside was sent. Where the log cannot
  * serve (trimmed, expired, older than the client), the client gets `state.resync` and a full `state.sync`: never a silent hole.
  */
-export type StreamDeps = Readonly<{ reader: Reader; clock: Clock; log: Logger }>
+export type StreamDeps = Readonly<{ reader: Reader; clock: Clock; log: Logger; metrics: RelayMetrics }>
 
 /** The connection that a stream writes to. */
 export interface Outlet {
   isOpen(): boolean
-  /** `meta` only for logged events. */
-  send(event: string, payload: unknown, meta?: EventMeta): void
+  /** So much waits for it that more must wait here. */
+  isBehind(): boolean
+  /** An event about this connection. */
+  tell(event: 'state.resync' | 'state.sync', payload: object): void
+  /** An event of the log. */
+  deliver(logged: Logged): void
 }
 
-type Arrival = Readonly<{ event: string; payload: unknown; meta: EventMeta }>
+/** An event of a user's log; the same object for all of the user's connections. */
+export type Logged = Readonly<{ event: string; payload: unknown; meta: EventMeta }>
 
 /** Entries read from the log at once. */
 const REPLAY_BATCH = 200
 /** Live events set aside while the log is read; beyond it they are dropped here and read from the log. */
 const SET_ASIDE_MAX = 1_000
+/** How often a connection that is behind is looked at again. */
+const BEHIND_LOOK_MS = 20
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 5_000
 /** Steps of one connection that wait for each other. */
@@ -39,7 +47,7 @@ export class UserStream {
   readonly #outlet: Outlet
   #position = ''
   /** Events that wait at the gate; `null` while live. */
-  #setAside: Arrival[] | null = []
+  #setAside: Logged[] | null = []
   #work: Promise<void> = Promise.resolve()
   #waiting = 0
 
@@ -57,6 +65,7 @@ export class UserStream {
   async start(lastEventId: unknown, onPlaced: (position: string) => void): Promise<void> {
     const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
     const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
+    if (isResume) this.#deps.metrics.replays.inc()
     await this.#enqueue(async () => {
       this.#position = isResume ? lastEventId : await this.#deps.reader.top(this.#userId)
     })
@@ -67,13 +76,15 @@ export class UserStream {
   }
 
   /** An event of the user's log, from Redis. */
-  receive(event: string, payload: unknown, meta: EventMeta): void {
+  receive(logged: Logged): void {
     if (this.#setAside !== null) {
-      if (this.#setAside.length < SET_ASIDE_MAX) this.#setAside.push({ event, payload, meta })
+      if (this.#setAside.length < SET_ASIDE_MAX) this.#setAside.push(logged)
       return
     }
-    if (meta.prev === this.#position && event !== 'state.resync') this.#send(event, payload, meta)
+    const { event, meta } = logged
+    if (meta.prev === this.#position && event !== 'state.resync') this.#send(logged)
     else if (meta.id > this.#position) {
+      this.#deps.metrics.gaps.inc()
       this.#setAside = []
       void this.#enqueue(() => this.#catchUp())
     }
@@ -102,6 +113,7 @@ export class UserStream {
   #gated(step: () => Promise<void>): Promise<void> {
     return this.#enqueue(async () => {
       this.#setAside ??= []
+      if (!(await this.#isReady())) return
       await step()
       await this.#catchUp()
     })
@@ -127,7 +139,7 @@ export class UserStream {
 
   /** Sends what the log has beyond `position`, then what was set aside, then opens the gate: the last two in one turn. */
   async #catchUp(): Promise<void> {
-    while (this.#outlet.isOpen()) {
+    while (await this.#isReady()) {
       const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
       const [first] = entries
       if (top < this.#position) await this.#resync('the event log was lost')
@@ -137,6 +149,12 @@ export class UserStream {
         if (entries.length < REPLAY_BATCH && this.#drain()) return
       }
     }
+  }
+
+  /** Waits until the connection can take more; `false` once it is gone. */
+  async #isReady(): Promise<boolean> {
+    while (this.#outlet.isOpen() && this.#outlet.isBehind()) await this.#deps.clock.sleep(BEHIND_LOOK_MS)
+    return this.#outlet.isOpen()
   }
 
   /** Sends entries in order; `false` when one of them is a resync, and the state that goes with it moved the position on. */
@@ -155,10 +173,10 @@ export class UserStream {
     const waiting = this.#setAside ?? []
     const isFull = waiting.length >= SET_ASIDE_MAX
     this.#setAside = []
-    for (const { event, payload, meta } of waiting) {
-      if (meta.id <= this.#position) continue
-      if (meta.prev !== this.#position || event === 'state.resync') return false
-      this.#send(event, payload, meta)
+    for (const logged of waiting) {
+      if (logged.meta.id <= this.#position) continue
+      if (logged.meta.prev !== this.#position || logged.event === 'state.resync') return false
+      this.#send(logged)
     }
     if (isFull) return false // more may have been dropped behind them
     this.#setAside = null
@@ -167,7 +185,7 @@ export class UserStream {
 
   /** Sends the log up to and including `id`; `false` when the log cannot serve it. */
   async #replayTo(id: string): Promise<boolean> {
-    while (this.#position < id) {
+    while (this.#position < id && (await this.#isReady())) {
       const { entries } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
       if (entries[0]?.prev !== this.#position) return false
       for (const entry of entries) if (entry.id <= id) this.#sendEntry(entry)
@@ -183,20 +201,21 @@ export class UserStream {
 
   #sendSync(snapshot: UserSnapshot, types: readonly SyncType[] | undefined): void {
     this.#position = snapshot.lastEventId
-    this.#outlet.send('state.sync', stateSyncOf(snapshot, types, isoTime(this.#deps.clock.now())))
+    this.#outlet.tell('state.sync', stateSyncOf(snapshot, types, isoTime(this.#deps.clock.now())))
   }
 
   #tellResync(reason: string): void {
+    this.#deps.metrics.resyncs.inc()
     this.#deps.log.info({ userId: this.#userId, reason }, 'stream.resync')
-    this.#outlet.send('state.resync', { reason, timestamp: isoTime(this.#deps.clock.now()) })
+    this.#outlet.tell('state.resync', { reason, timestamp: isoTime(this.#deps.clock.now()) })
   }
 
   #sendEntry({ event, payload, id, prev }: LogEntry): void {
-    this.#send(event, payload, { id, prev })
+    this.#send({ event, payload, meta: { id, prev } })
   }
 
-  #send(event: string, payload: unknown, meta: EventMeta): void {
-    this.#position = meta.id
-    this.#outlet.send(event, payload, meta)
+  #send(logged: Logged): void {
+    this.#position = logged.meta.id
+    this.#outlet.deliver(logged)
   }
 }

@@ -86,6 +86,11 @@ export class Stage implements AsyncDisposable {
     return relay
   }
 
+  /** Connections that its first relay turned away or cut for one reason. */
+  turnedAway(reason: string): Promise<number> {
+    return counted(this.relay, `fillcast_relay_turned_away_total{reason="${reason}"}`)
+  }
+
   connect(options: Options): Client {
     const { at = this.relay.url, ...given } = options
     const socket = io(at, { forceNew: true, reconnection: false, transports: ['websocket'], ...given })

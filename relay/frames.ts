@@ -1,0 +1,126 @@
+import type { Socket as RawSocket } from 'node:net'
+import type { Socket } from 'socket.io'
+
+/**
+ * The last step to a client, made cheap. An event is encoded and framed once for everybody who gets it, the frames of one turn of the
+ * loop are joined into one write a client, and the write goes straight to a WebSocket that has nothing else to do. Every other
+ * connection (polling, upgrading, busy) takes the vendor's own path.
+ *
+ * Kept true: packets arrive in the order in which they were sent, whichever path each took: whatever the vendor's path is about to
+ * take lets go of what waits here first. What waits for a connection is bounded; beyond that the connection is cut, and its client
+ * resumes from its last event id.
+ *
+ * This stands on private parts of engine.io 6.6 and ws 8 (both pinned; tests/relay/frames.test.ts watches them). Where one of them is
+ * missing, the vendor's path serves.
+ */
+type Inside = Readonly<{
+  readyState: string
+  upgrading: boolean
+  writeBuffer: readonly Readonly<{ data?: string }>[]
+  transport: Readonly<{
+    name: string
+    writable: boolean
+    socket?: Readonly<{ readyState: number; _socket?: RawSocket | null; terminate(): void }>
+  }>
+  write(data: string, options: Readonly<{ wsPreEncodedFrame: readonly Buffer[] }>): void
+}>
+export type Connection = Socket['conn']
+const insideOf = (conn: Connection): Inside => conn as unknown as Inside
+
+const WS_OPEN = 1
+/** Bytes that may wait in the operating system's socket before the vendor's path, which waits for them, takes over. */
+const DIRECT_BYTES_MAX = 65_536
+/** Packets that may wait for a connection. */
+const WAITING_PACKETS_MAX = 1_000
+/** Bytes that may wait for a connection: more than the largest `state.sync`, so that nobody is cut for asking for one. */
+const WAITING_BYTES_MAX = 4_194_304
+
+/** A packet as the vendor's path takes it, and as the frame that a WebSocket carries. */
+export type Frame = Readonly<{ text: string; bytes: Buffer }>
+
+/** A Socket.IO event of the main namespace, without acknowledgement or binary parts. */
+export function frameOf(...event: readonly [name: string, ...args: unknown[]]): Frame {
+  const text = `2${JSON.stringify(event)}`
+  const payload = Buffer.from(`4${text}`)
+  const { length } = payload
+  // RFC 6455, 5.2: final fragment, text, not masked; the length in 7 bits, or in 16 or 64 after it.
+  const header = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10)
+  header[0] = 0x81
+  header[1] = length < 126 ? length : length < 65_536 ? 126 : 127
+  if (header.length === 4) header.writeUInt16BE(length, 2)
+  if (header.length === 10) header.writeBigUInt64BE(BigInt(length), 2)
+  return { text, bytes: Buffer.concat([header, payload]) }
+}
+
+export const packetsWaiting = (conn: Connection): number => insideOf(conn).writeBuffer.length
+
+export class FrameWriter {
+  readonly #waiting = new Map<Connection, Frame[]>()
+  readonly #onCut: () => void
+  #joined: Readonly<{ frames: readonly Frame[]; bytes: Buffer }> = { frames: [], bytes: Buffer.alloc(0) }
+
+  /** @param onCut told of each connection that was cut because too much waited for it */
+  constructor(onCut: () => void) {
+    this.#onCut = onCut
+  }
+
+  /** To be called once for each connection, before anything is sent to it. */
+  attach(conn: Connection): void {
+    conn.on('packetCreate', () => this.#release(conn))
+  }
+
+  /** Sends at the end of this turn, after whatever was sent before. */
+  send(conn: Connection, frame: Frame): void {
+    if (this.#waiting.size === 0) queueMicrotask(() => this.#releaseAll())
+    const frames = this.#waiting.get(conn)
+    if (frames === undefined) this.#waiting.set(conn, [frame])
+    else frames.push(frame)
+  }
+
+  /** Cuts a connection for which too many bytes wait; to be called from time to time. */
+  inspect(conn: Connection): void {
+    const { writeBuffer, transport } = insideOf(conn)
+    let bytes = transport.socket?._socket?.writableLength ?? 0
+    for (const { data } of writeBuffer) bytes += data?.length ?? 0
+    if (bytes > WAITING_BYTES_MAX) this.#cut(conn)
+  }
+
+  #releaseAll(): void {
+    for (const conn of this.#waiting.keys()) this.#release(conn)
+  }
+
+  #release(conn: Connection): void {
+    const frames = this.#waiting.get(conn)
+    if (frames === undefined) return
+    this.#waiting.delete(conn)
+    const raw = idleSocketOf(insideOf(conn))
+    if (raw !== null) raw.write(this.#join(frames))
+    else for (const { text, bytes } of frames) insideOf(conn).write(text, { wsPreEncodedFrame: [bytes] })
+    if (packetsWaiting(conn) > WAITING_PACKETS_MAX) this.#cut(conn)
+  }
+
+  /** The connections of one room get the same frames in one turn, one after another: they are joined once. */
+  #join(frames: readonly Frame[]): Buffer {
+    const [first] = frames
+    if (first !== undefined && frames.length === 1) return first.bytes
+    const { frames: last } = this.#joined
+    if (frames.length !== last.length || frames.some((frame, i) => frame !== last[i]))
+      this.#joined = { frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) }
+    return this.#joined.bytes
+  }
+
+  #cut(conn: Connection): void {
+    this.#onCut()
+    const { transport } = insideOf(conn)
+    if (transport.socket === undefined) conn.close(true)
+    else transport.socket.terminate()
+  }
+}
+
+/** The socket below a WebSocket that has nothing else to do, or `null`. */
+function idleSocketOf({ readyState, upgrading, writeBuffer, transport }: Inside): RawSocket | null {
+  if (readyState !== 'open' || upgrading || writeBuffer.length > 0) return null
+  if (transport.name !== 'websocket' || !transport.writable || transport.socket?.readyState !== WS_OPEN) return null
+  const raw = transport.socket._socket
+  return raw?.writable === true && raw.writableLength <= DIRECT_BYTES_MAX ? raw : null
+}
