@@ -1,13 +1,14 @@
 import { type Asset, positionSymbol } from './assets.ts'
 import { type Decimal, smaller, zero } from './decimals.ts'
 import { costOf, type Lots, newLots, restated } from './lots.ts'
+import { type Holds, newHolds, noteHold } from './holds.ts'
 import type { Activity } from './money-moves.ts'
 import { type Amendment, type Execution, isOpen, type Order, type Side } from './order.ts'
 
 /**
  * One account: cash, positions, orders and executions. Invariants: cash + positions at cost + fees = deposits + realized profit, exactly;
- * `openOrders` holds exactly the open ones; a client order id, once used, is used for ever. Holds on buying power and shares are
- * computed from the open orders when asked, never kept, so that they cannot leak.
+ * `openOrders` holds exactly the open ones; a client order id, once used, is used for ever; what open orders hold is the sum of what
+ * each of them holds.
  */
 export interface Position {
   readonly asset: Asset
@@ -50,6 +51,7 @@ export interface Account {
   readonly orders: Map<string, Order>
   readonly ordersByClientId: Map<string, Order>
   readonly openOrders: Set<Order>
+  readonly holds: Holds
   /** Those that stand, in the order they were made: a bust takes one out, a correction changes one in its place. */
   readonly executions: Execution[]
   /** Busts and corrections of executions, in the order they were told. */
@@ -87,6 +89,7 @@ export function newAccount(
     orders: new Map(),
     ordersByClientId: new Map(),
     openOrders: new Set(),
+    holds: newHolds(),
     executions: [],
     amendments: [],
     nights: [],
@@ -107,7 +110,15 @@ export const openOrdersOf = (account: Account, asset: Asset, side: Side): Order[
 export function addOrder(account: Account, order: Order): void {
   account.orders.set(order.id, order)
   account.ordersByClientId.set(order.ticket.clientOrderId, order)
+  noteOpen(account, order)
+}
+
+/** Notes whether an order is open, and what it holds now. */
+export function noteOpen(account: Account, order: Order): void {
   if (isOpen(order)) account.openOrders.add(order)
+  else account.openOrders.delete(order)
+  for (const changed of [order, order.predecessor, order.successor])
+    if (changed !== null) noteHold(account.holds, changed)
 }
 
 /** Moves cash and the position by one execution, flips included. @param qty above zero */

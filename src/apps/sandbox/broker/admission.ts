@@ -2,6 +2,7 @@ import { type Account, type AccountFlags, openOrdersOf, ORDERS_PER_ACCOUNT_MAX, 
 import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.ts'
 import type { Order, PositionIntent, Ticket } from './order.ts'
 import { isExit } from './groups.ts'
+import { holdsWithout } from './holds.ts'
 import type { Market, Prices } from './prices.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
 import { fundsOf, heldQty } from './reservations.ts'
@@ -153,7 +154,7 @@ export function admit(account: Account, ticket: Ticket, prices: Prices): Admissi
 export function admitReplacement(account: Account, order: Order, ticket: Ticket, prices: Prices): Admission {
   if (!isExit(order)) {
     const openOrders = new Set([...account.openOrders].filter((open) => open !== order))
-    return admit({ ...account, openOrders }, ticket, prices)
+    return admit({ ...account, openOrders, holds: holdsWithout(account.holds, order) }, ticket, prices)
   }
   // An exit keeps its quantity, and what it closes is its group's already.
   checkAccount(account, ticket)

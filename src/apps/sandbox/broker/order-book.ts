@@ -1,6 +1,6 @@
 import type { Chance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
-import { type Account, addOrder, positionQty, settle } from './account.ts'
+import { type Account, addOrder, noteOpen, positionQty, settle } from './account.ts'
 import type { Admission } from './admission.ts'
 import { takeFee } from './crypto-fees.ts'
 import { affordable, type Decimal, larger, smaller, zero } from './decimals.ts'
@@ -142,6 +142,7 @@ export class OrderBook {
     sizeByRemaining(successor, order)
     successor.predecessor = null
     order.replacedAt = this.#move(account, order, 'replaced')
+    noteOpen(account, successor)
     this.#announce('replaced', account, order)
   }
 
@@ -233,8 +234,7 @@ export class OrderBook {
   #move(account: Account, order: Order, status: OrderStatus): string {
     order.status = status
     order.updatedAt = this.#stamps.next()
-    if (isOpen(order)) account.openOrders.add(order)
-    else account.openOrders.delete(order)
+    noteOpen(account, order)
     return order.updatedAt
   }
 

@@ -1,0 +1,62 @@
+import type { Asset } from './assets.ts'
+import { type Decimal, larger, zero } from './decimals.ts'
+import { isOpen, leavesQty, type Order, type Side } from './order.ts'
+
+/**
+ * What open orders hold of an account: buying power, and units of what they trade. Kept up to date order by order, because every new
+ * order asks. Invariant: the sums are those of `byOrder`, and an order is in there with what it holds since it last changed. An order
+ * that stands behind another holds nothing itself: a held leg (its parent or its pair does), and a replacement on its way (the
+ * replaced order holds the larger of the two).
+ */
+export interface Holds {
+  power: Decimal
+  /** By side and symbol. */
+  readonly units: Map<string, Decimal>
+  readonly byOrder: Map<Order, Hold>
+}
+
+type Hold = Readonly<{ power: Decimal; units: Decimal }>
+
+const nothing: Hold = { power: zero, units: zero }
+const keyOf = (asset: Asset, side: Side): string => `${side} ${asset.symbol}`
+
+export const newHolds = (): Holds => ({ power: zero, units: new Map(), byOrder: new Map() })
+
+/** The order and what may take its place at any moment; none while it stands behind another. */
+function claimants(order: Order): readonly Order[] {
+  if (!isOpen(order) || order.status === 'held' || order.predecessor !== null) return []
+  return order.successor === null ? [order] : [order, order.successor]
+}
+
+function powerOf(order: Order): Decimal {
+  const { notional } = order.ticket
+  if (notional !== null && order.qty === null) return order.intent.endsWith('_open') ? notional : zero
+  return leavesQty(order).times(order.heldPerUnit)
+}
+
+function holdOf(order: Order): Hold {
+  const largest = (amounts: readonly Decimal[]): Decimal => amounts.reduce(larger, zero)
+  const all = claimants(order)
+  return { power: largest(all.map(powerOf)), units: largest(all.map(leavesQty)) }
+}
+
+function put(holds: Holds, order: Order, hold: Hold): void {
+  const before = holds.byOrder.get(order) ?? nothing
+  const key = keyOf(order.ticket.asset, order.ticket.side)
+  holds.power = holds.power.plus(hold.power).minus(before.power)
+  holds.units.set(key, (holds.units.get(key) ?? zero).plus(hold.units).minus(before.units))
+  if (hold.power.eq(0) && hold.units.eq(0)) holds.byOrder.delete(order)
+  else holds.byOrder.set(order, hold)
+}
+
+/** Notes what an order holds, after it, or what stands before or behind it, has changed. */
+export const noteHold = (holds: Holds, order: Order): void => put(holds, order, holdOf(order))
+
+export const unitsHeld = ({ units }: Holds, asset: Asset, side: Side): Decimal => units.get(keyOf(asset, side)) ?? zero
+
+/** What would be held without one of the orders. */
+export function holdsWithout({ power, units, byOrder }: Holds, order: Order): Holds {
+  const copy: Holds = { power, units: new Map(units), byOrder: new Map([[order, byOrder.get(order) ?? nothing]]) }
+  put(copy, order, nothing)
+  return copy
+}
