@@ -15,8 +15,10 @@ import {
   type ConnectionRef,
   type Connections,
   createConnections,
+  createControls,
   createDemand,
   createLeases,
+  createLinks,
   createPublisher,
   createQuotes,
   createStore,
@@ -31,7 +33,7 @@ import {
 } from './broker/alpaca/index.ts'
 import { BrokerPool } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
-import { checkHandler, createCheckSchedule, watchConnections } from './connections/index.ts'
+import { checkHandler, createCheckSchedule, Directory } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
 import { countChanges } from './metrics.ts'
 import { orderHandler, startQueueWorker } from './orders/index.ts'
@@ -45,6 +47,7 @@ type Shared = Readonly<{
   random: Randomness
   redis: ReturnType<typeof connectRedis>
   connections: Connections
+  directory: Directory
   brokers: BrokerPool
   applier: Applier
   endpoint: Endpoint
@@ -63,6 +66,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const brokers = new BrokerPool(connections, createVault(config.vaultKeys), config.env, (_connection, credentials) =>
     createAlpacaBroker(credentials, endpoint, transport.fetch, { clock, random }),
   )
+  const directory = new Directory(createControls(redis), clock, log)
   const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }
   const shared: Shared = {
     config,
@@ -71,6 +75,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     random,
     redis,
     connections,
+    directory,
     brokers,
     applier,
     endpoint,
@@ -88,6 +93,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     probes,
     async [Symbol.asyncDispose]() {
       isDraining = true
+      await directory[Symbol.asyncDispose]()
       await Promise.allSettled(running.map((one) => one[Symbol.asyncDispose]()))
       await transport.close()
       await probes[Symbol.asyncDispose]()
@@ -103,22 +109,29 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     return workers.map((worker) => ({ [Symbol.asyncDispose]: () => worker.close() }))
   },
 
-  streams({ applier, brokers, clock, log, redis, connections }) {
+  streams({ applier, brokers, clock, log, redis, directory }) {
     const schedule = createCheckSchedule(redis, log)
     const owners = new Map<string, ConnectionOwner>()
     const askForCheck = (ref: ConnectionRef): void =>
       void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const deps = { applier, brokers, leases: createLeases(redis), clock, log, askForCheck }
-    const watch = watchConnections(connections, clock, log, (ref) => {
-      const key = `${ref.userId} ${ref.connectionId}`
-      const owner = owners.get(key)
-      if (owner === undefined) owners.set(key, new ConnectionOwner(deps, ref))
-      else owner.refresh()
+    const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`
+    directory.listen({
+      changed({ userId, connectionId }) {
+        const ref = { userId, connectionId }
+        const owner = owners.get(keyOf(ref))
+        if (owner === undefined) owners.set(keyOf(ref), new ConnectionOwner(deps, ref))
+        else owner.refresh()
+      },
+      gone(ref) {
+        const owner = owners.get(keyOf(ref))
+        owners.delete(keyOf(ref))
+        owner?.close().catch((error: unknown) => log.error({ error }, 'owner.not_closed'))
+      },
     })
     return [
       {
         async [Symbol.asyncDispose]() {
-          await watch[Symbol.asyncDispose]()
           await Promise.allSettled([...owners.values()].map((owner) => owner.close()))
           await schedule[Symbol.asyncDispose]()
         },
@@ -126,14 +139,17 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     ]
   },
 
-  connections({ applier, brokers, clock, log, redis, connections }) {
+  connections({ applier, brokers, clock, log, redis, connections, directory }) {
     const schedule = createCheckSchedule(redis, log)
-    const handle = checkHandler({ store: applier.store, brokers, clock, log })
+    const handle = checkHandler({ store: applier.store, connections, links: createLinks(redis), brokers, clock, log })
     const worker = startQueueWorker('connections', handle, redis, clock, log)
-    const watch = watchConnections(connections, clock, log, (ref) => {
-      schedule.keep(ref).catch((error: unknown) => log.error({ ...ref, error }, 'connection.not_scheduled'))
+    const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
+    directory.listen({
+      // New credentials are not traded with before a check has seen where they lead.
+      changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),
+      gone: (ref) => void schedule.drop(ref).catch(failed),
     })
-    return [watch, { [Symbol.asyncDispose]: () => worker.close() }, schedule]
+    return [{ [Symbol.asyncDispose]: () => worker.close() }, schedule]
   },
 
   market({ config, endpoint, transport, clock, log, redis }) {

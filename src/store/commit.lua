@@ -1,73 +1,128 @@
 -- Commits a user's changes together with their events, or nothing at all (promise P3).
 --
 -- Keeps true: the version only grows; event ids only grow and each entry names the one before it; an event is in the log if and
--- only if the state that it tells of is written. Everything is checked before the first write; all keys lie in one slot.
+-- only if the state that it tells of is written. Everything is checked before the first write, and a write that Redis could refuse
+-- for its kind is none of these (RDQ-07). State goes first and the log after it: were the script cut between them, the log would lack
+-- an id that the state names, which readers answer with a resync, and never tell of what did not happen. A repeat finds that the
+-- version has moved (RDQ-06). All keys lie in one slot.
 --
--- KEYS[1] state (hash)  KEYS[2] event log (stream)  KEYS[3] the connection's lease
+-- KEYS  state (hash), event log (stream), then what the fence needs, then one archive key for each order that is archived
 -- ARGV  expected version
---       fence kind, field, value:
---         lease    the lease must hold exactly `value`
+--       fence kind, field, value
+--         lease    KEYS: the lease, which must hold exactly `value`
 --         claim    state field `field` must hold exactly `value`
---         take     state field `field` becomes '<new version> <value>': the caller owns the trade from now on
+--         resolve  state field `field` becomes '<new version> <value>': the caller owns the trade, and may not send it
+--         take     the same, and the caller may send it. KEYS: the trade's archive, control set, budget
+--                  ARGV: order field, connection field, link field, halt field of the connection, reducing ('1' or '0'), budget (the same)
 --         version  the expected version is fence enough: the record has no owner
 --       log length, log lifetime in ms
 --       n, (field, value) * n     fields to write
 --       n, field * n              fields to remove
+--       n, lifetime in ms, order * n   orders for the archive
 --       n, (event, payload, channel, a, b, c) * n     packet = a .. id .. b .. previous id .. c
--- Returns {1, version, last event id} committed | {0, version, ''} version moved | {-1, version, ''} fenced off
-local NO_EVENT = '0000000000000-00000'
+-- Returns {'committed', version, last event id} | {'clash'} | {'fenced'} | {'halted', halt} | {'archived', order}
+--       | {'unusable', connection record or ''} | {'over_budget', ms to wait}
+--- include budget-window
 local SEQUENCE_MAX = 99999
+-- Lua hands over a few thousand values at a time.
+local VALUES_MAX = 4000
 
-local at = 0
-local function arg() at = at + 1; return ARGV[at] end
+local argAt, keyAt = 0, 2
+local function arg() argAt = argAt + 1; return ARGV[argAt] end
+local function key() keyAt = keyAt + 1; return KEYS[keyAt] end
 
 local expected, kind, fenceField, fence = arg(), arg(), arg(), arg()
 local known = redis.call('HMGET', KEYS[1], 'v', 'last')
 local version = known[1] or '0'
-if kind == 'lease' then
-  if redis.call('GET', KEYS[3]) ~= fence then return {-1, version, ''} end
-elseif kind == 'claim' then
-  if redis.call('HGET', KEYS[1], fenceField) ~= fence then return {-1, version, ''} end
-elseif kind ~= 'take' and kind ~= 'version' then
-  return redis.error_reply('ERR unknown fence ' .. tostring(kind))
-end
-if version ~= expected then return {0, version, ''} end
-
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2] -- microseconds since 1970, below 2^53: exact
+
+-- Credentials may be traded with once it is verified to which account they lead: the link names their revision (MUL-02).
+local function isVerified(connection, link)
+  return connection and link
+    and string.match(connection, '"revision":"(%d+)"') == string.match(link, '"verified":"(%d+)"')
+end
+local function forbids(halt, reducing)
+  return halt and not (reducing == '1' and cjson.decode(halt).allows == 'reducing')
+end
+
+local budget, kept
+local isTaken = kind == 'take' or kind == 'resolve'
+if kind == 'lease' then
+  if redis.call('GET', key()) ~= fence then return {'fenced'} end
+elseif kind == 'claim' then
+  if redis.call('HGET', KEYS[1], fenceField) ~= fence then return {'fenced'} end
+elseif kind == 'take' then
+  local archived, orderField = redis.call('GET', key()), arg()
+  if archived and redis.call('HEXISTS', KEYS[1], orderField) == 0 then return {'archived', archived} end
+  local control = redis.call('HMGET', key(), arg(), arg(), arg(), 'halt')
+  local reducing = arg()
+  if forbids(control[4], reducing) then return {'halted', control[4]} end
+  if forbids(control[3], reducing) then return {'halted', control[3]} end
+  if not isVerified(control[1], control[2]) then return {'unusable', control[1] or ''} end
+  budget = key()
+  if arg() == '0' then budget = nil end
+elseif kind ~= 'resolve' and kind ~= 'version' then
+  return redis.error_reply('ERR unknown fence ' .. tostring(kind))
+end
+if version ~= expected then return {'clash'} end
+if budget then
+  kept = budget_read(budget, now)
+  local wait = budget_wait(kept, 'submit', now)
+  if wait > 0 then return {'over_budget', wait} end
+end
+
 local next = tonumber(version) + 1
 if now > next then next = now end
 next = string.format('%.0f', next)
 
 local logMax, logTtlMs = arg(), arg()
 local writes = {'v', next}
-if kind == 'take' then writes[3] = fenceField; writes[4] = next .. ' ' .. fence end
+if isTaken then writes[3] = fenceField; writes[4] = next .. ' ' .. fence end
 for _ = 1, tonumber(arg()) do
   writes[#writes + 1] = arg()
   writes[#writes + 1] = arg()
 end
 local removals = {}
 for _ = 1, tonumber(arg()) do removals[#removals + 1] = arg() end
+local archives, archivesCount, archiveTtlMs = {}, tonumber(arg()), arg()
+for i = 1, archivesCount do archives[i] = {key(), arg()} end
 
-local last = known[2] or NO_EVENT
+local last = known[2]
+if not last then
+  -- The state is new, or was lost without its log: ids go on after whatever the log holds.
+  local top = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+  local ms, sequence = string.match(top and top[1] or '0-0', '(%d+)-(%d+)')
+  last = string.format('%013d-%05d', tonumber(ms), tonumber(sequence))
+end
 local ms, sequence = tonumber(string.sub(last, 1, 13)), tonumber(string.sub(last, 15))
 local nowMs = math.floor(now / 1000)
-local packets = {}
-for _ = 1, tonumber(arg()) do
+local entries = {}
+for i = 1, tonumber(arg()) do
   if nowMs > ms then ms = nowMs; sequence = 0
   elseif sequence == SEQUENCE_MAX then ms = ms + 1; sequence = 0
   else sequence = sequence + 1 end
   local id = string.format('%013d-%05d', ms, sequence)
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', logMax, string.format('%d-%d', ms, sequence), 'e', arg(), 'd', arg(), 'p', last)
-  packets[#packets + 1] = {arg(), arg() .. id .. arg() .. last .. arg()}
+  local event, payload, channel = arg(), arg(), arg()
+  entries[i] = {string.format('%d-%d', ms, sequence), event, payload, last, channel, arg() .. id .. arg() .. last .. arg()}
   last = id
 end
-if #packets > 0 then
-  redis.call('PEXPIRE', KEYS[2], logTtlMs)
+if #entries > 0 then
   writes[#writes + 1] = 'last'
   writes[#writes + 1] = last
 end
-redis.call('HSET', KEYS[1], unpack(writes))
-if #removals > 0 then redis.call('HDEL', KEYS[1], unpack(removals)) end
-for _, packet in ipairs(packets) do redis.call('PUBLISH', packet[1], packet[2]) end
-return {1, next, last}
+
+if budget then budget_spend(budget, kept, 'submit', now) end
+for _, archive in ipairs(archives) do redis.call('SET', archive[1], archive[2], 'PX', archiveTtlMs) end
+for from = 1, #writes, VALUES_MAX do
+  redis.call('HSET', KEYS[1], unpack(writes, from, math.min(from + VALUES_MAX - 1, #writes)))
+end
+for from = 1, #removals, VALUES_MAX do
+  redis.call('HDEL', KEYS[1], unpack(removals, from, math.min(from + VALUES_MAX - 1, #removals)))
+end
+for _, entry in ipairs(entries) do
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', logMax, entry[1], 'e', entry[2], 'd', entry[3], 'p', entry[4])
+end
+if #entries > 0 then redis.call('PEXPIRE', KEYS[2], logTtlMs) end
+for _, entry in ipairs(entries) do redis.call('PUBLISH', entry[5], entry[6]) end
+return {'committed', next, last}

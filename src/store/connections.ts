@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { connectionIndexKey, controlField, controlKey } from './keys.ts'
+import { controlField, controlIndexKey, controlKey } from './keys.ts'
 import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
@@ -16,14 +16,13 @@ export type BrokerConnection = Readonly<{
   env: BrokerEnvironment
   sealed: string
   connectedAt: string
+  /** Being removed, and what becomes of its open orders; nothing new is sent. */
+  leaving?: 'cancel' | 'leave'
   /** Grows with every change of the record. */
   revision: string
 }>
 
-const connectionRecord = firstVersion<BrokerConnection>()
-
-/** Where an entry of the index stands: read on from here. */
-export type IndexPosition = number
+export const connectionRecord = firstVersion<BrokerConnection>()
 
 /** The broker connections of all users. */
 export interface Connections {
@@ -31,8 +30,6 @@ export interface Connections {
   put(connection: Omit<BrokerConnection, 'schema' | 'revision'>): Promise<BrokerConnection>
   get(ref: ConnectionRef): Promise<BrokerConnection | null>
   list(userId: string): Promise<readonly BrokerConnection[]>
-  /** Connections changed at or after `from`, oldest change first: a worker's way to hear of its work. */
-  changedSince(from: IndexPosition, limit: number): Promise<readonly (ConnectionRef & { position: IndexPosition })[]>
 }
 
 export function createConnections(connection: Redis): Connections {
@@ -46,8 +43,8 @@ export function createConnections(connection: Redis): Connections {
     async put(record) {
       const { userId, connectionId } = record
       const text = JSON.stringify({ schema: 1, ...record })
-      const revision = await redis.connectionPut(controlKey(userId), controlField.connection(connectionId), text)
-      await redis.zadd(connectionIndexKey, revision, `${userId} ${connectionId}`)
+      const revision = await redis.controlPut(controlKey(userId), controlField.connection(connectionId), text)
+      await redis.zadd(controlIndexKey, 'GT', revision, userId)
       return { schema: 1, ...record, revision }
     },
     async list(userId) {
@@ -55,14 +52,6 @@ export function createConnections(connection: Redis): Connections {
       return Object.entries(records).flatMap(([name, text]) => {
         const record = name.startsWith('connection:') ? readRecord(connectionRecord, name, text) : null
         return record === null ? [] : [record]
-      })
-    },
-    async changedSince(from, limit) {
-      const rows = await redis.zrangebyscore(connectionIndexKey, from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-      return rows.flatMap((member, index) => {
-        const [userId, connectionId] = member.split(' ')
-        if (index % 2 === 1 || userId === undefined || connectionId === undefined) return []
-        return [{ userId, connectionId, position: Number(rows[index + 1]) }]
       })
     },
   }

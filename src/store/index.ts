@@ -1,13 +1,26 @@
-export * from './connections.ts'
+export * from './budget.ts'
+export { LOG_ENTRIES_MAX, LOG_TTL_MS } from './commit-call.ts'
+export { type BrokerConnection, type BrokerEnvironment, type Connections, createConnections } from './connections.ts'
+export {
+  type ControlScope,
+  type Controls,
+  type ControlSet,
+  createControls,
+  type Halt,
+  type IndexPosition,
+} from './control.ts'
+export * from './epoch.ts'
 export { feedLeaseKey, leaseKey } from './keys.ts'
 export * from './lease.ts'
+export { createLinks, type Link, type LinkOutcome, type Links } from './links.ts'
 export * from './market.ts'
 export * from './port.ts'
 export * from './publisher.ts'
 export * from './rates.ts'
 export * from './reader.ts'
 export { RecordError } from './records.ts'
+export * from './registry.ts'
 export * from './relays.ts'
 export * from './sessions.ts'
-export { createStore, LOG_ENTRIES_MAX, LOG_TTL_MS } from './store.ts'
+export { createStore } from './store.ts'
 export * from './vault.ts'

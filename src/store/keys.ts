@@ -5,7 +5,11 @@
 export const stateKey = (userId: string): string => `state:{${userId}}`
 /** Event log of one user, a stream: `e` event, `d` payload as JSON, `p` previous event id. */
 export const logKey = (userId: string): string => `log:{${userId}}`
-/** What cannot be rebuilt from the broker: sealed connections. A hash. */
+/** An order that left the hot state: its record as text, until it expires. */
+export const archiveKey = (userId: string, orderId: string): string => `archive:{${userId}}:${orderId}`
+/** Requests made to one broker account within the last minute. */
+export const budgetKey = (userId: string, connectionId: string): string => `budget:{${userId}}:${connectionId}`
+/** What cannot be rebuilt from the broker: sealed connections, limits, halts, bars. A hash; see `controlField`. */
 export const controlKey = (userId: string): string => `control:{${userId}}`
 /** Which connection is the newest of each of a user's devices: device -> generation, a hash. */
 export const devicesKey = (userId: string): string => `devices:{${userId}}`
@@ -13,10 +17,18 @@ export const devicesKey = (userId: string): string => `devices:{${userId}}`
 export const leaseKey = (userId: string, connectionId: string): string => `lease:{${userId}}:${connectionId}`
 /** Owner of the market-data feed of one credential. */
 export const feedLeaseKey = (credential: string): string => `lease:feed:${credential}`
-/** Every broker connection, a sorted set by the time of its last change: how workers find their work. */
-export const connectionIndexKey = 'connections'
 /** A relay that is up: its address. Expires unless renewed. */
 export const relayKey = (nodeId: string): string => `relay:${nodeId}`
+/** Every user with a control set, a sorted set by the time of its last change: how workers find their work. */
+export const controlIndexKey = 'controls'
+/** What holds for everybody: the global halt. A hash. */
+export const globalControlKey = 'control'
+/** Broker accounts that are linked: `<environment>:<broker account id>` -> `<user> <connection>`. A hash. */
+export const linkedAccountsKey = 'accounts'
+/** Shows whether the store is the one that a worker knows. */
+export const epochKey = 'epoch'
+/** Workers that are alive, a sorted set by the time of their last beat. */
+export const workersKey = 'workers'
 /** Symbols that clients watch, a sorted set by the time at which nobody does any more. */
 export const demandKey = 'demand'
 /** Last quote of each symbol, a hash. */
@@ -33,11 +45,20 @@ export const field = {
   position: (connectionId: string, symbol: string): string => `position:${connectionId}:${symbol}`,
   account: (connectionId: string): string => `account:${connectionId}`,
   health: (connectionId: string): string => `health:${connectionId}`,
+  /** The order that a broker order belongs to, where its client order id does not tell. */
+  ref: (brokerOrderId: string): string => `ref:${brokerOrderId}`,
 } as const
 
 /** Fields of a user's control set. Bars hold the time of the logout, in seconds since 1970. */
 export const controlField = {
   connection: (connectionId: string): string => `connection:${connectionId}`,
+  /** The broker account that a connection leads to, and the credentials for which that was seen. */
+  link: (connectionId: string): string => `link:${connectionId}`,
+  userLimits: 'limits',
+  limits: (connectionId: string): string => `limits:${connectionId}`,
+  /** Of the user; in the global control set: of everybody. */
+  halt: 'halt',
+  connectionHalt: (connectionId: string): string => `halt:${connectionId}`,
   /** Bars every token issued up to then. */
   userBar: 'bar',
   sessionBar: (sessionId: string): string => `bar:${sessionId}`,

@@ -1,5 +1,6 @@
 import type { LoggedEvent } from '#contract'
 import type { Account, Order, Position, Slice } from '#domain'
+import type { Halt } from './control.ts'
 
 /**
  * The store as workers see it: a user's records, read at one version and written back only if nobody was faster.
@@ -8,8 +9,14 @@ import type { Account, Order, Position, Slice } from '#domain'
  * commit changes nothing (the version has moved).
  */
 export interface Store {
-  /** What one order can touch, in one round trip. */
-  loadSlice(userId: string, at: SliceAddress): Promise<LoadedSlice>
+  /**
+   * What one order can touch, in one round trip; an order that left the hot state costs a second one.
+   * @param options `archived` false: only the hot state is looked at (default true)
+   */
+  loadSlice(userId: string, at: SliceAddress, options?: Readonly<{ archived?: boolean }>): Promise<LoadedSlice>
+  /** The orders that broker orders belong to, where that was noted: broker order id -> order id. */
+  findRefs(userId: string, brokerOrderIds: readonly string[]): Promise<ReadonlyMap<string, string>>
+  version(userId: string): Promise<string>
   /** Everything of one connection: for reconciliation. */
   loadConnection(userId: string, connectionId: string): Promise<LoadedConnection>
   loadHealth(userId: string, connectionId: string): Promise<{ version: string; health: Health | null }>
@@ -58,8 +65,21 @@ export type Fence =
   | Readonly<{ kind: 'lease'; connectionId: string; token: string }>
   /** The trade's owner, as told by the claim that it took. */
   | Readonly<{ kind: 'claim'; tradeId: string; claim: string }>
-  /** Takes the trade: from here on the claim is `<version> <by>`, and every earlier claim is void. */
-  | Readonly<{ kind: 'take'; tradeId: string; by: string }>
+  /**
+   * Takes the trade to send it: from here on the claim is `<version> <by>`, and every earlier claim is void. Refused when the user or
+   * connection is halted (`reducing`: the order only closes what is open), when the trade is in the archive, when the connection may
+   * not be used; `budget`: takes leave for one submission with it.
+   */
+  | Readonly<{
+      kind: 'take'
+      tradeId: string
+      by: string
+      connectionId: string
+      reducing: boolean
+      budget: boolean
+    }>
+  /** Takes the trade to find out what became of it: as `take`, whatever is halted. Nothing may be sent under it. */
+  | Readonly<{ kind: 'resolve'; tradeId: string; by: string }>
   /** A record without an owner: the version is fence enough. */
   | Readonly<{ kind: 'version' }>
 
@@ -69,6 +89,12 @@ export type Write =
   | Readonly<{ kind: 'account'; account: Account }>
   | Readonly<{ kind: 'health'; connectionId: string; health: Health }>
   | Readonly<{ kind: 'cancelMark'; tradeId: string; mark: CancelMark | null }>
+  /** Notes which order a broker order belongs to. */
+  | Readonly<{ kind: 'ref'; brokerOrderId: string; orderId: string | null }>
+  /** Moves an order out of the hot state, with its claim, mark and refs; it can be loaded for `ARCHIVE_TTL_MS` longer. */
+  | Readonly<{ kind: 'archive'; order: Order }>
+  /** Drops everything of a connection; our own orders go to the archive. Too many for one commit: archive them before. */
+  | Readonly<{ kind: 'forget'; connectionId: string }>
 
 export type Commit = Readonly<{
   expectVersion: string
@@ -78,12 +104,25 @@ export type Commit = Readonly<{
 }>
 
 export type CommitResult =
-  | Readonly<{ kind: 'committed'; version: string; lastEventId: string }>
+  /** `globalHalt`, of a take: what holds for everybody, read after the claim was written (`null`: nothing, or no take). */
+  | Readonly<{ kind: 'committed'; version: string; lastEventId: string; globalHalt: Halt | null }>
   /** Somebody was faster: load again. */
   | Readonly<{ kind: 'clash' }>
   /** The lease or claim is somebody else's: stop. */
   | Readonly<{ kind: 'fenced' }>
+  | TakeRefusal
+
+/** Why a trade may not be sent. Nothing was written. */
+export type TakeRefusal =
+  | Readonly<{ kind: 'halted'; halt: Halt }>
+  /** The trade was there before, and has ended. */
+  | Readonly<{ kind: 'archived'; order: Order }>
+  /** `isLinked` false: there is no such connection. Else its credentials are not verified: not yet, or they were refused (see its health). */
+  | Readonly<{ kind: 'unusable'; isLinked: boolean }>
+  | Readonly<{ kind: 'over_budget'; retryAfterMs: number }>
 
 /** Records and events of one commit, at most; a larger one is a defect of the caller. */
 export const WRITES_PER_COMMIT_MAX = 2_000
 export const EVENTS_PER_COMMIT_MAX = 1_000
+/** An order stays in the archive, and its trade id taken, for this long: longer than anybody repeats a request. */
+export const ARCHIVE_TTL_MS = 30 * 86_400_000

@@ -12,6 +12,8 @@ export class RecordError extends FillcastError<'RECORD_UNREADABLE'> {
 export type RecordKind<T> = Readonly<{ schema: number; upgrade: ((before: Record<string, unknown>) => T) | null }>
 
 /** Reads one record, or answers `null` where there is none. Fields that are not known here are kept. @throws {RecordError} */
+export function readRecord<T>(kind: RecordKind<T>, field: string, text: string): T
+export function readRecord<T>(kind: RecordKind<T>, field: string, text: string | null | undefined): T | null
 export function readRecord<T>(kind: RecordKind<T>, field: string, text: string | null | undefined): T | null {
   if (text === null || text === undefined) return null
   let record: unknown

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
@@ -6,35 +7,81 @@ type Argument = string | number | Buffer
 
 /** The store's scripts, as commands of one connection. Redis keeps them by hash; a forgotten one is sent again by ioredis. */
 export type Scripts = Readonly<{
-  commit(state: string, log: string, lease: string, ...args: Argument[]): Promise<[1 | 0 | -1, string, string]>
+  commit(keyCount: number, ...keysAndArgs: Argument[]): Promise<CommitAnswer>
   leaseTake(lease: string, ttlMs: number): Promise<string>
   leaseRenew(lease: string, token: string, ttlMs: number): Promise<0 | 1>
   leaseRelease(lease: string, token: string): Promise<0 | 1>
-  connectionPut(control: string, field: string, record: string): Promise<string>
+  controlPut(control: string, field: string, record: string): Promise<string>
+  controlRestore(control: string, ...fieldsAndRecords: string[]): Promise<number>
+  controlPrune(index: string, userId: string, position: number): Promise<0 | 1>
+  accountLink(accounts: string, account: string, connection: string, what: 'link' | 'unlink'): Promise<string>
+  budgetTake(budget: string, kind: string, ms: number): Promise<number>
+  registryBeat(workers: string, worker: string, ttlMs: number): Promise<number>
   sessionBar(control: string, sessionId: string, barsMax: number, channel: string, packet: Buffer): Promise<1>
   deviceEnter(devices: string, deviceId: string, ...args: Argument[]): Promise<string>
 }>
 
+/** What the commit script answers: a word, and what belongs to it. */
+export type CommitAnswer =
+  | [kind: 'committed', version: string, lastEventId: string]
+  | [kind: 'clash' | 'fenced']
+  | [kind: 'halted' | 'archived' | 'unusable', record: string]
+  | [kind: 'over_budget', waitMs: number]
+
+/** `null`: the number of keys comes first among the arguments. */
 const keyCounts = {
-  commit: 3,
+  commit: null,
   leaseTake: 1,
   leaseRenew: 1,
   leaseRelease: 1,
-  connectionPut: 1,
+  controlPut: 1,
+  controlRestore: 1,
+  controlPrune: 1,
+  accountLink: 1,
+  budgetTake: 1,
+  registryBeat: 1,
   sessionBar: 1,
   deviceEnter: 1,
 } as const
 const fileOf = (name: string): string => `${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.lua`
 
+const read = (file: string): string => readFileSync(join(import.meta.dirname, file), 'utf8')
+/** Puts in what a script shares with another: `--- include <file without its ending>`. */
+const sourceOf = (name: string): string =>
+  read(fileOf(name)).replace(/^--- include ([a-z-]+)$/m, (_line, shared: string) => read(`${shared}.lua`))
+
 const sources = Object.entries(keyCounts).map(([name, numberOfKeys]) => ({
   name: name as keyof Scripts,
-  numberOfKeys,
-  lua: readFileSync(join(import.meta.dirname, fileOf(name)), 'utf8'),
+  lua: sourceOf(name),
+  definition: numberOfKeys === null ? {} : { numberOfKeys },
 }))
+
+const commitLua = sourceOf('commit')
+const commitSha = createHash('sha1').update(commitLua).digest('hex')
+
+/**
+ * Runs the commit script and reads `field` of `key` behind it: the reading is never older than the commit. Both travel together; a
+ * script that Redis does not know yet is sent whole, and the reading is repeated.
+ */
+export async function commitThenRead(
+  redis: Redis,
+  [keyCount, ...keysAndArgs]: [keyCount: number, ...Argument[]],
+  [key, field]: [key: string, field: string],
+): Promise<[CommitAnswer, string | null]> {
+  const [ran, seen] = await Promise.allSettled([
+    redis.evalsha(commitSha, keyCount, ...keysAndArgs) as Promise<CommitAnswer>,
+    redis.hget(key, field),
+  ])
+  if (ran.status === 'fulfilled' && seen.status === 'fulfilled') return [ran.value, seen.value]
+  if (ran.status === 'fulfilled') throw seen.status === 'rejected' ? seen.reason : new Error('unreachable')
+  if (!String(ran.reason).includes('NOSCRIPT')) throw ran.reason
+  const answer = (await redis.eval(commitLua, keyCount, ...keysAndArgs)) as CommitAnswer
+  return [answer, await redis.hget(key, field)]
+}
 
 /** Adds the scripts to a connection; harmless when repeated. */
 export function withScripts(redis: Redis): Redis & Scripts {
-  for (const { name, numberOfKeys, lua } of sources)
-    if (!(name in redis)) redis.defineCommand(name, { numberOfKeys, lua })
+  for (const { name, lua, definition } of sources)
+    if (!(name in redis)) redis.defineCommand(name, { lua, ...definition })
   return redis as Redis & Scripts
 }

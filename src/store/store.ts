@@ -1,29 +1,11 @@
 import type { Redis } from 'ioredis'
 import type { Account, Order, Position } from '#domain'
-import { InvariantError } from '#runtime'
-import { field, leaseKey, logKey, stateKey } from './keys.ts'
-import { encodeEvent } from './packet.ts'
-import {
-  type CancelMark,
-  type Commit,
-  type CommitResult,
-  EVENTS_PER_COMMIT_MAX,
-  type Fence,
-  type Health,
-  type LoadedConnection,
-  type LoadedSlice,
-  type SliceAddress,
-  type Store,
-  type Write,
-  WRITES_PER_COMMIT_MAX,
-} from './port.ts'
+import { commitCall, forgetting } from './commit-call.ts'
+import { readHalt } from './control.ts'
+import { archiveKey, controlField, field, globalControlKey, stateKey } from './keys.ts'
+import type { CancelMark, Commit, CommitResult, Health, LoadedConnection, LoadedSlice, Store } from './port.ts'
 import { accountRecord, firstVersion, orderRecord, positionRecord, readRecord } from './records.ts'
-import { withScripts } from './scripts.ts'
-
-/** A user's log keeps about this many events (Redis trims in whole nodes, never below). */
-export const LOG_ENTRIES_MAX = 1_000
-/** A log is forgotten this long after its last event; a client away for longer gets a resync. */
-export const LOG_TTL_MS = 86_400_000
+import { type CommitAnswer, commitThenRead, withScripts } from './scripts.ts'
 
 const cancelMarkRecord = firstVersion<CancelMark>()
 const healthRecord = firstVersion<Health>()
@@ -32,7 +14,7 @@ const healthRecord = firstVersion<Health>()
 export function createStore(connection: Redis): Store {
   const redis = withScripts(connection)
   return {
-    async loadSlice(userId: string, { orderId, connectionId, symbol }: SliceAddress): Promise<LoadedSlice> {
+    async loadSlice(userId, { orderId, connectionId, symbol }, { archived = true } = {}): Promise<LoadedSlice> {
       const names = [
         field.order(orderId),
         field.position(connectionId, symbol),
@@ -45,7 +27,9 @@ export function createStore(connection: Redis): Store {
         field.claim(orderId),
         ...names,
       )
-      const [order, position, account, mark] = texts
+      const [hot, position, account, mark] = texts
+      // Read after the hot state: an order that leaves it between the two is seen.
+      const order = hot ?? (archived && orderId !== '' ? await redis.get(archiveKey(userId, orderId)) : null)
       return {
         version: version ?? '0',
         slice: {
@@ -57,6 +41,16 @@ export function createStore(connection: Redis): Store {
         cancelMark: readRecord(cancelMarkRecord, names[3], mark),
       }
     },
+
+    async findRefs(userId, brokerOrderIds) {
+      if (brokerOrderIds.length === 0) return new Map()
+      const orderIds = await redis.hmget(stateKey(userId), ...brokerOrderIds.map(field.ref))
+      const refs = new Map<string, string>()
+      orderIds.forEach((orderId, index) => orderId !== null && refs.set(brokerOrderIds[index] ?? '', orderId))
+      return refs
+    },
+
+    version: async (userId) => (await redis.hget(stateKey(userId), field.version)) ?? '0',
 
     async loadConnection(userId: string, connectionId: string): Promise<LoadedConnection> {
       const records = await redis.hgetall(stateKey(userId))
@@ -76,12 +70,32 @@ export function createStore(connection: Redis): Store {
     },
 
     async commit(userId: string, commit: Commit): Promise<CommitResult> {
-      const lease = commit.fence.kind === 'lease' ? leaseKey(userId, commit.fence.connectionId) : stateKey(userId)
-      const args = commitArguments(userId, commit)
-      const [verdict, version, lastEventId] = await redis.commit(stateKey(userId), logKey(userId), lease, ...args)
-      if (verdict === 1) return { kind: 'committed', version, lastEventId }
-      return { kind: verdict === 0 ? 'clash' : 'fenced' }
+      const removed = commit.writes.flatMap((write) => (write.kind === 'forget' ? [write.connectionId] : []))
+      const state = removed.length === 0 ? null : await redis.hgetall(stateKey(userId))
+      if (state !== null && (state[field.version] ?? '0') !== commit.expectVersion) return { kind: 'clash' }
+      const call = commitCall(userId, commit, state === null ? [] : forgetting(state, new Set(removed)))
+      if (commit.fence.kind !== 'take') return resultOf(await redis.commit(...call), null)
+      const [answer, halt] = await commitThenRead(redis, call, [globalControlKey, controlField.halt])
+      return resultOf(answer, halt)
     },
+  }
+}
+
+function resultOf([kind, detail, lastEventId]: CommitAnswer, globalHalt: string | null): CommitResult {
+  switch (kind) {
+    case 'committed':
+      return { kind, version: detail, lastEventId, globalHalt: readHalt(controlField.halt, globalHalt) }
+    case 'clash':
+    case 'fenced':
+      return { kind }
+    case 'halted':
+      return { kind, halt: readHalt(kind, detail) }
+    case 'archived':
+      return { kind, order: readRecord(orderRecord, kind, detail) }
+    case 'unusable':
+      return { kind, isLinked: detail !== '' }
+    case 'over_budget':
+      return { kind, retryAfterMs: detail }
   }
 }
 
@@ -103,51 +117,3 @@ export function readState(records: Readonly<Record<string, string>>): {
 }
 
 const present = <T>(value: T | null): T[] => (value === null ? [] : [value])
-
-function commitArguments(
-  userId: string,
-  { expectVersion, fence, writes, events }: Commit,
-): (string | number | Buffer)[] {
-  if (writes.length > WRITES_PER_COMMIT_MAX || events.length > EVENTS_PER_COMMIT_MAX) {
-    throw new InvariantError(`a commit of ${writes.length} records and ${events.length} events is too large`)
-  }
-  const records = writes.map(recordOf)
-  const sets = records.flatMap(([name, value]) => (value === null ? [] : [name, JSON.stringify(value)]))
-  const removals = records.flatMap(([name, value]) => (value === null ? [name] : []))
-  const packets = events.flatMap((logged) => {
-    const { channel, a, b, c } = encodeEvent(userId, logged)
-    return [logged.event, JSON.stringify(logged.payload), channel, a, b, c]
-  })
-  return [
-    ...[expectVersion, ...fenceArguments(fence), LOG_ENTRIES_MAX, LOG_TTL_MS],
-    ...[sets.length / 2, ...sets, removals.length, ...removals, events.length, ...packets],
-  ]
-}
-
-function fenceArguments(fence: Fence): [kind: Fence['kind'], field: string, value: string] {
-  switch (fence.kind) {
-    case 'lease':
-      return ['lease', '', fence.token]
-    case 'claim':
-      return ['claim', field.claim(fence.tradeId), fence.claim]
-    case 'take':
-      return ['take', field.claim(fence.tradeId), fence.by]
-    case 'version':
-      return ['version', '', '']
-  }
-}
-
-function recordOf(write: Write): [name: string, value: object | null] {
-  switch (write.kind) {
-    case 'order':
-      return [field.order(write.order.id), write.order]
-    case 'position':
-      return [field.position(write.connectionId, write.symbol), write.position]
-    case 'account':
-      return [field.account(write.account.connectionId), write.account]
-    case 'health':
-      return [field.health(write.connectionId), write.health]
-    case 'cancelMark':
-      return [field.cancelMark(write.tradeId), write.mark]
-  }
-}

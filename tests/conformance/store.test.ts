@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
-import { createLeases, createReader, createStore, leaseKey, type Store } from '#store'
 import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
-import { FakeStore } from '../support/fake-store.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { newUser, storeBench } from './store-bench.ts'
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
@@ -13,50 +12,14 @@ const notice = (n: number): LoggedEvent => ({
   payload: { brokerType: 'alpaca', brokerConnectionId: `broker_${n}`, timestamp: '2024-03-15T14:00:00.000Z' },
 })
 
-/** A store, and the ways around it that a test needs. */
-type Harness = {
-  store: Store
-  takeLease: (userId: string, connectionId: string) => Promise<string>
-  log: (userId: string) => Promise<readonly { id: string; prev: string; event: string }[]>
-}
-
 let redis: TestRedis
 beforeAll(async () => {
   redis = await startRedis()
 })
 afterAll(() => redis.stop())
 
-const harnesses: Record<string, () => Harness> = {
-  'in memory': () => {
-    const store = new FakeStore()
-    let token = 0
-    return {
-      store,
-      async takeLease(userId, connectionId) {
-        store.leases.set(`${userId} ${connectionId}`, String((token += 1)))
-        return String(token)
-      },
-      log: async (userId) => store.log(userId),
-    }
-  },
-  'on Redis': () => {
-    const connection = redis.connect()
-    return {
-      store: createStore(connection),
-      async takeLease(userId, connectionId) {
-        await connection.del(leaseKey(userId, connectionId))
-        return (await createLeases(connection).take(leaseKey(userId, connectionId), 10_000)) ?? ''
-      },
-      log: async (userId) => (await createReader(connection).events(userId, '0000000000000-00000', 100)).entries,
-    }
-  },
-}
-
-let users = 0
-const newUser = (): string => `store-user-${(users += 1)}`
-
-describe.each(Object.keys(harnesses))('store %s', (name) => {
-  const make = (): Harness => harnesses[name]!()
+describe.each(['in memory', 'on Redis'] as const)('store %s', (name) => {
+  const make = () => storeBench(name, () => redis.connect())
   const open = { fence: { kind: 'version' }, writes: [], events: [] } as const
 
   test('a user nobody wrote to has version 0 and nothing in it', async () => {
@@ -144,7 +107,7 @@ describe.each(Object.keys(harnesses))('store %s', (name) => {
     const user = newUser()
     const take = async (by: string): Promise<string> => {
       const { version } = await store.loadSlice(user, address)
-      await store.commit(user, { ...open, expectVersion: version, fence: { kind: 'take', tradeId: 't1', by } })
+      await store.commit(user, { ...open, expectVersion: version, fence: { kind: 'resolve', tradeId: 't1', by } })
       return (await store.loadSlice(user, address)).claim ?? ''
     }
     const first = await take('a')

@@ -71,7 +71,7 @@ describe('connections.connect', () => {
     const records = await connection.hgetall('control:{alice}')
     expect(Object.keys(records)).toEqual(['connection:broker_1'])
     expect(JSON.stringify(records)).not.toContain('S3CRET')
-    expect(await connection.zrange('connections', 0, -1)).toEqual(['alice broker_1'])
+    expect(await connection.zrange('controls', 0, -1)).toEqual(['alice'])
   })
 
   test('makes an id where none is given', async () => {

@@ -4,34 +4,77 @@ import type {
   CancelMark,
   Commit,
   CommitResult,
+  ConnectionRef,
   Fence,
   Health,
   LoadedConnection,
   LoadedSlice,
   SliceAddress,
   Store,
+  TakeRefusal,
+  Write,
 } from '#store'
+import { FakeBudget } from './fake-budget.ts'
+import { FakeControls } from './fake-controls.ts'
 
 type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
+
+/** Time of the store itself, which has no clock in common with its callers; a test may tie it to one. */
+const START_MS = 1_700_000_000_000
 
 /** The store port in memory. It passes the suite that the store on Redis passes, and shows what it holds. */
 export class FakeStore implements Store {
   readonly #users = new Map<string, User>()
   readonly leases = new Map<string, string>()
-  #timeUs = 1_700_000_000_000_000
+  /** What is linked, limited and halted; `link` is the short way for a connection that works. */
+  readonly controls: FakeControls
+  readonly budget: FakeBudget
+  #timeUs = START_MS * 1_000
 
-  async loadSlice(userId: string, { orderId, connectionId, symbol }: SliceAddress): Promise<LoadedSlice> {
+  constructor(nowMs: () => number = () => START_MS) {
+    this.budget = new FakeBudget(nowMs)
+    this.controls = new FakeControls(() => (this.#timeUs += 1))
+  }
+
+  /** The connection is there, and its credentials are verified. */
+  link(ref: ConnectionRef): void {
+    this.controls.link(ref)
+  }
+
+  /** Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since time goes on. */
+  wipe(): void {
+    this.#users.clear()
+    this.leases.clear()
+    this.budget.wipe()
+    this.controls.wipe()
+  }
+
+  async loadSlice(
+    userId: string,
+    { orderId, connectionId, symbol }: SliceAddress,
+    { archived = true } = {},
+  ): Promise<LoadedSlice> {
     const user = this.#user(userId)
+    const hot = user.read<Order>(`order:${orderId}`)
     return {
       version: user.version,
       slice: {
-        order: user.read<Order>(`order:${orderId}`),
+        order: hot ?? (archived ? user.archived(orderId) : null),
         position: user.read<Position>(`position:${connectionId}:${symbol}`),
         account: user.read<Account>(`account:${connectionId}`),
       },
       claim: user.claims.get(orderId) ?? null,
       cancelMark: user.read<CancelMark>(`cancel:${orderId}`),
     }
+  }
+
+  async findRefs(userId: string, brokerOrderIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const { refs } = this.#user(userId)
+    return new Map(brokerOrderIds.flatMap((id) => (refs.has(id) ? [[id, refs.get(id) ?? '']] : [])))
+  }
+
+  async version(userId: string): Promise<string> {
+    return this.#user(userId).version
   }
 
   async loadConnection(userId: string, connectionId: string): Promise<LoadedConnection> {
@@ -53,22 +96,24 @@ export class FakeStore implements Store {
   async commit(userId: string, { expectVersion, fence, writes, events }: Commit): Promise<CommitResult> {
     const user = this.#user(userId)
     if (!this.#holds(userId, user, fence)) return { kind: 'fenced' }
+    const refusal = fence.kind === 'take' ? this.#refusal(userId, user, fence) : null
+    if (refusal !== null) return refusal
     if (user.version !== expectVersion) return { kind: 'clash' }
+    if (fence.kind === 'take' && fence.budget) {
+      const retryAfterMs = this.budget.takeNow({ userId, connectionId: fence.connectionId }, 'submit')
+      if (retryAfterMs > 0) return { kind: 'over_budget', retryAfterMs }
+    }
     this.#timeUs += 1
     user.version = String(Math.max(Number(user.version) + 1, this.#timeUs))
-    if (fence.kind === 'take') user.claims.set(fence.tradeId, `${user.version} ${fence.by}`)
-    for (const write of writes) {
-      if (write.kind === 'order') user.write(`order:${write.order.id}`, write.order)
-      else if (write.kind === 'account') user.write(`account:${write.account.connectionId}`, write.account)
-      else if (write.kind === 'position') user.write(`position:${write.connectionId}:${write.symbol}`, write.position)
-      else if (write.kind === 'health') user.write(`health:${write.connectionId}`, write.health)
-      else user.write(`cancel:${write.tradeId}`, write.mark)
-    }
+    if (fence.kind === 'take' || fence.kind === 'resolve') user.claims.set(fence.tradeId, `${user.version} ${fence.by}`)
+    for (const write of writes) user.apply(write)
     for (const event of events) {
       const id = `${String(Math.floor(this.#timeUs / 1000)).padStart(13, '0')}-${String(user.log.length).padStart(5, '0')}`
       user.log.push({ id, prev: user.log.at(-1)?.id ?? EVENT_ID_ZERO, ...event })
     }
-    return { kind: 'committed', version: user.version, lastEventId: user.log.at(-1)?.id ?? EVENT_ID_ZERO }
+    const globalHalt = fence.kind === 'take' ? await this.controls.readGlobalHalt() : null
+    const lastEventId = user.log.at(-1)?.id ?? EVENT_ID_ZERO
+    return { kind: 'committed', version: user.version, lastEventId, globalHalt }
   }
 
   log(userId: string): readonly Entry[] {
@@ -78,6 +123,16 @@ export class FakeStore implements Store {
   #holds(userId: string, user: User, fence: Fence): boolean {
     if (fence.kind === 'lease') return this.leases.get(`${userId} ${fence.connectionId}`) === fence.token
     return fence.kind === 'claim' ? user.claims.get(fence.tradeId) === fence.claim : true
+  }
+
+  #refusal(userId: string, user: User, fence: Extract<Fence, { kind: 'take' }>): TakeRefusal | null {
+    const { tradeId, connectionId, reducing } = fence
+    const archived = user.read(`order:${tradeId}`) === null ? user.archived(tradeId) : null
+    if (archived !== null) return { kind: 'archived', order: archived }
+    const halt = this.controls.haltOf({ userId, connectionId }, reducing)
+    if (halt !== null) return { kind: 'halted', halt }
+    const standing = this.controls.standingOf({ userId, connectionId })
+    return standing === 'verified' ? null : { kind: 'unusable', isLinked: standing === 'unverified' }
   }
 
   #user(userId: string): User {
@@ -92,6 +147,8 @@ class User {
   version = '0'
   readonly records = new Map<string, string>()
   readonly claims = new Map<string, string>()
+  readonly refs = new Map<string, string>()
+  readonly archive = new Map<string, string>()
   readonly log: Entry[] = []
 
   read<T>(name: string): T | null {
@@ -99,11 +156,53 @@ class User {
     return text === undefined ? null : (JSON.parse(text) as T)
   }
 
+  archived(orderId: string): Order | null {
+    const text = this.archive.get(orderId)
+    return text === undefined ? null : (JSON.parse(text) as Order)
+  }
+
   all<T>(prefix: string): T[] {
     return [...this.records].filter(([name]) => name.startsWith(prefix)).map(([, text]) => JSON.parse(text) as T)
   }
 
-  write(name: string, value: object | null): void {
+  apply(write: Write): void {
+    switch (write.kind) {
+      case 'order':
+        return this.#write(`order:${write.order.id}`, write.order)
+      case 'account':
+        return this.#write(`account:${write.account.connectionId}`, write.account)
+      case 'position':
+        return this.#write(`position:${write.connectionId}:${write.symbol}`, write.position)
+      case 'health':
+        return this.#write(`health:${write.connectionId}`, write.health)
+      case 'cancelMark':
+        return this.#write(`cancel:${write.tradeId}`, write.mark)
+      case 'ref':
+        if (write.orderId === null) this.refs.delete(write.brokerOrderId)
+        else this.refs.set(write.brokerOrderId, write.orderId)
+        return
+      case 'archive':
+        return this.#archive(write.order)
+      case 'forget':
+        return this.#forget(write.connectionId)
+    }
+  }
+
+  #archive(order: Order): void {
+    this.archive.set(order.id, JSON.stringify(order))
+    this.records.delete(`order:${order.id}`)
+    this.records.delete(`cancel:${order.id}`)
+    this.claims.delete(order.id)
+    for (const { brokerOrderId } of order.placements) this.refs.delete(brokerOrderId ?? '')
+  }
+
+  #forget(connectionId: string): void {
+    for (const order of this.all<Order>('order:')) if (order.connectionId === connectionId) this.#archive(order)
+    for (const name of this.records.keys())
+      if (new RegExp(`^(account|health|position):${connectionId}(:|$)`).test(name)) this.records.delete(name)
+  }
+
+  #write(name: string, value: object | null): void {
     if (value === null) this.records.delete(name)
     else this.records.set(name, JSON.stringify(value))
   }

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { adopt, type Change } from '#domain'
 import { isoTime } from '#runtime'
-import type { BrokerConnection, Connections, ConnectionRef, Leases } from '#store'
+import type { ConnectionRef, Leases } from '#store'
 import { BrokerPool } from '../../workers/broker/index.ts'
 import { ConnectionOwner } from '../../workers/updates/index.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
@@ -13,18 +13,11 @@ export const ref: ConnectionRef = { userId: 'u1', connectionId: 'broker_1' }
 /** Everything a worker needs, in memory: one user, one broker account. */
 export function makeWorker() {
   const [store, broker, clock, random] = [new FakeStore(), new FakeBroker(), new FakeClock(), fakeRandom()]
+  store.link(ref)
   const log = pino({ level: 'silent' })
   const changes: Change[] = []
   const checks: ConnectionRef[] = []
-  const record: BrokerConnection = {
-    ...{ schema: 1, ...ref, brokerType: 'alpaca', env: 'sandbox', sealed: 'sealed', connectedAt: '', revision: '1' },
-  }
-  const connections: Connections = {
-    put: async () => record,
-    get: async ({ connectionId }) => (connectionId === ref.connectionId ? record : null),
-    list: async () => [record],
-    changedSince: async () => [],
-  }
+  const { connections, links } = store.controls
   const vault = {
     seal: async () => 'sealed',
     open: async () => ({ credentials: { keyId: 'K', secretKey: 'S' }, stale: false }),
@@ -70,6 +63,8 @@ export function makeWorker() {
     random,
     log,
     brokers,
+    connections,
+    links,
     applier,
     checks,
     changes,

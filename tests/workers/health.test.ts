@@ -6,7 +6,7 @@ import { makeWorker, ref } from './harness.ts'
 /** What each check in turn is answered, and what the user hears. */
 type Answer = 'ok' | 'keys refused' | 'blocked' | 'unreachable' | 'rate limited' | 'our own fault'
 
-const standing: AccountStanding = { brokerAccountId: 'a', canTrade: true, why: null }
+const standing: AccountStanding = { brokerAccountId: 'account-1', canTrade: true, why: null }
 const answers: Record<Answer, () => Promise<AccountStanding>> = {
   ok: async () => standing,
   'keys refused': () => Promise.reject(new BrokerError('CREDENTIALS', 'API authentication failed')),
@@ -17,10 +17,11 @@ const answers: Record<Answer, () => Promise<AccountStanding>> = {
 }
 
 async function heardAfter(checks: readonly Answer[]): Promise<string[]> {
-  const { store, brokers, broker, clock, log, events } = makeWorker()
+  const worker = makeWorker()
+  const { broker, events } = worker
   for (const answer of checks) {
     broker.readAccount = answers[answer]
-    await checkConnection({ store, brokers, clock, log }, ref)
+    await checkConnection(worker, ref)
   }
   return events().map((event) => (event === 'error.brokerDisconnected' ? 'down' : 'up'))
 }
@@ -40,9 +41,10 @@ describe('checkConnection', () => {
   ])('%s', async (_what, checks, heard) => expect(await heardAfter(checks)).toEqual(heard))
 
   test('two checks at once tell it once', async () => {
-    const { store, brokers, broker, clock, log, events } = makeWorker()
+    const worker = makeWorker()
+    const { broker, events } = worker
     broker.isRevoked = true
-    await Promise.all(Array.from({ length: 5 }, () => checkConnection({ store, brokers, clock, log }, ref)))
+    await Promise.all(Array.from({ length: 5 }, () => checkConnection(worker, ref)))
     expect(events()).toEqual(['error.brokerDisconnected'])
   })
 })

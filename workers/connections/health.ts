@@ -1,6 +1,6 @@
 import type { LoggedEvent } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
-import type { ConnectionRef, Health, Store } from '#store'
+import type { ConnectionRef, Connections, Health, Links, LinkOutcome, Store } from '#store'
 import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
 
@@ -14,7 +14,14 @@ import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
  * `error.brokerDisconnected` is written with the step to `down`, and `broker.connected` with the step back: once per episode,
  * whoever checks and however often.
  */
-export type HealthDeps = Readonly<{ store: Store; brokers: BrokerPool; clock: Clock; log: Logger }>
+export type HealthDeps = Readonly<{
+  store: Store
+  connections: Connections
+  links: Links
+  brokers: BrokerPool
+  clock: Clock
+  log: Logger
+}>
 
 type Finding = Readonly<
   { kind: 'ok' } | { kind: 'failing' | 'broken'; reason: string; action: string } | { kind: 'skipped' }
@@ -43,17 +50,39 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
   throw new ContentionError(ref.userId)
 }
 
+const CHECK_KEYS = 'Verify API keys in Settings → Brokers'
+
+/** What is wrong with a login that the broker accepted. */
+const LINK_PROBLEMS: Readonly<Record<Exclude<LinkOutcome, 'verified'>, Finding>> = {
+  other_account: {
+    kind: 'broken',
+    reason: 'The credentials lead to another account than this connection is for',
+    action: 'Enter credentials of the same account, or connect the other account as a new connection',
+  },
+  linked_elsewhere: {
+    kind: 'broken',
+    reason: 'The broker account is linked to another connection already',
+    action: 'Remove the other connection first',
+  },
+}
+
+/** Logs in at the broker, and compares the account with the one that the connection is for. */
+async function logIn({ connections, links, brokers }: HealthDeps, ref: ConnectionRef): Promise<Finding> {
+  const connection = await connections.get(ref) // before the broker is opened: credentials that came later are not judged by this
+  const { brokerAccountId, canTrade, why } = await (await brokers.get(ref)).readAccount()
+  if (connection === null) return { kind: 'skipped' }
+  const outcome = await links.verify(connection, brokerAccountId)
+  if (outcome !== 'verified') return LINK_PROBLEMS[outcome]
+  if (canTrade) return { kind: 'ok' }
+  return { kind: 'broken', reason: `Account cannot trade: ${why ?? 'no reason given'}`, action: 'Contact the broker' }
+}
+
 /** Asks the broker. Never throws. */
-async function examine({ brokers, log }: HealthDeps, ref: ConnectionRef): Promise<Finding> {
-  const action = 'Verify API keys in Settings → Brokers'
+async function examine(deps: HealthDeps, ref: ConnectionRef): Promise<Finding> {
+  const { links, log } = deps
+  const action = CHECK_KEYS
   try {
-    const standing = await (await brokers.get(ref)).readAccount()
-    if (standing.canTrade) return { kind: 'ok' }
-    return {
-      kind: 'broken',
-      reason: `Account cannot trade: ${standing.why ?? 'no reason given'}`,
-      action: 'Contact the broker',
-    }
+    return await logIn(deps, ref)
   } catch (error) {
     if (error instanceof ConnectionUnusableError) return { kind: 'broken', reason: error.message, action }
     if (!(error instanceof BrokerError)) {
@@ -61,7 +90,10 @@ async function examine({ brokers, log }: HealthDeps, ref: ConnectionRef): Promis
       return { kind: 'skipped' }
     }
     if (error.code === 'RATE_LIMITED') return { kind: 'skipped' } // the account works; there is just no budget to ask
-    if (error.code === 'CREDENTIALS') return { kind: 'broken', reason: error.message, action }
+    if (error.code === 'CREDENTIALS') {
+      await links.suspend(ref)
+      return { kind: 'broken', reason: error.message, action }
+    }
     return { kind: 'failing', reason: 'The broker cannot be reached', action: 'Wait; Fillcast keeps trying' }
   }
 }

@@ -13,6 +13,8 @@ export const CHECK_EVERY_MS = 60_000
 export interface CheckSchedule extends AsyncDisposable {
   /** Checks regularly from now on; harmless when repeated, from any number of workers. */
   keep(ref: ConnectionRef): Promise<void>
+  /** Ends the regular checks; harmless when repeated. */
+  drop(ref: ConnectionRef): Promise<void>
   /** Checks now; asked for twice at once, it is done once. */
   now(ref: ConnectionRef): Promise<void>
 }
@@ -28,6 +30,7 @@ export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
       const template = { name: 'checkConnection', data: { userId, connectionId }, opts }
       await queue.upsertJobScheduler(id, { every: CHECK_EVERY_MS }, template)
     },
+    drop: async ({ userId, connectionId }) => void (await queue.removeJobScheduler(checkJobId(userId, connectionId))),
     async now({ userId, connectionId }) {
       const jobId = `now-${checkJobId(userId, connectionId)}`
       await queue.add('checkConnection', { userId, connectionId }, { ...opts, jobId })

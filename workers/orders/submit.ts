@@ -1,7 +1,7 @@
 import { parametersHash, type RejectionCode } from '#contract'
 import { type BrokerOrder, clientOrderIdOf, type Landing, type OrderIntent, type OrderUpdate } from '#domain'
 import { type Clock, FillcastError, isoTime, type Logger, type Randomness } from '#runtime'
-import type { Fence, LoadedSlice } from '#store'
+import type { Fence, LoadedSlice, TakeRefusal } from '#store'
 import {
   type Broker,
   BrokerError,
@@ -9,7 +9,7 @@ import {
   ConnectionUnusableError,
   type SubmitOutcome,
 } from '../broker/index.ts'
-import { type Applier, apply, applyWith, FencedError } from '../updates/index.ts'
+import { type Applier, apply, applyWith, FencedError, TakeRefusedError } from '../updates/index.ts'
 
 /**
  * Carries one intent to the broker, at most once.
@@ -68,8 +68,42 @@ export async function submitOrder(deps: SubmitDeps, intent: OrderIntent): Promis
     return since === null ? await job.first() : await job.again(since)
   } catch (error) {
     if (error instanceof FencedError) return DONE // another delivery of this job has taken over
+    if (error instanceof TakeRefusedError) return refuse(deps, intent, landing, hash, error.refusal)
     throw error
   }
+}
+
+/** What becomes of a trade that the store did not let us take. */
+async function refuse(
+  deps: SubmitDeps,
+  intent: OrderIntent,
+  landing: Landing,
+  hash: string,
+  refusal: TakeRefusal,
+): Promise<SubmitResult> {
+  const { userId, tradeId, symbol } = intent
+  if (refusal.kind === 'archived') return DONE
+  if (refusal.kind === 'over_budget')
+    return { kind: 'again', delayMs: refusal.retryAfterMs, why: 'the account has made its submissions of this minute' }
+  if (refusal.kind === 'unusable' && refusal.isLinked)
+    return { kind: 'again', delayMs: null, why: 'the credentials of the connection are not verified' }
+  const at = isoTime(deps.clock.now())
+  const claimed = {
+    type: 'claimed',
+    intent,
+    clientOrderId: clientOrderIdOf(userId, tradeId),
+    parametersHash: hash,
+    at,
+  } as const
+  const [code, message] =
+    refusal.kind === 'halted'
+      ? (['HALTED', `Trading is halted: ${refusal.halt.reason}. Try again when it is resumed`] as const)
+      : (['BROKER_DISCONNECTED', 'There is no such broker connection. Connect the broker account again'] as const)
+  const fence = { kind: 'resolve', tradeId, by: deps.random.id(12) } as const
+  await applyWith(deps.applier, { landing, symbol, fence }, ({ slice }) =>
+    slice.order === null ? [claimed, { type: 'denied', code, message, at }] : [],
+  )
+  return DONE
 }
 
 /** Whether the trade needs nothing from us any more. */
@@ -86,11 +120,12 @@ async function takeClaim(
   landing: Landing,
   hash: string,
 ): Promise<string | null> {
-  const { userId, tradeId, symbol } = intent
+  const { userId, connectionId, tradeId, symbol } = intent
   const by = deps.random.id(12)
+  const fence = { kind: 'take', tradeId, by, connectionId, reducing: false, budget: false } as const
   const at = isoTime(deps.clock.now())
   const clientOrderId = clientOrderIdOf(userId, tradeId)
-  const applied = await applyWith(deps.applier, { landing, symbol, fence: { kind: 'take', tradeId, by } }, (loaded) => {
+  const applied = await applyWith(deps.applier, { landing, symbol, fence }, (loaded) => {
     if (isSettled(loaded, hash, tradeId) || loaded.slice.order !== null) return []
     const claimed: OrderUpdate = { type: 'claimed', intent, clientOrderId, parametersHash: hash, at }
     if (loaded.cancelMark === null) return [claimed]

@@ -1,7 +1,7 @@
 import type { LoggedEvent } from '#contract'
 import { type Change, type Landing, type OrderUpdate, reduce, type Slice } from '#domain'
 import { type Clock, FillcastError, isoTime } from '#runtime'
-import type { CommitResult, Fence, LoadedSlice, SliceAddress, Store, Write } from '#store'
+import type { CommitResult, Fence, LoadedSlice, SliceAddress, Store, TakeRefusal, Write } from '#store'
 import { project } from './project.ts'
 
 /** The one way in which an update becomes state and events: load, reduce, project, commit; on a clash, load again. */
@@ -24,6 +24,16 @@ export class FencedError extends FillcastError<'FENCED'> {
   }
 }
 
+/** The trade may not be sent now. Nothing was written. */
+export class TakeRefusedError extends FillcastError<'TAKE_REFUSED'> {
+  readonly refusal: TakeRefusal
+
+  constructor(refusal: TakeRefusal) {
+    super('TAKE_REFUSED', `the trade may not be sent: ${refusal.kind}`)
+    this.refusal = refusal
+  }
+}
+
 /** Somebody else was faster this often in a row: a defect or an overload, never normal. */
 export class ContentionError extends FillcastError<'CONTENTION'> {
   constructor(userId: string) {
@@ -37,6 +47,7 @@ export const CLASHES_MAX = 100
 /**
  * Applies one update. Nothing is written when it says nothing new.
  * @throws {FencedError} the right to write was lost
+ * @throws {TakeRefusedError} with the fence `take` only
  * @throws {ContentionError}
  */
 export async function apply(applier: Applier, target: Target, update: OrderUpdate): Promise<Applied> {
@@ -69,6 +80,7 @@ export async function applyWith(
       return { slice, changes, version: result.version }
     }
     if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${connectionId}`)
+    if (result.kind !== 'clash') throw new TakeRefusedError(result)
   }
   throw new ContentionError(userId)
 }

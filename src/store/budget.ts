@@ -1,0 +1,28 @@
+import type { Redis } from 'ioredis'
+import { budgetKey } from './keys.ts'
+import { withScripts } from './scripts.ts'
+import type { ConnectionRef } from './vault.ts'
+
+/** What a request is for, most urgent first. */
+export type RequestKind = 'cancel' | 'resolve' | 'submit' | 'reconcile' | 'refresh'
+
+/**
+ * The requests that a broker account may still be asked, shared by all workers. In any 60 s: 200 in all, 150 of them submissions, 40
+ * of them reading in the background (reconcile, refresh), so that there is always something left for cancels and for finding out.
+ */
+export interface Budget {
+  /** Takes leave for one request. @returns 0: go; else how many ms to wait before asking again */
+  take(account: ConnectionRef, kind: RequestKind): Promise<number>
+  /** The broker said that it is too much: nothing more for so long. */
+  block(account: ConnectionRef, forMs: number): Promise<void>
+}
+
+export function createBudget(connection: Redis): Budget {
+  const redis = withScripts(connection)
+  return {
+    take: ({ userId, connectionId }, kind) => redis.budgetTake(budgetKey(userId, connectionId), kind, 0),
+    async block({ userId, connectionId }, forMs) {
+      await redis.budgetTake(budgetKey(userId, connectionId), 'block', Math.max(0, Math.ceil(forMs)))
+    },
+  }
+}

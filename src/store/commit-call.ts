@@ -1,0 +1,132 @@
+import { type Order } from '#domain'
+import { InvariantError } from '#runtime'
+import { archiveKey, budgetKey, controlField, controlKey, field, leaseKey, logKey, stateKey } from './keys.ts'
+import { encodeEvent } from './packet.ts'
+import {
+  ARCHIVE_TTL_MS,
+  type Commit,
+  EVENTS_PER_COMMIT_MAX,
+  type Fence,
+  type Write,
+  WRITES_PER_COMMIT_MAX,
+} from './port.ts'
+import { orderRecord, readRecord } from './records.ts'
+
+// A commit as the script takes it: what its keys and arguments mean is said in commit.lua.
+
+type Argument = string | number | Buffer
+export type CommitCall = [keyCount: number, ...keysAndArgs: Argument[]]
+
+/** A user's log keeps about this many events (Redis trims in whole nodes, never below). */
+export const LOG_ENTRIES_MAX = 1_000
+/** A log is forgotten this long after its last event; a client away for longer gets a resync. */
+export const LOG_TTL_MS = 86_400_000
+
+/** What the writes come to, field by field. */
+type Changes = { sets: string[]; removals: string[]; archived: Order[] }
+
+/** @throws {InvariantError} when it is too large */
+export function commitCall(
+  userId: string,
+  { expectVersion, fence, writes, events }: Commit,
+  more: readonly Write[],
+): CommitCall {
+  const count = writes.length + more.length
+  if (count > WRITES_PER_COMMIT_MAX || events.length > EVENTS_PER_COMMIT_MAX) {
+    throw new InvariantError(`a commit of ${count} records and ${events.length} events is too large`)
+  }
+  const changes: Changes = { sets: [], removals: [], archived: [] }
+  for (const write of writes) note(changes, write)
+  for (const write of more) note(changes, write)
+  const { sets, removals, archived } = changes
+  const packets = events.flatMap((logged) => {
+    const { channel, a, b, c } = encodeEvent(userId, logged)
+    return [logged.event, JSON.stringify(logged.payload), channel, a, b, c]
+  })
+  const fencing = fencingOf(userId, fence)
+  const keys = [
+    ...[stateKey(userId), logKey(userId), ...fencing.keys],
+    ...archived.map((order) => archiveKey(userId, order.id)),
+  ]
+  const args = [
+    ...[expectVersion, ...fencing.args, LOG_ENTRIES_MAX, LOG_TTL_MS],
+    ...[sets.length / 2, ...sets, removals.length, ...removals],
+    ...[archived.length, ARCHIVE_TTL_MS, ...archived.map((order) => JSON.stringify(order))],
+    ...[events.length, ...packets],
+  ]
+  return [keys.length, ...keys, ...args]
+}
+
+function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argument[] } {
+  switch (fence.kind) {
+    case 'lease':
+      return { keys: [leaseKey(userId, fence.connectionId)], args: ['lease', '', fence.token] }
+    case 'claim':
+      return { keys: [], args: ['claim', field.claim(fence.tradeId), fence.claim] }
+    case 'resolve':
+      return { keys: [], args: ['resolve', field.claim(fence.tradeId), fence.by] }
+    case 'version':
+      return { keys: [], args: ['version', '', ''] }
+    case 'take': {
+      const { tradeId, by, connectionId, reducing, budget } = fence
+      return {
+        keys: [archiveKey(userId, tradeId), controlKey(userId), budgetKey(userId, connectionId)],
+        args: [
+          ...['take', field.claim(tradeId), by, field.order(tradeId)],
+          ...[controlField.connection(connectionId), controlField.link(connectionId)],
+          ...[controlField.connectionHalt(connectionId), Number(reducing), Number(budget)],
+        ],
+      }
+    }
+  }
+}
+
+function note(changes: Changes, write: Write): void {
+  const set = (name: string, value: object | null): void => {
+    if (value === null) changes.removals.push(name)
+    else changes.sets.push(name, JSON.stringify(value))
+  }
+  switch (write.kind) {
+    case 'order':
+      return set(field.order(write.order.id), write.order)
+    case 'position':
+      return set(field.position(write.connectionId, write.symbol), write.position)
+    case 'account':
+      return set(field.account(write.account.connectionId), write.account)
+    case 'health':
+      return set(field.health(write.connectionId), write.health)
+    case 'cancelMark':
+      return set(field.cancelMark(write.tradeId), write.mark)
+    case 'ref':
+      if (write.orderId === null) changes.removals.push(field.ref(write.brokerOrderId))
+      else changes.sets.push(field.ref(write.brokerOrderId), write.orderId)
+      return
+    case 'archive':
+      changes.archived.push(write.order)
+      changes.removals.push(...fieldsOf(write.order))
+      return
+    case 'forget':
+      changes.removals.push(field.account(write.connectionId), field.health(write.connectionId))
+  }
+}
+
+/** Every field that an order has in the hot state. */
+const fieldsOf = ({ id, placements }: Order): string[] => [
+  ...[field.order(id), field.claim(id), field.cancelMark(id)],
+  ...placements.flatMap(({ brokerOrderId }) => (brokerOrderId === null ? [] : [field.ref(brokerOrderId)])),
+]
+
+/** What forgetting connections comes to, given the whole state: our own orders are archived, so that their ids stay taken. */
+export function forgetting(state: Readonly<Record<string, string>>, connectionIds: ReadonlySet<string>): Write[] {
+  const writes: Write[] = []
+  for (const [name, text] of Object.entries(state)) {
+    if (name.startsWith('order:')) {
+      const order = readRecord(orderRecord, name, text)
+      if (order !== null && connectionIds.has(order.connectionId)) writes.push({ kind: 'archive', order })
+    } else if (name.startsWith('position:')) {
+      const [, connectionId = '', symbol = ''] = name.split(':')
+      if (connectionIds.has(connectionId)) writes.push({ kind: 'position', connectionId, symbol, position: null })
+    }
+  }
+  return writes
+}

@@ -1,0 +1,21 @@
+import type { Redis } from 'ioredis'
+import { epochKey } from './keys.ts'
+
+/** The marker that shows whether the store is the expected one: it is minted once, and gone when the store was lost (D20). */
+export interface Epoch {
+  /** `null`: the store is new, or was lost. */
+  read(): Promise<string | null>
+  /** Marks a store that has no marker yet; answers the marker that stands. */
+  mint(): Promise<string>
+}
+
+/** @param newId makes a marker that no other store ever had */
+export function createEpoch(redis: Redis, newId: () => string): Epoch {
+  return {
+    read: () => redis.get(epochKey),
+    async mint() {
+      const made = newId()
+      return (await redis.set(epochKey, made, 'NX')) === 'OK' ? made : ((await redis.get(epochKey)) ?? made)
+    },
+  }
+}

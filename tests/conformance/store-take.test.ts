@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adopt, dec, type Order, reduce } from '#domain'
+import type { CommitResult, Fence, Halt } from '#store'
+import { brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { newUser, storeBench } from './store-bench.ts'
+
+const order = reduce(emptySlice, claimed(), landing).slice.order as Order
+const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
+const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00.000Z' } as const
+
+let redis: TestRedis
+beforeAll(async () => {
+  redis = await startRedis()
+})
+afterAll(() => redis.stop())
+
+describe.each(['in memory', 'on Redis'] as const)('taking a trade, store %s', (name) => {
+  /** A user with one connection that works, unless the test says otherwise. */
+  async function make({ linked = true } = {}) {
+    const bench = storeBench(name, () => redis.connect())
+    const userId = newUser()
+    const ref = { userId, connectionId: 'broker_1' }
+    const record = { ...ref, brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' } as const
+    const connection = await bench.connections.put(record)
+    if (linked) await bench.links.verify(connection, `account of ${userId}`)
+    const commit = async (fence: Fence, writes: Parameters<typeof bench.store.commit>[1]['writes'] = []) =>
+      bench.store.commit(userId, { expectVersion: await bench.store.version(userId), fence, writes, events: [] })
+    const take = (over: Partial<Extract<Fence, { kind: 'take' }>> = {}): Promise<CommitResult> =>
+      commit({
+        kind: 'take',
+        tradeId: 't1',
+        by: 'w',
+        connectionId: 'broker_1',
+        reducing: false,
+        budget: false,
+        ...over,
+      })
+    return { ...bench, userId, ref, record, connection, commit, take }
+  }
+
+  test('a trade of a verified connection is taken', async () => {
+    const { take } = await make()
+    expect(await take()).toMatchObject({ kind: 'committed', globalHalt: null })
+  })
+
+  test.each<[string, Halt['allows'], boolean, boolean]>([
+    ['nothing passes', 'nothing', false, false],
+    ['nothing passes, not even what reduces', 'nothing', true, false],
+    ['what adds does not pass', 'reducing', false, false],
+    ['what reduces passes', 'reducing', true, true],
+  ])('halted: %s', async (_what, allows, reducing, passes) => {
+    for (const scope of ['user', 'connection'] as const) {
+      const { controls, take, ref, userId, store } = await make()
+      await controls.setHalt({ scope, ...ref }, { ...halt, allows })
+      const result = await take({ reducing })
+      if (passes) expect(result.kind).toBe('committed')
+      else expect(result).toMatchObject({ kind: 'halted', halt: { scope, ...halt, allows } })
+      if (!passes) expect((await store.loadSlice(userId, address)).claim).toBeNull()
+      await controls.setHalt({ scope, ...ref }, null)
+      expect((await take()).kind).toBe('committed')
+    }
+  })
+
+  test('a halt of one connection leaves the others alone', async () => {
+    const { controls, take, ref } = await make()
+    await controls.setHalt({ scope: 'connection', userId: ref.userId, connectionId: 'broker_2' }, halt)
+    expect((await take()).kind).toBe('committed')
+  })
+
+  test('the global halt is told with the claim', async () => {
+    const { controls, take } = await make()
+    await controls.setHalt({ scope: 'global' }, halt)
+    expect(await take()).toMatchObject({ kind: 'committed', globalHalt: { scope: 'global', reason: 'drill' } })
+    await controls.setHalt({ scope: 'global' }, null)
+    expect(await take()).toMatchObject({ kind: 'committed', globalHalt: null })
+  })
+
+  test('without a connection, or before it is known where its credentials lead, nothing is taken', async () => {
+    const { connections, links, take, record, ref, controls } = await make({ linked: false })
+    expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
+    expect(await links.verify((await connections.get(ref))!, 'a')).toBe('verified')
+    expect((await take()).kind).toBe('committed')
+    await connections.put({ ...record, sealed: 'other' })
+    expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
+    await links.verify((await connections.get(ref))!, 'a')
+    await links.suspend(ref)
+    expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
+    await controls.remove(ref)
+    expect(await take()).toEqual({ kind: 'unusable', isLinked: false })
+  })
+
+  test('who only wants to know what became of a trade is not held up', async () => {
+    const { commit, controls, ref, store, userId } = await make({ linked: false })
+    await controls.setHalt({ scope: 'user', ...ref }, halt)
+    expect((await commit({ kind: 'resolve', tradeId: 't1', by: 'w' })).kind).toBe('committed')
+    expect((await store.loadSlice(userId, address)).claim).toMatch(/^\d+ w$/)
+  })
+
+  test('a store that lost everything lets nothing be taken until its control sets are back', async () => {
+    const { controls, take, ref, wipe } = await make()
+    const set = await controls.read(ref.userId)
+    await wipe()
+    expect(await take()).toEqual({ kind: 'unusable', isLinked: false })
+    await controls.restore([set], null)
+    expect((await take()).kind).toBe('committed')
+    await wipe()
+  })
+
+  test('the submissions of a minute are counted in the same step', async () => {
+    const { take, budget, ref, userId, store } = await make()
+    for (let i = 0; i < 149; i += 1) await budget.take(ref, 'submit')
+    expect((await take({ budget: true })).kind).toBe('committed')
+    const before = await store.version(userId)
+    expect(await take({ budget: true })).toMatchObject({ kind: 'over_budget' })
+    expect(await store.version(userId)).toBe(before)
+    expect((await take({ budget: false })).kind).toBe('committed')
+  })
+
+  test('an archived trade has left the hot state, is found all the same, and cannot be taken again', async () => {
+    const { commit, take, store, userId } = await make()
+    const submitted = reduce({ ...emptySlice, order }, seen(brokerOrder('new', '0', 2)), landing).slice.order as Order
+    const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r', requestedAt: '' } as const
+    await take()
+    await commit({ kind: 'version' }, [
+      { kind: 'order', order: submitted },
+      { kind: 'cancelMark', tradeId: 't1', mark },
+      { kind: 'ref', brokerOrderId: submitted.placements[0]!.brokerOrderId!, orderId: 't1' },
+    ])
+    await commit({ kind: 'version' }, [{ kind: 'archive', order: submitted }])
+    const hot = await store.loadSlice(userId, address, { archived: false })
+    expect(hot).toMatchObject({ slice: { order: null }, claim: null, cancelMark: null })
+    expect((await store.loadConnection(userId, 'broker_1')).orders).toEqual([])
+    expect(await store.findRefs(userId, [submitted.placements[0]!.brokerOrderId!])).toEqual(new Map())
+    expect((await store.loadSlice(userId, address)).slice.order).toEqual(submitted)
+    expect(await take()).toEqual({ kind: 'archived', order: submitted })
+    await commit({ kind: 'version' }, [{ kind: 'order', order: submitted }]) // a correction brings it back
+    expect((await take()).kind).toBe('committed')
+  })
+
+  test('a note leads from a broker order to its order, until it is taken away', async () => {
+    const { commit, store, userId } = await make()
+    await commit({ kind: 'version' }, [
+      { kind: 'ref', brokerOrderId: 'b1', orderId: 't1' },
+      { kind: 'ref', brokerOrderId: 'b2', orderId: 't2' },
+    ])
+    await commit({ kind: 'version' }, [{ kind: 'ref', brokerOrderId: 'b2', orderId: null }])
+    expect(await store.findRefs(userId, ['b1', 'b2', 'b3'])).toEqual(new Map([['b1', 't1']]))
+    expect(await store.findRefs(userId, [])).toEqual(new Map())
+  })
+
+  test('a forgotten connection leaves nothing but the archive of its own orders', async () => {
+    const { commit, store, userId } = await make()
+    const of = (connectionId: string) => {
+      const position = { symbol: 'AAPL', quantity: dec('1'), averageEntryPrice: dec('1'), currentPrice: null }
+      const { account, positions } = adopt(connectionId, readingOf({ positions: [position] }))
+      return { account, position: positions.get('AAPL')! }
+    }
+    const [ours, other] = [of('broker_1'), of('broker_2')]
+    await commit({ kind: 'version' }, [
+      { kind: 'order', order },
+      { kind: 'order', order: { ...order, id: 't2', connectionId: 'broker_2' } },
+      { kind: 'account', account: ours.account },
+      { kind: 'account', account: other.account },
+      { kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position: ours.position },
+      { kind: 'position', connectionId: 'broker_2', symbol: 'AAPL', position: other.position },
+    ])
+    expect((await commit({ kind: 'version' }, [{ kind: 'forget', connectionId: 'broker_1' }])).kind).toBe('committed')
+    const gone = await store.loadConnection(userId, 'broker_1')
+    expect(gone).toMatchObject({ account: null, orders: [] })
+    expect(gone.positions.size).toBe(0)
+    expect((await store.loadSlice(userId, address)).slice.order).toEqual(order)
+    const kept = await store.loadConnection(userId, 'broker_2')
+    expect([kept.orders.length, kept.positions.size, kept.account]).toEqual([1, 1, other.account])
+  })
+})
