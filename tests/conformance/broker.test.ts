@@ -11,6 +11,7 @@ import { FakeBroker } from '../support/fake-broker.ts'
 type Harness = Readonly<{
   broker: Broker
   fill(clientOrderId: string, price: string, quantity?: string): Promise<void>
+  deposit(amount: string): Promise<void>
   loseNextReply(): void
   revoke(): void
   restore(): void
@@ -38,6 +39,7 @@ const onSandbox = (): Harness => {
       const order = await broker.findByClientOrderId(clientOrderId)
       sandbox.control.fillOrder(order?.brokerOrderId ?? '', { price, ...(qty === undefined ? {} : { qty }) })
     },
+    deposit: async (amount) => void sandbox.control.moveMoney('demo-key', { type: 'CSD', amount }),
     loseNextReply: () => sandbox.control.holdAnswers({ drop: true }),
     revoke: () => sandbox.control.revokeKey('demo-key'),
     restore: () => sandbox.control.restoreKey('demo-key'),
@@ -49,6 +51,7 @@ const inMemory = (): Harness => {
   return {
     broker,
     fill: async (...args) => broker.fill(...args),
+    deposit: async (amount) => broker.deposit(amount),
     loseNextReply: () => void broker.faults.push('lose_reply'),
     revoke: () => void (broker.isRevoked = true),
     restore: () => void (broker.isRevoked = false),
@@ -171,6 +174,82 @@ describe.each([
       )
       .toBe(true)
     await stream.close()
+  })
+
+  test('an order is found by its broker id, and its exits lead back to it', async () => {
+    const { broker } = make()
+    const exits = { takeProfit: { limitPrice: dec('220') }, stopLoss: { stopPrice: dec('90'), limitPrice: null } }
+    const limits = { orderType: 'limit', limitPrice: dec('100'), timeInForce: 'gtc', orderClass: 'bracket' } as const
+    const ticket = ticketOf({ ...limits, ...exits })
+    const outcome = await broker.submit(ticket)
+    if (outcome.kind !== 'accepted') throw new Error(`not accepted: ${JSON.stringify(outcome)}`)
+    const { brokerOrderId, legs } = outcome.order
+    expect(legs.map(({ orderType, side, limitPrice, stopPrice }) => [orderType, side, limitPrice, stopPrice])).toEqual([
+      ['limit', 'sell', '220', null],
+      ['stop', 'sell', null, '90'],
+    ])
+    expect((await broker.findByBrokerOrderId(brokerOrderId))?.legs).toHaveLength(2)
+    expect((await broker.findByClientOrderId(ticket.clientOrderId))?.legs).toHaveLength(2)
+    for (const leg of legs) expect(await broker.findParent(leg)).toMatchObject({ brokerOrderId })
+    expect(await broker.findParent(outcome.order)).toBeNull()
+    const listed = await broker.listOrders({ status: 'open' })
+    const ids = new Set([brokerOrderId, ...legs.map((leg) => leg.brokerOrderId)])
+    expect(listed.filter((order) => ids.has(order.brokerOrderId))).toHaveLength(3)
+    expect(listed.every((order) => order.legs.length === 0)).toBe(true)
+    expect(await broker.findByBrokerOrderId('00000000-0000-4000-8000-000000000000')).toBeNull()
+  })
+
+  test('a replacement is an order of its own that names the one it took the place of', async () => {
+    const { broker, fill } = make()
+    const limited = { orderType: 'limit', limitPrice: dec('100'), timeInForce: 'gtc' } as const
+    const first = ticketOf(limited)
+    const placed = await broker.submit(first)
+    const brokerOrderId = placed.kind === 'accepted' ? placed.order.brokerOrderId : ''
+    const terms = { quantity: null, limitPrice: dec('101'), stopPrice: null, trail: null, timeInForce: null }
+    const ticket = { brokerOrderId, clientOrderId: clientOrderIdOf('u1', first.intent.tradeId, '0.1'), terms }
+    const outcome = await broker.replace(ticket)
+    expect(outcome).toMatchObject({
+      kind: 'accepted',
+      order: { limitPrice: '101', quantity: '10', filledQuantity: '0' },
+    })
+    await expect.poll(() => broker.findByBrokerOrderId(brokerOrderId)).toMatchObject({ status: 'replaced' })
+    const next = await broker.findByClientOrderId(ticket.clientOrderId)
+    expect(next).toMatchObject({ replaces: brokerOrderId })
+    expect(await broker.findByClientOrderId(first.clientOrderId)).toMatchObject({ replacedBy: next?.brokerOrderId })
+    await fill(ticket.clientOrderId, '101')
+    const again = { ...ticket, clientOrderId: clientOrderIdOf('u1', first.intent.tradeId, '0.2') }
+    expect(await broker.replace({ ...again, brokerOrderId: next?.brokerOrderId ?? '' })).toMatchObject({
+      kind: 'refused',
+    })
+  })
+
+  test('cash that moves without an order is an activity, and a holding shows what is available', async () => {
+    const { broker, fill, deposit } = make()
+    const since = new Date(Date.UTC(2020, 0)).toISOString()
+    const before = (await broker.listActivities(since)).length
+    await deposit('250')
+    const [last] = (await broker.listActivities(since)).slice(before)
+    expect(last).toMatchObject({ kind: 'deposit', type: 'CSD', amount: '250', symbol: null })
+    const ticket = ticketOf({ symbol: 'MSFT', quantity: dec('5') })
+    await broker.submit(ticket)
+    await fill(ticket.clientOrderId, '300')
+    expect(await broker.readPosition('MSFT')).toEqual({ quantity: '5', available: '5' })
+    const exit = { side: 'sell', quantity: dec('2'), orderType: 'limit', limitPrice: dec('900') } as const
+    await broker.submit(ticketOf({ symbol: 'MSFT', ...exit }))
+    expect(await broker.readPosition('MSFT')).toEqual({ quantity: '5', available: '3' })
+    expect(await broker.readPosition('AMD')).toBeNull()
+  })
+
+  test('sessions are told in UTC, with the early close and the daylight saving of New York', async () => {
+    const sessions = await make().broker.readSessions('2024-11-01', '2024-12-02')
+    const on = (day: string) => sessions.find(({ date }) => date === day)
+    expect(on('2024-11-01')).toEqual({
+      ...{ date: '2024-11-01', openAt: '2024-11-01T13:30:00.000Z', closeAt: '2024-11-01T20:00:00.000Z' },
+    })
+    expect(on('2024-11-04')).toMatchObject({ openAt: '2024-11-04T14:30:00.000Z' })
+    expect(on('2024-11-29')).toMatchObject({ closeAt: '2024-11-29T18:00:00.000Z' })
+    expect(on('2024-11-28')).toBeUndefined() // Thanksgiving
+    expect(sessions).toHaveLength(21)
   })
 
   test('revoked keys: reading fails as credentials, a submission is refused, the stream ends for good', async () => {

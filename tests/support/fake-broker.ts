@@ -1,21 +1,8 @@
-import {
-  add,
-  type BrokerOrder,
-  type BrokerSnapshot,
-  type BrokerStatus,
-  cashAfter,
-  cmp,
-  dec,
-  type Decimal,
-  type Execution,
-  isZero,
-  mul,
-  neg,
-  ZERO,
-} from '#domain'
+import { abs, type BrokerOrder, type BrokerSnapshot, div } from '#domain'
 import {
   type AccountStanding,
   type ActivityStream,
+  type ActivityStreamListener,
   type Broker,
   type BrokerActivity,
   BrokerError,
@@ -23,6 +10,7 @@ import {
   type Holding,
   type MarketClock,
   type MarketSession,
+  type OrderBust,
   type OrderExecution,
   type OrderFilter,
   type OrderTicket,
@@ -32,213 +20,216 @@ import {
   type TradeStream,
   type TradeStreamListener,
 } from '../../workers/broker/index.ts'
+import { CallFaults, type CallFault, type CallName } from './broker/faults.ts'
+import { isClosed } from './broker/ledger.ts'
+import { availableOf } from './broker/rules.ts'
+import { sessionsBetween } from './broker/sessions.ts'
+import { Venue } from './broker/venue.ts'
 
-/** What goes wrong with the next submissions. */
+/** What goes wrong with the next submissions, in short; `fail` has every fault of every call. */
 export type SubmitFault = 'lose_reply' | 'lose_request' | 'refuse' | 'rate_limit'
 
-const CLOSED: ReadonlySet<BrokerStatus> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
-const EPOCH_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
+const DAY_MS = 86_400_000
 
-/** A broker account in memory: the ledger that tests compare with. Fills happen when a test says so. */
-export class FakeBroker implements Broker {
-  readonly orders = new Map<string, BrokerOrder>()
-  readonly executions: OrderExecution[] = []
-  readonly activities: BrokerActivity[] = []
+/**
+ * The model broker: an account whose ledger tests compare with. It acts when a test says so (see `Venue`) and is never kinder than the
+ * real one; calls, the streams and what the lists show go wrong on request.
+ */
+export class FakeBroker extends Venue implements Broker {
   readonly submissions: OrderTicket[] = []
+  readonly replaces: ReplaceTicket[] = []
   readonly cancels: string[] = []
   readonly faults: SubmitFault[] = []
-  readonly listeners = new Set<TradeStreamListener>()
-  /** Updates that the stream does not deliver. */
-  isMute = false
-  isRevoked = false
-  #cash = dec('100000')
-  readonly #positions = new Map<string, { quantity: Decimal; cost: Decimal }>()
-  #ticks = 0
+  /** Calls so far, whatever became of them. */
+  readonly calls: { on: CallName; atMs: number }[] = []
+  readonly #calls = new CallFaults(this.clock)
+  #isRevoked = false
+  #isDown = false
+
+  get isRevoked(): boolean {
+    return this.#isRevoked
+  }
+
+  /** Credentials are refused everywhere; streams that are open stay until they are cut. */
+  set isRevoked(isRevoked: boolean) {
+    this.#isRevoked = isRevoked
+    this.streams.refusal = isRevoked ? 'credentials' : null
+  }
+
+  get isDown(): boolean {
+    return this.#isDown
+  }
+
+  /** A full outage: no call is answered, streams are cut and refused. */
+  set isDown(isDown: boolean) {
+    this.#isDown = isDown
+    this.streams.refusal = isDown ? 'connection' : this.#isRevoked ? 'credentials' : null
+    if (isDown) this.streams.cut('the broker is away')
+  }
+
+  /** Arms a fault for the next call of a kind (`times`, default 1, after `skip` that go well). @returns disarms it */
+  fail(on: CallName, fault: CallFault, options: Readonly<{ times?: number; skip?: number }> = {}): () => void {
+    return this.#calls.arm(on, fault, options)
+  }
+
+  // The port ------------------------------------------------------------------------------------------------------------
 
   async submit(ticket: OrderTicket): Promise<SubmitOutcome> {
     this.submissions.push(ticket)
-    const fault = this.faults.shift()
-    if (this.isRevoked)
+    const short = this.faults.shift()
+    if (short !== undefined) this.fail('submit', { kind: short })
+    if (this.#isRevoked)
       return { kind: 'refused', code: 'BROKER_DISCONNECTED', brokerCode: null, message: 'unauthorized.' }
-    if (fault === 'lose_request') return { kind: 'unknown', cause: 'cut before the broker read it' }
-    if (fault === 'refuse')
-      return { kind: 'refused', code: 'INSUFFICIENT_BUYING_POWER', brokerCode: '40310000', message: 'no' }
-    if (fault === 'rate_limit') return { kind: 'rate_limited', retryAfterMs: 1_000 }
-    if (this.#byClientOrderId(ticket.clientOrderId) !== null) return { kind: 'duplicate' }
-    const order = this.#accept(ticket)
-    return fault === 'lose_reply'
-      ? { kind: 'unknown', cause: 'cut after the broker read it' }
-      : { kind: 'accepted', order }
+    const result = await this.#call('submit', () => this.accept(ticket))
+    if (result.kind === 'done') return result.value
+    if (result.kind !== 'refused') return result
+    const { code = 'INSUFFICIENT_BUYING_POWER', message = 'no' } = result.fault
+    return { kind: 'refused', code, brokerCode: '40310000', message }
+  }
+
+  async replace(ticket: ReplaceTicket): Promise<ReplaceOutcome> {
+    this.replaces.push(ticket)
+    if (this.#isRevoked) return { kind: 'refused', message: 'unauthorized.' }
+    const result = await this.#call('replace', () => this.replaceNow(ticket))
+    if (result.kind === 'done') return result.value
+    return result.kind === 'refused' ? { kind: 'refused', message: result.fault.message ?? 'no' } : result
   }
 
   async cancel(brokerOrderId: string): Promise<CancelOutcome> {
     this.cancels.push(brokerOrderId)
-    const order = this.orders.get(brokerOrderId)
-    if (order === undefined || CLOSED.has(order.status)) return { kind: 'refused', message: 'order is already done' }
-    this.#update(order, { status: 'canceled' }, null)
-    return { kind: 'requested' }
+    if (this.#isRevoked) return { kind: 'unknown', cause: 'status 401: unauthorized.' }
+    const result = await this.#call('cancel', () => this.cancelNow(brokerOrderId))
+    if (result.kind === 'done') return result.value
+    return result.kind === 'refused' ? { kind: 'refused', message: result.fault.message ?? 'no' } : result
   }
 
-  async replace({ brokerOrderId, clientOrderId, terms }: ReplaceTicket): Promise<ReplaceOutcome> {
-    const order = this.orders.get(brokerOrderId)
-    if (order === undefined || CLOSED.has(order.status)) return { kind: 'refused', message: 'order is already done' }
-    if (this.#byClientOrderId(clientOrderId) !== null) return { kind: 'duplicate' }
-    const { quantity, limitPrice, stopPrice, timeInForce } = order
-    const next = this.#record(clientOrderId, {
-      ...order,
-      ...{ quantity: terms.quantity ?? quantity, limitPrice: terms.limitPrice ?? limitPrice },
-      ...{ stopPrice: terms.stopPrice ?? stopPrice, timeInForce: terms.timeInForce ?? timeInForce },
-      replaces: brokerOrderId,
+  findByClientOrderId(clientOrderId: string): Promise<BrokerOrder | null> {
+    return this.#read('findByClientOrderId', () => {
+      const found = this.ledger.find(clientOrderId)
+      return found?.clientOrderId === clientOrderId && this.#isVisible(found) ? this.ledger.nested(found) : null
     })
-    this.#update(order, { status: 'replaced', replacedBy: next.brokerOrderId }, null)
-    return { kind: 'accepted', order: next }
   }
 
-  async findByBrokerOrderId(brokerOrderId: string): Promise<BrokerOrder | null> {
-    this.#authenticate()
-    return this.orders.get(brokerOrderId) ?? null
-  }
-
-  async findParent(exit: BrokerOrder): Promise<BrokerOrder | null> {
-    this.#authenticate()
-    const isExit = ({ brokerOrderId }: BrokerOrder): boolean => brokerOrderId === exit.brokerOrderId
-    return [...this.orders.values()].find(({ legs }) => legs.some(isExit)) ?? null
-  }
-
-  async findByClientOrderId(clientOrderId: string): Promise<BrokerOrder | null> {
-    this.#authenticate()
-    return this.#byClientOrderId(clientOrderId)
-  }
-
-  async listOrders(filter: OrderFilter): Promise<readonly BrokerOrder[]> {
-    this.#authenticate()
-    const all = [...this.orders.values()]
-    return filter.status === 'open'
-      ? all.filter((order) => !CLOSED.has(order.status))
-      : all.filter((order) => order.submittedAt >= filter.since)
-  }
-
-  async listExecutions(since: string): Promise<readonly OrderExecution[]> {
-    this.#authenticate()
-    return this.executions.filter(({ execution }) => execution.at >= since)
-  }
-
-  async listActivities(since: string): Promise<readonly BrokerActivity[]> {
-    this.#authenticate()
-    return this.activities.filter(({ at }) => at >= since)
-  }
-
-  async readPosition(symbol: string): Promise<Holding | null> {
-    this.#authenticate()
-    const held = this.#positions.get(symbol)
-    return held === undefined ? null : { quantity: held.quantity, available: held.quantity }
-  }
-
-  async readSessions(from: string, to: string): Promise<readonly MarketSession[]> {
-    const date = '2024-03-15'
-    const session = { date, openAt: '2024-03-15T13:30:00.000Z', closeAt: '2024-03-15T20:00:00.000Z' }
-    return from <= date && date <= to ? [session] : []
-  }
-
-  openActivityStream(): ActivityStream | null {
-    return null
-  }
-
-  async readPortfolio(): Promise<BrokerSnapshot> {
-    this.#authenticate()
-    const positions = [...this.#positions].map(([symbol, { quantity, cost }]) => {
-      const entry = isZero(quantity) ? ZERO : dec((Number(cost) / Math.abs(Number(quantity))).toFixed(6))
-      return { symbol, quantity, averageEntryPrice: entry, currentPrice: null }
+  findByBrokerOrderId(brokerOrderId: string): Promise<BrokerOrder | null> {
+    return this.#read('findByBrokerOrderId', () => {
+      const found = this.orders.get(brokerOrderId)
+      return found !== undefined && this.#isVisible(found) ? this.ledger.nested(found) : null
     })
-    return { brokerAccountId: 'account-1', currency: 'USD', cash: this.#cash, positions }
   }
 
-  async readAccount(): Promise<AccountStanding> {
-    this.#authenticate()
-    return { brokerAccountId: 'account-1', canTrade: true, why: null }
+  findParent(exit: BrokerOrder): Promise<BrokerOrder | null> {
+    return this.#read('findParent', () => {
+      const parent = this.ledger.parentOf(exit)
+      return parent === null ? null : this.ledger.nested(parent)
+    })
   }
 
-  async readClock(): Promise<MarketClock> {
-    return { isOpen: true, nextOpen: this.#time(), nextClose: this.#time() }
+  listOrders(filter: OrderFilter): Promise<readonly BrokerOrder[]> {
+    return this.#read('listOrders', () =>
+      [...this.orders.values()].filter(
+        (order) =>
+          this.#isVisible(order) &&
+          (filter.status === 'open' ? !isClosed(order) : order.submittedAt >= fullTime(filter.since)),
+      ),
+    )
+  }
+
+  listExecutions(since: string): Promise<readonly (OrderExecution | OrderBust)[]> {
+    return this.#read('listExecutions', () => {
+      const from = fullTime(since)
+      const rows = this.executions
+        .filter(({ execution: { at } }) => at >= from && this.#isPast(at, this.executionLagMs))
+        .map(({ brokerOrderId, execution }) => ({ brokerOrderId, execution: { ...execution, executionId: null } }))
+      const busts = this.listsBusts ? this.ledger.busts.filter(({ bust }) => bust.at >= from) : []
+      return [...rows, ...busts]
+    })
+  }
+
+  listActivities(since: string): Promise<readonly BrokerActivity[]> {
+    return this.#read('listActivities', () => this.activities.filter(({ at }) => at >= fullTime(since)))
+  }
+
+  readPortfolio(): Promise<BrokerSnapshot> {
+    return this.#read('readPortfolio', () => {
+      const { cash, positions } = this.shownBooks()
+      const shown = [...positions].map(([symbol, { quantity, cost }]) => {
+        return { symbol, quantity, averageEntryPrice: div(cost, abs(quantity)), currentPrice: null }
+      })
+      return { brokerAccountId: this.accountId, currency: 'USD', cash, positions: shown }
+    })
+  }
+
+  readPosition(symbol: string): Promise<Holding | null> {
+    return this.#read('readPosition', () => {
+      const held = this.ledger.books.positions.get(symbol)
+      return held === undefined ? null : { quantity: held.quantity, available: availableOf(this.ledger, symbol) }
+    })
+  }
+
+  readAccount(): Promise<AccountStanding> {
+    const why = this.isRestricted ? 'trading is blocked' : null
+    return this.#read('readAccount', () => ({ brokerAccountId: this.accountId, canTrade: why === null, why }))
+  }
+
+  readClock(): Promise<MarketClock> {
+    return this.#read('readClock', () => {
+      const nowMs = this.nowMs()
+      const day = (days: number): string => new Date(nowMs + days * DAY_MS).toISOString().slice(0, 10)
+      const now = new Date(nowMs).toISOString()
+      const ahead = this.#sessionsBetween(day(-1), day(10)).filter(({ closeAt }) => closeAt > now)
+      const isOpen = this.isOpen ?? (ahead[0] !== undefined && ahead[0].openAt <= now)
+      const nextOpen = ahead.find(({ openAt }) => openAt > now)?.openAt ?? ''
+      return { isOpen, nextOpen, nextClose: ahead[0]?.closeAt ?? '' }
+    })
+  }
+
+  readSessions(from: string, to: string): Promise<readonly MarketSession[]> {
+    return this.#read('readSessions', () => this.#sessionsBetween(from, to))
   }
 
   openTradeStream(listener: TradeStreamListener): TradeStream {
-    this.listeners.add(listener)
-    queueMicrotask(() => {
-      if (this.isRevoked) listener.onDown({ kind: 'credentials', message: 'API authentication failed', final: true })
-      else listener.onLive()
+    return this.streams.open(listener)
+  }
+
+  openActivityStream(sinceId: string | null, listener: ActivityStreamListener): ActivityStream {
+    return this.activityStreams.open(sinceId, listener)
+  }
+
+  async #call<T>(on: CallName, run: () => T) {
+    this.calls.push({ on, atMs: this.nowMs() })
+    if (this.#isDown) return { kind: 'unknown', cause: 'the broker is away' } as const
+    return await this.#calls.run(on, run)
+  }
+
+  async #read<T>(on: CallName, run: () => T): Promise<T> {
+    const result = await this.#call(on, () => {
+      if (this.#isRevoked) throw new BrokerError('CREDENTIALS', 'API authentication failed')
+      return run()
     })
-    return { close: async () => void this.listeners.delete(listener) }
+    if (result.kind === 'done') return result.value
+    if (result.kind === 'rate_limited')
+      throw new BrokerError('RATE_LIMITED', 'the request budget of the account is spent', result.retryAfterMs)
+    throw new BrokerError('UNAVAILABLE', result.kind === 'unknown' ? result.cause : 'status 503')
   }
 
-  /** Executes part of an order at a price, or all that is left of it. */
-  fill(clientOrderId: string, price: string, quantity?: string): void {
-    const order = this.#byClientOrderId(clientOrderId)
-    if (order === null) throw new Error(`no order ${clientOrderId}`)
-    const total = order.quantity ?? ZERO
-    const part = quantity === undefined ? add(total, neg(order.filledQuantity)) : dec(quantity)
-    const filledQuantity = add(order.filledQuantity, part)
-    const at = this.#time()
-    const execution: Execution = {
-      ...{ executionId: `x${this.executions.length}`, quantity: part, price: dec(price) },
-      ...{ cumulativeQuantity: filledQuantity, at },
-    }
-    this.executions.push({ brokerOrderId: order.brokerOrderId, execution: { ...execution, executionId: null } })
-    this.#cash = cashAfter(this.#cash, order.side, part, dec(price))
-    const held = this.#positions.get(order.symbol) ?? { quantity: ZERO, cost: ZERO }
-    const signed = order.side === 'buy' ? part : neg(part)
-    const next = { quantity: add(held.quantity, signed), cost: add(held.cost, mul(part, dec(price))) }
-    if (isZero(next.quantity)) this.#positions.delete(order.symbol)
-    else this.#positions.set(order.symbol, next)
-    const status = cmp(filledQuantity, total) >= 0 ? 'filled' : 'partially_filled'
-    this.#update(order, { status, filledQuantity }, execution)
+  #isVisible({ submittedAt }: BrokerOrder): boolean {
+    return this.#isPast(submittedAt, this.visibleAfterMs)
   }
 
-  /** An order placed in the broker's own app. */
-  placeElsewhere(symbol: string, quantity: string): BrokerOrder {
-    const id = `elsewhere-${this.orders.size}`
-    return this.#record(id, { symbol, side: 'buy', quantity: dec(quantity) })
+  #isPast(at: string, lagMs: number): boolean {
+    return lagMs === 0 || Date.parse(at) + lagMs <= this.nowMs()
   }
 
-  #accept({ intent, clientOrderId }: OrderTicket): BrokerOrder {
-    return this.#record(clientOrderId, intent)
+  #sessionsBetween(from: string, to: string): MarketSession[] {
+    return sessionsBetween(from, to).flatMap((session) => {
+      const own = this.sessions.get(session.date)
+      return own === null ? [] : [own ?? session]
+    })
   }
+}
 
-  #record(
-    clientOrderId: string,
-    terms: Partial<BrokerOrder> & Pick<BrokerOrder, 'symbol' | 'side' | 'quantity'>,
-  ): BrokerOrder {
-    const at = this.#time()
-    const order: BrokerOrder = {
-      brokerOrderId: `b-${this.orders.size + 1}`,
-      clientOrderId,
-      ...{ symbol: terms.symbol, side: terms.side, quantity: terms.quantity },
-      ...{ orderType: terms.orderType ?? 'market', timeInForce: terms.timeInForce ?? 'day', orderClass: 'simple' },
-      ...{ status: 'new', filledAveragePrice: null, replaces: terms.replaces ?? null, replacedBy: null, legs: [] },
-      ...{ notional: terms.notional ?? null, filledQuantity: ZERO, submittedAt: at, updatedAt: at },
-      ...{ limitPrice: terms.limitPrice ?? null, stopPrice: terms.stopPrice ?? null },
-    }
-    this.#update(order, {}, null)
-    return order
-  }
-
-  #update(order: BrokerOrder, change: Partial<BrokerOrder>, execution: Execution | null): void {
-    const next = { ...order, ...change, updatedAt: this.#time() }
-    this.orders.set(next.brokerOrderId, next)
-    if (this.isMute) return
-    for (const listener of this.listeners) listener.onUpdate({ order: next, execution, bust: null, at: next.updatedAt })
-  }
-
-  #byClientOrderId(clientOrderId: string): BrokerOrder | null {
-    return [...this.orders.values()].find((order) => order.clientOrderId === clientOrderId) ?? null
-  }
-
-  #authenticate(): void {
-    if (this.isRevoked) throw new BrokerError('CREDENTIALS', 'API authentication failed')
-  }
-
-  #time(): string {
-    this.#ticks += 1
-    return `${new Date(EPOCH_MS + this.#ticks).toISOString().slice(0, 23)}000000Z`
-  }
+/** As the broker writes times, so that the order of texts is the order of times. */
+const fullTime = (time: string): string => {
+  const fraction = /\.(\d{1,9})/.exec(time)?.[1] ?? ''
+  return `${new Date(time).toISOString().slice(0, 19)}.${fraction.padEnd(9, '0')}Z`
 }

@@ -1,0 +1,34 @@
+import type { MarketSession } from '../../../workers/broker/index.ts'
+
+// The exchange's year 2024, written down from its published calendar; other years have no holidays here.
+
+const CLOSED = new Set([
+  ...['2024-01-01', '2024-01-15', '2024-02-19', '2024-03-29', '2024-05-27', '2024-06-19'],
+  ...['2024-07-04', '2024-09-02', '2024-11-28', '2024-12-25'],
+])
+const CLOSED_EARLY = new Set(['2024-07-03', '2024-11-29', '2024-12-24'])
+const DAY_MS = 86_400_000
+
+/** New York is four hours behind UTC from the second Sunday of March to the first Sunday of November, else five. */
+function hoursBehind(date: string): number {
+  const sunday = (month: number, nth: number): string => {
+    const first = new Date(Date.UTC(Number(date.slice(0, 4)), month, 1)).getUTCDay()
+    return new Date(Date.UTC(Number(date.slice(0, 4)), month, 1 + ((7 - first) % 7) + 7 * (nth - 1)))
+      .toISOString()
+      .slice(0, 10)
+  }
+  return date >= sunday(2, 2) && date < sunday(10, 1) ? 4 : 5
+}
+
+/** The regular sessions on the days from `from` to `to`, both included. */
+export function sessionsBetween(from: string, to: string): MarketSession[] {
+  const sessions: MarketSession[] = []
+  for (let dayMs = Date.parse(from); dayMs <= Date.parse(to); dayMs += DAY_MS) {
+    const date = new Date(dayMs).toISOString().slice(0, 10)
+    if ([0, 6].includes(new Date(dayMs).getUTCDay()) || CLOSED.has(date)) continue
+    const at = (hour: number, minute: number): string =>
+      new Date(dayMs + ((hour + hoursBehind(date)) * 60 + minute) * 60_000).toISOString()
+    sessions.push({ date, openAt: at(9, 30), closeAt: at(CLOSED_EARLY.has(date) ? 13 : 16, 0) })
+  }
+  return sessions
+}

@@ -1,0 +1,149 @@
+import type { Clock } from '#runtime'
+import type {
+  ActivityEvent,
+  ActivityStream,
+  ActivityStreamListener,
+  StreamUpdate,
+  TradeStream,
+  TradeStreamListener,
+} from '../../../workers/broker/index.ts'
+
+/**
+ * The account's trade stream: it tells what happens from now on, and nothing twice, unless a test says otherwise. What happens while
+ * a listener is down is never told to it.
+ */
+export class TradeStreams {
+  /** Those that are subscribed now. */
+  readonly live = new Set<TradeStreamListener>()
+  /** Connected and answering, and nothing is told. */
+  isMute = false
+  /** Handshakes are refused; the refusal is that of credentials, of a busy slot, or of a broker that is away. */
+  refusal: 'credentials' | 'connection' | null = null
+  /** How long a listener waits before its next handshake. Without a clock it comes back at `reconnect()`. */
+  reconnectMs = 1_000
+  handshakes = 0
+  #dropped = 0
+  #copies = 1
+  #held: StreamUpdate[] | null = null
+  readonly #open = new Set<TradeStreamListener>()
+  readonly #clock: Clock | null
+
+  constructor(clock: Clock | null) {
+    this.#clock = clock
+  }
+
+  open(listener: TradeStreamListener): TradeStream {
+    this.#open.add(listener)
+    queueMicrotask(() => this.#connect(listener))
+    return {
+      close: async () => {
+        this.#open.delete(listener)
+        this.live.delete(listener)
+      },
+    }
+  }
+
+  tell(update: StreamUpdate): void {
+    if (this.isMute) return
+    if (this.#dropped > 0) return void (this.#dropped -= 1)
+    if (this.#held !== null) return void this.#held.push(update)
+    for (let copy = 0; copy < this.#copies; copy += 1) this.send(update)
+  }
+
+  /** Tells it now, past all faults: a late or repeated message. */
+  send(update: StreamUpdate): void {
+    for (const listener of [...this.live]) listener.onUpdate(update)
+  }
+
+  /** The next messages are lost; the stream stays up. */
+  drop(count = 1): void {
+    this.#dropped += count
+  }
+
+  /** From now on each message comes this often. */
+  repeat(copies: number): void {
+    this.#copies = copies
+  }
+
+  /** Keeps messages back until `release`. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  /** Tells what was kept back, in the order that `arrange` gives; default: as it happened. */
+  release(arrange: (updates: readonly StreamUpdate[]) => readonly StreamUpdate[] = (updates) => updates): void {
+    const held = this.#held ?? []
+    this.#held = null
+    for (const update of arrange(held)) this.send(update)
+  }
+
+  /** A message that cannot be read. */
+  garble(why = 'not JSON'): void {
+    for (const listener of [...this.live]) listener.onUnreadable(why)
+  }
+
+  /** Closes every stream. They come back after `reconnectMs`, as long as nothing refuses them. */
+  cut(message = 'the stream was closed'): void {
+    for (const listener of [...this.live]) {
+      this.live.delete(listener)
+      listener.onDown({ kind: 'connection', message, final: false })
+      this.#later(listener)
+    }
+  }
+
+  /** Those that are down try again now. */
+  reconnect(): void {
+    for (const listener of [...this.#open]) if (!this.live.has(listener)) this.#connect(listener)
+  }
+
+  #connect(listener: TradeStreamListener): void {
+    if (!this.#open.has(listener) || this.live.has(listener)) return
+    this.handshakes += 1
+    if (this.refusal === 'credentials') {
+      this.#open.delete(listener)
+      listener.onDown({ kind: 'credentials', message: 'API authentication failed', final: true })
+    } else if (this.refusal === 'connection') {
+      listener.onDown({ kind: 'connection', message: 'the broker refused the connection', final: false })
+      this.#later(listener)
+    } else {
+      this.live.add(listener)
+      listener.onLive()
+    }
+  }
+
+  #later(listener: TradeStreamListener): void {
+    this.#clock?.after(this.reconnectMs, () => this.#connect(listener))
+  }
+}
+
+/** The replayable stream of activities: whoever opens it since an event is told everything after it first. */
+export class ActivityStreams {
+  /** Whether this account has one. */
+  isOffered = false
+  readonly #log: ActivityEvent[] = []
+  readonly #live = new Set<ActivityStreamListener>()
+
+  append(
+    told: ActivityEvent extends infer Event ? (Event extends ActivityEvent ? Omit<Event, 'id'> : never) : never,
+  ): void {
+    const event = { ...told, id: `e-${String(this.#log.length + 1).padStart(8, '0')}` } as ActivityEvent
+    this.#log.push(event)
+    for (const listener of [...this.#live]) listener.onActivity(event)
+  }
+
+  open(sinceId: string | null, listener: ActivityStreamListener): ActivityStream {
+    queueMicrotask(() => {
+      if (!this.isOffered) return listener.onUnavailable()
+      listener.onLive()
+      if (sinceId !== null) for (const event of this.#log) if (event.id > sinceId) listener.onActivity(event)
+      this.#live.add(listener)
+    })
+    return { close: async () => void this.#live.delete(listener) }
+  }
+
+  cut(): void {
+    for (const listener of [...this.#live])
+      listener.onDown({ kind: 'connection', message: 'the stream was closed', final: false })
+    this.#live.clear()
+  }
+}
