@@ -22,16 +22,24 @@ type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
 /** Time of the store itself, which has no clock in common with its callers; a test may tie it to one. */
 const START_MS = 1_700_000_000_000
 
+/** As many of the latest commits can be lost. */
+const COMMITS_LOST_MAX = 100
+
 /** The store port in memory. It passes the suite that the store on Redis passes, and shows what it holds. */
 export class FakeStore implements Store {
   readonly #users = new Map<string, User>()
+  /** What users were before each of the latest commits, oldest first. */
+  readonly #undo: { userId: string; before: User }[] = []
   readonly leases = new Map<string, string>()
   /** What is linked, limited and halted; `link` is the short way for a connection that works. */
   readonly controls: FakeControls
   readonly budget: FakeBudget
+  readonly #nowMs: () => number
   #timeUs = START_MS * 1_000
+  #lastEvent = { ms: 0, index: 0 }
 
   constructor(nowMs: () => number = () => START_MS) {
+    this.#nowMs = nowMs
     this.budget = new FakeBudget(nowMs)
     this.controls = new FakeControls(() => (this.#timeUs += 1))
   }
@@ -41,8 +49,14 @@ export class FakeStore implements Store {
     this.controls.link(ref)
   }
 
+  /** The last `count` commits were acknowledged, and are gone all the same: as when Redis dies before it has synced them. */
+  loseLast(count: number): void {
+    for (const { userId, before } of this.#undo.splice(-count).reverse()) this.#users.set(userId, before)
+  }
+
   /** Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since time goes on. */
   wipe(): void {
+    this.#undo.length = 0
     this.#users.clear()
     this.leases.clear()
     this.budget.wipe()
@@ -103,13 +117,14 @@ export class FakeStore implements Store {
       const retryAfterMs = this.budget.takeNow({ userId, connectionId: fence.connectionId }, 'submit')
       if (retryAfterMs > 0) return { kind: 'over_budget', retryAfterMs }
     }
-    this.#timeUs += 1
+    this.#undo.push({ userId, before: user.copy() })
+    if (this.#undo.length > COMMITS_LOST_MAX) this.#undo.shift()
+    this.#timeUs = Math.max(this.#timeUs + 1, this.#nowMs() * 1_000)
     user.version = String(Math.max(Number(user.version) + 1, this.#timeUs))
     if (fence.kind === 'take' || fence.kind === 'resolve') user.claims.set(fence.tradeId, `${user.version} ${fence.by}`)
     for (const write of writes) user.apply(write)
     for (const event of events) {
-      const id = `${String(Math.floor(this.#timeUs / 1000)).padStart(13, '0')}-${String(user.log.length).padStart(5, '0')}`
-      user.log.push({ id, prev: user.log.at(-1)?.id ?? EVENT_ID_ZERO, ...event })
+      user.log.push({ id: this.#nextEventId(), prev: user.log.at(-1)?.id ?? EVENT_ID_ZERO, ...event })
     }
     const globalHalt = fence.kind === 'take' ? await this.controls.readGlobalHalt() : null
     const lastEventId = user.log.at(-1)?.id ?? EVENT_ID_ZERO
@@ -118,6 +133,14 @@ export class FakeStore implements Store {
 
   log(userId: string): readonly Entry[] {
     return this.#user(userId).log
+  }
+
+  /** Grows for ever, over losses too. */
+  #nextEventId(): string {
+    const { ms, index } = this.#lastEvent
+    const nowMs = Math.floor(this.#timeUs / 1_000)
+    this.#lastEvent = nowMs > ms ? { ms: nowMs, index: 0 } : { ms, index: index + 1 }
+    return `${String(this.#lastEvent.ms).padStart(13, '0')}-${String(this.#lastEvent.index).padStart(5, '0')}`
   }
 
   #holds(userId: string, user: User, fence: Fence): boolean {
@@ -150,6 +173,15 @@ class User {
   readonly refs = new Map<string, string>()
   readonly archive = new Map<string, string>()
   readonly log: Entry[] = []
+
+  copy(): User {
+    const copy = new User()
+    copy.version = this.version
+    for (const name of ['records', 'claims', 'refs', 'archive'] as const)
+      for (const [key, text] of this[name]) copy[name].set(key, text)
+    copy.log.push(...this.log)
+    return copy
+  }
 
   read<T>(name: string): T | null {
     const text = this.records.get(name)

@@ -1,0 +1,83 @@
+import { setTimeout as realSleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { openWorld } from './world.ts'
+
+async function tradeInTwoParts(seed: number) {
+  const world = await openWorld({ seed, workers: 2 })
+  world.submit()
+  world.submit({ tradeId: 't2', symbol: 'MSFT', quantity: '10' })
+  await world.settle()
+  world.fill('t1', '180.5', '40')
+  world.fill('t2', '400')
+  world.fill('t1', '181')
+  await world.quiesce()
+  return world
+}
+
+describe('the world of the scenarios', () => {
+  test('carries orders to their ends', async () => {
+    const world = await tradeInTwoParts(1)
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+    expect(world.told('t2')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+
+  test('D1 the same seed is the same order of everything, another seed another one', async () => {
+    const traces = await Promise.all([7, 7, 8].map(async (seed) => (await tradeInTwoParts(seed)).schedule.trace()))
+    expect(traces[1]).toBe(traces[0])
+    expect(traces[2]).not.toBe(traces[0])
+  })
+
+  test('D2 whoever waits for something real fails the run', async () => {
+    const world = await openWorld({ seed: 1 })
+    const submit = world.broker.submit.bind(world.broker)
+    world.broker.submit = async (ticket) => {
+      await realSleep(1)
+      return submit(ticket)
+    }
+    world.submit()
+    await expect(world.settle()).rejects.toThrow('something real: Timeout')
+  })
+
+  test('a process that dies hears of nothing, and another one starts from the store alone', async () => {
+    const world = await openWorld({ seed: 3 })
+    world.crashAt('broker.submit answered')
+    world.submit()
+    await world.settle()
+    expect(world.broker.submissions).toHaveLength(1)
+    expect(world.told('t1')).toEqual([])
+    expect(world.workers.map(({ name }) => name)).toEqual(['w2'])
+    await world.advance(60_000)
+    world.fill('t1', '180.5')
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+
+  test('a process that stands still goes on where it stood', async () => {
+    const world = await openWorld({ seed: 3 })
+    world.freezeAt('broker.submit', 3_000)
+    world.submit()
+    await world.advance(2_999)
+    expect(world.broker.submissions).toHaveLength(0)
+    await world.advance(1)
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
+  test('a rule that is broken stops the run, with the seed and the last steps', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.submit()
+    await world.settle()
+    const [order] = world.broker.orders.values()
+    world.broker.orders.set('twin', { ...order!, brokerOrderId: 'twin' })
+    await expect(world.settle()).rejects.toThrow(/seed 9:\nS1 t1 has 2 orders\n[^]*acknowledge submit-/)
+  })
+
+  test('what was told and is not in the books is found', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.submit()
+    await world.settle()
+    world.fill('t1', '180.5', '40')
+    await world.settle()
+    world.broker.executions.length = 0
+    await expect(world.settle()).rejects.toThrow('S4 t1 told 40, executed 0')
+  })
+})

@@ -1,0 +1,311 @@
+import { pino } from 'pino'
+import { cancelOrderSchema, commandJobId, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
+import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
+import type { BoundaryName } from '#runtime'
+import type { ConnectionRef } from '#store'
+import { FakeBroker } from '../support/fake-broker.ts'
+import { FakeStore } from '../support/fake-store.ts'
+import { findUnsafe, findUnsettled } from './world/invariants.ts'
+import { modelLeases } from './world/leases.ts'
+import { type Fault, Process } from './world/process.ts'
+import { ModelQueue } from './world/queue.ts'
+import { type Owner, Schedule } from './world/schedule.ts'
+import { StoreFaults } from './world/store-faults.ts'
+import { type Outside, startWorker, type WorkerRole } from './world/worker.ts'
+
+/**
+ * A whole system in one test: production roles on fakes, a virtual clock, and a seed that orders every await of a port.
+ *
+ *   const world = await openWorld({ seed: 1 })          // user u1 with account broker_1, read already; one worker
+ *   world.submit({ tradeId: 't1', quantity: '100' })    // whatever is not said: market buy of 100 AAPL
+ *   await world.settle()                                // until only time can move things on; advance(ms) moves it
+ *   world.fill('t1', '180.5', '40')                     // the broker executes; world.broker is its ledger and has its faults
+ *   world.crashAt('update.received')                    // a boundary, or 'store.commit', or 'broker.submit answered'
+ *   world.faults.plan('reply_lost')                     // of the store; world.queue.redeliver(...) and so on of the queue
+ *   await world.quiesce()                               // faults end, everything comes to its end, C1 to C7 are checked
+ *   expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+ *
+ * S rules are checked after every step that writes or reaches the broker; a finding throws, with the seed and the last steps.
+ * Labels of steps: a boundary's name; `port.method` before a call runs, `port.method answered` before its caller hears of it
+ * (ports: store, broker, leases, connections, vault); `deliver <job>`, `acknowledge <job>`. Nothing needs closing.
+ */
+export type WorldOptions = Readonly<{
+  seed: number
+  workers?: number
+  roles?: readonly WorkerRole[]
+  /** Default: u1 with broker_1. */
+  accounts?: readonly ConnectionRef[]
+  /** Default: true, the accounts have had their first reading. */
+  isAdopted?: boolean
+}>
+
+/** The wall clock at the start: a Friday, 10:00 in New York, market open. */
+const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
+/** How long everything may take to come to rest once faults have ended. */
+const QUIESCENCE_MS = 240_000
+const REQUESTS_PER_MINUTE_MAX = 200
+const STEPS_SHOWN = 40
+/** In every credential of a world; whatever holds it, leaked it. */
+const SECRET = 'open-sesame'
+
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const world = new World(options)
+  for (let count = 0; count < (options.workers ?? 1); count += 1) world.startWorker()
+  if (options.isAdopted ?? true) await world.advance(2_000)
+  return world
+}
+
+export type { World }
+
+class World {
+  readonly schedule: Schedule
+  readonly queue: ModelQueue
+  readonly faults = new StoreFaults()
+  readonly workers: Process[] = []
+  readonly changes: Change[] = []
+  /** Lines of the log at level `warn` and above. */
+  readonly warnings: string[] = []
+  /** How often each kind of step was taken: what never happened proved nothing. */
+  readonly steps = new Map<string, number>()
+  readonly store: FakeStore
+  readonly #seed: number
+  readonly #roles: readonly WorkerRole[]
+  readonly #self: Owner = { name: 'world', state: 'running' }
+  readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker; requestsAtMs: number[] }>()
+  readonly #outside: Outside
+  readonly #plans: { label: string; skip: number; run: (process: Process) => void }[] = []
+  readonly #lastSteps: string[] = []
+  #isDirty = false
+  #started = 0
+
+  constructor({ seed, accounts = [{ userId: 'u1', connectionId: 'broker_1' }], ...options }: WorldOptions) {
+    this.#seed = seed
+    this.#roles = options.roles ?? ['orders', 'streams', 'connections']
+    this.schedule = new Schedule(seed, START_MS)
+    this.queue = new ModelQueue(this.schedule, this.#self)
+    this.store = new FakeStore(() => this.schedule.nowMs)
+    for (const ref of accounts) this.store.link(ref)
+    for (const ref of accounts) this.#accounts.set(keyOf(ref), { ref, broker: new FakeBroker(), requestsAtMs: [] })
+    this.#outside = this.#makeOutside(accounts)
+    this.schedule.beforeStep = (owner, label) => this.#beforeStep(owner, label)
+    this.schedule.afterStep = () => this.#afterStep()
+  }
+
+  /** The only account, or the first. */
+  get broker(): FakeBroker {
+    return this.brokerOf([...this.#accounts.values()][0]!.ref)
+  }
+
+  brokerOf(ref: ConnectionRef): FakeBroker {
+    return this.#accounts.get(keyOf(ref))!.broker
+  }
+
+  get nowMs(): number {
+    return this.schedule.nowMs
+  }
+
+  // Time ---------------------------------------------------------------------------------------------------------------------
+
+  async settle(): Promise<void> {
+    await this.schedule.settle()
+    await this.check()
+  }
+
+  async advance(byMs: number): Promise<void> {
+    await this.schedule.advance(byMs)
+    await this.check()
+  }
+
+  /** Moves the time until `isEnough`; fails when it is not after `withinMs`. */
+  async until(isEnough: () => boolean, withinMs: number, what = 'what was waited for'): Promise<void> {
+    if (!(await this.schedule.advanceUntil(this.nowMs + withinMs, isEnough))) {
+      throw new Error(`seed ${this.#seed}: ${what} did not happen within ${withinMs} ms\n${this.#recent()}`)
+    }
+  }
+
+  /** Ends every fault and lets everything come to its end; then the rules of quiescence hold, and stay so. */
+  async quiesce(withinMs = QUIESCENCE_MS): Promise<void> {
+    this.#plans.length = 0
+    this.faults.clear()
+    this.queue.lateMs = 0
+    for (const worker of this.workers) worker.thaw()
+    if (this.workers.length === 0) this.startWorker()
+    await this.advance(withinMs)
+    for (const { ref, broker } of this.#accounts.values())
+      this.#refuse(await findUnsettled({ ref, broker, store: this.store }))
+    const told = this.#lengthOfLogs()
+    await this.advance(QUIESCENCE_MS)
+    if (this.#lengthOfLogs() !== told) this.#refuse([`C7 ${this.#lengthOfLogs() - told} events came after quiescence`])
+  }
+
+  // What users do ------------------------------------------------------------------------------------------------------------
+
+  /** Queues an order; answers the id of its job. */
+  submit(order: Partial<SubmitOrder> = {}): string {
+    const intent = submitOrderSchema.parse({ ...marketBuy, ...order })
+    const jobId = submitJobId(intent.userId, intent.tradeId)
+    this.queue.add('orders', 'submitOrder', intent, jobId)
+    return jobId
+  }
+
+  /** Queues a cancel; answers the id of its job. */
+  cancel(tradeId = 't1', commandId = 'c1', ref: ConnectionRef = this.#firstRef()): string {
+    const command = cancelOrderSchema.parse({ ...ref, tradeId, commandId })
+    const jobId = commandJobId(ref.userId, tradeId, commandId)
+    this.queue.add('commands', 'cancelOrder', command, jobId)
+    return jobId
+  }
+
+  // What the broker does -----------------------------------------------------------------------------------------------------
+
+  /** Executes `quantity` of a trade, or all that is left. */
+  fill(tradeId: string, price: string, quantity?: string, ref: ConnectionRef = this.#firstRef()): void {
+    this.#isDirty = true
+    this.brokerOf(ref).fill(clientOrderIdOf(ref.userId, tradeId), price, quantity)
+  }
+
+  // What goes wrong ----------------------------------------------------------------------------------------------------------
+
+  startWorker(): Process {
+    const process = new Process(`w${(this.#started += 1)}`, this.schedule, (...call) => this.#calling(...call))
+    this.workers.push(process)
+    process.onDeath(() => void this.workers.splice(this.workers.indexOf(process), 1))
+    startWorker(process, this.#outside, this.#roles)
+    return process
+  }
+
+  /** `kill -9`, and another worker in its place. */
+  restart(process: Process, afterMs = 0): void {
+    process.kill()
+    if (afterMs === 0) this.startWorker()
+    else this.schedule.after(this.#self, afterMs, () => void this.startWorker())
+  }
+
+  /** Does `run` when a process is about to take the step of this label for the time after `skip` others. */
+  at(label: BoundaryName | (string & {}), run: (process: Process) => void, skip = 0): void {
+    this.#plans.push({ label, skip, run })
+  }
+
+  /** The process that is about to take this step dies instead, and another one starts from what the store holds. */
+  crashAt(label: BoundaryName | (string & {}), skip = 0, afterMs = 0): void {
+    this.at(label, (process) => this.restart(process, afterMs), skip)
+  }
+
+  /** The process that is about to take this step stands still for `forMs`. */
+  freezeAt(label: BoundaryName | (string & {}), forMs: number, skip = 0): void {
+    this.at(
+      label,
+      (process) => {
+        process.freeze()
+        this.schedule.after(this.#self, forMs, () => process.thaw())
+      },
+      skip,
+    )
+  }
+
+  // What came of it ----------------------------------------------------------------------------------------------------------
+
+  /** Names of the events of a user, oldest first. */
+  events(userId = this.#firstRef().userId): string[] {
+    return this.store.log(userId).map(({ event }) => event)
+  }
+
+  /** Names of the events about one trade, oldest first. */
+  told(tradeId: string, userId = this.#firstRef().userId): string[] {
+    const isOf = (payload: object): boolean => 'tradeId' in payload && payload.tradeId === tradeId
+    return this.store.log(userId).flatMap(({ event, payload }) => (isOf(payload) ? [event] : []))
+  }
+
+  async order(tradeId: string, { userId, connectionId }: ConnectionRef = this.#firstRef()): Promise<Order | null> {
+    return (await this.store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })).slice.order
+  }
+
+  anomalies(): Anomaly[] {
+    return this.changes.flatMap((change) => (change.type === 'anomaly' ? [change.what] : []))
+  }
+
+  /** The S rules, now. */
+  async check(): Promise<void> {
+    for (const { ref, broker } of this.#accounts.values())
+      this.#refuse(await findUnsafe({ ref, broker, store: this.store }))
+    const leaks = [...this.warnings, JSON.stringify(this.queue.ids())].filter((text) => text.includes(SECRET))
+    this.#refuse(leaks.map(() => 'S18 a secret was told'))
+  }
+
+  #refuse(findings: readonly string[]): void {
+    if (findings.length > 0) throw new Error(`seed ${this.#seed}:\n${findings.join('\n')}\n${this.#recent()}`)
+  }
+
+  #recent(): string {
+    return `the last steps of ${this.schedule.steps}:\n${this.#lastSteps.join('\n')}`
+  }
+
+  #beforeStep(owner: Owner, label: string): void {
+    this.steps.set(label, (this.steps.get(label) ?? 0) + 1)
+    this.#lastSteps.push(`  ${((this.nowMs - START_MS) / 1_000).toFixed(3)} ${owner.name} ${label}`)
+    if (this.#lastSteps.length > STEPS_SHOWN) this.#lastSteps.shift()
+    if (!(owner instanceof Process)) return
+    const plan = this.#plans.find((one) => one.label === label)
+    if (plan === undefined) return
+    if (plan.skip > 0) {
+      plan.skip -= 1
+      return
+    }
+    this.#plans.splice(this.#plans.indexOf(plan), 1)
+    plan.run(owner)
+  }
+
+  async #afterStep(): Promise<void> {
+    if (!this.#isDirty) return
+    this.#isDirty = false
+    await this.check()
+  }
+
+  #calling(process: Process, label: string, account: string | null): Fault | null {
+    if (label === 'store.commit') this.#isDirty = true
+    if (account !== null) this.#countRequest(account)
+    return label.startsWith('store.') ? this.faults.take(process, label) : null
+  }
+
+  /** S14 */
+  #countRequest(account: string): void {
+    this.#isDirty = true
+    const { requestsAtMs } = this.#accounts.get(account)!
+    requestsAtMs.push(this.nowMs)
+    while (requestsAtMs[0]! <= this.nowMs - 60_000) requestsAtMs.shift()
+    const count = requestsAtMs.length
+    if (count > REQUESTS_PER_MINUTE_MAX) this.#refuse([`S14 ${count} requests of ${account} within a minute`])
+  }
+
+  #lengthOfLogs(): number {
+    return [...this.#accounts.values()].reduce((sum, { ref }) => sum + this.store.log(ref.userId).length, 0)
+  }
+
+  #firstRef(): ConnectionRef {
+    return [...this.#accounts.values()][0]!.ref
+  }
+
+  #makeOutside(refs: readonly ConnectionRef[]): Outside {
+    const { schedule, queue, store } = this
+    return {
+      ...{ schedule, queue, store, refs },
+      leases: modelLeases(schedule, this.#self, store),
+      connections: store.controls.connections,
+      links: store.controls.links,
+      vault: {
+        seal: async () => 'sealed',
+        open: async () => ({ credentials: { keyId: `K-${SECRET}`, secretKey: SECRET }, stale: false }),
+      },
+      accountOf: (ref) => this.brokerOf(ref),
+      log: pino({ level: 'warn', timestamp: false }, { write: (line: string) => void this.warnings.push(line) }),
+      onCommitted: (_userId, changes) => void this.changes.push(...changes),
+    }
+  }
+}
+
+const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`
+
+const marketBuy = {
+  ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL', side: 'buy' },
+  ...{ orderType: 'market', quantity: '100' },
+} as const

@@ -1,0 +1,111 @@
+import { isTerminal } from '#domain'
+import type { ConnectionRef } from '#store'
+import type { FakeBroker } from '../../support/fake-broker.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+import { firstOrders, isOpenAtBroker, type TradeInBooks, tradesInBooks } from './ledger.ts'
+import { brokenChains, contradictions, type Entry, fieldsOf, positionsTold, toldOf } from './log-checks.ts'
+
+// The rules that hold in every run, by the names of the catalogue (execution failures, section 11): S after every step, C once
+// nothing more can happen. What is checked elsewhere: S3, S14, S18 by the watch of the world; S13, S15, S16, S17 by scenarios.
+
+/** What is compared: one connection of one user, and the account behind it. */
+export type Stake = Readonly<{ ref: ConnectionRef; broker: FakeBroker; store: FakeStore }>
+
+/** What holds at every step. Nothing is found in a sound state. */
+export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[]> {
+  const log: readonly Entry[] = store.log(ref.userId)
+  const books = tradesInBooks(broker, ref.userId)
+  const { trades, findings } = toldOf(log)
+  const doubled = [...books].flatMap(([tradeId, trade]) => {
+    const first = firstOrders(trade)
+    return first.length > 1 ? [`S1 ${tradeId} has ${first.length} orders`] : []
+  })
+  const foreign = log.filter((entry) => {
+    const { userId } = fieldsOf(entry)
+    return userId !== undefined && userId !== ref.userId
+  })
+  const contradicted = [...trades].flatMap(([tradeId, told]) => contradictions(tradeId, told, books.get(tradeId)))
+  return [
+    ...doubled,
+    ...brokenChains(log),
+    ...findings,
+    ...contradicted,
+    ...foreign.map(({ id }) => `S11 ${id} of ${ref.userId} is somebody else's`),
+    ...(await misplaced(ref, store, log)),
+  ]
+}
+
+/** S12: the stored positions are those that the log tells. */
+async function misplaced(ref: ConnectionRef, store: FakeStore, log: readonly Entry[]): Promise<string[]> {
+  const { positions } = await store.loadConnection(ref.userId, ref.connectionId)
+  return [...positionsTold(log)].flatMap(([key, told]) => {
+    const [connectionId, symbol = ''] = key.split(' ')
+    if (connectionId !== ref.connectionId) return []
+    const stored = Number(positions.get(symbol)?.quantity ?? 0)
+    return stored === told ? [] : [`S12 ${symbol}: the log tells ${told}, stored are ${stored}`]
+  })
+}
+
+/** What holds at quiescence, beyond the rules of every step. */
+export async function findUnsettled(stake: Stake): Promise<string[]> {
+  const { ref, broker, store } = stake
+  const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
+  const ours = orders.filter(({ origin }) => origin === 'fillcast')
+  const { trades } = toldOf(store.log(ref.userId))
+  const books = tradesInBooks(broker, ref.userId)
+  const unresolved = ours.flatMap(({ id, status, endedAt }) =>
+    status === 'submitting' && endedAt === null ? [`C1 ${id} is still submitting`] : [],
+  )
+  const open = new Set(ours.filter(({ status }) => !isTerminal(status)).map(({ id }) => id))
+  const untold = [...books].flatMap(([tradeId, trade]) => {
+    const told = trades.get(tradeId)
+    const isStoredOpen = open.has(tradeId)
+    return [
+      ...(isStoredOpen === trade.isOpen ? [] : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
+      ...(told === undefined ? [] : shortfalls(tradeId, told.cumulative, told.terminal, trade)),
+    ]
+  })
+  return [...unresolved, ...untold, ...averages(store.log(ref.userId), books), ...(await unequal(stake))]
+}
+
+/** C2, C3 */
+function shortfalls(tradeId: string, cumulative: number, terminal: string | null, trade: TradeInBooks): string[] {
+  const executed = Number(trade.executed)
+  return [
+    ...(cumulative === executed ? [] : [`C2 ${tradeId} told ${cumulative}, executed ${executed}`]),
+    ...(trade.isOpen || terminal !== null ? [] : [`C3 ${tradeId} has ended, and nobody was told`]),
+  ]
+}
+
+/** C2: the total cost of a filled trade is that of its executions. */
+function averages(log: readonly Entry[], books: ReadonlyMap<string, TradeInBooks>): string[] {
+  const corrected = new Set(log.filter(({ event }) => event === 'trade.corrected').map((e) => fieldsOf(e)['tradeId']))
+  return log.flatMap((entry) => {
+    const { tradeId, totalCost } = fieldsOf(entry)
+    const trade = books.get(String(tradeId))
+    if (entry.event !== 'trade.filled' || trade === undefined || corrected.has(tradeId)) return []
+    const cost = Number(trade.cost)
+    return totalCost === cost ? [] : [`C2 ${String(tradeId)} cost ${cost}, told ${String(totalCost)}`]
+  })
+}
+
+/** C4: positions, cash and external orders equal the broker's. */
+async function unequal({ ref, broker, store }: Stake): Promise<string[]> {
+  const { account, positions, orders } = await store.loadConnection(ref.userId, ref.connectionId)
+  const real = await broker.readPortfolio()
+  const stored = new Map([...positions].map(([symbol, { quantity }]) => [symbol, Number(quantity)]))
+  const symbols = new Set([...stored.keys(), ...real.positions.map(({ symbol }) => symbol)])
+  const known = new Set(orders.flatMap(({ placements }) => placements.map(({ brokerOrderId }) => brokerOrderId)))
+  const isStrange = (id: string): boolean => !known.has(id)
+  const strangers = [...broker.orders.values()].filter(
+    (order) => isOpenAtBroker(order) && isStrange(order.brokerOrderId),
+  )
+  return [
+    ...[...symbols].flatMap((symbol) => {
+      const held = Number(real.positions.find((position) => position.symbol === symbol)?.quantity ?? 0)
+      return held === (stored.get(symbol) ?? 0) ? [] : [`C4 ${symbol}: ${stored.get(symbol) ?? 0} stored, ${held} held`]
+    }),
+    ...(account?.cash === real.cash ? [] : [`C4 cash: ${account?.cash ?? 'none'} stored, ${real.cash} there`]),
+    ...strangers.map(({ brokerOrderId }) => `C4 ${brokerOrderId} is open, and unknown here`),
+  ]
+}

@@ -1,0 +1,39 @@
+import type { CancelTimer } from '#runtime'
+import type { Leases } from '#store'
+import type { FakeStore } from '../../support/fake-store.ts'
+import type { Owner, Schedule } from './schedule.ts'
+
+/** Leases of the store, measured by its own time: one that is not renewed is gone when its time is over. */
+export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore): Leases {
+  const expiries = new Map<string, CancelTimer>()
+  let tokens = 0
+  const keep = (name: string, ttlMs: number): void => {
+    expiries.get(name)?.()
+    expiries.set(
+      name,
+      schedule.after(world, ttlMs, () => void store.leases.delete(name)),
+    )
+  }
+  return {
+    async take(key, ttlMs) {
+      const name = nameOf(key)
+      if (store.leases.has(name)) return null
+      tokens = Math.max(tokens + 1, schedule.nowMs * 1_000)
+      store.leases.set(name, String(tokens))
+      keep(name, ttlMs)
+      return String(tokens)
+    },
+    async renew(key, token, ttlMs) {
+      const name = nameOf(key)
+      if (store.leases.get(name) !== token) return false
+      keep(name, ttlMs)
+      return true
+    },
+    async release(key, token) {
+      if (store.leases.get(nameOf(key)) === token) store.leases.delete(nameOf(key))
+    },
+  }
+}
+
+/** `lease:{user}:connection`: the name under which the store knows it. */
+const nameOf = (key: string): string => key.replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')

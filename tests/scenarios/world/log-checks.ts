@@ -1,0 +1,89 @@
+import { EVENT_ID_ZERO } from '#contract'
+import type { TradeInBooks } from './ledger.ts'
+
+/** An entry of a user's event log. */
+export type Entry = Readonly<{ id: string; prev: string; event: string; payload: unknown }>
+
+/** What a log has told of one trade since the last `state.resync`. */
+export type TradeTold = { submitted: number; cumulative: number; terminal: string | null; corrected: number }
+
+type Fields = Readonly<Record<string, unknown>>
+export const fieldsOf = ({ payload }: Entry): Fields => payload as Fields
+
+const TERMINAL: ReadonlySet<string> = new Set(['trade.filled', 'trade.rejected', 'trade.cancelled'])
+
+/** S9: ids grow, and each entry names the one before it. */
+export function brokenChains(log: readonly Entry[]): string[] {
+  return log.flatMap((entry, index) => {
+    const before = log[index - 1]?.id
+    if (before === undefined) return entry.prev === EVENT_ID_ZERO || entry.event === 'state.resync' ? [] : ['S9 first']
+    return entry.prev === before && entry.id > before ? [] : [`S9 ${entry.id} after ${before} names ${entry.prev}`]
+  })
+}
+
+/** S5, S6, S8: what a log tells of each trade, and where it contradicts itself. */
+export function toldOf(log: readonly Entry[]): { trades: Map<string, TradeTold>; findings: string[] } {
+  const trades = new Map<string, TradeTold>()
+  const findings: string[] = []
+  let isResynced = false
+  for (const entry of log) {
+    if (entry.event === 'state.resync') {
+      isResynced = true
+      trades.clear()
+      continue
+    }
+    const { tradeId, quantity, filledQuantity } = fieldsOf(entry)
+    if (!entry.event.startsWith('trade.') || typeof tradeId !== 'string') continue
+    const told = trades.get(tradeId) ?? { submitted: 0, cumulative: 0, terminal: null, corrected: 0 }
+    trades.set(tradeId, told)
+    const say = (rule: string): void => void findings.push(`${rule}: ${entry.event} of ${tradeId} at ${entry.id}`)
+    if (entry.event === 'trade.corrected') {
+      told.corrected += 1
+      told.cumulative = Number(filledQuantity)
+      continue
+    }
+    if (told.terminal !== null) say(`S6 after ${told.terminal}`)
+    if (entry.event === 'trade.submitted') told.submitted += 1
+    if (told.submitted > 1) say('S8 twice')
+    const isEarly = told.submitted === 0 && !isResynced
+    if (isEarly && entry.event !== 'trade.rejected' && entry.event !== 'trade.cancelled') say('S8 not submitted yet')
+    if (entry.event === 'trade.partialFill' || entry.event === 'trade.filled') {
+      const total = Number(entry.event === 'trade.filled' ? quantity : filledQuantity)
+      if (total <= told.cumulative) say(`S5 ${told.cumulative} then ${total}`)
+      told.cumulative = total
+    }
+    if (TERMINAL.has(entry.event)) told.terminal = entry.event
+  }
+  return { trades, findings }
+}
+
+/** S4, S7: nothing is told that the broker's books do not bear out. */
+export function contradictions(tradeId: string, told: TradeTold, books: TradeInBooks | undefined): string[] {
+  const executed = Number(books?.executed ?? 0)
+  const isOpen = books?.isOpen ?? false
+  const findings: string[] = []
+  if (told.cumulative > executed) findings.push(`S4 ${tradeId} told ${told.cumulative}, executed ${executed}`)
+  if (told.terminal === null || told.corrected > 0) return findings
+  if (told.terminal === 'trade.rejected' && (executed > 0 || isOpen)) findings.push(`S7 ${tradeId} was not rejected`)
+  if (isOpen) findings.push(`S7 ${tradeId} told ${told.terminal}, and is open`)
+  return findings
+}
+
+/** S12: positions as the log tells them, by connection and symbol. */
+export function positionsTold(log: readonly Entry[]): Map<string, number> {
+  const quantities = new Map<string, number>()
+  const names = new Map<string, string>()
+  for (const entry of log) {
+    const { brokerConnectionId, position, positionId, updates } = fieldsOf(entry)
+    const added = position as { id: string; symbol: string; quantity: number } | undefined
+    const known = names.get(String(positionId))
+    if (entry.event === 'portfolio.positionAdded' && added !== undefined) {
+      names.set(added.id, `${String(brokerConnectionId)} ${added.symbol}`)
+      quantities.set(`${String(brokerConnectionId)} ${added.symbol}`, added.quantity)
+    } else if (entry.event === 'portfolio.positionUpdated' && known !== undefined) {
+      const { quantity } = updates as { quantity?: number }
+      if (quantity !== undefined) quantities.set(known, quantity)
+    } else if (entry.event === 'portfolio.positionClosed' && known !== undefined) quantities.delete(known)
+  }
+  return quantities
+}

@@ -1,0 +1,135 @@
+import type { Boundaries, CancelTimer, Clock, Randomness } from '#runtime'
+import type { Owner, Schedule } from './schedule.ts'
+
+/** What a fault does with one call of a port: passes it on, or not, once or twice, and answers what it likes. */
+export type Fault = (call: () => Promise<unknown>) => Promise<unknown>
+
+/** Sees every call of a port, `port.method`, just before it runs; what it answers runs instead of the call. `account`: of a broker. */
+export type Watch = (process: Process, label: string, account: string | null) => Fault | null
+
+type Call = Readonly<{ name: string; method: string; inOrder: boolean; account: string | null }>
+
+/**
+ * One process: a clock, chance, and doors to the ports, all of which end with it.
+ *
+ * running <--freeze, thaw--> frozen (nothing goes on, time passes)   running, frozen --kill--> dead (nothing ever goes on)
+ *
+ * A killed process is not told: what it awaits never settles, so no `catch` and no `finally` of it runs.
+ */
+export class Process implements Owner {
+  readonly name: string
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly boundaries: Boundaries
+  /** How far this machine's wall clock is off. */
+  wallOffsetMs = 0
+  #state: Owner['state'] = 'running'
+  readonly #schedule: Schedule
+  readonly #watch: Watch
+  readonly #atDeath: (() => void)[] = []
+  #calls = 0
+  #ids = 0
+
+  constructor(name: string, schedule: Schedule, watch: Watch) {
+    this.name = name
+    this.#schedule = schedule
+    this.#watch = watch
+    this.clock = this.#makeClock()
+    this.random = {
+      id: (byteCount) => `${name}-${(this.#ids += 1)}-${byteCount}`,
+      fraction: () => schedule.chance.fraction(),
+    }
+    this.boundaries = { reached: (point) => schedule.turn(this, `at ${(this.#calls += 1)}`, point) }
+  }
+
+  get state(): Owner['state'] {
+    return this.#state
+  }
+
+  kill(): void {
+    if (this.#state === 'dead') return
+    this.#state = 'dead'
+    this.#schedule.drop(this)
+    for (const run of this.#atDeath) run()
+  }
+
+  freeze(): void {
+    if (this.#state === 'running') this.#state = 'frozen'
+  }
+
+  thaw(): void {
+    if (this.#state === 'frozen') this.#state = 'running'
+  }
+
+  /** Runs when the process dies: what the machine or the network does then, never the process itself. */
+  onDeath(run: () => void): void {
+    this.#atDeath.push(run)
+  }
+
+  /** Calls `run` as a step of this process, in its turn. */
+  async enter(lane: string, label: string, run: () => void): Promise<void> {
+    await this.#schedule.turn(this, lane, label)
+    this.#schedule.enter(run)
+  }
+
+  /**
+   * A port as this process reaches it: every asynchronous call waits for its turn to go out, and for another to come back.
+   * @param inOrder calls and answers keep their order, as on one connection
+   * @param account whose requests these are, where they are counted
+   */
+  door<Port extends object>(name: string, port: Port, inOrder: boolean, account: string | null = null): Port {
+    const answer = (method: string, args: unknown[]) => this.#call({ name, method, inOrder, account }, args, port)
+    return new Proxy({} as Port, {
+      get: (_target, method) => (typeof method === 'string' && method !== 'then' ? wrap(method, answer) : undefined),
+    })
+  }
+
+  async #call({ name, method, inOrder, account }: Call, args: unknown[], port: object): Promise<unknown> {
+    const label = `${name}.${method}`
+    const lane = inOrder ? name : `call ${(this.#calls += 1)}`
+    await this.#schedule.turn(this, lane, label)
+    const target = port as Record<string, (...args: unknown[]) => Promise<unknown>>
+    const run = async (): Promise<unknown> => target[method]!(...args)
+    const fault = this.#watch(this, label, account)
+    const [isDone, value] = await (fault === null ? run() : fault(run)).then(
+      (result) => [true, result] as const,
+      (error: unknown) => [false, error] as const,
+    )
+    await this.#schedule.turn(this, lane, `${label} answered`)
+    if (isDone) return value
+    throw value
+  }
+
+  #makeClock(): Clock {
+    const [schedule, after] = [this.#schedule, (ms: number, run: () => void) => this.#schedule.after(this, ms, run)]
+    return {
+      now: () => schedule.nowMs + this.wallOffsetMs,
+      monotonicMs: () => schedule.nowMs,
+      after,
+      sleep: (delayMs, signal) =>
+        new Promise((resolve, reject) => {
+          const cancel = after(delayMs, resolve)
+          signal?.addEventListener('abort', () => {
+            cancel()
+            reject(signal.reason as Error)
+          })
+        }),
+      every(intervalMs, run) {
+        let cancel: CancelTimer = () => {}
+        const plan = (): void => {
+          cancel = after(intervalMs, () => {
+            plan()
+            run()
+          })
+        }
+        plan()
+        return () => cancel()
+      },
+    }
+  }
+}
+
+const wrap =
+  (method: string, answer: (method: string, args: unknown[]) => Promise<unknown>) =>
+  (...args: unknown[]): Promise<unknown> =>
+    answer(method, args)

@@ -1,0 +1,174 @@
+import type { QueueName } from '#contract'
+import type { Process } from './process.ts'
+import type { Owner, Schedule } from './schedule.ts'
+
+/** What a worker does with a job; `done`, or to be run again. Throwing is failing. */
+export type JobHandler = (name: string, data: unknown) => Promise<JobResult>
+type JobResult = Readonly<{ kind: 'done' } | { kind: 'again'; delayMs: number | null; why: string }>
+
+type Job = {
+  readonly id: string
+  readonly queue: QueueName
+  readonly name: string
+  readonly data: unknown
+  state: 'waiting' | 'active' | 'completed' | 'failed'
+  dueMs: number
+  /** Who runs it now; two after a redelivery. */
+  holders: Set<Process>
+  failures: number
+  stalls: number
+  why: string
+}
+
+/** As the workers have it: a lock that its holder renews while it runs, and how often a job may stall or fail. */
+const LOCK_MS = 15_000
+const STALLS_MAX = 10
+const ATTEMPTS_MAX = 25
+const BACKOFF_MS = 200
+/** The longest pause of the model, so that a run needs no virtual weeks. */
+const BACKOFF_MS_MAX = 60_000
+
+/**
+ * A queue as BullMQ promises it: every job at least once. It may deliver a job at any time again, to two workers at once, hours
+ * late, or give it up for good; scenarios say when.
+ */
+export class ModelQueue {
+  readonly #schedule: Schedule
+  readonly #world: Owner
+  readonly #jobs = new Map<string, Job>()
+  readonly #workers: { process: Process; handlers: Partial<Record<QueueName, JobHandler>> }[] = []
+  /** Jobs that are added from now on wait this long first. */
+  lateMs = 0
+
+  constructor(schedule: Schedule, world: Owner) {
+    this.#schedule = schedule
+    this.#world = world
+  }
+
+  work(process: Process, handlers: Partial<Record<QueueName, JobHandler>>): void {
+    const worker = { process, handlers }
+    this.#workers.push(worker)
+    process.onDeath(() => void this.#workers.splice(this.#workers.indexOf(worker), 1))
+    for (const job of this.#jobs.values()) this.#offer(job)
+  }
+
+  /** The same id again changes nothing while the job is known. */
+  add(queue: QueueName, name: string, data: unknown, id: string, delayMs = 0): void {
+    if (this.#jobs.has(id)) return
+    const dueMs = this.#schedule.nowMs + delayMs + this.lateMs
+    const job: Job = {
+      ...{ id, queue, name, data: JSON.parse(JSON.stringify(data)), dueMs },
+      ...{ state: 'waiting', holders: new Set(), failures: 0, stalls: 0, why: '' },
+    }
+    this.#jobs.set(id, job)
+    this.#plan(job)
+  }
+
+  /** Delivers a job again, whatever its state: to another worker where there is one. */
+  redeliver(id: string): void {
+    const job = this.#known(id)
+    job.state = 'waiting'
+    job.dueMs = this.#schedule.nowMs
+    this.#offer(job)
+  }
+
+  /** Stalled or tried too often: it is never delivered again. */
+  giveUp(id: string): void {
+    this.#known(id).state = 'failed'
+  }
+
+  /** Removed, as completed jobs are: the id is free again. */
+  forget(id: string): void {
+    this.#jobs.delete(id)
+  }
+
+  /** Everything is lost. */
+  wipe(): void {
+    this.#jobs.clear()
+  }
+
+  ids(): string[] {
+    return [...this.#jobs.keys()]
+  }
+
+  stateOf(id: string): Job['state'] | null {
+    return this.#jobs.get(id)?.state ?? null
+  }
+
+  /** Jobs that are not done. */
+  open(): { id: string; state: string; why: string }[] {
+    const isOpen = ({ state }: Job): boolean => state === 'waiting' || state === 'active'
+    return [...this.#jobs.values()].filter(isOpen).map(({ id, state, why }) => ({ id, state, why }))
+  }
+
+  #known(id: string): Job {
+    const job = this.#jobs.get(id)
+    if (job === undefined) throw new Error(`no job ${id}`)
+    return job
+  }
+
+  #plan(job: Job): void {
+    const waitMs = job.dueMs - this.#schedule.nowMs
+    if (waitMs <= 0) this.#offer(job)
+    else this.#schedule.after(this.#world, waitMs, () => this.#offer(job))
+  }
+
+  #offer(job: Job): void {
+    void this.#schedule.turn(this.#world, `job ${job.id}`, `deliver ${job.id}`).then(() => this.#deliver(job))
+  }
+
+  #deliver(job: Job): void {
+    if (job.state !== 'waiting' || job.dueMs > this.#schedule.nowMs) return
+    const able = this.#workers.filter(({ process, handlers }) => {
+      return process.state === 'running' && handlers[job.queue] !== undefined
+    })
+    const fresh = able.filter(({ process }) => !job.holders.has(process))
+    const worker = this.#schedule.chance.pick(fresh.length > 0 ? fresh : able)
+    const handle = worker?.handlers[job.queue]
+    if (worker === undefined || handle === undefined) return
+    job.state = 'active'
+    job.holders.add(worker.process)
+    this.#keepLock(job, worker.process)
+    void this.#run(job, worker.process, handle)
+  }
+
+  async #run(job: Job, process: Process, handle: JobHandler): Promise<void> {
+    let result: JobResult | Error
+    try {
+      result = await this.#schedule.enter(() => handle(job.name, job.data))
+    } catch (error) {
+      result = error instanceof Error ? error : new Error(String(error))
+    }
+    await this.#schedule.turn(process, `job ${job.id}`, `acknowledge ${job.id}`)
+    if (!job.holders.delete(process) || job.state !== 'active') return // lost its lock: somebody else has the job
+    if (result instanceof Error) this.#failed(job, result)
+    else if (result.kind === 'done') job.state = 'completed'
+    else if (result.delayMs === null) this.#failed(job, new Error(result.why))
+    else this.#again(job, result.delayMs, result.why)
+  }
+
+  #failed(job: Job, error: Error): void {
+    job.failures += 1
+    job.why = error.message
+    if (error.name === 'UnrecoverableError' || job.failures >= ATTEMPTS_MAX) job.state = 'failed'
+    else this.#again(job, Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (job.failures - 1)), error.message)
+  }
+
+  #again(job: Job, delayMs: number, why: string): void {
+    Object.assign(job, { state: 'waiting', dueMs: this.#schedule.nowMs + delayMs, why })
+    this.#plan(job)
+  }
+
+  /** A holder that died or froze cannot renew its lock; whoever finds out delivers the job again. */
+  #keepLock(job: Job, process: Process): void {
+    this.#schedule.after(this.#world, LOCK_MS, () => {
+      if (!job.holders.has(process) || job.state !== 'active') return
+      if (process.state === 'running') return this.#keepLock(job, process)
+      job.holders.delete(process)
+      job.stalls += 1
+      job.why = 'stalled'
+      if (job.stalls > STALLS_MAX) job.state = 'failed'
+      else this.#again(job, 0, 'stalled')
+    })
+  }
+}

@@ -1,0 +1,61 @@
+import type { Process, Fault } from './process.ts'
+
+/** How a call to Redis can go wrong, as the caller sees it. */
+export type StoreFaultKind =
+  /** Applied; the connection breaks before the answer. */
+  | 'reply_lost'
+  /** The client resends what was in flight when the connection broke: applied twice, the second answer counts. */
+  | 'twice'
+  /** Refused before anything was written, as when memory is full. */
+  | 'refused'
+  /** The connection breaks before the command is read. */
+  | 'request_lost'
+
+/** Which call it befalls: the next one of these labels, after `skip` of them. */
+export type PlannedStoreFault = { kind: StoreFaultKind; label: string; skip: number; process: Process | null }
+
+const brokenConnection = (): Error => new Error('Connection is closed.')
+
+const faults: Readonly<Record<StoreFaultKind, Fault>> = {
+  async reply_lost(call) {
+    await call()
+    throw brokenConnection()
+  },
+  async twice(call) {
+    await call()
+    return call()
+  },
+  async refused() {
+    throw new Error("OOM command not allowed when used memory > 'maxmemory'.")
+  },
+  async request_lost() {
+    throw brokenConnection()
+  },
+}
+
+/** The faults of the store that are planned, first come first served. */
+export class StoreFaults {
+  readonly #planned: PlannedStoreFault[] = []
+  /** How often each befell: a scenario that never met its fault proves nothing. */
+  readonly met = new Map<StoreFaultKind, number>()
+
+  plan(kind: StoreFaultKind, label = 'store.commit', skip = 0, process: Process | null = null): void {
+    this.#planned.push({ kind, label, skip, process })
+  }
+
+  clear(): void {
+    this.#planned.length = 0
+  }
+
+  take(process: Process, label: string): Fault | null {
+    const planned = this.#planned.find((one) => one.label === label && (one.process ?? process) === process)
+    if (planned === undefined) return null
+    if (planned.skip > 0) {
+      planned.skip -= 1
+      return null
+    }
+    this.#planned.splice(this.#planned.indexOf(planned), 1)
+    this.met.set(planned.kind, (this.met.get(planned.kind) ?? 0) + 1)
+    return faults[planned.kind]
+  }
+}

@@ -1,0 +1,89 @@
+import type { Change } from '#domain'
+import type { Logger } from '#runtime'
+import type { BrokerConnection, Connections, ConnectionRef, Leases, Links, Vault } from '#store'
+import { type Broker, BrokerPool, type TradeStreamListener } from '../../../workers/broker/index.ts'
+import { checkHandler } from '../../../workers/connections/index.ts'
+import { orderHandler } from '../../../workers/orders/index.ts'
+import { ConnectionOwner } from '../../../workers/updates/index.ts'
+import type { FakeBroker } from '../../support/fake-broker.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+import type { Process } from './process.ts'
+import type { ModelQueue } from './queue.ts'
+import type { Schedule } from './schedule.ts'
+
+/** What the workers of a world share: everything that outlives a process. */
+export type Outside = Readonly<{
+  schedule: Schedule
+  queue: ModelQueue
+  store: FakeStore
+  leases: Leases
+  connections: Connections
+  links: Links
+  vault: Vault
+  accountOf: (ref: ConnectionRef) => FakeBroker
+  refs: readonly ConnectionRef[]
+  log: Logger
+  onCommitted: (userId: string, changes: readonly Change[]) => void
+}>
+
+/** The parts of a worker that a scenario may want to leave out. */
+export type WorkerRole = 'orders' | 'streams' | 'connections'
+
+/** Starts the production roles of one worker on the ports of `process`. Everything that it remembers ends with the process. */
+export function startWorker(process: Process, outside: Outside, roles: readonly WorkerRole[]): void {
+  const { queue, log, refs } = outside
+  const { clock, random, boundaries } = process
+  const store = process.door('store', outside.store, true)
+  const leases = process.door('leases', outside.leases, true)
+  const connections = process.door('connections', outside.connections, true)
+  const links = process.door('links', outside.links, true)
+  const vault = process.door('vault', outside.vault, false)
+  const brokers = new BrokerPool(connections, vault, 'sandbox', (connection) =>
+    brokerDoor(process, outside.accountOf(connection), connection),
+  )
+  const onCommitted = (userId: string, changes: readonly Change[]): void => outside.onCommitted(userId, changes)
+  const applier = { store, clock, onCommitted }
+  const deps = { applier, brokers, clock, random, log, boundaries }
+  const handle = orderHandler(deps)
+  queue.work(process, {
+    ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
+    ...(roles.includes('connections')
+      ? { connections: checkHandler({ store, connections, links, brokers, clock, log }) }
+      : {}),
+  })
+  const askForCheck = (ref: ConnectionRef): void => {
+    queue.add('connections', 'checkConnection', ref, `check ${ref.userId} ${ref.connectionId} ${clock.now()}`)
+  }
+  if (!roles.includes('streams')) return
+  void process.enter('start', 'start', () => {
+    for (const ref of refs) new ConnectionOwner({ ...deps, leases, askForCheck }, ref)
+  })
+}
+
+/** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */
+function brokerDoor(process: Process, account: FakeBroker, { userId, connectionId }: BrokerConnection): Broker {
+  const lane = `stream ${userId} ${connectionId}`
+  const openTradeStream: Broker['openTradeStream'] = (listener) => {
+    let isOpen = true
+    const later = (label: string, run: () => void): void =>
+      void process.enter(lane, label, () => {
+        if (isOpen) run()
+      })
+    const onStep: TradeStreamListener = {
+      onLive: () => later('stream live', () => listener.onLive()),
+      onUpdate: (update) => later(`stream ${update.order.status}`, () => listener.onUpdate(update)),
+      onUnreadable: (why) => later('stream unreadable', () => listener.onUnreadable(why)),
+      onDown: (down) => later('stream down', () => listener.onDown(down)),
+    }
+    const stream = account.openTradeStream(onStep)
+    process.onDeath(() => void stream.close())
+    return {
+      async close() {
+        isOpen = false
+        await stream.close()
+      },
+    }
+  }
+  const door: Broker = process.door<Broker>('broker', account, false, `${userId} ${connectionId}`)
+  return Object.assign(Object.create(door) as Broker, { openTradeStream })
+}
