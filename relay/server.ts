@@ -4,7 +4,15 @@ import type { Redis } from 'ioredis'
 import { Server, type Socket } from 'socket.io'
 import { type Clock, connectRedis, type Logger, Metrics, type Probes, type Randomness } from '#runtime'
 import { redisReady, startProbes } from '#runtime'
-import { createDemand, createMessageRates, createQuotes, createReader, createRelays, createSessions } from '#store'
+import {
+  boundedReader,
+  createDemand,
+  createMessageRates,
+  createQuotes,
+  createReader,
+  createRelays,
+  createSessions,
+} from '#store'
 import { RoomAdapter } from './adapter.ts'
 import { Addresses } from './addresses.ts'
 import { Clients } from './clients.ts'
@@ -28,6 +36,8 @@ const PACKETS_PER_MINUTE_MAX = 120
 const MINUTE_MS = 60_000
 /** Longer than balancers keep idle connections, so that they never use one that is being closed. */
 const KEEP_ALIVE_MS = 75_000
+/** Event logs and states that are read at once, however many clients come back together. */
+const READS_MAX = 50
 const SWEEP_MS = 1_000
 const DEMAND_MS = 10_000
 /** How long a stopping relay waits for its clients to take what it has told them. */
@@ -49,7 +59,7 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
   const context: RelayContext = {
     ...deps,
     metrics: createRelayMetrics(metrics),
-    reader: createReader(links.redis),
+    reader: boundedReader(createReader(links.redis), READS_MAX),
     quotes: createQuotes(links.redis),
     demand: createDemand(links.redis, () => clock.now()),
     sessions: createSessions(links.prompt),

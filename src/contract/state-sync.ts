@@ -1,6 +1,5 @@
-import type { PENDING_STATUSES } from '#contract'
-import { type ServerEventPayload, type SyncType } from '#contract'
 import {
+  type Account,
   add,
   averageEntryPrice,
   type Decimal,
@@ -13,27 +12,40 @@ import {
   toNumber,
   unrealizedPnL,
 } from '#domain'
-import type { UserSnapshot } from '#store'
+import type { ServerEventPayload, SyncType } from './events.ts'
+import type { PENDING_STATUSES } from './payloads.ts'
 
-export type StateSync = ServerEventPayload<'state.sync'>
+type StateSync = ServerEventPayload<'state.sync'>
 
-/** What a client is shown of a snapshot. Pure. Parts that were not asked for are absent; `types` undefined: all. */
-export function stateSyncOf(
-  snapshot: UserSnapshot,
-  types: readonly SyncType[] | undefined,
-  timestamp: string,
-): StateSync {
+/** Everything of a user at one place in the event log. */
+type Snapshot = Readonly<{
+  lastEventId: string
+  orders: readonly Order[]
+  positions: readonly Position[]
+  accounts: readonly Account[]
+}>
+
+/** Positions, and pending trades, that one `state.sync` holds at most: about a megabyte of each. */
+const ROWS_MAX = 2_500
+
+/**
+ * What a client is shown of a snapshot. Parts that were not asked for are absent; `types` undefined: all. `truncated`: there are more
+ * positions or trades than fit.
+ */
+export function stateSyncOf(snapshot: Snapshot, types: readonly SyncType[] | undefined, timestamp: string): StateSync {
   const wants = (type: SyncType): boolean => types === undefined || types.includes(type)
+  const pending = snapshot.orders.filter(isPending)
   return {
     ...(wants('portfolio') ? { portfolio: portfolioOf(snapshot) } : {}),
-    ...(wants('positions') ? { positions: snapshot.positions.map(positionOf) } : {}),
-    ...(wants('trades') ? { pendingTrades: snapshot.orders.filter(isPending).map(pendingTradeOf) } : {}),
+    ...(wants('positions') ? { positions: snapshot.positions.slice(0, ROWS_MAX).map(positionOf) } : {}),
+    ...(wants('trades') ? { pendingTrades: pending.slice(0, ROWS_MAX).map(pendingTradeOf) } : {}),
+    ...(Math.max(pending.length, snapshot.positions.length) > ROWS_MAX ? { truncated: true } : {}),
     lastEventId: snapshot.lastEventId,
     timestamp,
   }
 }
 
-function portfolioOf({ accounts, positions }: UserSnapshot): NonNullable<StateSync['portfolio']> {
+function portfolioOf({ accounts, positions }: Snapshot): NonNullable<StateSync['portfolio']> {
   const parts = accounts.map(({ connectionId, cash }) => {
     const value = sum(positions.filter((p) => p.connectionId === connectionId).map((p) => marketValue(p)))
     return { brokerConnectionId: connectionId, cash, value }

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { serverEvents } from '#contract'
+import { serverEvents, stateSyncOf } from '#contract'
 import { adopt, type BrokerStatus, type CancelRequest, dec, type Order, reduce } from '#domain'
 import type { UserSnapshot } from '#store'
-import { stateSyncOf } from '../../relay/sync.ts'
 import { at, brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
 
 const NOW = '2024-03-15T15:00:00.000Z'
@@ -63,6 +62,22 @@ describe('stateSyncOf', () => {
   ])('a trade that is %s', (_what, change, status) => {
     const { pendingTrades } = stateSyncOf(snapshotOf([order(change)]), ['trades'], NOW)
     expect(pendingTrades?.map((trade) => trade.status)).toEqual(status === null ? [] : [status])
+  })
+
+  test('holds what fits a connection, and says when there is more', () => {
+    const { positions } = snapshotOf()
+    const long = order({ id: 'x'.repeat(64), connectionId: 'x'.repeat(64), symbol: 'ABCDEFGHIJKL.ABCDEFGHIJ' })
+    const many = { ...snapshotOf(Array.from({ length: 2_600 }, () => long)), positions: [] }
+    const sync = stateSyncOf(many, undefined, NOW)
+    expect([sync.pendingTrades?.length, sync['truncated']]).toEqual([2_500, true])
+    const most = {
+      ...many,
+      orders: many.orders.slice(0, 2_500),
+      positions: Array.from({ length: 2_500 }, () => positions[0]!),
+    }
+    const whole = stateSyncOf(most, undefined, NOW)
+    expect([whole.positions?.length, whole['truncated']]).toEqual([2_500, undefined])
+    expect(JSON.stringify(whole).length).toBeLessThan(2_000_000) // less than half of what may wait for a connection
   })
 
   test('parts that were not asked for are absent', () => {
