@@ -1,27 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type AccountLedger, type Sandbox, startSandbox } from '#sandbox'
 import { checkBooks } from './books.ts'
-import { officialSdk } from './official-sdk.ts'
+import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 import { call } from './wire.ts'
 
 /** Executions that are busted or corrected after they were told: events, lists, books. Every figure is worked out by hand. */
 
-type Update = Record<string, unknown> & { event: string; order: Record<string, unknown> }
-
 let sandbox: Sandbox
-let updates: Update[]
-let stream: { disconnect(): void }
+let stream: Awaited<ReturnType<typeof sdkTradeStream>>
 
 beforeEach(async () => {
   sandbox = await startSandbox({ seed: 'amendments', fillDelayMs: 0, tickMs: 0, partialFills: false })
-  updates = []
-  const opened = officialSdk(sandbox).trading.stream({ url: `${sandbox.wsUrl}/stream` })
-  stream = opened
-  const listening = new Promise<void>((resolve) => opened.on('subscription', () => resolve()))
-  opened.onTradeUpdate((update) => void updates.push(update))
-  opened.subscribeTradeUpdates()
-  opened.connect()
-  await listening
+  stream = await sdkTradeStream(sandbox)
 })
 
 afterEach(async () => {
@@ -55,7 +45,7 @@ const position = async () => {
   const { qty, avgEntryPrice, costBasis } = await trading().positions.getOpenPosition({ symbolOrAssetId: 'AAPL' })
   return { qty, avgEntryPrice, costBasis }
 }
-const amendments = () => updates.filter(({ event }) => event === 'trade_bust' || event === 'trade_correct')
+const amendments = () => stream.updates.filter(({ event }) => event === 'trade_bust' || event === 'trade_correct')
 
 describe('a bust', () => {
   test('is told with the execution it undoes, its price and quantity; order, position and cash follow', async () => {

@@ -1,26 +1,16 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
-import { officialSdk } from './official-sdk.ts'
+import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 
 /** Orders that go wrong after they were answered, as the official SDK hears of it, and as the books keep it. */
 
-type Update = { event: string; qty?: string; positionQty?: string; order: { status?: string; filledQty?: string } }
-
 let sandbox: Sandbox
-let updates: Update[]
-let stream: { disconnect(): void }
+let stream: Awaited<ReturnType<typeof sdkTradeStream>>
 
 beforeEach(async () => {
   sandbox = await startSandbox({ seed: 'order faults', fillDelayMs: 0, tickMs: 0, partialFills: false })
   sandbox.control.setPrice('AAPL', { bid: '100', ask: '100.01', last: '100' })
-  updates = []
-  const opened = officialSdk(sandbox).trading.stream({ url: `${sandbox.wsUrl}/stream` })
-  stream = opened
-  const listening = new Promise<void>((resolve) => opened.on('subscription', () => resolve()))
-  opened.onTradeUpdate((update) => void updates.push(update))
-  opened.subscribeTradeUpdates()
-  opened.connect()
-  await listening
+  stream = await sdkTradeStream(sandbox)
 })
 
 afterEach(async () => {
@@ -37,7 +27,7 @@ const market = {
   timeInForce: 'day',
   clientOrderId: 'c1',
 } as const
-const events = (): string[] => updates.map(({ event }) => event)
+const events = (): string[] => stream.updates.map(({ event }) => event)
 const books = () => sandbox.control.ledger('demo-key').accounts['demo-key']
 
 test('reject_order - answered 200, rejected later, never filled', async () => {
@@ -58,7 +48,7 @@ test('fill_after_cancel - the order stays canceled, and the money is real', asyn
   await expect.poll(events).toEqual(['new'])
   await orders().deleteOrderByOrderID({ orderId: id })
   await expect.poll(events).toEqual(['new', 'canceled', 'fill'])
-  expect(updates[2]).toMatchObject({ qty: '4', positionQty: '4', order: { status: 'canceled', filledQty: '4' } })
+  expect(stream.updates[2]).toMatchObject({ qty: '4', positionQty: '4', order: { status: 'canceled', filledQty: '4' } })
   expect(books()).toMatchObject({ cash: '99640', positions: [{ symbol: 'AAPL', qty: '4' }] })
 })
 
@@ -68,7 +58,7 @@ test('bust_trade - a fill is undone: cash, position and activities are as before
   await expect.poll(events).toEqual(['new', 'fill'])
   await orders().postOrder({ postOrderRequest: { ...market, clientOrderId: 'c2' } })
   await expect.poll(events).toEqual(['new', 'fill', 'new', 'fill', 'trade_bust'])
-  const [fill, bust] = updates.slice(3) as unknown as Record<string, string>[]
+  const [fill, bust] = stream.updates.slice(3) as unknown as Record<string, string>[]
   expect(bust).toMatchObject({ qty: '4', positionQty: '4', order: { filledQty: '0' } })
   expect(bust?.['previous_execution_id']).toBe(fill?.['execution_id'])
   expect(bust?.['execution_id']).not.toBe(fill?.['execution_id'])
@@ -81,10 +71,14 @@ test('correct_trade - a fill is changed: a cent more unless told, and the cash f
   sandbox.control.armFault({ kind: 'correct_trade' })
   await orders().postOrder({ postOrderRequest: market })
   await expect.poll(events).toEqual(['new', 'fill', 'trade_correct'])
-  expect(updates[2]).toMatchObject({ qty: '4', price: '100.02', order: { filledQty: '4', filledAvgPrice: '100.02' } })
+  expect(stream.updates[2]).toMatchObject({
+    qty: '4',
+    price: '100.02',
+    order: { filledQty: '4', filledAvgPrice: '100.02' },
+  })
   expect(books()).toMatchObject({ cash: '99599.92', positions: [{ qty: '4', cost: '400.08' }] })
   sandbox.control.armFault({ kind: 'correct_trade', price: '90', qty: '1' })
   await orders().postOrder({ postOrderRequest: { ...market, clientOrderId: 'c2' } })
-  await expect.poll(() => updates.at(-1)).toMatchObject({ event: 'trade_correct', qty: '1', positionQty: '5' })
+  await expect.poll(() => stream.updates.at(-1)).toMatchObject({ event: 'trade_correct', qty: '1', positionQty: '5' })
   expect(books()).toMatchObject({ cash: '99509.92' })
 })

@@ -1,27 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type AccountLedger, type Sandbox, startSandbox } from '#sandbox'
-import { officialSdk } from './official-sdk.ts'
+import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 import { call } from './wire.ts'
 
 /** What the venue and the broker's views make of requests that were accepted, as the official SDK sees it. Time is the market's. */
 
-type Update = { event: string; qty?: string; positionQty?: string; order: Record<string, unknown> }
-
 let sandbox: Sandbox
-let updates: Update[]
-let stream: { disconnect(): void }
+let stream: Awaited<ReturnType<typeof sdkTradeStream>>
 
 beforeEach(async () => {
   sandbox = await startSandbox({ seed: 'venue', time: 'virtual', fillDelayMs: 0, tickMs: 0, partialFills: false })
   sandbox.control.setPrice('AAPL', { bid: '100', ask: '100', last: '100' })
-  updates = []
-  const opened = officialSdk(sandbox).trading.stream({ url: `${sandbox.wsUrl}/stream` })
-  stream = opened
-  const listening = new Promise<void>((resolve) => opened.on('subscription', () => resolve()))
-  opened.onTradeUpdate((update) => void updates.push(update))
-  opened.subscribeTradeUpdates()
-  opened.connect()
-  await listening
+  stream = await sdkTradeStream(sandbox)
 })
 
 afterEach(async () => {
@@ -31,7 +21,7 @@ afterEach(async () => {
 
 const trading = () => officialSdk(sandbox).trading
 const orders = () => trading().orders
-const events = (): string[] => updates.map(({ event }) => event)
+const events = (): string[] => stream.updates.map(({ event }) => event)
 
 function books(): AccountLedger {
   const account = sandbox.control.ledger('demo-key').accounts['demo-key']
@@ -205,7 +195,7 @@ describe('overfills', () => {
     sandbox.control.armFault({ kind: 'overfill', ...(qty === undefined ? {} : { qty }) })
     const id = await post(market)
     await expect.poll(events).toEqual(['new', 'fill', 'fill'])
-    expect(updates.at(-1)).toMatchObject({ qty: qty ?? '1', positionQty: filled })
+    expect(stream.updates.at(-1)).toMatchObject({ qty: qty ?? '1', positionQty: filled })
     expect(await byId(id)).toMatchObject({ status: 'filled', qty: '10', filledQty: filled })
     expect(books()).toMatchObject({ cash: String(100_000 - 100 * Number(filled)), positions: [{ qty: filled }] })
     const [row] = (await call(sandbox, 'GET', '/v2/account/activities')).body as unknown[]

@@ -18,3 +18,18 @@ export const officialSdk = (
       return fetch(sandbox.url + pathname + search, init)
     },
   })
+
+/** A trade update as the SDK hands it over: mapped fields, and the wire's own beside them. */
+export type SdkUpdate = Record<string, unknown> & { event: string; order: Record<string, unknown> }
+
+/** A listening trade stream of the SDK, and everything it has handed over so far. */
+export async function sdkTradeStream(sandbox: Sandbox): Promise<{ updates: SdkUpdate[]; disconnect(): void }> {
+  const updates: SdkUpdate[] = []
+  const stream = officialSdk(sandbox).trading.stream({ url: `${sandbox.wsUrl}/stream` })
+  const listening = new Promise<void>((resolve) => stream.on('subscription', () => resolve()))
+  stream.onTradeUpdate((update) => void updates.push(update))
+  stream.subscribeTradeUpdates()
+  stream.connect()
+  await listening
+  return { updates, disconnect: () => stream.disconnect() }
+}
