@@ -282,6 +282,22 @@ describe('slow readers', () => {
     expect(heard.match(/^data: /gm)).toHaveLength(12_000 - lost)
   })
 
+  test('a range ends though its timer comes a moment early', async () => {
+    class EarlyClock extends FakeClock {
+      override after(delayMs: number, run: () => void) {
+        return super.after(delayMs > 5 ? delayMs - 2 : delayMs, run)
+      }
+    }
+    const early = new EarlyClock()
+    const reader = new PassThrough()
+    const until = { timeMs: early.now() + 60_000, isPast: () => false }
+    streamEvents(reader, createEventLog().of(account, 'trades'), early, { until })
+    await early.advance(60_000)
+    expect(reader.writableEnded).toBe(false)
+    await early.advance(1)
+    expect(reader.writableEnded).toBe(true)
+  })
+
   test('history is no reason to drop: a reader of all of it gets all of it, at its own speed', async () => {
     const log = createEventLog()
     for (let number = 0; number < 15_000; number += 1) log.append(account, 'trades', event(number))

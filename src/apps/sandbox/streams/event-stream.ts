@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import type { Clock } from '#runtime'
+import type { CancelTimer, Clock } from '#runtime'
 import { wireClockOf } from '../time.ts'
 import { endOf, type EventSeries, type LoggedEvent } from './event-log.ts'
 
@@ -21,8 +21,21 @@ export type EventRange = Readonly<{
 export type EventFault = 'drop' | 'error' | undefined
 
 const HEARTBEAT_MS = 15_000
+/** A timer for weeks would fire at once: the end of a range is waited for in steps. */
+const END_WAIT_MS_MAX = 3_600_000
 /** Live events a reader may be behind. */
 const BEHIND_MAX = 10_000
+
+/** Calls `run` once the time is past. A timer counts on another clock than the time of day, and may come a moment early. */
+function afterTime(clock: Clock, timeMs: number, run: () => void): CancelTimer {
+  const leftMs = (): number => timeMs + 1 - clock.now()
+  let cancel: CancelTimer = () => undefined
+  const wait = (): void => {
+    cancel = clock.after(Math.min(Math.max(0, leftMs()), END_WAIT_MS_MAX), () => (leftMs() > 0 ? wait() : run()))
+  }
+  wait()
+  return () => cancel()
+}
 
 /** Starts writing; stops when the response closes or the range ends. */
 export function streamEvents(
@@ -80,8 +93,7 @@ export function streamEvents(
   const cancelHeartbeat = wireClockOf(clock).every(HEARTBEAT_MS, () => {
     if (!isFull) write(':heartbeat\n\n')
   })
-  const untilEndMs = range.until === undefined ? undefined : Math.max(0, range.until.timeMs + 1 - clock.now())
-  const cancelEnd = untilEndMs === undefined ? () => undefined : clock.after(untilEndMs, advance)
+  const cancelEnd = range.until === undefined ? () => undefined : afterTime(clock, range.until.timeMs, advance)
   series.listeners.add(advance)
   response.on('error', stop)
   response.on('close', stop)
