@@ -6,7 +6,8 @@ import type { EventFaults } from '../faults/stream-faults.ts'
 import { parseStamp } from '../stamps.ts'
 import { createEventLog, type EventKind, type EventLog, type LoggedEvent } from '../streams/event-log.ts'
 import { type EventRange, streamEvents } from '../streams/event-stream.ts'
-import { moneyActivityJson, tradeActivityJson, tradeUpdateJson } from '../streams/trade-update.ts'
+import { moneyActivityJson, tradeActivityJson } from '../streams/activity-event.ts'
+import { tradeUpdateJson } from '../streams/trade-update.ts'
 import type { Call, Reply, Routes } from './router.ts'
 
 /** Server-sent events: account activities, and the whole life of orders. What is missed is asked for with `since` or `since_id`. */
