@@ -49,17 +49,19 @@ export function adopt(connectionId: string, { snapshot: seen, activities, atMs, 
   return { account, positions: new Map(positions.map((p) => [p.symbol, p])) }
 }
 
-/** An order found at the first reading: what it has executed so far is in the adopted position already. */
-export function adoptOrder(seen: BrokerOrder, landing: Landing): Order {
-  const nothing: Slice = { order: null, position: null, account: null }
-  const view: OrderUpdate = { type: 'broker_order', order: seen, execution: null, at: seen.updatedAt }
-  const executed = [seen, ...seen.legs].filter(({ filledQuantity }) => !isZero(filledQuantity)).map(wholeExecution)
-  const { order } = [view, ...executed].reduce(
-    (slice, update) => reduce({ ...nothing, order: slice.order }, update, landing).slice,
-    nothing,
-  )
-  if (order === null) throw new RangeError(`order ${seen.brokerOrderId} could not be adopted`)
-  return order
+/**
+ * An order found at the first reading: what it has executed so far is in the adopted position already.
+ * @param views all of its placements, as they are now
+ * @param kept the record where there is one: a claim, say
+ */
+export function adoptOrder(views: readonly BrokerOrder[], landing: Landing, kept: Order | null = null): Order {
+  let slice: Slice = { order: kept, position: null, account: null }
+  const take = (update: OrderUpdate): void => void (slice = reduce(slice, update, landing).slice)
+  for (const order of views) take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
+  for (const seen of views.flatMap((view) => [view, ...view.legs]))
+    if (!isZero(seen.filledQuantity)) take(wholeExecution(seen))
+  if (slice.order === null) throw new RangeError(`order ${landing.id} could not be adopted`)
+  return { ...slice.order }
 }
 
 /** Everything that an order has executed, as if in one execution. */
