@@ -3,6 +3,7 @@ import {
   connectRedis,
   type Logger,
   Metrics,
+  noBoundaries,
   type Probes,
   type Randomness,
   redisReady,
@@ -21,6 +22,7 @@ import {
   createLinks,
   createPublisher,
   createQuotes,
+  createRegistry,
   createStore,
   createVault,
 } from '#store'
@@ -35,9 +37,9 @@ import { BrokerPool } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
 import { checkHandler, createCheckSchedule, Directory } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
-import { countChanges } from './metrics.ts'
-import { orderHandler, startQueueWorker } from './orders/index.ts'
-import { type Applier, ConnectionOwner } from './updates/index.ts'
+import { countChanges, countFollowing } from './metrics.ts'
+import { createFollowUps, orderHandler, startQueueWorker } from './orders/index.ts'
+import { type Applier, MarketHours, Ownership, type Tally } from './updates/index.ts'
 
 /** What the roles share. */
 type Shared = Readonly<{
@@ -50,6 +52,8 @@ type Shared = Readonly<{
   directory: Directory
   brokers: BrokerPool
   applier: Applier
+  tally: Tally
+  hours: MarketHours
   endpoint: Endpoint
   transport: typeof fetch
 }>
@@ -78,6 +82,8 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     directory,
     brokers,
     applier,
+    tally: countFollowing(metrics),
+    hours: new MarketHours(clock),
     endpoint,
     transport: transport.fetch,
   }
@@ -109,30 +115,24 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     return workers.map((worker) => ({ [Symbol.asyncDispose]: () => worker.close() }))
   },
 
-  streams({ applier, brokers, clock, log, redis, directory }) {
+  streams({ applier, brokers, clock, random, log, redis, directory, tally, hours }) {
     const schedule = createCheckSchedule(redis, log)
-    const owners = new Map<string, ConnectionOwner>()
+    const followUps = createFollowUps(redis, log)
     const askForCheck = (ref: ConnectionRef): void =>
       void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
-    const deps = { applier, brokers, leases: createLeases(redis), clock, log, askForCheck }
-    const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`
+    const ownership = new Ownership({
+      ...{ applier, brokers, followUps, boundaries: noBoundaries, tally, hours, clock, log, askForCheck },
+      ...{ leases: createLeases(redis), registry: createRegistry(redis), workerId: random.id(12) },
+    })
     directory.listen({
-      changed({ userId, connectionId }) {
-        const ref = { userId, connectionId }
-        const owner = owners.get(keyOf(ref))
-        if (owner === undefined) owners.set(keyOf(ref), new ConnectionOwner(deps, ref))
-        else owner.refresh()
-      },
-      gone(ref) {
-        const owner = owners.get(keyOf(ref))
-        owners.delete(keyOf(ref))
-        owner?.close().catch((error: unknown) => log.error({ error }, 'owner.not_closed'))
-      },
+      changed: ({ userId, connectionId }) => ownership.changed({ userId, connectionId }),
+      gone: ({ userId, connectionId }) => ownership.removed({ userId, connectionId }),
     })
     return [
       {
         async [Symbol.asyncDispose]() {
-          await Promise.allSettled([...owners.values()].map((owner) => owner.close()))
+          await ownership.close()
+          await followUps[Symbol.asyncDispose]()
           await schedule[Symbol.asyncDispose]()
         },
       },

@@ -1,5 +1,6 @@
 import type { Anomaly, Change } from '#domain'
 import type { Logger, Metrics } from '#runtime'
+import type { SessionStanding, Tally } from './updates/index.ts'
 
 /** Counts what was committed, and tells the log of everything that should not be. */
 export function countChanges(metrics: Metrics, log: Logger): (userId: string, changes: readonly Change[]) => void {
@@ -13,5 +14,54 @@ export function countChanges(metrics: Metrics, log: Logger): (userId: string, ch
       anomalies.inc({ kind })
       log.warn({ userId, orderId: change.orderId, kind }, 'update.anomaly')
     }
+  }
+}
+
+const STREAM_STATES = ['connecting', 'live', 'down', 'refused'] as const satisfies readonly SessionStanding['stream'][]
+
+/** What following connections costs and finds, as metrics. Intervals are those of the connection that has the longest. */
+export function countFollowing(metrics: Metrics): Tally {
+  const polls = metrics.counter('fillcast_polls_total', 'Polls of broker orders', ['kind'])
+  const requests = metrics.counter('fillcast_poll_requests_total', 'Broker requests that polls took', ['kind'])
+  const news = metrics.counter(
+    'fillcast_poll_news_total',
+    'Orders of which a poll knew more than the stream had told',
+    ['kind'],
+  )
+  const gaps = metrics.counter('fillcast_stream_gaps_total', 'Holes in what trade streams told', ['why'])
+  const recoveries = metrics.counter('fillcast_recoveries_total', 'Recoveries of connections', ['outcome'])
+  const inferred = metrics.counter('fillcast_executions_inferred_total', 'Executions worked out from order totals')
+  const unworkable = metrics.counter('fillcast_records_unworkable_total', 'Records that were left as they are')
+  const leftovers = metrics.counter('fillcast_leftover_orders_total', 'Orders that rest without a purpose', ['what'])
+  const streams = metrics.gauge('fillcast_streams', 'Trade streams of owned connections, by state', ['state'])
+  const callsDown = metrics.gauge('fillcast_connections_calls_down', 'Owned connections whose broker calls fail')
+  const owned = metrics.gauge('fillcast_connections_owned', 'Connections that this worker owns')
+  const openOrders = metrics.gauge('fillcast_open_orders', 'Open orders of owned connections')
+  const stretched = metrics.gauge('fillcast_polling_stretched', 'Owned connections polled less often than promised')
+  const interval = metrics.gauge('fillcast_poll_interval_seconds', 'Longest polling interval', ['kind'])
+  const cost = metrics.gauge('fillcast_poll_requests_per_minute', 'Requests a minute of the most polled connection')
+  return {
+    polled(kind, requestCount, newsCount) {
+      polls.inc({ kind })
+      requests.inc({ kind }, requestCount)
+      news.inc({ kind }, newsCount)
+    },
+    gap: (why) => gaps.inc({ why }),
+    recovered: (outcome) => recoveries.inc({ outcome }),
+    inferred: () => inferred.inc(),
+    unworkable: () => unworkable.inc(),
+    leftover: (what) => leftovers.inc({ what }),
+    standing(all) {
+      for (const state of STREAM_STATES) streams.set({ state }, all.filter(({ stream }) => stream === state).length)
+      const largest = (of: (one: SessionStanding) => number): number =>
+        all.reduce((most, one) => Math.max(most, of(one)), 0)
+      owned.set(all.length)
+      callsDown.set(all.filter(({ calls }) => calls === 'down').length)
+      openOrders.set(all.reduce((sum, one) => sum + one.openOrders, 0))
+      stretched.set(all.filter(({ isStretched }) => isStretched).length)
+      interval.set({ kind: 'open' }, largest(({ openMs }) => openMs) / 1_000)
+      interval.set({ kind: 'in_flight' }, largest(({ flightMs }) => flightMs) / 1_000)
+      cost.set(largest(({ requestsPerMinute }) => requestsPerMinute))
+    },
   }
 }

@@ -1,9 +1,9 @@
 import { pino } from 'pino'
 import { adopt, type Change } from '#domain'
-import { isoTime } from '#runtime'
+import { isoTime, noBoundaries } from '#runtime'
 import type { ConnectionRef, Leases } from '#store'
 import { BrokerPool } from '../../workers/broker/index.ts'
-import { ConnectionOwner } from '../../workers/updates/index.ts'
+import { ConnectionOwner, type FollowUps, MarketHours, noTally, type OwnerDeps } from '../../workers/updates/index.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, fakeRandom } from '../support/fake-clock.ts'
 import { FakeStore } from '../support/fake-store.ts'
@@ -28,20 +28,18 @@ export function makeWorker() {
     clock,
     onCommitted: (_user: string, committed: readonly Change[]) => void changes.push(...committed),
   }
-  const leases: Leases = {
-    async take(key) {
-      if (store.leases.has(leaseName(key))) return null
-      const token = String(clock.now() + store.leases.size + changes.length)
-      store.leases.set(leaseName(key), token)
-      return token
-    },
-    renew: async (key, token) => store.leases.get(leaseName(key)) === token,
-    async release(key, token) {
-      if (store.leases.get(leaseName(key)) === token) store.leases.delete(leaseName(key))
-    },
-  }
+  const leases = leasesIn(store)
   const askForCheck = (checked: ConnectionRef): void => void checks.push(checked)
-  const own = (): ConnectionOwner => new ConnectionOwner({ applier, brokers, leases, clock, log, askForCheck }, ref)
+  const followed: string[] = []
+  const followUps: FollowUps = {
+    resolve: async (_ref, tradeId) => void followed.push(`resolve ${tradeId}`),
+    cancel: async (_ref, tradeId, cause) => void followed.push(`cancel ${tradeId} ${cause}`),
+  }
+  const own = (over: Partial<OwnerDeps> = {}): ConnectionOwner => {
+    const ports = { applier, brokers, leases, followUps, clock, log, hours: new MarketHours(clock) }
+    const silent = { boundaries: noBoundaries, tally: noTally, mayTake: () => true }
+    return new ConnectionOwner({ ...ports, ...silent, askForCheck, ...over }, ref)
+  }
   /** The account has been read, without a stream of its own. */
   const adopted = async (): Promise<void> => {
     const atMs = clock.now()
@@ -68,6 +66,8 @@ export function makeWorker() {
     applier,
     checks,
     changes,
+    followed,
+    leases,
     own,
     adopted,
     events,
@@ -77,3 +77,20 @@ export function makeWorker() {
 
 /** `lease:{user}:connection` -> the name under which the store fake knows it. */
 const leaseName = (key: string): string => key.replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')
+
+/** Leases that the store's own fence checks. */
+function leasesIn(store: FakeStore): Leases {
+  let tokens = 0
+  return {
+    async take(key) {
+      if (store.leases.has(leaseName(key))) return null
+      const token = `token-${(tokens += 1)}`
+      store.leases.set(leaseName(key), token)
+      return token
+    },
+    renew: async (key, token) => store.leases.get(leaseName(key)) === token,
+    async release(key, token) {
+      if (store.leases.get(leaseName(key)) === token) store.leases.delete(leaseName(key))
+    },
+  }
+}

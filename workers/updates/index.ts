@@ -1,4 +1,7 @@
 export * from './apply.ts'
+export type { CancelCause, FollowUps } from './follow-ups.ts'
+export { MarketHours } from './hours.ts'
 export { ConnectionOwner, LEASE_TTL_MS, type OwnerDeps } from './owner.ts'
+export { Ownership, type OwnershipDeps } from './ownership.ts'
 export { project } from './project.ts'
-export { reconcileConnection } from './reconcile.ts'
+export { noTally, type SessionStanding, type Tally } from './tally.ts'

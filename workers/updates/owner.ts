@@ -1,60 +1,63 @@
-import { hasGap, SETTLE_MS } from '#domain'
-import type { CancelTimer, Clock, Logger } from '#runtime'
-import { type ConnectionRef, type Fence, leaseKey, type Leases } from '#store'
-import {
-  type Broker,
-  BrokerError,
-  type BrokerPool,
-  ConnectionUnusableError,
-  type StreamDown,
-  type StreamUpdate,
-} from '../broker/index.ts'
-import { type Applier, apply, FencedError } from './apply.ts'
-import { landingOf, reconcileConnection } from './reconcile.ts'
+import type { Boundaries, Clock, Logger } from '#runtime'
+import { type ConnectionRef, leaseKey, type Leases } from '#store'
+import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
+import type { Applier } from './apply.ts'
+import { openDesk } from './desk.ts'
+import type { FollowUps } from './follow-ups.ts'
+import type { MarketHours } from './hours.ts'
+import { Session } from './session.ts'
+import type { SessionStanding, Tally } from './tally.ts'
 
 /**
  * Owns one broker connection on behalf of all workers, while it holds the connection's lease.
  *
- *   free --lease taken--> streaming --lease lost or fenced--> free
- *                             |  onLive: reconcile (subscribe first, then fill the gap), then updates as they come
- *                             |  credentials refused: quiet for a while, a health check is asked for, then tried again
+ *   free --may take it, lease taken--> holding (a session runs) --lease lost, fenced, given up, draining--> free
+ *     |  connection unusable or its broker refuses: quiet for a while, then tried again
  *
- * Kept true: updates and reconciliation of a connection run one at a time, in order of arrival; every write carries the lease's
- * token, so a stale owner writes nothing. What it gives up: while a reconciliation runs, updates wait (bounded; beyond the bound
- * they are dropped and the reconciliation is repeated, which reads them back).
+ * Kept true: at most one session at a time, begun and ended by the one loop in here; a session ends before its lease is released, so
+ * that the stream is free when the next owner opens its own; a lease that could not be renewed is given up before it runs out, by a
+ * clock that never jumps (CRA-07, CLK-01).
  */
 export type OwnerDeps = Readonly<{
   applier: Applier
   brokers: BrokerPool
   leases: Leases
+  hours: MarketHours
+  followUps: FollowUps
+  boundaries: Boundaries
+  tally: Tally
   clock: Clock
   log: Logger
   /** Something is wrong with the connection: check it now. */
   askForCheck(ref: ConnectionRef): void
+  /** Whether this worker should own one more connection now. */
+  mayTake(): boolean
 }>
 
 /** A killed owner's connection is free again after this long. */
-export const LEASE_TTL_MS = 8_000
-const LEASE_RENEW_MS = 2_500
+export const LEASE_TTL_MS = 6_000
+const LEASE_RENEW_MS = 2_000
+/** Before it runs out by our own clock, nothing is begun any more: a step takes less than this. */
+const LEASE_MARGIN_MS = 1_000
 /** Tries for a lease that somebody else holds. */
 const LEASE_TRY_MS = 1_000
-const CREDENTIALS_PAUSE_MS = 30_000
-/** Open orders are compared with the broker at least this often, however healthy the stream looks. */
-const RECONCILE_EVERY_MS = 60_000
-/** After a gap was seen: the missing execution is usually on its way. */
-const RECONCILE_GAP_MS = 2_000
-const RECONCILE_RETRY_MS = 5_000
-/** Updates that wait while a reconciliation runs. */
-const UPDATES_WAITING_MAX = 10_000
+/** What was given up is left to others for this long. */
+const YIELD_MS = 3_000
+const UNUSABLE_PAUSE_MS = 30_000
+
+type Holding = Readonly<{ session: Session; token: string }>
 
 export class ConnectionOwner {
   readonly #deps: OwnerDeps
   readonly #ref: ConnectionRef
   readonly #key: string
   readonly #running: Promise<void>
-  #session: Session | null = null
+  #held: Holding | null = null
+  #safeUntilMs = 0
   /** Why the session must end before the next step; only the loop ends it. */
   #endBecause: string | null = null
+  #pauseMs = 0
+  #isForced = false
   #isClosed = false
   #wake: () => void = () => {}
 
@@ -65,18 +68,45 @@ export class ConnectionOwner {
     this.#running = this.#run()
   }
 
-  /** The connection's record changed: start again with what it says now. */
-  refresh(): void {
-    this.#endSession('the connection was changed')
+  get isHolding(): boolean {
+    return this.#held !== null
   }
 
+  standing(): SessionStanding | null {
+    return this.#held?.session.standing() ?? null
+  }
+
+  /** The connection's record changed: start again with what it says now. */
+  refresh(): void {
+    this.#end('the connection was changed')
+  }
+
+  /** The store lost its state: whoever holds the connection reads it anew, and tells its user so. */
+  readopt(): void {
+    if (this.#held === null) return // its owner does
+    this.#isForced = true
+    this.#end('the store was lost')
+  }
+
+  /** Whether this worker may take it has changed: looks again at once. */
+  tryNow(): void {
+    if (this.#held === null) this.#wake()
+  }
+
+  /** Others should have it: it is released, and not taken again for a while. */
+  giveUp(): void {
+    this.#pauseMs = YIELD_MS
+    this.#end('others have less')
+  }
+
+  /** Releases the lease and stops for good. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#endSession('draining')
+    this.#end('draining')
     await this.#running
   }
 
-  #endSession(why: string): void {
+  #end(why: string): void {
     this.#endBecause = why
     this.#wake()
   }
@@ -87,39 +117,68 @@ export class ConnectionOwner {
       let delayMs = LEASE_TRY_MS
       try {
         await this.#step()
-        if (this.#session !== null) delayMs = LEASE_RENEW_MS
+        delayMs = this.#held !== null ? LEASE_RENEW_MS : Math.max(this.#pauseMs, LEASE_TRY_MS)
       } catch (error) {
-        if (error instanceof ConnectionUnusableError) delayMs = CREDENTIALS_PAUSE_MS
+        if (error instanceof ConnectionUnusableError) delayMs = UNUSABLE_PAUSE_MS
         this.#deps.log.warn({ ...this.#ref, error }, 'owner.step_failed')
       }
+      this.#pauseMs = 0
       if (this.#endBecause === null) await this.#pause(delayMs)
     }
-    await this.#end('draining')
+    await this.#endSession('draining')
   }
 
   async #step(): Promise<void> {
-    const { leases, brokers, log } = this.#deps
     const why = this.#endBecause
     this.#endBecause = null
-    if (why !== null) await this.#end(why)
-    if (this.#isClosed) return
-    if (this.#session !== null) {
-      if (!(await leases.renew(this.#key, this.#session.token, LEASE_TTL_MS))) await this.#end('the lease was lost')
-      return
+    if (why !== null) {
+      await this.#endSession(why)
+      if (this.#pauseMs > 0) return
     }
-    const broker = await brokers.get(this.#ref)
-    const token = await leases.take(this.#key, LEASE_TTL_MS)
-    if (token === null) return
-    log.info(this.#ref, 'owner.lease_taken')
-    this.#session = new Session(this.#deps, this.#ref, broker, token, () => this.#endSession('fenced off'))
+    if (this.#isClosed) return
+    if (this.#held !== null) await this.#renew(this.#held.token)
+    else if (this.#deps.mayTake()) await this.#take()
   }
 
-  async #end(why: string): Promise<void> {
-    const session = this.#session
-    this.#session = null
-    if (session === null) return
-    await session.close()
-    await this.#deps.leases.release(this.#key, session.token).catch(() => {}) // it expires by itself
+  async #renew(token: string): Promise<void> {
+    const { leases, clock } = this.#deps
+    const askedMs = clock.monotonicMs()
+    try {
+      if (await leases.renew(this.#key, token, LEASE_TTL_MS)) this.#safeUntilMs = askedMs + LEASE_TTL_MS
+      else await this.#endSession('the lease was lost')
+    } catch (error) {
+      // The store is away: nobody else can take the lease either, but it may come back without it.
+      if (clock.monotonicMs() >= this.#safeUntilMs) await this.#endSession('the lease could not be renewed')
+      throw error
+    }
+  }
+
+  async #take(): Promise<void> {
+    const { leases, brokers, clock, log } = this.#deps
+    const broker = await brokers.get(this.#ref)
+    const askedMs = clock.monotonicMs()
+    const token = await leases.take(this.#key, LEASE_TTL_MS)
+    if (token === null) return
+    this.#safeUntilMs = askedMs + LEASE_TTL_MS
+    log.info(this.#ref, 'owner.lease_taken')
+    const { applier, followUps, boundaries, tally, hours, askForCheck } = this.#deps
+    const desk = openDesk({
+      ...{ ref: this.#ref, broker, applier, followUps, boundaries, tally, clock, log },
+      fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },
+      isOurs: () => this.#held?.token === token && clock.monotonicMs() < this.#safeUntilMs - LEASE_MARGIN_MS,
+    })
+    const onFenced = (): void => this.#end('fenced off')
+    const session = new Session({ desk, hours, askForCheck: () => askForCheck(this.#ref), onFenced }, this.#isForced)
+    this.#isForced = false
+    this.#held = { session, token }
+  }
+
+  async #endSession(why: string): Promise<void> {
+    const held = this.#held
+    if (held === null) return
+    await held.session.close()
+    this.#held = null
+    await this.#deps.leases.release(this.#key, held.token).catch(() => {}) // it expires by itself
     this.#deps.log.info({ ...this.#ref, why }, 'owner.lease_given_up')
   }
 
@@ -129,116 +188,6 @@ export class ConnectionOwner {
       this.#wake = () => {
         cancel()
         resolve()
-      }
-    })
-  }
-}
-
-/** One holding of the lease: a stream, and a line of work in order. */
-class Session {
-  readonly token: string
-  readonly #deps: OwnerDeps
-  readonly #ref: ConnectionRef
-  readonly #broker: Broker
-  readonly #fence: Fence
-  readonly #onFenced: () => void
-  #stream: ReturnType<Broker['openTradeStream']> | null = null
-  #line: Promise<void> = Promise.resolve()
-  #waiting = 0
-  #reconcileTimer: CancelTimer = () => {}
-  #restartTimer: CancelTimer = () => {}
-  #isOver = false
-
-  constructor(deps: OwnerDeps, ref: ConnectionRef, broker: Broker, token: string, onFenced: () => void) {
-    this.#deps = deps
-    this.#ref = ref
-    this.#broker = broker
-    this.token = token
-    this.#fence = { kind: 'lease', connectionId: ref.connectionId, token }
-    this.#onFenced = onFenced
-    this.#open()
-  }
-
-  async close(): Promise<void> {
-    this.#isOver = true
-    this.#reconcileTimer()
-    this.#restartTimer()
-    await this.#stream?.close()
-    await this.#line
-  }
-
-  #open(): void {
-    this.#stream = this.#broker.openTradeStream({
-      onLive: () => {
-        this.#deps.log.info(this.#ref, 'stream.live')
-        this.#enqueue(() => this.#reconcile())
-      },
-      onUpdate: (update) => this.#receive(update),
-      onUnreadable: (why) => {
-        this.#deps.log.warn({ ...this.#ref, why }, 'stream.unreadable')
-        this.#reconcileIn(RECONCILE_GAP_MS)
-      },
-      onDown: (down) => this.#down(down),
-    })
-  }
-
-  #down(down: StreamDown): void {
-    this.#deps.log.warn({ ...this.#ref, why: down.message }, 'stream.down')
-    if (!down.final) return
-    this.#deps.askForCheck(this.#ref)
-    this.#restartTimer = this.#deps.clock.after(CREDENTIALS_PAUSE_MS, () => this.#open())
-  }
-
-  #receive({ order, execution, at }: StreamUpdate): void {
-    if (this.#waiting >= UPDATES_WAITING_MAX) {
-      this.#deps.log.error({ ...this.#ref, waiting: this.#waiting }, 'stream.updates_dropped')
-      this.#reconcileIn(RECONCILE_GAP_MS)
-      return
-    }
-    this.#enqueue(async () => {
-      const target = { landing: landingOf(this.#ref, order), symbol: order.symbol, fence: this.#fence }
-      const { slice } = await apply(this.#deps.applier, target, { type: 'broker_order', order, execution, at })
-      if (slice.order !== null && hasGap(slice.order)) this.#reconcileIn(RECONCILE_GAP_MS)
-    })
-  }
-
-  async #reconcile(): Promise<void> {
-    const { applier } = this.#deps
-    const { doubts, gaps } = await reconcileConnection({
-      applier,
-      broker: this.#broker,
-      ref: this.#ref,
-      fence: this.#fence,
-    })
-    const soonMs = gaps > 0 ? RECONCILE_RETRY_MS : doubts > 0 ? SETTLE_MS + 1_000 : RECONCILE_EVERY_MS
-    this.#reconcileIn(soonMs)
-  }
-
-  /** At most one reconciliation is planned at a time; the sooner one wins. */
-  #reconcileIn(delayMs: number): void {
-    this.#reconcileTimer()
-    if (!this.#isOver)
-      this.#reconcileTimer = this.#deps.clock.after(delayMs, () => this.#enqueue(() => this.#reconcile()))
-  }
-
-  /** Appends to the line. A failed step never breaks the line: what it missed is read back by the next reconciliation. */
-  #enqueue(step: () => Promise<void>): void {
-    this.#waiting += 1
-    this.#line = this.#line.then(async () => {
-      this.#waiting -= 1
-      if (this.#isOver) return
-      try {
-        await step()
-      } catch (error) {
-        if (error instanceof FencedError) {
-          this.#isOver = true
-          this.#onFenced()
-          return
-        }
-        const isExpected = error instanceof BrokerError
-        this.#deps.log[isExpected ? 'warn' : 'error']({ ...this.#ref, error }, 'owner.work_failed')
-        if (isExpected && error.code === 'CREDENTIALS') this.#deps.askForCheck(this.#ref)
-        this.#reconcileIn(RECONCILE_RETRY_MS)
       }
     })
   }

@@ -1,10 +1,11 @@
+import { commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Logger } from '#runtime'
 import type { BrokerConnection, Connections, ConnectionRef, Leases, Links, Vault } from '#store'
 import { type Broker, BrokerPool, type TradeStreamListener } from '../../../workers/broker/index.ts'
 import { checkHandler } from '../../../workers/connections/index.ts'
 import { orderHandler } from '../../../workers/orders/index.ts'
-import { ConnectionOwner } from '../../../workers/updates/index.ts'
+import { ConnectionOwner, type FollowUps, MarketHours, noTally } from '../../../workers/updates/index.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
@@ -55,10 +56,24 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
     queue.add('connections', 'checkConnection', ref, `check ${ref.userId} ${ref.connectionId} ${clock.now()}`)
   }
   if (!roles.includes('streams')) return
+  const hours = new MarketHours(clock)
+  const owner = { leases, askForCheck, followUps: followUpsIn(queue), hours, tally: noTally, mayTake: () => true }
   void process.enter('start', 'start', () => {
-    for (const ref of refs) new ConnectionOwner({ ...deps, leases, askForCheck }, ref)
+    for (const ref of refs) new ConnectionOwner({ ...deps, ...owner }, ref)
   })
 }
+
+/** As the real ones: jobs whose ids make asking twice harmless. */
+const followUpsIn = (queue: ModelQueue): FollowUps => ({
+  async resolve({ userId, connectionId }, tradeId) {
+    queue.add('orders', 'resolveOrder', { userId, connectionId, tradeId }, resolveJobId(userId, tradeId))
+  },
+  async cancel({ userId, connectionId }, tradeId, cause) {
+    const commandId = `system-${cause}`
+    const command = { userId, connectionId, tradeId, commandId, by: 'system', reason: cause }
+    queue.add('commands', 'cancelOrder', command, commandJobId(userId, tradeId, commandId))
+  },
+})
 
 /** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */
 function brokerDoor(process: Process, account: FakeBroker, { userId, connectionId }: BrokerConnection): Broker {

@@ -1,0 +1,103 @@
+import {
+  type Account,
+  add,
+  averageEntryPrice,
+  type Decimal,
+  headOf,
+  isTerminal,
+  marketValue,
+  type Order,
+  type Position,
+  sum,
+  toNumber,
+  unrealizedPnL,
+} from '#domain'
+import type { ServerEventPayload, SyncType } from './events.ts'
+import type { PENDING_STATUSES } from './payloads.ts'
+
+type StateSync = ServerEventPayload<'state.sync'>
+
+/** Everything of a user at one place in the event log. */
+type Snapshot = Readonly<{
+  lastEventId: string
+  orders: readonly Order[]
+  positions: readonly Position[]
+  accounts: readonly Account[]
+}>
+
+/** Positions, and pending trades, that one `state.sync` holds at most: about a megabyte of each. */
+const ROWS_MAX = 2_500
+
+/**
+ * What a client is shown of a snapshot. Parts that were not asked for are absent; `types` undefined: all. `truncated`: there are more
+ * positions or trades than fit.
+ */
+export function stateSyncOf(snapshot: Snapshot, types: readonly SyncType[] | undefined, timestamp: string): StateSync {
+  const wants = (type: SyncType): boolean => types === undefined || types.includes(type)
+  const pending = snapshot.orders.filter(isPending)
+  return {
+    ...(wants('portfolio') ? { portfolio: portfolioOf(snapshot) } : {}),
+    ...(wants('positions') ? { positions: snapshot.positions.slice(0, ROWS_MAX).map(positionOf) } : {}),
+    ...(wants('trades') ? { pendingTrades: pending.slice(0, ROWS_MAX).map(pendingTradeOf) } : {}),
+    ...(Math.max(pending.length, snapshot.positions.length) > ROWS_MAX ? { truncated: true } : {}),
+    lastEventId: snapshot.lastEventId,
+    timestamp,
+  }
+}
+
+function portfolioOf({ accounts, positions }: Snapshot): NonNullable<StateSync['portfolio']> {
+  const parts = accounts.map(({ connectionId, cash }) => {
+    const value = sum(positions.filter((p) => p.connectionId === connectionId).map((p) => marketValue(p)))
+    return { brokerConnectionId: connectionId, cash, value }
+  })
+  const cash = sum(parts.map((part) => part.cash))
+  const value = sum(parts.map((part) => part.value))
+  return {
+    ...totals(cash, value),
+    accounts: parts.map((part) => ({ brokerConnectionId: part.brokerConnectionId, ...totals(part.cash, part.value) })),
+  }
+}
+
+const totals = (cash: Decimal, value: Decimal) => ({
+  totalValue: toNumber(add(cash, value)),
+  cashBalance: toNumber(cash),
+  positionsValue: toNumber(value),
+})
+
+const positionOf = (position: Position) => ({
+  id: position.id,
+  brokerConnectionId: position.connectionId,
+  symbol: position.symbol,
+  quantity: toNumber(position.quantity),
+  averageEntryPrice: toNumber(averageEntryPrice(position)),
+  currentPrice: toNumber(position.mark),
+  unrealizedPnL: toNumber(unrealizedPnL(position)),
+  stopLossPrice: position.stopLossPrice === null ? null : toNumber(position.stopLossPrice),
+  openedAt: new Date(position.openedAt).toISOString(),
+})
+
+const isPending = (order: Order): boolean => order.origin === 'fillcast' && !isTerminal(order.status)
+
+function statusOf(order: Order): (typeof PENDING_STATUSES)[number] {
+  const working = headOf(order, 'entry')?.working?.status
+  if (order.cancel !== null) return 'cancelling'
+  if (order.status === 'submitting') return 'submitting'
+  if (working === 'held') return 'held'
+  if (working === 'pending_replace' || order.replaces.length > 0) return 'replacing'
+  return order.status === 'partially_filled' ? 'partially_filled' : 'submitted'
+}
+
+const optional = (value: Decimal | null): number | null => (value === null ? null : toNumber(value))
+
+const pendingTradeOf = (order: Order) => ({
+  id: order.id,
+  brokerConnectionId: order.connectionId,
+  symbol: order.symbol,
+  side: order.side,
+  quantity: optional(order.quantity),
+  ...(order.notional === null ? {} : { notional: toNumber(order.notional) }),
+  filledQuantity: toNumber(order.cumulativeQuantity),
+  orderType: order.orderType,
+  limitPrice: optional(order.limitPrice),
+  status: statusOf(order),
+})

@@ -1,0 +1,111 @@
+import type { LoggedEvent } from '#contract'
+import { adopt, adoptOrder, type BrokerOrder, type Landing } from '#domain'
+import { isoTime } from '#runtime'
+import type { Desk } from './desk.ts'
+import { refsOf } from './landing.ts'
+import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
+
+/**
+ * The first reading of a connection: what the broker has becomes ours as it is. What orders have executed so far is in the positions
+ * already, so it is noted in their records and never booked.
+ *
+ * Clients hear `state.resync` and nothing else, for what the account held before cannot be told as events; a connection that is new
+ * says so behind it. Stopping anywhere leaves no account record, so that it begins again from the first step.
+ *
+ * @param isNew `false`: the connection was known, its state was lost
+ * @returns `false` when the account moved at every try
+ */
+export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boolean> {
+  const { clock, ref } = desk
+  const since = isoTime(clock.now() - ADOPT_MS)
+  for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
+    const before = await listAll(desk, since)
+    const reading = await readPortfolio(desk, isoTime(clock.now()))
+    const orders = await listAll(desk, since)
+    const { executed, readTo } = await listExecuted(desk, since, orders)
+    if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again
+    await writeOrders(desk, [...orders, ...executed])
+    const { account, positions: held } = adopt(ref.connectionId, reading)
+    const adopted = { account: { ...account, executionsReadTo: readTo }, positions: held }
+    await commitWith(desk, ({ positions }) => ({
+      writes: portfolioWrites(positions, adopted),
+      events: eventsOf(desk, isNew, reading.at),
+    }))
+    desk.book.startAt(readTo)
+    return true
+  }
+  return false
+}
+
+/** At the first reading, orders of this long are noted as executed already; older ones are only followed if they are open. */
+const ADOPT_MS = 24 * 3_600_000
+/** Readings of an account that moves while it is read, before giving up until the next try. */
+const STILL_TRIES_MAX = 5
+/** Order records in one commit. */
+const ORDERS_PER_COMMIT = 500
+
+async function listAll({ broker }: Desk, since: string): Promise<readonly BrokerOrder[]> {
+  const all = await broker.listOrders({ status: 'all', since })
+  const orders = new Map(all.map((order) => [order.brokerOrderId, order]))
+  for (const order of await broker.listOrders({ status: 'open' })) orders.set(order.brokerOrderId, order)
+  return [...orders.values()]
+}
+
+/**
+ * Later readings of executions begin a little before the last one listed here. Orders whose executions they meet again must be noted,
+ * or they would be booked: those that are older than the lists and have ended.
+ */
+async function listExecuted(desk: Desk, since: string, orders: readonly BrokerOrder[]) {
+  const rows = (await desk.broker.listExecutions(since)).flatMap((row) =>
+    'execution' in row ? [{ brokerOrderId: row.brokerOrderId, at: row.execution.at }] : [],
+  )
+  const readTo = rows.reduce((newest, { at }) => (at > newest ? at : newest), since)
+  const known = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
+  const from = overlapping(overlapping(readTo))
+  const ids = new Set(
+    rows.filter(({ at, brokerOrderId }) => at >= from && !known.has(brokerOrderId)).map((row) => row.brokerOrderId),
+  )
+  const executed: BrokerOrder[] = []
+  for (const id of ids) {
+    const order = await desk.broker.findByBrokerOrderId(id)
+    if (order !== null) executed.push(order)
+  }
+  return { executed, readTo }
+}
+
+const filledTotals = (orders: readonly BrokerOrder[]): string =>
+  orders
+    .map(({ brokerOrderId, filledQuantity }) => `${brokerOrderId} ${filledQuantity}`)
+    .sort()
+    .join('\n')
+
+/** All views of one record make it together; a record that is there already (a claim, an earlier try) is carried on. */
+async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<void> {
+  const groups = new Map<string, { landing: Landing; views: BrokerOrder[] }>()
+  for (const order of orders) {
+    const { landing, before } = await desk.landings.of(order)
+    const group = groups.get(landing.id) ?? { landing, views: [] }
+    group.views.push(...before, order)
+    groups.set(landing.id, group)
+  }
+  const all = [...groups.values()]
+  for (let from = 0; from < all.length; from += ORDERS_PER_COMMIT) {
+    const part = all.slice(from, from + ORDERS_PER_COMMIT)
+    await commitWith(desk, (known) => {
+      const kept = new Map(known.orders.map((order) => [order.id, order]))
+      const records = part.map(({ landing, views }) => adoptOrder(views, landing, kept.get(landing.id) ?? null))
+      return {
+        writes: records.flatMap((order) => [{ kind: 'order', order } as const, ...refsOf(null, order)]),
+        events: [],
+      }
+    })
+    for (const { views } of part) for (const seen of views) desk.book.note(seen, null, desk.clock.monotonicMs())
+  }
+}
+
+function eventsOf({ ref }: Desk, isNew: boolean, timestamp: string): LoggedEvent[] {
+  const reason = isNew ? 'The broker account was read for the first time' : 'The state was lost and was read anew'
+  const resync: LoggedEvent = { event: 'state.resync', payload: { reason, timestamp } }
+  const about = { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp } as const
+  return isNew ? [resync, { event: 'broker.connected', payload: about }] : [resync]
+}

@@ -1,0 +1,106 @@
+import { cmp, hasGap, livePlacements, type BrokerOrder, type Order, type Placement } from '#domain'
+import { isInFlight, tradesAnyTime } from './cadence.ts'
+
+/**
+ * What one session has in memory of its connection's orders: which are open, and which views of the broker are in them already, so
+ * that a poll of a thousand resting orders that did not change costs no read of the store.
+ *
+ * Kept true: a view is noted only once it is committed; `load` is the truth of the store, and everything else is noted after it.
+ * Losing any of it costs a read or a repeat, never an update. An order that another worker has just claimed may be missing: the
+ * next `load` brings it.
+ */
+export class Book {
+  readonly #open = new Map<string, Entry>()
+  readonly #views = new Map<string, string>()
+  #newestAt: string | null = null
+
+  /** Replaces what is known to be open. */
+  load(orders: readonly Order[], nowMs: number): void {
+    const before = new Map(this.#open)
+    this.#open.clear()
+    for (const order of orders) {
+      if (!isOpen(order)) continue
+      const known = before.get(order.id)
+      const isSame = known !== undefined && markOf(known.order) === markOf(order)
+      this.#open.set(order.id, isSame ? known : { order, changedMs: nowMs })
+    }
+  }
+
+  /** A view was committed; `order` is the record as it is now. */
+  note(seen: BrokerOrder, order: Order | null, nowMs: number): void {
+    if (this.#newestAt === null || seen.submittedAt > this.#newestAt) this.#newestAt = seen.submittedAt
+    this.#views.delete(seen.brokerOrderId)
+    if (this.#views.size >= VIEWS_MAX) this.#views.delete(this.#views.keys().next().value ?? '')
+    this.#views.set(seen.brokerOrderId, viewMark(seen))
+    if (order !== null) this.keep(order, nowMs)
+  }
+
+  keep(order: Order, nowMs: number): void {
+    if (isOpen(order)) this.#open.set(order.id, { order, changedMs: nowMs })
+    else this.#open.delete(order.id)
+  }
+
+  isNews(seen: BrokerOrder): boolean {
+    return this.#views.get(seen.brokerOrderId) !== viewMark(seen)
+  }
+
+  get orders(): Order[] {
+    return [...this.#open.values()].map(({ order }) => order)
+  }
+
+  find(orderId: string | null): Order | null {
+    return orderId === null ? null : (this.#open.get(orderId)?.order ?? null)
+  }
+
+  /** Nothing was seen yet: submissions from `at` on are new. */
+  startAt(at: string): void {
+    this.#newestAt ??= at
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** Broker time of the newest submission seen: new orders come after it, whatever our clocks say (CLK-01). */
+  get newestAt(): string | null {
+    return this.#newestAt
+  }
+
+  inFlight(nowMs: number, isMarketOpen: boolean): Order[] {
+    return [...this.#open.values()]
+      .filter(({ order, changedMs }) =>
+        isInFlight(order, hasGap(order), nowMs - changedMs, isMarketOpen || tradesAnyTime(order)),
+      )
+      .map(({ order }) => order)
+  }
+
+  /** Whether anything could execute now. */
+  canExecute(isMarketOpen: boolean): boolean {
+    return isMarketOpen || this.orders.some(tradesAnyTime)
+  }
+}
+
+type Entry = Readonly<{ order: Order; changedMs: number }>
+
+/** Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed. */
+const VIEWS_MAX = 25_000
+
+/** Something of it may still happen at the broker. */
+const isOpen = (order: Order): boolean => order.endedAt === null || hasGap(order) || livePlacements(order).length > 0
+
+const viewMark = ({ status, quantity, filledQuantity, limitPrice, stopPrice, replacedBy }: BrokerOrder): string =>
+  `${status} ${quantity} ${filledQuantity} ${limitPrice} ${stopPrice} ${replacedBy}`
+
+const markOf = ({ status, placements, cancel, replaces }: Order): string =>
+  JSON.stringify([
+    ...[status, cancel?.commandId, replaces.length],
+    placements.map((one) => [one.brokerOrderId, one.status, one.reportedQuantity]),
+  ])
+
+/** What is read by its id when a complete list lacks it: a placement that may still execute, or with executions not yet seen. */
+export const awaited = (order: Order): Placement[] => {
+  const live = new Set(livePlacements(order))
+  return order.placements.filter(
+    (one) => one.brokerOrderId !== null && (live.has(one) || cmp(one.reportedQuantity, one.cumulativeQuantity) > 0),
+  )
+}

@@ -1,0 +1,95 @@
+import type { BrokerOrder, Bust, Change, Execution, Landing, Order, OrderUpdate } from '#domain'
+import { type Boundaries, type Clock, InvariantError, type Logger } from '#runtime'
+import { type ConnectionRef, type Fence, RecordError } from '#store'
+import type { Broker } from '../broker/index.ts'
+import { type Applier, applyWith } from './apply.ts'
+import { Book } from './book.ts'
+import type { FollowUps } from './follow-ups.ts'
+import { Landings } from './landing.ts'
+import type { Tally } from './tally.ts'
+
+/** What everything that works on one connection under one lease shares. */
+export type Desk = Readonly<{
+  ref: ConnectionRef
+  broker: Broker
+  /** The lease: every write of the session carries it. */
+  fence: Fence
+  /** Whether the lease is ours for some time still, by our own steady clock (CRA-07). */
+  isOurs(): boolean
+  applier: Applier
+  landings: Landings
+  book: Book
+  followUps: FollowUps
+  boundaries: Boundaries
+  tally: Tally
+  clock: Clock
+  log: Logger
+}>
+
+export const openDesk = (shared: Omit<Desk, 'landings' | 'book'>): Desk => {
+  const { ref, broker, applier } = shared
+  return { ...shared, book: new Book(), landings: new Landings({ ref, broker, store: applier.store }) }
+}
+
+/** One thing that a source told of an order. */
+export type Told = Readonly<{ order: BrokerOrder; execution: Execution | null; bust: Bust | null; at: string }>
+
+export const viewOf = (order: BrokerOrder): Told => ({ order, execution: null, bust: null, at: order.updatedAt })
+
+/**
+ * Takes what was told into the record it belongs to.
+ * @returns what changed by it; `null` when the record cannot be worked on: it was logged, and the others go on
+ * @throws {FencedError} the lease was lost  @throws {BrokerError} where the order belongs could not be found out
+ */
+export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
+  try {
+    const { landing, before } = await desk.landings.of(told.order)
+    const updates: OrderUpdate[] = before.map((order) => ({ type: 'broker_order', ...viewOf(order) }))
+    updates.push({ type: 'broker_order', order: told.order, execution: told.execution, at: told.at })
+    if (told.bust !== null) {
+      updates.push({ type: 'bust', brokerOrderId: told.order.brokerOrderId, bust: told.bust })
+    }
+    const taken = await applyAll(desk, landing, told.order.symbol, updates)
+    for (const order of before) desk.book.note(order, null, desk.clock.monotonicMs())
+    desk.book.note(told.order, taken.order, desk.clock.monotonicMs())
+    return taken
+  } catch (error) {
+    if (!isOfOneRecord(error)) throw error
+    desk.log.error({ ...desk.ref, brokerOrderId: told.order.brokerOrderId, error }, 'update.record_unworkable')
+    desk.tally.unworkable()
+    return null
+  }
+}
+
+export type Taken = Readonly<{ order: Order | null; changes: readonly Change[] }>
+
+/** Applies to one record, and does what the outcome makes necessary. */
+export async function applyAll(
+  desk: Desk,
+  landing: Landing,
+  symbol: string,
+  updates: readonly OrderUpdate[],
+): Promise<Taken> {
+  const target = { landing, symbol, fence: desk.fence }
+  const { slice, changes } = await applyWith(desk.applier, target, () => updates)
+  await followUp(desk, changes, slice.order)
+  return { order: slice.order, changes }
+}
+
+/** What must not wait for a later look at the record. */
+export async function followUp(desk: Desk, changes: readonly Change[], executed: Order | null): Promise<void> {
+  if (!desk.isOurs()) return // the next owner looks at all records anyway
+  for (const change of changes) {
+    if (change.type === 'anomaly' && change.what === 'appeared_after_close' && !change.orderId.startsWith('ext.'))
+      await desk.followUps.resolve(desk.ref, change.orderId)
+    if (change.type !== 'position.closed' || change.position.stopLossFrom === executed?.id) continue
+    // An exit that came with its entry is the broker's to take away first (see tending.ts); a stop of its own is nobody's.
+    const stop = desk.book.find(change.position.stopLossFrom)
+    if (stop?.orderClass === 'simple' && stop.origin === 'fillcast')
+      await desk.followUps.cancel(desk.ref, stop.id, 'leftover')
+  }
+}
+
+/** The record's fault, or ours about it: it must not keep the connection's other orders from being followed. */
+const isOfOneRecord = (error: unknown): boolean =>
+  error instanceof RecordError || error instanceof InvariantError || error instanceof RangeError

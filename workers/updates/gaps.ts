@@ -1,0 +1,63 @@
+import { type BrokerOrder, hasGap, HELD_EXECUTIONS_MAX, inferredExecution, type Order } from '#domain'
+import { applyAll, type Desk } from './desk.ts'
+
+// Filled quantities that a view has shown and whose executions were not told (FIL-05). They are read from the list of executions;
+// what that does not have yet is inferred from the order's totals, in the same pass. The real execution, told later, has the same
+// span and changes nothing.
+
+/**
+ * @param views the orders as they were just read, by broker order id
+ * @returns how many orders had such a gap
+ */
+export async function fillGaps(desk: Desk, views: ReadonlyMap<string, BrokerOrder>): Promise<number> {
+  const gaps = desk.book.orders.filter((order) => hasGap(order) && order.placements.some(isIn(views)))
+  if (gaps.length === 0) return 0
+  const since = gaps.map(startOf).reduce((a, b) => (a < b ? a : b))
+  const missing = new Map(gaps.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
+  for (const row of await desk.broker.listExecutions(since)) {
+    const order = missing.get(row.brokerOrderId)
+    if (order === undefined || !('execution' in row)) continue
+    await keep(desk, order, [{ type: 'execution', ...row }])
+  }
+  for (const { id } of gaps) await infer(desk, id, views)
+  return gaps.length
+}
+
+/** One inferred execution lets those be booked that waited for it; then the next gap shows. */
+async function infer(desk: Desk, orderId: string, views: ReadonlyMap<string, BrokerOrder>): Promise<void> {
+  for (let gaps = 0; gaps < GAPS_MAX; gaps += 1) {
+    const order = desk.book.find(orderId)
+    const update = order === null || !hasGap(order) ? null : inferredUpdate(order, views)
+    if (order === null || update === null) return
+    desk.log.warn({ ...desk.ref, orderId, brokerOrderId: update.brokerOrderId }, 'update.execution_inferred')
+    desk.tally.inferred()
+    await keep(desk, order, [update])
+  }
+}
+
+function inferredUpdate(order: Order, views: ReadonlyMap<string, BrokerOrder>) {
+  for (const { brokerOrderId } of order.placements) {
+    const seen = brokerOrderId === null ? undefined : views.get(brokerOrderId)
+    const execution = seen === undefined ? null : inferredExecution(order, seen)
+    if (brokerOrderId !== null && execution !== null) return { type: 'execution', brokerOrderId, execution } as const
+  }
+  return null
+}
+
+async function keep(desk: Desk, order: Order, updates: Parameters<typeof applyAll>[3]): Promise<void> {
+  const { id, origin, userId, connectionId, symbol } = order
+  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, updates)
+  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
+}
+
+const isIn =
+  (views: ReadonlyMap<string, BrokerOrder>) =>
+  ({ brokerOrderId }: Order['placements'][number]): boolean =>
+    brokerOrderId !== null && views.has(brokerOrderId)
+
+/** At most one more than can wait. */
+const GAPS_MAX = HELD_EXECUTIONS_MAX + 1
+
+/** Its missing executions are not older than this. */
+const startOf = ({ submittedAt, claimedAt, lastExecutionAt, placements }: Order): string =>
+  (placements.length === 1 ? lastExecutionAt : null) ?? submittedAt ?? claimedAt ?? ''

@@ -1,0 +1,48 @@
+import type { Clock } from '#runtime'
+import type { Broker } from '../broker/index.ts'
+
+/**
+ * Whether the exchange has its regular session now, by the broker's own clock: daylight saving, early closes and closures that nobody
+ * announced are in it (CLK-02). One reading serves all connections of a process.
+ *
+ * Kept true: a reading is used for `FRESH_MS`, by our steady clock; where it cannot be renewed it goes on for `STALE_MS_MAX`, and then
+ * the exchange counts as closed, which only makes polling slower.
+ */
+export class MarketHours {
+  readonly #clock: Clock
+  #isOpen = false
+  #readMs = -Infinity
+  #triedMs = -Infinity
+  #reading: Promise<void> | null = null
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** @param broker any connection's: they share the exchange */
+  async isOpen(broker: Broker): Promise<boolean> {
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs - this.#readMs >= FRESH_MS && nowMs - this.#triedMs >= RETRY_MS) {
+      this.#triedMs = nowMs
+      this.#reading ??= this.#read(broker)
+    }
+    await this.#reading
+    return this.#isOpen && nowMs - this.#readMs < STALE_MS_MAX
+  }
+
+  async #read(broker: Broker): Promise<void> {
+    try {
+      const { isOpen } = await broker.readClock()
+      this.#isOpen = isOpen
+      this.#readMs = this.#clock.monotonicMs()
+    } catch {
+      // The caller's own reading fails as well, and says so.
+    } finally {
+      this.#reading = null
+    }
+  }
+}
+
+const FRESH_MS = 30_000
+const RETRY_MS = 5_000
+const STALE_MS_MAX = 10 * 60_000

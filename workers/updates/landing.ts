@@ -1,0 +1,110 @@
+import { type BrokerOrder, externalOrderId, type Landing, type Order, readClientOrderId } from '#domain'
+import type { ConnectionRef, Store, Write } from '#store'
+import type { Broker } from '../broker/index.ts'
+
+/**
+ * Which record a broker order belongs to.
+ *
+ *   our client order id ----------------------------------> the trade that the id names
+ *   known here, or by a reference of the store -----------> that record
+ *   took the place of another order ----------------------> the record of that one, read at the broker if need be
+ *   of a class with exits, and has a parent at the broker -> the parent's trade, if it is ours
+ *   everything else --------------------------------------> a record of its own, external
+ *
+ * Kept true: an order is called external only after the broker has answered; a failed question throws, and the order is met again
+ * by the next poll. The same order always lands on the same record, whatever is seen first: chains are followed to their first
+ * order, and what was read on the way is handed back to be applied before it.
+ */
+export class Landings {
+  readonly #deps: LandingDeps
+  readonly #known = new Map<string, Landing>()
+
+  constructor(deps: LandingDeps) {
+    this.#deps = deps
+  }
+
+  /** @throws {BrokerError} the broker could not be asked */
+  async of(order: BrokerOrder): Promise<Landed> {
+    const before: BrokerOrder[] = []
+    const landing = await this.#find(order, before, 0)
+    return { landing, before }
+  }
+
+  async #find(order: BrokerOrder, before: BrokerOrder[], depth: number): Promise<Landing> {
+    const { userId, connectionId } = this.#deps.ref
+    const ours = readClientOrderId(order.clientOrderId, userId)
+    if (ours !== null) return this.#keep(order, { id: ours.tradeId, origin: 'fillcast', userId, connectionId })
+    const known = await this.#lookUp(order)
+    if (known !== null) return this.#keep(order, known)
+    const via = await this.#previous(order)
+    if (via !== null && depth < CHAIN_MAX) {
+      const landing = await this.#find(via.order, before, depth + 1)
+      const isSame = via.is === 'replaced' || landing.origin === 'fillcast'
+      if (isSame) before.push(via.order)
+      return this.#keep(order, isSame ? landing : this.#external(order))
+    }
+    return this.#keep(order, this.#external(order))
+  }
+
+  async #lookUp({ brokerOrderId, replaces }: BrokerOrder): Promise<Landing | null> {
+    const ids = replaces === null ? [brokerOrderId] : [brokerOrderId, replaces]
+    for (const id of ids) {
+      const known = this.#known.get(id)
+      if (known !== undefined) return known
+    }
+    const { userId, connectionId } = this.#deps.ref
+    const refs = await this.#deps.store.findRefs(userId, ids)
+    for (const id of ids) {
+      const orderId = refs.get(id)
+      if (orderId !== undefined)
+        return { id: orderId, origin: orderId.startsWith('ext.') ? 'external' : 'fillcast', userId, connectionId }
+    }
+    return null
+  }
+
+  /** The order at the broker through which this one belongs to a record. */
+  async #previous(order: BrokerOrder): Promise<{ order: BrokerOrder; is: 'replaced' | 'parent' } | null> {
+    const { broker } = this.#deps
+    if (order.replaces !== null) {
+      const old = await broker.findByBrokerOrderId(order.replaces)
+      if (old !== null) return { order: old, is: 'replaced' }
+    }
+    if (order.orderClass === 'simple') return null
+    const parent = await broker.findParent(order)
+    return parent === null || parent.brokerOrderId === order.brokerOrderId ? null : { order: parent, is: 'parent' }
+  }
+
+  #external({ brokerOrderId }: BrokerOrder): Landing {
+    return { id: externalOrderId(brokerOrderId), origin: 'external', ...this.#deps.ref }
+  }
+
+  #keep({ brokerOrderId }: BrokerOrder, landing: Landing): Landing {
+    this.#known.delete(brokerOrderId) // to the end of the map: used last
+    if (this.#known.size >= LANDINGS_MAX) this.#known.delete(this.#known.keys().next().value ?? '')
+    this.#known.set(brokerOrderId, landing)
+    return landing
+  }
+}
+
+type LandingDeps = Readonly<{ ref: ConnectionRef; store: Store; broker: Broker }>
+
+/** A record, and the orders that were read on the way to it: they are to be applied first. */
+export type Landed = Readonly<{ landing: Landing; before: readonly BrokerOrder[] }>
+
+/** Landings remembered by one session; one that was forgotten costs a read. */
+const LANDINGS_MAX = 10_000
+/** Orders followed backwards in one chain. What is longer starts a record of its own. */
+const CHAIN_MAX = 64
+
+/** What notes, with an order's record, which of its broker orders are named by neither their client order id nor the record's id. */
+export function refsOf(before: Order | null, { id: orderId, userId, placements }: Order): Write[] {
+  const known = new Set(before?.placements.map((one) => one.brokerOrderId))
+  return placements.flatMap(({ brokerOrderId, clientOrderId }) =>
+    brokerOrderId === null ||
+    known.has(brokerOrderId) ||
+    externalOrderId(brokerOrderId) === orderId ||
+    readClientOrderId(clientOrderId, userId) !== null
+      ? []
+      : [{ kind: 'ref', brokerOrderId, orderId } as const],
+  )
+}

@@ -1,0 +1,110 @@
+import type { CancelTimer } from '#runtime'
+import type { ConnectionRef, Registry } from '#store'
+import { ConnectionOwner, type OwnerDeps } from './owner.ts'
+
+/**
+ * The connections that one worker owns: its fair share of all that there are.
+ *
+ *   share = connections / live workers, rounded up
+ *   below the share -> every free lease is tried for, every second
+ *   at the share    -> a free lease is tried for now and then: whoever should have it may be unable to
+ *   above it, when a worker joins -> the excess is given up once, and left to others for a while
+ *
+ * Kept true: a connection without an owner finds one within `LEASE_TTL_MS` plus a few seconds, however the last owner went; leases
+ * alone say who owns, the share only says who tries.
+ */
+export class Ownership {
+  readonly #deps: OwnershipDeps
+  readonly #owners = new Map<string, ConnectionOwner>()
+  readonly #stopBeats: CancelTimer
+  /** Workers alive, this one included; `null` until the first answer: nothing is taken before. */
+  #live: number | null = null
+  #turns = 0
+  #beating: Promise<void>
+
+  constructor(deps: OwnershipDeps) {
+    this.#deps = deps
+    this.#beating = this.#beat()
+    this.#stopBeats = deps.clock.every(BEAT_MS, () => {
+      this.#beating = this.#beating.then(() => this.#beat())
+    })
+  }
+
+  /** A connection is there, or its record changed. */
+  changed(ref: ConnectionRef): void {
+    const key = `${ref.userId} ${ref.connectionId}`
+    const owner = this.#owners.get(key)
+    if (owner !== undefined) return owner.refresh()
+    this.#owners.set(key, new ConnectionOwner({ ...this.#deps, mayTake: () => this.#mayTake() }, ref))
+  }
+
+  /** The connection was removed. */
+  removed(ref: ConnectionRef): void {
+    const key = `${ref.userId} ${ref.connectionId}`
+    const owner = this.#owners.get(key)
+    this.#owners.delete(key)
+    owner?.close().catch((error: unknown) => this.#deps.log.error({ ...ref, error }, 'owner.not_closed'))
+  }
+
+  /** The store lost its state: everything that is owned here is read anew. */
+  readoptAll(): void {
+    for (const owner of this.#owners.values()) owner.readopt()
+  }
+
+  async close(): Promise<void> {
+    this.#stopBeats()
+    await this.#beating
+    const { registry, workerId, log } = this.#deps
+    await registry.leave(workerId).catch((error: unknown) => log.warn({ error }, 'ownership.not_signed_off'))
+    await Promise.allSettled([...this.#owners.values()].map((owner) => owner.close()))
+  }
+
+  #mayTake(): boolean {
+    if (this.#live === null) return false
+    return this.#held() < this.#shareOf(this.#live) || this.#turns % SPARE_TRY_EVERY === 0
+  }
+
+  #shareOf(live: number): number {
+    return Math.ceil(this.#owners.size / live)
+  }
+
+  #held(): number {
+    let held = 0
+    for (const owner of this.#owners.values()) if (owner.isHolding) held += 1
+    return held
+  }
+
+  async #beat(): Promise<void> {
+    const { registry, workerId, log, tally } = this.#deps
+    const before = this.#live
+    try {
+      const live = Math.max(1, await registry.beat(workerId))
+      this.#live = live
+      if (live !== before) log.info({ live, connections: this.#owners.size }, 'ownership.workers_alive')
+      if (before === null) for (const owner of this.#owners.values()) owner.tryNow()
+      else if (live > before) this.#shed(this.#shareOf(live))
+    } catch (error) {
+      log.warn({ error }, 'ownership.beat_failed') // the last share goes on
+    }
+    this.#turns += 1
+    const standings = [...this.#owners.values()].flatMap((owner) => owner.standing() ?? [])
+    tally.standing(standings)
+  }
+
+  #shed(share: number): void {
+    let excess = this.#held() - share
+    for (const owner of this.#owners.values()) {
+      if (excess <= 0) return
+      if (!owner.isHolding) continue
+      owner.giveUp()
+      excess -= 1
+    }
+  }
+}
+
+export type OwnershipDeps = Omit<OwnerDeps, 'mayTake'> & Readonly<{ registry: Registry; workerId: string }>
+
+/** A worker says this often that it is alive. */
+const BEAT_MS = 1_000
+/** With its share in hand, a worker tries for free leases in every third second. */
+const SPARE_TRY_EVERY = 3

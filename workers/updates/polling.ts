@@ -1,0 +1,205 @@
+import type { BrokerOrder } from '#domain'
+import type { CancelTimer } from '#runtime'
+import type { LoadedConnection } from '#store'
+import { type Cadence, cadenceOf } from './cadence.ts'
+import { type Desk, takeIn, viewOf } from './desk.ts'
+import { fillGaps } from './gaps.ts'
+import type { MarketHours } from './hours.ts'
+import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
+import type { Line } from './line.ts'
+import { Tending } from './tending.ts'
+
+/**
+ * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05, P7).
+ *
+ *   stopped --start()--> waiting --timer--> reading (outside the line) --> applying (in the line) --> waiting ...
+ *
+ * Two readings alternate: everything that is open, and, more often, what is in flight. Only what the session has not seen yet is
+ * applied, so that resting orders cost nothing but the request. What a complete list lacks is read by its id.
+ *
+ * Kept true: one reading at a time; the store's records are read before the broker's list, so that what the list lacks is older
+ * than the list. A reading that fails changes nothing and is repeated at the next turn.
+ */
+export type PollingDeps = Readonly<{
+  desk: Desk
+  line: Line
+  hours: MarketHours
+  isStreamLive(): boolean
+  /** A reading is over. `news`: orders of which it told something new. */
+  onPolled(news: number): void
+  onFailed(error: unknown): void
+}>
+
+export class Polling {
+  readonly #deps: PollingDeps
+  readonly #lacking: Lacking
+  readonly #tending: Tending
+  #known: Pick<LoadedConnection, 'version' | 'positions'> | null = null
+  #version: string | null = null
+  #cadence: Cadence
+  #openDueMs = 0
+  #startedMs = -Infinity
+  #plannedMs = -Infinity
+  #timer: CancelTimer = () => {}
+  #turn: Promise<void> = Promise.resolve()
+  #isStopped = true
+
+  constructor(deps: PollingDeps) {
+    this.#deps = deps
+    this.#lacking = new Lacking(deps.desk)
+    this.#tending = new Tending(deps.desk)
+    this.#cadence = cadenceOf({ openOrders: 0, flightRequests: 0, canExecute: true, isStreamLive: true })
+  }
+
+  get cadence(): Cadence {
+    return this.#cadence
+  }
+
+  /** Harmless when repeated. */
+  start(): void {
+    if (!this.#isStopped) return
+    this.#isStopped = false
+    this.#plan(this.#cadence.flightMs)
+  }
+
+  /** Resolves once nothing of it runs any more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#timer()
+    await this.#turn
+  }
+
+  /** An execution was missed: what is in flight is read soon. However often it is asked for, readings keep their distance. */
+  hurry(): void {
+    const nowMs = this.#deps.desk.clock.monotonicMs()
+    const atMs = Math.max(nowMs + HURRY_MS, this.#startedMs + APART_MS)
+    if (!this.#isStopped && atMs < this.#plannedMs) this.#plan(atMs - nowMs)
+  }
+
+  #plan(delayMs: number): void {
+    this.#timer()
+    this.#plannedMs = this.#deps.desk.clock.monotonicMs() + delayMs
+    this.#timer = this.#deps.desk.clock.after(delayMs, () => {
+      this.#plannedMs = -Infinity // no other reading is planned while this one runs
+      this.#turn = this.#turn.then(() => this.#take())
+    })
+  }
+
+  async #take(): Promise<void> {
+    const { clock, broker } = this.#deps.desk
+    const startedMs = clock.monotonicMs()
+    this.#startedMs = startedMs
+    try {
+      if (this.#isStopped) return
+      const isMarketOpen = await this.#deps.hours.isOpen(broker)
+      if (startedMs >= this.#openDueMs) await this.#readOpen(startedMs)
+      else await this.#readFlight(startedMs, isMarketOpen)
+      this.#adjust(isMarketOpen)
+    } catch (error) {
+      this.#deps.onFailed(error)
+    } finally {
+      if (!this.#isStopped) this.#plan(Math.max(0, startedMs + this.#cadence.flightMs - clock.monotonicMs()))
+    }
+  }
+
+  async #readOpen(nowMs: number): Promise<void> {
+    const { desk } = this.#deps
+    await this.#load(nowMs)
+    const orders = desk.book.orders
+    const nested = withoutExits(orders)
+    const rows = await desk.broker.listOrders({ status: 'open' })
+    await desk.boundaries.reached('poll.listed')
+    const listed = idsOf(rows)
+    for (const { brokerOrderId } of nested) listed.delete(brokerOrderId)
+    const { found, requests } = await this.#lacking.read([...nested, ...wantedOf(orders)], listed, IDS_PER_POLL)
+    const news = await this.#apply([...rows, ...found])
+    this.#openDueMs = nowMs + this.#cadence.openMs
+    await this.#tending.look(desk.book.orders, this.#known?.positions ?? new Map())
+    desk.tally.polled('open', requests + 1, news)
+    this.#deps.onPolled(news)
+  }
+
+  /** Orders submitted lately, and those that are in flight for longer; nothing is read while nothing of the user changes. */
+  async #readFlight(nowMs: number, isMarketOpen: boolean): Promise<void> {
+    const { desk } = this.#deps
+    const version = await desk.applier.store.version(desk.ref.userId)
+    const flying = desk.book.inFlight(nowMs, isMarketOpen)
+    if (flying.length === 0 && version === this.#version) return
+    this.#version = version
+    const since = sinceOf(
+      desk.book.newestAt,
+      flying.map(({ submittedAt }) => submittedAt),
+    )
+    const rows = await desk.broker.listOrders({ status: 'all', since })
+    await desk.boundaries.reached('poll.listed')
+    const { found, requests } = await this.#lacking.read(wantedOf(flying), idsOf(rows), IDS_PER_FLIGHT)
+    const news = await this.#apply([...rows, ...found])
+    desk.tally.polled('in_flight', requests + 1, news)
+    this.#deps.onPolled(news)
+  }
+
+  /** The records, read again only when something of the user has changed since. */
+  #load(nowMs: number): Promise<void> {
+    const { desk, line } = this.#deps
+    const { userId, connectionId } = desk.ref
+    return line.run(async () => {
+      if (this.#known?.version === (await desk.applier.store.version(userId))) return
+      const { version, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
+      this.#known = { version, positions }
+      desk.book.load(orders, nowMs)
+    })
+  }
+
+  /** @returns how many orders changed by it */
+  #apply(rows: readonly BrokerOrder[]): Promise<number> {
+    const { desk, line } = this.#deps
+    return line.run(async () => {
+      let news = 0
+      const views = new Map<string, BrokerOrder>()
+      for (const order of rows) {
+        views.set(order.brokerOrderId, order)
+        if (!desk.book.isNews(order)) continue
+        const taken = await takeIn(desk, viewOf(order))
+        if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) news += 1
+      }
+      news += await fillGaps(desk, views)
+      await desk.boundaries.reached('poll.applied')
+      return news
+    })
+  }
+
+  #adjust(isMarketOpen: boolean): void {
+    const { desk, isStreamLive } = this.#deps
+    const before = this.#cadence
+    const flying = desk.book.inFlight(desk.clock.monotonicMs(), isMarketOpen)
+    this.#cadence = cadenceOf({
+      openOrders: desk.book.size,
+      flightRequests: flying.length === 0 ? 0 : 1 + Math.floor(flying.length / ROWS_PER_FLIGHT_REQUEST),
+      canExecute: desk.book.canExecute(isMarketOpen),
+      isStreamLive: isStreamLive(),
+    })
+    this.#openDueMs = Math.min(this.#openDueMs, desk.clock.monotonicMs() + this.#cadence.openMs)
+    if (this.#cadence.isStretched && !before.isStretched)
+      desk.log.warn({ ...desk.ref, ...this.#cadence, openOrders: desk.book.size }, 'poll.stretched')
+  }
+}
+
+/** After a gap was seen: the missing execution is usually on its way. */
+const HURRY_MS = 1_000
+const APART_MS = 2_000
+const IDS_PER_FLIGHT = 1
+const ROWS_PER_FLIGHT_REQUEST = 500
+/** New orders are listed from this long before the newest one seen: they do not become visible in the order of their times. */
+const MARGIN_MS = 60_000
+/** What is in flight for longer than this is read with the open orders. */
+const FLIGHT_BACK_MS = 10 * 60_000
+
+function sinceOf(newestAt: string | null, flying: readonly (string | null)[]): string {
+  const newestMs = Date.parse(newestAt ?? '')
+  const oldest = flying
+    .flatMap((at) => (at === null ? [] : [Date.parse(at)]))
+    .filter((at) => at >= newestMs - FLIGHT_BACK_MS)
+  return new Date(Math.min(newestMs - MARGIN_MS, ...oldest)).toISOString()
+}
+
+const idsOf = (rows: readonly BrokerOrder[]): Set<string> => new Set(rows.map(({ brokerOrderId }) => brokerOrderId))

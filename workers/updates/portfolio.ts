@@ -1,0 +1,106 @@
+import {
+  ACTIVITY_OVERLAP_MS,
+  livePlacements,
+  type Order,
+  type Portfolio,
+  type Reading,
+  reconcile,
+  tradingDayOf,
+} from '#domain'
+import { isoTime } from '#runtime'
+import type { Commit, LoadedConnection, Write } from '#store'
+import { CLASHES_MAX, ContentionError, FencedError } from './apply.ts'
+import { type Desk, followUp } from './desk.ts'
+import { project } from './project.ts'
+
+// Cash and positions against the broker's, and the end of the hot life of orders. A snapshot is merged only if nothing of the user
+// changed since before it was read (POS-03); what it means is decided in src/domain/reconcile.ts.
+
+export type PortfolioPass = Readonly<{
+  /** Differences that are not believed yet: they are looked at again once the settle window is over. */
+  doubts: number
+}>
+
+/** Readings of an account that moves while it is read, before leaving it for the next pass. */
+const STILL_TRIES_MAX = 2
+
+/**
+ * @param readTo broker time up to which orders and executions were read completely
+ * @returns `isLevel` false: the account moved at every try
+ */
+export async function levelPortfolio(desk: Desk, readTo: string): Promise<PortfolioPass & { isLevel: boolean }> {
+  const { applier, clock, ref } = desk
+  for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
+    const known = await applier.store.loadConnection(ref.userId, ref.connectionId)
+    if (known.account === null) break
+    const ours: Portfolio = { account: { ...known.account, executionsReadTo: readTo }, positions: known.positions }
+    const reading = await readPortfolio(desk, ours.account.activitiesReadTo)
+    await desk.boundaries.reached('reconcile.portfolio_read')
+    const { portfolio, changes } = reconcile(ours, reading)
+    const writes = [
+      ...portfolioWrites(known.positions, portfolio),
+      ...archived(known.orders, tradingDayOf(clock.now())).slice(0, ARCHIVED_PER_PASS),
+    ]
+    const events = project(ref.userId, changes, isoTime(clock.now()))
+    if (!(await commitAt(desk, { expectVersion: known.version, writes, events }))) continue
+    applier.onCommitted(ref.userId, changes)
+    await desk.boundaries.reached('reconcile.committed')
+    await followUp(desk, changes, null)
+    return { doubts: Object.keys(portfolio.account.doubts).length, isLevel: true }
+  }
+  return { doubts: 0, isLevel: false }
+}
+
+export async function readPortfolio({ broker, clock }: Desk, activitiesReadTo: string): Promise<Reading> {
+  const atMs = clock.now()
+  const since = isoTime(Date.parse(activitiesReadTo) - ACTIVITY_OVERLAP_MS)
+  const [snapshot, activities] = [await broker.readPortfolio(), await broker.listActivities(since)]
+  return { snapshot, activities, atMs, at: isoTime(atMs) }
+}
+
+/** Writes if nothing has changed since `expectVersion`. @throws {FencedError} */
+async function commitAt(desk: Desk, commit: Omit<Commit, 'fence'>): Promise<boolean> {
+  const done = await desk.applier.store.commit(desk.ref.userId, { ...commit, fence: desk.fence })
+  if (done.kind === 'fenced') throw new FencedError(desk.ref.connectionId)
+  return done.kind === 'committed'
+}
+
+/** Writes what `decide` makes of the connection as it is, again until nobody was faster. */
+export async function commitWith(
+  desk: Desk,
+  decide: (known: LoadedConnection) => Pick<Commit, 'writes' | 'events'>,
+): Promise<void> {
+  const { userId, connectionId } = desk.ref
+  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
+    const known = await desk.applier.store.loadConnection(userId, connectionId)
+    if (await commitAt(desk, { expectVersion: known.version, ...decide(known) })) return
+  }
+  throw new ContentionError(userId)
+}
+
+/** The account, and the positions that are others than before. */
+export function portfolioWrites(before: Portfolio['positions'], { account, positions }: Portfolio): Write[] {
+  const { connectionId } = account
+  const symbols = new Set([...before.keys(), ...positions.keys()])
+  const changed = [...symbols].filter((symbol) => before.get(symbol) !== positions.get(symbol))
+  return [
+    { kind: 'account', account },
+    ...changed.map((symbol): Write => {
+      return { kind: 'position', connectionId, symbol, position: positions.get(symbol) ?? null }
+    }),
+  ]
+}
+
+/** Records that leave the hot state in one commit. */
+const ARCHIVED_PER_PASS = 500
+
+/** What ended on an earlier trading day and can execute no more leaves the hot state. */
+const archived = (orders: readonly Order[], today: string): Write[] =>
+  orders
+    .filter(({ endedAt }) => endedAt !== null && tradingDayOf(Date.parse(endedAt)) < today)
+    .filter((order) => livePlacements(order).length === 0)
+    .map((order) => ({ kind: 'archive', order }))
+
+/** Lists are read again from this long before the last reading: they lag, and times are not in order. */
+const OVERLAP_MS = 5 * 60_000
+export const overlapping = (readTo: string): string => isoTime(Date.parse(readTo) - OVERLAP_MS)

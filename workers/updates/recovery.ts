@@ -1,0 +1,117 @@
+import { type BrokerOrder, cmp, type Landing, type Order, type OrderUpdate } from '#domain'
+import { adoptConnection } from './adoption.ts'
+import { applyAll, type Desk, takeIn, viewOf } from './desk.ts'
+import { fillGaps } from './gaps.ts'
+import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
+import { levelPortfolio, overlapping, type PortfolioPass } from './portfolio.ts'
+
+/**
+ * Brings one connection level with its broker, after its stream was subscribed and before what the stream tells is applied (CON-03):
+ * orders by list, by id what the lists lack, executions, cash and positions.
+ *
+ * A series of idempotent steps: what was applied already changes nothing, so it may stop anywhere and start again from the first
+ * (CRA-04). The first reading of a connection is an adoption instead.
+ */
+export type Recovered = PortfolioPass & Readonly<{ isComplete: boolean }>
+
+/**
+ * @param forced adopts anew, whatever is in the store: what it holds is not to be believed
+ * @throws {FencedError} the lease was lost  @throws {BrokerError} the broker could not be read: start again later
+ */
+export async function recover(desk: Desk, forced = false): Promise<Recovered> {
+  const { userId, connectionId } = desk.ref
+  const known = await desk.applier.store.loadConnection(userId, connectionId)
+  if (known.account === null || forced) {
+    const isAdopted = await adoptConnection(desk, !forced)
+    return { doubts: 0, isComplete: isAdopted }
+  }
+  const since = overlapping(known.account.executionsReadTo)
+  desk.book.load(known.orders, desk.clock.monotonicMs())
+  desk.book.startAt(known.account.executionsReadTo)
+  const { views, isComplete } = await readOrders(desk, known.orders, since)
+  await desk.boundaries.reached('reconcile.orders_read')
+  for (const order of views.values()) if (desk.book.isNews(order)) await takeIn(desk, viewOf(order))
+  const executions = await readExecutions(desk, known.orders, since, views)
+  await fillGaps(desk, views)
+  await desk.boundaries.reached('reconcile.executions_read')
+  const readTo = newestOf(views, executions.readTo ?? known.account.executionsReadTo)
+  const pass = await levelPortfolio(desk, executions.isComplete ? readTo : known.account.executionsReadTo)
+  return { ...pass, isComplete: isComplete && executions.isComplete && pass.isLevel }
+}
+
+/** Executions, what was taken back of them, cash and positions: not urgent, and not told by how the orders are. */
+export async function refresh(desk: Desk): Promise<PortfolioPass> {
+  const { account, orders } = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
+  if (account === null) return { doubts: 0 }
+  const { executionsReadTo } = account
+  const { readTo, isComplete } = await readExecutions(desk, orders, overlapping(executionsReadTo), new Map())
+  return levelPortfolio(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo)
+}
+
+/** Everything open, everything submitted lately, and by id what is open here and in neither list (CLK-05). */
+async function readOrders(desk: Desk, orders: readonly Order[], since: string) {
+  const views = new Map<string, BrokerOrder>()
+  const wanted = wantedOf(orders)
+  const nested = withoutExits(orders)
+  for (const order of await desk.broker.listOrders({ status: 'open' })) views.set(order.brokerOrderId, order)
+  for (const order of await desk.broker.listOrders({ status: 'all', since })) views.set(order.brokerOrderId, order)
+  const listed = new Set(views.keys())
+  for (const { brokerOrderId } of nested) listed.delete(brokerOrderId)
+  const { found, isComplete } = await new Lacking(desk).read([...nested, ...wanted], listed, IDS_PER_RECOVERY)
+  for (const order of found) views.set(order.brokerOrderId, order)
+  return { views, isComplete }
+}
+
+/**
+ * Executions that are not booked, and what was taken back of those that are, in the order of their times. An order that nobody here
+ * has heard of is read and taken in with them: it came and went between two polls.
+ * @returns broker time of the last execution listed
+ */
+async function readExecutions(
+  desk: Desk,
+  orders: readonly Order[],
+  since: string,
+  views: ReadonlyMap<string, BrokerOrder>,
+): Promise<{ readTo: string | null; isComplete: boolean }> {
+  const records = new Map(orders.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
+  let [readTo, unknown]: [string | null, number] = [null, 0]
+  for (const row of await desk.broker.listExecutions(since)) {
+    const at = 'bust' in row ? row.bust.at : row.execution.at
+    if (readTo === null || at > readTo) readTo = at
+    const record = records.get(row.brokerOrderId)
+    if (record !== undefined) {
+      if (isNewTo(record, row)) await takeRow(desk, record, row)
+      continue
+    }
+    let seen = views.get(row.brokerOrderId) ?? null
+    if (seen === null) {
+      unknown += 1
+      if (unknown > IDS_PER_RECOVERY) return { readTo: null, isComplete: false }
+      seen = await desk.broker.findByBrokerOrderId(row.brokerOrderId)
+      if (seen === null) continue
+      await takeIn(desk, viewOf(seen))
+    }
+    const { landing } = await desk.landings.of(seen)
+    await takeRow(desk, { ...landing, symbol: seen.symbol }, row)
+  }
+  return { readTo, isComplete: true }
+}
+
+type Row = Awaited<ReturnType<Desk['broker']['listExecutions']>>[number]
+
+function isNewTo(record: Order, row: Row): boolean {
+  if ('bust' in row) return !record.busts.includes(row.bust.id)
+  const booked = record.placements.find((one) => one.brokerOrderId === row.brokerOrderId)?.cumulativeQuantity
+  return booked === undefined || cmp(row.execution.cumulativeQuantity, booked) > 0
+}
+
+async function takeRow(desk: Desk, record: Landing & Pick<Order, 'symbol'>, row: Row): Promise<void> {
+  const { id, origin, userId, connectionId, symbol } = record
+  const update: OrderUpdate = 'bust' in row ? { type: 'bust', ...row } : { type: 'execution', ...row }
+  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, [update])
+  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
+}
+
+/** Broker time up to which everything was read: its own, since our clock may be wrong (CLK-01). */
+const newestOf = (views: ReadonlyMap<string, BrokerOrder>, atLeast: string): string =>
+  [...views.values()].reduce((newest, { updatedAt }) => (updatedAt > newest ? updatedAt : newest), atLeast)

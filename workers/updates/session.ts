@@ -1,0 +1,296 @@
+import type { CancelTimer } from '#runtime'
+import {
+  type ActivityEvent,
+  type ActivityStream,
+  BrokerError,
+  type StreamDown,
+  type TradeStream,
+} from '../broker/index.ts'
+import { FencedError } from './apply.ts'
+import { type Desk, takeIn, type Told } from './desk.ts'
+import { hasGap } from '#domain'
+import type { MarketHours } from './hours.ts'
+import { Inbox } from './inbox.ts'
+import { Line } from './line.ts'
+import { Polling } from './polling.ts'
+import { recover, refresh } from './recovery.ts'
+import type { SessionStanding } from './tally.ts'
+
+/**
+ * One holding of a connection's lease: its stream, its recovery, its polling.
+ *
+ *   opening --stream live, or `STREAM_WAIT_MS` over--> recovering --done--> following
+ *                                                          ^  failed: again after `RETRY_MS`
+ *   following --stream live again, gap, overflow, mute-----+
+ *   any --lease lost, fenced off, close()--> over
+ *
+ * The stream and the broker's calls are two things: polling goes on while the stream is down, and what the stream tells is applied
+ * while calls fail (CON-06).
+ *
+ * Kept true: what the stream tells while a recovery runs waits in the inbox and is applied after it (CON-03); nothing is applied to
+ * an account that was never read; everything that writes runs in the line, one after the other, with the lease's token.
+ */
+export type SessionDeps = Readonly<{
+  desk: Desk
+  hours: MarketHours
+  /** Something is wrong with the connection: check it now. */
+  askForCheck(): void
+  /** The lease is somebody else's: the session must end. */
+  onFenced(): void
+}>
+
+export class Session {
+  readonly #deps: SessionDeps
+  readonly #line = new Line()
+  readonly #inbox = new Inbox<Told>(UPDATES_WAITING_MAX)
+  readonly #polling: Polling
+  #stream: TradeStream | null = null
+  #activities: ActivityStream | null = null
+  #streamState: SessionStanding['stream'] = 'connecting'
+  #callsState: SessionStanding['calls'] = 'up'
+  #isRecovered = false
+  #isForced: boolean
+  #recoveryTimer: CancelTimer = () => {}
+  #refreshTimer: CancelTimer = () => {}
+  #restartTimer: CancelTimer = () => {}
+  #recoveryAtMs: number | null = null
+  #isDraining = false
+  #silentPolls = 0
+  #askAgainMs = -Infinity
+  #isOver = false
+
+  /** @param forced the state in the store is not to be believed: adopt the connection anew */
+  constructor(deps: SessionDeps, forced: boolean) {
+    this.#deps = deps
+    this.#isForced = forced
+    const { desk, hours } = deps
+    this.#polling = new Polling({
+      ...{ desk, hours, line: this.#line },
+      isStreamLive: () => this.#streamState === 'live',
+      onPolled: (news) => this.#polled(news),
+      onFailed: (error) => this.#failed(error),
+    })
+    this.#openStream()
+    this.#recoverIn(STREAM_WAIT_MS)
+  }
+
+  standing(): SessionStanding {
+    return {
+      ...{ stream: this.#streamState, calls: this.#callsState, isRecovered: this.#isRecovered },
+      openOrders: this.#deps.desk.book.size,
+      ...this.#polling.cadence,
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isOver = true
+    for (const cancel of [this.#recoveryTimer, this.#refreshTimer, this.#restartTimer]) cancel()
+    await Promise.all([this.#stream?.close(), this.#activities?.close(), this.#polling.stop()])
+    await this.#line.idle()
+  }
+
+  #openStream(): void {
+    const { desk } = this.#deps
+    this.#streamState = 'connecting'
+    this.#stream = desk.broker.openTradeStream(
+      {
+        onLive: () => {
+          desk.log.info(desk.ref, 'stream.live')
+          this.#streamState = 'live'
+          this.#silentPolls = 0
+          this.#recoverIn(0)
+        },
+        onUpdate: (update) => this.#receive(update),
+        onUnreadable: (why) => this.#gap('unreadable', why),
+        onDown: (down) => this.#down(down),
+      },
+      () => this.#urgency(),
+    )
+  }
+
+  #urgency() {
+    const { book, clock } = this.#deps.desk
+    if (book.inFlight(clock.monotonicMs(), false).length > 0) return 'in_flight'
+    return book.size > 0 ? 'open_orders' : 'idle'
+  }
+
+  #down({ message, final }: StreamDown): void {
+    const { desk } = this.#deps
+    desk.log.warn({ ...desk.ref, why: message }, 'stream.down')
+    this.#streamState = final ? 'refused' : 'down'
+    if (!final) return
+    this.#askForCheck()
+    this.#restartTimer = desk.clock.after(CREDENTIALS_PAUSE_MS, () => void this.#restart())
+  }
+
+  async #restart(): Promise<void> {
+    const old = this.#stream
+    this.#stream = null
+    await old?.close()
+    if (!this.#isOver && this.#stream === null) this.#openStream()
+  }
+
+  #receive(told: Told): void {
+    this.#silentPolls = 0
+    const kept = this.#inbox.push(told)
+    if (kept === 'overflow') this.#gap('overflow', `more than ${UPDATES_WAITING_MAX} updates waited`)
+    else if (kept === 'kept') this.#drainSoon()
+  }
+
+  #gap(why: 'overflow' | 'unreadable' | 'notice', detail: string): void {
+    const { desk } = this.#deps
+    desk.tally.gap(why)
+    desk.log.warn({ ...desk.ref, why, detail }, 'stream.gap')
+    this.#recoverIn(why === 'unreadable' ? GAP_MS : 0)
+  }
+
+  /** One piece of the line takes a few updates, so that other work has its turn in a storm. */
+  #drainSoon(): void {
+    if (this.#isDraining) return
+    this.#isDraining = true
+    void this.#line.run(async () => {
+      this.#isDraining = false
+      if (this.#isOver || !this.#isRecovered) return
+      for (const told of this.#inbox.take(UPDATES_PER_PIECE)) await this.#take(told)
+      if (this.#inbox.size > 0) this.#drainSoon()
+    })
+  }
+
+  async #take(told: Told): Promise<void> {
+    const { desk } = this.#deps
+    if (this.#isOver) return
+    try {
+      await desk.boundaries.reached('update.received')
+      const taken = await takeIn(desk, told)
+      await desk.boundaries.reached('update.committed')
+      if (taken?.order != null && hasGap(taken.order)) this.#polling.hurry()
+    } catch (error) {
+      this.#failed(error)
+      this.#recoverIn(RETRY_MS) // what this update told is read back
+    }
+  }
+
+  /** At most one recovery is planned at a time; the sooner one wins. */
+  #recoverIn(delayMs: number): void {
+    if (this.#isOver) return
+    const { clock } = this.#deps.desk
+    const atMs = clock.monotonicMs() + delayMs
+    if (this.#recoveryAtMs !== null && this.#recoveryAtMs <= atMs) return
+    this.#recoveryAtMs = atMs
+    this.#recoveryTimer()
+    const run = (): void => void this.#line.run(() => this.#recover())
+    if (delayMs === 0) run()
+    else this.#recoveryTimer = clock.after(delayMs, run)
+  }
+
+  async #recover(): Promise<void> {
+    if (this.#isOver || this.#recoveryAtMs === null) return
+    const { desk } = this.#deps
+    this.#recoveryAtMs = null
+    this.#recoveryTimer()
+    this.#inbox.reopen()
+    try {
+      const { isComplete, doubts } = await recover(desk, this.#isForced)
+      this.#answered()
+      this.#isForced = false
+      this.#isRecovered = true
+      desk.tally.recovered('done')
+      if (!isComplete) this.#recoverIn(RETRY_MS)
+      this.#refreshIn(doubts > 0 ? DOUBT_MS : REFRESH_MS)
+      this.#polling.start()
+      this.#openActivities()
+    } catch (error) {
+      desk.tally.recovered('failed')
+      this.#failed(error)
+      this.#recoverIn(error instanceof BrokerError && error.code === 'CREDENTIALS' ? CREDENTIALS_PAUSE_MS : RETRY_MS)
+    }
+    this.#drainSoon()
+  }
+
+  /** Cash, positions, and executions taken back: not urgent, and not told by the orders. */
+  #refreshIn(delayMs: number): void {
+    this.#refreshTimer()
+    if (this.#isOver) return
+    this.#refreshTimer = this.#deps.desk.clock.after(delayMs, () => {
+      void this.#line.run(async () => {
+        if (this.#isOver) return
+        let nextMs = REFRESH_MS
+        try {
+          const { doubts } = await refresh(this.#deps.desk)
+          this.#answered()
+          if (doubts > 0) nextMs = DOUBT_MS
+        } catch (error) {
+          this.#failed(error)
+        }
+        this.#refreshIn(nextMs)
+      })
+    })
+  }
+
+  #openActivities(): void {
+    const { desk } = this.#deps
+    this.#activities ??= desk.broker.openActivityStream(null, {
+      onLive: () => desk.log.info(desk.ref, 'activities.live'),
+      onActivity: (event) => this.#activity(event),
+      onGap: (why) => this.#gap('notice', why),
+      onDown: ({ message }) => desk.log.info({ ...desk.ref, why: message }, 'activities.down'),
+      onUnavailable: () => desk.log.info(desk.ref, 'activities.unavailable'),
+    })
+  }
+
+  /** It names what happened and not how the order is now: the lists, read right away, tell both. */
+  #activity(event: ActivityEvent): void {
+    if ('activity' in event) this.#refreshIn(GAP_MS)
+    else if ('bust' in event) this.#refreshIn(0)
+    else this.#polling.hurry()
+  }
+
+  /** A poll that knew what the stream should have said: three in a row, with not one word from it, and it is mute (CON-01). */
+  #polled(news: number): void {
+    this.#answered()
+    if (this.#streamState !== 'live') return
+    this.#silentPolls = news > 0 ? this.#silentPolls + 1 : this.#silentPolls
+    if (this.#silentPolls < SILENT_POLLS_MAX) return
+    this.#silentPolls = 0
+    this.#deps.desk.tally.gap('mute')
+    this.#deps.desk.log.warn({ ...this.#deps.desk.ref, polls: SILENT_POLLS_MAX }, 'stream.mute')
+    void this.#restart()
+  }
+
+  #answered(): void {
+    this.#callsState = 'up'
+  }
+
+  #failed(error: unknown): void {
+    const { desk, onFenced } = this.#deps
+    if (error instanceof FencedError) {
+      this.#isOver = true
+      onFenced()
+      return
+    }
+    if (error instanceof BrokerError && error.code !== 'RATE_LIMITED') this.#callsState = 'down'
+    desk.log[error instanceof BrokerError ? 'warn' : 'error']({ ...desk.ref, error }, 'session.work_failed')
+    if (error instanceof BrokerError && error.code === 'CREDENTIALS') this.#askForCheck()
+  }
+
+  /** However many calls find it out. */
+  #askForCheck(): void {
+    const nowMs = this.#deps.desk.clock.monotonicMs()
+    if (nowMs < this.#askAgainMs) return
+    this.#askAgainMs = nowMs + CREDENTIALS_PAUSE_MS
+    this.#deps.askForCheck()
+  }
+}
+
+/** Updates that wait while a recovery runs or the store is slow. */
+const UPDATES_WAITING_MAX = 10_000
+const UPDATES_PER_PIECE = 50
+/** The stream is subscribed first; an account whose stream does not open is read all the same. */
+const STREAM_WAIT_MS = 3_000
+const RETRY_MS = 5_000
+const GAP_MS = 2_000
+const REFRESH_MS = 60_000
+/** A little more than the settle window. */
+const DOUBT_MS = 16_000
+const CREDENTIALS_PAUSE_MS = 30_000
+const SILENT_POLLS_MAX = 3

@@ -1,0 +1,119 @@
+import { add, cmp, isZero, livePlacements, type Order, type Position, sum } from '#domain'
+import type { Desk } from './desk.ts'
+
+/**
+ * Looks after orders that nobody else will think of.
+ *
+ *   submitting for more than a few seconds -> its outcome is worked out, whatever became of its job (RDQ-02)
+ *   an exit of ours, resting on a symbol that is flat -> canceled once both we and the broker say flat, and watched until it is gone;
+ *     what is still there later is alarmed (CAN-10)
+ *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it may be meant to open a position
+ *   exits that executed more than their entry did, or are sized differently -> alarmed (CAN-09)
+ *
+ * Kept true: each finding is told once while it lasts; forgetting (a restart) makes it told again, nothing worse.
+ */
+export class Tending {
+  readonly #desk: Desk
+  readonly #sinceMs = new Map<string, number>()
+  readonly #told = new Set<string>()
+  #seen = new Set<string>()
+
+  constructor(desk: Desk) {
+    this.#desk = desk
+  }
+
+  async look(orders: readonly Order[], positions: ReadonlyMap<string, Position>): Promise<void> {
+    this.#seen = new Set()
+    for (const order of orders) {
+      await this.#resolve(order)
+      await this.#clear(order, positions.get(order.symbol) ?? null)
+      this.#compareExits(order)
+    }
+    for (const key of this.#sinceMs.keys()) if (!this.#seen.has(key)) this.#sinceMs.delete(key)
+    for (const key of this.#told) if (!this.#seen.has(key)) this.#told.delete(key)
+  }
+
+  async #resolve(order: Order): Promise<void> {
+    if (order.status !== 'submitting' || order.origin !== 'fillcast') return
+    if (this.#lastsMs(`submitting ${order.id}`) < SUBMITTING_MS || !this.#desk.isOurs()) return
+    await this.#desk.followUps.resolve(this.#desk.ref, order.id)
+  }
+
+  async #clear(order: Order, position: Position | null): Promise<void> {
+    if (position !== null && !isZero(position.quantity)) return
+    const kind = leftoverOf(order)
+    if (kind === null) return
+    const lastsMs = this.#lastsMs(`leftover ${order.id}`)
+    if (lastsMs < LEFTOVER_MS) return
+    if (kind === 'stop') return this.#tell(`stop ${order.id}`, order, 'external')
+    if (lastsMs >= UNCONFIRMED_MS) this.#tell(`unconfirmed ${order.id}`, order, 'unconfirmed')
+    if (this.#told.has(`canceled ${order.id}`)) {
+      this.#seen.add(`canceled ${order.id}`)
+      return
+    }
+    const held = await this.#desk.broker.readPosition(order.symbol)
+    if ((held !== null && !isZero(held.quantity)) || !this.#desk.isOurs()) return
+    await this.#desk.followUps.cancel(this.#desk.ref, order.id, 'leftover')
+    this.#tell(`canceled ${order.id}`, order, 'canceled')
+  }
+
+  #compareExits(order: Order): void {
+    if (order.orderClass !== 'bracket' && order.orderClass !== 'oto') return
+    const entered = sum(order.placements.filter(({ leg }) => leg === 'entry').map((one) => one.cumulativeQuantity))
+    const exits = order.placements.filter(({ leg }) => leg !== 'entry')
+    const left = exits.map((one) => one.cumulativeQuantity).reduce(add, '0' as typeof entered)
+    if (cmp(left, entered) > 0) this.#alarm(`over-exited ${order.id}`, order, 'order.exits_executed_more_than_entry')
+    const isMissized = livePlacements(order).some(
+      (one) =>
+        one.leg !== 'entry' && order.endedAt !== null && one.quantity !== null && cmp(one.quantity, entered) !== 0,
+    )
+    if (isMissized && this.#lastsMs(`missized ${order.id}`) >= LEFTOVER_MS)
+      this.#alarm(`told missized ${order.id}`, order, 'order.exits_sized_differently')
+  }
+
+  #tell(key: string, order: Order, what: 'canceled' | 'unconfirmed' | 'external'): void {
+    if (this.#markTold(key)) return
+    this.#desk.tally.leftover(what)
+    const level = what === 'unconfirmed' ? 'error' : 'warn'
+    this.#desk.log[level]({ ...this.#desk.ref, orderId: order.id, symbol: order.symbol, what }, 'order.leftover')
+  }
+
+  #alarm(key: string, order: Order, event: string): void {
+    if (!this.#markTold(key))
+      this.#desk.log.error({ ...this.#desk.ref, orderId: order.id, symbol: order.symbol }, event)
+  }
+
+  /** Whether it was told before; it is from now on. */
+  #markTold(key: string): boolean {
+    this.#seen.add(key)
+    const was = this.#told.has(key)
+    this.#told.add(key)
+    return was
+  }
+
+  #lastsMs(key: string): number {
+    this.#seen.add(key)
+    const nowMs = this.#desk.clock.monotonicMs()
+    const since = this.#sinceMs.get(key) ?? nowMs
+    this.#sinceMs.set(key, since)
+    return nowMs - since
+  }
+}
+
+/** A submission in its ordinary course has an answer by then. */
+const SUBMITTING_MS = 5_000
+/** The broker itself takes the sibling of a filled exit away; only what is still there after this long is left over. */
+const LEFTOVER_MS = 5_000
+const UNCONFIRMED_MS = 60_000
+
+/** What rests without a position: an exit that came with its entry (or an oco, which is an exit itself), or a stop of any origin. */
+function leftoverOf(order: Order): 'exit' | 'stop' | null {
+  const live = livePlacements(order)
+  if (live.length === 0) return null
+  const isOurs = order.origin === 'fillcast'
+  if (isOurs && order.orderClass === 'oco') return 'exit'
+  if (isOurs && live.some(({ leg }) => leg !== 'entry') && order.endedAt !== null && !isZero(order.cumulativeQuantity))
+    return 'exit'
+  const isStop = order.orderType === 'stop' || order.orderType === 'stop_limit' || order.orderType === 'trailing_stop'
+  return isStop && order.side === 'sell' ? 'stop' : null
+}
