@@ -45,6 +45,7 @@ import { type Applier, MarketHours, Ownership, type Tally } from './updates/inde
 type Shared = Readonly<{
   config: WorkerConfig
   log: Logger
+  metrics: Metrics
   clock: Clock
   random: Randomness
   redis: ReturnType<typeof connectRedis>
@@ -75,6 +76,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const shared: Shared = {
     config,
     log,
+    metrics,
     clock,
     random,
     redis,
@@ -139,11 +141,17 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     ]
   },
 
-  connections({ applier, brokers, clock, log, redis, connections, directory }) {
+  connections({ applier, brokers, clock, log, metrics, redis, connections, directory }) {
     const schedule = createCheckSchedule(redis, log)
-    const handle = checkHandler({ store: applier.store, connections, links: createLinks(redis), brokers, clock, log })
-    const worker = startQueueWorker('connections', handle, redis, clock, log)
     const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
+    const checks = metrics.counter('fillcast_connection_checks_total', 'Logins at brokers, by what they showed', [
+      'finding',
+    ])
+    const handle = checkHandler({
+      ...{ store: applier.store, connections, links: createLinks(redis), brokers, clock, log },
+      onFinding: (finding) => checks.inc({ finding }),
+    })
+    const worker = startQueueWorker('connections', handle, redis, clock, log)
     directory.listen({
       // New credentials are not traded with before a check has seen where they lead.
       changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),

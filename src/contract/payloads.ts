@@ -194,6 +194,7 @@ export const brokerDisconnected = z.looseObject({
   brokerType: z.literal('alpaca'),
   brokerConnectionId: z.string(),
   reason: z.string(),
+  code: z.string().optional(),
   action: z.string(),
   timestamp: time,
 })

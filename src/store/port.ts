@@ -50,11 +50,15 @@ export type CancelMark = Readonly<{
   requestedAt: string
 }>
 
-/** What the health checks last found; `down` once per episode. */
+/** What the user was last told of a connection, and what speaks against it since. */
 export type Health = Readonly<{
-  schema: 1
+  schema: 2
   state: 'up' | 'down'
-  failures: number
+  /** Of `down`. `broken`: somebody has to do something; `failing`: it passes by itself. */
+  cause: 'broken' | 'failing' | null
+  /** Checks in a row that contradict the state, and since when. */
+  doubts: number
+  doubtSince: string | null
   reason: string | null
   since: string
 }>

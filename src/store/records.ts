@@ -1,5 +1,6 @@
 import { type Account, type Order, type Placement, type Position } from '#domain'
 import { FillcastError } from '#runtime'
+import type { Health } from './port.ts'
 
 /** A stored record that this version of the code cannot read. It is left as it is; whoever met it stops working on it. */
 export class RecordError extends FillcastError<'RECORD_UNREADABLE'> {
@@ -66,6 +67,13 @@ const positionFromFirst = (before: Record<string, unknown>): Position => ({
   stopLossFrom: null,
 })
 
+const healthFromFirst = (before: Record<string, unknown>): Health => {
+  const { state, reason, since, failures } = before as Pick<Health, 'state' | 'reason' | 'since'> & { failures: number }
+  const cause = state === 'up' ? null : failures > 0 ? 'failing' : 'broken'
+  return { schema: 2, state, cause, doubts: 0, doubtSince: null, reason, since }
+}
+
+export const healthRecord: RecordKind<Health> = { schema: 2, upgrade: healthFromFirst }
 export const orderRecord: RecordKind<Order> = { schema: 2, upgrade: orderFromFirst }
 export const accountRecord: RecordKind<Account> = { schema: 2, upgrade: accountFromFirst }
 export const positionRecord: RecordKind<Position> = { schema: 2, upgrade: positionFromFirst }

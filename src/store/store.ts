@@ -3,12 +3,11 @@ import type { Account, Order, Position } from '#domain'
 import { commitCall, forgetting } from './commit-call.ts'
 import { readHalt } from './control.ts'
 import { archiveKey, controlField, field, globalControlKey, stateKey } from './keys.ts'
-import type { CancelMark, Commit, CommitResult, Health, LoadedConnection, LoadedSlice, Store } from './port.ts'
-import { accountRecord, firstVersion, orderRecord, positionRecord, readRecord } from './records.ts'
+import type { CancelMark, Commit, CommitResult, LoadedConnection, LoadedSlice, Store } from './port.ts'
+import { accountRecord, firstVersion, healthRecord, orderRecord, positionRecord, readRecord } from './records.ts'
 import { type CommitAnswer, commitThenRead, withScripts } from './scripts.ts'
 
 const cancelMarkRecord = firstVersion<CancelMark>()
-const healthRecord = firstVersion<Health>()
 
 /** The store on Redis. Holds no state of its own. */
 export function createStore(connection: Redis): Store {

@@ -16,35 +16,62 @@ const answers: Record<Answer, () => Promise<AccountStanding>> = {
   'our own fault': () => Promise.reject(new TypeError('a defect')),
 }
 
-async function heardAfter(checks: readonly Answer[]): Promise<string[]> {
-  const worker = makeWorker()
-  const { broker, events } = worker
-  for (const answer of checks) {
-    broker.readAccount = answers[answer]
-    await checkConnection(worker, ref)
-  }
-  return events().map((event) => (event === 'error.brokerDisconnected' ? 'down' : 'up'))
+/** A worker whose findings are counted. */
+const makeChecker = () => {
+  const findings: string[] = []
+  return { ...makeWorker(), findings, onFinding: (finding: string) => void findings.push(finding) }
 }
 
-describe('checkConnection', () => {
+const EVERY_MS = 10_000
+
+async function heardAfter(checks: readonly Answer[]): Promise<string[]> {
+  const checker = makeChecker()
+  for (const answer of checks) {
+    checker.broker.readAccount = answers[answer]
+    await checkConnection(checker, ref)
+    await checker.clock.advance(EVERY_MS)
+  }
+  return checker.events().map((event) => (event === 'error.brokerDisconnected' ? 'down' : 'up'))
+}
+
+describe('checkConnection, every 10 s', () => {
   test.each<[string, Answer[], string[]]>([
     ['a healthy connection is told of by nobody', ['ok', 'ok'], []],
     ['refused keys are down at once, once', ['ok', 'keys refused', 'keys refused'], ['down']],
     ['refused keys at the very first check too', ['keys refused'], ['down']],
     ['an account that may not trade is down', ['blocked', 'blocked'], ['down']],
-    ['one failed check is not an outage', ['unreachable', 'unreachable', 'ok', 'unreachable', 'unreachable'], []],
+    ['two failed checks are not an outage', ['unreachable', 'unreachable', 'ok', 'unreachable', 'unreachable'], []],
     ['three in a row are', ['unreachable', 'unreachable', 'unreachable', 'unreachable'], ['down']],
-    ['recovery is told once', ['keys refused', 'ok', 'ok'], ['down', 'up']],
+    ['what somebody mended is told at once', ['keys refused', 'ok', 'ok'], ['down', 'up']],
     ['every episode is told', ['keys refused', 'ok', 'keys refused'], ['down', 'up', 'down']],
     ['a spent budget teaches nothing', ['keys refused', 'rate limited', 'keys refused'], ['down']],
     ['nor does a defect of ours', ['unreachable', 'our own fault', 'our own fault', 'unreachable'], []],
   ])('%s', async (_what, checks, heard) => expect(await heardAfter(checks)).toEqual(heard))
 
-  test('two checks at once tell it once', async () => {
-    const worker = makeWorker()
-    const { broker, events } = worker
-    broker.isRevoked = true
-    await Promise.all(Array.from({ length: 5 }, () => checkConnection(worker, ref)))
-    expect(events()).toEqual(['error.brokerDisconnected'])
+  test('after an outage, two good checks are not the end of it, three are', async () => {
+    const outage: Answer[] = ['unreachable', 'unreachable', 'unreachable']
+    expect(await heardAfter([...outage, 'ok', 'ok', 'unreachable', 'ok', 'ok'])).toEqual(['down'])
+    expect(await heardAfter([...outage, 'ok', 'ok', 'ok'])).toEqual(['down', 'up'])
+  })
+
+  test('keys refused in an outage are the same episode, and its end is told as soon as they are mended', async () => {
+    const checker = makeChecker()
+    const outage: Answer[] = ['unreachable', 'unreachable', 'unreachable', 'keys refused', 'ok']
+    for (const answer of outage) {
+      checker.broker.readAccount = answers[answer]
+      await checkConnection(checker, ref)
+      await checker.clock.advance(EVERY_MS)
+    }
+    expect(checker.store.log('u1').map(({ payload }) => ('code' in payload ? payload.code : 'up'))).toEqual([
+      'UNREACHABLE',
+      'up',
+    ])
+  })
+
+  test('five checks at once tell it once', async () => {
+    const checker = makeChecker()
+    checker.broker.isRevoked = true
+    await Promise.all(Array.from({ length: 5 }, () => checkConnection(checker, ref)))
+    expect(checker.events()).toEqual(['error.brokerDisconnected'])
   })
 })

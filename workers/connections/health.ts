@@ -1,134 +1,97 @@
 import type { LoggedEvent } from '#contract'
-import { type Clock, isoTime, type Logger } from '#runtime'
-import type { ConnectionRef, Connections, Health, Links, LinkOutcome, Store } from '#store'
-import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
+import { isoTime } from '#runtime'
+import type { Clock } from '#runtime'
+import type { ConnectionRef, Health, Store } from '#store'
 import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
+import { type Finding, logIn, type LoginDeps } from './login.ts'
 
 /**
- * Health of one broker connection.
+ * Health of one broker connection, as its user is told of it.
  *
- *   up --credentials refused, account may not trade--> down    at once
- *   up --unreachable, `FAILURES_MAX` checks in a row--> down    one failed check is not an outage (CON-04)
- *   down --check succeeds--> up
+ *   up --broken (credentials, another account, may not trade)--> down    at once
+ *   up --failing, `CHECKS_IN_DOUBT` checks in a row over `DOUBT_MS`--> down
+ *   down, broken --ok--> up                                              at once: somebody did something
+ *   down, failing --ok, in a row and over a time as above--> up
  *
- * `error.brokerDisconnected` is written with the step to `down`, and `broker.connected` with the step back: once per episode,
- * whoever checks and however often.
+ * `error.brokerDisconnected` is written with the step to `down`, and `broker.connected` with the step back: once per episode, whoever
+ * checks and however often. What changes faster than `DOUBT_MS` is no episode (CON-04); `onFinding` counts it all the same.
  */
-export type HealthDeps = Readonly<{
-  store: Store
-  connections: Connections
-  links: Links
-  brokers: BrokerPool
-  clock: Clock
-  log: Logger
-}>
+export type HealthDeps = LoginDeps &
+  Readonly<{
+    store: Store
+    clock: Clock
+    onFinding(kind: Finding['kind']): void
+  }>
 
-type Finding = Readonly<
-  { kind: 'ok' } | { kind: 'failing' | 'broken'; reason: string; action: string } | { kind: 'skipped' }
->
+const CHECKS_IN_DOUBT = 3
+const DOUBT_MS = 20_000
 
-const FAILURES_MAX = 3
+/** What a check came to. Only after `ok` may the account be read into the state. `isInDoubt`: check again soon. */
+export type Checked = Readonly<{ finding: Finding['kind']; isInDoubt: boolean }>
 
-export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<void> {
-  const finding = await examine(deps, ref)
+/** Checks, and tells the user of what changed. */
+export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<Checked> {
+  const finding = await logIn(deps, ref)
+  deps.onFinding(finding.kind)
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
-    const at = isoTime(deps.clock.now())
-    const next = nextHealth(health, finding, at)
-    if (next === null || JSON.stringify(next) === JSON.stringify(health)) return
+    const before = health ?? UP
+    const next = nextHealth(before, finding, isoTime(deps.clock.now()))
+    const checked = { finding: finding.kind, isInDoubt: next.doubts > 0 }
+    if (JSON.stringify(next) === JSON.stringify(before)) return checked
     const commit = {
       expectVersion: version,
       fence: { kind: 'version' },
       writes: [{ kind: 'health', connectionId: ref.connectionId, health: next }],
-      events: eventsOf(ref, health, next, finding, at),
+      events: eventsOf(ref, before, next, finding),
     } as const
     if ((await deps.store.commit(ref.userId, commit)).kind !== 'committed') continue
-    if (next.state !== (health?.state ?? 'up'))
+    if (next.state !== before.state)
       deps.log.warn({ ...ref, state: next.state, reason: next.reason }, 'connection.health')
-    return
+    return checked
   }
   throw new ContentionError(ref.userId)
 }
 
-const CHECK_KEYS = 'Verify API keys in Settings → Brokers'
+/** Nobody was told anything yet. */
+const UP: Health = { schema: 2, state: 'up', cause: null, doubts: 0, doubtSince: null, reason: null, since: '' }
 
-/** What is wrong with a login that the broker accepted. */
-const LINK_PROBLEMS: Readonly<Record<Exclude<LinkOutcome, 'verified'>, Finding>> = {
-  other_account: {
-    kind: 'broken',
-    reason: 'The credentials lead to another account than this connection is for',
-    action: 'Enter credentials of the same account, or connect the other account as a new connection',
-  },
-  linked_elsewhere: {
-    kind: 'broken',
-    reason: 'The broker account is linked to another connection already',
-    action: 'Remove the other connection first',
-  },
-}
-
-/** Logs in at the broker, and compares the account with the one that the connection is for. */
-async function logIn({ connections, links, brokers }: HealthDeps, ref: ConnectionRef): Promise<Finding> {
-  const connection = await connections.get(ref) // before the broker is opened: credentials that came later are not judged by this
-  const { brokerAccountId, canTrade, why } = await (await brokers.get(ref)).readAccount()
-  if (connection === null) return { kind: 'skipped' }
-  const outcome = await links.verify(connection, brokerAccountId)
-  if (outcome !== 'verified') return LINK_PROBLEMS[outcome]
-  if (canTrade) return { kind: 'ok' }
-  return { kind: 'broken', reason: `Account cannot trade: ${why ?? 'no reason given'}`, action: 'Contact the broker' }
-}
-
-/** Asks the broker. Never throws. */
-async function examine(deps: HealthDeps, ref: ConnectionRef): Promise<Finding> {
-  const { links, log } = deps
-  const action = CHECK_KEYS
-  try {
-    return await logIn(deps, ref)
-  } catch (error) {
-    if (error instanceof ConnectionUnusableError) return { kind: 'broken', reason: error.message, action }
-    if (!(error instanceof BrokerError)) {
-      log.error({ ...ref, error }, 'connection.check_failed') // ours, not the broker's: nothing was learnt of the connection
-      return { kind: 'skipped' }
-    }
-    if (error.code === 'RATE_LIMITED') return { kind: 'skipped' } // the account works; there is just no budget to ask
-    if (error.code === 'CREDENTIALS') {
-      await links.suspend(ref)
-      return { kind: 'broken', reason: error.message, action }
-    }
-    return { kind: 'failing', reason: 'The broker cannot be reached', action: 'Wait; Fillcast keeps trying' }
-  }
-}
-
-/** `null`: nothing was learnt. */
-function nextHealth(health: Health | null, finding: Finding, at: string): Health | null {
-  const state = health?.state ?? 'up'
-  const since = (next: Health['state']): string => (health?.state === next ? health.since : at)
+function nextHealth(health: Health, finding: Finding, at: string): Health {
+  const settled = { ...health, doubts: 0, doubtSince: null }
   switch (finding.kind) {
     case 'skipped':
-      return null
-    case 'ok':
-      return { schema: 1, state: 'up', failures: 0, reason: null, since: since('up') }
+      return health
     case 'broken':
-      return { schema: 1, state: 'down', failures: 0, reason: finding.reason, since: since('down') }
-    case 'failing': {
-      const failures = Math.min((health?.failures ?? 0) + 1, FAILURES_MAX)
-      const isDown = state === 'down' || failures >= FAILURES_MAX
-      const next = isDown ? 'down' : 'up'
-      return { schema: 1, state: next, failures, reason: isDown ? finding.reason : null, since: since(next) }
+      if (health.state === 'down' && health.cause === 'broken') return { ...settled, reason: finding.reason }
+      return downFrom(health, 'broken', finding.reason, at)
+    case 'failing':
+      if (health.state === 'down') return settled
+      return doubted(health, at, () => downFrom(health, 'failing', finding.reason, at))
+    case 'ok': {
+      if (health.state === 'up') return settled
+      const up: Health = { ...UP, since: at }
+      return health.cause === 'broken' ? up : doubted(health, at, () => up)
     }
   }
 }
 
-function eventsOf(
-  ref: ConnectionRef,
-  before: Health | null,
-  after: Health,
-  finding: Finding,
-  at: string,
-): LoggedEvent[] {
-  const about = { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp: at } as const
-  const was = before?.state ?? 'up'
-  if (after.state === was) return []
+const downFrom = (health: Health, cause: 'broken' | 'failing', reason: string, at: string): Health => ({
+  ...{ schema: 2, state: 'down', cause, doubts: 0, doubtSince: null, reason },
+  since: health.state === 'down' ? health.since : at,
+})
+
+/** One more finding against the standing state; `change` once it is believed. */
+function doubted(health: Health, at: string, change: () => Health): Health {
+  const doubts = Math.min(health.doubts + 1, CHECKS_IN_DOUBT)
+  const doubtSince = health.doubtSince ?? at
+  const isBelieved = doubts >= CHECKS_IN_DOUBT && Date.parse(at) - Date.parse(doubtSince) >= DOUBT_MS
+  return isBelieved ? change() : { ...health, doubts, doubtSince }
+}
+
+function eventsOf(ref: ConnectionRef, before: Health, after: Health, finding: Finding): LoggedEvent[] {
+  if (after.state === before.state) return []
+  const about = { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp: after.since } as const
   if (after.state === 'up') return [{ event: 'broker.connected', payload: about }]
-  const action = 'action' in finding ? finding.action : ''
-  return [{ event: 'error.brokerDisconnected', payload: { ...about, reason: after.reason ?? '', action } }]
+  const { action, code } = 'action' in finding ? finding : { action: '', code: 'UNREACHABLE' }
+  return [{ event: 'error.brokerDisconnected', payload: { ...about, reason: after.reason ?? '', code, action } }]
 }

@@ -8,6 +8,8 @@ import { checkConnection, type HealthDeps } from './health.ts'
 
 /** Every connection is checked this often. */
 export const CHECK_EVERY_MS = 60_000
+/** While it is not sure how a connection stands. */
+const CHECK_AGAIN_MS = 10_000
 
 /** The queue of health checks: one scheduler entry a connection, and checks out of turn. */
 export interface CheckSchedule extends AsyncDisposable {
@@ -44,6 +46,7 @@ export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
 export const checkHandler =
   (deps: HealthDeps): Handler =>
   async (_name, data) => {
-    await checkConnection(deps, readPayload(checkConnectionSchema, data))
-    return { kind: 'done' }
+    const { isInDoubt } = await checkConnection(deps, readPayload(checkConnectionSchema, data))
+    if (!isInDoubt) return { kind: 'done' }
+    return { kind: 'again', delayMs: CHECK_AGAIN_MS, why: 'it is not sure how the connection stands' }
   }

@@ -49,7 +49,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   queue.work(process, {
     ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
     ...(roles.includes('connections')
-      ? { connections: checkHandler({ store, connections, links, brokers, clock, log }) }
+      ? { connections: checkHandler({ store, connections, links, brokers, clock, log, onFinding: () => {} }) }
       : {}),
   })
   const askForCheck = (ref: ConnectionRef): void => {
