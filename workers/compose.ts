@@ -23,6 +23,7 @@ import {
   createPublisher,
   createQuotes,
   createRegistry,
+  createReader,
   createStore,
   createVault,
 } from '#store'
@@ -38,7 +39,14 @@ import type { Role, WorkerConfig } from './config.ts'
 import { checkHandler, createCheckSchedule, Directory } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
 import { countChanges, countFollowing } from './metrics.ts'
-import { createFollowUps, orderHandler, startQueueWorker } from './orders/index.ts'
+import {
+  type Asker,
+  createAsker,
+  createFollowUps,
+  createRiskDesk,
+  orderHandler,
+  startQueueWorker,
+} from './orders/index.ts'
 import { type Applier, MarketHours, Ownership, type Tally } from './updates/index.ts'
 
 /** What the roles share. */
@@ -55,6 +63,7 @@ type Shared = Readonly<{
   applier: Applier
   tally: Tally
   hours: MarketHours
+  ask: Asker & AsyncDisposable
   endpoint: Endpoint
   transport: typeof fetch
 }>
@@ -86,6 +95,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     applier,
     tally: countFollowing(metrics),
     hours: new MarketHours(clock),
+    ask: createAsker(redis, log),
     endpoint,
     transport: transport.fetch,
   }
@@ -103,6 +113,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
       isDraining = true
       await directory[Symbol.asyncDispose]()
       await Promise.allSettled(running.map((one) => one[Symbol.asyncDispose]()))
+      await shared.ask[Symbol.asyncDispose]()
       await transport.close()
       await probes[Symbol.asyncDispose]()
       redis.disconnect()
@@ -111,15 +122,23 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
 }
 
 const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
-  orders({ applier, brokers, clock, random, log, redis }) {
-    const handle = orderHandler({ applier, brokers, clock, random, log })
+  orders({ applier, brokers, clock, random, log, redis, directory, hours, ask }) {
+    const controls = createControls(redis)
+    const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
+      const { limits } = directory.setOf(userId) ?? (await controls.read(userId))
+      return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
+    }
+    const reader = createReader(redis)
+    const snapshot = (userId: string) => reader.snapshot(userId)
+    const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
+    const handle = orderHandler({ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log })
     const workers = (['orders', 'commands'] as const).map((queue) => startQueueWorker(queue, handle, redis, clock, log))
     return workers.map((worker) => ({ [Symbol.asyncDispose]: () => worker.close() }))
   },
 
-  streams({ applier, brokers, clock, random, log, redis, directory, tally, hours }) {
+  streams({ ask, applier, brokers, clock, random, log, redis, directory, tally, hours }) {
     const schedule = createCheckSchedule(redis, log)
-    const followUps = createFollowUps(redis, log)
+    const followUps = createFollowUps(ask)
     const askForCheck = (ref: ConnectionRef): void =>
       void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const ownership = new Ownership({
@@ -134,7 +153,6 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
       {
         async [Symbol.asyncDispose]() {
           await ownership.close()
-          await followUps[Symbol.asyncDispose]()
           await schedule[Symbol.asyncDispose]()
         },
       },

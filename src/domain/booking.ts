@@ -5,6 +5,7 @@ import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed }
 import { applyFill, type Position, type PositionChange, undoFill } from './position.ts'
 import { protectedBy } from './protection.ts'
 import type { Landing, Reduced } from './reduce.ts'
+import { replaceEnded } from './requests.ts'
 import { isComplete, netQuantity, standingOf, totalsOf } from './standing.ts'
 import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, termsOf } from './terms.ts'
 import { tradingDayOf } from './trading-day.ts'
@@ -73,9 +74,9 @@ export class Booking {
     return next !== null
   }
 
-  endReplace(commandId: string, at: string): void {
-    this.patch(({ replaces }) => ({ replaces: replaces.filter((one) => one.commandId !== commandId) }))
-    this.#restand(at)
+  endReplace(ended: Extract<OrderUpdate, { type: 'replace_ended' }>): void {
+    this.patch((order) => replaceEnded(order, ended))
+    this.#restand(ended.at)
   }
 
   view(seen: BrokerOrder, execution: Execution | null, landing: Landing): void {
@@ -299,7 +300,9 @@ export class Booking {
       this.#put(index, { ...one, agreed: true })
       this.patch((order) => ({
         ...agreedTerms(order, one, request),
-        replaces: order.replaces.filter((asked) => asked !== request),
+        ...(request === undefined
+          ? {}
+          : replaceEnded(order, { commandId: request.commandId, outcome: 'replaced', message: null, at })),
       }))
       if (this.#order?.endedAt === null)
         this.#emit((order) => ({

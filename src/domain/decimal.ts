@@ -48,5 +48,8 @@ export function div(a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX)
   return canonical(new exact(a).div(b).round(places, Big.roundHalfEven))
 }
 
+/** Cut off after `places` decimals, toward zero. */
+export const truncate = (a: Decimal, places: number): Decimal => canonical(new Big(a).round(places, Big.roundDown))
+
 /** For client events only, whose contract has JSON numbers; the one place where exactness is given up. */
 export const toNumber = (a: Decimal): number => Number(a)

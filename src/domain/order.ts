@@ -58,6 +58,8 @@ export type Order = Readonly<{
   cancel: CancelRequest | null
   /** Replacements that were asked for and have no outcome yet, oldest first; only the first is under way. */
   replaces: readonly ReplaceRequest[]
+  /** What became of the others, oldest first. */
+  replaceResults: readonly ReplaceResult[]
   rejection: Rejection | null
   /** Ids of busts and corrections that are booked. */
   busts: readonly string[]
@@ -138,6 +140,16 @@ export type ReplaceRequest = Readonly<{
   sentAt: string | null
 }>
 
+/** What became of a replacement that was asked for. `message` says why it did not take place. */
+export type ReplaceResult = Readonly<
+  Pick<ReplaceRequest, 'commandId' | 'leg' | 'replacement'> & {
+    /** `overtaken`: by a cancel, or by the end of the order, before it was sent. */
+    outcome: 'replaced' | 'refused' | 'overtaken'
+    message: string | null
+    at: string
+  }
+>
+
 /** Why an order was denied or rejected. `code` is ours (contract), `brokerCode` is the broker's. */
 export type Rejection = Readonly<{ code: string; brokerCode: string | null; message: string; at: string }>
 
@@ -147,6 +159,8 @@ export const HELD_EXECUTIONS_MAX = 256
 export const PLACEMENTS_MAX = 64
 /** Replacements of one order that wait for their turn. */
 export const REPLACES_WAITING_MAX = 16
+/** Replacements of one order that are remembered, refused ones too; further ones are refused. A number is never used twice. */
+export const REPLACES_MAX = 64
 
 /** Whether what a leg executes is the order's own execution: its entry always, and both sides of an oco, which is an exit itself. */
 export const counts = (order: Pick<Order, 'orderClass'>, leg: Leg): boolean =>

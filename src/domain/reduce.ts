@@ -46,7 +46,7 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       }))
       break
     case 'replace_ended':
-      book.endReplace(update.commandId, update.at)
+      book.endReplace(update)
       break
     case 'broker_order':
       book.view(update.order, update.execution, landing)

@@ -1,4 +1,11 @@
-import { type CancelRequest, type Order, type ReplaceRequest, REPLACES_WAITING_MAX } from './order.ts'
+import {
+  type CancelRequest,
+  type Order,
+  type ReplaceRequest,
+  REPLACES_MAX,
+  REPLACES_WAITING_MAX,
+  type ReplaceResult,
+} from './order.ts'
 import { livePlacements } from './standing.ts'
 import type { OrderUpdate } from './updates.ts'
 
@@ -35,11 +42,28 @@ export function cancelRequested(order: Order, request: CancelRequest): Partial<O
 
 /** Waits its turn; its number follows from those before it. A canceled order is not replaced any more. */
 export function replaceRequested(
-  { cancel, replaces, placements }: Order,
+  { cancel, replaces, placements, replaceResults }: Order,
   asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>,
 ): Partial<Order> {
-  const isRepeat = replaces.some((one) => one.commandId === asked.commandId)
-  if (isRepeat || cancel !== null || replaces.length >= REPLACES_WAITING_MAX) return {}
-  const used = [...placements, ...replaces].filter(({ leg }) => leg === asked.leg).map((one) => one.replacement)
+  const isRepeat = [...replaces, ...replaceResults].some((one) => one.commandId === asked.commandId)
+  const isFull = replaces.length >= REPLACES_WAITING_MAX || replaces.length + replaceResults.length >= REPLACES_MAX
+  if (isRepeat || isFull || cancel !== null) return {}
+  const used = [...placements, ...replaces, ...replaceResults]
+    .filter(({ leg }) => leg === asked.leg)
+    .map((one) => one.replacement)
   return { replaces: [...replaces, { ...asked, replacement: Math.max(0, ...used) + 1, sentAt: null }] }
+}
+
+/** The request is answered: `replaced` when it took place. */
+export function replaceEnded(
+  { replaces, replaceResults }: Order,
+  { commandId, outcome, message, at }: Omit<ReplaceResult, 'leg' | 'replacement'>,
+): Partial<Order> {
+  const ended = replaces.find((one) => one.commandId === commandId)
+  if (ended === undefined) return {}
+  const { leg, replacement } = ended
+  return {
+    replaces: replaces.filter((one) => one !== ended),
+    replaceResults: [...replaceResults, { commandId, leg, replacement, outcome, message, at }],
+  }
 }

@@ -53,6 +53,8 @@ export type RiskFacts = Readonly<{
   limits: Readonly<{ user: RiskLimits | null; connection: RiskLimits | null }>
   /** Of the order's symbol and connection. */
   position: Position | null
+  /** It closes what the broker itself says is open, whatever we know of the position. */
+  closes: boolean
   /** All of the user's; needed only where a limit counts or sums (see `countsOrders`). */
   orders: readonly Order[]
   accounts: readonly Account[]
@@ -88,7 +90,7 @@ export const isReducing = ({ side, quantity }: OrderIntent, position: Position |
 
 /** The first reason not to send the order, or `null`. */
 export function assess(intent: OrderIntent, facts: RiskFacts): Denial | null {
-  const crossing = crossingOf(intent, facts.position)
+  const crossing = facts.closes ? null : crossingOf(intent, facts.position)
   if (crossing !== null) return crossing
   for (const scope of ['user', 'connection'] as const) {
     const limits = facts.limits[scope]
@@ -125,7 +127,8 @@ const CHECKS_OF_ADDING: readonly Check[] = [
 ]
 
 function assessScope(intent: OrderIntent, facts: RiskFacts, scope: Scope, limits: RiskLimits): Denial | null {
-  const checks = isReducing(intent, facts.position) ? CHECKS_OF_ALL : [...CHECKS_OF_ADDING, ...CHECKS_OF_ALL]
+  const checks =
+    facts.closes || isReducing(intent, facts.position) ? CHECKS_OF_ALL : [...CHECKS_OF_ADDING, ...CHECKS_OF_ALL]
   for (const check of checks) {
     const denial = check(intent, facts, scope, limits)
     if (denial !== null) return denial

@@ -75,5 +75,5 @@ export const blankOrder = (landing: Landing): Order => ({
     lastExecutionAt: null,
     endedAt: null,
   },
-  ...{ cancel: null, replaces: [], rejection: null, busts: [] },
+  ...{ cancel: null, replaces: [], replaceResults: [], rejection: null, busts: [] },
 })

@@ -1,7 +1,7 @@
 import type { Account, CashCause } from './account.ts'
 import type { Decimal } from './decimal.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
-import type { Bust, CancelRequest, Execution, Leg, Order, ReplaceRequest } from './order.ts'
+import type { Bust, CancelRequest, Execution, Leg, Order, ReplaceRequest, ReplaceResult } from './order.ts'
 import type { Position } from './position.ts'
 import type { BrokerStatus } from './transitions.ts'
 
@@ -51,8 +51,14 @@ export type OrderUpdate =
   | Readonly<{ type: 'cancel_requested'; request: CancelRequest }>
   | Readonly<{ type: 'replace_requested'; request: Omit<ReplaceRequest, 'replacement' | 'sentAt'> }>
   | Readonly<{ type: 'replace_sent'; commandId: string; at: string }>
-  /** The request has its outcome (a replacement that took place shows itself), was refused, or was overtaken by a cancel. */
-  | Readonly<{ type: 'replace_ended'; commandId: string; at: string }>
+  /** It does not take place (one that does shows itself). */
+  | Readonly<{
+      type: 'replace_ended'
+      commandId: string
+      outcome: Exclude<ReplaceResult['outcome'], 'replaced'>
+      message: string
+      at: string
+    }>
   /** The broker's view of the order, with the execution that caused it where there is one. */
   | Readonly<{ type: 'broker_order'; order: BrokerOrder; execution: Execution | null; at: string }>
   /** An execution on its own, from the activity list. */

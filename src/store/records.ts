@@ -51,7 +51,7 @@ function orderFromFirst(before: Record<string, unknown>): Order {
     attemptedAt: kept.claimedAt,
     attemptEndedAt: null,
     endedAt: hasEnded ? (kept.lastExecutionAt ?? kept.rejection?.at ?? kept.submittedAt ?? kept.claimedAt) : null,
-    ...{ placements: [entry], replaces: [], busts: [] },
+    ...{ placements: [entry], replaces: [], replaceResults: [], busts: [] },
   }
 }
 

@@ -62,7 +62,9 @@ const asked: OrderUpdate = {
   request: { commandId: 'c1', leg: 'entry', terms, requestedAt: at(2) },
 }
 const sent: OrderUpdate = { type: 'replace_sent', commandId: 'c1', at: at(3) }
-const ended: OrderUpdate = { type: 'replace_ended', commandId: 'c1', at: at(9) }
+const ended: OrderUpdate = {
+  ...{ type: 'replace_ended', commandId: 'c1', outcome: 'refused', message: 'order already filled', at: at(9) },
+}
 const open = [claim, seen(first('new', '0', 1)), asked, sent]
 
 describe('a replacement', () => {

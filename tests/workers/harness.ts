@@ -4,6 +4,7 @@ import { isoTime, noBoundaries } from '#runtime'
 import type { ConnectionRef, Leases } from '#store'
 import { BrokerPool } from '../../workers/broker/index.ts'
 import { ConnectionOwner, type FollowUps, MarketHours, noTally, type OwnerDeps } from '../../workers/updates/index.ts'
+import { makeDesk } from '../orders/desk.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, fakeRandom } from '../support/fake-clock.ts'
 import { FakeStore } from '../support/fake-store.ts'
@@ -71,7 +72,7 @@ export function makeWorker() {
     own,
     adopted,
     events,
-    submit: { applier, brokers, clock, random, log },
+    ...makeDesk({ store, brokers, applier, clock, random, log }, ref),
   }
 }
 

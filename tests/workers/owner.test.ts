@@ -30,8 +30,8 @@ describe('an owned connection', () => {
   })
 
   test('turns fills of the stream into events, in order', async () => {
-    const { submit, broker, events } = await started()
-    await submitOrder(submit, intentOf())
+    const { submit, run, broker, events } = await started()
+    await submitOrder(submit, intentOf(), run)
     broker.fill(id, '180.5', '40')
     broker.fill(id, '181')
     await settle()
@@ -42,8 +42,8 @@ describe('an owned connection', () => {
   })
 
   test('finds what the stream dropped within one reconciliation', async () => {
-    const { submit, broker, clock, events, store } = await started()
-    await submitOrder(submit, intentOf())
+    const { submit, run, broker, clock, events, store } = await started()
+    await submitOrder(submit, intentOf(), run)
     broker.isMute = true
     broker.fill(id, '180.5', '40')
     broker.fill(id, '181')
@@ -71,10 +71,10 @@ describe('an owned connection', () => {
   })
 
   test('adopts an order that a killed worker had sent', async () => {
-    const { submit, broker, clock, events } = await started()
+    const { submit, run, broker, clock, events } = await started()
     broker.faults.push('lose_reply')
     broker.isMute = true
-    await submitOrder(submit, intentOf())
+    await submitOrder(submit, intentOf(), run)
     broker.fill(id, '180.5')
     await clock.advance(60_001)
     expect(events().slice(2)).toEqual([
@@ -83,7 +83,7 @@ describe('an owned connection', () => {
       'portfolio.positionAdded',
       'portfolio.balanceChanged',
     ])
-    await submitOrder(submit, intentOf())
+    await submitOrder(submit, intentOf(), run)
     expect(broker.submissions).toHaveLength(1)
   })
 

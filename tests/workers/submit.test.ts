@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
 import { cancelOrder } from '../../workers/orders/cancel.ts'
-import { RESEND_MS_MAX, submitOrder, TradeConflictError } from '../../workers/orders/submit.ts'
+import { PARKED_MS_MAX } from '../../workers/orders/denials.ts'
+import { TradeConflictError } from '../../workers/orders/job.ts'
+import { NOT_RECEIVED_MS, RESEND_MS_MAX } from '../../workers/orders/resolve.ts'
+import { submitOrder } from '../../workers/orders/submit.ts'
 import { intentOf } from '../domain/orders.ts'
 import { makeWorker as makeBareWorker } from './harness.ts'
 
@@ -22,47 +25,60 @@ const cancel = {
 
 describe('submitOrder', () => {
   test('accepted: one order, trade.submitted once', async () => {
-    const { submit, broker, events } = await makeWorker()
-    expect(await submitOrder(submit, intent)).toEqual({ kind: 'done' })
-    expect(await submitOrder(submit, intent)).toEqual({ kind: 'done' })
+    const { submit, run, broker, events } = await makeWorker()
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(broker.submissions.map((ticket) => ticket.clientOrderId)).toEqual([clientOrderIdOf('u1', 't1')])
     expect(events()).toEqual(['trade.submitted'])
   })
 
   test('reply lost after acceptance: looked up, never sent again', async () => {
-    const { submit, broker, events } = await makeWorker()
+    const { submit, run, broker, events } = await makeWorker()
     broker.faults.push('lose_reply')
-    expect(await submitOrder(submit, intent)).toMatchObject({ kind: 'again' })
+    expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again' })
     expect(events()).toEqual([])
-    expect(await submitOrder(submit, intent)).toEqual({ kind: 'done' })
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(broker.submissions).toHaveLength(1)
     expect(events()).toEqual(['trade.submitted'])
   })
 
   test('request lost before acceptance: looked up, then sent again under the same id', async () => {
-    const { submit, broker, events } = await makeWorker()
+    const { submit, run, broker, events } = await makeWorker()
     broker.faults.push('lose_request')
-    await submitOrder(submit, intent)
-    await submitOrder(submit, intent)
+    await submitOrder(submit, intent, run)
+    await submitOrder(submit, intent, run)
     expect(new Set(broker.submissions.map((ticket) => ticket.clientOrderId)).size).toBe(1)
     expect(broker.orders.size).toBe(1)
     expect(events()).toEqual(['trade.submitted'])
   })
 
   test('absent and too old to be sent again: it is looked for, not sent and not rejected', async () => {
-    const { submit, broker, clock, events } = await makeWorker()
+    const { submit, run, broker, clock, events } = await makeWorker()
     broker.faults.push('lose_request')
-    await submitOrder(submit, intent)
+    await submitOrder(submit, intent, run)
     await clock.advance(RESEND_MS_MAX + 1)
-    expect(await submitOrder(submit, intent)).toMatchObject({ kind: 'again', delayMs: 30_000 })
+    expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again', delayMs: 30_000 })
     expect(broker.submissions).toHaveLength(1)
     expect(events()).toEqual([])
   })
 
+  test('absent from a complete list a quarter of an hour after the last request: closed as never received', async () => {
+    const { submit, run, broker, clock, store } = await makeWorker()
+    broker.faults.push('lose_request')
+    await submitOrder(submit, intent, run)
+    await clock.advance(NOT_RECEIVED_MS - 1)
+    expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again' })
+    expect(store.log('u1')).toEqual([])
+    await clock.advance(1)
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
+    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'NOT_RECEIVED' } }])
+    expect(broker.submissions).toHaveLength(1)
+  })
+
   test('refused with proof: rejected, with the reason of the contract', async () => {
-    const { submit, broker, store } = await makeWorker()
+    const { submit, run, broker, store } = await makeWorker()
     broker.faults.push('refuse')
-    expect(await submitOrder(submit, intent)).toEqual({ kind: 'done' })
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(store.log('u1')).toMatchObject([
       {
         event: 'trade.rejected',
@@ -72,73 +88,66 @@ describe('submitOrder', () => {
   })
 
   test('rate limited: comes back later, nothing is told', async () => {
-    const { submit, broker, events } = await makeWorker()
+    const { submit, run, broker, events } = await makeWorker()
     broker.faults.push('rate_limit')
-    expect(await submitOrder(submit, intent)).toMatchObject({ kind: 'again', delayMs: 1_000 })
+    expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again', delayMs: 1_000 })
     expect(events()).toEqual([])
   })
 
   test('past its deadline: denied, never sent', async () => {
-    const { submit, broker, store } = await makeWorker()
-    await submitOrder(submit, intentOf({ notAfter: '2024-03-15T13:59:59Z' }))
+    const { submit, run, broker, store } = await makeWorker()
+    await submitOrder(submit, intentOf({ notAfter: '2024-03-15T13:59:59Z' }), run)
     expect(broker.submissions).toHaveLength(0)
     expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'EXPIRED_BEFORE_SUBMIT' } }])
   })
 
-  test('a class that is not carried out, or a connection that is not there: denied with what to do', async () => {
-    const { submit, broker, store } = await makeWorker()
-    await submitOrder(submit, intentOf({ orderClass: 'oto' }))
-    await submitOrder(submit, intentOf({ tradeId: 't2', connectionId: 'broker_9' }))
+  test('a connection that is not there: denied with what to do', async () => {
+    const { submit, run, broker, store } = await makeWorker()
+    await submitOrder(submit, intentOf({ connectionId: 'broker_9' }), run)
     expect(broker.submissions).toHaveLength(0)
-    expect(store.log('u1').map(({ payload }) => (payload as { code: string }).code)).toEqual([
-      'UNSUPPORTED',
-      'BROKER_DISCONNECTED',
-    ])
+    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'BROKER_DISCONNECTED' } }])
   })
 
-  test('nothing is sent before the account has been read: waits for it, then sends', async () => {
+  test('nothing is sent before the account has been read, and nothing is written', async () => {
     const worker = makeBareWorker()
-    const submitting = submitOrder(worker.submit, intent)
-    await worker.clock.advance(1_000)
-    expect(worker.broker.submissions).toHaveLength(0)
+    expect(await submitOrder(worker.submit, intent, worker.run)).toMatchObject({ kind: 'again' })
+    expect((await worker.store.loadSlice('u1', address)).slice.order).toBeNull()
     await worker.adopted()
-    await worker.clock.advance(1_000)
-    expect(await submitting).toEqual({ kind: 'done' })
+    expect(await submitOrder(worker.submit, intent, worker.run)).toEqual({ kind: 'done' })
     expect(worker.events()).toEqual(['trade.submitted'])
   })
 
-  test('an account that cannot be read: denied, never sent', async () => {
-    const { submit, broker, clock, store } = makeBareWorker()
-    const submitting = submitOrder(submit, intent)
-    await clock.advance(10_000)
-    expect(await submitting).toEqual({ kind: 'done' })
+  test('an account that cannot be read for a quarter of an hour: denied, never sent', async () => {
+    const { submit, run, broker, clock, store } = makeBareWorker()
+    await clock.advance(PARKED_MS_MAX + 1)
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(broker.submissions).toHaveLength(0)
     expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'BROKER_DISCONNECTED' } }])
   })
 
   test('the same trade id with other parameters is a conflict and touches nothing', async () => {
-    const { submit, broker, events } = await makeWorker()
-    await submitOrder(submit, intent)
-    await expect(submitOrder(submit, intentOf({ quantity: dec('200') }))).rejects.toThrow(TradeConflictError)
+    const { submit, run, broker, events } = await makeWorker()
+    await submitOrder(submit, intent, run)
+    await expect(submitOrder(submit, intentOf({ quantity: dec('200') }), run)).rejects.toThrow(TradeConflictError)
     expect(broker.submissions).toHaveLength(1)
     expect(events()).toEqual(['trade.submitted'])
   })
 
   test('two deliveries of one job at once: one order, one trade.submitted', async () => {
-    const { submit, broker, events } = await makeWorker()
-    await Promise.all(Array.from({ length: 5 }, () => submitOrder(submit, intent)))
-    await submitOrder(submit, intent)
+    const { submit, run, broker, events } = await makeWorker()
+    await Promise.all(Array.from({ length: 5 }, () => submitOrder(submit, intent, run)))
+    await submitOrder(submit, intent, run)
     expect(broker.orders.size).toBe(1)
     expect(events()).toEqual(['trade.submitted'])
   })
 
   test('another order under our id is never taken for ours', async () => {
-    const { submit, broker, store } = await makeWorker()
-    await submitOrder(submit, intentOf({ symbol: 'MSFT' }))
+    const { submit, run, broker, store } = await makeWorker()
+    await submitOrder(submit, intentOf({ symbol: 'MSFT' }), run)
     const [other] = broker.orders.values()
     const fresh = await makeWorker()
     fresh.broker.orders.set('b-1', other!)
-    expect(await submitOrder(fresh.submit, intent)).toMatchObject({ kind: 'again' })
+    expect(await submitOrder(fresh.submit, intent, fresh.run)).toMatchObject({ kind: 'again' })
     expect(fresh.events()).toEqual([])
     expect(store.log('u1')).toHaveLength(1)
   })
@@ -146,10 +155,10 @@ describe('submitOrder', () => {
 
 describe('cancelOrder', () => {
   test('asks the broker once; the answer alone ends nothing', async () => {
-    const { submit, broker, store } = await makeWorker()
+    const { submit, run, broker, store } = await makeWorker()
     broker.isMute = true
-    await submitOrder(submit, intent)
-    expect(await cancelOrder(submit, cancel)).toEqual({ kind: 'done' })
+    await submitOrder(submit, intent, run)
+    expect(await cancelOrder(submit, cancel, run)).toMatchObject({ kind: 'again' })
     expect(broker.cancels).toHaveLength(1)
     expect((await store.loadSlice('u1', address)).slice.order).toMatchObject({
       status: 'submitted',
@@ -158,9 +167,9 @@ describe('cancelOrder', () => {
   })
 
   test('before its trade: leaves a mark, and the trade is never sent', async () => {
-    const { submit, broker, store } = await makeWorker()
-    expect(await cancelOrder(submit, cancel)).toEqual({ kind: 'done' })
-    expect(await submitOrder(submit, intent)).toEqual({ kind: 'done' })
+    const { submit, run, broker, store } = await makeWorker()
+    expect(await cancelOrder(submit, cancel, run)).toEqual({ kind: 'done' })
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(broker.submissions).toHaveLength(0)
     expect(store.log('u1')).toMatchObject([
       { event: 'trade.cancelled', payload: { cancelledBy: 'user', filledQuantity: 0 } },
@@ -168,19 +177,19 @@ describe('cancelOrder', () => {
   })
 
   test('while its trade is on the way: waits', async () => {
-    const { submit, broker } = await makeWorker()
+    const { submit, run, broker } = await makeWorker()
     broker.faults.push('lose_request')
-    await submitOrder(submit, intent)
-    expect(await cancelOrder(submit, cancel)).toMatchObject({ kind: 'again' })
+    await submitOrder(submit, intent, run)
+    expect(await cancelOrder(submit, cancel, run)).toMatchObject({ kind: 'again' })
     expect(broker.cancels).toHaveLength(0)
   })
 
   test('too late: the order is read, and what it says counts', async () => {
-    const { submit, broker, store } = await makeWorker()
+    const { submit, run, broker, store } = await makeWorker()
     broker.isMute = true
-    await submitOrder(submit, intent)
+    await submitOrder(submit, intent, run)
     broker.fill(clientOrderIdOf('u1', 't1'), '180')
-    expect(await cancelOrder(submit, cancel)).toEqual({ kind: 'done' })
+    expect(await cancelOrder(submit, cancel, run)).toEqual({ kind: 'done' })
     expect((await store.loadSlice('u1', address)).slice.order).toMatchObject({
       placements: [{ reportedQuantity: '100', final: { status: 'filled' } }],
     })

@@ -1,77 +1,170 @@
 import type { z } from 'zod'
 import type { cancelOrderSchema } from '#contract'
-import { type CancelRequest, headOf, isTerminal, type Landing, type Order } from '#domain'
+import {
+  type CancelRequest,
+  isFinalStatus,
+  livePlacements,
+  type Order,
+  type OrderUpdate,
+  type Placement,
+} from '#domain'
 import { isoTime } from '#runtime'
-import type { CancelMark } from '#store'
-import { BrokerError } from '../broker/index.ts'
-import { apply, CLASHES_MAX, ContentionError } from '../updates/index.ts'
-import type { SubmitDeps, SubmitResult } from './submit.ts'
+import type { CancelMark, LoadedSlice } from '#store'
+import type { Broker } from '../broker/index.ts'
+import { apply, applyWith, CLASHES_MAX, ContentionError } from '../updates/index.ts'
+import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
+import { again, DONE, type JobResult, type Run } from './job.ts'
+import { readAgain } from './read-again.ts'
+import { settleReplace } from './replace.ts'
 
+/**
+ * Asks the broker to cancel what is left of a trade. The request is written into the record first, and asked again, ever more slowly,
+ * until the broker shows how the order ended; no answer to the request itself ends anything (CAN-01, FIL-08). A cancel that is faster
+ * than its trade leaves a mark, which the submission meets (CAN-03).
+ */
 export type CancelCommand = z.output<typeof cancelOrderSchema>
 
 /** Pause before a cancel looks again at a trade that is on its way to the broker. */
 const IN_FLIGHT_MS = 250
+/** A request this young is sent without reading the order first. */
+const FIRST_MS = 1_000
+/** Pauses between requests, by the age of the first one: [younger than, pause]. */
+const PACES = [
+  [10_000, 2_000],
+  [60_000, 5_000],
+  [300_000, 15_000],
+] as const
+const PACE_MS_MAX = 60_000
+/** An order that is not canceled by then is told to somebody, at every further request. */
+const UNCONFIRMED_MS = 300_000
 
-/**
- * Asks the broker to cancel what is left of a trade. The answer to the request never ends the trade: only the order itself does
- * (FIL-08). A cancel that is faster than its trade leaves a mark, which the submission meets (CAN-03).
- */
-export async function cancelOrder(deps: SubmitDeps, command: CancelCommand): Promise<SubmitResult> {
-  const order = await recordRequest(deps, command)
-  if (order === null || isTerminal(order.status)) return { kind: 'done' }
-  const head = headOf(order, 'entry')
-  if (head === null || head.brokerOrderId === null)
-    return { kind: 'again', delayMs: IN_FLIGHT_MS, why: 'the order is on its way to the broker' }
-  const broker = await deps.brokers.get(order)
-  const outcome = await broker.cancel(head.brokerOrderId)
-  deps.log.info({ clientOrderId: head.clientOrderId, outcome: outcome.kind }, 'cancel.answered')
-  if (outcome.kind === 'requested') return { kind: 'done' }
-  if (outcome.kind === 'rate_limited') return { kind: 'again', delayMs: outcome.retryAfterMs, why: 'rate limited' }
-  if (outcome.kind === 'not_sent') return { kind: 'again', delayMs: outcome.retryAfterMs, why: outcome.why }
-  if (outcome.kind === 'unknown') return { kind: 'again', delayMs: null, why: `unknown outcome: ${outcome.cause}` }
-  try {
-    const found = await broker.findByClientOrderId(head.clientOrderId)
-    if (found !== null) {
-      const update = { type: 'broker_order', order: found, execution: null, at: found.updatedAt } as const
-      await apply(deps.applier, { landing: landingOf(order), symbol: order.symbol, fence: { kind: 'version' } }, update)
-    }
-    return { kind: 'done' } // not cancelable: what it became is on its way through the stream
-  } catch (error) {
-    if (!(error instanceof BrokerError)) throw error
-    return { kind: 'again', delayMs: error.retryAfterMs, why: `the look-up failed: ${error.message}` }
-  }
+export async function cancelOrder(deps: OrderDeps, command: CancelCommand, run: Run): Promise<JobResult> {
+  await deps.boundaries.reached('cancel.dequeued')
+  const order = await note(deps, command)
+  await deps.boundaries.reached('cancel.noted')
+  return order === null ? DONE : pursueCancel(deps, order, run)
 }
 
-const landingOf = ({ id, origin, userId, connectionId }: Order): Landing => ({ id, origin, userId, connectionId })
+/** Does what a recorded cancel still needs. */
+export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Promise<JobResult> {
+  if (noted.cancel === null) return DONE
+  if (noted.status === 'submitting') {
+    // Nothing of it is at the broker: whoever takes it up finds the cancel, and ends it unsent.
+    if (noted.attemptedAt === null)
+      await deps.ask.resolve({ userId: noted.userId, connectionId: noted.connectionId, tradeId: noted.id })
+    return again(IN_FLIGHT_MS, 'the order is on its way to the broker')
+  }
+  if (livePlacements(noted).length === 0) return DONE
+  const broker = await deps.brokers.get(noted)
+  // A replacement that was sent may have made an order that nobody has seen yet.
+  const order = await settleReplace(deps, noted, broker)
+  const ageMs = deps.clock.now() - Date.parse(noted.cancel.requestedAt)
+  if (ageMs > UNCONFIRMED_MS) deps.log.error({ tradeId: order.id, ageMs }, 'cancel.unconfirmed')
+  let isRead = false
+  for (const placement of targetsOf(order)) {
+    const asked = await cancelPlacement(deps, order, placement, broker, ageMs, run)
+    if (asked.kind === 'wait') return again(asked.delayMs, 'the cancel was not taken')
+    isRead ||= asked.kind === 'read'
+  }
+  const now = isRead ? ((await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order) : order
+  if (targetsOf(now).length === 0) return DONE
+  return again(paceOf(ageMs), 'the broker has not shown the end of the order yet')
+}
 
-/** Writes the request into the order, or a mark where there is no order yet. */
-async function recordRequest({ applier, clock }: SubmitDeps, command: CancelCommand): Promise<Order | null> {
+const paceOf = (ageMs: number): number => PACES.find(([youngerThan]) => ageMs < youngerThan)?.[1] ?? PACE_MS_MAX
+
+/**
+ * What to cancel: the entry while it lives, since the broker ends the exits with it; else the exits. The newest first: an older one
+ * that is being replaced is refused anyway. Whatever the broker has ended is left alone, even while its executions are missing.
+ */
+function targetsOf(order: Order): Placement[] {
+  const live = livePlacements(order).filter((one) => one.final === null || one.final.status === 'replaced')
+  const entries = live.filter(({ leg }) => leg === 'entry')
+  return (entries.length > 0 ? entries : live).toSorted((a, b) => b.replacement - a.replacement)
+}
+
+/** `read`: the order was read into its record, for better or worse. */
+type Asked = Readonly<{ kind: 'asked' } | { kind: 'read' } | { kind: 'wait'; delayMs: number }>
+
+async function cancelPlacement(
+  deps: OrderDeps,
+  order: Order,
+  { brokerOrderId, clientOrderId, status }: Placement,
+  broker: Broker,
+  ageMs: number,
+  run: Run,
+): Promise<Asked> {
+  if (brokerOrderId === null) return { kind: 'wait', delayMs: IN_FLIGHT_MS }
+  const isRead = ageMs >= FIRST_MS || status === 'replaced'
+  const target = isRead ? await openHead(deps, order, brokerOrderId, broker) : brokerOrderId
+  if (target === null) return { kind: 'read' }
+  await deps.boundaries.reached('cancel.sending')
+  run.assertHeld()
+  const outcome = await broker.cancel(target)
+  await deps.boundaries.reached('cancel.answered')
+  deps.log.info({ clientOrderId, outcome: outcome.kind }, 'cancel.answered')
+  if (outcome.kind === 'rate_limited' || outcome.kind === 'not_sent')
+    return { kind: 'wait', delayMs: outcome.retryAfterMs ?? PACES[0][1] }
+  if (outcome.kind !== 'refused') return { kind: isRead ? 'read' : 'asked' }
+  // It says only that the order is not cancelable now: the order itself says why (CAN-02).
+  await openHead(deps, order, target, broker)
+  await deps.boundaries.reached('cancel.recorded')
+  return { kind: 'read' }
+}
+
+/** The broker order that a cancel is aimed at: the newest of the chain, `null` when it has ended or is being canceled already. */
+async function openHead(deps: OrderDeps, order: Order, target: string, broker: Broker): Promise<string | null> {
+  const head = await readAgain(deps, order, target, broker)
+  if (head === null || head.status === 'pending_cancel' || isFinalStatus(head.status)) return null
+  return head.brokerOrderId
+}
+
+/** Writes the request into the order, and takes back what waits to replace it; or a mark where there is no order yet. */
+async function note({ applier, clock, ...deps }: OrderDeps, command: CancelCommand): Promise<Order | null> {
   const { userId, connectionId, tradeId, commandId, by, reason } = command
-  const request: CancelRequest = { commandId, by, reason, requestedAt: isoTime(clock.now()) }
+  const at = isoTime(clock.now())
+  const request: CancelRequest = { commandId, by, reason, requestedAt: at }
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const { version, slice, cancelMark } = await applier.store.loadSlice(userId, {
-      orderId: tradeId,
-      connectionId,
-      symbol: '',
-    })
-    if (slice.order !== null) {
-      const target = {
-        landing: landingOf(slice.order),
-        symbol: slice.order.symbol,
-        fence: { kind: 'version' },
-      } as const
-      return (await apply(applier, target, { type: 'cancel_requested', request })).slice.order
+    const trade = { userId, connectionId, tradeId, symbol: '' }
+    const loaded = await loadTrade({ applier, clock, ...deps }, trade)
+    const { order } = loaded.slice
+    if (order !== null) {
+      const applied = await applyWith(applier, factsOf(order), (now) => requestUpdates(now, request, at), loaded)
+      return applied.slice.order
     }
-    if (cancelMark !== null) return null
+    if (loaded.cancelMark !== null) return null
     const mark: CancelMark = { schema: 1, ...request }
-    const writes = [{ kind: 'cancelMark', tradeId, mark }] as const
     const done = await applier.store.commit(userId, {
-      expectVersion: version,
-      fence: { kind: 'version' },
-      writes,
-      events: [],
+      ...{ expectVersion: loaded.version, fence: { kind: 'version' }, events: [] },
+      writes: [{ kind: 'cancelMark', tradeId, mark }],
     })
     if (done.kind === 'committed') return null
   }
   throw new ContentionError(userId)
+}
+
+/** A cancel overtakes the replacements that wait (CAN-08); one that was sent has to show its outcome. */
+function requestUpdates({ slice: { order } }: LoadedSlice, request: CancelRequest, at: string): OrderUpdate[] {
+  const waiting = order?.replaces.filter(({ sentAt }) => sentAt === null) ?? []
+  return [
+    { type: 'cancel_requested', request },
+    ...waiting.map(
+      ({ commandId }) =>
+        ({
+          type: 'replace_ended',
+          commandId,
+          outcome: 'overtaken',
+          message: 'The order is being canceled',
+          at,
+        }) as const,
+    ),
+  ]
+}
+
+/** Has the system cancel an order, or what is left of it. */
+export async function cancelBySystem(deps: OrderDeps, order: Order, why: string, run: Run): Promise<JobResult> {
+  const requestedAt = isoTime(deps.clock.now())
+  const request: CancelRequest = { commandId: 'system', by: 'system', reason: why, requestedAt }
+  const { slice } = await apply(deps.applier, factsOf(order), { type: 'cancel_requested', request })
+  return slice.order === null ? DONE : pursueCancel(deps, slice.order, run)
 }

@@ -1,3 +1,6 @@
 export * from './follow-ups.ts'
+export { type Asker, createAsker } from './asker.ts'
+export type { OrderDeps } from './deps.ts'
+export type { Run } from './job.ts'
 export * from './queue.ts'
-export type { SubmitDeps } from './submit.ts'
+export { createRiskDesk } from './risk-desk.ts'

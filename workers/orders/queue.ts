@@ -1,35 +1,56 @@
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
-import { cancelOrderSchema, describeIssues, type QueueName, queues, submitOrderSchema } from '#contract'
+import { describeIssues, type JobName, jobs, type QueueName, queues } from '#contract'
 import type { Clock, Logger } from '#runtime'
-import { ConnectionUnusableError } from '../broker/index.ts'
+import { BrokerError, ConnectionUnusableError } from '../broker/index.ts'
+import { attend } from './attend.ts'
+import { cancelAll } from './cancel-all.ts'
 import { cancelOrder } from './cancel.ts'
-import { type SubmitDeps, submitOrder, type SubmitResult, TradeConflictError } from './submit.ts'
+import { closePosition } from './close.ts'
+import type { OrderDeps } from './deps.ts'
+import { again, CommandRefusedError, type JobResult, LockLostError, type Run, TradeConflictError } from './job.ts'
+import { replaceOrder } from './replace.ts'
+import { submitOrder } from './submit.ts'
 
 /** Jobs that one worker runs at once, per queue: they wait for the broker most of the time. */
 const JOBS_AT_ONCE_MAX = 50
 /** Longer than any broker call; what is not renewed for this long is given to another worker. */
 const LOCK_MS = 15_000
+/** Within this much of its end a lock counts as lost: a request must be at the broker before somebody else starts. */
+const LOCK_MARGIN_MS = 1_000
 const STALLED_CHECK_MS = 5_000
 /** A job whose worker died is run again this often before the queue gives it up; the trade itself is never given up. */
 const STALLED_MAX = 10
 
 /** Takes a job's payload and says what becomes of the job. */
-export type Handler = (name: string, data: unknown) => Promise<SubmitResult>
+export type Handler = (name: string, data: unknown, run: Run) => Promise<JobResult>
 
-/** A BullMQ worker around a handler: delays and retries as the handler asks, and fails for good what can never succeed. */
+/**
+ * A BullMQ worker around a handler: delays and retries as the handler asks, and fails for good what can never succeed. The lock is no
+ * safety device (RDQ-01): it only tells a run that it may not be the only one any more.
+ */
 export function startQueueWorker(queue: QueueName, handle: Handler, redis: Redis, clock: Clock, log: Logger): Worker {
   const { name, prefix } = queues[queue]
-  const run = async (job: Job, token?: string): Promise<void> => {
-    const result = await handle(job.name, job.data)
+  let renewedAtMs = Number.NEGATIVE_INFINITY
+  const process = async (job: Job, token?: string, signal?: AbortSignal): Promise<void> => {
+    const startedAtMs = clock.monotonicMs()
+    // Renewals are for all jobs in hand at once, and hold from when they were asked for, at most half a lock ago.
+    const run: Run = {
+      queuedAtMs: job.timestamp,
+      assertHeld() {
+        const ageMs = clock.monotonicMs() - Math.max(startedAtMs, renewedAtMs)
+        if (signal?.aborted === true || ageMs > LOCK_MS - LOCK_MARGIN_MS) throw new LockLostError()
+      },
+    }
+    const result = await handle(job.name, job.data, run)
     if (result.kind === 'done') return
     if (result.delayMs === null) throw new Error(result.why)
     log.info({ jobId: job.id, delayMs: result.delayMs, why: result.why }, 'job.delayed')
     await job.moveToDelayed(clock.now() + result.delayMs, token)
     throw new DelayedError()
   }
-  const worker = new Worker(name, run, {
+  const worker = new Worker(name, process, {
     connection: redis,
     prefix,
     concurrency: JOBS_AT_ONCE_MAX,
@@ -38,9 +59,18 @@ export function startQueueWorker(queue: QueueName, handle: Handler, redis: Redis
     maxStalledCount: STALLED_MAX,
   })
   worker.on('error', (error) => log.warn({ queue, error }, 'queue.error'))
-  worker.on('failed', (job, error) =>
-    log.warn({ queue, jobId: job?.id, error: { message: error.message } }, 'job.failed'),
-  )
+  worker.on('locksRenewed', () => (renewedAtMs = clock.monotonicMs()))
+  worker.on('lockRenewalFailed', (jobIds) => {
+    log.warn({ queue, jobIds }, 'job.lock_lost')
+    for (const jobId of jobIds) worker.cancelJob(jobId, 'lock lost')
+  })
+  worker.on('failed', (job, error) => {
+    // A job that brought its worker down time and again is set aside; what it may have placed is resolved from the record (CRA-08).
+    const isPoison = job !== undefined && job.stalledCounter > STALLED_MAX
+    const fields = { queue, jobId: job?.id, error: { message: error.message } }
+    if (isPoison) log.error(fields, 'job.set_aside')
+    else log.warn(fields, 'job.failed')
+  })
   return worker
 }
 
@@ -51,18 +81,33 @@ export function readPayload<Schema extends z.ZodType>(schema: Schema, data: unkn
   throw new UnrecoverableError(describeIssues(parsed.error))
 }
 
+type Work = (deps: OrderDeps, data: unknown, run: Run) => Promise<JobResult>
+
+const work: Readonly<Record<Exclude<JobName, 'checkConnection'>, Work>> = {
+  submitOrder: (deps, data, run) => submitOrder(deps, readPayload(jobs.submitOrder.schema, data), run),
+  cancelOrder: (deps, data, run) => cancelOrder(deps, readPayload(jobs.cancelOrder.schema, data), run),
+  cancelAll: (deps, data) => cancelAll(deps, readPayload(jobs.cancelAll.schema, data)),
+  replaceOrder: (deps, data, run) => replaceOrder(deps, readPayload(jobs.replaceOrder.schema, data), run),
+  closePosition: (deps, data, run) => closePosition(deps, readPayload(jobs.closePosition.schema, data), run),
+  resolveOrder: (deps, data, run) => attend(deps, readPayload(jobs.resolveOrder.schema, data), run),
+}
+
 /** Handler of the `orders` and `commands` queues. */
 export const orderHandler =
-  (deps: SubmitDeps): Handler =>
-  async (name, data) => {
+  (deps: OrderDeps): Handler =>
+  async (name, data, run) => {
+    if (!Object.hasOwn(work, name))
+      throw new UnrecoverableError(`${name} is not a job of this queue; nothing was changed`)
     try {
-      if (name === 'submitOrder') return await submitOrder(deps, readPayload(submitOrderSchema, data))
-      if (name === 'cancelOrder') return await cancelOrder(deps, readPayload(cancelOrderSchema, data))
+      return await work[name as keyof typeof work](deps, data, run)
     } catch (error) {
-      if (error instanceof TradeConflictError || error instanceof ConnectionUnusableError) {
-        throw new UnrecoverableError(error.message)
-      }
-      throw error
+      if (error instanceof LockLostError) throw error
+      if (error instanceof BrokerError)
+        return again(error.retryAfterMs, `the broker could not be asked: ${error.message}`)
+      const isFinal =
+        error instanceof TradeConflictError ||
+        error instanceof CommandRefusedError ||
+        error instanceof ConnectionUnusableError
+      throw isFinal ? new UnrecoverableError(error.message) : error
     }
-    throw new UnrecoverableError(`${name} is not carried out by this version; nothing was changed`)
   }

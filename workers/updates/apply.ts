@@ -1,7 +1,7 @@
 import type { LoggedEvent } from '#contract'
-import { type Change, type Landing, type OrderUpdate, reduce, type Slice } from '#domain'
-import { type Clock, FillcastError, isoTime } from '#runtime'
-import type { CommitResult, Fence, LoadedSlice, SliceAddress, Store, TakeRefusal, Write } from '#store'
+import { type Change, type Landing, type Order, type OrderUpdate, readClientOrderId, reduce, type Slice } from '#domain'
+import { type Clock, FillcastError, InvariantError, isoTime } from '#runtime'
+import type { Commit, CommitResult, Fence, Halt, LoadedSlice, SliceAddress, Store, TakeRefusal, Write } from '#store'
 import { project } from './project.ts'
 
 /** The one way in which an update becomes state and events: load, reduce, project, commit; on a clash, load again. */
@@ -15,22 +15,13 @@ export type Applier = Readonly<{
 /** Where an update lands; `fence` proves that we may write there. */
 export type Target = Readonly<{ landing: Landing; symbol: string; fence: Fence }>
 
-export type Applied = Readonly<{ slice: Slice; changes: readonly Change[]; version: string }>
+/** What there is after an update; as good as loaded, so that the next one need not load. */
+export type Applied = LoadedSlice & Readonly<{ changes: readonly Change[] }>
 
 /** The lease or claim that proved our right to write is somebody else's now. Stop working on it; whoever holds it goes on. */
 export class FencedError extends FillcastError<'FENCED'> {
   constructor(what: string) {
     super('FENCED', `${what} belongs to another worker now`)
-  }
-}
-
-/** The trade may not be sent now. Nothing was written. */
-export class TakeRefusedError extends FillcastError<'TAKE_REFUSED'> {
-  readonly refusal: TakeRefusal
-
-  constructor(refusal: TakeRefusal) {
-    super('TAKE_REFUSED', `the trade may not be sent: ${refusal.kind}`)
-    this.refusal = refusal
   }
 }
 
@@ -46,12 +37,17 @@ export const CLASHES_MAX = 100
 
 /**
  * Applies one update. Nothing is written when it says nothing new.
+ * @param known what is there, as far as the caller knows; when it has moved, it is loaded
  * @throws {FencedError} the right to write was lost
- * @throws {TakeRefusedError} with the fence `take` only
  * @throws {ContentionError}
  */
-export async function apply(applier: Applier, target: Target, update: OrderUpdate): Promise<Applied> {
-  return applyWith(applier, target, () => [update])
+export async function apply(
+  applier: Applier,
+  target: Target,
+  update: OrderUpdate,
+  known: LoadedSlice | null = null,
+): Promise<Applied> {
+  return applyWith(applier, target, () => [update], known)
 }
 
 /**
@@ -59,53 +55,130 @@ export async function apply(applier: Applier, target: Target, update: OrderUpdat
  * It is asked again after a clash.
  */
 export async function applyWith(
-  { store, clock, onCommitted }: Applier,
+  applier: Applier,
   target: Target,
   decide: (loaded: LoadedSlice) => readonly OrderUpdate[],
+  known: LoadedSlice | null = null,
 ): Promise<Applied> {
   const { landing, symbol, fence } = target
-  const { userId, connectionId } = landing
-  const address: SliceAddress = { orderId: landing.id, connectionId, symbol }
+  const address: SliceAddress = { orderId: landing.id, connectionId: landing.connectionId, symbol }
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const loaded = await store.loadSlice(userId, address)
-    const { slice, changes } = fold(loaded.slice, decide(loaded), landing)
-    const writes = writesOf(address, loaded.slice, slice)
-    const events: LoggedEvent[] = project(userId, changes, isoTime(clock.now()))
-    if (writes.length === 0 && events.length === 0 && fence.kind !== 'take') {
-      return { slice, changes, version: loaded.version }
-    }
-    const result: CommitResult = await store.commit(userId, { expectVersion: loaded.version, fence, writes, events })
-    if (result.kind === 'committed') {
-      onCommitted(userId, changes)
-      return { slice, changes, version: result.version }
-    }
-    if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${connectionId}`)
-    if (result.kind !== 'clash') throw new TakeRefusedError(result)
+    const loaded = (clashes === 0 ? known : null) ?? (await applier.store.loadSlice(landing.userId, address))
+    const step = stepOf(applier, target, loaded, decide(loaded))
+    if (step.writes.length === 0 && step.events.length === 0) return { ...loaded, changes: step.changes }
+    const result = await commitStep(applier, landing.userId, loaded, step, fence)
+    if (result.kind === 'committed') return after(loaded, step, result.version, loaded.claim)
+    if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
+    if (result.kind !== 'clash') throw new InvariantError(`a commit that takes no trade was answered ${result.kind}`)
   }
-  throw new ContentionError(userId)
+  throw new ContentionError(landing.userId)
 }
 
-function fold(slice: Slice, updates: readonly OrderUpdate[], landing: Landing) {
+/** Takes a trade in order to send it. */
+type TakeFence = Extract<Fence, { kind: 'take' }>
+
+export type Taken =
+  | Readonly<{ kind: 'taken'; applied: Applied; claim: string; globalHalt: Halt | null }>
+  /** There is nothing to take. */
+  | Readonly<{ kind: 'left'; loaded: LoadedSlice }>
+  | (TakeRefusal & Readonly<{ loaded: LoadedSlice }>)
+
+/**
+ * Takes a trade in the step that applies the updates `decide` names; `null`: it is to be left alone. Whatever forbids sending it is
+ * answered, and then nothing was written.
+ * @param known what is there; when it has moved, it is loaded
+ */
+export async function takeWith(
+  applier: Applier,
+  landing: Landing,
+  symbol: string,
+  decide: (loaded: LoadedSlice) => Readonly<{ fence: TakeFence; updates: readonly OrderUpdate[] }> | null,
+  known: LoadedSlice,
+): Promise<Taken> {
+  const address: SliceAddress = { orderId: landing.id, connectionId: landing.connectionId, symbol }
+  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
+    const loaded = clashes === 0 ? known : await applier.store.loadSlice(landing.userId, address, { archived: false })
+    const decided = decide(loaded)
+    if (decided === null) return { kind: 'left', loaded }
+    const { fence, updates } = decided
+    const step = stepOf(applier, { landing, symbol }, loaded, updates)
+    const result = await commitStep(applier, landing.userId, loaded, step, fence)
+    if (result.kind === 'committed') {
+      const claim = `${result.version} ${fence.by}`
+      return {
+        kind: 'taken',
+        applied: after(loaded, step, result.version, claim),
+        claim,
+        globalHalt: result.globalHalt,
+      }
+    }
+    if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
+    if (result.kind !== 'clash') return { ...result, loaded }
+  }
+  throw new ContentionError(landing.userId)
+}
+
+type Step = Readonly<{ slice: Slice; changes: readonly Change[]; writes: Commit['writes']; events: Commit['events'] }>
+
+function stepOf(
+  { clock }: Applier,
+  { landing, symbol }: Pick<Target, 'landing' | 'symbol'>,
+  loaded: LoadedSlice,
+  updates: readonly OrderUpdate[],
+): Step {
   const changes: Change[] = []
+  let slice = loaded.slice
   for (const update of updates) {
     const reduced = reduce(slice, update, landing)
     slice = reduced.slice
     changes.push(...reduced.changes)
   }
-  return { slice, changes }
+  const events: LoggedEvent[] = project(landing.userId, changes, isoTime(clock.now()))
+  return { slice, changes, writes: writesOf(landing.connectionId, symbol, loaded.slice, slice), events }
 }
 
+async function commitStep(
+  { store, onCommitted }: Applier,
+  userId: string,
+  { version: expectVersion }: LoadedSlice,
+  { writes, events, changes }: Step,
+  fence: Fence,
+): Promise<CommitResult> {
+  const result = await store.commit(userId, { expectVersion, fence, writes, events })
+  if (result.kind === 'committed') onCommitted(userId, changes)
+  return result
+}
+
+const after = (loaded: LoadedSlice, { slice, changes }: Step, version: string, claim: string | null): Applied => ({
+  ...loaded,
+  ...{ slice, changes, version, claim },
+})
+
 /** The records that differ, by content: reducing a repeat makes equal records, not the same ones. */
-function writesOf({ connectionId, symbol }: SliceAddress, before: Slice, after: Slice): Write[] {
+function writesOf(connectionId: string, symbol: string, before: Slice, next: Slice): Write[] {
   const writes: Write[] = []
-  if (after.order !== null && differs(before.order, after.order)) writes.push({ kind: 'order', order: after.order })
-  if (differs(before.position, after.position)) {
-    writes.push({ kind: 'position', connectionId, symbol, position: after.position })
+  if (next.order !== null && differs(before.order, next.order)) {
+    writes.push({ kind: 'order', order: next.order }, ...newRefs(before.order, next.order))
   }
-  if (after.account !== null && differs(before.account, after.account)) {
-    writes.push({ kind: 'account', account: after.account })
+  if (differs(before.position, next.position)) {
+    writes.push({ kind: 'position', connectionId, symbol, position: next.position })
+  }
+  if (next.account !== null && differs(before.account, next.account)) {
+    writes.push({ kind: 'account', account: next.account })
   }
   return writes
 }
 
-const differs = (a: object | null, b: object | null): boolean => a !== b && JSON.stringify(a) !== JSON.stringify(b)
+/** Broker orders of ours whose client id does not say so: exits, and replacements made elsewhere. */
+function newRefs(before: Order | null, { id: orderId, origin, userId, placements }: Order): Write[] {
+  if (origin !== 'fillcast') return []
+  const known = new Set(before?.placements.map((one) => one.brokerOrderId))
+  return placements.flatMap(({ brokerOrderId, clientOrderId }) =>
+    brokerOrderId === null || known.has(brokerOrderId) || readClientOrderId(clientOrderId, userId) !== null
+      ? []
+      : [{ kind: 'ref', brokerOrderId, orderId } as const],
+  )
+}
+
+const differs = (a: object | null, b: object | null): boolean =>
+  a !== b && (a === null || b === null || JSON.stringify(a) !== JSON.stringify(b))

@@ -21,13 +21,18 @@ export class MarketHours {
 
   /** @param broker any connection's: they share the exchange */
   async isOpen(broker: Broker): Promise<boolean> {
+    return (await this.standing(broker)) ?? false
+  }
+
+  /** As `isOpen`; `null`: not known. */
+  async standing(broker: Broker): Promise<boolean | null> {
     const nowMs = this.#clock.monotonicMs()
     if (nowMs - this.#readMs >= FRESH_MS && nowMs - this.#triedMs >= RETRY_MS) {
       this.#triedMs = nowMs
       this.#reading ??= this.#read(broker)
     }
     await this.#reading
-    return this.#isOpen && nowMs - this.#readMs < STALE_MS_MAX
+    return nowMs - this.#readMs < STALE_MS_MAX ? this.#isOpen : null
   }
 
   async #read(broker: Broker): Promise<void> {

@@ -1,0 +1,44 @@
+import type { Logger } from 'pino'
+import type { BoundaryName, Randomness } from '#runtime'
+import type { ConnectionRef, Quote } from '#store'
+import type { BrokerPool } from '../../workers/broker/index.ts'
+import { type Asker, createRiskDesk, type OrderDeps, type Run } from '../../workers/orders/index.ts'
+import { type Applier, MarketHours } from '../../workers/updates/index.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
+import type { FakeStore } from '../support/fake-store.ts'
+
+type Shared = Readonly<{
+  store: FakeStore
+  brokers: BrokerPool
+  applier: Applier
+  clock: FakeClock
+  random: Randomness
+  log: Logger
+}>
+
+/** What the orders role needs, in memory, and what a test looks at of it. */
+export function makeDesk({ store, brokers, applier, clock, random, log }: Shared, ref: ConnectionRef) {
+  /** Jobs that were asked for. */
+  const asked: string[] = []
+  const ask: Asker = {
+    resolve: async ({ tradeId }) => void asked.push(`resolve ${tradeId}`),
+    cancel: async ({ tradeId, commandId }) => void asked.push(`cancel ${tradeId} ${commandId}`),
+  }
+  const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
+    const { limits } = await store.controls.read(userId)
+    return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
+  }
+  const snapshot = async (userId: string) => {
+    const { version, orders, account } = await store.loadConnection(userId, ref.connectionId)
+    return { version, orders, accounts: account === null ? [] : [account] }
+  }
+  const quotes = new Map<string, Quote>()
+  const last = async (symbols: readonly string[]) => symbols.flatMap((symbol) => quotes.get(symbol) ?? [])
+  const risk = createRiskDesk(limitsOf, snapshot, { last }, new MarketHours(clock), clock)
+  /** What happens when a step is reached; by default nothing. */
+  const at = new Map<BoundaryName, () => Promise<void> | undefined>()
+  const boundaries = { reached: (point: BoundaryName) => at.get(point)?.() }
+  const submit: OrderDeps = { applier, brokers, risk, ask, boundaries, clock, random, log }
+  const run: Run = { queuedAtMs: clock.now(), assertHeld: () => undefined }
+  return { asked, quotes, at, submit, run }
+}

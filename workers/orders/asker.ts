@@ -1,0 +1,43 @@
+import { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { commandJobId, queues, type ResolveOrder, resolveJobId } from '#contract'
+import type { Logger } from '#runtime'
+import type { CancelCommand } from './cancel.ts'
+
+/** Asks for further work in a job of its own. Asking twice for the same is asking once. */
+export interface Asker {
+  /** To find out what became of a trade, and to do what is due on it. */
+  resolve(trade: ResolveOrder): Promise<void>
+  cancel(command: CancelCommand): Promise<void>
+}
+
+const ATTEMPTS_MAX = 12
+const BACKOFF = { type: 'exponential', delay: 200, jitter: 0.5 } as const
+
+export function createAsker(redis: Redis, log: Logger): Asker & AsyncDisposable {
+  const [orders, commands] = (['orders', 'commands'] as const).map((which) => {
+    const { name, prefix } = queues[which]
+    const queue = new Queue(name, { connection: redis, prefix, skipWaitingForReady: true })
+    queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
+    return queue
+  }) as [Queue, Queue]
+  return {
+    async resolve(trade) {
+      // Gone as soon as it has run, so that the same trade can be asked for again; what is left undone is asked for again anyway.
+      const options = { jobId: resolveJobId(trade.userId, trade.tradeId), removeOnComplete: true, removeOnFail: true }
+      await orders.add('resolveOrder', trade, options)
+    },
+    async cancel(command) {
+      const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
+      await commands.add('cancelOrder', command, {
+        jobId,
+        attempts: ATTEMPTS_MAX,
+        backoff: BACKOFF,
+        removeOnComplete: true,
+      })
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled([orders.close(), commands.close()])
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import type { z } from 'zod'
+import type { closePositionSchema } from '#contract'
+import {
+  abs,
+  type Decimal,
+  DECIMAL_PLACES_MAX,
+  isNegative,
+  isZero,
+  min,
+  mul,
+  type OrderIntent,
+  truncate,
+  ZERO,
+} from '#domain'
+import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
+import { disconnected } from './denials.ts'
+import { loadTrade, type OrderDeps, type Wanted } from './deps.ts'
+import type { JobResult, Run } from './job.ts'
+import { takeUp } from './resolve.ts'
+import { assertSame, deny, meet, placeFirst } from './submit.ts'
+
+/**
+ * Closes a position, or part of it, with a trade of its own: a market order on the other side, sized by what the broker says is
+ * available at that moment, and so never larger than the position (POS-07). Its identity is the command's, so that a redelivery finds
+ * the trade; the broker's own way of closing has no client order id, and is not used.
+ */
+type CloseCommand = z.output<typeof closePositionSchema>
+
+/** @throws {TradeConflictError} @throws {BrokerError} */
+export async function closePosition(deps: OrderDeps, command: CloseCommand, run: Run): Promise<JobResult> {
+  await deps.boundaries.reached('close.dequeued')
+  const loaded = await loadTrade(deps, command)
+  const { order } = loaded.slice
+  const hash = hashOf(command)
+  if (order !== null) {
+    const wanted: Wanted = { intent: intentOf(command, 'sell', null), hash, closes: true }
+    if (order.status !== 'submitting') return meet(deps, wanted, order, run)
+    assertSame(order, hash)
+    // Refused for its quantity, once: part of it was taken in the meantime. It is sized anew.
+    return takeUp(deps, order, run, async (broker) => sizeOf(command, await broker.readPosition(command.symbol)))
+  }
+  let broker: Broker
+  try {
+    broker = await deps.brokers.get(command)
+  } catch (error) {
+    if (!(error instanceof ConnectionUnusableError)) throw error
+    const wanted: Wanted = { intent: intentOf(command, 'sell', command.quantity), hash, closes: true }
+    return deny(deps, wanted, loaded, disconnected('there is no such broker connection'))
+  }
+  const holding = await broker.readPosition(command.symbol)
+  await deps.boundaries.reached('close.sized')
+  const quantity = sizeOf(command, holding)
+  const side = holding !== null && isNegative(holding.quantity) ? 'buy' : 'sell'
+  const wanted: Wanted = { intent: intentOf(command, side, quantity ?? command.quantity), hash, closes: true }
+  if (quantity !== null) return placeFirst(deps, wanted, loaded, run)
+  return deny(deps, wanted, loaded, { code: 'NOTHING_TO_CLOSE', message: nothingToClose(command, holding) })
+}
+
+const hashOf = (command: CloseCommand): string => {
+  const { symbol, quantity, percentage } = command
+  return createHash('sha256')
+    .update(JSON.stringify(['close', symbol, quantity, percentage]))
+    .digest('hex')
+    .slice(0, 32)
+}
+
+/** Never more than is available; whole shares are closed in whole shares. `null`: nothing. */
+function sizeOf({ symbol, quantity, percentage }: CloseCommand, holding: Holding | null): Decimal | null {
+  const available = holding === null ? ZERO : abs(holding.available)
+  if (holding === null || isZero(available)) return null
+  if (percentage === null) return quantity === null ? available : min(quantity, available)
+  const isWhole = !symbol.includes('/') && !holding.quantity.includes('.')
+  const part = truncate(
+    mul(mul(abs(holding.quantity), percentage), '0.01' as Decimal),
+    isWhole ? 0 : DECIMAL_PLACES_MAX,
+  )
+  const size = min(part, available)
+  return isZero(size) ? null : size
+}
+
+function nothingToClose({ symbol }: CloseCommand, holding: Holding | null): string {
+  if (holding === null) return `There is no position in ${symbol}`
+  return isZero(holding.available)
+    ? `All of the position in ${symbol} is promised to open orders. Cancel them first`
+    : `That part of the position in ${symbol} comes to less than one share`
+}
+
+const intentOf = (command: CloseCommand, side: OrderIntent['side'], quantity: Decimal | null): OrderIntent => {
+  const { userId, connectionId, tradeId, symbol } = command
+  return {
+    ...{ userId, connectionId, tradeId, symbol, side, quantity },
+    ...{ orderType: 'market', timeInForce: symbol.includes('/') ? 'gtc' : 'day', orderClass: 'simple' },
+    ...{ notional: null, limitPrice: null, stopPrice: null, trailPrice: null, trailPercent: null },
+    ...{ extendedHours: false, takeProfit: null, stopLoss: null, notAfter: null },
+  }
+}

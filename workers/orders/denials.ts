@@ -1,0 +1,27 @@
+import type { RejectionCode } from '#contract'
+import type { Denial, OrderIntent } from '#domain'
+import type { Halt } from '#store'
+
+/** Why an order is not sent, by our own rules. */
+export type OrderDenial = Denial<RejectionCode>
+
+/** A submission that cannot be sent, for whatever passing reason, is given up after this. */
+export const PARKED_MS_MAX = 15 * 60_000
+
+export const EXPIRED: OrderDenial = {
+  code: 'EXPIRED_BEFORE_SUBMIT',
+  message: 'notAfter had passed before the order could be sent',
+}
+
+export const isPast = ({ notAfter }: Pick<OrderIntent, 'notAfter'>, nowMs: number): boolean =>
+  notAfter !== null && nowMs > Date.parse(notAfter)
+
+export const haltedBy = ({ scope, reason }: Halt): OrderDenial => ({
+  code: 'HALTED',
+  message: `New orders are halted for ${scope === 'global' ? 'everybody' : `this ${scope}`}: ${reason}`,
+})
+
+export const disconnected = (why: string): OrderDenial => ({
+  code: 'BROKER_DISCONNECTED',
+  message: `The order was not sent: ${why}. Connect the broker account, then send it again under a new trade id`,
+})

@@ -1,0 +1,40 @@
+import { FillcastError } from '#runtime'
+
+/** What becomes of a job. `again`: it must run again, `delayMs` null: by the queue's own backoff, as a failed try. */
+export type JobResult = Readonly<{ kind: 'done' } | { kind: 'again'; delayMs: number | null; why: string }>
+
+export const DONE: JobResult = { kind: 'done' }
+export const again = (delayMs: number | null, why: string): JobResult => ({ kind: 'again', delayMs, why })
+
+/** One run of a job. */
+export type Run = Readonly<{
+  /** When the job was queued, in ms since 1970. */
+  queuedAtMs: number
+  /**
+   * Asked right before everything that changes something at the broker: once the queue may have given the job to somebody else,
+   * nothing more leaves this process (RDQ-01).
+   * @throws {LockLostError}
+   */
+  assertHeld(): void
+}>
+
+/** The job may be another worker's by now. What is written so far stands; whoever has the job goes on from there. */
+export class LockLostError extends FillcastError<'LOCK_LOST'> {
+  constructor() {
+    super('LOCK_LOST', 'the lock of the job was lost; nothing more is sent')
+  }
+}
+
+/** The trade id was used before with other parameters. Nothing was touched. */
+export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
+  constructor(tradeId: string) {
+    super('TRADE_ID_CONFLICT', `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`)
+  }
+}
+
+/** A command that cannot be carried out, and never will be. The message says why; nothing was changed by it. */
+export class CommandRefusedError extends FillcastError<'COMMAND_REFUSED'> {
+  constructor(message: string) {
+    super('COMMAND_REFUSED', message)
+  }
+}

@@ -1,0 +1,32 @@
+import type { BrokerOrder, Order } from '#domain'
+import type { Broker } from '../broker/index.ts'
+import { apply } from '../updates/index.ts'
+import { viewOf } from './adopt.ts'
+import { factsOf, type OrderDeps } from './deps.ts'
+
+/** Replacements followed in one go; a longer chain is followed further by the next run. */
+const HOPS_MAX = 8
+
+/**
+ * Reads a broker order, and every order that took its place, into the record. Commands go to the last of them: what we believe to
+ * be the head may have been replaced without our hearing of it (CAN-06).
+ * @returns the last; `null` when the broker does not know the first
+ * @throws {BrokerError}
+ */
+export async function readAgain(
+  deps: OrderDeps,
+  order: Order,
+  brokerOrderId: string,
+  broker: Broker,
+): Promise<BrokerOrder | null> {
+  let next: string | null = brokerOrderId
+  let last: BrokerOrder | null = null
+  for (let hops = 0; next !== null && hops < HOPS_MAX; hops += 1) {
+    const seen = await broker.findByBrokerOrderId(next)
+    if (seen === null) return last
+    await apply(deps.applier, factsOf(order), viewOf(seen))
+    last = seen
+    next = seen.replacedBy
+  }
+  return last
+}

@@ -1,0 +1,295 @@
+import type { z } from 'zod'
+import type { replaceOrderSchema } from '#contract'
+import {
+  clientOrderIdOf,
+  cmp,
+  type Decimal,
+  headOf,
+  isPositive,
+  isTerminal,
+  isZero,
+  LEGS,
+  livePlacements,
+  type Order,
+  type Placement,
+  type ReplaceRequest,
+  type ReplaceTerms,
+  rightSizeOf,
+  sub,
+} from '#domain'
+import { isoTime } from '#runtime'
+import type { Broker, ReplaceOutcome } from '../broker/index.ts'
+import { apply, applyWith } from '../updates/index.ts'
+import { viewOf } from './adopt.ts'
+import { cancelBySystem } from './cancel.ts'
+import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
+import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
+import { readAgain } from './read-again.ts'
+
+/**
+ * Changes an open order, or one exit of it. What was asked for is written into the record first and carried out from there, one at a
+ * time and in the order accepted (CAN-08).
+ *
+ *   requested --> sent --> the broker has the new order --> the new one takes the place: the order's terms change
+ *       |           |                                  +--> it does not: the old one was filled first, or the venue refused
+ *       |           +--> refused: the order stays as it is, the job fails and says why
+ *       +--> overtaken by a cancel, or by the end of the order
+ *
+ * Until it is known which of the two lives, both may execute (CAN-04). Every replacement has a client order id of its own, a function
+ * of trade, leg and number, so that sending it twice is harmless.
+ */
+type ReplaceCommand = z.output<typeof replaceOrderSchema>
+
+const IN_FLIGHT_MS = 250
+/** A replacement shows its outcome within moments; then both orders are read. */
+const FOLLOW_MS = 500
+const READ_AFTER_MS = 2_000
+/** A request is over after this: longer than any call's deadline. */
+const REQUEST_MS_MAX = 10_000
+/** How long a replacement waits for a trade or an order that cannot be replaced yet. */
+const PATIENCE_MS = 60_000
+/** Statuses in which the broker replaces nothing (alpaca.md 2.5). */
+const NOT_YET: ReadonlySet<string> = new Set(['accepted', 'pending_new', 'pending_replace', 'accepted_for_bidding'])
+
+/** @throws {CommandRefusedError} saying why the order stays as it is */
+export async function replaceOrder(deps: OrderDeps, command: ReplaceCommand, run: Run): Promise<JobResult> {
+  await deps.boundaries.reached('replace.dequeued')
+  const { order } = (await loadTrade(deps, { ...command, symbol: '' })).slice
+  if (order === null) {
+    if (deps.clock.now() - run.queuedAtMs < PATIENCE_MS) return again(FOLLOW_MS, 'there is no such trade yet')
+    throw new CommandRefusedError(`There is no trade ${command.tradeId} to replace`)
+  }
+  const noted = await note(deps, order, command)
+  await deps.boundaries.reached('replace.noted')
+  return pursueReplace(deps, noted, command.commandId, run)
+}
+
+async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Promise<Order> {
+  const { commandId, leg, quantity, limitPrice, stopPrice, trail, timeInForce } = command
+  const terms: ReplaceTerms = { quantity, limitPrice, stopPrice, trail, timeInForce }
+  const isKnown = [...order.replaces, ...order.replaceResults].some((one) => one.commandId === commandId)
+  if (isKnown) return order
+  const problem = problemOf(order, command)
+  if (problem !== null) throw new CommandRefusedError(problem)
+  const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
+  const { slice } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request })
+  if (slice.order?.replaces.some((one) => one.commandId === commandId) === true) return slice.order
+  throw new CommandRefusedError('The order takes no more replacements. Cancel it and place another')
+}
+
+/** What can be said against a replacement from the record alone. */
+function problemOf(order: Order, { leg, quantity }: ReplaceCommand): string | null {
+  const head = headOf(order, leg)
+  if (order.cancel !== null) return 'The order is being canceled'
+  if (order.notional !== null) return 'An order sized in money cannot be replaced. Cancel it and place another'
+  if (leg === 'entry' && order.endedAt !== null) return `The order has ended: it is ${order.status}`
+  if (leg !== 'entry' && order.orderClass === 'simple') return `leg: a simple order has no ${leg}`
+  if (head !== null && isTerminal(head.status) && head.status !== 'replaced')
+    return `The ${leg} has ended: it is ${head.status}`
+  if (quantity === null) return null
+  if (order.orderClass !== 'simple') return `quantity: of ${order.orderClass} orders only prices can be replaced`
+  return cmp(quantity, order.cumulativeQuantity) > 0
+    ? null
+    : `quantity: ${order.cumulativeQuantity} have executed; the total must be more than that`
+}
+
+/** Does what a recorded replacement still needs. @throws {CommandRefusedError} */
+export async function pursueReplace(deps: OrderDeps, order: Order, commandId: string, run: Run): Promise<JobResult> {
+  const request = order.replaces.find((one) => one.commandId === commandId)
+  if (request === undefined) return conclude(deps, order, commandId, run)
+  if (order.replaces[0] !== request) return again(FOLLOW_MS, 'another replacement of the order is under way')
+  if (request.sentAt === null) {
+    if (order.cancel !== null) return end(deps, order, request, 'overtaken', 'The order is being canceled')
+    if (order.endedAt !== null)
+      return end(deps, order, request, 'overtaken', `The order has ended: it is ${order.status}`)
+    return sendReplace(deps, order, request, run)
+  }
+  const broker = await deps.brokers.get(order)
+  const followed = await follow(deps, order, request, broker)
+  if (followed.replaces[0]?.commandId !== commandId) return conclude(deps, followed, commandId, run)
+  const isAbsent = placementOf(followed, request) === undefined
+  const sentMsAgo = deps.clock.now() - Date.parse(request.sentAt)
+  if (!isAbsent || sentMsAgo < REQUEST_MS_MAX) return again(FOLLOW_MS, 'the broker has not shown which order stands')
+  if (followed.cancel !== null || followed.endedAt !== null || msSince(deps, request.requestedAt) > PATIENCE_MS)
+    return end(deps, followed, request, 'refused', 'The broker did not take the replacement')
+  return sendReplace(deps, followed, request, run)
+}
+
+const msSince = ({ clock }: OrderDeps, at: string): number => clock.now() - Date.parse(at)
+
+const placementOf = ({ placements }: Order, { leg, replacement }: ReplaceRequest): Placement | undefined =>
+  placements.find((one) => one.leg === leg && one.replacement === replacement)
+
+const stepOf = ({ leg, replacement }: ReplaceRequest): string => `${LEGS.indexOf(leg)}.${replacement}`
+
+/** Brings to its outcome what was sent, as far as the broker shows one. For whoever needs the whole chain. @throws {BrokerError} */
+export async function settleReplace(deps: OrderDeps, order: Order, broker: Broker): Promise<Order> {
+  const [request] = order.replaces
+  if (request?.sentAt == null) return order
+  const followed = await follow(deps, order, request, broker)
+  const old = followed.placements.find((one) => one.leg === request.leg && one.replacement === request.replacement - 1)
+  const isLost = placementOf(followed, request) === undefined && msSince(deps, request.sentAt) >= REQUEST_MS_MAX
+  // The old one is canceled and not replaced, and the new one never came: there will be none.
+  if (!isLost || old?.final == null || old.final.status === 'replaced') return followed
+  const ended = endedUpdate(deps, request, 'refused', 'The broker did not take the replacement')
+  return (await apply(deps.applier, factsOf(followed), ended)).slice.order ?? followed
+}
+
+/** Reads the new order, and the old one, into the record, unless they have shown themselves; ends what came to nothing. */
+async function follow(deps: OrderDeps, noted: Order, request: ReplaceRequest, broker: Broker): Promise<Order> {
+  let order = noted
+  if (placementOf(order, request) === undefined || msSince(deps, request.sentAt ?? '') > READ_AFTER_MS) {
+    const seen = await broker.findByClientOrderId(clientOrderIdOf(order.userId, order.id, stepOf(request)))
+    if (seen !== null) order = (await apply(deps.applier, factsOf(order), viewOf(seen))).slice.order ?? order
+    const old = order.placements.find(
+      (one) => one.leg === request.leg && one.brokerOrderId === (seen?.replaces ?? null),
+    )
+    const oldId = old?.brokerOrderId ?? headOf(noted, request.leg)?.brokerOrderId ?? null
+    if (oldId !== null) await readAgain(deps, order, oldId, broker)
+    order = (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
+  }
+  const one = placementOf(order, request)
+  if (one === undefined || one.agreed || !isTerminal(one.status) || order.replaces[0]?.commandId !== request.commandId)
+    return order
+  const message = `The replacement is ${one.status}: the order it was to replace goes on, or had ended before`
+  const ended = endedUpdate(deps, request, 'refused', message)
+  return (await apply(deps.applier, factsOf(order), ended)).slice.order ?? order
+}
+
+async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceRequest, run: Run): Promise<JobResult> {
+  const head = liveHeadOf(order, request)
+  const waitsFor = head === null ? 'the order is on its way to the broker' : notYet(head)
+  if (head === null || head.brokerOrderId === null || waitsFor !== null) {
+    if (msSince(deps, request.requestedAt) < PATIENCE_MS)
+      return again(IN_FLIGHT_MS, waitsFor ?? 'the order is on its way')
+    return end(deps, order, request, 'refused', `It cannot be replaced now: ${waitsFor ?? 'it is not at the broker'}`)
+  }
+  if (order.orderClass !== 'simple' && !isZero(head.cumulativeQuantity))
+    return end(
+      deps,
+      order,
+      request,
+      'refused',
+      `Part of a ${order.orderClass} order has executed; it cannot be replaced any more`,
+    )
+  const broker = await deps.brokers.get(order)
+  if (!(await markSent(deps, order, request))) return again(FOLLOW_MS, 'the order has changed in the meantime')
+  await deps.boundaries.reached('replace.sending')
+  run.assertHeld()
+  const outcome = await broker.replace({
+    brokerOrderId: head.brokerOrderId,
+    clientOrderId: clientOrderIdOf(order.userId, order.id, stepOf(request)),
+    terms: { ...request.terms, quantity: sizeOf(order, head, request) },
+  })
+  await deps.boundaries.reached('replace.answered')
+  deps.log.info({ tradeId: order.id, commandId: request.commandId, outcome: outcome.kind }, 'replace.answered')
+  const result = await record(deps, order, request, head.brokerOrderId, broker, outcome)
+  await deps.boundaries.reached('replace.recorded')
+  return result
+}
+
+/** The order that is to be replaced: the newest of the leg that is known to stand. */
+const liveHeadOf = (order: Order, { leg, replacement }: ReplaceRequest): Placement | null =>
+  livePlacements(order)
+    .filter((one) => one.leg === leg && one.replacement < replacement)
+    .toSorted((a, b) => b.replacement - a.replacement)[0] ?? null
+
+const notYet = ({ working, status }: Placement): string | null =>
+  status === 'submitted' && working !== null && NOT_YET.has(working.status)
+    ? `the order is ${working.status}, and the broker replaces none in that status`
+    : null
+
+/**
+ * What the new order is asked to be sized at: what is left of the whole, where the broker takes that. It wants more than the replaced
+ * order has executed; else the total is sent, and corrected once the new order is there (CAN-05). `null`: the size does not change.
+ */
+function sizeOf(order: Order, head: Placement, { terms, leg }: ReplaceRequest): Decimal | null {
+  const total = terms.quantity ?? order.quantity
+  if (leg !== 'entry' || total === null || (terms.quantity === null && isZero(head.cumulativeQuantity))) return null
+  const left = sub(total, order.cumulativeQuantity)
+  return cmp(left, head.cumulativeQuantity) > 0 ? left : total
+}
+
+/** Notes that the request leaves; only the next in line does, and none that a cancel has overtaken. */
+async function markSent(deps: OrderDeps, order: Order, { commandId }: ReplaceRequest): Promise<boolean> {
+  const at = isoTime(deps.clock.now())
+  const { slice } = await applyWith(deps.applier, factsOf(order), ({ slice: { order: now } }) =>
+    now?.replaces[0]?.commandId === commandId && now.cancel === null ? [{ type: 'replace_sent', commandId, at }] : [],
+  )
+  const [first] = slice.order?.replaces ?? []
+  return first?.commandId === commandId && first.sentAt === at
+}
+
+async function record(
+  deps: OrderDeps,
+  order: Order,
+  request: ReplaceRequest,
+  replaced: string,
+  broker: Broker,
+  outcome: ReplaceOutcome,
+): Promise<JobResult> {
+  switch (outcome.kind) {
+    case 'accepted':
+      await apply(deps.applier, factsOf(order), viewOf(outcome.order))
+      return again(FOLLOW_MS, 'the broker has taken the replacement, and not shown yet which order stands')
+    case 'refused': {
+      // It says only that it is not replaceable now: the order itself says why.
+      const seen = await readAgain(deps, order, replaced, broker)
+      if (seen !== null && NOT_YET.has(seen.status) && msSince(deps, request.requestedAt) < PATIENCE_MS)
+        return again(FOLLOW_MS, outcome.message)
+      return end(deps, order, request, 'refused', outcome.message)
+    }
+    case 'rate_limited':
+    case 'not_sent':
+      return again(outcome.retryAfterMs ?? READ_AFTER_MS, 'the replacement was not sent')
+    case 'duplicate':
+    case 'unknown':
+      return again(FOLLOW_MS, 'the outcome of the replacement is not known')
+  }
+}
+
+const endedUpdate = (
+  { clock }: OrderDeps,
+  { commandId }: ReplaceRequest,
+  outcome: 'refused' | 'overtaken',
+  message: string,
+) => ({ type: 'replace_ended', commandId, outcome, message, at: isoTime(clock.now()) }) as const
+
+async function end(
+  deps: OrderDeps,
+  order: Order,
+  request: ReplaceRequest,
+  outcome: 'refused' | 'overtaken',
+  message: string,
+): Promise<never> {
+  await apply(deps.applier, factsOf(order), endedUpdate(deps, request, outcome, message))
+  throw new CommandRefusedError(message)
+}
+
+/** The request has its outcome. What took place is checked for its size (CAN-05). */
+async function conclude(deps: OrderDeps, order: Order, commandId: string, run: Run): Promise<JobResult> {
+  const result = order.replaceResults.find((one) => one.commandId === commandId)
+  if (result === undefined) return DONE
+  if (result.outcome !== 'replaced') throw new CommandRefusedError(result.message ?? 'The order was not replaced')
+  const head = headOf(order, 'entry')
+  if (result.leg !== 'entry' || head === null || order.cancel !== null || isTerminal(head.status)) return DONE
+  const right = rightSizeOf(order, head)
+  if (right === null || head.quantity === null || head.quantity === right || order.replaces.length > 0) return DONE
+  deps.log.warn({ tradeId: order.id, right, shown: head.quantity }, 'replace.wrong_size')
+  if (!isPositive(right)) return cancelBySystem(deps, order, 'Nothing is left to execute', run)
+  const fix = `size-${head.replacement}`
+  if (commandId.startsWith('size-')) {
+    deps.log.error({ tradeId: order.id, right, shown: head.quantity }, 'replace.size_not_corrected')
+    return cancelBySystem(deps, order, 'A replacement could not be given its right size', run)
+  }
+  const terms: ReplaceTerms = {
+    quantity: order.quantity,
+    limitPrice: null,
+    stopPrice: null,
+    trail: null,
+    timeInForce: null,
+  }
+  const asked = { commandId: fix, leg: 'entry', terms, requestedAt: isoTime(deps.clock.now()) } as const
+  const { slice } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request: asked })
+  return slice.order === null ? DONE : pursueReplace(deps, slice.order, fix, run)
+}

@@ -1,0 +1,163 @@
+import { clientOrderIdOf, type Decimal, intentOf, isReducing, type Order, type OrderUpdate } from '#domain'
+import { isoTime } from '#runtime'
+import type { Broker } from '../broker/index.ts'
+import { apply, FencedError, takeWith } from '../updates/index.ts'
+import { adoptOrder, lookUp, lookUpSubmission } from './adopt.ts'
+import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
+import { factsOf, landingOf, loadTrade, type OrderDeps } from './deps.ts'
+import { again, DONE, type JobResult, type Run } from './job.ts'
+import { send } from './sending.ts'
+
+/**
+ * Finds out what became of a claimed trade, from its record alone.
+ *
+ *   nothing of it can be at the broker (parked) --> send it, unless it has become too late
+ *   a request may be under way                  --> wait for its end
+ *   a request may have arrived                  --> look its id up --> found: adopt
+ *                                                   --> absent, fresh: send again under the same id
+ *                                                   --> absent, not fresh: keep looking; never send
+ *                                                   --> absent from a complete list, a quarter of an hour after: close it
+ *
+ * The broker's ids stay taken, so that sending again can only meet the first request; but whether they stay taken for ever is not
+ * known, and so an order is sent again only while it is fresh (SUB-04, SUB-05).
+ */
+
+/** An intent may be sent again for this long after its claim. */
+export const RESEND_MS_MAX = 60_000
+/** A request is over after this, whoever made it: longer than any call's deadline. */
+const REQUEST_MS_MAX = 10_000
+const UNDER_WAY_MS = 1_000
+/** Pause between look-ups of an order that is not sent any more. */
+const LOOK_AGAIN_MS = 30_000
+/** Absence from a complete list counts this long after the last request (SUB-05). */
+export const NOT_RECEIVED_MS = 15 * 60_000
+/** The list starts this much before the claim: the broker's clock is another one. */
+const CLOCK_SKEW_MS = 5 * 60_000
+
+/** @param size asked when a parked order is sent, for one that is sized by the broker's own figure */
+export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size = asItIs): Promise<JobResult> {
+  await deps.boundaries.reached('resolve.dequeued')
+  const nowMs = deps.clock.now()
+  if (isUnderWay(order, nowMs)) return again(UNDER_WAY_MS, 'a request may be under way')
+  const broker = await deps.brokers.get(order)
+  const isParked = order.attemptedAt === null
+  const denial = isParked ? lateness(order, nowMs, run) : null
+  if (isParked && denial === null && order.cancel === null) return sendAgain(deps, order, broker, run, size)
+  const seen = await lookUpSubmission(order, broker)
+  await deps.boundaries.reached('resolve.looked_up')
+  if (seen.kind === 'failed') return seen.result
+  const result =
+    seen.kind === 'found'
+      ? await adoptOrder(deps, order, seen.order)
+      : isParked
+        ? await closeUnsent(deps, order, order.cancel === null ? denial : null)
+        : isFresh(order, nowMs)
+          ? await sendAgain(deps, order, broker, run, asItIs)
+          : await watch(deps, order, broker)
+  await deps.boundaries.reached('resolve.recorded')
+  return result
+}
+
+/** What a close is sized at now; `null`: as it was. @throws {BrokerError} */
+export type Size = (broker: Broker) => Promise<Decimal | null>
+const asItIs: Size = () => Promise.resolve(null)
+
+const isUnderWay = ({ attemptedAt, attemptEndedAt }: Order, nowMs: number): boolean =>
+  attemptedAt !== null &&
+  (attemptEndedAt === null || attemptEndedAt < attemptedAt) &&
+  nowMs - Date.parse(attemptedAt) < REQUEST_MS_MAX
+
+const isFresh = (order: Order, nowMs: number): boolean =>
+  order.cancel === null && !isPast(order, nowMs) && nowMs - Date.parse(order.claimedAt ?? '') <= RESEND_MS_MAX
+
+/** Why an order of which nothing was sent must not be sent any more. */
+function lateness(order: Order, nowMs: number, { queuedAtMs }: Run): OrderDenial | null {
+  if (isPast(order, nowMs)) return EXPIRED
+  return nowMs - queuedAtMs <= PARKED_MS_MAX ? null : disconnected('the broker could not be reached in time')
+}
+
+/** Ends an order of which nothing is at the broker, after that has been looked at as well. */
+async function closeUnsent(deps: OrderDeps, order: Order, denial: OrderDenial | null): Promise<JobResult> {
+  const at = isoTime(deps.clock.now())
+  await apply(
+    deps.applier,
+    factsOf(order),
+    denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at },
+  )
+  return DONE
+}
+
+/** Claims the trade anew and sends it, unless something has happened to it in the meantime. */
+async function sendAgain(deps: OrderDeps, seen: Order, broker: Broker, run: Run, size: Size): Promise<JobResult> {
+  const { userId, connectionId, id: tradeId, symbol, attemptedAt } = seen
+  const quantity = await size(broker)
+  const intent = { ...intentOf(seen), ...(quantity === null ? {} : { quantity }) }
+  const at = isoTime(deps.clock.now())
+  // What was sent before, and was not seen to fail, may have arrived: from here on no refusal proves anything.
+  const doubt: OrderUpdate[] = attemptedAt === null ? [] : [{ type: 'outcome_unknown', at }]
+  const updates: OrderUpdate[] = [...doubt, { type: 'attempted', quantity, at }]
+  try {
+    const taken = await takeWith(
+      deps.applier,
+      landingOf(seen),
+      symbol,
+      ({ slice: { order, position } }) => {
+        if (order?.status !== 'submitting' || order.attemptedAt !== attemptedAt || order.cancel !== null) return null
+        const reducing = isReducing(intent, position)
+        const by = deps.random.id(12)
+        return { fence: { kind: 'take', tradeId, by, connectionId, reducing, budget: true }, updates }
+      },
+      await loadTrade(deps, { userId, connectionId, tradeId, symbol }),
+    )
+    switch (taken.kind) {
+      case 'taken': {
+        const { applied, claim, globalHalt } = taken
+        const wanted = { intent, hash: seen.parametersHash ?? '', closes: size !== asItIs }
+        await deps.boundaries.reached('submit.claimed')
+        return await send(deps, { wanted, broker, applied, claim, globalHalt }, run)
+      }
+      case 'left':
+        return again(UNDER_WAY_MS, 'another run has it in hand')
+      case 'archived':
+        return DONE
+      case 'over_budget':
+        return again(taken.retryAfterMs, 'the request budget of the account is spent')
+      case 'halted':
+        return attemptedAt === null
+          ? await closeUnsent(deps, seen, haltedBy(taken.halt))
+          : await watch(deps, seen, broker)
+      case 'unusable':
+        return again(LOOK_AGAIN_MS, 'the credentials of the connection are not verified')
+    }
+  } catch (error) {
+    if (error instanceof FencedError) return DONE
+    throw error
+  }
+}
+
+/** It is not sent any more: it turns up, or its absence is proved. */
+async function watch(deps: OrderDeps, order: Order, broker: Broker): Promise<JobResult> {
+  const nowMs = deps.clock.now()
+  const at = isoTime(nowMs)
+  if (order.unknownSince === null) await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
+  const clientOrderId = clientOrderIdOf(order.userId, order.id)
+  deps.log.error({ clientOrderId, unknownSince: order.unknownSince }, 'submit.unresolved')
+  const quietMs = nowMs - Date.parse(lastRequestEnd(order))
+  if (quietMs < NOT_RECEIVED_MS) return again(LOOK_AGAIN_MS, 'not found at the broker, and too old to be sent again')
+  const since = isoTime(Date.parse(order.claimedAt ?? at) - CLOCK_SKEW_MS)
+  const listed = await lookUp(async () => {
+    const orders = await broker.listOrders({ status: 'all', since })
+    return orders.find((one) => one.clientOrderId === clientOrderId) ?? null
+  })
+  if (listed.kind === 'failed') return listed.result
+  if (listed.kind === 'found') return adoptOrder(deps, order, listed.order)
+  deps.log.error({ clientOrderId }, 'submit.not_received')
+  const message = 'The broker never received the order. Send it again under a new trade id'
+  return closeUnsent(deps, order, order.cancel === null ? { code: 'NOT_RECEIVED', message } : null)
+}
+
+/** When the last request was over at the latest. */
+const lastRequestEnd = ({ attemptedAt, attemptEndedAt }: Order): string =>
+  attemptEndedAt !== null && attemptEndedAt >= (attemptedAt ?? '')
+    ? attemptEndedAt
+    : isoTime(Date.parse(attemptedAt ?? '') + REQUEST_MS_MAX)

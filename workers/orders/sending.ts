@@ -1,0 +1,103 @@
+import { clientOrderIdOf, isReducing, type OrderUpdate } from '#domain'
+import { isoTime } from '#runtime'
+import type { Halt } from '#store'
+import { type Broker, type SubmitOutcome } from '../broker/index.ts'
+import { type Applied, apply } from '../updates/index.ts'
+import { adopt, viewOf } from './adopt.ts'
+import { EXPIRED, haltedBy, isPast } from './denials.ts'
+import type { OrderDeps, Wanted } from './deps.ts'
+import { again, DONE, type JobResult, type Run } from './job.ts'
+
+/** A trade in the hands of its sender: claimed, and as good as loaded. */
+export type Sending = Readonly<{
+  wanted: Wanted
+  broker: Broker
+  applied: Applied
+  claim: string
+  globalHalt: Halt | null
+}>
+
+/** An unknown outcome is looked up after this. */
+const LOOK_UP_MS = 500
+/** A close that the broker refuses for its quantity reads the position again after this (POS-07). */
+const SIZE_AGAIN_MS = 1_000
+/** A rate limit that does not say until when. */
+const RATE_LIMITED_MS = 5_000
+
+/** One request to place the order, and what came of it. Everything that forbids it is looked at once more, right before. */
+export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise<JobResult> {
+  const { wanted, broker, applied, globalHalt } = sending
+  const { intent, closes } = wanted
+  const clientOrderId = clientOrderIdOf(intent.userId, intent.tradeId)
+  await deps.boundaries.reached('submit.sending')
+  run.assertHeld()
+  const isHalted =
+    globalHalt !== null && !(globalHalt.allows === 'reducing' && (closes || isReducing(intent, applied.slice.position)))
+  const denial = isHalted ? haltedBy(globalHalt) : isPast(intent, deps.clock.now()) ? EXPIRED : null
+  if (denial !== null) {
+    // An earlier request may have arrived: then nothing is proved by not sending another.
+    if (applied.slice.order?.unknownSince != null)
+      return record(deps, sending, { kind: 'unknown', cause: denial.message })
+    await write(deps, sending, { type: 'denied', ...denial, at: isoTime(deps.clock.now()) })
+    return DONE
+  }
+  const outcome = await broker.submit({ intent, clientOrderId, isBudgeted: true })
+  await deps.boundaries.reached('submit.answered')
+  deps.log.info({ clientOrderId, outcome: outcome.kind }, 'submit.answered')
+  const result = await record(deps, sending, outcome)
+  await deps.boundaries.reached('submit.recorded')
+  return result
+}
+
+async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome): Promise<JobResult> {
+  const at = isoTime(deps.clock.now())
+  const { wanted, applied } = sending
+  const { order } = applied.slice
+  switch (outcome.kind) {
+    case 'accepted':
+      await write(deps, sending, viewOf(outcome.order))
+      return DONE
+    case 'duplicate':
+      return adoptDuplicate(deps, sending)
+    case 'refused': {
+      // A refusal of this request says nothing of an earlier one that may have arrived.
+      if (order?.unknownSince != null) {
+        await write(deps, sending, { type: 'outcome_unknown', at })
+        return again(LOOK_UP_MS, `refused now (${outcome.message}), and an earlier request may have arrived`)
+      }
+      const { code, brokerCode, message } = outcome
+      if (wanted.closes && code === 'INSUFFICIENT_QUANTITY') {
+        if (order?.attemptEndedAt == null) {
+          await write(deps, sending, { type: 'not_sent', at })
+          return again(SIZE_AGAIN_MS, `${message}: it is sized anew, once`)
+        }
+        deps.log.error({ tradeId: wanted.intent.tradeId, message }, 'close.refused_twice')
+      }
+      await write(deps, sending, { type: 'refused', code, brokerCode, message, at })
+      return DONE
+    }
+    case 'rate_limited':
+    case 'not_sent': {
+      await write(deps, sending, { type: 'not_sent', at })
+      const why = outcome.kind === 'not_sent' ? outcome.why : 'rate limited'
+      return again(outcome.retryAfterMs ?? RATE_LIMITED_MS, why)
+    }
+    case 'unknown':
+      await write(deps, sending, { type: 'outcome_unknown', at })
+      return again(LOOK_UP_MS, `unknown outcome: ${outcome.cause}`)
+  }
+}
+
+/** The id is taken: an earlier request was accepted, or somebody else has our id. */
+async function adoptDuplicate(deps: OrderDeps, sending: Sending): Promise<JobResult> {
+  await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
+  const { order } = sending.applied.slice
+  return order === null ? DONE : adopt(deps, order, sending.broker)
+}
+
+/** Nothing is loaded again: what the claim wrote is what there is, unless somebody was faster. */
+const write = ({ applier }: OrderDeps, { wanted: { intent }, applied, claim }: Sending, update: OrderUpdate) => {
+  const { userId, connectionId, tradeId, symbol } = intent
+  const landing = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
+  return apply(applier, { landing, symbol, fence: { kind: 'claim', tradeId, claim } }, update, applied)
+}
