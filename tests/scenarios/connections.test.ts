@@ -56,18 +56,18 @@ describe('CON-04 flapping', () => {
 
 describe('CON-05 credentials refused', () => {
   test('CON-05 submissions stop, one event says why, and new credentials of the same account resume', async () => {
-    const { broker, store, submit, check, codes, rotate, clock } = await make()
+    const { broker, store, submit, check, codes, rotate, run, clock } = await make()
     broker.isRevoked = true
     for (let checks = 0; checks < 3; checks += 1) await check()
     expect(codes()).toEqual(['CREDENTIALS'])
-    const waiting = await submitOrder(submit, intentOf())
+    const waiting = await submitOrder(submit, intentOf(), run)
     expect([waiting.kind, broker.submissions.length]).toEqual(['again', 0])
     broker.isRevoked = false
     await rotate()
-    expect((await submitOrder(submit, intentOf())).kind).toBe('again') // not before it is seen where they lead
+    expect((await submitOrder(submit, intentOf(), run)).kind).toBe('again') // not before it is seen where they lead
     await check()
     expect(codes()).toEqual(['CREDENTIALS', 'broker.connected'])
-    await Promise.all([submitOrder(submit, intentOf()), clock.advance(1_000)])
+    await Promise.all([submitOrder(submit, intentOf(), run), clock.advance(1_000)])
     expect(broker.submissions).toHaveLength(1)
     expect((await store.loadConnection('u1', 'broker_1')).orders[0]?.status).toBe('submitted')
   })
@@ -79,15 +79,15 @@ describe('MUL-02 credentials changed under way', () => {
     ['another account', 'account-2', 'sandbox', ['OTHER_ACCOUNT']],
     ['the same number in another environment', 'account-1', 'live', ['UNUSABLE']],
   ])('MUL-02 rotated to %s', async (_what, brokerAccountId, env, told) => {
-    const { broker, submit, check, codes, rotate, clock, store } = await make()
+    const { broker, submit, check, codes, rotate, run, clock, store } = await make()
     await check()
-    await Promise.all([submitOrder(submit, intentOf({ tradeId: 't1' })), clock.advance(1_000)])
+    await Promise.all([submitOrder(submit, intentOf({ tradeId: 't1' }), run), clock.advance(1_000)])
     const before = await store.loadConnection('u1', 'broker_1')
     await rotate({ env })
     broker.readAccount = account(brokerAccountId)
     await check()
     expect(codes().filter((code) => code !== 'trade.submitted')).toEqual(told)
-    await Promise.all([submitOrder(submit, intentOf({ tradeId: 't2' })), clock.advance(1_000)])
+    await Promise.all([submitOrder(submit, intentOf({ tradeId: 't2' }), run), clock.advance(1_000)])
     expect(broker.submissions).toHaveLength(told.length === 0 ? 2 : 1)
     const after = await store.loadConnection('u1', 'broker_1')
     expect(after.orders.filter(({ id }) => id === 't1')).toEqual(before.orders) // what is open stays as it is

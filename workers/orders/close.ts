@@ -14,7 +14,6 @@ import {
   ZERO,
 } from '#domain'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
-import { disconnected } from './denials.ts'
 import { loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import type { JobResult, Run } from './job.ts'
 import { takeUp } from './resolve.ts'
@@ -46,7 +45,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   } catch (error) {
     if (!(error instanceof ConnectionUnusableError)) throw error
     const wanted: Wanted = { intent: intentOf(command, 'sell', command.quantity), hash, closes: true }
-    return deny(deps, wanted, loaded, disconnected('there is no such broker connection'))
+    return deny(deps, wanted, loaded, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   const holding = await broker.readPosition(command.symbol)
   await deps.boundaries.reached('close.sized')

@@ -1,6 +1,6 @@
 export * from './follow-ups.ts'
 export { type Asker, createAsker } from './asker.ts'
 export type { OrderDeps } from './deps.ts'
-export type { Run } from './job.ts'
+export type { JobResult, Run } from './job.ts'
 export * from './queue.ts'
-export { createRiskDesk } from './risk-desk.ts'
+export { createRiskDesk, type RiskDesk } from './risk-desk.ts'

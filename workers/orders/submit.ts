@@ -62,7 +62,7 @@ export async function placeFirst(deps: OrderDeps, wanted: Wanted, loaded: Loaded
     broker = await deps.brokers.get(intent)
   } catch (error) {
     if (!(error instanceof ConnectionUnusableError)) throw error
-    return deny(deps, wanted, loaded, disconnected('there is no such broker connection'))
+    return deny(deps, wanted, loaded, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   // Positions and cash start from a first reading of the account: an order that executed before it would be booked twice.
   if (loaded.slice.account === null) return wait(deps, wanted, loaded, run, 'the account has not been read yet')

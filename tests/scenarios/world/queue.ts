@@ -1,12 +1,11 @@
 import type { QueueName } from '#contract'
+import type { Handler, JobResult, Run } from '../../../workers/orders/index.ts'
+import { LockLostError } from '../../../workers/orders/job.ts'
 import type { Process } from './process.ts'
 import type { Owner, Schedule } from './schedule.ts'
 
-/** What a worker does with a job; `done`, or to be run again. Throwing is failing. */
-export type JobHandler = (name: string, data: unknown) => Promise<JobResult>
-type JobResult = Readonly<{ kind: 'done' } | { kind: 'again'; delayMs: number | null; why: string }>
-
 type Job = {
+  readonly addedMs: number
   readonly id: string
   readonly queue: QueueName
   readonly name: string
@@ -36,7 +35,7 @@ export class ModelQueue {
   readonly #schedule: Schedule
   readonly #world: Owner
   readonly #jobs = new Map<string, Job>()
-  readonly #workers: { process: Process; handlers: Partial<Record<QueueName, JobHandler>> }[] = []
+  readonly #workers: { process: Process; handlers: Partial<Record<QueueName, Handler>> }[] = []
   /** Jobs that are added from now on wait this long first. */
   lateMs = 0
 
@@ -45,11 +44,18 @@ export class ModelQueue {
     this.#world = world
   }
 
-  work(process: Process, handlers: Partial<Record<QueueName, JobHandler>>): void {
+  work(process: Process, handlers: Partial<Record<QueueName, Handler>>): void {
     const worker = { process, handlers }
     this.#workers.push(worker)
     process.onDeath(() => void this.#workers.splice(this.#workers.indexOf(worker), 1))
     for (const job of this.#jobs.values()) this.#offer(job)
+  }
+
+  /** As `add`, for a job that is gone as soon as it has run. */
+  addPassing(queue: QueueName, name: string, data: unknown, id: string): void {
+    const state = this.stateOf(id)
+    if (state === 'completed' || state === 'failed') this.forget(id)
+    this.add(queue, name, data, id)
   }
 
   /** The same id again changes nothing while the job is known. */
@@ -57,7 +63,7 @@ export class ModelQueue {
     if (this.#jobs.has(id)) return
     const dueMs = this.#schedule.nowMs + delayMs + this.lateMs
     const job: Job = {
-      ...{ id, queue, name, data: JSON.parse(JSON.stringify(data)), dueMs },
+      ...{ addedMs: this.#schedule.nowMs, id, queue, name, data: JSON.parse(JSON.stringify(data)), dueMs },
       ...{ state: 'waiting', holders: new Set(), failures: 0, stalls: 0, why: '' },
     }
     this.#jobs.set(id, job)
@@ -132,10 +138,16 @@ export class ModelQueue {
     void this.#run(job, worker.process, handle)
   }
 
-  async #run(job: Job, process: Process, handle: JobHandler): Promise<void> {
+  async #run(job: Job, process: Process, handle: Handler): Promise<void> {
     let result: JobResult | Error
+    const run: Run = {
+      queuedAtMs: job.addedMs,
+      assertHeld() {
+        if (!job.holders.has(process)) throw new LockLostError()
+      },
+    }
     try {
-      result = await this.#schedule.enter(() => handle(job.name, job.data))
+      result = await this.#schedule.enter(() => handle(job.name, job.data, run))
     } catch (error) {
       result = error instanceof Error ? error : new Error(String(error))
     }

@@ -4,8 +4,14 @@ import type { Logger } from '#runtime'
 import type { BrokerConnection, Connections, ConnectionRef, Leases, Links, Vault } from '#store'
 import { type Broker, BrokerPool, type TradeStreamListener } from '../../../workers/broker/index.ts'
 import { checkHandler } from '../../../workers/connections/index.ts'
-import { orderHandler } from '../../../workers/orders/index.ts'
-import { ConnectionOwner, type FollowUps, MarketHours, noTally } from '../../../workers/updates/index.ts'
+import {
+  type Asker,
+  createFollowUps,
+  createRiskDesk,
+  orderHandler,
+  type RiskDesk,
+} from '../../../workers/orders/index.ts'
+import { ConnectionOwner, MarketHours, noTally } from '../../../workers/updates/index.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
@@ -44,8 +50,9 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   )
   const onCommitted = (userId: string, changes: readonly Change[]): void => outside.onCommitted(userId, changes)
   const applier = { store, clock, onCommitted }
+  const hours = new MarketHours(clock)
   const deps = { applier, brokers, clock, random, log, boundaries }
-  const handle = orderHandler(deps)
+  const handle = orderHandler({ ...deps, risk: riskDesk(hours, process, outside), ask: asker(queue) })
   queue.work(process, {
     ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
     ...(roles.includes('connections')
@@ -56,24 +63,38 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
     queue.add('connections', 'checkConnection', ref, `check ${ref.userId} ${ref.connectionId} ${clock.now()}`)
   }
   if (!roles.includes('streams')) return
-  const hours = new MarketHours(clock)
-  const owner = { leases, askForCheck, followUps: followUpsIn(queue), hours, tally: noTally, mayTake: () => true }
+  const owner = {
+    leases,
+    askForCheck,
+    followUps: createFollowUps(asker(queue)),
+    hours,
+    tally: noTally,
+    mayTake: () => true,
+  }
   void process.enter('start', 'start', () => {
     for (const ref of refs) new ConnectionOwner({ ...deps, ...owner }, ref)
   })
 }
 
-/** As the real ones: jobs whose ids make asking twice harmless. */
-const followUpsIn = (queue: ModelQueue): FollowUps => ({
-  async resolve({ userId, connectionId }, tradeId) {
-    queue.add('orders', 'resolveOrder', { userId, connectionId, tradeId }, resolveJobId(userId, tradeId))
+const asker = (queue: ModelQueue): Asker => ({
+  async resolve(trade) {
+    queue.addPassing('orders', 'resolveOrder', trade, resolveJobId(trade.userId, trade.tradeId))
   },
-  async cancel({ userId, connectionId }, tradeId, cause) {
-    const commandId = `system-${cause}`
-    const command = { userId, connectionId, tradeId, commandId, by: 'system', reason: cause }
+  async cancel(command) {
+    const { userId, tradeId, commandId } = command
     queue.add('commands', 'cancelOrder', command, commandJobId(userId, tradeId, commandId))
   },
 })
+
+/** Limits as they stand, and no quotes. */
+function riskDesk(hours: MarketHours, { clock }: Process, { store }: Outside): RiskDesk {
+  const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
+    const { limits } = await store.controls.read(userId)
+    return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
+  }
+  const snapshot = () => Promise.reject(new Error('no scenario counts orders'))
+  return createRiskDesk(limitsOf, snapshot, { last: async () => [] }, hours, clock)
+}
 
 /** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */
 function brokerDoor(process: Process, account: FakeBroker, { userId, connectionId }: BrokerConnection): Broker {
