@@ -1,10 +1,11 @@
-import { add, cmp, isZero, livePlacements, type Order, type Position, sum } from '#domain'
+import { add, cmp, isZero, livePlacements, needsAttention, type Order, type Position, sum } from '#domain'
 import type { Desk } from './desk.ts'
 
 /**
  * Looks after orders that nobody else will think of.
  *
- *   submitting for more than a few seconds -> its outcome is worked out, whatever became of its job (RDQ-02)
+ *   submitting, being canceled or being replaced for more than a few seconds -> it is taken up from its record, whatever became of
+ *     its job (RDQ-02)
  *   an exit of ours, resting on a symbol that is flat -> canceled once both we and the broker say flat, and watched until it is gone;
  *     what is still there later is alarmed (CAN-10)
  *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it may be meant to open a position
@@ -34,8 +35,8 @@ export class Tending {
   }
 
   async #resolve(order: Order): Promise<void> {
-    if (order.status !== 'submitting' || order.origin !== 'fillcast') return
-    if (this.#lastsMs(`submitting ${order.id}`) < SUBMITTING_MS || !this.#desk.isOurs()) return
+    if (!needsAttention(order)) return
+    if (this.#lastsMs(`due ${order.id}`) < DUE_MS || !this.#desk.isOurs()) return
     await this.#desk.followUps.resolve(this.#desk.ref, order.id)
   }
 
@@ -101,7 +102,7 @@ export class Tending {
 }
 
 /** A submission in its ordinary course has an answer by then. */
-const SUBMITTING_MS = 5_000
+const DUE_MS = 5_000
 /** The broker itself takes the sibling of a filled exit away; only what is still there after this long is left over. */
 const LEFTOVER_MS = 5_000
 const UNCONFIRMED_MS = 60_000
