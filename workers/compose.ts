@@ -15,6 +15,7 @@ import {
 import {
   type ConnectionRef,
   type Connections,
+  createBudget,
   createConnections,
   createControls,
   createDemand,
@@ -34,7 +35,7 @@ import {
   endpointOf,
   openMarketFeed,
 } from './broker/alpaca/index.ts'
-import { BrokerPool } from './broker/index.ts'
+import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
 import { checkHandler, createCheckSchedule, Directory } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
@@ -77,9 +78,13 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const endpoint = endpointOf(config.env, config.sandboxUrl)
   const transport = createTransport(endpoint)
   const connections = createConnections(redis)
-  const brokers = new BrokerPool(connections, createVault(config.vaultKeys), config.env, (_connection, credentials) =>
-    createAlpacaBroker(credentials, endpoint, transport.fetch, { clock, random }),
-  )
+  const timers = { clock, random, handshakes: new HandshakeGate(clock) }
+  const budgets = createBudget(redis)
+  const brokers = new BrokerPool(connections, createVault(config.vaultKeys), config.env, (connection, credentials) => {
+    const budget = budgetOf(budgets, connection)
+    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permitOf(budget))
+    return new GuardedBroker(broker, budget, clock)
+  })
   const directory = new Directory(createControls(redis), clock, log)
   const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }
   const shared: Shared = {

@@ -1,84 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
-import { systemClock, systemRandomness } from '#runtime'
-import { type Sandbox, startSandbox } from '#sandbox'
-import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
-import { type Broker, BrokerError, type StreamUpdate } from '../../workers/broker/index.ts'
-import { intentOf } from '../domain/orders.ts'
-import { FakeBroker } from '../support/fake-broker.ts'
+import { clientOrderIdOf, dec } from '#domain'
+import { type ActivityEvent, BrokerError } from '../../workers/broker/index.ts'
+import { type Harness, inMemory, listen, onSandbox, openSandbox, ticketOf } from './broker-harness.ts'
 
-/** A broker account, and what a test does behind its back. */
-type Harness = Readonly<{
-  broker: Broker
-  fill(clientOrderId: string, price: string, quantity?: string): Promise<void>
-  deposit(amount: string): Promise<void>
-  loseNextReply(): void
-  revoke(): void
-  restore(): void
-}>
+let real: Awaited<ReturnType<typeof openSandbox>>
+beforeAll(async () => void (real = await openSandbox()))
+afterAll(() => real.close())
 
-let sandbox: Sandbox
-let transport: ReturnType<typeof createTransport>
-beforeAll(async () => {
-  sandbox = await startSandbox({ partialFills: false, tickMs: 0 })
-  sandbox.control.holdMatching()
-  transport = createTransport(endpointOf('sandbox', sandbox.url))
-})
-afterAll(async () => {
-  await transport.close()
-  await sandbox.close()
-})
-
-const onSandbox = (): Harness => {
-  const credentials = { keyId: 'demo-key', secretKey: 'demo-secret' }
-  const timers = { clock: systemClock, random: systemRandomness }
-  const broker = createAlpacaBroker(credentials, endpointOf('sandbox', sandbox.url), transport.fetch, timers)
-  return {
-    broker,
-    async fill(clientOrderId, price, qty) {
-      const order = await broker.findByClientOrderId(clientOrderId)
-      sandbox.control.fillOrder(order?.brokerOrderId ?? '', { price, ...(qty === undefined ? {} : { qty }) })
-    },
-    deposit: async (amount) => void sandbox.control.moveMoney('demo-key', { type: 'CSD', amount }),
-    loseNextReply: () => sandbox.control.holdAnswers({ drop: true }),
-    revoke: () => sandbox.control.revokeKey('demo-key'),
-    restore: () => sandbox.control.restoreKey('demo-key'),
-  }
-}
-
-const inMemory = (): Harness => {
-  const broker = new FakeBroker()
-  return {
-    broker,
-    fill: async (...args) => broker.fill(...args),
-    deposit: async (amount) => broker.deposit(amount),
-    loseNextReply: () => void broker.faults.push('lose_reply'),
-    revoke: () => void (broker.isRevoked = true),
-    restore: () => void (broker.isRevoked = false),
-  }
-}
-
-let trades = 0
-const ticketOf = (over: Partial<OrderIntent> = {}) => {
-  const intent = intentOf({ tradeId: `conformance-${(trades += 1)}`, quantity: dec('10'), ...over })
-  return { intent, clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId) }
-}
-
-/** A stream and what it told. */
-function listen(broker: Broker) {
-  const told = { live: 0, updates: [] as StreamUpdate[], down: [] as string[] }
-  const stream = broker.openTradeStream({
-    onLive: () => (told.live += 1),
-    onUpdate: (update) => void told.updates.push(update),
-    onUnreadable: (why) => void told.down.push(`unreadable ${why}`),
-    onDown: ({ kind, final }) => void told.down.push(`${kind} ${final ? 'final' : 'passing'}`),
-  })
-  return { told, stream }
-}
-
-describe.each([
+describe.each<[string, () => Harness]>([
   ['in memory', inMemory],
-  ['Alpaca’s SDK on the sandbox', onSandbox],
+  ['Alpaca’s SDK on the sandbox', () => onSandbox(real)],
+  ['Alpaca’s SDK with an access token', () => onSandbox(real, { accessToken: 'a-token' }, 'token-key')],
 ])('broker %s', (_name, make) => {
   test('accepts an order, and finds it again by its client order id', async () => {
     const { broker } = make()
@@ -240,6 +172,68 @@ describe.each([
     expect(await broker.readPosition('AMD')).toBeNull()
   })
 
+  test('the activity stream tells executions and cash, and goes on after an event', async () => {
+    const { broker, fill, deposit } = make()
+    const told: ActivityEvent[] = []
+    const states: string[] = []
+    const open = (sinceId: string | null) =>
+      broker.openActivityStream(sinceId, {
+        onLive: () => void states.push('live'),
+        onActivity: (event) => void told.push(event),
+        onGap: (why) => void states.push(`gap ${why}`),
+        onDown: ({ message }) => void states.push(`down ${message}`),
+        onUnavailable: () => void states.push('none'),
+      })
+    const first = open(null)
+    await expect.poll(() => states).toEqual(['live'])
+    const ticket = ticketOf({ quantity: dec('3') })
+    const placed = await broker.submit(ticket)
+    await fill(ticket.clientOrderId, '101.5', '1')
+    await deposit('25')
+    await expect.poll(() => told).toHaveLength(2)
+    await first?.close()
+    const brokerOrderId = placed.kind === 'accepted' ? placed.order.brokerOrderId : ''
+    expect(told).toMatchObject([
+      { brokerOrderId, execution: { quantity: '1', price: '101.5', cumulativeQuantity: '1' } },
+      { activity: { kind: 'deposit', type: 'CSD', amount: '25' } },
+    ])
+    await fill(ticket.clientOrderId, '102')
+    const second = open(told[0]?.id ?? null)
+    await expect.poll(() => told).toHaveLength(4)
+    await second?.close()
+    expect(told[2]).toEqual(told[1])
+    expect(told[3]).toMatchObject({
+      brokerOrderId,
+      execution: { quantity: '2', price: '102', cumulativeQuantity: '3' },
+    })
+    expect(states).toEqual(['live', 'live'])
+    const listed = await broker.listActivities(new Date(Date.UTC(2020, 0)).toISOString())
+    const [, streamed] = told
+    expect(listed.map(({ id }) => id)).toContain(
+      streamed !== undefined && 'activity' in streamed ? streamed.activity.id : '',
+    )
+  })
+
+  test('an execution that is taken back is told as such', async () => {
+    const { broker, fill, bust } = make()
+    const { told, stream } = listen(broker)
+    await expect.poll(() => told.live).toBe(1)
+    const ticket = ticketOf({ symbol: 'AMZN', quantity: dec('4') })
+    await broker.submit(ticket)
+    await fill(ticket.clientOrderId, '120', '1')
+    await fill(ticket.clientOrderId, '121')
+    await bust(ticket.clientOrderId)
+    const busts = () => told.updates.filter(({ bust: taken }) => taken !== null)
+    await expect.poll(busts).toHaveLength(1)
+    const executed = told.updates.flatMap(({ execution }) => execution ?? [])
+    expect(busts()[0]).toMatchObject({
+      bust: { id: executed[1]?.executionId, quantity: '3', price: '121', corrected: null },
+      order: { clientOrderId: ticket.clientOrderId, filledQuantity: '1' },
+    })
+    expect(await broker.readPosition('AMZN')).toMatchObject({ quantity: '1' })
+    await stream.close()
+  })
+
   test('sessions are told in UTC, with the early close and the daylight saving of New York', async () => {
     const sessions = await make().broker.readSessions('2024-11-01', '2024-12-02')
     const on = (day: string) => sessions.find(({ date }) => date === day)
@@ -267,48 +261,5 @@ describe.each([
     } finally {
       restore()
     }
-  })
-})
-
-describe('Alpaca’s SDK on the sandbox', () => {
-  test.each<[string, Partial<OrderIntent>, string]>([
-    ['more than there is money for', { quantity: dec('100000') }, 'INSUFFICIENT_BUYING_POWER'],
-    ['a symbol that is not listed', { symbol: 'ZZZZ' }, 'SYMBOL_NOT_TRADABLE'],
-  ])('%s is refused with a code of ours', async (_what, over, code) => {
-    expect(await onSandbox().broker.submit(ticketOf(over))).toMatchObject({ kind: 'refused', code })
-  })
-
-  test('a broker that cannot be reached: submissions are unknown, readings unavailable', async () => {
-    const gone = await startSandbox({ tickMs: 0 })
-    await gone.close()
-    const timers = { clock: systemClock, random: systemRandomness }
-    const dead = createTransport(endpointOf('sandbox', gone.url))
-    const broker = createAlpacaBroker(
-      { keyId: 'K', secretKey: 'S' },
-      endpointOf('sandbox', gone.url),
-      dead.fetch,
-      timers,
-    )
-    expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'unknown' })
-    await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-    const { told, stream } = listen(broker)
-    await expect.poll(() => told.down.length, { timeout: 5_000 }).toBeGreaterThan(1) // it tries again
-    expect(new Set(told.down)).toEqual(new Set(['connection passing']))
-    await stream.close()
-    await dead.close()
-  })
-
-  test('a cut stream comes back by itself', async () => {
-    const { told, stream } = listen(onSandbox().broker)
-    await expect.poll(() => told.live).toBe(1)
-    sandbox.control.cutStreams({ keyId: 'demo-key' })
-    await expect.poll(() => told.live, { timeout: 5_000 }).toBe(2)
-    await stream.close()
-  })
-
-  test('no host but the endpoint’s can be reached', () => {
-    expect(() => endpointOf('paper', 'http://127.0.0.1:1')).toThrow('ALPACA_ENV')
-    expect(() => endpointOf('sandbox', undefined)).toThrow('ALPACA_SANDBOX_URL')
-    expect(endpointOf('live', undefined).trading).toBe('https://api.alpaca.markets')
   })
 })

@@ -21,7 +21,7 @@ const parts: readonly Part[] = [
   {
     path: 'workers/broker/alpaca',
     parts: [...STORE, 'workers'],
-    packages: ['@alpacahq/alpaca-trade-api', 'undici', 'zod'],
+    packages: ['@alpacahq/alpaca-trade-api', 'undici', 'ws', 'zod'],
   },
   { path: 'workers', parts: [...STORE, 'workers/broker/alpaca'], packages: ['bullmq', 'ioredis', 'zod'] },
   { path: 'relay', parts: STORE, packages: ['socket.io', '@socket.io/redis-adapter', 'ioredis', 'jose', 'zod'] },

@@ -12,29 +12,41 @@ const DAY_MS = 86_400_000
 
 type Trading = Alpaca['trading']
 
-const activities = (trading: Trading, filter: object) =>
-  allPages(ACTIVITIES_PER_PAGE, (pageToken) =>
-    wireRows(
-      trading.accountActivities.getAccountActivitiesRaw({
-        ...{ direction: 'asc', pageSize: ACTIVITIES_PER_PAGE, ...filter },
-        ...(pageToken === undefined ? {} : { pageToken }),
-      }),
-    ),
+const activities = (trading: Trading, filter: object, permit: () => Promise<void>) =>
+  allPages(
+    ACTIVITIES_PER_PAGE,
+    (pageToken) =>
+      wireRows(
+        trading.accountActivities.getAccountActivitiesRaw({
+          ...{ direction: 'asc', pageSize: ACTIVITIES_PER_PAGE, ...filter },
+          ...(pageToken === undefined ? {} : { pageToken }),
+        }),
+      ),
+    permit,
   )
 
 /** What was busted is no row any more, and what was corrected is a new one: this list tells how executions stand. */
-export async function listExecutions(trading: Trading, since: string): Promise<readonly OrderExecution[]> {
-  return known(await activities(trading, { activityTypes: ['FILL'], after: justBefore(since) }), readFill)
+export async function listExecutions(
+  trading: Trading,
+  since: string,
+  permit: () => Promise<void>,
+): Promise<readonly OrderExecution[]> {
+  return known(await activities(trading, { activityTypes: ['FILL'], after: justBefore(since) }, permit), readFill)
 }
 
-export async function listActivities(trading: Trading, since: string): Promise<readonly BrokerActivity[]> {
+export async function listActivities(
+  trading: Trading,
+  since: string,
+  permit: () => Promise<void>,
+): Promise<readonly BrokerActivity[]> {
   const after = new Date(Date.parse(since) - DAY_MS)
-  const rows = await activities(trading, { category: 'non_trade_activity', after })
+  const rows = await activities(trading, { category: 'non_trade_activity', after }, permit)
   return known(rows, readActivity).filter(({ at }) => Date.parse(at) >= Date.parse(since))
 }
 
-export const readPortfolio = (trading: Trading): Promise<BrokerSnapshot> =>
+export const readPortfolio = (trading: Trading, permit: () => Promise<void>): Promise<BrokerSnapshot> =>
   read(async () => {
+    await permit()
     const [account, positions] = await Promise.all([
       trading.account.getAccount(),
       trading.positions.getAllOpenPositions(),

@@ -1,5 +1,6 @@
 import { Alpaca } from '@alpacahq/alpaca-trade-api'
 import type { BrokerCredentials } from '#store'
+import type { Permit } from '../guard.ts'
 import type { Broker } from '../port.ts'
 import {
   listActivities,
@@ -10,19 +11,25 @@ import {
   readSessions,
   readStanding,
 } from './account.ts'
-import type { Endpoint } from './endpoint.ts'
+import { openActivityStream } from './activity-stream.ts'
+import type { Endpoint, Transport } from './endpoint.ts'
 import { cancel, findByBrokerOrderId, findByClientOrderId, findParent, listOrders, replace, submit } from './orders.ts'
-import { openTradeStream, type StreamTimers } from './trade-stream.ts'
+import { TokenSocket } from './token-socket.ts'
+import { openTradeStream, type StreamTimers, type VendorStream } from './trade-stream.ts'
 
 /** Deadline of one call; well below the queue's lock, so that a silent broker never costs a job its lock (SUB-08). */
 export const CALL_TIMEOUT_MS = 8_000
 
-/** Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what is sent again, and when. */
+/**
+ * Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what is sent again, and when.
+ * @param permit asked before each further request of a call that takes several; the first is the caller's. Default: always
+ */
 export function createAlpacaBroker(
   credentials: BrokerCredentials,
   endpoint: Endpoint,
-  transport: typeof fetch,
+  transport: Pick<Transport, 'fetch' | 'openEvents'>,
   timers: StreamTimers,
+  permit: Permit = async () => {},
 ): Broker {
   const { trading } = new Alpaca({
     ...('accessToken' in credentials
@@ -32,26 +39,31 @@ export function createAlpacaBroker(
     rateLimit: false,
     retry: false,
     timeoutMs: CALL_TIMEOUT_MS,
-    fetchApi: transport,
+    fetchApi: transport.fetch,
   })
   const { orders } = trading
+  const openSocket = (): VendorStream =>
+    'accessToken' in credentials
+      ? new TokenSocket(endpoint.tradeStreamUrl, credentials.accessToken, timers.clock)
+      : trading.stream(streamOptions(endpoint))
   return {
     submit: (ticket) => submit(orders, ticket),
     replace: (ticket) => replace(orders, ticket),
     cancel: (brokerOrderId) => cancel(orders, brokerOrderId),
-    findByClientOrderId: (clientOrderId) => findByClientOrderId(orders, clientOrderId),
+    findByClientOrderId: (clientOrderId) => findByClientOrderId(orders, clientOrderId, () => permit('resolve')),
     findByBrokerOrderId: (brokerOrderId) => findByBrokerOrderId(orders, brokerOrderId),
-    findParent: (exit) => findParent(orders, exit),
-    listOrders: (filter) => listOrders(orders, filter),
-    listExecutions: (since) => listExecutions(trading, since),
-    listActivities: (since) => listActivities(trading, since),
-    readPortfolio: () => readPortfolio(trading),
+    findParent: (exit) => findParent(orders, exit, () => permit('reconcile')),
+    listOrders: (filter) => listOrders(orders, filter, () => permit('reconcile')),
+    listExecutions: (since) => listExecutions(trading, since, () => permit('reconcile')),
+    listActivities: (since) => listActivities(trading, since, () => permit('refresh')),
+    readPortfolio: () => readPortfolio(trading, () => permit('refresh')),
     readPosition: (symbol) => readHoldingOf(trading, symbol),
     readAccount: () => readStanding(trading),
     readClock: () => readClock(trading),
     readSessions: (from, to) => readSessions(trading, from, to),
-    openTradeStream: (listener) => openTradeStream(() => trading.stream(streamOptions(endpoint)), listener, timers),
-    openActivityStream: () => null,
+    openTradeStream: (listener, urgency) => openTradeStream(openSocket, listener, timers, urgency),
+    openActivityStream: (sinceId, listener) =>
+      openActivityStream(transport.openEvents, credentials, sinceId, listener, timers),
   }
 }
 

@@ -1,6 +1,7 @@
 import { Pool } from 'undici'
 import type { BrokerEnvironment } from '#store'
 import { ConfigError } from '#runtime'
+import type { OpenEvents } from './activity-stream.ts'
 
 /** Where a worker's broker is. Chosen once, by configuration; a connection of another environment is refused. */
 export type Endpoint = Readonly<{
@@ -46,12 +47,21 @@ export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefine
 
 /** Connections to the broker's REST API, all accounts together. */
 const CONNECTIONS_MAX = 64
+/** Event streams, one an account: each holds a connection of its own. */
+const EVENT_STREAMS_MAX = 5_000
+
+export type Transport = Readonly<{
+  fetch: typeof fetch
+  /** Opens a stream of server-sent events of the trading API. */
+  openEvents: OpenEvents
+  close(): Promise<void>
+}>
 
 /**
  * The transport under the SDK: a pool per origin, which costs less than half of the global `fetch` per call. It never retries and
  * never follows a redirect; it can reach the endpoint's two origins and nothing else, whatever URL the SDK builds.
  */
-export function createTransport(endpoint: Endpoint): { fetch: typeof fetch; close(): Promise<void> } {
+export function createTransport(endpoint: Endpoint): Transport {
   const pools = new Map(
     [...new Set([endpoint.trading, endpoint.data])].map((origin) => [
       origin,
@@ -65,7 +75,7 @@ export function createTransport(endpoint: Endpoint): { fetch: typeof fetch; clos
     const answer = await pool.request({
       path: asked.pathname + asked.search,
       method: init.method ?? 'GET',
-      headers: Object.fromEntries(new Headers(init.headers)),
+      headers: plainHeaders(init.headers),
       body: typeof init.body === 'string' ? init.body : null,
       ...(init.signal ? { signal: init.signal } : {}),
     })
@@ -76,5 +86,20 @@ export function createTransport(endpoint: Endpoint): { fetch: typeof fetch; clos
     const text = await answer.body.text()
     return new Response(answer.statusCode === 204 || text === '' ? null : text, { status: answer.statusCode, headers })
   }
-  return { fetch: send, close: async () => void (await Promise.all([...pools.values()].map((pool) => pool.close()))) }
+  const events = new Pool(endpoint.trading, { connections: EVENT_STREAMS_MAX })
+  const openEvents: OpenEvents = async (path, headers, signal) => {
+    const { statusCode, body } = await events.request({ path, method: 'GET', headers, signal, bodyTimeout: 0 })
+    return { status: statusCode, body }
+  }
+  return {
+    fetch: send,
+    openEvents,
+    close: async () => void (await Promise.all([...pools.values(), events].map((pool) => pool.close()))),
+  }
 }
+
+/** The SDK's headers are a plain object already, mostly. */
+const plainHeaders = (headers: RequestInit['headers']): Record<string, string> =>
+  headers === undefined || headers instanceof Headers || Array.isArray(headers)
+    ? Object.fromEntries(new Headers(headers))
+    : (headers as Record<string, string>)

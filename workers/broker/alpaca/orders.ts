@@ -53,11 +53,16 @@ export async function cancel(orders: Orders, orderId: string): Promise<CancelOut
 }
 
 /** The look-up by client order id has no way to ask for exits; where there should be some and none came, the order is read by id. */
-export async function findByClientOrderId(orders: Orders, clientOrderId: string): Promise<BrokerOrder | null> {
+export async function findByClientOrderId(
+  orders: Orders,
+  clientOrderId: string,
+  permit: () => Promise<void>,
+): Promise<BrokerOrder | null> {
   const found = await readIfThere(async () =>
     readOrder(await wire(orders.getOrderByClientOrderIdRaw({ clientOrderId }))),
   )
   if (found === null || found.orderClass === 'simple' || found.legs.length > 0) return found
+  await permit()
   return await findByBrokerOrderId(orders, found.brokerOrderId)
 }
 
@@ -65,29 +70,43 @@ export const findByBrokerOrderId = (orders: Orders, orderId: string): Promise<Br
   readIfThere(async () => readOrder(await wire(orders.getOrderByOrderIDRaw({ orderId, nested: true }))))
 
 /** Newest first: the parent of an exit is seldom far from it. */
-export async function findParent(orders: Orders, exit: BrokerOrder): Promise<BrokerOrder | null> {
+export async function findParent(
+  orders: Orders,
+  exit: BrokerOrder,
+  permit: () => Promise<void>,
+): Promise<BrokerOrder | null> {
   const names = new Set([exit.brokerOrderId, exit.replaces])
-  const rows = await allPages(ORDERS_PER_PAGE, (beforeOrderId) =>
-    wireRows(
-      orders.getAllOrdersRaw({
-        ...{ status: 'all', symbols: exit.symbol, nested: true, direction: 'desc', limit: ORDERS_PER_PAGE },
-        ...(beforeOrderId === undefined ? {} : { beforeOrderId }),
-      }),
-    ),
+  const rows = await allPages(
+    ORDERS_PER_PAGE,
+    (beforeOrderId) =>
+      wireRows(
+        orders.getAllOrdersRaw({
+          ...{ status: 'all', symbols: exit.symbol, nested: true, direction: 'desc', limit: ORDERS_PER_PAGE },
+          ...(beforeOrderId === undefined ? {} : { beforeOrderId }),
+        }),
+      ),
+    permit,
   )
   return known(rows, readOrder).find(({ legs }) => legs.some((leg) => names.has(leg.brokerOrderId))) ?? null
 }
 
 /** Pages by order id: equal submission times at a page's edge would be lost by time. */
-export async function listOrders(orders: Orders, filter: OrderFilter): Promise<readonly BrokerOrder[]> {
+export async function listOrders(
+  orders: Orders,
+  filter: OrderFilter,
+  permit: () => Promise<void>,
+): Promise<readonly BrokerOrder[]> {
   const after = filter.status === 'all' ? { after: justBefore(filter.since).toISOString() } : {}
-  const rows = await allPages(ORDERS_PER_PAGE, (afterOrderId) =>
-    wireRows(
-      orders.getAllOrdersRaw({
-        ...{ status: filter.status, direction: 'asc', limit: ORDERS_PER_PAGE },
-        ...(afterOrderId === undefined ? after : { afterOrderId }),
-      }),
-    ),
+  const rows = await allPages(
+    ORDERS_PER_PAGE,
+    (afterOrderId) =>
+      wireRows(
+        orders.getAllOrdersRaw({
+          ...{ status: filter.status, direction: 'asc', limit: ORDERS_PER_PAGE },
+          ...(afterOrderId === undefined ? after : { afterOrderId }),
+        }),
+      ),
+    permit,
   )
   return [...new Map(known(rows, readOrder).map((order) => [order.brokerOrderId, order])).values()]
 }

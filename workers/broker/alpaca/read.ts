@@ -59,10 +59,12 @@ const PAGES_MAX = 40
 export async function allPages<Row extends Readonly<{ id: string }>>(
   pageSize: number,
   page: (afterId: string | undefined) => Promise<readonly Row[]>,
+  permit: () => Promise<void>,
 ): Promise<readonly Row[]> {
   const rows: Row[] = []
   let afterId: string | undefined
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    if (pages > 0) await permit()
     const next = await read(() => page(afterId))
     rows.push(...next)
     if (next.length < pageSize) return rows

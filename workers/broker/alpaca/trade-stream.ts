@@ -1,69 +1,92 @@
-import type { Clock, Randomness } from '#runtime'
-import type { TradeStream, TradeStreamListener } from '../port.ts'
+import type { CancelTimer, Clock, Randomness } from '#runtime'
+import type { HandshakeGate } from '../handshakes.ts'
+import type { StreamUrgency, TradeStream, TradeStreamListener } from '../port.ts'
 import { readTradeUpdate } from './wire.ts'
 
 /**
  * One account's trade stream, kept open.
  *
- *   connecting --authenticated--> live --closed--> waiting --delay--> connecting ...
- *       |  refused for good: down, final            |  close(): closed, final
+ *   waiting --its turn--> connecting --subscribed--> live --closed--> waiting ...
+ *                             |  credentials refused: down, final       close(): closed, final
+ *                             |  slot refused (406, 429): waiting, for as long as a dead connection holds the slot
  *
- * Each try uses a new SDK stream with its own reconnecting off: the SDK's stops for good after ten tries without saying so, and
+ * Each try uses a new vendor stream with its own reconnecting off: the SDK's stops for good after ten tries without saying so, and
  * may wait for ever for an answer to its authentication. The delay doubles with full jitter and is reset only after the stream has
- * stayed up for a while (CON-02).
+ * stayed up for a while; all accounts of the process take their turns at one gate (CON-02).
  */
 const AUTHENTICATION_MS_MAX = 10_000
 const DELAY_MS_MIN = 250
 const DELAY_MS_MAX = 30_000
 const STAYED_UP_MS = 10_000
+/** More failures in a row do not make the delay longer. */
+const ATTEMPTS_COUNTED = 10
+/** A connection that died unclean holds the account's one slot for about this long. */
+const SLOT_MS = 90_000
 
-export type StreamTimers = Readonly<{ clock: Clock; random: Randomness }>
+export type StreamTimers = Readonly<{ clock: Clock; random: Randomness; handshakes: HandshakeGate }>
 
 /** The part of the SDK's stream that is used here. */
 export interface VendorStream {
   connect(): void
   disconnect(): void
-  onConnect(run: () => void): unknown
   onDisconnect(run: () => void): unknown
   onError(run: (message: string) => void): unknown
   onTradeUpdate(run: (update: Readonly<Record<string, unknown>>) => void): unknown
   subscribeTradeUpdates(): void
-  on(event: string, run: (...values: unknown[]) => void): unknown
+  /** The server's word on what is subscribed. */
+  on(event: 'subscription', run: () => void): unknown
 }
 
 /** What the SDK says when the broker refused the credentials: it will not try again, and neither do we. */
 const REFUSED = /^auth failed|^Unexpected server response: 40[13]$/i
+/** What it says when the account has a connection already, or has had too many. */
+const SLOT_TAKEN = /^Unexpected server response: 4(06|29)$|connection limit/i
 
 export function openTradeStream(
   create: () => VendorStream,
   listener: TradeStreamListener,
   timers: StreamTimers,
+  urgency: () => StreamUrgency = () => 'idle',
 ): TradeStream {
-  const keeper = new StreamKeeper(create, listener, timers)
-  keeper.connect()
+  const keeper = new StreamKeeper(create, listener, timers, urgency)
+  keeper.takeTurn()
   return { close: () => keeper.close() }
 }
+
+type Refusal = 'credentials' | 'slot'
 
 class StreamKeeper {
   readonly #create: () => VendorStream
   readonly #listener: TradeStreamListener
   readonly #timers: StreamTimers
+  readonly #urgency: () => StreamUrgency
   #stream: VendorStream | null = null
   #attempts = 0
   #isClosed = false
-  #cancelTimer: () => void = () => {}
+  #cancelTimer: CancelTimer = () => {}
+  #giveUpTurn: CancelTimer = () => {}
 
-  constructor(create: () => VendorStream, listener: TradeStreamListener, timers: StreamTimers) {
+  constructor(
+    create: () => VendorStream,
+    listener: TradeStreamListener,
+    timers: StreamTimers,
+    urgency: () => StreamUrgency,
+  ) {
     this.#create = create
     this.#listener = listener
     this.#timers = timers
+    this.#urgency = urgency
   }
 
-  connect(): void {
+  takeTurn(): void {
+    this.#giveUpTurn = this.#timers.handshakes.wait(this.#urgency, () => this.#connect())
+  }
+
+  #connect(): void {
     const stream = this.#create()
     this.#stream = stream
     let liveSinceMs: number | null = null
-    let refusal: string | null = null
+    let refusal: Refusal | null = null
     let isOver = false
     const end = (message: string): void => {
       if (isOver || this.#isClosed) return
@@ -75,7 +98,8 @@ class StreamKeeper {
     }
     stream.onError((message) => {
       if (liveSinceMs !== null) this.#listener.onUnreadable(message)
-      else if (REFUSED.test(message)) refusal = message
+      else if (REFUSED.test(message)) refusal = 'credentials'
+      else if (SLOT_TAKEN.test(message)) refusal = 'slot'
     })
     stream.onDisconnect(() => end('the stream was closed'))
     stream.onTradeUpdate((update) => this.#deliver(update))
@@ -92,6 +116,7 @@ class StreamKeeper {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#giveUpTurn()
     this.#cancelTimer()
     this.#stream?.disconnect()
   }
@@ -99,23 +124,26 @@ class StreamKeeper {
   #deliver(update: unknown): void {
     if (this.#isClosed) return
     try {
-      const { isCorrection, ...told } = readTradeUpdate(update)
+      const { isIncomplete, ...told } = readTradeUpdate(update)
       this.#listener.onUpdate(told)
-      if (isCorrection) this.#listener.onUnreadable('an execution was restated')
+      if (isIncomplete)
+        this.#listener.onUnreadable('an execution was taken back or restated, and the message does not say all')
     } catch (error) {
       this.#listener.onUnreadable(error instanceof Error ? error.name : 'unreadable')
     }
   }
 
-  #down(refusal: string | null, message: string): void {
-    if (refusal !== null) {
+  #down(refusal: Refusal | null, message: string): void {
+    if (refusal === 'credentials') {
       this.#listener.onDown({ kind: 'credentials', message: 'API authentication failed', final: true })
       return
     }
-    this.#listener.onDown({ kind: 'connection', message, final: false })
+    const told = refusal === 'slot' ? 'the broker still counts an earlier connection' : message
+    this.#listener.onDown({ kind: 'connection', message: told, final: false })
     const ceiling = Math.min(DELAY_MS_MIN * 2 ** this.#attempts, DELAY_MS_MAX)
-    this.#attempts = Math.min(this.#attempts + 1, 10)
-    const delayMs = DELAY_MS_MIN + this.#timers.random.fraction() * ceiling
-    this.#cancelTimer = this.#timers.clock.after(delayMs, () => this.connect())
+    this.#attempts = Math.min(this.#attempts + 1, ATTEMPTS_COUNTED)
+    const floor = refusal === 'slot' ? SLOT_MS : DELAY_MS_MIN
+    const delayMs = floor + this.#timers.random.fraction() * ceiling
+    if (!this.#isClosed) this.#cancelTimer = this.#timers.clock.after(delayMs, () => this.takeTurn())
   }
 }

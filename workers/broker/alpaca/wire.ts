@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type BrokerOrder, type BrokerStatus, dec, type Decimal, isZero, ORDER_CLASSES, tryDec } from '#domain'
-import type { BrokerActivity, Holding, OrderExecution, StreamUpdate } from '../port.ts'
+import type { BrokerActivity, Holding, OrderBust, OrderExecution, StreamUpdate } from '../port.ts'
 
 // Alpaca's shapes, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference; amounts are
 // decimal strings, times RFC 3339 with up to nine decimals and any offset.
@@ -100,27 +100,78 @@ const updateShape = z.object({
 })
 
 const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
+const AMENDMENTS: ReadonlySet<string> = new Set(['trade_bust', 'trade_correct'])
 
 /**
  * One `trade_updates` message. Exits are left out: the SDK cuts them short, and they have messages of their own. The cumulative
- * quantity of a fill is that of the order it comes with. A bust names the execution's own
- * price and quantity; a correction names the new ones only.
+ * quantity of a fill is that of the order it comes with. A bust names the execution's own price and quantity; a correction names the
+ * new ones only, so that what it corrects must be looked up: `isIncomplete`.
  * @throws {z.ZodError}
  */
-export function readTradeUpdate(wire: unknown): StreamUpdate & Readonly<{ isCorrection: boolean }> {
-  const update = updateShape.parse(wire)
+export function readTradeUpdate(wire: unknown): StreamUpdate & Readonly<{ isIncomplete: boolean }> {
+  const { event, price, qty: quantity, ...update } = updateShape.parse(wire)
   const order = readOrder({ ...update.order, legs: null })
   const at = (update.at === null ? null : normalTime(update.at)) ?? order.updatedAt
-  const { price, qty: quantity } = update
-  const none = { order, at, execution: null, bust: null, isCorrection: update.event === 'trade_correct' }
+  const none = { order, at, execution: null, bust: null, isIncomplete: AMENDMENTS.has(event) }
   if (price === null || quantity === null) return none
-  if (EXECUTION_EVENTS.has(update.event)) {
+  if (EXECUTION_EVENTS.has(event)) {
     const cumulativeQuantity = order.filledQuantity
     return { ...none, execution: { executionId: update.execution_id, quantity, price, cumulativeQuantity, at } }
   }
   const id = update.previous_execution_id ?? update.execution_id
-  if (update.event !== 'trade_bust' || id === null) return none
-  return { ...none, bust: { id, quantity, price, corrected: null, at } }
+  if (event !== 'trade_bust' || id === null) return none
+  return { ...none, bust: { id, quantity, price, corrected: null, at }, isIncomplete: false }
+}
+
+const eventShape = z.object({
+  event_id: z.string().min(1),
+  activity_type: z.string().min(1),
+  at: time,
+  executed_at: maybe(time),
+  ref_id: z.string().min(1),
+  previous_id: maybe(z.string()),
+  qty: maybe(decimal),
+  price: maybe(decimal),
+  net_amount: maybe(decimal),
+  details: z.looseObject({
+    symbol: maybe(z.string()),
+    order_id: maybe(z.string()),
+    cum_qty: maybe(decimal),
+    execution_type: maybe(z.string()),
+  }),
+})
+
+type Told = OrderExecution | OrderBust | Readonly<{ activity: BrokerActivity }>
+
+/** One event of the activity stream: what it tells, or `told: null` when it does not say all; `null`: not readable at all. */
+export function readActivityEvent(text: string): Readonly<{ id: string; told: Told | null }> | null {
+  let event: z.output<typeof eventShape>
+  try {
+    event = eventShape.parse(JSON.parse(text))
+  } catch {
+    return null
+  }
+  return {
+    id: event.event_id,
+    told: event.activity_type === 'TRD' ? toldOfTrade(event) : { activity: toldOfMoney(event) },
+  }
+}
+
+function toldOfTrade(event: z.output<typeof eventShape>): Told | null {
+  const { qty: quantity, price, details } = event
+  const { order_id: brokerOrderId, cum_qty: cumulativeQuantity, execution_type: type } = details
+  if (quantity === null || price === null || brokerOrderId === null) return null
+  if (type === 'trade_bust') {
+    const id = event.previous_id ?? event.ref_id
+    return { brokerOrderId, bust: { id, quantity, price, corrected: null, at: event.at } }
+  }
+  if (type !== 'fill' || cumulativeQuantity === null) return null
+  const at = event.executed_at ?? event.at
+  return { brokerOrderId, execution: { executionId: event.ref_id, quantity, price, cumulativeQuantity, at } }
+}
+
+function toldOfMoney({ ref_id: id, activity_type, net_amount, qty, at, details }: z.output<typeof eventShape>) {
+  return activityOf({ id, type: activity_type, netAmount: net_amount, symbol: details.symbol, quantity: qty, at })
 }
 
 const fillShape = z.object({
@@ -171,17 +222,20 @@ const activityShape = z.object({
 /** One row of the account activities that is no execution. @throws {z.ZodError} */
 export function readActivity(wire: unknown): BrokerActivity {
   const row = activityShape.parse(wire)
-  const amount = row.net_amount === null || isZero(row.net_amount) ? null : row.net_amount
-  return {
-    id: row.id,
-    kind: ACTIVITY_KINDS[row.activity_type] ?? (amount === null ? 'other' : 'cash'),
-    type: row.activity_type,
-    amount,
-    symbol: row.symbol,
-    newSymbol: null,
-    quantity: row.qty,
-    at: row.created_at ?? row.date,
-  }
+  return activityOf({
+    // A row's id is a date and the id that every source has.
+    ...{ id: row.id.slice(row.id.indexOf('::') + 2) || row.id, type: row.activity_type, netAmount: row.net_amount },
+    ...{ symbol: row.symbol, quantity: row.qty, at: row.created_at ?? row.date },
+  })
+}
+
+function activityOf(
+  told: Pick<BrokerActivity, 'id' | 'type' | 'symbol' | 'quantity' | 'at'> & Readonly<{ netAmount: Decimal | null }>,
+): BrokerActivity {
+  const { netAmount, ...rest } = told
+  const amount = netAmount === null || isZero(netAmount) ? null : netAmount
+  const kind = ACTIVITY_KINDS[told.type] ?? (amount === null ? 'other' : 'cash')
+  return { ...rest, kind, amount, newSymbol: null }
 }
 
 const positionShape = z.object({

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { dec, type OrderIntent } from '#domain'
+import { startSandbox } from '#sandbox'
+import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
+import type { ActivityEvent } from '../../workers/broker/index.ts'
+import { listen, onSandbox, openSandbox, realTimers, ticketOf } from './broker-harness.ts'
+
+// What only the real adapter has: the wire, the host, the broker's own words.
+
+let real: Awaited<ReturnType<typeof openSandbox>>
+beforeAll(async () => void (real = await openSandbox()))
+afterAll(() => real.close())
+
+test.each<[string, Partial<OrderIntent>, string]>([
+  ['more than there is money for', { quantity: dec('100000') }, 'INSUFFICIENT_BUYING_POWER'],
+  ['a symbol that is not listed', { symbol: 'ZZZZ' }, 'SYMBOL_NOT_TRADABLE'],
+])('%s is refused with a code of ours', async (_what, over, code) => {
+  expect(await onSandbox(real).broker.submit(ticketOf(over))).toMatchObject({ kind: 'refused', code })
+})
+
+test('a broker that cannot be reached: submissions are unknown, readings unavailable', async () => {
+  const gone = await startSandbox({ tickMs: 0 })
+  await gone.close()
+  const dead = createTransport(endpointOf('sandbox', gone.url))
+  const broker = createAlpacaBroker({ keyId: 'K', secretKey: 'S' }, endpointOf('sandbox', gone.url), dead, realTimers())
+  expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'unknown' })
+  await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  const { told, stream } = listen(broker)
+  await expect.poll(() => told.down.length, { timeout: 5_000 }).toBeGreaterThan(1) // it tries again
+  expect(new Set(told.down)).toEqual(new Set(['connection passing']))
+  await stream.close()
+  await dead.close()
+})
+
+test('a cut stream comes back by itself', async () => {
+  const { told, stream } = listen(onSandbox(real).broker)
+  await expect.poll(() => told.live).toBe(1)
+  real.sandbox.control.cutStreams({ keyId: 'demo-key' })
+  await expect.poll(() => told.live, { timeout: 5_000 }).toBe(2)
+  await stream.close()
+})
+
+test('an activity stream that was cut goes on where it was, and ends for good with its keys', async () => {
+  const { broker, deposit } = onSandbox(real)
+  const told: ActivityEvent[] = []
+  const states: string[] = []
+  const stream = broker.openActivityStream(null, {
+    onLive: () => void states.push('live'),
+    onActivity: (event) => void told.push(event),
+    onGap: (why) => void states.push(`gap ${why}`),
+    onDown: ({ kind, final }) => void states.push(`${kind} ${final ? 'final' : 'passing'}`),
+    onUnavailable: () => void states.push('none'),
+  })
+  await expect.poll(() => states).toEqual(['live'])
+  await deposit('1')
+  await expect.poll(() => told).toHaveLength(1)
+  real.sandbox.control.revokeKey('demo-key') // takes the account's event streams down
+  await expect.poll(() => states, { timeout: 8_000 }).toEqual(['live', 'connection passing', 'credentials final'])
+  await deposit('2')
+  real.sandbox.control.restoreKey('demo-key')
+  await stream?.close()
+  const again = broker.openActivityStream(told[0]?.id ?? null, {
+    onLive: () => void states.push('live again'),
+    onActivity: (event) => void told.push(event),
+    onGap: () => {},
+    onDown: () => {},
+    onUnavailable: () => {},
+  })
+  await expect.poll(() => told).toHaveLength(2)
+  expect(told[1]).toMatchObject({ activity: { amount: '2' } })
+  await again?.close()
+})
+
+test('no host but the endpoint’s can be reached', () => {
+  expect(() => endpointOf('paper', 'http://127.0.0.1:1')).toThrow('ALPACA_ENV')
+  expect(() => endpointOf('sandbox', undefined)).toThrow('ALPACA_SANDBOX_URL')
+  expect(endpointOf('live', undefined).trading).toBe('https://api.alpaca.markets')
+})

@@ -1,0 +1,97 @@
+import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
+import { systemClock, systemRandomness } from '#runtime'
+import { startSandbox } from '#sandbox'
+import type { BrokerCredentials } from '#store'
+import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
+import { type Broker, HandshakeGate, type StreamUpdate } from '../../workers/broker/index.ts'
+import { intentOf } from '../domain/orders.ts'
+import { FakeBroker } from '../support/fake-broker.ts'
+
+/** A broker account, and what a test does behind its back. */
+export type Harness = Readonly<{
+  broker: Broker
+  fill(clientOrderId: string, price: string, quantity?: string): Promise<void>
+  deposit(amount: string): Promise<void>
+  /** Takes the order's last execution back. */
+  bust(clientOrderId: string): Promise<void>
+  loseNextReply(): void
+  revoke(): void
+  restore(): void
+}>
+
+/** A sandbox where nothing matches by itself, with an account for keys and one for a token. */
+export async function openSandbox() {
+  const sandbox = await startSandbox({ partialFills: false, tickMs: 0 })
+  sandbox.control.addAccount({ keyId: 'token-key', secret: 'token-secret', oauthToken: 'a-token' })
+  sandbox.control.holdMatching()
+  const transport = createTransport(endpointOf('sandbox', sandbox.url))
+  return {
+    sandbox,
+    transport,
+    async close(): Promise<void> {
+      await transport.close()
+      await sandbox.close()
+    },
+  }
+}
+
+export const realTimers = () => {
+  return { clock: systemClock, random: systemRandomness, handshakes: new HandshakeGate(systemClock) }
+}
+
+export const onSandbox = (
+  { sandbox, transport }: Pick<Awaited<ReturnType<typeof openSandbox>>, 'sandbox' | 'transport'>,
+  credentials: BrokerCredentials = { keyId: 'demo-key', secretKey: 'demo-secret' },
+  keyId = 'demo-key',
+): Harness => {
+  const broker = createAlpacaBroker(credentials, endpointOf('sandbox', sandbox.url), transport, realTimers())
+  return {
+    broker,
+    async fill(clientOrderId, price, qty) {
+      const order = await broker.findByClientOrderId(clientOrderId)
+      sandbox.control.fillOrder(order?.brokerOrderId ?? '', { price, ...(qty === undefined ? {} : { qty }) })
+    },
+    async bust(clientOrderId) {
+      const order = await broker.findByClientOrderId(clientOrderId)
+      const { executions } = sandbox.control.ledger(keyId).accounts[keyId] ?? { executions: [] }
+      const own = executions.filter((one) => one['order_id'] === order?.brokerOrderId)
+      sandbox.control.bustExecution(String(own.at(-1)?.['execution_id']))
+    },
+    deposit: async (amount) => void sandbox.control.moveMoney(keyId, { type: 'CSD', amount }),
+    loseNextReply: () => sandbox.control.holdAnswers({ drop: true }),
+    revoke: () => sandbox.control.revokeKey(keyId),
+    restore: () => sandbox.control.restoreKey(keyId),
+  }
+}
+
+export const inMemory = (): Harness => {
+  const broker = new FakeBroker()
+  broker.activityStreams.isOffered = true
+  return {
+    broker,
+    fill: async (...args) => broker.fill(...args),
+    deposit: async (amount) => broker.deposit(amount),
+    bust: async (clientOrderId) => broker.bust(clientOrderId),
+    loseNextReply: () => void broker.faults.push('lose_reply'),
+    revoke: () => void (broker.isRevoked = true),
+    restore: () => void (broker.isRevoked = false),
+  }
+}
+
+let trades = 0
+export const ticketOf = (over: Partial<OrderIntent> = {}) => {
+  const intent = intentOf({ tradeId: `conformance-${(trades += 1)}`, quantity: dec('10'), ...over })
+  return { intent, clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId) }
+}
+
+/** A stream and what it told. */
+export function listen(broker: Broker) {
+  const told = { live: 0, updates: [] as StreamUpdate[], down: [] as string[] }
+  const stream = broker.openTradeStream({
+    onLive: () => (told.live += 1),
+    onUpdate: (update) => void told.updates.push(update),
+    onUnreadable: (why) => void told.down.push(`unreadable ${why}`),
+    onDown: ({ kind, final }) => void told.down.push(`${kind} ${final ? 'final' : 'passing'}`),
+  })
+  return { told, stream }
+}

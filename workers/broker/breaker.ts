@@ -1,0 +1,59 @@
+import type { Clock } from '#runtime'
+
+/**
+ * Whether it is worth asking a broker at all.
+ *
+ *   closed --failures in a row--> open --pause over--> probing --answer--> closed
+ *                                  ^--------- failure -----|     (the pause doubles, up to a bound)
+ *
+ * A failure is an answer that says nothing: timeout, cut connection, 5xx. A refusal is an answer. It is our own because it lives on
+ * the injected clock, so that a whole run can be replayed.
+ */
+const FAILURES_MAX = 5
+const PAUSE_MS_MIN = 2_000
+const PAUSE_MS_MAX = 30_000
+
+export class Breaker {
+  readonly #clock: Clock
+  #failures = 0
+  #pauseMs = PAUSE_MS_MIN
+  /** On the monotonic clock; `null`: closed. */
+  #openUntilMs: number | null = null
+  #isProbing = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** @returns 0: ask; else how many ms to wait. While open, one request at a time probes once the pause is over. */
+  waitMs(): number {
+    if (this.#openUntilMs === null) return 0
+    const leftMs = this.#openUntilMs - this.#clock.monotonicMs()
+    if (leftMs > 0) return Math.ceil(leftMs)
+    if (this.#isProbing) return PAUSE_MS_MIN
+    this.#isProbing = true
+    return 0
+  }
+
+  /** What was allowed has not been asked after all. */
+  forgoProbe(): void {
+    this.#isProbing = false
+  }
+
+  answered(): void {
+    this.#failures = 0
+    this.#pauseMs = PAUSE_MS_MIN
+    this.#openUntilMs = null
+    this.#isProbing = false
+  }
+
+  failed(): void {
+    this.#failures += 1
+    if (this.#failures < FAILURES_MAX) return
+    const isFirst = this.#openUntilMs === null
+    if (!isFirst && !this.#isProbing) return // asked before it opened
+    this.#isProbing = false
+    this.#openUntilMs = this.#clock.monotonicMs() + this.#pauseMs
+    this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS_MAX)
+  }
+}

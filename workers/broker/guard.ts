@@ -1,0 +1,205 @@
+import type { Clock } from '#runtime'
+import type { Budget, ConnectionRef, RequestKind } from '#store'
+import { Breaker } from './breaker.ts'
+import {
+  type ActivityStream,
+  type ActivityStreamListener,
+  type Broker,
+  BrokerError,
+  type NotSent,
+  type OrderFilter,
+  type OrderTicket,
+  type ReplaceTicket,
+  type StreamUrgency,
+  type TradeStream,
+  type TradeStreamListener,
+} from './port.ts'
+import { RequestLine } from './request-line.ts'
+
+/** The requests of one account: the shared budget, bound to it. */
+export type AccountBudget = Readonly<{
+  /** @returns 0: go; else how many ms to wait before asking again */
+  take(kind: RequestKind): Promise<number>
+  /** Nothing more for so long. */
+  block(forMs: number): Promise<void>
+}>
+
+export const budgetOf = (budget: Budget, ref: ConnectionRef): AccountBudget => ({
+  take: (kind) => budget.take(ref, kind),
+  block: (forMs) => budget.block(ref, forMs),
+})
+
+/** Asked before a request that is part of a call. @throws {BrokerError} the budget is spent, or cannot be read */
+export type Permit = (kind: RequestKind) => Promise<void>
+
+export const permitOf =
+  (budget: AccountBudget): Permit =>
+  async (kind) => {
+    const hindrance = await leaveOf(budget, kind)
+    if (hindrance !== null) throw new BrokerError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
+  }
+
+/** A broker that says that it is too much, but not for how long. */
+const BLOCK_MS = 15_000
+/** No broker means longer than its own minute. */
+const BLOCK_MS_MAX = 60_000
+/** Pause before a request comes back that found the line full, or the budget unreadable. */
+const RETRY_MS = 1_000
+
+/** What a request came to before it left: `null`, it may go. */
+type Hindrance = Omit<NotSent, 'kind'> | null
+
+/**
+ * A broker account, guarded. Before a request leaves, in this order: the breaker (is the broker there at all), the line (not too many
+ * at once, the urgent first), the budget that all workers share. What is held back here has not left the process: `not_sent`, or a
+ * `BrokerError` of a reading call. Cancels are never held back by the breaker, nor by a budget that cannot be read.
+ */
+export class GuardedBroker implements Broker {
+  readonly #inner: Broker
+  readonly #budget: AccountBudget
+  readonly #breaker: Breaker
+  readonly #line = new RequestLine()
+
+  constructor(inner: Broker, budget: AccountBudget, clock: Clock) {
+    this.#inner = inner
+    this.#budget = budget
+    this.#breaker = new Breaker(clock)
+  }
+
+  submit(ticket: OrderTicket) {
+    return this.#change('submit', () => this.#inner.submit(ticket), ticket.isBudgeted === true)
+  }
+
+  replace(ticket: ReplaceTicket) {
+    return this.#change('submit', () => this.#inner.replace(ticket))
+  }
+
+  cancel(brokerOrderId: string) {
+    return this.#change('cancel', () => this.#inner.cancel(brokerOrderId))
+  }
+
+  findByClientOrderId(clientOrderId: string) {
+    return this.#read('resolve', () => this.#inner.findByClientOrderId(clientOrderId))
+  }
+
+  findByBrokerOrderId(brokerOrderId: string) {
+    return this.#read('reconcile', () => this.#inner.findByBrokerOrderId(brokerOrderId))
+  }
+
+  findParent(exit: Parameters<Broker['findParent']>[0]) {
+    return this.#read('reconcile', () => this.#inner.findParent(exit))
+  }
+
+  listOrders(filter: OrderFilter) {
+    return this.#read('reconcile', () => this.#inner.listOrders(filter))
+  }
+
+  listExecutions(since: string) {
+    return this.#read('reconcile', () => this.#inner.listExecutions(since))
+  }
+
+  listActivities(since: string) {
+    return this.#read('refresh', () => this.#inner.listActivities(since))
+  }
+
+  readPortfolio() {
+    return this.#read('refresh', () => this.#inner.readPortfolio())
+  }
+
+  readPosition(symbol: string) {
+    return this.#read('submit', () => this.#inner.readPosition(symbol))
+  }
+
+  readAccount() {
+    return this.#read('refresh', () => this.#inner.readAccount())
+  }
+
+  readClock() {
+    return this.#read('refresh', () => this.#inner.readClock())
+  }
+
+  readSessions(from: string, to: string) {
+    return this.#read('refresh', () => this.#inner.readSessions(from, to))
+  }
+
+  openTradeStream(listener: TradeStreamListener, urgency?: () => StreamUrgency): TradeStream {
+    return this.#inner.openTradeStream(listener, urgency)
+  }
+
+  openActivityStream(sinceId: string | null, listener: ActivityStreamListener): ActivityStream | null {
+    return this.#inner.openActivityStream(sinceId, listener)
+  }
+
+  async #change<Outcome extends { kind: string }>(
+    kind: RequestKind,
+    call: () => Promise<Outcome>,
+    isBudgeted = false,
+  ): Promise<Outcome | NotSent> {
+    const away = kind === 'cancel' ? null : this.#away()
+    if (away !== null) return { kind: 'not_sent', ...away }
+    const outcome = this.#line.run(kind, async (): Promise<Outcome | NotSent> => {
+      const hindrance = isBudgeted ? null : await leaveOf(this.#budget, kind)
+      if (hindrance !== null) return this.#heldBack({ kind: 'not_sent', ...hindrance })
+      const answer = await call()
+      if (answer.kind === 'unknown') this.#breaker.failed()
+      else this.#breaker.answered()
+      if (answer.kind === 'rate_limited')
+        await this.#blockFor((answer as { retryAfterMs?: number }).retryAfterMs ?? null)
+      return answer
+    })
+    if (outcome !== null) return await outcome
+    return this.#heldBack({ kind: 'not_sent', why: 'too many requests of this account wait', retryAfterMs: RETRY_MS })
+  }
+
+  async #read<T>(kind: RequestKind, call: () => Promise<T>): Promise<T> {
+    const away = this.#away()
+    if (away !== null) throw new BrokerError('UNAVAILABLE', away.why, away.retryAfterMs)
+    const answer = this.#line.run(kind, async () => {
+      const hindrance = await leaveOf(this.#budget, kind)
+      if (hindrance !== null)
+        throw this.#heldBack(new BrokerError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs))
+      return await this.#watched(call)
+    })
+    if (answer !== null) return await answer
+    throw this.#heldBack(new BrokerError('RATE_LIMITED', 'too many requests of this account wait', RETRY_MS))
+  }
+
+  async #watched<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      const value = await call()
+      this.#breaker.answered()
+      return value
+    } catch (error) {
+      const isAway = !(error instanceof BrokerError) || error.code === 'UNAVAILABLE'
+      if (isAway) this.#breaker.failed()
+      else this.#breaker.answered()
+      if (error instanceof BrokerError && error.code === 'RATE_LIMITED') await this.#blockFor(error.retryAfterMs)
+      throw error
+    }
+  }
+
+  #away(): Hindrance {
+    const waitMs = this.#breaker.waitMs()
+    return waitMs === 0 ? null : { why: 'the broker is away', retryAfterMs: waitMs }
+  }
+
+  /** A probe that never left must not keep the breaker waiting for its answer. */
+  #heldBack<T>(told: T): T {
+    this.#breaker.forgoProbe()
+    return told
+  }
+
+  /** The broker's own count rules: everybody stops until it says so. That the others hear of it is worth a try, no more. */
+  async #blockFor(retryAfterMs: number | null): Promise<void> {
+    await this.#budget.block(Math.min(retryAfterMs ?? BLOCK_MS, BLOCK_MS_MAX)).catch(() => {})
+  }
+}
+
+async function leaveOf(budget: AccountBudget, kind: RequestKind): Promise<Hindrance> {
+  try {
+    const waitMs = await budget.take(kind)
+    return waitMs === 0 ? null : { why: 'the request budget of the account is spent', retryAfterMs: waitMs }
+  } catch {
+    return kind === 'cancel' ? null : { why: 'the request budget cannot be read', retryAfterMs: RETRY_MS }
+  }
+}
