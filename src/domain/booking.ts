@@ -1,6 +1,16 @@
 import { type Account, cashAfter } from './account.ts'
 import { add, cmp, type Decimal, isZero, mul, sub, ZERO } from './decimal.ts'
-import { type Bust, counts, type Execution, type Order, type Placement, PLACEMENTS_MAX, sideOf } from './order.ts'
+import { differencesOf } from './differences.ts'
+import {
+  type Bust,
+  counts,
+  type Execution,
+  intentOf,
+  type Order,
+  type Placement,
+  PLACEMENTS_MAX,
+  sideOf,
+} from './order.ts'
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
 import { applyFill, type Position, type PositionChange, undoFill } from './position.ts'
 import { protectedBy } from './protection.ts'
@@ -80,6 +90,7 @@ export class Booking {
   }
 
   view(seen: BrokerOrder, execution: Execution | null, landing: Landing): void {
+    if (this.#order !== null && isForeign(this.#order, seen)) return this.#anomaly('foreign_order')
     this.#order ??= { ...blankOrder(landing), ...termsOf(seen) }
     this.#see(this.#locate(seen, null), seen, execution)
     if (this.#order.origin === 'fillcast') {
@@ -358,5 +369,9 @@ export class Booking {
     this.#changes.push({ type: 'anomaly', orderId: this.#order?.id ?? 'none', what })
   }
 }
+
+/** Nothing of the order has been seen yet, and what is shown under its id is not what was asked for. */
+const isForeign = (order: Order, seen: BrokerOrder): boolean =>
+  order.status === 'submitting' && order.parametersHash !== null && differencesOf(intentOf(order), seen).length > 0
 
 const costOf = (part: Bust['corrected']): Decimal => (part === null ? ZERO : mul(part.quantity, part.price))

@@ -9,10 +9,10 @@ import type { BrokerOrder } from './updates.ts'
 
 export const newPlacement = (
   at: Readonly<{ leg: Leg; replacement: number; clientOrderId: string }>,
-  terms: Pick<Placement, 'quantity' | 'limitPrice' | 'stopPrice'>,
+  { quantity, limitPrice, stopPrice }: Pick<Placement, 'quantity' | 'limitPrice' | 'stopPrice'>,
 ): Placement => ({
   ...at,
-  ...terms,
+  ...{ quantity, limitPrice, stopPrice },
   ...{ agreed: at.replacement === 0, brokerOrderId: null, status: 'submitting', working: null, final: null },
   ...{ cumulativeQuantity: ZERO, totalCost: ZERO, reportedQuantity: ZERO, held: [], busted: null },
 })

@@ -92,6 +92,8 @@ export type Anomaly =
   | 'overfilled'
   | 'held_overflow'
   | 'unknown_order'
+  /** It has our client order id, and is not what was asked for. */
+  | 'foreign_order'
   | 'unrecognized_status'
   /** It was closed as never received, and is there all the same: cancel it if it is open. */
   | 'appeared_after_close'

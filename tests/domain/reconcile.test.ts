@@ -12,7 +12,7 @@ import {
   SETTLE_MS,
   type Slice,
 } from '#domain'
-import { at, brokerOrder, claimed, executionOf, landing, readingOf, seen } from './orders.ts'
+import { at, brokerOrder, claimed, executionOf, intentOf, landing, readingOf, seen } from './orders.ts'
 
 type Row = readonly [symbol: string, quantity: string, averageEntryPrice: string]
 
@@ -104,7 +104,10 @@ describe('reconcile - a difference is believed only when it stands', () => {
     const position = ours.positions.get('AAPL')!
     const sold = brokerOrder('filled', '1', 2, { side: 'sell', quantity: dec('1') })
     let slice: Slice = { order: null, position, account: first.portfolio.account }
-    for (const update of [claimed(), seen(sold, executionOf('1', '190', '1', 2))])
+    for (const update of [
+      claimed(intentOf({ side: 'sell', quantity: dec('1') })),
+      seen(sold, executionOf('1', '190', '1', 2)),
+    ])
       slice = reduce(slice, update, landing).slice
     expect(Object.keys(slice.account!.doubts)).toEqual(['position MSFT'])
     const booked = { account: slice.account!, positions: new Map([['AAPL', slice.position!]]) }

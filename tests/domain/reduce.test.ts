@@ -72,8 +72,11 @@ describe('reduce - the friendly path', () => {
     )
   })
 
-  test('canceled with 40 of 100 filled keeps the 40', () => {
-    const { slice, changes } = play([claimed(), ...history([['40', '10']], 'canceled')])
+  test('canceled with 40 of 41 filled keeps the 40', () => {
+    const { slice, changes } = play([
+      claimed(intentOf({ quantity: dec('41') })),
+      ...history([['40', '10']], 'canceled'),
+    ])
     expect(slice.order).toMatchObject({ status: 'canceled', cumulativeQuantity: '40' })
     expect(types(changes).at(-1)).toBe('order.ended')
   })
@@ -105,7 +108,8 @@ describe('reduce - the unfriendly paths', () => {
   test('late fill after cancel counts, and is reported as a correction', () => {
     const { slice, changes } = play([
       claimed(),
-      ...history([['40', '10']], 'canceled'),
+      seen(brokerOrder('partially_filled', '40', 2), executionOf('40', '10', '40', 2)),
+      seen(brokerOrder('canceled', '40', 50)),
       seen(brokerOrder('partially_filled', '45', 60), executionOf('5', '10', '45', 60)),
     ])
     expect(slice.order).toMatchObject({ status: 'canceled', cumulativeQuantity: '45' })

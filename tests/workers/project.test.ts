@@ -101,10 +101,12 @@ describe('project', () => {
     ['canceled', 'broker', 'Canceled at the broker'],
     ['expired', 'broker', 'The order expired'],
   ] as const)('%s at the broker is told as cancelled', (ending, cancelledBy, reason) => {
-    expect(tell([claimed(), ...history([['40', '10']], ending)]).at(-1)).toMatchObject({
-      event: 'trade.cancelled',
-      payload: { cancelledBy, reason, filledQuantity: 40 },
-    })
+    expect(tell([claimed(intentOf({ quantity: dec('41') })), ...history([['40', '10']], ending)]).at(-1)).toMatchObject(
+      {
+        event: 'trade.cancelled',
+        payload: { cancelledBy, reason, filledQuantity: 40 },
+      },
+    )
   })
 
   test('a cancel that was asked for names who asked', () => {
@@ -157,7 +159,7 @@ describe('project', () => {
   })
 
   test('a flip closes one position and opens another, each with its own life', () => {
-    const long = reduce(emptySlice, claimed(), landing).slice
+    const long = reduce(emptySlice, claimed(intentOf({ quantity: dec('50') })), landing).slice
     const bought = history([['50', '10']], 'filled').reduce(
       (slice: Slice, update) => reduce(slice, update, landing).slice,
       long,

@@ -1,7 +1,6 @@
-import { type BrokerOrder, clientOrderIdOf, intentOf, type Order, type OrderUpdate } from '#domain'
+import { type BrokerOrder, clientOrderIdOf, differencesOf, intentOf, type Order, type OrderUpdate } from '#domain'
 import { type Broker, BrokerError } from '../broker/index.ts'
 import { apply } from '../updates/index.ts'
-import { differencesOf } from './compare.ts'
 import { factsOf, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult } from './job.ts'
 

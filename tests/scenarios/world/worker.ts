@@ -121,5 +121,5 @@ function brokerDoor(process: Process, account: FakeBroker, { userId, connectionI
     }
   }
   const door: Broker = process.door<Broker>('broker', account, false, `${userId} ${connectionId}`)
-  return Object.assign(Object.create(door) as Broker, { openTradeStream })
+  return Object.assign(Object.create(door) as Broker, { openTradeStream, openActivityStream: () => null })
 }

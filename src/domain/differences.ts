@@ -1,4 +1,6 @@
-import type { BrokerOrder, Decimal, OrderIntent } from '#domain'
+import type { Decimal } from './decimal.ts'
+import type { OrderIntent } from './intent.ts'
+import type { BrokerOrder } from './updates.ts'
 
 /**
  * What an order found under our id has otherwise than the intent asked for; empty: it is ours. What a broker moves by itself (the
@@ -11,8 +13,6 @@ export function differencesOf(intent: OrderIntent, seen: BrokerOrder): string[] 
     ['symbol', intent.symbol, seen.symbol],
     ['side', intent.side, seen.side],
     ['orderType', intent.orderType, seen.orderType],
-    ['timeInForce', intent.timeInForce, seen.timeInForce],
-    ['orderClass', orderClass, seen.orderClass],
     // An order sized in money may show the quantity that it came to.
     ['quantity', intent.quantity, intent.quantity === null ? null : seen.quantity],
     ['notional', intent.notional, intent.notional === null ? null : (seen.notional ?? intent.notional)],

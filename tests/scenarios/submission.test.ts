@@ -1,0 +1,263 @@
+import { describe, expect, test } from 'vitest'
+import { submitJobId } from '#contract'
+import { boundaryNames } from '#runtime'
+import { openWorld, type World } from './world.ts'
+
+/** The steps of a submission, in the order in which they are reached. */
+const STEPS = boundaryNames.filter((name) => name.startsWith('submit.'))
+const job = submitJobId('u1', 't1')
+const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00Z' } as const
+const seeds = [1, 2, 3]
+
+/** What the broker was sent, as ids; the same id twice is one order. */
+const sent = (world: World): string[] => world.broker.submissions.map(({ clientOrderId }) => clientOrderId)
+const ordersAt = (world: World): number => world.broker.orders.size
+
+/** Executes all of it, once it is there, and lets everything come to its end. */
+async function finish(world: World): Promise<void> {
+  await world.until(() => ordersAt(world) === 1, 60_000, 'the order at the broker')
+  await world.advance(5_000)
+  world.fill('t1', '180.5')
+  await world.quiesce()
+  expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  expect(ordersAt(world)).toBe(1)
+}
+
+describe.each([
+  ['SUB-01 reply lost after acceptance', 'lose_reply'],
+  ['SUB-02 request lost before acceptance', 'lose_request'],
+] as const)('%s', (id, kind) => {
+  test.each([1, 2, 3])(`${id.slice(0, 6)} %i times in a row: one order, told once`, async (times) => {
+    const world = await openWorld({ seed: times })
+    world.broker.fail('submit', { kind }, { times })
+    world.submit()
+    await finish(world)
+    expect(new Set(sent(world)).size).toBe(1)
+    expect(sent(world)).toHaveLength(kind === 'lose_reply' ? 1 : times + 1)
+  })
+})
+
+describe('SUB-04 the id is taken', () => {
+  test('SUB-04 by our own first attempt, which could not be seen: adopted', async () => {
+    const world = await openWorld({ seed: 4 })
+    world.broker.fail('submit', { kind: 'lose_reply' })
+    world.broker.fail('findByClientOrderId', { kind: 'error_before' }, { times: 2 })
+    world.submit()
+    await finish(world)
+  })
+
+  test.each([
+    ['quantity', { quantity: '99' }],
+    ['side', { side: 'sell' }],
+    ['symbol', { symbol: 'MSFT' }],
+    ['limitPrice', { orderType: 'limit', limitPrice: '10' }],
+  ] as const)(
+    'SUB-04 by another order, which differs in %s: alarmed, never rejected, never taken for ours',
+    async (what, over) => {
+      const world = await openWorld({ seed: 4 })
+      const other = await openWorld({ seed: 4 })
+      other.submit(over)
+      await other.settle()
+      const [foreign] = other.broker.orders.values()
+      world.broker.orders.set(foreign!.brokerOrderId, foreign!)
+      world.submit()
+      await world.advance(20_000)
+      expect(world.warnings.join('')).toContain('foreign_order_under_our_id')
+      expect(world.warnings.join('')).toContain(what)
+      expect(world.told('t1')).toEqual([])
+      expect((await world.order('t1'))?.status).toBe('submitting')
+    },
+  )
+})
+
+describe('SUB-06 two deliveries of one job at once', () => {
+  test.each(Array.from({ length: 25 }, (_, seed) => seed))('SUB-06 interleaved by seed %i: one order', async (seed) => {
+    const world = await openWorld({ seed, workers: 2 })
+    world.at(STEPS[seed % STEPS.length]!, () => world.queue.redeliver(job))
+    world.submit()
+    await finish(world)
+    expect(new Set(sent(world)).size).toBe(1)
+  })
+})
+
+describe('SUB-09 the fill beats the reply', () => {
+  test.each([false, true])('SUB-09 reply lost: %s', async (isLost) => {
+    const world = await openWorld({ seed: 9 })
+    if (isLost) world.broker.fail('submit', { kind: 'lose_reply' })
+    world.at('broker.submit answered', () => world.fill('t1', '180.5'))
+    world.submit()
+    await world.settle()
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
+describe('SUB-10 the same trade id with other parameters', () => {
+  test.each(['before', 'during', 'after'])('SUB-10 %s the first', async (when) => {
+    const world = await openWorld({ seed: 10 })
+    const conflict = (): void => world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
+    const order = {
+      ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL' },
+      ...{ side: 'buy', orderType: 'market' },
+    }
+    if (when === 'during') world.at('submit.answered', conflict)
+    world.submit()
+    if (when === 'before') await world.until(() => ordersAt(world) === 1, 5_000)
+    if (when === 'before') conflict()
+    await finish(world)
+    if (when === 'after') conflict()
+    await world.quiesce()
+    expect(world.queue.stateOf('conflict')).toBe('failed')
+    expect([...world.broker.orders.values()].map(({ quantity }) => quantity)).toEqual(['100'])
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
+describe('SUB-12 a stale intent', () => {
+  const notAfter = '2024-03-15T14:01:00Z'
+
+  test.each(STEPS)('SUB-12 held at %s past its deadline: nothing is sent after it', async (step) => {
+    const world = await openWorld({ seed: 12 })
+    world.freezeAt(step, 120_000)
+    world.submit({ notAfter })
+    await world.advance(130_000)
+    const wasSent = STEPS.indexOf(step) > STEPS.indexOf('submit.sending')
+    expect(world.broker.submissions).toHaveLength(wasSent ? 1 : 0)
+    if (wasSent) return finish(world)
+    await world.quiesce(1_200_000)
+    expect(world.told('t1')).toEqual(['trade.rejected'])
+  })
+
+  test('SUB-12 an hour behind an outage: rejected, and the code says why', async () => {
+    const world = await openWorld({ seed: 12 })
+    world.queue.lateMs = 3_600_000
+    world.submit({ notAfter })
+    await world.advance(3_600_000)
+    expect(world.broker.submissions).toHaveLength(0)
+    expect(world.store.log('u1').at(-1)).toMatchObject({ payload: { code: 'EXPIRED_BEFORE_SUBMIT' } })
+  })
+
+  test('SUB-12 in doubt when the deadline passes: looked for, never sent again, never rejected by guess', async () => {
+    const world = await openWorld({ seed: 12 })
+    world.broker.fail('submit', { kind: 'lose_reply' })
+    const disarm = world.broker.fail('read', { kind: 'error_before' }, { times: Infinity })
+    world.submit({ notAfter })
+    await world.advance(90_000)
+    expect([sent(world).length, world.told('t1')]).toEqual([1, []])
+    disarm()
+    await finish(world)
+  })
+})
+
+describe('SUB-13 a halt between dequeue and request', () => {
+  test.each(['user', 'connection', 'global'] as const)(
+    'SUB-13 %s halt, at every step: no request after it is seen',
+    async (scope) => {
+      for (const step of STEPS) {
+        const world = await openWorld({ seed: 13 })
+        const at = scope === 'global' ? { scope } : { scope, userId: 'u1', connectionId: 'broker_1' }
+        world.at(step, () => void world.store.controls.setHalt(at, halt))
+        world.submit()
+        await world.settle()
+        // Set before the claim it is seen by the claim; a global one is read once more right behind it.
+        const isSeen = step === 'submit.dequeued'
+        expect([step, world.broker.submissions.length]).toEqual([step, isSeen ? 0 : 1])
+        if (isSeen) expect(world.store.log('u1').at(-1)).toMatchObject({ payload: { code: 'HALTED' } })
+      }
+    },
+  )
+
+  test('SUB-13 what is parked is not sent under a halt; what only reduces is, where the halt allows it', async () => {
+    const world = await openWorld({ seed: 13 })
+    world.submit()
+    await world.settle()
+    world.fill('t1', '180.5')
+    await world.settle()
+    world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 5_000 })
+    world.submit({ tradeId: 't2' })
+    await world.settle()
+    await world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, { ...halt, allows: 'reducing' })
+    world.submit({ tradeId: 't3', side: 'sell', quantity: '40' })
+    await world.advance(10_000)
+    expect(world.told('t2')).toEqual(['trade.rejected'])
+    expect(world.told('t3')).toEqual(['trade.submitted'])
+    expect(world.broker.submissions).toHaveLength(3)
+  })
+})
+
+describe('RDQ-02 the job has failed, the order lives', () => {
+  test.each(STEPS)('RDQ-02 given up at %s: the trade reaches its end all the same', async (step) => {
+    const world = await openWorld({ seed: 2 })
+    world.broker.fail('submit', { kind: 'lose_reply' })
+    world.at(step, (process) => {
+      world.queue.giveUp(job)
+      world.restart(process)
+    })
+    world.submit()
+    await world.advance(60_000)
+    const isClaimed = step !== 'submit.dequeued'
+    if (isClaimed) return finish(world)
+    // No worker had taken it yet: nothing was promised, nothing was sent, and no event was made of a queue's failure.
+    expect([ordersAt(world), world.told('t1')]).toEqual([0, []])
+  })
+})
+
+describe('RDQ-03 the job id is free again', () => {
+  test('RDQ-03 added again after completion and removal, before and after the end: still one order', async () => {
+    const world = await openWorld({ seed: 3 })
+    const again = async (): Promise<void> => {
+      world.queue.forget(job)
+      world.submit()
+      await world.settle()
+    }
+    world.submit()
+    await world.settle()
+    await again()
+    await finish(world)
+    await again()
+    expect([sent(world).length, world.queue.stateOf(job)]).toEqual([1, 'completed'])
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
+describe('CRA-01, CRA-02 a crash around the request', () => {
+  test.each(STEPS.flatMap((step) => seeds.map((seed) => [step, seed] as const)))(
+    'CRA-01 CRA-02 at %s, seed %i: one order, told once',
+    async (step, seed) => {
+      const world = await openWorld({ seed })
+      world.crashAt(step)
+      world.submit()
+      await world.advance(20_000)
+      await finish(world)
+      expect(new Set(sent(world)).size).toBe(1)
+    },
+  )
+
+  test.each(STEPS.flatMap((first) => STEPS.map((second) => [first, second] as const)))(
+    'CRA-01 CRA-02 at %s and again at %s',
+    async (first, second) => {
+      const world = await openWorld({ seed: 5 })
+      world.crashAt(first)
+      world.crashAt(second)
+      world.submit()
+      await world.advance(45_000)
+      await finish(world)
+    },
+  )
+})
+
+describe('CRA-08 a poison job', () => {
+  test.each(STEPS)(
+    'CRA-08 that brings its worker down at %s, time and again: set aside, and others go on',
+    async (step) => {
+      const world = await openWorld({ seed: 8, workers: 2 })
+      for (let times = 0; times < 12; times += 1) world.crashAt(step)
+      world.submit()
+      await world.advance(1_000)
+      world.submit({ tradeId: 't2', symbol: 'MSFT' })
+      await world.advance(400_000)
+      expect(world.told('t2')).toContain('trade.submitted')
+      expect(ordersAt(world)).toBeLessThanOrEqual(2)
+    },
+  )
+})
