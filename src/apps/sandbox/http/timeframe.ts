@@ -52,13 +52,17 @@ const months = (count: number): Timeframe => ({
   },
 })
 
-/** `1Min` to `59Min`, `1Hour` to `23Hour`, `1Day`, `1Week`, and `1Month`, `2`, `3`, `4`, `6`, `12`; or their short forms. */
+/**
+ * `1Min` to `59Min`, `1Hour` to `23Hour`, `1Day`, `1Week`, and `1Month`, `2`, `3`, `4`, `6`, `12`; or their short forms. Case does not
+ * count, as clients write `1min` and `1hour` too; but `1M` is a month, and `1m`, which could be meant as a minute, is nothing.
+ */
 export function parseTimeframe(text: string): Timeframe | undefined {
-  const [, digits, unit] = /^([1-9]\d?)(Min|T|Hour|H|Day|D|Week|W|Month|M)$/.exec(text) ?? []
+  const [, digits, word] = /^([1-9]\d?)(min|t|hour|h|day|d|week|w|month|m)$/i.exec(text) ?? []
   const count = Number(digits)
-  if (unit === 'Min' || unit === 'T') return count <= 59 ? even(count * MINUTE_MS) : undefined
-  if (unit === 'Hour' || unit === 'H') return count <= 23 ? even(count * HOUR_MS) : undefined
-  if (unit === 'Day' || unit === 'D') return count === 1 ? days(1) : undefined
-  if (unit === 'Week' || unit === 'W') return count === 1 ? days(WEEK_DAYS) : undefined
+  const unit = word === 'm' ? undefined : word?.toLowerCase()
+  if (unit === 'min' || unit === 't') return count <= 59 ? even(count * MINUTE_MS) : undefined
+  if (unit === 'hour' || unit === 'h') return count <= 23 ? even(count * HOUR_MS) : undefined
+  if (unit === 'day' || unit === 'd') return count === 1 ? days(1) : undefined
+  if (unit === 'week' || unit === 'w') return count === 1 ? days(WEEK_DAYS) : undefined
   return unit !== undefined && 12 % count === 0 ? months(count) : undefined
 }

@@ -111,7 +111,8 @@ export class TradeStream {
     const message = parseMessage(data)
     const action = message?.['action']
     if (message !== undefined && (action === 'authenticate' || action === 'auth')) this.#authenticate(session, message)
-    else if (message !== undefined && action === 'listen') this.#listen(session, message)
+    else if (message !== undefined && (action === 'listen' || action === 'unlisten'))
+      this.#listen(session, message, action)
     else send(session, { action: 'error', data: { error_message: 'invalid syntax' } })
   }
 
@@ -127,10 +128,13 @@ export class TradeStream {
     authorization(session, 'authorized', 'authenticate')
   }
 
-  #listen(session: Session, message: Record<string, unknown>): void {
+  /** `listen` replaces what is listened to; `unlisten`, which some clients send, takes away from it. */
+  #listen(session: Session, message: Record<string, unknown>, action: 'listen' | 'unlisten'): void {
     if (session.account === undefined) return authorization(session, 'unauthorized', 'listen')
     const wanted = isObject(message['data']) ? message['data']['streams'] : undefined
-    const listening = Array.isArray(wanted) && wanted.includes(CHANNEL)
+    const named = Array.isArray(wanted) && wanted.includes(CHANNEL)
+    const listening =
+      action === 'listen' ? named : !named && this.#listeners.get(session.account)?.has(session) === true
     this.#setListening(session, listening)
     send(session, { stream: 'listening', data: { streams: listening ? [CHANNEL] : [] } })
   }
