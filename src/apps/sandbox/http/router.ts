@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Account } from '../broker/account.ts'
 import { notFound, Refusal } from '../broker/refusal.ts'
+import { refusalOfLeftOut } from './left-out.ts'
 
 /** A request as a handler sees it. */
 export type Call = Readonly<{
@@ -50,7 +51,7 @@ function paramsOf(pattern: readonly string[], actual: readonly string[]): Record
   return params
 }
 
-/** Routes in order: the first whose method and path fit. @throws {Refusal} 404 for an unknown path, 405 for a wrong method */
+/** Routes in order: the first whose method and path fit. @throws {Refusal} 404 for an unknown path, 501 for what is left out, 405 for a wrong method */
 export function createRouter<Handles>(routes: Readonly<Record<string, Handles>>): Router<Handles> {
   const table = Object.entries(routes).map(([route, handler]) => {
     const [method = '', path = ''] = route.split(' ')
@@ -65,6 +66,7 @@ export function createRouter<Handles>(routes: Readonly<Record<string, Handles>>)
       known = true
       if (entry.method === method) return { route: entry.route, handler: entry.handler, params }
     }
-    throw known ? new Refusal(405, 40510000, 'method not allowed') : notFound('endpoint not found.')
+    if (known) throw new Refusal(405, 40510000, 'method not allowed')
+    throw refusalOfLeftOut(path) ?? notFound('endpoint not found.')
   }
 }
