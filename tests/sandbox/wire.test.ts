@@ -65,6 +65,15 @@ describe('refusals of an order', () => {
       42210000,
       'extended hours order must be DAY or GTC limit orders',
     ],
+    ['extended hours as text', { extended_hours: 'true' }, 422, 40010001, 'extended_hours must be true or false'],
+    ['unknown intent', { position_intent: 'to_the_moon' }, 422, 40010001, 'invalid position_intent'],
+    [
+      'the intent to close what is not held',
+      { side: 'sell', position_intent: 'sell_to_close' },
+      422,
+      42210000,
+      'position intent mismatch, inferred: sell_to_open, specified: sell_to_close',
+    ],
     ['fractional short', { side: 'sell', qty: '0.5' }, 422, 42210000, 'fractional orders cannot be sold short'],
     ['crypto day', { symbol: 'BTC/USD', qty: '0.1' }, 422, 42210000, 'invalid crypto time_in_force'],
     [
@@ -288,6 +297,16 @@ describe('the server', () => {
     expect(await get('/v2/assets/ZZZZ')).toMatchObject({ status: 404, body: { message: 'asset not found for ZZZZ' } })
     expect(await call(sandbox, 'PATCH', '/v2/orders/x', {})).toMatchObject({ status: 404 })
     expect(await post({ ...buy, type: 'stop', stop_price: '1' })).toMatchObject({ status: 422 })
+  })
+
+  test.each([
+    ['/v2/watchlists', 'the sandbox has no watchlists'],
+    ['/v2/watchlists:by_name?name=x', 'the sandbox has no watchlists'],
+    ['/v2/options/contracts', 'the sandbox trades no options'],
+    ['/v3/clock', 'the sandbox has one market: ask /v2/clock and /v2/calendar'],
+  ])('refuses %s in so many words', async (path, message) => {
+    expect(await get(path)).toMatchObject({ status: 501, body: { message } })
+    expect(await call(sandbox, 'POST', path, { name: 'x' })).toMatchObject({ status: 501, body: { message } })
   })
 
   test('answers a body that is no JSON, or no object, or too large, and serves on', async () => {

@@ -131,6 +131,12 @@ function checkAccount(account: Account, ticket: Ticket): void {
   checkFractions(account.flags, ticket)
 }
 
+/** Whoever says what the order is for must see the position as the broker does. */
+function checkIntent({ statedIntent }: Ticket, inferred: PositionIntent): void {
+  if (statedIntent === null || statedIntent === inferred) return
+  throw unprocessable(`position intent mismatch, inferred: ${inferred}, specified: ${statedIntent}`)
+}
+
 /** @throws {Refusal} with the broker's status, code and words */
 export function admit(account: Account, ticket: Ticket, prices: Prices): Admission {
   checkAccount(account, ticket)
@@ -139,15 +145,17 @@ export function admit(account: Account, ticket: Ticket, prices: Prices): Admissi
   checkStop(ticket, market)
   const position = positionQty(account, ticket.asset)
   const closes = ticket.side === 'buy' ? position.lt(0) : position.gt(0)
+  const intent: PositionIntent = `${ticket.side}_to_${closes ? 'close' : 'open'}`
+  checkIntent(ticket, intent)
   checkGroup(ticket, closes, market)
   if (closes) {
     checkAvailable(account, ticket, market)
-    return { intent: `${ticket.side}_to_close`, heldPerUnit: zero }
+    return { intent, heldPerUnit: zero }
   }
   if (ticket.side === 'sell') checkShort(account, ticket)
   const heldPerUnit = priceHeld(ticket, market)
   checkFunds(account, ticket, heldPerUnit, prices)
-  return { intent: `${ticket.side}_to_open`, heldPerUnit }
+  return { intent, heldPerUnit }
 }
 
 /** The same for terms that ask for the place of an open order. @throws {Refusal} with the broker's status, code and words */

@@ -40,6 +40,7 @@ export function closingTicket(position: Position, size: ClosingSize, clientOrder
     stopPrice: null,
     trailPrice: null,
     trailPercent: null,
+    statedIntent: null,
     exits: null,
   }
 }

@@ -40,6 +40,7 @@ export function legTickets(ticket: Ticket, newClientOrderId: () => string): Tick
   const exit = {
     ...ticket,
     side: isPair ? side : side === 'buy' ? 'sell' : 'buy',
+    statedIntent: null,
     exits: null,
     stopPrice: null,
     limitPrice: null,

@@ -48,6 +48,8 @@ export type Ticket = Readonly<{
   stopPrice: Decimal | null
   trailPrice: Decimal | null
   trailPercent: Decimal | null
+  /** What the client says the order is for; null when that is left to the broker. */
+  statedIntent: PositionIntent | null
   /** Null for a simple order, and for a leg. */
   exits: Exits | null
 }>

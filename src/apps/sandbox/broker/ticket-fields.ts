@@ -1,12 +1,13 @@
 import type { Asset } from './assets.ts'
 import { asPrice, type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, parseDecimal } from './decimals.ts'
-import type { TimeInForce } from './order.ts'
+import type { PositionIntent, TimeInForce } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 
 /** Single fields of an order's body, each read the way the broker reads it. */
 
 const CLIENT_ORDER_ID_LENGTH_MAX = 128
 const timesInForce: readonly string[] = ['day', 'gtc', 'opg', 'cls', 'ioc', 'fok']
+const intents: readonly string[] = ['buy_to_open', 'buy_to_close', 'sell_to_open', 'sell_to_close']
 
 export type Body = Readonly<Record<string, unknown>>
 
@@ -53,6 +54,18 @@ export function priceOf(body: Body, field: 'limit_price' | 'stop_price', asset: 
 
 export const timeInForceOf = (body: Body): TimeInForce =>
   wordOf(body, 'time_in_force', timesInForce, 'invalid time_in_force') as TimeInForce
+
+export function statedIntentOf(body: Body): PositionIntent | null {
+  if (!given(body['position_intent'])) return null
+  return wordOf(body, 'position_intent', intents, 'invalid position_intent') as PositionIntent
+}
+
+/** Anything but a boolean would be taken for false without a word, and the order would wait for the morning. */
+export function isExtendedHours(body: Body): boolean {
+  const value = body['extended_hours']
+  if (given(value) && typeof value !== 'boolean') throw invalid('extended_hours must be true or false')
+  return value === true
+}
 
 export function clientOrderIdOf(body: Body, generate: () => string): string {
   const id = body['client_order_id']

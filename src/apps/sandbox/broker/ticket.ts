@@ -7,8 +7,10 @@ import {
   bodyOf,
   clientOrderIdOf,
   given,
+  isExtendedHours,
   priceOf,
   sizeAmountOf,
+  statedIntentOf,
   timeInForceOf,
   wordOf,
 } from './ticket-fields.ts'
@@ -54,12 +56,13 @@ export function readTicket(body: unknown, generateId: () => string): Ticket {
     type,
     timeInForce,
     orderClass,
-    extendedHours: fields['extended_hours'] === true,
+    extendedHours: isExtendedHours(fields),
     // An oco is its take-profit, with the stop-loss as its leg.
     limitPrice: orderClass === 'oco' ? (exits?.takeProfit ?? null) : priceOf(fields, 'limit_price', asset),
     stopPrice: priceOf(fields, 'stop_price', asset),
     trailPrice: amountOf(fields, 'trail_price'),
     trailPercent: amountOf(fields, 'trail_percent'),
+    statedIntent: statedIntentOf(fields),
     exits,
   }
   checkExits(ticket)
