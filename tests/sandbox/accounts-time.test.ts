@@ -61,4 +61,5 @@ test.each([
   [['--clock', 'sun'], '--clock must be real or virtual'],
   [['--clock', 'virtual', '--speed', '2'], 'for the real clock only'],
   [['--speed', 'fast'], '--speed must be a whole number'],
+  [['--speed', '0'], '--speed must be a whole number from 1 to 10000, not "0"'],
 ])('%o is refused', (flags, words) => expect(() => readFlags(flags)).toThrow(words))

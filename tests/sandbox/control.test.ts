@@ -111,4 +111,9 @@ describe('command line', () => {
     const words: unknown = expect.stringContaining(`Port ${sandbox.port} is taken`)
     await expect(refused).rejects.toMatchObject({ code: 1, stderr: words })
   })
+
+  test('an address that is not of this machine is said in one line', async () => {
+    const stderr: unknown = expect.stringMatching(/^sandbox cannot start. This machine has no address 192.0.2.1.*\n$/)
+    await expect(run('--host', '192.0.2.1', '--port', '0')).rejects.toMatchObject({ code: 1, stderr })
+  })
 })

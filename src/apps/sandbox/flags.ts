@@ -26,10 +26,10 @@ const PORT_DEFAULT = 8085
 const PORT_MAX = 65_535
 const DELAY_MS_MAX = 3_600_000
 
-function wholeNumber(flag: string, text: string | undefined, fallback: number, max: number): number {
+function wholeNumber(flag: string, text: string | undefined, fallback: number, max: number, min = 0): number {
   if (text === undefined) return fallback
-  if (!/^\d{1,9}$/.test(text) || Number(text) > max) {
-    throw new ConfigError(`--${flag} must be a whole number from 0 to ${max}, not "${text}"\n${USAGE}`)
+  if (!/^\d{1,9}$/.test(text) || Number(text) > max || Number(text) < min) {
+    throw new ConfigError(`--${flag} must be a whole number from ${min} to ${max}, not "${text}"\n${USAGE}`)
   }
   return Number(text)
 }
@@ -51,7 +51,7 @@ function timeOf(clock: string, speed: string | undefined): Pick<SandboxOptions, 
     throw new ConfigError(`--clock must be real or virtual, not "${clock}"\n${USAGE}`)
   }
   if (clock === 'virtual' && speed !== undefined) throw new ConfigError(`--speed is for the real clock only\n${USAGE}`)
-  return { time: clock, speed: Math.max(1, wholeNumber('speed', speed, 1, SPEED_MAX)) }
+  return { time: clock, speed: wholeNumber('speed', speed, 1, SPEED_MAX, 1) }
 }
 
 /** More than the recording may hold is not even read. */

@@ -3,12 +3,20 @@ import { readFlags, USAGE } from './flags.ts'
 import { defaultAccounts, type SandboxOptions } from './options.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
 
-/** The port being taken is the user's to solve: said in one line. */
+/** What the user gave and the machine does not have. */
+const unusable: Readonly<Record<string, (options: SandboxOptions) => string>> = {
+  EADDRINUSE: ({ port }) => `Port ${port ?? 0} is taken: choose another with --port`,
+  EACCES: ({ port }) => `Port ${port ?? 0} is not for everyone: choose one from 1024 on with --port`,
+  EADDRNOTAVAIL: ({ host }) => `This machine has no address ${host ?? ''}: choose another with --host`,
+  ENOTFOUND: ({ host }) => `There is no address ${host ?? ''}: choose another with --host`,
+}
+
+/** A port or an address that cannot be had is the user's to solve: said in one line. */
 const start = (options: SandboxOptions): Promise<Sandbox> =>
   startSandbox(options).catch((error: unknown) => {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code !== 'EADDRINUSE') throw error
-    throw new ConfigError(`Port ${options.port ?? 0} is taken: choose another with --port`)
+    const said = unusable[String(code)]
+    throw said === undefined ? error : new ConfigError(said(options))
   })
 
 const flags = (): SandboxOptions => {

@@ -45,7 +45,7 @@ function cancelAll(broker: Broker, account: Account): Reply {
 }
 
 function assetList({ query }: Call): Reply {
-  const assetClass = query.get('asset_class') ?? 'us_equity'
+  const assetClass = query.get('asset_class') || 'us_equity'
   const status = choiceOf(query, 'status', ['active', 'inactive', 'all'])
   const exchange = query.get('exchange')
   return ok(
