@@ -16,7 +16,7 @@ import { submitOrder } from './submit.ts'
 /** Jobs that one worker runs at once, per queue: they wait for the broker most of the time. */
 const JOBS_AT_ONCE_MAX = 50
 /** Longer than any broker call; what is not renewed for this long is given to another worker. */
-const LOCK_MS = 15_000
+export const LOCK_MS = 15_000
 /** Within this much of its end a lock counts as lost: a request must be at the broker before somebody else starts. */
 const LOCK_MARGIN_MS = 1_000
 const STALLED_CHECK_MS = 5_000

@@ -28,7 +28,7 @@ export function refusalOf(ledger: Ledger, intent: OrderIntent): Refusal | null {
   const { quantity, notional, limitPrice, stopPrice, takeProfit, stopLoss, orderType, timeInForce, orderClass } = intent
   const prices = [limitPrice, stopPrice, takeProfit?.limitPrice, stopLoss?.stopPrice, stopLoss?.limitPrice]
   const isPair = orderClass === 'oco'
-  if (prices.some((price) => price && !isPriced(price)))
+  if (!intent.symbol.includes('/') && prices.some((price) => price && !isPriced(price)))
     return refusal('INVALID_PRICE', '42210000', 'sub-penny increment does not fulfill minimum pricing criteria')
   if ((quantity === null) === (notional === null))
     return refusal('BROKER_REJECTED', '40010001', 'qty or notional is required')

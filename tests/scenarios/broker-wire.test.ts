@@ -1,0 +1,372 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { submitOrderSchema } from '#contract'
+import { add, cmp, dec, type Decimal, reduce, type Slice, sub, sum, tryDec, ZERO } from '#domain'
+import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
+import { CALL_TIMEOUT_MS } from '../../workers/broker/alpaca/broker.ts'
+import { orderRequestOf } from '../../workers/broker/alpaca/request.ts'
+import { readTradeUpdate } from '../../workers/broker/alpaca/wire.ts'
+import type { SubmitOutcome } from '../../workers/broker/index.ts'
+import { LOCK_MS } from '../../workers/orders/queue.ts'
+import { onSandbox, openSandbox, realTimers, ticketOf } from '../conformance/broker-harness.ts'
+import { intentOf } from '../domain/orders.ts'
+import { openWorld } from './world.ts'
+
+// What the real adapter makes of what is on the wire.
+
+let real: Awaited<ReturnType<typeof openSandbox>>
+beforeAll(async () => void (real = await openSandbox()))
+afterAll(() => real.close())
+
+describe('SUB-03 server error after acceptance', () => {
+  test.each(
+    [500, 502, 503, 504, 408, 409, 425].flatMap(
+      (status) =>
+        [
+          [status, true],
+          [status, false],
+        ] as const,
+    ),
+  )(
+    'SUB-03 status %i, order booked: %s - unknown, whatever stands behind it, and the look-up tells',
+    async (status, isBooked) => {
+      const { broker } = onSandbox(real)
+      const ticket = ticketOf()
+      const kind = isBooked ? 'error_after' : 'error_before'
+      real.sandbox.control.armFault({ kind, status, method: 'POST', path: '/v2/orders' })
+      expect(await broker.submit(ticket)).toEqual({ kind: 'unknown', cause: `status ${status}` })
+      expect((await broker.findByClientOrderId(ticket.clientOrderId)) !== null).toBe(isBooked)
+    },
+  )
+
+  test.each<[string, 'html_error' | 'truncated_answer' | 'empty_answer' | 'drop_answer' | 'lose_request', boolean]>([
+    ['a proxy’s page', 'html_error', false],
+    ['half an answer', 'truncated_answer', true],
+    ['an empty answer', 'empty_answer', true],
+    ['no answer', 'drop_answer', true],
+    ['a connection that was cut before', 'lose_request', false],
+  ])('SUB-03 %s proves nothing', async (_what, kind, isBooked) => {
+    const { broker } = onSandbox(real)
+    const ticket = ticketOf()
+    real.sandbox.control.armFault({ kind, method: 'POST', path: '/v2/orders' })
+    expect(await broker.submit(ticket)).toMatchObject({ kind: 'unknown' })
+    expect((await broker.findByClientOrderId(ticket.clientOrderId)) !== null).toBe(isBooked)
+  })
+
+  /** Alpaca's documented and reported answers, and what each of them proves. */
+  const ANSWERS: readonly (readonly [status: number, code: number | null, message: string, proves: string])[] = [
+    [400, 40010000, 'failed to decode request body', 'BROKER_REJECTED'],
+    [401, null, 'unauthorized.', 'BROKER_DISCONNECTED'],
+    [401, 40110000, 'request is not authorized', 'BROKER_DISCONNECTED'],
+    [403, null, 'forbidden.', 'BROKER_DISCONNECTED'],
+    [422, 40010001, 'qty or notional is required', 'BROKER_REJECTED'],
+    [422, 40010001, 'market orders require no stop or limit price', 'BROKER_REJECTED'],
+    [422, 40010001, 'client_order_id must be unique', 'duplicate'],
+    [422, 42210000, 'client_order_id must be unique', 'duplicate'],
+    [422, 40010001, 'client_order_id must be no more than 128 characters', 'BROKER_REJECTED'],
+    [422, 40010001, 'us_equity orders not allowed for account', 'ACCOUNT_RESTRICTED'],
+    [422, 40010001, 'asset MKR/USD is not active', 'SYMBOL_NOT_TRADABLE'],
+    [422, 42210000, 'asset "ZZZZ" not found', 'SYMBOL_NOT_TRADABLE'],
+    [422, 42210000, 'symbol not found or not tradable', 'SYMBOL_NOT_TRADABLE'],
+    [422, 42210000, 'asset "RGC" is not tradable', 'SYMBOL_NOT_TRADABLE'],
+    [422, 42210000, 'asset "TXN" cannot be sold short', 'SHORT_NOT_ALLOWED'],
+    [
+      422,
+      42210000,
+      'invalid limit_price 290.123. sub-penny increment does not fulfill minimum pricing criteria',
+      'INVALID_PRICE',
+    ],
+    [422, 42210000, 'extended hours order must be DAY or GTC limit orders', 'MARKET_CLOSED'],
+    [422, 42210000, 'fractional orders must be DAY orders', 'FRACTIONAL_NOT_ALLOWED'],
+    [422, 42210000, 'notional must be >= 1.00', 'BROKER_REJECTED'],
+    [422, 42210000, 'qty must be integer', 'FRACTIONAL_NOT_ALLOWED'],
+    [422, 42210000, 'stop price must be less than current price', 'INVALID_PRICE'],
+    [422, 42210000, 'bracket orders must be entry orders', 'BROKER_REJECTED'],
+    [422, 42210000, 'potential wash trade detected. use complex orders', 'WASH_TRADE'],
+    [403, 40310000, 'potential wash trade detected. use complex orders', 'WASH_TRADE'],
+    [403, 40310000, 'insufficient buying power', 'INSUFFICIENT_BUYING_POWER'],
+    [403, 40310000, 'insufficient qty available for order (requested: 35, available: 0)', 'INSUFFICIENT_QUANTITY'],
+    [403, 40310000, 'insufficient balance for ETH (requested: 1, available: 0)', 'INSUFFICIENT_BUYING_POWER'],
+    [403, 40310000, 'cost basis must be >= minimal amount of order 10', 'BROKER_REJECTED'],
+    [403, 40310000, 'account is not allowed to short', 'SHORT_NOT_ALLOWED'],
+    [403, 40310000, 'asset "BRK.A" is not fractionable', 'FRACTIONAL_NOT_ALLOWED'],
+    [403, 40310000, 'account is not authorized to trade', 'ACCOUNT_RESTRICTED'],
+    [403, 40310000, 'account is restricted to liquidation only', 'ACCOUNT_RESTRICTED'],
+    [403, 40310000, 'new orders are rejected by user request', 'ACCOUNT_RESTRICTED'],
+    [403, 40310100, 'trade denied due to pattern day trading protection', 'ACCOUNT_RESTRICTED'],
+    [403, 40310000, 'extended hours orders between 6:00pm and 8:00pm is not supported', 'MARKET_CLOSED'],
+    [403, 40310000, 'unable to open new notional orders while having open closing position orders', 'BROKER_REJECTED'],
+    [404, 40410000, 'asset not found for ZZZZQX', 'SYMBOL_NOT_TRADABLE'],
+    [429, 42910000, 'rate limit exceeded', 'rate_limited'],
+    [500, 50010000, 'internal server error occurred', 'unknown'],
+    [503, null, '<html><body>maintenance</body></html>', 'unknown'],
+    [504, null, 'gateway timeout', 'unknown'],
+    [403, null, '<html><body>blocked</body></html>', 'unknown'],
+    [404, null, '<html><body>nothing here</body></html>', 'unknown'],
+    [418, 41810000, 'a status from the future', 'unknown'],
+    [200, null, '{"id": "but no order"}', 'unknown'],
+    [302, null, 'moved', 'unknown'],
+  ]
+
+  test.each(ANSWERS)('SUB-03 %i %s %j proves: %s', async (status, code, message, proves) => {
+    const isPage = message.startsWith('<') || message.startsWith('{')
+    const body = isPage ? message : JSON.stringify({ ...(code === null ? {} : { code }), message })
+    await using server = await answering(status, body)
+    const outcome = await server.broker.submit(ticketOf())
+    expect(provenBy(outcome)).toBe(proves)
+    if (outcome.kind === 'refused') expect(outcome.brokerCode).toBe(code === null ? null : String(code))
+    expect(server.requests()).toBe(1)
+  })
+})
+
+const provenBy = (outcome: SubmitOutcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
+
+/** A broker that answers everything the same, or with `null` nothing at all. */
+async function answering(status: number, body: string | null) {
+  let requests = 0
+  const server = createServer((_request, response) => {
+    requests += 1
+    if (body !== null) response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+  })
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
+  const endpoint = endpointOf('sandbox', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const transport = createTransport(endpoint)
+  return {
+    broker: createAlpacaBroker({ keyId: 'K', secretKey: 'S' }, endpoint, transport, realTimers()),
+    requests: () => requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => void server.close(resolve))
+      await transport.close()
+    },
+  }
+}
+
+const terms = { quantity: null, limitPrice: dec('1'), stopPrice: null, trail: null, timeInForce: null }
+
+test.each([429, 500, 503, 504, 408])(
+  'SUB-07 hidden retries inside the HTTP client - status %i: one request a call, submissions, replacements, cancels and readings',
+  async (status) => {
+    await using server = await answering(status, JSON.stringify({ message: 'not now' }))
+    const { broker } = server
+    const calls = [
+      () => broker.submit(ticketOf()),
+      () => broker.replace({ brokerOrderId: 'b', clientOrderId: 'c', terms }),
+      () => broker.cancel('b'),
+      () => broker.listOrders({ status: 'open' }).catch(() => null),
+      () => broker.readAccount().catch(() => null),
+    ]
+    for (const [index, call] of calls.entries()) {
+      await call()
+      expect(server.requests()).toBe(index + 1)
+    }
+  },
+)
+
+test('SUB-08 no timeout on the call - silence ends at the deadline as unknown, well before the queue’s lock', async () => {
+  expect(CALL_TIMEOUT_MS).toBeLessThan(LOCK_MS / 1.5)
+  await using server = await answering(200, null)
+  const startMs = performance.now()
+  const [submitted, replaced, canceled, read] = await Promise.all([
+    server.broker.submit(ticketOf()),
+    server.broker.replace({ brokerOrderId: 'b', clientOrderId: 'c', terms }),
+    server.broker.cancel('b'),
+    server.broker.readAccount().catch((error: unknown) => error),
+  ])
+  expect(performance.now() - startMs).toBeGreaterThan(CALL_TIMEOUT_MS - 100)
+  expect([submitted.kind, replaced.kind, canceled.kind]).toEqual(['unknown', 'unknown', 'unknown'])
+  expect(read).toMatchObject({ code: 'UNAVAILABLE' })
+  expect(server.requests()).toBe(4)
+})
+
+test('SUB-08 no timeout on the call - the resolver begins at the deadline, and the order is found', async () => {
+  const world = await openWorld({ seed: 8 })
+  world.broker.fail('submit', { kind: 'lose_reply' })
+  world.submit()
+  await world.advance(60_000)
+  expect(world.told('t1')).toEqual(['trade.submitted'])
+  expect(world.broker.orders.size).toBe(1)
+  world.fill('t1', '180')
+  await world.quiesce()
+})
+
+const decimal = fc
+  .tuple(fc.bigInt({ min: 1n, max: 10n ** 15n }), fc.integer({ min: 0, max: 9 }))
+  .map(([digits, places]) => {
+    const text = String(digits).padStart(places + 1, '0')
+    return places === 0 ? text : `${text.slice(0, -places)}.${text.slice(-places)}`
+  })
+
+describe('SUB-14 number formats', () => {
+  test('SUB-14 what is parsed and written is the same amount, as text, up to nine decimals', () => {
+    fc.assert(
+      fc.property(decimal, (text) => {
+        const read = dec(text)
+        const plain = text.includes('.') ? text.replace(/0+$/, '').replace(/\.$/, '') : text
+        expect(read).toBe(plain)
+        expect(tryDec(read)).toBe(read)
+        const request = orderRequestOf(intentOf({ quantity: read, limitPrice: read, orderType: 'limit' }), 'c1')
+        expect([request.qty, request.limitPrice]).toEqual([plain, plain])
+      }),
+    )
+  })
+
+  test('SUB-14 fills add up to the filled quantity exactly, however it is cut', () => {
+    fc.assert(
+      fc.property(fc.array(decimal, { minLength: 1, maxLength: 20 }), (texts) => {
+        const parts = texts.map((text) => dec(text))
+        const total = sum(parts)
+        expect(parts.reduce((left, part) => sub(left, part), total)).toBe(ZERO)
+        const digits = parts.reduce((all, part) => all + nanosOf(part), 0n)
+        expect(nanosOf(total)).toBe(digits)
+      }),
+    )
+  })
+
+  test('SUB-14 a price between two ticks is refused before it is queued, and the broker would refuse it too', async () => {
+    const { broker } = onSandbox(real)
+    for (const [price, isTick] of [
+      ['10.005', false],
+      ['10.01', true],
+      ['0.00011', false],
+      ['0.0001', true],
+    ] as const) {
+      const order = { ...ticketOf().intent, orderType: 'limit', limitPrice: price, quantity: '1' }
+      const asked = Object.fromEntries(Object.entries(order).filter(([, value]) => value !== null))
+      expect(submitOrderSchema.safeParse(asked).success).toBe(isTick)
+      const outcome = await broker.submit(ticketOf({ orderType: 'limit', limitPrice: dec(price), quantity: dec('1') }))
+      expect(provenBy(outcome)).toBe(isTick ? 'accepted' : 'INVALID_PRICE')
+    }
+  })
+})
+
+/** Independent of the code under test: whole billionths. */
+function nanosOf(amount: Decimal): bigint {
+  const [whole = '0', fraction = ''] = amount.split('.')
+  return BigInt(whole) * 10n ** 9n + BigInt(fraction.padEnd(9, '0'))
+}
+
+const wireOrder = (over: object = {}) => ({
+  ...{ id: 'b-1', client_order_id: 'elsewhere', symbol: 'AAPL', side: 'buy', type: 'limit', time_in_force: 'day' },
+  ...{ order_class: '', status: 'partially_filled', qty: '10', notional: null, filled_qty: '4', limit_price: '200' },
+  ...{ filled_avg_price: '180', stop_price: null, submitted_at: '2024-03-15T14:00:00Z', replaces: null },
+  ...{ updated_at: '2024-03-15T14:00:01Z', replaced_by: null, legs: null, ...over },
+})
+const wireFill = (over: object = {}) => ({
+  ...{ event: 'partial_fill', execution_id: 'x-1', price: '180', qty: '4', at: '2024-03-15T14:00:01Z' },
+  ...{ timestamp: '2024-03-15T14:00:01Z', position_qty: '4', order: wireOrder(), ...over },
+})
+const lastOrder = { status: 'filled', filled_qty: '10', filled_avg_price: '180.6', updated_at: '2024-03-15T14:00:02Z' }
+const lastFill = (over: object = {}) =>
+  wireFill({
+    event: 'fill',
+    execution_id: 'x-2',
+    price: '181',
+    qty: '6',
+    at: '2024-03-15T14:00:02Z',
+    order: wireOrder(lastOrder),
+    ...over,
+  })
+
+/** What two messages come to in the books. */
+function booked(messages: readonly object[]) {
+  const landing = { id: 'ext.b-1', origin: 'external', userId: 'u1', connectionId: 'broker_1' } as const
+  let slice: Slice = { order: null, position: null, account: null }
+  for (const message of messages) {
+    const { order, execution, at } = readTradeUpdate(message)
+    slice = reduce(slice, { type: 'broker_order', order, execution, at }, landing).slice
+  }
+  const [placement] = slice.order?.placements ?? []
+  return { quantity: placement?.cumulativeQuantity, reported: placement?.reportedQuantity }
+}
+
+describe('FIL-09 final fill carries the whole quantity', () => {
+  test.each([
+    ['the increment', {}],
+    ['the total', { qty: '10' }],
+    ['no position', { position_qty: undefined }],
+    ['no execution id', { execution_id: null }],
+    ['no event time', { at: undefined }],
+  ])('FIL-09 a last fill with %s books ten, once', (_what, over) => {
+    expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '10', reported: '10' })
+    expect(booked([wireFill(), lastFill(over), lastFill(over)])).toEqual({ quantity: '10', reported: '10' })
+  })
+
+  test.each([
+    ['no quantity', { qty: undefined }],
+    ['no price', { price: undefined }],
+  ])('FIL-09 a last fill with %s books nothing and leaves a gap that is looked up', (_what, over) => {
+    expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '4', reported: '10' })
+  })
+})
+
+describe('CON-08 unknown or malformed message', () => {
+  test('CON-08 the decoder reads a message or says that it cannot; nothing else ever comes out of it', () => {
+    const fields = fc.dictionary(
+      fc.constantFrom('event', 'order', 'price', 'qty', 'at', 'execution_id', 'timestamp', 'x'),
+      fc.oneof(
+        fc.json().map((text): unknown => JSON.parse(text)),
+        fc.constant(wireOrder()),
+        decimal,
+        fc.constant('1e-7'),
+      ),
+    )
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fields,
+          fc.anything(),
+          fields.map((some) => wireFill(some)),
+        ),
+        (message) => {
+          try {
+            const { order, execution } = readTradeUpdate(message)
+            expect(tryDec(order.filledQuantity)).toBe(order.filledQuantity)
+            if (execution !== null) expect(cmp(add(execution.quantity, ZERO), ZERO)).not.toBeNaN()
+          } catch (error) {
+            expect(error).toBeInstanceOf(z.ZodError)
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('CON-08 an event, a status and fields that nobody knows are kept: the order is read', () => {
+    const message = wireFill({
+      event: 'from_the_future',
+      color: 'blue',
+      order: wireOrder({ status: 'dreaming', mood: 1 }),
+    })
+    expect(readTradeUpdate(message)).toMatchObject({
+      execution: null,
+      order: { status: 'unrecognized', filledQuantity: '4' },
+    })
+  })
+
+  test.each([1, 2, 3, 4])(
+    'CON-08 messages that are garbage - seed %i: the account is read, and ends equal to the ledger',
+    async (seed) => {
+      const world = await openWorld({ seed })
+      world.submit()
+      world.submit({ tradeId: 't2', symbol: 'MSFT', quantity: '10' })
+      await world.settle()
+      for (const [trade, price, part] of [
+        ['t1', '180', '40'],
+        ['t2', '400', '10'],
+        ['t1', '181', '60'],
+      ] as const) {
+        world.broker.streams.drop() // the event itself never comes; in its place:
+        world.fill(trade, price, part)
+        world.broker.streams.garble()
+        await world.advance(500)
+      }
+      await world.quiesce()
+      expect(world.told('t1')).toContain('trade.filled')
+      expect(world.told('t2')).toContain('trade.filled')
+    },
+  )
+})
