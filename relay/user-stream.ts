@@ -105,7 +105,9 @@ export class UserStream {
 
   /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
   async check(): Promise<void> {
-    if (this.#waiting === 0) await this.#gated(async () => {}) // what is under way looks anyway
+    const hasPlace = this.#position !== ''
+    // What is under way may have looked already, so one more look follows it.
+    if (hasPlace && this.#waiting <= 1) await this.#gated(async () => {})
   }
 
   /** Runs `step` with the gate closed, then catches up. */
@@ -138,6 +140,7 @@ export class UserStream {
 
   /** Sends what the log has beyond `position`, then what was set aside, then opens the gate: the last two in one turn. */
   async #catchUp(): Promise<void> {
+    this.#setAside ??= [] // a step that came before this one may have opened the gate
     while (await this.#isReady()) {
       const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
       const [first] = entries

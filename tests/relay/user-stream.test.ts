@@ -1,0 +1,101 @@
+import { expect, test } from 'vitest'
+import { EVENT_ID_ZERO } from '#contract'
+import { createLogger, Metrics, systemClock } from '#runtime'
+import type { LogEntry, Reader } from '#store'
+import { createRelayMetrics } from '../../relay/metrics.ts'
+import { type Logged, type Outlet, UserStream } from '../../relay/user-stream.ts'
+
+const idOf = (n: number): string => (n === 0 ? EVENT_ID_ZERO : `160000000000${n}-00000`)
+const entryOf = (n: number): LogEntry => ({ id: idOf(n), prev: idOf(n - 1), event: 'broker.connected', payload: n })
+const liveOf = (n: number): Logged => {
+  const { id, prev, event, payload } = entryOf(n)
+  return { event, payload, meta: { id, prev } }
+}
+
+/** A log in memory. What is read is decided when the read begins, and told when `answer` is called. */
+function memoryLog() {
+  const log: LogEntry[] = []
+  const answers: (() => void)[] = []
+  const top = (): string => log.at(-1)?.id ?? EVENT_ID_ZERO
+  const reader: Reader = {
+    top: async () => top(),
+    order: async () => null,
+    snapshot: async () => ({ version: '0', lastEventId: top(), orders: [], positions: [], accounts: [] }),
+    events: (_userId, afterId) => {
+      const page = { top: top(), entries: log.filter(({ id }) => id > afterId) }
+      return new Promise((resolve) => answers.push(() => resolve(page)))
+    },
+  }
+  return { log, reader, reads: () => answers.length, answer: () => answers.shift()?.() }
+}
+
+function open() {
+  const { log, ...memory } = memoryLog()
+  const heard: unknown[] = []
+  const outlet: Outlet = {
+    isOpen: () => true,
+    isBehind: () => false,
+    tell: (event) => heard.push(event),
+    deliver: ({ payload }) => heard.push(payload),
+  }
+  const metrics = createRelayMetrics(new Metrics(false))
+  const deps = { reader: memory.reader, clock: systemClock, log: createLogger('test', 'silent'), metrics }
+  return { ...memory, log, heard, stream: new UserStream(deps, 'alice', outlet) }
+}
+
+/** Lets whatever can go on without an answer go on. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+test('a look for missed events finds a stream that has no place yet, and leaves it alone', async () => {
+  const { stream, log, heard, reads, answer } = open()
+  log.push(entryOf(1))
+  await stream.check()
+  expect([reads(), heard]).toEqual([0, []])
+  const started = stream.start(idOf(0), () => heard.push('placed'))
+  await settled()
+  answer()
+  await started
+  expect(heard).toEqual(['placed', 1])
+})
+
+test('an event while a second look at the log is under way waits for it', async () => {
+  const { stream, log, heard, reads, answer } = open()
+  const started = stream.start('', () => {})
+  await settled()
+  answer()
+  await started
+  void stream.check()
+  log.push(entryOf(1), entryOf(2))
+  stream.receive(liveOf(2)) // the first is missing: a step of its own, behind the look
+  await settled()
+  answer() // the look sends both, and would open the gate for good
+  await settled()
+  expect(reads()).toBe(1)
+  log.push(entryOf(3))
+  stream.receive(liveOf(3))
+  answer()
+  await settled()
+  while (reads() > 0) {
+    answer()
+    await settled()
+  }
+  expect(heard).toEqual([1, 2, 3])
+})
+
+test('a look that comes while another is under way is made after it', async () => {
+  const { stream, log, heard, reads, answer } = open()
+  const started = stream.start('', () => {})
+  await settled()
+  answer()
+  await started
+  void stream.check()
+  await settled()
+  log.push(entryOf(1)) // committed after the first look has read, and told to nobody
+  void stream.check()
+  answer()
+  await settled()
+  expect(reads()).toBe(1)
+  answer()
+  await settled()
+  expect(heard).toEqual([1])
+})
