@@ -52,7 +52,7 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
   const links: Links = {
     redis: connectRedis(config.redisUrl, 'patient', log),
     prompt: connectRedis(config.redisUrl, 'prompt', log),
-    sub: connectRedis(config.redisUrl, 'patient', log),
+    sub: connectRedis(config.redisUrl, 'subscriber', log),
   }
   await Promise.all(Object.values(links).map((link) => redisReady(link)))
   const metrics = new Metrics(true)

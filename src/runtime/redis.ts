@@ -4,16 +4,19 @@ import type { Logger } from './logger.ts'
 
 /**
  * How a connection behaves while Redis is away.
- * - `patient`: commands wait for Redis to come back. For workers and subscribers, which have nothing better to do.
+ * - `patient`: commands wait for Redis to come back. For workers, which have nothing better to do.
+ * - `subscriber`: the same, for a connection that only listens. It is ready as soon as it is connected: the usual question whether
+ *   Redis has loaded its data may not be asked once the first channel is subscribed, and its refusal would end the process.
  * - `prompt`: commands fail at once. For whoever serves a caller that would rather hear an error now.
  */
-export type RedisPatience = 'patient' | 'prompt'
+export type RedisPatience = 'patient' | 'subscriber' | 'prompt'
 
 const RECONNECT_DELAY_MS_MAX = 2_000
 const CONNECT_TIMEOUT_MS = 5_000
 
 const byPatience: Record<RedisPatience, RedisOptions> = {
   patient: { maxRetriesPerRequest: null, enableOfflineQueue: true },
+  subscriber: { maxRetriesPerRequest: null, enableOfflineQueue: true, enableReadyCheck: false },
   prompt: { maxRetriesPerRequest: 1, enableOfflineQueue: false },
 }
 
@@ -24,7 +27,7 @@ export function connectRedis(url: string, patience: RedisPatience, log: Logger):
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX),
   })
-  redis.on('error', (error: Error) => log.warn({ error: { name: error.name, message: error.message } }, 'redis.error'))
+  redis.on('error', (error: Error) => log.warn({ error }, 'redis.error'))
   return redis
 }
 
