@@ -26,7 +26,7 @@ import { type Outside, startWorker, type WorkerRole } from './world/worker.ts'
  *   expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
  *
  * S rules are checked after every step that writes or reaches the broker; a finding throws, with the seed and the last steps.
- * Labels of steps: a boundary's name; `port.method` before a call runs, `port.method answered` before its caller hears of it
+ * Labels of steps: `ANY_STEP`; a boundary's name; `port.method` before a call runs, `port.method answered` before its caller hears of it
  * (ports: store, broker, leases, connections, vault); `deliver <job>`, `acknowledge <job>`. Nothing needs closing.
  */
 export type WorldOptions = Readonly<{
@@ -45,6 +45,8 @@ const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 const QUIESCENCE_MS = 240_000
 const REQUESTS_PER_MINUTE_MAX = 200
 const STEPS_SHOWN = 40
+/** As a label: whatever a process does next. */
+export const ANY_STEP = 'any step'
 /** In every credential of a world; whatever holds it, leaked it. */
 const SECRET = 'open-sesame'
 
@@ -70,7 +72,8 @@ class World {
   readonly store: FakeStore
   readonly #seed: number
   readonly #roles: readonly WorkerRole[]
-  readonly #self: Owner = { name: 'world', state: 'running' }
+  /** What lies outside of every worker: the broker's machines, and what restarts a worker. It never dies. */
+  readonly #self: Process
   readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker; requestsAtMs: number[] }>()
   readonly #outside: Outside
   readonly #plans: { label: string; skip: number; run: (process: Process) => void }[] = []
@@ -82,10 +85,15 @@ class World {
     this.#seed = seed
     this.#roles = options.roles ?? ['orders', 'streams', 'connections']
     this.schedule = new Schedule(seed, START_MS)
+    this.#self = new Process('world', this.schedule, () => null)
     this.queue = new ModelQueue(this.schedule, this.#self)
     this.store = new FakeStore(() => this.schedule.nowMs)
-    for (const ref of accounts) this.store.link(ref)
-    for (const ref of accounts) this.#accounts.set(keyOf(ref), { ref, broker: new FakeBroker(), requestsAtMs: [] })
+    accounts.forEach((ref, index) => {
+      const brokerAccountId = `account-${index + 1}`
+      this.store.controls.link(ref, brokerAccountId)
+      const broker = new FakeBroker({ clock: this.#self.clock, brokerAccountId })
+      this.#accounts.set(keyOf(ref), { ref, broker, requestsAtMs: [] })
+    })
     this.#outside = this.#makeOutside(accounts)
     this.schedule.beforeStep = (owner, label) => this.#beforeStep(owner, label)
     this.schedule.afterStep = () => this.#afterStep()
@@ -161,7 +169,7 @@ class World {
   /** Executes `quantity` of a trade, or all that is left. */
   fill(tradeId: string, price: string, quantity?: string, ref: ConnectionRef = this.#firstRef()): void {
     this.#isDirty = true
-    this.brokerOf(ref).fill(clientOrderIdOf(ref.userId, tradeId), price, quantity)
+    this.brokerOf(ref).fill(this.clientOrderId(tradeId, ref), price, quantity)
   }
 
   // What goes wrong ----------------------------------------------------------------------------------------------------------
@@ -216,6 +224,16 @@ class World {
     return this.store.log(userId).flatMap(({ event, payload }) => (isOf(payload) ? [event] : []))
   }
 
+  /** Payloads of the events of one name about one trade, oldest first. */
+  entries(tradeId: string, name: string, userId = this.#firstRef().userId): object[] {
+    const isOf = (payload: object): boolean => 'tradeId' in payload && payload.tradeId === tradeId
+    return this.store.log(userId).flatMap(({ event, payload }) => (event === name && isOf(payload) ? [payload] : []))
+  }
+
+  clientOrderId(tradeId: string, { userId }: ConnectionRef = this.#firstRef()): string {
+    return clientOrderIdOf(userId, tradeId)
+  }
+
   async order(tradeId: string, { userId, connectionId }: ConnectionRef = this.#firstRef()): Promise<Order | null> {
     return (await this.store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })).slice.order
   }
@@ -244,8 +262,8 @@ class World {
     this.steps.set(label, (this.steps.get(label) ?? 0) + 1)
     this.#lastSteps.push(`  ${((this.nowMs - START_MS) / 1_000).toFixed(3)} ${owner.name} ${label}`)
     if (this.#lastSteps.length > STEPS_SHOWN) this.#lastSteps.shift()
-    if (!(owner instanceof Process)) return
-    const plan = this.#plans.find((one) => one.label === label)
+    if (!(owner instanceof Process) || owner === this.#self) return
+    const plan = this.#plans.find((one) => one.label === ANY_STEP || one.label === label)
     if (plan === undefined) return
     if (plan.skip > 0) {
       plan.skip -= 1

@@ -2,7 +2,8 @@ import { isTerminal } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
-import { firstOrders, isOpenAtBroker, type TradeInBooks, tradesInBooks } from './ledger.ts'
+import { isClosed } from '../../support/broker/ledger.ts'
+import { firstOrders, type TradeInBooks, tradesInBooks } from './ledger.ts'
 import { brokenChains, contradictions, type Entry, fieldsOf, positionsTold, toldOf } from './log-checks.ts'
 
 // The rules that hold in every run, by the names of the catalogue (execution failures, section 11): S after every step, C once
@@ -36,14 +37,16 @@ export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[
 }
 
 /** S12: the stored positions are those that the log tells. */
-async function misplaced(ref: ConnectionRef, store: FakeStore, log: readonly Entry[]): Promise<string[]> {
-  const { positions } = await store.loadConnection(ref.userId, ref.connectionId)
-  return [...positionsTold(log)].flatMap(([key, told]) => {
-    const [connectionId, symbol = ''] = key.split(' ')
-    if (connectionId !== ref.connectionId) return []
-    const stored = Number(positions.get(symbol)?.quantity ?? 0)
-    return stored === told ? [] : [`S12 ${symbol}: the log tells ${told}, stored are ${stored}`]
-  })
+async function misplaced({ userId, connectionId }: ConnectionRef, store: FakeStore, log: readonly Entry[]) {
+  const findings: string[] = []
+  for (const [key, told] of positionsTold(log)) {
+    const [of, symbol = ''] = key.split(' ')
+    if (of !== connectionId) continue
+    const { slice } = await store.loadSlice(userId, { orderId: '', connectionId, symbol })
+    const stored = Number(slice.position?.quantity ?? 0)
+    if (stored !== told) findings.push(`S12 ${symbol}: the log tells ${told}, stored are ${stored}`)
+  }
+  return findings
 }
 
 /** What holds at quiescence, beyond the rules of every step. */
@@ -97,9 +100,7 @@ async function unequal({ ref, broker, store }: Stake): Promise<string[]> {
   const symbols = new Set([...stored.keys(), ...real.positions.map(({ symbol }) => symbol)])
   const known = new Set(orders.flatMap(({ placements }) => placements.map(({ brokerOrderId }) => brokerOrderId)))
   const isStrange = (id: string): boolean => !known.has(id)
-  const strangers = [...broker.orders.values()].filter(
-    (order) => isOpenAtBroker(order) && isStrange(order.brokerOrderId),
-  )
+  const strangers = [...broker.orders.values()].filter((order) => !isClosed(order) && isStrange(order.brokerOrderId))
   return [
     ...[...symbols].flatMap((symbol) => {
       const held = Number(real.positions.find((position) => position.symbol === symbol)?.quantity ?? 0)

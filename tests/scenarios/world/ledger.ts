@@ -1,38 +1,48 @@
-import { add, type BrokerOrder, type Decimal, mul, readClientOrderId, ZERO } from '#domain'
+import { add, type BrokerOrder, type Decimal, isPositive, mul, readClientOrderId, sub, ZERO } from '#domain'
+import { isClosed } from '../../support/broker/ledger.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 
 /** What the broker's books say about one trade: the whole chain of orders that carried it out. */
 export type TradeInBooks = Readonly<{
   orders: readonly BrokerOrder[]
   isOpen: boolean
-  /** Executed, busts not taken off. */
   executed: Decimal
+  /** What was executed at some time, whatever was taken back since. */
+  everExecuted: Decimal
   cost: Decimal
 }>
-
-const CLOSED: ReadonlySet<string> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
-export const isOpenAtBroker = (order: BrokerOrder): boolean => !CLOSED.has(order.status)
 
 /** The trades of `userId` in the books, by trade id: found by client order id, and by what replaced what. */
 export function tradesInBooks(broker: FakeBroker, userId: string): Map<string, TradeInBooks> {
   const tradeOf = new Map<string, string>()
+  const trades = new Map<string, TradeInBooks>()
   for (const order of broker.orders.values()) {
     const ours = readClientOrderId(order.clientOrderId, userId)
     const tradeId = ours?.tradeId ?? tradeOf.get(order.replaces ?? '')
-    if (tradeId !== undefined) tradeOf.set(order.brokerOrderId, tradeId)
-  }
-  const trades = new Map<string, TradeInBooks>()
-  for (const [brokerOrderId, tradeId] of tradeOf) {
-    const order = broker.orders.get(brokerOrderId)
-    if (order === undefined) continue
-    const before = trades.get(tradeId) ?? { orders: [], isOpen: false, executed: ZERO, cost: ZERO }
-    const executions = broker.executions.filter((one) => one.brokerOrderId === brokerOrderId)
+    if (tradeId === undefined) continue
+    tradeOf.set(order.brokerOrderId, tradeId)
+    const before = trades.get(tradeId)
     trades.set(tradeId, {
-      orders: [...before.orders, order],
-      isOpen: before.isOpen || isOpenAtBroker(order),
-      executed: executions.reduce((sum, { execution }) => add(sum, execution.quantity), before.executed),
-      cost: executions.reduce((sum, { execution: { price, quantity } }) => add(sum, mul(price, quantity)), before.cost),
+      ...(before ?? { executed: ZERO, everExecuted: ZERO, cost: ZERO }),
+      orders: [...(before?.orders ?? []), order],
+      isOpen: before?.isOpen === true || !isClosed(order),
     })
+  }
+  const book = (brokerOrderId: string, by: Partial<Record<'executed' | 'everExecuted' | 'cost', Decimal>>): void => {
+    const tradeId = tradeOf.get(brokerOrderId)
+    const trade = trades.get(tradeId ?? '')
+    if (tradeId === undefined || trade === undefined) return
+    const { executed = ZERO, everExecuted = ZERO, cost = ZERO } = by
+    const sums = { executed: add(trade.executed, executed), everExecuted: add(trade.everExecuted, everExecuted) }
+    trades.set(tradeId, { ...trade, ...sums, cost: add(trade.cost, cost) })
+  }
+  for (const { brokerOrderId, execution } of broker.executions) {
+    const { quantity, price } = execution
+    book(brokerOrderId, { executed: quantity, everExecuted: quantity, cost: mul(price, quantity) })
+  }
+  for (const { brokerOrderId, bust } of broker.ledger.busts) {
+    const less = sub(bust.quantity, bust.corrected?.quantity ?? ZERO)
+    if (isPositive(less)) book(brokerOrderId, { everExecuted: less })
   }
   return trades
 }

@@ -5,7 +5,14 @@ import type { TradeInBooks } from './ledger.ts'
 export type Entry = Readonly<{ id: string; prev: string; event: string; payload: unknown }>
 
 /** What a log has told of one trade since the last `state.resync`. */
-export type TradeTold = { submitted: number; cumulative: number; terminal: string | null; corrected: number }
+export type TradeTold = {
+  submitted: number
+  cumulative: number
+  terminal: string | null
+  /** Of a rejection. */
+  code: unknown
+  corrected: number
+}
 
 type Fields = Readonly<Record<string, unknown>>
 export const fieldsOf = ({ payload }: Entry): Fields => payload as Fields
@@ -32,9 +39,9 @@ export function toldOf(log: readonly Entry[]): { trades: Map<string, TradeTold>;
       trades.clear()
       continue
     }
-    const { tradeId, quantity, filledQuantity } = fieldsOf(entry)
+    const { tradeId, quantity, filledQuantity, code } = fieldsOf(entry)
     if (!entry.event.startsWith('trade.') || typeof tradeId !== 'string') continue
-    const told = trades.get(tradeId) ?? { submitted: 0, cumulative: 0, terminal: null, corrected: 0 }
+    const told = trades.get(tradeId) ?? { submitted: 0, cumulative: 0, terminal: null, code: null, corrected: 0 }
     trades.set(tradeId, told)
     const say = (rule: string): void => void findings.push(`${rule}: ${entry.event} of ${tradeId} at ${entry.id}`)
     if (entry.event === 'trade.corrected') {
@@ -52,18 +59,18 @@ export function toldOf(log: readonly Entry[]): { trades: Map<string, TradeTold>;
       if (total <= told.cumulative) say(`S5 ${told.cumulative} then ${total}`)
       told.cumulative = total
     }
-    if (TERMINAL.has(entry.event)) told.terminal = entry.event
+    if (TERMINAL.has(entry.event)) Object.assign(told, { terminal: entry.event, code })
   }
   return { trades, findings }
 }
 
 /** S4, S7: nothing is told that the broker's books do not bear out. */
 export function contradictions(tradeId: string, told: TradeTold, books: TradeInBooks | undefined): string[] {
-  const executed = Number(books?.executed ?? 0)
+  const executed = Number(books?.everExecuted ?? 0)
   const isOpen = books?.isOpen ?? false
   const findings: string[] = []
   if (told.cumulative > executed) findings.push(`S4 ${tradeId} told ${told.cumulative}, executed ${executed}`)
-  if (told.terminal === null || told.corrected > 0) return findings
+  if (told.terminal === null || told.corrected > 0 || told.code === 'NOT_RECEIVED') return findings
   if (told.terminal === 'trade.rejected' && (executed > 0 || isOpen)) findings.push(`S7 ${tradeId} was not rejected`)
   if (isOpen) findings.push(`S7 ${tradeId} told ${told.terminal}, and is open`)
   return findings

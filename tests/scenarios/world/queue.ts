@@ -22,6 +22,7 @@ type Job = {
 /** As the workers have it: a lock that its holder renews while it runs, and how often a job may stall or fail. */
 const LOCK_MS = 15_000
 const STALLS_MAX = 10
+const JOBS_AT_ONCE_MAX = 50
 const ATTEMPTS_MAX = 25
 const BACKOFF_MS = 200
 /** The longest pause of the model, so that a run needs no virtual weeks. */
@@ -126,7 +127,8 @@ export class ModelQueue {
   #deliver(job: Job): void {
     if (job.state !== 'waiting' || job.dueMs > this.#schedule.nowMs) return
     const able = this.#workers.filter(({ process, handlers }) => {
-      return process.state === 'running' && handlers[job.queue] !== undefined
+      const isFree = this.#heldBy(process).length < JOBS_AT_ONCE_MAX
+      return process.state === 'running' && handlers[job.queue] !== undefined && isFree
     })
     const fresh = able.filter(({ process }) => !job.holders.has(process))
     const worker = this.#schedule.chance.pick(fresh.length > 0 ? fresh : able)
@@ -152,11 +154,18 @@ export class ModelQueue {
       result = error instanceof Error ? error : new Error(String(error))
     }
     await this.#schedule.turn(process, `job ${job.id}`, `acknowledge ${job.id}`)
-    if (!job.holders.delete(process) || job.state !== 'active') return // lost its lock: somebody else has the job
+    const wasFull = this.#heldBy(process).length >= JOBS_AT_ONCE_MAX
+    const isHolder = job.holders.delete(process)
+    if (wasFull) for (const other of this.#jobs.values()) if (other.state === 'waiting') this.#offer(other)
+    if (!isHolder || job.state !== 'active') return // lost its lock: somebody else has the job
     if (result instanceof Error) this.#failed(job, result)
     else if (result.kind === 'done') job.state = 'completed'
     else if (result.delayMs === null) this.#failed(job, new Error(result.why))
     else this.#again(job, result.delayMs, result.why)
+  }
+
+  #heldBy(process: Process): Job[] {
+    return [...this.#jobs.values()].filter(({ holders }) => holders.has(process))
   }
 
   #failed(job: Job, error: Error): void {
