@@ -2,9 +2,6 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import {
-  type CancelOrder,
-  cancelOrderSchema,
-  commandJobId,
   connectionIdSchema,
   parametersHash,
   type QueueName,
@@ -25,19 +22,19 @@ import {
   createVault,
   type VaultKey,
 } from '#store'
-import { InvalidRequestError, TradeIdConflictError, UnavailableError } from './errors.ts'
+import { createTradeCommands, type TradeCommands } from './commands.ts'
+import { TradeIdConflictError } from './errors.ts'
+import { available, parse } from './request.ts'
 import { createSessionCommands, type SessionCommands } from './sessions.ts'
 
 /** What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. */
-export interface Producer extends AsyncDisposable {
+export interface Producer extends TradeCommands, AsyncDisposable {
   /**
    * Queues a new order. Resolves when it is queued, not when the broker has it: the user's events tell the rest.
    * @returns `isRepeat` when the same trade was there already, with the same parameters
    * @throws {InvalidRequestError} naming each wrong field  @throws {TradeIdConflictError}  @throws {UnavailableError}
    */
   submitOrder(order: SubmitOrder): Promise<{ tradeId: string; jobId: string; isRepeat: boolean }>
-  /** Queues a cancel of what is left of a trade. The same `commandId` again is the same command. */
-  cancelOrder(command: CancelOrder): Promise<{ jobId: string }>
   connections: {
     /** Links a broker account; the credentials are sealed before they leave this process. The same id again replaces them. */
     connect(request: ConnectRequest): Promise<{ connectionId: string }>
@@ -62,8 +59,8 @@ export type ProducerOptions = Readonly<{ redisUrl: string; vaultKeys: readonly V
 
 const KEEP_COMPLETED = { age: 86_400, count: 10_000 } as const
 const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
-/** Tries of one job; a trade whose job ends is still followed by reconciliation. */
-const ATTEMPTS_MAX = 25
+/** Tries of one job, with ever longer pauses, about a quarter of an hour in all; what was claimed is followed whatever becomes of it. */
+const ATTEMPTS_MAX = 12
 const JOB_BYTES_MAX = 16_384
 
 const secret = z.string().min(1).max(512)
@@ -102,12 +99,7 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
       return { tradeId, jobId, isRepeat }
     },
 
-    async cancelOrder(request) {
-      const command = parse(cancelOrderSchema, request)
-      const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
-      await available(queue.commands.add('cancelOrder', command, { jobId }))
-      return { jobId }
-    },
+    ...createTradeCommands(queue.commands),
 
     connections: {
       async connect(request) {
@@ -149,22 +141,8 @@ function openQueue(which: Extract<QueueName, 'orders' | 'commands'>, redis: Redi
   return queue
 }
 
-function parse<Schema extends z.ZodType>(schema: Schema, request: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(request)
-  if (!parsed.success) throw new InvalidRequestError(parsed.error)
-  return parsed.data
-}
-
 /** `true` when both ask for the same. @throws {TradeIdConflictError} when they do not */
 function repeats(tradeId: string, asked: string, known: string | null): boolean {
   if (known !== null && known !== asked) throw new TradeIdConflictError(tradeId)
   return true
-}
-
-async function available<T>(call: Promise<T>): Promise<T> {
-  try {
-    return await call
-  } catch (error) {
-    throw new UnavailableError({ cause: error })
-  }
 }

@@ -64,6 +64,31 @@ describe('submitOrder', () => {
   })
 })
 
+describe('commands', () => {
+  const of = { userId: 'alice', connectionId: 'broker_1' }
+  const ofTrade = { ...of, tradeId: 't1' }
+
+  test('each kind is queued once for its id, away from new orders', async () => {
+    const before = await waiting()
+    const [close, ...others] = await Promise.all([
+      producer.closePosition({ ...of, tradeId: 'close-1', commandId: 'c4', symbol: 'AAPL' }),
+      producer.cancelOrder({ ...ofTrade, commandId: 'c1' }),
+      producer.replaceOrder({ ...ofTrade, commandId: 'c2', limitPrice: '151' }),
+      producer.cancelAll({ ...of, commandId: 'c3' }),
+    ])
+    expect(close.tradeId).toBe('close-1')
+    expect(await producer.cancelOrder({ ...ofTrade, commandId: 'c1' })).toEqual(others[0])
+    const { name, prefix } = queues.commands
+    const jobs = await new Queue(name, { connection: redis.connect(), prefix }).getWaiting()
+    expect(jobs.map((job) => job.name).sort()).toEqual(['cancelAll', 'cancelOrder', 'closePosition', 'replaceOrder'])
+    expect(await waiting()).toBe(before)
+  })
+
+  test('one that changes nothing is refused before it is queued', async () => {
+    await expect(producer.replaceOrder({ ...ofTrade, commandId: 'c9' })).rejects.toThrow(InvalidRequestError)
+  })
+})
+
 describe('connections.connect', () => {
   test('what reaches Redis is sealed', async () => {
     await producer.connections.connect(connect)

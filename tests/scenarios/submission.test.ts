@@ -139,12 +139,14 @@ describe('SUB-12 a stale intent', () => {
 
   test('SUB-12 in doubt when the deadline passes: looked for, never sent again, never rejected by guess', async () => {
     const world = await openWorld({ seed: 12 })
+    world.broker.isMute = true
     world.broker.fail('submit', { kind: 'lose_reply' })
     const disarm = world.broker.fail('read', { kind: 'error_before' }, { times: Infinity })
     world.submit({ notAfter })
     await world.advance(90_000)
     expect([sent(world).length, world.told('t1')]).toEqual([1, []])
     disarm()
+    world.broker.isMute = false
     await finish(world)
   })
 })

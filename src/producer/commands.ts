@@ -1,0 +1,61 @@
+import type { Queue } from 'bullmq'
+import {
+  type CancelAll,
+  cancelAllJobId,
+  cancelAllSchema,
+  type CancelOrder,
+  cancelOrderSchema,
+  type ClosePosition,
+  closePositionSchema,
+  commandJobId,
+  type JobName,
+  type ReplaceOrder,
+  replaceOrderSchema,
+} from '#contract'
+import { available, parse } from './request.ts'
+
+/** What can be asked of trades that are there. The same `commandId` again is the same command, a second one another. */
+export interface TradeCommands {
+  /** Queues a cancel of what is left of a trade, its exits included. */
+  cancelOrder(command: CancelOrder): Promise<{ jobId: string }>
+  /** Queues a cancel of every open order that was placed here, on one connection; of one symbol, where it is named. */
+  cancelAll(command: CancelAll): Promise<{ jobId: string }>
+  /**
+   * Queues a change of an open order, or of one of its exits. What became of it is read back from the order (`replaceResults`, by
+   * `commandId`); the user hears `trade.replaced` when it took place.
+   */
+  replaceOrder(command: ReplaceOrder): Promise<{ jobId: string }>
+  /**
+   * Queues the close of a position, or of part of it, by a market order of its own, sized when it is sent by what the broker says is
+   * available. `tradeId` names that order; as any trade id it is used once.
+   */
+  closePosition(command: ClosePosition): Promise<{ tradeId: string; jobId: string }>
+}
+
+/** @throws {InvalidRequestError} @throws {UnavailableError} each of them */
+export function createTradeCommands(queue: Queue): TradeCommands {
+  const ask = async (name: JobName, command: object, jobId: string): Promise<{ jobId: string }> => {
+    await available(queue.add(name, command, { jobId }))
+    return { jobId }
+  }
+  const jobIdOf = ({ userId, tradeId, commandId }: { userId: string; tradeId: string; commandId: string }): string =>
+    commandJobId(userId, tradeId, commandId)
+  return {
+    async cancelOrder(request) {
+      const command = parse(cancelOrderSchema, request)
+      return ask('cancelOrder', command, jobIdOf(command))
+    },
+    async cancelAll(request) {
+      const command = parse(cancelAllSchema, request)
+      return ask('cancelAll', command, cancelAllJobId(command.userId, command.connectionId, command.commandId))
+    },
+    async replaceOrder(request) {
+      const command = parse(replaceOrderSchema, request)
+      return ask('replaceOrder', command, jobIdOf(command))
+    },
+    async closePosition(request) {
+      const command = parse(closePositionSchema, request)
+      return { tradeId: command.tradeId, ...(await ask('closePosition', command, jobIdOf(command))) }
+    },
+  }
+}

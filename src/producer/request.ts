@@ -1,0 +1,18 @@
+import type { z } from 'zod'
+import { InvalidRequestError, UnavailableError } from './errors.ts'
+
+/** @throws {InvalidRequestError} naming each wrong field */
+export function parse<Schema extends z.ZodType>(schema: Schema, request: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(request)
+  if (!parsed.success) throw new InvalidRequestError(parsed.error)
+  return parsed.data
+}
+
+/** @throws {UnavailableError} when Redis did not answer */
+export async function available<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } catch (error) {
+    throw new UnavailableError({ cause: error })
+  }
+}
