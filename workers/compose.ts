@@ -37,7 +37,7 @@ import {
 } from './broker/alpaca/index.ts'
 import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
-import { checkHandler, createCheckSchedule, Directory } from './connections/index.ts'
+import { connectionHandler, createCheckSchedule, Directory } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
 import { countChanges, countFollowing } from './metrics.ts'
 import {
@@ -164,16 +164,20 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     ]
   },
 
-  connections({ applier, brokers, clock, log, metrics, redis, connections, directory }) {
+  connections({ applier, brokers, clock, log, metrics, redis, connections, directory, ask }) {
     const schedule = createCheckSchedule(redis, log)
     const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
     const checks = metrics.counter('fillcast_connection_checks_total', 'Logins at brokers, by what they showed', [
       'finding',
     ])
-    const handle = checkHandler({
-      ...{ store: applier.store, connections, links: createLinks(redis), brokers, clock, log },
-      onFinding: (finding) => checks.inc({ finding }),
-    })
+    const { store } = applier
+    const handle = connectionHandler(
+      {
+        ...{ store, connections, links: createLinks(redis), brokers, clock, log },
+        onFinding: (finding) => checks.inc({ finding }),
+      },
+      { store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
+    )
     const worker = startQueueWorker('connections', handle, redis, clock, log)
     directory.listen({
       // New credentials are not traded with before a check has seen where they lead.

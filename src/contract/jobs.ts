@@ -22,7 +22,7 @@ export const queues = {
   orders: { name: 'orders', prefix: '{fc:orders}' },
   /** Cancel, replace, close: never behind submits. */
   commands: { name: 'commands', prefix: '{fc:commands}' },
-  /** Health checks of broker connections. */
+  /** Health checks and removal of broker connections. */
   connections: { name: 'connections', prefix: '{fc:connections}' },
 } as const
 export type QueueName = keyof typeof queues
@@ -45,7 +45,7 @@ const positiveDecimal = z
     context.addIssue({ code: 'custom', message: problem ?? '' })
     return z.NEVER
   })
-const optionalDecimal = positiveDecimal.nullish().transform((value) => value ?? null)
+export const optionalDecimal = positiveDecimal.nullish().transform((value) => value ?? null)
 const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` })
 
@@ -156,6 +156,14 @@ export type ResolveOrder = z.output<typeof resolveOrderSchema>
 export const checkConnectionSchema = z.object({ userId: userIdSchema, connectionId: connectionIdSchema })
 export type CheckConnection = z.output<typeof checkConnectionSchema>
 
+/** Removes a broker connection; see the producer. */
+export const disconnectSchema = z.strictObject({
+  userId: userIdSchema,
+  connectionId: connectionIdSchema,
+  openOrders: oneOf(['cancel', 'leave']),
+})
+export type Disconnect = z.output<typeof disconnectSchema>
+
 /** Every job: its queue and its payload. */
 export const jobs = {
   submitOrder: { queue: 'orders', schema: submitOrderSchema },
@@ -165,6 +173,7 @@ export const jobs = {
   closePosition: { queue: 'commands', schema: closePositionSchema },
   resolveOrder: { queue: 'orders', schema: resolveOrderSchema },
   checkConnection: { queue: 'connections', schema: checkConnectionSchema },
+  disconnect: { queue: 'connections', schema: disconnectSchema },
 } as const satisfies Record<string, { queue: QueueName; schema: z.ZodType }>
 export type JobName = keyof typeof jobs
 
@@ -200,6 +209,9 @@ export const cancelAllJobId = (userId: string, connectionId: string, commandId: 
   `cancel-all-${digest(`${userId}\n${connectionId}`)}-${commandId}`
 /** One at a time for a trade; it leaves the queue when it is done, so that it can be asked for again. */
 export const resolveJobId = (userId: string, tradeId: string): string => `resolve-${digest(userId)}-${tradeId}`
+/** @param revision of the connection's record that asks for it: asking again is another job */
+export const disconnectJobId = (userId: string, connectionId: string, revision: string): string =>
+  `disconnect-${digest(userId)}-${connectionId}-${revision}`
 export const checkJobId = (userId: string, connectionId: string): string => `check-${digest(userId)}-${connectionId}`
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

@@ -22,6 +22,13 @@ export class TradeIdConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
   }
 }
 
+/** The connection id cannot be used like this. Nothing was changed. */
+export class ConnectionConflictError extends FillcastError<'CONNECTION_CONFLICT'> {
+  constructor(connectionId: string, why: string) {
+    super('CONNECTION_CONFLICT', `connectionId: ${connectionId} ${why}; use a new connectionId`)
+  }
+}
+
 /** Redis did not take the request; whether it arrived is not known. Repeating it with the same ids is safe. */
 export class UnavailableError extends FillcastError<'UNAVAILABLE'> {
   constructor(options?: ErrorOptions) {

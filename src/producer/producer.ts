@@ -1,58 +1,32 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
-import {
-  connectionIdSchema,
-  parametersHash,
-  type QueueName,
-  queues,
-  type SubmitOrder,
-  submitJobId,
-  submitOrderSchema,
-  userIdSchema,
-} from '#contract'
+import { parametersHash, type QueueName, queues, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
 
 import type { Order } from '#domain'
-import { connectRedis, isoTime, type Logger, redisReady, systemClock, systemRandomness } from '#runtime'
-import {
-  type BrokerCredentials,
-  type BrokerConnection,
-  createConnections,
-  createReader,
-  createVault,
-  type VaultKey,
-} from '#store'
+import { connectRedis, type Logger, redisReady, systemClock } from '#runtime'
+import { createReader, createVault, type VaultKey } from '#store'
 import { createTradeCommands, type TradeCommands } from './commands.ts'
+import { type ConnectionCommands, createConnectionCommands } from './connections.ts'
+import { type ControlCommands, createControlCommands } from './controls.ts'
 import { TradeIdConflictError } from './errors.ts'
 import { available, parse } from './request.ts'
 import { createSessionCommands, type SessionCommands } from './sessions.ts'
 
 /** What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. */
-export interface Producer extends TradeCommands, AsyncDisposable {
+export interface Producer extends TradeCommands, ControlCommands, AsyncDisposable {
   /**
    * Queues a new order. Resolves when it is queued, not when the broker has it: the user's events tell the rest.
    * @returns `isRepeat` when the same trade was there already, with the same parameters
    * @throws {InvalidRequestError} naming each wrong field  @throws {TradeIdConflictError}  @throws {UnavailableError}
    */
   submitOrder(order: SubmitOrder): Promise<{ tradeId: string; jobId: string; isRepeat: boolean }>
-  connections: {
-    /** Links a broker account; the credentials are sealed before they leave this process. The same id again replaces them. */
-    connect(request: ConnectRequest): Promise<{ connectionId: string }>
-  }
+  connections: ConnectionCommands
   sessions: SessionCommands
   orders: {
     /** The order of a trade as it stands, or `null` when no worker has taken it yet. */
     get(userId: string, tradeId: string): Promise<Order | null>
   }
 }
-
-export type ConnectRequest = Readonly<{
-  userId: string
-  /** Default: a new `broker_...` id. Name it to make a repeated request harmless. */
-  connectionId?: string
-  env: BrokerConnection['env']
-  credentials: Extract<BrokerCredentials, { keyId: string }>
-}>
 
 /** @param vaultKeys the first seals; the workers need the same */
 export type ProducerOptions = Readonly<{ redisUrl: string; vaultKeys: readonly VaultKey[]; log: Logger }>
@@ -63,24 +37,18 @@ const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
 const ATTEMPTS_MAX = 12
 const JOB_BYTES_MAX = 16_384
 
-const secret = z.string().min(1).max(512)
-const connectSchema = z.object({
-  userId: userIdSchema,
-  connectionId: connectionIdSchema.optional(),
-  env: z.enum(['paper', 'live', 'sandbox']),
-  // Access tokens are kept out until a trade stream can be opened with one: such a connection could trade and never hear of it.
-  credentials: z.strictObject({ keyId: secret, secretKey: secret }, { error: 'give keyId and secretKey' }),
-})
-
 /** Connects to Redis and is ready to queue. @throws when Redis does not answer */
 export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptions): Promise<Producer> {
   const redis = connectRedis(redisUrl, 'prompt', log)
   await redisReady(redis)
-  const queue = { orders: openQueue('orders', redis, log), commands: openQueue('commands', redis, log) }
+  const queue = {
+    orders: openQueue('orders', redis, log),
+    commands: openQueue('commands', redis, log),
+    connections: openQueue('connections', redis, log),
+  }
   const reader = createReader(redis)
-  const connections = createConnections(redis)
-  const vault = createVault(vaultKeys)
   return {
+    ...createControlCommands(redis, systemClock),
     async submitOrder(request) {
       const intent = parse(submitOrderSchema, request)
       const { userId, tradeId } = intent
@@ -101,29 +69,19 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
 
     ...createTradeCommands(queue.commands),
 
-    connections: {
-      async connect(request) {
-        const { userId, env, credentials, ...given } = parse(connectSchema, request)
-        const connectionId = given.connectionId ?? `broker_${systemRandomness.id(12)}`
-        const sealed = await vault.seal({ userId, connectionId }, credentials)
-        const connectedAt = isoTime(systemClock.now())
-        await available(connections.put({ userId, connectionId, brokerType: 'alpaca', env, sealed, connectedAt }))
-        return { connectionId }
-      },
-    },
-
+    connections: createConnectionCommands(redis, createVault(vaultKeys), queue.connections),
     sessions: createSessionCommands(redis),
 
     orders: { get: (userId, tradeId) => available(reader.order(userId, tradeId)) },
 
     async [Symbol.asyncDispose]() {
-      await Promise.allSettled([queue.orders.close(), queue.commands.close()])
+      await Promise.allSettled(Object.values(queue).map((one) => one.close()))
       redis.disconnect()
     },
   }
 }
 
-function openQueue(which: Extract<QueueName, 'orders' | 'commands'>, redis: Redis, log: Logger): Queue {
+function openQueue(which: QueueName, redis: Redis, log: Logger): Queue {
   const { name, prefix } = queues[which]
   const queue = new Queue(name, {
     connection: redis,

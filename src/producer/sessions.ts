@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { userIdSchema } from '#contract'
 import { createSessions } from '#store'
-import { InvalidRequestError, UnavailableError } from './errors.ts'
+import { available, parse } from './request.ts'
 
 /** Ends what a login began. */
 export interface SessionCommands {
@@ -21,11 +21,8 @@ export function createSessionCommands(redis: Redis): SessionCommands {
   const sessions = createSessions(redis)
   return {
     async logout(request) {
-      const read = logoutSchema.safeParse(request)
-      if (!read.success) throw new InvalidRequestError(read.error)
-      await sessions.logout(read.data.userId, read.data.sessionId).catch((error: unknown) => {
-        throw new UnavailableError({ cause: error })
-      })
+      const { userId, sessionId } = parse(logoutSchema, request)
+      await available(sessions.logout(userId, sessionId))
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { controlField, controlIndexKey, controlKey } from './keys.ts'
+import { type Link, linkRecord } from './links.ts'
 import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
@@ -16,19 +17,36 @@ export type BrokerConnection = Readonly<{
   env: BrokerEnvironment
   sealed: string
   connectedAt: string
-  /** Being removed, and what becomes of its open orders; nothing new is sent. */
-  leaving?: 'cancel' | 'leave'
+  /** Being removed: what becomes of its open orders, and the revision before, whose credentials these still are. Nothing new is sent. */
+  leaving?: Readonly<{ openOrders: 'cancel' | 'leave'; from: string }>
   /** Grows with every change of the record. */
   revision: string
 }>
 
 export const connectionRecord = firstVersion<BrokerConnection>()
 
+export type LinkedConnection = Readonly<{ connection: BrokerConnection; link: Link | null }>
+
+/** Whether it is known to which account the connection's credentials lead, and that it is the right one. */
+export const isVerified = ({ connection, link }: LinkedConnection): boolean =>
+  link !== null && (link.verified === connection.revision || link.verified === connection.leaving?.from)
+
+/** The record of a connection that is being removed; asked for again, the later word counts. */
+export function leavingRecord(connection: BrokerConnection, openOrders: 'cancel' | 'leave') {
+  const { userId, connectionId, brokerType, env, sealed, connectedAt, leaving, revision } = connection
+  const from = leaving?.from ?? revision
+  return { userId, connectionId, brokerType, env, sealed, connectedAt, leaving: { openOrders, from } }
+}
+
 /** The broker connections of all users. */
 export interface Connections {
   /** Adds or replaces; the record is in the user's control set before the index names it. */
   put(connection: Omit<BrokerConnection, 'schema' | 'revision'>): Promise<BrokerConnection>
+  /** Marks it as being removed: nothing new is sent with it. */
+  leave(connection: BrokerConnection, openOrders: 'cancel' | 'leave'): Promise<BrokerConnection>
   get(ref: ConnectionRef): Promise<BrokerConnection | null>
+  /** With the account that it leads to. */
+  find(ref: ConnectionRef): Promise<LinkedConnection | null>
   list(userId: string): Promise<readonly BrokerConnection[]>
 }
 
@@ -38,14 +56,22 @@ export function createConnections(connection: Redis): Connections {
     const name = controlField.connection(connectionId)
     return readRecord(connectionRecord, name, await redis.hget(controlKey(userId), name))
   }
+  const put: Connections['put'] = async (record) => {
+    const { userId, connectionId } = record
+    const text = JSON.stringify({ schema: 1, ...record })
+    const revision = await redis.controlPut(controlKey(userId), controlField.connection(connectionId), text)
+    await redis.zadd(controlIndexKey, 'GT', revision, userId)
+    return { schema: 1, ...record, revision }
+  }
   return {
     get,
-    async put(record) {
-      const { userId, connectionId } = record
-      const text = JSON.stringify({ schema: 1, ...record })
-      const revision = await redis.controlPut(controlKey(userId), controlField.connection(connectionId), text)
-      await redis.zadd(controlIndexKey, 'GT', revision, userId)
-      return { schema: 1, ...record, revision }
+    put,
+    leave: (connection, openOrders) => put(leavingRecord(connection, openOrders)),
+    async find({ userId, connectionId }) {
+      const names = [controlField.connection(connectionId), controlField.link(connectionId)] as const
+      const [connection, link] = await redis.hmget(controlKey(userId), ...names)
+      const record = readRecord(connectionRecord, names[0], connection)
+      return record === null ? null : { connection: record, link: readRecord(linkRecord, names[1], link) }
     },
     async list(userId) {
       const records = await redis.hgetall(controlKey(userId))

@@ -1,6 +1,14 @@
 export * from './budget.ts'
 export { LOG_ENTRIES_MAX, LOG_TTL_MS } from './commit-call.ts'
-export { type BrokerConnection, type BrokerEnvironment, type Connections, createConnections } from './connections.ts'
+export {
+  type BrokerConnection,
+  type BrokerEnvironment,
+  type Connections,
+  createConnections,
+  isVerified,
+  leavingRecord,
+  type LinkedConnection,
+} from './connections.ts'
 export {
   type ControlScope,
   type Controls,

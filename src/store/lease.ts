@@ -8,6 +8,8 @@ export interface Leases {
   /** `false` once the lease is no longer the caller's: stop at once. */
   renew(key: string, token: string, ttlMs: number): Promise<boolean>
   release(key: string, token: string): Promise<void>
+  /** Takes a lease away from whoever holds it: what they still write is refused. */
+  revoke(key: string): Promise<void>
 }
 
 export function createLeases(connection: Redis): Leases {
@@ -15,6 +17,7 @@ export function createLeases(connection: Redis): Leases {
   return {
     take: async (key, ttlMs) => (await redis.leaseTake(key, ttlMs)) || null,
     renew: async (key, token, ttlMs) => (await redis.leaseRenew(key, token, ttlMs)) === 1,
+    revoke: async (key) => void (await redis.del(key)),
     release: async (key, token) => void (await redis.leaseRelease(key, token)),
   }
 }

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { EVENT_ID_ZERO, padEventId } from '#contract'
 import type { Account, Order, Position } from '#domain'
-import { field, logKey, stateKey } from './keys.ts'
+import { archiveKey, field, logKey, stateKey } from './keys.ts'
 import { orderRecord, readRecord } from './records.ts'
 import { readState } from './store.ts'
 
@@ -24,6 +24,7 @@ export type LogPage = Readonly<{ entries: readonly LogEntry[]; top: string }>
 export interface Reader {
   /** State and log position in one atomic read. */
   snapshot(userId: string): Promise<UserSnapshot>
+  /** Of the hot state or of the archive. */
   order(userId: string, tradeId: string): Promise<Order | null>
   /** Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry beyond it may be there already. */
   events(userId: string, afterId: string, limit: number): Promise<LogPage>
@@ -46,7 +47,8 @@ export function createReader(redis: Redis): Reader {
     },
     async order(userId, tradeId) {
       const name = field.order(tradeId)
-      return readRecord(orderRecord, name, await redis.hget(stateKey(userId), name))
+      const hot = await redis.hget(stateKey(userId), name)
+      return readRecord(orderRecord, name, hot ?? (await redis.get(archiveKey(userId, tradeId))))
     },
     async events(userId, afterId, limit) {
       const [topId, rows] = await Promise.all([

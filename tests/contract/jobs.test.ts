@@ -226,6 +226,7 @@ describe('commands', () => {
       'closePosition commands',
       'resolveOrder orders',
       'checkConnection connections',
+      'disconnect connections',
     ])
   })
 

@@ -2,7 +2,17 @@ import { Queue } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queues } from '#contract'
-import { createProducer, InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
+import {
+  ConnectionConflictError,
+  createProducer,
+  InvalidRequestError,
+  type Producer,
+  TradeIdConflictError,
+  UnavailableError,
+} from '#producer'
+import { type Order, reduce } from '#domain'
+import { createConnections, createLinks, createStore } from '#store'
+import { claimed, emptySlice, intentOf, landing } from '../domain/orders.ts'
 import { orderOf } from '../e2e/stage.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
@@ -10,6 +20,10 @@ const log = pino({ level: 'silent' })
 const vaultKeys = [{ kid: 't', key: new Uint8Array(32).fill(3) }]
 const credentials = { keyId: 'K', secretKey: 'S3CRET' }
 const connect = { userId: 'alice', connectionId: 'broker_1', env: 'sandbox', credentials } as const
+
+/** An order that a worker has claimed. */
+const orderRecordOf = (userId: string, id: string): Order =>
+  reduce(emptySlice, claimed(intentOf({ userId, tradeId: id })), { ...landing, userId, id }).slice.order as Order
 
 let redis: TestRedis
 let producer: Producer
@@ -116,6 +130,110 @@ describe('connections.connect', () => {
     expect((error as InvalidRequestError).fields).toContain(field)
     expect((error as InvalidRequestError).message).not.toContain('S3CRET')
   })
+})
+
+describe('connections', () => {
+  const mine = { userId: 'carol', connectionId: 'broker_1' }
+
+  test('a connection is listed without its secrets, and says how it stands', async () => {
+    await producer.connections.connect({ ...connect, ...mine })
+    const connections = createConnections(redis.connect())
+    const seen = async () => (await producer.connections.list('carol'))[0]
+    expect(await seen()).toMatchObject({ connectionId: 'broker_1', env: 'sandbox', standing: 'unverified' })
+    await createLinks(redis.connect()).verify((await connections.get(mine))!, 'acc-1')
+    expect(await seen()).toMatchObject({ standing: 'verified', brokerAccountId: 'acc-1' })
+    await producer.connections.connect({ ...connect, ...mine }) // rotated: not before somebody has logged in
+    expect(await seen()).toMatchObject({ standing: 'unverified', brokerAccountId: 'acc-1' })
+    expect(JSON.stringify(await seen())).not.toContain('sealed')
+  })
+
+  test('an id belongs to its environment', async () => {
+    await producer.connections.connect({ ...connect, ...mine })
+    await expect(producer.connections.connect({ ...connect, ...mine, env: 'paper' })).rejects.toThrow(
+      ConnectionConflictError,
+    )
+  })
+
+  test('removing asks for a choice, stops submissions at once, and is a job for the workers', async () => {
+    await producer.connections.connect({ ...connect, ...mine })
+    const error: unknown = await producer.connections.disconnect({ ...mine } as never).catch((e: unknown) => e)
+    expect((error as InvalidRequestError).fields).toEqual(['openOrders'])
+    expect(await producer.connections.disconnect({ ...mine, openOrders: 'cancel' })).toEqual({ isKnown: true })
+    expect((await producer.connections.list('carol'))[0]).toMatchObject({ standing: 'leaving' })
+    await expect(producer.connections.connect({ ...connect, ...mine })).rejects.toThrow('is being removed')
+    const { name, prefix } = queues.connections
+    const [job] = await new Queue(name, { connection: redis.connect(), prefix }).getJobs(['waiting'])
+    expect(job).toMatchObject({ name: 'disconnect', data: { ...mine, openOrders: 'cancel' } })
+    const unknown = { userId: 'carol', connectionId: 'nobody', openOrders: 'leave' } as const
+    expect(await producer.connections.disconnect(unknown)).toEqual({ isKnown: false })
+  })
+})
+
+describe('limits', () => {
+  test('are set, read and taken away, of a user and of a connection', async () => {
+    const of = { userId: 'dave', connectionId: 'broker_1' }
+    await producer.limits.set({ userId: 'dave' }, { orderNotionalMax: '1000.50', symbolsDenied: ['TSLA'] })
+    await producer.limits.set(of, { openOrdersMax: 3 })
+    expect(await producer.limits.get({ userId: 'dave' })).toMatchObject({
+      ...{ orderNotionalMax: '1000.5', positionNotionalMax: null, symbolsAllowed: null, symbolsDenied: ['TSLA'] },
+      ...{ sessions: 'any', schema: 1 },
+    })
+    expect(await producer.limits.get(of)).toMatchObject({ openOrdersMax: 3, orderNotionalMax: null })
+    await producer.limits.set(of, null)
+    expect(await producer.limits.get(of)).toBeNull()
+  })
+
+  test('a misspelled limit is refused: it would not limit anything', async () => {
+    const limits = { orderNotionalMaximum: '5', openOrdersMax: 1.5 } as never
+    const error: unknown = await producer.limits.set({ userId: 'dave' }, limits).catch((e: unknown) => e)
+    expect((error as InvalidRequestError).fields).toEqual(
+      expect.arrayContaining(['orderNotionalMaximum', 'openOrdersMax']),
+    )
+  })
+})
+
+describe('halt', () => {
+  const who = { by: 'ops', reason: 'drill' }
+
+  test('names whom it is for, and ends only there', async () => {
+    const connection = { userId: 'erin', connectionId: 'broker_1' }
+    for (const target of [{}, { userId: 'erin' }, connection]) {
+      expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({ isComplete: true, waitingFor: 0 })
+    }
+    const scopes = async () => (await producer.halts(connection)).map(({ scope }) => scope)
+    expect(await scopes()).toEqual(['global', 'user', 'connection'])
+    await producer.resume({ userId: 'erin' })
+    await producer.resume({})
+    expect(await scopes()).toEqual(['connection'])
+    await expect(producer.halt({ connectionId: 'broker_1', ...who })).rejects.toThrow('say whose connection it is')
+    await expect(producer.halt({ userId: 'erin', by: 'ops' } as never)).rejects.toThrow('say why')
+  })
+
+  test.each([{}, { userId: 'frank' }, { userId: 'frank', connectionId: 'broker_1' }])(
+    'S17 is complete only when every claim before it has an outcome: %o',
+    async (target) => {
+      const store = createStore(redis.connect())
+      await producer.connections.connect({ ...connect, userId: 'frank' })
+      const write = async (status: Order['status'], connectionId: string) => {
+        const order = { ...orderRecordOf('frank', 't-halt'), connectionId, status }
+        const expectVersion = await store.version('frank')
+        const writes = [{ kind: 'order', order }] as const
+        await store.commit('frank', { expectVersion, fence: { kind: 'version' }, writes, events: [] })
+      }
+      await write('submitting', 'broker_1')
+      expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({ isComplete: false, waitingFor: 1 })
+      const waiting = producer.halt({ ...target, ...who, waitMs: 20_000 })
+      await write('rejected', 'broker_1')
+      expect(await waiting).toEqual({ isComplete: true, waitingFor: 0 })
+      await write('submitting', 'broker_2')
+      const isOther = 'connectionId' in target
+      expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({
+        ...{ isComplete: isOther, waitingFor: isOther ? 0 : 1 },
+      })
+      await write('rejected', 'broker_2')
+      await producer.resume(target)
+    },
+  )
 })
 
 test('without Redis every call fails at once, and says that repeating it is safe', async () => {

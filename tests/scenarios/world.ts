@@ -164,6 +164,13 @@ class World {
     return jobId
   }
 
+  /** Asks for a connection to be removed, as the producer does. */
+  async disconnect(openOrders: 'cancel' | 'leave', ref: ConnectionRef = this.#firstRef()): Promise<void> {
+    const { connections } = this.store.controls
+    await connections.leave((await connections.get(ref))!, openOrders)
+    this.queue.add('connections', 'disconnect', { ...ref, openOrders }, `disconnect ${this.nowMs}`)
+  }
+
   // What the broker does -----------------------------------------------------------------------------------------------------
 
   /** Executes `quantity` of a trade, or all that is left. */
@@ -310,6 +317,7 @@ class World {
       leases: modelLeases(schedule, this.#self, store),
       connections: store.controls.connections,
       links: store.controls.links,
+      controls: store.controls,
       vault: {
         seal: async () => 'sealed',
         open: async () => ({ credentials: { keyId: `K-${SECRET}`, secretKey: SECRET }, stale: false }),

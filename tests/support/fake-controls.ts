@@ -1,16 +1,17 @@
 import type { RiskLimits } from '#domain'
-import type {
-  BrokerConnection,
-  Connections,
-  ConnectionRef,
-  Controls,
-  ControlScope,
-  ControlSet,
-  Halt,
-  IndexPosition,
-  Link,
-  LinkOutcome,
-  Links,
+import {
+  type BrokerConnection,
+  type Connections,
+  type ConnectionRef,
+  type Controls,
+  type ControlScope,
+  type ControlSet,
+  type Halt,
+  type IndexPosition,
+  leavingRecord,
+  type Link,
+  type LinkOutcome,
+  type Links,
 } from '#store'
 
 type Revised = Readonly<{ revision: string }>
@@ -48,7 +49,12 @@ export class FakeControls implements Controls {
   readonly connections: Connections = {
     put: async (record) =>
       this.#put<BrokerConnection>(record.userId, `connection:${record.connectionId}`, { schema: 1, ...record }),
+    leave: (connection, openOrders) => this.connections.put(leavingRecord(connection, openOrders)),
     get: async ({ userId, connectionId }) => this.#get(userId, `connection:${connectionId}`),
+    find: async ({ userId, connectionId }) => {
+      const connection = this.#get<BrokerConnection>(userId, `connection:${connectionId}`)
+      return connection === null ? null : { connection, link: this.#get<Link>(userId, `link:${connectionId}`) }
+    },
     list: async (userId) => (await this.read(userId)).connections,
   }
 

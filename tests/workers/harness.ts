@@ -90,6 +90,7 @@ function leasesIn(store: FakeStore): Leases {
       return token
     },
     renew: async (key, token) => store.leases.get(leaseName(key)) === token,
+    revoke: async (key) => void store.leases.delete(leaseName(key)),
     async release(key, token) {
       if (store.leases.get(leaseName(key)) === token) store.leases.delete(leaseName(key))
     },

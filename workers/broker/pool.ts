@@ -1,4 +1,4 @@
-import type { BrokerConnection, Connections, ConnectionRef, Vault } from '#store'
+import { type BrokerConnection, type Connections, type ConnectionRef, isVerified, type Vault } from '#store'
 import { FillcastError } from '#runtime'
 import type { Broker } from './port.ts'
 
@@ -6,6 +6,16 @@ import type { Broker } from './port.ts'
 export class ConnectionUnusableError extends FillcastError<'CONNECTION_UNUSABLE'> {
   constructor(why: string) {
     super('CONNECTION_UNUSABLE', `${why}. Connect the broker account again`)
+  }
+}
+
+/**
+ * The credentials of a connection were not seen to lead to its account: new ones that nobody has logged in with, or refused ones, or
+ * those of another account. What is open stays as it is until that is settled (CON-05, MUL-02).
+ */
+export class UnverifiedError extends FillcastError<'CONNECTION_UNVERIFIED'> {
+  constructor() {
+    super('CONNECTION_UNVERIFIED', 'it is not known yet to which account the credentials of the connection lead')
   }
 }
 
@@ -36,15 +46,26 @@ export class BrokerPool {
     this.#create = create
   }
 
-  /** @throws {ConnectionUnusableError} no such connection, or one of another environment */
+  /**
+   * The broker of a connection, for work on its orders and its state.
+   * @throws {ConnectionUnusableError} no such connection, or one of another environment
+   * @throws {UnverifiedError} it is not known to which account the credentials lead: nothing is asked of it
+   */
   async get(ref: ConnectionRef): Promise<Broker> {
-    const connection = await this.#connections.get(ref)
-    if (connection === null) throw new ConnectionUnusableError('There is no such broker connection')
+    const found = await this.#connections.find(ref)
+    if (found === null) throw new ConnectionUnusableError('There is no such broker connection')
+    if (found.connection.env === this.#env && !isVerified(found)) throw new UnverifiedError()
+    return this.open(found.connection)
+  }
+
+  /** The same, for finding out to which account the credentials lead. @throws {ConnectionUnusableError} */
+  async open(connection: BrokerConnection): Promise<Broker> {
     if (connection.env !== this.#env) {
       throw new ConnectionUnusableError(
         `The broker connection is for ${connection.env}, this system trades ${this.#env}`,
       )
     }
+    const ref = { userId: connection.userId, connectionId: connection.connectionId }
     const key = `${ref.userId} ${ref.connectionId}`
     const known = this.#open.get(key)
     if (known?.revision === connection.revision) {

@@ -1,5 +1,5 @@
 import type { Clock, Logger } from '#runtime'
-import type { ConnectionRef, Controls, ControlSet, IndexPosition } from '#store'
+import { type ConnectionRef, type Controls, type ControlSet, type IndexPosition, isVerified } from '#store'
 
 /** Users whose control sets one worker keeps in memory. */
 export const USERS_MAX = 50_000
@@ -10,7 +10,7 @@ const EMPTY_MS = 3_600_000
 
 /** Hears of connections, one at a time. */
 export type ConnectionListener = Readonly<{
-  /** There is such a connection, or its record changed. */
+  /** There is such a connection, or its record changed, or whether its credentials are verified. */
   changed(ref: ConnectionRef): void
   gone(ref: ConnectionRef): void
 }>
@@ -87,23 +87,30 @@ export class Directory implements AsyncDisposable {
     }
     const set = await this.#controls.read(userId)
     this.#sets.set(userId, { set, position })
-    this.#tell(known?.set.connections ?? [], set.connections)
+    this.#tell(known?.set ?? null, set)
     if (isEmpty(set) && this.#clock.now() - position / 1_000 > EMPTY_MS) {
       this.#sets.delete(userId)
       await this.#controls.prune(userId, position)
     }
   }
 
-  #tell(before: ControlSet['connections'], after: ControlSet['connections']): void {
-    const revisions = new Map(before.map(({ connectionId, revision }) => [connectionId, revision]))
-    for (const connection of after) {
-      const isKnown = revisions.get(connection.connectionId) === connection.revision
-      revisions.delete(connection.connectionId)
+  #tell(before: ControlSet | null, after: ControlSet): void {
+    const known = new Map(before?.connections.map((connection) => [connection.connectionId, connection]))
+    for (const connection of after.connections) {
+      const isKnown =
+        before !== null && signOf(before, connection.connectionId) === signOf(after, connection.connectionId)
+      known.delete(connection.connectionId)
       if (!isKnown) for (const listener of this.#listeners) listener.changed(connection)
     }
-    const gone = before.filter(({ connectionId }) => revisions.has(connectionId))
-    for (const connection of gone) for (const listener of this.#listeners) listener.gone(connection)
+    for (const connection of known.values()) for (const listener of this.#listeners) listener.gone(connection)
   }
+}
+
+/** Changes with what a listener has to hear of. */
+function signOf({ connections, links }: ControlSet, connectionId: string): string | null {
+  const connection = connections.find((one) => one.connectionId === connectionId)
+  if (connection === undefined) return null
+  return `${connection.revision} ${isVerified({ connection, link: links.get(connectionId) ?? null })}`
 }
 
 const isEmpty = ({ connections, links, limits, halts, bars }: ControlSet): boolean =>

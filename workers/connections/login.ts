@@ -69,10 +69,9 @@ export async function logIn(deps: LoginDeps, ref: ConnectionRef): Promise<Findin
 }
 
 async function compare({ connections, links, brokers }: LoginDeps, ref: ConnectionRef): Promise<Finding> {
-  // Read before the broker is opened: credentials that come later are not judged by this login.
   const connection = await connections.get(ref)
   if (connection === null) return { kind: 'skipped' }
-  const { brokerAccountId, canTrade, why } = await (await brokers.get(ref)).readAccount()
+  const { brokerAccountId, canTrade, why } = await (await brokers.open(connection)).readAccount()
   if (connection.leaving !== undefined) return { kind: 'ok' } // followed to its end; nothing new is sent with it
   const outcome = await links.verify(connection, brokerAccountId)
   if (outcome !== 'verified') return PROBLEM_OF[outcome]

@@ -1,10 +1,11 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { checkConnectionSchema, checkJobId, queues } from '#contract'
+import { checkConnectionSchema, checkJobId, disconnectSchema, queues } from '#contract'
 import type { Logger } from '#runtime'
 import type { ConnectionRef } from '#store'
 import { type Handler, readPayload } from '../orders/index.ts'
 import { checkConnection, type HealthDeps } from './health.ts'
+import { leaveConnection, type LeaveDeps } from './leave.ts'
 
 /** Every connection is checked this often. */
 export const CHECK_EVERY_MS = 60_000
@@ -43,10 +44,11 @@ export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
 }
 
 /** Handler of the `connections` queue. */
-export const checkHandler =
-  (deps: HealthDeps): Handler =>
-  async (_name, data) => {
-    const { isInDoubt } = await checkConnection(deps, readPayload(checkConnectionSchema, data))
+export const connectionHandler =
+  (health: HealthDeps, leave: LeaveDeps): Handler =>
+  async (name, data) => {
+    if (name === 'disconnect') return leaveConnection(leave, readPayload(disconnectSchema, data))
+    const { isInDoubt } = await checkConnection(health, readPayload(checkConnectionSchema, data))
     if (!isInDoubt) return { kind: 'done' }
     return { kind: 'again', delayMs: CHECK_AGAIN_MS, why: 'it is not sure how the connection stands' }
   }

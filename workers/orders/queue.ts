@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import type { z } from 'zod'
 import { describeIssues, type JobName, jobs, type QueueName, queues } from '#contract'
 import type { Clock, Logger } from '#runtime'
-import { BrokerError, ConnectionUnusableError } from '../broker/index.ts'
+import { BrokerError, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import { attend } from './attend.ts'
 import { cancelAll } from './cancel-all.ts'
 import { cancelOrder } from './cancel.ts'
@@ -74,6 +74,9 @@ export function startQueueWorker(queue: QueueName, handle: Handler, redis: Redis
   return worker
 }
 
+/** Pause of work that waits for a connection's credentials: it is kept, whatever is wrong with them. */
+const UNVERIFIED_MS = 2_000
+
 /** Reads a payload, or fails its job for good in the producer's own words. */
 export function readPayload<Schema extends z.ZodType>(schema: Schema, data: unknown): z.output<Schema> {
   const parsed = schema.safeParse(data)
@@ -83,7 +86,7 @@ export function readPayload<Schema extends z.ZodType>(schema: Schema, data: unkn
 
 type Work = (deps: OrderDeps, data: unknown, run: Run) => Promise<JobResult>
 
-const work: Readonly<Record<Exclude<JobName, 'checkConnection'>, Work>> = {
+const work: Readonly<Record<Exclude<JobName, 'checkConnection' | 'disconnect'>, Work>> = {
   submitOrder: (deps, data, run) => submitOrder(deps, readPayload(jobs.submitOrder.schema, data), run),
   cancelOrder: (deps, data, run) => cancelOrder(deps, readPayload(jobs.cancelOrder.schema, data), run),
   cancelAll: (deps, data) => cancelAll(deps, readPayload(jobs.cancelAll.schema, data)),
@@ -104,6 +107,7 @@ export const orderHandler =
       if (error instanceof LockLostError) throw error
       if (error instanceof BrokerError)
         return again(error.retryAfterMs, `the broker could not be asked: ${error.message}`)
+      if (error instanceof UnverifiedError) return again(UNVERIFIED_MS, error.message)
       const isFinal =
         error instanceof TradeConflictError ||
         error instanceof CommandRefusedError ||

@@ -10,7 +10,7 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
-import { type Broker, ConnectionUnusableError } from '../broker/index.ts'
+import { type Broker, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import { applyWith, CLASHES_MAX, ContentionError, FencedError, type Taken, takeWith } from '../updates/index.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { loadTrade, type OrderDeps, type Wanted } from './deps.ts'
@@ -61,6 +61,7 @@ export async function placeFirst(deps: OrderDeps, wanted: Wanted, loaded: Loaded
   try {
     broker = await deps.brokers.get(intent)
   } catch (error) {
+    if (error instanceof UnverifiedError) return wait(deps, wanted, loaded, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error
     return deny(deps, wanted, loaded, { code: 'BROKER_DISCONNECTED', message: error.message })
   }

@@ -1,6 +1,6 @@
 import type { Boundaries, Clock, Logger } from '#runtime'
 import { type ConnectionRef, leaseKey, type Leases } from '#store'
-import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
+import { type BrokerPool, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import type { Applier } from './apply.ts'
 import { openDesk } from './desk.ts'
 import type { FollowUps } from './follow-ups.ts'
@@ -119,7 +119,7 @@ export class ConnectionOwner {
         await this.#step()
         delayMs = this.#held !== null ? LEASE_RENEW_MS : Math.max(this.#pauseMs, LEASE_TRY_MS)
       } catch (error) {
-        if (error instanceof ConnectionUnusableError) delayMs = UNUSABLE_PAUSE_MS
+        if (error instanceof ConnectionUnusableError || error instanceof UnverifiedError) delayMs = UNUSABLE_PAUSE_MS
         this.#deps.log.warn({ ...this.#ref, error }, 'owner.step_failed')
       }
       this.#pauseMs = 0

@@ -29,6 +29,7 @@ export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore):
       keep(name, ttlMs)
       return true
     },
+    revoke: async (key) => void store.leases.delete(nameOf(key)),
     async release(key, token) {
       if (store.leases.get(nameOf(key)) === token) store.leases.delete(nameOf(key))
     },

@@ -76,11 +76,15 @@ export function contradictions(tradeId: string, told: TradeTold, books: TradeInB
   return findings
 }
 
-/** S12: positions as the log tells them, by connection and symbol. */
+/** S12: positions as the log tells them, by connection and symbol; a resync takes everything back that was told before. */
 export function positionsTold(log: readonly Entry[]): Map<string, number> {
   const quantities = new Map<string, number>()
   const names = new Map<string, string>()
   for (const entry of log) {
+    if (entry.event === 'state.resync') {
+      quantities.clear()
+      names.clear()
+    }
     const { brokerConnectionId, position, positionId, updates } = fieldsOf(entry)
     const added = position as { id: string; symbol: string; quantity: number } | undefined
     const known = names.get(String(positionId))

@@ -1,9 +1,9 @@
 import { commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Logger } from '#runtime'
-import type { BrokerConnection, Connections, ConnectionRef, Leases, Links, Vault } from '#store'
+import type { BrokerConnection, Connections, ConnectionRef, Controls, Leases, Links, Vault } from '#store'
 import { type Broker, BrokerPool, type TradeStreamListener } from '../../../workers/broker/index.ts'
-import { checkHandler } from '../../../workers/connections/index.ts'
+import { connectionHandler } from '../../../workers/connections/index.ts'
 import {
   type Asker,
   createFollowUps,
@@ -26,6 +26,7 @@ export type Outside = Readonly<{
   leases: Leases
   connections: Connections
   links: Links
+  controls: Controls
   vault: Vault
   accountOf: (ref: ConnectionRef) => FakeBroker
   refs: readonly ConnectionRef[]
@@ -44,6 +45,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const leases = process.door('leases', outside.leases, true)
   const connections = process.door('connections', outside.connections, true)
   const links = process.door('links', outside.links, true)
+  const controls = process.door('controls', outside.controls, true)
   const vault = process.door('vault', outside.vault, false)
   const brokers = new BrokerPool(connections, vault, 'sandbox', (connection) =>
     brokerDoor(process, outside.accountOf(connection), connection),
@@ -56,7 +58,12 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   queue.work(process, {
     ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
     ...(roles.includes('connections')
-      ? { connections: checkHandler({ store, connections, links, brokers, clock, log, onFinding: () => {} }) }
+      ? {
+          connections: connectionHandler(
+            { store, connections, links, brokers, clock, log, onFinding: () => {} },
+            { store, connections, controls, leases, clock, log, ask: asker(queue) },
+          ),
+        }
       : {}),
   })
   const askForCheck = (ref: ConnectionRef): void => {

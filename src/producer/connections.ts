@@ -1,0 +1,105 @@
+import type { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { connectionIdSchema, disconnectJobId, disconnectSchema, userIdSchema } from '#contract'
+import { isoTime, systemClock, systemRandomness } from '#runtime'
+import {
+  type BrokerConnection,
+  type BrokerCredentials,
+  createConnections,
+  createControls,
+  type ControlSet,
+  type Vault,
+} from '#store'
+import { ConnectionConflictError } from './errors.ts'
+import { available, parse } from './request.ts'
+
+/** Links, shows and removes broker accounts. */
+export interface ConnectionCommands {
+  /**
+   * Links a broker account; the credentials are sealed before they leave this process. The same id again replaces them: nothing is
+   * sent with the new ones before a worker has seen that they lead to the same account.
+   * @throws {ConnectionConflictError} the id belongs to another environment, or is being removed
+   */
+  connect(request: ConnectRequest): Promise<{ connectionId: string }>
+  /** A user's connections and how each stands; never a secret. */
+  list(userId: string): Promise<readonly ConnectionView[]>
+  /**
+   * Removes a connection, in the background. `openOrders` says what becomes of its open orders: `cancel` asks the broker to cancel
+   * those that were placed here, and removes once none of them can execute any more; `leave` leaves them at the broker. Nothing new
+   * is sent from now on. The end is told by `error.brokerDisconnected` (code `REMOVED`) and `state.resync`; the credentials are
+   * erased, what was held is forgotten, and trade ids stay taken. Asked again with `leave`, it no longer waits for the broker.
+   */
+  disconnect(request: DisconnectRequest): Promise<{ isKnown: boolean }>
+}
+
+export type ConnectRequest = Readonly<{
+  userId: string
+  /** Default: a new `broker_...` id. Name it to make a repeated request harmless. */
+  connectionId?: string
+  env: BrokerConnection['env']
+  credentials: Extract<BrokerCredentials, { keyId: string }>
+}>
+
+export type DisconnectRequest = Readonly<{ userId: string; connectionId: string; openOrders: 'cancel' | 'leave' }>
+
+export type ConnectionView = Readonly<{
+  connectionId: string
+  brokerType: BrokerConnection['brokerType']
+  env: BrokerConnection['env']
+  connectedAt: string
+  /** `unverified`: no worker has logged in with these credentials, or the broker refused them; nothing is sent. */
+  standing: 'verified' | 'unverified' | 'leaving'
+  /** The broker's own id of the account, once it is known. */
+  brokerAccountId: string | null
+}>
+
+const secret = z.string().min(1).max(512)
+const connectSchema = z.object({
+  userId: userIdSchema,
+  connectionId: connectionIdSchema.optional(),
+  env: z.enum(['paper', 'live', 'sandbox']),
+  // Access tokens are kept out until a trade stream can be opened with one: such a connection could trade and never hear of it.
+  credentials: z.strictObject({ keyId: secret, secretKey: secret }, { error: 'give keyId and secretKey' }),
+})
+
+export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queue): ConnectionCommands {
+  const connections = createConnections(redis)
+  const controls = createControls(redis)
+  return {
+    async connect(request) {
+      const { userId, env, credentials, ...given } = parse(connectSchema, request)
+      const connectionId = given.connectionId ?? `broker_${systemRandomness.id(12)}`
+      const ref = { userId, connectionId }
+      const known = given.connectionId === undefined ? null : await available(connections.get(ref))
+      if (known !== null && known.env !== env) throw new ConnectionConflictError(connectionId, `is for ${known.env}`)
+      if (known?.leaving !== undefined) throw new ConnectionConflictError(connectionId, 'is being removed')
+      const sealed = await vault.seal(ref, credentials)
+      const connectedAt = isoTime(systemClock.now())
+      await available(connections.put({ ...ref, brokerType: 'alpaca', env, sealed, connectedAt }))
+      return { connectionId }
+    },
+
+    async list(userId) {
+      const set = await available(controls.read(parse(userIdSchema, userId)))
+      return set.connections.map((connection) => viewOf(connection, set))
+    },
+
+    async disconnect(request) {
+      const { openOrders, ...ref } = parse(disconnectSchema, request)
+      const known = await available(connections.get(ref))
+      if (known === null) return { isKnown: false }
+      const { revision } = await available(connections.leave(known, openOrders))
+      const jobId = disconnectJobId(ref.userId, ref.connectionId, revision)
+      await available(queue.add('disconnect', { ...ref, openOrders }, { jobId }))
+      return { isKnown: true }
+    },
+  }
+}
+
+function viewOf(connection: BrokerConnection, { links }: ControlSet): ConnectionView {
+  const { connectionId, brokerType, env, connectedAt, revision, leaving } = connection
+  const link = links.get(connectionId)
+  const standing = leaving !== undefined ? 'leaving' : link?.verified === revision ? 'verified' : 'unverified'
+  return { connectionId, brokerType, env, connectedAt, standing, brokerAccountId: link?.brokerAccountId ?? null }
+}

@@ -1,0 +1,151 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { connectionIdSchema, limitsSchema, type LimitsRequest, userIdSchema } from '#contract'
+import type { RiskLimits } from '#domain'
+import { type Clock, isoTime } from '#runtime'
+import { type Controls, type ControlScope, createControls, createReader, type Halt } from '#store'
+import { available, parse } from './request.ts'
+
+/** Whom it is for: one connection, one user, or, with neither, everybody. */
+export type ControlTarget = Readonly<{ userId?: string | undefined; connectionId?: string | undefined }>
+
+export type HaltRequest = ControlTarget &
+  Readonly<{
+    /** `reducing`: orders that only close what is open still pass. Default: nothing passes. Cancels always do. */
+    allows?: Halt['allows']
+    /** Who halts, and why; both are kept, and the reason is told to users whose orders are refused. */
+    by: string
+    reason: string
+    /** How long to wait for orders that were on their way. Default 10 s; 0 answers at once. */
+    waitMs?: number
+  }>
+
+/**
+ * `isComplete`: every order that was on its way when the halt was written has its outcome, so that nothing is sent any more.
+ * Otherwise `waitingFor` orders have none yet; ask again (the same halt is harmless) to hear of it.
+ */
+export type HaltResult = Readonly<{ isComplete: boolean; waitingFor: number }>
+
+/** Limits and halts. */
+export interface ControlCommands {
+  limits: {
+    /** Replaces the limits of a user or of one connection; `null` takes them away. Holds for orders that workers take a second later. */
+    set(target: LimitsTarget, limits: LimitsRequest | null): Promise<void>
+    get(target: LimitsTarget): Promise<RiskLimits | null>
+  }
+  halt(request: HaltRequest): Promise<HaltResult>
+  /** Ends a halt that was made for exactly this target. */
+  resume(target: ControlTarget): Promise<void>
+  /** The halts that cover a target, the widest first. */
+  halts(target: ControlTarget): Promise<readonly Halt[]>
+}
+
+export type LimitsTarget = ControlTarget & Readonly<{ userId: string }>
+
+const WAIT_MS = 10_000
+const WAIT_MS_MAX = 300_000
+const LOOK_EVERY_MS = 100
+const USERS_PER_PAGE = 200
+
+const target = { userId: userIdSchema.optional(), connectionId: connectionIdSchema.optional() }
+const named = <Shape extends z.ZodObject>(schema: Shape) =>
+  schema.refine(({ userId, connectionId }) => connectionId === undefined || userId !== undefined, {
+    path: ['userId'],
+    error: 'say whose connection it is',
+  })
+const targetSchema = named(z.strictObject(target))
+const limitsTargetSchema = z.strictObject({ ...target, userId: userIdSchema })
+const haltSchema = named(
+  z.strictObject({
+    ...target,
+    allows: z.enum(['nothing', 'reducing'], { error: 'must be nothing or reducing' }).default('nothing'),
+    by: z.string({ error: 'say who halts' }).min(1).max(128),
+    reason: z.string({ error: 'say why' }).min(1).max(200),
+    waitMs: z.int().min(0).max(WAIT_MS_MAX).default(WAIT_MS),
+  }),
+)
+
+const scopeOf = ({ userId, connectionId }: ControlTarget): ControlScope => {
+  if (userId === undefined) return { scope: 'global' }
+  return connectionId === undefined ? { scope: 'user', userId } : { scope: 'connection', userId, connectionId }
+}
+
+export function createControlCommands(redis: Redis, clock: Clock): ControlCommands {
+  const controls = createControls(redis)
+  const limitsScope = (of: LimitsTarget) =>
+    scopeOf(parse(limitsTargetSchema, of)) as Exclude<ControlScope, { scope: 'global' }>
+  return {
+    limits: {
+      async set(of, limits) {
+        const scope = limitsScope(of)
+        await available(controls.setLimits(scope, limits === null ? null : parse(limitsSchema, limits)))
+      },
+      async get(of) {
+        const scope = limitsScope(of)
+        const { limits } = await available(controls.read(scope.userId))
+        return scope.scope === 'user' ? limits.user : (limits.byConnection.get(scope.connectionId) ?? null)
+      },
+    },
+
+    async halt(request) {
+      const { allows, by, reason, waitMs, ...of } = parse(haltSchema, request)
+      await available(controls.setHalt(scopeOf(of), { allows, by, reason, at: isoTime(clock.now()) }))
+      return available(awaitOutcomes(redis, controls, of, clock, waitMs))
+    },
+
+    resume: async (of) => available(controls.setHalt(scopeOf(parse(targetSchema, of)), null)),
+
+    async halts(of) {
+      const { userId, connectionId } = parse(targetSchema, of)
+      const found = [await available(controls.readGlobalHalt())]
+      if (userId !== undefined) {
+        const { halts } = await available(controls.read(userId))
+        found.push(halts.user, connectionId === undefined ? null : (halts.byConnection.get(connectionId) ?? null))
+      }
+      return found.flatMap((halt) => halt ?? [])
+    },
+  }
+}
+
+/**
+ * Waits until no claim that was made before the halt is without an outcome. A claim after it is refused in the same script that would
+ * have made it (or, under a global halt, finds the halt before anything is sent), so that those found now are all there are.
+ */
+async function awaitOutcomes(
+  redis: Redis,
+  controls: Controls,
+  { userId, connectionId }: ControlTarget,
+  clock: Clock,
+  waitMs: number,
+): Promise<HaltResult> {
+  const reader = createReader(redis)
+  const isOpen = async (user: string): Promise<number> => {
+    const { orders } = await reader.snapshot(user)
+    return orders.filter(
+      (order) => order.status === 'submitting' && (connectionId === undefined || order.connectionId === connectionId),
+    ).length
+  }
+  let users = userId === undefined ? await everybody(controls) : [userId]
+  const untilMs = clock.monotonicMs() + waitMs
+  for (;;) {
+    const counts: [user: string, count: number][] = []
+    for (const user of users) counts.push([user, await isOpen(user)])
+    const waitingFor = counts.reduce((sum, [, count]) => sum + count, 0)
+    if (waitingFor === 0 || clock.monotonicMs() >= untilMs) return { isComplete: waitingFor === 0, waitingFor }
+    users = counts.filter(([, count]) => count > 0).map(([user]) => user)
+    await clock.sleep(LOOK_EVERY_MS)
+  }
+}
+
+async function everybody(controls: Controls): Promise<string[]> {
+  const users = new Set<string>()
+  for (let from = 0; ;) {
+    const page = await controls.changedSince(from, USERS_PER_PAGE)
+    const before = users.size
+    for (const { userId, position } of page) {
+      users.add(userId)
+      from = position
+    }
+    if (page.length < USERS_PER_PAGE || users.size === before) return [...users]
+  }
+}

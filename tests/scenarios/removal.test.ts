@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest'
+import { openWorld, type World } from './world.ts'
+
+const MINUTE_MS = 60_000
+
+/** One order open, half executed; another one on its way when the connection is removed. */
+async function opened(seed: number): Promise<World> {
+  const world = await openWorld({ seed })
+  world.submit({ tradeId: 't1', quantity: '100', orderType: 'limit', limitPrice: '180' })
+  await world.advance(3_000)
+  world.fill('t1', '180', '40')
+  await world.advance(1_000)
+  return world
+}
+
+const openAtBroker = (world: World): string[] =>
+  [...world.broker.orders.values()].flatMap(({ status, clientOrderId }) =>
+    ['new', 'accepted', 'partially_filled'].includes(status) ? [clientOrderId] : [],
+  )
+
+/** Whatever came of it: nothing of the connection is left but the archive, and the user was told once. */
+async function expectGone(world: World): Promise<void> {
+  const { account, positions, orders } = await world.store.loadConnection('u1', 'broker_1')
+  expect({ account, positions: positions.size, orders: orders.length }).toEqual({
+    account: null,
+    positions: 0,
+    orders: 0,
+  })
+  expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
+  expect(world.events().slice(-2)).toEqual(['error.brokerDisconnected', 'state.resync'])
+  expect((await world.order('t1'))?.cumulativeQuantity).toBe('40') // the trade id stays taken
+}
+
+describe('MUL-07 an account is unlinked with orders open', () => {
+  test('MUL-07 canceling first: nothing stays open at the broker, and only then it is removed', async () => {
+    const world = await opened(1)
+    await world.disconnect('cancel')
+    await world.advance(MINUTE_MS)
+    expect(openAtBroker(world)).toEqual([])
+    expect(world.told('t1').slice(-1)).toEqual(['trade.cancelled'])
+    await expectGone(world)
+  })
+
+  test('MUL-07 leaving them: they stay at the broker, and what they do later is heard by nobody', async () => {
+    const world = await opened(2)
+    await world.disconnect('leave')
+    await world.advance(MINUTE_MS)
+    expect(openAtBroker(world)).toHaveLength(1)
+    await expectGone(world)
+    const told = world.events().length
+    world.fill('t1', '180')
+    await world.advance(MINUTE_MS)
+    expect(world.events()).toHaveLength(told)
+  })
+
+  test('MUL-07 nothing new is sent from the moment it is asked for', async () => {
+    const world = await opened(3)
+    await world.disconnect('cancel')
+    world.submit({ tradeId: 't2' })
+    await world.advance(MINUTE_MS)
+    expect(world.broker.submissions.map(({ clientOrderId }) => clientOrderId.endsWith('-t1'))).toEqual([true])
+    expect(world.told('t2')).toEqual(['trade.rejected'])
+    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
+  })
+
+  const steps = [
+    ...['connections.find', 'connections.find answered', 'store.loadConnection', 'store.loadConnection answered'],
+    ...['store.commit', 'store.commit answered', 'controls.remove', 'controls.remove answered'],
+    ...['leases.revoke', 'leases.revoke answered', 'broker.cancel', 'broker.cancel answered'],
+  ]
+  test.each(steps)('MUL-07 a worker dies at %s: the removal is finished by the next', async (step) => {
+    const world = await opened(4)
+    await world.disconnect('cancel')
+    world.crashAt(step)
+    await world.advance(3 * MINUTE_MS)
+    expect(openAtBroker(world)).toEqual([])
+    await expectGone(world)
+    expect(world.events().filter((event) => event === 'error.brokerDisconnected')).toHaveLength(1)
+  })
+})

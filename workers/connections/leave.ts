@@ -1,0 +1,97 @@
+import { cancelOrderSchema, type Disconnect, type LoggedEvent } from '#contract'
+import { isTerminal, livePlacements, type Order } from '#domain'
+import { type Clock, isoTime, type Logger } from '#runtime'
+import {
+  type ConnectionRef,
+  type Connections,
+  type Controls,
+  leaseKey,
+  type Leases,
+  type Store,
+  type Write,
+} from '#store'
+import type { Asker, JobResult } from '../orders/index.ts'
+import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
+
+/**
+ * Removes a broker connection (MUL-07).
+ *
+ *   leaving --`cancel`: cancels asked for--> winding down --no order of ours can execute any more--> erased --> forgotten
+ *   leaving --`leave`------------------------------------------------------------------------------> erased --> forgotten
+ *
+ * Kept true: nothing new is sent from `leaving` on (the record changed, so its credentials count as unverified); the credentials are
+ * erased before anything is forgotten, so that nobody can take the account up again; the user is told once, in the same commit. It
+ * may stop anywhere and start again.
+ */
+export type LeaveDeps = Readonly<{
+  store: Store
+  connections: Connections
+  controls: Controls
+  leases: Leases
+  clock: Clock
+  log: Logger
+  ask: Asker
+}>
+
+/** Pause between looks at orders that are being canceled. */
+const LOOK_AGAIN_MS = 1_000
+/** Orders archived in one commit. */
+const ORDERS_PER_COMMIT = 500
+
+export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }: Disconnect): Promise<JobResult> {
+  const { store, connections, controls, leases, log } = deps
+  const ref = { userId, connectionId }
+  const connection = await connections.get(ref)
+  if (connection !== null && connection.leaving === undefined) return { kind: 'done' } // connected again meanwhile
+  // Asked for twice, the later word counts. No record: this job was here before.
+  if (connection?.leaving?.openOrders === 'cancel') {
+    const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
+    const open = orders.filter(canExecute)
+    for (const order of open) await deps.ask.cancel(cancelOf(order, connection.revision))
+    if (open.length > 0) return { kind: 'again', delayMs: LOOK_AGAIN_MS, why: `${open.length} orders are still open` }
+  }
+  await controls.remove(ref)
+  await leases.revoke(leaseKey(ref.userId, ref.connectionId))
+  await forget(deps, ref)
+  log.warn(ref, 'connection.removed')
+  return { kind: 'done' }
+}
+
+/** Orders placed elsewhere are not ours to cancel. */
+const canExecute = (order: Order): boolean =>
+  order.origin === 'fillcast' && (!isTerminal(order.status) || livePlacements(order).length > 0)
+
+const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
+  cancelOrderSchema.parse({
+    ...{ userId, connectionId, tradeId: id, commandId: `leave-${revision}` },
+    ...{ by: 'system', reason: 'The broker connection is being removed' },
+  })
+
+/** Orders go first, a part at a time; the last commit takes the rest and tells of it. */
+async function forget({ store, clock }: LeaveDeps, { userId, connectionId }: ConnectionRef): Promise<void> {
+  for (let clashes = 0; clashes < CLASHES_MAX;) {
+    const { version, account, positions, orders } = await store.loadConnection(userId, connectionId)
+    const { health } = await store.loadHealth(userId, connectionId)
+    if (account === null && health === null && positions.size + orders.length === 0) return // told already
+    const isLast = orders.length <= ORDERS_PER_COMMIT
+    const writes: Write[] = isLast
+      ? [{ kind: 'forget', connectionId }]
+      : orders.slice(0, ORDERS_PER_COMMIT).map((order) => ({ kind: 'archive', order }))
+    const events = isLast ? farewell(connectionId, isoTime(clock.now())) : []
+    const done = await store.commit(userId, { expectVersion: version, fence: { kind: 'version' }, writes, events })
+    if (done.kind !== 'committed') clashes += 1
+    else if (isLast) return
+  }
+  throw new ContentionError(userId)
+}
+
+const farewell = (brokerConnectionId: string, timestamp: string): LoggedEvent[] => [
+  {
+    event: 'error.brokerDisconnected',
+    payload: {
+      ...{ brokerType: 'alpaca', brokerConnectionId, timestamp },
+      ...{ reason: 'The connection was removed', code: 'REMOVED', action: 'Connect the broker account again to trade' },
+    },
+  },
+  { event: 'state.resync', payload: { reason: 'CONNECTION_REMOVED', timestamp } },
+]
