@@ -76,3 +76,22 @@ test('no host but the endpoint’s can be reached', () => {
   expect(() => endpointOf('sandbox', undefined)).toThrow('ALPACA_SANDBOX_URL')
   expect(endpointOf('live', undefined).trading).toBe('https://api.alpaca.markets')
 })
+
+test.each([
+  ['keys', { keyId: 'demo-key', secretKey: 'demo-secret' }],
+  ['a token', { accessToken: 'a-token' }],
+])('a stream by %s that is refused its slot knows it from other failures', async (_by, login) => {
+  const why: string[] = []
+  let live = 0
+  const stream = onSandbox(real, login).broker.openTradeStream({
+    onLive: () => (live += 1),
+    onUpdate: () => {},
+    onUnreadable: (what) => void why.push(what),
+    onDown: ({ message }) => void why.push(message),
+  })
+  await expect.poll(() => live).toBe(1)
+  real.sandbox.control.armFault({ kind: 'refuse_upgrade', stream: 'trade' })
+  real.sandbox.control.cutStreams({ stream: 'trade' })
+  await expect.poll(() => why).toEqual(['the stream was closed', 'the broker still counts an earlier connection'])
+  await stream.close()
+})

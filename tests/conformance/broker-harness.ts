@@ -14,6 +14,7 @@ export type Harness = Readonly<{
   deposit(amount: string): Promise<void>
   /** Takes the order's last execution back. */
   bust(clientOrderId: string): Promise<void>
+  correct(clientOrderId: string, to: Readonly<{ quantity: string; price: string }>): Promise<void>
   loseNextReply(): void
   revoke(): void
   restore(): void
@@ -45,18 +46,20 @@ export const onSandbox = (
   keyId = 'demo-key',
 ): Harness => {
   const broker = createAlpacaBroker(credentials, endpointOf('sandbox', sandbox.url), transport, realTimers())
+  const lastExecutionOf = async (clientOrderId: string): Promise<string> => {
+    const order = await broker.findByClientOrderId(clientOrderId)
+    const { executions } = sandbox.control.ledger(keyId).accounts[keyId] ?? { executions: [] }
+    return String(executions.findLast((one) => one['order_id'] === order?.brokerOrderId)?.['execution_id'])
+  }
   return {
     broker,
     async fill(clientOrderId, price, qty) {
       const order = await broker.findByClientOrderId(clientOrderId)
       sandbox.control.fillOrder(order?.brokerOrderId ?? '', { price, ...(qty === undefined ? {} : { qty }) })
     },
-    async bust(clientOrderId) {
-      const order = await broker.findByClientOrderId(clientOrderId)
-      const { executions } = sandbox.control.ledger(keyId).accounts[keyId] ?? { executions: [] }
-      const own = executions.filter((one) => one['order_id'] === order?.brokerOrderId)
-      sandbox.control.bustExecution(String(own.at(-1)?.['execution_id']))
-    },
+    bust: async (id) => void sandbox.control.bustExecution(await lastExecutionOf(id)),
+    correct: async (id, { price, quantity: qty }) =>
+      void sandbox.control.correctExecution(await lastExecutionOf(id), { price, qty }),
     deposit: async (amount) => void sandbox.control.moveMoney(keyId, { type: 'CSD', amount }),
     loseNextReply: () => sandbox.control.holdAnswers({ drop: true }),
     revoke: () => sandbox.control.revokeKey(keyId),
@@ -72,6 +75,7 @@ export const inMemory = (): Harness => {
     fill: async (...args) => broker.fill(...args),
     deposit: async (amount) => broker.deposit(amount),
     bust: async (clientOrderId) => broker.bust(clientOrderId),
+    correct: async (clientOrderId, to) => broker.correct(clientOrderId, to),
     loseNextReply: () => void broker.faults.push('lose_reply'),
     revoke: () => void (broker.isRevoked = true),
     restore: () => void (broker.isRevoked = false),

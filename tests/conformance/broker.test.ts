@@ -234,6 +234,24 @@ describe.each<[string, () => Harness]>([
     await stream.close()
   })
 
+  test('an execution that is restated is told with what it was and what it is', async () => {
+    const { broker, fill, correct } = make()
+    const { told, stream } = listen(broker)
+    await expect.poll(() => told.live).toBe(1)
+    const ticket = ticketOf({ symbol: 'TSLA', quantity: dec('4') })
+    await broker.submit(ticket)
+    await fill(ticket.clientOrderId, '120')
+    await correct(ticket.clientOrderId, { quantity: '3', price: '119.5' })
+    const busts = () => told.updates.flatMap(({ bust }) => bust ?? [])
+    await expect.poll(busts).toHaveLength(1)
+    const executed = told.updates.flatMap(({ execution }) => execution ?? [])
+    const corrected = { quantity: '3', price: '119.5' }
+    expect(busts()[0]).toMatchObject({ id: executed[0]?.executionId, quantity: '4', price: '120', corrected })
+    expect(await broker.readPosition('TSLA')).toMatchObject({ quantity: '3' })
+    expect(told.down).toEqual([])
+    await stream.close()
+  })
+
   test('sessions are told in UTC, with the early close and the daylight saving of New York', async () => {
     const sessions = await make().broker.readSessions('2024-11-01', '2024-12-02')
     const on = (day: string) => sessions.find(({ date }) => date === day)

@@ -1,7 +1,8 @@
+import type { Bust } from '#domain'
 import type { CancelTimer, Clock, Randomness } from '#runtime'
 import type { HandshakeGate } from '../handshakes.ts'
 import type { StreamUrgency, TradeStream, TradeStreamListener } from '../port.ts'
-import { readTradeUpdate } from './wire.ts'
+import { type Correction, readTradeUpdate } from './wire.ts'
 
 /**
  * One account's trade stream, kept open.
@@ -53,6 +54,28 @@ export function openTradeStream(
   return { close: () => keeper.close() }
 }
 
+/** Executions that a stream remembers; corrections come soon after, or are found by reconciliation. */
+const EXECUTIONS_KEPT_MAX = 64
+
+/** What the last executions were: a correction tells only what they are from now on. */
+class RecentExecutions {
+  readonly #kept = new Map<string, NonNullable<Bust['corrected']>>()
+
+  remember(id: string | null, { quantity, price }: NonNullable<Bust['corrected']>): void {
+    if (id === null) return
+    if (this.#kept.size >= EXECUTIONS_KEPT_MAX) this.#kept.delete(this.#kept.keys().next().value ?? '')
+    this.#kept.set(id, { quantity, price })
+  }
+
+  /** `null` when the execution is not remembered. A repeated message is the same bust again. */
+  bustOf({ id, executionId, to }: Correction, at: string): Bust | null {
+    const was = this.#kept.get(id)
+    if (was === undefined) return null
+    this.remember(executionId, to)
+    return { id, ...was, corrected: to, at }
+  }
+}
+
 type Refusal = 'credentials' | 'slot'
 
 class StreamKeeper {
@@ -60,6 +83,7 @@ class StreamKeeper {
   readonly #listener: TradeStreamListener
   readonly #timers: StreamTimers
   readonly #urgency: () => StreamUrgency
+  readonly #executions = new RecentExecutions()
   #stream: VendorStream | null = null
   #attempts = 0
   #isClosed = false
@@ -121,13 +145,15 @@ class StreamKeeper {
     this.#stream?.disconnect()
   }
 
-  #deliver(update: unknown): void {
+  #deliver(message: unknown): void {
     if (this.#isClosed) return
     try {
-      const { isIncomplete, ...told } = readTradeUpdate(update)
-      this.#listener.onUpdate(told)
-      if (isIncomplete)
-        this.#listener.onUnreadable('an execution was taken back or restated, and the message does not say all')
+      const { isIncomplete, correction, ...update } = readTradeUpdate(message)
+      const bust = correction === null ? update.bust : this.#executions.bustOf(correction, update.at)
+      if (update.execution !== null) this.#executions.remember(update.execution.executionId, update.execution)
+      this.#listener.onUpdate({ ...update, bust })
+      if (isIncomplete || (correction !== null && bust === null))
+        this.#listener.onUnreadable('an execution was amended, and what it was is not known here')
     } catch (error) {
       this.#listener.onUnreadable(error instanceof Error ? error.name : 'unreadable')
     }

@@ -1,5 +1,14 @@
 import { z } from 'zod'
-import { type BrokerOrder, type BrokerStatus, dec, type Decimal, isZero, ORDER_CLASSES, tryDec } from '#domain'
+import {
+  type BrokerOrder,
+  type BrokerStatus,
+  type Bust,
+  dec,
+  type Decimal,
+  isZero,
+  ORDER_CLASSES,
+  tryDec,
+} from '#domain'
 import type { BrokerActivity, Holding, OrderBust, OrderExecution, StreamUpdate } from '../port.ts'
 
 // Alpaca's shapes, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference; amounts are
@@ -102,25 +111,34 @@ const updateShape = z.object({
 const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
 const AMENDMENTS: ReadonlySet<string> = new Set(['trade_bust', 'trade_correct'])
 
+/** What a correction says: which execution it restates, and as what. What it was before is not told. */
+export type Correction = Readonly<{ id: string; executionId: string; to: NonNullable<Bust['corrected']> }>
+
 /**
  * One `trade_updates` message. Exits are left out: the SDK cuts them short, and they have messages of their own. The cumulative
- * quantity of a fill is that of the order it comes with. A bust names the execution's own price and quantity; a correction names the
- * new ones only, so that what it corrects must be looked up: `isIncomplete`.
+ * quantity of a fill is that of the order it comes with. A bust names the execution's own price and quantity, a correction the new
+ * ones. `isIncomplete`: something was amended, and the message does not say what.
  * @throws {z.ZodError}
  */
-export function readTradeUpdate(wire: unknown): StreamUpdate & Readonly<{ isIncomplete: boolean }> {
-  const { event, price, qty: quantity, ...update } = updateShape.parse(wire)
+export function readTradeUpdate(
+  wire: unknown,
+): StreamUpdate & Readonly<{ correction: Correction | null; isIncomplete: boolean }> {
+  const { event, price, qty: quantity, execution_id: executionId, ...update } = updateShape.parse(wire)
   const order = readOrder({ ...update.order, legs: null })
   const at = (update.at === null ? null : normalTime(update.at)) ?? order.updatedAt
-  const none = { order, at, execution: null, bust: null, isIncomplete: AMENDMENTS.has(event) }
+  const none = { order, at, execution: null, bust: null, correction: null, isIncomplete: AMENDMENTS.has(event) }
   if (price === null || quantity === null) return none
-  if (EXECUTION_EVENTS.has(event)) {
-    const cumulativeQuantity = order.filledQuantity
-    return { ...none, execution: { executionId: update.execution_id, quantity, price, cumulativeQuantity, at } }
+  if (EXECUTION_EVENTS.has(event))
+    return { ...none, execution: { executionId, quantity, price, cumulativeQuantity: order.filledQuantity, at } }
+  const id = update.previous_execution_id ?? executionId
+  if (id === null || !AMENDMENTS.has(event)) return none
+  const isBust = event === 'trade_bust'
+  return {
+    ...none,
+    bust: isBust ? { id, quantity, price, corrected: null, at } : null,
+    correction: isBust ? null : { id, executionId: executionId ?? id, to: { quantity, price } },
+    isIncomplete: false,
   }
-  const id = update.previous_execution_id ?? update.execution_id
-  if (event !== 'trade_bust' || id === null) return none
-  return { ...none, bust: { id, quantity, price, corrected: null, at }, isIncomplete: false }
 }
 
 const eventShape = z.object({
