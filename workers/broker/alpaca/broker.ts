@@ -17,9 +17,6 @@ import { cancel, findByBrokerOrderId, findByClientOrderId, findParent, listOrder
 import { TokenSocket } from './token-socket.ts'
 import { openTradeStream, type StreamTimers, type VendorStream } from './trade-stream.ts'
 
-/** Deadline of one call; well below the queue's lock, so that a silent broker never costs a job its lock (SUB-08). */
-export const CALL_TIMEOUT_MS = 8_000
-
 /**
  * Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what is sent again, and when.
  * @param permit asked before each further request of a call that takes several; the first is the caller's. Default: always
@@ -38,7 +35,7 @@ export function createAlpacaBroker(
     paper: endpoint.env !== 'live',
     rateLimit: false,
     retry: false,
-    timeoutMs: CALL_TIMEOUT_MS,
+    timeoutMs: 0, // the transport has a deadline, for less
     fetchApi: transport.fetch,
   })
   const { orders } = trading

@@ -2,6 +2,7 @@ import { Pool } from 'undici'
 import type { BrokerEnvironment } from '#store'
 import { ConfigError } from '#runtime'
 import type { OpenEvents } from './activity-stream.ts'
+import { ReadResponse } from './read-response.ts'
 
 /** Where a worker's broker is. Chosen once, by configuration; a connection of another environment is refused. */
 export type Endpoint = Readonly<{
@@ -45,6 +46,11 @@ export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefine
   }
 }
 
+/**
+ * Deadline of one call, from when it is asked for to the end of its answer; well below the queue's lock, so that a silent broker
+ * never costs a job its lock (SUB-08).
+ */
+export const CALL_TIMEOUT_MS = 8_000
 /** Connections to the broker's REST API, all accounts together. */
 const CONNECTIONS_MAX = 64
 /** Event streams, one an account: each holds a connection of its own. */
@@ -77,14 +83,13 @@ export function createTransport(endpoint: Endpoint): Transport {
       method: init.method ?? 'GET',
       headers: plainHeaders(init.headers),
       body: typeof init.body === 'string' ? init.body : null,
-      ...(init.signal ? { signal: init.signal } : {}),
+      signal: init.signal ?? AbortSignal.timeout(CALL_TIMEOUT_MS),
     })
     const headers = new Headers()
     for (const [name, value] of Object.entries(answer.headers)) {
       for (const one of [value ?? []].flat()) headers.append(name, one)
     }
-    const text = await answer.body.text()
-    return new Response(answer.statusCode === 204 || text === '' ? null : text, { status: answer.statusCode, headers })
+    return new ReadResponse(answer.statusCode, headers, await answer.body.text())
   }
   const events = new Pool(endpoint.trading, { connections: EVENT_STREAMS_MAX })
   const openEvents: OpenEvents = async (path, headers, signal) => {

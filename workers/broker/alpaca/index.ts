@@ -1,3 +1,3 @@
-export { CALL_TIMEOUT_MS, createAlpacaBroker } from './broker.ts'
+export { createAlpacaBroker } from './broker.ts'
 export { createTransport, type Endpoint, endpointOf } from './endpoint.ts'
 export { openMarketFeed } from './market-feed.ts'
