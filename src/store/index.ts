@@ -19,7 +19,6 @@ export {
 } from './control.ts'
 export * from './epoch.ts'
 export * from './bounded-reader.ts'
-export * from './connections.ts'
 export { feedLeaseKey, leaseKey } from './keys.ts'
 export * from './lease.ts'
 export { createLinks, type Link, type LinkOutcome, type Links } from './links.ts'

@@ -17,7 +17,7 @@ export type Scripts = Readonly<{
   accountLink(accounts: string, account: string, connection: string, what: 'link' | 'unlink'): Promise<string>
   budgetTake(budget: string, kind: string, ms: number): Promise<number>
   registryBeat(workers: string, worker: string, ttlMs: number): Promise<number>
-  sessionBar(control: string, sessionId: string, barsMax: number, channel: string, packet: Buffer): Promise<1>
+  sessionBar(control: string, sessionId: string, barsMax: number, channel: string, packet: Buffer): Promise<string>
   deviceEnter(devices: string, deviceId: string, ...args: Argument[]): Promise<string>
 }>
 

@@ -5,7 +5,9 @@
 --
 -- KEYS[1] control set
 -- ARGV[1] session ('': the whole user)  ARGV[2] sessions kept  ARGV[3] channel  ARGV[4] packet
-local now = tonumber(redis.call('TIME')[1])
+-- Returns Redis time in microseconds: the revision of the control set.
+local time = redis.call('TIME')
+local now = tonumber(time[1])
 
 local function barUser(at)
   if at > (tonumber(redis.call('HGET', KEYS[1], 'bar')) or 0) then redis.call('HSET', KEYS[1], 'bar', at) end
@@ -30,4 +32,4 @@ else
   end
 end
 redis.call('PUBLISH', ARGV[3], ARGV[4])
-return 1
+return string.format('%.0f', time[1] * 1000000 + time[2])

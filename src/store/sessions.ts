@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { TokenClaims } from '#contract'
-import { controlField, controlKey, devicesKey } from './keys.ts'
+import { controlField, controlIndexKey, controlKey, devicesKey } from './keys.ts'
 import { encodeNotice } from './packet.ts'
 import { withScripts } from './scripts.ts'
 
@@ -27,7 +27,8 @@ export function createSessions(connection: Redis): Sessions {
   return {
     async logout(userId, sessionId = '') {
       const { channel, packet } = encodeNotice(userId)
-      await redis.sessionBar(controlKey(userId), sessionId, SESSION_BARS_MAX, channel, packet)
+      const revision = await redis.sessionBar(controlKey(userId), sessionId, SESSION_BARS_MAX, channel, packet)
+      await redis.zadd(controlIndexKey, 'GT', revision, userId) // workers keep control sets in mind, bars included
     },
     async enter(userId, deviceId) {
       const { channel, packet } = encodeNotice(userId)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createSessions } from '#store'
+import { createControls, createSessions } from '#store'
 import { createSessionCommands } from '../../src/producer/sessions.ts'
 import type { Relay } from '../../relay/server.ts'
 import { type Client, notice, numbers, payloadsOf, signed, Stage } from './harness.ts'
@@ -67,6 +67,21 @@ describe('logout', () => {
     const commands = createSessionCommands(stage.redis.connect())
     await expect(commands.logout({ userId: 'a}b' })).rejects.toMatchObject({ fields: ['userId'] })
     await expect(commands.logout({ userId: 'a', sessionId: '' })).rejects.toMatchObject({ fields: ['sessionId'] })
+  })
+
+  test('is told to the workers too, who remember it should Redis lose it', async () => {
+    const user = newUser()
+    const controls = createControls(stage.redis.connect())
+    await logout(user, 's')
+    expect(await controls.changedSince(0, 1_000)).toContainEqual({
+      userId: user,
+      position: expect.any(Number) as number,
+    })
+    const set = await controls.read(user)
+    await stage.redis.connect().del(`control:{${user}}`)
+    await controls.restore([set], null)
+    const refused = stage.connect({ query: { token: await signed({ sub: user, sid: 's' }) } })
+    await expect.poll(() => failed(refused)).toEqual(['AUTHENTICATION_FAILED'])
   })
 
   test('a barred session stays barred, however many follow it', async () => {
