@@ -20,6 +20,8 @@ const VOLATILE_WAITING_MAX = 256
 /** Packets that wait for a connection; the log is not read on before they are fewer. */
 const BEHIND_PACKETS = 64
 const TOKEN_WARNING_MS = 300_000
+/** From the token to `connection.authorized`; Redis may leave a question unanswered when a link breaks. */
+const ENTERING_MS_MAX = 5_000
 const CHECK_MS_MIN = 20_000
 const CHECK_MS_SPREAD = 10_000
 /** A full relay says good-bye within five seconds. */
@@ -67,6 +69,7 @@ export class Clients {
     this.#writer.attach(socket.conn)
     const stream = new UserStream(this.#context, userId, this.#outletOf(socket))
     socket.data.stream = stream
+    socket.data.checkAtMs = clock.now() + ENTERING_MS_MAX
     metrics.connections.inc()
     socket.on('disconnect', () => metrics.connections.dec())
     answerCommands(this.#context, socket, () => this.#admitMessage(socket))
@@ -76,9 +79,9 @@ export class Clients {
     await this.#adapter.subscribed(room)
     await this.#enter(socket)
     if (socket.data.stream === undefined) return
-    socket.data.checkAtMs = this.#nextCheck()
     const sessionId = `ws_${random.id(12)}`
     await stream.start(socket.data.lastEventId, (lastEventId) => {
+      Object.assign(socket.data, { isWelcome: true, checkAtMs: this.#nextCheck() })
       socket.emit('connection.authorized', { userId, sessionId, lastEventId, timestamp: isoTime(clock.now()) })
     })
     if (symbols.length > 0) await watch(this.#context, socket, symbols)
@@ -111,13 +114,14 @@ export class Clients {
     const { rooms, sids } = this.#namespace.adapter
     this.#context.metrics.rooms.set(rooms.size - sids.size)
     for (const socket of this.#namespace.sockets.values()) {
-      const { claims, stream, checkAtMs = Infinity } = socket.data
+      const { claims, stream, checkAtMs = Infinity, isWelcome } = socket.data
       if (claims === undefined || stream === undefined) continue
       const leftMs = claims.exp * 1_000 - nowMs
       if (leftMs <= 0) closeConnection(socket, 'token_expired', 'JWT token expired', nowMs)
       else if (leftMs <= TOKEN_WARNING_MS && socket.data.wasWarned !== true) warnOfExpiry(socket, leftMs, nowMs)
       this.#writer.inspect(socket.conn)
       if (checkAtMs > nowMs) continue
+      if (isWelcome !== true) this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again', 0)
       socket.data.checkAtMs = this.#nextCheck()
       void stream.check()
       this.#look(socket)

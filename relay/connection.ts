@@ -19,7 +19,9 @@ export type ConnectionData = {
   lastEventId?: unknown
   /** Absent before it is welcome, and from the moment on in which it is closed. */
   stream?: UserStream
-  /** Our wall time of the next look for missed events. */
+  /** It was told `connection.authorized`. */
+  isWelcome?: boolean
+  /** Our wall time of the next look for missed events; before it is welcome, of giving up on it. */
   checkAtMs?: number
   wasWarned?: boolean
   /** Messages whose count Redis has not answered yet. */

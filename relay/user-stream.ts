@@ -6,7 +6,7 @@ import type { RelayMetrics } from './metrics.ts'
 /**
  * One connection's place in its user's event log.
  *
- *   gated --caught up--> live --event out of chain, sync asked for, check--> gated ...
+ *   placeless --start--> gated --caught up--> live --event out of chain, sync asked for, check--> gated ...
  *
  * Kept true: what is sent is the log, in order, each entry once, from `position` on; `position` is the id of the last event sent.
  * An event from Redis is sent at once only if it follows `position` directly; otherwise the connection is gated, events are set
@@ -47,7 +47,8 @@ export class UserStream {
   #position = ''
   /** Events that wait at the gate; `null` while live. */
   #setAside: Logged[] | null = []
-  #work: Promise<void> = Promise.resolve()
+  readonly #placed = Promise.withResolvers<void>()
+  #work = this.#placed.promise
   #waiting = 0
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
@@ -65,11 +66,11 @@ export class UserStream {
     const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
     const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
     if (isResume) this.#deps.metrics.replays.inc()
-    await this.#enqueue(async () => {
+    await this.#persist(async () => {
       this.#position = isResume ? lastEventId : await this.#deps.reader.top(this.#userId)
     })
-    if (!this.#outlet.isOpen()) return
-    onPlaced(this.#position)
+    if (this.#outlet.isOpen()) onPlaced(this.#position)
+    this.#placed.resolve()
     if (isUnreadable) await this.#enqueue(() => this.#resync('lastEventId is not an event id'))
     await this.#enqueue(() => this.#catchUp())
   }
@@ -110,37 +111,41 @@ export class UserStream {
     if (hasPlace && this.#waiting <= 1) await this.#gated(async () => {})
   }
 
-  /** Runs `step` with the gate closed, then catches up. */
+  /** Runs `step`, then catches up. */
   #gated(step: () => Promise<void>): Promise<void> {
     return this.#enqueue(async () => {
-      this.#setAside ??= []
       if (!(await this.#isReady())) return
       await step()
       await this.#catchUp()
     })
   }
 
-  /** One step after another, each repeated with growing pauses while it fails, all dropped once the connection is gone. */
+  /** One step after another, each with the gate closed, the first of them once the stream has its place. */
   #enqueue(step: () => Promise<void>): Promise<void> {
     this.#waiting += 1
     this.#work = this.#work.then(async () => {
-      for (let failures = 0; this.#outlet.isOpen(); failures += 1) {
-        try {
-          await step()
-          break
-        } catch (error) {
-          this.#deps.log.warn({ error }, 'stream.log_unreadable')
-          await this.#deps.clock.sleep(Math.min(RETRY_MS_MIN * 2 ** Math.min(failures, 10), RETRY_MS_MAX))
-        }
-      }
+      this.#setAside ??= []
+      await this.#persist(step)
       this.#waiting -= 1
     })
     return this.#work
   }
 
+  /** Repeats a step with growing pauses while it fails; drops it once the connection is gone. */
+  async #persist(step: () => Promise<void>): Promise<void> {
+    for (let failures = 0; this.#outlet.isOpen(); failures += 1) {
+      try {
+        await step()
+        return
+      } catch (error) {
+        this.#deps.log.warn({ error }, 'stream.log_unreadable')
+        await this.#deps.clock.sleep(Math.min(RETRY_MS_MIN * 2 ** Math.min(failures, 10), RETRY_MS_MAX))
+      }
+    }
+  }
+
   /** Sends what the log has beyond `position`, then what was set aside, then opens the gate: the last two in one turn. */
   async #catchUp(): Promise<void> {
-    this.#setAside ??= [] // a step that came before this one may have opened the gate
     while (await this.#isReady()) {
       const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
       const [first] = entries

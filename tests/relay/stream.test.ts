@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest'
+import { createLogger, Metrics } from '#runtime'
+import type { LogEntry, Reader } from '#store'
+import { createRelayMetrics } from '../../relay/metrics.ts'
+import { type Outlet, UserStream } from '../../relay/user-stream.ts'
+import { FakeClock, settle } from '../support/fake-clock.ts'
+
+const idOf = (n: number): string => `17000000000${String(n).padStart(2, '0')}-00000`
+
+/** A stream over a log in memory, and what it has said. */
+function open() {
+  const log: LogEntry[] = []
+  const said: string[] = []
+  const state: { isOpen: boolean; isBehind: boolean; failures: number; onRead?: () => void } = {
+    ...{ isOpen: true, isBehind: false, failures: 0 },
+  }
+  const top = () => log.at(-1)?.id ?? '0000000000000-00000'
+  const reader: Reader = {
+    async events(_userId, afterId, limit) {
+      if (state.failures > 0) {
+        state.failures -= 1
+        throw new Error('Redis is away')
+      }
+      const page = { entries: log.filter(({ id }) => id > afterId).slice(0, limit), top: top() }
+      await Promise.resolve()
+      if (log.length < 50) state.onRead?.()
+      await Promise.resolve()
+      return page
+    },
+    top: async () => top(),
+    snapshot: async () => ({ version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] }),
+    order: async () => null,
+  } as Partial<Reader> as Reader
+  const outlet: Outlet = {
+    isOpen: () => state.isOpen,
+    isBehind: () => state.isBehind,
+    tell: (event) => void said.push(event),
+    deliver: ({ event }) => void said.push(event),
+  }
+  const clock = new FakeClock()
+  const metrics = createRelayMetrics(new Metrics())
+  const stream = new UserStream({ reader, clock, log: createLogger('t', 'silent'), metrics }, 'alice', outlet)
+  /** Logs the next event; `isHeard`: it comes by Redis as well. */
+  const happen = (isHeard = true): void => {
+    const entry = { id: idOf(log.length + 1), prev: top(), event: `e${log.length + 1}`, payload: {} }
+    log.push(entry)
+    const { event, payload, id, prev } = entry
+    if (isHeard) stream.receive({ event, payload, meta: { id, prev } })
+  }
+  const start = (lastEventId?: string): Promise<void> => stream.start(lastEventId, () => said.push('placed'))
+  return { stream, said, state, clock, happen, start }
+}
+
+describe('a stream that has no place yet', () => {
+  test('says nothing, whoever looks or asks: not even what it already hears', async () => {
+    const { stream, said, happen, start } = open()
+    for (let n = 0; n < 3; n += 1) happen()
+    void stream.check()
+    void stream.sync(undefined)
+    happen()
+    await settle()
+    expect(said).toEqual([])
+    await start(idOf(2))
+    await settle()
+    expect(said).toEqual(['placed', 'e3', 'e4', 'state.sync'])
+    happen()
+    expect(said.at(-1)).toBe('e5')
+  })
+})
+
+describe('a stream', () => {
+  test('never reads the log with its gate open, however its steps were queued', async () => {
+    const { stream, said, happen, start, state } = open()
+    void stream.check()
+    const started = start()
+    state.onRead = () => happen() // what comes while the log is read
+    await started
+    await settle()
+    for (let n = 0; n < 3; n += 1) await stream.check()
+    delete state.onRead
+    await stream.check()
+    const events = said.filter((each) => each !== 'placed')
+    expect(events.length).toBeGreaterThan(3)
+    expect(events).toEqual(events.map((_, i) => `e${i + 1}`))
+  })
+
+  test('reads what it did not hear, once and in its place', async () => {
+    const { said, happen, start } = open()
+    await start()
+    happen()
+    happen(false)
+    happen()
+    happen()
+    await settle()
+    expect(said).toEqual(['placed', 'e1', 'e2', 'e3', 'e4'])
+  })
+
+  test('finds a lost last event when it is told to look', async () => {
+    const { stream, said, happen, start } = open()
+    await start()
+    happen(false)
+    await stream.check()
+    expect(said).toEqual(['placed', 'e1'])
+  })
+
+  test('waits for a connection that is behind, and loses nothing meanwhile', async () => {
+    const { said, state, clock, happen, start } = open()
+    happen(false)
+    state.isBehind = true
+    void start('0000000000000-00000')
+    await clock.advance(1_000)
+    happen()
+    expect(said).toEqual(['placed'])
+    state.isBehind = false
+    await clock.advance(20)
+    expect(said).toEqual(['placed', 'e1', 'e2'])
+  })
+
+  test('tries again while the log cannot be read', async () => {
+    const { said, state, clock, happen, start } = open()
+    happen(false)
+    state.failures = 3
+    void start('0000000000000-00000')
+    await clock.advance(100 + 200 + 400)
+    expect(said).toEqual(['placed', 'e1'])
+  })
+
+  test('says nothing more once its connection is closed', async () => {
+    const { stream, said, state, happen, start } = open()
+    await start()
+    happen(false)
+    state.isOpen = false
+    await stream.check()
+    expect(said).toEqual(['placed'])
+  })
+})
