@@ -32,6 +32,24 @@ const read = async (sandbox: Sandbox, path: string): Promise<Row> => (await call
 const lastTrade = async (sandbox: Sandbox, symbol = 'AAPL'): Promise<Row> =>
   (await read(sandbox, `/v2/stocks/${symbol}/trades/latest`))['trade'] as Row
 
+test('a quiet symbol moves once in twenty steps, and quiet ones take turns', async () => {
+  const sandbox = await start({ time: 'virtual', tickMs: 1_000 })
+  const quoted = async (): Promise<number> => {
+    const { quotes } = (await read(sandbox, '/v2/stocks/quotes/latest?symbols=AAPL,AMD,DIS,GOOG,META')) as {
+      quotes: Record<string, { t: string }>
+    }
+    const now = await sandbox.control.advanceTime(0)
+    return Object.entries(quotes).filter(([symbol, { t }]) => symbol !== 'AAPL' && Date.parse(t) === now).length
+  }
+  const moved: number[] = []
+  for (let step = 0; step < 20; step += 1) {
+    await sandbox.control.advanceTime(1_000)
+    moved.push(await quoted())
+  }
+  expect(moved.filter((count) => count === 1)).toHaveLength(4)
+  expect(moved.filter((count) => count === 0)).toHaveLength(16)
+})
+
 describe('a recording', () => {
   test('is played at its own pace, from the moment of the start', async () => {
     const sandbox = await start({ time: 'virtual', prices: recording })

@@ -75,6 +75,10 @@ describe('refusals of an order', () => {
       'position intent mismatch, inferred: sell_to_open, specified: sell_to_close',
     ],
     ['fractional short', { side: 'sell', qty: '0.5' }, 422, 42210000, 'fractional orders cannot be sold short'],
+    ['an asset that is not traded', { symbol: 'RGC' }, 422, 42210000, 'asset "RGC" is not tradable'],
+    ['a coin of the past', { symbol: 'MKR/USD', time_in_force: 'gtc' }, 422, 40010001, 'asset MKR/USD is not active'],
+    ['not lent', { symbol: 'AMC', side: 'sell' }, 422, 42210000, 'asset "AMC" cannot be sold short'],
+    ['not cut', { symbol: 'BRK.A', qty: '0.1' }, 403, 40310000, 'asset "BRK.A" is not fractionable'],
     ['crypto day', { symbol: 'BTC/USD', qty: '0.1' }, 422, 42210000, 'invalid crypto time_in_force'],
     [
       'crypto short',
@@ -297,6 +301,17 @@ describe('the server', () => {
     expect(await get('/v2/assets/ZZZZ')).toMatchObject({ status: 404, body: { message: 'asset not found for ZZZZ' } })
     expect(await call(sandbox, 'PATCH', '/v2/orders/x', {})).toMatchObject({ status: 404 })
     expect(await post({ ...buy, type: 'stop', stop_price: '1' })).toMatchObject({ status: 422 })
+  })
+
+  test('lists assets by class and status', async () => {
+    const symbolsOf = async (query: string) =>
+      ((await get(`/v2/assets?${query}`)).body as { symbol: string }[]).map(({ symbol }) => symbol)
+    expect(await symbolsOf('')).toEqual(expect.arrayContaining(['AAPL', 'QQQ', 'RGC']))
+    expect(await symbolsOf('asset_class=&status=')).toEqual(await symbolsOf('status=all&asset_class=us_equity'))
+    expect(await symbolsOf('asset_class=crypto')).toEqual(['BTC/USD', 'ETH/USD', 'SOL/USD', 'MKR/USD'])
+    expect(await symbolsOf('asset_class=crypto&status=active')).toEqual(['BTC/USD', 'ETH/USD', 'SOL/USD'])
+    expect(await symbolsOf('asset_class=crypto&status=inactive')).toEqual(['MKR/USD'])
+    expect((await get('/v2/assets/RGC')).body).toMatchObject({ status: 'active', tradable: false })
   })
 
   test.each([

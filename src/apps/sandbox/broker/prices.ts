@@ -145,6 +145,27 @@ function walk(market: Market, chance: Chance, nowMs: number): boolean {
   return traded
 }
 
+/** One step of all that walk, each from its own stream of chance. */
+function walkOf(
+  walkers: readonly Market[],
+  chance: Chance,
+  clock: Clock,
+  pinned: ReadonlySet<Market>,
+  announce: (tick: Tick) => void,
+): () => void {
+  const chances = walkers.map(({ asset }) => chance.fork(asset.symbol))
+  let steps = 0
+  return () => {
+    steps += 1
+    for (const [index, market] of walkers.entries()) {
+      const own = chances[index]
+      // Quiet ones take turns, so that no step moves them all.
+      if (own === undefined || (steps + index) % market.asset.stepsPerMove !== 0 || pinned.has(market)) continue
+      announce({ market, traded: walk(market, own, clock.now()) })
+    }
+  }
+}
+
 function splitBar(bar: Bar, ratio: Decimal): Bar {
   const after = (price: Decimal): Decimal => asPrice(price.div(ratio))
   const [high, low, close] = [after(bar.high), after(bar.low), after(bar.close)]
@@ -197,9 +218,7 @@ export function startPrices(
   const recorded = new Map(recording.toReversed().map(({ asset, price }) => [asset, price]))
   const all = assets.map((asset) => newMarket(asset, startMs, recorded.get(asset) ?? asset.basePrice))
   const markets = new Map(all.map((market) => [market.asset.symbol, market]))
-  const walkers = all
-    .filter(({ asset }) => !recorded.has(asset))
-    .map((market) => ({ market, chance: chance.fork(market.asset.symbol) }))
+  const walkers = all.filter(({ asset }) => !recorded.has(asset))
   const pinned = new Set<Market>()
   const listeners: ((tick: Tick) => void)[] = []
   const announce = (tick: Tick): void => listeners.forEach((listener) => listener(tick))
@@ -208,11 +227,6 @@ export function startPrices(
     if (market === undefined) throw new Error(`no market for ${asset.symbol}`)
     return market
   }
-  const step = (): void => {
-    for (const { market, chance: own } of walkers) {
-      if (!pinned.has(market)) announce({ market, traded: walk(market, own, clock.now()) })
-    }
-  }
   const put = (market: Market, to: PriceSetting, size: number): void => {
     const traded = place(market, to)
     if (traded) print(market, market.last, size, clock.now())
@@ -220,7 +234,7 @@ export function startPrices(
     announce({ market, traded })
   }
   const timers: readonly CancelTimer[] = [
-    ...(tickMs > 0 ? [clock.every(tickMs, step)] : []),
+    ...(tickMs > 0 ? [clock.every(tickMs, walkOf(walkers, chance, clock, pinned, announce))] : []),
     ...(recording.length > 0
       ? [
           replay(recording, clock, ({ asset, price, size }) => {

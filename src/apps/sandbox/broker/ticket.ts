@@ -26,6 +26,8 @@ function assetOf(body: Body): Asset {
   if (typeof symbol !== 'string' || symbol === '') throw invalid('symbol is required')
   const asset = findAsset(symbol)
   if (asset === undefined) throw unprocessable(`asset "${symbol.slice(0, 64)}" not found`)
+  if (asset.status !== 'active') throw invalid(`asset ${asset.symbol} is not active`)
+  if (!asset.tradable) throw unprocessable(`asset "${asset.symbol}" is not tradable`)
   return asset
 }
 

@@ -46,11 +46,11 @@ function cancelAll(broker: Broker, account: Account): Reply {
 
 function assetList({ query }: Call): Reply {
   const assetClass = query.get('asset_class') || 'us_equity'
-  const status = choiceOf(query, 'status', ['active', 'inactive', 'all'])
+  const status = choiceOf(query, 'status', ['all', 'active', 'inactive'])
   const exchange = query.get('exchange')
   return ok(
     assets
-      .filter((asset) => status !== 'inactive' && asset.assetClass === assetClass)
+      .filter((asset) => (status === 'all' || asset.status === status) && asset.assetClass === assetClass)
       .filter((asset) => exchange === null || exchange === '' || asset.exchange === exchange)
       .map(assetJson),
   )
