@@ -2,9 +2,14 @@ import type { CancelTimer, Clock, Randomness } from '#runtime'
 
 /** A clock that stands still until the test moves it. */
 export class FakeClock implements Clock {
-  #nowMs = Date.UTC(2024, 2, 15, 14, 0, 0)
+  #nowMs: number
   readonly #timers = new Map<number, { atMs: number; run: () => void }>()
   #ids = 0
+
+  /** @param startMs default: a Friday, 10:00 in New York */
+  constructor(startMs = Date.UTC(2024, 2, 15, 14, 0, 0)) {
+    this.#nowMs = startMs
+  }
 
   now(): number {
     return this.#nowMs

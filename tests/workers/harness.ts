@@ -12,8 +12,9 @@ import { FakeStore } from '../support/fake-store.ts'
 export const ref: ConnectionRef = { userId: 'u1', connectionId: 'broker_1' }
 
 /** Everything a worker needs, in memory: one user, one broker account. */
-export function makeWorker() {
-  const [store, broker, clock, random] = [new FakeStore(), new FakeBroker(), new FakeClock(), fakeRandom()]
+export function makeWorker(startMs?: number) {
+  const clock = new FakeClock(startMs)
+  const [store, broker, random] = [new FakeStore(), new FakeBroker({ clock }), fakeRandom()]
   store.link(ref)
   const log = pino({ level: 'silent' })
   const changes: Change[] = []

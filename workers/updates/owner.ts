@@ -35,8 +35,8 @@ export type OwnerDeps = Readonly<{
 }>
 
 /** A killed owner's connection is free again after this long. */
-export const LEASE_TTL_MS = 6_000
-const LEASE_RENEW_MS = 2_000
+export const LEASE_TTL_MS = 5_000
+const LEASE_RENEW_MS = 1_500
 /** Before it runs out by our own clock, nothing is begun any more: a step takes less than this. */
 const LEASE_MARGIN_MS = 1_000
 /** Tries for a lease that somebody else holds. */
@@ -167,8 +167,11 @@ export class ConnectionOwner {
       fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },
       isOurs: () => this.#held?.token === token && clock.monotonicMs() < this.#safeUntilMs - LEASE_MARGIN_MS,
     })
-    const onFenced = (): void => this.#end('fenced off')
-    const session = new Session({ desk, hours, askForCheck: () => askForCheck(this.#ref), onFenced }, this.#isForced)
+    const onOver = (why: string, pauseMs: number): void => {
+      this.#pauseMs = pauseMs
+      this.#end(why)
+    }
+    const session = new Session({ desk, hours, askForCheck: () => askForCheck(this.#ref), onOver }, this.#isForced)
     this.#isForced = false
     this.#held = { session, token }
   }

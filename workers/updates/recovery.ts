@@ -1,4 +1,5 @@
 import { type BrokerOrder, cmp, type Landing, type Order, type OrderUpdate } from '#domain'
+import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
 import { applyAll, type Desk, takeIn, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
@@ -46,6 +47,24 @@ export async function refresh(desk: Desk): Promise<PortfolioPass> {
   const { executionsReadTo } = account
   const { readTo, isComplete } = await readExecutions(desk, orders, overlapping(executionsReadTo), new Map())
   return levelPortfolio(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo)
+}
+
+/** The credentials lead to another broker account than the state belongs to: nothing of it may be mixed in (MUL-01). */
+export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
+  constructor(connectionId: string) {
+    super(
+      'WRONG_ACCOUNT',
+      `the credentials of ${connectionId} lead to another broker account; connect the first one again`,
+    )
+  }
+}
+
+/** Before anything of a session is applied. @throws {WrongAccountError} */
+export async function checkAccount({ applier, broker, ref }: Desk): Promise<void> {
+  const { account } = await applier.store.loadConnection(ref.userId, ref.connectionId)
+  if (account === null) return
+  const { brokerAccountId } = await broker.readAccount()
+  if (brokerAccountId !== account.brokerAccountId) throw new WrongAccountError(ref.connectionId)
 }
 
 /** Everything open, everything submitted lately, and by id what is open here and in neither list (CLK-05). */

@@ -13,7 +13,7 @@ import type { MarketHours } from './hours.ts'
 import { Inbox } from './inbox.ts'
 import { Line } from './line.ts'
 import { Polling } from './polling.ts'
-import { recover, refresh } from './recovery.ts'
+import { checkAccount, recover, refresh, WrongAccountError } from './recovery.ts'
 import type { SessionStanding } from './tally.ts'
 
 /**
@@ -35,8 +35,8 @@ export type SessionDeps = Readonly<{
   hours: MarketHours
   /** Something is wrong with the connection: check it now. */
   askForCheck(): void
-  /** The lease is somebody else's: the session must end. */
-  onFenced(): void
+  /** The session must end; @param pauseMs before another one may begin */
+  onOver(why: string, pauseMs: number): void
 }>
 
 export class Session {
@@ -190,6 +190,7 @@ export class Session {
     this.#recoveryTimer()
     this.#inbox.reopen()
     try {
+      if (!this.#isRecovered) await checkAccount(desk)
       const { isComplete, doubts } = await recover(desk, this.#isForced)
       this.#answered()
       this.#isForced = false
@@ -262,10 +263,14 @@ export class Session {
   }
 
   #failed(error: unknown): void {
-    const { desk, onFenced } = this.#deps
-    if (error instanceof FencedError) {
+    const { desk, onOver } = this.#deps
+    if (error instanceof FencedError || error instanceof WrongAccountError) {
+      if (this.#isOver) return
       this.#isOver = true
-      onFenced()
+      const isFenced = error instanceof FencedError
+      if (!isFenced) this.#askForCheck()
+      desk.log[isFenced ? 'info' : 'error']({ ...desk.ref, error }, 'session.over')
+      onOver(isFenced ? 'fenced off' : 'another account', isFenced ? 0 : CREDENTIALS_PAUSE_MS)
       return
     }
     if (error instanceof BrokerError && error.code !== 'RATE_LIMITED') this.#callsState = 'down'

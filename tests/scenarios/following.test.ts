@@ -1,0 +1,235 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { clientOrderIdOf, dec } from '#domain'
+import { type BoundaryName, boundaryNames } from '#runtime'
+import { noTally, type OwnerDeps, type Tally } from '../../workers/updates/index.ts'
+import type { StreamUpdate } from '../../workers/broker/index.ts'
+import { settle } from '../support/fake-clock.ts'
+import { follow, type Followed } from './followed.ts'
+
+const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
+const open: Followed[] = []
+const started = async (over: Parameters<typeof follow>[0] = {}): Promise<Followed> => {
+  const followed = await follow(over)
+  open.push(followed)
+  return followed
+}
+afterEach(async () => {
+  for (const { owner, advance } of open.splice(0)) {
+    const closed = owner.close()
+    await advance(10_000)
+    await closed
+  }
+})
+
+/** Everything that the broker does in one trading story, one step at a time. */
+const story: readonly ((one: Followed) => void | Promise<void>)[] = [
+  (one) => one.place(),
+  ({ broker }) => broker.fill(t1, '180', '40'),
+  (one) => one.place({ tradeId: 't2', symbol: 'MSFT', orderType: 'limit', limitPrice: dec('400') }),
+  ({ broker }) => broker.fill(t1, '181', '25'),
+  ({ broker }) => broker.fill(t2, '400', '30'),
+  ({ broker }) => void broker.placeElsewhere('TSLA', '5'),
+  ({ broker }) => broker.fill(t1, '182'),
+  ({ broker }) => broker.fill('elsewhere-2', '200'),
+  ({ broker }) => broker.move(t2, 'canceled'),
+]
+
+const counting = (): Tally & { gaps: string[]; recoveries: string[] } => {
+  const counted = { gaps: [] as string[], recoveries: [] as string[] }
+  return {
+    ...noTally,
+    ...counted,
+    gap: (why) => void counted.gaps.push(why),
+    recovered: (how) => void counted.recoveries.push(how),
+  }
+}
+
+describe('an account that is followed', () => {
+  test('FIL-05 one frame dropped, stream healthy - each in turn: seen within the polling bound, and late it changes nothing', async () => {
+    const frames = await framesOfStory()
+    expect(frames.length).toBeGreaterThan(8)
+    for (let lost = 0; lost < frames.length; lost += 1) {
+      const one = await started()
+      let frame: StreamUpdate | null = null
+      const { streams } = one.broker
+      const send = streams.send.bind(streams)
+      let count = 0
+      streams.send = (update) => {
+        if (count === lost) frame = update
+        else send(update)
+        count += 1
+      }
+      for (const step of story) {
+        await step(one)
+        await settle()
+      }
+      await one.advance(15_000)
+      expect(await one.differences(), `frame ${lost} lost`).toEqual([])
+      const told = one.told()
+      send(frame!)
+      await settle()
+      await one.advance(60_000)
+      expect(one.told(), `frame ${lost} late`).toEqual(told)
+      expect(told.filter((event) => event === 'trade.filled')).toHaveLength(1)
+    }
+  })
+
+  test('FIL-05 an order in flight is seen within five seconds, a resting one within fifteen', async () => {
+    const one = await started()
+    await one.place()
+    await one.place({ tradeId: 't2', symbol: 'MSFT', orderType: 'limit', limitPrice: dec('400') })
+    await one.advance(60_000) // the limit order rests by now
+    one.broker.isMute = true
+    one.broker.fill(t1, '180')
+    await one.advance(5_000)
+    expect(one.told()).toContain('trade.filled')
+    one.broker.fill(t2, '400')
+    await one.advance(15_000)
+    expect(one.told().filter((event) => event === 'trade.filled')).toHaveLength(2)
+  })
+
+  test('FIL-05 executions that nothing lists yet are inferred, and the real ones change nothing', async () => {
+    const one = await started()
+    one.broker.executionLagMs = 120_000
+    await one.place()
+    one.broker.isMute = true
+    one.broker.fill(t1, '180', '40')
+    one.broker.fill(t1, '181')
+    await one.advance(5_000)
+    expect(await one.recordOf('t1')).toMatchObject({ status: 'filled', cumulativeQuantity: '100', totalCost: '18060' })
+    const told = one.told()
+    await one.advance(300_000)
+    expect(one.told()).toEqual(told)
+    expect(await one.differences()).toEqual([])
+  })
+
+  test('FIL-06 fills during a disconnect - the events are those of an uninterrupted run', async () => {
+    const uninterrupted = await started()
+    for (const step of story) await step(uninterrupted)
+    await settle()
+    for (let cutAt = 1; cutAt < story.length; cutAt += 1) {
+      const one = await started()
+      for (const [index, step] of story.entries()) {
+        if (index === cutAt) one.broker.streams.cut()
+        await step(one)
+        await settle()
+      }
+      await one.advance(20_000)
+      expect(await one.differences(), `cut at ${cutAt}`).toEqual([])
+      expect([...one.told()].sort(), `cut at ${cutAt}`).toEqual([...uninterrupted.told()].sort())
+    }
+  })
+
+  test('CON-01 connected but mute - fills by polling within the bound, and one new stream', async () => {
+    const tally = counting()
+    const one = await started({ tally })
+    one.broker.isMute = true
+    for (let n = 0; n < 3; n += 1) {
+      await one.place({ tradeId: `m${n}` })
+      one.broker.fill(clientOrderIdOf('u1', `m${n}`), '180')
+      await one.advance(5_000)
+      expect(one.told().filter((event) => event === 'trade.filled')).toHaveLength(n + 1)
+    }
+    one.broker.isMute = false
+    await one.advance(30_000)
+    expect(tally.gaps).toEqual(['mute'])
+    expect(one.broker.streams.handshakes).toBe(2)
+    expect(one.broker.listeners.size).toBe(1)
+  })
+
+  test('CON-03 recovery in the wrong order - an event at every point of it is booked once', async () => {
+    const points = boundaryNames.filter((name) => name.startsWith('reconcile.'))
+    for (const point of points) {
+      const once = new Set<BoundaryName>()
+      let one: Followed | null = null
+      const boundaries: OwnerDeps['boundaries'] = {
+        reached(name) {
+          if (one === null || name !== point || once.has(name)) return undefined
+          once.add(name)
+          one.broker.fill(t1, '181', '25')
+          return undefined
+        },
+      }
+      one = await started({ boundaries })
+      await one.place()
+      one.broker.fill(t1, '180', '40')
+      await settle()
+      one.broker.streams.cut()
+      one.broker.fill(t1, '180.5', '10')
+      await one.advance(90_000)
+      expect(once.size, point).toBe(1)
+      expect(await one.differences(), point).toEqual([])
+      expect((await one.recordOf('t1'))?.cumulativeQuantity).toBe('75')
+      expect(
+        one.told().filter((event) => event === 'trade.partialFill'),
+        point,
+      ).toHaveLength(3)
+    }
+  })
+
+  test('CON-06 stream up, calls down - what the stream tells is applied; and the other way round', async () => {
+    const one = await started()
+    await one.place()
+    const disarm = one.broker.fail('read', { kind: 'lose_request' }, { times: Infinity })
+    await one.advance(15_000)
+    expect(one.owner.standing()).toMatchObject({ stream: 'live', calls: 'down' })
+    one.broker.fill(t1, '180', '40')
+    await settle()
+    expect(one.told()).toContain('trade.partialFill')
+    disarm()
+    one.broker.streams.refusal = 'connection'
+    one.broker.streams.cut()
+    await one.advance(15_000)
+    expect(one.owner.standing()).toMatchObject({ stream: 'down', calls: 'up', openMs: 4_000 })
+    one.broker.fill(t1, '181')
+    await one.advance(5_000)
+    expect(one.told()).toContain('trade.filled')
+    one.broker.streams.refusal = null
+    await one.advance(10_000)
+    expect(one.owner.standing()).toMatchObject({ stream: 'live', calls: 'up' })
+    expect(await one.differences()).toEqual([])
+  })
+
+  test('CON-09 slow consumer - memory is bounded, one recovery is run, and nothing is missing', async () => {
+    const tally = counting()
+    const one = await started({ tally })
+    await one.place()
+    const before = tally.recoveries.length
+    const commit = one.store.commit.bind(one.store)
+    let release: () => void = () => {}
+    const slow = new Promise<void>((resolve) => (release = resolve))
+    one.store.commit = async (...args) => {
+      await slow
+      return commit(...args)
+    }
+    one.broker.fill(t1, '180', '40')
+    await settle()
+    const [listener] = one.broker.listeners
+    const [order] = one.broker.orders.values()
+    const repeat = { order: order!, execution: null, bust: null, at: order!.updatedAt }
+    for (let count = 0; count < 12_000; count += 1) listener!.onUpdate(repeat)
+    one.broker.fill(t1, '181') // beyond the limit: dropped
+    release()
+    await one.advance(1_000)
+    expect(tally.gaps).toEqual(['overflow'])
+    expect(tally.recoveries.slice(before)).toEqual(['done'])
+    expect(await one.differences()).toEqual([])
+    expect(one.told().filter((event) => event === 'trade.filled')).toHaveLength(1)
+  })
+})
+
+async function framesOfStory(): Promise<StreamUpdate[]> {
+  const one = await started()
+  const frames: StreamUpdate[] = []
+  const { streams } = one.broker
+  const send = streams.send.bind(streams)
+  streams.send = (update) => {
+    frames.push(update)
+    send(update)
+  }
+  for (const step of story) {
+    await step(one)
+    await settle()
+  }
+  return frames
+}
