@@ -1,0 +1,159 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
+import { noTally } from '../../workers/updates/index.ts'
+import { intentOf } from '../domain/orders.ts'
+import { settle } from '../support/fake-clock.ts'
+import { follow, type Followed } from './followed.ts'
+
+const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
+const open: Followed[] = []
+const started = async (over: Parameters<typeof follow>[0] = {}): Promise<Followed> => {
+  const followed = await follow(over)
+  open.push(followed)
+  return followed
+}
+afterEach(async () => {
+  for (const { owner, advance } of open.splice(0)) {
+    const closed = owner.close()
+    await advance(10_000)
+    await closed
+  }
+})
+
+const bracket: Partial<OrderIntent> = {
+  ...{ orderClass: 'bracket', orderType: 'limit', limitPrice: dec('180') },
+  ...{ takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } },
+}
+
+/** The order reaches the broker as one of ours; what follows is the broker's to tell. */
+async function atBroker({ broker }: Followed, over: Partial<OrderIntent>): Promise<void> {
+  const intent = intentOf(over)
+  await broker.submit({ intent, clientOrderId: clientOrderIdOf('u1', intent.tradeId) })
+  await settle()
+}
+
+const exitsOf = ({ broker }: Followed) => {
+  const legs = [...broker.orders.values()].filter(({ clientOrderId }) => clientOrderId.startsWith('leg-'))
+  const idOf = (type: string): string => legs.find(({ orderType }) => orderType === type)!.brokerOrderId
+  return { profit: idOf('limit'), stop: idOf('stop') }
+}
+
+const parents = { none: [], partial: ['40'], full: ['40', '60'] } as const
+const fates = { neither: [], profit: ['profit'], stop: ['stop'], both: ['profit', 'stop'] } as const
+const weathers = ['told', 'lost', 'twice'] as const
+
+describe('exits of a bracket', () => {
+  for (const parent of ['none', 'partial', 'full'] as const)
+    for (const fate of ['neither', 'profit', 'stop', 'both'] as const)
+      for (const weather of weathers)
+        test(`CAN-09 bracket and one-cancels-other legs - parent filled ${parent}, exits ${fate}, events ${weather}`, async () => {
+          const one = await started()
+          if (weather === 'lost') one.broker.isMute = true
+          if (weather === 'twice') one.broker.streams.repeat(2)
+          await atBroker(one, bracket)
+          for (const part of parents[parent]) one.broker.fill(t1, '180', part)
+          if (parent !== 'full') one.broker.move(t1, 'canceled')
+          // A venue may execute both before it hears that one of them is done; and what came too late for the entry.
+          for (const exit of parent === 'none' ? [] : fates[fate])
+            one.broker.fill(exitsOf(one)[exit], '185', parent === 'full' ? '100' : '40')
+          await one.advance(45_000)
+          expect(await one.differences()).toEqual([])
+          const record = await one.recordOf('t1')
+          expect(record?.placements.map(({ leg }) => leg).sort()).toEqual(['entry', 'stopLoss', 'takeProfit'])
+          expect(one.broker.orders.size).toBe(3)
+          const told = one.told().filter((event) => event.startsWith('trade.'))
+          expect(told[0]).toBe('trade.submitted')
+          expect(told.at(-1)).toBe(parent === 'full' ? 'trade.filled' : 'trade.cancelled')
+          expect(told.filter((event) => /filled|cancelled/.test(event))).toHaveLength(1)
+          const events = one.told().length
+          await one.advance(120_000)
+          expect(one.told()).toHaveLength(events)
+        })
+
+  test('CAN-09 an exit that is first heard of by its own event belongs to its trade', async () => {
+    const one = await started()
+    one.broker.isMute = true
+    await atBroker(one, bracket)
+    one.broker.isMute = false
+    one.broker.fill(t1, '180')
+    one.broker.fill(exitsOf(one).profit, '190')
+    await one.advance(1_000)
+    expect((await one.recordOf('t1'))?.placements).toHaveLength(3)
+    expect(await one.differences()).toEqual([])
+  })
+})
+
+describe('orders left behind', () => {
+  const holding = async (one: Followed): Promise<void> => {
+    await atBroker(one, {})
+    one.broker.fill(t1, '180')
+    await atBroker(one, { tradeId: 't2', side: 'sell', orderType: 'stop', stopPrice: dec('170'), timeInForce: 'gtc' })
+    await settle()
+  }
+  const closings: Record<string, (one: Followed) => void> = {
+    'by an order from elsewhere': ({ broker }) => {
+      const { brokerOrderId } = broker.placeElsewhere('AAPL', '100', 'sell')
+      broker.fill(brokerOrderId, '185')
+    },
+    'by a bust': ({ broker }) => broker.bust(t1),
+    'by a split to zero': ({ broker }) => broker.split('AAPL', '0'),
+  }
+  test.each(Object.entries(closings))(
+    'CAN-10 protective order left behind - closed %s: it is canceled',
+    async (_how, close) => {
+      const one = await started()
+      await holding(one)
+      close(one)
+      await one.advance(120_000)
+      expect((await one.store.loadConnection('u1', 'broker_1')).positions.size).toBe(0)
+      expect(new Set(one.followed)).toEqual(new Set(['cancel t2 leftover']))
+    },
+  )
+
+  test('CAN-10 exits of a bracket whose position was closed elsewhere: canceled when they still rest later, alarmed when they stay', async () => {
+    const told: string[] = []
+    const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+    await atBroker(one, bracket)
+    one.broker.fill(t1, '180')
+    closings['by an order from elsewhere']!(one)
+    await one.advance(30_000)
+    expect(one.followed).toEqual(['cancel t1 leftover'])
+    expect(told).toEqual(['canceled'])
+    await one.advance(90_000) // nobody carries the cancel out here
+    expect(told).toEqual(['canceled', 'unconfirmed'])
+    one.broker.move(exitsOf(one).stop, 'canceled')
+    await one.advance(30_000)
+    expect(one.followed).toEqual(['cancel t1 leftover'])
+  })
+
+  test('CAN-10 the sibling of an exit that was filled is the broker’s to take away', async () => {
+    const one = await started()
+    await atBroker(one, bracket)
+    one.broker.fill(t1, '180')
+    one.broker.fill(exitsOf(one).profit, '190')
+    await one.advance(120_000)
+    expect(one.followed).toEqual([])
+  })
+
+  test('CAN-10 a stop of unknown origin is reported, never canceled', async () => {
+    const told: string[] = []
+    const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+    const { ledger } = one.broker
+    ledger.place(
+      'theirs',
+      { symbol: 'AAPL', side: 'sell', quantity: dec('5'), orderType: 'stop', stopPrice: dec('9') },
+      null,
+    )
+    await one.advance(60_000)
+    expect(told).toEqual(['external'])
+    expect(one.followed).toEqual([])
+  })
+
+  test('CAN-10 a stop that is to open a position is left alone', async () => {
+    const one = await started()
+    await atBroker(one, { tradeId: 't2', orderType: 'stop', stopPrice: dec('200') })
+    await one.advance(60_000)
+    expect(one.followed).toEqual([])
+    expect(one.broker.ledger.order(t2).status).toBe('new')
+  })
+})
