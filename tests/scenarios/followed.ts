@@ -16,7 +16,7 @@ export async function follow({ startMs, ...over }: Partial<OwnerDeps> & { startM
 
 export type Followed = Awaited<ReturnType<typeof follow>>
 
-export function lookAt(worker: ReturnType<typeof makeWorker>) {
+function lookAt(worker: ReturnType<typeof makeWorker>) {
   const { store, broker, submit, run, clock } = worker
   const recordOf = async (orderId: string) =>
     (await store.loadSlice(ref.userId, { orderId, connectionId: ref.connectionId, symbol: '' })).slice.order

@@ -1,4 +1,5 @@
 import {
+  type Account,
   ACTIVITY_OVERLAP_MS,
   livePlacements,
   type Order,
@@ -42,13 +43,27 @@ export async function levelPortfolio(desk: Desk, readTo: string): Promise<Portfo
       ...archived(known.orders, tradingDayOf(clock.now())).slice(0, ARCHIVED_PER_PASS),
     ]
     const events = project(ref.userId, changes, isoTime(clock.now()))
+    const { doubts } = portfolio.account
+    if (changes.length === 0 && writes.length === 1 && isSettled(known.account, portfolio.account))
+      return { doubts: Object.keys(doubts).length, isLevel: true }
     if (!(await commitAt(desk, { expectVersion: known.version, writes, events }))) continue
     applier.onCommitted(ref.userId, changes)
     await desk.boundaries.reached('reconcile.committed')
     await followUp(desk, changes, null)
-    return { doubts: Object.keys(portfolio.account.doubts).length, isLevel: true }
+    return { doubts: Object.keys(doubts).length, isLevel: true }
   }
   return { doubts: 0, isLevel: false }
+}
+
+/** How far the activities were read is written down now and then: they are read again from days before. */
+const READ_TO_EVERY_MS = 3_600_000
+
+/** A pass that found nothing writes nothing: whoever watches the version would look for what had changed. */
+function isSettled(before: Account, after: Account): boolean {
+  const readForMs = Date.parse(after.activitiesReadTo) - Date.parse(before.activitiesReadTo)
+  const isSame =
+    JSON.stringify({ ...after, activitiesReadTo: '' }) === JSON.stringify({ ...before, activitiesReadTo: '' })
+  return isSame && Math.abs(readForMs) < READ_TO_EVERY_MS
 }
 
 export async function readPortfolio({ broker, clock }: Desk, activitiesReadTo: string): Promise<Reading> {
