@@ -69,8 +69,8 @@ export function nextExecution(placement: Placement): { placement: Placement; exe
 }
 
 /** Nothing is left to execute: by quantity, or, for an order sized in money, by the broker's word. */
-export const isDone = ({ quantity, final, cumulativeQuantity }: Placement): boolean =>
-  (quantity !== null && cmp(cumulativeQuantity, quantity) >= 0) ||
+export const isDone = ({ quantity, final, cumulativeQuantity, busted }: Placement): boolean =>
+  (quantity !== null && cmp(sub(cumulativeQuantity, busted?.quantity ?? ZERO), quantity) >= 0) ||
   (final?.status === 'filled' && cmp(cumulativeQuantity, final.filledQuantity) >= 0)
 
 /** How it ended, once everything that its ending speaks of has been booked. */

@@ -43,6 +43,17 @@ const types = (changes: readonly Change[]): string[] => changes.map((change) => 
 const isEnding = (change: Change): boolean =>
   change.type === 'order.ended' || (change.type === 'order.executed' && change.completed)
 
+test('what is executed after a bust does not complete an order of which a part is open again', () => {
+  const bust = { id: 'x40', quantity: dec('40'), price: dec('180'), corrected: null, at: at(3) }
+  const { slice } = play([
+    claimed(),
+    seen(brokerOrder('partially_filled', '40', 2), executionOf('40', '180', '40', 2)),
+    { type: 'bust', brokerOrderId: 'b1', bust },
+    seen(brokerOrder('partially_filled', '60', 4), executionOf('60', '181', '60', 4)),
+  ])
+  expect(slice.order).toMatchObject({ status: 'partially_filled', cumulativeQuantity: '60', totalCost: '10860' })
+})
+
 describe('reduce - the friendly path', () => {
   test('one fill: submitted, executed, position, cash, in this order', () => {
     const { slice, changes } = play([claimed(), ...history([['100', '180.5']], 'filled')])

@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'vitest'
+import { ANY_STEP, openWorld, type World } from './world.ts'
+import { Chance } from './world/chance.ts'
+
+async function submitted(seed: number): Promise<World> {
+  const world = await openWorld({ seed })
+  world.submit()
+  await world.settle()
+  return world
+}
+
+const heldOf = async (world: World): Promise<string> => {
+  const { positions } = await world.store.loadConnection('u1', 'broker_1')
+  return positions.get('AAPL')?.quantity ?? '0'
+}
+
+describe('more executed than ordered', () => {
+  test.each(['1', '100'])('FIL-11 %s too many - booked, told, and an alarm', async (extra) => {
+    const world = await submitted(1)
+    world.fill('t1', '180.5', '60')
+    await world.settle()
+    world.fill('t1', '181', String(40 + Number(extra)))
+    await world.quiesce()
+    expect(await heldOf(world)).toBe(String(100 + Number(extra)))
+    expect(world.anomalies()).toContain('overfilled')
+    expect(world.told('t1').slice(0, 3)).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+  })
+
+  test('FIL-11 an execution after the end is booked all the same', async () => {
+    const world = await submitted(2)
+    world.fill('t1', '180.5')
+    await world.settle()
+    world.fill('t1', '181', '7')
+    await world.quiesce()
+    expect(await heldOf(world)).toBe('107')
+    expect(world.anomalies()).toContain('overfilled')
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled', 'trade.corrected'])
+  })
+})
+
+describe('executions that are taken back', () => {
+  const moments = ['before the end', 'after the end', 'after a restart'] as const
+  const kinds = ['bust', 'correct'] as const
+  const cases = moments.flatMap((moment) => kinds.map((kind) => [kind, moment] as const))
+
+  test.each(cases)('FIL-12 %s of the first of two executions, %s', async (kind, moment) => {
+    const world = await submitted(3)
+    const amend = (): void => {
+      if (kind === 'bust') world.broker.bust(world.clientOrderId('t1'), 0)
+      else world.broker.correct(world.clientOrderId('t1'), { quantity: '30', price: '179' }, 0)
+    }
+    world.fill('t1', '180', '40')
+    await world.settle()
+    if (moment === 'before the end') amend()
+    await world.settle()
+    world.fill('t1', '181', '60')
+    await world.settle()
+    if (moment === 'after a restart') world.restart(world.workers[0]!)
+    await world.advance(moment === 'after a restart' ? 20_000 : 0)
+    if (moment !== 'before the end') amend()
+    await world.quiesce()
+    expect(await heldOf(world)).toBe(kind === 'bust' ? '60' : '90')
+    const told = world.told('t1')
+    expect(told.filter((event) => event === 'trade.corrected').length).toBeGreaterThan(0)
+    expect(told.filter((event) => event === 'trade.filled').length).toBeLessThanOrEqual(1)
+    const [last] = world.entries('t1', 'trade.corrected').slice(-1)
+    // 60 x 181, and 30 x 179 beside it; before the end, what comes later is told as a fill
+    const [quantity, average] = kind === 'bust' ? [60, 181] : [90, 180.333333333]
+    if (moment !== 'before the end') expect(last).toMatchObject({ filledQuantity: quantity, averageFillPrice: average })
+    else expect(world.told('t1')).not.toContain('trade.filled') // part of the order is open again
+  })
+
+  test.each(Array.from({ length: 20 }, (_, seed) => seed))(
+    'FIL-12 taken back at random, with a crash, seed %s',
+    async (seed) => {
+      const chance = new Chance(seed)
+      const world = await submitted(seed)
+      world.broker.listsBusts = true
+      world.fill('t1', '180', '40')
+      world.fill('t1', '181', '35')
+      world.fill('t1', '182', '25')
+      await world.settle()
+      world.crashAt(ANY_STEP, chance.below(20), chance.below(5_000))
+      world.broker.bust(world.clientOrderId('t1'), chance.below(3))
+      await world.advance(chance.below(30_000))
+      world.broker.correct(world.clientOrderId('t1'), { quantity: '20', price: '179.5' }, chance.below(2))
+      await world.quiesce()
+      expect(Number(await heldOf(world))).toBe(Number(world.broker.ledger.books.positions.get('AAPL')?.quantity ?? 0))
+      expect(world.told('t1').at(-1)).toBe('trade.corrected')
+    },
+  )
+})
