@@ -19,6 +19,7 @@ import {
   createConnections,
   createControls,
   createDemand,
+  createEpoch,
   createLeases,
   createLinks,
   createPublisher,
@@ -37,7 +38,7 @@ import {
 } from './broker/alpaca/index.ts'
 import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
-import { connectionHandler, createCheckSchedule, Directory } from './connections/index.ts'
+import { connectionHandler, createCheckSchedule, Directory, whileOpen } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
 import { countChanges, countFollowing } from './metrics.ts'
 import {
@@ -85,7 +86,14 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permitOf(budget))
     return new GuardedBroker(broker, budget, clock)
   })
-  const directory = new Directory(createControls(redis), clock, log)
+  const losses = metrics.counter(
+    'fillcast_store_losses_total',
+    'Times that the store was found to have lost everything',
+  )
+  const directory = new Directory({
+    ...{ controls: createControls(redis), epoch: createEpoch(redis, () => random.id(12)), clock, log },
+    onLost: () => losses.inc(),
+  })
   const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }
   const shared: Shared = {
     config,
@@ -109,7 +117,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   for (const role of new Set(config.roles)) running.push(...starters[role](shared))
   let isDraining = false
   const probes = await startProbes(config, metrics, () =>
-    isDraining ? 'draining' : redis.status === 'ready' ? undefined : 'Redis is away',
+    isDraining ? 'draining' : redis.status === 'ready' ? (directory.closedBecause ?? undefined) : 'Redis is away',
   )
   log.info({ roles: config.roles, env: config.env, probePort: probes.port }, 'workers.ready')
   return {
@@ -137,7 +145,8 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     const snapshot = (userId: string) => reader.snapshot(userId)
     const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
     const handle = orderHandler({ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log })
-    const workers = (['orders', 'commands'] as const).map((queue) => startQueueWorker(queue, handle, redis, clock, log))
+    const gated = whileOpen(handle, () => directory.closedBecause)
+    const workers = (['orders', 'commands'] as const).map((queue) => startQueueWorker(queue, gated, redis, clock, log))
     return workers.map((worker) => ({ [Symbol.asyncDispose]: () => worker.close() }))
   },
 
@@ -153,6 +162,7 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     directory.listen({
       changed: ({ userId, connectionId }) => ownership.changed({ userId, connectionId }),
       gone: ({ userId, connectionId }) => ownership.removed({ userId, connectionId }),
+      lost: () => ownership.readoptAll(),
     })
     return [
       {
@@ -183,6 +193,7 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
       // New credentials are not traded with before a check has seen where they lead.
       changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),
       gone: (ref) => void schedule.drop(ref).catch(failed),
+      lost: () => {},
     })
     return [{ [Symbol.asyncDispose]: () => worker.close() }, schedule]
   },

@@ -1,10 +1,21 @@
 import type { Clock, Logger } from '#runtime'
-import { type ConnectionRef, type Controls, type ControlSet, type IndexPosition, isVerified } from '#store'
+import {
+  type ConnectionRef,
+  type Controls,
+  type ControlSet,
+  type Epoch,
+  type Halt,
+  type IndexPosition,
+  isVerified,
+} from '#store'
+import type { Handler } from '../orders/index.ts'
 
 /** Users whose control sets one worker keeps in memory. */
 export const USERS_MAX = 50_000
 const READ_EVERY_MS = 1_000
 const PAGE = 500
+/** Pause of a job that found the store lost. */
+const CLOSED_MS = 1_000
 /** An empty set is told of for this long, so that every worker hears that it is empty. */
 const EMPTY_MS = 3_600_000
 
@@ -13,46 +24,63 @@ export type ConnectionListener = Readonly<{
   /** There is such a connection, or its record changed, or whether its credentials are verified. */
   changed(ref: ConnectionRef): void
   gone(ref: ConnectionRef): void
+  /** The store had lost everything and has its control sets back; `changed` follows for each. The rest has to be read anew. */
+  lost(): void
+}>
+
+export type DirectoryDeps = Readonly<{
+  controls: Controls
+  epoch: Epoch
+  clock: Clock
+  log: Logger
+  /** Counts losses of the store. */
+  onLost(): void
 }>
 
 /**
  * The control sets of all users, as this worker last read them: how it hears of its work, and what it gives back when the store loses
- * them (D20). A change is here within about a second. A store that lost everything says nothing, so what was known stays known.
+ * them (D20). A change is here within about a second.
+ *
+ *   starting --marker read, or minted in a new store--> open --marker gone, or another one--> lost --sets given back, marker minted--> open
+ *
+ * Kept true: nothing that was read is believed unless the marker was still the known one afterwards, so that a loss never looks like
+ * a removal. While `lost`, no order work is begun; what began before is refused by the commit script, which finds no connection.
  */
 export class Directory implements AsyncDisposable {
-  readonly #controls: Controls
-  readonly #clock: Clock
-  readonly #log: Logger
+  readonly #deps: DirectoryDeps
   readonly #sets = new Map<string, { set: ControlSet; position: IndexPosition }>()
   readonly #listeners = new Set<ConnectionListener>()
   readonly #stop: () => void
+  #globalHalt: Halt | null = null
+  /** Marker of the store that is known; `null` before the first reading. */
+  #marker: string | null = null
+  #isLost = false
   #from: IndexPosition = 0
   #reading: Promise<void> = Promise.resolve()
 
-  constructor(controls: Controls, clock: Clock, log: Logger) {
-    this.#controls = controls
-    this.#clock = clock
-    this.#log = log
-    this.#stop = clock.every(READ_EVERY_MS, () => void this.refresh())
+  constructor(deps: DirectoryDeps) {
+    this.#deps = deps
+    this.#stop = deps.clock.every(READ_EVERY_MS, () => void this.refresh())
     void this.refresh()
   }
 
   /** Reads what changed since the last time. Never rejects; `false`: the store could not be read. */
   refresh(): Promise<boolean> {
-    const read = this.#reading.then(() => this.#read())
-    this.#reading = read.catch((error: unknown) => this.#log.warn({ error }, 'directory.read_failed'))
-    return read.then(
+    const turn = this.#reading.then(() => this.#turn())
+    this.#reading = turn.catch((error: unknown) => this.#deps.log.warn({ error }, 'directory.read_failed'))
+    return turn.then(
       () => true,
       () => false,
     )
   }
 
-  setOf(userId: string): ControlSet | null {
-    return this.#sets.get(userId)?.set ?? null
+  /** Why no order work may be begun now; `null`: it may. */
+  get closedBecause(): string | null {
+    return this.#isLost ? 'store_lost: the store lost its control sets, and they are being given back' : null
   }
 
-  all(): ControlSet[] {
-    return [...this.#sets.values()].map(({ set }) => set)
+  setOf(userId: string): ControlSet | null {
+    return this.#sets.get(userId)?.set ?? null
   }
 
   /** Hears of every connection that is known, and of every change from now on. */
@@ -67,39 +95,78 @@ export class Directory implements AsyncDisposable {
     await this.#reading
   }
 
-  async #read(): Promise<void> {
-    for (;;) {
-      const page = await this.#controls.changedSince(this.#from, PAGE)
-      for (const { userId, position } of page) {
-        // Inclusive: entries with the same position are told apart by what is kept of each.
-        if (this.#sets.get(userId)?.position !== position) await this.#readUser(userId, position)
-        this.#from = Math.max(this.#from, position)
-      }
-      if (page.length < PAGE) return
+  async #turn(): Promise<void> {
+    const { epoch, log } = this.#deps
+    if (this.#marker === null) {
+      this.#marker = (await epoch.read()) ?? (await epoch.mint())
+      log.info({ marker: this.#marker }, 'store.known')
+    } else if (!(await this.#isKnown())) await this.#giveBack()
+    await this.#read()
+  }
+
+  async #isKnown(): Promise<boolean> {
+    return (await this.#deps.epoch.read()) === this.#marker
+  }
+
+  /** Every survivor does this, in any order and as often as it takes: the newest of each record stays. */
+  async #giveBack(): Promise<void> {
+    const { controls, epoch, log, onLost } = this.#deps
+    if (!this.#isLost) {
+      log.error({ users: this.#sets.size }, 'store.lost')
+      onLost()
+    }
+    this.#isLost = true
+    const sets = [...this.#sets.values()].map(({ set }) => set)
+    await controls.restore(sets, this.#globalHalt)
+    this.#marker = await epoch.mint()
+    this.#from = 0
+    await this.#read()
+    this.#isLost = false
+    log.warn({ users: this.#sets.size, marker: this.#marker }, 'store.restored')
+    for (const listener of this.#listeners) {
+      listener.lost()
+      for (const { set } of this.#sets.values()) for (const connection of set.connections) listener.changed(connection)
     }
   }
 
-  async #readUser(userId: string, position: IndexPosition): Promise<void> {
-    const known = this.#sets.get(userId)
+  async #read(): Promise<void> {
+    const { controls } = this.#deps
+    for (;;) {
+      const globalHalt = await controls.readGlobalHalt()
+      const page = await controls.changedSince(this.#from, PAGE)
+      // Inclusive: entries with the same position are told apart by what is kept of each.
+      const changed = page.filter(({ userId, position }) => this.#sets.get(userId)?.position !== position)
+      const read: { set: ControlSet; position: IndexPosition }[] = []
+      for (const { userId, position } of changed) read.push({ set: await controls.read(userId), position })
+      if (!(await this.#isKnown())) return
+      this.#globalHalt = globalHalt
+      for (const { set, position } of read) await this.#take(set, position)
+      const last = page.at(-1)
+      if (last !== undefined) this.#from = last.position
+      if (page.length < PAGE || changed.length === 0) return
+    }
+  }
+
+  async #take(set: ControlSet, position: IndexPosition): Promise<void> {
+    const { controls, clock, log } = this.#deps
+    const known = this.#sets.get(set.userId)
     if (known === undefined && this.#sets.size >= USERS_MAX) {
-      this.#log.error({ max: USERS_MAX }, 'directory.full')
+      log.error({ max: USERS_MAX }, 'directory.full')
       return
     }
-    const set = await this.#controls.read(userId)
-    this.#sets.set(userId, { set, position })
+    this.#sets.set(set.userId, { set, position })
     this.#tell(known?.set ?? null, set)
-    if (isEmpty(set) && this.#clock.now() - position / 1_000 > EMPTY_MS) {
-      this.#sets.delete(userId)
-      await this.#controls.prune(userId, position)
-    }
+    if (!isEmpty(set) || clock.now() - position / 1_000 <= EMPTY_MS) return
+    this.#sets.delete(set.userId)
+    await controls.prune(set.userId, position)
   }
 
   #tell(before: ControlSet | null, after: ControlSet): void {
     const known = new Map(before?.connections.map((connection) => [connection.connectionId, connection]))
     for (const connection of after.connections) {
-      const isKnown =
-        before !== null && signOf(before, connection.connectionId) === signOf(after, connection.connectionId)
-      known.delete(connection.connectionId)
+      const { connectionId } = connection
+      const isKnown = before !== null && signOf(before, connectionId) === signOf(after, connectionId)
+      known.delete(connectionId)
       if (!isKnown) for (const listener of this.#listeners) listener.changed(connection)
     }
     for (const connection of known.values()) for (const listener of this.#listeners) listener.gone(connection)
@@ -117,3 +184,11 @@ const isEmpty = ({ connections, links, limits, halts, bars }: ControlSet): boole
   connections.length + links.size + limits.byConnection.size + halts.byConnection.size + bars.size === 0 &&
   limits.user === null &&
   halts.user === null
+
+/** A handler whose jobs wait while `closedBecause` gives a reason. */
+export const whileOpen =
+  (handle: Handler, closedBecause: () => string | null): Handler =>
+  async (name, data, run) => {
+    const why = closedBecause()
+    return why === null ? handle(name, data, run) : { kind: 'again', delayMs: CLOSED_MS, why }
+  }

@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'vitest'
+import { clientOrderIdOf } from '#domain'
+import { createReader } from '#store'
+import { orderOf, System } from './stage.ts'
+
+const slow = { timeout: 60_000, interval: 100 }
+
+describe('RDQ-05 FLUSHALL', () => {
+  test(
+    'RDQ-05 workers survive it: no order twice, the state equals the ledger, one resync',
+    { timeout: 120_000 },
+    async () => {
+      await using system = await System.open('alice')
+      const client = await system.client('alice')
+      await system.producer.submitOrder(orderOf({ tradeId: 'filled' }))
+      await system.producer.submitOrder(orderOf({ tradeId: 'resting', orderType: 'limit', limitPrice: '1' }))
+      await expect.poll(() => client.names().filter((name) => name === 'trade.submitted'), slow).toHaveLength(2)
+      await expect.poll(() => client.names(), slow).toContain('trade.filled')
+      const redis = system.redis.connect()
+      await redis.flushall()
+      await expect.poll(() => system.workerLines.some((line) => line.includes('store.restored')), slow).toBe(true)
+      const reader = createReader(system.redis.connect())
+      await expect.poll(async () => (await reader.snapshot('alice')).accounts.length, slow).toBe(1)
+
+      // The trade API repeats what it is not sure of; one of them is new.
+      for (const tradeId of ['filled', 'resting', 'later']) {
+        const terms = tradeId === 'resting' ? ({ orderType: 'limit', limitPrice: '1' } as const) : {}
+        await system.producer.submitOrder(orderOf({ tradeId, ...terms }))
+      }
+      await expect.poll(async () => (await reader.order('alice', 'later'))?.status, slow).toBe('filled')
+      const { orders } = system.sandbox.control.ledger('demo-key').accounts['demo-key']!
+      const ids = ['filled', 'resting', 'later'].map((tradeId) => clientOrderIdOf('alice', tradeId))
+      expect(orders.map((order) => order['client_order_id']).sort()).toEqual(ids.sort())
+      const snapshot = await reader.snapshot('alice')
+      expect(snapshot.positions.map(({ symbol, quantity }) => [symbol, quantity])).toEqual([['AAPL', '20']])
+      expect(snapshot.orders.map(({ id, status }) => [id, status]).sort()).toEqual([
+        ['filled', 'filled'],
+        ['later', 'filled'],
+        ['resting', 'submitted'],
+      ])
+      await expect.poll(() => client.names().filter((name) => name === 'state.resync').length, slow).toBe(1)
+    },
+  )
+})

@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest'
+import { openWorld, type World } from './world.ts'
+
+/** Steps of a submission and its execution at which the store is disturbed. */
+const STEPS = [
+  ...['submit.dequeued', 'submit.claimed', 'broker.submit', 'broker.submit answered', 'submit.recorded'],
+  ...['update.received', 'update.committed'],
+]
+
+/** One order from its job to its execution; `disturb` happens when a worker is about to take `step`. */
+async function run(seed: number, step: string, disturb: (world: World) => void): Promise<World> {
+  const world = await openWorld({ seed })
+  for (const tradeId of ['t0', 't00']) {
+    world.submit({ tradeId, quantity: '1' })
+    await world.advance(2_000)
+    world.fill(tradeId, '170')
+    await world.advance(2_000)
+  }
+  let isDisturbed = false
+  world.at(step, () => {
+    isDisturbed = true
+    disturb(world)
+  })
+  world.submit()
+  await world.advance(5_000)
+  if (world.broker.orders.size > 2) world.fill('t1', '180')
+  await world.advance(5_000)
+  expect(isDisturbed).toBe(true)
+  return world
+}
+
+/** However the store was disturbed: one order at the broker, and everything as the broker has it. */
+async function expectLevel(world: World): Promise<void> {
+  await world.advance(30_000)
+  if ([...world.broker.orders.values()].some(({ status }) => status !== 'filled')) world.fill('t1', '180')
+  await world.quiesce()
+  expect(world.broker.orders.size).toBe(3)
+  expect((await world.order('t1'))?.status).toBe('filled')
+}
+
+describe('RDQ-04 the last second of writes is lost', () => {
+  test.each(STEPS.flatMap((step) => [1, 2, 3].map((count) => [step, count] as const)))(
+    'RDQ-04 at %s, the last %i commits',
+    async (step, count) => {
+      await expectLevel(await run(41, step, (world) => world.store.loseLast(count)))
+    },
+  )
+})
+
+describe('RDQ-05 everything is lost', () => {
+  // A job that is only just taken finds no connection, and is refused: nothing was sent.
+  test.each(STEPS.slice(1))(
+    'RDQ-05 at %s: nothing is sent twice, and the first that is told is a resync',
+    async (step) => {
+      const world = await run(51, step, (world) => {
+        const sets = world.store.controls.read('u1')
+        world.store.wipe()
+        // What a surviving worker remembers comes back a little later.
+        world.schedule.after({ name: 'survivor', state: 'running' }, 1_500, () => {
+          void sets.then((set) => world.store.controls.restore([set], null))
+        })
+      })
+      await expectLevel(world)
+      expect(world.events()[0]).toBe('state.resync')
+      expect(world.events().filter((event) => event === 'state.resync')).toHaveLength(1)
+    },
+  )
+})
+
+describe('RDQ-06 a command is applied twice', () => {
+  test.each([0, 1, 2])('RDQ-06 commit %i of a submission: the same is told', async (skip) => {
+    const world = await openWorld({ seed: 61 })
+    world.faults.plan('twice', 'store.commit', skip)
+    world.submit()
+    await world.advance(30_000)
+    world.fill('t1', '180', '40')
+    await world.advance(1_000)
+    world.fill('t1', '181')
+    await world.advance(10_000)
+    await world.quiesce()
+    expect(world.faults.met.get('twice')).toBe(1)
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+  })
+})
+
+describe('RDQ-07 a write is refused', () => {
+  test.each([0, 1])(
+    'RDQ-07 commit %i finds no memory: nothing is half written, and a retry completes',
+    async (skip) => {
+      const world = await openWorld({ seed: 71 })
+      world.faults.plan('refused', 'store.commit', skip)
+      world.submit()
+      await world.advance(10_000)
+      world.fill('t1', '180', '40')
+      world.fill('t1', '181')
+      await world.quiesce()
+      expect(world.faults.met.get('refused')).toBe(1)
+      expect(world.broker.orders.size).toBe(1)
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+    },
+  )
+})

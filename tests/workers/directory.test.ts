@@ -1,0 +1,109 @@
+import { pino } from 'pino'
+import { describe, expect, test } from 'vitest'
+import type { Epoch } from '#store'
+import { Directory } from '../../workers/connections/index.ts'
+import { FakeClock, settle } from '../support/fake-clock.ts'
+import { FakeStore } from '../support/fake-store.ts'
+
+const ref = { userId: 'u1', connectionId: 'broker_1' }
+const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '' } as const
+
+/** A store, and workers that know its control sets. */
+function make() {
+  const [store, clock] = [new FakeStore(), new FakeClock()]
+  let [marker, minted] = [null as string | null, 0]
+  const epoch: Epoch = { read: async () => marker, mint: async () => (marker ??= `e${(minted += 1)}`) }
+  const losses: string[] = []
+  const start = (name: string) => {
+    const heard: string[] = []
+    const directory = new Directory({
+      ...{ controls: store.controls, epoch, clock, log: pino({ level: 'silent' }) },
+      onLost: () => void losses.push(name),
+    })
+    directory.listen({
+      changed: ({ userId, connectionId }) => void heard.push(`changed ${userId} ${connectionId}`),
+      gone: ({ userId, connectionId }) => void heard.push(`gone ${userId} ${connectionId}`),
+      lost: () => void heard.push('lost'),
+    })
+    return { directory, heard }
+  }
+  const wipe = (): void => {
+    store.wipe()
+    marker = null
+  }
+  return { store, clock, start, wipe, losses }
+}
+
+describe('directory', () => {
+  test('hears of connections, of what is verified, and of what is gone', async () => {
+    const { store, clock, start } = make()
+    const { heard } = start('w1')
+    await clock.advance(1_000)
+    const record = { ...ref, brokerType: 'alpaca', env: 'sandbox', sealed: 's', connectedAt: '' } as const
+    const connection = await store.controls.connections.put(record)
+    await clock.advance(1_000)
+    await store.controls.links.verify(connection, 'account-1')
+    await clock.advance(1_000)
+    await store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt) // no business of whoever follows connections
+    await clock.advance(1_000)
+    await store.controls.remove(ref)
+    await clock.advance(1_000)
+    expect(heard).toEqual(['changed u1 broker_1', 'changed u1 broker_1', 'gone u1 broker_1'])
+  })
+
+  test('RDQ-05 a wiped store gets its control sets back from whoever survived, halts included', async () => {
+    const { store, clock, start, wipe, losses } = make()
+    store.link(ref)
+    await store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+    await store.controls.setHalt({ scope: 'global' }, halt)
+    const [one, two] = [start('w1'), start('w2')]
+    await clock.advance(1_000)
+    wipe()
+    expect(store.controls.standingOf(ref)).toBe('none')
+    await clock.advance(2_000)
+    expect(store.controls.standingOf(ref)).toBe('verified')
+    expect(store.controls.haltOf(ref, false)).toMatchObject({ reason: 'drill' })
+    expect(await store.controls.readGlobalHalt()).toMatchObject({ reason: 'drill' })
+    for (const { heard } of [one, two]) expect(heard).toEqual(['changed u1 broker_1', 'lost', 'changed u1 broker_1'])
+    expect(losses.sort()).toEqual(['w1', 'w2'])
+    expect([one.directory.closedBecause, two.directory.closedBecause]).toEqual([null, null])
+  })
+
+  test('RDQ-05 a loss is never taken for a removal, nor an older record for the newest', async () => {
+    const { store, clock, start, wipe } = make()
+    store.link(ref)
+    store.link({ userId: 'u1', connectionId: 'broker_2' })
+    const { heard, directory } = start('w1')
+    await clock.advance(1_000)
+    wipe()
+    // The trade API connects one of the two again before anybody has noticed.
+    const record = { ...ref, brokerType: 'alpaca', env: 'sandbox', sealed: 'newer', connectedAt: '' } as const
+    await store.controls.connections.put(record)
+    await clock.advance(2_000)
+    expect(heard.filter((line) => line.startsWith('gone'))).toEqual([])
+    expect((await store.controls.connections.get(ref))?.sealed).toBe('newer')
+    expect(
+      directory
+        .setOf('u1')
+        ?.connections.map(({ connectionId }) => connectionId)
+        .sort(),
+    ).toEqual(['broker_1', 'broker_2'])
+  })
+
+  test('while it is lost and cannot be given back, it says so', async () => {
+    const { store, clock, start, wipe } = make()
+    store.link(ref)
+    const { directory } = start('w1')
+    await clock.advance(1_000)
+    const restore = store.controls.restore.bind(store.controls)
+    store.controls.restore = () => Promise.reject(new Error('READONLY'))
+    wipe()
+    await clock.advance(2_000)
+    expect(directory.closedBecause).toContain('store_lost')
+    store.controls.restore = restore
+    await clock.advance(1_000)
+    await settle()
+    expect(directory.closedBecause).toBeNull()
+    expect(store.controls.standingOf(ref)).toBe('verified')
+  })
+})
