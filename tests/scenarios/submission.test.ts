@@ -70,6 +70,46 @@ describe('SUB-04 the id is taken', () => {
   )
 })
 
+describe('SUB-05 the order is not visible yet', () => {
+  test.each([0, 1_000, 30_000, 120_000])(
+    'SUB-05 for %i ms, reply lost: nothing is told that the ledger contradicts',
+    async (ms) => {
+      const world = await openWorld({ seed: 5 })
+      world.broker.visibleAfterMs = ms
+      world.broker.isMute = true
+      world.broker.fail('submit', { kind: 'lose_reply' })
+      world.submit()
+      await world.advance(ms + 60_000)
+      world.broker.isMute = false
+      await finish(world)
+      expect(new Set(sent(world)).size).toBe(1)
+    },
+  )
+
+  test('SUB-05 never there: closed as never received, after a quarter of an hour and a complete list', async () => {
+    const world = await openWorld({ seed: 5 })
+    world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
+    world.submit()
+    await world.advance(14 * 60_000)
+    expect(world.told('t1')).toEqual([])
+    await world.advance(5 * 60_000)
+    expect(world.store.log('u1').at(-1)).toMatchObject({ event: 'trade.rejected', payload: { code: 'NOT_RECEIVED' } })
+  })
+
+  test('SUB-05 closed as never received, and there all the same: canceled, and alarmed', async () => {
+    const world = await openWorld({ seed: 5 })
+    world.broker.visibleAfterMs = 30 * 60_000
+    world.broker.isMute = true
+    world.broker.fail('submit', { kind: 'lose_reply' })
+    world.submit({ orderType: 'limit', limitPrice: '150' })
+    await world.advance(20 * 60_000)
+    expect(world.told('t1')).toEqual(['trade.rejected'])
+    await world.advance(15 * 60_000)
+    expect(world.anomalies()).toContain('appeared_after_close')
+    expect([...world.broker.orders.values()].map(({ status }) => status)).toEqual(['canceled'])
+  })
+})
+
 describe('SUB-06 two deliveries of one job at once', () => {
   test.each(Array.from({ length: 25 }, (_, seed) => seed))('SUB-06 interleaved by seed %i: one order', async (seed) => {
     const world = await openWorld({ seed, workers: 2 })
@@ -110,6 +150,19 @@ describe('SUB-10 the same trade id with other parameters', () => {
     expect(world.queue.stateOf('conflict')).toBe('failed')
     expect([...world.broker.orders.values()].map(({ quantity }) => quantity)).toEqual(['100'])
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
+describe('SUB-11 rate limited', () => {
+  test.each([null, 5_000])('SUB-11 for a minute, with a wait of %s: one order, told once', async (retryAfterMs) => {
+    const world = await openWorld({ seed: 11 })
+    const disarm = world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs }, { times: Infinity })
+    world.submit()
+    await world.advance(60_000)
+    expect([ordersAt(world), world.told('t1'), world.queue.stateOf(job)]).toEqual([0, [], 'waiting'])
+    expect(sent(world).length).toBeLessThanOrEqual(13)
+    disarm()
+    await finish(world)
   })
 })
 

@@ -98,6 +98,11 @@ export class ModelQueue {
     return [...this.#jobs.keys()]
   }
 
+  /** Why it failed, or waits. */
+  whyOf(id: string): string {
+    return this.#known(id).why
+  }
+
   stateOf(id: string): Job['state'] | null {
     return this.#jobs.get(id)?.state ?? null
   }
