@@ -51,6 +51,10 @@ export class Ownership {
     for (const owner of this.#owners.values()) owner.readopt()
   }
 
+  get ownedCount(): number {
+    return this.#held()
+  }
+
   async close(): Promise<void> {
     this.#stopBeats()
     await this.#beating
