@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
-import { networkInterfaces } from 'node:os'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { networkInterfaces, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Ledger, type Sandbox, startSandbox } from '#sandbox'
@@ -110,6 +112,21 @@ describe('command line', () => {
     const refused = run('--port', String(sandbox.port))
     const words: unknown = expect.stringContaining(`Port ${sandbox.port} is taken`)
     await expect(refused).rejects.toMatchObject({ code: 1, stderr: words })
+  })
+
+  test.each([
+    ['key', { keyId: 'demo-key', secret: 'x' }, /^sandbox cannot start. --accounts: key demo-key is taken\n$/],
+    ['token', { keyId: 'k', secret: 'x', oauthToken: 'demo-token' }, /--accounts: the token of key k is taken\n$/],
+  ])('an account with a %s that another has is said in one line', async (_name, account, words) => {
+    const folder = mkdtempSync(join(tmpdir(), 'accounts-'))
+    try {
+      writeFileSync(join(folder, 'accounts.json'), JSON.stringify([account]))
+      const stderr: unknown = expect.stringMatching(words)
+      const refused = run('--port', '0', '--accounts', join(folder, 'accounts.json'))
+      await expect(refused).rejects.toMatchObject({ code: 1, stderr })
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   test('an address that is not of this machine is said in one line', async () => {

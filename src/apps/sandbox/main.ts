@@ -15,6 +15,9 @@ const unusable: Readonly<Record<string, (options: SandboxOptions) => string>> = 
 const start = (options: SandboxOptions): Promise<Sandbox> =>
   startSandbox(options).catch((error: unknown) => {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
+    // Keys that clash are found only when all accounts are opened.
+    if (error instanceof RangeError && options.accounts !== undefined)
+      throw new ConfigError(`--accounts: ${error.message}`)
     const said = unusable[String(code)]
     throw said === undefined ? error : new ConfigError(said(options))
   })

@@ -8,7 +8,7 @@ import { decimal } from './decimals.ts'
  * still reach.
  */
 export interface KeyRing {
-  /** @throws {RangeError} the key exists, or there are too many accounts */
+  /** @throws {RangeError} the key or the token opens an account already, or there are too many accounts */
   addAccount(seed: AccountSeed): Account
   accounts(): readonly Account[]
   keyIds(): readonly string[]
@@ -43,6 +43,9 @@ export function createKeyRing(stamps: Stamps, accountIds: Chance): KeyRing {
   return {
     addAccount({ keyId, secret, cash = '100000', multiplier = 2, oauthToken }) {
       if (keys.has(keyId)) throw new RangeError(`key ${keyId} is taken`)
+      if (oauthToken !== undefined && keysByToken.has(oauthToken)) {
+        throw new RangeError(`the token of key ${keyId} is taken`)
+      }
       if (keys.size >= ACCOUNTS_MAX) throw new RangeError(`at most ${ACCOUNTS_MAX} accounts`)
       const id = accountIds.uuid()
       const number = `PA3${id.replaceAll('-', '').slice(0, 8).toUpperCase()}`
