@@ -130,7 +130,7 @@ describe('command line', () => {
   })
 
   test('an address that is not of this machine is said in one line', async () => {
-    const stderr: unknown = expect.stringMatching(/^sandbox cannot start. This machine has no address 192.0.2.1.*\n$/)
-    await expect(run('--host', '192.0.2.1', '--port', '0')).rejects.toMatchObject({ code: 1, stderr })
+    const stderr: unknown = expect.stringMatching(/^sandbox cannot start. This machine has no address 203.0.113.1.*\n$/)
+    await expect(run('--host', '203.0.113.1', '--port', '0')).rejects.toMatchObject({ code: 1, stderr })
   })
 })
