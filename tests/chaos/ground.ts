@@ -32,14 +32,18 @@ export class Ground implements AsyncDisposable {
   readonly #connection: Redis
   readonly #told = new Map<string, Readonly<{ version: string; count: number }>>()
 
-  private constructor(redis: TestRedis) {
+  readonly #env: Readonly<Record<string, string>>
+
+  private constructor(redis: TestRedis, env: Readonly<Record<string, string>>) {
     this.redis = redis
+    this.#env = env
     this.#connection = redis.connect()
     this.#store = createStore(this.#connection)
   }
 
-  static async open(relayCount: number): Promise<Ground> {
-    const ground = new Ground(await startRedis())
+  /** @param env what the relays' processes are given on top */
+  static async open(relayCount: number, env: Readonly<Record<string, string>> = {}): Promise<Ground> {
+    const ground = new Ground(await startRedis(), env)
     try {
       for (let n = 0; n < relayCount; n += 1) ground.relays.push(await ground.startRelay())
     } catch (error) {
@@ -57,6 +61,7 @@ export class Ground implements AsyncDisposable {
       JWT_HS256_SECRET: SECRET,
       RELAY_CONNECTIONS_PER_ADDRESS: '100000', // all of the clients are here
       LOG_LEVEL: 'info',
+      ...this.#env,
     }
     const relay = await startProcess({ entry: 'relay/main.ts', env, ready: /"relay\.ready"/ })
     return { ...relay, port: (JSON.parse(relay.readyLine) as { port: number }).port }
