@@ -1,4 +1,5 @@
 import {
+  assertKeepsEverything,
   type Clock,
   connectRedis,
   type Logger,
@@ -75,6 +76,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const [clock, random] = [systemClock, systemRandomness]
   const redis = connectRedis(config.redisUrl, 'patient', log)
   await redisReady(redis)
+  await assertKeepsEverything(redis)
   const metrics = new Metrics(true)
   const endpoint = endpointOf(config.env, config.sandboxUrl)
   const transport = createTransport(endpoint)

@@ -49,3 +49,19 @@ export async function redisReady(redis: Redis, timeoutMs = 10_000): Promise<void
     })
   })
 }
+
+/** Redis may throw away what does not fit into its memory: an order's record, or a halt. */
+class RedisEvictsError extends FillcastError<'REDIS_EVICTS'> {
+  constructor(policy: string) {
+    super('REDIS_EVICTS', `Redis evicts keys when its memory is full (${policy}): set maxmemory-policy to noeviction`)
+  }
+}
+
+/**
+ * Refuses a Redis that would lose records silently (RDQ-07). A server that does not tell its policy is taken at its word.
+ * @throws {RedisEvictsError}
+ */
+export async function assertKeepsEverything(redis: Redis): Promise<void> {
+  const [, policy = 'noeviction'] = /^maxmemory_policy:(\S+)/m.exec(await redis.info('memory')) ?? []
+  if (policy !== 'noeviction') throw new RedisEvictsError(policy)
+}

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Order, reduce } from '#domain'
+import { assertKeepsEverything } from '#runtime'
 import { type Commit, createReader, createStore, RecordError } from '#store'
 import { claimed, emptySlice, landing } from '../domain/orders.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -66,6 +67,32 @@ describe('RDQ-07 a script that stops half way', () => {
     const returns = at(/return \{'(clash|fenced|halted|archived|unusable|over_budget)'/)
     expect(reads.length * writes.length * returns.length).toBeGreaterThan(0)
     expect(Math.max(...reads, ...returns)).toBeLessThan(Math.min(...writes))
+  })
+})
+
+describe('RDQ-07 memory', () => {
+  test.each([
+    ['noeviction', true],
+    ['allkeys-lru', false],
+    ['volatile-ttl', false],
+  ])('RDQ-07 a server with the policy %s is taken: %s', async (policy, isTaken) => {
+    const connection = redis.connect()
+    await connection.config('SET', 'maxmemory-policy', policy)
+    const checked = assertKeepsEverything(connection)
+    await (isTaken ? expect(checked).resolves.toBeUndefined() : expect(checked).rejects.toThrow('maxmemory-policy'))
+    await connection.config('SET', 'maxmemory-policy', 'noeviction')
+  })
+
+  test('RDQ-07 a full server refuses a commit whole', async () => {
+    const connection = redis.connect()
+    const [store, reader] = [createStore(connection), createReader(connection)]
+    await store.commit('full', commit)
+    const { version } = await store.loadSlice('full', address)
+    await connection.config('SET', 'maxmemory', '1')
+    await expect(store.commit('full', { ...commit, expectVersion: version })).rejects.toThrow('OOM')
+    await connection.config('SET', 'maxmemory', '0')
+    expect((await reader.events('full', '0000000000000-00000', 10)).entries).toHaveLength(2)
+    expect((await store.commit('full', { ...commit, expectVersion: version })).kind).toBe('committed')
   })
 })
 

@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createEpoch, createRegistry, type RequestKind } from '#store'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { newUser, storeBench } from './store-bench.ts'
+
+let redis: TestRedis
+beforeAll(async () => {
+  redis = await startRedis()
+})
+afterAll(() => redis.stop())
+
+describe.each(['in memory', 'on Redis'] as const)('beside the store %s', (name) => {
+  const make = () => {
+    const bench = storeBench(name, () => redis.connect())
+    const userId = newUser()
+    return { ...bench, userId, ref: { userId, connectionId: 'broker_1' } }
+  }
+  const record = (ref: { userId: string; connectionId: string }, sealed = 's') =>
+    ({ ...ref, brokerType: 'alpaca', env: 'paper', sealed, connectedAt: '' }) as const
+
+  describe('budget', () => {
+    test.each<[RequestKind, number]>([
+      ['submit', 150],
+      ['reconcile', 40],
+      ['refresh', 40],
+      ['cancel', 200],
+      ['resolve', 200],
+    ])('of %s there are %i within a minute', async (kind, most) => {
+      const { budget, ref } = make()
+      const waits: number[] = []
+      for (let count = 0; count <= most; count += 1) waits.push(await budget.take(ref, kind))
+      expect(waits.filter((wait) => wait === 0)).toHaveLength(most)
+      expect(waits.at(-1)).toBeGreaterThan(50_000)
+      expect(waits.at(-1)).toBeLessThanOrEqual(65_000)
+    })
+
+    test('reading in the background is one share, and leaves room for cancels', async () => {
+      const { budget, ref } = make()
+      for (let count = 0; count < 20; count += 1) await budget.take(ref, 'reconcile')
+      for (let count = 0; count < 20; count += 1) expect(await budget.take(ref, 'refresh')).toBe(0)
+      expect(await budget.take(ref, 'reconcile')).toBeGreaterThan(0)
+      for (let count = 0; count < 150; count += 1) expect(await budget.take(ref, 'submit')).toBe(0)
+      for (let count = 0; count < 10; count += 1) expect(await budget.take(ref, 'cancel')).toBe(0)
+      expect(await budget.take(ref, 'cancel')).toBeGreaterThan(0)
+    })
+
+    test('what the broker forbids is forbidden to everything, and to that account only', async () => {
+      const { budget, ref } = make()
+      await budget.block(ref, 30_000)
+      await budget.block(ref, 10_000)
+      const wait = await budget.take(ref, 'cancel')
+      expect(wait).toBeGreaterThan(25_000)
+      expect(wait).toBeLessThanOrEqual(30_000)
+      expect(await budget.take({ ...ref, connectionId: 'broker_2' }, 'cancel')).toBe(0)
+    })
+  })
+
+  describe('control sets', () => {
+    test('are told of in order of their change, each with its latest', async () => {
+      const { controls, connections, ref, userId } = make()
+      const other = newUser()
+      const from = Number((await connections.put(record(ref))).revision)
+      await controls.setHalt({ scope: 'user', userId: other }, { allows: 'nothing', by: 'o', reason: 'r', at: '' })
+      await controls.setHalt({ scope: 'connection', ...ref }, { allows: 'nothing', by: 'o', reason: 'r', at: '' })
+      expect((await controls.changedSince(from, 10)).map((entry) => entry.userId)).toEqual([other, userId])
+    })
+
+    test('what is given back never replaces anything newer', async () => {
+      const { controls, connections, ref, userId } = make()
+      await connections.put(record(ref, 'old'))
+      const before = await controls.read(userId)
+      await connections.put(record(ref, 'new'))
+      await controls.restore([before], null)
+      expect((await connections.get(ref))?.sealed).toBe('new')
+    })
+
+    test('an emptied set is forgotten, unless something came back meanwhile', async () => {
+      const { controls, connections, ref, userId } = make()
+      await connections.put(record(ref))
+      const position = async () =>
+        (await controls.changedSince(0, 1_000)).find((one) => one.userId === userId)?.position
+      await controls.remove(ref)
+      const emptied = (await position()) ?? 0
+      await connections.put(record(ref))
+      await controls.prune(userId, emptied)
+      expect(await position()).toBeGreaterThan(emptied)
+      await controls.remove(ref)
+      await controls.prune(userId, (await position()) ?? 0)
+      expect(await position()).toBeUndefined()
+    })
+  })
+
+  describe('links', () => {
+    test('an account has one connection, and a connection one account', async () => {
+      const { connections, links, ref } = make()
+      const account = `account of ${ref.userId}`
+      const mine = await connections.put(record(ref))
+      const other = await connections.put(record({ userId: newUser(), connectionId: 'broker_1' }))
+      expect(await links.verify(mine, account)).toBe('verified')
+      expect(await links.verify(mine, account)).toBe('verified')
+      expect(await links.verify(mine, 'another')).toBe('other_account')
+      expect(await links.verify({ ...mine, env: 'live' }, account)).toBe('other_account')
+      expect(await links.verify(other, account)).toBe('linked_elsewhere')
+    })
+  })
+})
+
+describe('epoch', () => {
+  test('is minted once, whoever tries', async () => {
+    let ids = 0
+    const epochs = [1, 2, 3].map(() => createEpoch(redis.connect(), () => `epoch-${(ids += 1)}`))
+    await redis.connect().del('epoch')
+    expect(await epochs[0]!.read()).toBeNull()
+    const minted = await Promise.all(epochs.map((epoch) => epoch.mint()))
+    expect(new Set(minted).size).toBe(1)
+    expect(await epochs[0]!.read()).toBe(minted[0])
+  })
+})
+
+describe('registry', () => {
+  test('counts who is alive', async () => {
+    const registry = createRegistry(redis.connect())
+    expect([await registry.beat('a'), await registry.beat('b'), await registry.beat('a')]).toEqual([1, 2, 2])
+    await registry.leave('a')
+    expect(await registry.beat('b')).toBe(1)
+    await redis.connect().zadd('workers', 1, 'silent since long ago')
+    expect(await registry.beat('b')).toBe(1)
+  })
+})
