@@ -38,7 +38,8 @@ export type ConnectRequest = Readonly<{
   /** Default: a new `broker_...` id. Name it to make a repeated request harmless. */
   connectionId?: string
   env: BrokerConnection['env']
-  credentials: Extract<BrokerCredentials, { keyId: string }>
+  /** A key pair, or an OAuth access token. */
+  credentials: BrokerCredentials
 }>
 
 export type DisconnectRequest = Readonly<{ userId: string; connectionId: string; openOrders: 'cancel' | 'leave' }>
@@ -59,8 +60,12 @@ const connectSchema = z.object({
   userId: userIdSchema,
   connectionId: connectionIdSchema.optional(),
   env: z.enum(['paper', 'live', 'sandbox']),
-  // Access tokens are kept out until a trade stream can be opened with one: such a connection could trade and never hear of it.
-  credentials: z.strictObject({ keyId: secret, secretKey: secret }, { error: 'give keyId and secretKey' }),
+  credentials: z.union(
+    [z.strictObject({ keyId: secret, secretKey: secret }), z.strictObject({ accessToken: secret })],
+    {
+      error: 'give keyId and secretKey, or accessToken',
+    },
+  ),
 })
 
 export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queue): ConnectionCommands {

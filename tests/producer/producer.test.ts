@@ -11,7 +11,7 @@ import {
   UnavailableError,
 } from '#producer'
 import { type Order, reduce } from '#domain'
-import { createConnections, createLinks, createStore } from '#store'
+import { createConnections, createLinks, createStore, createVault } from '#store'
 import { claimed, emptySlice, intentOf, landing } from '../domain/orders.ts'
 import { orderOf } from '../e2e/stage.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -113,6 +113,17 @@ describe('connections.connect', () => {
     expect(await connection.zrange('controls', 0, -1)).toEqual(['alice'])
   })
 
+  test('an access token is taken in place of a key pair', async () => {
+    const made = await producer.connections.connect({
+      ...connect,
+      userId: 'oauth',
+      credentials: { accessToken: 'S3CRET' },
+    })
+    const record = (await createConnections(redis.connect()).get({ userId: 'oauth', ...made }))!
+    const { credentials: opened } = await createVault(vaultKeys).open(record, record.sealed)
+    expect(opened).toEqual({ accessToken: 'S3CRET' })
+  })
+
   test('makes an id where none is given', async () => {
     const { userId, env } = connect
     const made = await producer.connections.connect({ userId, env, credentials })
@@ -123,8 +134,8 @@ describe('connections.connect', () => {
     ['userId', { ...connect, userId: 'a}b' }],
     ['env', { ...connect, env: 'moon' }],
     ['credentials', { ...connect, credentials: undefined }],
-    ['credentials.secretKey', { ...connect, credentials: { keyId: 'K' } }],
-    ['credentials.accessToken', { ...connect, credentials: { accessToken: 'T' } }],
+    ['credentials', { ...connect, credentials: { keyId: 'K' } }],
+    ['credentials', { ...connect, credentials: { keyId: 'K', secretKey: 'S3CRET', accessToken: 'S3CRET' } }],
   ])('%s is named when it is wrong, and no secret is repeated', async (field, request) => {
     const error: unknown = await producer.connections.connect(request as never).catch((e: unknown) => e)
     expect((error as InvalidRequestError).fields).toContain(field)
