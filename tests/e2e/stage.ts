@@ -24,13 +24,17 @@ export type Client = {
   names(): string[]
 }
 
+/** One process of workers, and its log so far. */
+export type WorkerProcess = Readonly<{ child: ChildProcess; lines: string[] }>
+
 /** The whole system: Redis, sandbox, relay and producer here, workers as a process that can be killed. */
 export class System implements AsyncDisposable {
   readonly redis: TestRedis
   readonly sandbox: Sandbox
   readonly relay: Relay
   readonly producer: Producer
-  #workers: ChildProcess | null = null
+  readonly #workers: WorkerProcess[] = []
+  /** Of all of them, those that are gone too. */
   readonly workerLines: string[] = []
   readonly #clients: Socket[] = []
   readonly #queues: Queue[] = []
@@ -71,7 +75,8 @@ export class System implements AsyncDisposable {
     return system
   }
 
-  async startWorkers(): Promise<void> {
+  /** Starts one more process of workers; resolves once it is ready. */
+  async startWorkers(): Promise<WorkerProcess> {
     const child = spawn(process.execPath, ['workers/main.ts'], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
@@ -86,24 +91,37 @@ export class System implements AsyncDisposable {
         ...{ ALPACA_DATA_KEY_ID: 'demo-key', ALPACA_DATA_SECRET: 'demo-secret', LOG_LEVEL: 'info' },
       },
     })
-    this.#workers = child
+    const lines: string[] = []
+    const worker: WorkerProcess = { child, lines }
+    this.#workers.push(worker)
     const { stdout } = child
     if (stdout === null) throw new Error('workers have no output')
     await new Promise<void>((resolve, reject) => {
-      child.once('exit', (code) => reject(new Error(`workers ended with ${code}\n${this.workerLines.join('\n')}`)))
+      child.once('exit', (code) => reject(new Error(`workers ended with ${code}\n${lines.join('\n')}`)))
       createInterface({ input: stdout }).on('line', (line) => {
+        lines.push(line)
         this.workerLines.push(line)
         if (line.includes('workers.ready')) resolve()
       })
     })
+    return worker
   }
 
-  /** Ends the workers as a crash would. */
-  async killWorkers(): Promise<void> {
-    const child = this.#workers
-    if (child === null) return
+  get workers(): readonly WorkerProcess[] {
+    return this.#workers
+  }
+
+  /** Ends workers as a crash would; all of them, unless one is named. */
+  async killWorkers(only?: WorkerProcess): Promise<void> {
+    await Promise.all((only === undefined ? [...this.#workers] : [only]).map((one) => this.#end(one, 'SIGKILL')))
+  }
+
+  async #end(worker: WorkerProcess, signal: NodeJS.Signals): Promise<void> {
+    const { child } = worker
+    this.#workers.splice(this.#workers.indexOf(worker), 1)
+    if (child.exitCode !== null || child.signalCode !== null) return
     const exited = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
+    child.kill(signal)
     await exited
   }
 
@@ -150,12 +168,7 @@ export class System implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#clients) socket.disconnect()
-    const child = this.#workers
-    if (child?.exitCode === null && child.signalCode === null) {
-      const exited = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGTERM')
-      await exited
-    }
+    await Promise.all([...this.#workers].map((one) => this.#end(one, 'SIGTERM')))
     for (const queue of this.#queues) await queue.close()
     await this.producer[Symbol.asyncDispose]()
     await this.relay[Symbol.asyncDispose]()

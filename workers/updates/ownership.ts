@@ -8,7 +8,7 @@ import { ConnectionOwner, type OwnerDeps } from './owner.ts'
  *   share = connections / live workers, rounded up
  *   below the share -> every free lease is tried for, every second
  *   at the share    -> a free lease is tried for now and then: whoever should have it may be unable to
- *   above it, when a worker joins -> the excess is given up once, and left to others for a while
+ *   above it, when a worker joins -> the excess is given up and left to others for a while; again later, ever less often
  *
  * Kept true: a connection without an owner finds one within `LEASE_TTL_MS` plus a few seconds, however the last owner went; leases
  * alone say who owns, the share only says who tries.
@@ -20,6 +20,8 @@ export class Ownership {
   /** Workers alive, this one included; `null` until the first answer: nothing is taken before. */
   #live: number | null = null
   #turns = 0
+  #offerTurn = 0
+  #offerEvery = SHED_AGAIN_TURNS
   #beating: Promise<void>
 
   constructor(deps: OwnershipDeps) {
@@ -86,7 +88,7 @@ export class Ownership {
       this.#live = live
       if (live !== before) log.info({ live, connections: this.#owners.size }, 'ownership.workers_alive')
       if (before === null) for (const owner of this.#owners.values()) owner.tryNow()
-      else if (live > before) this.#shed(this.#shareOf(live))
+      else this.#shed(live, live > before)
     } catch (error) {
       log.warn({ error }, 'ownership.beat_failed') // the last share goes on
     }
@@ -95,8 +97,14 @@ export class Ownership {
     tally.standing(standings)
   }
 
-  #shed(share: number): void {
-    let excess = this.#held() - share
+  /** What nobody else took is taken back; it is offered again, less and less often. */
+  #shed(live: number, hasJoined: boolean): void {
+    if (hasJoined) [this.#offerTurn, this.#offerEvery] = [0, SHED_AGAIN_TURNS]
+    let excess = this.#held() - this.#shareOf(live)
+    if (excess <= 0) this.#offerTurn = this.#turns + this.#offerEvery
+    if (this.#turns < this.#offerTurn) return
+    this.#offerTurn = this.#turns + this.#offerEvery
+    this.#offerEvery = Math.min(this.#offerEvery * 2, SHED_AGAIN_TURNS_MAX)
     for (const owner of this.#owners.values()) {
       if (excess <= 0) return
       if (!owner.isHolding) continue
@@ -112,3 +120,6 @@ export type OwnershipDeps = Omit<OwnerDeps, 'mayTake'> & Readonly<{ registry: Re
 const BEAT_MS = 1_000
 /** With its share in hand, a worker tries for free leases in every third second. */
 const SPARE_TRY_EVERY = 3
+/** In beats. */
+const SHED_AGAIN_TURNS = 10
+const SHED_AGAIN_TURNS_MAX = 600
