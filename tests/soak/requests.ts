@@ -1,5 +1,6 @@
 import type { SubmitOrder } from '#contract'
 import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
+import { connectionOf, userOf } from '../support/ground.ts'
 
 /** What the soak asks for, all of it drawn from the seed: the same seed asks for the same things in the same order. */
 export type SoakRequest =
@@ -43,9 +44,6 @@ const SHAPES: readonly Shape[] = [
     }),
   },
 ]
-
-export const userOf = (index: number): string => `soak${index}`
-export const connectionOf = (userId: string): string => `broker_${userId}`
 
 /** @param orders how many are submitted; cancels, replaces and repeats come on top */
 export function* soakRequests(seed: string, orders: number, users: number): Generator<SoakRequest> {

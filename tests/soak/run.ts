@@ -4,7 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { createReader } from '#store'
-import { Ground } from './ground.ts'
+import { Ground, keyOf } from '../support/ground.ts'
 import { emptyVerdict, judge, type Verdict } from './judge.ts'
 import { type SoakRequest, soakRequests } from './requests.ts'
 import { LogTail } from './tail.ts'
@@ -84,7 +84,7 @@ async function judgeAll(ground: Ground, tail: LogTail): Promise<Verdict> {
   const ledger = await ground.ledger()
   const verdict = emptyVerdict()
   for (const [n, userId] of ground.users.entries()) {
-    const account = ledger.accounts[`soak-${n}`]
+    const account = ledger.accounts[keyOf(n)]
     if (account === undefined) throw new Error(`the ledger has no account of ${userId}`)
     const snapshot = await reader.snapshot(userId)
     judge({ userId, ledger: account, snapshot, archived: [], told: tail.entries.get(userId) ?? [] }, verdict)
@@ -98,6 +98,7 @@ const isClean = ({ differences, duplicateOrders, missingFills, repeatedFills }: 
 
 async function soak(options: Options): Promise<boolean> {
   await using ground = await Ground.open(options)
+  await ground.setFaults(options.faultShare)
   const tail = new LogTail(createReader(ground.redis.connect()), ground.users)
   const stopTail = new AbortController()
   const tailing = (async () => {

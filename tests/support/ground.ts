@@ -6,17 +6,28 @@ import { pino } from 'pino'
 import { createProducer, type Producer } from '#producer'
 import type { Ledger } from '#sandbox'
 import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
-import { type ManagedProcess, startProcess, startSandboxProcess } from '../support/process.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { connectionOf, userOf } from './requests.ts'
+import { type ManagedProcess, startProcess, startSandboxProcess } from './process.ts'
+import { startRedis, type TestRedis } from './redis.ts'
 
 const VAULT = Buffer.alloc(32, 7)
 const ADOPTED_MS_MAX = 60_000
 const RESTART_MS_MAX = 1_500
 
-export type GroundOptions = Readonly<{ seed: string; users: number; workers: number; faultShare: number }>
+export const userOf = (index: number): string => `user${index}`
+export const connectionOf = (userId: string): string => `broker_${userId}`
+/** The key of a user's account at the sandbox. */
+export const keyOf = (index: number): string => `key-${index}`
 
-/** Where the soak takes place: real Redis, the sandbox as a process, workers that can be killed, and a producer. */
+export type GroundOptions = Readonly<{
+  seed: string
+  /** Each with one broker account. */
+  users: number
+  workers: number
+  /** More of the sandbox's command line. */
+  sandboxArgs?: readonly string[]
+}>
+
+/** The execution side as processes: real Redis, the sandbox as a process, workers that can be killed, and a producer. */
 export class Ground implements AsyncDisposable {
   readonly redis: TestRedis
   readonly producer: Producer
@@ -43,24 +54,26 @@ export class Ground implements AsyncDisposable {
   }
 
   static async open(options: GroundOptions): Promise<Ground> {
-    const folder = mkdtempSync(join(tmpdir(), 'fillcast-soak-'))
+    const folder = mkdtempSync(join(tmpdir(), 'fillcast-ground-'))
     const accounts = join(folder, 'accounts.json')
     const keys = Array.from({ length: options.users }, (_, n) => ({
-      ...{ keyId: `soak-${n}`, secret: `soak-secret-${n}`, cash: '10000000' },
+      ...{ keyId: keyOf(n), secret: `secret-${n}`, cash: '10000000' },
     }))
     writeFileSync(accounts, JSON.stringify(keys))
     const redis = await startRedis()
-    const sandbox = await startSandboxProcess(['--port', '0', '--seed', options.seed, '--accounts', accounts])
+    const sandbox = await startSandboxProcess([
+      ...['--port', '0', '--seed', options.seed, '--accounts', accounts],
+      ...(options.sandboxArgs ?? []),
+    ])
     const vaultKeys = [{ kid: 't', key: new Uint8Array(VAULT) }]
     const producer = await createProducer({ redisUrl: redis.url, vaultKeys, log: pino({ level: 'silent' }) })
     const ground = new Ground(options, redis, sandbox, producer, folder)
     for (let index = 0; index < options.workers; index += 1) ground.#workers.push(await ground.#startWorker())
     for (const [n, userId] of ground.users.entries()) {
-      const credentials = { keyId: `soak-${n}`, secretKey: `soak-secret-${n}` }
+      const credentials = { keyId: keyOf(n), secretKey: `secret-${n}` }
       await producer.connections.connect({ userId, connectionId: connectionOf(userId), env: 'sandbox', credentials })
     }
     await ground.#adopted()
-    await ground.setFaults(options.faultShare)
     return ground
   }
 
@@ -102,14 +115,15 @@ export class Ground implements AsyncDisposable {
 
   /** Share of requests and stream events that fail by chance. */
   async setFaults(share: number): Promise<void> {
-    await this.#control('POST', 'faults/share', { share })
+    await this.control('POST', 'faults/share', { share })
   }
 
   async ledger(): Promise<Ledger> {
-    return (await this.#control('GET', 'ledger')) as Ledger
+    return (await this.control('GET', 'ledger')) as Ledger
   }
 
-  async #control(method: string, path: string, body?: object): Promise<unknown> {
+  /** A command to the sandbox, below `/_sandbox/`. */
+  async control(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
     const answer = await fetch(`${this.#sandbox.url}/_sandbox/${path}`, {
       method,
       ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
