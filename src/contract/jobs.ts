@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import {
   cmp,
@@ -197,7 +197,7 @@ export const describeIssues = (error: z.ZodError): string =>
     .map(({ field, message }) => `${field}: ${message}`)
     .join('\n')
 
-const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24)
+const digest = (text: string): string => hash('sha256', text).slice(0, 24)
 
 /** The job of a trade: the same trade is the same job. */
 export const submitJobId = (userId: string, tradeId: string): string => `submit-${digest(userId)}-${tradeId}`
@@ -221,5 +221,5 @@ const inKeyOrder = (record: Record<string, unknown>) =>
 /** Identity of what an intent asks for, independent of how it was written; another hash under the same `tradeId` is a conflict. */
 export function parametersHash(intent: OrderIntent): string {
   const text = JSON.stringify(intent, (_key, value: unknown) => (isRecord(value) ? inKeyOrder(value) : value))
-  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+  return hash('sha256', text).slice(0, 32)
 }

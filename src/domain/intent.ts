@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Decimal } from './decimal.ts'
 
 export const SIDES = ['buy', 'sell'] as const
@@ -36,7 +36,18 @@ export type OrderIntent = Readonly<{
   notAfter: string | null
 }>
 
-const userDigest = (userId: string): string => createHash('sha256').update(userId).digest('hex').slice(0, 10)
+/** Digests kept: one is asked for with every view of an order. The oldest is worked out again. */
+const DIGESTS_MAX = 10_000
+const digests = new Map<string, string>()
+
+function userDigest(userId: string): string {
+  const known = digests.get(userId)
+  if (known !== undefined) return known
+  if (digests.size >= DIGESTS_MAX) digests.delete(digests.keys().next().value ?? '')
+  const digest = hash('sha256', userId).slice(0, 10)
+  digests.set(userId, digest)
+  return digest
+}
 
 /**
  * The idempotency key towards the broker: a pure function of the request, and readable back, so that an order found at the broker

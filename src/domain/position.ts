@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { abs, add, cmp, type Decimal, div, isNegative, isZero, mul, neg, sub, ZERO } from './decimal.ts'
 import type { Side } from './intent.ts'
 
@@ -62,7 +62,7 @@ export const holdingSeconds = (p: Position): number =>
   p.closedAt === null ? 0 : Math.max(0, Math.floor((Date.parse(p.closedAt) - Date.parse(p.openedAt)) / 1_000))
 
 const positionIdOf = (connectionId: string, symbol: string, key: string): string =>
-  `pos_${createHash('sha256').update(`${connectionId}\n${symbol}\n${key}`).digest('hex').slice(0, 20)}`
+  `pos_${hash('sha256', `${connectionId}\n${symbol}\n${key}`).slice(0, 20)}`
 
 /** A new position of `quantity` (signed) that cost `cost`. */
 export function openPosition(

@@ -9,7 +9,7 @@ const told = (world: World, prefix = 'portfolio.'): Told[] =>
   world.store
     .log('u1')
     .filter(({ event }) => event.startsWith(prefix))
-    .map(({ event, payload }) => ({ event, payload: payload as Record<string, unknown> }))
+    .map(({ event, payload }) => ({ event, payload: payload }))
 const names = (world: World): string[] => told(world).map(({ event }) => event.replace('portfolio.', ''))
 const balances = (world: World): string[] =>
   told(world, 'portfolio.balanceChanged').map(

@@ -1,5 +1,15 @@
 import type { LoggedEvent } from '#contract'
-import { type Change, type Landing, type Order, type OrderUpdate, readClientOrderId, reduce, type Slice } from '#domain'
+import {
+  type BrokerStatus,
+  type Change,
+  type Landing,
+  type Order,
+  type OrderUpdate,
+  type Placement,
+  readClientOrderId,
+  reduce,
+  type Slice,
+} from '#domain'
 import { type Clock, FillcastError, InvariantError, isoTime } from '#runtime'
 import type { Commit, CommitResult, Fence, Halt, LoadedSlice, SliceAddress, Store, TakeRefusal, Write } from '#store'
 import { project } from './project.ts'
@@ -157,7 +167,7 @@ const after = (loaded: LoadedSlice, { slice, changes }: Step, version: string, c
 /** The records that differ, by content: reducing a repeat makes equal records, not the same ones. */
 function writesOf(connectionId: string, symbol: string, before: Slice, next: Slice): Write[] {
   const writes: Write[] = []
-  if (next.order !== null && differs(before.order, next.order)) {
+  if (next.order !== null && differs(withoutWaiting(before.order), withoutWaiting(next.order))) {
     writes.push({ kind: 'order', order: next.order }, ...newRefs(before.order, next.order))
   }
   if (differs(before.position, next.position)) {
@@ -179,6 +189,18 @@ function newRefs(before: Order | null, { id: orderId, origin, userId, placements
       : [{ kind: 'ref', brokerOrderId, orderId } as const],
   )
 }
+
+/** Words for an order on its way to the book. Once it was acknowledged, one after another says nothing that anybody acts on. */
+const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
+
+/** The order without them, so that they alone are no reason to write: that would be one commit more for every order. */
+function withoutWaiting(order: Order | null): Order | null {
+  if (order === null || !order.placements.some(isOnItsWay)) return order
+  return { ...order, placements: order.placements.map((one) => (isOnItsWay(one) ? { ...one, working: null } : one)) }
+}
+
+const isOnItsWay = ({ agreed, working }: Placement): boolean =>
+  agreed && working !== null && ON_ITS_WAY.has(working.status)
 
 const differs = (a: object | null, b: object | null): boolean =>
   a !== b && (a === null || b === null || JSON.stringify(a) !== JSON.stringify(b))
