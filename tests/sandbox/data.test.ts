@@ -233,15 +233,3 @@ test("the bar of the day stays the last day's until something trades", async () 
     dailyBar: { t: '2024-01-03T05:00:00.000Z', o: 180, h: 180, c: 180, v: 100 },
   })
 })
-
-test.each([
-  '/v2/stocks/trades?symbols=AAPL',
-  '/v2/stocks/quotes?symbols=AAPL',
-  '/v2/stocks/AAPL/trades?start=2024-03-14',
-  '/v2/stocks/AAPL/quotes',
-  '/v1beta3/crypto/us/trades?symbols=BTC/USD',
-  '/v1beta3/crypto/us/quotes?symbols=BTC/USD',
-])('%s is refused: single trades and quotes of the past are not kept', async (path) => {
-  const message = expect.stringContaining('not kept by the sandbox: ask for bars or the latest') as unknown
-  expect(await get(path)).toMatchObject({ status: 501, body: { message } })
-})

@@ -21,28 +21,29 @@ const HOUR_MS = 60 * MINUTE_MS
 /** Stocks trade from 4 to 20 o'clock in New York, before and after the session included. */
 const [DAY_BEGINS_MS, DAY_ENDS_MS] = [4 * HOUR_MS, 20 * HOUR_MS]
 
-/** What is asked for. `fromMs` and `toMs` bound where bars begin, both ends included. */
-type BarQuery = Readonly<{
-  timeframe: Timeframe
+/** The stretch of the past that is asked for, both ends included, and the page of it. */
+export type RangeQuery = Readonly<{
   fromMs: number
   toMs: number
   limit: number
   direction: 1 | -1
-  /** Where the page begins: the symbol and the start of its first bar. */
-  cursor: Readonly<{ symbol: string; startMs: number }> | undefined
+  /** Where the page begins: the symbol, and the start of its first bar or the number of its first tick. */
+  cursor: Readonly<{ symbol: string; at: number }> | undefined
 }>
+/** `fromMs` and `toMs` bound where bars begin. */
+type BarQuery = RangeQuery & Readonly<{ timeframe: Timeframe }>
 
 /** One page, by symbol, and the token of the next. */
 type BarPage = Readonly<{ bars: Readonly<Record<string, readonly Json[]>>; nextPageToken: string | null }>
 
-const tokenOf = (symbol: string, startMs: number): string => Buffer.from(`${symbol}|${startMs}`).toString('base64')
+export const tokenOf = (symbol: string, at: number): string => Buffer.from(`${symbol}|${at}`).toString('base64')
 
-function cursorOf(query: URLSearchParams): BarQuery['cursor'] {
+function cursorOf(query: URLSearchParams): RangeQuery['cursor'] {
   const token = query.get('page_token') ?? ''
   if (token === '') return undefined
-  const [, symbol, startMs] = /^([A-Z0-9./]+)\|(\d{1,15})$/.exec(Buffer.from(token, 'base64').toString()) ?? []
+  const [, symbol, at] = /^([A-Z0-9./]+)\|(\d{1,15})$/.exec(Buffer.from(token, 'base64').toString()) ?? []
   if (symbol === undefined) throw invalidParameter('invalid page_token')
-  return { symbol, startMs: Number(startMs) }
+  return { symbol, at: Number(at) }
 }
 
 function limitOf(query: URLSearchParams): number {
@@ -56,6 +57,11 @@ function limitOf(query: URLSearchParams): number {
 export function barQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number): BarQuery {
   const timeframe = parseTimeframe(query.get('timeframe') ?? '')
   if (timeframe === undefined) throw invalidParameter(`invalid timeframe: ${query.get('timeframe') ?? ''}`)
+  return { timeframe, ...rangeQueryOf(query, plan, nowMs) }
+}
+
+/** @throws {Refusal} 400 on bad parameters, 403 when the plan does not allow it */
+export function rangeQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number): RangeQuery {
   const sort = query.get('sort') || 'asc'
   if (sort !== 'asc' && sort !== 'desc') throw invalidParameter(`invalid sort: ${sort}`)
   const fromMs = timeMsOf(query, 'start') ?? newYorkMidnight(nowMs).getTime()
@@ -63,7 +69,6 @@ export function barQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number
   checkFeed(query, plan, nowMs, toMs)
   if (toMs < fromMs && query.has('end')) throw invalidParameter('end should not be before start')
   return {
-    timeframe,
     fromMs: Math.max(fromMs, HISTORY_START_MS),
     toMs: Math.min(toMs, nowMs),
     limit: limitOf(query),
@@ -117,7 +122,7 @@ function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<reado
   const settledMs = newYorkMidnight(startedMs).getTime()
   const market = broker.prices.of(asset)
   const recorded = broker.minuteBars.of(asset.symbol)
-  const firstMs = cursor?.symbol === asset.symbol ? cursor.startMs : direction === 1 ? fromMs : toMs
+  const firstMs = cursor?.symbol === asset.symbol ? cursor.at : direction === 1 ? fromMs : toMs
   for (let atMs = timeframe.floor(firstMs); atMs <= toMs && (direction === 1 || atMs >= fromMs);) {
     const [startMs, endMs] = [atMs, timeframe.step(atMs, 1)]
     atMs = timeframe.step(atMs, direction)

@@ -2,17 +2,16 @@ import type { Clock } from '#runtime'
 import type { Asset, AssetClass } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Market } from '../broker/prices.ts'
-import { Refusal } from '../broker/refusal.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
-import { barPage, barQueryOf } from './bar-queries.ts'
+import { barPage, barQueryOf, type RangeQuery, rangeQueryOf } from './bar-queries.ts'
 import { checkFeed, invalidParameter, noData, symbolOf, symbolsOf } from './data-queries.ts'
 import { lastBarJson, orderbookJson, quoteJson, snapshotJson, tradeJson } from './market-shapes.ts'
+import { type PastTicks, type TickKind, tickPage } from './past-ticks.ts'
 import type { OpenCall, OpenHandler, OpenRoutes } from './router.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * The market data host: snapshots, the latest of each kind, and bars, of stocks and of crypto. Single trades and quotes of the past
- * are not kept, and made-up ones would contradict the bars: asking for them is refused in so many words.
+ * The market data host: snapshots, the latest of each kind, bars, and the trades and quotes since the start, of stocks and of crypto.
  */
 
 type Shape = (market: Market) => Json
@@ -81,13 +80,40 @@ function manyBars(broker: Broker, { query }: OpenCall, assetClass: AssetClass, n
   return { bars, next_page_token: nextPageToken }
 }
 
-function noTicksOfThePast(): never {
-  const message =
-    'past trades and quotes are not kept by the sandbox: ask for bars or the latest, or listen to the stream'
-  throw new Refusal(501, undefined, message)
+const tickKinds: readonly TickKind[] = ['trades', 'quotes']
+
+function manyTicks(
+  past: PastTicks,
+  kind: TickKind,
+  { query }: OpenCall,
+  assetClass: AssetClass,
+  range: RangeQuery,
+): Json {
+  const { ticks, nextPageToken } = tickPage(past, kind, symbolsOf(query, assetClass), range)
+  return { [kind]: ticks, next_page_token: nextPageToken }
 }
 
-export const stockDataRoutes = (broker: Broker, clock: Clock, plan: DataPlan): OpenRoutes => ({
+/** Past trades and quotes of stocks, many symbols at once or one. */
+function stockTickRoutes(past: PastTicks, clock: Clock, plan: DataPlan): OpenRoutes {
+  const routes = tickKinds.flatMap((kind): (readonly [string, OpenHandler])[] => [
+    [
+      `GET /v2/stocks/${kind}`,
+      (call) => ok(manyTicks(past, kind, call, 'us_equity', rangeQueryOf(call.query, plan, clock.now()))),
+    ],
+    [
+      `GET /v2/stocks/:symbol/${kind}`,
+      (call) => {
+        const asset = stockOf(call, kind.slice(0, -1))
+        const { symbol } = asset
+        const { ticks, nextPageToken } = tickPage(past, kind, [asset], rangeQueryOf(call.query, plan, clock.now()))
+        return ok({ symbol, [kind]: ticks[symbol] ?? [], next_page_token: nextPageToken })
+      },
+    ],
+  ])
+  return Object.fromEntries(routes)
+}
+
+export const stockDataRoutes = (broker: Broker, past: PastTicks, clock: Clock, plan: DataPlan): OpenRoutes => ({
   ...latestStockRoutes(broker, clock, plan),
   'GET /v2/stocks/bars': (call) => ok(manyBars(broker, call, 'us_equity', clock.now(), plan)),
   'GET /v2/stocks/:symbol/bars': (call) => {
@@ -95,14 +121,11 @@ export const stockDataRoutes = (broker: Broker, clock: Clock, plan: DataPlan): O
     const { bars, nextPageToken } = barPage(broker, [asset], barQueryOf(call.query, plan, clock.now()))
     return ok({ symbol: asset.symbol, bars: bars[asset.symbol] ?? [], next_page_token: nextPageToken })
   },
-  'GET /v2/stocks/trades': noTicksOfThePast,
-  'GET /v2/stocks/quotes': noTicksOfThePast,
-  'GET /v2/stocks/:symbol/trades': noTicksOfThePast,
-  'GET /v2/stocks/:symbol/quotes': noTicksOfThePast,
+  ...stockTickRoutes(past, clock, plan),
 })
 
 /** Open to all: no keys, and no plan. */
-export function cryptoDataRoutes(broker: Broker, clock: Clock): OpenRoutes {
+export function cryptoDataRoutes(broker: Broker, past: PastTicks, clock: Clock): OpenRoutes {
   const kinds = [
     ['snapshots', 'snapshots', snapshotJson],
     ['latest/quotes', 'quotes', quoteJson],
@@ -117,13 +140,19 @@ export function cryptoDataRoutes(broker: Broker, clock: Clock): OpenRoutes {
       return ok({ [key]: keyed(broker, call.query, 'crypto', shape) })
     },
   ])
+  const ticks = tickKinds.map((kind): readonly [string, OpenHandler] => [
+    `GET /v1beta3/crypto/:loc/${kind}`,
+    (call) => {
+      checkLocation(call)
+      return ok(manyTicks(past, kind, call, 'crypto', rangeQueryOf(call.query, {}, clock.now())))
+    },
+  ])
   return {
     ...Object.fromEntries(latest),
     'GET /v1beta3/crypto/:loc/bars': (call) => {
       checkLocation(call)
       return ok(manyBars(broker, call, 'crypto', clock.now(), {}))
     },
-    'GET /v1beta3/crypto/:loc/trades': noTicksOfThePast,
-    'GET /v1beta3/crypto/:loc/quotes': noTicksOfThePast,
+    ...Object.fromEntries(ticks),
   }
 }

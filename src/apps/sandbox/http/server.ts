@@ -21,6 +21,7 @@ import type { DataPlan } from '../streams/data-stream.ts'
 import { wireClockOf } from '../time.ts'
 import { readJsonBody } from './body.ts'
 import { accountRoutes } from './account-routes.ts'
+import { recordTicks } from './past-ticks.ts'
 import type { RateLimits } from './rate-limits.ts'
 import { eventRoutes } from './event-routes.ts'
 import { type Caller, callerOf, credentialsOfHeaders } from '../streams/credentials.ts'
@@ -178,15 +179,16 @@ function deliver(
 
 /** The server, not yet listening; upgrades are the streams' business. */
 export function createHttpServer(deps: HttpDeps): Server {
+  const past = recordTicks(deps.broker.prices)
   const lag = createLag(deps.broker, deps.clock, deps.faults)
   const routers: Routers = {
     keyed: createRouter({
       ...tradingRoutes(deps.broker, lag),
       ...accountRoutes(deps.broker, deps.clock, lag),
       ...eventRoutes(deps.broker, deps.clock, createEventFaults(deps.faults)),
-      ...stockDataRoutes(deps.broker, deps.clock, deps.dataPlan ?? {}),
+      ...stockDataRoutes(deps.broker, past, deps.clock, deps.dataPlan ?? {}),
     }),
-    open: createRouter(cryptoDataRoutes(deps.broker, deps.clock)),
+    open: createRouter(cryptoDataRoutes(deps.broker, past, deps.clock)),
   }
   const server = createServer(
     {
