@@ -57,7 +57,17 @@ export class Clients {
     this.#writer = new FrameWriter(() => context.metrics.turnedAway.inc({ reason: 'slow' }))
   }
 
+  /** Lets a connection in, or tells it why not. */
   async welcome(socket: RelaySocket): Promise<void> {
+    try {
+      await this.#admit(socket)
+    } catch (error) {
+      this.#context.log.warn({ error }, 'connection.not_admitted')
+      this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again later', TROUBLE_MS)
+    }
+  }
+
+  async #admit(socket: RelaySocket): Promise<void> {
     const { clock, random, metrics } = this.#context
     const { refused, claims, symbols = [] } = socket.data
     if (refused !== undefined || claims === undefined) {
@@ -148,14 +158,9 @@ export class Clients {
   /** What becomes of an entering connection: it stays, or it is closed. */
   async #enter(socket: RelaySocket): Promise<void> {
     const { claims, deviceId } = socket.data
-    try {
-      if (claims !== undefined && deviceId !== undefined)
-        socket.data.generation = await this.#context.sessions.enter(claims.sub, deviceId)
-      await this.#judge(socket, true)
-    } catch (error) {
-      this.#context.log.warn({ error }, 'connection.standing_unknown')
-      this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again later', TROUBLE_MS)
-    }
+    if (claims !== undefined && deviceId !== undefined)
+      socket.data.generation = await this.#context.sessions.enter(claims.sub, deviceId)
+    await this.#judge(socket, true)
   }
 
   #look(socket: RelaySocket): void {
