@@ -1,6 +1,7 @@
-import { Redis, type RedisOptions } from 'ioredis'
-import { FillcastError } from './errors.ts'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { ConfigError, FillcastError } from './errors.ts'
 import type { Logger } from './logger.ts'
+import { readRedisAddress, type RedisAddress } from './redis-address.ts'
 
 /**
  * How a connection behaves while Redis is away.
@@ -14,20 +15,61 @@ export type RedisPatience = 'patient' | 'subscriber' | 'prompt'
 const RECONNECT_DELAY_MS_MAX = 2_000
 const CONNECT_TIMEOUT_MS = 5_000
 
-const byPatience: Record<RedisPatience, RedisOptions> = {
+const byPatience: Record<RedisPatience, RedisOptions & { enableOfflineQueue: boolean }> = {
   patient: { maxRetriesPerRequest: null, enableOfflineQueue: true },
   subscriber: { maxRetriesPerRequest: null, enableOfflineQueue: true, enableReadyCheck: false },
   prompt: { maxRetriesPerRequest: 1, enableOfflineQueue: false },
 }
 
-/** One connection to Redis that reconnects for ever and logs, rather than throws, what happens to it. */
+/**
+ * One connection to Redis that reconnects for ever and logs, rather than throws, what happens to it. With a Cluster it is one to all of
+ * its nodes, which answers the same commands; a `subscriber` has one to any node, since every node passes on every message.
+ * @param url as `readRedisAddress` has it
+ * @throws {ConfigError} it is nothing of that kind
+ */
 export function connectRedis(url: string, patience: RedisPatience, log: Logger): Redis {
-  const redis = new Redis(url, {
-    ...byPatience[patience],
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX),
-  })
+  const address = readRedisAddress(url)
+  if (address === null) throw new ConfigError('The URL of Redis is not valid')
+  const redis = connectionTo(address, patience)
   redis.on('error', (error: Error) => log.warn({ error }, 'redis.error'))
+  return redis
+}
+
+const retryDelayMs = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX)
+
+function connectionTo(address: RedisAddress, patience: RedisPatience): Redis {
+  const { kind, isTls, username, password, nodes, name, db } = address
+  const { enableOfflineQueue, ...commands } = byPatience[patience]
+  const perServer = {
+    ...commands,
+    ...(username === '' ? {} : { username }),
+    ...(password === '' ? {} : { password }),
+    ...(isTls ? { tls: {} } : {}),
+    connectTimeout: CONNECT_TIMEOUT_MS,
+  }
+  const options = { ...perServer, enableOfflineQueue, db, retryStrategy: retryDelayMs }
+  if (kind === 'single') return new Redis({ ...options, ...nodes[0] })
+  if (kind === 'sentinel') {
+    const sentinels = { sentinels: [...nodes], enableTLSForSentinelMode: isTls, sentinelRetryStrategy: retryDelayMs }
+    return new Redis({ ...options, ...sentinels, name })
+  }
+  if (patience === 'subscriber') return connectToAny(nodes, options)
+  const whole = { redisOptions: perServer, enableOfflineQueue, clusterRetryStrategy: retryDelayMs }
+  return new Cluster([...nodes], whole) as unknown as Redis
+}
+
+/** A node after the other, until one answers. */
+function connectToAny(nodes: RedisAddress['nodes'], options: RedisOptions): Redis {
+  let next = 0
+  const redis: Redis = new Redis({
+    ...options,
+    ...nodes[0],
+    retryStrategy(attempt) {
+      next = (next + 1) % nodes.length
+      Object.assign(redis.options, nodes[next])
+      return retryDelayMs(attempt)
+    },
+  })
   return redis
 }
 

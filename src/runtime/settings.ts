@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { setting } from './config.ts'
+import { readRedisAddress } from './redis-address.ts'
 
 // Settings that more than one process reads. What a single process reads is described beside that process.
 
@@ -17,9 +18,10 @@ export const portSetting = (env: string, purpose: string, fallback: number) =>
 
 export const redisUrlSetting = setting({
   env: 'REDIS_URL',
-  schema: z.url({ protocol: /^rediss?$/ }),
+  schema: z.string().refine((url) => readRedisAddress(url) !== null),
   purpose: 'The Redis that holds queues, state and event logs',
-  allowed: 'a URL like redis://127.0.0.1:6379/0 or rediss://user:password@host:6380/0',
+  allowed:
+    'a URL: rediss://user:password@host:6380/0, redis+sentinel://host:26379,host:26379/name, redis+cluster://host:6379,host:6379',
 })
 
 export const listenHostSetting = setting({

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Redis } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
 
 type Argument = string | number | Buffer
 
@@ -68,10 +68,11 @@ export async function commitThenRead(
   [keyCount, ...keysAndArgs]: [keyCount: number, ...Argument[]],
   [key, field]: [key: string, field: string],
 ): Promise<[CommitAnswer, string | null]> {
-  const [ran, seen] = await Promise.allSettled([
-    redis.evalsha(commitSha, keyCount, ...keysAndArgs) as Promise<CommitAnswer>,
-    redis.hget(key, field),
-  ])
+  const running = redis.evalsha(commitSha, keyCount, ...keysAndArgs) as Promise<CommitAnswer>
+  // Connections of a Cluster lead to several nodes: only the answer shows that the commit is done.
+  const isOrdered = !((redis as Redis | Cluster) instanceof Cluster)
+  const reading = isOrdered ? redis.hget(key, field) : running.then(() => redis.hget(key, field))
+  const [ran, seen] = await Promise.allSettled([running, reading])
   if (ran.status === 'fulfilled' && seen.status === 'fulfilled') return [ran.value, seen.value]
   if (ran.status === 'fulfilled') throw seen.status === 'rejected' ? seen.reason : new Error('unreachable')
   if (!String(ran.reason).includes('NOSCRIPT')) throw ran.reason
