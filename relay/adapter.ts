@@ -101,8 +101,8 @@ export class RoomAdapter extends RedisAdapter {
   }
 }
 
-/** A connection that is closed has no subscriptions either. */
-const ignore = (): void => {}
+/** For what fails only because its connection is gone: then there are no subscriptions either. */
+export const ignore = (): void => {}
 
 const EVENT_PACKET = 2
 const eventId = z.string().regex(EVENT_ID_PATTERN)

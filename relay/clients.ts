@@ -1,12 +1,12 @@
 import { type ConnectionErrorCode, type EventMeta, userRoom } from '#contract'
 import { isoTime } from '#runtime'
+import { type Frame, frameOf, FrameWriter, packetsWaiting } from '#transport'
 import type { RoomAdapter } from './adapter.ts'
 import { answerCommands, watch } from './commands.ts'
 import { closeConnection, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
-import { type Frame, frameOf, FrameWriter, packetsWaiting } from './frames.ts'
-import { sessionOf } from './handshake.ts'
-import type { RefusedTokens } from './token.ts'
+import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
+import type { RefusedTokens } from './refused-tokens.ts'
 import { type Logged, type Outlet, UserStream } from './user-stream.ts'
 
 /** Connections of one user on one relay; the oldest makes way for a newer one. */
@@ -28,8 +28,6 @@ const CHECK_MS_SPREAD = 10_000
 const DRAIN_SLICES = 50
 const DRAIN_SLICE_MIN = 20
 const DRAIN_SLICE_MS = 100
-const LOGGED_OUT_MS = 60_000
-const TROUBLE_MS = 10_000
 
 /**
  * The connections of this relay.
@@ -63,15 +61,15 @@ export class Clients {
       await this.#admit(socket)
     } catch (error) {
       this.#context.log.warn({ error }, 'connection.not_admitted')
-      this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again later', TROUBLE_MS)
+      this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again later', REFUSED_TROUBLE_MS)
     }
   }
 
   async #admit(socket: RelaySocket): Promise<void> {
     const { clock, random, metrics } = this.#context
-    const { refused, claims, symbols = [] } = socket.data
+    const { refused, claims, deviceId, symbols = [] } = socket.data
     if (refused !== undefined || claims === undefined) {
-      const { code = 'INTERNAL_ERROR', message = 'The connection failed', forMs = TROUBLE_MS } = refused ?? {}
+      const { code = 'INTERNAL_ERROR', message = 'The connection failed', forMs = REFUSED_TROUBLE_MS } = refused ?? {}
       this.#refuse(socket, code, message, forMs)
       return
     }
@@ -87,7 +85,8 @@ export class Clients {
     await socket.join(room)
     this.#makeWay(room)
     await this.#adapter.subscribed(room)
-    await this.#enter(socket)
+    if (deviceId !== undefined) socket.data.generation = await this.#context.sessions.enter(userId, deviceId)
+    await this.#judge(socket, true)
     if (socket.data.stream === undefined) return
     const sessionId = `ws_${random.id(12)}`
     await stream.start(socket.data.lastEventId, (lastEventId) => {
@@ -155,14 +154,6 @@ export class Clients {
     }
   }
 
-  /** What becomes of an entering connection: it stays, or it is closed. */
-  async #enter(socket: RelaySocket): Promise<void> {
-    const { claims, deviceId } = socket.data
-    if (claims !== undefined && deviceId !== undefined)
-      socket.data.generation = await this.#context.sessions.enter(claims.sub, deviceId)
-    await this.#judge(socket, true)
-  }
-
   #look(socket: RelaySocket): void {
     this.#judge(socket, false).catch((error: unknown) => this.#context.log.warn({ error }, 'connection.not_checked'))
   }
@@ -175,7 +166,7 @@ export class Clients {
     if (socket.data.stream === undefined) return
     const nowMs = this.#context.clock.now()
     if (isBarred && isEntering)
-      this.#refuse(socket, 'AUTHENTICATION_FAILED', 'The session was logged out; log in again', LOGGED_OUT_MS)
+      this.#refuse(socket, 'AUTHENTICATION_FAILED', 'The session was logged out; log in again', REFUSED_TOKEN_MS)
     else if (isBarred) closeConnection(socket, 'logout', 'User initiated logout', nowMs)
     else if (generation !== undefined && Number(newestGeneration) > Number(generation))
       closeConnection(socket, 'duplicate_connection', 'This device connected again', nowMs)
@@ -218,9 +209,8 @@ export class Clients {
 
   /** @param forMs how long the token is turned away unread from now on */
   #refuse(socket: RelaySocket, code: ConnectionErrorCode, message: string, forMs: number): void {
-    const { tokenHash } = socket.data
     this.#context.metrics.turnedAway.inc({ reason: code })
-    if (tokenHash !== undefined) this.#refusedTokens.add(tokenHash, forMs)
+    if (socket.data.tokenHash !== undefined) this.#refusedTokens.add(socket.data.tokenHash, forMs)
     refuse(socket, code, message, this.#context.clock.now())
   }
 
@@ -239,8 +229,7 @@ export class Clients {
 
   /** Clients in some languages fail on a second argument: it goes only to those that asked for it (D5). One frame for each kind. */
   #frameOf(logged: Logged, withMeta: boolean): Frame {
-    const made = this.#frames
-    if (made.of !== logged) this.#frames = { of: logged }
+    if (this.#frames.of !== logged) this.#frames = { of: logged }
     const { event, payload, meta } = logged
     return withMeta
       ? (this.#frames.withMeta ??= frameOf(event, payload, meta))

@@ -44,9 +44,14 @@ async function subscribe(context: RelayContext, socket: RelaySocket, payload: un
   return read.success ? watch(context, socket, read.data.symbols) : invalid(describeIssues(read.error))
 }
 
+/** Keeps symbols wanted for a while. */
+export function announce({ demand, log }: RelayContext, symbols: readonly string[]): void {
+  demand.announce(symbols).catch((error: unknown) => log.warn({ error }, 'demand.not_announced'))
+}
+
 /** Watches symbols, and sends the last quote of each. */
 export async function watch(
-  { demand, quotes, log }: RelayContext,
+  context: RelayContext,
   socket: RelaySocket,
   symbols: readonly string[],
 ): Promise<CommandAnswer> {
@@ -57,8 +62,8 @@ export async function watch(
     return { ok: false, error: 'TOO_MANY_SYMBOLS', message }
   }
   await socket.join(added.map(marketRoom))
-  demand.announce(added).catch((error: unknown) => log.warn({ error }, 'demand.not_announced'))
-  for (const quote of await quotes.last(added)) socket.emit('market.quote', quote)
+  announce(context, added)
+  for (const quote of await context.quotes.last(added)) socket.emit('market.quote', quote)
   return { ok: true, symbols: watchedSymbols(socket.rooms) }
 }
 

@@ -1,6 +1,33 @@
-import type { Clock, Logger, Randomness } from '#runtime'
+import type { ConnectionErrorCode } from '#contract'
+import { type Clock, lagSecondsBuckets, type Logger, type Metrics, type Randomness } from '#runtime'
 import type { Demand, MessageRates, Quotes, Reader, Relays, Sessions } from '#store'
-import type { RelayMetrics } from './metrics.ts'
+
+/** Why we turned somebody away, or ended a connection that its client did nothing to end. */
+export type TurnedAway =
+  | ConnectionErrorCode
+  | ('draining' | 'origin' | 'repeat' | 'handshake_rate' | 'address_full' | 'user_full' | 'packet_flood' | 'slow')
+
+/** What a relay counts. */
+export type RelayMetrics = ReturnType<typeof createRelayMetrics>
+
+export const createRelayMetrics = (metrics: Metrics) => ({
+  connections: metrics.gauge('fillcast_relay_connections', 'Authenticated connections'),
+  rooms: metrics.gauge('fillcast_relay_rooms', 'Rooms of users and symbols with somebody in them'),
+  deliveries: metrics.counter('fillcast_relay_deliveries_total', 'Logged events sent to connections'),
+  lag: metrics.histogram('fillcast_relay_lag_seconds', 'From commit to relay, of live events', lagSecondsBuckets),
+  replays: metrics.counter('fillcast_relay_replays_total', 'Connections that resumed from an event id'),
+  gaps: metrics.counter('fillcast_relay_gaps_filled_total', 'Missing events that were read from the log'),
+  resyncs: metrics.counter('fillcast_relay_resyncs_total', 'Times that the log could not serve a connection'),
+  dropped: metrics.counter('fillcast_relay_volatile_dropped_total', 'Quotes not sent to slow connections'),
+  malformed: metrics.counter('fillcast_relay_malformed_total', 'Messages on Redis that are no packet'),
+  fallbacks: metrics.counter('fillcast_relay_rate_limit_fallback_total', 'Messages counted without Redis'),
+  hops: metrics.counter('fillcast_relay_hops_total', 'Requests handed to the relay that owns their session', [
+    'result',
+  ]),
+  turnedAway: metrics.counter<'reason'>('fillcast_relay_turned_away_total', 'Connections refused or cut, by reason', [
+    'reason',
+  ]),
+})
 
 /** What every part of a relay works with. */
 export type RelayContext = Readonly<{

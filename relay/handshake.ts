@@ -1,16 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
+import { createVerifier, TokenError, type Verify } from '#auth'
 import { clientEvents, describeIssues, deviceIdSchema, type TokenClaims } from '#contract'
+import type { Addresses } from '#transport'
 import type { RelayConfig } from './config.ts'
 import type { ConnectionData, RelaySocket } from './connection.ts'
-import type { Addresses } from './addresses.ts'
-import type { RelayContext } from './context.ts'
-import type { TurnedAway } from './metrics.ts'
-import { createVerifier, hashOf, RefusedTokens, TokenError, type Verify } from './token.ts'
+import type { RelayContext, TurnedAway } from './context.ts'
+import { hashOf, RefusedTokens } from './refused-tokens.ts'
 
 /** How long a refused token is turned away unread (D13). */
-const REFUSED_TOKEN_MS = 60_000
-const REFUSED_TROUBLE_MS = 10_000
+export const REFUSED_TOKEN_MS = 60_000
+export const REFUSED_TROUBLE_MS = 10_000
 
 /** What a client may put into its handshake besides the token; anything else is ignored. */
 const greetingSchema = z.object({

@@ -2,8 +2,16 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Redis } from 'ioredis'
 import { Server, type Socket } from 'socket.io'
-import { type Clock, connectRedis, type Logger, Metrics, type Probes, type Randomness } from '#runtime'
-import { redisReady, startProbes } from '#runtime'
+import {
+  type Clock,
+  connectRedis,
+  type Logger,
+  Metrics,
+  type Probes,
+  type Randomness,
+  redisReady,
+  startProbes,
+} from '#runtime'
 import {
   boundedReader,
   createDemand,
@@ -13,16 +21,14 @@ import {
   createRelays,
   createSessions,
 } from '#store'
-import { RoomAdapter } from './adapter.ts'
-import { Addresses } from './addresses.ts'
+import { Addresses, limitPackets, OwnerRouting } from '#transport'
+import { ignore, RoomAdapter } from './adapter.ts'
 import { Clients } from './clients.ts'
-import { watchedSymbols } from './commands.ts'
+import { announce, watchedSymbols } from './commands.ts'
 import type { RelayConfig } from './config.ts'
 import type { RelayNamespace, RelayServer } from './connection.ts'
-import type { RelayContext } from './context.ts'
+import { createRelayMetrics, type RelayContext } from './context.ts'
 import { Handshake } from './handshake.ts'
-import { createRelayMetrics } from './metrics.ts'
-import { OwnerRouting } from './owner.ts'
 
 /** A running relay. Disposing it says good-bye to its clients and closes. */
 export type Relay = AsyncDisposable & Readonly<{ port: number; url: string; probes: Probes }>
@@ -31,9 +37,6 @@ export type RelayDeps = Readonly<{ clock: Clock; random: Randomness; log: Logger
 /** Client messages are small; a larger one closes its connection. */
 const MESSAGE_BYTES_MAX = 16_384
 const UNAUTHENTICATED_MS_MAX = 5_000
-/** Packets of one connection, heartbeats included; a client that keeps to its 10 messages needs a fraction of them. */
-const PACKETS_PER_MINUTE_MAX = 120
-const MINUTE_MS = 60_000
 /** Longer than balancers keep idle connections, so that they never use one that is being closed. */
 const KEEP_ALIVE_MS = 75_000
 /** Event logs and states that are read at once, however many clients come back together. */
@@ -124,14 +127,13 @@ class RelayProcess {
     const namespace = this.#io.of('/')
     this.#clients = new Clients(context, namespace, namespace.adapter as RoomAdapter, handshake.refused)
     this.#io.engine.on('connection', (conn: Socket['conn']) => this.#guard(conn))
-    this.#owner = new OwnerRouting(context)
+    this.#owner = new OwnerRouting({ ...context, onHop: (result) => context.metrics.hops.inc({ result }) })
     this.#io.engine.generateId = this.#owner.newSessionId
     this.#owner.attach(this.#http)
     this.#io.use((socket, next) => void handshake.authenticate(socket, next))
     this.#io.on('connection', (socket) => void this.#clients.welcome(socket))
   }
 
-  /** @returns the port */
   async listen(): Promise<number> {
     const { clock } = this.#context
     const { sub } = this.#links
@@ -144,8 +146,9 @@ class RelayProcess {
     const stopAnnouncing = await this.#owner.announce(this.#config, port)
     this.#timers = [
       stopAnnouncing,
-      clock.every(SWEEP_MS, () => this.#sweep()),
-      clock.every(DEMAND_MS, () => this.#announce()),
+      clock.every(SWEEP_MS, () => this.#clients.sweep()),
+      clock.every(SWEEP_MS, () => this.#addresses.tick()),
+      clock.every(DEMAND_MS, () => announce(this.#context, watchedSymbols(this.#io.of('/').adapter.rooms.keys()))),
     ]
     return port
   }
@@ -183,31 +186,6 @@ class RelayProcess {
   #guard(conn: Socket['conn']): void {
     const { clock, metrics } = this.#context
     conn.once('close', this.#addresses.hold(conn.request))
-    let packets = 0
-    let fullAtMs = clock.monotonicMs() + MINUTE_MS
-    conn.on('packet', () => {
-      if (clock.monotonicMs() >= fullAtMs) {
-        packets = 0
-        fullAtMs = clock.monotonicMs() + MINUTE_MS
-      }
-      packets += 1
-      if (packets !== PACKETS_PER_MINUTE_MAX + 1) return
-      metrics.turnedAway.inc({ reason: 'packet_flood' })
-      conn.close(true)
-    })
-  }
-
-  #sweep(): void {
-    this.#addresses.tick()
-    this.#clients.sweep()
-  }
-
-  #announce(): void {
-    const { demand, log } = this.#context
-    demand
-      .announce(watchedSymbols(this.#io.of('/').adapter.rooms.keys()))
-      .catch((error: unknown) => log.warn({ error }, 'demand.not_announced'))
+    limitPackets(conn, clock, () => metrics.turnedAway.inc({ reason: 'packet_flood' }))
   }
 }
-
-const ignore = (): void => {}

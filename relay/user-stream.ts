@@ -1,7 +1,7 @@
 import { EVENT_ID_PATTERN, type EventMeta, stateSyncOf, type SyncType } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { LogEntry, Reader, UserSnapshot } from '#store'
-import type { RelayMetrics } from './metrics.ts'
+import type { RelayMetrics } from './context.ts'
 
 /**
  * One connection's place in its user's event log.

@@ -2,7 +2,6 @@ export { type Boundaries, type BoundaryName, boundaryNames, noBoundaries } from 
 export { type CancelTimer, type Clock, isoTime, systemClock } from './clock.ts'
 export { type ConfigOf, readConfig, type Setting, type Settings, setting } from './config.ts'
 export { ConfigError, FillcastError, InvariantError } from './errors.ts'
-export { type ForwardTarget, forwardRequest, forwardUpgrade } from './forward.ts'
 export { type Running, runProcess } from './lifecycle.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { lagSecondsBuckets, Metrics, orderSecondsBuckets } from './metrics.ts'

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { forwardRequest, forwardUpgrade } from '#runtime'
+import { forwardRequest, forwardUpgrade } from '#transport'
 
 /** A balancer without affinity. */
 export type Balancer = AsyncDisposable &

@@ -4,7 +4,7 @@ import { Server, type Socket } from 'socket.io'
 import { io, type Socket as Client } from 'socket.io-client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { type Frame, frameOf, FrameWriter } from '../../relay/frames.ts'
+import { type Frame, frameOf, FrameWriter } from '#transport'
 
 // The writer stands on private parts of pinned vendor versions: what it relies on is shown here to hold, and each fallback to serve.
 

@@ -2,8 +2,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
-import type { TokenError } from '../../relay/token.ts'
-import { createVerifier, RefusedTokens } from '../../relay/token.ts'
+import { createVerifier, type TokenError } from '#auth'
+import { RefusedTokens } from '../../relay/refused-tokens.ts'
 
 const now = (): number => Date.UTC(2026, 0)
 const config = { jwtSecret: undefined, jwtIssuer: 'issuer', jwtAudience: undefined }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createLogger, Metrics } from '#runtime'
 import type { LogEntry, Reader } from '#store'
-import { createRelayMetrics } from '../../relay/metrics.ts'
+import { createRelayMetrics } from '../../relay/context.ts'
 import { type Outlet, UserStream } from '../../relay/user-stream.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 

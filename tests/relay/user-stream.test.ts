@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { EVENT_ID_ZERO } from '#contract'
 import { createLogger, Metrics, systemClock } from '#runtime'
 import type { LogEntry, Reader } from '#store'
-import { createRelayMetrics } from '../../relay/metrics.ts'
+import { createRelayMetrics } from '../../relay/context.ts'
 import { type Logged, type Outlet, UserStream } from '../../relay/user-stream.ts'
 
 const idOf = (n: number): string => (n === 0 ? EVENT_ID_ZERO : `160000000000${n}-00000`)

@@ -17,6 +17,8 @@ const parts: readonly Part[] = [
     packages: ['ioredis', 'jose', '@socket.io/redis-emitter', 'rate-limiter-flexible'],
   },
   { path: 'src/producer', parts: STORE, packages: ['bullmq', 'ioredis', 'zod'] },
+  { path: 'src/auth', parts: ['src/domain', 'src/contract', 'src/runtime'], packages: ['jose', 'zod'] },
+  { path: 'src/transport', parts: STORE, packages: ['socket.io'] },
   { path: 'src/setup', parts: [], packages: [] },
   {
     path: 'workers/broker/alpaca',
@@ -24,7 +26,11 @@ const parts: readonly Part[] = [
     packages: ['@alpacahq/alpaca-trade-api', 'undici', 'ws', 'zod'],
   },
   { path: 'workers', parts: [...STORE, 'workers/broker/alpaca'], packages: ['bullmq', 'ioredis', 'zod'] },
-  { path: 'relay', parts: STORE, packages: ['socket.io', '@socket.io/redis-adapter', 'ioredis', 'jose', 'zod'] },
+  {
+    path: 'relay',
+    parts: [...STORE, 'src/auth', 'src/transport'],
+    packages: ['socket.io', '@socket.io/redis-adapter', 'ioredis', 'zod'],
+  },
   { path: 'src/apps/sandbox', parts: ['src/runtime'], packages: ['big.js', 'ws', '@msgpack/msgpack', 'zod'] },
   {
     path: 'src/apps/dashboard',
@@ -161,7 +167,7 @@ const AMBIENT = new RegExp(
 export const ambientTime = (sources: readonly Source[]): string[] =>
   sources
     .filter(
-      ({ path }) => /^(src\/(domain|contract|store|runtime|producer)|workers|relay)\//.test(path) && !CLOCKS.has(path),
+      ({ path }) => /^(src\/(domain|contract|store|runtime|producer|auth|transport)|workers|relay)\//.test(path) && !CLOCKS.has(path),
     )
     .flatMap(({ path, text }) =>
       text.split('\n').flatMap((line, index) => (AMBIENT.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [])),

@@ -1,10 +1,18 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import type { Duplex } from 'node:stream'
-import { type ForwardTarget, forwardRequest, forwardUpgrade } from '#runtime'
-import { NODE_HEARTBEAT_MS, type RelayNode } from '#store'
-import type { RelayConfig } from './config.ts'
-import type { RelayContext } from './context.ts'
+import type { Clock, Logger, Randomness } from '#runtime'
+import { NODE_HEARTBEAT_MS, type RelayNode, type Relays } from '#store'
+import { type ForwardTarget, forwardRequest, forwardUpgrade } from './forward.ts'
+
+export type RoutingDeps = Readonly<{
+  clock: Clock
+  random: Randomness
+  log: Logger
+  relays: Relays
+  /** Told of each request for a session of another relay. */
+  onHop: (result: 'served' | 'unknown') => void
+}>
 
 /**
  * No sticky sessions (D12). The id of each Engine.IO session starts with the relay that owns it; whichever relay a request reaches
@@ -18,25 +26,26 @@ const HOPS_MAX = 8_192
 const NODE_FRESH_MS = 2_000
 const NODES_KNOWN_MAX = 256
 
+type HopAddress = Readonly<{ hopHost?: string | undefined; listenHost?: string | undefined }>
 type Forward = (to: ForwardTarget) => Promise<boolean>
 type Known = Readonly<{ node: RelayNode | null; atMs: number }>
 
 export class OwnerRouting {
-  readonly #context: RelayContext
+  readonly #deps: RoutingDeps
   readonly #nodeId: string
   readonly #hopKey: string
   readonly #known = new Map<string, Known>()
   readonly #tunnels = new Set<Duplex>()
   #hops = 0
 
-  constructor(context: RelayContext) {
-    this.#context = context
-    this.#nodeId = context.random.id(12)
-    this.#hopKey = context.random.id(24)
+  constructor(deps: RoutingDeps) {
+    this.#deps = deps
+    this.#nodeId = deps.random.id(12)
+    this.#hopKey = deps.random.id(24)
   }
 
   /** A session id that names its owner. It is a capability, so most of it is random. */
-  newSessionId = (): string => `${this.#nodeId}.${this.#context.random.id(15)}`
+  newSessionId = (): string => `${this.#nodeId}.${this.#deps.random.id(15)}`
 
   /** Stands before the listeners that `http` has so far. */
   attach(http: Server): void {
@@ -57,8 +66,8 @@ export class OwnerRouting {
   }
 
   /** Tells the other relays where this one is, now and from now on. @returns how to stop that */
-  async announce({ hopHost, listenHost }: RelayConfig, port: number): Promise<() => void> {
-    const { clock, relays, log } = this.#context
+  async announce({ hopHost, listenHost }: HopAddress, port: number): Promise<() => void> {
+    const { clock, relays, log } = this.#deps
     const isWildcard = listenHost === undefined || listenHost === '0.0.0.0' || listenHost === '::'
     const host = hopHost ?? (isWildcard ? firstAddress() : listenHost)
     const announce = (): Promise<void> => relays.announce(this.#nodeId, { host, port, hopKey: this.#hopKey })
@@ -71,7 +80,7 @@ export class OwnerRouting {
   /** The last step of a relay that stops: nobody owns anything here any more. */
   async retire(): Promise<void> {
     for (const socket of this.#tunnels) socket.destroy()
-    await this.#context.relays.retire(this.#nodeId).catch(ignore)
+    await this.#deps.relays.retire(this.#nodeId).catch(ignore)
   }
 
   #route(request: IncomingMessage, serve: () => void, forward: Forward): void {
@@ -83,7 +92,7 @@ export class OwnerRouting {
       return
     }
     void this.#handOver(owner, forward).then((isServed) => {
-      this.#context.metrics.hops.inc({ result: isServed ? 'served' : 'unknown' })
+      this.#deps.onHop(isServed ? 'served' : 'unknown')
       if (!isServed) serve()
     })
   }
@@ -100,11 +109,11 @@ export class OwnerRouting {
   }
 
   async #find(nodeId: string): Promise<RelayNode | null> {
-    const nowMs = this.#context.clock.monotonicMs()
+    const nowMs = this.#deps.clock.monotonicMs()
     const known = this.#known.get(nodeId)
     if (known !== undefined && nowMs - known.atMs < NODE_FRESH_MS) return known.node
     try {
-      const node = await this.#context.relays.find(nodeId)
+      const node = await this.#deps.relays.find(nodeId)
       if (this.#known.size >= NODES_KNOWN_MAX) this.#known.delete(this.#known.keys().next().value ?? '')
       this.#known.set(nodeId, { node, atMs: nowMs })
       return node

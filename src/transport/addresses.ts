@@ -1,25 +1,29 @@
 import type { IncomingMessage } from 'node:http'
-import type { RelayConfig } from './config.ts'
-import type { TurnedAway } from './metrics.ts'
 
-/** Handshakes that one relay takes in a second, whoever they come from. */
+export type AddressLimits = Readonly<{
+  connectionsPerAddress: number
+  /** Proxies of ours in front, each of which adds the address that it was called from to X-Forwarded-For. */
+  trustedProxies: number
+}>
+
+/** Handshakes that one process takes in a second, whoever they come from. */
 const HANDSHAKES_PER_SECOND_MAX = 1_000
 /** An address may open all of its connections within the time in which an unauthenticated one is closed. */
 const SECONDS_TO_FILL = 5
 
 /** Connections and handshakes of each client address. Kept: addresses with connections, and those of the last second. */
 export class Addresses {
-  readonly #config: Pick<RelayConfig, 'connectionsPerAddress' | 'trustedProxies'>
+  readonly #limits: AddressLimits
   readonly #entries = new Map<string, { connections: number; handshakes: number }>()
   #handshakes = 0
 
-  constructor(config: Pick<RelayConfig, 'connectionsPerAddress' | 'trustedProxies'>) {
-    this.#config = config
+  constructor(limits: AddressLimits) {
+    this.#limits = limits
   }
 
   /** Counts a handshake. @returns why it is one too many, or `null` */
-  objection(request: IncomingMessage): [TurnedAway, string] | null {
-    const { connectionsPerAddress } = this.#config
+  objection(request: IncomingMessage): ['handshake_rate' | 'address_full', string] | null {
+    const { connectionsPerAddress } = this.#limits
     const isBusy = this.#handshakes >= HANDSHAKES_PER_SECOND_MAX
     const entry = isBusy ? null : this.#entryOf(request)
     if (entry === null || entry.handshakes * SECONDS_TO_FILL >= connectionsPerAddress)
@@ -48,7 +52,7 @@ export class Addresses {
 
   /** Each proxy of ours adds the address that it was called from; what stands before that, anybody may have written. */
   #entryOf(request: IncomingMessage) {
-    const { trustedProxies } = this.#config
+    const { trustedProxies } = this.#limits
     const forwarded = String(request.headers['x-forwarded-for'] ?? '').split(',')
     const claimed = trustedProxies === 0 ? undefined : forwarded.at(-trustedProxies)?.trim()
     const address = claimed || (request.socket.remoteAddress ?? '')

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto'
 import { createRemoteJWKSet, errors, jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose'
 import { type ConnectionErrorCode, type TokenClaims, tokenClaimsSchema } from '#contract'
 import { FillcastError } from '#runtime'
-import type { RelayConfig } from './config.ts'
 
 /** A token that lets nobody in. The message is for the client; it never holds the token. */
 export class TokenError extends FillcastError<
@@ -41,7 +39,13 @@ export function createVerifier(config: TokenConfig, nowMs: () => number, jwksCoo
   }
 }
 
-type TokenConfig = Pick<RelayConfig, 'jwtSecret' | 'jwksUrl' | 'jwtIssuer' | 'jwtAudience'>
+/** How tokens are checked: with a shared secret, or with the public keys behind a URL. */
+export type TokenConfig = Readonly<{
+  jwtSecret?: string | undefined
+  jwksUrl?: string | undefined
+  jwtIssuer?: string | undefined
+  jwtAudience?: string | undefined
+}>
 
 function signatureCheck(
   { jwtSecret, jwksUrl }: TokenConfig,
@@ -74,35 +78,3 @@ function refuse(error: unknown): never {
   if (isTokens) throw new TokenError('AUTHENTICATION_FAILED', 'JWT token is not valid')
   throw new TokenError('INTERNAL_ERROR', 'The token could not be checked; try again later', { cause: error })
 }
-
-/** Refused tokens kept in mind at once; the oldest is forgotten first. */
-const REFUSED_MAX = 10_000
-
-/**
- * Tokens that were refused a moment ago (D13): repeats are turned away without another look, so that a client that tries for ever
- * stays slow. Kept by hash; forgotten after their time.
- */
-export class RefusedTokens {
-  readonly #untilMs = new Map<string, number>()
-  readonly #nowMs: () => number
-
-  constructor(nowMs: () => number) {
-    this.#nowMs = nowMs
-  }
-
-  add(tokenHash: string, forMs: number): void {
-    if (this.#untilMs.size >= REFUSED_MAX) this.#untilMs.delete(this.#untilMs.keys().next().value ?? '')
-    this.#untilMs.set(tokenHash, this.#nowMs() + forMs)
-  }
-
-  has(tokenHash: string): boolean {
-    const until = this.#untilMs.get(tokenHash)
-    if (until === undefined) return false
-    if (until > this.#nowMs()) return true
-    this.#untilMs.delete(tokenHash)
-    return false
-  }
-}
-
-/** What is kept of a token once it has served. */
-export const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64')

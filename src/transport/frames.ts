@@ -24,7 +24,7 @@ type Inside = Readonly<{
   }>
   write(data: string, options: Readonly<{ wsPreEncodedFrame: readonly Buffer[] }>): void
 }>
-export type Connection = Socket['conn']
+type Connection = Socket['conn']
 const insideOf = (conn: Connection): Inside => conn as unknown as Inside
 
 const WS_OPEN = 1
