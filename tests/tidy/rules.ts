@@ -167,7 +167,9 @@ const AMBIENT = new RegExp(
 export const ambientTime = (sources: readonly Source[]): string[] =>
   sources
     .filter(
-      ({ path }) => /^(src\/(domain|contract|store|runtime|producer|auth|transport)|workers|relay)\//.test(path) && !CLOCKS.has(path),
+      ({ path }) =>
+        /^(src\/(domain|contract|store|runtime|producer|auth|transport)|workers|relay)\//.test(path) &&
+        !CLOCKS.has(path),
     )
     .flatMap(({ path, text }) =>
       text.split('\n').flatMap((line, index) => (AMBIENT.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [])),
