@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { clientEvents, serverEvents } from '#contract'
 import type { Settings } from '#runtime'
 import { relaySettings } from '../../relay/config.ts'
 import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
@@ -52,6 +53,15 @@ describe('README', () => {
       .flatMap((row) => [...(row.split('|').at(-2) ?? '').matchAll(/`([a-z-]+)`/g)].map((match) => match[1] ?? ''))
     expect(named.length).toBeGreaterThan(20)
     expect(named.filter((name) => !existsSync(join(root, `tests/sandbox/${name}.test.ts`)))).toEqual([])
+  })
+
+  test('its table of events has every event of the contract, with a test that is there', () => {
+    const rows = [...readme.matchAll(/^\| `([a-z]+\.[A-Za-z]+)` \| .* \| `tests\/([a-z/-]+)`: (.*) \|$/gm)]
+    const later = ['trade.replaced', 'trade.corrected'] // told of by suites of their own
+    const named = rows.map(([, event = '']) => event)
+    expect([...named, ...later].sort()).toEqual([...Object.keys(serverEvents), ...Object.keys(clientEvents)].sort())
+    for (const [, event, suite = '', title = ''] of rows)
+      expect(readFileSync(join(root, `tests/${suite}.test.ts`), 'utf8'), event).toContain(title)
   })
 
   test('.env.example names every setting, and nothing that nobody reads', () => {
