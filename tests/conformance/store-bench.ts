@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
 import {
   type Budget,
   type Connections,
@@ -31,7 +31,7 @@ export type StoreBench = Readonly<{
 let users = 0
 export const newUser = (): string => `store-user-${(users += 1)}`
 
-export function storeBench(kind: 'in memory' | 'on Redis', connect: () => Redis): StoreBench {
+export function storeBench(kind: 'in memory' | 'on Redis' | 'on a Cluster', connect: () => Redis): StoreBench {
   return kind === 'in memory' ? inMemory() : onRedis(connect())
 }
 
@@ -62,6 +62,10 @@ function onRedis(connection: Redis): StoreBench {
       return (await createLeases(connection).take(leaseKey(userId, connectionId), 10_000)) ?? ''
     },
     log: async (userId) => (await createReader(connection).events(userId, '0000000000000-00000', 100)).entries,
-    wipe: async () => void (await connection.flushall()),
+    async wipe() {
+      const either = connection as Redis | Cluster
+      const masters = either instanceof Cluster ? either.nodes('master') : [either]
+      await Promise.all(masters.map((master: Redis) => master.flushall()))
+    },
   }
 }

@@ -1,17 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createEpoch, createRegistry, type RequestKind } from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
 import { newUser, storeBench } from './store-bench.ts'
 
 let redis: TestRedis
+let cluster: RedisGroup
 beforeAll(async () => {
   redis = await startRedis()
+  cluster = await startRedisCluster()
 })
-afterAll(() => redis.stop())
+afterAll(async () => {
+  await redis.stop()
+  await cluster.stop()
+})
 
-describe.each(['in memory', 'on Redis'] as const)('beside the store %s', (name) => {
+describe.each(['in memory', 'on Redis', 'on a Cluster'] as const)('beside the store %s', (name) => {
   const make = () => {
-    const bench = storeBench(name, () => redis.connect())
+    const bench = storeBench(name, () => (name === 'on Redis' ? redis : cluster).connect())
     const userId = newUser()
     return { ...bench, userId, ref: { userId, connectionId: 'broker_1' } }
   }

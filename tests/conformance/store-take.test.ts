@@ -3,6 +3,7 @@ import { adopt, dec, type Order, reduce } from '#domain'
 import type { CommitResult, Fence, Halt } from '#store'
 import { brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
 import { newUser, storeBench } from './store-bench.ts'
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
@@ -10,15 +11,20 @@ const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00.000Z' } as const
 
 let redis: TestRedis
+let cluster: RedisGroup
 beforeAll(async () => {
   redis = await startRedis()
+  cluster = await startRedisCluster()
 })
-afterAll(() => redis.stop())
+afterAll(async () => {
+  await redis.stop()
+  await cluster.stop()
+})
 
-describe.each(['in memory', 'on Redis'] as const)('taking a trade, store %s', (name) => {
+describe.each(['in memory', 'on Redis', 'on a Cluster'] as const)('taking a trade, store %s', (name) => {
   /** A user with one connection that works, unless the test says otherwise. */
   async function make({ linked = true } = {}) {
-    const bench = storeBench(name, () => redis.connect())
+    const bench = storeBench(name, () => (name === 'on Redis' ? redis : cluster).connect())
     const userId = newUser()
     const ref = { userId, connectionId: 'broker_1' }
     const record = { ...ref, brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' } as const

@@ -3,6 +3,7 @@ import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
 import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
 import { newUser, storeBench } from './store-bench.ts'
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
@@ -13,13 +14,18 @@ const notice = (n: number): LoggedEvent => ({
 })
 
 let redis: TestRedis
+let cluster: RedisGroup
 beforeAll(async () => {
   redis = await startRedis()
+  cluster = await startRedisCluster()
 })
-afterAll(() => redis.stop())
+afterAll(async () => {
+  await redis.stop()
+  await cluster.stop()
+})
 
-describe.each(['in memory', 'on Redis'] as const)('store %s', (name) => {
-  const make = () => storeBench(name, () => redis.connect())
+describe.each(['in memory', 'on Redis', 'on a Cluster'] as const)('store %s', (name) => {
+  const make = () => storeBench(name, () => (name === 'on Redis' ? redis : cluster).connect())
   const open = { fence: { kind: 'version' }, writes: [], events: [] } as const
 
   test('a user nobody wrote to has version 0 and nothing in it', async () => {
