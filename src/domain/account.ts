@@ -34,3 +34,7 @@ export type CashCause = 'execution' | 'deposit' | 'withdrawal' | 'activity' | 'e
 /** What an execution does to cash. Fees come as activities of their own. */
 export const cashAfter = (cash: Decimal, side: Side, quantity: Decimal, price: Decimal): Decimal =>
   side === 'buy' ? sub(cash, mul(quantity, price)) : add(cash, mul(quantity, price))
+
+/** What was read of cash and this symbol before the execution is no evidence any more (POS-01). */
+export const doubtsAfter = (doubts: Account['doubts'], symbol: string): Account['doubts'] =>
+  Object.fromEntries(Object.entries(doubts).filter(([key]) => key !== 'cash' && key !== `position ${symbol}`))

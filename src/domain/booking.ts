@@ -1,11 +1,11 @@
-import { type Account, cashAfter } from './account.ts'
-import { add, cmp, type Decimal, isZero, mul, sub, ZERO } from './decimal.ts'
-import { differencesOf } from './differences.ts'
+import { cashAfter, doubtsAfter } from './account.ts'
+import { add, cmp, type Decimal, isNegative, isZero, sub, ZERO } from './decimal.ts'
+import { isForeign } from './differences.ts'
 import {
+  BUSTS_MAX,
   type Bust,
   counts,
   type Execution,
-  intentOf,
   type Order,
   type Placement,
   PLACEMENTS_MAX,
@@ -16,18 +16,21 @@ import { applyFill, type Position, type PositionChange, undoFill } from './posit
 import { protectedBy } from './protection.ts'
 import type { Landing, Reduced } from './reduce.ts'
 import { replaceEnded } from './requests.ts'
-import { isComplete, netQuantity, standingOf, totalsOf } from './standing.ts'
+import { isComplete, standingOf, totalsOf } from './standing.ts'
+import {
+  amendmentTo,
+  closedAt,
+  isInTotal,
+  isUnpriced,
+  missingExecution,
+  takesBooked,
+  withBust,
+  withExecution,
+} from './totals.ts'
 import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, termsOf } from './terms.ts'
 import { tradingDayOf } from './trading-day.ts'
 import { isTerminal, type Signal } from './transitions.ts'
 import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
-
-/** What was read of cash and this symbol before the execution is no evidence any more (POS-01). */
-const doubtsAfter = (doubts: Account['doubts'], symbol: string): Account['doubts'] =>
-  Object.fromEntries(Object.entries(doubts).filter(([key]) => key !== 'cash' && key !== `position ${symbol}`))
-
-/** Ids of busts kept in one order; a venue takes back a handful at most. */
-const BUSTS_MAX = 256
 
 /** One application of one update: a slice being rewritten and the changes so far. Lives for one call of `reduce`. */
 export class Booking {
@@ -104,13 +107,11 @@ export class Booking {
   }
 
   execute(brokerOrderId: string, execution: Execution): void {
-    const index = this.#order?.placements.findIndex((one) => one.brokerOrderId === brokerOrderId) ?? -1
+    const index = this.#indexOf(brokerOrderId)
     if (index < 0) return this.#anomaly('unknown_order')
     this.#hold(index, execution)
     this.#bookHeld(index)
-    this.#settle(index)
-    this.#restand(execution.at)
-    this.#protect(execution.at)
+    this.#conclude(index, execution.at)
   }
 
   patch(change: (order: Order) => Partial<Order>): void {
@@ -163,7 +164,7 @@ export class Booking {
 
   #hold(index: number, execution: Execution): void {
     const placement = this.#order?.placements[index]
-    if (placement === undefined) return
+    if (placement === undefined || isInTotal(placement, execution)) return
     const next = holding(placement, execution)
     if (next === null) this.#anomaly('held_overflow')
     else this.#put(index, next)
@@ -210,22 +211,41 @@ export class Booking {
 
   /** Takes an execution back, or restates it. One that has not been booked yet is left for a later telling. */
   bust(brokerOrderId: string, bust: Bust): void {
-    const index = this.#order?.placements.findIndex((one) => one.brokerOrderId === brokerOrderId) ?? -1
+    const index = this.#indexOf(brokerOrderId)
     const placement = this.#order?.placements[index]
     if (this.#order === null || placement === undefined) return this.#anomaly('unknown_order')
-    if (this.#order.busts.includes(bust.id) || cmp(netQuantity(placement), bust.quantity) < 0) return
+    if (!this.#order.busts.includes(bust.id) && takesBooked(placement, bust)) this.#amend(index, bust)
+  }
+
+  /** The broker's total has stood: whatever was lost of executions and busts, what is booked comes to it from here on. */
+  adoptTotal(brokerOrderId: string, at: string): void {
+    const index = this.#indexOf(brokerOrderId)
+    const placement = this.#order?.placements[index]
+    const total = placement?.total ?? null
+    if (placement === undefined || total?.at !== at || isUnpriced(total)) return // a newer one came, and must stand as long
+    const now = (): Placement => this.#order?.placements[index] ?? placement
+    const missing = missingExecution(now(), total)
+    if (missing !== null) {
+      this.#put(index, withExecution(now(), missing))
+      this.#book(index, missing)
+    }
+    const amendment = amendmentTo(now(), total)
+    if (amendment !== null && this.#order?.busts.includes(amendment.id) === false) this.#amend(index, amendment)
+    this.#put(index, closedAt(now(), total))
+    this.#conclude(index, at)
+  }
+
+  #conclude(index: number, at: string): void {
+    this.#settle(index)
+    this.#restand(at)
+    this.#protect(at)
+  }
+
+  #amend(index: number, bust: Bust): void {
+    const placement = this.#order?.placements[index]
+    if (this.#order === null || placement === undefined) return
     const { quantity, price, corrected, at } = bust
-    const taken = {
-      quantity: sub(quantity, corrected?.quantity ?? ZERO),
-      cost: sub(mul(quantity, price), costOf(corrected)),
-    }
-    const before = placement.busted ?? { quantity: ZERO, cost: ZERO, at }
-    const busted = {
-      quantity: add(before.quantity, taken.quantity),
-      cost: add(before.cost, taken.cost),
-      at: at > before.at ? at : before.at,
-    }
-    this.#put(index, { ...placement, busted })
+    this.#put(index, withBust(placement, bust))
     this.patch(({ busts }) => ({ busts: [...busts, bust.id].slice(-BUSTS_MAX) }))
     const told =
       corrected === null ? 'taken back by the venue' : `restated as ${corrected.quantity} at ${corrected.price}`
@@ -233,11 +253,16 @@ export class Booking {
       this.#emit((order) => ({ type: 'order.corrected', order, what: `${quantity} at ${price} ${told}`, at }))
     const side = sideOf(this.#order, placement.leg)
     const key = `bust ${bust.id}`
-    this.#moveHolding(undoFill, placement, { quantity, price, at, key })
-    this.#moveCash(side === 'buy' ? 'sell' : 'buy', quantity, price, at)
+    const undo = (): void => {
+      this.#moveHolding(undoFill, placement, { quantity, price, at, key })
+      this.#moveCash(side === 'buy' ? 'sell' : 'buy', quantity, price, at)
+    }
+    const hasAdded = this.#position !== null && isNegative(this.#position.quantity) === (side === 'sell')
+    if (!hasAdded || corrected === null) undo()
     if (corrected === null) return
     this.#moveHolding(applyFill, placement, { ...corrected, at, key })
     this.#moveCash(side, corrected.quantity, corrected.price, at)
+    if (hasAdded) undo() // last, so that a position of nothing else is not told as closed and opened again
   }
 
   /** @param fill `key` names what opened a position; by default the span of the execution */
@@ -346,6 +371,10 @@ export class Booking {
     this.#changes.push({ type: 'position.changed', position, at })
   }
 
+  #indexOf(brokerOrderId: string): number {
+    return this.#order?.placements.findIndex((one) => one.brokerOrderId === brokerOrderId) ?? -1
+  }
+
   #move(index: number, signal: Signal): void {
     const placement = this.#order?.placements[index]
     const next = placement === undefined ? null : moved(placement, signal)
@@ -369,9 +398,3 @@ export class Booking {
     this.#changes.push({ type: 'anomaly', orderId: this.#order?.id ?? 'none', what })
   }
 }
-
-/** Nothing of the order has been seen yet, and what is shown under its id is not what was asked for. */
-const isForeign = (order: Order, seen: BrokerOrder): boolean =>
-  order.status === 'submitting' && order.parametersHash !== null && differencesOf(intentOf(order), seen).length > 0
-
-const costOf = (part: Bust['corrected']): Decimal => (part === null ? ZERO : mul(part.quantity, part.price))

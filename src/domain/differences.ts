@@ -1,5 +1,6 @@
 import type { Decimal } from './decimal.ts'
 import type { OrderIntent } from './intent.ts'
+import { intentOf, type Order } from './order.ts'
 import type { BrokerOrder } from './updates.ts'
 
 /**
@@ -38,3 +39,7 @@ function exitRows(
     ['stopLoss.limitPrice', stopLoss?.limitPrice ?? null, loss?.limitPrice ?? null],
   ]
 }
+
+/** Nothing of the order has been seen yet, and what is shown under its id is not what was asked for. */
+export const isForeign = (order: Order, seen: BrokerOrder): boolean =>
+  order.status === 'submitting' && order.parametersHash !== null && differencesOf(intentOf(order), seen).length > 0

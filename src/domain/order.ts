@@ -95,7 +95,12 @@ export type Placement = Readonly<{
   held: readonly Execution[]
   /** Taken back by the venue since; the broker's own totals leave it out from `at` on. `cost` has its sign. */
   busted: Readonly<{ quantity: Decimal; cost: Decimal; at: string }> | null
+  /** The broker's own latest total, by its time; what was busted is left out of it. `null` until something has executed. */
+  total: BrokerTotal | null
 }>
+
+/** What the broker says of an order as a whole. `averagePrice` is rounded by the broker. */
+export type BrokerTotal = Readonly<{ quantity: Decimal; averagePrice: Decimal | null; at: string }>
 
 /** One match at the venue. `cumulativeQuantity` includes it, and with `quantity` names it: the same execution has the same span
  *  in every source, even where ids differ. */
@@ -155,6 +160,8 @@ export type Rejection = Readonly<{ code: string; brokerCode: string | null; mess
 
 /** Executions that wait for earlier ones, at most this many per placement; beyond it they are fetched again by reconciliation. */
 export const HELD_EXECUTIONS_MAX = 256
+/** Ids of busts kept in one order; a venue takes back a handful at most. */
+export const BUSTS_MAX = 256
 /** Placements of one order: the broker's chains are short, and a record must stay small. More replacements are refused. */
 export const PLACEMENTS_MAX = 64
 /** Replacements of one order that wait for their turn. */

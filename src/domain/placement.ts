@@ -1,4 +1,4 @@
-import { add, cmp, type Decimal, isPositive, max, mul, sub, ZERO } from './decimal.ts'
+import { add, cmp, type Decimal, isPositive, isZero, max, mul, sub, ZERO } from './decimal.ts'
 import { type Execution, HELD_EXECUTIONS_MAX, type Leg, type Placement } from './order.ts'
 import { FINAL_STRENGTH, type FinalStatus, isFinalStatus, type Signal, transitionOf } from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
@@ -14,7 +14,7 @@ export const newPlacement = (
   ...at,
   ...{ quantity, limitPrice, stopPrice },
   ...{ agreed: at.replacement === 0, brokerOrderId: null, status: 'submitting', working: null, final: null },
-  ...{ cumulativeQuantity: ZERO, totalCost: ZERO, reportedQuantity: ZERO, held: [], busted: null },
+  ...{ cumulativeQuantity: ZERO, totalCost: ZERO, reportedQuantity: ZERO, held: [], busted: null, total: null },
 })
 
 /** The placement after `signal`, or `null` when the transition is illegal. */
@@ -37,7 +37,16 @@ export function viewed(placement: Placement, seen: BrokerOrder): Placement {
     limitPrice: seen.limitPrice ?? placement.limitPrice,
     stopPrice: seen.stopPrice ?? placement.stopPrice,
     reportedQuantity: max(placement.reportedQuantity, filled),
+    total: latest(placement.total, seen),
   }
+}
+
+/** While nothing has executed there is nothing to total, and no reason to write. */
+function latest(current: Placement['total'], seen: BrokerOrder): Placement['total'] {
+  const { filledQuantity: quantity, filledAveragePrice: averagePrice, updatedAt: at } = seen
+  if (current == null) return isZero(quantity) ? null : { quantity, averagePrice, at }
+  const isLater = at > current.at || (at === current.at && cmp(quantity, current.quantity) > 0)
+  return isLater ? { quantity, averagePrice, at } : current
 }
 
 /** An execution, set aside until its turn; `null` when too many wait. One that is booked or waits already changes nothing. */

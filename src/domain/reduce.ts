@@ -57,6 +57,9 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
     case 'bust':
       book.bust(update.brokerOrderId, update.bust)
       break
+    case 'total_stands':
+      book.adoptTotal(update.brokerOrderId, update.at)
+      break
   }
   return book.result()
 }

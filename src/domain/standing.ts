@@ -10,7 +10,7 @@ const counted = (order: Order): Placement[] => order.placements.filter(({ leg })
 /** Executed and not busted. */
 export const netQuantity = ({ cumulativeQuantity, busted }: Placement): Decimal =>
   busted === null ? cumulativeQuantity : sub(cumulativeQuantity, busted.quantity)
-const netCost = ({ totalCost, busted }: Placement): Decimal =>
+export const netCost = ({ totalCost, busted }: Placement): Decimal =>
   busted === null ? totalCost : sub(totalCost, busted.cost)
 
 export function totalsOf(order: Order): Pick<Order, 'cumulativeQuantity' | 'totalCost'> {
@@ -20,10 +20,14 @@ export function totalsOf(order: Order): Pick<Order, 'cumulativeQuantity' | 'tota
   return { cumulativeQuantity: sum(own.map(netQuantity)), totalCost: sum(own.map(netCost)) }
 }
 
+/** Called filled, and part of it was taken back by the venue: that part will not be executed again. */
+const isShort = (placement: Placement): boolean =>
+  placement.quantity === null ? placement.busted !== null : cmp(netQuantity(placement), placement.quantity) < 0
+
 /** Everything that was asked for has executed; an order sized in money is complete by its placement's word. */
 export const isComplete = (order: Order): boolean =>
   order.quantity === null
-    ? counted(order).some(({ status }) => status === 'filled')
+    ? counted(order).some(({ status, busted }) => status === 'filled' && busted === null)
     : cmp(order.cumulativeQuantity, order.quantity) >= 0
 
 /**
@@ -49,7 +53,8 @@ export function standingOf(order: Order): OrderStatus | null {
   if (isComplete(order)) return 'filled'
   const hasExecuted = !isZero(order.cumulativeQuantity)
   if (own.some((one) => isLive(order, one))) return hasExecuted ? 'partially_filled' : 'submitted'
-  if (own.some(({ status }) => status === 'filled')) return 'filled'
+  const filled = own.filter(({ status }) => status === 'filled')
+  if (filled.length > 0) return filled.every(isShort) ? 'canceled' : 'filled'
   const ending = (headOf(order, 'entry') ?? own[0])?.status ?? 'canceled'
   return (hasExecuted && ending === 'rejected') || ending === 'denied' ? 'canceled' : ending
 }

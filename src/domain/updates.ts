@@ -65,6 +65,8 @@ export type OrderUpdate =
   | Readonly<{ type: 'execution'; brokerOrderId: string; execution: Execution }>
   /** An execution taken back or restated by the venue. */
   | Readonly<{ type: 'bust'; brokerOrderId: string; bust: Bust }>
+  /** The broker's latest total, of the time `at`, stands: two complete readings a settle window apart, nothing executed between. */
+  | Readonly<{ type: 'total_stands'; brokerOrderId: string; at: string }>
 
 /** The part of a user's state that one order can touch: the order, its symbol's position, its connection's account. */
 export type Slice = Readonly<{ order: Order | null; position: Position | null; account: Account | null }>

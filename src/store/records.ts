@@ -41,7 +41,7 @@ function orderFromFirst(before: Record<string, unknown>): Order {
   const entry = {
     ...{ leg: 'entry', replacement: 0, agreed: true, clientOrderId, brokerOrderId },
     ...{ quantity, limitPrice, stopPrice, status, working, final, cumulativeQuantity, totalCost },
-    ...{ reportedQuantity, held, busted: null },
+    ...{ reportedQuantity, held, busted: null, total: null },
   } as Placement
   const hasEnded = ['filled', 'canceled', 'expired', 'rejected', 'denied', 'replaced'].includes(status)
   return {

@@ -70,23 +70,56 @@ describe('executions that are taken back', () => {
     else expect(world.told('t1')).not.toContain('trade.filled') // part of the order is open again
   })
 
-  test.each(Array.from({ length: 20 }, (_, seed) => seed))(
+  test.each(Array.from({ length: 40 }, (_, seed) => seed))(
     'FIL-12 taken back at random, with a crash, seed %s',
     async (seed) => {
       const chance = new Chance(seed)
       const world = await submitted(seed)
-      world.broker.listsBusts = true
+      world.broker.listsBusts = chance.below(2) === 0
       world.fill('t1', '180', '40')
       world.fill('t1', '181', '35')
       world.fill('t1', '182', '25')
-      await world.settle()
       world.crashAt(ANY_STEP, chance.below(20), chance.below(5_000))
       world.broker.bust(world.clientOrderId('t1'), chance.below(3))
       await world.advance(chance.below(30_000))
       world.broker.correct(world.clientOrderId('t1'), { quantity: '20', price: '179.5' }, chance.below(2))
       await world.quiesce()
       expect(Number(await heldOf(world))).toBe(Number(world.broker.ledger.books.positions.get('AAPL')?.quantity ?? 0))
-      expect(world.told('t1').at(-1)).toBe('trade.corrected')
+      // Where nothing had been told of what was taken back, there is nothing to correct.
+      expect(world.told('t1').at(-1)).toMatch(/^trade\.(corrected|cancelled)$/)
+    },
+  )
+
+  const unheard = ['the first', 'the last', 'all', 'the price of one', 'the size of one'] as const
+  test.each(unheard.flatMap((what) => ['open', 'ended'].map((state) => [what, state] as const)))(
+    'FIL-12 %s taken back of an %s order, and no source tells it - the broker’s total that stands is adopted, and told',
+    async (what, state) => {
+      const world = await submitted(5)
+      const id = world.clientOrderId('t1')
+      world.fill('t1', '180', '40')
+      world.fill('t1', '181.2', '35')
+      if (state === 'ended') world.fill('t1', '182', '25')
+      await world.settle()
+      world.broker.isMute = true
+      if (what === 'the first' || what === 'all') world.broker.bust(id, 0)
+      if (what === 'the last') world.broker.bust(id)
+      while (what === 'all' && world.broker.executions.length > 0) world.broker.bust(id)
+      if (what === 'the price of one') world.broker.correct(id, { quantity: '35', price: '179.5' }, 1)
+      if (what === 'the size of one') world.broker.correct(id, { quantity: '31', price: '181.2' }, 1)
+      world.broker.isMute = false
+      await world.quiesce()
+      const books = world.broker.ledger.books
+      expect(await heldOf(world)).toBe(books.positions.get('AAPL')?.quantity ?? '0')
+      expect(world.told('t1').slice(-1)).toEqual(['trade.corrected'])
+      expect(world.told('t1').filter((event) => event === 'trade.corrected')).toHaveLength(1)
+      const { filledQuantity } = world.broker.ledger.order(id)
+      expect(world.entries('t1', 'trade.corrected')).toMatchObject([{ filledQuantity: Number(filledQuantity) }])
+      // What executes from then on is booked as ever.
+      if (state === 'ended') return
+      world.fill('t1', '183', '5')
+      await world.settle()
+      expect(world.told('t1').at(-1)).toBe('trade.partialFill')
+      await world.quiesce()
     },
   )
 })

@@ -88,8 +88,10 @@ const VIEWS_MAX = 25_000
 /** Something of it may still happen at the broker. */
 const isOpen = (order: Order): boolean => order.endedAt === null || hasGap(order) || livePlacements(order).length > 0
 
-const viewMark = ({ status, quantity, filledQuantity, limitPrice, stopPrice, replacedBy }: BrokerOrder): string =>
-  `${status} ${quantity} ${filledQuantity} ${limitPrice} ${stopPrice} ${replacedBy}`
+const viewMark = (seen: BrokerOrder): string => {
+  const { status, quantity, filledQuantity, filledAveragePrice, limitPrice, stopPrice, replacedBy } = seen
+  return `${status} ${quantity} ${filledQuantity} ${filledAveragePrice} ${limitPrice} ${stopPrice} ${replacedBy}`
+}
 
 const markOf = ({ status, placements, cancel, replaces }: Order): string =>
   JSON.stringify([

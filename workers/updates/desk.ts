@@ -6,6 +6,7 @@ import { type Applier, applyWith } from './apply.ts'
 import { Book } from './book.ts'
 import type { FollowUps } from './follow-ups.ts'
 import { Landings } from './landing.ts'
+import { Sights } from './sights.ts'
 import type { Tally } from './tally.ts'
 
 /** What everything that works on one connection under one lease shares. */
@@ -19,6 +20,7 @@ export type Desk = Readonly<{
   applier: Applier
   landings: Landings
   book: Book
+  sights: Sights
   followUps: FollowUps
   boundaries: Boundaries
   tally: Tally
@@ -26,9 +28,14 @@ export type Desk = Readonly<{
   log: Logger
 }>
 
-export const openDesk = (shared: Omit<Desk, 'landings' | 'book'>): Desk => {
+export const openDesk = (shared: Omit<Desk, 'landings' | 'book' | 'sights'>): Desk => {
   const { ref, broker, applier } = shared
-  return { ...shared, book: new Book(), landings: new Landings({ ref, broker, store: applier.store }) }
+  return {
+    ...shared,
+    book: new Book(),
+    sights: new Sights(),
+    landings: new Landings({ ref, broker, store: applier.store }),
+  }
 }
 
 /** One thing that a source told of an order. */

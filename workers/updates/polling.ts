@@ -8,6 +8,7 @@ import type { MarketHours } from './hours.ts'
 import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
 import type { Line } from './line.ts'
 import { Tending } from './tending.ts'
+import { settleTotals } from './totals.ts'
 
 /**
  * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05, P7).
@@ -163,6 +164,7 @@ export class Polling {
         if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) news += 1
       }
       news += await fillGaps(desk, views)
+      await settleTotals(desk, desk.book.orders, views)
       await desk.boundaries.reached('poll.applied')
       return news
     })

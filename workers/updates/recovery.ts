@@ -4,7 +4,8 @@ import { adoptConnection } from './adoption.ts'
 import { applyAll, type Desk, takeIn, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
 import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
-import { levelPortfolio, overlapping, type PortfolioPass } from './portfolio.ts'
+import { overlapping, type PortfolioPass } from './portfolio.ts'
+import { levelAll } from './totals.ts'
 
 /**
  * Brings one connection level with its broker, after its stream was subscribed and before what the stream tells is applied (CON-03):
@@ -36,7 +37,7 @@ export async function recover(desk: Desk, forced = false): Promise<Recovered> {
   await fillGaps(desk, views)
   await desk.boundaries.reached('reconcile.executions_read')
   const readTo = newestOf(views, executions.readTo ?? known.account.executionsReadTo)
-  const pass = await levelPortfolio(desk, executions.isComplete ? readTo : known.account.executionsReadTo)
+  const pass = await levelAll(desk, executions.isComplete ? readTo : known.account.executionsReadTo)
   return { ...pass, isComplete: isComplete && executions.isComplete && pass.isLevel }
 }
 
@@ -46,7 +47,7 @@ export async function refresh(desk: Desk): Promise<PortfolioPass> {
   if (account === null) return { doubts: 0 }
   const { executionsReadTo } = account
   const { readTo, isComplete } = await readExecutions(desk, orders, overlapping(executionsReadTo), new Map())
-  return levelPortfolio(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo)
+  return levelAll(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo)
 }
 
 /** The credentials lead to another broker account than the state belongs to: nothing of it may be mixed in (MUL-01). */

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest'
+import { dec, hasGap, type OrderUpdate, reduce, type Slice, unsettledTotals } from '#domain'
+import { at, brokerOrder, claimed, emptySlice, executionOf, landing, seen } from './orders.ts'
+
+// What is booked against the broker's own total, where executions or busts were lost.
+
+const play = (updates: readonly OrderUpdate[], from: Slice = emptySlice): Slice =>
+  updates.reduce((slice, update) => reduce(slice, update, landing).slice, from)
+
+const shown = (filled: string, average: string, second: number): OrderUpdate =>
+  seen(brokerOrder('filled', filled, second, { filledAveragePrice: dec(average) }))
+const executed = (quantity: string, price: string, upTo: string, second: number): OrderUpdate => ({
+  ...{ type: 'execution', brokerOrderId: 'b1', execution: executionOf(quantity, price, upTo, second) },
+})
+const stands = (second: number): OrderUpdate => ({ type: 'total_stands', brokerOrderId: 'b1', at: at(second) })
+
+const [a, b, c] = [executed('40', '180', '40', 2), executed('35', '181', '75', 3), executed('25', '182', '100', 4)]
+const begun = play([claimed(), seen(brokerOrder('new', '0', 1))])
+
+function permutations<T>(items: readonly T[]): T[][] {
+  if (items.length < 2) return [[...items]]
+  return items.flatMap((item, index) =>
+    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [item, ...rest]),
+  )
+}
+
+describe('the broker’s total that stands', () => {
+  // The second of three is taken back at second 5: 40 x 180 + 25 x 182 = 11750, and 11750 / 65 = 180.769230769...
+  const total = shown('65', '180.769230769', 5)
+
+  test.each([
+    ['everything was booked', [a, b, c]],
+    ['what was taken back was never told', [a, c]],
+    ['only what lies above it was told', [c]],
+    ['only what lies under it was told', [a]],
+    ['nothing but the total was told', []],
+  ])('is what is booked in the end: %s', (_, told) => {
+    for (const arrival of permutations([...told, total])) {
+      const slice = play([...arrival, stands(5)], begun)
+      expect(slice.order).toMatchObject({ cumulativeQuantity: '65', endedAt: expect.any(String) as string })
+      expect(Number(slice.order?.totalCost)).toBeCloseTo(11_750, 6)
+      expect(slice.position?.quantity).toBe('65')
+      expect(Number(slice.account?.cash)).toBeCloseTo(100_000 - 11_750, 6)
+      expect(hasGap(slice.order!)).toBe(false)
+      expect(unsettledTotals(slice.order!)).toEqual([])
+    }
+  })
+
+  test('once, and whatever is told late of the time before changes nothing', () => {
+    const slice = play([a, c, total, stands(5)], begun)
+    const bust = { id: 'x75', quantity: dec('35'), price: dec('181'), corrected: null, at: at(5) }
+    const late: OrderUpdate[] = [a, b, c, total, stands(5), { type: 'bust', brokerOrderId: 'b1', bust }]
+    expect(play(late, slice)).toEqual(slice)
+  })
+
+  test('and executions after it are booked above it', () => {
+    const slice = play([a, c, total, stands(5), shown('75', '180.8', 7), executed('10', '181', '75', 7)], begun)
+    expect(slice.order).toMatchObject({ cumulativeQuantity: '75', totalCost: '13560' })
+    expect(unsettledTotals(slice.order!)).toEqual([])
+  })
+
+  test('is not adopted when a newer one has been shown since', () => {
+    const slice = play([a, total, shown('75', '180.8', 6)], begun)
+    expect(play([stands(5)], slice)).toEqual(slice)
+  })
+
+  test('tells nothing while the broker names no price', () => {
+    const slice = play([seen(brokerOrder('filled', '65', 5))], begun)
+    expect(unsettledTotals(slice.order!)).toEqual([])
+    expect(play([stands(5)], slice)).toEqual(slice)
+  })
+
+  test('at another price restates what is booked', () => {
+    const slice = play([a, shown('40', '179.5', 6), stands(6)], begun)
+    expect(slice.order).toMatchObject({ cumulativeQuantity: '40', totalCost: '7180' })
+    expect(slice.position).toMatchObject({ quantity: '40', cost: '7180' })
+    expect(slice.account?.cash).toBe('92820')
+  })
+})
+
+test('a bust whose execution was never booked takes nothing that was', () => {
+  const bust = { id: 'x100', quantity: dec('25'), price: dec('182'), corrected: null, at: at(5) }
+  const total = shown('75', '180.466666667', 5)
+  const slice = play([a, b, total], begun)
+  expect(play([{ type: 'bust', brokerOrderId: 'b1', bust }], slice)).toEqual(slice)
+  expect(slice.order).toMatchObject({ status: 'canceled', cumulativeQuantity: '75' })
+})

@@ -1,0 +1,46 @@
+import { type BrokerOrder, type BrokerTotal, type Order, SETTLE_MS, unsettledTotals } from '#domain'
+
+export type Views = ReadonlyMap<string, BrokerOrder>
+type Unsettled = Readonly<{ order: Order; brokerOrderId: string; total: BrokerTotal }>
+
+/**
+ * Orders whose broker's total is another than what is booked, or under which executions wait that no source tells any more: something
+ * was taken back, and that was not told, or not of what is booked (FIL-12).
+ *
+ *   differs --shown in a complete reading--> in sight --shown again, unchanged, a settle window later--> standing: to be booked
+ *                                                \--the total or what is booked moved--> in sight anew
+ *
+ * Kept true: a view that is older than the latest total known says nothing. Forgetting (a restart) only begins the window again.
+ */
+export class Sights {
+  readonly #sights = new Map<string, Readonly<{ mark: string; sinceMs: number }>>()
+
+  /** @param orders as they are recorded  @param views complete readings, by broker order id */
+  look(orders: readonly Order[], views: Views, nowMs: number): { standing: Unsettled[]; waiting: number } {
+    const unsettled = orders.flatMap((order) => unsettledTotals(order).map((one) => ({ order, ...one })))
+    const ids = new Set(unsettled.map(({ brokerOrderId }) => brokerOrderId))
+    for (const id of this.#sights.keys()) if (views.has(id) && !ids.has(id)) this.#sights.delete(id)
+    const shown = unsettled.filter(({ brokerOrderId, total }) => {
+      const seen = views.get(brokerOrderId)
+      return seen !== undefined && shows(seen, total)
+    })
+    const standing = shown.filter((one) => this.#hasStood(one, nowMs))
+    return { standing, waiting: shown.length - standing.length }
+  }
+
+  #hasStood({ order, brokerOrderId }: Unsettled, nowMs: number): boolean {
+    const mark = JSON.stringify(order.placements.find((one) => one.brokerOrderId === brokerOrderId))
+    const sight = this.#sights.get(brokerOrderId)
+    if (sight?.mark === mark) return nowMs - sight.sinceMs >= SETTLE_MS
+    this.#sights.delete(brokerOrderId)
+    if (this.#sights.size >= SIGHTS_MAX) this.#sights.delete(this.#sights.keys().next().value ?? '')
+    this.#sights.set(brokerOrderId, { mark, sinceMs: nowMs })
+    return false
+  }
+}
+
+/** Beyond it the oldest begins its window again. */
+const SIGHTS_MAX = 10_000
+
+export const shows = (seen: BrokerOrder, total: BrokerTotal): boolean =>
+  seen.filledQuantity === total.quantity && seen.filledAveragePrice === total.averagePrice && seen.updatedAt >= total.at

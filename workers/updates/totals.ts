@@ -1,0 +1,67 @@
+import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
+import { applyAll, type Desk, takeIn, viewOf } from './desk.ts'
+import { levelPortfolio, type PortfolioPass } from './portfolio.ts'
+import { shows, type Views } from './sights.ts'
+
+// The broker's total of an order is adopted where it stands and what is booked comes to another (see sights.ts).
+
+/**
+ * @param orders as they are recorded  @param views complete readings, by broker order id
+ * @returns the orders that are still to be settled
+ */
+export async function settleTotals(desk: Desk, orders: readonly Order[], views: Views): Promise<number> {
+  const { standing, waiting } = desk.sights.look(orders, views, desk.clock.monotonicMs())
+  for (const { order, brokerOrderId, total } of standing) await settle(desk, order, brokerOrderId, total)
+  return waiting
+}
+
+async function settle(desk: Desk, order: Order, brokerOrderId: string, { at }: BrokerTotal): Promise<void> {
+  const { id, origin, userId, connectionId, symbol } = order
+  desk.log.warn({ ...desk.ref, orderId: id, brokerOrderId }, 'update.total_adopted')
+  const update = { type: 'total_stands', brokerOrderId, at } as const
+  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, [update])
+  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
+}
+
+/**
+ * As `levelPortfolio`; but where cash or a position is in doubt, the reason may be an execution of an order that has ended, taken
+ * back unheard. Then the orders are settled first, so that the correction is told of the trade and not of the account alone.
+ */
+export async function levelAll(desk: Desk, readTo: string): Promise<PortfolioPass & { isLevel: boolean }> {
+  const { account } = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
+  const isDoubted = Object.keys(account?.doubts ?? {}).length > 0
+  const waiting = isDoubted ? await lookAtAll(desk) : 0
+  if (waiting > 0) return { doubts: waiting, isLevel: true }
+  const pass = await levelPortfolio(desk, readTo)
+  if (pass.doubts > 0 && !isDoubted) await lookAtAll(desk)
+  return pass
+}
+
+/** All orders of the day that have executed something, against a list of theirs. */
+async function lookAtAll(desk: Desk): Promise<number> {
+  const { userId, connectionId } = desk.ref
+  const { orders } = await desk.applier.store.loadConnection(userId, connectionId)
+  const executed = new Map(
+    orders.filter(({ placements }) => placements.some(hasExecuted)).map((order) => [order.id, order] as const),
+  )
+  const [since] = [...executed.values()].map(({ submittedAt, claimedAt }) => submittedAt ?? claimedAt ?? '').sort()
+  if (since === undefined) return 0
+  const totals = new Map(
+    [...executed.values()].flatMap(({ placements }) =>
+      placements.map((one) => [one.brokerOrderId, one.total] as const),
+    ),
+  )
+  const views = new Map<string, BrokerOrder>()
+  for (const seen of await desk.broker.listOrders({ status: 'all', since })) {
+    const total = totals.get(seen.brokerOrderId)
+    if (total === undefined) continue
+    views.set(seen.brokerOrderId, seen)
+    if (total != null && shows(seen, total)) continue
+    const order = (await takeIn(desk, viewOf(seen)))?.order
+    if (order != null) executed.set(order.id, order)
+  }
+  return settleTotals(desk, [...executed.values()], views)
+}
+
+const hasExecuted = ({ cumulativeQuantity, reportedQuantity }: Order['placements'][number]): boolean =>
+  !isZero(cumulativeQuantity) || !isZero(reportedQuantity)
