@@ -27,6 +27,8 @@ export type Client = {
 /** One process of workers, and its log so far. */
 export type WorkerProcess = Readonly<{ child: ChildProcess; lines: string[] }>
 
+type UrlOf = (process: 'workers' | 'relay' | 'producer') => string
+
 /** The whole system: Redis, sandbox, relay and producer here, workers as a process that can be killed. */
 export class System implements AsyncDisposable {
   readonly redis: TestRedis
@@ -39,8 +41,11 @@ export class System implements AsyncDisposable {
   readonly #clients: Socket[] = []
   readonly #queues: Queue[] = []
 
-  private constructor(redis: TestRedis, sandbox: Sandbox, relay: Relay, producer: Producer) {
+  readonly #urlOf: UrlOf
+
+  private constructor(redis: TestRedis, urlOf: UrlOf, sandbox: Sandbox, relay: Relay, producer: Producer) {
     this.redis = redis
+    this.#urlOf = urlOf
     this.sandbox = sandbox
     this.relay = relay
     this.producer = producer
@@ -49,21 +54,26 @@ export class System implements AsyncDisposable {
   /** @param users each gets the sandbox account of its place in the list */
   static async open(...users: string[]): Promise<System> {
     const redis = await startRedis()
+    return System.openOn(redis, () => redis.url, users)
+  }
+
+  /** @param urlOf by which each process reaches Redis */
+  static async openOn(redis: TestRedis, urlOf: UrlOf, users: readonly string[]): Promise<System> {
     const sandbox = await startSandbox({ partialFills: false, fillDelayMs: 20, tickMs: 100, seed: 'e2e' })
     const log = pino({ level: 'silent' })
     const config = readRelayConfig({
-      REDIS_URL: redis.url,
+      REDIS_URL: urlOf('relay'),
       LISTEN_HOST: '127.0.0.1',
       RELAY_PORT: '0',
       JWT_HS256_SECRET: SECRET,
     })
     const relay = await startRelay(config, { clock: systemClock, random: systemRandomness, log })
     const producer = await createProducer({
-      redisUrl: redis.url,
+      redisUrl: urlOf('producer'),
       vaultKeys: [{ kid: 't', key: new Uint8Array(VAULT) }],
       log,
     })
-    const system = new System(redis, sandbox, relay, producer)
+    const system = new System(redis, urlOf, sandbox, relay, producer)
     await system.startWorkers()
     const keys = ['demo-key', 'demo-key-2']
     for (const [index, userId] of users.entries()) {
@@ -83,7 +93,7 @@ export class System implements AsyncDisposable {
       env: {
         ...{
           PATH: process.env['PATH'] ?? '',
-          REDIS_URL: this.redis.url,
+          REDIS_URL: this.#urlOf('workers'),
           LISTEN_HOST: '127.0.0.1',
           VAULT_KEYS: `t:${VAULT.toString('base64')}`,
         },

@@ -1,0 +1,99 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createLogger, systemClock } from '#runtime'
+import { startDashboard } from '../../src/apps/dashboard/server.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { orderOf, System, told } from './stage.ts'
+
+// The users of src/deploy/redis-users.acl are enough for each process, and for little else.
+
+let redis: TestRedis
+let folder: string
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'fillcast-acl-'))
+  const file = join(folder, 'users.acl')
+  const users = readFileSync(join(import.meta.dirname, '../../src/deploy/redis-users.acl'), 'utf8')
+  writeFileSync(file, users.replace('user default off', 'user default on nopass ~* &* +@all')) // the suite looks on as that one
+  redis = await startRedis({ args: ['--aclfile', file] })
+})
+afterEach(async () => {
+  await redis.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const urlOf = (user: string): string => `redis://${user}:change-${user}@127.0.0.1:${redis.port}`
+const slow = { timeout: 12_000, interval: 50 }
+
+test('a trade, a cancel, quotes, devices, a logout and the dashboard need nothing more', async () => {
+  const system = await System.openOn(redis, urlOf, ['alice'])
+  try {
+    const log = createLogger('dashboard', 'silent')
+    const config = {
+      redisUrl: urlOf('dashboard'),
+      port: 0,
+      probePort: 0,
+      listenHost: '127.0.0.1',
+      logLevel: 'silent',
+    } as const
+    await using dashboard = await startDashboard({ ...config, users: new Map() }, systemClock, log)
+    expect((await fetch(`http://127.0.0.1:${dashboard.probePort}/readyz`)).status).toBe(200)
+
+    const client = await system.client('alice', { auth: { deviceId: 'phone', symbols: ['AAPL'] } })
+    await system.producer.submitOrder(orderOf())
+    await system.producer.submitOrder(orderOf({ tradeId: 'rest', orderType: 'limit', limitPrice: '1' }))
+    await expect.poll(() => told(client), slow).toContain('trade.filled')
+    const rest = { userId: 'alice', connectionId: 'broker_alice', tradeId: 'rest' }
+    await expect.poll(async () => (await system.producer.orders.get('alice', 'rest'))?.status, slow).toBe('submitted')
+    await system.producer.cancelOrder({ ...rest, commandId: 'c1' })
+    await expect.poll(() => told(client), slow).toContain('trade.cancelled')
+    await expect.poll(() => client.names(), slow).toContain('market.quote')
+    expect(await client.socket.emitWithAck('state.requestSync', {})).toEqual({ ok: true })
+    await system.client('alice', { auth: { deviceId: 'phone' } })
+    await expect.poll(() => client.names(), slow).toContain('connection.closed')
+    await system.producer.sessions.logout({ userId: 'alice' })
+    const denied = (await redis.connect().call('ACL', 'LOG')) as unknown[][]
+    expect(denied.map((entry) => [entry[7], entry[9], entry[5]].join(' '))).toEqual([])
+  } finally {
+    await system[Symbol.asyncDispose]().catch(() => {})
+  }
+}, 40_000)
+
+const everywhere = ['workers', 'relay', 'producer', 'dashboard']
+const refused: Record<string, [command: string, ...args: string[]][]> = {
+  workers: [['SET', 'relay:x', 'y']],
+  relay: [
+    ['HSET', 'state:{alice}', 'v', '1'],
+    ['XADD', 'log:{alice}', '*', 'e', 'x'],
+    ['HSET', 'control:{alice}', 'x', 'y'],
+    ['LPUSH', '{fc:orders}:orders:wait', '1'],
+    ['PSUBSCRIBE', '*'],
+  ],
+  producer: [
+    ['HSET', 'state:{alice}', 'v', '1'],
+    ['XRANGE', 'log:{alice}', '-', '+'],
+    ['PUBLISH', 'socket.io#/#market:AAPL#', 'x'],
+  ],
+  dashboard: [
+    ['HGETALL', 'control:{alice}'],
+    ['HGETALL', 'state:{alice}'],
+    ['PUBLISH', 'socket.io#/#user:alice#', 'x'],
+  ],
+}
+const fromAll: [command: string, ...args: string[]][] = [
+  ['FLUSHALL'],
+  ['KEYS', '*'],
+  ['CONFIG', 'GET', '*'],
+  ['ACL', 'LIST'],
+  ['SHUTDOWN'],
+  ['SET', 'anything', 'else'],
+]
+
+test.each(everywhere)('what %s has no business with, Redis refuses', async (user) => {
+  const link = new Redis(urlOf(user))
+  for (const [command, ...args] of [...(refused[user] ?? []), ...fromAll])
+    await expect(link.call(command, ...args), command).rejects.toThrow(/NOPERM/)
+  link.disconnect()
+})
