@@ -41,14 +41,15 @@ import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './
 import type { Role, WorkerConfig } from './config.ts'
 import { connectionHandler, createCheckSchedule, Directory, whileOpen } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
-import { countChanges, countFollowing } from './metrics.ts'
+import { countChanges, countFollowing, countQueues } from './metrics.ts'
 import {
   type Asker,
   createAsker,
   createFollowUps,
   createRiskDesk,
   orderHandler,
-  startQueueWorker,
+  type QueueTally,
+  QueueWorker,
 } from './orders/index.ts'
 import { type Applier, MarketHours, Ownership, type Tally } from './updates/index.ts'
 
@@ -65,6 +66,7 @@ type Shared = Readonly<{
   brokers: BrokerPool
   applier: Applier
   tally: Tally
+  queueTally: QueueTally
   hours: MarketHours
   ask: Asker & AsyncDisposable
   endpoint: Endpoint
@@ -97,6 +99,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     onLost: () => losses.inc(),
   })
   const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }
+  const broken = Promise.withResolvers<string>()
   const shared: Shared = {
     config,
     log,
@@ -109,21 +112,25 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     brokers,
     applier,
     tally: countFollowing(metrics),
+    queueTally: countQueues(metrics, broken.resolve),
     hours: new MarketHours(clock),
     ask: createAsker(redis, log),
     endpoint,
     transport: transport.fetch,
   }
 
-  const running: AsyncDisposable[] = []
+  const running: Part[] = []
   for (const role of new Set(config.roles)) running.push(...starters[role](shared))
   let isDraining = false
-  const probes = await startProbes(config, metrics, () =>
-    isDraining ? 'draining' : redis.status === 'ready' ? (directory.closedBecause ?? undefined) : 'Redis is away',
-  )
+  const probes = await startProbes(config, metrics, () => {
+    if (isDraining) return 'draining'
+    if (redis.status !== 'ready') return 'Redis is away'
+    return directory.closedBecause ?? running.find(({ stuckBecause }) => stuckBecause !== undefined)?.stuckBecause
+  })
   log.info({ roles: config.roles, env: config.env, probePort: probes.port }, 'workers.ready')
   return {
     probes,
+    broken: broken.promise,
     async [Symbol.asyncDispose]() {
       isDraining = true
       await directory[Symbol.asyncDispose]()
@@ -136,8 +143,11 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   }
 }
 
-const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
-  orders({ applier, brokers, clock, random, log, redis, directory, hours, ask }) {
+/** A part of a role; `stuckBecause`: why the process is not ready because of it. */
+type Part = AsyncDisposable & Readonly<{ stuckBecause?: string | undefined }>
+
+const starters: Record<Role, (shared: Shared) => Part[]> = {
+  orders({ applier, brokers, clock, random, log, redis, directory, hours, ask, queueTally: tally }) {
     const controls = createControls(redis)
     const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
       const { limits } = directory.setOf(userId) ?? (await controls.read(userId))
@@ -148,8 +158,7 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
     const handle = orderHandler({ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log })
     const gated = whileOpen(handle, () => directory.closedBecause)
-    const workers = (['orders', 'commands'] as const).map((queue) => startQueueWorker(queue, gated, redis, clock, log))
-    return workers.map((worker) => ({ [Symbol.asyncDispose]: () => worker.close() }))
+    return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, { redis, clock, log, tally }))
   },
 
   streams({ ask, applier, brokers, clock, random, log, redis, directory, tally, hours }) {
@@ -176,7 +185,7 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
     ]
   },
 
-  connections({ applier, brokers, clock, log, metrics, redis, connections, directory, ask }) {
+  connections({ applier, brokers, clock, log, metrics, redis, connections, directory, ask, queueTally: tally }) {
     const schedule = createCheckSchedule(redis, log)
     const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
     const checks = metrics.counter('fillcast_connection_checks_total', 'Logins at brokers, by what they showed', [
@@ -190,14 +199,14 @@ const starters: Record<Role, (shared: Shared) => AsyncDisposable[]> = {
       },
       { store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
     )
-    const worker = startQueueWorker('connections', handle, redis, clock, log)
+    const worker = new QueueWorker('connections', handle, { redis, clock, log, tally })
     directory.listen({
       // New credentials are not traded with before a check has seen where they lead.
       changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),
       gone: (ref) => void schedule.drop(ref).catch(failed),
       lost: () => {},
     })
-    return [{ [Symbol.asyncDispose]: () => worker.close() }, schedule]
+    return [worker, schedule]
   },
 
   market({ config, endpoint, transport, clock, log, redis }) {

@@ -1,5 +1,6 @@
 import type { Anomaly, Change } from '#domain'
 import type { Logger, Metrics } from '#runtime'
+import type { QueueTally } from './orders/index.ts'
 import type { SessionStanding, Tally } from './updates/index.ts'
 
 /** Counts what was committed, and tells the log of everything that should not be. */
@@ -63,5 +64,18 @@ export function countFollowing(metrics: Metrics): Tally {
       interval.set({ kind: 'in_flight' }, largest(({ flightMs }) => flightMs) / 1_000)
       cost.set(largest(({ requestsPerMinute }) => requestsPerMinute))
     },
+  }
+}
+
+/** How queues are worked on, as metrics; `onGivenUp` hears when a queue cannot be worked on by this process any more. */
+export function countQueues(metrics: Metrics, onGivenUp: (why: string) => void): QueueTally {
+  const stuck = metrics.gauge('fillcast_queue_stuck', 'Whether jobs wait and this worker takes none', ['queue'])
+  const rebuilds = metrics.counter('fillcast_queue_rebuilds_total', 'Workers rebuilt since they took nothing', [
+    'queue',
+  ])
+  return {
+    stuck: (queue, isStuck) => stuck.set({ queue }, isStuck ? 1 : 0),
+    rebuilt: (queue) => rebuilds.inc({ queue }),
+    givenUp: (queue) => onGivenUp(`jobs wait in ${queue}, and a rebuilt worker takes none either`),
   }
 }

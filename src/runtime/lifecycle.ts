@@ -6,7 +6,11 @@ import type { Logger } from './logger.ts'
 const DRAIN_MS_MAX = 25_000
 
 /** What a process hands back once it runs; disposing it drains: stop intake, finish what is held, close. */
-export type Running = AsyncDisposable
+export type Running = AsyncDisposable &
+  Readonly<{
+    /** Settles, with the reason, when the process cannot do its work any more and another one should: it drains, and exits with 1. */
+    broken?: Promise<string>
+  }>
 
 /**
  * Runs one process from start to exit. SIGTERM and SIGINT drain it, a second signal or the deadline ends it at once.
@@ -48,5 +52,9 @@ export async function runProcess(name: string, start: () => Promise<{ running: R
     void drain('unhandledRejection', 1)
   })
   process.on('disconnect', () => void drain('parent gone', 0))
+  void running.broken?.then((why) => {
+    log.fatal({ why }, 'process.broken')
+    return drain(why, 1)
+  })
   log.info({ pid: process.pid }, 'process.started')
 }

@@ -122,7 +122,7 @@ export const waiting: ReadonlySet<ScenarioId> = new Set([
     'POS-10',
     'POS-11',
   ] as const),
-  ...(['RDQ-04', 'RDQ-05', 'RDQ-06', 'RDQ-07', 'RDQ-08'] as const),
+  ...(['RDQ-05'] as const),
   ...(['CRA-04', 'CRA-06', 'CRA-09'] as const),
   ...(['MUL-01', 'MUL-05'] as const),
 ])

@@ -14,7 +14,7 @@ import { replaceOrder } from './replace.ts'
 import { submitOrder } from './submit.ts'
 
 /** Jobs that one worker runs at once, per queue: they wait for the broker most of the time. */
-const JOBS_AT_ONCE_MAX = 50
+export const JOBS_AT_ONCE_MAX = 50
 /** Longer than any broker call; what is not renewed for this long is given to another worker. */
 export const LOCK_MS = 15_000
 /** Within this much of its end a lock counts as lost: a request must be at the broker before somebody else starts. */
@@ -23,6 +23,15 @@ const STALLED_CHECK_MS = 5_000
 /** A job whose worker died is run again this often before the queue gives it up; the trade itself is never given up. */
 const STALLED_MAX = 10
 
+/** What working on a queue needs. */
+export type QueueDeps = Readonly<{
+  redis: Redis
+  clock: Clock
+  log: Logger
+  /** Default: `LOCK_MS`. */
+  lockMs?: number
+}>
+
 /** Takes a job's payload and says what becomes of the job. */
 export type Handler = (name: string, data: unknown, run: Run) => Promise<JobResult>
 
@@ -30,7 +39,8 @@ export type Handler = (name: string, data: unknown, run: Run) => Promise<JobResu
  * A BullMQ worker around a handler: delays and retries as the handler asks, and fails for good what can never succeed. The lock is no
  * safety device (RDQ-01): it only tells a run that it may not be the only one any more.
  */
-export function startQueueWorker(queue: QueueName, handle: Handler, redis: Redis, clock: Clock, log: Logger): Worker {
+export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueDeps): Worker {
+  const { redis, clock, log, lockMs = LOCK_MS } = deps
   const { name, prefix } = queues[queue]
   let renewedAtMs = Number.NEGATIVE_INFINITY
   const process = async (job: Job, token?: string, signal?: AbortSignal): Promise<void> => {
@@ -40,7 +50,7 @@ export function startQueueWorker(queue: QueueName, handle: Handler, redis: Redis
       queuedAtMs: job.timestamp,
       assertHeld() {
         const ageMs = clock.monotonicMs() - Math.max(startedAtMs, renewedAtMs)
-        if (signal?.aborted === true || ageMs > LOCK_MS - LOCK_MARGIN_MS) throw new LockLostError()
+        if (signal?.aborted === true || ageMs > lockMs - LOCK_MARGIN_MS) throw new LockLostError()
       },
     }
     const result = await handle(job.name, job.data, run)
@@ -54,7 +64,7 @@ export function startQueueWorker(queue: QueueName, handle: Handler, redis: Redis
     connection: redis,
     prefix,
     concurrency: JOBS_AT_ONCE_MAX,
-    lockDuration: LOCK_MS,
+    lockDuration: lockMs,
     stalledInterval: STALLED_CHECK_MS,
     maxStalledCount: STALLED_MAX,
   })

@@ -1,0 +1,160 @@
+import type { Worker } from 'bullmq'
+import type { QueueName } from '#contract'
+import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from './queue.ts'
+
+/**
+ * Keeps a queue being worked on. A BullMQ worker whose blocking connection never came back says that it runs, and takes nothing
+ * (RDQ-08): so what counts is that jobs move.
+ *
+ *   moving --the same job is the oldest that waits, a place is free, and none was taken, `LOOKS_MAX` looks in a row--> rebuilt
+ *   rebuilt --one that came after all others was taken--> moving
+ *   rebuilt --the same again--> given up: the process has to end, and another one to take its place
+ *
+ * A new worker takes what is there without waiting for anything; only the next job shows that it can be woken.
+ * Kept true: jobs in hand go on in the worker that took them, whose locks are renewed until they are done.
+ */
+export type ProgressDeps = QueueDeps &
+  Readonly<{
+    tally: QueueTally
+    /** Default: `LOOK_EVERY_MS`. */
+    lookEveryMs?: number
+  }>
+
+/** Hears how a queue is worked on. */
+export type QueueTally = Readonly<{
+  stuck(queue: QueueName, isStuck: boolean): void
+  rebuilt(queue: QueueName): void
+  /** Nothing helps: end the process. */
+  givenUp(queue: QueueName): void
+}>
+
+const LOOK_EVERY_MS = 3_000
+/** Looks, not time, so that a process that was stopped for a while does not blame its worker. Longer than BullMQ's 10 s of waiting. */
+const LOOKS_MAX = 5
+/** What a worker without jobs may take to close. */
+const CLOSE_MS_MAX = 2_000
+/** BullMQ sorts delayed jobs by when they are due, in ms, times this. */
+const DELAYED_SCORE = 0x1000
+
+export class QueueWorker implements AsyncDisposable {
+  readonly #queue: QueueName
+  readonly #handle: Handler
+  readonly #deps: ProgressDeps
+  readonly #stop: () => void
+  readonly #closing = new Set<Promise<void>>()
+  #worker: Worker
+  #inHand = 0
+  #taken = 0
+  #isLooking = false
+  /** What had been taken when the worker was found stuck; `null`: it is not. */
+  #stuckAt: number | null = null
+  /** Of a rebuilt worker: what had been taken once nothing waited any more. */
+  #rebuilt: { takenAtRest: number | null } | null = null
+  /** The oldest job that waits, what had been taken when it was first seen, and in how many looks it was there. */
+  #oldest: { id: string; taken: number; looks: number } | null = null
+
+  constructor(queue: QueueName, handle: Handler, deps: ProgressDeps) {
+    this.#queue = queue
+    this.#deps = deps
+    this.#handle = async (name, data, run) => {
+      this.#taken += 1
+      this.#inHand += 1
+      try {
+        return await handle(name, data, run)
+      } finally {
+        this.#inHand -= 1
+      }
+    }
+    this.#worker = this.#start()
+    this.#stop = deps.clock.every(deps.lookEveryMs ?? LOOK_EVERY_MS, () => void this.#lookOnce())
+  }
+
+  /** Why this process is no good for the queue now; `undefined`: it is. */
+  get stuckBecause(): string | undefined {
+    return this.#stuckAt !== null ? `jobs wait in ${this.#queue}, and this worker takes none` : undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop()
+    this.#closing.add(this.#close(this.#worker))
+    await Promise.all(this.#closing)
+  }
+
+  #start(): Worker {
+    return startQueueWorker(this.#queue, this.#handle, this.#deps)
+  }
+
+  async #lookOnce(): Promise<void> {
+    if (this.#isLooking) return // Redis is away: that is somebody else's to tell
+    this.#isLooking = true
+    try {
+      this.#look(await this.#readOldest())
+    } catch (error) {
+      this.#deps.log.warn({ queue: this.#queue, error }, 'queue.look_failed')
+    } finally {
+      this.#isLooking = false
+    }
+  }
+
+  #look(id: string | null): void {
+    const taken = this.#taken
+    this.#judgeRebuilt(id)
+    if (this.#stuckAt !== null && (id === null || taken !== this.#stuckAt)) this.#tell(null)
+    const seen = this.#oldest?.id === id && this.#oldest?.taken === taken ? this.#oldest : null
+    if (seen === null || this.#inHand >= JOBS_AT_ONCE_MAX) {
+      this.#oldest = id === null ? null : { id, taken, looks: 1 }
+      return
+    }
+    seen.looks += 1
+    if (seen.looks < LOOKS_MAX) return
+    this.#oldest = null
+    this.#tell(taken)
+    this.#deps.log.error({ queue: this.#queue, jobId: id, inHand: this.#inHand }, 'queue.stuck')
+    if (this.#rebuilt === null) this.#rebuild()
+    else this.#deps.tally.givenUp(this.#queue)
+  }
+
+  #judgeRebuilt(id: string | null): void {
+    if (this.#rebuilt === null) return
+    const { takenAtRest } = this.#rebuilt
+    if (takenAtRest !== null && this.#taken > takenAtRest) this.#rebuilt = null
+    else if (takenAtRest === null && id === null) this.#rebuilt.takenAtRest = this.#taken
+  }
+
+  #tell(stuckAt: number | null): void {
+    this.#stuckAt = stuckAt
+    this.#deps.tally.stuck(this.#queue, stuckAt !== null)
+  }
+
+  #rebuild(): void {
+    const closed: Promise<void> = this.#close(this.#worker).finally(() => this.#closing.delete(closed))
+    this.#closing.add(closed)
+    this.#rebuilt = { takenAtRest: null }
+    this.#worker = this.#start()
+    this.#deps.tally.rebuilt(this.#queue)
+  }
+
+  /** Its jobs are waited for. A connection that does not come back is not: it would never even close. */
+  async #close(worker: Worker): Promise<void> {
+    const isIdle = this.#stuckAt !== null && this.#inHand === 0
+    const closed = worker.close(isIdle)
+    do await Promise.race([closed, this.#deps.clock.sleep(CLOSE_MS_MAX)])
+    while (this.#inHand > 0)
+  }
+
+  /** The job that has waited longest for a worker; `null`: none waits, or the queue is paused. */
+  async #readOldest(): Promise<string | null> {
+    const { redis, clock } = this.#deps
+    const [wait, delayed, meta] = ['wait', 'delayed', 'meta'].map((part) => this.#worker.toKey(part)) as [
+      string,
+      string,
+      string,
+    ]
+    if ((await redis.hexists(meta, 'paused')) === 1) return null
+    const oldest = await redis.lindex(wait, -1)
+    if (oldest !== null) return oldest
+    // Due, and not even moved to those that wait: that is a worker's work too.
+    const [first, score] = await redis.zrange(delayed, 0, 0, 'WITHSCORES')
+    return first !== undefined && Number(score) / DELAYED_SCORE < clock.now() ? first : null
+  }
+}
