@@ -47,6 +47,30 @@ describe('RDQ-04 the last second of writes is lost', () => {
   )
 })
 
+describe('RDQ-04 the first reading of an account is lost, and the lease is not', () => {
+  test.each(['nothing happens', 'an order comes', 'something executes elsewhere'] as const)(
+    'RDQ-04 %s: the account is read again, by the same session',
+    async (then) => {
+      const world = await openWorld({ seed: 42 })
+      world.store.loseLast(1_000)
+      expect((await world.store.loadConnection('u1', 'broker_1')).account).toBeNull()
+      if (then === 'an order comes') world.submit()
+      if (then === 'something executes elsewhere') {
+        world.broker.placeElsewhere('MSFT', '5')
+        world.broker.fill('elsewhere-0', '400')
+      }
+      await world.advance(15_000)
+      expect((await world.store.loadConnection('u1', 'broker_1')).account).not.toBeNull()
+      if (then === 'an order comes') world.fill('t1', '180')
+      await world.quiesce()
+      expect(world.steps.get('leases.take')).toBe(1)
+      // It was read before: that it is connected is no news.
+      expect(world.events().slice(0, 2)).not.toContain('broker.connected')
+      expect(world.events()[0]).toBe('state.resync')
+    },
+  )
+})
+
 describe('RDQ-05 everything is lost', () => {
   // A job that is only just taken finds no connection, and is refused: nothing was sent.
   test.each(STEPS.slice(1))(
@@ -63,6 +87,7 @@ describe('RDQ-05 everything is lost', () => {
       await expectLevel(world)
       expect(world.events()[0]).toBe('state.resync')
       expect(world.events().filter((event) => event === 'state.resync')).toHaveLength(1)
+      expect(world.events()).not.toContain('broker.connected')
     },
   )
 })

@@ -1,5 +1,5 @@
 import type { BrokerOrder, Bust, Change, Execution, Landing, Order, OrderUpdate } from '#domain'
-import { type Boundaries, type Clock, InvariantError, type Logger } from '#runtime'
+import { type Boundaries, type Clock, FillcastError, InvariantError, type Logger } from '#runtime'
 import { type ConnectionRef, type Fence, RecordError } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { type Applier, applyWith } from './apply.ts'
@@ -68,6 +68,13 @@ export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
   }
 }
 
+/** The account has no record: it was never read, or the store lost it. What an order did to it cannot be booked; read it first. */
+export class UnreadError extends FillcastError<'UNREAD'> {
+  constructor(connectionId: string) {
+    super('UNREAD', `the store has no record of the account of ${connectionId}`)
+  }
+}
+
 export type Taken = Readonly<{ order: Order | null; changes: readonly Change[] }>
 
 /** Applies to one record, and does what the outcome makes necessary. */
@@ -78,7 +85,10 @@ export async function applyAll(
   updates: readonly OrderUpdate[],
 ): Promise<Taken> {
   const target = { landing, symbol, fence: desk.fence }
-  const { slice, changes } = await applyWith(desk.applier, target, () => updates)
+  const { slice, changes } = await applyWith(desk.applier, target, (loaded) => {
+    if (loaded.slice.account === null) throw new UnreadError(desk.ref.connectionId)
+    return updates
+  })
   await followUp(desk, changes, slice.order)
   return { order: slice.order, changes }
 }

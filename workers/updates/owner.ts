@@ -57,6 +57,8 @@ export class ConnectionOwner {
   /** Why the session must end before the next step; only the loop ends it. */
   #endBecause: string | null = null
   #pauseMs = 0
+  /** The account was read before, as far as this worker knows: what is missing of it was lost. */
+  #isKnown = false
   #isForced = false
   #isClosed = false
   #wake: () => void = () => {}
@@ -83,6 +85,7 @@ export class ConnectionOwner {
 
   /** The store lost its state: whoever holds the connection reads it anew, and tells its user so. */
   readopt(): void {
+    this.#isKnown = true
     if (this.#held === null) return // its owner does
     this.#isForced = true
     this.#end('the store was lost')
@@ -171,7 +174,8 @@ export class ConnectionOwner {
       this.#pauseMs = pauseMs
       this.#end(why)
     }
-    const session = new Session({ desk, hours, askForCheck: () => askForCheck(this.#ref), onOver }, this.#isForced)
+    const sessionDeps = { desk, hours, askForCheck: () => askForCheck(this.#ref), onOver }
+    const session = new Session(sessionDeps, this.#isKnown, this.#isForced)
     this.#isForced = false
     this.#held = { session, token }
   }
@@ -179,6 +183,7 @@ export class ConnectionOwner {
   async #endSession(why: string): Promise<void> {
     const held = this.#held
     if (held === null) return
+    this.#isKnown ||= held.session.standing().isRecovered
     await held.session.close()
     this.#held = null
     await this.#deps.leases.release(this.#key, held.token).catch(() => {}) // it expires by itself

@@ -2,7 +2,7 @@ import type { BrokerOrder } from '#domain'
 import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
 import { type Cadence, cadenceOf } from './cadence.ts'
-import { type Desk, takeIn, viewOf } from './desk.ts'
+import { type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
 import type { MarketHours } from './hours.ts'
 import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
@@ -145,7 +145,8 @@ export class Polling {
     const { userId, connectionId } = desk.ref
     return line.run(async () => {
       if (this.#known?.version === (await desk.applier.store.version(userId))) return
-      const { version, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
+      const { version, account, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
+      if (account === null) throw new UnreadError(connectionId)
       this.#known = { version, positions }
       desk.book.load(orders, nowMs)
     })

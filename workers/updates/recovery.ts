@@ -1,7 +1,7 @@
 import { type BrokerOrder, cmp, type Landing, type Order, type OrderUpdate } from '#domain'
 import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
-import { applyAll, type Desk, takeIn, viewOf } from './desk.ts'
+import { applyAll, type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
 import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
 import { overlapping, type PortfolioPass } from './portfolio.ts'
@@ -17,14 +17,15 @@ import { levelAll } from './totals.ts'
 export type Recovered = PortfolioPass & Readonly<{ isComplete: boolean }>
 
 /**
+ * @param isNew whether an account without a record has never been read before
  * @param forced adopts anew, whatever is in the store: what it holds is not to be believed
  * @throws {FencedError} the lease was lost  @throws {BrokerError} the broker could not be read: start again later
  */
-export async function recover(desk: Desk, forced = false): Promise<Recovered> {
+export async function recover(desk: Desk, isNew: boolean, forced: boolean): Promise<Recovered> {
   const { userId, connectionId } = desk.ref
   const known = await desk.applier.store.loadConnection(userId, connectionId)
   if (known.account === null || forced) {
-    const isAdopted = await adoptConnection(desk, !forced)
+    const isAdopted = await adoptConnection(desk, isNew && !forced)
     return { doubts: 0, isComplete: isAdopted }
   }
   const since = overlapping(known.account.executionsReadTo)
@@ -41,10 +42,10 @@ export async function recover(desk: Desk, forced = false): Promise<Recovered> {
   return { ...pass, isComplete: isComplete && executions.isComplete && pass.isLevel }
 }
 
-/** Executions, what was taken back of them, cash and positions: not urgent, and not told by how the orders are. */
+/** Executions, what was taken back of them, cash and positions: not urgent, and not told by how the orders are. @throws {UnreadError} */
 export async function refresh(desk: Desk): Promise<PortfolioPass> {
   const { account, orders } = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
-  if (account === null) return { doubts: 0 }
+  if (account === null) throw new UnreadError(desk.ref.connectionId)
   const { executionsReadTo } = account
   const { readTo, isComplete } = await readExecutions(desk, orders, overlapping(executionsReadTo), new Map())
   return levelAll(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo)

@@ -7,14 +7,14 @@ import {
   type TradeStream,
 } from '../broker/index.ts'
 import { FencedError } from './apply.ts'
-import { type Desk, takeIn, type Told } from './desk.ts'
+import { type Desk, takeIn, type Told, UnreadError } from './desk.ts'
 import { hasGap } from '#domain'
 import type { MarketHours } from './hours.ts'
 import { Inbox } from './inbox.ts'
 import { Line } from './line.ts'
 import { Polling } from './polling.ts'
 import { checkAccount, recover, refresh, WrongAccountError } from './recovery.ts'
-import type { SessionStanding } from './tally.ts'
+import type { Gap, SessionStanding } from './tally.ts'
 
 /**
  * One holding of a connection's lease: its stream, its recovery, its polling.
@@ -49,6 +49,7 @@ export class Session {
   #streamState: SessionStanding['stream'] = 'connecting'
   #callsState: SessionStanding['calls'] = 'up'
   #isRecovered = false
+  #isKnown: boolean
   #isForced: boolean
   #recoveryTimer: CancelTimer = () => {}
   #refreshTimer: CancelTimer = () => {}
@@ -59,9 +60,13 @@ export class Session {
   #askAgainMs = -Infinity
   #isOver = false
 
-  /** @param forced the state in the store is not to be believed: adopt the connection anew */
-  constructor(deps: SessionDeps, forced: boolean) {
+  /**
+   * @param isKnown the account was read before, here or elsewhere
+   * @param forced the state in the store is not to be believed: adopt the connection anew
+   */
+  constructor(deps: SessionDeps, isKnown: boolean, forced: boolean) {
     this.#deps = deps
+    this.#isKnown = isKnown
     this.#isForced = forced
     const { desk, hours } = deps
     this.#polling = new Polling({
@@ -137,7 +142,7 @@ export class Session {
     else if (kept === 'kept') this.#drainSoon()
   }
 
-  #gap(why: 'overflow' | 'unreadable' | 'notice', detail: string): void {
+  #gap(why: Exclude<Gap, 'mute'>, detail: string): void {
     const { desk } = this.#deps
     desk.tally.gap(why)
     desk.log.warn({ ...desk.ref, why, detail }, 'stream.gap')
@@ -191,10 +196,11 @@ export class Session {
     this.#inbox.reopen()
     try {
       if (!this.#isRecovered) await checkAccount(desk)
-      const { isComplete, doubts } = await recover(desk, this.#isForced)
+      const { isComplete, doubts } = await recover(desk, !this.#isKnown, this.#isForced)
       this.#answered()
       this.#isForced = false
       this.#isRecovered = true
+      this.#isKnown = true
       desk.tally.recovered('done')
       if (!isComplete) this.#recoverIn(RETRY_MS)
       this.#refreshIn(doubts > 0 ? DOUBT_MS : REFRESH_MS)
@@ -273,6 +279,7 @@ export class Session {
       onOver(isFenced ? 'fenced off' : 'another account', isFenced ? 0 : CREDENTIALS_PAUSE_MS)
       return
     }
+    if (error instanceof UnreadError) return this.#gap('unread', error.message)
     if (error instanceof BrokerError && error.code !== 'RATE_LIMITED') this.#callsState = 'down'
     desk.log[error instanceof BrokerError ? 'warn' : 'error']({ ...desk.ref, error }, 'session.work_failed')
     if (error instanceof BrokerError && error.code === 'CREDENTIALS') this.#askForCheck()

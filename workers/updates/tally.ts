@@ -1,9 +1,12 @@
+/** `unread`: the store lost the account's record, and it is read for the first time again. */
+export type Gap = 'overflow' | 'unreadable' | 'mute' | 'notice' | 'unread'
+
 /** What following connections counts; the process makes metrics of it. */
 export interface Tally {
   /** A poll was made. `news`: orders of which it knew more than the stream had told. */
   polled(kind: 'open' | 'in_flight', requests: number, news: number): void
   /** A hole in what the stream told was found, and a recovery is run. */
-  gap(why: 'overflow' | 'unreadable' | 'mute' | 'notice'): void
+  gap(why: Gap): void
   recovered(outcome: 'done' | 'failed'): void
   /** An execution had to be worked out from the order's totals: nothing lists it yet. */
   inferred(): void
