@@ -18,6 +18,7 @@ const USAGE = `Usage: npm run bench -- pipeline [options]
   --rate N           orders a second (default 250)
   --users N          users, with one broker account and one client each (default 30)
   --rounds N         runs of each pipeline (default 3)
+  --only NAME        runs fetch, undici or fillcast alone, without ratios
   --profile FOLDER   writes CPU profiles of our processes there; the figures are worse for it`
 
 const LIMITS = { orders: 20_000, rate: 2_000, users: 200, rounds: 9 } as const
@@ -28,7 +29,14 @@ const EVENTS_MS_MAX = 30_000
 /** Bars, as ratios of medians: CPU to the `fetch` one, latencies to the `undici` one. */
 const BARS = { cpuToFetch: 0.75, cpuToUndiciGoal: 1.2, latencyToUndici: 1.2 } as const
 
-type Load = Readonly<{ orders: number; rate: number; users: number; rounds: number; profile: string | undefined }>
+type Load = Readonly<{
+  sides: readonly SideName[]
+  orders: number
+  rate: number
+  users: number
+  rounds: number
+  profile: string | undefined
+}>
 type Figures = Readonly<{ cpuUs: number; redisUs: number; submittedMs: number; filledMs: number; missing: number }>
 
 function wholeNumber(flag: keyof typeof LIMITS, text: string): number {
@@ -43,7 +51,7 @@ function readLoad(args: readonly string[]): Load {
     args: [...args],
     options: {
       ...{ orders: option('3000'), rate: option('250'), users: option('30'), rounds: option('3') },
-      profile: { type: 'string' },
+      ...{ profile: { type: 'string' }, only: { type: 'string' } },
     },
   })
   return {
@@ -52,7 +60,15 @@ function readLoad(args: readonly string[]): Load {
     users: wholeNumber('users', values.users),
     rounds: wholeNumber('rounds', values.rounds),
     profile: values.profile,
+    sides: sidesOf(values.only),
   }
+}
+
+function sidesOf(only: string | undefined): readonly SideName[] {
+  const side = SIDES.find((name) => name === only)
+  if (only === undefined) return SIDES
+  if (side === undefined) throw new Error(`--only must be one of ${SIDES.join(', ')}, not "${only}"\n${USAGE}`)
+  return [side]
 }
 
 const nowMs = (): number => performance.timeOrigin + performance.now()
@@ -156,18 +172,29 @@ const COLUMNS = [
   ['events missing', 'missing', 0],
 ] as const
 
-/** Prints medians and ratios; whether every bar holds and no event is missing. */
-function report(runs: Readonly<Record<SideName, readonly Figures[]>>): boolean {
-  const line = (name: string, cells: readonly string[]): void =>
-    void process.stdout.write(`${name.padEnd(36)}${cells.map((cell) => cell.padStart(12)).join('')}\n`)
-  line(`medians of ${runs.fillcast.length}`, SIDES)
-  const of = (side: SideName, key: keyof Figures): number => median(runs[side].map((figures) => figures[key]))
+const line = (name: string, cells: readonly string[]): void =>
+  void process.stdout.write(`${name.padEnd(36)}${cells.map((cell) => cell.padStart(12)).join('')}\n`)
+
+type Runs = Readonly<Record<SideName, readonly Figures[]>>
+
+const medianOf = (runs: Runs, side: SideName, key: keyof Figures): number =>
+  median(runs[side].map((figures) => figures[key]))
+
+/** Prints medians; whether no event is missing. */
+function tell(runs: Runs, sides: readonly SideName[]): boolean {
+  line(`medians of ${runs[sides[0] ?? 'fillcast'].length}`, sides)
   for (const [name, key, places] of COLUMNS)
     line(
       name,
-      SIDES.map((side) => of(side, key).toFixed(places)),
+      sides.map((side) => medianOf(runs, side, key).toFixed(places)),
     )
-  const ratio = (key: keyof Figures, to: SideName): number => of('fillcast', key) / of(to, key)
+  return sides.every((side) => runs[side].every(({ missing }) => missing === 0))
+}
+
+/** Prints medians and ratios; whether every bar holds and no event is missing. */
+function report(runs: Runs): boolean {
+  const isComplete = tell(runs, SIDES)
+  const ratio = (key: keyof Figures, to: SideName): number => medianOf(runs, 'fillcast', key) / medianOf(runs, to, key)
   const bars = [
     ['own CPU to fetch', ratio('cpuUs', 'fetch'), BARS.cpuToFetch, 'bar'],
     ['own CPU to undici', ratio('cpuUs', 'undici'), BARS.cpuToUndiciGoal, 'goal'],
@@ -177,7 +204,6 @@ function report(runs: Readonly<Record<SideName, readonly Figures[]>>): boolean {
   for (const [name, value, bar, kind] of bars)
     line(name, [`${value.toFixed(2)} x`, `${kind} ${bar}`, value <= bar ? 'holds' : 'MISSED'])
   process.stdout.write(`machine: ${availableParallelism()} cores, load average ${(loadavg()[0] ?? 0).toFixed(1)}\n`)
-  const isComplete = SIDES.every((side) => runs[side].every(({ missing }) => missing === 0))
   return isComplete && bars.every(([, value, bar, kind]) => kind === 'goal' || value <= bar)
 }
 
@@ -191,7 +217,7 @@ export async function benchPipeline(args: readonly string[]): Promise<boolean> {
   const folder = mkdtempSync(join(tmpdir(), 'fillcast-bench-'))
   try {
     for (let round = 0; round < load.rounds; round += 1) {
-      for (const name of SIDES) {
+      for (const name of load.sides) {
         const figures = await runOnce(name, load, folder)
         runs[name].push(figures)
         process.stdout.write(`round ${round + 1}: ${name} ${figures.cpuUs.toFixed(0)} us/order\n`)
@@ -200,5 +226,5 @@ export async function benchPipeline(args: readonly string[]): Promise<boolean> {
   } finally {
     rmSync(folder, { recursive: true })
   }
-  return report(runs)
+  return load.sides.length === SIDES.length ? report(runs) : tell(runs, load.sides)
 }

@@ -43,7 +43,8 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
   }
   const outcome = await broker.submit({ intent, clientOrderId, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
-  deps.log.info({ clientOrderId, outcome: outcome.kind }, 'submit.answered')
+  // An accepted order is told by its event; a line for each would cost more than the event.
+  deps.log[outcome.kind === 'accepted' ? 'debug' : 'info']({ clientOrderId, outcome: outcome.kind }, 'submit.answered')
   const result = await record(deps, sending, outcome)
   await deps.boundaries.reached('submit.recorded')
   return result

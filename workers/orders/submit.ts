@@ -38,10 +38,13 @@ const NOT_READY_MS = 500
 /** @throws {TradeConflictError} */
 export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('submit.dequeued')
+  // Asked for together, they are one round trip.
+  const opening = deps.brokers.get(intent)
+  opening.catch(() => {}) // whoever needs it hears of it below
   const loaded = await loadTrade(deps, intent)
   const wanted: Wanted = { intent, hash: parametersHash(intent), closes: false }
   const { order } = loaded.slice
-  return order === null ? placeFirst(deps, wanted, loaded, run) : meet(deps, wanted, order, run)
+  return order === null ? placeFirst(deps, wanted, loaded, run, opening) : meet(deps, wanted, order, run)
 }
 
 /** The trade is there already: a repeat, or a run before this one that did not come to its end. */
@@ -54,12 +57,20 @@ export function assertSame({ id, parametersHash: known }: Order, hash: string): 
   if (known !== null && known !== hash) throw new TradeConflictError(id)
 }
 
-/** Claims a trade that nobody has seen before, and sends it. */
-export async function placeFirst(deps: OrderDeps, wanted: Wanted, loaded: LoadedSlice, run: Run): Promise<JobResult> {
-  const { intent } = wanted
+/**
+ * Claims a trade that nobody has seen before, and sends it.
+ * @param opening the connection's broker, where it was asked for already
+ */
+export async function placeFirst(
+  deps: OrderDeps,
+  wanted: Wanted,
+  loaded: LoadedSlice,
+  run: Run,
+  opening: Promise<Broker> = deps.brokers.get(wanted.intent),
+): Promise<JobResult> {
   let broker: Broker
   try {
-    broker = await deps.brokers.get(intent)
+    broker = await opening
   } catch (error) {
     if (error instanceof UnverifiedError) return wait(deps, wanted, loaded, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error

@@ -1,4 +1,4 @@
-import { cmp, hasGap, livePlacements, type BrokerOrder, type Order, type Placement } from '#domain'
+import { cmp, type Decimal, hasGap, livePlacements, type BrokerOrder, type Order, type Placement } from '#domain'
 import { isInFlight, tradesAnyTime } from './cadence.ts'
 
 /**
@@ -11,7 +11,7 @@ import { isInFlight, tradesAnyTime } from './cadence.ts'
  */
 export class Book {
   readonly #open = new Map<string, Entry>()
-  readonly #views = new Map<string, string>()
+  readonly #views = new Map<string, View>()
   #newestAt: string | null = null
 
   /** Replaces what is known to be open. */
@@ -31,7 +31,7 @@ export class Book {
     if (this.#newestAt === null || seen.submittedAt > this.#newestAt) this.#newestAt = seen.submittedAt
     this.#views.delete(seen.brokerOrderId)
     if (this.#views.size >= VIEWS_MAX) this.#views.delete(this.#views.keys().next().value ?? '')
-    this.#views.set(seen.brokerOrderId, viewMark(seen))
+    this.#views.set(seen.brokerOrderId, { mark: viewMark(seen), filledQuantity: seen.filledQuantity })
     if (order !== null) this.keep(order, nowMs)
   }
 
@@ -41,7 +41,13 @@ export class Book {
   }
 
   isNews(seen: BrokerOrder): boolean {
-    return this.#views.get(seen.brokerOrderId) !== viewMark(seen)
+    return this.#views.get(seen.brokerOrderId)?.mark !== viewMark(seen)
+  }
+
+  /** Whether a view was committed by which so much of the order is filled. */
+  hasSeen(brokerOrderId: string, filledQuantity: Decimal): boolean {
+    const view = this.#views.get(brokerOrderId)
+    return view !== undefined && cmp(view.filledQuantity, filledQuantity) >= 0
   }
 
   get orders(): Order[] {
@@ -80,6 +86,7 @@ export class Book {
   }
 }
 
+type View = Readonly<{ mark: string; filledQuantity: Decimal }>
 type Entry = Readonly<{ order: Order; changedMs: number }>
 
 /** Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed. */

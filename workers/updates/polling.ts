@@ -193,7 +193,7 @@ const APART_MS = 2_000
 const IDS_PER_FLIGHT = 1
 const ROWS_PER_FLIGHT_REQUEST = 500
 /** New orders are listed from this long before the newest one seen: they do not become visible in the order of their times. */
-const MARGIN_MS = 60_000
+const MARGIN_MS = 20_000
 /** What is in flight for longer than this is read with the open orders. */
 const FLIGHT_BACK_MS = 10 * 60_000
 

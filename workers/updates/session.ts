@@ -12,6 +12,7 @@ import { hasGap } from '#domain'
 import type { MarketHours } from './hours.ts'
 import { Inbox } from './inbox.ts'
 import { Line } from './line.ts'
+import { Patience } from './patience.ts'
 import { Polling } from './polling.ts'
 import { checkAccount, recover, refresh, WrongAccountError } from './recovery.ts'
 import type { Gap, SessionStanding } from './tally.ts'
@@ -44,6 +45,7 @@ export class Session {
   readonly #line = new Line()
   readonly #inbox = new Inbox<Told>(UPDATES_WAITING_MAX)
   readonly #polling: Polling
+  readonly #patience: Patience
   #stream: TradeStream | null = null
   #activities: ActivityStream | null = null
   #streamState: SessionStanding['stream'] = 'connecting'
@@ -75,6 +77,11 @@ export class Session {
       onPolled: (news) => this.#polled(news),
       onFailed: (error) => this.#failed(error),
     })
+    this.#patience = new Patience(desk.clock, {
+      onAcknowledged: (told) => this.#keep(told),
+      isSeen: (id, quantity) => desk.book.hasSeen(id, quantity),
+      onMissed: () => this.#polling.hurry(),
+    })
     this.#openStream()
     this.#recoverIn(STREAM_WAIT_MS)
   }
@@ -89,6 +96,7 @@ export class Session {
 
   async close(): Promise<void> {
     this.#isOver = true
+    this.#patience.stop()
     for (const cancel of [this.#recoveryTimer, this.#refreshTimer, this.#restartTimer]) cancel()
     await Promise.all([this.#stream?.close(), this.#activities?.close(), this.#polling.stop()])
     await this.#line.idle()
@@ -137,6 +145,10 @@ export class Session {
 
   #receive(told: Told): void {
     this.#silentPolls = 0
+    if (!this.#patience.holds(told)) this.#keep(told)
+  }
+
+  #keep(told: Told): void {
     const kept = this.#inbox.push(told)
     if (kept === 'overflow') this.#gap('overflow', `more than ${UPDATES_WAITING_MAX} updates waited`)
     else if (kept === 'kept') this.#drainSoon()
@@ -245,11 +257,11 @@ export class Session {
     })
   }
 
-  /** It names what happened and not how the order is now: the lists, read right away, tell both. */
+  /** It names what happened and not how the order is now: the lists tell both, where the trade stream has not. */
   #activity(event: ActivityEvent): void {
     if ('activity' in event) this.#refreshIn(GAP_MS)
     else if ('bust' in event) this.#refreshIn(0)
-    else this.#polling.hurry()
+    else this.#patience.expect(event.brokerOrderId, event.execution.cumulativeQuantity)
   }
 
   /** A poll that knew what the stream should have said: three in a row, with not one word from it, and it is mute (CON-01). */

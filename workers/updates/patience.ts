@@ -1,0 +1,92 @@
+import { type BrokerStatus, cmp, type Decimal } from '#domain'
+import type { CancelTimer, Clock } from '#runtime'
+import type { Told } from './desk.ts'
+
+/**
+ * What may wait a moment, because something better is usually on its way.
+ *
+ *   an acknowledgement --the order's next message comes--> dropped: that one says it too
+ *                      --`ACKNOWLEDGED_MS` over----------> applied after all
+ *   an execution that only the activity stream told --seen by then--> nothing
+ *                                                   --not seen after `UNTOLD_MS`--> the trade stream dropped it: look
+ *
+ * A market order is acknowledged by the answer to its own submission and executed a moment later; taking the stream's
+ * acknowledgement in as well would cost a read of the store for every one of them. Kept true: nothing is dropped that no later message
+ * of the same order contains, and messages of one order stay in their order.
+ */
+export class Patience {
+  readonly #clock: Clock
+  readonly #on: PatienceListener
+  #acknowledged = new Map<string, Told>()
+  #untold = new Map<string, Decimal>()
+  #timers: CancelTimer[] = []
+
+  constructor(clock: Clock, on: PatienceListener) {
+    this.#clock = clock
+    this.#on = on
+  }
+
+  /** @returns whether it waits here: then it is not to be applied now */
+  holds(told: Told): boolean {
+    const { brokerOrderId } = told.order
+    this.#acknowledged.delete(brokerOrderId)
+    if (!isAcknowledgement(told) || this.#acknowledged.size >= HELD_MAX) return false
+    if (this.#acknowledged.size === 0) this.#after(ACKNOWLEDGED_MS, () => this.#release())
+    this.#acknowledged.set(brokerOrderId, told)
+    return true
+  }
+
+  /** The activity stream told of an execution; `cumulativeQuantity` includes it. */
+  expect(brokerOrderId: string, cumulativeQuantity: Decimal): void {
+    if (this.#untold.size === 0) this.#after(UNTOLD_MS, () => this.#look())
+    const known = this.#untold.get(brokerOrderId)
+    if (known !== undefined ? cmp(cumulativeQuantity, known) > 0 : this.#untold.size < HELD_MAX)
+      this.#untold.set(brokerOrderId, cumulativeQuantity)
+  }
+
+  stop(): void {
+    for (const cancel of this.#timers) cancel()
+  }
+
+  #release(): void {
+    const due = [...this.#acknowledged.values()]
+    this.#acknowledged = new Map()
+    for (const told of due) this.#on.onAcknowledged(told)
+  }
+
+  #look(): void {
+    const waiting = [...this.#untold]
+    this.#untold = new Map()
+    if (waiting.some(([id, quantity]) => !this.#on.isSeen(id, quantity))) this.#on.onMissed()
+  }
+
+  #after(delayMs: number, run: () => void): void {
+    const cancel = this.#clock.after(delayMs, () => {
+      this.#timers = this.#timers.filter((one) => one !== cancel)
+      run()
+    })
+    this.#timers.push(cancel)
+  }
+}
+
+export type PatienceListener = Readonly<{
+  onAcknowledged(told: Told): void
+  isSeen(brokerOrderId: string, cumulativeQuantity: Decimal): boolean
+  onMissed(): void
+}>
+
+const ACKNOWLEDGED_MS = 250
+const UNTOLD_MS = 1_000
+/** Messages that wait at once; what comes beyond it is applied right away. */
+const HELD_MAX = 1_000
+
+const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
+
+/** It says that a market order is on its way, and nothing else. One that will rest may protect a position: it is taken in at once. */
+const isAcknowledgement = ({ order, execution, bust }: Told): boolean =>
+  order.orderType === 'market' &&
+  ON_ITS_WAY.has(order.status) &&
+  execution === null &&
+  bust === null &&
+  order.replaces === null &&
+  order.filledQuantity === '0'
