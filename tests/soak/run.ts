@@ -24,6 +24,8 @@ const SETTLE_MS_MAX = 240_000
 const LOOK_MS = 2_000
 const TAIL_MS = 250
 const SHOWN_MAX = 20
+/** A resting order is moved to here, and goes on resting. */
+const REPLACED_PRICE = '1.5'
 
 function number(flag: keyof typeof LIMITS, text: string, min = 1): number {
   const value = Number(text)
@@ -55,8 +57,8 @@ type Options = ReturnType<typeof readOptions>
 async function ask({ producer }: Ground, request: SoakRequest): Promise<void> {
   if (request.type === 'submit') return void (await producer.submitOrder(request.order))
   const { type, ...about } = request
-  void type
-  await producer.cancelOrder(about)
+  if (type === 'cancel') return void (await producer.cancelOrder(about))
+  await producer.replaceOrder({ ...about, limitPrice: REPLACED_PRICE })
 }
 
 /** Sends everything at the wanted rate, killing workers on the way. */
