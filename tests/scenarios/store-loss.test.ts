@@ -71,6 +71,20 @@ describe('RDQ-04 the first reading of an account is lost, and the lease is not',
   )
 })
 
+describe('RDQ-04 what the session remembers of having written is lost', () => {
+  test.each([1, 2, 3, 4])('RDQ-04 an order that had ended, the last %i commits: it ends again', async (count) => {
+    const world = await openWorld({ seed: 43 })
+    world.submit({ orderType: 'limit', limitPrice: '180' })
+    await world.advance(5_000)
+    world.cancel()
+    await world.advance(5_000)
+    world.store.loseLast(count)
+    await world.advance(60_000)
+    await world.quiesce()
+    expect((await world.order('t1'))?.status).toBe('canceled')
+  })
+})
+
 describe('RDQ-05 everything is lost', () => {
   // A job that is only just taken finds no connection, and is refused: nothing was sent.
   test.each(STEPS.slice(1))(

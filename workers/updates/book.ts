@@ -14,7 +14,7 @@ export class Book {
   readonly #views = new Map<string, View>()
   #newestAt: string | null = null
 
-  /** Replaces what is known to be open. */
+  /** Replaces what is known to be open. Of what is otherwise than was noted, the views count as news: the store may have lost them. */
   load(orders: readonly Order[], nowMs: number): void {
     const before = new Map(this.#open)
     this.#open.clear()
@@ -23,6 +23,7 @@ export class Book {
       const known = before.get(order.id)
       const isSame = known !== undefined && markOf(known.order) === markOf(order)
       this.#open.set(order.id, isSame ? known : { order, changedMs: nowMs })
+      if (!isSame) for (const { brokerOrderId } of order.placements) this.#views.delete(brokerOrderId ?? '')
     }
   }
 

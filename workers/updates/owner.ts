@@ -41,6 +41,8 @@ const LEASE_RENEW_MS = 1_500
 const LEASE_MARGIN_MS = 1_000
 /** Tries for a lease that somebody else holds. */
 const LEASE_TRY_MS = 1_000
+/** Somebody else has held it for so long that the first reading is done. */
+const READ_BY_OTHERS_TRIES = 10
 /** What was given up is left to others for this long. */
 const YIELD_MS = 3_000
 const UNUSABLE_PAUSE_MS = 30_000
@@ -59,6 +61,7 @@ export class ConnectionOwner {
   #pauseMs = 0
   /** The account was read before, as far as this worker knows: what is missing of it was lost. */
   #isKnown = false
+  #triesInVain = 0
   #isForced = false
   #isClosed = false
   #wake: () => void = () => {}
@@ -161,7 +164,11 @@ export class ConnectionOwner {
     const broker = await brokers.get(this.#ref)
     const askedMs = clock.monotonicMs()
     const token = await leases.take(this.#key, LEASE_TTL_MS)
-    if (token === null) return
+    if (token === null) {
+      this.#triesInVain += 1
+      this.#isKnown ||= this.#triesInVain >= READ_BY_OTHERS_TRIES
+      return
+    }
     this.#safeUntilMs = askedMs + LEASE_TTL_MS
     log.info(this.#ref, 'owner.lease_taken')
     const { applier, followUps, boundaries, tally, hours, askForCheck } = this.#deps

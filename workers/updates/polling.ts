@@ -35,7 +35,8 @@ export class Polling {
   readonly #deps: PollingDeps
   readonly #lacking: Lacking
   readonly #tending: Tending
-  #known: Pick<LoadedConnection, 'version' | 'positions'> | null = null
+  #known: (Pick<LoadedConnection, 'version' | 'positions'> & Readonly<{ ids: ReadonlySet<string | null> }>) | null =
+    null
   #version: string | null = null
   #cadence: Cadence
   #openDueMs = 0
@@ -113,7 +114,8 @@ export class Polling {
     const listed = idsOf(rows)
     for (const { brokerOrderId } of nested) listed.delete(brokerOrderId)
     const { found, requests } = await this.#lacking.read([...nested, ...wantedOf(orders)], listed, IDS_PER_POLL)
-    const news = await this.#apply([...rows, ...found])
+    // What is open there and has no record here was lost by the store, whatever we remember of having seen it.
+    const news = await this.#apply([...rows, ...found], (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false)
     this.#openDueMs = nowMs + this.#cadence.openMs
     await this.#tending.look(desk.book.orders, this.#known?.positions ?? new Map())
     desk.tally.polled('open', requests + 1, news)
@@ -147,20 +149,21 @@ export class Polling {
       if (this.#known?.version === (await desk.applier.store.version(userId))) return
       const { version, account, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
       if (account === null) throw new UnreadError(connectionId)
-      this.#known = { version, positions }
+      const ids = new Set(orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
+      this.#known = { version, positions, ids }
       desk.book.load(orders, nowMs)
     })
   }
 
   /** @returns how many orders changed by it */
-  #apply(rows: readonly BrokerOrder[]): Promise<number> {
+  #apply(rows: readonly BrokerOrder[], isRecorded = (_: BrokerOrder) => true): Promise<number> {
     const { desk, line } = this.#deps
     return line.run(async () => {
       let news = 0
       const views = new Map<string, BrokerOrder>()
       for (const order of rows) {
         views.set(order.brokerOrderId, order)
-        if (!desk.book.isNews(order)) continue
+        if (!desk.book.isNews(order) && isRecorded(order)) continue
         const taken = await takeIn(desk, viewOf(order))
         if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) news += 1
       }

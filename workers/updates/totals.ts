@@ -1,6 +1,7 @@
 import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
 import { applyAll, type Desk, takeIn, viewOf } from './desk.ts'
-import { levelPortfolio, type PortfolioPass } from './portfolio.ts'
+import { fillGaps } from './gaps.ts'
+import { levelPortfolio, overlapping, type PortfolioPass } from './portfolio.ts'
 import { shows, type Views } from './sights.ts'
 
 // The broker's total of an order is adopted where it stands and what is booked comes to another (see sights.ts).
@@ -37,30 +38,34 @@ export async function levelAll(desk: Desk, readTo: string): Promise<PortfolioPas
   return pass
 }
 
-/** All orders of the day that have executed something, against a list of theirs. */
+/** All orders of the day that have executed something, and what there is besides them, which the store lost; against a list. */
 async function lookAtAll(desk: Desk): Promise<number> {
   const { userId, connectionId } = desk.ref
-  const { orders } = await desk.applier.store.loadConnection(userId, connectionId)
+  const { account, orders } = await desk.applier.store.loadConnection(userId, connectionId)
+  if (account === null) return 0
   const executed = new Map(
     orders.filter(({ placements }) => placements.some(hasExecuted)).map((order) => [order.id, order] as const),
   )
-  const [since] = [...executed.values()].map(({ submittedAt, claimedAt }) => submittedAt ?? claimedAt ?? '').sort()
-  if (since === undefined) return 0
+  const starts = [...executed.values()].map(({ submittedAt, claimedAt }) => submittedAt ?? claimedAt ?? '')
+  const since = [overlapping(account.executionsReadTo), ...starts].reduce((a, b) => (a < b ? a : b))
   const totals = new Map(
-    [...executed.values()].flatMap(({ placements }) =>
-      placements.map((one) => [one.brokerOrderId, one.total] as const),
-    ),
+    orders.flatMap(({ placements }) => placements.map((one) => [one.brokerOrderId, one.total] as const)),
   )
   const views = new Map<string, BrokerOrder>()
   for (const seen of await desk.broker.listOrders({ status: 'all', since })) {
-    const total = totals.get(seen.brokerOrderId)
-    if (total === undefined) continue
     views.set(seen.brokerOrderId, seen)
-    if (total != null && shows(seen, total)) continue
+    const total = totals.get(seen.brokerOrderId)
+    const isKnown = total === null ? isZero(seen.filledQuantity) : total !== undefined && shows(seen, total)
+    if (isKnown) continue
     const order = (await takeIn(desk, viewOf(seen)))?.order
     if (order != null) executed.set(order.id, order)
   }
-  return settleTotals(desk, [...executed.values()], views)
+  await fillGaps(desk, views)
+  return settleTotals(
+    desk,
+    [...executed.keys()].flatMap((id) => desk.book.find(id) ?? executed.get(id) ?? []),
+    views,
+  )
 }
 
 const hasExecuted = ({ cumulativeQuantity, reportedQuantity }: Order['placements'][number]): boolean =>

@@ -59,6 +59,9 @@ export function toldOf(log: readonly Entry[]): { trades: Map<string, TradeTold>;
       if (total <= told.cumulative) say(`S5 ${told.cumulative} then ${total}`)
       told.cumulative = total
     }
+    // What had executed before a resync is in the snapshot that follows it, and in what ends the trade.
+    if (entry.event === 'trade.cancelled' && isResynced && told.submitted === 0)
+      told.cumulative = Number(filledQuantity)
     if (TERMINAL.has(entry.event)) Object.assign(told, { terminal: entry.event, code })
   }
   return { trades, findings }
