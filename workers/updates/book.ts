@@ -13,6 +13,7 @@ export class Book {
   readonly #open = new Map<string, Entry>()
   readonly #views = new Map<string, View>()
   #newestAt: string | null = null
+  #changes = 0
 
   /** Replaces what is known to be open. Of what is otherwise than was noted, the views count as news: the store may have lost them. */
   load(orders: readonly Order[], nowMs: number): void {
@@ -37,6 +38,7 @@ export class Book {
   }
 
   keep(order: Order, nowMs: number): void {
+    this.#changes += 1
     if (isOpen(order)) this.#open.set(order.id, { order, changedMs: nowMs })
     else this.#open.delete(order.id)
   }
@@ -62,6 +64,11 @@ export class Book {
   /** Nothing was seen yet: submissions from `at` on are new. */
   startAt(at: string): void {
     this.#newestAt ??= at
+  }
+
+  /** Grows with every record that was noted. */
+  get changes(): number {
+    return this.#changes
   }
 
   get size(): number {

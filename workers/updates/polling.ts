@@ -35,8 +35,9 @@ export class Polling {
   readonly #deps: PollingDeps
   readonly #lacking: Lacking
   readonly #tending: Tending
-  #known: (Pick<LoadedConnection, 'version' | 'positions'> & Readonly<{ ids: ReadonlySet<string | null> }>) | null =
-    null
+  #known:
+    | (Pick<LoadedConnection, 'version' | 'positions'> & Readonly<{ ids: ReadonlySet<string | null>; changes: number }>)
+    | null = null
   #version: string | null = null
   #cadence: Cadence
   #openDueMs = 0
@@ -146,11 +147,13 @@ export class Polling {
     const { desk, line } = this.#deps
     const { userId, connectionId } = desk.ref
     return line.run(async () => {
-      if (this.#known?.version === (await desk.applier.store.version(userId))) return
+      const { changes } = desk.book
+      // The same version as before, although something was written since: the store lost it.
+      if (this.#known?.changes === changes && this.#known.version === (await desk.applier.store.version(userId))) return
       const { version, account, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
       if (account === null) throw new UnreadError(connectionId)
       const ids = new Set(orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
-      this.#known = { version, positions, ids }
+      this.#known = { version, positions, ids, changes }
       desk.book.load(orders, nowMs)
     })
   }
