@@ -1,15 +1,18 @@
 // The benchmarks, by name. Not suites: they judge a machine as much as the code, and print figures.
 //   npm run bench -- detection        how soon a fill is seen that the stream dropped, and what that costs
 //   npm run bench -- pipeline         an order and its fill, beside two naive pipelines
+//   npm run bench -- relay            what an event costs a relay, beside a stock one and a bare one
 //   npm run bench -- sandbox          what one sandbox process carries
 import { benchDetection } from './detection.ts'
 import { benchPipeline } from './pipeline.ts'
+import { benchRelay } from './relay.ts'
 import { benchSandbox } from './sandbox.ts'
 
 /** Each takes the rest of the command line, prints its figures, and says whether nothing went wrong. */
 const benchmarks = new Map<string, (args: readonly string[]) => Promise<boolean>>([
   ['detection', benchDetection],
   ['pipeline', benchPipeline],
+  ['relay', benchRelay],
   ['sandbox', benchSandbox],
 ])
 

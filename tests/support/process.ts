@@ -53,6 +53,13 @@ function rssMibOf(pid: number): number | undefined {
   return kib === undefined ? undefined : Number(kib) / 1024
 }
 
+/** Files and connections that a process of ours may have open; unlimited where there is no /proc. */
+export function openFilesMax(): number {
+  if (!existsSync('/proc/self/limits')) return Infinity
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+  return limit === undefined ? Infinity : Number(limit)
+}
+
 async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, 'exit')

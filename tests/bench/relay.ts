@@ -1,0 +1,236 @@
+import { availableParallelism, freemem, loadavg } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { Crowd } from './crowd.ts'
+import { openFilesMax } from '../support/process.ts'
+import { RELAY_SIDES, type RelaySide, type RelaySideName, startRelaySide, userIdOf } from './relay-sides.ts'
+
+/**
+ * This relay beside two others in the same run: bare WebSockets fed by Redis, which is the floor, and stock Socket.IO with its Redis
+ * adapter and emitter (tests/bench/naive). Only ratios are judged: what a system call costs differs between machines by a factor of
+ * three. An event is sent when the one before it was heard by everybody, so that no turn of a server's loop is shared by accident.
+ * What keeping the connections costs while nothing is sent is measured by itself and taken off the rest, on every side.
+ */
+const USAGE = `Usage: npm run bench -- relay [options]
+  --clients N      clients in one room, and users in rooms of their own (default 5000)
+  --broadcasts N   events to the room of all, and bursts of 8 to a room of 1,000, in each round (default 40)
+  --events N       events to single users in each round (default 4000)
+  --relays N       processes that share the users in the last of these cases (default 4)
+  --idle N         connections of one process whose memory is measured (default 15000, fewer where the machine forbids it)
+  --rounds N       rounds, of which the medians are compared (default 3)`
+
+const LIMITS = { clients: 15_000, broadcasts: 1_000, events: 100_000, relays: 8, idle: 25_000, rounds: 9 } as const
+const DEFAULTS = { clients: 5_000, broadcasts: 40, events: 4_000, relays: 4, idle: 15_000, rounds: 3 } as const
+type Load = Readonly<Record<keyof typeof LIMITS, number>>
+
+const [ROOM, SMALL_ROOM] = ['ROOM', 'TURN']
+const SMALL_ROOM_CLIENTS = 1_000
+const TURN_EVENTS = 8
+const ELSEWHERE_EVENTS = 100_000
+const ELSEWHERE_BATCH = 500
+/** Sent before anything is measured: compilers and caches warm up. */
+const WARM_UP = { broadcasts: 5, events: 500 } as const
+/** After the last client came in: what was needed for that is let go of. */
+const REST_MS = 10_000
+const IDLE_MS = 4_000
+/** Files and memory of a process besides its connections; memory that a connection takes on both of its ends. */
+const FILES_BESIDES = 500
+const CONNECTION_BYTES = 100_000
+
+type Figures = {
+  room: number
+  turn: number
+  own: number
+  elsewhere: number
+  standing: number
+  several: number
+  memory: number
+}
+type Runs = Record<RelaySideName, Partial<Figures>[]>
+
+const ROWS = [
+  ['one room, us a delivery', 'room', 2],
+  [`${TURN_EVENTS} events in a turn, us a delivery`, 'turn', 2],
+  ['own rooms, us an event', 'own', 1],
+  ['own rooms, several relays, us an event', 'several', 1],
+  ['for users elsewhere, us a message', 'elsewhere', 2],
+  ['keeping the connections, ms a second', 'standing', 1],
+  ['memory, KiB a connection', 'memory', 1],
+] as const
+
+/** `to`: the side that a figure is divided by; undefined: the figure itself. */
+type Bar = Readonly<{ name: string; key: keyof Figures; to?: RelaySideName; bar: number; isGoal?: true }>
+const BARS: readonly Bar[] = [
+  { name: 'one room to stock', key: 'room', to: 'stock', bar: 0.8 },
+  { name: 'one room to bare', key: 'room', to: 'bare', bar: 1.1, isGoal: true },
+  { name: 'events in a turn to stock', key: 'turn', to: 'stock', bar: 0.25 },
+  { name: 'events in a turn to stock', key: 'turn', to: 'stock', bar: 0.2, isGoal: true },
+  { name: 'own rooms to stock', key: 'own', to: 'stock', bar: 0.85 },
+  { name: 'own rooms to stock', key: 'own', to: 'stock', bar: 0.7, isGoal: true },
+  { name: 'several relays to stock', key: 'several', to: 'stock', bar: 0.75 },
+  { name: 'several relays to stock', key: 'several', to: 'stock', bar: 0.6, isGoal: true },
+  { name: 'for users elsewhere, us', key: 'elsewhere', bar: 1 },
+  { name: 'memory to stock', key: 'memory', to: 'stock', bar: 1.1 },
+  { name: 'memory to stock', key: 'memory', to: 'stock', bar: 1, isGoal: true },
+]
+
+function wholeNumber(flag: keyof typeof LIMITS, text: string): number {
+  const value = Number(text)
+  if (/^\d{1,6}$/.test(text) && value >= 1 && value <= LIMITS[flag]) return value
+  throw new Error(`--${flag} must be a whole number from 1 to ${LIMITS[flag]}, not "${text}"\n${USAGE}`)
+}
+
+function readLoad(args: readonly string[]): Load {
+  const flags = Object.keys(LIMITS) as (keyof typeof LIMITS)[]
+  const options = Object.fromEntries(flags.map((flag) => [flag, { type: 'string' } as const]))
+  const { values } = parseArgs({ args: [...args], options })
+  const read = (flag: keyof typeof LIMITS): number => {
+    const given = values[flag]
+    return typeof given === 'string' ? wholeNumber(flag, given) : Math.min(DEFAULTS[flag], connectionsMax(flag))
+  }
+  return Object.fromEntries(flags.map((flag) => [flag, read(flag)])) as Load
+}
+
+/** How many of them this machine allows, where they are connections. */
+function connectionsMax(flag: keyof typeof LIMITS): number {
+  if (flag !== 'idle' && flag !== 'clients') return Infinity
+  const [byFiles, byMemory] = [openFilesMax() - FILES_BESIDES, Math.floor(freemem() / CONNECTION_BYTES)]
+  const max = Math.max(1, Math.min(byFiles, byMemory))
+  if (max < DEFAULTS[flag])
+    process.stdout.write(`--${flag} is ${max}: open files allow ${byFiles} connections, free memory ${byMemory}\n`)
+  return max
+}
+
+const cpuMsOfAll = ({ processes }: RelaySide): number => processes.reduce((sum, each) => sum + (each.cpuMs() ?? NaN), 0)
+
+/** CPU that the side's processes take while `work` is done: all of it, and how long that took. */
+async function cpuOf(side: RelaySide, work: () => Promise<unknown>): Promise<{ cpuMs: number; ms: number }> {
+  const [cpuMs, startMs] = [cpuMsOfAll(side), performance.now()]
+  await work()
+  return { cpuMs: cpuMsOfAll(side) - cpuMs, ms: performance.now() - startMs }
+}
+
+async function crowdOf(side: RelaySide, count: number, symbolsOf: (n: number) => readonly string[]): Promise<Crowd> {
+  const crowd = new Crowd()
+  const numbers = Array.from({ length: count }, (_, n) => n)
+  await crowd.enter(await Promise.all(numbers.map((n) => side.visitor(n, symbolsOf(n)))))
+  return crowd
+}
+
+/** One event a relay at a time, to one user after another. */
+async function tellInTurn(side: RelaySide, crowd: Crowd, users: number, events: number): Promise<void> {
+  const atOnce = side.processes.length
+  for (let n = 0; n < events; n += atOnce) {
+    const told = Array.from({ length: Math.min(atOnce, events - n) }, (_, i) => userIdOf((n + i) % users))
+    await crowd.hear(told.length, () => Promise.all(told.map((userId) => side.tell(userId))).then(() => {}))
+  }
+  await crowd.calm()
+}
+
+async function broadcast(side: RelaySide, crowd: Crowd, symbol: string, clients: number, count: number, times: number) {
+  for (let n = 0; n < times; n += 1) await crowd.hear(clients * count, () => side.broadcast(symbol, count))
+  await crowd.calm()
+}
+
+async function tellElsewhere(side: RelaySide): Promise<void> {
+  for (let n = 0; n < ELSEWHERE_EVENTS; n += ELSEWHERE_BATCH) await side.tellElsewhere(ELSEWHERE_BATCH)
+}
+
+/** One process with everybody on it. */
+async function runOne(name: RelaySideName, { clients, broadcasts, events }: Load): Promise<Partial<Figures>> {
+  const small = Math.min(SMALL_ROOM_CLIENTS, clients)
+  await using side = await startRelaySide(name, 1)
+  using crowd = await crowdOf(side, clients, (n) => (n < small ? [ROOM, SMALL_ROOM] : [ROOM]))
+  await broadcast(side, crowd, ROOM, clients, 1, WARM_UP.broadcasts)
+  await broadcast(side, crowd, SMALL_ROOM, small, TURN_EVENTS, WARM_UP.broadcasts)
+  await tellInTurn(side, crowd, clients, WARM_UP.events)
+  const idle = await cpuOf(side, () => pause(IDLE_MS))
+  const us = async (count: number, work: () => Promise<void>): Promise<number> => {
+    const { cpuMs, ms } = await cpuOf(side, work)
+    return (Math.max(0, cpuMs - (idle.cpuMs / idle.ms) * ms) * 1_000) / count
+  }
+  return {
+    standing: (idle.cpuMs / idle.ms) * 1_000,
+    room: await us(broadcasts * clients, () => broadcast(side, crowd, ROOM, clients, 1, broadcasts)),
+    turn: await us(broadcasts * small * TURN_EVENTS, () =>
+      broadcast(side, crowd, SMALL_ROOM, small, TURN_EVENTS, broadcasts),
+    ),
+    own: await us(events, () => tellInTurn(side, crowd, clients, events)),
+    elsewhere: await us(ELSEWHERE_EVENTS, () => tellElsewhere(side)),
+  }
+}
+
+/** The users spread over several processes. */
+async function runSeveral(name: RelaySideName, { clients, events, relays }: Load): Promise<Partial<Figures>> {
+  await using side = await startRelaySide(name, relays)
+  using crowd = await crowdOf(side, clients, () => [])
+  await tellInTurn(side, crowd, clients, WARM_UP.events)
+  const idle = await cpuOf(side, () => pause(IDLE_MS))
+  const { cpuMs, ms } = await cpuOf(side, () => tellInTurn(side, crowd, clients, events))
+  return { several: ((cpuMs - (idle.cpuMs / idle.ms) * ms) * 1_000) / events }
+}
+
+/** What a connection adds to the memory of a process that has been in use before. */
+async function runIdle(name: RelaySideName, { idle }: Load): Promise<Partial<Figures>> {
+  await using side = await startRelaySide(name, 1)
+  const memoryMib = (): number => side.processes[0]?.rssMib() ?? NaN
+  const before = memoryMib()
+  using crowd = await crowdOf(side, idle, () => [])
+  await pause(REST_MS)
+  await crowd.calm()
+  return { memory: ((memoryMib() - before) * 1_024) / idle }
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
+
+/** Prints medians and ratios; whether every bar holds. */
+function report(runs: Runs): boolean {
+  const line = (name: string, cells: readonly string[]): void =>
+    void process.stdout.write(`${name.padEnd(40)}${cells.map((cell) => cell.padStart(11)).join('')}\n`)
+  const of = (side: RelaySideName, key: keyof Figures): number =>
+    median(runs[side].flatMap((figures) => figures[key] ?? []))
+  line('medians', RELAY_SIDES)
+  for (const [name, key, places] of ROWS)
+    line(
+      name,
+      RELAY_SIDES.map((side) => (Number.isNaN(of(side, key)) ? '-' : of(side, key).toFixed(places))),
+    )
+  const valueOf = ({ key, to }: Bar): number => of('fillcast', key) / (to === undefined ? 1 : of(to, key))
+  for (const bar of BARS) {
+    const unit = bar.to === undefined ? '' : ' x'
+    const isHeld = valueOf(bar) <= bar.bar
+    line(bar.name, [
+      `${valueOf(bar).toFixed(2)}${unit}`,
+      `${bar.isGoal === true ? 'goal' : 'bar'} ${bar.bar}`,
+      isHeld ? 'holds' : 'MISSED',
+    ])
+  }
+  process.stdout.write(`machine: ${availableParallelism()} cores, load average ${(loadavg()[0] ?? 0).toFixed(1)}\n`)
+  return BARS.every((bar) => bar.isGoal === true || valueOf(bar) <= bar.bar)
+}
+
+/**
+ * Runs the benchmark and prints its figures; false when a bar is missed.
+ * @throws {Error} a flag is wrong, something did not start, or an event was lost, repeated or heard by somebody else
+ */
+export async function benchRelay(args: readonly string[]): Promise<boolean> {
+  const load = readLoad(args)
+  const runs: Runs = { bare: [], stock: [], fillcast: [] }
+  const cases = [
+    [runOne, RELAY_SIDES],
+    [runSeveral, ['stock', 'fillcast']],
+    [runIdle, RELAY_SIDES],
+  ] as const
+  for (let round = 1; round <= load.rounds; round += 1) {
+    for (const [run, sides] of cases) {
+      for (const name of sides) {
+        const figures = await run(name, load)
+        runs[name].push(figures)
+        const text = Object.entries(figures).map(([key, value]) => `${key} ${value.toFixed(2)}`)
+        process.stdout.write(`round ${round}: ${name} ${text.join(', ')}\n`)
+      }
+    }
+  }
+  return report(runs)
+}
