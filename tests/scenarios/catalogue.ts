@@ -105,28 +105,6 @@ export const notApplicable: Partial<Record<ScenarioId, string>> = {
   'RDQ-11': 'As RDQ-10: nothing is published later from a list, so nothing can be left on it.',
 }
 
-/** Those that no test shows yet. The list only gets shorter. */
-export const waiting: ReadonlySet<ScenarioId> = new Set([
-  ...(['SUB-05'] as const),
-  ...(['CAN-01', 'CAN-02', 'CAN-03', 'CAN-04', 'CAN-05', 'CAN-06', 'CAN-07', 'CAN-08'] as const),
-  ...([
-    'POS-01',
-    'POS-02',
-    'POS-03',
-    'POS-04',
-    'POS-05',
-    'POS-06',
-    'POS-07',
-    'POS-08',
-    'POS-09',
-    'POS-10',
-    'POS-11',
-  ] as const),
-  ...(['RDQ-05'] as const),
-  ...(['CRA-04', 'CRA-06', 'CRA-09'] as const),
-  ...(['MUL-01', 'MUL-05'] as const),
-])
-
 /** A test and the file it is in. */
 export type NamedTest = Readonly<{ name: string; path: string }>
 
