@@ -72,16 +72,53 @@ export async function applyWith(
 ): Promise<Applied> {
   const { landing, symbol, fence } = target
   const address: SliceAddress = { orderId: landing.id, connectionId: landing.connectionId, symbol }
-  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const loaded = (clashes === 0 ? known : null) ?? (await applier.store.loadSlice(landing.userId, address))
+  return untilNoClash(applier.store, landing.userId, async (isFirst) => {
+    const loaded = (isFirst ? known : null) ?? (await applier.store.loadSlice(landing.userId, address))
     const step = stepOf(applier, target, loaded, decide(loaded))
     if (step.writes.length === 0 && step.events.length === 0) return { ...loaded, changes: step.changes }
     const result = await commitStep(applier, landing.userId, loaded, step, fence)
     if (result.kind === 'committed') return after(loaded, step, result.version, loaded.claim)
     if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
-    if (result.kind !== 'clash') throw new InvariantError(`a commit that takes no trade was answered ${result.kind}`)
+    if (result.kind === 'clash') return CLASH
+    throw new InvariantError(`a commit that takes no trade was answered ${result.kind}`)
+  })
+}
+
+const CLASH = Symbol('clash')
+
+/**
+ * Tries until nobody was faster. What has clashed once goes on in a line of its user's, one after the other within this process, so
+ * that a crowd does not clash with itself: it is as long as what the process works on at once.
+ */
+async function untilNoClash<T>(
+  store: Store,
+  userId: string,
+  attempt: (isFirst: boolean) => Promise<T | typeof CLASH>,
+): Promise<T> {
+  const first = await attempt(true)
+  if (first !== CLASH) return first
+  return inLine(store, userId, async () => {
+    for (let clashes = 1; clashes < CLASHES_MAX; clashes += 1) {
+      const done = await attempt(false)
+      if (done !== CLASH) return done
+    }
+    throw new ContentionError(userId)
+  })
+}
+
+/** Of each store: the last in the line of each user. */
+const lines = new WeakMap<Store, Map<string, Promise<unknown>>>()
+
+async function inLine<T>(store: Store, userId: string, piece: () => Promise<T>): Promise<T> {
+  const ofStore = lines.get(store) ?? new Map<string, Promise<unknown>>()
+  lines.set(store, ofStore)
+  const done = (ofStore.get(userId) ?? Promise.resolve()).then(piece, piece)
+  ofStore.set(userId, done)
+  try {
+    return await done
+  } finally {
+    if (ofStore.get(userId) === done) ofStore.delete(userId)
   }
-  throw new ContentionError(landing.userId)
 }
 
 /** Takes a trade in order to send it. */
@@ -106,8 +143,8 @@ export async function takeWith(
   known: LoadedSlice,
 ): Promise<Taken> {
   const address: SliceAddress = { orderId: landing.id, connectionId: landing.connectionId, symbol }
-  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const loaded = clashes === 0 ? known : await applier.store.loadSlice(landing.userId, address, { archived: false })
+  return untilNoClash<Taken>(applier.store, landing.userId, async (isFirst) => {
+    const loaded = isFirst ? known : await applier.store.loadSlice(landing.userId, address, { archived: false })
     const decided = decide(loaded)
     if (decided === null) return { kind: 'left', loaded }
     const { fence, updates } = decided
@@ -123,9 +160,8 @@ export async function takeWith(
       }
     }
     if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
-    if (result.kind !== 'clash') return { ...result, loaded }
-  }
-  throw new ContentionError(landing.userId)
+    return result.kind === 'clash' ? CLASH : { ...result, loaded }
+  })
 }
 
 type Step = Readonly<{ slice: Slice; changes: readonly Change[]; writes: Commit['writes']; events: Commit['events'] }>

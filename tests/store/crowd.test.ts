@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Landing, type OrderIntent } from '#domain'
+import { takeWith } from '../../workers/updates/index.ts'
+import { storeBench } from '../conformance/store-bench.ts'
+import { claimed, intentOf, landing } from '../domain/orders.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+
+/** Far more than the clashes that one commit bears. */
+const CROWD = 200
+
+let redis: TestRedis
+beforeAll(async () => void (redis = await startRedis()))
+afterAll(() => redis.stop())
+
+test('a crowd of trades of one user, taken at once by two processes, is taken: none gives up for the others', async () => {
+  const { store, connections, links } = storeBench('on Redis', () => redis.connect())
+  const connection = await connections.put({
+    ...{ userId: 'u1', connectionId: 'broker_1', brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' },
+  } as const)
+  await links.verify(connection, 'account of u1')
+  const other = storeBench('on Redis', () => redis.connect()).store
+  const take = async (index: number) => {
+    const intent: OrderIntent = intentOf({ tradeId: `t${index}` })
+    const at: Landing = { ...landing, id: intent.tradeId }
+    const applier = { store: index % 2 === 0 ? store : other, clock: new FakeClock(), onCommitted: () => {} }
+    const address = { orderId: at.id, connectionId: 'broker_1', symbol: 'AAPL' }
+    const fence = {
+      ...{
+        kind: 'take' as const,
+        tradeId: at.id,
+        by: `w${index}`,
+        connectionId: 'broker_1',
+        reducing: false,
+        budget: false,
+      },
+    } as const
+    const known = await applier.store.loadSlice('u1', address)
+    return takeWith(applier, at, 'AAPL', () => ({ fence, updates: [claimed(intent)] }), known)
+  }
+  const taken = await Promise.all(Array.from({ length: CROWD }, (_, index) => take(index)))
+  expect(taken.filter(({ kind }) => kind === 'taken')).toHaveLength(CROWD)
+  expect((await store.loadConnection('u1', 'broker_1')).orders).toHaveLength(CROWD)
+})
