@@ -7,7 +7,7 @@ import { firstOrders, type TradeInBooks, tradesInBooks } from './ledger.ts'
 import { brokenChains, contradictions, type Entry, fieldsOf, positionsTold, toldOf } from './log-checks.ts'
 
 // The rules that hold in every run, by the names of the catalogue (execution failures, section 11): S after every step, C once
-// nothing more can happen. What is checked elsewhere: S3, S14, S18 by the watch of the world; S13, S15, S16, S17 by scenarios.
+// nothing more can happen. What is checked elsewhere: S3, S14, S18 by the watch of the world; S13, S15, S17 by scenarios.
 
 /** What is compared: one connection of one user, and the account behind it. */
 export type Stake = Readonly<{ ref: ConnectionRef; broker: FakeBroker; store: FakeStore }>
@@ -68,7 +68,26 @@ export async function findUnsettled(stake: Stake): Promise<string[]> {
       ...(told === undefined ? [] : shortfalls(tradeId, told.cumulative, told.terminal, trade)),
     ]
   })
-  return [...unresolved, ...untold, ...averages(store.log(ref.userId), books), ...(await unequal(stake))]
+  const records = await store.loadConnection(ref.userId, ref.connectionId)
+  const stored = [records.account, ...records.positions.values(), ...records.orders]
+  return [
+    ...unresolved,
+    ...untold,
+    ...averages(store.log(ref.userId), books),
+    ...(await unequal(stake)),
+    ...stored.flatMap(inexact),
+  ]
+}
+
+/** What is a number in a record: counts and times, never money or quantities. */
+const NUMBERS: ReadonlySet<string> = new Set(['schema', 'replacement', 'sinceMs'])
+
+/** S16: no quantity, price or amount is stored as a binary number. */
+function inexact(record: object | null): string[] {
+  return Object.entries(record ?? {}).flatMap(([name, value]: [string, unknown]) => {
+    if (typeof value === 'number') return NUMBERS.has(name) ? [] : [`S16 ${name} is stored as the number ${value}`]
+    return typeof value === 'object' ? inexact(value) : []
+  })
 }
 
 /** C2, C3 */
