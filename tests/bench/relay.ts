@@ -9,7 +9,7 @@ import { RELAY_SIDES, type RelaySide, type RelaySideName, startRelaySide, userId
  * This relay beside two others in the same run: bare WebSockets fed by Redis, which is the floor, and stock Socket.IO with its Redis
  * adapter and emitter (tests/bench/naive). Only ratios are judged: what a system call costs differs between machines by a factor of
  * three. An event is sent when the one before it was heard by everybody, so that no turn of a server's loop is shared by accident.
- * What keeping the connections costs while nothing is sent is measured by itself and taken off the rest, on every side.
+ * What keeping the connections costs while nothing is sent is measured before and after, and taken off the rest, on every side.
  */
 const USAGE = `Usage: npm run bench -- relay [options]
   --clients N      clients in one room, and users in rooms of their own (default 5000)
@@ -29,10 +29,12 @@ const TURN_EVENTS = 8
 const ELSEWHERE_EVENTS = 100_000
 const ELSEWHERE_BATCH = 500
 /** Sent before anything is measured: compilers and caches warm up. */
-const WARM_UP = { broadcasts: 5, events: 500 } as const
+const WARM_UP = { broadcasts: 5, events: 1_000 } as const
 /** After the last client came in: what was needed for that is let go of. */
 const REST_MS = 10_000
-const IDLE_MS = 4_000
+/** After that, nobody is looked at together with those who came in at the same time: looks are up to 30 s apart. */
+const SPREAD_MS = 30_000
+const IDLE_MS = 5_000
 /** Files and memory of a process besides its connections; memory that a connection takes on both of its ends. */
 const FILES_BESIDES = 500
 const CONNECTION_BYTES = 100_000
@@ -103,11 +105,24 @@ function connectionsMax(flag: keyof typeof LIMITS): number {
 
 const cpuMsOfAll = ({ processes }: RelaySide): number => processes.reduce((sum, each) => sum + (each.cpuMs() ?? NaN), 0)
 
+type Spent = Readonly<{ cpuMs: number; ms: number }>
+
 /** CPU that the side's processes take while `work` is done: all of it, and how long that took. */
-async function cpuOf(side: RelaySide, work: () => Promise<unknown>): Promise<{ cpuMs: number; ms: number }> {
+async function cpuOf(side: RelaySide, work: () => Promise<unknown>): Promise<Spent> {
   const [cpuMs, startMs] = [cpuMsOfAll(side), performance.now()]
   await work()
   return { cpuMs: cpuMsOfAll(side) - cpuMs, ms: performance.now() - startMs }
+}
+
+/** Several pieces of work between two stretches of idleness, whose CPU a second is what keeping the connections costs. */
+async function cpuBesidesIdling(side: RelaySide, work: readonly (() => Promise<unknown>)[]) {
+  await pause(SPREAD_MS)
+  const before = await cpuOf(side, () => pause(IDLE_MS))
+  const spent: Spent[] = []
+  for (const each of work) spent.push(await cpuOf(side, each))
+  const after = await cpuOf(side, () => pause(IDLE_MS))
+  const idleShare = (before.cpuMs + after.cpuMs) / (before.ms + after.ms)
+  return { standing: idleShare * 1_000, cpuMs: spent.map(({ cpuMs, ms }) => Math.max(0, cpuMs - idleShare * ms)) }
 }
 
 async function crowdOf(side: RelaySide, count: number, symbolsOf: (n: number) => readonly string[]): Promise<Crowd> {
@@ -144,30 +159,29 @@ async function runOne(name: RelaySideName, { clients, broadcasts, events }: Load
   await broadcast(side, crowd, ROOM, clients, 1, WARM_UP.broadcasts)
   await broadcast(side, crowd, SMALL_ROOM, small, TURN_EVENTS, WARM_UP.broadcasts)
   await tellInTurn(side, crowd, clients, WARM_UP.events)
-  const idle = await cpuOf(side, () => pause(IDLE_MS))
-  const us = async (count: number, work: () => Promise<void>): Promise<number> => {
-    const { cpuMs, ms } = await cpuOf(side, work)
-    return (Math.max(0, cpuMs - (idle.cpuMs / idle.ms) * ms) * 1_000) / count
-  }
-  return {
-    standing: (idle.cpuMs / idle.ms) * 1_000,
-    room: await us(broadcasts * clients, () => broadcast(side, crowd, ROOM, clients, 1, broadcasts)),
-    turn: await us(broadcasts * small * TURN_EVENTS, () =>
-      broadcast(side, crowd, SMALL_ROOM, small, TURN_EVENTS, broadcasts),
-    ),
-    own: await us(events, () => tellInTurn(side, crowd, clients, events)),
-    elsewhere: await us(ELSEWHERE_EVENTS, () => tellElsewhere(side)),
-  }
+  const work = [
+    [broadcasts * clients, () => broadcast(side, crowd, ROOM, clients, 1, broadcasts)],
+    [broadcasts * small * TURN_EVENTS, () => broadcast(side, crowd, SMALL_ROOM, small, TURN_EVENTS, broadcasts)],
+    [events, () => tellInTurn(side, crowd, clients, events)],
+    [ELSEWHERE_EVENTS, () => tellElsewhere(side)],
+  ] as const
+  const { standing, cpuMs } = await cpuBesidesIdling(
+    side,
+    work.map(([, each]) => each),
+  )
+  const [room = NaN, turn = NaN, own = NaN, elsewhere = NaN] = work.map(([count], n) => usOf(cpuMs[n], count))
+  return { standing, room, turn, own, elsewhere }
 }
+
+const usOf = (cpuMs = NaN, count: number): number => (cpuMs * 1_000) / count
 
 /** The users spread over several processes. */
 async function runSeveral(name: RelaySideName, { clients, events, relays }: Load): Promise<Partial<Figures>> {
   await using side = await startRelaySide(name, relays)
   using crowd = await crowdOf(side, clients, () => [])
   await tellInTurn(side, crowd, clients, WARM_UP.events)
-  const idle = await cpuOf(side, () => pause(IDLE_MS))
-  const { cpuMs, ms } = await cpuOf(side, () => tellInTurn(side, crowd, clients, events))
-  return { several: ((cpuMs - (idle.cpuMs / idle.ms) * ms) * 1_000) / events }
+  const { cpuMs } = await cpuBesidesIdling(side, [() => tellInTurn(side, crowd, clients, events)])
+  return { several: usOf(cpuMs[0], events) }
 }
 
 /** What a connection adds to the memory of a process that has been in use before. */
