@@ -13,9 +13,22 @@ export type Evidence = Readonly<{
 }>
 
 /** What is wrong, counted. */
-export type Verdict = { differences: string[]; duplicateOrders: number; missingFills: number; repeatedFills: number }
+export type Verdict = {
+  differences: string[]
+  duplicateOrders: number
+  missingFills: number
+  repeatedFills: number
+  /** Which trades the last two are about, and what was told of them. */
+  fills: string[]
+}
 
-export const emptyVerdict = (): Verdict => ({ differences: [], duplicateOrders: 0, missingFills: 0, repeatedFills: 0 })
+export const emptyVerdict = (): Verdict => ({
+  differences: [],
+  duplicateOrders: 0,
+  missingFills: 0,
+  repeatedFills: 0,
+  fills: [],
+})
 
 type Row = Readonly<Record<string, unknown>>
 const text = (row: Row, field: string): string => (typeof row[field] === 'string' ? row[field] : '')
@@ -135,6 +148,7 @@ function judgeEvents(order: Order, told: readonly LogEntry[], verdict: Verdict, 
   const isCorrected = names.includes('trade.corrected')
   if (endings.length !== expected.length || (!isCorrected && endings[0] !== expected[0]))
     wrong(`ended as ${endings.join() || 'nothing'}, not ${expected.join() || 'nothing'}`)
+  const before = verdict.missingFills + verdict.repeatedFills
   let sofar = 0
   for (const { event, payload } of mine) {
     const now = quantityTold(event, payload as Row)
@@ -144,7 +158,13 @@ function judgeEvents(order: Order, told: readonly LogEntry[], verdict: Verdict, 
   }
   if (sofar < Number(order.cumulativeQuantity)) verdict.missingFills += 1
   else if (sofar > Number(order.cumulativeQuantity)) verdict.repeatedFills += 1
+  if (verdict.missingFills + verdict.repeatedFills > before)
+    verdict.fills.push(
+      `${userId}: ${order.id} (${order.cumulativeQuantity}) was told as ${mine.map(toldAs).join(', ')}`,
+    )
 }
+
+const toldAs = ({ event, payload }: LogEntry): string => `${event} ${quantityTold(event, payload as Row) ?? ''}`.trim()
 
 /** The cumulative quantity that an event tells, or `null`. */
 function quantityTold(event: string, payload: Row): number | null {

@@ -125,7 +125,7 @@ async function soak(options: Options): Promise<boolean> {
   stopTail.abort()
   await tailing
   say(`state was compared ${Math.round((performance.now() - quietMs) / 1_000)} s after the last fault`)
-  for (const difference of verdict.differences.slice(0, SHOWN_MAX)) say(`  ${difference}`)
+  for (const difference of [...verdict.differences, ...verdict.fills].slice(0, SHOWN_MAX)) say(`  ${difference}`)
   const { differences, duplicateOrders, missingFills, repeatedFills } = verdict
   say(
     `soak: ${options.orders} orders, ${options.users} accounts, seed ${options.seed}: ${differences.length} differences, ` +

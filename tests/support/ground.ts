@@ -122,6 +122,22 @@ export class Ground implements AsyncDisposable {
     return (await this.control('GET', 'ledger')) as Ledger
   }
 
+  /** An order placed in the broker's own app, past everything of ours. */
+  async placeElsewhere(index: number, order: Readonly<Record<string, string>>): Promise<void> {
+    const headers = {
+      'content-type': 'application/json',
+      'apca-api-key-id': keyOf(index),
+      'apca-api-secret-key': `secret-${index}`,
+    }
+    const answer = await fetch(`${this.#sandbox.url}/v2/orders`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(order),
+    })
+    await answer.body?.cancel()
+    if (!answer.ok) throw new Error(`the sandbox refused an order with ${answer.status}`)
+  }
+
   /** A command to the sandbox, below `/_sandbox/`. */
   async control(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
     const answer = await fetch(`${this.#sandbox.url}/_sandbox/${path}`, {

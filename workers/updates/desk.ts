@@ -2,6 +2,7 @@ import type { BrokerOrder, Bust, Change, Execution, Landing, Order, OrderUpdate 
 import { type Boundaries, type Clock, FillcastError, InvariantError, type Logger } from '#runtime'
 import { type ConnectionRef, type Fence, RecordError } from '#store'
 import type { Broker } from '../broker/index.ts'
+import { Allowance } from './allowance.ts'
 import { type Applier, applyWith } from './apply.ts'
 import { Book } from './book.ts'
 import type { FollowUps } from './follow-ups.ts'
@@ -21,6 +22,8 @@ export type Desk = Readonly<{
   landings: Landings
   book: Book
   sights: Sights
+  /** Readings of the executions list for gaps: a stream that drops everything must not spend on them what polling needs. */
+  executionLists: Allowance
   followUps: FollowUps
   boundaries: Boundaries
   tally: Tally
@@ -28,15 +31,18 @@ export type Desk = Readonly<{
   log: Logger
 }>
 
-export const openDesk = (shared: Omit<Desk, 'landings' | 'book' | 'sights'>): Desk => {
+export const openDesk = (shared: Omit<Desk, 'landings' | 'book' | 'sights' | 'executionLists'>): Desk => {
   const { ref, broker, applier } = shared
   return {
     ...shared,
     book: new Book(),
     sights: new Sights(),
+    executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
     landings: new Landings({ ref, broker, store: applier.store }),
   }
 }
+
+const EXECUTION_LISTS_PER_MINUTE = 8
 
 /** One thing that a source told of an order. */
 export type Told = Readonly<{ order: BrokerOrder; execution: Execution | null; bust: Bust | null; at: string }>

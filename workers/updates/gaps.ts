@@ -2,7 +2,7 @@ import { type BrokerOrder, hasGap, HELD_EXECUTIONS_MAX, inferredExecution, type 
 import { applyAll, type Desk } from './desk.ts'
 
 // Filled quantities that a view has shown and whose executions were not told (FIL-05). They are read from the list of executions;
-// what that does not have yet is inferred from the order's totals, in the same pass. The real execution, told later, has the same
+// what that does not have yet, or may not be asked for so often, is inferred from the order's totals, in the same pass. The real execution, told later, has the same
 // span and changes nothing.
 
 /**
@@ -14,7 +14,8 @@ export async function fillGaps(desk: Desk, views: ReadonlyMap<string, BrokerOrde
   if (gaps.length === 0) return 0
   const since = gaps.map(startOf).reduce((a, b) => (a < b ? a : b))
   const missing = new Map(gaps.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
-  for (const row of await desk.broker.listExecutions(since)) {
+  const rows = desk.executionLists.take(desk.clock.monotonicMs()) ? await desk.broker.listExecutions(since) : []
+  for (const row of rows) {
     const order = missing.get(row.brokerOrderId)
     if (order === undefined || !('execution' in row)) continue
     await keep(desk, order, [{ type: 'execution', ...row }])

@@ -1,6 +1,7 @@
 import type { BrokerOrder } from '#domain'
 import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
+import { Allowance } from './allowance.ts'
 import { type Cadence, cadenceOf } from './cadence.ts'
 import { type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
@@ -39,6 +40,7 @@ export class Polling {
     | (Pick<LoadedConnection, 'version' | 'positions'> & Readonly<{ ids: ReadonlySet<string | null>; changes: number }>)
     | null = null
   #version: string | null = null
+  readonly #hurries = new Allowance(HURRIES_PER_MINUTE)
   #cadence: Cadence
   #openDueMs = 0
   #startedMs = -Infinity
@@ -76,7 +78,7 @@ export class Polling {
   hurry(): void {
     const nowMs = this.#deps.desk.clock.monotonicMs()
     const atMs = Math.max(nowMs + HURRY_MS, this.#startedMs + APART_MS)
-    if (!this.#isStopped && atMs < this.#plannedMs) this.#plan(atMs - nowMs)
+    if (!this.#isStopped && atMs < this.#plannedMs && this.#hurries.take(nowMs)) this.#plan(atMs - nowMs)
   }
 
   #plan(delayMs: number): void {
@@ -196,6 +198,8 @@ export class Polling {
 /** After a gap was seen: the missing execution is usually on its way. */
 const HURRY_MS = 1_000
 const APART_MS = 2_000
+/** With a stream that drops everything each poll finds a gap; the polls that are due anyway are soon enough then. */
+const HURRIES_PER_MINUTE = 4
 const IDS_PER_FLIGHT = 1
 const ROWS_PER_FLIGHT_REQUEST = 500
 /** New orders are listed from this long before the newest one seen: they do not become visible in the order of their times. */

@@ -59,6 +59,9 @@ export class Session {
   #recoveryAtMs: number | null = null
   #isDraining = false
   #silentPolls = 0
+  /** Streams found mute in a row, and when the next may be. */
+  #mutes = 0
+  #muteAgainMs = -Infinity
   #askAgainMs = -Infinity
   #isOver = false
 
@@ -145,6 +148,7 @@ export class Session {
 
   #receive(told: Told): void {
     this.#silentPolls = 0
+    this.#mutes = 0
     if (!this.#patience.holds(told)) this.#keep(told)
   }
 
@@ -271,6 +275,10 @@ export class Session {
     this.#silentPolls = news > 0 ? this.#silentPolls + 1 : this.#silentPolls
     if (this.#silentPolls < SILENT_POLLS_MAX) return
     this.#silentPolls = 0
+    const { clock } = this.#deps.desk
+    if (clock.monotonicMs() < this.#muteAgainMs) return
+    this.#mutes += 1
+    this.#muteAgainMs = clock.monotonicMs() + Math.min(MUTE_MS_MIN * 2 ** this.#mutes, MUTE_MS_MAX)
     this.#deps.desk.tally.gap('mute')
     this.#deps.desk.log.warn({ ...this.#deps.desk.ref, polls: SILENT_POLLS_MAX }, 'stream.mute')
     void this.#restart()
@@ -314,6 +322,9 @@ const STREAM_WAIT_MS = 3_000
 const RETRY_MS = 5_000
 const GAP_MS = 2_000
 const REFRESH_MS = 60_000
+/** A new stream, and the recovery that comes with it, cost requests: one that stays mute is replaced ever less often. */
+const MUTE_MS_MIN = 15_000
+const MUTE_MS_MAX = 10 * 60_000
 /** A little more than the settle window. */
 const DOUBT_MS = 16_000
 const CREDENTIALS_PAUSE_MS = 30_000
