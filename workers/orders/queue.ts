@@ -19,7 +19,6 @@ export const JOBS_AT_ONCE_MAX = 50
 export const LOCK_MS = 15_000
 /** Within this much of its end a lock counts as lost: a request must be at the broker before somebody else starts. */
 const LOCK_MARGIN_MS = 1_000
-const STALLED_CHECK_MS = 5_000
 /** A job whose worker died is run again this often before the queue gives it up; the trade itself is never given up. */
 const STALLED_MAX = 10
 
@@ -65,7 +64,7 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
     prefix,
     concurrency: JOBS_AT_ONCE_MAX,
     lockDuration: lockMs,
-    stalledInterval: STALLED_CHECK_MS,
+    stalledInterval: lockMs / 3,
     maxStalledCount: STALLED_MAX,
   })
   worker.on('error', (error) => log.warn({ queue, error }, 'queue.error'))
