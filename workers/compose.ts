@@ -156,7 +156,10 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     const reader = createReader(redis)
     const snapshot = (userId: string) => reader.snapshot(userId)
     const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
-    const handle = orderHandler({ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log })
+    const handle = orderHandler({
+      ...{ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log },
+      knownStore: () => directory.knownStore(),
+    })
     const gated = whileOpen(handle, () => directory.closedBecause)
     return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, { redis, clock, log, tally }))
   },

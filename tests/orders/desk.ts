@@ -38,7 +38,17 @@ export function makeDesk({ store, brokers, applier, clock, random, log }: Shared
   /** What happens when a step is reached; by default nothing. */
   const at = new Map<BoundaryName, () => Promise<void> | undefined>()
   const boundaries = { reached: (point: BoundaryName) => at.get(point)?.() }
-  const submit: OrderDeps = { applier, brokers, risk, ask, boundaries, clock, random, log }
+  const submit: OrderDeps = {
+    applier,
+    brokers,
+    risk,
+    ask,
+    boundaries,
+    clock,
+    random,
+    log,
+    knownStore: async () => store.marker,
+  }
   const run: Run = { queuedAtMs: clock.now(), assertHeld: () => undefined }
   return { asked, quotes, at, submit, run }
 }

@@ -54,8 +54,12 @@ export class FakeStore implements Store {
     for (const { userId, before } of this.#undo.splice(-count).reverse()) this.#users.set(userId, before)
   }
 
+  /** As the epoch marker: `null` once the store was lost, until somebody mints another. */
+  marker: string | null = 'first'
+
   /** Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since time goes on. */
   wipe(): void {
+    this.marker = null
     this.#undo.length = 0
     this.#users.clear()
     this.leases.clear()

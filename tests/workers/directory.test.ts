@@ -51,6 +51,17 @@ describe('directory', () => {
     expect(heard).toEqual(['changed u1 broker_1', 'changed u1 broker_1', 'gone u1 broker_1'])
   })
 
+  test('RDQ-05 a store is known until it is lost, and again once its sets are back', async () => {
+    const { clock, start, wipe } = make()
+    const { directory } = start('w1')
+    await clock.advance(1_000)
+    expect(await directory.knownStore()).toBe('e1')
+    wipe()
+    expect(await directory.knownStore()).toBeNull()
+    await clock.advance(1_000)
+    expect(await directory.knownStore()).toBe('e2')
+  })
+
   test('RDQ-05 a wiped store gets its control sets back from whoever survived, halts included', async () => {
     const { store, clock, start, wipe, losses } = make()
     store.link(ref)

@@ -79,6 +79,12 @@ export class Directory implements AsyncDisposable {
     return this.#isLost ? 'store_lost: the store lost its control sets, and they are being given back' : null
   }
 
+  /** The marker of the store, if it is the known one and holds what it should; else `null`. Asked of the store itself. */
+  async knownStore(): Promise<string | null> {
+    const marker = this.#marker
+    return !this.#isLost && marker !== null && (await this.#isKnown()) && !this.#isLost ? marker : null
+  }
+
   setOf(userId: string): ControlSet | null {
     return this.#sets.get(userId)?.set ?? null
   }

@@ -14,7 +14,7 @@ import {
   ZERO,
 } from '#domain'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
-import { loadTrade, type OrderDeps, type Wanted } from './deps.ts'
+import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import type { JobResult, Run } from './job.ts'
 import { takeUp } from './resolve.ts'
 import { assertSame, deny, meet, placeFirst } from './submit.ts'
@@ -43,7 +43,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   try {
     broker = await deps.brokers.get(command)
   } catch (error) {
-    if (!(error instanceof ConnectionUnusableError)) throw error
+    if (!(error instanceof ConnectionUnusableError) || !(await isGone(deps, command))) throw error
     const wanted: Wanted = { intent: intentOf(command, 'sell', command.quantity), hash, closes: true }
     return deny(deps, wanted, loaded, { code: 'BROKER_DISCONNECTED', message: error.message })
   }

@@ -1,7 +1,7 @@
 import type { Landing, Order, OrderIntent } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
-import type { LoadedSlice } from '#store'
-import type { BrokerPool } from '../broker/index.ts'
+import type { ConnectionRef, LoadedSlice } from '#store'
+import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 import type { Applier, Target } from '../updates/index.ts'
 import type { Asker } from './asker.ts'
 import type { RiskDesk } from './risk-desk.ts'
@@ -12,6 +12,8 @@ export type OrderDeps = Readonly<{
   brokers: BrokerPool
   risk: RiskDesk
   ask: Asker
+  /** The mark of the store, if it is the one that this worker knows; `null`: it was lost, and what it holds may not be believed. */
+  knownStore(): Promise<string | null>
   boundaries: Boundaries
   clock: Clock
   random: Randomness
@@ -47,4 +49,18 @@ export const loadTrade = (
 ): Promise<LoadedSlice> => {
   const { userId, connectionId, tradeId: orderId, symbol } = trade
   return applier.store.loadSlice(userId, { orderId, connectionId, symbol }, { archived: false })
+}
+
+/**
+ * Whether a connection that was not there is really gone. A store that was lost knows none, until a survivor has given back what it
+ * remembers: so it is asked again, and believed only if it was the known one before and after (RDQ-05).
+ */
+export async function isGone({ brokers, knownStore }: OrderDeps, ref: ConnectionRef): Promise<boolean> {
+  const before = await knownStore()
+  if (before === null) return false
+  const isUnusable = await brokers.get(ref).then(
+    () => false,
+    (error: unknown) => error instanceof ConnectionUnusableError,
+  )
+  return isUnusable && (await knownStore()) === before
 }

@@ -6,6 +6,9 @@ export type JobResult = Readonly<{ kind: 'done' } | { kind: 'again'; delayMs: nu
 export const DONE: JobResult = { kind: 'done' }
 export const again = (delayMs: number | null, why: string): JobResult => ({ kind: 'again', delayMs, why })
 
+/** Why a job waits that found no connection in a store that may have lost it. */
+export const STORE_LOST = 'the store may have lost the connection'
+
 /** One run of a job. */
 export type Run = Readonly<{
   /** When the job was queued, in ms since 1970. */

@@ -3,13 +3,22 @@ import type { Redis } from 'ioredis'
 import type { z } from 'zod'
 import { describeIssues, type JobName, jobs, type QueueName, queues } from '#contract'
 import type { Clock, Logger } from '#runtime'
+import type { ConnectionRef } from '#store'
 import { BrokerError, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import { attend } from './attend.ts'
 import { cancelAll } from './cancel-all.ts'
 import { cancelOrder } from './cancel.ts'
 import { closePosition } from './close.ts'
-import type { OrderDeps } from './deps.ts'
-import { again, CommandRefusedError, type JobResult, LockLostError, type Run, TradeConflictError } from './job.ts'
+import { isGone, type OrderDeps } from './deps.ts'
+import {
+  again,
+  CommandRefusedError,
+  type JobResult,
+  LockLostError,
+  type Run,
+  STORE_LOST,
+  TradeConflictError,
+} from './job.ts'
 import { replaceOrder } from './replace.ts'
 import { submitOrder } from './submit.ts'
 
@@ -117,6 +126,9 @@ export const orderHandler =
       if (error instanceof BrokerError)
         return again(error.retryAfterMs, `the broker could not be asked: ${error.message}`)
       if (error instanceof UnverifiedError) return again(UNVERIFIED_MS, error.message)
+      // Its payload was read before anything could throw this.
+      if (error instanceof ConnectionUnusableError && !(await isGone(deps, data as ConnectionRef)))
+        return again(UNVERIFIED_MS, STORE_LOST)
       const isFinal =
         error instanceof TradeConflictError ||
         error instanceof CommandRefusedError ||

@@ -13,8 +13,8 @@ import type { LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import { applyWith, CLASHES_MAX, ContentionError, FencedError, type Taken, takeWith } from '../updates/index.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
-import { loadTrade, type OrderDeps, type Wanted } from './deps.ts'
-import { again, DONE, type JobResult, type Run, TradeConflictError } from './job.ts'
+import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
+import { again, DONE, type JobResult, type Run, STORE_LOST, TradeConflictError } from './job.ts'
 import { takeUp } from './resolve.ts'
 import type { Judgement } from './risk-desk.ts'
 import { send } from './sending.ts'
@@ -74,6 +74,7 @@ export async function placeFirst(
   } catch (error) {
     if (error instanceof UnverifiedError) return wait(deps, wanted, loaded, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error
+    if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
     return deny(deps, wanted, loaded, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   // Positions and cash start from a first reading of the account: an order that executed before it would be booked twice.
@@ -106,7 +107,10 @@ async function onTaken(deps: OrderDeps, wanted: Wanted, taken: Taken, broker: Br
     case 'halted':
       return deny(deps, wanted, taken.loaded, haltedBy(taken.halt))
     case 'unusable': {
-      if (!taken.isLinked) return deny(deps, wanted, taken.loaded, disconnected('there is no such broker connection'))
+      if (!taken.isLinked) {
+        if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
+        return deny(deps, wanted, taken.loaded, disconnected('there is no such broker connection'))
+      }
       return wait(deps, wanted, taken.loaded, run, 'the credentials of the connection are not verified')
     }
     case 'over_budget':

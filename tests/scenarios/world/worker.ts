@@ -54,7 +54,9 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const applier = { store, clock, onCommitted }
   const hours = new MarketHours(clock)
   const deps = { applier, brokers, clock, random, log, boundaries }
-  const handle = orderHandler({ ...deps, risk: riskDesk(hours, process, outside), ask: asker(queue) })
+  const epoch = process.door('epoch', { read: async () => outside.store.marker }, true)
+  const order = { risk: riskDesk(hours, process, outside), ask: asker(queue), knownStore: () => epoch.read() }
+  const handle = orderHandler({ ...deps, ...order })
   queue.work(process, {
     ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
     ...(roles.includes('connections')
