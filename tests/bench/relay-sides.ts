@@ -14,7 +14,7 @@ export type RelaySide = AsyncDisposable &
     visitor(n: number, symbols: readonly string[]): Promise<Visitor>
     /** Sends `count` events to everybody who watches the symbol, in one write to Redis. */
     broadcast(symbol: string, count: number): Promise<void>
-    /** Sends one event to one user, as this side sends its users' events. */
+    /** Sends one event to one user. On every side it goes into the user's log first, as a worker's does, so that all are sent at one pace. */
     tell(userId: string): Promise<void>
     /** Sends `count` events to users who are not here. */
     tellElsewhere(count: number): Promise<void>
@@ -80,6 +80,7 @@ export async function startRelaySide(name: RelaySideName, processCount: number):
   }
   const sending = name === 'bare' ? textOf : packetOf
   const link = redis.connect()
+  const commit = commitsOn(redis)
   const publish = async (count: number, [channel, message]: Publication): Promise<void> => {
     const pipeline = link.pipeline()
     for (let n = 0; n < count; n += 1) pipeline.publish(channel, message)
@@ -89,7 +90,10 @@ export async function startRelaySide(name: RelaySideName, processCount: number):
     processes,
     visitor: (n, symbols) => visitorOf(name, processes, n, symbols),
     broadcast: (symbol, count) => publish(count, sending(marketRoom(symbol), 'market.quote', QUOTE)),
-    tell: name === 'fillcast' ? commitsOn(redis) : (userId) => publish(1, sending(userRoom(userId), EVENT, PAYLOAD)),
+    async tell(userId) {
+      await commit(userId)
+      if (name === 'bare') await publish(1, textOf(userRoom(userId), EVENT, PAYLOAD))
+    },
     tellElsewhere: (count) => publish(count, sending(ELSEWHERE, EVENT, PAYLOAD)),
     [Symbol.asyncDispose]: stop,
   }
@@ -117,7 +121,7 @@ async function visitorOf(
   }
 }
 
-/** Events that go into their user's log, as a worker's do. */
+/** Commits events to their user's log, which publishes them in the emitter's format. */
 function commitsOn(redis: TestRedis): RelaySide['tell'] {
   const store = createStore(redis.connect())
   const versions = new Map<string, string>()
