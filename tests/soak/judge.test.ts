@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { adopt, type Order, reduce, type Slice } from '#domain'
+import { adopt, dec, type Order, reduce, type Slice } from '#domain'
 import type { AccountLedger } from '#sandbox'
 import type { LogEntry } from '#store'
 import { at, brokerOrder, claimed, executionOf, landing, readingOf, seen } from '../domain/orders.ts'
@@ -87,6 +87,13 @@ describe('the judge of the soak', () => {
     const short = entry('trade.filled', { quantity: 90 }, 3)
     expect(verdictOn({ told: [submitted, partial, short] }).missingFills).toBe(1)
     expect(verdictOn({ told: [submitted, partial, partial, filled] }).repeatedFills).toBe(1)
+  })
+
+  test('the ending of an order sized in money may add nothing to its last part', () => {
+    const whole = entry('trade.partialFill', { filledQuantity: 100 }, 2)
+    const told = [submitted, whole, filled]
+    expect(verdictOn({ ...withOrder({ notional: dec('1060') }), told }).repeatedFills).toBe(0)
+    expect(verdictOn({ told }).repeatedFills).toBe(1)
   })
 
   test('an order that has left the hot state is judged like any other', () => {
