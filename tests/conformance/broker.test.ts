@@ -139,6 +139,7 @@ describe.each<[string, () => Harness]>([
     const brokerOrderId = placed.kind === 'accepted' ? placed.order.brokerOrderId : ''
     const terms = { quantity: null, limitPrice: dec('101'), stopPrice: null, trail: null, timeInForce: null }
     const ticket = { brokerOrderId, clientOrderId: clientOrderIdOf('u1', first.intent.tradeId, '0.1'), terms }
+    await expect.poll(() => broker.findByBrokerOrderId(brokerOrderId)).toMatchObject({ status: 'new' })
     const outcome = await broker.replace(ticket)
     expect(outcome).toMatchObject({
       kind: 'accepted',

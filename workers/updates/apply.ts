@@ -226,12 +226,13 @@ function newRefs(before: Order | null, { id: orderId, origin, userId, placements
   )
 }
 
-/** Words for an order on its way to the book. Once it was acknowledged, one after another says nothing that anybody acts on. */
+/** Words for a market order on its way. Once it was acknowledged, one after another says nothing that anybody acts on; an order that
+ *  rests may be replaced from `new` on. */
 const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
 
 /** The order without them, so that they alone are no reason to write: that would be one commit more for every order. */
 function withoutWaiting(order: Order | null): Order | null {
-  if (order === null || !order.placements.some(isOnItsWay)) return order
+  if (order === null || order.orderType !== 'market' || !order.placements.some(isOnItsWay)) return order
   return { ...order, placements: order.placements.map((one) => (isOnItsWay(one) ? { ...one, working: null } : one)) }
 }
 
