@@ -15,6 +15,7 @@ export type BrokerActivity = Readonly<{
   newSymbol: string | null
   /** By how much it changed the holding of `symbol`, signed; `null` where it did not (a dividend names shares and moves none). */
   quantity: Decimal | null
+  /** When it was booked; where the broker tells the day only, the beginning of that day in UTC. */
   at: string
 }>
 

@@ -1,6 +1,17 @@
 import type { RefusalCode } from '#contract'
-import type { BrokerOrder, BrokerSnapshot, Bust, Decimal, Execution, OrderIntent, ReplaceTerms } from '#domain'
+import type {
+  BrokerActivity,
+  BrokerOrder,
+  BrokerSnapshot,
+  Bust,
+  Decimal,
+  Execution,
+  OrderIntent,
+  ReplaceTerms,
+} from '#domain'
 import { FillcastError } from '#runtime'
+
+export type { BrokerActivity }
 
 /**
  * A broker account as the workers see it: one set of credentials, one environment. Everything is in our words; what the vendor
@@ -102,22 +113,6 @@ export type OrderFilter = Readonly<{ status: 'open' } | { status: 'all'; since: 
 export type OrderExecution = Readonly<{ brokerOrderId: string; execution: Execution }>
 /** An execution that was taken back or restated, and the order it belongs to. */
 export type OrderBust = Readonly<{ brokerOrderId: string; bust: Bust }>
-
-/** Something that moved cash or shares without an order. */
-export type BrokerActivity = Readonly<{
-  id: string
-  kind: 'deposit' | 'withdrawal' | 'cash' | 'split' | 'symbol_change' | 'other'
-  /** The broker's word for it. */
-  type: string
-  /** What it did to the cash, signed; `null`: nothing. */
-  amount: Decimal | null
-  symbol: string | null
-  newSymbol: string | null
-  /** Shares or coins that came or went, signed (of a dividend: those it was paid on). */
-  quantity: Decimal | null
-  /** When it was booked; where the broker tells the day only, the beginning of that day in UTC. */
-  at: string
-}>
 
 export type Holding = Readonly<{ quantity: Decimal; available: Decimal }>
 
