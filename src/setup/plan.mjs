@@ -1,8 +1,9 @@
 // @ts-check
 // What a command needs before it can start. Decisions only: nothing here touches the machine.
 
-/** Entries that start Redis servers of their own. */
-const STARTS_REDIS = new Set(['src/apps/demo/main.ts', 'tests/run.ts'])
+/** Whether the entry starts Redis servers in order to kill them, so that the URL of one that runs is no use to it. */
+const isProof = (/** @type {string} */ entry) => entry.startsWith('tests/')
+const DEMO = 'src/apps/demo/main.ts'
 
 /**
  * Settings of `.env` reach what an operator runs; the demo and the tests must come out the same on every machine.
@@ -15,9 +16,7 @@ const READS_ENV_FILE = new Set(['workers/main.ts', 'relay/main.ts', 'src/apps/da
  * @returns {{ install: boolean, redisServer: 'none' | 'given' | 'find', envFile: boolean }}
  */
 export function planOf({ entry, env, lockHash, installedHash }) {
-  // Tests start servers in order to kill them, so a URL is no use to them.
-  const hasUrl = Boolean(env.REDIS_URL) && entry !== 'tests/run.ts'
-  const needsServer = STARTS_REDIS.has(entry) && !hasUrl
+  const needsServer = isProof(entry) || (entry === DEMO && !env.REDIS_URL)
   return {
     install: lockHash !== installedHash,
     redisServer: !needsServer ? 'none' : env.REDIS_SERVER_BIN ? 'given' : 'find',
