@@ -230,7 +230,21 @@ const ACTIVITY_KINDS: Readonly<Record<string, BrokerActivity['kind']>> = {
   SPLIT: 'split',
   SSP: 'split',
   NC: 'symbol_change',
+  SC: 'symbol_change',
 }
+
+/**
+ * Types whose quantity came to the holding or left it. Dividends, interest and fees name the shares that they were paid on, and move
+ * none. A type that is newer than this list explains no holding: a difference is then believed once it stands, and is reported.
+ */
+const MOVES_HOLDINGS: ReadonlySet<string> = new Set([
+  ...['SPLIT', 'SSP', 'SPIN', 'SSO', 'MA', 'REORG', 'NC', 'SC'], // corporate actions
+  ...['ACATS', 'JNL', 'JNLS', 'FOPT'], // securities that were moved between accounts
+  ...['OPASN', 'OPEXP', 'OPEXC', 'OPXRC', 'OPTRD', 'OPCA'], // options, and the shares that they turned into
+  ...['CFEE', 'MISC'], // a fee in coins; whatever else
+])
+/** Coins that are taken as a fee: the pair is named without its slash. */
+const IN_COINS = 'CFEE'
 
 const activityShape = z.object({
   id: z.string().min(1),
@@ -259,7 +273,9 @@ function activityOf(
   const { netAmount, ...rest } = told
   const amount = netAmount === null || isZero(netAmount) ? null : netAmount
   const kind = ACTIVITY_KINDS[told.type] ?? (amount === null ? 'other' : 'cash')
-  return { ...rest, kind, amount, newSymbol: null }
+  const symbol = told.type === IN_COINS && told.symbol !== null ? pairSymbol(told.symbol) : told.symbol
+  const quantity = MOVES_HOLDINGS.has(told.type) ? told.quantity : null
+  return { ...rest, symbol, quantity, kind, amount, newSymbol: null }
 }
 
 const positionShape = z.object({
