@@ -121,7 +121,7 @@ export class UserStream {
   }
 
   /** One step after another, each with the gate closed, the first of them once the stream has its place. */
-  #enqueue(step: () => Promise<void>): Promise<void> {
+  #enqueue(step: () => Promise<unknown>): Promise<void> {
     this.#waiting += 1
     this.#work = this.#work.then(async () => {
       this.#setAside ??= []
@@ -132,7 +132,7 @@ export class UserStream {
   }
 
   /** Repeats a step with growing pauses while it fails; drops it once the connection is gone. */
-  async #persist(step: () => Promise<void>): Promise<void> {
+  async #persist(step: () => Promise<unknown>): Promise<void> {
     for (let failures = 0; this.#outlet.isOpen(); failures += 1) {
       try {
         await step()
@@ -148,13 +148,10 @@ export class UserStream {
   async #catchUp(): Promise<void> {
     while (await this.#isReady()) {
       const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
-      const [first] = entries
       if (top < this.#position) await this.#resync('the event log was lost')
-      else if (first === undefined ? top > this.#position : first.prev !== this.#position) {
-        await this.#resync('the event log does not reach back that far')
-      } else if (await this.#sendEntries(entries)) {
-        if (entries.length < REPLAY_BATCH && this.#drain()) return
-      }
+      else if (entries.length === 0 && top > this.#position) await this.#resync('the end of the event log was lost')
+      else if (!(await this.#sendEntries(entries)) || this.#position < top) continue
+      else if (entries.length < REPLAY_BATCH && this.#drain()) return
     }
   }
 
@@ -164,9 +161,10 @@ export class UserStream {
     return this.#outlet.isOpen()
   }
 
-  /** Sends entries in order; `false` when one of them is a resync, and the state that goes with it moved the position on. */
+  /** Sends entries in order; `false` when one does not follow, or is a resync, and the state that was sent moved the position on. */
   async #sendEntries(entries: readonly LogEntry[]): Promise<boolean> {
     for (const entry of entries) {
+      if (entry.prev !== this.#position) return this.#resync('the event log lacks what followed')
       this.#sendEntry(entry)
       if (entry.event !== 'state.resync') continue
       this.#sendSync(await this.#deps.reader.snapshot(this.#userId), undefined)
@@ -194,16 +192,20 @@ export class UserStream {
   async #replayTo(id: string): Promise<boolean> {
     while (this.#position < id && (await this.#isReady())) {
       const { entries } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
-      if (entries[0]?.prev !== this.#position) return false
-      for (const entry of entries) if (entry.id <= id) this.#sendEntry(entry)
+      if (entries.length === 0) return false
+      for (const entry of entries) {
+        if (entry.prev !== this.#position || entry.id > id) return this.#position === id
+        this.#sendEntry(entry)
+      }
     }
     return this.#position === id
   }
 
-  async #resync(reason: string): Promise<void> {
+  async #resync(reason: string): Promise<false> {
     const snapshot = await this.#deps.reader.snapshot(this.#userId)
     this.#tellResync(reason)
     this.#sendSync(snapshot, undefined)
+    return false
   }
 
   #sendSync(snapshot: UserSnapshot, types: readonly SyncType[] | undefined): void {

@@ -28,22 +28,31 @@ export interface Reader {
   order(userId: string, tradeId: string): Promise<Order | null>
   /** Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry beyond it may be there already. */
   events(userId: string, afterId: string, limit: number): Promise<LogPage>
-  /** Id of the last event ever logged for the user. */
+  /** Id of the last event ever logged for the user, also where the log or the state does not have it any more. */
   top(userId: string): Promise<string>
 }
 
 export function createReader(redis: Redis): Reader {
-  const top = async (userId: string): Promise<string> =>
-    (await redis.hget(stateKey(userId), field.last)) ?? EVENT_ID_ZERO
+  const stateTop = (userId: string): Promise<string | null> => redis.hget(stateKey(userId), field.last)
+  // A state that was lost without its log names no event; the next commit goes on after what the log holds (commit.lua).
+  const logTop = async (userId: string): Promise<string> => {
+    const [[id] = []] = await redis.xrevrange(logKey(userId), '+', '-', 'COUNT', 1)
+    return id === undefined ? EVENT_ID_ZERO : padEventId(id)
+  }
+  const after = (userId: string, afterId: string, limit: number) =>
+    redis.xrange(logKey(userId), `(${streamIdOf(afterId)}`, '+', 'COUNT', limit)
   return {
-    top,
+    top: async (userId) => (await stateTop(userId)) ?? logTop(userId),
     async snapshot(userId) {
-      const records = await redis.hgetall(stateKey(userId))
-      return {
-        version: records[field.version] ?? '0',
-        lastEventId: records[field.last] ?? EVENT_ID_ZERO,
-        ...readState(records),
+      let records = await redis.hgetall(stateKey(userId))
+      let lastEventId = records[field.last]
+      if (lastEventId === undefined) {
+        // The state is read after the log's end, so that nothing is in it that the end does not name.
+        const end = await logTop(userId)
+        records = await redis.hgetall(stateKey(userId))
+        lastEventId = records[field.last] ?? end
       }
+      return { version: records[field.version] ?? '0', lastEventId, ...readState(records) }
     },
     async order(userId, tradeId) {
       const name = field.order(tradeId)
@@ -51,11 +60,12 @@ export function createReader(redis: Redis): Reader {
       return readRecord(orderRecord, name, hot ?? (await redis.get(archiveKey(userId, tradeId))))
     },
     async events(userId, afterId, limit) {
-      const [topId, rows] = await Promise.all([
-        top(userId),
-        redis.xrange(logKey(userId), `(${streamIdOf(afterId)}`, '+', 'COUNT', limit),
-      ])
-      return { top: topId, entries: rows.map(([id, values]) => entryOf(id, values)) }
+      let [top, rows] = await Promise.all([stateTop(userId), after(userId, afterId, limit)])
+      if (top === null) {
+        top = await logTop(userId)
+        rows = await after(userId, afterId, limit)
+      }
+      return { top, entries: rows.map(([id, values]) => entryOf(id, values)) }
     },
   }
 }

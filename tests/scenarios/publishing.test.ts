@@ -1,53 +1,20 @@
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { EVENT_ID_ZERO } from '#contract'
-import { createLogger, Metrics, systemClock } from '#runtime'
-import { createPublisher, type Reader } from '#store'
-import { createRelayMetrics } from '../../relay/context.ts'
-import { type Outlet, UserStream } from '../../relay/user-stream.ts'
-import { openWorld, type World } from './world.ts'
+import { createPublisher } from '#store'
+import { openWorld } from './world.ts'
 import { Chance } from './world/chance.ts'
-
-/** The log of u1 as a relay reads it. */
-function readerOf(world: World): Reader {
-  const log = () => world.store.log('u1')
-  const top = (): string => log().at(-1)?.id ?? EVENT_ID_ZERO
-  return {
-    top: async () => top(),
-    order: async () => null,
-    snapshot: async () => ({ version: '0', lastEventId: top(), orders: [], positions: [], accounts: [] }),
-    events: async (_userId, afterId, limit) => ({
-      top: top(),
-      entries: log()
-        .filter(({ id }) => id > afterId)
-        .slice(0, limit),
-    }),
-  }
-}
+import { Subscriber } from './world/subscriber.ts'
 
 describe('an event that is published to nobody', () => {
   test.each(Array.from({ length: 20 }, (_, seed) => seed))(
     'RDQ-09 some publications are lost, seed %s - a subscriber ends with the whole log',
     async (seed) => {
       const world = await openWorld({ seed })
-      const [chance, heard] = [new Chance(seed), [] as unknown[]]
-      const outlet: Outlet = {
-        isOpen: () => true,
-        isBehind: () => false,
-        tell: (event) => heard.push(event),
-        deliver: ({ event, meta }) => heard.push({ event, ...meta }),
-      }
-      const metrics = createRelayMetrics(new Metrics(false))
-      const deps = { reader: readerOf(world), clock: systemClock, log: createLogger('test', 'silent'), metrics }
-      const stream = new UserStream(deps, 'u1', outlet)
-      let published = world.store.log('u1').length
-      const since = published
-      await stream.start(world.store.log('u1').at(-1)?.id, () => {})
-      const publish = (): void => {
-        for (const { id, prev, event, payload } of world.store.log('u1').slice(published))
-          if (chance.fraction() < 0.6) stream.receive({ event, payload, meta: { id, prev } })
-        published = world.store.log('u1').length
-      }
+      const chance = new Chance(seed)
+      const subscriber = new Subscriber(world.store)
+      const since = world.store.log('u1').length
+      await subscriber.start()
+      const publish = (): void => subscriber.publish(() => chance.fraction() < 0.6)
       for (const tradeId of ['t1', 't2', 't3']) {
         world.submit({ tradeId, quantity: '10' })
         await world.settle()
@@ -59,10 +26,10 @@ describe('an event that is published to nobody', () => {
         }
         await world.settle()
       }
-      await stream.check()
+      await subscriber.stream.check()
       const log = world.store.log('u1').map(({ event, id, prev }) => ({ event, id, prev }))
       expect(log.length).toBeGreaterThan(60)
-      expect(heard).toEqual(log.slice(since))
+      expect(subscriber.heard).toEqual(log.slice(since))
     },
   )
 })

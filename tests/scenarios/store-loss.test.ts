@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { openWorld, type World } from './world.ts'
+import { Subscriber } from './world/subscriber.ts'
 
 /** Steps of a submission and its execution at which the store is disturbed. */
 const STEPS = [
@@ -82,6 +83,71 @@ describe('RDQ-04 what the session remembers of having written is lost', () => {
     await world.advance(60_000)
     await world.quiesce()
     expect((await world.order('t1'))?.status).toBe('canceled')
+  })
+})
+
+describe('RDQ-04 what clients were told is lost', () => {
+  /** One client that saw everything, one that is away since the order was placed. */
+  async function watched() {
+    const world = await openWorld({ seed: 44 })
+    const [live, away] = [new Subscriber(world.store), new Subscriber(world.store)]
+    await live.start()
+    world.submit()
+    await world.advance(1_000)
+    const leftAt = world.store.lastEventId('u1')
+    world.fill('t1', '180', '40')
+    await world.advance(1_000)
+    world.fill('t1', '181', '20')
+    await world.advance(1_000)
+    live.publish()
+    await live.stream.check()
+    return { world, live, away, leftAt }
+  }
+  const told = ({ heard }: Subscriber): string[] => heard.filter((one) => typeof one === 'string')
+  const chain = ({ heard }: Subscriber) => heard.flatMap((one) => (typeof one === 'string' ? [] : [one]))
+
+  test.each([1, 2])('RDQ-04 the last %i commits: one resync for who saw them, none for who did not', async (count) => {
+    const { world, live, away, leftAt } = await watched()
+    const before = live.heard.length
+    world.store.loseLast(count)
+    const lostTo = world.store.lastEventId('u1')
+    expect(lostTo >= leftAt).toBe(true)
+    await world.quiesce()
+    world.fill('t1', '182')
+    await world.quiesce()
+    live.publish()
+    await live.stream.check()
+    await away.start(leftAt)
+    expect(live.heard.slice(before, before + 2)).toEqual(['state.resync', 'state.sync'])
+    expect(told(live)).toEqual(['state.resync', 'state.sync'])
+    expect(told(away)).toEqual([])
+    // Nothing is missing: what was executed is told again behind the resync, in order and to the end.
+    expect(chain(away).at(-1)?.id).toBe(world.store.lastEventId('u1'))
+    expect(world.told('t1').at(-1)).toBe('trade.filled')
+  })
+
+  test.each([1, 3])('RDQ-04 only the last %i events, not the state: one resync for who lacks them', async (count) => {
+    const { world, live, away, leftAt } = await watched()
+    const before = live.heard.length
+    world.store.loseLogEnd('u1', count)
+    await live.stream.check()
+    await away.start(leftAt)
+    expect(live.heard).toHaveLength(before)
+    expect(told(away)).toEqual(['state.resync', 'state.sync'])
+    const { connectionId, ...rest } = { connectionId: 'broker_1', orderId: 't1', symbol: 'AAPL' }
+    const { slice, version } = await world.store.loadSlice('u1', { connectionId, ...rest })
+    expect(slice.position?.quantity).toBe('60')
+    const notice = { brokerType: 'alpaca', brokerConnectionId: connectionId, timestamp: '2024-03-15T14:00:00.000Z' }
+    await world.store.commit('u1', {
+      ...{ expectVersion: version, fence: { kind: 'version' }, writes: [] },
+      events: [{ event: 'broker.connected', payload: { ...notice, brokerType: 'alpaca' } }],
+    })
+    const late = new Subscriber(world.store)
+    await late.start(leftAt) // the hole is inside the log now
+    for (const one of [live, away]) await one.stream.check()
+    expect(told(live)).toEqual([])
+    for (const one of [away, late]) expect(told(one)).toEqual(['state.resync', 'state.sync'])
+    for (const one of [live, away]) expect(chain(one).at(-1)?.event).toBe('broker.connected')
   })
 })
 

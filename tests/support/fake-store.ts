@@ -54,6 +54,11 @@ export class FakeStore implements Store {
     for (const { userId, before } of this.#undo.splice(-count).reverse()) this.#users.set(userId, before)
   }
 
+  /** The end of a user's log is gone, and the state that tells of it stands. */
+  loseLogEnd(userId: string, count: number): void {
+    this.#user(userId).log.splice(-count)
+  }
+
   /** As the epoch marker: `null` once the store was lost, until somebody mints another. */
   marker: string | null = 'first'
 
@@ -128,11 +133,17 @@ export class FakeStore implements Store {
     if (fence.kind === 'take' || fence.kind === 'resolve') user.claims.set(fence.tradeId, `${user.version} ${fence.by}`)
     for (const write of writes) user.apply(write)
     for (const event of events) {
-      user.log.push({ id: this.#nextEventId(), prev: user.log.at(-1)?.id ?? EVENT_ID_ZERO, ...event })
+      const id = this.#nextEventId()
+      user.log.push({ id, prev: user.last, ...event })
+      user.last = id
     }
     const globalHalt = fence.kind === 'take' ? await this.controls.readGlobalHalt() : null
-    const lastEventId = user.log.at(-1)?.id ?? EVENT_ID_ZERO
-    return { kind: 'committed', version: user.version, lastEventId, globalHalt }
+    return { kind: 'committed', version: user.version, lastEventId: user.last, globalHalt }
+  }
+
+  /** Id of the last event that the state tells of. */
+  lastEventId(userId: string): string {
+    return this.#user(userId).last
   }
 
   log(userId: string): readonly Entry[] {
@@ -172,6 +183,7 @@ export class FakeStore implements Store {
 /** Records are kept as text, as Redis keeps them, so that nobody shares an object with the store. */
 class User {
   version = '0'
+  last = EVENT_ID_ZERO
   readonly records = new Map<string, string>()
   readonly claims = new Map<string, string>()
   readonly refs = new Map<string, string>()
@@ -181,6 +193,7 @@ class User {
   copy(): User {
     const copy = new User()
     copy.version = this.version
+    copy.last = this.last
     for (const name of ['records', 'claims', 'refs', 'archive'] as const)
       for (const [key, text] of this[name]) copy[name].set(key, text)
     copy.log.push(...this.log)

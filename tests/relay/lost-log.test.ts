@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adopt } from '#domain'
+import { createReader } from '#store'
+import { readingOf } from '../domain/orders.ts'
+import { type Client, notice, numbers, signed, Stage } from './harness.ts'
+
+// P4 where Redis lost a part of what it had: on a real Redis, with plain clients.
+
+let stage: Stage
+beforeAll(async () => void (stage = await Stage.open()))
+afterAll(() => stage[Symbol.asyncDispose]())
+
+let users = 0
+const newUser = (): string => `loser-${(users += 1)}`
+const from = async (user: string, lastEventId: string): Promise<Client> =>
+  stage.authorized({ auth: { token: await signed({ sub: user }), lastEventId } }, user)
+const TOLD_ANEW = ['connection.authorized', 'state.resync', 'state.sync']
+
+/** A user whose five events are told; ids by their number. */
+async function five(): Promise<{ user: string; ids: string[] }> {
+  const user = newUser()
+  const ids = ['']
+  for (let n = 1; n <= 5; n += 1) ids.push(await stage.tell(user, notice(n)))
+  return { user, ids }
+}
+const logKey = (user: string): string => `log:{${user}}`
+const stateKey = (user: string): string => `state:{${user}}`
+const redisId = (id = ''): string => `${Number(id.slice(0, 13))}-${Number(id.slice(14))}`
+
+describe('the end of the log is lost, and the state is not', () => {
+  test('a client that has all of it goes on; one that lacks some of it is sent what is there, then the state', async () => {
+    const { user, ids } = await five()
+    const redis = stage.redis.connect()
+    await redis.xdel(logKey(user), redisId(ids[4]), redisId(ids[5]))
+    const whole = await from(user, ids[5]!)
+    const behind = await from(user, ids[1]!)
+    await expect.poll(() => behind.names()).toContain('state.sync')
+    expect(behind.names()).toEqual([
+      'connection.authorized',
+      'broker.connected',
+      'broker.connected',
+      ...TOLD_ANEW.slice(1),
+    ])
+    expect(numbers(behind)).toEqual([2, 3])
+    await stage.tell(user, notice(6))
+    for (const client of [whole, behind]) await expect.poll(() => numbers(client).at(-1)).toBe(6)
+    expect(whole.names()).toEqual(['connection.authorized', 'broker.connected'])
+    expect(behind.names().filter((name) => name === 'state.resync')).toHaveLength(1)
+  })
+
+  test('more was written since: the hole is inside the log, and is not passed over', async () => {
+    const { user, ids } = await five()
+    await stage.redis.connect().xdel(logKey(user), redisId(ids[4]), redisId(ids[5]))
+    const last = await stage.tell(user, notice(6))
+    const client = await from(user, ids[1]!)
+    await expect.poll(() => client.names()).toContain('state.sync')
+    expect(numbers(client)).toEqual([2, 3])
+    expect(client.heard.at(-1)?.[1]).toMatchObject({ lastEventId: last })
+    await stage.tell(user, notice(7))
+    await expect.poll(() => numbers(client)).toEqual([2, 3, 7])
+    expect(client.names().filter((name) => name === 'state.resync')).toHaveLength(1)
+  })
+
+  test.each(['connected', 'back'] as const)(
+    'all of the log is lost: who has seen all of it and is %s hears no resync',
+    async (when) => {
+      const { user, ids } = await five()
+      const early = when === 'connected' ? await from(user, ids[5]!) : null
+      await stage.redis.connect().del(logKey(user))
+      const client = early ?? (await from(user, ids[5]!))
+      const behind = await from(user, ids[2]!)
+      await expect.poll(() => behind.names()).toEqual(TOLD_ANEW)
+      await stage.tell(user, notice(6))
+      for (const one of [client, behind]) await expect.poll(() => numbers(one)).toEqual([6])
+      expect(client.names()).not.toContain('state.resync')
+    },
+  )
+})
+
+describe('state and log fall back together, as after a failover', () => {
+  /** A replica that had three of the five is what goes on. */
+  async function fallenBack() {
+    const { user, ids } = await five()
+    const redis = stage.redis.connect()
+    const live = await from(user, ids[5]!)
+    await redis.xdel(logKey(user), redisId(ids[4]), redisId(ids[5]))
+    await redis.hset(stateKey(user), 'last', ids[3]!)
+    return { user, ids, live }
+  }
+
+  test('who saw what was lost gets one resync, with or without news since; who did not see it gets none', async () => {
+    const { user, ids, live } = await fallenBack()
+    const back = await from(user, ids[5]!)
+    const before = await from(user, ids[2]!)
+    await expect.poll(() => back.names()).toEqual(TOLD_ANEW)
+    expect(back.heard.at(-1)?.[1]).toMatchObject({ lastEventId: ids[3] })
+    await stage.tell(user, notice(14))
+    await expect.poll(() => live.names()).toEqual(TOLD_ANEW) // what follows does not follow what it has
+    await expect.poll(() => numbers(before)).toEqual([3, 14])
+    await expect.poll(() => numbers(back)).toEqual([14])
+    const late = await from(user, ids[4]!)
+    await expect.poll(() => late.names()).toEqual(TOLD_ANEW)
+    await stage.tell(user, notice(15))
+    for (const client of [live, back, before, late]) await expect.poll(() => numbers(client).at(-1)).toBe(15)
+    expect(
+      [live, back, before, late].map((client) => client.names().filter((name) => name === 'state.resync').length),
+    ).toEqual([1, 1, 0, 1])
+  })
+})
+
+describe('the state is lost, and the log is not', () => {
+  test('nothing is told again; the rebuild is, and goes on from the end of the log', async () => {
+    const { user, ids } = await five()
+    const live = await from(user, ids[5]!)
+    const redis = stage.redis.connect()
+    await redis.del(stateKey(user))
+    expect(await createReader(redis).top(user)).toBe(ids[5])
+    expect(await createReader(redis).snapshot(user)).toMatchObject({ version: '0', lastEventId: ids[5] })
+    const back = await from(user, ids[3]!)
+    await expect.poll(() => numbers(back)).toEqual([4, 5])
+    const { account } = adopt('c1', readingOf({}))
+    const resync = {
+      event: 'state.resync',
+      payload: { reason: 'rebuilt', timestamp: '2024-03-15T14:00:00.000Z' },
+    } as const
+    const rebuilt = await stage.store.commit(user, {
+      ...{ expectVersion: '0', fence: { kind: 'version' } },
+      ...{ writes: [{ kind: 'account', account }], events: [resync] },
+    })
+    expect(rebuilt.kind).toBe('committed')
+    await expect.poll(() => live.names()).toEqual(TOLD_ANEW)
+    await expect.poll(() => back.names().slice(-2)).toEqual(['state.resync', 'state.sync'])
+    expect(numbers(live)).toEqual([])
+    expect(numbers(back)).toEqual([4, 5])
+  })
+})

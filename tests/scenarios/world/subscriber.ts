@@ -1,0 +1,61 @@
+import { createLogger, Metrics, systemClock } from '#runtime'
+import type { Reader } from '#store'
+import { createRelayMetrics } from '../../../relay/context.ts'
+import { type Outlet, UserStream } from '../../../relay/user-stream.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+
+/** A user's log as a relay reads it. */
+function readerOf(store: FakeStore): Reader {
+  const top = (userId: string): string => store.lastEventId(userId)
+  return {
+    top: async (userId) => top(userId),
+    order: async () => null,
+    snapshot: async (userId) => ({
+      ...{ version: '0', lastEventId: top(userId) },
+      ...{ orders: [], positions: [], accounts: [] },
+    }),
+    events: async (userId, afterId, limit) => ({
+      top: top(userId),
+      entries: store
+        .log(userId)
+        .filter(({ id }) => id > afterId)
+        .slice(0, limit),
+    }),
+  }
+}
+
+/** One client's connection to a relay. `heard`: logged events with their places, and by name what concerns the connection. */
+export class Subscriber {
+  readonly heard: (string | Readonly<{ event: string; id: string; prev: string }>)[] = []
+  readonly stream: UserStream
+  readonly #store: FakeStore
+  readonly #userId: string
+  #published: number
+
+  constructor(store: FakeStore, userId = 'u1') {
+    this.#store = store
+    this.#userId = userId
+    this.#published = store.log(userId).length
+    const outlet: Outlet = {
+      isOpen: () => true,
+      isBehind: () => false,
+      tell: (event) => this.heard.push(event),
+      deliver: ({ event, meta }) => this.heard.push({ event, ...meta }),
+    }
+    const metrics = createRelayMetrics(new Metrics(false))
+    const deps = { reader: readerOf(store), clock: systemClock, log: createLogger('test', 'silent'), metrics }
+    this.stream = new UserStream(deps, userId, outlet)
+  }
+
+  start(lastEventId = this.#store.lastEventId(this.#userId)): Promise<void> {
+    return this.stream.start(lastEventId, () => {})
+  }
+
+  /** Redis publishes what was logged since; `isHeard` decides which of it comes. */
+  publish(isHeard: () => boolean = () => true): void {
+    const log = this.#store.log(this.#userId)
+    for (const { id, prev, event, payload } of log.slice(this.#published))
+      if (isHeard()) this.stream.receive({ event, payload, meta: { id, prev } })
+    this.#published = log.length
+  }
+}
