@@ -6,11 +6,14 @@ import { livePlacements } from './standing.ts'
  * a replacement to its end, or cancel what came to life after we had closed it. Where it stays due, the job is gone (RDQ-02).
  */
 export function needsAttention(order: Order): boolean {
-  if (order.origin !== 'fillcast') return false
+  if (order.origin !== 'fillcast' || isSetAside(order)) return false
   if (order.status === 'submitting') return true
   if (livePlacements(order).length > 0 && (order.cancel !== null || isRevived(order))) return true
   return order.endedAt === null && order.replaces.length > 0
 }
+
+/** Work on it is not repeated by itself: it stands as it is, watched and alarmed. */
+export const isSetAside = ({ setAsideAt }: Pick<Order, 'setAsideAt'>): boolean => setAsideAt != null
 
 /** It was closed as never received, and is there all the same. */
 export const isRevived = (order: Order): boolean =>

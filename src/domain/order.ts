@@ -52,6 +52,8 @@ export type Order = Readonly<{
   attemptEndedAt: string | null
   /** Sent, and the outcome is not known since this time. */
   unknownSince: string | null
+  /** Work on it brought its worker down time and again: nothing is done by itself any more until somebody asks anew (CRA-08). */
+  setAsideAt?: string | null
   submittedAt: string | null
   lastExecutionAt: string | null
   endedAt: string | null

@@ -1,6 +1,6 @@
 import { Booking } from './booking.ts'
 import type { Order } from './order.ts'
-import { attempted, attemptEnded, cancelRequested, replaceRequested } from './requests.ts'
+import { attempted, attemptEnded, cancelRequested, replaceRequested, setAside } from './requests.ts'
 import type { Change, OrderUpdate, Slice } from './updates.ts'
 
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
@@ -32,6 +32,8 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
     case 'outcome_unknown':
       book.patch((order) => attemptEnded(order, update))
       break
+    case 'set_aside':
+      return setAside(slice, update.at)
     case 'cancel_requested':
       book.patch((order) => cancelRequested(order, update.request))
       break

@@ -7,7 +7,7 @@ import {
   type ReplaceResult,
 } from './order.ts'
 import { livePlacements } from './standing.ts'
-import type { OrderUpdate } from './updates.ts'
+import type { Change, OrderUpdate, Slice } from './updates.ts'
 
 // What our own requests change of an order's record, before the broker has shown any effect of them.
 
@@ -33,26 +33,39 @@ export function attemptEnded(
   return { unknownSince: unknownSince ?? at, attemptEndedAt: at }
 }
 
+/** Told once. One that may be at the broker is unknown from now on. */
+export function setAside(slice: Slice, at: string): { slice: Slice; changes: readonly Change[] } {
+  const { order } = slice
+  if (order === null || order.setAsideAt != null) return { slice, changes: [] }
+  const unknownSince = order.status === 'submitting' ? (order.unknownSince ?? at) : order.unknownSince
+  return {
+    slice: { ...slice, order: { ...order, unknownSince, setAsideAt: at } },
+    changes: [{ type: 'anomaly', orderId: order.id, what: 'set_aside' }],
+  }
+}
+
 /** The first request stands; one after the end is for exits that are still there. */
 export function cancelRequested(order: Order, request: CancelRequest): Partial<Order> {
   const isOpen = order.endedAt === null || livePlacements(order).length > 0
   const isNew = order.cancel === null || order.endedAt !== null
-  return isOpen && isNew ? { cancel: request } : {}
+  return isOpen && isNew ? { cancel: request, ...takenUpAgain(order) } : {}
 }
 
 /** Waits its turn; its number follows from those before it. A canceled order is not replaced any more. */
-export function replaceRequested(
-  { cancel, replaces, placements, replaceResults }: Order,
-  asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>,
-): Partial<Order> {
+export function replaceRequested(order: Order, asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>): Partial<Order> {
+  const { cancel, replaces, placements, replaceResults } = order
   const isRepeat = [...replaces, ...replaceResults].some((one) => one.commandId === asked.commandId)
   const isFull = replaces.length >= REPLACES_WAITING_MAX || replaces.length + replaceResults.length >= REPLACES_MAX
   if (isRepeat || isFull || cancel !== null) return {}
   const used = [...placements, ...replaces, ...replaceResults]
     .filter(({ leg }) => leg === asked.leg)
     .map((one) => one.replacement)
-  return { replaces: [...replaces, { ...asked, replacement: Math.max(0, ...used) + 1, sentAt: null }] }
+  const replacement = Math.max(0, ...used) + 1
+  return { replaces: [...replaces, { ...asked, replacement, sentAt: null }], ...takenUpAgain(order) }
 }
+
+/** Whoever asks for something new has looked at it: it is worked on again, and set aside again should that go wrong. */
+const takenUpAgain = ({ setAsideAt }: Order): Partial<Order> => (setAsideAt == null ? {} : { setAsideAt: null })
 
 /** The request is answered: `replaced` when it took place. */
 export function replaceEnded(

@@ -48,6 +48,8 @@ export type OrderUpdate =
   | Readonly<{ type: 'refused'; code: string; brokerCode: string | null; message: string; at: string }>
   /** Sent, and nobody knows. */
   | Readonly<{ type: 'outcome_unknown'; at: string }>
+  /** Work on it brought its worker down time and again. */
+  | Readonly<{ type: 'set_aside'; at: string }>
   | Readonly<{ type: 'cancel_requested'; request: CancelRequest }>
   | Readonly<{ type: 'replace_requested'; request: Omit<ReplaceRequest, 'replacement' | 'sentAt'> }>
   | Readonly<{ type: 'replace_sent'; commandId: string; at: string }>
@@ -100,5 +102,7 @@ export type Anomaly =
   /** It was closed as never received, and is there all the same: cancel it if it is open. */
   | 'appeared_after_close'
   | 'too_many_placements'
+  /** Work on it brought its worker down time and again: somebody has to look at it. */
+  | 'set_aside'
   /** The broker's holding differs and no execution or corporate action tells why. */
   | 'unexplained_drift'

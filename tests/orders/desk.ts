@@ -49,6 +49,6 @@ export function makeDesk({ store, brokers, applier, clock, random, log }: Shared
     log,
     knownStore: async () => store.marker,
   }
-  const run: Run = { queuedAtMs: clock.now(), assertHeld: () => undefined }
+  const run: Run = { queuedAtMs: clock.now(), losses: 0, assertHeld: () => undefined }
   return { asked, quotes, at, submit, run }
 }

@@ -301,19 +301,3 @@ describe('CRA-01, CRA-02 a crash around the request', () => {
     },
   )
 })
-
-describe('CRA-08 a poison job', () => {
-  test.each(STEPS)(
-    'CRA-08 that brings its worker down at %s, time and again: set aside, and others go on',
-    async (step) => {
-      const world = await openWorld({ seed: 3, workers: 2 })
-      for (let times = 0; times < 12; times += 1) world.crashAt(step)
-      world.submit()
-      await world.advance(1_000)
-      world.submit({ tradeId: 't2', symbol: 'MSFT' })
-      await world.advance(400_000)
-      expect(world.told('t2')).toContain('trade.submitted')
-      expect(ordersAt(world)).toBeLessThanOrEqual(2)
-    },
-  )
-})

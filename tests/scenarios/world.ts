@@ -78,6 +78,9 @@ class World {
   readonly #outside: Outside
   readonly #plans: { label: string; skip: number; run: (process: Process) => void }[] = []
   readonly #lastSteps: string[] = []
+  /** Workers that a poison job has brought down. */
+  deaths = 0
+  #poison: { label: string; jobs: readonly string[] } | null = null
   #isDirty = false
   #started = 0
 
@@ -95,7 +98,7 @@ class World {
       this.#accounts.set(keyOf(ref), { ref, broker, requestsAtMs: [] })
     })
     this.#outside = this.#makeOutside(accounts)
-    this.schedule.beforeStep = (owner, label) => this.#beforeStep(owner, label)
+    this.schedule.beforeStep = (...step) => this.#beforeStep(...step)
     this.schedule.afterStep = () => this.#afterStep()
   }
 
@@ -206,6 +209,11 @@ class World {
     this.at(label, (process) => this.restart(process, afterMs), skip)
   }
 
+  /** Whichever worker is about to take this step for one of these jobs dies, every time, and another one starts. */
+  poison(label: BoundaryName | (string & {}), jobs: readonly string[]): void {
+    this.#poison = { label, jobs }
+  }
+
   /** The process that is about to take this step stands still for `forMs`. */
   freezeAt(label: BoundaryName | (string & {}), forMs: number, skip = 0): void {
     this.at(
@@ -265,11 +273,15 @@ class World {
     return `the last steps of ${this.schedule.steps}:\n${this.#lastSteps.join('\n')}`
   }
 
-  #beforeStep(owner: Owner, label: string): void {
+  #beforeStep(owner: Owner, label: string, job: string | null): void {
     this.steps.set(label, (this.steps.get(label) ?? 0) + 1)
     this.#lastSteps.push(`  ${((this.nowMs - START_MS) / 1_000).toFixed(3)} ${owner.name} ${label}`)
     if (this.#lastSteps.length > STEPS_SHOWN) this.#lastSteps.shift()
     if (!(owner instanceof Process) || owner === this.#self) return
+    if (label === this.#poison?.label && this.#poison.jobs.includes(job ?? '')) {
+      this.deaths += 1
+      return this.restart(owner)
+    }
     const plan = this.#plans.find((one) => one.label === ANY_STEP || one.label === label)
     if (plan === undefined) return
     if (plan.skip > 0) {

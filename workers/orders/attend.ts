@@ -1,11 +1,15 @@
 import type { ResolveOrder } from '#contract'
-import { isRevived, livePlacements, type Order } from '#domain'
+import { isRevived, isSetAside, livePlacements, type Order } from '#domain'
+import { isoTime } from '#runtime'
+import { apply } from '../updates/index.ts'
 import { cancelBySystem, pursueCancel } from './cancel.ts'
-import { loadTrade, type OrderDeps } from './deps.ts'
+import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { pursueReplace } from './replace.ts'
 import { takeUp } from './resolve.ts'
 
+/** Workers that may be lost with the work on one order before it is set aside (CRA-08). */
+export const LOSSES_MAX = 5
 /** A submission that was put back has a job that comes back by itself, within this; later that job is gone. */
 const PARKED_BY_JOB_MS = 60_000
 
@@ -18,12 +22,21 @@ const isParkedByItsJob = ({ attemptedAt, attemptEndedAt, cancel }: Order, nowMs:
  */
 export async function attend(deps: OrderDeps, trade: ResolveOrder, run: Run): Promise<JobResult> {
   const { order } = (await loadTrade(deps, { ...trade, symbol: '' })).slice
-  if (order === null || order.origin !== 'fillcast') return DONE
+  if (order === null || order.origin !== 'fillcast' || isSetAside(order)) return DONE
+  if (run.losses > LOSSES_MAX) return quarantine(deps, order)
   if (order.status === 'submitting') {
     if (!isParkedByItsJob(order, deps.clock.now())) await takeUp(deps, order, run)
   } else if (isRevived(order)) await cancelBySystem(deps, order, 'It had been closed as never received', run)
   else if (order.cancel !== null && livePlacements(order).length > 0) await pursueCancel(deps, order, run)
   else if (order.replaces[0] !== undefined) await pursue(deps, order, order.replaces[0].commandId, run)
+  return DONE
+}
+
+/** It is followed from what the broker tells, as before; nothing is sent for it, and nobody forgets it. */
+async function quarantine(deps: OrderDeps, order: Order): Promise<JobResult> {
+  const { userId, connectionId, id: orderId } = order
+  await apply(deps.applier, factsOf(order), { type: 'set_aside', at: isoTime(deps.clock.now()) })
+  deps.log.error({ userId, connectionId, orderId, losses: LOSSES_MAX }, 'order.set_aside')
   return DONE
 }
 

@@ -13,6 +13,8 @@ export const STORE_LOST = 'the store may have lost the connection'
 export type Run = Readonly<{
   /** When the job was queued, in ms since 1970. */
   queuedAtMs: number
+  /** How often a worker was lost with it; counted by the queue before it is delivered again. */
+  losses: number
   /**
    * Asked right before everything that changes something at the broker: once the queue may have given the job to somebody else,
    * nothing more leaves this process (RDQ-01).

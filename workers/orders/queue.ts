@@ -56,6 +56,7 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
     // Renewals are for all jobs in hand at once, and hold from when they were asked for, at most half a lock ago.
     const run: Run = {
       queuedAtMs: job.timestamp,
+      losses: job.stalledCounter,
       assertHeld() {
         const ageMs = clock.monotonicMs() - Math.max(startedAtMs, renewedAtMs)
         if (signal?.aborted === true || ageMs > lockMs - LOCK_MARGIN_MS) throw new LockLostError()

@@ -3,6 +3,7 @@ import {
   assess,
   clientOrderIdOf,
   isReducing,
+  isSetAside,
   type Landing,
   type Order,
   type OrderIntent,
@@ -50,7 +51,7 @@ export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run
 /** The trade is there already: a repeat, or a run before this one that did not come to its end. */
 export async function meet(deps: OrderDeps, { hash }: Wanted, order: Order, run: Run): Promise<JobResult> {
   assertSame(order, hash)
-  return order.status === 'submitting' ? takeUp(deps, order, run) : DONE
+  return order.status === 'submitting' && !isSetAside(order) ? takeUp(deps, order, run) : DONE
 }
 
 export function assertSame({ id, parametersHash: known }: Order, hash: string): void {

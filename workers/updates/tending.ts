@@ -1,4 +1,4 @@
-import { add, cmp, isZero, livePlacements, needsAttention, type Order, type Position, sum } from '#domain'
+import { add, cmp, isSetAside, isZero, livePlacements, needsAttention, type Order, type Position, sum } from '#domain'
 import type { Desk } from './desk.ts'
 
 /**
@@ -6,6 +6,7 @@ import type { Desk } from './desk.ts'
  *
  *   submitting, being canceled or being replaced for more than a few seconds -> it is taken up from its record, whatever became of
  *     its job (RDQ-02)
+ *   one with which workers were lost time and again -> alarmed; it waits for somebody to ask anew (CRA-08)
  *   an exit of ours, resting on a symbol that is flat -> canceled once both we and the broker say flat, and watched until it is gone;
  *     what is still there later is alarmed (CAN-10)
  *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it may be meant to open a position
@@ -35,6 +36,7 @@ export class Tending {
   }
 
   async #resolve(order: Order): Promise<void> {
+    if (isSetAside(order) && order.endedAt === null) this.#alarm(`set aside ${order.id}`, order, 'order.set_aside')
     if (!needsAttention(order)) return
     if (this.#lastsMs(`due ${order.id}`) < DUE_MS || !this.#desk.isOurs()) return
     await this.#desk.followUps.resolve(this.#desk.ref, order.id)

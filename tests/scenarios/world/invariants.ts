@@ -56,8 +56,9 @@ export async function findUnsettled(stake: Stake): Promise<string[]> {
   const ours = orders.filter(({ origin }) => origin === 'fillcast')
   const { trades } = toldOf(store.log(ref.userId))
   const books = tradesInBooks(broker, ref.userId)
-  const unresolved = ours.flatMap(({ id, status, endedAt }) =>
-    status === 'submitting' && endedAt === null ? [`C1 ${id} is still submitting`] : [],
+  const unresolved = ours.flatMap(({ id, status, endedAt, setAsideAt }) =>
+    // What was set aside is parked, with an alarm.
+    status === 'submitting' && endedAt === null && setAsideAt == null ? [`C1 ${id} is still submitting`] : [],
   )
   const open = new Set(ours.filter(({ status }) => !isTerminal(status)).map(({ id }) => id))
   const untold = [...books].flatMap(([tradeId, trade]) => {

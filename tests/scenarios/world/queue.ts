@@ -2,7 +2,7 @@ import type { QueueName } from '#contract'
 import type { Handler, JobResult, Run } from '../../../workers/orders/index.ts'
 import { LockLostError } from '../../../workers/orders/job.ts'
 import type { Process } from './process.ts'
-import type { Owner, Schedule } from './schedule.ts'
+import { inJob, type Owner, type Schedule } from './schedule.ts'
 
 type Job = {
   readonly addedMs: number
@@ -149,12 +149,13 @@ export class ModelQueue {
     let result: JobResult | Error
     const run: Run = {
       queuedAtMs: job.addedMs,
+      losses: job.stalls,
       assertHeld() {
         if (!job.holders.has(process)) throw new LockLostError()
       },
     }
     try {
-      result = await this.#schedule.enter(() => handle(job.name, job.data, run))
+      result = await inJob.run(job.id, () => this.#schedule.enter(() => handle(job.name, job.data, run)))
     } catch (error) {
       result = error instanceof Error ? error : new Error(String(error))
     }

@@ -6,7 +6,7 @@ import { Chance } from './chance.ts'
 /** Whoever waits: a process, or the world itself. */
 export type Owner = { readonly name: string; readonly state: 'running' | 'frozen' | 'dead' }
 
-type Turn = Readonly<{ owner: Owner; lane: string; label: string; go: () => void }>
+type Turn = Readonly<{ owner: Owner; lane: string; label: string; job: string | null; go: () => void }>
 type Timer = Readonly<{ owner: Owner; atMs: number; run: () => void }>
 
 /** Steps without the time moving on: more is a loop that never rests. */
@@ -31,7 +31,7 @@ export class Schedule {
   readonly #trace = createHash('sha256')
   #timerIds = 0
   /** Hears of every step before it is taken, and may kill its owner, or freeze it: then the step comes later. */
-  beforeStep: (owner: Owner, label: string) => void = () => {}
+  beforeStep: (owner: Owner, label: string, job: string | null) => void = () => {}
   afterStep: () => Promise<void> | void = () => {}
 
   constructor(seed: number, startMs: number) {
@@ -46,8 +46,9 @@ export class Schedule {
 
   /** Resolves when it is the caller's turn; never, once its owner is dead. Within a lane turns come in the order of asking. */
   turn(owner: Owner, lane: string, label: string): Promise<void> {
+    const job = inJob.getStore() ?? null
     return new Promise((resolve) => {
-      if (owner.state !== 'dead') this.#turns.push({ owner, lane: `${owner.name} ${lane}`, label, go: resolve })
+      if (owner.state !== 'dead') this.#turns.push({ owner, lane: `${owner.name} ${lane}`, label, job, go: resolve })
     })
   }
 
@@ -93,7 +94,7 @@ export class Schedule {
       }
       const [id, timer] = due
       this.nowMs = Math.max(this.nowMs, timer.atMs)
-      await this.#take(timer.owner, 'timer', timer.run, () => void this.#timers.delete(id))
+      await this.#take(timer.owner, 'timer', null, timer.run, () => void this.#timers.delete(id))
       await this.settle()
     }
     return true
@@ -106,14 +107,20 @@ export class Schedule {
       if (turn.owner.state === 'running' && !heads.has(turn.lane)) heads.set(turn.lane, turn)
     const next = this.chance.pick([...heads.values()])
     if (next === undefined) return false
-    await this.#take(next.owner, next.label, next.go, () => void this.#turns.splice(this.#turns.indexOf(next), 1))
+    await this.#take(
+      next.owner,
+      next.label,
+      next.job,
+      next.go,
+      () => void this.#turns.splice(this.#turns.indexOf(next), 1),
+    )
     return true
   }
 
-  async #take(owner: Owner, label: string, run: () => void, remove: () => void): Promise<void> {
+  async #take(owner: Owner, label: string, job: string | null, run: () => void, remove: () => void): Promise<void> {
     this.steps += 1
     this.#trace.update(`${this.nowMs} ${owner.name} ${label}\n`)
-    this.beforeStep(owner, label)
+    this.beforeStep(owner, label, job)
     if (owner.state === 'running') {
       remove()
       this.enter(run)
@@ -146,6 +153,8 @@ export class Schedule {
 const rested = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const inside = new AsyncLocalStorage<Schedule>()
+/** The job of a queue that asks for a turn. */
+export const inJob = new AsyncLocalStorage<string>()
 const foundReal = new WeakMap<Schedule, string>()
 /** What is made of promises alone. */
 const UNREAL: ReadonlySet<string> = new Set(['PROMISE', 'TickObject', 'Microtask', 'AsyncGenerator'])
