@@ -11,10 +11,13 @@ declare const brand: unique symbol
 export const DECIMAL_PLACES_MAX = 9
 
 const TEXT = /^-?\d{1,30}(\.\d{1,30})?$/
+/** Canonical already, as most of what brokers write and all that we write ourselves. */
+const CANONICAL = /^(?:0|-?(?:[1-9]\d{0,29}|[1-9]\d{0,29}\.\d{0,29}[1-9]|0\.\d{0,29}[1-9]))$/
 const canonical = (value: Big): Decimal => (value.eq(0) ? '0' : value.toFixed()) as Decimal
 
 /** Reads a decimal as brokers and callers write it, or answers `null`. Exponents, spaces, `+`, `NaN` and the like are refused. */
 export function tryDec(text: string): Decimal | null {
+  if (CANONICAL.test(text)) return text as Decimal
   return TEXT.test(text) ? canonical(new Big(text)) : null
 }
 
@@ -26,13 +29,14 @@ export function dec(text: string): Decimal {
 }
 
 export const ZERO = dec('0')
-export const add = (a: Decimal, b: Decimal): Decimal => canonical(new Big(a).plus(b))
-export const sub = (a: Decimal, b: Decimal): Decimal => canonical(new Big(a).minus(b))
+// Most sums have nothing on one side: an order's first execution, a position's first order.
+export const add = (a: Decimal, b: Decimal): Decimal => (isZero(a) ? b : isZero(b) ? a : canonical(new Big(a).plus(b)))
+export const sub = (a: Decimal, b: Decimal): Decimal => (isZero(b) ? a : canonical(new Big(a).minus(b)))
 export const mul = (a: Decimal, b: Decimal): Decimal => canonical(new Big(a).times(b))
-export const neg = (a: Decimal): Decimal => canonical(new Big(a).neg())
-export const abs = (a: Decimal): Decimal => canonical(new Big(a).abs())
+export const neg = (a: Decimal): Decimal => (isZero(a) ? a : isNegative(a) ? abs(a) : (`-${a}` as Decimal))
+export const abs = (a: Decimal): Decimal => (isNegative(a) ? (a.slice(1) as Decimal) : a)
 /** -1, 0 or 1. */
-export const cmp = (a: Decimal, b: Decimal): -1 | 0 | 1 => new Big(a).cmp(b)
+export const cmp = (a: Decimal, b: Decimal): -1 | 0 | 1 => (a === b ? 0 : new Big(a).cmp(b))
 export const isZero = (a: Decimal): boolean => a === ZERO
 export const isNegative = (a: Decimal): boolean => a.startsWith('-')
 export const isPositive = (a: Decimal): boolean => !isZero(a) && !isNegative(a)

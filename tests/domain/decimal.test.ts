@@ -15,6 +15,10 @@ describe('Decimal', () => {
     ['-0', '0'],
     ['-0.000', '0'],
     ['007', '7'],
+    ['0.50', '0.5'],
+    ['-0.5', '-0.5'],
+    ['10.0', '10'],
+    ['1000000', '1000000'],
     ['0.0000001', '0.0000001'],
     ['123456789012345678901234567890', '123456789012345678901234567890'],
   ])('%s is written %s', (text, canonical) => expect(dec(text)).toBe(canonical))
@@ -36,6 +40,8 @@ describe('Decimal', () => {
         expect(sub(add(x, y), y)).toBe(x)
         expect(mul(x, add(y, z))).toBe(add(mul(x, y), mul(x, z)))
         expect(neg(neg(x))).toBe(x)
+        expect([add(x, neg(x)), sub(dec('0'), x), add(x, dec('0'))]).toEqual(['0', neg(x), x])
+        expect(dec(neg(x))).toBe(neg(x))
         expect(isNegative(abs(x))).toBe(false)
       }),
     )
