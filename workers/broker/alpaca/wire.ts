@@ -14,8 +14,8 @@ import type { BrokerActivity, Holding, OrderBust, OrderExecution, StreamUpdate }
 // Alpaca's shapes, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference; amounts are
 // decimal strings, times RFC 3339 with up to nine decimals and any offset.
 
-const decimal = z.union([z.string(), z.number()]).transform((value, context): Decimal => {
-  const read = tryDec(String(value))
+const decimal = z.unknown().transform((value, context): Decimal => {
+  const read = typeof value === 'string' || typeof value === 'number' ? tryDec(String(value)) : null
   if (read !== null) return read
   context.addIssue({ code: 'custom', message: 'not a decimal' })
   return z.NEVER
@@ -80,7 +80,17 @@ const orderShape = z.object({
 
 /** @throws {z.ZodError} when it is not an order */
 export function readOrder(wire: unknown): BrokerOrder {
-  const order = orderShape.parse(wire)
+  const { order, legs } = readAlone(wire)
+  return legs === null || legs.length === 0 ? order : { ...order, legs: legs.map(readOrder) }
+}
+
+/** The order without its exits, and these as they came. */
+function readAlone(wire: unknown): { order: BrokerOrder; legs: unknown[] | null } {
+  const { legs, ...order } = orderShape.parse(wire)
+  return { order: translated(order), legs }
+}
+
+function translated(order: Omit<z.output<typeof orderShape>, 'legs'>): BrokerOrder {
   return {
     brokerOrderId: order.id,
     clientOrderId: order.client_order_id,
@@ -100,13 +110,13 @@ export function readOrder(wire: unknown): BrokerOrder {
     updatedAt: order.updated_at,
     replaces: order.replaces,
     replacedBy: order.replaced_by,
-    legs: (order.legs ?? []).map(readOrder),
+    legs: [],
   }
 }
 
 const updateShape = z.object({
   event: z.string(),
-  order: z.looseObject({}),
+  order: z.unknown(),
   at: maybe(z.string()),
   execution_id: maybe(z.string()),
   previous_execution_id: maybe(z.string()),
@@ -130,7 +140,7 @@ export function readTradeUpdate(
   wire: unknown,
 ): StreamUpdate & Readonly<{ correction: Correction | null; isIncomplete: boolean }> {
   const { event, price, qty: quantity, execution_id: executionId, ...update } = updateShape.parse(wire)
-  const order = readOrder({ ...update.order, legs: null })
+  const { order } = readAlone(update.order)
   const at = (update.at === null ? null : normalTime(update.at)) ?? order.updatedAt
   const none = { order, at, execution: null, bust: null, correction: null, isIncomplete: AMENDMENTS.has(event) }
   if (price === null || quantity === null) return none
