@@ -239,5 +239,12 @@ function withoutWaiting(order: Order | null): Order | null {
 const isOnItsWay = ({ agreed, working }: Placement): boolean =>
   agreed && working !== null && ON_ITS_WAY.has(working.status)
 
-const differs = (a: object | null, b: object | null): boolean =>
-  a !== b && (a === null || b === null || JSON.stringify(a) !== JSON.stringify(b))
+/** Most records that differ do so in a plain field, and then nothing else is compared. */
+function differs<T extends object>(before: T | null, next: T | null): boolean {
+  if (before === null || next === null || before === next) return before !== next
+  const changed = (Object.keys({ ...before, ...next }) as (keyof T)[]).filter((key) => before[key] !== next[key])
+  const isPlain = (key: keyof T): boolean => !isObject(before[key]) || !isObject(next[key])
+  return changed.some(isPlain) || changed.some((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]))
+}
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
