@@ -22,6 +22,7 @@ import {
   createDemand,
   createEpoch,
   createLeases,
+  createRecoveries,
   createLinks,
   createPublisher,
   createQuotes,
@@ -158,6 +159,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
     const handle = orderHandler({
       ...{ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log },
+      recoveries: createRecoveries(redis),
       knownStore: () => directory.knownStore(),
     })
     const gated = whileOpen(handle, () => directory.closedBecause)
@@ -171,7 +173,12 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const ownership = new Ownership({
       ...{ applier, brokers, followUps, boundaries: noBoundaries, tally, hours, clock, log, askForCheck },
-      ...{ leases: createLeases(redis), registry: createRegistry(redis), workerId: random.id(12) },
+      ...{
+        leases: createLeases(redis),
+        recoveries: createRecoveries(redis),
+        registry: createRegistry(redis),
+        workerId: random.id(12),
+      },
     })
     directory.listen({
       changed: ({ userId, connectionId }) => ownership.changed({ userId, connectionId }),

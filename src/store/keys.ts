@@ -15,6 +15,9 @@ export const controlKey = (userId: string): string => `control:{${userId}}`
 export const devicesKey = (userId: string): string => `devices:{${userId}}`
 /** Owner of a connection's trade stream: the fencing token. */
 export const leaseKey = (userId: string, connectionId: string): string => `lease:{${userId}}:${connectionId}`
+/** A recovery of a connection runs: the lease under which it does. Expires. */
+export const recoveryKey = (userId: string, connectionId: string): string =>
+  `lease:{${userId}}:recovery/${connectionId}`
 /** Owner of the market-data feed of one credential. */
 export const feedLeaseKey = (credential: string): string => `lease:feed:${credential}`
 /** A relay that is up: its address. Expires unless renewed. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { BoundaryName, Randomness } from '#runtime'
-import type { ConnectionRef, Quote } from '#store'
+import type { ConnectionRef, Quote, Recoveries } from '#store'
 import type { BrokerPool } from '../../workers/broker/index.ts'
 import { type Asker, createRiskDesk, type OrderDeps, type Run } from '../../workers/orders/index.ts'
 import { type Applier, MarketHours } from '../../workers/updates/index.ts'
@@ -14,10 +14,11 @@ type Shared = Readonly<{
   clock: FakeClock
   random: Randomness
   log: Logger
+  recoveries: Recoveries
 }>
 
 /** What the orders role needs, in memory, and what a test looks at of it. */
-export function makeDesk({ store, brokers, applier, clock, random, log }: Shared, ref: ConnectionRef) {
+export function makeDesk({ store, brokers, applier, clock, random, log, recoveries }: Shared, ref: ConnectionRef) {
   /** Jobs that were asked for. */
   const asked: string[] = []
   const ask: Asker = {
@@ -47,6 +48,7 @@ export function makeDesk({ store, brokers, applier, clock, random, log }: Shared
     clock,
     random,
     log,
+    recoveries,
     knownStore: async () => store.marker,
   }
   const run: Run = { queuedAtMs: clock.now(), losses: 0, assertHeld: () => undefined }

@@ -13,7 +13,7 @@ const t1 = clientOrderIdOf('u1', 't1')
 /** Workers over the same connections; each can be stopped, or vanish without a word. */
 function fleet(connections: number) {
   const worker = makeWorker()
-  const { store, clock, leases, applier, brokers, log } = worker
+  const { store, clock, leases, recoveries, applier, brokers, log } = worker
   const refs = Array.from({ length: connections }, (_, n): ConnectionRef => ({
     userId: `u${n}`,
     connectionId: `b${n}`,
@@ -30,7 +30,7 @@ function fleet(connections: number) {
   const start = (workerId: string): Ownership => {
     const hours = new MarketHours(clock)
     const followUps = { resolve: async () => {}, cancel: async () => {} }
-    const ports = { applier, brokers, leases, hours, followUps, clock, log, registry, workerId }
+    const ports = { applier, brokers, leases, recoveries, hours, followUps, clock, log, registry, workerId }
     const ownership = new Ownership({ ...ports, boundaries: noBoundaries, tally: noTally, askForCheck: () => {} })
     for (const ref of refs) ownership.changed(ref)
     return ownership

@@ -4,6 +4,7 @@ import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
 import type { BoundaryName } from '#runtime'
 import type { ConnectionRef } from '#store'
 import { FakeBroker } from '../support/fake-broker.ts'
+import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import { findUnsafe, findUnsettled } from './world/invariants.ts'
 import { modelLeases } from './world/leases.ts'
@@ -70,6 +71,7 @@ class World {
   /** How often each kind of step was taken: what never happened proved nothing. */
   readonly steps = new Map<string, number>()
   readonly store: FakeStore
+  readonly recoveries = new FakeRecoveries(() => this.schedule.nowMs)
   readonly #seed: number
   readonly #roles: readonly WorkerRole[]
   /** What lies outside of every worker: the broker's machines, and what restarts a worker. It never dies. */
@@ -327,6 +329,7 @@ class World {
     return {
       ...{ schedule, queue, store, refs },
       leases: modelLeases(schedule, this.#self, store),
+      recoveries: this.recoveries,
       connections: store.controls.connections,
       links: store.controls.links,
       controls: store.controls,

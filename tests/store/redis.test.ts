@@ -4,6 +4,7 @@ import {
   createDemand,
   createLeases,
   createReader,
+  createRecoveries,
   createStore,
   createVault,
   leaseKey,
@@ -145,4 +146,20 @@ test('a script that Redis forgot is sent again', async () => {
   await store.commit('u7', commit)
   await redis.connect().script('FLUSH')
   expect((await store.commit('u7', commit)).kind).toBe('clash')
+})
+
+describe('recoveries', () => {
+  test('a mark stands until its own lease ends it, or its time is over', async () => {
+    const recoveries = createRecoveries(redis.connect())
+    const ref = { userId: 'u6', connectionId: 'c' }
+    expect(await recoveries.isRunning(ref)).toBe(false)
+    await recoveries.begin(ref, 'first', 60_000)
+    await recoveries.begin(ref, 'second', 60_000)
+    await recoveries.end(ref, 'first')
+    expect(await recoveries.isRunning(ref)).toBe(true)
+    await recoveries.end(ref, 'second')
+    expect(await recoveries.isRunning(ref)).toBe(false)
+    await recoveries.begin(ref, 'third', 30)
+    await expect.poll(() => recoveries.isRunning(ref)).toBe(false)
+  })
 })

@@ -7,6 +7,7 @@ import { ConnectionOwner, type FollowUps, MarketHours, noTally, type OwnerDeps }
 import { makeDesk } from '../orders/desk.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, fakeRandom } from '../support/fake-clock.ts'
+import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 
 export const ref: ConnectionRef = { userId: 'u1', connectionId: 'broker_1' }
@@ -31,6 +32,7 @@ export function makeWorker(startMs?: number) {
     onCommitted: (_user: string, committed: readonly Change[]) => void changes.push(...committed),
   }
   const leases = leasesIn(store)
+  const recoveries = new FakeRecoveries(() => clock.now())
   const askForCheck = (checked: ConnectionRef): void => void checks.push(checked)
   const followed: string[] = []
   const followUps: FollowUps = {
@@ -38,7 +40,7 @@ export function makeWorker(startMs?: number) {
     cancel: async (_ref, tradeId, cause) => void followed.push(`cancel ${tradeId} ${cause}`),
   }
   const own = (over: Partial<OwnerDeps> = {}): ConnectionOwner => {
-    const ports = { applier, brokers, leases, followUps, clock, log, hours: new MarketHours(clock) }
+    const ports = { applier, brokers, leases, recoveries, followUps, clock, log, hours: new MarketHours(clock) }
     const silent = { boundaries: noBoundaries, tally: noTally, mayTake: () => true }
     return new ConnectionOwner({ ...ports, ...silent, askForCheck, ...over }, ref)
   }
@@ -73,7 +75,8 @@ export function makeWorker(startMs?: number) {
     own,
     adopted,
     events,
-    ...makeDesk({ store, brokers, applier, clock, random, log }, ref),
+    recoveries,
+    ...makeDesk({ store, brokers, applier, clock, random, log, recoveries }, ref),
   }
 }
 

@@ -2,13 +2,18 @@ import type { z } from 'zod'
 import type { cancelAllSchema } from '#contract'
 import { livePlacements } from '#domain'
 import type { OrderDeps } from './deps.ts'
-import { DONE, type JobResult } from './job.ts'
+import { DONE, type JobResult, type Run } from './job.ts'
+import { waitForRecovery } from './recovering.ts'
 
 /**
  * Cancels every order that is open on a connection and was placed here, each by a command of its own: one slow order holds up no
  * other. Orders placed elsewhere are not touched; submissions that no worker has taken yet are not seen: halt first to stop those.
  */
-export async function cancelAll(deps: OrderDeps, command: z.output<typeof cancelAllSchema>): Promise<JobResult> {
+export async function cancelAll(
+  deps: OrderDeps,
+  command: z.output<typeof cancelAllSchema>,
+  run: Run,
+): Promise<JobResult> {
   const { userId, connectionId, commandId, symbol, by, reason } = command
   const { orders } = await deps.applier.store.loadConnection(userId, connectionId)
   const open = orders.filter(
@@ -19,5 +24,6 @@ export async function cancelAll(deps: OrderDeps, command: z.output<typeof cancel
   )
   await Promise.all(open.map(({ id }) => deps.ask.cancel({ userId, connectionId, tradeId: id, commandId, by, reason })))
   deps.log.info({ userId, connectionId, commandId, orders: open.length }, 'cancel_all.asked')
-  return DONE
+  // What is known is canceled at once; what a recovery is about to find, after it.
+  return (await waitForRecovery(deps, command, run)) ?? DONE
 }

@@ -3,6 +3,7 @@ import type { cancelOrderSchema } from '#contract'
 import {
   type CancelRequest,
   isFinalStatus,
+  isZero,
   livePlacements,
   type Order,
   type OrderUpdate,
@@ -14,7 +15,9 @@ import type { Broker } from '../broker/index.ts'
 import { apply, applyWith, CLASHES_MAX, ContentionError } from '../updates/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
+import { isLeftover } from './follow-ups.ts'
 import { readAgain } from './read-again.ts'
+import { waitForRecovery } from './recovering.ts'
 import { settleReplace } from './replace.ts'
 
 /**
@@ -40,9 +43,22 @@ const UNCONFIRMED_MS = 300_000
 
 export async function cancelOrder(deps: OrderDeps, command: CancelCommand, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('cancel.dequeued')
+  if (isLeftover(command)) {
+    const waits = await waitForRecovery(deps, command, run)
+    if (waits !== null) return waits
+    if (await isHeld(deps, command)) return DONE
+  }
   const order = await note(deps, command)
   await deps.boundaries.reached('cancel.noted')
   return order === null ? DONE : pursueCancel(deps, order, run)
+}
+
+/** What protected a position is taken away because that is closed, and only then. */
+async function isHeld(deps: OrderDeps, command: CancelCommand): Promise<boolean> {
+  const { order } = (await loadTrade(deps, { ...command, symbol: '' })).slice
+  if (order === null || order.cancel !== null) return false
+  const { position } = (await loadTrade(deps, { ...command, symbol: order.symbol })).slice
+  return position !== null && !isZero(position.quantity)
 }
 
 /** Does what a recorded cancel still needs. */

@@ -16,12 +16,13 @@ import {
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import type { JobResult, Run } from './job.ts'
+import { waitForRecovery } from './recovering.ts'
 import { takeUp } from './resolve.ts'
 import { assertSame, deny, meet, placeFirst } from './submit.ts'
 
 /**
  * Closes a position, or part of it, with a trade of its own: a market order on the other side, sized by what the broker says is
- * available at that moment, and so never larger than the position (POS-07). Its identity is the command's, so that a redelivery finds
+ * available at that moment, and so never larger than the position (POS-07); not while the account is being read anew (FIL-06). Its identity is the command's, so that a redelivery finds
  * the trade; the broker's own way of closing has no client order id, and is not used.
  */
 type CloseCommand = z.output<typeof closePositionSchema>
@@ -36,9 +37,13 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     const wanted: Wanted = { intent: intentOf(command, 'sell', null), hash, closes: true }
     if (order.status !== 'submitting') return meet(deps, wanted, order, run)
     assertSame(order, hash)
+    const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
+    if (waits !== null) return waits
     // Refused for its quantity, once: part of it was taken in the meantime. It is sized anew.
     return takeUp(deps, order, run, async (broker) => sizeOf(command, await broker.readPosition(command.symbol)))
   }
+  const waits = await waitForRecovery(deps, command, run)
+  if (waits !== null) return waits
   let broker: Broker
   try {
     broker = await deps.brokers.get(command)

@@ -1,6 +1,6 @@
 import type { Landing, Order, OrderIntent } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
-import type { ConnectionRef, LoadedSlice } from '#store'
+import type { ConnectionRef, LoadedSlice, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 import type { Applier, Target } from '../updates/index.ts'
 import type { Asker } from './asker.ts'
@@ -11,6 +11,7 @@ export type OrderDeps = Readonly<{
   applier: Applier
   brokers: BrokerPool
   risk: RiskDesk
+  recoveries: Pick<Recoveries, 'isRunning'>
   ask: Asker
   /** The mark of the store, if it is the one that this worker knows; `null`: it was lost, and what it holds may not be believed. */
   knownStore(): Promise<string | null>

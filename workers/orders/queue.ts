@@ -108,7 +108,7 @@ type Work = (deps: OrderDeps, data: unknown, run: Run) => Promise<JobResult>
 const work: Readonly<Record<Exclude<JobName, 'checkConnection' | 'disconnect'>, Work>> = {
   submitOrder: (deps, data, run) => submitOrder(deps, readPayload(jobs.submitOrder.schema, data), run),
   cancelOrder: (deps, data, run) => cancelOrder(deps, readPayload(jobs.cancelOrder.schema, data), run),
-  cancelAll: (deps, data) => cancelAll(deps, readPayload(jobs.cancelAll.schema, data)),
+  cancelAll: (deps, data, run) => cancelAll(deps, readPayload(jobs.cancelAll.schema, data), run),
   replaceOrder: (deps, data, run) => replaceOrder(deps, readPayload(jobs.replaceOrder.schema, data), run),
   closePosition: (deps, data, run) => closePosition(deps, readPayload(jobs.closePosition.schema, data), run),
   resolveOrder: (deps, data, run) => attend(deps, readPayload(jobs.resolveOrder.schema, data), run),

@@ -25,6 +25,7 @@ import { cancelBySystem } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { readAgain } from './read-again.ts'
+import { waitForRecovery } from './recovering.ts'
 
 /**
  * Changes an open order, or one exit of it. What was asked for is written into the record first and carried out from there, one at a
@@ -59,10 +60,16 @@ export async function replaceOrder(deps: OrderDeps, command: ReplaceCommand, run
     if (deps.clock.now() - run.queuedAtMs < PATIENCE_MS) return again(FOLLOW_MS, 'there is no such trade yet')
     throw new CommandRefusedError(`There is no trade ${command.tradeId} to replace`)
   }
+  const waits = dependsOnHolding(order, command) ? await waitForRecovery(deps, command, run) : null
+  if (waits !== null) return waits
   const noted = await note(deps, order, command)
   await deps.boundaries.reached('replace.noted')
   return pursueReplace(deps, noted, command.commandId, run)
 }
+
+/** A quantity, and an exit, are judged by what has executed; what was sent already is only followed. */
+const dependsOnHolding = ({ replaces }: Order, { commandId, leg, quantity }: ReplaceCommand): boolean =>
+  (quantity !== null || leg !== 'entry') && !replaces.some((one) => one.commandId === commandId && one.sentAt !== null)
 
 async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Promise<Order> {
   const { commandId, leg, quantity, limitPrice, stopPrice, trail, timeInForce } = command

@@ -1,5 +1,5 @@
 import type { Boundaries, Clock, Logger } from '#runtime'
-import { type ConnectionRef, leaseKey, type Leases } from '#store'
+import { type ConnectionRef, leaseKey, type Leases, type Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import type { Applier } from './apply.ts'
 import { openDesk } from './desk.ts'
@@ -22,6 +22,7 @@ export type OwnerDeps = Readonly<{
   applier: Applier
   brokers: BrokerPool
   leases: Leases
+  recoveries: Recoveries
   hours: MarketHours
   followUps: FollowUps
   boundaries: Boundaries
@@ -34,6 +35,8 @@ export type OwnerDeps = Readonly<{
   mayTake(): boolean
 }>
 
+/** A recovery takes less; one whose worker was killed holds nobody up for longer. */
+const RECOVERY_MARK_MS = 120_000
 /** A killed owner's connection is free again after this long. */
 export const LEASE_TTL_MS = 5_000
 const LEASE_RENEW_MS = 1_500
@@ -171,7 +174,7 @@ export class ConnectionOwner {
     }
     this.#safeUntilMs = askedMs + LEASE_TTL_MS
     log.info(this.#ref, 'owner.lease_taken')
-    const { applier, followUps, boundaries, tally, hours, askForCheck } = this.#deps
+    const { applier, followUps, boundaries, tally, hours, askForCheck, recoveries } = this.#deps
     const desk = openDesk({
       ...{ ref: this.#ref, broker, applier, followUps, boundaries, tally, clock, log },
       fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },
@@ -181,7 +184,11 @@ export class ConnectionOwner {
       this.#pauseMs = pauseMs
       this.#end(why)
     }
-    const sessionDeps = { desk, hours, askForCheck: () => askForCheck(this.#ref), onOver }
+    const mark = {
+      begin: () => recoveries.begin(this.#ref, token, RECOVERY_MARK_MS),
+      end: () => recoveries.end(this.#ref, token),
+    }
+    const sessionDeps = { desk, hours, mark, askForCheck: () => askForCheck(this.#ref), onOver }
     const session = new Session(sessionDeps, this.#isKnown, this.#isForced)
     this.#isForced = false
     this.#held = { session, token }

@@ -34,6 +34,8 @@ import type { Gap, SessionStanding } from './tally.ts'
 export type SessionDeps = Readonly<{
   desk: Desk
   hours: MarketHours
+  /** Says in the store that a recovery runs. A recovery that failed is followed by another: its mark stays (FIL-06). */
+  mark: Readonly<{ begin(): Promise<void>; end(): Promise<void> }>
   /** Something is wrong with the connection: check it now. */
   askForCheck(): void
   /** The session must end; @param pauseMs before another one may begin */
@@ -206,13 +208,15 @@ export class Session {
 
   async #recover(): Promise<void> {
     if (this.#isOver || this.#recoveryAtMs === null) return
-    const { desk } = this.#deps
+    const { desk, mark } = this.#deps
     this.#recoveryAtMs = null
     this.#recoveryTimer()
     this.#inbox.reopen()
     try {
+      await mark.begin()
       if (!this.#isRecovered) await checkAccount(desk)
       const { isComplete, doubts } = await recover(desk, !this.#isKnown, this.#isForced)
+      await mark.end()
       this.#answered()
       this.#isForced = false
       this.#isRecovered = true

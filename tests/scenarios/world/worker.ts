@@ -1,7 +1,7 @@
 import { commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Logger } from '#runtime'
-import type { BrokerConnection, Connections, ConnectionRef, Controls, Leases, Links, Vault } from '#store'
+import type { BrokerConnection, Connections, ConnectionRef, Controls, Leases, Links, Recoveries, Vault } from '#store'
 import { type Broker, BrokerPool, type TradeStreamListener } from '../../../workers/broker/index.ts'
 import { connectionHandler } from '../../../workers/connections/index.ts'
 import {
@@ -24,6 +24,7 @@ export type Outside = Readonly<{
   queue: ModelQueue
   store: FakeStore
   leases: Leases
+  recoveries: Recoveries
   connections: Connections
   links: Links
   controls: Controls
@@ -43,6 +44,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const { clock, random, boundaries } = process
   const store = process.door('store', outside.store, true)
   const leases = process.door('leases', outside.leases, true)
+  const recoveries = process.door('recoveries', outside.recoveries, true)
   const connections = process.door('connections', outside.connections, true)
   const links = process.door('links', outside.links, true)
   const controls = process.door('controls', outside.controls, true)
@@ -55,7 +57,12 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const hours = new MarketHours(clock)
   const deps = { applier, brokers, clock, random, log, boundaries }
   const epoch = process.door('epoch', { read: async () => outside.store.marker }, true)
-  const order = { risk: riskDesk(hours, process, outside), ask: asker(queue), knownStore: () => epoch.read() }
+  const order = {
+    recoveries,
+    risk: riskDesk(hours, process, outside),
+    ask: asker(queue),
+    knownStore: () => epoch.read(),
+  }
   const handle = orderHandler({ ...deps, ...order })
   queue.work(process, {
     ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
@@ -74,6 +81,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   if (!roles.includes('streams')) return
   const owner = {
     leases,
+    recoveries,
     askForCheck,
     followUps: createFollowUps(asker(queue)),
     hours,
