@@ -276,6 +276,50 @@ describe('RDQ-03 the job id is free again', () => {
   })
 })
 
+describe('RDQ-03 after the trading day, when the intent is in the archive', () => {
+  /** t1 was filled the day before, and has left the hot state. */
+  async function nextDay(): Promise<World> {
+    const world = await openWorld({ seed: 6 })
+    world.submit()
+    await finish(world)
+    const address = { orderId: 't1', connectionId: 'broker_1', symbol: '' }
+    const isHot = async () => (await world.store.loadSlice('u1', address, { archived: false })).slice.order !== null
+    for (let hours = 0; hours < 30 && (await isHot()); hours += 1) await world.advance(3_600_000)
+    expect(await isHot()).toBe(false)
+    world.queue.forget(job)
+    return world
+  }
+
+  test.each<[string, (world: World) => void, object]>([
+    ['the account works', () => {}, {}],
+    ['nobody may trade', (world) => void world.store.controls.setHalt({ scope: 'global' }, halt), {}],
+    ['it has become too late', () => {}, { notAfter: '2024-03-15T14:10:00.000Z' }],
+    [
+      'the connection is gone',
+      (world) => void world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' }),
+      {},
+    ],
+  ])('RDQ-03 the same again while %s: no second order, and nothing is told', async (_what, before, over) => {
+    const world = await nextDay()
+    before(world)
+    await world.settle()
+    world.submit({ ...over })
+    await world.advance(30_000)
+    expect([ordersAt(world), sent(world).length]).toEqual([1, 1])
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    expect((await world.order('t1'))?.status).toBe('filled')
+  })
+
+  test('RDQ-03 the same id with other parameters is a conflict, as before', async () => {
+    const world = await nextDay()
+    world.submit({ quantity: '7' })
+    await world.advance(5_000)
+    expect([ordersAt(world), world.queue.stateOf(job)]).toEqual([1, 'failed'])
+    expect(world.queue.whyOf(job)).toContain('already used with other parameters')
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
 describe('CRA-01, CRA-02 a crash around the request', () => {
   test.each(STEPS.flatMap((step) => seeds.map((seed) => [step, seed] as const)))(
     'CRA-01 CRA-02 at %s, seed %i: one order, told once',

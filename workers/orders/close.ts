@@ -50,7 +50,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   } catch (error) {
     if (!(error instanceof ConnectionUnusableError) || !(await isGone(deps, command))) throw error
     const wanted: Wanted = { intent: intentOf(command, 'sell', command.quantity), hash, closes: true }
-    return deny(deps, wanted, loaded, { code: 'BROKER_DISCONNECTED', message: error.message })
+    return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   const holding = await broker.readPosition(command.symbol)
   await deps.boundaries.reached('close.sized')
@@ -58,7 +58,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   const side = holding !== null && isNegative(holding.quantity) ? 'buy' : 'sell'
   const wanted: Wanted = { intent: intentOf(command, side, quantity ?? command.quantity), hash, closes: true }
   if (quantity !== null) return placeFirst(deps, wanted, loaded, run)
-  return deny(deps, wanted, loaded, { code: 'NOTHING_TO_CLOSE', message: nothingToClose(command, holding) })
+  return deny(deps, wanted, { code: 'NOTHING_TO_CLOSE', message: nothingToClose(command, holding) })
 }
 
 const hashOf = (command: CloseCommand): string => {

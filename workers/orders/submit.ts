@@ -73,13 +73,13 @@ export async function placeFirst(
   try {
     broker = await opening
   } catch (error) {
-    if (error instanceof UnverifiedError) return wait(deps, wanted, loaded, run, error.message)
+    if (error instanceof UnverifiedError) return wait(deps, wanted, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error
     if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
-    return deny(deps, wanted, loaded, { code: 'BROKER_DISCONNECTED', message: error.message })
+    return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   // Positions and cash start from a first reading of the account: an order that executed before it would be booked twice.
-  if (loaded.slice.account === null) return wait(deps, wanted, loaded, run, 'the account has not been read yet')
+  if (loaded.slice.account === null) return wait(deps, wanted, run, 'the account has not been read yet')
   try {
     const taken = await claim(deps, wanted, loaded, broker)
     return await onTaken(deps, wanted, taken, broker, run)
@@ -106,13 +106,13 @@ async function onTaken(deps: OrderDeps, wanted: Wanted, taken: Taken, broker: Br
       assertSame(taken.order, wanted.hash)
       return DONE
     case 'halted':
-      return deny(deps, wanted, taken.loaded, haltedBy(taken.halt))
+      return deny(deps, wanted, haltedBy(taken.halt))
     case 'unusable': {
       if (!taken.isLinked) {
         if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
-        return deny(deps, wanted, taken.loaded, disconnected('there is no such broker connection'))
+        return deny(deps, wanted, disconnected('there is no such broker connection'))
       }
-      return wait(deps, wanted, taken.loaded, run, 'the credentials of the connection are not verified')
+      return wait(deps, wanted, run, 'the credentials of the connection are not verified')
     }
     case 'over_budget':
       return again(taken.retryAfterMs, 'the request budget of the account is spent')
@@ -120,10 +120,10 @@ async function onTaken(deps: OrderDeps, wanted: Wanted, taken: Taken, broker: Br
 }
 
 /** Nothing is written while it waits. */
-async function wait(deps: OrderDeps, wanted: Wanted, loaded: LoadedSlice, run: Run, why: string): Promise<JobResult> {
-  if (isPast(wanted.intent, deps.clock.now())) return deny(deps, wanted, loaded, EXPIRED)
+async function wait(deps: OrderDeps, wanted: Wanted, run: Run, why: string): Promise<JobResult> {
+  if (isPast(wanted.intent, deps.clock.now())) return deny(deps, wanted, EXPIRED)
   if (deps.clock.now() - run.queuedAtMs <= PARKED_MS_MAX) return again(NOT_READY_MS, why)
-  return deny(deps, wanted, loaded, disconnected(why))
+  return deny(deps, wanted, disconnected(why))
 }
 
 /** The claim. Limits that count orders hold against what is there in the very step that adds one. */
@@ -174,25 +174,22 @@ const claimedUpdate = ({ intent, hash }: Wanted, at: string): OrderUpdate => ({
   at,
 })
 
-/** Refuses what was never sent. The claim and its denial are one step. */
-export async function deny(
-  deps: OrderDeps,
-  wanted: Wanted,
-  loaded: LoadedSlice,
-  denial: OrderDenial,
-): Promise<JobResult> {
+/**
+ * Refuses what was never sent. The claim and its denial are one step. Loaded anew, with the archive: a repeat of what ended on an
+ * earlier day is not refused, it is done (RDQ-03). @throws {TradeConflictError}
+ */
+export async function deny(deps: OrderDeps, wanted: Wanted, denial: OrderDenial): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const target = {
     landing: landingOf(wanted.intent),
     symbol: wanted.intent.symbol,
     fence: { kind: 'version' },
   } as const
-  await applyWith(
-    deps.applier,
-    target,
-    ({ slice: { order } }) => (order === null ? [claimedUpdate(wanted, at), { type: 'denied', ...denial, at }] : []),
-    loaded,
-  )
+  await applyWith(deps.applier, target, ({ slice: { order } }) => {
+    if (order === null) return [claimedUpdate(wanted, at), { type: 'denied', ...denial, at }]
+    assertSame(order, wanted.hash)
+    return []
+  })
   return DONE
 }
 
