@@ -97,6 +97,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   )
   const directory = new Directory({
     ...{ controls: createControls(redis), epoch: createEpoch(redis, () => random.id(12)), clock, log },
+    isStoreExpected: config.isStoreExpected,
     onLost: () => losses.inc(),
   })
   const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }

@@ -60,6 +60,16 @@ export const workerSettings = {
     allowed: `a list of ${ROLES.join(', ')}`,
     fallback: ROLES.join(','),
   }),
+  isStoreExpected: setting({
+    env: 'STORE_EXPECTED',
+    schema: z
+      .enum(['0', '1'])
+      .default('0')
+      .transform((text) => text === '1'),
+    purpose: 'With 1, a store found empty at start counts as lost: no order is worked on before acceptStore was called',
+    allowed: '0 or 1',
+    fallback: '0',
+  }),
   listenHost: listenHostSetting,
   probePort: probePortSetting,
   logLevel: logLevelSetting,

@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { connectionIdSchema, limitsSchema, type LimitsRequest, userIdSchema } from '#contract'
 import type { RiskLimits } from '#domain'
-import { type Clock, isoTime } from '#runtime'
-import { type Controls, type ControlScope, createControls, createReader, type Halt } from '#store'
+import { type Clock, isoTime, type Logger, systemRandomness } from '#runtime'
+import { type Controls, type ControlScope, createControls, createEpoch, createReader, type Halt } from '#store'
 import { available, parse } from './request.ts'
 
 /** Whom it is for: one connection, one user, or, with neither, everybody. */
@@ -36,6 +36,11 @@ export interface ControlCommands {
   halt(request: HaltRequest): Promise<HaltResult>
   /** Ends a halt that was made for exactly this target. */
   resume(target: ControlTarget): Promise<void>
+  /**
+   * Says that a store which workers found empty (`STORE_EXPECTED=1`, state `store_lost`) is to be gone on with: accounts are connected
+   * again, limits and halts are set again. Harmless where nothing is missing; `isNew`: nobody had said so before.
+   */
+  acceptStore(request: Readonly<{ by: string; reason: string }>): Promise<{ isNew: boolean }>
   /** The halts that cover a target, the widest first. */
   halts(target: ControlTarget): Promise<readonly Halt[]>
 }
@@ -55,6 +60,10 @@ const named = <Shape extends z.ZodObject>(schema: Shape) =>
   })
 const targetSchema = named(z.strictObject(target))
 const limitsTargetSchema = z.strictObject({ ...target, userId: userIdSchema })
+const acceptSchema = z.strictObject({
+  by: z.string({ error: 'say who accepts it' }).min(1).max(128),
+  reason: z.string({ error: 'say why' }).min(1).max(500),
+})
 const haltSchema = named(
   z.strictObject({
     ...target,
@@ -70,8 +79,9 @@ const scopeOf = ({ userId, connectionId }: ControlTarget): ControlScope => {
   return connectionId === undefined ? { scope: 'user', userId } : { scope: 'connection', userId, connectionId }
 }
 
-export function createControlCommands(redis: Redis, clock: Clock): ControlCommands {
+export function createControlCommands(redis: Redis, clock: Clock, log: Logger): ControlCommands {
   const controls = createControls(redis)
+  const epoch = createEpoch(redis, () => systemRandomness.id(12))
   const limitsScope = (of: LimitsTarget) =>
     scopeOf(parse(limitsTargetSchema, of)) as Exclude<ControlScope, { scope: 'global' }>
   return {
@@ -94,6 +104,14 @@ export function createControlCommands(redis: Redis, clock: Clock): ControlComman
     },
 
     resume: async (of) => available(controls.setHalt(scopeOf(parse(targetSchema, of)), null)),
+
+    async acceptStore(request) {
+      const { by, reason } = parse(acceptSchema, request)
+      const isNew = (await available(epoch.read())) === null
+      await available(epoch.mint())
+      log.warn({ by, reason, isNew }, 'store.accepted')
+      return { isNew }
+    },
 
     async halts(of) {
       const { userId, connectionId } = parse(targetSchema, of)

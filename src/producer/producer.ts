@@ -48,7 +48,7 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
   }
   const reader = createReader(redis)
   return {
-    ...createControlCommands(redis, systemClock),
+    ...createControlCommands(redis, systemClock, log),
     async submitOrder(request) {
       const intent = parse(submitOrderSchema, request)
       const { userId, tradeId } = intent

@@ -203,6 +203,19 @@ describe('limits', () => {
   })
 })
 
+describe('acceptStore', () => {
+  test('marks the store for every worker, once, and says who did; without a name and a reason it does nothing', async () => {
+    const marker = (): Promise<string | null> => redis.connect().get('epoch')
+    await expect(producer.acceptStore({ by: 'ops' } as never)).rejects.toThrow('say why')
+    expect(await marker()).toBeNull()
+    expect(await producer.acceptStore({ by: 'ops', reason: 'accounts are connected again' })).toEqual({ isNew: true })
+    const made = await marker()
+    expect(made).not.toBeNull()
+    expect(await producer.acceptStore({ by: 'ops', reason: 'again' })).toEqual({ isNew: false })
+    expect(await marker()).toBe(made)
+  })
+})
+
 describe('halt', () => {
   const who = { by: 'ops', reason: 'drill' }
 

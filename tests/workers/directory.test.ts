@@ -14,10 +14,10 @@ function make() {
   let [marker, minted] = [null as string | null, 0]
   const epoch: Epoch = { read: async () => marker, mint: async () => (marker ??= `e${(minted += 1)}`) }
   const losses: string[] = []
-  const start = (name: string) => {
+  const start = (name: string, isStoreExpected = false) => {
     const heard: string[] = []
     const directory = new Directory({
-      ...{ controls: store.controls, epoch, clock, log: pino({ level: 'silent' }) },
+      ...{ controls: store.controls, epoch, clock, log: pino({ level: 'silent' }), isStoreExpected },
       onLost: () => void losses.push(name),
     })
     directory.listen({
@@ -31,7 +31,7 @@ function make() {
     store.wipe()
     marker = null
   }
-  return { store, clock, start, wipe, losses }
+  return { store, clock, start, wipe, losses, accept: () => epoch.mint() }
 }
 
 describe('directory', () => {
@@ -99,6 +99,38 @@ describe('directory', () => {
         ?.connections.map(({ connectionId }) => connectionId)
         .sort(),
     ).toEqual(['broker_1', 'broker_2'])
+  })
+
+  test('RDQ-05 an empty store that was expected to hold something: closed, until somebody accepts it', async () => {
+    const { store, clock, start, losses, accept } = make()
+    const { directory, heard } = start('w1', true)
+    await clock.advance(10_000)
+    expect(directory.closedBecause).toContain('acceptStore')
+    expect(await directory.knownStore()).toBeNull()
+    expect(losses).toEqual(['w1'])
+    store.link(ref) // the trade API connects again: that alone opens nothing, for limits and halts are still missing
+    await clock.advance(10_000)
+    expect([directory.closedBecause === null, heard]).toEqual([false, []])
+    await accept()
+    await clock.advance(1_000)
+    expect([directory.closedBecause, heard]).toEqual([null, ['changed u1 broker_1']])
+  })
+
+  test('RDQ-05 the same while another worker has survived: what it gives back opens both', async () => {
+    const { store, clock, start, wipe, accept } = make()
+    store.link(ref)
+    await store.controls.setHalt({ scope: 'global' }, halt)
+    await accept()
+    const survivor = start('w1', true)
+    await clock.advance(1_000)
+    wipe()
+    const later = start('w2', true)
+    await settle()
+    expect(later.directory.closedBecause).toContain('store_lost')
+    await clock.advance(2_000)
+    expect([survivor.directory.closedBecause, later.directory.closedBecause]).toEqual([null, null])
+    expect(await store.controls.readGlobalHalt()).toMatchObject({ reason: 'drill' })
+    expect(later.heard).toEqual(['changed u1 broker_1'])
   })
 
   test('while it is lost and cannot be given back, it says so', async () => {

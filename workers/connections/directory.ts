@@ -16,6 +16,9 @@ const READ_EVERY_MS = 1_000
 const PAGE = 500
 /** Pause of a job that found the store lost. */
 const CLOSED_MS = 1_000
+const MISSING =
+  'store_lost: the store is empty, and STORE_EXPECTED says that it should not be. ' +
+  'Connect the accounts again, set limits and halts, then call acceptStore'
 /** An empty set is told of for this long, so that every worker hears that it is empty. */
 const EMPTY_MS = 3_600_000
 
@@ -33,6 +36,8 @@ export type DirectoryDeps = Readonly<{
   epoch: Epoch
   clock: Clock
   log: Logger
+  /** A store that is empty at start was lost, and nobody is left who knows what it held: an operator says when to go on (D20). */
+  isStoreExpected: boolean
   /** Counts losses of the store. */
   onLost(): void
 }>
@@ -41,6 +46,7 @@ export type DirectoryDeps = Readonly<{
  * The control sets of all users, as this worker last read them: how it hears of its work, and what it gives back when the store loses
  * them (D20). A change is here within about a second.
  *
+ *   starting --no marker, and one was expected--> missing --marker there: accepted by an operator, or minted by a survivor--> open
  *   starting --marker read, or minted in a new store--> open --marker gone, or another one--> lost --sets given back, marker minted--> open
  *
  * Kept true: nothing that was read is believed unless the marker was still the known one afterwards, so that a loss never looks like
@@ -55,6 +61,7 @@ export class Directory implements AsyncDisposable {
   /** Marker of the store that is known; `null` before the first reading. */
   #marker: string | null = null
   #isLost = false
+  #isMissing = false
   #from: IndexPosition = 0
   #reading: Promise<void> = Promise.resolve()
 
@@ -76,6 +83,7 @@ export class Directory implements AsyncDisposable {
 
   /** Why no order work may be begun now; `null`: it may. */
   get closedBecause(): string | null {
+    if (this.#isMissing) return MISSING
     return this.#isLost ? 'store_lost: the store lost its control sets, and they are being given back' : null
   }
 
@@ -102,12 +110,22 @@ export class Directory implements AsyncDisposable {
   }
 
   async #turn(): Promise<void> {
-    const { epoch, log } = this.#deps
+    const { epoch, log, isStoreExpected } = this.#deps
     if (this.#marker === null) {
-      this.#marker = (await epoch.read()) ?? (await epoch.mint())
+      const marker = await epoch.read()
+      if (marker === null && isStoreExpected) return this.#miss()
+      this.#marker = marker ?? (await epoch.mint())
+      this.#isMissing = false
       log.info({ marker: this.#marker }, 'store.known')
     } else if (!(await this.#isKnown())) await this.#giveBack()
     await this.#read()
+  }
+
+  #miss(): void {
+    if (this.#isMissing) return
+    this.#isMissing = true
+    this.#deps.log.error('store.missing')
+    this.#deps.onLost()
   }
 
   async #isKnown(): Promise<boolean> {
