@@ -113,9 +113,9 @@ async function visitorOf(
     const rooms = [userRoom(userId), ...symbols.map(marketRoom)].map((room) => `room=${encodeURIComponent(room)}`)
     return { url: `${host}/?${rooms.join('&')}`, greeting: undefined, welcome: '40' }
   }
-  const auth = { ...(name === 'fillcast' && { token: await tokenOf(userId) }), ...(symbols.length > 0 && { symbols }) }
+  const auth = { token: await tokenOf(userId), ...(symbols.length > 0 && { symbols }) }
   return {
-    url: `${host}/socket.io/?EIO=4&transport=websocket&user=${userId}`,
+    url: `${host}/socket.io/?EIO=4&transport=websocket`,
     greeting: `40${JSON.stringify(auth)}`,
     welcome: name === 'fillcast' ? '42["connection.authorized"' : '40',
   }
