@@ -53,7 +53,15 @@ export function createMessageRates(redis: Redis): MessageRates {
         const known = await limiter.get(of).catch(() => null)
         return known !== null && known.consumedPoints > limiter.points ? known.msBeforeNext : 0
       }
-      return Math.max(...(await Promise.all([left(ofSession, key), left(ofUser, `{${userId}}`), left(fallback, key)])))
+      // Each handshake asks, and hardly anybody is barred. The limiter looks in transactions, whose remains outlive many handshakes:
+      // it is asked only about those whose counts, read in one command, are over.
+      const [bySession, byUser] = [ofSession.getKey(key), ofUser.getKey(`{${userId}}`)]
+      const [one, all] = await redis.mget(bySession, byUser).catch(() => [])
+      return Math.max(
+        await left(fallback, key),
+        Number(one ?? 0) > SESSION_MESSAGES_MAX ? await left(ofSession, key) : 0,
+        Number(all ?? 0) > USER_MESSAGES_MAX ? await left(ofUser, `{${userId}}`) : 0,
+      )
     },
   }
 }
