@@ -1,12 +1,12 @@
+import type { RefusedTokens } from '#auth'
 import { type ConnectionErrorCode, type EventMeta, userRoom } from '#contract'
 import { isoTime } from '#runtime'
 import { type Frame, frameOf, FrameWriter, packetsWaiting } from '#transport'
 import type { RoomAdapter } from './adapter.ts'
-import { answerCommands, watch } from './commands.ts'
+import { commandListener, watch } from './commands.ts'
 import { closeConnection, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
 import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
-import type { RefusedTokens } from './refused-tokens.ts'
 import { type Logged, type Outlet, UserStream } from './user-stream.ts'
 
 /** Connections of one user on one relay; the oldest makes way for a newer one. */
@@ -44,6 +44,9 @@ export class Clients {
   readonly #adapter: RoomAdapter
   readonly #refusedTokens: RefusedTokens
   readonly #writer: FrameWriter
+  /** One listener for all connections: a function of each one's own would be kept with it. */
+  readonly #onCommand: (this: RelaySocket, event: string, ...args: unknown[]) => void
+  readonly #onLeave = (): void => this.#context.metrics.connections.dec()
   /** What was made of the event that is being sent. */
   #frames: { of?: Logged; plain?: Frame; withMeta?: Frame } = {}
 
@@ -53,6 +56,7 @@ export class Clients {
     this.#adapter = adapter
     this.#refusedTokens = refusedTokens
     this.#writer = new FrameWriter(() => context.metrics.turnedAway.inc({ reason: 'slow' }))
+    this.#onCommand = commandListener(context, (socket) => this.#admitMessage(socket))
   }
 
   /** Lets a connection in, or tells it why not. */
@@ -75,12 +79,12 @@ export class Clients {
     }
     const userId = claims.sub
     this.#writer.attach(socket.conn)
-    const stream = new UserStream(this.#context, userId, this.#outletOf(socket))
+    const stream = new UserStream(this.#context, userId, new SocketOutlet(socket, this.#deliver))
     socket.data.stream = stream
     socket.data.checkAtMs = clock.now() + ENTERING_MS_MAX
     metrics.connections.inc()
-    socket.on('disconnect', () => metrics.connections.dec())
-    answerCommands(this.#context, socket, () => this.#admitMessage(socket))
+    socket.on('disconnect', this.#onLeave)
+    socket.onAny(this.#onCommand)
     const room = userRoom(userId)
     await socket.join(room)
     this.#makeWay(room)
@@ -174,7 +178,7 @@ export class Clients {
 
   /** The oldest connections of a user make way when there are too many. */
   #makeWay(room: string): void {
-    const sockets = [...this.#in(room)]
+    const sockets = this.#in(room)
     for (const socket of sockets.slice(0, Math.max(0, sockets.length - CONNECTIONS_PER_USER_MAX))) {
       this.#context.metrics.turnedAway.inc({ reason: 'user_full' })
       const message = `More than ${CONNECTIONS_PER_USER_MAX} connections: the oldest was closed`
@@ -214,17 +218,9 @@ export class Clients {
     refuse(socket, code, message, this.#context.clock.now())
   }
 
-  #outletOf(socket: RelaySocket): Outlet {
-    const { conn } = socket
-    return {
-      isOpen: () => socket.connected && conn.readyState === 'open' && socket.data.stream !== undefined,
-      isBehind: () => packetsWaiting(conn) >= BEHIND_PACKETS,
-      tell: (event, payload) => void socket.emit(event, payload as never),
-      deliver: (logged) => {
-        this.#context.metrics.deliveries.inc()
-        this.#writer.send(conn, this.#frameOf(logged, socket.data.wantsMeta === true))
-      },
-    }
+  readonly #deliver = ({ conn, data }: RelaySocket, logged: Logged): void => {
+    this.#context.metrics.deliveries.inc()
+    this.#writer.send(conn, this.#frameOf(logged, data.wantsMeta === true))
   }
 
   /** Clients in some languages fail on a second argument: it goes only to those that asked for it (D5). One frame for each kind. */
@@ -236,15 +232,45 @@ export class Clients {
       : (this.#frames.plain ??= frameOf(event, payload))
   }
 
-  *#in(room: string): Iterable<RelaySocket> {
+  #in(room: string): readonly RelaySocket[] {
+    const sockets: RelaySocket[] = []
     for (const id of this.#namespace.adapter.rooms.get(room) ?? []) {
       const socket = this.#namespace.sockets.get(id)
-      if (socket !== undefined) yield socket
+      if (socket !== undefined) sockets.push(socket)
     }
+    return sockets
   }
 
   #nextCheck(): number {
     return this.#context.clock.now() + CHECK_MS_MIN + this.#context.random.fraction() * CHECK_MS_SPREAD
+  }
+}
+
+/** The end of a user's stream that is one connection. */
+class SocketOutlet implements Outlet {
+  readonly #socket: RelaySocket
+  readonly #deliver: (socket: RelaySocket, logged: Logged) => void
+
+  constructor(socket: RelaySocket, deliver: (socket: RelaySocket, logged: Logged) => void) {
+    this.#socket = socket
+    this.#deliver = deliver
+  }
+
+  isOpen(): boolean {
+    const { connected, conn, data } = this.#socket
+    return connected && conn.readyState === 'open' && data.stream !== undefined
+  }
+
+  isBehind(): boolean {
+    return packetsWaiting(this.#socket.conn) >= BEHIND_PACKETS
+  }
+
+  tell(event: 'state.resync' | 'state.sync', payload: object): void {
+    this.#socket.emit(event, payload as never)
+  }
+
+  deliver(logged: Logged): void {
+    this.#deliver(this.#socket, logged)
   }
 }
 

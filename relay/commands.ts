@@ -18,24 +18,23 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
 ])
 
 /**
- * Handles whatever a client sends, in order. Unknown events are ignored; bad payloads are answered where an answer was asked for.
+ * Handles whatever clients send, in order. Unknown events are ignored; bad payloads are answered where an answer was asked for.
  * @param isAdmitted counts a message, whatever it is; `false`: it is not carried out
  */
-export function answerCommands(context: RelayContext, socket: RelaySocket, isAdmitted: () => Promise<boolean>): void {
-  socket.onAny((event: string, ...args: unknown[]) => {
+export const commandListener = (context: RelayContext, isAdmitted: (socket: RelaySocket) => Promise<boolean>) =>
+  function (this: RelaySocket, event: string, ...args: unknown[]): void {
     const last = args.at(-1)
     const answer = typeof last === 'function' ? (last as (answer: CommandAnswer) => void) : () => {}
     const payload = typeof args[0] === 'function' ? undefined : args[0]
     const carryOut = async (): Promise<void> => {
-      const command = (await isAdmitted()) ? commands.get(event) : undefined
-      if (command !== undefined) answer(await command(context, socket, payload))
+      const command = (await isAdmitted(this)) ? commands.get(event) : undefined
+      if (command !== undefined) answer(await command(context, this, payload))
     }
     carryOut().catch((error: unknown) => {
       context.log.warn({ error }, 'command.failed')
       answer({ ok: false, error: 'INTERNAL_ERROR', message: 'The command failed; try again later' })
     })
-  })
-}
+  }
 
 const invalid = (message: string): CommandAnswer => ({ ok: false, error: 'INVALID_PAYLOAD', message })
 

@@ -21,7 +21,7 @@ import {
   createRelays,
   createSessions,
 } from '#store'
-import { Addresses, limitPackets, OwnerRouting } from '#transport'
+import { Addresses, OwnerRouting, packetLimit } from '#transport'
 import { ignore, RoomAdapter } from './adapter.ts'
 import { Clients } from './clients.ts'
 import { announce, watchedSymbols } from './commands.ts'
@@ -126,7 +126,12 @@ class RelayProcess {
     })
     const namespace = this.#io.of('/')
     this.#clients = new Clients(context, namespace, namespace.adapter as RoomAdapter, handshake.refused)
-    this.#io.engine.on('connection', (conn: Socket['conn']) => this.#guard(conn))
+    const limitPackets = packetLimit(context.clock, () => context.metrics.turnedAway.inc({ reason: 'packet_flood' }))
+    // Every connection, authenticated or not: counted by address, and cut when it sends more than any client needs to.
+    this.#io.engine.on('connection', (conn: Socket['conn']) => {
+      conn.on('close', this.#addresses.hold(conn.request))
+      limitPackets(conn)
+    })
     this.#owner = new OwnerRouting({ ...context, onHop: (result) => context.metrics.hops.inc({ result }) })
     this.#io.engine.generateId = this.#owner.newSessionId
     this.#owner.attach(this.#http)
@@ -180,12 +185,5 @@ class RelayProcess {
         log.warn({ room }, 'redis.malformed_message')
       },
     })
-  }
-
-  /** Every connection, authenticated or not: counted by address, and cut when it sends more than any client needs to. */
-  #guard(conn: Socket['conn']): void {
-    const { clock, metrics } = this.#context
-    conn.once('close', this.#addresses.hold(conn.request))
-    limitPackets(conn, clock, () => metrics.turnedAway.inc({ reason: 'packet_flood' }))
   }
 }

@@ -1,2 +1,3 @@
+export * from './refused-tokens.ts'
 export * from './settings.ts'
 export * from './verify.ts'

@@ -41,15 +41,16 @@ export type Frame = Readonly<{ text: string; bytes: Buffer }>
 /** A Socket.IO event of the main namespace, without acknowledgement or binary parts. */
 export function frameOf(...event: readonly [name: string, ...args: unknown[]]): Frame {
   const text = `2${JSON.stringify(event)}`
-  const payload = Buffer.from(`4${text}`)
-  const { length } = payload
+  const length = Buffer.byteLength(text) + 1
   // RFC 6455, 5.2: final fragment, text, not masked; the length in 7 bits, or in 16 or 64 after it.
-  const header = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10)
-  header[0] = 0x81
-  header[1] = length < 126 ? length : length < 65_536 ? 126 : 127
-  if (header.length === 4) header.writeUInt16BE(length, 2)
-  if (header.length === 10) header.writeBigUInt64BE(BigInt(length), 2)
-  return { text, bytes: Buffer.concat([header, payload]) }
+  const start = length < 126 ? 2 : length < 65_536 ? 4 : 10
+  const bytes = Buffer.allocUnsafe(start + length)
+  bytes[0] = 0x81
+  bytes[1] = length < 126 ? length : length < 65_536 ? 126 : 127
+  if (start === 4) bytes.writeUInt16BE(length, 2)
+  if (start === 10) bytes.writeBigUInt64BE(BigInt(length), 2)
+  bytes.write(`4${text}`, start)
+  return { text, bytes }
 }
 
 export const packetsWaiting = (conn: Connection): number => insideOf(conn).writeBuffer.length
@@ -57,21 +58,26 @@ export const packetsWaiting = (conn: Connection): number => insideOf(conn).write
 export class FrameWriter {
   readonly #waiting = new Map<Connection, Frame[]>()
   readonly #onCut: () => void
+  readonly #onPacket: (this: Connection) => void
   #joined: Readonly<{ frames: readonly Frame[]; bytes: Buffer }> = { frames: [], bytes: Buffer.alloc(0) }
 
   /** @param onCut told of each connection that was cut because too much waited for it */
   constructor(onCut: () => void) {
     this.#onCut = onCut
+    const release = (conn: Connection): void => this.#release(conn)
+    this.#onPacket = function () {
+      release(this)
+    }
   }
 
   /** To be called once for each connection, before anything is sent to it. */
   attach(conn: Connection): void {
-    conn.on('packetCreate', () => this.#release(conn))
+    conn.on('packetCreate', this.#onPacket)
   }
 
   /** Sends at the end of this turn, after whatever was sent before. */
   send(conn: Connection, frame: Frame): void {
-    if (this.#waiting.size === 0) queueMicrotask(() => this.#releaseAll())
+    if (this.#waiting.size === 0) queueMicrotask(this.#releaseAll)
     const frames = this.#waiting.get(conn)
     if (frames === undefined) this.#waiting.set(conn, [frame])
     else frames.push(frame)
@@ -85,7 +91,7 @@ export class FrameWriter {
     if (bytes > WAITING_BYTES_MAX) this.#cut(conn)
   }
 
-  #releaseAll(): void {
+  readonly #releaseAll = (): void => {
     for (const conn of this.#waiting.keys()) this.#release(conn)
   }
 

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { createVerifier, type TokenError } from '#auth'
-import { RefusedTokens } from '../../relay/refused-tokens.ts'
+import { RefusedTokens } from '#auth'
 
 const now = (): number => Date.UTC(2026, 0)
 const config = { jwtSecret: undefined, jwtIssuer: 'issuer', jwtAudience: undefined }
