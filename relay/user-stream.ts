@@ -47,8 +47,9 @@ export class UserStream {
   #position = ''
   /** Events that wait at the gate; `null` while live. */
   #setAside: Logged[] | null = []
-  readonly #placed = Promise.withResolvers<void>()
-  #work = this.#placed.promise
+  /** Lets the steps begin; gone once the stream has its place. */
+  #begin: (() => void) | undefined
+  #work = new Promise<void>((resolve) => (this.#begin = resolve))
   #waiting = 0
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
@@ -70,9 +71,11 @@ export class UserStream {
       this.#position = isResume ? lastEventId : await this.#deps.reader.top(this.#userId)
     })
     if (this.#outlet.isOpen()) onPlaced(this.#position)
-    this.#placed.resolve()
+    this.#begin?.()
+    this.#begin = undefined
     if (isUnreadable) await this.#enqueue(() => this.#resync('lastEventId is not an event id'))
-    await this.#enqueue(() => this.#catchUp())
+    // Who starts at the top of the log missed nothing: whatever came after that was read is set aside already.
+    await this.#enqueue(async () => void ((!isResume && this.#drain()) || (await this.#catchUp())))
   }
 
   /** An event of the user's log, from Redis. */
@@ -106,9 +109,16 @@ export class UserStream {
 
   /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
   async check(): Promise<void> {
-    const hasPlace = this.#position !== ''
+    if (this.#position === '' || (await this.#isAtTop())) return
     // What is under way may have looked already, so one more look follows it.
-    if (hasPlace && this.#waiting <= 1) await this.#gated(async () => {})
+    if (this.#waiting <= 1) await this.#gated(async () => {})
+  }
+
+  /** Nearly always nothing was missed, and one small read of a live stream tells so. */
+  async #isAtTop(): Promise<boolean> {
+    if (this.#setAside !== null) return false
+    const top = await this.#deps.reader.top(this.#userId).catch(() => null)
+    return this.#setAside === null && top === this.#position
   }
 
   /** Runs `step`, then catches up. */

@@ -72,11 +72,15 @@ describe('a stream', () => {
   test('never reads the log with its gate open, however its steps were queued', async () => {
     const { stream, said, happen, start, state } = open()
     void stream.check()
-    const started = start()
+    happen()
+    const started = start('0000000000000-00000')
     state.onRead = () => happen() // what comes while the log is read
     await started
     await settle()
-    for (let n = 0; n < 3; n += 1) await stream.check()
+    for (let n = 0; n < 3; n += 1) {
+      happen(false) // so that there is something to read
+      await stream.check()
+    }
     delete state.onRead
     await stream.check()
     const events = said.filter((each) => each !== 'placed')
