@@ -1,8 +1,8 @@
 import { RedisAdapter } from '@socket.io/redis-adapter'
 import type { Redis } from 'ioredis'
 import type { Namespace } from 'socket.io'
-import { z } from 'zod'
-import { EVENT_ID_PATTERN, type EventMeta, serverEvents, SESSION_NOTICE, userOfRoom } from '#contract'
+import { type EventMeta, serverEvents, SESSION_NOTICE, userOfRoom } from '#contract'
+import { readPacket } from '#store'
 
 /** What the adapter hands on instead of broadcasting it. */
 export type AdapterEvents = Readonly<{
@@ -84,15 +84,13 @@ export class RoomAdapter extends RedisAdapter {
     } catch {
       return null
     }
-    const read = packetSchema.safeParse(decoded)
-    if (!read.success) return null
-    const [, { data }, { rooms }] = read.data
+    const data = readPacket(decoded, room)
+    if (data === null) return null
     const [event, payload, meta = null] = data
-    const isForRoom = rooms.length === 1 && rooms[0] === room
     const isOfUser = userOfRoom(room) !== null
     const isNotice = event === SESSION_NOTICE && isOfUser && meta === null
-    const isEvent = isOfUser === (meta !== null) && Object.hasOwn(serverEvents, event)
-    return isForRoom && (isNotice || isEvent) ? { event, payload, meta } : null
+    const isKnown = isOfUser === (meta !== null) && Object.hasOwn(serverEvents, event)
+    return isNotice || isKnown ? { event, payload, meta } : null
   }
 
   /** The connections to Redis are closed by whoever opened them, right after this. */
@@ -103,21 +101,3 @@ export class RoomAdapter extends RedisAdapter {
 
 /** For what fails only because its connection is gone: then there are no subscriptions either. */
 export const ignore = (): void => {}
-
-const EVENT_PACKET = 2
-const eventId = z.string().regex(EVENT_ID_PATTERN)
-
-/** What the emitter publishes: who, an event packet, and whom it is for. */
-const packetSchema = z.tuple([
-  z.string(),
-  z.object({
-    type: z.literal(EVENT_PACKET),
-    data: z.tuple([z.string(), z.unknown(), z.object({ id: eventId, prev: eventId }).optional()]),
-    nsp: z.literal('/'),
-  }),
-  z.object({
-    rooms: z.array(z.string()),
-    except: z.array(z.string()).max(0).optional(),
-    flags: z.looseObject({}).optional(),
-  }),
-])

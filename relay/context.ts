@@ -13,8 +13,8 @@ export type RelayMetrics = ReturnType<typeof createRelayMetrics>
 export const createRelayMetrics = (metrics: Metrics) => ({
   connections: metrics.gauge('fillcast_relay_connections', 'Authenticated connections'),
   rooms: metrics.gauge('fillcast_relay_rooms', 'Rooms of users and symbols with somebody in them'),
-  deliveries: metrics.counter('fillcast_relay_deliveries_total', 'Logged events sent to connections'),
-  lag: metrics.histogram('fillcast_relay_lag_seconds', 'From commit to relay, of live events', lagSecondsBuckets),
+  deliveries: metrics.tally('fillcast_relay_deliveries_total', 'Logged events sent to connections'),
+  lag: metrics.distribution('fillcast_relay_lag_seconds', 'From commit to relay, of live events', lagSecondsBuckets),
   replays: metrics.counter('fillcast_relay_replays_total', 'Connections that resumed from an event id'),
   gaps: metrics.counter('fillcast_relay_gaps_filled_total', 'Missing events that were read from the log'),
   resyncs: metrics.counter('fillcast_relay_resyncs_total', 'Times that the log could not serve a connection'),

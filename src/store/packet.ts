@@ -1,5 +1,5 @@
 import { Emitter } from '@socket.io/redis-emitter'
-import { type LoggedEvent, SESSION_NOTICE, userRoom } from '#contract'
+import { EVENT_ID_PATTERN, type EventMeta, type LoggedEvent, SESSION_NOTICE, userRoom } from '#contract'
 
 // The emitter encodes each event with two placeholders of the width of an event id; the commit script, which alone knows the ids,
 // puts them in (reference: the emitter's only call on its client is `publish(channel, packet)`).
@@ -39,4 +39,38 @@ export function encodeEvent(userId: string, { event, payload }: LoggedEvent): Pa
     b: packet.subarray(id + ID.length, previous),
     c: packet.subarray(previous + PREVIOUS.length),
   }
+}
+
+/** What an event says: its name, its payload, and its place in the log where it has one. */
+export type PacketData = [event: string, payload: unknown, meta?: EventMeta]
+
+/** The emitter's word for an event. */
+const EVENT_PACKET = 2
+
+type Unread<Fields extends string> = Readonly<Partial<Record<Fields, unknown>>> | null | undefined
+
+/**
+ * Reads what came by a room's channel, decoded; `null` when it is anything but an event for exactly this room. By hand, because this
+ * is done for every event: a schema takes longer than all the rest of it.
+ */
+export function readPacket(decoded: unknown, room: string): PacketData | null {
+  if (!Array.isArray(decoded) || decoded.length !== 3 || typeof decoded[0] !== 'string') return null
+  const packet = decoded[1] as Unread<'type' | 'data' | 'nsp'>
+  const to = decoded[2] as Unread<'rooms' | 'except' | 'flags'>
+  const isForRoom = packet?.type === EVENT_PACKET && packet.nsp === '/' && isOnlyFor(room, to)
+  return isForRoom && isEvent(packet.data) ? packet.data : null
+}
+
+function isEvent(data: unknown): data is PacketData {
+  if (!Array.isArray(data) || data.length < 2 || data.length > 3 || typeof data[0] !== 'string') return false
+  const meta = data[2] as Unread<'id' | 'prev'>
+  return meta === undefined || (isEventId(meta?.id) && isEventId(meta?.prev))
+}
+
+const isEventId = (id: unknown): boolean => typeof id === 'string' && EVENT_ID_PATTERN.test(id)
+
+function isOnlyFor(room: string, to: Unread<'rooms' | 'except' | 'flags'>): boolean {
+  const { rooms, except = [], flags = {} } = to ?? {}
+  const isRoom = Array.isArray(rooms) && rooms.length === 1 && rooms[0] === room
+  return isRoom && Array.isArray(except) && except.length === 0 && typeof flags === 'object' && flags !== null
 }
