@@ -42,7 +42,7 @@ import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './
 import type { Role, WorkerConfig } from './config.ts'
 import { connectionHandler, createCheckSchedule, Directory, whileOpen } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
-import { countChanges, countFollowing, countQueues } from './metrics.ts'
+import { countChanges, countFollowing, countQueues, countUnread } from './metrics.ts'
 import {
   type Asker,
   createAsker,
@@ -86,9 +86,11 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const budgets = createBudget(redis)
+  const unread = countUnread(metrics, log)
   const brokers = new BrokerPool(connections, createVault(config.vaultKeys), config.env, (connection, credentials) => {
     const budget = budgetOf(budgets, connection)
-    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permitOf(budget))
+    const onUnread = (listing: string, id: string): void => unread(connection, listing, id)
+    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permitOf(budget), onUnread)
     return new GuardedBroker(broker, budget, clock)
   })
   const losses = metrics.counter(

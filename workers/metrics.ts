@@ -1,5 +1,6 @@
 import type { Anomaly, Change } from '#domain'
 import type { Logger, Metrics } from '#runtime'
+import type { ConnectionRef } from '#store'
 import type { QueueTally } from './orders/index.ts'
 import type { SessionStanding, Tally } from './updates/index.ts'
 
@@ -64,6 +65,27 @@ export function countFollowing(metrics: Metrics): Tally {
       interval.set({ kind: 'in_flight' }, largest(({ flightMs }) => flightMs) / 1_000)
       cost.set(largest(({ requestsPerMinute }) => requestsPerMinute))
     },
+  }
+}
+
+/** Ids of rows that were told of, kept so that each is told of once; beyond it they are forgotten, and told of again. */
+const UNREAD_IDS_MAX = 10_000
+
+/** Counts each row of a broker's listing that could not be read, and names it in the log, once. */
+export function countUnread(metrics: Metrics, log: Logger): (ref: ConnectionRef, listing: string, id: string) => void {
+  const unread = metrics.counter(
+    'fillcast_broker_rows_unread_total',
+    'Rows of broker listings that could not be read and were left out, each once',
+    ['listing'],
+  )
+  const told = new Set<string>()
+  return ({ userId, connectionId }, listing, id) => {
+    const key = `${userId} ${connectionId} ${listing} ${id}`
+    if (told.has(key)) return
+    if (told.size >= UNREAD_IDS_MAX) told.clear()
+    told.add(key)
+    unread.inc({ listing })
+    log.error({ userId, connectionId, listing, id }, 'broker.row_unread')
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Alpaca } from '@alpacahq/alpaca-trade-api'
 import type { BrokerSnapshot } from '#domain'
 import type { AccountStanding, BrokerActivity, Holding, MarketClock, MarketSession, OrderExecution } from '../port.ts'
-import { allPages, justBefore, known, read, readIfThere, wireRows } from './read.ts'
+import { allPages, justBefore, known, type OnUnread, read, readIfThere, wireRows } from './read.ts'
 import { sessionOf } from './sessions.ts'
 import { readAccount, readActivity, readFill, readHolding, readPosition } from './wire.ts'
 
@@ -30,18 +30,22 @@ export async function listExecutions(
   trading: Trading,
   since: string,
   permit: () => Promise<void>,
+  onUnread: OnUnread,
 ): Promise<readonly OrderExecution[]> {
-  return known(await activities(trading, { activityTypes: ['FILL'], after: justBefore(since) }, permit), readFill)
+  const rows = await activities(trading, { activityTypes: ['FILL'], after: justBefore(since) }, permit)
+  return known(rows, readFill, (id) => onUnread('executions', id))
 }
 
 export async function listActivities(
   trading: Trading,
   since: string,
   permit: () => Promise<void>,
+  onUnread: OnUnread,
 ): Promise<readonly BrokerActivity[]> {
   const after = new Date(Date.parse(since) - DAY_MS)
   const rows = await activities(trading, { category: 'non_trade_activity', after }, permit)
-  return known(rows, readActivity).filter(({ at }) => Date.parse(at) >= Date.parse(since))
+  const read = known(rows, readActivity, (id) => onUnread('activities', id))
+  return read.filter(({ at }) => Date.parse(at) >= Date.parse(since))
 }
 
 export const readPortfolio = (trading: Trading, permit: () => Promise<void>): Promise<BrokerSnapshot> =>

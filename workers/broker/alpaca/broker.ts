@@ -14,12 +14,14 @@ import {
 import { openActivityStream } from './activity-stream.ts'
 import type { Endpoint, Transport } from './endpoint.ts'
 import { cancel, findByBrokerOrderId, findByClientOrderId, findParent, listOrders, replace, submit } from './orders.ts'
+import type { OnUnread } from './read.ts'
 import { TokenSocket } from './token-socket.ts'
 import { openTradeStream, type StreamTimers, type VendorStream } from './trade-stream.ts'
 
 /**
  * Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what is sent again, and when.
  * @param permit asked before each further request of a call that takes several; the first is the caller's. Default: always
+ * @param onUnread hears of rows of listings that could not be read, and were left out. Default: nobody
  */
 export function createAlpacaBroker(
   credentials: BrokerCredentials,
@@ -27,6 +29,7 @@ export function createAlpacaBroker(
   transport: Pick<Transport, 'fetch' | 'openEvents'>,
   timers: StreamTimers,
   permit: Permit = async () => {},
+  onUnread: OnUnread = () => {},
 ): Broker {
   const { trading } = new Alpaca({
     ...('accessToken' in credentials
@@ -49,10 +52,10 @@ export function createAlpacaBroker(
     cancel: (brokerOrderId) => cancel(orders, brokerOrderId),
     findByClientOrderId: (clientOrderId) => findByClientOrderId(orders, clientOrderId, () => permit('resolve')),
     findByBrokerOrderId: (brokerOrderId) => findByBrokerOrderId(orders, brokerOrderId),
-    findParent: (exit) => findParent(orders, exit, () => permit('reconcile')),
-    listOrders: (filter) => listOrders(orders, filter, () => permit('reconcile')),
-    listExecutions: (since) => listExecutions(trading, since, () => permit('reconcile')),
-    listActivities: (since) => listActivities(trading, since, () => permit('refresh')),
+    findParent: (exit) => findParent(orders, exit, () => permit('reconcile'), onUnread),
+    listOrders: (filter) => listOrders(orders, filter, () => permit('reconcile'), onUnread),
+    listExecutions: (since) => listExecutions(trading, since, () => permit('reconcile'), onUnread),
+    listActivities: (since) => listActivities(trading, since, () => permit('refresh'), onUnread),
     readPortfolio: () => readPortfolio(trading, () => permit('refresh')),
     readPosition: (symbol) => readHoldingOf(trading, symbol),
     readAccount: () => readStanding(trading),

@@ -2,7 +2,7 @@ import type { Alpaca } from '@alpacahq/alpaca-trade-api'
 import type { BrokerOrder } from '#domain'
 import type { CancelOutcome, OrderFilter, OrderTicket, ReplaceOutcome, ReplaceTicket, SubmitOutcome } from '../port.ts'
 import { cancelOutcomeOf, failureOf, replaceOutcomeOf, submitOutcomeOf } from './failures.ts'
-import { allPages, justBefore, known, readIfThere, wire, wireRows } from './read.ts'
+import { allPages, justBefore, known, type OnUnread, readIfThere, wire, wireRows } from './read.ts'
 import { orderRequestOf, replaceRequestOf } from './request.ts'
 import { readOrder } from './wire.ts'
 
@@ -74,6 +74,7 @@ export async function findParent(
   orders: Orders,
   exit: BrokerOrder,
   permit: () => Promise<void>,
+  onUnread: OnUnread,
 ): Promise<BrokerOrder | null> {
   const names = new Set([exit.brokerOrderId, exit.replaces])
   const rows = await allPages(
@@ -87,7 +88,8 @@ export async function findParent(
       ),
     permit,
   )
-  return known(rows, readOrder).find(({ legs }) => legs.some((leg) => names.has(leg.brokerOrderId))) ?? null
+  const parents = known(rows, readOrder, (id) => onUnread('orders', id))
+  return parents.find(({ legs }) => legs.some((leg) => names.has(leg.brokerOrderId))) ?? null
 }
 
 /** Pages by order id: equal submission times at a page's edge would be lost by time. */
@@ -95,6 +97,7 @@ export async function listOrders(
   orders: Orders,
   filter: OrderFilter,
   permit: () => Promise<void>,
+  onUnread: OnUnread,
 ): Promise<readonly BrokerOrder[]> {
   const after = filter.status === 'all' ? { after: justBefore(filter.since).toISOString() } : {}
   const rows = await allPages(
@@ -108,5 +111,6 @@ export async function listOrders(
       ),
     permit,
   )
-  return [...new Map(known(rows, readOrder).map((order) => [order.brokerOrderId, order])).values()]
+  const read = known(rows, readOrder, (id) => onUnread('orders', id))
+  return [...new Map(read.map((order) => [order.brokerOrderId, order])).values()]
 }

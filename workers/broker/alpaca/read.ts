@@ -39,12 +39,22 @@ const rowsShape = z.array(z.looseObject({ id: z.string() }))
 /** As `wire`, for a listing. @throws {z.ZodError} */
 export const wireRows = async (answer: Promise<Readonly<{ raw: Response }>>) => rowsShape.parse(await wire(answer))
 
+/** Which listing a row that could not be read is of. */
+export type Listing = 'orders' | 'executions' | 'activities'
+/** Hears of each row that could not be read, every time it is met, by the broker's id of it. */
+export type OnUnread = (listing: Listing, id: string) => void
+
 /** Rows that are of a kind known here. Orders of other kinds (multi-leg, say) were not placed by us and must not stop the rest. */
-export const known = <T>(rows: readonly unknown[], parse: (row: unknown) => T): T[] =>
+export const known = <T>(
+  rows: readonly Readonly<{ id: string }>[],
+  parse: (row: unknown) => T,
+  onUnread: (id: string) => void,
+): T[] =>
   rows.flatMap((row) => {
     try {
       return [parse(row)]
     } catch {
+      onUnread(row.id)
       return []
     }
   })
