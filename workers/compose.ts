@@ -85,12 +85,11 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const transport = createTransport(endpoint)
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
-  const budgets = createBudget(redis)
-  const unread = countUnread(metrics, log)
+  const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const
   const brokers = new BrokerPool(connections, createVault(config.vaultKeys), config.env, (connection, credentials) => {
     const budget = budgetOf(budgets, connection)
-    const onUnread = (listing: string, id: string): void => unread(connection, listing, id)
-    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permitOf(budget), onUnread)
+    const [permit, onUnread] = [permitOf(budget), unread(connection)] as const
+    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permit, onUnread)
     return new GuardedBroker(broker, budget, clock)
   })
   const losses = metrics.counter(

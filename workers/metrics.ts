@@ -72,21 +72,25 @@ export function countFollowing(metrics: Metrics): Tally {
 const UNREAD_IDS_MAX = 10_000
 
 /** Counts each row of a broker's listing that could not be read, and names it in the log, once. */
-export function countUnread(metrics: Metrics, log: Logger): (ref: ConnectionRef, listing: string, id: string) => void {
+export function countUnread(
+  metrics: Metrics,
+  log: Logger,
+): (ref: ConnectionRef) => (listing: string, id: string) => void {
   const unread = metrics.counter(
     'fillcast_broker_rows_unread_total',
     'Rows of broker listings that could not be read and were left out, each once',
     ['listing'],
   )
   const told = new Set<string>()
-  return ({ userId, connectionId }, listing, id) => {
-    const key = `${userId} ${connectionId} ${listing} ${id}`
-    if (told.has(key)) return
-    if (told.size >= UNREAD_IDS_MAX) told.clear()
-    told.add(key)
-    unread.inc({ listing })
-    log.error({ userId, connectionId, listing, id }, 'broker.row_unread')
-  }
+  return ({ userId, connectionId }) =>
+    (listing, id) => {
+      const key = `${userId} ${connectionId} ${listing} ${id}`
+      if (told.has(key)) return
+      if (told.size >= UNREAD_IDS_MAX) told.clear()
+      told.add(key)
+      unread.inc({ listing })
+      log.error({ userId, connectionId, listing, id }, 'broker.row_unread')
+    }
 }
 
 /** How queues are worked on, as metrics; `onGivenUp` hears when a queue cannot be worked on by this process any more. */

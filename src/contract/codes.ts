@@ -15,7 +15,6 @@ type DenialCode =
   | 'EXPIRED_BEFORE_SUBMIT'
   | 'NOT_RECEIVED'
   | 'BROKER_DISCONNECTED'
-  | 'UNSUPPORTED'
   /** A close of a position that is not there, or is promised to open orders as a whole. */
   | 'NOTHING_TO_CLOSE'
 /** What a broker's definitive refusal says; the adapter reads it from status, code and words. */
@@ -59,7 +58,6 @@ const REASON_OF: Readonly<Record<RejectionCode, RejectionReason>> = {
   INVALID_PRICE: 'RISK_LIMIT_EXCEEDED',
   ACCOUNT_RESTRICTED: 'RISK_LIMIT_EXCEEDED',
   BROKER_REJECTED: 'RISK_LIMIT_EXCEEDED',
-  UNSUPPORTED: 'RISK_LIMIT_EXCEEDED',
 }
 
 /** A code that is newer than this table is told under the default reason. */

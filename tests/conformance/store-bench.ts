@@ -1,4 +1,5 @@
 import { Cluster, type Redis } from 'ioredis'
+import { afterAll, beforeAll } from 'vitest'
 import {
   type Budget,
   type Connections,
@@ -15,6 +16,8 @@ import {
   type Store,
 } from '#store'
 import { FakeStore } from '../support/fake-store.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
 
 /** A store, what stands beside it, and the ways around it that a test needs. */
 export type StoreBench = Readonly<{
@@ -31,8 +34,24 @@ export type StoreBench = Readonly<{
 let users = 0
 export const newUser = (): string => `store-user-${(users += 1)}`
 
-export function storeBench(kind: 'in memory' | 'on Redis' | 'on a Cluster', connect: () => Redis): StoreBench {
-  return kind === 'in memory' ? inMemory() : onRedis(connect())
+export const STORES = ['in memory', 'on Redis', 'on a Cluster'] as const
+type StoreKind = (typeof STORES)[number]
+
+/** The stores of a suite, on servers of its own. */
+export function storeBenches() {
+  let redis: TestRedis
+  let cluster: RedisGroup
+  beforeAll(async () => {
+    redis = await startRedis()
+    cluster = await startRedisCluster()
+  })
+  afterAll(async () => {
+    await redis.stop()
+    await cluster.stop()
+  })
+  const connect = (kind: Exclude<StoreKind, 'in memory'>): Redis => (kind === 'on Redis' ? redis : cluster).connect()
+  const benchOf = (kind: StoreKind): StoreBench => (kind === 'in memory' ? inMemory() : benchOnRedis(connect(kind)))
+  return { connect, benchOf }
 }
 
 function inMemory(): StoreBench {
@@ -50,7 +69,7 @@ function inMemory(): StoreBench {
   }
 }
 
-function onRedis(connection: Redis): StoreBench {
+export function benchOnRedis(connection: Redis): StoreBench {
   return {
     store: createStore(connection),
     controls: createControls(connection),

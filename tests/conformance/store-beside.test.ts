@@ -1,23 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createEpoch, createRegistry, type RequestKind } from '#store'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
-import { newUser, storeBench } from './store-bench.ts'
+import { newUser, storeBenches, STORES } from './store-bench.ts'
 
-let redis: TestRedis
-let cluster: RedisGroup
-beforeAll(async () => {
-  redis = await startRedis()
-  cluster = await startRedisCluster()
-})
-afterAll(async () => {
-  await redis.stop()
-  await cluster.stop()
-})
+const { benchOf, connect } = storeBenches()
 
-describe.each(['in memory', 'on Redis', 'on a Cluster'] as const)('beside the store %s', (name) => {
+describe.each(STORES)('beside the store %s', (name) => {
   const make = () => {
-    const bench = storeBench(name, () => (name === 'on Redis' ? redis : cluster).connect())
+    const bench = benchOf(name)
     const userId = newUser()
     return { ...bench, userId, ref: { userId, connectionId: 'broker_1' } }
   }
@@ -114,8 +103,8 @@ describe.each(['in memory', 'on Redis', 'on a Cluster'] as const)('beside the st
 describe('epoch', () => {
   test('is minted once, whoever tries', async () => {
     let ids = 0
-    const epochs = [1, 2, 3].map(() => createEpoch(redis.connect(), () => `epoch-${(ids += 1)}`))
-    await redis.connect().del('epoch')
+    const epochs = [1, 2, 3].map(() => createEpoch(connect('on Redis'), () => `epoch-${(ids += 1)}`))
+    await connect('on Redis').del('epoch')
     expect(await epochs[0]!.read()).toBeNull()
     const minted = await Promise.all(epochs.map((epoch) => epoch.mint()))
     expect(new Set(minted).size).toBe(1)
@@ -125,11 +114,11 @@ describe('epoch', () => {
 
 describe('registry', () => {
   test('counts who is alive', async () => {
-    const registry = createRegistry(redis.connect())
+    const registry = createRegistry(connect('on Redis'))
     expect([await registry.beat('a'), await registry.beat('b'), await registry.beat('a')]).toEqual([1, 2, 2])
     await registry.leave('a')
     expect(await registry.beat('b')).toBe(1)
-    await redis.connect().zadd('workers', 1, 'silent since long ago')
+    await connect('on Redis').zadd('workers', 1, 'silent since long ago')
     expect(await registry.beat('b')).toBe(1)
   })
 })

@@ -1,30 +1,19 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { adopt, dec, type Order, reduce } from '#domain'
 import type { CommitResult, Fence, Halt } from '#store'
 import { brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
-import { newUser, storeBench } from './store-bench.ts'
+import { newUser, storeBenches, STORES } from './store-bench.ts'
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00.000Z' } as const
 
-let redis: TestRedis
-let cluster: RedisGroup
-beforeAll(async () => {
-  redis = await startRedis()
-  cluster = await startRedisCluster()
-})
-afterAll(async () => {
-  await redis.stop()
-  await cluster.stop()
-})
+const { benchOf } = storeBenches()
 
-describe.each(['in memory', 'on Redis', 'on a Cluster'] as const)('taking a trade, store %s', (name) => {
+describe.each(STORES)('taking a trade, store %s', (name) => {
   /** A user with one connection that works, unless the test says otherwise. */
   async function make({ linked = true } = {}) {
-    const bench = storeBench(name, () => (name === 'on Redis' ? redis : cluster).connect())
+    const bench = benchOf(name)
     const userId = newUser()
     const ref = { userId, connectionId: 'broker_1' }
     const record = { ...ref, brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' } as const

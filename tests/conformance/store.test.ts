@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
 import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
-import { newUser, storeBench } from './store-bench.ts'
+import { newUser, storeBenches, STORES } from './store-bench.ts'
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
@@ -13,19 +11,10 @@ const notice = (n: number): LoggedEvent => ({
   payload: { brokerType: 'alpaca', brokerConnectionId: `broker_${n}`, timestamp: '2024-03-15T14:00:00.000Z' },
 })
 
-let redis: TestRedis
-let cluster: RedisGroup
-beforeAll(async () => {
-  redis = await startRedis()
-  cluster = await startRedisCluster()
-})
-afterAll(async () => {
-  await redis.stop()
-  await cluster.stop()
-})
+const { benchOf } = storeBenches()
 
-describe.each(['in memory', 'on Redis', 'on a Cluster'] as const)('store %s', (name) => {
-  const make = () => storeBench(name, () => (name === 'on Redis' ? redis : cluster).connect())
+describe.each(STORES)('store %s', (name) => {
+  const make = () => benchOf(name)
   const open = { fence: { kind: 'version' }, writes: [], events: [] } as const
 
   test('a user nobody wrote to has version 0 and nothing in it', async () => {

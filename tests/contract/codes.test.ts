@@ -26,7 +26,6 @@ const REASONS: Readonly<Record<RejectionCode, (typeof REJECTION_REASONS)[number]
   INVALID_PRICE: 'RISK_LIMIT_EXCEEDED',
   ACCOUNT_RESTRICTED: 'RISK_LIMIT_EXCEEDED',
   BROKER_REJECTED: 'RISK_LIMIT_EXCEEDED',
-  UNSUPPORTED: 'RISK_LIMIT_EXCEEDED',
 }
 
 test.each(Object.entries(REASONS))('%s is told as %s', (code, reason) => expect(rejectionReasonOf(code)).toBe(reason))

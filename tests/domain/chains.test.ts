@@ -10,24 +10,12 @@ import {
   livePlacements,
   type Order,
   type OrderUpdate,
-  reduce,
   rightSizeOf,
   type Slice,
 } from '#domain'
-import { at, brokerOrder, claimed, emptySlice, executionOf, intentOf, landing, seen } from './orders.ts'
+import { at, brokerOrder, claimed, emptySlice, executionOf, intentOf, play, seen } from './orders.ts'
 
 // Orders that take more than one order at the broker: replacements, exits, and executions that are taken back.
-
-function play(updates: readonly OrderUpdate[], from: Slice = emptySlice): { slice: Slice; changes: Change[] } {
-  let slice = from
-  const changes: Change[] = []
-  for (const update of updates) {
-    const reduced = reduce(slice, update, landing)
-    slice = reduced.slice
-    changes.push(...reduced.changes)
-  }
-  return { slice, changes }
-}
 
 const types = (changes: readonly Change[]): string[] => changes.map((change) => change.type)
 const endings = (changes: readonly Change[]): Order[] =>

@@ -4,12 +4,14 @@ import {
   type BrokerOrder,
   type BrokerSnapshot,
   type BrokerStatus,
+  type Change,
   dec,
   type Decimal,
   type Execution,
   type OrderIntent,
   type OrderUpdate,
   type Reading,
+  reduce,
   type Slice,
   ZERO,
 } from '#domain'
@@ -132,3 +134,15 @@ export const readingOf = (
   activities,
   ...{ atMs: Date.parse(at(n)), at: at(n) },
 })
+
+/** What updates come to, one after the other. */
+export function play(updates: readonly OrderUpdate[], from: Slice = emptySlice): { slice: Slice; changes: Change[] } {
+  let slice = from
+  const changes: Change[] = []
+  for (const update of updates) {
+    const reduced = reduce(slice, update, landing)
+    slice = reduced.slice
+    changes.push(...reduced.changes)
+  }
+  return { slice, changes }
+}

@@ -9,35 +9,11 @@ import {
   neg,
   type OrderStatus,
   type OrderUpdate,
-  reduce,
-  type Slice,
   sub,
   sum,
   transitionOf,
 } from '#domain'
-import {
-  at,
-  brokerOrder,
-  claimed,
-  claimOf,
-  emptySlice,
-  executionOf,
-  history,
-  intentOf,
-  landing,
-  seen,
-} from './orders.ts'
-
-function play(updates: readonly OrderUpdate[], from: Slice = emptySlice): { slice: Slice; changes: Change[] } {
-  let slice = from
-  const changes: Change[] = []
-  for (const update of updates) {
-    const reduced = reduce(slice, update, landing)
-    slice = reduced.slice
-    changes.push(...reduced.changes)
-  }
-  return { slice, changes }
-}
+import { at, brokerOrder, claimed, claimOf, executionOf, history, intentOf, play, seen } from './orders.ts'
 
 const types = (changes: readonly Change[]): string[] => changes.map((change) => change.type)
 const isEnding = (change: Change): boolean =>

@@ -1,24 +1,12 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
 import { noTally } from '../../workers/updates/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
-import { follow, type Followed } from './followed.ts'
+import { type Followed, following } from './followed.ts'
 
 const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
-const open: Followed[] = []
-const started = async (over: Parameters<typeof follow>[0] = {}): Promise<Followed> => {
-  const followed = await follow(over)
-  open.push(followed)
-  return followed
-}
-afterEach(async () => {
-  for (const { owner, advance } of open.splice(0)) {
-    const closed = owner.close()
-    await advance(10_000)
-    await closed
-  }
-})
+const started = following()
 
 const bracket: Partial<OrderIntent> = {
   ...{ orderClass: 'bracket', orderType: 'limit', limitPrice: dec('180') },

@@ -1,3 +1,4 @@
+import { afterEach } from 'vitest'
 import { isZero, type Position } from '#domain'
 import { submitOrder } from '../../workers/orders/submit.ts'
 import type { OwnerDeps } from '../../workers/updates/index.ts'
@@ -15,6 +16,23 @@ export async function follow({ startMs, ...over }: Partial<OwnerDeps> & { startM
 }
 
 export type Followed = Awaited<ReturnType<typeof follow>>
+
+/** `follow` for the tests of a suite: what each of them followed is given up after it. */
+export function following(): typeof follow {
+  const open: Followed[] = []
+  afterEach(async () => {
+    for (const { owner, advance } of open.splice(0)) {
+      const closed = owner.close()
+      await advance(10_000)
+      await closed
+    }
+  })
+  return async (over) => {
+    const followed = await follow(over)
+    open.push(followed)
+    return followed
+  }
+}
 
 function lookAt(worker: ReturnType<typeof makeWorker>) {
   const { store, broker, submit, run, clock } = worker

@@ -1,25 +1,13 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
 import { type BoundaryName, boundaryNames } from '#runtime'
 import { noTally, type OwnerDeps, type Tally } from '../../workers/updates/index.ts'
 import type { StreamUpdate } from '../../workers/broker/index.ts'
 import { settle } from '../support/fake-clock.ts'
-import { follow, type Followed } from './followed.ts'
+import { type Followed, following } from './followed.ts'
 
 const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
-const open: Followed[] = []
-const started = async (over: Parameters<typeof follow>[0] = {}): Promise<Followed> => {
-  const followed = await follow(over)
-  open.push(followed)
-  return followed
-}
-afterEach(async () => {
-  for (const { owner, advance } of open.splice(0)) {
-    const closed = owner.close()
-    await advance(10_000)
-    await closed
-  }
-})
+const started = following()
 
 /** Everything that the broker does in one trading story, one step at a time. */
 const story: readonly ((one: Followed) => void | Promise<void>)[] = [

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Landing, type OrderIntent } from '#domain'
 import { takeWith } from '../../workers/updates/index.ts'
-import { storeBench } from '../conformance/store-bench.ts'
+import { benchOnRedis } from '../conformance/store-bench.ts'
 import { claimed, intentOf, landing } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -14,12 +14,12 @@ beforeAll(async () => void (redis = await startRedis()))
 afterAll(() => redis.stop())
 
 test('a crowd of trades of one user, taken at once by two processes, is taken: none gives up for the others', async () => {
-  const { store, connections, links } = storeBench('on Redis', () => redis.connect())
+  const { store, connections, links } = benchOnRedis(redis.connect())
   const connection = await connections.put({
     ...{ userId: 'u1', connectionId: 'broker_1', brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' },
   } as const)
   await links.verify(connection, 'account of u1')
-  const other = storeBench('on Redis', () => redis.connect()).store
+  const other = benchOnRedis(redis.connect()).store
   const take = async (index: number) => {
     const intent: OrderIntent = intentOf({ tradeId: `t${index}` })
     const at: Landing = { ...landing, id: intent.tradeId }

@@ -30,7 +30,7 @@ function answering(...rows: readonly object[]) {
     transport,
     realTimers(),
     undefined,
-    (listing, id) => told({ userId: 'u1', connectionId: 'broker_1' }, listing, id),
+    told({ userId: 'u1', connectionId: 'broker_1' }),
   )
   const count = async (listing: string): Promise<number> => {
     const { values } = await metrics.registry.getSingleMetric('fillcast_broker_rows_unread_total')!.get()

@@ -6,12 +6,12 @@ import {
   type Order,
   type OrderUpdate,
   type Placement,
-  readClientOrderId,
   reduce,
   type Slice,
 } from '#domain'
 import { type Clock, FillcastError, InvariantError, isoTime } from '#runtime'
 import type { Commit, CommitResult, Fence, Halt, LoadedSlice, SliceAddress, Store, TakeRefusal, Write } from '#store'
+import { refsOf } from './landing.ts'
 import { project } from './project.ts'
 
 /** The one way in which an update becomes state and events: load, reduce, project, commit; on a clash, load again. */
@@ -204,7 +204,7 @@ const after = (loaded: LoadedSlice, { slice, changes }: Step, version: string, c
 function writesOf(connectionId: string, symbol: string, before: Slice, next: Slice): Write[] {
   const writes: Write[] = []
   if (next.order !== null && differs(withoutWaiting(before.order), withoutWaiting(next.order))) {
-    writes.push({ kind: 'order', order: next.order }, ...newRefs(before.order, next.order))
+    writes.push({ kind: 'order', order: next.order }, ...refsOf(before.order, next.order))
   }
   if (differs(before.position, next.position)) {
     writes.push({ kind: 'position', connectionId, symbol, position: next.position })
@@ -213,17 +213,6 @@ function writesOf(connectionId: string, symbol: string, before: Slice, next: Sli
     writes.push({ kind: 'account', account: next.account })
   }
   return writes
-}
-
-/** Broker orders of ours whose client id does not say so: exits, and replacements made elsewhere. */
-function newRefs(before: Order | null, { id: orderId, origin, userId, placements }: Order): Write[] {
-  if (origin !== 'fillcast') return []
-  const known = new Set(before?.placements.map((one) => one.brokerOrderId))
-  return placements.flatMap(({ brokerOrderId, clientOrderId }) =>
-    brokerOrderId === null || known.has(brokerOrderId) || readClientOrderId(clientOrderId, userId) !== null
-      ? []
-      : [{ kind: 'ref', brokerOrderId, orderId } as const],
-  )
 }
 
 /** Words for a market order on its way. Once it was acknowledged, one after another says nothing that anybody acts on; an order that
