@@ -111,6 +111,7 @@ async function run(seed: number): Promise<World> {
   const orders = await Promise.all(trades.map(({ tradeId, ref }) => world.order(tradeId, ref)))
   if (orders.some((order) => order?.status === 'submitting')) await world.advance(NOT_RECEIVED_MS)
   await world.quiesce()
+  await world.repeatAll()
   return world
 }
 

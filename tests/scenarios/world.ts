@@ -6,7 +6,7 @@ import type { ConnectionRef } from '#store'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
-import { findUnsafe, findUnsettled } from './world/invariants.ts'
+import { claimsOfEnded, findUnsafe, findUnsettled } from './world/invariants.ts'
 import { modelLeases } from './world/leases.ts'
 import { type Fault, Process } from './world/process.ts'
 import { ModelQueue } from './world/queue.ts'
@@ -145,10 +145,21 @@ class World {
     if (this.workers.length === 0) this.startWorker()
     await this.advance(withinMs)
     for (const { ref, broker } of this.#accounts.values())
-      this.#refuse(await findUnsettled({ ref, broker, store: this.store }))
+      this.#refuse(await findUnsettled({ ref, broker, store: this.store, warnings: this.warnings }))
     const told = this.#lengthOfLogs()
     await this.advance(QUIESCENCE_MS)
     if (this.#lengthOfLogs() !== told) this.#refuse([`C7 ${this.#lengthOfLogs() - told} events came after quiescence`])
+  }
+
+  /** At rest: every job is delivered again, and the stream tells again how every order stands. Nothing comes of it (S15). */
+  async repeatAll(): Promise<void> {
+    const told = this.#lengthOfLogs()
+    for (const id of this.queue.ids()) if (this.queue.stateOf(id) === 'completed') this.queue.redeliver(id)
+    for (const { broker } of this.#accounts.values())
+      for (const order of broker.orders.values())
+        broker.streams.send({ order, at: order.updatedAt, execution: null, bust: null })
+    await this.advance(QUIESCENCE_MS)
+    if (this.#lengthOfLogs() !== told) this.#refuse([`S15 ${this.#lengthOfLogs() - told} events came of repeats`])
   }
 
   // What users do ------------------------------------------------------------------------------------------------------------
@@ -300,8 +311,11 @@ class World {
     await this.check()
   }
 
-  #calling(process: Process, label: string, account: string | null): Fault | null {
-    if (label === 'store.commit') this.#isDirty = true
+  #calling(process: Process, label: string, account: string | null, args: readonly unknown[]): Fault | null {
+    if (label === 'store.commit') {
+      this.#isDirty = true
+      this.#refuse(claimsOfEnded(this.store, args as Parameters<FakeStore['commit']>))
+    }
     if (account !== null) this.#countRequest(account)
     return label.startsWith('store.') ? this.faults.take(process, label) : null
   }

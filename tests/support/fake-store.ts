@@ -141,6 +141,15 @@ export class FakeStore implements Store {
     return { kind: 'committed', version: user.version, lastEventId: user.last, globalHalt }
   }
 
+  versionOf(userId: string): string {
+    return this.#user(userId).version
+  }
+
+  /** An order of the hot state. */
+  orderOf(userId: string, orderId: string): Order | null {
+    return this.#user(userId).read<Order>(`order:${orderId}`)
+  }
+
   /** Id of the last event that the state tells of. */
   lastEventId(userId: string): string {
     return this.#user(userId).last

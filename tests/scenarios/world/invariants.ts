@@ -4,13 +4,26 @@ import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { isClosed } from '../../support/broker/ledger.ts'
 import { firstOrders, type TradeInBooks, tradesInBooks } from './ledger.ts'
-import { brokenChains, contradictions, type Entry, fieldsOf, positionsTold, toldOf } from './log-checks.ts'
+import {
+  brokenChains,
+  cashTold,
+  contradictions,
+  type Entry,
+  fieldsOf,
+  positionsTold,
+  toldOf,
+  type TradeTold,
+} from './log-checks.ts'
 
 // The rules that hold in every run, by the names of the catalogue (execution failures, section 11): S after every step, C once
-// nothing more can happen. What is checked elsewhere: S3, S14, S18 by the watch of the world; S13, S15, S17 by scenarios.
+// nothing more can happen. What is checked elsewhere: S3 (nothing that has ended is claimed), S14, S18 by the watch of the world; S15
+// by `World.repeatAll`; S13, S17 and C8 by scenarios: what they speak of cannot be told from the outside while faults are on.
 
 /** What is compared: one connection of one user, and the account behind it. */
 export type Stake = Readonly<{ ref: ConnectionRef; broker: FakeBroker; store: FakeStore }>
+
+/** What is compared at quiescence; `warnings`: lines of the log, where alarms are. */
+export type RestingStake = Stake & Readonly<{ warnings: readonly string[] }>
 
 /** What holds at every step. Nothing is found in a sound state. */
 export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[]> {
@@ -33,7 +46,39 @@ export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[
     ...contradicted,
     ...foreign.map(({ id }) => `S11 ${id} of ${ref.userId} is somebody else's`),
     ...(await misplaced(ref, store, log)),
+    ...(await mistold(ref, store, log, trades)),
   ]
+}
+
+/** S10: what was told since the last resync is how things are stored: whether each trade has ended, and the cash. */
+async function mistold(
+  { userId, connectionId }: ConnectionRef,
+  store: FakeStore,
+  log: readonly Entry[],
+  trades: ReadonlyMap<string, TradeTold>,
+): Promise<string[]> {
+  const findings: string[] = []
+  for (const [tradeId, { terminal, corrected, code }] of trades) {
+    const { order } = (await store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })).slice
+    if (order?.connectionId !== connectionId || corrected > 0 || code === 'NOT_RECEIVED') continue
+    if (isTerminal(order.status) !== (terminal !== null))
+      findings.push(`S10 ${tradeId} is stored as ${order.status}, told ${terminal ?? 'no ending'}`)
+  }
+  const cash = cashTold(log, connectionId)
+  const { account } = (await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' })).slice
+  if (cash !== null && account !== null && Number(account.cash) !== cash)
+    findings.push(`S10 the cash told is ${cash}, stored are ${account.cash}`)
+  return findings
+}
+
+/** S3: nothing that has ended is claimed in order to be sent. What is decided by an older version is refused by the store itself. */
+export function claimsOfEnded(
+  store: FakeStore,
+  [userId, { fence, expectVersion }]: Parameters<FakeStore['commit']>,
+): string[] {
+  if (fence.kind !== 'take' || !fence.budget || store.versionOf(userId) !== expectVersion) return []
+  const order = store.orderOf(userId, fence.tradeId)
+  return order !== null && isTerminal(order.status) ? [`S3 ${order.id} is ${order.status}, and is claimed`] : []
 }
 
 /** S12: the stored positions are those that the log tells. */
@@ -50,7 +95,7 @@ async function misplaced({ userId, connectionId }: ConnectionRef, store: FakeSto
 }
 
 /** What holds at quiescence, beyond the rules of every step. */
-export async function findUnsettled(stake: Stake): Promise<string[]> {
+export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   const { ref, broker, store } = stake
   const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
   const ours = orders.filter(({ origin }) => origin === 'fillcast')
@@ -61,6 +106,12 @@ export async function findUnsettled(stake: Stake): Promise<string[]> {
     status === 'submitting' && endedAt === null && setAsideAt == null ? [`C1 ${id} is still submitting`] : [],
   )
   const open = new Set(ours.filter(({ status }) => !isTerminal(status)).map(({ id }) => id))
+  const unclaimed: string[] = []
+  for (const tradeId of books.keys()) {
+    const address = { orderId: tradeId, connectionId: ref.connectionId, symbol: '' }
+    const { order } = (await store.loadSlice(ref.userId, address)).slice
+    if (order === null) unclaimed.push(`S2 ${tradeId} is at the broker, and there is no intent`)
+  }
   const untold = [...books].flatMap(([tradeId, trade]) => {
     const told = trades.get(tradeId)
     const isStoredOpen = open.has(tradeId)
@@ -73,11 +124,24 @@ export async function findUnsettled(stake: Stake): Promise<string[]> {
   const stored = [records.account, ...records.positions.values(), ...records.orders]
   return [
     ...unresolved,
+    ...unclaimed,
+    ...(await leftOver(stake)),
     ...untold,
     ...averages(store.log(ref.userId), books),
     ...(await unequal(stake)),
     ...stored.flatMap(inexact),
   ]
+}
+
+/** C6: no exit rests on a symbol that is flat, unless somebody was told. */
+async function leftOver({ broker, warnings }: RestingStake): Promise<string[]> {
+  const held = new Set((await broker.readPortfolio()).positions.map(({ symbol }) => symbol))
+  if (warnings.some((line) => line.includes('order.leftover'))) return []
+  return [...broker.orders.values()].flatMap((order) =>
+    order.clientOrderId.startsWith('leg-') && !isClosed(order) && order.status !== 'held' && !held.has(order.symbol)
+      ? [`C6 ${order.brokerOrderId} protects ${order.symbol}, of which nothing is held`]
+      : [],
+  )
 }
 
 /** What is a number in a record: counts and times, never money or quantities. */

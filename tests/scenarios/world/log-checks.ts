@@ -101,3 +101,15 @@ export function positionsTold(log: readonly Entry[]): Map<string, number> {
   }
   return quantities
 }
+
+/** The cash of a connection as the log tells it since the last resync; `null`: it tells none. */
+export function cashTold(log: readonly Entry[], connectionId: string): number | null {
+  const from = log.findLastIndex(({ event }) => event === 'state.resync')
+  const last = log.findLast(
+    (entry, index) =>
+      index > from &&
+      entry.event === 'portfolio.balanceChanged' &&
+      fieldsOf(entry)['brokerConnectionId'] === connectionId,
+  )
+  return last === undefined ? null : Number(fieldsOf(last)['newBalance'])
+}

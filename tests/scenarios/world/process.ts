@@ -5,7 +5,7 @@ import type { Owner, Schedule } from './schedule.ts'
 export type Fault = (call: () => Promise<unknown>) => Promise<unknown>
 
 /** Sees every call of a port, `port.method`, just before it runs; what it answers runs instead of the call. `account`: of a broker. */
-export type Watch = (process: Process, label: string, account: string | null) => Fault | null
+export type Watch = (process: Process, label: string, account: string | null, args: readonly unknown[]) => Fault | null
 
 type Call = Readonly<{ name: string; method: string; inOrder: boolean; account: string | null }>
 
@@ -90,7 +90,7 @@ export class Process implements Owner {
     await this.#schedule.turn(this, lane, label)
     const target = port as Record<string, (...args: unknown[]) => Promise<unknown>>
     const run = async (): Promise<unknown> => target[method]!(...args)
-    const fault = this.#watch(this, label, account)
+    const fault = this.#watch(this, label, account, args)
     const [isDone, value] = await (fault === null ? run() : fault(run)).then(
       (result) => [true, result] as const,
       (error: unknown) => [false, error] as const,
