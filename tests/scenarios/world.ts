@@ -153,6 +153,8 @@ class World {
 
   /** At rest: every job is delivered again, and the stream tells again how every order stands. Nothing comes of it (S15). */
   async repeatAll(): Promise<void> {
+    // A denial, say, leaves no trace at the broker: a store that lost it takes the repeat for the first.
+    if (this.store.losses > 0) return
     const told = this.#lengthOfLogs()
     for (const id of this.queue.ids()) if (this.queue.stateOf(id) === 'completed') this.queue.redeliver(id)
     for (const { broker } of this.#accounts.values())

@@ -49,8 +49,12 @@ export class FakeStore implements Store {
     this.controls.link(ref)
   }
 
+  /** How often it lost anything. */
+  losses = 0
+
   /** The last `count` commits were acknowledged, and are gone all the same: as when Redis dies before it has synced them. */
   loseLast(count: number): void {
+    this.losses += 1
     for (const { userId, before } of this.#undo.splice(-count).reverse()) this.#users.set(userId, before)
   }
 
@@ -64,6 +68,7 @@ export class FakeStore implements Store {
 
   /** Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since time goes on. */
   wipe(): void {
+    this.losses += 1
     this.marker = null
     this.#undo.length = 0
     this.#users.clear()
