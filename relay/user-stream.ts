@@ -51,6 +51,8 @@ export class UserStream {
   #begin: (() => void) | undefined
   #work = new Promise<void>((resolve) => (this.#begin = resolve))
   #waiting = 0
+  /** The look under way, and one that follows it. */
+  #looksDue = 0
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
     this.#deps = deps
@@ -109,9 +111,12 @@ export class UserStream {
 
   /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
   async check(): Promise<void> {
-    if (this.#position === '' || (await this.#isAtTop())) return
-    // What is under way may have looked already, so one more look follows it.
-    if (this.#waiting <= 1) await this.#gated(async () => {})
+    if (this.#position === '' || this.#looksDue > 1) return
+    this.#looksDue += 1
+    // What is under way may have looked already, so one more look follows it: never more, however long Redis does not answer.
+    if (this.#looksDue > 1) return
+    for (; this.#looksDue > 0; this.#looksDue -= 1)
+      if (!(await this.#isAtTop()) && this.#waiting <= 1) await this.#gated(async () => {})
   }
 
   /** Nearly always nothing was missed, and one small read of a live stream tells so. */

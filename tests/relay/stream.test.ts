@@ -11,8 +11,15 @@ const idOf = (n: number): string => `17000000000${String(n).padStart(2, '0')}-00
 function open() {
   const log: LogEntry[] = []
   const said: string[] = []
-  const state: { isOpen: boolean; isBehind: boolean; failures: number; onRead?: () => void } = {
-    ...{ isOpen: true, isBehind: false, failures: 0 },
+  const state: {
+    isOpen: boolean
+    isBehind: boolean
+    failures: number
+    onRead?: () => void
+    looks: number
+    answer?: Promise<void>
+  } = {
+    ...{ isOpen: true, isBehind: false, failures: 0, looks: 0 },
   }
   const top = () => log.at(-1)?.id ?? '0000000000000-00000'
   const reader: Reader = {
@@ -27,7 +34,11 @@ function open() {
       await Promise.resolve()
       return page
     },
-    top: async () => top(),
+    async top() {
+      state.looks += 1
+      await state.answer
+      return top()
+    },
     snapshot: async () => ({ version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] }),
     order: async () => null,
   } as Partial<Reader> as Reader
@@ -86,6 +97,21 @@ describe('a stream', () => {
     const events = said.filter((each) => each !== 'placed')
     expect(events.length).toBeGreaterThan(3)
     expect(events).toEqual(events.map((_, i) => `e${i + 1}`))
+  })
+
+  test('has one look under way while Redis does not answer, and one after it, however often it is told to look', async () => {
+    const { stream, said, happen, start, state } = open()
+    await start()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    Object.assign(state, { looks: 0, answer: promise })
+    for (let n = 0; n < 5; n += 1) void stream.check()
+    await settle()
+    expect(state.looks).toBe(1)
+    happen(false)
+    resolve()
+    await settle()
+    expect(state.looks).toBe(2)
+    expect(said).toEqual(['placed', 'e1'])
   })
 
   test('reads what it did not hear, once and in its place', async () => {
