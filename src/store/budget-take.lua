@@ -1,5 +1,5 @@
 -- Takes leave for one request to the broker, or blocks all of them for a while.
--- KEYS[1] budget  ARGV[1] kind: cancel | resolve | submit | reconcile | refresh | block  ARGV[2] block: for how many ms
+-- KEYS[1] budget  ARGV[1] kind: cancel | resolve | submit | poll | reconcile | refresh | block  ARGV[2] block: for how many ms
 -- Returns 0 (go, or blocked as asked) | ms to wait
 --- include budget-window
 local time = redis.call('TIME')

@@ -4,11 +4,12 @@ import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
 /** What a request is for, most urgent first. */
-export type RequestKind = 'cancel' | 'resolve' | 'submit' | 'reconcile' | 'refresh'
+export type RequestKind = 'cancel' | 'resolve' | 'submit' | 'poll' | 'reconcile' | 'refresh'
 
 /**
  * The requests that a broker account may still be asked, shared by all workers. In any 60 s: 200 in all, 150 of them submissions, 40
- * of them reading in the background (reconcile, refresh), so that there is always something left for cancels and for finding out.
+ * of them reading in the background (poll, reconcile, refresh), so that there is always something left for cancels and for finding
+ * out; and 16 of these 40 anything but polls, so that what a start, a recovery or a gap reads never stops the polling (P7).
  */
 export interface Budget {
   /** Takes leave for one request. @returns 0: go; else how many ms to wait before asking again */

@@ -16,8 +16,9 @@ describe.each(STORES)('beside the store %s', (name) => {
   describe('budget', () => {
     test.each<[RequestKind, number]>([
       ['submit', 150],
-      ['reconcile', 40],
-      ['refresh', 40],
+      ['poll', 40],
+      ['reconcile', 16],
+      ['refresh', 16],
       ['cancel', 200],
       ['resolve', 200],
     ])('of %s there are %i within a minute', async (kind, most) => {
@@ -29,11 +30,13 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect(waits.at(-1)).toBeLessThanOrEqual(65_000)
     })
 
-    test('reading in the background is one share, and leaves room for cancels', async () => {
+    test('reading in the background is one share, most of it for polls, and leaves room for cancels', async () => {
       const { budget, ref } = make()
-      for (let count = 0; count < 20; count += 1) await budget.take(ref, 'reconcile')
-      for (let count = 0; count < 20; count += 1) expect(await budget.take(ref, 'refresh')).toBe(0)
-      expect(await budget.take(ref, 'reconcile')).toBeGreaterThan(0)
+      for (let count = 0; count < 8; count += 1) await budget.take(ref, 'reconcile')
+      for (let count = 0; count < 8; count += 1) expect(await budget.take(ref, 'refresh')).toBe(0)
+      expect(await budget.take(ref, 'reconcile')).toBeGreaterThan(50_000)
+      for (let count = 0; count < 24; count += 1) expect(await budget.take(ref, 'poll')).toBe(0)
+      expect(await budget.take(ref, 'poll')).toBeGreaterThan(50_000)
       for (let count = 0; count < 150; count += 1) expect(await budget.take(ref, 'submit')).toBe(0)
       for (let count = 0; count < 10; count += 1) expect(await budget.take(ref, 'cancel')).toBe(0)
       expect(await budget.take(ref, 'cancel')).toBeGreaterThan(0)

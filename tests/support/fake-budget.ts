@@ -1,7 +1,7 @@
 import type { Budget, ConnectionRef, RequestKind } from '#store'
 
 const WINDOW_MS = 65_000
-const MOST = { all: 200, submit: 150, read: 40 } as const
+const MOST = { all: 200, submit: 150, read: 40, beside: 16 } as const
 
 /** The budget port in memory: every request with its time. */
 export class FakeBudget implements Budget {
@@ -22,9 +22,11 @@ export class FakeBudget implements Budget {
     const kept = this.#account(account)
     if (kept.blockedUntilMs > nowMs) return kept.blockedUntilMs - nowMs
     kept.requests = kept.requests.filter(({ atMs }) => atMs > nowMs - WINDOW_MS)
-    const isRead = (one: RequestKind): boolean => one === 'reconcile' || one === 'refresh'
+    const isBeside = (one: RequestKind): boolean => one === 'reconcile' || one === 'refresh'
+    const isRead = (one: RequestKind): boolean => one === 'poll' || isBeside(one)
     const submits = kept.requests.filter((request) => request.kind === 'submit')
     const reads = kept.requests.filter((request) => isRead(request.kind))
+    const beside = kept.requests.filter((request) => isBeside(request.kind))
     const full =
       kept.requests.length >= MOST.all
         ? kept.requests
@@ -32,7 +34,9 @@ export class FakeBudget implements Budget {
           ? submits
           : isRead(kind) && reads.length >= MOST.read
             ? reads
-            : null
+            : isBeside(kind) && beside.length >= MOST.beside
+              ? beside
+              : null
     const [oldest] = full ?? []
     if (oldest !== undefined) return oldest.atMs + WINDOW_MS - nowMs
     kept.requests.push({ atMs: nowMs, kind })

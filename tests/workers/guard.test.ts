@@ -44,7 +44,7 @@ test('each request is charged to its class, and a submission that its claim has 
   await broker.listOrders({ status: 'open' })
   await broker.readPortfolio()
   await broker.readPosition('AAPL')
-  expect(taken).toEqual(['submit', 'cancel', 'resolve', 'reconcile', 'reconcile', 'refresh', 'submit'])
+  expect(taken).toEqual(['submit', 'cancel', 'resolve', 'reconcile', 'poll', 'refresh', 'submit'])
   expect(account.submissions).toHaveLength(2)
 })
 

@@ -91,7 +91,7 @@ export class GuardedBroker implements Broker {
   }
 
   listOrders(filter: OrderFilter) {
-    return this.#read('reconcile', () => this.#inner.listOrders(filter))
+    return this.#read('poll', () => this.#inner.listOrders(filter))
   }
 
   listExecutions(since: string) {

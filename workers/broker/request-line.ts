@@ -15,6 +15,7 @@ const WAITING_MAX: Readonly<Record<RequestKind, number>> = {
   cancel: 1_000,
   resolve: 1_000,
   submit: 16,
+  poll: 64,
   reconcile: 64,
   refresh: 64,
 }

@@ -14,6 +14,8 @@ const REQUESTS_PER_MINUTE_MAX = 36
 const FLIGHT_PER_MINUTE_MAX = 30
 const FLIGHT_MS = 4_000
 const OPEN_MS = 12_000
+/** Without a stream the list is read more often than promised, while that costs no more than this: starts and gaps cost as well then. */
+const HASTY_PER_MINUTE_MAX = 20
 /** Nothing of ours is open: the list is read for what is placed elsewhere. */
 const IDLE_MS = 30_000
 /** Nothing that is open can execute now. */
@@ -49,7 +51,8 @@ export function cadenceOf({ openOrders, flightRequests, canExecute, isStreamLive
   const flightMs = Math.max(FLIGHT_MS, (flightRequests * 60_000) / FLIGHT_PER_MINUTE_MAX)
   const left = REQUESTS_PER_MINUTE_MAX - perMinute(flightRequests, flightMs)
   const affordableMs = (openRequests * 60_000) / left
-  const wantedMs = !canExecute ? CLOSED_MS : openOrders === 0 ? IDLE_MS : isStreamLive ? OPEN_MS : FLIGHT_MS
+  const hastyMs = Math.min(OPEN_MS, Math.max(FLIGHT_MS, (openRequests * 60_000) / HASTY_PER_MINUTE_MAX))
+  const wantedMs = !canExecute ? CLOSED_MS : openOrders === 0 ? IDLE_MS : isStreamLive ? OPEN_MS : hastyMs
   const openMs = Math.ceil(Math.max(wantedMs, affordableMs))
   return {
     ...{ openMs, flightMs: Math.ceil(flightMs) },

@@ -42,7 +42,7 @@ export const openDesk = (shared: Omit<Desk, 'landings' | 'book' | 'sights' | 'ex
   }
 }
 
-const EXECUTION_LISTS_PER_MINUTE = 8
+const EXECUTION_LISTS_PER_MINUTE = 4
 
 /** One thing that a source told of an order. */
 export type Told = Readonly<{ order: BrokerOrder; execution: Execution | null; bust: Bust | null; at: string }>

@@ -53,7 +53,7 @@ export function createAlpacaBroker(
     findByClientOrderId: (clientOrderId) => findByClientOrderId(orders, clientOrderId, () => permit('resolve')),
     findByBrokerOrderId: (brokerOrderId) => findByBrokerOrderId(orders, brokerOrderId),
     findParent: (exit) => findParent(orders, exit, () => permit('reconcile'), onUnread),
-    listOrders: (filter) => listOrders(orders, filter, () => permit('reconcile'), onUnread),
+    listOrders: (filter) => listOrders(orders, filter, () => permit('poll'), onUnread),
     listExecutions: (since) => listExecutions(trading, since, () => permit('reconcile'), onUnread),
     listActivities: (since) => listActivities(trading, since, () => permit('refresh'), onUnread),
     readPortfolio: () => readPortfolio(trading, () => permit('refresh')),
