@@ -65,6 +65,7 @@ async function redisServer(want) {
 }
 
 const WISH_MS = 1_000
+const PARENT_LOOK_MS = 500
 
 /**
  * Runs the entry in a session of its own, so that every signal comes through us and reaches it once, and ends as it ends.
@@ -90,7 +91,12 @@ function start(node, args, extra) {
       if (isNewWish(performance.now())) child.kill(passedOn)
     })
   }
+  // npm that is told to end does not wait for what it started, nor pass it on.
+  const parent = process.ppid
+  const isNpms = process.env.npm_lifecycle_event !== undefined
+  const watch = setInterval(() => isNpms && process.ppid !== parent && child.kill('SIGTERM'), PARENT_LOOK_MS).unref()
   child.on('exit', (code, signal) => {
+    clearInterval(watch)
     if (signal === null) process.exit(code ?? 1)
     process.removeAllListeners(signal)
     process.kill(process.pid, signal)

@@ -53,11 +53,15 @@ function installed(): void {
   writeFileSync(join(project, 'node_modules/.fillcast-lock'), hash)
 }
 
-/** Starts the set-up with an entry of this source. */
-function run(source: string, { env = {}, entry = 'entry.mjs' }: { env?: Record<string, string>; entry?: string } = {}) {
+type Start = { env?: Record<string, string>; entry?: string; via?: 'sh' }
+
+/** Starts the set-up with an entry of this source; `via` a shell that waits for it, as npm does. */
+function run(source: string, { env = {}, entry = 'entry.mjs', via }: Start = {}) {
   mkdirSync(join(project, entry, '..'), { recursive: true })
   writeFileSync(join(project, entry), source)
-  const child = spawn(process.execPath, ['src/setup/run.mjs', entry, 'one', 'two words'], {
+  const command = [process.execPath, 'src/setup/run.mjs', entry, 'one', 'two words']
+  const [program = '', ...args] = via === 'sh' ? ['/bin/sh', '-c', '"$@"; exit $?', 'sh', ...command] : command
+  const child = spawn(program, args, {
     cwd: project,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: `${join(project, 'bin')}:/usr/bin:/bin`, ...env },
@@ -206,6 +210,13 @@ describe('the entry', () => {
     process.kill(-pid, 'SIGHUP')
     expect(await ended).toEqual([3, null])
     expect(read('signals')).toBe('SIGTERM ')
+  })
+
+  test('is asked to end when the npm that started it ends before it', async () => {
+    const { pid } = run(DRAINS, { env: { npm_lifecycle_event: 'demo' }, via: 'sh' })
+    await written('ready', 'yes')
+    process.kill(pid, 'SIGTERM') // npm's shell, and nothing else
+    await written('signals', 'SIGTERM ')
   })
 
   test('is asked to end when its set-up is killed', async () => {
