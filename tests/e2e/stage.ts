@@ -93,6 +93,7 @@ export class System implements AsyncDisposable {
       env: {
         ...{
           PATH: process.env['PATH'] ?? '',
+          NODE_EXTRA_CA_CERTS: process.env['NODE_EXTRA_CA_CERTS'],
           REDIS_URL: this.#urlOf('workers'),
           LISTEN_HOST: '127.0.0.1',
           VAULT_KEYS: `t:${VAULT.toString('base64')}`,
