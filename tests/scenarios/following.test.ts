@@ -76,6 +76,18 @@ describe('an account that is followed', () => {
     expect(one.told().filter((event) => event === 'trade.filled')).toHaveLength(2)
   })
 
+  test('FIL-05 a list of executions that fails holds no fill back', async () => {
+    const one = await started()
+    await one.place()
+    one.broker.isMute = true
+    one.broker.fail('listExecutions', { kind: 'error_before' }, { times: 3 })
+    one.broker.fill(t1, '180')
+    await one.advance(5_000)
+    expect(one.told()).toContain('trade.filled')
+    await one.advance(300_000)
+    expect(await one.differences()).toEqual([])
+  })
+
   test('FIL-05 executions that nothing lists yet are inferred, and the real ones change nothing', async () => {
     const one = await started()
     one.broker.executionLagMs = 120_000

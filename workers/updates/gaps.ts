@@ -1,9 +1,10 @@
 import { type BrokerOrder, hasGap, HELD_EXECUTIONS_MAX, inferredExecution, type Order } from '#domain'
+import { BrokerError } from '../broker/index.ts'
 import { applyAll, type Desk } from './desk.ts'
 
 // Filled quantities that a view has shown and whose executions were not told (FIL-05). They are read from the list of executions;
-// what that does not have yet, or may not be asked for so often, is inferred from the order's totals, in the same pass. The real execution, told later, has the same
-// span and changes nothing.
+// what that does not have yet, and everything while the list cannot be had, is inferred from the order's totals, in the same pass. The
+// real execution, told later, has the same span and changes nothing.
 
 /**
  * @param views the orders as they were just read, by broker order id
@@ -14,14 +15,24 @@ export async function fillGaps(desk: Desk, views: ReadonlyMap<string, BrokerOrde
   if (gaps.length === 0) return 0
   const since = gaps.map(startOf).reduce((a, b) => (a < b ? a : b))
   const missing = new Map(gaps.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
-  const rows = desk.executionLists.take(desk.clock.monotonicMs()) ? await desk.broker.listExecutions(since) : []
-  for (const row of rows) {
+  for (const row of await listed(desk, since)) {
     const order = missing.get(row.brokerOrderId)
     if (order === undefined || !('execution' in row)) continue
     await keep(desk, order, [{ type: 'execution', ...row }])
   }
   for (const { id } of gaps) await infer(desk, id, views)
   return gaps.length
+}
+
+/** Nothing when it is not the time to ask, or the broker cannot be asked: the fills of a view must not wait for their details. */
+async function listed(desk: Desk, since: string): ReturnType<Desk['broker']['listExecutions']> {
+  if (!desk.executionLists.take(desk.clock.monotonicMs())) return []
+  try {
+    return await desk.broker.listExecutions(since)
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error
+    return []
+  }
 }
 
 /** One inferred execution lets those be booked that waited for it; then the next gap shows. */
