@@ -129,7 +129,8 @@ export class FakeBroker extends Venue implements Broker {
       [...this.orders.values()].filter(
         (order) =>
           this.#isVisible(order) &&
-          (filter.status === 'open' ? !isClosed(order) : order.submittedAt >= fullTime(filter.since)),
+          (filter.status === 'open' || order.submittedAt >= fullTime(filter.since)) &&
+          (filter.status === 'all' || isClosed(order) === (filter.status === 'closed')),
       ),
     )
   }

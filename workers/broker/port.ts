@@ -107,7 +107,8 @@ export type CancelOutcome =
   | NotSent
   | Unknown
 
-export type OrderFilter = Readonly<{ status: 'open' } | { status: 'all'; since: string }>
+/** `since`: submitted then or later. */
+export type OrderFilter = Readonly<{ status: 'open' } | { status: 'closed' | 'all'; since: string }>
 
 /** An execution and the order it belongs to. */
 export type OrderExecution = Readonly<{ brokerOrderId: string; execution: Execution }>

@@ -7,8 +7,11 @@ import type { Desk } from './desk.ts'
 /** Orders that are read by their ids in one pass; the rest has its turn in the next ones. */
 export const IDS_PER_POLL = 4
 export const IDS_PER_RECOVERY = 20
-/** More than this many at once are read by one list, as at the close, when every day order expires. */
-const LIST_INSTEAD_OF = 4
+/**
+ * More than this many at once are read by one list, as at the close, when every day order expires: of what has ended, which is nearly
+ * all that a list of open orders lacks, and little beside a thousand orders that rest.
+ */
+const LIST_INSTEAD_OF = 2
 const LIST_BACK_MS = 24 * 3_600_000
 /** The same order is asked for again after this long, and one that the broker did not know. */
 const AGAIN_MS = 3_000
@@ -45,7 +48,7 @@ export class Lacking {
       const since = recent.map(({ submittedAt }) => submittedAt).reduce((a, b) => (a < b ? a : b))
       const ids = new Set(recent.map(({ brokerOrderId }) => brokerOrderId))
       requests += 1
-      for (const order of await broker.listOrders({ status: 'all', since }))
+      for (const order of await broker.listOrders({ status: 'closed', since }))
         if (ids.has(order.brokerOrderId)) found.set(order.brokerOrderId, order)
       missing = missing.filter(({ brokerOrderId }) => !found.has(brokerOrderId))
     }

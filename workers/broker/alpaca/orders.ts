@@ -99,7 +99,7 @@ export async function listOrders(
   permit: () => Promise<void>,
   onUnread: OnUnread,
 ): Promise<readonly BrokerOrder[]> {
-  const after = filter.status === 'all' ? { after: justBefore(filter.since).toISOString() } : {}
+  const after = filter.status !== 'open' ? { after: justBefore(filter.since).toISOString() } : {}
   const rows = await allPages(
     ORDERS_PER_PAGE,
     (afterOrderId) =>
