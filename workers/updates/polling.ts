@@ -97,7 +97,7 @@ export class Polling {
     try {
       if (this.#isStopped) return
       const isMarketOpen = await this.#deps.hours.isOpen(broker)
-      if (startedMs >= this.#openDueMs) await this.#readOpen(startedMs)
+      if (startedMs + EARLY_MS >= this.#openDueMs) await this.#readOpen(startedMs)
       else await this.#readFlight(startedMs, isMarketOpen)
       this.#adjust(isMarketOpen)
     } catch (error) {
@@ -195,6 +195,8 @@ export class Polling {
   }
 }
 
+/** A timer may fire a moment before its time; the list of open orders must not wait a whole turn longer for it. */
+const EARLY_MS = 50
 /** After a gap was seen: the missing execution is usually on its way. */
 const HURRY_MS = 1_000
 const APART_MS = 2_000
