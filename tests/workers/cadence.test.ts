@@ -21,10 +21,10 @@ describe('how often orders are read', () => {
     expect(cadenceOf(load({ openOrders: 5_000 }))).toMatchObject({ flightMs: 4_000, openMs: 31_429, isStretched: true })
   })
 
-  test('the stream is down: more often, while that takes no more than twenty requests a minute', () => {
+  test('the stream is down: more often, while that takes no more than 24 requests a minute', () => {
     expect(cadenceOf(load({ isStreamLive: false }))).toMatchObject({ openMs: 4_000, isStretched: false })
-    expect(cadenceOf(load({ isStreamLive: false, openOrders: 600 })).openMs).toBe(6_000)
-    expect(cadenceOf(load({ isStreamLive: false, openOrders: 1_500 })).openMs).toBe(12_000)
+    expect(cadenceOf(load({ isStreamLive: false, openOrders: 600 })).openMs).toBe(5_715)
+    expect(cadenceOf(load({ isStreamLive: false, openOrders: 1_500 })).openMs).toBe(11_429)
   })
 
   test('nothing can execute: once a minute; nothing is open: twice', () => {

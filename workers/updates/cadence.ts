@@ -15,7 +15,7 @@ const FLIGHT_PER_MINUTE_MAX = 30
 const FLIGHT_MS = 4_000
 const OPEN_MS = 12_000
 /** Without a stream the list is read more often than promised, while that costs no more than this: starts and gaps cost as well then. */
-const HASTY_PER_MINUTE_MAX = 20
+const HASTY_PER_MINUTE_MAX = 24
 /** Nothing of ours is open: the list is read for what is placed elsewhere. */
 const IDLE_MS = 30_000
 /** Nothing that is open can execute now. */

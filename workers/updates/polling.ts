@@ -103,8 +103,13 @@ export class Polling {
     } catch (error) {
       this.#deps.onFailed(error)
     } finally {
-      if (!this.#isStopped) this.#plan(Math.max(0, startedMs + this.#cadence.flightMs - clock.monotonicMs()))
+      if (!this.#isStopped) this.#plan(Math.max(0, this.#nextMs(startedMs) - clock.monotonicMs()))
     }
+  }
+
+  /** The next turn, and not later than the list of open orders is due. */
+  #nextMs(startedMs: number): number {
+    return Math.min(startedMs + this.#cadence.flightMs, Math.max(this.#openDueMs, startedMs + APART_MS))
   }
 
   async #readOpen(nowMs: number): Promise<void> {
