@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { isIPv6 } from 'node:net'
 
 export type AddressLimits = Readonly<{
   connectionsPerAddress: number
@@ -11,7 +12,10 @@ const HANDSHAKES_PER_SECOND_MAX = 1_000
 /** An address may open all of its connections within the time in which an unauthenticated one is closed. */
 const SECONDS_TO_FILL = 5
 
-/** Connections and handshakes of each client address. Kept: addresses with connections, and those of the last second. */
+/**
+ * Connections and handshakes of each client address. Kept: addresses with connections, and those of the last second. An IPv6 client
+ * has a whole network of 64 bits to choose from, which therefore counts as one address.
+ */
 export class Addresses {
   readonly #limits: AddressLimits
   readonly #entries = new Map<string, { connections: number; handshakes: number }>()
@@ -55,9 +59,22 @@ export class Addresses {
     const { trustedProxies } = this.#limits
     const forwarded = String(request.headers['x-forwarded-for'] ?? '').split(',')
     const claimed = trustedProxies === 0 ? undefined : forwarded.at(-trustedProxies)?.trim()
-    const address = claimed || (request.socket.remoteAddress ?? '')
+    const address = countedAs(claimed || (request.socket.remoteAddress ?? ''))
     const entry = this.#entries.get(address) ?? { connections: 0, handshakes: 0 }
     this.#entries.set(address, entry)
     return entry
   }
+}
+
+const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
+const GROUPS = 8
+const NETWORK_GROUPS = 4
+
+function countedAs(address: string): string {
+  const mapped = MAPPED.exec(address)?.[1]
+  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address
+  const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter(Boolean))
+  const zeros = Array<string>(Math.max(0, GROUPS - head.length - tail.length)).fill('0')
+  const network = [...head, ...zeros, ...tail].slice(0, NETWORK_GROUPS)
+  return `${network.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`
 }
