@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { decodeJwt, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTradeApi, type TradeApiOptions } from '../../src/apps/demo/trade-api.ts'
-import { queues } from '#contract'
+import { queues, type TokenClaims } from '#contract'
 import { createProducer, type Producer } from '#producer'
 import { createLogger } from '#runtime'
+import { createSessions } from '#store'
 import { Queue } from 'bullmq'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
@@ -46,7 +47,7 @@ async function ask(method: string, path: string, body?: unknown, token?: string)
   })
   return {
     status: response.status,
-    body: (await response.json()) as Record<string, unknown>,
+    body: (await response.json().catch(() => ({}))) as Record<string, unknown>,
     headers: response.headers,
   }
 }
@@ -68,6 +69,19 @@ describe('login', () => {
     expect(second).toMatchObject({ sub: 'u-alice', sid: first['sid'] })
     expect(second.jti).not.toBe(first.jti)
     expect(decodeJwt(await logIn())['sid']).not.toBe(first['sid'])
+  })
+
+  test('a logout bars every token of its login, and no other login of the user', async () => {
+    const [here, elsewhere] = [await logIn(), await logIn()]
+    const refreshed = (await ask('POST', '/auth/refresh', undefined, here)).body['token'] as string
+    expect((await ask('POST', '/auth/logout', undefined, here)).status).toBe(204)
+    const sessions = createSessions(redis.connect())
+    const isBarred = async (token: string): Promise<boolean> => {
+      const { sub = '', sid, iat, exp } = decodeJwt<{ sid: string }>(token)
+      return (await sessions.standing({ sub, sid, iat, exp } as TokenClaims)).isBarred
+    }
+    expect(await Promise.all([here, refreshed, elsewhere].map(isBarred))).toEqual([true, true, false])
+    expect((await ask('POST', '/auth/logout')).status).toBe(401)
   })
 
   test.each([

@@ -18,7 +18,7 @@ import { createPage } from './page.ts'
  */
 export type TradeApiOptions = Readonly<{
   port: number
-  producer: Pick<Producer, 'submitOrder' | 'cancelOrder' | 'orders'>
+  producer: Pick<Producer, 'submitOrder' | 'cancelOrder' | 'orders' | 'sessions'>
   jwt: Readonly<{ secret: string; issuer: string; audience: string }>
   users: readonly Readonly<{ userId: string; name: string; password: string; connectionId: string }>[]
   urls: Readonly<{ relayUrl: string; dashboardUrl: string }>
@@ -84,7 +84,10 @@ const pagePolicy = (relayUrl: string) => ({
   frameAncestors: ["'none'"],
 })
 
-function addLogins(app: Hono, { users, jwt, tokenSeconds: expiresIn = TOKEN_SECONDS }: TradeApiOptions): void {
+function addLogins(
+  app: Hono,
+  { producer, users, jwt, tokenSeconds: expiresIn = TOKEN_SECONDS }: TradeApiOptions,
+): void {
   const key = new TextEncoder().encode(jwt.secret)
   const answer = async (user: TradeApiOptions['users'][number], sid: string) => ({
     token: await new SignJWT({ sid })
@@ -109,6 +112,12 @@ function addLogins(app: Hono, { users, jwt, tokenSeconds: expiresIn = TOKEN_SECO
   app.post('/auth/refresh', async (c) => {
     const { user, sid } = await authenticate(c, jwt, users)
     return c.json(await answer(user, sid))
+  })
+  // Every token of this login is barred from then on, and the relays close what it has open; other logins of the user go on.
+  app.post('/auth/logout', async (c) => {
+    const { user, sid } = await authenticate(c, jwt, users)
+    await producer.sessions.logout({ userId: user.userId, sessionId: sid })
+    return c.body(null, 204)
   })
 }
 

@@ -87,7 +87,11 @@ login.addEventListener('submit', (event) => {
   problem(login, '')
   logIn(username, password).then(showDesk, (error) => problem(login, error.message))
 })
-find('#logout').addEventListener('click', () => showLogin())
+find('#logout').addEventListener('click', () => {
+  // Out of here at once; that the login is over everywhere else is worth a try.
+  ask('POST', '/auth/logout').catch(() => {})
+  showLogin()
+})
 
 async function cancel(order) {
   const before = order.status
