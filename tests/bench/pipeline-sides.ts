@@ -44,7 +44,10 @@ async function startNaive(httpClient: 'fetch' | 'undici', options: SideOptions):
   const { redis, sandboxUrl, users, folder, profileFolder } = options
   const accountsFile = join(folder, 'naive-accounts.json')
   writeFileSync(accountsFile, JSON.stringify(users))
-  const env = { REDIS_URL: redis.url, SANDBOX_URL: sandboxUrl, ACCOUNTS_FILE: accountsFile, HTTP_CLIENT: httpClient }
+  const env = {
+    ...{ REDIS_URL: redis.url, SANDBOX_URL: sandboxUrl, ACCOUNTS_FILE: accountsFile, HTTP_CLIENT: httpClient },
+    JWT_HS256_SECRET: SECRET,
+  }
   const relay = await startProcess({ entry: 'tests/bench/naive/relay.ts', env, ready: / on http/, profileFolder })
   const worker = await startProcess({ entry: 'tests/bench/naive/worker.ts', env, ready: /is ready/, profileFolder })
   const url = / on (\S+)/.exec(relay.readyLine)?.[1] ?? ''
@@ -53,8 +56,10 @@ async function startNaive(httpClient: 'fetch' | 'undici', options: SideOptions):
     processes: [worker, relay],
     enqueue: async (userId, tradeId) =>
       void (await queue.add('order', { userId, tradeId, symbol: SYMBOL, quantity: QUANTITY }, { jobId: tradeId })),
-    connect: (userId) =>
-      opened(io(url, { forceNew: true, transports: ['websocket'], query: { user: userId } }), 'connect'),
+    async connect(userId) {
+      const auth = { token: await tokenOf(userId) }
+      return opened(io(url, { forceNew: true, transports: ['websocket'], auth }), 'connect')
+    },
     async [Symbol.asyncDispose]() {
       await queue.close()
       await Promise.all([worker.stop(), relay.stop()])
@@ -86,8 +91,7 @@ async function startFillcast({ redis, sandboxUrl, users, profileFolder }: SideOp
         ...{ side: 'buy', orderType: 'market', quantity: QUANTITY },
       })),
     async connect(userId) {
-      const signed = new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject(userId).setExpirationTime('1h')
-      const query = { token: await signed.sign(new TextEncoder().encode(SECRET)) }
+      const query = { token: await tokenOf(userId) }
       const url = `http://127.0.0.1:${port}`
       return opened(io(url, { forceNew: true, transports: ['websocket'], query }), 'connection.authorized')
     },
@@ -98,10 +102,20 @@ async function startFillcast({ redis, sandboxUrl, users, profileFolder }: SideOp
   }
 }
 
+const tokenOf = (userId: string): Promise<string> =>
+  new SignJWT({})
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(userId)
+    .setExpirationTime('1h')
+    .sign(new TextEncoder().encode(SECRET))
+
 const opened = (socket: Socket, event: string): Promise<Socket> =>
   new Promise((resolve, reject) => {
     socket.once(event, () => resolve(socket))
-    socket.once('connect_error', reject)
+    socket.once('connect_error', (error) => {
+      socket.disconnect() // else it goes on trying, and the benchmark never ends
+      reject(error)
+    })
   })
 
 /** Every account has been read once: from then on orders are sent at once. */
