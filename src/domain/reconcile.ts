@@ -1,6 +1,6 @@
 import type { Account, CashCause, Doubt } from './account.ts'
 import { ACTIVITY_IDS_MAX, type BrokerActivity, causeOf, explanationOf, unreadOf, withRead } from './activities.ts'
-import { abs, add, type Decimal, div, isNegative, isZero, mul, sub, ZERO } from './decimal.ts'
+import { abs, add, type Decimal, div, isNegative, isZero, mul, neg, sub, ZERO } from './decimal.ts'
 import type { Order } from './order.ts'
 import { applyFill, averageEntryPrice, openPosition, type Position } from './position.ts'
 import { type Landing, reduce } from './reduce.ts'
@@ -104,6 +104,13 @@ export function reconcile(ours: Portfolio, reading: Reading): Reconciled {
   return pass.result()
 }
 
+/** A broker tells a new symbol as the old one going and the new one coming, as many shares; `null` where several could be meant. */
+function arrivalOf({ symbol, quantity }: BrokerActivity, renames: readonly BrokerActivity[]): BrokerActivity | null {
+  if (quantity === null || isZero(quantity)) return null
+  const [arrival = null, ...others] = renames.filter((one) => one.symbol !== symbol && one.quantity === neg(quantity))
+  return others.length === 0 ? arrival : null
+}
+
 /** One comparison. Lives for one call of `reconcile`. */
 class Pass {
   readonly #reading: Reading
@@ -154,8 +161,10 @@ class Pass {
   /** A symbol that became another one: the position closes at its cost, and goes on under the new name. */
   #carryOver(symbol: string, mine: Position | null, theirs: BrokerPosition | null): boolean {
     if (mine === null || theirs !== null) return false
-    const rename = this.#unread.find((one) => one.kind === 'symbol_change' && one.symbol === symbol)
-    const newSymbol = rename?.newSymbol ?? null
+    const renames = this.#unread.filter(({ kind }) => kind === 'symbol_change')
+    const rename = renames.find((one) => one.symbol === symbol)
+    const arrival = rename === undefined ? null : arrivalOf(rename, renames)
+    const newSymbol = rename?.newSymbol ?? arrival?.symbol ?? null
     const renamed = newSymbol === null ? null : this.#theirs(newSymbol)
     if (rename === undefined || newSymbol === null || renamed === null || this.#positions.has(newSymbol)) return false
     const { at } = this.#reading
@@ -164,7 +173,7 @@ class Pass {
     const opened = openPosition({ connectionId, symbol: newSymbol, key, at }, renamed.quantity, mine.cost, mine.mark)
     this.#set(symbol, null, [{ type: 'position.closed', position: closeAt(mine, averageEntryPrice(mine), at), at }])
     this.#set(newSymbol, opened, [{ type: 'position.opened', position: opened, at }])
-    this.#read.add(rename.id)
+    for (const { id } of arrival === null ? [rename] : [rename, arrival]) this.#read.add(id)
     return true
   }
 

@@ -182,6 +182,25 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     expect(changes[0]).toMatchObject({ position: { realizedPnL: '0' } })
     expect([...portfolio.positions]).toMatchObject([['APPL', { quantity: '10', cost: '1800' }]])
   })
+
+  const change = { kind: 'symbol_change', type: 'NC' } as const
+  const gone = activity({ ...change, id: 'gone', symbol: 'AAPL', quantity: dec('-10') })
+  const come = activity({ ...change, id: 'come', symbol: 'APPL', quantity: dec('10') })
+
+  test('a symbol that went and another that came, as many shares, are one change of name', () => {
+    const after = snapshot('1000', ['APPL', '10', '180'])
+    const { changes, portfolio } = reconcile(ours, readingOf(after, 1, [gone, come]))
+    expect(types(changes)).toEqual(['position.closed', 'position.opened'])
+    expect([...portfolio.positions]).toMatchObject([['APPL', { quantity: '10', cost: '1800' }]])
+    expect(reconcile(portfolio, later(after, 5_000, [gone, come])).changes).toEqual([])
+    expect(portfolio.account.activityIds).toEqual(expect.arrayContaining(['gone', 'come']))
+  })
+
+  test('where two symbols came with as many shares, nothing is guessed: the difference has to stand', () => {
+    const other = activity({ ...change, id: 'other', symbol: 'APLX', quantity: dec('10') })
+    const after = snapshot('1000', ['APPL', '10', '180'], ['APLX', '10', '7'])
+    expect(reconcile(ours, readingOf(after, 1, [gone, come, other])).changes).toEqual([])
+  })
 })
 
 describe('reconcile - the broker restates costs overnight', () => {
