@@ -82,6 +82,18 @@ describe.runIf(hasBrowser)('the demo page', () => {
     await row(page, 'positions', 'AAPL').waitFor()
   })
 
+  test('logging out ends the login wherever its token went, and no other login', async () => {
+    const [page, other] = await Promise.all([openAs('bob'), openAs('bob')])
+    const session = String(await page.evaluate("sessionStorage.getItem('fillcast-session')"))
+    const copy = await (await browser.newContext()).newPage()
+    await copy.addInitScript(`sessionStorage.setItem('fillcast-session', ${JSON.stringify(session)})`)
+    await copy.goto(demo.pageUrl)
+    await copy.waitForSelector('#link[data-state=live]')
+    await page.click('#logout')
+    for (const one of [page, copy]) await one.locator('#login').waitFor()
+    expect(await other.getAttribute('#link', 'data-state')).toBe('live')
+  })
+
   test('the dashboard is reached by its login', async () => {
     const page = await browser.newPage()
     const [name = '', password = ''] = demo.dashboardLogin.split(' / ')
