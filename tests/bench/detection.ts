@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { availableParallelism, loadavg } from 'node:os'
 import { createReader, type Reader } from '#store'
 import type { AccountLedger } from '#sandbox'
+import { wholeNumber } from '../support/flags.ts'
 import { connectionOf, Ground, keyOf, userOf } from '../support/ground.ts'
 
 /**
@@ -27,11 +28,7 @@ const [IN_FLIGHT, RESTING, CROWDED] = [0, 1, 2]
 const CROWD = { symbol: 'AAPL', qty: '1', side: 'buy', type: 'limit', limit_price: '1', time_in_force: 'gtc' }
 const PLACED_MS_MAX = 120_000
 
-function wholeNumber(flag: keyof typeof LIMITS, text: string): number {
-  const value = Number(text)
-  if (/^\d{1,6}$/.test(text) && value >= 1 && value <= LIMITS[flag]) return value
-  throw new Error(`--${flag} must be a whole number from 1 to ${LIMITS[flag]}, not "${text}"\n${USAGE}`)
-}
+const limited = (flag: keyof typeof LIMITS, text: string): number => wholeNumber(flag, text, LIMITS[flag], USAGE)
 
 /** When the log tells that each trade was filled, ms since 1970 by Redis. */
 async function filledAtMs(reader: Reader, userId: string): Promise<Map<string, number>> {
@@ -118,7 +115,7 @@ async function requestsAMinute(ground: Ground, indices: readonly number[]): Prom
 export async function benchDetection(args: readonly string[]): Promise<boolean> {
   const option = (fallback: string) => ({ type: 'string', default: fallback }) as const
   const { values } = parseArgs({ args: [...args], options: { fills: option('40'), open: option('1500') } })
-  const [fills, open] = [wholeNumber('fills', values.fills), wholeNumber('open', values.open)]
+  const [fills, open] = [limited('fills', values.fills), limited('open', values.open)]
   await using ground = await Ground.open({
     ...{ seed: 'detection', users: 3, workers: 1 },
     sandboxArgs: ['--no-partial-fills', '--fill-delay-ms', '250', '--tick-ms', '0'],

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Socket } from 'socket.io-client'
+import { wholeNumber } from '../support/flags.ts'
 import { startRedis } from '../support/redis.ts'
 import { cpuMsOf, startSandboxProcess } from '../support/process.ts'
 import { type BenchUser, type Side, type SideName, SIDES, startSide } from './pipeline-sides.ts'
@@ -39,11 +40,7 @@ type Load = Readonly<{
 }>
 type Figures = Readonly<{ cpuUs: number; redisUs: number; submittedMs: number; filledMs: number; missing: number }>
 
-function wholeNumber(flag: keyof typeof LIMITS, text: string): number {
-  const value = Number(text)
-  if (/^\d{1,6}$/.test(text) && value >= 1 && value <= LIMITS[flag]) return value
-  throw new Error(`--${flag} must be a whole number from 1 to ${LIMITS[flag]}, not "${text}"\n${USAGE}`)
-}
+const limited = (flag: keyof typeof LIMITS, text: string): number => wholeNumber(flag, text, LIMITS[flag], USAGE)
 
 function readLoad(args: readonly string[]): Load {
   const option = (fallback: string) => ({ type: 'string', default: fallback }) as const
@@ -55,10 +52,10 @@ function readLoad(args: readonly string[]): Load {
     },
   })
   return {
-    orders: wholeNumber('orders', values.orders),
-    rate: wholeNumber('rate', values.rate),
-    users: wholeNumber('users', values.users),
-    rounds: wholeNumber('rounds', values.rounds),
+    orders: limited('orders', values.orders),
+    rate: limited('rate', values.rate),
+    users: limited('users', values.users),
+    rounds: limited('rounds', values.rounds),
     profile: values.profile,
     sides: sidesOf(values.only),
   }

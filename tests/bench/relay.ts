@@ -2,6 +2,7 @@ import { availableParallelism, freemem, loadavg } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Crowd } from './crowd.ts'
+import { wholeNumber } from '../support/flags.ts'
 import { openFilesMax } from '../support/process.ts'
 import { RELAY_SIDES, type RelaySide, type RelaySideName, startRelaySide, userIdOf } from './relay-sides.ts'
 
@@ -80,11 +81,7 @@ const BARS: readonly Bar[] = [
   { name: 'memory to stock', key: 'memory', to: 'stock', bar: 1, isGoal: true },
 ]
 
-function wholeNumber(flag: keyof typeof LIMITS, text: string): number {
-  const value = Number(text)
-  if (/^\d{1,6}$/.test(text) && value >= 1 && value <= LIMITS[flag]) return value
-  throw new Error(`--${flag} must be a whole number from 1 to ${LIMITS[flag]}, not "${text}"\n${USAGE}`)
-}
+const limited = (flag: keyof typeof LIMITS, text: string): number => wholeNumber(flag, text, LIMITS[flag], USAGE)
 
 const CASES = ['one', 'several', 'idle'] as const
 type Case = (typeof CASES)[number]
@@ -97,7 +94,7 @@ function readLoad(args: readonly string[]): Readonly<{ load: Load; cases: readon
   if (cases.length === 0) throw new Error(`--only must be one of ${CASES.join(', ')}\n${USAGE}`)
   const read = (flag: keyof typeof LIMITS): number => {
     const given = values[flag]
-    return typeof given === 'string' ? wholeNumber(flag, given) : Math.min(DEFAULTS[flag], connectionsMax(flag))
+    return typeof given === 'string' ? limited(flag, given) : Math.min(DEFAULTS[flag], connectionsMax(flag))
   }
   return { load: Object.fromEntries(flags.map((flag) => [flag, read(flag)])) as Load, cases }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Pool } from 'undici'
+import { wholeNumber } from '../support/flags.ts'
 import { type ManagedProcess, startSandboxProcess } from '../support/process.ts'
 import { Tally } from './tally.ts'
 import { type BenchAccount, drain, openListeners } from './trade-listeners.ts'
@@ -39,12 +40,6 @@ type Run = Readonly<{
   ownCpuMs: number
 }>
 
-function wholeNumber(flag: string, text: string, max: number): number {
-  const value = Number(text)
-  if (/^\d{1,6}$/.test(text) && value >= 1 && value <= max) return value
-  throw new Error(`--${flag} must be a whole number from 1 to ${max}, not "${text}"\n${USAGE}`)
-}
-
 function readLoad(args: readonly string[]): Load {
   const { values } = parseArgs({
     args: [...args],
@@ -56,9 +51,9 @@ function readLoad(args: readonly string[]): Load {
     },
   })
   return {
-    accounts: wholeNumber('accounts', values.accounts, ACCOUNTS_MAX),
-    rate: wholeNumber('rate', values.rate, RATE_MAX),
-    seconds: wholeNumber('seconds', values.seconds, SECONDS_MAX),
+    accounts: wholeNumber('accounts', values.accounts, ACCOUNTS_MAX, USAGE),
+    rate: wholeNumber('rate', values.rate, RATE_MAX, USAGE),
+    seconds: wholeNumber('seconds', values.seconds, SECONDS_MAX, USAGE),
     profile: values.profile,
   }
 }

@@ -2,6 +2,7 @@
 //   npm run chaos -- storm            connections, Redis links and relays are cut and killed while events are told
 //   npm run chaos -- restart          one of two relays restarts with all of the clients on it
 import { parseArgs } from 'node:util'
+import { wholeNumber } from '../support/flags.ts'
 import { inWords, isClean } from './judge.ts'
 import { restart } from './restart.ts'
 import { storm } from './storm.ts'
@@ -12,10 +13,7 @@ const USAGE = `Usage: npm run chaos -- storm [--users 100] [--events 20000] [--r
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 const text = (fallback: number) => ({ type: 'string', default: String(fallback) }) as const
 
-function number(flag: string, value: string, max: number): number {
-  if (/^\d{1,6}$/.test(value) && Number(value) >= 1 && Number(value) <= max) return Number(value)
-  throw new Error(`--${flag} must be a whole number from 1 to ${max}, not "${value}"\n${USAGE}`)
-}
+const number = (flag: string, value: string, max: number): number => wholeNumber(flag, value, max, USAGE)
 
 async function runStorm(args: string[]): Promise<boolean> {
   const { values } = parseArgs({
