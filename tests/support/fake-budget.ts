@@ -1,7 +1,14 @@
 import type { Budget, ConnectionRef, RequestKind } from '#store'
 
 const WINDOW_MS = 65_000
-const MOST = { all: 200, submit: 150, read: 40, beside: 16 } as const
+const isBeside = (kind: RequestKind): boolean => kind === 'reconcile' || kind === 'refresh'
+/** What may be asked in a window, each share of those that it is about. */
+const SHARES: readonly Readonly<{ of(kind: RequestKind): boolean; most: number }>[] = [
+  { of: () => true, most: 200 },
+  { of: (kind) => kind === 'submit', most: 150 },
+  { of: (kind) => kind === 'poll' || isBeside(kind), most: 40 },
+  { of: isBeside, most: 16 },
+]
 
 /** The budget port in memory: every request with its time. */
 export class FakeBudget implements Budget {
@@ -22,23 +29,11 @@ export class FakeBudget implements Budget {
     const kept = this.#account(account)
     if (kept.blockedUntilMs > nowMs) return kept.blockedUntilMs - nowMs
     kept.requests = kept.requests.filter(({ atMs }) => atMs > nowMs - WINDOW_MS)
-    const isBeside = (one: RequestKind): boolean => one === 'reconcile' || one === 'refresh'
-    const isRead = (one: RequestKind): boolean => one === 'poll' || isBeside(one)
-    const submits = kept.requests.filter((request) => request.kind === 'submit')
-    const reads = kept.requests.filter((request) => isRead(request.kind))
-    const beside = kept.requests.filter((request) => isBeside(request.kind))
-    const full =
-      kept.requests.length >= MOST.all
-        ? kept.requests
-        : kind === 'submit' && submits.length >= MOST.submit
-          ? submits
-          : isRead(kind) && reads.length >= MOST.read
-            ? reads
-            : isBeside(kind) && beside.length >= MOST.beside
-              ? beside
-              : null
-    const [oldest] = full ?? []
-    if (oldest !== undefined) return oldest.atMs + WINDOW_MS - nowMs
+    for (const { of, most } of SHARES) {
+      const counted = of(kind) ? kept.requests.filter((request) => of(request.kind)) : []
+      const [oldest] = counted
+      if (oldest !== undefined && counted.length >= most) return oldest.atMs + WINDOW_MS - nowMs
+    }
     kept.requests.push({ atMs: nowMs, kind })
     return 0
   }
