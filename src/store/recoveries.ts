@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis'
 import { recoveryKey } from './keys.ts'
-
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
