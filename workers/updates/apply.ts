@@ -217,7 +217,7 @@ function writesOf(connectionId: string, symbol: string, before: Slice, next: Sli
 
 /** Words for a market order on its way. Once it was acknowledged, one after another says nothing that anybody acts on; an order that
  *  rests may be replaced from `new` on. */
-const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
+export const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
 
 /** The order without them, so that they alone are no reason to write: that would be one commit more for every order. */
 function withoutWaiting(order: Order | null): Order | null {

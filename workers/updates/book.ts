@@ -114,6 +114,10 @@ const markOf = ({ status, placements, cancel, replaces }: Order): string =>
     placements.map((one) => [one.brokerOrderId, one.status, one.reportedQuantity]),
   ])
 
+/** Broker ids of everything that has a record among these. */
+export const recordedIds = (orders: readonly Order[]): ReadonlySet<string | null> =>
+  new Set(orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
+
 /** What is read by its id when a complete list lacks it: a placement that may still execute, or with executions not yet seen. */
 export const awaited = (order: Order): Placement[] => {
   const live = new Set(livePlacements(order))

@@ -84,12 +84,7 @@ export class UnreadError extends FillcastError<'UNREAD'> {
 export type Taken = Readonly<{ order: Order | null; changes: readonly Change[] }>
 
 /** Applies to one record, and does what the outcome makes necessary. */
-export async function applyAll(
-  desk: Desk,
-  landing: Landing,
-  symbol: string,
-  updates: readonly OrderUpdate[],
-): Promise<Taken> {
+async function applyAll(desk: Desk, landing: Landing, symbol: string, updates: readonly OrderUpdate[]): Promise<Taken> {
   const target = { landing, symbol, fence: desk.fence }
   const { slice, changes } = await applyWith(desk.applier, target, (loaded) => {
     if (loaded.slice.account === null) throw new UnreadError(desk.ref.connectionId)
@@ -97,6 +92,17 @@ export async function applyAll(
   })
   await followUp(desk, changes, slice.order)
   return { order: slice.order, changes }
+}
+
+/** As `applyAll`, where the record is known already; the book keeps it as it is then. */
+export async function applyTo(
+  desk: Desk,
+  { id, origin, userId, connectionId, symbol }: Landing & Pick<Order, 'symbol'>,
+  updates: readonly OrderUpdate[],
+): Promise<Taken> {
+  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, updates)
+  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
+  return taken
 }
 
 /** What must not wait for a later look at the record. */

@@ -1,6 +1,6 @@
 import { type BrokerOrder, hasGap, HELD_EXECUTIONS_MAX, inferredExecution, type Order } from '#domain'
 import { BrokerError } from '../broker/index.ts'
-import { applyAll, type Desk } from './desk.ts'
+import { applyTo, type Desk } from './desk.ts'
 
 // Filled quantities that a view has shown and whose executions were not told (FIL-05). They are read from the list of executions;
 // what that does not have yet, and everything while the list cannot be had, is inferred from the order's totals, in the same pass. The
@@ -18,7 +18,7 @@ export async function fillGaps(desk: Desk, views: ReadonlyMap<string, BrokerOrde
   for (const row of await listed(desk, since)) {
     const order = missing.get(row.brokerOrderId)
     if (order === undefined || !('execution' in row)) continue
-    await keep(desk, order, [{ type: 'execution', ...row }])
+    await applyTo(desk, order, [{ type: 'execution', ...row }])
   }
   for (const { id } of gaps) await infer(desk, id, views)
   return gaps.length
@@ -43,7 +43,7 @@ async function infer(desk: Desk, orderId: string, views: ReadonlyMap<string, Bro
     if (order === null || update === null) return
     desk.log.warn({ ...desk.ref, orderId, brokerOrderId: update.brokerOrderId }, 'update.execution_inferred')
     desk.tally.inferred()
-    await keep(desk, order, [update])
+    await applyTo(desk, order, [update])
   }
 }
 
@@ -54,12 +54,6 @@ function inferredUpdate(order: Order, views: ReadonlyMap<string, BrokerOrder>) {
     if (brokerOrderId !== null && execution !== null) return { type: 'execution', brokerOrderId, execution } as const
   }
   return null
-}
-
-async function keep(desk: Desk, order: Order, updates: Parameters<typeof applyAll>[3]): Promise<void> {
-  const { id, origin, userId, connectionId, symbol } = order
-  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, updates)
-  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
 }
 
 const isIn =

@@ -1,5 +1,6 @@
-import { type BrokerStatus, cmp, type Decimal } from '#domain'
+import { cmp, type Decimal } from '#domain'
 import type { CancelTimer, Clock } from '#runtime'
+import { ON_ITS_WAY } from './apply.ts'
 import type { Told } from './desk.ts'
 
 /**
@@ -79,8 +80,6 @@ const ACKNOWLEDGED_MS = 250
 const UNTOLD_MS = 1_000
 /** Messages that wait at once; what comes beyond it is applied right away. */
 const HELD_MAX = 1_000
-
-const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
 
 /** It says that a market order is on its way, and nothing else. One that will rest may protect a position: it is taken in at once. */
 const isAcknowledgement = ({ order, execution, bust }: Told): boolean =>

@@ -2,6 +2,7 @@ import type { BrokerOrder } from '#domain'
 import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
 import { Allowance } from './allowance.ts'
+import { recordedIds } from './book.ts'
 import { type Cadence, cadenceOf } from './cadence.ts'
 import { type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
@@ -159,8 +160,7 @@ export class Polling {
       if (this.#known?.changes === changes && this.#known.version === (await desk.applier.store.version(userId))) return
       const { version, account, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
       if (account === null) throw new UnreadError(connectionId)
-      const ids = new Set(orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
-      this.#known = { version, positions, ids, changes }
+      this.#known = { version, positions, ids: recordedIds(orders), changes }
       desk.book.load(orders, nowMs)
     })
   }

@@ -1,7 +1,8 @@
 import { type BrokerOrder, cmp, type Landing, type Order, type OrderUpdate } from '#domain'
 import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
-import { applyAll, type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
+import { recordedIds } from './book.ts'
+import { applyTo, type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
 import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
 import { overlapping, type PortfolioPass } from './portfolio.ts'
@@ -33,7 +34,7 @@ export async function recover(desk: Desk, isNew: boolean, forced: boolean): Prom
   desk.book.startAt(known.account.executionsReadTo)
   const { views, isComplete } = await readOrders(desk, known.orders, since)
   await desk.boundaries.reached('reconcile.orders_read')
-  const ids = new Set(known.orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
+  const ids = recordedIds(known.orders)
   for (const order of views.values())
     if (desk.book.isNews(order) || !ids.has(order.brokerOrderId)) await takeIn(desk, viewOf(order))
   const executions = await readExecutions(desk, known.orders, since, views)
@@ -129,10 +130,8 @@ function isNewTo(record: Order, row: Row): boolean {
 }
 
 async function takeRow(desk: Desk, record: Landing & Pick<Order, 'symbol'>, row: Row): Promise<void> {
-  const { id, origin, userId, connectionId, symbol } = record
   const update: OrderUpdate = 'bust' in row ? { type: 'bust', ...row } : { type: 'execution', ...row }
-  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, [update])
-  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
+  await applyTo(desk, record, [update])
 }
 
 /** Broker time up to which everything was read: its own, since our clock may be wrong (CLK-01). */

@@ -1,5 +1,5 @@
 import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
-import { applyAll, type Desk, takeIn, viewOf } from './desk.ts'
+import { applyTo, type Desk, takeIn, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
 import { levelPortfolio, overlapping, type PortfolioPass } from './portfolio.ts'
 import { shows, type Views } from './sights.ts'
@@ -17,11 +17,8 @@ export async function settleTotals(desk: Desk, orders: readonly Order[], views: 
 }
 
 async function settle(desk: Desk, order: Order, brokerOrderId: string, { at }: BrokerTotal): Promise<void> {
-  const { id, origin, userId, connectionId, symbol } = order
-  desk.log.warn({ ...desk.ref, orderId: id, brokerOrderId }, 'update.total_adopted')
-  const update = { type: 'total_stands', brokerOrderId, at } as const
-  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, [update])
-  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
+  desk.log.warn({ ...desk.ref, orderId: order.id, brokerOrderId }, 'update.total_adopted')
+  await applyTo(desk, order, [{ type: 'total_stands', brokerOrderId, at }])
 }
 
 /**
@@ -29,8 +26,10 @@ async function settle(desk: Desk, order: Order, brokerOrderId: string, { at }: B
  * back unheard. Then the orders are settled first, so that the correction is told of the trade and not of the account alone.
  */
 export async function levelAll(desk: Desk, readTo: string): Promise<PortfolioPass & { isLevel: boolean }> {
-  const { account } = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
-  const isDoubted = Object.keys(account?.doubts ?? {}).length > 0
+  const { userId, connectionId } = desk.ref
+  const nothingElse = { orderId: '', connectionId, symbol: '' }
+  const { slice } = await desk.applier.store.loadSlice(userId, nothingElse, { archived: false })
+  const isDoubted = Object.keys(slice.account?.doubts ?? {}).length > 0
   const waiting = isDoubted ? await lookAtAll(desk) : 0
   if (waiting > 0) return { doubts: waiting, isLevel: true }
   const pass = await levelPortfolio(desk, readTo)
