@@ -1,19 +1,8 @@
-import { cashAfter, doubtsAfter } from './account.ts'
-import { add, cmp, type Decimal, isNegative, isZero, sub, ZERO } from './decimal.ts'
+import { cmp } from './decimal.ts'
 import { isForeign } from './differences.ts'
-import {
-  BUSTS_MAX,
-  type Bust,
-  counts,
-  type Execution,
-  type Order,
-  type Placement,
-  PLACEMENTS_MAX,
-  sideOf,
-} from './order.ts'
+import { Holdings } from './holdings.ts'
+import { BUSTS_MAX, type Bust, counts, type Execution, type Order, type Placement, PLACEMENTS_MAX } from './order.ts'
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
-import { applyFill, type Position, type PositionChange, undoFill } from './position.ts'
-import { protectedBy } from './protection.ts'
 import type { Landing, Reduced } from './reduce.ts'
 import { replaceEnded } from './requests.ts'
 import { isComplete, standingOf, totalsOf } from './standing.ts'
@@ -28,28 +17,25 @@ import {
   withExecution,
 } from './totals.ts'
 import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, termsOf } from './terms.ts'
-import { tradingDayOf } from './trading-day.ts'
 import { isTerminal, type Signal } from './transitions.ts'
 import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
-/** One application of one update: a slice being rewritten and the changes so far. Lives for one call of `reduce`. */
+/**
+ * One application of one update to an order and its placements; what its executions move is in holdings.ts. Lives for one call of
+ * `reduce`.
+ */
 export class Booking {
   #order: Order | null
-  #position: Slice['position']
-  #account: Slice['account']
   readonly #changes: Change[] = []
+  readonly #holdings: Holdings
 
   constructor(slice: Slice) {
     this.#order = slice.order
-    this.#position = slice.position
-    this.#account = slice.account
+    this.#holdings = new Holdings(slice, this.#changes)
   }
 
   result(): Reduced {
-    return {
-      slice: { order: this.#order, position: this.#position, account: this.#account },
-      changes: this.#changes,
-    }
+    return { slice: { order: this.#order, ...this.#holdings.result() }, changes: this.#changes }
   }
 
   claim({ intent, clientOrderId, parametersHash, at }: Extract<OrderUpdate, { type: 'claimed' }>): void {
@@ -190,8 +176,7 @@ export class Booking {
     }))
     if (counts(this.#order, placement.leg)) this.#tellExecuted(execution)
     else this.#emit((order) => ({ type: 'leg.executed', order, leg: placement.leg, execution }))
-    this.#moveHolding(applyFill, placement, execution)
-    this.#moveCash(sideOf(this.#order, placement.leg), execution.quantity, execution.price, at)
+    this.#holdings.execute(this.#order, placement, execution)
   }
 
   #tellExecuted(execution: Execution): void {
@@ -251,69 +236,14 @@ export class Booking {
       corrected === null ? 'taken back by the venue' : `restated as ${corrected.quantity} at ${corrected.price}`
     if (counts(this.#order, placement.leg))
       this.#emit((order) => ({ type: 'order.corrected', order, what: `${quantity} at ${price} ${told}`, at }))
-    const side = sideOf(this.#order, placement.leg)
-    const key = `bust ${bust.id}`
-    const undo = (): void => {
-      this.#moveHolding(undoFill, placement, { quantity, price, at, key })
-      this.#moveCash(side === 'buy' ? 'sell' : 'buy', quantity, price, at)
-    }
-    const hasAdded = this.#position !== null && isNegative(this.#position.quantity) === (side === 'sell')
-    if (!hasAdded || corrected === null) undo()
-    if (corrected === null) return
-    this.#moveHolding(applyFill, placement, { ...corrected, at, key })
-    this.#moveCash(side, corrected.quantity, corrected.price, at)
-    if (hasAdded) undo() // last, so that a position of nothing else is not told as closed and opened again
-  }
-
-  /** @param fill `key` names what opened a position; by default the span of the execution */
-  #moveHolding(
-    by: typeof applyFill,
-    { leg, brokerOrderId, clientOrderId }: Placement,
-    fill: Readonly<{ quantity: Decimal; price: Decimal; at: string; cumulativeQuantity?: Decimal; key?: string }>,
-  ): void {
     const order = this.#order
-    if (order === null) return
-    const { connectionId, symbol } = order
-    const { quantity, price, at } = fill
-    const key = `${brokerOrderId ?? clientOrderId} ${fill.key ?? fill.cumulativeQuantity ?? ''}`
-    const before = this.#position
-    const after = by(before, { connectionId, symbol, side: sideOf(order, leg), quantity, price, at, key })
-    const guard = (position: Position): Position =>
-      isZero(position.quantity) ? position : protectedBy(order, position)
-    this.#position = after.position === null ? null : guard(after.position)
-    for (const { type, position } of after.changes)
-      this.#changes.push({ type: `position.${type}`, position: guard(position), at })
-    this.#countProfit(before, after.changes, at)
-  }
-
-  #countProfit(before: Position | null, changes: readonly PositionChange[], at: string): void {
-    if (this.#account === null) return
-    let realized = ZERO
-    let base = before?.realizedPnL ?? ZERO
-    for (const { position } of changes) {
-      realized = add(realized, sub(position.realizedPnL, base))
-      base = ZERO // what follows a close is another position
-    }
-    const date = tradingDayOf(Date.parse(at))
-    const today = this.#account.today
-    if (today !== null && date < today.date) return
-    const sofar = today?.date === date ? today.realizedPnL : ZERO
-    if (today?.date === date && isZero(realized)) return
-    this.#account = { ...this.#account, today: { date, realizedPnL: add(sofar, realized) } }
-  }
-
-  #moveCash(side: Order['side'], quantity: Decimal, price: Decimal, at: string): void {
-    const account = this.#account
-    if (account === null) return
-    const cash = cashAfter(account.cash, side, quantity, price)
-    this.#account = { ...account, cash, doubts: doubtsAfter(account.doubts, this.#order?.symbol ?? '') }
-    this.#changes.push({
-      type: 'cash.changed',
-      account: this.#account,
-      previousCash: account.cash,
-      cause: 'execution',
-      at,
-    })
+    const key = `bust ${bust.id}`
+    const undo = (): void => this.#holdings.takeBack(order, placement, { quantity, price, at, key })
+    const isAddedTo = this.#holdings.isAddedToBy(order, placement)
+    if (!isAddedTo || corrected === null) undo()
+    if (corrected === null) return
+    this.#holdings.execute(order, placement, { ...corrected, at, key })
+    if (isAddedTo) undo() // last, so that a position of nothing else is not told as closed and opened again
   }
 
   /** Ends a placement once everything that its ending speaks of has been booked. */
@@ -364,11 +294,7 @@ export class Booking {
   }
 
   #protect(at: string): void {
-    if (this.#order === null || this.#position === null || this.#position.symbol !== this.#order.symbol) return
-    const position = protectedBy(this.#order, this.#position)
-    if (position === this.#position) return
-    this.#position = position
-    this.#changes.push({ type: 'position.changed', position, at })
+    if (this.#order !== null) this.#holdings.protect(this.#order, at)
   }
 
   #indexOf(brokerOrderId: string): number {
