@@ -52,6 +52,7 @@ import {
   type QueueTally,
   QueueWorker,
 } from './orders/index.ts'
+import { StoreReturns } from './returns.ts'
 import { type Applier, MarketHours, Ownership, type Tally } from './updates/index.ts'
 
 /** What the roles share. */
@@ -69,6 +70,7 @@ type Shared = Readonly<{
   tally: Tally
   queueTally: QueueTally
   hours: MarketHours
+  returns: StoreReturns
   ask: Asker & AsyncDisposable
   endpoint: Endpoint
   transport: typeof fetch
@@ -116,7 +118,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     applier,
     tally: countFollowing(metrics),
     queueTally: countQueues(metrics, broken.resolve),
-    hours: new MarketHours(clock),
+    ...{ hours: new MarketHours(clock), returns: new StoreReturns(redis, clock) },
     ask: createAsker(redis, log),
     endpoint,
     transport: transport.fetch,
@@ -150,7 +152,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
 type Part = AsyncDisposable & Readonly<{ stuckBecause?: string | undefined }>
 
 const starters: Record<Role, (shared: Shared) => Part[]> = {
-  orders({ applier, brokers, clock, random, log, redis, directory, hours, ask, queueTally: tally }) {
+  orders({ applier, brokers, clock, random, log, redis, directory, hours, returns, ask, queueTally: tally }) {
     const controls = createControls(redis)
     const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
       const { limits } = directory.setOf(userId) ?? (await controls.read(userId))
@@ -163,12 +165,13 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       ...{ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log },
       recoveries: createRecoveries(redis),
       knownStore: () => directory.knownStore(),
+      mayHaveLost: () => returns.mayHaveLost(),
     })
     const gated = whileOpen(handle, () => directory.closedBecause)
     return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, { redis, clock, log, tally }))
   },
 
-  streams({ ask, applier, brokers, clock, random, log, redis, directory, tally, hours }) {
+  streams({ ask, applier, brokers, clock, random, log, redis, directory, tally, hours, returns }) {
     const schedule = createCheckSchedule(redis, log)
     const followUps = createFollowUps(ask)
     const askForCheck = (ref: ConnectionRef): void =>
@@ -187,6 +190,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       gone: ({ userId, connectionId }) => ownership.removed({ userId, connectionId }),
       lost: () => ownership.readoptAll(),
     })
+    returns.listen(() => ownership.storeReturned())
     return [
       {
         async [Symbol.asyncDispose]() {

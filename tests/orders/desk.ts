@@ -50,6 +50,7 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
     log,
     recoveries,
     knownStore: async () => store.marker,
+    mayHaveLost: () => store.losses > 0,
   }
   const run: Run = { queuedAtMs: clock.now(), losses: 0, assertHeld: () => undefined }
   return { asked, quotes, at, submit, run }

@@ -86,6 +86,82 @@ describe('RDQ-04 what the session remembers of having written is lost', () => {
   })
 })
 
+describe('RDQ-04 the record of an order at the broker is lost', () => {
+  const resting = { orderType: 'limit', limitPrice: '150' } as const
+
+  /** An order rests at the broker, and nothing here knows of it. */
+  async function forgotten(order: Parameters<World['submit']>[0] = resting): Promise<World> {
+    const world = await openWorld({ seed: 45 })
+    world.submit(order)
+    await world.advance(500)
+    world.store.loseLast(2)
+    expect([world.broker.orders.size, await world.order('t1')]).toEqual([1, null])
+    return world
+  }
+
+  test('RDQ-04 and it is canceled before it is asked for again: the broker is asked, and it is canceled there', async () => {
+    const world = await forgotten()
+    world.cancel()
+    await world.settle()
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    expect((await world.order('t1'))?.submittedAt).not.toBeNull()
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+    expect([...world.broker.orders.values()].map(({ status }) => status)).toEqual(['canceled'])
+    expect(world.anomalies()).toEqual([])
+  })
+
+  test('RDQ-04 and it has become too late to send it: it is not told as refused', async () => {
+    const order = { ...resting, notAfter: '2024-03-15T14:00:03.000Z' }
+    const world = await forgotten(order)
+    await world.advance(1_000)
+    world.queue.redeliver(world.submit(order))
+    await world.settle()
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+    world.fill('t1', '149')
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    expect(world.anomalies()).toEqual([])
+  })
+
+  test('RDQ-04 and its user was halted since: it is not told as refused', async () => {
+    const world = await forgotten()
+    const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
+    await world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
+  test('RDQ-04 while the broker cannot be asked, nothing is told', async () => {
+    const world = await forgotten()
+    world.cancel()
+    await world.settle()
+    world.broker.fail('findByClientOrderId', { kind: 'lose_reply' }, { times: 3 })
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    expect(world.told('t1')).toEqual([])
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+  })
+
+  test('RDQ-04 an order that ended as well, and that nobody asks for again: it is read when the store is back', async () => {
+    const world = await openWorld({ seed: 46 })
+    world.submit(resting)
+    await world.advance(2_000)
+    world.cancel()
+    await world.advance(2_000)
+    expect((await world.order('t1'))?.status).toBe('canceled')
+    world.store.loseLast(4)
+    const { account, orders } = await world.store.loadConnection('u1', 'broker_1')
+    expect([account === null, orders]).toEqual([false, []])
+    world.storeReturns()
+    await world.quiesce()
+    expect((await world.order('t1'))?.status).toBe('canceled')
+  })
+})
+
 describe('RDQ-04 what clients were told is lost', () => {
   /** One client that saw everything, one that is away since the order was placed. */
   async function watched() {

@@ -78,6 +78,7 @@ class World {
   readonly #self: Process
   readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker; requestsAtMs: number[] }>()
   readonly #outside: Outside
+  readonly #onReturn = new Set<() => void>()
   readonly #plans: { label: string; skip: number; run: (process: Process) => void }[] = []
   readonly #lastSteps: string[] = []
   /** Workers that a poison job has brought down. */
@@ -198,6 +199,11 @@ class World {
   }
 
   // What goes wrong ----------------------------------------------------------------------------------------------------------
+
+  /** The store was away for a moment: workers notice that it is back. */
+  storeReturns(): void {
+    for (const tell of this.#onReturn) tell()
+  }
 
   startWorker(): Process {
     const process = new Process(`w${(this.#started += 1)}`, this.schedule, (...call) => this.#calling(...call))
@@ -355,6 +361,7 @@ class World {
       },
       accountOf: (ref) => this.brokerOf(ref),
       log: pino({ level: 'warn', timestamp: false }, { write: (line: string) => void this.warnings.push(line) }),
+      onReturn: this.#onReturn,
       onCommitted: (_userId, changes) => void this.changes.push(...changes),
     }
   }

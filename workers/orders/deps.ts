@@ -15,6 +15,8 @@ export type OrderDeps = Readonly<{
   ask: Asker
   /** The mark of the store, if it is the one that this worker knows; `null`: it was lost, and what it holds may not be believed. */
   knownStore(): Promise<string | null>
+  /** Whether the store may have lost what was last written to it: it was away, and came back a short while ago. */
+  mayHaveLost(): boolean
   boundaries: Boundaries
   clock: Clock
   random: Randomness

@@ -16,6 +16,7 @@ import { applyWith, CLASHES_MAX, ContentionError, FencedError, type Taken, takeW
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run, STORE_LOST, TradeConflictError } from './job.ts'
+import { findLost } from './lost.ts'
 import { takeUp } from './resolve.ts'
 import type { Judgement } from './risk-desk.ts'
 import { send } from './sending.ts'
@@ -81,12 +82,34 @@ export async function placeFirst(
   // Positions and cash start from a first reading of the account: an order that executed before it would be booked twice.
   if (loaded.slice.account === null) return wait(deps, wanted, run, 'the account has not been read yet')
   try {
-    const taken = await claim(deps, wanted, loaded, broker)
-    return await onTaken(deps, wanted, taken, broker, run)
+    return await take(deps, wanted, loaded, broker, run)
   } catch (error) {
     if (error instanceof FencedError) return DONE // another delivery of this job has taken over
     throw error
   }
+}
+
+/**
+ * A store that lost its last writes may know nothing of a trade that is at the broker (RDQ-04). Sending it again can only meet it; but
+ * before it is told as ended unsent, it is looked up.
+ * @param isAbsent there is no such order at the broker, as far as that has to be known
+ */
+async function take(
+  deps: OrderDeps,
+  wanted: Wanted,
+  loaded: LoadedSlice,
+  broker: Broker,
+  run: Run,
+  isAbsent = !deps.mayHaveLost(),
+): Promise<JobResult> {
+  const taken = await claim(deps, wanted, loaded, broker, isAbsent)
+  const endsUnsent = taken.kind === 'halted' || (taken.kind === 'left' && taken.loaded.slice.order === null)
+  if (isAbsent || !endsUnsent) return onTaken(deps, wanted, taken, broker, run)
+  const { intent, hash } = wanted
+  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), broker)
+  if (found === null) return take(deps, wanted, await loadTrade(deps, intent), broker, run, true)
+  if (found.kind === 'order') assertSame(found.order, hash)
+  return found.kind === 'order' ? DONE : found.result
 }
 
 async function onTaken(deps: OrderDeps, wanted: Wanted, taken: Taken, broker: Broker, run: Run): Promise<JobResult> {
@@ -126,17 +149,31 @@ async function wait(deps: OrderDeps, wanted: Wanted, run: Run, why: string): Pro
   return deny(deps, wanted, disconnected(why))
 }
 
-/** The claim. Limits that count orders hold against what is there in the very step that adds one. */
-async function claim(deps: OrderDeps, wanted: Wanted, known: LoadedSlice, broker: Broker): Promise<Taken> {
+/**
+ * The claim. Limits that count orders hold against what is there in the very step that adds one. Left without an order: the trade would
+ * end unsent, and whether it is at the broker has to be known first.
+ */
+async function claim(
+  deps: OrderDeps,
+  wanted: Wanted,
+  known: LoadedSlice,
+  broker: Broker,
+  isAbsent: boolean,
+): Promise<Taken> {
   const { intent } = wanted
   let loaded = known
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const judgement = await deps.risk.judge(intent, broker)
     const isCurrent = ({ version }: LoadedSlice): boolean => judgement.version === null || judgement.version === version
-    const decide = (now: LoadedSlice) =>
-      now.slice.order === null && isCurrent(now) ? firstClaim(deps, wanted, now, judgement) : null
+    let isInDoubt = false
+    const decide = (now: LoadedSlice) => {
+      if (now.slice.order !== null || !isCurrent(now)) return null
+      const first = firstClaim(deps, wanted, now, judgement)
+      isInDoubt = !isAbsent && first.updates.length > 1
+      return isInDoubt ? null : first
+    }
     const taken = await takeWith(deps.applier, landingOf(intent), intent.symbol, decide, loaded)
-    if (taken.kind !== 'left' || taken.loaded.slice.order !== null) return taken
+    if (taken.kind !== 'left' || taken.loaded.slice.order !== null || isInDoubt) return taken
     loaded = await loadTrade(deps, intent)
   }
   throw new ContentionError(intent.userId)
@@ -166,7 +203,7 @@ function firstClaim(deps: OrderDeps, wanted: Wanted, loaded: LoadedSlice, judgem
   return { fence: { ...taking, reducing: closes || isReducing(intent, position), budget: true }, updates: [claimed] }
 }
 
-const claimedUpdate = ({ intent, hash }: Wanted, at: string): OrderUpdate => ({
+const claimedUpdate = ({ intent, hash }: Wanted, at: string): Extract<OrderUpdate, { type: 'claimed' }> => ({
   type: 'claimed',
   intent,
   clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId),

@@ -97,6 +97,11 @@ export class ConnectionOwner {
     this.#end('the store was lost')
   }
 
+  /** The store was away, and may have lost what was written last. */
+  storeReturned(): void {
+    this.#held?.session.storeReturned()
+  }
+
   /** Whether this worker may take it has changed: looks again at once. */
   tryNow(): void {
     if (this.#held === null) this.#wake()

@@ -53,6 +53,11 @@ export class Ownership {
     for (const owner of this.#owners.values()) owner.readopt()
   }
 
+  /** The store was away, and may have lost what was written last. */
+  storeReturned(): void {
+    for (const owner of this.#owners.values()) owner.storeReturned()
+  }
+
   get ownedCount(): number {
     return this.#held()
   }

@@ -22,7 +22,8 @@ import type { Gap, SessionStanding } from './tally.ts'
  *
  *   opening --stream live, or `STREAM_WAIT_MS` over--> recovering --done--> following
  *                                                          ^  failed: again after `RETRY_MS`
- *   following --stream live again, gap, overflow, mute-----+
+ *   following --stream live again, gap, overflow, mute,
+ *                store away and back again----------------+
  *   any --lease lost, fenced off, close()--> over
  *
  * The stream and the broker's calls are two things: polling goes on while the stream is down, and what the stream tells is applied
@@ -99,6 +100,11 @@ export class Session {
     }
   }
 
+  /** What was seen and written may be gone: an order that ended lately is in no list of open ones (RDQ-04). */
+  storeReturned(): void {
+    this.#gap('returned', 'the store was away')
+  }
+
   async close(): Promise<void> {
     this.#isOver = true
     this.#patience.stop()
@@ -164,7 +170,7 @@ export class Session {
     const { desk } = this.#deps
     desk.tally.gap(why)
     desk.log.warn({ ...desk.ref, why, detail }, 'stream.gap')
-    this.#recoverIn(why === 'unreadable' ? GAP_MS : 0)
+    this.#recoverIn(why === 'unreadable' || why === 'returned' ? GAP_MS : 0)
   }
 
   /** One piece of the line takes a few updates, so that other work has its turn in a storm. */

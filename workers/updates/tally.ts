@@ -1,5 +1,8 @@
-/** `unread`: the store lost the account's record, and it is read for the first time again. */
-export type Gap = 'overflow' | 'unreadable' | 'mute' | 'notice' | 'unread'
+/**
+ * `unread`: the store lost the account's record, and it is read for the first time again. `returned`: the store was away, and may have
+ * lost what was written last.
+ */
+export type Gap = 'overflow' | 'unreadable' | 'mute' | 'notice' | 'unread' | 'returned'
 
 /** What following connections counts; the process makes metrics of it. */
 export interface Tally {

@@ -32,6 +32,8 @@ export type Outside = Readonly<{
   accountOf: (ref: ConnectionRef) => FakeBroker
   refs: readonly ConnectionRef[]
   log: Logger
+  /** What is run when the store comes back after it was away. */
+  onReturn: Set<() => void>
   onCommitted: (userId: string, changes: readonly Change[]) => void
 }>
 
@@ -62,6 +64,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
     risk: riskDesk(hours, process, outside),
     ask: asker(queue),
     knownStore: () => epoch.read(),
+    mayHaveLost: () => outside.store.losses > 0,
   }
   const handle = orderHandler({ ...deps, ...order })
   queue.work(process, {
@@ -89,7 +92,10 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
     mayTake: () => true,
   }
   void process.enter('start', 'start', () => {
-    for (const ref of refs) new ConnectionOwner({ ...deps, ...owner }, ref)
+    for (const ref of refs) {
+      const one = new ConnectionOwner({ ...deps, ...owner }, ref)
+      outside.onReturn.add(() => void process.enter('start', 'store returned', () => one.storeReturned()))
+    }
   })
 }
 
