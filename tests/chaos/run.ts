@@ -1,14 +1,18 @@
-// What happens to clients when everything around them breaks. Real Redis, relays as processes, plain clients.
+// What happens when everything around them breaks, to clients and to orders. Real Redis; relays, workers and sandbox as processes.
 //   npm run chaos -- storm            connections, Redis links and relays are cut and killed while events are told
 //   npm run chaos -- restart          one of two relays restarts with all of the clients on it
+//   npm run chaos -- redis            Redis is killed at random moments and loses its last second, while orders flow
 import { parseArgs } from 'node:util'
 import { wholeNumber } from '../support/flags.ts'
 import { inWords, isClean } from './judge.ts'
+import { findings, inWords as verdictInWords, isClean as isLevel } from '../soak/settle.ts'
+import { killRedisAtRandom } from './redis.ts'
 import { restart } from './restart.ts'
 import { storm } from './storm.ts'
 
 const USAGE = `Usage: npm run chaos -- storm [--users 100] [--events 20000] [--rate 300] [--relays 3] [--cuts 8] [--kill-every 5] [--seed 1]
-       npm run chaos -- restart [--clients 2000] [--crash]`
+       npm run chaos -- restart [--clients 2000] [--crash]
+       npm run chaos -- redis [--kills 20] [--users 20] [--rate 20] [--seed 1]`
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 const text = (fallback: number) => ({ type: 'string', default: String(fallback) }) as const
@@ -49,10 +53,31 @@ async function runRestart(args: string[]): Promise<boolean> {
   return isClean(differences) && stayedAway === 0
 }
 
+async function runRedis(args: string[]): Promise<boolean> {
+  const { values } = parseArgs({ args, options: { kills: text(20), users: text(20), rate: text(20), seed: text(1) } })
+  const report = await killRedisAtRandom({
+    kills: number('kills', values.kills, 500),
+    users: number('users', values.users, 100),
+    rate: number('rate', values.rate, 100),
+    seed: String(number('seed', values.seed, 999_999)),
+  })
+  const { verdict, trades, cuts, bytesLost, eventsLost, repeats, untold, settledMs } = report
+  say(
+    `${cuts} times the end of what was written was lost too, ${Math.round(bytesLost / 1_024)} KiB in all, ${eventsLost} told events in it`,
+  )
+  say(
+    `state was compared ${Math.round(settledMs / 1_000)} s after the last kill; ${repeats} trades were asked for again, ${untold} are not known`,
+  )
+  for (const found of findings(verdict)) say(`  ${found}`)
+  say(`redis: killed ${values.kills} times, ${trades} orders, seed ${values.seed}: ${verdictInWords(verdict)}`)
+  return isLevel(verdict) && untold === 0
+}
+
 const [name = '', ...args] = process.argv.slice(2)
 const runs = new Map([
   ['storm', runStorm],
   ['restart', runRestart],
+  ['redis', runRedis],
 ])
 const run = runs.get(name)
 try {

@@ -79,6 +79,18 @@ describe('the judge of the soak', () => {
     ['another ending than there was', withOrder({ status: 'canceled' })],
   ])('sees %s that differs', (_what, over) => expect(verdictOn(over).differences).not.toEqual([]))
 
+  test('a cost may be off by what an average of nine decimals does not say, and by no more', () => {
+    const at = (price: string) =>
+      withLedger({
+        executions: [
+          { order_id: 'b1', qty: '40', price: '10' },
+          { order_id: 'b1', qty: '60', price },
+        ],
+      })
+    expect(verdictOn(at('11.000000001')).differences).toEqual([])
+    expect(verdictOn(at('11.000000002')).differences).toHaveLength(1)
+  })
+
   test('counts an order that was sent twice', () => {
     expect(verdictOn(withLedger({ orders: [row, { ...row, id: 'b2' }] })).duplicateOrders).toBe(1)
   })

@@ -1,4 +1,4 @@
-import { add, dec, type Decimal, mul, type Order, type Placement, sub, ZERO } from '#domain'
+import { abs, add, cmp, dec, type Decimal, mul, type Order, type Placement, sub, ZERO } from '#domain'
 import type { AccountLedger } from '#sandbox'
 import type { LogEntry, UserSnapshot } from '#store'
 
@@ -59,6 +59,8 @@ function executedOf(ledger: AccountLedger): Map<string, { quantity: Decimal; cos
   return sums
 }
 
+/** The broker's averages have nine decimals: an execution that had to be worked out from one is as good as that. */
+const AVERAGE_STEP = dec('0.000000001')
 const FINAL: ReadonlySet<string> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
 /** Our word for what the broker shows. */
 const standingOf = (row: Row): string => {
@@ -111,7 +113,8 @@ function comparePlacement(
     sub(placement.cumulativeQuantity, placement.busted?.quantity ?? ZERO),
     quantity,
   )
-  differ(`executed cost of ${what}`, sub(placement.totalCost, placement.busted?.cost ?? ZERO), cost)
+  const ours = sub(placement.totalCost, placement.busted?.cost ?? ZERO)
+  if (cmp(abs(sub(ours, cost)), mul(quantity, AVERAGE_STEP)) > 0) differ(`executed cost of ${what}`, ours, cost)
 }
 
 /** First orders of one trade: more than one is an order sent twice. */

@@ -1,4 +1,5 @@
 import type { SubmitOrder } from '#contract'
+import type { Producer } from '#producer'
 import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
 import { connectionOf, userOf } from '../support/ground.ts'
 
@@ -11,6 +12,8 @@ const SYMBOLS = ['AAPL', 'MSFT', 'TSLA', 'NVDA', 'AMZN'] as const
 /** Far from any price that the sandbox's walks reach: one side fills at once, the other rests. */
 const FAR_ABOVE = '9000'
 const FAR_BELOW = '1'
+/** A resting order is moved to here, and goes on resting. */
+const REPLACED_PRICE = '1.5'
 /** How many requests later an order that rests is canceled or replaced. */
 const FOLLOW_UP_AFTER = 40
 
@@ -72,6 +75,14 @@ export function* soakRequests(seed: string, orders: number, users: number): Gene
     due.sort((a, b) => a.at - b.at)
   }
   for (const { request } of due) yield request
+}
+
+/** Asks for it as a trade API does. */
+export async function ask(producer: Producer, request: SoakRequest): Promise<void> {
+  if (request.type === 'submit') return void (await producer.submitOrder(request.order))
+  const { type, ...about } = request
+  if (type === 'cancel') return void (await producer.cancelOrder(about))
+  await producer.replaceOrder({ ...about, limitPrice: REPLACED_PRICE })
 }
 
 function pick(chance: Chance): Shape {

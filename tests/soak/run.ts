@@ -4,9 +4,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { createReader } from '#store'
-import { Ground, keyOf } from '../support/ground.ts'
-import { emptyVerdict, judge, type Verdict } from './judge.ts'
-import { type SoakRequest, soakRequests } from './requests.ts'
+import { Ground } from '../support/ground.ts'
+import { ask, soakRequests } from './requests.ts'
+import { findings, inWords, isClean, settle } from './settle.ts'
 import { LogTail } from './tail.ts'
 
 const USAGE = `Usage: npm run soak -- [options]
@@ -19,13 +19,6 @@ const USAGE = `Usage: npm run soak -- [options]
   --faults PERCENT   of requests and stream events that fail (default 2)`
 
 const LIMITS = { orders: 100_000, accounts: 500, rate: 1_000, workers: 8, 'kill-every': 600, faults: 20 } as const
-/** How long state may take to agree with the ledger once nothing fails any more. */
-const SETTLE_MS_MAX = 240_000
-const LOOK_MS = 2_000
-const TAIL_MS = 250
-const SHOWN_MAX = 20
-/** A resting order is moved to here, and goes on resting. */
-const REPLACED_PRICE = '1.5'
 
 function number(flag: keyof typeof LIMITS, text: string, min = 1): number {
   const value = Number(text)
@@ -54,13 +47,6 @@ function readOptions() {
 
 type Options = ReturnType<typeof readOptions>
 
-async function ask({ producer }: Ground, request: SoakRequest): Promise<void> {
-  if (request.type === 'submit') return void (await producer.submitOrder(request.order))
-  const { type, ...about } = request
-  if (type === 'cancel') return void (await producer.cancelOrder(about))
-  await producer.replaceOrder({ ...about, limitPrice: REPLACED_PRICE })
-}
-
 /** Sends everything at the wanted rate, killing workers on the way. */
 async function load(ground: Ground, options: Options): Promise<void> {
   const { seed, orders, users, rate, killEveryMs } = options
@@ -75,40 +61,16 @@ async function load(ground: Ground, options: Options): Promise<void> {
       killAtMs = performance.now() + killEveryMs
       kill = kill.then(() => ground.killOne())
     }
-    await ask(ground, request)
+    await ask(ground.producer, request)
   }
   await kill
 }
-
-async function judgeAll(ground: Ground, tail: LogTail): Promise<Verdict> {
-  const reader = createReader(ground.redis.connect())
-  await tail.catchUp()
-  const ledger = await ground.ledger()
-  const verdict = emptyVerdict()
-  for (const [n, userId] of ground.users.entries()) {
-    const account = ledger.accounts[keyOf(n)]
-    if (account === undefined) throw new Error(`the ledger has no account of ${userId}`)
-    const snapshot = await reader.snapshot(userId)
-    judge({ userId, ledger: account, snapshot, archived: [], told: tail.entries.get(userId) ?? [] }, verdict)
-  }
-  if (tail.holes > 0) verdict.differences.push(`${tail.holes} breaks in the chain of event ids`)
-  return verdict
-}
-
-const isClean = ({ differences, duplicateOrders, missingFills, repeatedFills }: Verdict): boolean =>
-  differences.length + duplicateOrders + missingFills + repeatedFills === 0
 
 async function soak(options: Options): Promise<boolean> {
   await using ground = await Ground.open(options)
   await ground.setFaults(options.faultShare)
   const tail = new LogTail(createReader(ground.redis.connect()), ground.users)
-  const stopTail = new AbortController()
-  const tailing = (async () => {
-    while (!stopTail.signal.aborted) {
-      await tail.catchUp()
-      await pause(TAIL_MS)
-    }
-  })()
+  const stopTail = tail.follow()
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
   const startMs = performance.now()
   await load(ground, options)
@@ -116,21 +78,12 @@ async function soak(options: Options): Promise<boolean> {
     `everything was asked for in ${Math.round((performance.now() - startMs) / 1_000)} s; ${ground.kills} workers were killed`,
   )
   await ground.setFaults(0)
-  const quietMs = performance.now()
-  let verdict = await judgeAll(ground, tail)
-  while (!isClean(verdict) && performance.now() - quietMs < SETTLE_MS_MAX) {
-    await pause(LOOK_MS)
-    verdict = await judgeAll(ground, tail)
-  }
-  stopTail.abort()
-  await tailing
-  say(`state was compared ${Math.round((performance.now() - quietMs) / 1_000)} s after the last fault`)
-  for (const difference of [...verdict.differences, ...verdict.fills].slice(0, SHOWN_MAX)) say(`  ${difference}`)
-  const { differences, duplicateOrders, missingFills, repeatedFills } = verdict
-  say(
-    `soak: ${options.orders} orders, ${options.users} accounts, seed ${options.seed}: ${differences.length} differences, ` +
-      `${duplicateOrders} duplicate orders, ${missingFills} missing fills, ${repeatedFills} repeated fills`,
-  )
+  const { verdict, settledMs } = await settle(ground, tail)
+  await stopTail()
+  if (tail.takenBack > 0) verdict.differences.push(`${tail.takenBack} events were taken back`)
+  say(`state was compared ${Math.round(settledMs / 1_000)} s after the last fault`)
+  for (const found of findings(verdict)) say(`  ${found}`)
+  say(`soak: ${options.orders} orders, ${options.users} accounts, seed ${options.seed}: ${inWords(verdict)}`)
   return isClean(verdict)
 }
 

@@ -25,6 +25,8 @@ export type GroundOptions = Readonly<{
   workers: number
   /** More of the sandbox's command line. */
   sandboxArgs?: readonly string[]
+  /** How its Redis is started. Default: it keeps nothing on disk. */
+  redis?: Parameters<typeof startRedis>[0]
 }>
 
 /** The execution side as processes: real Redis, the sandbox as a process, workers that can be killed, and a producer. */
@@ -60,7 +62,7 @@ export class Ground implements AsyncDisposable {
       ...{ keyId: keyOf(n), secret: `secret-${n}`, cash: '10000000' },
     }))
     writeFileSync(accounts, JSON.stringify(keys))
-    const redis = await startRedis()
+    const redis = await startRedis(options.redis)
     const sandbox = await startSandboxProcess([
       ...['--port', '0', '--seed', options.seed, '--accounts', accounts],
       ...(options.sandboxArgs ?? []),

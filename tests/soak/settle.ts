@@ -1,0 +1,47 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { createReader, type Reader } from '#store'
+import { type Ground, keyOf } from '../support/ground.ts'
+import { emptyVerdict, judge, type Verdict } from './judge.ts'
+import type { LogTail } from './tail.ts'
+
+/** How long state may take to agree with the ledger once nothing fails any more. */
+const SETTLE_MS_MAX = 240_000
+const LOOK_MS = 2_000
+const SHOWN_MAX = 20
+
+/** The broker's ledger, our state and what clients were told, compared user by user. */
+async function judgeAll(ground: Ground, reader: Reader, tail: LogTail): Promise<Verdict> {
+  await tail.catchUp()
+  const ledger = await ground.ledger()
+  const verdict = emptyVerdict()
+  for (const [n, userId] of ground.users.entries()) {
+    const account = ledger.accounts[keyOf(n)]
+    if (account === undefined) throw new Error(`the ledger has no account of ${userId}`)
+    const snapshot = await reader.snapshot(userId)
+    judge({ userId, ledger: account, snapshot, archived: [], told: tail.entries.get(userId) ?? [] }, verdict)
+  }
+  if (tail.holes > 0) verdict.differences.push(`${tail.holes} breaks in the chain of event ids`)
+  return verdict
+}
+
+/** Compares until everything agrees, or `SETTLE_MS_MAX` have passed since this was called, which is once nothing fails any more. */
+export async function settle(ground: Ground, tail: LogTail): Promise<{ verdict: Verdict; settledMs: number }> {
+  const reader = createReader(ground.redis.connect())
+  const quietMs = performance.now()
+  let verdict = await judgeAll(ground, reader, tail)
+  while (!isClean(verdict) && performance.now() - quietMs < SETTLE_MS_MAX) {
+    await pause(LOOK_MS)
+    verdict = await judgeAll(ground, reader, tail)
+  }
+  return { verdict, settledMs: performance.now() - quietMs }
+}
+
+export const isClean = ({ differences, duplicateOrders, missingFills, repeatedFills }: Verdict): boolean =>
+  differences.length + duplicateOrders + missingFills + repeatedFills === 0
+
+export const inWords = ({ differences, duplicateOrders, missingFills, repeatedFills }: Verdict): string =>
+  `${differences.length} differences, ${duplicateOrders} duplicate orders, ` +
+  `${missingFills} missing fills, ${repeatedFills} repeated fills`
+
+/** The first of what was found, in words. */
+export const findings = ({ differences, fills }: Verdict): string[] => [...differences, ...fills].slice(0, SHOWN_MAX)
