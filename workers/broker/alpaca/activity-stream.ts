@@ -9,6 +9,11 @@ import { readActivityEvent } from './wire.ts'
  * One account's stream of activities (`/v2beta1/events/activities`), kept open and never with a hole: it is opened again since the
  * last event that it told. Our own, because the SDK's call waits for the end of a stream that has none.
  *
+ * That place is in memory only: after a restart or a take-over it begins at the present. Nothing is lost by that, since nothing is booked
+ * from it. It only makes a session read sooner what its refresh reads every minute all the same, each list from where the account's
+ * record says that it was read to: orders and executions (`executionsReadTo`), money and corporate actions (`activitiesReadTo`), and by
+ * their totals the orders whose executions were taken back (tests/scenarios/activity-gaps.test.ts).
+ *
  *   waiting --its turn--> opening --200--> live --closed, silent--> waiting ...
  *                            |  401: down, final     403, 404: there is none, final     close(): closed, final
  */
