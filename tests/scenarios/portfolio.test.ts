@@ -188,6 +188,35 @@ describe('POS-08 corporate actions', () => {
   })
 })
 
+describe('a refresh reads the records of its connection', () => {
+  const loads = (world: World): number => world.steps.get('store.loadConnection') ?? 0
+
+  test('once, when it finds nothing', async () => {
+    const world = await openWorld({ seed: 11 })
+    world.submit({ quantity: '1' })
+    await world.settle()
+    world.fill('t1', '180')
+    await world.advance(70_000)
+    const before = loads(world)
+    await world.advance(60_000)
+    expect(loads(world)).toBe(before + 1)
+  })
+
+  test('again, when it has booked an execution itself: what it compares with the broker is what there is then', async () => {
+    const world = await openWorld({ seed: 12 })
+    await world.advance(70_000)
+    world.broker.isMute = true
+    const { brokerOrderId } = world.broker.placeElsewhere('AAPL', '5')
+    world.broker.fill(brokerOrderId, '190')
+    const before = loads(world)
+    await world.until(() => balances(world).length > 0, 65_000)
+    expect(balances(world)).toEqual(['TRADE_EXECUTED -950'])
+    expect(loads(world)).toBe(before + 2)
+    await world.quiesce()
+    expect(balances(world)).toEqual(['TRADE_EXECUTED -950'])
+  })
+})
+
 describe('POS-09 cash moves without trades', () => {
   test('POS-09 each movement is one event with its cause, beside trading', async () => {
     const world = await openWorld({ seed: 10 })

@@ -25,14 +25,29 @@ export type PortfolioPass = Readonly<{
 /** Readings of an account that moves while it is read, before leaving it for the next pass. */
 const STILL_TRIES_MAX = 2
 
+/** What was loaded, or what there is by now: the same version is the same state. */
+export async function stillCurrent(
+  { applier: { store }, ref }: Desk,
+  known: LoadedConnection,
+): Promise<LoadedConnection> {
+  const version = await store.version(ref.userId)
+  return version === known.version ? known : store.loadConnection(ref.userId, ref.connectionId)
+}
+
 /**
  * @param readTo broker time up to which orders and executions were read completely
+ * @param loaded what there is, as far as the caller knows; `null`: it is loaded
  * @returns `isLevel` false: the account moved at every try
  */
-export async function levelPortfolio(desk: Desk, readTo: string): Promise<PortfolioPass & { isLevel: boolean }> {
+export async function levelPortfolio(
+  desk: Desk,
+  readTo: string,
+  loaded: LoadedConnection | null,
+): Promise<PortfolioPass & { isLevel: boolean }> {
   const { applier, clock, ref } = desk
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
-    const known = await applier.store.loadConnection(ref.userId, ref.connectionId)
+    const isGiven = tries === 0 && loaded !== null
+    const known = isGiven ? loaded : await applier.store.loadConnection(ref.userId, ref.connectionId)
     if (known.account === null) break
     const ours: Portfolio = { account: { ...known.account, executionsReadTo: readTo }, positions: known.positions }
     const reading = await readPortfolio(desk, ours.account.activitiesReadTo)

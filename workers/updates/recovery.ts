@@ -41,17 +41,18 @@ export async function recover(desk: Desk, isNew: boolean, forced: boolean): Prom
   await fillGaps(desk, views)
   await desk.boundaries.reached('reconcile.executions_read')
   const readTo = newestOf(views, executions.readTo ?? known.account.executionsReadTo)
-  const pass = await levelAll(desk, executions.isComplete ? readTo : known.account.executionsReadTo)
+  const pass = await levelAll(desk, executions.isComplete ? readTo : known.account.executionsReadTo, known)
   return { ...pass, isComplete: isComplete && executions.isComplete && pass.isLevel }
 }
 
 /** Executions, what was taken back of them, cash and positions: not urgent, and not told by how the orders are. @throws {UnreadError} */
 export async function refresh(desk: Desk): Promise<PortfolioPass> {
-  const { account, orders } = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
+  const known = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
+  const { account, orders } = known
   if (account === null) throw new UnreadError(desk.ref.connectionId)
   const { executionsReadTo } = account
   const { readTo, isComplete } = await readExecutions(desk, orders, overlapping(executionsReadTo), new Map())
-  return levelAll(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo)
+  return levelAll(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo, known)
 }
 
 /** The credentials lead to another broker account than the state belongs to: nothing of it may be mixed in (MUL-01). */
@@ -66,7 +67,8 @@ export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
 
 /** Before anything of a session is applied. @throws {WrongAccountError} */
 export async function checkAccount({ applier, broker, ref }: Desk): Promise<void> {
-  const { account } = await applier.store.loadConnection(ref.userId, ref.connectionId)
+  const accountOnly = { orderId: '', connectionId: ref.connectionId, symbol: '' }
+  const { account } = (await applier.store.loadSlice(ref.userId, accountOnly, { archived: false })).slice
   if (account === null) return
   const { brokerAccountId } = await broker.readAccount()
   if (brokerAccountId !== account.brokerAccountId) throw new WrongAccountError(ref.connectionId)

@@ -1,7 +1,8 @@
 import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
+import type { LoadedConnection } from '#store'
 import { applyTo, type Desk, takeIn, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
-import { levelPortfolio, overlapping, type PortfolioPass } from './portfolio.ts'
+import { levelPortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
 import { shows, type Views } from './sights.ts'
 
 // The broker's total of an order is adopted where it stands and what is booked comes to another (see sights.ts).
@@ -24,15 +25,18 @@ async function settle(desk: Desk, order: Order, brokerOrderId: string, { at }: B
 /**
  * As `levelPortfolio`; but where cash or a position is in doubt, the reason may be an execution of an order that has ended, taken
  * back unheard. Then the orders are settled first, so that the correction is told of the trade and not of the account alone.
+ * @param loaded from before what the caller did, which may have changed it
  */
-export async function levelAll(desk: Desk, readTo: string): Promise<PortfolioPass & { isLevel: boolean }> {
-  const { userId, connectionId } = desk.ref
-  const nothingElse = { orderId: '', connectionId, symbol: '' }
-  const { slice } = await desk.applier.store.loadSlice(userId, nothingElse, { archived: false })
-  const isDoubted = Object.keys(slice.account?.doubts ?? {}).length > 0
+export async function levelAll(
+  desk: Desk,
+  readTo: string,
+  loaded: LoadedConnection,
+): Promise<PortfolioPass & { isLevel: boolean }> {
+  const known = await stillCurrent(desk, loaded)
+  const isDoubted = Object.keys(known.account?.doubts ?? {}).length > 0
   const waiting = isDoubted ? await lookAtAll(desk) : 0
   if (waiting > 0) return { doubts: waiting, isLevel: true }
-  const pass = await levelPortfolio(desk, readTo)
+  const pass = await levelPortfolio(desk, readTo, isDoubted ? null : known)
   if (pass.doubts > 0 && !isDoubted) await lookAtAll(desk)
   return pass
 }
