@@ -44,12 +44,24 @@ export const min = (a: Decimal, b: Decimal): Decimal => (cmp(a, b) <= 0 ? a : b)
 export const max = (a: Decimal, b: Decimal): Decimal => (cmp(a, b) >= 0 ? a : b)
 export const sum = (values: readonly Decimal[]): Decimal => values.reduce(add, ZERO)
 
+/** Numbers of their own precision, by the places that are asked for, at most the thirty of a decimal: making such a kind costs more
+ *  than a division. */
+const kinds = new Map<number, ReturnType<typeof Big>>()
+
+function kindOf(places: number): ReturnType<typeof Big> {
+  const known = kinds.get(places)
+  if (known !== undefined) return known
+  const kind = Big()
+  kind.DP = places + 20
+  kind.RM = Big.roundDown
+  kinds.set(places, kind)
+  return kind
+}
+
 /** `a / b`, rounded half to even at `places` decimals: the rounding that does not drift. */
 export function div(a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX): Decimal {
-  const exact = Big()
-  exact.DP = places + 20
-  exact.RM = 0
-  return canonical(new exact(a).div(b).round(places, Big.roundHalfEven))
+  const Exact = kindOf(places)
+  return canonical(new Exact(a).div(b).round(places, Big.roundHalfEven))
 }
 
 /** Cut off after `places` decimals, toward zero. */
