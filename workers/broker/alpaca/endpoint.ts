@@ -74,9 +74,10 @@ export function createTransport(endpoint: Endpoint): Transport {
       new Pool(origin, { connections: CONNECTIONS_MAX }),
     ]),
   )
+  const dataHost = new URL(DATA).hostname
   const send = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     const asked = new URL(input instanceof Request ? input.url : input)
-    const pool = pools.get(asked.hostname === new URL(DATA).hostname ? endpoint.data : endpoint.trading)
+    const pool = pools.get(asked.hostname === dataHost ? endpoint.data : endpoint.trading)
     if (pool === undefined) throw new TypeError('no pool for the endpoint')
     const answer = await pool.request({
       path: asked.pathname + asked.search,
@@ -85,11 +86,7 @@ export function createTransport(endpoint: Endpoint): Transport {
       body: typeof init.body === 'string' ? init.body : null,
       signal: init.signal ?? AbortSignal.timeout(CALL_TIMEOUT_MS),
     })
-    const headers = new Headers()
-    for (const [name, value] of Object.entries(answer.headers)) {
-      for (const one of [value ?? []].flat()) headers.append(name, one)
-    }
-    return new ReadResponse(answer.statusCode, headers, await answer.body.text())
+    return new ReadResponse(answer.statusCode, answer.headers, await answer.body.text())
   }
   const events = new Pool(endpoint.trading, { connections: EVENT_STREAMS_MAX })
   const openEvents: OpenEvents = async (path, headers, signal) => {

@@ -1,25 +1,32 @@
 /**
  * An answer that has been read to its end, as the SDK wants it: a `Response`, without the stream that a real one wraps around its
- * body, which costs more than the rest of a call. What the SDK reads through the stream after all (its errors) gets a real one.
+ * body, which costs more than the rest of a call. What the SDK reads through the stream after all (its errors) gets a real one;
+ * headers, which it looks at when something went wrong, are made when they are asked for.
  */
 export class ReadResponse {
   readonly status: number
   readonly statusText = ''
-  readonly headers: Headers
   readonly url = ''
   readonly redirected = false
   readonly type = 'default'
   readonly bodyUsed = false
+  readonly #fields: Fields
+  #headers: Headers | null = null
   readonly #text: string
 
-  constructor(status: number, headers: Headers, text: string) {
+  constructor(status: number, fields: Fields, text: string) {
     this.status = status
-    this.headers = headers
+    this.#fields = fields
     this.#text = text
   }
 
   get ok(): boolean {
     return this.status >= 200 && this.status < 300
+  }
+
+  get headers(): Headers {
+    this.#headers ??= headersOf(this.#fields)
+    return this.#headers
   }
 
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
@@ -55,4 +62,15 @@ export class ReadResponse {
   formData(): Promise<FormData> {
     return this.clone().formData()
   }
+}
+
+/** Header fields as undici has read them. */
+type Fields = Readonly<Record<string, string | string[] | undefined>>
+
+function headersOf(fields: Fields): Headers {
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(fields)) {
+    for (const one of [value ?? []].flat()) headers.append(name, one)
+  }
+  return headers
 }
