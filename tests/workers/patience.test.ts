@@ -32,6 +32,17 @@ describe('an acknowledgement of a market order', () => {
     expect(applied).toEqual(['b1', 'b2'])
   })
 
+  test('each waits its own time', async () => {
+    const { clock, applied, patience } = make()
+    patience.holds(toldOf(acknowledged('b1')))
+    await clock.advance(200)
+    patience.holds(toldOf(acknowledged('b2')))
+    await clock.advance(249)
+    expect(applied).toEqual(['b1'])
+    await clock.advance(1)
+    expect(applied).toEqual(['b1', 'b2'])
+  })
+
   test('is dropped when the order’s next message comes, which is applied at once', async () => {
     const { clock, applied, patience } = make()
     patience.holds(toldOf(acknowledged('b1')))

@@ -7,7 +7,7 @@ import type { Told } from './desk.ts'
  * What may wait a moment, because something better is usually on its way.
  *
  *   an acknowledgement --the order's next message comes--> dropped: that one says it too
- *                      --`ACKNOWLEDGED_MS` over----------> applied after all
+ *                      --`ACKNOWLEDGED_MS` later---------> applied after all
  *   an execution that only the activity stream told --seen by then--> nothing
  *                                                   --not seen after `UNTOLD_MS`--> the trade stream dropped it: look
  *
@@ -18,7 +18,9 @@ import type { Told } from './desk.ts'
 export class Patience {
   readonly #clock: Clock
   readonly #on: PatienceListener
-  #acknowledged = new Map<string, Told>()
+  /** Oldest first. */
+  readonly #acknowledged = new Map<string, Readonly<{ told: Told; dueMs: number }>>()
+  #isReleasing = false
   #untold = new Map<string, Decimal>()
   #timers: CancelTimer[] = []
 
@@ -32,8 +34,8 @@ export class Patience {
     const { brokerOrderId } = told.order
     this.#acknowledged.delete(brokerOrderId)
     if (!isAcknowledgement(told) || this.#acknowledged.size >= HELD_MAX) return false
-    if (this.#acknowledged.size === 0) this.#after(ACKNOWLEDGED_MS, () => this.#release())
-    this.#acknowledged.set(brokerOrderId, told)
+    this.#acknowledged.set(brokerOrderId, { told, dueMs: this.#clock.monotonicMs() + ACKNOWLEDGED_MS })
+    this.#releaseIn(ACKNOWLEDGED_MS)
     return true
   }
 
@@ -49,10 +51,23 @@ export class Patience {
     for (const cancel of this.#timers) cancel()
   }
 
+  #releaseIn(delayMs: number): void {
+    if (this.#isReleasing) return
+    this.#isReleasing = true
+    this.#after(delayMs, () => {
+      this.#isReleasing = false
+      this.#release()
+    })
+  }
+
+  /** Each waits its own time: most have been dropped by then. */
   #release(): void {
-    const due = [...this.#acknowledged.values()]
-    this.#acknowledged = new Map()
-    for (const told of due) this.#on.onAcknowledged(told)
+    const nowMs = this.#clock.monotonicMs()
+    for (const [brokerOrderId, { told, dueMs }] of this.#acknowledged) {
+      if (dueMs > nowMs) return this.#releaseIn(dueMs - nowMs)
+      this.#acknowledged.delete(brokerOrderId)
+      this.#on.onAcknowledged(told)
+    }
   }
 
   #look(): void {
