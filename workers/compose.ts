@@ -53,7 +53,7 @@ import {
   QueueWorker,
 } from './orders/index.ts'
 import { StoreReturns } from './returns.ts'
-import { type Applier, MarketHours, Ownership, type Tally } from './updates/index.ts'
+import { type Applier, MarketHours, Ownership, Remembered, type Tally } from './updates/index.ts'
 
 /** What the roles share. */
 type Shared = Readonly<{
@@ -83,27 +83,27 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   await redisReady(redis)
   await assertKeepsEverything(redis)
   const metrics = new Metrics(true)
-  const endpoint = endpointOf(config.env, config.sandboxUrl)
+  const [vault, endpoint] = [createVault(config.vaultKeys), endpointOf(config.env, config.sandboxUrl)] as const
   const transport = createTransport(endpoint)
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const
-  const brokers = new BrokerPool(connections, createVault(config.vaultKeys), config.env, (connection, credentials) => {
-    const budget = budgetOf(budgets, connection)
-    const [permit, onUnread] = [permitOf(budget), unread(connection)] as const
-    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permit, onUnread)
-    return new GuardedBroker(broker, budget, clock)
-  })
-  const losses = metrics.counter(
-    'fillcast_store_losses_total',
-    'Times that the store was found to have lost everything',
-  )
+  const lossesTold = 'Times that the store was found to have lost everything'
+  const losses = metrics.counter('fillcast_store_losses_total', lossesTold)
   const directory = new Directory({
     ...{ controls: createControls(redis), epoch: createEpoch(redis, () => random.id(12)), clock, log },
     isStoreExpected: config.isStoreExpected,
     onLost: () => losses.inc(),
   })
-  const applier = { store: createStore(redis), clock, onCommitted: countChanges(metrics, log) }
+  const recalled = (ref: ConnectionRef) => directory.connectionOf(ref)
+  const brokers = new BrokerPool(connections, recalled, vault, config.env, (connection, credentials) => {
+    const budget = budgetOf(budgets, connection)
+    const [permit, onUnread] = [permitOf(budget), unread(connection)] as const
+    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permit, onUnread)
+    return new GuardedBroker(broker, budget, clock)
+  })
+  const [store, remembered] = [createStore(redis), new Remembered()] as const
+  const applier = { store, remembered, clock, onCommitted: countChanges(metrics, log) }
   const broken = Promise.withResolvers<string>()
   const shared: Shared = {
     config,

@@ -68,13 +68,13 @@ function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argume
     case 'version':
       return { keys: [], args: ['version', '', ''] }
     case 'take': {
-      const { tradeId, by, connectionId, reducing, budget } = fence
+      const { tradeId, by, connectionId, revision, reducing, budget, first } = fence
       return {
         keys: [archiveKey(userId, tradeId), controlKey(userId), budgetKey(userId, connectionId)],
         args: [
-          ...['take', field.claim(tradeId), by, field.order(tradeId)],
+          ...['take', field.claim(tradeId), by, field.order(tradeId), field.cancelMark(tradeId), Number(first)],
           ...[controlField.connection(connectionId), controlField.link(connectionId)],
-          ...[controlField.connectionHalt(connectionId), Number(reducing), Number(budget)],
+          ...[controlField.connectionHalt(connectionId), revision, Number(reducing), Number(budget)],
         ],
       }
     }

@@ -13,7 +13,8 @@
 --         claim    state field `field` must hold exactly `value`
 --         resolve  state field `field` becomes '<new version> <value>': the caller owns the trade, and may not send it
 --         take     the same, and the caller may send it. KEYS: the trade's archive, control set, budget
---                  ARGV: order field, connection field, link field, halt field of the connection, reducing ('1' or '0'), budget (the same)
+--                  ARGV: order field, cancel mark field, first ('1' or '0'), connection field, link field, halt field of the connection,
+--                  revision of the caller's credentials, reducing ('1' or '0'), budget (the same)
 --         version  the expected version is fence enough: the record has no owner
 --       log length, log lifetime in ms
 --       n, (field, value) * n     fields to write
@@ -38,34 +39,37 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2] -- microseconds since 1970, below 2^53: exact
 
 -- Credentials may be traded with once it is verified to which account they lead: the link names their revision (MUL-02).
-local function isVerified(connection, link)
-  return connection and link
-    and string.match(connection, '"revision":"(%d+)"') == string.match(link, '"verified":"(%d+)"')
+local function isVerified(connection, link, used)
+  if not connection or not link then return false end
+  local revision = string.match(connection, '"revision":"(%d+)"')
+  return revision == used and revision == string.match(link, '"verified":"(%d+)"')
 end
 local function forbids(halt, reducing)
   return halt and not (reducing == '1' and cjson.decode(halt).allows == 'reducing')
 end
 
-local budget, kept
+local budget, kept, isSeen
 local isTaken = kind == 'take' or kind == 'resolve'
 if kind == 'lease' then
   if redis.call('GET', key()) ~= fence then return {'fenced'} end
 elseif kind == 'claim' then
   if redis.call('HGET', KEYS[1], fenceField) ~= fence then return {'fenced'} end
 elseif kind == 'take' then
-  local archived, orderField = redis.call('GET', key()), arg()
-  if archived and redis.call('HEXISTS', KEYS[1], orderField) == 0 then return {'archived', archived} end
+  local archived = redis.call('GET', key())
+  local there = redis.call('HMGET', KEYS[1], arg(), arg())
+  if archived and not there[1] then return {'archived', archived} end
+  isSeen = arg() == '1' and (there[1] or there[2])
   local control = redis.call('HMGET', key(), arg(), arg(), arg(), 'halt')
-  local reducing = arg()
+  local revision, reducing = arg(), arg()
   if forbids(control[4], reducing) then return {'halted', control[4]} end
   if forbids(control[3], reducing) then return {'halted', control[3]} end
-  if not isVerified(control[1], control[2]) then return {'unusable', control[1] or ''} end
+  if not isVerified(control[1], control[2], revision) then return {'unusable', control[1] or ''} end
   budget = key()
   if arg() == '0' then budget = nil end
 elseif kind ~= 'resolve' and kind ~= 'version' then
   return redis.error_reply('ERR unknown fence ' .. tostring(kind))
 end
-if version ~= expected then return {'clash'} end
+if version ~= expected or isSeen then return {'clash'} end
 if budget then
   kept = budget_read(budget, now)
   local wait = budget_wait(kept, 'submit', now)

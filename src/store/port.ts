@@ -72,15 +72,18 @@ export type Fence =
   /**
    * Takes the trade to send it: from here on the claim is `<version> <by>`, and every earlier claim is void. Refused when the user or
    * connection is halted (`reducing`: the order only closes what is open), when the trade is in the archive, when the connection may
-   * not be used; `budget`: takes leave for one submission with it.
+   * not be used, or is at another `revision` than the caller's credentials are of; `budget`: takes leave for one submission with it.
+   * `first`: nobody has seen the trade; there being a record or a cancel of it is a clash. So a first claim need not have read it.
    */
   | Readonly<{
       kind: 'take'
       tradeId: string
       by: string
       connectionId: string
+      revision: string
       reducing: boolean
       budget: boolean
+      first: boolean
     }>
   /** Takes the trade to find out what became of it: as `take`, whatever is halted. Nothing may be sent under it. */
   | Readonly<{ kind: 'resolve'; tradeId: string; by: string }>
@@ -121,7 +124,7 @@ export type TakeRefusal =
   | Readonly<{ kind: 'halted'; halt: Halt }>
   /** The trade was there before, and has ended. */
   | Readonly<{ kind: 'archived'; order: Order }>
-  /** `isLinked` false: there is no such connection. Else its credentials are not verified: not yet, or they were refused (see its health). */
+  /** `isLinked` false: there is no such connection. Else its credentials are not verified: not yet, or they were refused (see its health), or they are newer ones. */
   | Readonly<{ kind: 'unusable'; isLinked: boolean }>
   | Readonly<{ kind: 'over_budget'; retryAfterMs: number }>
 

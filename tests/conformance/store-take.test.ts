@@ -27,8 +27,10 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
         tradeId: 't1',
         by: 'w',
         connectionId: 'broker_1',
+        revision: connection.revision,
         reducing: false,
         budget: false,
+        first: false,
         ...over,
       })
     return { ...bench, userId, ref, record, connection, commit, take }
@@ -83,6 +85,30 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
     await controls.remove(ref)
     expect(await take()).toEqual({ kind: 'unusable', isLinked: false })
+  })
+
+  test('with credentials that are not the latest, nothing is taken', async () => {
+    const { connections, links, take, record, ref } = await make()
+    await connections.put({ ...record, sealed: 'other' })
+    const { revision } = (await connections.get(ref))!
+    await links.verify((await connections.get(ref))!, `account of ${ref.userId}`)
+    expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
+    expect((await take({ revision })).kind).toBe('committed')
+  })
+
+  test('a first claim is refused where there is an order or a cancel of the trade already', async () => {
+    const { commit, take, store, userId } = await make()
+    const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r', requestedAt: '' } as const
+    await commit({ kind: 'version' }, [
+      { kind: 'order', order },
+      { kind: 'cancelMark', tradeId: 't2', mark },
+    ])
+    const before = await store.version(userId)
+    expect(await take({ first: true })).toEqual({ kind: 'clash' })
+    expect(await take({ first: true, tradeId: 't2' })).toEqual({ kind: 'clash' })
+    expect(await store.version(userId)).toBe(before)
+    expect((await take({ first: true, tradeId: 't3' })).kind).toBe('committed')
+    expect((await take({ first: false })).kind).toBe('committed')
   })
 
   test('who only wants to know what became of a trade is not held up', async () => {

@@ -121,8 +121,10 @@ describe('a rule that is broken is found', () => {
       tradeId: 't1',
       by: 'w',
       connectionId: 'broker_1',
+      revision: '1',
       reducing: false,
       budget: true,
+      first: false,
     } as const
     const claim = { expectVersion: store.versionOf('u1'), fence: take, writes: [], events: [] }
     expect(claimsOfEnded(store, ['u1', claim])).toEqual(['S3 t1 is filled, and is claimed'])

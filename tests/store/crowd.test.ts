@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Landing, type OrderIntent } from '#domain'
-import { takeWith } from '../../workers/updates/index.ts'
+import { Remembered, takeWith } from '../../workers/updates/index.ts'
 import { benchOnRedis } from '../conformance/store-bench.ts'
 import { claimed, intentOf, landing } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -20,10 +20,16 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
   } as const)
   await links.verify(connection, 'account of u1')
   const other = benchOnRedis(redis.connect()).store
+  const remembered = new Remembered()
   const take = async (index: number) => {
     const intent: OrderIntent = intentOf({ tradeId: `t${index}` })
     const at: Landing = { ...landing, id: intent.tradeId }
-    const applier = { store: index % 2 === 0 ? store : other, clock: new FakeClock(), onCommitted: () => {} }
+    const applier = {
+      store: index % 2 === 0 ? store : other,
+      remembered,
+      clock: new FakeClock(),
+      onCommitted: () => {},
+    }
     const address = { orderId: at.id, connectionId: 'broker_1', symbol: 'AAPL' }
     const fence = {
       ...{
@@ -31,8 +37,10 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
         tradeId: at.id,
         by: `w${index}`,
         connectionId: 'broker_1',
+        revision: connection.revision,
         reducing: false,
         budget: false,
+        first: true,
       },
     } as const
     const known = await applier.store.loadSlice('u1', address)

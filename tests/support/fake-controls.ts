@@ -10,6 +10,7 @@ import {
   type IndexPosition,
   leavingRecord,
   type Link,
+  type LinkedConnection,
   type LinkOutcome,
   type Links,
 } from '#store'
@@ -51,10 +52,7 @@ export class FakeControls implements Controls {
       this.#put<BrokerConnection>(record.userId, `connection:${record.connectionId}`, { schema: 1, ...record }),
     leave: (connection, openOrders) => this.connections.put(leavingRecord(connection, openOrders)),
     get: async ({ userId, connectionId }) => this.#get(userId, `connection:${connectionId}`),
-    find: async ({ userId, connectionId }) => {
-      const connection = this.#get<BrokerConnection>(userId, `connection:${connectionId}`)
-      return connection === null ? null : { connection, link: this.#get<Link>(userId, `link:${connectionId}`) }
-    },
+    find: async (ref) => this.linked(ref),
     list: async (userId) => (await this.read(userId)).connections,
   }
 
@@ -145,11 +143,18 @@ export class FakeControls implements Controls {
     return halts.find((halt) => halt !== null && !(reducing && halt.allows === 'reducing')) ?? null
   }
 
-  standingOf({ userId, connectionId }: ConnectionRef): 'none' | 'unverified' | 'verified' {
-    const record = this.#get<BrokerConnection>(userId, `connection:${connectionId}`)
-    if (record === null) return 'none'
-    const link = this.#get<Link>(userId, `link:${connectionId}`)
-    return link?.verified === record.revision ? 'verified' : 'unverified'
+  /** @param used revision of the credentials that are asked for (default: the latest) */
+  standingOf(ref: ConnectionRef, used?: string): 'none' | 'unverified' | 'verified' {
+    const found = this.linked(ref)
+    if (found === null) return 'none'
+    const { revision } = found.connection
+    return found.link?.verified === revision && revision === (used ?? revision) ? 'verified' : 'unverified'
+  }
+
+  /** A connection as it is now, without waiting: what a process remembers that has just read it. */
+  linked({ userId, connectionId }: ConnectionRef): LinkedConnection | null {
+    const connection = this.#get<BrokerConnection>(userId, `connection:${connectionId}`)
+    return connection === null ? null : { connection, link: this.#get<Link>(userId, `link:${connectionId}`) }
   }
 
   #verify(connection: BrokerConnection, brokerAccountId: string): LinkOutcome {

@@ -127,6 +127,7 @@ export class FakeStore implements Store {
     const refusal = fence.kind === 'take' ? this.#refusal(userId, user, fence) : null
     if (refusal !== null) return refusal
     if (user.version !== expectVersion) return { kind: 'clash' }
+    if (fence.kind === 'take' && fence.first && user.hasHeardOf(fence.tradeId)) return { kind: 'clash' }
     if (fence.kind === 'take' && fence.budget) {
       const retryAfterMs = this.budget.takeNow({ userId, connectionId: fence.connectionId }, 'submit')
       if (retryAfterMs > 0) return { kind: 'over_budget', retryAfterMs }
@@ -178,12 +179,12 @@ export class FakeStore implements Store {
   }
 
   #refusal(userId: string, user: User, fence: Extract<Fence, { kind: 'take' }>): TakeRefusal | null {
-    const { tradeId, connectionId, reducing } = fence
+    const { tradeId, connectionId, revision, reducing } = fence
     const archived = user.read(`order:${tradeId}`) === null ? user.archived(tradeId) : null
     if (archived !== null) return { kind: 'archived', order: archived }
     const halt = this.controls.haltOf({ userId, connectionId }, reducing)
     if (halt !== null) return { kind: 'halted', halt }
-    const standing = this.controls.standingOf({ userId, connectionId })
+    const standing = this.controls.standingOf({ userId, connectionId }, revision)
     return standing === 'verified' ? null : { kind: 'unusable', isLinked: standing === 'unverified' }
   }
 
@@ -217,6 +218,10 @@ class User {
   read<T>(name: string): T | null {
     const text = this.records.get(name)
     return text === undefined ? null : (JSON.parse(text) as T)
+  }
+
+  hasHeardOf(orderId: string): boolean {
+    return this.records.has(`order:${orderId}`) || this.records.has(`cancel:${orderId}`)
   }
 
   archived(orderId: string): Order | null {

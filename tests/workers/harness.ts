@@ -3,7 +3,14 @@ import { adopt, type Change } from '#domain'
 import { isoTime, noBoundaries } from '#runtime'
 import type { ConnectionRef, Leases } from '#store'
 import { BrokerPool } from '../../workers/broker/index.ts'
-import { ConnectionOwner, type FollowUps, MarketHours, noTally, type OwnerDeps } from '../../workers/updates/index.ts'
+import {
+  ConnectionOwner,
+  type FollowUps,
+  MarketHours,
+  noTally,
+  type OwnerDeps,
+  Remembered,
+} from '../../workers/updates/index.ts'
 import { makeDesk } from '../orders/desk.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, fakeRandom } from '../support/fake-clock.ts'
@@ -25,10 +32,12 @@ export function makeWorker(startMs?: number) {
     seal: async () => 'sealed',
     open: async () => ({ credentials: { keyId: 'K', secretKey: 'S' }, stale: false }),
   }
-  const brokers = new BrokerPool(connections, vault, 'sandbox', () => broker)
+  /** What this worker remembers of a connection: how it is, unless a test says otherwise. */
+  const known = { connection: (of: ConnectionRef) => store.controls.linked(of) }
+  const recalled = (of: ConnectionRef) => known.connection(of)
+  const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', () => broker)
   const applier = {
-    store,
-    clock,
+    ...{ store, remembered: new Remembered(), clock },
     onCommitted: (_user: string, committed: readonly Change[]) => void changes.push(...committed),
   }
   const leases = leasesIn(store)
@@ -44,19 +53,7 @@ export function makeWorker(startMs?: number) {
     const silent = { boundaries: noBoundaries, tally: noTally, mayTake: () => true }
     return new ConnectionOwner({ ...ports, ...silent, askForCheck, ...over }, ref)
   }
-  /** The account has been read, without a stream of its own. */
-  const adopted = async (): Promise<void> => {
-    const atMs = clock.now()
-    const reading = { snapshot: await broker.readPortfolio(), activities: [], atMs, at: isoTime(atMs) }
-    const { account } = adopt(ref.connectionId, reading)
-    const { version } = await store.loadHealth(ref.userId, ref.connectionId)
-    await store.commit(ref.userId, {
-      expectVersion: version,
-      fence: { kind: 'version' },
-      writes: [{ kind: 'account', account }],
-      events: [],
-    })
-  }
+  const adopted = (): Promise<void> => readAccount(store, broker, clock)
   const events = (): string[] => store.log(ref.userId).map((entry) => entry.event)
   return {
     store,
@@ -74,10 +71,25 @@ export function makeWorker(startMs?: number) {
     leases,
     own,
     adopted,
+    known,
     events,
     recoveries,
     ...makeDesk({ store, brokers, applier, clock, random, log, recoveries }, ref),
   }
+}
+
+/** The account has been read, without a stream of its own. */
+async function readAccount(store: FakeStore, broker: FakeBroker, clock: FakeClock): Promise<void> {
+  const atMs = clock.now()
+  const reading = { snapshot: await broker.readPortfolio(), activities: [], atMs, at: isoTime(atMs) }
+  const { account } = adopt(ref.connectionId, reading)
+  const { version } = await store.loadHealth(ref.userId, ref.connectionId)
+  await store.commit(ref.userId, {
+    expectVersion: version,
+    fence: { kind: 'version' },
+    writes: [{ kind: 'account', account }],
+    events: [],
+  })
 }
 
 /** `lease:{user}:connection` -> the name under which the store fake knows it. */

@@ -1,4 +1,11 @@
-import { type BrokerConnection, type Connections, type ConnectionRef, isVerified, type Vault } from '#store'
+import {
+  type BrokerConnection,
+  type Connections,
+  type ConnectionRef,
+  isVerified,
+  type LinkedConnection,
+  type Vault,
+} from '#store'
 import { FillcastError } from '#runtime'
 import type { Broker } from './port.ts'
 
@@ -22,10 +29,14 @@ export class UnverifiedError extends FillcastError<'CONNECTION_UNVERIFIED'> {
 /** Opened connections kept at once; the one used longest ago is dropped first and opened again when needed. */
 const BROKERS_MAX = 5_000
 
+/** A broker, and the revision of the connection's record that its credentials are of. */
+export type Opened = Readonly<{ broker: Broker; revision: string }>
+
 /** Brokers of connections, opened on first use and opened anew when the connection's record changes. */
 export class BrokerPool {
-  readonly #open = new Map<string, { revision: string; broker: Broker }>()
+  readonly #open = new Map<string, Opened>()
   readonly #connections: Connections
+  readonly #remembered: (ref: ConnectionRef) => LinkedConnection | null
   readonly #vault: Vault
   readonly #env: BrokerConnection['env']
   readonly #create: (
@@ -33,14 +44,19 @@ export class BrokerPool {
     credentials: Awaited<ReturnType<Vault['open']>>['credentials'],
   ) => Broker
 
-  /** @param env the only environment that this worker talks to */
+  /**
+   * @param remembered a connection as this process knows it, perhaps a little late
+   * @param env the only environment that this worker talks to
+   */
   constructor(
     connections: Connections,
+    remembered: (ref: ConnectionRef) => LinkedConnection | null,
     vault: Vault,
     env: BrokerConnection['env'],
     create: (connection: BrokerConnection, credentials: Awaited<ReturnType<Vault['open']>>['credentials']) => Broker,
   ) {
     this.#connections = connections
+    this.#remembered = remembered
     this.#vault = vault
     this.#env = env
     this.#create = create
@@ -52,14 +68,32 @@ export class BrokerPool {
    * @throws {UnverifiedError} it is not known to which account the credentials lead: nothing is asked of it
    */
   async get(ref: ConnectionRef): Promise<Broker> {
+    return (await this.find(ref)).broker
+  }
+
+  /** As `get`, with the revision that a claim names. @throws {ConnectionUnusableError} @throws {UnverifiedError} */
+  async find(ref: ConnectionRef): Promise<Opened> {
     const found = await this.#connections.find(ref)
     if (found === null) throw new ConnectionUnusableError('There is no such broker connection')
     if (found.connection.env === this.#env && !isVerified(found)) throw new UnverifiedError()
-    return this.open(found.connection)
+    return this.#openAt(found.connection)
   }
 
-  /** The same, for finding out to which account the credentials lead. @throws {ConnectionUnusableError} */
+  /**
+   * As `find`, from memory where a connection that may be used is remembered: only for a claim, which is refused when its record has
+   * changed since. @throws {ConnectionUnusableError} @throws {UnverifiedError}
+   */
+  async recall(ref: ConnectionRef): Promise<Opened> {
+    const known = this.#remembered(ref)
+    return known !== null && isVerified(known) ? this.#openAt(known.connection) : this.find(ref)
+  }
+
+  /** As `get`, for finding out to which account the credentials lead. @throws {ConnectionUnusableError} */
   async open(connection: BrokerConnection): Promise<Broker> {
+    return (await this.#openAt(connection)).broker
+  }
+
+  async #openAt(connection: BrokerConnection): Promise<Opened> {
     if (connection.env !== this.#env) {
       throw new ConnectionUnusableError(
         `The broker connection is for ${connection.env}, this system trades ${this.#env}`,
@@ -71,13 +105,13 @@ export class BrokerPool {
     if (known?.revision === connection.revision) {
       this.#open.delete(key) // to the end of the map: used last
       this.#open.set(key, known)
-      return known.broker
+      return known
     }
     const { credentials } = await this.#vault.open(ref, connection.sealed)
-    const broker = this.#create(connection, credentials)
+    const opened = { revision: connection.revision, broker: this.#create(connection, credentials) }
     this.#open.delete(key)
     if (this.#open.size >= BROKERS_MAX) this.#open.delete(this.#open.keys().next().value ?? '')
-    this.#open.set(key, { revision: connection.revision, broker })
-    return broker
+    this.#open.set(key, opened)
+    return opened
   }
 }

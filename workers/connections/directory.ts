@@ -7,6 +7,7 @@ import {
   type Halt,
   type IndexPosition,
   isVerified,
+  type LinkedConnection,
 } from '#store'
 import type { Handler } from '../orders/index.ts'
 
@@ -91,6 +92,13 @@ export class Directory implements AsyncDisposable {
   async knownStore(): Promise<string | null> {
     const marker = this.#marker
     return !this.#isLost && marker !== null && (await this.#isKnown()) && !this.#isLost ? marker : null
+  }
+
+  /** A connection as it was last read. */
+  connectionOf({ userId, connectionId }: ConnectionRef): LinkedConnection | null {
+    const set = this.setOf(userId)
+    const connection = set?.connections.find((one) => one.connectionId === connectionId)
+    return connection === undefined ? null : { connection, link: set?.links.get(connectionId) ?? null }
   }
 
   setOf(userId: string): ControlSet | null {

@@ -2,7 +2,7 @@ import type { Landing, Order, OrderIntent } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
 import type { ConnectionRef, LoadedSlice, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
-import type { Applier, Target } from '../updates/index.ts'
+import { type Applier, load, type Target } from '../updates/index.ts'
 import type { Asker } from './asker.ts'
 import type { RiskDesk } from './risk-desk.ts'
 
@@ -51,7 +51,7 @@ export const loadTrade = (
   trade: Readonly<{ userId: string; connectionId: string; tradeId: string; symbol: string }>,
 ): Promise<LoadedSlice> => {
   const { userId, connectionId, tradeId: orderId, symbol } = trade
-  return applier.store.loadSlice(userId, { orderId, connectionId, symbol }, { archived: false })
+  return load(applier, { userId, orderId, connectionId, symbol }, { archived: false })
 }
 
 /**

@@ -1,6 +1,6 @@
 import { clientOrderIdOf, type Decimal, intentOf, isReducing, type Order, type OrderUpdate } from '#domain'
 import { isoTime } from '#runtime'
-import type { Broker } from '../broker/index.ts'
+import type { Broker, Opened } from '../broker/index.ts'
 import { apply, FencedError, takeWith } from '../updates/index.ts'
 import { adoptOrder, lookUp, lookUpSubmission } from './adopt.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
@@ -39,10 +39,11 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
   await deps.boundaries.reached('resolve.dequeued')
   const nowMs = deps.clock.now()
   if (isUnderWay(order, nowMs)) return again(UNDER_WAY_MS, 'a request may be under way')
-  const broker = await deps.brokers.get(order)
+  const opened = await deps.brokers.find(order)
+  const { broker } = opened
   const isParked = order.attemptedAt === null
   const denial = isParked ? lateness(order, nowMs, run) : null
-  if (isParked && denial === null && order.cancel === null) return sendAgain(deps, order, broker, run, size)
+  if (isParked && denial === null && order.cancel === null) return sendAgain(deps, order, opened, run, size)
   const seen = await lookUpSubmission(order, broker)
   await deps.boundaries.reached('resolve.looked_up')
   if (seen.kind === 'failed') return seen.result
@@ -52,7 +53,7 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
       : isParked
         ? await closeUnsent(deps, order, order.cancel === null ? denial : null)
         : isFresh(order, nowMs)
-          ? await sendAgain(deps, order, broker, run, asItIs)
+          ? await sendAgain(deps, order, opened, run, asItIs)
           : await watch(deps, order, broker)
   await deps.boundaries.reached('resolve.recorded')
   return result
@@ -88,8 +89,9 @@ async function closeUnsent(deps: OrderDeps, order: Order, denial: OrderDenial | 
 }
 
 /** Claims the trade anew and sends it, unless something has happened to it in the meantime. */
-async function sendAgain(deps: OrderDeps, seen: Order, broker: Broker, run: Run, size: Size): Promise<JobResult> {
+async function sendAgain(deps: OrderDeps, seen: Order, opened: Opened, run: Run, size: Size): Promise<JobResult> {
   const { userId, connectionId, id: tradeId, symbol, attemptedAt } = seen
+  const { broker, revision } = opened
   const quantity = await size(broker)
   const intent = { ...intentOf(seen), ...(quantity === null ? {} : { quantity }) }
   const at = isoTime(deps.clock.now())
@@ -105,7 +107,17 @@ async function sendAgain(deps: OrderDeps, seen: Order, broker: Broker, run: Run,
         if (order?.status !== 'submitting' || order.attemptedAt !== attemptedAt || order.cancel !== null) return null
         const reducing = isReducing(intent, position)
         const by = deps.random.id(12)
-        return { fence: { kind: 'take', tradeId, by, connectionId, reducing, budget: true }, updates }
+        const fence = {
+          kind: 'take',
+          tradeId,
+          by,
+          connectionId,
+          revision,
+          reducing,
+          budget: true,
+          first: false,
+        } as const
+        return { fence, updates }
       },
       await loadTrade(deps, { userId, connectionId, tradeId, symbol }),
     )

@@ -11,7 +11,7 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
-import { type Broker, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
+import { ConnectionUnusableError, type Opened, UnverifiedError } from '../broker/index.ts'
 import { applyWith, CLASHES_MAX, ContentionError, FencedError, type Taken, takeWith } from '../updates/index.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
@@ -28,9 +28,9 @@ import { send } from './sending.ts'
  *     |        denied: halted, a limit, too late, canceled already           |        |
  *     there already --> see resolve.ts  <------------------------------------+--------+
  *
- * One round trip loads, one commit claims, one commit records the answer. Kept true: nothing is sent before the claim is written,
- * nor by anybody but the holder of the latest claim; the client order id is a function of user and trade, so that even two POSTs
- * make one order; only the broker's definitive answer rejects (P1, P2).
+ * One round trip loads what is not remembered, one commit claims, one commit records the answer. Kept true: nothing is sent before
+ * the claim is written, nor by anybody but the holder of the latest claim; the client order id is a function of user and trade, so
+ * that even two POSTs make one order; only the broker's definitive answer rejects (P1, P2).
  */
 
 /** A submission that finds another run at work looks again after this. */
@@ -40,11 +40,13 @@ const NOT_READY_MS = 500
 /** @throws {TradeConflictError} */
 export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('submit.dequeued')
-  // Asked for together, they are one round trip.
-  const opening = deps.brokers.get(intent)
-  opening.catch(() => {}) // whoever needs it hears of it below
-  const loaded = await loadTrade(deps, intent)
   const wanted: Wanted = { intent, hash: parametersHash(intent), closes: false }
+  const { userId, connectionId, tradeId: orderId, symbol } = intent
+  const opening = deps.brokers.recall(intent)
+  opening.catch(() => {}) // whoever needs it hears of it below
+  const remembered = deps.applier.remembered.slice({ userId, orderId, connectionId, symbol }, true)
+  if (remembered !== null) return placeFirst(deps, wanted, remembered, run, opening)
+  const loaded = await loadTrade(deps, intent)
   const { order } = loaded.slice
   return order === null ? placeFirst(deps, wanted, loaded, run, opening) : meet(deps, wanted, order, run)
 }
@@ -68,21 +70,19 @@ export async function placeFirst(
   wanted: Wanted,
   loaded: LoadedSlice,
   run: Run,
-  opening: Promise<Broker> = deps.brokers.get(wanted.intent),
+  opening: Promise<Opened> = deps.brokers.recall(wanted.intent),
 ): Promise<JobResult> {
-  let broker: Broker
+  let opened: Opened
   try {
-    broker = await opening
+    opened = await opening
   } catch (error) {
     if (error instanceof UnverifiedError) return wait(deps, wanted, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error
     if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
     return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
-  // Positions and cash start from a first reading of the account: an order that executed before it would be booked twice.
-  if (loaded.slice.account === null) return wait(deps, wanted, run, 'the account has not been read yet')
   try {
-    return await take(deps, wanted, loaded, broker, run)
+    return await take(deps, wanted, loaded, opened, run)
   } catch (error) {
     if (error instanceof FencedError) return DONE // another delivery of this job has taken over
     throw error
@@ -98,21 +98,28 @@ async function take(
   deps: OrderDeps,
   wanted: Wanted,
   loaded: LoadedSlice,
-  broker: Broker,
+  opened: Opened,
   run: Run,
   isAbsent = !deps.mayHaveLost(),
 ): Promise<JobResult> {
-  const taken = await claim(deps, wanted, loaded, broker, isAbsent)
+  const taken = await claim(deps, wanted, loaded, opened, isAbsent)
+  if (taken === 'unread') return wait(deps, wanted, run, 'the account has not been read yet')
   const endsUnsent = taken.kind === 'halted' || (taken.kind === 'left' && taken.loaded.slice.order === null)
-  if (isAbsent || !endsUnsent) return onTaken(deps, wanted, taken, broker, run)
+  if (isAbsent || !endsUnsent) return onTaken(deps, wanted, taken, opened, run)
   const { intent, hash } = wanted
-  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), broker)
-  if (found === null) return take(deps, wanted, await loadTrade(deps, intent), broker, run, true)
+  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker)
+  if (found === null) return take(deps, wanted, await loadTrade(deps, intent), opened, run, true)
   if (found.kind === 'order') assertSame(found.order, hash)
   return found.kind === 'order' ? DONE : found.result
 }
 
-async function onTaken(deps: OrderDeps, wanted: Wanted, taken: Taken, broker: Broker, run: Run): Promise<JobResult> {
+async function onTaken(
+  deps: OrderDeps,
+  wanted: Wanted,
+  taken: Taken,
+  { broker }: Opened,
+  run: Run,
+): Promise<JobResult> {
   switch (taken.kind) {
     case 'taken': {
       await deps.boundaries.reached('submit.claimed')
@@ -151,24 +158,26 @@ async function wait(deps: OrderDeps, wanted: Wanted, run: Run, why: string): Pro
 
 /**
  * The claim. Limits that count orders hold against what is there in the very step that adds one. Left without an order: the trade would
- * end unsent, and whether it is at the broker has to be known first.
+ * end unsent, and whether it is at the broker has to be known first. `unread`: positions and cash start from a first reading of the
+ * account; an order that executed before it would be booked twice.
  */
 async function claim(
   deps: OrderDeps,
   wanted: Wanted,
   known: LoadedSlice,
-  broker: Broker,
+  opened: Opened,
   isAbsent: boolean,
-): Promise<Taken> {
+): Promise<Taken | 'unread'> {
   const { intent } = wanted
   let loaded = known
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const judgement = await deps.risk.judge(intent, broker)
+    if (loaded.slice.account === null) return 'unread'
+    const judgement = await deps.risk.judge(intent, opened.broker)
     const isCurrent = ({ version }: LoadedSlice): boolean => judgement.version === null || judgement.version === version
     let isInDoubt = false
     const decide = (now: LoadedSlice) => {
-      if (now.slice.order !== null || !isCurrent(now)) return null
-      const first = firstClaim(deps, wanted, now, judgement)
+      if (now.slice.order !== null || now.slice.account === null || !isCurrent(now)) return null
+      const first = firstClaim(deps, wanted, now, judgement, opened.revision)
       isInDoubt = !isAbsent && first.updates.length > 1
       return isInDoubt ? null : first
     }
@@ -179,14 +188,16 @@ async function claim(
   throw new ContentionError(intent.userId)
 }
 
-function firstClaim(deps: OrderDeps, wanted: Wanted, loaded: LoadedSlice, judgement: Judgement) {
+function firstClaim(deps: OrderDeps, wanted: Wanted, loaded: LoadedSlice, judgement: Judgement, revision: string) {
   const { intent, closes } = wanted
   const { tradeId, connectionId } = intent
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)
   const { position } = loaded.slice
   const by = deps.random.id(12)
-  const taking = { kind: 'take', tradeId, by, connectionId } as const
+  // A mark was loaded, and with it what there is of the trade.
+  const first = loaded.cancelMark === null
+  const taking = { kind: 'take', tradeId, by, connectionId, revision, first } as const
   const claimed = claimedUpdate(wanted, at)
   if (loaded.cancelMark !== null) {
     const request = loaded.cancelMark

@@ -10,13 +10,15 @@ import {
   type Slice,
 } from '#domain'
 import { type Clock, FillcastError, InvariantError, isoTime } from '#runtime'
-import type { Commit, CommitResult, Fence, Halt, LoadedSlice, SliceAddress, Store, TakeRefusal, Write } from '#store'
+import type { Commit, CommitResult, Fence, Halt, LoadedSlice, Store, TakeRefusal, Write } from '#store'
 import { refsOf } from './landing.ts'
 import { project } from './project.ts'
+import type { Place, Remembered } from './remembered.ts'
 
 /** The one way in which an update becomes state and events: load, reduce, project, commit; on a clash, load again. */
 export type Applier = Readonly<{
   store: Store
+  remembered: Remembered
   clock: Clock
   /** Hears of every change that was committed: metrics and the log of anomalies. */
   onCommitted(userId: string, changes: readonly Change[]): void
@@ -62,7 +64,7 @@ export async function apply(
 
 /**
  * As `apply`, for updates that depend on what is there: `decide` sees the loaded slice and names the updates, applied as one step.
- * It is asked again after a clash.
+ * It is asked again after a clash, and before nothing is written for what is only remembered.
  */
 export async function applyWith(
   applier: Applier,
@@ -71,17 +73,33 @@ export async function applyWith(
   known: LoadedSlice | null = null,
 ): Promise<Applied> {
   const { landing, symbol, fence } = target
-  const address: SliceAddress = { orderId: landing.id, connectionId: landing.connectionId, symbol }
+  const place = placeOf(landing, symbol)
   return untilNoClash(applier.store, landing.userId, async (isFirst) => {
-    const loaded = (isFirst ? known : null) ?? (await applier.store.loadSlice(landing.userId, address))
-    const step = stepOf(applier, target, loaded, decide(loaded))
-    if (step.writes.length === 0 && step.events.length === 0) return { ...loaded, changes: step.changes }
-    const result = await commitStep(applier, landing.userId, loaded, step, fence)
-    if (result.kind === 'committed') return after(loaded, step, result.version, loaded.claim)
+    const remembered = isFirst ? applier.remembered.slice(place) : null
+    let loaded = remembered ?? (isFirst ? known : null) ?? (await load(applier, place))
+    let step = stepOf(applier, target, loaded, decide(loaded))
+    if (isEmpty(step) && remembered !== null) {
+      loaded = await load(applier, place)
+      step = stepOf(applier, target, loaded, decide(loaded))
+    }
+    if (isEmpty(step)) return { ...loaded, changes: step.changes }
+    const result = await commitStep(applier, place, loaded, step, fence)
+    if (result.kind === 'committed') return result.applied
     if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
     if (result.kind === 'clash') return CLASH
     throw new InvariantError(`a commit that takes no trade was answered ${result.kind}`)
   })
+}
+
+/** Reads a slice, and what is remembered of the user is measured by it. */
+export async function load(
+  { store, remembered }: Applier,
+  place: Place,
+  options?: Readonly<{ archived?: boolean }>,
+): Promise<LoadedSlice> {
+  const loaded = await store.loadSlice(place.userId, place, options)
+  remembered.read(place.userId, loaded.version)
+  return loaded
 }
 
 const CLASH = Symbol('clash')
@@ -142,22 +160,17 @@ export async function takeWith(
   decide: (loaded: LoadedSlice) => Readonly<{ fence: TakeFence; updates: readonly OrderUpdate[] }> | null,
   known: LoadedSlice,
 ): Promise<Taken> {
-  const address: SliceAddress = { orderId: landing.id, connectionId: landing.connectionId, symbol }
+  const place = placeOf(landing, symbol)
   return untilNoClash<Taken>(applier.store, landing.userId, async (isFirst) => {
-    const loaded = isFirst ? known : await applier.store.loadSlice(landing.userId, address, { archived: false })
+    const loaded = isFirst ? known : await load(applier, place, { archived: false })
     const decided = decide(loaded)
     if (decided === null) return { kind: 'left', loaded }
     const { fence, updates } = decided
     const step = stepOf(applier, { landing, symbol }, loaded, updates)
-    const result = await commitStep(applier, landing.userId, loaded, step, fence)
+    const result = await commitStep(applier, place, loaded, step, fence)
     if (result.kind === 'committed') {
-      const claim = `${result.version} ${fence.by}`
-      return {
-        kind: 'taken',
-        applied: after(loaded, step, result.version, claim),
-        claim,
-        globalHalt: result.globalHalt,
-      }
+      const { applied, globalHalt } = result
+      return { kind: 'taken', applied, claim: applied.claim ?? '', globalHalt }
     }
     if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
     return result.kind === 'clash' ? CLASH : { ...result, loaded }
@@ -183,21 +196,31 @@ function stepOf(
   return { slice, changes, writes: writesOf(landing.connectionId, symbol, loaded.slice, slice), events }
 }
 
+type Committed = Readonly<{ kind: 'committed'; applied: Applied; globalHalt: Halt | null }>
+
 async function commitStep(
-  { store, onCommitted }: Applier,
-  userId: string,
-  { version: expectVersion }: LoadedSlice,
-  { writes, events, changes }: Step,
+  { store, remembered, onCommitted }: Applier,
+  place: Place,
+  loaded: LoadedSlice,
+  { slice, writes, events, changes }: Step,
   fence: Fence,
-): Promise<CommitResult> {
-  const result = await store.commit(userId, { expectVersion, fence, writes, events })
-  if (result.kind === 'committed') onCommitted(userId, changes)
-  return result
+): Promise<Committed | Exclude<CommitResult, { kind: 'committed' }>> {
+  const { userId } = place
+  const result = await store.commit(userId, { expectVersion: loaded.version, fence, writes, events })
+  if (result.kind === 'clash') remembered.refused(userId, loaded.version)
+  if (result.kind !== 'committed') return result
+  onCommitted(userId, changes)
+  const { version, globalHalt } = result
+  const claim = fence.kind === 'take' || fence.kind === 'resolve' ? `${version} ${fence.by}` : loaded.claim
+  const applied = { ...loaded, ...{ slice, changes, version, claim } }
+  remembered.committed(place, loaded.version, applied)
+  return { kind: 'committed', applied, globalHalt }
 }
 
-const after = (loaded: LoadedSlice, { slice, changes }: Step, version: string, claim: string | null): Applied => ({
-  ...loaded,
-  ...{ slice, changes, version, claim },
+const isEmpty = ({ writes, events }: Step): boolean => writes.length === 0 && events.length === 0
+
+const placeOf = ({ userId, connectionId, id: orderId }: Landing, symbol: string): Place => ({
+  ...{ userId, orderId, connectionId, symbol },
 })
 
 /** The records that differ, by content: reducing a repeat makes equal records, not the same ones. */

@@ -11,7 +11,7 @@ import {
   orderHandler,
   type RiskDesk,
 } from '../../../workers/orders/index.ts'
-import { ConnectionOwner, MarketHours, noTally } from '../../../workers/updates/index.ts'
+import { ConnectionOwner, MarketHours, noTally, Remembered } from '../../../workers/updates/index.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
@@ -51,11 +51,12 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const links = process.door('links', outside.links, true)
   const controls = process.door('controls', outside.controls, true)
   const vault = process.door('vault', outside.vault, false)
-  const brokers = new BrokerPool(connections, vault, 'sandbox', (connection) =>
+  const recalled = (ref: ConnectionRef) => outside.store.controls.linked(ref)
+  const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', (connection) =>
     brokerDoor(process, outside.accountOf(connection), connection),
   )
   const onCommitted = (userId: string, changes: readonly Change[]): void => outside.onCommitted(userId, changes)
-  const applier = { store, clock, onCommitted }
+  const applier = { store, remembered: new Remembered(), clock, onCommitted }
   const hours = new MarketHours(clock)
   const deps = { applier, brokers, clock, random, log, boundaries }
   const epoch = process.door('epoch', { read: async () => outside.store.marker }, true)

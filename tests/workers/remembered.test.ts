@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest'
+import { TradeConflictError } from '../../workers/orders/job.ts'
+import { submitOrder } from '../../workers/orders/submit.ts'
+import { apply, Remembered } from '../../workers/updates/index.ts'
+import { brokerOrder, executionOf, intentOf, landing, play, claimed, seen } from '../domain/orders.ts'
+import { makeWorker, ref } from './harness.ts'
+
+const target = { landing, symbol: 'AAPL', fence: { kind: 'version' } } as const
+const at = (orderId: string) => ({ userId: 'u1', orderId, connectionId: 'broker_1', symbol: 'AAPL' })
+
+/** A worker that has sent two orders: what it remembers of the user was confirmed by the reading before the second. */
+async function warmed() {
+  const worker = makeWorker()
+  await worker.adopted()
+  const { store, submit, run } = worker
+  let loads = 0
+  const load = store.loadSlice.bind(store)
+  store.loadSlice = (...args) => {
+    loads += 1
+    return load(...args)
+  }
+  const send = (tradeId: string, quantity = '100') =>
+    submitOrder(submit, intentOf({ tradeId, quantity: quantity as never }), run)
+  await send('t1')
+  await send('t2')
+  return { ...worker, send, loads: () => loads }
+}
+
+/** Something else of the user is written, by somebody else. */
+async function writeElsewhere({ store }: Awaited<ReturnType<typeof warmed>>): Promise<void> {
+  const health = { schema: 2, state: 'up', cause: null, doubts: 0, doubtSince: null, reason: null, since: '' } as const
+  await store.commit('u1', {
+    ...{ expectVersion: store.versionOf('u1'), fence: { kind: 'version' }, events: [] },
+    writes: [{ kind: 'health', connectionId: 'broker_1', health }],
+  })
+}
+
+describe('what a worker remembers of having written', () => {
+  test('saves the reading before a submission, and before what comes of it', async () => {
+    const { send, loads, store, broker, submit } = await warmed()
+    const before = loads()
+    expect(await send('t3')).toEqual({ kind: 'done' })
+    const order = brokerOrder('partially_filled', '40', 3, {
+      brokerOrderId: store.orderOf('u1', 't3')!.placements[0]!.brokerOrderId!,
+    })
+    const filled = seen(order, executionOf('40', '180', '40', 3))
+    await apply(submit.applier, { ...target, landing: { ...landing, id: 't3' } }, filled)
+    expect(loads()).toBe(before)
+    expect(broker.submissions).toHaveLength(3)
+    expect(store.orderOf('u1', 't3')).toMatchObject({ status: 'partially_filled', cumulativeQuantity: '40' })
+  })
+
+  test('is refused when somebody else has written, and then read anew: the order is sent once', async () => {
+    const worker = await warmed()
+    await writeElsewhere(worker)
+    const before = worker.loads()
+    expect(await worker.send('t3')).toEqual({ kind: 'done' })
+    expect(worker.loads()).toBeGreaterThan(before)
+    expect(worker.broker.submissions).toHaveLength(3)
+    expect(worker.store.orderOf('u1', 't3')?.status).toBe('submitted')
+  })
+
+  test('is believed again only once a reading has found the same', async () => {
+    const worker = await warmed()
+    const needsLoad = async (tradeId: string): Promise<boolean> => {
+      const before = worker.loads()
+      await worker.send(tradeId)
+      return worker.loads() > before
+    }
+    await writeElsewhere(worker)
+    expect([await needsLoad('t3'), await needsLoad('t4'), await needsLoad('t5')]).toEqual([true, true, false])
+  })
+
+  test('does not hold what has ended: a repeat of it is found by its claim, and nothing is sent', async () => {
+    const { send, store, broker, submit } = await warmed()
+    const order = brokerOrder('canceled', '0', 3, {
+      brokerOrderId: store.orderOf('u1', 't2')!.placements[0]!.brokerOrderId!,
+    })
+    await apply(submit.applier, { ...target, landing: { ...landing, id: 't2' } }, seen(order))
+    expect(store.orderOf('u1', 't2')?.status).toBe('canceled')
+    expect(await send('t2')).toEqual({ kind: 'done' })
+    await expect(send('t2', '7')).rejects.toThrow(TradeConflictError)
+    expect(broker.submissions).toHaveLength(2)
+  })
+
+  test('is not enough to pass an update over: what the store has lost is written again', async () => {
+    const { store, submit } = await warmed()
+    const order = brokerOrder('partially_filled', '40', 3, {
+      brokerOrderId: store.orderOf('u1', 't1')!.placements[0]!.brokerOrderId!,
+    })
+    const filled = seen(order, executionOf('40', '180', '40', 3))
+    await apply(submit.applier, target, filled)
+    store.loseLast(1)
+    expect(store.orderOf('u1', 't1')?.cumulativeQuantity).toBe('0')
+    await apply(submit.applier, target, filled)
+    expect(store.orderOf('u1', 't1')?.cumulativeQuantity).toBe('40')
+  })
+
+  test('of a connection is measured by the claim: with older credentials nothing is sent', async () => {
+    const { send, store, broker, known } = await warmed()
+    const stale = known.connection(ref)
+    known.connection = () => stale
+    store.link(ref) // new credentials, verified
+    expect(await send('t3')).toMatchObject({ kind: 'again' })
+    expect(broker.submissions).toHaveLength(2)
+    expect(store.orderOf('u1', 't3')).toBeNull()
+    known.connection = (of) => store.controls.linked(of)
+    expect(await send('t3')).toEqual({ kind: 'done' })
+  })
+})
+
+describe('what is held', () => {
+  const { slice } = play([claimed()])
+  const loaded = { version: '2', slice, claim: '2 w', cancelMark: null }
+  const elsewhere = { ...loaded, slice: { ...slice, order: null } }
+
+  function holding(): Remembered {
+    const remembered = new Remembered()
+    remembered.committed(at('t1'), '1', loaded)
+    remembered.read('u1', '2')
+    return remembered
+  }
+
+  test('is a slice only where all of it is there', () => {
+    const remembered = holding()
+    expect(remembered.slice(at('t1'))).toEqual(loaded)
+    expect(remembered.slice(at('t2'), true)).toMatchObject({ version: '2', slice: { order: null } })
+    expect(remembered.slice({ ...at('t1'), userId: 'u2' })).toBeNull()
+    expect(remembered.slice({ ...at('t1'), symbol: 'MSFT' })).toBeNull()
+    expect(remembered.slice({ ...at('t1'), connectionId: 'broker_2' })).toBeNull()
+    expect(remembered.slice(at('t2'))).toBeNull()
+    expect(remembered.slice(at('t1'), true)).toBeNull()
+  })
+
+  test('moves with every commit on top of it', () => {
+    const remembered = holding()
+    remembered.committed({ ...at(''), symbol: 'MSFT' }, '2', { ...elsewhere, version: '3' })
+    expect(remembered.slice(at('t1'))).toEqual({ ...loaded, version: '3' })
+  })
+
+  test('stands when another commit of this process was refused that knew less', () => {
+    const remembered = holding()
+    remembered.refused('u1', '1')
+    expect(remembered.slice(at('t1'))).toEqual(loaded)
+    remembered.refused('u1', '2')
+    expect(remembered.slice(at('t1'))).toBeNull()
+  })
+
+  test('is of one version: a commit on top of another one leaves nothing of before', () => {
+    const remembered = holding()
+    remembered.committed({ ...at(''), symbol: 'MSFT' }, '7', { ...elsewhere, version: '8' })
+    remembered.read('u1', '8')
+    expect(remembered.slice(at('t1'))).toBeNull()
+    expect(remembered.slice({ ...at('t2'), symbol: 'MSFT' }, true)?.version).toBe('8')
+  })
+
+  test('is bounded: the oldest of many users and trades are dropped', () => {
+    const remembered = holding()
+    for (let n = 0; n < 32; n += 1) {
+      const order = { ...slice.order!, id: `other-${n}` }
+      remembered.committed(at(order.id), '2', { ...loaded, slice: { ...slice, order } })
+    }
+    expect(remembered.slice(at('t1'))).toBeNull()
+    expect(remembered.slice(at('other-31'))).not.toBeNull()
+    for (let n = 0; n < 2_000; n += 1) remembered.committed({ ...at('t1'), userId: `user-${n}` }, '1', loaded)
+    expect(remembered.slice(at('other-31'))).toBeNull()
+  })
+})

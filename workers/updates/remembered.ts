@@ -1,0 +1,89 @@
+import type { Account, Order, Position } from '#domain'
+import type { CancelMark, LoadedSlice, SliceAddress } from '#store'
+
+/** One slice of one user's state. */
+export type Place = SliceAddress & Readonly<{ userId: string }>
+
+/**
+ * What this process committed last of each user: as good as loaded, as long as nobody else writes. It saves the reading before most
+ * commits.
+ *
+ *   nothing --committed--> doubted --a reading finds the same version--> held --committed on top of it--> held
+ *                             ^------ a commit from it was refused, or a reading finds another -----------/
+ *
+ * Kept true: all that is held of a user belongs to one version of its state, and nothing that was decided from it counts before a
+ * commit that names this version was accepted. So another worker, a restart or a lost store costs a refused commit, never a wrong
+ * one; and whoever decides to write nothing has to load first. An order that has ended is not held: little happens to it.
+ */
+export class Remembered {
+  readonly #users = new Map<string, Held>()
+
+  /**
+   * What there is at an address, if all of it is held.
+   * @param first of a trade that nobody has seen yet: whether that is so, only its claim tells (`first` of the fence)
+   */
+  slice({ userId, orderId, connectionId, symbol }: Place, first = false): LoadedSlice | null {
+    const held = this.#users.get(userId)
+    if (held === undefined || held.isDoubted) return null
+    const account = held.accounts.get(connectionId)
+    const position = held.positions.get(positionName(connectionId, symbol))
+    const trade = first && !held.trades.has(orderId) ? UNSEEN : held.trades.get(orderId)
+    if (account === undefined || position === undefined || trade === undefined || first !== (trade === UNSEEN))
+      return null
+    const { order, claim, cancelMark } = trade
+    return { version: held.version, slice: { order, position, account }, claim, cancelMark }
+  }
+
+  /** The state was read, and is at this version. */
+  read(userId: string, version: string): void {
+    const held = this.#users.get(userId)
+    if (held !== undefined && held.version === version) held.isDoubted = false
+    else if (held !== undefined) this.#users.set(userId, nothing())
+  }
+
+  /** A commit made a slice of one version into that of the next: all the rest is as it was. */
+  committed({ userId, connectionId, symbol }: Place, before: string, now: LoadedSlice): void {
+    const known = this.#users.get(userId)
+    const held = known?.version === before ? known : nothing()
+    held.version = now.version
+    const { order, position, account } = now.slice
+    if (order !== null && order.endedAt === null)
+      put(held.trades, order.id, { order, claim: now.claim, cancelMark: now.cancelMark }, TRADES_MAX)
+    else if (order !== null) held.trades.delete(order.id)
+    put(held.positions, positionName(connectionId, symbol), position, POSITIONS_MAX)
+    if (account !== null) put(held.accounts, connectionId, account, ACCOUNTS_MAX)
+    put(this.#users, userId, held, USERS_MAX)
+  }
+
+  /** A commit of this version was refused. Whatever this process has committed meanwhile stands. */
+  refused(userId: string, version: string): void {
+    if (this.#users.get(userId)?.version === version) this.#users.set(userId, nothing())
+  }
+}
+
+type Trade = Readonly<{ order: Order | null; claim: string | null; cancelMark: CancelMark | null }>
+type Held = {
+  version: string
+  isDoubted: boolean
+  readonly trades: Map<string, Trade>
+  readonly positions: Map<string, Position | null>
+  readonly accounts: Map<string, Account>
+}
+
+const UNSEEN: Trade = { order: null, claim: null, cancelMark: null }
+const nothing = (): Held => ({
+  ...{ version: '', isDoubted: true, trades: new Map(), positions: new Map(), accounts: new Map() },
+})
+const positionName = (connectionId: string, symbol: string): string => `${connectionId} ${symbol}`
+
+/** Held at most, of each user but for the first; what was written longest ago is dropped, and loaded when it is needed. */
+const USERS_MAX = 2_000
+const TRADES_MAX = 32
+const POSITIONS_MAX = 32
+const ACCOUNTS_MAX = 8
+
+function put<T>(map: Map<string, T>, key: string, value: T, max: number): void {
+  map.delete(key) // to the end of the map: used last
+  if (map.size >= max) map.delete(map.keys().next().value ?? '')
+  map.set(key, value)
+}
