@@ -122,4 +122,17 @@ describe('executions that are taken back', () => {
       await world.quiesce()
     },
   )
+
+  test('FIL-12 taken back of an ended order that every poll still lists beside one in flight: its total stands all the same', async () => {
+    const world = await submitted(5)
+    world.submit({ tradeId: 't2', symbol: 'MSFT' })
+    world.fill('t1', '180')
+    await world.settle()
+    world.broker.isMute = true
+    world.broker.bust(world.clientOrderId('t1'))
+    world.broker.isMute = false
+    await world.advance(150_000)
+    expect(world.told('t1').at(-1)).toBe('trade.corrected')
+    expect(await heldOf(world)).toBe('0')
+  })
 })

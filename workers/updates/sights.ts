@@ -18,8 +18,10 @@ export class Sights {
   /** @param orders as they are recorded  @param views complete readings, by broker order id */
   look(orders: readonly Order[], views: Views, nowMs: number): { standing: Unsettled[]; waiting: number } {
     const unsettled = orders.flatMap((order) => unsettledTotals(order).map((one) => ({ order, ...one })))
-    const ids = new Set(unsettled.map(({ brokerOrderId }) => brokerOrderId))
-    for (const id of this.#sights.keys()) if (views.has(id) && !ids.has(id)) this.#sights.delete(id)
+    // Only what was asked about is settled now: a poll shows ended orders too, and asks about the open ones.
+    const settled = new Set(orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
+    for (const { brokerOrderId } of unsettled) settled.delete(brokerOrderId)
+    for (const id of this.#sights.keys()) if (views.has(id) && settled.has(id)) this.#sights.delete(id)
     const shown = unsettled.filter(({ brokerOrderId, total }) => {
       const seen = views.get(brokerOrderId)
       return seen !== undefined && shows(seen, total)
