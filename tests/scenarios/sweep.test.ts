@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { ConnectionRef } from '#store'
 import { ANY_STEP, openWorld, type World } from './world.ts'
 import { Chance } from './world/chance.ts'
+import type { HaltTarget } from './world/sending.ts'
 
 // Everything at once, at random: whatever the seed makes of it, the rules hold at every step, and at rest everything is as the broker
 // has it. A failure names its seed; the same seed is the same run. SWEEP_FROM and SWEEP_SEEDS choose others, and more.
@@ -33,7 +34,10 @@ const submit: Deed = (world, chance, trades) => {
   const quantity = String(1 + chance.below(100))
   const limit = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
   const symbol = chance.pick(SYMBOLS)!
-  world.submit({ ...ref, tradeId, symbol, quantity, ...(chance.below(2) === 0 ? limit : {}) })
+  const side = chance.below(3) === 0 ? 'sell' : 'buy'
+  const soon = { notAfter: new Date(world.nowMs + chance.below(5_000)).toISOString() }
+  const terms = { ...(chance.below(2) === 0 ? limit : {}), ...(chance.below(6) === 0 ? soon : {}) }
+  world.submit({ ...ref, tradeId, symbol, side, quantity, ...terms })
 }
 
 const execute: Deed = (world, chance, trades) => {
@@ -63,11 +67,31 @@ const REQUEST_FAULTS = ['lose_request', 'lose_reply', 'rate_limit', 'error_after
 const failSubmit: Deed = (world, chance) =>
   void world.brokerOf(chance.pick(ACCOUNTS)!).fail('submit', { kind: chance.pick(REQUEST_FAULTS)! })
 
+const READINGS = ['read', 'listOrders', 'listExecutions', 'listActivities', 'readPortfolio'] as const
+const READ_FAULTS = ['lose_request', 'lose_reply', 'rate_limit', 'error_before'] as const
+const failReadings: Deed = (world, chance) => {
+  const [on, kind] = [chance.pick(READINGS)!, chance.pick(READ_FAULTS)!]
+  world.brokerOf(chance.pick(ACCOUNTS)!).fail(on, { kind }, { times: 1 + chance.below(4), skip: chance.below(3) })
+}
+
+const targetOf = (chance: Chance): HaltTarget => {
+  const { userId, connectionId } = chance.pick(ACCOUNTS)!
+  return chance.pick([{}, { userId }, { userId, connectionId }])!
+}
+const halt: Deed = (world, chance) => {
+  const allows = chance.pick(['nothing', 'reducing'] as const)!
+  void world.halt(targetOf(chance), { allows, waitMs: chance.below(20_000) })
+}
+const resume: Deed = (world, chance) => void world.resume(targetOf(chance))
+
 /** The store loses everything; what a surviving worker remembers of connections comes back a little later. */
 const wipe: Deed = (world, chance) => {
   const { controls } = world.store
-  const sets = Promise.all(ACCOUNTS.map(({ userId }) => controls.read(userId)))
-  const restore = (): void => void sets.then((known) => controls.restore(known, null))
+  const known = Promise.all([
+    Promise.all(ACCOUNTS.map(({ userId }) => controls.read(userId))),
+    controls.readGlobalHalt(),
+  ])
+  const restore = (): void => void known.then(([sets, globalHalt]) => controls.restore(sets, globalHalt))
   world.store.wipe()
   world.schedule.after({ name: 'survivor', state: 'running' }, 500 + chance.below(2_000), restore)
 }
@@ -78,6 +102,9 @@ const DEEDS: readonly (readonly [weight: number, deed: Deed])[] = [
   [1, takeBack],
   [2, cancel],
   [2, failSubmit],
+  [2, failReadings],
+  [1, halt],
+  [2, resume],
   [2, (world, chance) => world.faults.plan(chance.pick(['reply_lost', 'twice', 'refused', 'request_lost'] as const)!)],
   [1, (world, chance) => void (world.brokerOf(chance.pick(ACCOUNTS)!).isMute = chance.below(2) === 0)],
   [1, (world, chance) => void (world.brokerOf(chance.pick(ACCOUNTS)!).listsBusts = chance.below(2) === 0)],

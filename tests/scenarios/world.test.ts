@@ -1,8 +1,5 @@
 import { setTimeout as realSleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { clientOrderIdOf, dec } from '#domain'
-import { intentOf } from '../domain/orders.ts'
-import { claimsOfEnded } from './world/invariants.ts'
 import { openWorld } from './world.ts'
 
 async function tradeInTwoParts(seed: number) {
@@ -82,58 +79,5 @@ describe('the world of the scenarios', () => {
     await world.settle()
     world.broker.executions.length = 0
     await expect(world.settle()).rejects.toThrow('S4 t1 told 40, executed 0')
-  })
-})
-
-describe('a rule that is broken is found', () => {
-  async function filled() {
-    const world = await openWorld({ seed: 9 })
-    world.submit()
-    await world.advance(1_000)
-    world.fill('t1', '180')
-    await world.advance(1_000)
-    return world
-  }
-  const address = { orderId: 't1', connectionId: 'broker_1', symbol: '' }
-
-  test('S10 cash that is stored and was not told', async () => {
-    const world = await filled()
-    const { version, slice } = await world.store.loadSlice('u1', address)
-    const account = { ...slice.account!, cash: dec('1') }
-    const open = { expectVersion: version, fence: { kind: 'version' }, events: [] } as const
-    await world.store.commit('u1', { ...open, writes: [{ kind: 'account', account }] })
-    await expect(world.check()).rejects.toThrow('S10 the cash told')
-  })
-
-  test('S10 a trade that was told as filled, and is stored as open', async () => {
-    const world = await filled()
-    const { version, slice } = await world.store.loadSlice('u1', address)
-    const order = { ...slice.order!, status: 'submitted' } as const
-    const open = { expectVersion: version, fence: { kind: 'version' }, events: [] } as const
-    await world.store.commit('u1', { ...open, writes: [{ kind: 'order', order }] })
-    await expect(world.check()).rejects.toThrow('S10 t1 is stored as submitted, told trade.filled')
-  })
-
-  test('S3 a claim of what has ended', async () => {
-    const { store } = await filled()
-    const take = {
-      kind: 'take',
-      tradeId: 't1',
-      by: 'w',
-      connectionId: 'broker_1',
-      revision: '1',
-      reducing: false,
-      budget: true,
-      first: false,
-    } as const
-    const claim = { expectVersion: store.versionOf('u1'), fence: take, writes: [], events: [] }
-    expect(claimsOfEnded(store, ['u1', claim])).toEqual(['S3 t1 is filled, and is claimed'])
-  })
-
-  test('S2 an order of ours at the broker, of which nobody here knows', async () => {
-    const world = await openWorld({ seed: 9, roles: ['orders'], isAdopted: false })
-    const intent = intentOf({ tradeId: 'lost' })
-    await world.broker.submit({ intent, clientOrderId: clientOrderIdOf('u1', 'lost') })
-    await expect(world.quiesce(1_000)).rejects.toThrow('S2 lost is at the broker, and there is no intent')
   })
 })

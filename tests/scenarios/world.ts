@@ -1,17 +1,21 @@
 import { pino } from 'pino'
 import { cancelOrderSchema, commandJobId, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
 import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
-import type { BoundaryName } from '#runtime'
+import { type BoundaryName, isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
-import { claimsOfEnded, findUnsafe, findUnsettled } from './world/invariants.ts'
+import type { ControlCommands, HaltRequest, HaltResult } from '../../src/producer/index.ts'
+import { Conduct } from './world/conduct.ts'
+import { controlCommandsOf } from './world/halting.ts'
+import { findUnsafe, findUnsettled } from './world/invariants.ts'
 import { modelLeases } from './world/leases.ts'
-import { type Fault, Process } from './world/process.ts'
+import { Process, type Watch } from './world/process.ts'
 import { ModelQueue } from './world/queue.ts'
 import { type Owner, Schedule } from './world/schedule.ts'
 import { StoreFaults } from './world/store-faults.ts'
+import type { HaltTarget } from './world/sending.ts'
 import { type Outside, startWorker, type WorkerRole } from './world/worker.ts'
 
 /**
@@ -38,13 +42,14 @@ export type WorldOptions = Readonly<{
   accounts?: readonly ConnectionRef[]
   /** Default: true, the accounts have had their first reading. */
   isAdopted?: boolean
+  /** A defect that is planted: what every worker takes the broker for. */
+  planted?: Outside['planted']
 }>
 
 /** The wall clock at the start: a Friday, 10:00 in New York, market open. */
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 /** How long everything may take to come to rest once faults have ended. */
 const QUIESCENCE_MS = 240_000
-const REQUESTS_PER_MINUTE_MAX = 200
 const STEPS_SHOWN = 40
 /** As a label: whatever a process does next. */
 export const ANY_STEP = 'any step'
@@ -76,7 +81,10 @@ class World {
   readonly #roles: readonly WorkerRole[]
   /** What lies outside of every worker: the broker's machines, and what restarts a worker. It never dies. */
   readonly #self: Process
-  readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker; requestsAtMs: number[] }>()
+  /** The trade API: it halts and resumes. It never dies either. */
+  readonly #controls: ControlCommands
+  readonly #conduct: Conduct
+  readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker }>()
   readonly #outside: Outside
   readonly #onReturn = new Set<() => void>()
   readonly #plans: { label: string; skip: number; run: (process: Process) => void }[] = []
@@ -91,16 +99,20 @@ class World {
     this.#seed = seed
     this.#roles = options.roles ?? ['orders', 'streams', 'connections']
     this.schedule = new Schedule(seed, START_MS)
-    this.#self = new Process('world', this.schedule, () => null)
+    this.#self = new Process('world', this.schedule, UNWATCHED)
     this.queue = new ModelQueue(this.schedule, this.#self)
     this.store = new FakeStore(() => this.schedule.nowMs)
+    this.#controls = controlCommandsOf(new Process('api', this.schedule, UNWATCHED), this.store)
     accounts.forEach((ref, index) => {
       const brokerAccountId = `account-${index + 1}`
       this.store.controls.link(ref, brokerAccountId)
       const broker = new FakeBroker({ clock: this.#self.clock, brokerAccountId })
-      this.#accounts.set(keyOf(ref), { ref, broker, requestsAtMs: [] })
+      this.#accounts.set(keyOf(ref), { ref, broker })
     })
-    this.#outside = this.#makeOutside(accounts)
+    const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
+    const watched = { store: this.store, accounts: [...this.#accounts.values()], faults: this.faults }
+    this.#conduct = new Conduct({ ...watched, nowMs: () => this.schedule.nowMs }, isStaffed)
+    this.#outside = this.#makeOutside(accounts, options.planted)
     this.schedule.beforeStep = (...step) => this.#beforeStep(...step)
     this.schedule.afterStep = () => this.#afterStep()
   }
@@ -183,6 +195,23 @@ class World {
     return jobId
   }
 
+  /** Halts as the trade API does; what it answers, it answers once the time has been moved. Default: nothing passes, for 10 s it waits. */
+  async halt(target: HaltTarget = {}, over: Partial<HaltRequest> = {}): Promise<HaltResult> {
+    const request = { by: 'ops', reason: 'drill', allows: 'nothing', ...target, ...over } as const
+    const { losses } = this.store
+    const made = { target, allows: request.allows, at: isoTime(this.nowMs), losses }
+    const result = await this.schedule.enter(() => this.#controls.halt(request))
+    if (result.isComplete) await this.#conduct.sending.completed(made, this.#refs())
+    return result
+  }
+
+  /** Ends the halts of these targets; default: of everybody. */
+  async resume(...targets: HaltTarget[]): Promise<void> {
+    this.#conduct.sending.resumed()
+    for (const target of targets.length === 0 ? [{}] : targets)
+      await this.schedule.enter(() => this.#controls.resume(target))
+  }
+
   /** Asks for a connection to be removed, as the producer does. */
   async disconnect(openOrders: 'cancel' | 'leave', ref: ConnectionRef = this.#firstRef()): Promise<void> {
     const { connections } = this.store.controls
@@ -206,7 +235,7 @@ class World {
   }
 
   startWorker(): Process {
-    const process = new Process(`w${(this.#started += 1)}`, this.schedule, (...call) => this.#calling(...call))
+    const process = new Process(`w${(this.#started += 1)}`, this.schedule, this.#conduct)
     this.workers.push(process)
     process.onDeath(() => void this.workers.splice(this.workers.indexOf(process), 1))
     startWorker(process, this.#outside, this.#roles)
@@ -298,7 +327,7 @@ class World {
     this.steps.set(label, (this.steps.get(label) ?? 0) + 1)
     this.#lastSteps.push(`  ${((this.nowMs - START_MS) / 1_000).toFixed(3)} ${owner.name} ${label}`)
     if (this.#lastSteps.length > STEPS_SHOWN) this.#lastSteps.shift()
-    if (!(owner instanceof Process) || owner === this.#self) return
+    if (!(owner instanceof Process) || !this.workers.includes(owner)) return
     if (label === this.#poison?.label && this.#poison.jobs.includes(job ?? '')) {
       this.deaths += 1
       return this.restart(owner)
@@ -314,28 +343,11 @@ class World {
   }
 
   async #afterStep(): Promise<void> {
-    if (!this.#isDirty) return
+    this.#refuse(await this.#conduct.afterStep(this.workers))
+    const hasActed = this.#conduct.hasActed()
+    if (!hasActed && !this.#isDirty) return
     this.#isDirty = false
     await this.check()
-  }
-
-  #calling(process: Process, label: string, account: string | null, args: readonly unknown[]): Fault | null {
-    if (label === 'store.commit') {
-      this.#isDirty = true
-      this.#refuse(claimsOfEnded(this.store, args as Parameters<FakeStore['commit']>))
-    }
-    if (account !== null) this.#countRequest(account)
-    return label.startsWith('store.') ? this.faults.take(process, label) : null
-  }
-
-  /** S14 */
-  #countRequest(account: string): void {
-    this.#isDirty = true
-    const { requestsAtMs } = this.#accounts.get(account)!
-    requestsAtMs.push(this.nowMs)
-    while (requestsAtMs[0]! <= this.nowMs - 60_000) requestsAtMs.shift()
-    const count = requestsAtMs.length
-    if (count > REQUESTS_PER_MINUTE_MAX) this.#refuse([`S14 ${count} requests of ${account} within a minute`])
   }
 
   #lengthOfLogs(): number {
@@ -343,12 +355,18 @@ class World {
   }
 
   #firstRef(): ConnectionRef {
-    return [...this.#accounts.values()][0]!.ref
+    return this.#refs()[0]!
   }
 
-  #makeOutside(refs: readonly ConnectionRef[]): Outside {
+  #refs(): ConnectionRef[] {
+    return [...this.#accounts.values()].map(({ ref }) => ref)
+  }
+
+  #makeOutside(refs: readonly ConnectionRef[], planted: Outside['planted']): Outside {
     const { schedule, queue, store } = this
     return {
+      planted,
+      onStream: (...word) => this.#conduct.streamSpoke(...word),
       ...{ schedule, queue, store, refs },
       leases: modelLeases(schedule, this.#self, store),
       recoveries: this.recoveries,
@@ -366,6 +384,8 @@ class World {
     }
   }
 }
+
+const UNWATCHED: Watch = { asked() {}, calling: () => null, heard() {} }
 
 const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`
 

@@ -156,6 +156,24 @@ export class FakeStore implements Store {
     return this.#user(userId).read<Order>(`order:${orderId}`)
   }
 
+  accountOf(userId: string, connectionId: string): Account | null {
+    return this.#user(userId).read<Account>(`account:${connectionId}`)
+  }
+
+  positionOf(userId: string, connectionId: string, symbol: string): Position | null {
+    return this.#user(userId).read<Position>(`position:${connectionId}:${symbol}`)
+  }
+
+  /** Who is at work on a trade. */
+  claimOf(userId: string, tradeId: string): string | null {
+    return this.#user(userId).claims.get(tradeId) ?? null
+  }
+
+  /** What is stored of a user, by the names of the records. */
+  recordsOf(userId: string): ReadonlyMap<string, string> {
+    return this.#user(userId).records
+  }
+
   /** Id of the last event that the state tells of. */
   lastEventId(userId: string): string {
     return this.#user(userId).last

@@ -15,9 +15,8 @@ import {
   type TradeTold,
 } from './log-checks.ts'
 
-// The rules that hold in every run, by the names of the catalogue (execution failures, section 11): S after every step, C once
-// nothing more can happen. What is checked elsewhere: S3 (nothing that has ended is claimed), S14, S18 by the watch of the world; S15
-// by `World.repeatAll`; S13, S17 and C8 by scenarios: what they speak of cannot be told from the outside while faults are on.
+// The rules about how things are, in every run, by the names of the catalogue (execution failures, section 11): S after every step, C
+// once nothing more can happen. What processes do is looked at by `conduct.ts` (S3, S13, S14, S17, C8); S15, S18 and C7 are the world's.
 
 /** What is compared: one connection of one user, and the account behind it. */
 export type Stake = Readonly<{ ref: ConnectionRef; broker: FakeBroker; store: FakeStore }>
@@ -71,16 +70,6 @@ async function mistold(
   return findings
 }
 
-/** S3: nothing that has ended is claimed in order to be sent. What is decided by an older version is refused by the store itself. */
-export function claimsOfEnded(
-  store: FakeStore,
-  [userId, { fence, expectVersion }]: Parameters<FakeStore['commit']>,
-): string[] {
-  if (fence.kind !== 'take' || !fence.budget || store.versionOf(userId) !== expectVersion) return []
-  const order = store.orderOf(userId, fence.tradeId)
-  return order !== null && isTerminal(order.status) ? [`S3 ${order.id} is ${order.status}, and is claimed`] : []
-}
-
 /** S12: the stored positions are those that the log tells. */
 async function misplaced({ userId, connectionId }: ConnectionRef, store: FakeStore, log: readonly Entry[]) {
   const findings: string[] = []
@@ -125,7 +114,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   return [
     ...unresolved,
     ...unclaimed,
-    ...(await leftOver(stake)),
+    ...leftOver(stake),
     ...untold,
     ...averages(store.log(ref.userId), books),
     ...(await unequal(stake)),
@@ -134,8 +123,8 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
 }
 
 /** C6: no exit rests on a symbol that is flat, unless somebody was told. */
-async function leftOver({ broker, warnings }: RestingStake): Promise<string[]> {
-  const held = new Set((await broker.readPortfolio()).positions.map(({ symbol }) => symbol))
+function leftOver({ broker, warnings }: RestingStake): string[] {
+  const held = broker.ledger.books.positions
   if (warnings.some((line) => line.includes('order.leftover'))) return []
   return [...broker.orders.values()].flatMap((order) =>
     order.clientOrderId.startsWith('leg-') && !isClosed(order) && order.status !== 'held' && !held.has(order.symbol)
@@ -179,18 +168,20 @@ function averages(log: readonly Entry[], books: ReadonlyMap<string, TradeInBooks
 /** C4: positions, cash and external orders equal the broker's. */
 async function unequal({ ref, broker, store }: Stake): Promise<string[]> {
   const { account, positions, orders } = await store.loadConnection(ref.userId, ref.connectionId)
-  const real = await broker.readPortfolio()
+  // The books themselves: a call of the port would meet the faults that are armed.
+  const { cash, positions: held } = broker.ledger.books
   const stored = new Map([...positions].map(([symbol, { quantity }]) => [symbol, Number(quantity)]))
-  const symbols = new Set([...stored.keys(), ...real.positions.map(({ symbol }) => symbol)])
+  const symbols = new Set([...stored.keys(), ...held.keys()])
   const known = new Set(orders.flatMap(({ placements }) => placements.map(({ brokerOrderId }) => brokerOrderId)))
   const isStrange = (id: string): boolean => !known.has(id)
   const strangers = [...broker.orders.values()].filter((order) => !isClosed(order) && isStrange(order.brokerOrderId))
   return [
     ...[...symbols].flatMap((symbol) => {
-      const held = Number(real.positions.find((position) => position.symbol === symbol)?.quantity ?? 0)
-      return held === (stored.get(symbol) ?? 0) ? [] : [`C4 ${symbol}: ${stored.get(symbol) ?? 0} stored, ${held} held`]
+      const quantity = Number(held.get(symbol)?.quantity ?? 0)
+      const ours = stored.get(symbol) ?? 0
+      return quantity === ours ? [] : [`C4 ${symbol}: ${ours} stored, ${quantity} held`]
     }),
-    ...(account?.cash === real.cash ? [] : [`C4 cash: ${account?.cash ?? 'none'} stored, ${real.cash} there`]),
+    ...(account?.cash === cash ? [] : [`C4 cash: ${account?.cash ?? 'none'} stored, ${cash} there`]),
     ...strangers.map(({ brokerOrderId }) => `C4 ${brokerOrderId} is open, and unknown here`),
   ]
 }

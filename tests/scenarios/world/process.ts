@@ -4,10 +4,23 @@ import type { Owner, Schedule } from './schedule.ts'
 /** What a fault does with one call of a port: passes it on, or not, once or twice, and answers what it likes. */
 export type Fault = (call: () => Promise<unknown>) => Promise<unknown>
 
-/** Sees every call of a port, `port.method`, just before it runs; what it answers runs instead of the call. `account`: of a broker. */
-export type Watch = (process: Process, label: string, account: string | null, args: readonly unknown[]) => Fault | null
+/** One call of a port. `account`: whose requests it counts among, `<user> <connection>`, where it is one to a broker. */
+export type PortCall = Readonly<{ label: string; account: string | null; args: readonly unknown[] }>
 
-type Call = Readonly<{ name: string; method: string; inOrder: boolean; account: string | null }>
+/** What a process heard of its call. */
+export type Heard = Readonly<{ isDone: true; value: unknown }> | Readonly<{ isDone: false; error: unknown }>
+
+/** Sees every call of a port, three times. */
+export interface Watch {
+  /** The process decides to make it: the step goes on with the same knowledge. */
+  asked(process: Process, call: PortCall): void
+  /** Just before it runs; what is answered runs instead of the call. */
+  calling(process: Process, call: PortCall): Fault | null
+  /** Its outcome reaches the process. A call whose process died meanwhile is never heard of. */
+  heard(process: Process, call: PortCall, outcome: Heard): void
+}
+
+type Way = Readonly<{ name: string; method: string; inOrder: boolean; account: string | null }>
 
 /**
  * One process: a clock, chance, and doors to the ports, all of which end with it.
@@ -84,20 +97,23 @@ export class Process implements Owner {
     })
   }
 
-  async #call({ name, method, inOrder, account }: Call, args: unknown[], port: object): Promise<unknown> {
+  async #call({ name, method, inOrder, account }: Way, args: unknown[], port: object): Promise<unknown> {
     const label = `${name}.${method}`
+    const call: PortCall = { label, account, args }
+    this.#watch.asked(this, call)
     const lane = inOrder ? name : `call ${(this.#calls += 1)}`
     await this.#schedule.turn(this, lane, label)
     const target = port as Record<string, (...args: unknown[]) => Promise<unknown>>
     const run = async (): Promise<unknown> => target[method]!(...args)
-    const fault = this.#watch(this, label, account, args)
-    const [isDone, value] = await (fault === null ? run() : fault(run)).then(
-      (result) => [true, result] as const,
-      (error: unknown) => [false, error] as const,
+    const fault = this.#watch.calling(this, call)
+    const outcome = await (fault === null ? run() : fault(run)).then(
+      (value): Heard => ({ isDone: true, value }),
+      (error: unknown): Heard => ({ isDone: false, error }),
     )
     await this.#schedule.turn(this, lane, `${label} answered`)
-    if (isDone) return value
-    throw value
+    this.#watch.heard(this, call, outcome)
+    if (outcome.isDone) return outcome.value
+    throw outcome.error
   }
 
   #makeClock(): Clock {

@@ -2,7 +2,13 @@ import { commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Logger } from '#runtime'
 import type { BrokerConnection, Connections, ConnectionRef, Controls, Leases, Links, Recoveries, Vault } from '#store'
-import { type Broker, BrokerPool, type TradeStreamListener } from '../../../workers/broker/index.ts'
+import {
+  type Broker,
+  BrokerPool,
+  budgetOf,
+  GuardedBroker,
+  type TradeStreamListener,
+} from '../../../workers/broker/index.ts'
 import { connectionHandler } from '../../../workers/connections/index.ts'
 import {
   type Asker,
@@ -14,6 +20,7 @@ import {
 import { ConnectionOwner, MarketHours, noTally, Remembered } from '../../../workers/updates/index.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
+import type { StreamWord } from './mute.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
 import type { Schedule } from './schedule.ts'
@@ -34,6 +41,10 @@ export type Outside = Readonly<{
   log: Logger
   /** What is run when the store comes back after it was away. */
   onReturn: Set<() => void>
+  /** A trade stream does something, as a worker hears it. */
+  onStream: (process: Process, ref: ConnectionRef, word: StreamWord) => void
+  /** What workers make of a broker account; default: what it is. */
+  planted: ((broker: Broker) => Broker) | undefined
   onCommitted: (userId: string, changes: readonly Change[]) => void
 }>
 
@@ -53,7 +64,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const vault = process.door('vault', outside.vault, false)
   const recalled = (ref: ConnectionRef) => outside.store.controls.linked(ref)
   const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', (connection) =>
-    brokerDoor(process, outside.accountOf(connection), connection),
+    brokerDoor(process, outside, connection),
   )
   const onCommitted = (userId: string, changes: readonly Change[]): void => outside.onCommitted(userId, changes)
   const applier = { store, remembered: new Remembered(), clock, onCommitted }
@@ -121,20 +132,25 @@ function riskDesk(hours: MarketHours, { clock }: Process, { store }: Outside): R
 }
 
 /** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */
-function brokerDoor(process: Process, account: FakeBroker, { userId, connectionId }: BrokerConnection): Broker {
+function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection): Broker {
+  const { userId, connectionId } = ref
+  const account = outside.accountOf(ref)
   const lane = `stream ${userId} ${connectionId}`
   const openTradeStream: Broker['openTradeStream'] = (listener) => {
     let isOpen = true
-    const later = (label: string, run: () => void): void =>
-      void process.enter(lane, label, () => {
-        if (isOpen) run()
+    const later = (word: StreamWord, label: string, run: () => void): void =>
+      void process.enter(lane, `stream ${label}`, () => {
+        if (!isOpen) return
+        outside.onStream(process, ref, word)
+        run()
       })
     const onStep: TradeStreamListener = {
-      onLive: () => later('stream live', () => listener.onLive()),
-      onUpdate: (update) => later(`stream ${update.order.status}`, () => listener.onUpdate(update)),
-      onUnreadable: (why) => later('stream unreadable', () => listener.onUnreadable(why)),
-      onDown: (down) => later('stream down', () => listener.onDown(down)),
+      onLive: () => later('live', 'live', () => listener.onLive()),
+      onUpdate: (update) => later('word', update.order.status, () => listener.onUpdate(update)),
+      onUnreadable: (why) => later('word', 'unreadable', () => listener.onUnreadable(why)),
+      onDown: (down) => later('down', 'down', () => listener.onDown(down)),
     }
+    outside.onStream(process, ref, 'opened')
     const stream = account.openTradeStream(onStep)
     process.onDeath(() => void stream.close())
     return {
@@ -145,5 +161,7 @@ function brokerDoor(process: Process, account: FakeBroker, { userId, connectionI
     }
   }
   const door: Broker = process.door<Broker>('broker', account, false, `${userId} ${connectionId}`)
-  return Object.assign(Object.create(door) as Broker, { openTradeStream, openActivityStream: () => null })
+  const broker = Object.assign(Object.create(door) as Broker, { openTradeStream, openActivityStream: () => null })
+  const budget = budgetOf(process.door('budget', outside.store.budget, true), ref)
+  return new GuardedBroker(outside.planted?.(broker) ?? broker, budget, process.clock)
 }

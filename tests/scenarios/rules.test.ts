@@ -1,0 +1,281 @@
+import { describe, expect, test } from 'vitest'
+import { clientOrderIdOf, dec } from '#domain'
+import type { Broker } from '../../workers/broker/index.ts'
+import { intentOf } from '../domain/orders.ts'
+import { openWorld, type World } from './world.ts'
+
+// Each rule that runs watch, shown a violation: state that was tampered with, or a defect planted in what the workers work with.
+
+/** A broker that differs from the real one in some calls. */
+const taken = (broker: Broker, over: Partial<Broker>): Broker => Object.assign(Object.create(broker) as Broker, over)
+
+describe('a rule that is broken is found', () => {
+  async function filled() {
+    const world = await openWorld({ seed: 9 })
+    world.submit()
+    await world.advance(1_000)
+    world.fill('t1', '180')
+    await world.advance(1_000)
+    return world
+  }
+  const address = { orderId: 't1', connectionId: 'broker_1', symbol: '' }
+
+  test('S10 cash that is stored and was not told', async () => {
+    const world = await filled()
+    const { version, slice } = await world.store.loadSlice('u1', address)
+    const account = { ...slice.account!, cash: dec('1') }
+    const open = { expectVersion: version, fence: { kind: 'version' }, events: [] } as const
+    await world.store.commit('u1', { ...open, writes: [{ kind: 'account', account }] })
+    await expect(world.check()).rejects.toThrow('S10 the cash told')
+  })
+
+  test('S10 a trade that was told as filled, and is stored as open', async () => {
+    const world = await filled()
+    const { version, slice } = await world.store.loadSlice('u1', address)
+    const order = { ...slice.order!, status: 'submitted' } as const
+    const open = { expectVersion: version, fence: { kind: 'version' }, events: [] } as const
+    await world.store.commit('u1', { ...open, writes: [{ kind: 'order', order }] })
+    await expect(world.check()).rejects.toThrow('S10 t1 is stored as submitted, told trade.filled')
+  })
+
+  test('S2 an order of ours at the broker, of which nobody here knows', async () => {
+    const world = await openWorld({ seed: 9, roles: ['orders'], isAdopted: false })
+    const intent = intentOf({ tradeId: 'lost' })
+    await world.broker.submit({ intent, clientOrderId: clientOrderIdOf('u1', 'lost') })
+    await expect(world.quiesce(1_000)).rejects.toThrow('S2 lost is at the broker, and there is no intent')
+  })
+
+  test('C6 an exit that rests on a flat symbol, when cancels come to nothing and alarms to nobody', async () => {
+    const world = await openWorld({
+      seed: 9,
+      planted: (broker) => taken(broker, { cancel: async () => ({ kind: 'requested' }) }),
+    })
+    world.warnings.push = () => 0
+    const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+    world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits })
+    await world.settle()
+    world.fill('t1', '180')
+    world.broker.fill(world.broker.placeElsewhere('AAPL', '100', 'sell').brokerOrderId, '185')
+    await expect(world.quiesce()).rejects.toThrow(/C6 b-2 protects AAPL, of which nothing is held/)
+  })
+
+  test('S15 a repeat whose first time was forgotten', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.broker.fill(world.broker.placeElsewhere('AAPL', '10').brokerOrderId, '180')
+    await world.quiesce()
+    const records = world.store.recordsOf('u1') as Map<string, string>
+    expect(records.delete('order:ext.b-1')).toBe(true)
+    await expect(world.repeatAll()).rejects.toThrow(/S15 \d+ events came of repeats/)
+  })
+})
+
+/** What the code of a worker could do, if nothing in it forbade that. */
+function rogueIn(world: World) {
+  const [process] = world.workers
+  const store = process!.door('store', world.store, true)
+  const broker = process!.door('broker', world.broker, false, 'u1 broker_1')
+  return {
+    store,
+    claim: (reducing = false) => {
+      const { revision } = world.store.controls.linked({ userId: 'u1', connectionId: 'broker_1' })!.connection
+      const who = { kind: 'take', tradeId: 't1', by: 'rogue', connectionId: 'broker_1', revision } as const
+      const take = { ...who, reducing, budget: true, first: false }
+      return store.commit('u1', { expectVersion: world.store.versionOf('u1'), fence: take, writes: [], events: [] })
+    },
+    send: (over: Parameters<typeof intentOf>[0] = {}) =>
+      broker.submit({ intent: intentOf(over), clientOrderId: clientOrderIdOf('u1', 't1') }),
+  }
+}
+
+describe('a rule about what is sent, broken, is found', () => {
+  const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00Z' } as const
+  const user = { scope: 'user', userId: 'u1' } as const
+
+  test('S3 a claim of what has ended', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.submit()
+    await world.advance(1_000)
+    world.fill('t1', '180')
+    await world.advance(1_000)
+    void rogueIn(world).claim()
+    await expect(world.settle()).rejects.toThrow('S3 t1 is filled, and is claimed')
+  })
+
+  test('S3 an order that is sent after its deadline', async () => {
+    const world = await openWorld({ seed: 9 })
+    const { claim, send } = rogueIn(world)
+    void claim().then(() => send({ notAfter: '2024-03-15T14:00:01.000Z' }))
+    await expect(world.settle()).rejects.toThrow('S3 t1 is past its deadline, and is sent')
+  })
+
+  test('S3 a second request under one claim', async () => {
+    const world = await openWorld({ seed: 9 })
+    const { claim, send } = rogueIn(world)
+    void claim()
+      .then(() => send())
+      .then(() => send())
+    await expect(world.settle()).rejects.toThrow('S3 t1 is sent without a claim of its own')
+  })
+
+  test('S17 a script that claims without looking at the halts of its slot', async () => {
+    const world = await openWorld({ seed: 9 })
+    await world.store.controls.setHalt(user, halt)
+    world.store.controls.haltOf = () => null
+    world.submit()
+    await expect(world.settle()).rejects.toThrow('S17 t1 is claimed under the halt of its user')
+  })
+
+  test('S17 an order that calls itself reducing, and opens a position', async () => {
+    const world = await openWorld({ seed: 9 })
+    await world.store.controls.setHalt(user, { ...halt, allows: 'reducing' })
+    void rogueIn(world).claim(true)
+    await expect(world.settle()).rejects.toThrow('S17 t1 is claimed under the halt of its user')
+  })
+
+  test('S17 a request of somebody who has read that everybody is halted', async () => {
+    const world = await openWorld({ seed: 9 })
+    await world.store.controls.setHalt({ scope: 'global' }, halt)
+    const { claim, send } = rogueIn(world)
+    void claim().then(() => send())
+    await expect(world.settle()).rejects.toThrow('S17 t1 is sent, and its claim had read that everybody is halted')
+  })
+
+  test('S17 halt() that calls itself complete while a submission has no outcome', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
+    world.submit()
+    await world.advance(1_000)
+    world.store.recordsOf = () => new Map()
+    void world.halt({}, { waitMs: 0 })
+    await expect(world.settle()).rejects.toThrow('S17 halt() is complete, and t1 has no outcome')
+  })
+
+  test('S17 a request after a halt that was complete', async () => {
+    const world = await openWorld({ seed: 9 })
+    const { claim, send } = rogueIn(world)
+    void claim()
+    await world.settle()
+    const halted = world.halt({ userId: 'u1' })
+    await world.advance(1_000)
+    expect(await halted).toEqual({ isComplete: true, waitingFor: 0 })
+    void send()
+    await expect(world.settle()).rejects.toThrow('S17 t1 is sent after a halt that was complete')
+  })
+})
+
+describe('a rule about what is read, broken, is found', () => {
+  async function holding(planted?: (broker: Broker) => Broker): Promise<World> {
+    const world = await openWorld({ seed: 9, ...(planted === undefined ? {} : { planted }) })
+    world.submit()
+    await world.settle()
+    world.fill('t1', '180')
+    await world.advance(1_000)
+    return world
+  }
+
+  test('S13 a portfolio that could not be read, taken for one without positions', async () => {
+    const world = await holding((broker) => {
+      const nothing = { brokerAccountId: 'account-1', currency: 'USD', cash: dec('82000'), positions: [] }
+      return taken(broker, { readPortfolio: () => broker.readPortfolio().catch(() => nothing) })
+    })
+    world.broker.fail('readPortfolio', { kind: 'error_before' }, { times: Infinity })
+    await expect(world.advance(300_000)).rejects.toThrow('S13 AAPL becomes 0, and no complete reading shows it')
+  })
+
+  test('S13 activities that could not be read, taken for none', async () => {
+    const world = await holding((broker) =>
+      taken(broker, { listActivities: (since) => broker.listActivities(since).catch(() => []) }),
+    )
+    world.broker.fail('listActivities', { kind: 'error_before' }, { times: Infinity })
+    world.broker.deposit('500')
+    await expect(world.advance(300_000)).rejects.toThrow('S13 cash becomes 82500, and no complete reading shows it')
+  })
+
+  test('S13 a page of several, taken for all of them', async () => {
+    const world = await holding((broker) =>
+      taken(broker, { readPortfolio: async () => ({ ...(await broker.readPortfolio()), positions: [] }) }),
+    )
+    await expect(world.advance(300_000)).rejects.toThrow('S13 AAPL becomes 0, and the reading shows 100')
+  })
+
+  test('S13 cash that moves with an order of which nothing is booked', async () => {
+    const world = await holding()
+    const [order, account] = [world.store.orderOf('u1', 't1')!, world.store.accountOf('u1', 'broker_1')!]
+    const writes = [
+      { kind: 'order', order: { ...order, status: 'submitted' } },
+      { kind: 'account', account: { ...account, cash: dec('1') } },
+    ] as const
+    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
+    void rogueIn(world).store.commit('u1', { ...open, writes })
+    await expect(world.settle()).rejects.toThrow('S13 cash becomes 1 with an order of which nothing is booked')
+  })
+})
+
+describe('a bound that is not kept is found', () => {
+  /** Orders are neither listed nor found by their ids. */
+  const blind = (broker: Broker): Broker =>
+    taken(broker, { listOrders: async () => [], findByBrokerOrderId: async () => null })
+
+  test.each([
+    ['a market order', {}, 'C8 an execution of t1 is not in the log for more than 5000 ms'],
+    [
+      'one that rests',
+      { orderType: 'limit', limitPrice: '180' } as const,
+      'C8 an execution of t1 is not in the log for more than 15000 ms',
+    ],
+  ])('C8 an execution of %s that the stream dropped, and no poll finds', async (_what, order, finding) => {
+    const world = await openWorld({ seed: 9, planted: blind })
+    await world.advance(60_000)
+    world.submit(order)
+    await world.advance(1_000)
+    world.broker.isMute = true
+    world.fill('t1', '180')
+    await expect(world.advance(60_000)).rejects.toThrow(finding)
+  })
+
+  test('C8 a submission that is at the broker, and is not found there', async () => {
+    const world = await openWorld({
+      seed: 9,
+      planted: (broker) => taken(blind(broker), { findByClientOrderId: async () => null }),
+    })
+    await world.advance(60_000)
+    world.broker.isMute = true
+    world.broker.fail('submit', { kind: 'lose_reply' })
+    world.submit()
+    await expect(world.advance(120_000)).rejects.toThrow('C8 t1 is at the broker, and not known to be')
+  })
+
+  test('C8 a submission that came to nothing, and is not closed', async () => {
+    const world = await openWorld({ seed: 9 })
+    await world.advance(60_000)
+    world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
+    world.queue.addPassing = () => {} // nobody takes it up again
+    world.at('submit.recorded', () => world.queue.ids().forEach((id) => world.queue.giveUp(id)))
+    world.submit()
+    await expect(world.advance(30 * 60_000)).rejects.toThrow('C8 t1 is nowhere, and not closed')
+  })
+
+  test('C8 a stream that is mute, and stays as it is', async () => {
+    const world = await openWorld({
+      seed: 9,
+      planted(broker) {
+        let first: ReturnType<Broker['openTradeStream']> | null = null
+        return taken(broker, {
+          openTradeStream: (...args) => (first ??= broker.openTradeStream(...args)),
+        })
+      },
+    })
+    world.broker.isMute = true
+    const trade = async (count: number): Promise<void> => {
+      world.submit({ tradeId: `t${count}`, quantity: '1' })
+      await world.advance(1_000)
+      world.fill(`t${count}`, '180')
+      await world.advance(10_000)
+    }
+    await expect(
+      (async () => {
+        for (let count = 0; count < 8; count += 1) await trade(count)
+      })(),
+    ).rejects.toThrow('C8 the stream of broker_1 told nothing of what 4 polls found, and stands')
+  })
+})

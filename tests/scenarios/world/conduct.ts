@@ -1,0 +1,115 @@
+import type { ConnectionRef } from '#store'
+import type { FakeBroker } from '../../support/fake-broker.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+import { DetectionBounds, type OVER_AFTER_MS } from './detection.ts'
+import { MuteBound, type StreamWord } from './mute.ts'
+import type { Heard, PortCall, Process } from './process.ts'
+import { ReadingRules } from './readings.ts'
+import { SendingRules } from './sending.ts'
+import type { StoreFaults } from './store-faults.ts'
+
+type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
+
+const REQUESTS_PER_MINUTE_MAX = 200
+
+/**
+ * The rules about what processes do, beside those about how things are (`invariants.ts`): it sees every call of every port, and keeps
+ * what speaks against a rule until the step is over, where nobody's `catch` can reach it.
+ */
+export class Conduct {
+  readonly sending: SendingRules
+  readonly #store: FakeStore
+  readonly #accounts: readonly Account[]
+  readonly #faults: StoreFaults
+  readonly #readings: ReadingRules
+  /** `null`: nobody follows accounts here, or nobody carries orders out. */
+  readonly #detection: DetectionBounds | null
+  readonly #mute: MuteBound
+  readonly #nowMs: () => number
+  readonly #requestsAtMs = new Map<string, number[]>()
+  #found: string[] = []
+  #lookedAtMs = -Infinity
+  #losses = 0
+  #staff = ''
+  #hasActed = false
+
+  constructor(
+    outside: Readonly<{ store: FakeStore; accounts: readonly Account[]; faults: StoreFaults; nowMs: () => number }>,
+    isStaffed: boolean,
+  ) {
+    const { store, accounts, faults, nowMs } = outside
+    const say = (finding: string): void => void this.#found.push(finding)
+    this.#store = store
+    this.#accounts = accounts
+    this.#faults = faults
+    this.#nowMs = nowMs
+    this.sending = new SendingRules(store, say)
+    this.#readings = new ReadingRules(store, say)
+    this.#detection = isStaffed ? new DetectionBounds(say) : null
+    this.#mute = new MuteBound(say)
+  }
+
+  asked(process: Process, call: PortCall): void {
+    this.sending.asked(process, call)
+  }
+
+  calling(process: Process, call: PortCall): ReturnType<StoreFaults['take']> {
+    this.sending.calling(call)
+    this.#readings.calling(process, call)
+    this.#mute.calling(process, call)
+    this.#hasActed ||= call.account !== null || call.label === 'store.commit'
+    if (call.account !== null) this.#countRequest(call.account)
+    const fault = call.label.startsWith('store.') ? this.#faults.take(process, call.label) : null
+    if (fault !== null) this.disturbed('store')
+    return fault
+  }
+
+  heard(process: Process, call: PortCall, outcome: Heard): void {
+    this.sending.heard(process, call, outcome)
+    this.#readings.heard(process, call, outcome)
+    this.#mute.heard(this.#nowMs(), process, call, outcome)
+    this.#detection?.heard(this.#nowMs(), call, outcome)
+  }
+
+  streamSpoke(process: Process, ref: ConnectionRef, word: StreamWord): void {
+    this.#mute.spoke(this.#nowMs(), process, ref, word)
+  }
+
+  disturbed(kind: keyof typeof OVER_AFTER_MS): void {
+    this.#detection?.disturbed(this.#nowMs(), kind)
+  }
+
+  /** Whether anything was written, or sent to a broker, since this was last asked. */
+  hasActed(): boolean {
+    const has = this.#hasActed
+    this.#hasActed = false
+    return has
+  }
+
+  /** What speaks against a rule since the last time. */
+  async afterStep(workers: readonly Process[]): Promise<readonly string[]> {
+    await this.sending.afterStep()
+    const staff = workers.map(({ name, state }) => `${name} ${state}`).join()
+    if (staff !== this.#staff || staff === '' || workers.some(({ state }) => state === 'frozen'))
+      this.disturbed('worker')
+    this.#staff = staff
+    if (this.#store.losses > this.#losses) this.disturbed('loss')
+    this.#losses = this.#store.losses
+    const nowMs = this.#nowMs()
+    if (nowMs > this.#lookedAtMs && this.#detection !== null)
+      for (const account of this.#accounts) await this.#detection.look(nowMs, { ...account, store: this.#store })
+    this.#lookedAtMs = nowMs
+    const found = this.#found
+    this.#found = []
+    return found
+  }
+
+  /** S14 */
+  #countRequest(account: string): void {
+    const nowMs = this.#nowMs()
+    const atMs = (this.#requestsAtMs.get(account) ?? []).filter((one) => one > nowMs - 60_000)
+    this.#requestsAtMs.set(account, [...atMs, nowMs])
+    if (atMs.length >= REQUESTS_PER_MINUTE_MAX)
+      this.#found.push(`S14 ${atMs.length + 1} requests of ${account} within a minute`)
+  }
+}

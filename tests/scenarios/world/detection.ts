@@ -1,0 +1,144 @@
+import type { Order } from '#domain'
+import type { CommitResult, ConnectionRef } from '#store'
+import { BrokerError, type SubmitOutcome } from '../../../workers/broker/index.ts'
+import { sessionsBetween } from '../../support/broker/sessions.ts'
+import { type Stake } from './invariants.ts'
+import { type TradeInBooks, tradesInBooks } from './ledger.ts'
+import { toldOf } from './log-checks.ts'
+import type { Heard, PortCall } from './process.ts'
+
+/**
+ * C8, by the virtual clock: what the stream did not tell is in the log in time, and what became of every submission is found out. The
+ * bounds are those of P7 and SUB-05, written down here anew. They hold once everybody is at work again after the last disturbance:
+ * each kind of it may take so long to be over.
+ */
+export const OVER_AFTER_MS = {
+  /** A call failed: it is repeated at the next turn. */
+  call: 0,
+  /** A write failed: what it was about is read back. */
+  store: 6_000,
+  /** One died, stood still, or came: its lease and its jobs' locks run out, and the next owner waits a moment for its stream. */
+  worker: 20_000,
+  /** The store lost something, or credentials were refused: connections that were unusable are tried again after half a minute. */
+  loss: 60_000,
+} as const
+
+/** P7: a marketable order without a final status; all others; a reading has taken its time by then. */
+const IN_FLIGHT_MS = 5_000
+const RESTING_MS = 15_000
+/** A market order that has been open for longer waits for something else. */
+const MARKETABLE_MS = 9 * 60_000
+/** Unknown, and at the broker: it is looked for at least so often, by its id. */
+const FOUND_MS = 35_000
+/** Unknown, and nowhere: its absence is proved a quarter of an hour after the last request, at the next look. */
+const ABSENT_MS = 17 * 60_000
+
+export class DetectionBounds {
+  readonly #say: (finding: string) => void
+  /** From then on bounds count; `Infinity` while a worker stands still. */
+  #calmFromMs = -Infinity
+  /** By user and connection: what was found to be told completely, and need not be looked at again. */
+  readonly #settled = new Map<string, string>()
+
+  constructor(say: (finding: string) => void) {
+    this.#say = say
+  }
+
+  disturbed(nowMs: number, kind: keyof typeof OVER_AFTER_MS): void {
+    this.#calmFromMs = Math.max(this.#calmFromMs, nowMs + OVER_AFTER_MS[kind])
+  }
+
+  heard(nowMs: number, { label }: PortCall, outcome: Heard): void {
+    if (outcome.isDone && isHeldBack(label, outcome.value)) this.disturbed(nowMs, 'call')
+    if (outcome.isDone) return
+    const { error } = outcome
+    const isLocked = error instanceof BrokerError && error.code === 'CREDENTIALS'
+    this.disturbed(nowMs, isLocked ? 'loss' : label.startsWith('broker.') ? 'call' : 'store')
+  }
+
+  /** Called whenever the time has moved, before anything else happens. */
+  async look(nowMs: number, { ref, broker, store }: Stake): Promise<void> {
+    const account = store.accountOf(ref.userId, ref.connectionId)
+    const isFollowed = account !== null && store.controls.standingOf(ref) === 'verified'
+    if (!isFollowed || broker.visibleAfterMs > 0 || !isSession(nowMs)) return
+    const key = `${ref.userId} ${ref.connectionId}`
+    const { executions, ledger } = broker
+    const mark = [store.versionOf(ref.userId), executions.length, ledger.busts.length, broker.orders.size].join(' ')
+    if (this.#settled.get(key) === mark) return
+    const books = tradesInBooks(broker, ref.userId)
+    const waiting = [...this.#untold(ref, store, broker, books), ...(await this.#unresolved(ref, store, books))]
+    if (waiting.length === 0) this.#settled.set(key, mark)
+    for (const { what, sinceMs, withinMs } of waiting)
+      if (nowMs > Math.max(sinceMs, this.#calmFromMs) + withinMs) this.#say(`C8 ${what} for more than ${withinMs} ms`)
+  }
+
+  /** Executions of our trades that nobody was told of. */
+  #untold({ userId }: ConnectionRef, store: Stake['store'], broker: Stake['broker'], books: Books): Waiting[] {
+    const log = store.log(userId)
+    const { trades } = toldOf(log)
+    const resyncMs = Number(log.findLast(({ event }) => event === 'state.resync')?.id.slice(0, 13) ?? 0)
+    return [...books].flatMap(([tradeId, trade]) => {
+      const told = trades.get(tradeId)
+      if (told?.terminal != null || (told?.corrected ?? 0) > 0) return []
+      const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
+      // Where something was taken back, what came before it may never be told by itself: the total that stands settles it (FIL-12).
+      if (broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))) return []
+      let [sum, lastMs] = [0, Date.parse(trade.orders[0]?.submittedAt ?? '')]
+      for (const { brokerOrderId, execution } of broker.executions) {
+        if (!ids.has(brokerOrderId)) continue
+        const atMs = Date.parse(execution.at)
+        sum += Number(execution.quantity)
+        if (sum > (told?.cumulative ?? 0) && atMs > resyncMs) {
+          const isMarketable = trade.orders[0]?.orderType === 'market' && atMs - lastMs < MARKETABLE_MS
+          const what = `an execution of ${tradeId} is not in the log`
+          return [{ what, sinceMs: atMs, withinMs: isMarketable ? IN_FLIGHT_MS : RESTING_MS }]
+        }
+        lastMs = atMs
+      }
+      return []
+    })
+  }
+
+  /** Submissions whose outcome is not known. */
+  async #unresolved({ userId, connectionId }: ConnectionRef, store: Stake['store'], books: Books): Promise<Waiting[]> {
+    const { orders } = await store.loadConnection(userId, connectionId)
+    return orders.flatMap((order) => {
+      const { id, status, endedAt, setAsideAt, claimedAt, attemptedAt, cancel } = order
+      if (status !== 'submitting' || endedAt !== null || setAsideAt != null) return []
+      const placed = books.get(id)?.orders.find((one) => isOf(order, one))
+      if (books.has(id) && placed === undefined) return [] // somebody else's, under our id: that is alarmed
+      // Who asks for a cancel has it taken up anew (CRA-08).
+      const marks = [claimedAt, attemptedAt, cancel?.requestedAt, placed?.submittedAt]
+      const times = marks.flatMap((at) => (at == null ? [] : [Date.parse(at)]))
+      const what = placed === undefined ? 'nowhere, and not closed' : 'at the broker, and not known to be'
+      const withinMs = placed === undefined ? ABSENT_MS : FOUND_MS
+      return [{ what: `${id} is ${what}`, sinceMs: Math.max(...times), withinMs }]
+    })
+  }
+}
+
+type Books = ReadonlyMap<string, TradeInBooks>
+type Waiting = Readonly<{ what: string; sinceMs: number; withinMs: number }>
+
+const DEFINITIVE: ReadonlySet<SubmitOutcome['kind']> = new Set(['accepted', 'duplicate', 'refused'])
+const HELD_BACK: ReadonlySet<CommitResult['kind']> = new Set(['over_budget', 'unusable'])
+
+/** An answer after which the same is tried again: the budget is spent (as by several starts within a minute), or nobody knows. */
+function isHeldBack(label: string, value: unknown): boolean {
+  if (label === 'budget.take') return (value as number) > 0
+  if (label === 'store.commit') return HELD_BACK.has((value as CommitResult).kind)
+  return label === 'broker.submit' && !DEFINITIVE.has((value as SubmitOutcome).kind)
+}
+
+const isOf = (
+  { symbol, side, quantity, limitPrice }: Order,
+  seen: Readonly<Pick<Order, 'symbol' | 'side' | 'quantity' | 'limitPrice'>>,
+): boolean =>
+  symbol === seen.symbol && side === seen.side && quantity === seen.quantity && limitPrice === seen.limitPrice
+
+/** Bounds are promised for what can execute: a regular session is on. */
+function isSession(nowMs: number): boolean {
+  const now = new Date(nowMs).toISOString()
+  const date = now.slice(0, 10)
+  return sessionsBetween(date, date).some(({ openAt, closeAt }) => openAt <= now && now < closeAt)
+}

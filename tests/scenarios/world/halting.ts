@@ -1,0 +1,42 @@
+import type { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { type ControlCommands, createControlCommands } from '../../../src/producer/controls.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+import type { Process } from './process.ts'
+
+/**
+ * The producer's halts and limits, in a process of their own, over the store of the world: the few commands of Redis that they need,
+ * each a step like any other call.
+ */
+export function controlCommandsOf(process: Process, store: FakeStore): ControlCommands {
+  const door = process.door('redis', commandsOf(store), true)
+  const redis = Object.assign(Object.create(door) as object, { defineCommand: () => {} })
+  return createControlCommands(redis as unknown as Redis, process.clock, pino({ level: 'silent' }))
+}
+
+const taggedUser = (key: string): string | null => /\{(.*)\}/.exec(key)?.[1] ?? null
+
+function commandsOf(store: FakeStore) {
+  const { controls } = store
+  return {
+    async controlPut(key: string, name: string, record: string): Promise<string> {
+      const userId = taggedUser(key)
+      const connectionId = name.split(':')[1]
+      const halt = record === '' ? null : (JSON.parse(record) as Parameters<typeof controls.setHalt>[1])
+      if (userId === null) await controls.setHalt({ scope: 'global' }, halt)
+      else if (connectionId === undefined) await controls.setHalt({ scope: 'user', userId }, halt)
+      else await controls.setHalt({ scope: 'connection', userId, connectionId }, halt)
+      return '0' // the index of the model is its own
+    },
+    zadd: async () => 0,
+    async zrangebyscore(_key: string, from: number, ...rest: (string | number)[]): Promise<string[]> {
+      const rows = await controls.changedSince(from, Number(rest.at(-1)))
+      return rows.flatMap(({ userId, position }) => [userId, String(position)])
+    },
+    async hgetall(key: string): Promise<Record<string, string>> {
+      const userId = taggedUser(key) ?? ''
+      const place = { v: store.versionOf(userId), last: store.lastEventId(userId) }
+      return { ...Object.fromEntries(store.recordsOf(userId)), ...place }
+    },
+  }
+}

@@ -1,0 +1,69 @@
+import type { ConnectionRef } from '#store'
+import type { FakeStore } from '../../support/fake-store.ts'
+import type { Heard, PortCall, Process } from './process.ts'
+import { inJob } from './schedule.ts'
+
+/** What a trade stream does, as a worker hears it. */
+export type StreamWord = 'opened' | 'live' | 'down' | 'word'
+
+/**
+ * Three polls in a row that told what the stream should have, and it is mute (CON-01). From the outside a reading of the portfolio that
+ * found an execution looks like one more of them; hence four.
+ */
+const POLLS_MAX = 4
+/** A stream that stays mute is replaced ever less often. */
+const AGAIN_MS = 10 * 60_000
+
+type Session = { isLive: boolean; silentPolls: number; hasNews: boolean; isRecovering: boolean; openedMs: number[] }
+
+/** C8: a stream that tells nothing of what the polls find is given up for another, within so many polls. */
+export class MuteBound {
+  readonly #say: (finding: string) => void
+  /** By process, user and connection. */
+  readonly #sessions = new Map<string, Session>()
+
+  constructor(say: (finding: string) => void) {
+    this.#say = say
+  }
+
+  spoke(nowMs: number, process: Process, ref: ConnectionRef, word: StreamWord): void {
+    const session = this.#sessionOf(process, ref)
+    session.silentPolls = 0
+    session.hasNews = false
+    if (word === 'opened') session.openedMs.push(nowMs)
+    if (word === 'opened' || word === 'down') session.isLive = false
+    if (word === 'live') session.isLive = true
+  }
+
+  calling(process: Process, { label, args }: PortCall): void {
+    if (label !== 'store.commit') return
+    const [userId, { fence, events }] = args as Parameters<FakeStore['commit']>
+    if (fence.kind !== 'lease') return
+    const session = this.#sessionOf(process, { userId, connectionId: fence.connectionId })
+    if (events.some(({ event }) => event.startsWith('trade.'))) session.hasNews = true
+  }
+
+  heard(nowMs: number, process: Process, { label, account, args }: PortCall, outcome: Heard): void {
+    if (label === 'recoveries.begin' || label === 'recoveries.end') {
+      const session = this.#sessionOf(process, (args as [ConnectionRef])[0])
+      Object.assign(session, { isRecovering: label === 'recoveries.begin', hasNews: false })
+    }
+    if (label !== 'broker.listOrders' || !outcome.isDone || inJob.getStore() !== undefined) return
+    const [userId = '', connectionId = ''] = (account ?? '').split(' ')
+    const session = this.#sessionOf(process, { userId, connectionId })
+    if (session.isRecovering || !session.isLive) return
+    if (session.hasNews) session.silentPolls += 1
+    session.hasNews = false
+    const wasReplaced = session.openedMs.length > 1 && nowMs - (session.openedMs.at(-1) ?? 0) < AGAIN_MS
+    if (session.silentPolls >= POLLS_MAX && !wasReplaced)
+      this.#say(`C8 the stream of ${connectionId} told nothing of what ${session.silentPolls} polls found, and stands`)
+  }
+
+  #sessionOf({ name }: Process, { userId, connectionId }: ConnectionRef): Session {
+    const key = `${name} ${userId} ${connectionId}`
+    const known = this.#sessions.get(key)
+    const session = known ?? { isLive: false, silentPolls: 0, hasNews: false, isRecovering: false, openedMs: [] }
+    this.#sessions.set(key, session)
+    return session
+  }
+}
