@@ -23,7 +23,7 @@ export class Book {
       if (!isOpen(order)) continue
       const known = before.get(order.id)
       const isSame = known !== undefined && markOf(known.order) === markOf(order)
-      this.#open.set(order.id, isSame ? known : { order, changedMs: nowMs })
+      this.#open.set(order.id, { order, changedMs: isSame ? known.changedMs : nowMs })
       if (!isSame) for (const { brokerOrderId } of order.placements) this.#views.delete(brokerOrderId ?? '')
     }
   }
