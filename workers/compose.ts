@@ -16,6 +16,7 @@ import {
 import {
   type ConnectionRef,
   type Connections,
+  createAsideOrders,
   createBudget,
   createConnections,
   createControls,
@@ -178,6 +179,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const ownership = new Ownership({
       ...{ applier, brokers, followUps, boundaries: noBoundaries, tally, hours, clock, log, askForCheck },
+      aside: createAsideOrders(redis, () => clock.now()),
       ...{
         leases: createLeases(redis),
         recoveries: createRecoveries(redis),

@@ -1,3 +1,4 @@
+export * from './aside.ts'
 export * from './budget.ts'
 export { LOG_ENTRIES_MAX, LOG_TTL_MS } from './commit-call.ts'
 export {

@@ -30,6 +30,8 @@ export const globalControlKey = 'control'
 export const linkedAccountsKey = 'accounts'
 /** Shows whether the store is the one that a worker knows. */
 export const epochKey = 'epoch'
+/** Orders that were set aside, a sorted set by the time at which that was last seen. */
+export const asideKey = 'aside'
 /** Workers that are alive, a sorted set by the time of their last beat. */
 export const workersKey = 'workers'
 /** Symbols that clients watch, a sorted set by the time at which nobody does any more. */

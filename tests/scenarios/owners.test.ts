@@ -30,7 +30,8 @@ function fleet(connections: number) {
   const start = (workerId: string): Ownership => {
     const hours = new MarketHours(clock)
     const followUps = { resolve: async () => {}, cancel: async () => {} }
-    const ports = { applier, brokers, leases, recoveries, hours, followUps, clock, log, registry, workerId }
+    const aside = { note: async () => {} }
+    const ports = { applier, brokers, leases, recoveries, aside, hours, followUps, clock, log, registry, workerId }
     const ownership = new Ownership({ ...ports, boundaries: noBoundaries, tally: noTally, askForCheck: () => {} })
     for (const ref of refs) ownership.changed(ref)
     return ownership

@@ -79,7 +79,13 @@ describe('CRA-08 a poison job', () => {
     world.poison('resolve.dequeued', [SUBMIT, RESOLVE])
     world.submit()
     await untilItIsOver(world)
-    expect(await world.order('t1')).toMatchObject({ status: 'submitting', setAsideAt: expect.any(String) as string })
+    const order = await world.order('t1')
+    expect(order).toMatchObject({ status: 'submitting', setAsideAt: expect.any(String) as string })
+    const about = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL' }
+    expect(await world.aside.list()).toEqual({
+      orders: [{ ...about, at: order?.setAsideAt, due: 'submission' }],
+      total: 1,
+    })
     const sent = sentOf(world)
     world.poison('resolve.dequeued', [])
     world.cancel()
@@ -87,5 +93,7 @@ describe('CRA-08 a poison job', () => {
     expect(await world.order('t1')).toMatchObject({ status: 'canceled', setAsideAt: null })
     expect(world.told('t1')).toEqual(['trade.cancelled'])
     expect(sentOf(world)).toBe(sent)
+    await world.advance(HOUR_MS / 4)
+    expect((await world.aside.list()).total).toBe(0)
   })
 })

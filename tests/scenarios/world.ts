@@ -4,6 +4,7 @@ import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
 import { type BoundaryName, isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
 import { FakeBroker } from '../support/fake-broker.ts'
+import { FakeAside } from '../support/fake-aside.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import type { ControlCommands, HaltRequest, HaltResult } from '../../src/producer/index.ts'
@@ -76,6 +77,7 @@ class World {
   /** How often each kind of step was taken: what never happened proved nothing. */
   readonly steps = new Map<string, number>()
   readonly store: FakeStore
+  readonly aside = new FakeAside(() => this.schedule.nowMs)
   readonly recoveries = new FakeRecoveries(() => this.schedule.nowMs)
   readonly #seed: number
   readonly #roles: readonly WorkerRole[]
@@ -370,6 +372,7 @@ class World {
       ...{ schedule, queue, store, refs },
       leases: modelLeases(schedule, this.#self, store),
       recoveries: this.recoveries,
+      aside: this.aside,
       connections: store.controls.connections,
       links: store.controls.links,
       controls: store.controls,

@@ -14,6 +14,7 @@ import {
 import { makeDesk } from '../orders/desk.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, fakeRandom } from '../support/fake-clock.ts'
+import { FakeAside } from '../support/fake-aside.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 
@@ -42,6 +43,7 @@ export function makeWorker(startMs?: number) {
   }
   const leases = leasesIn(store)
   const recoveries = new FakeRecoveries(() => clock.now())
+  const aside = new FakeAside(() => clock.now())
   const askForCheck = (checked: ConnectionRef): void => void checks.push(checked)
   const followed: string[] = []
   const followUps: FollowUps = {
@@ -49,7 +51,7 @@ export function makeWorker(startMs?: number) {
     cancel: async (_ref, tradeId, cause) => void followed.push(`cancel ${tradeId} ${cause}`),
   }
   const own = (over: Partial<OwnerDeps> = {}): ConnectionOwner => {
-    const ports = { applier, brokers, leases, recoveries, followUps, clock, log, hours: new MarketHours(clock) }
+    const ports = { applier, brokers, leases, recoveries, followUps, aside, clock, log, hours: new MarketHours(clock) }
     const silent = { boundaries: noBoundaries, tally: noTally, mayTake: () => true }
     return new ConnectionOwner({ ...ports, ...silent, askForCheck, ...over }, ref)
   }

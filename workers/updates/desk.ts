@@ -1,6 +1,6 @@
 import type { BrokerOrder, Bust, Change, Execution, Landing, Order, OrderUpdate } from '#domain'
 import { type Boundaries, type Clock, FillcastError, InvariantError, type Logger } from '#runtime'
-import { type ConnectionRef, type Fence, RecordError } from '#store'
+import { type AsideOrders, type ConnectionRef, type Fence, RecordError } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
 import { type Applier, applyWith } from './apply.ts'
@@ -25,6 +25,8 @@ export type Desk = Readonly<{
   /** Readings of the executions list for gaps: a stream that drops everything must not spend on them what polling needs. */
   executionLists: Allowance
   followUps: FollowUps
+  /** Orders that were set aside, for operators. */
+  aside: Pick<AsideOrders, 'note'>
   boundaries: Boundaries
   tally: Tally
   clock: Clock

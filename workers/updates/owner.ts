@@ -1,5 +1,5 @@
 import type { Boundaries, Clock, Logger } from '#runtime'
-import { type ConnectionRef, leaseKey, type Leases, type Recoveries } from '#store'
+import { type AsideOrders, type ConnectionRef, leaseKey, type Leases, type Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import type { Applier } from './apply.ts'
 import { openDesk } from './desk.ts'
@@ -25,6 +25,7 @@ export type OwnerDeps = Readonly<{
   recoveries: Recoveries
   hours: MarketHours
   followUps: FollowUps
+  aside: Pick<AsideOrders, 'note'>
   boundaries: Boundaries
   tally: Tally
   clock: Clock
@@ -179,9 +180,9 @@ export class ConnectionOwner {
     }
     this.#safeUntilMs = askedMs + LEASE_TTL_MS
     log.info(this.#ref, 'owner.lease_taken')
-    const { applier, followUps, boundaries, tally, hours, askForCheck, recoveries } = this.#deps
+    const { applier, followUps, aside, boundaries, tally, hours, askForCheck, recoveries } = this.#deps
     const desk = openDesk({
-      ...{ ref: this.#ref, broker, applier, followUps, boundaries, tally, clock, log },
+      ...{ ref: this.#ref, broker, applier, followUps, aside, boundaries, tally, clock, log },
       fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },
       isOurs: () => this.#held?.token === token && clock.monotonicMs() < this.#safeUntilMs - LEASE_MARGIN_MS,
     })

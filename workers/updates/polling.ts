@@ -117,6 +117,7 @@ export class Polling {
     const { desk } = this.#deps
     await this.#load(nowMs)
     const orders = desk.book.orders
+    await this.#tending.announce(orders)
     const nested = withoutExits(orders)
     const rows = await desk.broker.listOrders({ status: 'open' })
     await desk.boundaries.reached('poll.listed')

@@ -1,4 +1,5 @@
 import { add, cmp, isSetAside, isZero, livePlacements, needsAttention, type Order, type Position, sum } from '#domain'
+import type { AsideOrder } from '#store'
 import type { Desk } from './desk.ts'
 
 /**
@@ -6,7 +7,7 @@ import type { Desk } from './desk.ts'
  *
  *   submitting, being canceled or being replaced for more than a few seconds -> it is taken up from its record, whatever became of
  *     its job (RDQ-02)
- *   one with which workers were lost time and again -> alarmed; it waits for somebody to ask anew (CRA-08)
+ *   one with which workers were lost time and again -> alarmed, and on the operators' list; it waits for somebody to ask anew (CRA-08)
  *   an exit of ours, resting on a symbol that is flat -> canceled once both we and the broker say flat, and watched until it is gone;
  *     what is still there later is alarmed (CAN-10)
  *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it may be meant to open a position
@@ -22,6 +23,15 @@ export class Tending {
 
   constructor(desk: Desk) {
     this.#desk = desk
+  }
+
+  /** Says which orders stand aside, also while the broker cannot be asked. The list is a help to operators: following goes on without it. */
+  async announce(orders: readonly Order[]): Promise<void> {
+    const aside = orders.flatMap((order) => asideOf(order) ?? [])
+    if (aside.length === 0) return
+    await this.#desk.aside.note(aside).catch((error: unknown) => {
+      this.#desk.log.warn({ ...this.#desk.ref, error }, 'order.aside_not_noted')
+    })
   }
 
   async look(orders: readonly Order[], positions: ReadonlyMap<string, Position>): Promise<void> {
@@ -101,6 +111,14 @@ export class Tending {
     this.#sinceMs.set(key, since)
     return nowMs - since
   }
+}
+
+function asideOf(order: Order): AsideOrder | null {
+  const { id: tradeId, userId, connectionId, symbol, setAsideAt, endedAt, cancel, replaces, status } = order
+  if (setAsideAt == null || endedAt !== null) return null
+  const isCanceling = cancel !== null && livePlacements(order).length > 0
+  const due = isCanceling ? 'cancel' : replaces.length > 0 ? 'replacement' : 'nothing'
+  return { userId, connectionId, tradeId, symbol, at: setAsideAt, due: status === 'submitting' ? 'submission' : due }
 }
 
 /** A submission in its ordinary course has an answer by then. */

@@ -1,7 +1,17 @@
 import { commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Logger } from '#runtime'
-import type { BrokerConnection, Connections, ConnectionRef, Controls, Leases, Links, Recoveries, Vault } from '#store'
+import type {
+  AsideOrders,
+  BrokerConnection,
+  Connections,
+  ConnectionRef,
+  Controls,
+  Leases,
+  Links,
+  Recoveries,
+  Vault,
+} from '#store'
 import {
   type Broker,
   BrokerPool,
@@ -32,6 +42,7 @@ export type Outside = Readonly<{
   store: FakeStore
   leases: Leases
   recoveries: Recoveries
+  aside: AsideOrders
   connections: Connections
   links: Links
   controls: Controls
@@ -58,6 +69,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const store = process.door('store', outside.store, true)
   const leases = process.door('leases', outside.leases, true)
   const recoveries = process.door('recoveries', outside.recoveries, true)
+  const aside = process.door('aside', outside.aside, true)
   const connections = process.door('connections', outside.connections, true)
   const links = process.door('links', outside.links, true)
   const controls = process.door('controls', outside.controls, true)
@@ -97,6 +109,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const owner = {
     leases,
     recoveries,
+    aside,
     askForCheck,
     followUps: createFollowUps(asker(queue)),
     hours,
