@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createLogger, systemClock } from '#runtime'
+import { createAsideOrders, createEpoch } from '#store'
 import { startDashboard } from '../../src/apps/dashboard/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { orderOf, System, told } from './stage.ts'
@@ -80,6 +81,7 @@ const refused: Record<string, [command: string, ...args: string[]][]> = {
     ['HGETALL', 'control:{alice}'],
     ['HGETALL', 'state:{alice}'],
     ['PUBLISH', 'socket.io#/#user:alice#', 'x'],
+    ['ZADD', 'aside', '1', 'x'],
   ],
 }
 const fromAll: [command: string, ...args: string[]][] = [
@@ -90,6 +92,21 @@ const fromAll: [command: string, ...args: string[]][] = [
   ['SHUTDOWN'],
   ['SET', 'anything', 'else'],
 ]
+
+test('what orders were set aside, workers write and the dashboard reads; and it accepts a store', async () => {
+  const [workers, dashboard] = [new Redis(urlOf('workers')), new Redis(urlOf('dashboard'))]
+  const order = {
+    userId: 'alice',
+    connectionId: 'broker_alice',
+    tradeId: 't1',
+    symbol: 'AAPL',
+    due: 'nothing',
+  } as const
+  await createAsideOrders(workers, Date.now).note([{ ...order, at: '2024-03-15T14:00:00.000Z' }])
+  expect((await createAsideOrders(dashboard, Date.now).list()).total).toBe(1)
+  expect(await createEpoch(dashboard, () => 'made').mint()).toBeTypeOf('string')
+  for (const link of [workers, dashboard]) link.disconnect()
+})
 
 test.each(everywhere)('what %s has no business with, Redis refuses', async (user) => {
   const link = new Redis(urlOf(user))

@@ -6,6 +6,7 @@ import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { secureHeaders } from 'hono/secure-headers'
 import { z } from 'zod'
 import type { Clock, Logger } from '#runtime'
+import { type AttentionDeps, createAttention } from './attention.ts'
 import { BOARD_PATH, createBoard } from './board.ts'
 import { loginPage, loginStyle } from './login-page.ts'
 import { passwordMatches } from './passwords.ts'
@@ -54,6 +55,7 @@ type App = Hono<{ Variables: { user: User } }>
 /** The dashboard as a web application. Every path but the login itself asks for a session first. */
 export function createDashboard(
   queues: readonly Queue[],
+  attention: AttentionDeps,
   users: ReadonlyMap<string, User>,
   clock: Clock,
   log: Logger,
@@ -70,6 +72,7 @@ export function createDashboard(
     return c.redirect('/login', 303)
   })
   app.get('/', (c) => c.redirect(BOARD_PATH, 303))
+  app.route('/', createAttention(attention, log))
   app.all(`${BOARD_PATH}/*`, (c) => boards[c.var.user.role].fetch(c.req.raw, c.env))
   return app
 }

@@ -5,6 +5,7 @@ import { HonoAdapter } from '@bull-board/hono'
 import type { Queue } from 'bullmq'
 import { Hono } from 'hono'
 import type { Logger } from '#runtime'
+import { ATTENTION_PATH } from './attention.ts'
 import { redactAnswer, redactData, scrubText } from './redact.ts'
 import type { Role } from './users.ts'
 
@@ -50,7 +51,10 @@ export function createBoard(queues: readonly Queue[], role: Role, log: Logger): 
         boardTitle: 'Fillcast',
         hideRedisDetails: true,
         hideDocsLink: true,
-        miscLinks: [{ text: 'Log out', url: '/logout' }],
+        miscLinks: [
+          { text: 'Attention', url: ATTENTION_PATH },
+          { text: 'Log out', url: '/logout' },
+        ],
       },
       handlerHooks: {
         before({ method, route, request }) {

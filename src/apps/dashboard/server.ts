@@ -2,7 +2,18 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { Queue } from 'bullmq'
 import { queues as queueNames } from '#contract'
-import { type Clock, type ConfigOf, connectRedis, type Logger, Metrics, redisReady, startProbes } from '#runtime'
+import { createControlCommands } from '#producer'
+import {
+  type Clock,
+  type ConfigOf,
+  connectRedis,
+  type Logger,
+  Metrics,
+  redisReady,
+  startProbes,
+  systemRandomness,
+} from '#runtime'
+import { createAsideOrders, createEpoch } from '#store'
 import { createDashboard } from './app.ts'
 import type { dashboardSettings } from './settings.ts'
 
@@ -31,7 +42,12 @@ export async function startDashboard(
         redis.status === 'ready' ? undefined : `Redis is ${redis.status}`,
       ),
     )
-    const app = createDashboard(queues, config.users, clock, log)
+    const attention = {
+      aside: createAsideOrders(redis, () => clock.now()),
+      epoch: createEpoch(redis, () => systemRandomness.id(12)),
+      controls: createControlCommands(redis, clock, log),
+    }
+    const app = createDashboard(queues, attention, config.users, clock, log)
     const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
       const starting = serve(
         {

@@ -1,0 +1,68 @@
+import { type Context, Hono } from 'hono'
+import { z } from 'zod'
+import type { Logger } from '#runtime'
+import type { ControlCommands } from '#producer'
+import type { AsideOrders, Epoch } from '#store'
+import { type Attention, attentionPage, attentionStyle } from './attention-page.ts'
+import type { User } from './users.ts'
+
+/** Where the page lies. */
+export const ATTENTION_PATH = '/attention'
+
+/** What the page reads, and the one thing that it does. */
+export type AttentionDeps = Readonly<{
+  aside: Pick<AsideOrders, 'list'>
+  epoch: Pick<Epoch, 'read'>
+  controls: Pick<ControlCommands, 'acceptStore'>
+}>
+
+const REASON_LENGTH_MAX = 500
+const acceptForm = z.object({
+  reason: z
+    .string()
+    .trim()
+    .min(1, 'Say why: it is kept in the log.')
+    .max(REASON_LENGTH_MAX, `Say why in ${REASON_LENGTH_MAX} characters at most.`),
+  confirmed: z.literal('yes', {
+    error: 'Nothing was accepted. Connect the accounts, set limits and halts, and say that it is done.',
+  }),
+})
+
+const notices = new Map([
+  ['accepted', 'The store is accepted. Workers go on within a second.'],
+  ['nothing', 'There was nothing to accept: somebody was faster, or nothing was missing.'],
+])
+
+/** The page of what only a person can see to. Who may open it is decided in front of it. */
+export function createAttention(
+  { aside, epoch, controls }: AttentionDeps,
+  log: Logger,
+): Hono<{ Variables: { user: User } }> {
+  const app = new Hono<{ Variables: { user: User } }>()
+  const show = async (user: User, said: Pick<Attention, 'notice' | 'problem'>) => {
+    const [{ orders, total }, marker] = await Promise.all([aside.list(), epoch.read()])
+    return attentionPage({ user, isUnmarked: marker === null, orders, total, ...said })
+  }
+  const refuse = async (c: Context, user: User, problem: string, status: 400 | 403) =>
+    c.html(await show(user, { problem }), status)
+
+  app.get(`${ATTENTION_PATH}.css`, (c) => c.body(attentionStyle, 200, { 'content-type': 'text/css; charset=utf-8' }))
+  app.get(ATTENTION_PATH, async (c) =>
+    c.html(await show(c.var.user, { notice: notices.get(c.req.query('said') ?? '') })),
+  )
+  app.post(`${ATTENTION_PATH}/accept-store`, async (c) => {
+    const { user } = c.var
+    const allow = user.role === 'operator'
+    log.info({ role: user.role, user: user.name, action: 'accept store', allow }, 'dashboard.action')
+    if (!allow) return refuse(c, user, 'Viewers look only. Ask an operator.', 403)
+    const form = acceptForm.safeParse(await c.req.parseBody().catch(() => null)) // a body that is no form at all
+    if (!form.success) return refuse(c, user, problemOf(form.error), 400)
+    const { isNew } = await controls.acceptStore({ by: user.name, reason: form.data.reason })
+    return c.redirect(`${ATTENTION_PATH}?said=${isNew ? 'accepted' : 'nothing'}`, 303)
+  })
+  return app
+}
+
+/** What to mend first. A field that is missing altogether comes from no form of ours. */
+const problemOf = ({ issues: [first] }: z.ZodError): string =>
+  first?.code === 'invalid_type' ? 'The form is not complete.' : (first?.message ?? 'The form cannot be read.')

@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { pino } from 'pino'
+import { clientOrderIdOf } from '#domain'
+import { readConfig, systemClock } from '#runtime'
+import { ASIDE_SHOWN_MAX, type AsideOrder, createAsideOrders, createEpoch } from '#store'
+import { hashPassword } from '../../src/apps/dashboard/passwords.ts'
+import { type Dashboard, startDashboard } from '../../src/apps/dashboard/server.ts'
+import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+
+const PASSWORD = 'correct horse battery'
+const ACCEPT = '/attention/accept-store'
+const told = { reason: 'the disk was lost, all is connected again', confirmed: 'yes' }
+
+let redis: TestRedis
+let dashboard: Dashboard
+let cookies: Record<'ann' | 'ben', string>
+const lines: string[] = []
+
+beforeAll(async () => {
+  redis = await startRedis()
+  const hash = await hashPassword(PASSWORD)
+  const config = readConfig(dashboardSettings, {
+    REDIS_URL: redis.url,
+    DASHBOARD_PORT: '0',
+    DASHBOARD_USERS: `ann:operator:${hash},ben:viewer:${hash}`,
+  })
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
+  dashboard = await startDashboard(config, systemClock, log)
+  cookies = { ann: await logIn('ann'), ben: await logIn('ben') }
+})
+beforeEach(async () => {
+  await redis.connect().flushall()
+  lines.length = 0
+})
+afterAll(async () => {
+  await dashboard[Symbol.asyncDispose]()
+  await redis.stop()
+})
+
+const ask = (path: string, cookie: string, init: RequestInit = {}): Promise<Response> =>
+  fetch(`http://127.0.0.1:${dashboard.port}${path}`, {
+    redirect: 'manual',
+    ...init,
+    headers: { cookie, ...init.headers },
+  })
+const page = async (who: 'ann' | 'ben', query = ''): Promise<string> =>
+  (await ask(`/attention${query}`, cookies[who])).text()
+const accept = (cookie: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
+  ask(ACCEPT, cookie, { method: 'POST', body: new URLSearchParams(form), headers })
+const epoch = () => createEpoch(redis.connect(), () => 'made here')
+
+async function logIn(name: string): Promise<string> {
+  const answer = await ask('/login', '', { method: 'POST', body: new URLSearchParams({ name, password: PASSWORD }) })
+  return (answer.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+}
+
+const set: AsideOrder = {
+  ...{ userId: 'alice', connectionId: 'broker_alice', tradeId: 't1', symbol: 'AAPL', due: 'submission' },
+  at: '2024-03-15T14:00:00.000Z',
+}
+const aside = () => createAsideOrders(redis.connect(), () => systemClock.now())
+
+describe('orders that were set aside', () => {
+  test('are shown with whose they are, since when, why, their id at the broker, and what to do', async () => {
+    await aside().note([set, { ...set, tradeId: 't2', due: 'cancel' }])
+    for (const who of ['ann', 'ben'] as const) {
+      const text = await page(who)
+      for (const part of ['t1', 't2', 'alice', 'broker_alice', 'AAPL', '2024-03-15 14:00:00 UTC', 'cancelOrder'])
+        expect(text).toContain(part)
+      expect(text).toContain(clientOrderIdOf('alice', 't1'))
+      expect(text).toContain('whether it is at the broker is not known')
+      expect(text).toContain('it may still execute')
+    }
+  })
+
+  test('of many, the oldest are shown and how many there are', async () => {
+    const many = Array.from({ length: ASIDE_SHOWN_MAX + 20 }, (_, n) => ({ ...set, tradeId: `t${n}` }))
+    await aside().note(many)
+    const text = await page('ann')
+    expect(text.match(/<tr>\s*<td>/g)).toHaveLength(ASIDE_SHOWN_MAX)
+    expect(text).toContain(`the oldest ${ASIDE_SHOWN_MAX} of ${ASIDE_SHOWN_MAX + 20}`)
+  })
+
+  test('none are said to be none', async () => expect(await page('ben')).toContain('<p>None.</p>'))
+
+  test('what they are called is shown as text', async () => {
+    await aside().note([{ ...set, symbol: '<script>alert(1)</script>' }])
+    expect(await page('ann')).not.toContain('<script>')
+  })
+})
+
+describe('a store without a mark', () => {
+  test('is told to everybody, and what it means; only an operator is offered to accept it', async () => {
+    for (const who of ['ann', 'ben'] as const) expect(await page(who)).toContain('the next order is sent without them')
+    expect(await page('ann')).toContain(`action="${ACCEPT}"`)
+    expect(await page('ben')).not.toContain(ACCEPT)
+  })
+
+  test('is accepted by an operator who says why, and that is kept', async () => {
+    const answer = await accept(cookies.ann, told)
+    expect([answer.status, answer.headers.get('location')]).toEqual([303, '/attention?said=accepted'])
+    expect(await epoch().read()).not.toBeNull()
+    const actions = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(actions).toContainEqual(
+      expect.objectContaining({ msg: 'dashboard.action', user: 'ann', action: 'accept store', allow: true }),
+    )
+    expect(actions).toContainEqual(
+      expect.objectContaining({ msg: 'store.accepted', by: 'ann', reason: told.reason, isNew: true }),
+    )
+    expect(await page('ann', '?said=accepted')).toContain('The store is accepted')
+    expect(await page('ann')).not.toContain(ACCEPT)
+  })
+
+  test('that is marked already is left as it is', async () => {
+    await epoch().mint()
+    expect((await accept(cookies.ann, told)).headers.get('location')).toBe('/attention?said=nothing')
+    expect(await epoch().read()).toBe('made here')
+  })
+
+  test.each<[string, Record<string, string>, string]>([
+    ['without the confirmation', { reason: 'why' }, 'Nothing was accepted'],
+    ['with another word for it', { reason: 'why', confirmed: 'on' }, 'Nothing was accepted'],
+    ['without a reason', { confirmed: 'yes' }, 'The form is not complete'],
+    ['with blanks for a reason', { reason: '   ', confirmed: 'yes' }, 'Say why'],
+    ['with a reason of a thousand letters', { reason: 'y'.repeat(1_000), confirmed: 'yes' }, '500 characters'],
+    ['with nothing at all', {}, 'The form is not complete'],
+  ])('is not accepted %s', async (_how, form, says) => {
+    const answer = await accept(cookies.ann, form)
+    expect([answer.status, await epoch().read()]).toEqual([400, null])
+    expect(await answer.text()).toContain(says)
+  })
+
+  test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x'])(
+    'is not accepted by a body of %s that is no form',
+    async (type) => {
+      const init = { method: 'POST', body: '{"confirmed":"yes"', headers: { 'content-type': type } }
+      const answer = await ask(ACCEPT, cookies.ann, init)
+      expect([answer.status, await epoch().read()]).toEqual([400, null])
+    },
+  )
+
+  test('is not accepted by a viewer, a stranger, another site, or a link', async () => {
+    expect((await accept(cookies.ben, told)).status).toBe(403)
+    expect((await accept('', told)).status).toBe(401)
+    expect((await accept(cookies.ann, told, { 'sec-fetch-site': 'cross-site' })).status).toBe(403)
+    expect((await ask(`${ACCEPT}?reason=x&confirmed=yes`, cookies.ann)).status).toBe(404)
+    expect(await epoch().read()).toBeNull()
+    expect(lines.join()).toContain('"allow":false')
+  })
+
+  test.each(['__proto__', 'constructor', '%3Cscript%3E'])(
+    'an unknown word in the address (%s) says nothing',
+    async (word) => {
+      const text = await page('ann', `?said=${word}`)
+      expect(text).not.toContain('role="status"')
+    },
+  )
+})
+
+test('a stranger sees nothing of the page', async () => {
+  for (const path of ['/attention', '/attention.css']) expect((await ask(path, '')).status).toBe(401)
+})
+
+test('the board leads to the page', async () => {
+  expect(await (await ask('/queues/', cookies.ann)).text()).toContain('/attention')
+})
