@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
 import type { RequestKind } from '#store'
-import { type AccountBudget, BrokerError, GuardedBroker } from '../../workers/broker/index.ts'
+import { type AccountBudget, BrokerError, GuardedBroker, permitOf } from '../../workers/broker/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
@@ -86,6 +86,25 @@ test.each([
   account.fail('read', { kind: 'rate_limit', retryAfterMs })
   await expect(broker.readAccount()).rejects.toMatchObject({ code: 'RATE_LIMITED' })
   expect(blocks).toEqual([blockedMs, blockedMs])
+})
+
+test('a reading of many pages that our own count cuts short stops nobody else: the broker has not said that it is too much', async () => {
+  const { budget, blocks, spend } = openBudget()
+  const clock = new FakeClock()
+  const account = new FakeBroker({ clock })
+  const permit = permitOf(budget)
+  const first = account.readPortfolio.bind(account)
+  account.readPortfolio = async () => {
+    const page = await first()
+    spend(43_000)
+    await permit('refresh')
+    return page
+  }
+  const broker = new GuardedBroker(account, budget, clock)
+  await expect(broker.readPortfolio()).rejects.toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 43_000 })
+  expect(blocks).toEqual([])
+  spend(0)
+  expect(await broker.submit(ticket())).toMatchObject({ kind: 'accepted' })
 })
 
 test('a broker that does not answer is left alone after five failures, then probed, with growing pauses; cancels always go', async () => {

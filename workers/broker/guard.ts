@@ -29,6 +29,9 @@ export const budgetOf = (budget: Budget, ref: ConnectionRef): AccountBudget => (
   block: (forMs) => budget.block(ref, forMs),
 })
 
+/** Our own count held a further request of a call back: the broker has said nothing of it. */
+class HeldBackError extends BrokerError {}
+
 /** Asked before a request that is part of a call. @throws {BrokerError} the budget is spent, or cannot be read */
 export type Permit = (kind: RequestKind) => Promise<void>
 
@@ -36,7 +39,7 @@ export const permitOf =
   (budget: AccountBudget): Permit =>
   async (kind) => {
     const hindrance = await leaveOf(budget, kind)
-    if (hindrance !== null) throw new BrokerError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
+    if (hindrance !== null) throw new HeldBackError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
   }
 
 /** A broker that says that it is too much, but not for how long. */
@@ -170,6 +173,7 @@ export class GuardedBroker implements Broker {
       this.#breaker.answered()
       return value
     } catch (error) {
+      if (error instanceof HeldBackError) throw this.#heldBack(error)
       const isAway = !(error instanceof BrokerError) || error.code === 'UNAVAILABLE'
       if (isAway) this.#breaker.failed()
       else this.#breaker.answered()

@@ -137,7 +137,7 @@ export function readErrorOf(failure: Failure): BrokerError {
   if (verdict === 'credentials' || (status === 403 && brokerCode === null && verdict === 'refused'))
     return new BrokerError('CREDENTIALS', 'API authentication failed')
   if (verdict === 'rate_limited')
-    return new BrokerError('RATE_LIMITED', 'the request budget of the account is spent', retryAfterMs)
+    return new BrokerError('RATE_LIMITED', 'the broker says that these are too many requests', retryAfterMs)
   if (status === null) return new BrokerError('UNAVAILABLE', message)
   return status >= 500 || status === 408 || verdict === 'unknown'
     ? new BrokerError('UNAVAILABLE', `status ${status}`)
