@@ -92,7 +92,7 @@ function start(node, args, extra) {
       if (isNewWish(performance.now())) child.kill(passedOn)
     })
   }
-  // npm that is told to end does not wait for what it started, nor pass it on.
+  // npm passes signals on to what it started: us, since its shell gives way (exec, in package.json). One that is killed cannot.
   const parent = process.ppid
   const isNpms = process.env.npm_lifecycle_event !== undefined
   const watch = setInterval(() => isNpms && process.ppid !== parent && child.kill('SIGTERM'), PARENT_LOOK_MS).unref()

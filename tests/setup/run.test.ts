@@ -12,13 +12,16 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 // The real set-up in a project of its own, with an npm that only writes down that it was called.
 
 const setup = join(import.meta.dirname, '../../src/setup')
+const { scripts } = JSON.parse(readFileSync(join(setup, '../../package.json'), 'utf8')) as {
+  scripts: Record<string, string>
+}
 let project: string
 const running = new Set<ChildProcess>()
 
@@ -217,6 +220,30 @@ describe('the entry', () => {
     await written('ready', 'yes')
     process.kill(pid, 'SIGTERM') // npm's shell, and nothing else
     await written('signals', 'SIGTERM ')
+  })
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'hears %s that reaches only what npm started, and npm hears how it ended',
+    async (signal) => {
+      mkdirSync(join(project, 'src/apps/sandbox'), { recursive: true })
+      writeFileSync(join(project, 'src/apps/sandbox/main.ts'), DRAINS)
+      const child = spawn('/bin/sh', ['-c', scripts['sandbox'] ?? ''], {
+        cwd: project,
+        stdio: 'ignore',
+        env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, npm_lifecycle_event: 'sandbox' },
+      })
+      running.add(child)
+      await written('ready', 'yes')
+      child.kill(signal) // as npm passes it on: a shell that waited for the set-up would keep SIGINT to itself
+      expect(await once(child, 'exit')).toEqual([3, null])
+      expect(read('signals')).toBe(`${signal} `)
+    },
+  )
+
+  test('every command that starts the set-up leaves no shell waiting', () => {
+    const starting = Object.values(scripts).filter((script) => script.includes('setup/run.mjs'))
+    expect(starting.length).toBeGreaterThan(5)
+    for (const script of starting) expect(script).toMatch(/^exec node src\/setup\/run\.mjs /)
   })
 
   test('is asked to end when its set-up is killed', async () => {
