@@ -40,7 +40,7 @@ export class HandshakeGate {
     }
     if (this.#waiting.size === 0) return
     this.#isTimed = true
-    this.#clock.after(Math.max(leftMs, this.#nextAtMs - this.#clock.monotonicMs()), () => {
+    this.#clock.after(Math.max(0, this.#nextAtMs - this.#clock.monotonicMs()), () => {
       this.#isTimed = false
       this.#step()
     })
