@@ -35,6 +35,11 @@ export class RedisLine implements AsyncDisposable {
     for (const { client } of this.#ways.slice(1)) client.destroy()
   }
 
+  /** Ends every connection. */
+  drop(): void {
+    for (const { client } of this.#ways) client.destroy()
+  }
+
   /** From here on nothing gets through on what is connected now, but for the first. */
   silence(): void {
     for (const way of this.#ways.slice(1)) way.isSilent = true
