@@ -1,4 +1,4 @@
-import { type Decimal, isNegative, isZero } from './decimal.ts'
+import { add, type Decimal, isNegative, isZero, max, sub, ZERO } from './decimal.ts'
 import { headOf, LEGS, type Order, sideOf } from './order.ts'
 import type { Position } from './position.ts'
 import { isTerminal } from './transitions.ts'
@@ -25,4 +25,18 @@ export function protectedBy(order: Order, position: Position): Position {
   }
   if (position.stopLossPrice === price && position.stopLossFrom === order.id) return position
   return { ...position, stopLossPrice: price, stopLossFrom: order.id }
+}
+
+/**
+ * How much more the exits of an entry have executed than the entry itself, as when both of a bracket are filled in a fast market; what
+ * the venue took back counts on neither side. Zero for orders without exits of their own: an oco's two sides are the order itself.
+ */
+export function overExitOf({ orderClass, placements }: Order): Decimal {
+  if (orderClass !== 'bracket' && orderClass !== 'oto') return ZERO
+  let over = ZERO
+  for (const { leg, cumulativeQuantity, busted } of placements) {
+    const executed = sub(cumulativeQuantity, busted?.quantity ?? ZERO)
+    over = leg === 'entry' ? sub(over, executed) : add(over, executed)
+  }
+  return max(over, ZERO)
 }

@@ -4,6 +4,7 @@ import { noTally } from '../../workers/updates/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
+import { openWorld, type World } from './world.ts'
 
 const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
 const started = following()
@@ -68,6 +69,59 @@ describe('exits of a bracket', () => {
     await one.advance(1_000)
     expect((await one.recordOf('t1'))?.placements).toHaveLength(3)
     expect(await one.differences()).toEqual([])
+  })
+})
+
+describe('both exits of a bracket execute', () => {
+  const alarms = (world: World): number =>
+    world.warnings.filter((line) => line.includes('order.exits_executed_more_than_entry')).length
+
+  /** A bracket of 100 that has been filled at the entry; its exits are the broker's second and third order. */
+  async function entered(): Promise<World> {
+    const world = await openWorld({ seed: 3 })
+    const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+    world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits })
+    await world.settle()
+    world.fill('t1', '180')
+    await world.advance(30_000)
+    return world
+  }
+
+  test.each<[string, (world: World) => Promise<void> | void]>([
+    ['at once', () => {}],
+    ['one after the other', (world) => world.advance(60_000)],
+    ['and the stream drops the second', (world) => void (world.broker.isMute = true)],
+  ])('CAN-09 %s: both are booked, and somebody is told, once', async (_how, between) => {
+    const world = await entered()
+    world.broker.fill('b-2', '190')
+    await between(world)
+    world.broker.fill('b-3', '170')
+    await world.advance(31_000)
+    expect(world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity).toBe('-100')
+    expect(alarms(world)).toBe(1)
+    await world.advance(120_000)
+    expect(alarms(world)).toBe(1)
+    world.restart(world.workers[0]!)
+    await world.advance(60_000)
+    expect(alarms(world)).toBe(2) // whoever follows it from then on tells it as well
+  })
+
+  test('CAN-09 in part, and all of it together no more than the entry: nothing is wrong', async () => {
+    const world = await entered()
+    world.broker.fill('b-2', '190', '60')
+    await world.advance(1_000)
+    world.broker.fill('b-3', '170', '40')
+    await world.advance(60_000)
+    expect([world.store.positionOf('u1', 'broker_1', 'AAPL'), alarms(world)]).toEqual([null, 0])
+  })
+
+  test('CAN-09 and the venue takes one of them back at once: nothing is wrong in the end', async () => {
+    const world = await entered()
+    world.broker.fill('b-2', '190')
+    world.broker.fill('b-3', '170')
+    world.broker.bust('b-3')
+    await world.advance(60_000)
+    expect([world.store.positionOf('u1', 'broker_1', 'AAPL'), alarms(world)]).toEqual([null, 0])
   })
 })
 

@@ -1,4 +1,4 @@
-import type { BrokerOrder } from '#domain'
+import { type BrokerOrder, isZero, type Order, overExitOf } from '#domain'
 import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
 import { Allowance } from './allowance.ts'
@@ -38,7 +38,8 @@ export class Polling {
   readonly #lacking: Lacking
   readonly #tending: Tending
   #known:
-    | (Pick<LoadedConnection, 'version' | 'positions'> & Readonly<{ ids: ReadonlySet<string | null>; changes: number }>)
+    | (Pick<LoadedConnection, 'version' | 'positions'> &
+        Readonly<{ ids: ReadonlySet<string | null>; overExited: readonly Order[]; changes: number }>)
     | null = null
   #version: string | null = null
   readonly #hurries = new Allowance(HURRIES_PER_MINUTE)
@@ -127,7 +128,7 @@ export class Polling {
     // What is open there and has no record here was lost by the store, whatever we remember of having seen it.
     const news = await this.#apply([...rows, ...found], (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false)
     this.#openDueMs = nowMs + this.#cadence.openMs
-    await this.#tending.look(desk.book.orders, this.#known?.positions ?? new Map())
+    await this.#tending.look(desk.book.orders, this.#known?.overExited ?? [], this.#known?.positions ?? new Map())
     desk.tally.polled('open', requests + 1, news)
     this.#deps.onPolled(news)
   }
@@ -161,7 +162,8 @@ export class Polling {
       if (this.#known?.changes === changes && this.#known.version === (await desk.applier.store.version(userId))) return
       const { version, account, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
       if (account === null) throw new UnreadError(connectionId)
-      this.#known = { version, positions, ids: recordedIds(orders), changes }
+      const overExited = orders.filter((order) => !isZero(overExitOf(order)))
+      this.#known = { version, positions, ids: recordedIds(orders), overExited, changes }
       desk.book.load(orders, nowMs)
     })
   }

@@ -1,4 +1,4 @@
-import { add, cmp, isSetAside, isZero, livePlacements, needsAttention, type Order, type Position, sum } from '#domain'
+import { cmp, isSetAside, isZero, livePlacements, needsAttention, type Order, type Position, sum } from '#domain'
 import type { AsideOrder } from '#store'
 import type { Desk } from './desk.ts'
 
@@ -34,8 +34,18 @@ export class Tending {
     })
   }
 
-  async look(orders: readonly Order[], positions: ReadonlyMap<string, Position>): Promise<void> {
+  /**
+   * @param orders of which something may still happen
+   * @param overExited whose exits have executed more than their entry: they have ended, all of them as a rule
+   */
+  async look(
+    orders: readonly Order[],
+    overExited: readonly Order[],
+    positions: ReadonlyMap<string, Position>,
+  ): Promise<void> {
     this.#seen = new Set()
+    for (const order of overExited)
+      this.#alarm(`over-exited ${order.id}`, order, 'order.exits_executed_more_than_entry')
     for (const order of orders) {
       await this.#resolve(order)
       await this.#clear(order, positions.get(order.symbol) ?? null)
@@ -73,9 +83,6 @@ export class Tending {
   #compareExits(order: Order): void {
     if (order.orderClass !== 'bracket' && order.orderClass !== 'oto') return
     const entered = sum(order.placements.filter(({ leg }) => leg === 'entry').map((one) => one.cumulativeQuantity))
-    const exits = order.placements.filter(({ leg }) => leg !== 'entry')
-    const left = exits.map((one) => one.cumulativeQuantity).reduce(add, '0' as typeof entered)
-    if (cmp(left, entered) > 0) this.#alarm(`over-exited ${order.id}`, order, 'order.exits_executed_more_than_entry')
     const isMissized = livePlacements(order).some(
       (one) =>
         one.leg !== 'entry' && order.endedAt !== null && one.quantity !== null && cmp(one.quantity, entered) !== 0,
