@@ -86,7 +86,7 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
   worker.on('failed', (job, error) => {
     // A job that brought its worker down time and again is set aside; what it may have placed is resolved from the record (CRA-08).
     const isPoison = job !== undefined && job.stalledCounter > STALLED_MAX
-    const fields = { queue, jobId: job?.id, error: { message: error.message } }
+    const fields = { queue, jobId: job?.id, why: error.message }
     if (isPoison) log.error(fields, 'job.set_aside')
     else log.warn(fields, 'job.failed')
   })
