@@ -146,6 +146,17 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
   })
 
+  test('RDQ-04 the claim is lost before the broker refuses: the trade is told as rejected all the same', async () => {
+    const world = await openWorld({ seed: 47 })
+    world.broker.fail('submit', { kind: 'refuse' }, { times: 2 })
+    world.at('submit.answered', () => world.store.loseLast(1))
+    world.submit()
+    await world.advance(5_000)
+    expect(world.store.losses).toBe(1)
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.rejected'])
+  })
+
   test('RDQ-04 an order that ended as well, and that nobody asks for again: it is read when the store is back', async () => {
     const world = await openWorld({ seed: 46 })
     world.submit(resting)

@@ -86,6 +86,17 @@ describe('SUB-05 the order is not visible yet', () => {
     },
   )
 
+  test('SUB-05 refused after an earlier request that may have arrived: tried again, and not at every moment', async () => {
+    const world = await openWorld({ seed: 5 })
+    world.broker.fail('submit', { kind: 'lose_request' })
+    world.broker.fail('submit', { kind: 'refuse' }, { times: Infinity })
+    world.submit()
+    await world.advance(70_000)
+    expect(world.broker.submissions.length).toBeGreaterThan(3)
+    expect(world.broker.submissions.length).toBeLessThan(15)
+    expect(world.told('t1')).toEqual([])
+  })
+
   test('SUB-05 never there: closed as never received, after a quarter of an hour and a complete list', async () => {
     const world = await openWorld({ seed: 5 })
     world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })

@@ -2,10 +2,23 @@ import { clientOrderIdOf, type Order, type OrderUpdate } from '#domain'
 import type { Broker } from '../broker/index.ts'
 import { applyWith } from '../updates/index.ts'
 import { adoptOrder, lookUp } from './adopt.ts'
-import type { OrderDeps } from './deps.ts'
-import type { JobResult } from './job.ts'
+import { isGone, loadTrade, type OrderDeps } from './deps.ts'
+import { again, DONE, type JobResult } from './job.ts'
 
 type Claimed = Extract<OrderUpdate, { type: 'claimed' }>
+
+/** The store is back by then. */
+const REPEAT_MS = 500
+
+/**
+ * A claim that does not hold any more: another delivery of the job has taken the trade over and goes on, or the connection was removed;
+ * or the store lost the claim with the whole record, and then nobody else would go on.
+ */
+export async function leaveOrRepeat(deps: OrderDeps, trade: Parameters<typeof loadTrade>[1]): Promise<JobResult> {
+  const { order } = (await loadTrade(deps, trade)).slice
+  if (order !== null || (await isGone(deps, trade))) return DONE
+  return again(REPEAT_MS, 'the store lost the claim, and with it the trade')
+}
 
 /** What became of the look: the record, which may have been there all along, or what is to become of the job. */
 type Found = Readonly<{ kind: 'order'; order: Order } | { kind: 'job'; result: JobResult }>

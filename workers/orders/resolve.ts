@@ -6,6 +6,7 @@ import { adoptOrder, lookUp, lookUpSubmission } from './adopt.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { factsOf, landingOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
+import { leaveOrRepeat } from './lost.ts'
 import { send } from './sending.ts'
 
 /**
@@ -142,7 +143,7 @@ async function sendAgain(deps: OrderDeps, seen: Order, opened: Opened, run: Run,
         return again(LOOK_AGAIN_MS, 'the credentials of the connection are not verified')
     }
   } catch (error) {
-    if (error instanceof FencedError) return DONE
+    if (error instanceof FencedError) return leaveOrRepeat(deps, { userId, connectionId, tradeId, symbol })
     throw error
   }
 }

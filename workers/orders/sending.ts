@@ -2,7 +2,7 @@ import { clientOrderIdOf, isReducing, type OrderUpdate } from '#domain'
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import { type Broker, type SubmitOutcome } from '../broker/index.ts'
-import { type Applied, apply } from '../updates/index.ts'
+import { type Applied, apply, FencedError } from '../updates/index.ts'
 import { adopt, viewOf } from './adopt.ts'
 import { EXPIRED, haltedBy, isPast } from './denials.ts'
 import type { OrderDeps, Wanted } from './deps.ts'
@@ -19,6 +19,8 @@ export type Sending = Readonly<{
 
 /** An unknown outcome is looked up after this. */
 const LOOK_UP_MS = 500
+/** A refusal that proves nothing, since an earlier request may have arrived: each further try costs two requests. */
+const REFUSED_AGAIN_MS = 10_000
 /** A close that the broker refuses for its quantity reads the position again after this (POS-07). */
 const SIZE_AGAIN_MS = 1_000
 /** A rate limit that does not say until when. */
@@ -64,7 +66,7 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome)
       // A refusal of this request says nothing of an earlier one that may have arrived.
       if (order?.unknownSince != null) {
         await write(deps, sending, { type: 'outcome_unknown', at })
-        return again(LOOK_UP_MS, `refused now (${outcome.message}), and an earlier request may have arrived`)
+        return again(REFUSED_AGAIN_MS, `refused now (${outcome.message}), and an earlier request may have arrived`)
       }
       const { code, brokerCode, message } = outcome
       if (wanted.closes && code === 'INSUFFICIENT_QUANTITY') {
@@ -96,9 +98,14 @@ async function adoptDuplicate(deps: OrderDeps, sending: Sending): Promise<JobRes
   return order === null ? DONE : adopt(deps, order, sending.broker)
 }
 
-/** Nothing is loaded again: what the claim wrote is what there is, unless somebody was faster. */
-const write = ({ applier }: OrderDeps, { wanted: { intent }, applied, claim }: Sending, update: OrderUpdate) => {
+/**
+ * Nothing is loaded again: what the claim wrote is what there is, unless somebody was faster.
+ * @throws {FencedError} the claim does not hold any more, or is gone together with the record
+ */
+const write = async ({ applier }: OrderDeps, { wanted: { intent }, applied, claim }: Sending, update: OrderUpdate) => {
   const { userId, connectionId, tradeId, symbol } = intent
   const landing = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
-  return apply(applier, { landing, symbol, fence: { kind: 'claim', tradeId, claim } }, update, applied)
+  const target = { landing, symbol, fence: { kind: 'claim', tradeId, claim } } as const
+  const { slice } = await apply(applier, target, update, applied)
+  if (slice.order === null) throw new FencedError(tradeId)
 }

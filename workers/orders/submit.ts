@@ -16,7 +16,7 @@ import { applyWith, CLASHES_MAX, ContentionError, FencedError, type Taken, takeW
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run, STORE_LOST, TradeConflictError } from './job.ts'
-import { findLost } from './lost.ts'
+import { findLost, leaveOrRepeat } from './lost.ts'
 import { takeUp } from './resolve.ts'
 import type { Judgement } from './risk-desk.ts'
 import { send } from './sending.ts'
@@ -84,7 +84,7 @@ export async function placeFirst(
   try {
     return await take(deps, wanted, loaded, opened, run)
   } catch (error) {
-    if (error instanceof FencedError) return DONE // another delivery of this job has taken over
+    if (error instanceof FencedError) return leaveOrRepeat(deps, wanted.intent)
     throw error
   }
 }
