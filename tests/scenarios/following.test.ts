@@ -218,6 +218,39 @@ describe('an account that is followed', () => {
   })
 })
 
+describe('recoveries and the request budget', () => {
+  test('one that the budget ended is tried again when a minute has given all of it back', async () => {
+    const tally = counting()
+    const one = await started({ tally })
+    await one.advance(5_000)
+    const before = tally.recoveries.length
+    const calm = one.broker.fail('readPortfolio', { kind: 'rate_limit' }, { times: Infinity })
+    one.broker.streams.cut()
+    await one.advance(60_000)
+    expect(tally.recoveries.slice(before)).toEqual(['failed'])
+    calm()
+    await one.advance(15_000)
+    expect(tally.recoveries.slice(before)).toEqual(['failed', 'done'])
+  })
+
+  test('a store that goes and comes all the time has the orders read now and then, and once after the last time', async () => {
+    const tally = counting()
+    const one = await started({ tally })
+    await one.advance(40_000)
+    const before = tally.recoveries.length
+    for (let times = 0; times < 20; times += 1) {
+      one.owner.storeReturned()
+      await one.advance(3_000)
+    }
+    expect(tally.recoveries.length - before).toBeGreaterThanOrEqual(2)
+    expect(tally.recoveries.length - before).toBeLessThanOrEqual(3)
+    const sofar = tally.recoveries.length
+    one.owner.storeReturned()
+    await one.advance(31_000)
+    expect(tally.recoveries.length).toBe(sofar + 1)
+  })
+})
+
 async function framesOfStory(): Promise<StreamUpdate[]> {
   const one = await started()
   const frames: StreamUpdate[] = []

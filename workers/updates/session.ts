@@ -60,6 +60,8 @@ export class Session {
   #refreshTimer: CancelTimer = () => {}
   #restartTimer: CancelTimer = () => {}
   #recoveryAtMs: number | null = null
+  /** When the last recovery began. */
+  #recoveredMs = -Infinity
   #isDraining = false
   #silentPolls = 0
   /** Streams found mute in a row, and when the next may be. */
@@ -102,7 +104,9 @@ export class Session {
 
   /** What was seen and written may be gone: an order that ended lately is in no list of open ones (RDQ-04). */
   storeReturned(): void {
-    this.#gap('returned', 'the store was away')
+    const { clock, tally } = this.#deps.desk
+    tally.gap('returned')
+    this.#recoverIn(Math.max(GAP_MS, this.#recoveredMs + RETURNS_APART_MS - clock.monotonicMs()))
   }
 
   async close(): Promise<void> {
@@ -166,11 +170,11 @@ export class Session {
     else if (kept === 'kept') this.#drainSoon()
   }
 
-  #gap(why: Exclude<Gap, 'mute'>, detail: string): void {
+  #gap(why: Exclude<Gap, 'mute' | 'returned'>, detail: string): void {
     const { desk } = this.#deps
     desk.tally.gap(why)
     desk.log.warn({ ...desk.ref, why, detail }, 'stream.gap')
-    this.#recoverIn(why === 'unreadable' || why === 'returned' ? GAP_MS : 0)
+    this.#recoverIn(why === 'unreadable' ? GAP_MS : 0)
   }
 
   /** One piece of the line takes a few updates, so that other work has its turn in a storm. */
@@ -217,6 +221,7 @@ export class Session {
     const { desk, mark } = this.#deps
     this.#recoveryAtMs = null
     this.#recoveryTimer()
+    this.#recoveredMs = desk.clock.monotonicMs()
     this.#inbox.reopen()
     try {
       await mark.begin()
@@ -235,9 +240,19 @@ export class Session {
     } catch (error) {
       desk.tally.recovered('failed')
       this.#failed(error)
-      this.#recoverIn(error instanceof BrokerError && error.code === 'CREDENTIALS' ? CREDENTIALS_PAUSE_MS : RETRY_MS)
+      this.#recoverIn(this.#retryMs(error))
     }
     this.#drainSoon()
+  }
+
+  /**
+   * A recovery begins with its first request again: tried over and over, it would spend what it needs. Before the first is done nothing
+   * is polled, and that is worse.
+   */
+  #retryMs(error: unknown): number {
+    const code = error instanceof BrokerError ? error.code : null
+    if (code === 'CREDENTIALS') return CREDENTIALS_PAUSE_MS
+    return code === 'RATE_LIMITED' && this.#isRecovered ? BUDGET_PAUSE_MS : RETRY_MS
   }
 
   /** Cash, positions, and executions taken back: not urgent, and not told by the orders. */
@@ -248,6 +263,7 @@ export class Session {
       void this.#line.run(async () => {
         if (this.#isOver) return
         let nextMs = REFRESH_MS
+        if (this.#recoveryAtMs !== null) return this.#refreshIn(nextMs) // that one reads all of it, and needs the budget
         try {
           const { doubts } = await refresh(this.#deps.desk)
           this.#answered()
@@ -330,6 +346,10 @@ const UPDATES_PER_PIECE = 50
 /** The stream is subscribed first; an account whose stream does not open is read all the same. */
 const STREAM_WAIT_MS = 3_000
 const RETRY_MS = 5_000
+/** The budget counts the requests of a minute: after this it has everything again. */
+const BUDGET_PAUSE_MS = 61_000
+/** A store that goes and comes all the time must not spend on recoveries what following needs. */
+const RETURNS_APART_MS = 30_000
 const GAP_MS = 2_000
 const REFRESH_MS = 60_000
 /** A new stream, and the recovery that comes with it, cost requests: one that stays mute is replaced ever less often. */
