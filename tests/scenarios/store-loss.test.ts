@@ -239,6 +239,22 @@ describe('RDQ-04 what clients were told is lost', () => {
 })
 
 describe('RDQ-05 everything is lost', () => {
+  test('RDQ-05 an order whose deadline passes before its account is read again: it is not told as ended', async () => {
+    const world = await openWorld({ seed: 2 })
+    const job = world.submit({ notAfter: new Date(world.nowMs + 3_000).toISOString() })
+    await world.settle()
+    const known = await world.store.controls.read('u1')
+    world.store.wipe()
+    await world.advance(1_000)
+    await world.store.controls.restore([known], null)
+    world.queue.redeliver(job)
+    await world.advance(120_000)
+    expect(world.told('t1')).not.toContain('trade.rejected')
+    world.fill('t1', '180')
+    await world.quiesce()
+    expect([world.broker.submissions.length, (await world.order('t1'))?.status]).toEqual([1, 'filled'])
+  })
+
   test.each(STEPS)('RDQ-05 at %s: nothing is sent twice, and the first that is told is a resync', async (step) => {
     const world = await run(51, step, (world) => {
       const sets = world.store.controls.read('u1')

@@ -149,11 +149,16 @@ async function onTaken(
   }
 }
 
-/** Nothing is written while it waits. */
+/**
+ * Nothing is written while it waits. Nor does it end while the store may have lost what it knew of the trade: the broker cannot be asked
+ * yet whether it has it, and the claim after the wait asks.
+ */
 async function wait(deps: OrderDeps, wanted: Wanted, run: Run, why: string): Promise<JobResult> {
-  if (isPast(wanted.intent, deps.clock.now())) return deny(deps, wanted, EXPIRED)
-  if (deps.clock.now() - run.queuedAtMs <= PARKED_MS_MAX) return again(NOT_READY_MS, why)
-  return deny(deps, wanted, disconnected(why))
+  const nowMs = deps.clock.now()
+  const isLate = nowMs - run.queuedAtMs > PARKED_MS_MAX
+  const denial = isPast(wanted.intent, nowMs) ? EXPIRED : isLate ? disconnected(why) : null
+  if (denial === null || deps.mayHaveLost()) return again(NOT_READY_MS, why)
+  return deny(deps, wanted, denial)
 }
 
 /**
