@@ -14,6 +14,8 @@ const ACCOUNTS: readonly ConnectionRef[] = [
 ]
 const SYMBOLS = ['AAPL', 'MSFT'] as const
 const STEPS = 14
+/** Executions in the end that no stream tells of. */
+const UNHEARD = 6
 /** The store may lose this many acknowledged commits at once. */
 const LOST_MAX = 3
 /** After this long without a trace, a submission is known to have come to nothing. */
@@ -74,15 +76,12 @@ const failReadings: Deed = (world, chance) => {
   world.brokerOf(chance.pick(ACCOUNTS)!).fail(on, { kind }, { times: 1 + chance.below(4), skip: chance.below(3) })
 }
 
-const targetOf = (chance: Chance): HaltTarget => {
-  const { userId, connectionId } = chance.pick(ACCOUNTS)!
-  return chance.pick([{}, { userId }, { userId, connectionId }])!
-}
+const TARGETS: readonly HaltTarget[] = [{}, ...ACCOUNTS.map(({ userId }) => ({ userId })), ...ACCOUNTS]
 const halt: Deed = (world, chance) => {
   const allows = chance.pick(['nothing', 'reducing'] as const)!
-  void world.halt(targetOf(chance), { allows, waitMs: chance.below(20_000) })
+  void world.halt(chance.pick(TARGETS), { allows, waitMs: chance.below(20_000) })
 }
-const resume: Deed = (world, chance) => void world.resume(targetOf(chance))
+const resume: Deed = (world, chance) => void world.resume(chance.pick(TARGETS)!)
 
 /** The store loses everything; what a surviving worker remembers of connections comes back a little later. */
 const wipe: Deed = (world, chance) => {
@@ -124,6 +123,19 @@ function deedOf(chance: Chance): Deed {
   return submit
 }
 
+/** All is calm, but no stream tells anything: what executes is found in time all the same, and the streams are given up (C8). */
+async function goUnheard(world: World, chance: Chance, trades: Trade[]): Promise<void> {
+  void world.resume(...TARGETS) // they take effect as the time goes on
+  for (const ref of ACCOUNTS) world.brokerOf(ref).isMute = true
+  for (let count = 0; count < UNHEARD; count += 1) {
+    submit(world, chance, trades)
+    await world.advance(1_000)
+    execute(world, chance, trades)
+    await world.advance(6_000)
+  }
+  for (const ref of ACCOUNTS) world.brokerOf(ref).isMute = false
+}
+
 async function run(seed: number): Promise<World> {
   const chance = new Chance(seed * 7_919)
   const world = await openWorld({ seed, workers: 2, accounts: ACCOUNTS })
@@ -134,6 +146,7 @@ async function run(seed: number): Promise<World> {
   }
   for (const ref of ACCOUNTS) world.brokerOf(ref).isMute = false
   await world.advance(60_000)
+  await goUnheard(world, chance, trades)
   // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).
   const orders = await Promise.all(trades.map(({ tradeId, ref }) => world.order(tradeId, ref)))
   if (orders.some((order) => order?.status === 'submitting')) await world.advance(NOT_RECEIVED_MS)

@@ -56,7 +56,7 @@ export class Conduct {
   calling(process: Process, call: PortCall): ReturnType<StoreFaults['take']> {
     this.sending.calling(call)
     this.#readings.calling(process, call)
-    this.#mute.calling(process, call)
+    this.#mute.calling(this.#nowMs(), process, call)
     this.#hasActed ||= call.account !== null || call.label === 'store.commit'
     if (call.account !== null) this.#countRequest(call.account)
     const fault = call.label.startsWith('store.') ? this.#faults.take(process, call.label) : null

@@ -14,7 +14,17 @@ const POLLS_MAX = 4
 /** A stream that stays mute is replaced ever less often. */
 const AGAIN_MS = 10 * 60_000
 
-type Session = { isLive: boolean; silentPolls: number; hasNews: boolean; isRecovering: boolean; openedMs: number[] }
+/** What the stream said may be written this much later. */
+const WRITTEN_MS = 2_000
+
+type Session = {
+  isLive: boolean
+  spokeMs: number
+  silentPolls: number
+  hasNews: boolean
+  isRecovering: boolean
+  openedMs: number[]
+}
 
 /** C8: a stream that tells nothing of what the polls find is given up for another, within so many polls. */
 export class MuteBound {
@@ -28,19 +38,19 @@ export class MuteBound {
 
   spoke(nowMs: number, process: Process, ref: ConnectionRef, word: StreamWord): void {
     const session = this.#sessionOf(process, ref)
-    session.silentPolls = 0
-    session.hasNews = false
+    Object.assign(session, { silentPolls: 0, hasNews: false, spokeMs: nowMs })
     if (word === 'opened') session.openedMs.push(nowMs)
     if (word === 'opened' || word === 'down') session.isLive = false
     if (word === 'live') session.isLive = true
   }
 
-  calling(process: Process, { label, args }: PortCall): void {
+  calling(nowMs: number, process: Process, { label, args }: PortCall): void {
     if (label !== 'store.commit') return
     const [userId, { fence, events }] = args as Parameters<FakeStore['commit']>
     if (fence.kind !== 'lease') return
     const session = this.#sessionOf(process, { userId, connectionId: fence.connectionId })
-    if (events.some(({ event }) => event.startsWith('trade.'))) session.hasNews = true
+    const isOfStream = nowMs - session.spokeMs < WRITTEN_MS
+    if (!isOfStream && events.some(({ event }) => event.startsWith('trade.'))) session.hasNews = true
   }
 
   heard(nowMs: number, process: Process, { label, account, args }: PortCall, outcome: Heard): void {
@@ -62,7 +72,8 @@ export class MuteBound {
   #sessionOf({ name }: Process, { userId, connectionId }: ConnectionRef): Session {
     const key = `${name} ${userId} ${connectionId}`
     const known = this.#sessions.get(key)
-    const session = known ?? { isLive: false, silentPolls: 0, hasNews: false, isRecovering: false, openedMs: [] }
+    const fresh = { isLive: false, spokeMs: -Infinity, silentPolls: 0, hasNews: false, isRecovering: false }
+    const session = known ?? { ...fresh, openedMs: [] }
     this.#sessions.set(key, session)
     return session
   }
