@@ -233,6 +233,23 @@ describe('recoveries and the request budget', () => {
     expect(tally.recoveries.slice(before)).toEqual(['failed', 'done'])
   })
 
+  test('not even the first is tried over and over: it would take what it needs as soon as that comes back', async () => {
+    const tally = counting()
+    const one = await started({ tally })
+    const owner = one.own({ tally })
+    await one.owner.close()
+    const before = tally.recoveries.length
+    const calm = one.broker.fail('readPortfolio', { kind: 'rate_limit' }, { times: Infinity })
+    await one.advance(240_000)
+    const tries = tally.recoveries.slice(before)
+    expect(new Set(tries)).toEqual(new Set(['failed']))
+    expect(tries.length).toBeLessThan(20)
+    calm()
+    await one.advance(62_000)
+    expect(tally.recoveries.at(-1)).toBe('done')
+    await owner.close()
+  })
+
   test('a store that goes and comes all the time has the orders read now and then, and once after the last time', async () => {
     const tally = counting()
     const one = await started({ tally })

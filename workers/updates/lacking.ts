@@ -4,9 +4,9 @@ import type { Desk } from './desk.ts'
 
 // Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a complete list is read by itself.
 
-/** Orders that are read by their ids in one pass; the rest has its turn in the next ones. */
+/** Orders that are read by their ids in one pass, which has 16 requests for all that is no list of orders; the rest has its turn in the next ones. */
 export const IDS_PER_POLL = 4
-export const IDS_PER_RECOVERY = 20
+export const IDS_PER_RECOVERY = 5
 /**
  * More than this many at once are read by one list, as at the close, when every day order expires: of what has ended, which is nearly
  * all that a list of open orders lacks, and little beside a thousand orders that rest.

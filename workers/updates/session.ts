@@ -60,6 +60,8 @@ export class Session {
   #refreshTimer: CancelTimer = () => {}
   #restartTimer: CancelTimer = () => {}
   #recoveryAtMs: number | null = null
+  /** Recoveries in a row that the request budget ended. */
+  #limited = 0
   /** When the last recovery began. */
   #recoveredMs = -Infinity
   #isDraining = false
@@ -246,13 +248,14 @@ export class Session {
   }
 
   /**
-   * A recovery begins with its first request again: tried over and over, it would spend what it needs. Before the first is done nothing
-   * is polled, and that is worse.
+   * A recovery begins with its first request again: tried over and over, it spends what it needs as soon as that comes back. Before the
+   * first is done nothing is polled, so that it is tried in haste for a minute.
    */
   #retryMs(error: unknown): number {
     const code = error instanceof BrokerError ? error.code : null
+    this.#limited = code === 'RATE_LIMITED' ? this.#limited + 1 : 0
     if (code === 'CREDENTIALS') return CREDENTIALS_PAUSE_MS
-    return code === 'RATE_LIMITED' && this.#isRecovered ? BUDGET_PAUSE_MS : RETRY_MS
+    return this.#limited > (this.#isRecovered ? 0 : HASTY_TRIES_MAX) ? BUDGET_PAUSE_MS : RETRY_MS
   }
 
   /** Cash, positions, and executions taken back: not urgent, and not told by the orders. */
@@ -348,6 +351,7 @@ const STREAM_WAIT_MS = 3_000
 const RETRY_MS = 5_000
 /** The budget counts the requests of a minute: after this it has everything again. */
 const BUDGET_PAUSE_MS = 61_000
+const HASTY_TRIES_MAX = 12
 /** A store that goes and comes all the time must not spend on recoveries what following needs. */
 const RETURNS_APART_MS = 30_000
 const GAP_MS = 2_000
