@@ -144,7 +144,10 @@ async function run(seed: number): Promise<World> {
     deedOf(chance)(world, chance, trades)
     await world.advance(chance.below(4) === 0 ? chance.below(20_000) : chance.below(400))
   }
-  for (const ref of ACCOUNTS) world.brokerOf(ref).isMute = false
+  for (const ref of ACCOUNTS) {
+    world.brokerOf(ref).isMute = false
+    world.brokerOf(ref).mend()
+  }
   await world.advance(60_000)
   await goUnheard(world, chance, trades)
   // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).

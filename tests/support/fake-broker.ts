@@ -72,6 +72,11 @@ export class FakeBroker extends Venue implements Broker {
     return this.#calls.arm(on, fault, options)
   }
 
+  /** Every fault that is armed ends. */
+  mend(): void {
+    this.#calls.clear()
+  }
+
   // The port ------------------------------------------------------------------------------------------------------------
 
   async submit(ticket: OrderTicket): Promise<SubmitOutcome> {

@@ -69,6 +69,10 @@ export class CallFaults {
     return () => void (armed.left = 0)
   }
 
+  clear(): void {
+    this.#armed.length = 0
+  }
+
   /** Carries a call out, or what became of it. */
   async run<T>(on: CallName, call: () => T): Promise<CallResult<T>> {
     const fault = this.#next(on)
