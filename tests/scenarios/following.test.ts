@@ -250,6 +250,36 @@ describe('recoveries and the request budget', () => {
     await owner.close()
   })
 
+  test('how far executions were read is kept, whatever ends the rest: the next one does not begin with them again', async () => {
+    const one = await started()
+    await one.advance(5_000)
+    await one.owner.close()
+    const ids = []
+    for (let n = 0; n < 7; n += 1) {
+      await one.advance(600_000)
+      const { clientOrderId, brokerOrderId } = one.broker.placeElsewhere('TSLA', '5')
+      one.broker.fill(clientOrderId, '200')
+      ids.push(brokerOrderId)
+    }
+    one.broker.listOrders = async () => [] // they came and went between two lists, and only executions tell of them
+    const calm = one.broker.fail('readPortfolio', { kind: 'rate_limit' }, { times: Infinity })
+    const sinces: string[] = []
+    const list = one.broker.listExecutions.bind(one.broker)
+    one.broker.listExecutions = (since) => {
+      sinces.push(since)
+      return list(since)
+    }
+    const owner = one.own()
+    await one.advance(130_000)
+    const executedAt = one.broker.orders.get(ids[4]!)!.updatedAt
+    expect(sinces.length).toBeGreaterThan(1)
+    expect(Date.parse(sinces.at(-1)!)).toBeGreaterThanOrEqual(Date.parse(executedAt) - 300_000)
+    calm()
+    await one.advance(130_000)
+    expect(await one.differences()).toEqual([])
+    await owner.close()
+  })
+
   test('a store that goes and comes all the time has the orders read now and then, and once after the last time', async () => {
     const tally = counting()
     const one = await started({ tally })

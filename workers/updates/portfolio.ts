@@ -108,6 +108,16 @@ export async function commitWith(
   throw new ContentionError(userId)
 }
 
+/** Writes down how far executions were read; never less than before. */
+export const noteReadTo = (desk: Desk, executionsReadTo: string): Promise<void> =>
+  commitWith(desk, ({ account }) => ({
+    writes:
+      account === null || account.executionsReadTo >= executionsReadTo
+        ? []
+        : [{ kind: 'account', account: { ...account, executionsReadTo } }],
+    events: [],
+  }))
+
 /** The account, and the positions that are others than before. */
 export function portfolioWrites(before: Portfolio['positions'], { account, positions }: Portfolio): Write[] {
   const { connectionId } = account

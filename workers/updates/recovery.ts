@@ -5,7 +5,7 @@ import { recordedIds } from './book.ts'
 import { applyTo, type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
 import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
-import { overlapping, type PortfolioPass } from './portfolio.ts'
+import { noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'
 import { levelAll } from './totals.ts'
 
 /**
@@ -37,11 +37,11 @@ export async function recover(desk: Desk, isNew: boolean, forced: boolean): Prom
   const ids = recordedIds(known.orders)
   for (const order of views.values())
     if (desk.book.isNews(order) || !ids.has(order.brokerOrderId)) await takeIn(desk, viewOf(order))
-  const executions = await readExecutions(desk, known.orders, since, views)
+  const executions = await readExecutions(desk, known.orders, known.account.executionsReadTo, views)
   await fillGaps(desk, views)
   await desk.boundaries.reached('reconcile.executions_read')
-  const readTo = newestOf(views, executions.readTo ?? known.account.executionsReadTo)
-  const pass = await levelAll(desk, executions.isComplete ? readTo : known.account.executionsReadTo, known)
+  const readTo = executions.isComplete ? newestOf(views, executions.readTo) : executions.readTo
+  const pass = await levelAll(desk, readTo, known)
   return { ...pass, isComplete: isComplete && executions.isComplete && pass.isLevel }
 }
 
@@ -50,9 +50,8 @@ export async function refresh(desk: Desk): Promise<PortfolioPass> {
   const known = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
   const { account, orders } = known
   if (account === null) throw new UnreadError(desk.ref.connectionId)
-  const { executionsReadTo } = account
-  const { readTo, isComplete } = await readExecutions(desk, orders, overlapping(executionsReadTo), new Map())
-  return levelAll(desk, isComplete && readTo !== null && readTo > executionsReadTo ? readTo : executionsReadTo, known)
+  const { readTo } = await readExecutions(desk, orders, account.executionsReadTo, new Map())
+  return levelAll(desk, readTo, known)
 }
 
 /** The credentials lead to another broker account than the state belongs to: nothing of it may be mixed in (MUL-01). */
@@ -90,38 +89,53 @@ async function readOrders(desk: Desk, orders: readonly Order[], since: string) {
 
 /**
  * Executions that are not booked, and what was taken back of those that are, in the order of their times. An order that nobody here
- * has heard of is read and taken in with them: it came and went between two polls.
- * @returns broker time of the last execution listed
+ * has heard of is read and taken in with them: it came and went between two polls. How far it got is written down where that was far,
+ * or not to the end: what comes after may want more requests than the budget has, and must not begin with all of this again.
+ * @param from broker time up to which they were read before
+ * @returns broker time up to which they are read now
  */
 async function readExecutions(
   desk: Desk,
   orders: readonly Order[],
-  since: string,
+  from: string,
   views: ReadonlyMap<string, BrokerOrder>,
-): Promise<{ readTo: string | null; isComplete: boolean }> {
+): Promise<{ readTo: string; isComplete: boolean }> {
   const records = new Map(orders.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
-  let [readTo, unknown]: [string | null, number] = [null, 0]
-  for (const row of await desk.broker.listExecutions(since)) {
-    const at = 'bust' in row ? row.bust.at : row.execution.at
-    if (readTo === null || at > readTo) readTo = at
+  const rows = await desk.broker.listExecutions(overlapping(from))
+  const seen = new Map<string, BrokerOrder | null>(views)
+  let [readTo, unknown] = [from, 0]
+  for (const row of rows) {
     const record = records.get(row.brokerOrderId)
-    if (record !== undefined) {
-      if (isNewTo(record, row)) await takeRow(desk, record, row)
-      continue
-    }
-    let seen = views.get(row.brokerOrderId) ?? null
-    if (seen === null) {
-      unknown += 1
-      if (unknown > IDS_PER_RECOVERY) return { readTo: null, isComplete: false }
-      seen = await desk.broker.findByBrokerOrderId(row.brokerOrderId)
-      if (seen === null) continue
-      await takeIn(desk, viewOf(seen))
-    }
-    const { landing } = await desk.landings.of(seen)
-    await takeRow(desk, { ...landing, symbol: seen.symbol }, row)
+    const isUnheardOf = record === undefined && !seen.has(row.brokerOrderId)
+    if (isUnheardOf && (unknown += 1) > IDS_PER_RECOVERY) break
+    if (record === undefined) await takeWithOrder(desk, row, seen)
+    else if (isNewTo(record, row)) await takeRow(desk, record, row)
+    readTo = later(readTo, timeOf(row))
   }
-  return { readTo, isComplete: true }
+  const isComplete = unknown <= IDS_PER_RECOVERY
+  if (readTo > from && (!isComplete || rows.length > NOTED_FROM)) await noteReadTo(desk, readTo)
+  return { readTo, isComplete }
 }
+
+/** As many executions make the list more than one request. */
+const NOTED_FROM = 100
+
+/** An execution of an order that has no record yet. @param seen orders as they were read, by broker order id; it grows */
+async function takeWithOrder(desk: Desk, row: Row, seen: Map<string, BrokerOrder | null>): Promise<void> {
+  const { brokerOrderId } = row
+  let order = seen.get(brokerOrderId)
+  if (order === undefined) {
+    order = await desk.broker.findByBrokerOrderId(brokerOrderId)
+    seen.set(brokerOrderId, order)
+    if (order !== null) await takeIn(desk, viewOf(order))
+  }
+  if (order === null) return
+  const { landing } = await desk.landings.of(order)
+  await takeRow(desk, { ...landing, symbol: order.symbol }, row)
+}
+
+const timeOf = (row: Row): string => ('bust' in row ? row.bust.at : row.execution.at)
+const later = (a: string, b: string): string => (a > b ? a : b)
 
 type Row = Awaited<ReturnType<Desk['broker']['listExecutions']>>[number]
 
@@ -138,4 +152,4 @@ async function takeRow(desk: Desk, record: Landing & Pick<Order, 'symbol'>, row:
 
 /** Broker time up to which everything was read: its own, since our clock may be wrong (CLK-01). */
 const newestOf = (views: ReadonlyMap<string, BrokerOrder>, atLeast: string): string =>
-  [...views.values()].reduce((newest, { updatedAt }) => (updatedAt > newest ? updatedAt : newest), atLeast)
+  [...views.values()].reduce((newest, { updatedAt }) => later(newest, updatedAt), atLeast)
