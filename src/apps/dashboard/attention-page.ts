@@ -1,6 +1,7 @@
 import { html } from 'hono/html'
 import { clientOrderIdOf } from '#domain'
 import type { AsideOrder } from '#store'
+import { page } from './page.ts'
 import type { User } from './users.ts'
 
 /** What the page shows. */
@@ -25,34 +26,26 @@ const DUE: Readonly<Record<AsideOrder['due'], string>> = {
 
 /** What only a person can see to: a store without a mark, and orders on which work was given up. */
 export const attentionPage = (shown: Attention) =>
-  html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="robots" content="noindex" />
-        <title>Fillcast: for operators</title>
-        <link rel="stylesheet" href="/attention.css" />
-      </head>
-      <body>
-        <nav>
-          <b>Fillcast</b> <a href="/queues">Queues</a> <a href="/attention" aria-current="page">Attention</a>
-          <span>${shown.user.name}, ${shown.user.role}</span> <a href="/logout">Log out</a>
-        </nav>
-        <main>
-          ${shown.notice === undefined ? '' : html`<p role="status">${shown.notice}</p>`}
-          ${shown.problem === undefined ? '' : html`<p role="alert">${shown.problem}</p>`}
-          <section>
-            <h2>The store</h2>
-            ${storeSection(shown)}
-          </section>
-          <section>
-            <h2>Orders that were set aside</h2>
-            ${ordersSection(shown)}
-          </section>
-        </main>
-      </body>
-    </html>`
+  page(
+    'Fillcast: for operators',
+    '/attention.css',
+    html`<nav>
+        <b>Fillcast</b> <a href="/queues">Queues</a> <a href="/attention" aria-current="page">Attention</a>
+        <span>${shown.user.name}, ${shown.user.role}</span> <a href="/logout">Log out</a>
+      </nav>
+      <main>
+        ${shown.notice === undefined ? '' : html`<p role="status">${shown.notice}</p>`}
+        ${shown.problem === undefined ? '' : html`<p role="alert">${shown.problem}</p>`}
+        <section>
+          <h2>The store</h2>
+          ${storeSection(shown)}
+        </section>
+        <section>
+          <h2>Orders that were set aside</h2>
+          ${ordersSection(shown)}
+        </section>
+      </main>`,
+  )
 
 function storeSection({ isUnmarked, user }: Attention) {
   if (!isUnmarked) return html`<p>It is the one that workers know. There is nothing to accept.</p>`

@@ -1,30 +1,23 @@
 import { html } from 'hono/html'
+import { page } from './page.ts'
 
-/** The one page that a stranger sees. No script, nothing from elsewhere. */
+/** The one page that a stranger sees. */
 export const loginPage = (next: string, problem?: string) =>
-  html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="robots" content="noindex" />
-        <title>Fillcast operators</title>
-        <link rel="stylesheet" href="/login.css" />
-      </head>
-      <body>
-        <main>
-          <h1>Fillcast</h1>
-          <p>Queues, for operators.</p>
-          <form method="post" action="/login">
-            <input type="hidden" name="next" value="${next}" />
-            <label>Name<input name="name" autocomplete="username" autocapitalize="none" required autofocus /></label>
-            <label>Password<input name="password" type="password" autocomplete="current-password" required /></label>
-            ${problem === undefined ? '' : html`<p role="alert">${problem}</p>`}
-            <button>Log in</button>
-          </form>
-        </main>
-      </body>
-    </html>`
+  page(
+    'Fillcast operators',
+    '/login.css',
+    html`<main>
+      <h1>Fillcast</h1>
+      <p>Queues, for operators.</p>
+      <form method="post" action="/login">
+        <input type="hidden" name="next" value="${next}" />
+        <label>Name<input name="name" autocomplete="username" autocapitalize="none" required autofocus /></label>
+        <label>Password<input name="password" type="password" autocomplete="current-password" required /></label>
+        ${problem === undefined ? '' : html`<p role="alert">${problem}</p>`}
+        <button>Log in</button>
+      </form>
+    </main>`,
+  )
 
 export const loginStyle = `
 :root { color-scheme: light dark; --ink: light-dark(#16202c, #e6ebf1); --dim: light-dark(#5b6775, #93a0b0);
