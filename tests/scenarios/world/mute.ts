@@ -7,8 +7,8 @@ import { inJob } from './schedule.ts'
 export type StreamWord = 'opened' | 'live' | 'down' | 'word'
 
 /**
- * Three polls in a row that told what the stream should have, and it is mute (CON-01). From the outside a reading of the portfolio that
- * found an execution looks like one more of them; hence four.
+ * Three polls in a row that told what the stream should have, and it is mute (CON-01). From the outside a total that has stood long
+ * enough to be believed looks like one more of them; hence four.
  */
 const POLLS_MAX = 4
 /** A stream that stays mute is replaced ever less often. */
@@ -58,8 +58,11 @@ export class MuteBound {
       const session = this.#sessionOf(process, (args as [ConnectionRef])[0])
       Object.assign(session, { isRecovering: label === 'recoveries.begin', hasNews: false })
     }
-    if (label !== 'broker.listOrders' || !outcome.isDone || inJob.getStore() !== undefined) return
+    if (!outcome.isDone || inJob.getStore() !== undefined) return
     const [userId = '', connectionId = ''] = (account ?? '').split(' ')
+    // What was found since the last poll may be what this reading of the portfolio began with: it counts as nobody's.
+    if (label === 'broker.readPortfolio') this.#sessionOf(process, { userId, connectionId }).hasNews = false
+    if (label !== 'broker.listOrders') return
     const session = this.#sessionOf(process, { userId, connectionId })
     if (session.isRecovering || !session.isLive) return
     if (session.hasNews) session.silentPolls += 1
