@@ -1,14 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { clientOrderIdOf } from '#domain'
-import { readConfig, systemClock } from '#runtime'
+import { systemClock } from '#runtime'
 import { ASIDE_SHOWN_MAX, type AsideOrder, createAsideOrders, createEpoch } from '#store'
-import { hashPassword } from '../../src/apps/dashboard/passwords.ts'
-import { type Dashboard, startDashboard } from '../../src/apps/dashboard/server.ts'
-import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
+import type { Dashboard } from '../../src/apps/dashboard/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { PASSWORD, startedDashboard } from './started.ts'
 
-const PASSWORD = 'correct horse battery'
 const ACCEPT = '/attention/accept-store'
 const told = { reason: 'the disk was lost, all is connected again', confirmed: 'yes' }
 
@@ -19,14 +17,8 @@ const lines: string[] = []
 
 beforeAll(async () => {
   redis = await startRedis()
-  const hash = await hashPassword(PASSWORD)
-  const config = readConfig(dashboardSettings, {
-    REDIS_URL: redis.url,
-    DASHBOARD_PORT: '0',
-    DASHBOARD_USERS: `ann:operator:${hash},ben:viewer:${hash}`,
-  })
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
-  dashboard = await startDashboard(config, systemClock, log)
+  dashboard = await startedDashboard(redis, log)
   cookies = { ann: await logIn('ann'), ben: await logIn('ben') }
 })
 beforeEach(async () => {

@@ -1,14 +1,13 @@
 import { Queue, Worker } from 'bullmq'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queues } from '#contract'
-import { createLogger, readConfig, systemClock } from '#runtime'
-import { hashPassword } from '../../src/apps/dashboard/passwords.ts'
-import { type Dashboard, startDashboard } from '../../src/apps/dashboard/server.ts'
+import { createLogger, readConfig } from '#runtime'
+import type { Dashboard } from '../../src/apps/dashboard/server.ts'
 import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { PASSWORD, startedDashboard } from './started.ts'
 
 const SECRET = 'h7Kq2mZ9xW4vB1nC6pL8sD3fG5jT0rYa'
-const PASSWORD = 'correct horse battery'
 
 let redis: TestRedis
 let dashboard: Dashboard
@@ -18,13 +17,7 @@ let failedId: string
 
 beforeAll(async () => {
   redis = await startRedis()
-  const hash = await hashPassword(PASSWORD)
-  const config = readConfig(dashboardSettings, {
-    REDIS_URL: redis.url,
-    DASHBOARD_PORT: '0',
-    DASHBOARD_USERS: `ann:operator:${hash},ben:viewer:${hash}`,
-  })
-  dashboard = await startDashboard(config, systemClock, createLogger('dashboard', 'silent'))
+  dashboard = await startedDashboard(redis, createLogger('dashboard', 'silent'))
   url = `http://127.0.0.1:${dashboard.port}`
   const { name, prefix } = queues.orders
   orders = new Queue(name, { connection: redis.connect(), prefix })

@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { clientOrderIdOf } from '#domain'
 import type { AsideOrder } from '#store'
-import { page } from './page.ts'
+import { page, palette } from './page.ts'
 import type { User } from './users.ts'
 
 /** What the page shows. */
@@ -128,10 +128,7 @@ function ordersSection({ orders, total }: Attention) {
 }
 
 export const attentionStyle = `
-:root { color-scheme: light dark; --ink: light-dark(#16202c, #e6ebf1); --dim: light-dark(#5b6775, #93a0b0);
-  --page: light-dark(#f4f5f7, #10151c); --card: light-dark(#fff, #19212b); --line: light-dark(#d5dae1, #2f3a47);
-  --accent: light-dark(#0b6e5a, #34c3a0); --on-accent: light-dark(#fff, #06231c); --bad: light-dark(#b3261e, #ff8a80) }
-* { box-sizing: border-box }
+${palette}* { box-sizing: border-box }
 body { margin: 0; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif }
 nav { display: flex; flex-wrap: wrap; gap: 1.2rem; padding: .8rem 1.5rem; background: var(--card); border-bottom: 1px solid var(--line) }
 nav span { margin-left: auto; color: var(--dim) }

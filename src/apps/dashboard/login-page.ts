@@ -1,5 +1,5 @@
 import { html } from 'hono/html'
-import { page } from './page.ts'
+import { page, palette } from './page.ts'
 
 /** The one page that a stranger sees. */
 export const loginPage = (next: string, problem?: string) =>
@@ -20,10 +20,7 @@ export const loginPage = (next: string, problem?: string) =>
   )
 
 export const loginStyle = `
-:root { color-scheme: light dark; --ink: light-dark(#16202c, #e6ebf1); --dim: light-dark(#5b6775, #93a0b0);
-  --page: light-dark(#f4f5f7, #10151c); --card: light-dark(#fff, #19212b); --line: light-dark(#d5dae1, #2f3a47);
-  --accent: light-dark(#0b6e5a, #34c3a0); --on-accent: light-dark(#fff, #06231c); --bad: light-dark(#b3261e, #ff8a80); }
-* { box-sizing: border-box }
+${palette}* { box-sizing: border-box }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--page);
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif }
 main { width: min(22rem, 100%); padding: 2rem; background: var(--card); border: 1px solid var(--line); border-radius: .75rem }

@@ -15,3 +15,9 @@ export const page = (title: string, stylesheet: string, body: ReturnType<typeof 
         ${body}
       </body>
     </html>`
+
+/** Their colors, as the head of a style sheet. */
+export const palette = `:root { color-scheme: light dark; --ink: light-dark(#16202c, #e6ebf1); --dim: light-dark(#5b6775, #93a0b0);
+  --page: light-dark(#f4f5f7, #10151c); --card: light-dark(#fff, #19212b); --line: light-dark(#d5dae1, #2f3a47);
+  --accent: light-dark(#0b6e5a, #34c3a0); --on-accent: light-dark(#fff, #06231c); --bad: light-dark(#b3261e, #ff8a80); }
+`
