@@ -97,8 +97,7 @@ export class Directory implements AsyncDisposable {
   /** A connection as it was last read. */
   connectionOf({ userId, connectionId }: ConnectionRef): LinkedConnection | null {
     const set = this.setOf(userId)
-    const connection = set?.connections.find((one) => one.connectionId === connectionId)
-    return connection === undefined ? null : { connection, link: set?.links.get(connectionId) ?? null }
+    return set === null ? null : linkedIn(set, connectionId)
   }
 
   setOf(userId: string): ControlSet | null {
@@ -206,10 +205,14 @@ export class Directory implements AsyncDisposable {
 }
 
 /** Changes with what a listener has to hear of. */
-function signOf({ connections, links }: ControlSet, connectionId: string): string | null {
+function signOf(set: ControlSet, connectionId: string): string | null {
+  const linked = linkedIn(set, connectionId)
+  return linked === null ? null : `${linked.connection.revision} ${isVerified(linked)}`
+}
+
+function linkedIn({ connections, links }: ControlSet, connectionId: string): LinkedConnection | null {
   const connection = connections.find((one) => one.connectionId === connectionId)
-  if (connection === undefined) return null
-  return `${connection.revision} ${isVerified({ connection, link: links.get(connectionId) ?? null })}`
+  return connection === undefined ? null : { connection, link: links.get(connectionId) ?? null }
 }
 
 const isEmpty = ({ connections, links, limits, halts, bars }: ControlSet): boolean =>
