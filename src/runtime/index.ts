@@ -1,3 +1,4 @@
+export { putNewest } from './bounded.ts'
 export { type Boundaries, type BoundaryName, boundaryNames, noBoundaries } from './boundaries.ts'
 export { type CancelTimer, type Clock, isoTime, systemClock } from './clock.ts'
 export { type ConfigOf, readConfig, type Setting, type Settings, setting } from './config.ts'

@@ -6,7 +6,7 @@ import {
   type LinkedConnection,
   type Vault,
 } from '#store'
-import { FillcastError } from '#runtime'
+import { FillcastError, putNewest } from '#runtime'
 import type { Broker } from './port.ts'
 
 /** A connection that this worker cannot or must not use. Final until the user connects again. */
@@ -103,15 +103,12 @@ export class BrokerPool {
     const key = `${ref.userId} ${ref.connectionId}`
     const known = this.#open.get(key)
     if (known?.revision === connection.revision) {
-      this.#open.delete(key) // to the end of the map: used last
-      this.#open.set(key, known)
+      putNewest(this.#open, key, known, BROKERS_MAX) // it was used last
       return known
     }
     const { credentials } = await this.#vault.open(ref, connection.sealed)
     const opened = { revision: connection.revision, broker: this.#create(connection, credentials) }
-    this.#open.delete(key)
-    if (this.#open.size >= BROKERS_MAX) this.#open.delete(this.#open.keys().next().value ?? '')
-    this.#open.set(key, opened)
+    putNewest(this.#open, key, opened, BROKERS_MAX)
     return opened
   }
 }

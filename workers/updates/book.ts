@@ -1,4 +1,5 @@
 import { cmp, type Decimal, hasGap, livePlacements, type BrokerOrder, type Order, type Placement } from '#domain'
+import { putNewest } from '#runtime'
 import { isInFlight, tradesAnyTime } from './cadence.ts'
 
 /**
@@ -31,9 +32,8 @@ export class Book {
   /** A view was committed; `order` is the record as it is now. */
   note(seen: BrokerOrder, order: Order | null, nowMs: number): void {
     if (this.#newestAt === null || seen.submittedAt > this.#newestAt) this.#newestAt = seen.submittedAt
-    this.#views.delete(seen.brokerOrderId)
-    if (this.#views.size >= VIEWS_MAX) this.#views.delete(this.#views.keys().next().value ?? '')
-    this.#views.set(seen.brokerOrderId, { mark: viewMark(seen), filledQuantity: seen.filledQuantity })
+    const view = { mark: viewMark(seen), filledQuantity: seen.filledQuantity }
+    putNewest(this.#views, seen.brokerOrderId, view, VIEWS_MAX)
     if (order !== null) this.keep(order, nowMs)
   }
 

@@ -1,4 +1,5 @@
 import { type BrokerOrder, externalOrderId, type Landing, type Order, readClientOrderId } from '#domain'
+import { putNewest } from '#runtime'
 import type { ConnectionRef, Store, Write } from '#store'
 import type { Broker } from '../broker/index.ts'
 
@@ -79,9 +80,7 @@ export class Landings {
   }
 
   #keep({ brokerOrderId }: BrokerOrder, landing: Landing): Landing {
-    this.#known.delete(brokerOrderId) // to the end of the map: used last
-    if (this.#known.size >= LANDINGS_MAX) this.#known.delete(this.#known.keys().next().value ?? '')
-    this.#known.set(brokerOrderId, landing)
+    putNewest(this.#known, brokerOrderId, landing, LANDINGS_MAX)
     return landing
   }
 }

@@ -1,4 +1,5 @@
 import type { Account, Order, Position } from '#domain'
+import { putNewest } from '#runtime'
 import type { CancelMark, LoadedSlice, SliceAddress } from '#store'
 
 /** One slice of one user's state. */
@@ -48,11 +49,11 @@ export class Remembered {
     held.version = now.version
     const { order, position, account } = now.slice
     if (order !== null && order.endedAt === null)
-      put(held.trades, order.id, { order, claim: now.claim, cancelMark: now.cancelMark }, TRADES_MAX)
+      putNewest(held.trades, order.id, { order, claim: now.claim, cancelMark: now.cancelMark }, TRADES_MAX)
     else if (order !== null) held.trades.delete(order.id)
-    put(held.positions, positionName(connectionId, symbol), position, POSITIONS_MAX)
-    if (account !== null) put(held.accounts, connectionId, account, ACCOUNTS_MAX)
-    put(this.#users, userId, held, USERS_MAX)
+    putNewest(held.positions, positionName(connectionId, symbol), position, POSITIONS_MAX)
+    if (account !== null) putNewest(held.accounts, connectionId, account, ACCOUNTS_MAX)
+    putNewest(this.#users, userId, held, USERS_MAX)
   }
 
   /** A commit of this version was refused. Whatever this process has committed meanwhile stands. */
@@ -81,9 +82,3 @@ const USERS_MAX = 2_000
 const TRADES_MAX = 32
 const POSITIONS_MAX = 32
 const ACCOUNTS_MAX = 8
-
-function put<T>(map: Map<string, T>, key: string, value: T, max: number): void {
-  map.delete(key) // to the end of the map: used last
-  if (map.size >= max) map.delete(map.keys().next().value ?? '')
-  map.set(key, value)
-}

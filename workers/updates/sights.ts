@@ -1,4 +1,5 @@
 import { type BrokerOrder, type BrokerTotal, type Order, SETTLE_MS, unsettledTotals } from '#domain'
+import { putNewest } from '#runtime'
 
 export type Views = ReadonlyMap<string, BrokerOrder>
 type Unsettled = Readonly<{ order: Order; brokerOrderId: string; total: BrokerTotal }>
@@ -34,9 +35,7 @@ export class Sights {
     const mark = JSON.stringify(order.placements.find((one) => one.brokerOrderId === brokerOrderId))
     const sight = this.#sights.get(brokerOrderId)
     if (sight?.mark === mark) return nowMs - sight.sinceMs >= SETTLE_MS
-    this.#sights.delete(brokerOrderId)
-    if (this.#sights.size >= SIGHTS_MAX) this.#sights.delete(this.#sights.keys().next().value ?? '')
-    this.#sights.set(brokerOrderId, { mark, sinceMs: nowMs })
+    putNewest(this.#sights, brokerOrderId, { mark, sinceMs: nowMs }, SIGHTS_MAX)
     return false
   }
 }
