@@ -7,6 +7,8 @@
 local SLICE_US = 5000000
 local SLICES = 13
 local ALL_MAX, SUBMIT_MAX, READ_MAX, BESIDE_MAX = 200, 150, 40, 16
+-- An account that asks for so little has requests to spare: a recovery need not wait for them.
+local SPARE_BELOW = 80
 
 local function budget_read(key, now)
   local text = redis.call('GET', key)
@@ -29,20 +31,30 @@ local function budget_classes(kind)
   return {submit = kind == 'submit', read = beside or kind == 'poll', beside = beside}
 end
 
+local function budget_totals(kept)
+  local totals = {0, 0, 0, 0, 0} -- places as in a slice
+  for _, slice in ipairs(kept.slices) do
+    for place = 2, 5 do totals[place] = totals[place] + slice[place] end
+  end
+  return totals
+end
+
+-- The place of the count that is spent, or nil; and whether the request may be made all the same, from what nobody else wants.
+local function budget_full(totals, kind)
+  local is = budget_classes(kind)
+  if totals[2] >= ALL_MAX then return 2, false end
+  if is.submit and totals[3] >= SUBMIT_MAX then return 3, false end
+  local isSpare = is.beside and totals[2] < SPARE_BELOW
+  if is.read and totals[4] >= READ_MAX then return 4, isSpare end
+  if is.beside and totals[5] >= BESIDE_MAX then return 5, isSpare end
+  return nil, false
+end
+
 -- 0, or how many ms until a request of this kind may be made.
 local function budget_wait(kept, kind, now)
   if kept.blocked > now then return math.ceil((kept.blocked - now) / 1000) end
-  local all, submit, read, beside = 0, 0, 0, 0
-  for _, slice in ipairs(kept.slices) do
-    all = all + slice[2]; submit = submit + slice[3]; read = read + slice[4]; beside = beside + slice[5]
-  end
-  local is = budget_classes(kind)
-  local full -- place in a slice of the count that is spent
-  if all >= ALL_MAX then full = 2
-  elseif is.submit and submit >= SUBMIT_MAX then full = 3
-  elseif is.read and read >= READ_MAX then full = 4
-  elseif is.beside and beside >= BESIDE_MAX then full = 5
-  else return 0 end
+  local full, isSpare = budget_full(budget_totals(kept), kind)
+  if not full or isSpare then return 0 end
   -- The oldest slice in which that count grew leaves the window first.
   for _, slice in ipairs(kept.slices) do
     if slice[full] > 0 then return math.ceil(((slice[1] + SLICES) * SLICE_US - now) / 1000) end
@@ -55,16 +67,16 @@ local function budget_write(key, kept, now)
 end
 
 local function budget_spend(key, kept, kind, now)
-  local number = math.floor(now / SLICE_US)
+  local number, is = math.floor(now / SLICE_US), budget_classes(kind)
+  local isSpare = is.beside and select(2, budget_full(budget_totals(kept), kind))
   local slice = kept.slices[#kept.slices]
   if not slice or slice[1] ~= number then
     slice = {number, 0, 0, 0, 0}
     kept.slices[#kept.slices + 1] = slice
   end
   slice[2] = slice[2] + 1
-  local is = budget_classes(kind)
   if is.submit then slice[3] = slice[3] + 1 end
-  if is.read then slice[4] = slice[4] + 1 end
-  if is.beside then slice[5] = slice[5] + 1 end
+  if is.read and not isSpare then slice[4] = slice[4] + 1 end
+  if is.beside and not isSpare then slice[5] = slice[5] + 1 end
   budget_write(key, kept, now)
 end

@@ -1,18 +1,21 @@
 import type { Budget, ConnectionRef, RequestKind } from '#store'
 
 const WINDOW_MS = 65_000
+const SPARE_BELOW = 80
 const isBeside = (kind: RequestKind): boolean => kind === 'reconcile' || kind === 'refresh'
-/** What may be asked in a window, each share of those that it is about. */
-const SHARES: readonly Readonly<{ of(kind: RequestKind): boolean; most: number }>[] = [
-  { of: () => true, most: 200 },
-  { of: (kind) => kind === 'submit', most: 150 },
-  { of: (kind) => kind === 'poll' || isBeside(kind), most: 40 },
-  { of: isBeside, most: 16 },
+/** What may be asked in a window, each share of those that it is about; a share that yields does so while there is enough to spare. */
+const SHARES: readonly Readonly<{ of(kind: RequestKind): boolean; most: number; yields: boolean }>[] = [
+  { of: () => true, most: 200, yields: false },
+  { of: (kind) => kind === 'submit', most: 150, yields: false },
+  { of: (kind) => kind === 'poll' || isBeside(kind), most: 40, yields: true },
+  { of: isBeside, most: 16, yields: true },
 ]
+
+type Taken = Readonly<{ atMs: number; kind: RequestKind; isSpare: boolean }>
 
 /** The budget port in memory: every request with its time. */
 export class FakeBudget implements Budget {
-  readonly #accounts = new Map<string, { requests: { atMs: number; kind: RequestKind }[]; blockedUntilMs: number }>()
+  readonly #accounts = new Map<string, { requests: Taken[]; blockedUntilMs: number }>()
   readonly #nowMs: () => number
 
   constructor(nowMs: () => number) {
@@ -29,12 +32,16 @@ export class FakeBudget implements Budget {
     const kept = this.#account(account)
     if (kept.blockedUntilMs > nowMs) return kept.blockedUntilMs - nowMs
     kept.requests = kept.requests.filter(({ atMs }) => atMs > nowMs - WINDOW_MS)
-    for (const { of, most } of SHARES) {
-      const counted = of(kind) ? kept.requests.filter((request) => of(request.kind)) : []
+    const isLittle = isBeside(kind) && kept.requests.length < SPARE_BELOW
+    let isSpare = false
+    for (const { of, most, yields } of SHARES) {
+      const counted = of(kind) ? kept.requests.filter((one) => of(one.kind) && !(yields && one.isSpare)) : []
       const [oldest] = counted
-      if (oldest !== undefined && counted.length >= most) return oldest.atMs + WINDOW_MS - nowMs
+      if (oldest === undefined || counted.length < most) continue
+      if (!yields || !isLittle) return oldest.atMs + WINDOW_MS - nowMs
+      isSpare = true
     }
-    kept.requests.push({ atMs: nowMs, kind })
+    kept.requests.push({ atMs: nowMs, kind, isSpare })
     return 0
   }
 
@@ -49,7 +56,7 @@ export class FakeBudget implements Budget {
 
   #account({ userId, connectionId }: ConnectionRef) {
     const key = `${userId} ${connectionId}`
-    const kept = this.#accounts.get(key) ?? { requests: [], blockedUntilMs: 0 }
+    const kept = this.#accounts.get(key) ?? { requests: [] as Taken[], blockedUntilMs: 0 }
     this.#accounts.set(key, kept)
     return kept
   }
