@@ -49,12 +49,15 @@ function userDigest(userId: string): string {
   return digest
 }
 
+/** The step of a trade's first order. */
+export const FIRST_STEP = '0.0'
+
 /**
  * The idempotency key towards the broker: a pure function of the request, and readable back, so that an order found at the broker
  * can be adopted by a worker with an empty store. At most 128 characters, the broker's limit.
- * @param step `leg.replacement`; the first order of a trade is `0.0`
+ * @param step `leg.replacement`; default: the first order of the trade
  */
-export const clientOrderIdOf = (userId: string, tradeId: string, step = '0.0'): string =>
+export const clientOrderIdOf = (userId: string, tradeId: string, step = FIRST_STEP): string =>
   `fc1-${userDigest(userId)}-${step}-${tradeId}`
 
 const CLIENT_ORDER_ID = /^fc1-([0-9a-f]{10})-(\d{1,4}\.\d{1,6})-([A-Za-z0-9_-]{1,64})$/

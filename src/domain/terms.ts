@@ -1,11 +1,18 @@
 import { add, isZero, ZERO } from './decimal.ts'
-import { readClientOrderId } from './intent.ts'
+import { FIRST_STEP, readClientOrderId } from './intent.ts'
 import { counts, headOf, type Leg, LEGS, type Order, type Placement, type ReplaceRequest } from './order.ts'
 import type { Landing } from './reduce.ts'
 import { totalsOf } from './standing.ts'
 import type { BrokerOrder } from './updates.ts'
 
 // What a view of the broker means for an order's record: which of its placements it is, and which terms hold.
+
+/**
+ * Whether a record may begin with this view. An exit or a replacement says nothing of what was asked for: of a trade whose record the
+ * store lost, its first order has to be seen before.
+ */
+export const canBegin = ({ clientOrderId }: BrokerOrder, { origin, userId }: Landing): boolean =>
+  origin === 'external' || readClientOrderId(clientOrderId, userId)?.step === FIRST_STEP
 
 /** An exit with a stop limits the loss; the other one takes the profit. */
 export const exitOf = ({ orderType }: BrokerOrder): Leg => (orderType === 'limit' ? 'takeProfit' : 'stopLoss')

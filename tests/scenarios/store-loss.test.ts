@@ -173,6 +173,45 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
   })
 })
 
+describe('RDQ-04 the record of a bracket is lost, and its session still knows whose the exits are', () => {
+  const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+
+  /** Filled at the entry; of the trade nothing is left here. The exits are the broker's second and third order. */
+  async function forgotten(): Promise<World> {
+    const world = await openWorld({ seed: 48 })
+    world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits })
+    await world.advance(1_000)
+    world.fill('t1', '180')
+    await world.advance(1_000)
+    world.store.loseLast(5)
+    const { account, orders } = await world.store.loadConnection('u1', 'broker_1')
+    expect([account === null, orders]).toEqual([false, []])
+    return world
+  }
+
+  test.each([
+    ['an exit executes', (world: World) => world.broker.fill('b-2', '190'), ['submitted', 'filled']],
+    ['an exit is moved', (world: World) => world.broker.move('b-3', 'new'), ['submitted', 'filled']],
+  ])('RDQ-04 %s: the record begins with the entry all the same', async (_what, happen, told) => {
+    const world = await forgotten()
+    happen(world)
+    await world.quiesce()
+    expect(await world.order('t1')).toMatchObject({ side: 'buy', orderType: 'limit', quantity: '100' })
+    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual(['entry', 'takeProfit', 'stopLoss'])
+    expect(world.told('t1').map((event) => event.replace('trade.', ''))).toEqual(told)
+  })
+
+  test('RDQ-04 the whole account is lost, and the entry ended too long ago to be listed', async () => {
+    const world = await forgotten()
+    const entry = world.broker.orders.get('b-1')!
+    world.broker.orders.set('b-1', { ...entry, submittedAt: '2024-03-01T14:00:00.000000000Z' })
+    world.store.loseLast(1_000)
+    await world.quiesce()
+    expect(await world.order('t1')).toMatchObject({ side: 'buy', status: 'filled' })
+    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual(['entry', 'takeProfit', 'stopLoss'])
+  })
+})
+
 describe('RDQ-04 what clients were told is lost', () => {
   /** One client that saw everything, one that is away since the order was placed. */
   async function watched() {

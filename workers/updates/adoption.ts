@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '#contract'
-import { adopt, adoptOrder, type BrokerOrder, type Landing } from '#domain'
+import { adopt, adoptOrder, type BrokerOrder, canBegin, type Landing } from '#domain'
 import { isoTime } from '#runtime'
 import type { Desk } from './desk.ts'
 import { refsOf } from './landing.ts'
@@ -87,6 +87,11 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
     const group = groups.get(landing.id) ?? { landing, views: [] }
     group.views.push(...before, order)
     groups.set(landing.id, group)
+  }
+  for (const group of groups.values()) {
+    const { landing, views } = group
+    const first = views.find((seen) => canBegin(seen, landing)) ?? (await desk.landings.firstOf(landing))
+    if (first !== null) group.views = [first, ...views.filter((seen) => seen !== first)]
   }
   const all = [...groups.values()]
   for (let from = 0; from < all.length; from += ORDERS_PER_COMMIT) {

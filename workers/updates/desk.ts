@@ -1,6 +1,15 @@
-import type { BrokerOrder, Bust, Change, Execution, Landing, Order, OrderUpdate } from '#domain'
+import {
+  type BrokerOrder,
+  type Bust,
+  canBegin,
+  type Change,
+  type Execution,
+  type Landing,
+  type Order,
+  type OrderUpdate,
+} from '#domain'
 import { type Boundaries, type Clock, FillcastError, InvariantError, type Logger } from '#runtime'
-import { type AsideOrders, type ConnectionRef, type Fence, RecordError } from '#store'
+import { type AsideOrders, type ConnectionRef, type Fence, type LoadedSlice, RecordError } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
 import { type Applier, applyWith } from './apply.ts'
@@ -57,23 +66,38 @@ export const viewOf = (order: BrokerOrder): Told => ({ order, execution: null, b
  * @throws {FencedError} the lease was lost  @throws {BrokerError} where the order belongs could not be found out
  */
 export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
+  const { order, execution, bust, at } = told
   try {
-    const { landing, before } = await desk.landings.of(told.order)
-    const updates: OrderUpdate[] = before.map((order) => ({ type: 'broker_order', ...viewOf(order) }))
-    updates.push({ type: 'broker_order', order: told.order, execution: told.execution, at: told.at })
-    if (told.bust !== null) {
-      updates.push({ type: 'bust', brokerOrderId: told.order.brokerOrderId, bust: told.bust })
-    }
-    const taken = await applyAll(desk, landing, told.order.symbol, updates)
-    for (const order of before) desk.book.note(order, null, desk.clock.monotonicMs())
-    desk.book.note(told.order, taken.order, desk.clock.monotonicMs())
+    const { landing, before } = await desk.landings.of(order)
+    const updates: OrderUpdate[] = before.map(updateOf)
+    updates.push({ type: 'broker_order', order, execution, at })
+    if (bust !== null) updates.push({ type: 'bust', brokerOrderId: order.brokerOrderId, bust })
+    const taken = canBegin(before[0] ?? order, landing)
+      ? await applyAll(desk, landing, order.symbol, updates)
+      : await applyLater(desk, landing, order, updates)
+    for (const seen of before) desk.book.note(seen, null, desk.clock.monotonicMs())
+    desk.book.note(order, taken.order, desk.clock.monotonicMs())
     return taken
   } catch (error) {
     if (!isOfOneRecord(error)) throw error
-    desk.log.error({ ...desk.ref, brokerOrderId: told.order.brokerOrderId, error }, 'update.record_unworkable')
+    desk.log.error({ ...desk.ref, brokerOrderId: order.brokerOrderId, error }, 'update.record_unworkable')
     desk.tally.unworkable()
     return null
   }
+}
+
+const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', ...viewOf(order) })
+
+/**
+ * What cannot begin a record is applied to the one that is there. Where there is none any more, the store lost it (RDQ-04): it begins
+ * with the trade's first order, read at the broker.
+ */
+async function applyLater(desk: Desk, landing: Landing, seen: BrokerOrder, updates: OrderUpdate[]): Promise<Taken> {
+  const taken = await applyIf(desk, landing, seen.symbol, updates, ({ slice }) => slice.order !== null)
+  if (taken.order !== null) return taken
+  const first = await desk.landings.firstOf(landing)
+  if (first === null) throw new InvariantError(`the broker has orders of trade ${landing.id}, and not its first one`)
+  return applyAll(desk, landing, first.symbol, [updateOf(first), ...updates])
 }
 
 /** The account has no record: it was never read, or the store lost it. What an order did to it cannot be booked; read it first. */
@@ -86,11 +110,21 @@ export class UnreadError extends FillcastError<'UNREAD'> {
 export type Taken = Readonly<{ order: Order | null; changes: readonly Change[] }>
 
 /** Applies to one record, and does what the outcome makes necessary. */
-async function applyAll(desk: Desk, landing: Landing, symbol: string, updates: readonly OrderUpdate[]): Promise<Taken> {
+const applyAll = (desk: Desk, landing: Landing, symbol: string, updates: readonly OrderUpdate[]): Promise<Taken> =>
+  applyIf(desk, landing, symbol, updates, () => true)
+
+/** As `applyAll`, if what is there is fit for it. */
+async function applyIf(
+  desk: Desk,
+  landing: Landing,
+  symbol: string,
+  updates: readonly OrderUpdate[],
+  isFit: (loaded: LoadedSlice) => boolean,
+): Promise<Taken> {
   const target = { landing, symbol, fence: desk.fence }
   const { slice, changes } = await applyWith(desk.applier, target, (loaded) => {
     if (loaded.slice.account === null) throw new UnreadError(desk.ref.connectionId)
-    return updates
+    return isFit(loaded) ? updates : []
   })
   await followUp(desk, changes, slice.order)
   return { order: slice.order, changes }

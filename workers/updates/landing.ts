@@ -1,4 +1,11 @@
-import { type BrokerOrder, externalOrderId, type Landing, type Order, readClientOrderId } from '#domain'
+import {
+  type BrokerOrder,
+  clientOrderIdOf,
+  externalOrderId,
+  type Landing,
+  type Order,
+  readClientOrderId,
+} from '#domain'
 import { putNewest } from '#runtime'
 import type { ConnectionRef, Store, Write } from '#store'
 import type { Broker } from '../broker/index.ts'
@@ -29,6 +36,11 @@ export class Landings {
     const before: BrokerOrder[] = []
     const landing = await this.#find(order, before, 0)
     return { landing, before }
+  }
+
+  /** The first order of a trade of ours; `null`: the broker does not know it. @throws {BrokerError} it could not be asked */
+  firstOf({ userId, id }: Landing): Promise<BrokerOrder | null> {
+    return this.#deps.broker.findByClientOrderId(clientOrderIdOf(userId, id))
   }
 
   async #find(order: BrokerOrder, before: BrokerOrder[], depth: number): Promise<Landing> {
