@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
-import type { OrderFilter } from '../../workers/broker/index.ts'
+import { BrokerError, type OrderFilter } from '../../workers/broker/index.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from '../scenarios/followed.ts'
 
@@ -50,6 +50,58 @@ describe('what a list of open orders lacks', () => {
     await one.advance(15_000)
     expect(namesOf(one, 'trade.cancelled')).toBe(2)
     expect([lookUps(one), lists.filter(({ status }) => status === 'closed').length]).toEqual([2, 0])
+  })
+})
+
+describe('exits that the broker holds and does not list', () => {
+  /** Brackets that have been entered; the stop loss of each is held behind its take profit. */
+  async function held(count: number) {
+    const one = await started()
+    const { broker } = one
+    const listOrders = broker.listOrders.bind(broker)
+    broker.listOrders = async (filter) => (await listOrders(filter)).filter(({ status }) => status !== 'held')
+    const exits = { takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } }
+    for (let index = 0; index < count; index += 1) {
+      await one.place({ tradeId: `t${index}`, orderClass: 'bracket', ...exits })
+      broker.fill(idOf(`t${index}`), '180')
+    }
+    const legs = [...broker.orders.values()].filter(({ clientOrderId }) => clientOrderId.startsWith('leg-'))
+    const of = (type: string) => legs.filter(({ orderType }) => orderType === type).map((leg) => leg.brokerOrderId)
+    const [profits, stops] = [of('limit'), of('stop')]
+    for (const stop of stops) broker.move(stop, 'held')
+    await one.advance(2 * MINUTE_MS)
+    broker.calls.length = 0
+    return { one, broker, profits, stops }
+  }
+
+  test('CAN-09 they are not asked for, one by one and for ever', async () => {
+    const { one } = await held(3)
+    await one.advance(5 * MINUTE_MS)
+    expect(lookUps(one)).toBe(0)
+  })
+
+  test('CAN-09 one executes, and its sibling is gone: unheard, it is found out all the same', async () => {
+    const { one, broker, profits, stops } = await held(3)
+    broker.isMute = true
+    broker.move(profits[1] ?? '', 'canceled')
+    broker.fill(stops[1] ?? '', '170')
+    await one.advance(15_000)
+    expect(await one.differences()).toEqual([])
+    expect((await one.recordOf('t1'))?.placements.map(({ status }) => status)).toEqual(['filled', 'canceled', 'filled'])
+  })
+})
+
+describe('the request budget is spent where orders are read by their ids', () => {
+  test('what the list told is taken in: it would be read again and again', async () => {
+    const { one, trades } = await resting(3)
+    const { broker } = one
+    const [gone, filled] = trades.map(idOf)
+    broker.isMute = true
+    broker.move(gone ?? '', 'expired')
+    broker.fill(filled ?? '', '179', '40')
+    broker.findByBrokerOrderId = () => Promise.reject(new BrokerError('RATE_LIMITED', 'spent', 5_000))
+    await one.advance(15_000)
+    expect(namesOf(one, 'trade.partialFill')).toBe(1)
   })
 })
 

@@ -1,10 +1,11 @@
-import type { BrokerOrder, Order, Placement } from '#domain'
+import { type BrokerOrder, isFinalStatus, type Order, type Placement } from '#domain'
+import { BrokerError } from '../broker/index.ts'
 import { awaited } from './book.ts'
 import type { Desk } from './desk.ts'
 
 // Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a complete list is read by itself.
 
-/** Orders that are read by their ids in one pass, which has 16 requests for all that is no list of orders; the rest has its turn in the next ones. */
+/** Orders that are read by their ids in one pass, as far as the budget goes; the rest has its turn in the next ones. */
 export const IDS_PER_POLL = 4
 export const IDS_PER_RECOVERY = 5
 /**
@@ -13,12 +14,19 @@ export const IDS_PER_RECOVERY = 5
  */
 const LIST_INSTEAD_OF = 2
 const LIST_BACK_MS = 24 * 3_600_000
-/** The same order is asked for again after this long, and one that the broker did not know. */
+/** The same order is asked for again after this long; and one that the broker did not know, or whose exits it does not name. */
 const AGAIN_MS = 3_000
 const UNKNOWN_AGAIN_MS = 60_000
 
 /** What is open here, as it can be asked for. */
-type Wanted = Readonly<{ brokerOrderId: string; submittedAt: string }>
+type Wanted = Readonly<{
+  brokerOrderId: string
+  submittedAt: string
+  /** While any of these is open, it is as it was. */
+  behind: readonly string[]
+  /** A list does not say what is wanted of it. */
+  isForExits: boolean
+}>
 
 /** Remembers what was asked for, so that nothing that stays unknown takes the place of the rest. */
 export class Lacking {
@@ -30,18 +38,20 @@ export class Lacking {
   }
 
   /**
+   * Ends where the request budget does: what was read until then counts, or the same would be read over and over.
    * @param wanted taken before the list was read: what came later may be missing in it for being newer
+   * @param rows the list
    * @returns the orders, and whether every one was asked for
    */
   async read(
     wanted: readonly Wanted[],
-    listed: ReadonlySet<string>,
+    rows: Iterable<BrokerOrder>,
     idsMax: number,
   ): Promise<{ found: BrokerOrder[]; isComplete: boolean; requests: number }> {
     const { broker, book, clock } = this.#desk
     const found = new Map<string, BrokerOrder>()
     let requests = 0
-    let missing = wanted.filter(({ brokerOrderId }) => !listed.has(brokerOrderId))
+    let missing = missingIn(rows, wanted)
     const backTo = Date.parse(book.newestAt ?? '') - LIST_BACK_MS
     const recent = missing.filter(({ submittedAt }) => Date.parse(submittedAt) >= backTo)
     if (recent.length > LIST_INSTEAD_OF) {
@@ -55,14 +65,25 @@ export class Lacking {
     const nowMs = clock.monotonicMs()
     this.#forgetAllBut(missing)
     const due = missing.filter(({ brokerOrderId }) => nowMs >= (this.#dueMs.get(brokerOrderId) ?? -Infinity))
-    for (const { brokerOrderId } of due.slice(0, idsMax)) {
-      requests += 1
-      const order = await broker.findByBrokerOrderId(brokerOrderId)
-      this.#dueMs.set(brokerOrderId, nowMs + (order === null ? UNKNOWN_AGAIN_MS : AGAIN_MS))
+    let asked = 0
+    for (const { brokerOrderId, isForExits } of due.slice(0, idsMax)) {
+      const order = await this.#ask(brokerOrderId)
+      if (order === 'held_back') break
+      asked += 1
+      this.#dueMs.set(brokerOrderId, nowMs + (order === null || isForExits ? UNKNOWN_AGAIN_MS : AGAIN_MS))
       if (order === null) this.#desk.log.error({ ...this.#desk.ref, brokerOrderId }, 'poll.order_unknown_to_broker')
       else found.set(brokerOrderId, order)
     }
-    return { found: [...found.values()], isComplete: due.length <= idsMax, requests }
+    return { found: [...found.values()], isComplete: asked === due.length, requests: requests + asked }
+  }
+
+  async #ask(brokerOrderId: string): Promise<BrokerOrder | null | 'held_back'> {
+    try {
+      return await this.#desk.broker.findByBrokerOrderId(brokerOrderId)
+    } catch (error) {
+      if (error instanceof BrokerError && error.code === 'RATE_LIMITED') return 'held_back'
+      throw error
+    }
   }
 
   #forgetAllBut(missing: readonly Wanted[]): void {
@@ -72,24 +93,45 @@ export class Lacking {
   }
 }
 
-/** The placements of these orders that may still change. */
+function missingIn(rows: Iterable<BrokerOrder>, wanted: readonly Wanted[]): Wanted[] {
+  const listed = new Set<string>()
+  const open = new Set<string>()
+  for (const { brokerOrderId, status } of rows) {
+    listed.add(brokerOrderId)
+    if (!isFinalStatus(status)) open.add(brokerOrderId)
+  }
+  return wanted.filter(
+    ({ brokerOrderId, behind, isForExits }) =>
+      (isForExits || !listed.has(brokerOrderId)) && !behind.some((id) => open.has(id)),
+  )
+}
+
+/**
+ * The placements of these orders that may still change. One that is held works only once what it stands behind has gone: brokers need
+ * not list it (CAN-09), and an account with many brackets would spend all its requests on them.
+ */
 export const wantedOf = (orders: readonly Order[]): Wanted[] =>
-  orders.flatMap((order) =>
-    awaited(order).map((one) => ({
+  orders.flatMap((order) => {
+    const due = awaited(order)
+    const ids = due.map(idOf)
+    return due.map((one) => ({
       brokerOrderId: idOf(one),
       submittedAt: order.submittedAt ?? order.claimedAt ?? '',
-    })),
-  )
+      behind: one.working?.status === 'held' ? ids : [],
+      isForExits: false,
+    }))
+  })
 
 /** Orders with exits that have not been told yet: only a reading of the order itself names them (CAN-09). */
 export const withoutExits = (orders: readonly Order[]): Wanted[] =>
   orders.flatMap((order) => {
     const { orderClass, origin, placements, submittedAt } = order
-    const [entry] = placements
+    const entry = placements.find(({ leg }) => leg === 'entry')
     if (origin !== 'fillcast' || orderClass === 'simple' || entry?.brokerOrderId == null || submittedAt === null)
       return []
     const exits = new Set(placements.map(({ leg }) => leg)).size - 1
-    return exits >= (orderClass === 'bracket' ? 2 : 1) ? [] : [{ brokerOrderId: entry.brokerOrderId, submittedAt }]
+    if (exits >= (orderClass === 'bracket' ? 2 : 1)) return []
+    return [{ brokerOrderId: entry.brokerOrderId, submittedAt, behind: [], isForExits: true }]
   })
 
 const idOf = ({ brokerOrderId }: Placement): string => brokerOrderId ?? ''

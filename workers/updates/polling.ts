@@ -119,12 +119,13 @@ export class Polling {
     await this.#load(nowMs)
     const orders = desk.book.orders
     await this.#tending.announce(orders)
-    const nested = withoutExits(orders)
     const rows = await desk.broker.listOrders({ status: 'open' })
     await desk.boundaries.reached('poll.listed')
-    const listed = idsOf(rows)
-    for (const { brokerOrderId } of nested) listed.delete(brokerOrderId)
-    const { found, requests } = await this.#lacking.read([...nested, ...wantedOf(orders)], listed, IDS_PER_POLL)
+    const { found, requests } = await this.#lacking.read(
+      [...withoutExits(orders), ...wantedOf(orders)],
+      rows,
+      IDS_PER_POLL,
+    )
     // What is open there and has no record here was lost by the store, whatever we remember of having seen it.
     const news = await this.#apply([...rows, ...found], (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false)
     this.#openDueMs = nowMs + this.#cadence.openMs
@@ -146,7 +147,7 @@ export class Polling {
     )
     const rows = await desk.broker.listOrders({ status: 'all', since })
     await desk.boundaries.reached('poll.listed')
-    const { found, requests } = await this.#lacking.read(wantedOf(flying), idsOf(rows), IDS_PER_FLIGHT)
+    const { found, requests } = await this.#lacking.read(wantedOf(flying), rows, IDS_PER_FLIGHT)
     const news = await this.#apply([...rows, ...found])
     desk.tally.polled('in_flight', requests + 1, news)
     this.#deps.onPolled(news)
@@ -224,5 +225,3 @@ function sinceOf(newestAt: string | null, flying: readonly (string | null)[]): s
     .filter((at) => at >= newestMs - FLIGHT_BACK_MS)
   return new Date(Math.min(newestMs - MARGIN_MS, ...oldest)).toISOString()
 }
-
-const idsOf = (rows: readonly BrokerOrder[]): Set<string> => new Set(rows.map(({ brokerOrderId }) => brokerOrderId))

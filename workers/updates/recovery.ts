@@ -76,13 +76,10 @@ export async function checkAccount({ applier, broker, ref }: Desk): Promise<void
 /** Everything open, everything submitted lately, and by id what is open here and in neither list (CLK-05). */
 async function readOrders(desk: Desk, orders: readonly Order[], since: string) {
   const views = new Map<string, BrokerOrder>()
-  const wanted = wantedOf(orders)
-  const nested = withoutExits(orders)
+  const wanted = [...withoutExits(orders), ...wantedOf(orders)]
   for (const order of await desk.broker.listOrders({ status: 'open' })) views.set(order.brokerOrderId, order)
   for (const order of await desk.broker.listOrders({ status: 'all', since })) views.set(order.brokerOrderId, order)
-  const listed = new Set(views.keys())
-  for (const { brokerOrderId } of nested) listed.delete(brokerOrderId)
-  const { found, isComplete } = await new Lacking(desk).read([...nested, ...wanted], listed, IDS_PER_RECOVERY)
+  const { found, isComplete } = await new Lacking(desk).read(wanted, views.values(), IDS_PER_RECOVERY)
   for (const order of found) views.set(order.brokerOrderId, order)
   return { views, isComplete }
 }
