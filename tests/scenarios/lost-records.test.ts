@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest'
+import { openWorld, type World } from './world.ts'
+
+describe('RDQ-04 the record of an order at the broker is lost', () => {
+  const resting = { orderType: 'limit', limitPrice: '150' } as const
+
+  /** An order rests at the broker, and nothing here knows of it. */
+  async function forgotten(order: Parameters<World['submit']>[0] = resting): Promise<World> {
+    const world = await openWorld({ seed: 45 })
+    world.submit(order)
+    await world.advance(500)
+    world.store.loseLast(2)
+    expect([world.broker.orders.size, await world.order('t1')]).toEqual([1, null])
+    return world
+  }
+
+  test('RDQ-04 and it is canceled before it is asked for again: the broker is asked, and it is canceled there', async () => {
+    const world = await forgotten()
+    world.cancel()
+    await world.settle()
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    expect((await world.order('t1'))?.submittedAt).not.toBeNull()
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+    expect([...world.broker.orders.values()].map(({ status }) => status)).toEqual(['canceled'])
+    expect(world.anomalies()).toEqual([])
+  })
+
+  test('RDQ-04 and it has become too late to send it: it is not told as refused', async () => {
+    const order = { ...resting, notAfter: '2024-03-15T14:00:03.000Z' }
+    const world = await forgotten(order)
+    await world.advance(1_000)
+    world.queue.redeliver(world.submit(order))
+    await world.settle()
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+    world.fill('t1', '149')
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    expect(world.anomalies()).toEqual([])
+  })
+
+  test('RDQ-04 and its user was halted since: it is not told as refused', async () => {
+    const world = await forgotten()
+    const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
+    await world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
+  test('RDQ-04 while the broker cannot be asked, nothing is told', async () => {
+    const world = await forgotten()
+    world.cancel()
+    await world.settle()
+    world.broker.fail('findByClientOrderId', { kind: 'lose_reply' }, { times: 3 })
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    expect(world.told('t1')).toEqual([])
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+  })
+
+  test('RDQ-04 the claim is lost before the broker refuses: the trade is told as rejected all the same', async () => {
+    const world = await openWorld({ seed: 47 })
+    world.broker.fail('submit', { kind: 'refuse' }, { times: 2 })
+    world.at('submit.answered', () => world.store.loseLast(1))
+    world.submit()
+    await world.advance(5_000)
+    expect(world.store.losses).toBe(1)
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.rejected'])
+  })
+
+  test('RDQ-04 an order that ended as well, and that nobody asks for again: it is read when the store is back', async () => {
+    const world = await openWorld({ seed: 46 })
+    world.submit(resting)
+    await world.advance(2_000)
+    world.cancel()
+    await world.advance(2_000)
+    expect((await world.order('t1'))?.status).toBe('canceled')
+    world.store.loseLast(4)
+    const { account, orders } = await world.store.loadConnection('u1', 'broker_1')
+    expect([account === null, orders]).toEqual([false, []])
+    world.storeReturns()
+    await world.quiesce()
+    expect((await world.order('t1'))?.status).toBe('canceled')
+  })
+})
+
+describe('RDQ-04 the record of a bracket is lost, and its session still knows whose the exits are', () => {
+  const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+
+  /** Filled at the entry; of the trade nothing is left here. The exits are the broker's second and third order. */
+  async function forgotten(): Promise<World> {
+    const world = await openWorld({ seed: 48 })
+    world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits })
+    await world.advance(1_000)
+    world.fill('t1', '180')
+    await world.advance(1_000)
+    world.store.loseLast(5)
+    const { account, orders } = await world.store.loadConnection('u1', 'broker_1')
+    expect([account === null, orders]).toEqual([false, []])
+    return world
+  }
+
+  test.each([
+    ['an exit executes', (world: World) => world.broker.fill('b-2', '190'), ['submitted', 'filled']],
+    ['an exit is moved', (world: World) => world.broker.move('b-3', 'new'), ['submitted', 'filled']],
+  ])('RDQ-04 %s: the record begins with the entry all the same', async (_what, happen, told) => {
+    const world = await forgotten()
+    happen(world)
+    await world.quiesce()
+    expect(await world.order('t1')).toMatchObject({ side: 'buy', orderType: 'limit', quantity: '100' })
+    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual(['entry', 'takeProfit', 'stopLoss'])
+    expect(world.told('t1').map((event) => event.replace('trade.', ''))).toEqual(told)
+  })
+
+  test('RDQ-04 the whole account is lost, and the entry ended too long ago to be listed', async () => {
+    const world = await forgotten()
+    const entry = world.broker.orders.get('b-1')!
+    world.broker.orders.set('b-1', { ...entry, submittedAt: '2024-03-01T14:00:00.000000000Z' })
+    world.store.loseLast(1_000)
+    await world.quiesce()
+    expect(await world.order('t1')).toMatchObject({ side: 'buy', status: 'filled' })
+    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual(['entry', 'takeProfit', 'stopLoss'])
+  })
+})
