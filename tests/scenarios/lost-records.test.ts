@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { submitJobId } from '#contract'
 import { openWorld, type World } from './world.ts'
 
 describe('RDQ-04 the record of an order at the broker is lost', () => {
@@ -59,6 +60,47 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual([])
     await world.quiesce()
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+  })
+
+  describe('RDQ-04 and with it the reading of its account, so long ago that nobody knows of the loss any more', () => {
+    const order = { ...resting, notAfter: '2024-03-15T14:00:10.000Z' }
+
+    /** The account cannot be read again, and the job comes back when it has become too late. */
+    async function late(): Promise<World> {
+      const world = await openWorld({ seed: 48 })
+      world.submit(order)
+      await world.settle()
+      world.broker.fail('readPortfolio', { kind: 'error_before' }, { times: Infinity })
+      world.store.loseLast(1_000)
+      world.store.losses = 0 // long ago
+      await world.advance(10_000)
+      expect([await world.order('t1'), world.told('t1')]).toEqual([null, []])
+      return world
+    }
+
+    test('RDQ-04 the broker is asked before the trade is told as ended: it has the order', async () => {
+      const world = await late()
+      world.queue.redeliver(world.submit(order))
+      await world.settle()
+      expect(world.told('t1')).toEqual(['trade.submitted'])
+      world.broker.mend()
+      await world.advance(10_000)
+      world.fill('t1', '149')
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+      expect(world.anomalies()).toEqual([])
+    })
+
+    test('RDQ-04 while the broker cannot be asked, nothing is told, for however long', async () => {
+      const world = await late()
+      world.broker.fail('findByClientOrderId', { kind: 'lose_request' }, { times: Infinity })
+      world.queue.redeliver(world.submit(order))
+      await world.advance(60 * 60_000)
+      expect([world.told('t1'), world.queue.stateOf(submitJobId('u1', 't1'))]).toEqual([[], 'waiting'])
+      world.broker.mend()
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted'])
+    })
   })
 
   test('RDQ-04 the claim is lost before the broker refuses: the trade is told as rejected all the same', async () => {

@@ -15,10 +15,10 @@ import {
 } from '#domain'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
-import type { JobResult, Run } from './job.ts'
+import { assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 import { takeUp } from './resolve.ts'
-import { assertSame, deny, meet, placeFirst } from './submit.ts'
+import { deny, meet, placeFirst } from './submit.ts'
 
 /**
  * Closes a position, or part of it, with a trade of its own: a market order on the other side, sized by what the broker says is

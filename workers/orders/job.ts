@@ -1,3 +1,4 @@
+import type { Order } from '#domain'
 import { FillcastError } from '#runtime'
 
 /** What becomes of a job. `again`: it must run again, `delayMs` null: by the queue's own backoff, as a failed try. */
@@ -35,6 +36,11 @@ export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
   constructor(tradeId: string) {
     super('TRADE_ID_CONFLICT', `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`)
   }
+}
+
+/** A record stands for one request; `null`: what was asked for is not known. @throws {TradeConflictError} */
+export function assertSame({ id, parametersHash: known }: Order, hash: string): void {
+  if (known !== null && known !== hash) throw new TradeConflictError(id)
 }
 
 /** A command that cannot be carried out, and never will be. The message says why; nothing was changed by it. */

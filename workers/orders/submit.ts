@@ -11,11 +11,11 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
-import { ConnectionUnusableError, type Opened, UnverifiedError } from '../broker/index.ts'
+import { type Broker, ConnectionUnusableError, type Opened, UnverifiedError } from '../broker/index.ts'
 import { applyWith, CLASHES_MAX, ContentionError, FencedError, type Taken, takeWith } from '../updates/index.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
-import { again, DONE, type JobResult, type Run, STORE_LOST, TradeConflictError } from './job.ts'
+import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
 import { takeUp } from './resolve.ts'
 import type { Judgement } from './risk-desk.ts'
@@ -55,10 +55,6 @@ export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run
 export async function meet(deps: OrderDeps, { hash }: Wanted, order: Order, run: Run): Promise<JobResult> {
   assertSame(order, hash)
   return order.status === 'submitting' && !isSetAside(order) ? takeUp(deps, order, run) : DONE
-}
-
-export function assertSame({ id, parametersHash: known }: Order, hash: string): void {
-  if (known !== null && known !== hash) throw new TradeConflictError(id)
 }
 
 /**
@@ -103,14 +99,11 @@ async function take(
   isAbsent = !deps.mayHaveLost(),
 ): Promise<JobResult> {
   const taken = await claim(deps, wanted, loaded, opened, isAbsent)
-  if (taken === 'unread') return wait(deps, wanted, run, 'the account has not been read yet')
+  if (taken === 'unread') return wait(deps, wanted, run, 'the account has not been read yet', opened.broker)
   const endsUnsent = taken.kind === 'halted' || (taken.kind === 'left' && taken.loaded.slice.order === null)
   if (isAbsent || !endsUnsent) return onTaken(deps, wanted, taken, opened, run)
-  const { intent, hash } = wanted
   const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker)
-  if (found === null) return take(deps, wanted, await loadTrade(deps, intent), opened, run, true)
-  if (found.kind === 'order') assertSame(found.order, hash)
-  return found.kind === 'order' ? DONE : found.result
+  return found ?? take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
 }
 
 async function onTaken(
@@ -150,15 +143,25 @@ async function onTaken(
 }
 
 /**
- * Nothing is written while it waits. Nor does it end while the store may have lost what it knew of the trade: the broker cannot be asked
- * yet whether it has it, and the claim after the wait asks.
+ * Nothing is written while it waits. Nor does it end while the store may have lost what it knew of the trade: the claim after the wait
+ * asks the broker. Of what was lost longer ago nobody knows any more that it was: so the broker is asked before the end as well.
+ * @param broker where it can be asked
  */
-async function wait(deps: OrderDeps, wanted: Wanted, run: Run, why: string): Promise<JobResult> {
+async function wait(
+  deps: OrderDeps,
+  wanted: Wanted,
+  run: Run,
+  why: string,
+  broker: Broker | null = null,
+): Promise<JobResult> {
   const nowMs = deps.clock.now()
   const isLate = nowMs - run.queuedAtMs > PARKED_MS_MAX
   const denial = isPast(wanted.intent, nowMs) ? EXPIRED : isLate ? disconnected(why) : null
   if (denial === null || deps.mayHaveLost()) return again(NOT_READY_MS, why)
-  return deny(deps, wanted, denial)
+  const found = broker === null ? null : await findLost(deps, claimedUpdate(wanted, isoTime(nowMs)), broker)
+  // Nobody but the job knows of the trade: it must not use up its tries.
+  if (found?.kind === 'again') return again(found.delayMs ?? NOT_READY_MS, found.why)
+  return found ?? deny(deps, wanted, denial)
 }
 
 /**
