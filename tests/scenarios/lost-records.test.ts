@@ -41,13 +41,51 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.anomalies()).toEqual([])
   })
 
-  test('RDQ-04 and its user was halted since: it is not told as refused', async () => {
+  const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
+
+  // The halt of everybody is read behind the claim, those of a user before it.
+  test.each([
+    ['its user', { scope: 'user', userId: 'u1' }],
+    ['everybody', { scope: 'global' }],
+  ] as const)('RDQ-04 and %s was halted since: it is not told as refused', async (_who, target) => {
     const world = await forgotten()
-    const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
-    await world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+    await world.store.controls.setHalt(target, halt)
     world.queue.redeliver(world.submit(resting))
     await world.settle()
     expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
+  test('RDQ-04 and it becomes too late to send it right behind the claim: it is not told as refused', async () => {
+    const order = { ...resting, notAfter: '2024-03-15T14:00:03.000Z' }
+    const world = await forgotten(order)
+    world.queue.redeliver(world.submit(order))
+    world.freezeAt('submit.sending', 2_000)
+    await world.advance(3_000)
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+    expect(world.broker.submissions).toHaveLength(1)
+  })
+
+  test('RDQ-04 everybody is halted, and the broker cannot be asked: nothing is told until it can', async () => {
+    const world = await forgotten()
+    await world.store.controls.setHalt({ scope: 'global' }, halt)
+    world.broker.isMute = true
+    world.broker.fail('read', { kind: 'error_before' }, { times: Infinity })
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    world.store.losses = 0 // long ago
+    await world.advance(60_000)
+    expect([world.told('t1'), (await world.order('t1'))?.status]).toEqual([[], 'submitting'])
+    world.broker.mend()
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
+  test('RDQ-04 everybody is halted, and the broker has no such order: it is told as refused', async () => {
+    const world = await forgotten()
+    await world.store.controls.setHalt({ scope: 'global' }, halt)
+    world.submit({ ...resting, tradeId: 't2' })
+    await world.settle()
+    expect(world.told('t2')).toEqual(['trade.rejected'])
   })
 
   test('RDQ-04 while the broker cannot be asked, nothing is told', async () => {

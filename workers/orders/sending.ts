@@ -3,8 +3,8 @@ import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import { type Broker, type SubmitOutcome } from '../broker/index.ts'
 import { type Applied, apply, FencedError } from '../updates/index.ts'
-import { adopt, viewOf } from './adopt.ts'
-import { EXPIRED, haltedBy, isPast } from './denials.ts'
+import { adopt, adoptOrder, lookUpSubmission, viewOf } from './adopt.ts'
+import { EXPIRED, haltedBy, isPast, type OrderDenial } from './denials.ts'
 import type { OrderDeps, Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 
@@ -36,13 +36,7 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
   const isHalted =
     globalHalt !== null && !(globalHalt.allows === 'reducing' && (closes || isReducing(intent, applied.slice.position)))
   const denial = isHalted ? haltedBy(globalHalt) : isPast(intent, deps.clock.now()) ? EXPIRED : null
-  if (denial !== null) {
-    // An earlier request may have arrived: then nothing is proved by not sending another.
-    if (applied.slice.order?.unknownSince != null)
-      return record(deps, sending, { kind: 'unknown', cause: denial.message })
-    await write(deps, sending, { type: 'denied', ...denial, at: isoTime(deps.clock.now()) })
-    return DONE
-  }
+  if (denial !== null) return denyClaimed(deps, sending, denial)
   const outcome = await broker.submit({ intent, clientOrderId, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
   // An accepted order is told by its event; a line for each would cost more than the event.
@@ -50,6 +44,25 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
   const result = await record(deps, sending, outcome)
   await deps.boundaries.reached('submit.recorded')
   return result
+}
+
+/** Ends the trade unsent, where that is sure. */
+async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenial): Promise<JobResult> {
+  const { order } = sending.applied.slice
+  // An earlier request may have arrived: then nothing is proved by not sending another.
+  if (order === null || order.unknownSince !== null)
+    return record(deps, sending, { kind: 'unknown', cause: denial.message })
+  // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
+  const seen = deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
+  if (seen?.kind === 'found') return adoptOrder(deps, order, seen.order)
+  const at = isoTime(deps.clock.now())
+  if (seen?.kind === 'failed') {
+    // Not as one of which nothing was sent: whoever takes it up looks for it before anything else.
+    await write(deps, sending, { type: 'outcome_unknown', at })
+    return seen.result
+  }
+  await write(deps, sending, { type: 'denied', ...denial, at })
+  return DONE
 }
 
 async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome): Promise<JobResult> {
