@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { cadenceOf, type Load } from '../../workers/updates/cadence.ts'
+import { dec, type Order, type OrderIntent } from '#domain'
+import { cadenceOf, isHeldUp, isInFlight, type Load } from '../../workers/updates/cadence.ts'
+import { brokerOrder, claimed, intentOf, play, seen } from '../domain/orders.ts'
 
 const load = (over: Partial<Load>): Load => ({
-  ...{ openOrders: 10, flightRequests: 1, canExecute: true, isStreamLive: true },
+  ...{ openOrders: 10, flightRequests: 1, canExecute: true, isHasty: false },
   ...over,
 })
 
@@ -21,10 +23,11 @@ describe('how often orders are read', () => {
     expect(cadenceOf(load({ openOrders: 5_000 }))).toMatchObject({ flightMs: 4_000, openMs: 31_429, isStretched: true })
   })
 
-  test('the stream is down: more often, while that takes no more than 24 requests a minute', () => {
-    expect(cadenceOf(load({ isStreamLive: false }))).toMatchObject({ openMs: 4_000, isStretched: false })
-    expect(cadenceOf(load({ isStreamLive: false, openOrders: 600 })).openMs).toBe(5_715)
-    expect(cadenceOf(load({ isStreamLive: false, openOrders: 1_500 })).openMs).toBe(11_429)
+  test('in haste: more often, while that takes no more than 24 requests a minute', () => {
+    expect(cadenceOf(load({ isHasty: true }))).toMatchObject({ openMs: 4_000, isStretched: false })
+    expect(cadenceOf(load({ isHasty: true, openOrders: 499 })).openMs).toBe(4_000)
+    expect(cadenceOf(load({ isHasty: true, openOrders: 600 })).openMs).toBe(5_715)
+    expect(cadenceOf(load({ isHasty: true, openOrders: 1_500 })).openMs).toBe(11_429)
   })
 
   test('nothing can execute: once a minute; nothing is open: twice', () => {
@@ -35,8 +38,45 @@ describe('how often orders are read', () => {
   test('whatever the load, no more than 36 requests a minute', () => {
     const loads = fc.record({
       ...{ openOrders: fc.nat(100_000), flightRequests: fc.nat(40) },
-      ...{ canExecute: fc.boolean(), isStreamLive: fc.boolean() },
+      ...{ canExecute: fc.boolean(), isHasty: fc.boolean() },
     })
     fc.assert(fc.property(loads, (one) => cadenceOf(one).requestsPerMinute <= 36.01))
+  })
+})
+
+describe('marketable orders', () => {
+  const MINUTE_MS = 60_000
+  const limit = { orderType: 'limit', limitPrice: dec('180') } as const
+  /** The record of an order that the broker has. */
+  const working = (over: Partial<OrderIntent> = {}): Order => {
+    const { orderType, timeInForce, limitPrice, ...intent } = intentOf(over)
+    const view = brokerOrder('new', '0', 1, { orderType, timeInForce, limitPrice })
+    return play([claimed({ ...intent, orderType, timeInForce, limitPrice }), seen(view)]).slice.order!
+  }
+
+  test.each([
+    ['market', {}],
+    ['ioc', { ...limit, timeInForce: 'ioc' }],
+    ['fok', { ...limit, timeInForce: 'fok' }],
+  ] as const)('P7 %s, working for however long: in flight or held up, and at last held up alone', (_what, over) => {
+    const order = working(over)
+    fc.assert(
+      fc.property(fc.nat(60 * MINUTE_MS), (quietMs) => {
+        return isInFlight(order, false, quietMs, true) || isHeldUp(order, quietMs, true)
+      }),
+    )
+    expect([isInFlight(order, false, MINUTE_MS, true), isHeldUp(order, MINUTE_MS, true)]).toEqual([true, false])
+    expect([isInFlight(order, false, 11 * MINUTE_MS, true), isHeldUp(order, 11 * MINUTE_MS, true)]).toEqual([
+      false,
+      true,
+    ])
+  })
+
+  test('not held up: what rests, what cannot execute now, what is not known to be there, what has ended', () => {
+    const unknown = play([claimed()]).slice.order!
+    const ended: Order = { ...working(), status: 'filled', endedAt: '2024-03-15T14:00:02.000Z' }
+    const isHeld = (order: Order, canExecute: boolean): boolean => isHeldUp(order, 60 * MINUTE_MS, canExecute)
+    expect([isHeld(working(), true), isHeld(working(), false)]).toEqual([true, false])
+    expect([working(limit), unknown, ended].map((order) => isHeld(order, true))).toEqual([false, false, false])
   })
 })

@@ -26,6 +26,7 @@ async function resting(count: number) {
 }
 
 const namesOf = (one: Followed, name: string): number => one.told().filter((event) => event === name).length
+const listsOf = ({ broker }: Followed): number => broker.calls.filter(({ on }) => on === 'listOrders').length
 const lookUps = ({ broker }: Followed): number => broker.calls.filter(({ on }) => on === 'findByBrokerOrderId').length
 
 describe('what a list of open orders lacks', () => {
@@ -102,6 +103,53 @@ describe('the request budget is spent where orders are read by their ids', () =>
     broker.findByBrokerOrderId = () => Promise.reject(new BrokerError('RATE_LIMITED', 'spent', 5_000))
     await one.advance(15_000)
     expect(namesOf(one, 'trade.partialFill')).toBe(1)
+  })
+})
+
+describe('a market order that is held up, as by a halt of its symbol', () => {
+  /** What is seen of an execution that nobody told, 5 s after it. @param phaseMs when the order is placed, between two lists */
+  async function seenOf(heldUpMs: number, phaseMs: number): Promise<string[]> {
+    const { one } = await resting(1)
+    await one.advance(phaseMs)
+    await one.place({ tradeId: 'held-up' })
+    await one.advance(heldUpMs)
+    one.broker.isMute = true
+    one.broker.fill(idOf('held-up'), '180')
+    await one.advance(5_000)
+    return one.told().filter((event) => event.startsWith('trade.'))
+  }
+
+  // After ten minutes it is read in another way: around that moment, whatever list is due then.
+  test.each([594, 596, 598, 600, 602, 604, 606, 1_200])('P7 for %i s: it is seen within 5 s', async (seconds) => {
+    for (const phaseMs of [0, 2_000, 4_000, 6_000, 8_000, 10_000])
+      expect(await seenOf(seconds * 1_000, phaseMs), `placed ${phaseMs} ms later`).toContain('trade.filled')
+  })
+
+  test('it is read with the open orders, which are read less often again once it has ended', async () => {
+    const one = await started()
+    await one.place()
+    await one.place({ tradeId: 't2', orderType: 'limit', limitPrice: dec('150') })
+    await one.advance(20 * MINUTE_MS)
+    one.broker.calls.length = 0
+    await one.advance(MINUTE_MS)
+    expect(one.owner.standing()).toMatchObject({ openMs: 4_000, isStretched: false })
+    expect([listsOf(one), lookUps(one)]).toEqual([15, 0])
+    one.broker.fill(idOf('t1'), '180')
+    await one.advance(MINUTE_MS)
+    expect(one.owner.standing()).toMatchObject({ openMs: 12_000 })
+  })
+
+  test('nothing is read in haste for the exits of one that has executed, nor for one that waits for the open', async () => {
+    const one = await started()
+    const exits = { takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } }
+    await one.place({ orderClass: 'bracket', ...exits })
+    one.broker.fill(idOf('t1'), '180')
+    await one.advance(20 * MINUTE_MS)
+    expect(one.owner.standing()).toMatchObject({ openOrders: 1, openMs: 12_000 })
+    await one.place({ tradeId: 't2' })
+    one.broker.isOpen = false
+    await one.advance(20 * MINUTE_MS)
+    expect(one.owner.standing()).toMatchObject({ openOrders: 2, openMs: 60_000 })
   })
 })
 

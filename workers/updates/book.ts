@@ -1,6 +1,6 @@
 import { cmp, type Decimal, hasGap, livePlacements, type BrokerOrder, type Order, type Placement } from '#domain'
 import { putNewest } from '#runtime'
-import { isInFlight, tradesAnyTime } from './cadence.ts'
+import { isHeldUp, isInFlight, tradesAnyTime } from './cadence.ts'
 
 /**
  * What one session has in memory of its connection's orders: which are open, and which views of the broker are in them already, so
@@ -86,6 +86,13 @@ export class Book {
         isInFlight(order, hasGap(order), nowMs - changedMs, isMarketOpen || tradesAnyTime(order)),
       )
       .map(({ order }) => order)
+  }
+
+  /** Whether a marketable order is held up that could execute now. */
+  hasHeldUp(nowMs: number, isMarketOpen: boolean): boolean {
+    return [...this.#open.values()].some(({ order, changedMs }) =>
+      isHeldUp(order, nowMs - changedMs, isMarketOpen || tradesAnyTime(order)),
+    )
   }
 
   /** Whether anything could execute now. */

@@ -4,7 +4,8 @@ import type { Order } from '#domain'
 //
 // P7: what the stream dropped is seen within 5 s (order in flight) or 15 s (every other open order), for at most 40 of the account's
 // 200 requests a minute, up to 1,500 open orders. An interval plus the reading itself must fit, hence 4 s and 12 s. With more open
-// orders than that the list takes more requests, and its interval grows so that the cost does not.
+// orders than that the list takes more requests, and its interval grows so that the cost does not. A marketable order is promised like
+// one in flight until it has ended: one that is held up is read with the open orders, and these in haste then.
 
 /** Rows of one page of the broker's order list. */
 const ROWS_PER_REQUEST = 500
@@ -14,7 +15,7 @@ const REQUESTS_PER_MINUTE_MAX = 36
 const FLIGHT_PER_MINUTE_MAX = 30
 const FLIGHT_MS = 4_000
 const OPEN_MS = 12_000
-/** Without a stream the list is read more often than promised, while that costs no more than this: starts and gaps cost as well then. */
+/** In haste the list is read more often, while that costs no more than this: without a stream, starts and gaps cost as well then. */
 const HASTY_PER_MINUTE_MAX = 24
 /** Nothing of ours is open: the list is read for what is placed elsewhere. */
 const IDLE_MS = 30_000
@@ -22,8 +23,10 @@ const IDLE_MS = 30_000
 const CLOSED_MS = 60_000
 /** An order that was submitted or executed this short a time ago is in flight: what it meets in the market it meets now. */
 const HOT_MS = 30_000
-/** A marketable order that is still open after this long waits for something else (a halt, an opening): it rests. */
+/** A marketable order that is still open after this long is held up (a halt, an opening): the list of what is in flight begins later. */
 const MARKETABLE_MS = 10 * 60_000
+/** It counts as held up a little sooner, so that no turn lies between the two ways of reading it. */
+const HELD_UP_MS = MARKETABLE_MS - 60_000
 
 export type Load = Readonly<{
   openOrders: number
@@ -31,7 +34,8 @@ export type Load = Readonly<{
   flightRequests: number
   /** Whether anything that is open can execute now. */
   canExecute: boolean
-  isStreamLive: boolean
+  /** The list of open orders is read for more than what rests: there is no stream, or a marketable order is held up. */
+  isHasty: boolean
 }>
 
 export type Cadence = Readonly<{
@@ -46,13 +50,13 @@ export type Cadence = Readonly<{
 const requestsOf = (rows: number): number => Math.floor(rows / ROWS_PER_REQUEST) + 1
 const perMinute = (requests: number, everyMs: number): number => (requests * 60_000) / everyMs
 
-export function cadenceOf({ openOrders, flightRequests, canExecute, isStreamLive }: Load): Cadence {
+export function cadenceOf({ openOrders, flightRequests, canExecute, isHasty }: Load): Cadence {
   const openRequests = requestsOf(openOrders)
   const flightMs = Math.max(FLIGHT_MS, (flightRequests * 60_000) / FLIGHT_PER_MINUTE_MAX)
   const left = REQUESTS_PER_MINUTE_MAX - perMinute(flightRequests, flightMs)
   const affordableMs = (openRequests * 60_000) / left
   const hastyMs = Math.min(OPEN_MS, Math.max(FLIGHT_MS, (openRequests * 60_000) / HASTY_PER_MINUTE_MAX))
-  const wantedMs = !canExecute ? CLOSED_MS : openOrders === 0 ? IDLE_MS : isStreamLive ? OPEN_MS : hastyMs
+  const wantedMs = !canExecute ? CLOSED_MS : openOrders === 0 ? IDLE_MS : isHasty ? hastyMs : OPEN_MS
   const openMs = Math.ceil(Math.max(wantedMs, affordableMs))
   return {
     ...{ openMs, flightMs: Math.ceil(flightMs) },
@@ -72,6 +76,18 @@ export const tradesAnyTime = ({ symbol, extendedHours }: Pick<Order, 'symbol' | 
 export function isInFlight(order: Order, hasGap: boolean, quietMs: number, canExecute: boolean): boolean {
   if (hasGap || order.status === 'submitting') return true
   if (!canExecute) return false // accepted is evidence; nothing more is due before the open (CLK-03)
-  const isMarketable = order.orderType === 'market' || order.timeInForce === 'ioc' || order.timeInForce === 'fok'
-  return quietMs < (isMarketable || order.cancel !== null || order.replaces.length > 0 ? MARKETABLE_MS : HOT_MS)
+  return quietMs < (isMarketable(order) || order.cancel !== null || order.replaces.length > 0 ? MARKETABLE_MS : HOT_MS)
 }
+
+/**
+ * Whether a marketable order waits for something, and executes the moment that this is over.
+ * @param quietMs how long ago something of it changed
+ */
+export function isHeldUp(order: Order, quietMs: number, canExecute: boolean): boolean {
+  const isWorking = order.status !== 'submitting' && order.endedAt === null
+  return canExecute && isWorking && isMarketable(order) && quietMs >= HELD_UP_MS
+}
+
+/** It executes at whatever price there is. */
+const isMarketable = ({ orderType, timeInForce }: Order): boolean =>
+  orderType === 'market' || timeInForce === 'ioc' || timeInForce === 'fok'

@@ -55,7 +55,7 @@ export class Polling {
     this.#deps = deps
     this.#lacking = new Lacking(deps.desk)
     this.#tending = new Tending(deps.desk)
-    this.#cadence = cadenceOf({ openOrders: 0, flightRequests: 0, canExecute: true, isStreamLive: true })
+    this.#cadence = cadenceOf({ openOrders: 0, flightRequests: 0, canExecute: true, isHasty: false })
   }
 
   get cadence(): Cadence {
@@ -191,14 +191,15 @@ export class Polling {
   #adjust(isMarketOpen: boolean): void {
     const { desk, isStreamLive } = this.#deps
     const before = this.#cadence
-    const flying = desk.book.inFlight(desk.clock.monotonicMs(), isMarketOpen)
+    const nowMs = desk.clock.monotonicMs()
+    const flying = desk.book.inFlight(nowMs, isMarketOpen)
     this.#cadence = cadenceOf({
       openOrders: desk.book.size,
       flightRequests: flying.length === 0 ? 0 : 1 + Math.floor(flying.length / ROWS_PER_FLIGHT_REQUEST),
       canExecute: desk.book.canExecute(isMarketOpen),
-      isStreamLive: isStreamLive(),
+      isHasty: !isStreamLive() || desk.book.hasHeldUp(nowMs, isMarketOpen),
     })
-    this.#openDueMs = Math.min(this.#openDueMs, desk.clock.monotonicMs() + this.#cadence.openMs)
+    this.#openDueMs = Math.min(this.#openDueMs, nowMs + this.#cadence.openMs)
     if (this.#cadence.isStretched && !before.isStretched)
       desk.log.warn({ ...desk.ref, ...this.#cadence, openOrders: desk.book.size }, 'poll.stretched')
   }

@@ -26,8 +26,6 @@ export const OVER_AFTER_MS = {
 /** P7: a marketable order without a final status; all others; a reading has taken its time by then. */
 const IN_FLIGHT_MS = 5_000
 const RESTING_MS = 15_000
-/** A market order that has been open for longer waits for something else. */
-const MARKETABLE_MS = 9 * 60_000
 /** Unknown, and at the broker: it is looked for at least so often, by its id. */
 const FOUND_MS = 35_000
 /** Unknown, and nowhere: its absence is proved a quarter of an hour after the last request, at the next look. */
@@ -83,17 +81,16 @@ export class DetectionBounds {
       const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
       // Where something was taken back, what came before it may never be told by itself: the total that stands settles it (FIL-12).
       if (broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))) return []
-      let [sum, lastMs] = [0, Date.parse(trade.orders[0]?.submittedAt ?? '')]
+      let sum = 0
       for (const { brokerOrderId, execution } of broker.executions) {
         if (!ids.has(brokerOrderId)) continue
         const atMs = Date.parse(execution.at)
         sum += Number(execution.quantity)
         if (sum > (told?.cumulative ?? 0) && atMs > resyncMs) {
-          const isMarketable = trade.orders[0]?.orderType === 'market' && atMs - lastMs < MARKETABLE_MS
+          const isMarketable = trade.orders[0]?.orderType === 'market'
           const what = `an execution of ${tradeId} is not in the log`
           return [{ what, sinceMs: atMs, withinMs: isMarketable ? IN_FLIGHT_MS : RESTING_MS }]
         }
-        lastMs = atMs
       }
       return []
     })
