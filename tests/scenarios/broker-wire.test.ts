@@ -8,7 +8,7 @@ import { add, cmp, dec, type Decimal, reduce, type Slice, sub, sum, tryDec, ZERO
 import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
 import { CALL_TIMEOUT_MS } from '../../workers/broker/alpaca/endpoint.ts'
 import { orderRequestOf } from '../../workers/broker/alpaca/request.ts'
-import { readTradeUpdate } from '../../workers/broker/alpaca/wire.ts'
+import { readTradeUpdate } from '../../workers/broker/alpaca/order-rows.ts'
 import type { SubmitOutcome } from '../../workers/broker/index.ts'
 import { LOCK_MS } from '../../workers/orders/queue.ts'
 import { onSandbox, openSandbox, realTimers, ticketOf } from '../conformance/broker-harness.ts'

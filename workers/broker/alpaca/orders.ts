@@ -4,7 +4,7 @@ import type { CancelOutcome, OrderFilter, OrderTicket, ReplaceOutcome, ReplaceTi
 import { cancelOutcomeOf, failureOf, replaceOutcomeOf, submitOutcomeOf } from './failures.ts'
 import { allPages, justBefore, known, type OnUnread, readIfThere, wire, wireRows } from './read.ts'
 import { orderRequestOf, replaceRequestOf } from './request.ts'
-import { readOrder } from './wire.ts'
+import { readOrder } from './order-rows.ts'
 
 /** Alpaca's page size. */
 const ORDERS_PER_PAGE = 500

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { BrokerError } from '../port.ts'
 import { failureOf, readErrorOf } from './failures.ts'
+import { fail, name, type Row, rowOf } from './fields.ts'
 
 /** A reading call: its answer, or a BrokerError. */
 export async function read<T>(call: () => Promise<T>): Promise<T> {
@@ -34,10 +35,15 @@ function readable(error: unknown): BrokerError {
  */
 export const wire = async (answer: Promise<Readonly<{ raw: Response }>>): Promise<unknown> => (await answer).raw.json()
 
-const rowsShape = z.array(z.looseObject({ id: z.string() }))
-
 /** As `wire`, for a listing. @throws {z.ZodError} */
-export const wireRows = async (answer: Promise<Readonly<{ raw: Response }>>) => rowsShape.parse(await wire(answer))
+export async function wireRows(answer: Promise<Readonly<{ raw: Response }>>): Promise<ListedRow[]> {
+  const rows = await wire(answer)
+  if (!Array.isArray(rows)) return fail('rows')
+  for (const row of rows) name(rowOf(row, 'row'), 'id')
+  return rows as ListedRow[]
+}
+
+type ListedRow = Row & Readonly<{ id: string }>
 
 /** Which listing a row that could not be read is of. */
 export type Listing = 'orders' | 'executions' | 'activities'

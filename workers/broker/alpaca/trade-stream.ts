@@ -2,7 +2,7 @@ import type { Bust } from '#domain'
 import type { CancelTimer, Clock, Randomness } from '#runtime'
 import type { HandshakeGate } from '../handshakes.ts'
 import type { StreamUrgency, TradeStream, TradeStreamListener } from '../port.ts'
-import { type Correction, readTradeUpdate } from './wire.ts'
+import { type Correction, readTradeUpdate } from './order-rows.ts'
 
 /**
  * One account's trade stream, kept open.

@@ -1,21 +1,12 @@
 import { z } from 'zod'
-import {
-  type BrokerOrder,
-  type BrokerStatus,
-  type Bust,
-  dec,
-  type Decimal,
-  isZero,
-  ORDER_CLASSES,
-  tryDec,
-} from '#domain'
-import type { BrokerActivity, Holding, OrderBust, OrderExecution, StreamUpdate } from '../port.ts'
+import { dec, type Decimal, isZero } from '#domain'
+import type { BrokerActivity, Holding, OrderBust, OrderExecution } from '../port.ts'
+import { decimalOf, timeOf } from './fields.ts'
 
-// Alpaca's shapes, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference; amounts are
-// decimal strings, times RFC 3339 with up to nine decimals and any offset.
+// Alpaca's shapes besides orders, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference.
 
 const decimal = z.unknown().transform((value, context): Decimal => {
-  const read = typeof value === 'string' || typeof value === 'number' ? tryDec(String(value)) : null
+  const read = decimalOf(value)
   if (read !== null) return read
   context.addIssue({ code: 'custom', message: 'not a decimal' })
   return z.NEVER
@@ -23,139 +14,11 @@ const decimal = z.unknown().transform((value, context): Decimal => {
 const maybe = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().transform((value) => value ?? null)
 
 const time = z.string().transform((text, context): string => {
-  const read = normalTime(text)
+  const read = timeOf(text)
   if (read !== null) return read
   context.addIssue({ code: 'custom', message: 'not a time' })
   return z.NEVER
 })
-
-/** How nearly all of its times are written; the rest takes the long way. */
-const UTC_TIME =
-  /^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?Z$/
-
-/** RFC 3339 in UTC with nine decimals, so that the order of texts is the order of times; `null` when it is not a time. */
-function normalTime(text: string): string | null {
-  const [plain, seconds, decimals = ''] = UTC_TIME.exec(text) ?? []
-  if (plain !== undefined) return `${seconds}.${decimals.padEnd(9, '0')}Z`
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) return null
-  const fraction = /\.(\d{1,9})/.exec(text)?.[1] ?? ''
-  return `${new Date(ms).toISOString().slice(0, 19)}.${fraction.padEnd(9, '0')}Z`
-}
-
-const STATUSES: ReadonlySet<string> = new Set<BrokerStatus>([
-  ...(['accepted', 'pending_new', 'accepted_for_bidding', 'new', 'held', 'partially_filled', 'done_for_day'] as const),
-  ...(['stopped', 'suspended', 'calculated', 'pending_cancel', 'pending_replace'] as const),
-  ...(['filled', 'canceled', 'expired', 'rejected', 'replaced'] as const),
-])
-const status = z.string().transform((text) => (STATUSES.has(text) ? (text as BrokerStatus) : 'unrecognized'))
-
-// An empty class is a simple order; a class that is newer than this list is one that we do not track as more than that.
-const orderClass = z
-  .string()
-  .nullish()
-  .transform((text) => ORDER_CLASSES.find((known) => known === text) ?? 'simple')
-
-const orderShape = z.object({
-  id: z.string().min(1),
-  client_order_id: z.string(),
-  symbol: z.string().min(1),
-  side: z.enum(['buy', 'sell']),
-  type: z.enum(['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']),
-  time_in_force: z.enum(['day', 'gtc', 'opg', 'cls', 'ioc', 'fok']),
-  order_class: orderClass,
-  status,
-  qty: maybe(decimal),
-  notional: maybe(decimal),
-  filled_qty: decimal,
-  filled_avg_price: maybe(decimal),
-  limit_price: maybe(decimal),
-  stop_price: maybe(decimal),
-  submitted_at: time,
-  updated_at: time,
-  replaces: maybe(z.string()),
-  replaced_by: maybe(z.string()),
-  legs: maybe(z.array(z.unknown())),
-})
-
-/** @throws {z.ZodError} when it is not an order */
-export function readOrder(wire: unknown): BrokerOrder {
-  const { order, legs } = readAlone(wire)
-  return legs === null || legs.length === 0 ? order : { ...order, legs: legs.map(readOrder) }
-}
-
-/** The order without its exits, and these as they came. */
-function readAlone(wire: unknown): { order: BrokerOrder; legs: unknown[] | null } {
-  const { legs, ...order } = orderShape.parse(wire)
-  return { order: translated(order), legs }
-}
-
-function translated(order: Omit<z.output<typeof orderShape>, 'legs'>): BrokerOrder {
-  return {
-    brokerOrderId: order.id,
-    clientOrderId: order.client_order_id,
-    symbol: order.symbol,
-    side: order.side,
-    orderType: order.type,
-    timeInForce: order.time_in_force,
-    orderClass: order.order_class,
-    status: order.status,
-    quantity: order.qty,
-    notional: order.notional,
-    filledQuantity: order.filled_qty,
-    filledAveragePrice: order.filled_avg_price,
-    limitPrice: order.limit_price,
-    stopPrice: order.stop_price,
-    submittedAt: order.submitted_at,
-    updatedAt: order.updated_at,
-    replaces: order.replaces,
-    replacedBy: order.replaced_by,
-    legs: [],
-  }
-}
-
-const updateShape = z.object({
-  event: z.string(),
-  order: z.unknown(),
-  at: maybe(z.string()),
-  execution_id: maybe(z.string()),
-  previous_execution_id: maybe(z.string()),
-  price: maybe(decimal),
-  qty: maybe(decimal),
-})
-
-const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
-const AMENDMENTS: ReadonlySet<string> = new Set(['trade_bust', 'trade_correct'])
-
-/** What a correction says: which execution it restates, and as what. What it was before is not told. */
-export type Correction = Readonly<{ id: string; executionId: string; to: NonNullable<Bust['corrected']> }>
-
-/**
- * One `trade_updates` message. Exits are left out: the SDK cuts them short, and they have messages of their own. The cumulative
- * quantity of a fill is that of the order it comes with. A bust names the execution's own price and quantity, a correction the new
- * ones. `isIncomplete`: something was amended, and the message does not say what.
- * @throws {z.ZodError}
- */
-export function readTradeUpdate(
-  wire: unknown,
-): StreamUpdate & Readonly<{ correction: Correction | null; isIncomplete: boolean }> {
-  const { event, price, qty: quantity, execution_id: executionId, ...update } = updateShape.parse(wire)
-  const { order } = readAlone(update.order)
-  const at = (update.at === null ? null : normalTime(update.at)) ?? order.updatedAt
-  const none = { order, at, execution: null, bust: null, correction: null, isIncomplete: AMENDMENTS.has(event) }
-  if (price === null || quantity === null) return none
-  if (EXECUTION_EVENTS.has(event))
-    return { ...none, execution: { executionId, quantity, price, cumulativeQuantity: order.filledQuantity, at } }
-  const id = update.previous_execution_id ?? executionId
-  if (id === null || !AMENDMENTS.has(event)) return none
-  const isBust = event === 'trade_bust'
-  return {
-    ...none,
-    bust: isBust ? { id, quantity, price, corrected: null, at } : null,
-    correction: isBust ? null : { id, executionId: executionId ?? id, to: { quantity, price } },
-    isIncomplete: false,
-  }
-}
 
 const eventShape = z.object({
   event_id: z.string().min(1),
