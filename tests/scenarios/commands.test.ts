@@ -16,26 +16,10 @@ function replace(world: World, over: Partial<ReplaceOrder>, commandId = 'r1'): s
   return commandId
 }
 
-function close(world: World, over: object = {}, tradeId = 'x1'): string {
-  const command = closePositionSchema.parse({ ...of, tradeId, commandId: `close-${tradeId}`, symbol: 'AAPL', ...over })
-  world.queue.add('commands', 'closePosition', command, `close-${tradeId}`)
-  return `close-${tradeId}`
-}
-
 /** A limit order of 100 that rests at the broker. */
 async function resting(seed: number): Promise<World> {
   const world = await openWorld({ seed })
   world.submit({ orderType: 'limit', limitPrice: '150', timeInForce: 'gtc' })
-  await world.settle()
-  return world
-}
-
-/** 100 AAPL, bought and told of. */
-async function holding(seed: number): Promise<World> {
-  const world = await openWorld({ seed })
-  world.submit()
-  await world.settle()
-  world.fill('t1', '180')
   await world.settle()
   return world
 }
@@ -284,73 +268,6 @@ describe('refused commands are visible', () => {
   })
 })
 
-describe('POS-06 the broker does not cross zero', () => {
-  test('POS-06 long 100, a sell of 150: refused up front, with what to do', async () => {
-    const world = await holding(6)
-    world.submit({ tradeId: 't2', side: 'sell', quantity: '150' })
-    await world.quiesce()
-    expect(world.broker.submissions).toHaveLength(1)
-    expect(world.store.log('u1').at(-1)).toMatchObject({
-      event: 'trade.rejected',
-      payload: { tradeId: 't2', code: 'CROSSES_ZERO', message: expect.stringContaining('Close it first') as string },
-    })
-  })
-})
-
-describe('POS-07 an exit is sized by what is available', () => {
-  test('POS-07 part of the position is promised to a resting order: the rest is closed', async () => {
-    const world = await holding(7)
-    world.submit({ tradeId: 't2', side: 'sell', quantity: '30', orderType: 'limit', limitPrice: '200' })
-    await world.settle()
-    close(world)
-    await world.until(() => world.broker.submissions.length === 3, 5_000)
-    expect(world.broker.submissions.at(-1)?.intent).toMatchObject({ side: 'sell', quantity: '70', orderType: 'market' })
-    world.fill('x1', '181')
-    await world.quiesce()
-    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
-  })
-
-  test.each([
-    ['nothing is held', {}, 'There is no position in MSFT', { symbol: 'MSFT' }],
-    ['less than one share', {}, 'comes to less than one share', { percentage: '0.5' }],
-  ] as const)('POS-07 %s: rejected, and says so', async (_what, _none, why, over) => {
-    const world = await holding(7)
-    close(world, over)
-    await world.quiesce()
-    expect(world.store.log('u1').at(-1)).toMatchObject({
-      payload: { code: 'NOTHING_TO_CLOSE', message: expect.stringContaining(why) as string },
-    })
-  })
-
-  test.each([1, 2])('POS-07 refused for its quantity %i times: sized anew once, then told', async (times) => {
-    const world = await holding(7)
-    for (let count = 0; count < times; count += 1)
-      world.at('submit.sending', () => {
-        // Somebody else sells in the broker's own app between the reading and the request.
-        const other = world.broker.placeElsewhere('AAPL', '20', 'sell')
-        world.broker.fill(other.brokerOrderId, '180')
-      })
-    const job = close(world)
-    await world.advance(10_000)
-    expect(world.broker.submissions).toHaveLength(3)
-    if (times === 1) world.fill('x1', '181')
-    await world.quiesce()
-    expect(world.told('x1')).toEqual(times === 1 ? ['trade.submitted', 'trade.filled'] : ['trade.rejected'])
-    expect(world.queue.stateOf(job)).toBe('completed')
-  })
-
-  test.each([...stepsOf('close'), ...stepsOf('submit')])('POS-07 a crash at %s: closed once', async (step) => {
-    const world = await holding(7)
-    world.crashAt(step)
-    close(world)
-    await world.advance(40_000)
-    expect(world.broker.orders.size).toBe(2)
-    world.fill('x1', '181')
-    await world.quiesce()
-    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
-  })
-})
-
 describe('cancel all', () => {
   test('every open order that was placed here, each by a command of its own', async () => {
     const world = await resting(1)
@@ -379,7 +296,8 @@ test('every boundary is reached by some work: a crash at a step that never comes
   await world.settle()
   world.fill('t2', '180')
   await world.settle()
-  close(world)
+  const close = closePositionSchema.parse({ ...of, tradeId: 'x1', commandId: 'close', symbol: 'AAPL' })
+  world.queue.add('commands', 'closePosition', close, 'close')
   world.broker.fail('submit', { kind: 'lose_request' })
   world.submit({ tradeId: 't3' })
   world.broker.streams.cut('the network')
