@@ -31,6 +31,11 @@ export type Position = Readonly<{
   closedAt: string | null
 }>
 
+/** The side on which a quantity other than zero is held. */
+export type PositionSide = 'long' | 'short'
+export const positionSideOf = ({ quantity }: Pick<Position, 'quantity'>): PositionSide =>
+  isNegative(quantity) ? 'short' : 'long'
+
 /** Decimals kept of a cost that had to be divided. */
 const COST_PLACES = 18
 

@@ -77,6 +77,23 @@ describe('POS-07 an exit is sized by what is available', () => {
     expect(world.queue.stateOf(job)).toBe('completed')
   })
 
+  test.each([
+    ['80', 'There is no position in AAPL'],
+    ['130', 'The position in AAPL is short, and a long one was to be closed'],
+  ])('POS-07 refused for its quantity, and %s more are sold before it is sized anew: not sent', async (sold, why) => {
+    const world = await holding(7)
+    const sell = (quantity: string): void =>
+      void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, 'sell').brokerOrderId, '180')
+    world.at('submit.sending', () => sell('20'))
+    world.at('resolve.dequeued', () => sell(sold))
+    close(world)
+    await world.advance(10_000)
+    await world.quiesce()
+    expect(world.broker.submissions).toHaveLength(2)
+    expect(world.told('x1')).toEqual(['trade.rejected'])
+    expect(world.entries('x1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE', message: why }])
+  })
+
   test.each([...stepsOf('close'), ...stepsOf('submit')])('POS-07 a crash at %s: closed once', async (step) => {
     const world = await holding(7)
     world.crashAt(step)

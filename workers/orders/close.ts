@@ -5,19 +5,20 @@ import {
   abs,
   type Decimal,
   DECIMAL_PLACES_MAX,
-  isNegative,
   isZero,
   min,
   mul,
   type OrderIntent,
+  type PositionSide,
+  positionSideOf,
   truncate,
-  ZERO,
 } from '#domain'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
+import type { OrderDenial } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
-import { takeUp } from './resolve.ts'
+import { type Size, takeUp } from './resolve.ts'
 import { deny, meet, placeFirst } from './submit.ts'
 
 /**
@@ -34,13 +35,16 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   const { order } = loaded.slice
   const hash = hashOf(command)
   if (order !== null) {
-    const wanted: Wanted = { intent: intentOf(command, 'sell', null), hash, closes: true }
+    const wanted: Wanted = { intent: intentOf(command, order.side, null), hash, closes: true }
     if (order.status !== 'submitting') return meet(deps, wanted, order, run)
     assertSame(order, hash)
     const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
     if (waits !== null) return waits
-    // Refused for its quantity, once: part of it was taken in the meantime. It is sized anew.
-    return takeUp(deps, order, run, async (broker) => sizeOf(command, await broker.readPosition(command.symbol)))
+    // Nothing of it was sent, or it was refused for its quantity: there may be less of the position by now, or another one.
+    const closed = order.side === 'buy' ? 'short' : 'long'
+    return takeUp(deps, order, run, async (broker) =>
+      sizeOf(command, closed, await broker.readPosition(command.symbol)),
+    )
   }
   const waits = await waitForRecovery(deps, command, run)
   if (waits !== null) return waits
@@ -54,11 +58,15 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   }
   const holding = await broker.readPosition(command.symbol)
   await deps.boundaries.reached('close.sized')
-  const quantity = sizeOf(command, holding)
-  const side = holding !== null && isNegative(holding.quantity) ? 'buy' : 'sell'
-  const wanted: Wanted = { intent: intentOf(command, side, quantity ?? command.quantity), hash, closes: true }
-  if (quantity !== null) return placeFirst(deps, wanted, loaded, run)
-  return deny(deps, wanted, { code: 'NOTHING_TO_CLOSE', message: nothingToClose(command, holding) })
+  const closed = holding === null ? 'long' : positionSideOf(holding)
+  const sized = sizeOf(command, closed, holding)
+  const quantity = 'quantity' in sized ? sized.quantity : command.quantity
+  const wanted: Wanted = {
+    intent: intentOf(command, closed === 'short' ? 'buy' : 'sell', quantity),
+    hash,
+    closes: true,
+  }
+  return 'quantity' in sized ? placeFirst(deps, wanted, loaded, run) : deny(deps, wanted, sized)
 }
 
 const hashOf = (command: CloseCommand): string => {
@@ -69,26 +77,29 @@ const hashOf = (command: CloseCommand): string => {
     .slice(0, 32)
 }
 
-/** Never more than is available; whole shares are closed in whole shares. `null`: nothing. */
-function sizeOf({ symbol, quantity, percentage }: CloseCommand, holding: Holding | null): Decimal | null {
-  const available = holding === null ? ZERO : abs(holding.available)
-  if (holding === null || isZero(available)) return null
-  if (percentage === null) return quantity === null ? available : min(quantity, available)
+/** Never more than is available, nor anything of a position on the other side; whole shares are closed in whole shares. */
+function sizeOf(
+  { symbol, quantity, percentage }: CloseCommand,
+  closed: PositionSide,
+  holding: Holding | null,
+): Awaited<ReturnType<Size>> {
+  if (holding === null) return nothing(`There is no position in ${symbol}`)
+  const held = positionSideOf(holding)
+  if (held !== closed) return nothing(`The position in ${symbol} is ${held}, and a ${closed} one was to be closed`)
+  const available = abs(holding.available)
+  if (isZero(available))
+    return nothing(`All of the position in ${symbol} is promised to open orders. Cancel them first`)
+  if (percentage === null) return { quantity: quantity === null ? available : min(quantity, available) }
   const isWhole = !symbol.includes('/') && !holding.quantity.includes('.')
   const part = truncate(
     mul(mul(abs(holding.quantity), percentage), '0.01' as Decimal),
     isWhole ? 0 : DECIMAL_PLACES_MAX,
   )
-  const size = min(part, available)
-  return isZero(size) ? null : size
+  if (isZero(part)) return nothing(`That part of the position in ${symbol} comes to less than one share`)
+  return { quantity: min(part, available) }
 }
 
-function nothingToClose({ symbol }: CloseCommand, holding: Holding | null): string {
-  if (holding === null) return `There is no position in ${symbol}`
-  return isZero(holding.available)
-    ? `All of the position in ${symbol} is promised to open orders. Cancel them first`
-    : `That part of the position in ${symbol} comes to less than one share`
-}
+const nothing = (message: string): OrderDenial => ({ code: 'NOTHING_TO_CLOSE', message })
 
 const intentOf = (command: CloseCommand, side: OrderIntent['side'], quantity: Decimal | null): OrderIntent => {
   const { userId, connectionId, tradeId, symbol } = command

@@ -35,16 +35,20 @@ export const NOT_RECEIVED_MS = 15 * 60_000
 /** The list starts this much before the claim: the broker's clock is another one. */
 const CLOCK_SKEW_MS = 5 * 60_000
 
-/** @param size asked when a parked order is sent, for one that is sized by the broker's own figure */
-export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size = asItIs): Promise<JobResult> {
+/** @param size asked before a parked order is sent, for one that is sized by the broker's own figure */
+export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size | null = null): Promise<JobResult> {
   await deps.boundaries.reached('resolve.dequeued')
   const nowMs = deps.clock.now()
   if (isUnderWay(order, nowMs)) return again(UNDER_WAY_MS, 'a request may be under way')
   const opened = await deps.brokers.find(order)
   const { broker } = opened
   const isParked = order.attemptedAt === null
-  const denial = isParked ? lateness(order, nowMs, run) : null
-  if (isParked && denial === null && order.cancel === null) return sendAgain(deps, order, opened, run, size)
+  let denial = isParked ? lateness(order, nowMs, run) : null
+  if (isParked && denial === null && order.cancel === null) {
+    const sized = size === null ? null : await size(broker)
+    if (sized === null || 'quantity' in sized) return sendAgain(deps, order, opened, run, sized?.quantity ?? null)
+    denial = sized
+  }
   const seen = await lookUpSubmission(order, broker)
   await deps.boundaries.reached('resolve.looked_up')
   if (seen.kind === 'failed') return seen.result
@@ -54,15 +58,14 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
       : isParked
         ? await closeUnsent(deps, order, order.cancel === null ? denial : null)
         : isFresh(order, nowMs)
-          ? await sendAgain(deps, order, opened, run, asItIs)
+          ? await sendAgain(deps, order, opened, run, null)
           : await watch(deps, order, broker)
   await deps.boundaries.reached('resolve.recorded')
   return result
 }
 
-/** What a close is sized at now; `null`: as it was. @throws {BrokerError} */
-export type Size = (broker: Broker) => Promise<Decimal | null>
-const asItIs: Size = () => Promise.resolve(null)
+/** What a close is sized at now, or why there is nothing left of it. @throws {BrokerError} */
+export type Size = (broker: Broker) => Promise<Readonly<{ quantity: Decimal }> | OrderDenial>
 
 const isUnderWay = ({ attemptedAt, attemptEndedAt }: Order, nowMs: number): boolean =>
   attemptedAt !== null &&
@@ -89,11 +92,18 @@ async function closeUnsent(deps: OrderDeps, order: Order, denial: OrderDenial | 
   return DONE
 }
 
-/** Claims the trade anew and sends it, unless something has happened to it in the meantime. */
-async function sendAgain(deps: OrderDeps, seen: Order, opened: Opened, run: Run, size: Size): Promise<JobResult> {
+/**
+ * Claims the trade anew and sends it, unless something has happened to it in the meantime.
+ * @param quantity what a close is sized at now; `null`: as it was
+ */
+async function sendAgain(
+  deps: OrderDeps,
+  seen: Order,
+  { broker, revision }: Opened,
+  run: Run,
+  quantity: Decimal | null,
+): Promise<JobResult> {
   const { userId, connectionId, id: tradeId, symbol, attemptedAt } = seen
-  const { broker, revision } = opened
-  const quantity = await size(broker)
   const intent = { ...intentOf(seen), ...(quantity === null ? {} : { quantity }) }
   const at = isoTime(deps.clock.now())
   // What was sent before, and was not seen to fail, may have arrived: from here on no refusal proves anything.
@@ -125,7 +135,7 @@ async function sendAgain(deps: OrderDeps, seen: Order, opened: Opened, run: Run,
     switch (taken.kind) {
       case 'taken': {
         const { applied, claim, globalHalt } = taken
-        const wanted = { intent, hash: seen.parametersHash ?? '', closes: size !== asItIs }
+        const wanted = { intent, hash: seen.parametersHash ?? '', closes: quantity !== null }
         await deps.boundaries.reached('submit.claimed')
         return await send(deps, { wanted, broker, applied, claim, globalHalt }, run)
       }
