@@ -94,6 +94,28 @@ describe('POS-07 an exit is sized by what is available', () => {
     expect(world.entries('x1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE', message: why }])
   })
 
+  test('POS-07 found to be gone by one run, and being sent by another: not told as rejected', async () => {
+    const world = await holding(7)
+    world.startWorker()
+    const trade = (side: 'buy' | 'sell', quantity: string): void =>
+      void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId, '180')
+    const job = close(world)
+    world.at('submit.sending', () => trade('sell', '20'))
+    world.at('resolve.dequeued', () => trade('sell', '80'))
+    world.at('resolve.looked_up', (process) => {
+      process.freeze()
+      trade('buy', '50')
+      world.broker.fail('submit', { kind: 'delay_reply', ms: 3_000 })
+      world.queue.redeliver(job)
+    })
+    await world.until(() => world.broker.submissions.length === 3, 10_000)
+    for (const worker of world.workers) worker.thaw()
+    await world.advance(10_000)
+    world.fill('x1', '181')
+    await world.quiesce()
+    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+
   test.each([...stepsOf('close'), ...stepsOf('submit')])('POS-07 a crash at %s: closed once', async (step) => {
     const world = await holding(7)
     world.crashAt(step)

@@ -1,7 +1,7 @@
 import { clientOrderIdOf, type Decimal, intentOf, isReducing, type Order, type OrderUpdate } from '#domain'
 import { isoTime } from '#runtime'
 import type { Broker, Opened } from '../broker/index.ts'
-import { apply, FencedError, takeWith } from '../updates/index.ts'
+import { apply, applyWith, FencedError, takeWith } from '../updates/index.ts'
 import { adoptOrder, lookUp, lookUpSubmission } from './adopt.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { factsOf, landingOf, loadTrade, type OrderDeps } from './deps.ts'
@@ -81,13 +81,12 @@ function lateness(order: Order, nowMs: number, { queuedAtMs }: Run): OrderDenial
   return nowMs - queuedAtMs <= PARKED_MS_MAX ? null : disconnected('the broker could not be reached in time')
 }
 
-/** Ends an order of which nothing is at the broker, after that has been looked at as well. */
-async function closeUnsent(deps: OrderDeps, order: Order, denial: OrderDenial | null): Promise<JobResult> {
+/** Ends an order of which nothing is at the broker, after that has been looked at as well, unless another run has begun to send it. */
+async function closeUnsent(deps: OrderDeps, seen: Order, denial: OrderDenial | null): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
-  await apply(
-    deps.applier,
-    factsOf(order),
-    denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at },
+  const update: OrderUpdate = denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at }
+  await applyWith(deps.applier, factsOf(seen), ({ slice: { order } }) =>
+    order?.attemptedAt === seen.attemptedAt ? [update] : [],
   )
   return DONE
 }
