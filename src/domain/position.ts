@@ -31,8 +31,10 @@ export type Position = Readonly<{
   closedAt: string | null
 }>
 
+export const POSITION_SIDES = ['long', 'short'] as const
+export type PositionSide = (typeof POSITION_SIDES)[number]
+
 /** The side on which a quantity other than zero is held. */
-export type PositionSide = 'long' | 'short'
 export const positionSideOf = ({ quantity }: Pick<Position, 'quantity'>): PositionSide =>
   isNegative(quantity) ? 'short' : 'long'
 

@@ -27,7 +27,8 @@ export interface TradeCommands {
   replaceOrder(command: ReplaceOrder): Promise<{ jobId: string }>
   /**
    * Queues the close of a position, or of part of it, by a market order of its own, sized when it is sent by what the broker says is
-   * available. `tradeId` names that order; as any trade id it is used once.
+   * available. `tradeId` names that order; as any trade id it is used once. With `positionSide` (`long` or `short`) only a position on
+   * that side is closed: where it is flat or has flipped by then, the user hears `trade.rejected` (`NOTHING_TO_CLOSE`).
    */
   closePosition(command: ClosePosition): Promise<{ tradeId: string; jobId: string }>
 }

@@ -201,6 +201,8 @@ describe('commands', () => {
     ['replaceOrder', { ...command, trail: '0.5' }],
     ['closePosition', { ...command, symbol: 'BTC/USD' }],
     ['closePosition', { ...command, symbol: 'AAPL', percentage: '50' }],
+    ['closePosition', { ...command, symbol: 'AAPL', quantity: '1', positionSide: 'short' }],
+    ['closePosition', { ...command, symbol: 'AAPL', positionSide: null }],
     ['checkConnection', { userId: 'u1', connectionId: 'broker_1' }],
   ])('%s accepts %j', (job, payload) => expect(problems(job, payload)).toBe(''))
 
@@ -215,7 +217,13 @@ describe('commands', () => {
     ],
     ['percentage: must be at most 100', 'closePosition', { ...command, symbol: 'AAPL', percentage: '100.1' }],
     ['symbol: use a symbol like AAPL, BRK.B or BTC/USD', 'closePosition', { ...command, symbol: 'BTCUSD/' }],
+    ['positionSide: must be one of long, short', 'closePosition', { ...command, symbol: 'AAPL', positionSide: 'buy' }],
   ])('%s - %s', (text, job, payload) => expect(problems(job, payload)).toBe(text))
+
+  test('a close that names no side is the job that workers of the version before can read', () => {
+    const close = jobs.closePosition.schema.parse({ ...command, symbol: 'AAPL' })
+    expect(JSON.parse(JSON.stringify(close))).toEqual({ ...command, symbol: 'AAPL', quantity: null, percentage: null })
+  })
 
   test('they never wait behind new orders, nor behind health checks', () => {
     expect(Object.entries(jobs).map(([job, { queue }]) => `${job} ${queue}`)).toEqual([

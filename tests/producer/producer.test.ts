@@ -98,6 +98,15 @@ describe('commands', () => {
     expect(await waiting()).toBe(before)
   })
 
+  test('a close carries the side that it is of', async () => {
+    const { jobId } = await producer.closePosition({
+      ...{ ...of, tradeId: 'close-2', commandId: 'c5', symbol: 'AAPL', positionSide: 'short' },
+    })
+    const { name, prefix } = queues.commands
+    const job = await new Queue(name, { connection: redis.connect(), prefix }).getJob(jobId)
+    expect(job?.data).toMatchObject({ tradeId: 'close-2', positionSide: 'short' })
+  })
+
   test('one that changes nothing is refused before it is queued', async () => {
     await expect(producer.replaceOrder({ ...ofTrade, commandId: 'c9' })).rejects.toThrow(InvalidRequestError)
   })

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { closePositionSchema } from '#contract'
 import { boundaryNames } from '#runtime'
@@ -125,5 +126,55 @@ describe('POS-07 an exit is sized by what is available', () => {
     world.fill('x1', '181')
     await world.quiesce()
     expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
+describe('a close that says which side it closes', () => {
+  /** 100 AAPL short. */
+  async function short(seed: number): Promise<World> {
+    const world = await openWorld({ seed })
+    world.submit({ side: 'sell' })
+    await world.settle()
+    world.fill('t1', '180')
+    await world.settle()
+    return world
+  }
+
+  test('it is on that side: closed, no more than there is of it', async () => {
+    const world = await short(8)
+    close(world, { positionSide: 'short', quantity: '150' })
+    await world.until(() => world.broker.submissions.length === 2, 5_000)
+    expect(world.broker.submissions.at(-1)?.intent).toMatchObject({ side: 'buy', quantity: '100' })
+    world.fill('x1', '179')
+    await world.quiesce()
+    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+
+  test.each([
+    ['short', holding, 'The position in AAPL is long, and a short one was to be closed', 'buy'],
+    ['long', short, 'The position in AAPL is short, and a long one was to be closed', 'sell'],
+  ] as const)(
+    'a %s one was meant, and it is on the other side: rejected',
+    async (positionSide, held, message, side) => {
+      const world = await held(8)
+      close(world, { positionSide })
+      await world.quiesce()
+      expect(world.broker.submissions).toHaveLength(1)
+      const [told] = world.entries('x1', 'trade.rejected')
+      expect(told).toMatchObject({ code: 'NOTHING_TO_CLOSE', message })
+      expect((await world.order('x1'))?.side).toBe(side)
+    },
+  )
+
+  test('it is another command than one that does not say; what that one’s hash is has not changed', async () => {
+    const world = await holding(8)
+    close(world)
+    await world.settle()
+    const known = hash('sha256', JSON.stringify(['close', 'AAPL', null, null])).slice(0, 32)
+    expect((await world.order('x1'))?.parametersHash).toBe(known)
+    const command = { ...of, tradeId: 'x1', commandId: 'again', symbol: 'AAPL', positionSide: 'long' }
+    world.queue.add('commands', 'closePosition', closePositionSchema.parse(command), 'again')
+    await world.settle()
+    expect(world.queue.whyOf('again')).toContain('already used with other parameters')
   })
 })

@@ -11,6 +11,7 @@ import {
   type OrderIntent,
   type PositionSide,
   positionSideOf,
+  type Side,
   truncate,
 } from '#domain'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
@@ -23,8 +24,9 @@ import { deny, meet, placeFirst } from './submit.ts'
 
 /**
  * Closes a position, or part of it, with a trade of its own: a market order on the other side, sized by what the broker says is
- * available at that moment, and so never larger than the position (POS-07); not while the account is being read anew (FIL-06). Its identity is the command's, so that a redelivery finds
- * the trade; the broker's own way of closing has no client order id, and is not used.
+ * available at that moment, and so never larger than the position (POS-07); not while the account is being read anew (FIL-06). Where
+ * the command says which side it closes, a position on the other one is left alone. Its identity is the command's, so that a
+ * redelivery finds the trade; the broker's own way of closing has no client order id, and is not used.
  */
 type CloseCommand = z.output<typeof closePositionSchema>
 
@@ -53,26 +55,26 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     broker = await deps.brokers.get(command)
   } catch (error) {
     if (!(error instanceof ConnectionUnusableError) || !(await isGone(deps, command))) throw error
-    const wanted: Wanted = { intent: intentOf(command, 'sell', command.quantity), hash, closes: true }
+    const side = closingSide(command.positionSide ?? 'long')
+    const wanted: Wanted = { intent: intentOf(command, side, command.quantity), hash, closes: true }
     return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   const holding = await broker.readPosition(command.symbol)
   await deps.boundaries.reached('close.sized')
-  const closed = holding === null ? 'long' : positionSideOf(holding)
+  const closed = command.positionSide ?? (holding === null ? 'long' : positionSideOf(holding))
   const sized = sizeOf(command, closed, holding)
   const quantity = 'quantity' in sized ? sized.quantity : command.quantity
-  const wanted: Wanted = {
-    intent: intentOf(command, closed === 'short' ? 'buy' : 'sell', quantity),
-    hash,
-    closes: true,
-  }
+  const wanted: Wanted = { intent: intentOf(command, closingSide(closed), quantity), hash, closes: true }
   return 'quantity' in sized ? placeFirst(deps, wanted, loaded, run) : deny(deps, wanted, sized)
 }
 
-const hashOf = (command: CloseCommand): string => {
-  const { symbol, quantity, percentage } = command
+const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' : 'sell')
+
+/** A command that names no side has the hash that it had before sides could be named. */
+const hashOf = ({ symbol, quantity, percentage, positionSide }: CloseCommand): string => {
+  const side = positionSide == null ? [] : [positionSide]
   return createHash('sha256')
-    .update(JSON.stringify(['close', symbol, quantity, percentage]))
+    .update(JSON.stringify(['close', symbol, quantity, percentage, ...side]))
     .digest('hex')
     .slice(0, 32)
 }
@@ -101,7 +103,7 @@ function sizeOf(
 
 const nothing = (message: string): OrderDenial => ({ code: 'NOTHING_TO_CLOSE', message })
 
-const intentOf = (command: CloseCommand, side: OrderIntent['side'], quantity: Decimal | null): OrderIntent => {
+const intentOf = (command: CloseCommand, side: Side, quantity: Decimal | null): OrderIntent => {
   const { userId, connectionId, tradeId, symbol } = command
   return {
     ...{ userId, connectionId, tradeId, symbol, side, quantity },
