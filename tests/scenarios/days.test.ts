@@ -191,6 +191,23 @@ describe('days and clocks', () => {
     expect(one.told().filter((event) => event === 'trade.partialFill')).toHaveLength(2)
   })
 
+  test('what ended on an earlier trading day stays in the hot state on the day on which an exit of it executed', async () => {
+    let one = await started()
+    const exits = { takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } }
+    await one.place({ orderClass: 'bracket', timeInForce: 'gtc', ...exits })
+    one.broker.fill(t1, '180')
+    await settle()
+    one = await restart(one, DAY_MS)
+    const [, profit] = [...one.broker.orders.values()]
+    one.broker.fill(profit!.brokerOrderId, '190')
+    await one.advance(120_000)
+    const hot = async () => (await one.store.loadConnection('u1', 'broker_1')).orders.length
+    expect(await hot()).toBe(1)
+    one = await restart(one, DAY_MS)
+    await one.advance(120_000)
+    expect(await hot()).toBe(0)
+  })
+
   test('what ended on an earlier trading day leaves the hot state, and is still known', async () => {
     let one = await started()
     await one.place()

@@ -134,12 +134,14 @@ export function portfolioWrites(before: Portfolio['positions'], { account, posit
 /** Records that leave the hot state in one commit. */
 const ARCHIVED_PER_PASS = 500
 
-/** What ended on an earlier trading day and can execute no more leaves the hot state. */
+/** What ended on an earlier trading day and can execute no more leaves the hot state; not on the day on which an exit of it executed. */
 const archived = (orders: readonly Order[], today: string): Write[] =>
   orders
-    .filter(({ endedAt }) => endedAt !== null && tradingDayOf(Date.parse(endedAt)) < today)
+    .filter(({ endedAt, lastExecutionAt }) => isBefore(today, endedAt) && isBefore(today, lastExecutionAt ?? endedAt))
     .filter((order) => livePlacements(order).length === 0)
     .map((order) => ({ kind: 'archive', order }))
+
+const isBefore = (day: string, at: string | null): boolean => at !== null && tradingDayOf(Date.parse(at)) < day
 
 /** Lists are read again from this long before the last reading: they lag, and times are not in order. */
 const OVERLAP_MS = 5 * 60_000
