@@ -172,14 +172,14 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, { redis, clock, log, tally }))
   },
 
-  streams({ ask, applier, brokers, clock, random, log, redis, directory, tally, hours, returns }) {
+  streams({ config, ask, applier, brokers, clock, random, log, redis, directory, tally, hours, returns }) {
     const schedule = createCheckSchedule(redis, log)
     const followUps = createFollowUps(ask)
     const askForCheck = (ref: ConnectionRef): void =>
       void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const ownership = new Ownership({
       ...{ applier, brokers, followUps, boundaries: noBoundaries, tally, hours, clock, log, askForCheck },
-      aside: createAsideOrders(redis, () => clock.now()),
+      ...{ overExit: config.overExit, aside: createAsideOrders(redis, () => clock.now()) },
       ...{
         leases: createLeases(redis),
         recoveries: createRecoveries(redis),

@@ -49,6 +49,14 @@ export const workerSettings = {
     allowed: 'iex, sip, delayed_sip or test',
     fallback: 'iex',
   }),
+  overExit: setting({
+    env: 'OVER_EXIT',
+    schema: z.enum(['alarm', 'flatten']).default('alarm'),
+    purpose:
+      'What follows when the exits of an order executed more than its entry: an alarm, or also a trade that closes the excess',
+    allowed: 'alarm or flatten',
+    fallback: 'alarm',
+  }),
   roles: setting({
     env: 'WORKER_ROLES',
     schema: z

@@ -7,6 +7,7 @@ const text = (pattern: RegExp, error: string) => z.string({ error }).regex(patte
 
 /** Who a client is; the token's `sub`. */
 export const userIdSchema = text(/^[A-Za-z0-9_.:@|-]{1,128}$/, 'use 1 to 128 of A-Z a-z 0-9 _ . : @ | -')
+export const TRADE_ID_LENGTH_MAX = 64
 /** A trade, chosen by the trade API; the same id twice is one order. */
 export const tradeIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
 /** A user's link to a broker account. */

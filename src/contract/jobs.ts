@@ -14,7 +14,14 @@ import {
   TIMES_IN_FORCE,
   tryDec,
 } from '#domain'
-import { commandIdSchema, connectionIdSchema, symbolSchema, tradeIdSchema, userIdSchema } from './ids.ts'
+import {
+  commandIdSchema,
+  connectionIdSchema,
+  symbolSchema,
+  TRADE_ID_LENGTH_MAX,
+  tradeIdSchema,
+  userIdSchema,
+} from './ids.ts'
 import { orderProblems } from './order-rules.ts'
 
 /** The queues, with the prefix under which each lies in Redis: a tag of its own, so that queues spread over a cluster. */
@@ -224,6 +231,14 @@ export const resolveJobId = (userId: string, tradeId: string): string => `resolv
 export const disconnectJobId = (userId: string, connectionId: string, revision: string): string =>
   `disconnect-${digest(userId)}-${connectionId}-${revision}`
 export const checkJobId = (userId: string, connectionId: string): string => `check-${digest(userId)}-${connectionId}`
+/**
+ * The trade that closes what the exits of a trade executed beyond its entry. A function of that trade alone, so that it is placed at
+ * most once: `flatten-<tradeId>`, or `flatten-<digest>` where that would be too long for a trade id.
+ */
+export function flattenTradeId(tradeId: string): string {
+  const id = `flatten-${tradeId}`
+  return id.length <= TRADE_ID_LENGTH_MAX ? id : `flatten-${digest(tradeId)}`
+}
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 const inKeyOrder = (record: Record<string, unknown>) =>

@@ -1,6 +1,8 @@
 import { add, type Decimal, isNegative, isZero, max, sub, ZERO } from './decimal.ts'
 import { headOf, LEGS, type Order, sideOf } from './order.ts'
-import type { Position } from './position.ts'
+import { type Position, type PositionSide, positionSideOf } from './position.ts'
+import { hasGap, livePlacements } from './standing.ts'
+import { tradingDayOf } from './trading-day.ts'
 import { isTerminal } from './transitions.ts'
 
 /** The price at which an order protects a position, or `null` when it does not. A trailing stop moves by itself and is not shown. */
@@ -39,4 +41,21 @@ export function overExitOf({ orderClass, placements }: Order): Decimal {
     over = leg === 'entry' ? sub(over, executed) : add(over, executed)
   }
   return max(over, ZERO)
+}
+
+/** What the exits of an order executed beyond its entry, as it is held: exits that sell leave a short position. */
+export type Excess = Readonly<{ symbol: string; quantity: Decimal; positionSide: PositionSide }>
+
+/**
+ * What may be closed of an order of ours that was over-exited today, once all that its placements executed is booked and nothing of it
+ * is open; `null`: nothing. Where the position lies on the other side, the excess came out of another holding of the user's, and one
+ * that was opened later is somebody's wish: neither is ours to touch.
+ */
+export function excessOf(order: Order, position: Position | null, nowMs: number): Excess | null {
+  const { origin, symbol, lastExecutionAt } = order
+  if (origin !== 'fillcast' || hasGap(order) || livePlacements(order).length > 0) return null
+  if (lastExecutionAt === null || tradingDayOf(Date.parse(lastExecutionAt)) !== tradingDayOf(nowMs)) return null
+  const positionSide = sideOf(order, 'takeProfit') === 'sell' ? 'short' : 'long'
+  if (position === null || positionSideOf(position) !== positionSide || position.openedAt > lastExecutionAt) return null
+  return { symbol, quantity: overExitOf(order), positionSide }
 }

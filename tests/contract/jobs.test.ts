@@ -4,6 +4,7 @@ import {
   checkJobId,
   commandJobId,
   describeIssues,
+  flattenTradeId,
   type JobName,
   jobs,
   parametersHash,
@@ -11,6 +12,7 @@ import {
   type SubmitOrder,
   submitJobId,
   submitOrderSchema,
+  tradeIdSchema,
 } from '#contract'
 
 const market: SubmitOrder = {
@@ -267,6 +269,18 @@ describe('job ids', () => {
             isSame([user, a[0]], [trade, a[1]], [command, a[2]]),
           )
         }
+      }),
+    )
+  })
+
+  test('the trade that flattens another is one of its own, named by it', () => {
+    expect(flattenTradeId('trade_1')).toBe('flatten-trade_1')
+    expect(flattenTradeId('a'.repeat(56))).toBe(`flatten-${'a'.repeat(56)}`)
+    expect(flattenTradeId('a'.repeat(57))).toMatch(/^flatten-[0-9a-f]{24}$/)
+    fc.assert(
+      fc.property(shortId, shortId, (a, b) => {
+        expect(tradeIdSchema.safeParse(flattenTradeId(a)).success).toBe(true)
+        expect(flattenTradeId(a) === flattenTradeId(b)).toBe(a === b)
       }),
     )
   })

@@ -24,6 +24,7 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
   const ask: Asker = {
     resolve: async ({ tradeId }) => void asked.push(`resolve ${tradeId}`),
     cancel: async ({ tradeId, commandId }) => void asked.push(`cancel ${tradeId} ${commandId}`),
+    close: async ({ tradeId, commandId }) => void asked.push(`close ${tradeId} ${commandId}`),
   }
   const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
     const { limits } = await store.controls.read(userId)

@@ -22,6 +22,7 @@ describe('readConfig', () => {
     expect(config).toMatchObject({
       env: 'paper',
       dataFeed: 'iex',
+      overExit: 'alarm',
       roles: ['orders', 'streams', 'connections', 'market'],
       probePort: 0,
     })

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { flattenTradeId, type SubmitOrder } from '#contract'
 import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
 import { noTally } from '../../workers/updates/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
-import { openWorld, type World } from './world.ts'
+import { openWorld, type World, type WorldOptions } from './world.ts'
 
 const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
 const started = following()
@@ -72,21 +73,21 @@ describe('exits of a bracket', () => {
   })
 })
 
+const alarms = (world: World): number =>
+  world.warnings.filter((line) => line.includes('order.exits_executed_more_than_entry')).length
+
+/** A bracket of 100 that has been filled at the entry; its exits are the broker's second and third order. */
+async function entered(over: Partial<SubmitOrder> = {}, options: Partial<WorldOptions> = {}): Promise<World> {
+  const world = await openWorld({ seed: 3, ...options })
+  const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+  world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits, ...over })
+  await world.settle()
+  world.fill(over.tradeId ?? 't1', '180')
+  await world.advance(30_000)
+  return world
+}
+
 describe('both exits of a bracket execute', () => {
-  const alarms = (world: World): number =>
-    world.warnings.filter((line) => line.includes('order.exits_executed_more_than_entry')).length
-
-  /** A bracket of 100 that has been filled at the entry; its exits are the broker's second and third order. */
-  async function entered(): Promise<World> {
-    const world = await openWorld({ seed: 3 })
-    const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
-    world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits })
-    await world.settle()
-    world.fill('t1', '180')
-    await world.advance(30_000)
-    return world
-  }
-
   test.each<[string, (world: World) => Promise<void> | void]>([
     ['at once', () => {}],
     ['one after the other', (world) => world.advance(60_000)],
@@ -122,6 +123,144 @@ describe('both exits of a bracket execute', () => {
     world.broker.bust('b-3')
     await world.advance(60_000)
     expect([world.store.positionOf('u1', 'broker_1', 'AAPL'), alarms(world)]).toEqual([null, 0])
+  })
+})
+
+describe('both exits of a bracket execute, and the excess is to be flattened', () => {
+  const flatten = { overExit: 'flatten' } as const
+  const held = (world: World) => world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity ?? null
+  const elsewhere = (world: World, side: 'buy' | 'sell', quantity: string): void =>
+    void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId, '180')
+  const execute = (world: World): void => ['b-2', 'b-3'].forEach((exit) => world.broker.fill(exit, '185'))
+  /** What was sent besides the bracket. */
+  const sent = (world: World) =>
+    world.broker.submissions.slice(1).map(({ intent: { tradeId, side, quantity, orderType } }) => {
+      return `${tradeId} ${side} ${quantity} ${orderType}`
+    })
+
+  test('CAN-09 the short is closed by one trade, whoever looks and however often', async () => {
+    const world = await entered({}, flatten)
+    execute(world)
+    await world.advance(62_000)
+    expect(sent(world)).toEqual(['flatten-t1 buy 100 market'])
+    await world.advance(60_000)
+    world.restart(world.workers[0]!)
+    await world.advance(90_000) // it has not executed yet: the position is as it was
+    world.fill('flatten-t1', '186')
+    await world.advance(30_000)
+    expect([held(world), alarms(world)]).toEqual([null, 2])
+    elsewhere(world, 'sell', '100') // a short that somebody wants
+    world.restart(world.workers[0]!)
+    await world.advance(120_000)
+    expect([held(world), sent(world)]).toEqual(['-100', ['flatten-t1 buy 100 market']])
+    expect(world.told('flatten-t1')).toEqual(['trade.submitted', 'trade.filled'])
+    await world.quiesce()
+    await world.repeatAll()
+  })
+
+  test('CAN-09 what a short entry and both its exits leave is long, and is sold', async () => {
+    const exits = { takeProfit: { limitPrice: '170' }, stopLoss: { stopPrice: '190' } }
+    const world = await entered({ side: 'sell', ...exits }, flatten)
+    execute(world)
+    await world.advance(62_000)
+    expect(sent(world)).toEqual(['flatten-t1 sell 100 market'])
+  })
+
+  test('CAN-09 a long trade id: the trade that flattens it is named by a digest', async () => {
+    const tradeId = 't'.repeat(64)
+    const world = await entered({ tradeId }, flatten)
+    execute(world)
+    await world.advance(62_000)
+    expect(sent(world)).toEqual([`${flattenTradeId(tradeId)} buy 100 market`])
+  })
+
+  test.each([
+    ['300', '200', [], []],
+    ['70', '-30', ['flatten-t1 buy 30 market'], ['trade.submitted']],
+  ])('CAN-09 %s were held besides: what came out of them is left alone', async (others, left, expected, told) => {
+    const world = await entered({}, flatten)
+    elsewhere(world, 'buy', others)
+    execute(world)
+    await world.advance(120_000)
+    expect([held(world), sent(world), alarms(world)]).toEqual([left, expected, 1])
+    expect(world.told('flatten-t1')).toEqual(told)
+  })
+
+  test('CAN-09 a short that was opened later is left alone, whoever looks', async () => {
+    const world = await entered({}, flatten)
+    elsewhere(world, 'buy', '300')
+    execute(world)
+    await world.advance(60_000)
+    elsewhere(world, 'sell', '200')
+    elsewhere(world, 'sell', '50')
+    await world.advance(60_000)
+    world.restart(world.workers[0]!)
+    await world.advance(120_000)
+    expect([held(world), sent(world)]).toEqual(['-50', []])
+  })
+
+  test('CAN-09 a position that turned long before the command was worked on is left alone', async () => {
+    const world = await entered({}, flatten)
+    execute(world)
+    world.at('close.dequeued', () => elsewhere(world, 'buy', '150'))
+    await world.advance(120_000)
+    expect([held(world), sent(world)]).toEqual(['50', []])
+    expect(world.entries('flatten-t1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE' }])
+  })
+
+  test('CAN-09 while an exit is open nothing is sent; once it has executed, the excess as it is then', async () => {
+    const world = await entered({}, flatten)
+    world.broker.bust('b-1')
+    world.broker.fill('b-2', '190', '60')
+    await world.advance(120_000)
+    expect([held(world), sent(world), alarms(world)]).toEqual(['-60', [], 1])
+    world.broker.fill('b-3', '170')
+    await world.advance(62_000)
+    expect([held(world), sent(world)]).toEqual(['-100', ['flatten-t1 buy 100 market']])
+  })
+
+  test('CAN-09 the venue takes one of them back when it was just found: nothing is sent', async () => {
+    const world = await entered({}, flatten)
+    execute(world)
+    await world.until(() => alarms(world) === 1, 60_000)
+    world.broker.bust('b-3')
+    await world.advance(120_000)
+    expect([held(world), sent(world)]).toEqual([null, []])
+  })
+
+  test.each([
+    ['the day before', '2024-03-16T03:59:50Z', 0, []],
+    ['today', '2024-03-16T03:49:50Z', 0, ['flatten t1 100 short']],
+    ['today, and entered the day before', '2024-03-16T03:49:50Z', 20, ['flatten t1 100 short']],
+  ])('CAN-09 executed %s: only what is of today is closed', async (_day, start, minutes, expected) => {
+    const one = await started({ startMs: Date.parse(start), ...flatten })
+    await atBroker(one, { ...bracket, timeInForce: 'gtc' })
+    one.broker.fill(t1, '180')
+    await one.advance(minutes * 60_000)
+    const { profit, stop } = exitsOf(one)
+    for (const exit of [profit, stop]) one.broker.fill(exit, '185')
+    await one.advance(300_000)
+    expect(one.followed).toEqual(expected)
+  })
+
+  test('CAN-09 the policy is to alarm: nothing is sent', async () => {
+    const world = await entered()
+    execute(world)
+    await world.advance(300_000)
+    expect([held(world), sent(world), alarms(world)]).toEqual(['-100', [], 1])
+  })
+
+  test('CAN-09 everything is halted: told as rejected, once, and the alarm stays', async () => {
+    const world = await entered({}, flatten)
+    void world.halt()
+    execute(world)
+    await world.advance(62_000)
+    void world.resume()
+    world.restart(world.workers[0]!)
+    await world.advance(120_000)
+    expect([sent(world), alarms(world)]).toEqual([[], 2])
+    expect(world.told('flatten-t1')).toEqual(['trade.rejected'])
+    expect(world.entries('flatten-t1', 'trade.rejected')).toMatchObject([{ code: 'HALTED' }])
   })
 })
 

@@ -29,10 +29,16 @@ function fleet(connections: number) {
   }
   const start = (workerId: string): Ownership => {
     const hours = new MarketHours(clock)
-    const followUps = { resolve: async () => {}, cancel: async () => {} }
+    const followUps = { resolve: async () => {}, cancel: async () => {}, flatten: async () => {} }
     const aside = { note: async () => {} }
     const ports = { applier, brokers, leases, recoveries, aside, hours, followUps, clock, log, registry, workerId }
-    const ownership = new Ownership({ ...ports, boundaries: noBoundaries, tally: noTally, askForCheck: () => {} })
+    const ownership = new Ownership({
+      ...ports,
+      boundaries: noBoundaries,
+      tally: noTally,
+      overExit: 'alarm',
+      askForCheck: () => {},
+    })
     for (const ref of refs) ownership.changed(ref)
     return ownership
   }

@@ -45,6 +45,8 @@ export type WorldOptions = Readonly<{
   isAdopted?: boolean
   /** A defect that is planted: what every worker takes the broker for. */
   planted?: Outside['planted']
+  /** Default: alarm. */
+  overExit?: Outside['overExit']
 }>
 
 /** The wall clock at the start: a Friday, 10:00 in New York, market open. */
@@ -114,7 +116,7 @@ class World {
     const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
     const watched = { store: this.store, accounts: [...this.#accounts.values()], faults: this.faults }
     this.#conduct = new Conduct({ ...watched, nowMs: () => this.schedule.nowMs }, isStaffed)
-    this.#outside = this.#makeOutside(accounts, options.planted)
+    this.#outside = this.#makeOutside(accounts, options)
     this.schedule.beforeStep = (...step) => this.#beforeStep(...step)
     this.schedule.afterStep = () => this.#afterStep()
   }
@@ -364,10 +366,10 @@ class World {
     return [...this.#accounts.values()].map(({ ref }) => ref)
   }
 
-  #makeOutside(refs: readonly ConnectionRef[], planted: Outside['planted']): Outside {
+  #makeOutside(refs: readonly ConnectionRef[], { planted, overExit = 'alarm' }: Partial<WorldOptions>): Outside {
     const { schedule, queue, store } = this
     return {
-      planted,
+      ...{ planted, overExit },
       onStream: (...word) => this.#conduct.streamSpoke(...word),
       ...{ schedule, queue, store, refs },
       leases: modelLeases(schedule, this.#self, store),

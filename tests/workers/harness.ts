@@ -49,11 +49,13 @@ export function makeWorker(startMs?: number) {
   const followUps: FollowUps = {
     resolve: async (_ref, tradeId) => void followed.push(`resolve ${tradeId}`),
     cancel: async (_ref, tradeId, cause) => void followed.push(`cancel ${tradeId} ${cause}`),
+    flatten: async (_ref, tradeId, { quantity, positionSide }) =>
+      void followed.push(`flatten ${tradeId} ${quantity} ${positionSide}`),
   }
   const own = (over: Partial<OwnerDeps> = {}): ConnectionOwner => {
     const ports = { applier, brokers, leases, recoveries, followUps, aside, clock, log, hours: new MarketHours(clock) }
     const silent = { boundaries: noBoundaries, tally: noTally, mayTake: () => true }
-    return new ConnectionOwner({ ...ports, ...silent, askForCheck, ...over }, ref)
+    return new ConnectionOwner({ ...ports, ...silent, overExit: 'alarm', askForCheck, ...over }, ref)
   }
   const adopted = (): Promise<void> => readAccount(store, broker, clock)
   const events = (): string[] => store.log(ref.userId).map((entry) => entry.event)

@@ -1,14 +1,16 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { commandJobId, queues, type ResolveOrder, resolveJobId } from '#contract'
+import { commandJobId, type JobName, queues, type ResolveOrder, resolveJobId } from '#contract'
 import type { Logger } from '#runtime'
 import type { CancelCommand } from './cancel.ts'
+import type { CloseCommand } from './close.ts'
 
 /** Asks for further work in a job of its own. Asking twice for the same is asking once. */
 export interface Asker {
   /** To find out what became of a trade, and to do what is due on it. */
   resolve(trade: ResolveOrder): Promise<void>
   cancel(command: CancelCommand): Promise<void>
+  close(command: CloseCommand): Promise<void>
 }
 
 const ATTEMPTS_MAX = 12
@@ -21,21 +23,18 @@ export function createAsker(redis: Redis, log: Logger): Asker & AsyncDisposable 
     queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
     return queue
   }) as [Queue, Queue]
+  const add = async (name: JobName, command: CancelCommand | CloseCommand): Promise<void> => {
+    const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
+    await commands.add(name, command, { jobId, attempts: ATTEMPTS_MAX, backoff: BACKOFF, removeOnComplete: true })
+  }
   return {
     async resolve(trade) {
       // Gone as soon as it has run, so that the same trade can be asked for again; what is left undone is asked for again anyway.
       const options = { jobId: resolveJobId(trade.userId, trade.tradeId), removeOnComplete: true, removeOnFail: true }
       await orders.add('resolveOrder', trade, options)
     },
-    async cancel(command) {
-      const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
-      await commands.add('cancelOrder', command, {
-        jobId,
-        attempts: ATTEMPTS_MAX,
-        backoff: BACKOFF,
-        removeOnComplete: true,
-      })
-    },
+    cancel: (command) => add('cancelOrder', command),
+    close: (command) => add('closePosition', command),
     async [Symbol.asyncDispose]() {
       await Promise.allSettled([orders.close(), commands.close()])
     },

@@ -28,7 +28,7 @@ import { deny, meet, placeFirst } from './submit.ts'
  * the command says which side it closes, a position on the other one is left alone. Its identity is the command's, so that a
  * redelivery finds the trade; the broker's own way of closing has no client order id, and is not used.
  */
-type CloseCommand = z.output<typeof closePositionSchema>
+export type CloseCommand = z.output<typeof closePositionSchema>
 
 /** @throws {TradeConflictError} @throws {BrokerError} */
 export async function closePosition(deps: OrderDeps, command: CloseCommand, run: Run): Promise<JobResult> {

@@ -1,3 +1,4 @@
+import { flattenTradeId } from '#contract'
 import type { CancelCause, FollowUps } from '../updates/index.ts'
 import type { Asker } from './asker.ts'
 import type { CancelCommand } from './cancel.ts'
@@ -6,6 +7,7 @@ const REASONS: Readonly<Record<CancelCause, string>> = { leftover: 'The position
 
 const LEFTOVER = 'system-leftover'
 const COMMANDS: Readonly<Record<CancelCause, string>> = { leftover: LEFTOVER }
+const FLATTEN = 'system-flatten'
 export const isLeftover = ({ by, commandId }: CancelCommand): boolean => by === 'system' && commandId === LEFTOVER
 
 /** Follow-ups as jobs. */
@@ -14,5 +16,9 @@ export const createFollowUps = (ask: Asker): FollowUps => ({
   cancel: ({ userId, connectionId }, tradeId, cause) =>
     ask.cancel({
       ...{ userId, connectionId, tradeId, commandId: COMMANDS[cause], by: 'system', reason: REASONS[cause] },
+    }),
+  flatten: ({ userId, connectionId }, tradeId, excess) =>
+    ask.close({
+      ...{ userId, connectionId, tradeId: flattenTradeId(tradeId), commandId: FLATTEN, ...excess, percentage: null },
     }),
 })

@@ -34,6 +34,7 @@ export type Desk = Readonly<{
   /** Readings of the executions list for gaps: a stream that drops everything must not spend on them what polling needs. */
   executionLists: Allowance
   followUps: FollowUps
+  overExit: OverExitPolicy
   /** Orders that were set aside, for operators. */
   aside: Pick<AsideOrders, 'note'>
   boundaries: Boundaries
@@ -41,6 +42,9 @@ export type Desk = Readonly<{
   clock: Clock
   log: Logger
 }>
+
+/** What follows when the exits of an order executed more than its entry: an alarm, or one trade that closes the excess as well. */
+export type OverExitPolicy = 'alarm' | 'flatten'
 
 export const openDesk = (shared: Omit<Desk, 'landings' | 'book' | 'sights' | 'executionLists'>): Desk => {
   const { ref, broker, applier } = shared

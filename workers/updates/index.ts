@@ -1,5 +1,6 @@
 export * from './apply.ts'
 export type { CancelCause, FollowUps } from './follow-ups.ts'
+export type { OverExitPolicy } from './desk.ts'
 export { MarketHours } from './hours.ts'
 export { ConnectionOwner, LEASE_TTL_MS, type OwnerDeps } from './owner.ts'
 export { Ownership, type OwnershipDeps } from './ownership.ts'

@@ -2,7 +2,7 @@ import type { Boundaries, Clock, Logger } from '#runtime'
 import { type AsideOrders, type ConnectionRef, leaseKey, type Leases, type Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import type { Applier } from './apply.ts'
-import { openDesk } from './desk.ts'
+import { openDesk, type OverExitPolicy } from './desk.ts'
 import type { FollowUps } from './follow-ups.ts'
 import type { MarketHours } from './hours.ts'
 import { Session } from './session.ts'
@@ -25,6 +25,7 @@ export type OwnerDeps = Readonly<{
   recoveries: Recoveries
   hours: MarketHours
   followUps: FollowUps
+  overExit: OverExitPolicy
   aside: Pick<AsideOrders, 'note'>
   boundaries: Boundaries
   tally: Tally
@@ -180,9 +181,9 @@ export class ConnectionOwner {
     }
     this.#safeUntilMs = askedMs + LEASE_TTL_MS
     log.info(this.#ref, 'owner.lease_taken')
-    const { applier, followUps, aside, boundaries, tally, hours, askForCheck, recoveries } = this.#deps
+    const { applier, followUps, overExit, aside, boundaries, tally, hours, askForCheck, recoveries } = this.#deps
     const desk = openDesk({
-      ...{ ref: this.#ref, broker, applier, followUps, aside, boundaries, tally, clock, log },
+      ...{ ref: this.#ref, broker, applier, followUps, overExit, aside, boundaries, tally, clock, log },
       fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },
       isOurs: () => this.#held?.token === token && clock.monotonicMs() < this.#safeUntilMs - LEASE_MARGIN_MS,
     })

@@ -1,4 +1,14 @@
-import { cmp, isSetAside, isZero, livePlacements, needsAttention, type Order, type Position, sum } from '#domain'
+import {
+  cmp,
+  excessOf,
+  isSetAside,
+  isZero,
+  livePlacements,
+  needsAttention,
+  type Order,
+  type Position,
+  sum,
+} from '#domain'
 import type { AsideOrder } from '#store'
 import type { Desk } from './desk.ts'
 
@@ -12,6 +22,7 @@ import type { Desk } from './desk.ts'
  *     what is still there later is alarmed (CAN-10)
  *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it may be meant to open a position
  *   exits that executed more than their entry did, or are sized differently -> alarmed (CAN-09)
+ *   and where the policy says so, the former -> one trade closes the excess, once it lasts and nothing of the order is open
  *
  * Kept true: each finding is told once while it lasts; forgetting (a restart) makes it told again, nothing worse.
  */
@@ -44,8 +55,10 @@ export class Tending {
     positions: ReadonlyMap<string, Position>,
   ): Promise<void> {
     this.#seen = new Set()
-    for (const order of overExited)
+    for (const order of overExited) {
       this.#alarm(`over-exited ${order.id}`, order, 'order.exits_executed_more_than_entry')
+      if (this.#desk.overExit === 'flatten') await this.#flatten(order, positions.get(order.symbol) ?? null)
+    }
     for (const order of orders) {
       await this.#resolve(order)
       await this.#clear(order, positions.get(order.symbol) ?? null)
@@ -70,14 +83,21 @@ export class Tending {
     if (lastsMs < LEFTOVER_MS) return
     if (kind === 'stop') return this.#tell(`stop ${order.id}`, order, 'external')
     if (lastsMs >= UNCONFIRMED_MS) this.#tell(`unconfirmed ${order.id}`, order, 'unconfirmed')
-    if (this.#told.has(`canceled ${order.id}`)) {
-      this.#seen.add(`canceled ${order.id}`)
-      return
-    }
+    if (this.#wasTold(`canceled ${order.id}`)) return
     const held = await this.#desk.broker.readPosition(order.symbol)
     if ((held !== null && !isZero(held.quantity)) || !this.#desk.isOurs()) return
     await this.#desk.followUps.cancel(this.#desk.ref, order.id, 'leftover')
     this.#tell(`canceled ${order.id}`, order, 'canceled')
+  }
+
+  async #flatten(order: Order, position: Position | null): Promise<void> {
+    const { clock, followUps, ref, log } = this.#desk
+    if (this.#wasTold(`flattened ${order.id}`)) return
+    const excess = excessOf(order, position, clock.now())
+    if (excess === null || this.#lastsMs(`excess ${order.id}`) < LEFTOVER_MS || !this.#desk.isOurs()) return
+    await followUps.flatten(ref, order.id, excess)
+    this.#markTold(`flattened ${order.id}`)
+    log.warn({ ...ref, orderId: order.id, ...excess }, 'order.flatten_asked')
   }
 
   #compareExits(order: Order): void {
@@ -105,9 +125,15 @@ export class Tending {
 
   /** Whether it was told before; it is from now on. */
   #markTold(key: string): boolean {
+    const was = this.#wasTold(key)
     this.#seen.add(key)
-    const was = this.#told.has(key)
     this.#told.add(key)
+    return was
+  }
+
+  #wasTold(key: string): boolean {
+    const was = this.#told.has(key)
+    if (was) this.#seen.add(key)
     return was
   }
 

@@ -1,4 +1,4 @@
-import { commandJobId, resolveJobId } from '#contract'
+import { commandJobId, type JobName, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Logger } from '#runtime'
 import type {
@@ -27,7 +27,13 @@ import {
   orderHandler,
   type RiskDesk,
 } from '../../../workers/orders/index.ts'
-import { ConnectionOwner, MarketHours, noTally, Remembered } from '../../../workers/updates/index.ts'
+import {
+  ConnectionOwner,
+  MarketHours,
+  noTally,
+  type OverExitPolicy,
+  Remembered,
+} from '../../../workers/updates/index.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { StreamWord } from './mute.ts'
@@ -57,6 +63,7 @@ export type Outside = Readonly<{
   /** What workers make of a broker account; default: what it is. */
   planted: ((broker: Broker) => Broker) | undefined
   onCommitted: (userId: string, changes: readonly Change[]) => void
+  overExit: OverExitPolicy
 }>
 
 /** The parts of a worker that a scenario may want to leave out. */
@@ -64,7 +71,7 @@ export type WorkerRole = 'orders' | 'streams' | 'connections'
 
 /** Starts the production roles of one worker on the ports of `process`. Everything that it remembers ends with the process. */
 export function startWorker(process: Process, outside: Outside, roles: readonly WorkerRole[]): void {
-  const { queue, log, refs } = outside
+  const { queue, log, refs, overExit } = outside
   const { clock, random, boundaries } = process
   const store = process.door('store', outside.store, true)
   const leases = process.door('leases', outside.leases, true)
@@ -112,6 +119,7 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
     aside,
     askForCheck,
     followUps: createFollowUps(asker(queue)),
+    overExit,
     hours,
     tally: noTally,
     mayTake: () => true,
@@ -124,15 +132,21 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   })
 }
 
-const asker = (queue: ModelQueue): Asker => ({
-  async resolve(trade) {
-    queue.addPassing('orders', 'resolveOrder', trade, resolveJobId(trade.userId, trade.tradeId))
-  },
-  async cancel(command) {
-    const { userId, tradeId, commandId } = command
-    queue.add('commands', 'cancelOrder', command, commandJobId(userId, tradeId, commandId))
-  },
-})
+function asker(queue: ModelQueue): Asker {
+  /** Gone once it is done; one that failed stays. */
+  const add = async (name: JobName, command: Parameters<Asker['cancel' | 'close']>[0]): Promise<void> => {
+    const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
+    if (queue.stateOf(jobId) === 'completed') queue.forget(jobId)
+    queue.add('commands', name, command, jobId)
+  }
+  return {
+    async resolve(trade) {
+      queue.addPassing('orders', 'resolveOrder', trade, resolveJobId(trade.userId, trade.tradeId))
+    },
+    cancel: (command) => add('cancelOrder', command),
+    close: (command) => add('closePosition', command),
+  }
+}
 
 /** Limits as they stand, and no quotes. */
 function riskDesk(hours: MarketHours, { clock }: Process, { store }: Outside): RiskDesk {
