@@ -28,6 +28,14 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.anomalies()).toEqual([])
   })
 
+  test('RDQ-04 and it is canceled, and its own session meets it first: the cancel that waited is carried out', async () => {
+    const world = await forgotten()
+    world.cancel()
+    await world.advance(35_000)
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+    expect([...world.broker.orders.values()].map(({ status }) => status)).toEqual(['canceled'])
+  })
+
   test('RDQ-04 and it has become too late to send it: it is not told as refused', async () => {
     const order = { ...resting, notAfter: '2024-03-15T14:00:03.000Z' }
     const world = await forgotten(order)

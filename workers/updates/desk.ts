@@ -126,13 +126,22 @@ async function applyIf(
   isFit: (loaded: LoadedSlice) => boolean,
 ): Promise<Taken> {
   const target = { landing, symbol, fence: desk.fence }
+  let isCanceled = false
   const { slice, changes } = await applyWith(desk.applier, target, (loaded) => {
     if (loaded.slice.account === null) throw new UnreadError(desk.ref.connectionId)
-    return isFit(loaded) ? updates : []
+    if (!isFit(loaded)) return []
+    const cancel = waitingCancel(loaded)
+    isCanceled = cancel.length > 0
+    return [...updates, ...cancel]
   })
+  if (isCanceled && desk.isOurs()) await desk.followUps.resolve(desk.ref, landing.id)
   await followUp(desk, changes, slice.order)
   return { order: slice.order, changes }
 }
+
+/** A cancel that found no trade waits for its claim; of a trade whose claim was lost with the store (RDQ-04) there is none any more. */
+const waitingCancel = ({ slice: { order }, cancelMark }: LoadedSlice): OrderUpdate[] =>
+  order === null && cancelMark !== null ? [{ type: 'cancel_requested', request: cancelMark }] : []
 
 /** As `applyAll`, where the record is known already; the book keeps it as it is then. */
 export async function applyTo(
