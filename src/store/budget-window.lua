@@ -7,7 +7,7 @@
 local SLICE_US = 5000000
 local SLICES = 13
 local ALL_MAX, SUBMIT_MAX, READ_MAX, BESIDE_MAX = 200, 150, 40, 16
--- An account that asks for so little has requests to spare: a recovery need not wait for them.
+-- An account that asks for so little has requests to spare: a recovery, whose lists count as polls, need not wait for them.
 local SPARE_BELOW = 80
 
 local function budget_read(key, now)
@@ -44,7 +44,7 @@ local function budget_full(totals, kind)
   local is = budget_classes(kind)
   if totals[2] >= ALL_MAX then return 2, false end
   if is.submit and totals[3] >= SUBMIT_MAX then return 3, false end
-  local isSpare = is.beside and totals[2] < SPARE_BELOW
+  local isSpare = is.read and totals[2] < SPARE_BELOW
   if is.read and totals[4] >= READ_MAX then return 4, isSpare end
   if is.beside and totals[5] >= BESIDE_MAX then return 5, isSpare end
   return nil, false
@@ -68,7 +68,7 @@ end
 
 local function budget_spend(key, kept, kind, now)
   local number, is = math.floor(now / SLICE_US), budget_classes(kind)
-  local isSpare = is.beside and select(2, budget_full(budget_totals(kept), kind))
+  local isSpare = is.read and select(2, budget_full(budget_totals(kept), kind))
   local slice = kept.slices[#kept.slices]
   if not slice or slice[1] ~= number then
     slice = {number, 0, 0, 0, 0}

@@ -9,8 +9,8 @@ export type RequestKind = 'cancel' | 'resolve' | 'submit' | 'poll' | 'reconcile'
 /**
  * The requests that a broker account may still be asked, shared by all workers. In any 60 s: 200 in all, 150 of them submissions, 40
  * of them reading in the background (poll, reconcile, refresh), so that there is always something left for cancels and for finding
- * out; and 16 of these 40 anything but polls, so that what a start, a recovery or a gap reads never stops the polling (P7). These go
- * beyond their share, at nobody's cost, as long as the account has asked for fewer than 80 requests in all.
+ * out; and 16 of these 40 anything but polls, so that what a start, a recovery or a gap reads never stops the polling (P7). All
+ * reading goes beyond its share, at nobody's cost, as long as the account has asked for fewer than 80 requests in all.
  */
 export interface Budget {
   /** Takes leave for one request. @returns 0: go; else how many ms to wait before asking again */

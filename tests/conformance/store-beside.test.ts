@@ -16,7 +16,7 @@ describe.each(STORES)('beside the store %s', (name) => {
   describe('budget', () => {
     test.each<[RequestKind, number]>([
       ['submit', 150],
-      ['poll', 40],
+      ['poll', 80],
       ['reconcile', 80],
       ['refresh', 80],
       ['cancel', 200],

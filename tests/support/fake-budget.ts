@@ -32,7 +32,7 @@ export class FakeBudget implements Budget {
     const kept = this.#account(account)
     if (kept.blockedUntilMs > nowMs) return kept.blockedUntilMs - nowMs
     kept.requests = kept.requests.filter(({ atMs }) => atMs > nowMs - WINDOW_MS)
-    const isLittle = isBeside(kind) && kept.requests.length < SPARE_BELOW
+    const isLittle = kept.requests.length < SPARE_BELOW
     let isSpare = false
     for (const { of, most, yields } of SHARES) {
       const counted = of(kind) ? kept.requests.filter((one) => of(one.kind) && !(yields && one.isSpare)) : []

@@ -58,8 +58,9 @@ export class Lacking {
       const since = recent.map(({ submittedAt }) => submittedAt).reduce((a, b) => (a < b ? a : b))
       const ids = new Set(recent.map(({ brokerOrderId }) => brokerOrderId))
       requests += 1
-      for (const order of await broker.listOrders({ status: 'closed', since }))
-        if (ids.has(order.brokerOrderId)) found.set(order.brokerOrderId, order)
+      const closed = await unlessSpent(() => broker.listOrders({ status: 'closed', since }))
+      if (closed === SPENT) return { found: [], isComplete: false, requests }
+      for (const order of closed) if (ids.has(order.brokerOrderId)) found.set(order.brokerOrderId, order)
       missing = missing.filter(({ brokerOrderId }) => !found.has(brokerOrderId))
     }
     const nowMs = clock.monotonicMs()
@@ -67,8 +68,8 @@ export class Lacking {
     const due = missing.filter(({ brokerOrderId }) => nowMs >= (this.#dueMs.get(brokerOrderId) ?? -Infinity))
     let asked = 0
     for (const { brokerOrderId, isForExits } of due.slice(0, idsMax)) {
-      const order = await this.#ask(brokerOrderId)
-      if (order === 'held_back') break
+      const order = await unlessSpent(() => broker.findByBrokerOrderId(brokerOrderId))
+      if (order === SPENT) break
       asked += 1
       this.#dueMs.set(brokerOrderId, nowMs + (order === null || isForExits ? UNKNOWN_AGAIN_MS : AGAIN_MS))
       if (order === null) this.#desk.log.error({ ...this.#desk.ref, brokerOrderId }, 'poll.order_unknown_to_broker')
@@ -77,19 +78,22 @@ export class Lacking {
     return { found: [...found.values()], isComplete: asked === due.length, requests: requests + asked }
   }
 
-  async #ask(brokerOrderId: string): Promise<BrokerOrder | null | 'held_back'> {
-    try {
-      return await this.#desk.broker.findByBrokerOrderId(brokerOrderId)
-    } catch (error) {
-      if (error instanceof BrokerError && error.code === 'RATE_LIMITED') return 'held_back'
-      throw error
-    }
-  }
-
   #forgetAllBut(missing: readonly Wanted[]): void {
     if (this.#dueMs.size === 0) return
     const ids = new Set(missing.map(({ brokerOrderId }) => brokerOrderId))
     this.#dueMs = new Map([...this.#dueMs].filter(([id]) => ids.has(id)))
+  }
+}
+
+const SPENT = Symbol('spent')
+
+/** The answer, unless the request budget does not allow the question. */
+async function unlessSpent<T>(ask: () => Promise<T>): Promise<T | typeof SPENT> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'RATE_LIMITED') return SPENT
+    throw error
   }
 }
 

@@ -103,6 +103,8 @@ export class Polling {
       else await this.#readFlight(startedMs, isMarketOpen)
       this.#adjust(isMarketOpen)
     } catch (error) {
+      // Sooner than that it would only spend what the budget gives back on the first of its requests.
+      this.#openDueMs = Math.max(this.#openDueMs, startedMs + this.#cadence.flightMs)
       this.#deps.onFailed(error)
     } finally {
       if (!this.#isStopped) this.#plan(Math.max(0, this.#nextMs(startedMs) - clock.monotonicMs()))
