@@ -1,4 +1,4 @@
-import { Queue } from 'bullmq'
+import { type Job, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { parametersHash, type QueueName, queues, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
 
@@ -57,13 +57,16 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
       if (known !== null)
         return { tradeId, jobId: submitJobId(userId, tradeId), isRepeat: repeats(tradeId, hash, known.parametersHash) }
       const jobId = submitJobId(userId, tradeId)
-      const waiting = await available(queue.orders.getJob(jobId))
+      const there = await available(queue.orders.getJob(jobId))
+      // Read behind the job: one that has just come to its end has its record now.
+      const isForgotten = there?.finishedOn !== undefined && (await available(reader.order(userId, tradeId))) === null
+      if (isForgotten) await forget(there, tradeId, hash)
+      const waiting = isForgotten ? undefined : there
       const isRepeat = waiting !== undefined
       if (!isRepeat) await available(queue.orders.add('submitOrder', intent, { jobId }))
       // Two callers may have been here at once: what lies in the queue now decides.
       const queued = waiting ?? (await available(queue.orders.getJob(jobId)))
-      const there = queued === undefined ? null : submitOrderSchema.safeParse(queued.data)
-      if (there?.success) repeats(tradeId, hash, parametersHash(there.data))
+      if (queued !== undefined) repeats(tradeId, hash, hashOf(queued))
       return { tradeId, jobId, isRepeat }
     },
 
@@ -97,6 +100,21 @@ function openQueue(which: QueueName, redis: Redis, log: Logger): Queue {
   })
   queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
   return queue
+}
+
+/**
+ * A job that has come to its end wrote a record; where there is none, the store lost it with the last second of its writes (RDQ-04). The
+ * job is taken away, so that the trade is worked on again; whatever of it is at the broker is found under its id.
+ * @throws {TradeIdConflictError}
+ */
+async function forget(job: Job, tradeId: string, hash: string): Promise<void> {
+  repeats(tradeId, hash, hashOf(job))
+  await available(job.remove())
+}
+
+function hashOf(job: Job): string | null {
+  const read = submitOrderSchema.safeParse(job.data)
+  return read.success ? parametersHash(read.data) : null
 }
 
 /** `true` when both ask for the same. @throws {TradeIdConflictError} when they do not */

@@ -1,4 +1,4 @@
-import { Queue } from 'bullmq'
+import { Queue, Worker } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queues } from '#contract'
@@ -48,6 +48,25 @@ describe('submitOrder', () => {
     expect(new Set(all.map(({ jobId }) => jobId)).size).toBe(1)
     expect(await waiting()).toBe(before + 1)
     expect(await producer.submitOrder(orderOf({ tradeId: 'same' }))).toMatchObject({ isRepeat: true })
+  })
+
+  test('RDQ-04 its job is done, and the store has lost what it wrote: asked for again, it is worked on again', async () => {
+    const lost = orderOf({ tradeId: 'lost' })
+    const { jobId } = await producer.submitOrder(lost)
+    const { name, prefix } = queues.orders
+    const worker = new Worker(name, null, { connection: redis.connect(), prefix })
+    for (
+      let job = await worker.getNextJob('t');
+      job !== undefined;
+      job = await worker.getNextJob('t', { block: false })
+    )
+      await job.moveToCompleted(null, 't', false)
+    await worker.close()
+    const before = await waiting()
+    await expect(producer.submitOrder({ ...lost, quantity: '11' })).rejects.toThrow(TradeIdConflictError)
+    expect(await producer.submitOrder(lost)).toEqual({ tradeId: 'lost', jobId, isRepeat: false })
+    expect(await producer.submitOrder(lost)).toMatchObject({ isRepeat: true })
+    expect(await waiting()).toBe(before + 1)
   })
 
   test('written in another way it is still the same trade', async () => {
