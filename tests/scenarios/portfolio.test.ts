@@ -18,6 +18,22 @@ const balances = (world: World): string[] =>
 const positionOf = async (world: World, symbol: string) =>
   (await world.store.loadConnection(ref.userId, ref.connectionId)).positions.get(symbol) ?? null
 
+test('POS-01 executions that are not all read yet raise no doubt of cash or holdings', async () => {
+  const world = await openWorld({ seed: 49 })
+  const { broker } = world
+  broker.isMute = true
+  broker.listOrders = () => Promise.resolve([]) // the lists lag for long
+  for (let n = 0; n < 12; n += 1) broker.fill(broker.placeElsewhere(`S${n}`, '5').brokerOrderId, '100')
+  const doubts = new Set<string>()
+  for (let seconds = 0; seconds < 120; seconds += 1) {
+    await world.advance(1_000)
+    const { account } = await world.store.loadConnection(ref.userId, ref.connectionId)
+    for (const doubt of Object.keys(account?.doubts ?? {})) doubts.add(doubt)
+  }
+  expect([...doubts]).toEqual([])
+  expect(names(world).filter((name) => name === 'positionAdded')).toHaveLength(12)
+})
+
 describe('POS-01 a snapshot that lags behind the executions', () => {
   test.each([0, 1_000, 5_000, 12_000])('POS-01 by %i ms: no position event is ever undone', async (lagMs) => {
     const world = await openWorld({ seed: lagMs })

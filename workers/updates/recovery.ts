@@ -40,18 +40,22 @@ export async function recover(desk: Desk, isNew: boolean, forced: boolean): Prom
   const executions = await readExecutions(desk, known.orders, known.account.executionsReadTo, views)
   await fillGaps(desk, views)
   await desk.boundaries.reached('reconcile.executions_read')
-  const readTo = executions.isComplete ? newestOf(views, executions.readTo) : executions.readTo
-  const pass = await levelAll(desk, readTo, known)
-  return { ...pass, isComplete: isComplete && executions.isComplete && pass.isLevel }
+  if (!executions.isComplete) return UNREAD
+  const pass = await levelAll(desk, newestOf(views, executions.readTo), known)
+  return { ...pass, isComplete: isComplete && pass.isLevel }
 }
 
+/** Cash and positions are not compared before everything that is known to have moved them is booked: it would be counted twice. */
+const UNREAD: Recovered = { doubts: 0, isComplete: false }
+
 /** Executions, what was taken back of them, cash and positions: not urgent, and not told by how the orders are. @throws {UnreadError} */
-export async function refresh(desk: Desk): Promise<PortfolioPass> {
+export async function refresh(desk: Desk): Promise<Recovered> {
   const known = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
   const { account, orders } = known
   if (account === null) throw new UnreadError(desk.ref.connectionId)
-  const { readTo } = await readExecutions(desk, orders, account.executionsReadTo, new Map())
-  return levelAll(desk, readTo, known)
+  const { readTo, isComplete } = await readExecutions(desk, orders, account.executionsReadTo, new Map())
+  if (!isComplete) return UNREAD
+  return { ...(await levelAll(desk, readTo, known)), isComplete: true }
 }
 
 /** The credentials lead to another broker account than the state belongs to: nothing of it may be mixed in (MUL-01). */

@@ -268,9 +268,10 @@ export class Session {
         let nextMs = REFRESH_MS
         if (this.#recoveryAtMs !== null) return this.#refreshIn(nextMs) // that one reads all of it, and needs the budget
         try {
-          const { doubts } = await refresh(this.#deps.desk)
+          const { doubts, isComplete } = await refresh(this.#deps.desk)
           this.#answered()
           if (doubts > 0) nextMs = DOUBT_MS
+          if (!isComplete) this.#recoverIn(RETRY_MS)
         } catch (error) {
           this.#failed(error)
         }
@@ -349,8 +350,8 @@ const UPDATES_PER_PIECE = 50
 /** The stream is subscribed first; an account whose stream does not open is read all the same. */
 const STREAM_WAIT_MS = 3_000
 const RETRY_MS = 5_000
-/** The budget counts the requests of a minute: after this it has everything again. */
-const BUDGET_PAUSE_MS = 61_000
+/** The budget counts the requests of a minute: after this it has half of them again, which is more than a recovery takes. */
+const BUDGET_PAUSE_MS = 31_000
 const HASTY_TRIES_MAX = 12
 /** A store that goes and comes all the time must not spend on recoveries what following needs. */
 const RETURNS_APART_MS = 30_000
