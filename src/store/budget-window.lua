@@ -7,6 +7,8 @@
 local SLICE_US = 5000000
 local SLICES = 13
 local ALL_MAX, SUBMIT_MAX, READ_MAX, BESIDE_MAX = 200, 150, 40, 16
+-- The last ten are for cancels, and for finding out what became of an order.
+local ORDINARY_MAX = 190
 -- An account that asks for so little has requests to spare: a recovery, whose lists count as polls, need not wait for them.
 local SPARE_BELOW = 80
 
@@ -42,7 +44,8 @@ end
 -- The place of the count that is spent, or nil; and whether the request may be made all the same, from what nobody else wants.
 local function budget_full(totals, kind)
   local is = budget_classes(kind)
-  if totals[2] >= ALL_MAX then return 2, false end
+  local isOrdinary = is.submit or is.read
+  if totals[2] >= (isOrdinary and ORDINARY_MAX or ALL_MAX) then return 2, false end
   if is.submit and totals[3] >= SUBMIT_MAX then return 3, false end
   local isSpare = is.read and totals[2] < SPARE_BELOW
   if is.read and totals[4] >= READ_MAX then return 4, isSpare end

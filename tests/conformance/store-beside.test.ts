@@ -49,7 +49,9 @@ describe.each(STORES)('beside the store %s', (name) => {
       for (let count = 0; count < 24; count += 1) expect(await budget.take(ref, 'poll')).toBe(0)
       expect(await budget.take(ref, 'reconcile')).toBeGreaterThan(50_000)
       expect(await budget.take(ref, 'poll')).toBeGreaterThan(50_000)
-      for (let count = 0; count < 120; count += 1) expect(await budget.take(ref, 'submit')).toBe(0)
+      for (let count = 0; count < 110; count += 1) expect(await budget.take(ref, 'submit')).toBe(0)
+      expect(await budget.take(ref, 'submit')).toBeGreaterThan(50_000)
+      for (let count = 0; count < 10; count += 1) expect(await budget.take(ref, 'cancel')).toBe(0)
     })
 
     test('what the broker forbids is forbidden to everything, and to that account only', async () => {

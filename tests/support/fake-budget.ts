@@ -2,10 +2,13 @@ import type { Budget, ConnectionRef, RequestKind } from '#store'
 
 const WINDOW_MS = 65_000
 const SPARE_BELOW = 80
+const ALL_MAX = 200
 const isBeside = (kind: RequestKind): boolean => kind === 'reconcile' || kind === 'refresh'
+/** The last ten of a window are for these. */
+const isUrgent = (kind: RequestKind): boolean => kind === 'cancel' || kind === 'resolve'
 /** What may be asked in a window, each share of those that it is about; a share that yields does so while there is enough to spare. */
 const SHARES: readonly Readonly<{ of(kind: RequestKind): boolean; most: number; yields: boolean }>[] = [
-  { of: () => true, most: 200, yields: false },
+  { of: () => true, most: 190, yields: false },
   { of: (kind) => kind === 'submit', most: 150, yields: false },
   { of: (kind) => kind === 'poll' || isBeside(kind), most: 40, yields: true },
   { of: isBeside, most: 16, yields: true },
@@ -37,7 +40,7 @@ export class FakeBudget implements Budget {
     for (const { of, most, yields } of SHARES) {
       const counted = of(kind) ? kept.requests.filter((one) => of(one.kind) && !(yields && one.isSpare)) : []
       const [oldest] = counted
-      if (oldest === undefined || counted.length < most) continue
+      if (oldest === undefined || counted.length < (isUrgent(kind) ? ALL_MAX : most)) continue
       if (!yields || !isLittle) return oldest.atMs + WINDOW_MS - nowMs
       isSpare = true
     }
