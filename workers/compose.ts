@@ -85,7 +85,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   await assertKeepsEverything(redis)
   const metrics = new Metrics(true)
   const [vault, endpoint] = [createVault(config.vaultKeys), endpointOf(config.env, config.sandboxUrl)] as const
-  const transport = createTransport(endpoint)
+  const transport = createTransport(endpoint, clock)
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dec, type OrderIntent } from '#domain'
 import { startSandbox } from '#sandbox'
+import { systemClock } from '#runtime'
 import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
 import type { ActivityEvent } from '../../workers/broker/index.ts'
 import { listen, onSandbox, openSandbox, realTimers, ticketOf } from './broker-harness.ts'
@@ -21,7 +22,7 @@ test.each<[string, Partial<OrderIntent>, string]>([
 test('a broker that cannot be reached: submissions are unknown, readings unavailable', async () => {
   const gone = await startSandbox({ tickMs: 0 })
   await gone.close()
-  const dead = createTransport(endpointOf('sandbox', gone.url))
+  const dead = createTransport(endpointOf('sandbox', gone.url), systemClock)
   const broker = createAlpacaBroker({ keyId: 'K', secretKey: 'S' }, endpointOf('sandbox', gone.url), dead, realTimers())
   expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'unknown' })
   await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE' })

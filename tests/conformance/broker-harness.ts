@@ -25,7 +25,7 @@ export async function openSandbox() {
   const sandbox = await startSandbox({ partialFills: false, tickMs: 0 })
   sandbox.control.addAccount({ keyId: 'token-key', secret: 'token-secret', oauthToken: 'a-token' })
   sandbox.control.holdMatching()
-  const transport = createTransport(endpointOf('sandbox', sandbox.url))
+  const transport = createTransport(endpointOf('sandbox', sandbox.url), systemClock)
   return {
     sandbox,
     transport,

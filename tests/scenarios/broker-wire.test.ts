@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { submitOrderSchema } from '#contract'
 import { add, cmp, dec, type Decimal, reduce, type Slice, sub, sum, tryDec, ZERO } from '#domain'
+import { systemClock } from '#runtime'
 import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
 import { CALL_TIMEOUT_MS } from '../../workers/broker/alpaca/endpoint.ts'
 import { orderRequestOf } from '../../workers/broker/alpaca/request.ts'
@@ -133,7 +134,7 @@ async function answering(status: number, body: string | null) {
   })
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   const endpoint = endpointOf('sandbox', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  const transport = createTransport(endpoint)
+  const transport = createTransport(endpoint, systemClock)
   return {
     broker: createAlpacaBroker({ keyId: 'K', secretKey: 'S' }, endpoint, transport, realTimers()),
     requests: () => requests,

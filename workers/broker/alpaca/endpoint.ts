@@ -1,6 +1,7 @@
+import { EventEmitter } from 'node:events'
 import { Pool } from 'undici'
 import type { BrokerEnvironment } from '#store'
-import { ConfigError } from '#runtime'
+import { type CancelTimer, type Clock, ConfigError } from '#runtime'
 import type { OpenEvents } from './activity-stream.ts'
 import { ReadResponse } from './read-response.ts'
 
@@ -67,7 +68,7 @@ export type Transport = Readonly<{
  * The transport under the SDK: a pool per origin, which costs less than half of the global `fetch` per call. It never retries and
  * never follows a redirect; it can reach the endpoint's two origins and nothing else, whatever URL the SDK builds.
  */
-export function createTransport(endpoint: Endpoint): Transport {
+export function createTransport(endpoint: Endpoint, clock: Clock): Transport {
   const pools = new Map(
     [...new Set([endpoint.trading, endpoint.data])].map((origin) => [
       origin,
@@ -79,12 +80,13 @@ export function createTransport(endpoint: Endpoint): Transport {
     const asked = new URL(input instanceof Request ? input.url : input)
     const pool = pools.get(asked.hostname === dataHost ? endpoint.data : endpoint.trading)
     if (pool === undefined) throw new TypeError('no pool for the endpoint')
+    using deadline = new Deadline(clock)
     const answer = await pool.request({
       path: asked.pathname + asked.search,
       method: init.method ?? 'GET',
       headers: plainHeaders(init.headers),
       body: typeof init.body === 'string' ? init.body : null,
-      signal: init.signal ?? AbortSignal.timeout(CALL_TIMEOUT_MS),
+      signal: init.signal ?? deadline,
     })
     return new ReadResponse(answer.statusCode, answer.headers, await answer.body.text())
   }
@@ -97,6 +99,27 @@ export function createTransport(endpoint: Endpoint): Transport {
     fetch: send,
     openEvents,
     close: async () => void (await Promise.all([...pools.values(), events].map((pool) => pool.close()))),
+  }
+}
+
+/**
+ * The deadline of one call, as undici takes it. An `AbortSignal.timeout` cannot be called off: for every call that was answered long ago
+ * it would make an error and tell nobody.
+ */
+class Deadline extends EventEmitter implements Disposable {
+  readonly #callOff: CancelTimer
+  reason: Error | undefined
+
+  constructor(clock: Clock) {
+    super()
+    this.#callOff = clock.after(CALL_TIMEOUT_MS, () => {
+      this.reason = new DOMException(`no answer within ${CALL_TIMEOUT_MS} ms`, 'TimeoutError')
+      this.emit('abort')
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#callOff()
   }
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { dec, type Decimal, isZero } from '#domain'
 import type { BrokerActivity, Holding, OrderBust, OrderExecution } from '../port.ts'
-import { decimalOf, timeOf } from './fields.ts'
+import { amountIfAny, decimalOf, fail, name, optional, type Row, rowOf, textIfAny, timeOf } from './fields.ts'
 
 // Alpaca's shapes besides orders, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference.
 
@@ -20,56 +20,61 @@ const time = z.string().transform((text, context): string => {
   return z.NEVER
 })
 
-const eventShape = z.object({
-  event_id: z.string().min(1),
-  activity_type: z.string().min(1),
-  at: time,
-  executed_at: maybe(time),
-  ref_id: z.string().min(1),
-  previous_id: maybe(z.string()),
-  qty: maybe(decimal),
-  price: maybe(decimal),
-  net_amount: maybe(decimal),
-  details: z.looseObject({
-    symbol: maybe(z.string()),
-    order_id: maybe(z.string()),
-    cum_qty: maybe(decimal),
-    execution_type: maybe(z.string()),
-  }),
-})
+/** What an event says of any activity; its details are another row. */
+function readEvent(event: Row) {
+  const { details } = event
+  const of = rowOf(details, 'details')
+  return {
+    id: name(event, 'event_id'),
+    type: name(event, 'activity_type'),
+    at: timeOf(event['at']) ?? fail('at'),
+    executedAt: optional(event, 'executed_at') === null ? null : (timeOf(event['executed_at']) ?? fail('executed_at')),
+    refId: name(event, 'ref_id'),
+    previousId: textIfAny(event, 'previous_id'),
+    quantity: amountIfAny(event, 'qty'),
+    price: amountIfAny(event, 'price'),
+    netAmount: amountIfAny(event, 'net_amount'),
+    symbol: textIfAny(of, 'symbol'),
+    brokerOrderId: textIfAny(of, 'order_id'),
+    cumulativeQuantity: amountIfAny(of, 'cum_qty'),
+    executionType: textIfAny(of, 'execution_type'),
+  }
+}
+type Event = ReturnType<typeof readEvent>
 
 type Told = OrderExecution | OrderBust | Readonly<{ activity: BrokerActivity }>
 
 /** One event of the activity stream: what it tells, or `told: null` when it does not say all; `null`: not readable at all. */
 export function readActivityEvent(text: string): Readonly<{ id: string; told: Told | null }> | null {
-  let event: z.output<typeof eventShape>
+  let event: Event
   try {
-    event = eventShape.parse(JSON.parse(text))
+    event = readEvent(rowOf(JSON.parse(text), 'event'))
   } catch {
     return null
   }
-  return {
-    id: event.event_id,
-    told: event.activity_type === 'TRD' ? toldOfTrade(event) : { activity: toldOfMoney(event) },
-  }
+  return { id: event.id, told: event.type === 'TRD' ? toldOfTrade(event) : { activity: toldOfMoney(event) } }
 }
 
-function toldOfTrade(event: z.output<typeof eventShape>): Told | null {
-  const { qty: quantity, price, details } = event
-  const { order_id: brokerOrderId, cum_qty: cumulativeQuantity, execution_type: type } = details
+function toldOfTrade({
+  quantity,
+  price,
+  brokerOrderId,
+  cumulativeQuantity,
+  executionType,
+  ...event
+}: Event): Told | null {
   if (quantity === null || price === null || brokerOrderId === null) return null
-  if (type === 'trade_bust') {
-    const id = event.previous_id ?? event.ref_id
+  if (executionType === 'trade_bust') {
+    const id = event.previousId ?? event.refId
     return { brokerOrderId, bust: { id, quantity, price, corrected: null, at: event.at } }
   }
-  if (type !== 'fill' || cumulativeQuantity === null) return null
-  const at = event.executed_at ?? event.at
-  return { brokerOrderId, execution: { executionId: event.ref_id, quantity, price, cumulativeQuantity, at } }
+  if (executionType !== 'fill' || cumulativeQuantity === null) return null
+  const at = event.executedAt ?? event.at
+  return { brokerOrderId, execution: { executionId: event.refId, quantity, price, cumulativeQuantity, at } }
 }
 
-function toldOfMoney({ ref_id: id, activity_type, net_amount, qty, at, details }: z.output<typeof eventShape>) {
-  return activityOf({ id, type: activity_type, netAmount: net_amount, symbol: details.symbol, quantity: qty, at })
-}
+const toldOfMoney = ({ refId: id, type, netAmount, symbol, quantity, at }: Event): BrokerActivity =>
+  activityOf({ id, type, netAmount, symbol, quantity, at })
 
 const fillShape = z.object({
   id: z.string(),
