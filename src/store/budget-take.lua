@@ -10,6 +10,6 @@ if ARGV[1] == 'block' then
   budget_write(KEYS[1], kept, now)
   return 0
 end
-local wait = budget_wait(kept, ARGV[1], now)
-if wait == 0 then budget_spend(KEYS[1], kept, ARGV[1], now) end
+local wait, isSpare = budget_wait(kept, ARGV[1], now)
+if wait == 0 then budget_spend(KEYS[1], kept, ARGV[1], now, isSpare) end
 return wait

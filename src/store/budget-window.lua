@@ -53,11 +53,11 @@ local function budget_full(totals, kind)
   return nil, false
 end
 
--- 0, or how many ms until a request of this kind may be made.
+-- 0, or how many ms until a request of this kind may be made; and whether it is made from what nobody else wants.
 local function budget_wait(kept, kind, now)
   if kept.blocked > now then return math.ceil((kept.blocked - now) / 1000) end
   local full, isSpare = budget_full(budget_totals(kept), kind)
-  if not full or isSpare then return 0 end
+  if not full or isSpare then return 0, isSpare end
   -- The oldest slice in which that count grew leaves the window first.
   for _, slice in ipairs(kept.slices) do
     if slice[full] > 0 then return math.ceil(((slice[1] + SLICES) * SLICE_US - now) / 1000) end
@@ -69,9 +69,9 @@ local function budget_write(key, kept, now)
     'PX', math.ceil(math.max(SLICES * SLICE_US, kept.blocked - now) / 1000))
 end
 
-local function budget_spend(key, kept, kind, now)
+-- A request from what nobody else wants is part of no share.
+local function budget_spend(key, kept, kind, now, isSpare)
   local number, is = math.floor(now / SLICE_US), budget_classes(kind)
-  local isSpare = is.read and select(2, budget_full(budget_totals(kept), kind))
   local slice = kept.slices[#kept.slices]
   if not slice or slice[1] ~= number then
     slice = {number, 0, 0, 0, 0}
