@@ -42,11 +42,19 @@ export function text(row: Row, field: string): string {
 
 export const name = (row: Row, field: string): string => text(row, field) || fail(field)
 
-export const textIfAny = (row: Row, field: string): string | null =>
-  optional(row, field) === null ? null : text(row, field)
+export const amount = (row: Row, field: string): Decimal => decimalOf(row[field]) ?? fail(field)
 
-export const amountIfAny = (row: Row, field: string): Decimal | null =>
-  optional(row, field) === null ? null : (decimalOf(row[field]) ?? fail(field))
+export const moment = (row: Row, field: string): string => timeOf(row[field]) ?? fail(field)
+
+/** As `read`, of a field that may be absent or null. */
+const ifAny =
+  <T>(read: (row: Row, field: string) => T) =>
+  (row: Row, field: string): T | null =>
+    optional(row, field) === null ? null : read(row, field)
+
+export const textIfAny = ifAny(text)
+export const amountIfAny = ifAny(amount)
+export const momentIfAny = ifAny(moment)
 
 export const oneOf = <Known extends string>(known: readonly Known[], row: Row, field: string): Known =>
   known.find((one) => one === row[field]) ?? fail(field)

@@ -1,9 +1,10 @@
 import { type BrokerOrder, type BrokerStatus, type Bust, ORDER_CLASSES } from '#domain'
 import type { StreamUpdate } from '../port.ts'
 import {
+  amount,
   amountIfAny,
-  decimalOf,
   fail,
+  moment,
   name,
   oneOf,
   optional,
@@ -52,12 +53,12 @@ function readAlone(row: Row): BrokerOrder {
     status: STATUSES.has(status) ? (status as BrokerStatus) : 'unrecognized',
     quantity: amountIfAny(row, 'qty'),
     notional: amountIfAny(row, 'notional'),
-    filledQuantity: decimalOf(row['filled_qty']) ?? fail('filled_qty'),
+    filledQuantity: amount(row, 'filled_qty'),
     filledAveragePrice: amountIfAny(row, 'filled_avg_price'),
     limitPrice: amountIfAny(row, 'limit_price'),
     stopPrice: amountIfAny(row, 'stop_price'),
-    submittedAt: timeOf(row['submitted_at']) ?? fail('submitted_at'),
-    updatedAt: timeOf(row['updated_at']) ?? fail('updated_at'),
+    submittedAt: moment(row, 'submitted_at'),
+    updatedAt: moment(row, 'updated_at'),
     replaces: textIfAny(row, 'replaces'),
     replacedBy: textIfAny(row, 'replaced_by'),
     legs: [],

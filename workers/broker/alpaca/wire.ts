@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { dec, type Decimal, isZero } from '#domain'
 import type { BrokerActivity, Holding, OrderBust, OrderExecution } from '../port.ts'
-import { amountIfAny, decimalOf, fail, name, optional, type Row, rowOf, textIfAny, timeOf } from './fields.ts'
+import { amountIfAny, decimalOf, moment, momentIfAny, name, type Row, rowOf, textIfAny, timeOf } from './fields.ts'
 
 // Alpaca's shapes besides orders, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference.
 
@@ -27,8 +27,8 @@ function readEvent(event: Row) {
   return {
     id: name(event, 'event_id'),
     type: name(event, 'activity_type'),
-    at: timeOf(event['at']) ?? fail('at'),
-    executedAt: optional(event, 'executed_at') === null ? null : (timeOf(event['executed_at']) ?? fail('executed_at')),
+    at: moment(event, 'at'),
+    executedAt: momentIfAny(event, 'executed_at'),
     refId: name(event, 'ref_id'),
     previousId: textIfAny(event, 'previous_id'),
     quantity: amountIfAny(event, 'qty'),
