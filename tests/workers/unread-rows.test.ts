@@ -51,6 +51,12 @@ test('an order that cannot be read is left out, counted once and named once; the
   expect(lines[0]).not.toContain('mleg') // the row itself is nobody's business
 })
 
+test('an order with an empty id is left out, and is no reason not to read the others', async () => {
+  const { broker, count } = answering(order, { ...order, id: '' })
+  expect(await broker.listOrders({ status: 'open' })).toHaveLength(1)
+  expect(await count('orders')).toBe(1)
+})
+
 test('the same for executions and activities', async () => {
   const executions = answering(fill, { ...fill, id: 'a-9', qty: 'ten' })
   expect(await executions.broker.listExecutions(SINCE)).toHaveLength(1)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { BrokerError } from '../port.ts'
 import { failureOf, readErrorOf } from './failures.ts'
-import { fail, name, type Row, rowOf } from './fields.ts'
+import { fail, type Row, rowOf, text } from './fields.ts'
 
 /** A reading call: its answer, or a BrokerError. */
 export async function read<T>(call: () => Promise<T>): Promise<T> {
@@ -39,7 +39,7 @@ export const wire = async (answer: Promise<Readonly<{ raw: Response }>>): Promis
 export async function wireRows(answer: Promise<Readonly<{ raw: Response }>>): Promise<ListedRow[]> {
   const rows = await wire(answer)
   if (!Array.isArray(rows)) return fail('rows')
-  for (const row of rows) name(rowOf(row, 'row'), 'id')
+  for (const row of rows) text(rowOf(row, 'row'), 'id')
   return rows as ListedRow[]
 }
 
