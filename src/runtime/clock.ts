@@ -32,5 +32,8 @@ export const systemClock: Clock = {
   },
 }
 
+/** Calls `run` once the event loop has handled what is at hand: before it waits, and before timers that are due. */
+export const afterThisTurn = (run: () => void): void => void setImmediate(run)
+
 /** Wall time as the wire writes it: ISO 8601, UTC, milliseconds. */
 export const isoTime = (timeMs: number): string => new Date(timeMs).toISOString()
