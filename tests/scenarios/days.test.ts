@@ -84,6 +84,20 @@ describe('days and clocks', () => {
     expect(await hours.isOpen(one.broker)).toBe(false)
   })
 
+  test('CLK-02 the opening is noticed when it comes: what executes then is seen in time without a word from the stream', async () => {
+    for (let before = 0; before < 40; before += 4) {
+      const one = await started({ startMs: Date.parse('2024-03-19T13:28:00Z') + before * 1_000 })
+      one.broker.isOpen = null // by its calendar
+      await one.place({ orderType: 'limit', limitPrice: dec('180') })
+      await one.advance(Date.parse('2024-03-19T13:30:00Z') - one.clock.now())
+      one.broker.isMute = true
+      one.broker.fill(t1, '180')
+      await one.advance(15_000)
+      expect([before, one.told()]).toEqual([before, expect.arrayContaining(['trade.filled'])])
+      await stop(open.pop()!)
+    }
+  })
+
   test('CLK-02 a calendar that cannot be read: closed for the schedule, and orders are followed all the same', async () => {
     const one = await started()
     one.broker.fail('readClock', { kind: 'lose_request' }, { times: Infinity })

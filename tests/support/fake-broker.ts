@@ -185,7 +185,7 @@ export class FakeBroker extends Venue implements Broker {
       const ahead = this.#sessionsBetween(day(-1), day(10)).filter(({ closeAt }) => closeAt > now)
       const isOpen = this.isOpen ?? (ahead[0] !== undefined && ahead[0].openAt <= now)
       const nextOpen = ahead.find(({ openAt }) => openAt > now)?.openAt ?? ''
-      return { isOpen, nextOpen, nextClose: ahead[0]?.closeAt ?? '' }
+      return { at: now, isOpen, nextOpen, nextClose: ahead[0]?.closeAt ?? '' }
     })
   }
 

@@ -122,7 +122,8 @@ export type MarketSession = Readonly<{ date: string; openAt: string; closeAt: st
 
 export type AccountStanding = Readonly<{ brokerAccountId: string; canTrade: boolean; why: string | null }>
 
-export type MarketClock = Readonly<{ isOpen: boolean; nextOpen: string; nextClose: string }>
+/** `at`: when it was so, on the same clock as the others; '' for what the broker does not tell. */
+export type MarketClock = Readonly<{ at: string; isOpen: boolean; nextOpen: string; nextClose: string }>
 
 /** One message of the trade stream: how the order is now, and what happened to it if an execution did or was taken back. */
 export type StreamUpdate = Readonly<{ order: BrokerOrder; execution: Execution | null; bust: Bust | null; at: string }>

@@ -1,17 +1,18 @@
 import type { Clock } from '#runtime'
-import type { Broker } from '../broker/index.ts'
+import type { Broker, MarketClock } from '../broker/index.ts'
 
 /**
  * Whether the exchange has its regular session now, by the broker's own clock: daylight saving, early closes and closures that nobody
  * announced are in it (CLK-02). One reading serves all connections of a process.
  *
- * Kept true: a reading is used for `FRESH_MS`, by our steady clock; where it cannot be renewed it goes on for `STALE_MS_MAX`, and then
- * the exchange counts as closed, which only makes polling slower.
+ * Kept true: a reading is used for `FRESH_MS`, by our steady clock, or until the opening or closing that it announces; where it cannot
+ * be renewed it goes on for `STALE_MS_MAX`, and then the exchange counts as closed, which only makes polling slower.
  */
 export class MarketHours {
   readonly #clock: Clock
   #isOpen = false
   #readMs = -Infinity
+  #renewMs = -Infinity
   #triedMs = -Infinity
   #reading: Promise<void> | null = null
 
@@ -27,7 +28,7 @@ export class MarketHours {
   /** As `isOpen`; `null`: not known. */
   async standing(broker: Broker): Promise<boolean | null> {
     const nowMs = this.#clock.monotonicMs()
-    if (nowMs - this.#readMs >= FRESH_MS && nowMs - this.#triedMs >= RETRY_MS) {
+    if (nowMs >= this.#renewMs && nowMs - this.#triedMs >= RETRY_MS) {
       this.#triedMs = nowMs
       this.#reading ??= this.#read(broker)
     }
@@ -37,15 +38,22 @@ export class MarketHours {
 
   async #read(broker: Broker): Promise<void> {
     try {
-      const { isOpen } = await broker.readClock()
-      this.#isOpen = isOpen
+      const clock = await broker.readClock()
+      this.#isOpen = clock.isOpen
       this.#readMs = this.#clock.monotonicMs()
+      this.#renewMs = this.#readMs + Math.min(FRESH_MS, changesInMs(clock))
     } catch {
       // The caller's own reading fails as well, and says so.
     } finally {
       this.#reading = null
     }
   }
+}
+
+/** By the broker's own figures alone: our clock may be another one. */
+function changesInMs({ at, isOpen, nextOpen, nextClose }: MarketClock): number {
+  const leftMs = Date.parse(isOpen ? nextClose : nextOpen) - Date.parse(at)
+  return Number.isNaN(leftMs) ? Infinity : leftMs
 }
 
 const FRESH_MS = 30_000

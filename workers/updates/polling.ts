@@ -45,6 +45,7 @@ export class Polling {
   readonly #hurries = new Allowance(HURRIES_PER_MINUTE)
   #cadence: Cadence
   #openDueMs = 0
+  #wasMarketOpen = true
   #startedMs = -Infinity
   #plannedMs = -Infinity
   #timer: CancelTimer = () => {}
@@ -99,6 +100,9 @@ export class Polling {
     try {
       if (this.#isStopped) return
       const isMarketOpen = await this.#deps.hours.isOpen(broker)
+      // Everything that waited for the opening executes now.
+      if (isMarketOpen && !this.#wasMarketOpen) this.#openDueMs = startedMs
+      this.#wasMarketOpen = isMarketOpen
       if (startedMs + EARLY_MS >= this.#openDueMs) await this.#readOpen(startedMs)
       else await this.#readFlight(startedMs, isMarketOpen)
       this.#adjust(isMarketOpen)

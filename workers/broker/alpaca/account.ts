@@ -80,8 +80,9 @@ function standingOf(account: ReturnType<typeof readAccount>): AccountStanding {
 
 export const readClock = (trading: Trading): Promise<MarketClock> =>
   read(async () => {
-    const { isOpen, nextOpen, nextClose } = await trading.clock.legacyClock()
+    const { timestamp, isOpen, nextOpen, nextClose } = await trading.clock.legacyClock()
     return {
+      at: timestamp?.toISOString() ?? '',
       isOpen: isOpen ?? false,
       nextOpen: nextOpen?.toISOString() ?? '',
       nextClose: nextClose?.toISOString() ?? '',
