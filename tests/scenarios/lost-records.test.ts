@@ -88,6 +88,25 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual(['trade.submitted'])
   })
 
+  test('RDQ-04 it was parked, its request lost, and its user halted: it is looked up before it is told as refused', async () => {
+    const world = await openWorld({ seed: 46 })
+    world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 5_000 })
+    world.submit(resting)
+    await world.settle()
+    world.broker.isMute = true
+    world.at('submit.answered', (process) => {
+      world.store.loseLast(1) // what it wrote before its second request
+      void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+      world.restart(process)
+    })
+    await world.advance(5_500)
+    world.queue.redeliver(world.submit(resting))
+    await world.settle()
+    await world.quiesce()
+    expect(world.broker.submissions).toHaveLength(2)
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
   test('RDQ-04 everybody is halted, and the broker has no such order: it is told as refused', async () => {
     const world = await forgotten()
     await world.store.controls.setHalt({ scope: 'global' }, halt)

@@ -46,8 +46,10 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
   let denial = isParked ? lateness(order, nowMs, run) : null
   if (isParked && denial === null && order.cancel === null) {
     const sized = size === null ? null : await size(broker)
-    if (sized === null || 'quantity' in sized) return sendAgain(deps, order, opened, run, sized?.quantity ?? null)
-    denial = sized
+    const sent =
+      sized === null || 'quantity' in sized ? await sendAgain(deps, order, opened, run, sized?.quantity ?? null) : sized
+    if ('kind' in sent) return sent
+    denial = sent
   }
   const seen = await lookUpSubmission(order, broker)
   await deps.boundaries.reached('resolve.looked_up')
@@ -57,11 +59,14 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
       ? await adoptOrder(deps, order, seen.order)
       : isParked
         ? await closeUnsent(deps, order, order.cancel === null ? denial : null)
-        : isFresh(order, nowMs)
-          ? await sendAgain(deps, order, opened, run, null)
-          : await watch(deps, order, broker)
+        : await repeatOrWatch(deps, order, opened, run)
   await deps.boundaries.reached('resolve.recorded')
   return result
+}
+
+async function repeatOrWatch(deps: OrderDeps, order: Order, opened: Opened, run: Run): Promise<JobResult> {
+  const sent = isFresh(order, deps.clock.now()) ? await sendAgain(deps, order, opened, run, null) : null
+  return sent !== null && 'kind' in sent ? sent : watch(deps, order, opened.broker)
 }
 
 /** What a close is sized at now, or why there is nothing left of it. @throws {BrokerError} */
@@ -94,6 +99,7 @@ async function closeUnsent(deps: OrderDeps, seen: Order, denial: OrderDenial | n
 /**
  * Claims the trade anew and sends it, unless something has happened to it in the meantime.
  * @param quantity what a close is sized at now; `null`: as it was
+ * @returns a denial: it may not be sent, and whether it was before is not known from this
  */
 async function sendAgain(
   deps: OrderDeps,
@@ -101,7 +107,7 @@ async function sendAgain(
   { broker, revision }: Opened,
   run: Run,
   quantity: Decimal | null,
-): Promise<JobResult> {
+): Promise<JobResult | OrderDenial> {
   const { userId, connectionId, id: tradeId, symbol, attemptedAt } = seen
   const intent = { ...intentOf(seen), ...(quantity === null ? {} : { quantity }) }
   const at = isoTime(deps.clock.now())
@@ -145,9 +151,7 @@ async function sendAgain(
       case 'over_budget':
         return again(taken.retryAfterMs, 'the request budget of the account is spent')
       case 'halted':
-        return attemptedAt === null
-          ? await closeUnsent(deps, seen, haltedBy(taken.halt))
-          : await watch(deps, seen, broker)
+        return haltedBy(taken.halt)
       case 'unusable':
         return again(LOOK_AGAIN_MS, 'the credentials of the connection are not verified')
     }
