@@ -252,6 +252,23 @@ describe('SUB-13 a halt between dequeue and request', () => {
   })
 })
 
+describe('SUB-13 everybody is halted while an outcome is unknown', () => {
+  test('SUB-13 it is not sent again, and the look-ups leave the budget to others', async () => {
+    const world = await openWorld({ seed: 14 })
+    world.broker.fail('submit', { kind: 'lose_request' })
+    world.submit()
+    await world.settle()
+    await world.store.controls.setHalt({ scope: 'global' }, halt)
+    const lookUps = (): number => world.broker.calls.filter(({ on }) => on === 'findByClientOrderId').length
+    const before = lookUps()
+    await world.advance(50_000)
+    expect(world.broker.submissions).toHaveLength(1)
+    expect(lookUps() - before).toBeLessThan(12)
+    await world.advance(20 * 60_000)
+    expect(world.told('t1')).toEqual(['trade.rejected'])
+  })
+})
+
 describe('RDQ-02 the job has failed, the order lives', () => {
   test.each(STEPS)('RDQ-02 given up at %s: the trade reaches its end all the same', async (step) => {
     const world = await openWorld({ seed: 2 })

@@ -19,7 +19,7 @@ export type Sending = Readonly<{
 
 /** An unknown outcome is looked up after this. */
 const LOOK_UP_MS = 500
-/** A refusal that proves nothing, since an earlier request may have arrived: each further try costs two requests. */
+/** A refusal, ours or the broker's, that proves nothing, since an earlier request may have arrived: each further try costs requests. */
 const REFUSED_AGAIN_MS = 10_000
 /** A close that the broker refuses for its quantity reads the position again after this (POS-07). */
 const SIZE_AGAIN_MS = 1_000
@@ -50,8 +50,10 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
 async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenial): Promise<JobResult> {
   const { order } = sending.applied.slice
   // An earlier request may have arrived: then nothing is proved by not sending another.
-  if (order === null || order.unknownSince !== null)
-    return record(deps, sending, { kind: 'unknown', cause: denial.message })
+  if (order === null || order.unknownSince !== null) {
+    await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
+    return again(REFUSED_AGAIN_MS, `${denial.message}; an earlier request may have arrived`)
+  }
   // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
   const seen = deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
   if (seen?.kind === 'found') return adoptOrder(deps, order, seen.order)
