@@ -59,6 +59,10 @@ export function standingOf(order: Order): OrderStatus | null {
   return (hasExecuted && ending === 'rejected') || ending === 'denied' ? 'canceled' : ending
 }
 
+/** Something of it may still happen at the broker, or has happened there and is not booked. */
+export const isOpenOrder = (order: Order): boolean =>
+  order.endedAt === null || hasGap(order) || livePlacements(order).length > 0
+
 /** A gap is a filled quantity that some source has shown and whose executions have not all been seen yet. */
 export const hasGap = (order: Order): boolean =>
   order.placements.some((one) => cmp(one.reportedQuantity, one.cumulativeQuantity) > 0)

@@ -1,6 +1,7 @@
 import { type Order } from '#domain'
 import { InvariantError } from '#runtime'
-import { archiveKey, budgetKey, controlField, controlKey, field, leaseKey, logKey, stateKey } from './keys.ts'
+import { archiveKey, budgetKey, controlField, controlKey, field, leaseKey, logKey, openKey, stateKey } from './keys.ts'
+import { isIndexed } from './open-index.ts'
 import { encodeEvent } from './packet.ts'
 import {
   ARCHIVE_TTL_MS,
@@ -23,7 +24,7 @@ export const LOG_ENTRIES_MAX = 1_000
 export const LOG_TTL_MS = 86_400_000
 
 /** What the writes come to, field by field. */
-type Changes = { sets: string[]; removals: string[]; archived: Order[] }
+type Changes = { sets: [name: string, record: string, isOpen: boolean][]; removals: string[]; archived: Order[] }
 
 /** @throws {InvariantError} when it is too large */
 export function commitCall(
@@ -45,12 +46,13 @@ export function commitCall(
   })
   const fencing = fencingOf(userId, fence)
   const keys = [
-    ...[stateKey(userId), logKey(userId), ...fencing.keys],
+    ...[stateKey(userId), logKey(userId), openKey(userId), ...fencing.keys],
     ...archived.map((order) => archiveKey(userId, order.id)),
   ]
   const args = [
     ...[expectVersion, ...fencing.args, LOG_ENTRIES_MAX, LOG_TTL_MS],
-    ...[sets.length / 2, ...sets, removals.length, ...removals],
+    ...[sets.length, ...sets.flatMap(([name, record, isOpen]) => [name, record, Number(isOpen)])],
+    ...[removals.length, ...removals],
     ...[archived.length, ARCHIVE_TTL_MS, ...archived.map((order) => JSON.stringify(order))],
     ...[events.length, ...packets],
   ]
@@ -82,24 +84,24 @@ function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argume
 }
 
 function note(changes: Changes, write: Write): void {
-  const set = (name: string, value: object | null): void => {
+  const set = (name: string, value: object | null, isOpen: boolean): void => {
     if (value === null) changes.removals.push(name)
-    else changes.sets.push(name, JSON.stringify(value))
+    else changes.sets.push([name, JSON.stringify(value), isOpen])
   }
   switch (write.kind) {
     case 'order':
-      return set(field.order(write.order.id), write.order)
+      return set(field.order(write.order.id), write.order, isIndexed(write.order))
     case 'position':
-      return set(field.position(write.connectionId, write.symbol), write.position)
+      return set(field.position(write.connectionId, write.symbol), write.position, true)
     case 'account':
-      return set(field.account(write.account.connectionId), write.account)
+      return set(field.account(write.account.connectionId), write.account, true)
     case 'health':
-      return set(field.health(write.connectionId), write.health)
+      return set(field.health(write.connectionId), write.health, false)
     case 'cancelMark':
-      return set(field.cancelMark(write.tradeId), write.mark)
+      return set(field.cancelMark(write.tradeId), write.mark, false)
     case 'ref':
       if (write.orderId === null) changes.removals.push(field.ref(write.brokerOrderId))
-      else changes.sets.push(field.ref(write.brokerOrderId), write.orderId)
+      else changes.sets.push([field.ref(write.brokerOrderId), write.orderId, false])
       return
     case 'archive':
       changes.archived.push(write.order)

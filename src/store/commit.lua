@@ -6,7 +6,10 @@
 -- an id that the state names, which readers answer with a resync, and never tell of what did not happen. A repeat finds that the
 -- version has moved (RDQ-06). All keys lie in one slot.
 --
--- KEYS  state (hash), event log (stream), then what the fence needs, then one archive key for each order that is archived
+-- The set of open fields follows the state as long as it belongs to the version before; whoever writes without it leaves it behind,
+-- and readers see that by the version (open-index.ts).
+--
+-- KEYS  state (hash), event log (stream), open fields (set), then what the fence needs, then one archive key for each order that is archived
 -- ARGV  expected version
 --       fence kind, field, value
 --         lease    KEYS: the lease, which must hold exactly `value`
@@ -17,7 +20,7 @@
 --                  revision of the caller's credentials, reducing ('1' or '0'), budget (the same)
 --         version  the expected version is fence enough: the record has no owner
 --       log length, log lifetime in ms
---       n, (field, value) * n     fields to write
+--       n, (field, value, open) * n   fields to write; `open` '1': one that the set of open fields names, '0': one that it does not
 --       n, field * n              fields to remove
 --       n, lifetime in ms, order * n   orders for the archive
 --       n, (event, payload, channel, a, b, c) * n     packet = a .. id .. b .. previous id .. c
@@ -28,13 +31,15 @@ local SEQUENCE_MAX = 99999
 -- Lua hands over a few thousand values at a time.
 local VALUES_MAX = 4000
 
-local argAt, keyAt = 0, 2
+local argAt, keyAt = 0, 3
 local function arg() argAt = argAt + 1; return ARGV[argAt] end
 local function key() keyAt = keyAt + 1; return KEYS[keyAt] end
 
 local expected, kind, fenceField, fence = arg(), arg(), arg(), arg()
-local known = redis.call('HMGET', KEYS[1], 'v', 'last')
+local known = redis.call('HMGET', KEYS[1], 'v', 'last', 'indexed')
 local version = known[1] or '0'
+local openCount = redis.call('SCARD', KEYS[3])
+local isIndexed = not known[1] or known[3] == version .. ' ' .. openCount
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2] -- microseconds since 1970, below 2^53: exact
 
@@ -83,12 +88,20 @@ next = string.format('%.0f', next)
 local logMax, logTtlMs = arg(), arg()
 local writes = {'v', next}
 if isTaken then writes[3] = fenceField; writes[4] = next .. ' ' .. fence end
+local opened, closed = {}, {}
 for _ = 1, tonumber(arg()) do
+  local name = arg()
+  writes[#writes + 1] = name
   writes[#writes + 1] = arg()
-  writes[#writes + 1] = arg()
+  local names = arg() == '1' and opened or closed
+  names[#names + 1] = name
 end
 local removals = {}
-for _ = 1, tonumber(arg()) do removals[#removals + 1] = arg() end
+for _ = 1, tonumber(arg()) do
+  local name = arg()
+  removals[#removals + 1] = name
+  closed[#closed + 1] = name
+end
 local archives, archivesCount, archiveTtlMs = {}, tonumber(arg()), arg()
 for i = 1, archivesCount do archives[i] = {key(), arg()} end
 
@@ -116,14 +129,27 @@ if #entries > 0 then
   writes[#writes + 1] = last
 end
 
+local function inParts(command, key, values)
+  local changed = 0
+  for from = 1, #values, VALUES_MAX do
+    changed = changed + redis.call(command, key, unpack(values, from, math.min(from + VALUES_MAX - 1, #values)))
+  end
+  return changed
+end
+
 if budget then budget_spend(budget, kept, 'submit', now) end
 for _, archive in ipairs(archives) do redis.call('SET', archive[1], archive[2], 'PX', archiveTtlMs) end
-for from = 1, #writes, VALUES_MAX do
-  redis.call('HSET', KEYS[1], unpack(writes, from, math.min(from + VALUES_MAX - 1, #writes)))
+if isIndexed then
+  if not known[1] and openCount > 0 then
+    redis.call('DEL', KEYS[3])
+    openCount = 0
+  end
+  openCount = openCount + inParts('SADD', KEYS[3], opened) - inParts('SREM', KEYS[3], closed)
+  writes[#writes + 1] = 'indexed'
+  writes[#writes + 1] = next .. ' ' .. openCount
 end
-for from = 1, #removals, VALUES_MAX do
-  redis.call('HDEL', KEYS[1], unpack(removals, from, math.min(from + VALUES_MAX - 1, #removals)))
-end
+inParts('HSET', KEYS[1], writes)
+inParts('HDEL', KEYS[1], removals)
 for _, entry in ipairs(entries) do
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', logMax, entry[1], 'e', entry[2], 'd', entry[3], 'p', entry[4])
 end

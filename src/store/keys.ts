@@ -3,6 +3,8 @@
 
 /** State of one user, a hash: `v` (version), `last` (last event id), and one field per record (see `field`). */
 export const stateKey = (userId: string): string => `state:{${userId}}`
+/** Which fields of a user's state are asked for all the time, a set (see open-index.ts). */
+export const openKey = (userId: string): string => `state:{${userId}}:open`
 /** Event log of one user, a stream: `e` event, `d` payload as JSON, `p` previous event id. */
 export const logKey = (userId: string): string => `log:{${userId}}`
 /** An order that left the hot state: its record as text, until it expires. */
@@ -43,6 +45,8 @@ export const quotesKey = 'quotes'
 export const field = {
   version: 'v',
   last: 'last',
+  /** What the set of open fields belongs to: `<version> <number of fields>`. */
+  indexed: 'indexed',
   order: (orderId: string): string => `order:${orderId}`,
   claim: (tradeId: string): string => `claim:${tradeId}`,
   /** Left by a cancel that came before its trade. */

@@ -19,6 +19,8 @@ export interface Store {
   version(userId: string): Promise<string>
   /** Everything of one connection: for reconciliation. */
   loadConnection(userId: string, connectionId: string): Promise<LoadedConnection>
+  /** The same, of the orders only those that are not over: open, not wholly booked, or with exits that executed too much. */
+  loadOpen(userId: string, connectionId: string): Promise<LoadedConnection>
   loadHealth(userId: string, connectionId: string): Promise<{ version: string; health: Health | null }>
   /** Writes and publishes in one step. */
   commit(userId: string, commit: Commit): Promise<CommitResult>

@@ -2,10 +2,14 @@ import type { Redis } from 'ioredis'
 import { EVENT_ID_ZERO, padEventId } from '#contract'
 import type { Account, Order, Position } from '#domain'
 import { archiveKey, field, logKey, stateKey } from './keys.ts'
+import { isIndexed, readOpen } from './open-index.ts'
 import { orderRecord, readRecord } from './records.ts'
 import { readState } from './store.ts'
 
-/** A user's whole state at one version, with the log position it belongs to: everything up to `lastEventId` is in it. */
+/**
+ * A user's state at one version, with the log position it belongs to: everything up to `lastEventId` is in it. Of the orders only
+ * those that are not over (see `Store.loadOpen`).
+ */
 export type UserSnapshot = Readonly<{
   version: string
   lastEventId: string
@@ -44,7 +48,7 @@ export function createReader(redis: Redis): Reader {
   return {
     top: async (userId) => (await stateTop(userId)) ?? logTop(userId),
     async snapshot(userId) {
-      let records = await redis.hgetall(stateKey(userId))
+      let records = (await readOpen(redis, userId)) ?? (await redis.hgetall(stateKey(userId)))
       let lastEventId = records[field.last]
       if (lastEventId === undefined) {
         // The state is read after the log's end, so that nothing is in it that the end does not name.
@@ -52,7 +56,14 @@ export function createReader(redis: Redis): Reader {
         records = await redis.hgetall(stateKey(userId))
         lastEventId = records[field.last] ?? end
       }
-      return { version: records[field.version] ?? '0', lastEventId, ...readState(records) }
+      const { orders, positions, accounts } = readState(records)
+      return {
+        version: records[field.version] ?? '0',
+        lastEventId,
+        orders: orders.filter(isIndexed),
+        positions,
+        accounts,
+      }
     },
     async order(userId, tradeId) {
       const name = field.order(tradeId)

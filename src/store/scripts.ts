@@ -8,6 +8,7 @@ type Argument = string | number | Buffer
 /** The store's scripts, as commands of one connection. Redis keeps them by hash; a forgotten one is sent again by ioredis. */
 export type Scripts = Readonly<{
   commit(keyCount: number, ...keysAndArgs: Argument[]): Promise<CommitAnswer>
+  openIndex(state: string, open: string, version: string, ...names: string[]): Promise<0 | 1>
   leaseTake(lease: string, ttlMs: number): Promise<string>
   leaseRenew(lease: string, token: string, ttlMs: number): Promise<0 | 1>
   leaseRelease(lease: string, token: string): Promise<0 | 1>
@@ -31,6 +32,7 @@ export type CommitAnswer =
 /** `null`: the number of keys comes first among the arguments. */
 const keyCounts = {
   commit: null,
+  openIndex: 2,
   leaseTake: 1,
   leaseRenew: 1,
   leaseRelease: 1,

@@ -3,6 +3,7 @@ import type { Account, Order, Position } from '#domain'
 import { commitCall, forgetting } from './commit-call.ts'
 import { readHalt } from './control.ts'
 import { archiveKey, controlField, field, globalControlKey, stateKey } from './keys.ts'
+import { isIndexed, mend, readOpen } from './open-index.ts'
 import type { CancelMark, Commit, CommitResult, LoadedConnection, LoadedSlice, Store } from './port.ts'
 import { accountRecord, firstVersion, healthRecord, orderRecord, positionRecord, readRecord } from './records.ts'
 import { type CommitAnswer, commitThenRead, withScripts } from './scripts.ts'
@@ -51,15 +52,15 @@ export function createStore(connection: Redis): Store {
 
     version: async (userId) => (await redis.hget(stateKey(userId), field.version)) ?? '0',
 
-    async loadConnection(userId: string, connectionId: string): Promise<LoadedConnection> {
+    loadConnection: async (userId, connectionId) => connectionOf(await redis.hgetall(stateKey(userId)), connectionId),
+
+    async loadOpen(userId, connectionId) {
+      const open = await readOpen(redis, userId)
+      if (open !== null) return connectionOf(open, connectionId)
       const records = await redis.hgetall(stateKey(userId))
-      const { orders, positions, accounts } = readState(records)
-      return {
-        version: records[field.version] ?? '0',
-        account: accounts.find((account) => account.connectionId === connectionId) ?? null,
-        positions: new Map(positions.filter((p) => p.connectionId === connectionId).map((p) => [p.symbol, p])),
-        orders: orders.filter((order) => order.connectionId === connectionId),
-      }
+      await mend(redis, userId, records)
+      const { orders, ...rest } = connectionOf(records, connectionId)
+      return { ...rest, orders: orders.filter(isIndexed) }
     },
 
     async loadHealth(userId: string, connectionId: string) {
@@ -77,6 +78,16 @@ export function createStore(connection: Redis): Store {
       const [answer, halt] = await commitThenRead(redis, call, [globalControlKey, controlField.halt])
       return resultOf(answer, halt)
     },
+  }
+}
+
+function connectionOf(records: Readonly<Record<string, string>>, connectionId: string): LoadedConnection {
+  const { orders, positions, accounts } = readState(records)
+  return {
+    version: records[field.version] ?? '0',
+    account: accounts.find((account) => account.connectionId === connectionId) ?? null,
+    positions: new Map(positions.filter((p) => p.connectionId === connectionId).map((p) => [p.symbol, p])),
+    orders: orders.filter((order) => order.connectionId === connectionId),
   }
 }
 

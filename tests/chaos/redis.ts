@@ -1,13 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SubmitOrder } from '#contract'
 import { UnavailableError } from '#producer'
-import { createReader, type Reader } from '#store'
+import { createReader, createStore, type Store } from '#store'
 import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
 import type { Verdict } from '../soak/judge.ts'
 import { ask, type SoakRequest, soakRequests } from '../soak/requests.ts'
 import { settle } from '../soak/settle.ts'
 import { LogTail } from '../soak/tail.ts'
-import { Ground } from '../support/ground.ts'
+import { connectionOf, Ground } from '../support/ground.ts'
 import { AppendOnlyFile, LOST_MS_MAX } from './append-only.ts'
 
 export type RedisOptions = Readonly<{ kills: number; users: number; rate: number; seed: string }>
@@ -48,13 +48,13 @@ const TRADES_MAX = 1_000_000
  */
 class TradeApi {
   readonly #ground: Ground
-  readonly #reader: Reader
+  readonly #store: Store
   readonly #trades = new Map<string, SubmitOrder>()
   repeats = 0
 
   constructor(ground: Ground) {
     this.#ground = ground
-    this.#reader = createReader(ground.redis.connect())
+    this.#store = createStore(ground.redis.connect())
   }
 
   get trades(): number {
@@ -78,7 +78,7 @@ class TradeApi {
   async untold(): Promise<SubmitOrder[]> {
     const told = new Set<string>()
     for (const userId of this.#ground.users)
-      for (const { id } of (await this.#reader.snapshot(userId)).orders) told.add(id)
+      for (const { id } of (await this.#store.loadConnection(userId, connectionOf(userId))).orders) told.add(id)
     return [...this.#trades.values()].filter(({ tradeId }) => !told.has(tradeId))
   }
 

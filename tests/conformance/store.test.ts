@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
+import type { Write } from '#store'
 import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
 import { newUser, storeBenches, STORES } from './store-bench.ts'
 
@@ -42,6 +43,54 @@ describe.each(STORES)('store %s', (name) => {
       account,
       positions,
       orders: [order],
+    })
+  })
+
+  test('of the orders only those that are not over are loaded as open, with the account and its positions', async () => {
+    const { store } = make()
+    const user = newUser()
+    let expectVersion = '0'
+    const write = async (...writes: Write[]): Promise<void> => {
+      const done = await store.commit(user, { ...open, expectVersion, writes })
+      if (done.kind === 'committed') expectVersion = done.version
+    }
+    const shown = async (): Promise<string[]> =>
+      (await store.loadOpen(user, 'broker_1')).orders.map(({ id }) => id).sort()
+    const held = { symbol: 'AAPL', quantity: dec('10'), averageEntryPrice: dec('180'), currentPrice: null }
+    const { account, positions } = adopt('broker_1', readingOf({ cash: dec('5'), positions: [held] }))
+    const position = positions.get('AAPL') ?? null
+    const ended = { ...order, id: 't2', status: 'filled', endedAt: '2024-03-15T14:00:00.000Z' } as const
+    const placements = (['entry', 'takeProfit', 'stopLoss'] as const).map((leg) => {
+      return {
+        ...order.placements[0]!,
+        leg,
+        status: 'filled',
+        cumulativeQuantity: dec('10'),
+        reportedQuantity: dec('10'),
+      } as const
+    })
+    const overExited = { ...ended, orderClass: 'bracket', placements } as const
+    await write({ kind: 'account', account }, { kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position })
+    await write(
+      { kind: 'order', order },
+      { kind: 'order', order: ended },
+      { kind: 'order', order: { ...order, id: 't3' } },
+    )
+    const loaded = await store.loadOpen(user, 'broker_1')
+    expect(loaded).toMatchObject({ version: expectVersion, account, positions })
+    expect(await shown()).toEqual(['t1', 't3'])
+    expect((await store.loadOpen(user, 'broker_2')).orders).toEqual([])
+    await write({ kind: 'order', order: { ...ended, id: 't1' } })
+    expect(await shown()).toEqual(['t3'])
+    await write({ kind: 'order', order: { ...overExited, id: 't4' } }, { kind: 'order', order })
+    expect(await shown()).toEqual(['t1', 't3', 't4'])
+    await write({ kind: 'archive', order: { ...overExited, id: 't4' } }, { kind: 'archive', order: ended })
+    expect(await shown()).toEqual(['t1', 't3'])
+    await write({ kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position: null })
+    expect((await store.loadOpen(user, 'broker_1')).positions.size).toBe(0)
+    await write({ kind: 'forget', connectionId: 'broker_1' })
+    expect(await store.loadOpen(user, 'broker_1')).toEqual({
+      ...{ version: expectVersion, account: null, positions: new Map(), orders: [] },
     })
   })
 

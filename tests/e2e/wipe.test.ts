@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
-import { createReader } from '#store'
+import { createReader, createStore } from '#store'
 import { orderOf, System } from './stage.ts'
 
 const slow = { timeout: 60_000, interval: 100 }
@@ -31,9 +31,9 @@ describe('RDQ-05 FLUSHALL', () => {
       const { orders } = system.sandbox.control.ledger('demo-key').accounts['demo-key']!
       const ids = ['filled', 'resting', 'later'].map((tradeId) => clientOrderIdOf('alice', tradeId))
       expect(orders.map((order) => order['client_order_id']).sort()).toEqual(ids.sort())
-      const snapshot = await reader.snapshot('alice')
-      expect(snapshot.positions.map(({ symbol, quantity }) => [symbol, quantity])).toEqual([['AAPL', '20']])
-      expect(snapshot.orders.map(({ id, status }) => [id, status]).sort()).toEqual([
+      const { positions, orders: records } = await createStore(redis).loadConnection('alice', 'broker_alice')
+      expect([...positions.values()].map(({ symbol, quantity }) => [symbol, quantity])).toEqual([['AAPL', '20']])
+      expect(records.map(({ id, status }) => [id, status]).sort()).toEqual([
         ['filled', 'filled'],
         ['later', 'filled'],
         ['resting', 'submitted'],

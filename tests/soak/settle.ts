@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createReader, type Reader } from '#store'
-import { type Ground, keyOf } from '../support/ground.ts'
+import { createReader, createStore, type Reader, type Store } from '#store'
+import { isIndexed } from '../../src/store/open-index.ts'
+import { connectionOf, type Ground, keyOf } from '../support/ground.ts'
 import { emptyVerdict, judge, type Verdict } from './judge.ts'
 import type { LogTail } from './tail.ts'
 
@@ -10,15 +11,19 @@ const LOOK_MS = 2_000
 const SHOWN_MAX = 20
 
 /** The broker's ledger, our state and what clients were told, compared user by user. */
-async function judgeAll(ground: Ground, reader: Reader, tail: LogTail): Promise<Verdict> {
+async function judgeAll(ground: Ground, store: Store, reader: Reader, tail: LogTail): Promise<Verdict> {
   await tail.catchUp()
   const ledger = await ground.ledger()
   const verdict = emptyVerdict()
   for (const [n, userId] of ground.users.entries()) {
     const account = ledger.accounts[keyOf(n)]
     if (account === undefined) throw new Error(`the ledger has no account of ${userId}`)
-    const snapshot = await reader.snapshot(userId)
+    const [open, all] = [await reader.snapshot(userId), await store.loadConnection(userId, connectionOf(userId))]
+    const snapshot = { ...open, orders: all.orders }
     judge({ userId, ledger: account, snapshot, archived: [], told: tail.entries.get(userId) ?? [] }, verdict)
+    const isSame = open.orders.length === all.orders.filter(isIndexed).length
+    if (open.version === all.version && !isSame)
+      verdict.differences.push(`the open orders of ${userId} are not all shown`)
   }
   if (tail.holes > 0) verdict.differences.push(`${tail.holes} breaks in the chain of event ids`)
   return verdict
@@ -26,12 +31,13 @@ async function judgeAll(ground: Ground, reader: Reader, tail: LogTail): Promise<
 
 /** Compares until everything agrees, or `SETTLE_MS_MAX` have passed since this was called, which is once nothing fails any more. */
 export async function settle(ground: Ground, tail: LogTail): Promise<{ verdict: Verdict; settledMs: number }> {
-  const reader = createReader(ground.redis.connect())
+  const redis = ground.redis.connect()
+  const [store, reader] = [createStore(redis), createReader(redis)]
   const quietMs = performance.now()
-  let verdict = await judgeAll(ground, reader, tail)
+  let verdict = await judgeAll(ground, store, reader, tail)
   while (!isClean(verdict) && performance.now() - quietMs < SETTLE_MS_MAX) {
     await pause(LOOK_MS)
-    verdict = await judgeAll(ground, reader, tail)
+    verdict = await judgeAll(ground, store, reader, tail)
   }
   return { verdict, settledMs: performance.now() - quietMs }
 }

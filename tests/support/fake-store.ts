@@ -14,6 +14,7 @@ import type {
   TakeRefusal,
   Write,
 } from '#store'
+import { isIndexed } from '../../src/store/open-index.ts'
 import { FakeBudget } from './fake-budget.ts'
 import { FakeControls } from './fake-controls.ts'
 
@@ -114,6 +115,11 @@ export class FakeStore implements Store {
       positions: new Map(positions.map((p) => [p.symbol, p])),
       orders: user.all<Order>('order:').filter((o) => o.connectionId === connectionId),
     }
+  }
+
+  async loadOpen(userId: string, connectionId: string): Promise<LoadedConnection> {
+    const { orders, ...rest } = await this.loadConnection(userId, connectionId)
+    return { ...rest, orders: orders.filter(isIndexed) }
   }
 
   async loadHealth(userId: string, connectionId: string): Promise<{ version: string; health: Health | null }> {

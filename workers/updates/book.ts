@@ -1,4 +1,13 @@
-import { cmp, type Decimal, hasGap, livePlacements, type BrokerOrder, type Order, type Placement } from '#domain'
+import {
+  cmp,
+  type Decimal,
+  hasGap,
+  isOpenOrder,
+  livePlacements,
+  type BrokerOrder,
+  type Order,
+  type Placement,
+} from '#domain'
 import { putNewest } from '#runtime'
 import { isHeldUp, isInFlight, tradesAnyTime } from './cadence.ts'
 
@@ -21,7 +30,7 @@ export class Book {
     const before = new Map(this.#open)
     this.#open.clear()
     for (const order of orders) {
-      if (!isOpen(order)) continue
+      if (!isOpenOrder(order)) continue
       const known = before.get(order.id)
       const isSame = known !== undefined && markOf(known.order) === markOf(order)
       this.#open.set(order.id, { order, changedMs: isSame ? known.changedMs : nowMs })
@@ -39,7 +48,7 @@ export class Book {
 
   keep(order: Order, nowMs: number): void {
     this.#changes += 1
-    if (isOpen(order)) this.#open.set(order.id, { order, changedMs: nowMs })
+    if (isOpenOrder(order)) this.#open.set(order.id, { order, changedMs: nowMs })
     else this.#open.delete(order.id)
   }
 
@@ -106,9 +115,6 @@ type Entry = Readonly<{ order: Order; changedMs: number }>
 
 /** Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed. */
 const VIEWS_MAX = 25_000
-
-/** Something of it may still happen at the broker. */
-const isOpen = (order: Order): boolean => order.endedAt === null || hasGap(order) || livePlacements(order).length > 0
 
 const viewMark = (seen: BrokerOrder): string => {
   const { status, quantity, filledQuantity, filledAveragePrice, limitPrice, stopPrice, replacedBy } = seen

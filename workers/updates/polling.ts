@@ -167,7 +167,7 @@ export class Polling {
       const { changes } = desk.book
       // The same version as before, although something was written since: the store lost it.
       if (this.#known?.changes === changes && this.#known.version === (await desk.applier.store.version(userId))) return
-      const { version, account, positions, orders } = await desk.applier.store.loadConnection(userId, connectionId)
+      const { version, account, positions, orders } = await desk.applier.store.loadOpen(userId, connectionId)
       if (account === null) throw new UnreadError(connectionId)
       const overExited = orders.filter((order) => !isZero(overExitOf(order)))
       this.#known = { version, positions, ids: recordedIds(orders), overExited, changes }

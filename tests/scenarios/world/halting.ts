@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { type ControlCommands, createControlCommands } from '../../../src/producer/controls.ts'
+import { openFieldsOf } from '../../../src/store/open-index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
 
@@ -18,6 +19,10 @@ const taggedUser = (key: string): string | null => /\{(.*)\}/.exec(key)?.[1] ?? 
 
 function commandsOf(store: FakeStore) {
   const { controls } = store
+  const stateOf = (userId: string): Record<string, string> => {
+    const place = { v: store.versionOf(userId), last: store.lastEventId(userId) }
+    return { ...Object.fromEntries(store.recordsOf(userId)), ...place }
+  }
   return {
     async controlPut(key: string, name: string, record: string): Promise<string> {
       const userId = taggedUser(key)
@@ -33,10 +38,12 @@ function commandsOf(store: FakeStore) {
       const rows = await controls.changedSince(from, Number(rest.at(-1)))
       return rows.flatMap(({ userId, position }) => [userId, String(position)])
     },
-    async hgetall(key: string): Promise<Record<string, string>> {
-      const userId = taggedUser(key) ?? ''
-      const place = { v: store.versionOf(userId), last: store.lastEventId(userId) }
-      return { ...Object.fromEntries(store.recordsOf(userId)), ...place }
+    smembers: async (key: string): Promise<string[]> => openFieldsOf(stateOf(taggedUser(key) ?? '')),
+    async hmget(key: string, ...names: string[]): Promise<(string | null)[]> {
+      const state = stateOf(taggedUser(key) ?? '')
+      const indexed = `${state['v'] ?? ''} ${openFieldsOf(state).length}`
+      return names.map((name) => ({ ...state, indexed })[name] ?? null)
     },
+    hgetall: async (key: string): Promise<Record<string, string>> => stateOf(taggedUser(key) ?? ''),
   }
 }
