@@ -29,6 +29,8 @@ export interface Store {
 export type SliceAddress = Readonly<{ orderId: string; connectionId: string; symbol: string }>
 
 export type LoadedSlice = Readonly<{
+  /** What it is the slice of: nothing may be decided from it for another order or symbol. */
+  at: SliceAddress
   version: string
   slice: Slice
   /** Who is at work on the trade: `<version> <by>`. */

@@ -31,6 +31,7 @@ export function createStore(connection: Redis): Store {
       // Read after the hot state: an order that leaves it between the two is seen.
       const order = hot ?? (archived && orderId !== '' ? await redis.get(archiveKey(userId, orderId)) : null)
       return {
+        at: { orderId, connectionId, symbol },
         version: version ?? '0',
         slice: {
           order: readRecord(orderRecord, names[0], order),

@@ -39,6 +39,35 @@ function tap({ broker }: World): StreamUpdate[] {
   return said
 }
 
+describe('POS-01 an order of a symbol is canceled, and the next one executes', () => {
+  test('POS-01 the holding goes on from what it was', async () => {
+    const world = await openWorld({ seed: 31 })
+    world.submit({ quantity: '10' })
+    await world.settle()
+    world.fill('t1', '180')
+    await world.settle()
+    world.submit({ tradeId: 't2', orderType: 'limit', limitPrice: '150' })
+    await world.settle()
+    // Another worker writes, and what is remembered begins anew with an order of another symbol.
+    const expectVersion = await world.store.version('u1')
+    await world.store.commit('u1', { expectVersion, fence: { kind: 'version' }, writes: [], events: [] })
+    world.submit({ tradeId: 'other', symbol: 'MSFT', quantity: '1' })
+    await world.settle()
+    world.fill('other', '400')
+    await world.settle()
+    world.cancel('t2')
+    await world.settle()
+    world.submit({ tradeId: 't3', quantity: '5' })
+    await world.settle()
+    world.fill('t3', '181')
+    await world.settle()
+    const { positions } = await world.store.loadConnection('u1', 'broker_1')
+    expect(positions.get('AAPL')).toMatchObject({ quantity: '15', cost: '2705' })
+    await world.quiesce()
+    expect(world.anomalies()).toEqual([])
+  })
+})
+
 describe('fills that come more than once', () => {
   test.each([2, 3, 4, 5])('FIL-01 each event %s times - as if it came once', async (copies) => {
     const once = await trade({ seed: copies })

@@ -86,6 +86,7 @@ export class FakeStore implements Store {
     const user = this.#user(userId)
     const hot = user.read<Order>(`order:${orderId}`)
     return {
+      at: { orderId, connectionId, symbol },
       version: user.version,
       slice: {
         order: hot ?? (archived ? user.archived(orderId) : null),

@@ -111,12 +111,13 @@ describe('what a worker remembers of having written', () => {
 
 describe('what is held', () => {
   const { slice } = play([claimed()])
-  const loaded = { version: '2', slice, claim: '2 w', cancelMark: null }
-  const elsewhere = { ...loaded, slice: { ...slice, order: null } }
+  const addressOf = (orderId: string, symbol = 'AAPL') => ({ orderId, connectionId: 'broker_1', symbol })
+  const loaded = { at: addressOf('t1'), version: '2', slice, claim: '2 w', cancelMark: null }
+  const elsewhere = { ...loaded, at: addressOf('', 'MSFT'), slice: { ...slice, order: null } }
 
   function holding(): Remembered {
     const remembered = new Remembered()
-    remembered.committed(at('t1'), '1', loaded)
+    remembered.committed('u1', '1', loaded)
     remembered.read('u1', '2')
     return remembered
   }
@@ -134,7 +135,7 @@ describe('what is held', () => {
 
   test('moves with every commit on top of it', () => {
     const remembered = holding()
-    remembered.committed({ ...at(''), symbol: 'MSFT' }, '2', { ...elsewhere, version: '3' })
+    remembered.committed('u1', '2', { ...elsewhere, version: '3' })
     expect(remembered.slice(at('t1'))).toEqual({ ...loaded, version: '3' })
   })
 
@@ -148,7 +149,7 @@ describe('what is held', () => {
 
   test('is of one version: a commit on top of another one leaves nothing of before', () => {
     const remembered = holding()
-    remembered.committed({ ...at(''), symbol: 'MSFT' }, '7', { ...elsewhere, version: '8' })
+    remembered.committed('u1', '7', { ...elsewhere, version: '8' })
     remembered.read('u1', '8')
     expect(remembered.slice(at('t1'))).toBeNull()
     expect(remembered.slice({ ...at('t2'), symbol: 'MSFT' }, true)?.version).toBe('8')
@@ -158,11 +159,11 @@ describe('what is held', () => {
     const remembered = holding()
     for (let n = 0; n < 32; n += 1) {
       const order = { ...slice.order!, id: `other-${n}` }
-      remembered.committed(at(order.id), '2', { ...loaded, slice: { ...slice, order } })
+      remembered.committed('u1', '2', { ...loaded, at: addressOf(order.id), slice: { ...slice, order } })
     }
     expect(remembered.slice(at('t1'))).toBeNull()
     expect(remembered.slice(at('other-31'))).not.toBeNull()
-    for (let n = 0; n < 2_000; n += 1) remembered.committed({ ...at('t1'), userId: `user-${n}` }, '1', loaded)
+    for (let n = 0; n < 2_000; n += 1) remembered.committed(`user-${n}`, '1', loaded)
     expect(remembered.slice(at('other-31'))).toBeNull()
   })
 })

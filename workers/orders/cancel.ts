@@ -145,7 +145,7 @@ async function note({ applier, clock, ...deps }: OrderDeps, command: CancelComma
     const loaded = await loadTrade({ applier, clock, ...deps }, trade)
     const { order } = loaded.slice
     if (order !== null) {
-      const applied = await applyWith(applier, factsOf(order), (now) => requestUpdates(now, request, at), loaded)
+      const applied = await applyWith(applier, factsOf(order), (now) => requestUpdates(now, request, at))
       return applied.slice.order
     }
     if (loaded.cancelMark !== null) return null

@@ -206,6 +206,8 @@ async function commitStep(
   fence: Fence,
 ): Promise<Committed | Exclude<CommitResult, { kind: 'committed' }>> {
   const { userId } = place
+  if (!isOf(loaded, place))
+    throw new InvariantError(`what was loaded for ${loaded.at.symbol} was used for ${place.symbol}`)
   const result = await store.commit(userId, { expectVersion: loaded.version, fence, writes, events })
   if (result.kind === 'clash') remembered.refused(userId, loaded.version)
   if (result.kind !== 'committed') return result
@@ -213,9 +215,13 @@ async function commitStep(
   const { version, globalHalt } = result
   const claim = fence.kind === 'take' || fence.kind === 'resolve' ? `${version} ${fence.by}` : loaded.claim
   const applied = { ...loaded, ...{ slice, changes, version, claim } }
-  remembered.committed(place, loaded.version, applied)
+  remembered.committed(userId, loaded.version, applied)
   return { kind: 'committed', applied, globalHalt }
 }
+
+/** A position that was not read looks like none: booked from it, an execution would begin another one. */
+const isOf = ({ at }: LoadedSlice, { orderId, connectionId, symbol }: Place): boolean =>
+  at.orderId === orderId && at.connectionId === connectionId && at.symbol === symbol
 
 const isEmpty = ({ writes, events }: Step): boolean => writes.length === 0 && events.length === 0
 

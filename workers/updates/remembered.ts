@@ -32,7 +32,8 @@ export class Remembered {
     if (account === undefined || position === undefined || trade === undefined || first !== (trade === UNSEEN))
       return null
     const { order, claim, cancelMark } = trade
-    return { version: held.version, slice: { order, position, account }, claim, cancelMark }
+    const at = { orderId, connectionId, symbol }
+    return { at, version: held.version, slice: { order, position, account }, claim, cancelMark }
   }
 
   /** The state was read, and is at this version. */
@@ -43,7 +44,8 @@ export class Remembered {
   }
 
   /** A commit made a slice of one version into that of the next: all the rest is as it was. */
-  committed({ userId, connectionId, symbol }: Place, before: string, now: LoadedSlice): void {
+  committed(userId: string, before: string, now: LoadedSlice): void {
+    const { connectionId, symbol } = now.at
     const known = this.#users.get(userId)
     const held = known?.version === before ? known : nothing()
     held.version = now.version
