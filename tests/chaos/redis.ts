@@ -25,6 +25,8 @@ export type RedisReport = Readonly<{
   repeats: number
   /** Trades that nobody knows of at the end, although they were asked for again. */
   untold: number
+  /** Holdings that were not what executions made them, until the broker's figures put them right. */
+  drifts: number
   settledMs: number
 }>
 
@@ -147,5 +149,6 @@ export async function killRedisAtRandom(options: RedisOptions): Promise<RedisRep
   await stopTail()
   const untold = (await api.untold()).length
   const { trades, repeats } = api
-  return { verdict, trades, cuts, bytesLost, eventsLost: tail.takenBack, repeats, untold, settledMs }
+  const { drifts } = ground
+  return { verdict, trades, cuts, bytesLost, eventsLost: tail.takenBack, repeats, untold, drifts, settledMs }
 }

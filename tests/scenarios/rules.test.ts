@@ -209,6 +209,24 @@ describe('a rule about what is read, broken, is found', () => {
     void rogueIn(world).store.commit('u1', { ...open, writes })
     await expect(world.settle()).rejects.toThrow('S13 cash becomes 1 with an order of which nothing is booked')
   })
+
+  test('S13 a holding that begins anew with an execution', async () => {
+    const world = await holding()
+    const position = world.store.positionOf('u1', 'broker_1', 'AAPL')!
+    const [placement] = world.store.orderOf('u1', 't1')!.placements
+    const order = {
+      ...world.store.orderOf('u1', 't1')!,
+      id: 't2',
+      placements: [{ ...placement!, cumulativeQuantity: dec('5') }],
+    }
+    const writes = [
+      { kind: 'order', order },
+      { kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position: { ...position, quantity: dec('5') } },
+    ] as const
+    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
+    void rogueIn(world).store.commit('u1', { ...open, writes })
+    await expect(world.settle()).rejects.toThrow('S13 AAPL becomes 5 from 100 with an order that executed 5')
+  })
 })
 
 describe('a bound that is not kept is found', () => {

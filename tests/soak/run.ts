@@ -81,6 +81,7 @@ async function soak(options: Options): Promise<boolean> {
   const { verdict, settledMs } = await settle(ground, tail)
   await stopTail()
   if (tail.takenBack > 0) verdict.differences.push(`${tail.takenBack} events were taken back`)
+  if (ground.drifts > 0) verdict.differences.push(`${ground.drifts} holdings had drifted for a while`)
   say(`state was compared ${Math.round(settledMs / 1_000)} s after the last fault`)
   for (const found of findings(verdict)) say(`  ${found}`)
   say(`soak: ${options.orders} orders, ${options.users} accounts, seed ${options.seed}: ${inWords(verdict)}`)

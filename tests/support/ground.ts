@@ -35,6 +35,8 @@ export class Ground implements AsyncDisposable {
   readonly producer: Producer
   readonly users: readonly string[]
   kills = 0
+  /** How often a worker found a holding that no execution and no activity of the broker explains. */
+  drifts = 0
   readonly #sandbox: ManagedProcess & { url: string }
   readonly #workers: (ManagedProcess | null)[] = []
   readonly #chance: Chance
@@ -88,6 +90,9 @@ export class Ground implements AsyncDisposable {
         ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: this.#sandbox.url },
       },
       ready: /workers\.ready/,
+      onLine: (line) => {
+        if (line.includes('unexplained_drift')) this.drifts += 1
+      },
     })
   }
 

@@ -1,4 +1,4 @@
-import type { BrokerSnapshot, Order } from '#domain'
+import { add, type BrokerSnapshot, type Decimal, type Order, sideOf, sub, ZERO } from '#domain'
 import type { Commit } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Heard, PortCall, Process } from './process.ts'
@@ -6,9 +6,19 @@ import type { Heard, PortCall, Process } from './process.ts'
 /** The last reading of an account that a process has heard of; complete with its activities. */
 type Reading = Readonly<{ snapshot: BrokerSnapshot; isComplete: boolean }>
 
+/** What becomes `to`; `quantity`: of a holding, before. `shown`: what a reading has it to be. */
+type Move = Readonly<{
+  connectionId: string
+  what: string
+  to: Decimal
+  quantity: Decimal | null
+  shown: (snapshot: BrokerSnapshot) => string
+}>
+
 /**
  * S13: no position and no balance changes for want of an answer. What changes them is an execution, written with the order of which it
- * is booked; or a reading of the account that was heard to its end, and then they become what it showed.
+ * is booked, and then a holding changes by as much; or a reading of the account that was heard to its end, and then they become what
+ * it showed.
  */
 export class ReadingRules {
   readonly #store: FakeStore
@@ -36,10 +46,16 @@ export class ReadingRules {
     if (this.#store.versionOf(userId) !== commit.expectVersion) return // nothing comes of it
     const orders = commit.writes.flatMap((write) => (write.kind === 'order' ? [write.order] : []))
     const isBooked = orders.some((order) => booked(order) !== booked(this.#store.orderOf(userId, order.id)))
-    for (const { connectionId, what, to, shown } of this.#moves(userId, commit)) {
+    const executed = orders.reduce(
+      (total, order) => add(total, sub(executedOf(order), executedOf(this.#store.orderOf(userId, order.id)))),
+      ZERO,
+    )
+    for (const { connectionId, what, to, quantity, shown } of this.#moves(userId, commit)) {
       const reading = this.#readings.get(`${name} ${userId} ${connectionId}`)
       if (orders.length > 0) {
         if (!isBooked) this.#say(`S13 ${what} becomes ${to} with an order of which nothing is booked`)
+        else if (quantity !== null && sub(to, quantity) !== executed)
+          this.#say(`S13 ${what} becomes ${to} from ${quantity} with an order that executed ${executed}`)
       } else if (reading?.isComplete !== true) this.#say(`S13 ${what} becomes ${to}, and no complete reading shows it`)
       else if (Number(shown(reading.snapshot)) !== Number(to))
         this.#say(`S13 ${what} becomes ${to}, and the reading shows ${shown(reading.snapshot)}`)
@@ -47,20 +63,21 @@ export class ReadingRules {
   }
 
   /** The quantities and the cash that a commit changes. */
-  #moves(userId: string, { writes }: Commit) {
-    return writes.flatMap((write) => {
+  #moves(userId: string, { writes }: Commit): Move[] {
+    return writes.flatMap((write): Move[] => {
       if (write.kind === 'account') {
         const { connectionId, cash: to } = write.account
         const isSame = this.#store.accountOf(userId, connectionId)?.cash === to
-        return isSame ? [] : [{ connectionId, what: 'cash', to, shown: ({ cash }: BrokerSnapshot): string => cash }]
+        const shown = ({ cash }: BrokerSnapshot): string => cash
+        return isSame ? [] : [{ connectionId, what: 'cash', to, quantity: null, shown }]
       }
       if (write.kind !== 'position') return []
       const { connectionId, symbol, position } = write
-      const to = position?.quantity ?? '0'
-      const before = this.#store.positionOf(userId, connectionId, symbol)?.quantity ?? '0'
+      const to = position?.quantity ?? ZERO
+      const quantity = this.#store.positionOf(userId, connectionId, symbol)?.quantity ?? ZERO
       const shown = ({ positions }: BrokerSnapshot): string =>
         positions.find((one) => one.symbol === symbol)?.quantity ?? '0'
-      return before === to ? [] : [{ connectionId, what: symbol, to, shown }]
+      return quantity === to ? [] : [{ connectionId, what: symbol, to, quantity, shown }]
     })
   }
 }
@@ -68,3 +85,10 @@ export class ReadingRules {
 /** What of an order is in the books. */
 const booked = (order: Order | null): string =>
   JSON.stringify(order?.placements.map((one) => [one.brokerOrderId, one.cumulativeQuantity, one.totalCost, one.busted]))
+
+/** What an order has put into the holding: what it bought, less what it sold. */
+const executedOf = (order: Order | null): Decimal =>
+  (order?.placements ?? []).reduce((total, { leg, cumulativeQuantity, busted }) => {
+    const quantity = sub(cumulativeQuantity, busted?.quantity ?? ZERO)
+    return order !== null && sideOf(order, leg) === 'buy' ? add(total, quantity) : sub(total, quantity)
+  }, ZERO)
