@@ -63,7 +63,8 @@ async function tellEverybody(ground: Ground, users: readonly string[], { events,
     for (let n = 0; told < events; n += 1) {
       told += 1
       const dueMs = startMs + (told / rate) * 1_000
-      if (performance.now() < dueMs) await pause(dueMs - performance.now())
+      const leftMs = dueMs - performance.now()
+      if (leftMs > 0) await pause(leftMs)
       await ground.tell(own[n % own.length] ?? '')
     }
   }
