@@ -50,10 +50,7 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
 async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenial): Promise<JobResult> {
   const { order } = sending.applied.slice
   // An earlier request may have arrived: then nothing is proved by not sending another.
-  if (order === null || order.unknownSince !== null) {
-    await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
-    return again(REFUSED_AGAIN_MS, `${denial.message}; an earlier request may have arrived`)
-  }
+  if (order === null || order.unknownSince !== null) return remainUnknown(deps, sending, denial.message)
   // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
   const seen = deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
   if (seen?.kind === 'found') return adoptOrder(deps, order, seen.order)
@@ -65,6 +62,12 @@ async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenia
   }
   await write(deps, sending, { type: 'denied', ...denial, at })
   return DONE
+}
+
+/** @param why no further request was made or taken, which says nothing of an earlier one */
+async function remainUnknown(deps: OrderDeps, sending: Sending, why: string): Promise<JobResult> {
+  await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
+  return again(REFUSED_AGAIN_MS, `${why}, and an earlier request may have arrived`)
 }
 
 async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome): Promise<JobResult> {
@@ -79,10 +82,7 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome)
       return adoptDuplicate(deps, sending)
     case 'refused': {
       // A refusal of this request says nothing of an earlier one that may have arrived.
-      if (order?.unknownSince != null) {
-        await write(deps, sending, { type: 'outcome_unknown', at })
-        return again(REFUSED_AGAIN_MS, `refused now (${outcome.message}), and an earlier request may have arrived`)
-      }
+      if (order?.unknownSince != null) return remainUnknown(deps, sending, `refused now (${outcome.message})`)
       const { code, brokerCode, message } = outcome
       if (wanted.closes && code === 'INSUFFICIENT_QUANTITY') {
         if (order?.attemptEndedAt == null) {
