@@ -1,7 +1,7 @@
 import { type Order } from '#domain'
 import { InvariantError } from '#runtime'
 import { archiveKey, budgetKey, controlField, controlKey, field, leaseKey, logKey, openKey, stateKey } from './keys.ts'
-import { isIndexed } from './open-index.ts'
+import { isOpenField } from './open-index.ts'
 import { encodeEvent } from './packet.ts'
 import {
   ARCHIVE_TTL_MS,
@@ -84,21 +84,21 @@ function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argume
 }
 
 function note(changes: Changes, write: Write): void {
-  const set = (name: string, value: object | null, isOpen: boolean): void => {
+  const set = (name: string, value: object | null, order: Order | null = null): void => {
     if (value === null) changes.removals.push(name)
-    else changes.sets.push([name, JSON.stringify(value), isOpen])
+    else changes.sets.push([name, JSON.stringify(value), isOpenField(name, order)])
   }
   switch (write.kind) {
     case 'order':
-      return set(field.order(write.order.id), write.order, isIndexed(write.order))
+      return set(field.order(write.order.id), write.order, write.order)
     case 'position':
-      return set(field.position(write.connectionId, write.symbol), write.position, true)
+      return set(field.position(write.connectionId, write.symbol), write.position)
     case 'account':
-      return set(field.account(write.account.connectionId), write.account, true)
+      return set(field.account(write.account.connectionId), write.account)
     case 'health':
-      return set(field.health(write.connectionId), write.health, false)
+      return set(field.health(write.connectionId), write.health)
     case 'cancelMark':
-      return set(field.cancelMark(write.tradeId), write.mark, false)
+      return set(field.cancelMark(write.tradeId), write.mark)
     case 'ref':
       if (write.orderId === null) changes.removals.push(field.ref(write.brokerOrderId))
       else changes.sets.push([field.ref(write.brokerOrderId), write.orderId, false])

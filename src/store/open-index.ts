@@ -16,6 +16,10 @@ import type { Scripts } from './scripts.ts'
 /** Whether the set names an order. Whoever changes this must give the field `indexed` another name: sets of before are others. */
 export const isIndexed = (order: Order): boolean => isOpenOrder(order) || !isZero(overExitOf(order))
 
+/** Whether the set names a field. @param order its record, if it is an order's */
+export const isOpenField = (name: string, order: Order | null): boolean =>
+  order === null ? name.startsWith('position:') || name.startsWith('account:') : isIndexed(order)
+
 /** Readings of a state that is written meanwhile, before all of it is read. */
 const TRIES_MAX = 2
 
@@ -52,9 +56,7 @@ export async function mend(
 
 /** What the set of a state has to be. @throws {RecordError} */
 export const openFieldsOf = (records: Readonly<Record<string, string>>): string[] =>
-  Object.entries(records).flatMap(([name, text]) => (isNamed(name, text) ? [name] : []))
-
-const isNamed = (name: string, text: string): boolean =>
-  name.startsWith('order:')
-    ? isIndexed(readRecord(orderRecord, name, text))
-    : name.startsWith('position:') || name.startsWith('account:')
+  Object.entries(records).flatMap(([name, text]) => {
+    const order = name.startsWith('order:') ? readRecord(orderRecord, name, text) : null
+    return isOpenField(name, order) ? [name] : []
+  })
