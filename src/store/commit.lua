@@ -27,9 +27,8 @@
 -- Returns {'committed', version, last event id} | {'clash'} | {'fenced'} | {'halted', halt} | {'archived', order}
 --       | {'unusable', connection record or ''} | {'over_budget', ms to wait}
 --- include budget-window
+--- include in-parts
 local SEQUENCE_MAX = 99999
--- Lua hands over a few thousand values at a time.
-local VALUES_MAX = 4000
 
 local argAt, keyAt = 0, 3
 local function arg() argAt = argAt + 1; return ARGV[argAt] end
@@ -127,14 +126,6 @@ end
 if #entries > 0 then
   writes[#writes + 1] = 'last'
   writes[#writes + 1] = last
-end
-
-local function inParts(command, key, values)
-  local changed = 0
-  for from = 1, #values, VALUES_MAX do
-    changed = changed + redis.call(command, key, unpack(values, from, math.min(from + VALUES_MAX - 1, #values)))
-  end
-  return changed
 end
 
 if budget then budget_spend(budget, kept, 'submit', now) end

@@ -50,7 +50,7 @@ const fileOf = (name: string): string => `${name.replace(/[A-Z]/g, (letter) => `
 const read = (file: string): string => readFileSync(join(import.meta.dirname, file), 'utf8')
 /** Puts in what a script shares with another: `--- include <file without its ending>`. */
 const sourceOf = (name: string): string =>
-  read(fileOf(name)).replace(/^--- include ([a-z-]+)$/m, (_line, shared: string) => read(`${shared}.lua`))
+  read(fileOf(name)).replace(/^--- include ([a-z-]+)$/gm, (_line, shared: string) => read(`${shared}.lua`))
 
 const sources = Object.entries(keyCounts).map(([name, numberOfKeys]) => ({
   name: name as keyof Scripts,

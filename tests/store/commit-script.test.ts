@@ -37,7 +37,7 @@ local redis = setmetatable({call = function(command, ...)
   end
   return redis_.call(command, ...)
 end}, {__index = redis_})
-${source('commit.lua').replace('--- include budget-window', () => source('budget-window.lua'))}`
+${source('commit.lua').replace(/^--- include ([a-z-]+)$/gm, (_line, shared: string) => source(`${shared}.lua`))}`
 
 describe('RDQ-07 a script that stops half way', () => {
   test.each([1, 2, 3, 4, 5, 6, 7])(

@@ -1,0 +1,11 @@
+-- Lua hands over a few thousand values at a time.
+local VALUES_MAX = 4000
+
+-- A command with as many values as there are, from place `first` on. Returns the sum of its answers.
+local function inParts(command, key, values, first)
+  local changed = 0
+  for from = first or 1, #values, VALUES_MAX do
+    changed = changed + redis.call(command, key, unpack(values, from, math.min(from + VALUES_MAX - 1, #values)))
+  end
+  return changed
+end
