@@ -1,5 +1,6 @@
 export * from './account.ts'
 export { ACTIVITY_OVERLAP_MS, type BrokerActivity } from './activities.ts'
+export * from './asset.ts'
 export * from './attention.ts'
 export * from './decimal.ts'
 export { differencesOf } from './differences.ts'

@@ -1,4 +1,5 @@
 export * from './aside.ts'
+export * from './assets.ts'
 export * from './budget.ts'
 export { LOG_ENTRIES_MAX, LOG_TTL_MS } from './commit-call.ts'
 export {

@@ -38,6 +38,12 @@ export const asideKey = 'aside'
 export const workersKey = 'workers'
 /** Symbols that clients watch, a sorted set by the time at which nobody does any more. */
 export const demandKey = 'demand'
+/** The broker's assets, a hash: `#` says what the list is, and one field per symbol. The tag keeps a list and its draft in one slot. */
+export const assetsKey = (environment: string): string => `assets:{${environment}}`
+/** A list that is being written; it becomes the list when it is whole. */
+export const assetsDraftKey = (environment: string, draftId: string): string => `assets:{${environment}}:${draftId}`
+/** Until when nobody needs to read the broker's assets (again). */
+export const assetsTurnKey = (environment: string): string => `assets:{${environment}}:turn`
 /** Last quote of each symbol, a hash. */
 export const quotesKey = 'quotes'
 

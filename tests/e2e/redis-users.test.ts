@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createLogger, systemClock } from '#runtime'
-import { createAsideOrders, createEpoch } from '#store'
+import { createAsideOrders, createAssetReader, createAssets, createEpoch } from '#store'
 import { startDashboard } from '../../src/apps/dashboard/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { orderOf, System, told } from './stage.ts'
@@ -69,12 +69,14 @@ const refused: Record<string, [command: string, ...args: string[]][]> = {
     ['HSET', 'state:{alice}', 'v', '1'],
     ['XADD', 'log:{alice}', '*', 'e', 'x'],
     ['HSET', 'control:{alice}', 'x', 'y'],
+    ['HSET', 'assets:{paper}', 'x', 'y'],
     ['LPUSH', '{fc:orders}:orders:wait', '1'],
     ['PSUBSCRIBE', '*'],
   ],
   producer: [
     ['HSET', 'state:{alice}', 'v', '1'],
     ['XRANGE', 'log:{alice}', '-', '+'],
+    ['HSET', 'assets:{paper}', 'x', 'y'],
     ['PUBLISH', 'socket.io#/#market:AAPL#', 'x'],
   ],
   dashboard: [
@@ -106,6 +108,19 @@ test('what orders were set aside, workers write and the dashboard reads; and it 
   expect((await createAsideOrders(dashboard, Date.now).list()).total).toBe(1)
   expect(await createEpoch(dashboard, () => 'made').mint()).toBeTypeOf('string')
   for (const link of [workers, dashboard]) link.disconnect()
+})
+
+test('the assets of the broker, workers write and the producer and the relay read', async () => {
+  const workers = new Redis(urlOf('workers'))
+  const assets = createAssets(workers, () => 'draft')
+  expect(await assets.takeTurn('paper')).toBe(true)
+  await assets.put('paper', [])
+  for (const user of ['producer', 'relay']) {
+    const link = new Redis(urlOf(user))
+    expect((await createAssetReader(link).find(['AAPL'])).get('AAPL'), user).toEqual({ kind: 'not_listed' })
+    link.disconnect()
+  }
+  workers.disconnect()
 })
 
 test.each(everywhere)('what %s has no business with, Redis refuses', async (user) => {
