@@ -21,7 +21,7 @@ export {
 } from './control.ts'
 export * from './epoch.ts'
 export * from './bounded-reader.ts'
-export { feedLeaseKey, leaseKey } from './keys.ts'
+export { feedLeaseKey, leaseKey, operatorSessionsKey } from './keys.ts'
 export * from './lease.ts'
 export * from './recoveries.ts'
 export { createLinks, type Link, type LinkOutcome, type Links } from './links.ts'

@@ -47,6 +47,9 @@ export const assetsTurnKey = (environment: string): string => `assets:{${environ
 /** Last quote of each symbol, a hash. */
 export const quotesKey = 'quotes'
 
+/** Logins of one person at the dashboard, a sorted set: digest of the login's id, by the time at which the login ends. */
+export const operatorSessionsKey = (name: string): string => `operator-sessions:${name}`
+
 /** Fields of a user's state. */
 export const field = {
   version: 'v',

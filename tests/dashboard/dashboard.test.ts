@@ -95,10 +95,17 @@ describe('without a login', () => {
     expect([status, location]).toEqual([303, '/queues/queue/orders?status=failed'])
   })
 
-  test.each(['//evil.example', '/\\evil.example', 'https://evil.example/x', 'javascript:alert(1)'])(
-    'the login never leads to %s',
-    async (next) => expect((await logIn('ann', PASSWORD, next)).location).toBe('/'),
-  )
+  test.each([
+    '//evil.example',
+    '/\\evil.example',
+    'https://evil.example/x',
+    'javascript:alert(1)',
+    '/..//evil.example',
+    '/.//evil.example',
+    '/x/../..//evil.example/y',
+    '/\\..\\/evil.example',
+    '/\t/evil.example',
+  ])('the login never leads to %s', async (next) => expect((await logIn('ann', PASSWORD, next)).location).toBe('/'))
 
   test('what the login page is told is shown as text', async () => {
     const page = await (await ask('/login?next=/%22%3E%3Cscript%3E')).text()
@@ -121,6 +128,44 @@ describe('the login', () => {
   test('a form on another site is refused', async () => {
     const headers = { 'sec-fetch-site': 'cross-site' }
     expect((await ask('/login', '', { method: 'POST', headers })).status).toBe(403)
+  })
+
+  test.each([
+    ['another host', { origin: 'http://evil.example' }],
+    ['another port of this host', { origin: 'http://127.0.0.1:1' }],
+    ['a page without an origin', { origin: 'null' }],
+    ['another site, as an old browser says', { origin: 'http://evil.example', 'sec-fetch-site': 'none' }],
+  ])('a write from %s is refused, logged in or not', async (_what, headers) => {
+    const { cookie } = await logIn('ann', PASSWORD)
+    const body = new URLSearchParams({ name: 'ann', password: PASSWORD })
+    expect((await ask('/login', '', { method: 'POST', headers, body })).status).toBe(403)
+    for (const path of ['/attention/accept-store', '/queues/api/queues/orders/pause'])
+      expect((await ask(path, cookie, { method: path.startsWith('/queues') ? 'PUT' : 'POST', headers })).status).toBe(
+        403,
+      )
+    expect(await orders.isPaused()).toBe(false)
+    expect((await ask('/logout', cookie, { headers })).status).toBe(403)
+    expect((await ask('/queues/', cookie)).status).toBe(200)
+  })
+
+  test('a page of the dashboard may write, over plain HTTP and behind a proxy with TLS', async () => {
+    const body = new URLSearchParams({ name: 'ann', password: PASSWORD })
+    const { host } = new URL(url)
+    for (const origin of [url, `https://${host}`])
+      expect((await ask('/login', '', { method: 'POST', headers: { origin }, body })).status).toBe(303)
+  })
+
+  test('a body that is too large or no form is answered 413 or 400', async () => {
+    const post = async (body: string, type = 'application/x-www-form-urlencoded'): Promise<number> =>
+      (await ask('/login', '', { method: 'POST', body, headers: { 'content-type': type } })).status
+    expect(await post(`name=${'x'.repeat(20_000)}`)).toBe(413)
+    expect(await post('--no boundary', 'multipart/form-data')).toBe(400)
+    expect(await post('--x\r\nbroken', 'multipart/form-data; boundary=x')).toBe(400)
+    expect(await post('{"name":', 'application/json')).toBe(400)
+    const { cookie } = await logIn('ann', PASSWORD)
+    const large = { method: 'PUT', body: JSON.stringify({ data: 'x'.repeat(20_000) }) }
+    expect((await ask('/queues/api/queues/orders/pause', cookie, large)).status).toBe(413)
+    expect(await orders.isPaused()).toBe(false)
   })
 
   test('guessing is slowed down', async () => {
@@ -203,9 +248,10 @@ describe('logged in', () => {
     expect((await ask('/queues/static/images/logo.svg', cookie)).status).toBe(200)
   })
 
-  test('logging out takes the cookie away', async () => {
+  test('logging out takes the cookie away, and a copy of the cookie opens nothing any more', async () => {
     const { cookie } = await logIn('ann', PASSWORD)
     expect((await ask('/logout', cookie)).headers.get('set-cookie')).toMatch(/Max-Age=0/)
+    expect((await ask('/queues/api/queues', cookie)).status).toBe(401)
   })
 })
 

@@ -1,6 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import type { Redis } from 'ioredis'
+import RedisMock from 'ioredis-mock'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { systemRandomness } from '#runtime'
 import { hashPassword, parseHash, passwordMatches } from '../../src/apps/dashboard/passwords.ts'
-import { SESSION_SECONDS, Sessions } from '../../src/apps/dashboard/session.ts'
+import { SESSION_SECONDS, Sessions, SESSIONS_PER_USER_MAX } from '../../src/apps/dashboard/session.ts'
 import { FAILURES_MAX, LoginThrottle, WINDOW_MS } from '../../src/apps/dashboard/throttle.ts'
 import { parseUsers, type User } from '../../src/apps/dashboard/users.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -53,36 +56,56 @@ describe('sessions', () => {
   const usersOf = (text: string): ReadonlyMap<string, User> => parseUsers(text) ?? new Map()
   const users = usersOf(`ann:operator:${hash},ben:viewer:${otherHash}`)
   const ann = users.get('ann') as User
+  const clock = new FakeClock()
+  let redis: Redis
+  const sessionsOf = (known = users): Sessions => new Sessions(redis, known, clock, systemRandomness)
+  beforeEach(async () => {
+    redis = new RedisMock()
+    await redis.flushall()
+  })
 
-  test('a session names its user, on every dashboard with the same users, until it expires', async () => {
-    const clock = new FakeClock()
-    const cookie = await new Sessions(users, clock).open(ann)
-    const elsewhere = new Sessions(users, clock)
-    expect(await elsewhere.userOf(cookie)).toBe(ann)
+  test('a session names its user, on every dashboard with the same Redis, until it expires', async () => {
+    const cookie = await sessionsOf().open(ann)
+    expect(await sessionsOf().userOf(cookie)).toBe(ann)
     await clock.advance(SESSION_SECONDS * 1000 + 1000)
-    expect(await elsewhere.userOf(cookie)).toBeNull()
+    expect(await sessionsOf().userOf(cookie)).toBeNull()
   })
 
   test('changing the role, the password or the users ends it', async () => {
-    const clock = new FakeClock()
-    const cookie = await new Sessions(users, clock).open(ann)
+    const cookie = await sessionsOf().open(ann)
     for (const text of [
       `ann:viewer:${hash},ben:viewer:${otherHash}`,
       `ann:operator:${otherHash},ben:viewer:${otherHash}`,
       `ben:viewer:${otherHash}`,
     ]) {
-      expect(await new Sessions(usersOf(text), clock).userOf(cookie)).toBeNull()
+      expect(await sessionsOf(usersOf(text)).userOf(cookie)).toBeNull()
     }
   })
 
-  test('a forged, an unsigned and a missing cookie are nobody', async () => {
-    const sessions = new Sessions(users, new FakeClock())
-    const [head = '', body = '', mark = ''] = (await sessions.open(ann)).split('.')
-    const none = Buffer.from('{"alg":"none"}').toString('base64url')
-    const altered = `${mark.startsWith('A') ? 'B' : 'A'}${mark.slice(1)}`
-    for (const cookie of [`${head}.${body}.${altered}`, `${none}.${body}.`, '', 'x', undefined]) {
-      expect(await sessions.userOf(cookie)).toBeNull()
+  test('a logout ends the session on every dashboard, and no other session of the user', async () => {
+    const [first, second] = [await sessionsOf().open(ann), await sessionsOf().open(ann)]
+    await sessionsOf().close(first)
+    expect(await sessionsOf().userOf(first)).toBeNull()
+    expect(await sessionsOf().userOf(second)).toBe(ann)
+  })
+
+  test('of many sessions of one user the newest stay', async () => {
+    const cookies: string[] = []
+    for (let n = 0; n <= SESSIONS_PER_USER_MAX; n += 1) {
+      cookies.push(await sessionsOf().open(ann))
+      await clock.advance(1)
     }
+    expect(await sessionsOf().userOf(cookies[0])).toBeNull()
+    expect(await sessionsOf().userOf(cookies[1])).toBe(ann)
+    expect(await sessionsOf().userOf(cookies.at(-1))).toBe(ann)
+  })
+
+  test('an invented, a borrowed and a missing cookie are nobody, and Redis holds no cookie', async () => {
+    const cookie = await sessionsOf().open(ann)
+    const id = cookie.slice('ann.'.length)
+    for (const wrong of [`ben.${id}`, `ann.${id}x`, `ann.`, id, `__proto__.${id}`, '', '.', undefined])
+      expect(await sessionsOf().userOf(wrong)).toBeNull()
+    expect((await redis.zrange('operator-sessions:ann', 0, -1)).join()).not.toContain(id)
   })
 })
 

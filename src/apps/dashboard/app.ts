@@ -5,12 +5,14 @@ import { bodyLimit } from 'hono/body-limit'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { secureHeaders } from 'hono/secure-headers'
 import { z } from 'zod'
+import { UnavailableError } from '#producer'
 import type { Clock, Logger } from '#runtime'
 import { type AttentionDeps, createAttention } from './attention.ts'
 import { BOARD_PATH, createBoard } from './board.ts'
 import { loginPage, loginStyle } from './login-page.ts'
+import { isFromHere, localPath } from './origin.ts'
 import { passwordMatches } from './passwords.ts'
-import { SESSION_SECONDS, Sessions } from './session.ts'
+import { SESSION_SECONDS, type Sessions } from './session.ts'
 import { LoginThrottle } from './throttle.ts'
 import type { User } from './users.ts'
 
@@ -44,12 +46,6 @@ const headers = secureHeaders({
 const isHttps = (c: Context): boolean =>
   new URL(c.req.url).protocol === 'https:' || c.req.header('x-forwarded-proto') === 'https'
 
-/** A path on this site, whatever was asked for. */
-function localPath(next: string): string {
-  const url = URL.parse(next, 'http://dashboard.invalid')
-  return url?.origin === 'http://dashboard.invalid' && next.startsWith('/') ? url.pathname + url.search : '/'
-}
-
 type App = Hono<{ Variables: { user: User } }>
 
 /** The dashboard as a web application. Every path but the login itself asks for a session first. */
@@ -57,18 +53,22 @@ export function createDashboard(
   queues: readonly Queue[],
   attention: AttentionDeps,
   users: ReadonlyMap<string, User>,
+  sessions: Sessions,
   clock: Clock,
   log: Logger,
 ): App {
   const app: App = new Hono()
-  const sessions = new Sessions(users, clock)
   const boards = { viewer: createBoard(queues, 'viewer', log), operator: createBoard(queues, 'operator', log) }
   addProtection(app, log)
   addLogin(app, users, sessions, new LoginThrottle(clock), log)
   // Everything below this line is for people who are logged in.
   addGate(app, sessions)
-  app.get('/logout', (c) => {
+  app.get('/logout', async (c) => {
+    // A link on another site must not log people out.
+    if (!isFromHere((name) => c.req.header(name))) return c.text('Cross-site request refused', 403)
+    await sessions.close(getCookie(c, COOKIE))
     deleteCookie(c, COOKIE, { path: '/' })
+    log.info({ user: c.var.user.name }, 'dashboard.logout')
     return c.redirect('/login', 303)
   })
   app.get('/', (c) => c.redirect(BOARD_PATH, 303))
@@ -79,13 +79,12 @@ export function createDashboard(
 
 function addProtection(app: App, log: Logger): void {
   app.use(headers)
-  app.use(bodyLimit({ maxSize: BODY_BYTES_MAX }))
+  const tooLarge = (c: Context): Response => c.text(`The body is too large: at most ${BODY_BYTES_MAX} bytes.`, 413)
+  app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: tooLarge }))
   app.use(async (c, next) => {
-    // The cookie is SameSite=Strict already; this also covers neighbours on other ports, and the login form.
-    const site = c.req.header('sec-fetch-site')
+    // The cookie is SameSite=Strict already; this also covers neighbors on other ports, and the login form.
     const writes = c.req.method !== 'GET' && c.req.method !== 'HEAD'
-    if (writes && site !== undefined && site !== 'same-origin' && site !== 'none')
-      return c.text('Cross-site request refused', 403)
+    if (writes && !isFromHere((name) => c.req.header(name))) return c.text('Cross-site request refused', 403)
     await next()
     // Bull Board's own files carry a hash in their names; all else may hold what an operator sees.
     const isFile = c.req.path.startsWith(`${BOARD_PATH}/static/`) && c.res.ok
@@ -93,6 +92,7 @@ function addProtection(app: App, log: Logger): void {
     return undefined
   })
   app.onError((error, c) => {
+    if (error instanceof UnavailableError) return c.text('Redis cannot be reached. Try again in a moment.', 503)
     log.error({ error }, 'dashboard.request_failed')
     return c.text('Something went wrong here. The log has the reason.', 500)
   })
@@ -108,7 +108,7 @@ function addLogin(
   app.get('/login.css', (c) => c.body(loginStyle, 200, { 'content-type': 'text/css; charset=utf-8' }))
   app.get('/login', (c) => c.html(loginPage(localPath(c.req.query('next') ?? NEXT_DEFAULT))))
   app.post('/login', async (c) => {
-    const form = loginForm.safeParse(await c.req.parseBody())
+    const form = loginForm.safeParse(await c.req.parseBody().catch(() => null)) // a body that is no form at all
     if (!form.success) return c.html(loginPage(NEXT_DEFAULT, 'Give a name and a password.'), 400)
     const { name, password } = form.data
     const next = localPath(form.data.next)

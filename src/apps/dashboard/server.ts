@@ -15,6 +15,7 @@ import {
 } from '#runtime'
 import { createAsideOrders, createEpoch } from '#store'
 import { createDashboard } from './app.ts'
+import { Sessions } from './session.ts'
 import type { dashboardSettings } from './settings.ts'
 
 /** A running dashboard. */
@@ -47,7 +48,8 @@ export async function startDashboard(
       epoch: createEpoch(redis, () => systemRandomness.id(12)),
       controls: createControlCommands(redis, clock, log),
     }
-    const app = createDashboard(queues, attention, config.users, clock, log)
+    const sessions = new Sessions(redis, config.users, clock, systemRandomness)
+    const app = createDashboard(queues, attention, config.users, sessions, clock, log)
     const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
       const starting = serve(
         {

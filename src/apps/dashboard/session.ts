@@ -1,55 +1,77 @@
-import { createHash, hkdfSync } from 'node:crypto'
-import { jwtVerify, SignJWT } from 'jose'
-import type { Clock } from '#runtime'
-import type { User } from './users.ts'
+import { createHash } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { UnavailableError } from '#producer'
+import type { Clock, Randomness } from '#runtime'
+import { operatorSessionsKey } from '#store'
+import { USER_NAME, type User } from './users.ts'
 
 /** How long a login lasts. */
 export const SESSION_SECONDS = 12 * 60 * 60
-const AUDIENCE = 'fillcast-dashboard'
-
-const fingerprint = ({ role, hash }: User): string =>
-  createHash('sha256').update(role).update(hash.salt).update(hash.hash).digest('base64url').slice(0, 22)
+/** Logins of one person at once; the login that ends first makes room. */
+export const SESSIONS_PER_USER_MAX = 20
+const ID_BYTES = 32
 
 /**
- * Logins as signed cookies: nothing is stored, so any number of dashboards accept each other's. The key is made from the configured
- * users, and a session names its user's password: changing that, or the role, or removing the user ends it.
+ * Logins of people. The cookie carries the name and a random id; Redis keeps a digest of that id until the login ends, so any number of
+ * dashboards accept the cookie, and a logout ends the login everywhere. The digest covers role and password hash: a login ends when
+ * either changes, or when the person is removed from the configured users. A reader of Redis learns no id.
  */
 export class Sessions {
+  readonly #redis: Redis
   readonly #users: ReadonlyMap<string, User>
   readonly #clock: Clock
-  readonly #key: Uint8Array
+  readonly #random: Randomness
 
-  constructor(users: ReadonlyMap<string, User>, clock: Clock) {
+  constructor(redis: Redis, users: ReadonlyMap<string, User>, clock: Clock, random: Randomness) {
+    this.#redis = redis
     this.#users = users
     this.#clock = clock
-    const secrets = [...users.values()].map(({ name, hash }) => `${name}:${hash.hash.toString('base64')}`).sort()
-    this.#key = new Uint8Array(hkdfSync('sha256', secrets.join('\n'), '', AUDIENCE, 32))
+    this.#random = random
   }
 
+  /** Begins a login. @returns the text of its cookie @throws {UnavailableError} */
   async open(user: User): Promise<string> {
-    const nowSeconds = Math.floor(this.#clock.now() / 1000)
-    return new SignJWT({ fp: fingerprint(user) })
-      .setProtectedHeader({ alg: 'HS256' })
-      .setSubject(user.name)
-      .setAudience(AUDIENCE)
-      .setExpirationTime(nowSeconds + SESSION_SECONDS)
-      .sign(this.#key)
+    const id = this.#random.id(ID_BYTES)
+    const nowMs = this.#clock.now()
+    const key = operatorSessionsKey(user.name)
+    await kept(
+      this.#redis
+        .multi()
+        .zadd(key, nowMs + SESSION_SECONDS * 1_000, digestOf(id, user))
+        .zremrangebyscore(key, '-inf', nowMs)
+        .zremrangebyrank(key, 0, -SESSIONS_PER_USER_MAX - 1)
+        .expire(key, SESSION_SECONDS)
+        .exec(),
+    )
+    return `${user.name}.${id}`
   }
 
-  /** The user behind a cookie, or `null` when it is missing, forged, expired or outdated. */
+  /** The user behind a cookie, or `null` when the cookie is missing, invented, expired or logged out. @throws {UnavailableError} */
   async userOf(cookie: string | undefined): Promise<User | null> {
-    if (cookie === undefined) return null
-    try {
-      const { payload } = await jwtVerify(cookie, this.#key, {
-        algorithms: ['HS256'],
-        audience: AUDIENCE,
-        requiredClaims: ['exp', 'sub'],
-        currentDate: new Date(this.#clock.now()),
-      })
-      const user = this.#users.get(payload.sub ?? '')
-      return user !== undefined && payload['fp'] === fingerprint(user) ? user : null
-    } catch {
-      return null
-    }
+    const login = this.#read(cookie)
+    if (login === null) return null
+    const endsMs = await kept(this.#redis.zscore(operatorSessionsKey(login.user.name), login.digest))
+    return endsMs !== null && Number(endsMs) > this.#clock.now() ? login.user : null
+  }
+
+  /** Ends the login behind a cookie, on every dashboard. @throws {UnavailableError} */
+  async close(cookie: string | undefined): Promise<void> {
+    const login = this.#read(cookie)
+    if (login !== null) await kept(this.#redis.zrem(operatorSessionsKey(login.user.name), login.digest))
+  }
+
+  #read(cookie = ''): { user: User; digest: string } | null {
+    const at = cookie.lastIndexOf('.')
+    const name = cookie.slice(0, Math.max(0, at))
+    const user = USER_NAME.test(name) ? this.#users.get(name) : undefined
+    return user === undefined ? null : { user, digest: digestOf(cookie.slice(at + 1), user) }
   }
 }
+
+const digestOf = (id: string, { role, hash }: User): string =>
+  createHash('sha256').update(`${id} ${role} `).update(hash.salt).update(hash.hash).digest('base64url')
+
+const kept = <T>(call: Promise<T>): Promise<T> =>
+  call.catch((cause: unknown) => {
+    throw new UnavailableError({ cause })
+  })

@@ -21,7 +21,7 @@ export const dashboardSettings = {
       context.addIssue({ code: 'custom', message: 'malformed' })
       return z.NEVER
     }),
-    purpose: 'People who may open the dashboard; treat it as a secret, sessions are signed with a key made from it',
+    purpose: 'People who may open the dashboard, with hashes of their passwords',
     allowed:
       'name:role:scrypt hash,... with role viewer or operator; npm run dashboard -- hash NAME ROLE writes an entry',
   }),
