@@ -1,5 +1,20 @@
 import type { Account } from './account.ts'
-import { abs, add, cmp, type Decimal, isNegative, isPositive, isZero, max, mul, neg, sum, ZERO } from './decimal.ts'
+import {
+  abs,
+  add,
+  cmp,
+  dec,
+  type Decimal,
+  DECIMAL_PLACES_MAX,
+  isNegative,
+  isPositive,
+  isZero,
+  max,
+  mul,
+  neg,
+  sum,
+  ZERO,
+} from './decimal.ts'
 import type { OrderIntent } from './intent.ts'
 import type { Order } from './order.ts'
 import type { Position } from './position.ts'
@@ -23,7 +38,7 @@ export type RiskLimits = Readonly<{
   /** Only these; `null`: all. */
   symbolsAllowed: readonly string[] | null
   symbolsDenied: readonly string[]
-  /** How far a limit may lie on the wrong side of the last quote, in percent. Checked where there is a fresh quote. */
+  /** How far a limit price may lie on the wrong side of the market, in percent. See `collarDenial` for the orders that it covers. */
   priceCollarPercent: Decimal | null
   /** `regular`: stock orders only while the regular session is open, and none for extended hours. */
   sessions: 'any' | 'regular'
@@ -46,8 +61,17 @@ export type RiskCode =
 /** Why an order must not be sent; `message` says what to do. */
 export type Denial<Code extends string = RiskCode> = Readonly<{ code: Code; message: string }>
 
-/** Last prices of the symbol, fresh enough to judge by. `null` where there is none. */
+/** Prices of the symbol, fresh enough to judge by. `null` where there is none. */
 export type RiskQuote = Readonly<{ bid: Decimal | null; ask: Decimal | null; last: Decimal | null }>
+
+/** Prices as market data tells them: JSON numbers, zero or absent where there is none. */
+export function riskQuoteOf(told: Readonly<Record<keyof RiskQuote, number | null | undefined>>): RiskQuote {
+  const price = (value: number | null | undefined): Decimal | null => {
+    const exact = value == null || value <= 0 ? ZERO : dec(value.toFixed(DECIMAL_PLACES_MAX))
+    return isZero(exact) ? null : exact
+  }
+  return { bid: price(told.bid), ask: price(told.ask), last: price(told.last) }
+}
 
 export type RiskFacts = Readonly<{
   limits: Readonly<{ user: RiskLimits | null; connection: RiskLimits | null }>
@@ -69,12 +93,14 @@ export type RiskFacts = Readonly<{
 export const countsOrders = ({ user, connection }: RiskFacts['limits']): boolean =>
   [user, connection].some((one) => one !== null && (one.openOrdersMax !== null || one.dailyLossMax !== null))
 
-/** Whether these limits need a price of the symbol. */
-export const needsPrice = ({ user, connection }: RiskFacts['limits']): boolean =>
+/** Whether one of these limits compares the order with the market: then its price has to be known. */
+export const needsPrice = (intent: OrderIntent, { user, connection }: RiskFacts['limits']): boolean =>
   [user, connection].some(
     (one) =>
       one !== null &&
-      (one.orderNotionalMax !== null || one.positionNotionalMax !== null || one.priceCollarPercent !== null),
+      (one.positionNotionalMax !== null ||
+        (one.orderNotionalMax !== null && intent.notional === null && paysAtMost(intent) === null) ||
+        (one.priceCollarPercent !== null && collaredPriceOf(intent) !== null && intent.stopPrice === null)),
   )
 
 /** Whether these limits ask for the hours of the market. */
@@ -198,13 +224,22 @@ function sessionDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, lim
   return { code: 'MARKET_CLOSED', message: 'The market is closed. Send the order again in regular hours' }
 }
 
-/** A buy far above the market, or a sell far below it, is a slip of the finger. The other way round it only rests. */
+/** The price that a collar judges: a limit's, and that of the take profit of an oco, which rests at once. Other orders have none. */
+const collaredPriceOf = ({ limitPrice, orderClass, takeProfit }: OrderIntent): Decimal | null =>
+  limitPrice ?? (orderClass === 'oco' ? (takeProfit?.limitPrice ?? null) : null)
+
+/**
+ * A buy far above the market, or a sell far below it, is a slip of the finger. The other way round it only rests. Covered are orders
+ * with a price of their own, those that reduce a position included; without a market price they are refused.
+ */
 function collarDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, limits: RiskLimits): Denial | null {
-  const { side, limitPrice, stopPrice, symbol } = intent
+  const { side, stopPrice, symbol } = intent
   const { priceCollarPercent: percent } = limits
+  const limitPrice = collaredPriceOf(intent)
+  if (percent === null || limitPrice === null) return null
   // A stop's limit is judged by its stop: until that is reached, the market says nothing about it.
   const base = stopPrice ?? marketOf(intent, facts.quote)
-  if (percent === null || limitPrice === null || base === null) return null
+  if (base === null) return unpriced(intent, 'The limit price of an order')
   const room = mul(mul(base, percent), '0.01' as Decimal)
   const edge = side === 'buy' ? add(base, room) : add(base, neg(room))
   if (side === 'buy' ? cmp(limitPrice, edge) <= 0 : cmp(limitPrice, edge) >= 0) return null
@@ -214,20 +249,38 @@ function collarDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, limi
 
 const unpriced = ({ symbol }: OrderIntent, what: string): Denial => ({
   code: 'PRICE_UNKNOWN',
-  message: `${what} is limited, and there is no fresh price of ${symbol}. Give a limitPrice, or try again in a moment`,
+  message: `${what} is limited here, and no price of ${symbol} could be read. Try again in a moment`,
 })
 
 /** Where the order would trade now. */
 const marketOf = ({ side }: OrderIntent, quote: RiskQuote | null): Decimal | null =>
   (side === 'buy' ? quote?.ask : quote?.bid) ?? quote?.last ?? null
 
-/** What one unit may cost at most, or bring at least as much as; `null` where nothing says. */
-function priceOf(intent: OrderIntent, { quote, position }: RiskFacts): Decimal | null {
-  const { side, limitPrice, stopPrice, takeProfit, orderClass } = intent
-  const market = marketOf(intent, quote) ?? position?.mark ?? null
-  const own = limitPrice ?? stopPrice ?? (orderClass === 'oco' ? (takeProfit?.limitPrice ?? null) : null)
+/** A buy with a limit pays no more than that, whatever the market does. */
+const paysAtMost = (intent: OrderIntent): Decimal | null => (intent.side === 'buy' ? collaredPriceOf(intent) : null)
+
+/** The broker lets a buy stop execute up to so much above its stop: less for a stop of 50 and more. */
+const STOP_ROOM = { from: dec('50'), below: dec('1.04'), above: dec('1.025') }
+
+/**
+ * What one unit may cost at most, or bring at least as much as; `null` where the market has to be known and is not. A position's own
+ * mark does not count: nothing says how old it is.
+ */
+function priceOf(intent: OrderIntent, { quote }: RiskFacts): Decimal | null {
+  const most = paysAtMost(intent)
+  const market = marketOf(intent, quote)
+  if (most !== null || market === null) return most
+  const own = collaredPriceOf(intent) ?? stopOf(intent, market)
   if (own === null) return market
-  return side === 'sell' && market !== null ? max(own, market) : own
+  if (intent.side === 'sell') return max(own, market)
+  return max(mul(own, cmp(own, STOP_ROOM.from) < 0 ? STOP_ROOM.below : STOP_ROOM.above), market)
+}
+
+/** Where a stop without a limit triggers; a trailing one as it stands now. `null`: the order is no stop. */
+function stopOf({ side, stopPrice, trailPrice, trailPercent }: OrderIntent, market: Decimal): Decimal | null {
+  if (stopPrice !== null) return stopPrice
+  const trail = trailPrice ?? (trailPercent === null ? null : mul(mul(market, trailPercent), '0.01' as Decimal))
+  return trail === null ? null : add(market, side === 'buy' ? trail : neg(trail))
 }
 
 function worthOf(intent: OrderIntent, facts: RiskFacts): Decimal | null {

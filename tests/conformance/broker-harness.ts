@@ -12,6 +12,7 @@ export type Harness = Readonly<{
   broker: Broker
   fill(clientOrderId: string, price: string, quantity?: string): Promise<void>
   deposit(amount: string): Promise<void>
+  quote(symbol: string, bid: string, ask: string): void
   /** Takes the order's last execution back. */
   bust(clientOrderId: string): Promise<void>
   correct(clientOrderId: string, to: Readonly<{ quantity: string; price: string }>): Promise<void>
@@ -61,6 +62,7 @@ export const onSandbox = (
     correct: async (id, { price, quantity: qty }) =>
       void sandbox.control.correctExecution(await lastExecutionOf(id), { price, qty }),
     deposit: async (amount) => void sandbox.control.moveMoney(keyId, { type: 'CSD', amount }),
+    quote: (symbol, bid, ask) => sandbox.control.setPrice(symbol, { bid, ask, last: ask }),
     loseNextReply: () => sandbox.control.holdAnswers({ drop: true }),
     revoke: () => sandbox.control.revokeKey(keyId),
     restore: () => sandbox.control.restoreKey(keyId),
@@ -76,6 +78,7 @@ export const inMemory = (): Harness => {
     deposit: async (amount) => broker.deposit(amount),
     bust: async (clientOrderId) => broker.bust(clientOrderId),
     correct: async (clientOrderId, to) => broker.correct(clientOrderId, to),
+    quote: (symbol, bid, ask) => void broker.quotes.set(symbol, { bid: dec(bid), ask: dec(ask), last: dec(ask) }),
     loseNextReply: () => void broker.faults.push('lose_reply'),
     revoke: () => void (broker.isRevoked = true),
     restore: () => void (broker.isRevoked = false),

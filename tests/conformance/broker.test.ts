@@ -173,6 +173,18 @@ describe.each<[string, () => Harness]>([
     expect(await broker.readPosition('AMD')).toBeNull()
   })
 
+  test.each(['AAPL', 'BTC/USD'])('the latest quote of %s has both sides and the last trade', async (symbol) => {
+    const { broker, quote } = make()
+    quote(symbol, '180.25', '180.5')
+    expect(await broker.readQuote(symbol)).toEqual({ bid: '180.25', ask: '180.5', last: '180.5' })
+  })
+
+  test('of a symbol that the broker does not know there is no quote', async () => {
+    const { broker } = make()
+    expect(await broker.readQuote('NOSUCH')).toBeNull()
+    expect(await broker.readQuote('NOSUCH/USD')).toBeNull()
+  })
+
   test('the activity stream tells executions and cash, and goes on after an event', async () => {
     const { broker, fill, deposit } = make()
     const told: ActivityEvent[] = []
@@ -274,6 +286,7 @@ describe.each<[string, () => Harness]>([
       expect(error).toBeInstanceOf(BrokerError)
       expect((error as BrokerError).code).toBe('CREDENTIALS')
       expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'refused', code: 'BROKER_DISCONNECTED' })
+      await expect(broker.readQuote('AAPL')).rejects.toMatchObject({ code: 'CREDENTIALS' })
       const { told, stream } = listen(broker)
       await expect.poll(() => told.down).toEqual(['credentials final'])
       await stream.close()

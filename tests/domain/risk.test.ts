@@ -35,6 +35,10 @@ const facts = (limits: Partial<RiskLimits> | null, over: Partial<RiskFacts> = {}
 const limitOrder = (limitPrice: string, over: Partial<OrderIntent> = {}): OrderIntent =>
   intentOf({ orderType: 'limit', limitPrice: dec(limitPrice), ...over })
 const sell = { side: 'sell' } as const
+const buyStop = (stopPrice: string): OrderIntent => intentOf({ orderType: 'stop', stopPrice: dec(stopPrice) })
+const stopLimit = limitOrder('41', { orderType: 'stop_limit', stopPrice: dec('40') })
+const worth = (most: number) => ({ orderNotionalMax: dec(String(most)) })
+const low = { quote: { bid: dec('9.9'), ask: dec('10'), last: dec('10') } }
 const openOrder = reduce(emptySlice, claimed(intentOf({ tradeId: 'other' })), { ...landing, id: 'other' }).slice.order!
 const lost = (realizedPnL: string, date = '2024-03-15') => [
   { ...emptySlice.account!, today: { date, realizedPnL: dec(realizedPnL) } },
@@ -66,11 +70,36 @@ describe('assess', () => {
     ],
     ['a market order without any price', intentOf(), facts({ orderNotionalMax: dec('1') }), 'PRICE_UNKNOWN'],
     [
-      'without a quote, the mark of the position',
+      'without a quote, whatever the mark of the position',
       intentOf(),
       facts({ orderNotionalMax: dec('10000') }, { position: held('1') }),
+      'PRICE_UNKNOWN',
+    ],
+    [
+      'a sell limit without a quote, since it may bring more than its limit',
+      limitOrder('1', sell),
+      facts({ orderNotionalMax: dec('10000') }),
+      'PRICE_UNKNOWN',
+    ],
+    ['a buy stop, by as much above its stop as the broker allows', buyStop('40'), facts(worth(4160), low), null],
+    ['a buy stop worth a cent more', buyStop('40'), facts(worth(4159.99), low), 'ORDER_TOO_LARGE'],
+    ['a buy stop of 50 and more has less room', buyStop('120'), facts(worth(12300), { quote }), null],
+    ['the same, worth a cent more', buyStop('120'), facts(worth(12299.99), { quote }), 'ORDER_TOO_LARGE'],
+    ['a buy stop below the market, by the market', buyStop('40'), facts(worth(10099), { quote }), 'ORDER_TOO_LARGE'],
+    ['a buy stop without a quote', buyStop('40'), facts(worth(99999)), 'PRICE_UNKNOWN'],
+    [
+      'a trailing buy, by where it would trigger now',
+      intentOf({ orderType: 'trailing_stop', trailPercent: dec('10') }),
+      facts(worth(11387.74), { quote }),
+      'ORDER_TOO_LARGE',
+    ],
+    [
+      'a trailing buy that stays within',
+      intentOf({ orderType: 'trailing_stop', trailPrice: dec('10.1') }),
+      facts(worth(11387.75), { quote }),
       null,
     ],
+    ['a stop-limit buy pays no more than its limit', stopLimit, facts(worth(4100), { quote }), null],
     [
       'a position that stays within',
       limitOrder('10'),
@@ -86,7 +115,7 @@ describe('assess', () => {
     [
       'a short position that grows over',
       limitOrder('10', sell),
-      facts({ positionNotionalMax: dec('1999') }, { position: held('-100') }),
+      facts({ positionNotionalMax: dec('1999') }, { position: held('-100'), quote: low.quote }),
       'POSITION_TOO_LARGE',
     ],
     ['one order too many', intentOf(), facts({ openOrdersMax: 1 }, { orders: [openOrder] }), 'TOO_MANY_OPEN_ORDERS'],
@@ -132,7 +161,27 @@ describe('assess', () => {
       facts({ priceCollarPercent: dec('5') }, { quote }),
       'PRICE_OUTSIDE_COLLAR',
     ],
-    ['the collar without a fresh quote', limitOrder('500'), facts({ priceCollarPercent: dec('5') }), null],
+    ['the collar without a quote', limitOrder('500'), facts({ priceCollarPercent: dec('5') }), 'PRICE_UNKNOWN'],
+    [
+      'the collar without a quote, of an order without a limit',
+      intentOf(),
+      facts({ priceCollarPercent: dec('5') }),
+      null,
+    ],
+    ['a sell at the market', limitOrder('99', sell), facts({ priceCollarPercent: dec('5') }, { quote }), null],
+    [
+      'a sell at the edge of the collar',
+      limitOrder('94.05', sell),
+      facts({ priceCollarPercent: dec('5') }, { quote }),
+      null,
+    ],
+    ['a sell far above only rests', limitOrder('900', sell), facts({ priceCollarPercent: dec('5') }, { quote }), null],
+    [
+      'the take profit of an oco rests at once',
+      intentOf({ ...sell, orderClass: 'oco', takeProfit: { limitPrice: dec('90') } }),
+      facts({ priceCollarPercent: dec('5') }, { quote, position: held('100') }),
+      'PRICE_OUTSIDE_COLLAR',
+    ],
     [
       'a stop-limit is judged by its stop',
       limitOrder('151', { stopPrice: dec('150') }),

@@ -1,4 +1,4 @@
-import { abs, type BrokerOrder, type BrokerSnapshot, div } from '#domain'
+import { abs, type BrokerOrder, type BrokerSnapshot, div, type RiskQuote } from '#domain'
 import {
   type AccountStanding,
   type ActivityStream,
@@ -170,6 +170,10 @@ export class FakeBroker extends Venue implements Broker {
       const held = this.ledger.books.positions.get(symbol)
       return held === undefined ? null : { quantity: held.quantity, available: availableOf(this.ledger, symbol) }
     })
+  }
+
+  readQuote(symbol: string): Promise<RiskQuote | null> {
+    return this.#read('readQuote', () => this.quotes.get(symbol) ?? null)
   }
 
   readAccount(): Promise<AccountStanding> {

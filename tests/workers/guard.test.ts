@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
 import type { RequestKind } from '#store'
-import { type AccountBudget, BrokerError, GuardedBroker, permitOf } from '../../workers/broker/index.ts'
+import { type AccountBudget, BrokerError, GuardedBroker, HeldBackError, permitOf } from '../../workers/broker/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
@@ -46,6 +46,22 @@ test('each request is charged to its class, and a submission that its claim has 
   await broker.readPosition('AAPL')
   expect(taken).toEqual(['submit', 'cancel', 'resolve', 'reconcile', 'poll', 'refresh', 'submit'])
   expect(account.submissions).toHaveLength(2)
+})
+
+test('a quote is charged to the account, and what the market data answers says nothing of trading', async () => {
+  const { budget, taken, blocks, spend } = openBudget()
+  const { broker, account } = guarded(budget)
+  account.fail('readQuote', { kind: 'error_before' }, { times: 10 })
+  for (let tries = 0; tries < 10; tries += 1)
+    await expect(broker.readQuote('AAPL')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  account.fail('readQuote', { kind: 'rate_limit' })
+  await expect(broker.readQuote('AAPL')).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+  expect([taken, blocks]).toEqual([Array(11).fill('submit'), []])
+  expect(await broker.submit(ticket())).toMatchObject({ kind: 'accepted' })
+  spend(700)
+  const held: unknown = await broker.readQuote('AAPL').catch((thrown: unknown) => thrown)
+  expect(held).toBeInstanceOf(HeldBackError)
+  expect(held).toMatchObject({ retryAfterMs: 700 })
 })
 
 test('what the budget holds back has not left: not sent, or an error that says when to come back', async () => {

@@ -30,7 +30,7 @@ export const budgetOf = (budget: Budget, ref: ConnectionRef): AccountBudget => (
 })
 
 /** Our own count held a further request of a call back: the broker has said nothing of it. */
-class HeldBackError extends BrokerError {}
+export class HeldBackError extends BrokerError {}
 
 /** Asked before a request that is part of a call. @throws {BrokerError} the budget is spent, or cannot be read */
 export type Permit = (kind: RequestKind) => Promise<void>
@@ -111,6 +111,12 @@ export class GuardedBroker implements Broker {
 
   readPosition(symbol: string) {
     return this.#read('submit', () => this.#inner.readPosition(symbol))
+  }
+
+  /** Market data is another host: neither its silence nor its limit is the account's, and its answer says nothing of trading. */
+  async readQuote(symbol: string) {
+    await permitOf(this.#budget)('submit')
+    return this.#inner.readQuote(symbol)
   }
 
   readAccount() {

@@ -8,6 +8,7 @@ import type {
   Execution,
   OrderIntent,
   ReplaceTerms,
+  RiskQuote,
 } from '#domain'
 import { FillcastError } from '#runtime'
 
@@ -41,6 +42,11 @@ export interface Broker {
   readPortfolio(): Promise<BrokerSnapshot>
   /** What is held of a symbol, negative when short, and how much of it no open order reserves; `null`: no position. */
   readPosition(symbol: string): Promise<Holding | null>
+  /**
+   * The latest quote and trade of a symbol, however long ago they were made; `null`: the broker knows none. Asked of the market data,
+   * which has limits and outages of its own: what becomes of this call says nothing about trading.
+   */
+  readQuote(symbol: string): Promise<RiskQuote | null>
   /** Whether the account may trade. */
   readAccount(): Promise<AccountStanding>
   readClock(): Promise<MarketClock>

@@ -1,8 +1,17 @@
-import { countsOrders, dec, needsPrice, needsSession, type OrderIntent, type RiskFacts, type RiskQuote } from '#domain'
+import {
+  countsOrders,
+  needsPrice,
+  needsSession,
+  type OrderIntent,
+  type RiskFacts,
+  type RiskQuote,
+  riskQuoteOf,
+} from '#domain'
 import type { Clock } from '#runtime'
 import type { Quote, Quotes, UserSnapshot } from '#store'
 import type { Broker } from '../broker/index.ts'
 import type { MarketHours } from '../updates/index.ts'
+import { LatestPrices } from './prices.ts'
 
 /** What an order is judged by, but for the position, which is loaded with the order, and the time. */
 export type Judgement = Omit<RiskFacts, 'position' | 'closes' | 'nowMs'> &
@@ -13,6 +22,7 @@ export type Judgement = Omit<RiskFacts, 'position' | 'closes' | 'nowMs'> &
 
 /** Gathers what the limits of an order need, and no more: without limits nothing is read. */
 export interface RiskDesk {
+  /** @throws {HeldBackError} a price has to be looked up, and the request budget of the account is spent */
   judge(intent: OrderIntent, broker: Broker): Promise<Judgement>
 }
 
@@ -31,23 +41,28 @@ export function createRiskDesk(
   hours: Pick<MarketHours, 'standing'>,
   clock: Clock,
 ): RiskDesk {
+  const prices = new LatestPrices(clock)
+  const priceOf = async (symbol: string, broker: Broker): Promise<RiskQuote | null> => {
+    const [kept] = await quotes.last([symbol])
+    return freshQuote(kept, clock.now()) ?? (await prices.of(symbol, broker))
+  }
   return {
     async judge(intent, broker) {
       const limits = await limitsOf(intent)
       if (limits.user === null && limits.connection === null) return NOTHING
-      const [state, [quote], isOpen] = await Promise.all([
+      const [state, quote, isOpen] = await Promise.all([
         countsOrders(limits) ? snapshot(intent.userId) : null,
-        needsPrice(limits) ? quotes.last([intent.symbol]) : [],
+        needsPrice(intent, limits) ? priceOf(intent.symbol, broker) : null,
         needsSession(limits) ? hours.standing(broker) : null,
       ])
       const { orders = [], accounts = [], version = null } = state ?? {}
-      return { limits, orders, accounts, version, isOpen, quote: freshQuote(quote, clock.now()) }
+      return { limits, orders, accounts, version, isOpen, quote }
     },
   }
 }
 
 function freshQuote(quote: Quote | undefined, nowMs: number): RiskQuote | null {
-  if (quote === undefined || nowMs - Date.parse(quote.timestamp) > QUOTE_AGE_MS_MAX) return null
-  const price = (value: number | null) => (value === null || value <= 0 ? null : dec(value.toFixed(9)))
-  return { bid: price(quote.bid), ask: price(quote.ask), last: price(quote.last) }
+  // A time that is yet to come is no proof either: some clock is wrong.
+  if (quote === undefined || Math.abs(nowMs - Date.parse(quote.timestamp)) > QUOTE_AGE_MS_MAX) return null
+  return riskQuoteOf(quote)
 }

@@ -14,6 +14,7 @@ export type CallName =
   | 'listActivities'
   | 'readPortfolio'
   | 'readPosition'
+  | 'readQuote'
   | 'readAccount'
   | 'readClock'
   | 'readSessions'

@@ -1,4 +1,14 @@
-import { type BrokerOrder, type BrokerStatus, dec, type Decimal, mul, type ReplaceTerms, sub, ZERO } from '#domain'
+import {
+  type BrokerOrder,
+  type BrokerStatus,
+  dec,
+  type Decimal,
+  mul,
+  type ReplaceTerms,
+  type RiskQuote,
+  sub,
+  ZERO,
+} from '#domain'
 import type { Clock } from '#runtime'
 import type {
   BrokerActivity,
@@ -52,6 +62,8 @@ export class Venue {
   listsBusts = false
   /** Days whose sessions differ from the calendar: an early close, an unplanned closure (`null`). */
   readonly sessions = new Map<string, MarketSession | null>()
+  /** Latest quotes, by symbol. */
+  readonly quotes = new Map<string, RiskQuote>()
   /** Overrides what the sessions say. */
   isOpen: boolean | null = null
   isRestricted = false

@@ -16,6 +16,7 @@ import type { Endpoint, Transport } from './endpoint.ts'
 import { cancel, findByBrokerOrderId, findByClientOrderId, findParent, listOrders, replace, submit } from './orders.ts'
 import type { OnUnread } from './read.ts'
 import { TokenSocket } from './token-socket.ts'
+import { readQuoteOf } from './quote.ts'
 import { openTradeStream, type StreamTimers, type VendorStream } from './trade-stream.ts'
 
 /**
@@ -31,7 +32,7 @@ export function createAlpacaBroker(
   permit: Permit = async () => {},
   onUnread: OnUnread = () => {},
 ): Broker {
-  const { trading } = new Alpaca({
+  const { trading, marketData } = new Alpaca({
     ...('accessToken' in credentials
       ? { accessToken: credentials.accessToken }
       : { keyId: credentials.keyId, secret: credentials.secretKey }),
@@ -58,6 +59,7 @@ export function createAlpacaBroker(
     listActivities: (since) => listActivities(trading, since, () => permit('refresh'), onUnread),
     readPortfolio: () => readPortfolio(trading, () => permit('refresh')),
     readPosition: (symbol) => readHoldingOf(trading, symbol),
+    readQuote: (symbol) => readQuoteOf(marketData, symbol),
     readAccount: () => readStanding(trading),
     readClock: () => readClock(trading),
     readSessions: (from, to) => readSessions(trading, from, to),
