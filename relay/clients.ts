@@ -1,10 +1,10 @@
 import type { RefusedTokens } from '#auth'
-import { type ConnectionErrorCode, type EventMeta, userRoom } from '#contract'
+import { type ConnectionErrorCode, type EventMeta, type EventPosition, userRoom } from '#contract'
 import { isoTime } from '#runtime'
 import { type Frame, frameOf, FrameWriter, packetsWaiting } from '#transport'
 import type { RoomAdapter } from './adapter.ts'
 import { commandListener, watch } from './commands.ts'
-import { closeConnection, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
+import { closeConnection, emitAt, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
 import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
 import { type Logged, type Outlet, UserStream } from './user-stream.ts'
@@ -95,7 +95,9 @@ export class Clients {
     const sessionId = `ws_${random.id(12)}`
     await stream.start(socket.data.lastEventId, (lastEventId) => {
       Object.assign(socket.data, { isWelcome: true, checkAtMs: this.#nextCheck() })
-      socket.emit('connection.authorized', { userId, sessionId, lastEventId, timestamp: isoTime(clock.now()) })
+      const at = lastEventId === null ? undefined : { id: lastEventId }
+      const payload = { userId, sessionId, ...(at && { lastEventId: at.id }), timestamp: isoTime(clock.now()) }
+      emitAt(socket, 'connection.authorized', payload, at)
     })
     if (symbols.length > 0) await watch(this.#context, socket, symbols)
   }
@@ -265,8 +267,8 @@ class SocketOutlet implements Outlet {
     return packetsWaiting(this.#socket.conn) >= BEHIND_PACKETS
   }
 
-  tell(event: 'state.resync' | 'state.sync', payload: object): void {
-    this.#socket.emit(event, payload as never)
+  tell(event: 'state.resync' | 'state.sync', payload: object, at?: EventPosition): void {
+    emitAt(this.#socket, event, payload as never, at)
   }
 
   deliver(logged: Logged): void {

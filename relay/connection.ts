@@ -1,5 +1,12 @@
 import type { DefaultEventsMap, Namespace, Server, Socket } from 'socket.io'
-import { type CloseReason, type ConnectionErrorCode, type ServerToClientEvents, type TokenClaims } from '#contract'
+import type {
+  CloseReason,
+  ConnectionErrorCode,
+  EventPosition,
+  ServerEventPayload,
+  ServerToClientEvents,
+  TokenClaims,
+} from '#contract'
 import { isoTime } from '#runtime'
 import type { UserStream } from './user-stream.ts'
 
@@ -31,6 +38,17 @@ export type ConnectionData = {
 export type RelayServer = Server<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
 export type RelayNamespace = Namespace<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
 export type RelaySocket = Socket<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
+
+/** Emits an event; its place in the log goes to those that asked for ids: clients in some languages fail on a second argument (D5). */
+export function emitAt<Name extends 'connection.authorized' | 'state.resync' | 'state.sync'>(
+  socket: RelaySocket,
+  event: Name,
+  payload: ServerEventPayload<Name>,
+  at: EventPosition | undefined,
+): void {
+  const args = at !== undefined && socket.data.wantsMeta === true ? [payload, at] : [payload]
+  socket.emit(event, ...(args as Parameters<ServerToClientEvents[Name]>))
+}
 
 /** After these a plain client must stay away, which it does after a Socket.IO disconnect; a closed transport brings it back (D13). */
 const STAY_AWAY: ReadonlySet<CloseReason> = new Set(['logout', 'duplicate_connection'])

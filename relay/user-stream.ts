@@ -1,4 +1,4 @@
-import { EVENT_ID_PATTERN, type EventMeta, stateSyncOf, type SyncType } from '#contract'
+import { EVENT_ID_PATTERN, type EventMeta, type EventPosition, stateSyncOf, type SyncType } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { LogEntry, Reader, UserSnapshot } from '#store'
 import type { RelayMetrics } from './context.ts'
@@ -20,14 +20,17 @@ export interface Outlet {
   isOpen(): boolean
   /** So much waits for it that more must wait here. */
   isBehind(): boolean
-  /** An event about this connection. */
-  tell(event: 'state.resync' | 'state.sync', payload: object): void
+  /** `state.resync`, always followed by `state.sync`, which says where in the log it belongs. */
+  tell(event: 'state.resync' | 'state.sync', payload: object, at?: EventPosition): void
   /** An event of the log. */
   deliver(logged: Logged): void
 }
 
 /** An event of a user's log; the same object for all of the user's connections. */
 export type Logged = Readonly<{ event: string; payload: unknown; meta: EventMeta }>
+
+/** How a replay of the log ended: at the id asked for, at a resync before it, or where the log cannot serve. */
+type Replay = Readonly<{ ended: 'reached' | 'unserved' } | { ended: 'resync'; entry: LogEntry }>
 
 /** Entries read from the log at once. */
 const REPLAY_BATCH = 200
@@ -63,16 +66,17 @@ export class UserStream {
   /**
    * Takes its place in the log; to be called once the room's subscription is acknowledged.
    * @param lastEventId where the client wants to go on; `undefined`: from now on. Anything else than an event id is a resync.
-   * @param onPlaced told where this stream starts, before anything is sent
+   * @param onPlaced told where this stream starts, before anything is sent; `null` where a resync follows that says so itself: a
+   *   client that is cut before that resync must not resume behind it
    */
-  async start(lastEventId: unknown, onPlaced: (position: string) => void): Promise<void> {
+  async start(lastEventId: unknown, onPlaced: (position: string | null) => void): Promise<void> {
     const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
     const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
     if (isResume) this.#deps.metrics.replays.inc()
     await this.#persist(async () => {
       this.#position = isResume ? lastEventId : await this.#deps.reader.top(this.#userId)
     })
-    if (this.#outlet.isOpen()) onPlaced(this.#position)
+    if (this.#outlet.isOpen()) onPlaced(isUnreadable ? null : this.#position)
     this.#begin?.()
     this.#begin = undefined
     if (isUnreadable) await this.#enqueue(() => this.#resync('lastEventId is not an event id'))
@@ -103,8 +107,11 @@ export class UserStream {
     if (this.#waiting >= STEPS_WAITING_MAX) return false
     await this.#gated(async () => {
       const snapshot = await this.#deps.reader.snapshot(this.#userId)
-      if (!(await this.#replayTo(snapshot.lastEventId))) this.#tellResync('the event log does not reach back that far')
-      this.#sendSync(snapshot, types)
+      const replay = await this.#replayTo(snapshot.lastEventId)
+      if (replay.ended === 'unserved') this.#tellResync('the event log does not reach back that far')
+      if (replay.ended === 'resync') this.#tellLogged(replay.entry)
+      // After a resync the state is the whole truth, so it must be whole.
+      this.#sendSync(snapshot, replay.ended === 'reached' ? types : undefined)
     })
     return true
   }
@@ -180,10 +187,13 @@ export class UserStream {
   async #sendEntries(entries: readonly LogEntry[]): Promise<boolean> {
     for (const entry of entries) {
       if (entry.prev !== this.#position) return this.#resync('the event log lacks what followed')
+      if (entry.event === 'state.resync') {
+        const snapshot = await this.#deps.reader.snapshot(this.#userId)
+        this.#tellLogged(entry)
+        this.#sendSync(snapshot, undefined)
+        return false
+      }
       this.#sendEntry(entry)
-      if (entry.event !== 'state.resync') continue
-      this.#sendSync(await this.#deps.reader.snapshot(this.#userId), undefined)
-      return false
     }
     return true
   }
@@ -203,17 +213,19 @@ export class UserStream {
     return true
   }
 
-  /** Sends the log up to and including `id`; `false` when the log cannot serve it. */
-  async #replayTo(id: string): Promise<boolean> {
+  /** Sends the log up to and including `id`, or up to a resync in it. */
+  async #replayTo(id: string): Promise<Replay> {
     while (this.#position < id && (await this.#isReady())) {
       const { entries } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
-      if (entries.length === 0) return false
+      if (entries.length === 0) return { ended: 'unserved' }
       for (const entry of entries) {
-        if (entry.prev !== this.#position || entry.id > id) return this.#position === id
+        if (entry.prev !== this.#position || entry.id > id) break
+        if (entry.event === 'state.resync') return { ended: 'resync', entry }
         this.#sendEntry(entry)
       }
+      if (this.#position < (entries.at(-1)?.id ?? '')) break
     }
-    return this.#position === id
+    return { ended: this.#position === id ? 'reached' : 'unserved' }
   }
 
   async #resync(reason: string): Promise<false> {
@@ -225,13 +237,19 @@ export class UserStream {
 
   #sendSync(snapshot: UserSnapshot, types: readonly SyncType[] | undefined): void {
     this.#position = snapshot.lastEventId
-    this.#outlet.tell('state.sync', stateSyncOf(snapshot, types, isoTime(this.#deps.clock.now())))
+    const payload = stateSyncOf(snapshot, types, isoTime(this.#deps.clock.now()))
+    this.#outlet.tell('state.sync', payload, { id: snapshot.lastEventId })
   }
 
   #tellResync(reason: string): void {
     this.#deps.metrics.resyncs.inc()
     this.#deps.log.info({ userId: this.#userId, reason }, 'stream.resync')
     this.#outlet.tell('state.resync', { reason, timestamp: isoTime(this.#deps.clock.now()) })
+  }
+
+  /** A resync that the log holds. */
+  #tellLogged({ payload }: LogEntry): void {
+    this.#outlet.tell('state.resync', payload as object)
   }
 
   #sendEntry({ event, payload, id, prev }: LogEntry): void {

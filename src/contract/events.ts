@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type EventMeta, symbolSchema } from './ids.ts'
+import { type EventMeta, type EventPosition, symbolSchema } from './ids.ts'
 import * as payload from './payloads.ts'
 
 /**
@@ -74,9 +74,20 @@ export type CommandAnswer = Readonly<
   { ok: true; symbols?: readonly string[] } | { ok: false; error: string; message: string }
 >
 
-/** Typed event maps for Socket.IO. `meta` comes only to a connection whose handshake names `lastEventId`. */
+/**
+ * What an event carries as its second argument, to connections whose handshake names `lastEventId`: the place in the log at which the
+ * connection is once it has handled the event. A resync carries none: the `state.sync` that follows it does, so that a client that is
+ * cut between the two gets both again.
+ */
+type MetaOf<Name extends ServerEventName> = Name extends 'connection.authorized' | 'state.sync'
+  ? EventPosition
+  : Name extends Exclude<LoggedName, 'state.resync'>
+    ? EventMeta
+    : never
+
+/** Typed event maps for Socket.IO. */
 export type ServerToClientEvents = {
-  [N in ServerEventName]: (payload: ServerEventPayload<N>, meta?: EventMeta) => void
+  [N in ServerEventName]: (payload: ServerEventPayload<N>, meta?: MetaOf<N>) => void
 }
 export type ClientToServerEvents = {
   [N in ClientEventName]: (payload: ClientEventPayload<N>, answer?: (answer: CommandAnswer) => void) => void

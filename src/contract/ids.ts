@@ -26,5 +26,7 @@ export function padEventId(streamId: string): string {
   const [ms = '0', sequence = '0'] = streamId.split('-')
   return `${ms.padStart(13, '0')}-${sequence.padStart(5, '0')}`
 }
+/** A place in a user's event log: whoever keeps the last `id` it was sent resumes there. */
+export type EventPosition = Readonly<{ id: string }>
 /** What a logged event carries on Redis, and to clients that ask for it: its id, and the id before it in the user's log. */
-export type EventMeta = Readonly<{ id: string; prev: string }>
+export type EventMeta = EventPosition & Readonly<{ prev: string }>

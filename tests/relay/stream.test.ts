@@ -15,11 +15,12 @@ function open() {
     isOpen: boolean
     isBehind: boolean
     failures: number
+    stateFailures: number
     onRead?: () => void
     looks: number
     answer?: Promise<void>
   } = {
-    ...{ isOpen: true, isBehind: false, failures: 0, looks: 0 },
+    ...{ isOpen: true, isBehind: false, failures: 0, stateFailures: 0, looks: 0 },
   }
   const top = () => log.at(-1)?.id ?? '0000000000000-00000'
   const reader: Reader = {
@@ -39,27 +40,34 @@ function open() {
       await state.answer
       return top()
     },
-    snapshot: async () => ({ version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] }),
+    async snapshot() {
+      if (state.stateFailures > 0) {
+        state.stateFailures -= 1
+        throw new Error('Redis is away')
+      }
+      return { version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] }
+    },
     order: async () => null,
   } as Partial<Reader> as Reader
   const outlet: Outlet = {
     isOpen: () => state.isOpen,
     isBehind: () => state.isBehind,
-    tell: (event) => void said.push(event),
+    tell: (event, payload) =>
+      void said.push('positions' in payload || event !== 'state.sync' ? event : `part of ${event}`),
     deliver: ({ event }) => void said.push(event),
   }
   const clock = new FakeClock()
   const metrics = createRelayMetrics(new Metrics())
   const stream = new UserStream({ reader, clock, log: createLogger('t', 'silent'), metrics }, 'alice', outlet)
   /** Logs the next event; `isHeard`: it comes by Redis as well. */
-  const happen = (isHeard = true): void => {
-    const entry = { id: idOf(log.length + 1), prev: top(), event: `e${log.length + 1}`, payload: {} }
+  const happen = (isHeard = true, name = `e${log.length + 1}`): void => {
+    const entry = { id: idOf(log.length + 1), prev: top(), event: name, payload: {} }
     log.push(entry)
     const { event, payload, id, prev } = entry
     if (isHeard) stream.receive({ event, payload, meta: { id, prev } })
   }
   const start = (lastEventId?: string): Promise<void> => stream.start(lastEventId, () => said.push('placed'))
-  return { stream, said, state, clock, happen, start }
+  return { stream, said, state, clock, happen, start, log }
 }
 
 describe('a stream that has no place yet', () => {
@@ -153,6 +161,34 @@ describe('a stream', () => {
     void start('0000000000000-00000')
     await clock.advance(100 + 200 + 400)
     expect(said).toEqual(['placed', 'e1'])
+  })
+
+  test('says no resync before it has read the state that follows it', async () => {
+    const { said, state, clock, happen, start } = open()
+    await start()
+    state.stateFailures = 2
+    happen(true, 'state.resync')
+    await settle()
+    expect(said).toEqual(['placed'])
+    await clock.advance(100 + 200)
+    expect(said).toEqual(['placed', 'state.resync', 'state.sync'])
+  })
+
+  test('sends the whole state after a resync, whatever part of it was asked for', async () => {
+    const { stream, said, happen, start, log } = open()
+    await start()
+    happen(false)
+    happen(false, 'state.resync')
+    happen(false)
+    await stream.sync(['portfolio'])
+    expect(said).toEqual(['placed', 'e1', 'state.resync', 'state.sync'])
+    happen(false)
+    happen(false)
+    log.splice(3, 1) // what follows the last id that was sent is trimmed away
+    await stream.sync(['portfolio'])
+    expect(said.slice(4)).toEqual(['state.resync', 'state.sync'])
+    await stream.sync(['portfolio'])
+    expect(said.slice(6)).toEqual(['part of state.sync'])
   })
 
   test('says nothing more once its connection is closed', async () => {
