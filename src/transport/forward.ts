@@ -1,9 +1,19 @@
-import { Agent, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http'
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /** Another server of ours, and the header by which it knows that the request comes from us. */
 export type ForwardTarget = Readonly<{ host: string; port: number; header: readonly [name: string, value: string] }>
+
+/**
+ * How a hand-over ended.
+ * - `served`: the client got the other server's answer, or does not wait for it any more
+ * - `unreachable`: the other server takes no connection; nothing was answered
+ * - `bad_request`: the request is nothing that can be handed over; nothing was answered
+ * - `bad_answer`: the other server gave no answer that can be passed on; nothing was answered
+ */
+export type HopResult = 'served' | 'unreachable' | 'bad_request' | 'bad_answer'
 
 /** Longer than anything that is held open on purpose, so that a server that hangs is noticed. */
 const SILENCE_MS_MAX = 60_000
@@ -11,57 +21,136 @@ const SOCKETS_PER_HOST_MAX = 4_096
 // No timeout here: equal to the request's, it would leave a reused connection with the short one that it had while it was idle.
 const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_PER_HOST_MAX })
 
-/** Hands a request to another server, and its answer back. Resolves when that is over; `false`: nothing was answered yet. */
+/**
+ * Only what a session needs goes over, either way. Node acts on many headers (Trailer, Expect, Transfer-Encoding, Connection) when it
+ * writes a message of its own, and throws where they do not fit that message; each hop has its own framing.
+ */
+const REQUEST_HEADERS = [
+  ...['host', 'origin', 'user-agent', 'content-type', 'content-length', 'accept-encoding'],
+  ...['access-control-request-method', 'access-control-request-headers'],
+] as const
+const UPGRADE_HEADERS = [
+  ...['host', 'origin', 'user-agent', 'sec-websocket-key', 'sec-websocket-version'],
+  ...['sec-websocket-extensions', 'sec-websocket-protocol'],
+] as const
+const ANSWER_HEADERS = [
+  ...['content-type', 'content-length', 'content-encoding', 'cache-control', 'vary'],
+  ...['access-control-allow-origin', 'access-control-allow-credentials', 'access-control-allow-methods'],
+  ...['access-control-allow-headers', 'access-control-max-age'],
+] as const
+/** The methods of a polling session and, before a page's request, of its browser's question. */
+const METHODS: readonly (string | undefined)[] = ['GET', 'POST', 'OPTIONS']
+
+function pick(headers: IncomingHttpHeaders, names: readonly string[]): Record<string, string> {
+  const picked: Record<string, string> = {}
+  for (const name of names) {
+    const value = headers[name]
+    if (typeof value === 'string') picked[name] = value
+  }
+  return picked
+}
+
+/** Hands a request to another server, and its answer back. Resolves when that is over; never rejects. */
 export function forwardRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  { host, port, header: [name, value] }: ForwardTarget,
-): Promise<boolean> {
-  const { method, url: path } = request
+  target: ForwardTarget,
+): Promise<HopResult> {
   return new Promise((resolve) => {
-    const headers = { ...request.headers, [name]: value }
-    const onward = httpRequest({ host, port, method, path, headers, agent, timeout: SILENCE_MS_MAX }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.on('error', () => response.destroy()).pipe(response)
-    })
-    onward.on('timeout', () => onward.destroy(new Error('silent for too long')))
-    onward.on('error', () => {
+    let isThrough = false
+    const onward = build(request, target)
+    if (onward === null) {
+      resolve('bad_request')
+      return
+    }
+    const fail = (): void => {
       if (response.headersSent) response.destroy()
-      resolve(response.headersSent || response.destroyed)
+      resolve(response.headersSent || response.destroyed ? 'served' : isThrough ? 'bad_answer' : 'unreachable')
+    }
+    onward.once('socket', (socket) => {
+      if (!socket.connecting) isThrough = true
+      else socket.once('connect', () => (isThrough = true))
     })
+    onward.on('response', (answer) => {
+      answer.on('error', () => response.destroy())
+      try {
+        response.writeHead(answer.statusCode ?? 0, pick(answer.headers, ANSWER_HEADERS))
+        answer.pipe(response)
+      } catch (error) {
+        onward.destroy(error as Error)
+      }
+    })
+    onward.on('timeout', () => onward.destroy(new Error('silent for too long'))).on('error', fail)
+    onward.on('close', () => response.headersSent || fail())
+    response.on('error', () => onward.destroy())
     response.on('close', () => {
       onward.destroy()
-      resolve(true)
+      resolve('served')
     })
-    request.pipe(onward)
+    if (request.method === 'POST') request.pipe(onward)
+    else {
+      request.resume() // no other message of a session has a body, and Node would write one without its length
+      onward.end()
+    }
   })
 }
 
-/** Hands a connection that asks for an upgrade to another server, bytes as they come. Resolves when that is over, or `false` when it cannot be reached. */
+/** The same request for the other server with its head written, which is where Node throws; `null`: it cannot be. */
+function build({ method, url: path, headers }: IncomingMessage, { host, port, header: [name, value] }: ForwardTarget) {
+  if (!METHODS.includes(method)) return null
+  try {
+    const own = { ...pick(headers, method === 'POST' ? REQUEST_HEADERS : withoutBody), [name]: value }
+    const onward = httpRequest({ host, port, method, path, headers: own, agent, timeout: SILENCE_MS_MAX })
+    onward.on('error', () => {}) // it may break before anybody listens
+    onward.flushHeaders()
+    return onward
+  } catch {
+    return null
+  }
+}
+const withoutBody = REQUEST_HEADERS.filter((name) => !name.startsWith('content-'))
+
+/** Hands a connection that asks for a WebSocket to another server, bytes as they come. Resolves when that is over; never rejects. */
 export function forwardUpgrade(
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
   { host, port, header }: ForwardTarget,
-): Promise<boolean> {
+): Promise<HopResult> {
   return new Promise((resolve) => {
-    const onward = connect({ host, port, timeout: SILENCE_MS_MAX })
+    if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
+      resolve('bad_request')
+      return
+    }
+    const known = Object.entries(pick(request.headers, UPGRADE_HEADERS))
+    const own = [...known, ['connection', 'Upgrade'], ['upgrade', 'websocket'], header]
+    const lines = [`GET ${request.url} HTTP/1.1`, ...own.map(([name, value]) => `${name}: ${value}`)]
+    const onward = connectTo(host, port)
+    if (onward === null) {
+      resolve('unreachable')
+      return
+    }
     let isThrough = false
     const end = (): void => {
       onward.destroy()
       if (isThrough) socket.destroy()
-      resolve(isThrough || socket.destroyed)
+      resolve(isThrough || socket.destroyed ? 'served' : 'unreachable')
     }
     onward.once('connect', () => {
       isThrough = true
-      const lines = [`${request.method} ${request.url} HTTP/1.1`, `${header[0]}: ${header[1]}`]
-      for (let i = 0; i < request.rawHeaders.length; i += 2)
-        lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`)
-      onward.write(`${lines.join('\r\n')}\r\n\r\n`)
+      onward.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1') // as Node read them
       onward.write(head)
       onward.pipe(socket).pipe(onward)
     })
     onward.on('timeout', end).on('error', end).on('close', end)
     socket.on('error', end).on('close', end)
   })
+}
+
+function connectTo(host: string, port: number) {
+  try {
+    return connect({ host, port, timeout: SILENCE_MS_MAX })
+  } catch {
+    return null // no address at all
+  }
 }

@@ -1,17 +1,17 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import type { Duplex } from 'node:stream'
 import type { Clock, Logger, Randomness } from '#runtime'
 import { NODE_HEARTBEAT_MS, type RelayNode, type Relays } from '#store'
-import { type ForwardTarget, forwardRequest, forwardUpgrade } from './forward.ts'
+import { type ForwardTarget, forwardRequest, forwardUpgrade, type HopResult } from './forward.ts'
 
 export type RoutingDeps = Readonly<{
   clock: Clock
   random: Randomness
   log: Logger
   relays: Relays
-  /** Told of each request for a session of another relay. */
-  onHop: (result: 'served' | 'unknown') => void
+  /** Told of each request for a session of another relay; `unknown`: there is no such relay, or it does not answer. */
+  onHop: (result: 'served' | 'unknown' | 'failed') => void
 }>
 
 /**
@@ -20,6 +20,8 @@ export type RoutingDeps = Readonly<{
  * hop at most, and only with the owner's own key; what is left over is answered here, by an engine that does not know the session.
  */
 const HOP_HEADER = 'x-fillcast-hop'
+/** A request of a session, with the owner that the session's id names. */
+const OWNED = /^\/socket\.io\/[^#]*[?&]sid=([A-Za-z0-9_-]{1,16})\./
 /** Requests and upgraded connections that are handed over at once. */
 const HOPS_MAX = 8_192
 /** How long an owner's address is used without another look; longer while Redis does not answer. */
@@ -27,7 +29,12 @@ const NODE_FRESH_MS = 2_000
 const NODES_KNOWN_MAX = 256
 
 type HopAddress = Readonly<{ hopHost?: string | undefined; listenHost?: string | undefined }>
-type Forward = (to: ForwardTarget) => Promise<boolean>
+/** What may be done with one request: hand it over, or answer it here. */
+type Ways = Readonly<{
+  forward(to: ForwardTarget): Promise<HopResult>
+  serve(): void
+  refuse(status: 400 | 502): void
+}>
 type Known = Readonly<{ node: RelayNode | null; atMs: number }>
 
 export class OwnerRouting {
@@ -51,16 +58,22 @@ export class OwnerRouting {
   attach(http: Server): void {
     const [requests, upgrades] = [http.listeners('request'), http.listeners('upgrade')]
     http.removeAllListeners('request').removeAllListeners('upgrade')
-    http.on('request', (request, response: ServerResponse) => {
-      const serve = (): void => requests.forEach((listener) => void listener.call(http, request, response))
-      this.#route(request, serve, (to) => forwardRequest(request, response, to))
-    })
+    http.on('request', (request, response: ServerResponse) =>
+      this.#route(request, {
+        serve: () => requests.forEach((listener) => void listener.call(http, request, response)),
+        forward: (to) => forwardRequest(request, response, to),
+        refuse: (status) => void (response.headersSent ? response.destroy() : response.writeHead(status).end()),
+      }),
+    )
     http.on('upgrade', (request, socket, head) => {
-      const serve = (): void => upgrades.forEach((listener) => void listener.call(http, request, socket, head))
       socket.on('error', ignore) // it may break while its owner is looked up
-      this.#route(request, serve, async (to) => {
-        this.#tunnels.add(socket)
-        return forwardUpgrade(request, socket, head, to).finally(() => this.#tunnels.delete(socket))
+      this.#route(request, {
+        serve: () => upgrades.forEach((listener) => void listener.call(http, request, socket, head)),
+        forward: (to) => {
+          this.#tunnels.add(socket)
+          return forwardUpgrade(request, socket, head, to).finally(() => this.#tunnels.delete(socket))
+        },
+        refuse: (status) => void socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`),
       })
     })
   }
@@ -83,26 +96,40 @@ export class OwnerRouting {
     await this.#deps.relays.retire(this.#nodeId).catch(ignore)
   }
 
-  #route(request: IncomingMessage, serve: () => void, forward: Forward): void {
+  #route(request: IncomingMessage, ways: Ways): void {
     const key = request.headers[HOP_HEADER]
-    const owner = /[?&]sid=([A-Za-z0-9_-]{1,16})\./.exec(request.url ?? '')?.[1]
+    const owner = OWNED.exec(request.url ?? '')?.[1]
     if (key !== undefined && key !== this.#hopKey) request.url = '/' // nobody but a relay has any business with this header
-    if (key !== undefined || owner === undefined || owner === this.#nodeId) {
-      serve()
-      return
-    }
-    void this.#handOver(owner, forward).then((isServed) => {
-      this.#deps.onHop(isServed ? 'served' : 'unknown')
-      if (!isServed) serve()
-    })
+    if (key !== undefined || owner === undefined || owner === this.#nodeId) this.#serve(ways)
+    else void this.#handOver(owner, ways)
   }
 
-  async #handOver(owner: string, forward: Forward): Promise<boolean> {
-    if (this.#hops >= HOPS_MAX) return false
+  /** Answers here. Whatever is thrown on the way is the end of this request, and of nothing else. */
+  #serve(ways: Ways): void {
+    try {
+      ways.serve()
+    } catch (error) {
+      this.#deps.log.warn({ error }, 'relay.request_failed')
+      ways.refuse(400)
+    }
+  }
+
+  async #handOver(owner: string, ways: Ways): Promise<void> {
+    const result = await this.#forward(owner, ways).catch((error: unknown): HopResult => {
+      this.#deps.log.error({ error }, 'relay.hop_failed')
+      return 'bad_answer'
+    })
+    this.#deps.onHop(result === 'served' ? 'served' : result === 'unreachable' ? 'unknown' : 'failed')
+    if (result === 'unreachable') this.#serve(ways)
+    else if (result !== 'served') ways.refuse(result === 'bad_request' ? 400 : 502)
+  }
+
+  async #forward(owner: string, ways: Ways): Promise<HopResult> {
+    if (this.#hops >= HOPS_MAX) return 'unreachable'
     this.#hops += 1
     try {
       const node = await this.#find(owner)
-      return node !== null && (await forward({ ...node, header: [HOP_HEADER, node.hopKey] }))
+      return node === null ? 'unreachable' : await ways.forward({ ...node, header: [HOP_HEADER, node.hopKey] })
     } finally {
       this.#hops -= 1
     }

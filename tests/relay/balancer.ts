@@ -27,10 +27,10 @@ export async function startBalancer(relays: readonly Readonly<{ port: number }>[
   }
   const connections = new Set<Socket>()
   const server = createServer((request, response) => {
-    void forwardRequest(request, response, any()).then((isServed) => isServed || response.writeHead(502).end())
+    void forwardRequest(request, response, any()).then((result) => result === 'served' || response.writeHead(502).end())
   })
   server.on('upgrade', (request, socket, head) => {
-    void forwardUpgrade(request, socket, head, any()).then((isServed) => isServed || socket.destroy())
+    void forwardUpgrade(request, socket, head, any()).then((result) => result === 'served' || socket.destroy())
   })
   server.on('connection', (socket) => {
     connections.add(socket)

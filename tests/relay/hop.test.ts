@@ -1,0 +1,201 @@
+import { type AddressInfo, connect, createServer } from 'node:net'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Relay } from '../../relay/server.ts'
+import { Stage } from './harness.ts'
+
+// A request for a session of another relay, byte for byte: what anybody may write into it, and what comes back from its owner.
+
+let stage: Stage
+let owner: Relay
+let other: Relay
+beforeAll(async () => {
+  stage = await Stage.open({ RELAY_CONNECTIONS_PER_ADDRESS: '100000' })
+  owner = stage.relay
+  other = await stage.another({ RELAY_CONNECTIONS_PER_ADDRESS: '100000' })
+})
+afterAll(() => stage[Symbol.asyncDispose]())
+
+const PATH = '/socket.io/?EIO=4&transport=polling'
+
+/** Sends a request as it is; answers the first line of what comes back, empty when nothing does. */
+function statusOf(at: Relay, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = ''
+    const socket = connect(at.port, '127.0.0.1', () => socket.write(text))
+    socket.setTimeout(2_000, () => socket.destroy())
+    socket.on('error', () => {})
+    socket.on('data', (data) => {
+      answer += data.toString('latin1')
+      if (answer.includes('\r\n')) socket.destroy()
+    })
+    socket.on('close', () => resolve(answer.split('\r\n')[0] ?? ''))
+  })
+}
+
+/** A session that is open at the owner, with nobody who asks for it. */
+async function openSession(): Promise<string> {
+  const text = await (await fetch(`${owner.url}${PATH}`)).text()
+  return (JSON.parse(text.slice(1)) as { sid: string }).sid
+}
+
+const write = (first: string, headers: readonly string[], body = ''): string =>
+  `${[first, 'Host: relay', ...headers].join('\r\n')}\r\n\r\n${body}`
+
+const UPGRADE = [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+]
+
+/** The kinds of request that a session gets. A body of its own length, so that other headers of it do not end it early. */
+const kinds: Record<string, (sid: string, headers: readonly string[]) => string> = {
+  poll: (sid, headers) => write(`GET ${PATH}&sid=${sid} HTTP/1.1`, headers),
+  message: (sid, headers) => write(`POST ${PATH}&sid=${sid} HTTP/1.1`, ['Content-Length: 3', ...headers], '40x'),
+  preflight: (sid, headers) => write(`OPTIONS ${PATH}&sid=${sid} HTTP/1.1`, headers),
+  removal: (sid, headers) => write(`DELETE ${PATH}&sid=${sid} HTTP/1.1`, headers),
+  upgrade: (sid, headers) =>
+    write(`GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`, [...UPGRADE, ...headers]),
+}
+
+/** Headers that Node, or HTTP itself, does something about. */
+const special: Record<string, readonly string[]> = {
+  Trailer: ['x', 'X-Fillcast-Hop', ''],
+  'Transfer-Encoding': ['chunked', 'identity', 'gzip, chunked', 'x'],
+  'Content-Length': ['0', '3', '-1', '99999999999999999999', '3, 3', 'x'],
+  Connection: ['close', 'keep-alive', 'upgrade', 'Trailer, TE', 'x-fillcast-hop'],
+  'Keep-Alive': ['timeout=0', 'timeout=99999999999'],
+  'Proxy-Connection': ['close', 'upgrade'],
+  Upgrade: ['websocket', 'h2c', 'TLS/1.0', ''],
+  'HTTP2-Settings': ['AAMAAABkAARAAAAAAAIAAAAA'],
+  Expect: ['100-continue', 'x', ''],
+  TE: ['trailers', 'chunked'],
+  Host: ['other', '', 'a b'],
+  Date: ['x', ''],
+  Cookie: ['io=x', '__proto__=x'],
+  'Set-Cookie': ['io=x'],
+  Origin: ['https://app.example', 'null', '\xff'],
+  'Content-Type': ['application/octet-stream', 'x'],
+  'Content-Encoding': ['gzip', 'x'],
+  'Accept-Encoding': ['gzip', 'x', 'br;q=0'],
+  'X-Forwarded-For': ['127.0.0.1', 'x, y'],
+  'Sec-WebSocket-Key': ['x', ''],
+  'Sec-WebSocket-Version': ['13', '0'],
+  'Sec-WebSocket-Extensions': ['permessage-deflate', 'x;y=z'],
+  'Sec-WebSocket-Protocol': ['a', 'a, b, a'],
+  __proto__: ['x'],
+}
+const headerLines = Object.entries(special).flatMap(([name, values]) => values.map((value) => `${name}: ${value}`))
+
+describe('a request for a session is answered, and ends nothing else,', () => {
+  const everywhere = Object.keys(kinds).flatMap((kind) => [['another', kind] as const, ['its owner', kind] as const])
+  test.each(everywhere)('with each header that Node treats specially: at %s, %s', async (where, kind) => {
+    const answers = await Promise.all(
+      headerLines.map(async (line) => {
+        const request = kinds[kind]!(await openSession(), [line])
+        return [line, await statusOf(where === 'another' ? other : owner, request)]
+      }),
+    )
+    // A preflight is let through by its path, a session that nobody asks for holds a poll: everything else is a plain answer.
+    const silent = answers.filter(([, status]) => !/^HTTP\/1\.1 [1-5]\d\d /.test(status ?? ''))
+    expect(kind === 'poll' ? silent.filter(([, status]) => status !== '') : silent).toEqual([])
+  })
+
+  test('with any of them together', async () => {
+    const lines = fc.uniqueArray(fc.constantFrom(...headerLines), { minLength: 2, maxLength: 6 })
+    const draw = fc.record({ kind: fc.constantFrom(...Object.keys(kinds).filter((kind) => kind !== 'poll')), lines })
+    await fc.assert(
+      fc.asyncProperty(draw, async ({ kind, lines }) => {
+        expect(await statusOf(other, kinds[kind]!(await openSession(), lines))).toMatch(/^HTTP\/1\.1 [1-5]\d\d /)
+      }),
+      { numRuns: 150, seed: 21 },
+    )
+  })
+})
+
+/** An owner that is no relay: it writes down what it is sent and answers what the test says. */
+async function standIn(answer: string): Promise<AsyncDisposable & { sid: string; heard: string[] }> {
+  const heard: string[] = []
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (data) => {
+      heard.push(data.toString('latin1'))
+      socket.end(answer)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const node = `standin${port}`
+  const record = { host: '127.0.0.1', port, hopKey: 'key' }
+  await stage.redis.connect().set(`relay:${node}`, JSON.stringify(record), 'PX', 60_000)
+  return {
+    ...{ sid: `${node}.x`, heard },
+    async [Symbol.asyncDispose]() {
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+
+describe('an owner is sent', () => {
+  const given = [
+    ...['Origin: https://app.example', 'Accept-Encoding: gzip', 'Content-Type: text/plain;charset=UTF-8'],
+    ...['Cookie: session=secret', 'Authorization: Bearer secret', 'X-Forwarded-For: 203.0.113.9', 'TE: trailers'],
+    ...['Connection: x-fillcast-hop', 'X-Anything: at all'],
+  ]
+
+  test.each(['message', 'upgrade'])('the headers that a session needs, and no others: %s', async (kind) => {
+    await using there = await standIn(OK)
+    await statusOf(other, kinds[kind]!(there.sid, given))
+    await expect.poll(() => there.heard.join('')).toMatch(/x-fillcast-hop: key/i)
+    const names = [...there.heard.join('').matchAll(/^([A-Za-z0-9-]+): /gm)].map(([, name = '']) => name.toLowerCase())
+    const known =
+      kind === 'upgrade'
+        ? ['connection', 'upgrade', 'sec-websocket-version', 'sec-websocket-key']
+        : ['accept-encoding', 'content-type', 'content-length', 'connection']
+    expect(names.toSorted()).toEqual([...known, 'host', 'origin', 'x-fillcast-hop'].toSorted())
+  })
+
+  test('the body of a message, and none with a request that has none', async () => {
+    await using there = await standIn(OK)
+    const smuggled = write('GET /socket.io/?smuggled HTTP/1.1', [])
+    const chunked = `${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`
+    const first = `GET ${PATH}&sid=${there.sid} HTTP/1.1`
+    expect(await statusOf(other, write(first, ['Transfer-Encoding: chunked'], chunked))).toMatch(/ 200 /)
+    expect(there.heard.join('')).not.toContain('smuggled')
+    expect(await statusOf(other, kinds['message']!(there.sid, []))).toMatch(/ 200 /)
+    expect(there.heard.join('')).toMatch(/\r\n\r\n40x$/)
+  })
+})
+
+describe('an owner’s answer', () => {
+  test.each([
+    ['that promises trailers', 'HTTP/1.1 200 OK\r\nTrailer: x\r\nContent-Length: 2\r\n\r\nok', 200],
+    [
+      'that switches protocols unasked',
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+      502,
+    ],
+    ['that is no HTTP', 'EHLO\r\n', 502],
+    ['that breaks off', 'HTTP/1.1 200 OK\r\nContent-', 502],
+    ['with a status that there is none of', 'HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n', 502],
+  ])('%s ends nothing', async (_name, answer, status) => {
+    await using there = await standIn(answer)
+    expect(await statusOf(other, kinds['message']!(there.sid, []))).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  })
+})
+
+test.each([
+  ['is no JSON', 'x'],
+  ['is a number', '1'],
+  ['has no port', '{"host":"127.0.0.1","hopKey":"k"}'],
+  ['has a port beyond all ports', '{"host":"127.0.0.1","port":70000,"hopKey":"k"}'],
+  ['has a key that would be another header', '{"host":"127.0.0.1","port":1,"hopKey":"k\\r\\nX: y"}'],
+])('a relay whose record %s is no relay: its sessions are unknown', async (what, record) => {
+  const node = `bad${what.length}`
+  await stage.redis.connect().set(`relay:${node}`, record, 'PX', 60_000)
+  for (const kind of ['message', 'upgrade'])
+    expect(await statusOf(other, kinds[kind]!(`${node}.x`, []))).toMatch(/^HTTP\/1.1 400 /)
+})
