@@ -52,6 +52,22 @@ local function forbids(halt, reducing)
   return halt and not (reducing == '1' and cjson.decode(halt).allows == 'reducing')
 end
 
+-- The last id that the log ever gave, also where its entry was taken away, if it is behind `last`.
+local function behindLog(log, last, ms, sequence)
+  if redis.call('EXISTS', log) == 0 then return last, ms, sequence end
+  local about = redis.call('XINFO', 'STREAM', log)
+  for at = 1, #about, 2 do
+    if about[at] == 'last-generated-id' then
+      local topMs, topSequence = string.match(about[at + 1], '(%d+)-(%d+)')
+      topMs, topSequence = tonumber(topMs), tonumber(topSequence)
+      if topMs > ms or (topMs == ms and topSequence > sequence) then
+        return string.format('%013d-%05d', topMs, topSequence), topMs, topSequence
+      end
+    end
+  end
+  return last, ms, sequence
+end
+
 local budget, kept, isSeen
 local isTaken = kind == 'take' or kind == 'resolve'
 if kind == 'lease' then
@@ -104,17 +120,19 @@ end
 local archives, archivesCount, archiveTtlMs = {}, tonumber(arg()), arg()
 for i = 1, archivesCount do archives[i] = {key(), arg()} end
 
-local last = known[2]
-if not last then
-  -- The state is new, or was lost without its log: ids go on after whatever the log holds.
-  local top = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-  local ms, sequence = string.match(top and top[1] or '0-0', '(%d+)-(%d+)')
-  last = string.format('%013d-%05d', tonumber(ms), tonumber(sequence))
-end
+local eventCount = tonumber(arg())
+local last = known[2] or '0000000000000-00000'
 local ms, sequence = tonumber(string.sub(last, 1, 13)), tonumber(string.sub(last, 15))
+if eventCount > 0 then
+  -- As a rule there is no entry behind the state's last id, and this costs little.
+  local ahead = redis.call('XRANGE', KEYS[2], '(' .. string.format('%d-%d', ms, sequence), '+', 'COUNT', 1)[1]
+  if ahead or not known[2] or redis.call('XLEN', KEYS[2]) == 0 then
+    last, ms, sequence = behindLog(KEYS[2], last, ms, sequence)
+  end
+end
 local nowMs = math.floor(now / 1000)
 local entries = {}
-for i = 1, tonumber(arg()) do
+for i = 1, eventCount do
   if nowMs > ms then ms = nowMs; sequence = 0
   elseif sequence == SEQUENCE_MAX then ms = ms + 1; sequence = 0
   else sequence = sequence + 1 end

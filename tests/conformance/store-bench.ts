@@ -1,5 +1,6 @@
 import { Cluster, type Redis } from 'ioredis'
 import { afterAll, beforeAll } from 'vitest'
+import { EVENT_ID_ZERO } from '#contract'
 import {
   type Budget,
   type Connections,
@@ -15,6 +16,7 @@ import {
   type Links,
   type Store,
 } from '#store'
+import { logKey, openKey, stateKey } from '../../src/store/keys.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
@@ -28,8 +30,16 @@ export type StoreBench = Readonly<{
   budget: Budget
   takeLease(userId: string, connectionId: string): Promise<string>
   log(userId: string): Promise<readonly { id: string; prev: string; event: string }[]>
+  /** The state is gone, and the log stands. */
+  loseState(userId: string): Promise<void>
+  /** Puts an entry into the log behind the back of the state. */
+  appendToLog(userId: string, id: string): Promise<void>
+  /** Takes the log's newest entry away. */
+  cutLog(userId: string): Promise<void>
   wipe(): Promise<void>
 }>
+
+const redisId = (eventId: string): string => eventId.split('-').map(Number).join('-')
 
 let users = 0
 export const newUser = (): string => `store-user-${(users += 1)}`
@@ -65,6 +75,9 @@ function inMemory(): StoreBench {
       return String(token)
     },
     log: async (userId) => store.log(userId),
+    loseState: async (userId) => store.loseState(userId),
+    appendToLog: async (userId, id) => store.appendToLog(userId, id),
+    cutLog: async (userId) => store.loseLogEnd(userId, 1),
     wipe: async () => store.wipe(),
   }
 }
@@ -81,6 +94,16 @@ export function benchOnRedis(connection: Redis): StoreBench {
       return (await createLeases(connection).take(leaseKey(userId, connectionId), 10_000)) ?? ''
     },
     log: async (userId) => (await createReader(connection).events(userId, '0000000000000-00000', 100)).entries,
+    async loseState(userId) {
+      await connection.del(stateKey(userId), openKey(userId))
+    },
+    async appendToLog(userId, id) {
+      await connection.xadd(logKey(userId), redisId(id), 'e', 'broker.connected', 'd', '{}', 'p', EVENT_ID_ZERO)
+    },
+    async cutLog(userId) {
+      const [[id] = ['']] = await connection.xrevrange(logKey(userId), '+', '-', 'COUNT', 1)
+      await connection.xdel(logKey(userId), id)
+    },
     async wipe() {
       const either = connection as Redis | Cluster
       const masters = either instanceof Cluster ? either.nodes('master') : [either]

@@ -3,7 +3,7 @@ import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
 import type { Write } from '#store'
 import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
-import { newUser, storeBenches, STORES } from './store-bench.ts'
+import { newUser, type StoreBench, storeBenches, STORES } from './store-bench.ts'
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
@@ -126,6 +126,69 @@ describe.each(STORES)('store %s', (name) => {
       expect(entry.id).toMatch(/^\d{13}-\d{5}$/)
       expect(entry.prev).toBe(entries[index - 1]?.id ?? '0000000000000-00000')
       expect(entry.id > entry.prev).toBe(true)
+    })
+  })
+
+  describe('an event goes behind both what the state and what the log tell of', () => {
+    const FUTURE = '4102444800000-00007'
+
+    /** Two events, then what the test does to state or log, then two more. */
+    async function around(damage: (bench: StoreBench, user: string) => Promise<void>) {
+      const bench = make()
+      const user = newUser()
+      await bench.store.commit(user, { ...open, expectVersion: '0', events: [notice(1), notice(2)] })
+      const before = [...(await bench.log(user))]
+      await damage(bench, user)
+      const expectVersion = await bench.store.version(user)
+      const done = await bench.store.commit(user, { ...open, expectVersion, events: [notice(3), notice(4)] })
+      const entries = await bench.log(user)
+      const [third, fourth] = entries.slice(-2)
+      expect(done).toMatchObject({ kind: 'committed', lastEventId: fourth?.id })
+      expect(fourth?.prev).toBe(third?.id)
+      return { before, entries, third: third! }
+    }
+
+    test('the state was lost: the chain goes on at the end of the log', async () => {
+      const { before, entries, third } = await around(({ loseState }, user) => loseState(user))
+      expect(entries).toHaveLength(4)
+      expect(third.prev).toBe(before[1]?.id)
+    })
+
+    test('the log is ahead of the state, and of the time: the event goes behind it', async () => {
+      const { entries, third } = await around(({ appendToLog }, user) => appendToLog(user, FUTURE))
+      expect(entries).toHaveLength(5)
+      expect(third).toMatchObject({ id: '4102444800000-00008', prev: FUTURE })
+    })
+
+    test('the state was lost, and the log is ahead of the time', async () => {
+      const { third } = await around(async ({ appendToLog, loseState }, user) => {
+        await appendToLog(user, FUTURE)
+        await loseState(user)
+      })
+      expect(third).toMatchObject({ id: '4102444800000-00008', prev: FUTURE })
+    })
+
+    test('the log lost its end: the hole shows', async () => {
+      const { before, entries, third } = await around(({ cutLog }, user) => cutLog(user))
+      expect(entries).toHaveLength(3)
+      expect(third.prev).toBe(before[1]?.id)
+    })
+
+    test('the log lost all of its entries, of which one was ahead of the time: no id is given twice', async () => {
+      const { third } = await around(async ({ appendToLog, cutLog }, user) => {
+        await appendToLog(user, FUTURE)
+        for (let i = 0; i < 3; i += 1) await cutLog(user)
+      })
+      expect(third).toMatchObject({ id: '4102444800000-00008', prev: FUTURE })
+    })
+
+    test('the log lost its end, which was ahead of the time, and the state is gone: no id is given twice', async () => {
+      const { third } = await around(async ({ appendToLog, cutLog, loseState }, user) => {
+        await appendToLog(user, FUTURE)
+        await cutLog(user)
+        await loseState(user)
+      })
+      expect(third.id > FUTURE).toBe(true)
     })
   })
 

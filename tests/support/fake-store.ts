@@ -1,4 +1,4 @@
-import { EVENT_ID_ZERO, type LoggedEvent } from '#contract'
+import { EVENT_ID_ZERO, type LoggedEvent, padEventId } from '#contract'
 import type { Account, Order, Position } from '#domain'
 import type {
   CancelMark,
@@ -37,7 +37,7 @@ export class FakeStore implements Store {
   readonly budget: FakeBudget
   readonly #nowMs: () => number
   #timeUs = START_MS * 1_000
-  #lastEvent = { ms: 0, index: 0 }
+  #lastEventId = EVENT_ID_ZERO
 
   constructor(nowMs: () => number = () => START_MS) {
     this.#nowMs = nowMs
@@ -57,6 +57,24 @@ export class FakeStore implements Store {
   loseLast(count: number): void {
     this.losses += 1
     for (const { userId, before } of this.#undo.splice(-count).reverse()) this.#users.set(userId, before)
+  }
+
+  /** The state of a user is gone, and the log stands. */
+  loseState(userId: string): void {
+    const lost = this.#user(userId)
+    const left = new User()
+    left.log.push(...lost.log)
+    left.logTop = lost.logTop
+    for (const [name, text] of lost.archive) left.archive.set(name, text)
+    this.#users.set(userId, left)
+  }
+
+  /** Puts an entry into the log behind the back of the state. */
+  appendToLog(userId: string, id: string): void {
+    const user = this.#user(userId)
+    const { last } = user
+    user.append({ id, prev: EVENT_ID_ZERO, event: 'state.resync', payload: { reason: '', timestamp: '' } })
+    user.last = last
   }
 
   /** The end of a user's log is gone, and the state that tells of it stands. */
@@ -145,11 +163,8 @@ export class FakeStore implements Store {
     user.version = String(Math.max(Number(user.version) + 1, this.#timeUs))
     if (fence.kind === 'take' || fence.kind === 'resolve') user.claims.set(fence.tradeId, `${user.version} ${fence.by}`)
     for (const write of writes) user.apply(write)
-    for (const event of events) {
-      const id = this.#nextEventId()
-      user.log.push({ id, prev: user.last, ...event })
-      user.last = id
-    }
+    if (events.length > 0 && user.logTop > user.last) user.last = user.logTop
+    for (const event of events) user.append({ id: this.#nextEventId(user.last), prev: user.last, ...event })
     const globalHalt = fence.kind === 'take' ? await this.controls.readGlobalHalt() : null
     return { kind: 'committed', version: user.version, lastEventId: user.last, globalHalt }
   }
@@ -191,11 +206,11 @@ export class FakeStore implements Store {
   }
 
   /** Grows for ever, over losses too. */
-  #nextEventId(): string {
-    const { ms, index } = this.#lastEvent
+  #nextEventId(last: string): string {
+    const [ms = 0, index = 0] = (last > this.#lastEventId ? last : this.#lastEventId).split('-').map(Number)
     const nowMs = Math.floor(this.#timeUs / 1_000)
-    this.#lastEvent = nowMs > ms ? { ms: nowMs, index: 0 } : { ms, index: index + 1 }
-    return `${String(this.#lastEvent.ms).padStart(13, '0')}-${String(this.#lastEvent.index).padStart(5, '0')}`
+    this.#lastEventId = nowMs > ms ? padEventId(`${nowMs}-0`) : padEventId(`${ms}-${index + 1}`)
+    return this.#lastEventId
   }
 
   #holds(userId: string, user: User, fence: Fence): boolean {
@@ -224,6 +239,8 @@ export class FakeStore implements Store {
 class User {
   version = '0'
   last = EVENT_ID_ZERO
+  /** The last id that the log ever gave. */
+  logTop = EVENT_ID_ZERO
   readonly records = new Map<string, string>()
   readonly claims = new Map<string, string>()
   readonly refs = new Map<string, string>()
@@ -234,10 +251,17 @@ class User {
     const copy = new User()
     copy.version = this.version
     copy.last = this.last
+    copy.logTop = this.logTop
     for (const name of ['records', 'claims', 'refs', 'archive'] as const)
       for (const [key, text] of this[name]) copy[name].set(key, text)
     copy.log.push(...this.log)
     return copy
+  }
+
+  append(entry: Entry): void {
+    this.log.push(entry)
+    this.last = entry.id
+    this.logTop = entry.id
   }
 
   read<T>(name: string): T | null {
