@@ -118,6 +118,13 @@ export class Clients {
       else this.#writer.send(conn, frame)
   }
 
+  /** Connections that wait for figures of an account that was not read yet. */
+  get awaitingFigures(): number {
+    let count = 0
+    for (const { data } of this.#namespace.sockets.values()) if (data.stream?.awaitsFigures === true) count += 1
+    return count
+  }
+
   /** Something changed about the sessions of the room's user. */
   recheck(room: string): void {
     for (const socket of this.#in(room)) this.#look(socket)
@@ -128,6 +135,7 @@ export class Clients {
     const nowMs = this.#context.clock.now()
     const { rooms, sids } = this.#namespace.adapter
     this.#context.metrics.rooms.set(rooms.size - sids.size)
+    this.#context.metrics.awaitingFigures.set(this.awaitingFigures)
     for (const socket of this.#namespace.sockets.values()) {
       const { claims, stream, checkAtMs = Infinity, isWelcome } = socket.data
       if (claims === undefined || stream === undefined) continue

@@ -76,7 +76,15 @@ async function unsubscribe(_context: RelayContext, socket: RelaySocket, payload:
 async function requestSync(_context: RelayContext, socket: RelaySocket, payload: unknown): Promise<CommandAnswer> {
   const read = clientEvents['state.requestSync'].schema.safeParse(payload)
   if (!read.success) return invalid(describeIssues(read.error))
-  const isSent = await socket.data.stream?.sync(read.data.syncTypes)
-  if (isSent !== false) return { ok: true }
-  return { ok: false, error: 'TOO_MANY_REQUESTS', message: 'Wait for the state.sync that is on its way' }
+  switch (await socket.data.stream?.sync(read.data.syncTypes)) {
+    case 'busy':
+      return { ok: false, error: 'TOO_MANY_REQUESTS', message: 'Wait for the state.sync that is on its way' }
+    case 'owed': {
+      const message = 'The broker account has not been read yet; state.sync follows by itself once it is'
+      return { ok: false, error: 'STATE_UNAVAILABLE', message }
+    }
+    case 'sent':
+    case undefined:
+      return { ok: true }
+  }
 }

@@ -13,6 +13,10 @@ export type RelayMetrics = ReturnType<typeof createRelayMetrics>
 export const createRelayMetrics = (metrics: Metrics) => ({
   connections: metrics.gauge('fillcast_relay_connections', 'Authenticated connections'),
   rooms: metrics.gauge('fillcast_relay_rooms', 'Rooms of users and symbols with somebody in them'),
+  awaitingFigures: metrics.gauge(
+    'fillcast_relay_awaiting_figures',
+    'Connections that get no state.sync until a broker account was read',
+  ),
   deliveries: metrics.tally('fillcast_relay_deliveries_total', 'Logged events sent to connections'),
   lag: metrics.distribution('fillcast_relay_lag_seconds', 'From commit to relay, of live events', lagSecondsBuckets),
   replays: metrics.counter('fillcast_relay_replays_total', 'Connections that resumed from an event id'),

@@ -15,6 +15,7 @@ import {
 import {
   boundedReader,
   createDemand,
+  createEpochReader,
   createMessageRates,
   createQuotes,
   createReader,
@@ -71,7 +72,12 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
   }
   const relay = new RelayProcess(config, context, links)
   const port = await relay.listen()
-  const probes = await startProbes(config, metrics, () => relay.notReady())
+  const probes = await startProbes(
+    config,
+    metrics,
+    () => relay.notReady(),
+    () => relay.remarks(),
+  )
   log.info({ port, probePort: probes.port }, 'relay.ready')
   return {
     port,
@@ -161,6 +167,16 @@ class RelayProcess {
   notReady(): string | undefined {
     if (this.isDraining) return 'draining'
     return Object.values(this.#links).every(({ status }) => status === 'ready') ? undefined : 'Redis is away'
+  }
+
+  /** Why clients are shown no figures now. A balancer must not take every relay away for it: events go on. */
+  async remarks(): Promise<string[]> {
+    const { awaitingFigures } = this.#clients
+    const isLost = (await createEpochReader(this.#links.prompt).read()) === null
+    return [
+      ...(isLost ? ['store_lost: no worker has marked the store yet; clients get no state.sync until then'] : []),
+      ...(awaitingFigures > 0 ? [`account_unread: ${awaitingFigures} connections wait for an account to be read`] : []),
+    ]
   }
 
   async drain(): Promise<void> {

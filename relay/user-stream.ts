@@ -1,6 +1,13 @@
-import { EVENT_ID_PATTERN, type EventMeta, type EventPosition, stateSyncOf, type SyncType } from '#contract'
+import {
+  EVENT_ID_PATTERN,
+  EVENT_ID_ZERO,
+  type EventMeta,
+  type EventPosition,
+  stateSyncOf,
+  type SyncType,
+} from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
-import type { LogEntry, Reader, UserSnapshot } from '#store'
+import type { Figures, LogEntry, Reader, UserSnapshot } from '#store'
 import type { RelayMetrics } from './context.ts'
 
 /**
@@ -12,6 +19,9 @@ import type { RelayMetrics } from './context.ts'
  * An event from Redis is sent at once only if it follows `position` directly; otherwise the connection is gated, events are set
  * aside, the log is read, and the gate opens in the same turn in which the last one set aside was sent. Where the log cannot
  * serve (trimmed, expired, older than the client), the client gets `state.resync` and a full `state.sync`: never a silent hole.
+ *
+ * Invariant: no `state.sync` before every account of the user was read. Until then the client is told `state.resync` once, events go
+ * on, and the `state.sync` is owed: sent as soon as an event or a look shows that the accounts were read.
  */
 export type StreamDeps = Readonly<{ reader: Reader; clock: Clock; log: Logger; metrics: RelayMetrics }>
 
@@ -38,6 +48,8 @@ const REPLAY_BATCH = 200
 const SET_ASIDE_MAX = 1_000
 /** How often a connection that is behind is looked at again. */
 const BEHIND_LOOK_MS = 20
+/** How often it is looked whether figures that are owed are known; the event that an account's first reading logs is sooner. */
+const FIGURES_LOOK_MS = 5_000
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 5_000
 /** Steps of one connection that wait for each other. */
@@ -56,6 +68,10 @@ export class UserStream {
   #waiting = 0
   /** The look under way, and one that follows it. */
   #looksDue = 0
+  /** The client was told events, or names one: a store that knows nothing of its user has lost that user. */
+  #hasHistory = false
+  /** A `state.sync` that waits until the accounts were read; `state.resync` was told. `types` undefined: all parts. */
+  #owed: Readonly<{ types: readonly SyncType[] | undefined }> | null = null
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
     this.#deps = deps
@@ -73,9 +89,7 @@ export class UserStream {
     const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
     const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
     if (isResume) this.#deps.metrics.replays.inc()
-    await this.#persist(async () => {
-      this.#position = isResume ? lastEventId : await this.#deps.reader.top(this.#userId)
-    })
+    await this.#persist(async () => this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)))
     if (this.#outlet.isOpen()) onPlaced(isUnreadable ? null : this.#position)
     this.#begin?.()
     this.#begin = undefined
@@ -100,20 +114,57 @@ export class UserStream {
   }
 
   /**
-   * Sends `state.sync`: after everything that is in it, before everything that is not.
-   * @returns `false` when too many are waiting already
+   * Sends `state.sync`: after everything that is in it, before everything that is not. `owed`: an account was not read yet, and it is
+   * sent once that is read. `busy`: too many are waiting already.
    */
-  async sync(types: readonly SyncType[] | undefined): Promise<boolean> {
-    if (this.#waiting >= STEPS_WAITING_MAX) return false
-    await this.#gated(async () => {
-      const snapshot = await this.#deps.reader.snapshot(this.#userId)
-      const replay = await this.#replayTo(snapshot.lastEventId)
-      if (replay.ended === 'unserved') this.#tellResync('the event log does not reach back that far')
-      if (replay.ended === 'resync') this.#tellLogged(replay.entry)
-      // After a resync the state is the whole truth, so it must be whole.
-      this.#sendSync(snapshot, replay.ended === 'reached' ? types : undefined)
-    })
-    return true
+  async sync(types: readonly SyncType[] | undefined): Promise<'sent' | 'owed' | 'busy'> {
+    if (this.#waiting >= STEPS_WAITING_MAX) return 'busy'
+    await this.#gated(() => this.#tellFigures(types))
+    return this.#owed === null ? 'sent' : 'owed'
+  }
+
+  /** Waits for figures of an account that was not read yet. */
+  get awaitsFigures(): boolean {
+    return this.#owed !== null
+  }
+
+  async #tellFigures(types: readonly SyncType[] | undefined): Promise<void> {
+    const figures = await this.#deps.reader.figures(this.#userId)
+    if (!this.#isKnown(figures)) return this.#owe(types, 'the broker account has not been read yet')
+    const { snapshot } = figures
+    const replay = await this.#replayTo(snapshot.lastEventId)
+    if (this.#owed === null && replay.ended === 'unserved')
+      this.#tellResync('the event log does not reach back that far')
+    if (this.#owed === null && replay.ended === 'resync') this.#tellLogged(replay.entry)
+    // After a resync the state is the whole truth, so it must be whole.
+    this.#sendSync(snapshot, replay.ended === 'reached' ? types : undefined)
+  }
+
+  #isKnown({ snapshot, unread }: Figures): boolean {
+    return unread === null && !(this.#hasHistory && snapshot.version === '0')
+  }
+
+  /** @param reason of the `state.resync`, where none was told since the last `state.sync` */
+  #owe(types: readonly SyncType[] | undefined, reason: string | null): void {
+    if (this.#owed !== null) {
+      this.#owed = { types: union(this.#owed.types, types) }
+      return
+    }
+    if (reason !== null) this.#tellResync(reason)
+    this.#owed = { types }
+    void this.#awaitFigures()
+  }
+
+  async #awaitFigures(): Promise<void> {
+    for (;;) {
+      await this.#deps.clock.sleep(FIGURES_LOOK_MS)
+      if (this.#owed === null || !this.#outlet.isOpen()) return
+      if (this.#waiting === 0) await this.#gated(() => this.#settle())
+    }
+  }
+
+  async #settle(): Promise<void> {
+    if (this.#owed !== null) await this.#tellFigures(this.#owed.types)
   }
 
   /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
@@ -187,12 +238,7 @@ export class UserStream {
   async #sendEntries(entries: readonly LogEntry[]): Promise<boolean> {
     for (const entry of entries) {
       if (entry.prev !== this.#position) return this.#resync('the event log lacks what followed')
-      if (entry.event === 'state.resync') {
-        const snapshot = await this.#deps.reader.snapshot(this.#userId)
-        this.#tellLogged(entry)
-        this.#sendSync(snapshot, undefined)
-        return false
-      }
+      if (entry.event === 'state.resync') return this.#resyncAt(entry)
       this.#sendEntry(entry)
     }
     return true
@@ -229,15 +275,35 @@ export class UserStream {
   }
 
   async #resync(reason: string): Promise<false> {
-    const snapshot = await this.#deps.reader.snapshot(this.#userId)
-    this.#tellResync(reason)
-    this.#sendSync(snapshot, undefined)
+    const figures = await this.#deps.reader.figures(this.#userId)
+    if (this.#isKnown(figures)) {
+      if (this.#owed === null) this.#tellResync(reason)
+      this.#sendSync(figures.snapshot, undefined)
+    } else {
+      this.#owe(undefined, reason)
+      this.#moveTo(figures.snapshot.lastEventId)
+    }
     return false
   }
 
+  /** A `state.resync` of the log: sent unless the client was told to resync and still waits for the figures. */
+  async #resyncAt(entry: LogEntry): Promise<false> {
+    const figures = await this.#deps.reader.figures(this.#userId)
+    if (this.#owed === null) this.#tellLogged(entry)
+    if (this.#isKnown(figures)) this.#sendSync(figures.snapshot, undefined)
+    else {
+      this.#owe(undefined, null)
+      this.#moveTo(entry.id)
+    }
+    return false
+  }
+
+  /** What was asked for, and what is owed. */
   #sendSync(snapshot: UserSnapshot, types: readonly SyncType[] | undefined): void {
-    this.#position = snapshot.lastEventId
-    const payload = stateSyncOf(snapshot, types, isoTime(this.#deps.clock.now()))
+    const shown = this.#owed === null ? types : union(this.#owed.types, types)
+    this.#owed = null
+    this.#moveTo(snapshot.lastEventId)
+    const payload = stateSyncOf(snapshot, shown, isoTime(this.#deps.clock.now()))
     this.#outlet.tell('state.sync', payload, { id: snapshot.lastEventId })
   }
 
@@ -257,7 +323,16 @@ export class UserStream {
   }
 
   #send(logged: Logged): void {
-    this.#position = logged.meta.id
+    this.#moveTo(logged.meta.id)
     this.#outlet.deliver(logged)
   }
+
+  #moveTo(id: string): void {
+    this.#position = id
+    if (id > EVENT_ID_ZERO) this.#hasHistory = true
+  }
 }
+
+/** `undefined`: all. */
+const union = (a: readonly SyncType[] | undefined, b: readonly SyncType[] | undefined) =>
+  a === undefined || b === undefined ? undefined : [...new Set([...a, ...b])]

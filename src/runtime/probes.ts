@@ -5,24 +5,29 @@ import type { Metrics } from './metrics.ts'
 /** `undefined` when ready, else one line that says why not. */
 export type ReadinessCheck = () => string | undefined | Promise<string | undefined>
 
+/** What an operator should know of a process that is ready all the same, one line each. */
+export type Remarks = () => Promise<readonly string[]>
+
 /** A running probe server. */
 export type Probes = Readonly<{ port: number; [Symbol.asyncDispose](): Promise<void> }>
 
 /** Where probes listen; port 0 picks a free one, no host means every address of the machine. */
 export type ProbeConfig = Readonly<{ probePort: number; listenHost?: string | undefined }>
 
-/** Serves `/healthz` (the event loop answers), `/readyz` (200, or 503 with the reason) and `/metrics` (Prometheus text). */
+/** Serves `/healthz` (the event loop answers), `/readyz` (200 with remarks, or 503 with the reason) and `/metrics` (Prometheus text). */
 export async function startProbes(
   { probePort, listenHost }: ProbeConfig,
   metrics: Metrics,
   notReady: ReadinessCheck,
+  remarks: Remarks = () => Promise.resolve([]),
 ): Promise<Probes> {
   const answer = async (path: string | undefined): Promise<[number, string]> => {
     if (path === '/healthz') return [200, 'ok\n']
     if (path === '/metrics') return [200, await metrics.registry.metrics()]
     if (path !== '/readyz') return [404, 'not found: try /healthz, /readyz or /metrics\n']
     const reason = await notReady()
-    return reason === undefined ? [200, 'ready\n'] : [503, `not ready: ${reason}\n`]
+    if (reason !== undefined) return [503, `not ready: ${reason}\n`]
+    return [200, ['ready', ...(await remarks())].map((line) => `${line}\n`).join('')]
   }
   const server = createServer((request, response) => {
     void answer(request.url)

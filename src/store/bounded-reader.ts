@@ -18,6 +18,7 @@ export function boundedReader(reader: Reader, readsMax: number): Reader {
   return {
     ...reader,
     snapshot: (userId) => inTurn(() => reader.snapshot(userId)),
+    figures: (userId) => inTurn(() => reader.figures(userId)),
     events: (userId, afterId, limit) => inTurn(() => reader.events(userId, afterId, limit)),
   }
 }

@@ -9,10 +9,13 @@ export interface Epoch {
   mint(): Promise<string>
 }
 
+/** Reads the marker. */
+export const createEpochReader = (redis: Redis): Pick<Epoch, 'read'> => ({ read: () => redis.get(epochKey) })
+
 /** @param newId makes a marker that no other store ever had */
 export function createEpoch(redis: Redis, newId: () => string): Epoch {
   return {
-    read: () => redis.get(epochKey),
+    ...createEpochReader(redis),
     async mint() {
       const made = newId()
       return (await redis.set(epochKey, made, 'NX')) === 'OK' ? made : ((await redis.get(epochKey)) ?? made)

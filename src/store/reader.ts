@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { EVENT_ID_ZERO, padEventId } from '#contract'
 import type { Account, Order, Position } from '#domain'
-import { archiveKey, field, logKey, stateKey } from './keys.ts'
+import { archiveKey, controlField, controlKey, epochKey, field, logKey, stateKey } from './keys.ts'
 import { isIndexed, readOpen } from './open-index.ts'
 import { orderRecord, readRecord } from './records.ts'
 import { readState } from './store.ts'
@@ -18,6 +18,16 @@ export type UserSnapshot = Readonly<{
   accounts: readonly Account[]
 }>
 
+/**
+ * Why a user's figures may not be shown.
+ * - `store_lost`: the store has no marker, or another one than a moment ago: what it holds is not what it held.
+ * - `account_unread`: a broker account of the user has no record yet. Its cash and positions are unknown, which is not zero.
+ */
+export type UnreadReason = 'store_lost' | 'account_unread'
+
+/** A snapshot, and whether its figures are those of all of the user's accounts (`unread` null). */
+export type Figures = Readonly<{ snapshot: UserSnapshot; unread: UnreadReason | null }>
+
 /** One entry of a user's event log. `payload` is the JSON that clients get. */
 export type LogEntry = Readonly<{ id: string; prev: string; event: string; payload: unknown }>
 
@@ -28,6 +38,8 @@ export type LogPage = Readonly<{ entries: readonly LogEntry[]; top: string }>
 export interface Reader {
   /** State and log position in one atomic read. */
   snapshot(userId: string): Promise<UserSnapshot>
+  /** The snapshot, and whether a client may be shown it. */
+  figures(userId: string): Promise<Figures>
   /** Of the hot state or of the archive. */
   order(userId: string, tradeId: string): Promise<Order | null>
   /** Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry beyond it may be there already. */
@@ -45,8 +57,19 @@ export function createReader(redis: Redis): Reader {
   }
   const after = (userId: string, afterId: string, limit: number) =>
     redis.xrange(logKey(userId), `(${streamIdOf(afterId)}`, '+', 'COUNT', limit)
-  return {
+  const reader: Reader = {
     top: async (userId) => (await stateTop(userId)) ?? logTop(userId),
+    async figures(userId) {
+      // The same marker before and after: the store was not lost between the control set and the state.
+      const [marker, names, snapshot] = await Promise.all([
+        redis.get(epochKey),
+        redis.hkeys(controlKey(userId)),
+        reader.snapshot(userId),
+      ])
+      const isSameStore = marker !== null && (await redis.get(epochKey)) === marker
+      if (!isSameStore) return { snapshot, unread: 'store_lost' }
+      return { snapshot, unread: isEachRead(names, snapshot.accounts) ? null : 'account_unread' }
+    },
     async snapshot(userId) {
       let records = (await readOpen(redis, userId)) ?? (await redis.hgetall(stateKey(userId)))
       let lastEventId = records[field.last]
@@ -79,7 +102,22 @@ export function createReader(redis: Redis): Reader {
       return { top, entries: rows.map(([id, values]) => entryOf(id, values)) }
     },
   }
+  return reader
 }
+
+/**
+ * Whether each account that a user's connections lead to has been read. A connection whose account was never found out (wrong keys
+ * from the start) hides nothing of the others; if there are no others, nothing is known.
+ * @param names fields of the control set
+ */
+function isEachRead(names: readonly string[], accounts: readonly Account[]): boolean {
+  const read = new Set(accounts.map(({ connectionId }) => connectionId))
+  const connections = names.flatMap((name) => (name.startsWith(CONNECTION) ? [name.slice(CONNECTION.length)] : []))
+  const linked = connections.filter((connectionId) => names.includes(controlField.link(connectionId)))
+  return linked.every((connectionId) => read.has(connectionId)) && (connections.length === 0 || read.size > 0)
+}
+
+const CONNECTION = controlField.connection('')
 
 /** Redis accepts padded ids, but not everywhere; `0000000000000-00000` is `0-0`. */
 const streamIdOf = (eventId: string): string => `${Number(eventId.slice(0, 13))}-${Number(eventId.slice(14))}`

@@ -18,6 +18,7 @@ describe('RDQ-05 FLUSHALL', () => {
       await expect.poll(() => client.names(), slow).toContain('trade.filled')
       const redis = system.redis.connect()
       await redis.flushall()
+      client.socket.emit('state.requestSync', {})
       await expect.poll(() => system.workerLines.some((line) => line.includes('store.restored')), slow).toBe(true)
       const reader = createReader(system.redis.connect())
       await expect.poll(async () => (await reader.snapshot('alice')).accounts.length, slow).toBe(1)
@@ -38,7 +39,10 @@ describe('RDQ-05 FLUSHALL', () => {
         ['later', 'filled'],
         ['resting', 'submitted'],
       ])
-      await expect.poll(() => client.names().filter((name) => name === 'state.resync').length, slow).toBe(1)
+      await expect.poll(() => client.names(), slow).toContain('state.sync')
+      expect(client.names().filter((name) => name === 'state.resync')).toHaveLength(1)
+      const synced = client.heard.flatMap(([name, { portfolio }]) => (name === 'state.sync' ? [portfolio] : []))
+      for (const portfolio of synced) expect(portfolio).toMatchObject({ accounts: [expect.anything()] })
     },
   )
 })

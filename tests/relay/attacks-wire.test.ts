@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SESSION_NOTICE } from '#contract'
 import { Arena, DEVICE, type RawSocket } from './arena.ts'
-import { signed } from './harness.ts'
+import { notice, signed } from './harness.ts'
 
 let arena: Arena
 beforeAll(async () => {
@@ -82,6 +82,7 @@ describe('somebody who may be here sends', () => {
     ['an id that is an object', { id: '0', prev: '__proto__' }],
   ])('%s as lastEventId, and gets its own state only', async (_name, lastEventId) => {
     await arena.attack(async () => {
+      await arena.stage.tell(`mallory-${insiders + 1}`, notice(1)) // an attacker that the store knows
       const socket = await insider({ lastEventId })
       await expect.poll(() => eventsIn(socket)).toEqual(['connection.authorized', 'state.resync', 'state.sync'])
     })

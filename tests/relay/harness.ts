@@ -3,7 +3,7 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import { expect } from 'vitest'
 import { type LoggedEvent, type ServerEventName, type ServerEventPayload, serverEvents } from '#contract'
 import { type Clock, createLogger, type Logger, systemClock, systemRandomness } from '#runtime'
-import { createStore, type Store } from '#store'
+import { createEpoch, createStore, type Store } from '#store'
 import { readRelayConfig } from '../../relay/config.ts'
 import { type Relay, startRelay } from '../../relay/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -74,6 +74,7 @@ export class Stage implements AsyncDisposable {
 
   static async open(env: Record<string, string> = {}): Promise<Stage> {
     const redis = await startRedis()
+    await createEpoch(redis.connect(), () => 'the-store').mint()
     const clock = movedClock()
     const logged: string[] = []
     return new Stage(redis, await relayOn(redis, env, clock, logInto(logged)), clock, logged)

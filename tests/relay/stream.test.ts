@@ -40,12 +40,13 @@ function open() {
       await state.answer
       return top()
     },
-    async snapshot() {
+    async figures() {
       if (state.stateFailures > 0) {
         state.stateFailures -= 1
         throw new Error('Redis is away')
       }
-      return { version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] }
+      const snapshot = { version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] }
+      return { snapshot, unread: null }
     },
     order: async () => null,
   } as Partial<Reader> as Reader

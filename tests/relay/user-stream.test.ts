@@ -17,10 +17,14 @@ function memoryLog() {
   const log: LogEntry[] = []
   const answers: (() => void)[] = []
   const top = (): string => log.at(-1)?.id ?? EVENT_ID_ZERO
+  const snapshot: Reader['snapshot'] = async () => ({
+    ...{ version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] },
+  })
   const reader: Reader = {
     top: async () => top(),
     order: async () => null,
-    snapshot: async () => ({ version: '0', lastEventId: top(), orders: [], positions: [], accounts: [] }),
+    snapshot,
+    figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),
     events: (_userId, afterId) => {
       const page = { top: top(), entries: log.filter(({ id }) => id > afterId) }
       return new Promise((resolve) => answers.push(() => resolve(page)))

@@ -7,13 +7,15 @@ import type { FakeStore } from '../../support/fake-store.ts'
 /** A user's log as a relay reads it. */
 function readerOf(store: FakeStore): Reader {
   const top = (userId: string): string => store.lastEventId(userId)
+  const snapshot: Reader['snapshot'] = async (userId) => ({
+    ...{ version: await store.version(userId), lastEventId: top(userId) },
+    ...{ orders: [], positions: [], accounts: [] },
+  })
   return {
     top: async (userId) => top(userId),
     order: async () => null,
-    snapshot: async (userId) => ({
-      ...{ version: '0', lastEventId: top(userId) },
-      ...{ orders: [], positions: [], accounts: [] },
-    }),
+    snapshot,
+    figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),
     events: async (userId, afterId, limit) => ({
       top: top(userId),
       entries: store
