@@ -22,6 +22,9 @@ export type AssetAnswer = Readonly<{ kind: 'listed'; asset: Asset } | { kind: 'n
 const SLASHLESS_PAIR = /^([A-Z0-9]{2,12}?)(USDT|USDC|USD|BTC)$/
 const PAIR_LENGTH_MIN = 6
 
+/** The one name of an asset, as far as its syntax tells: a pair has its slash. */
+export const canonicalSymbol = (symbol: string): string => slashedPair(symbol) ?? symbol
+
 /** `ETHUSD` -> `ETH/USD`; `null` when the symbol is no pair without its slash. */
 export function slashedPair(symbol: string): string | null {
   const [, base, quote] = symbol.length < PAIR_LENGTH_MIN ? [] : (SLASHLESS_PAIR.exec(symbol) ?? [])

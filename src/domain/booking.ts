@@ -1,5 +1,5 @@
 import { cmp } from './decimal.ts'
-import { isForeign } from './differences.ts'
+import { conformedTerms, type Difference, newDifferences } from './differences.ts'
 import { Holdings } from './holdings.ts'
 import { BUSTS_MAX, type Bust, counts, type Execution, type Order, type Placement, PLACEMENTS_MAX } from './order.ts'
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
@@ -78,8 +78,11 @@ export class Booking {
     this.#restand(ended.at)
   }
 
-  view(seen: BrokerOrder, execution: Execution | null, landing: Landing): void {
-    if (this.#order !== null && isForeign(this.#order, seen)) return this.#anomaly('foreign_order')
+  view(update: Extract<OrderUpdate, { type: 'broker_order' }>, landing: Landing): void {
+    const { order: seen, execution, isAnswer = false } = update
+    const differences = this.#order === null ? [] : newDifferences(this.#order, seen)
+    if (!isAnswer && differences.some(({ kind }) => kind === 'unexplained')) return this.#anomaly('foreign_order')
+    if (differences.length > 0) this.#conform(seen, differences)
     this.#order ??= { ...blankOrder(landing), ...termsOf(seen) }
     this.#see(this.#locate(seen, null), seen, execution)
     if (this.#order.origin === 'fillcast') {
@@ -90,6 +93,17 @@ export class Booking {
     this.#agree(seen.updatedAt)
     this.#restand(seen.updatedAt)
     this.#protect(seen.updatedAt)
+  }
+
+  /** The order is at the broker with other terms: from here on they are its terms. */
+  #conform(seen: BrokerOrder, differences: readonly Difference[]): void {
+    this.patch((order) => {
+      const terms = conformedTerms(order, seen, differences)
+      const { quantity = null } = terms
+      const placements = order.placements.map((one) => (quantity === null ? one : { ...one, quantity }))
+      return { ...terms, placements, differences }
+    })
+    this.#anomaly('differs_from_request')
   }
 
   execute(brokerOrderId: string, execution: Execution): void {

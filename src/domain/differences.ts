@@ -1,16 +1,32 @@
-import type { Decimal } from './decimal.ts'
+import { canonicalSymbol } from './asset.ts'
+import { abs, cmp, type Decimal, isPositive, mul, sub, tryDec } from './decimal.ts'
 import type { OrderIntent } from './intent.ts'
 import { intentOf, type Order } from './order.ts'
 import type { BrokerOrder } from './updates.ts'
 
 /**
- * What an order found under our id has otherwise than the intent asked for; empty: it is ours. What a broker moves by itself (the
- * stop of a trailing stop) or does not tell in this view (exits) is not compared.
+ * One field in which an order at the broker is otherwise than it was asked for.
+ *
+ * - `conformed`: the broker says the same in other words, or made the figure one that it can trade.
+ * - `unexplained`: another order, unless the order is the answer to our own request.
  */
-export function differencesOf(intent: OrderIntent, seen: BrokerOrder): string[] {
+export type Difference = Readonly<{
+  field: string
+  asked: string | null
+  shown: string | null
+  kind: 'conformed' | 'unexplained'
+}>
+
+type Comparison = readonly [field: string, asked: string | null, shown: string | null]
+
+/**
+ * What an order found under our id has otherwise than the intent asked for; empty: it is ours as it was asked for. Figures that the
+ * broker moves by itself (the stop of a trailing stop) or does not tell in this view (exits) are not compared.
+ */
+export function differencesOf(intent: OrderIntent, seen: BrokerOrder): Difference[] {
   const { orderClass, takeProfit, stopLoss } = intent
   const isOco = orderClass === 'oco'
-  const rows: [name: string, asked: string | null, shown: string | null][] = [
+  const rows: Comparison[] = [
     ['symbol', intent.symbol, seen.symbol],
     ['side', intent.side, seen.side],
     ['orderType', intent.orderType, seen.orderType],
@@ -22,14 +38,19 @@ export function differencesOf(intent: OrderIntent, seen: BrokerOrder): string[] 
     ['stopPrice', intent.stopPrice, intent.orderType === 'trailing_stop' ? intent.stopPrice : seen.stopPrice],
     ...exitRows(isOco ? null : takeProfit, stopLoss, seen.legs),
   ]
-  return rows.filter(([, asked, shown]) => asked !== shown).map(([name]) => name)
+  return rows
+    .filter(([, asked, shown]) => asked !== shown)
+    .map(([field, asked, shown]) => {
+      const kind = isConformed(intent, seen, [field, asked, shown]) ? 'conformed' : 'unexplained'
+      return { field, asked, shown, kind }
+    })
 }
 
 function exitRows(
   takeProfit: OrderIntent['takeProfit'],
   stopLoss: OrderIntent['stopLoss'],
   legs: readonly BrokerOrder[],
-): [string, Decimal | null, Decimal | null][] {
+): Comparison[] {
   if (legs.length === 0) return []
   const profit = legs.find(({ orderType }) => orderType === 'limit')
   const loss = legs.find(({ orderType }) => orderType !== 'limit')
@@ -40,6 +61,75 @@ function exitRows(
   ]
 }
 
+function isConformed(intent: OrderIntent, seen: BrokerOrder, [field, asked, shown]: Comparison): boolean {
+  switch (field) {
+    case 'symbol':
+      return canonicalSymbol(asked ?? '') === canonicalSymbol(shown ?? '')
+    case 'side':
+      return false
+    case 'orderType':
+      return asked === 'stop' && shown === 'stop_limit'
+    case 'limitPrice':
+      // A market order is told with the limit of its collar; a stop, with the limit of the stop limit that it became.
+      if (asked === null) return intent.orderType === 'market' || isStopLimitNow(intent, seen)
+      return isRounded(intent, asked, shown)
+    case 'stopLoss.limitPrice':
+      return asked === null || isRounded(intent, asked, shown)
+    default:
+      return isRounded(intent, asked, shown)
+  }
+}
+
+const isStopLimitNow = (intent: OrderIntent, seen: BrokerOrder): boolean =>
+  intent.orderType === 'stop' && seen.orderType === 'stop_limit'
+
+/** Increments of coins need not be powers of ten: their figures are moved by less than this part. */
+const COINS_PART = '0.001' as Decimal
+
+/** Whether the figure shown is the figure asked for, with fewer decimals; of coins, moved to an increment. */
+function isRounded({ symbol }: OrderIntent, asked: string | null, shown: string | null): boolean {
+  const [from, to] = [tryDec(asked ?? ''), tryDec(shown ?? '')]
+  if (from === null || to === null || !isPositive(to)) return false
+  const moved = abs(sub(from, to))
+  if (canonicalSymbol(symbol).includes('/') && cmp(moved, mul(from, COINS_PART)) <= 0) return true
+  const places = decimalsOf(to)
+  return places < decimalsOf(from) && cmp(moved, unitOf(places)) < 0
+}
+
+const decimalsOf = (value: Decimal): number => value.split('.')[1]?.length ?? 0
+const unitOf = (places: number): Decimal => (places === 0 ? '1' : `0.${'1'.padStart(places, '0')}`) as Decimal
+
+/**
+ * How a view of an order that nobody has seen yet differs from what was asked for; empty once the order has been seen, and for orders
+ * that were never asked for here.
+ */
+export const newDifferences = (order: Order, seen: BrokerOrder): Difference[] =>
+  order.status === 'submitting' && order.parametersHash !== null ? differencesOf(intentOf(order), seen) : []
+
 /** Nothing of the order has been seen yet, and what is shown under its id is not what was asked for. */
 export const isForeign = (order: Order, seen: BrokerOrder): boolean =>
-  order.status === 'submitting' && order.parametersHash !== null && differencesOf(intentOf(order), seen).length > 0
+  newDifferences(order, seen).some(({ kind }) => kind === 'unexplained')
+
+/** The terms that an order has at the broker, where they are otherwise than was asked for. */
+export function conformedTerms(order: Order, seen: BrokerOrder, differences: readonly Difference[]): Partial<Order> {
+  const isOther = new Set(differences.map(({ field }) => field))
+  const { symbol, side, orderType, quantity, notional, limitPrice, stopPrice, legs } = seen
+  const profit = legs.find((leg) => leg.orderType === 'limit')
+  const loss = legs.find((leg) => leg.orderType !== 'limit')
+  return {
+    ...(isOther.has('symbol') ? { symbol } : {}),
+    ...(isOther.has('side') ? { side } : {}),
+    ...(isOther.has('orderType') ? { orderType } : {}),
+    ...(isOther.has('quantity') ? { quantity } : {}),
+    ...(isOther.has('notional') ? { notional } : {}),
+    // The limit of a collar is the broker's, and no term of the order.
+    ...(isOther.has('limitPrice') && orderType !== 'market' && order.orderClass !== 'oco' ? { limitPrice } : {}),
+    ...(isOther.has('stopPrice') ? { stopPrice } : {}),
+    ...(isOther.has('takeProfit.limitPrice') && profit?.limitPrice != null
+      ? { takeProfit: { limitPrice: profit.limitPrice } }
+      : {}),
+    ...((isOther.has('stopLoss.stopPrice') || isOther.has('stopLoss.limitPrice')) && loss?.stopPrice != null
+      ? { stopLoss: { stopPrice: loss.stopPrice, limitPrice: loss.limitPrice } }
+      : {}),
+  }
+}

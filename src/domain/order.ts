@@ -1,4 +1,5 @@
 import type { Decimal } from './decimal.ts'
+import type { Difference } from './differences.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
 import type { BrokerStatus, FinalStatus, OrderStatus } from './transitions.ts'
 
@@ -54,6 +55,8 @@ export type Order = Readonly<{
   unknownSince: string | null
   /** Work on it brought its worker down time and again: nothing is done by itself any more until somebody asks anew (CRA-08). */
   setAsideAt?: string | null
+  /** How the broker took the order on otherwise than it was asked for; absent: as it was asked for. */
+  differences?: readonly Difference[]
   submittedAt: string | null
   lastExecutionAt: string | null
   endedAt: string | null

@@ -51,7 +51,7 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       book.endReplace(update)
       break
     case 'broker_order':
-      book.view(update.order, update.execution, landing)
+      book.view(update, landing)
       break
     case 'execution':
       book.execute(update.brokerOrderId, update.execution)

@@ -62,7 +62,14 @@ export type OrderUpdate =
       at: string
     }>
   /** The broker's view of the order, with the execution that caused it where there is one. */
-  | Readonly<{ type: 'broker_order'; order: BrokerOrder; execution: Execution | null; at: string }>
+  | Readonly<{
+      type: 'broker_order'
+      order: BrokerOrder
+      execution: Execution | null
+      /** The answer to our own request to place the order: it is ours, however it is told. */
+      isAnswer?: true
+      at: string
+    }>
   /** An execution on its own, from the activity list. */
   | Readonly<{ type: 'execution'; brokerOrderId: string; execution: Execution }>
   /** An execution taken back or restated by the venue. */
@@ -98,6 +105,8 @@ export type Anomaly =
   | 'unknown_order'
   /** It has our client order id, and is not what was asked for. */
   | 'foreign_order'
+  /** The broker took an order of ours on with other terms than were asked for; the record has both. */
+  | 'differs_from_request'
   | 'unrecognized_status'
   /** It was closed as never received, and is there all the same: cancel it if it is open. */
   | 'appeared_after_close'

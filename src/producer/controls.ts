@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { connectionIdSchema, limitsSchema, type LimitsRequest, userIdSchema } from '#contract'
-import type { RiskLimits } from '#domain'
+import { isSetAside, type RiskLimits } from '#domain'
 import { type Clock, isoTime, type Logger, systemRandomness } from '#runtime'
 import { type Controls, type ControlScope, createControls, createEpoch, createReader, type Halt } from '#store'
 import { available, parse } from './request.ts'
@@ -140,7 +140,10 @@ async function awaitOutcomes(
   const isOpen = async (user: string): Promise<number> => {
     const { orders } = await reader.snapshot(user)
     return orders.filter(
-      (order) => order.status === 'submitting' && (connectionId === undefined || order.connectionId === connectionId),
+      (order) =>
+        order.status === 'submitting' &&
+        !isSetAside(order) &&
+        (connectionId === undefined || order.connectionId === connectionId),
     ).length
   }
   let users = userId === undefined ? await everybody(controls) : [userId]

@@ -17,7 +17,12 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, string[]]>([
     { quantity: dec('99'), side: 'sell', symbol: 'MSFT' },
     ['symbol', 'side', 'quantity'],
   ],
-  ['another type and prices', {}, { orderType: 'limit', limitPrice: dec('1') }, ['orderType', 'limitPrice']],
+  [
+    'another type and prices',
+    { orderType: 'limit', limitPrice: dec('2') },
+    { orderType: 'stop_limit', limitPrice: dec('1') },
+    ['orderType', 'limitPrice'],
+  ],
   ['sized in money, shown in shares', { quantity: null, notional: dec('50') }, { quantity: dec('0.3') }, []],
   ['another sum of money', { quantity: null, notional: dec('50') }, { notional: dec('60') }, ['notional']],
   ['a stop that trails', trailing, { ...trailing, stopPrice: dec('178.2') }, []],
@@ -36,5 +41,48 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, string[]]>([
     [],
   ],
 ])('what was asked for and what is shown - %s', (_what, asked, shown, differences) => {
-  expect(differencesOf(intentOf(asked), brokerOrder('new', '0', 1, shown))).toEqual(differences)
+  const found = differencesOf(intentOf(asked), brokerOrder('new', '0', 1, shown))
+  expect(found.map(({ field }) => field)).toEqual(differences)
+  expect(new Set(found.map(({ kind }) => kind))).toEqual(new Set(differences.length > 0 ? ['unexplained'] : []))
+})
+
+const coins = { symbol: 'ETH/USD' }
+const limit = { orderType: 'limit', limitPrice: dec('1800.123') } as const
+
+test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, 'conformed' | 'unexplained']>([
+  ['a pair told with its slash', { symbol: 'ETHUSD' }, coins, 'conformed'],
+  ['another pair', { symbol: 'ETHUSD' }, { symbol: 'BTC/USD' }, 'unexplained'],
+  ['a quantity with fewer decimals', { quantity: dec('1.239') }, { quantity: dec('1.23') }, 'conformed'],
+  [
+    'a quantity with fewer decimals that is another one',
+    { quantity: dec('1.239') },
+    { quantity: dec('1.2') },
+    'conformed',
+  ],
+  [
+    'a quantity that is less by more than a rounding',
+    { quantity: dec('1.239') },
+    { quantity: dec('1.1') },
+    'unexplained',
+  ],
+  ['whole shares, one fewer', { quantity: dec('100') }, { quantity: dec('99') }, 'unexplained'],
+  ['nothing left of it', { quantity: dec('0.4') }, { quantity: dec('0') }, 'unexplained'],
+  [
+    'coins moved to an increment',
+    { ...coins, ...limit },
+    { ...coins, ...limit, limitPrice: dec('1800.5') },
+    'conformed',
+  ],
+  ['shares moved likewise', limit, { ...limit, limitPrice: dec('1800.5') }, 'unexplained'],
+  ['a limit asked for, and none shown', limit, { ...limit, limitPrice: null }, 'unexplained'],
+  [
+    'a stop told as a limit',
+    { orderType: 'stop', stopPrice: dec('9') },
+    { orderType: 'limit', stopPrice: dec('9') },
+    'unexplained',
+  ],
+  ['a market order with a limit', {}, { limitPrice: dec('9') }, 'conformed'],
+])('what is shown is what was asked for, or is not - %s', (_what, asked, shown, kind) => {
+  const [first, ...more] = differencesOf(intentOf(asked), brokerOrder('new', '0', 1, { ...asked, ...shown }))
+  expect([first?.kind, more]).toEqual([kind, []])
 })

@@ -1,11 +1,20 @@
-import { type BrokerOrder, clientOrderIdOf, differencesOf, intentOf, type Order, type OrderUpdate } from '#domain'
+import {
+  type BrokerOrder,
+  clientOrderIdOf,
+  differencesOf,
+  intentOf,
+  isForeign,
+  type Order,
+  type OrderUpdate,
+} from '#domain'
+import { isoTime } from '#runtime'
 import { type Broker, BrokerError } from '../broker/index.ts'
-import { apply } from '../updates/index.ts'
+import { applyWith } from '../updates/index.ts'
 import { factsOf, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult } from './job.ts'
 
-/** Another order has our id: it is looked at again after this, and somebody is told each time. */
-const CONFLICT_MS = 30_000
+/** An order that is there could not be taken into its record. */
+export const NOT_RECORDED_MS = 30_000
 /** The id is taken and its order is not visible yet. */
 const NOT_VISIBLE_MS = 1_000
 
@@ -37,18 +46,26 @@ export async function adopt(deps: OrderDeps, order: Order, broker: Broker): Prom
   return adoptOrder(deps, order, seen.order)
 }
 
-/** Takes an order over that was found under our id, if it is the one that was asked for. */
+/**
+ * Takes an order over that was found under our id, if it is the order that was asked for. An order that is another one is left alone,
+ * and ours is set aside: nothing more is sent for it, and a halt does not wait for it.
+ */
 export async function adoptOrder(deps: OrderDeps, order: Order, seen: BrokerOrder): Promise<JobResult> {
-  const differences = differencesOf(intentOf(order), seen)
-  if (differences.length > 0) {
-    const { clientOrderId, brokerOrderId } = seen
-    deps.log.error({ clientOrderId, brokerOrderId, differences }, 'submit.foreign_order_under_our_id')
-    return again(CONFLICT_MS, `another order has this client order id: it differs in ${differences.join(', ')}`)
+  const { slice } = await applyWith(deps.applier, factsOf(order), ({ slice: { order: now } }) => {
+    const isOther = now !== null && isForeign(now, seen)
+    return [isOther ? { type: 'set_aside', at: isoTime(deps.clock.now()) } : viewOf(seen)]
+  })
+  if (slice.order?.status !== 'submitting') return DONE
+  const { clientOrderId, brokerOrderId } = seen
+  if (!isForeign(slice.order, seen)) {
+    deps.log.error({ clientOrderId, brokerOrderId }, 'submit.view_not_recorded')
+    return again(NOT_RECORDED_MS, 'the order was found at the broker, and could not be recorded')
   }
-  await apply(deps.applier, factsOf(order), viewOf(seen))
+  const differences = differencesOf(intentOf(slice.order), seen)
+  deps.log.error({ clientOrderId, brokerOrderId, differences }, 'submit.foreign_order_under_our_id')
   return DONE
 }
 
-export const viewOf = (order: BrokerOrder): OrderUpdate => ({
+export const viewOf = (order: BrokerOrder): Extract<OrderUpdate, { type: 'broker_order' }> => ({
   ...{ type: 'broker_order', order, execution: null, at: order.updatedAt },
 })

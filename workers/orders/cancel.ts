@@ -3,6 +3,7 @@ import type { cancelOrderSchema } from '#contract'
 import {
   type CancelRequest,
   isFinalStatus,
+  isSetAside,
   isZero,
   livePlacements,
   type Order,
@@ -14,7 +15,7 @@ import type { CancelMark, LoadedSlice } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { apply, applyWith, CLASHES_MAX, ContentionError } from '../updates/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from './job.ts'
+import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { isLeftover } from './follow-ups.ts'
 import { readAgain } from './read-again.ts'
 import { waitForRecovery } from './recovering.ts'
@@ -27,6 +28,8 @@ import { settleReplace } from './replace.ts'
  */
 export type CancelCommand = z.output<typeof cancelOrderSchema>
 
+const SET_ASIDE =
+  'The order was set aside before it was seen at the broker: nothing is sent for it. Look for it in the broker account'
 /** Pause before a cancel looks again at a trade that is on its way to the broker. */
 const IN_FLIGHT_MS = 250
 /** A request this young is sent without reading the order first. */
@@ -61,9 +64,10 @@ async function isHeld(deps: OrderDeps, command: CancelCommand): Promise<boolean>
   return position !== null && !isZero(position.quantity)
 }
 
-/** Does what a recorded cancel still needs. */
+/** Does what a recorded cancel still needs. @throws {CommandRefusedError} the order was set aside unseen */
 export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Promise<JobResult> {
   if (noted.cancel === null) return DONE
+  if (noted.status === 'submitting' && isSetAside(noted)) throw new CommandRefusedError(SET_ASIDE)
   if (noted.status === 'submitting') {
     // Nothing of it is at the broker: whoever takes it up finds the cancel, and ends it unsent.
     if (noted.attemptedAt === null)

@@ -1,9 +1,9 @@
-import { clientOrderIdOf, isReducing, type OrderUpdate } from '#domain'
+import { type BrokerOrder, clientOrderIdOf, isReducing, type Order, type OrderUpdate } from '#domain'
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import { type Broker, type SubmitOutcome } from '../broker/index.ts'
 import { type Applied, apply, FencedError } from '../updates/index.ts'
-import { adopt, adoptOrder, lookUpSubmission, viewOf } from './adopt.ts'
+import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, viewOf } from './adopt.ts'
 import { EXPIRED, haltedBy, isPast, type OrderDenial } from './denials.ts'
 import type { OrderDeps, Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
@@ -76,8 +76,7 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome)
   const { order } = applied.slice
   switch (outcome.kind) {
     case 'accepted':
-      await write(deps, sending, viewOf(outcome.order))
-      return DONE
+      return recordAccepted(deps, sending, outcome.order)
     case 'duplicate':
       return adoptDuplicate(deps, sending)
     case 'refused': {
@@ -106,6 +105,16 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome)
   }
 }
 
+/** The order is ours, however the answer tells it. It is done only once the record shows it. */
+async function recordAccepted(deps: OrderDeps, sending: Sending, accepted: BrokerOrder): Promise<JobResult> {
+  const { status } = await write(deps, sending, { ...viewOf(accepted), isAnswer: true })
+  if (status !== 'submitting') return DONE
+  const { clientOrderId, brokerOrderId } = accepted
+  deps.log.error({ clientOrderId, brokerOrderId }, 'submit.answer_not_recorded')
+  await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
+  return again(NOT_RECORDED_MS, 'the broker accepted the order, and the answer could not be recorded')
+}
+
 /** The id is taken: an earlier request was accepted, or somebody else has our id. */
 async function adoptDuplicate(deps: OrderDeps, sending: Sending): Promise<JobResult> {
   await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
@@ -117,10 +126,15 @@ async function adoptDuplicate(deps: OrderDeps, sending: Sending): Promise<JobRes
  * Nothing is loaded again: what the claim wrote is what there is, unless somebody was faster.
  * @throws {FencedError} the claim does not hold any more, or is gone together with the record
  */
-const write = async ({ applier }: OrderDeps, { wanted: { intent }, applied, claim }: Sending, update: OrderUpdate) => {
+async function write(
+  { applier }: OrderDeps,
+  { wanted: { intent }, applied, claim }: Sending,
+  update: OrderUpdate,
+): Promise<Order> {
   const { userId, connectionId, tradeId, symbol } = intent
   const landing = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
   const target = { landing, symbol, fence: { kind: 'claim', tradeId, claim } } as const
   const { slice } = await apply(applier, target, update, applied)
   if (slice.order === null) throw new FencedError(tradeId)
+  return slice.order
 }

@@ -67,13 +67,13 @@ export class SendingRules {
     }
   }
 
-  /** `halt()` has said that every earlier claim has its outcome. */
+  /** `halt()` has said that every earlier claim has its outcome, or was set aside. */
   async completed(halt: HaltMade, refs: readonly ConnectionRef[]): Promise<void> {
     if (halt.losses !== this.#store.losses) return
     for (const ref of refs.filter((one) => covers(halt.target, one))) {
       const { orders } = await this.#store.loadConnection(ref.userId, ref.connectionId)
-      for (const { id, status, claimedAt } of orders)
-        if (status === 'submitting' && claimedAt !== null && claimedAt < halt.at)
+      for (const { id, status, claimedAt, setAsideAt = null } of orders)
+        if (status === 'submitting' && setAsideAt === null && claimedAt !== null && claimedAt < halt.at)
           this.#say(`S17 halt() is complete, and ${id} has no outcome`)
     }
     this.#complete.push(halt)

@@ -4,6 +4,7 @@ import {
   dec,
   type Decimal,
   mul,
+  type OrderIntent,
   type ReplaceTerms,
   type RiskQuote,
   sub,
@@ -52,6 +53,8 @@ export class Venue {
   replaceSizing: 'own' | 'total' = 'own'
   /** Whether a client order id is taken for ever, or only while its order is open. */
   idsLast: 'forever' | 'while_open' = 'forever'
+  /** How an accepted order differs from what was asked for: a conformed quantity, another way to write the symbol, ... */
+  conformed: (intent: OrderIntent) => Partial<BrokerOrder> = () => ({})
   /** Whether a synchronously refused order uses its id up. */
   refusalsTakeIds = false
   /** Orders are not found and not listed until this long after they were accepted. */
@@ -217,7 +220,8 @@ export class Venue {
       return refused
     }
     this.#takenIds.add(clientOrderId)
-    const order = this.ledger.place(clientOrderId, { ...termsOf(ticket), status: this.acceptedAs }, intent)
+    const terms = { ...termsOf(ticket), ...this.conformed(intent), status: this.acceptedAs }
+    const order = this.ledger.place(clientOrderId, terms, intent)
     return { kind: 'accepted', order }
   }
 
