@@ -63,7 +63,8 @@ async function run(seed: string): Promise<string> {
   const url = await startProcess(seed)
   for (const [method, path, body] of steps) {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-    await (await fetch(url + path, { method, headers: demoKeys, ...sent })).text()
+    const headers = { ...demoKeys, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+    await (await fetch(url + path, { method, headers, ...sent })).text()
   }
   return (await fetch(`${url}/_sandbox/ledger`)).text()
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { request } from 'node:http'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,6 +95,46 @@ test.skipIf(outside === undefined)('control calls from another address are not a
   const reach = (path: string): Promise<Response> => fetch(`http://${outside}:${open.port}${path}`)
   expect((await reach('/_sandbox/ledger')).status).toBe(404)
   expect((await reach('/v2/account')).status).toBe(401)
+})
+
+describe('control calls that a web page makes', () => {
+  /** As a browser would: `fetch` of Node lets nobody set the host. */
+  const sent = (headers: Record<string, string>, body = ''): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const { port } = sandbox
+      const asked = request({ port, method: 'POST', path: '/_sandbox/day/end', headers }, (answer) => {
+        answer.resume().once('end', () => resolve(answer.statusCode ?? 0))
+      })
+      asked.once('error', reject).end(body)
+    })
+
+  test.each([
+    ['a name that leads to this machine', { host: 'evil.example' }],
+    ['a name that begins like this machine', { host: '127.0.0.1.evil.example' }],
+    ['another page', { origin: 'http://evil.example' }],
+    ['a page of this machine', { origin: 'http://127.0.0.1:3000' }],
+    ['a sandboxed frame', { origin: 'null' }],
+  ])('from %s are refused', async (_what, headers) => expect(await sent(headers)).toBe(403))
+
+  test('with a body of a form are refused, and one of JSON is read', async () => {
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x'])
+      expect(await sent({ 'content-type': type }, '{}')).toBe(415)
+    expect(await sent({ 'content-type': 'application/json; charset=utf-8' }, '{}')).toBe(200)
+  })
+
+  test.each(['localhost', 'LOCALHOST:8085', '127.0.0.1:1', '127.9.9.9', '[::1]:8085'])(
+    'a program that names this machine %s is answered',
+    async (host) => expect(await sent({ host })).toBe(200),
+  )
+})
+
+test('an account has the same id after a restart with another seed', async () => {
+  const idOf = async (of: Sandbox): Promise<unknown> => {
+    const { id, account_number: number } = (await call(of, 'GET', '/v2/account')).body as Record<string, unknown>
+    return [id, number]
+  }
+  await using other = await startSandbox({ seed: 'another' })
+  expect(await idOf(other)).toEqual(await idOf(sandbox))
 })
 
 describe('command line', () => {

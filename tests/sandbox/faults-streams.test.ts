@@ -133,7 +133,7 @@ describe('connecting', () => {
     sandbox.control.cutStreams()
     await expect.poll(() => heard.states.at(-1)).toBe('disconnected')
     expect(heard.errors).toContain('auth failed')
-    expect(sandbox.control.streams().trade).toBe(0)
+    await expect.poll(() => sandbox.control.streams().trade).toBe(0)
   })
 
   test('a rejected authentication ends the data stream for good', async () => {

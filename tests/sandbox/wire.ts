@@ -17,7 +17,8 @@ export async function call(
   headers: Record<string, string> = demoKeys,
 ): Promise<Answer> {
   const sent = body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }
-  const response = await fetch(sandbox.url + path, { method, headers, ...sent })
+  const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
+  const response = await fetch(sandbox.url + path, { method, headers: { ...type, ...headers }, ...sent })
   const text = await response.text()
   return {
     status: response.status,

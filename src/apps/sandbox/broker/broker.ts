@@ -60,7 +60,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   const newClientOrderId = (): string => clientIds.uuid()
   const matcher = new Matcher(book, prices, session, clock, chance.fork('matching'), options, newClientOrderId)
   Object.assign(matcher.partialFills, { enabled: options.partialFills, share: options.partialFillShare })
-  const keyRing = createKeyRing(stamps, chance.fork('accounts'))
+  const keyRing = createKeyRing(stamps)
   const requestIds = chance.fork('requests')
   const endDay = (): void => {
     for (const account of keyRing.accounts()) endDayOf(account, stamps.next())

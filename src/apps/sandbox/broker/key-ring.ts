@@ -1,4 +1,4 @@
-import type { Chance } from '../chance.ts'
+import { createChance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, newAccount } from './account.ts'
 import { decimal } from './decimals.ts'
@@ -36,7 +36,7 @@ type AccountSeed = Readonly<{
 
 const ACCOUNTS_MAX = 10_000
 
-export function createKeyRing(stamps: Stamps, accountIds: Chance): KeyRing {
+export function createKeyRing(stamps: Stamps): KeyRing {
   const keys = new Map<string, { readonly secret: string; readonly account: Account; revoked: boolean }>()
   const keysByToken = new Map<string, readonly [keyId: string, secret: string]>()
   const revokedListeners: ((keyId: string) => void)[] = []
@@ -47,7 +47,8 @@ export function createKeyRing(stamps: Stamps, accountIds: Chance): KeyRing {
         throw new RangeError(`the token of key ${keyId} is taken`)
       }
       if (keys.size >= ACCOUNTS_MAX) throw new RangeError(`at most ${ACCOUNTS_MAX} accounts`)
-      const id = accountIds.uuid()
+      // By the key alone: a sandbox that starts again without its seed is the same broker with the same accounts.
+      const id = createChance(`account ${keyId}`).uuid()
       const number = `PA3${id.replaceAll('-', '').slice(0, 8).toUpperCase()}`
       const account = newAccount({ id, number, createdAt: stamps.next(), cash: decimal(cash), multiplier })
       keys.set(keyId, { secret, account, revoked: false })

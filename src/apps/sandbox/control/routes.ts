@@ -162,7 +162,3 @@ export function createControlHandler(control: SandboxControl): ControlHandler {
     return { status: 200, body: (await command(body, query, id)) ?? { ok: true } }
   }
 }
-
-/** Whether a peer address is this machine. */
-export const isLoopback = (address: string | undefined): boolean =>
-  address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address)

@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
-import { notFound, Refusal, unauthorized } from '../broker/refusal.ts'
-import { type ControlHandler, isLoopback } from '../control/routes.ts'
+import { Refusal, unauthorized } from '../broker/refusal.ts'
+import { assertControlCaller } from '../control/caller.ts'
+import type { ControlHandler } from '../control/routes.ts'
 import type { HeldAnswers } from '../control/held-answers.ts'
 import {
   afterRequest,
@@ -99,7 +100,7 @@ async function work(
 ): Promise<Answered> {
   const { method, path, query } = entry
   if (isControl(path)) {
-    if (!isLoopback(request.socket.remoteAddress)) throw notFound('endpoint not found.')
+    assertControlCaller(request)
     const reply = await deps.control(method, path, new URLSearchParams(query), await readJsonBody(request))
     return { answer: toWire(reply) }
   }
