@@ -3,7 +3,7 @@ export { type Boundaries, type BoundaryName, boundaryNames, noBoundaries } from 
 export { type CancelTimer, type Clock, isoTime, systemClock } from './clock.ts'
 export { type ConfigOf, readConfig, type Setting, type Settings, setting } from './config.ts'
 export { ConfigError, FillcastError, InvariantError } from './errors.ts'
-export { type Running, runProcess } from './lifecycle.ts'
+export { onFault, type Running, runProcess } from './lifecycle.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { lagSecondsBuckets, Metrics, orderSecondsBuckets } from './metrics.ts'
 export { type Probes, type ReadinessCheck, startProbes } from './probes.ts'

@@ -12,26 +12,48 @@ export type Running = AsyncDisposable &
     broken?: Promise<string>
   }>
 
+/** Faults that one process hands on; one that repeats with every turn of the event loop would fill a disk before the drain is over. */
+const FAULTS_TOLD_MAX = 20
+
+/**
+ * From now on the process outlives what is thrown outside of every promise and rejections that nobody handles. Either is a defect after
+ * which nothing is certain: whoever asks for this has to end the process.
+ * @param tell gets the name of a log event and what was thrown, of the first faults only
+ */
+export function onFault(tell: (event: string, error: unknown) => void): void {
+  let told = 0
+  // An unhandled rejection comes this way too: that is Node's default.
+  process.on('uncaughtException', (error, origin) => {
+    told += 1
+    if (told > FAULTS_TOLD_MAX) return
+    tell(origin === 'unhandledRejection' ? 'process.unhandled_rejection' : 'process.uncaught_exception', error)
+  })
+}
+
 /**
  * Runs one process from start to exit. SIGTERM and SIGINT drain it, a second signal or the deadline ends it at once.
- * An unhandled rejection is a defect: it is logged, and the process drains and exits with 1. A process that was started with an
+ * A fault (`onFault`) is logged, and the process drains and exits with 1. A process that was started with an
  * IPC channel drains when the channel closes: its parent is gone, however that went.
  * @param start reads its configuration and starts everything; an error of ours is printed as plain text
  */
 export async function runProcess(name: string, start: () => Promise<{ running: Running; log: Logger }>): Promise<void> {
-  let draining = false
-  const started = await start().catch((error: unknown) => {
+  const cannotStart = (error: unknown): never => {
     const text = error instanceof FillcastError ? error.message : error instanceof Error ? error.stack : String(error)
     process.stderr.write(`${name} cannot start. ${text}\n`)
     process.exit(1)
-  })
-  const { running, log } = started
+  }
+  let onFaultNow: (event: string, error: unknown) => void = (_event, error) => cannotStart(error)
+  onFault((event, error) => onFaultNow(event, error))
+  const { running, log } = await start().catch(cannotStart)
+  let isDraining = false
+  let code = 0
   const drain = async (cause: string, exitCode: number): Promise<void> => {
-    if (draining) {
+    code = Math.max(code, exitCode)
+    if (isDraining) {
       if (cause.startsWith('SIG')) process.exit(130)
       return
     }
-    draining = true
+    isDraining = true
     log.info({ cause }, 'process.draining')
     systemClock.after(DRAIN_MS_MAX, () => {
       log.error({ drainMsMax: DRAIN_MS_MAX }, 'process.drain_deadline_passed')
@@ -42,15 +64,15 @@ export async function runProcess(name: string, start: () => Promise<{ running: R
     } catch (error) {
       log.error({ error }, 'process.drain_failed')
     }
-    log.info({ exitCode }, 'process.stopped')
-    process.exit(exitCode)
+    log.info({ exitCode: code }, 'process.stopped')
+    process.exit(code)
+  }
+  onFaultNow = (event, error) => {
+    log.fatal({ error }, event)
+    void drain(event, 1)
   }
   process.on('SIGTERM', () => void drain('SIGTERM', 0))
   process.on('SIGINT', () => void drain('SIGINT', 0))
-  process.on('unhandledRejection', (error) => {
-    log.fatal({ error }, 'process.unhandled_rejection')
-    void drain('unhandledRejection', 1)
-  })
   process.on('disconnect', () => void drain('parent gone', 0))
   void running.broken?.then((why) => {
     log.fatal({ why }, 'process.broken')

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createProducer, type Producer } from '#producer'
-import { connectRedis, createLogger, redisReady, systemRandomness } from '#runtime'
+import { connectRedis, createLogger, type Logger, redisReady, systemRandomness } from '#runtime'
 import { createReader, type Reader } from '#store'
 import { startEmbeddedRedis } from '../../setup/embedded-redis.mjs'
 import { hashPassword } from '../dashboard/passwords.ts'
@@ -40,6 +40,10 @@ export type DemoOptions = Readonly<{
   onLine(name: string, line: string): void
 }>
 
+/** The log of this process itself, in which the trade API and the producer run. */
+export const ownLog = (onLine: DemoOptions['onLine']): Logger =>
+  createLogger('demo', 'warn', { write: (line) => onLine('demo', line.trimEnd()) })
+
 const JWT = { issuer: 'fillcast-demo', audience: 'fillcast' } as const
 const VAULT_KID = 'demo'
 
@@ -56,7 +60,7 @@ const newSecrets = () => ({
  */
 export async function startDemo(options: DemoOptions, stack: AsyncDisposableStack): Promise<Demo> {
   const start = async (child: ChildOptions): Promise<Child> => stack.use(await startChild(child, options.onLine))
-  const log = createLogger('demo', 'silent')
+  const log = ownLog(options.onLine)
   // It ends with this process, however that ends.
   const redisUrl = options.redisUrl ?? stack.use(await startEmbeddedRedis()).url
   const redis = connectRedis(redisUrl, 'patient', log)

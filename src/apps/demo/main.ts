@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { type Demo, type DemoOptions, demoUsers, startDemo } from './launcher.ts'
+import { onFault } from '#runtime'
+import { type Demo, type DemoOptions, demoUsers, ownLog, startDemo } from './launcher.ts'
 import { playOnce } from './once.ts'
 
 const HELP = `Fillcast on this machine, with nothing to configure.
@@ -46,6 +47,12 @@ if (options.help) {
 /** The last lines of every process, for when something goes wrong. */
 const LINES_KEPT = 60
 const lines: string[] = []
+const onLine = (name: string, line: string): void => {
+  lines.push(`${name} | ${line}`)
+  if (lines.length > LINES_KEPT) lines.shift()
+  if (options.verbose) say(`${name} | ${line}`)
+}
+const log = ownLog(onLine)
 const demoOptions: DemoOptions = {
   ports: options.once
     ? { page: 0, relay: 0, dashboard: 0, sandbox: 0 }
@@ -53,11 +60,7 @@ const demoOptions: DemoOptions = {
   seed: options.seed,
   partialFills: !options.once,
   redisUrl: process.env['REDIS_URL'] === '' ? undefined : process.env['REDIS_URL'],
-  onLine(name, line) {
-    lines.push(`${name} | ${line}`)
-    if (lines.length > LINES_KEPT) lines.shift()
-    if (options.verbose) say(`${name} | ${line}`)
-  },
+  onLine,
 }
 
 /** One Ctrl-C may arrive twice, from the terminal and from npm: only a later one is a second. */
@@ -82,6 +85,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     void end(options.once ? 130 : 0)
   })
 }
+
+onFault((event, error) => {
+  log.fatal({ error }, event)
+  if (endingSinceMs === null) say(lines.join('\n'))
+  void end(1)
+})
 
 /** @returns the exit code */
 async function once(demo: Demo): Promise<number> {
