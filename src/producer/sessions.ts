@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { userIdSchema } from '#contract'
+import { type TokenClaims, userIdSchema } from '#contract'
 import { createSessions } from '#store'
 import { available, parse } from './request.ts'
 
@@ -13,6 +13,14 @@ export interface SessionCommands {
    * @throws {InvalidRequestError}  @throws {UnavailableError}
    */
   logout(request: Readonly<{ userId: string; sessionId?: string }>): Promise<void>
+  /**
+   * Whether a logout bars a token, by the claims of the token. A trade API asks this for every request, after the signature was
+   * checked: the token of a login that has ended must neither trade nor be exchanged for a new one. Without an answer of Redis the
+   * token is not known to be good, so the call throws.
+   * @param claims `sub`, `sid` and `jti` as in the token; `iat` in seconds since 1970. A token without `iat` is barred by any logout of its user.
+   * @throws {UnavailableError}
+   */
+  isBarred(claims: Pick<TokenClaims, 'sub' | 'sid' | 'jti' | 'iat'>): Promise<boolean>
 }
 
 const logoutSchema = z.object({ userId: userIdSchema, sessionId: z.string().min(1).max(128).optional() })
@@ -24,5 +32,6 @@ export function createSessionCommands(redis: Redis): SessionCommands {
       const { userId, sessionId } = parse(logoutSchema, request)
       await available(sessions.logout(userId, sessionId))
     },
+    isBarred: async (claims) => (await available(sessions.standing(claims))).isBarred,
   }
 }

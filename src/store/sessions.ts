@@ -13,7 +13,7 @@ export interface Sessions {
   logout(userId: string, sessionId?: string): Promise<void>
   /** @returns the generation of the connection that is now the newest of this device */
   enter(userId: string, deviceId: string): Promise<string>
-  standing(claims: TokenClaims, deviceId?: string): Promise<Standing>
+  standing(claims: Pick<TokenClaims, 'sub' | 'sid' | 'jti' | 'iat'>, deviceId?: string): Promise<Standing>
 }
 
 /** Logged-out sessions that are remembered one by one; see the script for the rest. */

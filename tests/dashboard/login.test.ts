@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis'
 import RedisMock from 'ioredis-mock'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { FAILURES_MAX, LoginThrottle, WINDOW_MS } from '#auth'
 import { systemRandomness } from '#runtime'
 import { hashPassword, parseHash, passwordMatches } from '../../src/apps/dashboard/passwords.ts'
 import { SESSION_SECONDS, Sessions, SESSIONS_PER_USER_MAX } from '../../src/apps/dashboard/session.ts'
-import { FAILURES_MAX, LoginThrottle, WINDOW_MS } from '../../src/apps/dashboard/throttle.ts'
 import { parseUsers, type User } from '../../src/apps/dashboard/users.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 

@@ -23,6 +23,8 @@ beforeAll(async () => {
   const users: TradeApiOptions['users'] = [
     { userId: 'u-alice', name: 'alice', password: 'demo', connectionId: 'broker_alice' },
     { userId: 'u-bob', name: 'bob', password: 'other', connectionId: 'broker_bob' },
+    { userId: 'u-carol', name: 'carol', password: 'third', connectionId: 'broker_carol' },
+    { userId: 'u-dave', name: 'dave', password: 'fourth', connectionId: 'broker_dave' },
   ]
   const urls = { relayUrl: 'http://127.0.0.1:9', dashboardUrl: 'http://127.0.0.1:9' }
   api = await startTradeApi({ port: 0, producer, jwt, users, urls, log })
@@ -84,6 +86,29 @@ describe('login', () => {
     expect((await ask('POST', '/auth/logout')).status).toBe(401)
   })
 
+  test('a token of a login that was ended neither trades, nor reads, nor is exchanged for a new one', async () => {
+    const [here, elsewhere] = [await logIn(), await logIn()]
+    const order = { symbol: 'AAPL', quantity: '1' }
+    expect((await ask('POST', '/auth/logout', undefined, here)).status).toBe(204)
+    for (const [method, path, body] of [
+      ['POST', '/auth/refresh', undefined],
+      ['POST', '/auth/logout', undefined],
+      ['POST', '/api/v1/trades/buy', order],
+      ['GET', '/api/v1/trades/t1', undefined],
+      ['DELETE', '/api/v1/trades/t1', undefined],
+    ] as const) {
+      const { status, body: answer } = await ask(method, path, body, here)
+      expect([method, path, status, answer['error']]).toEqual([method, path, 401, 'UNAUTHENTICATED'])
+    }
+    expect((await ask('POST', '/auth/refresh', undefined, elsewhere)).status).toBe(200)
+  })
+
+  test('a logout of the user bars the tokens of every login', async () => {
+    const carol = await logIn('carol', 'third')
+    await producer.sessions.logout({ userId: 'u-carol' })
+    expect((await ask('POST', '/auth/refresh', undefined, carol)).status).toBe(401)
+  })
+
   test.each([
     ['alice', 'wrong'],
     ['nobody', ''],
@@ -125,6 +150,18 @@ describe('login', () => {
       const answer = await ask(method, path, method === 'POST' ? {} : undefined, token)
       expect(answer).toMatchObject({ status: 401, body: { error: 'UNAUTHENTICATED' } })
     }
+  })
+
+  test('guessing a password is slowed down, also with names that do not exist', async () => {
+    for (const name of ['dave', 'mallory']) {
+      const answers: Answer[] = []
+      for (let tries = 0; tries < 7; tries += 1)
+        answers.push(await ask('POST', '/auth/login', { username: name, password: `guess ${tries}` }))
+      expect(answers.at(-1)).toMatchObject({ status: 429, body: { error: 'TOO_MANY_LOGINS' } })
+      expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeGreaterThan(0)
+    }
+    expect(await ask('POST', '/auth/login', { username: 'dave', password: 'fourth' })).toMatchObject({ status: 429 })
+    expect((await ask('POST', '/auth/login', { username: 'alice', password: 'demo' })).status).toBe(200)
   })
 })
 

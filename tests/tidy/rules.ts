@@ -34,12 +34,12 @@ const parts: readonly Part[] = [
   { path: 'src/apps/sandbox', parts: ['src/runtime'], packages: ['big.js', 'ws', '@msgpack/msgpack', 'zod'] },
   {
     path: 'src/apps/dashboard',
-    parts: [...STORE, 'src/producer'],
+    parts: [...STORE, 'src/auth', 'src/producer'],
     packages: ['@bull-board/api', '@bull-board/hono', '@hono/node-server', 'bullmq', 'hono', 'ioredis', 'jose', 'zod'],
   },
   {
     path: 'src/apps/demo',
-    parts: [...STORE, 'src/producer', 'src/setup', 'src/apps/dashboard', 'src/apps/sandbox'],
+    parts: [...STORE, 'src/auth', 'src/producer', 'src/setup', 'src/apps/dashboard', 'src/apps/sandbox'],
     packages: ['@hono/node-server', 'hono', 'ioredis', 'jose', 'socket.io-client', 'zod'],
   },
 ]

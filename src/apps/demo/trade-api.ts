@@ -1,15 +1,17 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
+import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { secureHeaders } from 'hono/secure-headers'
-import { jwtVerify, SignJWT } from 'jose'
+import { SignJWT } from 'jose'
 import { z } from 'zod'
+import { createVerifier, LoginThrottle, TokenError } from '#auth'
 import type { SubmitOrder } from '#contract'
 import { div, isZero, type Order } from '#domain'
 import { InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
-import type { Logger } from '#runtime'
+import { type Logger, systemClock } from '#runtime'
 import { createPage } from './page.ts'
 
 /**
@@ -55,8 +57,9 @@ export async function startTradeApi(options: TradeApiOptions): Promise<AsyncDisp
   app.use(secureHeaders({ contentSecurityPolicy: pagePolicy(options.urls.relayUrl), referrerPolicy: 'no-referrer' }))
   app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: (c) => refuse(c, 413, 'TOO_LARGE', 'body: at most 16 kB') }))
   app.route('/', await createPage(options.urls))
-  addLogins(app, options)
-  addTrades(app, options)
+  const authenticate = createAuthentication(options)
+  addLogins(app, options, authenticate)
+  addTrades(app, options, authenticate)
   app.notFound((c) => refuse(c, 404, 'NOT_FOUND', 'there is nothing at this path'))
   app.onError((error, c) => answerError(error, c, options.log))
   const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
@@ -86,8 +89,10 @@ const pagePolicy = (relayUrl: string) => ({
 
 function addLogins(
   app: Hono,
-  { producer, users, jwt, tokenSeconds: expiresIn = TOKEN_SECONDS }: TradeApiOptions,
+  { producer, users, jwt, log, tokenSeconds: expiresIn = TOKEN_SECONDS }: TradeApiOptions,
+  authenticate: Authenticate,
 ): void {
+  const throttle = new LoginThrottle(systemClock)
   const key = new TextEncoder().encode(jwt.secret)
   const answer = async (user: TradeApiOptions['users'][number], sid: string) => ({
     token: await new SignJWT({ sid })
@@ -105,25 +110,33 @@ function addLogins(
   app.post('/auth/login', async (c) => {
     const { username, password } = parse(credentialsSchema, await readJson(c))
     const user = users.find(({ name }) => name === username)
-    if (!sameText(password, user?.password ?? '') || user === undefined)
-      return refuse(c, 401, 'WRONG_LOGIN', 'username or password is wrong')
+    const address = getConnInfo(c).remote.address ?? 'unknown'
+    // Names that do not exist share one entry, so that inventing names fills nothing.
+    const pair = `${address} ${user?.name ?? '?'}`
+    const isRight = await throttle.check(pair, async () => sameText(password, user?.password ?? ''))
+    if (typeof isRight !== 'boolean') {
+      log.warn({ address }, 'trade_api.login_throttled')
+      c.header('Retry-After', String(isRight.retryAfterSeconds))
+      return refuse(c, 429, 'TOO_MANY_LOGINS', `too many tries: wait ${isRight.retryAfterSeconds} s`)
+    }
+    if (!isRight || user === undefined) return refuse(c, 401, 'WRONG_LOGIN', 'username or password is wrong')
     return c.json(await answer(user, randomUUID()))
   })
   app.post('/auth/refresh', async (c) => {
-    const { user, sid } = await authenticate(c, jwt, users)
+    const { user, sid } = await authenticate(c)
     return c.json(await answer(user, sid))
   })
   // Every token of this login is barred from then on, and the relays close what it has open; other logins of the user go on.
   app.post('/auth/logout', async (c) => {
-    const { user, sid } = await authenticate(c, jwt, users)
+    const { user, sid } = await authenticate(c)
     await producer.sessions.logout({ userId: user.userId, sessionId: sid })
     return c.body(null, 204)
   })
 }
 
-function addTrades(app: Hono, { producer, users, jwt }: TradeApiOptions): void {
+function addTrades(app: Hono, { producer }: TradeApiOptions, authenticate: Authenticate): void {
   app.post('/api/v1/trades/:side{buy|sell}', async (c) => {
-    const { user } = await authenticate(c, jwt, users)
+    const { user } = await authenticate(c)
     const asked = parse(tradeSchema, await readJson(c))
     // Whose order it is and for which account is never the request's to say. The producer checks the rest, and names the field.
     const { isRepeat, tradeId } = await producer.submitOrder({
@@ -136,7 +149,7 @@ function addTrades(app: Hono, { producer, users, jwt }: TradeApiOptions): void {
     return c.json({ tradeId, isRepeat }, 202)
   })
   app.delete('/api/v1/trades/:id', async (c) => {
-    const { user } = await authenticate(c, jwt, users)
+    const { user } = await authenticate(c)
     const { userId, connectionId } = user
     const tradeId = c.req.param('id')
     // One click, one command: repeating the request cancels nothing twice.
@@ -144,7 +157,7 @@ function addTrades(app: Hono, { producer, users, jwt }: TradeApiOptions): void {
     return c.json({ tradeId }, 202)
   })
   app.get('/api/v1/trades/:id', async (c) => {
-    const { user } = await authenticate(c, jwt, users)
+    const { user } = await authenticate(c)
     const order = await producer.orders.get(user.userId, c.req.param('id'))
     return order === null ? refuse(c, 404, 'NOT_FOUND', 'id: you have no such trade') : c.json(tradeView(order))
   })
@@ -169,7 +182,7 @@ const tradeView = (order: Order) => ({
   reason: order.rejection?.message ?? null,
 })
 
-type Status = 400 | 401 | 404 | 409 | 413 | 422 | 500 | 503
+type Status = 400 | 401 | 404 | 409 | 413 | 422 | 429 | 500 | 503
 
 class ApiError extends Error {
   readonly status: Status
@@ -203,16 +216,31 @@ async function readJson(c: Context): Promise<unknown> {
   }
 }
 
-async function authenticate(c: Context, jwt: TradeApiOptions['jwt'], users: TradeApiOptions['users']) {
-  const token = /^Bearer (\S+)$/.exec(c.req.header('authorization') ?? '')?.[1]
-  if (token === undefined) throw new ApiError(401, 'UNAUTHENTICATED', 'log in first: POST /auth/login')
-  const { issuer, audience } = jwt
-  const checks = { algorithms: ['HS256'], issuer, audience, requiredClaims: ['exp', 'sub', 'sid'] }
-  const verified = await jwtVerify(token, new TextEncoder().encode(jwt.secret), checks).catch(() => null)
-  const user = users.find(({ userId }) => userId === verified?.payload.sub)
-  if (verified === null || user === undefined)
-    throw new ApiError(401, 'UNAUTHENTICATED', 'the token is not valid any more: log in again')
-  return { user, sid: String(verified.payload['sid']) }
+type Authenticate = (c: Context) => Promise<{ user: TradeApiOptions['users'][number]; sid: string }>
+
+/**
+ * Who makes a request, by its token: signature and times first, as the relay checks them, then whether the login was ended. A token
+ * of a login that has ended opens nothing here, and is not exchanged for a new one.
+ */
+function createAuthentication({ producer, users, jwt }: TradeApiOptions): Authenticate {
+  const verify = createVerifier({ jwtSecret: jwt.secret, jwtIssuer: jwt.issuer, jwtAudience: jwt.audience }, () =>
+    systemClock.now(),
+  )
+  return async (c) => {
+    const token = /^Bearer (\S+)$/.exec(c.req.header('authorization') ?? '')?.[1]
+    if (token === undefined) throw new ApiError(401, 'UNAUTHENTICATED', 'log in first: POST /auth/login')
+    const claims = await verify(token).catch((error: unknown) => {
+      if (!(error instanceof TokenError)) throw error
+      // The key server is away: that says nothing about the token.
+      if (error.code === 'INTERNAL_ERROR') throw new ApiError(503, 'UNAVAILABLE', error.message)
+      return null
+    })
+    const user = users.find(({ userId }) => userId === claims?.sub)
+    const sid = claims?.sid
+    if (claims === null || user === undefined || sid === undefined || (await producer.sessions.isBarred(claims)))
+      throw new ApiError(401, 'UNAUTHENTICATED', 'the token is not valid any more: log in again')
+    return { user, sid }
+  }
 }
 
 function answerError(error: Error, c: Context, log: Logger): Response {

@@ -4,15 +4,15 @@ import type { Clock } from '#runtime'
 export const FAILURES_MAX = 5
 /** How long the failures of a window count. */
 export const WINDOW_MS = 5 * 60_000
-/** Passwords checked at the same time; each costs 32 MiB and a thread. */
+/** Passwords checked at the same time; a check by scrypt costs 32 MiB and a thread. */
 const CHECKS_AT_ONCE_MAX = 4
 /** Name and address pairs remembered; the one remembered longest makes room. */
 const PAIRS_MAX = 2_000
 
 /**
- * Slows down who guesses passwords. One name from one address gets FAILURES_MAX wrong tries a window; a right one forgets them.
+ * Slows down people who guess passwords at a login. One name from one address gets FAILURES_MAX wrong tries a window; a right one forgets them.
  * Tries under way count as failures until they end, so that sending many at once gains nothing.
- * Given up: a stranger behind the same proxy as an operator can make that operator's name wait.
+ * Given up: a stranger behind the same proxy as a person can make that person's name wait.
  */
 export class LoginThrottle {
   readonly #clock: Clock
