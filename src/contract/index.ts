@@ -1,3 +1,4 @@
+export * from './amounts.ts'
 export * from './claims.ts'
 export * from './codes.ts'
 export * from './events.ts'

@@ -14,6 +14,7 @@ import {
   TIMES_IN_FORCE,
   tryDec,
 } from '#domain'
+import { NOTIONAL_MAX, PERCENT_MAX, PRICE_MAX, QUANTITY_MAX } from './amounts.ts'
 import {
   commandIdSchema,
   connectionIdSchema,
@@ -35,25 +36,33 @@ export const queues = {
 } as const
 export type QueueName = keyof typeof queues
 
-/** A decimal string greater than zero, at most nine decimals; read into its canonical form. A JSON number is refused: it may
- *  have lost digits before anybody could see it. */
-const positiveDecimal = z
-  .string({ error: 'write it as a decimal string, like "1.5"' })
-  .transform((text, context): Decimal => {
+/** A decimal string greater than zero, at most nine decimals, at most `max`; read into its canonical form. A JSON number is refused:
+ *  it may have lost digits before anybody could see it. */
+const positiveUpTo = (max: Decimal) =>
+  z.string({ error: 'write it as a decimal string, like "1.5"' }).transform((text, context): Decimal => {
     const value = tryDec(text)
-    const problem =
-      value === null
-        ? 'write a plain decimal, like "1.5"'
-        : !isPositive(value)
-          ? 'must be greater than 0'
-          : (value.split('.')[1]?.length ?? 0) > DECIMAL_PLACES_MAX
-            ? `at most ${DECIMAL_PLACES_MAX} decimals`
-            : null
+    const problem = value === null ? 'write a plain decimal, like "1.5"' : problemOf(value, max)
     if (value !== null && problem === null) return value
     context.addIssue({ code: 'custom', message: problem ?? '' })
     return z.NEVER
   })
-export const optionalDecimal = positiveDecimal.nullish().transform((value) => value ?? null)
+
+function problemOf(value: Decimal, max: Decimal): string | null {
+  if (!isPositive(value)) return 'must be greater than 0'
+  if (cmp(value, max) > 0) return `must be at most ${max}`
+  return (value.split('.')[1]?.length ?? 0) > DECIMAL_PLACES_MAX ? `at most ${DECIMAL_PLACES_MAX} decimals` : null
+}
+
+const optionalUpTo = (max: Decimal) =>
+  positiveUpTo(max)
+    .nullish()
+    .transform((value) => value ?? null)
+const price = positiveUpTo(PRICE_MAX)
+const optionalPrice = optionalUpTo(PRICE_MAX)
+const optionalQuantity = optionalUpTo(QUANTITY_MAX)
+const optionalPercent = optionalUpTo(PERCENT_MAX)
+/** Money, or a percentage of a limit. */
+export const optionalDecimal = optionalUpTo(NOTIONAL_MAX)
 const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>
   z.enum(values, { error: `must be one of ${values.join(', ')}` })
 
@@ -70,19 +79,19 @@ export const submitOrderSchema = z
     orderType: oneOf(ORDER_TYPES),
     timeInForce: oneOf(TIMES_IN_FORCE).default('day'),
     orderClass: oneOf(ORDER_CLASSES).default('simple'),
-    quantity: optionalDecimal,
+    quantity: optionalQuantity,
     notional: optionalDecimal,
-    limitPrice: optionalDecimal,
-    stopPrice: optionalDecimal,
-    trailPrice: optionalDecimal,
-    trailPercent: optionalDecimal,
+    limitPrice: optionalPrice,
+    stopPrice: optionalPrice,
+    trailPrice: optionalPrice,
+    trailPercent: optionalPercent,
     extendedHours: z.boolean({ error: 'must be true or false' }).default(false),
     takeProfit: z
-      .strictObject({ limitPrice: positiveDecimal })
+      .strictObject({ limitPrice: price })
       .nullish()
       .transform((value) => value ?? null),
     stopLoss: z
-      .strictObject({ stopPrice: positiveDecimal, limitPrice: optionalDecimal })
+      .strictObject({ stopPrice: price, limitPrice: optionalPrice })
       .nullish()
       .transform((value) => value ?? null),
     notAfter: z.iso
@@ -121,10 +130,10 @@ export const replaceOrderSchema = z
   .strictObject({
     ...ofCommand,
     leg: oneOf(LEGS).default('entry'),
-    quantity: optionalDecimal,
-    limitPrice: optionalDecimal,
-    stopPrice: optionalDecimal,
-    trail: optionalDecimal,
+    quantity: optionalQuantity,
+    limitPrice: optionalPrice,
+    stopPrice: optionalPrice,
+    trail: optionalPrice,
     timeInForce: oneOf(TIMES_IN_FORCE)
       .nullish()
       .transform((value) => value ?? null),
@@ -151,8 +160,8 @@ export const closePositionSchema = z
   .strictObject({
     ...ofCommand,
     symbol: symbolSchema,
-    quantity: optionalDecimal,
-    percentage: optionalDecimal,
+    quantity: optionalQuantity,
+    percentage: optionalPercent,
     // Not filled in where it is left out: workers of the version before refuse a field that they do not know.
     positionSide: oneOf(POSITION_SIDES).nullish(),
   })

@@ -1,4 +1,5 @@
-import { cmp, type Decimal, type OrderIntent, sub } from '#domain'
+import { cmp, type Decimal, mul, type OrderIntent, sub } from '#domain'
+import { NOTIONAL_MAX } from './amounts.ts'
 
 // What can be said of an order from the request alone. Source: Alpaca's Trading API, POST /v2/orders, field rules.
 
@@ -59,6 +60,12 @@ const rules: readonly Rule[] = [
       ? ['notional', `${words(o)} is sized by quantity`]
       : null,
   (o) => (o.notional !== null && cmp(o.notional, '1' as Decimal) < 0 ? ['notional', 'must be at least 1.00'] : null),
+  (o) => {
+    const price = o.limitPrice ?? o.stopPrice ?? o.takeProfit?.limitPrice ?? null
+    return o.quantity !== null && price !== null && cmp(mul(o.quantity, price), NOTIONAL_MAX) > 0
+      ? ['quantity', `quantity times price must be at most ${NOTIONAL_MAX}`]
+      : null
+  },
   (o) => {
     const isFraction = o.notional !== null || (o.quantity !== null && !isWhole(o.quantity))
     if (isCrypto(o) || !isFraction) return null

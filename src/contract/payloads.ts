@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ORDER_TYPES, SIDES } from '#domain'
+import { EVENT_NUMBER_MAX } from './amounts.ts'
 import { CLOSE_REASONS, CONNECTION_ERRORS, REJECTION_REASONS } from './codes.ts'
 import { EVENT_ID_PATTERN } from './ids.ts'
 
@@ -7,7 +8,7 @@ import { EVENT_ID_PATTERN } from './ids.ts'
 // JSON numbers here and nowhere else. Null where the world has no value.
 
 const time = z.iso.datetime()
-const amount = z.number()
+const amount = z.number().min(-EVENT_NUMBER_MAX).max(EVENT_NUMBER_MAX)
 const side = z.enum(SIDES)
 const eventId = z.string().regex(EVENT_ID_PATTERN)
 const ofUser = { userId: z.string(), timestamp: time }

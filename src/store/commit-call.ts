@@ -26,7 +26,7 @@ export const LOG_TTL_MS = 86_400_000
 /** What the writes come to, field by field. */
 type Changes = { sets: [name: string, record: string, isOpen: boolean][]; removals: string[]; archived: Order[] }
 
-/** @throws {InvariantError} when it is too large */
+/** @throws {InvariantError} when it is too large  @throws {EventUnwritableError} */
 export function commitCall(
   userId: string,
   { expectVersion, fence, writes, events }: Commit,
@@ -41,8 +41,8 @@ export function commitCall(
   for (const write of more) note(changes, write)
   const { sets, removals, archived } = changes
   const packets = events.flatMap((logged) => {
-    const { channel, a, b, c } = encodeEvent(userId, logged)
-    return [logged.event, JSON.stringify(logged.payload), channel, a, b, c]
+    const { json, channel, a, b, c } = encodeEvent(userId, logged)
+    return [logged.event, json, channel, a, b, c]
   })
   const fencing = fencingOf(userId, fence)
   const keys = [

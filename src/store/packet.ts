@@ -1,13 +1,14 @@
 import { Emitter } from '@socket.io/redis-emitter'
 import { EVENT_ID_PATTERN, type EventMeta, type LoggedEvent, SESSION_NOTICE, userRoom } from '#contract'
+import { writable } from './wire.ts'
 
 // The emitter encodes each event with two placeholders of the width of an event id; the commit script, which alone knows the ids,
 // puts them in (reference: the emitter's only call on its client is `publish(channel, packet)`).
 const ID = '#############-#####'
 const PREVIOUS = '@@@@@@@@@@@@@-@@@@@'
 
-/** An event ready for the commit script: the packet is `a + id + b + previous id + c`. */
-export type Packet = Readonly<{ channel: string; a: Buffer; b: Buffer; c: Buffer }>
+/** An event ready for the commit script: `json` for the log, and the packet, which is `a + id + b + previous id + c`. */
+export type Packet = Readonly<{ json: string; channel: string; a: Buffer; b: Buffer; c: Buffer }>
 
 let captured: { channel: string; packet: Buffer } | null = null
 const emitter = new Emitter({
@@ -28,12 +29,20 @@ function encode(userId: string, event: string, ...args: unknown[]): { channel: s
 export const encodeNotice = (userId: string): { channel: string; packet: Buffer } =>
   encode(userId, SESSION_NOTICE, null)
 
-/** Encodes one event for its user's room, in the wire format of the Socket.IO Redis adapter. */
-export function encodeEvent(userId: string, { event, payload }: LoggedEvent): Packet {
-  const { channel, packet } = encode(userId, event, payload, { id: ID, prev: PREVIOUS })
+/**
+ * Encodes one event for its user's room, in the wire format of the Socket.IO Redis adapter, and for its log.
+ * @throws {EventUnwritableError}
+ */
+export function encodeEvent(
+  userId: string,
+  logged: Pick<LoggedEvent, 'event'> & Readonly<{ payload: object }>,
+): Packet {
+  const payload = writable(logged.payload)
+  const { channel, packet } = encode(userId, logged.event, payload, { id: ID, prev: PREVIOUS })
   const id = packet.lastIndexOf(ID)
   const previous = packet.lastIndexOf(PREVIOUS)
   return {
+    json: JSON.stringify(payload),
     channel,
     a: packet.subarray(0, id),
     b: packet.subarray(id + ID.length, previous),
