@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { canonicalSymbol } from '#domain'
 
 // Identities as they cross a process. Patterns are anchored and bounded: an id becomes part of a Redis key, a room or a job id.
 
@@ -14,8 +15,9 @@ export const tradeIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a
 export const connectionIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
 /** One request to cancel, replace or close; repeating it is harmless. */
 export const commandIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
-/** `AAPL`, `BRK.B` or `BTC/USD`. */
-export const symbolSchema = text(/^[A-Z0-9]{1,12}([./-][A-Z0-9]{1,10})?$/, 'use a symbol like AAPL, BRK.B or BTC/USD')
+const SYMBOL = /^[A-Z0-9]{1,12}(?:[/-][A-Z0-9]{1,10}|(?:\.[A-Z0-9]{1,10}){1,2})?$/
+/** `AAPL`, `BRK.B` or `BTC/USD`. Read into the canonical symbol: a pair gets its slash. */
+export const symbolSchema = text(SYMBOL, 'use a symbol like AAPL, BRK.B or BTC/USD').transform(canonicalSymbol)
 
 /** Position in a user's event log: the stream id, padded so that string order is log order. */
 export const EVENT_ID_PATTERN = /^\d{13}-\d{5}$/

@@ -1,4 +1,5 @@
 import type { Account } from './account.ts'
+import { canonicalSymbol } from './asset.ts'
 import {
   abs,
   add,
@@ -164,7 +165,8 @@ function assessScope(intent: OrderIntent, facts: RiskFacts, scope: Scope, limits
 
 function symbolDenial({ symbol }: OrderIntent, _facts: RiskFacts, _scope: Scope, limits: RiskLimits): Denial | null {
   const { symbolsAllowed, symbolsDenied } = limits
-  if (!symbolsDenied.includes(symbol) && symbolsAllowed?.includes(symbol) !== false) return null
+  const isNamed = (one: string): boolean => canonicalSymbol(one) === canonicalSymbol(symbol)
+  if (!symbolsDenied.some(isNamed) && symbolsAllowed?.some(isNamed) !== false) return null
   return { code: 'SYMBOL_NOT_ALLOWED', message: `${symbol} is not among the symbols that may be traded here` }
 }
 

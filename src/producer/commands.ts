@@ -12,6 +12,7 @@ import {
   type ReplaceOrder,
   replaceOrderSchema,
 } from '#contract'
+import { assertNamed, type Door } from './door.ts'
 import { available, parse } from './request.ts'
 
 /** What can be asked of trades that are there. The same `commandId` again is the same command, a second one another. */
@@ -34,7 +35,7 @@ export interface TradeCommands {
 }
 
 /** @throws {InvalidRequestError} @throws {UnavailableError} each of them */
-export function createTradeCommands(queue: Queue): TradeCommands {
+export function createTradeCommands(queue: Queue, door: Door): TradeCommands {
   const ask = async (name: JobName, command: object, jobId: string): Promise<{ jobId: string }> => {
     await available(queue.add(name, command, { jobId }))
     return { jobId }
@@ -48,6 +49,8 @@ export function createTradeCommands(queue: Queue): TradeCommands {
     },
     async cancelAll(request) {
       const command = parse(cancelAllSchema, request)
+      if (command.symbol !== null && command.symbol !== request.symbol)
+        assertNamed(request.symbol, command.symbol, await door.find(command, command.symbol))
       return ask('cancelAll', command, cancelAllJobId(command.userId, command.connectionId, command.commandId))
     },
     async replaceOrder(request) {
@@ -56,6 +59,8 @@ export function createTradeCommands(queue: Queue): TradeCommands {
     },
     async closePosition(request) {
       const command = parse(closePositionSchema, request)
+      if (command.symbol !== request.symbol)
+        assertNamed(request.symbol, command.symbol, await door.find(command, command.symbol))
       return { tradeId: command.tradeId, ...(await ask('closePosition', command, jobIdOf(command))) }
     },
   }

@@ -4,10 +4,11 @@ import { parametersHash, type QueueName, queues, type SubmitOrder, submitJobId, 
 
 import type { Order } from '#domain'
 import { connectRedis, type Logger, redisReady, systemClock } from '#runtime'
-import { createReader, createVault, type VaultKey } from '#store'
+import { createAssetReader, createConnections, createReader, createVault, type VaultKey } from '#store'
 import { createTradeCommands, type TradeCommands } from './commands.ts'
 import { type ConnectionCommands, createConnectionCommands } from './connections.ts'
 import { type ControlCommands, createControlCommands } from './controls.ts'
+import { assertNamed, createDoor } from './door.ts'
 import { TradeIdConflictError } from './errors.ts'
 import { available, parse } from './request.ts'
 import { createSessionCommands, type SessionCommands } from './sessions.ts'
@@ -47,13 +48,15 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
     connections: openQueue('connections', redis, log),
   }
   const reader = createReader(redis)
+  const door = createDoor(createAssetReader(redis), createConnections(redis))
   return {
     ...createControlCommands(redis, systemClock, log),
     async submitOrder(request) {
       const intent = parse(submitOrderSchema, request)
-      const { userId, tradeId } = intent
+      const { userId, tradeId, symbol } = intent
       const hash = parametersHash(intent)
-      const known = await available(reader.order(userId, tradeId))
+      const [known, asset] = await Promise.all([available(reader.order(userId, tradeId)), door.find(intent, symbol)])
+      assertNamed(request.symbol, symbol, asset)
       if (known !== null)
         return { tradeId, jobId: submitJobId(userId, tradeId), isRepeat: repeats(tradeId, hash, known.parametersHash) }
       const jobId = submitJobId(userId, tradeId)
@@ -70,7 +73,7 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
       return { tradeId, jobId, isRepeat }
     },
 
-    ...createTradeCommands(queue.commands),
+    ...createTradeCommands(queue.commands, door),
 
     connections: createConnectionCommands(redis, createVault(vaultKeys), queue.connections),
     sessions: createSessionCommands(redis),

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { type Asset, type AssetAnswer, slashedPair } from '#domain'
-import type { BrokerEnvironment } from './connections.ts'
+import { BROKER_ENVIRONMENTS, type BrokerEnvironment } from './connections.ts'
 import { assetsDraftKey, assetsKey, assetsTurnKey } from './keys.ts'
 import { firstVersion, readRecord } from './records.ts'
 
@@ -16,8 +16,6 @@ export const ASSETS_MAX = 50_000
 export const ASSET_SYMBOLS_MAX = 1_000
 const FIELDS_PER_WRITE_MAX = 1_000
 const LIST_FIELD = '#'
-
-const ENVIRONMENTS: readonly BrokerEnvironment[] = ['live', 'paper', 'sandbox']
 
 /** The broker's assets, as workers wrote them last. */
 export interface AssetReader {
@@ -47,7 +45,9 @@ export const createAssetReader = (redis: Redis): AssetReader => ({
     if (symbols.length > ASSET_SYMBOLS_MAX) throw new RangeError(`at most ${ASSET_SYMBOLS_MAX} symbols at once`)
     if (symbols.length === 0) return new Map()
     const lists = await Promise.all(
-      (env === undefined ? ENVIRONMENTS : [env]).map((one) => redis.hmget(assetsKey(one), LIST_FIELD, ...symbols)),
+      (env === undefined ? BROKER_ENVIRONMENTS : [env]).map((one) =>
+        redis.hmget(assetsKey(one), LIST_FIELD, ...symbols),
+      ),
     )
     const answers = lists.map(([list, ...records]) => records.map((text) => answerOf(list ?? null, text)))
     return new Map(symbols.map((symbol, n) => [symbol, best(answers.flatMap((of) => of[n] ?? []))]))

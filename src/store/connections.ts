@@ -5,8 +5,9 @@ import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
+export const BROKER_ENVIRONMENTS = ['live', 'paper', 'sandbox'] as const
 /** Which of the broker's environments a connection belongs to. */
-export type BrokerEnvironment = 'paper' | 'live' | 'sandbox'
+export type BrokerEnvironment = (typeof BROKER_ENVIRONMENTS)[number]
 
 /** A user's link to a broker account. The credentials are sealed; only workers open them. */
 export type BrokerConnection = Readonly<{

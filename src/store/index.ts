@@ -4,6 +4,7 @@ export * from './budget.ts'
 export { LOG_ENTRIES_MAX, LOG_TTL_MS } from './commit-call.ts'
 export {
   type BrokerConnection,
+  BROKER_ENVIRONMENTS,
   type BrokerEnvironment,
   type Connections,
   createConnections,

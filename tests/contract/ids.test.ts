@@ -31,8 +31,23 @@ const tables: Record<string, { schema: z.ZodType; good: string[]; bad: string[] 
   commandId: { schema: commandIdSchema, ...shortIds },
   symbol: {
     schema: symbolSchema,
-    good: ['AAPL', 'A', 'BRK.B', 'BTC/USD', 'BTC/USDT', 'SHIB/USD'],
-    bad: ['', 'aapl', 'BTC/usd', 'BTC/', '/USD', 'A B', 'A/B/C', 'AAPL\n', 'user:u1', 'A*', `${'A'.repeat(24)}`],
+    good: ['AAPL', 'A', 'BRK.B', 'ABR.PR.D', 'BTC/USD', 'BTC/USDT', 'SHIB/USD', 'TUSD', 'USD'],
+    bad: [
+      '',
+      'aapl',
+      'BTC/usd',
+      'BTC/',
+      '/USD',
+      'A B',
+      'A/B/C',
+      'A.B/C',
+      'A.B.C.D',
+      'A..B',
+      'AAPL\n',
+      'user:u1',
+      'A*',
+      `${'A'.repeat(24)}`,
+    ],
   },
 }
 
@@ -40,6 +55,16 @@ describe.each(Object.entries(tables))('%s', (_name, { schema, good, bad }) => {
   test.each(good)('%j is accepted', (id) => expect(schema.parse(id)).toBe(id))
   test.each(bad)('%j is refused', (id) => expect(schema.safeParse(id).success).toBe(false))
   test.each([undefined, null, 7, {}, ['a']])('%j is refused', (id) => expect(schema.safeParse(id).success).toBe(false))
+})
+
+test.each([
+  ['ETHUSD', 'ETH/USD'],
+  ['USDTUSD', 'USDT/USD'],
+  ['ETHUSDT', 'ETH/USDT'],
+  ['ETHBTC', 'ETH/BTC'],
+  ['DOGEUSDC', 'DOGE/USDC'],
+])('%s is a pair without its slash, and is read as %s', (written, symbol) => {
+  expect(symbolSchema.parse(written)).toBe(symbol)
 })
 
 describe('event ids', () => {

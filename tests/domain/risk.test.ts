@@ -223,6 +223,14 @@ describe('assess', () => {
     expect(assess(intentOf({ quantity: dec('1') }), given)).not.toBeNull()
   })
 
+  test.each([
+    ['ETHUSD', 'ETH/USD'],
+    ['ETH/USD', 'ETHUSD'],
+  ])('a symbol denied as %s is denied as %s', (denied, symbol) => {
+    expect(assess(intentOf({ symbol }), facts({ symbolsDenied: [denied] }))?.code).toBe('SYMBOL_NOT_ALLOWED')
+    expect(assess(intentOf({ symbol }), facts({ symbolsAllowed: [denied] }))).toBeNull()
+  })
+
   test('limits of the user and of the connection both hold', () => {
     const limits = { user: none, connection: { ...none, openOrdersMax: 0 } }
     expect(assess(intentOf(), { ...facts(null), limits })?.code).toBe('TOO_MANY_OPEN_ORDERS')

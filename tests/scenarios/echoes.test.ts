@@ -8,7 +8,6 @@ import { openWorld, type World } from './world.ts'
 const coins = { symbol: 'ETH/USD', timeInForce: 'gtc' } as const
 type Echo = (intent: OrderIntent) => Partial<BrokerOrder>
 const echoes: [what: string, order: Partial<SubmitOrder>, echo: Echo, field: string][] = [
-  ['the symbol with its slash', { ...coins, symbol: 'ETHUSD', quantity: '2' }, () => ({ symbol: 'ETH/USD' }), 'symbol'],
   [
     'a quantity cut to the increment',
     { ...coins, quantity: '0.123456789' },

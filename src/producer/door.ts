@@ -1,0 +1,46 @@
+import { z } from 'zod'
+import { type AssetAnswer, canonicalSymbol } from '#domain'
+import { type AssetReader, BROKER_ENVIRONMENTS, type Connections, type ConnectionRef } from '#store'
+import { InvalidRequestError } from './errors.ts'
+import { available } from './request.ts'
+
+/** What the broker's list of assets says at the door, before anything is queued. */
+export interface Door {
+  /**
+   * Looks up the symbol of a request in the list of the connection's environment, in one turn; in every list, while the connection is
+   * not known.
+   * @throws {UnavailableError}
+   */
+  find(ref: ConnectionRef, symbol: string): Promise<AssetAnswer>
+}
+
+export const createDoor = (assets: AssetReader, connections: Pick<Connections, 'get'>): Door => ({
+  async find(ref, symbol) {
+    const lists = BROKER_ENVIRONMENTS.map(async (env) => [env, (await assets.find([symbol], env)).get(symbol)] as const)
+    const [connection, anywhere, ...answers] = await available(
+      Promise.all([connections.get(ref), assets.find([symbol]), ...lists]),
+    )
+    const own = answers.find(([env]) => env === connection?.env)?.[1]
+    return own ?? anywhere.get(symbol) ?? { kind: 'unknown' }
+  },
+})
+
+/**
+ * A pair without its slash has a canonical symbol only where the broker's list says so: while there is no list, it is refused.
+ * @param written the symbol as the caller wrote it, anything at all
+ * @throws {InvalidRequestError}
+ */
+export function assertNamed(written: unknown, symbol: string, answer: AssetAnswer): void {
+  if (written === symbol || answer.kind === 'listed') return
+  refuse([['symbol', `write the pair with its slash, like ${canonicalSymbol(symbol)}`]])
+}
+
+/** @throws {InvalidRequestError} when there is any problem */
+function refuse(problems: readonly (readonly [field: string, message: string])[]): void {
+  if (problems.length === 0) return
+  throw new InvalidRequestError(
+    new z.ZodError(
+      problems.map(([field, message]) => ({ code: 'custom', path: field.split('.'), message, input: undefined })),
+    ),
+  )
+}
