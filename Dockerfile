@@ -1,11 +1,13 @@
 # One image for every process; which one it is, the command says. Nothing is built: Node 24 runs the sources.
-FROM node:24-slim AS packages
+# The tag is exact; pin the content too with --build-arg NODE_IMAGE=node:24.21.0-slim@sha256:...
+ARG NODE_IMAGE=node:24.21.0-slim
+FROM ${NODE_IMAGE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 # Scripts stay off: the only one we allow fetches Node for development machines, and the image has its own.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
-FROM node:24-slim
+FROM ${NODE_IMAGE}
 WORKDIR /app
 # Owned by root and run by node: a process cannot change its own code.
 COPY --from=packages /app/node_modules node_modules

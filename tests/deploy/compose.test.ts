@@ -12,6 +12,7 @@ import { workerSettings } from '../../workers/config.ts'
 const root = join(import.meta.dirname, '../..')
 const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8')
 const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
+const acl = readFileSync(join(root, 'src/deploy/redis-users.acl'), 'utf8')
 
 const healthcheck = z.strictObject({
   test: z.array(z.string()).min(2),
@@ -21,7 +22,7 @@ const healthcheck = z.strictObject({
 })
 const service = z.strictObject({
   image: z.string(),
-  build: z.literal('.').optional(),
+  build: z.strictObject({ context: z.literal('.'), args: z.record(z.string(), z.string()) }).optional(),
   command: z.array(z.string()).min(2),
   environment: z.record(z.string(), z.union([z.string(), z.number()])).default({}),
   ports: z.array(z.string()).default([]),
@@ -37,6 +38,8 @@ const service = z.strictObject({
   tmpfs: z.array(z.string()),
   cap_drop: z.tuple([z.literal('ALL')]),
   security_opt: z.tuple([z.literal('no-new-privileges:true')]),
+  mem_limit: z.string().regex(/^\d+[mg]$/),
+  pids_limit: z.int().max(256),
 })
 const services = z.looseObject({ services: z.record(z.string(), service) }).parse(parse(text, { merge: true })).services
 const named = (name: string): z.output<typeof service> => {
@@ -104,7 +107,7 @@ describe('docker-compose.yml', () => {
   })
 
   test('no secret is written down', () => {
-    const secrets = /(SECRET|KEYS|KEY_ID|USERS)$/
+    const secrets = /(SECRET|KEYS|KEY_ID|USERS|PASSWORD)$/
     for (const { environment } of Object.values(services)) {
       for (const [env, value] of Object.entries(environment)) if (secrets.test(env)) expect(unset(value)).toBe('')
     }
@@ -112,9 +115,35 @@ describe('docker-compose.yml', () => {
 
   test('nothing starts before Redis answers, and Redis never drops an entry to make room', () => {
     for (const [name] of processes) expect(named(name).depends_on).toEqual({ redis: { condition: 'service_healthy' } })
-    expect(named('redis').healthcheck?.test).toEqual(['CMD', 'redis-cli', 'ping'])
+    expect(named('redis').healthcheck?.test.join(' ')).toContain('redis-cli --user health')
     expect(named('redis').command.join(' ')).toContain('--maxmemory-policy noeviction')
     expect(named('redis').command.join(' ')).toContain('--appendonly yes')
+  })
+
+  test.each(processes)('%s is a Redis user of its own, with a password from .env', (name) => {
+    const user = name.replace(/-\d$/, '')
+    expect(named(name).environment['REDIS_URL']).toBe(
+      `redis://${user}:\${REDIS_${user.toUpperCase()}_PASSWORD:-}@redis:6379/0`,
+    )
+    expect(acl).toMatch(new RegExp(`^user ${user} on >change-${user} `, 'm'))
+  })
+
+  test('Redis starts with the users of the repository, and with every password that one of them has', () => {
+    const { command, environment, volumes } = named('redis')
+    expect(command.slice(0, 2)).toEqual(['/deploy/start-redis.sh', '/deploy/redis-users.acl'])
+    expect(volumes).toContain('./src/deploy:/deploy:ro')
+    const users = [...acl.matchAll(/^user (\w+) on >/gm)].map(([, user = '']) => `REDIS_${user.toUpperCase()}_PASSWORD`)
+    expect(Object.keys(environment).sort()).toEqual(users.sort())
+  })
+
+  test('base images are named by exact tags, the Node of the tests among them', () => {
+    const { devDependencies } = z
+      .object({ devDependencies: z.looseObject({ node: z.string() }) })
+      .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
+    const node = `node:${devDependencies.node}-slim`
+    expect(unset(named('redis').image)).toMatch(/^redis:\d+\.\d+\.\d+-alpine$/)
+    for (const [name, { build }] of ours) expect(unset(build?.args['NODE_IMAGE'] ?? ''), name).toBe(node)
+    expect(dockerfile).toContain(`ARG NODE_IMAGE=${node}\n`)
   })
 
   test('a process has longer to stop than it takes to drain', () => {
@@ -131,7 +160,7 @@ describe('Dockerfile', () => {
 
   test('runs as an ordinary user, in exec form, on the major version of Node that the tests run on', () => {
     const images = lines.flatMap((line) => /^FROM (\S+)/.exec(line)?.[1] ?? [])
-    expect(new Set(images)).toEqual(new Set(['node:24-slim']))
+    expect(new Set(images)).toEqual(new Set(['${NODE_IMAGE}']))
     expect(lines.indexOf('USER node')).toBeGreaterThan(lines.findLastIndex((line) => line.startsWith('COPY')))
     expect(lines.filter((line) => line.startsWith('CMD'))).toEqual(['CMD ["node", "workers/main.ts"]'])
   })

@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createLogger, systemClock } from '#runtime'
 import { createAsideOrders, createAssetReader, createAssets, createEpoch } from '#store'
 import { startDashboard } from '../../src/apps/dashboard/server.ts'
@@ -128,4 +129,47 @@ test.each(everywhere)('what %s has no business with, Redis refuses', async (user
   for (const [command, ...args] of [...(refused[user] ?? []), ...fromAll])
     await expect(link.call(command, ...args), command).rejects.toThrow(/NOPERM/)
   link.disconnect()
+})
+
+describe('start-redis.sh', () => {
+  const passwords = {
+    REDIS_WORKERS_PASSWORD: 'w1',
+    REDIS_RELAY_PASSWORD: 'r2',
+    REDIS_PRODUCER_PASSWORD: 'p3',
+    REDIS_DASHBOARD_PASSWORD: 'd4',
+  }
+  /** Runs the script with a server that shows what it was started with. */
+  const started = (env: Record<string, string>): { status: number | null; stdout: string; stderr: string } => {
+    writeFileSync(join(folder, 'redis-server'), '#!/bin/sh\ncat "$2"; shift 2; echo "arguments: $*"', { mode: 0o755 })
+    const deploy = join(import.meta.dirname, '../../src/deploy')
+    const args = [join(deploy, 'start-redis.sh'), join(deploy, 'redis-users.acl'), '--appendonly', 'yes']
+    const path = `${folder}:${process.env['PATH'] ?? ''}`
+    return spawnSync('sh', args, { env: { PATH: path, TMPDIR: folder, ...env }, encoding: 'utf8' })
+  }
+
+  test('gives each user its password, and passes the arguments on', async () => {
+    const { status, stdout } = started(passwords)
+    expect(status).toBe(0)
+    expect(stdout).not.toContain('change-')
+    expect(stdout).toContain('arguments: --appendonly yes')
+    const file = join(folder, 'made.acl')
+    const made = stdout.replace(/^arguments:.*$/m, '')
+    writeFileSync(file, made.replace('user default off', 'user default on nopass ~* &* +@all')) // the suite looks on as that one
+    await using server = await startRedis({ args: ['--aclfile', file] })
+    const link = server.connect()
+    for (const [name, password] of Object.entries({ ...passwords, REDIS_HEALTH_PASSWORD: 'none' })) {
+      await link.call('AUTH', name.split('_')[1]?.toLowerCase() ?? '', password)
+      expect(await link.ping(), name).toBe('PONG')
+    }
+  })
+
+  test.each([
+    ['missing', ''],
+    ['one that does not fit into a URL', 'a/b'],
+    ['one that would be a command of sed', 'x /;e id;'],
+  ])('ends when a password is %s, and names the setting', (_what, password) => {
+    const { status, stdout, stderr } = started({ ...passwords, REDIS_RELAY_PASSWORD: password })
+    expect([status, stdout]).toEqual([1, ''])
+    expect(stderr).toContain('REDIS_RELAY_PASSWORD must be set')
+  })
 })

@@ -30,6 +30,8 @@ function settingsTable(): string {
   return ['| name | read by | meaning | allowed | default |', '| --- | --- | --- | --- | --- |', ...lines].join('\n')
 }
 
+const redisUsers = ['WORKERS', 'RELAY', 'PRODUCER', 'DASHBOARD']
+
 describe('README', () => {
   test('its table of settings is the one that the code reads (UPDATE_README=1 writes it)', () => {
     const fresh = readme.replace(
@@ -68,6 +70,13 @@ describe('README', () => {
     const example = readFileSync(join(root, '.env.example'), 'utf8')
     const named = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1])
     const read = Object.values(processes).flatMap((settings) => Object.values(settings).map(({ env }) => env))
-    expect([...new Set(named)].sort()).toEqual([...new Set([...read, 'REDIS_SERVER_BIN'])].sort())
+    // Read by the set-up, and by docker-compose.yml.
+    const others = [
+      'REDIS_SERVER_BIN',
+      'REDIS_IMAGE',
+      'NODE_IMAGE',
+      ...redisUsers.map((user) => `REDIS_${user}_PASSWORD`),
+    ]
+    expect([...new Set(named)].sort()).toEqual([...new Set([...read, ...others])].sort())
   })
 })
