@@ -17,6 +17,7 @@ import {
   type ConnectionRef,
   type Connections,
   createAsideOrders,
+  createAssets,
   createBudget,
   createConnections,
   createControls,
@@ -41,7 +42,7 @@ import {
 } from './broker/alpaca/index.ts'
 import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
-import { connectionHandler, createCheckSchedule, Directory, whileOpen } from './connections/index.ts'
+import { connectionHandler, createCheckSchedule, Directory, keepAssets, whileOpen } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
 import { countChanges, countFollowing, countQueues, countUnread } from './metrics.ts'
 import {
@@ -203,7 +204,9 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     ]
   },
 
-  connections({ applier, brokers, clock, log, metrics, redis, connections, directory, ask, queueTally: tally }) {
+  connections(shared) {
+    const { config, applier, brokers, clock, random, log, metrics, redis, connections, directory, ask } = shared
+    const tally = shared.queueTally
     const schedule = createCheckSchedule(redis, log)
     const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
     const checks = metrics.counter('fillcast_connection_checks_total', 'Logins at brokers, by what they showed', [
@@ -216,6 +219,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
         onFinding: (finding) => checks.inc({ finding }),
       },
       { store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
+      keepAssets({ assets: createAssets(redis, () => random.id(12)), brokers, env: config.env, clock, log }),
     )
     const worker = new QueueWorker('connections', handle, { redis, clock, log, tally })
     directory.listen({

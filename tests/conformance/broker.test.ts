@@ -31,6 +31,18 @@ describe.each<[string, () => Harness]>([
     expect(await make().broker.findByClientOrderId('fc1-0000000000-0.0-never')).toBeNull()
   })
 
+  test('lists what can be traded, stocks and coins, with what each may be asked for', async () => {
+    const assets = new Map((await make().broker.listAssets()).map((asset) => [asset.symbol, asset]))
+    expect(assets.get('AAPL')).toEqual({
+      ...{ symbol: 'AAPL', assetClass: 'us_equity', isTradable: true, isFractionable: true, isShortable: true },
+      ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
+    })
+    expect(assets.get('BTC/USD')).toEqual({
+      ...{ symbol: 'BTC/USD', assetClass: 'crypto', isTradable: true, isFractionable: true, isShortable: false },
+      ...{ quantityMin: '0.000000001', quantityIncrement: '0.000000001', priceIncrement: '0.000000001' },
+    })
+  })
+
   test('the same id again is a duplicate, not a second order', async () => {
     const { broker } = make()
     const ticket = ticketOf()

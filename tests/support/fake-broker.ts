@@ -1,4 +1,4 @@
-import { abs, type BrokerOrder, type BrokerSnapshot, div, type RiskQuote } from '#domain'
+import { abs, type Asset, type BrokerOrder, type BrokerSnapshot, div, type RiskQuote } from '#domain'
 import {
   type AccountStanding,
   type ActivityStream,
@@ -174,6 +174,10 @@ export class FakeBroker extends Venue implements Broker {
 
   readQuote(symbol: string): Promise<RiskQuote | null> {
     return this.#read('readQuote', () => this.quotes.get(symbol) ?? null)
+  }
+
+  listAssets(): Promise<readonly Asset[]> {
+    return this.#read('listAssets', () => this.assets)
   }
 
   readAccount(): Promise<AccountStanding> {

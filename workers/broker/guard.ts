@@ -119,6 +119,10 @@ export class GuardedBroker implements Broker {
     return this.#inner.readQuote(symbol)
   }
 
+  listAssets() {
+    return this.#read('refresh', () => this.#inner.listAssets())
+  }
+
   readAccount() {
     return this.#read('refresh', () => this.#inner.readAccount())
   }

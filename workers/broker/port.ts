@@ -1,5 +1,6 @@
 import type { RefusalCode } from '#contract'
 import type {
+  Asset,
   BrokerActivity,
   BrokerOrder,
   BrokerSnapshot,
@@ -47,6 +48,8 @@ export interface Broker {
    * which has limits and outages of its own: what becomes of this call says nothing about trading.
    */
   readQuote(symbol: string): Promise<RiskQuote | null>
+  /** Everything of the broker's that can be traded or was a short while ago: the same list for all accounts of an environment. */
+  listAssets(): Promise<readonly Asset[]>
   /** Whether the account may trade. */
   readAccount(): Promise<AccountStanding>
   readClock(): Promise<MarketClock>

@@ -43,12 +43,17 @@ export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
   }
 }
 
-/** Handler of the `connections` queue. */
+/**
+ * Handler of the `connections` queue.
+ * @param onUp hears of each connection whose login worked; default: nobody
+ */
 export const connectionHandler =
-  (health: HealthDeps, leave: LeaveDeps): Handler =>
+  (health: HealthDeps, leave: LeaveDeps, onUp: (ref: ConnectionRef) => Promise<void> = async () => {}): Handler =>
   async (name, data) => {
     if (name === 'disconnect') return leaveConnection(leave, readPayload(disconnectSchema, data))
-    const { isInDoubt } = await checkConnection(health, readPayload(checkConnectionSchema, data))
+    const ref = readPayload(checkConnectionSchema, data)
+    const { finding, isInDoubt } = await checkConnection(health, ref)
+    if (finding === 'ok') await onUp(ref)
     if (!isInDoubt) return { kind: 'done' }
     return { kind: 'again', delayMs: CHECK_AGAIN_MS, why: 'it is not sure how the connection stands' }
   }

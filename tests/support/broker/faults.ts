@@ -15,6 +15,7 @@ export type CallName =
   | 'readPortfolio'
   | 'readPosition'
   | 'readQuote'
+  | 'listAssets'
   | 'readAccount'
   | 'readClock'
   | 'readSessions'

@@ -1,4 +1,5 @@
 import {
+  type Asset,
   type BrokerOrder,
   type BrokerStatus,
   dec,
@@ -70,6 +71,17 @@ export class Venue {
   /** Overrides what the sessions say. */
   isOpen: boolean | null = null
   isRestricted = false
+  /** What the broker lists. */
+  assets: readonly Asset[] = [
+    {
+      ...{ symbol: 'AAPL', assetClass: 'us_equity', isTradable: true, isFractionable: true, isShortable: true },
+      ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
+    },
+    {
+      ...{ symbol: 'BTC/USD', assetClass: 'crypto', isTradable: true, isFractionable: true, isShortable: false },
+      ...{ quantityMin: dec('0.000000001'), quantityIncrement: dec('0.000000001'), priceIncrement: dec('0.000000001') },
+    },
+  ]
   readonly #takenIds = new Set<string>()
   readonly #pending = new Map<string, string>()
   readonly #past: { atMs: number; books: Books }[] = []

@@ -12,6 +12,7 @@ import {
   readStanding,
 } from './account.ts'
 import { openActivityStream } from './activity-stream.ts'
+import { listAssets } from './assets.ts'
 import type { Endpoint, Transport } from './endpoint.ts'
 import { cancel, findByBrokerOrderId, findByClientOrderId, findParent, listOrders, replace, submit } from './orders.ts'
 import type { OnUnread } from './read.ts'
@@ -60,6 +61,7 @@ export function createAlpacaBroker(
     readPortfolio: () => readPortfolio(trading, () => permit('refresh')),
     readPosition: (symbol) => readHoldingOf(trading, symbol),
     readQuote: (symbol) => readQuoteOf(marketData, symbol),
+    listAssets: () => listAssets(trading, () => permit('refresh'), onUnread),
     readAccount: () => readStanding(trading),
     readClock: () => readClock(trading),
     readSessions: (from, to) => readSessions(trading, from, to),

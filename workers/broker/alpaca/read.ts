@@ -46,7 +46,7 @@ export async function wireRows(answer: Promise<Readonly<{ raw: Response }>>): Pr
 type ListedRow = Row & Readonly<{ id: string }>
 
 /** Which listing a row that could not be read is of. */
-export type Listing = 'orders' | 'executions' | 'activities'
+export type Listing = 'orders' | 'executions' | 'activities' | 'assets'
 /** Hears of each row that could not be read, every time it is met, by the broker's id of it. */
 export type OnUnread = (listing: Listing, id: string) => void
 
