@@ -6,6 +6,7 @@ import type { RoomAdapter } from './adapter.ts'
 import { commandListener, watch } from './commands.ts'
 import { closeConnection, emitAt, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
+import { readGreeting } from './greeting.ts'
 import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
 import { type Logged, type Outlet, UserStream } from './user-stream.ts'
 
@@ -71,13 +72,16 @@ export class Clients {
 
   async #admit(socket: RelaySocket): Promise<void> {
     const { clock, random, metrics } = this.#context
-    const { refused, claims, deviceId, symbols = [] } = socket.data
+    const { refused, claims, greeting = readGreeting({}) } = socket.data
     if (refused !== undefined || claims === undefined) {
       const { code = 'INTERNAL_ERROR', message = 'The connection failed', forMs = REFUSED_TROUBLE_MS } = refused ?? {}
       this.#refuse(socket, code, message, forMs)
       return
     }
     const userId = claims.sub
+    const { deviceId, symbols, wantsMeta, lastEventId, warnings } = greeting
+    delete socket.data.greeting
+    Object.assign(socket.data, { wantsMeta, ...(deviceId === undefined ? {} : { deviceId }) })
     this.#writer.attach(socket.conn)
     const stream = new UserStream(this.#context, userId, new SocketOutlet(socket, this.#deliver))
     socket.data.stream = stream
@@ -93,11 +97,11 @@ export class Clients {
     await this.#judge(socket, true)
     if (socket.data.stream === undefined) return
     const sessionId = `ws_${random.id(12)}`
-    await stream.start(socket.data.lastEventId, (lastEventId) => {
+    await stream.start(lastEventId, (position) => {
       Object.assign(socket.data, { isWelcome: true, checkAtMs: this.#nextCheck() })
-      const at = lastEventId === null ? undefined : { id: lastEventId }
-      const payload = { userId, sessionId, ...(at && { lastEventId: at.id }), timestamp: isoTime(clock.now()) }
-      emitAt(socket, 'connection.authorized', payload, at)
+      const at = position === null ? undefined : { id: position }
+      const said = { ...(at && { lastEventId: at.id }), ...(warnings.length === 0 ? {} : { warnings }) }
+      emitAt(socket, 'connection.authorized', { userId, sessionId, ...said, timestamp: isoTime(clock.now()) }, at)
     })
     if (symbols.length > 0) await watch(this.#context, socket, symbols)
   }

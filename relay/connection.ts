@@ -8,6 +8,7 @@ import type {
   TokenClaims,
 } from '#contract'
 import { isoTime } from '#runtime'
+import type { Greeting } from './greeting.ts'
 import type { UserStream } from './user-stream.ts'
 
 /** What the relay knows of one connection. */
@@ -19,11 +20,10 @@ export type ConnectionData = {
   deviceId?: string
   /** Which of the device's connections this is; see `Sessions`. */
   generation?: string
-  /** Symbols to watch from the start. */
-  symbols?: readonly string[]
-  /** Asked for event ids: the handshake's `auth` has the key `lastEventId`. */
+  /** Asked for event ids. */
   wantsMeta?: boolean
-  lastEventId?: unknown
+  /** What else it said in its handshake; gone once it is welcome. */
+  greeting?: Greeting
   /** Absent before it is welcome, and from the moment on in which it is closed. */
   stream?: UserStream
   /** It was told `connection.authorized`. */

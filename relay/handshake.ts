@@ -1,21 +1,15 @@
 import type { IncomingMessage } from 'node:http'
-import { z } from 'zod'
 import { createVerifier, hashOf, RefusedTokens, TokenError, type Verify } from '#auth'
-import { clientEvents, describeIssues, deviceIdSchema, type TokenClaims } from '#contract'
+import type { TokenClaims } from '#contract'
 import type { Addresses } from '#transport'
 import type { RelayConfig } from './config.ts'
 import type { ConnectionData, RelaySocket } from './connection.ts'
 import type { RelayContext, TurnedAway } from './context.ts'
+import { readGreeting } from './greeting.ts'
 
 /** How long a refused token is turned away unread (D13). */
 export const REFUSED_TOKEN_MS = 60_000
 export const REFUSED_TROUBLE_MS = 10_000
-
-/** What a client may put into its handshake besides the token; anything else is ignored. */
-const greetingSchema = z.object({
-  deviceId: deviceIdSchema.optional(),
-  symbols: clientEvents['market.subscribe'].schema.shape.symbols.optional(),
-})
 
 export const sessionOf = ({ sub, sid, jti }: TokenClaims) => ({
   userId: sub,
@@ -66,27 +60,20 @@ export class Handshake {
       socket.conn.once('close', () => next(new Error('refused'))) // no answer before: the connect timeout closes it (D13)
       return
     }
-    const refused = await this.#read(socket.data, token, auth)
+    socket.data.greeting = readGreeting(auth)
+    const refused = await this.#read(socket.data, token)
     if (refused !== null) socket.data.refused = refused
     forgetRequest(socket)
     next()
   }
 
   /** Fills in who this is. @returns why it may not connect, or `null` */
-  async #read(
-    data: ConnectionData,
-    token: string | undefined,
-    auth: Record<string, unknown>,
-  ): Promise<NonNullable<ConnectionData['refused']> | null> {
-    data.wantsMeta = 'lastEventId' in auth
-    data.lastEventId = auth['lastEventId']
+  async #read(data: ConnectionData, token: string | undefined): Promise<NonNullable<ConnectionData['refused']> | null> {
     try {
       const claims = await this.#verify(token)
-      const greeting = greetingSchema.safeParse(auth)
-      if (!greeting.success) throw new TokenError('AUTHENTICATION_FAILED', `auth: ${describeIssues(greeting.error)}`)
       const forMs = await this.#context.rates.barredMs(sessionOf(claims))
       if (forMs > 0) return { code: 'RATE_LIMIT_EXCEEDED', message: `Wait ${Math.ceil(forMs / 1_000)} seconds`, forMs }
-      Object.assign(data, greeting.data, { claims })
+      data.claims = claims
       return null
     } catch (error) {
       const { code, message } =

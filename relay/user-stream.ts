@@ -1,11 +1,4 @@
-import {
-  EVENT_ID_PATTERN,
-  EVENT_ID_ZERO,
-  type EventMeta,
-  type EventPosition,
-  stateSyncOf,
-  type SyncType,
-} from '#contract'
+import { EVENT_ID_ZERO, type EventMeta, type EventPosition, isEventId, stateSyncOf, type SyncType } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { Figures, LogEntry, Reader, UserSnapshot } from '#store'
 import type { RelayMetrics } from './context.ts'
@@ -86,7 +79,7 @@ export class UserStream {
    *   client that is cut before that resync must not resume behind it
    */
   async start(lastEventId: unknown, onPlaced: (position: string | null) => void): Promise<void> {
-    const isResume = typeof lastEventId === 'string' && EVENT_ID_PATTERN.test(lastEventId)
+    const isResume = isEventId(lastEventId)
     const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
     if (isResume) this.#deps.metrics.replays.inc()
     await this.#persist(async () => this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)))

@@ -21,6 +21,7 @@ export const symbolSchema = text(SYMBOL, 'use a symbol like AAPL, BRK.B or BTC/U
 
 /** Position in a user's event log: the stream id, padded so that string order is log order. */
 export const EVENT_ID_PATTERN = /^\d{13}-\d{5}$/
+export const isEventId = (id: unknown): id is string => typeof id === 'string' && EVENT_ID_PATTERN.test(id)
 /** Before the first event. */
 export const EVENT_ID_ZERO = '0000000000000-00000'
 /** `1526919030474-5` -> `1526919030474-00005`. */

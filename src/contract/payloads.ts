@@ -18,7 +18,13 @@ const ofTrade = { ...ofUser, ...ofConnection, tradeId: z.string(), symbol: z.str
 const quantity = amount.nullable()
 const notional = amount.optional()
 
-export const connectionAuthorized = z.looseObject({ ...ofUser, sessionId: z.string(), lastEventId: eventId.optional() })
+/** `warnings`: parts of the handshake's `auth` that did not fit and were left out. */
+export const connectionAuthorized = z.looseObject({
+  ...ofUser,
+  sessionId: z.string(),
+  lastEventId: eventId.optional(),
+  warnings: z.array(z.looseObject({ field: z.string(), message: z.string() })).optional(),
+})
 export const connectionClosed = z.looseObject({ reason: z.enum(CLOSE_REASONS), message: z.string(), timestamp: time })
 export const connectionError = z.looseObject({ error: z.enum(CONNECTION_ERRORS), message: z.string(), timestamp: time })
 /** `expiresIn` in seconds. */

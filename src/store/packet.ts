@@ -1,5 +1,5 @@
 import { Emitter } from '@socket.io/redis-emitter'
-import { EVENT_ID_PATTERN, type EventMeta, type LoggedEvent, SESSION_NOTICE, userRoom } from '#contract'
+import { type EventMeta, isEventId, type LoggedEvent, SESSION_NOTICE, userRoom } from '#contract'
 import { writable } from './wire.ts'
 
 // The emitter encodes each event with two placeholders of the width of an event id; the commit script, which alone knows the ids,
@@ -75,8 +75,6 @@ function isEvent(data: unknown): data is PacketData {
   const meta = data[2] as Unread<'id' | 'prev'>
   return meta === undefined || (isEventId(meta?.id) && isEventId(meta?.prev))
 }
-
-const isEventId = (id: unknown): boolean => typeof id === 'string' && EVENT_ID_PATTERN.test(id)
 
 function isOnlyFor(room: string, to: Unread<'rooms' | 'except' | 'flags'>): boolean {
   const { rooms, except = [], flags = {} } = to ?? {}

@@ -126,15 +126,6 @@ describe('a device that connects again', () => {
       expect(survivor.socket.connected).toBe(true)
     }
   })
-
-  test.each([
-    ['deviceId', { deviceId: 'a}b' }],
-    ['symbols', { symbols: ['aapl'] }],
-  ])('a handshake with a bad %s is told what is wrong', async (name, auth) => {
-    const client = stage.connect({ query: { token: await signed({ sub: newUser() }) }, auth })
-    await expect.poll(() => payloadsOf(client, 'connection.error')).toHaveLength(1)
-    expect(payloadsOf(client, 'connection.error')[0]!.message).toContain(name)
-  })
 })
 
 describe('too many connections', () => {
