@@ -9,6 +9,8 @@ import {
   createConnections,
   createControls,
   type ControlSet,
+  type Health,
+  readHealth,
   type Vault,
 } from '#store'
 import { ConnectionConflictError } from './errors.ts'
@@ -53,10 +55,24 @@ export type ConnectionView = Readonly<{
   standing: 'verified' | 'unverified' | 'leaving'
   /** The broker's own id of the account, once it is known. */
   brokerAccountId: string | null
+  health: ConnectionHealth
 }>
 
+/**
+ * What the workers' checks of a connection came to.
+ * - `unchecked`: no worker has logged in with these credentials yet. `since`: when the account was connected.
+ * - `up`: the last check found nothing wrong. `since`: when that began, `null` where it always was so.
+ * - `down`: `code` is for programs, `reason` for people: `UNUSABLE` (the workers have no vault key that opens the credentials),
+ *   `CREDENTIALS` (the broker refused them), `OTHER_ACCOUNT`, `LINKED_ELSEWHERE`, `ACCOUNT_BLOCKED`, `UNREACHABLE`. `code` is `null`
+ *   where a worker of an earlier version wrote the record.
+ */
+export type ConnectionHealth =
+  | Readonly<{ state: 'unchecked'; since: string }>
+  | Readonly<{ state: 'up'; since: string | null }>
+  | Readonly<{ state: 'down'; since: string; code: string | null; reason: string }>
+
 const secret = z.string().min(1).max(512)
-const connectSchema = z.object({
+const connectSchema = z.strictObject({
   userId: userIdSchema,
   connectionId: connectionIdSchema.optional(),
   env: z.enum(['paper', 'live', 'sandbox']),
@@ -87,7 +103,9 @@ export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queu
 
     async list(userId) {
       const set = await available(controls.read(parse(userIdSchema, userId)))
-      return set.connections.map((connection) => viewOf(connection, set))
+      const ids = set.connections.map(({ connectionId }) => connectionId)
+      const health = await available(readHealth(redis, userId, ids))
+      return set.connections.map((connection) => viewOf(connection, set, health.get(connection.connectionId)))
     },
 
     async disconnect(request) {
@@ -102,9 +120,25 @@ export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queu
   }
 }
 
-function viewOf(connection: BrokerConnection, { links }: ControlSet): ConnectionView {
+function viewOf(connection: BrokerConnection, { links }: ControlSet, health?: Health): ConnectionView {
   const { connectionId, brokerType, env, connectedAt, revision, leaving } = connection
   const link = links.get(connectionId)
   const standing = leaving !== undefined ? 'leaving' : link?.verified === revision ? 'verified' : 'unverified'
-  return { connectionId, brokerType, env, connectedAt, standing, brokerAccountId: link?.brokerAccountId ?? null }
+  return {
+    connectionId,
+    brokerType,
+    env,
+    connectedAt,
+    standing,
+    brokerAccountId: link?.brokerAccountId ?? null,
+    health: healthOf(health, standing === 'unverified' ? connectedAt : null),
+  }
+}
+
+/** @param uncheckedSince when these credentials were given, if no worker has logged in with them; else `null` */
+function healthOf(health: Health | undefined, uncheckedSince: string | null): ConnectionHealth {
+  if (health?.state === 'down')
+    return { state: 'down', since: health.since, code: health.code ?? null, reason: health.reason ?? '' }
+  if (uncheckedSince !== null) return { state: 'unchecked', since: uncheckedSince }
+  return { state: 'up', since: health === undefined || health.since === '' ? null : health.since }
 }

@@ -23,6 +23,7 @@ export {
 export * from './epoch.ts'
 export * from './bounded-reader.ts'
 export { feedLeaseKey, leaseKey, operatorSessionsKey } from './keys.ts'
+export * from './health.ts'
 export * from './lease.ts'
 export * from './recoveries.ts'
 export { createLinks, type Link, type LinkOutcome, type Links } from './links.ts'

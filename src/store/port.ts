@@ -64,6 +64,8 @@ export type Health = Readonly<{
   doubts: number
   doubtSince: string | null
   reason: string | null
+  /** Of `down`, for programs: `CREDENTIALS`, `OTHER_ACCOUNT`, ... Absent in records of before. */
+  code?: string | null
   since: string
 }>
 

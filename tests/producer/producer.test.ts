@@ -11,7 +11,7 @@ import {
   UnavailableError,
 } from '#producer'
 import { type Order, reduce } from '#domain'
-import { createConnections, createLinks, createStore, createVault } from '#store'
+import { createConnections, createLinks, createStore, createVault, type Health } from '#store'
 import { claimed, emptySlice, intentOf, landing } from '../domain/orders.ts'
 import { orderOf } from '../e2e/stage.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -163,6 +163,8 @@ describe('connections.connect', () => {
     ['env', { ...connect, env: 'moon' }],
     ['credentials', { ...connect, credentials: undefined }],
     ['credentials', { ...connect, credentials: { keyId: 'K' } }],
+    ['conectionId', { ...connect, connectionId: undefined, conectionId: 'broker_1' }],
+    ['environment', { ...connect, environment: 'live' }],
     ['credentials', { ...connect, credentials: { keyId: 'K', secretKey: 'S3CRET', accessToken: 'S3CRET' } }],
   ])('%s is named when it is wrong, and no secret is repeated', async (field, request) => {
     const error: unknown = await producer.connections.connect(request as never).catch((e: unknown) => e)
@@ -184,6 +186,39 @@ describe('connections', () => {
     await producer.connections.connect({ ...connect, ...mine }) // rotated: not before somebody has logged in
     expect(await seen()).toMatchObject({ standing: 'unverified', brokerAccountId: 'acc-1' })
     expect(JSON.stringify(await seen())).not.toContain('sealed')
+  })
+
+  test('a connection says why it does not work, and since when', async () => {
+    const at = { userId: 'dora', connectionId: 'broker_1' }
+    await producer.connections.connect({ ...connect, ...at })
+    const healthSeen = async () => (await producer.connections.list('dora'))[0]?.health
+    expect(await healthSeen()).toEqual({ state: 'unchecked', since: expect.stringMatching(/Z$/) as unknown })
+    const store = createStore(redis.connect())
+    const note = async (found: Partial<Health>): Promise<void> => {
+      const health = {
+        schema: 2,
+        state: 'up',
+        cause: null,
+        doubts: 0,
+        doubtSince: null,
+        reason: null,
+        since: '',
+      } as const
+      const { version } = await store.loadHealth('dora', 'broker_1')
+      const write = { kind: 'health', connectionId: 'broker_1', health: { ...health, ...found } } as const
+      await store.commit('dora', { expectVersion: version, fence: { kind: 'version' }, writes: [write], events: [] })
+    }
+    const since = '2024-03-15T14:00:00.000Z'
+    const reason = 'The credentials lead to another account than this connection is for'
+    await note({ state: 'down', cause: 'broken', reason, code: 'OTHER_ACCOUNT', since })
+    expect(await healthSeen()).toEqual({ state: 'down', code: 'OTHER_ACCOUNT', reason, since })
+    await note({ state: 'down', cause: 'failing', reason, since })
+    expect(await healthSeen()).toEqual({ state: 'down', code: null, reason, since })
+    await createLinks(redis.connect()).verify((await createConnections(redis.connect()).get(at))!, 'acc-dora')
+    await note({ since })
+    expect(await healthSeen()).toEqual({ state: 'up', since })
+    await note({})
+    expect(await healthSeen()).toEqual({ state: 'up', since: null })
   })
 
   test('an id belongs to its environment', async () => {

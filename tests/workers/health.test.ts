@@ -68,6 +68,18 @@ describe('checkConnection, every 10 s', () => {
     ])
   })
 
+  test('the record says why the connection is down, in words and as a code', async () => {
+    const checker = makeChecker()
+    const kept = async (answer: Answer) => {
+      checker.broker.readAccount = answers[answer]
+      await checkConnection(checker, ref)
+      return (await checker.store.loadHealth(ref.userId, ref.connectionId)).health
+    }
+    expect(await kept('keys refused')).toMatchObject({ code: 'CREDENTIALS', reason: 'API authentication failed' })
+    expect(await kept('blocked')).toMatchObject({ code: 'ACCOUNT_BLOCKED' })
+    expect(await kept('ok')).toMatchObject({ state: 'up', reason: null })
+  })
+
   test('five checks at once tell it once', async () => {
     const checker = makeChecker()
     checker.broker.isRevoked = true

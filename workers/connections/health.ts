@@ -3,7 +3,7 @@ import { isoTime } from '#runtime'
 import type { Clock } from '#runtime'
 import type { ConnectionRef, Health, Store } from '#store'
 import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
-import { type Finding, logIn, type LoginDeps } from './login.ts'
+import { type Finding, logIn, type LoginDeps, type Problem } from './login.ts'
 
 /**
  * Health of one broker connection, as its user is told of it.
@@ -62,11 +62,12 @@ function nextHealth(health: Health, finding: Finding, at: string): Health {
     case 'skipped':
       return health
     case 'broken':
-      if (health.state === 'down' && health.cause === 'broken') return { ...settled, reason: finding.reason }
-      return downFrom(health, 'broken', finding.reason, at)
+      if (health.state === 'down' && health.cause === 'broken')
+        return { ...settled, reason: finding.reason, code: finding.code }
+      return downFrom(health, 'broken', finding, at)
     case 'failing':
       if (health.state === 'down') return settled
-      return doubted(health, at, () => downFrom(health, 'failing', finding.reason, at))
+      return doubted(health, at, () => downFrom(health, 'failing', finding, at))
     case 'ok': {
       if (health.state === 'up') return settled
       const up: Health = { ...UP, since: at }
@@ -75,8 +76,19 @@ function nextHealth(health: Health, finding: Finding, at: string): Health {
   }
 }
 
-const downFrom = (health: Health, cause: 'broken' | 'failing', reason: string, at: string): Health => ({
-  ...{ schema: 2, state: 'down', cause, doubts: 0, doubtSince: null, reason },
+const downFrom = (
+  health: Health,
+  cause: 'broken' | 'failing',
+  { reason, code }: Pick<Problem, 'reason' | 'code'>,
+  at: string,
+): Health => ({
+  schema: 2,
+  state: 'down',
+  cause,
+  doubts: 0,
+  doubtSince: null,
+  reason,
+  code,
   since: health.state === 'down' ? health.since : at,
 })
 

@@ -3,7 +3,7 @@ import type { ConnectionRef, Connections, LinkOutcome, Links } from '#store'
 import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 
 /** What the user is told: why, and what to do. `code` is for programs. */
-type Problem = Readonly<{
+export type Problem = Readonly<{
   code: 'UNREACHABLE' | 'CREDENTIALS' | 'OTHER_ACCOUNT' | 'LINKED_ELSEWHERE' | 'ACCOUNT_BLOCKED' | 'UNUSABLE'
   reason: string
   action: string
