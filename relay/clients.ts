@@ -232,9 +232,9 @@ export class Clients {
     refuse(socket, code, message, this.#context.clock.now())
   }
 
-  readonly #deliver = ({ conn, data }: RelaySocket, logged: Logged): void => {
+  readonly #deliver = ({ conn, data }: RelaySocket, logged: Logged, isPlace: boolean): void => {
     this.#context.metrics.deliveries.inc()
-    this.#writer.send(conn, this.#frameOf(logged, data.wantsMeta === true))
+    this.#writer.send(conn, this.#frameOf(logged, isPlace && data.wantsMeta === true))
   }
 
   /** Clients in some languages fail on a second argument: it goes only to those that asked for it (D5). One frame for each kind. */
@@ -260,12 +260,14 @@ export class Clients {
   }
 }
 
+type Deliver = (socket: RelaySocket, logged: Logged, isPlace: boolean) => void
+
 /** The end of a user's stream that is one connection. */
 class SocketOutlet implements Outlet {
   readonly #socket: RelaySocket
-  readonly #deliver: (socket: RelaySocket, logged: Logged) => void
+  readonly #deliver: Deliver
 
-  constructor(socket: RelaySocket, deliver: (socket: RelaySocket, logged: Logged) => void) {
+  constructor(socket: RelaySocket, deliver: Deliver) {
     this.#socket = socket
     this.#deliver = deliver
   }
@@ -283,8 +285,8 @@ class SocketOutlet implements Outlet {
     emitAt(this.#socket, event, payload as never, at)
   }
 
-  deliver(logged: Logged): void {
-    this.#deliver(this.#socket, logged)
+  deliver(logged: Logged, isPlace: boolean): void {
+    this.#deliver(this.#socket, logged, isPlace)
   }
 }
 

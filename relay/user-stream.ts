@@ -25,8 +25,8 @@ export interface Outlet {
   isBehind(): boolean
   /** `state.resync`, always followed by `state.sync`, which says where in the log it belongs. */
   tell(event: 'state.resync' | 'state.sync', payload: object, at?: EventPosition): void
-  /** An event of the log. */
-  deliver(logged: Logged): void
+  /** An event of the log. `isPlace`: a client that handled it may resume behind it. */
+  deliver(logged: Logged, isPlace: boolean): void
 }
 
 /** An event of a user's log; the same object for all of the user's connections. */
@@ -317,7 +317,8 @@ export class UserStream {
 
   #send(logged: Logged): void {
     this.#moveTo(logged.meta.id)
-    this.#outlet.deliver(logged)
+    // While a state.sync is owed, a client that resumed behind this event would never get that: it resumes before the resync.
+    this.#outlet.deliver(logged, this.#owed === null)
   }
 
   #moveTo(id: string): void {

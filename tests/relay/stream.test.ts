@@ -18,9 +18,10 @@ function open() {
     stateFailures: number
     onRead?: () => void
     looks: number
+    unread: 'account_unread' | null
     answer?: Promise<void>
   } = {
-    ...{ isOpen: true, isBehind: false, failures: 0, stateFailures: 0, looks: 0 },
+    ...{ isOpen: true, isBehind: false, failures: 0, stateFailures: 0, looks: 0, unread: null },
   }
   const top = () => log.at(-1)?.id ?? '0000000000000-00000'
   const reader: Reader = {
@@ -46,7 +47,7 @@ function open() {
         throw new Error('Redis is away')
       }
       const snapshot = { version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] }
-      return { snapshot, unread: null }
+      return { snapshot, unread: state.unread }
     },
     order: async () => null,
   } as Partial<Reader> as Reader
@@ -55,7 +56,7 @@ function open() {
     isBehind: () => state.isBehind,
     tell: (event, payload) =>
       void said.push('positions' in payload || event !== 'state.sync' ? event : `part of ${event}`),
-    deliver: ({ event }) => void said.push(event),
+    deliver: ({ event }, isPlace) => void said.push(isPlace ? event : `${event}, no place`),
   }
   const clock = new FakeClock()
   const metrics = createRelayMetrics(new Metrics())
@@ -190,6 +191,21 @@ describe('a stream', () => {
     expect(said.slice(4)).toEqual(['state.resync', 'state.sync'])
     await stream.sync(['portfolio'])
     expect(said.slice(6)).toEqual(['part of state.sync'])
+  })
+
+  test('names no place to resume from between a resync and the state that follows it, however long that takes', async () => {
+    const { stream, said, state, happen, start } = open()
+    await start()
+    state.unread = 'account_unread'
+    happen(true, 'state.resync')
+    await settle()
+    happen()
+    await settle()
+    expect(said).toEqual(['placed', 'state.resync', 'e2, no place'])
+    state.unread = null
+    await stream.sync(undefined)
+    happen()
+    expect(said.slice(3)).toEqual(['state.sync', 'e3'])
   })
 
   test('says nothing more once its connection is closed', async () => {
