@@ -5,6 +5,7 @@ import { Server, type Socket } from 'socket.io'
 import {
   type Clock,
   connectRedis,
+  linkTrouble,
   type Logger,
   Metrics,
   type Probes,
@@ -166,7 +167,7 @@ class RelayProcess {
 
   notReady(): string | undefined {
     if (this.isDraining) return 'draining'
-    return Object.values(this.#links).every(({ status }) => status === 'ready') ? undefined : 'Redis is away'
+    return linkTrouble(...Object.values(this.#links))
   }
 
   /** Why clients are shown no figures now. A balancer must not take every relay away for it: events go on. */

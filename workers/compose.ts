@@ -2,6 +2,7 @@ import {
   assertKeepsEverything,
   type Clock,
   connectRedis,
+  linkTrouble,
   type Logger,
   Metrics,
   noBoundaries,
@@ -65,6 +66,8 @@ type Shared = Readonly<{
   clock: Clock
   random: Randomness
   redis: ReturnType<typeof connectRedis>
+  /** By which it is seen whether the other connection serves its queues. */
+  watch: ReturnType<typeof connectRedis>
   connections: Connections
   directory: Directory
   brokers: BrokerPool
@@ -81,9 +84,7 @@ type Shared = Readonly<{
 /** Starts the roles of one worker process. Disposing it drains: intake first, then what is held, then the connections. */
 export async function startWorkers(config: WorkerConfig, log: Logger): Promise<Running & { probes: Probes }> {
   const [clock, random] = [systemClock, systemRandomness]
-  const redis = connectRedis(config.redisUrl, 'patient', log)
-  await redisReady(redis)
-  await assertKeepsEverything(redis)
+  const { redis, watch } = await connectTwice(config, log)
   const metrics = new Metrics(true)
   const [vault, endpoint] = [createVault(config.vaultKeys), endpointOf(config.env, config.sandboxUrl)] as const
   const transport = createTransport(endpoint, clock)
@@ -113,7 +114,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     metrics,
     clock,
     random,
-    redis,
+    ...{ redis, watch },
     connections,
     directory,
     brokers,
@@ -131,8 +132,8 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   let isDraining = false
   const probes = await startProbes(config, metrics, () => {
     if (isDraining) return 'draining'
-    if (redis.status !== 'ready') return 'Redis is away'
-    return directory.closedBecause ?? running.find(({ stuckBecause }) => stuckBecause !== undefined)?.stuckBecause
+    const stuck = running.find(({ stuckBecause }) => stuckBecause !== undefined)
+    return linkTrouble(redis, watch) ?? directory.closedBecause ?? stuck?.stuckBecause
   })
   log.info({ roles: config.roles, env: config.env, probePort: probes.port }, 'workers.ready')
   return {
@@ -145,16 +146,25 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
       await shared.ask[Symbol.asyncDispose]()
       await transport.close()
       await probes[Symbol.asyncDispose]()
+      watch.disconnect()
       redis.disconnect()
     },
   }
+}
+
+async function connectTwice(config: WorkerConfig, log: Logger): Promise<Pick<Shared, 'redis' | 'watch'>> {
+  const redis = connectRedis(config.redisUrl, 'patient', log)
+  const watch = connectRedis(config.redisUrl, 'prompt', log)
+  await Promise.all([redisReady(redis), redisReady(watch)])
+  await assertKeepsEverything(redis)
+  return { redis, watch }
 }
 
 /** A part of a role; `stuckBecause`: why the process is not ready because of it. */
 type Part = AsyncDisposable & Readonly<{ stuckBecause?: string | undefined }>
 
 const starters: Record<Role, (shared: Shared) => Part[]> = {
-  orders({ applier, brokers, clock, random, log, redis, directory, hours, returns, ask, queueTally: tally }) {
+  orders({ applier, brokers, clock, random, log, redis, watch, directory, hours, returns, ask, queueTally: tally }) {
     const controls = createControls(redis)
     const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
       const { limits } = directory.setOf(userId) ?? (await controls.read(userId))
@@ -170,7 +180,8 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       mayHaveLost: () => returns.mayHaveLost(),
     })
     const gated = whileOpen(handle, () => directory.closedBecause)
-    return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, { redis, clock, log, tally }))
+    const deps = { redis, watch, clock, log, tally }
+    return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, deps))
   },
 
   streams({ config, ask, applier, brokers, clock, random, log, redis, directory, tally, hours, returns }) {
@@ -206,7 +217,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
 
   connections(shared) {
     const { config, applier, brokers, clock, random, log, metrics, redis, connections, directory, ask } = shared
-    const tally = shared.queueTally
+    const { watch, queueTally: tally } = shared
     const schedule = createCheckSchedule(redis, log)
     const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
     const checks = metrics.counter('fillcast_connection_checks_total', 'Logins at brokers, by what they showed', [
@@ -221,7 +232,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       { store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
       keepAssets({ assets: createAssets(redis, () => random.id(12)), brokers, env: config.env, clock, log }),
     )
-    const worker = new QueueWorker('connections', handle, { redis, clock, log, tally })
+    const worker = new QueueWorker('connections', handle, { redis, watch, clock, log, tally })
     directory.listen({
       // New credentials are not traded with before a check has seen where they lead.
       changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),

@@ -8,6 +8,7 @@ export { createLogger, type Logger } from './logger.ts'
 export { lagSecondsBuckets, Metrics, orderSecondsBuckets } from './metrics.ts'
 export { type Probes, type ReadinessCheck, startProbes } from './probes.ts'
 export { type Randomness, systemRandomness } from './random.ts'
+export { linkTrouble } from './redis-heartbeat.ts'
 export { assertKeepsEverything, connectRedis, redisReady } from './redis.ts'
 export {
   listenHostSetting,

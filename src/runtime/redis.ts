@@ -1,40 +1,59 @@
 import type { Socket } from 'node:net'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
-import { afterThisTurn } from './clock.ts'
+import { afterThisTurn, systemClock } from './clock.ts'
 import { ConfigError, FillcastError } from './errors.ts'
 import type { Logger } from './logger.ts'
 import { readRedisAddress, type RedisAddress } from './redis-address.ts'
+import { HEARTBEAT_LIMITS, type HeartbeatLimits, watchLink } from './redis-heartbeat.ts'
 
 /**
  * How a connection behaves while Redis is away.
  * - `patient`: commands wait for Redis to come back. For workers, which have nothing better to do.
  * - `subscriber`: the same, for a connection that only listens. It is ready as soon as it is connected: the usual question whether
  *   Redis has loaded its data may not be asked once the first channel is subscribed, and its refusal would end the process.
- * - `prompt`: commands fail at once. For whoever serves a caller that would rather hear an error now.
+ * - `prompt`: commands fail at once, and within `COMMAND_MS_MAX` where Redis is silent. For whoever serves a caller that would rather
+ *   hear an error now.
  */
 export type RedisPatience = 'patient' | 'subscriber' | 'prompt'
 
 const RECONNECT_DELAY_MS_MAX = 2_000
 const CONNECT_TIMEOUT_MS = 5_000
+/** From when on the system asks the other end of an idle connection whether it is there (TCP keep-alive). */
+const KEEP_ALIVE_MS = 10_000
+/** What a connection that is given up is left to send what it holds. */
+const DISCONNECT_MS_MAX = 1_000
+/** Redis says how far it is with loading its data this often, so that a connection that waits for that is not taken for silent. */
+const LOADING_LOOK_MS = 1_000
+/** What a command on a `prompt` connection may take, and what a Sentinel is given to answer. */
+const COMMAND_MS_MAX = 5_000
+const SENTINEL_MS_MAX = 2_000
+/** How long after its connection to a Sentinel was lost the failover detector makes another one. */
+const SENTINEL_AGAIN_MS = 5_000
 
 const byPatience: Record<RedisPatience, RedisOptions & { enableOfflineQueue: boolean }> = {
   patient: { maxRetriesPerRequest: null, enableOfflineQueue: true },
   subscriber: { maxRetriesPerRequest: null, enableOfflineQueue: true, enableReadyCheck: false },
-  prompt: { maxRetriesPerRequest: 1, enableOfflineQueue: false },
+  prompt: { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: COMMAND_MS_MAX },
 }
 
 /**
  * One connection to Redis that reconnects for ever and logs, rather than throws, what happens to it. With a Cluster it is one to all of
  * its nodes, which answers the same commands; a `subscriber` has one to any node, since every node passes on every message.
+ * It is replaced when it goes silent, and so are connections made after its image (`watchLink`).
  * @param url as `readRedisAddress` has it
  * @throws {ConfigError} it is nothing of that kind
  */
-export function connectRedis(url: string, patience: RedisPatience, log: Logger): Redis {
+export function connectRedis(
+  url: string,
+  patience: RedisPatience,
+  log: Logger,
+  limits: HeartbeatLimits = HEARTBEAT_LIMITS,
+): Redis {
   const address = readRedisAddress(url)
   if (address === null) throw new ConfigError('The URL of Redis is not valid')
   const redis = connectionTo(address, patience)
   redis.on('error', (error: Error) => log.warn({ error }, 'redis.error'))
-  return redis
+  return watchLink(redis, limits, log)
 }
 
 /**
@@ -74,11 +93,18 @@ function connectionTo(address: RedisAddress, patience: RedisPatience): Redis {
     ...(password === '' ? {} : { password }),
     ...(isTls ? { tls: {} } : {}),
     connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_MS_MAX,
+    keepAlive: KEEP_ALIVE_MS,
+    maxLoadingRetryTime: LOADING_LOOK_MS,
   }
   const options = { ...perServer, enableOfflineQueue, db, retryStrategy: retryDelayMs }
   if (kind === 'single') return sendTogether(new Redis({ ...options, ...nodes[0] }))
   if (kind === 'sentinel') {
-    const sentinels = { sentinels: [...nodes], enableTLSForSentinelMode: isTls, sentinelRetryStrategy: retryDelayMs }
+    const sentinels = {
+      ...{ sentinels: [...nodes], enableTLSForSentinelMode: isTls, sentinelCommandTimeout: SENTINEL_MS_MAX },
+      ...{ sentinelRetryStrategy: retryDelayMs, sentinelReconnectStrategy: () => SENTINEL_AGAIN_MS },
+      ...{ failoverDetector: true },
+    }
     return sendTogether(new Redis({ ...options, ...sentinels, name }))
   }
   if (patience === 'subscriber') return connectToAny(nodes, options)
@@ -108,16 +134,25 @@ class RedisAwayError extends FillcastError<'REDIS_AWAY'> {
   }
 }
 
-/** Resolves once `redis` answers; rejects when it has not within `timeoutMs`. */
-export async function redisReady(redis: Redis, timeoutMs = 10_000): Promise<void> {
-  if (redis.status === 'ready') return
-  const signal = AbortSignal.timeout(timeoutMs)
-  await new Promise<void>((resolve, reject) => {
-    redis.once('ready', resolve)
-    signal.addEventListener('abort', () => reject(new RedisAwayError(timeoutMs)), {
-      once: true,
-    })
-  })
+/** What a process may wait for Redis when it starts. */
+const START_MS_MAX = 10_000
+
+/** Resolves once `redis` answers. @throws {RedisAwayError} not within 10 s */
+export async function redisReady(redis: Redis): Promise<void>
+/** Resolves, as `prepare`, once `redis` answers and what `prepare` asks it first is done. @throws {RedisAwayError} not within 10 s */
+export async function redisReady<T>(redis: Redis, prepare: () => Promise<T>): Promise<T>
+export async function redisReady(redis: Redis, prepare = (): Promise<unknown> => Promise.resolve()): Promise<unknown> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const cancel = systemClock.after(START_MS_MAX, () => reject(new RedisAwayError(START_MS_MAX)))
+  const ready = async (): Promise<unknown> => {
+    if (redis.status !== 'ready') await new Promise<void>((resolve) => redis.once('ready', resolve))
+    return prepare()
+  }
+  try {
+    return await Promise.race([ready(), late])
+  } finally {
+    cancel()
+  }
 }
 
 /** Redis may throw away what does not fit into its memory: an order's record, or a halt. */

@@ -54,11 +54,10 @@ async function openShop(step: BoundaryName) {
       )
     }
     workers.push(
-      new QueueWorker('orders', watched, { redis: connection, clock: systemClock, log, tally, lockMs: LOCK_MS }),
+      new QueueWorker('orders', watched, { redis: connection, watch, clock: systemClock, log, tally, lockMs: LOCK_MS }),
     )
   }
-  const spared = redis.connectTo(line.url)
-  await spared.ping()
+  const watch = redis.connect()
   start(redis.connectTo(line.url), orders.submit)
   const queue = new Queue(name, { connection: redis.connect(), prefix })
   await queue.add('submitOrder', order, { jobId: job, attempts: 3 })

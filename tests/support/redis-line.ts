@@ -6,7 +6,7 @@ export type Newcomers = 'pass' | 'silent' | 'refused'
 
 type Way = { client: Socket; upstream: Socket | null; isSilent: boolean }
 
-/** A way to a Redis server that breaks as networks do. The first connection is spared, and so can go on telling how things are. */
+/** A way to a Redis server that breaks as networks do. */
 export class RedisLine implements AsyncDisposable {
   newcomers: Newcomers = 'pass'
   /** Connections that came so far, refused ones too. */
@@ -26,8 +26,12 @@ export class RedisLine implements AsyncDisposable {
     return line
   }
 
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
   get url(): string {
-    return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `redis://127.0.0.1:${this.port}`
   }
 
   /** Ends every connection but the first. */
@@ -40,9 +44,12 @@ export class RedisLine implements AsyncDisposable {
     for (const { client } of this.#ways) client.destroy()
   }
 
-  /** From here on nothing gets through on what is connected now, but for the first. */
-  silence(): void {
-    for (const way of this.#ways.slice(1)) way.isSilent = true
+  /**
+   * From here on nothing gets through on what is connected now, and no connection is closed.
+   * @param spared so many of the oldest connections go on; default: none
+   */
+  silence(spared = 0): void {
+    for (const way of this.#ways.slice(spared)) way.isSilent = true
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
 import type { QueueName } from '#contract'
 import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from './queue.ts'
 
@@ -15,6 +16,8 @@ import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from
  */
 export type ProgressDeps = QueueDeps &
   Readonly<{
+    /** A connection of the watchdog's own, which fails rather than waits: through the worker's it would see nothing when that is silent. */
+    watch: Redis
     tally: QueueTally
     /** Default: `LOOK_EVERY_MS`. */
     lookEveryMs?: number
@@ -85,7 +88,7 @@ export class QueueWorker implements AsyncDisposable {
   }
 
   async #lookOnce(): Promise<void> {
-    if (this.#isLooking) return // Redis is away: that is somebody else's to tell
+    if (this.#isLooking) return // Redis is slow or away: that is somebody else's to tell
     this.#isLooking = true
     try {
       this.#look(await this.#readOldest())
@@ -144,17 +147,17 @@ export class QueueWorker implements AsyncDisposable {
 
   /** The job that has waited longest for a worker; `null`: none waits, or the queue is paused. */
   async #readOldest(): Promise<string | null> {
-    const { redis, clock } = this.#deps
+    const { watch, clock } = this.#deps
     const [wait, delayed, meta] = ['wait', 'delayed', 'meta'].map((part) => this.#worker.toKey(part)) as [
       string,
       string,
       string,
     ]
-    if ((await redis.hexists(meta, 'paused')) === 1) return null
-    const oldest = await redis.lindex(wait, -1)
+    if ((await watch.hexists(meta, 'paused')) === 1) return null
+    const oldest = await watch.lindex(wait, -1)
     if (oldest !== null) return oldest
     // Due, and not even moved to those that wait: that is a worker's work too.
-    const [first, score] = await redis.zrange(delayed, 0, 0, 'WITHSCORES')
+    const [first, score] = await watch.zrange(delayed, 0, 0, 'WITHSCORES')
     return first !== undefined && Number(score) / DELAYED_SCORE < clock.now() ? first : null
   }
 }
