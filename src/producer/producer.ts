@@ -38,15 +38,22 @@ const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
 const ATTEMPTS_MAX = 12
 const JOB_BYTES_MAX = 16_384
 
-/** Connects to Redis and is ready to queue. @throws when Redis does not answer */
+/**
+ * Connects to Redis and is ready to queue. From then on each call fails with `UnavailableError` as soon as Redis leaves one of its
+ * commands unanswered for 5 s; the connection is replaced in the background.
+ * @throws when Redis does not answer within 10 s; nothing is left behind
+ */
 export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptions): Promise<Producer> {
   const redis = connectRedis(redisUrl, 'prompt', log)
-  await redisReady(redis)
-  const queue = {
-    orders: openQueue('orders', redis, log),
-    commands: openQueue('commands', redis, log),
-    connections: openQueue('connections', redis, log),
-  }
+  const open = async () => ({
+    orders: await openQueue('orders', redis, log),
+    commands: await openQueue('commands', redis, log),
+    connections: await openQueue('connections', redis, log),
+  })
+  const queue = await redisReady(redis, open).catch((error: unknown) => {
+    redis.disconnect()
+    throw error
+  })
   const reader = createReader(redis)
   const door = createDoor(createAssetReader(redis), createConnections(redis))
   return {
@@ -87,7 +94,8 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
   }
 }
 
-function openQueue(which: QueueName, redis: Redis, log: Logger): Queue {
+/** Resolves once the queue knows the version of Redis: it asks once, and without an answer would never work. */
+async function openQueue(which: QueueName, redis: Redis, log: Logger): Promise<Queue> {
   const { name, prefix } = queues[which]
   const queue = new Queue(name, {
     connection: redis,
@@ -102,6 +110,7 @@ function openQueue(which: QueueName, redis: Redis, log: Logger): Queue {
     },
   })
   queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
+  await queue.waitUntilReady()
   return queue
 }
 

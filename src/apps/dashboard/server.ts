@@ -7,6 +7,7 @@ import {
   type Clock,
   type ConfigOf,
   connectRedis,
+  linkTrouble,
   type Logger,
   Metrics,
   redisReady,
@@ -31,18 +32,19 @@ export async function startDashboard(
   const cleanUp = new AsyncDisposableStack()
   try {
     cleanUp.defer(() => redis.disconnect())
-    await redisReady(redis)
-    const queues = Object.values(queueNames).map(({ name, prefix }) => {
-      const queue = new Queue(name, { connection: redis, prefix, skipMetasUpdate: true })
-      queue.on('error', (error) => log.warn({ error }, 'dashboard.queue_error'))
-      cleanUp.defer(() => queue.close())
-      return queue
-    })
-    const probes = cleanUp.use(
-      await startProbes(config, new Metrics(true), () =>
-        redis.status === 'ready' ? undefined : `Redis is ${redis.status}`,
+    const queues = await redisReady(redis, () =>
+      Promise.all(
+        Object.values(queueNames).map(async ({ name, prefix }) => {
+          const queue = new Queue(name, { connection: redis, prefix, skipMetasUpdate: true })
+          queue.on('error', (error) => log.warn({ error }, 'dashboard.queue_error'))
+          cleanUp.defer(() => queue.close())
+          // A queue asks for the version of Redis once; without an answer it would never work.
+          await queue.waitUntilReady()
+          return queue
+        }),
       ),
     )
+    const probes = cleanUp.use(await startProbes(config, new Metrics(true), () => linkTrouble(redis)))
     const attention = {
       aside: createAsideOrders(redis, () => clock.now()),
       epoch: createEpoch(redis, () => systemRandomness.id(12)),
