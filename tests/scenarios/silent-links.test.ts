@@ -8,10 +8,11 @@ import { systemClock, systemRandomness } from '#runtime'
 import { createStore } from '#store'
 import { readRelayConfig } from '../../relay/config.ts'
 import { startRelay } from '../../relay/server.ts'
+import { startWorkers } from '../../workers/compose.ts'
+import { readWorkerConfig } from '../../workers/config.ts'
 import { orderOf } from '../e2e/stage.ts'
 import { PASSWORD, startedDashboard } from '../dashboard/started.ts'
 import { notice, SECRET, signed } from '../relay/harness.ts'
-import { startProcess } from '../support/process.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { RedisLine } from '../support/redis-line.ts'
 
@@ -108,23 +109,19 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
       const own = await startRedis()
       onTestFinished(() => own.stop())
       const line = await openLine({ onTestFinished }, own.port)
-      const lines: string[] = []
       const { name, prefix } = queues.orders
       const queue = new Queue(name, { connection: own.connect(), prefix })
       onTestFinished(() => queue.close())
       if (delay !== null) await queue.add('later', {}, { delay })
-      const worker = await startProcess({
-        entry: 'workers/main.ts',
-        env: {
-          ...{ REDIS_URL: line.url, LISTEN_HOST: '127.0.0.1', LOG_LEVEL: 'info', WORKER_ROLES: 'orders' },
-          ...{ VAULT_KEYS: `t:${Buffer.alloc(32, 7).toString('base64')}` },
-          ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: 'http://127.0.0.1:1' },
-        },
-        ready: /workers\.ready/,
-        onLine: (text) => void lines.push(text),
+      const config = readWorkerConfig({
+        ...{ REDIS_URL: line.url, LISTEN_HOST: '127.0.0.1', WORKER_ROLES: 'orders' },
+        ...{ VAULT_KEYS: `t:${Buffer.alloc(32, 7).toString('base64')}` },
+        ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: 'http://127.0.0.1:1' },
       })
-      onTestFinished(() => worker.stop())
-      const probePort = Number(/"probePort":(\d+)/.exec(worker.readyLine)?.[1])
+      const worker = await startWorkers(config, log)
+      onTestFinished(() => worker[Symbol.asyncDispose]())
+      const isBroken = vi.fn()
+      void worker.broken?.then(isBroken)
       // Not a job of this queue: whoever takes it refuses it at once.
       const taken = async (): Promise<string> => {
         const job = await queue.add('unheard', {})
@@ -137,12 +134,12 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
         String(await own.connect().client('LIST')).match(/cmd=bzpopmin/g)?.length ?? 0
       await expect.poll(waits).toBe(2)
       const silentMs = silenced(line)
-      const told = expectTold(probePort)
+      const told = expectTold(worker.probes.port)
       expect(await taken()).toBe('taken')
       expect(silentMs()).toBeLessThan(REPLACED_MS_MAX)
       await told
       expect(silentMs()).toBeLessThan(REPLACED_MS_MAX)
-      expect(lines.join('\n')).not.toMatch(/process\.broken|unhandled/)
+      expect(isBroken).not.toHaveBeenCalled()
     },
   )
 
