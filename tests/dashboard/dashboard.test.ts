@@ -1,7 +1,8 @@
 import { Queue, Worker } from 'bullmq'
+import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queues } from '#contract'
-import { createLogger, readConfig } from '#runtime'
+import { readConfig } from '#runtime'
 import type { Dashboard } from '../../src/apps/dashboard/server.ts'
 import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -14,10 +15,13 @@ let dashboard: Dashboard
 let orders: Queue
 let url: string
 let failedId: string
+type LogLine = { msg: string; user?: string; allow?: boolean }
+const logged: LogLine[] = []
 
 beforeAll(async () => {
   redis = await startRedis()
-  dashboard = await startedDashboard(redis, createLogger('dashboard', 'silent'))
+  const write = (line: string): void => void logged.push(JSON.parse(line) as LogLine)
+  dashboard = await startedDashboard(redis, pino({ level: 'info' }, { write }))
   url = `http://127.0.0.1:${dashboard.port}`
   const { name, prefix } = queues.orders
   orders = new Queue(name, { connection: redis.connect(), prefix })
@@ -204,28 +208,77 @@ describe('logged in', () => {
     }
   })
 
-  test('a viewer cannot write', async () => {
+  const act = (who: 'ann' | 'ben', path: string, form: Record<string, string>): Promise<number> =>
+    logIn(who, PASSWORD).then(
+      async ({ cookie }) => (await ask(path, cookie, { method: 'POST', body: new URLSearchParams(form) })).status,
+    )
+
+  test('an operator pauses and resumes orders, and retries a failed job', async () => {
+    expect(await act('ann', '/controls/pause', { queue: 'orders' })).toBe(303)
+    expect(await orders.isPaused()).toBe(true)
     const { cookie } = await logIn('ben', PASSWORD)
-    for (const path of ['queues/pause', 'queues/orders/pause', `queues/orders/${failedId}/retry`]) {
-      expect((await ask(`/queues/api/${path}`, cookie, { method: 'PUT' })).status).toBe(403)
-    }
+    const page = await (await ask('/controls', cookie)).text()
+    expect(page).toContain('paused')
+    expect(page).toContain(failedId)
+    expect(page).not.toContain(SECRET)
+    expect(await act('ann', '/controls/retry', { queue: 'orders', job: failedId })).toBe(303)
+    expect(await orders.getFailedCount()).toBe(0)
+    expect(await act('ann', '/controls/retry', { queue: 'orders', job: failedId })).toBe(409)
+    expect(await act('ann', '/controls/retry', { queue: 'orders', job: 'nobody' })).toBe(400)
+    expect(await act('ann', '/controls/resume', { queue: 'orders' })).toBe(303)
     expect(await orders.isPaused()).toBe(false)
-    expect(await orders.getFailedCount()).toBe(1)
   })
 
-  test('an operator pauses, resumes and retries', async () => {
-    const { cookie } = await logIn('ann', PASSWORD)
-    expect((await ask('/queues/api/queues/orders/pause', cookie, { method: 'PUT' })).ok).toBe(true)
-    expect(await orders.isPaused()).toBe(true)
-    expect((await ask(`/queues/api/queues/orders/${failedId}/retry`, cookie, { method: 'PUT' })).ok).toBe(true)
-    expect(await orders.getFailedCount()).toBe(0)
-    expect((await ask('/queues/api/queues/orders/resume', cookie, { method: 'PUT' })).ok).toBe(true)
+  test('only new orders are paused, by nobody else: a pause of the others would stop cancels and health checks', async () => {
+    for (const queue of ['commands', 'connections', 'nothing'])
+      expect(await act('ann', '/controls/pause', { queue }), queue).toBeGreaterThanOrEqual(400)
+    expect(await act('ann', '/controls/pause', {})).toBe(400)
+    const { name, prefix } = queues.commands
+    const commands = new Queue(name, { connection: redis.connect(), prefix })
+    expect(await commands.isPaused()).toBe(false)
+    await commands.pause() // by other means
+    expect(await act('ann', '/controls/resume', { queue: 'commands' })).toBe(303)
+    expect(await commands.isPaused()).toBe(false)
+    await commands.close()
+  })
+
+  test('a viewer sees no button, and cannot act', async () => {
+    const { cookie } = await logIn('ben', PASSWORD)
+    const page = await (await ask('/controls', cookie)).text()
+    expect(page).not.toContain('<button')
+    for (const [path, form] of [
+      ['/controls/pause', { queue: 'orders' }],
+      ['/controls/resume', { queue: 'orders' }],
+      ['/controls/retry', { queue: 'orders', job: failedId }],
+    ] as const)
+      expect(await act('ben', path, form), path).toBe(403)
     expect(await orders.isPaused()).toBe(false)
+  })
+
+  test('Bull Board shows nobody a button that acts, and the log names the person who tries', async () => {
+    for (const name of ['ann', 'ben']) {
+      const { cookie } = await logIn(name, PASSWORD)
+      const { queues: shown } = (await (await ask('/queues/api/queues', cookie)).json()) as {
+        queues: { readOnlyMode: boolean; allowRetries: boolean }[]
+      }
+      expect(shown.map(({ readOnlyMode, allowRetries }) => [readOnlyMode, allowRetries])).toEqual(
+        shown.map(() => [true, false]),
+      )
+      const headers = { 'x-dashboard-user': 'somebody else' }
+      expect((await ask('/queues/api/queues/orders/pause', cookie, { method: 'PUT', headers })).status).toBe(403)
+      expect(logged.findLast(({ msg }) => msg === 'dashboard.action')).toMatchObject({ user: name, allow: false })
+    }
+    await act('ann', '/controls/resume', { queue: 'orders' })
+    expect(logged.findLast(({ msg }) => msg === 'dashboard.action')).toMatchObject({ user: 'ann', allow: true })
   })
 
   test.each([
     ['POST', 'queues/orders/add', { name: 'submitOrder', data: {}, options: {} }],
     ['PATCH', 'queues/orders/by-hand/update-data', { jobData: {} }],
+    ['PUT', 'queues/pause', {}],
+    ['PUT', 'queues/orders/pause', {}],
+    ['PUT', 'queues/orders/retry/failed', {}],
+    ['PUT', 'queues/orders/by-hand/retry', {}],
     ['PUT', 'queues/orders/by-hand/clean', {}],
     ['PUT', 'queues/orders/clean/completed', {}],
     ['PUT', 'queues/orders/retry/completed', {}],

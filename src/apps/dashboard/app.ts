@@ -9,7 +9,8 @@ import { LoginThrottle } from '#auth'
 import { UnavailableError } from '#producer'
 import type { Clock, Logger } from '#runtime'
 import { type AttentionDeps, createAttention } from './attention.ts'
-import { BOARD_PATH, createBoard } from './board.ts'
+import { BOARD_PATH, createBoard, USER_HEADER } from './board.ts'
+import { createControlsPage } from './controls.ts'
 import { loginPage, loginStyle } from './login-page.ts'
 import { isFromHere, localPath } from './origin.ts'
 import { passwordMatches } from './passwords.ts'
@@ -58,7 +59,7 @@ export function createDashboard(
   log: Logger,
 ): App {
   const app: App = new Hono()
-  const boards = { viewer: createBoard(queues, 'viewer', log), operator: createBoard(queues, 'operator', log) }
+  const board = createBoard(queues, log)
   addProtection(app, log)
   addLogin(app, users, sessions, new LoginThrottle(clock), log)
   // Everything below this line is for people who are logged in.
@@ -73,7 +74,12 @@ export function createDashboard(
   })
   app.get('/', (c) => c.redirect(BOARD_PATH, 303))
   app.route('/', createAttention(attention, log))
-  app.all(`${BOARD_PATH}/*`, (c) => boards[c.var.user.role].fetch(c.req.raw, c.env))
+  app.route('/', createControlsPage(queues, log))
+  app.all(`${BOARD_PATH}/*`, (c) => {
+    const request = new Request(c.req.raw)
+    request.headers.set(USER_HEADER, c.var.user.name)
+    return board.fetch(request, c.env)
+  })
   return app
 }
 

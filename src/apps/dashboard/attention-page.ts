@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { clientOrderIdOf } from '#domain'
 import type { AsideOrder } from '#store'
-import { page, palette } from './page.ts'
+import { nav, page, palette } from './page.ts'
 import type { User } from './users.ts'
 
 /** What the page shows. */
@@ -29,10 +29,7 @@ export const attentionPage = (shown: Attention) =>
   page(
     'Fillcast: for operators',
     '/attention.css',
-    html`<nav>
-        <b>Fillcast</b> <a href="/queues">Queues</a> <a href="/attention" aria-current="page">Attention</a>
-        <span>${shown.user.name}, ${shown.user.role}</span> <a href="/logout">Log out</a>
-      </nav>
+    html`${nav('/attention', shown.user)}
       <main>
         ${shown.notice === undefined ? '' : html`<p role="status">${shown.notice}</p>`}
         ${shown.problem === undefined ? '' : html`<p role="alert">${shown.problem}</p>`}
@@ -80,7 +77,7 @@ const acceptForm = html`<form method="post" action="/attention/accept-store">
 
 function ordersSection({ orders, total }: Attention) {
   const failed = html`A job that was given up before its trade had a record is among the
-    <a href="/queues/queue/orders?status=failed">failed jobs of orders</a>, and is retried there.`
+    <a href="/controls">failed jobs of orders</a>, and is retried there.`
   if (orders.length === 0)
     return html`<p>None.</p>
       <p class="dim">${failed}</p>`
@@ -151,5 +148,8 @@ table { border-collapse: collapse; font-size: .875rem }
 th, td { padding: .5rem .9rem .5rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; min-width: 7.5rem }
 th { color: var(--dim); font-weight: 500 }
 td:nth-child(6) { min-width: 18rem }
+td form { margin: 0 }
+td button { padding: .25rem .7rem; font-size: .8rem; white-space: nowrap }
+h3 { margin: 1rem 0 .3rem; font-size: 1rem }
 code { font-size: .85em }
 `

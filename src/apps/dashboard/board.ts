@@ -6,43 +6,27 @@ import type { Queue } from 'bullmq'
 import { Hono } from 'hono'
 import type { Logger } from '#runtime'
 import { ATTENTION_PATH } from './attention.ts'
+import { CONTROLS_PATH } from './controls.ts'
 import { redactAnswer, redactData, scrubText } from './redact.ts'
-import type { Role } from './users.ts'
 
 /** Where the board lies; the paths beside it are ours. */
 export const BOARD_PATH = '/queues'
+/** Names the person behind a request to the board, for the log. Set by the gate in front of it, whatever a client sends. */
+export const USER_HEADER = 'x-dashboard-user'
+const LOOK_ONLY = 'The board is to look only. Operators pause, resume and retry on the page Controls.'
 
 /**
- * What an operator may do, by method and route. Of a whole status only the failed ones are
- * retried. Nothing that adds, edits or removes a job: jobs come from the producer only, a job's
- * shown data is redacted and must not be saved back, and a finished job that is still there is what makes a repeated trade one order.
+ * Bull Board, redacted, to look only: its buttons cannot be chosen one by one, and most of them would lose orders. Jobs come from the
+ * producer alone, redacted data must not be saved back, and a finished job that is still there is what makes a repeated trade one
+ * order. An operator acts on the page `/controls`. Who may open the board is decided in front of it.
  */
-const operatorActions = new Set([
-  'put /api/queues/pause',
-  'put /api/queues/resume',
-  'put /api/queues/:queueName/pause',
-  'put /api/queues/:queueName/resume',
-  'put /api/queues/:queueName/promote',
-  'put /api/queues/:queueName/retry/:queueStatus',
-  'put /api/queues/:queueName/:jobId/retry',
-  'put /api/queues/:queueName/:jobId/promote',
-  'put /api/queues/:queueName/job-schedulers/:schedulerId/run',
-])
-
-const refusals: Readonly<Record<Role, string>> = {
-  viewer: 'Viewers look only. Ask an operator.',
-  operator:
-    'Jobs are not added, edited or removed here: they come from the trade API, and finished ones keep a repeated trade one order.',
-}
-
-/** Bull Board for one role, redacted. Who may open it is decided in front of it. */
-export function createBoard(queues: readonly Queue[], role: Role, log: Logger): Hono {
+export function createBoard(queues: readonly Queue[], log: Logger): Hono {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath(BOARD_PATH)
   const redactJob = (value: unknown): unknown => redactData(value)
   createBullBoard({
     serverAdapter,
     queues: queues.map((queue) => {
-      const adapter = new BullMQAdapter(queue, { readOnlyMode: role === 'viewer' })
+      const adapter = new BullMQAdapter(queue, { readOnlyMode: true })
       for (const field of ['data', 'returnValue', 'progress'] as const) adapter.setFormatter(field, redactJob)
       return adapter
     }),
@@ -52,6 +36,7 @@ export function createBoard(queues: readonly Queue[], role: Role, log: Logger): 
         hideRedisDetails: true,
         hideDocsLink: true,
         miscLinks: [
+          { text: 'Controls', url: CONTROLS_PATH },
           { text: 'Attention', url: ATTENTION_PATH },
           { text: 'Log out', url: '/logout' },
         ],
@@ -59,12 +44,10 @@ export function createBoard(queues: readonly Queue[], role: Role, log: Logger): 
       handlerHooks: {
         before({ method, route, request }) {
           if (method === 'get') return { allow: true }
-          const action = `${method} ${route}`
-          const { queueName, jobId, queueStatus } = request.params as Record<string, string | undefined>
-          const isMeant = queueStatus === undefined || queueStatus === 'failed'
-          const allow = role === 'operator' && operatorActions.has(action) && isMeant
-          log.info({ role, action, queueName, jobId, queueStatus, allow }, 'dashboard.action')
-          return allow ? { allow } : { allow, status: 403, errorKey: 'ERRORS.FORBIDDEN', message: refusals[role] }
+          const { queueName, jobId } = request.params as Record<string, string | undefined>
+          const user = request.headers[USER_HEADER]
+          log.info({ user, action: `${method} ${route}`, queueName, jobId, allow: false }, 'dashboard.action')
+          return { allow: false, status: 403, errorKey: 'ERRORS.FORBIDDEN', message: LOOK_ONLY }
         },
         after: (_context, answer) => ({ ...answer, body: redactAnswer(answer.body) as typeof answer.body }),
       },

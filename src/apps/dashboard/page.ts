@@ -1,4 +1,5 @@
 import { html } from 'hono/html'
+import type { User } from './users.ts'
 
 /** A page of the dashboard's own. No script, nothing from elsewhere. */
 export const page = (title: string, stylesheet: string, body: ReturnType<typeof html>) =>
@@ -15,6 +16,22 @@ export const page = (title: string, stylesheet: string, body: ReturnType<typeof 
         ${body}
       </body>
     </html>`
+
+const places = [
+  ['/queues', 'Queues'],
+  ['/controls', 'Controls'],
+  ['/attention', 'Attention'],
+] as const
+
+/** The links on top of each page of ours. `here` is the path of the page. */
+export const nav = (here: string, user: User) =>
+  html`<nav>
+    <b>Fillcast</b>
+    ${places.map(([path, text]) =>
+      path === here ? html`<a href="${path}" aria-current="page">${text}</a>` : html`<a href="${path}">${text}</a>`,
+    )}
+    <span>${user.name}, ${user.role}</span> <a href="/logout">Log out</a>
+  </nav>`
 
 /** Their colors, as the head of a style sheet. */
 export const palette = `:root { color-scheme: light dark; --ink: light-dark(#16202c, #e6ebf1); --dim: light-dark(#5b6775, #93a0b0);
