@@ -228,7 +228,8 @@ export class Clients {
   /** @param forMs how long the token is turned away unread from now on */
   #refuse(socket: RelaySocket, code: ConnectionErrorCode, message: string, forMs: number): void {
     this.#context.metrics.turnedAway.inc({ reason: code })
-    if (socket.data.tokenHash !== undefined) this.#refusedTokens.add(socket.data.tokenHash, forMs)
+    const { tokenName } = socket.data
+    if (tokenName !== undefined) this.#refusedTokens.add(tokenName, forMs)
     refuse(socket, code, message, this.#context.clock.now())
   }
 

@@ -15,7 +15,8 @@ import type { UserStream } from './user-stream.ts'
 export type ConnectionData = {
   /** Told why and closed; in no room. */
   refused?: Readonly<{ code: ConnectionErrorCode; message: string; forMs: number }>
-  tokenHash?: string
+  /** The name under which a refusal of its token is remembered. */
+  tokenName?: string
   claims?: TokenClaims
   deviceId?: string
   /** Which of the device's connections this is; see `Sessions`. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { createVerifier, hashOf, RefusedTokens, TokenError, type Verify } from '#auth'
+import { createVerifier, RefusedTokens, TokenError, tokenNames, type Verify } from '#auth'
 import type { TokenClaims } from '#contract'
 import type { Addresses } from '#transport'
 import type { RelayConfig } from './config.ts'
@@ -43,7 +43,7 @@ export class Handshake {
     if (isDraining) return because('draining', 'The server is restarting; try again')
     if (origin !== undefined && !this.#config.corsOrigins.includes(origin))
       return because('origin', 'Pages of this origin may not connect')
-    if (token !== null && this.refused.has(hashOf(token)))
+    if (token !== null && this.refused.hasToken(tokenNames(token)))
       return because('repeat', 'This token was refused a moment ago; get a new one, or wait a minute')
     const full = this.#addresses.objection(request)
     return full === null ? null : because(...full)
@@ -54,8 +54,7 @@ export class Handshake {
     const { auth, query } = socket.handshake
     const isToken = (given: unknown): given is string => typeof given === 'string' && given !== ''
     const token = [auth['token'] as unknown, query['token']].find(isToken)
-    if (token !== undefined) socket.data.tokenHash = hashOf(token)
-    if (socket.data.tokenHash !== undefined && this.refused.has(socket.data.tokenHash)) {
+    if (token !== undefined && this.refused.hasToken(tokenNames(token))) {
       this.#context.metrics.turnedAway.inc({ reason: 'repeat' })
       socket.conn.once('close', () => next(new Error('refused'))) // no answer before: the connect timeout closes it (D13)
       return
@@ -69,15 +68,18 @@ export class Handshake {
 
   /** Fills in who this is. @returns why it may not connect, or `null` */
   async #read(data: ConnectionData, token: string | undefined): Promise<NonNullable<ConnectionData['refused']> | null> {
+    const names = token === undefined ? undefined : tokenNames(token)
     try {
       const claims = await this.#verify(token)
+      if (names !== undefined) data.tokenName = names.signed
       const forMs = await this.#context.rates.barredMs(sessionOf(claims))
       if (forMs > 0) return { code: 'RATE_LIMIT_EXCEEDED', message: `Wait ${Math.ceil(forMs / 1_000)} seconds`, forMs }
       data.claims = claims
       return null
     } catch (error) {
-      const { code, message } =
+      const { code, message, isSigned } =
         error instanceof TokenError ? error : new TokenError('INTERNAL_ERROR', 'The connection failed; try again later')
+      if (names !== undefined) data.tokenName ??= isSigned ? names.signed : names.whole
       this.#context.log.info({ code, reason: message }, 'connection.refused')
       return { code, message, forMs: code === 'AUTHENTICATION_FAILED' ? REFUSED_TOKEN_MS : REFUSED_TROUBLE_MS }
     }

@@ -2,10 +2,18 @@ import { createRemoteJWKSet, errors, jwtVerify, type JWTVerifyGetKey, type JWTVe
 import { type ConnectionErrorCode, type TokenClaims, tokenClaimsSchema } from '#contract'
 import { FillcastError } from '#runtime'
 
+type TokenErrorCode = Extract<ConnectionErrorCode, 'AUTHENTICATION_FAILED' | 'INTERNAL_ERROR'>
+
 /** A token that lets nobody in. The message is for the client; it never holds the token. */
-export class TokenError extends FillcastError<
-  Extract<ConnectionErrorCode, 'AUTHENTICATION_FAILED' | 'INTERNAL_ERROR'>
-> {}
+export class TokenError extends FillcastError<TokenErrorCode> {
+  /** The signature was good: what is refused is what it signs (see `TokenNames`). */
+  readonly isSigned: boolean
+
+  constructor(code: TokenErrorCode, message: string, options: ErrorOptions & { isSigned?: boolean } = {}) {
+    super(code, message, options)
+    this.isSigned = options.isSigned ?? false
+  }
+}
 
 /** Checks a token and reads its claims. @throws {TokenError} */
 export type Verify = (token: string | undefined) => Promise<TokenClaims>
@@ -34,7 +42,7 @@ export function createVerifier(config: TokenConfig, nowMs: () => number, jwksCoo
       throw new TokenError('AUTHENTICATION_FAILED', 'A token is required: pass ?token= or auth.token')
     if (token.length > TOKEN_LENGTH_MAX) throw new TokenError('AUTHENTICATION_FAILED', 'The token is too long')
     const claims = tokenClaimsSchema.safeParse(await check(token).catch(refuse))
-    if (!claims.success) throw new TokenError('AUTHENTICATION_FAILED', 'The token names no valid user')
+    if (!claims.success) throw refused('The token names no valid user')
     return claims.data
   }
 }
@@ -64,11 +72,14 @@ function signatureCheck(
   return async (token: string) => (await jwtVerify(token, key, { ...options(), algorithms: ['HS256'] })).payload
 }
 
+/** A token whose signature is good and whose claims are not. */
+const refused = (message: string): TokenError => new TokenError('AUTHENTICATION_FAILED', message, { isSigned: true })
+
 /** Key servers that cannot be reached are our trouble, everything else is the token's. */
 function refuse(error: unknown): never {
-  if (error instanceof errors.JWTExpired) throw new TokenError('AUTHENTICATION_FAILED', 'JWT token expired')
+  if (error instanceof errors.JWTExpired) throw refused('JWT token expired')
+  if (error instanceof errors.JWTClaimValidationFailed) throw refused('JWT token is not valid')
   const isTokens =
-    error instanceof errors.JWTClaimValidationFailed ||
     error instanceof errors.JWSSignatureVerificationFailed ||
     error instanceof errors.JWTInvalid ||
     error instanceof errors.JWSInvalid ||

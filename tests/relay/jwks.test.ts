@@ -3,7 +3,6 @@ import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { createVerifier, type TokenError } from '#auth'
-import { RefusedTokens } from '#auth'
 
 const now = (): number => Date.UTC(2026, 0)
 const config = { jwtSecret: undefined, jwtIssuer: 'issuer', jwtAudience: undefined }
@@ -85,18 +84,5 @@ describe('keys from a key server', () => {
     expect(await codeOf(createVerifier({ ...config, jwksUrl: 'http://127.0.0.1:9/jwks' }, now)(token))).toBe(
       'INTERNAL_ERROR',
     )
-  })
-})
-
-describe('RefusedTokens', () => {
-  test('are remembered for their time, the newest ten thousand of them', () => {
-    let timeMs = 0
-    const refused = new RefusedTokens(() => timeMs)
-    refused.add('a', 60_000)
-    expect([refused.has('a'), refused.has('b')]).toEqual([true, false])
-    timeMs = 60_000
-    expect(refused.has('a')).toBe(false)
-    for (let i = 0; i <= 10_000; i += 1) refused.add(`t${i}`, 60_000)
-    expect([refused.has('t0'), refused.has('t1'), refused.has('t10000')]).toEqual([false, true, true])
   })
 })
