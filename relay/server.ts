@@ -23,12 +23,12 @@ import {
   createRelays,
   createSessions,
 } from '#store'
-import { Addresses, OwnerRouting, packetLimit } from '#transport'
+import { Addresses, OwnerRouting, packetLimit, sessionIdOf } from '#transport'
 import { ignore, RoomAdapter } from './adapter.ts'
 import { Clients } from './clients.ts'
 import { announce, watchedSymbols } from './commands.ts'
 import type { RelayConfig } from './config.ts'
-import type { RelayNamespace, RelayServer } from './connection.ts'
+import { closeConnection, type RelayNamespace, type RelayServer } from './connection.ts'
 import { createRelayMetrics, type RelayContext } from './context.ts'
 import { Handshake } from './handshake.ts'
 
@@ -139,7 +139,11 @@ class RelayProcess {
       conn.on('close', this.#addresses.hold(conn.request))
       limitPackets(conn)
     })
-    this.#owner = new OwnerRouting({ ...context, onHop: (result) => context.metrics.hops.inc({ result }) })
+    this.#owner = new OwnerRouting({
+      ...context,
+      onHop: (result) => context.metrics.hops.inc({ result }),
+      onLeaving: (sessionIds) => this.#sendAway(sessionIds),
+    })
     this.#io.engine.generateId = this.#owner.newSessionId
     this.#owner.attach(this.#http)
     this.#io.use((socket, next) => void handshake.authenticate(socket, next))
@@ -149,6 +153,7 @@ class RelayProcess {
   async listen(): Promise<number> {
     const { clock } = this.#context
     const { sub } = this.#links
+    this.#links.prompt.on('ready', () => this.#owner.announceAgain())
     // What was published while the link was down is in the log. The ping is answered after the rooms are subscribed again.
     sub.on('ready', () => void sub.ping().then(() => this.#clients.checkAll(), ignore))
     await new Promise<void>((resolve, reject) =>
@@ -183,12 +188,21 @@ class RelayProcess {
   async drain(): Promise<void> {
     this.isDraining = true
     const { clock } = this.#context
-    await this.#clients.sendAway()
+    await Promise.all([this.#clients.sendAway(), this.#owner.leave()])
     const untilMs = clock.monotonicMs() + LAST_WORDS_MS_MAX
-    while (this.#io.engine.clientsCount > 0 && clock.monotonicMs() < untilMs) await clock.sleep(LAST_WORDS_LOOK_MS)
+    while (this.#io.engine.clientsCount + this.#owner.tunnels > 0 && clock.monotonicMs() < untilMs)
+      await clock.sleep(LAST_WORDS_LOOK_MS)
     for (const stop of this.#timers) stop()
     await this.#owner.retire()
     await this.#io.close()
+  }
+
+  /** The WebSockets of these sessions lead through a relay that stops: their clients are told, and come back by another way. */
+  #sendAway(sessionIds: ReadonlySet<string>): void {
+    const nowMs = this.#context.clock.now()
+    for (const socket of this.#io.of('/').sockets.values())
+      if (sessionIds.has(sessionIdOf(socket.conn)))
+        closeConnection(socket, 'server_shutdown', 'The server is restarting', nowMs)
   }
 
   #createAdapter(namespace: RelayNamespace): RoomAdapter {

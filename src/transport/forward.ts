@@ -2,6 +2,7 @@ import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as httpR
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Clock } from '#runtime'
 
 /** Another server of ours, and the header by which it knows that the request comes from us. */
 export type ForwardTarget = Readonly<{ host: string; port: number; header: readonly [name: string, value: string] }>
@@ -17,6 +18,8 @@ export type HopResult = 'served' | 'unreachable' | 'bad_request' | 'bad_answer'
 
 /** Longer than anything that is held open on purpose, so that a server that hangs is noticed. */
 const SILENCE_MS_MAX = 60_000
+/** A server that is up takes a connection at once; a host that is gone says nothing at all. */
+const CONNECT_MS_MAX = 5_000
 const SOCKETS_PER_HOST_MAX = 4_096
 // No timeout here: equal to the request's, it would leave a reused connection with the short one that it had while it was idle.
 const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_PER_HOST_MAX })
@@ -55,6 +58,7 @@ export function forwardRequest(
   request: IncomingMessage,
   response: ServerResponse,
   target: ForwardTarget,
+  clock: Clock,
 ): Promise<HopResult> {
   return new Promise((resolve) => {
     let isThrough = false
@@ -67,10 +71,10 @@ export function forwardRequest(
       if (response.headersSent) response.destroy()
       resolve(response.headersSent || response.destroyed ? 'served' : isThrough ? 'bad_answer' : 'unreachable')
     }
-    onward.once('socket', (socket) => {
-      if (!socket.connecting) isThrough = true
-      else socket.once('connect', () => (isThrough = true))
-    })
+    const connected = (): void => void (isThrough = true)
+    onward.once('socket', (socket) => void (socket.connecting ? socket.once('connect', connected) : connected()))
+    const cancelDeadline = clock.after(CONNECT_MS_MAX, () => isThrough || onward.destroy(new Error('nobody there')))
+    onward.on('close', cancelDeadline)
     onward.on('response', (answer) => {
       answer.on('error', () => response.destroy())
       try {
@@ -116,6 +120,7 @@ export function forwardUpgrade(
   socket: Duplex,
   head: Buffer,
   { host, port, header }: ForwardTarget,
+  clock: Clock,
 ): Promise<HopResult> {
   return new Promise((resolve) => {
     if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
@@ -131,7 +136,9 @@ export function forwardUpgrade(
       return
     }
     let isThrough = false
+    const cancelDeadline = clock.after(CONNECT_MS_MAX, () => isThrough || end())
     const end = (): void => {
+      cancelDeadline()
       onward.destroy()
       if (isThrough) socket.destroy()
       resolve(isThrough || socket.destroyed ? 'served' : 'unreachable')
@@ -153,4 +160,19 @@ function connectTo(host: string, port: number) {
   } catch {
     return null // no address at all
   }
+}
+
+/** Sends another server a message of our own. Resolves when it was answered, or will not be. */
+export function sendTo(
+  { host, port, header: [name, value] }: ForwardTarget,
+  path: string,
+  body: string,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const headers = { [name]: value, 'content-length': Buffer.byteLength(body) }
+    const onward = httpRequest({ host, port, method: 'POST', path, headers, agent, timeout: CONNECT_MS_MAX })
+    onward.on('timeout', () => onward.destroy()).on('error', () => resolve())
+    onward.on('response', (answer) => answer.resume()).on('close', resolve)
+    onward.end(body)
+  })
 }

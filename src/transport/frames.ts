@@ -14,6 +14,7 @@ import type { Socket } from 'socket.io'
  * missing, the vendor's path serves.
  */
 type Inside = Readonly<{
+  id: string
   readyState: string
   upgrading: boolean
   writeBuffer: readonly Readonly<{ data?: string }>[]
@@ -52,6 +53,9 @@ export function frameOf(...event: readonly [name: string, ...args: unknown[]]): 
   bytes.write(`4${text}`, start)
   return { text, bytes }
 }
+
+/** The Engine.IO session's id: a capability, so it goes nowhere else. */
+export const sessionIdOf = (conn: Connection): string => insideOf(conn).id
 
 export const packetsWaiting = (conn: Connection): number => insideOf(conn).writeBuffer.length
 

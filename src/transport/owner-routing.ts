@@ -1,9 +1,10 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { networkInterfaces } from 'node:os'
-import type { Duplex } from 'node:stream'
 import type { Clock, Logger, Randomness } from '#runtime'
 import { NODE_HEARTBEAT_MS, type RelayNode, type Relays } from '#store'
 import { type ForwardTarget, forwardRequest, forwardUpgrade, type HopResult } from './forward.ts'
+import { Nodes } from './nodes.ts'
+import { readGoodBye, Tunnels } from './tunnels.ts'
 
 export type RoutingDeps = Readonly<{
   clock: Clock
@@ -12,6 +13,8 @@ export type RoutingDeps = Readonly<{
   relays: Relays
   /** Told of each request for a session of another relay; `unknown`: there is no such relay, or it does not answer. */
   onHop: (result: 'served' | 'unknown' | 'failed') => void
+  /** Told of sessions of this relay whose WebSocket leads through a relay that stops. */
+  onLeaving: (sessionIds: ReadonlySet<string>) => void
 }>
 
 /**
@@ -21,34 +24,40 @@ export type RoutingDeps = Readonly<{
  */
 const HOP_HEADER = 'x-fillcast-hop'
 /** A request of a session, with the owner that the session's id names. */
-const OWNED = /^\/socket\.io\/[^#]*[?&]sid=([A-Za-z0-9_-]{1,16})\./
+const OWNED = /^\/socket\.io\/[^#]*[?&]sid=(([A-Za-z0-9_-]{1,16})\.[^&]*)/
 /** Requests and upgraded connections that are handed over at once. */
 const HOPS_MAX = 8_192
-/** How long an owner's address is used without another look; longer while Redis does not answer. */
-const NODE_FRESH_MS = 2_000
-const NODES_KNOWN_MAX = 256
+/** Where a relay that stops tells others which of their sessions lead through it. */
+const GOOD_BYE_PATH = '/good-bye'
+
+/** How a request is refused that could not be handed over. `leaving`: this relay takes no more of that kind. */
+const REFUSED_WITH = { bad_request: 400, bad_answer: 502, leaving: 503 } as const
 
 type HopAddress = Readonly<{ hopHost?: string | undefined; listenHost?: string | undefined }>
+type Owned = Readonly<{ owner: string; sessionId: string }>
 /** What may be done with one request: hand it over, or answer it here. */
 type Ways = Readonly<{
-  forward(to: ForwardTarget): Promise<HopResult>
+  forward(to: ForwardTarget, owned: Owned): Promise<HopResult | 'leaving'>
   serve(): void
-  refuse(status: 400 | 502): void
+  refuse(status: (typeof REFUSED_WITH)[keyof typeof REFUSED_WITH]): void
 }>
-type Known = Readonly<{ node: RelayNode | null; atMs: number }>
 
 export class OwnerRouting {
   readonly #deps: RoutingDeps
   readonly #nodeId: string
   readonly #hopKey: string
-  readonly #known = new Map<string, Known>()
-  readonly #tunnels = new Set<Duplex>()
+  readonly #nodes: Nodes
+  readonly #tunnels = new Tunnels()
   #hops = 0
+  #isLeaving = false
+  #isRetired = false
+  #announce = (): Promise<void> => Promise.resolve()
 
   constructor(deps: RoutingDeps) {
     this.#deps = deps
     this.#nodeId = deps.random.id(12)
     this.#hopKey = deps.random.id(24)
+    this.#nodes = new Nodes(deps.clock, deps.relays)
   }
 
   /** A session id that names its owner. It is a capability, so most of it is random. */
@@ -58,21 +67,24 @@ export class OwnerRouting {
   attach(http: Server): void {
     const [requests, upgrades] = [http.listeners('request'), http.listeners('upgrade')]
     http.removeAllListeners('request').removeAllListeners('upgrade')
-    http.on('request', (request, response: ServerResponse) =>
+    http.on('request', (request, response: ServerResponse) => {
+      if (request.headers[HOP_HEADER] === this.#hopKey && request.url === GOOD_BYE_PATH)
+        return void readGoodBye(request, response).then(this.#deps.onLeaving, ignore)
       this.#route(request, {
         serve: () => requests.forEach((listener) => void listener.call(http, request, response)),
-        forward: (to) => forwardRequest(request, response, to),
+        forward: (to) => forwardRequest(request, response, to, this.#deps.clock),
         refuse: (status) => void (response.headersSent ? response.destroy() : response.writeHead(status).end()),
-      }),
-    )
+      })
+    })
     http.on('upgrade', (request, socket, head) => {
       socket.on('error', ignore) // it may break while its owner is looked up
       this.#route(request, {
         serve: () => upgrades.forEach((listener) => void listener.call(http, request, socket, head)),
-        forward: (to) => {
-          this.#tunnels.add(socket)
-          return forwardUpgrade(request, socket, head, to).finally(() => this.#tunnels.delete(socket))
-        },
+        // A client whose upgrade is refused stays where it is, on polling, which is handed over until the end.
+        forward: (to, owned) =>
+          this.#isLeaving
+            ? Promise.resolve('leaving')
+            : this.#tunnels.hold({ ...owned, socket }, forwardUpgrade(request, socket, head, to, this.#deps.clock)),
         refuse: (status) => void socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`),
       })
     })
@@ -83,25 +95,46 @@ export class OwnerRouting {
     const { clock, relays, log } = this.#deps
     const isWildcard = listenHost === undefined || listenHost === '0.0.0.0' || listenHost === '::'
     const host = hopHost ?? (isWildcard ? firstAddress() : listenHost)
-    const announce = (): Promise<void> => relays.announce(this.#nodeId, { host, port, hopKey: this.#hopKey })
-    await announce()
+    this.#announce = () => relays.announce(this.#nodeId, { host, port, hopKey: this.#hopKey })
+    await this.#announce()
     return clock.every(NODE_HEARTBEAT_MS, () => {
-      announce().catch((error: unknown) => log.warn({ error }, 'relay.not_announced'))
+      this.#announce().catch((error: unknown) => log.warn({ error }, 'relay.not_announced'))
     })
+  }
+
+  /** Redis was away, and may have forgotten this relay: it is told at once, before clients ask elsewhere for their sessions. */
+  announceAgain(): void {
+    if (!this.#isRetired) this.#announce().catch(ignore) // the next heartbeat says so if it goes on
+  }
+
+  /** The relay stops: no WebSocket leads through it any more, and the clients of those that do are told by their owners. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true
+    const { clock, log } = this.#deps
+    const header = ({ hopKey }: RelayNode) => [HOP_HEADER, hopKey] as const
+    await this.#tunnels
+      .sayGoodBye(clock, (owner) => this.#nodes.find(owner), header, GOOD_BYE_PATH)
+      .catch((error: unknown) => log.warn({ error }, 'relay.tunnels_not_told'))
+  }
+
+  /** WebSockets that lead through this relay to another one. */
+  get tunnels(): number {
+    return this.#tunnels.size
   }
 
   /** The last step of a relay that stops: nobody owns anything here any more. */
   async retire(): Promise<void> {
-    for (const socket of this.#tunnels) socket.destroy()
+    this.#isRetired = true
+    this.#tunnels.cutAll()
     await this.#deps.relays.retire(this.#nodeId).catch(ignore)
   }
 
   #route(request: IncomingMessage, ways: Ways): void {
     const key = request.headers[HOP_HEADER]
-    const owner = OWNED.exec(request.url ?? '')?.[1]
+    const [, sessionId = '', owner] = OWNED.exec(request.url ?? '') ?? []
     if (key !== undefined && key !== this.#hopKey) request.url = '/' // nobody but a relay has any business with this header
     if (key !== undefined || owner === undefined || owner === this.#nodeId) this.#serve(ways)
-    else void this.#handOver(owner, ways)
+    else void this.#handOver({ owner, sessionId }, ways)
   }
 
   /** Answers here. Whatever is thrown on the way is the end of this request, and of nothing else. */
@@ -114,38 +147,27 @@ export class OwnerRouting {
     }
   }
 
-  async #handOver(owner: string, ways: Ways): Promise<void> {
-    const result = await this.#forward(owner, ways).catch((error: unknown): HopResult => {
+  async #handOver(owned: Owned, ways: Ways): Promise<void> {
+    const result = await this.#forward(owned, ways).catch((error: unknown) => {
       this.#deps.log.error({ error }, 'relay.hop_failed')
-      return 'bad_answer'
+      return 'bad_answer' as const
     })
     this.#deps.onHop(result === 'served' ? 'served' : result === 'unreachable' ? 'unknown' : 'failed')
     if (result === 'unreachable') this.#serve(ways)
-    else if (result !== 'served') ways.refuse(result === 'bad_request' ? 400 : 502)
+    else if (result !== 'served') ways.refuse(REFUSED_WITH[result])
   }
 
-  async #forward(owner: string, ways: Ways): Promise<HopResult> {
+  async #forward(owned: Owned, ways: Ways): Promise<HopResult | 'leaving'> {
     if (this.#hops >= HOPS_MAX) return 'unreachable'
     this.#hops += 1
     try {
-      const node = await this.#find(owner)
-      return node === null ? 'unreachable' : await ways.forward({ ...node, header: [HOP_HEADER, node.hopKey] })
+      const node = await this.#nodes.find(owned.owner)
+      if (node === null) return 'unreachable'
+      const result = await ways.forward({ ...node, header: [HOP_HEADER, node.hopKey] }, owned)
+      if (result === 'unreachable') this.#nodes.doubt(owned.owner)
+      return result
     } finally {
       this.#hops -= 1
-    }
-  }
-
-  async #find(nodeId: string): Promise<RelayNode | null> {
-    const nowMs = this.#deps.clock.monotonicMs()
-    const known = this.#known.get(nodeId)
-    if (known !== undefined && nowMs - known.atMs < NODE_FRESH_MS) return known.node
-    try {
-      const node = await this.#deps.relays.find(nodeId)
-      if (this.#known.size >= NODES_KNOWN_MAX) this.#known.delete(this.#known.keys().next().value ?? '')
-      this.#known.set(nodeId, { node, atMs: nowMs })
-      return node
-    } catch {
-      return known?.node ?? null
     }
   }
 }

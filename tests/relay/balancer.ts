@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { systemClock } from '#runtime'
 import { forwardRequest, forwardUpgrade } from '#transport'
 
 /** A balancer without affinity. */
@@ -27,10 +28,14 @@ export async function startBalancer(relays: readonly Readonly<{ port: number }>[
   }
   const connections = new Set<Socket>()
   const server = createServer((request, response) => {
-    void forwardRequest(request, response, any()).then((result) => result === 'served' || response.writeHead(502).end())
+    void forwardRequest(request, response, any(), systemClock).then(
+      (result) => result === 'served' || response.writeHead(502).end(),
+    )
   })
   server.on('upgrade', (request, socket, head) => {
-    void forwardUpgrade(request, socket, head, any()).then((result) => result === 'served' || socket.destroy())
+    void forwardUpgrade(request, socket, head, any(), systemClock).then(
+      (result) => result === 'served' || socket.destroy(),
+    )
   })
   server.on('connection', (socket) => {
     connections.add(socket)

@@ -19,11 +19,11 @@ afterAll(() => stage[Symbol.asyncDispose]())
 const PATH = '/socket.io/?EIO=4&transport=polling'
 
 /** Sends a request as it is; answers the first line of what comes back, empty when nothing does. */
-function statusOf(at: Relay, text: string): Promise<string> {
+function statusOf(at: Relay, text: string, waitMs = 15_000): Promise<string> {
   return new Promise((resolve) => {
     let answer = ''
     const socket = connect(at.port, '127.0.0.1', () => socket.write(text))
-    socket.setTimeout(2_000, () => socket.destroy())
+    socket.setTimeout(waitMs, () => socket.destroy())
     socket.on('error', () => {})
     socket.on('data', (data) => {
       answer += data.toString('latin1')
@@ -88,18 +88,23 @@ const special: Record<string, readonly string[]> = {
 }
 const headerLines = Object.entries(special).flatMap(([name, values]) => values.map((value) => `${name}: ${value}`))
 
+const AT_ONCE = 15
+
 describe('a request for a session is answered, and ends nothing else,', () => {
   const everywhere = Object.keys(kinds).flatMap((kind) => [['another', kind] as const, ['its owner', kind] as const])
   test.each(everywhere)('with each header that Node treats specially: at %s, %s', async (where, kind) => {
-    const answers = await Promise.all(
-      headerLines.map(async (line) => {
-        const request = kinds[kind]!(await openSession(), [line])
-        return [line, await statusOf(where === 'another' ? other : owner, request)]
-      }),
-    )
-    // A preflight is let through by its path, a session that nobody asks for holds a poll: everything else is a plain answer.
-    const silent = answers.filter(([, status]) => !/^HTTP\/1\.1 [1-5]\d\d /.test(status ?? ''))
-    expect(kind === 'poll' ? silent.filter(([, status]) => status !== '') : silent).toEqual([])
+    const at = where === 'another' ? other : owner
+    // A poll of a session to which nobody says anything is held open: it has been taken in, which is all that is asked.
+    const waitMs = kind === 'poll' ? 1_000 : undefined
+    const silent: string[] = []
+    for (let from = 0; from < headerLines.length; from += AT_ONCE)
+      await Promise.all(
+        headerLines.slice(from, from + AT_ONCE).map(async (line) => {
+          const status = await statusOf(at, kinds[kind]!(await openSession(), [line]), waitMs)
+          if (!/^HTTP\/1\.1 [1-5]\d\d /.test(status) && !(kind === 'poll' && status === '')) silent.push(line)
+        }),
+      )
+    expect(silent).toEqual([])
   })
 
   test('with any of them together', async () => {
