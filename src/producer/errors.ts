@@ -35,3 +35,10 @@ export class UnavailableError extends FillcastError<'UNAVAILABLE'> {
     super('UNAVAILABLE', 'the queue cannot be reached; repeat the request with the same ids', options)
   }
 }
+
+/** The producer was disposed. Nothing was queued, and nothing ever will be by it. */
+export class ProducerClosedError extends FillcastError<'PRODUCER_CLOSED'> {
+  constructor() {
+    super('PRODUCER_CLOSED', 'this producer was disposed: create another with createProducer')
+  }
+}

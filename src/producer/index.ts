@@ -8,5 +8,6 @@ export type {
 } from './connections.ts'
 export { createControlCommands } from './controls.ts'
 export type { ControlCommands, ControlTarget, HaltRequest, HaltResult, LimitsTarget } from './controls.ts'
-export { createProducer, type Producer, type ProducerOptions } from './producer.ts'
+export type { ProducerOptions } from './options.ts'
+export { createProducer, type Producer } from './producer.ts'
 export type { SessionCommands } from './sessions.ts'

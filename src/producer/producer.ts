@@ -1,19 +1,34 @@
 import { type Job, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { parametersHash, type QueueName, queues, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
+import { z } from 'zod'
+import {
+  parametersHash,
+  type QueueName,
+  queues,
+  type SubmitOrder,
+  submitJobId,
+  submitOrderSchema,
+  tradeIdSchema,
+  userIdSchema,
+} from '#contract'
 
 import type { Order } from '#domain'
 import { connectRedis, type Logger, redisReady, systemClock } from '#runtime'
-import { createAssetReader, createConnections, createReader, createVault, type VaultKey } from '#store'
+import { createAssetReader, createConnections, createReader, createVault } from '#store'
 import { createTradeCommands, type TradeCommands } from './commands.ts'
+import { untilClosed } from './closing.ts'
 import { type ConnectionCommands, createConnectionCommands } from './connections.ts'
 import { type ControlCommands, createControlCommands } from './controls.ts'
 import { assertNamed, createDoor } from './door.ts'
 import { TradeIdConflictError } from './errors.ts'
+import { type ProducerOptions, readOptions } from './options.ts'
 import { available, parse } from './request.ts'
 import { createSessionCommands, type SessionCommands } from './sessions.ts'
 
-/** What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. */
+/**
+ * What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. Once the
+ * producer is disposed, every method rejects with a `ProducerClosedError`.
+ */
 export interface Producer extends TradeCommands, ControlCommands, AsyncDisposable {
   /**
    * Queues a new order. Resolves when it is queued, not when the broker has it: the user's events tell the rest.
@@ -24,13 +39,13 @@ export interface Producer extends TradeCommands, ControlCommands, AsyncDisposabl
   connections: ConnectionCommands
   sessions: SessionCommands
   orders: {
-    /** The order of a trade as it stands, or `null` when no worker has taken it yet. */
+    /**
+     * The order of a trade as it stands, or `null` when no worker has taken it yet.
+     * @throws {InvalidRequestError} an id that no order can have  @throws {UnavailableError}
+     */
     get(userId: string, tradeId: string): Promise<Order | null>
   }
 }
-
-/** @param vaultKeys the first seals; the workers need the same */
-export type ProducerOptions = Readonly<{ redisUrl: string; vaultKeys: readonly VaultKey[]; log: Logger }>
 
 const KEEP_COMPLETED = { age: 86_400, count: 10_000 } as const
 const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
@@ -38,12 +53,16 @@ const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
 const ATTEMPTS_MAX = 12
 const JOB_BYTES_MAX = 16_384
 
+const tradeSchema = z.strictObject({ userId: userIdSchema, tradeId: tradeIdSchema })
+
 /**
  * Connects to Redis and is ready to queue. From then on each call fails with `UnavailableError` as soon as Redis leaves one of its
  * commands unanswered for 5 s; the connection is replaced in the background.
+ * @throws {InvalidRequestError} naming each option that is wrong
  * @throws when Redis does not answer within 10 s; nothing is left behind
  */
-export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptions): Promise<Producer> {
+export async function createProducer(options: ProducerOptions): Promise<Producer> {
+  const { redisUrl, vaultKeys, log } = readOptions(options)
   const redis = connectRedis(redisUrl, 'prompt', log)
   const open = async () => ({
     orders: await openQueue('orders', redis, log),
@@ -56,7 +75,8 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
   })
   const reader = createReader(redis)
   const door = createDoor(createAssetReader(redis), createConnections(redis))
-  return {
+  let isClosed = false
+  const commands: Omit<Producer, typeof Symbol.asyncDispose> = {
     ...createControlCommands(redis, systemClock, log),
     async submitOrder(request) {
       const intent = parse(submitOrderSchema, request)
@@ -85,9 +105,17 @@ export async function createProducer({ redisUrl, vaultKeys, log }: ProducerOptio
     connections: createConnectionCommands(redis, createVault(vaultKeys), queue.connections),
     sessions: createSessionCommands(redis),
 
-    orders: { get: (userId, tradeId) => available(reader.order(userId, tradeId)) },
-
+    orders: {
+      async get(userId, tradeId) {
+        const asked = parse(tradeSchema, { userId, tradeId })
+        return available(reader.order(asked.userId, asked.tradeId))
+      },
+    },
+  }
+  return {
+    ...untilClosed(commands, () => isClosed),
     async [Symbol.asyncDispose]() {
+      isClosed = true
       await Promise.allSettled(Object.values(queue).map((one) => one.close()))
       redis.disconnect()
     },

@@ -23,7 +23,7 @@ export interface SessionCommands {
   isBarred(claims: Pick<TokenClaims, 'sub' | 'sid' | 'jti' | 'iat'>): Promise<boolean>
 }
 
-const logoutSchema = z.object({ userId: userIdSchema, sessionId: z.string().min(1).max(128).optional() })
+const logoutSchema = z.strictObject({ userId: userIdSchema, sessionId: z.string().min(1).max(128).optional() })
 
 export function createSessionCommands(redis: Redis): SessionCommands {
   const sessions = createSessions(redis)

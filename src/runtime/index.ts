@@ -10,6 +10,7 @@ export { type Probes, type ReadinessCheck, type Remarks, startProbes } from './p
 export { type Randomness, systemRandomness } from './random.ts'
 export { linkTrouble } from './redis-heartbeat.ts'
 export { assertKeepsEverything, connectRedis, redisReady } from './redis.ts'
+export { readRedisAddress } from './redis-address.ts'
 export {
   listenHostSetting,
   logLevelSetting,
