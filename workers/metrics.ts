@@ -71,25 +71,35 @@ export function countFollowing(metrics: Metrics): Tally {
 /** Ids of rows that were told of, kept so that each is told of once; beyond it they are forgotten, and told of again. */
 const UNREAD_IDS_MAX = 10_000
 
-/** Counts each row of a broker's listing that could not be read, and names it in the log, once. */
+/** Counts each row, and each field of a row, of a broker's listing that could not be read, and names it in the log, once. */
 export function countUnread(
   metrics: Metrics,
   log: Logger,
-): (ref: ConnectionRef) => (listing: string, id: string) => void {
+): (ref: ConnectionRef) => (listing: string, id: string, field?: string) => void {
   const unread = metrics.counter(
     'fillcast_broker_rows_unread_total',
     'Rows of broker listings that could not be read and were left out, each once',
     ['listing'],
   )
+  const fields = metrics.counter(
+    'fillcast_broker_fields_unread_total',
+    'Fields of broker orders that could not be read and were kept as unknown, each once',
+    ['field'],
+  )
   const told = new Set<string>()
   return ({ userId, connectionId }) =>
-    (listing, id) => {
-      const key = `${userId} ${connectionId} ${listing} ${id}`
+    (listing, id, field) => {
+      const key = `${userId} ${connectionId} ${listing} ${id} ${field ?? ''}`
       if (told.has(key)) return
       if (told.size >= UNREAD_IDS_MAX) told.clear()
       told.add(key)
-      unread.inc({ listing })
-      log.error({ userId, connectionId, listing, id }, 'broker.row_unread')
+      if (field === undefined) {
+        unread.inc({ listing })
+        log.error({ userId, connectionId, listing, id }, 'broker.row_unread')
+      } else {
+        fields.inc({ field })
+        log.warn({ userId, connectionId, listing, id, field }, 'broker.field_unread')
+      }
     }
 }
 

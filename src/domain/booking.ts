@@ -16,7 +16,7 @@ import {
   withBust,
   withExecution,
 } from './totals.ts'
-import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, termsOf } from './terms.ts'
+import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, saysWhat, termsOf } from './terms.ts'
 import { isTerminal, type Signal } from './transitions.ts'
 import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
@@ -83,6 +83,7 @@ export class Booking {
     const differences = this.#order === null ? [] : newDifferences(this.#order, seen)
     if (!isAnswer && differences.some(({ kind }) => kind === 'unexplained')) return this.#anomaly('foreign_order')
     if (differences.length > 0) this.#conform(seen, differences)
+    if (this.#order === null && !saysWhat(seen)) return this.#anomaly('unreadable_order')
     this.#order ??= { ...blankOrder(landing), ...termsOf(seen) }
     this.#see(this.#locate(seen, null), seen, execution)
     if (this.#order.origin === 'fillcast') {

@@ -21,6 +21,12 @@ export function tryDec(text: string): Decimal | null {
   return TEXT.test(text) ? canonical(new Big(text)) : null
 }
 
+const WITH_EXPONENT = /^-?\d{1,30}(\.\d{1,30})?[eE][+-]?\d{1,2}$/
+
+/** As `tryDec`, of a number as JSON has it: `1.2e-7` as well. */
+export const tryDecNumber = (text: string): Decimal | null =>
+  tryDec(text) ?? (WITH_EXPONENT.test(text) ? tryDec(new Big(text).toFixed()) : null)
+
 /** @throws {TypeError} where `tryDec` answers `null` */
 export function dec(text: string): Decimal {
   const value = tryDec(text)

@@ -2,6 +2,7 @@ import { canonicalSymbol } from './asset.ts'
 import { abs, cmp, type Decimal, isPositive, mul, sub, tryDec } from './decimal.ts'
 import type { OrderIntent } from './intent.ts'
 import { intentOf, type Order } from './order.ts'
+import { typeOf } from './terms.ts'
 import type { BrokerOrder } from './updates.ts'
 
 /**
@@ -39,7 +40,7 @@ export function differencesOf(intent: OrderIntent, seen: BrokerOrder): Differenc
     ...exitRows(isOco ? null : takeProfit, stopLoss, seen.legs),
   ]
   return rows
-    .filter(([, asked, shown]) => asked !== shown)
+    .filter(([field, asked, shown]) => asked !== shown && isRead(seen, field))
     .map(([field, asked, shown]) => {
       const kind = isConformed(intent, seen, [field, asked, shown]) ? 'conformed' : 'unexplained'
       return { field, asked, shown, kind }
@@ -52,13 +53,27 @@ function exitRows(
   legs: readonly BrokerOrder[],
 ): Comparison[] {
   if (legs.length === 0) return []
-  const profit = legs.find(({ orderType }) => orderType === 'limit')
-  const loss = legs.find(({ orderType }) => orderType !== 'limit')
+  const { profit, loss } = exitsOf(legs)
   return [
     ['takeProfit.limitPrice', takeProfit?.limitPrice ?? null, profit?.limitPrice ?? null],
     ['stopLoss.stopPrice', stopLoss?.stopPrice ?? null, loss?.stopPrice ?? null],
     ['stopLoss.limitPrice', stopLoss?.limitPrice ?? null, loss?.limitPrice ?? null],
   ]
+}
+
+const exitsOf = (legs: readonly BrokerOrder[]): Readonly<{ profit?: BrokerOrder; loss?: BrokerOrder }> => {
+  const profit = legs.find((leg) => typeOf(leg) === 'limit')
+  const loss = legs.find((leg) => typeOf(leg) !== 'limit')
+  return { ...(profit === undefined ? {} : { profit }), ...(loss === undefined ? {} : { loss }) }
+}
+
+/** A field that could not be read, or holds a word that is not known here, says nothing. */
+function isRead(seen: BrokerOrder, name: string): boolean {
+  const [part, ofExit] = name.split('.')
+  const { profit, loss } = exitsOf(seen.legs)
+  const order = ofExit === undefined ? seen : part === 'takeProfit' ? profit : loss
+  const field = ofExit ?? part
+  return order === undefined || order.unread?.some((one) => one === field) !== true
 }
 
 function isConformed(intent: OrderIntent, seen: BrokerOrder, [field, asked, shown]: Comparison): boolean {
@@ -114,12 +129,11 @@ export const isForeign = (order: Order, seen: BrokerOrder): boolean =>
 export function conformedTerms(order: Order, seen: BrokerOrder, differences: readonly Difference[]): Partial<Order> {
   const isOther = new Set(differences.map(({ field }) => field))
   const { symbol, side, orderType, quantity, notional, limitPrice, stopPrice, legs } = seen
-  const profit = legs.find((leg) => leg.orderType === 'limit')
-  const loss = legs.find((leg) => leg.orderType !== 'limit')
+  const { profit, loss } = exitsOf(legs)
   return {
     ...(isOther.has('symbol') ? { symbol } : {}),
-    ...(isOther.has('side') ? { side } : {}),
-    ...(isOther.has('orderType') ? { orderType } : {}),
+    ...(isOther.has('side') && side !== null ? { side } : {}),
+    ...(isOther.has('orderType') && orderType !== null ? { orderType } : {}),
     ...(isOther.has('quantity') ? { quantity } : {}),
     ...(isOther.has('notional') ? { notional } : {}),
     // The limit of a collar is the broker's, and no term of the order.

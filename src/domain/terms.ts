@@ -1,5 +1,5 @@
 import { add, isZero, ZERO } from './decimal.ts'
-import { FIRST_STEP, readClientOrderId } from './intent.ts'
+import { FIRST_STEP, type OrderType, readClientOrderId } from './intent.ts'
 import { counts, headOf, type Leg, LEGS, type Order, type Placement, type ReplaceRequest } from './order.ts'
 import type { Landing } from './reduce.ts'
 import { totalsOf } from './standing.ts'
@@ -11,11 +11,21 @@ import type { BrokerOrder } from './updates.ts'
  * Whether a record may begin with this view. An exit or a replacement says nothing of what was asked for: of a trade whose record the
  * store lost, its first order has to be seen before.
  */
-export const canBegin = ({ clientOrderId }: BrokerOrder, { origin, userId }: Landing): boolean =>
-  origin === 'external' || readClientOrderId(clientOrderId, userId)?.step === FIRST_STEP
+export const canBegin = (seen: BrokerOrder, { origin, userId }: Landing): boolean =>
+  saysWhat(seen) && (origin === 'external' || readClientOrderId(seen.clientOrderId, userId)?.step === FIRST_STEP)
+
+/** Whether a view says which asset is bought or sold: without that, nothing of it can be booked. */
+export const saysWhat = ({ symbol, side }: BrokerOrder): boolean => symbol !== '' && side !== null
 
 /** An exit with a stop limits the loss; the other one takes the profit. */
-export const exitOf = ({ orderType }: BrokerOrder): Leg => (orderType === 'limit' ? 'takeProfit' : 'stopLoss')
+export const exitOf = (exit: BrokerOrder): Leg => (typeOf(exit) === 'limit' ? 'takeProfit' : 'stopLoss')
+
+/** The type of an order: by its prices, where the broker's word for it is not known here. */
+export function typeOf({ orderType, limitPrice, stopPrice }: BrokerOrder): OrderType {
+  if (orderType !== null) return orderType
+  if (stopPrice !== null) return limitPrice === null ? 'stop' : 'stop_limit'
+  return limitPrice === null ? 'market' : 'limit'
+}
 
 /** Which placement a broker order is that was not seen before: by our own id, by what it replaced, by what kind of exit it is. */
 export function placeOf(order: Order, seen: BrokerOrder, exit: Leg | null): Pick<Placement, 'leg' | 'replacement'> {
@@ -62,8 +72,9 @@ export const finalAt = (order: Order): string | null =>
     )
 
 export const termsOf = (seen: BrokerOrder): Partial<Order> => {
-  const { symbol, side, orderType, timeInForce, orderClass, notional, quantity, limitPrice, stopPrice } = seen
-  return { symbol, side, orderType, timeInForce, orderClass, notional, quantity, limitPrice, stopPrice }
+  const { symbol, side, timeInForce, orderClass, notional, quantity, limitPrice, stopPrice } = seen
+  const known = { ...(side === null ? {} : { side }), ...(timeInForce === null ? {} : { timeInForce }) }
+  return { symbol, ...known, orderType: typeOf(seen), orderClass, notional, quantity, limitPrice, stopPrice }
 }
 
 export const blankOrder = (landing: Landing): Order => ({

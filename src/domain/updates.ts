@@ -8,11 +8,14 @@ import type { BrokerStatus } from './transitions.ts'
 /** An order as the broker shows it, in our words; what every source (stream, answer, list) is translated into. */
 export type BrokerOrder = Readonly<{
   brokerOrderId: string
+  /** '' where the broker tells none. */
   clientOrderId: string
+  /** '' where it cannot be read. */
   symbol: string
-  side: Side
-  orderType: OrderType
-  timeInForce: TimeInForce
+  /** `null` here and in the next two: the broker's word is not known here. */
+  side: Side | null
+  orderType: OrderType | null
+  timeInForce: TimeInForce | null
   orderClass: OrderClass
   status: BrokerStatus
   quantity: Decimal | null
@@ -30,6 +33,8 @@ export type BrokerOrder = Readonly<{
   replacedBy: string | null
   /** The exits of a bracket, oco or oto order, where this source tells them; empty proves nothing. */
   legs: readonly BrokerOrder[]
+  /** Fields that could not be read, by their names here: they say nothing. Absent: everything was read. */
+  unread?: readonly (keyof BrokerOrder)[]
 }>
 
 /** One thing learnt about one order. Facts, whatever their source; applying one twice changes nothing. */
@@ -105,6 +110,8 @@ export type Anomaly =
   | 'unknown_order'
   /** It has our client order id, and is not what was asked for. */
   | 'foreign_order'
+  /** The broker does not say what is bought or sold by it; of its executions the account's own figures tell. */
+  | 'unreadable_order'
   /** The broker took an order of ours on with other terms than were asked for; the record has both. */
   | 'differs_from_request'
   | 'unrecognized_status'

@@ -82,16 +82,20 @@ const filledTotals = (orders: readonly BrokerOrder[]): string =>
 /** All views of one record make it together; a record that is there already (a claim, an earlier try) is carried on. */
 async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<void> {
   const groups = new Map<string, { landing: Landing; views: BrokerOrder[] }>()
-  for (const order of orders) {
-    const { landing, before } = await desk.landings.of(order)
+  for (const told of orders) {
+    const { landing, before, order } = await desk.landings.of(told)
     const group = groups.get(landing.id) ?? { landing, views: [] }
     group.views.push(...before, order)
     groups.set(landing.id, group)
   }
   for (const group of groups.values()) {
     const { landing, views } = group
-    const first = views.find((seen) => canBegin(seen, landing)) ?? (await desk.landings.firstOf(landing))
+    const isOurs = landing.origin === 'fillcast'
+    const begins = views.find((seen) => canBegin(seen, landing))
+    const first = begins ?? (isOurs ? await desk.landings.firstOf(landing) : null)
     if (first !== null) group.views = [first, ...views.filter((seen) => seen !== first)]
+    // Its executions are in the positions that were read; nothing more of it can be said.
+    else if (!isOurs) groups.delete(landing.id)
   }
   const all = [...groups.values()]
   for (let from = 0; from < all.length; from += ORDERS_PER_COMMIT) {

@@ -12,7 +12,7 @@ import { type Boundaries, type Clock, FillcastError, InvariantError, type Logger
 import { type AsideOrders, type ConnectionRef, type Fence, type LoadedSlice, RecordError } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
-import { type Applier, applyWith } from './apply.ts'
+import { type Applier, applyWith, load } from './apply.ts'
 import { Book } from './book.ts'
 import type { FollowUps } from './follow-ups.ts'
 import { Landings } from './landing.ts'
@@ -48,12 +48,13 @@ export type OverExitPolicy = 'alarm' | 'flatten'
 
 export const openDesk = (shared: Omit<Desk, 'landings' | 'book' | 'sights' | 'executionLists'>): Desk => {
   const { ref, broker, applier } = shared
+  const book = new Book()
   return {
     ...shared,
-    book: new Book(),
+    book,
     sights: new Sights(),
     executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
-    landings: new Landings({ ref, broker, store: applier.store }),
+    landings: new Landings({ ref, broker, store: applier.store, orders: () => book.orders }),
   }
 }
 
@@ -70,21 +71,23 @@ export const viewOf = (order: BrokerOrder): Told => ({ order, execution: null, b
  * @throws {FencedError} the lease was lost  @throws {BrokerError} where the order belongs could not be found out
  */
 export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
-  const { order, execution, bust, at } = told
+  const { execution, bust, at } = told
   try {
-    const { landing, before } = await desk.landings.of(order)
+    const { landing, before, order } = await desk.landings.of(told.order)
     const updates: OrderUpdate[] = before.map(updateOf)
     updates.push({ type: 'broker_order', order, execution, at })
     if (bust !== null) updates.push({ type: 'bust', brokerOrderId: order.brokerOrderId, bust })
     const taken = canBegin(before[0] ?? order, landing)
-      ? await applyAll(desk, landing, order.symbol, updates)
-      : await applyLater(desk, landing, order, updates)
+      ? await applyAll(desk, landing, await symbolOf(desk, landing, order), updates)
+      : landing.origin === 'external'
+        ? await applyIfThere(desk, landing, await symbolOf(desk, landing, order), updates)
+        : await applyLater(desk, landing, order, updates)
     for (const seen of before) desk.book.note(seen, null, desk.clock.monotonicMs())
     desk.book.note(order, taken.order, desk.clock.monotonicMs())
     return taken
   } catch (error) {
     if (!isOfOneRecord(error)) throw error
-    desk.log.error({ ...desk.ref, brokerOrderId: order.brokerOrderId, error }, 'update.record_unworkable')
+    desk.log.error({ ...desk.ref, brokerOrderId: told.order.brokerOrderId, error }, 'update.record_unworkable')
     desk.tally.unworkable()
     return null
   }
@@ -97,11 +100,26 @@ const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', .
  * with the trade's first order, read at the broker.
  */
 async function applyLater(desk: Desk, landing: Landing, seen: BrokerOrder, updates: OrderUpdate[]): Promise<Taken> {
-  const taken = await applyIf(desk, landing, seen.symbol, updates, ({ slice }) => slice.order !== null)
+  const taken = await applyIfThere(desk, landing, await symbolOf(desk, landing, seen), updates)
   if (taken.order !== null) return taken
   const first = await desk.landings.firstOf(landing)
   if (first === null) throw new InvariantError(`the broker has orders of trade ${landing.id}, and not its first one`)
   return applyAll(desk, landing, first.symbol, [updateOf(first), ...updates])
+}
+
+const applyIfThere = (desk: Desk, landing: Landing, symbol: string, updates: readonly OrderUpdate[]): Promise<Taken> =>
+  applyIf(desk, landing, symbol, updates, ({ slice }) => slice.order !== null)
+
+/** The symbol of the record, where a view tells none that can be read. */
+async function symbolOf(
+  { applier, book }: Desk,
+  { id: orderId, userId, connectionId }: Landing,
+  { symbol }: BrokerOrder,
+) {
+  if (symbol !== '') return symbol
+  const known = book.find(orderId)?.symbol
+  if (known !== undefined) return known
+  return (await load(applier, { userId, orderId, connectionId, symbol })).slice.order?.symbol ?? ''
 }
 
 /** The account has no record: it was never read, or the store lost it. What an order did to it cannot be booked; read it first. */

@@ -15,6 +15,7 @@ import type { Broker } from '../broker/index.ts'
  *
  *   our client order id ----------------------------------> the trade that the id names
  *   known here, or by a reference of the store -----------> that record
+ *   no client order id -----------------------------------> the open record that has it, or the id that the broker tells for it alone
  *   took the place of another order ----------------------> the record of that one, read at the broker if need be
  *   of a class with exits, and has a parent at the broker -> the parent's trade, if it is ours
  *   everything else --------------------------------------> a record of its own, external
@@ -32,10 +33,12 @@ export class Landings {
   }
 
   /** @throws {BrokerError} the broker could not be asked */
-  async of(order: BrokerOrder): Promise<Landed> {
+  async of(told: BrokerOrder): Promise<Landed> {
     const before: BrokerOrder[] = []
-    const landing = await this.#find(order, before, 0)
-    return { landing, before }
+    const landing = this.#openRecordOf(told)
+    if (landing !== null) return { landing, before, order: told }
+    const order = await this.#named(told)
+    return { landing: await this.#find(order, before, 0), before, order }
   }
 
   /** The first order of a trade of ours; `null`: the broker does not know it. @throws {BrokerError} it could not be asked */
@@ -57,6 +60,23 @@ export class Landings {
       return this.#keep(order, isSame ? landing : this.#external(order))
     }
     return this.#keep(order, this.#external(order))
+  }
+
+  /** The record of a view that has no client order id, where it is of an order that is known to be open here. */
+  #openRecordOf({ brokerOrderId, clientOrderId }: BrokerOrder): Landing | null {
+    if (clientOrderId !== '') return null
+    const isThis = ({ placements }: Order): boolean => placements.some((one) => one.brokerOrderId === brokerOrderId)
+    const own = this.#deps.orders().find(isThis)
+    if (own === undefined) return null
+    const { id, origin, userId, connectionId } = own
+    return { id, origin, userId, connectionId }
+  }
+
+  /** The order with the client order id that the broker tells for it alone, where this view has none. */
+  async #named(order: BrokerOrder): Promise<BrokerOrder> {
+    if (order.clientOrderId !== '' || this.#known.has(order.brokerOrderId)) return order
+    const alone = await this.#deps.broker.findByBrokerOrderId(order.brokerOrderId)
+    return { ...order, clientOrderId: alone?.clientOrderId ?? '' }
   }
 
   async #lookUp({ brokerOrderId, replaces }: BrokerOrder): Promise<Landing | null> {
@@ -97,10 +117,21 @@ export class Landings {
   }
 }
 
-type LandingDeps = Readonly<{ ref: ConnectionRef; store: Store; broker: Broker }>
+type LandingDeps = Readonly<{
+  ref: ConnectionRef
+  store: Store
+  broker: Broker
+  /** Orders of the connection that are open, as the session knows them. */
+  orders(): readonly Order[]
+}>
 
 /** A record, and the orders that were read on the way to it: they are to be applied first. */
-export type Landed = Readonly<{ landing: Landing; before: readonly BrokerOrder[] }>
+export type Landed = Readonly<{
+  landing: Landing
+  before: readonly BrokerOrder[]
+  /** The order itself, by the client order id that it turned out to have. */
+  order: BrokerOrder
+}>
 
 /** Landings remembered by one session; one that was forgotten costs a read. */
 const LANDINGS_MAX = 10_000

@@ -1,4 +1,4 @@
-import type { Order } from '#domain'
+import type { BrokerOrder, Order } from '#domain'
 import type { CommitResult, ConnectionRef } from '#store'
 import { BrokerError, type SubmitOutcome } from '../../../workers/broker/index.ts'
 import { sessionsBetween } from '../../support/broker/sessions.ts'
@@ -129,7 +129,7 @@ function isHeldBack(label: string, value: unknown): boolean {
 
 const isOf = (
   { symbol, side, quantity, limitPrice }: Order,
-  seen: Readonly<Pick<Order, 'symbol' | 'side' | 'quantity' | 'limitPrice'>>,
+  seen: Readonly<Pick<BrokerOrder, 'symbol' | 'side' | 'quantity' | 'limitPrice'>>,
 ): boolean =>
   symbol === seen.symbol && side === seen.side && quantity === seen.quantity && limitPrice === seen.limitPrice
 

@@ -135,6 +135,7 @@ export class Ledger {
     const booked = { brokerOrderId: before.brokerOrderId, execution }
     this.executions.push(booked)
     const { symbol, side } = before
+    if (side === null) throw new Error(`the model broker has no side of ${id}`)
     this.#book(executionId, { kind: 'fill', symbol, side, quantity: part, price, fee })
     const sized = before.quantity === null && isWhole ? { quantity: filledQuantity } : {}
     const order = { ...before, ...sized, status, filledQuantity, filledAveragePrice: div(spent, filledQuantity) }

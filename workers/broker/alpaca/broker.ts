@@ -23,7 +23,7 @@ import { openTradeStream, type StreamTimers, type VendorStream } from './trade-s
 /**
  * Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what is sent again, and when.
  * @param permit asked before each further request of a call that takes several; the first is the caller's. Default: always
- * @param onUnread hears of rows of listings that could not be read, and were left out. Default: nobody
+ * @param onUnread hears of rows that could not be read and were left out, and of fields that were kept as unknown. Default: nobody
  */
 export function createAlpacaBroker(
   credentials: BrokerCredentials,
@@ -49,11 +49,12 @@ export function createAlpacaBroker(
       ? new TokenSocket(endpoint.tradeStreamUrl, credentials.accessToken, timers.clock)
       : trading.stream(streamOptions(endpoint))
   return {
-    submit: (ticket) => submit(orders, ticket),
-    replace: (ticket) => replace(orders, ticket),
+    submit: (ticket) => submit(orders, ticket, onUnread),
+    replace: (ticket) => replace(orders, ticket, onUnread),
     cancel: (brokerOrderId) => cancel(orders, brokerOrderId),
-    findByClientOrderId: (clientOrderId) => findByClientOrderId(orders, clientOrderId, () => permit('resolve')),
-    findByBrokerOrderId: (brokerOrderId) => findByBrokerOrderId(orders, brokerOrderId),
+    findByClientOrderId: (clientOrderId) =>
+      findByClientOrderId(orders, clientOrderId, () => permit('resolve'), onUnread),
+    findByBrokerOrderId: (brokerOrderId) => findByBrokerOrderId(orders, brokerOrderId, onUnread),
     findParent: (exit) => findParent(orders, exit, () => permit('reconcile'), onUnread),
     listOrders: (filter) => listOrders(orders, filter, () => permit('poll'), onUnread),
     listExecutions: (since) => listExecutions(trading, since, () => permit('reconcile'), onUnread),
@@ -65,7 +66,7 @@ export function createAlpacaBroker(
     readAccount: () => readStanding(trading),
     readClock: () => readClock(trading),
     readSessions: (from, to) => readSessions(trading, from, to),
-    openTradeStream: (listener, urgency) => openTradeStream(openSocket, listener, timers, urgency),
+    openTradeStream: (listener, urgency) => openTradeStream(openSocket, listener, timers, urgency, onUnread),
     openActivityStream: (sinceId, listener) =>
       openActivityStream(transport.openEvents, credentials, sinceId, listener, timers),
   }

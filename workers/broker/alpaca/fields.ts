@@ -1,12 +1,12 @@
 import { z } from 'zod'
-import { type Decimal, tryDec } from '#domain'
+import { type Decimal, tryDecNumber } from '#domain'
 
 // Fields of what Alpaca sends. Amounts are decimal strings, times RFC 3339 with up to nine decimals and any offset. What cannot be read
 // is a `ZodError`, whether a schema finds it out or a reader that does without for speed.
 
 /** `null` when it is not a decimal. */
 export const decimalOf = (value: unknown): Decimal | null =>
-  typeof value === 'string' || typeof value === 'number' ? tryDec(String(value)) : null
+  typeof value === 'string' || typeof value === 'number' ? tryDecNumber(String(value)) : null
 
 /** How nearly all of its times are written; the rest takes the long way. */
 const UTC_TIME =
@@ -55,6 +55,3 @@ const ifAny =
 export const textIfAny = ifAny(text)
 export const amountIfAny = ifAny(amount)
 export const momentIfAny = ifAny(moment)
-
-export const oneOf = <Known extends string>(known: readonly Known[], row: Row, field: string): Known =>
-  known.find((one) => one === row[field]) ?? fail(field)

@@ -1,12 +1,22 @@
-import { type BrokerOrder, type BrokerStatus, type Bust, ORDER_CLASSES } from '#domain'
+import {
+  type BrokerOrder,
+  type BrokerStatus,
+  type Bust,
+  isZero,
+  ORDER_CLASSES,
+  ORDER_TYPES,
+  type OrderType,
+  type Side,
+  type TimeInForce,
+  TIMES_IN_FORCE,
+} from '#domain'
 import type { StreamUpdate } from '../port.ts'
 import {
   amount,
   amountIfAny,
+  decimalOf,
   fail,
-  moment,
   name,
-  oneOf,
   optional,
   type Row,
   rowOf,
@@ -23,47 +33,104 @@ const STATUSES: ReadonlySet<string> = new Set<BrokerStatus>([
   ...(['stopped', 'suspended', 'calculated', 'pending_cancel', 'pending_replace'] as const),
   ...(['filled', 'canceled', 'expired', 'rejected', 'replaced'] as const),
 ])
-const SIDES = ['buy', 'sell'] as const
-const ORDER_TYPES = ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop'] as const
-const TIMES_IN_FORCE = ['day', 'gtc', 'opg', 'cls', 'ioc', 'fok'] as const
+const TYPES: ReadonlySet<string> = new Set(ORDER_TYPES)
+const TERMS: ReadonlySet<string> = new Set(TIMES_IN_FORCE)
+/** An order of several legs has no symbol and no side of its own: orders of its kind are not followed here. */
+const SEVERAL_LEGS = 'mleg'
 
-/** @throws {ZodError} when it is not an order */
+/**
+ * Needed are id, status, filled quantity and average price; any other field that cannot be read is named in `unread`, and says nothing.
+ * @throws {ZodError} when it is not an order
+ */
 export function readOrder(wire: unknown): BrokerOrder {
   const row = rowOf(wire, 'order')
   const order = readAlone(row)
   const legs = optional(row, 'legs')
-  if (legs === null) return order
-  if (!Array.isArray(legs)) return fail('legs')
-  return legs.length === 0 ? order : { ...order, legs: legs.map(readOrder) }
+  if (legs === null || (Array.isArray(legs) && legs.length === 0)) return order
+  const read = Array.isArray(legs) ? legs.flatMap(readLeg) : []
+  const isWhole = Array.isArray(legs) && read.length === legs.length
+  return { ...order, legs: read, ...(isWhole ? {} : { unread: [...(order.unread ?? []), 'legs'] }) }
+}
+
+/** An exit that cannot be read is read by itself, when it is met again. */
+function readLeg(wire: unknown): BrokerOrder[] {
+  try {
+    return [readOrder(wire)]
+  } catch {
+    return []
+  }
 }
 
 /** The order without its exits. */
 function readAlone(row: Row): BrokerOrder {
   const status = text(row, 'status')
   const orderClass = optional(row, 'order_class')
-  return {
+  if (orderClass === SEVERAL_LEGS) fail('order_class')
+  const unread: (keyof BrokerOrder)[] = []
+  /** A field that may be absent. */
+  const ifAny = <T>(name: keyof BrokerOrder, field: string, read: (value: unknown) => T | null): T | null => {
+    const value = optional(row, field)
+    const known = value === null ? null : read(value)
+    if (value !== null && known === null) unread.push(name)
+    return known
+  }
+  /** A field that every order has. */
+  const always = <T>(name: keyof BrokerOrder, known: T | null): T | null => {
+    if (known === null) unread.push(name)
+    return known
+  }
+  const filledQuantity = amount(row, 'filled_qty')
+  const submittedAt = always('submittedAt', timeOf(row['submitted_at'])) ?? timeOf(row['created_at'])
+  const updatedAt = always('updatedAt', timeOf(row['updated_at'])) ?? latestOf(row) ?? submittedAt ?? EPOCH
+  const order = {
     brokerOrderId: name(row, 'id'),
-    clientOrderId: text(row, 'client_order_id'),
-    symbol: name(row, 'symbol'),
-    side: oneOf(SIDES, row, 'side'),
-    orderType: oneOf(ORDER_TYPES, row, 'type'),
-    timeInForce: oneOf(TIMES_IN_FORCE, row, 'time_in_force'),
+    clientOrderId: ifAny('clientOrderId', 'client_order_id', textOf) ?? '',
+    symbol: always('symbol', textOf(row['symbol'])) ?? '',
+    side: always('side', sideOf(row['side']) ?? sideOf(row['position_intent'])),
+    orderType: always('orderType', memberOf<OrderType>(TYPES, row['type'] ?? row['order_type'])),
+    timeInForce: always('timeInForce', memberOf<TimeInForce>(TERMS, row['time_in_force'])),
     // An empty class is a simple order; a class that is newer than this list is one that we do not track as more than that.
     orderClass: ORDER_CLASSES.find((known) => known === orderClass) ?? 'simple',
     status: STATUSES.has(status) ? (status as BrokerStatus) : 'unrecognized',
-    quantity: amountIfAny(row, 'qty'),
-    notional: amountIfAny(row, 'notional'),
-    filledQuantity: amount(row, 'filled_qty'),
-    filledAveragePrice: amountIfAny(row, 'filled_avg_price'),
-    limitPrice: amountIfAny(row, 'limit_price'),
-    stopPrice: amountIfAny(row, 'stop_price'),
-    submittedAt: moment(row, 'submitted_at'),
-    updatedAt: moment(row, 'updated_at'),
-    replaces: textIfAny(row, 'replaces'),
-    replacedBy: textIfAny(row, 'replaced_by'),
+    quantity: ifAny('quantity', 'qty', decimalOf),
+    notional: ifAny('notional', 'notional', decimalOf),
+    filledQuantity,
+    filledAveragePrice: isZero(filledQuantity) ? null : amountIfAny(row, 'filled_avg_price'),
+    limitPrice: ifAny('limitPrice', 'limit_price', decimalOf),
+    stopPrice: ifAny('stopPrice', 'stop_price', decimalOf),
+    submittedAt: submittedAt ?? updatedAt,
+    updatedAt,
+    replaces: ifAny('replaces', 'replaces', textOf),
+    replacedBy: ifAny('replacedBy', 'replaced_by', textOf),
     legs: [],
   }
+  return unread.length === 0 ? order : { ...order, unread }
 }
+
+/** Before everything else: a view without any time is never the latest one. */
+const EPOCH = '1970-01-01T00:00:00.000000000Z'
+const MOMENTS = [
+  ...['filled_at', 'canceled_at', 'expired_at', 'failed_at', 'replaced_at', 'cancel_requested_at'],
+  ...['submitted_at', 'created_at'],
+]
+
+/** The latest of the other times of an order. */
+const latestOf = (row: Row): string | null =>
+  MOMENTS.reduce<string | null>((latest, field) => {
+    const at = timeOf(row[field])
+    return at !== null && (latest === null || at > latest) ? at : latest
+  }, null)
+
+const textOf = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
+
+/** `sell_short`, `buy_to_open` and the like have their side in front. */
+function sideOf(value: unknown): Side | null {
+  if (typeof value !== 'string') return null
+  return /^buy(_|$)/.test(value) ? 'buy' : /^sell(_|$)/.test(value) ? 'sell' : null
+}
+
+const memberOf = <Known extends string>(known: ReadonlySet<string>, value: unknown): Known | null =>
+  typeof value === 'string' && known.has(value) ? (value as Known) : null
 
 const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
 const AMENDMENTS: ReadonlySet<string> = new Set(['trade_bust', 'trade_correct'])
@@ -84,8 +151,10 @@ export function readTradeUpdate(
   const event = text(update, 'event')
   const [price, quantity] = [amountIfAny(update, 'price'), amountIfAny(update, 'qty')]
   const executionId = textIfAny(update, 'execution_id')
-  const order = readAlone(rowOf(update['order'], 'order'))
-  const at = timeOf(textIfAny(update, 'at')) ?? order.updatedAt
+  const seen = readAlone(rowOf(update['order'], 'order'))
+  const toldAt = timeOf(update['at']) ?? timeOf(update['timestamp'])
+  const at = toldAt ?? seen.updatedAt
+  const order = seen.unread?.includes('updatedAt') === true ? { ...seen, updatedAt: at } : seen
   const none = { order, at, execution: null, bust: null, correction: null, isIncomplete: AMENDMENTS.has(event) }
   if (price === null || quantity === null) return none
   if (EXECUTION_EVENTS.has(event))

@@ -14,17 +14,33 @@ type Orders = Alpaca['trading']['orders']
 /** Accepted, most likely: the look-up will tell. */
 const UNREADABLE = { kind: 'unknown', cause: 'the answer is not an order' } as const
 
-export async function submit(orders: Orders, { intent, clientOrderId }: OrderTicket): Promise<SubmitOutcome> {
+/** Reads an order, and tells of the fields that could not be read. @throws {ZodError} when it is not an order */
+function readNoting(wire: unknown, onUnread: OnUnread): BrokerOrder {
+  const order = readOrder(wire)
+  noteUnread(order, onUnread)
+  return order
+}
+
+export function noteUnread({ brokerOrderId, unread = [], legs }: BrokerOrder, onUnread: OnUnread): void {
+  for (const field of unread) onUnread('orders', brokerOrderId, field)
+  for (const leg of legs) noteUnread(leg, onUnread)
+}
+
+export async function submit(
+  orders: Orders,
+  { intent, clientOrderId }: OrderTicket,
+  onUnread: OnUnread,
+): Promise<SubmitOutcome> {
   let answer: unknown
   try {
     answer = await wire(orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId) }))
   } catch (error) {
     return submitOutcomeOf(failureOf(error))
   }
-  return accepted(answer)
+  return accepted(answer, clientOrderId, onUnread)
 }
 
-export async function replace(orders: Orders, ticket: ReplaceTicket): Promise<ReplaceOutcome> {
+export async function replace(orders: Orders, ticket: ReplaceTicket, onUnread: OnUnread): Promise<ReplaceOutcome> {
   let answer: unknown
   try {
     const patchOrderRequest = replaceRequestOf(ticket)
@@ -32,12 +48,19 @@ export async function replace(orders: Orders, ticket: ReplaceTicket): Promise<Re
   } catch (error) {
     return replaceOutcomeOf(failureOf(error))
   }
-  return accepted(answer)
+  return accepted(answer, ticket.clientOrderId, onUnread)
 }
 
-function accepted(answer: unknown): Readonly<{ kind: 'accepted'; order: BrokerOrder }> | typeof UNREADABLE {
+/** An answer without a client order id is about the order that was asked for; an answer with another one is not. */
+function accepted(
+  answer: unknown,
+  clientOrderId: string,
+  onUnread: OnUnread,
+): Readonly<{ kind: 'accepted'; order: BrokerOrder }> | typeof UNREADABLE {
   try {
-    return { kind: 'accepted', order: readOrder(answer) }
+    const order = readNoting(answer, onUnread)
+    const isOurs = order.clientOrderId === clientOrderId || order.clientOrderId === ''
+    return isOurs ? { kind: 'accepted', order: { ...order, clientOrderId } } : UNREADABLE
   } catch {
     return UNREADABLE
   }
@@ -57,17 +80,19 @@ export async function findByClientOrderId(
   orders: Orders,
   clientOrderId: string,
   permit: () => Promise<void>,
+  onUnread: OnUnread,
 ): Promise<BrokerOrder | null> {
-  const found = await readIfThere(async () =>
-    readOrder(await wire(orders.getOrderByClientOrderIdRaw({ clientOrderId }))),
-  )
+  const found = await readIfThere(async () => {
+    const order = readNoting(await wire(orders.getOrderByClientOrderIdRaw({ clientOrderId })), onUnread)
+    return order.clientOrderId === '' ? { ...order, clientOrderId } : order
+  })
   if (found === null || found.orderClass === 'simple' || found.legs.length > 0) return found
   await permit()
-  return await findByBrokerOrderId(orders, found.brokerOrderId)
+  return await findByBrokerOrderId(orders, found.brokerOrderId, onUnread)
 }
 
-export const findByBrokerOrderId = (orders: Orders, orderId: string): Promise<BrokerOrder | null> =>
-  readIfThere(async () => readOrder(await wire(orders.getOrderByOrderIDRaw({ orderId, nested: true }))))
+export const findByBrokerOrderId = (orders: Orders, orderId: string, onUnread: OnUnread): Promise<BrokerOrder | null> =>
+  readIfThere(async () => readNoting(await wire(orders.getOrderByOrderIDRaw({ orderId, nested: true })), onUnread))
 
 /** Newest first: the parent of an exit is seldom far from it. */
 export async function findParent(
@@ -88,7 +113,11 @@ export async function findParent(
       ),
     permit,
   )
-  const parents = known(rows, readOrder, (id) => onUnread('orders', id))
+  const parents = known(
+    rows,
+    (row) => readNoting(row, onUnread),
+    (id) => onUnread('orders', id),
+  )
   return parents.find(({ legs }) => legs.some((leg) => names.has(leg.brokerOrderId))) ?? null
 }
 
@@ -111,6 +140,10 @@ export async function listOrders(
       ),
     permit,
   )
-  const read = known(rows, readOrder, (id) => onUnread('orders', id))
+  const read = known(
+    rows,
+    (row) => readNoting(row, onUnread),
+    (id) => onUnread('orders', id),
+  )
   return [...new Map(read.map((order) => [order.brokerOrderId, order])).values()]
 }

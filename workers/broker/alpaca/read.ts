@@ -47,8 +47,11 @@ type ListedRow = Row & Readonly<{ id: string }>
 
 /** Which listing a row that could not be read is of. */
 export type Listing = 'orders' | 'executions' | 'activities' | 'assets'
-/** Hears of each row that could not be read, every time it is met, by the broker's id of it. */
-export type OnUnread = (listing: Listing, id: string) => void
+/**
+ * Hears of each row that could not be read, every time it is met, by the broker's id of it.
+ * @param field the row was read without this one; absent: the row was left out
+ */
+export type OnUnread = (listing: Listing, id: string, field?: string) => void
 
 /** Rows that are of a kind known here. Orders of other kinds (multi-leg, say) were not placed by us and must not stop the rest. */
 export const known = <T>(

@@ -3,6 +3,8 @@ import type { CancelTimer, Clock, Randomness } from '#runtime'
 import type { HandshakeGate } from '../handshakes.ts'
 import type { StreamUrgency, TradeStream, TradeStreamListener } from '../port.ts'
 import { type Correction, readTradeUpdate } from './order-rows.ts'
+import { noteUnread } from './orders.ts'
+import type { OnUnread } from './read.ts'
 
 /**
  * One account's trade stream, kept open.
@@ -48,8 +50,9 @@ export function openTradeStream(
   listener: TradeStreamListener,
   timers: StreamTimers,
   urgency: () => StreamUrgency = () => 'idle',
+  onUnread: OnUnread = () => {},
 ): TradeStream {
-  const keeper = new StreamKeeper(create, listener, timers, urgency)
+  const keeper = new StreamKeeper(create, listener, timers, urgency, onUnread)
   keeper.takeTurn()
   return { close: () => keeper.close() }
 }
@@ -83,6 +86,7 @@ class StreamKeeper {
   readonly #listener: TradeStreamListener
   readonly #timers: StreamTimers
   readonly #urgency: () => StreamUrgency
+  readonly #onUnread: OnUnread
   readonly #executions = new RecentExecutions()
   #stream: VendorStream | null = null
   #attempts = 0
@@ -95,7 +99,9 @@ class StreamKeeper {
     listener: TradeStreamListener,
     timers: StreamTimers,
     urgency: () => StreamUrgency,
+    onUnread: OnUnread,
   ) {
+    this.#onUnread = onUnread
     this.#create = create
     this.#listener = listener
     this.#timers = timers
@@ -149,6 +155,7 @@ class StreamKeeper {
     if (this.#isClosed) return
     try {
       const { isIncomplete, correction, ...update } = readTradeUpdate(message)
+      noteUnread(update.order, this.#onUnread)
       const bust = correction === null ? update.bust : this.#executions.bustOf(correction, update.at)
       if (update.execution !== null) this.#executions.remember(update.execution.executionId, update.execution)
       this.#listener.onUpdate({ ...update, bust })

@@ -129,7 +129,7 @@ const activityShape = z.object({
   activity_type: z.string().min(1),
   /** The day; `created_at` is the moment, where there is one. */
   date: time,
-  created_at: maybe(time),
+  created_at: maybe(time).catch(null),
   net_amount: maybe(decimal),
   symbol: maybe(z.string()),
   qty: maybe(decimal),
@@ -158,11 +158,11 @@ function activityOf(
 
 const positionShape = z.object({
   symbol: z.string(),
-  assetClass: z.string().optional(),
+  assetClass: z.string().optional().catch(undefined),
   qty: decimal,
   side: z.string().optional(),
   avgEntryPrice: decimal,
-  currentPrice: maybe(decimal),
+  currentPrice: maybe(decimal).catch(null),
 })
 
 /** A position as the SDK models it. Shorts have a negative quantity; crypto symbols get their slash back. @throws {z.ZodError} */
