@@ -23,6 +23,8 @@ export class Handshake {
   readonly #addresses: Addresses
   readonly #verify: Verify
   readonly refused: RefusedTokens
+  /** Addresses that were told that a token is missing. */
+  readonly #tokenless: RefusedTokens
 
   constructor(config: RelayConfig, context: RelayContext, addresses: Addresses) {
     this.#config = config
@@ -30,6 +32,7 @@ export class Handshake {
     this.#addresses = addresses
     this.#verify = createVerifier(config, () => context.clock.now())
     this.refused = new RefusedTokens(() => context.clock.now())
+    this.#tokenless = new RefusedTokens(() => context.clock.now())
   }
 
   /** Cheap checks before anything is kept. @returns why not, or `null` */
@@ -54,7 +57,7 @@ export class Handshake {
     const { auth, query } = socket.handshake
     const isToken = (given: unknown): given is string => typeof given === 'string' && given !== ''
     const token = [auth['token'] as unknown, query['token']].find(isToken)
-    if (token !== undefined && this.refused.hasToken(tokenNames(token))) {
+    if (token === undefined ? this.#wasTold(socket) : this.refused.hasToken(tokenNames(token))) {
       this.#context.metrics.turnedAway.inc({ reason: 'repeat' })
       socket.conn.once('close', () => next(new Error('refused'))) // no answer before: the connect timeout closes it (D13)
       return
@@ -64,6 +67,17 @@ export class Handshake {
     if (refused !== null) socket.data.refused = refused
     forgetRequest(socket)
     next()
+  }
+
+  /**
+   * Whether the socket's address was told within the last minute that a token is missing; from now on it was. Decided here and not
+   * before anything is kept: there, a client that brings its token in `auth` looks the same.
+   */
+  #wasTold({ request }: RelaySocket): boolean {
+    const address = this.#addresses.of(request)
+    if (this.#tokenless.has(address)) return true
+    this.#tokenless.add(address, REFUSED_TOKEN_MS)
+    return false
   }
 
   /** Fills in who this is. @returns why it may not connect, or `null` */

@@ -54,12 +54,16 @@ export class Addresses {
       else entry.handshakes = 0
   }
 
-  /** Each proxy of ours adds the address that it was called from; what stands before that, anybody may have written. */
-  #entryOf(request: IncomingMessage) {
+  /** The client's address, as it is counted. Each proxy of ours adds the address that it was called from; what stands before that, anybody may have written. */
+  of(request: IncomingMessage): string {
     const { trustedProxies } = this.#limits
     const forwarded = String(request.headers['x-forwarded-for'] ?? '').split(',')
     const claimed = trustedProxies === 0 ? undefined : forwarded.at(-trustedProxies)?.trim()
-    const address = countedAs(claimed || (request.socket.remoteAddress ?? ''))
+    return countedAs(claimed || (request.socket.remoteAddress ?? ''))
+  }
+
+  #entryOf(request: IncomingMessage) {
+    const address = this.of(request)
     const entry = this.#entries.get(address) ?? { connections: 0, handshakes: 0 }
     this.#entries.set(address, entry)
     return entry

@@ -5,7 +5,7 @@ import { SECRET, signed } from './harness.ts'
 
 let arena: Arena
 beforeAll(async () => {
-  arena = await Arena.open({ JWT_ISSUER: ISSUER })
+  arena = await Arena.open({ JWT_ISSUER: ISSUER, RELAY_TRUSTED_PROXIES: '1' })
 })
 afterAll(() => arena[Symbol.asyncDispose]())
 
@@ -101,7 +101,7 @@ describe('a handshake with', () => {
   ])('a token in the header %s only is one without a token', async (name, prefix) => {
     const good = await token({ sub: 'mallory' })
     await arena.attack(async () => {
-      const socket = arena.ws('', { [name]: prefix + good })
+      const socket = arena.ws('', { [name]: prefix + good, 'x-forwarded-for': `10.0.0.${prefix.length}` })
       socket.send('40')
       await expect.poll(() => socket.texts.join()).toContain('AUTHENTICATION_FAILED')
     })

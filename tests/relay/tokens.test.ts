@@ -54,12 +54,13 @@ describe('a token', () => {
   })
 })
 
-describe('a client with a wrong token, left alone with default settings', () => {
+describe('a client with a wrong token or none, left alone with default settings', () => {
   test.concurrent.each([
     ['?token=', 'websocket', (token: string) => ({ query: { token } })],
     ['?token=', 'polling', (token: string) => ({ query: { token } })],
     ['auth.token', 'websocket', (token: string) => ({ auth: { token } })],
     ['auth.token', 'polling', (token: string) => ({ auth: { token } })],
+    ['no place', 'websocket', () => ({})],
   ])('in %s over %s makes fewer than 20 attempts in a minute', { timeout: 90_000 }, async (_place, transport, how) => {
     await using stage = await Stage.open()
     const token = await signed({ aud: `${transport} ${JSON.stringify(how(''))}` })
