@@ -3,13 +3,13 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { connectRedis, createLogger, linkTrouble } from '#runtime'
 import type { RedisPatience } from '../../src/runtime/redis.ts'
 import { HEARTBEAT_LIMITS } from '../../src/runtime/redis-heartbeat.ts'
-import { startRedis } from '../support/redis.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
 import { startLinedCluster, startLinedSentinel, startRedisSentinel } from '../support/redis-groups.ts'
 import { RedisLine } from '../support/redis-line.ts'
 
 /** A silent link is replaced after 200 ms, a blocking one after 2 s. */
 const limits = { beatMs: 40, silentBeatsMax: 5, blockedBeatsMax: 50 }
-/** Longer than any of that. */
+/** Longer than a link may be silent, and shorter than one that blocks may be. */
 const LONG_MS = 1_000
 const soon = { timeout: 15_000, interval: 10 }
 const log = createLogger('test', 'silent')
@@ -30,11 +30,13 @@ async function openLine() {
   return { server, line }
 }
 
-/** Looks for as long as a silent link would live, and longer. */
-async function stays(count: () => number): Promise<void> {
-  const before = count()
-  await new Promise((resolve) => setTimeout(resolve, LONG_MS))
-  expect(count()).toBe(before)
+/** Until the server was asked so often that a silent link would have been replaced long since. */
+async function untilAsked(server: TestRedis): Promise<void> {
+  const link = server.connect()
+  const asked = async (): Promise<number> =>
+    Number(/cmdstat_ping:calls=(\d+)/.exec(await link.info('commandstats'))?.[1] ?? 0)
+  const before = await asked()
+  await expect.poll(asked, soon).toBeGreaterThan(before + 5 * limits.silentBeatsMax)
 }
 
 describe('a link that went silent', () => {
@@ -104,13 +106,13 @@ describe('a link that went silent', () => {
 
 describe('a link that is well', () => {
   test('and idle, or held by Redis, is left alone', async () => {
-    const { line } = await openLine()
+    const { server, line } = await openLine()
     const redis = open(line.url)
     const blocking = redis.duplicate()
     onTestFinished(() => blocking.disconnect())
     await Promise.all([redis.ping(), blocking.ping()])
     const popped = blocking.blpop('list', LONG_MS / 1_000)
-    await stays(() => line.count)
+    await untilAsked(server)
     expect(await popped).toBeNull()
     expect(line.count).toBe(2)
   })
@@ -156,11 +158,13 @@ describe('with Sentinels', () => {
   test('every link goes silent: the master’s and those to the Sentinels are replaced', async () => {
     await using group = await startLinedSentinel()
     const [toSentinel, toMaster] = group.lines
+    const [, master] = group.servers
     const redis = open(group.url)
     const id = await redis.client('ID')
     // Asked for the master's address, and then listened to.
     await expect.poll(() => toSentinel?.count, soon).toBe(2)
-    await stays(() => toSentinel?.count ?? 0)
+    if (master !== undefined) await untilAsked(master)
+    expect(toSentinel?.count).toBe(2)
     toMaster?.silence()
     const next = await redis.client('ID')
     expect(next).toBeGreaterThan(id)
