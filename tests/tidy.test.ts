@@ -9,6 +9,7 @@ import {
   deadExports,
   forbiddenImports,
   forbiddenReach,
+  idlePackages,
   longFiles,
   longFunctions,
   markers,
@@ -85,6 +86,18 @@ describe('the house', () => {
     expect(forbiddenReach([...ours, ...planted], 'relay', never).join()).toContain(
       'relay/planted.ts -> relay/between.ts -> workers/config.ts',
     )
+  })
+
+  test('every declared package is imported somewhere', () => {
+    const path = join(root, 'package.json')
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, object>
+    const declared = [dependencies, devDependencies].flatMap((packages) => Object.keys(packages ?? {}))
+    const configs = ['eslint.config.js', 'vitest.config.ts'].map((name) =>
+      sourceOf(name, readFileSync(join(root, name), 'utf8')),
+    )
+    expect(idlePackages(declared, [...everything, ...configs])).toEqual([])
+    const planted = ['nobody-imports-this', '@types/nobody-imports-this']
+    expect(idlePackages([...declared, ...planted], [...everything, ...configs])).toEqual(planted)
   })
 
   test('the domain reaches nothing but its decimal library', () => {

@@ -67,6 +67,20 @@ export function forbiddenImports(sources: readonly Source[]): string[] {
   })
 }
 
+/** Packages that a tool or a command needs by its name, so that no file imports them, and why. */
+const usedByName: Readonly<Record<string, string>> = {
+  node: 'runs everything (src/setup)',
+  prettier: 'npm run format and npm run lint',
+  eslint: 'npm run format and npm run lint',
+  '@types/node': 'what Node itself has',
+}
+
+/** Declared packages that no file imports; the types of a package count with the package. */
+export function idlePackages(declared: readonly string[], sources: readonly Source[]): string[] {
+  const imported = new Set(sources.flatMap((source) => importsOf(source).map(packageOf)))
+  return declared.filter((name) => !imported.has(name.replace(/^@types\//, '')) && !Object.hasOwn(usedByName, name))
+}
+
 /** What a part reaches through any number of imports that it must never reach, with the way there. */
 export function forbiddenReach(sources: readonly Source[], start: string, never: RegExp): string[] {
   const graph = new Map(sources.map((source) => [source.path, importsOf(source)]))
