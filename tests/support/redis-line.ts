@@ -34,6 +34,11 @@ export class RedisLine implements AsyncDisposable {
     return `redis://127.0.0.1:${this.port}`
   }
 
+  /** Connections that are open now. */
+  get open(): number {
+    return this.#ways.filter(({ client }) => !client.destroyed).length
+  }
+
   /** Ends every connection but the first. */
   cut(): void {
     for (const { client } of this.#ways.slice(1)) client.destroy()
