@@ -80,7 +80,9 @@ describe('SUB-03 server error after acceptance', () => {
       'invalid limit_price 290.123. sub-penny increment does not fulfill minimum pricing criteria',
       'INVALID_PRICE',
     ],
-    [422, 42210000, 'extended hours order must be DAY or GTC limit orders', 'MARKET_CLOSED'],
+    [422, 42210000, 'extended hours order must be DAY or GTC limit orders', 'BROKER_REJECTED'],
+    [422, 42210000, 'opg orders must be submitted after 7:00pm and before 9:28am', 'MARKET_CLOSED'],
+    [403, 40310000, 'cls orders are accepted before 3:50pm', 'MARKET_CLOSED'],
     [422, 42210000, 'fractional orders must be DAY orders', 'FRACTIONAL_NOT_ALLOWED'],
     [422, 42210000, 'notional must be >= 1.00', 'BROKER_REJECTED'],
     [422, 42210000, 'qty must be integer', 'FRACTIONAL_NOT_ALLOWED'],
@@ -98,7 +100,8 @@ describe('SUB-03 server error after acceptance', () => {
     [403, 40310000, 'account is restricted to liquidation only', 'ACCOUNT_RESTRICTED'],
     [403, 40310000, 'new orders are rejected by user request', 'ACCOUNT_RESTRICTED'],
     [403, 40310100, 'trade denied due to pattern day trading protection', 'ACCOUNT_RESTRICTED'],
-    [403, 40310000, 'extended hours orders between 6:00pm and 8:00pm is not supported', 'MARKET_CLOSED'],
+    [403, 40310000, 'extended hours orders between 6:00pm and 8:00pm is not supported', 'BROKER_REJECTED'],
+    [403, 40310100, 'a rule that has another name now', 'ACCOUNT_RESTRICTED'],
     [403, 40310000, 'unable to open new notional orders while having open closing position orders', 'BROKER_REJECTED'],
     [404, 40410000, 'asset not found for ZZZZQX', 'SYMBOL_NOT_TRADABLE'],
     [429, 42910000, 'rate limit exceeded', 'rate_limited'],
@@ -118,8 +121,41 @@ describe('SUB-03 server error after acceptance', () => {
     await using server = await answering(status, body)
     const outcome = await server.broker.submit(ticketOf())
     expect(provenBy(outcome)).toBe(proves)
+    if (provenBy(outcome) === 'BROKER_DISCONNECTED')
+      expect(outcome).toMatchObject({ message: expect.stringContaining('Connect the broker account again') as string })
     if (outcome.kind === 'refused') expect(outcome.brokerCode).toBe(code === null ? null : String(code))
     expect(server.requests()).toBe(1)
+  })
+})
+
+/** Answers of a proxy, a mesh, a load balancer: they say nothing of what the broker did. */
+const IN_BETWEEN: readonly (readonly [what: string, body: string])[] = [
+  ['plain text', 'client_order_id must be unique'],
+  ['a page', '<html><body>not here</body></html>'],
+  ['nothing', ''],
+  ['JSON that is no answer of the broker', '{"error":"rbac: access denied"}'],
+  ['a JSON string', '"upstream connect error"'],
+]
+
+describe('P2 an answer of something between us and the broker', () => {
+  describe.each([400, 401, 403, 404, 422])('with status %i', (status) => {
+    test.each(IN_BETWEEN)('and %s is no refusal, no duplicate, and no proof of absence', async (_what, body) => {
+      await using server = await answering(status, body)
+      const { broker } = server
+      expect(await broker.submit(ticketOf())).toEqual({ kind: 'unknown', cause: `status ${status}` })
+      const ticket = { brokerOrderId: 'b1', clientOrderId: 'c1', terms }
+      expect((await broker.replace(ticket)).kind).toBe('unknown')
+      expect((await broker.cancel('b1')).kind).toBe('unknown')
+      await expect(broker.findByClientOrderId('c1')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+      await expect(broker.readPosition('AAPL')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+      await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    })
+  })
+
+  test('the broker’s own words prove what they say', async () => {
+    await using server = await answering(404, '{"code":40410000,"message":"order not found for c1"}')
+    expect(await server.broker.findByClientOrderId('c1')).toBeNull()
+    expect(await server.broker.cancel('b1')).toEqual({ kind: 'refused', message: 'order not found for c1' })
   })
 })
 

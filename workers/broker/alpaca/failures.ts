@@ -8,6 +8,7 @@ import {
   type SubmitOutcome,
   type Unknown,
 } from '../port.ts'
+import { ReadResponse } from './read-response.ts'
 
 // What Alpaca's answers prove: the one table from status and code to an outcome. The HTTP status is authoritative and one numeric
 // code covers many causes, so a cause is read from the status first, then from the message by loose pattern. Whatever is not in the
@@ -19,23 +20,32 @@ export type Failure = Readonly<{
   brokerCode: string | null
   message: string
   retryAfterMs: number | null
+  /** The answer is the broker's own, by its form: something in between (a proxy, a mesh) answers with the same statuses. */
+  isOfBroker: boolean
 }>
 
 const MESSAGE_LENGTH_MAX = 500
 
 /** The SDK's errors are recognised by shape: `instanceof` breaks when two copies of it are loaded. */
 export function failureOf(error: unknown): Failure {
-  const none: Failure = { status: null, brokerCode: null, message: 'no readable answer', retryAfterMs: null }
+  const none: Failure = {
+    ...{ status: null, brokerCode: null, message: 'no readable answer', retryAfterMs: null },
+    isOfBroker: false,
+  }
   if (typeof error !== 'object' || error === null) return none
-  const { status, code, message, retryAfterMs, cause } = error as Record<string, unknown>
+  const { status, code, message, retryAfterMs, cause, response } = error as Record<string, unknown>
   if (typeof status !== 'number') return { ...none, message: describe(error, cause) }
   return {
     status,
     brokerCode: typeof code === 'number' || typeof code === 'string' ? String(code) : null,
     message: typeof message === 'string' ? message.slice(0, MESSAGE_LENGTH_MAX) : 'no message',
     retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : null,
+    isOfBroker: response instanceof ReadResponse ? response.isOfBroker : code !== undefined,
   }
 }
+
+/** The broker itself says that it knows nothing of what was asked for. */
+export const provesAbsence = ({ status, isOfBroker }: Failure): boolean => status === 404 && isOfBroker
 
 function describe(error: object, cause: unknown): string {
   const name = error instanceof Error ? error.name : 'error'
@@ -55,14 +65,13 @@ const VERDICTS: Readonly<Record<number, Verdict>> = {
   429: 'rate_limited',
 }
 
-/** A page of something in between: it proves nothing about what the broker did. */
-const PAGE = /^\s*</
 const FORBIDDEN = /^forbidden\.?$/i
 
-function verdictOf({ status, message, brokerCode }: Failure): Verdict {
+function verdictOf({ status, message, brokerCode, isOfBroker }: Failure): Verdict {
   if (status === null) return 'unknown'
   const verdict = VERDICTS[status] ?? 'unknown'
-  if (verdict === 'refused' && PAGE.test(message)) return 'unknown'
+  // What something in between answers proves nothing about what the broker did. A limit of its own is a limit all the same.
+  if (!isOfBroker && verdict !== 'rate_limited') return 'unknown'
   return status === 403 && brokerCode === null && FORBIDDEN.test(message) ? 'credentials' : verdict
 }
 
@@ -71,11 +80,8 @@ const DUPLICATE = /client[_ ]order[_ ]id must be unique/i
 /** The cause of a refusal, most specific first. */
 const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, code: RefusalCode])[] = [
   [[403, 422], /wash trade/i, 'WASH_TRADE'],
-  [
-    [403, 422],
-    /extended hours|market is closed|outside .*hours|only (be )?(accepted|submitted) (before|after)/i,
-    'MARKET_CLOSED',
-  ],
+  // The windows of the auctions, and a market that takes nothing. What is said of extended hours is about the order's terms.
+  [[403, 422], /market is closed|\b(opg|cls)\b.*\b(before|after|between|until|window)\b/i, 'MARKET_CLOSED'],
   [[403], /buying power|insufficient balance/i, 'INSUFFICIENT_BUYING_POWER'],
   [[403], /insufficient qty/i, 'INSUFFICIENT_QUANTITY'],
   [[403, 422], /sold short|allowed to short|not shortable/i, 'SHORT_NOT_ALLOWED'],
@@ -90,7 +96,11 @@ const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, 
   [[422], /sub-penny|increment|(limit|stop)[_ ]price (must be|is)|stop price must/i, 'INVALID_PRICE'],
 ]
 
-const causeOf = ({ status, message }: Failure): RefusalCode =>
+/** Codes that have one cause only, whatever the message says. */
+const CAUSE_OF_CODE: Readonly<Record<string, RefusalCode>> = { '40310100': 'ACCOUNT_RESTRICTED' }
+
+const causeOf = ({ status, brokerCode, message }: Failure): RefusalCode =>
+  CAUSE_OF_CODE[brokerCode ?? ''] ??
   CAUSES.find(([statuses, pattern]) => status !== null && statuses.includes(status) && pattern.test(message))?.[2] ??
   'BROKER_REJECTED'
 
@@ -100,13 +110,18 @@ const unknown = ({ status, message }: Failure): Unknown => ({
 })
 const limited = ({ retryAfterMs }: Failure): RateLimited => ({ kind: 'rate_limited', retryAfterMs })
 
+/** What the user can do about refused credentials; the broker's own words for them help nobody. */
+const CONNECT_AGAIN =
+  'The broker refused the credentials of this connection. Connect the broker account again, then send the order again under a new trade id'
+
 /** A submission that did not simply succeed. */
 export function submitOutcomeOf(failure: Failure): Exclude<SubmitOutcome, NotSent> {
   const { status, brokerCode, message } = failure
   const verdict = verdictOf(failure)
   if (verdict === 'unknown') return unknown(failure)
   if (verdict === 'rate_limited') return limited(failure)
-  if (verdict === 'credentials') return { kind: 'refused', code: 'BROKER_DISCONNECTED', brokerCode, message }
+  if (verdict === 'credentials')
+    return { kind: 'refused', code: 'BROKER_DISCONNECTED', brokerCode, message: CONNECT_AGAIN }
   if (status === 422 && DUPLICATE.test(message)) return { kind: 'duplicate' }
   return { kind: 'refused', code: causeOf(failure), brokerCode, message }
 }
@@ -118,7 +133,7 @@ export function replaceOutcomeOf(failure: Failure): Exclude<ReplaceOutcome, NotS
   if (verdict === 'unknown') return unknown(failure)
   if (verdict === 'rate_limited') return limited(failure)
   if (status === 422 && DUPLICATE.test(message)) return { kind: 'duplicate' }
-  return { kind: 'refused', message }
+  return { kind: 'refused', message: verdict === 'credentials' ? CONNECT_AGAIN : message }
 }
 
 /** A cancel that did not simply succeed. Only an answer about the order is a refusal; the rest is tried again. */

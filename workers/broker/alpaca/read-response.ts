@@ -20,6 +20,18 @@ export class ReadResponse {
     this.#text = text
   }
 
+  /** Whether it is JSON with a code or a message of its own, as the broker writes its refusals. */
+  get isOfBroker(): boolean {
+    try {
+      const body: unknown = JSON.parse(this.#text)
+      if (typeof body !== 'object' || body === null) return false
+      const { code, message } = body as Readonly<Record<string, unknown>>
+      return typeof code === 'number' || typeof code === 'string' || (typeof message === 'string' && message !== '')
+    } catch {
+      return false
+    }
+  }
+
   get ok(): boolean {
     return this.status >= 200 && this.status < 300
   }

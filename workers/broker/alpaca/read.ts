@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { BrokerError } from '../port.ts'
-import { failureOf, readErrorOf } from './failures.ts'
+import { failureOf, provesAbsence, readErrorOf } from './failures.ts'
 import { fail, type Row, rowOf, text } from './fields.ts'
 
 /** A reading call: its answer, or a BrokerError. */
@@ -17,7 +17,7 @@ export async function readIfThere<T>(call: () => Promise<T>): Promise<T | null> 
   try {
     return await call()
   } catch (error) {
-    if (!(error instanceof z.ZodError) && failureOf(error).status === 404) return null
+    if (!(error instanceof z.ZodError) && provesAbsence(failureOf(error))) return null
     throw readable(error)
   }
 }
