@@ -1,19 +1,16 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { submitOrderSchema } from '#contract'
 import { add, cmp, dec, type Decimal, reduce, type Slice, sub, sum, tryDec, ZERO } from '#domain'
-import { systemClock } from '#runtime'
-import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
 import { CALL_TIMEOUT_MS } from '../../workers/broker/alpaca/endpoint.ts'
 import { orderRequestOf } from '../../workers/broker/alpaca/request.ts'
 import { readTradeUpdate } from '../../workers/broker/alpaca/order-rows.ts'
 import type { SubmitOutcome } from '../../workers/broker/index.ts'
 import { LOCK_MS } from '../../workers/orders/queue.ts'
-import { onSandbox, openSandbox, realTimers, ticketOf } from '../conformance/broker-harness.ts'
+import { onSandbox, openSandbox, ticketOf } from '../conformance/broker-harness.ts'
 import { intentOf } from '../domain/orders.ts'
+import { answering } from './answering.ts'
 import { openWorld } from './world.ts'
 
 // What the real adapter makes of what is on the wire.
@@ -128,59 +125,7 @@ describe('SUB-03 server error after acceptance', () => {
   })
 })
 
-/** Answers of a proxy, a mesh, a load balancer: they say nothing of what the broker did. */
-const IN_BETWEEN: readonly (readonly [what: string, body: string])[] = [
-  ['plain text', 'client_order_id must be unique'],
-  ['a page', '<html><body>not here</body></html>'],
-  ['nothing', ''],
-  ['JSON that is no answer of the broker', '{"error":"rbac: access denied"}'],
-  ['a JSON string', '"upstream connect error"'],
-]
-
-describe('P2 an answer of something between us and the broker', () => {
-  describe.each([400, 401, 403, 404, 422])('with status %i', (status) => {
-    test.each(IN_BETWEEN)('and %s is no refusal, no duplicate, and no proof of absence', async (_what, body) => {
-      await using server = await answering(status, body)
-      const { broker } = server
-      expect(await broker.submit(ticketOf())).toEqual({ kind: 'unknown', cause: `status ${status}` })
-      const ticket = { brokerOrderId: 'b1', clientOrderId: 'c1', terms }
-      expect((await broker.replace(ticket)).kind).toBe('unknown')
-      expect((await broker.cancel('b1')).kind).toBe('unknown')
-      await expect(broker.findByClientOrderId('c1')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-      await expect(broker.readPosition('AAPL')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-      await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-    })
-  })
-
-  test('the broker’s own words prove what they say', async () => {
-    await using server = await answering(404, '{"code":40410000,"message":"order not found for c1"}')
-    expect(await server.broker.findByClientOrderId('c1')).toBeNull()
-    expect(await server.broker.cancel('b1')).toEqual({ kind: 'refused', message: 'order not found for c1' })
-  })
-})
-
 const provenBy = (outcome: SubmitOutcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
-
-/** A broker that answers everything the same, or with `null` nothing at all. */
-async function answering(status: number, body: string | null) {
-  let requests = 0
-  const server = createServer((_request, response) => {
-    requests += 1
-    if (body !== null) response.writeHead(status, { 'content-type': 'application/json' }).end(body)
-  })
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  const endpoint = endpointOf('sandbox', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  const transport = createTransport(endpoint, systemClock)
-  return {
-    broker: createAlpacaBroker({ keyId: 'K', secretKey: 'S' }, endpoint, transport, realTimers()),
-    requests: () => requests,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections()
-      await new Promise((resolve) => void server.close(resolve))
-      await transport.close()
-    },
-  }
-}
 
 const terms = { quantity: null, limitPrice: dec('1'), stopPrice: null, trail: null, timeInForce: null }
 
