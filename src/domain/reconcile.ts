@@ -1,11 +1,9 @@
 import type { Account, CashCause, Doubt } from './account.ts'
 import { ACTIVITY_IDS_MAX, type BrokerActivity, causeOf, explanationOf, unreadOf, withRead } from './activities.ts'
 import { abs, add, type Decimal, div, isNegative, isZero, mul, neg, sub, ZERO } from './decimal.ts'
-import type { Order } from './order.ts'
 import { applyFill, averageEntryPrice, openPosition, type Position } from './position.ts'
-import { type Landing, reduce } from './reduce.ts'
 import { tradingDayOf } from './trading-day.ts'
-import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
+import type { Change } from './updates.ts'
 
 /** A position as the broker shows it, in our words. */
 export type BrokerPosition = Readonly<{
@@ -48,31 +46,6 @@ export function adopt(connectionId: string, { snapshot: seen, activities, atMs, 
   const positions = seen.positions.filter((p) => !isZero(p.quantity)).map((p) => positionFrom(connectionId, p, readAt))
   return { account, positions: new Map(positions.map((p) => [p.symbol, p])) }
 }
-
-/**
- * An order found at the first reading: what it has executed so far is in the adopted position already.
- * @param views all of its placements, as they are now
- * @param kept the record where there is one: a claim, say
- */
-export function adoptOrder(views: readonly BrokerOrder[], landing: Landing, kept: Order | null = null): Order {
-  let slice: Slice = { order: kept, position: null, account: null }
-  const take = (update: OrderUpdate): void => void (slice = reduce(slice, update, landing).slice)
-  for (const order of views) take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
-  for (const seen of views.flatMap((view) => [view, ...view.legs]))
-    if (!isZero(seen.filledQuantity)) take(wholeExecution(seen))
-  if (slice.order === null) throw new RangeError(`order ${landing.id} could not be adopted`)
-  return { ...slice.order }
-}
-
-/** Everything that an order has executed, as if in one execution. */
-const wholeExecution = (seen: BrokerOrder): OrderUpdate => ({
-  type: 'execution',
-  brokerOrderId: seen.brokerOrderId,
-  execution: {
-    ...{ executionId: null, quantity: seen.filledQuantity, cumulativeQuantity: seen.filledQuantity },
-    ...{ price: seen.filledAveragePrice ?? ZERO, at: seen.updatedAt },
-  },
-})
 
 /** The record id of an order that was placed elsewhere; the dot keeps it apart from every `tradeId`. */
 export const externalOrderId = (brokerOrderId: string): string => `ext.${brokerOrderId}`

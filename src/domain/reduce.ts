@@ -1,7 +1,8 @@
 import { Booking } from './booking.ts'
+import { isZero, ZERO } from './decimal.ts'
 import type { Order } from './order.ts'
 import { attempted, attemptEnded, cancelRequested, replaceRequested, setAside } from './requests.ts'
-import type { Change, OrderUpdate, Slice } from './updates.ts'
+import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
 
@@ -53,6 +54,8 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
     case 'broker_order':
       book.view(update, landing)
       break
+    case 'past_order':
+      return { slice: { ...slice, order: adoptOrder(update.views, landing, slice.order) }, changes: [] }
     case 'execution':
       book.execute(update.brokerOrderId, update.execution)
       break
@@ -65,3 +68,29 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
   }
   return book.result()
 }
+
+/**
+ * An order whose executions so far are in the position already: its record tells of them, and nothing is booked. Found at the first
+ * reading of an account, or long over.
+ * @param views all of its placements, as they are now
+ * @param kept the record where there is one: a claim, say
+ */
+export function adoptOrder(views: readonly BrokerOrder[], landing: Landing, kept: Order | null = null): Order {
+  let slice: Slice = { order: kept, position: null, account: null }
+  const take = (update: OrderUpdate): void => void (slice = reduce(slice, update, landing).slice)
+  for (const order of views) take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
+  for (const seen of views.flatMap((view) => [view, ...view.legs]))
+    if (!isZero(seen.filledQuantity)) take(wholeExecution(seen))
+  if (slice.order === null) throw new RangeError(`order ${landing.id} could not be adopted`)
+  return { ...slice.order }
+}
+
+/** Everything that an order has executed, as if in one execution. */
+const wholeExecution = (seen: BrokerOrder): OrderUpdate => ({
+  type: 'execution',
+  brokerOrderId: seen.brokerOrderId,
+  execution: {
+    ...{ executionId: null, quantity: seen.filledQuantity, cumulativeQuantity: seen.filledQuantity },
+    ...{ price: seen.filledAveragePrice ?? ZERO, at: seen.updatedAt },
+  },
+})

@@ -75,6 +75,8 @@ export type OrderUpdate =
       isAnswer?: true
       at: string
     }>
+  /** All views of an order that had ended before it was claimed: recorded as it is, nothing is booked or told. */
+  | Readonly<{ type: 'past_order'; views: readonly BrokerOrder[] }>
   /** An execution on its own, from the activity list. */
   | Readonly<{ type: 'execution'; brokerOrderId: string; execution: Execution }>
   /** An execution taken back or restated by the venue. */

@@ -1,17 +1,7 @@
-import { type Job, Queue } from 'bullmq'
+import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import {
-  parametersHash,
-  type QueueName,
-  queues,
-  type SubmitOrder,
-  submitJobId,
-  submitOrderSchema,
-  tradeIdSchema,
-  userIdSchema,
-} from '#contract'
-
+import { type QueueName, queues, tradeIdSchema, userIdSchema } from '#contract'
 import type { Order } from '#domain'
 import { connectRedis, type Logger, redisReady, systemClock } from '#runtime'
 import { createAssetReader, createConnections, createReader, createVault } from '#store'
@@ -19,11 +9,11 @@ import { createTradeCommands, type TradeCommands } from './commands.ts'
 import { untilClosed } from './closing.ts'
 import { type ConnectionCommands, createConnectionCommands } from './connections.ts'
 import { type ControlCommands, createControlCommands } from './controls.ts'
-import { assertNamed, createDoor } from './door.ts'
-import { TradeIdConflictError } from './errors.ts'
+import { createDoor } from './door.ts'
 import { type ProducerOptions, readOptions } from './options.ts'
 import { available, parse } from './request.ts'
 import { createSessionCommands, type SessionCommands } from './sessions.ts'
+import { createSubmitOrder, type SubmitOrderCommand } from './submit.ts'
 
 /**
  * What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. Once the
@@ -35,7 +25,7 @@ export interface Producer extends TradeCommands, ControlCommands, AsyncDisposabl
    * @returns `isRepeat` when the same trade was there already, with the same parameters
    * @throws {InvalidRequestError} naming each wrong field  @throws {TradeIdConflictError}  @throws {UnavailableError}
    */
-  submitOrder(order: SubmitOrder): Promise<{ tradeId: string; jobId: string; isRepeat: boolean }>
+  submitOrder: SubmitOrderCommand
   connections: ConnectionCommands
   sessions: SessionCommands
   orders: {
@@ -78,28 +68,7 @@ export async function createProducer(options: ProducerOptions): Promise<Producer
   let isClosed = false
   const commands: Omit<Producer, typeof Symbol.asyncDispose> = {
     ...createControlCommands(redis, systemClock, log),
-    async submitOrder(request) {
-      const intent = parse(submitOrderSchema, request)
-      const { userId, tradeId, symbol } = intent
-      const hash = parametersHash(intent)
-      const [known, asset] = await Promise.all([available(reader.order(userId, tradeId)), door.find(intent, symbol)])
-      assertNamed(request.symbol, symbol, asset)
-      if (known !== null)
-        return { tradeId, jobId: submitJobId(userId, tradeId), isRepeat: repeats(tradeId, hash, known.parametersHash) }
-      const jobId = submitJobId(userId, tradeId)
-      const there = await available(queue.orders.getJob(jobId))
-      // Read behind the job: one that has just come to its end has its record now.
-      const isForgotten = there?.finishedOn !== undefined && (await available(reader.order(userId, tradeId))) === null
-      if (isForgotten) await forget(there, tradeId, hash)
-      const waiting = isForgotten ? undefined : there
-      const isRepeat = waiting !== undefined
-      if (!isRepeat) await available(queue.orders.add('submitOrder', intent, { jobId }))
-      // Two callers may have been here at once: what lies in the queue now decides.
-      const queued = waiting ?? (await available(queue.orders.getJob(jobId)))
-      if (queued !== undefined) repeats(tradeId, hash, hashOf(queued))
-      return { tradeId, jobId, isRepeat }
-    },
-
+    submitOrder: createSubmitOrder(queue.orders, reader, door),
     ...createTradeCommands(queue.commands, door),
 
     connections: createConnectionCommands(redis, createVault(vaultKeys), queue.connections),
@@ -140,25 +109,4 @@ async function openQueue(which: QueueName, redis: Redis, log: Logger): Promise<Q
   queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
   await queue.waitUntilReady()
   return queue
-}
-
-/**
- * A job that has come to its end wrote a record; where there is none, the store lost it with the last second of its writes (RDQ-04). The
- * job is taken away, so that the trade is worked on again; whatever of it is at the broker is found under its id.
- * @throws {TradeIdConflictError}
- */
-async function forget(job: Job, tradeId: string, hash: string): Promise<void> {
-  repeats(tradeId, hash, hashOf(job))
-  await available(job.remove())
-}
-
-function hashOf(job: Job): string | null {
-  const read = submitOrderSchema.safeParse(job.data)
-  return read.success ? parametersHash(read.data) : null
-}
-
-/** `true` when both ask for the same. @throws {TradeIdConflictError} when they do not */
-function repeats(tradeId: string, asked: string, known: string | null): boolean {
-  if (known !== null && known !== asked) throw new TradeIdConflictError(tradeId)
-  return true
 }

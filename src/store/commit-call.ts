@@ -1,10 +1,22 @@
 import { type Order } from '#domain'
 import { InvariantError } from '#runtime'
-import { archiveKey, budgetKey, controlField, controlKey, field, leaseKey, logKey, openKey, stateKey } from './keys.ts'
+import {
+  archiveKey,
+  budgetKey,
+  controlField,
+  controlKey,
+  field,
+  leaseKey,
+  logKey,
+  openKey,
+  stateKey,
+  tombstoneKey,
+} from './keys.ts'
 import { isOpenField } from './open-index.ts'
 import { encodeEvent } from './packet.ts'
 import {
   ARCHIVE_TTL_MS,
+  TOMBSTONE_TTL_MS,
   type Commit,
   EVENTS_PER_COMMIT_MAX,
   type Fence,
@@ -47,13 +59,14 @@ export function commitCall(
   const fencing = fencingOf(userId, fence)
   const keys = [
     ...[stateKey(userId), logKey(userId), openKey(userId), ...fencing.keys],
-    ...archived.map((order) => archiveKey(userId, order.id)),
+    ...archived.flatMap((order) => [archiveKey(userId, order.id), tombstoneKey(userId, order.id)]),
   ]
   const args = [
     ...[expectVersion, ...fencing.args, LOG_ENTRIES_MAX, LOG_TTL_MS],
     ...[sets.length, ...sets.flatMap(([name, record, isOpen]) => [name, record, Number(isOpen)])],
     ...[removals.length, ...removals],
-    ...[archived.length, ARCHIVE_TTL_MS, ...archived.map((order) => JSON.stringify(order))],
+    ...[archived.length, ARCHIVE_TTL_MS, TOMBSTONE_TTL_MS],
+    ...archived.flatMap((order) => [JSON.stringify(order), order.origin, order.parametersHash ?? '']),
     ...[events.length, ...packets],
   ]
   return [keys.length, ...keys, ...args]
@@ -72,7 +85,10 @@ function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argume
     case 'take': {
       const { tradeId, by, connectionId, revision, reducing, budget, first } = fence
       return {
-        keys: [archiveKey(userId, tradeId), controlKey(userId), budgetKey(userId, connectionId)],
+        keys: [
+          ...[archiveKey(userId, tradeId), tombstoneKey(userId, tradeId)],
+          ...[controlKey(userId), budgetKey(userId, connectionId)],
+        ],
         args: [
           ...['take', field.claim(tradeId), by, field.order(tradeId), field.cancelMark(tradeId), Number(first)],
           ...[controlField.connection(connectionId), controlField.link(connectionId)],

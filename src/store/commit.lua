@@ -9,22 +9,24 @@
 -- The set of open fields follows the state as long as it belongs to the version before; whoever writes without it leaves it behind,
 -- and readers see that by the version (open-index.ts).
 --
--- KEYS  state (hash), event log (stream), open fields (set), then what the fence needs, then one archive key for each order that is archived
+-- KEYS  state (hash), event log (stream), open fields (set), then what the fence needs, then an archive key and a tombstone key for each order that is
+--       archived
 -- ARGV  expected version
 --       fence kind, field, value
 --         lease    KEYS: the lease, which must hold exactly `value`
 --         claim    state field `field` must hold exactly `value`
 --         resolve  state field `field` becomes '<new version> <value>': the caller owns the trade, and may not send it
---         take     the same, and the caller may send it. KEYS: the trade's archive, control set, budget
+--         take     the same, and the caller may send it. KEYS: the trade's archive, its tombstone, control set, budget
 --                  ARGV: order field, cancel mark field, first ('1' or '0'), connection field, link field, halt field of the connection,
 --                  revision of the caller's credentials, reducing ('1' or '0'), budget (the same)
 --         version  the expected version is fence enough: the record has no owner
 --       log length, log lifetime in ms
 --       n, (field, value, open) * n   fields to write; `open` '1': one that the set of open fields names, '0': one that it does not
 --       n, field * n              fields to remove
---       n, lifetime in ms, order * n   orders for the archive
+--       n, lifetime in ms, lifetime of tombstones in ms, (order, origin, hash) * n   orders for the archive; those of origin 'fillcast' leave
+--       their hash as a tombstone
 --       n, (event, payload, channel, a, b, c) * n     packet = a .. id .. b .. previous id .. c
--- Returns {'committed', version, last event id} | {'clash'} | {'fenced'} | {'halted', halt} | {'archived', order}
+-- Returns {'committed', version, last event id} | {'clash'} | {'fenced'} | {'halted', halt} | {'archived', order} | {'ended', hash}
 --       | {'unusable', connection record or ''} | {'over_budget', ms to wait}
 --- include budget-window
 --- include in-parts
@@ -75,9 +77,10 @@ if kind == 'lease' then
 elseif kind == 'claim' then
   if redis.call('HGET', KEYS[1], fenceField) ~= fence then return {'fenced'} end
 elseif kind == 'take' then
-  local archived = redis.call('GET', key())
+  local archived, tombstone = redis.call('GET', key()), redis.call('GET', key())
   local there = redis.call('HMGET', KEYS[1], arg(), arg())
   if archived and not there[1] then return {'archived', archived} end
+  if tombstone and not there[1] then return {'ended', tombstone} end
   isSeen = arg() == '1' and (there[1] or there[2])
   local control = redis.call('HMGET', key(), arg(), arg(), arg(), 'halt')
   local revision, reducing = arg(), arg()
@@ -117,8 +120,8 @@ for _ = 1, tonumber(arg()) do
   removals[#removals + 1] = name
   closed[#closed + 1] = name
 end
-local archives, archivesCount, archiveTtlMs = {}, tonumber(arg()), arg()
-for i = 1, archivesCount do archives[i] = {key(), arg()} end
+local archives, archivesCount, archiveTtlMs, tombstoneTtlMs = {}, tonumber(arg()), arg(), arg()
+for i = 1, archivesCount do archives[i] = {key(), key(), arg(), arg(), arg()} end
 
 local eventCount = tonumber(arg())
 local last = known[2] or '0000000000000-00000'
@@ -147,7 +150,10 @@ if #entries > 0 then
 end
 
 if budget then budget_spend(budget, kept, 'submit', now) end
-for _, archive in ipairs(archives) do redis.call('SET', archive[1], archive[2], 'PX', archiveTtlMs) end
+for _, archive in ipairs(archives) do
+  redis.call('SET', archive[1], archive[3], 'PX', archiveTtlMs)
+  if archive[4] == 'fillcast' then redis.call('SET', archive[2], archive[5], 'PX', tombstoneTtlMs) end
+end
 if isIndexed then
   if not known[1] and openCount > 0 then
     redis.call('DEL', KEYS[3])

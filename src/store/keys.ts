@@ -9,6 +9,8 @@ export const openKey = (userId: string): string => `state:{${userId}}:open`
 export const logKey = (userId: string): string => `log:{${userId}}`
 /** An order that left the hot state: its record as text, until it expires. */
 export const archiveKey = (userId: string, orderId: string): string => `archive:{${userId}}:${orderId}`
+/** The tombstone of a trade: it outlives the trade's archive. In its keyspace, so that the same Redis users may touch it. */
+export const tombstoneKey = (userId: string, tradeId: string): string => `archive:{${userId}}:ended:${tradeId}`
 /** Requests made to one broker account within the last minute. */
 export const budgetKey = (userId: string, connectionId: string): string => `budget:{${userId}}:${connectionId}`
 /** What cannot be rebuilt from the broker: sealed connections, limits, halts, bars. A hash; see `controlField`. */

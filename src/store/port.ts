@@ -37,7 +37,12 @@ export type LoadedSlice = Readonly<{
   claim: string | null
   /** A cancel that came before its trade. */
   cancelMark: CancelMark | null
+  /** The trade ended so long ago that nothing else is known of it. Only where the archive was looked at. */
+  tombstone: Tombstone | null
 }>
+
+/** What outlives an order's archive: its trade id stays taken, and the hash tells a repeat from a conflict (`null`: never known). */
+export type Tombstone = Readonly<{ parametersHash: string | null }>
 
 export type LoadedConnection = Readonly<{
   version: string
@@ -104,7 +109,7 @@ export type Write =
   | Readonly<{ kind: 'cancelMark'; tradeId: string; mark: CancelMark | null }>
   /** Notes which order a broker order belongs to. */
   | Readonly<{ kind: 'ref'; brokerOrderId: string; orderId: string | null }>
-  /** Moves an order out of the hot state, with its claim, mark and refs; it can be loaded for `ARCHIVE_TTL_MS` longer. */
+  /** Moves an order out of the hot state, with its claim, mark and refs; it can be loaded for `ARCHIVE_TTL_MS` longer. Its tombstone stands for `TOMBSTONE_TTL_MS`. */
   | Readonly<{ kind: 'archive'; order: Order }>
   /** Drops everything of a connection; our own orders go to the archive. Too many for one commit: archive them before. */
   | Readonly<{ kind: 'forget'; connectionId: string }>
@@ -130,6 +135,8 @@ export type TakeRefusal =
   | Readonly<{ kind: 'halted'; halt: Halt }>
   /** The trade was there before, and has ended. */
   | Readonly<{ kind: 'archived'; order: Order }>
+  /** The same, so long ago that only its tombstone is left. */
+  | Readonly<{ kind: 'ended'; tombstone: Tombstone }>
   /** `isLinked` false: there is no such connection. Else its credentials are not verified: not yet, or they were refused (see its health), or they are newer ones. */
   | Readonly<{ kind: 'unusable'; isLinked: boolean }>
   | Readonly<{ kind: 'over_budget'; retryAfterMs: number }>
@@ -137,5 +144,7 @@ export type TakeRefusal =
 /** Records and events of one commit, at most; a larger one is a defect of the caller. */
 export const WRITES_PER_COMMIT_MAX = 2_000
 export const EVENTS_PER_COMMIT_MAX = 1_000
-/** An order stays in the archive, and its trade id taken, for this long: longer than anybody repeats a request. */
+/** An order stays in the archive for this long. */
 export const ARCHIVE_TTL_MS = 30 * 86_400_000
+/** A trade id stays taken for this long after its order went into the archive: longer than anybody repeats a request. */
+export const TOMBSTONE_TTL_MS = 180 * 86_400_000

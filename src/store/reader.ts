@@ -1,9 +1,10 @@
 import type { Redis } from 'ioredis'
 import { EVENT_ID_ZERO, padEventId } from '#contract'
 import type { Account, Order, Position } from '#domain'
-import { archiveKey, controlField, controlKey, epochKey, field, logKey, stateKey } from './keys.ts'
+import { archiveKey, controlField, controlKey, epochKey, field, logKey, stateKey, tombstoneKey } from './keys.ts'
 import { isIndexed, readOpen } from './open-index.ts'
-import { orderRecord, readRecord } from './records.ts'
+import type { Tombstone } from './port.ts'
+import { orderRecord, readRecord, readTombstone } from './records.ts'
 import { readState } from './store.ts'
 
 /**
@@ -42,6 +43,8 @@ export interface Reader {
   figures(userId: string): Promise<Figures>
   /** Of the hot state or of the archive. */
   order(userId: string, tradeId: string): Promise<Order | null>
+  /** Of a trade that ended; it outlives the order. */
+  tombstone(userId: string, tradeId: string): Promise<Tombstone | null>
   /** Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry beyond it may be there already. */
   events(userId: string, afterId: string, limit: number): Promise<LogPage>
   /** Id of the last event ever logged for the user, also where the log or the state does not have it any more. */
@@ -92,6 +95,10 @@ export function createReader(redis: Redis): Reader {
       const name = field.order(tradeId)
       const hot = await redis.hget(stateKey(userId), name)
       return readRecord(orderRecord, name, hot ?? (await redis.get(archiveKey(userId, tradeId))))
+    },
+    async tombstone(userId, tradeId) {
+      const text = await redis.get(tombstoneKey(userId, tradeId))
+      return text === null ? null : readTombstone(text)
     },
     async events(userId, afterId, limit) {
       let [top, rows] = await Promise.all([stateTop(userId), after(userId, afterId, limit)])

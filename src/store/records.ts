@@ -1,6 +1,6 @@
 import { type Account, type Order, type Placement, type Position } from '#domain'
 import { FillcastError } from '#runtime'
-import type { Health } from './port.ts'
+import type { Health, Tombstone } from './port.ts'
 
 /** A stored record that this version of the code cannot read. It is left as it is; whoever met it stops working on it. */
 export class RecordError extends FillcastError<'RECORD_UNREADABLE'> {
@@ -77,6 +77,9 @@ export const healthRecord: RecordKind<Health> = { schema: 2, upgrade: healthFrom
 export const orderRecord: RecordKind<Order> = { schema: 2, upgrade: orderFromFirst }
 export const accountRecord: RecordKind<Account> = { schema: 2, upgrade: accountFromFirst }
 export const positionRecord: RecordKind<Position> = { schema: 2, upgrade: positionFromFirst }
+
+/** A tombstone is the hash alone: there may be many of them. */
+export const readTombstone = (text: string): Tombstone => ({ parametersHash: text === '' ? null : text })
 
 /** A kind of record that has had one version only. */
 export const firstVersion = <T>(): RecordKind<T> => ({ schema: 1, upgrade: null })

@@ -26,7 +26,7 @@ export type Scripts = Readonly<{
 export type CommitAnswer =
   | [kind: 'committed', version: string, lastEventId: string]
   | [kind: 'clash' | 'fenced']
-  | [kind: 'halted' | 'archived' | 'unusable', record: string]
+  | [kind: 'halted' | 'archived' | 'ended' | 'unusable', record: string]
   | [kind: 'over_budget', waitMs: number]
 
 /** `null`: the number of keys comes first among the arguments. */

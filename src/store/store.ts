@@ -2,10 +2,18 @@ import type { Redis } from 'ioredis'
 import type { Account, Order, Position } from '#domain'
 import { commitCall, forgetting } from './commit-call.ts'
 import { readHalt } from './control.ts'
-import { archiveKey, controlField, field, globalControlKey, stateKey } from './keys.ts'
+import { archiveKey, controlField, field, globalControlKey, stateKey, tombstoneKey } from './keys.ts'
 import { isIndexed, mend, readOpen } from './open-index.ts'
-import type { CancelMark, Commit, CommitResult, LoadedConnection, LoadedSlice, Store } from './port.ts'
-import { accountRecord, firstVersion, healthRecord, orderRecord, positionRecord, readRecord } from './records.ts'
+import type { CancelMark, Commit, CommitResult, LoadedConnection, LoadedSlice, SliceAddress, Store } from './port.ts'
+import {
+  accountRecord,
+  firstVersion,
+  healthRecord,
+  orderRecord,
+  positionRecord,
+  readRecord,
+  readTombstone,
+} from './records.ts'
 import { type CommitAnswer, commitThenRead, withScripts } from './scripts.ts'
 
 const cancelMarkRecord = firstVersion<CancelMark>()
@@ -14,34 +22,7 @@ const cancelMarkRecord = firstVersion<CancelMark>()
 export function createStore(connection: Redis): Store {
   const redis = withScripts(connection)
   return {
-    async loadSlice(userId, { orderId, connectionId, symbol }, { archived = true } = {}): Promise<LoadedSlice> {
-      const names = [
-        field.order(orderId),
-        field.position(connectionId, symbol),
-        field.account(connectionId),
-        field.cancelMark(orderId),
-      ] as const
-      const [version, claim, ...texts] = await redis.hmget(
-        stateKey(userId),
-        field.version,
-        field.claim(orderId),
-        ...names,
-      )
-      const [hot, position, account, mark] = texts
-      // Read after the hot state: an order that leaves it between the two is seen.
-      const order = hot ?? (archived && orderId !== '' ? await redis.get(archiveKey(userId, orderId)) : null)
-      return {
-        at: { orderId, connectionId, symbol },
-        version: version ?? '0',
-        slice: {
-          order: readRecord(orderRecord, names[0], order),
-          position: readRecord(positionRecord, names[1], position),
-          account: readRecord(accountRecord, names[2], account),
-        },
-        claim: claim ?? null,
-        cancelMark: readRecord(cancelMarkRecord, names[3], mark),
-      }
-    },
+    loadSlice: (userId, at, { archived = true } = {}) => loadSlice(redis, userId, at, archived),
 
     async findRefs(userId, brokerOrderIds) {
       if (brokerOrderIds.length === 0) return new Map()
@@ -82,6 +63,39 @@ export function createStore(connection: Redis): Store {
   }
 }
 
+async function loadSlice(
+  redis: Redis,
+  userId: string,
+  { orderId, connectionId, symbol }: SliceAddress,
+  archived: boolean,
+): Promise<LoadedSlice> {
+  const names = [
+    field.order(orderId),
+    field.position(connectionId, symbol),
+    field.account(connectionId),
+    field.cancelMark(orderId),
+  ] as const
+  const [version, claim, ...texts] = await redis.hmget(stateKey(userId), field.version, field.claim(orderId), ...names)
+  const [hot, position, account, mark] = texts
+  // Read after the hot state: an order that leaves it between the two is seen.
+  const isLookedUp = hot == null && archived && orderId !== ''
+  const [ended = null, tombstone = null] = isLookedUp
+    ? await redis.mget(archiveKey(userId, orderId), tombstoneKey(userId, orderId))
+    : []
+  return {
+    at: { orderId, connectionId, symbol },
+    version: version ?? '0',
+    slice: {
+      order: readRecord(orderRecord, names[0], hot ?? ended),
+      position: readRecord(positionRecord, names[1], position),
+      account: readRecord(accountRecord, names[2], account),
+    },
+    claim: claim ?? null,
+    cancelMark: readRecord(cancelMarkRecord, names[3], mark),
+    tombstone: ended === null && tombstone !== null ? readTombstone(tombstone) : null,
+  }
+}
+
 function connectionOf(records: Readonly<Record<string, string>>, connectionId: string): LoadedConnection {
   const { orders, positions, accounts } = readState(records)
   return {
@@ -103,6 +117,8 @@ function resultOf([kind, detail, lastEventId]: CommitAnswer, globalHalt: string 
       return { kind, halt: readHalt(kind, detail) }
     case 'archived':
       return { kind, order: readRecord(orderRecord, kind, detail) }
+    case 'ended':
+      return { kind, tombstone: readTombstone(detail) }
     case 'unusable':
       return { kind, isLinked: detail !== '' }
     case 'over_budget':

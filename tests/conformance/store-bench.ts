@@ -16,7 +16,7 @@ import {
   type Links,
   type Store,
 } from '#store'
-import { logKey, openKey, stateKey } from '../../src/store/keys.ts'
+import { archiveKey, logKey, openKey, stateKey } from '../../src/store/keys.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
@@ -30,6 +30,8 @@ export type StoreBench = Readonly<{
   budget: Budget
   takeLease(userId: string, connectionId: string): Promise<string>
   log(userId: string): Promise<readonly { id: string; prev: string; event: string }[]>
+  /** The lifetime of an order's archive is over. */
+  expireArchive(userId: string, orderId: string): Promise<void>
   /** The state is gone, and the log stands. */
   loseState(userId: string): Promise<void>
   /** Puts an entry into the log behind the back of the state. */
@@ -75,6 +77,7 @@ function inMemory(): StoreBench {
       return String(token)
     },
     log: async (userId) => store.log(userId),
+    expireArchive: async (userId, orderId) => store.expireArchive(userId, orderId),
     loseState: async (userId) => store.loseState(userId),
     appendToLog: async (userId, id) => store.appendToLog(userId, id),
     cutLog: async (userId) => store.loseLogEnd(userId, 1),
@@ -94,6 +97,9 @@ export function benchOnRedis(connection: Redis): StoreBench {
       return (await createLeases(connection).take(leaseKey(userId, connectionId), 10_000)) ?? ''
     },
     log: async (userId) => (await createReader(connection).events(userId, '0000000000000-00000', 100)).entries,
+    async expireArchive(userId, orderId) {
+      await connection.del(archiveKey(userId, orderId))
+    },
     async loseState(userId) {
       await connection.del(stateKey(userId), openKey(userId))
     },

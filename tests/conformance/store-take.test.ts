@@ -159,6 +159,27 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take()).kind).toBe('committed')
   })
 
+  test('what outlives the archive of an order of ours keeps its trade id taken, and its hash', async () => {
+    const { commit, take, store, userId, expireArchive } = await make()
+    const elsewhere = { ...order, id: 'ext.b1', origin: 'external', parametersHash: null } as const
+    await commit({ kind: 'version' }, [
+      { kind: 'archive', order },
+      { kind: 'archive', order: { ...order, id: 't2', parametersHash: null } },
+      { kind: 'archive', order: elsewhere },
+    ])
+    for (const id of ['t1', 't2', 'ext.b1']) await expireArchive(userId, id)
+    const tombstone = { parametersHash: order.parametersHash }
+    expect(await take({ first: true })).toEqual({ kind: 'ended', tombstone })
+    expect(await take({ tradeId: 't2' })).toEqual({ kind: 'ended', tombstone: { parametersHash: null } })
+    const load = (orderId: string, options?: object) => store.loadSlice(userId, { ...address, orderId }, options)
+    expect(await load('t1')).toMatchObject({ slice: { order: null }, tombstone })
+    expect(await load('t1', { archived: false })).toMatchObject({ tombstone: null })
+    expect(await load('ext.b1')).toMatchObject({ slice: { order: null }, tombstone: null })
+    await commit({ kind: 'version' }, [{ kind: 'order', order }]) // a correction brings it back
+    expect(await load('t1')).toMatchObject({ slice: { order }, tombstone: null })
+    expect((await take()).kind).toBe('committed')
+  })
+
   test('a note leads from a broker order to its order, until it is taken away', async () => {
     const { commit, store, userId } = await make()
     await commit({ kind: 'version' }, [

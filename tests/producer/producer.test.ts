@@ -1,7 +1,7 @@
 import { Queue, Worker } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { queues } from '#contract'
+import { parametersHash, queues, submitOrderSchema } from '#contract'
 import {
   ConnectionConflictError,
   createProducer,
@@ -12,6 +12,7 @@ import {
 } from '#producer'
 import { type Order, reduce } from '#domain'
 import { createConnections, createLinks, createStore, createVault, type Health } from '#store'
+import { tombstoneKey } from '../../src/store/keys.ts'
 import { claimed, emptySlice, intentOf, landing } from '../domain/orders.ts'
 import { orderOf } from '../e2e/stage.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -67,6 +68,15 @@ describe('submitOrder', () => {
     expect(await producer.submitOrder(lost)).toEqual({ tradeId: 'lost', jobId, isRepeat: false })
     expect(await producer.submitOrder(lost)).toMatchObject({ isRepeat: true })
     expect(await waiting()).toBe(before + 1)
+  })
+
+  test('long after its order was forgotten it is a repeat, or a conflict', async () => {
+    const old = orderOf({ tradeId: 'old' })
+    await redis.connect().set(tombstoneKey('alice', 'old'), parametersHash(submitOrderSchema.parse(old)))
+    const before = await waiting()
+    expect(await producer.submitOrder(old)).toEqual({ tradeId: 'old', jobId: expect.any(String), isRepeat: true })
+    await expect(producer.submitOrder({ ...old, quantity: '11' })).rejects.toThrow(TradeIdConflictError)
+    expect(await waiting()).toBe(before)
   })
 
   test('written in another way it is still the same trade', async () => {

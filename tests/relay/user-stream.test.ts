@@ -23,6 +23,7 @@ function memoryLog() {
   const reader: Reader = {
     top: async () => top(),
     order: async () => null,
+    tombstone: async () => null,
     snapshot,
     figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),
     events: (_userId, afterId) => {

@@ -63,9 +63,9 @@ describe('RDQ-07 a script that stops half way', () => {
   test('everything is checked before the first write', () => {
     const lines = source('commit.lua').split('\n')
     const at = (pattern: RegExp): number[] => lines.flatMap((line, index) => (pattern.test(line) ? [index] : []))
-    const reads = at(/redis\.call\('(GET|HGET|HMGET|HEXISTS|SCARD|TIME|XREVRANGE)'|budget_(read|wait)\(/)
+    const reads = at(/redis\.call\('(GET|HGET|HMGET|HEXISTS|SCARD|TIME|XRANGE|XLEN|XINFO)'|budget_(read|wait)\(/)
     const writes = at(/redis\.call\('(SET|DEL|XADD|PEXPIRE|PUBLISH)'|inParts\('|budget_(spend|write)\(/)
-    const returns = at(/return \{'(clash|fenced|halted|archived|unusable|over_budget)'/)
+    const returns = at(/return \{'(clash|fenced|halted|archived|ended|unusable|over_budget)'/)
     expect(reads.length * writes.length * returns.length).toBeGreaterThan(0)
     expect(Math.max(...reads, ...returns)).toBeLessThan(Math.min(...writes))
   })

@@ -12,6 +12,7 @@ import type {
   SliceAddress,
   Store,
   TakeRefusal,
+  Tombstone,
   Write,
 } from '#store'
 import { isIndexed } from '../../src/store/open-index.ts'
@@ -66,6 +67,7 @@ export class FakeStore implements Store {
     left.log.push(...lost.log)
     left.logTop = lost.logTop
     for (const [name, text] of lost.archive) left.archive.set(name, text)
+    for (const [name, text] of lost.tombstones) left.tombstones.set(name, text)
     this.#users.set(userId, left)
   }
 
@@ -75,6 +77,11 @@ export class FakeStore implements Store {
     const { last } = user
     user.append({ id, prev: EVENT_ID_ZERO, event: 'state.resync', payload: { reason: '', timestamp: '' } })
     user.last = last
+  }
+
+  /** The lifetime of an order's archive is over. */
+  expireArchive(userId: string, orderId: string): void {
+    this.#user(userId).archive.delete(orderId)
   }
 
   /** The end of a user's log is gone, and the state that tells of it stands. */
@@ -113,6 +120,7 @@ export class FakeStore implements Store {
       },
       claim: user.claims.get(orderId) ?? null,
       cancelMark: user.read<CancelMark>(`cancel:${orderId}`),
+      tombstone: hot === null && archived && user.archived(orderId) === null ? user.tombstone(orderId) : null,
     }
   }
 
@@ -222,6 +230,8 @@ export class FakeStore implements Store {
     const { tradeId, connectionId, revision, reducing } = fence
     const archived = user.read(`order:${tradeId}`) === null ? user.archived(tradeId) : null
     if (archived !== null) return { kind: 'archived', order: archived }
+    const tombstone = user.read(`order:${tradeId}`) === null ? user.tombstone(tradeId) : null
+    if (tombstone !== null) return { kind: 'ended', tombstone }
     const halt = this.controls.haltOf({ userId, connectionId }, reducing)
     if (halt !== null) return { kind: 'halted', halt }
     const standing = this.controls.standingOf({ userId, connectionId }, revision)
@@ -245,6 +255,7 @@ class User {
   readonly claims = new Map<string, string>()
   readonly refs = new Map<string, string>()
   readonly archive = new Map<string, string>()
+  readonly tombstones = new Map<string, string>()
   readonly log: Entry[] = []
 
   copy(): User {
@@ -252,7 +263,7 @@ class User {
     copy.version = this.version
     copy.last = this.last
     copy.logTop = this.logTop
-    for (const name of ['records', 'claims', 'refs', 'archive'] as const)
+    for (const name of ['records', 'claims', 'refs', 'archive', 'tombstones'] as const)
       for (const [key, text] of this[name]) copy[name].set(key, text)
     copy.log.push(...this.log)
     return copy
@@ -276,6 +287,11 @@ class User {
   archived(orderId: string): Order | null {
     const text = this.archive.get(orderId)
     return text === undefined ? null : (JSON.parse(text) as Order)
+  }
+
+  tombstone(orderId: string): Tombstone | null {
+    const hash = this.tombstones.get(orderId)
+    return hash === undefined ? null : { parametersHash: hash === '' ? null : hash }
   }
 
   all<T>(prefix: string): T[] {
@@ -307,6 +323,7 @@ class User {
 
   #archive(order: Order): void {
     this.archive.set(order.id, JSON.stringify(order))
+    if (order.origin === 'fillcast') this.tombstones.set(order.id, order.parametersHash ?? '')
     this.records.delete(`order:${order.id}`)
     this.records.delete(`cancel:${order.id}`)
     this.claims.delete(order.id)

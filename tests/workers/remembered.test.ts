@@ -112,7 +112,7 @@ describe('what a worker remembers of having written', () => {
 describe('what is held', () => {
   const { slice } = play([claimed()])
   const addressOf = (orderId: string, symbol = 'AAPL') => ({ orderId, connectionId: 'broker_1', symbol })
-  const loaded = { at: addressOf('t1'), version: '2', slice, claim: '2 w', cancelMark: null }
+  const loaded = { at: addressOf('t1'), version: '2', slice, claim: '2 w', cancelMark: null, tombstone: null }
   const elsewhere = { ...loaded, at: addressOf('', 'MSFT'), slice: { ...slice, order: null } }
 
   function holding(): Remembered {

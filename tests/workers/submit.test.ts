@@ -196,3 +196,68 @@ describe('cancelOrder', () => {
     })
   })
 })
+
+describe('P1 a first claim that finds an order under its id', () => {
+  /** An order of this id was placed and filled long before; nothing here knows of it. */
+  async function found({ ageMs = 3_600_000, end = true } = {}) {
+    const worker = await makeWorker()
+    const { broker, clock } = worker
+    await broker.submit({ intent, clientOrderId: clientOrderIdOf('u1', 't1'), isBudgeted: true })
+    if (end) broker.fill(clientOrderIdOf('u1', 't1'), '180')
+    await clock.advance(ageMs)
+    const run = { ...worker.run, queuedAtMs: clock.now() }
+    const status = async () => (await worker.store.loadSlice('u1', address)).slice.order?.status
+    const isHeld = (): boolean => worker.store.positionOf('u1', 'broker_1', 'AAPL') !== null
+    return { ...worker, run, status, isHeld }
+  }
+
+  test('it is older than the claim: it is recorded as it ended, and neither booked nor told', async () => {
+    const { submit, run, events, status, isHeld } = await found()
+    await submitOrder(submit, intent, run)
+    expect([await status(), isHeld(), events()]).toEqual(['filled', false, []])
+  })
+
+  test('it is older, and the store may have lost an earlier claim: it is adopted', async () => {
+    const { submit, run, events, status } = await found()
+    await submitOrder({ ...submit, mayHaveLost: () => true }, intent, run)
+    expect([await status(), events()]).toEqual(['submitted', ['trade.submitted']])
+  })
+
+  test('it is older, and has been replaced: what took its place is recorded with it', async () => {
+    const { submit, run, broker, clock, events, status, isHeld } = await found({ end: false, ageMs: 0 })
+    const [first] = broker.orders.keys()
+    const second = clientOrderIdOf('u1', 't1', '0.1')
+    const terms = { quantity: dec('60'), limitPrice: null, stopPrice: null, trail: null, timeInForce: null }
+    await broker.replace({ brokerOrderId: first!, clientOrderId: second, terms })
+    broker.fill(second, '180')
+    await clock.advance(3_600_000)
+    await submitOrder(submit, intent, { ...run, queuedAtMs: clock.now() })
+    expect([events(), isHeld(), await status()]).toEqual([[], false, 'filled'])
+  })
+
+  test('it is older, and other parameters are asked for: refused, with what to do', async () => {
+    const { submit, run, store, isHeld } = await found()
+    await submitOrder(submit, { ...intent, quantity: dec('7') }, run)
+    const message = expect.stringMatching(/used before, with another quantity.*new trade id/)
+    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'BROKER_REJECTED', message } }])
+    expect(isHeld()).toBe(false)
+  })
+
+  test('it is older by no more than clocks may differ: it is adopted', async () => {
+    const { submit, run, events } = await found({ ageMs: 290_000 })
+    await submitOrder(submit, intent, run)
+    expect(events()).toEqual(['trade.submitted'])
+  })
+
+  test('it is older than the claim, and not than the job: an earlier run may have placed it, and it is adopted', async () => {
+    const { submit, run, clock, events } = await found()
+    await submitOrder(submit, intent, { ...run, queuedAtMs: clock.now() - 3_600_000 })
+    expect(events()).toEqual(['trade.submitted'])
+  })
+
+  test('it is older, and still at work: it is adopted', async () => {
+    const { submit, run, events, status } = await found({ end: false })
+    await submitOrder(submit, intent, run)
+    expect([await status(), events()]).toEqual(['submitted', ['trade.submitted']])
+  })
+})

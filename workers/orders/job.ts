@@ -39,7 +39,7 @@ export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
 }
 
 /** A record stands for one request; `null`: what was asked for is not known. @throws {TradeConflictError} */
-export function assertSame({ id, parametersHash: known }: Order, hash: string): void {
+export function assertSame({ id, parametersHash: known }: Pick<Order, 'id' | 'parametersHash'>, hash: string): void {
   if (known !== null && known !== hash) throw new TradeConflictError(id)
 }
 

@@ -3,7 +3,7 @@ import type { Broker } from '../broker/index.ts'
 import { applyWith } from '../updates/index.ts'
 import { adoptOrder, lookUp } from './adopt.ts'
 import { isGone, loadTrade, type OrderDeps } from './deps.ts'
-import { again, assertSame, DONE, type JobResult } from './job.ts'
+import { again, assertSame, DONE, type JobResult, type Run } from './job.ts'
 
 type Claimed = Extract<OrderUpdate, { type: 'claimed' }>
 
@@ -23,17 +23,17 @@ export async function leaveOrRepeat(deps: OrderDeps, trade: Parameters<typeof lo
 /**
  * Takes an order over whose record the store lost (RDQ-04): it is claimed as one of which a request may have arrived, with the cancel
  * that waits for it, and followed from there. The record may have been there all along, too.
- * @returns `null`: the broker has no such order  @throws {TradeConflictError}
+ * @returns `null`: the broker has no such order, or it is one that ended long ago  @throws {TradeConflictError}
  */
-export async function findLost(deps: OrderDeps, claimed: Claimed, broker: Broker): Promise<JobResult | null> {
+export async function findLost(deps: OrderDeps, claimed: Claimed, broker: Broker, run: Run): Promise<JobResult | null> {
   const { userId, connectionId, tradeId, symbol } = claimed.intent
   const seen = await lookUp(() => broker.findByClientOrderId(clientOrderIdOf(userId, tradeId)))
   if (seen.kind === 'absent') return null
   if (seen.kind === 'failed') return seen.result
   const landing = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
   const target = { landing, symbol, fence: { kind: 'version' } } as const
-  const applied = await applyWith(deps.applier, target, ({ slice, cancelMark }) => {
-    if (slice.order !== null) return []
+  const applied = await applyWith(deps.applier, target, ({ slice, cancelMark, tombstone }) => {
+    if (slice.order !== null || tombstone !== null) return []
     const cancel: OrderUpdate[] = cancelMark === null ? [] : [{ type: 'cancel_requested', request: cancelMark }]
     return [claimed, { type: 'outcome_unknown', at: claimed.at }, ...cancel]
   })
@@ -41,7 +41,7 @@ export async function findLost(deps: OrderDeps, claimed: Claimed, broker: Broker
   if (order === null) return null
   assertSame(order, claimed.parametersHash)
   if (order.status !== 'submitting') return DONE
-  const result = await adoptOrder(deps, order, seen.order)
+  const result = await adoptOrder(deps, order, seen.order, { broker, run })
   if (order.cancel !== null) await deps.ask.resolve({ userId, connectionId, tradeId })
   return result
 }

@@ -2,7 +2,7 @@ import { clientOrderIdOf, type Decimal, intentOf, isReducing, type Order, type O
 import { isoTime } from '#runtime'
 import type { Broker, Opened } from '../broker/index.ts'
 import { apply, applyWith, FencedError, takeWith } from '../updates/index.ts'
-import { adoptOrder, lookUp, lookUpSubmission } from './adopt.ts'
+import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission } from './adopt.ts'
 import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
 import { factsOf, landingOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
@@ -32,8 +32,6 @@ const UNDER_WAY_MS = 1_000
 const LOOK_AGAIN_MS = 30_000
 /** Absence from a complete list counts this long after the last request (SUB-05). */
 export const NOT_RECEIVED_MS = 15 * 60_000
-/** The list starts this much before the claim: the broker's clock is another one. */
-const CLOCK_SKEW_MS = 5 * 60_000
 
 /** @param size asked before a parked order is sent, for one that is sized by the broker's own figure */
 export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size | null = null): Promise<JobResult> {
@@ -56,7 +54,7 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
   if (seen.kind === 'failed') return seen.result
   const result =
     seen.kind === 'found'
-      ? await adoptOrder(deps, order, seen.order)
+      ? await adoptOrder(deps, order, seen.order, { broker, run })
       : isParked
         ? await closeUnsent(deps, order, order.cancel === null ? denial : null)
         : await repeatOrWatch(deps, order, opened, run)
@@ -66,7 +64,7 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
 
 async function repeatOrWatch(deps: OrderDeps, order: Order, opened: Opened, run: Run): Promise<JobResult> {
   const sent = isFresh(order, deps.clock.now()) ? await sendAgain(deps, order, opened, run, null) : null
-  return sent !== null && 'kind' in sent ? sent : watch(deps, order, opened.broker)
+  return sent !== null && 'kind' in sent ? sent : watch(deps, order, opened.broker, run)
 }
 
 /** What a close is sized at now, or why there is nothing left of it. @throws {BrokerError} */
@@ -147,6 +145,7 @@ async function sendAgain(
       case 'left':
         return again(UNDER_WAY_MS, 'another run has it in hand')
       case 'archived':
+      case 'ended':
         return DONE
       case 'over_budget':
         return again(taken.retryAfterMs, 'the request budget of the account is spent')
@@ -162,7 +161,7 @@ async function sendAgain(
 }
 
 /** It is not sent any more: it turns up, or its absence is proved. */
-async function watch(deps: OrderDeps, order: Order, broker: Broker): Promise<JobResult> {
+async function watch(deps: OrderDeps, order: Order, broker: Broker, run: Run): Promise<JobResult> {
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)
   if (order.unknownSince === null) await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
@@ -176,7 +175,7 @@ async function watch(deps: OrderDeps, order: Order, broker: Broker): Promise<Job
     return orders.find((one) => one.clientOrderId === clientOrderId) ?? null
   })
   if (listed.kind === 'failed') return listed.result
-  if (listed.kind === 'found') return adoptOrder(deps, order, listed.order)
+  if (listed.kind === 'found') return adoptOrder(deps, order, listed.order, { broker, run })
   deps.log.error({ clientOrderId }, 'submit.not_received')
   const message = 'The broker never received the order. Send it again under a new trade id'
   return closeUnsent(deps, order, order.cancel === null ? { code: 'NOT_RECEIVED', message } : null)

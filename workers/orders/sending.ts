@@ -36,24 +36,24 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
   const isHalted =
     globalHalt !== null && !(globalHalt.allows === 'reducing' && (closes || isReducing(intent, applied.slice.position)))
   const denial = isHalted ? haltedBy(globalHalt) : isPast(intent, deps.clock.now()) ? EXPIRED : null
-  if (denial !== null) return denyClaimed(deps, sending, denial)
+  if (denial !== null) return denyClaimed(deps, sending, denial, run)
   const outcome = await broker.submit({ intent, clientOrderId, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
   // An accepted order is told by its event; a line for each would cost more than the event.
   deps.log[outcome.kind === 'accepted' ? 'debug' : 'info']({ clientOrderId, outcome: outcome.kind }, 'submit.answered')
-  const result = await record(deps, sending, outcome)
+  const result = await record(deps, sending, outcome, run)
   await deps.boundaries.reached('submit.recorded')
   return result
 }
 
 /** Ends the trade unsent, where that is sure. */
-async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenial): Promise<JobResult> {
+async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenial, run: Run): Promise<JobResult> {
   const { order } = sending.applied.slice
   // An earlier request may have arrived: then nothing is proved by not sending another.
   if (order === null || order.unknownSince !== null) return remainUnknown(deps, sending, denial.message)
   // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
   const seen = deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
-  if (seen?.kind === 'found') return adoptOrder(deps, order, seen.order)
+  if (seen?.kind === 'found') return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
   const at = isoTime(deps.clock.now())
   if (seen?.kind === 'failed') {
     // Not as one of which nothing was sent: whoever takes it up looks for it before anything else.
@@ -70,7 +70,7 @@ async function remainUnknown(deps: OrderDeps, sending: Sending, why: string): Pr
   return again(REFUSED_AGAIN_MS, `${why}, and an earlier request may have arrived`)
 }
 
-async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome): Promise<JobResult> {
+async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome, run: Run): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const { wanted, applied } = sending
   const { order } = applied.slice
@@ -78,7 +78,7 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome)
     case 'accepted':
       return recordAccepted(deps, sending, outcome.order)
     case 'duplicate':
-      return adoptDuplicate(deps, sending)
+      return adoptDuplicate(deps, sending, run)
     case 'refused': {
       // A refusal of this request says nothing of an earlier one that may have arrived.
       if (order?.unknownSince != null) return remainUnknown(deps, sending, `refused now (${outcome.message})`)
@@ -116,10 +116,10 @@ async function recordAccepted(deps: OrderDeps, sending: Sending, accepted: Broke
 }
 
 /** The id is taken: an earlier request was accepted, or somebody else has our id. */
-async function adoptDuplicate(deps: OrderDeps, sending: Sending): Promise<JobResult> {
+async function adoptDuplicate(deps: OrderDeps, sending: Sending, run: Run): Promise<JobResult> {
   await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
   const { order } = sending.applied.slice
-  return order === null ? DONE : adopt(deps, order, sending.broker)
+  return order === null ? DONE : adopt(deps, order, { broker: sending.broker, run })
 }
 
 /**

@@ -102,7 +102,7 @@ async function take(
   if (taken === 'unread') return wait(deps, wanted, run, 'the account has not been read yet', opened.broker)
   const endsUnsent = taken.kind === 'halted' || (taken.kind === 'left' && taken.loaded.slice.order === null)
   if (isAbsent || !endsUnsent) return onTaken(deps, wanted, taken, opened, run)
-  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker)
+  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker, run)
   return found ?? take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
 }
 
@@ -127,6 +127,9 @@ async function onTaken(
     }
     case 'archived':
       assertSame(taken.order, wanted.hash)
+      return DONE
+    case 'ended':
+      assertSame({ ...taken.tombstone, id: wanted.intent.tradeId }, wanted.hash)
       return DONE
     case 'halted':
       return deny(deps, wanted, haltedBy(taken.halt))
@@ -158,7 +161,7 @@ async function wait(
   const isLate = nowMs - run.queuedAtMs > PARKED_MS_MAX
   const denial = isPast(wanted.intent, nowMs) ? EXPIRED : isLate ? disconnected(why) : null
   if (denial === null || deps.mayHaveLost()) return again(NOT_READY_MS, why)
-  const found = broker === null ? null : await findLost(deps, claimedUpdate(wanted, isoTime(nowMs)), broker)
+  const found = broker === null ? null : await findLost(deps, claimedUpdate(wanted, isoTime(nowMs)), broker, run)
   // Nobody but the job knows of the trade: it must not use up its tries.
   if (found?.kind === 'again') return again(found.delayMs ?? NOT_READY_MS, found.why)
   return found ?? deny(deps, wanted, denial)
@@ -241,9 +244,10 @@ export async function deny(deps: OrderDeps, wanted: Wanted, denial: OrderDenial)
     symbol: wanted.intent.symbol,
     fence: { kind: 'version' },
   } as const
-  await applyWith(deps.applier, target, ({ slice: { order } }) => {
-    if (order === null) return [claimedUpdate(wanted, at), { type: 'denied', ...denial, at }]
-    assertSame(order, wanted.hash)
+  await applyWith(deps.applier, target, ({ slice: { order }, tombstone }) => {
+    const known = order ?? (tombstone === null ? null : { ...tombstone, id: wanted.intent.tradeId })
+    if (known === null) return [claimedUpdate(wanted, at), { type: 'denied', ...denial, at }]
+    assertSame(known, wanted.hash)
     return []
   })
   return DONE

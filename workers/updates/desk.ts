@@ -4,12 +4,13 @@ import {
   canBegin,
   type Change,
   type Execution,
+  isFinalStatus,
   type Landing,
   type Order,
   type OrderUpdate,
 } from '#domain'
 import { type Boundaries, type Clock, FillcastError, InvariantError, type Logger } from '#runtime'
-import { type AsideOrders, type ConnectionRef, type Fence, type LoadedSlice, RecordError } from '#store'
+import { ARCHIVE_TTL_MS, type AsideOrders, type ConnectionRef, type Fence, type LoadedSlice, RecordError } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
 import { type Applier, applyWith, load } from './apply.ts'
@@ -101,14 +102,18 @@ const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', .
  */
 async function applyLater(desk: Desk, landing: Landing, seen: BrokerOrder, updates: OrderUpdate[]): Promise<Taken> {
   const taken = await applyIfThere(desk, landing, await symbolOf(desk, landing, seen), updates)
-  if (taken.order !== null) return taken
+  if (taken.order !== null || taken.isForgotten) return taken
   const first = await desk.landings.firstOf(landing)
   if (first === null) throw new InvariantError(`the broker has orders of trade ${landing.id}, and not its first one`)
   return applyAll(desk, landing, first.symbol, [updateOf(first), ...updates])
 }
 
-const applyIfThere = (desk: Desk, landing: Landing, symbol: string, updates: readonly OrderUpdate[]): Promise<Taken> =>
-  applyIf(desk, landing, symbol, updates, ({ slice }) => slice.order !== null)
+const applyIfThere = (
+  desk: Desk,
+  landing: Landing,
+  symbol: string,
+  updates: readonly OrderUpdate[],
+): Promise<Outcome> => applyIf(desk, landing, symbol, updates, ({ slice }) => slice.order !== null)
 
 /** The symbol of the record, where a view tells none that can be read. */
 async function symbolOf(
@@ -130,31 +135,54 @@ export class UnreadError extends FillcastError<'UNREAD'> {
 }
 
 export type Taken = Readonly<{ order: Order | null; changes: readonly Change[] }>
+/** `isForgotten`: the order had ended and was booked, so long ago that its record is gone; nothing was applied */
+type Outcome = Taken & Readonly<{ isForgotten: boolean }>
 
 /** Applies to one record, and does what the outcome makes necessary. */
 const applyAll = (desk: Desk, landing: Landing, symbol: string, updates: readonly OrderUpdate[]): Promise<Taken> =>
   applyIf(desk, landing, symbol, updates, () => true)
 
-/** As `applyAll`, if what is there is fit for it. */
+/** As `applyAll`, if what is there is fit for it. What has ended, was booked and is forgotten is never booked again. */
 async function applyIf(
   desk: Desk,
   landing: Landing,
   symbol: string,
   updates: readonly OrderUpdate[],
   isFit: (loaded: LoadedSlice) => boolean,
-): Promise<Taken> {
+): Promise<Outcome> {
   const target = { landing, symbol, fence: desk.fence }
-  let isCanceled = false
+  let [isCanceled, isForgotten] = [false, false]
   const { slice, changes } = await applyWith(desk.applier, target, (loaded) => {
     if (loaded.slice.account === null) throw new UnreadError(desk.ref.connectionId)
-    if (!isFit(loaded)) return []
+    isForgotten = isRecordForgotten(loaded, updates, desk.clock.now())
+    if (isForgotten || !isFit(loaded)) return []
     const cancel = waitingCancel(loaded)
     isCanceled = cancel.length > 0
     return [...updates, ...cancel]
   })
   if (isCanceled && desk.isOurs()) await desk.followUps.resolve(desk.ref, landing.id)
   await followUp(desk, changes, slice.order)
-  return { order: slice.order, changes }
+  return { order: slice.order, changes, isForgotten }
+}
+
+/** An archive lasts longer than this after the end of its order, whatever the broker's clock says. */
+const RECORDED_MS_MIN = ARCHIVE_TTL_MS - 86_400_000
+
+/** Lists are read again from before the last execution; in an account that rests, that may be older than any archive. */
+function isRecordForgotten(
+  { slice: { order, account }, tombstone }: LoadedSlice,
+  updates: readonly OrderUpdate[],
+  nowMs: number,
+): boolean {
+  if (order !== null || account === null) return false
+  const isLongPast = (beganAt: string, at: string): boolean =>
+    beganAt <= account.executionsReadTo && nowMs - Date.parse(at) > RECORDED_MS_MIN
+  const isBooked = (update: OrderUpdate): boolean => {
+    if (update.type === 'execution') return isLongPast(update.execution.at, update.execution.at)
+    if (update.type !== 'broker_order' || !isFinalStatus(update.order.status)) return false
+    return isLongPast(update.order.submittedAt, update.order.updatedAt)
+  }
+  return tombstone !== null || (updates.length > 0 && updates.every(isBooked))
 }
 
 /** A cancel that found no trade waits for its claim; of a trade whose claim was lost with the store (RDQ-04) there is none any more. */

@@ -33,7 +33,7 @@ export class Remembered {
       return null
     const { order, claim, cancelMark } = trade
     const at = { orderId, connectionId, symbol }
-    return { at, version: held.version, slice: { order, position, account }, claim, cancelMark }
+    return { at, version: held.version, slice: { order, position, account }, claim, cancelMark, tombstone: null }
   }
 
   /** The state was read, and is at this version. */

@@ -98,8 +98,9 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   const unclaimed: string[] = []
   for (const tradeId of books.keys()) {
     const address = { orderId: tradeId, connectionId: ref.connectionId, symbol: '' }
-    const { order } = (await store.loadSlice(ref.userId, address)).slice
-    if (order === null) unclaimed.push(`S2 ${tradeId} is at the broker, and there is no intent`)
+    const { slice, tombstone } = await store.loadSlice(ref.userId, address)
+    if (slice.order === null && tombstone === null)
+      unclaimed.push(`S2 ${tradeId} is at the broker, and there is no intent`)
   }
   const untold = [...books].flatMap(([tradeId, trade]) => {
     const told = trades.get(tradeId)

@@ -14,6 +14,7 @@ function readerOf(store: FakeStore): Reader {
   return {
     top: async (userId) => top(userId),
     order: async () => null,
+    tombstone: async () => null,
     snapshot,
     figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),
     events: async (userId, afterId, limit) => ({
