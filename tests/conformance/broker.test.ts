@@ -143,6 +143,23 @@ describe.each<[string, () => Harness]>([
     expect(await broker.findByBrokerOrderId('00000000-0000-4000-8000-000000000000')).toBeNull()
   })
 
+  test('a page of orders goes on behind the order that it is asked for', async () => {
+    const { broker } = make()
+    const limited = { orderType: 'limit', limitPrice: dec('100'), timeInForce: 'gtc' } as const
+    const placed: string[] = []
+    for (let n = 0; n < 3; n += 1) {
+      const outcome = await broker.submit(ticketOf(limited))
+      if (outcome.kind === 'accepted') placed.push(outcome.order.brokerOrderId)
+    }
+    const since = '2020-01-01T00:00:00Z'
+    const first = await broker.listOrderPage(since, null)
+    expect(first.orders.map(({ brokerOrderId }) => brokerOrderId).slice(-3)).toEqual(placed)
+    expect([first.rows, first.lastId]).toEqual([first.orders.length, placed[2]])
+    const behind = await broker.listOrderPage(since, placed[0] ?? '')
+    expect(behind.orders.map(({ brokerOrderId }) => brokerOrderId)).toEqual(placed.slice(1))
+    expect(await broker.listOrderPage(since, placed[2] ?? '')).toEqual({ orders: [], rows: 0, lastId: null })
+  })
+
   test('a replacement is an order of its own that names the one it took the place of', async () => {
     const { broker, fill } = make()
     const limited = { orderType: 'limit', limitPrice: dec('100'), timeInForce: 'gtc' } as const

@@ -13,6 +13,8 @@ import {
   type OrderBust,
   type OrderExecution,
   type OrderFilter,
+  type OrderPage,
+  ORDERS_PER_PAGE,
   type OrderTicket,
   type ReplaceOutcome,
   type ReplaceTicket,
@@ -138,6 +140,18 @@ export class FakeBroker extends Venue implements Broker {
           (filter.status === 'all' || isClosed(order) === (filter.status === 'closed')),
       ),
     )
+  }
+
+  /** A page is a request of its own, so that a budget or a fault can end a listing between two of them. */
+  listOrderPage(since: string, afterId: string | null): Promise<OrderPage> {
+    return this.#read('listOrders', () => {
+      const all = [...this.orders.values()].filter(
+        (order) => this.#isVisible(order) && order.submittedAt >= fullTime(since),
+      )
+      const from = afterId === null ? 0 : all.findIndex(({ brokerOrderId }) => brokerOrderId === afterId) + 1
+      const orders = all.slice(from, from + ORDERS_PER_PAGE)
+      return { orders, rows: orders.length, lastId: orders.at(-1)?.brokerOrderId ?? null }
+    })
   }
 
   listExecutions(since: string): Promise<readonly (OrderExecution | OrderBust)[]> {

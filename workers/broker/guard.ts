@@ -97,6 +97,10 @@ export class GuardedBroker implements Broker {
     return this.#read('poll', () => this.#inner.listOrders(filter))
   }
 
+  listOrderPage(since: string, afterId: string | null) {
+    return this.#read('poll', () => this.#inner.listOrderPage(since, afterId))
+  }
+
   listExecutions(since: string) {
     return this.#read('reconcile', () => this.#inner.listExecutions(since))
   }

@@ -35,6 +35,11 @@ export interface Broker {
   findParent(exit: BrokerOrder): Promise<BrokerOrder | null>
   /** All open orders, or all orders submitted at or after `since`. Exits are rows of their own, `legs` is empty. */
   listOrders(filter: OrderFilter): Promise<readonly BrokerOrder[]>
+  /**
+   * One page of the orders submitted at or after `since`, oldest first: the page behind the order `afterId`, or the first (`null`).
+   * For listings that are too long to be read within one call.
+   */
+  listOrderPage(since: string, afterId: string | null): Promise<OrderPage>
   /** Executions at or after `since`, oldest first, and what was taken back of them where the source tells it. */
   listExecutions(since: string): Promise<readonly (OrderExecution | OrderBust)[]>
   /** What moved cash or shares without an order, at or after `since`, oldest first. */
@@ -118,6 +123,12 @@ export type CancelOutcome =
 
 /** `since`: submitted then or later. */
 export type OrderFilter = Readonly<{ status: 'open' } | { status: 'closed' | 'all'; since: string }>
+
+/** Orders of one page of a listing, at most. A page with fewer rows is the last page for now. */
+export const ORDERS_PER_PAGE = 500
+
+/** `rows`: how many the broker listed, unreadable ones included. `lastId`: the last of them; `null`: there was none. */
+export type OrderPage = Readonly<{ orders: readonly BrokerOrder[]; rows: number; lastId: string | null }>
 
 /** An execution and the order it belongs to. */
 export type OrderExecution = Readonly<{ brokerOrderId: string; execution: Execution }>

@@ -1,6 +1,7 @@
 import type { LoggedEvent } from '#contract'
 import { adopt, adoptOrder, type BrokerOrder, canBegin, type Landing } from '#domain'
 import { isoTime } from '#runtime'
+import { ORDERS_PER_PAGE } from '../broker/index.ts'
 import type { Desk } from './desk.ts'
 import { refsOf } from './landing.ts'
 import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
@@ -16,12 +17,12 @@ import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portf
  * @returns `false` when the account moved at every try
  */
 export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boolean> {
-  const { clock, ref } = desk
-  const since = isoTime(clock.now() - ADOPT_MS)
+  const { broker, clock, firstReading, ref } = desk
+  const since = firstReading.begin(isoTime(clock.now() - ADOPT_MS))
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
-    const before = await listAll(desk, since)
+    const before = await firstReading.read(broker, since)
     const reading = await readPortfolio(desk, isoTime(clock.now()))
-    const orders = await listAll(desk, since)
+    const orders = await firstReading.read(broker, since)
     const { executed, readTo } = await listExecuted(desk, since, orders)
     if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again
     await writeOrders(desk, [...orders, ...executed])
@@ -32,6 +33,7 @@ export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boole
       events: eventsOf(desk, isNew, reading.at),
     }))
     desk.book.startAt(readTo)
+    firstReading.end()
     return true
   }
   return false
@@ -44,22 +46,19 @@ const STILL_TRIES_MAX = 5
 /** Order records in one commit. */
 const ORDERS_PER_COMMIT = 500
 
-async function listAll({ broker }: Desk, since: string): Promise<readonly BrokerOrder[]> {
-  const all = await broker.listOrders({ status: 'all', since })
-  const orders = new Map(all.map((order) => [order.brokerOrderId, order]))
-  for (const order of await broker.listOrders({ status: 'open' })) orders.set(order.brokerOrderId, order)
-  return [...orders.values()]
-}
-
 /**
  * Later readings of executions begin a little before the last one listed here. Orders whose executions they meet again must be noted,
- * or they would be booked: those that are older than the lists and have ended.
+ * or they would be booked: those that are older than the lists and have ended. Of a long day only the executions around its last
+ * change are listed: the orders themselves show all others.
  */
 async function listExecuted(desk: Desk, since: string, orders: readonly BrokerOrder[]) {
-  const rows = (await desk.broker.listExecutions(since)).flatMap((row) =>
+  const isLong = orders.length > ORDERS_PER_PAGE
+  const latest = orders.reduce((newest, { updatedAt }) => (updatedAt > newest ? updatedAt : newest), since)
+  const listed = await desk.broker.listExecutions(isLong ? overlapping(overlapping(latest)) : since)
+  const rows = listed.flatMap((row) =>
     'execution' in row ? [{ brokerOrderId: row.brokerOrderId, at: row.execution.at }] : [],
   )
-  const readTo = rows.reduce((newest, { at }) => (at > newest ? at : newest), since)
+  const readTo = rows.reduce((newest, { at }) => (at > newest ? at : newest), isLong ? latest : since)
   const known = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
   const from = overlapping(overlapping(readTo))
   const ids = new Set(

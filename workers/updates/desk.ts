@@ -15,6 +15,7 @@ import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
 import { type Applier, applyWith, load } from './apply.ts'
 import { Book } from './book.ts'
+import { FirstReading } from './first-reading.ts'
 import type { FollowUps } from './follow-ups.ts'
 import { Landings } from './landing.ts'
 import { Sights } from './sights.ts'
@@ -31,6 +32,7 @@ export type Desk = Readonly<{
   applier: Applier
   landings: Landings
   book: Book
+  firstReading: FirstReading
   sights: Sights
   /** Readings of the executions list for gaps: a stream that drops everything must not spend on them what polling needs. */
   executionLists: Allowance
@@ -47,12 +49,15 @@ export type Desk = Readonly<{
 /** What follows when the exits of an order executed more than its entry: an alarm, or one trade that closes the excess as well. */
 export type OverExitPolicy = 'alarm' | 'flatten'
 
-export const openDesk = (shared: Omit<Desk, 'landings' | 'book' | 'sights' | 'executionLists'>): Desk => {
+export const openDesk = (
+  shared: Omit<Desk, 'landings' | 'book' | 'firstReading' | 'sights' | 'executionLists'>,
+): Desk => {
   const { ref, broker, applier } = shared
   const book = new Book()
   return {
     ...shared,
     book,
+    firstReading: new FirstReading(),
     sights: new Sights(),
     executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
     landings: new Landings({ ref, broker, store: applier.store, orders: () => book.orders }),

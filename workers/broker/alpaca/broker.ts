@@ -14,7 +14,16 @@ import {
 import { openActivityStream } from './activity-stream.ts'
 import { listAssets } from './assets.ts'
 import type { Endpoint, Transport } from './endpoint.ts'
-import { cancel, findByBrokerOrderId, findByClientOrderId, findParent, listOrders, replace, submit } from './orders.ts'
+import {
+  cancel,
+  findByBrokerOrderId,
+  findByClientOrderId,
+  findParent,
+  listOrderPage,
+  listOrders,
+  replace,
+  submit,
+} from './orders.ts'
 import type { OnUnread } from './read.ts'
 import { TokenSocket } from './token-socket.ts'
 import { readQuoteOf } from './quote.ts'
@@ -57,6 +66,7 @@ export function createAlpacaBroker(
     findByBrokerOrderId: (brokerOrderId) => findByBrokerOrderId(orders, brokerOrderId, onUnread),
     findParent: (exit) => findParent(orders, exit, () => permit('reconcile'), onUnread),
     listOrders: (filter) => listOrders(orders, filter, () => permit('poll'), onUnread),
+    listOrderPage: (since, afterId) => listOrderPage(orders, since, afterId, onUnread),
     listExecutions: (since) => listExecutions(trading, since, () => permit('reconcile'), onUnread),
     listActivities: (since) => listActivities(trading, since, () => permit('refresh'), onUnread),
     readPortfolio: () => readPortfolio(trading, () => permit('refresh')),

@@ -1,13 +1,19 @@
 import type { Alpaca } from '@alpacahq/alpaca-trade-api'
 import type { BrokerOrder } from '#domain'
-import type { CancelOutcome, OrderFilter, OrderTicket, ReplaceOutcome, ReplaceTicket, SubmitOutcome } from '../port.ts'
+import {
+  type CancelOutcome,
+  type OrderFilter,
+  type OrderPage,
+  ORDERS_PER_PAGE,
+  type OrderTicket,
+  type ReplaceOutcome,
+  type ReplaceTicket,
+  type SubmitOutcome,
+} from '../port.ts'
 import { cancelOutcomeOf, failureOf, replaceOutcomeOf, submitOutcomeOf } from './failures.ts'
-import { allPages, justBefore, known, type OnUnread, readIfThere, wire, wireRows } from './read.ts'
+import { allPages, justBefore, known, type OnUnread, read, readIfThere, wire, wireRows } from './read.ts'
 import { orderRequestOf, replaceRequestOf } from './request.ts'
 import { readOrder } from './order-rows.ts'
-
-/** Alpaca's page size. */
-const ORDERS_PER_PAGE = 500
 
 type Orders = Alpaca['trading']['orders']
 
@@ -122,28 +128,42 @@ export async function findParent(
 }
 
 /** Pages by order id: equal submission times at a page's edge would be lost by time. */
+const pageOf = (orders: Orders, filter: OrderFilter, afterOrderId: string | undefined) =>
+  wireRows(
+    orders.getAllOrdersRaw({
+      status: filter.status,
+      direction: 'asc',
+      limit: ORDERS_PER_PAGE,
+      ...(afterOrderId !== undefined ? { afterOrderId } : {}),
+      ...(afterOrderId === undefined && filter.status !== 'open'
+        ? { after: justBefore(filter.since).toISOString() }
+        : {}),
+    }),
+  )
+
+const readRows = (rows: Awaited<ReturnType<typeof pageOf>>, onUnread: OnUnread): BrokerOrder[] =>
+  known(
+    rows,
+    (row) => readNoting(row, onUnread),
+    (id) => onUnread('orders', id),
+  )
+
 export async function listOrders(
   orders: Orders,
   filter: OrderFilter,
   permit: () => Promise<void>,
   onUnread: OnUnread,
 ): Promise<readonly BrokerOrder[]> {
-  const after = filter.status !== 'open' ? { after: justBefore(filter.since).toISOString() } : {}
-  const rows = await allPages(
-    ORDERS_PER_PAGE,
-    (afterOrderId) =>
-      wireRows(
-        orders.getAllOrdersRaw({
-          ...{ status: filter.status, direction: 'asc', limit: ORDERS_PER_PAGE },
-          ...(afterOrderId === undefined ? after : { afterOrderId }),
-        }),
-      ),
-    permit,
-  )
-  const read = known(
-    rows,
-    (row) => readNoting(row, onUnread),
-    (id) => onUnread('orders', id),
-  )
-  return [...new Map(read.map((order) => [order.brokerOrderId, order])).values()]
+  const rows = await allPages(ORDERS_PER_PAGE, (afterId) => pageOf(orders, filter, afterId), permit)
+  return [...new Map(readRows([...rows], onUnread).map((order) => [order.brokerOrderId, order])).values()]
+}
+
+export async function listOrderPage(
+  orders: Orders,
+  since: string,
+  afterId: string | null,
+  onUnread: OnUnread,
+): Promise<OrderPage> {
+  const rows = await read(() => pageOf(orders, { status: 'all', since }, afterId ?? undefined))
+  return { orders: readRows(rows, onUnread), rows: rows.length, lastId: rows.at(-1)?.id ?? null }
 }
