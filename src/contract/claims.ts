@@ -1,11 +1,14 @@
 import { z } from 'zod'
 import { userIdSchema } from './ids.ts'
 
+/** The end of the year 9999, in seconds since 1970. A later end is one in milliseconds. */
+export const TOKEN_END_S_MAX = 253_402_300_799
+
 /** Claims of a client's token. Signature, issuer, audience and expiry are checked before this. Other claims are ignored. */
 export const tokenClaimsSchema = z.object({
   sub: userIdSchema,
   /** Seconds since 1970. */
-  exp: z.number(),
+  exp: z.number().max(TOKEN_END_S_MAX, 'write seconds since 1970, not milliseconds'),
   iat: z.number().optional(),
   /** The login session; one session may have several tokens. */
   sid: z.string().min(1).max(128).optional(),

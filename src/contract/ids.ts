@@ -6,8 +6,12 @@ import { canonicalSymbol } from '#domain'
 /** The same words whether the value is missing, no text, or the wrong text. */
 const text = (pattern: RegExp, error: string) => z.string({ error }).regex(pattern, error)
 
-/** Who a client is; the token's `sub`. */
-export const userIdSchema = text(/^[A-Za-z0-9_.:@|-]{1,128}$/, 'use 1 to 128 of A-Z a-z 0-9 _ . : @ | -')
+// Refused: spaces and separators; control and format characters, which nobody sees; halves of a character, which Redis cannot keep
+// apart; braces, which are the hash tag of every key of a user.
+const USER_ID = /^[^\s\p{Z}\p{Cc}\p{Cf}\p{Cs}{}]{1,128}$/u
+const USER_ID_WORDS = 'use 1 to 128 characters without spaces, control characters and braces, in Unicode form NFC'
+/** Who a client is; the token's `sub`. In one Unicode form, so that two ids that look the same are the same. */
+export const userIdSchema = text(USER_ID, USER_ID_WORDS).refine((id) => id === id.normalize('NFC'), USER_ID_WORDS)
 export const TRADE_ID_LENGTH_MAX = 64
 /** A trade, chosen by the trade API; the same id twice is one order. */
 export const tradeIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')

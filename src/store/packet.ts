@@ -3,9 +3,10 @@ import { type EventMeta, isEventId, type LoggedEvent, SESSION_NOTICE, userRoom }
 import { writable } from './wire.ts'
 
 // The emitter encodes each event with two placeholders of the width of an event id; the commit script, which alone knows the ids,
-// puts them in (reference: the emitter's only call on its client is `publish(channel, packet)`).
-const ID = '#############-#####'
-const PREVIOUS = '@@@@@@@@@@@@@-@@@@@'
+// puts them in (reference: the emitter's only call on its client is `publish(channel, packet)`). A packet ends with its rooms, and no
+// user id has a brace, so that the last placeholder in a packet is ours.
+const ID = '{{{{{{{{{{{{{-{{{{{'
+const PREVIOUS = '}}}}}}}}}}}}}-}}}}}'
 
 /** An event ready for the commit script: `json` for the log, and the packet, which is `a + id + b + previous id + c`. */
 export type Packet = Readonly<{ json: string; channel: string; a: Buffer; b: Buffer; c: Buffer }>

@@ -12,6 +12,7 @@ import {
   type SubmitOrder,
   submitJobId,
   submitOrderSchema,
+  userIdSchema,
   tradeIdSchema,
 } from '#contract'
 
@@ -255,7 +256,7 @@ describe('commands', () => {
 })
 
 describe('job ids', () => {
-  const userId = fc.stringMatching(/^[A-Za-z0-9_.:@|-]{1,128}$/)
+  const userId = fc.string({ unit: 'binary', maxLength: 128 }).filter((id) => userIdSchema.safeParse(id).success)
   const shortId = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
 
   test('the same request is the same job', () => {
