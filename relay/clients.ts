@@ -1,4 +1,4 @@
-import type { RefusedTokens } from '#auth'
+import { type RefusedTokens, tokenEndMs } from '#auth'
 import { type ConnectionErrorCode, type EventMeta, type EventPosition, userRoom } from '#contract'
 import { isoTime } from '#runtime'
 import { type Frame, frameOf, FrameWriter, packetsWaiting } from '#transport'
@@ -144,7 +144,7 @@ export class Clients {
       const { claims, stream, checkAtMs = Infinity, isWelcome } = socket.data
       if (claims === undefined || stream === undefined) continue
       const leftMs = claims.exp * 1_000 - nowMs
-      if (leftMs <= 0) closeConnection(socket, 'token_expired', 'JWT token expired', nowMs)
+      if (nowMs >= tokenEndMs(claims)) closeConnection(socket, 'token_expired', 'JWT token expired', nowMs)
       else if (leftMs <= TOKEN_WARNING_MS && socket.data.wasWarned !== true) warnOfExpiry(socket, leftMs, nowMs)
       this.#writer.inspect(socket.conn)
       if (checkAtMs > nowMs) continue

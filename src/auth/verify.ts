@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, errors, jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose'
-import { type ConnectionErrorCode, type TokenClaims, tokenClaimsSchema } from '#contract'
+import { type ConnectionErrorCode, describeIssues, type TokenClaims, tokenClaimsSchema } from '#contract'
 import { FillcastError } from '#runtime'
 
 type TokenErrorCode = Extract<ConnectionErrorCode, 'AUTHENTICATION_FAILED' | 'INTERNAL_ERROR'>
@@ -19,8 +19,15 @@ export class TokenError extends FillcastError<TokenErrorCode> {
 export type Verify = (token: string | undefined) => Promise<TokenClaims>
 
 const TOKEN_LENGTH_MAX = 8_192
-/** Clocks of issuer and relay may differ by this many seconds. */
-const CLOCK_TOLERANCE_S = 5
+/** Clocks of issuer and relay may differ by this much. */
+export const CLOCK_TOLERANCE_MS = 5_000
+
+/**
+ * From when on a token serves no more, at the door and for a connection that came in with it: were one of them earlier, a client would
+ * come and go in between.
+ */
+export const tokenEndMs = ({ exp }: Pick<TokenClaims, 'exp'>): number => exp * 1_000 + CLOCK_TOLERANCE_MS
+
 const ASYMMETRIC = ['EdDSA', 'Ed25519', 'ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
 const JWKS_TIMEOUT_MS = 2_000
 /** Between two looks for a key that is not known yet: a new key serves after this at the latest. */
@@ -32,7 +39,7 @@ const JWKS_AGE_MS_MAX = 6 * 3_600_000
 export function createVerifier(config: TokenConfig, nowMs: () => number, jwksCooldownMs = JWKS_COOLDOWN_MS): Verify {
   const options: JWTVerifyOptions = {
     requiredClaims: ['exp', 'sub'],
-    clockTolerance: CLOCK_TOLERANCE_S,
+    clockTolerance: CLOCK_TOLERANCE_MS / 1_000,
     ...(config.jwtIssuer === undefined ? {} : { issuer: config.jwtIssuer }),
     ...(config.jwtAudience === undefined ? {} : { audience: config.jwtAudience }),
   }
@@ -41,9 +48,13 @@ export function createVerifier(config: TokenConfig, nowMs: () => number, jwksCoo
     if (token === undefined || token === '')
       throw new TokenError('AUTHENTICATION_FAILED', 'A token is required: pass ?token= or auth.token')
     if (token.length > TOKEN_LENGTH_MAX) throw new TokenError('AUTHENTICATION_FAILED', 'The token is too long')
-    const claims = tokenClaimsSchema.safeParse(await check(token).catch(refuse))
-    if (!claims.success) throw refused('The token names no valid user')
-    return claims.data
+    const read = tokenClaimsSchema.safeParse(await check(token).catch(refuse))
+    if (!read.success) throw refused(`A claim of the token does not fit: ${describeIssues(read.error)}`)
+    const { data: claims } = read
+    if (nowMs() >= tokenEndMs(claims)) throw refused('JWT token expired')
+    if (claims.iat !== undefined && claims.iat * 1_000 > nowMs() + CLOCK_TOLERANCE_MS)
+      throw refused('The token was issued in the future (iat): check the clock of its issuer')
+    return claims
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { CLOCK_TOLERANCE_MS } from '#auth'
 import { type Client, payloadsOf, signed, Stage } from './harness.ts'
 
 const nowS = (): number => Math.floor(Date.now() / 1_000)
@@ -27,10 +28,26 @@ describe('a token that ends', () => {
     expect(expiresIn).toBeGreaterThan(295)
     expect(expiresIn).toBeLessThanOrEqual(300)
     expect(message).toBe('Token expires in 5 minutes')
-    stage.clock.aheadMs = DAY_S * 1_000
+    stage.clock.aheadMs = DAY_S * 1_000 + CLOCK_TOLERANCE_MS
     await expect.poll(() => closed(client)).toEqual(['token_expired'])
     await expect.poll(() => client.closed).toEqual(['transport close']) // a plain client comes back after this one
     expect(payloadsOf(client, 'token.expiring')).toHaveLength(1)
+  })
+})
+
+describe('a token whose end is as long ago as clocks may differ', () => {
+  test('serves at the door and on, then neither', { timeout: 20_000 }, async () => {
+    await using stage = await Stage.open()
+    const token = await signed({ exp: nowS() + 60, jti: 'late' })
+    stage.clock.aheadMs = 62_000
+    const client = await stage.authorized({ query: { token } })
+    const lastsMs = performance.now() + 1_500 // the relay looks once a second
+    await expect.poll(() => performance.now() > lastsMs, { timeout: 5_000 }).toBe(true)
+    expect([...closed(client), ...client.closed]).toEqual([])
+    stage.clock.aheadMs = 60_000 + CLOCK_TOLERANCE_MS
+    await expect.poll(() => closed(client)).toEqual(['token_expired'])
+    const again = stage.connect({ query: { token } })
+    await expect.poll(() => payloadsOf(again, 'connection.error')).toMatchObject([{ message: 'JWT token expired' }])
   })
 })
 
