@@ -59,7 +59,7 @@ async function openShop(
         .toBe(true),
     /** Until the worker waits at Redis for a job. */
     waits: () =>
-      expect.poll(async () => /cmd=bzpopmin/.test(String(await redis.connect().client('LIST'))), soon).toBe(true),
+      expect.poll(async () => /blocked_clients:1\b/.test(await redis.connect().info('clients')), soon).toBe(true),
     async [Symbol.asyncDispose]() {
       line.newcomers = 'pass'
       await worker[Symbol.asyncDispose]()
