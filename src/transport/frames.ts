@@ -61,6 +61,8 @@ export const packetsWaiting = (conn: Connection): number => insideOf(conn).write
 
 export class FrameWriter {
   readonly #waiting = new Map<Connection, Frame[]>()
+  /** Connections that were cut, and may not be gone yet. */
+  readonly #cuts = new WeakSet<Connection>()
   readonly #onCut: () => void
   readonly #onPacket: (this: Connection) => void
   #joined: Readonly<{ frames: readonly Frame[]; bytes: Buffer }> = { frames: [], bytes: Buffer.alloc(0) }
@@ -120,6 +122,8 @@ export class FrameWriter {
   }
 
   #cut(conn: Connection): void {
+    if (this.#cuts.has(conn)) return
+    this.#cuts.add(conn)
     this.#onCut()
     const { transport } = insideOf(conn)
     if (transport.socket === undefined) conn.close(true)

@@ -188,6 +188,17 @@ describe('a client that does not read', () => {
     expect(cuts).toBe(1)
   })
 
+  test('is counted once, whatever is sent to it and looked at before it is gone', async () => {
+    const socket = await stalled()
+    for (let n = 0; n < 10; n += 1) socket.emit('n', 'x'.repeat(1_000_000))
+    for (let n = 0; n < 3; n += 1) {
+      writer.inspect(socket.conn)
+      for (let m = 0; m < 1_200; m += 1) writer.send(socket.conn, frameOf('n', m))
+      await Promise.resolve()
+    }
+    expect(cuts).toBe(1)
+  })
+
   test('over polling is cut as well', async () => {
     const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve))
     const base = `${url()}/socket.io/?EIO=4&transport=polling`
