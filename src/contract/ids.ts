@@ -3,8 +3,12 @@ import { canonicalSymbol } from '#domain'
 
 // Identities as they cross a process. Patterns are anchored and bounded: an id becomes part of a Redis key, a room or a job id.
 
-/** The same words whether the value is missing, no text, or the wrong text. */
-const text = (pattern: RegExp, error: string) => z.string({ error }).regex(pattern, error)
+/** The same words whether the value is no text or the wrong text; a value that is not there is missing. */
+const text = (pattern: RegExp, error: string) =>
+  z.string({ error: ({ input }) => (input === undefined ? MISSING : error) }).regex(pattern, error)
+
+/** What is said of a field that is not there and has to be. */
+export const MISSING = 'is missing'
 
 // Refused: spaces and separators; control and format characters, which nobody sees; halves of a character, which Redis cannot keep
 // apart; braces, which are the hash tag of every key of a user.
@@ -19,9 +23,16 @@ export const tradeIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a
 export const connectionIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
 /** One request to cancel, replace or close; repeating it is harmless. */
 export const commandIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
+const A_SYMBOL = 'use a symbol like AAPL, BRK.B or BTC/USD'
 const SYMBOL = /^[A-Z0-9]{1,12}(?:[/-][A-Z0-9]{1,10}|(?:\.[A-Z0-9]{1,10}){1,2})?$/
+/** Options are named by their contract: `AAPL240119C00100000`. */
+const OPTION = /^[A-Z]{1,6}\d{6}[CP]\d{8}$/
 /** `AAPL`, `BRK.B` or `BTC/USD`. Read into the canonical symbol: a pair gets its slash. */
-export const symbolSchema = text(SYMBOL, 'use a symbol like AAPL, BRK.B or BTC/USD').transform(canonicalSymbol)
+export const symbolSchema = z
+  .string({ error: ({ input }) => (input === undefined ? MISSING : A_SYMBOL) })
+  .refine((symbol) => !OPTION.test(symbol), { error: 'options are not supported; use a stock or a pair', abort: true })
+  .regex(SYMBOL, A_SYMBOL)
+  .transform(canonicalSymbol)
 
 /** Position in a user's event log: the stream id, padded so that string order is log order. */
 export const EVENT_ID_PATTERN = /^\d{13}-\d{5}$/

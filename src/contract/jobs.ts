@@ -18,6 +18,7 @@ import { NOTIONAL_MAX, PERCENT_MAX, PRICE_MAX, QUANTITY_MAX } from './amounts.ts
 import {
   commandIdSchema,
   connectionIdSchema,
+  MISSING,
   symbolSchema,
   TRADE_ID_LENGTH_MAX,
   tradeIdSchema,
@@ -36,10 +37,15 @@ export const queues = {
 } as const
 export type QueueName = keyof typeof queues
 
+const missingOr =
+  (words: string) =>
+  ({ input }: Readonly<{ input?: unknown }>): string =>
+    input === undefined ? MISSING : words
+
 /** A decimal string greater than zero, at most nine decimals, at most `max`; read into its canonical form. A JSON number is refused:
  *  it may have lost digits before anybody could see it. */
 const positiveUpTo = (max: Decimal) =>
-  z.string({ error: 'write it as a decimal string, like "1.5"' }).transform((text, context): Decimal => {
+  z.string({ error: missingOr('write it as a decimal string, like "1.5"') }).transform((text, context): Decimal => {
     const value = tryDec(text)
     const problem = value === null ? 'write a plain decimal, like "1.5"' : problemOf(value, max)
     if (value !== null && problem === null) return value
@@ -64,7 +70,7 @@ const optionalPercent = optionalUpTo(PERCENT_MAX)
 /** Money, or a percentage of a limit. */
 export const optionalDecimal = optionalUpTo(NOTIONAL_MAX)
 const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>
-  z.enum(values, { error: `must be one of ${values.join(', ')}` })
+  z.enum(values, { error: missingOr(`must be one of ${values.join(', ')}`) })
 
 const ofTrade = { userId: userIdSchema, connectionId: connectionIdSchema, tradeId: tradeIdSchema }
 const ofCommand = { ...ofTrade, commandId: commandIdSchema }

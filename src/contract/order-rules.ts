@@ -1,7 +1,7 @@
-import { cmp, type Decimal, mul, type OrderIntent, sub } from '#domain'
+import { type Asset, type AssetAnswer, cmp, type Decimal, div, mul, type OrderIntent, sub } from '#domain'
 import { NOTIONAL_MAX } from './amounts.ts'
 
-// What can be said of an order from the request alone. Source: Alpaca's Trading API, POST /v2/orders, field rules.
+// What can be said of an order from the request alone, and by the broker's list of assets. Source: Alpaca's Trading API, POST /v2/orders, field rules.
 
 type Problem = readonly [field: string, message: string]
 type Rule = (order: OrderIntent) => Problem | null
@@ -56,9 +56,8 @@ const rules: readonly Rule[] = [
       ? ['extendedHours', 'only for limit orders with day or gtc']
       : null,
   (o) =>
-    o.notional !== null && (isCrypto(o) ? !['market', 'limit'].includes(o.orderType) : o.orderType !== 'market')
-      ? ['notional', `${words(o)} is sized by quantity`]
-      : null,
+    // Which other types may be sized in money has changed before: the broker decides.
+    o.notional !== null && o.orderType === 'trailing_stop' ? ['notional', `${words(o)} is sized by quantity`] : null,
   (o) => (o.notional !== null && cmp(o.notional, '1' as Decimal) < 0 ? ['notional', 'must be at least 1.00'] : null),
   (o) => {
     const price = o.limitPrice ?? o.stopPrice ?? o.takeProfit?.limitPrice ?? null
@@ -74,6 +73,8 @@ const rules: readonly Rule[] = [
   },
   (o) =>
     isCrypto(o) && !['gtc', 'ioc'].includes(o.timeInForce) ? ['timeInForce', 'crypto orders work as gtc or ioc'] : null,
+  // Prices and cash are in USD here: what a pair in another currency costs could not be told.
+  (o) => (isCrypto(o) && !o.symbol.endsWith('/USD') ? ['symbol', 'pairs are traded in USD, like ETH/USD'] : null),
   (o) => (isCrypto(o) && o.orderClass !== 'simple' ? ['orderClass', 'crypto orders are simple'] : null),
   (o) => tickProblem('limitPrice', o.limitPrice, isCrypto(o)) ?? tickProblem('stopPrice', o.stopPrice, isCrypto(o)),
   (o) => tickProblem('takeProfit.limitPrice', o.takeProfit?.limitPrice ?? null, isCrypto(o)),
@@ -115,3 +116,66 @@ function classProblem(o: OrderIntent): Problem | null {
 /** Everything that is wrong with an order, each with the field to mend. */
 export const orderProblems = (order: OrderIntent): Problem[] =>
   rules.map((rule) => rule(order)).filter((problem) => problem !== null)
+
+/**
+ * What is refused before an order is queued, and is left to the broker once it is: rules that the broker has changed before, and what
+ * changes with time. Each problem with the field to mend.
+ * @param answer what the broker's list says of the symbol
+ * @param holdsSome whether there may be something of the asset to sell: a position, or a buy under way
+ */
+export const doorProblems = (
+  order: OrderIntent,
+  answer: AssetAnswer,
+  { nowMs, holdsSome }: Readonly<{ nowMs: number; holdsSome: boolean }>,
+): Problem[] => [
+  ...doorRules.map((rule) => rule(order)).filter((problem) => problem !== null),
+  ...(order.notAfter !== null && Date.parse(order.notAfter) <= nowMs
+    ? [['notAfter', 'has passed already'] as const]
+    : []),
+  ...assetProblems(order, answer),
+  ...shortProblems(order, answer, holdsSome),
+]
+
+const doorRules: readonly Rule[] = [
+  (o) =>
+    isCrypto(o) && !['market', 'limit', 'stop_limit'].includes(o.orderType)
+      ? ['orderType', 'crypto orders are market, limit or stop_limit']
+      : null,
+  (o) =>
+    o.orderClass === 'bracket' && !['market', 'limit'].includes(o.orderType)
+      ? ['orderType', 'the entry of a bracket order is a market or limit order']
+      : null,
+]
+
+/** What the broker would refuse by what it lists; empty where there is no list, or the asset is of a class that is not known here. */
+function assetProblems(order: OrderIntent, answer: AssetAnswer): Problem[] {
+  if (answer.kind === 'unknown') return []
+  if (answer.kind === 'not_listed') return [['symbol', `${order.symbol} is no asset of the broker; check its spelling`]]
+  const { asset } = answer
+  if (asset.assetClass === 'other') return []
+  return assetRules.map((rule) => rule(order, asset)).filter((problem) => problem !== null)
+}
+
+const assetRules: readonly ((order: OrderIntent, asset: Asset) => Problem | null)[] = [
+  ({ symbol }, { isTradable }) => (isTradable ? null : ['symbol', `${symbol} cannot be traded at the broker now`]),
+  (o, { isFractionable }) => {
+    if (isFractionable) return null
+    if (o.notional !== null) return ['notional', `${o.symbol} is traded in whole shares; give a quantity`]
+    return o.quantity === null || isWhole(o.quantity) ? null : ['quantity', `${o.symbol} is traded in whole shares`]
+  },
+  ({ quantity }, { quantityMin: min }) =>
+    quantity !== null && min !== null && cmp(quantity, min) < 0 ? ['quantity', `must be at least ${min}`] : null,
+  ({ quantity }, { quantityIncrement }) => incrementProblem('quantity', quantity, quantityIncrement),
+  ({ limitPrice }, { priceIncrement }) => incrementProblem('limitPrice', limitPrice, priceIncrement),
+  ({ stopPrice }, { priceIncrement }) => incrementProblem('stopPrice', stopPrice, priceIncrement),
+]
+
+function incrementProblem(field: string, value: Decimal | null, increment: Decimal | null): Problem | null {
+  if (value === null || increment === null || cmp(increment, '0' as Decimal) <= 0) return null
+  return mul(div(value, increment, 0), increment) === value ? null : [field, `must be a multiple of ${increment}`]
+}
+
+const shortProblems = ({ side, symbol }: OrderIntent, answer: AssetAnswer, holdsSome: boolean): Problem[] =>
+  side === 'sell' && answer.kind === 'listed' && !answer.asset.isShortable && !holdsSome
+    ? [['side', `${symbol} cannot be sold short, and none of it is held`]]
+    : []

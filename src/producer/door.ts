@@ -1,11 +1,18 @@
 import { z } from 'zod'
-import { type AssetAnswer, canonicalSymbol } from '#domain'
-import { type AssetReader, BROKER_ENVIRONMENTS, type Connections, type ConnectionRef } from '#store'
+import { doorProblems } from '#contract'
+import { type AssetAnswer, canonicalSymbol, type OrderIntent } from '#domain'
+import { type AssetReader, BROKER_ENVIRONMENTS, type Connections, type ConnectionRef, type Reader } from '#store'
 import { InvalidRequestError } from './errors.ts'
 import { available } from './request.ts'
 
 /** What the broker's list of assets says at the door, before anything is queued. */
 export interface Door {
+  /**
+   * Whether there may be something of the symbol to sell: a position, an order that is open or under way, or an account of which
+   * nothing is known yet. Asked only where the answer can make a difference.
+   * @throws {UnavailableError}
+   */
+  holdsSome(ref: ConnectionRef, symbol: string): Promise<boolean>
   /**
    * Looks up the symbol of a request in the list of the connection's environment, in one turn; in every list, while the connection is
    * not known.
@@ -14,7 +21,19 @@ export interface Door {
   find(ref: ConnectionRef, symbol: string): Promise<AssetAnswer>
 }
 
-export const createDoor = (assets: AssetReader, connections: Pick<Connections, 'get'>): Door => ({
+export const createDoor = (
+  assets: AssetReader,
+  connections: Pick<Connections, 'get'>,
+  reader: Pick<Reader, 'snapshot'>,
+): Door => ({
+  async holdsSome({ userId, connectionId }, symbol) {
+    const { accounts, positions, orders } = await available(reader.snapshot(userId))
+    const isHere = (one: Readonly<{ connectionId: string; symbol: string }>): boolean =>
+      one.connectionId === connectionId && one.symbol === symbol
+    const isKnown = accounts.some((account) => account.connectionId === connectionId)
+    return !isKnown || positions.some(isHere) || orders.some(isHere)
+  },
+
   async find(ref, symbol) {
     const lists = BROKER_ENVIRONMENTS.map(async (env) => [env, (await assets.find([symbol], env)).get(symbol)] as const)
     const [connection, anywhere, ...answers] = await available(
@@ -33,6 +52,21 @@ export const createDoor = (assets: AssetReader, connections: Pick<Connections, '
 export function assertNamed(written: unknown, symbol: string, answer: AssetAnswer): void {
   if (written === symbol || answer.kind === 'listed') return
   refuse([['symbol', `write the pair with its slash, like ${canonicalSymbol(symbol)}`]])
+}
+
+/**
+ * What can be said against a new order by the broker's list, and by the time. A repeat is not asked about again.
+ * @throws {InvalidRequestError} naming each field to mend  @throws {UnavailableError}
+ */
+export async function assertOrderable(
+  door: Door,
+  intent: OrderIntent,
+  answer: AssetAnswer,
+  nowMs: number,
+): Promise<void> {
+  const mayBeShort = intent.side === 'sell' && answer.kind === 'listed' && !answer.asset.isShortable
+  const holdsSome = !mayBeShort || (await door.holdsSome(intent, intent.symbol))
+  refuse(doorProblems(intent, answer, { nowMs, holdsSome }))
 }
 
 /** @throws {InvalidRequestError} when there is any problem */

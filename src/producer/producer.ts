@@ -64,11 +64,11 @@ export async function createProducer(options: ProducerOptions): Promise<Producer
     throw error
   })
   const reader = createReader(redis)
-  const door = createDoor(createAssetReader(redis), createConnections(redis))
+  const door = createDoor(createAssetReader(redis), createConnections(redis), reader)
   let isClosed = false
   const commands: Omit<Producer, typeof Symbol.asyncDispose> = {
     ...createControlCommands(redis, systemClock, log),
-    submitOrder: createSubmitOrder(queue.orders, reader, door),
+    submitOrder: createSubmitOrder(queue.orders, reader, door, systemClock),
     ...createTradeCommands(queue.commands, door),
 
     connections: createConnectionCommands(redis, createVault(vaultKeys), queue.connections),

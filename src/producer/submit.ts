@@ -1,7 +1,8 @@
 import type { Job, Queue } from 'bullmq'
 import { parametersHash, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
+import type { Clock } from '#runtime'
 import type { Reader } from '#store'
-import { assertNamed, type Door } from './door.ts'
+import { assertNamed, assertOrderable, type Door } from './door.ts'
 import { TradeIdConflictError } from './errors.ts'
 import { available, parse } from './request.ts'
 
@@ -9,7 +10,7 @@ export type SubmitOrderCommand = (order: SubmitOrder) => Promise<{ tradeId: stri
 
 /** @throws {InvalidRequestError} @throws {TradeIdConflictError} @throws {UnavailableError} */
 export const createSubmitOrder =
-  (queue: Queue, reader: Reader, door: Door): SubmitOrderCommand =>
+  (queue: Queue, reader: Reader, door: Door, clock: Clock): SubmitOrderCommand =>
   async (request) => {
     const intent = parse(submitOrderSchema, request)
     const { userId, tradeId, symbol } = intent
@@ -24,6 +25,8 @@ export const createSubmitOrder =
     if (isForgotten) await forget(there, tradeId, hash)
     const waiting = isForgotten ? undefined : there
     const isRepeat = waiting !== undefined
+    // A trade whose record was lost may be at the broker: it is not judged anew.
+    if (there === undefined) await assertOrderable(door, intent, asset, clock.now())
     if (!isRepeat) await available(queue.add('submitOrder', intent, { jobId }))
     // Two callers may have been here at once: what lies in the queue now decides.
     const queued = waiting ?? (await available(queue.getJob(jobId)))

@@ -178,6 +178,22 @@ describe('an order on the wire', () => {
     expect((body as { client_order_id: string }).client_order_id).toMatch(/^[\da-f-]{36}$/)
   })
 
+  test('orders in money may have a limit or a stop only where the sandbox was told so', async () => {
+    const priced = { ...buy, qty: undefined, notional: '1000', type: 'limit', limit_price: '1.00' }
+    expect(await post(priced)).toMatchObject({
+      status: 422,
+      body: { message: 'notional orders must be market orders' },
+    })
+    await using told = await startSandbox({ tickMs: 0, notionalLimits: true })
+    const trailing = { ...priced, limit_price: undefined, type: 'trailing_stop', trail_percent: '1' }
+    for (const [order, status] of [
+      [priced, 200],
+      [{ ...priced, limit_price: undefined, type: 'stop', stop_price: '900' }, 200],
+      [trailing, 422],
+    ] as const)
+      expect((await call(told, 'POST', '/v2/orders', order)).status).toBe(status)
+  })
+
   test('a notional order has no qty until it is filled', async () => {
     const answer = await post({ ...buy, qty: undefined, notional: '1000' })
     expect(answer.body).toMatchObject({ qty: null, notional: '1000' })

@@ -10,6 +10,7 @@ export const USAGE = `Usage: npm run sandbox -- [options]
   --host ADDRESS        address to listen on (default 127.0.0.1)
   --seed TEXT           repeatable prices, ids and partial fills (default: a new seed each time)
   --no-partial-fills    every order fills at once; --partial-fills (default): one in ten gets a random first part
+  --notional-limits     orders for stocks that are sized in money may have a limit or a stop (default: market only)
   --fill-delay-ms N     from acknowledgement to match (default 250)
   --tick-ms N           between price steps, 0 stands still (default 500)
   --prices FILE         recorded prices to play from the start: CSV, time,symbol,price[,size]; other symbols walk at random
@@ -96,6 +97,7 @@ function parse(args: readonly string[]) {
         host: { type: 'string', default: '127.0.0.1' },
         seed: { type: 'string' },
         'partial-fills': { type: 'boolean', default: true },
+        'notional-limits': { type: 'boolean', default: false },
         'fill-delay-ms': { type: 'string' },
         'tick-ms': { type: 'string' },
         prices: { type: 'string' },
@@ -132,6 +134,7 @@ export function readFlags(args: readonly string[]): SandboxOptions | 'help' {
     ...rateLimitOf(flags['rate-limit'], flags['rate-limit-headers']),
     faultShare: share('fault-share', flags['fault-share']),
     partialFills: flags['partial-fills'],
+    notionalLimits: flags['notional-limits'],
     fillDelayMs: wholeNumber('fill-delay-ms', flags['fill-delay-ms'], 250, DELAY_MS_MAX),
     tickMs: wholeNumber('tick-ms', flags['tick-ms'], 500, DELAY_MS_MAX),
   }

@@ -36,6 +36,8 @@ export type SandboxOptions = Readonly<{
   partialFills?: boolean
   /** Share of orders that do, 0 to 1, default 0.1. */
   partialFillShare?: number
+  /** Whether orders for stocks that are sized in money may have a limit or a stop, as the broker announced; default false. */
+  notionalLimits?: boolean
   /** Default true. When closed, orders for stocks queue as `accepted`. `calendar` keeps the exchange's hours. */
   marketOpen?: boolean | 'calendar'
   /** What the clients' market data plan allows. Default: everything. */
@@ -76,6 +78,7 @@ export function completeOptions(
     prices: '',
     partialFills: true,
     partialFillShare: 0.1,
+    notionalLimits: false,
     marketOpen: true,
     dataPlan: {},
     ...options,

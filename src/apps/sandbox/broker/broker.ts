@@ -23,6 +23,8 @@ export interface Broker extends KeyRing {
   readonly chance: Chance
   readonly newClientOrderId: () => string
   readonly newRequestId: () => string
+  /** Whether orders for stocks that are sized in money may have a limit or a stop. */
+  readonly takesNotionalLimits: boolean
   /** The night: costs are restated, and today's last price becomes the previous close. Follows the calendar's evenings by itself. */
   endDay(): void
   onUpdate(listener: (update: OrderUpdate) => void): void
@@ -42,6 +44,7 @@ type BrokerOptions = MatchingOptions &
     marketOpen: boolean | 'calendar'
     partialFills: boolean
     partialFillShare: number
+    notionalLimits: boolean
   }>
 
 export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions): Broker {
@@ -87,6 +90,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     chance,
     newClientOrderId,
     newRequestId: () => requestIds.uuid(),
+    takesNotionalLimits: options.notionalLimits,
     endDay,
     onUpdate: (listener) => void updateListeners.push(listener),
     moveMoney: moveAndTell,

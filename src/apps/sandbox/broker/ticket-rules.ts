@@ -43,8 +43,14 @@ function checkFractional({ asset, type, timeInForce }: Ticket): void {
   if (!asset.fractionable) throw forbidden(`asset "${asset.symbol}" is not fractionable`)
 }
 
-/** @throws {Refusal} the combination is not traded for this class of asset */
-export function checkClassRules(ticket: Ticket): void {
+/** Types of orders for stocks that may be sized in money, where the broker takes more than market orders. */
+const notionalTypes: readonly string[] = ['market', 'limit', 'stop', 'stop_limit']
+
+/**
+ * @param takesNotionalLimits whether orders sized in money may be more than market orders
+ * @throws {Refusal} the combination is not traded for this class of asset
+ */
+export function checkClassRules(ticket: Ticket, takesNotionalLimits = false): void {
   const { asset, type, timeInForce, qty, notional, extendedHours } = ticket
   if (asset.assetClass === 'crypto') return checkCrypto(ticket)
   const dayOrGtc = timeInForce === 'day' || timeInForce === 'gtc'
@@ -55,7 +61,8 @@ export function checkClassRules(ticket: Ticket): void {
   if ((timeInForce === 'opg' || timeInForce === 'cls') && type !== 'market' && type !== 'limit') {
     throw unprocessable(`${timeInForce} orders must be market or limit orders`)
   }
-  if (notional !== null && type !== 'market') throw unprocessable('notional orders must be market orders')
+  if (notional !== null && !(takesNotionalLimits ? notionalTypes.includes(type) : type === 'market'))
+    throw unprocessable('notional orders must be market orders')
   if (notional?.lt(1) === true) throw unprocessable('notional must be >= 1.00')
   if (notional !== null || (qty !== null && !isWhole(qty))) checkFractional(ticket)
 }

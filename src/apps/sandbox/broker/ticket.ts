@@ -39,9 +39,10 @@ function sizeOf(body: Body): Pick<Ticket, 'qty' | 'notional'> {
 
 /**
  * @param generateId makes the client order id when the body names none
+ * @param takesNotionalLimits whether orders for stocks that are sized in money may have a limit or a stop
  * @throws {Refusal} with the broker's status, code and words
  */
-export function readTicket(body: unknown, generateId: () => string): Ticket {
+export function readTicket(body: unknown, generateId: () => string, takesNotionalLimits = false): Ticket {
   const fields = bodyOf(body)
   const asset = assetOf(fields)
   const size = sizeOf(fields)
@@ -69,6 +70,6 @@ export function readTicket(body: unknown, generateId: () => string): Ticket {
   }
   checkExits(ticket)
   checkPrices(ticket)
-  checkClassRules(ticket)
+  checkClassRules(ticket, takesNotionalLimits)
   return ticket
 }

@@ -65,7 +65,7 @@ function oneAsset({ params }: Call): Reply {
 
 const orderRoutes = (broker: Broker, lag: Lag): Routes => ({
   'POST /v2/orders': ({ account, body }) => {
-    const order = broker.matcher.submit(account, readTicket(body, broker.newClientOrderId))
+    const order = broker.matcher.submit(account, readTicket(body, broker.newClientOrderId, broker.takesNotionalLimits))
     lag.submitted(account, order)
     return ok(orderJson(order, true))
   },
