@@ -30,11 +30,13 @@ export const connectionError = z.looseObject({ error: z.enum(CONNECTION_ERRORS),
 /** `expiresIn` in seconds. */
 export const tokenExpiring = z.looseObject({ expiresIn: z.number(), message: z.string(), timestamp: time })
 
+/** `oldBalance`, `newBalance`: the user's cash over all accounts. `connectionBalance`: that of one of several. */
 export const balanceChanged = z.looseObject({
   ...ofUser,
   ...ofConnection,
   oldBalance: amount,
   newBalance: amount,
+  connectionBalance: amount.optional(),
   currency: z.string(),
   change: amount,
   reason: z.enum(['TRADE_EXECUTED', 'FUNDS_DEPOSITED', 'FUNDS_WITHDRAWN', 'EXTERNAL_SYNC']),

@@ -69,9 +69,14 @@ export const field = {
   ref: (brokerOrderId: string): string => `ref:${brokerOrderId}`,
 } as const
 
+const CONNECTION = 'connection:'
+/** The connections of a control set, by the names of its fields. */
+export const connectionIdsIn = (fields: readonly string[]): string[] =>
+  fields.flatMap((name) => (name.startsWith(CONNECTION) ? [name.slice(CONNECTION.length)] : []))
+
 /** Fields of a user's control set. Bars hold the time of the logout, in seconds since 1970. */
 export const controlField = {
-  connection: (connectionId: string): string => `connection:${connectionId}`,
+  connection: (connectionId: string): string => `${CONNECTION}${connectionId}`,
   /** The broker account that a connection leads to, and the credentials for which that was seen. */
   link: (connectionId: string): string => `link:${connectionId}`,
   userLimits: 'limits',

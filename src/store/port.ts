@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '#contract'
-import type { Account, Order, Position, Slice } from '#domain'
+import type { Account, Decimal, Order, Position, Slice } from '#domain'
 import type { Halt } from './control.ts'
 
 /**
@@ -39,6 +39,8 @@ export type LoadedSlice = Readonly<{
   cancelMark: CancelMark | null
   /** The trade ended so long ago that nothing else is known of it. Only where the archive was looked at. */
   tombstone: Tombstone | null
+  /** Cash of the user's other accounts, added up; `null`: there is no other account. */
+  cashElsewhere: Decimal | null
 }>
 
 /** What outlives an order's archive: its trade id stays taken, and the hash tells a repeat from a conflict (`null`: never known). */
@@ -49,6 +51,8 @@ export type LoadedConnection = Readonly<{
   account: Account | null
   positions: ReadonlyMap<string, Position>
   orders: readonly Order[]
+  /** As of `LoadedSlice`. */
+  cashElsewhere: Decimal | null
 }>
 
 export type CancelMark = Readonly<{

@@ -1,7 +1,17 @@
 import type { Redis } from 'ioredis'
 import { EVENT_ID_ZERO, padEventId } from '#contract'
 import type { Account, Order, Position } from '#domain'
-import { archiveKey, controlField, controlKey, epochKey, field, logKey, stateKey, tombstoneKey } from './keys.ts'
+import {
+  archiveKey,
+  connectionIdsIn,
+  controlField,
+  controlKey,
+  epochKey,
+  field,
+  logKey,
+  stateKey,
+  tombstoneKey,
+} from './keys.ts'
 import { isIndexed, readOpen } from './open-index.ts'
 import type { Tombstone } from './port.ts'
 import { orderRecord, readRecord, readTombstone } from './records.ts'
@@ -119,12 +129,10 @@ export function createReader(redis: Redis): Reader {
  */
 function isEachRead(names: readonly string[], accounts: readonly Account[]): boolean {
   const read = new Set(accounts.map(({ connectionId }) => connectionId))
-  const connections = names.flatMap((name) => (name.startsWith(CONNECTION) ? [name.slice(CONNECTION.length)] : []))
+  const connections = connectionIdsIn(names)
   const linked = connections.filter((connectionId) => names.includes(controlField.link(connectionId)))
   return linked.every((connectionId) => read.has(connectionId)) && (connections.length === 0 || read.size > 0)
 }
-
-const CONNECTION = controlField.connection('')
 
 /** Redis accepts padded ids, but not everywhere; `0000000000000-00000` is `0-0`. */
 const streamIdOf = (eventId: string): string => `${Number(eventId.slice(0, 13))}-${Number(eventId.slice(14))}`

@@ -2,21 +2,12 @@ import type { Redis } from 'ioredis'
 import type { Account, Order, Position } from '#domain'
 import { commitCall, forgetting } from './commit-call.ts'
 import { readHalt } from './control.ts'
-import { archiveKey, controlField, field, globalControlKey, stateKey, tombstoneKey } from './keys.ts'
+import { controlField, field, globalControlKey, stateKey } from './keys.ts'
 import { isIndexed, mend, readOpen } from './open-index.ts'
-import type { CancelMark, Commit, CommitResult, LoadedConnection, LoadedSlice, SliceAddress, Store } from './port.ts'
-import {
-  accountRecord,
-  firstVersion,
-  healthRecord,
-  orderRecord,
-  positionRecord,
-  readRecord,
-  readTombstone,
-} from './records.ts'
+import type { Commit, CommitResult, LoadedConnection, Store } from './port.ts'
+import { accountRecord, healthRecord, orderRecord, positionRecord, readRecord, readTombstone } from './records.ts'
 import { type CommitAnswer, commitThenRead, withScripts } from './scripts.ts'
-
-const cancelMarkRecord = firstVersion<CancelMark>()
+import { cashOf, loadSlice } from './slice.ts'
 
 /** The store on Redis. Holds no state of its own. */
 export function createStore(connection: Redis): Store {
@@ -63,39 +54,6 @@ export function createStore(connection: Redis): Store {
   }
 }
 
-async function loadSlice(
-  redis: Redis,
-  userId: string,
-  { orderId, connectionId, symbol }: SliceAddress,
-  archived: boolean,
-): Promise<LoadedSlice> {
-  const names = [
-    field.order(orderId),
-    field.position(connectionId, symbol),
-    field.account(connectionId),
-    field.cancelMark(orderId),
-  ] as const
-  const [version, claim, ...texts] = await redis.hmget(stateKey(userId), field.version, field.claim(orderId), ...names)
-  const [hot, position, account, mark] = texts
-  // Read after the hot state: an order that leaves it between the two is seen.
-  const isLookedUp = hot == null && archived && orderId !== ''
-  const [ended = null, tombstone = null] = isLookedUp
-    ? await redis.mget(archiveKey(userId, orderId), tombstoneKey(userId, orderId))
-    : []
-  return {
-    at: { orderId, connectionId, symbol },
-    version: version ?? '0',
-    slice: {
-      order: readRecord(orderRecord, names[0], hot ?? ended),
-      position: readRecord(positionRecord, names[1], position),
-      account: readRecord(accountRecord, names[2], account),
-    },
-    claim: claim ?? null,
-    cancelMark: readRecord(cancelMarkRecord, names[3], mark),
-    tombstone: ended === null && tombstone !== null ? readTombstone(tombstone) : null,
-  }
-}
-
 function connectionOf(records: Readonly<Record<string, string>>, connectionId: string): LoadedConnection {
   const { orders, positions, accounts } = readState(records)
   return {
@@ -103,6 +61,7 @@ function connectionOf(records: Readonly<Record<string, string>>, connectionId: s
     account: accounts.find((account) => account.connectionId === connectionId) ?? null,
     positions: new Map(positions.filter((p) => p.connectionId === connectionId).map((p) => [p.symbol, p])),
     orders: orders.filter((order) => order.connectionId === connectionId),
+    cashElsewhere: cashOf(accounts.filter((account) => account.connectionId !== connectionId)),
   }
 }
 

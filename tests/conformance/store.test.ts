@@ -43,7 +43,34 @@ describe.each(STORES)('store %s', (name) => {
       account,
       positions,
       orders: [order],
+      cashElsewhere: null,
     })
+  })
+
+  test('of several accounts, each is loaded with the cash of the others', async () => {
+    const { store, connections } = make()
+    const user = newUser()
+    const elsewhere = async (connectionId: string) => [
+      (await store.loadSlice(user, { ...address, connectionId })).cashElsewhere,
+      (await store.loadConnection(user, connectionId)).cashElsewhere,
+      (await store.loadOpen(user, connectionId)).cashElsewhere,
+    ]
+    const connect = async (connectionId: string, cash: string): Promise<void> => {
+      await connections.put({
+        ...{ userId: user, connectionId, brokerType: 'alpaca', env: 'sandbox', sealed: 's', connectedAt: '' },
+      })
+      const { account } = adopt(connectionId, readingOf({ cash: dec(cash) }))
+      const expectVersion = await store.version(user)
+      await store.commit(user, { ...open, expectVersion, writes: [{ kind: 'account', account }] })
+    }
+    expect(await elsewhere('broker_1')).toEqual([null, null, null])
+    await connect('broker_1', '5.25')
+    expect(await elsewhere('broker_1')).toEqual([null, null, null])
+    await connect('broker_2', '0.1')
+    expect(await elsewhere('broker_1')).toEqual(['0.1', '0.1', '0.1'])
+    await connect('broker_3', '0.2')
+    expect(await elsewhere('broker_1')).toEqual(['0.3', '0.3', '0.3'])
+    expect(await elsewhere('broker_2')).toEqual(['5.45', '5.45', '5.45'])
   })
 
   test('of the orders only those that are not over are loaded as open, with the account and its positions', async () => {
@@ -90,7 +117,7 @@ describe.each(STORES)('store %s', (name) => {
     expect((await store.loadOpen(user, 'broker_1')).positions.size).toBe(0)
     await write({ kind: 'forget', connectionId: 'broker_1' })
     expect(await store.loadOpen(user, 'broker_1')).toEqual({
-      ...{ version: expectVersion, account: null, positions: new Map(), orders: [] },
+      ...{ version: expectVersion, account: null, positions: new Map(), orders: [], cashElsewhere: null },
     })
   })
 

@@ -89,6 +89,13 @@ describe('portfolio', () => {
     expect(totals(state)).toMatchObject({ total: 2810, invested: 1810, unrealized: 10 })
   })
 
+  test('cash is that of all accounts, whichever of them a balance is of', () => {
+    receive(state, 'state.sync', { portfolio: { cashBalance: 3_000 }, positions: [], pendingTrades: [] })
+    const balance = { brokerConnectionId: 'c2', oldBalance: 3_000, newBalance: 2_990, change: -10 }
+    receive(state, 'portfolio.balanceChanged', { ...balance, connectionBalance: 990 })
+    expect(totals(state)).toMatchObject({ cash: 2_990, total: 2_990 })
+  })
+
   test('a quote moves the positions in its symbol', () => {
     receive(state, 'portfolio.positionAdded', { position })
     receive(state, 'market.quote', { symbol: 'MSFT', last: 1 })

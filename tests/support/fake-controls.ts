@@ -14,6 +14,7 @@ import {
   type LinkOutcome,
   type Links,
 } from '#store'
+import { connectionIdsIn } from '../../src/store/keys.ts'
 
 type Revised = Readonly<{ revision: string }>
 
@@ -38,6 +39,10 @@ export class FakeControls implements Controls {
     const link = { schema: 1, env: 'sandbox', brokerAccountId, verified: record.revision } as const
     this.#put<Link>(userId, `link:${connectionId}`, link)
     return record
+  }
+
+  connectionIds(userId: string): string[] {
+    return connectionIdsIn([...this.#records(userId).keys()])
   }
 
   wipe(): void {

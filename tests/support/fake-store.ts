@@ -1,5 +1,5 @@
 import { EVENT_ID_ZERO, type LoggedEvent, padEventId } from '#contract'
-import type { Account, Order, Position } from '#domain'
+import { type Account, type Decimal, type Order, type Position, sum } from '#domain'
 import type {
   CancelMark,
   Commit,
@@ -121,6 +121,12 @@ export class FakeStore implements Store {
       claim: user.claims.get(orderId) ?? null,
       cancelMark: user.read<CancelMark>(`cancel:${orderId}`),
       tombstone: hot === null && archived && user.archived(orderId) === null ? user.tombstone(orderId) : null,
+      cashElsewhere: cashOf(
+        this.controls.connectionIds(userId).flatMap((id) => {
+          const account = id === connectionId ? null : user.read<Account>(`account:${id}`)
+          return account === null ? [] : [account]
+        }),
+      ),
     }
   }
 
@@ -141,6 +147,7 @@ export class FakeStore implements Store {
       account: user.read<Account>(`account:${connectionId}`),
       positions: new Map(positions.map((p) => [p.symbol, p])),
       orders: user.all<Order>('order:').filter((o) => o.connectionId === connectionId),
+      cashElsewhere: cashOf(user.all<Account>('account:').filter((a) => a.connectionId !== connectionId)),
     }
   }
 
@@ -244,6 +251,9 @@ export class FakeStore implements Store {
     return user
   }
 }
+
+const cashOf = (accounts: readonly Account[]): Decimal | null =>
+  accounts.length === 0 ? null : sum(accounts.map(({ cash }) => cash))
 
 /** Records are kept as text, as Redis keeps them, so that nobody shares an object with the store. */
 class User {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type LoggedEvent, serverEvents } from '#contract'
-import { type Change, dec, type OrderUpdate, reduce, type Slice } from '#domain'
+import { type Change, dec, type Decimal, type OrderUpdate, reduce, type Slice } from '#domain'
 import { project } from '../../workers/updates/index.ts'
 import {
   at,
@@ -21,6 +21,7 @@ function tell(
   updates: readonly OrderUpdate[],
   origin: 'fillcast' | 'external' = 'fillcast',
   from: Slice = emptySlice,
+  cashElsewhere: Decimal | null = null,
 ): LoggedEvent[] {
   let slice = from
   const changes: Change[] = []
@@ -29,7 +30,7 @@ function tell(
     slice = reduced.slice
     changes.push(...reduced.changes)
   }
-  const events = project('u1', changes, NOW)
+  const events = project('u1', changes, NOW, cashElsewhere)
   for (const { event, payload } of events) serverEvents[event].schema.parse(payload)
   return events
 }

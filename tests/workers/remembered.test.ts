@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { TradeConflictError } from '../../workers/orders/job.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
 import { apply, Remembered } from '../../workers/updates/index.ts'
-import { brokerOrder, executionOf, intentOf, landing, play, claimed, seen } from '../domain/orders.ts'
+import { adopt, dec } from '#domain'
+import { brokerOrder, executionOf, intentOf, landing, play, claimed, readingOf, seen } from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 
 const target = { landing, symbol: 'AAPL', fence: { kind: 'version' } } as const
@@ -112,7 +113,10 @@ describe('what a worker remembers of having written', () => {
 describe('what is held', () => {
   const { slice } = play([claimed()])
   const addressOf = (orderId: string, symbol = 'AAPL') => ({ orderId, connectionId: 'broker_1', symbol })
-  const loaded = { at: addressOf('t1'), version: '2', slice, claim: '2 w', cancelMark: null, tombstone: null }
+  const loaded = {
+    ...{ at: addressOf('t1'), version: '2', slice, claim: '2 w' },
+    ...{ cancelMark: null, tombstone: null, cashElsewhere: null },
+  }
   const elsewhere = { ...loaded, at: addressOf('', 'MSFT'), slice: { ...slice, order: null } }
 
   function holding(): Remembered {
@@ -137,6 +141,25 @@ describe('what is held', () => {
     const remembered = holding()
     remembered.committed('u1', '2', { ...elsewhere, version: '3' })
     expect(remembered.slice(at('t1'))).toEqual({ ...loaded, version: '3' })
+  })
+
+  test('has the cash of the other accounts, as they move', () => {
+    const remembered = holding()
+    const account = { ...adopt('broker_1', readingOf({ cash: dec('100') })).account }
+    const other = { ...adopt('broker_2', readingOf({ cash: dec('7') })).account }
+    const atOther = { ...addressOf('t2'), connectionId: 'broker_2' }
+    const mine = { ...loaded, slice: { ...slice, account }, cashElsewhere: dec('7') }
+    const theirs = { ...elsewhere, at: atOther, slice: { ...elsewhere.slice, account: other } }
+    const beside = (connectionId: string) =>
+      remembered.slice({ ...at('new'), connectionId, symbol: 'AAPL' }, true)?.cashElsewhere
+    remembered.committed('u1', '2', { ...mine, version: '3' })
+    remembered.committed('u1', '3', { ...theirs, version: '4', cashElsewhere: dec('100') })
+    // By how much the second moved is not known: it was not held before.
+    expect([beside('broker_1'), beside('broker_2')]).toEqual([undefined, '100'])
+    remembered.committed('u1', '4', { ...mine, version: '5' })
+    const moved = { ...mine, slice: { ...slice, account: { ...account, cash: dec('90.5') } } }
+    remembered.committed('u1', '5', { ...moved, version: '6' })
+    expect([beside('broker_1'), beside('broker_2')]).toEqual(['7', '90.5'])
   })
 
   test('stands when another commit of this process was refused that knew less', () => {

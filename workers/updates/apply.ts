@@ -192,7 +192,7 @@ function stepOf(
     slice = reduced.slice
     changes.push(...reduced.changes)
   }
-  const events: LoggedEvent[] = project(landing.userId, changes, isoTime(clock.now()))
+  const events: LoggedEvent[] = project(landing.userId, changes, isoTime(clock.now()), loaded.cashElsewhere)
   return { slice, changes, writes: writesOf(landing.connectionId, symbol, loaded.slice, slice), events }
 }
 

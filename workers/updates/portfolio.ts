@@ -57,7 +57,7 @@ export async function levelPortfolio(
       ...portfolioWrites(known.positions, portfolio),
       ...archived(known.orders, tradingDayOf(clock.now())).slice(0, ARCHIVED_PER_PASS),
     ]
-    const events = project(ref.userId, changes, isoTime(clock.now()))
+    const events = project(ref.userId, changes, isoTime(clock.now()), known.cashElsewhere)
     const { doubts } = portfolio.account
     if (changes.length === 0 && writes.length === 1 && isSettled(known.account, portfolio.account))
       return { doubts: Object.keys(doubts).length, isLevel: true }

@@ -2,6 +2,7 @@ import type { LoggedEvent } from '#contract'
 import { rejectionReasonOf } from '#contract'
 import {
   abs,
+  add,
   averageClosedCost,
   averageEntryPrice,
   averageExitPrice,
@@ -23,12 +24,18 @@ import {
  * What clients hear of a change: the contract's events, in the order of the changes. Pure. Orders placed elsewhere change the
  * portfolio and make no `trade.*` events.
  * @param timestamp our time, ISO, in every event
+ * @param cashElsewhere of the user's other accounts, at the state that the changes were made of; `null`: there is no other account
  */
-export function project(userId: string, changes: readonly Change[], timestamp: string): LoggedEvent[] {
-  return changes.flatMap((change) => eventsOf({ userId, timestamp }, change))
+export function project(
+  userId: string,
+  changes: readonly Change[],
+  timestamp: string,
+  cashElsewhere: Decimal | null,
+): LoggedEvent[] {
+  return changes.flatMap((change) => eventsOf({ userId, timestamp, cashElsewhere }, change))
 }
 
-type Stamp = Readonly<{ userId: string; timestamp: string }>
+type Stamp = Readonly<{ userId: string; timestamp: string; cashElsewhere: Decimal | null }>
 
 function eventsOf(stamp: Stamp, change: Change): LoggedEvent[] {
   switch (change.type) {
@@ -266,19 +273,24 @@ const REASONS = {
   external: 'EXTERNAL_SYNC',
 } as const satisfies Record<CashCause, string>
 
-const balanceChanged = (
-  { userId, timestamp }: Stamp,
+/** Balances are the user's cash over all accounts, as in `state.sync`; with several, the account's own cash is beside them. */
+function balanceChanged(
+  { userId, timestamp, cashElsewhere }: Stamp,
   { account, previousCash, cause }: Extract<Change, { type: 'cash.changed' }>,
-): LoggedEvent => ({
-  event: 'portfolio.balanceChanged',
-  payload: {
-    userId,
-    brokerConnectionId: account.connectionId,
-    oldBalance: toNumber(previousCash),
-    newBalance: toNumber(account.cash),
-    currency: account.currency,
-    change: toNumber(sub(account.cash, previousCash)),
-    reason: REASONS[cause],
-    timestamp,
-  },
-})
+): LoggedEvent {
+  const elsewhere = cashElsewhere ?? ZERO
+  return {
+    event: 'portfolio.balanceChanged',
+    payload: {
+      userId,
+      brokerConnectionId: account.connectionId,
+      oldBalance: toNumber(add(previousCash, elsewhere)),
+      newBalance: toNumber(add(account.cash, elsewhere)),
+      ...(cashElsewhere === null ? {} : { connectionBalance: toNumber(account.cash) }),
+      currency: account.currency,
+      change: toNumber(sub(account.cash, previousCash)),
+      reason: REASONS[cause],
+      timestamp,
+    },
+  }
+}

@@ -1,4 +1,4 @@
-import type { Account, Order, Position } from '#domain'
+import { type Account, add, type Decimal, type Order, type Position, sub } from '#domain'
 import { putNewest } from '#runtime'
 import type { CancelMark, LoadedSlice, SliceAddress } from '#store'
 
@@ -29,11 +29,14 @@ export class Remembered {
     const account = held.accounts.get(connectionId)
     const position = held.positions.get(positionName(connectionId, symbol))
     const trade = first && !held.trades.has(orderId) ? UNSEEN : held.trades.get(orderId)
+    const cashElsewhere = held.cashElsewhere.get(connectionId)
     if (account === undefined || position === undefined || trade === undefined || first !== (trade === UNSEEN))
       return null
+    if (cashElsewhere === undefined) return null
     const { order, claim, cancelMark } = trade
     const at = { orderId, connectionId, symbol }
-    return { at, version: held.version, slice: { order, position, account }, claim, cancelMark, tombstone: null }
+    const known = { order, position, account }
+    return { at, version: held.version, slice: known, claim, cancelMark, tombstone: null, cashElsewhere }
   }
 
   /** The state was read, and is at this version. */
@@ -54,6 +57,7 @@ export class Remembered {
       putNewest(held.trades, order.id, { order, claim: now.claim, cancelMark: now.cancelMark }, TRADES_MAX)
     else if (order !== null) held.trades.delete(order.id)
     putNewest(held.positions, positionName(connectionId, symbol), position, POSITIONS_MAX)
+    noteCash(held, connectionId, now)
     if (account !== null) putNewest(held.accounts, connectionId, account, ACCOUNTS_MAX)
     putNewest(this.#users, userId, held, USERS_MAX)
   }
@@ -71,11 +75,30 @@ type Held = {
   readonly trades: Map<string, Trade>
   readonly positions: Map<string, Position | null>
   readonly accounts: Map<string, Account>
+  /** By connection: the cash of the user's other accounts. */
+  readonly cashElsewhere: Map<string, Decimal | null>
+}
+
+/** What moved one account moves what the others have beside them; unless it is known by how much, they are read again. */
+function noteCash(
+  { accounts, cashElsewhere }: Held,
+  connectionId: string,
+  { slice, cashElsewhere: beside }: LoadedSlice,
+) {
+  const before = accounts.get(connectionId)?.cash
+  const after = slice.account?.cash
+  for (const [other, cash] of cashElsewhere) {
+    if (other === connectionId) continue
+    if (before === undefined || after === undefined || cash === null) cashElsewhere.delete(other)
+    else cashElsewhere.set(other, add(cash, sub(after, before)))
+  }
+  putNewest(cashElsewhere, connectionId, beside, ACCOUNTS_MAX)
 }
 
 const UNSEEN: Trade = { order: null, claim: null, cancelMark: null }
 const nothing = (): Held => ({
-  ...{ version: '', isDoubted: true, trades: new Map(), positions: new Map(), accounts: new Map() },
+  ...{ version: '', isDoubted: true, trades: new Map(), positions: new Map() },
+  ...{ accounts: new Map(), cashElsewhere: new Map() },
 })
 const positionName = (connectionId: string, symbol: string): string => `${connectionId} ${symbol}`
 

@@ -111,5 +111,7 @@ export function cashTold(log: readonly Entry[], connectionId: string): number | 
       entry.event === 'portfolio.balanceChanged' &&
       fieldsOf(entry)['brokerConnectionId'] === connectionId,
   )
-  return last === undefined ? null : Number(fieldsOf(last)['newBalance'])
+  if (last === undefined) return null
+  const { connectionBalance, newBalance } = fieldsOf(last)
+  return Number(connectionBalance ?? newBalance)
 }
