@@ -171,3 +171,41 @@ describe('applyFill - average cost', () => {
     )
   })
 })
+
+describe('an average entry price', () => {
+  /** `"12.5"` as a whole number of billionths. */
+  const nano = (value: Decimal): bigint => {
+    const [whole = '0', fraction = ''] = value.split('.')
+    return BigInt(`${whole}${fraction.padEnd(9, '0')}`)
+  }
+  const upTo = (max: bigint) =>
+    fc.bigInt({ min: 1n, max: max * 10n ** 9n }).map((n) => {
+      const digits = n.toString().padStart(10, '0')
+      return dec(`${digits.slice(0, -9)}.${digits.slice(-9)}`)
+    })
+
+  test('differs from the exact one by less than a billionth, whatever was closed of the position meanwhile', () => {
+    const buys = fc.array(fc.tuple(upTo(1_000n), upTo(1_000n)), { minLength: 1, maxLength: 5 })
+    const closedShares = fc.array(fc.integer({ min: 1, max: 99 }), { maxLength: 5 })
+    fc.assert(
+      fc.property(fc.constantFrom('buy', 'sell'), buys, closedShares, upTo(1_000n), (side, entries, closes, exit) => {
+        const opening = entries.map(([quantity, price]): Line => [side, quantity, price])
+        let position = trade(opening).position!
+        for (const percent of closes) {
+          const held = nano(position.quantity.replace('-', '') as Decimal)
+          const part = ((held * BigInt(percent)) / 100n).toString().padStart(10, '0')
+          const quantity = dec(`${part.slice(0, -9)}.${part.slice(-9)}`)
+          if (quantity === ZERO) continue
+          const fill = { connectionId: 'c', symbol: 'AAPL', quantity, price: exit, at: at(50), key: `${percent}` }
+          position = applyFill(position, { ...fill, side: side === 'buy' ? 'sell' : 'buy' }).position!
+        }
+        // Closing at the average leaves the average: it is the sum of all that was paid over all that was bought.
+        const paid = entries.reduce((total, [quantity, price]) => total + nano(quantity) * nano(price), 0n)
+        const bought = entries.reduce((total, [quantity]) => total + nano(quantity), 0n)
+        const apart = nano(averageEntryPrice(position)) * bought - paid
+        expect(apart < 0n ? -apart < bought : apart < bought).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
