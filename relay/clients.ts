@@ -294,7 +294,7 @@ class SocketOutlet implements Outlet {
 function warnOfExpiry(socket: RelaySocket, leftMs: number, nowMs: number): void {
   socket.data.wasWarned = true
   const expiresIn = Math.max(1, Math.round(leftMs / 1_000))
-  const minutes = Math.max(1, Math.round(expiresIn / 60))
-  const message = `Token expires in ${minutes} minute${minutes === 1 ? '' : 's'}`
+  const [count, unit] = expiresIn < 60 ? [expiresIn, 'second'] : [Math.round(expiresIn / 60), 'minute']
+  const message = `Token expires in ${count} ${unit}${count === 1 ? '' : 's'}`
   socket.emit('token.expiring', { expiresIn, message, timestamp: isoTime(nowMs) })
 }

@@ -85,6 +85,8 @@ export const tradeSubmitted = z.looseObject({
   ...ofTrade,
   quantity,
   notional,
+  limitPrice: amount.optional(),
+  stopPrice: amount.optional(),
   orderType: z.enum(ORDER_TYPES),
   side,
   brokerOrderId: z.string(),
@@ -182,6 +184,7 @@ export const stateSync = z.looseObject({
         notional,
         orderType: z.enum(ORDER_TYPES),
         limitPrice: amount.nullable(),
+        stopPrice: amount.optional(),
         status: z.enum(PENDING_STATUSES),
       }),
     )

@@ -9,10 +9,10 @@ import {
   type Order,
   type Position,
   sum,
-  toNumber,
   unrealizedPnL,
 } from '#domain'
 import type { ServerEventPayload, SyncType } from './events.ts'
+import { figure, figureIfAny, inCents, money } from './figures.ts'
 import type { PENDING_STATUSES } from './payloads.ts'
 
 type StateSync = ServerEventPayload<'state.sync'>
@@ -58,21 +58,22 @@ function portfolioOf({ accounts, positions }: Snapshot): NonNullable<StateSync['
   }
 }
 
+/** The total is that of the two figures beside it. */
 const totals = (cash: Decimal, value: Decimal) => ({
-  totalValue: toNumber(add(cash, value)),
-  cashBalance: toNumber(cash),
-  positionsValue: toNumber(value),
+  totalValue: money(add(inCents(cash), inCents(value))),
+  cashBalance: money(cash),
+  positionsValue: money(value),
 })
 
 const positionOf = (position: Position) => ({
   id: position.id,
   brokerConnectionId: position.connectionId,
   symbol: position.symbol,
-  quantity: toNumber(position.quantity),
-  averageEntryPrice: toNumber(averageEntryPrice(position)),
-  currentPrice: toNumber(position.mark),
-  unrealizedPnL: toNumber(unrealizedPnL(position)),
-  stopLossPrice: position.stopLossPrice === null ? null : toNumber(position.stopLossPrice),
+  quantity: figure(position.quantity),
+  averageEntryPrice: figure(averageEntryPrice(position)),
+  currentPrice: figure(position.mark),
+  unrealizedPnL: money(unrealizedPnL(position)),
+  stopLossPrice: figureIfAny(position.stopLossPrice),
   openedAt: new Date(position.openedAt).toISOString(),
 })
 
@@ -87,17 +88,16 @@ function statusOf(order: Order): (typeof PENDING_STATUSES)[number] {
   return order.status === 'partially_filled' ? 'partially_filled' : 'submitted'
 }
 
-const optional = (value: Decimal | null): number | null => (value === null ? null : toNumber(value))
-
 const pendingTradeOf = (order: Order) => ({
   id: order.id,
   brokerConnectionId: order.connectionId,
   symbol: order.symbol,
   side: order.side,
-  quantity: optional(order.quantity),
-  ...(order.notional === null ? {} : { notional: toNumber(order.notional) }),
-  filledQuantity: toNumber(order.cumulativeQuantity),
+  quantity: figureIfAny(order.quantity),
+  ...(order.notional === null ? {} : { notional: figure(order.notional) }),
+  filledQuantity: figure(order.cumulativeQuantity),
   orderType: order.orderType,
-  limitPrice: optional(order.limitPrice),
+  limitPrice: figureIfAny(order.limitPrice),
+  ...(order.stopPrice === null ? {} : { stopPrice: figure(order.stopPrice) }),
   status: statusOf(order),
 })

@@ -70,8 +70,12 @@ export function div(a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX)
   return canonical(new Exact(a).div(b).round(places, Big.roundHalfEven))
 }
 
+/** Rounded half to even at `places` decimals. */
+export const round = (a: Decimal, places: number): Decimal =>
+  (a.split('.')[1]?.length ?? 0) <= places ? a : canonical(new Big(a).round(places, Big.roundHalfEven))
+
 /** Cut off after `places` decimals, toward zero. */
 export const truncate = (a: Decimal, places: number): Decimal => canonical(new Big(a).round(places, Big.roundDown))
 
-/** For client events only, whose contract has JSON numbers; the one place where exactness is given up. */
+/** For client events only (src/contract/figures.ts), whose contract has JSON numbers; the one place where exactness is given up. */
 export const toNumber = (a: Decimal): number => Number(a)

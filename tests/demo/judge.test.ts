@@ -104,6 +104,18 @@ describe('judgeFill', () => {
     expect(judgeFill('act', { ...placed, quantity: 3 }, cents)).toEqual([])
   })
 
+  test('a balance in cents may be less than a cent from the exact cost', () => {
+    const exact = [
+      one('trade.submitted', { quantity: 3 }),
+      one('trade.filled', { quantity: 3, fillPrice: 0.1234, totalCost: 0.3702 }),
+      one('portfolio.positionAdded', {
+        position: { ...payloads['portfolio.positionAdded'].position, quantity: 3, averageEntryPrice: 0.1234 },
+      }),
+      one('portfolio.balanceChanged', { oldBalance: 1, newBalance: 0.63, change: -0.37 }),
+    ]
+    expect(judgeFill('act', { ...placed, quantity: 3 }, exact)).toEqual([])
+  })
+
   test.each<[what: string, received: Received[], words: string]>([
     ['a cost a cent off', but('trade.filled', { totalCost: 1800.51 }), 'is not 1800.51'],
     [

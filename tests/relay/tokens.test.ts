@@ -51,6 +51,22 @@ describe('a token whose end is as long ago as clocks may differ', () => {
   })
 })
 
+describe('the words of a token that ends soon', () => {
+  test.each([
+    [200, /^Token expires in 3 minutes$/],
+    [75, /^Token expires in 1 minute$/],
+    [30, /^Token expires in (30|2\d) seconds$/],
+  ])('%i seconds before the end say so in their own time', async (seconds, words) => {
+    await using stage = await Stage.open()
+    const client = await stage.authorized({ query: { token: await signed({ exp: nowS() + DAY_S }) } })
+    stage.clock.aheadMs = (DAY_S - seconds) * 1_000
+    await expect.poll(() => payloadsOf(client, 'token.expiring')).toHaveLength(1)
+    const { expiresIn, message } = payloadsOf(client, 'token.expiring')[0]!
+    expect(message).toMatch(words)
+    if (expiresIn < 60) expect(message).toContain(` ${expiresIn} second`)
+  })
+})
+
 describe('a token', () => {
   test('is in no log line and in no answer, whether it was good or bad, and wherever it stood', async () => {
     await using stage = await Stage.open()

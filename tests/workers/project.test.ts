@@ -1,6 +1,7 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type LoggedEvent, serverEvents } from '#contract'
-import { type Change, dec, type Decimal, type OrderUpdate, reduce, type Slice } from '#domain'
+import { type Change, dec, type Decimal, type OrderIntent, type OrderUpdate, reduce, type Slice, sum } from '#domain'
 import { project } from '../../workers/updates/index.ts'
 import {
   at,
@@ -75,6 +76,59 @@ describe('project', () => {
       },
     ])
     for (const { payload } of events) expect(payload).toMatchObject({ userId: 'u1', brokerConnectionId: 'broker_1' })
+  })
+
+  test.each<[Partial<OrderIntent>, object, string[]]>([
+    [{}, {}, ['limitPrice', 'stopPrice']],
+    [{ orderType: 'limit', limitPrice: dec('180.25') }, { limitPrice: 180.25 }, ['stopPrice']],
+    [{ orderType: 'stop', stopPrice: dec('170') }, { stopPrice: 170 }, ['limitPrice']],
+    [
+      { orderType: 'stop_limit', limitPrice: dec('169.5'), stopPrice: dec('170') },
+      { limitPrice: 169.5, stopPrice: 170 },
+      [],
+    ],
+  ])('a submitted order %j carries the prices that it has', (terms, prices, absent) => {
+    const order = brokerOrder('new', '0', 1, terms)
+    const [submitted] = tell([claimed(intentOf(terms)), seen(order)])
+    expect(submitted).toMatchObject({ event: 'trade.submitted', payload: prices })
+    for (const field of absent) expect(submitted?.payload).not.toHaveProperty(field)
+  })
+
+  test('cash and P&L are told in cents, everything else to nine decimals, and a change is what the balances differ by', () => {
+    const upTo = (max: bigint) =>
+      fc.bigInt({ min: 1n, max: max * 10n ** 9n }).map((n) => {
+        const digits = n.toString().padStart(10, '0')
+        return dec(`${digits.slice(0, -9)}.${digits.slice(-9)}`)
+      })
+    const fills = fc.array(fc.tuple(upTo(50n), upTo(500n)), { minLength: 1, maxLength: 6 })
+    const placesOf = (value: number): number => (/e-9$|\.(\d+)$/.exec(JSON.stringify(value))?.[1] ?? '').length
+    fc.assert(
+      fc.property(fills, upTo(100_000n), (parts, elsewhere) => {
+        const quantity = sum(parts.map(([part]) => part))
+        const lines = parts.map(([part, price]): [string, string] => [part, price])
+        const events = tell(
+          [claimed(intentOf({ quantity })), ...history(lines, 'filled')],
+          'fillcast',
+          emptySlice,
+          elsewhere,
+        )
+        let cash: number | null = null
+        for (const { event, payload } of events) {
+          const fields = Object.entries<unknown>(event === 'portfolio.positionAdded' ? payload.position : payload)
+          for (const [field, value] of fields) {
+            if (typeof value !== 'number' || field === 'executionTime') continue
+            const isMoney = /Balance$|^change$|PnL$/.test(field)
+            expect([field, placesOf(value) <= (isMoney ? 2 : 9)]).toEqual([field, true])
+          }
+          if (event !== 'portfolio.balanceChanged') continue
+          const { oldBalance, newBalance, change } = payload
+          expect(oldBalance).toBe(cash ?? oldBalance)
+          expect(change).toBe(Math.round((newBalance - oldBalance) * 100) / 100)
+          cash = newBalance
+        }
+      }),
+      { numRuns: 60 },
+    )
   })
 
   test('partial fills carry what is asked, done and left, and the average so far', () => {

@@ -25,6 +25,13 @@ describe('QuoteBoard', () => {
     expect(board.takeChanged('now')).toEqual([])
   })
 
+  test('a volume is the sum of its sizes, without the digits of binary fractions', () => {
+    const board = new QuoteBoard()
+    board.follow(['BTC/USD'])
+    for (const size of [0.1, 0.2, 0.000000001]) board.tick({ type: 'trade', symbol: 'BTC/USD', price: 60_000, size })
+    expect(board.takeChanged('now')).toMatchObject([{ volume: 0.300000001 }])
+  })
+
   test('what is not known is null, never zero', () => {
     const board = new QuoteBoard()
     board.follow(['AAPL'])

@@ -64,10 +64,12 @@ export class QuoteBoard {
       const { bid, ask, last, volume, previousClose } = board
       const change = last === null || previousClose === null ? null : cents(last - previousClose)
       const changePercent = change === null || previousClose === null ? null : cents((change / previousClose) * 100)
-      quotes.push({ symbol, bid, ask, last, volume, change, changePercent, timestamp })
+      quotes.push({ symbol, bid, ask, last, volume: exact(volume), change, changePercent, timestamp })
     }
     return quotes
   }
 }
 
+/** A sum of sizes of nine decimals at most, without what adding them in binary left. */
+const exact = (value: number): number => Number(value.toFixed(9))
 const cents = (value: number): number => Math.round(value * 100) / 100

@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '#contract'
-import { rejectionReasonOf } from '#contract'
+import { figure, figureIfAny, inCents, money, rejectionReasonOf } from '#contract'
 import {
   abs,
   add,
@@ -15,7 +15,6 @@ import {
   type Order,
   type Position,
   sub,
-  toNumber,
   unrealizedPnL,
   ZERO,
 } from '#domain'
@@ -67,7 +66,6 @@ const isOurs = (order: Order): boolean => order.origin === 'fillcast'
 
 /** Broker times carry nanoseconds; the contract's examples carry milliseconds. */
 const ms = (time: string): string => new Date(time).toISOString()
-const optional = (value: Decimal | null): number | null => (value === null ? null : toNumber(value))
 
 const about = ({ userId }: Stamp, order: Order) => ({
   userId,
@@ -80,8 +78,10 @@ const submitted = (stamp: Stamp, order: Order): LoggedEvent => ({
   event: 'trade.submitted',
   payload: {
     ...about(stamp, order),
-    quantity: optional(order.quantity),
-    ...(order.notional === null ? {} : { notional: toNumber(order.notional) }),
+    quantity: figureIfAny(order.quantity),
+    ...(order.notional === null ? {} : { notional: figure(order.notional) }),
+    ...(order.limitPrice === null ? {} : { limitPrice: figure(order.limitPrice) }),
+    ...(order.stopPrice === null ? {} : { stopPrice: figure(order.stopPrice) }),
     orderType: order.orderType,
     side: order.side,
     brokerOrderId: order.placements.find((one) => one.brokerOrderId !== null)?.brokerOrderId ?? '',
@@ -103,10 +103,10 @@ function executed(
     event: 'trade.partialFill',
     payload: {
       ...about(stamp, order),
-      requestedQuantity: optional(order.quantity),
-      filledQuantity: toNumber(order.cumulativeQuantity),
-      remainingQuantity: order.quantity === null ? null : toNumber(sub(order.quantity, order.cumulativeQuantity)),
-      averageFillPrice: toNumber(averageFillPrice(order)),
+      requestedQuantity: figureIfAny(order.quantity),
+      filledQuantity: figure(order.cumulativeQuantity),
+      remainingQuantity: order.quantity === null ? null : figure(sub(order.quantity, order.cumulativeQuantity)),
+      averageFillPrice: figure(averageFillPrice(order)),
       partialFillAt: ms(execution.at),
       timestamp: stamp.timestamp,
     },
@@ -117,10 +117,10 @@ const filled = (stamp: Stamp, order: Order, at: string): LoggedEvent => ({
   event: 'trade.filled',
   payload: {
     ...about(stamp, order),
-    quantity: toNumber(order.cumulativeQuantity),
-    fillPrice: toNumber(averageFillPrice(order)),
+    quantity: figure(order.cumulativeQuantity),
+    fillPrice: figure(averageFillPrice(order)),
     side: order.side,
-    totalCost: toNumber(order.totalCost),
+    totalCost: figure(order.totalCost),
     filledAt: ms(at),
     executionTime: Math.max(0, Date.parse(at) - Date.parse(order.submittedAt ?? at)),
     timestamp: stamp.timestamp,
@@ -131,8 +131,8 @@ const corrected = (stamp: Stamp, { order, what, at }: Extract<Change, { type: 'o
   event: 'trade.corrected',
   payload: {
     ...about(stamp, order),
-    filledQuantity: toNumber(order.cumulativeQuantity),
-    averageFillPrice: toNumber(averageFillPrice(order)),
+    filledQuantity: figure(order.cumulativeQuantity),
+    averageFillPrice: figure(averageFillPrice(order)),
     reason: what,
     correctedAt: ms(at),
     timestamp: stamp.timestamp,
@@ -147,9 +147,9 @@ function replaced(stamp: Stamp, change: Extract<Change, { type: 'order.replaced'
     payload: {
       ...about(stamp, order),
       leg,
-      quantity: optional(order.quantity),
-      limitPrice: optional(leg === 'stopLoss' ? (order.stopLoss?.limitPrice ?? null) : limitPrice),
-      stopPrice: optional(leg === 'stopLoss' ? (order.stopLoss?.stopPrice ?? null) : order.stopPrice),
+      quantity: figureIfAny(order.quantity),
+      limitPrice: figureIfAny(leg === 'stopLoss' ? (order.stopLoss?.limitPrice ?? null) : limitPrice),
+      stopPrice: figureIfAny(leg === 'stopLoss' ? (order.stopLoss?.stopPrice ?? null) : order.stopPrice),
       brokerOrderId,
       replacedAt: ms(at),
       timestamp: stamp.timestamp,
@@ -181,8 +181,8 @@ function rejected(stamp: Stamp, order: Order, at: string): LoggedEvent {
     event: 'trade.rejected',
     payload: {
       ...about(stamp, order),
-      quantity: optional(order.quantity),
-      ...(order.notional === null ? {} : { notional: toNumber(order.notional) }),
+      quantity: figureIfAny(order.quantity),
+      ...(order.notional === null ? {} : { notional: figure(order.notional) }),
       side: order.side,
       reason: rejectionReasonOf(code),
       code,
@@ -200,8 +200,8 @@ function cancelled(stamp: Stamp, order: Order, at: string): LoggedEvent {
     event: 'trade.cancelled',
     payload: {
       ...about(stamp, order),
-      quantity: optional(order.quantity),
-      filledQuantity: toNumber(order.cumulativeQuantity),
+      quantity: figureIfAny(order.quantity),
+      filledQuantity: figure(order.cumulativeQuantity),
       cancelledBy: byUs?.by ?? 'broker',
       reason: byUs?.reason ?? (order.status === 'expired' ? 'The order expired' : 'Canceled at the broker'),
       cancelledAt: ms(at),
@@ -218,11 +218,11 @@ const opened = ({ userId, timestamp }: Stamp, position: Position): LoggedEvent =
     position: {
       id: position.id,
       symbol: position.symbol,
-      quantity: toNumber(position.quantity),
-      averageEntryPrice: toNumber(averageEntryPrice(position)),
-      currentPrice: toNumber(position.mark),
-      unrealizedPnL: toNumber(unrealizedPnL(position)),
-      stopLossPrice: optional(position.stopLossPrice),
+      quantity: figure(position.quantity),
+      averageEntryPrice: figure(averageEntryPrice(position)),
+      currentPrice: figure(position.mark),
+      unrealizedPnL: money(unrealizedPnL(position)),
+      stopLossPrice: figureIfAny(position.stopLossPrice),
       openedAt: ms(position.openedAt),
     },
     timestamp,
@@ -237,11 +237,11 @@ const positionUpdated = ({ userId, timestamp }: Stamp, position: Position): Logg
     positionId: position.id,
     symbol: position.symbol,
     updates: {
-      quantity: toNumber(position.quantity),
-      averageEntryPrice: toNumber(averageEntryPrice(position)),
-      currentPrice: toNumber(position.mark),
-      unrealizedPnL: toNumber(unrealizedPnL(position)),
-      stopLossPrice: optional(position.stopLossPrice),
+      quantity: figure(position.quantity),
+      averageEntryPrice: figure(averageEntryPrice(position)),
+      currentPrice: figure(position.mark),
+      unrealizedPnL: money(unrealizedPnL(position)),
+      stopLossPrice: figureIfAny(position.stopLossPrice),
     },
     timestamp,
   },
@@ -255,10 +255,10 @@ const closed = ({ userId, timestamp }: Stamp, position: Position, at: string): L
     brokerConnectionId: position.connectionId,
     positionId: position.id,
     symbol: position.symbol,
-    quantity: toNumber(abs(position.closedQuantity)),
-    entryPrice: toNumber(averageClosedCost(position)),
-    exitPrice: toNumber(averageExitPrice(position)),
-    realizedPnL: toNumber(position.realizedPnL),
+    quantity: figure(abs(position.closedQuantity)),
+    entryPrice: figure(averageClosedCost(position)),
+    exitPrice: figure(averageExitPrice(position)),
+    realizedPnL: money(position.realizedPnL),
     holdingPeriod: holdingSeconds(position),
     closedAt: ms(at),
     timestamp,
@@ -278,17 +278,18 @@ function balanceChanged(
   { userId, timestamp, cashElsewhere }: Stamp,
   { account, previousCash, cause }: Extract<Change, { type: 'cash.changed' }>,
 ): LoggedEvent {
-  const elsewhere = cashElsewhere ?? ZERO
+  const overAll = (cash: Decimal): Decimal => inCents(add(cash, cashElsewhere ?? ZERO))
+  const [oldBalance, newBalance] = [overAll(previousCash), overAll(account.cash)]
   return {
     event: 'portfolio.balanceChanged',
     payload: {
       userId,
       brokerConnectionId: account.connectionId,
-      oldBalance: toNumber(add(previousCash, elsewhere)),
-      newBalance: toNumber(add(account.cash, elsewhere)),
-      ...(cashElsewhere === null ? {} : { connectionBalance: toNumber(account.cash) }),
+      oldBalance: money(oldBalance),
+      newBalance: money(newBalance),
+      ...(cashElsewhere === null ? {} : { connectionBalance: money(account.cash) }),
       currency: account.currency,
-      change: toNumber(sub(account.cash, previousCash)),
+      change: money(sub(newBalance, oldBalance)),
       reason: REASONS[cause],
       timestamp,
     },

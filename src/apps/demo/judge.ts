@@ -67,7 +67,10 @@ export function judgeFill(act: string, placed: Placed, received: readonly Receiv
       isSame(fill.fillPrice * fill.quantity, fill.totalCost),
       `${fill.fillPrice} x ${fill.quantity} is not ${fill.totalCost}`,
     ],
-    [isSame(-balance.change, fill.totalCost), `cash changed by ${balance.change}, the trade cost ${fill.totalCost}`],
+    [
+      isSameCash(-balance.change, fill.totalCost),
+      `cash changed by ${balance.change}, the trade cost ${fill.totalCost}`,
+    ],
     [
       isSame(balance.oldBalance + balance.change, balance.newBalance),
       'old balance and change do not make the new balance',
@@ -93,7 +96,7 @@ export function judgeSync(act: string, placed: Placed, cashBefore: number, recei
       position.quantity === placed.quantity,
       `state.sync has ${position.quantity} ${placed.symbol}, bought ${placed.quantity}`,
     ],
-    [isSame(cashBefore - cost, cashBalance), `cash ${cashBalance} is not ${cashBefore} less ${cost}`],
+    [isSameCash(cashBefore - cost, cashBalance), `cash ${cashBalance} is not ${cashBefore} less ${cost}`],
     [!sync.pendingTrades?.some(({ id }) => id === placed.tradeId), 'state.sync still has the filled trade as pending'],
   ])
 }
@@ -121,6 +124,8 @@ export function find<Name extends ServerEventName>(
 
 /** Amounts are JSON numbers: equal to well below a cent. */
 const isSame = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6
+/** Balances are in whole cents, and costs are exact: a difference of two balances is nearer to the cost than a cent. */
+const isSameCash = (a: number, b: number): boolean => Math.abs(a - b) < 0.01 - 1e-6
 
 const claims = (act: string, table: readonly (readonly [holds: boolean, otherwise: string])[]): string[] =>
   table.filter(([holds]) => !holds).map(([, otherwise]) => `${act}: ${otherwise}`)

@@ -56,8 +56,16 @@ const handlers = {
   },
   'portfolio.positionClosed': (state, { positionId }) => state.positions.delete(positionId),
 
-  'trade.submitted': (state, { tradeId, symbol, side, quantity, notional, orderType }) =>
-    setOrder(state, tradeId, { symbol, side, quantity, notional, orderType, status: 'submitted' }),
+  'trade.submitted': (state, { tradeId, symbol, side, quantity, notional, orderType, limitPrice }) =>
+    setOrder(state, tradeId, {
+      symbol,
+      side,
+      quantity,
+      notional,
+      orderType,
+      ...(limitPrice === undefined ? {} : { limitPrice }),
+      status: 'submitted',
+    }),
   'trade.partialFill': (state, { tradeId, symbol, requestedQuantity, filledQuantity, averageFillPrice }) =>
     setOrder(state, tradeId, {
       symbol,
