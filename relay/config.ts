@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { checkTokenSettings, tokenSettings } from '#auth'
+import { type TrustedProxies, trustOf } from '#transport'
 import {
   type ConfigOf,
   listenHostSetting,
@@ -25,6 +26,29 @@ const count = (env: string, purpose: string, fallback: number, min: number, max:
     fallback: String(fallback),
   })
 
+const PROXIES_MAX = 10
+
+/** A number of proxies, or the addresses and networks that they have. */
+const trustedProxiesSchema = z
+  .string()
+  .transform((text, context): TrustedProxies => {
+    const trusted = /^\d{1,2}$/.test(text) ? Number(text) : text.split(',').map((part) => part.trim())
+    if (isUsable(trusted)) return trusted
+    context.addIssue('neither a number nor addresses')
+    return z.NEVER
+  })
+  .default(0)
+
+function isUsable(trusted: TrustedProxies): boolean {
+  if (typeof trusted === 'number') return trusted <= PROXIES_MAX
+  try {
+    trustOf(trusted)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Everything that a relay process reads from its environment. */
 export const relaySettings = {
   redisUrl: redisUrlSetting,
@@ -37,7 +61,8 @@ export const relaySettings = {
 
       .transform((text) => text.split(',').flatMap((origin) => origin.trim() || []))
       .pipe(z.array(z.url({ protocol: /^https?$/ }).transform((url) => new URL(url).origin))),
-    purpose: 'Origins of the pages that may connect; none: clients without an Origin only',
+    purpose:
+      'Origins of the pages that may connect, besides those of the relay’s own host and clients without an Origin',
     allowed: 'a list of origins like https://app.example.com',
   }),
   hopHost: setting({
@@ -46,8 +71,16 @@ export const relaySettings = {
     purpose: 'Where other relays reach this one, on RELAY_PORT; default: LISTEN_HOST, else the machine’s first address',
     allowed: 'an IP address or host name',
   }),
-  trustedProxies: count('RELAY_TRUSTED_PROXIES', 'Proxies of ours in front, each adding to X-Forwarded-For', 0, 0, 10),
+  trustedProxies: setting({
+    env: 'RELAY_TRUSTED_PROXIES',
+    schema: trustedProxiesSchema,
+    purpose:
+      'Proxies of ours in front, each adding to X-Forwarded-For: their addresses and networks, or how many they are',
+    allowed: `a list like 10.0.0.0/8,fd00::/8,192.0.2.7, or a number, 0 to ${PROXIES_MAX}`,
+    fallback: '0',
+  }),
   connectionsPerAddress: count('RELAY_CONNECTIONS_PER_ADDRESS', 'Connections of one client address', 1_000, 1, 100_000),
+  handshakesPerSecond: count('RELAY_HANDSHAKES_PER_SECOND', 'Handshakes of all clients together', 1_000, 1, 100_000),
   ...tokenSettings,
   listenHost: listenHostSetting,
   probePort: probePortSetting,

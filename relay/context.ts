@@ -5,7 +5,17 @@ import type { Demand, MessageRates, Quotes, Reader, Relays, Sessions } from '#st
 /** Why we turned somebody away, or ended a connection that its client did nothing to end. */
 export type TurnedAway =
   | ConnectionErrorCode
-  | ('draining' | 'origin' | 'repeat' | 'handshake_rate' | 'address_full' | 'user_full' | 'packet_flood' | 'slow')
+  | (
+      | 'draining'
+      | 'origin'
+      | 'repeat'
+      | 'handshake_rate'
+      | 'address_full'
+      | 'tcp_full'
+      | 'user_full'
+      | 'packet_flood'
+      | 'slow'
+    )
 
 /** What a relay counts. */
 export type RelayMetrics = ReturnType<typeof createRelayMetrics>

@@ -23,7 +23,7 @@ import {
   createRelays,
   createSessions,
 } from '#store'
-import { Addresses, OwnerRouting, packetLimit, sessionIdOf } from '#transport'
+import { Addresses, closeSoon, OwnerRouting, packetLimit, sessionIdOf } from '#transport'
 import { ignore, RoomAdapter } from './adapter.ts'
 import { Clients } from './clients.ts'
 import { announce, watchedSymbols } from './commands.ts'
@@ -39,8 +39,16 @@ export type RelayDeps = Readonly<{ clock: Clock; random: Randomness; log: Logger
 /** Client messages are small; a larger one closes its connection. */
 const MESSAGE_BYTES_MAX = 16_384
 const UNAUTHENTICATED_MS_MAX = 5_000
-/** Longer than balancers keep idle connections, so that they never use one that is being closed. */
-const KEEP_ALIVE_MS = 75_000
+const HTTP_TIMES = {
+  /** Longer than balancers keep idle connections, so that they never use one that is being closed. */
+  keepAliveTimeout: 75_000,
+  /** From a connection's first moment to the end of a request's headers. */
+  headersTimeout: 10_000,
+  /** To the end of its body: clients send a few kilobytes. */
+  requestTimeout: 30_000,
+  /** How often Node looks for connections that took longer. */
+  connectionsCheckingInterval: 1_000,
+}
 /** Event logs and states that are read at once, however many clients come back together. */
 const READS_MAX = 50
 const SWEEP_MS = 1_000
@@ -97,7 +105,7 @@ class RelayProcess {
   readonly #config: RelayConfig
   readonly #context: RelayContext
   readonly #links: Links
-  readonly #http = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (_request, response) => {
+  readonly #http = createServer(HTTP_TIMES, (_request, response) => {
     response.writeHead(404).end()
   })
   readonly #io: RelayServer
@@ -111,7 +119,7 @@ class RelayProcess {
     this.#config = config
     this.#context = context
     this.#links = links
-    this.#addresses = new Addresses(config)
+    this.#addresses = new Addresses(config, context.clock)
     const handshake = new Handshake(config, context, this.#addresses)
     const makeAdapter = (namespace: RelayNamespace): RoomAdapter => this.#createAdapter(namespace)
     this.#io = new Server(this.#http, {
@@ -138,10 +146,18 @@ class RelayProcess {
     this.#io.engine.on('connection', (conn: Socket['conn']) => {
       conn.on('close', this.#addresses.hold(conn.request))
       limitPackets(conn)
+      closeSoon(conn)
+    })
+    // Before anything is read: neither a slow request nor one that never comes is a handshake.
+    this.#http.on('connection', (socket) => {
+      if (this.#addresses.admitTcp(socket)) return
+      context.metrics.turnedAway.inc({ reason: 'tcp_full' })
+      socket.destroy()
     })
     this.#owner = new OwnerRouting({
       ...context,
       onHop: (result) => context.metrics.hops.inc({ result }),
+      onColleague: (socket) => this.#addresses.excuseTcp(socket),
       onLeaving: (sessionIds) => this.#sendAway(sessionIds),
     })
     this.#io.engine.generateId = this.#owner.newSessionId

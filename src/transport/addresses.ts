@@ -1,73 +1,122 @@
 import type { IncomingMessage } from 'node:http'
-import { isIPv6 } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
+import proxyAddr from 'proxy-addr'
+import type { Clock } from '#runtime'
+import { SlidingWindow } from './sliding-window.ts'
+
+/**
+ * Whose word counts about who called: addresses and networks (10.0.0.0/8) of our proxies, or how many of them stand in front.
+ * Each proxy adds the address that it was called from to X-Forwarded-For; what stands before that, anybody may have written.
+ */
+export type TrustedProxies = number | readonly string[]
 
 export type AddressLimits = Readonly<{
   connectionsPerAddress: number
-  /** Proxies of ours in front, each of which adds the address that it was called from to X-Forwarded-For. */
-  trustedProxies: number
+  handshakesPerSecond: number
+  trustedProxies: TrustedProxies
 }>
 
-/** Handshakes that one process takes in a second, whoever they come from. */
-const HANDSHAKES_PER_SECOND_MAX = 1_000
-/** An address may open all of its connections within the time in which an unauthenticated one is closed. */
-const SECONDS_TO_FILL = 5
+/** Why a connection is one too many, and how the client is told. */
+export type AddressObjection = readonly [reason: 'handshake_rate' | 'address_full', message: string]
+
+/** An address may open all of its connections at once, and as many again after the time in which unauthenticated ones are closed. */
+const FILL_MS = 5_000
+const SECOND_MS = 1_000
+/** A polling client holds one TCP connection, sends over another, and may be about to try a WebSocket. */
+const TCP_PER_CONNECTION = 3
+/** A browser keeps six to one server, however few clients its address may be. */
+const TCP_SPARE = 16
+
+type Entry = { connections: number; tcp: number; readonly handshakes: SlidingWindow }
 
 /**
- * Connections and handshakes of each client address. Kept: addresses with connections, and those of the last second. An IPv6 client
- * has a whole network of 64 bits to choose from, which therefore counts as one address.
+ * Connections, TCP connections and handshakes of each client address. Kept: addresses with connections, and those of the last seconds,
+ * which are no more than the limit of handshakes and the open files of the process allow. An IPv6 client has a whole network of 64
+ * bits to choose from, which therefore counts as one address.
  */
 export class Addresses {
   readonly #limits: AddressLimits
-  readonly #entries = new Map<string, { connections: number; handshakes: number }>()
-  #handshakes = 0
+  readonly #clock: Clock
+  readonly #isTrusted: (address: string, distance: number) => boolean
+  readonly #entries = new Map<string, Entry>()
+  readonly #handshakes = new SlidingWindow(SECOND_MS)
+  readonly #tcp = new WeakMap<Socket, Entry>()
 
-  constructor(limits: AddressLimits) {
+  constructor(limits: AddressLimits, clock: Clock) {
     this.#limits = limits
+    this.#clock = clock
+    this.#isTrusted = trustOf(limits.trustedProxies)
+  }
+
+  /** The client's address, as it is counted. */
+  of(request: IncomingMessage): string {
+    return countedAs(proxyAddr(request, this.#isTrusted) ?? '')
   }
 
   /** Counts a handshake. @returns why it is one too many, or `null` */
-  objection(request: IncomingMessage): ['handshake_rate' | 'address_full', string] | null {
-    const { connectionsPerAddress } = this.#limits
-    const isBusy = this.#handshakes >= HANDSHAKES_PER_SECOND_MAX
-    const entry = isBusy ? null : this.#entryOf(request)
-    if (entry === null || entry.handshakes * SECONDS_TO_FILL >= connectionsPerAddress)
-      return ['handshake_rate', 'Too many handshakes this second; try again']
+  objection(request: IncomingMessage): AddressObjection | null {
+    const { connectionsPerAddress, handshakesPerSecond } = this.#limits
+    const nowMs = this.#clock.monotonicMs()
+    if (this.#handshakes.count(nowMs) >= handshakesPerSecond)
+      return ['handshake_rate', `More than ${handshakesPerSecond} handshakes in this second; try again`]
+    const entry = this.#entryOf(this.of(request))
     if (entry.connections >= connectionsPerAddress)
       return ['address_full', `More than ${connectionsPerAddress} connections from this address; close some`]
-    this.#handshakes += 1
-    entry.handshakes += 1
+    if (entry.handshakes.count(nowMs) >= connectionsPerAddress)
+      return ['handshake_rate', 'Too many handshakes from this address; try again in a few seconds']
+    this.#handshakes.add(nowMs)
+    entry.handshakes.add(nowMs)
     return null
   }
 
   /** Counts a connection until what is returned is called. */
   hold(request: IncomingMessage): () => void {
-    const entry = this.#entryOf(request)
+    const entry = this.#entryOf(this.of(request))
     entry.connections += 1
     return () => void (entry.connections -= 1)
   }
 
-  /** A second is over. */
+  /**
+   * Counts a TCP connection, whatever it carries, until it is closed or excused. Those of our own proxies are not counted: one of them
+   * carries what any client sends.
+   * @returns whether there is room for it
+   */
+  admitTcp(socket: Socket): boolean {
+    const { remoteAddress = '' } = socket
+    if (this.#isTrusted(remoteAddress, 0)) return true
+    const entry = this.#entryOf(countedAs(remoteAddress))
+    if (entry.tcp >= this.#limits.connectionsPerAddress * TCP_PER_CONNECTION + TCP_SPARE) return false
+    entry.tcp += 1
+    this.#tcp.set(socket, entry)
+    socket.once('close', () => this.excuseTcp(socket))
+    return true
+  }
+
+  /** The TCP connection is one of our own: a relay hands requests over by it. */
+  excuseTcp(socket: Socket): void {
+    const entry = this.#tcp.get(socket)
+    if (entry === undefined) return
+    entry.tcp -= 1
+    this.#tcp.delete(socket)
+  }
+
+  /** Forgets addresses of which nothing counts any more; to be called from time to time. */
   tick(): void {
-    this.#handshakes = 0
-    for (const [address, entry] of this.#entries)
-      if (entry.connections === 0) this.#entries.delete(address)
-      else entry.handshakes = 0
+    const nowMs = this.#clock.monotonicMs()
+    for (const [address, { connections, tcp, handshakes }] of this.#entries)
+      if (connections + tcp + handshakes.count(nowMs) === 0) this.#entries.delete(address)
   }
 
-  /** The client's address, as it is counted. Each proxy of ours adds the address that it was called from; what stands before that, anybody may have written. */
-  of(request: IncomingMessage): string {
-    const { trustedProxies } = this.#limits
-    const forwarded = String(request.headers['x-forwarded-for'] ?? '').split(',')
-    const claimed = trustedProxies === 0 ? undefined : forwarded.at(-trustedProxies)?.trim()
-    return countedAs(claimed || (request.socket.remoteAddress ?? ''))
-  }
-
-  #entryOf(request: IncomingMessage) {
-    const address = this.of(request)
-    const entry = this.#entries.get(address) ?? { connections: 0, handshakes: 0 }
+  #entryOf(address: string): Entry {
+    const entry = this.#entries.get(address) ?? { connections: 0, tcp: 0, handshakes: new SlidingWindow(FILL_MS) }
     this.#entries.set(address, entry)
     return entry
   }
+}
+
+/** @throws {TypeError} one of the addresses is none */
+export function trustOf(trusted: TrustedProxies): (address: string, distance: number) => boolean {
+  return typeof trusted === 'number' ? (_address, distance) => distance < trusted : proxyAddr.compile([...trusted])
 }
 
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i

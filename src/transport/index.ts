@@ -1,5 +1,5 @@
-export { Addresses } from './addresses.ts'
+export { Addresses, type TrustedProxies, trustOf } from './addresses.ts'
 export { forwardRequest, forwardUpgrade } from './forward.ts'
-export { type Frame, frameOf, FrameWriter, packetsWaiting, sessionIdOf } from './frames.ts'
+export { closeSoon, type Frame, frameOf, FrameWriter, packetsWaiting, sessionIdOf } from './frames.ts'
 export { OwnerRouting } from './owner-routing.ts'
 export { packetLimit } from './packets.ts'

@@ -1,4 +1,5 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Clock, Logger, Randomness } from '#runtime'
 import { NODE_HEARTBEAT_MS, type RelayNode, type Relays } from '#store'
@@ -13,6 +14,8 @@ export type RoutingDeps = Readonly<{
   relays: Relays
   /** Told of each request for a session of another relay; `unknown`: there is no such relay, or it does not answer. */
   onHop: (result: 'served' | 'unknown' | 'failed') => void
+  /** Told of each TCP connection by which another relay hands requests over. */
+  onColleague: (socket: Socket) => void
   /** Told of sessions of this relay whose WebSocket leads through a relay that stops. */
   onLeaving: (sessionIds: ReadonlySet<string>) => void
 }>
@@ -132,7 +135,8 @@ export class OwnerRouting {
   #route(request: IncomingMessage, ways: Ways): void {
     const key = request.headers[HOP_HEADER]
     const [, sessionId = '', owner] = OWNED.exec(request.url ?? '') ?? []
-    if (key !== undefined && key !== this.#hopKey) request.url = '/' // nobody but a relay has any business with this header
+    if (key === this.#hopKey) this.#deps.onColleague(request.socket)
+    else if (key !== undefined) request.url = '/' // nobody but a relay has any business with this header
     if (key !== undefined || owner === undefined || owner === this.#nodeId) this.#serve(ways)
     else void this.#handOver({ owner, sessionId }, ways)
   }

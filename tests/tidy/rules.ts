@@ -18,7 +18,7 @@ const parts: readonly Part[] = [
   },
   { path: 'src/producer', parts: STORE, packages: ['bullmq', 'ioredis', 'zod'] },
   { path: 'src/auth', parts: ['src/domain', 'src/contract', 'src/runtime'], packages: ['jose', 'zod'] },
-  { path: 'src/transport', parts: STORE, packages: ['socket.io'] },
+  { path: 'src/transport', parts: STORE, packages: ['proxy-addr', 'socket.io'] },
   { path: 'src/setup', parts: [], packages: [] },
   {
     path: 'workers/broker/alpaca',
