@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { createVerifier, RefusedTokens, TokenError, tokenNames, type Verify } from '#auth'
 import type { TokenClaims } from '#contract'
-import type { Addresses } from '#transport'
+import { type Addresses, Origins } from '#transport'
 import type { RelayConfig } from './config.ts'
 import type { ConnectionData, RelaySocket } from './connection.ts'
 import type { RelayContext, TurnedAway } from './context.ts'
@@ -18,7 +18,7 @@ export const sessionOf = ({ sub, sid, jti }: TokenClaims) => ({
 
 /** Who may connect. */
 export class Handshake {
-  readonly #config: RelayConfig
+  readonly #origins: Origins
   readonly #context: RelayContext
   readonly #addresses: Addresses
   readonly #verify: Verify
@@ -27,7 +27,7 @@ export class Handshake {
   readonly #tokenless: RefusedTokens
 
   constructor(config: RelayConfig, context: RelayContext, addresses: Addresses) {
-    this.#config = config
+    this.#origins = new Origins(config.corsOrigins, 'RELAY_CORS_ORIGINS', context.log)
     this.#context = context
     this.#addresses = addresses
     this.#verify = createVerifier(config, () => context.clock.now())
@@ -37,15 +37,13 @@ export class Handshake {
 
   /** Cheap checks before anything is kept. @returns why not, or `null` */
   objection(request: IncomingMessage, isDraining: boolean): string | null {
-    const { origin } = request.headers
     const token = new URL(request.url ?? '/', 'http://relay').searchParams.get('token')
     const because = (reason: TurnedAway, message: string): string => {
       this.#context.metrics.turnedAway.inc({ reason })
       return message
     }
     if (isDraining) return because('draining', 'The server is restarting; try again')
-    if (origin !== undefined && !this.#config.corsOrigins.includes(origin))
-      return because('origin', 'Pages of this origin may not connect')
+    if (!this.#origins.accepts(request)) return because('origin', 'Pages of this origin may not connect')
     if (token !== null && this.refused.hasToken(tokenNames(token)))
       return because('repeat', 'This token was refused a moment ago; get a new one, or wait a minute')
     const full = this.#addresses.objection(request)

@@ -1,5 +1,6 @@
 export { Addresses, type TrustedProxies, trustOf } from './addresses.ts'
 export { forwardRequest, forwardUpgrade } from './forward.ts'
 export { closeSoon, type Frame, frameOf, FrameWriter, packetsWaiting, sessionIdOf } from './frames.ts'
+export { Origins } from './origins.ts'
 export { OwnerRouting } from './owner-routing.ts'
 export { packetLimit } from './packets.ts'

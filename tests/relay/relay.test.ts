@@ -69,6 +69,22 @@ describe('who may connect', () => {
     await expect.poll(() => foreign.closed).toEqual(['websocket error'])
     await stage.authorized({ extraHeaders: { origin: 'http://app.example' } })
   })
+
+  test('whoever names the relay’s own host as origin is let in, page or not', async () => {
+    for (const transports of [['websocket'], ['polling']])
+      await stage.authorized({ transports, extraHeaders: { origin: stage.relay.url } })
+  })
+
+  test('a refused origin is logged once, with the setting that would let it in', async () => {
+    const refuse = async (origin: string): Promise<void> => {
+      const client = stage.connect({ extraHeaders: { origin } })
+      await expect.poll(() => client.closed).toEqual(['websocket error'])
+    }
+    for (const origin of ['http://one.example', 'http://two.example', 'http://one.example']) await refuse(origin)
+    const lines = stage.logged.filter((line) => line.includes('origin.refused') && line.includes('one.example'))
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain('"setting":"RELAY_CORS_ORIGINS"')
+  })
 })
 
 describe('what a connection hears', () => {
@@ -299,8 +315,8 @@ describe('configuration', () => {
     [{ JWT_HS256_SECRET: '' }, ['JWT_HS256_SECRET or JWT_JWKS_URL']],
     [{ JWT_JWKS_URL: 'https://auth.example/jwks' }, ['exactly one']],
     [
-      { REDIS_URL: 'localhost', RELAY_PORT: '99999', RELAY_CORS_ORIGINS: '*' },
-      ['REDIS_URL', 'RELAY_PORT', 'RELAY_CORS_ORIGINS'],
+      { REDIS_URL: 'localhost', RELAY_PORT: '99999', RELAY_CORS_ORIGINS: '*', RELAY_TRUSTED_PROXIES: '10.0.0.0/33' },
+      ['REDIS_URL', 'RELAY_PORT', 'RELAY_CORS_ORIGINS', 'RELAY_TRUSTED_PROXIES'],
     ],
   ])('%j is refused, naming all of it', (change, named) => {
     const read = (): unknown => readRelayConfig({ ...base, ...change })
