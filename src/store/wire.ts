@@ -39,7 +39,7 @@ function writableObject(value: object, at: string): object {
   if (Array.isArray(value)) {
     const items = value as readonly unknown[]
     const written = items.map((item, index) => writable(item, `${at}[${index}]`))
-    return written.some((item, index) => item !== items[index]) ? written : value
+    return written.some((item, index) => item !== items[index]) ? written : items
   }
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) throw new EventUnwritableError(at, 'must be a plain object')

@@ -94,7 +94,7 @@ test('the good-bye of another relay is heard with this relay’s key only', asyn
 async function withoutHeartbeat(): Promise<Relay> {
   Object.assign(stage.clock, { every: () => () => {} })
   const relay = await stage.another()
-  Object.assign(stage.clock, { every: systemClock.every })
+  Object.assign(stage.clock, { every: systemClock.every.bind(systemClock) })
   return relay
 }
 

@@ -51,7 +51,7 @@ describe('P1 a trade id that was used before its order was forgotten', () => {
 
   test('P1 the archive has expired, and its time to be sent is over: it is not told as refused', async () => {
     const world = await longAgo()
-    world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' })
+    await world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' })
     world.submit()
     await world.advance(60_000)
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])

@@ -238,7 +238,7 @@ describe('P1 a first claim that finds an order under its id', () => {
   test('it is older, and other parameters are asked for: refused, with what to do', async () => {
     const { submit, run, store, isHeld } = await found()
     await submitOrder(submit, { ...intent, quantity: dec('7') }, run)
-    const message = expect.stringMatching(/used before, with another quantity.*new trade id/)
+    const message: unknown = expect.stringMatching(/used before, with another quantity.*new trade id/)
     expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'BROKER_REJECTED', message } }])
     expect(isHeld()).toBe(false)
   })
