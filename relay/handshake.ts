@@ -89,11 +89,15 @@ export class Handshake {
       data.claims = claims
       return null
     } catch (error) {
-      const { code, message, isSigned } =
+      const { code, message, isSigned, forMs } =
         error instanceof TokenError ? error : new TokenError('INTERNAL_ERROR', 'The connection failed; try again later')
       if (names !== undefined) data.tokenName ??= isSigned ? names.signed : names.whole
       this.#context.log.info({ code, reason: message }, 'connection.refused')
-      return { code, message, forMs: code === 'AUTHENTICATION_FAILED' ? REFUSED_TOKEN_MS : REFUSED_TROUBLE_MS }
+      return {
+        code,
+        message,
+        forMs: forMs ?? (code === 'AUTHENTICATION_FAILED' ? REFUSED_TOKEN_MS : REFUSED_TROUBLE_MS),
+      }
     }
   }
 }

@@ -1,17 +1,23 @@
-import { createRemoteJWKSet, errors, jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose'
+import { errors, jwtVerify, type JWTVerifyOptions } from 'jose'
 import { type ConnectionErrorCode, describeIssues, type TokenClaims, tokenClaimsSchema } from '#contract'
 import { FillcastError } from '#runtime'
+import { KEYS_COOLDOWN_MS, KeysTooYoungError, RemoteKeys } from './remote-keys.ts'
 
 type TokenErrorCode = Extract<ConnectionErrorCode, 'AUTHENTICATION_FAILED' | 'INTERNAL_ERROR'>
+
+type TokenErrorFields = { isSigned?: boolean; forMs?: number }
 
 /** A token that lets nobody in. The message is for the client; it never holds the token. */
 export class TokenError extends FillcastError<TokenErrorCode> {
   /** The signature was good: what is refused is what it signs (see `TokenNames`). */
   readonly isSigned: boolean
+  /** For how long the answer stays the same, in ms; `null`: nobody knows. */
+  readonly forMs: number | null
 
-  constructor(code: TokenErrorCode, message: string, options: ErrorOptions & { isSigned?: boolean } = {}) {
+  constructor(code: TokenErrorCode, message: string, options: ErrorOptions & TokenErrorFields = {}) {
     super(code, message, options)
     this.isSigned = options.isSigned ?? false
+    this.forMs = options.forMs ?? null
   }
 }
 
@@ -29,21 +35,16 @@ export const CLOCK_TOLERANCE_MS = 5_000
 export const tokenEndMs = ({ exp }: Pick<TokenClaims, 'exp'>): number => exp * 1_000 + CLOCK_TOLERANCE_MS
 
 const ASYMMETRIC = ['EdDSA', 'Ed25519', 'ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
-const JWKS_TIMEOUT_MS = 2_000
-/** Between two looks for a key that is not known yet: a new key serves after this at the latest. */
-const JWKS_COOLDOWN_MS = 5_000
-/** Long, because once it has passed an outage of the key server turns even known keys away. */
-const JWKS_AGE_MS_MAX = 6 * 3_600_000
 
 /** The algorithms come from the configuration, never from the token. */
-export function createVerifier(config: TokenConfig, nowMs: () => number, jwksCooldownMs = JWKS_COOLDOWN_MS): Verify {
+export function createVerifier(config: TokenConfig, nowMs: () => number): Verify {
   const options: JWTVerifyOptions = {
     requiredClaims: ['exp', 'sub'],
     clockTolerance: CLOCK_TOLERANCE_MS / 1_000,
     ...(config.jwtIssuer === undefined ? {} : { issuer: config.jwtIssuer }),
     ...(config.jwtAudience === undefined ? {} : { audience: config.jwtAudience }),
   }
-  const check = signatureCheck(config, jwksCooldownMs, () => ({ ...options, currentDate: new Date(nowMs()) }))
+  const check = signatureCheck(config, nowMs, () => ({ ...options, currentDate: new Date(nowMs()) }))
   return async (token) => {
     if (token === undefined || token === '')
       throw new TokenError('AUTHENTICATION_FAILED', 'A token is required: pass ?token= or auth.token')
@@ -66,18 +67,10 @@ export type TokenConfig = Readonly<{
   jwtAudience?: string | undefined
 }>
 
-function signatureCheck(
-  { jwtSecret, jwksUrl }: TokenConfig,
-  cooldownDuration: number,
-  options: () => JWTVerifyOptions,
-) {
+function signatureCheck({ jwtSecret, jwksUrl }: TokenConfig, nowMs: () => number, options: () => JWTVerifyOptions) {
   if (jwksUrl !== undefined) {
-    const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), {
-      timeoutDuration: JWKS_TIMEOUT_MS,
-      cooldownDuration,
-      cacheMaxAge: JWKS_AGE_MS_MAX,
-    })
-    return async (token: string) => (await jwtVerify(token, keys, { ...options(), algorithms: ASYMMETRIC })).payload
+    const keys = new RemoteKeys(new URL(jwksUrl), nowMs)
+    return (token: string) => keys.verify(token, { ...options(), algorithms: ASYMMETRIC })
   }
   const key = new TextEncoder().encode(jwtSecret)
   return async (token: string) => (await jwtVerify(token, key, { ...options(), algorithms: ['HS256'] })).payload
@@ -98,5 +91,6 @@ function refuse(error: unknown): never {
     error instanceof errors.JOSENotSupported ||
     error instanceof errors.JWKSNoMatchingKey
   if (isTokens) throw new TokenError('AUTHENTICATION_FAILED', 'JWT token is not valid')
-  throw new TokenError('INTERNAL_ERROR', 'The token could not be checked; try again later', { cause: error })
+  const fields = error instanceof KeysTooYoungError ? { forMs: KEYS_COOLDOWN_MS } : {}
+  throw new TokenError('INTERNAL_ERROR', 'The token could not be checked; try again later', { cause: error, ...fields })
 }
