@@ -128,7 +128,7 @@ class RelayProcess {
       maxHttpBufferSize: MESSAGE_BYTES_MAX,
       connectTimeout: UNAUTHENTICATED_MS_MAX,
       pingInterval: 25_000,
-      pingTimeout: 20_000,
+      pingTimeout: 10_000,
       cors: { origin: [...config.corsOrigins], methods: ['GET', 'POST'] },
       allowRequest: (request, decide) => {
         const objection = handshake.objection(request, this.isDraining)

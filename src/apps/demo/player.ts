@@ -15,7 +15,8 @@ export class Player {
 
   constructor(name: string, relayUrl: string, token: string, onEvent: (received: Received) => void) {
     this.name = name
-    this.socket = io(relayUrl, { query: { token }, forceNew: true, reconnectionDelay: RECONNECT_DELAY_MS })
+    const way = { transports: ['websocket', 'polling'], tryAllTransports: true }
+    this.socket = io(relayUrl, { ...way, query: { token }, forceNew: true, reconnectionDelay: RECONNECT_DELAY_MS })
     this.socket.onAny((event: string, payload: unknown) => {
       const received = { client: name, event, payload }
       this.#received.push(received)

@@ -9,7 +9,9 @@ export function connect(relayUrl, symbols, { onEvent, onLink, onEnd }) {
   const socket = io(relayUrl, {
     // Asked again at every attempt: a refreshed token is used from then on.
     auth: (answer) => answer({ token: session()?.token ?? '' }),
+    // WebSocket first, polling where it does not get through: an upgrade from polling that breaks midway would be noticed late.
     transports: ['websocket', 'polling'],
+    tryAllTransports: true,
     reconnectionDelay: 1000,
     reconnectionDelayMax: 30_000,
   })
