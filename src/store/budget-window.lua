@@ -2,9 +2,14 @@
 --
 -- The count lies in one value: the end of a block ("until", set by a 429), then one entry for each slice of 5 s in which something
 -- was asked: its number, everything, submissions, reading in the background, and of that what is no poll. A window is 13 slices, so
--- that it covers any 60 s.
+-- that it covers any 60 s. A block's length lies in an entry with the number 0.
 -- Who counts twice after a lost reply only asks less than it might.
+--
+-- Redis time may step back, as when a replica takes over whose clock is behind. A slice that is later than now counts as asked now, and a
+-- block that ends later than its whole length from now begins anew: neither lasts as long as the step. What was changed so is written at
+-- once, or it would begin anew with every reading.
 local SLICE_US = 5000000
+local BLOCK_US_MAX = 60000000
 local SLICES = 13
 local ALL_MAX, SUBMIT_MAX, READ_MAX, BESIDE_MAX = 200, 150, 40, 16
 -- The last ten are for cancels, and for finding out what became of an order.
@@ -12,18 +17,43 @@ local ORDINARY_MAX = 190
 -- An account that asks for so little has requests to spare: a recovery, whose lists count as polls, need not wait for them.
 local SPARE_BELOW = 80
 
+local function budget_write(key, kept, now)
+  local values = {kept.blocked, unpack(kept.slices)}
+  if kept.blocked > 0 then values[#values + 1] = {0, kept.blockLength} end
+  redis.call('SET', key, cmsgpack.pack(values), 'PX', math.ceil(math.max(SLICES * SLICE_US, kept.blocked - now) / 1000))
+end
+
+-- Adds a slice at the end, at the latest as the one of now.
+local function budget_add(slices, slice, number)
+  local last = slices[#slices]
+  slice[1] = math.min(slice[1], number)
+  if not last or last[1] < slice[1] then
+    slices[#slices + 1] = slice
+    return
+  end
+  for place = 2, 5 do last[place] = last[place] + slice[place] end
+end
+
 local function budget_read(key, now)
   local text = redis.call('GET', key)
-  local kept = {blocked = 0, slices = {}}
+  local kept = {blocked = 0, blockLength = BLOCK_US_MAX, slices = {}}
   if not text then return kept end
   local known = cmsgpack.unpack(text)
+  local number, isAhead = math.floor(now / SLICE_US), false
   kept.blocked = known[1]
-  local oldest = math.floor(now / SLICE_US) - SLICES + 1
   for i = 2, #known do
     local slice = known[i]
     slice[5] = slice[5] or 0 -- written before polls had a share of their own
-    if slice[1] >= oldest then kept.slices[#kept.slices + 1] = slice end
+    if slice[1] == 0 then kept.blockLength = slice[2]
+    elseif slice[1] > number - SLICES then
+      isAhead = isAhead or slice[1] > number
+      budget_add(kept.slices, slice, number)
+    end
   end
+  if kept.blocked > now + kept.blockLength then
+    kept.blocked, isAhead = now + kept.blockLength, true
+  end
+  if isAhead then budget_write(key, kept, now) end
   return kept
 end
 
@@ -64,9 +94,9 @@ local function budget_wait(kept, kind, now)
   end
 end
 
-local function budget_write(key, kept, now)
-  redis.call('SET', key, cmsgpack.pack({kept.blocked, unpack(kept.slices)}),
-    'PX', math.ceil(math.max(SLICES * SLICE_US, kept.blocked - now) / 1000))
+local function budget_block(key, kept, now, length)
+  if now + length > kept.blocked then kept.blocked, kept.blockLength = now + length, length end
+  budget_write(key, kept, now)
 end
 
 -- A request from what nobody else wants is part of no share.

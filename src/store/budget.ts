@@ -15,16 +15,18 @@ export type RequestKind = 'cancel' | 'resolve' | 'submit' | 'poll' | 'reconcile'
 export interface Budget {
   /** Takes leave for one request. @returns 0: go; else how many ms to wait before asking again */
   take(account: ConnectionRef, kind: RequestKind): Promise<number>
-  /** The broker said that it is too much: nothing more for so long. */
+  /** The broker said that it is too much: nothing more for so long, a minute at most. */
   block(account: ConnectionRef, forMs: number): Promise<void>
 }
 
-export function createBudget(connection: Redis): Budget {
+/** @param nowMs replaces the time of Redis, by which all processes agree: for tests */
+export function createBudget(connection: Redis, nowMs?: () => number): Budget {
   const redis = withScripts(connection)
+  const time = (): number[] => (nowMs === undefined ? [] : [nowMs() * 1_000])
   return {
-    take: ({ userId, connectionId }, kind) => redis.budgetTake(budgetKey(userId, connectionId), kind, 0),
+    take: ({ userId, connectionId }, kind) => redis.budgetTake(budgetKey(userId, connectionId), kind, 0, ...time()),
     async block({ userId, connectionId }, forMs) {
-      await redis.budgetTake(budgetKey(userId, connectionId), 'block', Math.max(0, Math.ceil(forMs)))
+      await redis.budgetTake(budgetKey(userId, connectionId), 'block', Math.max(0, Math.ceil(forMs)), ...time())
     },
   }
 }

@@ -16,7 +16,7 @@ export type Scripts = Readonly<{
   controlRestore(control: string, ...fieldsAndRecords: string[]): Promise<number>
   controlPrune(index: string, userId: string, position: number): Promise<0 | 1>
   accountLink(accounts: string, account: string, connection: string, what: 'link' | 'unlink'): Promise<string>
-  budgetTake(budget: string, kind: string, ms: number): Promise<number>
+  budgetTake(budget: string, kind: string, ms: number, ...nowUs: number[]): Promise<number>
   registryBeat(workers: string, worker: string, ttlMs: number): Promise<number>
   sessionBar(control: string, sessionId: string, barsMax: number, channel: string, packet: Buffer): Promise<string>
   deviceEnter(devices: string, deviceId: string, ...args: Argument[]): Promise<string>

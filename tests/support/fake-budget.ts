@@ -1,6 +1,9 @@
 import type { Budget, ConnectionRef, RequestKind } from '#store'
 
-const WINDOW_MS = 65_000
+/** Requests are counted by slices of this length; a window is so many of them. */
+const SLICE_MS = 5_000
+const SLICES = 13
+const BLOCK_MS_MAX = 60_000
 const SPARE_BELOW = 80
 const ALL_MAX = 200
 const isBeside = (kind: RequestKind): boolean => kind === 'reconcile' || kind === 'refresh'
@@ -14,11 +17,12 @@ const SHARES: readonly Readonly<{ of(kind: RequestKind): boolean; most: number; 
   { of: isBeside, most: 16, yields: true },
 ]
 
-type Taken = Readonly<{ atMs: number; kind: RequestKind; isSpare: boolean }>
+type Taken = Readonly<{ slice: number; kind: RequestKind; isSpare: boolean }>
+type Account = Readonly<{ requests: readonly Taken[]; block: Readonly<{ untilMs: number; lengthMs: number }> }>
 
-/** The budget port in memory: every request with its time. */
+/** The budget port in memory: every request with its slice. */
 export class FakeBudget implements Budget {
-  readonly #accounts = new Map<string, { requests: Taken[]; blockedUntilMs: number }>()
+  readonly #accounts = new Map<string, Account>()
   readonly #nowMs: () => number
 
   constructor(nowMs: () => number) {
@@ -32,35 +36,53 @@ export class FakeBudget implements Budget {
   /** For the store, which takes and commits in one step. */
   takeNow(account: ConnectionRef, kind: RequestKind): number {
     const nowMs = this.#nowMs()
-    const kept = this.#account(account)
-    if (kept.blockedUntilMs > nowMs) return kept.blockedUntilMs - nowMs
-    kept.requests = kept.requests.filter(({ atMs }) => atMs > nowMs - WINDOW_MS)
+    const now = Math.floor(nowMs / SLICE_MS)
+    const kept = this.#read(account, nowMs)
+    if (kept.block.untilMs > nowMs) return kept.block.untilMs - nowMs
     const isLittle = kept.requests.length < SPARE_BELOW
     let isSpare = false
     for (const { of, most, yields } of SHARES) {
       const counted = of(kind) ? kept.requests.filter((one) => of(one.kind) && !(yields && one.isSpare)) : []
       const [oldest] = counted
       if (oldest === undefined || counted.length < (isUrgent(kind) ? ALL_MAX : most)) continue
-      if (!yields || !isLittle) return oldest.atMs + WINDOW_MS - nowMs
+      if (!yields || !isLittle) return (oldest.slice + SLICES) * SLICE_MS - nowMs
       isSpare = true
     }
-    kept.requests.push({ atMs: nowMs, kind, isSpare })
+    this.#write(account, { ...kept, requests: [...kept.requests, { slice: now, kind, isSpare }] })
     return 0
   }
 
   async block(account: ConnectionRef, forMs: number): Promise<void> {
-    const kept = this.#account(account)
-    kept.blockedUntilMs = Math.max(kept.blockedUntilMs, this.#nowMs() + forMs)
+    const nowMs = this.#nowMs()
+    const kept = this.#read(account, nowMs)
+    const lengthMs = Math.min(forMs, BLOCK_MS_MAX)
+    const isLonger = nowMs + lengthMs > kept.block.untilMs
+    this.#write(account, isLonger ? { ...kept, block: { untilMs: nowMs + lengthMs, lengthMs } } : kept)
   }
 
   wipe(): void {
     this.#accounts.clear()
   }
 
-  #account({ userId, connectionId }: ConnectionRef) {
-    const key = `${userId} ${connectionId}`
-    const kept = this.#accounts.get(key) ?? { requests: [] as Taken[], blockedUntilMs: 0 }
-    this.#accounts.set(key, kept)
+  /** The account as it is now: what is later than that, before a step back of the time, counts as now, and is kept so. */
+  #read(account: ConnectionRef, nowMs: number): Account {
+    const now = Math.floor(nowMs / SLICE_MS)
+    const { requests, block } = this.#accounts.get(keyOf(account)) ?? EMPTY
+    const isAhead = requests.some(({ slice }) => slice > now) || block.untilMs > nowMs + block.lengthMs
+    const kept: Account = {
+      requests: requests
+        .filter(({ slice }) => slice > now - SLICES)
+        .map((one) => ({ ...one, slice: Math.min(one.slice, now) })),
+      block: { ...block, untilMs: Math.min(block.untilMs, nowMs + block.lengthMs) },
+    }
+    if (isAhead) this.#write(account, kept)
     return kept
   }
+
+  #write(account: ConnectionRef, kept: Account): void {
+    this.#accounts.set(keyOf(account), kept)
+  }
 }
+
+const EMPTY: Account = { requests: [], block: { untilMs: 0, lengthMs: 0 } }
+const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`
