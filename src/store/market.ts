@@ -23,7 +23,11 @@ export function createDemand(redis: Redis, nowMs: () => number): Demand {
       await redis.zadd(demandKey, 'GT', ...symbols.flatMap((symbol) => [until, symbol]))
     },
     async wanted() {
-      await redis.zremrangebyscore(demandKey, '-inf', nowMs())
+      const [now, latest] = [nowMs(), nowMs() + DEMAND_TTL_MS]
+      await redis.zremrangebyscore(demandKey, '-inf', now)
+      // Announced before the time stepped back: wanted as long as anything else that was announced just now.
+      const ahead = await redis.zrangebyscore(demandKey, `(${latest}`, '+inf', 'LIMIT', 0, DEMAND_SYMBOLS_MAX)
+      if (ahead.length > 0) await redis.zadd(demandKey, 'XX', ...ahead.flatMap((symbol) => [latest, symbol]))
       return redis.zrange(demandKey, 0, DEMAND_SYMBOLS_MAX - 1)
     },
   }

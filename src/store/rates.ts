@@ -27,6 +27,7 @@ const SESSION_MESSAGES_MAX = 10
 const USER_MESSAGES_MAX = 60
 const FALLBACK_MESSAGES_MAX = 5
 const MINUTE = { duration: 60, blockDuration: 60 }
+const MINUTE_MS = 60_000
 
 type Limiter = RateLimiterRedis | RateLimiterMemory
 
@@ -36,11 +37,20 @@ export function createMessageRates(redis: Redis): MessageRates {
   const ofSession = new RateLimiterRedis({ ...shared, keyPrefix: 'messages', points: SESSION_MESSAGES_MAX })
   const ofUser = new RateLimiterRedis({ ...shared, keyPrefix: 'messages-of', points: USER_MESSAGES_MAX })
   const fallback = new RateLimiterMemory({ ...MINUTE, keyPrefix: 'messages', points: FALLBACK_MESSAGES_MAX })
+  /** Keys expire by Redis time: where that stepped back, a minute would last as long as the step. It ends a minute from now at the latest. */
+  const ending = async (limiter: RateLimiterRedis, of: string, count: RateLimiterRes): Promise<RateLimiterRes> => {
+    if (count.msBeforeNext <= MINUTE_MS) return count
+    await redis.pexpire(limiter.getKey(of), MINUTE_MS)
+    return new RateLimiterRes(count.remainingPoints, MINUTE_MS, count.consumedPoints, count.isFirstInDuration)
+  }
   return {
     async count({ userId, session }) {
       const key = `{${userId}}:${session}`
       try {
-        const [one, all] = await Promise.all([consume(ofSession, key), consume(ofUser, `{${userId}}`)])
+        const [one, all] = await Promise.all([
+          consume(ofSession, key).then((count) => ending(ofSession, key, count)),
+          consume(ofUser, `{${userId}}`).then((count) => ending(ofUser, `{${userId}}`, count)),
+        ])
         const isUserNearer = all.consumedPoints / USER_MESSAGES_MAX > one.consumedPoints / SESSION_MESSAGES_MAX
         return isUserNearer ? told(all, USER_MESSAGES_MAX, false) : told(one, SESSION_MESSAGES_MAX, false)
       } catch {
@@ -50,7 +60,9 @@ export function createMessageRates(redis: Redis): MessageRates {
     async barredMs({ userId, session }) {
       const key = `{${userId}}:${session}`
       const left = async (limiter: Limiter, of: string): Promise<number> => {
-        const known = await limiter.get(of).catch(() => null)
+        let known = await limiter.get(of).catch(() => null)
+        if (known !== null && limiter instanceof RateLimiterRedis)
+          known = await ending(limiter, of, known).catch(() => known)
         return known !== null && known.consumedPoints > limiter.points ? known.msBeforeNext : 0
       }
       // Each handshake asks, and hardly anybody is barred. The limiter looks in transactions, whose remains outlive many handshakes:
