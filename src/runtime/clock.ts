@@ -32,6 +32,12 @@ export const systemClock: Clock = {
   },
 }
 
+/**
+ * Whether something that was stored with the time `atMs` happened less than `forMs` ago. A time that lies further ahead than that was
+ * written before the shared time stepped back: nobody knows its age, and a window must not stay open for as long as the step.
+ */
+export const isWithin = (nowMs: number, atMs: number, forMs: number): boolean => Math.abs(nowMs - atMs) < forMs
+
 /** Calls `run` once the event loop has handled what is at hand: before it waits, and before timers that are due. */
 export const afterThisTurn = (run: () => void): void => void setImmediate(run)
 

@@ -52,6 +52,28 @@ describe('submitOrder', () => {
     expect(events()).toEqual(['trade.submitted'])
   })
 
+  test('absent, and the shared time has stepped back since: nobody knows how old it is, so it is not sent again', async () => {
+    const { submit, run, broker, clock, events } = await makeWorker()
+    broker.faults.push('lose_request')
+    await submitOrder(submit, intent, run)
+    await clock.advance(-3_600_000)
+    expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again', delayMs: 30_000 })
+    await clock.advance(NOT_RECEIVED_MS)
+    expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again', delayMs: 30_000 })
+    expect(broker.submissions).toHaveLength(1)
+    expect(events()).toEqual([])
+  })
+
+  test('there, and the shared time has stepped back since: it is looked up at once, not after as long as the step', async () => {
+    const { submit, run, at, clock, events } = await makeWorker()
+    at.set('submit.answered', () => Promise.reject(new Error('the worker dies')))
+    await expect(submitOrder(submit, intent, run)).rejects.toThrow('dies')
+    at.clear()
+    await clock.advance(-3_600_000)
+    expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
+    expect(events()).toEqual(['trade.submitted'])
+  })
+
   test('absent and too old to be sent again: it is looked for, not sent and not rejected', async () => {
     const { submit, run, broker, clock, events } = await makeWorker()
     broker.faults.push('lose_request')

@@ -1,6 +1,6 @@
 import type { ResolveOrder } from '#contract'
 import { isRevived, isSetAside, livePlacements, type Order } from '#domain'
-import { isoTime } from '#runtime'
+import { isoTime, isWithin } from '#runtime'
 import { apply } from '../updates/index.ts'
 import { cancelBySystem, pursueCancel } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
@@ -14,7 +14,7 @@ export const LOSSES_MAX = 5
 const PARKED_BY_JOB_MS = 60_000
 
 const isParkedByItsJob = ({ attemptedAt, attemptEndedAt, cancel }: Order, nowMs: number): boolean =>
-  attemptedAt === null && cancel === null && nowMs - Date.parse(attemptEndedAt ?? '') < PARKED_BY_JOB_MS
+  attemptedAt === null && cancel === null && isWithin(nowMs, Date.parse(attemptEndedAt ?? ''), PARKED_BY_JOB_MS)
 
 /**
  * Does whatever is due on an order (`needsAttention`), from its record alone. One pass: what is still due afterwards is asked for

@@ -17,7 +17,7 @@ import {
   rightSizeOf,
   sub,
 } from '#domain'
-import { isoTime } from '#runtime'
+import { isoTime, isWithin } from '#runtime'
 import type { Broker, ReplaceOutcome } from '../broker/index.ts'
 import { apply, applyWith } from '../updates/index.ts'
 import { viewOf } from './adopt.ts'
@@ -115,13 +115,15 @@ export async function pursueReplace(deps: OrderDeps, order: Order, commandId: st
   const followed = await follow(deps, order, request, broker)
   if (followed.replaces[0]?.commandId !== commandId) return conclude(deps, followed, commandId, run)
   const isAbsent = placementOf(followed, request) === undefined
-  const sentMsAgo = deps.clock.now() - Date.parse(request.sentAt)
-  if (!isAbsent || sentMsAgo < REQUEST_MS_MAX) return again(FOLLOW_MS, 'the broker has not shown which order stands')
+  if (!isAbsent || isSince(deps, request.sentAt, REQUEST_MS_MAX))
+    return again(FOLLOW_MS, 'the broker has not shown which order stands')
   if (followed.cancel !== null || followed.endedAt !== null || msSince(deps, request.requestedAt) > PATIENCE_MS)
     return end(deps, followed, request, 'refused', 'The broker did not take the replacement')
   return sendReplace(deps, followed, request, run)
 }
 
+const isSince = ({ clock }: OrderDeps, at: string, forMs: number): boolean =>
+  isWithin(clock.now(), Date.parse(at), forMs)
 const msSince = ({ clock }: OrderDeps, at: string): number => clock.now() - Date.parse(at)
 
 const placementOf = ({ placements }: Order, { leg, replacement }: ReplaceRequest): Placement | undefined =>
@@ -135,7 +137,7 @@ export async function settleReplace(deps: OrderDeps, order: Order, broker: Broke
   if (request?.sentAt == null) return order
   const followed = await follow(deps, order, request, broker)
   const old = followed.placements.find((one) => one.leg === request.leg && one.replacement === request.replacement - 1)
-  const isLost = placementOf(followed, request) === undefined && msSince(deps, request.sentAt) >= REQUEST_MS_MAX
+  const isLost = placementOf(followed, request) === undefined && !isSince(deps, request.sentAt, REQUEST_MS_MAX)
   // The old one is canceled and not replaced, and the new one never came: there will be none.
   if (!isLost || old?.final == null || old.final.status === 'replaced') return followed
   const ended = endedUpdate(deps, request, 'refused', 'The broker did not take the replacement')
@@ -145,7 +147,7 @@ export async function settleReplace(deps: OrderDeps, order: Order, broker: Broke
 /** Reads the new order, and the old one, into the record, unless they have shown themselves; ends what came to nothing. */
 async function follow(deps: OrderDeps, noted: Order, request: ReplaceRequest, broker: Broker): Promise<Order> {
   let order = noted
-  if (placementOf(order, request) === undefined || msSince(deps, request.sentAt ?? '') > READ_AFTER_MS) {
+  if (placementOf(order, request) === undefined || !isSince(deps, request.sentAt ?? '', READ_AFTER_MS)) {
     const seen = await broker.findByClientOrderId(clientOrderIdOf(order.userId, order.id, stepOf(request)))
     if (seen !== null) order = (await apply(deps.applier, factsOf(order), viewOf(seen))).slice.order ?? order
     const old = order.placements.find(

@@ -1,5 +1,5 @@
 import { clientOrderIdOf, type Decimal, intentOf, isReducing, type Order, type OrderUpdate } from '#domain'
-import { isoTime } from '#runtime'
+import { isoTime, isWithin } from '#runtime'
 import type { Broker, Opened } from '../broker/index.ts'
 import { apply, applyWith, FencedError, takeWith } from '../updates/index.ts'
 import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission } from './adopt.ts'
@@ -27,6 +27,8 @@ import { send } from './sending.ts'
 export const RESEND_MS_MAX = 60_000
 /** A request is over after this, whoever made it: longer than any call's deadline. */
 const REQUEST_MS_MAX = 10_000
+/** Workers tell the time of Redis to within this. */
+const SHARED_TIME_MS = 1_000
 const UNDER_WAY_MS = 1_000
 /** Pause between look-ups of an order that is not sent any more. */
 const LOOK_AGAIN_MS = 30_000
@@ -73,10 +75,13 @@ export type Size = (broker: Broker) => Promise<Readonly<{ quantity: Decimal }> |
 const isUnderWay = ({ attemptedAt, attemptEndedAt }: Order, nowMs: number): boolean =>
   attemptedAt !== null &&
   (attemptEndedAt === null || attemptEndedAt < attemptedAt) &&
-  nowMs - Date.parse(attemptedAt) < REQUEST_MS_MAX
+  isWithin(nowMs, Date.parse(attemptedAt), REQUEST_MS_MAX)
 
-const isFresh = (order: Order, nowMs: number): boolean =>
-  order.cancel === null && !isPast(order, nowMs) && nowMs - Date.parse(order.claimedAt ?? '') <= RESEND_MS_MAX
+/** A claim that lies ahead is of an unknown age, since the time has stepped back: its order is not sent again. */
+function isFresh({ cancel, claimedAt, ...order }: Order, nowMs: number): boolean {
+  const ageMs = nowMs - Date.parse(claimedAt ?? '')
+  return cancel === null && !isPast(order, nowMs) && ageMs >= -SHARED_TIME_MS && ageMs <= RESEND_MS_MAX
+}
 
 /** Why an order of which nothing was sent must not be sent any more. */
 function lateness(order: Order, nowMs: number, { queuedAtMs }: Run): OrderDenial | null {
