@@ -8,6 +8,7 @@ import {
   noBoundaries,
   type Probes,
   type Randomness,
+  RedisTime,
   redisReady,
   type Running,
   startProbes,
@@ -43,9 +44,16 @@ import {
 } from './broker/alpaca/index.ts'
 import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
-import { connectionHandler, createCheckSchedule, Directory, keepAssets, whileOpen } from './connections/index.ts'
+import {
+  connectionHandler,
+  createCheckSchedule,
+  Directory,
+  keepAssets,
+  StandingHalts,
+  whileOpen,
+} from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
-import { countChanges, countFollowing, countQueues, countUnread } from './metrics.ts'
+import { countChanges, countFollowing, countHalts, countQueues, countSkew, countUnread } from './metrics.ts'
 import {
   type Asker,
   createAsker,
@@ -63,6 +71,7 @@ type Shared = Readonly<{
   config: WorkerConfig
   log: Logger
   metrics: Metrics
+  /** Tells the time of Redis: what one worker writes, another one judges. */
   clock: Clock
   random: Randomness
   redis: ReturnType<typeof connectRedis>
@@ -83,21 +92,16 @@ type Shared = Readonly<{
 
 /** Starts the roles of one worker process. Disposing it drains: intake first, then what is held, then the connections. */
 export async function startWorkers(config: WorkerConfig, log: Logger): Promise<Running & { probes: Probes }> {
-  const [clock, random] = [systemClock, systemRandomness]
+  const random = systemRandomness
   const { redis, watch } = await connectTwice(config, log)
   const metrics = new Metrics(true)
+  const clock = await RedisTime.start(watch, systemClock, log, countSkew(metrics))
   const [vault, endpoint] = [createVault(config.vaultKeys), endpointOf(config.env, config.sandboxUrl)] as const
   const transport = createTransport(endpoint, clock)
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const
-  const lossesTold = 'Times that the store was found to have lost everything'
-  const losses = metrics.counter('fillcast_store_losses_total', lossesTold)
-  const directory = new Directory({
-    ...{ controls: createControls(redis), epoch: createEpoch(redis, () => random.id(12)), clock, log },
-    isStoreExpected: config.isStoreExpected,
-    onLost: () => losses.inc(),
-  })
+  const { directory, halts } = openDirectory(config, redis, metrics, clock, log)
   const recalled = (ref: ConnectionRef) => directory.connectionOf(ref)
   const brokers = new BrokerPool(connections, recalled, vault, config.env, (connection, credentials) => {
     const budget = budgetOf(budgets, connection)
@@ -130,11 +134,13 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const running: Part[] = []
   for (const role of new Set(config.roles)) running.push(...starters[role](shared))
   let isDraining = false
-  const probes = await startProbes(config, metrics, () => {
+  const notReady = (): string | undefined => {
     if (isDraining) return 'draining'
     const stuck = running.find(({ stuckBecause }) => stuckBecause !== undefined)
     return linkTrouble(redis, watch) ?? directory.closedBecause ?? stuck?.stuckBecause
-  })
+  }
+  const remarks = async () => [...halts.remarks, ...[clock, ...running].flatMap(({ remark }) => remark ?? [])]
+  const probes = await startProbes(config, metrics, notReady, remarks)
   log.info({ roles: config.roles, env: config.env, probePort: probes.port }, 'workers.ready')
   return {
     probes,
@@ -145,6 +151,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
       await Promise.allSettled(running.map((one) => one[Symbol.asyncDispose]()))
       await shared.ask[Symbol.asyncDispose]()
       await transport.close()
+      clock[Symbol.dispose]()
       await probes[Symbol.asyncDispose]()
       watch.disconnect()
       redis.disconnect()
@@ -160,8 +167,27 @@ async function connectTwice(config: WorkerConfig, log: Logger): Promise<Pick<Sha
   return { redis, watch }
 }
 
-/** A part of a role; `stuckBecause`: why the process is not ready because of it. */
-type Part = AsyncDisposable & Readonly<{ stuckBecause?: string | undefined }>
+/** What this worker knows of all users' control sets, and of the halts among them. */
+function openDirectory(
+  { isStoreExpected }: WorkerConfig,
+  redis: Shared['redis'],
+  metrics: Metrics,
+  clock: Clock,
+  log: Logger,
+): Readonly<{ directory: Directory; halts: StandingHalts }> {
+  const lossesTold = 'Times that the store was found to have lost everything'
+  const losses = metrics.counter('fillcast_store_losses_total', lossesTold)
+  const halts = new StandingHalts(log, countHalts(metrics))
+  const epoch = createEpoch(redis, () => systemRandomness.id(12))
+  const onLost = (): void => losses.inc()
+  const directory = new Directory({
+    ...{ controls: createControls(redis), epoch, clock, log, isStoreExpected, halts, onLost },
+  })
+  return { directory, halts }
+}
+
+/** A part of a role; `stuckBecause`: why the process is not ready because of it; `remark`: what `/readyz` says of it all the same. */
+type Part = AsyncDisposable & Readonly<{ stuckBecause?: string | undefined; remark?: string | undefined }>
 
 const starters: Record<Role, (shared: Shared) => Part[]> = {
   orders({ applier, brokers, clock, random, log, redis, watch, directory, hours, returns, ask, queueTally: tally }) {
@@ -180,7 +206,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       mayHaveLost: () => returns.mayHaveLost(),
     })
     const gated = whileOpen(handle, () => directory.closedBecause)
-    const deps = { redis, watch, clock, log, tally }
+    const deps = { redis, watch, clock: systemClock, log, tally }
     return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, deps))
   },
 
@@ -232,7 +258,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       { store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
       keepAssets({ assets: createAssets(redis, () => random.id(12)), brokers, env: config.env, clock, log }),
     )
-    const worker = new QueueWorker('connections', handle, { redis, watch, clock, log, tally })
+    const worker = new QueueWorker('connections', handle, { redis, watch, clock: systemClock, log, tally })
     directory.listen({
       // New credentials are not traded with before a check has seen where they lead.
       changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),

@@ -1,6 +1,6 @@
 import type { Anomaly, Change } from '#domain'
 import type { Logger, Metrics } from '#runtime'
-import type { ConnectionRef } from '#store'
+import type { ConnectionRef, Halt } from '#store'
 import type { QueueTally } from './orders/index.ts'
 import type { SessionStanding, Tally } from './updates/index.ts'
 
@@ -103,13 +103,30 @@ export function countUnread(
     }
 }
 
+/** How many halts stand, by scope, as the worker last read them. */
+export function countHalts(metrics: Metrics): (scope: Halt['scope'], count: number) => void {
+  const halts = metrics.gauge('fillcast_halts', 'Halts that stand, by scope', ['scope'])
+  return (scope, count) => halts.set({ scope }, count)
+}
+
+/** By how much the machine's clock is off. */
+export function countSkew(metrics: Metrics): (seconds: number) => void {
+  const skew = metrics.gauge(
+    'fillcast_clock_skew_seconds',
+    'How far the clock of this machine is ahead of that of Redis',
+  )
+  return (seconds) => skew.set(seconds)
+}
+
 /** How queues are worked on, as metrics; `onGivenUp` hears when a queue cannot be worked on by this process any more. */
 export function countQueues(metrics: Metrics, onGivenUp: (why: string) => void): QueueTally {
   const stuck = metrics.gauge('fillcast_queue_stuck', 'Whether jobs wait and this worker takes none', ['queue'])
   const rebuilds = metrics.counter('fillcast_queue_rebuilds_total', 'Workers rebuilt since they took nothing', [
     'queue',
   ])
+  const paused = metrics.gauge('fillcast_queue_paused', 'Whether a queue is paused: it gives no jobs out', ['queue'])
   return {
+    paused: (queue, isPaused) => paused.set({ queue }, isPaused ? 1 : 0),
     stuck: (queue, isStuck) => stuck.set({ queue }, isStuck ? 1 : 0),
     rebuilt: (queue) => rebuilds.inc({ queue }),
     givenUp: (queue) => onGivenUp(`jobs wait in ${queue}, and a rebuilt worker takes none either`),

@@ -30,10 +30,11 @@ async function openShop(
   const connection = connectRedis(line.url, 'patient', log, never)
   await connection.ping()
   const queue = new Queue(queues.orders.name, { connection: redis.connect(), prefix: queues.orders.prefix })
-  const told = { rebuilds: 0, stuck: false, isGivenUp: false }
+  const told = { rebuilds: 0, stuck: false, isGivenUp: false, isPaused: false }
   const tally: QueueTally = {
     stuck: (_queue, isStuck) => (told.stuck = isStuck),
     rebuilt: () => (told.rebuilds += 1),
+    paused: (_queue, isPaused) => (told.isPaused = isPaused),
     givenUp: () => (told.isGivenUp = true),
   }
   const done: string[] = []
@@ -118,7 +119,7 @@ describe.each(Object.entries(states))(
       await expect.poll(() => shop.left(), soon).toBe(0)
       await shop.queue.add('next', {})
       await expect.poll(() => shop.done, soon).toContain('next')
-      await expect.poll(() => shop.told, soon).toEqual({ rebuilds: 1, stuck: false, isGivenUp: false })
+      await expect.poll(() => shop.told, soon).toEqual({ rebuilds: 1, stuck: false, isGivenUp: false, isPaused: false })
     })
 
     test(`RDQ-08 silent while ${state}, for good: not ready, and given up`, async () => {
@@ -155,9 +156,22 @@ describe('RDQ-08 what a look sees', () => {
       Number(/cmdstat_hexists:calls=(\d+)/.exec(await redis.connect().info('commandstats'))?.[1] ?? 0)
     const before = await looksOf()
     await expect.poll(looksOf, soon).toBeGreaterThan(before + 12)
-    expect(shop.told).toEqual({ rebuilds: 0, stuck: false, isGivenUp: false })
+    expect(shop.told).toEqual({ rebuilds: 0, stuck: false, isGivenUp: false, isPaused: true })
+    expect(shop.worker.stuckBecause).toBeUndefined()
     await shop.queue.resume()
     await expect.poll(() => shop.done, soon).toEqual(['a'])
+  })
+
+  test('a pause is told for as long as it lasts, and does not make the process unready', async () => {
+    await using shop = await openShop()
+    expect([shop.worker.remark, shop.told.isPaused]).toEqual([undefined, false])
+    await shop.queue.pause()
+    await expect.poll(() => shop.told.isPaused, soon).toBe(true)
+    expect(shop.worker.remark).toBe('paused: the queue orders gives no jobs out; resume it on the dashboard')
+    expect(shop.worker.stuckBecause).toBeUndefined()
+    await shop.queue.resume()
+    await expect.poll(() => shop.told.isPaused, soon).toBe(false)
+    expect(shop.worker.remark).toBeUndefined()
   })
 
   test('RDQ-08 a job in hand when the worker is rebuilt is run once, to its end', async () => {

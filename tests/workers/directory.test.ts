@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { Epoch } from '#store'
-import { Directory } from '../../workers/connections/index.ts'
+import { Directory, StandingHalts } from '../../workers/connections/index.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { FakeStore } from '../support/fake-store.ts'
 
@@ -16,8 +16,13 @@ function make() {
   const losses: string[] = []
   const start = (name: string, isStoreExpected = false) => {
     const heard: string[] = []
+    const lines: Record<string, unknown>[] = []
+    const counts: Record<string, number> = {}
+    const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>)
+    const standing = new StandingHalts(pino({ level: 'warn' }, { write }), (scope, count) => (counts[scope] = count))
     const directory = new Directory({
       ...{ controls: store.controls, epoch, clock, log: pino({ level: 'silent' }), isStoreExpected },
+      halts: standing,
       onLost: () => void losses.push(name),
     })
     directory.listen({
@@ -25,7 +30,7 @@ function make() {
       gone: ({ userId, connectionId }) => void heard.push(`gone ${userId} ${connectionId}`),
       lost: () => void heard.push('lost'),
     })
-    return { directory, heard }
+    return { directory, heard, standing, lines, counts }
   }
   const wipe = (): void => {
     store.wipe()
@@ -49,6 +54,51 @@ describe('directory', () => {
     await store.controls.remove(ref)
     await clock.advance(1_000)
     expect(heard).toEqual(['changed u1 broker_1', 'changed u1 broker_1', 'gone u1 broker_1'])
+  })
+
+  test('a halt leaves a line in the log when it begins and when it ends, is counted, and is named for people', async () => {
+    const { store, clock, start } = make()
+    store.link(ref)
+    const { standing, lines, counts } = start('w1')
+    await clock.advance(1_000)
+    expect([standing.remarks, lines, counts]).toEqual([[], [], { global: 0, user: 0, connection: 0 }])
+    await store.controls.setHalt({ scope: 'connection', ...ref }, { ...halt, allows: 'reducing' })
+    await store.controls.setHalt({ scope: 'user', userId: 'u1' }, { ...halt, reason: 'two\nlines' })
+    await store.controls.setHalt({ scope: 'global' }, halt)
+    await clock.advance(5_000)
+    expect(standing.remarks).toEqual([
+      'halted: everybody, nothing is sent, by ops: drill',
+      'halted: user u1, nothing is sent, by ops: two lines',
+      'halted: connection broker_1 of u1, but for orders that reduce a position, by ops: drill',
+    ])
+    expect(counts).toEqual({ global: 1, user: 1, connection: 1 })
+    const told = () => lines.map(({ msg, scope, by, reason }) => [msg, scope, by, reason])
+    expect(told()).toEqual([
+      ['halt.stands', 'global', 'ops', 'drill'],
+      ['halt.stands', 'user', 'ops', 'two\nlines'],
+      ['halt.stands', 'connection', 'ops', 'drill'],
+    ])
+    lines.length = 0
+    await store.controls.setHalt({ scope: 'global' }, null)
+    await store.controls.setHalt({ scope: 'connection', ...ref }, null)
+    await clock.advance(5_000)
+    expect(told()).toEqual([
+      ['halt.ended', 'global', 'ops', 'drill'],
+      ['halt.ended', 'connection', 'ops', 'drill'],
+    ])
+    expect(counts).toEqual({ global: 0, user: 1, connection: 0 })
+  })
+
+  test('of very many halts a few are named, the widest first', async () => {
+    const { store, clock, start } = make()
+    const { standing } = start('w1')
+    for (let count = 0; count < 9; count += 1)
+      await store.controls.setHalt({ scope: 'user', userId: `u${count}` }, halt)
+    await store.controls.setHalt({ scope: 'global' }, halt)
+    await clock.advance(2_000)
+    expect(standing.remarks).toHaveLength(6)
+    expect(standing.remarks[0]).toContain('everybody')
+    expect(standing.remarks.at(-1)).toBe('halted: 5 more')
   })
 
   test('RDQ-05 a store is known until it is lost, and again once its sets are back', async () => {

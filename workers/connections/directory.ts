@@ -10,6 +10,7 @@ import {
   type LinkedConnection,
 } from '#store'
 import type { Handler } from '../orders/index.ts'
+import type { StandingHalts } from './halts.ts'
 
 /** Users whose control sets one worker keeps in memory. */
 export const USERS_MAX = 50_000
@@ -39,6 +40,8 @@ export type DirectoryDeps = Readonly<{
   log: Logger
   /** A store that is empty at start was lost, and nobody is left who knows what it held: an operator says when to go on (D20). */
   isStoreExpected: boolean
+  /** Hears of the halts that stand, whenever they were read. */
+  halts: Pick<StandingHalts, 'setGlobal' | 'setUser'>
   /** Counts losses of the store. */
   onLost(): void
 }>
@@ -171,6 +174,7 @@ export class Directory implements AsyncDisposable {
       for (const { userId, position } of changed) read.push({ set: await controls.read(userId), position })
       if (!(await this.#isKnown())) return
       this.#globalHalt = globalHalt
+      this.#deps.halts.setGlobal(globalHalt)
       for (const { set, position } of read) await this.#take(set, position)
       const last = page.at(-1)
       if (last !== undefined) this.#from = last.position
@@ -186,6 +190,7 @@ export class Directory implements AsyncDisposable {
       return
     }
     this.#sets.set(set.userId, { set, position })
+    this.#deps.halts.setUser(set)
     this.#tell(known?.set ?? null, set)
     if (!isEmpty(set) || clock.now() - position / 1_000 <= EMPTY_MS) return
     this.#sets.delete(set.userId)

@@ -27,6 +27,8 @@ export type ProgressDeps = QueueDeps &
 export type QueueTally = Readonly<{
   stuck(queue: QueueName, isStuck: boolean): void
   rebuilt(queue: QueueName): void
+  /** A queue that is paused gives no jobs out: cancels, say, do not leave. Told at start, and when it changes. */
+  paused(queue: QueueName, isPaused: boolean): void
   /** Nothing helps: end the process. */
   givenUp(queue: QueueName): void
 }>
@@ -49,6 +51,7 @@ export class QueueWorker implements AsyncDisposable {
   #inHand = 0
   #taken = 0
   #isLooking = false
+  #isPaused = false
   /** What had been taken when the worker was found stuck; `null`: it is not. */
   #stuckAt: number | null = null
   /** Of a rebuilt worker: what had been taken once nothing waited any more. */
@@ -69,12 +72,18 @@ export class QueueWorker implements AsyncDisposable {
       }
     }
     this.#worker = this.#start()
+    deps.tally.paused(queue, false)
     this.#stop = deps.clock.every(deps.lookEveryMs ?? LOOK_EVERY_MS, () => void this.#lookOnce())
   }
 
   /** Why this process is no good for the queue now; `undefined`: it is. */
   get stuckBecause(): string | undefined {
     return this.#stuckAt !== null ? `jobs wait in ${this.#queue}, and this worker takes none` : undefined
+  }
+
+  /** What people have to know of the queue, while it is no fault of this process. */
+  get remark(): string | undefined {
+    return this.#isPaused ? `paused: the queue ${this.#queue} gives no jobs out; resume it on the dashboard` : undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -129,6 +138,15 @@ export class QueueWorker implements AsyncDisposable {
     this.#deps.tally.stuck(this.#queue, stuckAt !== null)
   }
 
+  #tellPaused(isPaused: boolean): void {
+    if (isPaused === this.#isPaused) return
+    this.#isPaused = isPaused
+    const { log, tally } = this.#deps
+    tally.paused(this.#queue, isPaused)
+    if (isPaused) log.warn({ queue: this.#queue }, 'queue.paused')
+    else log.info({ queue: this.#queue }, 'queue.resumed')
+  }
+
   #rebuild(): void {
     const closed: Promise<void> = this.#close(this.#worker).finally(() => this.#closing.delete(closed))
     this.#closing.add(closed)
@@ -153,7 +171,9 @@ export class QueueWorker implements AsyncDisposable {
       string,
       string,
     ]
-    if ((await watch.hexists(meta, 'paused')) === 1) return null
+    const isPaused = (await watch.hexists(meta, 'paused')) === 1
+    this.#tellPaused(isPaused)
+    if (isPaused) return null
     const oldest = await watch.lindex(wait, -1)
     if (oldest !== null) return oldest
     // Due, and not even moved to those that wait: that is a worker's work too.

@@ -34,6 +34,7 @@ const STALLED_MAX = 10
 /** What working on a queue needs. */
 export type QueueDeps = Readonly<{
   redis: Redis
+  /** The machine's own: BullMQ tells by it when a delayed job is due. */
   clock: Clock
   log: Logger
   /** Default: `LOCK_MS`. */
