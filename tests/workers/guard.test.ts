@@ -141,6 +141,51 @@ test('a broker that does not answer is left alone after five failures, then prob
   expect(await broker.readAccount()).toMatchObject({ canTrade: true })
 })
 
+test.each([
+  ['the budget is spent', () => Promise.resolve(700)],
+  ['the budget cannot be read', () => Promise.reject(new Error('Redis is away'))],
+] as const)(
+  'a probe that never left, since %s, is not waited for: a later call probes, and the rest follows',
+  async (_why, refuse) => {
+    const open = openBudget()
+    let take: AccountBudget['take'] = open.budget.take
+    const { clock, broker, account } = guarded({ ...open.budget, take: (kind) => take(kind) })
+    account.isDown = true
+    for (let tries = 0; tries < 5; tries += 1) await broker.submit(ticket())
+    account.isDown = false
+    await clock.advance(2_000)
+    take = refuse
+    for (let tries = 0; tries < 3; tries += 1) {
+      expect(await broker.submit(ticket())).toMatchObject({
+        kind: 'not_sent',
+        why: expect.stringContaining('budget') as string,
+      })
+      await expect(broker.readAccount()).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+    }
+    take = open.budget.take
+    expect(await broker.readAccount()).toMatchObject({ canTrade: true })
+    expect(await broker.submit(ticket())).toMatchObject({ kind: 'accepted' })
+  },
+)
+
+test('a cancel that is held back leaves the probe that is under way alone', async () => {
+  const open = openBudget()
+  const { clock, broker, account } = guarded(open.budget)
+  account.isDown = true
+  for (let tries = 0; tries < 5; tries += 1) await broker.submit(ticket())
+  account.isDown = false
+  await clock.advance(2_000)
+  account.fail('submit', { kind: 'delay_reply', ms: 1_000 })
+  const probe = broker.submit(ticket())
+  await settle()
+  open.spend(700)
+  expect(await broker.cancel('b-1')).toMatchObject({ kind: 'not_sent' })
+  open.spend(0)
+  expect(await broker.submit(ticket())).toMatchObject({ kind: 'not_sent', why: 'the broker is away' })
+  await clock.advance(1_000)
+  expect(await probe).toMatchObject({ kind: 'accepted' })
+})
+
 test('refusals are answers: a broker that says no is there', async () => {
   const { broker, account } = guarded()
   account.fail('submit', { kind: 'refuse' }, { times: 20 })

@@ -153,10 +153,12 @@ export class GuardedBroker implements Broker {
     isBudgeted = false,
   ): Promise<Outcome | NotSent> {
     const away = kind === 'cancel' ? null : this.#away()
+    // A cancel did not ask the breaker: it is no probe.
+    const heldBack = (told: NotSent): NotSent => (kind === 'cancel' ? told : this.#heldBack(told))
     if (away !== null) return { kind: 'not_sent', ...away }
     const outcome = this.#line.run(kind, async (): Promise<Outcome | NotSent> => {
       const hindrance = isBudgeted ? null : await leaveOf(this.#budget, kind)
-      if (hindrance !== null) return this.#heldBack({ kind: 'not_sent', ...hindrance })
+      if (hindrance !== null) return heldBack({ kind: 'not_sent', ...hindrance })
       const answer = await call()
       if (answer.kind === 'unknown') this.#breaker.failed()
       else this.#breaker.answered()
@@ -165,7 +167,7 @@ export class GuardedBroker implements Broker {
       return answer
     })
     if (outcome !== null) return await outcome
-    return this.#heldBack({ kind: 'not_sent', why: 'too many requests of this account wait', retryAfterMs: RETRY_MS })
+    return heldBack({ kind: 'not_sent', why: 'too many requests of this account wait', retryAfterMs: RETRY_MS })
   }
 
   async #read<T>(kind: RequestKind, call: () => Promise<T>): Promise<T> {
