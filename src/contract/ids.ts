@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { canonicalSymbol } from '#domain'
+import { canonicalSymbol, isOption } from '#domain'
 
 // Identities as they cross a process. Patterns are anchored and bounded: an id becomes part of a Redis key, a room or a job id.
 
@@ -25,12 +25,10 @@ export const connectionIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of 
 export const commandIdSchema = text(/^[A-Za-z0-9_-]{1,64}$/, 'use 1 to 64 of A-Z a-z 0-9 _ -')
 const A_SYMBOL = 'use a symbol like AAPL, BRK.B or BTC/USD'
 const SYMBOL = /^[A-Z0-9]{1,12}(?:[/-][A-Z0-9]{1,10}|(?:\.[A-Z0-9]{1,10}){1,2})?$/
-/** Options are named by their contract: `AAPL240119C00100000`. */
-const OPTION = /^[A-Z]{1,6}\d{6}[CP]\d{8}$/
 /** `AAPL`, `BRK.B` or `BTC/USD`. Read into the canonical symbol: a pair gets its slash. */
 export const symbolSchema = z
   .string({ error: ({ input }) => (input === undefined ? MISSING : A_SYMBOL) })
-  .refine((symbol) => !OPTION.test(symbol), { error: 'options are not supported; use a stock or a pair', abort: true })
+  .refine((symbol) => !isOption(symbol), { error: 'options are not supported; use a stock or a pair', abort: true })
   .regex(SYMBOL, A_SYMBOL)
   .transform(canonicalSymbol)
 

@@ -1,4 +1,14 @@
-import { type Asset, type AssetAnswer, cmp, type Decimal, div, mul, type OrderIntent, sub } from '#domain'
+import {
+  type Asset,
+  type AssetAnswer,
+  cmp,
+  type Decimal,
+  div,
+  isQuotedInUsd,
+  mul,
+  type OrderIntent,
+  sub,
+} from '#domain'
 import { NOTIONAL_MAX } from './amounts.ts'
 
 // What can be said of an order from the request alone, and by the broker's list of assets. Source: Alpaca's Trading API, POST /v2/orders, field rules.
@@ -74,7 +84,7 @@ const rules: readonly Rule[] = [
   (o) =>
     isCrypto(o) && !['gtc', 'ioc'].includes(o.timeInForce) ? ['timeInForce', 'crypto orders work as gtc or ioc'] : null,
   // Prices and cash are in USD here: what a pair in another currency costs could not be told.
-  (o) => (isCrypto(o) && !o.symbol.endsWith('/USD') ? ['symbol', 'pairs are traded in USD, like ETH/USD'] : null),
+  (o) => (!isQuotedInUsd(o.symbol) ? ['symbol', 'pairs are traded in USD, like ETH/USD'] : null),
   (o) => (isCrypto(o) && o.orderClass !== 'simple' ? ['orderClass', 'crypto orders are simple'] : null),
   (o) => tickProblem('limitPrice', o.limitPrice, isCrypto(o)) ?? tickProblem('stopPrice', o.stopPrice, isCrypto(o)),
   (o) => tickProblem('takeProfit.limitPrice', o.takeProfit?.limitPrice ?? null, isCrypto(o)),

@@ -1,4 +1,4 @@
-import type { Decimal } from './decimal.ts'
+import { type Decimal, mul } from './decimal.ts'
 
 /** What the broker says of something that can be traded, as far as the door rules need it. */
 export type Asset = Readonly<{
@@ -30,3 +30,18 @@ export function slashedPair(symbol: string): string | null {
   const [, base, quote] = symbol.length < PAIR_LENGTH_MIN ? [] : (SLASHLESS_PAIR.exec(symbol) ?? [])
   return base === undefined || quote === undefined ? null : `${base}/${quote}`
 }
+
+/** Options are named by their contract: `AAPL240119C00100000`. */
+const OPTION = /^[A-Z0-9]{1,6}\d{6}[CP]\d{8}$/
+const OPTION_LENGTH_MIN = 16
+export const isOption = (symbol: string): boolean => symbol.length >= OPTION_LENGTH_MIN && OPTION.test(symbol)
+
+/** Shares of one contract, where nothing says otherwise. */
+const SHARES_PER_CONTRACT = '100' as Decimal
+
+/** What one unit of an asset costs at a price as brokers write it: options are priced by the share, and held by the contract. */
+export const unitPrice = (symbol: string, price: Decimal): Decimal =>
+  isOption(symbol) ? mul(price, SHARES_PER_CONTRACT) : price
+
+/** Whether prices of the asset are in USD, so that they can be booked. */
+export const isQuotedInUsd = (symbol: string): boolean => !symbol.includes('/') || symbol.endsWith('/USD')

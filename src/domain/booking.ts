@@ -1,3 +1,4 @@
+import { isQuotedInUsd } from './asset.ts'
 import { cmp } from './decimal.ts'
 import { conformedTerms, type Difference, newDifferences } from './differences.ts'
 import { Holdings } from './holdings.ts'
@@ -191,7 +192,8 @@ export class Booking {
     }))
     if (counts(this.#order, placement.leg)) this.#tellExecuted(execution)
     else this.#emit((order) => ({ type: 'leg.executed', order, leg: placement.leg, execution }))
-    this.#holdings.execute(this.#order, placement, execution)
+    // What a pair costs in another coin is no figure in USD: the account is read for it (reconcile.ts).
+    if (isQuotedInUsd(this.#order.symbol)) this.#holdings.execute(this.#order, placement, execution)
   }
 
   #tellExecuted(execution: Execution): void {
@@ -252,6 +254,7 @@ export class Booking {
     if (counts(this.#order, placement.leg))
       this.#emit((order) => ({ type: 'order.corrected', order, what: `${quantity} at ${price} ${told}`, at }))
     const order = this.#order
+    if (!isQuotedInUsd(order.symbol)) return
     const key = `bust ${bust.id}`
     const undo = (): void => this.#holdings.takeBack(order, placement, { quantity, price, at, key })
     const isAddedTo = this.#holdings.isAddedToBy(order, placement)

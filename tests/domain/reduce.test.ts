@@ -245,3 +245,11 @@ describe('the transition table', () => {
     ['denied', 'acknowledged', 'submitted'],
   ] as const)('%s + %s -> %s', (from, signal, to) => expect(transitionOf(from, signal)).toBe(to))
 })
+
+test('what a pair in another coin executes is not booked as dollars: the account is read for it', () => {
+  const pair = { symbol: 'ETH/BTC', quantity: dec('2') }
+  const view = brokerOrder('filled', '2', 3, { ...pair, filledAveragePrice: dec('0.05') })
+  const { slice, changes } = play([seen(view, executionOf('2', '0.05', '2', 3))])
+  expect(slice).toMatchObject({ order: { status: 'filled' }, position: null, account: { cash: '100000' } })
+  expect(changes.map(({ type }) => type)).not.toContain('cash.changed')
+})

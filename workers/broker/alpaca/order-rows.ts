@@ -9,6 +9,7 @@ import {
   type Side,
   type TimeInForce,
   TIMES_IN_FORCE,
+  unitPrice,
 } from '#domain'
 import type { StreamUpdate } from '../port.ts'
 import {
@@ -80,12 +81,14 @@ function readAlone(row: Row): BrokerOrder {
     return known
   }
   const filledQuantity = amount(row, 'filled_qty')
+  const average = isZero(filledQuantity) ? null : amountIfAny(row, 'filled_avg_price')
+  const symbol = always('symbol', textOf(row['symbol'])) ?? ''
   const submittedAt = always('submittedAt', timeOf(row['submitted_at'])) ?? timeOf(row['created_at'])
   const updatedAt = always('updatedAt', timeOf(row['updated_at'])) ?? latestOf(row) ?? submittedAt ?? EPOCH
   const order = {
     brokerOrderId: name(row, 'id'),
     clientOrderId: ifAny('clientOrderId', 'client_order_id', textOf) ?? '',
-    symbol: always('symbol', textOf(row['symbol'])) ?? '',
+    symbol,
     side: always('side', sideOf(row['side']) ?? sideOf(row['position_intent'])),
     orderType: always('orderType', memberOf<OrderType>(TYPES, row['type'] ?? row['order_type'])),
     timeInForce: always('timeInForce', memberOf<TimeInForce>(TERMS, row['time_in_force'])),
@@ -95,7 +98,7 @@ function readAlone(row: Row): BrokerOrder {
     quantity: ifAny('quantity', 'qty', decimalOf),
     notional: ifAny('notional', 'notional', decimalOf),
     filledQuantity,
-    filledAveragePrice: isZero(filledQuantity) ? null : amountIfAny(row, 'filled_avg_price'),
+    filledAveragePrice: average === null ? null : unitPrice(symbol, average),
     limitPrice: ifAny('limitPrice', 'limit_price', decimalOf),
     stopPrice: ifAny('stopPrice', 'stop_price', decimalOf),
     submittedAt: submittedAt ?? updatedAt,
@@ -149,14 +152,15 @@ export function readTradeUpdate(
 ): StreamUpdate & Readonly<{ correction: Correction | null; isIncomplete: boolean }> {
   const update = rowOf(wire, 'update')
   const event = text(update, 'event')
-  const [price, quantity] = [amountIfAny(update, 'price'), amountIfAny(update, 'qty')]
+  const [told, quantity] = [amountIfAny(update, 'price'), amountIfAny(update, 'qty')]
   const executionId = textIfAny(update, 'execution_id')
   const seen = readAlone(rowOf(update['order'], 'order'))
   const toldAt = timeOf(update['at']) ?? timeOf(update['timestamp'])
   const at = toldAt ?? seen.updatedAt
   const order = seen.unread?.includes('updatedAt') === true ? { ...seen, updatedAt: at } : seen
   const none = { order, at, execution: null, bust: null, correction: null, isIncomplete: AMENDMENTS.has(event) }
-  if (price === null || quantity === null) return none
+  if (told === null || quantity === null) return none
+  const price = unitPrice(order.symbol, told)
   if (EXECUTION_EVENTS.has(event))
     return { ...none, execution: { executionId, quantity, price, cumulativeQuantity: order.filledQuantity, at } }
   const id = textIfAny(update, 'previous_execution_id') ?? executionId

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { dec, type Decimal, isZero } from '#domain'
+import { abs, dec, type Decimal, div, isOption, isQuotedInUsd, isZero, unitPrice } from '#domain'
 import type { BrokerActivity, Holding, OrderBust, OrderExecution } from '../port.ts'
 import { amountIfAny, decimalOf, moment, momentIfAny, name, type Row, rowOf, textIfAny, timeOf } from './fields.ts'
 
@@ -55,15 +55,9 @@ export function readActivityEvent(text: string): Readonly<{ id: string; told: To
   return { id: event.id, told: event.type === 'TRD' ? toldOfTrade(event) : { activity: toldOfMoney(event) } }
 }
 
-function toldOfTrade({
-  quantity,
-  price,
-  brokerOrderId,
-  cumulativeQuantity,
-  executionType,
-  ...event
-}: Event): Told | null {
-  if (quantity === null || price === null || brokerOrderId === null) return null
+function toldOfTrade({ quantity, brokerOrderId, cumulativeQuantity, executionType, ...event }: Event): Told | null {
+  if (quantity === null || event.price === null || brokerOrderId === null) return null
+  const price = unitPrice(event.symbol ?? '', event.price)
   if (executionType === 'trade_bust') {
     const id = event.previousId ?? event.refId
     return { brokerOrderId, bust: { id, quantity, price, corrected: null, at: event.at } }
@@ -81,6 +75,7 @@ const fillShape = z.object({
   activity_type: z.literal('FILL'),
   transaction_time: time,
   order_id: z.string(),
+  symbol: maybe(z.string()).catch(null),
   price: decimal,
   qty: decimal,
   cum_qty: decimal,
@@ -94,7 +89,7 @@ export function readFill(wire: unknown): OrderExecution {
     execution: {
       executionId: null,
       quantity: row.qty,
-      price: row.price,
+      price: unitPrice(row.symbol ?? '', row.price),
       cumulativeQuantity: row.cum_qty,
       at: row.transaction_time,
     },
@@ -163,16 +158,28 @@ const positionShape = z.object({
   side: z.string().optional(),
   avgEntryPrice: decimal,
   currentPrice: maybe(decimal).catch(null),
+  costBasis: maybe(decimal).catch(null),
+  marketValue: maybe(decimal).catch(null),
 })
 
-/** A position as the SDK models it. Shorts have a negative quantity; crypto symbols get their slash back. @throws {z.ZodError} */
+/**
+ * A position as the SDK models it. Shorts have a negative quantity; crypto symbols get their slash back. Where quantity times price is
+ * not its value in USD (an option, a pair in another coin), its prices are those of the broker's own totals. @throws {z.ZodError}
+ */
 export function readPosition(model: unknown) {
-  const { symbol, assetClass, qty, side, avgEntryPrice, currentPrice } = positionShape.parse(model)
+  const told = positionShape.parse(model)
+  const { assetClass, qty, side, avgEntryPrice, currentPrice } = told
+  const symbol = assetClass === 'crypto' ? pairSymbol(told.symbol) : told.symbol
+  const quantity = side === 'short' && !qty.startsWith('-') ? dec(`-${qty}`) : qty
+  if (!isOption(symbol) && isQuotedInUsd(symbol))
+    return { symbol, quantity, averageEntryPrice: avgEntryPrice, currentPrice }
+  const perUnit = (total: Decimal | null, price: Decimal | null): Decimal | null => {
+    if (total !== null && !isZero(total) && !isZero(qty)) return div(abs(total), abs(qty))
+    return price === null ? null : unitPrice(symbol, price)
+  }
   return {
-    symbol: assetClass === 'crypto' ? pairSymbol(symbol) : symbol,
-    quantity: side === 'short' && !qty.startsWith('-') ? dec(`-${qty}`) : qty,
-    averageEntryPrice: avgEntryPrice,
-    currentPrice,
+    ...{ symbol, quantity, averageEntryPrice: perUnit(told.costBasis, avgEntryPrice) ?? avgEntryPrice },
+    currentPrice: perUnit(told.marketValue, currentPrice),
   }
 }
 
