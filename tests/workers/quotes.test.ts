@@ -41,6 +41,17 @@ describe('QuoteBoard', () => {
     ])
   })
 
+  test('figures of the day do not make a price younger: a quote carries the time of its last price', () => {
+    const board = new QuoteBoard()
+    board.follow(['AAPL'])
+    board.readDay('AAPL', day)
+    expect(board.takeChanged('first')).toMatchObject([{ timestamp: 'first' }])
+    board.readDay('AAPL', { ...day, bid: 5, ask: 6, volume: 2_000 })
+    expect(board.takeChanged('a minute later')).toMatchObject([{ ask: 2, volume: 2_000, timestamp: 'first' }])
+    board.tick({ type: 'quote', symbol: 'AAPL', bid: 5, ask: 6 })
+    expect(board.takeChanged('at last')).toMatchObject([{ ask: 6, timestamp: 'at last' }])
+  })
+
   test('a symbol that nobody follows any more is forgotten', () => {
     const board = new QuoteBoard()
     board.follow(['AAPL'])

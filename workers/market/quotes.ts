@@ -11,6 +11,10 @@ type Board = {
   volume: number
   previousClose: number | null
   isNew: boolean
+  /** Whether a price came since the last quote. */
+  isPriced: boolean
+  /** When its last price came; '' before the first. */
+  pricedAt: string
 }
 
 /**
@@ -26,7 +30,7 @@ export class QuoteBoard {
     for (const symbol of this.#boards.keys()) if (!wanted.has(symbol)) this.#boards.delete(symbol)
     const added = [...wanted].filter((symbol) => !this.#boards.has(symbol))
     for (const symbol of added) {
-      this.#boards.set(symbol, { bid: null, ask: null, last: null, volume: 0, previousClose: null, isNew: false })
+      this.#boards.set(symbol, { bid: null, ask: null, last: null, volume: 0, previousClose: null, ...FRESH })
     }
     return added
   }
@@ -36,6 +40,8 @@ export class QuoteBoard {
     if (board === undefined) return
     board.volume = Math.max(board.volume, day.volume)
     board.previousClose = day.previousClose
+    // Figures of the day are no sign of life: prices that are known already do not become younger by them.
+    board.isPriced ||= board.bid === null && board.ask === null && board.last === null
     board.bid ??= day.bid
     board.ask ??= day.ask
     board.last ??= day.last
@@ -53,18 +59,25 @@ export class QuoteBoard {
       board.volume += tick.size
     }
     board.isNew = true
+    board.isPriced = true
   }
 
-  /** One quote for each symbol that changed since the last call. */
+  /**
+   * One quote for each symbol that changed since the last call, with the time of its last price: limits on orders believe a quote while it
+   * is young (`workers/orders/risk-desk.ts`).
+   * @param timestamp now
+   */
   takeChanged(timestamp: string): Quote[] {
     const quotes: Quote[] = []
     for (const [symbol, board] of this.#boards) {
       if (!board.isNew) continue
       board.isNew = false
+      if (board.isPriced) board.pricedAt = timestamp
+      board.isPriced = false
       const { bid, ask, last, volume, previousClose } = board
       const change = last === null || previousClose === null ? null : cents(last - previousClose)
       const changePercent = change === null || previousClose === null ? null : cents((change / previousClose) * 100)
-      quotes.push({ symbol, bid, ask, last, volume: exact(volume), change, changePercent, timestamp })
+      quotes.push({ symbol, bid, ask, last, volume: exact(volume), change, changePercent, timestamp: board.pricedAt })
     }
     return quotes
   }
@@ -72,4 +85,6 @@ export class QuoteBoard {
 
 /** A sum of sizes of nine decimals at most, without what adding them in binary left. */
 const exact = (value: number): number => Number(value.toFixed(9))
+const FRESH = { isNew: false, isPriced: false, pricedAt: '' }
+
 const cents = (value: number): number => Math.round(value * 100) / 100
