@@ -23,7 +23,7 @@ import {
   createRelays,
   createSessions,
 } from '#store'
-import { Addresses, closeSoon, OwnerRouting, packetLimit, sessionIdOf } from '#transport'
+import { Addresses, closeSoon, OwnerRouting, PacketLimit, sessionIdOf } from '#transport'
 import { ignore, RoomAdapter } from './adapter.ts'
 import { Clients } from './clients.ts'
 import { announce, watchedSymbols } from './commands.ts'
@@ -110,6 +110,7 @@ class RelayProcess {
   })
   readonly #io: RelayServer
   readonly #addresses: Addresses
+  readonly #packets: PacketLimit
   readonly #clients: Clients
   readonly #owner: OwnerRouting
   #timers: readonly (() => void)[] = []
@@ -141,11 +142,11 @@ class RelayProcess {
     })
     const namespace = this.#io.of('/')
     this.#clients = new Clients(context, namespace, namespace.adapter as RoomAdapter, handshake.refused)
-    const limitPackets = packetLimit(context.clock, () => context.metrics.turnedAway.inc({ reason: 'packet_flood' }))
+    this.#packets = new PacketLimit(context.clock, () => context.metrics.turnedAway.inc({ reason: 'packet_flood' }))
     // Every connection, authenticated or not: counted by address, and cut when it sends more than any client needs to.
     this.#io.engine.on('connection', (conn: Socket['conn']) => {
       conn.on('close', this.#addresses.hold(conn.request))
-      limitPackets(conn)
+      this.#packets.watch(conn)
       closeSoon(conn)
     })
     // Before anything is read: neither a slow request nor one that never comes is a handshake.
@@ -176,6 +177,8 @@ class RelayProcess {
       this.#http.once('error', reject).listen(this.#config.port, this.#config.listenHost, resolve),
     )
     const { port } = this.#http.address() as AddressInfo
+    // The vendor makes its WebSocket server anew when the HTTP server begins to listen.
+    this.#packets.watchSockets((this.#io.engine as unknown as { ws: Parameters<PacketLimit['watchSockets']>[0] }).ws)
     const stopAnnouncing = await this.#owner.announce(this.#config, port)
     this.#timers = [
       stopAnnouncing,

@@ -8,7 +8,12 @@ export const ISSUER = 'https://auth.example'
 export const DEVICE = 'phone'
 
 /** What an attacker sends and hears, byte for byte: no client library stands between. */
-export type RawSocket = Readonly<{ texts: string[]; send(packet: string | Buffer): void; isClosed(): boolean }>
+export type RawSocket = Readonly<{
+  texts: string[]
+  send(packet: string | Buffer): void
+  control(frame: 'ping' | 'pong'): void
+  isClosed(): boolean
+}>
 
 /**
  * A relay with a victim on it, and somebody who attacks. After every attack the victim has heard its own events and nothing else,
@@ -34,17 +39,19 @@ export class Arena implements AsyncDisposable {
     const url = `${this.stage.relay.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket${query}`
     const socket = new WebSocket(url, { headers })
     const texts: string[] = []
-    const waiting: (string | Buffer)[] = []
+    const waiting: (() => void)[] = []
+    const now = (act: () => void): void => void (socket.readyState === WebSocket.OPEN ? act() : waiting.push(act))
     let isClosed = false
     this.#heard.push(texts)
     this.#sockets.push(socket)
     socket.on('message', (data: Buffer) => texts.push(data.toString()))
-    socket.on('open', () => waiting.splice(0).forEach((packet) => socket.send(packet)))
+    socket.on('open', () => waiting.splice(0).forEach((act) => act()))
     socket.on('error', () => {})
     socket.on('close', () => (isClosed = true))
     return {
       texts,
-      send: (packet) => void (socket.readyState === WebSocket.OPEN ? socket.send(packet) : waiting.push(packet)),
+      send: (packet) => now(() => socket.send(packet)),
+      control: (frame) => now(() => socket[frame]()),
       isClosed: () => isClosed,
     }
   }
