@@ -234,9 +234,12 @@ const digest = (text: string): string => hash('sha256', text).slice(0, 24)
 
 /** The job of a trade: the same trade is the same job. */
 export const submitJobId = (userId: string, tradeId: string): string => `submit-${digest(userId)}-${tradeId}`
-/** The job of a command: a repeated command is one job, a second command another. */
-export const commandJobId = (userId: string, tradeId: string, commandId: string): string =>
-  `command-${digest(`${userId}\n${tradeId}`)}-${commandId}`
+/** The commands of one trade, and what the ids of their jobs begin with. */
+const COMMANDS = { cancelOrder: 'cancel', replaceOrder: 'replace', closePosition: 'close' } as const
+export type CommandName = keyof typeof COMMANDS
+/** The job of a command: a repeated command is one job, a second command another, also where only its kind is another. */
+export const commandJobId = (name: CommandName, userId: string, tradeId: string, commandId: string): string =>
+  `${COMMANDS[name]}-${digest(`${userId}\n${tradeId}`)}-${commandId}`
 /** The job of a cancel of all orders. */
 export const cancelAllJobId = (userId: string, connectionId: string, commandId: string): string =>
   `cancel-all-${digest(`${userId}\n${connectionId}`)}-${commandId}`
@@ -260,7 +263,10 @@ const inKeyOrder = (record: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Identity of what an intent asks for, independent of how it was written; another hash under the same `tradeId` is a conflict. */
-export function parametersHash(intent: OrderIntent): string {
-  const text = JSON.stringify(intent, (_key, value: unknown) => (isRecord(value) ? inKeyOrder(value) : value))
+export const parametersHash = (intent: OrderIntent): string => contentHash(intent)
+
+/** Identity of what a payload says, independent of how it was written. */
+export function contentHash(payload: object): string {
+  const text = JSON.stringify(payload, (_key, value: unknown) => (isRecord(value) ? inKeyOrder(value) : value))
   return hash('sha256', text).slice(0, 32)
 }

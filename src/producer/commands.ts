@@ -7,15 +7,22 @@ import {
   cancelOrderSchema,
   type ClosePosition,
   closePositionSchema,
+  type CommandName,
   commandJobId,
+  contentHash,
   type JobName,
+  jobs,
   type ReplaceOrder,
   replaceOrderSchema,
 } from '#contract'
 import { assertNamed, type Door } from './door.ts'
+import { CommandIdConflictError } from './errors.ts'
 import { available, parse } from './request.ts'
 
-/** What can be asked of trades that are there. The same `commandId` again is the same command, a second one another. */
+/**
+ * What can be asked of trades that are there. The same `commandId` again is the same command, a second one another; the same one with
+ * another content is a `CommandIdConflictError`, and then nothing was queued.
+ */
 export interface TradeCommands {
   /** Queues a cancel of what is left of a trade, its exits included. */
   cancelOrder(command: CancelOrder): Promise<{ jobId: string }>
@@ -34,18 +41,24 @@ export interface TradeCommands {
   closePosition(command: ClosePosition): Promise<{ tradeId: string; jobId: string }>
 }
 
-/** @throws {InvalidRequestError} @throws {UnavailableError} each of them */
+type Command = Readonly<{ userId: string; commandId: string }>
+
+/** @throws {InvalidRequestError} @throws {CommandIdConflictError} @throws {UnavailableError} each of them */
 export function createTradeCommands(queue: Queue, door: Door): TradeCommands {
-  const ask = async (name: JobName, command: object, jobId: string): Promise<{ jobId: string }> => {
+  const ask = async (name: JobName, command: Command, jobId: string): Promise<{ jobId: string }> => {
     await available(queue.add(name, command, { jobId }))
+    // Of a repeat nothing was added: the job in the queue is the one that counts.
+    const queued = await available(queue.getJob(jobId))
+    if (queued !== undefined && !asksFor(name, queued.data, command))
+      throw new CommandIdConflictError(command.commandId)
     return { jobId }
   }
-  const jobIdOf = ({ userId, tradeId, commandId }: { userId: string; tradeId: string; commandId: string }): string =>
-    commandJobId(userId, tradeId, commandId)
+  const askOfTrade = (name: CommandName, command: Command & Readonly<{ tradeId: string }>) =>
+    ask(name, command, commandJobId(name, command.userId, command.tradeId, command.commandId))
   return {
     async cancelOrder(request) {
       const command = parse(cancelOrderSchema, request)
-      return ask('cancelOrder', command, jobIdOf(command))
+      return askOfTrade('cancelOrder', command)
     },
     async cancelAll(request) {
       const command = parse(cancelAllSchema, request)
@@ -55,13 +68,19 @@ export function createTradeCommands(queue: Queue, door: Door): TradeCommands {
     },
     async replaceOrder(request) {
       const command = parse(replaceOrderSchema, request)
-      return ask('replaceOrder', command, jobIdOf(command))
+      return askOfTrade('replaceOrder', command)
     },
     async closePosition(request) {
       const command = parse(closePositionSchema, request)
       if (command.symbol !== request.symbol)
         assertNamed(request.symbol, command.symbol, await door.find(command, command.symbol))
-      return { tradeId: command.tradeId, ...(await ask('closePosition', command, jobIdOf(command))) }
+      return { tradeId: command.tradeId, ...(await askOfTrade('closePosition', command)) }
     },
   }
+}
+
+/** Whether a queued payload says the same as a command, however an earlier version wrote it. */
+function asksFor(name: JobName, queued: unknown, command: Command): boolean {
+  const read = jobs[name].schema.safeParse(queued)
+  return read.success && contentHash(read.data) === contentHash(command)
 }

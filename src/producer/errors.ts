@@ -22,6 +22,16 @@ export class TradeIdConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
   }
 }
 
+/** The command id was used before, for the same trade and the same kind of command, and asked for something else. */
+export class CommandIdConflictError extends FillcastError<'COMMAND_ID_CONFLICT'> {
+  readonly commandId: string
+
+  constructor(commandId: string) {
+    super('COMMAND_ID_CONFLICT', `commandId: ${commandId} was already used for something else; use a new commandId`)
+    this.commandId = commandId
+  }
+}
+
 /** The connection id cannot be used like this. Nothing was changed. */
 export class ConnectionConflictError extends FillcastError<'CONNECTION_CONFLICT'> {
   constructor(connectionId: string, why: string) {

@@ -266,12 +266,13 @@ describe('commands', () => {
 })
 
 describe('job ids', () => {
+  const COMMANDS = ['cancelOrder', 'replaceOrder', 'closePosition'] as const
   const userId = fc.string({ unit: 'binary', maxLength: 128 }).filter((id) => userIdSchema.safeParse(id).success)
   const shortId = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
 
   test('the same request is the same job', () => {
     expect(submitJobId('u1', 'trade_1')).toBe(submitJobId('u1', 'trade_1'))
-    expect(commandJobId('u1', 'trade_1', 'c1')).toBe(commandJobId('u1', 'trade_1', 'c1'))
+    expect(commandJobId('cancelOrder', 'u1', 'trade_1', 'c1')).toBe(commandJobId('cancelOrder', 'u1', 'trade_1', 'c1'))
   })
 
   test('another user, trade or command is another job, also where all the rest is the same', () => {
@@ -283,7 +284,7 @@ describe('job ids', () => {
           const isSame = (...pairs: [string, string][]) => pairs.every(([x, y]) => x === y)
           expect(submitJobId(user, trade) === submitJobId(a[0], a[1])).toBe(isSame([user, a[0]], [trade, a[1]]))
           expect(checkJobId(user, trade) === checkJobId(a[0], a[1])).toBe(isSame([user, a[0]], [trade, a[1]]))
-          expect(commandJobId(user, trade, command) === commandJobId(...a)).toBe(
+          expect(commandJobId('cancelOrder', user, trade, command) === commandJobId('cancelOrder', ...a)).toBe(
             isSame([user, a[0]], [trade, a[1]], [command, a[2]]),
           )
         }
@@ -303,14 +304,16 @@ describe('job ids', () => {
     )
   })
 
-  test('a submit, a command and a check are three jobs', () => {
-    expect(new Set([submitJobId('u1', 'x'), checkJobId('u1', 'x'), commandJobId('u1', 'x', 'x')]).size).toBe(3)
+  test('a submit, a check and each kind of command are jobs of their own', () => {
+    const commands = COMMANDS.map((name) => commandJobId(name, 'u1', 'x', 'x'))
+    expect(new Set([submitJobId('u1', 'x'), checkJobId('u1', 'x'), ...commands]).size).toBe(5)
   })
 
   test('the queue takes them: no colon, never a number', () => {
     fc.assert(
       fc.property(userId, shortId, shortId, (user, trade, command) => {
-        for (const id of [submitJobId(user, trade), commandJobId(user, trade, command), checkJobId(user, trade)]) {
+        const commands = COMMANDS.map((name) => commandJobId(name, user, trade, command))
+        for (const id of [submitJobId(user, trade), ...commands, checkJobId(user, trade)]) {
           expect(id).toMatch(/^[a-z]+-[0-9a-f]{24}-[A-Za-z0-9_-]{1,64}$/)
         }
       }),

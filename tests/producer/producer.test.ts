@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parametersHash, queues, submitOrderSchema } from '#contract'
 import {
+  CommandIdConflictError,
   ConnectionConflictError,
   createProducer,
   InvalidRequestError,
@@ -125,6 +126,41 @@ describe('commands', () => {
     const jobs = await new Queue(name, { connection: redis.connect(), prefix }).getWaiting()
     expect(jobs.map((job) => job.name).sort()).toEqual(['cancelAll', 'cancelOrder', 'closePosition', 'replaceOrder'])
     expect(await waiting()).toBe(before)
+  })
+
+  test('a cancel is queued, also under the commandId of a replace of the same trade', async () => {
+    const { name, prefix } = queues.commands
+    const queue = new Queue(name, { connection: redis.connect(), prefix })
+    const command = { ...of, tradeId: 'shared', commandId: 'same' }
+    const replaced = await producer.replaceOrder({ ...command, limitPrice: '151' })
+    const canceled = await producer.cancelOrder(command)
+    expect((await queue.getJob(replaced.jobId))?.name).toBe('replaceOrder')
+    expect((await queue.getJob(canceled.jobId))?.name).toBe('cancelOrder')
+  })
+
+  test.each<[string, (over: object) => Promise<unknown>, object]>([
+    [
+      'replace',
+      (over) => producer.replaceOrder({ ...ofTrade, commandId: 'x1', limitPrice: '151.0', ...over }),
+      { limitPrice: '152' },
+    ],
+    ['cancel', (over) => producer.cancelOrder({ ...ofTrade, commandId: 'x2', ...over }), { reason: 'another' }],
+    ['cancel of all', (over) => producer.cancelAll({ ...of, commandId: 'x3', ...over }), { symbol: 'AAPL' }],
+  ])(
+    'a %s with a used commandId is a repeat, or a conflict where it asks for something else',
+    async (_what, ask, other) => {
+      const first = await ask({})
+      expect(await ask({})).toEqual(first)
+      const error: unknown = await ask(other).catch((e: unknown) => e)
+      expect(error).toBeInstanceOf(CommandIdConflictError)
+      expect(error).toMatchObject({ code: 'COMMAND_ID_CONFLICT', message: expect.stringContaining('new commandId') })
+    },
+  )
+
+  test('two callers with different commands under one id: one is taken, the other hears of the conflict', async () => {
+    const asked = ['151', '152'].map((limitPrice) => producer.replaceOrder({ ...ofTrade, commandId: 'x4', limitPrice }))
+    const results = await Promise.allSettled(asked)
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
 
   test('a close carries the side that it is of', async () => {

@@ -194,7 +194,7 @@ class World {
   /** Queues a cancel; answers the id of its job. */
   cancel(tradeId = 't1', commandId = 'c1', ref: ConnectionRef = this.#firstRef()): string {
     const command = cancelOrderSchema.parse({ ...ref, tradeId, commandId })
-    const jobId = commandJobId(ref.userId, tradeId, commandId)
+    const jobId = commandJobId('cancelOrder', ref.userId, tradeId, commandId)
     this.queue.add('commands', 'cancelOrder', command, jobId)
     return jobId
   }

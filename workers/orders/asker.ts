@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { commandJobId, type JobName, queues, type ResolveOrder, resolveJobId } from '#contract'
+import { type CommandName, commandJobId, queues, type ResolveOrder, resolveJobId } from '#contract'
 import type { Logger } from '#runtime'
 import type { CancelCommand } from './cancel.ts'
 import type { CloseCommand } from './close.ts'
@@ -23,8 +23,8 @@ export function createAsker(redis: Redis, log: Logger): Asker & AsyncDisposable 
     queue.on('error', (error) => log.warn({ queue: name, error }, 'queue.error'))
     return queue
   }) as [Queue, Queue]
-  const add = async (name: JobName, command: CancelCommand | CloseCommand): Promise<void> => {
-    const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
+  const add = async (name: CommandName, command: CancelCommand | CloseCommand): Promise<void> => {
+    const jobId = commandJobId(name, command.userId, command.tradeId, command.commandId)
     await commands.add(name, command, { jobId, attempts: ATTEMPTS_MAX, backoff: BACKOFF, removeOnComplete: true })
   }
   return {

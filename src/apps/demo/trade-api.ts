@@ -10,7 +10,13 @@ import { z } from 'zod'
 import { createVerifier, LoginThrottle, TokenError } from '#auth'
 import type { SubmitOrder } from '#contract'
 import { div, isZero, type Order } from '#domain'
-import { InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
+import {
+  CommandIdConflictError,
+  InvalidRequestError,
+  type Producer,
+  TradeIdConflictError,
+  UnavailableError,
+} from '#producer'
 import { type Logger, systemClock } from '#runtime'
 import { createPage } from './page.ts'
 
@@ -247,6 +253,7 @@ function answerError(error: Error, c: Context, log: Logger): Response {
   if (error instanceof ApiError) return refuse(c, error.status, error.code, error.message, error.fields)
   if (error instanceof InvalidRequestError) return refuse(c, 422, error.code, error.message, error.fields)
   if (error instanceof TradeIdConflictError) return refuse(c, 409, error.code, error.message, ['tradeId'])
+  if (error instanceof CommandIdConflictError) return refuse(c, 409, error.code, error.message, ['commandId'])
   if (error instanceof UnavailableError) return refuse(c, 503, error.code, error.message)
   log.error({ error }, 'trade_api.request_failed')
   return refuse(c, 500, 'INTERNAL_ERROR', 'something went wrong here; repeat the request with the same tradeId')

@@ -1,4 +1,4 @@
-import { commandJobId, type JobName, resolveJobId } from '#contract'
+import { type CommandName, commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Logger } from '#runtime'
 import type {
@@ -134,8 +134,8 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
 
 function asker(queue: ModelQueue): Asker {
   /** Gone once it is done; one that failed stays. */
-  const add = async (name: JobName, command: Parameters<Asker['cancel' | 'close']>[0]): Promise<void> => {
-    const jobId = commandJobId(command.userId, command.tradeId, command.commandId)
+  const add = async (name: CommandName, command: Parameters<Asker['cancel' | 'close']>[0]): Promise<void> => {
+    const jobId = commandJobId(name, command.userId, command.tradeId, command.commandId)
     if (queue.stateOf(jobId) === 'completed') queue.forget(jobId)
     queue.add('commands', name, command, jobId)
   }
