@@ -3,10 +3,10 @@ import { type ConnectionErrorCode, type EventMeta, type EventPosition, userRoom 
 import { isoTime } from '#runtime'
 import { type Frame, frameOf, FrameWriter, packetsWaiting } from '#transport'
 import type { RoomAdapter } from './adapter.ts'
-import { commandListener, watch } from './commands.ts'
+import { commandListener, follow, judgeSymbols } from './commands.ts'
 import { closeConnection, emitAt, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
-import { readGreeting } from './greeting.ts'
+import { readGreeting, warningOf } from './greeting.ts'
 import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
 import { type Logged, type Outlet, UserStream } from './user-stream.ts'
 
@@ -79,7 +79,7 @@ export class Clients {
       return
     }
     const userId = claims.sub
-    const { deviceId, symbols, wantsMeta, lastEventId, warnings } = greeting
+    const { deviceId, symbols, wantsMeta, lastEventId } = greeting
     delete socket.data.greeting
     Object.assign(socket.data, { wantsMeta, ...(deviceId === undefined ? {} : { deviceId }) })
     this.#writer.attach(socket.conn)
@@ -96,6 +96,8 @@ export class Clients {
     if (deviceId !== undefined) socket.data.generation = await this.#context.sessions.enter(userId, deviceId)
     await this.#judge(socket, true)
     if (socket.data.stream === undefined) return
+    const { accepted, refused: unknown } = await judgeSymbols(this.#context, symbols)
+    const warnings = [...greeting.warnings, ...unknown.map(warningOf)]
     const sessionId = `ws_${random.id(12)}`
     await stream.start(lastEventId, (position) => {
       Object.assign(socket.data, { isWelcome: true, checkAtMs: this.#nextCheck() })
@@ -103,7 +105,7 @@ export class Clients {
       const said = { ...(at && { lastEventId: at.id }), ...(warnings.length === 0 ? {} : { warnings }) }
       emitAt(socket, 'connection.authorized', { userId, sessionId, ...said, timestamp: isoTime(clock.now()) }, at)
     })
-    if (symbols.length > 0) await watch(this.#context, socket, symbols)
+    if (accepted.length > 0) await follow(this.#context, socket, accepted)
   }
 
   /** An event of a user's log. */

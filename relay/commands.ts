@@ -1,4 +1,11 @@
-import { clientEvents, type CommandAnswer, describeIssues, marketRoom, SYMBOLS_PER_SOCKET_MAX } from '#contract'
+import {
+  clientEvents,
+  type CommandAnswer,
+  describeIssues,
+  marketRoom,
+  type SymbolRefusal,
+  SYMBOLS_PER_SOCKET_MAX,
+} from '#contract'
 import type { RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
 
@@ -17,26 +24,43 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['state.requestSync', requestSync],
 ])
 
+/** From a message to its answer; the client is told within two seconds. */
+const ANSWER_MS_MAX = 1_500
+
+const refusal = (error: string, message: string): CommandAnswer => ({ ok: false, error, message })
+const UNKNOWN_COMMAND = refusal('UNKNOWN_COMMAND', `Commands are ${[...commands.keys()].join(', ')}`)
+const UNAVAILABLE = refusal('UNAVAILABLE', 'The command cannot be carried out now; try again in a few seconds')
+
 /**
- * Handles whatever clients send, in order. Unknown events are ignored; bad payloads are answered where an answer was asked for.
+ * Handles whatever clients send, in order. Where an answer was asked for, it comes within `ANSWER_MS_MAX`; what is answered with
+ * `UNAVAILABLE` before it was begun is not begun any more.
  * @param isAdmitted counts a message, whatever it is; `false`: it is not carried out
  */
 export const commandListener = (context: RelayContext, isAdmitted: (socket: RelaySocket) => Promise<boolean>) =>
   function (this: RelaySocket, event: string, ...args: unknown[]): void {
     const last = args.at(-1)
-    const answer = typeof last === 'function' ? (last as (answer: CommandAnswer) => void) : () => {}
     const payload = typeof args[0] === 'function' ? undefined : args[0]
-    const carryOut = async (): Promise<void> => {
-      const command = (await isAdmitted(this)) ? commands.get(event) : undefined
-      if (command !== undefined) answer(await command(context, this, payload))
+    let isAnswered = false
+    const answer = (given: CommandAnswer): void => {
+      if (isAnswered || typeof last !== 'function') return
+      isAnswered = true
+      ;(last as (answer: CommandAnswer) => void)(given)
     }
-    carryOut().catch((error: unknown) => {
-      context.log.warn({ error }, 'command.failed')
-      answer({ ok: false, error: 'INTERNAL_ERROR', message: 'The command failed; try again later' })
-    })
+    const stopWaiting = context.clock.after(ANSWER_MS_MAX, () => answer(UNAVAILABLE))
+    const carryOut = async (): Promise<void> => {
+      if (!(await isAdmitted(this)) || isAnswered) return
+      const command = commands.get(event)
+      answer(command === undefined ? UNKNOWN_COMMAND : await command(context, this, payload))
+    }
+    carryOut()
+      .catch((error: unknown) => {
+        context.log.warn({ error }, 'command.failed')
+        answer(UNAVAILABLE)
+      })
+      .finally(stopWaiting)
   }
 
-const invalid = (message: string): CommandAnswer => ({ ok: false, error: 'INVALID_PAYLOAD', message })
+const invalid = (message: string): CommandAnswer => refusal('INVALID_PAYLOAD', message)
 
 async function subscribe(context: RelayContext, socket: RelaySocket, payload: unknown): Promise<CommandAnswer> {
   const read = clientEvents['market.subscribe'].schema.safeParse(payload)
@@ -48,22 +72,33 @@ export function announce({ demand, log }: RelayContext, symbols: readonly string
   demand.announce(symbols).catch((error: unknown) => log.warn({ error }, 'demand.not_announced'))
 }
 
+/** Symbols that may be watched, and the others. Where no list of the broker's says anything of a symbol, its syntax is enough. */
+export async function judgeSymbols({ assets }: RelayContext, symbols: readonly string[]) {
+  const known = await assets.find(symbols)
+  const refused = symbols.flatMap((symbol): SymbolRefusal[] => {
+    const answer = known.get(symbol)
+    if (answer?.kind === 'not_listed') return [{ symbol, reason: 'UNKNOWN_SYMBOL' }]
+    return answer?.kind === 'listed' && !answer.asset.isTradable ? [{ symbol, reason: 'NOT_TRADABLE' }] : []
+  })
+  return { accepted: symbols.filter((symbol) => !refused.some((each) => each.symbol === symbol)), refused }
+}
+
 /** Watches symbols, and sends the last quote of each. */
-export async function watch(
-  context: RelayContext,
-  socket: RelaySocket,
-  symbols: readonly string[],
-): Promise<CommandAnswer> {
+async function watch(context: RelayContext, socket: RelaySocket, symbols: readonly string[]): Promise<CommandAnswer> {
+  const { accepted, refused } = await judgeSymbols(context, [...new Set(symbols)])
   const before = watchedSymbols(socket.rooms)
-  const added = [...new Set(symbols)].filter((symbol) => !before.includes(symbol))
-  if (before.length + added.length > SYMBOLS_PER_SOCKET_MAX) {
-    const message = `At most ${SYMBOLS_PER_SOCKET_MAX} symbols; unsubscribe from some first`
-    return { ok: false, error: 'TOO_MANY_SYMBOLS', message }
-  }
-  await socket.join(added.map(marketRoom))
-  announce(context, added)
-  for (const quote of await context.quotes.last(added)) socket.emit('market.quote', quote)
-  return { ok: true, symbols: watchedSymbols(socket.rooms) }
+  const added = accepted.filter((symbol) => !before.includes(symbol))
+  if (before.length + added.length > SYMBOLS_PER_SOCKET_MAX)
+    return refusal('TOO_MANY_SYMBOLS', `At most ${SYMBOLS_PER_SOCKET_MAX} symbols; unsubscribe from some first`)
+  await follow(context, socket, added)
+  return { ok: true, symbols: watchedSymbols(socket.rooms), subscribed: accepted, refused }
+}
+
+/** Joins the rooms of symbols, and sends the last quote of each. */
+export async function follow(context: RelayContext, socket: RelaySocket, symbols: readonly string[]): Promise<void> {
+  await socket.join(symbols.map(marketRoom))
+  announce(context, symbols)
+  for (const quote of await context.quotes.last(symbols)) socket.emit('market.quote', quote)
 }
 
 async function unsubscribe(_context: RelayContext, socket: RelaySocket, payload: unknown): Promise<CommandAnswer> {
@@ -78,10 +113,10 @@ async function requestSync(_context: RelayContext, socket: RelaySocket, payload:
   if (!read.success) return invalid(describeIssues(read.error))
   switch (await socket.data.stream?.sync(read.data.syncTypes)) {
     case 'busy':
-      return { ok: false, error: 'TOO_MANY_REQUESTS', message: 'Wait for the state.sync that is on its way' }
+      return refusal('TOO_MANY_REQUESTS', 'Wait for the state.sync that is on its way')
     case 'owed': {
       const message = 'The broker account has not been read yet; state.sync follows by itself once it is'
-      return { ok: false, error: 'STATE_UNAVAILABLE', message }
+      return refusal('STATE_UNAVAILABLE', message)
     }
     case 'sent':
     case undefined:

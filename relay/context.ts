@@ -1,6 +1,6 @@
 import type { ConnectionErrorCode } from '#contract'
 import { type Clock, lagSecondsBuckets, type Logger, type Metrics, type Randomness } from '#runtime'
-import type { Demand, MessageRates, Quotes, Reader, Relays, Sessions } from '#store'
+import type { AssetReader, Demand, MessageRates, Quotes, Reader, Relays, Sessions } from '#store'
 
 /** Why we turned somebody away, or ended a connection that its client did nothing to end. */
 export type TurnedAway =
@@ -51,6 +51,7 @@ export type RelayContext = Readonly<{
   metrics: RelayMetrics
   reader: Reader
   quotes: Quotes
+  assets: AssetReader
   demand: Demand
   sessions: Sessions
   rates: MessageRates

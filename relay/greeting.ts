@@ -1,4 +1,11 @@
-import { deviceIdSchema, isEventId, type ServerEventPayload, symbolSchema, SYMBOLS_PER_SOCKET_MAX } from '#contract'
+import {
+  deviceIdSchema,
+  isEventId,
+  type ServerEventPayload,
+  type SymbolRefusal,
+  symbolSchema,
+  SYMBOLS_PER_SOCKET_MAX,
+} from '#contract'
 
 /** A part of a greeting that was left out, and why. */
 export type Warning = NonNullable<ServerEventPayload<'connection.authorized'>['warnings']>[number]
@@ -17,6 +24,12 @@ export type Greeting = Readonly<{
   /** At most one of each field, and one of each symbol. */
   warnings: Warning[]
 }>
+
+/** Of a symbol that fits and cannot be watched. */
+export const warningOf = ({ symbol, reason }: SymbolRefusal): Warning => ({
+  field: 'symbols',
+  message: `${symbol}: ${reason}`,
+})
 
 const DEVICE = 'write 1 to 128 of A-Z a-z 0-9 _ . : @ | -, or leave it out'
 const SYMBOLS = `write a list of 1 to ${SYMBOLS_PER_SOCKET_MAX} symbols like AAPL, BRK.B or BTC/USD, or leave it out`

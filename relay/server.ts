@@ -15,6 +15,7 @@ import {
 } from '#runtime'
 import {
   boundedReader,
+  createAssetReader,
   createDemand,
   createEpochReader,
   createMessageRates,
@@ -74,6 +75,7 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
     metrics: createRelayMetrics(metrics),
     reader: boundedReader(createReader(links.redis), READS_MAX),
     quotes: createQuotes(links.redis),
+    assets: createAssetReader(links.prompt),
     demand: createDemand(links.redis, () => clock.now()),
     sessions: createSessions(links.prompt),
     rates: createMessageRates(links.prompt),

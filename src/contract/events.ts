@@ -69,9 +69,16 @@ export const clientEvents = {
 export type ClientEventName = keyof typeof clientEvents
 export type ClientEventPayload<Name extends ClientEventName> = z.input<(typeof clientEvents)[Name]['schema']>
 
-/** The optional acknowledgement of a client event. */
+/** Why a symbol is not watched: the broker's list does not have it, or says that it is not traded. */
+export type SymbolRefusal = Readonly<{ symbol: string; reason: 'UNKNOWN_SYMBOL' | 'NOT_TRADABLE' }>
+
+/**
+ * The optional acknowledgement of a client event. `symbols`: all that the connection watches now; `subscribed` and `refused`: those of
+ * this `market.subscribe`.
+ */
 export type CommandAnswer = Readonly<
-  { ok: true; symbols?: readonly string[] } | { ok: false; error: string; message: string }
+  | { ok: true; symbols?: readonly string[]; subscribed?: readonly string[]; refused?: readonly SymbolRefusal[] }
+  | { ok: false; error: string; message: string }
 >
 
 /**

@@ -233,6 +233,8 @@ describe('market data', () => {
     expect(await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL', 'BTC/USD'] })).toEqual({
       ok: true,
       symbols: ['AAPL', 'BTC/USD'],
+      subscribed: ['AAPL', 'BTC/USD'],
+      refused: [],
     })
     await expect.poll(() => client.heard.at(-1)).toEqual(['market.quote', quote])
     await expect.poll(() => stage.redis.connect().zrange('demand', 0, -1)).toEqual(['AAPL', 'BTC/USD'])
