@@ -190,7 +190,10 @@ describe('with Sentinels', () => {
     const redis = open(group.url)
     await redis.set('a', 'old')
     const [, replica, sentinel] = group.servers
-    await sentinel?.connect().call('SENTINEL', 'FAILOVER', 'main')
+    // It refuses while it has not yet heard enough of the replica.
+    const promote = sentinel?.connect()
+    const agreed = async (): Promise<unknown> => promote?.call('SENTINEL', 'FAILOVER', 'main')
+    await expect.poll(() => agreed().catch(String), soon).toBe('OK')
     const role = async (): Promise<string> =>
       /role:(\w+)/.exec((await replica?.connect().info('replication')) ?? '')?.[1] ?? ''
     await expect.poll(role, soon).toBe('master')
