@@ -14,6 +14,8 @@ import { type Logged, type Outlet, UserStream } from './user-stream.ts'
 const CONNECTIONS_PER_USER_MAX = 20
 /** Messages of one connection that may wait to be counted: more are over any limit. */
 const MESSAGES_WAITING_MAX = 10
+/** How long a connection with more of them is kept away. */
+const FLOOD_MS = 60_000
 /** Share of a limit from which on a client is warned. */
 const WARNING_SHARE = 0.8
 /** Packets that wait for a connection; a quote does not join a longer line. */
@@ -208,23 +210,26 @@ export class Clients {
     const { data } = socket
     if (data.claims === undefined || data.stream === undefined) return false
     const { messagesWaiting = 0 } = data
+    if (messagesWaiting >= MESSAGES_WAITING_MAX) return this.#refuseFlood(socket, MESSAGES_WAITING_MAX, FLOOD_MS)
     data.messagesWaiting = messagesWaiting + 1
     const count = await rates.count(sessionOf(data.claims))
     data.messagesWaiting -= 1
     if ((data.stream as UserStream | undefined) === undefined) return false
     const { limit, current, resetInMs, isFallback } = count
     if (isFallback) metrics.fallbacks.inc()
-    if (count.isOver || messagesWaiting >= MESSAGES_WAITING_MAX) {
-      const message = `More than ${limit} messages a minute: closed for ${Math.ceil(resetInMs / 1_000)} seconds`
-      this.#refuse(socket, 'RATE_LIMIT_EXCEEDED', message, resetInMs)
-      return false
-    }
+    if (count.isOver) return this.#refuseFlood(socket, limit, resetInMs)
     if (current >= limit * WARNING_SHARE) {
       const message = `Approaching rate limit: ${current}/${limit} messages per minute`
       const resetAt = isoTime(clock.now() + resetInMs)
       socket.emit('error.rateLimitWarning', { limit, current, resetAt, message, timestamp: isoTime(clock.now()) })
     }
     return true
+  }
+
+  #refuseFlood(socket: RelaySocket, limit: number, forMs: number): false {
+    const message = `More than ${limit} messages a minute: closed for ${Math.ceil(forMs / 1_000)} seconds`
+    this.#refuse(socket, 'RATE_LIMIT_EXCEEDED', message, forMs)
+    return false
   }
 
   /** @param forMs how long the token is turned away unread from now on */

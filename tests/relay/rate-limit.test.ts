@@ -116,6 +116,24 @@ describe('messages a minute', () => {
   })
 })
 
+describe('while Redis does not answer', () => {
+  test('messages that wait to be counted are bounded: the eleventh closes its connection', async () => {
+    await using own = await Stage.open()
+    const client = await own.authorized()
+    process.kill(own.redis.pid, 'SIGSTOP')
+    try {
+      for (let n = 0; n < 10; n += 1) client.socket.emit('market.unsubscribe', { symbols: ['AAPL'] })
+      const other = own.connect({}) // what it is told shows that the relay has taken in the ten
+      await expect.poll(() => failed(other)).toHaveLength(1)
+      expect(failed(client)).toEqual([])
+      client.socket.emit('market.unsubscribe', { symbols: ['AAPL'] })
+      await expect.poll(() => failed(client), { timeout: 3_000 }).toEqual(['RATE_LIMIT_EXCEEDED'])
+    } finally {
+      process.kill(own.redis.pid, 'SIGCONT')
+    }
+  })
+})
+
 describe('while Redis is away', () => {
   test('five a minute, warned at the fourth, and a metric shows it', async () => {
     await using own = await Stage.open()
