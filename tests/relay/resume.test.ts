@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EVENT_ID_ZERO } from '#contract'
 import { type Client, type Heard, notice, numbers, signed, Stage } from './harness.ts'
@@ -101,6 +102,33 @@ describe('a client that keeps the last id it saw', () => {
     expect(client.heard.map(([, , meta]) => meta !== undefined)).toEqual([false, false, true])
     expect(client.heard[0]?.[1]).not.toHaveProperty('lastEventId')
   })
+})
+
+test('an event between the look at the log and a slow subscription is not missed', async () => {
+  const user = newUser()
+  const { promise: release, resolve } = Promise.withResolvers<void>()
+  const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>()
+  const subscribe = Redis.prototype.subscribe
+  Redis.prototype.subscribe = async function (this: Redis, ...channels: never[]): Promise<unknown> {
+    if (channels.map(String).some((channel) => channel.includes(user))) {
+      ask()
+      await release
+    }
+    return subscribe.apply(this, channels)
+  } as typeof subscribe
+  try {
+    const client = stage.connect({ query: { token: await signed({ sub: user }) } })
+    await isAsked
+    await stage.authorized({}, newUser()) // by now the first one would have its place, had it not to wait
+    const id = await stage.tell(user, notice(1))
+    resolve()
+    await expect.poll(() => client.names(), { timeout: 5_000 }).toContain('connection.authorized')
+    const { lastEventId } = client.heard[0]?.[1] as { lastEventId: string }
+    await expect.poll(() => lastEventId === id || numbers(client).length === 1, { timeout: 5_000 }).toBe(true)
+  } finally {
+    resolve()
+    Redis.prototype.subscribe = subscribe
+  }
 })
 
 test('a client that asks for no ids gets one argument with each event', async () => {

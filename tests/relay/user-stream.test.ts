@@ -5,7 +5,7 @@ import type { LogEntry, Reader } from '#store'
 import { createRelayMetrics } from '../../relay/context.ts'
 import { type Logged, type Outlet, UserStream } from '../../relay/user-stream.ts'
 
-const idOf = (n: number): string => (n === 0 ? EVENT_ID_ZERO : `160000000000${n}-00000`)
+const idOf = (n: number): string => (n === 0 ? EVENT_ID_ZERO : `16000${String(n).padStart(8, '0')}-00000`)
 const entryOf = (n: number): LogEntry => ({ id: idOf(n), prev: idOf(n - 1), event: 'broker.connected', payload: n })
 const liveOf = (n: number): Logged => {
   const { id, prev, event, payload } = entryOf(n)
@@ -26,8 +26,8 @@ function memoryLog() {
     tombstone: async () => null,
     snapshot,
     figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),
-    events: (_userId, afterId) => {
-      const page = { top: top(), entries: log.filter(({ id }) => id > afterId) }
+    events: (_userId, afterId, limit) => {
+      const page = { top: top(), entries: log.filter(({ id }) => id > afterId).slice(0, limit) }
       return new Promise((resolve) => answers.push(() => resolve(page)))
     },
   }
@@ -103,4 +103,24 @@ test('a look that comes while another is under way is made after it', async () =
   answer()
   await settled()
   expect(heard).toEqual([1])
+})
+
+test('more live events than may wait at the gate, while the log is read, all arrive once and in order', async () => {
+  const { stream, log, heard, reads, answer } = open()
+  const started = stream.start('', () => {})
+  await settled()
+  answer()
+  await started
+  log.push(entryOf(1), entryOf(2))
+  stream.receive(liveOf(2)) // the first is missing, and the reading of it is held
+  await settled()
+  for (let n = 3; n <= 1_502; n += 1) {
+    log.push(entryOf(n))
+    stream.receive(liveOf(n))
+  }
+  while (reads() > 0) {
+    answer()
+    await settled()
+  }
+  expect(heard).toEqual(Array.from({ length: 1_502 }, (_, n) => n + 1))
 })
