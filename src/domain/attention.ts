@@ -12,6 +12,13 @@ export function needsAttention(order: Order): boolean {
   return order.endedAt === null && order.replaces.length > 0
 }
 
+/**
+ * Whether a request that can open or enlarge a position was made for it, or is about to be, and nobody knows yet what became of it: its
+ * submission, or a replacement. One that is set aside waits for a person, and for nobody else.
+ */
+export const hasRequestUnderWay = (order: Order): boolean =>
+  !isSetAside(order) && (order.status === 'submitting' || order.replaces.some(({ sentAt }) => sentAt !== null))
+
 /** Work on it is not repeated by itself: it stands as it is, watched and alarmed. */
 export const isSetAside = ({ setAsideAt }: Pick<Order, 'setAsideAt'>): boolean => setAsideAt != null
 

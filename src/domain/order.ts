@@ -37,6 +37,8 @@ export type Order = Readonly<{
   takeProfit: OrderIntent['takeProfit']
   stopLoss: OrderIntent['stopLoss']
   notAfter: string | null
+  /** It was asked to close a position: it is sent as large as that allows, and as an order that cannot open one. Absent: no. */
+  closes?: boolean
   /** Hash of what was asked for; `null` for orders found at the broker. */
   parametersHash: string | null
   status: OrderStatus

@@ -1,7 +1,7 @@
 import { Booking } from './booking.ts'
 import { isZero, ZERO } from './decimal.ts'
 import type { Order } from './order.ts'
-import { attempted, attemptEnded, cancelRequested, replaceRequested, setAside } from './requests.ts'
+import { attempted, attemptEnded, cancelRequested, replaceRequested, replaceSent, setAside } from './requests.ts'
 import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
@@ -42,11 +42,10 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       book.patch((order) => replaceRequested(order, update.request))
       break
     case 'replace_sent':
-      book.patch((order) => ({
-        replaces: order.replaces.map((one) =>
-          one.commandId === update.commandId ? { ...one, sentAt: update.at } : one,
-        ),
-      }))
+      book.patch((order) => replaceSent(order, update.commandId, update.at))
+      break
+    case 'replace_not_sent':
+      book.patch((order) => replaceSent(order, update.commandId, null))
       break
     case 'replace_ended':
       book.endReplace(update)

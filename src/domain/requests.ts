@@ -64,6 +64,11 @@ export function replaceRequested(order: Order, asked: Omit<ReplaceRequest, 'repl
   return { replaces: [...replaces, { ...asked, replacement, sentAt: null }], ...takenUpAgain(order) }
 }
 
+/** @param sentAt `null`: nothing of it was sent */
+export const replaceSent = ({ replaces }: Order, commandId: string, sentAt: string | null): Partial<Order> => ({
+  replaces: replaces.map((one) => (one.commandId === commandId ? { ...one, sentAt } : one)),
+})
+
 /** Whoever asks for something new has looked at it: it is worked on again, and set aside again should that go wrong. */
 const takenUpAgain = ({ setAsideAt }: Order): Partial<Order> => (setAsideAt == null ? {} : { setAsideAt: null })
 

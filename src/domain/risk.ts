@@ -1,5 +1,6 @@
 import type { Account } from './account.ts'
 import { canonicalSymbol } from './asset.ts'
+import { type Entering, enteringOn, type Exposure, isWithin, opposes, reducibleOf } from './commitments.ts'
 import {
   abs,
   add,
@@ -8,15 +9,15 @@ import {
   type Decimal,
   DECIMAL_PLACES_MAX,
   isNegative,
-  isPositive,
   isZero,
   max,
   mul,
   neg,
+  sub,
   sum,
   ZERO,
 } from './decimal.ts'
-import type { OrderIntent } from './intent.ts'
+import type { OrderIntent, Side } from './intent.ts'
 import type { Order } from './order.ts'
 import type { Position } from './position.ts'
 import { tradingDayOf } from './trading-day.ts'
@@ -30,10 +31,13 @@ export type RiskLimits = Readonly<{
   schema: 1
   /** Money, in the account's currency, that one order may move. */
   orderNotionalMax: Decimal | null
-  /** What the position may be worth once the order has executed, long or short. */
+  /** What the position may be worth once the order has executed, and with it whatever is open or on its way on its side. */
   positionNotionalMax: Decimal | null
   /** Orders that are on their way or open, the new one included. */
   openOrdersMax: number | null
+  /** Orders that may be sent in any 60 s, and in a trading day (exchange time); those that only reduce a position do not count. */
+  ordersPerMinuteMax?: number | null
+  ordersPerDayMax?: number | null
   /** Realized loss of the trading day (exchange time) from which on nothing new is opened. */
   dailyLossMax: Decimal | null
   /** Only these; `null`: all. */
@@ -53,6 +57,7 @@ export type RiskCode =
   | 'ORDER_TOO_LARGE'
   | 'POSITION_TOO_LARGE'
   | 'TOO_MANY_OPEN_ORDERS'
+  | 'TOO_MANY_ORDERS'
   | 'DAILY_LOSS_REACHED'
   | 'PRICE_OUTSIDE_COLLAR'
   | 'MARKET_CLOSED'
@@ -78,10 +83,9 @@ export type RiskFacts = Readonly<{
   limits: Readonly<{ user: RiskLimits | null; connection: RiskLimits | null }>
   /** Of the order's symbol and connection. */
   position: Position | null
-  /** It closes what the broker itself says is open, whatever we know of the position. */
-  closes: boolean
-  /** All of the user's; needed only where a limit counts or sums (see `countsOrders`). */
+  /** All of the user's that are open or on their way; needed where `needsState` says so. */
   orders: readonly Order[]
+  positions: readonly Position[]
   accounts: readonly Account[]
   /** `null`: none, or too old. */
   quote: RiskQuote | null
@@ -90,9 +94,16 @@ export type RiskFacts = Readonly<{
   nowMs: number
 }>
 
-/** Whether these limits need all of the user's orders and accounts. */
-export const countsOrders = ({ user, connection }: RiskFacts['limits']): boolean =>
-  [user, connection].some((one) => one !== null && (one.openOrdersMax !== null || one.dailyLossMax !== null))
+/**
+ * Whether an order is judged by all of the user's orders, positions and accounts: some limits count or sum them, and what may be
+ * reduced of a position follows from what reduces it already.
+ */
+export const needsState = ({ user, connection }: RiskFacts['limits'], side: Side, position: Position | null): boolean =>
+  opposes(side, position) ||
+  [user, connection].some(
+    (one) =>
+      one !== null && (one.openOrdersMax !== null || one.dailyLossMax !== null || one.positionNotionalMax !== null),
+  )
 
 /** Whether one of these limits compares the order with the market: then its price has to be known. */
 export const needsPrice = (intent: OrderIntent, { user, connection }: RiskFacts['limits']): boolean =>
@@ -108,39 +119,60 @@ export const needsPrice = (intent: OrderIntent, { user, connection }: RiskFacts[
 export const needsSession = ({ user, connection }: RiskFacts['limits']): boolean =>
   user?.sessions === 'regular' || connection?.sessions === 'regular'
 
+/**
+ * What is judged: an order, or what a replacement makes of one. `executed`: how much of the order has executed and lies in the position
+ * already. `exit`: it closes what its own entry opens, and so can add to nothing.
+ */
+export type Judged = Readonly<{ intent: OrderIntent; executed: Decimal; role: 'entry' | 'exit' }>
+
+export const newOrder = (intent: OrderIntent): Judged => ({ intent, executed: ZERO, role: 'entry' })
+
+/** The order as far as it has not executed. */
+const restOf = ({ intent, executed }: Judged): OrderIntent =>
+  intent.quantity === null ? intent : { ...intent, quantity: max(sub(intent.quantity, executed), ZERO) }
+
 /** Whether an order can only make the position smaller. An order sized in money never proves it. */
-export const isReducing = ({ side, quantity }: OrderIntent, position: Position | null): boolean =>
-  position !== null &&
-  quantity !== null &&
-  (side === 'sell' ? isPositive(position.quantity) : isNegative(position.quantity)) &&
-  cmp(quantity, abs(position.quantity)) <= 0
+export function exposureOf(judged: Judged, { position, orders }: Pick<RiskFacts, 'position' | 'orders'>): Exposure {
+  const { side, tradeId } = judged.intent
+  if (!opposes(side, position)) return 'adds'
+  return isWithin(restOf(judged), reducibleOf(position, orders, tradeId)) ? 'reduces' : 'adds'
+}
 
 /** The first reason not to send the order, or `null`. */
-export function assess(intent: OrderIntent, facts: RiskFacts): Denial | null {
-  const crossing = facts.closes ? null : crossingOf(intent, facts.position)
+export function assess(judged: Judged, facts: RiskFacts): Denial | null {
+  const exposure = exposureOf(judged, facts)
+  const crossing = exposure === 'reduces' || judged.role === 'exit' ? null : crossingOf(restOf(judged), facts)
   if (crossing !== null) return crossing
+  const isFree = exposure === 'reduces' || judged.role === 'exit'
+  const checks = isFree ? CHECKS_OF_ALL : [...CHECKS_OF_ADDING, ...CHECKS_OF_ALL]
   for (const scope of ['user', 'connection'] as const) {
     const limits = facts.limits[scope]
-    const denial = limits === null ? null : assessScope(intent, facts, scope, limits)
-    if (denial !== null) return denial
+    if (limits === null) continue
+    for (const check of checks) {
+      const denial = check(judged.intent, facts, { scope, limits, executed: judged.executed })
+      if (denial !== null) return denial
+    }
   }
   return null
 }
 
-/** The broker does not go from long to short, or back, in one order (POS-06). */
-function crossingOf({ side, quantity, symbol }: OrderIntent, position: Position | null): Denial | null {
-  if (position === null || quantity === null || isZero(position.quantity)) return null
-  const isOpposite = side === 'sell' ? isPositive(position.quantity) : isNegative(position.quantity)
-  if (!isOpposite || cmp(quantity, abs(position.quantity)) <= 0) return null
-  const held = `${isNegative(position.quantity) ? 'short' : 'long'} ${abs(position.quantity)}`
-  return {
-    code: 'CROSSES_ZERO',
-    message: `The position in ${symbol} is ${held}. Close it first, then open the other side with an order of its own`,
-  }
+/** The broker does not go from long to short, or back, in one order (POS-06); nor do several orders together. */
+function crossingOf({ side, quantity, symbol, tradeId }: OrderIntent, { position, orders }: RiskFacts): Denial | null {
+  if (quantity === null || !opposes(side, position)) return null
+  const size = abs(position.quantity)
+  const reducible = reducibleOf(position, orders, tradeId)
+  if (cmp(quantity, reducible) <= 0) return null
+  const held = `The position in ${symbol} is ${isNegative(position.quantity) ? 'short' : 'long'} ${size}`
+  const message =
+    cmp(quantity, size) > 0
+      ? `${held}. Close it first, then open the other side with an order of its own`
+      : `${held}, and open orders close ${sub(size, reducible)} of it. Cancel them first, or order at most ${reducible}`
+  return { code: 'CROSSES_ZERO', message }
 }
 
-type Check = (intent: OrderIntent, facts: RiskFacts, scope: Scope, limits: RiskLimits) => Denial | null
-type Scope = 'user' | 'connection'
+type Check = (intent: OrderIntent, facts: RiskFacts, by: By) => Denial | null
+/** Whose limits. `executed`: how much of the order lies in the position already. */
+type By = Readonly<{ scope: 'user' | 'connection'; limits: RiskLimits; executed: Decimal }>
 
 /** Of every order. */
 const CHECKS_OF_ALL: readonly Check[] = [sessionDenial, collarDenial]
@@ -153,24 +185,14 @@ const CHECKS_OF_ADDING: readonly Check[] = [
   dailyLossDenial,
 ]
 
-function assessScope(intent: OrderIntent, facts: RiskFacts, scope: Scope, limits: RiskLimits): Denial | null {
-  const checks =
-    facts.closes || isReducing(intent, facts.position) ? CHECKS_OF_ALL : [...CHECKS_OF_ADDING, ...CHECKS_OF_ALL]
-  for (const check of checks) {
-    const denial = check(intent, facts, scope, limits)
-    if (denial !== null) return denial
-  }
-  return null
-}
-
-function symbolDenial({ symbol }: OrderIntent, _facts: RiskFacts, _scope: Scope, limits: RiskLimits): Denial | null {
+function symbolDenial({ symbol }: OrderIntent, _facts: RiskFacts, { limits }: By): Denial | null {
   const { symbolsAllowed, symbolsDenied } = limits
   const isNamed = (one: string): boolean => canonicalSymbol(one) === canonicalSymbol(symbol)
   if (!symbolsDenied.some(isNamed) && symbolsAllowed?.some(isNamed) !== false) return null
   return { code: 'SYMBOL_NOT_ALLOWED', message: `${symbol} is not among the symbols that may be traded here` }
 }
 
-function orderSizeDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, limits: RiskLimits): Denial | null {
+function orderSizeDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): Denial | null {
   const most = limits.orderNotionalMax
   if (most === null) return null
   const worth = worthOf(intent, facts)
@@ -179,20 +201,38 @@ function orderSizeDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, l
   return { code: 'ORDER_TOO_LARGE', message: `The order is worth ${worth}, at most ${most} is allowed. Order less` }
 }
 
-function positionSizeDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, limits: RiskLimits): Denial | null {
-  const most = limits.positionNotionalMax
+/** Only what goes in the order's own direction counts: a position on the other side, of another connection, makes no room. */
+function positionSizeDenial(intent: OrderIntent, facts: RiskFacts, by: By): Denial | null {
+  const { symbol, side } = intent
+  const most = by.limits.positionNotionalMax
   if (most === null) return null
-  const [worth, price] = [worthOf(intent, facts), priceOf(intent, facts)]
-  const held = facts.position?.quantity ?? ZERO
-  if (worth === null || (price === null && !isZero(held))) return unpriced(intent, 'The value of a position')
-  const signed = intent.side === 'buy' ? worth : neg(worth)
-  const after = abs(add(mul(held, price ?? ZERO), signed))
+  const isOf = (one: Pick<Position, 'symbol' | 'connectionId'>): boolean =>
+    one.symbol === symbol && (by.scope === 'user' || one.connectionId === intent.connectionId)
+  const inDirection = ({ quantity }: Position): Decimal => (side === 'buy' ? quantity : neg(quantity))
+  const held = facts.positions
+    .filter((one) => isOf(one))
+    .map((one) => (one.connectionId === intent.connectionId ? inDirection(one) : max(inDirection(one), ZERO)))
+    .reduce(add, ZERO)
+  const [own, market] = [priceOf(intent, facts), marketOf(intent, facts.quote)]
+  const price = own === null || market === null ? (own ?? market) : max(own, market)
+  const others = facts.orders.filter((order) => isOf(order) && order.id !== intent.tradeId)
+  const one: Entering = { intent, quantity: intent.quantity && sub(intent.quantity, by.executed), spent: ZERO }
+  const worths = [one, ...enteringOn(others, side)].map((each) => worthOfEntering(each, facts))
+  if (worths.includes(null) || (price === null && !isZero(held))) return unpriced(intent, 'The value of a position')
+  const after = add(mul(held, price ?? ZERO), sum(worths.map((worth) => worth ?? ZERO)))
   if (cmp(after, most) <= 0) return null
-  const message = `The position in ${intent.symbol} would be worth ${after}, at most ${most} is allowed. Order less`
+  const open = worths.length > 1 ? ' with the orders that are open' : ''
+  const message = `The position in ${symbol} would be worth ${after}${open}, at most ${most} is allowed. Order less`
   return { code: 'POSITION_TOO_LARGE', message }
 }
 
-function openOrdersDenial(intent: OrderIntent, facts: RiskFacts, scope: Scope, limits: RiskLimits): Denial | null {
+/** `null`: no price is known. */
+function worthOfEntering({ intent, quantity, spent }: Entering, facts: RiskFacts): Decimal | null {
+  if (quantity === null) return intent.notional === null ? null : max(sub(intent.notional, spent), ZERO)
+  return worthOf({ ...intent, quantity, notional: null }, facts)
+}
+
+function openOrdersDenial(intent: OrderIntent, facts: RiskFacts, { scope, limits }: By): Denial | null {
   const most = limits.openOrdersMax
   if (most === null) return null
   const open = facts.orders.filter(
@@ -206,7 +246,7 @@ function openOrdersDenial(intent: OrderIntent, facts: RiskFacts, scope: Scope, l
   return { code: 'TOO_MANY_OPEN_ORDERS', message }
 }
 
-function dailyLossDenial(intent: OrderIntent, facts: RiskFacts, scope: Scope, limits: RiskLimits): Denial | null {
+function dailyLossDenial(intent: OrderIntent, facts: RiskFacts, { scope, limits }: By): Denial | null {
   const most = limits.dailyLossMax
   if (most === null) return null
   const day = tradingDayOf(facts.nowMs)
@@ -217,7 +257,7 @@ function dailyLossDenial(intent: OrderIntent, facts: RiskFacts, scope: Scope, li
   return { code: 'DAILY_LOSS_REACHED', message }
 }
 
-function sessionDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, limits: RiskLimits): Denial | null {
+function sessionDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): Denial | null {
   const isCrypto = intent.symbol.includes('/')
   if (limits.sessions === 'any' || isCrypto) return null
   if (intent.extendedHours) return { code: 'MARKET_CLOSED', message: 'Orders for extended hours are not allowed here' }
@@ -234,7 +274,7 @@ const collaredPriceOf = ({ limitPrice, orderClass, takeProfit }: OrderIntent): D
  * A buy far above the market, or a sell far below it, is a slip of the finger. The other way round it only rests. Covered are orders
  * with a price of their own, those that reduce a position included; without a market price they are refused.
  */
-function collarDenial(intent: OrderIntent, facts: RiskFacts, _scope: Scope, limits: RiskLimits): Denial | null {
+function collarDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): Denial | null {
   const { side, stopPrice, symbol } = intent
   const { priceCollarPercent: percent } = limits
   const limitPrice = collaredPriceOf(intent)

@@ -40,7 +40,14 @@ export type BrokerOrder = Readonly<{
 /** One thing learnt about one order. Facts, whatever their source; applying one twice changes nothing. */
 export type OrderUpdate =
   /** Our own decision to send this intent; the first record of a trade. */
-  | Readonly<{ type: 'claimed'; intent: OrderIntent; clientOrderId: string; parametersHash: string; at: string }>
+  | Readonly<{
+      type: 'claimed'
+      intent: OrderIntent
+      clientOrderId: string
+      parametersHash: string
+      closes?: boolean
+      at: string
+    }>
   /** It is being sent, again; `quantity` where it was sized anew after a refusal. */
   | Readonly<{ type: 'attempted'; quantity: Decimal | null; at: string }>
   /** The last request certainly came to nothing, and the order may be sent later: rate limited, or never left. */
@@ -58,6 +65,8 @@ export type OrderUpdate =
   | Readonly<{ type: 'cancel_requested'; request: CancelRequest }>
   | Readonly<{ type: 'replace_requested'; request: Omit<ReplaceRequest, 'replacement' | 'sentAt'> }>
   | Readonly<{ type: 'replace_sent'; commandId: string; at: string }>
+  /** Its only request certainly came to nothing, and may be made later. */
+  | Readonly<{ type: 'replace_not_sent'; commandId: string }>
   /** It does not take place (one that does shows itself). */
   | Readonly<{
       type: 'replace_ended'

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { connectionIdSchema, limitsSchema, type LimitsRequest, userIdSchema } from '#contract'
-import { isSetAside, type RiskLimits } from '#domain'
+import { hasRequestUnderWay, type Order, type RiskLimits } from '#domain'
 import { type Clock, isoTime, type Logger, systemRandomness } from '#runtime'
 import { type Controls, type ControlScope, createControls, createEpoch, createReader, type Halt } from '#store'
 import { available, parse } from './request.ts'
@@ -11,7 +11,7 @@ export type ControlTarget = Readonly<{ userId?: string | undefined; connectionId
 
 export type HaltRequest = ControlTarget &
   Readonly<{
-    /** `reducing`: orders that only close what is open still pass. Default: nothing passes. Cancels always do. */
+    /** `reducing`: what lowers a position still passes. Default: nothing passes. Cancels always do. */
     allows?: Halt['allows']
     /** Who halts, and why; both are kept, and the reason is told to users whose orders are refused. */
     by: string
@@ -21,8 +21,8 @@ export type HaltRequest = ControlTarget &
   }>
 
 /**
- * `isComplete`: every order that was on its way when the halt was written has its outcome, so that nothing is sent any more.
- * Otherwise `waitingFor` orders have none yet; ask again (the same halt is harmless) to hear of it.
+ * `isComplete`: every order, and every replacement of one, that was on its way when the halt was written has its outcome, or was
+ * quarantined: nothing is sent any more. Otherwise `waitingFor` orders have none yet; ask again (the same halt is harmless) to hear of it.
  */
 export type HaltResult = Readonly<{ isComplete: boolean; waitingFor: number }>
 
@@ -126,8 +126,8 @@ export function createControlCommands(redis: Redis, clock: Clock, log: Logger): 
 }
 
 /**
- * Waits until no claim that was made before the halt is without an outcome. A claim after it is refused in the same script that would
- * have made it (or, under a global halt, finds the halt before anything is sent), so that those found now are all there are.
+ * Waits until no claim, and no replacement that was sent, before the halt is without an outcome. One after it is refused in the same
+ * script that would have made it (or, under a global halt, finds the halt before anything is sent), so that those found now are all.
  */
 async function awaitOutcomes(
   redis: Redis,
@@ -139,12 +139,8 @@ async function awaitOutcomes(
   const reader = createReader(redis)
   const isOpen = async (user: string): Promise<number> => {
     const { orders } = await reader.snapshot(user)
-    return orders.filter(
-      (order) =>
-        order.status === 'submitting' &&
-        !isSetAside(order) &&
-        (connectionId === undefined || order.connectionId === connectionId),
-    ).length
+    const isOf = (order: Order): boolean => connectionId === undefined || order.connectionId === connectionId
+    return orders.filter((order) => isOf(order) && hasRequestUnderWay(order)).length
   }
   let users = userId === undefined ? await everybody(controls) : [userId]
   const untilMs = clock.monotonicMs() + waitMs

@@ -9,6 +9,8 @@ import {
   leaseKey,
   logKey,
   openKey,
+  paceDaysKey,
+  paceKey,
   stateKey,
   tombstoneKey,
 } from './keys.ts'
@@ -20,6 +22,7 @@ import {
   type Commit,
   EVENTS_PER_COMMIT_MAX,
   type Fence,
+  type PaceMax,
   type Write,
   WRITES_PER_COMMIT_MAX,
 } from './port.ts'
@@ -82,22 +85,36 @@ function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argume
       return { keys: [], args: ['resolve', field.claim(fence.tradeId), fence.by] }
     case 'version':
       return { keys: [], args: ['version', '', ''] }
-    case 'take': {
-      const { tradeId, by, connectionId, revision, reducing, budget, first } = fence
-      return {
-        keys: [
-          ...[archiveKey(userId, tradeId), tombstoneKey(userId, tradeId)],
-          ...[controlKey(userId), budgetKey(userId, connectionId)],
-        ],
-        args: [
-          ...['take', field.claim(tradeId), by, field.order(tradeId), field.cancelMark(tradeId), Number(first)],
-          ...[controlField.connection(connectionId), controlField.link(connectionId)],
-          ...[controlField.connectionHalt(connectionId), revision, Number(reducing), Number(budget)],
-        ],
-      }
-    }
+    case 'take':
+      return leaving(userId, fence, [field.claim(fence.tradeId), fence.by], fence.first)
+    case 'change':
+      return leaving(userId, fence, ['', ''], false)
   }
 }
+
+/** In the order in which the script reads them. */
+function leaving(
+  userId: string,
+  { kind, tradeId, connectionId, revision, exposure, budget, pace }: Extract<Fence, { kind: 'take' | 'change' }>,
+  claim: readonly [name: string, by: string],
+  first: boolean,
+): { keys: string[]; args: Argument[] } {
+  const paced = pace === null ? [] : [paceKey(userId), paceKey(userId, connectionId), paceDaysKey(userId)]
+  return {
+    keys: [
+      ...[archiveKey(userId, tradeId), tombstoneKey(userId, tradeId)],
+      ...[controlKey(userId), budgetKey(userId, connectionId), ...paced],
+    ],
+    args: [
+      ...[kind, ...claim, field.order(tradeId), field.cancelMark(tradeId), Number(first)],
+      ...[controlField.connection(connectionId), controlField.link(connectionId)],
+      ...[controlField.connectionHalt(connectionId), revision, exposure, Number(budget)],
+      ...(pace === null ? [''] : [pace.day, connectionId, ...maximaOf(pace.user), ...maximaOf(pace.connection)]),
+    ],
+  }
+}
+
+const maximaOf = ({ minute, day }: PaceMax): Argument[] => [minute ?? '', day ?? '']
 
 function note(changes: Changes, write: Write): void {
   const set = (name: string, value: object | null, order: Order | null = null): void => {

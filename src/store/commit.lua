@@ -18,7 +18,9 @@
 --         resolve  state field `field` becomes '<new version> <value>': the caller owns the trade, and may not send it
 --         take     the same, and the caller may send it. KEYS: the trade's archive, its tombstone, control set, budget
 --                  ARGV: order field, cancel mark field, first ('1' or '0'), connection field, link field, halt field of the connection,
---                  revision of the caller's credentials, reducing ('1' or '0'), budget (the same)
+--                  revision of the caller's credentials, exposure (what the request does to the position: 'adds', 'reduces' or
+--                  'shrinks'), budget ('1' or '0'), trading day or '' where it is not counted; with a day what pace-window.lua reads
+--         change   as take, of an order that is at the broker: `field` and `value` are empty, nobody comes to own the trade
 --         version  the expected version is fence enough: the record has no owner
 --       log length, log lifetime in ms
 --       n, (field, value, open) * n   fields to write; `open` '1': one that the set of open fields names, '0': one that it does not
@@ -27,9 +29,10 @@
 --       their hash as a tombstone
 --       n, (event, payload, channel, a, b, c) * n     packet = a .. id .. b .. previous id .. c
 -- Returns {'committed', version, last event id} | {'clash'} | {'fenced'} | {'halted', halt} | {'archived', order} | {'ended', hash}
---       | {'unusable', connection record or ''} | {'over_budget', ms to wait}
+--       | {'unusable', connection record or ''} | {'over_budget', ms to wait} | {'over_pace', scope, most, ms to wait or -1}
 --- include budget-window
 --- include in-parts
+--- include pace-window
 local SEQUENCE_MAX = 99999
 
 local argAt, keyAt = 0, 3
@@ -50,8 +53,9 @@ local function isVerified(connection, link, used)
   local revision = string.match(connection, '"revision":"(%d+)"')
   return revision == used and revision == string.match(link, '"verified":"(%d+)"')
 end
-local function forbids(halt, reducing)
-  return halt and not (reducing == '1' and cjson.decode(halt).allows == 'reducing')
+local function forbids(halt, exposure)
+  if not halt or exposure == 'shrinks' then return false end
+  return not (exposure == 'reduces' and cjson.decode(halt).allows == 'reducing')
 end
 
 -- The last id that the log ever gave, also where its entry was taken away, if it is behind `last`.
@@ -70,25 +74,27 @@ local function behindLog(log, last, ms, sequence)
   return last, ms, sequence
 end
 
-local budget, kept, isSeen
+local budget, kept, isSeen, pace
 local isTaken = kind == 'take' or kind == 'resolve'
 if kind == 'lease' then
   if redis.call('GET', key()) ~= fence then return {'fenced'} end
 elseif kind == 'claim' then
   if redis.call('HGET', KEYS[1], fenceField) ~= fence then return {'fenced'} end
-elseif kind == 'take' then
+elseif kind == 'take' or kind == 'change' then
   local archived, tombstone = redis.call('GET', key()), redis.call('GET', key())
   local there = redis.call('HMGET', KEYS[1], arg(), arg())
   if archived and not there[1] then return {'archived', archived} end
   if tombstone and not there[1] then return {'ended', tombstone} end
   isSeen = arg() == '1' and (there[1] or there[2])
   local control = redis.call('HMGET', key(), arg(), arg(), arg(), 'halt')
-  local revision, reducing = arg(), arg()
-  if forbids(control[4], reducing) then return {'halted', control[4]} end
-  if forbids(control[3], reducing) then return {'halted', control[3]} end
+  local revision, exposure = arg(), arg()
+  if forbids(control[4], exposure) then return {'halted', control[4]} end
+  if forbids(control[3], exposure) then return {'halted', control[3]} end
   if not isVerified(control[1], control[2], revision) then return {'unusable', control[1] or ''} end
   budget = key()
   if arg() == '0' then budget = nil end
+  local day = arg()
+  if day ~= '' then pace = pace_of(day, key, arg) end
 elseif kind ~= 'resolve' and kind ~= 'version' then
   return redis.error_reply('ERR unknown fence ' .. tostring(kind))
 end
@@ -97,6 +103,10 @@ if budget then
   kept = budget_read(budget, now)
   local wait = budget_wait(kept, 'submit', now)
   if wait > 0 then return {'over_budget', wait} end
+end
+if pace then
+  local over = pace_over(pace, now)
+  if over then return over end
 end
 
 local next = tonumber(version) + 1
@@ -150,6 +160,7 @@ if #entries > 0 then
 end
 
 if budget then budget_spend(budget, kept, 'submit', now) end
+if pace then pace_count(pace, now) end
 for _, archive in ipairs(archives) do
   redis.call('SET', archive[1], archive[3], 'PX', archiveTtlMs)
   if archive[4] == 'fillcast' then redis.call('SET', archive[2], archive[5], 'PX', tombstoneTtlMs) end

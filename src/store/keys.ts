@@ -13,6 +13,10 @@ export const archiveKey = (userId: string, orderId: string): string => `archive:
 export const tombstoneKey = (userId: string, tradeId: string): string => `archive:{${userId}}:ended:${tradeId}`
 /** Requests made to one broker account within the last minute. */
 export const budgetKey = (userId: string, connectionId: string): string => `budget:{${userId}}:${connectionId}`
+/** Times of the orders that were sent within the last minute, newest first, a list: of a user, or of one connection. */
+export const paceKey = (userId: string, connectionId = ''): string => `pace:{${userId}}:${connectionId}`
+/** Orders that were sent in a trading day, a hash: `` (the user) or connection id -> `<day> <count>`. */
+export const paceDaysKey = (userId: string): string => `pace:{${userId}}/days`
 /** What cannot be rebuilt from the broker: sealed connections, limits, halts, bars. A hash; see `controlField`. */
 export const controlKey = (userId: string): string => `control:{${userId}}`
 /** Which connection is the newest of each of a user's devices: device -> generation, a hash. */

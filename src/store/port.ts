@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '#contract'
-import type { Account, Decimal, Order, Position, Slice } from '#domain'
+import type { Account, Decimal, Exposure, Order, Position, Slice } from '#domain'
 import type { Halt } from './control.ts'
 
 /**
@@ -84,26 +84,35 @@ export type Fence =
   | Readonly<{ kind: 'lease'; connectionId: string; token: string }>
   /** The trade's owner, as told by the claim that it took. */
   | Readonly<{ kind: 'claim'; tradeId: string; claim: string }>
-  /**
-   * Takes the trade to send it: from here on the claim is `<version> <by>`, and every earlier claim is void. Refused when the user or
-   * connection is halted (`reducing`: the order only closes what is open), when the trade is in the archive, when the connection may
-   * not be used, or is at another `revision` than the caller's credentials are of; `budget`: takes leave for one submission with it.
-   * `first`: nobody has seen the trade; there being a record or a cancel of it is a clash. So a first claim need not have read it.
-   */
-  | Readonly<{
-      kind: 'take'
-      tradeId: string
-      by: string
-      connectionId: string
-      revision: string
-      reducing: boolean
-      budget: boolean
-      first: boolean
-    }>
+  /** Takes the trade to send it: from here on the claim is `<version> <by>`, and every earlier claim is void. `first`: nobody has seen
+   *  the trade; there being a record or a cancel of it is a clash. So a first claim need not have read it. */
+  | (Readonly<{ kind: 'take'; by: string; first: boolean }> & Leave)
+  /** Takes leave to change an order of the trade that is at the broker. No claim is taken: the version is fence enough. */
+  | (Readonly<{ kind: 'change' }> & Leave)
   /** Takes the trade to find out what became of it: as `take`, whatever is halted. Nothing may be sent under it. */
   | Readonly<{ kind: 'resolve'; tradeId: string; by: string }>
   /** A record without an owner: the version is fence enough. */
   | Readonly<{ kind: 'version' }>
+
+/**
+ * What has to be so for a request to leave that can open or enlarge a position, looked at in the step that lets it: the user and the
+ * connection are not halted, or the halt lets this `exposure` pass (`reducing`: what reduces; every halt: what shrinks); the trade is
+ * not in the archive; the connection may be used, and the caller's credentials are of its `revision`. `budget`: takes leave for one
+ * submission with it. `pace`: counts it, if there may be one more; `null`: it does not count.
+ */
+export type Leave = Readonly<{
+  tradeId: string
+  connectionId: string
+  revision: string
+  exposure: Exposure
+  budget: boolean
+  pace: Pace | null
+}>
+
+/** How many orders may be sent that add to a position; `day`: the trading day that it is, `2026-01-02`. */
+export type Pace = Readonly<{ day: string; user: PaceMax; connection: PaceMax }>
+/** In any 60 s, and in a trading day; `null`: as many as there are. */
+export type PaceMax = Readonly<{ minute: number | null; day: number | null }>
 
 export type Write =
   | Readonly<{ kind: 'order'; order: Order }>
@@ -126,7 +135,7 @@ export type Commit = Readonly<{
 }>
 
 export type CommitResult =
-  /** `globalHalt`, of a take: what holds for everybody, read after the claim was written (`null`: nothing, or no take). */
+  /** `globalHalt`, of a take or a change: what holds for everybody, read after it was written (`null`: nothing, or another fence). */
   | Readonly<{ kind: 'committed'; version: string; lastEventId: string; globalHalt: Halt | null }>
   /** Somebody was faster: load again. */
   | Readonly<{ kind: 'clash' }>
@@ -144,6 +153,8 @@ export type TakeRefusal =
   /** `isLinked` false: there is no such connection. Else its credentials are not verified: not yet, or they were refused (see its health), or they are newer ones. */
   | Readonly<{ kind: 'unusable'; isLinked: boolean }>
   | Readonly<{ kind: 'over_budget'; retryAfterMs: number }>
+  /** As many orders as are allowed were sent. `retryAfterMs`: when one of a minute is over; `null`: not on this day. */
+  | Readonly<{ kind: 'over_pace'; scope: 'user' | 'connection'; max: number; retryAfterMs: number | null }>
 
 /** Records and events of one commit, at most; a larger one is a defect of the caller. */
 export const WRITES_PER_COMMIT_MAX = 2_000

@@ -28,6 +28,7 @@ export type CommitAnswer =
   | [kind: 'clash' | 'fenced']
   | [kind: 'halted' | 'archived' | 'ended' | 'unusable', record: string]
   | [kind: 'over_budget', waitMs: number]
+  | [kind: 'over_pace', scope: 'user' | 'connection', max: number, waitMs: number]
 
 /** `null`: the number of keys comes first among the arguments. */
 const keyCounts = {

@@ -47,7 +47,8 @@ export function createStore(connection: Redis): Store {
       const state = removed.length === 0 ? null : await redis.hgetall(stateKey(userId))
       if (state !== null && (state[field.version] ?? '0') !== commit.expectVersion) return { kind: 'clash' }
       const call = commitCall(userId, commit, state === null ? [] : forgetting(state, new Set(removed)))
-      if (commit.fence.kind !== 'take') return resultOf(await redis.commit(...call), null)
+      const { kind } = commit.fence
+      if (kind !== 'take' && kind !== 'change') return resultOf(await redis.commit(...call), null)
       const [answer, halt] = await commitThenRead(redis, call, [globalControlKey, controlField.halt])
       return resultOf(answer, halt)
     },
@@ -65,23 +66,29 @@ function connectionOf(records: Readonly<Record<string, string>>, connectionId: s
   }
 }
 
-function resultOf([kind, detail, lastEventId]: CommitAnswer, globalHalt: string | null): CommitResult {
-  switch (kind) {
-    case 'committed':
-      return { kind, version: detail, lastEventId, globalHalt: readHalt(controlField.halt, globalHalt) }
+function resultOf(answer: CommitAnswer, globalHalt: string | null): CommitResult {
+  switch (answer[0]) {
+    case 'committed': {
+      const [kind, version, lastEventId] = answer
+      return { kind, version, lastEventId, globalHalt: readHalt(controlField.halt, globalHalt) }
+    }
     case 'clash':
     case 'fenced':
-      return { kind }
+      return { kind: answer[0] }
     case 'halted':
-      return { kind, halt: readHalt(kind, detail) }
+      return { kind: answer[0], halt: readHalt(answer[0], answer[1]) }
     case 'archived':
-      return { kind, order: readRecord(orderRecord, kind, detail) }
+      return { kind: answer[0], order: readRecord(orderRecord, answer[0], answer[1]) }
     case 'ended':
-      return { kind, tombstone: readTombstone(detail) }
+      return { kind: answer[0], tombstone: readTombstone(answer[1]) }
     case 'unusable':
-      return { kind, isLinked: detail !== '' }
+      return { kind: answer[0], isLinked: answer[1] !== '' }
     case 'over_budget':
-      return { kind, retryAfterMs: detail }
+      return { kind: answer[0], retryAfterMs: answer[1] }
+    case 'over_pace': {
+      const [kind, scope, max, waitMs] = answer
+      return { kind, scope, max, retryAfterMs: waitMs < 0 ? null : waitMs }
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { adopt, dec, type Order, reduce } from '#domain'
+import { adopt, dec, type Exposure, type Order, reduce } from '#domain'
 import type { CommitResult, Fence, Halt } from '#store'
 import { brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
 import { newUser, storeBenches, STORES } from './store-bench.ts'
@@ -28,8 +28,9 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
         by: 'w',
         connectionId: 'broker_1',
         revision: connection.revision,
-        reducing: false,
+        exposure: 'adds',
         budget: false,
+        pace: null,
         first: false,
         ...over,
       })
@@ -41,16 +42,18 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect(await take()).toMatchObject({ kind: 'committed', globalHalt: null })
   })
 
-  test.each<[string, Halt['allows'], boolean, boolean]>([
-    ['nothing passes', 'nothing', false, false],
-    ['nothing passes, not even what reduces', 'nothing', true, false],
-    ['what adds does not pass', 'reducing', false, false],
-    ['what reduces passes', 'reducing', true, true],
-  ])('halted: %s', async (_what, allows, reducing, passes) => {
+  test.each<[string, Halt['allows'], Exposure, boolean]>([
+    ['nothing passes', 'nothing', 'adds', false],
+    ['nothing passes, not even what reduces', 'nothing', 'reduces', false],
+    ['what shrinks an order of ours passes', 'nothing', 'shrinks', true],
+    ['what adds does not pass', 'reducing', 'adds', false],
+    ['what reduces passes', 'reducing', 'reduces', true],
+    ['what shrinks passes too', 'reducing', 'shrinks', true],
+  ])('halted: %s', async (_what, allows, exposure, passes) => {
     for (const scope of ['user', 'connection'] as const) {
       const { controls, take, ref, userId, store } = await make()
       await controls.setHalt({ scope, ...ref }, { ...halt, allows })
-      const result = await take({ reducing })
+      const result = await take({ exposure })
       if (passes) expect(result.kind).toBe('committed')
       else expect(result).toMatchObject({ kind: 'halted', halt: { scope, ...halt, allows } })
       if (!passes) expect((await store.loadSlice(userId, address)).claim).toBeNull()
@@ -136,6 +139,72 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect(await take({ budget: true })).toMatchObject({ kind: 'over_budget' })
     expect(await store.version(userId)).toBe(before)
     expect((await take({ budget: false })).kind).toBe('committed')
+  })
+
+  test('leave to change an order is given as to send one, and nobody comes to own the trade by it', async () => {
+    const { commit, take, controls, ref, connection, budget, store, userId } = await make()
+    const { revision } = connection
+    const leave = {
+      tradeId: 't1',
+      connectionId: 'broker_1',
+      revision,
+      exposure: 'adds',
+      budget: true,
+      pace: null,
+    } as const
+    const change = (over: Partial<typeof leave | { exposure: Exposure; revision: string }> = {}) =>
+      commit({ kind: 'change', ...leave, ...over })
+    await take({ by: 'owner' })
+    const { claim } = await store.loadSlice(userId, address)
+    await controls.setHalt({ scope: 'global' }, halt)
+    expect(await change()).toMatchObject({ kind: 'committed', globalHalt: { scope: 'global' } })
+    await controls.setHalt({ scope: 'global' }, null)
+    expect((await store.loadSlice(userId, address)).claim).toBe(claim)
+    await controls.setHalt({ scope: 'user', userId }, halt)
+    expect(await change()).toMatchObject({ kind: 'halted' })
+    expect((await change({ exposure: 'shrinks' })).kind).toBe('committed')
+    await controls.setHalt({ scope: 'user', userId }, null)
+    expect(await change({ revision: '1' })).toEqual({ kind: 'unusable', isLinked: true })
+    for (let i = 0; i < 150; i += 1) await budget.take(ref, 'submit')
+    expect(await change()).toMatchObject({ kind: 'over_budget' })
+  })
+
+  test.each(['user', 'connection'] as const)(
+    'the orders of a %s are counted in the same step: in a minute that slides, and in a day',
+    async (scope) => {
+      const { take, userId, store } = await make()
+      const free = { minute: null, day: null }
+      const paced = (max: Partial<typeof free | { minute: number; day: number }>, day = '2024-03-15') => ({
+        pace: { day, user: free, connection: free, [scope]: { ...free, ...max } },
+      })
+      expect((await take(paced({ minute: 2 }))).kind).toBe('committed')
+      expect((await take(paced({ minute: 2 }))).kind).toBe('committed')
+      const before = await store.version(userId)
+      const over = await take(paced({ minute: 2 }))
+      expect(over).toMatchObject({ kind: 'over_pace', scope, max: 2, retryAfterMs: expect.any(Number) as number })
+      expect(over.kind === 'over_pace' && over.retryAfterMs).toBeLessThanOrEqual(60_000)
+      expect(await store.version(userId)).toBe(before)
+      expect((await take()).kind).toBe('committed') // what only reduces is not counted
+      for (let i = 0; i < 3; i += 1) expect((await take(paced({ day: 3 }))).kind).toBe('committed')
+      const spent = { kind: 'over_pace', scope, max: 3, retryAfterMs: null }
+      expect(await take(paced({ day: 3 }))).toEqual(spent)
+      expect(await take(paced({ day: 3 }, '2024-03-14'))).toEqual(spent) // a clock that is behind
+      expect((await take(paced({ day: 3 }, '2024-03-16'))).kind).toBe('committed')
+      expect(await take(paced({ minute: 0 }))).toMatchObject({ kind: 'over_pace', max: 0, retryAfterMs: null })
+    },
+  )
+
+  test('an order that is not let out for one reason is not counted for another', async () => {
+    const { take, budget, ref, controls, userId } = await make()
+    const free = { minute: null, day: null }
+    const pace = { day: '2024-03-15', user: { minute: 2, day: 1 }, connection: free }
+    await controls.setHalt({ scope: 'user', userId }, halt)
+    expect((await take({ pace, budget: true })).kind).toBe('halted')
+    await controls.setHalt({ scope: 'user', userId }, null)
+    for (let i = 0; i < 149; i += 1) await budget.take(ref, 'submit')
+    expect((await take({ pace, budget: true })).kind).toBe('committed')
+    expect((await take({ pace, budget: true })).kind).toBe('over_budget')
+    expect((await take({ pace })).kind).toBe('over_pace')
   })
 
   test('an archived trade has left the hot state, is found all the same, and cannot be taken again', async () => {

@@ -18,7 +18,7 @@ type Shared = Readonly<{
 }>
 
 /** What the orders role needs, in memory, and what a test looks at of it. */
-export function makeDesk({ store, brokers, applier, clock, random, log, recoveries }: Shared, ref: ConnectionRef) {
+export function makeDesk({ store, brokers, applier, clock, random, log, recoveries }: Shared) {
   /** Jobs that were asked for. */
   const asked: string[] = []
   const ask: Asker = {
@@ -30,10 +30,7 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
     const { limits } = await store.controls.read(userId)
     return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
   }
-  const snapshot = async (userId: string) => {
-    const { version, orders, account } = await store.loadConnection(userId, ref.connectionId)
-    return { version, orders, accounts: account === null ? [] : [account] }
-  }
+  const snapshot = async (userId: string) => store.snapshot(userId)
   const quotes = new Map<string, Quote>()
   const last = async (symbols: readonly string[]) => symbols.flatMap((symbol) => quotes.get(symbol) ?? [])
   const risk = createRiskDesk(limitsOf, snapshot, { last }, new MarketHours(clock), clock)

@@ -367,6 +367,36 @@ describe('halt', () => {
       await producer.resume(target)
     },
   )
+
+  const request = {
+    commandId: 'r1',
+    leg: 'entry',
+    replacement: 1,
+    requestedAt: '',
+    sentAt: '2024-03-15T14:00:00Z',
+  } as const
+  const sent = {
+    ...request,
+    terms: { quantity: null, limitPrice: null, stopPrice: null, trail: null, timeInForce: null },
+  }
+  test.each<[string, Partial<Order>, boolean]>([
+    ['a replacement that was sent has none', { status: 'submitted', replaces: [sent] }, false],
+    [
+      'a replacement that waits for its turn has none',
+      { status: 'submitted', replaces: [{ ...sent, sentAt: null }] },
+      true,
+    ],
+    ['an order in quarantine has none', { status: 'submitting', setAsideAt: '2024-03-15T14:00:00Z' }, true],
+  ])('S17 an outcome: %s', async (_what, over, isComplete) => {
+    const store = createStore(redis.connect())
+    await producer.connections.connect({ ...connect, userId: 'grace' })
+    const order = { ...orderRecordOf('grace', 't-halt'), connectionId: 'broker_1', ...over }
+    const writes = [{ kind: 'order', order }] as const
+    const expectVersion = await store.version('grace')
+    await store.commit('grace', { expectVersion, fence: { kind: 'version' }, writes, events: [] })
+    const halted = await producer.halt({ userId: 'grace', ...who, waitMs: 0 })
+    expect(halted).toEqual({ isComplete, waitingFor: isComplete ? 0 : 1 })
+  })
 })
 
 test('without Redis every call fails at once, and says that repeating it is safe', async () => {

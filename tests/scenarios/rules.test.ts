@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { clientOrderIdOf, dec } from '#domain'
+import { clientOrderIdOf, dec, type Exposure } from '#domain'
 import type { Broker } from '../../workers/broker/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { openWorld, type World } from './world.ts'
@@ -76,10 +76,10 @@ function rogueIn(world: World) {
   const broker = process!.door('broker', world.broker, false, 'u1 broker_1')
   return {
     store,
-    claim: (reducing = false) => {
+    claim: (exposure: Exposure = 'adds') => {
       const { revision } = world.store.controls.linked({ userId: 'u1', connectionId: 'broker_1' })!.connection
       const who = { kind: 'take', tradeId: 't1', by: 'rogue', connectionId: 'broker_1', revision } as const
-      const take = { ...who, reducing, budget: true, first: false }
+      const take = { ...who, exposure, budget: true, pace: null, first: false }
       return store.commit('u1', { expectVersion: world.store.versionOf('u1'), fence: take, writes: [], events: [] })
     },
     send: (over: Parameters<typeof intentOf>[0] = {}) =>
@@ -128,7 +128,7 @@ describe('a rule about what is sent, broken, is found', () => {
   test('S17 an order that calls itself reducing, and opens a position', async () => {
     const world = await openWorld({ seed: 9 })
     await world.store.controls.setHalt(user, { ...halt, allows: 'reducing' })
-    void rogueIn(world).claim(true)
+    void rogueIn(world).claim('reduces')
     await expect(world.settle()).rejects.toThrow('S17 t1 is claimed under the halt of its user')
   })
 

@@ -38,13 +38,14 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
         by: `w${index}`,
         connectionId: 'broker_1',
         revision: connection.revision,
-        reducing: false,
+        exposure: 'adds' as const,
         budget: false,
+        pace: null,
         first: true,
       },
     } as const
     const known = await applier.store.loadSlice('u1', address)
-    return takeWith(applier, at, 'AAPL', () => ({ fence, updates: [claimed(intent)] }), known)
+    return takeWith(applier, at, 'AAPL', async () => ({ fence, updates: [claimed(intent)] }), known)
   }
   const taken = await Promise.all(Array.from({ length: CROWD }, (_, index) => take(index)))
   expect(taken.filter(({ kind }) => kind === 'taken')).toHaveLength(CROWD)

@@ -33,8 +33,8 @@ export class FakeBudget implements Budget {
     return this.takeNow(account, kind)
   }
 
-  /** For the store, which takes and commits in one step. */
-  takeNow(account: ConnectionRef, kind: RequestKind): number {
+  /** For the store, which takes and commits in one step. @param isTaken false: only asks */
+  takeNow(account: ConnectionRef, kind: RequestKind, isTaken = true): number {
     const nowMs = this.#nowMs()
     const now = Math.floor(nowMs / SLICE_MS)
     const kept = this.#read(account, nowMs)
@@ -48,7 +48,7 @@ export class FakeBudget implements Budget {
       if (!yields || !isLittle) return (oldest.slice + SLICES) * SLICE_MS - nowMs
       isSpare = true
     }
-    this.#write(account, { ...kept, requests: [...kept.requests, { slice: now, kind, isSpare }] })
+    if (isTaken) this.#write(account, { ...kept, requests: [...kept.requests, { slice: now, kind, isSpare }] })
     return 0
   }
 

@@ -1,4 +1,4 @@
-import type { RiskLimits } from '#domain'
+import type { Exposure, RiskLimits } from '#domain'
 import {
   type BrokerConnection,
   type Connections,
@@ -143,9 +143,11 @@ export class FakeControls implements Controls {
   }
 
   /** The halt that covers a submission on this connection, the user's before the connection's. */
-  haltOf({ userId, connectionId }: ConnectionRef, reducing: boolean): Halt | null {
+  haltOf({ userId, connectionId }: ConnectionRef, exposure: Exposure): Halt | null {
     const halts = [this.#get<Halt>(userId, 'halt'), this.#get<Halt>(userId, `halt:${connectionId}`)]
-    return halts.find((halt) => halt !== null && !(reducing && halt.allows === 'reducing')) ?? null
+    const passes = ({ allows }: Halt): boolean =>
+      exposure === 'shrinks' || (exposure === 'reduces' && allows === 'reducing')
+    return halts.find((halt) => halt !== null && !passes(halt)) ?? null
   }
 
   /** @param used revision of the credentials that are asked for (default: the latest) */

@@ -7,17 +7,20 @@ import type {
   ConnectionRef,
   Fence,
   Health,
+  Leave,
   LoadedConnection,
   LoadedSlice,
   SliceAddress,
   Store,
   TakeRefusal,
   Tombstone,
+  UserSnapshot,
   Write,
 } from '#store'
 import { isIndexed } from '../../src/store/open-index.ts'
 import { FakeBudget } from './fake-budget.ts'
 import { FakeControls } from './fake-controls.ts'
+import { FakePace } from './fake-pace.ts'
 
 type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
 
@@ -36,6 +39,7 @@ export class FakeStore implements Store {
   /** What is linked, limited and halted; `link` is the short way for a connection that works. */
   readonly controls: FakeControls
   readonly budget: FakeBudget
+  readonly pace: FakePace
   readonly #nowMs: () => number
   #timeUs = START_MS * 1_000
   #lastEventId = EVENT_ID_ZERO
@@ -43,6 +47,7 @@ export class FakeStore implements Store {
   constructor(nowMs: () => number = () => START_MS) {
     this.#nowMs = nowMs
     this.budget = new FakeBudget(nowMs)
+    this.pace = new FakePace(nowMs)
     this.controls = new FakeControls(() => (this.#timeUs += 1))
   }
 
@@ -100,6 +105,7 @@ export class FakeStore implements Store {
     this.#users.clear()
     this.leases.clear()
     this.budget.wipe()
+    this.pace.wipe()
     this.controls.wipe()
   }
 
@@ -156,6 +162,18 @@ export class FakeStore implements Store {
     return { ...rest, orders: orders.filter(isIndexed) }
   }
 
+  /** What the reader of the store on Redis tells of a user. */
+  snapshot(userId: string): UserSnapshot {
+    const user = this.#user(userId)
+    return {
+      version: user.version,
+      lastEventId: user.last,
+      orders: user.all<Order>('order:').filter(isIndexed),
+      positions: user.all<Position>('position:'),
+      accounts: user.all<Account>('account:'),
+    }
+  }
+
   async loadHealth(userId: string, connectionId: string): Promise<{ version: string; health: Health | null }> {
     const user = this.#user(userId)
     return { version: user.version, health: user.read<Health>(`health:${connectionId}`) }
@@ -164,14 +182,13 @@ export class FakeStore implements Store {
   async commit(userId: string, { expectVersion, fence, writes, events }: Commit): Promise<CommitResult> {
     const user = this.#user(userId)
     if (!this.#holds(userId, user, fence)) return { kind: 'fenced' }
-    const refusal = fence.kind === 'take' ? this.#refusal(userId, user, fence) : null
+    const leave = fence.kind === 'take' || fence.kind === 'change' ? fence : null
+    const refusal = leave === null ? null : this.#refusal(userId, user, leave)
     if (refusal !== null) return refusal
     if (user.version !== expectVersion) return { kind: 'clash' }
     if (fence.kind === 'take' && fence.first && user.hasHeardOf(fence.tradeId)) return { kind: 'clash' }
-    if (fence.kind === 'take' && fence.budget) {
-      const retryAfterMs = this.budget.takeNow({ userId, connectionId: fence.connectionId }, 'submit')
-      if (retryAfterMs > 0) return { kind: 'over_budget', retryAfterMs }
-    }
+    const held = leave === null ? null : this.#heldBack(userId, leave)
+    if (held !== null) return held
     this.#undo.push({ userId, before: user.copy() })
     if (this.#undo.length > COMMITS_LOST_MAX) this.#undo.shift()
     this.#timeUs = Math.max(this.#timeUs + 1, this.#nowMs() * 1_000)
@@ -180,7 +197,7 @@ export class FakeStore implements Store {
     for (const write of writes) user.apply(write)
     if (events.length > 0 && user.logTop > user.last) user.last = user.logTop
     for (const event of events) user.append({ id: this.#nextEventId(user.last), prev: user.last, ...event })
-    const globalHalt = fence.kind === 'take' ? await this.controls.readGlobalHalt() : null
+    const globalHalt = leave === null ? null : await this.controls.readGlobalHalt()
     return { kind: 'committed', version: user.version, lastEventId: user.last, globalHalt }
   }
 
@@ -233,13 +250,23 @@ export class FakeStore implements Store {
     return fence.kind === 'claim' ? user.claims.get(fence.tradeId) === fence.claim : true
   }
 
-  #refusal(userId: string, user: User, fence: Extract<Fence, { kind: 'take' }>): TakeRefusal | null {
-    const { tradeId, connectionId, revision, reducing } = fence
+  /** What is counted, and counts it. */
+  #heldBack(userId: string, { connectionId, budget, pace }: Leave): TakeRefusal | null {
+    const ref = { userId, connectionId }
+    const over = pace === null ? null : this.pace.overOf(ref, pace)
+    const retryAfterMs = budget ? this.budget.takeNow(ref, 'submit', over === null) : 0
+    if (retryAfterMs > 0) return { kind: 'over_budget', retryAfterMs }
+    if (over === null && pace !== null) this.pace.count(ref, pace)
+    return over
+  }
+
+  #refusal(userId: string, user: User, leave: Leave): TakeRefusal | null {
+    const { tradeId, connectionId, revision, exposure } = leave
     const archived = user.read(`order:${tradeId}`) === null ? user.archived(tradeId) : null
     if (archived !== null) return { kind: 'archived', order: archived }
     const tombstone = user.read(`order:${tradeId}`) === null ? user.tombstone(tradeId) : null
     if (tombstone !== null) return { kind: 'ended', tombstone }
-    const halt = this.controls.haltOf({ userId, connectionId }, reducing)
+    const halt = this.controls.haltOf({ userId, connectionId }, exposure)
     if (halt !== null) return { kind: 'halted', halt }
     const standing = this.controls.standingOf({ userId, connectionId }, revision)
     return standing === 'verified' ? null : { kind: 'unusable', isLinked: standing === 'unverified' }

@@ -123,7 +123,7 @@ describe('directory', () => {
     expect(store.controls.standingOf(ref)).toBe('none')
     await clock.advance(2_000)
     expect(store.controls.standingOf(ref)).toBe('verified')
-    expect(store.controls.haltOf(ref, false)).toMatchObject({ reason: 'drill' })
+    expect(store.controls.haltOf(ref, 'adds')).toMatchObject({ reason: 'drill' })
     expect(await store.controls.readGlobalHalt()).toMatchObject({ reason: 'drill' })
     for (const { heard } of [one, two]) expect(heard).toEqual(['changed u1 broker_1', 'lost', 'changed u1 broker_1'])
     expect(losses.sort()).toEqual(['w1', 'w2'])

@@ -78,7 +78,7 @@ export function makeWorker(startMs?: number) {
     known,
     events,
     recoveries,
-    ...makeDesk({ store, brokers, applier, clock, random, log, recoveries }, ref),
+    ...makeDesk({ store, brokers, applier, clock, random, log, recoveries }),
   }
 }
 

@@ -74,7 +74,7 @@ export class GuardedBroker implements Broker {
   }
 
   replace(ticket: ReplaceTicket) {
-    return this.#change('submit', () => this.#inner.replace(ticket))
+    return this.#change('submit', () => this.#inner.replace(ticket), ticket.isBudgeted === true)
   }
 
   cancel(brokerOrderId: string) {

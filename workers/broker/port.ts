@@ -77,12 +77,20 @@ export interface Broker {
 export type OrderTicket = Readonly<{
   intent: OrderIntent
   clientOrderId: string
+  /** It may only close what is held: the broker refuses it where it would open a position; default false. */
+  closes?: boolean
   /** The claim has taken this request out of the account's budget already; default false. */
   isBudgeted?: boolean
 }>
 
 /** A replacement: which broker order, the id of the new one, and what changes. `terms.quantity` is sent as it is. */
-export type ReplaceTicket = Readonly<{ brokerOrderId: string; clientOrderId: string; terms: ReplaceTerms }>
+export type ReplaceTicket = Readonly<{
+  brokerOrderId: string
+  clientOrderId: string
+  terms: ReplaceTerms
+  /** As of an `OrderTicket`. */
+  isBudgeted?: boolean
+}>
 
 /** Nothing left this process: the budget is spent, or the broker is known to be away. Try again after `retryAfterMs`. */
 export type NotSent = Readonly<{ kind: 'not_sent'; why: string; retryAfterMs: number }>

@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import type { closePositionSchema } from '#contract'
 import {
   abs,
+  cmp,
   type Decimal,
   DECIMAL_PLACES_MAX,
   isZero,
@@ -13,22 +14,28 @@ import {
   positionSideOf,
   type Side,
   truncate,
+  ZERO,
 } from '#domain'
+import type { LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
-import type { OrderDenial } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
-import { assertSame, type JobResult, type Run } from './job.ts'
+import { again, assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 import { type Size, takeUp } from './resolve.ts'
+import { nothingToClose, promised } from './sizing.ts'
 import { deny, meet, placeFirst } from './submit.ts'
 
 /**
  * Closes a position, or part of it, with a trade of its own: a market order on the other side, sized by what the broker says is
- * available at that moment, and so never larger than the position (POS-07); not while the account is being read anew (FIL-06). Where
+ * available at that moment, and by what nothing else of ours closes already, so that it never opens the other side (POS-07); not while the account is being read anew (FIL-06). Where
  * the command says which side it closes, a position on the other one is left alone. Its identity is the command's, so that a
  * redelivery finds the trade; the broker's own way of closing has no client order id, and is not used.
  */
 export type CloseCommand = z.output<typeof closePositionSchema>
+
+/** A close waits this long for what the broker holds to be booked: longer than a fill that no stream tells of takes (P7). */
+const BOOKED_MS_MAX = 30_000
+const LOOK_MS = 500
 
 /** @throws {TradeConflictError} @throws {BrokerError} */
 export async function closePosition(deps: OrderDeps, command: CloseCommand, run: Run): Promise<JobResult> {
@@ -60,6 +67,8 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   const holding = await broker.readPosition(command.symbol)
+  if (isBehind(loaded, holding) && deps.clock.now() - run.queuedAtMs < BOOKED_MS_MAX)
+    return again(LOOK_MS, 'the broker holds more than was booked yet')
   await deps.boundaries.reached('close.sized')
   const closed = command.positionSide ?? (holding === null ? 'long' : positionSideOf(holding))
   const sized = sizeOf(command, closed, holding)
@@ -67,6 +76,10 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   const wanted: Wanted = { intent: intentOf(command, closingSide(closed), quantity), hash, closes: true }
   return 'quantity' in sized ? placeFirst(deps, wanted, loaded, run) : deny(deps, wanted, sized)
 }
+
+/** An execution is on its way to us. What was not booked is not closed: nobody could say what of it is closed already. */
+const isBehind = ({ slice: { position } }: LoadedSlice, holding: Holding | null): boolean =>
+  holding !== null && cmp(abs(holding.quantity), abs(position?.quantity ?? ZERO)) > 0
 
 const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' : 'sell')
 
@@ -85,23 +98,21 @@ function sizeOf(
   closed: PositionSide,
   holding: Holding | null,
 ): Awaited<ReturnType<Size>> {
-  if (holding === null) return nothing(`There is no position in ${symbol}`)
+  if (holding === null) return nothingToClose(`There is no position in ${symbol}`)
   const held = positionSideOf(holding)
-  if (held !== closed) return nothing(`The position in ${symbol} is ${held}, and a ${closed} one was to be closed`)
+  if (held !== closed)
+    return nothingToClose(`The position in ${symbol} is ${held}, and a ${closed} one was to be closed`)
   const available = abs(holding.available)
-  if (isZero(available))
-    return nothing(`All of the position in ${symbol} is promised to open orders. Cancel them first`)
+  if (isZero(available)) return nothingToClose(promised(symbol))
   if (percentage === null) return { quantity: quantity === null ? available : min(quantity, available) }
   const isWhole = !symbol.includes('/') && !holding.quantity.includes('.')
   const part = truncate(
     mul(mul(abs(holding.quantity), percentage), '0.01' as Decimal),
     isWhole ? 0 : DECIMAL_PLACES_MAX,
   )
-  if (isZero(part)) return nothing(`That part of the position in ${symbol} comes to less than one share`)
+  if (isZero(part)) return nothingToClose(`That part of the position in ${symbol} comes to less than one share`)
   return { quantity: min(part, available) }
 }
-
-const nothing = (message: string): OrderDenial => ({ code: 'NOTHING_TO_CLOSE', message })
 
 const intentOf = (command: CloseCommand, side: Side, quantity: Decimal | null): OrderIntent => {
   const { userId, connectionId, tradeId, symbol } = command

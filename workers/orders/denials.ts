@@ -1,6 +1,6 @@
 import type { RejectionCode } from '#contract'
-import type { Denial, OrderIntent } from '#domain'
-import type { Halt } from '#store'
+import type { Denial, Exposure, OrderIntent } from '#domain'
+import type { Halt, TakeRefusal } from '#store'
 
 /** Why an order is not sent, by our own rules. */
 export type OrderDenial = Denial<RejectionCode>
@@ -20,6 +20,19 @@ export const haltedBy = ({ scope, reason }: Halt): OrderDenial => ({
   code: 'HALTED',
   message: `New orders are halted for ${scope === 'global' ? 'everybody' : `this ${scope}`}: ${reason}`,
 })
+
+/** Whether a halt lets a request through that does this to the position. */
+export const passesHalt = ({ allows }: Halt, exposure: Exposure): boolean =>
+  exposure === 'shrinks' || (exposure === 'reduces' && allows === 'reducing')
+
+export const tooMany = ({ scope, max, retryAfterMs }: Extract<TakeRefusal, { kind: 'over_pace' }>): OrderDenial => {
+  const whose = `for this ${scope}, and only orders that reduce a position are sent`
+  const message =
+    retryAfterMs === null
+      ? `${max} orders a day are allowed ${whose} until tomorrow`
+      : `${max} orders a minute are allowed ${whose} meanwhile. Try again in ${Math.ceil(retryAfterMs / 1_000)} s`
+  return { code: 'TOO_MANY_ORDERS', message }
+}
 
 export const disconnected = (why: string): OrderDenial => ({
   code: 'BROKER_DISCONNECTED',

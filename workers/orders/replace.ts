@@ -3,27 +3,26 @@ import type { replaceOrderSchema } from '#contract'
 import {
   clientOrderIdOf,
   cmp,
-  type Decimal,
   headOf,
   isPositive,
   isTerminal,
   isZero,
   LEGS,
-  livePlacements,
   type Order,
   type Placement,
+  replacedBy,
   type ReplaceRequest,
   type ReplaceTerms,
   rightSizeOf,
-  sub,
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import type { Broker, ReplaceOutcome } from '../broker/index.ts'
-import { apply, applyWith } from '../updates/index.ts'
+import { apply } from '../updates/index.ts'
 import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
+import { leaveToReplace } from './leave.ts'
 import { readAgain } from './read-again.ts'
 import { waitForRecovery } from './recovering.ts'
 
@@ -166,7 +165,7 @@ async function follow(deps: OrderDeps, noted: Order, request: ReplaceRequest, br
 }
 
 async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceRequest, run: Run): Promise<JobResult> {
-  const head = liveHeadOf(order, request)
+  const head = replacedBy(order, request)
   const waitsFor = head === null ? 'the order is on its way to the broker' : notYet(head)
   if (head === null || head.brokerOrderId === null || waitsFor !== null) {
     if (msSince(deps, request.requestedAt) < PATIENCE_MS)
@@ -181,53 +180,36 @@ async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceReques
       'refused',
       `Part of a ${order.orderClass} order has executed; it cannot be replaced any more`,
     )
-  const broker = await deps.brokers.get(order)
-  if (!(await markSent(deps, order, request))) return again(FOLLOW_MS, 'the order has changed in the meantime')
+  const opened = await deps.brokers.find(order)
+  const leave = await leaveToReplace(deps, order, request, opened)
+  if (leave.kind === 'later' && msSince(deps, request.requestedAt) < PATIENCE_MS) return again(leave.delayMs, leave.why)
+  if (leave.kind !== 'given')
+    return refuse(deps, order, request, leave.kind === 'refused' ? leave.message : `It was not sent: ${leave.why}`)
   await deps.boundaries.reached('replace.sending')
   run.assertHeld()
-  const outcome = await broker.replace({
+  const outcome = await opened.broker.replace({
     brokerOrderId: head.brokerOrderId,
     clientOrderId: clientOrderIdOf(order.userId, order.id, stepOf(request)),
-    terms: { ...request.terms, quantity: sizeOf(order, head, request) },
+    terms: { ...request.terms, quantity: leave.quantity },
+    isBudgeted: true,
   })
   await deps.boundaries.reached('replace.answered')
   deps.log.info({ tradeId: order.id, commandId: request.commandId, outcome: outcome.kind }, 'replace.answered')
-  const result = await record(deps, order, request, head.brokerOrderId, broker, outcome)
+  const result = await record(deps, order, request, head.brokerOrderId, opened.broker, outcome)
   await deps.boundaries.reached('replace.recorded')
   return result
 }
 
-/** The order that is to be replaced: the newest of the leg that is known to stand. */
-const liveHeadOf = (order: Order, { leg, replacement }: ReplaceRequest): Placement | null =>
-  livePlacements(order)
-    .filter((one) => one.leg === leg && one.replacement < replacement)
-    .toSorted((a, b) => b.replacement - a.replacement)[0] ?? null
+/** What was sent before may have arrived: then no refusal of ours ends the request, but the time in which it shows itself. */
+async function refuse(deps: OrderDeps, order: Order, request: ReplaceRequest, message: string): Promise<JobResult> {
+  if (request.sentAt !== null && msSince(deps, request.requestedAt) < PATIENCE_MS) return again(FOLLOW_MS, message)
+  return end(deps, order, request, 'refused', message)
+}
 
 const notYet = ({ working, status }: Placement): string | null =>
   status === 'submitted' && working !== null && NOT_YET.has(working.status)
     ? `the order is ${working.status}, and the broker replaces none in that status`
     : null
-
-/**
- * What the new order is asked to be sized at: what is left of the whole, where the broker takes that. It wants more than the replaced
- * order has executed; else the total is sent, and corrected once the new order is there (CAN-05). `null`: the size does not change.
- */
-function sizeOf(order: Order, head: Placement, { terms, leg }: ReplaceRequest): Decimal | null {
-  const total = terms.quantity ?? order.quantity
-  if (leg !== 'entry' || total === null || (terms.quantity === null && isZero(head.cumulativeQuantity))) return null
-  const left = sub(total, order.cumulativeQuantity)
-  return cmp(left, head.cumulativeQuantity) > 0 ? left : total
-}
-
-/** Notes that the request leaves; only the next in line does, and none that a cancel has overtaken. */
-async function markSent(deps: OrderDeps, order: Order, { commandId }: ReplaceRequest): Promise<boolean> {
-  const at = isoTime(deps.clock.now())
-  const { slice } = await applyWith(deps.applier, factsOf(order), ({ slice: { order: now } }) =>
-    now?.replaces[0]?.commandId === commandId && now.cancel === null ? [{ type: 'replace_sent', commandId, at }] : [],
-  )
-  const [first] = slice.order?.replaces ?? []
-  return first?.commandId === commandId && first.sentAt === at
-}
 
 async function record(
   deps: OrderDeps,
@@ -250,6 +232,9 @@ async function record(
     }
     case 'rate_limited':
     case 'not_sent':
+      // Whether an earlier request of it has arrived is not known by this.
+      if (request.sentAt === null)
+        await apply(deps.applier, factsOf(order), { type: 'replace_not_sent', commandId: request.commandId })
       return again(outcome.retryAfterMs ?? READ_AFTER_MS, 'the replacement was not sent')
     case 'duplicate':
     case 'unknown':

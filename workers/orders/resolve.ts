@@ -1,13 +1,25 @@
-import { clientOrderIdOf, type Decimal, intentOf, isReducing, type Order, type OrderUpdate } from '#domain'
-import { isoTime, isWithin } from '#runtime'
+import {
+  assess,
+  clientOrderIdOf,
+  type Decimal,
+  exposureOf,
+  intentOf,
+  newOrder,
+  type Order,
+  type OrderIntent,
+  type OrderUpdate,
+} from '#domain'
+import { InvariantError, isoTime, isWithin } from '#runtime'
+import type { Fence, LoadedSlice } from '#store'
 import type { Broker, Opened } from '../broker/index.ts'
-import { apply, applyWith, FencedError, takeWith } from '../updates/index.ts'
+import { apply, applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
 import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission } from './adopt.ts'
-import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
+import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX, tooMany } from './denials.ts'
 import { factsOf, landingOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 import { leaveOrRepeat } from './lost.ts'
 import { send } from './sending.ts'
+import { nothingToClose, promised, sizedFor } from './sizing.ts'
 
 /**
  * Finds out what became of a claimed trade, from its record alone.
@@ -100,68 +112,116 @@ async function closeUnsent(deps: OrderDeps, seen: Order, denial: OrderDenial | n
 }
 
 /**
- * Claims the trade anew and sends it, unless something has happened to it in the meantime.
+ * Claims the trade anew and sends it, unless something has happened to it in the meantime. It is judged as if it were new; only what may
+ * be at the broker already keeps its size.
  * @param quantity what a close is sized at now; `null`: as it was
  * @returns a denial: it may not be sent, and whether it was before is not known from this
  */
 async function sendAgain(
   deps: OrderDeps,
   seen: Order,
-  { broker, revision }: Opened,
+  opened: Opened,
   run: Run,
   quantity: Decimal | null,
 ): Promise<JobResult | OrderDenial> {
-  const { userId, connectionId, id: tradeId, symbol, attemptedAt } = seen
-  const intent = { ...intentOf(seen), ...(quantity === null ? {} : { quantity }) }
-  const at = isoTime(deps.clock.now())
-  // What was sent before, and was not seen to fail, may have arrived: from here on no refusal proves anything.
-  const doubt: OrderUpdate[] = attemptedAt === null ? [] : [{ type: 'outcome_unknown', at }]
-  const updates: OrderUpdate[] = [...doubt, { type: 'attempted', quantity, at }]
+  const { userId, connectionId, id: tradeId, symbol } = seen
   try {
-    const taken = await takeWith(
-      deps.applier,
-      landingOf(seen),
-      symbol,
-      ({ slice: { order, position } }) => {
-        if (order?.status !== 'submitting' || order.attemptedAt !== attemptedAt || order.cancel !== null) return null
-        const reducing = isReducing(intent, position)
-        const by = deps.random.id(12)
-        const fence = {
-          kind: 'take',
-          tradeId,
-          by,
-          connectionId,
-          revision,
-          reducing,
-          budget: true,
-          first: false,
-        } as const
-        return { fence, updates }
-      },
-      await loadTrade(deps, { userId, connectionId, tradeId, symbol }),
-    )
-    switch (taken.kind) {
-      case 'taken': {
-        const { applied, claim, globalHalt } = taken
-        const wanted = { intent, hash: seen.parametersHash ?? '', closes: quantity !== null }
-        await deps.boundaries.reached('submit.claimed')
-        return await send(deps, { wanted, broker, applied, claim, globalHalt }, run)
-      }
-      case 'left':
-        return again(UNDER_WAY_MS, 'another run has it in hand')
-      case 'archived':
-      case 'ended':
-        return DONE
-      case 'over_budget':
-        return again(taken.retryAfterMs, 'the request budget of the account is spent')
-      case 'halted':
-        return haltedBy(taken.halt)
-      case 'unusable':
-        return again(LOOK_AGAIN_MS, 'the credentials of the connection are not verified')
+    const found: { resent: Resent | null } = { resent: null }
+    const decide = async (now: LoadedSlice): Promise<Decision> => {
+      const resent = await resendOf(deps, seen, opened, quantity, now)
+      if (resent === 'stale') return resent
+      found.resent = resent
+      return resent?.denial === null ? resent : null
     }
+    const known = await loadTrade(deps, { userId, connectionId, tradeId, symbol })
+    const taken = await takeWith(deps.applier, landingOf(seen), symbol, decide, known)
+    return await onTakenAgain(deps, seen, taken, found.resent, opened, run)
   } catch (error) {
     if (error instanceof FencedError) return leaveOrRepeat(deps, { userId, connectionId, tradeId, symbol })
     throw error
+  }
+}
+
+type TakeFence = Extract<Fence, { kind: 'take' }>
+/** What is sent again, or why it is not. */
+type Resent = Readonly<{
+  fence: TakeFence
+  updates: readonly OrderUpdate[]
+  intent: OrderIntent
+  closes: boolean
+  denial: OrderDenial | null
+}>
+
+async function resendOf(
+  deps: OrderDeps,
+  seen: Order,
+  { broker, revision }: Opened,
+  quantity: Decimal | null,
+  now: LoadedSlice,
+): Promise<Resent | 'stale' | null> {
+  const { connectionId, id: tradeId, attemptedAt } = seen
+  const { order } = now.slice
+  if (order?.status !== 'submitting' || order.attemptedAt !== attemptedAt || order.cancel !== null) return null
+  const asked = intentOf(quantity === null ? seen : { ...seen, quantity })
+  const facts = await deps.risk.judge(asked, now, broker)
+  if (facts === 'stale') return facts
+  const isParked = attemptedAt === null
+  const closes = seen.closes === true || quantity !== null
+  const sized = sizedFor({ intent: asked, closes }, facts)
+  const isSmaller = sized.intent.quantity !== asked.quantity
+  const tooLarge = isSmaller && !isParked ? nothingToClose(promised(asked.symbol)) : null
+  const denial = sized.denial ?? tooLarge ?? assess(newOrder(sized.intent), facts)
+  const exposure = exposureOf(newOrder(sized.intent), facts)
+  const by = deps.random.id(12)
+  // It was counted when it was claimed first.
+  const fence = {
+    kind: 'take',
+    tradeId,
+    by,
+    connectionId,
+    revision,
+    exposure,
+    budget: true,
+    pace: null,
+    first: false,
+  } as const
+  const at = isoTime(facts.nowMs)
+  // What was sent before, and was not seen to fail, may have arrived: from here on no refusal proves anything.
+  const doubt: OrderUpdate[] = isParked ? [] : [{ type: 'outcome_unknown', at }]
+  const anew = closes && isParked ? sized.intent.quantity : null
+  return { fence, updates: [...doubt, { type: 'attempted', quantity: anew, at }], intent: sized.intent, closes, denial }
+}
+
+async function onTakenAgain(
+  deps: OrderDeps,
+  seen: Order,
+  taken: Taken,
+  resent: Resent | null,
+  { broker }: Opened,
+  run: Run,
+): Promise<JobResult | OrderDenial> {
+  switch (taken.kind) {
+    case 'taken': {
+      const { applied, claim, globalHalt } = taken
+      if (resent === null) throw new InvariantError('a trade was taken that nobody had decided to send')
+      const { intent, closes, fence } = resent
+      const wanted = { intent, hash: seen.parametersHash ?? '', closes }
+      await deps.boundaries.reached('submit.claimed')
+      return await send(deps, { wanted, broker, applied, claim, globalHalt, exposure: fence.exposure }, run)
+    }
+    case 'left':
+      return resent?.denial ?? again(UNDER_WAY_MS, 'another run has it in hand')
+    case 'archived':
+    case 'ended':
+      return DONE
+    case 'over_budget':
+      return again(taken.retryAfterMs, 'the request budget of the account is spent')
+    case 'over_pace':
+      return tooMany(taken)
+    case 'halted':
+      return haltedBy(taken.halt)
+    case 'unusable':
+      return again(LOOK_AGAIN_MS, 'the credentials of the connection are not verified')
   }
 }
 

@@ -1,42 +1,36 @@
 import {
-  countsOrders,
   needsPrice,
   needsSession,
+  needsState,
   type OrderIntent,
   type RiskFacts,
+  type RiskLimits,
   type RiskQuote,
   riskQuoteOf,
+  tradingDayOf,
 } from '#domain'
 import type { Clock } from '#runtime'
-import type { Quote, Quotes, UserSnapshot } from '#store'
+import type { LoadedSlice, Pace, PaceMax, Quote, Quotes, UserSnapshot } from '#store'
 import type { Broker } from '../broker/index.ts'
 import type { MarketHours } from '../updates/index.ts'
 import { LatestPrices } from './prices.ts'
 
-/** What an order is judged by, but for the position, which is loaded with the order, and the time. */
-export type Judgement = Omit<RiskFacts, 'position' | 'closes' | 'nowMs'> &
-  Readonly<{
-    /** Version of the user's state that `orders` and `accounts` belong to; `null`: no limit counts or sums them. */
-    version: string | null
-  }>
-
-/** Gathers what the limits of an order need, and no more: without limits nothing is read. */
+/** Gathers what an order is judged by, and no more: without limits, for what cannot reduce a position nothing is read. */
 export interface RiskDesk {
-  /** @throws {HeldBackError} a price has to be looked up, and the request budget of the account is spent */
-  judge(intent: OrderIntent, broker: Broker): Promise<Judgement>
+  /**
+   * @returns `stale`: what was loaded is of another version than the user's orders; load it anew
+   * @throws {HeldBackError} a price has to be looked up, and the request budget of the account is spent
+   */
+  judge(intent: OrderIntent, loaded: LoadedSlice, broker: Broker): Promise<RiskFacts | 'stale'>
 }
 
 /** A quote tells what an order would cost while it is not older than this. */
 const QUOTE_AGE_MS_MAX = 15_000
 
-const NOTHING: Judgement = {
-  ...{ limits: { user: null, connection: null }, orders: [], accounts: [], quote: null, isOpen: null, version: null },
-}
-
 /** @param limitsOf of the user and of the connection, from memory */
 export function createRiskDesk(
   limitsOf: (order: Pick<OrderIntent, 'userId' | 'connectionId'>) => Promise<RiskFacts['limits']>,
-  snapshot: (userId: string) => Promise<Pick<UserSnapshot, 'version' | 'orders' | 'accounts'>>,
+  snapshot: (userId: string) => Promise<Pick<UserSnapshot, 'version' | 'orders' | 'positions' | 'accounts'>>,
   quotes: Pick<Quotes, 'last'>,
   hours: Pick<MarketHours, 'standing'>,
   clock: Clock,
@@ -47,16 +41,17 @@ export function createRiskDesk(
     return freshQuote(kept, clock.now()) ?? (await prices.of(symbol, broker))
   }
   return {
-    async judge(intent, broker) {
+    async judge(intent, loaded, broker) {
       const limits = await limitsOf(intent)
-      if (limits.user === null && limits.connection === null) return NOTHING
+      const { position } = loaded.slice
       const [state, quote, isOpen] = await Promise.all([
-        countsOrders(limits) ? snapshot(intent.userId) : null,
+        needsState(limits, intent.side, position) ? snapshot(intent.userId) : null,
         needsPrice(intent, limits) ? priceOf(intent.symbol, broker) : null,
         needsSession(limits) ? hours.standing(broker) : null,
       ])
-      const { orders = [], accounts = [], version = null } = state ?? {}
-      return { limits, orders, accounts, version, isOpen, quote }
+      if (state !== null && state.version !== loaded.version) return 'stale'
+      const { orders = [], positions = [], accounts = [] } = state ?? {}
+      return { limits, position, orders, positions, accounts, isOpen, quote, nowMs: clock.now() }
     },
   }
 }
@@ -66,3 +61,15 @@ function freshQuote(quote: Quote | undefined, nowMs: number): RiskQuote | null {
   if (quote === undefined || Math.abs(nowMs - Date.parse(quote.timestamp)) > QUOTE_AGE_MS_MAX) return null
   return riskQuoteOf(quote)
 }
+
+/** How an order that adds to a position is counted; `null`: nothing limits how many there are. */
+export function paceOf({ limits, nowMs }: RiskFacts): Pace | null {
+  const pace = { day: tradingDayOf(nowMs), user: paceMaxOf(limits.user), connection: paceMaxOf(limits.connection) }
+  const isLimited = [pace.user, pace.connection].some(({ minute, day }) => minute !== null || day !== null)
+  return isLimited ? pace : null
+}
+
+const paceMaxOf = (limits: RiskLimits | null): PaceMax => ({
+  minute: limits?.ordersPerMinuteMax ?? null,
+  day: limits?.ordersPerDayMax ?? null,
+})

@@ -1,10 +1,10 @@
-import { type BrokerOrder, clientOrderIdOf, isReducing, type Order, type OrderUpdate } from '#domain'
+import { type BrokerOrder, clientOrderIdOf, type Exposure, type Order, type OrderUpdate } from '#domain'
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import { type Broker, type SubmitOutcome } from '../broker/index.ts'
 import { type Applied, apply, FencedError } from '../updates/index.ts'
 import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, viewOf } from './adopt.ts'
-import { EXPIRED, haltedBy, isPast, type OrderDenial } from './denials.ts'
+import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
 import type { OrderDeps, Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 
@@ -15,6 +15,8 @@ export type Sending = Readonly<{
   applied: Applied
   claim: string
   globalHalt: Halt | null
+  /** As it was judged with the claim. */
+  exposure: Exposure
 }>
 
 /** An unknown outcome is looked up after this. */
@@ -28,16 +30,15 @@ const RATE_LIMITED_MS = 5_000
 
 /** One request to place the order, and what came of it. Everything that forbids it is looked at once more, right before. */
 export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise<JobResult> {
-  const { wanted, broker, applied, globalHalt } = sending
+  const { wanted, broker, globalHalt, exposure } = sending
   const { intent, closes } = wanted
   const clientOrderId = clientOrderIdOf(intent.userId, intent.tradeId)
   await deps.boundaries.reached('submit.sending')
   run.assertHeld()
-  const isHalted =
-    globalHalt !== null && !(globalHalt.allows === 'reducing' && (closes || isReducing(intent, applied.slice.position)))
+  const isHalted = globalHalt !== null && !passesHalt(globalHalt, exposure)
   const denial = isHalted ? haltedBy(globalHalt) : isPast(intent, deps.clock.now()) ? EXPIRED : null
   if (denial !== null) return denyClaimed(deps, sending, denial, run)
-  const outcome = await broker.submit({ intent, clientOrderId, isBudgeted: true })
+  const outcome = await broker.submit({ intent, clientOrderId, closes, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
   // An accepted order is told by its event; a line for each would cost more than the event.
   deps.log[outcome.kind === 'accepted' ? 'debug' : 'info']({ clientOrderId, outcome: outcome.kind }, 'submit.answered')

@@ -2,24 +2,28 @@ import { parametersHash } from '#contract'
 import {
   assess,
   clientOrderIdOf,
-  isReducing,
+  type Exposure,
+  exposureOf,
   isSetAside,
   type Landing,
+  newOrder,
   type Order,
   type OrderIntent,
   type OrderUpdate,
+  type RiskFacts,
 } from '#domain'
 import { isoTime } from '#runtime'
-import type { LoadedSlice } from '#store'
+import type { Fence, LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, type Opened, UnverifiedError } from '../broker/index.ts'
-import { applyWith, CLASHES_MAX, ContentionError, FencedError, type Taken, takeWith } from '../updates/index.ts'
-import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX } from './denials.ts'
+import { applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
+import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX, tooMany } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
 import { takeUp } from './resolve.ts'
-import type { Judgement } from './risk-desk.ts'
+import { paceOf } from './risk-desk.ts'
 import { send } from './sending.ts'
+import { sizedFor } from './sizing.ts'
 
 /**
  * Carries one intent to the broker, at most once.
@@ -37,6 +41,9 @@ import { send } from './sending.ts'
 const IN_HAND_MS = 1_000
 /** Pause before a submission looks again whether the account has been read, or its credentials verified. */
 const NOT_READY_MS = 500
+/** A close waits this long for orders that are being canceled. */
+const FREEING_MS_MAX = 30_000
+
 /** @throws {TradeConflictError} */
 export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('submit.dequeued')
@@ -98,18 +105,21 @@ async function take(
   run: Run,
   isAbsent = !deps.mayHaveLost(),
 ): Promise<JobResult> {
-  const taken = await claim(deps, wanted, loaded, opened, isAbsent)
-  if (taken === 'unread') return wait(deps, wanted, run, 'the account has not been read yet', opened.broker)
-  const endsUnsent = taken.kind === 'halted' || (taken.kind === 'left' && taken.loaded.slice.order === null)
-  if (isAbsent || !endsUnsent) return onTaken(deps, wanted, taken, opened, run)
+  const mayWait = deps.clock.now() - run.queuedAtMs < FREEING_MS_MAX
+  const claimed = await claim(deps, wanted, loaded, opened, isAbsent, mayWait)
+  if (claimed === 'unread') return wait(deps, wanted, run, 'the account has not been read yet', opened.broker)
+  if (claimed === 'freeing') return again(NOT_READY_MS, 'orders that close part of the position are being canceled')
+  const { taken } = claimed
+  const isRefused = taken.kind === 'halted' || taken.kind === 'over_pace'
+  const endsUnsent = isRefused || (taken.kind === 'left' && taken.loaded.slice.order === null)
+  if (isAbsent || !endsUnsent) return onTaken(deps, claimed, opened, run)
   const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker, run)
   return found ?? take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
 }
 
 async function onTaken(
   deps: OrderDeps,
-  wanted: Wanted,
-  taken: Taken,
+  { taken, wanted, exposure }: Claimed,
   { broker }: Opened,
   run: Run,
 ): Promise<JobResult> {
@@ -118,7 +128,7 @@ async function onTaken(
       await deps.boundaries.reached('submit.claimed')
       const { applied, claim: token, globalHalt } = taken
       if (applied.slice.order?.status !== 'submitting') return DONE // denied, or canceled before it came
-      return send(deps, { wanted, broker, applied, claim: token, globalHalt }, run)
+      return send(deps, { wanted, broker, applied, claim: token, globalHalt, exposure }, run)
     }
     case 'left': {
       const { order } = taken.loaded.slice
@@ -133,6 +143,8 @@ async function onTaken(
       return DONE
     case 'halted':
       return deny(deps, wanted, haltedBy(taken.halt))
+    case 'over_pace':
+      return deny(deps, wanted, tooMany(taken))
     case 'unusable': {
       if (!taken.isLinked) {
         if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
@@ -168,68 +180,85 @@ async function wait(
 }
 
 /**
- * The claim. Limits that count orders hold against what is there in the very step that adds one. Left without an order: the trade would
- * end unsent, and whether it is at the broker has to be known first. `unread`: positions and cash start from a first reading of the
- * account; an order that executed before it would be booked twice.
+ * The claim. Whatever counts orders, or sums what they may still do, holds against what is there in the very step that adds one. Left
+ * without an order: the trade would end unsent, and whether it is at the broker has to be known first. `unread`: positions and cash
+ * start from a first reading of the account; an order that executed before it would be booked twice. `freeing`: an order that leaves
+ * more to close is being canceled, and there is time to wait for it.
  */
 async function claim(
   deps: OrderDeps,
   wanted: Wanted,
-  known: LoadedSlice,
+  loaded: LoadedSlice,
   opened: Opened,
   isAbsent: boolean,
-): Promise<Taken | 'unread'> {
+  mayWait: boolean,
+): Promise<Claimed | 'unread' | 'freeing'> {
   const { intent } = wanted
-  let loaded = known
-  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    if (loaded.slice.account === null) return 'unread'
-    const judgement = await deps.risk.judge(intent, opened.broker)
-    const isCurrent = ({ version }: LoadedSlice): boolean => judgement.version === null || judgement.version === version
-    let isInDoubt = false
-    const decide = (now: LoadedSlice) => {
-      if (now.slice.order !== null || now.slice.account === null || !isCurrent(now)) return null
-      const first = firstClaim(deps, wanted, now, judgement, opened.revision)
-      isInDoubt = !isAbsent && first.updates.length > 1
-      return isInDoubt ? null : first
-    }
-    const taken = await takeWith(deps.applier, landingOf(intent), intent.symbol, decide, loaded)
-    if (taken.kind !== 'left' || taken.loaded.slice.order !== null || isInDoubt) return taken
-    loaded = await loadTrade(deps, intent)
+  const found: { first: FirstClaim | null; isFreeing: boolean } = { first: null, isFreeing: false }
+  const decide = async (now: LoadedSlice): Promise<Decision> => {
+    found.first = null
+    if (now.slice.order !== null || now.slice.account === null) return null
+    const facts = await deps.risk.judge(intent, now, opened.broker)
+    if (facts === 'stale') return facts
+    found.isFreeing = mayWait && now.cancelMark === null && sizedFor(wanted, facts).waits
+    if (found.isFreeing) return null
+    found.first = firstClaim(deps, wanted, now, facts, opened.revision)
+    return !isAbsent && found.first.updates.length > 1 ? null : found.first
   }
-  throw new ContentionError(intent.userId)
+  const taken = await takeWith(deps.applier, landingOf(intent), intent.symbol, decide, loaded)
+  if (found.isFreeing) return 'freeing'
+  if (taken.kind === 'left' && taken.loaded.slice.order === null && found.first === null) return 'unread'
+  return { taken, ...judgedOf(wanted, found.first) }
 }
 
-function firstClaim(deps: OrderDeps, wanted: Wanted, loaded: LoadedSlice, judgement: Judgement, revision: string) {
-  const { intent, closes } = wanted
-  const { tradeId, connectionId } = intent
-  const nowMs = deps.clock.now()
-  const at = isoTime(nowMs)
-  const { position } = loaded.slice
+/** A claim, and what it was decided to send. */
+type Claimed = Readonly<{ taken: Taken; wanted: Wanted; exposure: Exposure }>
+type FirstClaim = Readonly<{ fence: TakeFence; updates: readonly OrderUpdate[]; intent: OrderIntent }>
+type TakeFence = Extract<Fence, { kind: 'take' }>
+
+const judgedOf = (wanted: Wanted, decided: FirstClaim | null): Omit<Claimed, 'taken'> =>
+  decided === null
+    ? { wanted, exposure: 'adds' }
+    : { wanted: { ...wanted, intent: decided.intent }, exposure: decided.fence.exposure }
+
+function firstClaim(
+  deps: OrderDeps,
+  wanted: Wanted,
+  loaded: LoadedSlice,
+  facts: RiskFacts,
+  revision: string,
+): FirstClaim {
+  const { tradeId, connectionId } = wanted.intent
+  const at = isoTime(facts.nowMs)
   const by = deps.random.id(12)
+  const request = loaded.cancelMark
   // A mark was loaded, and with it what there is of the trade.
-  const first = loaded.cancelMark === null
-  const taking = { kind: 'take', tradeId, by, connectionId, revision, first } as const
-  const claimed = claimedUpdate(wanted, at)
-  if (loaded.cancelMark !== null) {
-    const request = loaded.cancelMark
-    const updates: OrderUpdate[] = [claimed, { type: 'cancel_requested', request }, { type: 'withdrawn', at }]
-    return { fence: { ...taking, reducing: true, budget: false }, updates }
+  const taking = { kind: 'take', tradeId, by, connectionId, revision, first: request === null } as const
+  const unsent = { ...taking, exposure: 'reduces', budget: false, pace: null } as const
+  if (request !== null) {
+    const updates: OrderUpdate[] = [
+      claimedUpdate(wanted, at),
+      { type: 'cancel_requested', request },
+      { type: 'withdrawn', at },
+    ]
+    return { fence: unsent, updates, intent: wanted.intent }
   }
-  const denial = isPast(intent, nowMs) ? EXPIRED : assess(intent, { ...judgement, position, closes, nowMs })
-  if (denial !== null) {
-    return {
-      fence: { ...taking, reducing: true, budget: false },
-      updates: [claimed, { type: 'denied', ...denial, at } as const],
-    }
-  }
-  return { fence: { ...taking, reducing: closes || isReducing(intent, position), budget: true }, updates: [claimed] }
+  const sized = sizedFor(wanted, facts)
+  const { intent } = sized
+  const denial = isPast(intent, facts.nowMs) ? EXPIRED : (sized.denial ?? assess(newOrder(intent), facts))
+  const claimed = claimedUpdate({ ...wanted, intent }, at)
+  if (denial !== null) return { fence: unsent, updates: [claimed, { type: 'denied', ...denial, at }], intent }
+  const exposure = exposureOf(newOrder(intent), facts)
+  const pace = exposure === 'adds' ? paceOf(facts) : null
+  return { fence: { ...taking, exposure, budget: true, pace }, updates: [claimed], intent }
 }
 
-const claimedUpdate = ({ intent, hash }: Wanted, at: string): Extract<OrderUpdate, { type: 'claimed' }> => ({
+const claimedUpdate = ({ intent, hash, closes }: Wanted, at: string): Extract<OrderUpdate, { type: 'claimed' }> => ({
   type: 'claimed',
   intent,
   clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId),
   parametersHash: hash,
+  closes,
   at,
 })
 

@@ -139,8 +139,11 @@ async function inLine<T>(store: Store, userId: string, piece: () => Promise<T>):
   }
 }
 
-/** Takes a trade in order to send it. */
-type TakeFence = Extract<Fence, { kind: 'take' }>
+/** Takes a trade in order to send it, or takes leave to change what is at the broker. */
+type LeaveFence = Extract<Fence, { kind: 'take' | 'change' }>
+
+/** What a commit is to be, by what was loaded. `stale`: what it was decided from is of another version; it is decided anew. */
+export type Decision = Readonly<{ fence: LeaveFence; updates: readonly OrderUpdate[] }> | 'stale' | null
 
 export type Taken =
   | Readonly<{ kind: 'taken'; applied: Applied; claim: string; globalHalt: Halt | null }>
@@ -157,14 +160,15 @@ export async function takeWith(
   applier: Applier,
   landing: Landing,
   symbol: string,
-  decide: (loaded: LoadedSlice) => Readonly<{ fence: TakeFence; updates: readonly OrderUpdate[] }> | null,
+  decide: (loaded: LoadedSlice) => Promise<Decision>,
   known: LoadedSlice,
 ): Promise<Taken> {
   const place = placeOf(landing, symbol)
   return untilNoClash<Taken>(applier.store, landing.userId, async (isFirst) => {
     const loaded = isFirst ? known : await load(applier, place, { archived: false })
-    const decided = decide(loaded)
+    const decided = await decide(loaded)
     if (decided === null) return { kind: 'left', loaded }
+    if (decided === 'stale') return CLASH
     const { fence, updates } = decided
     const step = stepOf(applier, { landing, symbol }, loaded, updates)
     const result = await commitStep(applier, place, loaded, step, fence)

@@ -1,4 +1,4 @@
-import { isTerminal, type Order, type OrderIntent } from '#domain'
+import { type Exposure, isTerminal, type Order, type OrderIntent } from '#domain'
 import type { CommitResult, ConnectionRef, Fence, Halt } from '#store'
 import type { OrderTicket } from '../../../workers/broker/index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -8,7 +8,7 @@ type Take = Extract<Fence, { kind: 'take' }>
 type CommitArguments = Parameters<FakeStore['commit']>
 
 /** What a claim lets the process send that heard of it: one request. */
-type Leave = Readonly<{ claim: string; reducing: boolean; globalHalt: Halt | null }>
+type Leave = Readonly<{ claim: string; exposure: Exposure; globalHalt: Halt | null }>
 
 /** Whom a halt is for: a connection, a user, or everybody. */
 export type HaltTarget = Partial<ConnectionRef>
@@ -48,8 +48,8 @@ export class SendingRules {
     const [userId, { fence }] = args as CommitArguments
     const result = outcome.value as CommitResult
     if (fence.kind !== 'take' || !fence.budget || result.kind !== 'committed') return
-    const { reducing, by } = fence
-    const leave = { claim: `${result.version} ${by}`, reducing, globalHalt: result.globalHalt }
+    const { exposure, by } = fence
+    const leave = { claim: `${result.version} ${by}`, exposure, globalHalt: result.globalHalt }
     this.#leaves.set(keyOf(process, userId, fence.tradeId), leave)
   }
 
@@ -91,18 +91,18 @@ export class SendingRules {
     if (notAfter !== null && process.clock.now() > Date.parse(notAfter))
       this.#say(`S3 ${tradeId} is past its deadline, and is sent`)
     if (leave === undefined) return this.#say(`S3 ${tradeId} is sent without a claim of its own`)
-    const { globalHalt, reducing, claim } = leave
-    if (globalHalt !== null && !(globalHalt.allows === 'reducing' && reducing))
+    const { globalHalt, exposure, claim } = leave
+    if (globalHalt !== null && !(globalHalt.allows === 'reducing' && exposure === 'reduces'))
       this.#say(`S17 ${tradeId} is sent, and its claim had read that everybody is halted`)
     if (claim !== this.#store.claimOf(userId, tradeId)) return
     const isOver = ({ target, allows, losses }: HaltMade): boolean =>
-      covers(target, intent) && losses === this.#store.losses && !(allows === 'reducing' && reducing)
+      covers(target, intent) && losses === this.#store.losses && !(allows === 'reducing' && exposure === 'reduces')
     if (this.#complete.some(isOver)) this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
   }
 
   /** Whether a halt lets an order through: it says that it only reduces what is open, and by the record it does. */
-  #passes({ allows }: Halt, userId: string, { tradeId, connectionId, reducing }: Take): boolean {
-    if (allows !== 'reducing' || !reducing) return false
+  #passes({ allows }: Halt, userId: string, { tradeId, connectionId, exposure }: Take): boolean {
+    if (allows !== 'reducing' || exposure !== 'reduces') return false
     const order = this.#store.orderOf(userId, tradeId)
     if (order === null) return false
     const held = Number(this.#store.positionOf(userId, connectionId, order.symbol)?.quantity ?? 0)

@@ -148,14 +148,14 @@ function asker(queue: ModelQueue): Asker {
   }
 }
 
-/** Limits as they stand, and no quotes. */
-function riskDesk(hours: MarketHours, { clock }: Process, { store }: Outside): RiskDesk {
+/** Limits and orders as they stand, and no quotes. */
+function riskDesk(hours: MarketHours, process: Process, { store }: Outside): RiskDesk {
   const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
     const { limits } = await store.controls.read(userId)
     return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
   }
-  const snapshot = () => Promise.reject(new Error('no scenario counts orders'))
-  return createRiskDesk(limitsOf, snapshot, { last: async () => [] }, hours, clock)
+  const reader = process.door('reader', { snapshot: async (userId: string) => store.snapshot(userId) }, true)
+  return createRiskDesk(limitsOf, (userId) => reader.snapshot(userId), { last: async () => [] }, hours, process.clock)
 }
 
 /** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */

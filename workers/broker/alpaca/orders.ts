@@ -34,12 +34,12 @@ export function noteUnread({ brokerOrderId, unread = [], legs }: BrokerOrder, on
 
 export async function submit(
   orders: Orders,
-  { intent, clientOrderId }: OrderTicket,
+  { intent, clientOrderId, closes }: OrderTicket,
   onUnread: OnUnread,
 ): Promise<SubmitOutcome> {
   let answer: unknown
   try {
-    answer = await wire(orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId) }))
+    answer = await wire(orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId, closes) }))
   } catch (error) {
     return submitOutcomeOf(failureOf(error))
   }

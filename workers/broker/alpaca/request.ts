@@ -2,8 +2,11 @@ import type { trading } from '@alpacahq/alpaca-trade-api'
 import type { Decimal, OrderIntent } from '#domain'
 import type { ReplaceTicket } from '../port.ts'
 
-/** The body of `POST /v2/orders` for an intent. Amounts are decimal strings: a number would be sent as `1e-7`. */
-export function orderRequestOf(intent: OrderIntent, clientOrderId: string): trading.PostOrderRequest {
+/**
+ * The body of `POST /v2/orders` for an intent. Amounts are decimal strings: a number would be sent as `1e-7`.
+ * @param closes the broker is told that the order closes a position, and refuses it where there is none; nobody is short of coins
+ */
+export function orderRequestOf(intent: OrderIntent, clientOrderId: string, closes = false): trading.PostOrderRequest {
   const { symbol, side, orderType, timeInForce, orderClass, takeProfit, stopLoss } = intent
   return {
     ...{ symbol, side, type: orderType, timeInForce, clientOrderId },
@@ -16,6 +19,7 @@ export function orderRequestOf(intent: OrderIntent, clientOrderId: string): trad
       trailPrice: intent.trailPrice,
       trailPercent: intent.trailPercent,
     }),
+    ...(closes && !symbol.includes('/') ? { positionIntent: `${side}_to_close` } : {}),
     ...(intent.extendedHours ? { extendedHours: true } : {}),
     ...(takeProfit === null ? {} : { takeProfit: { limitPrice: takeProfit.limitPrice } }),
     ...(stopLoss === null

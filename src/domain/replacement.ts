@@ -1,0 +1,74 @@
+import { cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
+import { counts, headOf, intentOf, type Order, type Placement, type ReplaceRequest, sideOf } from './order.ts'
+import type { Judged } from './risk.ts'
+import { livePlacements } from './standing.ts'
+
+// What a replacement is, before it is sent: which order it replaces, at what size, and what it makes of it.
+
+type Asked = Pick<ReplaceRequest, 'leg' | 'terms'>
+
+/** The order that is to be replaced: the newest of the leg that is known to stand. */
+export const replacedBy = (order: Order, { leg, replacement }: ReplaceRequest): Placement | null =>
+  livePlacements(order)
+    .filter((one) => one.leg === leg && one.replacement < replacement)
+    .toSorted((a, b) => b.replacement - a.replacement)[0] ?? null
+
+/**
+ * What the new order is asked to be sized at: what is left of the whole, where the broker takes that. It wants more than the replaced
+ * order has executed; else the total is sent, and corrected once the new order is there (CAN-05). `null`: the size does not change.
+ */
+export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked): Decimal | null {
+  const total = terms.quantity ?? order.quantity
+  if (leg !== 'entry' || total === null || (terms.quantity === null && isZero(head.cumulativeQuantity))) return null
+  const left = sub(total, order.cumulativeQuantity)
+  return cmp(left, head.cumulativeQuantity) > 0 ? left : total
+}
+
+/** The order as it is once it is replaced, or the exit of it that is. */
+export function becomes(order: Order, { leg, terms }: Asked): Judged {
+  const intent = intentOf(order)
+  const head = headOf(order, leg)
+  const timeInForce = terms.timeInForce ?? order.timeInForce
+  if (!counts(order, leg)) {
+    const plan = leg === 'takeProfit' ? { ...order.takeProfit, stopPrice: null } : order.stopLoss
+    const limitPrice = terms.limitPrice ?? head?.limitPrice ?? plan?.limitPrice ?? null
+    const stopPrice = terms.stopPrice ?? head?.stopPrice ?? plan?.stopPrice ?? null
+    const quantity = head?.quantity ?? order.quantity
+    const exit = { side: sideOf(order, leg), orderClass: 'simple', takeProfit: null, stopLoss: null } as const
+    const executed = head?.cumulativeQuantity ?? ZERO
+    return {
+      intent: { ...intent, ...exit, notional: null, quantity, limitPrice, stopPrice, timeInForce },
+      ...{ executed, role: 'exit' },
+    }
+  }
+  const limitPrice = terms.limitPrice ?? (leg === 'entry' ? order.limitPrice : (head?.limitPrice ?? null))
+  const stopPrice = terms.stopPrice ?? (leg === 'entry' ? order.stopPrice : (head?.stopPrice ?? null))
+  const [trailPrice, trailPercent] = [order.trailPrice, order.trailPercent].map(
+    (trail) => trail && (terms.trail ?? trail),
+  )
+  const quantity = terms.quantity ?? order.quantity
+  return {
+    intent: {
+      ...{ ...intent, quantity, limitPrice, stopPrice, timeInForce },
+      ...{ trailPrice: trailPrice ?? null, trailPercent: trailPercent ?? null },
+    },
+    ...{ executed: order.cumulativeQuantity, role: 'entry' },
+  }
+}
+
+/** Whether it only gives an order of ours the size that it should have had: smaller than it is, and nothing else changes. */
+export function isShrinking(order: Order, head: Placement, asked: Asked): boolean {
+  const { quantity, limitPrice, stopPrice, trail, timeInForce } = asked.terms
+  const isSizeOnly = quantity !== null && (limitPrice ?? stopPrice ?? trail ?? timeInForce) === null
+  const size = askedSizeOf(order, head, asked)
+  if (!isSizeOnly || quantity !== order.quantity || size === null || head.quantity === null) return false
+  return cmp(size, head.quantity) < 0
+}
+
+/** Whether it asks for more, or at a higher price. */
+export function isEnlarging(order: Order, { leg, terms }: Asked): boolean {
+  const grows = (to: Decimal | null, from: Decimal | null): boolean => to !== null && cmp(to, from ?? ZERO) > 0
+  const { quantity, limitPrice, stopPrice } = order
+  const isDearer = grows(terms.limitPrice, limitPrice) || grows(terms.stopPrice, stopPrice)
+  return leg === 'entry' && (grows(terms.quantity, quantity) || isDearer || terms.trail !== null)
+}

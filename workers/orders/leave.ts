@@ -1,0 +1,107 @@
+import {
+  askedSizeOf,
+  assess,
+  becomes,
+  type Decimal,
+  type Exposure,
+  exposureOf,
+  isEnlarging,
+  isShrinking,
+  type Order,
+  replacedBy,
+  type ReplaceRequest,
+} from '#domain'
+import { isoTime } from '#runtime'
+import type { LoadedSlice } from '#store'
+import type { Opened } from '../broker/index.ts'
+import { type Decision, type Taken, takeWith } from '../updates/index.ts'
+import { haltedBy, passesHalt, tooMany } from './denials.ts'
+import { landingOf, loadTrade, type OrderDeps } from './deps.ts'
+import { paceOf } from './risk-desk.ts'
+
+/**
+ * Leave to send a replacement. It is judged as the order that it makes of the old one, in the step that notes that it leaves: by halts,
+ * limits, credentials and budget, as a new order is in the step that claims it. The halt of everybody is read after that step.
+ */
+export type Leave =
+  /** `quantity`: what the new order is asked to be sized at; `null`: as the old one. */
+  | Readonly<{ kind: 'given'; quantity: Decimal | null }>
+  | Readonly<{ kind: 'later'; delayMs: number; why: string }>
+  /** Nothing was sent by this run. */
+  | Readonly<{ kind: 'refused'; message: string }>
+
+/** Pause before a replacement looks again that found its order changed. */
+const CHANGED_MS = 500
+/** Pause before it is asked again whether the credentials are verified. */
+const UNVERIFIED_MS = 2_000
+
+/** What was found when it was last decided. */
+type Found = { message: string | null; exposure: Exposure; quantity: Decimal | null }
+
+/** Notes that the request leaves; only the next in line does, and none that a cancel has overtaken. */
+export async function leaveToReplace(
+  deps: OrderDeps,
+  order: Order,
+  request: ReplaceRequest,
+  { broker, revision }: Opened,
+): Promise<Leave> {
+  const { id: tradeId, connectionId, symbol } = order
+  const found: Found = { message: null, exposure: 'adds', quantity: null }
+  const decide = async (now: LoadedSlice): Promise<Decision> => {
+    found.message = null
+    const asked = now.slice.order
+    const head = asked === null ? null : replacedBy(asked, request)
+    if (asked?.replaces[0]?.commandId !== request.commandId || asked.cancel !== null || head === null) return null
+    found.quantity = askedSizeOf(asked, head, request)
+    const judged = becomes(asked, request)
+    const facts = await deps.risk.judge(judged.intent, now, broker)
+    if (facts === 'stale') return facts
+    const isCorrection = isShrinking(asked, head, request)
+    found.exposure = isCorrection ? 'shrinks' : exposureOf(judged, facts)
+    const denial = isCorrection ? null : assess(judged, facts)
+    if (denial !== null) {
+      found.message = denial.message
+      return null
+    }
+    const isCounted = found.exposure === 'adds' && isEnlarging(asked, request)
+    const { exposure } = found
+    return {
+      fence: {
+        kind: 'change',
+        tradeId,
+        connectionId,
+        revision,
+        exposure,
+        budget: true,
+        pace: isCounted ? paceOf(facts) : null,
+      },
+      updates: [{ type: 'replace_sent', commandId: request.commandId, at: isoTime(facts.nowMs) }],
+    }
+  }
+  const known = await loadTrade(deps, { ...order, tradeId })
+  return leaveOf(await takeWith(deps.applier, landingOf(order), symbol, decide, known), found)
+}
+
+function leaveOf(taken: Taken, { message, exposure, quantity }: Found): Leave {
+  switch (taken.kind) {
+    case 'taken': {
+      const { globalHalt } = taken
+      if (globalHalt === null || passesHalt(globalHalt, exposure)) return { kind: 'given', quantity }
+      return { kind: 'refused', message: haltedBy(globalHalt).message }
+    }
+    case 'left':
+      if (message !== null) return { kind: 'refused', message }
+      return { kind: 'later', delayMs: CHANGED_MS, why: 'the order has changed in the meantime' }
+    case 'halted':
+      return { kind: 'refused', message: haltedBy(taken.halt).message }
+    case 'over_pace':
+      return { kind: 'refused', message: tooMany(taken).message }
+    case 'archived':
+    case 'ended':
+      return { kind: 'refused', message: 'The order has ended' }
+    case 'unusable':
+      return { kind: 'later', delayMs: UNVERIFIED_MS, why: 'the credentials of the connection are not verified' }
+    case 'over_budget':
+      return { kind: 'later', delayMs: taken.retryAfterMs, why: 'the request budget of the account is spent' }
+  }
+}
