@@ -47,8 +47,7 @@ export function createStore(connection: Redis): Store {
       const state = removed.length === 0 ? null : await redis.hgetall(stateKey(userId))
       if (state !== null && (state[field.version] ?? '0') !== commit.expectVersion) return { kind: 'clash' }
       const call = commitCall(userId, commit, state === null ? [] : forgetting(state, new Set(removed)))
-      const { kind } = commit.fence
-      if (kind !== 'take' && kind !== 'change') return resultOf(await redis.commit(...call), null)
+      if (!('exposure' in commit.fence)) return resultOf(await redis.commit(...call), null)
       const [answer, halt] = await commitThenRead(redis, call, [globalControlKey, controlField.halt])
       return resultOf(answer, halt)
     },

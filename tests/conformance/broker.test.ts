@@ -43,6 +43,17 @@ describe.each<[string, () => Harness]>([
     })
   })
 
+  test('what says that it closes a position is refused where it would open one', async () => {
+    const { broker, fill } = make()
+    const sell = { ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }), closes: true }
+    expect(await broker.submit(sell)).toMatchObject({ kind: 'refused', code: 'INSUFFICIENT_QUANTITY' })
+    const bought = ticketOf({ symbol: 'INTC', quantity: dec('3') })
+    await broker.submit(bought)
+    await fill(bought.clientOrderId, '24')
+    const again = { ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }), closes: true }
+    expect(await broker.submit(again)).toMatchObject({ kind: 'accepted' })
+  })
+
   test('the same id again is a duplicate, not a second order', async () => {
     const { broker } = make()
     const ticket = ticketOf()

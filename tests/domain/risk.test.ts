@@ -224,8 +224,8 @@ describe('assess', () => {
     ['ETHUSD', 'ETH/USD'],
     ['ETH/USD', 'ETHUSD'],
   ])('a symbol denied as %s is denied as %s', (denied, symbol) => {
-    expect(assess(intentOf({ symbol }), facts({ symbolsDenied: [denied] }))?.code).toBe('SYMBOL_NOT_ALLOWED')
-    expect(assess(intentOf({ symbol }), facts({ symbolsAllowed: [denied] }))).toBeNull()
+    expect(judge(intentOf({ symbol }), facts({ symbolsDenied: [denied] }))).toBe('SYMBOL_NOT_ALLOWED')
+    expect(judge(intentOf({ symbol }), facts({ symbolsAllowed: [denied] }))).toBeNull()
   })
 
   test('limits of the user and of the connection both hold', () => {

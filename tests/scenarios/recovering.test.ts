@@ -13,7 +13,7 @@ const commands = {
   cancelAll: cancelAllSchema.parse({ ...ref, commandId: 'all' }),
 }
 const names = { close: 'closePosition', replace: 'replaceOrder', reprice: 'replaceOrder', cancelAll: 'cancelAll' }
-const ask = (world: World, what: keyof typeof commands): void =>
+const ask = (world: World, what: keyof typeof commands) =>
   world.queue.add('commands', names[what], commands[what], what)
 
 /** 100 AAPL, and a bid for five more that rests. */

@@ -146,7 +146,7 @@ describe('SUB-09 the fill beats the reply', () => {
 describe('SUB-10 the same trade id with other parameters', () => {
   test.each(['before', 'during', 'after'])('SUB-10 %s the first', async (when) => {
     const world = await openWorld({ seed: 10 })
-    const conflict = (): void => world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
+    const conflict = () => world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
     const order = {
       ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL' },
       ...{ side: 'buy', orderType: 'market' },

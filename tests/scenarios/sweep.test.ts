@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { closePositionSchema, replaceOrderSchema } from '#contract'
+import { dec } from '#domain'
 import type { ConnectionRef } from '#store'
 import { ANY_STEP, openWorld, type World } from './world.ts'
 import { Chance } from './world/chance.ts'
@@ -12,6 +14,9 @@ const ACCOUNTS: readonly ConnectionRef[] = [
   { userId: 'u2', connectionId: 'broker_2' },
   { userId: 'u3', connectionId: 'broker_3' },
 ]
+/** Of u2: 100 of a symbol, at the price at which everything is quoted. */
+const LIMITS = { positionNotionalMax: '18000', ordersPerMinuteMax: 20 }
+const PRICE = dec('180')
 const SYMBOLS = ['AAPL', 'MSFT'] as const
 const STEPS = 14
 /** Executions in the end that no stream tells of. */
@@ -45,10 +50,17 @@ const submit: Deed = (world, chance, trades) => {
 const execute: Deed = (world, chance, trades) => {
   const trade = chance.pick(trades.filter((one) => isAtBroker(world, one)))
   if (trade === undefined) return
-  const order = world.brokerOf(trade.ref).ledger.order(idOf(world, trade))
+  const broker = world.brokerOf(trade.ref)
+  let order = broker.ledger.order(idOf(world, trade))
+  while (order.replacedBy !== null) order = broker.ledger.order(order.replacedBy)
   const left = Number(order.quantity) - Number(order.filledQuantity)
   if (left <= 0 || ['filled', 'canceled', 'rejected', 'replaced'].includes(order.status)) return
-  world.fill(trade.tradeId, (170 + chance.below(2_000) / 100).toFixed(2), String(1 + chance.below(left)), trade.ref)
+  world.execute(
+    trade.ref,
+    order.brokerOrderId,
+    (170 + chance.below(2_000) / 100).toFixed(2),
+    String(1 + chance.below(left)),
+  )
 }
 
 const takeBack: Deed = (world, chance, trades) => {
@@ -58,6 +70,29 @@ const takeBack: Deed = (world, chance, trades) => {
   const { brokerOrderId } = broker.ledger.order(idOf(world, trade))
   const own = broker.executions.filter((one) => one.brokerOrderId === brokerOrderId)
   if (own.length > 0) broker.bust(brokerOrderId, chance.below(own.length))
+}
+
+/** Another size, or another price of a limit order: never a lower one than what everything is worth. */
+const replace: Deed = (world, chance, trades) => {
+  const trade = chance.pick(trades)
+  if (trade === undefined) return
+  const commandId = `r${chance.below(1_000_000)}`
+  const terms =
+    chance.below(2) === 0 ? { quantity: String(1 + chance.below(150)) } : { limitPrice: `${180 + chance.below(3)}` }
+  const command = replaceOrderSchema.parse({ ...trade.ref, tradeId: trade.tradeId, commandId, ...terms })
+  world.queue.add('commands', 'replaceOrder', command, commandId)
+}
+
+/** All of a position, perhaps more than once at the same time. */
+const close: Deed = (world, chance, trades) => {
+  const ref = chance.pick(ACCOUNTS)!
+  const symbol = chance.pick(SYMBOLS)!
+  for (let count = 1 + chance.below(2); count > 0; count -= 1) {
+    const tradeId = `t${trades.length + 1}`
+    trades.push({ tradeId, ref })
+    const command = closePositionSchema.parse({ ...ref, tradeId, commandId: 'close', symbol })
+    world.queue.add('commands', 'closePosition', command, `close ${tradeId}`)
+  }
 }
 
 const cancel: Deed = (world, chance, trades) => {
@@ -100,6 +135,8 @@ const DEEDS: readonly (readonly [weight: number, deed: Deed])[] = [
   [8, execute],
   [1, takeBack],
   [2, cancel],
+  [3, replace],
+  [2, close],
   [2, failSubmit],
   [2, failReadings],
   [1, halt],
@@ -139,6 +176,12 @@ async function goUnheard(world: World, chance: Chance, trades: Trade[]): Promise
 async function run(seed: number): Promise<World> {
   const chance = new Chance(seed * 7_919)
   const world = await openWorld({ seed, workers: 2, accounts: ACCOUNTS })
+  for (const broker of ACCOUNTS.map((ref) => world.brokerOf(ref))) {
+    for (const symbol of SYMBOLS) broker.quotes.set(symbol, { bid: PRICE, ask: PRICE, last: PRICE })
+    // Where a replacement is larger than was meant for a moment, that moment is told as it is (CAN-05).
+    broker.replaceSizing = 'total'
+  }
+  await world.limit('u2', LIMITS)
   const trades: Trade[] = []
   for (let step = 0; step < STEPS; step += 1) {
     deedOf(chance)(world, chance, trades)

@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { cancelOrderSchema, commandJobId, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
+import { limitsSchema, type LimitsRequest, type SubmitOrder } from '#contract'
 import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
 import { type BoundaryName, isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
@@ -12,8 +12,11 @@ import { Conduct } from './world/conduct.ts'
 import { controlCommandsOf } from './world/halting.ts'
 import { findUnsafe, findUnsettled } from './world/invariants.ts'
 import { modelLeases } from './world/leases.ts'
-import { Process, type Watch } from './world/process.ts'
+import { overLimits } from './world/limits.ts'
+import { Plans, TakenSteps } from './world/plans.ts'
+import { Process, UNWATCHED } from './world/process.ts'
 import { ModelQueue } from './world/queue.ts'
+import { cancelOf, submissionOf } from './world/requests.ts'
 import { type Owner, Schedule } from './world/schedule.ts'
 import { StoreFaults } from './world/store-faults.ts'
 import type { HaltTarget } from './world/sending.ts'
@@ -53,9 +56,6 @@ export type WorldOptions = Readonly<{
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 /** How long everything may take to come to rest once faults have ended. */
 const QUIESCENCE_MS = 240_000
-const STEPS_SHOWN = 40
-/** As a label: whatever a process does next. */
-export const ANY_STEP = 'any step'
 /** In every credential of a world; whatever holds it, leaked it. */
 const SECRET = 'open-sesame'
 
@@ -66,6 +66,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   return world
 }
 
+export { ANY_STEP } from './world/plans.ts'
 export type { World }
 
 class World {
@@ -76,8 +77,7 @@ class World {
   readonly changes: Change[] = []
   /** Lines of the log at level `warn` and above. */
   readonly warnings: string[] = []
-  /** How often each kind of step was taken: what never happened proved nothing. */
-  readonly steps = new Map<string, number>()
+  readonly #taken = new TakenSteps()
   readonly store: FakeStore
   readonly aside = new FakeAside(() => this.schedule.nowMs)
   readonly recoveries = new FakeRecoveries(() => this.schedule.nowMs)
@@ -91,11 +91,10 @@ class World {
   readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker }>()
   readonly #outside: Outside
   readonly #onReturn = new Set<() => void>()
-  readonly #plans: { label: string; skip: number; run: (process: Process) => void }[] = []
-  readonly #lastSteps: string[] = []
+  readonly #plans = new Plans()
+  readonly #positionMax = new Map<string, number>()
   /** Workers that a poison job has brought down. */
   deaths = 0
-  #poison: { label: string; jobs: readonly string[] } | null = null
   #isDirty = false
   #started = 0
 
@@ -130,6 +129,11 @@ class World {
     return this.#accounts.get(keyOf(ref))!.broker
   }
 
+  /** How often each kind of step was taken: what never happened proved nothing. */
+  get steps(): ReadonlyMap<string, number> {
+    return this.#taken.counts
+  }
+
   get nowMs(): number {
     return this.schedule.nowMs
   }
@@ -155,7 +159,7 @@ class World {
 
   /** Ends every fault and lets everything come to its end; then the rules of quiescence hold, and stay so. */
   async quiesce(withinMs = QUIESCENCE_MS): Promise<void> {
-    this.#plans.length = 0
+    this.#plans.clear()
     this.faults.clear()
     this.queue.lateMs = 0
     for (const worker of this.workers) worker.thaw()
@@ -185,18 +189,12 @@ class World {
 
   /** Queues an order; answers the id of its job. */
   submit(order: Partial<SubmitOrder> = {}): string {
-    const intent = submitOrderSchema.parse({ ...marketBuy, ...order })
-    const jobId = submitJobId(intent.userId, intent.tradeId)
-    this.queue.add('orders', 'submitOrder', intent, jobId)
-    return jobId
+    return this.queue.add('orders', ...submissionOf(order))
   }
 
   /** Queues a cancel; answers the id of its job. */
   cancel(tradeId = 't1', commandId = 'c1', ref: ConnectionRef = this.#firstRef()): string {
-    const command = cancelOrderSchema.parse({ ...ref, tradeId, commandId })
-    const jobId = commandJobId('cancelOrder', ref.userId, tradeId, commandId)
-    this.queue.add('commands', 'cancelOrder', command, jobId)
-    return jobId
+    return this.queue.add('commands', ...cancelOf(ref, tradeId, commandId))
   }
 
   /** Halts as the trade API does; what it answers, it answers once the time has been moved. Default: nothing passes, for 10 s it waits. */
@@ -207,6 +205,12 @@ class World {
     const result = await this.schedule.enter(() => this.#controls.halt(request))
     if (result.isComplete) await this.#conduct.sending.completed(made, this.#refs())
     return result
+  }
+
+  /** Limits a user from now on, for good: what executes is held against it (S19). */
+  async limit(userId: string, limits: LimitsRequest): Promise<void> {
+    await this.store.controls.setLimits({ scope: 'user', userId }, limitsSchema.parse(limits))
+    if (limits.positionNotionalMax != null) this.#positionMax.set(userId, Number(limits.positionNotionalMax))
   }
 
   /** Ends the halts of these targets; default: of everybody. */
@@ -227,8 +231,13 @@ class World {
 
   /** Executes `quantity` of a trade, or all that is left. */
   fill(tradeId: string, price: string, quantity?: string, ref: ConnectionRef = this.#firstRef()): void {
+    this.execute(ref, this.clientOrderId(tradeId, ref), price, quantity)
+  }
+
+  /** The same of any order of an account, by either of its ids. */
+  execute(ref: ConnectionRef, id: string, price: string, quantity?: string): void {
     this.#isDirty = true
-    this.brokerOf(ref).fill(this.clientOrderId(tradeId, ref), price, quantity)
+    this.brokerOf(ref).fill(id, price, quantity)
   }
 
   // What goes wrong ----------------------------------------------------------------------------------------------------------
@@ -255,7 +264,7 @@ class World {
 
   /** Does `run` when a process is about to take the step of this label for the time after `skip` others. */
   at(label: BoundaryName | (string & {}), run: (process: Process) => void, skip = 0): void {
-    this.#plans.push({ label, skip, run })
+    this.#plans.add(label, run, skip)
   }
 
   /** The process that is about to take this step dies instead, and another one starts from what the store holds. */
@@ -265,7 +274,7 @@ class World {
 
   /** Whichever worker is about to take this step for one of these jobs dies, every time, and another one starts. */
   poison(label: BoundaryName | (string & {}), jobs: readonly string[]): void {
-    this.#poison = { label, jobs }
+    this.#plans.poison = { label, jobs }
   }
 
   /** The process that is about to take this step stands still for `forMs`. */
@@ -289,14 +298,16 @@ class World {
 
   /** Names of the events about one trade, oldest first. */
   told(tradeId: string, userId = this.#firstRef().userId): string[] {
-    const isOf = (payload: object): boolean => 'tradeId' in payload && payload.tradeId === tradeId
-    return this.store.log(userId).flatMap(({ event, payload }) => (isOf(payload) ? [event] : []))
+    return this.#about(tradeId, userId).map(({ event }) => event)
   }
 
   /** Payloads of the events of one name about one trade, oldest first. */
   entries(tradeId: string, name: string, userId = this.#firstRef().userId): object[] {
-    const isOf = (payload: object): boolean => 'tradeId' in payload && payload.tradeId === tradeId
-    return this.store.log(userId).flatMap(({ event, payload }) => (event === name && isOf(payload) ? [payload] : []))
+    return this.#about(tradeId, userId).flatMap(({ event, payload }) => (event === name ? [payload] : []))
+  }
+
+  #about(tradeId: string, userId: string) {
+    return this.store.log(userId).filter(({ payload }) => 'tradeId' in payload && payload.tradeId === tradeId)
   }
 
   clientOrderId(tradeId: string, { userId }: ConnectionRef = this.#firstRef()): string {
@@ -315,6 +326,7 @@ class World {
   async check(): Promise<void> {
     for (const { ref, broker } of this.#accounts.values())
       this.#refuse(await findUnsafe({ ref, broker, store: this.store }))
+    this.#refuse(overLimits(this.#positionMax, this.store, [...this.#accounts.values()]))
     const leaks = [...this.warnings, JSON.stringify(this.queue.ids())].filter((text) => text.includes(SECRET))
     this.#refuse(leaks.map(() => 'S18 a secret was told'))
   }
@@ -324,26 +336,17 @@ class World {
   }
 
   #recent(): string {
-    return `the last steps of ${this.schedule.steps}:\n${this.#lastSteps.join('\n')}`
+    return `the last steps of ${this.schedule.steps}:\n${this.#taken.last()}`
   }
 
   #beforeStep(owner: Owner, label: string, job: string | null): void {
-    this.steps.set(label, (this.steps.get(label) ?? 0) + 1)
-    this.#lastSteps.push(`  ${((this.nowMs - START_MS) / 1_000).toFixed(3)} ${owner.name} ${label}`)
-    if (this.#lastSteps.length > STEPS_SHOWN) this.#lastSteps.shift()
+    this.#taken.note(label, `${((this.nowMs - START_MS) / 1_000).toFixed(3)} ${owner.name} ${label}`)
     if (!(owner instanceof Process) || !this.workers.includes(owner)) return
-    if (label === this.#poison?.label && this.#poison.jobs.includes(job ?? '')) {
+    if (this.#plans.isPoison(label, job)) {
       this.deaths += 1
       return this.restart(owner)
     }
-    const plan = this.#plans.find((one) => one.label === ANY_STEP || one.label === label)
-    if (plan === undefined) return
-    if (plan.skip > 0) {
-      plan.skip -= 1
-      return
-    }
-    this.#plans.splice(this.#plans.indexOf(plan), 1)
-    plan.run(owner)
+    this.#plans.due(label)?.(owner)
   }
 
   async #afterStep(): Promise<void> {
@@ -390,11 +393,4 @@ class World {
   }
 }
 
-const UNWATCHED: Watch = { asked() {}, calling: () => null, heard() {} }
-
 const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`
-
-const marketBuy = {
-  ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL', side: 'buy' },
-  ...{ orderType: 'market', quantity: '100' },
-} as const

@@ -20,6 +20,9 @@ export interface Watch {
   heard(process: Process, call: PortCall, outcome: Heard): void
 }
 
+/** Of a process whose calls nobody judges. */
+export const UNWATCHED: Watch = { asked() {}, calling: () => null, heard() {} }
+
 type Way = Readonly<{ name: string; method: string; inOrder: boolean; account: string | null }>
 
 /**

@@ -60,8 +60,8 @@ export class ModelQueue {
   }
 
   /** The same id again changes nothing while the job is known. */
-  add(queue: QueueName, name: string, data: unknown, id: string, delayMs = 0): void {
-    if (this.#jobs.has(id)) return
+  add(queue: QueueName, name: string, data: unknown, id: string, delayMs = 0): string {
+    if (this.#jobs.has(id)) return id
     const dueMs = this.#schedule.nowMs + delayMs + this.lateMs
     const job: Job = {
       ...{ addedMs: this.#schedule.nowMs, id, queue, name, data: JSON.parse(JSON.stringify(data)), dueMs },
@@ -69,6 +69,7 @@ export class ModelQueue {
     }
     this.#jobs.set(id, job)
     this.#plan(job)
+    return id
   }
 
   /** Delivers a job again, whatever its state: to another worker where there is one. */

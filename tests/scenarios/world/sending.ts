@@ -1,14 +1,16 @@
-import { type Exposure, isTerminal, type Order, type OrderIntent } from '#domain'
+import { type Exposure, isTerminal, type Order, type OrderIntent, readClientOrderId } from '#domain'
 import type { CommitResult, ConnectionRef, Fence, Halt } from '#store'
-import type { OrderTicket } from '../../../workers/broker/index.ts'
+import type { OrderTicket, ReplaceTicket } from '../../../workers/broker/index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Heard, PortCall, Process } from './process.ts'
+import { lowers, onlyShrinks } from './reducing.ts'
 
-type Take = Extract<Fence, { kind: 'take' }>
+/** What lets a request leave that can open or enlarge a position. */
+type Leaving = Extract<Fence, { kind: 'take' | 'change' }>
 type CommitArguments = Parameters<FakeStore['commit']>
 
-/** What a claim lets the process send that heard of it: one request. */
-type Leave = Readonly<{ claim: string; exposure: Exposure; globalHalt: Halt | null }>
+/** What a claim, or the leave to change an order, lets the process send that heard of it: one request. `claim` null: a change. */
+type Leave = Readonly<{ claim: string | null; exposure: Exposure; globalHalt: Halt | null }>
 
 /** Whom a halt is for: a connection, a user, or everybody. */
 export type HaltTarget = Partial<ConnectionRef>
@@ -25,21 +27,22 @@ export class SendingRules {
   readonly #say: (finding: string) => void
   readonly #leaves = new Map<string, Leave>()
   readonly #complete: HaltMade[] = []
-  #claims: { userId: string; fence: Take; before: Order | null }[] = []
+  #claims: { userId: string; fence: Leaving; before: Order | null }[] = []
 
   constructor(store: FakeStore, say: (finding: string) => void) {
     this.#store = store
     this.#say = say
   }
 
-  asked(process: Process, { label, args }: PortCall): void {
+  asked(process: Process, { label, account, args }: PortCall): void {
     if (label === 'broker.submit') this.#sends(process, (args as [OrderTicket])[0].intent)
+    if (label === 'broker.replace') this.#replaces(process, account ?? '', (args as [ReplaceTicket])[0])
   }
 
   calling({ label, args }: PortCall): void {
     if (label !== 'store.commit') return
     const [userId, { fence }] = args as CommitArguments
-    if (fence.kind !== 'take' || !fence.budget) return
+    if (!isLeaving(fence)) return
     this.#claims.push({ userId, fence, before: this.#store.orderOf(userId, fence.tradeId) })
   }
 
@@ -47,10 +50,10 @@ export class SendingRules {
     if (label !== 'store.commit' || !outcome.isDone) return
     const [userId, { fence }] = args as CommitArguments
     const result = outcome.value as CommitResult
-    if (fence.kind !== 'take' || !fence.budget || result.kind !== 'committed') return
-    const { exposure, by } = fence
-    const leave = { claim: `${result.version} ${by}`, exposure, globalHalt: result.globalHalt }
-    this.#leaves.set(keyOf(process, userId, fence.tradeId), leave)
+    if (!isLeaving(fence) || result.kind !== 'committed') return
+    const claim = fence.kind === 'take' ? `${result.version} ${fence.by}` : null
+    const leave = { claim, exposure: fence.exposure, globalHalt: result.globalHalt }
+    this.#leaves.set(keyOf(process, userId, fence.tradeId, fence.kind), leave)
   }
 
   /** The claims that were made in this step, against what was in their slot before it. */
@@ -58,13 +61,21 @@ export class SendingRules {
     const claims = this.#claims
     this.#claims = []
     for (const { userId, fence, before } of claims) {
-      if (this.#store.claimOf(userId, fence.tradeId)?.endsWith(` ${fence.by}`) !== true) continue // refused by the store
+      const order = this.#store.orderOf(userId, fence.tradeId)
+      if (!this.#wasGiven(userId, fence, before, order)) continue // refused by the store
       if (before !== null && isTerminal(before.status)) this.#say(`S3 ${before.id} is ${before.status}, and is claimed`)
       const { halts } = await this.#store.controls.read(userId)
       for (const halt of [halts.user, halts.byConnection.get(fence.connectionId) ?? null])
-        if (halt !== null && !this.#passes(halt, userId, fence))
-          this.#say(`S17 ${fence.tradeId} is claimed under the halt of its ${halt.scope}`)
+        if (halt !== null && !this.#passes(halt, userId, fence, order))
+          this.#say(
+            `S17 ${fence.tradeId} is ${fence.kind === 'take' ? 'claimed' : 'changed'} under the halt of its ${halt.scope}`,
+          )
     }
+  }
+
+  #wasGiven(userId: string, fence: Leaving, before: Order | null, order: Order | null): boolean {
+    if (fence.kind === 'take') return this.#store.claimOf(userId, fence.tradeId)?.endsWith(` ${fence.by}`) === true
+    return order?.replaces[0]?.sentAt != null && order.replaces[0].sentAt !== before?.replaces[0]?.sentAt
   }
 
   /** `halt()` has said that every earlier claim has its outcome, or was set aside. */
@@ -72,9 +83,11 @@ export class SendingRules {
     if (halt.losses !== this.#store.losses) return
     for (const ref of refs.filter((one) => covers(halt.target, one))) {
       const { orders } = await this.#store.loadConnection(ref.userId, ref.connectionId)
-      for (const { id, status, claimedAt, setAsideAt = null } of orders)
-        if (status === 'submitting' && setAsideAt === null && claimedAt !== null && claimedAt < halt.at)
+      for (const { id, status, claimedAt, replaces, setAsideAt = null } of orders) {
+        const sentAt = [status === 'submitting' ? claimedAt : null, ...replaces.map((one) => one.sentAt)]
+        if (setAsideAt === null && sentAt.some((at) => at !== null && at < halt.at))
           this.#say(`S17 halt() is complete, and ${id} has no outcome`)
+      }
     }
     this.#complete.push(halt)
   }
@@ -85,33 +98,52 @@ export class SendingRules {
 
   #sends(process: Process, intent: OrderIntent): void {
     const { userId, tradeId, notAfter } = intent
-    const key = keyOf(process, userId, tradeId)
-    const leave = this.#leaves.get(key)
-    this.#leaves.delete(key)
+    const leave = this.#useLeave(process, userId, tradeId, 'take')
     if (notAfter !== null && process.clock.now() > Date.parse(notAfter))
       this.#say(`S3 ${tradeId} is past its deadline, and is sent`)
     if (leave === undefined) return this.#say(`S3 ${tradeId} is sent without a claim of its own`)
-    const { globalHalt, exposure, claim } = leave
-    if (globalHalt !== null && !(globalHalt.allows === 'reducing' && exposure === 'reduces'))
+    if (leave.claim === this.#store.claimOf(userId, tradeId)) this.#judge(leave, tradeId, intent)
+    else this.#judge(leave, tradeId, null)
+  }
+
+  #replaces(process: Process, account: string, { clientOrderId }: ReplaceTicket): void {
+    const [userId = '', connectionId = ''] = account.split(' ')
+    const { tradeId = '' } = readClientOrderId(clientOrderId, userId) ?? {}
+    const leave = this.#useLeave(process, userId, tradeId, 'change')
+    if (leave === undefined) return this.#say(`S3 a replacement of ${tradeId} is sent without leave of its own`)
+    this.#judge(leave, tradeId, { userId, connectionId })
+  }
+
+  #useLeave(process: Process, userId: string, tradeId: string, kind: Leaving['kind']): Leave | undefined {
+    const key = keyOf(process, userId, tradeId, kind)
+    const leave = this.#leaves.get(key)
+    this.#leaves.delete(key)
+    return leave
+  }
+
+  /** @param ref whose halts it comes after, if it is still the latest request */
+  #judge({ globalHalt, exposure }: Leave, tradeId: string, ref: ConnectionRef | null): void {
+    const passes = (allows: Halt['allows']): boolean =>
+      exposure === 'shrinks' || (allows === 'reducing' && exposure === 'reduces')
+    if (globalHalt !== null && !passes(globalHalt.allows))
       this.#say(`S17 ${tradeId} is sent, and its claim had read that everybody is halted`)
-    if (claim !== this.#store.claimOf(userId, tradeId)) return
     const isOver = ({ target, allows, losses }: HaltMade): boolean =>
-      covers(target, intent) && losses === this.#store.losses && !(allows === 'reducing' && exposure === 'reduces')
+      ref !== null && covers(target, ref) && losses === this.#store.losses && !passes(allows)
     if (this.#complete.some(isOver)) this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
   }
 
-  /** Whether a halt lets an order through: it says that it only reduces what is open, and by the record it does. */
-  #passes({ allows }: Halt, userId: string, { tradeId, connectionId, exposure }: Take): boolean {
-    if (allows !== 'reducing' || exposure !== 'reduces') return false
-    const order = this.#store.orderOf(userId, tradeId)
-    if (order === null) return false
-    const held = Number(this.#store.positionOf(userId, connectionId, order.symbol)?.quantity ?? 0)
-    const change = Number(order.quantity ?? Infinity) * (order.side === 'buy' ? 1 : -1)
-    return Math.sign(held) === -Math.sign(change) && Math.abs(change) <= Math.abs(held)
+  /** Whether a halt lets an order through: it says what it does to the position, and by the records that is so. */
+  #passes({ allows }: Halt, userId: string, { connectionId, exposure }: Leaving, order: Order | null): boolean {
+    if (order === null || exposure === 'adds') return false
+    if (exposure === 'shrinks') return onlyShrinks(order)
+    return allows === 'reducing' && lowers(this.#store, { userId, connectionId }, order)
   }
 }
 
-const keyOf = (process: Process, userId: string, tradeId: string): string => `${process.name} ${userId} ${tradeId}`
+const isLeaving = (fence: Fence): fence is Leaving => (fence.kind === 'take' || fence.kind === 'change') && fence.budget
+
+const keyOf = (process: Process, userId: string, tradeId: string, kind: Leaving['kind']): string =>
+  `${process.name} ${userId} ${tradeId} ${kind}`
 
 const covers = (target: HaltTarget, { userId, connectionId }: ConnectionRef): boolean =>
   (target.userId ?? userId) === userId && (target.connectionId ?? connectionId) === connectionId

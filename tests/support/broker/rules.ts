@@ -23,8 +23,8 @@ export function availableOf(ledger: Ledger, symbol: string): Decimal {
   return reserved.reduce((left, order) => sub(left, sub(order.quantity ?? ZERO, order.filledQuantity)), held)
 }
 
-/** Why an order is refused, or `null`. */
-export function refusalOf(ledger: Ledger, intent: OrderIntent): Refusal | null {
+/** Why an order is refused, or `null`. @param closes it says that it closes a position */
+export function refusalOf(ledger: Ledger, intent: OrderIntent, closes = false): Refusal | null {
   const { quantity, notional, limitPrice, stopPrice, takeProfit, stopLoss, orderType, timeInForce, orderClass } = intent
   const prices = [limitPrice, stopPrice, takeProfit?.limitPrice, stopLoss?.stopPrice, stopLoss?.limitPrice]
   const isPair = orderClass === 'oco'
@@ -38,6 +38,8 @@ export function refusalOf(ledger: Ledger, intent: OrderIntent): Refusal | null {
   if (isFraction && !intent.symbol.includes('/') && (timeInForce !== 'day' || orderClass !== 'simple'))
     return refusal('FRACTIONAL_NOT_ALLOWED', '42210000', 'fractional orders must be simple DAY orders')
   const held = ledger.books.positions.get(intent.symbol)?.quantity ?? ZERO
+  if (closes && (intent.side === 'sell' ? cmp(held, ZERO) <= 0 : cmp(held, ZERO) >= 0))
+    return refusal('INSUFFICIENT_QUANTITY', '42210000', 'position intent mismatch')
   if (intent.side === 'sell' && cmp(held, ZERO) > 0 && cmp(quantity ?? ZERO, availableOf(ledger, intent.symbol)) > 0)
     return refusal('INSUFFICIENT_QUANTITY', '40310000', 'insufficient qty available for order')
   return null

@@ -84,6 +84,7 @@ const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, 
   [[403, 422], /market is closed|\b(opg|cls)\b.*\b(before|after|between|until|window)\b/i, 'MARKET_CLOSED'],
   [[403], /buying power|insufficient balance/i, 'INSUFFICIENT_BUYING_POWER'],
   [[403], /insufficient qty/i, 'INSUFFICIENT_QUANTITY'],
+  [[403, 422], /position intent mismatch/i, 'INSUFFICIENT_QUANTITY'],
   [[403, 422], /sold short|allowed to short|not shortable/i, 'SHORT_NOT_ALLOWED'],
   [[403, 422], /fraction|qty must be integer/i, 'FRACTIONAL_NOT_ALLOWED'],
   [

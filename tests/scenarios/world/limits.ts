@@ -1,0 +1,58 @@
+import type { ConnectionRef } from '#store'
+import type { FakeBroker } from '../../support/fake-broker.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+
+type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
+
+/** Room for what a sum of binary numbers is off. */
+const NEARNESS = 1e-6
+
+/**
+ * S19: what executes never takes a position over the limit of its user, over all of the user's accounts. By the books of the brokers: a
+ * position is worth at least its size at the lowest price at which any order for it was judged. What was placed elsewhere, or taken back
+ * by the venue, asked nobody, and counts on top. What was open when the store lost it counts for nothing until it was read again.
+ * @param maxima of a position, in money, by user
+ */
+export function overLimits(
+  maxima: ReadonlyMap<string, number>,
+  { losses }: Pick<FakeStore, 'losses'>,
+  accounts: readonly Account[],
+): string[] {
+  if (losses > 0) return []
+  return [...maxima].flatMap(([userId, max]) => {
+    const own = accounts.filter(({ ref }) => ref.userId === userId).map(({ broker }) => broker)
+    const symbols = new Set(own.flatMap((broker) => [...broker.ledger.books.positions.keys()]))
+    return [...symbols].flatMap((symbol) => overLimit(symbol, max, own).map((what) => `S19 ${userId} ${what}`))
+  })
+}
+
+function overLimit(symbol: string, max: number, own: readonly FakeBroker[]): string[] {
+  const lowest = Math.min(...own.map((broker) => lowestPriceOf(broker, symbol)))
+  const most = max / lowest + own.reduce((sum, broker) => sum + unaskedOf(broker, symbol), 0)
+  return [1, -1].flatMap((direction) => {
+    const sizes = own.map((broker) => direction * Number(broker.ledger.books.positions.get(symbol)?.quantity ?? 0))
+    const held = sizes.reduce((sum, size) => sum + Math.max(size, 0), 0)
+    return held <= most + NEARNESS ? [] : [`holds ${direction * held} ${symbol}, at most ${most} are allowed`]
+  })
+}
+
+function lowestPriceOf(broker: FakeBroker, symbol: string): number {
+  const limits = [...broker.orders.values()].flatMap((order) =>
+    order.symbol === symbol && order.limitPrice !== null ? [Number(order.limitPrice)] : [],
+  )
+  const { bid, ask, last } = broker.quotes.get(symbol) ?? { bid: null, ask: null, last: null }
+  return Math.min(...limits, ...[bid, ask, last].map((price) => Number(price ?? Infinity)))
+}
+
+/** What became of the position without an order of ours. */
+function unaskedOf(broker: FakeBroker, symbol: string): number {
+  const isOf = (brokerOrderId: string): boolean => broker.orders.get(brokerOrderId)?.symbol === symbol
+  const isElsewhere = (brokerOrderId: string): boolean =>
+    broker.orders.get(brokerOrderId)?.clientOrderId.startsWith('elsewhere-') === true
+  const placed = broker.executions.filter((one) => isOf(one.brokerOrderId) && isElsewhere(one.brokerOrderId))
+  const taken = broker.ledger.busts.filter((one) => isOf(one.brokerOrderId))
+  return [...placed.map(({ execution }) => execution), ...taken.map(({ bust }) => bust)].reduce(
+    (sum, { quantity }) => sum + Number(quantity),
+    0,
+  )
+}

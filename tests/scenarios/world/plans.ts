@@ -1,0 +1,56 @@
+import type { Process } from './process.ts'
+
+/** As a label: whatever a process does next. */
+export const ANY_STEP = 'any step'
+
+type Run = (process: Process) => void
+
+/** What is to be done when a process is about to take a step, each once, in the order in which it was planned. */
+export class Plans {
+  /** Whoever takes this step for one of these jobs dies, every time. */
+  poison: Readonly<{ label: string; jobs: readonly string[] }> | null = null
+  readonly #plans: { label: string; skip: number; run: Run }[] = []
+
+  /** @param skip that many steps of the label go by before */
+  add(label: string, run: Run, skip: number): void {
+    this.#plans.push({ label, skip, run })
+  }
+
+  /** What is to be done at this step. */
+  due(label: string): Run | null {
+    const plan = this.#plans.find((one) => one.label === ANY_STEP || one.label === label)
+    if (plan === undefined) return null
+    if (plan.skip > 0) {
+      plan.skip -= 1
+      return null
+    }
+    this.#plans.splice(this.#plans.indexOf(plan), 1)
+    return plan.run
+  }
+
+  isPoison(label: string, job: string | null): boolean {
+    return label === this.poison?.label && this.poison.jobs.includes(job ?? '')
+  }
+
+  clear(): void {
+    this.#plans.length = 0
+  }
+}
+
+const STEPS_SHOWN = 40
+
+/** The steps that were taken: how many of each kind, and the last of them. */
+export class TakenSteps {
+  readonly counts = new Map<string, number>()
+  readonly #last: string[] = []
+
+  note(label: string, line: string): void {
+    this.counts.set(label, (this.counts.get(label) ?? 0) + 1)
+    this.#last.push(`  ${line}`)
+    if (this.#last.length > STEPS_SHOWN) this.#last.shift()
+  }
+
+  last(): string {
+    return this.#last.join('\n')
+  }
+}
