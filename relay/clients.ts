@@ -67,7 +67,7 @@ export class Clients {
     try {
       await this.#admit(socket)
     } catch (error) {
-      this.#context.log.warn({ error }, 'connection.not_admitted')
+      this.#context.outage.failed('connection.not_admitted', error)
       this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again later', REFUSED_TROUBLE_MS)
     }
   }
@@ -177,7 +177,7 @@ export class Clients {
   }
 
   #look(socket: RelaySocket): void {
-    this.#judge(socket, false).catch((error: unknown) => this.#context.log.warn({ error }, 'connection.not_checked'))
+    this.#judge(socket, false).catch((error: unknown) => this.#context.outage.failed('connection.not_checked', error))
   }
 
   /** Closes a connection whose session ended or whose device connected again. */

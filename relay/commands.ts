@@ -54,7 +54,7 @@ export const commandListener = (context: RelayContext, isAdmitted: (socket: Rela
     }
     carryOut()
       .catch((error: unknown) => {
-        context.log.warn({ error }, 'command.failed')
+        context.outage.failed('command.failed', error)
         answer(UNAVAILABLE)
       })
       .finally(stopWaiting)
@@ -68,8 +68,8 @@ async function subscribe(context: RelayContext, socket: RelaySocket, payload: un
 }
 
 /** Keeps symbols wanted for a while. */
-export function announce({ demand, log }: RelayContext, symbols: readonly string[]): void {
-  demand.announce(symbols).catch((error: unknown) => log.warn({ error }, 'demand.not_announced'))
+export function announce({ demand, outage }: RelayContext, symbols: readonly string[]): void {
+  demand.announce(symbols).catch((error: unknown) => outage.failed('demand.not_announced', error))
 }
 
 /** Symbols that may be watched, and the others. Where no list of the broker's says anything of a symbol, its syntax is enough. */

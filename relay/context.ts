@@ -1,6 +1,7 @@
 import type { ConnectionErrorCode } from '#contract'
 import { type Clock, lagSecondsBuckets, type Logger, type Metrics, type Randomness } from '#runtime'
 import type { AssetReader, Demand, MessageRates, Quotes, Reader, Relays, Sessions } from '#store'
+import type { Outage } from '#transport'
 
 /** Why we turned somebody away, or ended a connection that its client did nothing to end. */
 export type TurnedAway =
@@ -56,4 +57,5 @@ export type RelayContext = Readonly<{
   sessions: Sessions
   rates: MessageRates
   relays: Relays
+  outage: Outage
 }>

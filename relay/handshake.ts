@@ -92,7 +92,8 @@ export class Handshake {
       const { code, message, isSigned, forMs } =
         error instanceof TokenError ? error : new TokenError('INTERNAL_ERROR', 'The connection failed; try again later')
       if (names !== undefined) data.tokenName ??= isSigned ? names.signed : names.whole
-      this.#context.log.info({ code, reason: message }, 'connection.refused')
+      if (code === 'INTERNAL_ERROR') this.#context.outage.failed('connection.not_verified', error)
+      else this.#context.log.info({ code, reason: message }, 'connection.refused')
       return {
         code,
         message,

@@ -24,7 +24,7 @@ import {
   createRelays,
   createSessions,
 } from '#store'
-import { Addresses, closeSoon, OwnerRouting, PacketLimit, sessionIdOf } from '#transport'
+import { Addresses, closeSoon, Outage, OwnerRouting, PacketLimit, sessionIdOf } from '#transport'
 import { ignore, RoomAdapter } from './adapter.ts'
 import { Clients } from './clients.ts'
 import { announce, watchedSymbols } from './commands.ts'
@@ -80,6 +80,7 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
     sessions: createSessions(links.prompt),
     rates: createMessageRates(links.prompt),
     relays: createRelays(links.prompt),
+    outage: new Outage(clock, log),
   }
   const relay = new RelayProcess(config, context, links)
   const port = await relay.listen()
@@ -186,6 +187,7 @@ class RelayProcess {
       stopAnnouncing,
       clock.every(SWEEP_MS, () => this.#clients.sweep()),
       clock.every(SWEEP_MS, () => this.#addresses.tick()),
+      clock.every(SWEEP_MS, () => this.#context.outage.tick()),
       clock.every(DEMAND_MS, () => announce(this.#context, watchedSymbols(this.#io.of('/').adapter.rooms.keys()))),
     ]
     return port

@@ -1,6 +1,7 @@
 import { EVENT_ID_ZERO, type EventMeta, type EventPosition, isEventId, stateSyncOf, type SyncType } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { Figures, LogEntry, Reader, UserSnapshot } from '#store'
+import type { Outage } from '#transport'
 import type { RelayMetrics } from './context.ts'
 
 /**
@@ -16,7 +17,7 @@ import type { RelayMetrics } from './context.ts'
  * Invariant: no `state.sync` before every account of the user was read. Until then the client is told `state.resync` once, events go
  * on, and the `state.sync` is owed: sent as soon as an event or a look shows that the accounts were read.
  */
-export type StreamDeps = Readonly<{ reader: Reader; clock: Clock; log: Logger; metrics: RelayMetrics }>
+export type StreamDeps = Readonly<{ reader: Reader; clock: Clock; log: Logger; outage: Outage; metrics: RelayMetrics }>
 
 /** The connection that a stream writes to. */
 export interface Outlet {
@@ -204,7 +205,7 @@ export class UserStream {
         await step()
         return
       } catch (error) {
-        this.#deps.log.warn({ error }, 'stream.log_unreadable')
+        this.#deps.outage.failed('stream.log_unreadable', error)
         await this.#deps.clock.sleep(Math.min(RETRY_MS_MIN * 2 ** Math.min(failures, 10), RETRY_MS_MAX))
       }
     }

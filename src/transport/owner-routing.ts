@@ -5,12 +5,14 @@ import type { Clock, Logger, Randomness } from '#runtime'
 import { NODE_HEARTBEAT_MS, type RelayNode, type Relays } from '#store'
 import { type ForwardTarget, forwardRequest, forwardUpgrade, type HopResult } from './forward.ts'
 import { Nodes } from './nodes.ts'
+import type { Outage } from './outage.ts'
 import { readGoodBye, Tunnels } from './tunnels.ts'
 
 export type RoutingDeps = Readonly<{
   clock: Clock
   random: Randomness
   log: Logger
+  outage: Outage
   relays: Relays
   /** Told of each request for a session of another relay; `unknown`: there is no such relay, or it does not answer. */
   onHop: (result: 'served' | 'unknown' | 'failed') => void
@@ -95,13 +97,13 @@ export class OwnerRouting {
 
   /** Tells the other relays where this one is, now and from now on. @returns how to stop that */
   async announce({ hopHost, listenHost }: HopAddress, port: number): Promise<() => void> {
-    const { clock, relays, log } = this.#deps
+    const { clock, relays, outage } = this.#deps
     const isWildcard = listenHost === undefined || listenHost === '0.0.0.0' || listenHost === '::'
     const host = hopHost ?? (isWildcard ? firstAddress() : listenHost)
     this.#announce = () => relays.announce(this.#nodeId, { host, port, hopKey: this.#hopKey })
     await this.#announce()
     return clock.every(NODE_HEARTBEAT_MS, () => {
-      this.#announce().catch((error: unknown) => log.warn({ error }, 'relay.not_announced'))
+      this.#announce().catch((error: unknown) => outage.failed('relay.not_announced', error))
     })
   }
 

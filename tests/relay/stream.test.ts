@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createLogger, Metrics } from '#runtime'
 import type { LogEntry, Reader } from '#store'
+import { Outage } from '#transport'
 import { createRelayMetrics } from '../../relay/context.ts'
 import { type Outlet, UserStream } from '../../relay/user-stream.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
@@ -60,7 +61,12 @@ function open() {
   }
   const clock = new FakeClock()
   const metrics = createRelayMetrics(new Metrics())
-  const stream = new UserStream({ reader, clock, log: createLogger('t', 'silent'), metrics }, 'alice', outlet)
+  const silent = createLogger('t', 'silent')
+  const stream = new UserStream(
+    { reader, clock, log: silent, outage: new Outage(clock, silent), metrics },
+    'alice',
+    outlet,
+  )
   /** Logs the next event; `isHeard`: it comes by Redis as well. */
   const happen = (isHeard = true, name = `e${log.length + 1}`): void => {
     const entry = { id: idOf(log.length + 1), prev: top(), event: name, payload: {} }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { EVENT_ID_ZERO } from '#contract'
 import { createLogger, Metrics, systemClock } from '#runtime'
 import type { LogEntry, Reader } from '#store'
+import { Outage } from '#transport'
 import { createRelayMetrics } from '../../relay/context.ts'
 import { type Logged, type Outlet, UserStream } from '../../relay/user-stream.ts'
 
@@ -44,7 +45,9 @@ function open() {
     deliver: ({ payload }) => heard.push(payload),
   }
   const metrics = createRelayMetrics(new Metrics(false))
-  const deps = { reader: memory.reader, clock: systemClock, log: createLogger('test', 'silent'), metrics }
+  const silent = createLogger('test', 'silent')
+  const outage = new Outage(systemClock, silent)
+  const deps = { reader: memory.reader, clock: systemClock, log: silent, outage, metrics }
   return { ...memory, log, heard, stream: new UserStream(deps, 'alice', outlet) }
 }
 

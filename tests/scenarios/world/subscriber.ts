@@ -1,5 +1,6 @@
 import { createLogger, Metrics, systemClock } from '#runtime'
 import type { Reader } from '#store'
+import { Outage } from '#transport'
 import { createRelayMetrics } from '../../../relay/context.ts'
 import { type Outlet, UserStream } from '../../../relay/user-stream.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -46,7 +47,8 @@ export class Subscriber {
       deliver: ({ event, meta }) => this.heard.push({ event, ...meta }),
     }
     const metrics = createRelayMetrics(new Metrics(false))
-    const deps = { reader: readerOf(store), clock: systemClock, log: createLogger('test', 'silent'), metrics }
+    const log = createLogger('test', 'silent')
+    const deps = { reader: readerOf(store), clock: systemClock, log, outage: new Outage(systemClock, log), metrics }
     this.stream = new UserStream(deps, userId, outlet)
   }
 
