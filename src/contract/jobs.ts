@@ -24,7 +24,7 @@ import {
   tradeIdSchema,
   userIdSchema,
 } from './ids.ts'
-import { orderProblems } from './order-rules.ts'
+import { closeProblem, orderProblems } from './order-rules.ts'
 
 /** The queues, with the prefix under which each lies in Redis: a tag of its own, so that queues spread over a cluster. */
 export const queues = {
@@ -170,6 +170,13 @@ export const closePositionSchema = z
     percentage: optionalPercent,
     // Not filled in where it is left out: workers of the version before refuse a field that they do not know.
     positionSide: oneOf(POSITION_SIDES).nullish(),
+    /** The close is a limit order then. */
+    limitPrice: price.nullish(),
+    extendedHours: z.boolean({ error: 'must be true or false' }).nullish(),
+  })
+  .superRefine(({ symbol, limitPrice = null, extendedHours }, context) => {
+    const problem = closeProblem(symbol, limitPrice, extendedHours === true)
+    if (problem !== null) context.addIssue({ code: 'custom', path: [problem[0]], message: problem[1] })
   })
   .refine(({ quantity, percentage }) => quantity === null || percentage === null, {
     path: ['percentage'],
@@ -180,6 +187,14 @@ export const closePositionSchema = z
     error: 'must be at most 100',
   })
 export type ClosePosition = z.input<typeof closePositionSchema>
+
+/** Asks to close every position of a connection, each by a trade of its own (see `closeAllTradeId`). */
+export const closeAllSchema = z.strictObject({
+  userId: userIdSchema,
+  connectionId: connectionIdSchema,
+  commandId: commandIdSchema,
+})
+export type CloseAllPositions = z.input<typeof closeAllSchema>
 
 /** Takes up whatever is due on a trade, from its record alone: a submission or a command whose own job is gone, or has ended. */
 export const resolveOrderSchema = z.strictObject(ofTrade)
@@ -204,6 +219,7 @@ export const jobs = {
   replaceOrder: { queue: 'commands', schema: replaceOrderSchema },
   cancelAll: { queue: 'commands', schema: cancelAllSchema },
   closePosition: { queue: 'commands', schema: closePositionSchema },
+  closeAllPositions: { queue: 'commands', schema: closeAllSchema },
   resolveOrder: { queue: 'orders', schema: resolveOrderSchema },
   checkConnection: { queue: 'connections', schema: checkConnectionSchema },
   disconnect: { queue: 'connections', schema: disconnectSchema },
@@ -243,6 +259,12 @@ export const commandJobId = (name: CommandName, userId: string, tradeId: string,
 /** The job of a cancel of all orders. */
 export const cancelAllJobId = (userId: string, connectionId: string, commandId: string): string =>
   `cancel-all-${digest(`${userId}\n${connectionId}`)}-${commandId}`
+/** The job of a close of all positions. */
+export const closeAllJobId = (userId: string, connectionId: string, commandId: string): string =>
+  `close-all-${digest(`${userId}\n${connectionId}`)}-${commandId}`
+/** The trade by which a close of all positions closes one of them: a function of the command and the symbol, so that it is placed once. */
+export const closeAllTradeId = (connectionId: string, commandId: string, symbol: string): string =>
+  `close-${digest(`${connectionId}\n${commandId}\n${symbol}`)}`
 /** One at a time for a trade; it leaves the queue when it is done, so that it can be asked for again. */
 export const resolveJobId = (userId: string, tradeId: string): string => `resolve-${digest(userId)}-${tradeId}`
 /** @param revision of the connection's record that asks for it: asking again is another job */

@@ -127,6 +127,14 @@ function classProblem(o: OrderIntent): Problem | null {
 export const orderProblems = (order: OrderIntent): Problem[] =>
   rules.map((rule) => rule(order)).filter((problem) => problem !== null)
 
+/** What can be said of the price of a close. */
+export function closeProblem(symbol: string, limitPrice: Decimal | null, extendedHours: boolean): Problem | null {
+  const isPair = symbol.includes('/')
+  if (extendedHours && isPair) return ['extendedHours', 'pairs trade at any time']
+  if (extendedHours && limitPrice === null) return ['limitPrice', 'a close in extended hours needs a limitPrice']
+  return tickProblem('limitPrice', limitPrice, isPair)
+}
+
 /**
  * What is refused before an order is queued, and is left to the broker once it is: rules that the broker has changed before, and what
  * changes with time. Each problem with the field to mend.

@@ -5,6 +5,9 @@ import {
   cancelAllSchema,
   type CancelOrder,
   cancelOrderSchema,
+  closeAllJobId,
+  type CloseAllPositions,
+  closeAllSchema,
   type ClosePosition,
   closePositionSchema,
   type CommandName,
@@ -36,9 +39,16 @@ export interface TradeCommands {
   /**
    * Queues the close of a position, or of part of it, by a market order of its own, sized when it is sent by what the broker says is
    * available. `tradeId` names that order; as any trade id it is used once. With `positionSide` (`long` or `short`) only a position on
-   * that side is closed: where it is flat or has flipped by then, the user hears `trade.rejected` (`NOTHING_TO_CLOSE`).
+   * that side is closed: where it is flat or has flipped by then, the user hears `trade.rejected` (`NOTHING_TO_CLOSE`). With
+   * `limitPrice` the close is a limit order; with `extendedHours` as well it may execute before and after the regular session.
    */
   closePosition(command: ClosePosition): Promise<{ tradeId: string; jobId: string }>
+  /**
+   * Queues the close of every position that the broker shows on one connection when the command is carried out, each by a market order
+   * as of `closePosition`, under the trade id `closeAllTradeId(connectionId, commandId, symbol)`. Open orders are left: cancel them
+   * first, or the shares that they reserve stay. What cannot be traded here (options) stays, and is named in the workers' log.
+   */
+  closeAllPositions(command: CloseAllPositions): Promise<{ jobId: string }>
 }
 
 type Command = Readonly<{ userId: string; commandId: string }>
@@ -75,6 +85,11 @@ export function createTradeCommands(queue: Queue, door: Door): TradeCommands {
       if (command.symbol !== request.symbol)
         assertNamed(request.symbol, command.symbol, await door.find(command, command.symbol))
       return { tradeId: command.tradeId, ...(await askOfTrade('closePosition', command)) }
+    },
+    async closeAllPositions(request) {
+      const command = parse(closeAllSchema, request)
+      const { userId, connectionId, commandId } = command
+      return ask('closeAllPositions', command, closeAllJobId(userId, connectionId, commandId))
     },
   }
 }

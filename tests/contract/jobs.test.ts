@@ -223,6 +223,9 @@ describe('commands', () => {
     ['closePosition', { ...command, symbol: 'AAPL', percentage: '50' }],
     ['closePosition', { ...command, symbol: 'AAPL', quantity: '1', positionSide: 'short' }],
     ['closePosition', { ...command, symbol: 'AAPL', positionSide: null }],
+    ['closePosition', { ...command, symbol: 'AAPL', limitPrice: '180.5', extendedHours: true }],
+    ['closePosition', { ...command, symbol: 'BTC/USD', limitPrice: '60000.123' }],
+    ['closeAllPositions', { userId: 'u1', connectionId: 'broker_1', commandId: 'c1' }],
     ['checkConnection', { userId: 'u1', connectionId: 'broker_1' }],
   ])('%s accepts %j', (job, payload) => expect(problems(job, payload)).toBe(''))
 
@@ -234,6 +237,21 @@ describe('commands', () => {
       'percentage: give quantity or percentage, not both',
       'closePosition',
       { ...command, symbol: 'AAPL', quantity: '1', percentage: '50' },
+    ],
+    [
+      'limitPrice: a close in extended hours needs a limitPrice',
+      'closePosition',
+      { ...command, symbol: 'AAPL', extendedHours: true },
+    ],
+    [
+      'limitPrice: at most 2 decimals at this price',
+      'closePosition',
+      { ...command, symbol: 'AAPL', limitPrice: '180.505' },
+    ],
+    [
+      'extendedHours: pairs trade at any time',
+      'closePosition',
+      { ...command, symbol: 'BTC/USD', limitPrice: '1', extendedHours: true },
     ],
     ['percentage: must be at most 100', 'closePosition', { ...command, symbol: 'AAPL', percentage: '100.1' }],
     ['symbol: use a symbol like AAPL, BRK.B or BTC/USD', 'closePosition', { ...command, symbol: 'BTCUSD/' }],
@@ -252,6 +270,7 @@ describe('commands', () => {
       'replaceOrder commands',
       'cancelAll commands',
       'closePosition commands',
+      'closeAllPositions commands',
       'resolveOrder orders',
       'checkConnection connections',
       'disconnect connections',

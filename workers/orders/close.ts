@@ -26,8 +26,9 @@ import { nothingToClose, promised } from './sizing.ts'
 import { deny, meet, placeFirst } from './submit.ts'
 
 /**
- * Closes a position, or part of it, with a trade of its own: a market order on the other side, sized by what the broker says is
- * available at that moment, and by what nothing else of ours closes already, so that it never opens the other side (POS-07); not while the account is being read anew (FIL-06). Where
+ * Closes a position, or part of it, with a trade of its own: a market order on the other side (a limit order, where a price is named),
+ * sized by what the broker says is available at that moment, and by what nothing else of ours closes already, so that it never opens
+ * the other side (POS-07); not while the account is being read anew (FIL-06). Where
  * the command says which side it closes, a position on the other one is left alone. Its identity is the command's, so that a
  * redelivery finds the trade; the broker's own way of closing has no client order id, and is not used.
  */
@@ -83,11 +84,12 @@ const isBehind = ({ slice: { position } }: LoadedSlice, holding: Holding | null)
 
 const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' : 'sell')
 
-/** A command that names no side has the hash that it had before sides could be named. */
-const hashOf = ({ symbol, quantity, percentage, positionSide }: CloseCommand): string => {
+/** A command that names neither side nor price has the hash that it had before these could be named. */
+const hashOf = ({ symbol, quantity, percentage, positionSide, limitPrice, extendedHours }: CloseCommand): string => {
   const side = positionSide == null ? [] : [positionSide]
+  const terms = limitPrice == null ? [] : ['limit', limitPrice, extendedHours === true]
   return createHash('sha256')
-    .update(JSON.stringify(['close', symbol, quantity, percentage, ...side]))
+    .update(JSON.stringify(['close', symbol, quantity, percentage, ...side, ...terms]))
     .digest('hex')
     .slice(0, 32)
 }
@@ -115,11 +117,12 @@ function sizeOf(
 }
 
 const intentOf = (command: CloseCommand, side: Side, quantity: Decimal | null): OrderIntent => {
-  const { userId, connectionId, tradeId, symbol } = command
+  const { userId, connectionId, tradeId, symbol, limitPrice = null } = command
   return {
     ...{ userId, connectionId, tradeId, symbol, side, quantity },
-    ...{ orderType: 'market', timeInForce: symbol.includes('/') ? 'gtc' : 'day', orderClass: 'simple' },
-    ...{ notional: null, limitPrice: null, stopPrice: null, trailPrice: null, trailPercent: null },
-    ...{ extendedHours: false, takeProfit: null, stopLoss: null, notAfter: null },
+    orderType: limitPrice === null ? 'market' : 'limit',
+    ...{ timeInForce: symbol.includes('/') ? 'gtc' : 'day', orderClass: 'simple' },
+    ...{ notional: null, limitPrice, stopPrice: null, trailPrice: null, trailPercent: null },
+    ...{ extendedHours: command.extendedHours === true, takeProfit: null, stopLoss: null, notAfter: null },
   }
 }

@@ -8,6 +8,7 @@ import { BrokerError, ConnectionUnusableError, UnverifiedError } from '../broker
 import { attend } from './attend.ts'
 import { cancelAll } from './cancel-all.ts'
 import { cancelOrder } from './cancel.ts'
+import { closeAllPositions } from './close-all.ts'
 import { closePosition } from './close.ts'
 import { isGone, type OrderDeps } from './deps.ts'
 import {
@@ -112,6 +113,8 @@ const work: Readonly<Record<Exclude<JobName, 'checkConnection' | 'disconnect'>, 
   cancelAll: (deps, data, run) => cancelAll(deps, readPayload(jobs.cancelAll.schema, data), run),
   replaceOrder: (deps, data, run) => replaceOrder(deps, readPayload(jobs.replaceOrder.schema, data), run),
   closePosition: (deps, data, run) => closePosition(deps, readPayload(jobs.closePosition.schema, data), run),
+  closeAllPositions: (deps, data, run) =>
+    closeAllPositions(deps, readPayload(jobs.closeAllPositions.schema, data), run),
   resolveOrder: (deps, data, run) => attend(deps, readPayload(jobs.resolveOrder.schema, data), run),
 }
 
