@@ -1,3 +1,4 @@
+import { money } from '#contract'
 import { isTerminal } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
@@ -65,7 +66,7 @@ async function mistold(
   }
   const cash = cashTold(log, connectionId)
   const { account } = (await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' })).slice
-  if (cash !== null && account !== null && Number(account.cash) !== cash)
+  if (cash !== null && account !== null && money(account.cash) !== cash)
     findings.push(`S10 the cash told is ${cash}, stored are ${account.cash}`)
   return findings
 }
