@@ -28,6 +28,7 @@ import {
   createLeases,
   createRecoveries,
   createLinks,
+  createParkedOrders,
   createPublisher,
   createQuotes,
   createRegistry,
@@ -190,7 +191,21 @@ function openDirectory(
 type Part = AsyncDisposable & Readonly<{ stuckBecause?: string | undefined; remark?: string | undefined }>
 
 const starters: Record<Role, (shared: Shared) => Part[]> = {
-  orders({ applier, brokers, clock, random, log, redis, watch, directory, hours, returns, ask, queueTally: tally }) {
+  orders({
+    config,
+    applier,
+    brokers,
+    clock,
+    random,
+    log,
+    redis,
+    watch,
+    directory,
+    hours,
+    returns,
+    ask,
+    queueTally: tally,
+  }) {
     const controls = createControls(redis)
     const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
       const { limits } = directory.setOf(userId) ?? (await controls.read(userId))
@@ -202,6 +217,8 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     const handle = orderHandler({
       ...{ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log },
       recoveries: createRecoveries(redis),
+      parked: createParkedOrders(redis),
+      parkedMarketMs: config.parkedMarketSeconds * 1_000,
       knownStore: () => directory.knownStore(),
       mayHaveLost: () => returns.mayHaveLost(),
     })

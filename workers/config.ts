@@ -68,6 +68,13 @@ export const workerSettings = {
     allowed: `a list of ${ROLES.join(', ')}`,
     fallback: ROLES.join(','),
   }),
+  parkedMarketSeconds: setting({
+    env: 'PARKED_MARKET_SECONDS',
+    schema: z.coerce.number().int().min(1).max(900).default(30),
+    purpose: 'A market order without notAfter that cannot be sent is given up so long after it was first parked',
+    allowed: 'a number, 1 to 900',
+    fallback: '30',
+  }),
   isStoreExpected: setting({
     env: 'STORE_EXPECTED',
     schema: z

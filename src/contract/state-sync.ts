@@ -23,7 +23,12 @@ type Snapshot = Readonly<{
   orders: readonly Order[]
   positions: readonly Position[]
   accounts: readonly Account[]
+  /** Orders that wait to be sent, and have no record. */
+  parked?: readonly Waiting[]
 }>
+
+type Waiting = Readonly<{ tradeId: string; connectionId: string }> &
+  Pick<Order, 'symbol' | 'side' | 'orderType' | 'quantity' | 'notional' | 'limitPrice' | 'stopPrice'>
 
 /** Positions, and pending trades, that one `state.sync` holds at most: about a megabyte of each. */
 const ROWS_MAX = 2_500
@@ -34,11 +39,14 @@ const ROWS_MAX = 2_500
  */
 export function stateSyncOf(snapshot: Snapshot, types: readonly SyncType[] | undefined, timestamp: string): StateSync {
   const wants = (type: SyncType): boolean => types === undefined || types.includes(type)
-  const pending = snapshot.orders.filter(isPending)
+  const pending = [
+    ...snapshot.orders.filter(isPending).map(pendingTradeOf),
+    ...(snapshot.parked ?? []).map(waitingTradeOf),
+  ]
   return {
     ...(wants('portfolio') ? { portfolio: portfolioOf(snapshot) } : {}),
     ...(wants('positions') ? { positions: snapshot.positions.slice(0, ROWS_MAX).map(positionOf) } : {}),
-    ...(wants('trades') ? { pendingTrades: pending.slice(0, ROWS_MAX).map(pendingTradeOf) } : {}),
+    ...(wants('trades') ? { pendingTrades: pending.slice(0, ROWS_MAX) } : {}),
     ...(Math.max(pending.length, snapshot.positions.length) > ROWS_MAX ? { truncated: true } : {}),
     lastEventId: snapshot.lastEventId,
     timestamp,
@@ -88,16 +96,27 @@ function statusOf(order: Order): (typeof PENDING_STATUSES)[number] {
   return order.status === 'partially_filled' ? 'partially_filled' : 'submitted'
 }
 
+const waitingTradeOf = (order: Waiting) => ({
+  id: order.tradeId,
+  ...termsOf(order),
+  filledQuantity: 0,
+  status: 'submitting' as const,
+})
+
 const pendingTradeOf = (order: Order) => ({
   id: order.id,
+  ...termsOf(order),
+  filledQuantity: figure(order.cumulativeQuantity),
+  status: statusOf(order),
+})
+
+const termsOf = (order: Omit<Waiting, 'tradeId'>) => ({
   brokerConnectionId: order.connectionId,
   symbol: order.symbol,
   side: order.side,
   quantity: figureIfAny(order.quantity),
   ...(order.notional === null ? {} : { notional: figure(order.notional) }),
-  filledQuantity: figure(order.cumulativeQuantity),
   orderType: order.orderType,
   limitPrice: figureIfAny(order.limitPrice),
   ...(order.stopPrice === null ? {} : { stopPrice: figure(order.stopPrice) }),
-  status: statusOf(order),
 })

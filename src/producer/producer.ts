@@ -13,6 +13,7 @@ import { createDoor } from './door.ts'
 import { type ProducerOptions, readOptions } from './options.ts'
 import { available, parse } from './request.ts'
 import { createSessionCommands, type SessionCommands } from './sessions.ts'
+import { shownOrder, type WaitingOrder } from './shown-order.ts'
 import { createSubmitOrder, type SubmitOrderCommand } from './submit.ts'
 
 /**
@@ -30,10 +31,11 @@ export interface Producer extends TradeCommands, ControlCommands, AsyncDisposabl
   sessions: SessionCommands
   orders: {
     /**
-     * The order of a trade as it stands, or `null` when no worker has taken it yet.
+     * The order of a trade as it stands, or `null` when no worker has taken it yet. `waiting`: it cannot be sent for now; `reason`
+     * says why, and `since` when it was first parked.
      * @throws {InvalidRequestError} an id that no order can have  @throws {UnavailableError}
      */
-    get(userId: string, tradeId: string): Promise<Order | null>
+    get(userId: string, tradeId: string): Promise<Order | WaitingOrder | null>
   }
 }
 
@@ -77,7 +79,9 @@ export async function createProducer(options: ProducerOptions): Promise<Producer
     orders: {
       async get(userId, tradeId) {
         const asked = parse(tradeSchema, { userId, tradeId })
-        return available(reader.order(asked.userId, asked.tradeId))
+        const { userId: of, tradeId: id } = asked
+        const [order, parked] = await available(Promise.all([reader.order(of, id), reader.parked(of, id)]))
+        return shownOrder(order, parked)
       },
     },
   }

@@ -5,6 +5,8 @@
 export const stateKey = (userId: string): string => `state:{${userId}}`
 /** Which fields of a user's state are asked for all the time, a set (see open-index.ts). */
 export const openKey = (userId: string): string => `state:{${userId}}:open`
+/** Orders of a user that wait to be sent, a hash by trade id (see parked.ts). */
+export const parkedKey = (userId: string): string => `state:{${userId}}:parked`
 /** Event log of one user, a stream: `e` event, `d` payload as JSON, `p` previous event id. */
 export const logKey = (userId: string): string => `log:{${userId}}`
 /** An order that left the hot state: its record as text, until it expires. */

@@ -13,6 +13,7 @@ import {
   tombstoneKey,
 } from './keys.ts'
 import { isIndexed, readOpen } from './open-index.ts'
+import { type ParkedOrder, readParked } from './parked.ts'
 import type { Tombstone } from './port.ts'
 import { orderRecord, readRecord, readTombstone } from './records.ts'
 import { readState } from './store.ts'
@@ -36,8 +37,11 @@ export type UserSnapshot = Readonly<{
  */
 export type UnreadReason = 'store_lost' | 'account_unread'
 
-/** A snapshot, and whether its figures are those of all of the user's accounts (`unread` null). */
-export type Figures = Readonly<{ snapshot: UserSnapshot; unread: UnreadReason | null }>
+/** A snapshot, the orders that wait to be sent, and whether the figures are those of all of the user's accounts (`unread` null). */
+export type Figures = Readonly<{
+  snapshot: UserSnapshot & Readonly<{ parked?: readonly ParkedOrder[] }>
+  unread: UnreadReason | null
+}>
 
 /** One entry of a user's event log. `payload` is the JSON that clients get. */
 export type LogEntry = Readonly<{ id: string; prev: string; event: string; payload: unknown }>
@@ -53,6 +57,8 @@ export interface Reader {
   figures(userId: string): Promise<Figures>
   /** Of the hot state or of the archive. */
   order(userId: string, tradeId: string): Promise<Order | null>
+  /** The note of an order that waits to be sent. */
+  parked(userId: string, tradeId: string): Promise<ParkedOrder | null>
   /** Of a trade that ended; it outlives the order. */
   tombstone(userId: string, tradeId: string): Promise<Tombstone | null>
   /** Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry beyond it may be there already. */
@@ -74,11 +80,13 @@ export function createReader(redis: Redis): Reader {
     top: async (userId) => (await stateTop(userId)) ?? logTop(userId),
     async figures(userId) {
       // The same marker before and after: the store was not lost between the control set and the state.
-      const [marker, names, snapshot] = await Promise.all([
+      const [marker, names, parked, stored] = await Promise.all([
         redis.get(epochKey),
         redis.hkeys(controlKey(userId)),
+        readParked(redis, userId),
         reader.snapshot(userId),
       ])
+      const snapshot = { ...stored, parked: await withoutRecord(redis, userId, parked) }
       const isSameStore = marker !== null && (await redis.get(epochKey)) === marker
       if (!isSameStore) return { snapshot, unread: 'store_lost' }
       return { snapshot, unread: isEachRead(names, snapshot.accounts) ? null : 'account_unread' }
@@ -101,6 +109,7 @@ export function createReader(redis: Redis): Reader {
         accounts,
       }
     },
+    parked: async (userId, tradeId) => (await readParked(redis, userId, tradeId))[0] ?? null,
     async order(userId, tradeId) {
       const name = field.order(tradeId)
       const hot = await redis.hget(stateKey(userId), name)
@@ -120,6 +129,13 @@ export function createReader(redis: Redis): Reader {
     },
   }
   return reader
+}
+
+/** A note may be left of an order that was sent since: its record says what became of it. */
+async function withoutRecord(redis: Redis, userId: string, parked: readonly ParkedOrder[]): Promise<ParkedOrder[]> {
+  if (parked.length === 0) return []
+  const records = await redis.hmget(stateKey(userId), ...parked.map(({ tradeId }) => field.order(tradeId)))
+  return parked.filter((_note, index) => records[index] === null)
 }
 
 /**

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { serverEvents, stateSyncOf } from '#contract'
 import { adopt, type BrokerStatus, type CancelRequest, dec, type Order, reduce } from '#domain'
 import type { UserSnapshot } from '#store'
-import { at, brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
+import { at, brokerOrder, claimed, emptySlice, intentOf, landing, readingOf, seen } from '../domain/orders.ts'
 
 const NOW = '2024-03-15T15:00:00.000Z'
 const portfolio = (connectionId: string, cash: string, symbol: string, quantity: string) =>
@@ -62,6 +62,15 @@ describe('stateSyncOf', () => {
   ])('a trade that is %s', (_what, change, status) => {
     const { pendingTrades } = stateSyncOf(snapshotOf([order(change)]), ['trades'], NOW)
     expect(pendingTrades?.map((trade) => trade.status)).toEqual(status === null ? [] : [status])
+  })
+
+  test('lists what waits to be sent and has no record yet', () => {
+    const waiting = { ...intentOf({ tradeId: 't9', orderType: 'limit', limitPrice: dec('180') }) }
+    const sync = stateSyncOf({ ...snapshotOf([order()]), parked: [waiting] }, ['trades'], NOW)
+    expect(serverEvents['state.sync'].schema.parse(sync).pendingTrades).toMatchObject([
+      { id: 't1', status: 'submitted' },
+      { id: 't9', symbol: 'AAPL', side: 'buy', quantity: 100, limitPrice: 180, status: 'submitting' },
+    ])
   })
 
   test('holds what fits a connection, and says when there is more', () => {

@@ -5,6 +5,7 @@ import type { BrokerPool } from '../../workers/broker/index.ts'
 import { type Asker, createRiskDesk, type OrderDeps, type Run } from '../../workers/orders/index.ts'
 import { type Applier, MarketHours } from '../../workers/updates/index.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
+import { FakeParked } from '../support/fake-parked.ts'
 import type { FakeStore } from '../support/fake-store.ts'
 
 type Shared = Readonly<{
@@ -37,6 +38,7 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
   /** What happens when a step is reached; by default nothing. */
   const at = new Map<BoundaryName, () => Promise<void> | undefined>()
   const boundaries = { reached: (point: BoundaryName) => at.get(point)?.() }
+  const parked = new FakeParked(() => clock.now())
   const submit: OrderDeps = {
     applier,
     brokers,
@@ -47,9 +49,11 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
     random,
     log,
     recoveries,
+    parked,
+    parkedMarketMs: 30_000,
     knownStore: async () => store.marker,
     mayHaveLost: () => store.losses > 0,
   }
   const run: Run = { queuedAtMs: clock.now(), losses: 0, assertHeld: () => undefined }
-  return { asked, quotes, at, submit, run }
+  return { asked, quotes, at, parked, submit, run }
 }

@@ -24,6 +24,7 @@ function memoryLog() {
   const reader: Reader = {
     top: async () => top(),
     order: async () => null,
+    parked: async () => null,
     tombstone: async () => null,
     snapshot,
     figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),

@@ -21,6 +21,7 @@ import { isIndexed } from '../../src/store/open-index.ts'
 import { FakeBudget } from './fake-budget.ts'
 import { FakeControls } from './fake-controls.ts'
 import { FakePace } from './fake-pace.ts'
+import { FakeParked } from './fake-parked.ts'
 
 type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
 
@@ -40,6 +41,7 @@ export class FakeStore implements Store {
   readonly controls: FakeControls
   readonly budget: FakeBudget
   readonly pace: FakePace
+  readonly parked: FakeParked
   readonly #nowMs: () => number
   #timeUs = START_MS * 1_000
   #lastEventId = EVENT_ID_ZERO
@@ -48,6 +50,7 @@ export class FakeStore implements Store {
     this.#nowMs = nowMs
     this.budget = new FakeBudget(nowMs)
     this.pace = new FakePace(nowMs)
+    this.parked = new FakeParked(nowMs)
     this.controls = new FakeControls(() => (this.#timeUs += 1))
   }
 
@@ -106,6 +109,7 @@ export class FakeStore implements Store {
     this.leases.clear()
     this.budget.wipe()
     this.pace.wipe()
+    this.parked.notes.clear()
     this.controls.wipe()
   }
 

@@ -16,6 +16,16 @@ export const EXPIRED: OrderDenial = {
 export const isPast = ({ notAfter }: Pick<OrderIntent, 'notAfter'>, nowMs: number): boolean =>
   notAfter !== null && nowMs > Date.parse(notAfter)
 
+/**
+ * A market order is for the price of its moment: parked for long, one without a deadline of its own is given up.
+ * @param parkedMs since it was first parked; waiting in the queue does not count
+ */
+export const isParkedTooLong = (
+  { orderType, notAfter }: Pick<OrderIntent, 'orderType' | 'notAfter'>,
+  parkedMs: number,
+  maxMs: number,
+): boolean => orderType === 'market' && notAfter === null && parkedMs > maxMs
+
 export const haltedBy = ({ scope, reason }: Halt): OrderDenial => ({
   code: 'HALTED',
   message: `New orders are halted for ${scope === 'global' ? 'everybody' : `this ${scope}`}: ${reason}`,

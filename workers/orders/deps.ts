@@ -1,6 +1,6 @@
 import type { Landing, Order, OrderIntent } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
-import type { ConnectionRef, LoadedSlice, Recoveries } from '#store'
+import type { ConnectionRef, LoadedSlice, ParkedOrders, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 import { type Applier, load, type Target } from '../updates/index.ts'
 import type { Asker } from './asker.ts'
@@ -13,6 +13,9 @@ export type OrderDeps = Readonly<{
   risk: RiskDesk
   recoveries: Pick<Recoveries, 'isRunning'>
   ask: Asker
+  parked: ParkedOrders
+  /** How long a market order without `notAfter` may be parked. */
+  parkedMarketMs: number
   /** The mark of the store, if it is the one that this worker knows; `null`: it was lost, and what it holds may not be believed. */
   knownStore(): Promise<string | null>
   /** Whether the store may have lost what was last written to it: it was away, and came back a short while ago. */

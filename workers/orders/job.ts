@@ -16,6 +16,8 @@ export type Run = Readonly<{
   queuedAtMs: number
   /** How often a worker was lost with it; counted by the queue before it is delivered again. */
   losses: number
+  /** Whether it has run before, as far as the queue knows; absent: it may have. */
+  isRepeat?: boolean
   /**
    * Asked right before everything that changes something at the broker: once the queue may have given the job to somebody else,
    * nothing more leaves this process (RDQ-01).

@@ -2,7 +2,7 @@ import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
 import { describeIssues, type JobName, jobs, type QueueName, queues } from '#contract'
-import type { Clock, Logger } from '#runtime'
+import { type Clock, type Logger, putNewest } from '#runtime'
 import type { ConnectionRef } from '#store'
 import { BrokerError, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import { attend } from './attend.ts'
@@ -32,6 +32,9 @@ const LOCK_MARGIN_MS = 1_000
 /** A job whose worker died is run again this often before the queue gives it up; the trade itself is never given up. */
 const STALLED_MAX = 10
 
+/** Delayed jobs whose reason is remembered for the log. */
+const WHYS_MAX = 10_000
+
 /** What working on a queue needs. */
 export type QueueDeps = Readonly<{
   redis: Redis
@@ -53,21 +56,30 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
   const { redis, clock, log, lockMs = LOCK_MS } = deps
   const { name, prefix } = queues[queue]
   let renewedAtMs = Number.NEGATIVE_INFINITY
+  /** Why jobs were last delayed, by id. */
+  const waiting = new Map<string, string>()
   const process = async (job: Job, token?: string, signal?: AbortSignal): Promise<void> => {
     const startedAtMs = clock.monotonicMs()
     // Renewals are for all jobs in hand at once, and hold from when they were asked for, at most half a lock ago.
     const run: Run = {
       queuedAtMs: job.timestamp,
       losses: job.stalledCounter,
+      isRepeat: job.attemptsStarted > 1 || job.stalledCounter > 0,
       assertHeld() {
         const ageMs = clock.monotonicMs() - Math.max(startedAtMs, renewedAtMs)
         if (signal?.aborted === true || ageMs > lockMs - LOCK_MARGIN_MS) throw new LockLostError()
       },
     }
     const result = await handle(job.name, job.data, run)
-    if (result.kind === 'done') return
+    if (result.kind === 'done') {
+      waiting.delete(job.id ?? '')
+      return
+    }
     if (result.delayMs === null) throw new Error(result.why)
-    log.info({ jobId: job.id, delayMs: result.delayMs, why: result.why }, 'job.delayed')
+    // A parked job comes back twice a second: one line for each change of the reason.
+    if (waiting.get(job.id ?? '') !== result.why)
+      log.info({ jobId: job.id, delayMs: result.delayMs, why: result.why }, 'job.delayed')
+    putNewest(waiting, job.id ?? '', result.why, WHYS_MAX)
     await job.moveToDelayed(clock.now() + result.delayMs, token)
     throw new DelayedError()
   }

@@ -11,10 +11,19 @@ import {
 } from '#domain'
 import { InvariantError, isoTime, isWithin } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
-import type { Broker, Opened } from '../broker/index.ts'
+import { type Broker, type Opened, UnverifiedError } from '../broker/index.ts'
 import { apply, applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
 import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission } from './adopt.ts'
-import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX, tooMany } from './denials.ts'
+import {
+  disconnected,
+  EXPIRED,
+  haltedBy,
+  isParkedTooLong,
+  isPast,
+  type OrderDenial,
+  PARKED_MS_MAX,
+  tooMany,
+} from './denials.ts'
 import { factsOf, landingOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 import { leaveOrRepeat } from './lost.ts'
@@ -52,10 +61,16 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
   await deps.boundaries.reached('resolve.dequeued')
   const nowMs = deps.clock.now()
   if (isUnderWay(order, nowMs)) return again(UNDER_WAY_MS, 'a request may be under way')
-  const opened = await deps.brokers.find(order)
-  const { broker } = opened
   const isParked = order.attemptedAt === null
-  let denial = isParked ? lateness(order, nowMs, run) : null
+  let denial = isParked ? await lateness(deps, order, run) : null
+  let opened: Opened
+  try {
+    opened = await deps.brokers.find(order)
+  } catch (error) {
+    if (!(error instanceof UnverifiedError) || !isParked) throw error
+    return parkUnverified(deps, order, denial, error.message)
+  }
+  const { broker } = opened
   if (isParked && denial === null && order.cancel === null) {
     const sized = size === null ? null : await size(broker)
     const sent =
@@ -74,6 +89,22 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
         : await repeatOrWatch(deps, order, opened, run)
   await deps.boundaries.reached('resolve.recorded')
   return result
+}
+
+/** Pause before a parked order looks again whether its credentials are verified. */
+const UNVERIFIED_MS = 2_000
+
+/** The broker cannot be asked. What was never sent, as far as the record is believed, may end all the same. */
+async function parkUnverified(
+  deps: OrderDeps,
+  order: Order,
+  denial: OrderDenial | null,
+  why: string,
+): Promise<JobResult> {
+  await deps.parked.note(intentOf(order), why)
+  const isOver = denial !== null || order.cancel !== null
+  if (!isOver || order.unknownSince !== null || deps.mayHaveLost()) return again(UNVERIFIED_MS, why)
+  return closeUnsent(deps, order, order.cancel === null ? denial : null)
 }
 
 async function repeatOrWatch(deps: OrderDeps, order: Order, opened: Opened, run: Run): Promise<JobResult> {
@@ -96,9 +127,13 @@ function isFresh({ cancel, claimedAt, ...order }: Order, nowMs: number): boolean
 }
 
 /** Why an order of which nothing was sent must not be sent any more. */
-function lateness(order: Order, nowMs: number, { queuedAtMs }: Run): OrderDenial | null {
+async function lateness(deps: OrderDeps, order: Order, { queuedAtMs }: Run): Promise<OrderDenial | null> {
+  const nowMs = deps.clock.now()
   if (isPast(order, nowMs)) return EXPIRED
-  return nowMs - queuedAtMs <= PARKED_MS_MAX ? null : disconnected('the broker could not be reached in time')
+  const isLate =
+    nowMs - queuedAtMs > PARKED_MS_MAX ||
+    isParkedTooLong(order, await deps.parked.waitingMs(order.userId, order.id), deps.parkedMarketMs)
+  return isLate ? disconnected('the broker could not be reached in time') : null
 }
 
 /** Ends an order of which nothing is at the broker, after that has been looked at as well, unless another run has begun to send it. */

@@ -98,6 +98,7 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome,
     case 'not_sent': {
       await write(deps, sending, { type: 'not_sent', at })
       const why = outcome.kind === 'not_sent' ? outcome.why : 'rate limited'
+      if (outcome.kind === 'not_sent' && order?.unknownSince == null) await deps.parked.note(wanted.intent, why)
       return again(outcome.retryAfterMs ?? RATE_LIMITED_MS, why)
     }
     case 'unknown':

@@ -16,7 +16,16 @@ import { isoTime } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, type Opened, UnverifiedError } from '../broker/index.ts'
 import { applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
-import { disconnected, EXPIRED, haltedBy, isPast, type OrderDenial, PARKED_MS_MAX, tooMany } from './denials.ts'
+import {
+  disconnected,
+  EXPIRED,
+  haltedBy,
+  isParkedTooLong,
+  isPast,
+  type OrderDenial,
+  PARKED_MS_MAX,
+  tooMany,
+} from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
@@ -46,6 +55,13 @@ const FREEING_MS_MAX = 30_000
 
 /** @throws {TradeConflictError} */
 export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
+  const result = await carryOut(deps, intent, run)
+  // What never came back has never been parked.
+  if (result.kind === 'done' && run.isRepeat !== false) await deps.parked.clear(intent.userId, intent.tradeId)
+  return result
+}
+
+async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('submit.dequeued')
   const wanted: Wanted = { intent, hash: parametersHash(intent), closes: false }
   const { userId, connectionId, tradeId: orderId, symbol } = intent
@@ -158,7 +174,7 @@ async function onTaken(
 }
 
 /**
- * Nothing is written while it waits. Nor does it end while the store may have lost what it knew of the trade: the claim after the wait
+ * Parked: nothing is written but a note that shows it, and a cancel ends it. Nor does it end while the store may have lost what it knew of the trade: the claim after the wait
  * asks the broker. Of what was lost longer ago nobody knows any more that it was: so the broker is asked before the end as well.
  * @param broker where it can be asked
  */
@@ -169,14 +185,29 @@ async function wait(
   why: string,
   broker: Broker | null = null,
 ): Promise<JobResult> {
+  const { intent } = wanted
   const nowMs = deps.clock.now()
-  const isLate = nowMs - run.queuedAtMs > PARKED_MS_MAX
-  const denial = isPast(wanted.intent, nowMs) ? EXPIRED : isLate ? disconnected(why) : null
-  if (denial === null || deps.mayHaveLost()) return again(NOT_READY_MS, why)
+  const parkedMs = await deps.parked.note(intent, why)
+  const isLate = nowMs - run.queuedAtMs > PARKED_MS_MAX || isParkedTooLong(intent, parkedMs, deps.parkedMarketMs)
+  const denial = isPast(intent, nowMs) ? EXPIRED : isLate ? disconnected(why) : null
+  const isCanceled = (await loadTrade(deps, intent)).cancelMark !== null
+  if ((denial === null && !isCanceled) || deps.mayHaveLost()) return again(NOT_READY_MS, why)
   const found = broker === null ? null : await findLost(deps, claimedUpdate(wanted, isoTime(nowMs)), broker, run)
   // Nobody but the job knows of the trade: it must not use up its tries.
   if (found?.kind === 'again') return again(found.delayMs ?? NOT_READY_MS, found.why)
-  return found ?? deny(deps, wanted, denial)
+  return found ?? (denial === null || isCanceled ? withdraw(deps, wanted) : deny(deps, wanted, denial))
+}
+
+/** Ends a parked order by the cancel that waits for it. */
+async function withdraw(deps: OrderDeps, wanted: Wanted): Promise<JobResult> {
+  const at = isoTime(deps.clock.now())
+  const { intent } = wanted
+  const target = { landing: landingOf(intent), symbol: intent.symbol, fence: { kind: 'version' } } as const
+  await applyWith(deps.applier, target, ({ slice: { order }, tombstone, cancelMark }) => {
+    if (order !== null || tombstone !== null || cancelMark === null) return []
+    return [claimedUpdate(wanted, at), { type: 'cancel_requested', request: cancelMark }, { type: 'withdrawn', at }]
+  })
+  return DONE
 }
 
 /**

@@ -9,7 +9,7 @@ import { SignJWT } from 'jose'
 import { z } from 'zod'
 import { createVerifier, LoginThrottle, TokenError } from '#auth'
 import type { SubmitOrder } from '#contract'
-import { div, isZero, type Order } from '#domain'
+import { div, isZero } from '#domain'
 import {
   CommandIdConflictError,
   InvalidRequestError,
@@ -170,7 +170,7 @@ function addTrades(app: Hono, { producer }: TradeApiOptions, authenticate: Authe
 }
 
 /** A trade as this API tells of it: decimal strings, nothing of how we keep it. */
-const tradeView = (order: Order) => ({
+const tradeView = (order: NonNullable<Awaited<ReturnType<Producer['orders']['get']>>>) => ({
   tradeId: order.id,
   symbol: order.symbol,
   side: order.side,
@@ -185,7 +185,7 @@ const tradeView = (order: Order) => ({
     : div(order.totalCost, order.cumulativeQuantity, PRICE_PLACES),
   brokerOrderId: order.placements.find((one) => one.brokerOrderId !== null)?.brokerOrderId ?? null,
   submittedAt: order.submittedAt,
-  reason: order.rejection?.message ?? null,
+  reason: order.status === 'waiting' ? order.reason : (order.rejection?.message ?? null),
 })
 
 type Status = 400 | 401 | 404 | 409 | 413 | 422 | 429 | 500 | 503

@@ -15,6 +15,7 @@ function readerOf(store: FakeStore): Reader {
   return {
     top: async (userId) => top(userId),
     order: async () => null,
+    parked: async () => null,
     tombstone: async () => null,
     snapshot,
     figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),

@@ -92,6 +92,8 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   const epoch = process.door('epoch', { read: async () => outside.store.marker }, true)
   const order = {
     recoveries,
+    parked: process.door('parked', outside.store.parked, true),
+    parkedMarketMs: 30_000,
     risk: riskDesk(hours, process, outside),
     ask: asker(queue),
     knownStore: () => epoch.read(),

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import type { Order } from '#domain'
+import type { ParkedOrder } from '#store'
+import { shownOrder } from '../../src/producer/shown-order.ts'
+import { at, claimed, emptySlice, intentOf, landing, play } from '../domain/orders.ts'
+
+const parked: ParkedOrder = { ...intentOf(), schema: 1, reason: 'no keys', since: at(1), seenAt: at(2) }
+const order = play([claimed()], emptySlice).slice.order as Order
+
+test('an order that no worker could claim is waiting, with the reason and what was asked for', () => {
+  expect(shownOrder(null, parked)).toMatchObject({
+    ...{ id: 't1', userId: 'u1', connectionId: landing.connectionId, symbol: 'AAPL', quantity: '100' },
+    ...{ status: 'waiting', reason: 'no keys', since: at(1), cumulativeQuantity: '0', placements: [] },
+  })
+})
+
+test('a claimed order of which nothing was sent is waiting; one that is on its way, or has ended, is not', () => {
+  const unsent = { ...order, attemptedAt: null }
+  expect(shownOrder(unsent, parked)).toEqual({ ...unsent, status: 'waiting', reason: 'no keys', since: at(1) })
+  expect(shownOrder(order, parked)).toBe(order)
+  const ended = { ...unsent, status: 'canceled' } as const
+  expect(shownOrder(ended, parked)).toBe(ended)
+  expect(shownOrder(unsent, null)).toBe(unsent)
+})
