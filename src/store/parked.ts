@@ -44,7 +44,7 @@ export interface ParkedOrders {
 /** Orders of one user that are noted at once. */
 export const PARKED_MAX = 1_000
 /** A note counts for this long after it was last seen; jobs of parked orders come back within seconds. */
-export const PARKED_SEEN_MS = 30_000
+const PARKED_SEEN_MS = 30_000
 /** The notes of a user are gone this long after the last one. */
 const NOTES_TTL_MS = 3_600_000
 
