@@ -111,11 +111,142 @@ describe('nothing that closes opens the other side', () => {
     expect(held(world)).toBe('0')
   })
 
-  test('two orders that reduce under a halt that allows it: together no more than there is', async () => {
+  test('of two that reduce under a halt that allows it, the second is sent late: together no more than there is', async () => {
     const world = await holding()
+    world.startWorker()
     await world.store.controls.setHalt(user, { ...halt, allows: 'reducing' })
-    for (const tradeId of ['t2', 't3']) world.submit({ ...rests, tradeId, side: 'sell', limitPrice: '101' })
+    world.broker.fail('submit', { kind: 'delay_request', ms: 300 }, { skip: 1 })
+    for (const tradeId of ['t2', 't3']) world.submit({ tradeId, side: 'sell' })
+    await world.advance(100)
+    for (const { clientOrderId, status } of world.broker.orders.values())
+      if (status === 'new') world.broker.fill(clientOrderId, '100')
+    await world.advance(5_000)
+    for (const { clientOrderId, status } of world.broker.orders.values())
+      if (status === 'new') world.broker.fill(clientOrderId, '100')
     await world.quiesce()
-    expect([world.told('t2').at(-1), world.told('t3').at(-1)].toSorted()).toEqual(['trade.rejected', 'trade.submitted'])
+    expect(held(world)).toBe('0')
+    expect([world.told('t2').at(-1), world.told('t3').at(-1)].toSorted()).toEqual(['trade.filled', 'trade.rejected'])
+  })
+
+  test('a close tells the broker that it closes, so that it is refused where it would open', async () => {
+    const world = await holding()
+    close(world)
+    await world.settle()
+    expect(world.broker.submissions.at(-1)).toMatchObject({ closes: true, intent: { side: 'sell', quantity: '100' } })
+    expect(world.broker.submissions[0]).toMatchObject({ closes: false })
+  })
+
+  test('a close that was put back, and whose job is gone, is sized anew, and still says that it closes', async () => {
+    const world = await holding()
+    world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 5_000 })
+    const job = close(world)
+    await world.advance(1_000)
+    world.queue.giveUp(job)
+    world.broker.fill(world.broker.placeElsewhere('AAPL', '30', 'sell').brokerOrderId, '100')
+    await world.until(() => world.broker.orders.size === 3, 120_000)
+    expect(world.broker.submissions.at(-1)).toMatchObject({ closes: true, intent: { quantity: '70' } })
+    world.fill('x1', '100')
+    await world.quiesce()
+    expect(held(world)).toBe('0')
+  })
+
+  test('canceled, and closed at once: the close waits until the cancel has freed the position', async () => {
+    const world = await holding()
+    world.submit({ ...rests, tradeId: 't2', side: 'sell', limitPrice: '110' })
+    await world.settle()
+    world.broker.streams.hold()
+    world.cancel('t2')
+    await world.advance(100)
+    close(world)
+    await world.settle()
+    expect(world.told('x1')).toEqual([])
+    world.broker.streams.release()
+    await world.until(() => world.told('x1').includes('trade.submitted'), 30_000)
+    expect(world.broker.submissions.at(-1)?.intent).toMatchObject({ quantity: '100' })
+    world.fill('x1', '100')
+    await world.quiesce()
+    expect(held(world)).toBe('0')
+  })
+
+  test('what the broker holds and nobody has booked yet is closed once it is booked', async () => {
+    const world = await openWorld({ seed: 1 })
+    world.submit()
+    await world.settle()
+    world.broker.streams.hold()
+    world.fill('t1', '100')
+    close(world)
+    await world.advance(1_000)
+    expect(world.told('x1')).toEqual([])
+    world.broker.streams.release()
+    await world.until(() => world.told('x1').includes('trade.submitted'), 30_000)
+    world.fill('x1', '100')
+    await world.quiesce()
+    expect(held(world)).toBe('0')
+  })
+})
+
+describe('how many orders are sent', () => {
+  const sent = (world: World): number => world.broker.submissions.length
+  const buy = (world: World, index: number, over: object = {}): void =>
+    void world.submit({ ...rests, tradeId: `n${index}`, quantity: '1', limitPrice: '100', ...over })
+
+  test('of five at once with three a minute, three are sent; a minute after the first, the next', async () => {
+    const world = await openWorld({ seed: 3 })
+    await limit(world, { ordersPerMinuteMax: 3 })
+    for (let index = 1; index <= 5; index += 1) buy(world, index)
+    await world.settle()
+    const rejected = [1, 2, 3, 4, 5].flatMap((index) => world.entries(`n${index}`, 'trade.rejected'))
+    expect([sent(world), rejected.length]).toEqual([3, 2])
+    expect(rejected[0]).toMatchObject({
+      ...{ code: 'TOO_MANY_ORDERS', reason: 'RISK_LIMIT_EXCEEDED' },
+      message: expect.stringContaining('3 orders a minute are allowed for this user') as string,
+    })
+    await world.advance(59_000)
+    buy(world, 6)
+    await world.settle()
+    expect(sent(world)).toBe(3)
+    await world.advance(2_000)
+    buy(world, 7)
+    await world.settle()
+    expect(sent(world)).toBe(4)
+  })
+
+  test('the day is that of New York', async () => {
+    const world = await openWorld({ seed: 3 }) // 10:00 there
+    await limit(world, { ordersPerDayMax: 1 })
+    buy(world, 1)
+    await world.advance(13.9 * 3_600_000)
+    buy(world, 2)
+    await world.settle()
+    expect([sent(world), world.told('n2')]).toEqual([1, ['trade.rejected']])
+    await world.advance(600_000)
+    buy(world, 3)
+    await world.settle()
+    expect(sent(world)).toBe(2)
+  })
+
+  test('what reduces, a close and a smaller replacement do not count; a larger one does, and one that is sent again once', async () => {
+    const world = await holding()
+    await limit(world, { ordersPerDayMax: 2 })
+    world.submit({ tradeId: 't2', side: 'sell', quantity: '30' })
+    close(world, { quantity: '30' })
+    await world.settle()
+    expect(sent(world)).toBe(3)
+    world.broker.fail('submit', { kind: 'lose_request' })
+    buy(world, 1)
+    await world.advance(2_000)
+    expect(sent(world)).toBe(5)
+    const changes = [
+      ['3', 'r1'],
+      ['2', 'r2'],
+      ['4', 'r3'],
+    ] as const
+    for (const [quantity, commandId] of changes) {
+      replace(world, { tradeId: 'n1', quantity, commandId }, commandId)
+      await world.advance(2_000)
+    }
+    await world.quiesce()
+    expect(['r1', 'r2', 'r3'].map((job) => world.queue.stateOf(job))).toEqual(['completed', 'completed', 'failed'])
+    expect(world.queue.whyOf('r3')).toContain('2 orders a day are allowed')
   })
 })

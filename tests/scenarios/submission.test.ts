@@ -234,6 +234,27 @@ describe('SUB-13 a halt between dequeue and request', () => {
     },
   )
 
+  test.each(['global', 'user', 'connection'] as const)(
+    'SUB-13 under a %s halt that allows it, what reduces is sent, and what opens or enlarges is not',
+    async (scope) => {
+      const world = await openWorld({ seed: 13 })
+      world.submit()
+      await world.settle()
+      world.fill('t1', '180.5')
+      await world.settle()
+      const at = scope === 'global' ? { scope } : { scope, userId: 'u1', connectionId: 'broker_1' }
+      await world.store.controls.setHalt(at, { ...halt, allows: 'reducing' })
+      world.submit({ tradeId: 't2' })
+      world.submit({ tradeId: 't3', symbol: 'MSFT', side: 'sell' })
+      world.submit({ tradeId: 't4', side: 'sell', quantity: '40' })
+      await world.settle()
+      expect([world.told('t2'), world.told('t3')]).toEqual([['trade.rejected'], ['trade.rejected']])
+      expect(world.entries('t2', 'trade.rejected')).toMatchObject([{ code: 'HALTED' }])
+      expect(world.told('t4')).toEqual(['trade.submitted'])
+      expect(world.broker.submissions).toHaveLength(2)
+    },
+  )
+
   test('SUB-13 what is parked is not sent under a halt; what only reduces is, where the halt allows it', async () => {
     const world = await openWorld({ seed: 13 })
     world.submit()

@@ -108,7 +108,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     const isStoredOpen = open.has(tradeId)
     return [
       ...(isStoredOpen === trade.isOpen ? [] : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
-      ...(told === undefined ? [] : shortfalls(tradeId, told.cumulative, told.terminal, trade)),
+      ...(told === undefined ? [] : shortfalls(tradeId, cumulativeOf(told, trade, store), told.terminal, trade)),
     ]
   })
   const records = await store.loadConnection(ref.userId, ref.connectionId)
@@ -145,6 +145,10 @@ function inexact(record: object | null): string[] {
     return typeof value === 'object' ? inexact(value) : []
   })
 }
+
+/** What was told as executed. A rebuild tells nothing of what had executed before it, and what follows it need not either. */
+const cumulativeOf = ({ cumulative }: TradeTold, { executed }: TradeInBooks, { losses }: FakeStore): number =>
+  losses > 0 && cumulative === 0 ? Number(executed) : cumulative
 
 /** C2, C3 */
 function shortfalls(tradeId: string, cumulative: number, terminal: string | null, trade: TradeInBooks): string[] {
