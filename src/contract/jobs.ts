@@ -287,6 +287,17 @@ const inKeyOrder = (record: Record<string, unknown>) =>
 /** Identity of what an intent asks for, independent of how it was written; another hash under the same `tradeId` is a conflict. */
 export const parametersHash = (intent: OrderIntent): string => contentHash(intent)
 
+/**
+ * Identity of what a close asks for, under the trade id of its order. A close that names neither side nor price has the hash that it had
+ * before these could be named.
+ */
+export function closeHash(close: z.output<typeof closePositionSchema>): string {
+  const { symbol, quantity, percentage, positionSide, limitPrice, extendedHours } = close
+  const side = positionSide == null ? [] : [positionSide]
+  const terms = limitPrice == null ? [] : ['limit', limitPrice, extendedHours === true]
+  return hash('sha256', JSON.stringify(['close', symbol, quantity, percentage, ...side, ...terms])).slice(0, 32)
+}
+
 /** Identity of what a payload says, independent of how it was written. */
 export function contentHash(payload: object): string {
   const text = JSON.stringify(payload, (_key, value: unknown) => (isRecord(value) ? inKeyOrder(value) : value))

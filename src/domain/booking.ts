@@ -39,13 +39,20 @@ export class Booking {
     return { slice: { order: this.#order, ...this.#holdings.result() }, changes: this.#changes }
   }
 
-  claim({ intent, clientOrderId, parametersHash, closes, at }: Extract<OrderUpdate, { type: 'claimed' }>): void {
+  claim({
+    intent,
+    clientOrderId,
+    parametersHash,
+    closes,
+    closeCommandId = null,
+    at,
+  }: Extract<OrderUpdate, { type: 'claimed' }>): void {
     if (this.#order !== null) return
     const { tradeId: id, ...terms } = intent
     const entry = newPlacement({ leg: 'entry', replacement: 0, clientOrderId }, intent)
     const { userId, connectionId } = intent
     const blank = blankOrder({ id, origin: 'fillcast', userId, connectionId })
-    const mark = closes === true ? { closes } : {}
+    const mark = { ...(closes === true ? { closes } : {}), ...(closeCommandId === null ? {} : { closeCommandId }) }
     this.#order = { ...blank, ...terms, ...mark, parametersHash, claimedAt: at, attemptedAt: at, placements: [entry] }
   }
 

@@ -1,3 +1,4 @@
+import type { EndedCommand } from './commands.ts'
 import type { Decimal } from './decimal.ts'
 import type { Difference } from './differences.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
@@ -67,6 +68,10 @@ export type Order = Readonly<{
   replaces: readonly ReplaceRequest[]
   /** What became of the others, oldest first. */
   replaceResults: readonly ReplaceResult[]
+  /** Commands that ended and left no other trace; see `commandsOf`. */
+  endedCommands?: readonly EndedCommand[]
+  /** The order is a close: the command that asked for it. */
+  closeCommandId?: string | null
   rejection: Rejection | null
   /** Ids of busts and corrections that are booked. */
   busts: readonly string[]
@@ -158,6 +163,8 @@ export type ReplaceResult = Readonly<
     /** `overtaken`: by a cancel, or by the end of the order, before it was sent. */
     outcome: 'replaced' | 'refused' | 'overtaken'
     message: string | null
+    /** What was asked for; absent in records of an earlier version. */
+    terms?: ReplaceTerms
     at: string
   }
 >

@@ -1,4 +1,5 @@
 import { Booking } from './booking.ts'
+import { withEnded } from './commands.ts'
 import { isZero, ZERO } from './decimal.ts'
 import type { Order } from './order.ts'
 import { attempted, attemptEnded, cancelRequested, replaceRequested, replaceSent, setAside } from './requests.ts'
@@ -37,6 +38,9 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       return setAside(slice, update.at)
     case 'cancel_requested':
       book.patch((order) => cancelRequested(order, update.request))
+      break
+    case 'command_ended':
+      book.patch((order) => withEnded(order, update.command) ?? {})
       break
     case 'replace_requested':
       book.patch((order) => replaceRequested(order, update.request))

@@ -1,3 +1,4 @@
+import { endedCancel, withEnded } from './commands.ts'
 import {
   type CancelRequest,
   type Order,
@@ -44,11 +45,13 @@ export function setAside(slice: Slice, at: string): { slice: Slice; changes: rea
   }
 }
 
-/** The first request stands; one after the end is for exits that are still there. */
+/** The first request stands; one after the end is for exits that are still there. What became of any other is noted. */
 export function cancelRequested(order: Order, request: CancelRequest): Partial<Order> {
   const isOpen = order.endedAt === null || livePlacements(order).length > 0
   const isNew = order.cancel === null || order.endedAt !== null
-  return isOpen && isNew ? { cancel: request, ...takenUpAgain(order) } : {}
+  if (isOpen && isNew) return { cancel: request, ...takenUpAgain(order) }
+  if (order.cancel?.commandId === request.commandId) return {}
+  return withEnded(order, endedCancel(order, request.commandId, request.requestedAt)) ?? {}
 }
 
 /** Waits its turn; its number follows from those before it. A canceled order is not replaced any more. */
@@ -75,13 +78,13 @@ const takenUpAgain = ({ setAsideAt }: Order): Partial<Order> => (setAsideAt == n
 /** The request is answered: `replaced` when it took place. */
 export function replaceEnded(
   { replaces, replaceResults }: Order,
-  { commandId, outcome, message, at }: Omit<ReplaceResult, 'leg' | 'replacement'>,
+  { commandId, outcome, message, at }: Omit<ReplaceResult, 'leg' | 'replacement' | 'terms'>,
 ): Partial<Order> {
   const ended = replaces.find((one) => one.commandId === commandId)
   if (ended === undefined) return {}
-  const { leg, replacement } = ended
+  const { leg, replacement, terms } = ended
   return {
     replaces: replaces.filter((one) => one !== ended),
-    replaceResults: [...replaceResults, { commandId, leg, replacement, outcome, message, at }],
+    replaceResults: [...replaceResults, { commandId, leg, replacement, outcome, message, terms, at }],
   }
 }

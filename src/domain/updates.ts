@@ -1,4 +1,5 @@
 import type { Account, CashCause } from './account.ts'
+import type { EndedCommand } from './commands.ts'
 import type { Decimal } from './decimal.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
 import type { Bust, CancelRequest, Execution, Leg, Order, ReplaceRequest, ReplaceResult } from './order.ts'
@@ -46,6 +47,8 @@ export type OrderUpdate =
       clientOrderId: string
       parametersHash: string
       closes?: boolean
+      /** The command that it comes from, of a close. */
+      closeCommandId?: string | null
       at: string
     }>
   /** It is being sent, again; `quantity` where it was sized anew after a refusal. */
@@ -63,6 +66,8 @@ export type OrderUpdate =
   /** Work on it brought its worker down time and again. */
   | Readonly<{ type: 'set_aside'; at: string }>
   | Readonly<{ type: 'cancel_requested'; request: CancelRequest }>
+  /** A command that changes nothing of the order any more. */
+  | Readonly<{ type: 'command_ended'; command: EndedCommand }>
   | Readonly<{ type: 'replace_requested'; request: Omit<ReplaceRequest, 'replacement' | 'sentAt'> }>
   | Readonly<{ type: 'replace_sent'; commandId: string; at: string }>
   /** Its only request certainly came to nothing, and may be made later. */

@@ -11,3 +11,4 @@ export type { ControlCommands, ControlTarget, HaltRequest, HaltResult, LimitsTar
 export type { ProducerOptions } from './options.ts'
 export { createProducer, type Producer } from './producer.ts'
 export type { SessionCommands } from './sessions.ts'
+export type { OrderView, WaitingOrder } from './shown-order.ts'

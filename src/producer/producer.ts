@@ -2,7 +2,6 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { type QueueName, queues, tradeIdSchema, userIdSchema } from '#contract'
-import type { Order } from '#domain'
 import { connectRedis, type Logger, redisReady, systemClock } from '#runtime'
 import { createAssetReader, createConnections, createReader, createVault } from '#store'
 import { createTradeCommands, type TradeCommands } from './commands.ts'
@@ -13,7 +12,7 @@ import { createDoor } from './door.ts'
 import { type ProducerOptions, readOptions } from './options.ts'
 import { available, parse } from './request.ts'
 import { createSessionCommands, type SessionCommands } from './sessions.ts'
-import { shownOrder, type WaitingOrder } from './shown-order.ts'
+import { type OrderView, shownOrder, type WaitingOrder } from './shown-order.ts'
 import { createSubmitOrder, type SubmitOrderCommand } from './submit.ts'
 
 /**
@@ -31,11 +30,12 @@ export interface Producer extends TradeCommands, ControlCommands, AsyncDisposabl
   sessions: SessionCommands
   orders: {
     /**
-     * The order of a trade as it stands, or `null` when no worker has taken it yet. `waiting`: it cannot be sent for now; `reason`
-     * says why, and `since` when it was first parked.
+     * The order of a trade as it stands, with every command that was given for it and what became of each; `null` when no worker has
+     * taken the trade yet, or its archive has expired. `waiting`: it cannot be sent for now; `reason` says why, and `since` when it was
+     * first parked.
      * @throws {InvalidRequestError} an id that no order can have  @throws {UnavailableError}
      */
-    get(userId: string, tradeId: string): Promise<Order | WaitingOrder | null>
+    get(userId: string, tradeId: string): Promise<OrderView | WaitingOrder | null>
   }
 }
 
@@ -71,7 +71,7 @@ export async function createProducer(options: ProducerOptions): Promise<Producer
   const commands: Omit<Producer, typeof Symbol.asyncDispose> = {
     ...createControlCommands(redis, systemClock, log),
     submitOrder: createSubmitOrder(queue.orders, reader, door, systemClock),
-    ...createTradeCommands(queue.commands, door),
+    ...createTradeCommands(queue, reader, door),
 
     connections: createConnectionCommands(redis, createVault(vaultKeys), queue.connections),
     sessions: createSessionCommands(redis),

@@ -35,7 +35,7 @@ export const createSubmitOrder =
   }
 
 /** What is known of a trade: its record, or the tombstone that outlives the record. */
-async function findTrade(
+export async function findTrade(
   reader: Reader,
   { userId, tradeId }: Readonly<{ userId: string; tradeId: string }>,
 ): Promise<Readonly<{ parametersHash: string | null }> | null> {
@@ -61,7 +61,7 @@ function hashOf(job: Job): string | null {
 }
 
 /** `true` when both ask for the same. @throws {TradeIdConflictError} when they do not */
-function repeats(tradeId: string, asked: string, known: string | null): boolean {
+export function repeats(tradeId: string, asked: string, known: string | null): boolean {
   if (known !== null && known !== asked) throw new TradeIdConflictError(tradeId)
   return true
 }

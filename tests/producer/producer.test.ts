@@ -2,14 +2,7 @@ import { Queue, Worker } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parametersHash, queues, submitOrderSchema } from '#contract'
-import {
-  CommandIdConflictError,
-  createProducer,
-  InvalidRequestError,
-  type Producer,
-  TradeIdConflictError,
-  UnavailableError,
-} from '#producer'
+import { createProducer, InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
 import { type Order, reduce } from '#domain'
 import { createStore } from '#store'
 import { tombstoneKey } from '../../src/store/keys.ts'
@@ -108,75 +101,6 @@ describe('submitOrder', () => {
     const error: unknown = await producer.submitOrder(bad).catch((e: unknown) => e)
     expect(error).toBeInstanceOf(InvalidRequestError)
     expect((error as InvalidRequestError).fields).toEqual(expect.arrayContaining(['quantity', 'symbol', 'timeinforce']))
-  })
-})
-
-describe('commands', () => {
-  const of = { userId: 'alice', connectionId: 'broker_1' }
-  const ofTrade = { ...of, tradeId: 't1' }
-
-  test('each kind is queued once for its id, away from new orders', async () => {
-    const before = await waiting()
-    const [close, ...others] = await Promise.all([
-      producer.closePosition({ ...of, tradeId: 'close-1', commandId: 'c4', symbol: 'AAPL' }),
-      producer.cancelOrder({ ...ofTrade, commandId: 'c1' }),
-      producer.replaceOrder({ ...ofTrade, commandId: 'c2', limitPrice: '151' }),
-      producer.cancelAll({ ...of, commandId: 'c3' }),
-    ])
-    expect(close.tradeId).toBe('close-1')
-    expect(await producer.cancelOrder({ ...ofTrade, commandId: 'c1' })).toEqual(others[0])
-    const { name, prefix } = queues.commands
-    const jobs = await new Queue(name, { connection: redis.connect(), prefix }).getWaiting()
-    expect(jobs.map((job) => job.name).sort()).toEqual(['cancelAll', 'cancelOrder', 'closePosition', 'replaceOrder'])
-    expect(await waiting()).toBe(before)
-  })
-
-  test('a cancel is queued, also under the commandId of a replace of the same trade', async () => {
-    const { name, prefix } = queues.commands
-    const queue = new Queue(name, { connection: redis.connect(), prefix })
-    const command = { ...of, tradeId: 'shared', commandId: 'same' }
-    const replaced = await producer.replaceOrder({ ...command, limitPrice: '151' })
-    const canceled = await producer.cancelOrder(command)
-    expect((await queue.getJob(replaced.jobId))?.name).toBe('replaceOrder')
-    expect((await queue.getJob(canceled.jobId))?.name).toBe('cancelOrder')
-  })
-
-  test.each<[string, (over: object) => Promise<unknown>, object]>([
-    [
-      'replace',
-      (over) => producer.replaceOrder({ ...ofTrade, commandId: 'x1', limitPrice: '151.0', ...over }),
-      { limitPrice: '152' },
-    ],
-    ['cancel', (over) => producer.cancelOrder({ ...ofTrade, commandId: 'x2', ...over }), { reason: 'another' }],
-    ['cancel of all', (over) => producer.cancelAll({ ...of, commandId: 'x3', ...over }), { symbol: 'AAPL' }],
-  ])(
-    'a %s with a used commandId is a repeat, or a conflict where it asks for something else',
-    async (_what, ask, other) => {
-      const first = await ask({})
-      expect(await ask({})).toEqual(first)
-      const error: unknown = await ask(other).catch((e: unknown) => e)
-      expect(error).toBeInstanceOf(CommandIdConflictError)
-      expect(error).toMatchObject({ code: 'COMMAND_ID_CONFLICT', message: expect.stringContaining('new commandId') })
-    },
-  )
-
-  test('two callers with different commands under one id: one is taken, the other hears of the conflict', async () => {
-    const asked = ['151', '152'].map((limitPrice) => producer.replaceOrder({ ...ofTrade, commandId: 'x4', limitPrice }))
-    const results = await Promise.allSettled(asked)
-    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-  })
-
-  test('a close carries the side that it is of', async () => {
-    const { jobId } = await producer.closePosition({
-      ...{ ...of, tradeId: 'close-2', commandId: 'c5', symbol: 'AAPL', positionSide: 'short' },
-    })
-    const { name, prefix } = queues.commands
-    const job = await new Queue(name, { connection: redis.connect(), prefix }).getJob(jobId)
-    expect(job?.data).toMatchObject({ tradeId: 'close-2', positionSide: 'short' })
-  })
-
-  test('one that changes nothing is refused before it is queued', async () => {
-    await expect(producer.replaceOrder({ ...ofTrade, commandId: 'c9' })).rejects.toThrow(InvalidRequestError)
   })
 })
 

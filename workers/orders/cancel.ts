@@ -19,6 +19,7 @@ import { again, CommandRefusedError, DONE, type JobResult, type Run } from './jo
 import { isLeftover } from './follow-ups.ts'
 import { readAgain } from './read-again.ts'
 import { waitForRecovery } from './recovering.ts'
+import { findArchived, noteRefusal } from './refusals.ts'
 import { settleReplace } from './replace.ts'
 
 /**
@@ -153,6 +154,15 @@ async function note({ applier, clock, ...deps }: OrderDeps, command: CancelComma
       return applied.slice.order
     }
     if (loaded.cancelMark !== null) return null
+    if ((await findArchived({ applier, clock, ...deps }, command)).isOver) {
+      await noteRefusal(
+        { applier, clock, ...deps },
+        'cancelOrder',
+        command,
+        'The order has ended, on an earlier trading day',
+      )
+      return null
+    }
     const mark: CancelMark = { schema: 1, ...request }
     const done = await applier.store.commit(userId, {
       ...{ expectVersion: loaded.version, fence: { kind: 'version' }, events: [] },

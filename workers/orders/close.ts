@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { z } from 'zod'
-import type { closePositionSchema } from '#contract'
+import { closeHash, type closePositionSchema } from '#contract'
 import {
   abs,
   cmp,
@@ -43,9 +42,14 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   await deps.boundaries.reached('close.dequeued')
   const loaded = await loadTrade(deps, command)
   const { order } = loaded.slice
-  const hash = hashOf(command)
+  const hash = closeHash(command)
   if (order !== null) {
-    const wanted: Wanted = { intent: intentOf(command, order.side, null), hash, closes: true }
+    const wanted: Wanted = {
+      intent: intentOf(command, order.side, null),
+      hash,
+      closes: true,
+      closeCommandId: command.commandId,
+    }
     if (order.status !== 'submitting') return meet(deps, wanted, order, run)
     assertSame(order, hash)
     const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
@@ -64,7 +68,12 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   } catch (error) {
     if (!(error instanceof ConnectionUnusableError) || !(await isGone(deps, command))) throw error
     const side = closingSide(command.positionSide ?? 'long')
-    const wanted: Wanted = { intent: intentOf(command, side, command.quantity), hash, closes: true }
+    const wanted: Wanted = {
+      intent: intentOf(command, side, command.quantity),
+      hash,
+      closes: true,
+      closeCommandId: command.commandId,
+    }
     return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   const holding = await broker.readPosition(command.symbol)
@@ -74,7 +83,12 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
   const closed = command.positionSide ?? (holding === null ? 'long' : positionSideOf(holding))
   const sized = sizeOf(command, closed, holding)
   const quantity = 'quantity' in sized ? sized.quantity : command.quantity
-  const wanted: Wanted = { intent: intentOf(command, closingSide(closed), quantity), hash, closes: true }
+  const wanted: Wanted = {
+    intent: intentOf(command, closingSide(closed), quantity),
+    hash,
+    closes: true,
+    closeCommandId: command.commandId,
+  }
   return 'quantity' in sized ? placeFirst(deps, wanted, loaded, run) : deny(deps, wanted, sized)
 }
 
@@ -83,16 +97,6 @@ const isBehind = ({ slice: { position } }: LoadedSlice, holding: Holding | null)
   holding !== null && cmp(abs(holding.quantity), abs(position?.quantity ?? ZERO)) > 0
 
 const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' : 'sell')
-
-/** A command that names neither side nor price has the hash that it had before these could be named. */
-const hashOf = ({ symbol, quantity, percentage, positionSide, limitPrice, extendedHours }: CloseCommand): string => {
-  const side = positionSide == null ? [] : [positionSide]
-  const terms = limitPrice == null ? [] : ['limit', limitPrice, extendedHours === true]
-  return createHash('sha256')
-    .update(JSON.stringify(['close', symbol, quantity, percentage, ...side, ...terms]))
-    .digest('hex')
-    .slice(0, 32)
-}
 
 /** Never more than is available, nor anything of a position on the other side; whole shares are closed in whole shares. */
 function sizeOf(

@@ -20,6 +20,7 @@ import {
   STORE_LOST,
   TradeConflictError,
 } from './job.ts'
+import { isCommandName, noteRefusal } from './refusals.ts'
 import { replaceOrder } from './replace.ts'
 import { submitOrder } from './submit.ts'
 
@@ -150,6 +151,8 @@ export const orderHandler =
         error instanceof TradeConflictError ||
         error instanceof CommandRefusedError ||
         error instanceof ConnectionUnusableError
-      throw isFinal ? new UnrecoverableError(error.message) : error
+      if (!isFinal) throw error
+      if (isCommandName(name)) await noteRefusal(deps, name, readPayload(jobs[name].schema, data), error.message)
+      throw new UnrecoverableError(error.message)
     }
   }

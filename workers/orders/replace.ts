@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { replaceOrderSchema } from '#contract'
+import { contentHash, type replaceOrderSchema } from '#contract'
 import {
   clientOrderIdOf,
   cmp,
@@ -7,6 +7,7 @@ import {
   isPositive,
   isTerminal,
   isZero,
+  type Leg,
   LEGS,
   type Order,
   type Placement,
@@ -24,6 +25,7 @@ import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { leaveToReplace } from './leave.ts'
 import { readAgain } from './read-again.ts'
+import { findArchived } from './refusals.ts'
 import { waitForRecovery } from './recovering.ts'
 
 /**
@@ -40,6 +42,7 @@ import { waitForRecovery } from './recovering.ts'
  */
 type ReplaceCommand = z.output<typeof replaceOrderSchema>
 
+const OVER = 'The order has ended, on an earlier trading day'
 const IN_FLIGHT_MS = 250
 /** A replacement shows its outcome within moments; then both orders are read. */
 const FOLLOW_MS = 500
@@ -56,6 +59,7 @@ export async function replaceOrder(deps: OrderDeps, command: ReplaceCommand, run
   await deps.boundaries.reached('replace.dequeued')
   const { order } = (await loadTrade(deps, { ...command, symbol: '' })).slice
   if (order === null) {
+    if ((await findArchived(deps, command)).isOver) throw new CommandRefusedError(OVER)
     if (deps.clock.now() - run.queuedAtMs < PATIENCE_MS) return again(FOLLOW_MS, 'there is no such trade yet')
     throw new CommandRefusedError(`There is no trade ${command.tradeId} to replace`)
   }
@@ -73,8 +77,10 @@ const dependsOnHolding = ({ replaces }: Order, { commandId, leg, quantity }: Rep
 async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Promise<Order> {
   const { commandId, leg, quantity, limitPrice, stopPrice, trail, timeInForce } = command
   const terms: ReplaceTerms = { quantity, limitPrice, stopPrice, trail, timeInForce }
-  const isKnown = [...order.replaces, ...order.replaceResults].some((one) => one.commandId === commandId)
-  if (isKnown) return order
+  const known = [...order.replaces, ...order.replaceResults].find((one) => one.commandId === commandId)
+  if (known?.terms !== undefined && !asksForSame({ ...known, terms: known.terms }, leg, terms))
+    throw new CommandRefusedError(`commandId: ${commandId} was already used for something else; use a new commandId`)
+  if (known !== undefined) return order
   const problem = problemOf(order, command)
   if (problem !== null) throw new CommandRefusedError(problem)
   const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
@@ -82,6 +88,9 @@ async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Pro
   if (slice.order?.replaces.some((one) => one.commandId === commandId) === true) return slice.order
   throw new CommandRefusedError('The order takes no more replacements. Cancel it and place another')
 }
+
+const asksForSame = (known: Pick<ReplaceRequest, 'leg' | 'terms'>, leg: Leg, terms: ReplaceTerms): boolean =>
+  contentHash({ leg: known.leg, terms: known.terms }) === contentHash({ leg, terms })
 
 /** What can be said against a replacement from the record alone. */
 function problemOf(order: Order, { leg, quantity }: ReplaceCommand): string | null {

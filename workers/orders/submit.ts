@@ -284,12 +284,16 @@ function firstClaim(
   return { fence: { ...taking, exposure, budget: true, pace }, updates: [claimed], intent }
 }
 
-const claimedUpdate = ({ intent, hash, closes }: Wanted, at: string): Extract<OrderUpdate, { type: 'claimed' }> => ({
+const claimedUpdate = (
+  { intent, hash, closes, closeCommandId }: Wanted,
+  at: string,
+): Extract<OrderUpdate, { type: 'claimed' }> => ({
   type: 'claimed',
   intent,
   clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId),
   parametersHash: hash,
   closes,
+  ...(closeCommandId === undefined ? {} : { closeCommandId }),
   at,
 })
 

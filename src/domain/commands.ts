@@ -1,0 +1,83 @@
+import type { Order } from './order.ts'
+import { livePlacements } from './standing.ts'
+
+/**
+ * One command as its caller reads it back.
+ *
+ * - `pending`: taken, and the broker has not shown its effect yet.
+ * - `done`: it took place; of a close: its order was sent.
+ * - `refused`: by our own checks or by the broker; nothing was changed. `message` says why.
+ * - `overtaken`: by another command, or by the end of the order.
+ */
+export type CommandResult = Readonly<{
+  commandId: string
+  kind: 'cancel' | 'replace' | 'close'
+  outcome: 'pending' | 'done' | 'refused' | 'overtaken'
+  message: string | null
+  /** When it was asked for; once it is over: when it ended, where that is known. */
+  at: string
+}>
+
+/** A command that ended without leaving any other trace in its order. */
+export type EndedCommand = CommandResult & Readonly<{ outcome: 'refused' | 'overtaken' }>
+
+/** Commands of one order without another trace that are remembered; the oldest is dropped. */
+export const ENDED_COMMANDS_MAX = 64
+
+/** Every command of an order, with what became of it. */
+export const commandsOf = (order: Order): CommandResult[] => [
+  ...closeOf(order),
+  ...order.replaceResults.map(({ commandId, outcome, message, at }): CommandResult => {
+    return { commandId, kind: 'replace', outcome: outcome === 'replaced' ? 'done' : outcome, message, at }
+  }),
+  ...order.replaces.map(({ commandId, sentAt, requestedAt: at }): CommandResult => {
+    const isOvertaken = order.endedAt !== null && sentAt === null
+    const [outcome, message] = isOvertaken ? (['overtaken', endOf(order)] as const) : (['pending', null] as const)
+    return { commandId, kind: 'replace', outcome, message, at }
+  }),
+  ...(order.endedCommands ?? []),
+  ...cancelOf(order),
+]
+
+/** The order with a command noted that has no other trace; a repeat changes nothing. */
+export function withEnded(order: Order, command: EndedCommand): Pick<Order, 'endedCommands'> | null {
+  const isKnown = commandsOf(order).some(
+    ({ kind, commandId }) => kind === command.kind && commandId === command.commandId,
+  )
+  return isKnown ? null : { endedCommands: [...(order.endedCommands ?? []), command].slice(-ENDED_COMMANDS_MAX) }
+}
+
+/** How a cancel stands that came after the end, or after another cancel. */
+export function endedCancel(order: Order, commandId: string, at: string): EndedCommand {
+  const { cancel, endedAt } = order
+  if (endedAt !== null) return { commandId, kind: 'cancel', outcome: 'refused', message: endOf(order), at }
+  const message = `The order is being canceled already, by the command ${cancel?.commandId ?? ''}`
+  return { commandId, kind: 'cancel', outcome: 'overtaken', message, at }
+}
+
+const endOf = ({ status }: Order): string => `The order has ended: it is ${status}`
+
+function cancelOf(order: Order): CommandResult[] {
+  const { cancel, endedAt, placements, status } = order
+  if (cancel === null) return []
+  const { commandId, requestedAt } = cancel
+  const kind = 'cancel'
+  if (endedAt === null || livePlacements(order).length > 0)
+    return [{ commandId, kind, outcome: 'pending', message: null, at: requestedAt }]
+  const isCanceled = status === 'canceled' || placements.some((one) => one.status === 'canceled')
+  return [
+    isCanceled
+      ? { commandId, kind, outcome: 'done', message: null, at: endedAt }
+      : { commandId, kind, outcome: 'overtaken', message: endOf(order), at: endedAt },
+  ]
+}
+
+function closeOf({ closeCommandId, status, rejection, claimedAt, submittedAt, endedAt }: Order): CommandResult[] {
+  if (closeCommandId == null) return []
+  const of = { commandId: closeCommandId, kind: 'close' } as const
+  if (rejection !== null) return [{ ...of, outcome: 'refused', message: rejection.message, at: rejection.at }]
+  if (status === 'submitting') return [{ ...of, outcome: 'pending', message: null, at: claimedAt ?? '' }]
+  if (submittedAt === null)
+    return [{ ...of, outcome: 'overtaken', message: `The close is ${status}`, at: endedAt ?? '' }]
+  return [{ ...of, outcome: 'done', message: null, at: submittedAt }]
+}
