@@ -84,7 +84,10 @@ describe('commands', () => {
       expect(await ask({})).toEqual(first)
       const error: unknown = await ask(other).catch((e: unknown) => e)
       expect(error).toBeInstanceOf(CommandIdConflictError)
-      expect(error).toMatchObject({ code: 'COMMAND_ID_CONFLICT', message: expect.stringContaining('new commandId') })
+      expect(error).toMatchObject({
+        code: 'COMMAND_ID_CONFLICT',
+        message: expect.stringContaining('new commandId') as unknown,
+      })
     },
   )
 

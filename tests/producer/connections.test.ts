@@ -2,7 +2,7 @@ import { Queue } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queues } from '#contract'
-import { ConnectionConflictError, createProducer, InvalidRequestError, type Producer } from '#producer'
+import { ConnectionConflictError, createProducer, type InvalidRequestError, type Producer } from '#producer'
 import { createConnections, createLinks, createStore, createVault, type Health } from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 

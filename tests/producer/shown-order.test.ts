@@ -16,7 +16,13 @@ test('an order that no worker could claim is waiting, with the reason and what w
 
 test('a claimed order of which nothing was sent is waiting; one that is on its way, or has ended, is not', () => {
   const unsent = { ...order, attemptedAt: null }
-  expect(shownOrder(unsent, parked)).toEqual({ ...unsent, commands: [], status: 'waiting', reason: 'no keys', since: at(1) })
+  expect(shownOrder(unsent, parked)).toEqual({
+    ...unsent,
+    commands: [],
+    status: 'waiting',
+    reason: 'no keys',
+    since: at(1),
+  })
   expect(shownOrder(order, parked)).toEqual({ ...order, commands: [] })
   const ended = { ...unsent, status: 'canceled' } as const
   expect(shownOrder(ended, parked)).toEqual({ ...ended, commands: [] })

@@ -61,8 +61,11 @@ function reconnectAfterBrokenUpgrade(socket: Socket): void {
 }
 
 /** Breaks the client's upgrade midway. @returns how many it has seen break while it was upgrading */
-async function breakUpgrade(way: Way, { socket, names }: Client, pending: number): Promise<number> {
-  await expect.poll(() => names().includes('connection.authorized') && way.isAsked(), { timeout: 10_000 }).toBe(true)
+async function breakUpgrade(way: Way, client: Client, pending: number): Promise<number> {
+  const { socket } = client
+  await expect
+    .poll(() => client.names().includes('connection.authorized') && way.isAsked(), { timeout: 10_000 })
+    .toBe(true)
   let broken = 0
   const { engine } = socket.io
   engine.on('upgrading', () => {

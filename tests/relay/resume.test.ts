@@ -108,14 +108,14 @@ test('an event between the look at the log and a slow subscription is not missed
   const user = newUser()
   const { promise: release, resolve } = Promise.withResolvers<void>()
   const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>()
-  const subscribe = Redis.prototype.subscribe
+  const subscribe = Reflect.get(Redis.prototype, 'subscribe') as (...channels: unknown[]) => Promise<unknown>
   Redis.prototype.subscribe = async function (this: Redis, ...channels: never[]): Promise<unknown> {
     if (channels.map(String).some((channel) => channel.includes(user))) {
       ask()
       await release
     }
     return subscribe.apply(this, channels)
-  } as typeof subscribe
+  } as unknown as Redis['subscribe']
   try {
     const client = stage.connect({ query: { token: await signed({ sub: user }) } })
     await isAsked
@@ -127,7 +127,7 @@ test('an event between the look at the log and a slow subscription is not missed
     await expect.poll(() => lastEventId === id || numbers(client).length === 1, { timeout: 5_000 }).toBe(true)
   } finally {
     resolve()
-    Redis.prototype.subscribe = subscribe
+    Reflect.set(Redis.prototype, 'subscribe', subscribe)
   }
 })
 
