@@ -132,6 +132,8 @@ function note(changes: Changes, write: Write): void {
       return set(field.health(write.connectionId), write.health)
     case 'cancelMark':
       return set(field.cancelMark(write.tradeId), write.mark)
+    case 'waitingMarks':
+      return set(field.waitingMarks, { schema: 1, marks: write.marks })
     case 'ref':
       if (write.orderId === null) changes.removals.push(field.ref(write.brokerOrderId))
       else changes.sets.push([field.ref(write.brokerOrderId), write.orderId, false])

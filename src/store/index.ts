@@ -1,6 +1,7 @@
 export * from './aside.ts'
 export * from './assets.ts'
 export * from './budget.ts'
+export { CANCEL_MARK_MS_MAX, CANCEL_MARKS_MAX, droppedMarks, markWrites } from './cancel-marks.ts'
 export { LOG_ENTRIES_MAX, LOG_TTL_MS } from './commit-call.ts'
 export {
   type BrokerConnection,

@@ -66,6 +66,8 @@ export const field = {
   indexed: 'indexed',
   order: (orderId: string): string => `order:${orderId}`,
   claim: (tradeId: string): string => `claim:${tradeId}`,
+  /** The cancels that wait for their trades. */
+  waitingMarks: 'cancels',
   /** Left by a cancel that came before its trade. */
   cancelMark: (tradeId: string): string => `cancel:${tradeId}`,
   position: (connectionId: string, symbol: string): string => `position:${connectionId}:${symbol}`,

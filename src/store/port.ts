@@ -21,6 +21,8 @@ export interface Store {
   loadConnection(userId: string, connectionId: string): Promise<LoadedConnection>
   /** The same, of the orders only those that are not over: open, not wholly booked, or with exits that executed too much. */
   loadOpen(userId: string, connectionId: string): Promise<LoadedConnection>
+  /** The list of cancels that wait for their trades, oldest first; it may name trades that have come, or have no mark any more. */
+  loadWaitingMarks(userId: string): Promise<{ version: string; marks: readonly WaitingMark[] }>
   loadHealth(userId: string, connectionId: string): Promise<{ version: string; health: Health | null }>
   /** Writes and publishes in one step. */
   commit(userId: string, commit: Commit): Promise<CommitResult>
@@ -51,9 +53,14 @@ export type LoadedConnection = Readonly<{
   account: Account | null
   positions: ReadonlyMap<string, Position>
   orders: readonly Order[]
+  /** Every cancel mark of the user; none where only open orders were asked for. */
+  cancelMarks: readonly WaitingMark[]
   /** As of `LoadedSlice`. */
   cashElsewhere: Decimal | null
 }>
+
+/** A cancel that waits for its trade, by its trade. */
+export type WaitingMark = Readonly<{ tradeId: string; requestedAt: string }>
 
 export type CancelMark = Readonly<{
   schema: 1
@@ -120,6 +127,8 @@ export type Write =
   | Readonly<{ kind: 'account'; account: Account }>
   | Readonly<{ kind: 'health'; connectionId: string; health: Health }>
   | Readonly<{ kind: 'cancelMark'; tradeId: string; mark: CancelMark | null }>
+  /** Replaces the list of `loadWaitingMarks`. */
+  | Readonly<{ kind: 'waitingMarks'; marks: readonly WaitingMark[] }>
   /** Notes which order a broker order belongs to. */
   | Readonly<{ kind: 'ref'; brokerOrderId: string; orderId: string | null }>
   /** Moves an order out of the hot state, with its claim, mark and refs; it can be loaded for `ARCHIVE_TTL_MS` longer. Its tombstone stands for `TOMBSTONE_TTL_MS`. */

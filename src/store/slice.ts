@@ -4,7 +4,7 @@ import { archiveKey, connectionIdsIn, controlKey, field, stateKey, tombstoneKey 
 import type { CancelMark, LoadedSlice, SliceAddress } from './port.ts'
 import { accountRecord, firstVersion, orderRecord, positionRecord, readRecord, readTombstone } from './records.ts'
 
-const cancelMarkRecord = firstVersion<CancelMark>()
+export const cancelMarkRecord = firstVersion<CancelMark>()
 
 /** What one order can touch, and what the user's other accounts hold; see `Store.loadSlice`. */
 export async function loadSlice(

@@ -4,10 +4,20 @@ import { commitCall, forgetting } from './commit-call.ts'
 import { readHalt } from './control.ts'
 import { controlField, field, globalControlKey, stateKey } from './keys.ts'
 import { isIndexed, mend, readOpen } from './open-index.ts'
-import type { Commit, CommitResult, LoadedConnection, Store } from './port.ts'
-import { accountRecord, healthRecord, orderRecord, positionRecord, readRecord, readTombstone } from './records.ts'
+import type { Commit, CommitResult, LoadedConnection, Store, WaitingMark } from './port.ts'
+import {
+  accountRecord,
+  firstVersion,
+  healthRecord,
+  orderRecord,
+  positionRecord,
+  readRecord,
+  readTombstone,
+} from './records.ts'
 import { type CommitAnswer, commitThenRead, withScripts } from './scripts.ts'
-import { cashOf, loadSlice } from './slice.ts'
+import { cancelMarkRecord, cashOf, loadSlice } from './slice.ts'
+
+const waitingMarksRecord = firstVersion<Readonly<{ marks: readonly WaitingMark[] }>>()
 
 /** The store on Redis. Holds no state of its own. */
 export function createStore(connection: Redis): Store {
@@ -33,7 +43,12 @@ export function createStore(connection: Redis): Store {
       const records = await redis.hgetall(stateKey(userId))
       await mend(redis, userId, records)
       const { orders, ...rest } = connectionOf(records, connectionId)
-      return { ...rest, orders: orders.filter(isIndexed) }
+      return { ...rest, orders: orders.filter(isIndexed), cancelMarks: [] }
+    },
+
+    async loadWaitingMarks(userId) {
+      const [version, text] = await redis.hmget(stateKey(userId), field.version, field.waitingMarks)
+      return { version: version ?? '0', marks: readRecord(waitingMarksRecord, field.waitingMarks, text)?.marks ?? [] }
     },
 
     async loadHealth(userId: string, connectionId: string) {
@@ -61,8 +76,15 @@ function connectionOf(records: Readonly<Record<string, string>>, connectionId: s
     account: accounts.find((account) => account.connectionId === connectionId) ?? null,
     positions: new Map(positions.filter((p) => p.connectionId === connectionId).map((p) => [p.symbol, p])),
     orders: orders.filter((order) => order.connectionId === connectionId),
+    cancelMarks: Object.entries(records).flatMap(markOf),
     cashElsewhere: cashOf(accounts.filter((account) => account.connectionId !== connectionId)),
   }
+}
+
+function markOf([name, text]: readonly [string, string]): WaitingMark[] {
+  if (!name.startsWith(field.cancelMark(''))) return []
+  const { requestedAt } = readRecord(cancelMarkRecord, name, text)
+  return [{ tradeId: name.slice(field.cancelMark('').length), requestedAt }]
 }
 
 function resultOf(answer: CommitAnswer, globalHalt: string | null): CommitResult {

@@ -43,6 +43,7 @@ describe.each(STORES)('store %s', (name) => {
       account,
       positions,
       orders: [order],
+      cancelMarks: [],
       cashElsewhere: null,
     })
   })
@@ -117,7 +118,14 @@ describe.each(STORES)('store %s', (name) => {
     expect((await store.loadOpen(user, 'broker_1')).positions.size).toBe(0)
     await write({ kind: 'forget', connectionId: 'broker_1' })
     expect(await store.loadOpen(user, 'broker_1')).toEqual({
-      ...{ version: expectVersion, account: null, positions: new Map(), orders: [], cashElsewhere: null },
+      ...{
+        version: expectVersion,
+        account: null,
+        positions: new Map(),
+        orders: [],
+        cancelMarks: [],
+        cashElsewhere: null,
+      },
     })
   })
 
@@ -254,6 +262,16 @@ describe.each(STORES)('store %s', (name) => {
     expect(await under(second)).toMatchObject({ kind: 'committed' })
   })
 
+  test('the list of cancels that wait for their trades is read at its version', async () => {
+    const { store } = make()
+    const user = newUser()
+    expect(await store.loadWaitingMarks(user)).toEqual({ version: '0', marks: [] })
+    const marks = [{ tradeId: 't1', requestedAt: '2024-03-15T14:00:00.000Z' }]
+    const done = await store.commit(user, { ...open, expectVersion: '0', writes: [{ kind: 'waitingMarks', marks }] })
+    const version = done.kind === 'committed' ? done.version : ''
+    expect(await store.loadWaitingMarks(user)).toEqual({ version, marks })
+  })
+
   test('a removed record is gone, and nobody else’s state was touched', async () => {
     const { store } = make()
     const [user, other] = [newUser(), newUser()]
@@ -264,6 +282,9 @@ describe.each(STORES)('store %s', (name) => {
       writes: [{ kind: 'cancelMark', tradeId: 't1', mark }],
     })
     expect((await store.loadSlice(user, address)).cancelMark).toEqual(mark)
+    const waiting = { tradeId: 't1', requestedAt: mark.requestedAt }
+    expect((await store.loadConnection(user, 'broker_1')).cancelMarks).toEqual([waiting])
+    expect((await store.loadOpen(user, 'broker_1')).cancelMarks).toEqual([])
     const expectVersion = done.kind === 'committed' ? done.version : ''
     await store.commit(user, { ...open, expectVersion, writes: [{ kind: 'cancelMark', tradeId: 't1', mark: null }] })
     expect((await store.loadSlice(user, address)).cancelMark).toBeNull()

@@ -1,4 +1,4 @@
-import { EVENT_ID_ZERO, type LoggedEvent, padEventId } from '#contract'
+import { EVENT_ID_ZERO, padEventId } from '#contract'
 import { type Account, type Decimal, type Order, type Position, sum } from '#domain'
 import type {
   CancelMark,
@@ -13,17 +13,15 @@ import type {
   SliceAddress,
   Store,
   TakeRefusal,
-  Tombstone,
+  WaitingMark,
   UserSnapshot,
-  Write,
 } from '#store'
 import { isIndexed } from '../../src/store/open-index.ts'
 import { FakeBudget } from './fake-budget.ts'
 import { FakeControls } from './fake-controls.ts'
 import { FakePace } from './fake-pace.ts'
 import { FakeParked } from './fake-parked.ts'
-
-type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
+import { type Entry, FakeUser } from './fake-user.ts'
 
 /** Time of the store itself, which has no clock in common with its callers; a test may tie it to one. */
 const START_MS = 1_700_000_000_000
@@ -33,9 +31,9 @@ const COMMITS_LOST_MAX = 100
 
 /** The store port in memory. It passes the suite that the store on Redis passes, and shows what it holds. */
 export class FakeStore implements Store {
-  readonly #users = new Map<string, User>()
+  readonly #users = new Map<string, FakeUser>()
   /** What users were before each of the latest commits, oldest first. */
-  readonly #undo: { userId: string; before: User }[] = []
+  readonly #undo: { userId: string; before: FakeUser }[] = []
   readonly leases = new Map<string, string>()
   /** What is linked, limited and halted; `link` is the short way for a connection that works. */
   readonly controls: FakeControls
@@ -71,7 +69,7 @@ export class FakeStore implements Store {
   /** The state of a user is gone, and the log stands. */
   loseState(userId: string): void {
     const lost = this.#user(userId)
-    const left = new User()
+    const left = new FakeUser()
     left.log.push(...lost.log)
     left.logTop = lost.logTop
     for (const [name, text] of lost.archive) left.archive.set(name, text)
@@ -157,13 +155,19 @@ export class FakeStore implements Store {
       account: user.read<Account>(`account:${connectionId}`),
       positions: new Map(positions.map((p) => [p.symbol, p])),
       orders: user.all<Order>('order:').filter((o) => o.connectionId === connectionId),
+      cancelMarks: user.marks(),
       cashElsewhere: cashOf(user.all<Account>('account:').filter((a) => a.connectionId !== connectionId)),
     }
   }
 
   async loadOpen(userId: string, connectionId: string): Promise<LoadedConnection> {
     const { orders, ...rest } = await this.loadConnection(userId, connectionId)
-    return { ...rest, orders: orders.filter(isIndexed) }
+    return { ...rest, orders: orders.filter(isIndexed), cancelMarks: [] }
+  }
+
+  async loadWaitingMarks(userId: string): Promise<{ version: string; marks: readonly WaitingMark[] }> {
+    const user = this.#user(userId)
+    return { version: user.version, marks: user.read<readonly WaitingMark[]>('cancels') ?? [] }
   }
 
   /** What the reader of the store on Redis tells of a user. */
@@ -249,7 +253,7 @@ export class FakeStore implements Store {
     return this.#lastEventId
   }
 
-  #holds(userId: string, user: User, fence: Fence): boolean {
+  #holds(userId: string, user: FakeUser, fence: Fence): boolean {
     if (fence.kind === 'lease') return this.leases.get(`${userId} ${fence.connectionId}`) === fence.token
     return fence.kind === 'claim' ? user.claims.get(fence.tradeId) === fence.claim : true
   }
@@ -264,7 +268,7 @@ export class FakeStore implements Store {
     return over
   }
 
-  #refusal(userId: string, user: User, leave: Leave): TakeRefusal | null {
+  #refusal(userId: string, user: FakeUser, leave: Leave): TakeRefusal | null {
     const { tradeId, connectionId, revision, exposure } = leave
     const archived = user.read(`order:${tradeId}`) === null ? user.archived(tradeId) : null
     if (archived !== null) return { kind: 'archived', order: archived }
@@ -276,8 +280,8 @@ export class FakeStore implements Store {
     return standing === 'verified' ? null : { kind: 'unusable', isLinked: standing === 'unverified' }
   }
 
-  #user(userId: string): User {
-    const user = this.#users.get(userId) ?? new User()
+  #user(userId: string): FakeUser {
+    const user = this.#users.get(userId) ?? new FakeUser()
     this.#users.set(userId, user)
     return user
   }
@@ -285,100 +289,3 @@ export class FakeStore implements Store {
 
 const cashOf = (accounts: readonly Account[]): Decimal | null =>
   accounts.length === 0 ? null : sum(accounts.map(({ cash }) => cash))
-
-/** Records are kept as text, as Redis keeps them, so that nobody shares an object with the store. */
-class User {
-  version = '0'
-  last = EVENT_ID_ZERO
-  /** The last id that the log ever gave. */
-  logTop = EVENT_ID_ZERO
-  readonly records = new Map<string, string>()
-  readonly claims = new Map<string, string>()
-  readonly refs = new Map<string, string>()
-  readonly archive = new Map<string, string>()
-  readonly tombstones = new Map<string, string>()
-  readonly log: Entry[] = []
-
-  copy(): User {
-    const copy = new User()
-    copy.version = this.version
-    copy.last = this.last
-    copy.logTop = this.logTop
-    for (const name of ['records', 'claims', 'refs', 'archive', 'tombstones'] as const)
-      for (const [key, text] of this[name]) copy[name].set(key, text)
-    copy.log.push(...this.log)
-    return copy
-  }
-
-  append(entry: Entry): void {
-    this.log.push(entry)
-    this.last = entry.id
-    this.logTop = entry.id
-  }
-
-  read<T>(name: string): T | null {
-    const text = this.records.get(name)
-    return text === undefined ? null : (JSON.parse(text) as T)
-  }
-
-  hasHeardOf(orderId: string): boolean {
-    return this.records.has(`order:${orderId}`) || this.records.has(`cancel:${orderId}`)
-  }
-
-  archived(orderId: string): Order | null {
-    const text = this.archive.get(orderId)
-    return text === undefined ? null : (JSON.parse(text) as Order)
-  }
-
-  tombstone(orderId: string): Tombstone | null {
-    const hash = this.tombstones.get(orderId)
-    return hash === undefined ? null : { parametersHash: hash === '' ? null : hash }
-  }
-
-  all<T>(prefix: string): T[] {
-    return [...this.records].filter(([name]) => name.startsWith(prefix)).map(([, text]) => JSON.parse(text) as T)
-  }
-
-  apply(write: Write): void {
-    switch (write.kind) {
-      case 'order':
-        return this.#write(`order:${write.order.id}`, write.order)
-      case 'account':
-        return this.#write(`account:${write.account.connectionId}`, write.account)
-      case 'position':
-        return this.#write(`position:${write.connectionId}:${write.symbol}`, write.position)
-      case 'health':
-        return this.#write(`health:${write.connectionId}`, write.health)
-      case 'cancelMark':
-        return this.#write(`cancel:${write.tradeId}`, write.mark)
-      case 'ref':
-        if (write.orderId === null) this.refs.delete(write.brokerOrderId)
-        else this.refs.set(write.brokerOrderId, write.orderId)
-        return
-      case 'archive':
-        return this.#archive(write.order)
-      case 'forget':
-        return this.#forget(write.connectionId)
-    }
-  }
-
-  #archive(order: Order): void {
-    this.archive.set(order.id, JSON.stringify(order))
-    if (order.origin === 'fillcast') this.tombstones.set(order.id, order.parametersHash ?? '')
-    this.records.delete(`order:${order.id}`)
-    this.records.delete(`cancel:${order.id}`)
-    this.claims.delete(order.id)
-    for (const { brokerOrderId } of order.placements) this.refs.delete(brokerOrderId ?? '')
-  }
-
-  #forget(connectionId: string): void {
-    for (const order of this.all<Order>('order:')) if (order.connectionId === connectionId) this.#archive(order)
-    for (const name of this.records.keys())
-      if (new RegExp(`^(account|health|position):${connectionId}(:|$)`).test(name)) this.records.delete(name)
-  }
-
-  #write(name: string, value: object | null): void {
-    if (value === null) this.records.delete(name)
-    else this.records.set(name, JSON.stringify(value))
-  }
-}

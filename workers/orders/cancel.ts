@@ -11,7 +11,7 @@ import {
   type Placement,
 } from '#domain'
 import { isoTime } from '#runtime'
-import type { CancelMark, LoadedSlice } from '#store'
+import { type CancelMark, type LoadedSlice, markWrites } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { apply, applyWith, CLASHES_MAX, ContentionError } from '../updates/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
@@ -164,9 +164,11 @@ async function note({ applier, clock, ...deps }: OrderDeps, command: CancelComma
       return null
     }
     const mark: CancelMark = { schema: 1, ...request }
+    const waiting = await applier.store.loadWaitingMarks(userId)
+    if (waiting.version !== loaded.version) continue
     const done = await applier.store.commit(userId, {
       ...{ expectVersion: loaded.version, fence: { kind: 'version' }, events: [] },
-      writes: [{ kind: 'cancelMark', tradeId, mark }],
+      writes: markWrites(tradeId, mark, waiting.marks, clock.now()),
     })
     if (done.kind === 'committed') return null
   }

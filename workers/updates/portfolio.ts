@@ -9,7 +9,7 @@ import {
   tradingDayOf,
 } from '#domain'
 import { isoTime } from '#runtime'
-import type { Commit, LoadedConnection, Write } from '#store'
+import { type Commit, droppedMarks, type LoadedConnection, type Write } from '#store'
 import { CLASHES_MAX, ContentionError, FencedError } from './apply.ts'
 import { type Desk, followUp } from './desk.ts'
 import { project } from './project.ts'
@@ -56,6 +56,7 @@ export async function levelPortfolio(
     const writes = [
       ...portfolioWrites(known.positions, portfolio),
       ...archived(known.orders, tradingDayOf(clock.now())).slice(0, ARCHIVED_PER_PASS),
+      ...droppedMarks(known.cancelMarks, clock.now(), MARKS_DROPPED_PER_PASS),
     ]
     const events = project(ref.userId, changes, isoTime(clock.now()), known.cashElsewhere)
     const { doubts } = portfolio.account
@@ -133,6 +134,8 @@ export function portfolioWrites(before: Portfolio['positions'], { account, posit
 
 /** Records that leave the hot state in one commit. */
 const ARCHIVED_PER_PASS = 500
+/** Cancel marks of trades that never came, dropped in one commit. */
+const MARKS_DROPPED_PER_PASS = 500
 
 /** What ended on an earlier trading day and can execute no more leaves the hot state; not on the day on which an exit of it executed. */
 const archived = (orders: readonly Order[], today: string): Write[] =>
