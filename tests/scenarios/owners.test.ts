@@ -142,6 +142,45 @@ describe('one connection, several owners', () => {
     await closing(owner, one.advance)
   })
 
+  test('MUL-01 what the stream tells before the account was checked waits, and is not taken in when it is another account’s', async () => {
+    const one = await follow()
+    await closing(one.owner, one.advance)
+    const told = one.told().length
+    Object.assign(one.broker, { accountId: 'somebody-else' })
+    one.broker.fail('read', { kind: 'delay_reply', ms: 20_000 }, { times: Infinity })
+    const owner = one.own()
+    await one.advance(2_000)
+    expect(owner.standing()?.stream).toBe('live')
+    one.broker.placeElsewhere('MSFT', '10')
+    one.broker.fill('elsewhere-0', '400')
+    await one.advance(10_000)
+    expect((await one.store.loadConnection('u1', 'broker_1')).orders).toEqual([])
+    await one.advance(60_000)
+    expect(one.told()).toHaveLength(told)
+    expect((await one.store.loadConnection('u1', 'broker_1')).positions.size).toBe(0)
+    await closing(owner, one.advance)
+  })
+
+  test.each([1, 2, 3])(
+    'MUL-01 seed %i: a fill while the account cannot be checked - nothing is written before',
+    async (seed) => {
+      const world = await openWorld({ seed })
+      world.submit()
+      await world.settle()
+      const heal = world.broker.fail('read', { kind: 'error_before' }, { times: Infinity })
+      world.at('broker.readAccount answered', () => world.fill('t1', '180', '40'))
+      world.restart(world.workers[0]!)
+      await world.until(() => world.broker.orders.get('b-1')?.filledQuantity === '40', 60_000)
+      await world.advance(1_000)
+      expect((await world.order('t1'))?.cumulativeQuantity).toBe('0')
+      heal()
+      await world.advance(30_000)
+      world.fill('t1', '181')
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+    },
+  )
+
   test('CRA-04 crash during reconcile - after each step, up to three times in a row', async () => {
     const points = [
       ...(['reconcile.orders_read', 'reconcile.executions_read', 'reconcile.portfolio_read'] as const),

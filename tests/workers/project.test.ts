@@ -164,6 +164,20 @@ describe('project', () => {
     )
   })
 
+  test('an expiry while a cancel is pending is the broker’s, not the canceler’s', () => {
+    const request = { commandId: 'c', by: 'user', reason: 'changed my mind', requestedAt: at(1) } as const
+    const events = tell([
+      claimed(),
+      ...history([], null),
+      { type: 'cancel_requested', request },
+      seen(brokerOrder('expired', '0', 50)),
+    ])
+    expect(events.at(-1)).toMatchObject({
+      event: 'trade.cancelled',
+      payload: { cancelledBy: 'broker', reason: 'The order expired' },
+    })
+  })
+
   test('a cancel that was asked for names who asked', () => {
     const request = { commandId: 'c', by: 'user', reason: 'changed my mind', requestedAt: at(1) } as const
     const events = tell([

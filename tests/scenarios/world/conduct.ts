@@ -1,6 +1,7 @@
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
+import { CheckedAccounts } from './checking.ts'
 import { DetectionBounds, type OVER_AFTER_MS } from './detection.ts'
 import { MuteBound, type StreamWord } from './mute.ts'
 import type { Heard, PortCall, Process } from './process.ts'
@@ -22,6 +23,7 @@ export class Conduct {
   readonly #accounts: readonly Account[]
   readonly #faults: StoreFaults
   readonly #readings: ReadingRules
+  readonly #checked: CheckedAccounts
   /** `null`: nobody follows accounts here, or nobody carries orders out. */
   readonly #detection: DetectionBounds | null
   readonly #mute: MuteBound
@@ -45,6 +47,7 @@ export class Conduct {
     this.#nowMs = nowMs
     this.sending = new SendingRules(store, say)
     this.#readings = new ReadingRules(store, say)
+    this.#checked = new CheckedAccounts(store, say)
     this.#detection = isStaffed ? new DetectionBounds(say) : null
     this.#mute = new MuteBound(say)
   }
@@ -56,6 +59,7 @@ export class Conduct {
   calling(process: Process, call: PortCall): ReturnType<StoreFaults['take']> {
     this.sending.calling(call)
     this.#readings.calling(process, call)
+    this.#checked.calling(process, call)
     this.#mute.calling(this.#nowMs(), process, call)
     this.#hasActed ||= call.account !== null || call.label === 'store.commit'
     if (call.account !== null) this.#countRequest(call.account)
@@ -67,6 +71,7 @@ export class Conduct {
   heard(process: Process, call: PortCall, outcome: Heard): void {
     this.sending.heard(process, call, outcome)
     this.#readings.heard(process, call, outcome)
+    this.#checked.heard(process, call, outcome)
     this.#mute.heard(this.#nowMs(), process, call, outcome)
     this.#detection?.heard(this.#nowMs(), call, outcome)
   }
