@@ -217,7 +217,22 @@ class RelayProcess {
       await clock.sleep(LAST_WORDS_LOOK_MS)
     for (const stop of this.#timers) stop()
     await this.#owner.retire()
+    await this.#close()
+  }
+
+  /**
+   * Closes the server. Node closes idle connections once, when the closing begins; a kept connection whose last answer comes after
+   * that would keep the server open for as long as it may idle.
+   */
+  async #close(): Promise<void> {
+    const { clock } = this.#context
+    const untilMs = clock.monotonicMs() + LAST_WORDS_MS_MAX
+    const stop = clock.every(LAST_WORDS_LOOK_MS, () => {
+      if (clock.monotonicMs() < untilMs) this.#http.closeIdleConnections()
+      else this.#http.closeAllConnections()
+    })
     await this.#io.close()
+    stop()
   }
 
   /** The WebSockets of these sessions lead through a relay that stops: their clients are told, and come back by another way. */
