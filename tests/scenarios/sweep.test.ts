@@ -17,6 +17,7 @@ const ACCOUNTS: readonly ConnectionRef[] = [
 /** Of u2: 100 of a symbol, at the price at which everything is quoted. */
 const LIMITS = { positionNotionalMax: '18000', ordersPerMinuteMax: 20 }
 const PRICE = dec('180')
+const LIMIT = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
 const SYMBOLS = ['AAPL', 'MSFT'] as const
 const STEPS = 14
 /** Executions in the end that no stream tells of. */
@@ -39,11 +40,10 @@ const submit: Deed = (world, chance, trades) => {
   const tradeId = `t${trades.length + 1}`
   trades.push({ tradeId, ref })
   const quantity = String(1 + chance.below(100))
-  const limit = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
   const symbol = chance.pick(SYMBOLS)!
   const side = chance.below(3) === 0 ? 'sell' : 'buy'
   const soon = { notAfter: new Date(world.nowMs + chance.below(5_000)).toISOString() }
-  const terms = { ...(chance.below(2) === 0 ? limit : {}), ...(chance.below(6) === 0 ? soon : {}) }
+  const terms = { ...(chance.below(2) === 0 ? LIMIT : {}), ...(chance.below(6) === 0 ? soon : {}) }
   world.submit({ ...ref, tradeId, symbol, side, quantity, ...terms })
 }
 
@@ -61,6 +61,24 @@ const execute: Deed = (world, chance, trades) => {
     (170 + chance.below(2_000) / 100).toFixed(2),
     String(1 + chance.below(left)),
   )
+}
+
+/** Orders at once that are more together than the limit of u2 has room for. */
+const crowd: Deed = (world, chance, trades) => {
+  const ref = ACCOUNTS[1]!
+  const symbol = chance.pick(SYMBOLS)!
+  for (let count = 0; count < 4; count += 1) {
+    const tradeId = `t${trades.length + 1}`
+    trades.push({ tradeId, ref })
+    world.submit({ ...ref, tradeId, symbol, side: 'buy', quantity: '40', ...LIMIT })
+  }
+}
+
+/** All that is open on an account, down to the last share. */
+const executeAll: Deed = (world, chance) => {
+  const ref = chance.pick(ACCOUNTS)!
+  for (const { brokerOrderId, status } of [...world.brokerOf(ref).orders.values()])
+    if (status === 'new' || status === 'partially_filled') world.execute(ref, brokerOrderId, '179')
 }
 
 const takeBack: Deed = (world, chance, trades) => {
@@ -112,9 +130,15 @@ const failReadings: Deed = (world, chance) => {
 }
 
 const TARGETS: readonly HaltTarget[] = [{}, ...ACCOUNTS.map(({ userId }) => ({ userId })), ...ACCOUNTS]
-const halt: Deed = (world, chance) => {
+/** A halt, of everybody as often as not, and what is asked for while it is thrown. */
+const halt: Deed = (world, chance, trades) => {
   const allows = chance.pick(['nothing', 'reducing'] as const)!
-  void world.halt(chance.pick(TARGETS), { allows, waitMs: chance.below(20_000) })
+  const target = chance.below(2) === 0 ? {} : chance.pick(TARGETS)
+  void world.halt(target, { allows, waitMs: chance.below(20_000) })
+  for (let count = 0; count < 2; count += 1) {
+    submit(world, chance, trades)
+    replace(world, chance, trades)
+  }
 }
 const resume: Deed = (world, chance) => void world.resume(chance.pick(TARGETS)!)
 
@@ -132,14 +156,16 @@ const wipe: Deed = (world, chance) => {
 
 const DEEDS: readonly (readonly [weight: number, deed: Deed])[] = [
   [6, submit],
+  [2, crowd],
   [8, execute],
+  [2, executeAll],
   [1, takeBack],
   [2, cancel],
   [3, replace],
   [2, close],
   [2, failSubmit],
   [2, failReadings],
-  [1, halt],
+  [2, halt],
   [2, resume],
   [2, (world, chance) => world.faults.plan(chance.pick(['reply_lost', 'twice', 'refused', 'request_lost'] as const)!)],
   [1, (world, chance) => void (world.brokerOf(chance.pick(ACCOUNTS)!).isMute = chance.below(2) === 0)],

@@ -64,9 +64,11 @@ export class SendingRules {
       const order = this.#store.orderOf(userId, fence.tradeId)
       if (!this.#wasGiven(userId, fence, before, order)) continue // refused by the store
       if (before !== null && isTerminal(before.status)) this.#say(`S3 ${before.id} is ${before.status}, and is claimed`)
+      const isTrue = this.#isAsItSays(userId, fence, order)
+      if (!isTrue) this.#say(`S17 ${fence.tradeId} says that it ${fence.exposure}, and by the records it does not`)
       const { halts } = await this.#store.controls.read(userId)
       for (const halt of [halts.user, halts.byConnection.get(fence.connectionId) ?? null])
-        if (halt !== null && !this.#passes(halt, userId, fence, order))
+        if (halt !== null && !(isTrue && passes(halt.allows, fence.exposure)))
           this.#say(
             `S17 ${fence.tradeId} is ${fence.kind === 'take' ? 'claimed' : 'changed'} under the halt of its ${halt.scope}`,
           )
@@ -123,22 +125,24 @@ export class SendingRules {
 
   /** @param ref whose halts it comes after, if it is still the latest request */
   #judge({ globalHalt, exposure }: Leave, tradeId: string, ref: ConnectionRef | null): void {
-    const passes = (allows: Halt['allows']): boolean =>
-      exposure === 'shrinks' || (allows === 'reducing' && exposure === 'reduces')
-    if (globalHalt !== null && !passes(globalHalt.allows))
+    if (globalHalt !== null && !passes(globalHalt.allows, exposure))
       this.#say(`S17 ${tradeId} is sent, and its claim had read that everybody is halted`)
     const isOver = ({ target, allows, losses }: HaltMade): boolean =>
-      ref !== null && covers(target, ref) && losses === this.#store.losses && !passes(allows)
+      ref !== null && covers(target, ref) && losses === this.#store.losses && !passes(allows, exposure)
     if (this.#complete.some(isOver)) this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
   }
 
-  /** Whether a halt lets an order through: it says what it does to the position, and by the records that is so. */
-  #passes({ allows }: Halt, userId: string, { connectionId, exposure }: Leaving, order: Order | null): boolean {
-    if (order === null || exposure === 'adds') return false
-    if (exposure === 'shrinks') return onlyShrinks(order)
-    return allows === 'reducing' && lowers(this.#store, { userId, connectionId }, order)
+  /** Whether an order does to the position what it says. Exits are not looked at: their entry is what may add. */
+  #isAsItSays(userId: string, { connectionId, exposure, kind }: Leaving, order: Order | null): boolean {
+    if (exposure === 'adds' || (kind === 'change' && order?.replaces[0]?.leg !== 'entry')) return true
+    if (order === null) return false
+    return exposure === 'shrinks' ? onlyShrinks(order) : lowers(this.#store, { userId, connectionId }, order)
   }
 }
+
+/** Whether a halt lets a request through that does this to the position. */
+const passes = (allows: Halt['allows'], exposure: Exposure): boolean =>
+  exposure === 'shrinks' || (allows === 'reducing' && exposure === 'reduces')
 
 const isLeaving = (fence: Fence): fence is Leaving => (fence.kind === 'take' || fence.kind === 'change') && fence.budget
 
