@@ -187,6 +187,26 @@ describe.each(['own', 'total'] as const)('CAN-05 replace of a partly filled orde
   })
 })
 
+describe('CAN-05 executions of the replaced order that nobody has heard of yet', () => {
+  test.each(['own', 'total'] as const)(
+    'CAN-05 quantities are %s: no replacement is made larger for them, executed is what was intended',
+    async (sizing) => {
+      const world = await resting(5)
+      world.broker.replaceSizing = sizing
+      world.broker.isMute = true
+      world.broker.executionLagMs = 8_000
+      world.fill('t1', '150', '64')
+      replace(world, { limitPrice: '151' })
+      await world.advance(60_000)
+      expect(open(world).map(({ quantity }) => quantity)).toEqual(['36'])
+      for (const one of open(world)) world.broker.fill(one.clientOrderId, '151')
+      world.broker.isMute = false
+      await world.quiesce()
+      expect([executed(world), endings(world), world.anomalies()]).toEqual([100, ['trade.filled'], []])
+    },
+  )
+})
+
 describe('CAN-06 commands aimed at the wrong member of the chain', () => {
   test('CAN-06 replaced without our hearing of it, then canceled: the head is canceled', async () => {
     const world = await resting(6)

@@ -3,6 +3,7 @@ import { contentHash, type replaceOrderSchema } from '#contract'
 import {
   clientOrderIdOf,
   cmp,
+  hasGap,
   headOf,
   isPositive,
   isTerminal,
@@ -269,13 +270,25 @@ async function end(
   throw new CommandRefusedError(message)
 }
 
+/** With what the replaced order has executed: only the broker knows all of it, and the new order is sized by that. */
+async function withOldRead(deps: OrderDeps, order: Order, commandId: string): Promise<Order> {
+  const result = order.replaceResults.find((one) => one.commandId === commandId)
+  const old = order.placements.find((one) => one.leg === 'entry' && one.replacement === (result?.replacement ?? 0) - 1)
+  if (result?.outcome !== 'replaced' || old?.brokerOrderId == null || old.final !== null) return order
+  await readAgain(deps, order, old.brokerOrderId, await deps.brokers.get(order))
+  return (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
+}
+
 /** The request has its outcome. What took place is checked for its size (CAN-05). */
-async function conclude(deps: OrderDeps, order: Order, commandId: string, run: Run): Promise<JobResult> {
+async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: Run): Promise<JobResult> {
+  const order = await withOldRead(deps, noted, commandId)
   const result = order.replaceResults.find((one) => one.commandId === commandId)
   if (result === undefined) return DONE
   if (result.outcome !== 'replaced') throw new CommandRefusedError(result.message ?? 'The order was not replaced')
   const head = headOf(order, 'entry')
   if (result.leg !== 'entry' || head === null || order.cancel !== null || isTerminal(head.status)) return DONE
+  // What the replaced orders have executed is not booked yet: the new one would be sized as if that were still to come.
+  if (hasGap(order)) return again(READ_AFTER_MS, 'executions of the replaced order are not booked yet')
   const right = rightSizeOf(order, head)
   if (right === null || head.quantity === null || head.quantity === right || order.replaces.length > 0) return DONE
   deps.log.warn({ tradeId: order.id, right, shown: head.quantity }, 'replace.wrong_size')
