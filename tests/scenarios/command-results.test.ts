@@ -72,7 +72,12 @@ describe('every command has a result in the record of its trade', () => {
     world.cancel('t1', 'c3')
     await world.settle()
     expect(await results(world)).toEqual([
-      { commandId: 'c2', kind: 'cancel', outcome: 'overtaken', message: expect.stringContaining('by the command c1') },
+      {
+        commandId: 'c2',
+        kind: 'cancel',
+        outcome: 'overtaken',
+        message: expect.stringContaining('by the command c1') as unknown,
+      },
       { commandId: 'c3', kind: 'cancel', outcome: 'refused', message: 'The order has ended: it is canceled' },
       { ...of1, outcome: 'done' },
     ])
@@ -95,7 +100,7 @@ describe('every command has a result in the record of its trade', () => {
     await world.settle()
     const of1 = { commandId: 'x1', kind: 'close' }
     expect(await results(world, 'close')).toEqual([
-      { ...of1, outcome: 'refused', message: expect.stringContaining('no position') },
+      { ...of1, outcome: 'refused', message: expect.stringContaining('no position') as unknown },
     ])
     world.fill('t1', '180')
     await world.settle()
@@ -106,7 +111,7 @@ describe('every command has a result in the record of its trade', () => {
     ])
     const job = close(world, { tradeId: 't1', commandId: 'x3' })
     await world.settle()
-    const message = expect.stringContaining('already used with other parameters')
+    const message: unknown = expect.stringContaining('already used with other parameters')
     expect(await results(world)).toEqual([{ commandId: 'x3', kind: 'close', outcome: 'refused', message }])
     expect(world.queue.stateOf(job)).toBe('failed')
   })
@@ -134,7 +139,7 @@ describe('every command has a result in the record of its trade', () => {
 
   test('a replacement of an order whose connection was removed', async () => {
     const world = await open()
-    world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' })
+    await world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' })
     replace(world, {})
     await world.advance(60_000)
     expect(await results(world)).toMatchObject([{ commandId: 'r1', kind: 'replace' }])
