@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { closePositionSchema, commandJobId, replaceOrderSchema } from '#contract'
 import { commandsOf } from '#domain'
+import { boundaryNames } from '#runtime'
 import { openWorld, type World } from './world.ts'
 
 const of = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1' }
@@ -136,6 +137,30 @@ describe('every command has a result in the record of its trade', () => {
     expect(world.queue.stateOf(job)).toBe('failed')
     expect([...world.store.recordsOf('u1').keys()].filter((name) => name.includes('t1'))).toEqual([])
   })
+
+  test.each(boundaryNames.filter((name) => name.startsWith('submit.')))(
+    'commands that race the claim of their trade, at %s: neither takes the trade for over',
+    async (step) => {
+      for (let seed = 0; seed < 6; seed += 1) {
+        const world = await openWorld({ seed })
+        world.at(step, () => {
+          replace(world, {})
+          replace(world, { commandId: 'r2', leg: 'stopLoss' })
+        })
+        world.submit(resting)
+        await world.advance(20_000)
+        expect(await results(world)).toContainEqual({
+          commandId: 'r1',
+          kind: 'replace',
+          outcome: 'done',
+          message: null,
+        })
+        world.cancel()
+        await world.quiesce()
+        expect(world.told('t1')).toEqual(['trade.submitted', 'trade.replaced', 'trade.cancelled'])
+      }
+    },
+  )
 
   test('a replacement of an order whose connection was removed', async () => {
     const world = await open()

@@ -19,7 +19,7 @@ import { again, CommandRefusedError, DONE, type JobResult, type Run } from './jo
 import { isLeftover } from './follow-ups.ts'
 import { readAgain } from './read-again.ts'
 import { waitForRecovery } from './recovering.ts'
-import { findArchived, noteRefusal } from './refusals.ts'
+import { findPast, noteRefusal } from './refusals.ts'
 import { settleReplace } from './replace.ts'
 
 /**
@@ -141,26 +141,24 @@ async function openHead(deps: OrderDeps, order: Order, target: string, broker: B
 }
 
 /** Writes the request into the order, and takes back what waits to replace it; or a mark where there is no order yet. */
-async function note({ applier, clock, ...deps }: OrderDeps, command: CancelCommand): Promise<Order | null> {
+async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | null> {
+  const { applier, clock } = deps
   const { userId, connectionId, tradeId, commandId, by, reason } = command
   const at = isoTime(clock.now())
   const request: CancelRequest = { commandId, by, reason, requestedAt: at }
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const trade = { userId, connectionId, tradeId, symbol: '' }
-    const loaded = await loadTrade({ applier, clock, ...deps }, trade)
+    const loaded = await loadTrade(deps, trade)
     const { order } = loaded.slice
     if (order !== null) {
       const applied = await applyWith(applier, factsOf(order), (now) => requestUpdates(now, request, at))
       return applied.slice.order
     }
     if (loaded.cancelMark !== null) return null
-    if ((await findArchived({ applier, clock, ...deps }, command)).isOver) {
-      await noteRefusal(
-        { applier, clock, ...deps },
-        'cancelOrder',
-        command,
-        'The order has ended, on an earlier trading day',
-      )
+    const past = await findPast(deps, command, loaded.version)
+    if (past === 'moved') continue
+    if (past !== 'none') {
+      await noteRefusal(deps, 'cancelOrder', command, 'The order has ended, on an earlier trading day')
       return null
     }
     const mark: CancelMark = { schema: 1, ...request }

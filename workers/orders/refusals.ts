@@ -27,32 +27,38 @@ export async function noteRefusal(
   const at = isoTime(deps.clock.now())
   const ended = { commandId: command.commandId, kind: KINDS[name], outcome: 'refused', message, at } as const
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const hot = (await loadTrade(deps, { ...command, symbol: '' })).slice.order
-    if (hot !== null) {
-      await apply(deps.applier, factsOf(hot), { type: 'command_ended', command: ended })
+    const { version, slice } = await loadTrade(deps, { ...command, symbol: '' })
+    if (slice.order !== null) {
+      await apply(deps.applier, factsOf(slice.order), { type: 'command_ended', command: ended })
       return
     }
-    if (await noteInArchive(deps, command, ended)) return
+    const past = await findPast(deps, command, version)
+    if (past === 'none' || past === 'tombstone') return
+    if (past !== 'moved' && (await noteInArchive(deps, past, version, ended))) return
   }
   throw new ContentionError(command.userId)
 }
 
-/** The order of a trade that has left the hot state; `null`: there is none, or not there. */
-export async function findArchived(
+/**
+ * A trade that is not in the hot state any more.
+ * @param version at which the hot state was read, and did not have the trade
+ * @returns `moved`: the state has changed since, and may have it now
+ */
+export async function findPast(
   { applier }: OrderDeps,
   { userId, connectionId, tradeId: orderId }: Pick<TradeCommand, 'userId' | 'connectionId' | 'tradeId'>,
-): Promise<Readonly<{ version: string; order: Order | null; isOver: boolean }>> {
-  const { version, slice, tombstone } = await load(applier, { userId, orderId, connectionId, symbol: '' })
-  return { version, order: slice.order, isOver: slice.order !== null || tombstone !== null }
+  version: string,
+): Promise<Order | 'tombstone' | 'none' | 'moved'> {
+  const { version: now, slice, tombstone } = await load(applier, { userId, orderId, connectionId, symbol: '' })
+  if (now !== version) return 'moved'
+  return slice.order ?? (tombstone === null ? 'none' : 'tombstone')
 }
 
 /** @returns `false` when the state moved meanwhile */
-async function noteInArchive(deps: OrderDeps, command: TradeCommand, ended: EndedCommand): Promise<boolean> {
-  const { version, order } = await findArchived(deps, command)
-  if (order === null) return true
+async function noteInArchive(deps: OrderDeps, order: Order, version: string, ended: EndedCommand): Promise<boolean> {
   const noted = withEnded(order, ended)
   if (noted === null) return true
-  const done = await deps.applier.store.commit(command.userId, {
+  const done = await deps.applier.store.commit(order.userId, {
     ...{ expectVersion: version, fence: { kind: 'version' }, events: [] },
     writes: [{ kind: 'archive', order: { ...order, ...noted } }],
   })

@@ -26,7 +26,7 @@ import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { leaveToReplace } from './leave.ts'
 import { readAgain } from './read-again.ts'
-import { findArchived } from './refusals.ts'
+import { findPast } from './refusals.ts'
 import { waitForRecovery } from './recovering.ts'
 
 /**
@@ -58,9 +58,12 @@ const NOT_YET: ReadonlySet<string> = new Set(['accepted', 'pending_new', 'pendin
 /** @throws {CommandRefusedError} saying why the order stays as it is */
 export async function replaceOrder(deps: OrderDeps, command: ReplaceCommand, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('replace.dequeued')
-  const { order } = (await loadTrade(deps, { ...command, symbol: '' })).slice
+  const { version, slice } = await loadTrade(deps, { ...command, symbol: '' })
+  const { order } = slice
   if (order === null) {
-    if ((await findArchived(deps, command)).isOver) throw new CommandRefusedError(OVER)
+    const past = await findPast(deps, command, version)
+    if (past === 'moved') return again(IN_FLIGHT_MS, 'the state has changed in the meantime')
+    if (past !== 'none') throw new CommandRefusedError(OVER)
     if (deps.clock.now() - run.queuedAtMs < PATIENCE_MS) return again(FOLLOW_MS, 'there is no such trade yet')
     throw new CommandRefusedError(`There is no trade ${command.tradeId} to replace`)
   }
