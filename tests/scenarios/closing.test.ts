@@ -96,7 +96,8 @@ describe('POS-07 an exit is sized by what is available', () => {
   })
 
   test('POS-07 found to be gone by one run, and being sent by another: not told as rejected', async () => {
-    const world = await holding(7)
+    // The seed gives the second run to the other worker.
+    const world = await holding(9)
     world.startWorker()
     const trade = (side: 'buy' | 'sell', quantity: string): void =>
       void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId, '180')
@@ -126,6 +127,51 @@ describe('POS-07 an exit is sized by what is available', () => {
     world.fill('x1', '181')
     await world.quiesce()
     expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
+describe('POS-07 a cancel that is on its way frees what a close needs', () => {
+  async function promised(): Promise<World> {
+    const world = await holding(8)
+    world.submit({ tradeId: 't2', side: 'sell', orderType: 'limit', limitPrice: '200' })
+    await world.settle()
+    return world
+  }
+
+  test.each([
+    ['cancel first', 0],
+    ['close first', 500],
+  ])('POS-07 cancel and close at once, %s: the close waits for the cancel', async (_what, lateMs) => {
+    const world = await promised()
+    world.broker.holdsCancels = true
+    if (lateMs === 0) world.cancel('t2')
+    close(world)
+    await world.advance(lateMs)
+    if (lateMs > 0) world.cancel('t2')
+    await world.advance(5_000)
+    expect(world.told('x1')).toEqual([])
+    world.broker.settleCancel(world.clientOrderId('t2'))
+    await world.advance(5_000)
+    world.fill('x1', '181')
+    await world.quiesce()
+    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+    expect(world.store.positionOf('u1', 'broker_1', 'AAPL')).toBeNull()
+  })
+
+  test('POS-07 a cancel that does not come to its end: it is waited for no longer than half a minute', async () => {
+    const world = await promised()
+    world.broker.holdsCancels = true
+    world.cancel('t2')
+    close(world)
+    await world.advance(45_000)
+    expect(world.entries('x1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE' }])
+  })
+
+  test('POS-07 nobody cancels what it is promised to: refused within moments', async () => {
+    const world = await promised()
+    close(world)
+    await world.advance(5_000)
+    expect(world.entries('x1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE' }])
   })
 })
 

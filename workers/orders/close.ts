@@ -17,6 +17,7 @@ import {
 } from '#domain'
 import type { LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
+import { isBeingFreed } from './freed.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
@@ -54,6 +55,9 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     assertSame(order, hash)
     const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
     if (waits !== null) return waits
+    const isFreed = order.attemptedAt === null && (await isBeingFreed(deps, command, run))
+    if (isFreed && isPromised(command, await (await deps.brokers.get(command)).readPosition(command.symbol)))
+      return again(LOOK_MS, BEING_FREED)
     // Nothing of it was sent, or it was refused for its quantity: there may be less of the position by now, or another one.
     const closed = order.side === 'buy' ? 'short' : 'long'
     return takeUp(deps, order, run, async (broker) =>
@@ -76,7 +80,9 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     }
     return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
+  const isFreed = await isBeingFreed(deps, command, run)
   const holding = await broker.readPosition(command.symbol)
+  if (isFreed && isPromised(command, holding)) return again(LOOK_MS, BEING_FREED)
   if (isBehind(loaded, holding) && deps.clock.now() - run.queuedAtMs < BOOKED_MS_MAX)
     return again(LOOK_MS, 'the broker holds more than was booked yet')
   await deps.boundaries.reached('close.sized')
@@ -90,6 +96,16 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     closeCommandId: command.commandId,
   }
   return 'quantity' in sized ? placeFirst(deps, wanted, loaded, run) : deny(deps, wanted, sized)
+}
+
+const BEING_FREED = 'an order that reserves part of the position is being canceled'
+
+/** Less is available than is to be closed. */
+function isPromised({ quantity, percentage }: CloseCommand, holding: Holding | null): boolean {
+  if (holding === null) return false
+  const held = abs(holding.quantity)
+  const part = percentage === null ? (quantity ?? held) : mul(mul(held, percentage), '0.01' as Decimal)
+  return cmp(abs(holding.available), min(part, held)) < 0
 }
 
 /** An execution is on its way to us. What was not booked is not closed: nobody could say what of it is closed already. */

@@ -28,6 +28,7 @@ import {
 } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
+import { FREEING_MS_MAX } from './freed.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
 import { takeUp } from './resolve.ts'
 import { paceOf } from './risk-desk.ts'
@@ -50,8 +51,6 @@ import { sizedFor } from './sizing.ts'
 const IN_HAND_MS = 1_000
 /** Pause before a submission looks again whether the account has been read, or its credentials verified. */
 const NOT_READY_MS = 500
-/** A close waits this long for orders that are being canceled. */
-const FREEING_MS_MAX = 30_000
 
 /** @throws {TradeConflictError} */
 export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
