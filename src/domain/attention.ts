@@ -8,7 +8,7 @@ import { livePlacements } from './standing.ts'
 export function needsAttention(order: Order): boolean {
   if (order.origin !== 'fillcast' || isSetAside(order)) return false
   if (order.status === 'submitting') return true
-  if (livePlacements(order).length > 0 && (order.cancel !== null || isRevived(order))) return true
+  if (livePlacements(order).length > 0 && (order.cancel !== null || isRevived(order) || isExcess(order))) return true
   return order.endedAt === null && order.replaces.length > 0
 }
 
@@ -21,6 +21,15 @@ export const hasRequestUnderWay = (order: Order): boolean =>
 
 /** Work on it is not repeated by itself: it stands as it is, watched and alarmed. */
 export const isSetAside = ({ setAsideAt }: Pick<Order, 'setAsideAt'>): boolean => setAsideAt != null
+
+/**
+ * All that was asked for has executed, and more may: a replacement raced fills, and was sized too large. Of a bracket's exits and an oco
+ * the broker takes care.
+ */
+export const isExcess = (order: Order): boolean =>
+  order.endedAt !== null &&
+  order.orderClass === 'simple' &&
+  livePlacements(order).some(({ agreed, final }) => agreed && final === null)
 
 /** It was closed as never received, and is there all the same. */
 export const isRevived = (order: Order): boolean =>

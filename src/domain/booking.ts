@@ -1,12 +1,21 @@
 import { isQuotedInUsd } from './asset.ts'
-import { cmp } from './decimal.ts'
+import { add, cmp, sub } from './decimal.ts'
 import { conformedTerms, type Difference, newDifferences } from './differences.ts'
 import { Holdings } from './holdings.ts'
-import { BUSTS_MAX, type Bust, counts, type Execution, type Order, type Placement, PLACEMENTS_MAX } from './order.ts'
+import {
+  BUSTS_MAX,
+  type Bust,
+  counts,
+  type Execution,
+  headOf,
+  type Order,
+  type Placement,
+  PLACEMENTS_MAX,
+} from './order.ts'
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
 import type { Landing, Reduced } from './reduce.ts'
-import { replaceEnded } from './requests.ts'
-import { isComplete, standingOf, totalsOf } from './standing.ts'
+import { replaceEnded, replaceTookPlace, termsAskedFor } from './requests.ts'
+import { isComplete, rightSizeOf, standingOf, totalsOf } from './standing.ts'
 import {
   amendmentTo,
   closedAt,
@@ -80,6 +89,23 @@ export class Booking {
     if (next === null) this.#anomaly('illegal_transition')
     else this.#put(0, next)
     return next !== null
+  }
+
+  keepSize(at: string): void {
+    const order = this.#order
+    const head = order === null ? null : headOf(order, 'entry')
+    if (order?.quantity == null || head?.quantity == null || order.endedAt !== null) return
+    const quantity = add(sub(order.quantity, rightSizeOf(order, head) ?? order.quantity), head.quantity)
+    if (quantity === order.quantity) return
+    this.patch(() => ({ quantity }))
+    this.#emit((now) => ({
+      type: 'order.replaced',
+      order: now,
+      leg: 'entry',
+      brokerOrderId: head.brokerOrderId ?? '',
+      at,
+    }))
+    this.#restand(at)
   }
 
   endReplace(ended: Extract<OrderUpdate, { type: 'replace_ended' }>): void {
@@ -284,17 +310,14 @@ export class Booking {
    * that executes (CAN-04). From then on its terms are the order's.
    */
   #agree(at: string): void {
-    const { placements = [], replaces = [] } = this.#order ?? {}
+    const { placements = [] } = this.#order ?? {}
     placements.forEach((one, index) => {
       const old = placements.find((other) => other.leg === one.leg && other.replacement === one.replacement - 1)
       if (one.agreed || !(old?.status === 'replaced' || isAtWork(one))) return
-      const request = replaces.find((asked) => asked.leg === one.leg && asked.replacement === one.replacement)
       this.#put(index, { ...one, agreed: true })
       this.patch((order) => ({
-        ...agreedTerms(order, one, request),
-        ...(request === undefined
-          ? {}
-          : replaceEnded(order, { commandId: request.commandId, outcome: 'replaced', message: null, at })),
+        ...agreedTerms(order, one, termsAskedFor(order, one)),
+        ...replaceTookPlace(order, one, at),
       }))
       if (this.#order?.endedAt === null)
         this.#emit((order) => ({

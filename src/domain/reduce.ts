@@ -54,6 +54,9 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
     case 'replace_ended':
       book.endReplace(update)
       break
+    case 'size_stands':
+      book.keepSize(update.at)
+      break
     case 'broker_order':
       book.view(update, landing)
       break

@@ -2,6 +2,7 @@ import { endedCancel, withEnded } from './commands.ts'
 import {
   type CancelRequest,
   type Order,
+  type Placement,
   type ReplaceRequest,
   REPLACES_MAX,
   REPLACES_WAITING_MAX,
@@ -86,5 +87,31 @@ export function replaceEnded(
   return {
     replaces: replaces.filter((one) => one !== ended),
     replaceResults: [...replaceResults, { commandId, leg, replacement, outcome, message, terms, at }],
+  }
+}
+
+type Place = Pick<Placement, 'leg' | 'replacement'>
+const isAt =
+  ({ leg, replacement }: Place) =>
+  (one: Place): boolean =>
+    one.leg === leg && one.replacement === replacement
+
+/** What the replacement that made a placement asked for; `undefined`: it was not asked for here. */
+export function termsAskedFor(order: Order, at: Place): Pick<ReplaceRequest, 'terms'> | undefined {
+  const asked = order.replaces.find(isAt(at)) ?? order.replaceResults.find(isAt(at))
+  return asked?.terms === undefined ? undefined : { terms: asked.terms }
+}
+
+/** A replacement shows itself: it took place, also where its request had been refused, or taken for lost. */
+export function replaceTookPlace(order: Order, placement: Place, at: string): Partial<Order> {
+  const asked = order.replaces.find(isAt(placement))
+  if (asked !== undefined)
+    return replaceEnded(order, { commandId: asked.commandId, outcome: 'replaced', message: null, at })
+  const { replaceResults } = order
+  if (!replaceResults.some(isAt(placement))) return {}
+  return {
+    replaceResults: replaceResults.map((one) =>
+      isAt(placement)(one) ? { ...one, outcome: 'replaced', message: null, at } : one,
+    ),
   }
 }

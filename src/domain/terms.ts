@@ -44,7 +44,11 @@ export const isAtWork = ({ working, final, cumulativeQuantity }: Placement): boo
   !isZero(cumulativeQuantity) || final?.status === 'filled' || (working !== null && !WAITING.has(working.status))
 
 /** The terms that hold once `one` has taken its place. What somebody else replaced is sized by what the broker shows. */
-export function agreedTerms(order: Order, one: Placement, request: ReplaceRequest | undefined): Partial<Order> {
+export function agreedTerms(
+  order: Order,
+  one: Placement,
+  request: Pick<ReplaceRequest, 'terms'> | undefined,
+): Partial<Order> {
   const { limitPrice, stopPrice } = one
   if (one.leg === 'takeProfit' && order.takeProfit !== null && limitPrice !== null)
     return { takeProfit: { limitPrice } }

@@ -80,6 +80,8 @@ export type OrderUpdate =
       message: string
       at: string
     }>
+  /** The newest placement of the entry keeps the size that it has: what it may execute is what the order is for from now on. */
+  | Readonly<{ type: 'size_stands'; at: string }>
   /** The broker's view of the order, with the execution that caused it where there is one. */
   | Readonly<{
       type: 'broker_order'

@@ -207,6 +207,50 @@ describe('CAN-05 executions of the replaced order that nobody has heard of yet',
   )
 })
 
+describe('CAN-05 fills race the replacement, and its correction as well', () => {
+  test.each([
+    ['20', '10'],
+    ['30', '60'],
+  ])(
+    'CAN-05 %s during the first and %s during the second: one correction, and never more than was asked for',
+    async (a, b) => {
+      const world = await resting(5)
+      world.fill('t1', '150', '5')
+      await world.settle()
+      world.at('replace.sending', () => world.fill('t1', '150', a))
+      world.at('replace.sending', () => world.broker.fill(open(world)[0]!.clientOrderId, '151', b))
+      replace(world, { limitPrice: '151' })
+      await world.advance(60_000)
+      expect(world.broker.orders.size).toBe(3)
+      await world.quiesce()
+      expect([executed(world), endings(world), open(world), world.anomalies()]).toEqual([
+        ...[5 + Number(a) + Number(b), ['trade.cancelled'], [], []],
+      ])
+    },
+  )
+})
+
+describe('CAN-04 a replacement that was refused, and took place', () => {
+  test('CAN-04 the broker answers with a refusal, and shows that it took place: it is done', async () => {
+    const world = await openWorld({
+      seed: 4,
+      planted: (broker) =>
+        Object.assign(Object.create(broker) as typeof broker, {
+          async replace(request: Parameters<typeof broker.replace>[0]) {
+            await broker.replace(request)
+            return { kind: 'refused', code: 'BROKER_REJECTED', brokerCode: null, message: 'already replaced' }
+          },
+        }),
+    })
+    world.submit({ orderType: 'limit', limitPrice: '150', timeInForce: 'gtc' })
+    await world.settle()
+    const job = replace(world, { limitPrice: '151' })
+    await world.advance(20_000)
+    expect((await world.order('t1'))?.replaceResults).toMatchObject([{ commandId: 'r1', outcome: 'replaced' }])
+    expect([world.queue.stateOf(job), world.told('t1')]).toEqual(['completed', ['trade.submitted', 'trade.replaced']])
+  })
+})
+
 describe('CAN-06 commands aimed at the wrong member of the chain', () => {
   test('CAN-06 replaced without our hearing of it, then canceled: the head is canceled', async () => {
     const world = await resting(6)

@@ -1,5 +1,5 @@
 import type { ResolveOrder } from '#contract'
-import { isRevived, isSetAside, livePlacements, type Order } from '#domain'
+import { isExcess, isRevived, isSetAside, livePlacements, type Order } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import { apply } from '../updates/index.ts'
 import { cancelBySystem, pursueCancel } from './cancel.ts'
@@ -27,6 +27,8 @@ export async function attend(deps: OrderDeps, trade: ResolveOrder, run: Run): Pr
   if (order.status === 'submitting') {
     if (!isParkedByItsJob(order, deps.clock.now())) await takeUp(deps, order, run)
   } else if (isRevived(order)) await cancelBySystem(deps, order, 'It had been closed as never received', run)
+  else if (order.cancel === null && isExcess(order))
+    await cancelBySystem(deps, order, 'All that was asked for has executed', run)
   else if (order.cancel !== null && livePlacements(order).length > 0) await pursueCancel(deps, order, run)
   else if (order.replaces[0] !== undefined) await pursue(deps, order, order.replaces[0].commandId, run)
   return DONE

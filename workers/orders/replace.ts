@@ -118,9 +118,9 @@ export async function pursueReplace(deps: OrderDeps, order: Order, commandId: st
   if (request === undefined) return conclude(deps, order, commandId, run)
   if (order.replaces[0] !== request) return again(FOLLOW_MS, 'another replacement of the order is under way')
   if (request.sentAt === null) {
-    if (order.cancel !== null) return end(deps, order, request, 'overtaken', 'The order is being canceled')
+    if (order.cancel !== null) return end(deps, order, request, 'overtaken', 'The order is being canceled', run)
     if (order.endedAt !== null)
-      return end(deps, order, request, 'overtaken', `The order has ended: it is ${order.status}`)
+      return end(deps, order, request, 'overtaken', `The order has ended: it is ${order.status}`, run)
     return sendReplace(deps, order, request, run)
   }
   const broker = await deps.brokers.get(order)
@@ -130,7 +130,7 @@ export async function pursueReplace(deps: OrderDeps, order: Order, commandId: st
   if (!isAbsent || isSince(deps, request.sentAt, REQUEST_MS_MAX))
     return again(FOLLOW_MS, 'the broker has not shown which order stands')
   if (followed.cancel !== null || followed.endedAt !== null || msSince(deps, request.requestedAt) > PATIENCE_MS)
-    return end(deps, followed, request, 'refused', 'The broker did not take the replacement')
+    return end(deps, followed, request, 'refused', 'The broker did not take the replacement', run)
   return sendReplace(deps, followed, request, run)
 }
 
@@ -183,7 +183,14 @@ async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceReques
   if (head === null || head.brokerOrderId === null || waitsFor !== null) {
     if (msSince(deps, request.requestedAt) < PATIENCE_MS)
       return again(IN_FLIGHT_MS, waitsFor ?? 'the order is on its way')
-    return end(deps, order, request, 'refused', `It cannot be replaced now: ${waitsFor ?? 'it is not at the broker'}`)
+    return end(
+      deps,
+      order,
+      request,
+      'refused',
+      `It cannot be replaced now: ${waitsFor ?? 'it is not at the broker'}`,
+      run,
+    )
   }
   if (order.orderClass !== 'simple' && !isZero(head.cumulativeQuantity))
     return end(
@@ -192,12 +199,13 @@ async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceReques
       request,
       'refused',
       `Part of a ${order.orderClass} order has executed; it cannot be replaced any more`,
+      run,
     )
   const opened = await deps.brokers.find(order)
   const leave = await leaveToReplace(deps, order, request, opened)
   if (leave.kind === 'later' && msSince(deps, request.requestedAt) < PATIENCE_MS) return again(leave.delayMs, leave.why)
   if (leave.kind !== 'given')
-    return refuse(deps, order, request, leave.kind === 'refused' ? leave.message : `It was not sent: ${leave.why}`)
+    return refuse(deps, order, request, leave.kind === 'refused' ? leave.message : `It was not sent: ${leave.why}`, run)
   await deps.boundaries.reached('replace.sending')
   run.assertHeld()
   const outcome = await opened.broker.replace({
@@ -208,15 +216,27 @@ async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceReques
   })
   await deps.boundaries.reached('replace.answered')
   deps.log.info({ tradeId: order.id, commandId: request.commandId, outcome: outcome.kind }, 'replace.answered')
-  const result = await record(deps, order, request, head.brokerOrderId, opened.broker, outcome)
+  const result = await record(
+    deps,
+    order,
+    request,
+    { replaced: head.brokerOrderId, broker: opened.broker, outcome },
+    run,
+  )
   await deps.boundaries.reached('replace.recorded')
   return result
 }
 
 /** What was sent before may have arrived: then no refusal of ours ends the request, but the time in which it shows itself. */
-async function refuse(deps: OrderDeps, order: Order, request: ReplaceRequest, message: string): Promise<JobResult> {
+async function refuse(
+  deps: OrderDeps,
+  order: Order,
+  request: ReplaceRequest,
+  message: string,
+  run: Run,
+): Promise<JobResult> {
   if (request.sentAt !== null && msSince(deps, request.requestedAt) < PATIENCE_MS) return again(FOLLOW_MS, message)
-  return end(deps, order, request, 'refused', message)
+  return end(deps, order, request, 'refused', message, run)
 }
 
 const notYet = ({ working, status }: Placement): string | null =>
@@ -228,9 +248,8 @@ async function record(
   deps: OrderDeps,
   order: Order,
   request: ReplaceRequest,
-  replaced: string,
-  broker: Broker,
-  outcome: ReplaceOutcome,
+  { replaced, broker, outcome }: Readonly<{ replaced: string; broker: Broker; outcome: ReplaceOutcome }>,
+  run: Run,
 ): Promise<JobResult> {
   switch (outcome.kind) {
     case 'accepted':
@@ -241,7 +260,7 @@ async function record(
       const seen = await readAgain(deps, order, replaced, broker)
       if (seen !== null && NOT_YET.has(seen.status) && msSince(deps, request.requestedAt) < PATIENCE_MS)
         return again(FOLLOW_MS, outcome.message)
-      return end(deps, order, request, 'refused', outcome.message)
+      return end(deps, order, request, 'refused', outcome.message, run)
     }
     case 'rate_limited':
     case 'not_sent':
@@ -268,9 +287,11 @@ async function end(
   request: ReplaceRequest,
   outcome: 'refused' | 'overtaken',
   message: string,
-): Promise<never> {
-  await apply(deps.applier, factsOf(order), endedUpdate(deps, request, outcome, message))
-  throw new CommandRefusedError(message)
+  run: Run,
+): Promise<JobResult> {
+  const { slice } = await apply(deps.applier, factsOf(order), endedUpdate(deps, request, outcome, message))
+  // It may have shown itself in the meantime: then the record says that it took place.
+  return conclude(deps, slice.order ?? order, request.commandId, run)
 }
 
 /** With what the replaced order has executed: only the broker knows all of it, and the new order is sized by that. */
@@ -282,7 +303,11 @@ async function withOldRead(deps: OrderDeps, order: Order, commandId: string): Pr
   return (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
 }
 
-/** The request has its outcome. What took place is checked for its size (CAN-05). */
+/**
+ * The request has its outcome. What took place is checked for its size (CAN-05), and corrected once: corrections would race fills for as
+ * long as there are any. Where that was not enough, a remainder that is too small stands, and the order is for as much as that from then on;
+ * one that could execute more than was asked for is canceled.
+ */
 async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: Run): Promise<JobResult> {
   const order = await withOldRead(deps, noted, commandId)
   const result = order.replaceResults.find((one) => one.commandId === commandId)
@@ -294,21 +319,31 @@ async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: R
   if (hasGap(order)) return again(READ_AFTER_MS, 'executions of the replaced order are not booked yet')
   const right = rightSizeOf(order, head)
   if (right === null || head.quantity === null || head.quantity === right || order.replaces.length > 0) return DONE
-  deps.log.warn({ tradeId: order.id, right, shown: head.quantity }, 'replace.wrong_size')
-  if (!isPositive(right)) return cancelBySystem(deps, order, 'Nothing is left to execute', run)
-  const fix = `size-${head.replacement}`
-  if (commandId.startsWith('size-')) {
-    deps.log.error({ tradeId: order.id, right, shown: head.quantity }, 'replace.size_not_corrected')
-    return cancelBySystem(deps, order, 'A replacement could not be given its right size', run)
+  const sizes = { tradeId: order.id, right, shown: head.quantity }
+  if (!isPositive(right)) {
+    deps.log.warn(sizes, 'replace.wrong_size')
+    return cancelBySystem(deps, order, 'Nothing is left to execute', run)
   }
-  const terms: ReplaceTerms = {
-    quantity: order.quantity,
-    limitPrice: null,
-    stopPrice: null,
-    trail: null,
-    timeInForce: null,
+  if (isCorrected(order)) {
+    deps.log.error(sizes, 'replace.size_not_corrected')
+    if (cmp(head.quantity, right) > 0)
+      return cancelBySystem(deps, order, 'A replacement could not be given its right size', run)
+    await apply(deps.applier, factsOf(order), { type: 'size_stands', at: isoTime(deps.clock.now()) })
+    return DONE
   }
+  deps.log.warn(sizes, 'replace.wrong_size')
+  const terms: ReplaceTerms = { ...UNCHANGED, quantity: order.quantity }
+  const fix = `${CORRECTION}${head.replacement}`
   const asked = { commandId: fix, leg: 'entry', terms, requestedAt: isoTime(deps.clock.now()) } as const
   const { slice } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request: asked })
   return slice.order === null ? DONE : pursueReplace(deps, slice.order, fix, run)
+}
+
+const CORRECTION = 'size-'
+const UNCHANGED: ReplaceTerms = { quantity: null, limitPrice: null, stopPrice: null, trail: null, timeInForce: null }
+
+/** Whether the size was corrected already since somebody asked for a replacement. */
+function isCorrected({ replaceResults }: Order): boolean {
+  const last = replaceResults.filter(({ leg }) => leg === 'entry').toSorted((a, b) => b.replacement - a.replacement)[0]
+  return last?.commandId.startsWith(CORRECTION) === true
 }
