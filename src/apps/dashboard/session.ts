@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { UnavailableError } from '#producer'
+import { available } from '#producer'
 import type { Clock, Randomness } from '#runtime'
 import { operatorSessionsKey } from '#store'
 import { USER_NAME, type User } from './users.ts'
@@ -34,7 +34,7 @@ export class Sessions {
     const id = this.#random.id(ID_BYTES)
     const nowMs = this.#clock.now()
     const key = operatorSessionsKey(user.name)
-    await kept(
+    await available(
       this.#redis
         .multi()
         .zadd(key, nowMs + SESSION_SECONDS * 1_000, digestOf(id, user))
@@ -50,14 +50,14 @@ export class Sessions {
   async userOf(cookie: string | undefined): Promise<User | null> {
     const login = this.#read(cookie)
     if (login === null) return null
-    const endsMs = await kept(this.#redis.zscore(operatorSessionsKey(login.user.name), login.digest))
+    const endsMs = await available(this.#redis.zscore(operatorSessionsKey(login.user.name), login.digest))
     return endsMs !== null && Number(endsMs) > this.#clock.now() ? login.user : null
   }
 
   /** Ends the login behind a cookie, on every dashboard. @throws {UnavailableError} */
   async close(cookie: string | undefined): Promise<void> {
     const login = this.#read(cookie)
-    if (login !== null) await kept(this.#redis.zrem(operatorSessionsKey(login.user.name), login.digest))
+    if (login !== null) await available(this.#redis.zrem(operatorSessionsKey(login.user.name), login.digest))
   }
 
   #read(cookie = ''): { user: User; digest: string } | null {
@@ -70,8 +70,3 @@ export class Sessions {
 
 const digestOf = (id: string, { role, hash }: User): string =>
   createHash('sha256').update(`${id} ${role} `).update(hash.salt).update(hash.hash).digest('base64url')
-
-const kept = <T>(call: Promise<T>): Promise<T> =>
-  call.catch((cause: unknown) => {
-    throw new UnavailableError({ cause })
-  })
