@@ -50,9 +50,10 @@ export type WorldOptions = Readonly<{
   planted?: Outside['planted']
   /** Default: alarm. */
   overExit?: Outside['overExit']
+  /** The wall clock at the start. Default: a Friday, 10:00 in New York, market open. */
+  startMs?: number
 }>
 
-/** The wall clock at the start: a Friday, 10:00 in New York, market open. */
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 /** How long everything may take to come to rest once faults have ended. */
 const QUIESCENCE_MS = 240_000
@@ -82,6 +83,7 @@ class World {
   readonly aside = new FakeAside(() => this.schedule.nowMs)
   readonly recoveries = new FakeRecoveries(() => this.schedule.nowMs)
   readonly #seed: number
+  readonly #startMs: number
   readonly #roles: readonly WorkerRole[]
   /** What lies outside of every worker: the broker's machines, and what restarts a worker. It never dies. */
   readonly #self: Process
@@ -100,8 +102,9 @@ class World {
 
   constructor({ seed, accounts = [{ userId: 'u1', connectionId: 'broker_1' }], ...options }: WorldOptions) {
     this.#seed = seed
+    this.#startMs = options.startMs ?? START_MS
     this.#roles = options.roles ?? ['orders', 'streams', 'connections']
-    this.schedule = new Schedule(seed, START_MS)
+    this.schedule = new Schedule(seed, this.#startMs)
     this.#self = new Process('world', this.schedule, UNWATCHED)
     this.queue = new ModelQueue(this.schedule, this.#self)
     this.store = new FakeStore(() => this.schedule.nowMs)
@@ -187,9 +190,10 @@ class World {
 
   // What users do ------------------------------------------------------------------------------------------------------------
 
-  /** Queues an order; answers the id of its job. */
-  submit(order: Partial<SubmitOrder> = {}): string {
-    return this.queue.add('orders', ...submissionOf(order))
+  /** Queues an order; answers the id of its job. @param asJobId default: the one that belongs to its trade */
+  submit(order: Partial<SubmitOrder> = {}, asJobId?: string): string {
+    const [name, payload, jobId] = submissionOf(order)
+    return this.queue.add('orders', name, payload, asJobId ?? jobId)
   }
 
   /** Queues a cancel; answers the id of its job. */
@@ -211,6 +215,16 @@ class World {
   async limit(userId: string, limits: LimitsRequest): Promise<void> {
     await this.store.controls.setLimits({ scope: 'user', userId }, limitsSchema.parse(limits))
     if (limits.positionNotionalMax != null) this.#positionMax.set(userId, Number(limits.positionNotionalMax))
+  }
+
+  /** What the positions of a user may be worth, if that is limited. */
+  positionMax(userId: string): string | null {
+    return this.#positionMax.get(userId)?.toString() ?? null
+  }
+
+  /** Limits one connection from now on. */
+  async limitConnection({ userId, connectionId }: ConnectionRef, limits: LimitsRequest): Promise<void> {
+    await this.store.controls.setLimits({ scope: 'connection', userId, connectionId }, limitsSchema.parse(limits))
   }
 
   /** Ends the halts of these targets; default: of everybody. */
@@ -245,6 +259,11 @@ class World {
   /** The store was away for a moment: workers notice that it is back. */
   storeReturns(): void {
     for (const tell of this.#onReturn) tell()
+  }
+
+  /** Does `run` when so much time has passed, whoever lives or dies meanwhile. */
+  later(afterMs: number, run: () => void): void {
+    this.schedule.after(this.#self, afterMs, run)
   }
 
   startWorker(): Process {
@@ -340,7 +359,7 @@ class World {
   }
 
   #beforeStep(owner: Owner, label: string, job: string | null): void {
-    this.#taken.note(label, `${((this.nowMs - START_MS) / 1_000).toFixed(3)} ${owner.name} ${label}`)
+    this.#taken.note(label, `${((this.nowMs - this.#startMs) / 1_000).toFixed(3)} ${owner.name} ${label}`)
     if (!(owner instanceof Process) || !this.workers.includes(owner)) return
     if (this.#plans.isPoison(label, job)) {
       this.deaths += 1

@@ -11,6 +11,13 @@ export type StoreFaultKind =
   /** The connection breaks before the command is read. */
   | 'request_lost'
 
+export const STORE_FAULTS = [
+  'reply_lost',
+  'twice',
+  'refused',
+  'request_lost',
+] as const satisfies readonly StoreFaultKind[]
+
 /** Which call it befalls: the next one of these labels, after `skip` of them. */
 export type PlannedStoreFault = { kind: StoreFaultKind; label: string; skip: number; process: Process | null }
 

@@ -1,0 +1,86 @@
+import {
+  cancelAllJobId,
+  cancelAllSchema,
+  closeAllJobId,
+  closeAllSchema,
+  closePositionSchema,
+  commandJobId,
+  replaceOrderSchema,
+} from '#contract'
+import { type Deed, newCommandId, newTrade, pickRef, type Sim } from './deed.ts'
+
+/** Another size, or another price of a limit order: never a lower one than what everything is worth. */
+export function replace(sim: Sim): boolean {
+  const { world, chance } = sim
+  const trade = chance.pick(sim.trades)
+  if (trade === undefined) return false
+  const commandId = newCommandId(sim, 'r')
+  const terms =
+    chance.below(2) === 0 ? { quantity: String(1 + chance.below(150)) } : { limitPrice: `${180 + chance.below(3)}` }
+  const { tradeId, ref } = trade
+  const command = replaceOrderSchema.parse({ ...ref, tradeId, commandId, ...terms })
+  world.queue.add('commands', 'replaceOrder', command, commandJobId('replaceOrder', ref.userId, tradeId, commandId))
+  return true
+}
+
+function replaceExit(sim: Sim): boolean {
+  const { world, chance } = sim
+  const trade = chance.pick(sim.trades)
+  if (trade === undefined) return false
+  const commandId = newCommandId(sim, 'r')
+  const exit =
+    chance.below(2) === 0
+      ? { leg: 'takeProfit', limitPrice: `${191 + chance.below(9)}` }
+      : { leg: 'stopLoss', stopPrice: `${160 + chance.below(9)}` }
+  const { tradeId, ref } = trade
+  const command = replaceOrderSchema.parse({ ...ref, tradeId, commandId, ...exit })
+  world.queue.add('commands', 'replaceOrder', command, commandJobId('replaceOrder', ref.userId, tradeId, commandId))
+  return true
+}
+
+/** All of a position or a part of it, perhaps more than once at the same time. */
+function close(sim: Sim): boolean {
+  const { world, chance, setting } = sim
+  const ref = pickRef(sim)
+  const symbol = chance.pick(setting.symbols)!
+  for (let count = 1 + chance.below(2); count > 0; count -= 1) {
+    const { tradeId } = newTrade(sim, ref, symbol)
+    const part = [{}, {}, { percentage: '50' }, { quantity: '10' }, { limitPrice: '180' }][chance.below(5)]
+    const command = closePositionSchema.parse({ ...ref, tradeId, commandId: 'close', symbol, ...part })
+    world.queue.add('commands', 'closePosition', command, commandJobId('closePosition', ref.userId, tradeId, 'close'))
+  }
+  return true
+}
+
+function closeAll(sim: Sim): boolean {
+  const { userId, connectionId } = pickRef(sim)
+  const command = closeAllSchema.parse({ userId, connectionId, commandId: newCommandId(sim, 'ca') })
+  const jobId = closeAllJobId(userId, connectionId, command.commandId)
+  sim.world.queue.add('commands', 'closeAllPositions', command, jobId)
+  return true
+}
+
+function cancelAll(sim: Sim): boolean {
+  const { chance, setting } = sim
+  const { userId, connectionId } = pickRef(sim)
+  const symbol = chance.below(2) === 0 ? null : chance.pick(setting.symbols)!
+  const command = cancelAllSchema.parse({ userId, connectionId, commandId: newCommandId(sim, 'xa'), symbol })
+  sim.world.queue.add('commands', 'cancelAll', command, cancelAllJobId(userId, connectionId, command.commandId))
+  return true
+}
+
+function cancel(sim: Sim): boolean {
+  const trade = sim.chance.pick(sim.trades)
+  if (trade === undefined) return false
+  sim.world.cancel(trade.tradeId, newCommandId(sim, 'c'), trade.ref)
+  return true
+}
+
+export const commands: readonly Deed[] = [
+  { name: 'cancel', weight: 3, run: cancel },
+  { name: 'cancel all', weight: 1, run: cancelAll },
+  { name: 'replace', weight: 4, run: replace },
+  { name: 'replace an exit', weight: 1, run: replaceExit },
+  { name: 'close', weight: 2, run: close },
+  { name: 'close all', weight: 1, run: closeAll },
+]

@@ -1,0 +1,41 @@
+import { clientOrderIdOf } from '#domain'
+import type { ConnectionRef } from '#store'
+import type { World } from '../../scenarios/world.ts'
+import type { Chance } from '../../scenarios/world/chance.ts'
+import type { Setting } from '../setting.ts'
+
+/** A trade that was asked for, whatever became of it. */
+export type Trade = Readonly<{ tradeId: string; ref: ConnectionRef; symbol: string }>
+
+/** One run under way. `trades`: every trade that was asked for so far, oldest first. */
+export type Sim = Readonly<{ world: World; chance: Chance; setting: Setting; trades: Trade[] }>
+
+/** What may go wrong in a run, by who or what is at fault; `--faults` chooses among them. */
+export const FAULT_GROUPS = ['broker', 'store', 'loss', 'stream', 'worker', 'queue', 'relay', 'clock', 'keys'] as const
+export type FaultGroup = (typeof FAULT_GROUPS)[number]
+
+/**
+ * One thing that a user, an operator, the venue, the network or a machine does.
+ * `fault`: the group that it belongs to, where it is something that goes wrong. `weight`: how often it is drawn, against the others.
+ * `run` starts the deed and does not wait for what comes of it; `false`: there was nothing to do it to, and nothing was done.
+ */
+export type Deed = Readonly<{ name: string; weight: number; fault?: FaultGroup; run(sim: Sim): boolean }>
+
+export const pickRef = ({ chance, setting }: Sim): ConnectionRef => chance.pick(setting.accounts)!
+
+/** The next trade id, remembered as a trade of `ref`. */
+export function newTrade({ trades }: Sim, ref: ConnectionRef, symbol: string): Trade {
+  const trade = { tradeId: `t${trades.length + 1}`, ref, symbol }
+  trades.push(trade)
+  return trade
+}
+
+/** A command id that no earlier command of the run has. */
+export const newCommandId = ({ chance }: Sim, kind: string): string => `${kind}${chance.below(1_000_000_000)}`
+
+export const clientOrderIdIn = ({ ref, tradeId }: Trade): string => clientOrderIdOf(ref.userId, tradeId)
+
+/** A trade of which the broker has an order, or `undefined`. */
+export function pickAtBroker({ world, chance, trades }: Sim): Trade | undefined {
+  return chance.pick(trades.filter((one) => world.brokerOf(one.ref).ledger.find(clientOrderIdIn(one)) !== null))
+}

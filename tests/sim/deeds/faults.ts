@@ -1,0 +1,199 @@
+import { ANY_STEP } from '../../scenarios/world.ts'
+import type { CallFault, CallName } from '../../support/broker/faults.ts'
+import { STORE_FAULTS } from '../../scenarios/world/store-faults.ts'
+import { type Deed, pickRef, type Sim } from './deed.ts'
+
+// What goes wrong with the broker, with Redis and with the workers.
+
+const brokerIn = (sim: Sim) => sim.world.brokerOf(pickRef(sim))
+
+/** Calls that can move money, and those that only read. */
+export const ORDER_CALLS = ['submit', 'replace', 'cancel'] as const satisfies readonly CallName[]
+export const READ_CALLS = [
+  ...(['findByClientOrderId', 'findByBrokerOrderId', 'findParent', 'listOrders', 'listExecutions'] as const),
+  ...(['listActivities', 'readPortfolio', 'readPosition', 'readQuote', 'readAccount', 'readClock'] as const),
+  ...(['readSessions'] as const),
+] satisfies readonly CallName[]
+
+/** A fault of every kind, of the length that makes a difference: within the deadline of a call, and beyond it. */
+function pickFault({ chance }: Sim): CallFault {
+  const kind = chance.pick(CALL_FAULTS)!
+  if (kind === 'delay_request' || kind === 'delay_reply') return { kind, ms: chance.pick([700, 3_000, 12_000])! }
+  if (kind === 'rate_limit') return { kind, retryAfterMs: chance.pick([null, 500, 5_000])! }
+  if (kind === 'refuse')
+    return { kind, code: chance.pick(['INSUFFICIENT_BUYING_POWER', 'SYMBOL_NOT_TRADABLE', 'MARKET_CLOSED'] as const)! }
+  return { kind }
+}
+export const CALL_FAULTS = [
+  ...(['lose_request', 'lose_reply', 'error_before', 'error_after'] as const),
+  ...(['rate_limit', 'refuse', 'delay_request', 'delay_reply'] as const),
+]
+
+const STORE_CALLS = [
+  ...['store.commit', 'store.commit', 'store.loadSlice', 'store.loadConnection', 'store.version', 'store.findRefs'],
+  ...['leases.take', 'leases.renew', 'connections.find', 'controls.read', 'reader.snapshot', 'recoveries.begin'],
+  ...['budget.take', 'parked.note', 'epoch.read', 'links.verify', 'store.loadOpen', 'store.loadHealth'],
+]
+
+export const faults: readonly Deed[] = [
+  {
+    name: 'fail an order call',
+    weight: 3,
+    fault: 'broker',
+    run(sim) {
+      brokerIn(sim).fail(sim.chance.pick(ORDER_CALLS)!, pickFault(sim), { skip: sim.chance.below(2) })
+      return true
+    },
+  },
+  {
+    name: 'fail readings',
+    weight: 3,
+    fault: 'broker',
+    run(sim) {
+      const { chance } = sim
+      const on = chance.pick(['read', ...READ_CALLS] as const)!
+      brokerIn(sim).fail(on, pickFault(sim), { times: 1 + chance.below(4), skip: chance.below(3) })
+      return true
+    },
+  },
+  {
+    name: 'take the broker away',
+    weight: 1,
+    fault: 'broker',
+    run(sim) {
+      const broker = brokerIn(sim)
+      broker.isDown = true
+      sim.world.later(1_000 + sim.chance.below(25_000), () => (broker.isDown = false))
+      return true
+    },
+  },
+  {
+    name: 'show things late',
+    weight: 1,
+    fault: 'broker',
+    run(sim) {
+      const broker = brokerIn(sim)
+      const lagMs = 500 + sim.chance.below(3_000)
+      const which = sim.chance.pick(['visibleAfterMs', 'executionLagMs', 'portfolioLagMs'] as const)!
+      broker[which] = lagMs
+      sim.world.later(20_000, () => (broker[which] = 0))
+      return true
+    },
+  },
+  {
+    name: 'fail a commit',
+    weight: 2,
+    fault: 'store',
+    run(sim) {
+      sim.world.faults.plan(sim.chance.pick(STORE_FAULTS)!)
+      return true
+    },
+  },
+  {
+    name: 'fail a call to Redis',
+    weight: 2,
+    fault: 'store',
+    run(sim) {
+      const kind = sim.chance.pick(STORE_FAULTS)!
+      sim.world.faults.plan(kind, sim.chance.pick(STORE_CALLS)!, sim.chance.below(3))
+      return true
+    },
+  },
+  {
+    name: 'mute a stream',
+    weight: 1,
+    fault: 'stream',
+    run(sim) {
+      brokerIn(sim).isMute = sim.chance.below(2) === 0
+      return true
+    },
+  },
+  {
+    name: 'cut a stream',
+    weight: 1,
+    fault: 'stream',
+    run(sim) {
+      brokerIn(sim).streams.cut('the network')
+      return true
+    },
+  },
+  {
+    name: 'drop, repeat, hold or garble messages of a stream',
+    weight: 2,
+    fault: 'stream',
+    run(sim) {
+      const { chance, world } = sim
+      const { streams } = brokerIn(sim)
+      const which = chance.below(4)
+      if (which === 0) streams.drop(1 + chance.below(3))
+      else if (which === 1) streams.repeat(1 + chance.below(2))
+      else if (which === 2) streams.garble()
+      else {
+        streams.hold()
+        world.later(500 + chance.below(8_000), () =>
+          streams.release((held) => (chance.below(2) ? held : [...held].reverse())),
+        )
+      }
+      return true
+    },
+  },
+  {
+    name: 'list busts or not',
+    weight: 1,
+    fault: 'broker',
+    run(sim) {
+      brokerIn(sim).listsBusts = sim.chance.below(2) === 0
+      return true
+    },
+  },
+  {
+    name: 'kill a worker',
+    weight: 2,
+    fault: 'worker',
+    run({ world, chance }) {
+      world.crashAt(ANY_STEP, chance.below(60), chance.below(3_000))
+      return true
+    },
+  },
+  {
+    name: 'freeze a worker',
+    weight: 1,
+    fault: 'worker',
+    run({ world, chance }) {
+      world.freezeAt(ANY_STEP, chance.below(20_000), chance.below(40))
+      return true
+    },
+  },
+  {
+    name: 'lose the store',
+    weight: 1,
+    fault: 'loss',
+    run(sim) {
+      wipe(sim)
+      return true
+    },
+  },
+  {
+    name: 'lose the last commits',
+    weight: 1,
+    fault: 'loss',
+    run({ world, chance }) {
+      world.store.loseLast(1 + chance.below(LOST_MAX))
+      return true
+    },
+  },
+]
+
+/** The store may lose this many acknowledged commits at once. */
+const LOST_MAX = 3
+
+/** The store loses everything; what a surviving worker remembers of connections comes back a little later. */
+function wipe({ world, chance, setting }: Sim): void {
+  const { controls } = world.store
+  const users = [...new Set(setting.accounts.map(({ userId }) => userId))]
+  const known = Promise.all([Promise.all(users.map((userId) => controls.read(userId))), controls.readGlobalHalt()])
+  world.store.wipe()
+  world.later(500 + chance.below(2_000), () => {
+    void known.then(([sets, globalHalt]) => controls.restore(sets, globalHalt))
+  })
+}

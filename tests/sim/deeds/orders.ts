@@ -1,0 +1,109 @@
+import type { SubmitOrder } from '#contract'
+import { isoTime } from '#runtime'
+import { type Deed, newTrade, pickRef, type Sim } from './deed.ts'
+
+const LIMIT = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
+const isCrypto = (symbol: string): boolean => symbol.includes('/')
+const isOneIn = ({ chance }: Sim, count: number): boolean => chance.below(count) === 0
+
+function submit(sim: Sim, terms: Partial<SubmitOrder>, symbol = sim.chance.pick(sim.setting.symbols)!): boolean {
+  const { tradeId, ref } = newTrade(sim, pickRef(sim), symbol)
+  const always = isCrypto(symbol) ? { timeInForce: 'gtc' as const } : {}
+  sim.world.submit({ ...ref, tradeId, symbol, ...always, ...terms })
+  return true
+}
+
+/** A symbol of which exits may be placed: they are for stocks. */
+const stockIn = (sim: Sim): string => sim.chance.pick(sim.setting.symbols.filter((symbol) => !isCrypto(symbol)))!
+const sizeIn = ({ chance }: Sim): string => String(1 + chance.below(100))
+
+export const orders: readonly Deed[] = [
+  {
+    name: 'submit',
+    weight: 6,
+    run(sim) {
+      const soon = { notAfter: isoTime(sim.world.nowMs + sim.chance.below(5_000)) }
+      return submit(sim, {
+        side: isOneIn(sim, 3) ? 'sell' : 'buy',
+        quantity: sizeIn(sim),
+        ...(isOneIn(sim, 2) ? LIMIT : {}),
+        ...(isOneIn(sim, 6) ? soon : {}),
+      })
+    },
+  },
+  {
+    name: 'submit a bracket',
+    weight: 2,
+    run(sim) {
+      const takeProfit = { limitPrice: '190' }
+      const stopLoss = { stopPrice: '170', ...(isOneIn(sim, 2) ? { limitPrice: '169' } : {}) }
+      return submit(sim, { orderClass: 'bracket', quantity: sizeIn(sim), ...LIMIT, takeProfit, stopLoss }, stockIn(sim))
+    },
+  },
+  {
+    name: 'submit an oco',
+    weight: 1,
+    run(sim) {
+      const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+      const order = { orderClass: 'oco', orderType: 'limit', side: 'sell', timeInForce: 'gtc' } as const
+      return submit(sim, { ...order, quantity: sizeIn(sim), ...exits }, stockIn(sim))
+    },
+  },
+  {
+    name: 'submit an oto',
+    weight: 1,
+    run(sim) {
+      const exit = isOneIn(sim, 2) ? { takeProfit: { limitPrice: '190' } } : { stopLoss: { stopPrice: '170' } }
+      return submit(sim, { orderClass: 'oto', quantity: sizeIn(sim), ...LIMIT, ...exit }, stockIn(sim))
+    },
+  },
+  {
+    name: 'submit in money',
+    weight: 2,
+    run: (sim) => submit(sim, { quantity: null, notional: String(100 + sim.chance.below(9_000)) }),
+  },
+  {
+    name: 'submit a stop',
+    weight: 1,
+    run(sim) {
+      const terms = isOneIn(sim, 2)
+        ? ({ orderType: 'stop', stopPrice: '170' } as const)
+        : ({ orderType: 'stop_limit', stopPrice: '170', limitPrice: '169' } as const)
+      return submit(sim, { ...terms, side: 'sell', timeInForce: 'gtc', quantity: sizeIn(sim) })
+    },
+  },
+  {
+    name: 'submit a trailing stop',
+    weight: 1,
+    run(sim) {
+      const trail = isOneIn(sim, 2) ? { trailPrice: '2' } : { trailPercent: '1.5' }
+      const terms = { orderType: 'trailing_stop', side: 'sell', timeInForce: 'gtc', ...trail } as const
+      return submit(sim, { ...terms, quantity: sizeIn(sim) }, stockIn(sim))
+    },
+  },
+  {
+    name: 'submit a crowd',
+    weight: 2,
+    run(sim) {
+      const ref = pickRef(sim)
+      const symbol = sim.chance.pick(sim.setting.symbols)!
+      for (let count = 0; count < 4; count += 1) {
+        const { tradeId } = newTrade(sim, ref, symbol)
+        sim.world.submit({ ...ref, tradeId, symbol, side: 'buy', quantity: '40', ...LIMIT })
+      }
+      return true
+    },
+  },
+  {
+    name: 'submit the same trade again',
+    weight: 1,
+    run(sim) {
+      const trade = sim.chance.pick(sim.trades)
+      if (trade === undefined) return false
+      const { tradeId, ref, symbol } = trade
+      // Another order under a used id is refused, the same order under another job is one order.
+      sim.world.submit({ ...ref, tradeId, symbol, quantity: sizeIn(sim), ...LIMIT }, `again ${sim.chance.below(1e9)}`)
+      return true
+    },
+  },
+]

@@ -1,0 +1,212 @@
+import { type BrokerOrder, type BrokerStatus, dec } from '#domain'
+import type { FakeBroker } from '../../support/fake-broker.ts'
+import { isClosed } from '../../support/broker/ledger.ts'
+import { clientOrderIdIn, type Deed, pickAtBroker, pickRef, type Sim } from './deed.ts'
+
+// What the market and the broker do by themselves.
+
+const brokerIn = (sim: Sim): FakeBroker => sim.world.brokerOf(pickRef(sim))
+const priceIn = ({ chance }: Sim): string => (170 + chance.below(2_000) / 100).toFixed(2)
+
+/** Statuses in which an order can execute. */
+const WORKING: ReadonlySet<BrokerStatus> = new Set(['new', 'partially_filled', 'pending_cancel', 'pending_replace'])
+const leftOf = ({ quantity, filledQuantity }: BrokerOrder): number => Number(quantity ?? 0) - Number(filledQuantity)
+
+/** The order that carries a trade out now: the last of its replacements. */
+function lastOf(broker: FakeBroker, id: string): BrokerOrder {
+  let order = broker.ledger.order(id)
+  while (order.replacedBy !== null) order = broker.ledger.order(order.replacedBy)
+  return order
+}
+
+export function execute(sim: Sim): boolean {
+  const trade = pickAtBroker(sim)
+  if (trade === undefined) return false
+  const order = lastOf(sim.world.brokerOf(trade.ref), clientOrderIdIn(trade))
+  if (!WORKING.has(order.status)) return false
+  const price = priceIn(sim)
+  if (order.quantity === null) sim.world.execute(trade.ref, order.brokerOrderId, price)
+  else if (leftOf(order) < 1) return false
+  else sim.world.execute(trade.ref, order.brokerOrderId, price, String(1 + sim.chance.below(leftOf(order))))
+  return true
+}
+
+/** All that is open on an account, down to the last share. */
+function executeAll(sim: Sim): boolean {
+  const ref = pickRef(sim)
+  const open = [...sim.world.brokerOf(ref).orders.values()].filter(({ status }) => WORKING.has(status))
+  for (const { brokerOrderId } of open)
+    // What it executes may end another: the other half of a pair.
+    if (WORKING.has(sim.world.brokerOf(ref).ledger.order(brokerOrderId).status)) {
+      sim.world.execute(ref, brokerOrderId, '179')
+    }
+  return open.length > 0
+}
+
+/** The exits that work now, in part or whole; a stop that watches is triggered by the market. */
+function executeExit(sim: Sim): boolean {
+  const ref = pickRef(sim)
+  const exits = [...sim.world.brokerOf(ref).orders.values()].filter(
+    ({ clientOrderId, status }) => clientOrderId.startsWith('leg-') && WORKING.has(status),
+  )
+  const exit = sim.chance.pick(exits)
+  if (exit === undefined || leftOf(exit) < 1) return false
+  sim.world.execute(ref, exit.brokerOrderId, priceIn(sim), String(1 + sim.chance.below(leftOf(exit))))
+  return true
+}
+
+/** An execution of a trade that stands, by its place among those of the order. */
+function pickExecution(sim: Sim): Readonly<{ broker: FakeBroker; brokerOrderId: string; nth: number }> | undefined {
+  const trade = pickAtBroker(sim)
+  if (trade === undefined) return undefined
+  const broker = sim.world.brokerOf(trade.ref)
+  const { brokerOrderId } = broker.ledger.order(clientOrderIdIn(trade))
+  const own = broker.executions.filter((one) => one.brokerOrderId === brokerOrderId)
+  return own.length === 0 ? undefined : { broker, brokerOrderId, nth: sim.chance.below(own.length) }
+}
+
+function takeBack(sim: Sim): boolean {
+  const at = pickExecution(sim)
+  at?.broker.bust(at.brokerOrderId, at.nth)
+  return at !== undefined
+}
+
+function correct(sim: Sim): boolean {
+  const at = pickExecution(sim)
+  if (at === undefined) return false
+  const own = at.broker.executions.filter((one) => one.brokerOrderId === at.brokerOrderId)
+  const quantity = Number(own[at.nth]?.execution.quantity)
+  at.broker.correct(at.brokerOrderId, { quantity: String(Math.max(quantity - 1, 1)), price: priceIn(sim) }, at.nth)
+  return true
+}
+
+/** The broker ends an order by its own decision. */
+const endBy =
+  (status: Extract<BrokerStatus, 'expired' | 'rejected' | 'canceled'>) =>
+  (sim: Sim): boolean => {
+    const trade = pickAtBroker(sim)
+    if (trade === undefined) return false
+    const broker = sim.world.brokerOf(trade.ref)
+    const order = lastOf(broker, clientOrderIdIn(trade))
+    if (isClosed(order) || order.status === 'pending_replace') return false
+    if (status === 'rejected' && Number(order.filledQuantity) > 0) return false
+    broker.move(order.brokerOrderId, status)
+    return true
+  }
+
+/** The broker takes its time, or tells a status that changes nothing. */
+function holdUp(sim: Sim): boolean {
+  const trade = pickAtBroker(sim)
+  if (trade === undefined) return false
+  const broker = sim.world.brokerOf(trade.ref)
+  const order = lastOf(broker, clientOrderIdIn(trade))
+  if (order.status !== 'new') return false
+  broker.move(order.brokerOrderId, sim.chance.pick(['suspended', 'stopped', 'accepted', 'unrecognized'] as const)!)
+  broker.move(order.brokerOrderId, 'new')
+  return true
+}
+
+/** Cancels and replacements stay pending until the next `settle what is pending`. */
+function holdRequests(sim: Sim): boolean {
+  const broker = brokerIn(sim)
+  broker.holdsCancels = sim.chance.below(2) === 0
+  broker.holdsReplaces = sim.chance.below(2) === 0
+  return true
+}
+
+/** What is pending at a broker takes place, or is refused after all. */
+export function settlePending(broker: FakeBroker, isGranted: boolean): boolean {
+  let settled = 0
+  for (const { brokerOrderId, status, replaces } of [...broker.orders.values()]) {
+    if (broker.ledger.order(brokerOrderId).status !== status) continue
+    const old = replaces === null ? null : broker.ledger.find(replaces)
+    if (status === 'pending_cancel') broker.settleCancel(brokerOrderId, isGranted ? 'canceled' : 'new')
+    else if (status === 'accepted' && old?.status === 'pending_replace')
+      broker.settleReplace(brokerOrderId, isGranted ? 'replaced' : 'rejected')
+    else continue
+    settled += 1
+  }
+  return settled > 0
+}
+
+/** How an order looks that the broker took on otherwise than it was asked for. */
+function echoOtherwise(sim: Sim): boolean {
+  const broker = brokerIn(sim)
+  const limits: Partial<BrokerOrder> = { limitPrice: dec('180.01') }
+  broker.conformed = sim.chance.pick([
+    () => ({}),
+    ({ symbol }: { symbol: string }) => ({ symbol: symbol.replace('/', '') }),
+    ({ orderType }: { orderType: string }) => (orderType === 'limit' ? limits : {}),
+    () => ({ timeInForce: 'day' as const }),
+  ])!
+  return true
+}
+
+export const venue: readonly Deed[] = [
+  { name: 'execute', weight: 8, run: execute },
+  { name: 'execute everything', weight: 2, run: executeAll },
+  { name: 'execute an exit', weight: 2, run: executeExit },
+  { name: 'take an execution back', weight: 1, run: takeBack },
+  { name: 'correct an execution', weight: 1, run: correct },
+  { name: 'expire an order', weight: 1, run: endBy('expired') },
+  { name: 'reject an order late', weight: 1, run: endBy('rejected') },
+  { name: "cancel an order in the broker's app", weight: 1, run: endBy('canceled') },
+  { name: 'hold an order up', weight: 1, run: holdUp },
+  { name: 'hold cancels and replacements', weight: 1, run: holdRequests },
+  {
+    name: 'settle what is pending',
+    weight: 2,
+    run: (sim) => settlePending(brokerIn(sim), sim.chance.below(3) > 0),
+  },
+  { name: 'take orders on otherwise', weight: 1, run: echoOtherwise },
+  {
+    name: 'place an order elsewhere',
+    weight: 1,
+    run(sim) {
+      const broker = brokerIn(sim)
+      const symbol = sim.chance.pick([...sim.setting.symbols, 'AAPL240621C00180000'])!
+      const { brokerOrderId } = broker.placeElsewhere(symbol, '7')
+      if (sim.chance.below(2) === 0) sim.world.execute(refOf(sim, broker), brokerOrderId, priceIn(sim))
+      return true
+    },
+  },
+  {
+    name: 'move cash',
+    weight: 2,
+    run(sim) {
+      const [broker, amount] = [brokerIn(sim), String(1 + sim.chance.below(500))]
+      if (sim.chance.below(2) === 0) broker.deposit(amount)
+      else broker.moveCash('cash', sim.chance.pick(['DIV', 'FEE', 'INT'])!, amount)
+      return true
+    },
+  },
+]
+
+const refOf = ({ world, setting }: Sim, broker: FakeBroker) =>
+  setting.accounts.find((ref) => world.brokerOf(ref) === broker)!
+
+/** What changes holdings without an order: apart, since what is open on the symbol is the broker's to adjust. */
+export const corporateActions: readonly Deed[] = [
+  {
+    name: 'split a stock',
+    weight: 1,
+    run(sim) {
+      const broker = brokerIn(sim)
+      const held = sim.chance.pick([...broker.ledger.books.positions.keys()])
+      if (held === undefined || held.includes('/') || held.length > 6) return false
+      broker.split(held, sim.chance.pick(['2', '0.5', '3'])!)
+      return true
+    },
+  },
+  {
+    name: 'change a symbol',
+    weight: 1,
+    run(sim) {
+      const broker = brokerIn(sim)
+      const held = sim.chance.pick([...broker.ledger.books.positions.keys()])
+      if (held === undefined || held.includes('/') || held.length > 6) return false
+      broker.changeSymbol(held, `${held.slice(0, 4)}X`)
+      return true
+    },
+  },
+]

@@ -1,0 +1,47 @@
+import { dec } from '#domain'
+import type { ConnectionRef } from '#store'
+import type { Chance } from '../scenarios/world/chance.ts'
+
+/**
+ * What a run begins with, drawn from its seed: how many workers, users and connections there are, what is traded, and when it is.
+ * `isRichInTime`: at the end everything is waited for as long as it may ever take; in most runs for less.
+ */
+export type Setting = Readonly<{
+  startMs: number
+  workers: number
+  accounts: readonly ConnectionRef[]
+  symbols: readonly string[]
+  deeds: number
+  isRichInTime: boolean
+}>
+
+/** Days of a Thursday and the Friday after it, New York time: what lies between is summer time, four hours behind UTC. */
+const at = (day: number, hour: number, minute: number): number => Date.UTC(2024, 2, day, hour + 4, minute, 0)
+/** A session in full swing, most of all; its last and first minutes; and the changes of the day in New York and by UTC. */
+const STARTS: readonly number[] = [
+  ...[at(15, 10, 0), at(15, 10, 0), at(15, 10, 0), at(15, 11, 30), at(14, 14, 0)],
+  ...[at(14, 15, 58), at(15, 9, 28), at(14, 23, 58), at(14, 19, 58)],
+]
+export const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
+/** At which every symbol is quoted in the beginning. */
+export const PRICE = dec('180')
+/** One run in so many waits for as long as anything may ever take. */
+const RICH_IN_TIME_EVERY = 16
+
+export function drawSetting(chance: Chance): Setting {
+  const users = 1 + chance.below(4)
+  const accounts: ConnectionRef[] = []
+  for (let user = 1; user <= users; user += 1) {
+    const connections = chance.below(4) === 0 ? 2 : 1
+    for (let count = 0; count < connections; count += 1)
+      accounts.push({ userId: `u${user}`, connectionId: `broker_${accounts.length + 1}` })
+  }
+  return {
+    accounts,
+    startMs: chance.pick(STARTS)!,
+    workers: 1 + chance.below(4),
+    symbols: SYMBOLS,
+    deeds: 10 + chance.below(12),
+    isRichInTime: chance.below(RICH_IN_TIME_EVERY) === 0,
+  }
+}

@@ -1,0 +1,120 @@
+import type { ConnectionRef } from '#store'
+import { openWorld, type World } from '../scenarios/world.ts'
+import { Chance } from '../scenarios/world/chance.ts'
+import { deedsWith, drawDeed, execute, type FaultGroup, orders, settlePending, type Sim } from './deeds/index.ts'
+import { drawSetting, PRICE, type Setting } from './setting.ts'
+
+/** What a user's positions may be worth, of every other user: 100 of a symbol at the price at which it is quoted. */
+const POSITION_MAX = '18000'
+/** Executions in the end that no stream tells of. */
+const UNHEARD = 4
+/** After this long without a trace, a submission is known to have come to nothing. */
+const NOT_RECEIVED_MS = 20 * 60_000
+/** Once faults have ended, what is still on its way comes to rest. */
+const CALM_MS = 60_000
+
+/** How a run is made. Default: with all faults, nothing written down. */
+export type SimulationOptions = Readonly<{
+  seed: number
+  faults: ReadonlySet<FaultGroup>
+  onLine?: (line: string) => void
+}>
+
+/** What came of a run. `counts`: how often each thing happened, by name. `violation`: the rule that did not hold, or `null`. */
+export type SimulationResult = Readonly<{
+  seed: number
+  trace: string
+  steps: number
+  counts: Readonly<Record<string, number>>
+  violation: string | null
+}>
+
+/**
+ * One run: a setting, deeds at random, then calm, in which everything comes to its end. The rules are checked at every step.
+ * The same seed and the same faults are the same run, step by step.
+ */
+export async function simulate({ seed, faults, onLine }: SimulationOptions): Promise<SimulationResult> {
+  const chance = new Chance(seed * 7_919)
+  const setting = drawSetting(chance)
+  const counts = new Map<string, number>()
+  const count = (name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1)
+  const { accounts, startMs, workers } = setting
+  const world = await openWorld({ seed, workers, accounts, startMs })
+  let violation: string | null = null
+  try {
+    await begin(world, setting)
+    await live({ world, chance, setting, trades: [] }, faults, (name) => {
+      count(`deed ${name}`)
+      onLine?.(name)
+    })
+  } catch (error) {
+    violation = error instanceof Error ? error.message : String(error)
+  }
+  return {
+    seed,
+    trace: world.schedule.trace(),
+    steps: world.schedule.steps,
+    counts: Object.fromEntries(counts),
+    violation,
+  }
+}
+
+async function begin(world: World, { accounts, symbols }: Setting): Promise<void> {
+  for (const ref of accounts) {
+    const broker = world.brokerOf(ref)
+    for (const symbol of symbols) broker.quotes.set(symbol, { bid: PRICE, ask: PRICE, last: PRICE })
+    // Where a replacement is larger than was meant for a moment, that moment is told as it is (CAN-05).
+    broker.replaceSizing = 'total'
+  }
+  const users = [...new Set(accounts.map(({ userId }) => userId))]
+  for (const userId of users.filter((_, index) => index % 2 === 1))
+    await world.limit(userId, { positionNotionalMax: POSITION_MAX })
+}
+
+async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: string) => void): Promise<void> {
+  const { world, chance, setting, trades } = sim
+  const from = deedsWith(faults)
+  for (let count = 0; count < setting.deeds; count += 1) {
+    const deed = drawDeed(from, chance)
+    if (deed.run(sim)) tell(deed.name)
+    await world.advance(chance.below(4) === 0 ? chance.below(20_000) : chance.below(400))
+  }
+  calm(sim)
+  await world.advance(CALM_MS)
+  if (chance.below(2) === 0) await goUnheard(sim)
+  // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).
+  const orders = await Promise.all(trades.map(({ tradeId, ref }) => world.order(tradeId, ref)))
+  if (orders.some((order) => order?.status === 'submitting')) await world.advance(NOT_RECEIVED_MS)
+  await world.quiesce()
+  await world.repeatAll()
+}
+
+/** Every fault at the broker ends, and whatever hangs there is settled. */
+function calm({ world, setting: { accounts } }: Sim): void {
+  for (const ref of accounts) {
+    const broker = world.brokerOf(ref)
+    broker.mend()
+    Object.assign(broker, { isMute: false, isDown: false, holdsCancels: false, holdsReplaces: false })
+    Object.assign(broker, { visibleAfterMs: 0, executionLagMs: 0, portfolioLagMs: 0 })
+    broker.streams.release()
+    broker.streams.repeat(1)
+    settlePending(broker, true)
+  }
+}
+
+/** All is calm, but no stream tells anything: what executes is found in time all the same, and the streams are given up (C8). */
+async function goUnheard(sim: Sim): Promise<void> {
+  const { world, setting } = sim
+  void world.resume({}, ...userTargets(setting.accounts), ...setting.accounts) // they take effect as the time goes on
+  for (const ref of setting.accounts) world.brokerOf(ref).isMute = true
+  for (let count = 0; count < UNHEARD; count += 1) {
+    orders[0]!.run(sim)
+    await world.advance(1_000)
+    execute(sim)
+    await world.advance(6_000)
+  }
+  for (const ref of setting.accounts) world.brokerOf(ref).isMute = false
+}
+
+const userTargets = (accounts: readonly ConnectionRef[]): { userId: string }[] =>
+  [...new Set(accounts.map(({ userId }) => userId))].map((userId) => ({ userId }))
