@@ -61,6 +61,9 @@ const REASON_OF: Readonly<Record<RejectionCode, RejectionReason>> = {
   BROKER_REJECTED: 'RISK_LIMIT_EXCEEDED',
 }
 
+/** Every cause. */
+export const REJECTION_CODES: readonly string[] = Object.keys(REASON_OF)
+
 /** A code that is newer than this table is told under the default reason. */
 export const rejectionReasonOf = (code: string): RejectionReason =>
   Object.hasOwn(REASON_OF, code) ? REASON_OF[code as RejectionCode] : 'RISK_LIMIT_EXCEEDED'

@@ -106,6 +106,14 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
 /** The status after `signal`, or `null` when the transition is illegal. */
 export const transitionOf = (from: OrderStatus, signal: Signal): OrderStatus | null => TRANSITIONS[from][signal] ?? null
 
+/** Every change from one status to another that the table allows. */
+export const statusChanges: readonly Readonly<{ from: OrderStatus; to: OrderStatus }>[] = Object.entries(
+  TRANSITIONS,
+).flatMap(([status, row]) => {
+  const from = status as OrderStatus
+  return [...new Set(Object.values(row))].flatMap((to) => (to === from ? [] : [{ from, to }]))
+})
+
 const TERMINAL: ReadonlySet<OrderStatus> = new Set(['filled', 'expired', 'replaced', 'canceled', 'rejected', 'denied'])
 
 /** No further work is expected; late executions are booked all the same. */

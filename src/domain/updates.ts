@@ -121,22 +121,24 @@ export type Change =
   | Readonly<{ type: 'anomaly'; orderId: string; what: Anomaly }>
 
 /** Things that should not be, are never dropped silently, and change nothing by themselves. */
-export type Anomaly =
-  | 'illegal_transition'
-  | 'overfilled'
-  | 'held_overflow'
-  | 'unknown_order'
+export const ANOMALIES = [
+  'illegal_transition',
+  'overfilled',
+  'held_overflow',
+  'unknown_order',
   /** It has our client order id, and is not what was asked for. */
-  | 'foreign_order'
+  'foreign_order',
   /** The broker does not say what is bought or sold by it; of its executions the account's own figures tell. */
-  | 'unreadable_order'
+  'unreadable_order',
   /** The broker took an order of ours on with other terms than were asked for; the record has both. */
-  | 'differs_from_request'
-  | 'unrecognized_status'
+  'differs_from_request',
+  'unrecognized_status',
   /** It was closed as never received, and is there all the same: cancel it if it is open. */
-  | 'appeared_after_close'
-  | 'too_many_placements'
+  'appeared_after_close',
+  'too_many_placements',
   /** Work on it brought its worker down time and again: somebody has to look at it. */
-  | 'set_aside'
+  'set_aside',
   /** The broker's holding differs and no execution or corporate action tells why. */
-  | 'unexplained_drift'
+  'unexplained_drift',
+] as const
+export type Anomaly = (typeof ANOMALIES)[number]

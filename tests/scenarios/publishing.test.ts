@@ -61,7 +61,7 @@ describe('a publication that is refused', () => {
     world.fill('t1', '180.5', '40')
     world.fill('t1', '181')
     await world.advance(30_000)
-    expect(world.faults.met.get('refused')).toBe(3)
+    expect(world.faults.met.get('store.commit refused')).toBe(3)
     await world.quiesce()
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
     expect(unowned).toEqual([])

@@ -198,7 +198,7 @@ describe('RDQ-06 a command is applied twice', () => {
     world.fill('t1', '181')
     await world.advance(10_000)
     await world.quiesce()
-    expect(world.faults.met.get('twice')).toBe(1)
+    expect(world.faults.met.get('store.commit twice')).toBe(1)
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
   })
 })
@@ -214,7 +214,7 @@ describe('RDQ-07 a write is refused', () => {
       world.fill('t1', '180', '40')
       world.fill('t1', '181')
       await world.quiesce()
-      expect(world.faults.met.get('refused')).toBe(1)
+      expect(world.faults.met.get('store.commit refused')).toBe(1)
       expect(world.broker.orders.size).toBe(1)
       expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
     },

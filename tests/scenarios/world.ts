@@ -14,7 +14,7 @@ import { findUnsafe, findUnsettled } from './world/invariants.ts'
 import { modelLeases } from './world/leases.ts'
 import { overLimits } from './world/limits.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
-import { Process, UNWATCHED } from './world/process.ts'
+import { Process, UNWATCHED, type Watch, watchedBy } from './world/process.ts'
 import { ModelQueue } from './world/queue.ts'
 import { cancelOf, submissionOf } from './world/requests.ts'
 import { type Owner, Schedule } from './world/schedule.ts'
@@ -52,7 +52,12 @@ export type WorldOptions = Readonly<{
   overExit?: Outside['overExit']
   /** The wall clock at the start. Default: a Friday, 10:00 in New York, market open. */
   startMs?: number
+  /** Sees every call and every step beside the rules, and judges nothing. */
+  observer?: Observer
 }>
+
+/** What sees a run; `step` before each step is taken, `afterStep` after it. */
+export type Observer = Watch & Readonly<{ step(owner: string, label: string): void; afterStep(): void }>
 
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 /** How long everything may take to come to rest once faults have ended. */
@@ -90,6 +95,8 @@ class World {
   /** The trade API: it halts and resumes. It never dies either. */
   readonly #controls: ControlCommands
   readonly #conduct: Conduct
+  readonly #observer: Observer | null
+  readonly #watch: Watch
   readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker }>()
   readonly #outside: Outside
   readonly #onReturn = new Set<() => void>()
@@ -118,6 +125,8 @@ class World {
     const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
     const watched = { store: this.store, accounts: [...this.#accounts.values()], faults: this.faults }
     this.#conduct = new Conduct({ ...watched, nowMs: () => this.schedule.nowMs }, isStaffed)
+    this.#observer = options.observer ?? null
+    this.#watch = this.#observer === null ? this.#conduct : watchedBy(this.#conduct, this.#observer)
     this.#outside = this.#makeOutside(accounts, options)
     this.schedule.beforeStep = (...step) => this.#beforeStep(...step)
     this.schedule.afterStep = () => this.#afterStep()
@@ -267,7 +276,7 @@ class World {
   }
 
   startWorker(): Process {
-    const process = new Process(`w${(this.#started += 1)}`, this.schedule, this.#conduct)
+    const process = new Process(`w${(this.#started += 1)}`, this.schedule, this.#watch)
     this.workers.push(process)
     process.onDeath(() => void this.workers.splice(this.workers.indexOf(process), 1))
     startWorker(process, this.#outside, this.#roles)
@@ -359,6 +368,7 @@ class World {
   }
 
   #beforeStep(owner: Owner, label: string, job: string | null): void {
+    this.#observer?.step(owner.name, label)
     this.#taken.note(label, `${((this.nowMs - this.#startMs) / 1_000).toFixed(3)} ${owner.name} ${label}`)
     if (!(owner instanceof Process) || !this.workers.includes(owner)) return
     if (this.#plans.isPoison(label, job)) {
@@ -369,6 +379,7 @@ class World {
   }
 
   async #afterStep(): Promise<void> {
+    this.#observer?.afterStep()
     this.#refuse(await this.#conduct.afterStep(this.workers))
     const hasActed = this.#conduct.hasActed()
     if (!hasActed && !this.#isDirty) return

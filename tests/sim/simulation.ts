@@ -1,8 +1,11 @@
 import type { ConnectionRef } from '#store'
-import { openWorld, type World } from '../scenarios/world.ts'
+import { type Observer, openWorld, type World } from '../scenarios/world.ts'
 import { Chance } from '../scenarios/world/chance.ts'
+import { watchedBy } from '../scenarios/world/process.ts'
 import { deedsWith, drawDeed, execute, type FaultGroup, orders, settlePending, type Sim } from './deeds/index.ts'
+import { Happenings } from './happenings.ts'
 import { drawSetting, PRICE, type Setting } from './setting.ts'
+import type { Timeline } from './timeline.ts'
 
 /** What a user's positions may be worth, of every other user: 100 of a symbol at the price at which it is quoted. */
 const POSITION_MAX = '18000'
@@ -13,12 +16,8 @@ const NOT_RECEIVED_MS = 20 * 60_000
 /** Once faults have ended, what is still on its way comes to rest. */
 const CALM_MS = 60_000
 
-/** How a run is made. Default: with all faults, nothing written down. */
-export type SimulationOptions = Readonly<{
-  seed: number
-  faults: ReadonlySet<FaultGroup>
-  onLine?: (line: string) => void
-}>
+/** How a run is made. `timeline`: where everything that happens is written down; default: nowhere. */
+export type SimulationOptions = Readonly<{ seed: number; faults: ReadonlySet<FaultGroup>; timeline?: Timeline }>
 
 /** What came of a run. `counts`: how often each thing happened, by name. `violation`: the rule that did not hold, or `null`. */
 export type SimulationResult = Readonly<{
@@ -33,31 +32,41 @@ export type SimulationResult = Readonly<{
  * One run: a setting, deeds at random, then calm, in which everything comes to its end. The rules are checked at every step.
  * The same seed and the same faults are the same run, step by step.
  */
-export async function simulate({ seed, faults, onLine }: SimulationOptions): Promise<SimulationResult> {
+export async function simulate({ seed, faults, timeline }: SimulationOptions): Promise<SimulationResult> {
   const chance = new Chance(seed * 7_919)
   const setting = drawSetting(chance)
-  const counts = new Map<string, number>()
-  const count = (name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1)
+  const happenings = new Happenings()
   const { accounts, startMs, workers } = setting
-  const world = await openWorld({ seed, workers, accounts, startMs })
+  const observer = timeline === undefined ? happenings : observedBy(happenings, timeline)
+  const world = await openWorld({ seed, workers, accounts, startMs, observer })
+  happenings.follow(world)
+  timeline?.follow(world, accounts, startMs)
   let violation: string | null = null
   try {
     await begin(world, setting)
     await live({ world, chance, setting, trades: [] }, faults, (name) => {
-      count(`deed ${name}`)
-      onLine?.(name)
+      happenings.count(`deed ${name}`)
+      timeline?.deed(name)
     })
   } catch (error) {
     violation = error instanceof Error ? error.message : String(error)
   }
-  return {
-    seed,
-    trace: world.schedule.trace(),
-    steps: world.schedule.steps,
-    counts: Object.fromEntries(counts),
-    violation,
-  }
+  happenings.takeFrom(world, accounts)
+  const { schedule } = world
+  return { seed, trace: schedule.trace(), steps: schedule.steps, counts: happenings.counts, violation }
 }
+
+const observedBy = (first: Observer, second: Observer): Observer => ({
+  ...watchedBy(first, second),
+  step(...step) {
+    first.step(...step)
+    second.step(...step)
+  },
+  afterStep() {
+    first.afterStep()
+    second.afterStep()
+  },
+})
 
 async function begin(world: World, { accounts, symbols }: Setting): Promise<void> {
   for (const ref of accounts) {

@@ -74,6 +74,11 @@ export class FakeBroker extends Venue implements Broker {
     return this.#calls.arm(on, fault, options)
   }
 
+  /** By `<call> <kind>`, how often a fault befell a call. */
+  get faultsMet(): ReadonlyMap<string, number> {
+    return this.#calls.met
+  }
+
   /** Every fault that is armed ends. */
   mend(): void {
     this.#calls.clear()

@@ -23,6 +23,22 @@ export interface Watch {
 /** Of a process whose calls nobody judges. */
 export const UNWATCHED: Watch = { asked() {}, calling: () => null, heard() {} }
 
+/** Both see every call; only the first one may answer it. */
+export const watchedBy = (judge: Watch, observer: Watch): Watch => ({
+  asked(...call) {
+    judge.asked(...call)
+    observer.asked(...call)
+  },
+  calling(...call) {
+    observer.calling(...call)
+    return judge.calling(...call)
+  },
+  heard(...call) {
+    judge.heard(...call)
+    observer.heard(...call)
+  },
+})
+
 type Way = Readonly<{ name: string; method: string; inOrder: boolean; account: string | null }>
 
 /**

@@ -43,8 +43,8 @@ const faults: Readonly<Record<StoreFaultKind, Fault>> = {
 /** The faults of the store that are planned, first come first served. */
 export class StoreFaults {
   readonly #planned: PlannedStoreFault[] = []
-  /** How often each befell: a scenario that never met its fault proves nothing. */
-  readonly met = new Map<StoreFaultKind, number>()
+  /** By `<call> <kind>`, how often it befell: a scenario that never met its fault proves nothing. */
+  readonly met = new Map<string, number>()
 
   plan(kind: StoreFaultKind, label = 'store.commit', skip = 0, process: Process | null = null): void {
     this.#planned.push({ kind, label, skip, process })
@@ -62,7 +62,8 @@ export class StoreFaults {
       return null
     }
     this.#planned.splice(this.#planned.indexOf(planned), 1)
-    this.met.set(planned.kind, (this.met.get(planned.kind) ?? 0) + 1)
+    const name = `${label} ${planned.kind}`
+    this.met.set(name, (this.met.get(name) ?? 0) + 1)
     return faults[planned.kind]
   }
 }

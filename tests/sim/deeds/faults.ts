@@ -95,7 +95,7 @@ export const faults: readonly Deed[] = [
     fault: 'store',
     run(sim) {
       const kind = sim.chance.pick(STORE_FAULTS)!
-      sim.world.faults.plan(kind, sim.chance.pick(STORE_CALLS)!, sim.chance.below(3))
+      sim.world.faults.plan(kind, sim.chance.pick(STORE_CALLS), sim.chance.below(3))
       return true
     },
   },

@@ -54,6 +54,8 @@ const CALL_DEADLINE_MS = 8_000
 /** Faults of calls, used up in the order in which they were armed. */
 export class CallFaults {
   readonly #armed: Armed[] = []
+  /** By `<call> <kind>`, how often it befell. */
+  readonly met = new Map<string, number>()
   readonly #clock: Clock | null
 
   constructor(clock: Clock | null) {
@@ -122,6 +124,8 @@ export class CallFaults {
         continue
       }
       armed.left -= 1
+      const name = `${on} ${armed.fault.kind}`
+      this.met.set(name, (this.met.get(name) ?? 0) + 1)
       return armed.fault
     }
     return null
