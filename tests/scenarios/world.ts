@@ -11,6 +11,7 @@ import type { ControlCommands, HaltRequest, HaltResult } from '../../src/produce
 import { Conduct } from './world/conduct.ts'
 import { controlCommandsOf } from './world/halting.ts'
 import { findUnsafe, findUnsettled } from './world/invariants.ts'
+import { IdleTries } from './world/idle-tries.ts'
 import { modelLeases } from './world/leases.ts'
 import { overLimits } from './world/limits.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
@@ -406,6 +407,7 @@ class World {
       onStream: (...word) => this.#conduct.streamSpoke(...word),
       ...{ schedule, queue, store, refs },
       leases: modelLeases(schedule, this.#self, store),
+      idleTries: new IdleTries(schedule, store),
       recoveries: this.recoveries,
       aside: this.aside,
       connections: store.controls.connections,

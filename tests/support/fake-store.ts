@@ -19,6 +19,7 @@ import type {
 import { isIndexed } from '../../src/store/open-index.ts'
 import { FakeBudget } from './fake-budget.ts'
 import { FakeControls } from './fake-controls.ts'
+import { FakeLeases } from './fake-leases.ts'
 import { FakePace } from './fake-pace.ts'
 import { FakeParked } from './fake-parked.ts'
 import { type Entry, FakeUser } from './fake-user.ts'
@@ -34,7 +35,7 @@ export class FakeStore implements Store {
   readonly #users = new Map<string, FakeUser>()
   /** What users were before each of the latest commits, oldest first. */
   readonly #undo: { userId: string; before: FakeUser }[] = []
-  readonly leases = new Map<string, string>()
+  readonly leases = new FakeLeases()
   /** What is linked, limited and halted; `link` is the short way for a connection that works. */
   readonly controls: FakeControls
   readonly budget: FakeBudget

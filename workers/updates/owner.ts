@@ -20,7 +20,7 @@ import type { SessionStanding, Tally } from './tally.ts'
  */
 export type OwnerDeps = Readonly<{
   applier: Applier
-  brokers: BrokerPool
+  brokers: Pick<BrokerPool, 'get'>
   leases: Leases
   recoveries: Recoveries
   hours: MarketHours

@@ -36,6 +36,7 @@ import {
 } from '../../../workers/updates/index.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
+import type { IdleTries } from './idle-tries.ts'
 import type { StreamWord } from './mute.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
@@ -47,6 +48,7 @@ export type Outside = Readonly<{
   queue: ModelQueue
   store: FakeStore
   leases: Leases
+  idleTries: IdleTries
   recoveries: Recoveries
   aside: AsideOrders
   connections: Connections
@@ -116,7 +118,6 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   }
   if (!roles.includes('streams')) return
   const owner = {
-    leases,
     recoveries,
     aside,
     askForCheck,
@@ -128,7 +129,8 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
   }
   void process.enter('start', 'start', () => {
     for (const ref of refs) {
-      const one = new ConnectionOwner({ ...deps, ...owner }, ref)
+      const doors = outside.idleTries.doorsOf(process, ref, { leases, brokers })
+      const one = new ConnectionOwner({ ...deps, ...owner, ...doors }, ref)
       outside.onReturn.add(() => void process.enter('start', 'store returned', () => one.storeReturned()))
     }
   })

@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest'
+import { LEASE_TTL_MS } from '../../workers/updates/index.ts'
+import type { Process } from './world/process.ts'
+import { openWorld, type World } from './world.ts'
+
+const SEEDS = [1, 2, 3, 4]
+const MINUTE_MS = 60_000
+const tries = (world: World): number => world.steps.get('leases.take') ?? 0
+
+/** Two workers, long after one of them took the lease. */
+async function oneWaits(seed: number): Promise<{ world: World; holder: Process; waiting: Process }> {
+  const world = await openWorld({ seed, workers: 2 })
+  await world.advance(20_000)
+  let holder: Process | null = null
+  world.at('leases.renew', (process) => void (holder = process))
+  await world.advance(2_000)
+  const waiting = world.workers.find((one) => one !== holder)
+  if (holder === null || waiting === undefined) throw new Error('nobody renews the lease')
+  return { world, holder, waiting }
+}
+
+describe.each(SEEDS)('an owner that was refused a lease often enough, seed %i', (seed) => {
+  test('waits without a step, and looks again every minute', async () => {
+    const { world } = await oneWaits(seed)
+    const before = tries(world)
+    await world.advance(25_000)
+    expect(tries(world)).toBe(before)
+    await world.advance(10 * MINUTE_MS)
+    expect(tries(world) - before).toBeGreaterThanOrEqual(9)
+    expect(tries(world) - before).toBeLessThanOrEqual(11)
+  })
+
+  test('has the lease within a second of the end of a dead holder', async () => {
+    const { world, holder } = await oneWaits(seed)
+    holder.kill()
+    world.submit()
+    await world.advance(LEASE_TTL_MS - 2_000)
+    expect(world.broker.listeners.size).toBe(0)
+    await world.advance(3_100)
+    expect(world.store.leases.size).toBe(1)
+    expect(world.broker.listeners.size).toBe(1)
+    world.fill('t1', '180')
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+
+  test('tries within a second after the lease was lost', async () => {
+    const { world } = await oneWaits(seed)
+    const before = tries(world)
+    world.store.leases.clear()
+    await world.advance(1_100)
+    expect(tries(world)).toBeGreaterThan(before)
+    await world.advance(5_000)
+    expect(world.store.leases.size).toBe(1)
+  })
+
+  test('tries for nothing while it stands still, or once it is dead', async () => {
+    const { world, holder, waiting } = await oneWaits(seed)
+    const before = tries(world)
+    waiting.freeze()
+    holder.kill()
+    await world.advance(20_000)
+    expect(tries(world)).toBe(before)
+    waiting.thaw()
+    await world.advance(1_100)
+    expect(world.store.leases.size).toBe(1)
+    const next = world.startWorker()
+    await world.advance(20_000)
+    next.kill()
+    const last = tries(world)
+    await world.advance(2 * MINUTE_MS)
+    expect(tries(world)).toBe(last)
+  })
+})
