@@ -54,6 +54,7 @@ export class Booking {
     parametersHash,
     closes,
     closeCommandId = null,
+    askedAt,
     at,
   }: Extract<OrderUpdate, { type: 'claimed' }>): void {
     if (this.#order !== null) return
@@ -61,7 +62,11 @@ export class Booking {
     const entry = newPlacement({ leg: 'entry', replacement: 0, clientOrderId }, intent)
     const { userId, connectionId } = intent
     const blank = blankOrder({ id, origin: 'fillcast', userId, connectionId })
-    const mark = { ...(closes === true ? { closes } : {}), ...(closeCommandId === null ? {} : { closeCommandId }) }
+    const mark = {
+      ...(closes === true ? { closes } : {}),
+      ...(closeCommandId === null ? {} : { closeCommandId }),
+      ...(askedAt === undefined ? {} : { askedAt }),
+    }
     this.#order = { ...blank, ...terms, ...mark, parametersHash, claimedAt: at, attemptedAt: at, placements: [entry] }
   }
 

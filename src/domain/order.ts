@@ -48,6 +48,8 @@ export type Order = Readonly<{
   cumulativeQuantity: Decimal
   /** Exact sum of price times quantity over the same. */
   totalCost: Decimal
+  /** When it was asked for. Absent: found at the broker, or written by an earlier version. */
+  askedAt?: string
   /** When it was claimed, or taken up again after everything that had been sent was known to have come to nothing. */
   claimedAt: string | null
   /** When the last request to place it began; `null`: nothing of it can be at the broker. */

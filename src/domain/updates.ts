@@ -49,6 +49,8 @@ export type OrderUpdate =
       closes?: boolean
       /** The command that it comes from, of a close. */
       closeCommandId?: string | null
+      /** When it was asked for. */
+      askedAt?: string
       at: string
     }>
   /** It is being sent, again; `quantity` where it was sized anew after a refusal. */

@@ -34,6 +34,42 @@ test('all positions are closed, each by a trade of its own, and a repeat closes 
   expect(world.broker.ledger.books.positions.size).toBe(0)
 })
 
+test('RDQ-06 a close of all positions that runs again, late, leaves alone what was opened since', async () => {
+  const world = await holding()
+  closeAll(world)
+  await world.until(() => world.broker.submissions.length === 4, 10_000)
+  for (const symbol of ['AAPL', 'MSFT']) world.fill(tradeOf(symbol), '200')
+  await world.advance(20_000)
+  for (const [tradeId, symbol] of [
+    ['t3', 'AAPL'],
+    ['t4', 'TSLA'],
+  ] as const) {
+    world.submit({ tradeId, symbol, quantity: '5' })
+    await world.settle()
+    world.fill(tradeId, '200')
+  }
+  await world.settle()
+  world.queue.redeliver('close-all')
+  await world.quiesce()
+  expect(world.broker.submissions).toHaveLength(6)
+})
+
+test('what the broker holds and was not booked yet is waited for, and closed', async () => {
+  const world = await holding()
+  world.broker.isMute = true
+  world.submit({ tradeId: 't3', symbol: 'TSLA', quantity: '5' })
+  await world.settle()
+  world.fill('t3', '200')
+  closeAll(world)
+  await world.until(() => world.broker.submissions.length === 6, 30_000)
+  expect(
+    world.broker.submissions
+      .map(({ intent }) => intent.symbol)
+      .slice(3)
+      .sort(),
+  ).toEqual(['AAPL', 'MSFT', 'TSLA'])
+})
+
 test('a position in something that is not traded here stays, and the others are closed', async () => {
   const world = await openWorld({ seed: 7 })
   for (const symbol of ['AAPL', 'AAPL240119C00100000']) {

@@ -346,6 +346,17 @@ describe('cancel all', () => {
     expect(open(world).map(({ brokerOrderId }) => brokerOrderId)).toEqual([elsewhere.brokerOrderId])
     expect([endings(world), world.told('t2')]).toEqual([['trade.cancelled'], ['trade.submitted', 'trade.cancelled']])
   })
+
+  test('RDQ-06 that runs again, late: what was asked for since stays open', async () => {
+    const world = await resting(1)
+    world.queue.add('commands', 'cancelAll', cancelAllSchema.parse({ ...of, commandId: 'all' }), 'all')
+    await world.advance(20_000)
+    world.submit({ tradeId: 't2', symbol: 'MSFT', orderType: 'limit', limitPrice: '300' })
+    await world.settle()
+    world.queue.redeliver('all')
+    await world.advance(20_000)
+    expect([endings(world), world.told('t2')]).toEqual([['trade.cancelled'], ['trade.submitted']])
+  })
 })
 
 test('every boundary is reached by some work: a crash at a step that never comes would prove nothing', async () => {

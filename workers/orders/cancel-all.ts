@@ -1,12 +1,13 @@
 import type { z } from 'zod'
 import type { cancelAllSchema } from '#contract'
 import { livePlacements } from '#domain'
+import { coversOrder } from './covered.ts'
 import type { OrderDeps } from './deps.ts'
 import { DONE, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 
 /**
- * Cancels every order that is open on a connection and was placed here, each by a command of its own: one slow order holds up no
+ * Cancels every order that was open on a connection when the command was given and was placed here, each by a command of its own: one slow order holds up no
  * other. Orders placed elsewhere are not touched; submissions that no worker has taken yet are not seen: halt first to stop those.
  */
 export async function cancelAll(
@@ -19,6 +20,7 @@ export async function cancelAll(
   const open = orders.filter(
     (order) =>
       order.origin === 'fillcast' &&
+      coversOrder(order, run) &&
       (symbol === null || order.symbol === symbol) &&
       (order.endedAt === null || livePlacements(order).length > 0),
   )

@@ -1,13 +1,18 @@
 import type { z } from 'zod'
 import { type closeAllSchema, closeAllTradeId, jobs } from '#contract'
 import { positionSideOf } from '#domain'
+import { coversPosition } from './covered.ts'
 import type { OrderDeps } from './deps.ts'
-import { DONE, type JobResult, type Run } from './job.ts'
+import { again, DONE, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 
+/** What the broker holds is booked by then: a fill that no stream tells of takes less (P7). */
+const BOOKED_MS_MAX = 30_000
+const LOOK_MS = 500
+
 /**
- * Closes every position that the broker shows on a connection, each by a command of its own: a position that cannot be closed holds up
- * no other. A position that has flipped by then is left alone. @throws {BrokerError}
+ * Closes every position that the broker shows on a connection and that was open when the command was given, each by a command of its
+ * own: a position that cannot be closed holds up no other. A position that has flipped by then is left alone. @throws {BrokerError}
  */
 export async function closeAllPositions(
   deps: OrderDeps,
@@ -18,17 +23,23 @@ export async function closeAllPositions(
   if (waits !== null) return waits
   const { userId, connectionId, commandId } = command
   const { positions } = await (await deps.brokers.get(command)).readPortfolio()
+  const known = await deps.applier.store.loadConnection(userId, connectionId)
   const skipped: string[] = []
+  let asked = 0
+  const unbooked = positions.filter(({ symbol }) => !known.positions.has(symbol))
+  const isBehind = unbooked.length > 0 && deps.clock.now() - run.queuedAtMs < BOOKED_MS_MAX
   for (const { symbol, quantity } of positions) {
+    const position = known.positions.get(symbol)
+    if (position === undefined ? isBehind : !coversPosition(position, run)) continue
     const tradeId = closeAllTradeId(connectionId, commandId, symbol)
     const positionSide = positionSideOf({ quantity })
-    const close = { userId, connectionId, tradeId, commandId, symbol, positionSide }
-    const read = jobs.closePosition.schema.safeParse(close)
-    if (read.success) await deps.ask.close(read.data)
-    else skipped.push(symbol) // not traded here: an option, say
+    const read = jobs.closePosition.schema.safeParse({ userId, connectionId, tradeId, commandId, symbol, positionSide })
+    if (read.success) {
+      await deps.ask.close(read.data)
+      asked += 1
+    } else skipped.push(symbol) // not traded here: an option, say
   }
-  const asked = positions.length - skipped.length
   deps.log.info({ userId, connectionId, commandId, positions: asked }, 'close_all.asked')
   if (skipped.length > 0) deps.log.warn({ userId, connectionId, commandId, skipped }, 'close_all.skipped')
-  return DONE
+  return isBehind ? again(LOOK_MS, 'the broker holds what was not booked yet') : DONE
 }

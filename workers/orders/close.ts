@@ -15,6 +15,7 @@ import {
   truncate,
   ZERO,
 } from '#domain'
+import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
 import { isBeingFreed } from './freed.ts'
@@ -49,6 +50,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
       intent: intentOf(command, order.side, null),
       hash,
       closes: true,
+      askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
     if (order.status !== 'submitting') return meet(deps, wanted, order, run)
@@ -76,6 +78,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
       intent: intentOf(command, side, command.quantity),
       hash,
       closes: true,
+      askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
     return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
@@ -93,6 +96,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     intent: intentOf(command, closingSide(closed), quantity),
     hash,
     closes: true,
+    askedAt: isoTime(run.queuedAtMs),
     closeCommandId: command.commandId,
   }
   return 'quantity' in sized ? placeFirst(deps, wanted, loaded, run) : deny(deps, wanted, sized)

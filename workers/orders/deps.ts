@@ -32,6 +32,8 @@ export type Wanted = Readonly<{
   hash: string
   /** It closes what is open, by the broker's own figure: it passes a halt that lets positions be reduced. */
   closes: boolean
+  /** When it was asked for. */
+  askedAt: string
   /** The command that asks for it, of a close. */
   closeCommandId?: string
 }>

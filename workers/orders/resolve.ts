@@ -240,7 +240,8 @@ async function onTakenAgain(
       const { applied, claim, globalHalt } = taken
       if (resent === null) throw new InvariantError('a trade was taken that nobody had decided to send')
       const { intent, closes, fence } = resent
-      const wanted = { intent, hash: seen.parametersHash ?? '', closes }
+      const askedAt = seen.askedAt ?? isoTime(run.queuedAtMs)
+      const wanted = { intent, hash: seen.parametersHash ?? '', closes, askedAt }
       await deps.boundaries.reached('submit.claimed')
       return await send(deps, { wanted, broker, applied, claim, globalHalt, exposure: fence.exposure }, run)
     }

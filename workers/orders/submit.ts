@@ -62,7 +62,7 @@ export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run
 
 async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('submit.dequeued')
-  const wanted: Wanted = { intent, hash: parametersHash(intent), closes: false }
+  const wanted: Wanted = { intent, hash: parametersHash(intent), closes: false, askedAt: isoTime(run.queuedAtMs) }
   const { userId, connectionId, tradeId: orderId, symbol } = intent
   const opening = deps.brokers.recall(intent)
   opening.catch(() => {}) // whoever needs it hears of it below
@@ -284,7 +284,7 @@ function firstClaim(
 }
 
 const claimedUpdate = (
-  { intent, hash, closes, closeCommandId }: Wanted,
+  { intent, hash, closes, askedAt, closeCommandId }: Wanted,
   at: string,
 ): Extract<OrderUpdate, { type: 'claimed' }> => ({
   type: 'claimed',
@@ -292,6 +292,7 @@ const claimedUpdate = (
   clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId),
   parametersHash: hash,
   closes,
+  askedAt,
   ...(closeCommandId === undefined ? {} : { closeCommandId }),
   at,
 })
