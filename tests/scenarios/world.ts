@@ -180,22 +180,22 @@ class World {
     await this.advance(withinMs)
     for (const { ref, broker } of this.#accounts.values())
       this.#refuse(await findUnsettled({ ref, broker, store: this.store, warnings: this.warnings }))
-    const told = this.#lengthOfLogs()
+    const told = this.#logLengths()
     await this.advance(QUIESCENCE_MS)
-    if (this.#lengthOfLogs() !== told) this.#refuse([`C7 ${this.#lengthOfLogs() - told} events came after quiescence`])
+    this.#refuseNews('C7 came after quiescence', told)
   }
 
   /** At rest: every job is delivered again, and the stream tells again how every order stands. Nothing comes of it (S15). */
   async repeatAll(): Promise<void> {
     // A denial, say, leaves no trace at the broker: a store that lost it takes the repeat for the first.
     if (this.store.losses > 0) return
-    const told = this.#lengthOfLogs()
+    const told = this.#logLengths()
     for (const id of this.queue.ids()) if (this.queue.stateOf(id) === 'completed') this.queue.redeliver(id)
     for (const { broker } of this.#accounts.values())
       for (const order of broker.orders.values())
         broker.streams.send({ order, at: order.updatedAt, execution: null, bust: null })
     await this.advance(QUIESCENCE_MS)
-    if (this.#lengthOfLogs() !== told) this.#refuse([`S15 ${this.#lengthOfLogs() - told} events came of repeats`])
+    this.#refuseNews('S15 came of repeats', told)
   }
 
   // What users do ------------------------------------------------------------------------------------------------------------
@@ -388,8 +388,19 @@ class World {
     await this.check()
   }
 
-  #lengthOfLogs(): number {
-    return [...this.#accounts.values()].reduce((sum, { ref }) => sum + this.store.log(ref.userId).length, 0)
+  #logLengths(): ReadonlyMap<string, number> {
+    return new Map(this.#refs().map(({ userId }) => [userId, this.store.log(userId).length]))
+  }
+
+  /** Nothing was told since the logs had these lengths. */
+  #refuseNews(what: string, lengths: ReadonlyMap<string, number>): void {
+    const news = [...lengths].flatMap(([userId, length]) =>
+      this.store
+        .log(userId)
+        .slice(length)
+        .map((entry) => `${what}: ${userId} ${JSON.stringify(entry)}`),
+    )
+    this.#refuse(news)
   }
 
   #firstRef(): ConnectionRef {

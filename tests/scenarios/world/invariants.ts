@@ -38,7 +38,9 @@ export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[
     const { userId } = fieldsOf(entry)
     return userId !== undefined && userId !== ref.userId
   })
-  const contradicted = [...trades].flatMap(([tradeId, told]) => contradictions(tradeId, told, books.get(tradeId)))
+  const contradicted = [...trades].flatMap(([tradeId, told]) =>
+    told.connectionId === ref.connectionId ? contradictions(tradeId, told, books.get(tradeId)) : [],
+  )
   return [
     ...doubled,
     ...brokenChains(log),
@@ -161,6 +163,8 @@ function shortfalls(tradeId: string, cumulative: number, terminal: string | null
 
 /** Places to which the broker rounds its average prices. */
 const AVERAGE_PLACES = 9
+/** Figures are told as JSON numbers of nine places. */
+const FIGURE_NEARNESS = 1e-9
 
 /**
  * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred from the order's totals, or the order
@@ -176,7 +180,7 @@ function averages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<str
     if (entry.event !== 'trade.filled' || trade === undefined || corrected.has(tradeId)) return []
     const cost = Number(trade.cost)
     const isInferred = store.losses > 0 || inferred.some((line) => line.includes(`"orderId":"${String(tradeId)}"`))
-    const nearness = isInferred ? Number(trade.everExecuted) * 10 ** -AVERAGE_PLACES : 0
+    const nearness = isInferred ? Number(trade.everExecuted) * 10 ** -AVERAGE_PLACES : FIGURE_NEARNESS
     return Math.abs(Number(totalCost) - cost) <= nearness
       ? []
       : [`C2 ${String(tradeId)} cost ${cost}, told ${String(totalCost)}`]

@@ -6,6 +6,7 @@ export type Entry = Readonly<{ id: string; prev: string; event: string; payload:
 
 /** What a log has told of one trade since the last `state.resync`. */
 export type TradeTold = {
+  readonly connectionId: unknown
   submitted: number
   cumulative: number
   terminal: string | null
@@ -39,9 +40,10 @@ export function toldOf(log: readonly Entry[]): { trades: Map<string, TradeTold>;
       trades.clear()
       continue
     }
-    const { tradeId, quantity, filledQuantity, code } = fieldsOf(entry)
+    const { tradeId, brokerConnectionId: connectionId, quantity, filledQuantity, code } = fieldsOf(entry)
     if (!entry.event.startsWith('trade.') || typeof tradeId !== 'string') continue
-    const told = trades.get(tradeId) ?? { submitted: 0, cumulative: 0, terminal: null, code: null, corrected: 0 }
+    const fresh = { connectionId, submitted: 0, cumulative: 0, terminal: null, code: null, corrected: 0 }
+    const told = trades.get(tradeId) ?? fresh
     trades.set(tradeId, told)
     const say = (rule: string): void => void findings.push(`${rule}: ${entry.event} of ${tradeId} at ${entry.id}`)
     if (entry.event === 'trade.corrected') {

@@ -48,10 +48,18 @@ export class Ledger {
   readonly #now: () => string
   readonly #tell: (update: StreamUpdate) => void
   readonly #onActivity: (activity: BrokerActivity) => void
+  /** Begins every id, so that no other account has the same; nothing for the first account. */
+  readonly #mark: string
   #ids = 0
   #books: Books | null = null
 
-  constructor(now: () => string, tell: (update: StreamUpdate) => void, onActivity: (activity: BrokerActivity) => void) {
+  constructor(
+    accountId: string,
+    now: () => string,
+    tell: (update: StreamUpdate) => void,
+    onActivity: (activity: BrokerActivity) => void,
+  ) {
+    this.#mark = accountId === 'account-1' ? '' : `${accountId}-`
     this.#now = now
     this.#tell = tell
     this.#onActivity = onActivity
@@ -102,7 +110,7 @@ export class Ledger {
     if (exits.takeProfit !== null && !isPair) legs.push({ ...base, orderType: 'limit', ...exits.takeProfit })
     if (exits.stopLoss !== null)
       legs.push({ ...base, orderType: exits.stopLoss.limitPrice === null ? 'stop' : 'stop_limit', ...exits.stopLoss })
-    const made = legs.map((leg) => this.#record(`leg-${this.#ids + 1}`, leg))
+    const made = legs.map((leg) => this.#record(`leg-${this.#mark}${this.#ids + 1}`, leg))
     this.#exits.set(
       order.brokerOrderId,
       made.map(({ brokerOrderId }) => brokerOrderId),
@@ -130,7 +138,7 @@ export class Ledger {
     const isWhole = before.quantity === null ? quantity === null : cmp(filledQuantity, before.quantity) >= 0
     const status = isClosed(before) ? before.status : isWhole ? 'filled' : openStatus(before)
     const at = this.#now()
-    const executionId = `x-${this.executions.length + this.busts.length + 1}`
+    const executionId = `${this.#mark}x-${this.executions.length + this.busts.length + 1}`
     const execution: Execution = { executionId, quantity: part, price, cumulativeQuantity: filledQuantity, at }
     const booked = { brokerOrderId: before.brokerOrderId, execution }
     this.executions.push(booked)
@@ -208,7 +216,7 @@ export class Ledger {
     told: Partial<BrokerActivity> & Pick<BrokerActivity, 'kind' | 'type'>,
     effect: BookEntry | null = null,
   ): BrokerActivity {
-    const id = `a-${this.activities.length + 1}`
+    const id = `${this.#mark}a-${this.activities.length + 1}`
     const none = { amount: null, symbol: null, newSymbol: null, quantity: null }
     const activity: BrokerActivity = { ...none, ...told, id, at: this.#now() }
     this.activities.push(activity)
@@ -252,7 +260,7 @@ export class Ledger {
     const { status = 'new', orderType = 'market', timeInForce = 'day', orderClass = 'simple' } = terms
     const { notional = null, limitPrice = null, stopPrice = null, replaces = null, symbol, side, quantity } = terms
     const order: BrokerOrder = {
-      brokerOrderId: `b-${(this.#ids += 1)}`,
+      brokerOrderId: `${this.#mark}b-${(this.#ids += 1)}`,
       ...{ clientOrderId, symbol, side, orderType, timeInForce, orderClass, status, quantity, notional },
       ...{ filledQuantity: ZERO, filledAveragePrice: null, limitPrice, stopPrice, submittedAt: at, updatedAt: at },
       ...{ replaces, replacedBy: null, legs: [] },

@@ -96,6 +96,7 @@ export class Venue {
     this.accountId = brokerAccountId
     this.streams = new TradeStreams(this.clock)
     this.ledger = new Ledger(
+      brokerAccountId,
       () => this.#time(),
       (update) => {
         this.#remember()
