@@ -92,7 +92,7 @@ describe('CAN-03 cancel before the submission is resolved', () => {
       world.submit()
       await world.advance(60_000)
       expect([fault, open(world)]).toEqual([fault, []])
-      await world.quiesce(1_200_000)
+      await world.quiesce({ withinMs: 1_200_000 })
       expect([fault, endings(world)]).toEqual([fault, ['trade.cancelled']])
       expect(executed(world)).toBe(0)
     }

@@ -43,7 +43,7 @@ describe('a rule that is broken is found', () => {
     const world = await openWorld({ seed: 9, roles: ['orders'], isAdopted: false })
     const intent = intentOf({ tradeId: 'lost' })
     await world.broker.submit({ intent, clientOrderId: clientOrderIdOf('u1', 'lost') })
-    await expect(world.quiesce(1_000)).rejects.toThrow('S2 lost is at the broker, and there is no intent')
+    await expect(world.quiesce({ withinMs: 1_000 })).rejects.toThrow('S2 lost is at the broker, and there is no intent')
   })
 
   test('C6 an exit that rests on a flat symbol, when cancels come to nothing and alarms to nobody', async () => {

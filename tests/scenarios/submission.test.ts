@@ -188,7 +188,7 @@ describe('SUB-12 a stale intent', () => {
     const wasSent = STEPS.indexOf(step) > STEPS.indexOf('submit.sending')
     expect(world.broker.submissions).toHaveLength(wasSent ? 1 : 0)
     if (wasSent) return finish(world)
-    await world.quiesce(1_200_000)
+    await world.quiesce({ withinMs: 1_200_000 })
     expect(world.told('t1')).toEqual(['trade.rejected'])
   })
 

@@ -16,7 +16,7 @@ import { modelLeases } from './world/leases.ts'
 import { overLimits } from './world/limits.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
 import { Process, UNWATCHED, type Watch, watchedBy } from './world/process.ts'
-import { ModelQueue } from './world/queue.ts'
+import { type CompletedJob, ModelQueue } from './world/queue.ts'
 import { cancelOf, submissionOf } from './world/requests.ts'
 import { type Owner, Schedule } from './world/schedule.ts'
 import { StoreFaults } from './world/store-faults.ts'
@@ -57,12 +57,16 @@ export type WorldOptions = Readonly<{
   observer?: Observer
 }>
 
+export type RestOptions = Readonly<{ withinMs?: number; stayMs?: number; lookMs?: number }>
+
 /** What sees a run; `step` before each step is taken, `afterStep` after it. */
 export type Observer = Watch & Readonly<{ step(owner: string, label: string): void; afterStep(): void }>
 
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 /** How long everything may take to come to rest once faults have ended. */
 const QUIESCENCE_MS = 240_000
+/** Clocks of those who ask for orders and for commands may differ by so much. */
+const SKEW_MS = 2_000
 /** In every credential of a world; whatever holds it, leaked it. */
 const SECRET = 'open-sesame'
 
@@ -170,31 +174,35 @@ class World {
     }
   }
 
-  /** Ends every fault and lets everything come to its end; then the rules of quiescence hold, and stay so. */
-  async quiesce(withinMs = QUIESCENCE_MS): Promise<void> {
+  /**
+   * Ends every fault and lets everything come to its end; then the rules of quiescence hold, and stay so for `stayMs`.
+   * @param lookMs how soon it is looked whether they hold already; default: only when all of the time is over
+   */
+  async quiesce({ withinMs = QUIESCENCE_MS, stayMs = QUIESCENCE_MS, lookMs }: RestOptions = {}): Promise<void> {
     this.#plans.clear()
     this.faults.clear()
     this.queue.lateMs = 0
     for (const worker of this.workers) worker.thaw()
     if (this.workers.length === 0) this.startWorker()
-    await this.advance(withinMs)
-    for (const { ref, broker } of this.#accounts.values())
-      this.#refuse(await findUnsettled({ ref, broker, store: this.store, warnings: this.warnings }))
+    const untilMs = this.nowMs + withinMs
+    do await this.advance(Math.min(lookMs ?? withinMs, untilMs - this.nowMs))
+    while (this.nowMs < untilMs && (await this.#unsettled()).length > 0)
+    this.#refuse(await this.#unsettled())
     const told = this.#logLengths()
-    await this.advance(QUIESCENCE_MS)
+    await this.advance(stayMs)
     this.#refuseNews('C7 came after quiescence', told)
   }
 
   /** At rest: every job is delivered again, and the stream tells again how every order stands. Nothing comes of it (S15). */
-  async repeatAll(): Promise<void> {
+  async repeatAll(stayMs = QUIESCENCE_MS): Promise<void> {
     // A denial, say, leaves no trace at the broker: a store that lost it takes the repeat for the first.
     if (this.store.losses > 0) return
     const told = this.#logLengths()
-    for (const id of this.queue.ids()) if (this.queue.stateOf(id) === 'completed') this.queue.redeliver(id)
+    for (const job of this.queue.completed()) if (!this.#isDue(job)) this.queue.redeliver(job.id)
     for (const { broker } of this.#accounts.values())
       for (const order of broker.orders.values())
         broker.streams.send({ order, at: order.updatedAt, execution: null, bust: null })
-    await this.advance(QUIESCENCE_MS)
+    await this.advance(stayMs)
     this.#refuseNews('S15 came of repeats', told)
   }
 
@@ -333,6 +341,26 @@ class World {
   /** Payloads of the events of one name about one trade, oldest first. */
   entries(tradeId: string, name: string, userId = this.#firstRef().userId): object[] {
     return this.#about(tradeId, userId).flatMap(({ event, payload }) => (event === name ? [payload] : []))
+  }
+
+  /**
+   * A cancel of all orders has something left to do: an order that was asked for before it came to the workers only after it had run. A
+   * repeat would cancel that order, as it was meant to.
+   */
+  #isDue({ name, data, addedMs }: CompletedJob): boolean {
+    if (name !== 'cancelAll') return false
+    const { userId, connectionId } = data as ConnectionRef
+    const { orders } = this.store.snapshot(userId)
+    return orders.some(
+      (order) => order.connectionId === connectionId && Date.parse(order.askedAt ?? '') <= addedMs + SKEW_MS,
+    )
+  }
+
+  async #unsettled(): Promise<string[]> {
+    const findings: string[] = []
+    for (const { ref, broker } of this.#accounts.values())
+      findings.push(...(await findUnsettled({ ref, broker, store: this.store, warnings: this.warnings })))
+    return findings
   }
 
   #about(tradeId: string, userId: string) {

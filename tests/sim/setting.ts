@@ -4,7 +4,7 @@ import type { Chance } from '../scenarios/world/chance.ts'
 
 /**
  * What a run begins with, drawn from its seed: how many workers, users and connections there are, what is traded, and when it is.
- * `isRichInTime`: at the end everything is waited for as long as it may ever take; in most runs for less.
+ * `isPatient`: at the end everything is waited for as long as it may ever take; in most runs for less.
  */
 export type Setting = Readonly<{
   startMs: number
@@ -12,7 +12,7 @@ export type Setting = Readonly<{
   accounts: readonly ConnectionRef[]
   symbols: readonly string[]
   deeds: number
-  isRichInTime: boolean
+  isPatient: boolean
 }>
 
 /** Days of a Thursday and the Friday after it, New York time: what lies between is summer time, four hours behind UTC. */
@@ -26,7 +26,7 @@ export const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
 /** At which every symbol is quoted in the beginning. */
 export const PRICE = dec('180')
 /** One run in so many waits for as long as anything may ever take. */
-const RICH_IN_TIME_EVERY = 16
+const PATIENT_EVERY = 16
 
 export function drawSetting(chance: Chance): Setting {
   const users = 1 + chance.below(4)
@@ -42,6 +42,6 @@ export function drawSetting(chance: Chance): Setting {
     workers: 1 + chance.below(4),
     symbols: SYMBOLS,
     deeds: 10 + chance.below(12),
-    isRichInTime: chance.below(RICH_IN_TIME_EVERY) === 0,
+    isPatient: chance.below(PATIENT_EVERY) === 0,
   }
 }

@@ -14,7 +14,10 @@ const UNHEARD = 4
 /** After this long without a trace, a submission is known to have come to nothing. */
 const NOT_RECEIVED_MS = 20 * 60_000
 /** Once faults have ended, what is still on its way comes to rest. */
-const CALM_MS = 60_000
+const CALM_MS = 20_000
+/** How soon, and for how long, it is looked whether everything has come to rest, and whether it stays at rest; in most runs. */
+const LOOK_MS = 20_000
+const STAY_MS = 30_000
 
 /** How a run is made. `timeline`: where everything that happens is written down; default: nowhere. */
 export type SimulationOptions = Readonly<{ seed: number; faults: ReadonlySet<FaultGroup>; timeline?: Timeline }>
@@ -94,8 +97,8 @@ async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: stri
   // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).
   const orders = await Promise.all(trades.map(({ tradeId, ref }) => world.order(tradeId, ref)))
   if (orders.some((order) => order?.status === 'submitting')) await world.advance(NOT_RECEIVED_MS)
-  await world.quiesce()
-  await world.repeatAll()
+  await world.quiesce(setting.isPatient ? {} : { lookMs: LOOK_MS, stayMs: STAY_MS })
+  await (setting.isPatient ? world.repeatAll() : world.repeatAll(STAY_MS))
 }
 
 /** Every fault at the broker ends, and whatever hangs there is settled. */

@@ -19,6 +19,9 @@ type Job = {
   why: string
 }
 
+/** A job that is done. */
+export type CompletedJob = Readonly<Pick<Job, 'id' | 'name' | 'data' | 'addedMs'>>
+
 /** As the workers have it: a lock that its holder renews while it runs, and how often a job may stall or fail. */
 const LOCK_MS = 15_000
 const STALLS_MAX = 10
@@ -97,6 +100,10 @@ export class ModelQueue {
 
   ids(): string[] {
     return [...this.#jobs.keys()]
+  }
+
+  completed(): CompletedJob[] {
+    return [...this.#jobs.values()].filter(({ state }) => state === 'completed')
   }
 
   /** Why it failed, or waits. */
