@@ -15,7 +15,7 @@ import {
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
 import type { Landing, Reduced } from './reduce.ts'
 import { replaceEnded, replaceTookPlace, termsAskedFor } from './requests.ts'
-import { isComplete, rightSizeOf, standingOf, totalsOf } from './standing.ts'
+import { hasRightSize, isComplete, rightSizeOf, standingOf, totalsOf } from './standing.ts'
 import {
   amendmentTo,
   closedAt,
@@ -286,12 +286,16 @@ export class Booking {
     const placement = this.#order?.placements[index]
     if (this.#order === null || placement === undefined) return
     const { quantity, price, corrected, at } = bust
+    const isOfEarlier =
+      placement.leg === 'entry' && placement !== headOf(this.#order, 'entry') && hasRightSize(this.#order)
     this.#put(index, withBust(placement, bust))
     this.patch(({ busts }) => ({ busts: [...busts, bust.id].slice(-BUSTS_MAX) }))
     const told =
       corrected === null ? 'taken back by the venue' : `restated as ${corrected.quantity} at ${corrected.price}`
     if (counts(this.#order, placement.leg))
       this.#emit((order) => ({ type: 'order.corrected', order, what: `${quantity} at ${price} ${told}`, at }))
+    // What an earlier order of the chain lost, the one at work does not execute again: the whole is for less.
+    if (isOfEarlier) this.keepSize(at)
     const order = this.#order
     if (!isQuotedInUsd(order.symbol)) return
     const key = `bust ${bust.id}`

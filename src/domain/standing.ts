@@ -100,6 +100,12 @@ export function inferredExecution(order: Order, seen: BrokerOrder): Execution | 
   }
 }
 
+/** Whether the entry that is at work has the size that makes the whole order execute exactly once. */
+export function hasRightSize(order: Order): boolean {
+  const head = headOf(order, 'entry')
+  return head?.quantity != null && rightSizeOf(order, head) === head.quantity
+}
+
 /** What the head of a leg should be sized at so that the whole order executes exactly once; `null` where nothing says. */
 export function rightSizeOf(order: Order, head: Placement): Decimal | null {
   if (order.quantity === null) return null

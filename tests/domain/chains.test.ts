@@ -336,6 +336,18 @@ describe('an execution that is taken back', () => {
     expect(slice.account?.cash).toBe('98940')
   })
 
+  test('of an order that was replaced since: the whole is for less, and that is told at once', () => {
+    const { slice } = play([
+      ...[claim, seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)), asked, sent],
+      ...[seen(first('replaced', '30', 4, { replacedBy: 'b2' })), seen(next('new', '0', 4, { quantity: dec('70') }))],
+    ])
+    expect(slice.order?.quantity).toBe('100')
+    const lost = { id: 'x30', quantity: dec('30'), price: dec('180'), corrected: null, at: at(9) }
+    const after = play([{ type: 'bust', brokerOrderId: 'b1', bust: lost }], slice)
+    expect(types(after.changes).slice(0, 2)).toEqual(['order.corrected', 'order.replaced'])
+    expect(after.slice.order).toMatchObject({ quantity: '70', cumulativeQuantity: '0', status: 'submitted' })
+  })
+
   test('of a sale brings back what was sold, at what it had cost', () => {
     const sale = brokerOrder('filled', '30', 5, { brokerOrderId: 'b9', side: 'sell', quantity: dec('30') })
     const sold = play(

@@ -29,7 +29,7 @@ export type RestingStake = Stake & Readonly<{ warnings: readonly string[] }>
 export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[]> {
   const log: readonly Entry[] = store.log(ref.userId)
   const books = tradesInBooks(broker, ref.userId)
-  const { trades, findings } = toldOf(log)
+  const { trades, findings } = toldOf(log, store.losses === 0)
   const doubled = [...books].flatMap(([tradeId, trade]) => {
     const first = firstOrders(trade)
     return first.length > 1 ? [`S1 ${tradeId} has ${first.length} orders`] : []
@@ -91,7 +91,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   const { ref, broker, store } = stake
   const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
   const ours = orders.filter(({ origin }) => origin === 'fillcast')
-  const { trades } = toldOf(store.log(ref.userId))
+  const { trades } = toldOf(store.log(ref.userId), store.losses === 0)
   const books = tradesInBooks(broker, ref.userId)
   const unresolved = ours.flatMap(({ id, status, endedAt, setAsideAt }) =>
     // What was set aside is parked, with an alarm.

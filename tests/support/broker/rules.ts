@@ -45,10 +45,16 @@ export function refusalOf(ledger: Ledger, intent: OrderIntent, closes = false): 
   return null
 }
 
+/** Types of orders that have such a price. */
+const PRICED: Readonly<Record<'limit' | 'stop', ReadonlySet<BrokerOrder['orderType']>>> = {
+  limit: new Set(['limit', 'stop_limit']),
+  stop: new Set(['stop', 'stop_limit']),
+}
+
 /** Why a replacement is refused, or `null`. */
 export function replaceRefusalOf(
   order: BrokerOrder | null,
-  quantity: Decimal | null,
+  changed: Partial<Pick<BrokerOrder, 'quantity' | 'limitPrice' | 'stopPrice' | 'timeInForce'>>,
   isChanged: boolean,
 ): string | null {
   if (order === null) return 'order not found'
@@ -56,6 +62,10 @@ export function replaceRefusalOf(
   if (!['new', 'partially_filled', 'held'].includes(order.status))
     return `cannot replace order in ${order.status} status`
   if (order.notional !== null) return 'notional orders cannot be replaced'
+  const { limitPrice = null, stopPrice = null } = changed
+  if (limitPrice !== null && !PRICED.limit.has(order.orderType)) return 'order has no limit price'
+  if (stopPrice !== null && !PRICED.stop.has(order.orderType)) return 'order has no stop price'
   if (!isChanged) return 'order parameters are not changed'
+  const { quantity = null } = changed
   return quantity !== null && cmp(quantity, order.filledQuantity) <= 0 ? 'qty must be > filled_qty' : null
 }

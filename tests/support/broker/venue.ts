@@ -248,11 +248,7 @@ export class Venue {
     if (this.#isTaken(clientOrderId)) return { kind: 'duplicate' }
     const old = this.orders.get(brokerOrderId) ?? null
     const changed = changesOf(old, terms)
-    const message = replaceRefusalOf(
-      old,
-      changed.quantity ?? null,
-      Object.keys(changed).length > 0 || terms.trail !== null,
-    )
+    const message = replaceRefusalOf(old, changed, Object.keys(changed).length > 0 || terms.trail !== null)
     if (message !== null || old === null) return { kind: 'refused', message: message ?? '' }
     const asked = changed.quantity ?? old.quantity
     const quantity = asked !== null && this.replaceSizing === 'total' ? sub(asked, old.filledQuantity) : asked
