@@ -38,8 +38,14 @@ export function refusalOf(ledger: Ledger, intent: OrderIntent, closes = false): 
   if (isFraction && !intent.symbol.includes('/') && (timeInForce !== 'day' || orderClass !== 'simple'))
     return refusal('FRACTIONAL_NOT_ALLOWED', '42210000', 'fractional orders must be simple DAY orders')
   const held = ledger.books.positions.get(intent.symbol)?.quantity ?? ZERO
+  const isExit = intent.side === 'sell' ? cmp(held, ZERO) > 0 : cmp(held, ZERO) < 0
+  if (isPair && !isExit) return refusal('BROKER_REJECTED', '42210000', 'oco orders must be exit orders')
+  if (orderClass !== 'simple' && !isPair && isExit)
+    return refusal('BROKER_REJECTED', '42210000', `${orderClass} orders must be entry orders`)
   if (closes && (intent.side === 'sell' ? cmp(held, ZERO) <= 0 : cmp(held, ZERO) >= 0))
     return refusal('INSUFFICIENT_QUANTITY', '42210000', 'position intent mismatch')
+  if (intent.side === 'sell' && intent.symbol.includes('/') && cmp(held, ZERO) <= 0)
+    return refusal('INSUFFICIENT_QUANTITY', '40310000', `insufficient balance for ${intent.symbol.split('/')[0] ?? ''}`)
   if (intent.side === 'sell' && cmp(held, ZERO) > 0 && cmp(quantity ?? ZERO, availableOf(ledger, intent.symbol)) > 0)
     return refusal('INSUFFICIENT_QUANTITY', '40310000', 'insufficient qty available for order')
   return null
