@@ -3,16 +3,18 @@ import { limitsSchema, type LimitsRequest, type SubmitOrder } from '#contract'
 import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
 import { type BoundaryName, isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
-import { FakeBroker } from '../support/fake-broker.ts'
+import type { FakeBroker } from '../support/fake-broker.ts'
 import { FakeAside } from '../support/fake-aside.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import type { ControlCommands, HaltRequest, HaltResult } from '../../src/producer/index.ts'
+import { Accounts, SECRET } from './world/accounts.ts'
 import { Conduct } from './world/conduct.ts'
 import { controlCommandsOf } from './world/halting.ts'
 import { findUnsafe, findUnsettled } from './world/invariants.ts'
 import { IdleTries } from './world/idle-tries.ts'
 import { modelLeases } from './world/leases.ts'
+import { heldByNobody, mistoldHealth } from './world/links.ts'
 import { overLimits } from './world/limits.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
 import { Process, UNWATCHED, type Watch, watchedBy } from './world/process.ts'
@@ -51,6 +53,10 @@ export type WorldOptions = Readonly<{
   planted?: Outside['planted']
   /** Default: alarm. */
   overExit?: Outside['overExit']
+  /** Workers tell the time of Redis and read what connections there are, as in production. Default: they know both at once. */
+  isWhole?: boolean
+  /** A defect that is planted in a whole world: workers tell the time by the clocks of their machines. Default: false. */
+  trustsMachine?: boolean
   /** The wall clock at the start. Default: a Friday, 10:00 in New York, market open. */
   startMs?: number
   /** Sees every call and every step beside the rules, and judges nothing. */
@@ -67,8 +73,6 @@ const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 const QUIESCENCE_MS = 240_000
 /** Clocks of those who ask for orders and for commands may differ by so much. */
 const SKEW_MS = 2_000
-/** In every credential of a world; whatever holds it, leaked it. */
-const SECRET = 'open-sesame'
 
 export async function openWorld(options: WorldOptions): Promise<World> {
   const world = new World(options)
@@ -102,7 +106,8 @@ class World {
   readonly #conduct: Conduct
   readonly #observer: Observer | null
   readonly #watch: Watch
-  readonly #accounts = new Map<string, { ref: ConnectionRef; broker: FakeBroker }>()
+  /** What users do with their connections, and the broker with their keys. */
+  readonly accounts: Accounts
   readonly #outside: Outside
   readonly #onReturn = new Set<() => void>()
   readonly #plans = new Plans()
@@ -121,17 +126,13 @@ class World {
     this.queue = new ModelQueue(this.schedule, this.#self)
     this.store = new FakeStore(() => this.schedule.nowMs)
     this.#controls = controlCommandsOf(new Process('api', this.schedule, UNWATCHED), this.store)
-    accounts.forEach((ref, index) => {
-      const brokerAccountId = `account-${index + 1}`
-      this.store.controls.link(ref, brokerAccountId)
-      const broker = new FakeBroker({ clock: this.#self.clock, brokerAccountId })
-      this.#accounts.set(keyOf(ref), { ref, broker })
-    })
+    this.accounts = new Accounts(this.#self.clock, this.store.controls, this.queue)
     const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
-    const watched = { store: this.store, accounts: [...this.#accounts.values()], faults: this.faults }
+    const watched = { store: this.store, accounts: this.accounts, faults: this.faults }
     this.#conduct = new Conduct({ ...watched, nowMs: () => this.schedule.nowMs }, isStaffed)
     this.#observer = options.observer ?? null
     this.#watch = this.#observer === null ? this.#conduct : watchedBy(this.#conduct, this.#observer)
+    for (const ref of accounts) this.accounts.link(ref)
     this.#outside = this.#makeOutside(accounts, options)
     this.schedule.beforeStep = (...step) => this.#beforeStep(...step)
     this.schedule.afterStep = () => this.#afterStep()
@@ -139,11 +140,11 @@ class World {
 
   /** The only account, or the first. */
   get broker(): FakeBroker {
-    return this.brokerOf([...this.#accounts.values()][0]!.ref)
+    return this.brokerOf(this.#firstRef())
   }
 
   brokerOf(ref: ConnectionRef): FakeBroker {
-    return this.#accounts.get(keyOf(ref))!.broker
+    return this.accounts.brokerOf(ref)
   }
 
   /** How often each kind of step was taken: what never happened proved nothing. */
@@ -199,7 +200,7 @@ class World {
     if (this.store.losses > 0) return
     const told = this.#logLengths()
     for (const job of this.queue.completed()) if (!this.#isDue(job)) this.queue.redeliver(job.id)
-    for (const { broker } of this.#accounts.values())
+    for (const { broker } of this.accounts.all)
       for (const order of broker.orders.values())
         broker.streams.send({ order, at: order.updatedAt, execution: null, bust: null })
     await this.advance(stayMs)
@@ -254,9 +255,7 @@ class World {
 
   /** Asks for a connection to be removed, as the producer does. */
   async disconnect(openOrders: 'cancel' | 'leave', ref: ConnectionRef = this.#firstRef()): Promise<void> {
-    const { connections } = this.store.controls
-    await connections.leave((await connections.get(ref))!, openOrders)
-    this.queue.add('connections', 'disconnect', { ...ref, openOrders }, `disconnect ${this.nowMs}`)
+    await this.accounts.disconnect(ref, openOrders)
   }
 
   // What the broker does -----------------------------------------------------------------------------------------------------
@@ -356,11 +355,15 @@ class World {
     )
   }
 
+  /** The C rules, of connections that are there and may be used; and what holds of connections at rest. */
   async #unsettled(): Promise<string[]> {
     const findings: string[] = []
-    for (const { ref, broker } of this.#accounts.values())
-      findings.push(...(await findUnsettled({ ref, broker, store: this.store, warnings: this.warnings })))
-    return findings
+    for (const account of this.accounts.all) {
+      const isUp = this.accounts.isVerified(account.ref)
+      if (isUp) findings.push(...(await findUnsettled({ ...account, store: this.store, warnings: this.warnings })))
+      findings.push(...mistoldHealth(this.store.log(account.ref.userId), account.ref, isUp))
+    }
+    return [...findings, ...heldByNobody(this.store)]
   }
 
   #about(tradeId: string, userId: string) {
@@ -381,9 +384,8 @@ class World {
 
   /** The S rules, now. */
   async check(): Promise<void> {
-    for (const { ref, broker } of this.#accounts.values())
-      this.#refuse(await findUnsafe({ ref, broker, store: this.store }))
-    this.#refuse(overLimits(this.#positionMax, this.store, [...this.#accounts.values()]))
+    for (const account of this.accounts.all) this.#refuse(await findUnsafe({ ...account, store: this.store }))
+    this.#refuse(overLimits(this.#positionMax, this.store, this.accounts.all))
     const leaks = [...this.warnings, JSON.stringify(this.queue.ids())].filter((text) => text.includes(SECRET))
     this.#refuse(leaks.map(() => 'S18 a secret was told'))
   }
@@ -436,13 +438,14 @@ class World {
   }
 
   #refs(): ConnectionRef[] {
-    return [...this.#accounts.values()].map(({ ref }) => ref)
+    return this.accounts.all.map(({ ref }) => ref)
   }
 
-  #makeOutside(refs: readonly ConnectionRef[], { planted, overExit = 'alarm' }: Partial<WorldOptions>): Outside {
+  #makeOutside(refs: readonly ConnectionRef[], options: Partial<WorldOptions>): Outside {
     const { schedule, queue, store } = this
+    const { planted, overExit = 'alarm', isWhole = false, trustsMachine = false } = options
     return {
-      ...{ planted, overExit },
+      ...{ planted, overExit, isWhole, trustsMachine },
       onStream: (...word) => this.#conduct.streamSpoke(...word),
       ...{ schedule, queue, store, refs },
       leases: modelLeases(schedule, this.#self, store),
@@ -452,16 +455,14 @@ class World {
       connections: store.controls.connections,
       links: store.controls.links,
       controls: store.controls,
-      vault: {
-        seal: async () => 'sealed',
-        open: async () => ({ credentials: { keyId: `K-${SECRET}`, secretKey: SECRET }, stale: false }),
-      },
-      accountOf: (ref) => this.brokerOf(ref),
+      vault: this.accounts.vault,
+      reach: (process, connection, credentials) =>
+        this.accounts.reach(credentials, (method, args) =>
+          this.#conduct.links.calling(process, connection, method, args),
+        ),
       log: pino({ level: 'warn', timestamp: false }, { write: (line: string) => void this.warnings.push(line) }),
       onReturn: this.#onReturn,
       onCommitted: (_userId, changes) => void this.changes.push(...changes),
     }
   }
 }
-
-const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`

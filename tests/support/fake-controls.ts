@@ -26,17 +26,21 @@ export class FakeControls implements Controls {
   readonly #accounts = new Map<string, string>()
   #globalHalt: Halt | null = null
   readonly #nextRevision: () => number
+  /** Is told whose records were changed; `null`: of everybody. */
+  readonly onChange = new Set<(userId: string | null) => void>()
 
   constructor(nextRevision: () => number) {
     this.#nextRevision = nextRevision
   }
 
   /** The connection is there, and its credentials are verified. */
-  link({ userId, connectionId }: ConnectionRef, brokerAccountId = 'account-1'): BrokerConnection {
+  link({ userId, connectionId }: ConnectionRef, brokerAccountId = 'account-1', sealed = 'sealed'): BrokerConnection {
     const record = this.#put<BrokerConnection>(userId, `connection:${connectionId}`, {
-      ...{ schema: 1, userId, connectionId, brokerType: 'alpaca', env: 'sandbox', sealed: 'sealed', connectedAt: '' },
+      ...{ schema: 1, userId, connectionId, brokerType: 'alpaca', env: 'sandbox', sealed, connectedAt: '' },
     })
     const link = { schema: 1, env: 'sandbox', brokerAccountId, verified: record.revision } as const
+    const account = `sandbox:${brokerAccountId}`
+    if (!this.#accounts.has(account)) this.#accounts.set(account, `${userId} ${connectionId}`)
     this.#put<Link>(userId, `link:${connectionId}`, link)
     return record
   }
@@ -50,6 +54,12 @@ export class FakeControls implements Controls {
     this.#index.clear()
     this.#accounts.clear()
     this.#globalHalt = null
+    this.tell(null)
+  }
+
+  /** Who has each broker account, as the index of accounts says: `<user> <connection>`. */
+  holders(): ReadonlyMap<string, string> {
+    return this.#accounts
   }
 
   readonly connections: Connections = {
@@ -71,6 +81,11 @@ export class FakeControls implements Controls {
   }
 
   async read(userId: string): Promise<ControlSet> {
+    return this.setOf(userId)
+  }
+
+  /** The same, without waiting. */
+  setOf(userId: string): ControlSet {
     const all = <T>(kind: string): Map<string, T> => {
       const records = [...(this.#sets.get(userId) ?? [])].filter(([name]) => name.startsWith(`${kind}:`))
       return new Map(records.map(([name, text]) => [name.slice(kind.length + 1), JSON.parse(text) as T]))
@@ -97,6 +112,7 @@ export class FakeControls implements Controls {
     const record = halt === null ? null : ({ schema: 1, scope: at.scope, ...halt } as const)
     if (at.scope === 'global') {
       this.#globalHalt = record === null ? null : { ...record, revision: String(this.#nextRevision()) }
+      this.tell(null)
     } else this.#put(at.userId, at.scope === 'user' ? 'halt' : `halt:${at.connectionId}`, record)
   }
 
@@ -121,6 +137,7 @@ export class FakeControls implements Controls {
       put('halt', halts.user)
       for (const [id, one] of halts.byConnection) put(`halt:${id}`, one)
     }
+    this.tell(null)
   }
 
   async remove({ userId, connectionId }: ConnectionRef): Promise<void> {
@@ -187,7 +204,13 @@ export class FakeControls implements Controls {
     if (record === null) this.#records(userId).delete(name)
     else this.#records(userId).set(name, JSON.stringify(written))
     this.#index.set(userId, Number(revision))
+    this.tell(userId)
     return written
+  }
+
+  /** Says that something has changed. */
+  tell(userId: string | null): void {
+    for (const listener of this.onChange) listener(userId)
   }
 
   #records(userId: string): Map<string, string> {

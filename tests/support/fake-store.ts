@@ -5,6 +5,7 @@ import type {
   Commit,
   CommitResult,
   ConnectionRef,
+  Epoch,
   Fence,
   Health,
   Leave,
@@ -50,7 +51,7 @@ export class FakeStore implements Store {
     this.budget = new FakeBudget(nowMs)
     this.pace = new FakePace(nowMs)
     this.parked = new FakeParked(nowMs)
-    this.controls = new FakeControls(() => (this.#timeUs += 1))
+    this.controls = new FakeControls(() => (this.#timeUs = Math.max(this.#timeUs + 1, this.#nowMs() * 1_000)))
   }
 
   /** The connection is there, and its credentials are verified. */
@@ -98,6 +99,16 @@ export class FakeStore implements Store {
 
   /** As the epoch marker: `null` once the store was lost, until somebody mints another. */
   marker: string | null = 'first'
+
+  /** The marker as a port; each mark is another one. */
+  readonly epoch: Epoch = {
+    read: async () => this.marker,
+    mint: async () => {
+      this.marker ??= `after loss ${this.losses}`
+      this.controls.tell(null)
+      return this.marker
+    },
+  }
 
   /** Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since time goes on. */
   wipe(): void {

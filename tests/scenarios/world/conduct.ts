@@ -1,15 +1,14 @@
 import type { ConnectionRef } from '#store'
-import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
+import type { Accounts } from './accounts.ts'
 import { CheckedAccounts } from './checking.ts'
 import { DetectionBounds, type OVER_AFTER_MS } from './detection.ts'
+import { LinkRules } from './links.ts'
 import { MuteBound, type StreamWord } from './mute.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 import { ReadingRules } from './readings.ts'
 import { SendingRules } from './sending.ts'
 import type { StoreFaults } from './store-faults.ts'
-
-type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
 
 const REQUESTS_PER_MINUTE_MAX = 200
 
@@ -19,8 +18,9 @@ const REQUESTS_PER_MINUTE_MAX = 200
  */
 export class Conduct {
   readonly sending: SendingRules
+  readonly links: LinkRules
   readonly #store: FakeStore
-  readonly #accounts: readonly Account[]
+  readonly #accounts: Accounts
   readonly #faults: StoreFaults
   readonly #readings: ReadingRules
   readonly #checked: CheckedAccounts
@@ -36,7 +36,7 @@ export class Conduct {
   #hasActed = false
 
   constructor(
-    outside: Readonly<{ store: FakeStore; accounts: readonly Account[]; faults: StoreFaults; nowMs: () => number }>,
+    outside: Readonly<{ store: FakeStore; accounts: Accounts; faults: StoreFaults; nowMs: () => number }>,
     isStaffed: boolean,
   ) {
     const { store, accounts, faults, nowMs } = outside
@@ -45,7 +45,8 @@ export class Conduct {
     this.#accounts = accounts
     this.#faults = faults
     this.#nowMs = nowMs
-    this.sending = new SendingRules(store, say)
+    this.sending = new SendingRules(store, say, nowMs)
+    this.links = new LinkRules(store, say)
     this.#readings = new ReadingRules(store, say)
     this.#checked = new CheckedAccounts(store, say)
     this.#detection = isStaffed ? new DetectionBounds(say) : null
@@ -58,6 +59,7 @@ export class Conduct {
 
   calling(process: Process, call: PortCall): ReturnType<StoreFaults['take']> {
     this.sending.calling(call)
+    this.links.committing(call)
     this.#readings.calling(process, call)
     this.#checked.calling(process, call)
     this.#mute.calling(this.#nowMs(), process, call)
@@ -70,6 +72,7 @@ export class Conduct {
 
   heard(process: Process, call: PortCall, outcome: Heard): void {
     this.sending.heard(process, call, outcome)
+    this.links.heard(call, outcome)
     this.#readings.heard(process, call, outcome)
     this.#checked.heard(process, call, outcome)
     this.#mute.heard(this.#nowMs(), process, call, outcome)
@@ -94,6 +97,7 @@ export class Conduct {
   /** What speaks against a rule since the last time. */
   async afterStep(workers: readonly Process[]): Promise<readonly string[]> {
     await this.sending.afterStep()
+    this.links.afterStep()
     const staff = workers.map(({ name, state }) => `${name} ${state}`).join()
     if (staff !== this.#staff || staff === '' || workers.some(({ state }) => state === 'frozen'))
       this.disturbed('worker')
@@ -102,7 +106,7 @@ export class Conduct {
     this.#losses = this.#store.losses
     const nowMs = this.#nowMs()
     if (nowMs > this.#lookedAtMs && this.#detection !== null)
-      for (const account of this.#accounts) await this.#detection.look(nowMs, { ...account, store: this.#store })
+      for (const account of this.#accounts.all) await this.#detection.look(nowMs, { ...account, store: this.#store })
     this.#lookedAtMs = nowMs
     const found = this.#found
     this.#found = []

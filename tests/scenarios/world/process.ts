@@ -55,6 +55,8 @@ export class Process implements Owner {
   readonly boundaries: Boundaries
   /** How far this machine's wall clock is off. */
   wallOffsetMs = 0
+  /** What is to be done when it jumps. */
+  readonly onJump = new Set<() => void>()
   #state: Owner['state'] = 'running'
   readonly #schedule: Schedule
   readonly #watch: Watch
@@ -91,6 +93,12 @@ export class Process implements Owner {
 
   thaw(): void {
     if (this.#state === 'frozen') this.#state = 'running'
+  }
+
+  /** The wall clock of its machine jumps, forward or back. */
+  jumpClock(byMs: number): void {
+    this.wallOffsetMs += byMs
+    for (const run of this.onJump) run()
   }
 
   /** Runs when the process dies: what the machine or the network does then, never the process itself. */

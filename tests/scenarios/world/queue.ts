@@ -1,4 +1,5 @@
 import type { QueueName } from '#contract'
+import type { CancelTimer } from '#runtime'
 import type { Handler, JobResult, Run } from '../../../workers/orders/index.ts'
 import { LockLostError } from '../../../workers/orders/job.ts'
 import type { Process } from './process.ts'
@@ -12,8 +13,11 @@ type Job = {
   readonly data: unknown
   state: 'waiting' | 'active' | 'completed' | 'failed'
   dueMs: number
-  /** Who runs it now; two after a redelivery. */
-  holders: Set<Process>
+  /** Runs that have its lock, as far as they know; two after a redelivery. */
+  holders: Set<Holder>
+  /** Removed as soon as it has run. */
+  readonly isPassing: boolean
+  completedMs: number
   failures: number
   stalls: number
   why: string
@@ -21,6 +25,9 @@ type Job = {
 
 /** A job that is done. */
 export type CompletedJob = Readonly<Pick<Job, 'id' | 'name' | 'data' | 'addedMs'>>
+
+/** One run of a job. */
+type Holder = Readonly<{ process: Process }>
 
 /** As the workers have it: a lock that its holder renews while it runs, and how often a job may stall or fail. */
 const LOCK_MS = 15_000
@@ -40,8 +47,13 @@ export class ModelQueue {
   readonly #world: Owner
   readonly #jobs = new Map<string, Job>()
   readonly #workers: { process: Process; handlers: Partial<Record<QueueName, Handler>> }[] = []
+  /** Repeated jobs, by id: how the next one is planned. */
+  readonly #repeats = new Map<string, Readonly<{ cancel: CancelTimer }>>()
+  #repeated = 0
   /** Jobs that are added from now on wait this long first. */
   lateMs = 0
+  /** A completed job is known for this long; the same id is a new job then. Default: as the producer has it. */
+  keptMs = 86_400_000
 
   constructor(schedule: Schedule, world: Owner) {
     this.#schedule = schedule
@@ -57,22 +69,43 @@ export class ModelQueue {
 
   /** As `add`, for a job that is gone as soon as it has run. */
   addPassing(queue: QueueName, name: string, data: unknown, id: string): void {
-    const state = this.stateOf(id)
-    if (state === 'completed' || state === 'failed') this.forget(id)
-    this.add(queue, name, data, id)
+    if (this.stateOf(id) === 'failed') this.forget(id)
+    this.#add({ queue, name, data, id, isPassing: true })
   }
 
   /** The same id again changes nothing while the job is known. */
-  add(queue: QueueName, name: string, data: unknown, id: string, delayMs = 0): string {
-    if (this.#jobs.has(id)) return id
-    const dueMs = this.#schedule.nowMs + delayMs + this.lateMs
+  add(queue: QueueName, name: string, data: unknown, id: string): string {
+    this.#add({ queue, name, data, id, isPassing: false })
+    return id
+  }
+
+  /** Adds a job again and again, first after `everyMs()`; the same id again changes nothing. */
+  repeat(id: string, everyMs: () => number, queue: QueueName, name: string, data: unknown): void {
+    if (this.#repeats.has(id)) return
+    const plan = (): void => {
+      const cancel = this.#schedule.after(this.#world, everyMs(), () => {
+        this.addPassing(queue, name, data, `${id} ${(this.#repeated += 1)}`)
+        plan()
+      })
+      this.#repeats.set(id, { cancel })
+    }
+    plan()
+  }
+
+  endRepeat(id: string): void {
+    this.#repeats.get(id)?.cancel()
+    this.#repeats.delete(id)
+  }
+
+  #add({ queue, name, data, id, isPassing }: Pick<Job, 'queue' | 'name' | 'data' | 'id' | 'isPassing'>): void {
+    if (this.stateOf(id) !== null) return
+    const dueMs = this.#schedule.nowMs + this.lateMs
     const job: Job = {
       ...{ addedMs: this.#schedule.nowMs, id, queue, name, data: JSON.parse(JSON.stringify(data)), dueMs },
-      ...{ state: 'waiting', holders: new Set(), failures: 0, stalls: 0, why: '' },
+      ...{ isPassing, completedMs: 0, state: 'waiting', holders: new Set(), failures: 0, stalls: 0, why: '' },
     }
     this.#jobs.set(id, job)
     this.#plan(job)
-    return id
   }
 
   /** Delivers a job again, whatever its state: to another worker where there is one. */
@@ -81,6 +114,14 @@ export class ModelQueue {
     job.state = 'waiting'
     job.dueMs = this.#schedule.nowMs
     this.#offer(job)
+  }
+
+  /** Its lock is lost: who runs it goes on without, and it is delivered again, also to the same worker. Nothing, unless it is running. */
+  loseLock(id: string): void {
+    const job = this.#known(id)
+    if (job.state !== 'active') return
+    job.holders.clear()
+    this.#stalled(job)
   }
 
   /** Stalled or tried too often: it is never delivered again. */
@@ -96,14 +137,18 @@ export class ModelQueue {
   /** Everything is lost. */
   wipe(): void {
     this.#jobs.clear()
+    for (const id of [...this.#repeats.keys()]) this.endRepeat(id)
   }
 
   ids(): string[] {
-    return [...this.#jobs.keys()]
+    return [...this.#jobs.keys()].filter((id) => this.stateOf(id) !== null)
   }
 
   completed(): CompletedJob[] {
-    return [...this.#jobs.values()].filter(({ state }) => state === 'completed')
+    return this.ids().flatMap((id) => {
+      const job = this.#known(id)
+      return job.state === 'completed' ? [job] : []
+    })
   }
 
   /** Why it failed, or waits. */
@@ -112,7 +157,10 @@ export class ModelQueue {
   }
 
   stateOf(id: string): Job['state'] | null {
-    return this.#jobs.get(id)?.state ?? null
+    const job = this.#jobs.get(id)
+    if (job?.state !== 'completed' || this.#schedule.nowMs < job.completedMs + this.keptMs) return job?.state ?? null
+    this.forget(id)
+    return null
   }
 
   /** Jobs that are not done. */
@@ -143,23 +191,26 @@ export class ModelQueue {
       const isFree = this.#heldBy(process).length < JOBS_AT_ONCE_MAX
       return process.state === 'running' && handlers[job.queue] !== undefined && isFree
     })
-    const fresh = able.filter(({ process }) => !job.holders.has(process))
+    const holders = new Set([...job.holders].map(({ process }) => process))
+    const fresh = able.filter(({ process }) => !holders.has(process))
     const worker = this.#schedule.chance.pick(fresh.length > 0 ? fresh : able)
     const handle = worker?.handlers[job.queue]
     if (worker === undefined || handle === undefined) return
+    const holder = { process: worker.process }
     job.state = 'active'
-    job.holders.add(worker.process)
-    this.#keepLock(job, worker.process)
-    void this.#run(job, worker.process, handle)
+    job.holders.add(holder)
+    this.#keepLock(job, holder)
+    void this.#run(job, holder, handle)
   }
 
-  async #run(job: Job, process: Process, handle: Handler): Promise<void> {
+  async #run(job: Job, holder: Holder, handle: Handler): Promise<void> {
+    const { process } = holder
     let result: JobResult | Error
     const run: Run = {
       queuedAtMs: job.addedMs,
       losses: job.stalls,
       assertHeld() {
-        if (!job.holders.has(process)) throw new LockLostError()
+        if (!job.holders.has(holder)) throw new LockLostError()
       },
     }
     try {
@@ -169,17 +220,22 @@ export class ModelQueue {
     }
     await this.#schedule.turn(process, `job ${job.id}`, `acknowledge ${job.id}`)
     const wasFull = this.#heldBy(process).length >= JOBS_AT_ONCE_MAX
-    const isHolder = job.holders.delete(process)
+    const isHolder = job.holders.delete(holder)
     if (wasFull) for (const other of this.#jobs.values()) if (other.state === 'waiting') this.#offer(other)
     if (!isHolder || job.state !== 'active') return // lost its lock: somebody else has the job
     if (result instanceof Error) this.#failed(job, result)
-    else if (result.kind === 'done') job.state = 'completed'
+    else if (result.kind === 'done') this.#completed(job)
     else if (result.delayMs === null) this.#failed(job, new Error(result.why))
     else this.#again(job, result.delayMs, result.why)
   }
 
   #heldBy(process: Process): Job[] {
-    return [...this.#jobs.values()].filter(({ holders }) => holders.has(process))
+    return [...this.#jobs.values()].filter(({ holders }) => [...holders].some((one) => one.process === process))
+  }
+
+  #completed(job: Job): void {
+    Object.assign(job, { state: 'completed', completedMs: this.#schedule.nowMs })
+    if (job.isPassing) this.forget(job.id)
   }
 
   #failed(job: Job, error: Error): void {
@@ -195,15 +251,19 @@ export class ModelQueue {
   }
 
   /** A holder that died or froze cannot renew its lock; whoever finds out delivers the job again. */
-  #keepLock(job: Job, process: Process): void {
+  #keepLock(job: Job, holder: Holder): void {
     this.#schedule.after(this.#world, LOCK_MS, () => {
-      if (!job.holders.has(process) || job.state !== 'active') return
-      if (process.state === 'running') return this.#keepLock(job, process)
-      job.holders.delete(process)
-      job.stalls += 1
-      job.why = 'stalled'
-      if (job.stalls > STALLS_MAX) job.state = 'failed'
-      else this.#again(job, 0, 'stalled')
+      if (!job.holders.has(holder) || job.state !== 'active') return
+      if (holder.process.state === 'running') return this.#keepLock(job, holder)
+      job.holders.delete(holder)
+      this.#stalled(job)
     })
+  }
+
+  #stalled(job: Job): void {
+    job.stalls += 1
+    job.why = 'stalled'
+    if (job.stalls > STALLS_MAX) job.state = 'failed'
+    else this.#again(job, 0, 'stalled')
   }
 }

@@ -26,12 +26,15 @@ export class SendingRules {
   readonly #store: FakeStore
   readonly #say: (finding: string) => void
   readonly #leaves = new Map<string, Leave>()
+  /** The true time, whatever the clocks of machines say. */
+  readonly #nowMs: () => number
   readonly #complete: HaltMade[] = []
   #claims: { userId: string; fence: Leaving; before: Order | null }[] = []
 
-  constructor(store: FakeStore, say: (finding: string) => void) {
+  constructor(store: FakeStore, say: (finding: string) => void, nowMs: () => number) {
     this.#store = store
     this.#say = say
+    this.#nowMs = nowMs
   }
 
   asked(process: Process, { label, account, args }: PortCall): void {
@@ -101,7 +104,7 @@ export class SendingRules {
   #sends(process: Process, intent: OrderIntent): void {
     const { userId, tradeId, notAfter } = intent
     const leave = this.#useLeave(process, userId, tradeId, 'take')
-    if (notAfter !== null && process.clock.now() > Date.parse(notAfter))
+    if (notAfter !== null && this.#nowMs() > Date.parse(notAfter))
       this.#say(`S3 ${tradeId} is past its deadline, and is sent`)
     if (leave === undefined) return this.#say(`S3 ${tradeId} is sent without a claim of its own`)
     if (leave.claim === this.#store.claimOf(userId, tradeId)) this.#judge(leave, tradeId, intent)

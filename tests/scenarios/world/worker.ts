@@ -4,6 +4,7 @@ import type { Logger } from '#runtime'
 import type {
   AsideOrders,
   BrokerConnection,
+  BrokerCredentials,
   Connections,
   ConnectionRef,
   Controls,
@@ -19,7 +20,7 @@ import {
   GuardedBroker,
   type TradeStreamListener,
 } from '../../../workers/broker/index.ts'
-import { connectionHandler } from '../../../workers/connections/index.ts'
+import { connectionHandler, whileOpen } from '../../../workers/connections/index.ts'
 import {
   type Asker,
   createFollowUps,
@@ -34,9 +35,9 @@ import {
   type OverExitPolicy,
   Remembered,
 } from '../../../workers/updates/index.ts'
-import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { IdleTries } from './idle-tries.ts'
+import { checksOf, type Known, knownByReading, ownersOf, toldAtOnce } from './known.ts'
 import type { StreamWord } from './mute.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
@@ -55,8 +56,14 @@ export type Outside = Readonly<{
   links: Links
   controls: Controls
   vault: Vault
-  accountOf: (ref: ConnectionRef) => FakeBroker
+  /** A broker account as a process reaches it that has opened the credentials of a connection. */
+  reach: (process: Process, connection: BrokerConnection, credentials: BrokerCredentials) => Broker
+  /** Connections of a world whose workers are told of them at once, and never hear of others. */
   refs: readonly ConnectionRef[]
+  /** Workers find out about connections as in production: by reading the control sets. */
+  isWhole: boolean
+  /** A defect that is planted: workers tell the time by the clocks of their machines. */
+  trustsMachine: boolean
   log: Logger
   /** What is run when the store comes back after it was away. */
   onReturn: Set<() => void>
@@ -73,35 +80,40 @@ export type WorkerRole = 'orders' | 'streams' | 'connections'
 
 /** Starts the production roles of one worker on the ports of `process`. Everything that it remembers ends with the process. */
 export function startWorker(process: Process, outside: Outside, roles: readonly WorkerRole[]): void {
-  const { queue, log, refs, overExit } = outside
-  const { clock, random, boundaries } = process
+  if (!outside.isWhole) return startRoles(process, outside, roles, toldAtOnce(process, outside))
+  void process.enter('start', 'start', () => {
+    void knownByReading(process, outside).then((known) => startRoles(process, outside, roles, known))
+  })
+}
+
+function startRoles(process: Process, outside: Outside, roles: readonly WorkerRole[], known: Known): void {
+  const { queue, log, overExit } = outside
+  const { random, boundaries } = process
+  const { clock, controls } = known
   const store = process.door('store', outside.store, true)
   const leases = process.door('leases', outside.leases, true)
   const recoveries = process.door('recoveries', outside.recoveries, true)
   const aside = process.door('aside', outside.aside, true)
   const connections = process.door('connections', outside.connections, true)
   const links = process.door('links', outside.links, true)
-  const controls = process.door('controls', outside.controls, true)
   const vault = process.door('vault', outside.vault, false)
-  const recalled = (ref: ConnectionRef) => outside.store.controls.linked(ref)
-  const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', (connection) =>
-    brokerDoor(process, outside, connection),
+  const brokers = new BrokerPool(connections, known.recalled, vault, 'sandbox', (connection, credentials) =>
+    brokerDoor(process, outside, connection, outside.reach(process, connection, credentials)),
   )
   const onCommitted = (userId: string, changes: readonly Change[]): void => outside.onCommitted(userId, changes)
   const applier = { store, remembered: new Remembered(), clock, onCommitted }
   const hours = new MarketHours(clock)
   const deps = { applier, brokers, clock, random, log, boundaries }
-  const epoch = process.door('epoch', { read: async () => outside.store.marker }, true)
   const order = {
     recoveries,
     parked: process.door('parked', outside.store.parked, true),
     parkedMarketMs: 30_000,
-    risk: riskDesk(hours, process, outside),
+    risk: riskDesk(hours, process, outside, known),
     ask: asker(queue),
-    knownStore: () => epoch.read(),
+    knownStore: () => known.knownStore(),
     mayHaveLost: () => outside.store.losses > 0,
   }
-  const handle = orderHandler({ ...deps, ...order })
+  const handle = whileOpen(orderHandler({ ...deps, ...order }), () => known.closedBecause())
   queue.work(process, {
     ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
     ...(roles.includes('connections')
@@ -113,27 +125,23 @@ export function startWorker(process: Process, outside: Outside, roles: readonly 
         }
       : {}),
   })
-  const askForCheck = (ref: ConnectionRef): void => {
-    queue.add('connections', 'checkConnection', ref, `check ${ref.userId} ${ref.connectionId} ${clock.now()}`)
-  }
+  if (outside.isWhole && roles.includes('connections')) known.follow(checksOf(outside))
   if (!roles.includes('streams')) return
   const owner = {
-    recoveries,
-    aside,
-    askForCheck,
+    ...{ recoveries, aside, overExit, hours },
+    askForCheck: (ref: ConnectionRef) => known.askForCheck(ref),
     followUps: createFollowUps(asker(queue)),
-    overExit,
-    hours,
     tally: noTally,
     mayTake: () => true,
   }
-  void process.enter('start', 'start', () => {
-    for (const ref of refs) {
-      const doors = outside.idleTries.doorsOf(process, ref, { leases, brokers })
-      const one = new ConnectionOwner({ ...deps, ...owner, ...doors }, ref)
-      outside.onReturn.add(() => void process.enter('start', 'store returned', () => one.storeReturned()))
-    }
-  })
+  const owners = ownersOf((ref) => {
+    const doors = outside.idleTries.doorsOf(process, ref, { leases, brokers })
+    return new ConnectionOwner({ ...deps, ...owner, ...doors }, ref)
+  }, log)
+  void process.enter('start', 'start', () => known.follow(owners))
+  const onReturn = (): void => void process.enter('start', 'store returned', () => owners.storeReturned())
+  outside.onReturn.add(onReturn)
+  process.onDeath(() => void outside.onReturn.delete(onReturn))
 }
 
 function asker(queue: ModelQueue): Asker {
@@ -152,10 +160,10 @@ function asker(queue: ModelQueue): Asker {
   }
 }
 
-/** Limits and orders as they stand, and no quotes. */
-function riskDesk(hours: MarketHours, process: Process, { store }: Outside): RiskDesk {
+/** Limits as the worker knows them, orders as they stand, and no quotes. */
+function riskDesk(hours: MarketHours, process: Process, { store }: Outside, known: Known): RiskDesk {
   const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
-    const { limits } = await store.controls.read(userId)
+    const { limits } = known.setOf(userId) ?? (await known.controls.read(userId))
     return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
   }
   const reader = process.door('reader', { snapshot: async (userId: string) => store.snapshot(userId) }, true)
@@ -163,9 +171,8 @@ function riskDesk(hours: MarketHours, process: Process, { store }: Outside): Ris
 }
 
 /** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */
-function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection): Broker {
+function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection, account: Broker): Broker {
   const { userId, connectionId } = ref
-  const account = outside.accountOf(ref)
   const lane = `stream ${userId} ${connectionId}`
   const openTradeStream: Broker['openTradeStream'] = (listener) => {
     let isOpen = true

@@ -25,15 +25,17 @@ export class TradeStreams {
   #dropped = 0
   #copies = 1
   #held: StreamUpdate[] | null = null
-  readonly #open = new Set<TradeStreamListener>()
+  /** With whether the credentials of a listener are refused. */
+  readonly #open = new Map<TradeStreamListener, () => boolean>()
   readonly #clock: Clock | null
 
   constructor(clock: Clock | null) {
     this.#clock = clock
   }
 
-  open(listener: TradeStreamListener): TradeStream {
-    this.#open.add(listener)
+  /** @param isRefused whether the credentials that it comes with are refused, beside `refusal`, which is for all */
+  open(listener: TradeStreamListener, isRefused: () => boolean = () => false): TradeStream {
+    this.#open.set(listener, isRefused)
     queueMicrotask(() => this.#connect(listener))
     return {
       close: async () => {
@@ -93,13 +95,14 @@ export class TradeStreams {
 
   /** Those that are down try again now. */
   reconnect(): void {
-    for (const listener of [...this.#open]) if (!this.live.has(listener)) this.#connect(listener)
+    for (const listener of [...this.#open.keys()]) if (!this.live.has(listener)) this.#connect(listener)
   }
 
   #connect(listener: TradeStreamListener): void {
-    if (!this.#open.has(listener) || this.live.has(listener)) return
+    const isRefused = this.#open.get(listener)
+    if (isRefused === undefined || this.live.has(listener)) return
     this.handshakes += 1
-    if (this.refusal === 'credentials') {
+    if (this.refusal === 'credentials' || isRefused()) {
       this.#open.delete(listener)
       listener.onDown({ kind: 'credentials', message: 'API authentication failed', final: true })
     } else if (this.refusal === 'connection') {

@@ -86,7 +86,7 @@ export class Venue {
   readonly #pending = new Map<string, string>()
   readonly #past: { atMs: number; books: Books }[] = []
   protected readonly clock: Clock | null
-  protected readonly accountId: string
+  readonly accountId: string
   #portfolioLagMs = 0
   #lastMs = EPOCH_MS
   #ticks = 0

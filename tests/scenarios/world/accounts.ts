@@ -1,0 +1,185 @@
+import type { Clock } from '#runtime'
+import type { BrokerCredentials, ConnectionRef, Vault } from '#store'
+import type { Broker } from '../../../workers/broker/index.ts'
+import { FakeBroker } from '../../support/fake-broker.ts'
+import type { FakeControls } from '../../support/fake-controls.ts'
+import type { ModelQueue } from './queue.ts'
+
+/** In every credential of a world; whatever holds it, leaked it. */
+export const SECRET = 'open-sesame'
+
+/** A connection, and the account that it was made for. */
+export type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
+
+/** A key pair of an account. */
+type Keys = { readonly broker: FakeBroker; isRevoked: boolean }
+
+/** Where new keys lead: to the account of the connection, to the same with keys that are refused, or to an account of somebody else. */
+export type NewKeys = 'good' | 'revoked' | 'other_account'
+
+/**
+ * The accounts at the broker, the keys that open them, and the connections that users made with these keys, as the trade API makes them.
+ *
+ *   absent --connect--> unverified --a check logs in--> verified --rotateKeys--> unverified   any --disconnect--> leaving --> absent
+ *
+ * A process reaches an account with the keys that it read: the broker judges each call by them.
+ */
+export class Accounts {
+  /** Every connection that was ever made, the latest account of each: rules compare them. Never replaced, only changed. */
+  readonly all: Account[] = []
+  readonly #clock: Clock
+  readonly #controls: FakeControls
+  readonly #queue: ModelQueue
+  /** By account number. */
+  readonly #brokers = new Map<string, FakeBroker>()
+  /** By their sealed text. */
+  readonly #keys = new Map<string, Keys>()
+  /** By connection, the latest last. */
+  readonly #given = new Map<string, Keys[]>()
+  /** Answers whoever comes with keys that are refused. */
+  readonly #shut: FakeBroker
+
+  constructor(clock: Clock, controls: FakeControls, queue: ModelQueue) {
+    this.#clock = clock
+    this.#controls = controls
+    this.#queue = queue
+    this.#shut = new FakeBroker({ clock, brokerAccountId: 'refused' })
+    this.#shut.isRevoked = true
+  }
+
+  /** The connection is there, and verified. */
+  link(ref: ConnectionRef): void {
+    const broker = this.#open(this.#nextNumber())
+    this.#controls.link(ref, broker.accountId, this.#give(ref, broker))
+    this.#note(ref, broker)
+  }
+
+  brokerOf(ref: ConnectionRef): FakeBroker {
+    return this.#find(ref)!.broker
+  }
+
+  /** Whether a connection is there, and its account may be traded and compared with. */
+  isVerified(ref: ConnectionRef): boolean {
+    return this.#controls.standingOf(ref) === 'verified'
+  }
+
+  // What users do ------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Links an account, as the producer does: nothing is sent before a check has logged in.
+   * @param accountNumber default: a new account
+   * @returns false: there is such a connection, which belongs to another account or is being removed
+   */
+  async connect(ref: ConnectionRef, { accountNumber = this.#nextNumber() } = {}): Promise<boolean> {
+    const known = this.#controls.linked(ref)
+    if (known?.connection.leaving !== undefined) return false
+    if (known !== null && (known.link?.brokerAccountId ?? accountNumber) !== accountNumber) return false
+    const broker = this.#open(accountNumber)
+    this.#note(ref, broker)
+    await this.#put(ref, this.#give(ref, broker))
+    return true
+  }
+
+  /** Gives new keys for a connection; the old ones go on until they are revoked. @returns false: there is no connection that takes them */
+  async rotateKeys(ref: ConnectionRef, { to }: Readonly<{ to: NewKeys }>): Promise<boolean> {
+    const known = this.#controls.linked(ref)
+    if (known === null || known.connection.leaving !== undefined) return false
+    const broker = to === 'other_account' ? this.#open(this.#nextNumber()) : this.brokerOf(ref)
+    const sealed = this.#give(ref, broker)
+    if (to === 'revoked') this.revokeKeys(ref)
+    await this.#put(ref, sealed)
+    return true
+  }
+
+  /** Asks for a connection to be removed. @returns false: there is none */
+  async disconnect(ref: ConnectionRef, openOrders: 'cancel' | 'leave'): Promise<boolean> {
+    const known = this.#controls.linked(ref)
+    if (known === null) return false
+    const { revision } = await this.#controls.connections.leave(known.connection, openOrders)
+    const id = `disconnect ${ref.userId} ${ref.connectionId} ${revision}`
+    this.#queue.add('connections', 'disconnect', { ...ref, openOrders }, id)
+    return true
+  }
+
+  // What happens at the broker -----------------------------------------------------------------------------------------------
+
+  /** The broker refuses keys of a connection from now on: the latest, or those before them. Streams that are open stay until they are cut. */
+  revokeKeys(ref: ConnectionRef, which: 'latest' | 'earlier' = 'latest'): void {
+    this.#revoke(ref, which, true)
+  }
+
+  /** The latest keys of a connection are taken again. */
+  restoreKeys(ref: ConnectionRef): void {
+    this.#revoke(ref, 'latest', false)
+  }
+
+  // How processes reach it ---------------------------------------------------------------------------------------------------
+
+  readonly vault: Vault = {
+    seal: async () => 'sealed',
+    open: async (_ref, sealed) => ({ credentials: { keyId: `${sealed} ${SECRET}`, secretKey: SECRET }, stale: false }),
+  }
+
+  /** The account as the broker shows it to who comes with these credentials; @param onCall hears of each call before it is made */
+  reach(credentials: BrokerCredentials, onCall: (method: string, args: readonly unknown[]) => void): Broker {
+    const keys = this.#keys.get('keyId' in credentials ? (credentials.keyId.split(' ')[0] ?? '') : '')
+    if (keys === undefined) throw new Error('nobody was given these credentials')
+    const { broker } = keys
+    const isRefused = (): boolean => keys.isRevoked && !broker.isDown
+    const streams: Pick<Broker, 'openTradeStream'> = {
+      openTradeStream: (listener) => broker.streams.open(listener, isRefused),
+    }
+    return new Proxy<Broker>(broker, {
+      get: (_broker, method) => {
+        const at = Reflect.has(streams, method) ? streams : isRefused() ? this.#shut : broker
+        const call = Reflect.get(at, method, at) as (...args: unknown[]) => unknown
+        return (...args: unknown[]): unknown => {
+          onCall(String(method), args)
+          return call.apply(at, args)
+        }
+      },
+    })
+  }
+
+  #find({ userId, connectionId }: ConnectionRef): Account | undefined {
+    return this.all.find(({ ref }) => ref.userId === userId && ref.connectionId === connectionId)
+  }
+
+  #nextNumber(): string {
+    return `account-${this.#brokers.size + 1}`
+  }
+
+  #open(number: string): FakeBroker {
+    const broker = this.#brokers.get(number) ?? new FakeBroker({ clock: this.#clock, brokerAccountId: number })
+    this.#brokers.set(number, broker)
+    return broker
+  }
+
+  /** Makes keys of an account, and seals them. */
+  #give(ref: ConnectionRef, broker: FakeBroker): string {
+    const id = `sealed-${this.#keys.size + 1}`
+    const keys = { broker, isRevoked: false }
+    this.#keys.set(id, keys)
+    this.#given.set(keyOf(ref), [...(this.#given.get(keyOf(ref)) ?? []), keys])
+    return id
+  }
+
+  #note({ userId, connectionId }: ConnectionRef, broker: FakeBroker): void {
+    const known = this.#find({ userId, connectionId })
+    if (known !== undefined) this.all.splice(this.all.indexOf(known), 1)
+    this.all.push({ ref: { userId, connectionId }, broker })
+  }
+
+  async #put(ref: ConnectionRef, sealed: string): Promise<void> {
+    const record = { ...ref, brokerType: 'alpaca', env: 'sandbox', sealed, connectedAt: '' } as const
+    await this.#controls.connections.put(record)
+  }
+
+  #revoke(ref: ConnectionRef, which: 'latest' | 'earlier', isRevoked: boolean): void {
+    const given = this.#given.get(keyOf(ref)) ?? []
+    const latest = given.at(-1)
+    for (const keys of given) if ((keys === latest) === (which === 'latest')) keys.isRevoked = isRevoked
+  }
+}
+
+const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`

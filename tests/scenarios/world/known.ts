@@ -1,0 +1,162 @@
+import { checkJobId } from '#contract'
+import { type Clock, type Logger, RedisTime } from '#runtime'
+import type { Controls, ConnectionRef, ControlSet, LinkedConnection } from '#store'
+import { CHECK_EVERY_MS, type ConnectionListener, Directory } from '../../../workers/connections/index.ts'
+import type { ConnectionOwner } from '../../../workers/updates/index.ts'
+import type { Process } from './process.ts'
+import type { ModelQueue } from './queue.ts'
+import type { Outside } from './worker.ts'
+
+/** What a worker knows of the time and of connections, and how it hears of them. */
+export type Known = Readonly<{
+  clock: Clock
+  controls: Controls
+  recalled(ref: ConnectionRef): LinkedConnection | null
+  /** `null`: not read yet. */
+  setOf(userId: string): ControlSet | null
+  knownStore(): Promise<string | null>
+  closedBecause(): string | null
+  askForCheck(ref: ConnectionRef): void
+  follow(listener: ConnectionListener): void
+}>
+
+/** Production reads the control sets so often. */
+const READ_EVERY_MS = 1_000
+/** A reading that nothing asks for, now and then. */
+const ANYWAY_MS = 120_000
+/** Production measures the time of Redis so often. */
+const MEASURE_EVERY_MS = 5_000
+
+/** A worker that knows everything at once: connections that are there from the beginning, and the time of the world. */
+export function toldAtOnce(process: Process, outside: Outside): Known {
+  const { queue, refs, store } = outside
+  const { clock } = process
+  const epoch = process.door('epoch', store.epoch, true)
+  return {
+    ...{ clock, controls: process.door('controls', outside.controls, true) },
+    recalled: (ref) => store.controls.linked(ref),
+    setOf: (userId) => store.controls.setOf(userId),
+    knownStore: () => epoch.read(),
+    closedBecause: () => null,
+    askForCheck: ({ userId, connectionId }) =>
+      void queue.add(
+        ...(['connections', 'checkConnection', { userId, connectionId }] as const),
+        `check ${userId} ${connectionId} ${clock.now()}`,
+      ),
+    follow: (listener) => refs.forEach((ref) => listener.changed(ref)),
+  }
+}
+
+/** A worker as production composes it: it tells the time of Redis, and reads the control sets. */
+export async function knownByReading(process: Process, outside: Outside): Promise<Known> {
+  const { log, queue } = outside
+  const clock = outside.trustsMachine ? process.clock : await sharedTime(process, outside)
+  const controls = process.door('controls', outside.controls, true)
+  const directory = openDirectory(process, outside, clock, controls)
+  return {
+    ...{ clock, controls },
+    recalled: (ref) => directory.connectionOf(ref),
+    setOf: (userId) => directory.setOf(userId),
+    knownStore: () => directory.knownStore(),
+    closedBecause: () => directory.closedBecause,
+    askForCheck(ref) {
+      log.debug(ref, 'connection.check_asked')
+      checkNow(queue, ref)
+    },
+    follow: (listener) => directory.listen(listener),
+  }
+}
+
+/** Measured at the start, and within a while of each jump of the machine's clock: in between it says the same. */
+function sharedTime(process: Process, { schedule, log }: Outside): Promise<RedisTime> {
+  const time = async () => [Math.floor(schedule.nowMs / 1_000), (schedule.nowMs % 1_000) * 1_000]
+  const local = withoutBeats(process.clock, (run) => {
+    const measure = (): void => void process.clock.after(schedule.chance.below(MEASURE_EVERY_MS), run)
+    process.onJump.add(measure)
+  })
+  return RedisTime.start(process.door('time', { time }, true), local, log)
+}
+
+/**
+ * The production directory. The readings that would find nothing are left out: it reads within a second of each change of a control
+ * record or of the marker, at a moment that the seed draws; after a reading that failed, within the next; and rarely anyway.
+ */
+function openDirectory(process: Process, outside: Outside, clock: Clock, controls: Controls): Directory {
+  const { schedule, store, log } = outside
+  const epoch = process.door('epoch', store.epoch, true)
+  const directory = new Directory({
+    ...{ controls, epoch, clock: withoutBeats(clock), log, isStoreExpected: true },
+    ...{ halts: { setGlobal() {}, setUser() {} }, onLost() {} },
+  })
+  let isPlanned = false
+  const plan = (): void => {
+    if (isPlanned) return
+    isPlanned = true
+    clock.after(1 + schedule.chance.below(READ_EVERY_MS), () => {
+      isPlanned = false
+      void directory.refresh().then((isRead) => (isRead ? undefined : plan()))
+    })
+  }
+  store.controls.onChange.add(plan)
+  process.onDeath(() => void store.controls.onChange.delete(plan))
+  clock.every(ANYWAY_MS + schedule.chance.below(ANYWAY_MS), plan)
+  plan()
+  return directory
+}
+
+/** A clock whose regular beats never come; `onBeat` has what they would run. */
+const withoutBeats = (clock: Clock, onBeat: (run: () => void) => void = () => {}): Clock => ({
+  now: () => clock.now(),
+  monotonicMs: () => clock.monotonicMs(),
+  sleep: (delayMs, signal) => clock.sleep(delayMs, signal),
+  after: (delayMs, run) => clock.after(delayMs, run),
+  every: (_ms, run) => {
+    onBeat(run)
+    return () => {}
+  },
+})
+
+/** Owners of the connections that a worker hears of, as production's `Ownership` keeps them when every worker may take all. */
+export function ownersOf(
+  open: (ref: ConnectionRef) => ConnectionOwner,
+  log: Logger,
+): ConnectionListener & { storeReturned(): void } {
+  const owners = new Map<string, ConnectionOwner>()
+  return {
+    changed({ userId, connectionId }) {
+      const key = `${userId} ${connectionId}`
+      const owner = owners.get(key)
+      if (owner === undefined) owners.set(key, open({ userId, connectionId }))
+      else owner.refresh()
+    },
+    gone({ userId, connectionId }) {
+      const key = `${userId} ${connectionId}`
+      const owner = owners.get(key)
+      owners.delete(key)
+      owner?.close().catch((error: unknown) => log.error({ userId, connectionId, error }, 'owner.not_closed'))
+    },
+    lost() {
+      for (const owner of owners.values()) owner.readopt()
+    },
+    storeReturned() {
+      for (const owner of owners.values()) owner.storeReturned()
+    },
+  }
+}
+
+/** Health checks as production schedules them: when a connection changes, and regularly; each time a little later than there. */
+export const checksOf = ({ queue, schedule }: Outside): ConnectionListener => ({
+  changed({ userId, connectionId }) {
+    const everyMs = (): number => CHECK_EVERY_MS + schedule.chance.below(CHECK_EVERY_MS)
+    const id = checkJobId(userId, connectionId)
+    queue.repeat(id, everyMs, 'connections', 'checkConnection', { userId, connectionId })
+    checkNow(queue, { userId, connectionId })
+  },
+  gone: ({ userId, connectionId }) => queue.endRepeat(checkJobId(userId, connectionId)),
+  lost() {},
+})
+
+function checkNow(queue: ModelQueue, { userId, connectionId }: ConnectionRef): void {
+  const id = `now-${checkJobId(userId, connectionId)}`
+  queue.addPassing('connections', 'checkConnection', { userId, connectionId }, id)
+}
