@@ -55,6 +55,8 @@ export type LoadedConnection = Readonly<{
   orders: readonly Order[]
   /** Every cancel mark of the user; none where only open orders were asked for. */
   cancelMarks: readonly WaitingMark[]
+  /** What the checks of the connection came to; `null`: nothing yet, or only open orders were asked for. */
+  health: Health | null
   /** As of `LoadedSlice`. */
   cashElsewhere: Decimal | null
 }>

@@ -43,7 +43,7 @@ export function createStore(connection: Redis): Store {
       const records = await redis.hgetall(stateKey(userId))
       await mend(redis, userId, records)
       const { orders, ...rest } = connectionOf(records, connectionId)
-      return { ...rest, orders: orders.filter(isIndexed), cancelMarks: [] }
+      return { ...rest, orders: orders.filter(isIndexed), cancelMarks: [], health: null }
     },
 
     async loadWaitingMarks(userId) {
@@ -77,6 +77,7 @@ function connectionOf(records: Readonly<Record<string, string>>, connectionId: s
     positions: new Map(positions.filter((p) => p.connectionId === connectionId).map((p) => [p.symbol, p])),
     orders: orders.filter((order) => order.connectionId === connectionId),
     cancelMarks: Object.entries(records).flatMap(markOf),
+    health: readRecord(healthRecord, field.health(connectionId), records[field.health(connectionId)]),
     cashElsewhere: cashOf(accounts.filter((account) => account.connectionId !== connectionId)),
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
-import type { Write } from '#store'
+import type { Health, Write } from '#store'
 import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
 import { newUser, type StoreBench, storeBenches, STORES } from './store-bench.ts'
 
@@ -44,8 +44,22 @@ describe.each(STORES)('store %s', (name) => {
       positions,
       orders: [order],
       cancelMarks: [],
+      health: null,
       cashElsewhere: null,
     })
+  })
+
+  test('a connection is loaded with what its checks came to', async () => {
+    const { store } = make()
+    const user = newUser()
+    const health: Health = {
+      ...{ schema: 2, state: 'down', cause: 'broken', doubts: 0, doubtSince: null },
+      ...{ reason: 'unauthorized', code: 'CREDENTIALS', since: '2024-03-15T14:00:00.000Z' },
+    }
+    const writes = [{ kind: 'health', connectionId: 'broker_1', health }] as const
+    await store.commit(user, { ...open, expectVersion: '0', writes })
+    expect((await store.loadConnection(user, 'broker_1')).health).toEqual(health)
+    expect((await store.loadConnection(user, 'broker_2')).health).toBeNull()
   })
 
   test('of several accounts, each is loaded with the cash of the others', async () => {
@@ -124,6 +138,7 @@ describe.each(STORES)('store %s', (name) => {
         positions: new Map(),
         orders: [],
         cancelMarks: [],
+        health: null,
         cashElsewhere: null,
       },
     })

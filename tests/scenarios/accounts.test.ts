@@ -80,6 +80,18 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
+  test('MUL-06 another user’s connection to the same account is refused until the first one is gone', async () => {
+    const world = await openWorld({ seed: 6, isWhole: true })
+    await world.accounts.connect(second, { accountNumber: 'account-1' })
+    await world.advance(MINUTE_MS)
+    expect(codes(world, 'u2')).toEqual(['LINKED_ELSEWHERE'])
+    await world.accounts.disconnect(first, 'leave')
+    await world.advance(3 * MINUTE_MS)
+    expect(codes(world, 'u2').slice(0, 2)).toEqual(['LINKED_ELSEWHERE', 'broker.connected'])
+    expect(await trades(world, 't1', second)).toBe(true)
+    await world.quiesce()
+  })
+
   test.each(['cancel', 'leave'] as const)('MUL-07 removed (%s) with an order open, and linked again', async (how) => {
     const world = await openWorld({ seed: 7, workers: 2, isWhole: true })
     world.submit({ tradeId: 't1', orderType: 'limit', limitPrice: '180' })

@@ -168,13 +168,14 @@ export class FakeStore implements Store {
       positions: new Map(positions.map((p) => [p.symbol, p])),
       orders: user.all<Order>('order:').filter((o) => o.connectionId === connectionId),
       cancelMarks: user.marks(),
+      health: user.read<Health>(`health:${connectionId}`),
       cashElsewhere: cashOf(user.all<Account>('account:').filter((a) => a.connectionId !== connectionId)),
     }
   }
 
   async loadOpen(userId: string, connectionId: string): Promise<LoadedConnection> {
     const { orders, ...rest } = await this.loadConnection(userId, connectionId)
-    return { ...rest, orders: orders.filter(isIndexed), cancelMarks: [] }
+    return { ...rest, orders: orders.filter(isIndexed), cancelMarks: [], health: null }
   }
 
   async loadWaitingMarks(userId: string): Promise<{ version: string; marks: readonly WaitingMark[] }> {

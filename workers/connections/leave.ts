@@ -70,8 +70,7 @@ const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
 /** Orders go first, a part at a time; the last commit takes the rest and tells of it. */
 async function forget({ store, clock }: LeaveDeps, { userId, connectionId }: ConnectionRef): Promise<void> {
   for (let clashes = 0; clashes < CLASHES_MAX;) {
-    const { version, account, positions, orders } = await store.loadConnection(userId, connectionId)
-    const { health } = await store.loadHealth(userId, connectionId)
+    const { version, account, positions, orders, health } = await store.loadConnection(userId, connectionId)
     if (account === null && health === null && positions.size + orders.length === 0) return // told already
     const isLast = orders.length <= ORDERS_PER_COMMIT
     const writes: Write[] = isLast

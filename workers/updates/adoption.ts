@@ -11,7 +11,8 @@ import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portf
  * already, so it is noted in their records and never booked.
  *
  * Clients hear `state.resync` and nothing else, for what the account held before cannot be told as events; a connection that is new
- * says so behind it. Stopping anywhere leaves no account record, so that it begins again from the first step.
+ * says so behind it, unless its checks were the first to tell of it. Stopping anywhere leaves no account record, so that it begins
+ * again from the first step.
  *
  * @param isNew `false`: the connection was known, its state was lost
  * @returns `false` when the account moved at every try
@@ -28,9 +29,9 @@ export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boole
     await writeOrders(desk, [...orders, ...executed])
     const { account, positions: held } = adopt(ref.connectionId, reading)
     const adopted = { account: { ...account, executionsReadTo: readTo }, positions: held }
-    await commitWith(desk, ({ positions }) => ({
+    await commitWith(desk, ({ positions, health }) => ({
       writes: portfolioWrites(positions, adopted),
-      events: eventsOf(desk, isNew, reading.at),
+      events: eventsOf(desk, isNew, health !== null && health.since !== '', reading.at),
     }))
     desk.book.startAt(readTo)
     firstReading.end()
@@ -111,9 +112,10 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
   }
 }
 
-function eventsOf({ ref }: Desk, isNew: boolean, timestamp: string): LoggedEvent[] {
+/** @param isTold the checks have told the user already how the connection stands, and go on to */
+function eventsOf({ ref }: Desk, isNew: boolean, isTold: boolean, timestamp: string): LoggedEvent[] {
   const reason = isNew ? 'The broker account was read for the first time' : 'The state was lost and was read anew'
   const resync: LoggedEvent = { event: 'state.resync', payload: { reason, timestamp } }
   const about = { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp } as const
-  return isNew ? [resync, { event: 'broker.connected', payload: about }] : [resync]
+  return isNew && !isTold ? [resync, { event: 'broker.connected', payload: about }] : [resync]
 }
