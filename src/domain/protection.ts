@@ -1,5 +1,5 @@
 import { add, type Decimal, isNegative, isZero, max, sub, ZERO } from './decimal.ts'
-import { headOf, LEGS, type Order, sideOf } from './order.ts'
+import { counts, headOf, LEGS, type Order, sideOf } from './order.ts'
 import { type Position, type PositionSide, positionSideOf } from './position.ts'
 import { hasGap, livePlacements } from './standing.ts'
 import { tradingDayOf } from './trading-day.ts'
@@ -11,6 +11,8 @@ function stopPriceOf(order: Order, position: Position): Decimal | null {
   for (const leg of LEGS) {
     const head = headOf(order, leg)
     if (head === null || sideOf(order, leg) !== exitSide || head.stopPrice === null) continue
+    // The exits of an entry are held back until something of the entry has executed.
+    if (!counts(order, leg) && isZero(order.cumulativeQuantity)) continue
     const isOver = isTerminal(head.status) && head.status !== 'replaced' // a replaced one stands until its successor is known
     if (!isOver && head.status !== 'submitting' && order.orderType !== 'trailing_stop') return head.stopPrice
   }

@@ -190,6 +190,8 @@ const entry = (status: BrokerStatus, filled: string, second: number): BrokerOrde
     legs: [takeProfit('held', '0', 1), stopLoss('held', '0', 1)],
   })
 
+const NO_STOP = { stopLossPrice: null, stopLossFrom: null }
+
 describe('a bracket', () => {
   const start = [
     { ...claimed(bracket), clientOrderId: stepId('0.0') } as OrderUpdate,
@@ -230,6 +232,13 @@ describe('a bracket', () => {
       seen(stopLoss('filled', '100', 5), executionOf('100', '170', '100', 5)),
     ])
     expect(slice.position?.quantity).toBe('-100')
+  })
+
+  test('protects nothing while nothing of its entry has executed, whatever else is held', () => {
+    const held = play(start.slice(0, 2)).slice
+    const position = play(start).slice.position
+    const { slice } = play([seen(stopLoss('held', '0', 3))], { ...held, position: { ...position!, ...NO_STOP } })
+    expect(slice.position).toMatchObject(NO_STOP)
   })
 
   test('a stop that ends is taken off the position', () => {
