@@ -2,15 +2,18 @@ import { AsyncLocalStorage, createHook } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import type { CancelTimer } from '#runtime'
 import { Chance } from './chance.ts'
+import { Lanes } from './lanes.ts'
+import { Timers } from './timers.ts'
 
 /** Whoever waits: a process, or the world itself. */
 export type Owner = { readonly name: string; readonly state: 'running' | 'frozen' | 'dead' }
 
-type Turn = Readonly<{ owner: Owner; lane: string; label: string; job: string | null; go: () => void }>
-type Timer = Readonly<{ owner: Owner; atMs: number; run: () => void }>
-
 /** Steps without the time moving on: more is a loop that never rests. */
 const STEPS_AT_ONCE_MAX = 200_000
+/** After so many steps the platform gets a round of its own: timers of the test, messages. */
+const STEPS_PER_ROUND = 1_000
+/** What the trace is made of is hashed in pieces of this length. */
+const TRACE_PIECE = 65_536
 
 /**
  * Virtual time, and the order of everything that happens in it.
@@ -26,10 +29,11 @@ export class Schedule {
   nowMs: number
   steps = 0
   readonly chance: Chance
-  readonly #turns: Turn[] = []
-  readonly #timers = new Map<number, Timer>()
+  readonly #lanes = new Lanes()
+  readonly #timers = new Timers()
   readonly #trace = createHash('sha256')
-  #timerIds = 0
+  /** What the trace does not have yet. */
+  #unhashed = ''
   /** Hears of every step before it is taken, and may kill its owner, or freeze it: then the step comes later. */
   beforeStep: (owner: Owner, label: string, job: string | null) => void = () => {}
   afterStep: () => Promise<void> | void = () => {}
@@ -41,29 +45,27 @@ export class Schedule {
 
   /** Identity of everything that has happened so far. */
   trace(): string {
+    this.#hash()
     return this.#trace.copy().digest('hex')
   }
 
   /** Resolves when it is the caller's turn; never, once its owner is dead. Within a lane turns come in the order of asking. */
   turn(owner: Owner, lane: string, label: string): Promise<void> {
     const job = inJob.getStore() ?? null
-    return new Promise((resolve) => {
-      if (owner.state !== 'dead') this.#turns.push({ owner, lane: `${owner.name} ${lane}`, label, job, go: resolve })
+    return new Promise((go) => {
+      if (owner.state !== 'dead') this.#lanes.add({ owner, lane: `${owner.name} ${lane}`, label, job, go })
     })
   }
 
   after(owner: Owner, delayMs: number, run: () => void): CancelTimer {
     if (owner.state === 'dead') return () => {}
-    const id = (this.#timerIds += 1)
-    this.#timers.set(id, { owner, atMs: this.nowMs + Math.max(0, delayMs), run })
-    return () => void this.#timers.delete(id)
+    return this.#timers.add({ owner, atMs: this.nowMs + Math.max(0, delayMs), run })
   }
 
   /** Forgets everything that `owner` waits for. */
   drop(owner: Owner): void {
-    const kept = this.#turns.filter((turn) => turn.owner !== owner)
-    this.#turns.splice(0, this.#turns.length, ...kept)
-    for (const [id, timer] of this.#timers) if (timer.owner === owner) this.#timers.delete(id)
+    this.#lanes.drop(owner)
+    this.#timers.drop(owner)
   }
 
   /** Runs code of a process: whatever it starts is watched from here on. */
@@ -73,9 +75,8 @@ export class Schedule {
 
   /** Until nobody can go on without the time moving. */
   async settle(): Promise<void> {
-    for (let steps = 0; await this.#stepNow(); steps += 1) {
-      if (steps > STEPS_AT_ONCE_MAX) throw new Error(`no rest after ${steps} steps: ${this.#waiting()}`)
-    }
+    await rested() // from what was begun outside of a step
+    await this.#stepAll()
   }
 
   /** Moves the time by `byMs`, with everything that falls due on the way. */
@@ -87,80 +88,62 @@ export class Schedule {
   async advanceUntil(untilMs: number, isEnough: () => boolean): Promise<boolean> {
     await this.settle()
     while (!isEnough()) {
-      const due = this.#nextTimer(untilMs)
-      if (due === null) {
+      const timer = this.#timers.next(this.nowMs, untilMs, this.chance)
+      if (timer === null) {
         this.nowMs = Math.max(this.nowMs, untilMs)
         return isEnough()
       }
-      const [id, timer] = due
       this.nowMs = Math.max(this.nowMs, timer.atMs)
-      await this.#take(timer.owner, 'timer', null, timer.run, () => void this.#timers.delete(id))
-      await this.settle()
+      await this.#take(timer.owner, 'timer', null, timer.run, () => this.#timers.remove(timer))
+      await this.#stepAll()
     }
     return true
   }
 
-  async #stepNow(): Promise<boolean> {
-    await rested()
-    const heads = new Map<string, Turn>()
-    for (const turn of this.#turns)
-      if (turn.owner.state === 'running' && !heads.has(turn.lane)) heads.set(turn.lane, turn)
-    const next = this.chance.pick([...heads.values()])
-    if (next === undefined) return false
-    await this.#take(
-      next.owner,
-      next.label,
-      next.job,
-      next.go,
-      () => void this.#turns.splice(this.#turns.indexOf(next), 1),
-    )
-    return true
+  async #stepAll(): Promise<void> {
+    for (let steps = 0; ; steps += 1) {
+      const turn = this.#lanes.pick(this.chance)
+      if (turn === null) return
+      await this.#take(turn.owner, turn.label, turn.job, turn.go, () => this.#lanes.take(turn))
+      if (steps > STEPS_AT_ONCE_MAX) throw new Error(`no rest after ${steps} steps: ${String(this.#lanes)}`)
+    }
   }
 
   async #take(owner: Owner, label: string, job: string | null, run: () => void, remove: () => void): Promise<void> {
     this.steps += 1
-    this.#trace.update(`${this.nowMs} ${owner.name} ${label}\n`)
+    this.#unhashed += `${this.nowMs} ${owner.name} ${label}\n`
+    if (this.#unhashed.length > TRACE_PIECE) this.#hash()
     this.beforeStep(owner, label, job)
     if (owner.state === 'running') {
       remove()
       this.enter(run)
     }
-    await rested()
+    await (this.steps % STEPS_PER_ROUND === 0 ? nextRound() : rested())
     const real = foundReal.get(this)
     if (real !== undefined) throw new Error(`virtual time would have to wait for something real: ${real}`)
     await this.afterStep()
   }
 
-  /** The earliest timer that may fire by then: of each owner the first one, among owners by the seed. */
-  #nextTimer(untilMs: number): readonly [id: number, timer: Timer] | null {
-    const firsts = new Map<Owner, [number, Timer]>()
-    for (const [id, timer] of this.#timers) {
-      const first = firsts.get(timer.owner)
-      if (timer.owner.state === 'running' && (first === undefined || timer.atMs < first[1].atMs))
-        firsts.set(timer.owner, [id, timer])
-    }
-    const earliest = Math.min(...[...firsts.values()].map(([, { atMs }]) => Math.max(atMs, this.nowMs)))
-    if (earliest > untilMs) return null
-    return this.chance.pick([...firsts.values()].filter(([, { atMs }]) => atMs <= earliest)) ?? null
-  }
-
-  #waiting(): string {
-    return this.#turns.map(({ lane, label }) => `${lane} ${label}`).join(', ')
+  #hash(): void {
+    this.#trace.update(this.#unhashed)
+    this.#unhashed = ''
   }
 }
 
-/** Everything that waits for nothing but promises has come to rest: the platform runs all of it before its next round. */
-const rested = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+/** Everything that waits for nothing but promises has come to rest: a tick of the platform comes after all of it. */
+const rested = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve))
+const nextRound = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const inside = new AsyncLocalStorage<Schedule>()
 /** The job of a queue that asks for a turn. */
 export const inJob = new AsyncLocalStorage<string>()
 const foundReal = new WeakMap<Schedule, string>()
-/** What is made of promises alone. */
-const UNREAL: ReadonlySet<string> = new Set(['PROMISE', 'TickObject', 'Microtask', 'AsyncGenerator'])
 createHook({
+  // Promises are nothing real, and so many that hearing of each would take a part of the time.
+  trackPromises: false,
   init(_id, type) {
-    const schedule = UNREAL.has(type) ? undefined : inside.getStore()
+    // Ticks are found too: they would come after the one for which the schedule waits.
+    const schedule = type === 'Microtask' ? undefined : inside.getStore()
     if (schedule !== undefined && !foundReal.has(schedule)) foundReal.set(schedule, `${type}${new Error().stack ?? ''}`)
   },
 }).enable()
