@@ -15,6 +15,7 @@ import {
   type Links,
 } from '#store'
 import { connectionIdsIn } from '../../src/store/keys.ts'
+import { parsedOnce } from './parsed.ts'
 
 type Revised = Readonly<{ revision: string }>
 
@@ -88,7 +89,7 @@ export class FakeControls implements Controls {
   setOf(userId: string): ControlSet {
     const all = <T>(kind: string): Map<string, T> => {
       const records = [...(this.#sets.get(userId) ?? [])].filter(([name]) => name.startsWith(`${kind}:`))
-      return new Map(records.map(([name, text]) => [name.slice(kind.length + 1), JSON.parse(text) as T]))
+      return new Map(records.map(([name, text]) => [name.slice(kind.length + 1), parsedOnce<T>(text)]))
     }
     return {
       userId,
@@ -195,7 +196,7 @@ export class FakeControls implements Controls {
 
   #get<T>(userId: string, name: string): T | null {
     const text = this.#sets.get(userId)?.get(name)
-    return text === undefined ? null : (JSON.parse(text) as T)
+    return text === undefined ? null : parsedOnce<T>(text)
   }
 
   #put<T extends Revised>(userId: string, name: string, record: Omit<T, 'revision'> | null): T {

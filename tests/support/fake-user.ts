@@ -1,10 +1,11 @@
 import { EVENT_ID_ZERO, type LoggedEvent } from '#contract'
 import type { Order } from '#domain'
 import type { CancelMark, Tombstone, WaitingMark, Write } from '#store'
+import { parsedOnce } from './parsed.ts'
 
 export type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
 
-/** Records are kept as text, as Redis keeps them, so that nobody shares an object with the store. */
+/** Records are kept as text, as Redis keeps them, so that nobody shares an object with the store: what is read is frozen. */
 export class FakeUser {
   version = '0'
   last = EVENT_ID_ZERO
@@ -36,7 +37,7 @@ export class FakeUser {
 
   read<T>(name: string): T | null {
     const text = this.records.get(name)
-    return text === undefined ? null : (JSON.parse(text) as T)
+    return text === undefined ? null : parsedOnce<T>(text)
   }
 
   hasHeardOf(orderId: string): boolean {
@@ -45,13 +46,13 @@ export class FakeUser {
 
   archived(orderId: string): Order | null {
     const text = this.archive.get(orderId)
-    return text === undefined ? null : (JSON.parse(text) as Order)
+    return text === undefined ? null : parsedOnce<Order>(text)
   }
 
   marks(): WaitingMark[] {
     return [...this.records].flatMap(([name, text]) => {
       if (!name.startsWith('cancel:')) return []
-      const { requestedAt } = JSON.parse(text) as CancelMark
+      const { requestedAt } = parsedOnce<CancelMark>(text)
       return [{ tradeId: name.slice('cancel:'.length), requestedAt }]
     })
   }
@@ -62,7 +63,7 @@ export class FakeUser {
   }
 
   all<T>(prefix: string): T[] {
-    return [...this.records].filter(([name]) => name.startsWith(prefix)).map(([, text]) => JSON.parse(text) as T)
+    return [...this.records].filter(([name]) => name.startsWith(prefix)).map(([, text]) => parsedOnce<T>(text))
   }
 
   apply(write: Write): void {

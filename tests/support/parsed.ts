@@ -1,0 +1,22 @@
+/** Texts whose values are kept; all of them are forgotten when there are more. */
+const PARSED_MAX = 5_000
+
+const parsed = new Map<string, unknown>()
+
+/**
+ * The value of a JSON text, parsed once. It is frozen through and through, so that whoever changes what they read from a store fails,
+ * instead of changing what others read from it.
+ */
+export function parsedOnce<T>(text: string): T {
+  if (!parsed.has(text)) {
+    if (parsed.size >= PARSED_MAX) parsed.clear()
+    parsed.set(text, frozen(JSON.parse(text)))
+  }
+  return parsed.get(text) as T
+}
+
+function frozen(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  for (const part of Object.values(value)) frozen(part)
+  return Object.freeze(value)
+}
