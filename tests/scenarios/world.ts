@@ -8,18 +8,18 @@ import { FakeAside } from '../support/fake-aside.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import type { ControlCommands, HaltRequest, HaltResult } from '../../src/producer/index.ts'
-import { Accounts, SECRET } from './world/accounts.ts'
+import { Accounts } from './world/accounts.ts'
 import { Conduct } from './world/conduct.ts'
 import { controlCommandsOf } from './world/halting.ts'
-import { findUnsafe, findUnsettled } from './world/invariants.ts'
+import { findUnsettled } from './world/invariants.ts'
 import { IdleTries } from './world/idle-tries.ts'
 import { modelLeases } from './world/leases.ts'
 import { heldByNobody, mistoldHealth } from './world/links.ts'
-import { overLimits } from './world/limits.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
 import { Process, UNWATCHED, type Watch, watchedBy } from './world/process.ts'
 import { type CompletedJob, ModelQueue } from './world/queue.ts'
 import { cancelOf, submissionOf } from './world/requests.ts'
+import { Safety } from './world/safety.ts'
 import { type Owner, Schedule } from './world/schedule.ts'
 import { StoreFaults } from './world/store-faults.ts'
 import type { HaltTarget } from './world/sending.ts'
@@ -104,6 +104,7 @@ class World {
   /** The trade API: it halts and resumes. It never dies either. */
   readonly #controls: ControlCommands
   readonly #conduct: Conduct
+  readonly #safety: Safety
   readonly #observer: Observer | null
   readonly #watch: Watch
   /** What users do with their connections, and the broker with their keys. */
@@ -128,8 +129,10 @@ class World {
     this.#controls = controlCommandsOf(new Process('api', this.schedule, UNWATCHED), this.store)
     this.accounts = new Accounts(this.#self.clock, this.store.controls, this.queue)
     const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
-    const watched = { store: this.store, accounts: this.accounts, faults: this.faults }
-    this.#conduct = new Conduct({ ...watched, nowMs: () => this.schedule.nowMs }, isStaffed)
+    const { accounts: all, store, faults, warnings } = this
+    this.#conduct = new Conduct({ store, accounts: all, faults, nowMs: () => this.schedule.nowMs }, isStaffed)
+    const told = (): string => this.queue.ids().join()
+    this.#safety = new Safety({ accounts: all, store, positionMax: this.#positionMax, warnings, told })
     this.#observer = options.observer ?? null
     this.#watch = this.#observer === null ? this.#conduct : watchedBy(this.#conduct, this.#observer)
     for (const ref of accounts) this.accounts.link(ref)
@@ -384,10 +387,7 @@ class World {
 
   /** The S rules, now. */
   async check(): Promise<void> {
-    for (const account of this.accounts.all) this.#refuse(await findUnsafe({ ...account, store: this.store }))
-    this.#refuse(overLimits(this.#positionMax, this.store, this.accounts.all))
-    const leaks = [...this.warnings, JSON.stringify(this.queue.ids())].filter((text) => text.includes(SECRET))
-    this.#refuse(leaks.map(() => 'S18 a secret was told'))
+    this.#refuse(await this.#safety.findAll())
   }
 
   #refuse(findings: readonly string[]): void {
@@ -400,7 +400,7 @@ class World {
 
   #beforeStep(owner: Owner, label: string, job: string | null): void {
     this.#observer?.step(owner.name, label)
-    this.#taken.note(label, `${((this.nowMs - this.#startMs) / 1_000).toFixed(3)} ${owner.name} ${label}`)
+    this.#taken.note(this.nowMs - this.#startMs, owner.name, label)
     if (!(owner instanceof Process) || !this.workers.includes(owner)) return
     if (this.#plans.isPoison(label, job)) {
       this.deaths += 1
@@ -415,7 +415,7 @@ class World {
     const hasActed = this.#conduct.hasActed()
     if (!hasActed && !this.#isDirty) return
     this.#isDirty = false
-    await this.check()
+    this.#refuse(await this.#safety.findInChanged())
   }
 
   #logLengths(): ReadonlyMap<string, number> {

@@ -29,10 +29,11 @@ export class Conduct {
   readonly #mute: MuteBound
   readonly #nowMs: () => number
   readonly #requestsAtMs = new Map<string, number[]>()
-  #found: string[] = []
+  readonly #found: string[] = []
   #lookedAtMs = -Infinity
   #losses = 0
-  #staff = ''
+  #staff: readonly Process[] = []
+  #isFrozen = false
   #hasActed = false
 
   constructor(
@@ -96,21 +97,28 @@ export class Conduct {
 
   /** What speaks against a rule since the last time. */
   async afterStep(workers: readonly Process[]): Promise<readonly string[]> {
-    await this.sending.afterStep()
+    if (this.sending.hasClaimed) await this.sending.afterStep()
     this.links.afterStep()
-    const staff = workers.map(({ name, state }) => `${name} ${state}`).join()
-    if (staff !== this.#staff || staff === '' || workers.some(({ state }) => state === 'frozen'))
-      this.disturbed('worker')
-    this.#staff = staff
+    if (this.#isStaffDisturbed(workers)) this.disturbed('worker')
     if (this.#store.losses > this.#losses) this.disturbed('loss')
     this.#losses = this.#store.losses
     const nowMs = this.#nowMs()
     if (nowMs > this.#lookedAtMs && this.#detection !== null)
-      for (const account of this.#accounts.all) await this.#detection.look(nowMs, { ...account, store: this.#store })
+      for (const account of this.#accounts.all) {
+        const stake = { ...account, store: this.#store }
+        if (this.#detection.isOpen(nowMs, stake)) await this.#detection.look(nowMs, stake)
+      }
     this.#lookedAtMs = nowMs
-    const found = this.#found
-    this.#found = []
-    return found
+    return this.#found.splice(0)
+  }
+
+  /** Whether a worker came or went since the last time, or stands still. */
+  #isStaffDisturbed(workers: readonly Process[]): boolean {
+    const isSame = workers.length === this.#staff.length && workers.every((one, index) => one === this.#staff[index])
+    if (!isSame) this.#staff = [...workers]
+    const isThawed = this.#isFrozen
+    this.#isFrozen = workers.some(({ state }) => state === 'frozen')
+    return !isSame || isThawed || this.#isFrozen || workers.length === 0
   }
 
   /** S14 */

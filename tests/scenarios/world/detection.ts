@@ -1,8 +1,8 @@
 import type { BrokerOrder, Order } from '#domain'
 import type { CommitResult, ConnectionRef } from '#store'
 import { BrokerError, type SubmitOutcome } from '../../../workers/broker/index.ts'
-import { sessionsBetween } from '../../support/broker/sessions.ts'
-import { type Stake } from './invariants.ts'
+import { sessionOn } from '../../support/broker/sessions.ts'
+import { markOf, type Stake } from './invariants.ts'
 import { type TradeInBooks, tradesInBooks } from './ledger.ts'
 import { toldOf } from './log-checks.ts'
 import type { Heard, PortCall } from './process.ts'
@@ -35,8 +35,8 @@ export class DetectionBounds {
   readonly #say: (finding: string) => void
   /** From then on bounds count; `Infinity` while a worker stands still. */
   #calmFromMs = -Infinity
-  /** By user and connection: what was found to be told completely, and need not be looked at again. */
-  readonly #settled = new Map<string, string>()
+  /** What was still to be told when it was last looked at: as long as nothing changes, it is the same. */
+  readonly #last = new Map<ConnectionRef, Readonly<{ mark: string; waiting: readonly Waiting[] }>>()
 
   constructor(say: (finding: string) => void) {
     this.#say = say
@@ -54,20 +54,30 @@ export class DetectionBounds {
     this.disturbed(nowMs, isLocked ? 'loss' : label.startsWith('broker.') ? 'call' : 'store')
   }
 
+  /** Whether bounds count now, and something was left to be told when it was last looked at, or may be since. */
+  isOpen(nowMs: number, stake: Stake): boolean {
+    const { ref, broker, store } = stake
+    const last = this.#last.get(ref)
+    if (last?.waiting.length === 0 && last.mark === markOf(stake)) return false
+    if (broker.visibleAfterMs > 0 || !isSession(nowMs)) return false
+    return store.accountOf(ref.userId, ref.connectionId) !== null && store.controls.standingOf(ref) === 'verified'
+  }
+
   /** Called whenever the time has moved, before anything else happens. */
-  async look(nowMs: number, { ref, broker, store }: Stake): Promise<void> {
-    const account = store.accountOf(ref.userId, ref.connectionId)
-    const isFollowed = account !== null && store.controls.standingOf(ref) === 'verified'
-    if (!isFollowed || broker.visibleAfterMs > 0 || !isSession(nowMs)) return
-    const key = `${ref.userId} ${ref.connectionId}`
-    const { executions, ledger } = broker
-    const mark = [store.versionOf(ref.userId), executions.length, ledger.busts.length, broker.orders.size].join(' ')
-    if (this.#settled.get(key) === mark) return
+  async look(nowMs: number, stake: Stake): Promise<void> {
+    for (const { what, sinceMs, withinMs } of await this.#waitingOf(stake))
+      if (nowMs > Math.max(sinceMs, this.#calmFromMs) + withinMs) this.#say(`C8 ${what} for more than ${withinMs} ms`)
+  }
+
+  async #waitingOf(stake: Stake): Promise<readonly Waiting[]> {
+    const { ref, broker, store } = stake
+    const mark = markOf(stake)
+    const last = this.#last.get(ref)
+    if (last?.mark === mark) return last.waiting
     const books = tradesInBooks(broker, ref.userId)
     const waiting = [...this.#untold(ref, store, broker, books), ...(await this.#unresolved(ref, store, books))]
-    if (waiting.length === 0) this.#settled.set(key, mark)
-    for (const { what, sinceMs, withinMs } of waiting)
-      if (nowMs > Math.max(sinceMs, this.#calmFromMs) + withinMs) this.#say(`C8 ${what} for more than ${withinMs} ms`)
+    this.#last.set(ref, { mark, waiting })
+    return waiting
   }
 
   /** Executions of our trades that nobody was told of. */
@@ -133,9 +143,16 @@ const isOf = (
 ): boolean =>
   symbol === seen.symbol && side === seen.side && quantity === seen.quantity && limitPrice === seen.limitPrice
 
+const DAY_MS = 86_400_000
+/** By day since 1970: when its regular session begins and ends. */
+const sessions = new Map<number, Readonly<{ openMs: number; closeMs: number }>>()
+
 /** Bounds are promised for what can execute: a regular session is on. */
 function isSession(nowMs: number): boolean {
-  const now = new Date(nowMs).toISOString()
-  const date = now.slice(0, 10)
-  return sessionsBetween(date, date).some(({ openAt, closeAt }) => openAt <= now && now < closeAt)
+  const day = Math.floor(nowMs / DAY_MS)
+  const known = sessions.get(day)
+  if (known !== undefined) return known.openMs <= nowMs && nowMs < known.closeMs
+  const session = sessionOn(new Date(nowMs).toISOString().slice(0, 10))
+  sessions.set(day, { openMs: Date.parse(session?.openAt ?? ''), closeMs: Date.parse(session?.closeAt ?? '') })
+  return isSession(nowMs)
 }

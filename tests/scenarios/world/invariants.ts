@@ -22,6 +22,14 @@ import {
 /** What is compared: one connection of one user, and the account behind it. */
 export type Stake = Readonly<{ ref: ConnectionRef; broker: FakeBroker; store: FakeStore }>
 
+/** Changes whenever anything is written, told, or happens at the broker. */
+export function markOf({ ref, broker, store }: Stake): string {
+  const { executions, orders, ledger } = broker
+  const log = store.log(ref.userId)
+  const place = `${store.versionOf(ref.userId)} ${log.length} ${log.at(-1)?.id ?? ''}`
+  return `${place} ${ledger.changes} ${orders.size} ${executions.length} ${ledger.busts.length}`
+}
+
 /** What is compared at quiescence; `warnings`: lines of the log, where alarms are. */
 export type RestingStake = Stake & Readonly<{ warnings: readonly string[] }>
 

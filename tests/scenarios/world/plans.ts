@@ -18,6 +18,7 @@ export class Plans {
 
   /** What is to be done at this step. */
   due(label: string): Run | null {
+    if (this.#plans.length === 0) return null
     const plan = this.#plans.find((one) => one.label === ANY_STEP || one.label === label)
     if (plan === undefined) return null
     if (plan.skip > 0) {
@@ -39,18 +40,24 @@ export class Plans {
 
 const STEPS_SHOWN = 40
 
+type Step = Readonly<{ atMs: number; owner: string; label: string }>
+
 /** The steps that were taken: how many of each kind, and the last of them. */
 export class TakenSteps {
   readonly counts = new Map<string, number>()
-  readonly #last: string[] = []
+  readonly #last: Step[] = []
+  #total = 0
 
-  note(label: string, line: string): void {
+  /** @param atMs since the start */
+  note(atMs: number, owner: string, label: string): void {
     this.counts.set(label, (this.counts.get(label) ?? 0) + 1)
-    this.#last.push(`  ${line}`)
-    if (this.#last.length > STEPS_SHOWN) this.#last.shift()
+    this.#last[this.#total % STEPS_SHOWN] = { atMs, owner, label }
+    this.#total += 1
   }
 
   last(): string {
-    return this.#last.join('\n')
+    const from = this.#total % STEPS_SHOWN
+    const inOrder = [...this.#last.slice(from), ...this.#last.slice(0, from)]
+    return inOrder.map(({ atMs, owner, label }) => `  ${(atMs / 1_000).toFixed(3)} ${owner} ${label}`).join('\n')
   }
 }

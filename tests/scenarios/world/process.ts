@@ -39,7 +39,15 @@ export const watchedBy = (judge: Watch, observer: Watch): Watch => ({
   },
 })
 
-type Way = Readonly<{ name: string; method: string; inOrder: boolean; account: string | null }>
+/** How calls of one method go. `label`, `answered`: of the step out, and of the step back. */
+type Way = Readonly<{
+  name: string
+  method: string
+  inOrder: boolean
+  account: string | null
+  label: string
+  answered: string
+}>
 
 /**
  * One process: a clock, chance, and doors to the ports, all of which end with it.
@@ -118,14 +126,23 @@ export class Process implements Owner {
    * @param account whose requests these are, where they are counted
    */
   door<Port extends object>(name: string, port: Port, inOrder: boolean, account: string | null = null): Port {
-    const answer = (method: string, args: unknown[]) => this.#call({ name, method, inOrder, account }, args, port)
+    const methods = new Map<string, (...args: unknown[]) => Promise<unknown>>()
+    const methodOf = (method: string) => {
+      const known = methods.get(method)
+      if (known !== undefined) return known
+      const label = `${name}.${method}`
+      const way = { name, method, inOrder, account, label, answered: `${label} answered` }
+      const call = (...args: unknown[]): Promise<unknown> => this.#call(way, args, port)
+      methods.set(method, call)
+      return call
+    }
     return new Proxy({} as Port, {
-      get: (_target, method) => (typeof method === 'string' && method !== 'then' ? wrap(method, answer) : undefined),
+      get: (_target, method) => (typeof method === 'string' && method !== 'then' ? methodOf(method) : undefined),
     })
   }
 
-  async #call({ name, method, inOrder, account }: Way, args: unknown[], port: object): Promise<unknown> {
-    const label = `${name}.${method}`
+  async #call(way: Way, args: unknown[], port: object): Promise<unknown> {
+    const { name, method, inOrder, account, label, answered } = way
     const call: PortCall = { label, account, args }
     this.#watch.asked(this, call)
     const lane = inOrder ? name : `call ${(this.#calls += 1)}`
@@ -137,7 +154,7 @@ export class Process implements Owner {
       (value): Heard => ({ isDone: true, value }),
       (error: unknown): Heard => ({ isDone: false, error }),
     )
-    await this.#schedule.turn(this, lane, `${label} answered`)
+    await this.#schedule.turn(this, lane, answered)
     this.#watch.heard(this, call, outcome)
     if (outcome.isDone) return outcome.value
     throw outcome.error
@@ -171,8 +188,3 @@ export class Process implements Owner {
     }
   }
 }
-
-const wrap =
-  (method: string, answer: (method: string, args: unknown[]) => Promise<unknown>) =>
-  (...args: unknown[]): Promise<unknown> =>
-    answer(method, args)

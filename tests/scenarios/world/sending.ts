@@ -59,6 +59,10 @@ export class SendingRules {
     this.#leaves.set(keyOf(process, userId, fence.tradeId, fence.kind), leave)
   }
 
+  get hasClaimed(): boolean {
+    return this.#claims.length > 0
+  }
+
   /** The claims that were made in this step, against what was in their slot before it. */
   async afterStep(): Promise<void> {
     const claims = this.#claims

@@ -41,6 +41,8 @@ export class Ledger {
   readonly activities: BrokerActivity[] = []
   /** Everything taken back or restated, in order. */
   readonly busts: Readonly<{ brokerOrderId: string; bust: Bust }>[] = []
+  /** Grows with every change of an order, an execution or the books. */
+  changes = 0
   readonly #entries = new Map<string, BookEntry>()
   readonly #exits = new Map<string, readonly string[]>()
   readonly #parents = new Map<string, string>()
@@ -226,6 +228,7 @@ export class Ledger {
   }
 
   #book(id: string, entry: BookEntry): void {
+    this.changes += 1
     this.#entries.set(id, entry)
     this.#books = null
   }
@@ -272,6 +275,7 @@ export class Ledger {
   #put(order: BrokerOrder, execution: Execution | null, bust: Bust | null): BrokerOrder {
     const at = execution?.at ?? bust?.at ?? this.#now()
     const next = { ...order, updatedAt: at }
+    this.changes += 1
     this.orders.set(next.brokerOrderId, next)
     this.#tell({ order: next, execution, bust, at })
     return next

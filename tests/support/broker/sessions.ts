@@ -20,15 +20,31 @@ function hoursBehind(date: string): number {
   return date >= sunday(2, 2) && date < sunday(10, 1) ? 4 : 5
 }
 
+/** By day: each is worked out once. */
+const known = new Map<string, MarketSession | null>()
+
+/** The regular session of a day, `YYYY-MM-DD`. */
+export function sessionOn(date: string): MarketSession | null {
+  const session = known.has(date) ? (known.get(date) ?? null) : workedOut(date)
+  known.set(date, session)
+  return session
+}
+
+function workedOut(date: string): MarketSession | null {
+  const dayMs = Date.parse(date)
+  if ([0, 6].includes(new Date(dayMs).getUTCDay()) || CLOSED.has(date)) return null
+  const behind = hoursBehind(date)
+  const at = (hour: number, minute: number): string =>
+    new Date(dayMs + ((hour + behind) * 60 + minute) * 60_000).toISOString()
+  return { date, openAt: at(9, 30), closeAt: at(CLOSED_EARLY.has(date) ? 13 : 16, 0) }
+}
+
 /** The regular sessions on the days from `from` to `to`, both included. */
 export function sessionsBetween(from: string, to: string): MarketSession[] {
   const sessions: MarketSession[] = []
   for (let dayMs = Date.parse(from); dayMs <= Date.parse(to); dayMs += DAY_MS) {
-    const date = new Date(dayMs).toISOString().slice(0, 10)
-    if ([0, 6].includes(new Date(dayMs).getUTCDay()) || CLOSED.has(date)) continue
-    const at = (hour: number, minute: number): string =>
-      new Date(dayMs + ((hour + hoursBehind(date)) * 60 + minute) * 60_000).toISOString()
-    sessions.push({ date, openAt: at(9, 30), closeAt: at(CLOSED_EARLY.has(date) ? 13 : 16, 0) })
+    const session = sessionOn(new Date(dayMs).toISOString().slice(0, 10))
+    if (session !== null) sessions.push(session)
   }
   return sessions
 }
