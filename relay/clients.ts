@@ -8,7 +8,7 @@ import { closeConnection, emitAt, refuse, type RelayNamespace, type RelaySocket 
 import type { RelayContext } from './context.ts'
 import { readGreeting, warningOf } from './greeting.ts'
 import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
-import { type Logged, type Outlet, UserStream } from './user-stream.ts'
+import { CHECK_MS_MIN, CHECK_MS_SPREAD, type Logged, type Outlet, UserStream } from './user-stream.ts'
 
 /** Connections of one user on one relay; the oldest makes way for a newer one. */
 const CONNECTIONS_PER_USER_MAX = 20
@@ -25,8 +25,6 @@ const BEHIND_PACKETS = 64
 const TOKEN_WARNING_MS = 300_000
 /** From the token to `connection.authorized`; Redis may leave a question unanswered when a link breaks. */
 const ENTERING_MS_MAX = 5_000
-const CHECK_MS_MIN = 20_000
-const CHECK_MS_SPREAD = 10_000
 /** A full relay says good-bye within five seconds. */
 const DRAIN_SLICES = 50
 const DRAIN_SLICE_MIN = 20

@@ -49,6 +49,10 @@ const RETRY_MS_MAX = 5_000
 /** Steps of one connection that wait for each other. */
 const STEPS_WAITING_MAX = 8
 
+/** A stream is checked so often: after the first, and after up to the second more at random. */
+export const CHECK_MS_MIN = 20_000
+export const CHECK_MS_SPREAD = 10_000
+
 export class UserStream {
   readonly #deps: StreamDeps
   readonly #userId: string

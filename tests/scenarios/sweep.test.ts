@@ -201,7 +201,7 @@ async function goUnheard(world: World, chance: Chance, trades: Trade[]): Promise
 
 async function run(seed: number): Promise<World> {
   const chance = new Chance(seed * 7_919)
-  const world = await openWorld({ seed, workers: 2, accounts: ACCOUNTS })
+  const world = await openWorld({ seed, clients: true, workers: 2, accounts: ACCOUNTS })
   for (const broker of ACCOUNTS.map((ref) => world.brokerOf(ref))) {
     for (const symbol of SYMBOLS) broker.quotes.set(symbol, { bid: PRICE, ask: PRICE, last: PRICE })
     // Where a replacement is larger than was meant for a moment, that moment is told as it is (CAN-05).

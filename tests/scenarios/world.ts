@@ -9,6 +9,7 @@ import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import type { ControlCommands, HaltRequest, HaltResult } from '../../src/producer/index.ts'
 import { Accounts } from './world/accounts.ts'
+import type { ModelClient } from './world/client.ts'
 import { Conduct } from './world/conduct.ts'
 import { controlCommandsOf } from './world/halting.ts'
 import { findUnsettled } from './world/invariants.ts'
@@ -18,6 +19,8 @@ import { heldByNobody, mistoldHealth } from './world/links.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
 import { Process, UNWATCHED, type Watch, watchedBy } from './world/process.ts'
 import { type CompletedJob, ModelQueue } from './world/queue.ts'
+import type { RelayDefect } from './world/relay.ts'
+import { Relays } from './world/relays.ts'
 import { cancelOf, submissionOf } from './world/requests.ts'
 import { Safety } from './world/safety.ts'
 import { type Owner, Schedule } from './world/schedule.ts'
@@ -57,6 +60,10 @@ export type WorldOptions = Readonly<{
   isWhole?: boolean
   /** A defect that is planted in a whole world: workers tell the time by the clocks of their machines. Default: false. */
   trustsMachine?: boolean
+  /** Every user has a client at a relay. Default: false. */
+  clients?: boolean
+  /** A defect that is planted in every relay. */
+  relayDefect?: RelayDefect
   /** The wall clock at the start. Default: a Friday, 10:00 in New York, market open. */
   startMs?: number
   /** Sees every call and every step beside the rules, and judges nothing. */
@@ -94,6 +101,7 @@ class World {
   readonly warnings: string[] = []
   readonly #taken = new TakenSteps()
   readonly store: FakeStore
+  readonly relay: Relays
   readonly aside = new FakeAside(() => this.schedule.nowMs)
   readonly recoveries = new FakeRecoveries(() => this.schedule.nowMs)
   readonly #seed: number
@@ -126,6 +134,8 @@ class World {
     this.#self = new Process('world', this.schedule, UNWATCHED)
     this.queue = new ModelQueue(this.schedule, this.#self)
     this.store = new FakeStore(() => this.schedule.nowMs)
+    const users = (options.clients ?? false) ? [...new Set(accounts.map(({ userId }) => userId))] : []
+    this.relay = new Relays(this.schedule, this.store, this.#self, users, options.relayDefect)
     this.#controls = controlCommandsOf(new Process('api', this.schedule, UNWATCHED), this.store)
     this.accounts = new Accounts(this.#self.clock, this.store.controls, this.queue)
     const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
@@ -144,6 +154,11 @@ class World {
   /** The only account, or the first. */
   get broker(): FakeBroker {
     return this.brokerOf(this.#firstRef())
+  }
+
+  /** The first client of a user, or of the only one. */
+  clientOf(userId = this.#firstRef().userId): ModelClient {
+    return this.relay.clientsOf(userId)[0]!
   }
 
   brokerOf(ref: ConnectionRef): FakeBroker {
@@ -185,6 +200,7 @@ class World {
   async quiesce({ withinMs = QUIESCENCE_MS, stayMs = QUIESCENCE_MS, lookMs }: RestOptions = {}): Promise<void> {
     this.#plans.clear()
     this.faults.clear()
+    this.relay.calm()
     this.queue.lateMs = 0
     for (const worker of this.workers) worker.thaw()
     if (this.workers.length === 0) this.startWorker()
@@ -360,7 +376,7 @@ class World {
 
   /** The C rules, of connections that are there and may be used; and what holds of connections at rest. */
   async #unsettled(): Promise<string[]> {
-    const findings: string[] = []
+    const findings = this.relay.findUnsettled()
     for (const account of this.accounts.all) {
       const isUp = this.accounts.isVerified(account.ref)
       if (isUp) findings.push(...(await findUnsettled({ ...account, store: this.store, warnings: this.warnings })))
@@ -412,6 +428,7 @@ class World {
   async #afterStep(): Promise<void> {
     this.#observer?.afterStep()
     this.#refuse(await this.#conduct.afterStep(this.workers))
+    this.#refuse(this.relay.takeFindings())
     const hasActed = this.#conduct.hasActed()
     if (!hasActed && !this.#isDirty) return
     this.#isDirty = false

@@ -32,6 +32,7 @@ export class Happenings implements Observer {
       if (isBoundary(label)) this.count(`boundary ${label}`, times)
       else if (PORT_CALL.test(label)) this.count(`call ${label}`, times)
     }
+    for (const [what, times] of world.relay.met) this.count(`client ${what}`, times)
     for (const [fault, times] of world.faults.met) this.count(`fault ${fault}`, times)
     for (const ref of accounts)
       for (const [fault, times] of world.brokerOf(ref).faultsMet) this.count(`fault broker.${fault}`, times)

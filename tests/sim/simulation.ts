@@ -41,7 +41,7 @@ export async function simulate({ seed, faults, timeline }: SimulationOptions): P
   const happenings = new Happenings()
   const { accounts, startMs, workers } = setting
   const observer = timeline === undefined ? happenings : observedBy(happenings, timeline)
-  const world = await openWorld({ seed, workers, accounts, startMs, observer })
+  const world = await openWorld({ seed, clients: true, workers, accounts, startMs, observer })
   happenings.follow(world)
   timeline?.follow(world, accounts, startMs)
   let violation: string | null = null

@@ -3,6 +3,7 @@ import { ANOMALIES, statusChanges } from '#domain'
 import { boundaryNames } from '#runtime'
 import type { Store } from '#store'
 import type { Broker } from '../../workers/broker/index.ts'
+import { RELAY_HAPPENINGS } from '../scenarios/world/relays.ts'
 import { STORE_FAULTS } from '../scenarios/world/store-faults.ts'
 import { deeds } from './deeds/index.ts'
 import { CALL_FAULTS, ORDER_CALLS, READ_CALLS } from './deeds/faults.ts'
@@ -36,6 +37,8 @@ export const names: ReadonlySet<string> = new Set([
   ...READ_CALLS.flatMap((call) => CALL_FAULTS.map((kind) => `fault broker.${call} ${kind}`)),
   ...STORE_FAULTS.map((kind) => `fault store.commit ${kind}`),
   ...loggedEvents.map((name) => `event ${name}`),
+  ...RELAY_HAPPENINGS.map((what) => `client ${what}`),
+  ...[...loggedEvents, 'state.sync', 'connection.authorized'].map((event) => `client ${event}`),
   ...REJECTION_CODES.map((code) => `code ${code}`),
   ...ANOMALIES.map((what) => `anomaly ${what}`),
   ...statusChanges.map(({ from, to }) => `transition ${from} -> ${to}`),

@@ -74,6 +74,7 @@ export class FakeStore implements Store {
     const left = new FakeUser()
     left.log.push(...lost.log)
     left.logTop = lost.logTop
+    left.trimmedTo = lost.trimmedTo
     for (const [name, text] of lost.archive) left.archive.set(name, text)
     for (const [name, text] of lost.tombstones) left.tombstones.set(name, text)
     this.#users.set(userId, left)
@@ -92,10 +93,20 @@ export class FakeStore implements Store {
     this.#user(userId).archive.delete(orderId)
   }
 
+  /** The beginning of a user's log is trimmed to its last `keep` entries. `log` still shows all of it. */
+  trimLog(userId: string, keep: number): void {
+    const user = this.#user(userId)
+    const last = keep === 0 ? user.log.at(-1) : user.log.at(-keep - 1)
+    if (last !== undefined && last.id > user.trimmedTo) user.trimmedTo = last.id
+  }
+
   /** The end of a user's log is gone, and the state that tells of it stands. */
   loseLogEnd(userId: string, count: number): void {
     this.#user(userId).log.splice(-count)
   }
+
+  /** Is told what every commit logs, as relays are by the store on Redis. */
+  onLogged: (userId: string, entries: readonly Entry[]) => void = () => {}
 
   /** As the epoch marker: `null` once the store was lost, until somebody mints another. */
   marker: string | null = 'first'
@@ -218,6 +229,7 @@ export class FakeStore implements Store {
     for (const write of writes) user.apply(write)
     if (events.length > 0 && user.logTop > user.last) user.last = user.logTop
     for (const event of events) user.append({ id: this.#nextEventId(user.last), prev: user.last, ...event })
+    if (events.length > 0) this.onLogged(userId, user.log.slice(-events.length))
     const globalHalt = leave === null ? null : await this.controls.readGlobalHalt()
     return { kind: 'committed', version: user.version, lastEventId: user.last, globalHalt }
   }
@@ -256,6 +268,12 @@ export class FakeStore implements Store {
 
   log(userId: string): readonly Entry[] {
     return this.#user(userId).log
+  }
+
+  /** What can still be read of a user's log. */
+  readableLog(userId: string): readonly Entry[] {
+    const { log, trimmedTo } = this.#user(userId)
+    return trimmedTo === EVENT_ID_ZERO ? log : log.filter(({ id }) => id > trimmedTo)
   }
 
   /** Grows for ever, over losses too. */

@@ -17,12 +17,15 @@ export class FakeUser {
   readonly archive = new Map<string, string>()
   readonly tombstones = new Map<string, string>()
   readonly log: Entry[] = []
+  /** Entries up to this id were trimmed from the log: no relay can read them any more. */
+  trimmedTo = EVENT_ID_ZERO
 
   copy(): FakeUser {
     const copy = new FakeUser()
     copy.version = this.version
     copy.last = this.last
     copy.logTop = this.logTop
+    copy.trimmedTo = this.trimmedTo
     for (const name of ['records', 'claims', 'refs', 'archive', 'tombstones'] as const)
       for (const [key, text] of this[name]) copy[name].set(key, text)
     copy.log.push(...this.log)

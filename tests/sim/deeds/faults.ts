@@ -194,6 +194,9 @@ function wipe({ world, chance, setting }: Sim): void {
   const known = Promise.all([Promise.all(users.map((userId) => controls.read(userId))), controls.readGlobalHalt()])
   world.store.wipe()
   world.later(500 + chance.below(2_000), () => {
-    void known.then(([sets, globalHalt]) => controls.restore(sets, globalHalt))
+    void known.then(async ([sets, globalHalt]) => {
+      await controls.restore(sets, globalHalt)
+      world.store.marker = `restored after loss ${world.store.losses}`
+    })
   })
 }

@@ -4,12 +4,21 @@ import { controls } from './controls.ts'
 import { type Deed, FAULT_GROUPS, type FaultGroup, type Sim } from './deed.ts'
 import { faults } from './faults.ts'
 import { orders } from './orders.ts'
+import { relayDeeds } from './relay.ts'
 import { corporateActions, execute, settlePending, venue } from './venue.ts'
 
 export { type Deed, FAULT_GROUPS, type FaultGroup, type Sim, execute, orders, settlePending }
 
 /** Everything that can be drawn. */
-export const deeds: readonly Deed[] = [...orders, ...commands, ...venue, ...corporateActions, ...controls, ...faults]
+export const deeds: readonly Deed[] = [
+  ...orders,
+  ...commands,
+  ...venue,
+  ...corporateActions,
+  ...controls,
+  ...faults,
+  ...relayDeeds,
+]
 
 /** What is drawn from: all deeds but the faults that are left out. */
 export const deedsWith = (groups: ReadonlySet<FaultGroup>): readonly Deed[] =>

@@ -1,0 +1,160 @@
+import { isDeepStrictEqual } from 'node:util'
+import { type EventPosition, serverEvents, type ServerEventName } from '#contract'
+import type { Logged } from '../../../relay/user-stream.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+import type { Entry } from '../../support/fake-user.ts'
+import { connectionsOf } from './log-reader.ts'
+
+/** Every event that was ever logged, of whoever, by its id: losses of the store change nothing of it. */
+export class EverLogged {
+  readonly #entries = new Map<string, Readonly<{ userId: string; entry: Entry }>>()
+
+  add(userId: string, entries: readonly Entry[]): void {
+    for (const entry of entries) this.#entries.set(entry.id, { userId, entry })
+  }
+
+  find(id: string): Readonly<{ userId: string; entry: Entry }> | undefined {
+    return this.#entries.get(id)
+  }
+}
+
+/** So many of the latest readings of a user's figures are remembered: a `state.sync` may be made of any of them. */
+const READINGS_KEPT = 4
+
+/** Accounts that belong into a user's figures at some moment, and whether the store was lost then. */
+type Due = Readonly<{ isLost: boolean; connectionIds: readonly string[] }>
+
+/** What the figures of users had to hold, at their latest readings. */
+export class FiguresDue {
+  readonly #store: FakeStore
+  readonly #readings = new Map<string, Due[]>()
+
+  constructor(store: FakeStore) {
+    this.#store = store
+  }
+
+  /** A relay reads the figures of this user now. */
+  reads(userId: string): void {
+    const readings = this.#readings.get(userId) ?? []
+    this.#readings.set(userId, [...readings, this.#now(userId)].slice(-READINGS_KEPT))
+  }
+
+  /** What speaks against showing these accounts: it holds now, and held at each of the latest readings. */
+  objections(userId: string, shown: ReadonlySet<string>): string[] {
+    const all = [...(this.#readings.get(userId) ?? []), this.#now(userId)]
+    const missing = this.#now(userId).connectionIds.filter(
+      (id) => !shown.has(id) && all.every(({ connectionIds }) => connectionIds.includes(id)),
+    )
+    return [
+      ...(all.every(({ isLost }) => isLost) ? ['while the store is lost'] : []),
+      ...missing.map((id) => `before ${id} was read`),
+    ]
+  }
+
+  #now(userId: string): Due {
+    return { isLost: this.#store.marker === null, connectionIds: connectionsOf(this.#store, userId).linked }
+  }
+}
+
+/**
+ * Where a connection is in its user's log, as far as it was told.
+ *
+ *   unplaced --placed--> at <--state.sync-- adrift     at --state.resync--> adrift     unplaced --lastEventId is no id--> adrift
+ *
+ * `adrift`: it was told that there is a hole, and waits for the `state.sync` behind it. `lastId`: of the last event since then.
+ */
+type Where =
+  | Readonly<{ kind: 'unplaced' }>
+  | Readonly<{ kind: 'at'; id: string }>
+  | Readonly<{ kind: 'adrift'; lastId: string | null; isTold: boolean }>
+
+/** Rule C5 for one connection: what it is sent is the log of its user, in order, each entry once, and every hole is told. */
+export class Hearing {
+  readonly #userId: string
+  readonly #everLogged: EverLogged
+  readonly #due: FiguresDue
+  readonly #say: (finding: string) => void
+  #where: Where = { kind: 'unplaced' }
+
+  constructor(userId: string, everLogged: EverLogged, due: FiguresDue, say: (finding: string) => void) {
+    this.#userId = userId
+    this.#everLogged = everLogged
+    this.#due = due
+    this.#say = (finding) => say(`C5 a connection of ${userId} ${finding}`)
+  }
+
+  /** @param position `null`: a resync follows */
+  placed(position: string | null): void {
+    this.#where = position === null ? { kind: 'adrift', lastId: null, isTold: false } : { kind: 'at', id: position }
+  }
+
+  delivered({ event, payload, meta }: Logged, isPlace: boolean): void {
+    const where = this.#where
+    const found = this.#everLogged.find(meta.id)
+    this.#parse(event, payload)
+    if (found === undefined) return this.#say(`is sent ${event} ${meta.id}, which was never logged`)
+    const { userId, entry } = found
+    if (userId !== this.#userId) return this.#say(`is sent ${event} of ${userId} (S11)`)
+    if (entry.event !== event || entry.prev !== meta.prev || !isDeepStrictEqual(entry.payload, payload))
+      this.#say(`is sent ${event} ${meta.id} otherwise than it was logged`)
+    if (where.kind === 'unplaced') return this.#say(`is sent ${event} before connection.authorized`)
+    const before = where.kind === 'at' ? where.id : where.lastId
+    if (before !== null && entry.id <= before) this.#say(`is sent ${event} ${entry.id} again, or late, after ${before}`)
+    else if (where.kind === 'at' && entry.prev !== before)
+      this.#say(`is sent ${event} ${entry.id} after ${before}, and what lies between is missing`)
+    if (isPlace !== (where.kind === 'at')) this.#say(`may ${isPlace ? '' : 'not '}resume at ${entry.id}`)
+    this.#where = where.kind === 'at' ? { kind: 'at', id: entry.id } : { ...where, lastId: entry.id }
+  }
+
+  resynced(payload: object): void {
+    this.#parse('state.resync', payload)
+    if (this.#where.kind === 'unplaced') this.#say('is told state.resync before connection.authorized')
+    if (this.#where.kind === 'adrift' && this.#where.isTold) this.#say('is told state.resync twice')
+    this.#where = { kind: 'adrift', lastId: null, isTold: true }
+  }
+
+  synced(payload: object, at: EventPosition | undefined): void {
+    const sync = this.#parse('state.sync', payload)
+    const where = this.#where
+    if (sync === null) return
+    if (at === undefined || sync.lastEventId !== at.id) return this.#say('is sent a state.sync without its place')
+    if (where.kind === 'unplaced') this.#say('is sent state.sync before connection.authorized')
+    if (where.kind === 'at' && where.id !== at.id)
+      this.#say(`is at ${where.id} and is sent the state of ${at.id}, without a state.resync`)
+    const { portfolio, positions, pendingTrades } = sync
+    const isWhole = portfolio !== undefined && positions !== undefined && pendingTrades !== undefined
+    if (where.kind === 'adrift' && (!where.isTold || !isWhole)) this.#say('is sent part of the state after a hole')
+    if (portfolio !== undefined) {
+      const shown = new Set((portfolio.accounts ?? []).map(({ brokerConnectionId }) => brokerConnectionId))
+      for (const why of this.#due.objections(this.#userId, shown)) this.#say(`is sent state.sync ${why}`)
+    }
+    this.#where = { kind: 'at', id: at.id }
+  }
+
+  /** Whether it was sent everything up to this id. */
+  isAt(id: string): boolean {
+    return this.#where.kind === 'at' && this.#where.id === id
+  }
+
+  /** At rest: what speaks against its having all of the log, of which `top` is the last. `isRead`: its figures can be shown. */
+  findUnsettled(top: string, isRead: boolean): string[] {
+    if (this.#where.kind === 'at' && this.#where.id === top) return []
+    if (this.#where.kind === 'adrift' && this.#where.isTold && !isRead) return []
+    const where = this.#where.kind === 'at' ? `at ${this.#where.id}` : this.#where.kind
+    return [`C5 a connection of ${this.#userId} is ${where}, the log ends at ${top}`]
+  }
+
+  #parse<Name extends ServerEventName>(event: Name, payload: unknown): ParsedPayload<Name> | null
+  #parse(event: string, payload: unknown): unknown
+  #parse(event: string, payload: unknown): unknown {
+    const known = isKnown(event) ? serverEvents[event].schema.safeParse(payload) : null
+    if (known?.success === true) return known.data
+    this.#say(
+      `is sent ${event} with a payload that is none: ${known?.error.message ?? 'the contract has no such event'}`,
+    )
+    return null
+  }
+}
+
+type ParsedPayload<Name extends ServerEventName> = ReturnType<(typeof serverEvents)[Name]['schema']['parse']>
+const isKnown = (event: string): event is ServerEventName => Object.hasOwn(serverEvents, event)

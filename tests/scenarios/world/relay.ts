@@ -1,0 +1,208 @@
+import { createLogger, isoTime, Metrics } from '#runtime'
+import type { EventPosition, SyncType } from '#contract'
+import type { Reader } from '#store'
+import { Outage } from '#transport'
+import { createRelayMetrics } from '../../../relay/context.ts'
+import {
+  CHECK_MS_MIN,
+  CHECK_MS_SPREAD,
+  type Logged,
+  type Outlet,
+  type StreamDeps,
+  UserStream,
+} from '../../../relay/user-stream.ts'
+import type { FakeStore } from '../../support/fake-store.ts'
+import type { ModelClient } from './client.ts'
+import type { Hearing } from './hearing.ts'
+import { logReader } from './log-reader.ts'
+import type { Process } from './process.ts'
+
+/** A defect that is planted between a stream and what it works on. */
+export type RelayDefect = Readonly<{
+  reader?: (reader: Reader) => Reader
+  outlet?: (outlet: Outlet, userId: string) => Outlet
+  received?: (logged: Logged, userId: string) => Logged
+}>
+
+/** From its first word to its place in the log; a connection that takes longer is closed, and comes again. */
+const ENTERING_MS_MAX = 5_000
+/** How long a client stays away that a relay closed. */
+const AWAY_MS = 1_000
+/** Share of the checks of a connection that has everything that are made all the same. */
+const IDLE_CHECKS = 0.1
+const log = createLogger('relay', 'silent')
+const metrics = createRelayMetrics(new Metrics(false))
+
+/** The subscription of one user's channel at one relay, and who is in the user's room. */
+type Room = { isSubscribed: boolean; readonly connections: Set<Connection> }
+
+/**
+ * One relay: a process with rooms, each with the connections of one user, and a production `UserStream` for each connection. It does
+ * with streams what `Clients` and the adapter do: room first, then subscription, then the place in the log; a check now and then.
+ */
+export class ModelRelay {
+  readonly process: Process
+  readonly store: FakeStore
+  readonly #defect: RelayDefect
+  readonly #deps: StreamDeps
+  readonly #sub: { subscribe(userId: string): Promise<void> }
+  readonly #rooms = new Map<string, Room>()
+  /** What is published meanwhile does not come: the link of the subscriptions is down. */
+  isDeaf = false
+
+  constructor(process: Process, store: FakeStore, defect: RelayDefect) {
+    this.process = process
+    this.store = store
+    this.#defect = defect
+    const readsOn = (): Promise<void> => process.enter('reading', 'reader reads on', () => {})
+    const reader = process.door('reader', logReader(store, readsOn), true)
+    const { clock } = process
+    this.#deps = {
+      ...{ clock, log, metrics },
+      reader: defect.reader?.(reader) ?? reader,
+      outage: new Outage(clock, log),
+    }
+    const subscribe = async (userId: string): Promise<void> => {
+      const room = this.#rooms.get(userId)
+      if (room !== undefined) room.isSubscribed = true
+    }
+    this.#sub = process.door('sub', { subscribe }, true)
+    process.onDeath(() => {
+      for (const { connections } of this.#rooms.values()) for (const one of connections) one.end(AWAY_MS)
+    })
+  }
+
+  /** Whether anything published for this user comes here. */
+  hears(userId: string): boolean {
+    return !this.isDeaf && this.process.state !== 'dead' && this.#rooms.get(userId)?.isSubscribed === true
+  }
+
+  connect(client: ModelClient, hearing: Hearing, lastEventId: unknown): Connection {
+    const connection = new Connection(this, client, hearing, this.#deps, this.#defect)
+    void this.process.enter(`client ${client.userId}`, 'relay.connect', () => {
+      // As `Clients.welcome`: what cannot be admitted comes again.
+      this.#admit(connection, lastEventId).catch(() => connection.end(AWAY_MS))
+    })
+    return connection
+  }
+
+  async #admit(connection: Connection, lastEventId: unknown): Promise<void> {
+    const { userId } = connection.client
+    if (!connection.isOpen()) return
+    const room = this.#rooms.get(userId) ?? { isSubscribed: false, connections: new Set() }
+    this.#rooms.set(userId, room)
+    room.connections.add(connection)
+    if (!room.isSubscribed) await this.#sub.subscribe(userId)
+    await connection.begin(lastEventId)
+  }
+
+  leave(connection: Connection): void {
+    const { userId } = connection.client
+    const room = this.#rooms.get(userId)
+    room?.connections.delete(connection)
+    if (room?.connections.size === 0) this.#rooms.delete(userId)
+  }
+
+  /** An event of a user's log, from Redis. */
+  receive(userId: string, given: Logged): void {
+    const logged = this.#defect.received?.(given, userId) ?? given
+    for (const { stream } of this.#rooms.get(userId)?.connections ?? []) stream.receive(logged)
+  }
+
+  /** The link to Redis was down: whatever was told meanwhile is in the log. */
+  checkAll(): void {
+    for (const { connections } of this.#rooms.values()) for (const { stream } of connections) void stream.check()
+  }
+}
+
+/** One connection of a client to a relay; closed, it is in no room and its stream sends nothing more. */
+export class Connection implements Outlet {
+  readonly client: ModelClient
+  readonly hearing: Hearing
+  readonly stream: UserStream
+  readonly #relay: ModelRelay
+  readonly #clock: StreamDeps['clock']
+  #isOpen = true
+  #cancelCheck = (): void => {}
+
+  constructor(relay: ModelRelay, client: ModelClient, hearing: Hearing, deps: StreamDeps, { outlet }: RelayDefect) {
+    this.client = client
+    this.hearing = hearing
+    this.#relay = relay
+    this.#clock = deps.clock
+    this.stream = new UserStream(deps, client.userId, outlet?.(this, client.userId) ?? this)
+  }
+
+  async begin(lastEventId: unknown): Promise<void> {
+    if (!this.#isOpen) return
+    const giveUp = this.#clock.after(ENTERING_MS_MAX, () => this.end(AWAY_MS))
+    await this.stream.start(lastEventId, (position) => {
+      giveUp()
+      this.hearing.placed(position)
+      const { userId } = this.client
+      const said = { userId, sessionId: 'ws_', timestamp: isoTime(this.#clock.now()) }
+      const at = position === null ? undefined : { id: position }
+      this.client.take(this, { event: 'connection.authorized', payload: said, at })
+      this.#planCheck()
+    })
+  }
+
+  #planCheck(): void {
+    const afterMs = CHECK_MS_MIN + this.#relay.process.random.fraction() * CHECK_MS_SPREAD
+    this.#cancelCheck = this.#clock.after(afterMs, () => {
+      if (this.#mayFindSomething()) void this.stream.check()
+      this.#planCheck()
+    })
+  }
+
+  /** Most checks find nothing, and do nothing: of those only some are made. */
+  #mayFindSomething(): boolean {
+    const { userId } = this.client
+    return (
+      !this.hearing.isAt(this.#relay.store.lastEventId(userId)) || this.#relay.process.random.fraction() < IDLE_CHECKS
+    )
+  }
+
+  requestSync(types: readonly SyncType[] | undefined, answer: (given: 'sent' | 'owed' | 'busy') => void): void {
+    void this.#relay.process.enter(`client ${this.client.userId}`, 'relay.requestSync', () => {
+      if (this.#isOpen) void this.stream.sync(types).then((given) => this.#isOpen && answer(given))
+    })
+  }
+
+  /** The relay ends it; the client comes again. */
+  end(afterMs: number): void {
+    this.close()
+    this.client.closed(this, afterMs)
+  }
+
+  close(): void {
+    this.#isOpen = false
+    this.#cancelCheck()
+    this.#relay.leave(this)
+  }
+
+  isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  isBehind(): boolean {
+    return this.client.isBehind()
+  }
+
+  tell(event: 'state.resync' | 'state.sync', payload: object, at?: EventPosition): void {
+    if (!this.#isOpen) return
+    if (event === 'state.resync') this.hearing.resynced(payload)
+    else this.hearing.synced(payload, at)
+    this.client.take(this, { event, payload, at })
+  }
+
+  deliver(logged: Logged, isPlace: boolean): void {
+    if (!this.#isOpen) return
+    this.hearing.delivered(logged, isPlace)
+    this.client.take(this, {
+      event: logged.event,
+      payload: logged.payload as object,
+      at: isPlace ? logged.meta : undefined,
+    })
+  }
+}

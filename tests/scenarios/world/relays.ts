@@ -1,0 +1,218 @@
+import { isoTime } from '#runtime'
+import { stateSyncOf } from '#contract'
+import type { FakeStore } from '../../support/fake-store.ts'
+import type { Entry } from '../../support/fake-user.ts'
+import { ModelClient, type Network, RESUMES } from './client.ts'
+import { EverLogged, FiguresDue, Hearing } from './hearing.ts'
+import { connectionsOf } from './log-reader.ts'
+import { type Fault, type PortCall, Process, UNWATCHED, type Watch } from './process.ts'
+import { type Connection, ModelRelay, type RelayDefect } from './relay.ts'
+import type { Owner, Schedule } from './schedule.ts'
+import { StoreFaults } from './store-faults.ts'
+import { View } from './view.ts'
+
+const RELAYS = 2
+
+/** What is counted in `met`, beside the events that clients handle. */
+export const RELAY_HAPPENINGS = [
+  ...['client cut', 'client stalled', 'client behind', ...RESUMES.map((resume) => `resume ${resume}`)],
+  ...['sync sent', 'sync owed', 'sync busy', 'publication dropped', 'relay deaf', 'relay killed', 'relay frozen'],
+  ...['reader.top failed', 'reader.events failed', 'reader.figures failed', 'sub.subscribe failed'],
+]
+
+/** Publications that do not come: `times` of them, after `skip` others, of one user or of any, at one relay or at any. */
+type Drop = { times: number; skip: number; readonly userId: string | null }
+
+/**
+ * Two relays and the clients of every user. Every commit publishes what it logged; each publication is a step of each relay that has
+ * somebody in the user's room. What clients are sent is checked at every step (`hearing.ts`), what they believe at rest (`view.ts`).
+ */
+export class Relays {
+  readonly faults = new StoreFaults()
+  /** How often each thing happened: faults, resyncs, and every event that a client handled. */
+  readonly met = new Map<string, number>()
+  readonly #schedule: Schedule
+  readonly #store: FakeStore
+  readonly #world: Owner
+  readonly #defect: RelayDefect
+  readonly #relays: ModelRelay[] = []
+  readonly #clients: ModelClient[] = []
+  readonly #everLogged = new EverLogged()
+  readonly #due: FiguresDue
+  readonly #drops: Drop[] = []
+  #found: string[] = []
+  #started = 0
+
+  /** @param userIds who has a client from the start */
+  constructor(
+    schedule: Schedule,
+    store: FakeStore,
+    world: Owner,
+    userIds: readonly string[],
+    defect: RelayDefect = {},
+  ) {
+    this.#schedule = schedule
+    this.#store = store
+    this.#world = world
+    this.#defect = defect
+    this.#due = new FiguresDue(store)
+    if (userIds.length === 0) return
+    store.onLogged = (userId, entries) => this.#publish(userId, entries)
+    for (let count = 0; count < RELAYS; count += 1) this.#start()
+    for (const userId of userIds) this.connect(userId)
+  }
+
+  /** Another client of this user. */
+  connect(userId: string): ModelClient {
+    const name = `client ${this.#clients.length + 1} of ${userId}`
+    const client = new ModelClient(userId, new Process(name, this.#schedule, UNWATCHED), this.#network)
+    this.#clients.push(client)
+    client.connect()
+    return client
+  }
+
+  clientsOf(userId: string): readonly ModelClient[] {
+    return this.#clients.filter((client) => client.userId === userId)
+  }
+
+  // What goes wrong ----------------------------------------------------------------------------------------------------------
+
+  /** The next publications are lost. Default: one, of anybody. */
+  drop({ times = 1, skip = 0, userId = null }: Partial<Drop> = {}): void {
+    this.#drops.push({ times, skip, userId })
+  }
+
+  /** One relay loses its subscriptions for so long: nothing comes; then it looks at everything (as on `ready` of the link). */
+  deafen(forMs: number): void {
+    const relay = this.#any()
+    relay.isDeaf = true
+    this.#note('relay deaf')
+    this.#later(forMs, () => {
+      relay.isDeaf = false
+      void relay.process.enter('link', 'relay.subscribed again', () => relay.checkAll())
+    })
+  }
+
+  /** `kill -9` of a relay, and another one in its place. Its clients come back, to whichever. */
+  kill(): void {
+    const relay = this.#any()
+    this.#note('relay killed')
+    this.#relays.splice(this.#relays.indexOf(relay), 1)
+    relay.process.kill()
+    this.#start()
+  }
+
+  /** A relay stands still for so long. */
+  freeze(forMs: number): void {
+    const { process } = this.#any()
+    this.#note('relay frozen')
+    process.freeze()
+    this.#later(forMs, () => process.thaw())
+  }
+
+  /** A client handles nothing for so long. */
+  stall(client: ModelClient, forMs: number): void {
+    client.stall(forMs, (afterMs, run) => this.#later(afterMs, run))
+  }
+
+  /** Every fault ends. */
+  calm(): void {
+    this.#drops.length = 0
+    this.faults.clear()
+    for (const relay of this.#relays) {
+      relay.isDeaf = false
+      relay.process.thaw()
+    }
+    for (const client of this.#clients) client.wake()
+  }
+
+  // What came of it ----------------------------------------------------------------------------------------------------------
+
+  /** What speaks against a rule since the last time. */
+  takeFindings(): readonly string[] {
+    if (this.#found.length === 0) return NOTHING
+    const found = this.#found
+    this.#found = []
+    return found
+  }
+
+  /** What holds at rest: every client was sent the whole log, and believes what the store holds. */
+  findUnsettled(): string[] {
+    return this.#clients.flatMap((client) => {
+      const { userId } = client
+      const snapshot = this.#store.snapshot(userId)
+      const { count, linked } = connectionsOf(this.#store, userId)
+      const read = new Set(snapshot.accounts.map(({ connectionId }) => connectionId))
+      const isRead = this.#store.marker !== null && linked.every((id) => read.has(id)) && (count === 0 || read.size > 0)
+      const truth = new View()
+      truth.sync(stateSyncOf(snapshot, undefined, isoTime(this.#schedule.nowMs)))
+      return client.findUnsettled(isRead ? truth : null, snapshot.lastEventId, isRead)
+    })
+  }
+
+  readonly #network: Network = {
+    connect: (client, lastEventId) => this.#connect(client, lastEventId),
+    note: (what) => this.#note(what),
+    say: (finding) => void this.#found.push(finding),
+  }
+
+  #connect(client: ModelClient, lastEventId: unknown): Connection {
+    const hearing = new Hearing(client.userId, this.#everLogged, this.#due, (finding) => void this.#found.push(finding))
+    return this.#any().connect(client, hearing, lastEventId)
+  }
+
+  #start(): void {
+    const process = new Process(`relay ${(this.#started += 1)}`, this.#schedule, this.#watch)
+    this.#relays.push(new ModelRelay(process, this.#store, this.#defect))
+  }
+
+  #any(): ModelRelay {
+    return this.#schedule.chance.pick(this.#relays)!
+  }
+
+  #publish(userId: string, entries: readonly Entry[]): void {
+    this.#everLogged.add(userId, entries)
+    for (const { id, prev, event, payload } of entries)
+      for (const relay of this.#relays) {
+        if (!relay.hears(userId)) continue
+        if (this.#isDropped(userId)) this.#note('publication dropped')
+        else
+          void relay.process.enter(`room ${userId}`, 'relay.receive', () =>
+            relay.receive(userId, { event, payload, meta: { id, prev } }),
+          )
+      }
+  }
+
+  #isDropped(userId: string): boolean {
+    const drop = this.#drops.find((one) => (one.userId ?? userId) === userId)
+    if (drop === undefined) return false
+    if (drop.skip > 0) {
+      drop.skip -= 1
+      return false
+    }
+    drop.times -= 1
+    if (drop.times <= 0) this.#drops.splice(this.#drops.indexOf(drop), 1)
+    return true
+  }
+
+  readonly #watch: Watch = {
+    asked() {},
+    heard() {},
+    calling: (process: Process, { label, args }: PortCall): Fault | null => {
+      if (label === 'reader.figures') this.#due.reads(String(args[0]))
+      const fault = this.faults.take(process, label)
+      if (fault !== null) this.#note(`${label} failed`)
+      return fault
+    },
+  }
+
+  #note(what: string): void {
+    this.met.set(what, (this.met.get(what) ?? 0) + 1)
+  }
+
+  #later(afterMs: number, run: () => void): void {
+    this.#schedule.after(this.#world, afterMs, run)
+  }
+}
+
+const NOTHING: readonly string[] = []
