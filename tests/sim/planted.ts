@@ -8,7 +8,57 @@ import { fileURLToPath } from 'node:url'
  */
 export type PlantedDefect = Readonly<{ name: string; what: string; file: string; right: string; wrong: string }>
 
-export const planted: readonly PlantedDefect[] = []
+export const planted: readonly PlantedDefect[] = [
+  {
+    name: 'submission',
+    what: 'a refusal of the second request counts as proof, although the first may have arrived',
+    file: 'workers/orders/resolve.ts',
+    right: "isParked ? [] : [{ type: 'outcome_unknown', at }]",
+    wrong: '[]',
+  },
+  {
+    name: 'replacement',
+    what: 'a replacement counts as done before the broker shows which order stands',
+    file: 'src/domain/booking.ts',
+    right: "if (one.agreed || !(old?.status === 'replaced' || isAtWork(one))) return",
+    wrong: 'if (one.agreed || old === undefined) return',
+  },
+  {
+    name: 'closing',
+    what: 'two closes at once each take the whole position',
+    file: 'workers/orders/sizing.ts',
+    right: 'const quantity = min(intent.quantity, reducible)',
+    wrong: 'const quantity = intent.quantity ?? reducible ?? min(intent.quantity, reducible)',
+  },
+  {
+    name: 'fills',
+    what: 'an execution that overlaps what is booked is booked whole',
+    file: 'src/domain/placement.ts',
+    right: 'const quantity = sub(next.cumulativeQuantity, placement.cumulativeQuantity)\n',
+    wrong: 'const { quantity } = next\n',
+  },
+  {
+    name: 'reconciliation',
+    what: 'the first reading that shows another position is believed',
+    file: 'src/domain/reconcile.ts',
+    right: 'if (!this.#isSure(`position ${symbol}`, theirs?.quantity ?? ZERO)) return',
+    wrong: 'this.#isSure(`position ${symbol}`, theirs?.quantity ?? ZERO)',
+  },
+  {
+    name: 'leases',
+    what: 'what an owner writes is not held against its lease',
+    file: 'workers/updates/owner.ts',
+    right: "fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },",
+    wrong: "fence: { kind: 'version' },",
+  },
+  {
+    name: 'relay stream',
+    what: 'an event is sent on although the one before it never came',
+    file: 'relay/user-stream.ts',
+    right: "if (meta.prev === this.#position && event !== 'state.resync') this.#send(logged)",
+    wrong: "if (meta.id > this.#position && event !== 'state.resync') this.#send(logged)",
+  },
+]
 
 const root = new URL('../../', import.meta.url)
 

@@ -1,5 +1,5 @@
 import { money } from '#contract'
-import { isTerminal } from '#domain'
+import { isTerminal, type Order } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -129,9 +129,30 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     ...leftOver(stake),
     ...untold,
     ...averages(stake, books),
+    ...ours.flatMap((order) => otherTerms(order, books.get(order.id), store)),
     ...(await unequal(stake)),
     ...stored.flatMap(inexact),
   ]
+}
+
+/** C4: an order that is open is for as much, and at the price, as its broker order. */
+function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: FakeStore): string[] {
+  const head = trade?.orders.findLast((one) => !isClosed(one) && !one.clientOrderId.startsWith('leg-'))
+  // What executed before a loss is told by the totals of each order; which of the whole chain it was is not known any more.
+  if (trade === undefined || head === undefined || losses > 0 || order.orderClass === 'oco') return []
+  const earlier = Number(trade.executed) - Number(head.filledQuantity)
+  const terms = [
+    ['limitPrice', order.limitPrice, head.limitPrice],
+    ['stopPrice', order.stopPrice, head.stopPrice],
+  ] as const
+  const findings = terms.flatMap(([name, ours, theirs]) =>
+    ours === theirs ? [] : [`C4 ${order.id} has the ${name} ${ours ?? 'none'} here, ${theirs ?? 'none'} at the broker`],
+  )
+  if (order.quantity === null || head.quantity === null) return findings
+  const whole = Number(head.quantity) + earlier
+  return Number(order.quantity) === whole
+    ? findings
+    : [...findings, `C4 ${order.id} is for ${order.quantity} here, ${whole} at the broker`]
 }
 
 /** C6: no exit rests on a symbol that is flat, unless somebody was told. */

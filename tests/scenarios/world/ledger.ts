@@ -2,7 +2,10 @@ import { add, type BrokerOrder, type Decimal, isPositive, mul, readClientOrderId
 import { isClosed } from '../../support/broker/ledger.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 
-/** What the broker's books say about one trade: the whole chain of orders that carried it out. */
+/**
+ * What the broker's books say about one trade: the whole chain of orders that carried it out. The stop of a pair executes for the trade,
+ * and is not among its orders.
+ */
 export type TradeInBooks = Readonly<{
   orders: readonly BrokerOrder[]
   isOpen: boolean
@@ -17,14 +20,17 @@ export function tradesInBooks(broker: FakeBroker, userId: string): Map<string, T
   const tradeOf = new Map<string, string>()
   const trades = new Map<string, TradeInBooks>()
   for (const order of broker.orders.values()) {
+    const parent = broker.ledger.parentOf(order)
+    // An exit is not the trade: only a pair of exits is one, and then both of them are.
+    if (parent !== null && parent.orderClass !== 'oco') continue
     const ours = readClientOrderId(order.clientOrderId, userId)
-    const tradeId = ours?.tradeId ?? tradeOf.get(order.replaces ?? '')
+    const tradeId = ours?.tradeId ?? tradeOf.get(order.replaces ?? parent?.brokerOrderId ?? '')
     if (tradeId === undefined) continue
     tradeOf.set(order.brokerOrderId, tradeId)
     const before = trades.get(tradeId)
     trades.set(tradeId, {
       ...(before ?? { executed: ZERO, everExecuted: ZERO, cost: ZERO }),
-      orders: [...(before?.orders ?? []), order],
+      orders: [...(before?.orders ?? []), ...(parent === null ? [order] : [])],
       isOpen: before?.isOpen === true || !isClosed(order),
     })
   }
