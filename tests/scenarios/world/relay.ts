@@ -47,6 +47,8 @@ export class ModelRelay {
   readonly #deps: StreamDeps
   readonly #sub: { subscribe(userId: string): Promise<void> }
   readonly #rooms = new Map<string, Room>()
+  /** In a room, or on the way into one. */
+  readonly #connections = new Set<Connection>()
   /** What is published meanwhile does not come: the link of the subscriptions is down. */
   isDeaf = false
 
@@ -68,7 +70,7 @@ export class ModelRelay {
     }
     this.#sub = process.door('sub', { subscribe }, true)
     process.onDeath(() => {
-      for (const { connections } of this.#rooms.values()) for (const one of connections) one.end(AWAY_MS)
+      for (const connection of this.#connections) connection.end(AWAY_MS)
     })
   }
 
@@ -79,6 +81,7 @@ export class ModelRelay {
 
   connect(client: ModelClient, hearing: Hearing, lastEventId: unknown): Connection {
     const connection = new Connection(this, client, hearing, this.#deps, this.#defect)
+    this.#connections.add(connection)
     void this.process.enter(`client ${client.userId}`, 'relay.connect', () => {
       // As `Clients.welcome`: what cannot be admitted comes again.
       this.#admit(connection, lastEventId).catch(() => connection.end(AWAY_MS))
@@ -97,6 +100,7 @@ export class ModelRelay {
   }
 
   leave(connection: Connection): void {
+    this.#connections.delete(connection)
     const { userId } = connection.client
     const room = this.#rooms.get(userId)
     room?.connections.delete(connection)
