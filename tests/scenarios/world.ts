@@ -362,16 +362,18 @@ class World {
   }
 
   /**
-   * A cancel of all orders has something left to do: an order that was asked for before it came to the workers only after it had run. A
-   * repeat would cancel that order, as it was meant to.
+   * A cancel of all orders, or a close of all positions, has something left to do: what had been asked for before it came to the workers,
+   * or to the books, only after it had run. A repeat would take that too, as it was meant to.
    */
   #isDue({ name, data, addedMs }: CompletedJob): boolean {
-    if (name !== 'cancelAll') return false
+    if (name !== 'cancelAll' && name !== 'closeAllPositions') return false
     const { userId, connectionId } = data as ConnectionRef
-    const { orders } = this.store.snapshot(userId)
-    return orders.some(
-      (order) => order.connectionId === connectionId && Date.parse(order.askedAt ?? '') <= addedMs + SKEW_MS,
-    )
+    const { orders, positions } = this.store.snapshot(userId)
+    const times =
+      name === 'cancelAll'
+        ? orders.map((order) => ({ connectionId: order.connectionId, at: order.askedAt ?? '' }))
+        : positions.map((position) => ({ connectionId: position.connectionId, at: position.openedAt }))
+    return times.some((one) => one.connectionId === connectionId && Date.parse(one.at) <= addedMs + SKEW_MS)
   }
 
   /** The C rules, of connections that are there and may be used; and what holds of connections at rest. */

@@ -2,7 +2,7 @@ import type { ConnectionRef } from '#store'
 import { type Observer, openWorld, type World } from '../scenarios/world.ts'
 import { Chance } from '../scenarios/world/chance.ts'
 import { watchedBy } from '../scenarios/world/process.ts'
-import { deedsWith, drawDeed, execute, type FaultGroup, orders, settlePending, type Sim } from './deeds/index.ts'
+import { deedsWith, drawDeed, execute, type FaultGroup, settlePending, type Sim, submitSimple } from './deeds/index.ts'
 import { Happenings } from './happenings.ts'
 import { drawSetting, PRICE, type Setting } from './setting.ts'
 import type { Timeline } from './timeline.ts'
@@ -84,7 +84,7 @@ async function begin(world: World, { accounts, symbols }: Setting): Promise<void
 }
 
 async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: string) => void): Promise<void> {
-  const { world, chance, setting, trades } = sim
+  const { world, chance, setting } = sim
   const from = deedsWith(faults)
   for (let count = 0; count < setting.deeds; count += 1) {
     const deed = drawDeed(from, chance)
@@ -95,10 +95,15 @@ async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: stri
   await world.advance(CALM_MS)
   if (chance.below(2) === 0) await goUnheard(sim)
   // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).
-  const orders = await Promise.all(trades.map(({ tradeId, ref }) => world.order(tradeId, ref)))
-  if (orders.some((order) => order?.status === 'submitting')) await world.advance(NOT_RECEIVED_MS)
+  const untilMs = world.nowMs + NOT_RECEIVED_MS
+  while (world.nowMs < untilMs && (await isUnresolved(sim))) await world.advance(LOOK_MS)
   await world.quiesce(setting.isPatient ? {} : { lookMs: LOOK_MS, stayMs: STAY_MS })
   await (setting.isPatient ? world.repeatAll() : world.repeatAll(STAY_MS))
+}
+
+async function isUnresolved({ world, trades }: Sim): Promise<boolean> {
+  const orders = await Promise.all(trades.map(({ tradeId, ref }) => world.order(tradeId, ref)))
+  return orders.some((order) => order?.status === 'submitting')
 }
 
 /** Every fault at the broker ends, and whatever hangs there is settled. */
@@ -120,7 +125,7 @@ async function goUnheard(sim: Sim): Promise<void> {
   void world.resume({}, ...userTargets(setting.accounts), ...setting.accounts) // they take effect as the time goes on
   for (const ref of setting.accounts) world.brokerOf(ref).isMute = true
   for (let count = 0; count < UNHEARD; count += 1) {
-    orders[0]!.run(sim)
+    submitSimple(sim)
     await world.advance(1_000)
     execute(sim)
     await world.advance(6_000)

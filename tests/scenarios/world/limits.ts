@@ -22,9 +22,17 @@ export function overLimits(
   return [...maxima].flatMap(([userId, max]) => {
     const own = accounts.filter(({ ref }) => ref.userId === userId).map(({ broker }) => broker)
     const symbols = new Set(own.flatMap((broker) => [...broker.ledger.books.positions.keys()]))
-    return [...symbols].flatMap((symbol) => overLimit(symbol, max, own).map((what) => `S19 ${userId} ${what}`))
+    return [...symbols]
+      .filter((symbol) => !own.some((broker) => wasReshaped(broker, symbol)))
+      .flatMap((symbol) => overLimit(symbol, max, own).map((what) => `S19 ${userId} ${what}`))
   })
 }
+
+/** What a corporate action made of a holding asked nobody, and the price at which orders were judged says nothing of it any more. */
+const wasReshaped = ({ activities }: FakeBroker, symbol: string): boolean =>
+  activities.some(
+    (one) => ['split', 'symbol_change'].includes(one.kind) && (one.symbol === symbol || one.newSymbol === symbol),
+  )
 
 function overLimit(symbol: string, max: number, own: readonly FakeBroker[]): string[] {
   const lowest = Math.min(...own.map((broker) => lowestPriceOf(broker, symbol)))

@@ -7,12 +7,13 @@ import {
   commandJobId,
   replaceOrderSchema,
 } from '#contract'
-import { type Deed, newCommandId, newTrade, pickRef, type Sim } from './deed.ts'
+import type { ConnectionRef } from '#store'
+import { type Deed, newCommandId, newTrade, pickHeld, pickRef, pickTrade, type Sim } from './deed.ts'
 
 /** Another size, or another price of a limit order: never a lower one than what everything is worth. */
-export function replace(sim: Sim): boolean {
+export function replace(sim: Sim, on: ConnectionRef | null = null): boolean {
   const { world, chance } = sim
-  const trade = chance.pick(sim.trades)
+  const trade = pickTrade(sim, on)
   if (trade === undefined) return false
   const commandId = newCommandId(sim, 'r')
   const terms =
@@ -41,8 +42,11 @@ function replaceExit(sim: Sim): boolean {
 /** All of a position or a part of it, perhaps more than once at the same time. */
 function close(sim: Sim): boolean {
   const { world, chance, setting } = sim
-  const ref = pickRef(sim)
-  const symbol = chance.pick(setting.symbols)!
+  const { ref, symbol } = (chance.below(5) > 0 ? pickHeld(sim) : undefined) ?? {
+    ref: pickRef(sim),
+    symbol: chance.pick(setting.symbols)!,
+  }
+  if (!setting.symbols.includes(symbol)) return false
   for (let count = 1 + chance.below(2); count > 0; count -= 1) {
     const { tradeId } = newTrade(sim, ref, symbol)
     const part = [{}, {}, { percentage: '50' }, { quantity: '10' }, { limitPrice: '180' }][chance.below(5)]
@@ -69,17 +73,17 @@ function cancelAll(sim: Sim): boolean {
   return true
 }
 
-function cancel(sim: Sim): boolean {
-  const trade = sim.chance.pick(sim.trades)
+export function cancel(sim: Sim, on: ConnectionRef | null = null): boolean {
+  const trade = pickTrade(sim, on)
   if (trade === undefined) return false
   sim.world.cancel(trade.tradeId, newCommandId(sim, 'c'), trade.ref)
   return true
 }
 
 export const commands: readonly Deed[] = [
-  { name: 'cancel', weight: 3, run: cancel },
+  { name: 'cancel', weight: 3, run: (sim) => cancel(sim) },
   { name: 'cancel all', weight: 1, run: cancelAll },
-  { name: 'replace', weight: 4, run: replace },
+  { name: 'replace', weight: 4, run: (sim) => replace(sim) },
   { name: 'replace an exit', weight: 1, run: replaceExit },
   { name: 'close', weight: 2, run: close },
   { name: 'close all', weight: 1, run: closeAll },

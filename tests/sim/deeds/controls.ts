@@ -2,9 +2,7 @@ import type { LimitsRequest } from '#contract'
 import type { HaltTarget } from '../../scenarios/world/sending.ts'
 import { replace } from './commands.ts'
 import { type Deed, pickRef, type Sim } from './deed.ts'
-import { orders } from './orders.ts'
-
-const submit = orders[0]!.run
+import { submitSimple } from './orders.ts'
 
 /** A halt or a resume is for everybody, for a user, or for a connection. */
 function pickTarget(sim: Sim): HaltTarget {
@@ -18,7 +16,7 @@ function halt(sim: Sim): boolean {
   const allows = chance.pick(['nothing', 'reducing'] as const)!
   void world.halt(pickTarget(sim), { allows, waitMs: chance.below(20_000) })
   for (let count = 0; count < 2; count += 1) {
-    submit(sim)
+    submitSimple(sim)
     replace(sim)
   }
   return true

@@ -35,6 +35,22 @@ export const newCommandId = ({ chance }: Sim, kind: string): string => `${kind}$
 
 export const clientOrderIdIn = ({ ref, tradeId }: Trade): string => clientOrderIdOf(ref.userId, tradeId)
 
+/** A trade that was asked for, of this account if one is given. */
+export const pickTrade = ({ chance, trades }: Sim, ref: ConnectionRef | null): Trade | undefined =>
+  chance.pick(trades.filter((trade) => ref === null || trade.ref === ref))
+
+/** What is held somewhere, at the broker; `undefined`: nothing is. */
+export function pickHeld({
+  world,
+  chance,
+  setting,
+}: Sim): Readonly<{ ref: ConnectionRef; symbol: string }> | undefined {
+  const held = setting.accounts.flatMap((ref) =>
+    [...world.brokerOf(ref).ledger.books.positions.keys()].map((symbol) => ({ ref, symbol })),
+  )
+  return chance.pick(held)
+}
+
 /** A trade of which the broker has an order, or `undefined`. */
 export function pickAtBroker({ world, chance, trades }: Sim): Trade | undefined {
   return chance.pick(trades.filter((one) => world.brokerOf(one.ref).ledger.find(clientOrderIdIn(one)) !== null))

@@ -1,7 +1,9 @@
 import { ANY_STEP } from '../../scenarios/world.ts'
 import type { CallFault, CallName } from '../../support/broker/faults.ts'
 import { STORE_FAULTS } from '../../scenarios/world/store-faults.ts'
+import { cancel, replace } from './commands.ts'
 import { type Deed, pickRef, type Sim } from './deed.ts'
+import { submitSimple } from './orders.ts'
 
 // What goes wrong with the broker, with Redis and with the workers.
 
@@ -29,6 +31,9 @@ export const CALL_FAULTS = [
   ...(['rate_limit', 'refuse', 'delay_request', 'delay_reply'] as const),
 ]
 
+/** What a user asks for that comes to this call. */
+const ASKED_FOR = { submit: submitSimple, replace, cancel } as const
+
 const STORE_CALLS = [
   ...['store.commit', 'store.commit', 'store.loadSlice', 'store.loadConnection', 'store.version', 'store.findRefs'],
   ...['leases.take', 'leases.renew', 'connections.find', 'controls.read', 'reader.snapshot', 'recoveries.begin'],
@@ -41,7 +46,14 @@ export const faults: readonly Deed[] = [
     weight: 3,
     fault: 'broker',
     run(sim) {
-      brokerIn(sim).fail(sim.chance.pick(ORDER_CALLS)!, pickFault(sim), { skip: sim.chance.below(2) })
+      const { chance, world } = sim
+      const ref = pickRef(sim)
+      const on = chance.pick(ORDER_CALLS)!
+      // One after the other, as when a request is sent again after its answer was lost.
+      for (let count = 1 + chance.below(3); count > 0; count -= 1) world.brokerOf(ref).fail(on, pickFault(sim))
+      if (chance.below(2) === 0) world.brokerOf(ref).visibleAfterMs = chance.below(4_000)
+      world.later(20_000, () => (world.brokerOf(ref).visibleAfterMs = 0))
+      ASKED_FOR[on](sim, ref)
       return true
     },
   },

@@ -3,11 +3,11 @@ import { commands } from './commands.ts'
 import { controls } from './controls.ts'
 import { type Deed, FAULT_GROUPS, type FaultGroup, type Sim } from './deed.ts'
 import { faults } from './faults.ts'
-import { orders } from './orders.ts'
+import { orders, submitSimple } from './orders.ts'
 import { relayDeeds } from './relay.ts'
 import { corporateActions, execute, settlePending, venue } from './venue.ts'
 
-export { type Deed, FAULT_GROUPS, type FaultGroup, type Sim, execute, orders, settlePending }
+export { type Deed, FAULT_GROUPS, type FaultGroup, type Sim, execute, settlePending, submitSimple }
 
 /** Everything that can be drawn. */
 export const deeds: readonly Deed[] = [

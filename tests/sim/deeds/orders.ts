@@ -1,13 +1,19 @@
 import type { SubmitOrder } from '#contract'
 import { isoTime } from '#runtime'
+import type { ConnectionRef } from '#store'
 import { type Deed, newTrade, pickRef, type Sim } from './deed.ts'
 
 const LIMIT = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
 const isCrypto = (symbol: string): boolean => symbol.includes('/')
 const isOneIn = ({ chance }: Sim, count: number): boolean => chance.below(count) === 0
 
-function submit(sim: Sim, terms: Partial<SubmitOrder>, symbol = sim.chance.pick(sim.setting.symbols)!): boolean {
-  const { tradeId, ref } = newTrade(sim, pickRef(sim), symbol)
+function submit(
+  sim: Sim,
+  terms: Partial<SubmitOrder>,
+  symbol = sim.chance.pick(sim.setting.symbols)!,
+  on = pickRef(sim),
+): boolean {
+  const { tradeId, ref } = newTrade(sim, on, symbol)
   const always = isCrypto(symbol) ? { timeInForce: 'gtc' as const } : {}
   sim.world.submit({ ...ref, tradeId, symbol, ...always, ...terms })
   return true
@@ -17,20 +23,20 @@ function submit(sim: Sim, terms: Partial<SubmitOrder>, symbol = sim.chance.pick(
 const stockIn = (sim: Sim): string => sim.chance.pick(sim.setting.symbols.filter((symbol) => !isCrypto(symbol)))!
 const sizeIn = ({ chance }: Sim): string => String(1 + chance.below(100))
 
+/** A simple order, in one of three times to sell, sometimes with a deadline. */
+export function submitSimple(sim: Sim, on?: ConnectionRef): boolean {
+  const soon = { notAfter: isoTime(sim.world.nowMs + sim.chance.below(5_000)) }
+  const terms: Partial<SubmitOrder> = {
+    side: isOneIn(sim, 3) ? 'sell' : 'buy',
+    quantity: sizeIn(sim),
+    ...(isOneIn(sim, 2) ? LIMIT : {}),
+    ...(isOneIn(sim, 6) ? soon : {}),
+  }
+  return submit(sim, terms, undefined, on)
+}
+
 export const orders: readonly Deed[] = [
-  {
-    name: 'submit',
-    weight: 6,
-    run(sim) {
-      const soon = { notAfter: isoTime(sim.world.nowMs + sim.chance.below(5_000)) }
-      return submit(sim, {
-        side: isOneIn(sim, 3) ? 'sell' : 'buy',
-        quantity: sizeIn(sim),
-        ...(isOneIn(sim, 2) ? LIMIT : {}),
-        ...(isOneIn(sim, 6) ? soon : {}),
-      })
-    },
-  },
+  { name: 'submit', weight: 6, run: (sim) => submitSimple(sim) },
   {
     name: 'submit a bracket',
     weight: 2,

@@ -1,7 +1,7 @@
 import { type BrokerOrder, type BrokerStatus, dec } from '#domain'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import { isClosed } from '../../support/broker/ledger.ts'
-import { clientOrderIdIn, type Deed, pickAtBroker, pickRef, type Sim } from './deed.ts'
+import { clientOrderIdIn, type Deed, pickAtBroker, pickHeld, pickRef, type Sim } from './deed.ts'
 
 // What the market and the broker do by themselves.
 
@@ -20,10 +20,15 @@ function lastOf(broker: FakeBroker, id: string): BrokerOrder {
 }
 
 export function execute(sim: Sim): boolean {
-  const trade = pickAtBroker(sim)
-  if (trade === undefined) return false
-  const order = lastOf(sim.world.brokerOf(trade.ref), clientOrderIdIn(trade))
-  if (!WORKING.has(order.status)) return false
+  const working = sim.trades.flatMap((trade) => {
+    const broker = sim.world.brokerOf(trade.ref)
+    if (broker.ledger.find(clientOrderIdIn(trade)) === null) return []
+    const order = lastOf(broker, clientOrderIdIn(trade))
+    return WORKING.has(order.status) ? [{ trade, order }] : []
+  })
+  const picked = sim.chance.pick(working)
+  if (picked === undefined) return false
+  const { trade, order } = picked
   const price = priceIn(sim)
   if (order.quantity === null) sim.world.execute(trade.ref, order.brokerOrderId, price)
   else if (leftOf(order) < 1) return false
@@ -185,28 +190,32 @@ export const venue: readonly Deed[] = [
 const refOf = ({ world, setting }: Sim, broker: FakeBroker) =>
   setting.accounts.find((ref) => world.brokerOf(ref) === broker)!
 
+/** A stock that is held somewhere. */
+function pickStock(sim: Sim): Readonly<{ broker: FakeBroker; symbol: string }> | undefined {
+  const held = pickHeld(sim)
+  const isStock = held !== undefined && !held.symbol.includes('/') && held.symbol.length <= STOCK_LENGTH_MAX
+  return isStock ? { broker: sim.world.brokerOf(held.ref), symbol: held.symbol } : undefined
+}
+const STOCK_LENGTH_MAX = 6
+
 /** What changes holdings without an order: apart, since what is open on the symbol is the broker's to adjust. */
 export const corporateActions: readonly Deed[] = [
   {
     name: 'split a stock',
     weight: 1,
     run(sim) {
-      const broker = brokerIn(sim)
-      const held = sim.chance.pick([...broker.ledger.books.positions.keys()])
-      if (held === undefined || held.includes('/') || held.length > 6) return false
-      broker.split(held, sim.chance.pick(['2', '0.5', '3'])!)
-      return true
+      const held = pickStock(sim)
+      held?.broker.split(held.symbol, sim.chance.pick(['2', '0.5', '3'])!)
+      return held !== undefined
     },
   },
   {
     name: 'change a symbol',
     weight: 1,
     run(sim) {
-      const broker = brokerIn(sim)
-      const held = sim.chance.pick([...broker.ledger.books.positions.keys()])
-      if (held === undefined || held.includes('/') || held.length > 6) return false
-      broker.changeSymbol(held, `${held.slice(0, 4)}X`)
-      return true
+      const held = pickStock(sim)
+      held?.broker.changeSymbol(held.symbol, `${held.symbol.slice(0, 4)}X`)
+      return held !== undefined
     },
   },
 ]

@@ -2,6 +2,7 @@ import {
   type Asset,
   type BrokerOrder,
   type BrokerStatus,
+  cmp,
   dec,
   type Decimal,
   mul,
@@ -84,6 +85,8 @@ export class Venue {
   ]
   readonly #takenIds = new Set<string>()
   readonly #pending = new Map<string, string>()
+  /** What pending replacements are for, what the old order executes before they take its place included. */
+  readonly #askedTotals = new Map<string, Decimal>()
   readonly #past: { atMs: number; books: Books }[] = []
   protected readonly clock: Clock | null
   readonly accountId: string
@@ -190,11 +193,15 @@ export class Venue {
     const next = this.ledger.order(id)
     const old = this.ledger.order(next.replaces ?? '')
     this.#pending.delete(old.brokerOrderId)
-    if (to === 'rejected') {
+    const asked = this.#askedTotals.get(next.brokerOrderId)
+    const left = asked === undefined ? next.quantity : sub(asked, old.filledQuantity)
+    // Everything that it was to be for has executed meanwhile.
+    if (to === 'rejected' || (left !== null && cmp(left, ZERO) <= 0)) {
       this.ledger.move(next.brokerOrderId, 'rejected')
       if (!isClosed(old)) this.ledger.move(old.brokerOrderId, old.filledQuantity === ZERO ? 'new' : 'partially_filled')
       return
     }
+    if (asked !== undefined) this.ledger.move(next.brokerOrderId, next.status, { quantity: left })
     this.#takeOver(old.brokerOrderId, next.brokerOrderId)
   }
 
@@ -256,6 +263,7 @@ export class Venue {
     const next = this.ledger.succeed(brokerOrderId, clientOrderId, { ...changed, quantity }, status)
     if (this.holdsReplaces) {
       this.#pending.set(brokerOrderId, next.brokerOrderId)
+      if (asked !== null && this.replaceSizing === 'total') this.#askedTotals.set(next.brokerOrderId, asked)
       this.ledger.move(brokerOrderId, 'pending_replace')
     } else this.ledger.takeOver(brokerOrderId, next.brokerOrderId)
     return { kind: 'accepted', order: this.ledger.nested(next) }
