@@ -38,6 +38,27 @@ describe('the world of the scenarios', () => {
     await expect(world.settle()).rejects.toThrow('something real: Timeout')
   })
 
+  test('D2 whoever waits for a tick fails the run: it may come after the step is over', async () => {
+    const world = await openWorld({ seed: 1 })
+    const submit = world.broker.submit.bind(world.broker)
+    world.broker.submit = async (ticket) => {
+      await new Promise<void>((resolve) => process.nextTick(resolve))
+      return submit(ticket)
+    }
+    world.submit()
+    await expect(world.settle()).rejects.toThrow('something real: TickObject')
+  })
+
+  test('what was read from the store cannot be changed in hand', async () => {
+    const world = await openWorld({ seed: 1 })
+    world.submit()
+    await world.settle()
+    const order = await world.order('t1')
+    expect(() => Object.assign(order!, { status: 'filled' })).toThrow(TypeError)
+    expect(() => Object.assign(order!.placements, { length: 0 })).toThrow(TypeError)
+    expect(await world.order('t1')).toMatchObject({ status: 'submitted' })
+  })
+
   test('a process that dies hears of nothing, and another one starts from the store alone', async () => {
     const world = await openWorld({ seed: 3 })
     world.crashAt('broker.submit answered')
@@ -69,6 +90,18 @@ describe('the world of the scenarios', () => {
     const [order] = world.broker.orders.values()
     world.broker.orders.set('twin', { ...order!, brokerOrderId: 'twin' })
     await expect(world.settle()).rejects.toThrow(/seed 9:\nS1 t1 has 2 orders\n[^]*acknowledge submit-/)
+  })
+
+  test('a rule that is broken is found by the next step that writes or asks the broker', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.submit()
+    await world.settle()
+    world.fill('t1', '180')
+    await world.settle()
+    const startMs = world.nowMs
+    world.at('broker.listOrders', () => world.broker.move(world.clientOrderId('t1'), 'new'))
+    await expect(world.advance(600_000)).rejects.toThrow('S7 t1 told trade.filled, and is open')
+    expect(world.nowMs - startMs).toBeLessThan(60_000)
   })
 
   test('what was told and is not in the books is found', async () => {
