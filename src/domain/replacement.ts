@@ -1,7 +1,7 @@
 import { cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
 import { counts, headOf, intentOf, type Order, type Placement, type ReplaceRequest, sideOf } from './order.ts'
 import type { Judged } from './risk.ts'
-import { livePlacements } from './standing.ts'
+import { livePlacements, rightSizeOf } from './standing.ts'
 
 // What a replacement is, before it is sent: which order it replaces, at what size, and what it makes of it.
 
@@ -56,13 +56,17 @@ export function becomes(order: Order, { leg, terms }: Asked): Judged {
   }
 }
 
-/** Whether it only gives an order of ours the size that it should have had: smaller than it is, and nothing else changes. */
+/**
+ * Whether it only gives an order of ours the size that it should have had: smaller than it is, and nothing else changes. What is left of
+ * an order that has executed in part is smaller too, and corrects nothing where the order has the right size.
+ */
 export function isShrinking(order: Order, head: Placement, asked: Asked): boolean {
   const { quantity, limitPrice, stopPrice, trail, timeInForce } = asked.terms
   const isSizeOnly = quantity !== null && (limitPrice ?? stopPrice ?? trail ?? timeInForce) === null
-  const size = askedSizeOf(order, head, asked)
-  if (!isSizeOnly || quantity !== order.quantity || size === null || head.quantity === null) return false
-  return cmp(size, head.quantity) < 0
+  const [size, right] = [askedSizeOf(order, head, asked), rightSizeOf(order, head)]
+  if (!isSizeOnly || quantity !== order.quantity || head.quantity === null || size === null || right === null)
+    return false
+  return cmp(right, head.quantity) < 0 && cmp(size, head.quantity) < 0
 }
 
 /** Whether it asks for more, or at a higher price. */

@@ -71,6 +71,17 @@ describe('a halt lets our own corrections through', () => {
     },
   )
 
+  test('the size that an order has already is no correction, though what is left of it is less', async () => {
+    const world = await resting()
+    world.fill('t1', '150', '4')
+    await world.settle()
+    await world.store.controls.setHalt({ scope: 'global' }, halt)
+    const job = replace(world, { quantity: '100' })
+    await world.advance(10_000)
+    expect([world.broker.replaces, world.queue.stateOf(job)]).toEqual([[], 'failed'])
+    expect(await resultOf(world)).toMatchObject({ outcome: 'refused' })
+  })
+
   test('a smaller size that somebody asks for is no correction', async () => {
     const world = await resting()
     await world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
