@@ -66,7 +66,7 @@ describe('a rule that is broken is found', () => {
     await world.quiesce()
     const records = world.store.recordsOf('u1') as Map<string, string>
     expect(records.delete('order:ext.b-1')).toBe(true)
-    await expect(world.repeatAll()).rejects.toThrow(/S15 \d+ events came of repeats/)
+    await expect(world.repeatAll()).rejects.toThrow(/S15 came of repeats/)
   })
 })
 
