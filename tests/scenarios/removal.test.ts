@@ -78,3 +78,17 @@ describe('MUL-07 an account is unlinked with orders open', () => {
     expect(world.events().filter((event) => event === 'error.brokerDisconnected')).toHaveLength(1)
   })
 })
+
+describe('MUL-07 what comes after a removal', () => {
+  test('MUL-07 an order is refused, and the removal is delivered again: its user is not told twice', async () => {
+    const world = await openWorld({ seed: 5, isWhole: true })
+    await world.disconnect('leave')
+    await world.advance(MINUTE_MS)
+    world.submit({ tradeId: 't9' })
+    await world.advance(MINUTE_MS)
+    expect(world.told('t9')).toEqual(['trade.rejected'])
+    await world.quiesce()
+    await world.repeatAll()
+    expect(world.events().filter((event) => event === 'error.brokerDisconnected')).toHaveLength(1)
+  })
+})

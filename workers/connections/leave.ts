@@ -61,6 +61,8 @@ export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }:
 const canExecute = (order: Order): boolean =>
   order.origin === 'fillcast' && (!isTerminal(order.status) || livePlacements(order).length > 0)
 
+const isKept = ({ status }: Order): boolean => status !== 'denied'
+
 const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
   cancelOrderSchema.parse({
     ...{ userId, connectionId, tradeId: id, commandId: `leave-${revision}` },
@@ -71,7 +73,9 @@ const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
 async function forget({ store, clock }: LeaveDeps, { userId, connectionId }: ConnectionRef): Promise<void> {
   for (let clashes = 0; clashes < CLASHES_MAX;) {
     const { version, account, positions, orders, health } = await store.loadConnection(userId, connectionId)
-    if (account === null && health === null && positions.size + orders.length === 0) return // told already
+    // Told already. What was asked for since, and was refused for want of the connection, is nothing that was held.
+    const isHeld = account !== null || health !== null || positions.size > 0 || orders.some(isKept)
+    if (!isHeld) return
     const isLast = orders.length <= ORDERS_PER_COMMIT
     const writes: Write[] = isLast
       ? [{ kind: 'forget', connectionId }]
