@@ -384,7 +384,7 @@ class World {
       if (isUp) findings.push(...(await findUnsettled({ ...account, store: this.store, warnings: this.warnings })))
       findings.push(...mistoldHealth(this.store.log(account.ref.userId), account.ref, isUp))
     }
-    return [...findings, ...heldByNobody(this.store)]
+    return [...findings, ...heldByNobody(this.store), ...this.accounts.pending()]
   }
 
   #about(tradeId: string, userId: string) {

@@ -1,5 +1,6 @@
 import { dec } from '#domain'
 import type { ConnectionRef } from '#store'
+import type { FakeBroker } from '../support/fake-broker.ts'
 import type { Chance } from '../scenarios/world/chance.ts'
 
 /**
@@ -9,7 +10,8 @@ import type { Chance } from '../scenarios/world/chance.ts'
 export type Setting = Readonly<{
   startMs: number
   workers: number
-  accounts: readonly ConnectionRef[]
+  /** Connections of users; those that are linked in the run join them, those that are removed stay among them. */
+  accounts: ConnectionRef[]
   symbols: readonly string[]
   deeds: number
   isPatient: boolean
@@ -27,6 +29,14 @@ export const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
 export const PRICE = dec('180')
 /** One run in so many waits for as long as anything may ever take. */
 const PATIENT_EVERY = 16
+
+/** What is quoted on an account, and how it sizes replacements. */
+export function furnish(broker: FakeBroker, symbols: readonly string[]): void {
+  for (const symbol of symbols)
+    if (!broker.quotes.has(symbol)) broker.quotes.set(symbol, { bid: PRICE, ask: PRICE, last: PRICE })
+  // Where a replacement is larger than was meant for a moment, that moment is told as it is (CAN-05).
+  broker.replaceSizing = 'total'
+}
 
 export function drawSetting(chance: Chance): Setting {
   const users = 1 + chance.below(4)

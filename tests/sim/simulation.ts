@@ -4,7 +4,7 @@ import { Chance } from '../scenarios/world/chance.ts'
 import { watchedBy } from '../scenarios/world/process.ts'
 import { deedsWith, drawDeed, execute, type FaultGroup, settlePending, type Sim, submitSimple } from './deeds/index.ts'
 import { Happenings } from './happenings.ts'
-import { drawSetting, PRICE, type Setting } from './setting.ts'
+import { drawSetting, furnish, type Setting } from './setting.ts'
 import type { Timeline } from './timeline.ts'
 
 /** What a user's positions may be worth, of every other user: 100 of a symbol at the price at which it is quoted. */
@@ -41,7 +41,7 @@ export async function simulate({ seed, faults, timeline }: SimulationOptions): P
   const happenings = new Happenings()
   const { accounts, startMs, workers } = setting
   const observer = timeline === undefined ? happenings : observedBy(happenings, timeline)
-  const world = await openWorld({ seed, clients: true, workers, accounts, startMs, observer })
+  const world = await openWorld({ seed, clients: true, isWhole: true, workers, accounts, startMs, observer })
   happenings.follow(world)
   timeline?.follow(world, accounts, startMs)
   let violation: string | null = null
@@ -72,12 +72,7 @@ const observedBy = (first: Observer, second: Observer): Observer => ({
 })
 
 async function begin(world: World, { accounts, symbols }: Setting): Promise<void> {
-  for (const ref of accounts) {
-    const broker = world.brokerOf(ref)
-    for (const symbol of symbols) broker.quotes.set(symbol, { bid: PRICE, ask: PRICE, last: PRICE })
-    // Where a replacement is larger than was meant for a moment, that moment is told as it is (CAN-05).
-    broker.replaceSizing = 'total'
-  }
+  for (const ref of accounts) furnish(world.brokerOf(ref), symbols)
   const users = [...new Set(accounts.map(({ userId }) => userId))]
   for (const userId of users.filter((_, index) => index % 2 === 1))
     await world.limit(userId, { positionNotionalMax: POSITION_MAX })
@@ -106,8 +101,9 @@ async function isUnresolved({ world, trades }: Sim): Promise<boolean> {
   return orders.some((order) => order?.status === 'submitting')
 }
 
-/** Every fault at the broker ends, and whatever hangs there is settled. */
+/** Every fault at the broker ends, and whatever hangs there is settled; keys are good again. */
 function calm({ world, setting: { accounts } }: Sim): void {
+  world.accounts.mend()
   for (const ref of accounts) {
     const broker = world.brokerOf(ref)
     broker.mend()

@@ -1,3 +1,4 @@
+import { disconnectJobId } from '#contract'
 import type { Clock } from '#runtime'
 import type { BrokerCredentials, ConnectionRef, Vault } from '#store'
 import type { Broker } from '../../../workers/broker/index.ts'
@@ -63,6 +64,24 @@ export class Accounts {
     return this.#controls.standingOf(ref) === 'verified'
   }
 
+  /** What is not yet as it will be: good keys that are not verified, and a removal that has not come to its end. */
+  pending(): string[] {
+    return this.all.flatMap(({ ref, broker }) => {
+      const linked = this.#controls.linked(ref)
+      if (linked === null || this.isVerified(ref)) return []
+      const { connection, link } = linked
+      if (connection.leaving !== undefined) {
+        const state = this.#queue.stateOf(removalOf(ref, connection.revision))
+        return state === 'failed' || state === null ? [] : [`MUL-07 ${ref.connectionId} is being removed, and never is`]
+      }
+      const holder = this.#controls.holders().get(`sandbox:${broker.accountId}`) ?? keyOf(ref)
+      const keys = this.#keys.get(connection.sealed)
+      const isGood = keys?.broker === broker && !keys.isRevoked && holder === keyOf(ref)
+      const isSame = link === null || link.brokerAccountId === broker.accountId
+      return isGood && isSame ? [`CON-05 the keys of ${ref.connectionId} are good, and are never verified`] : []
+    })
+  }
+
   // What users do ------------------------------------------------------------------------------------------------------------
 
   /**
@@ -96,8 +115,7 @@ export class Accounts {
     const known = this.#controls.linked(ref)
     if (known === null) return false
     const { revision } = await this.#controls.connections.leave(known.connection, openOrders)
-    const id = `disconnect ${ref.userId} ${ref.connectionId} ${revision}`
-    this.#queue.add('connections', 'disconnect', { ...ref, openOrders }, id)
+    this.#queue.add('connections', 'disconnect', { ...ref, openOrders }, removalOf(ref, revision))
     return true
   }
 
@@ -111,6 +129,16 @@ export class Accounts {
   /** The latest keys of a connection are taken again. */
   restoreKeys(ref: ConnectionRef): void {
     this.#revoke(ref, 'latest', false)
+  }
+
+  /** The keys of every connection are taken by the broker, and lead to its account: where they did not, its user has given others. */
+  mend(): void {
+    for (const { ref, broker } of this.all) {
+      const record = this.#controls.linked(ref)?.connection
+      const keys = this.#keys.get(record?.sealed ?? '')
+      if (keys?.broker === broker) keys.isRevoked = false
+      else if (record !== undefined) void this.rotateKeys(ref, { to: 'good' })
+    }
   }
 
   // How processes reach it ---------------------------------------------------------------------------------------------------
@@ -181,5 +209,8 @@ export class Accounts {
     for (const keys of given) if ((keys === latest) === (which === 'latest')) keys.isRevoked = isRevoked
   }
 }
+
+const removalOf = ({ userId, connectionId }: ConnectionRef, revision: string): string =>
+  disconnectJobId(userId, connectionId, revision)
 
 const keyOf = ({ userId, connectionId }: ConnectionRef): string => `${userId} ${connectionId}`

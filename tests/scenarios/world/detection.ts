@@ -38,6 +38,9 @@ export class DetectionBounds {
   /** What was still to be told when it was last looked at: as long as nothing changes, it is the same. */
   readonly #last = new Map<ConnectionRef, Readonly<{ mark: string; waiting: readonly Waiting[] }>>()
 
+  /** Since when each connection was there with these keys, and they were verified; `null`: it is not so now. */
+  readonly #usable = new Map<ConnectionRef, Readonly<{ revision: string; sinceMs: number }> | null>()
+
   constructor(say: (finding: string) => void) {
     this.#say = say
   }
@@ -57,16 +60,30 @@ export class DetectionBounds {
   /** Whether bounds count now, and something was left to be told when it was last looked at, or may be since. */
   isOpen(nowMs: number, stake: Stake): boolean {
     const { ref, broker, store } = stake
+    this.#noteKeys(nowMs, ref, store)
     const last = this.#last.get(ref)
     if (last?.waiting.length === 0 && last.mark === markOf(stake)) return false
     if (broker.visibleAfterMs > 0 || !isSession(nowMs)) return false
-    return store.accountOf(ref.userId, ref.connectionId) !== null && store.controls.standingOf(ref) === 'verified'
+    return store.accountOf(ref.userId, ref.connectionId) !== null && this.#usable.get(ref) != null
+  }
+
+  #noteKeys(nowMs: number, ref: ConnectionRef, { controls }: Stake['store']): void {
+    const linked = controls.linked(ref)
+    const revision = linked?.connection.revision
+    if (revision === undefined || linked?.link?.verified !== revision) return void this.#usable.set(ref, null)
+    const known = this.#usable.get(ref)
+    // A world begins with connections that were verified before.
+    if (known?.revision !== revision)
+      this.#usable.set(ref, { revision, sinceMs: known === undefined ? -Infinity : nowMs })
   }
 
   /** Called whenever the time has moved, before anything else happens. */
   async look(nowMs: number, stake: Stake): Promise<void> {
+    // Whoever found a connection unusable tries it again after half a minute, as after a loss.
+    const usableMs = (this.#usable.get(stake.ref)?.sinceMs ?? nowMs) + OVER_AFTER_MS.loss
     for (const { what, sinceMs, withinMs } of await this.#waitingOf(stake))
-      if (nowMs > Math.max(sinceMs, this.#calmFromMs) + withinMs) this.#say(`C8 ${what} for more than ${withinMs} ms`)
+      if (nowMs > Math.max(sinceMs, this.#calmFromMs, usableMs) + withinMs)
+        this.#say(`C8 ${what} for more than ${withinMs} ms`)
   }
 
   async #waitingOf(stake: Stake): Promise<readonly Waiting[]> {

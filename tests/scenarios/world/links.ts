@@ -24,6 +24,8 @@ export class LinkRules {
   /** `<user> <connection>` of those that are gone, and were told to be. */
   readonly #gone = new Set<string>()
   readonly #forgetting: ConnectionRef[] = []
+  /** What speaks against a rule in this step, if the store does not refuse it. */
+  readonly #late: { userId: string; version: string; finding: string }[] = []
   #losses = 0
 
   constructor(store: FakeStore, say: (finding: string) => void) {
@@ -53,7 +55,8 @@ export class LinkRules {
       if (write.kind === 'forget') this.#forgetting.push({ userId, connectionId: write.connectionId })
       const connectionId = connectionOf(write)
       if (connectionId === null || !this.#gone.has(`${userId} ${connectionId}`)) continue
-      this.#say(`MUL-07 ${write.kind} of ${connectionId} is written, and its user was told that it is gone`)
+      const finding = `MUL-07 ${write.kind} of ${connectionId} is written, and its user was told that it is gone`
+      this.#late.push({ userId, version: expectVersion, finding })
     }
   }
 
@@ -70,6 +73,8 @@ export class LinkRules {
     const { losses, controls } = this.#store
     if (losses > this.#losses) this.#gone.clear()
     this.#losses = losses
+    for (const { userId, version, finding } of this.#late.splice(0))
+      if (this.#store.versionOf(userId) !== version) this.#say(finding)
     for (const ref of this.#forgetting.splice(0)) {
       const isTold = this.#store
         .log(ref.userId)

@@ -124,6 +124,11 @@ export class ModelQueue {
     this.#stalled(job)
   }
 
+  /** The same of every job that is running. */
+  loseLocks(): void {
+    for (const { id, state } of this.open()) if (state === 'active') this.loseLock(id)
+  }
+
   /** Stalled or tried too often: it is never delivered again. */
   giveUp(id: string): void {
     this.#known(id).state = 'failed'

@@ -1,6 +1,6 @@
 import { type CommandName, commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
-import type { Logger } from '#runtime'
+import type { Clock, Logger } from '#runtime'
 import type {
   AsideOrders,
   BrokerConnection,
@@ -98,7 +98,7 @@ function startRoles(process: Process, outside: Outside, roles: readonly WorkerRo
   const links = process.door('links', outside.links, true)
   const vault = process.door('vault', outside.vault, false)
   const brokers = new BrokerPool(connections, known.recalled, vault, 'sandbox', (connection, credentials) =>
-    brokerDoor(process, outside, connection, outside.reach(process, connection, credentials)),
+    brokerDoor(process, outside, connection, outside.reach(process, connection, credentials), clock),
   )
   const onCommitted = (userId: string, changes: readonly Change[]): void => outside.onCommitted(userId, changes)
   const applier = { store, remembered: new Remembered(), clock, onCommitted }
@@ -167,11 +167,11 @@ function riskDesk(hours: MarketHours, process: Process, { store }: Outside, know
     return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
   }
   const reader = process.door('reader', { snapshot: async (userId: string) => store.snapshot(userId) }, true)
-  return createRiskDesk(limitsOf, (userId) => reader.snapshot(userId), { last: async () => [] }, hours, process.clock)
+  return createRiskDesk(limitsOf, (userId) => reader.snapshot(userId), { last: async () => [] }, hours, known.clock)
 }
 
 /** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */
-function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection, account: Broker): Broker {
+function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection, account: Broker, clock: Clock): Broker {
   const { userId, connectionId } = ref
   const lane = `stream ${userId} ${connectionId}`
   const openTradeStream: Broker['openTradeStream'] = (listener) => {
@@ -201,5 +201,5 @@ function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection, a
   const door: Broker = process.door<Broker>('broker', account, false, `${userId} ${connectionId}`)
   const broker = Object.assign(Object.create(door) as Broker, { openTradeStream, openActivityStream: () => null })
   const budget = budgetOf(process.door('budget', outside.store.budget, true), ref)
-  return new GuardedBroker(outside.planted?.(broker) ?? broker, budget, process.clock)
+  return new GuardedBroker(outside.planted?.(broker) ?? broker, budget, clock)
 }

@@ -199,16 +199,20 @@ export const faults: readonly Deed[] = [
 /** The store may lose this many acknowledged commits at once. */
 const LOST_MAX = 3
 
-/** The store loses everything; what a surviving worker remembers of connections comes back a little later. */
-function wipe({ world, chance, setting }: Sim): void {
+/** How long nobody may be left who remembers what the store held: then its operators enter that again. */
+const FORGOTTEN_MS = 20_000
+
+/** The store loses everything. Workers that survive give back what they remember of connections. */
+function wipe({ world, setting }: Sim): void {
   const { controls } = world.store
   const users = [...new Set(setting.accounts.map(({ userId }) => userId))]
   const known = Promise.all([Promise.all(users.map((userId) => controls.read(userId))), controls.readGlobalHalt()])
   world.store.wipe()
-  world.later(500 + chance.below(2_000), () => {
+  world.later(FORGOTTEN_MS, () => {
+    if (world.store.marker !== null) return
     void known.then(async ([sets, globalHalt]) => {
       await controls.restore(sets, globalHalt)
-      world.store.marker = `restored after loss ${world.store.losses}`
+      await world.store.epoch.mint()
     })
   })
 }

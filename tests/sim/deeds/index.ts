@@ -1,8 +1,10 @@
 import type { Chance } from '../../scenarios/world/chance.ts'
+import { accounts } from './accounts.ts'
 import { commands } from './commands.ts'
 import { controls } from './controls.ts'
 import { type Deed, FAULT_GROUPS, type FaultGroup, type Sim } from './deed.ts'
 import { faults } from './faults.ts'
+import { jobs } from './jobs.ts'
 import { orders, submitSimple } from './orders.ts'
 import { relayDeeds } from './relay.ts'
 import { corporateActions, execute, settlePending, venue } from './venue.ts'
@@ -16,7 +18,9 @@ export const deeds: readonly Deed[] = [
   ...venue,
   ...corporateActions,
   ...controls,
+  ...accounts,
   ...faults,
+  ...jobs,
   ...relayDeeds,
 ]
 
