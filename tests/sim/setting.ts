@@ -26,7 +26,7 @@ const STARTS: readonly number[] = [
 ]
 export const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
 /** At which every symbol is quoted in the beginning. */
-export const PRICE = dec('180')
+const PRICE = dec('180')
 /** One run in so many waits for as long as anything may ever take. */
 const PATIENT_EVERY = 16
 
