@@ -481,7 +481,10 @@ class World {
         ),
       log: pino({ level: 'warn', timestamp: false }, { write: (line: string) => void this.warnings.push(line) }),
       onReturn: this.#onReturn,
-      onCommitted: (_userId, changes) => void this.changes.push(...changes),
+      onCommitted: (userId, changes) => {
+        this.changes.push(...changes)
+        this.#conduct.committed(userId, changes)
+      },
     }
   }
 }

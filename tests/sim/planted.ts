@@ -32,10 +32,10 @@ export const planted: readonly PlantedDefect[] = [
   },
   {
     name: 'fills',
-    what: 'an execution that overlaps what is booked is booked whole',
+    what: 'an execution is booked although the one before it has not come yet',
     file: 'src/domain/placement.ts',
-    right: 'const quantity = sub(next.cumulativeQuantity, placement.cumulativeQuantity)\n',
-    wrong: 'const { quantity } = next\n',
+    right: 'if (cmp(sub(next.cumulativeQuantity, next.quantity), placement.cumulativeQuantity) > 0) return null',
+    wrong: '',
   },
   {
     name: 'reconciliation',

@@ -1,9 +1,12 @@
+import type { Change } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Accounts } from './accounts.ts'
 import { CheckedAccounts } from './checking.ts'
 import { DetectionBounds, type OVER_AFTER_MS } from './detection.ts'
 import { LinkRules } from './links.ts'
+import { groundlessDrifts } from './drift.ts'
+import { LeaseHolders } from './holders.ts'
 import { MuteBound, type StreamWord } from './mute.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 import { ReadingRules } from './readings.ts'
@@ -24,6 +27,7 @@ export class Conduct {
   readonly #faults: StoreFaults
   readonly #readings: ReadingRules
   readonly #checked: CheckedAccounts
+  readonly #holders: LeaseHolders
   /** `null`: nobody follows accounts here, or nobody carries orders out. */
   readonly #detection: DetectionBounds | null
   readonly #mute: MuteBound
@@ -49,6 +53,7 @@ export class Conduct {
     this.sending = new SendingRules(store, say, nowMs)
     this.links = new LinkRules(store, say)
     this.#readings = new ReadingRules(store, say)
+    this.#holders = new LeaseHolders(store, say)
     this.#checked = new CheckedAccounts(store, say)
     this.#detection = isStaffed ? new DetectionBounds(say) : null
     this.#mute = new MuteBound(say)
@@ -63,10 +68,11 @@ export class Conduct {
     this.links.committing(call)
     this.#readings.calling(process, call)
     this.#checked.calling(process, call)
+    this.#holders.calling(process, call)
     this.#mute.calling(this.#nowMs(), process, call)
     this.#hasActed ||= call.account !== null || call.label === 'store.commit'
     if (call.account !== null) this.#countRequest(call.account)
-    const fault = call.label.startsWith('store.') ? this.#faults.take(process, call.label) : null
+    const fault = call.account === null ? this.#faults.take(process, call.label) : null
     if (fault !== null) this.disturbed('store')
     return fault
   }
@@ -76,6 +82,7 @@ export class Conduct {
     this.links.heard(call, outcome)
     this.#readings.heard(process, call, outcome)
     this.#checked.heard(process, call, outcome)
+    this.#holders.heard(process, call, outcome)
     this.#mute.heard(this.#nowMs(), process, call, outcome)
     this.#detection?.heard(this.#nowMs(), call, outcome)
   }
@@ -86,6 +93,12 @@ export class Conduct {
 
   disturbed(kind: keyof typeof OVER_AFTER_MS): void {
     this.#detection?.disturbed(this.#nowMs(), kind)
+  }
+
+  /** What came of a commit. */
+  committed(userId: string, changes: readonly Change[]): void {
+    const own = this.#accounts.all.filter(({ ref }) => ref.userId === userId).map(({ broker }) => broker)
+    this.#found.push(...groundlessDrifts(changes, own, this.#store.losses))
   }
 
   /** Whether anything was written, or sent to a broker, since this was last asked. */

@@ -71,6 +71,8 @@ export class SendingRules {
       const order = this.#store.orderOf(userId, fence.tradeId)
       if (!this.#wasGiven(userId, fence, before, order)) continue // refused by the store
       if (before !== null && isTerminal(before.status)) this.#say(`S3 ${before.id} is ${before.status}, and is claimed`)
+      if (fence.kind === 'take' && order?.closes === true && !lowers(this.#store, { ...fence, userId }, order))
+        this.#say(`S20 ${fence.tradeId} is to close a position, and is claimed for more than is left of it`)
       const isTrue = this.#isAsItSays(userId, fence, order)
       if (!isTrue) this.#say(`S17 ${fence.tradeId} says that it ${fence.exposure}, and by the records it does not`)
       const { halts } = await this.#store.controls.read(userId)

@@ -31,6 +31,9 @@ export const CALL_FAULTS = [
   ...(['rate_limit', 'refuse', 'delay_request', 'delay_reply'] as const),
 ]
 
+/** The broker has carried it out, and nobody hears of it. */
+const LOST_REPLIES = ['lose_reply', 'error_after'] as const
+
 /** What a user asks for that comes to this call. */
 const ASKED_FOR = { submit: submitSimple, replace, cancel } as const
 
@@ -50,7 +53,9 @@ export const faults: readonly Deed[] = [
       const ref = pickRef(sim)
       const on = chance.pick(ORDER_CALLS)!
       // One after the other, as when a request is sent again after its answer was lost.
-      for (let count = 1 + chance.below(3); count > 0; count -= 1) world.brokerOf(ref).fail(on, pickFault(sim))
+      for (let count = chance.below(3); count > 0; count -= 1)
+        world.brokerOf(ref).fail(on, chance.below(2) === 0 ? { kind: chance.pick(LOST_REPLIES)! } : pickFault(sim))
+      world.brokerOf(ref).fail(on, pickFault(sim))
       if (chance.below(2) === 0) world.brokerOf(ref).visibleAfterMs = chance.below(4_000)
       world.later(20_000, () => (world.brokerOf(ref).visibleAfterMs = 0))
       ASKED_FOR[on](sim, ref)
