@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type EventPosition, serverEvents, type ServerEventName } from '#contract'
+import { type EventPosition, isEventId, serverEvents, type ServerEventName } from '#contract'
 import type { Logged } from '../../../relay/user-stream.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Entry } from '../../support/fake-user.ts'
@@ -83,8 +83,14 @@ export class Hearing {
     this.#say = (finding) => say(`C5 a connection of ${userId} ${finding}`)
   }
 
-  /** @param position `null`: a resync follows */
-  placed(position: string | null): void {
+  /**
+   * @param position `null`: a resync follows
+   * @param lastEventId where the client asked to resume
+   */
+  placed(position: string | null, lastEventId: unknown): void {
+    const isAsked = lastEventId !== undefined && lastEventId !== ''
+    if (isAsked && position !== (isEventId(lastEventId) ? lastEventId : null))
+      this.#say(`asked to resume at ${JSON.stringify(lastEventId)} and is placed at ${position}`)
     this.#where = position === null ? { kind: 'adrift', lastId: null, isTold: false } : { kind: 'at', id: position }
   }
 

@@ -142,7 +142,7 @@ export class Connection implements Outlet {
     const giveUp = this.#clock.after(ENTERING_MS_MAX, () => this.end(AWAY_MS))
     await this.stream.start(lastEventId, (position) => {
       giveUp()
-      this.hearing.placed(position)
+      this.hearing.placed(position, lastEventId)
       const { userId } = this.client
       const said = { userId, sessionId: 'ws_', timestamp: isoTime(this.#clock.now()) }
       const at = position === null ? undefined : { id: position }

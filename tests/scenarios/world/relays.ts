@@ -12,11 +12,14 @@ import { StoreFaults } from './store-faults.ts'
 import { View } from './view.ts'
 
 const RELAYS = 2
+/** How long a slow read may be on its way, and its answer. */
+const SLOW_MS_MAX = 300
 
 /** What is counted in `met`, beside the events that clients handle. */
 export const RELAY_HAPPENINGS = [
   ...['client cut', 'client stalled', 'client behind', ...RESUMES.map((resume) => `resume ${resume}`)],
   ...['sync sent', 'sync owed', 'sync busy', 'publication dropped', 'relay deaf', 'relay killed', 'relay frozen'],
+  ...['read slow'],
   ...['reader.top failed', 'reader.events failed', 'reader.figures failed', 'sub.subscribe failed'],
 ]
 
@@ -41,6 +44,7 @@ export class Relays {
   readonly #due: FiguresDue
   readonly #drops: Drop[] = []
   #found: string[] = []
+  #slowUntilMs = 0
   #started = 0
 
   /** @param userIds who has a client from the start */
@@ -110,6 +114,16 @@ export class Relays {
     this.#later(forMs, () => process.thaw())
   }
 
+  /** For so long, reads of the store take their time, now and then before they are read, now and then after. */
+  slowReads(forMs: number): void {
+    this.#slowUntilMs = Math.max(this.#slowUntilMs, this.#schedule.nowMs + forMs)
+  }
+
+  /** The network is gone for a moment: every client is cut, and comes back within `withinMs`. */
+  cutAll(withinMs: number): void {
+    for (const client of this.#clients) client.cut(this.#schedule.chance.below(withinMs))
+  }
+
   /** A client handles nothing for so long. */
   stall(client: ModelClient, forMs: number): void {
     client.stall(forMs, (afterMs, run) => this.#later(afterMs, run))
@@ -118,6 +132,7 @@ export class Relays {
   /** Every fault ends. */
   calm(): void {
     this.#drops.length = 0
+    this.#slowUntilMs = 0
     this.faults.clear()
     for (const relay of this.#relays) {
       relay.isDeaf = false
@@ -202,8 +217,20 @@ export class Relays {
       if (label === 'reader.figures') this.#due.reads(String(args[0]))
       const fault = this.faults.take(process, label)
       if (fault !== null) this.#note(`${label} failed`)
-      return fault
+      return fault ?? (this.#schedule.nowMs < this.#slowUntilMs ? this.#slow : null)
     },
+  }
+
+  readonly #slow: Fault = async (call) => {
+    this.#note('read slow')
+    await this.#passed()
+    const answer = await call()
+    await this.#passed()
+    return answer
+  }
+
+  #passed(): Promise<void> {
+    return new Promise((resolve) => this.#later(this.#schedule.chance.below(SLOW_MS_MAX), resolve))
   }
 
   #note(what: string): void {

@@ -208,11 +208,12 @@ const LOST_MAX = 3
 const FORGOTTEN_MS = 20_000
 
 /** The store loses everything. Workers that survive give back what they remember of connections. */
-function wipe({ world, setting }: Sim): void {
+export function wipe({ world, chance, setting }: Sim): void {
   const { controls } = world.store
   const users = [...new Set(setting.accounts.map(({ userId }) => userId))]
   const known = Promise.all([Promise.all(users.map((userId) => controls.read(userId))), controls.readGlobalHalt()])
   world.store.wipe()
+  if (chance.below(2) === 0) world.relay.cutAll(2_000)
   world.later(FORGOTTEN_MS, () => {
     if (world.store.marker !== null) return
     void known.then(async ([sets, globalHalt]) => {

@@ -1,9 +1,12 @@
 import { SYNC_TYPES } from '#contract'
-import { RESUMES } from '../../scenarios/world/client.ts'
-import type { ModelClient } from '../../scenarios/world/client.ts'
+import { type ModelClient, RESUMES } from '../../scenarios/world/client.ts'
 import { type Deed, pickRef, type Sim } from './deed.ts'
+import { wipe } from './faults.ts'
+import { orders } from './orders.ts'
+import { execute } from './venue.ts'
 
-// What clients do, and what goes wrong between the log and them.
+// What clients do, and what goes wrong between the log and them. Each comes with something that is logged in the same moment: a
+// connection at rest shows little.
 
 /** Clients of one user. */
 const CLIENTS_MAX = 3
@@ -12,19 +15,83 @@ const RELAY_READS = ['reader.top', 'reader.events', 'reader.figures', 'sub.subsc
 /** As a read can fail. */
 const READ_FAULTS = ['reply_lost', 'request_lost', 'refused'] as const
 
-function pickClient(sim: Sim): ModelClient {
-  return sim.chance.pick(sim.world.relay.clientsOf(pickRef(sim).userId))!
+const pickClient = (sim: Sim): ModelClient => sim.chance.pick(sim.world.relay.clientsOf(pickRef(sim).userId))!
+
+/** Something of which clients hear. */
+function trade(sim: Sim): void {
+  if (!execute(sim)) orders[0]!.run(sim)
 }
 
-/** Cuts a client, and mostly lets it come back where it was. */
-function cut(sim: Sim): boolean {
+const deed = (name: string, weight: number, isFault: boolean, act: (sim: Sim) => void): Deed => ({
+  ...(isFault ? { fault: 'relay' } : {}),
+  ...{ name, weight },
+  run(sim) {
+    if (sim.chance.below(2) === 0) trade(sim)
+    act(sim)
+    trade(sim)
+    return true
+  },
+})
+
+/** Mostly a client comes back where it was. */
+function cut(sim: Sim): void {
   const { chance } = sim
-  const resume = chance.below(2) === 0 ? 'last' : chance.pick(RESUMES)!
-  pickClient(sim).cut(chance.below(3) === 0 ? chance.below(60_000) : chance.below(1_500), resume)
-  return true
+  const awayMs = [0, chance.below(1_500), chance.below(60_000)]
+  pickClient(sim).cut(chance.pick(awayMs)!, chance.below(2) === 0 ? 'last' : chance.pick(RESUMES)!)
+}
+
+/** Impatient clients ask many times; what is logged while the state is read matters most. */
+function ask(sim: Sim): void {
+  const { chance, world } = sim
+  if (chance.below(2) === 0) world.relay.slowReads(1_500)
+  for (let count = chance.below(4) === 0 ? 10 : 1 + chance.below(3); count > 0; count -= 1) {
+    const [client, types] = [pickClient(sim), SYNC_TYPES.filter(() => chance.below(2) === 0)]
+    world.later(chance.pick([0, chance.below(1_000)])!, () =>
+      client.requestSync(types.length === 0 ? undefined : types),
+    )
+  }
+}
+
+function failReads({ world, chance }: Sim): void {
+  const label = chance.pick(RELAY_READS)!
+  for (let count = 1 + chance.below(5); count > 0; count -= 1)
+    world.relay.faults.plan(chance.pick(READ_FAULTS)!, label, count === 1 ? chance.below(3) : 0)
+}
+
+function drop({ world, chance }: Sim): void {
+  world.relay.drop({ times: 1 + chance.below(chance.below(3) === 0 ? 20 : 3), skip: chance.below(4) })
+}
+
+/** Of a log that is trimmed, clients lack the beginning that are away, or that were sent none of it. */
+function trim(sim: Sim): void {
+  const { chance, world } = sim
+  const { userId } = pickRef(sim)
+  if (chance.below(2) === 0) cut(sim)
+  else world.relay.drop({ times: 40, userId })
+  const keep = chance.below(3)
+  world.later(chance.below(600), () => world.store.trimLog(userId, keep))
+  if (chance.below(2) === 0)
+    world.later(600 + chance.below(400), () =>
+      world.relay.clientsOf(userId)[0]!.requestSync([chance.pick(SYNC_TYPES)!]),
+    )
 }
 
 export const relayDeeds: readonly Deed[] = [
+  deed('ask for the state', 2, false, ask),
+  deed('cut a client', 3, true, cut),
+  deed('cut all clients', 1, true, ({ world }) => world.relay.cutAll(1_500)),
+  deed('drop publications', 2, true, drop),
+  deed('drop publications and ask for the state', 1, true, (sim) => {
+    drop(sim)
+    ask(sim)
+  }),
+  deed('stall a client', 1, true, (sim) => sim.world.relay.stall(pickClient(sim), 100 + sim.chance.below(3_000))),
+  deed('cut the subscriptions of a relay', 1, true, ({ world, chance }) => world.relay.deafen(chance.below(20_000))),
+  deed('kill a relay', 1, true, ({ world }) => world.relay.kill()),
+  deed('freeze a relay', 1, true, ({ world, chance }) => world.relay.freeze(100 + chance.below(10_000))),
+  deed('fail reads of a relay', 2, true, failReads),
+  deed('slow reads of a relay', 2, true, ({ world, chance }) => world.relay.slowReads(1_000 + chance.below(20_000))),
+  deed('trim a log', 2, true, trim),
   {
     name: 'connect another client',
     weight: 1,
@@ -36,80 +103,23 @@ export const relayDeeds: readonly Deed[] = [
     },
   },
   {
-    name: 'ask for the state',
+    name: 'lose the store, and ask for the state',
     weight: 1,
+    fault: 'loss',
     run(sim) {
-      const client = pickClient(sim)
-      const types = SYNC_TYPES.filter(() => sim.chance.below(2) === 0)
-      // Impatient clients ask many times.
-      for (let count = sim.chance.below(4) === 0 ? 10 : 1; count > 0; count -= 1)
-        client.requestSync(types.length === 0 ? undefined : types)
+      wipe(sim)
+      for (let count = 0; count < 4; count += 1) sim.world.later(sim.chance.below(8_000), () => ask(sim))
       return true
     },
   },
-  { name: 'cut a client', weight: 3, fault: 'relay', run: cut },
   {
-    name: 'stall a client',
+    name: 'lose the last commits, and cut all clients',
     weight: 1,
-    fault: 'relay',
+    fault: 'loss',
     run(sim) {
-      sim.world.relay.stall(pickClient(sim), 100 + sim.chance.below(3_000))
-      return true
-    },
-  },
-  {
-    name: 'drop publications',
-    weight: 2,
-    fault: 'relay',
-    run({ world, chance }) {
-      world.relay.drop({ times: 1 + chance.below(chance.below(3) === 0 ? 20 : 3), skip: chance.below(4) })
-      return true
-    },
-  },
-  {
-    name: 'cut the subscriptions of a relay',
-    weight: 1,
-    fault: 'relay',
-    run({ world, chance }) {
-      world.relay.deafen(100 + chance.below(20_000))
-      return true
-    },
-  },
-  {
-    name: 'kill a relay',
-    weight: 1,
-    fault: 'relay',
-    run({ world }) {
-      world.relay.kill()
-      return true
-    },
-  },
-  {
-    name: 'freeze a relay',
-    weight: 1,
-    fault: 'relay',
-    run({ world, chance }) {
-      world.relay.freeze(100 + chance.below(10_000))
-      return true
-    },
-  },
-  {
-    name: 'fail reads of a relay',
-    weight: 2,
-    fault: 'relay',
-    run({ world, chance }) {
-      const label = chance.pick(RELAY_READS)!
-      for (let count = 1 + chance.below(5); count > 0; count -= 1)
-        world.relay.faults.plan(chance.pick(READ_FAULTS)!, label, count === 1 ? chance.below(3) : 0)
-      return true
-    },
-  },
-  {
-    name: 'trim a log',
-    weight: 2,
-    fault: 'relay',
-    run(sim) {
-      sim.world.store.trimLog(pickRef(sim).userId, sim.chance.below(4))
+      trade(sim)
+      sim.world.store.loseLast(1 + sim.chance.below(3))
+      sim.world.relay.cutAll(1_000)
       return true
     },
   },
