@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { LEASE_TTL_MS } from '../../workers/updates/index.ts'
-import type { Process } from './world/process.ts'
+import { LEASE_TTL_MS, READ_BY_OTHERS_TRIES } from '../../workers/updates/index.ts'
+import { FakeBroker } from '../support/fake-broker.ts'
+import { FakeStore } from '../support/fake-store.ts'
+import { IdleTries } from './world/idle-tries.ts'
+import { Process, UNWATCHED } from './world/process.ts'
+import { Schedule } from './world/schedule.ts'
 import { openWorld, type World } from './world.ts'
 
 const SEEDS = [1, 2, 3, 4]
@@ -70,5 +74,55 @@ describe.each(SEEDS)('an owner that was refused a lease often enough, seed %i', 
     const last = tries(world)
     await world.advance(2 * MINUTE_MS)
     expect(tries(world)).toBe(last)
+  })
+})
+
+/** An owner that does nothing but try: it was refused as often as it takes to wait, and waits. */
+async function refused() {
+  const ref = { userId: 'u1', connectionId: 'broker_1' }
+  const schedule = new Schedule(1, 0)
+  const store = new FakeStore(() => schedule.nowMs)
+  store.leases.set('u1 broker_1', 'of somebody else')
+  const leases = { take: async () => null, renew: async () => false, release: async () => {}, revoke: async () => {} }
+  const heard: string[] = []
+  const brokers = { get: async () => new FakeBroker() }
+  const process = new Process('w1', schedule, UNWATCHED)
+  const owner = new IdleTries(schedule, store).own(process, ref, { leases, brokers }, (doors) => {
+    const tryAgain = async (): Promise<void> => {
+      for (;;) {
+        await doors.brokers.get(ref)
+        await doors.leases.take('', 1)
+        heard.push('refused')
+        await process.clock.sleep(1_000)
+      }
+    }
+    void tryAgain()
+    const told = (what: string) => () => void heard.push(what)
+    return {
+      refresh: told('refresh'),
+      readopt: told('readopt'),
+      storeReturned: told('storeReturned'),
+      close: async () => void heard.push('close'),
+    }
+  })
+  await schedule.advance(30_000)
+  expect(heard).toEqual(Array.from({ length: READ_BY_OTHERS_TRIES }, () => 'refused'))
+  heard.length = 0
+  return { schedule, owner, heard }
+}
+
+describe('what a worker tells an owner that waits for a lease', () => {
+  test.each(['refresh', 'close'] as const)('%s: it goes on at once', async (tell) => {
+    const { schedule, owner, heard } = await refused()
+    await owner[tell]()
+    await schedule.advance(0)
+    expect(heard).toEqual([tell, 'refused'])
+  })
+
+  test.each(['readopt', 'storeReturned'] as const)('%s: it hears of it, and waits on', async (tell) => {
+    const { schedule, owner, heard } = await refused()
+    owner[tell]()
+    await schedule.advance(10_000)
+    expect(heard).toEqual([tell])
   })
 })

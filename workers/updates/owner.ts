@@ -47,7 +47,7 @@ const LEASE_MARGIN_MS = 1_000
 /** Tries for a lease that somebody else holds. */
 const LEASE_TRY_MS = 1_000
 /** Somebody else has held it for so long that the first reading is done. */
-const READ_BY_OTHERS_TRIES = 10
+export const READ_BY_OTHERS_TRIES = 10
 /** What was given up is left to others for this long. */
 const YIELD_MS = 3_000
 const UNUSABLE_PAUSE_MS = 30_000

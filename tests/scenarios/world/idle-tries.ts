@@ -1,5 +1,6 @@
 import type { ConnectionRef, Leases } from '#store'
 import type { BrokerPool } from '../../../workers/broker/index.ts'
+import { type ConnectionOwner, READ_BY_OTHERS_TRIES } from '../../../workers/updates/index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
 import type { Schedule } from './schedule.ts'
@@ -7,17 +8,21 @@ import type { Schedule } from './schedule.ts'
 /** The doors through which the owner of one connection tries for its lease. */
 type Doors = Readonly<{ leases: Leases; brokers: Pick<BrokerPool, 'get'> }>
 
-/** After so many refusals in a row an owner has learned from them what it can (`READ_BY_OTHERS_TRIES` in `owner.ts`). */
-const TRIES_MAX = 12
+/** What a worker tells the owner of a connection. */
+export type Owned = Pick<ConnectionOwner, 'refresh' | 'close' | 'readopt' | 'storeReturned'>
+
+/** `end`: the owner that waits, if it does, goes on at once. */
+type Wait = { end: () => void }
+
 /** An owner tries once within this time; when within it, is the seed's choice. */
 const TRY_MS = 1_000
-/** An owner that waits looks again after this long, so that closing it takes no longer either. */
+/** An owner that waits looks again after this long. */
 const WAIT_MS_MAX = 60_000
 
 /**
  * A worker that owns no lease of a connection tries for it every second: five steps of the world that find nothing. Here an owner that
- * was refused often enough waits before its next try, without a step, until the lease is free. Then it tries at some moment of the
- * second that follows, as it would have done anyway.
+ * was refused so often in a row that it has learned what refusals tell it waits before its next try, without a step, until the lease is
+ * free. Then it tries at some moment of the second that follows, as it would have done anyway.
  */
 export class IdleTries {
   readonly #schedule: Schedule
@@ -28,14 +33,33 @@ export class IdleTries {
     this.#store = store
   }
 
-  /** The doors of the owner of one connection, which asks for the broker before each try. */
-  doorsOf(process: Process, { userId, connectionId }: ConnectionRef, { leases, brokers }: Doors): Doors {
-    let refusals = 0
+  /** Opens the owner of one connection, which asks for the broker before each try. What its worker tells it ends its wait. */
+  own(process: Process, { userId, connectionId }: ConnectionRef, doors: Doors, open: (doors: Doors) => Owned): Owned {
     const name = `${userId} ${connectionId}`
+    const wait: Wait = { end: () => {} }
+    const owner = open(this.#patient(process, name, doors, wait))
+    return {
+      readopt: () => owner.readopt(),
+      storeReturned: () => owner.storeReturned(),
+      refresh() {
+        owner.refresh()
+        wait.end()
+      },
+      async close() {
+        const closed = owner.close()
+        wait.end()
+        await closed
+      },
+    }
+  }
+
+  #patient(process: Process, name: string, { leases, brokers }: Doors, wait: Wait): Doors {
+    let refusals = 0
     return {
       brokers: {
         get: async (ref) => {
-          if (refusals >= TRIES_MAX && this.#store.leases.has(name)) await this.#freed(process, name)
+          const isIdle = refusals >= READ_BY_OTHERS_TRIES && this.#store.leases.has(name)
+          if (isIdle) await this.#freed(process, name, wait)
           return brokers.get(ref)
         },
       },
@@ -52,7 +76,7 @@ export class IdleTries {
     }
   }
 
-  #freed(process: Process, name: string): Promise<void> {
+  #freed(process: Process, name: string, wait: Wait): Promise<void> {
     return new Promise((resolve) => {
       const stop = this.#store.leases.onFree((freed) => {
         if (freed !== name) return
@@ -60,10 +84,12 @@ export class IdleTries {
         cancel()
         process.clock.after(this.#schedule.chance.below(TRY_MS), resolve)
       })
-      const cancel = process.clock.after(WAIT_MS_MAX, () => {
+      wait.end = () => {
         stop()
+        cancel()
         resolve()
-      })
+      }
+      const cancel = process.clock.after(WAIT_MS_MAX, wait.end)
       process.onDeath(stop)
     })
   }

@@ -2,7 +2,7 @@ import { checkJobId } from '#contract'
 import { type Clock, type Logger, RedisTime } from '#runtime'
 import type { Controls, ConnectionRef, ControlSet, LinkedConnection } from '#store'
 import { CHECK_EVERY_MS, type ConnectionListener, Directory } from '../../../workers/connections/index.ts'
-import type { ConnectionOwner } from '../../../workers/updates/index.ts'
+import type { Owned } from './idle-tries.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
 import type { Outside } from './worker.ts'
@@ -118,10 +118,10 @@ const withoutBeats = (clock: Clock, onBeat: (run: () => void) => void = () => {}
 
 /** Owners of the connections that a worker hears of, as production's `Ownership` keeps them when every worker may take all. */
 export function ownersOf(
-  open: (ref: ConnectionRef) => ConnectionOwner,
+  open: (ref: ConnectionRef) => Owned,
   log: Logger,
 ): ConnectionListener & { storeReturned(): void } {
-  const owners = new Map<string, ConnectionOwner>()
+  const owners = new Map<string, Owned>()
   return {
     changed({ userId, connectionId }) {
       const key = `${userId} ${connectionId}`

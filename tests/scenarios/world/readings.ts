@@ -31,9 +31,9 @@ export class ReadingRules {
   }
 
   heard({ name }: Process, { label, account }: PortCall, outcome: Heard): void {
+    if (label !== 'broker.readPortfolio' && label !== 'broker.listActivities') return
     const key = `${name} ${account}`
     const known = this.#readings.get(key)
-    if (label !== 'broker.readPortfolio' && label !== 'broker.listActivities') return
     if (!outcome.isDone) this.#readings.delete(key)
     else if (label === 'broker.readPortfolio')
       this.#readings.set(key, { snapshot: outcome.value as BrokerSnapshot, isComplete: false })

@@ -134,10 +134,14 @@ function startRoles(process: Process, outside: Outside, roles: readonly WorkerRo
     tally: noTally,
     mayTake: () => true,
   }
-  const owners = ownersOf((ref) => {
-    const doors = outside.idleTries.doorsOf(process, ref, { leases, brokers })
-    return new ConnectionOwner({ ...deps, ...owner, ...doors }, ref)
-  }, log)
+  const own = (ref: ConnectionRef) =>
+    outside.idleTries.own(
+      process,
+      ref,
+      { leases, brokers },
+      (doors) => new ConnectionOwner({ ...deps, ...owner, ...doors }, ref),
+    )
+  const owners = ownersOf(own, log)
   void process.enter('start', 'start', () => known.follow(owners))
   const onReturn = (): void => void process.enter('start', 'store returned', () => owners.storeReturned())
   outside.onReturn.add(onReturn)
