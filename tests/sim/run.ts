@@ -71,24 +71,38 @@ const LINES_SHOWN = 60
 /** Runs that broke a rule and are shown in full; of the others there is a line. */
 const SHOWN_MAX = 3
 
+/** Runs seeds until one breaks a rule that it does not break without the defect. `runs`: how many it took. */
+async function findDefect(
+  seeds: readonly number[],
+  faults: readonly FaultGroup[],
+  plant: string,
+): Promise<Readonly<{ runs: number; found: SimulationResult | null }>> {
+  const suspects: SimulationResult[] = []
+  let runs = 0
+  const onResult = (result: SimulationResult): boolean => {
+    runs += 1
+    if (result.violation !== null) suspects.push(result)
+    return result.violation === null
+  }
+  for (let from = 0; from < seeds.length; from = runs) {
+    await farm({ seeds: seeds.slice(from), faults, plant, onResult })
+    for (const found of suspects.splice(0))
+      if ((await simulate({ seed: found.seed, faults: new Set(faults) })).violation === null) return { runs, found }
+  }
+  return { runs, found: null }
+}
+
 /** Each defect, until a run finds it. */
 async function huntDefects(flags: Flags): Promise<boolean> {
   let isAllFound = true
   for (const { name, what } of planted.filter((one) => flags.plant === 'all' || one.name === flags.plant)) {
-    let runs = 0
-    let found: SimulationResult | undefined
-    const onResult = (result: SimulationResult): boolean => {
-      runs += 1
-      if (result.violation !== null && (found === undefined || result.seed < found.seed)) found = result
-      return found === undefined
-    }
     const began = performance.now()
-    await farm({ seeds: seedsOf(flags), faults: flags.faults, plant: name, onResult })
+    const { runs, found } = await findDefect(seedsOf(flags), flags.faults, name)
     const seconds = ((performance.now() - began) / 1_000).toFixed(0)
-    isAllFound &&= found !== undefined
+    isAllFound &&= found !== null
     const rule = found?.violation?.split('\n')[1] ?? ''
     say(
-      `${name} (${what}): ${found === undefined ? `NOT FOUND in ${runs} runs` : `found after ${runs} runs, ${seconds} s: ${rule}`}`,
+      `${name} (${what}): ${found === null ? `NOT FOUND in ${runs} runs` : `found after ${runs} runs, ${seconds} s: ${rule}`}`,
     )
   }
   return isAllFound

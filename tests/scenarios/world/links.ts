@@ -126,7 +126,9 @@ export function mistoldHealth(log: readonly Entry[], { connectionId }: Connectio
     const { brokerConnectionId, code } = fieldsOf(entry)
     if (brokerConnectionId !== connectionId) continue
     if (entry.event !== 'error.brokerDisconnected' && entry.event !== 'broker.connected') continue
-    if (entry.event === last) findings.push(`CON-04 ${last} of ${connectionId} twice, the second time at ${entry.id}`)
+    // A removal is told whatever was told before it.
+    if (entry.event === last && code !== 'REMOVED')
+      findings.push(`CON-04 ${last} of ${connectionId} twice, the second time at ${entry.id}`)
     last = code === 'REMOVED' ? null : entry.event
   }
   if (isUp && last === 'error.brokerDisconnected')
