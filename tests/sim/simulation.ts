@@ -2,7 +2,15 @@ import type { ConnectionRef } from '#store'
 import { type Observer, openWorld, type World } from '../scenarios/world.ts'
 import { Chance } from '../scenarios/world/chance.ts'
 import { watchedBy } from '../scenarios/world/process.ts'
-import { deedsWith, drawDeed, execute, type FaultGroup, settlePending, type Sim, submitSimple } from './deeds/index.ts'
+import {
+  chooseDeeds,
+  drawDeed,
+  execute,
+  type FaultGroup,
+  settlePending,
+  type Sim,
+  submitSimple,
+} from './deeds/index.ts'
 import { Happenings } from './happenings.ts'
 import { drawSetting, furnish, type Setting } from './setting.ts'
 import type { Timeline } from './timeline.ts'
@@ -80,7 +88,7 @@ async function begin(world: World, { accounts, symbols }: Setting): Promise<void
 
 async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: string) => void): Promise<void> {
   const { world, chance, setting } = sim
-  const from = deedsWith(faults)
+  const from = chooseDeeds(faults, chance)
   for (let count = 0; count < setting.deeds; count += 1) {
     const deed = drawDeed(from, chance)
     if (deed.run(sim)) tell(deed.name)

@@ -81,10 +81,10 @@ export function cancel(sim: Sim, on: ConnectionRef | null = null): boolean {
 }
 
 export const commands: readonly Deed[] = [
-  { name: 'cancel', weight: 3, run: (sim) => cancel(sim) },
+  { name: 'cancel', weight: 3, isAlways: true, run: (sim) => cancel(sim) },
   { name: 'cancel all', weight: 1, run: cancelAll },
-  { name: 'replace', weight: 4, run: (sim) => replace(sim) },
+  { name: 'replace', weight: 5, isAlways: true, run: (sim) => replace(sim) },
   { name: 'replace an exit', weight: 1, run: replaceExit },
-  { name: 'close', weight: 2, run: close },
+  { name: 'close', weight: 4, isAlways: true, run: close },
   { name: 'close all', weight: 1, run: closeAll },
 ]

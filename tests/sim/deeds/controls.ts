@@ -38,10 +38,12 @@ const LIMITS: readonly LimitsRequest[] = [
 /** Limits of a user or of one connection, in place of what it had; what a user's positions may be worth never changes in a run. */
 function limit(sim: Sim): boolean {
   const { world, chance } = sim
-  const { userId, connectionId } = pickRef(sim)
+  const ref = pickRef(sim)
+  const { userId, connectionId } = ref
   const limits = chance.below(4) === 0 ? {} : chance.pick(LIMITS)!
   if (chance.below(2) === 0) void world.limit(userId, { ...limits, positionNotionalMax: world.positionMax(userId) })
   else void world.limitConnection({ userId, connectionId }, limits)
+  for (let count = chance.below(5); count > 0; count -= 1) submitSimple(sim, ref)
   return true
 }
 
@@ -50,6 +52,7 @@ export const controls: readonly Deed[] = [
   {
     name: 'resume',
     weight: 3,
+    isAlways: true,
     run(sim) {
       void sim.world.resume(pickTarget(sim))
       return true

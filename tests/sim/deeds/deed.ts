@@ -14,12 +14,15 @@ export type Sim = Readonly<{ world: World; chance: Chance; setting: Setting; tra
 export const FAULT_GROUPS = ['broker', 'store', 'loss', 'stream', 'worker', 'queue', 'relay', 'clock', 'keys'] as const
 export type FaultGroup = (typeof FAULT_GROUPS)[number]
 
+/** How a deed is drawn. `isAlways`: in every run; others are left out of most runs, so that the rest comes more often. */
+type Drawn = Readonly<{ weight: number; isAlways?: true }>
+
 /**
  * One thing that a user, an operator, the venue, the network or a machine does.
  * `fault`: the group that it belongs to, where it is something that goes wrong. `weight`: how often it is drawn, against the others.
  * `run` starts the deed and does not wait for what comes of it; `false`: there was nothing to do it to, and nothing was done.
  */
-export type Deed = Readonly<{ name: string; weight: number; fault?: FaultGroup; run(sim: Sim): boolean }>
+export type Deed = Drawn & Readonly<{ name: string; fault?: FaultGroup; run(sim: Sim): boolean }>
 
 export const pickRef = ({ chance, setting }: Sim): ConnectionRef => chance.pick(setting.accounts)!
 

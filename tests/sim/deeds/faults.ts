@@ -22,10 +22,14 @@ function pickFault({ chance }: Sim): CallFault {
   const kind = chance.pick(CALL_FAULTS)!
   if (kind === 'delay_request' || kind === 'delay_reply') return { kind, ms: chance.pick([700, 3_000, 12_000])! }
   if (kind === 'rate_limit') return { kind, retryAfterMs: chance.pick([null, 500, 5_000])! }
-  if (kind === 'refuse')
-    return { kind, code: chance.pick(['INSUFFICIENT_BUYING_POWER', 'SYMBOL_NOT_TRADABLE', 'MARKET_CLOSED'] as const)! }
+  if (kind === 'refuse') return { kind, code: chance.pick(REFUSALS)! }
   return { kind }
 }
+/** Definitive answers of a broker to a submission, by our codes. */
+const REFUSALS = [
+  ...(['INSUFFICIENT_BUYING_POWER', 'SYMBOL_NOT_TRADABLE', 'MARKET_CLOSED', 'SHORT_NOT_ALLOWED'] as const),
+  ...(['FRACTIONAL_NOT_ALLOWED', 'WASH_TRADE', 'INVALID_PRICE', 'ACCOUNT_RESTRICTED', 'BROKER_REJECTED'] as const),
+]
 export const CALL_FAULTS = [
   ...(['lose_request', 'lose_reply', 'error_before', 'error_after'] as const),
   ...(['rate_limit', 'refuse', 'delay_request', 'delay_reply'] as const),

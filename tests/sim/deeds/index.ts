@@ -24,9 +24,20 @@ export const deeds: readonly Deed[] = [
   ...relayDeeds,
 ]
 
-/** What is drawn from: all deeds but the faults that are left out. */
-export const deedsWith = (groups: ReadonlySet<FaultGroup>): readonly Deed[] =>
-  deeds.filter(({ fault }) => fault === undefined || groups.has(fault))
+/** A deed that is left out of most runs is drawn so much more often in the others. */
+const LEFT_OUT_OF = 3
+
+/**
+ * What is drawn from in one run: every deed that belongs into each run, and some of the others, but no fault of a group that is not
+ * wanted. A run with few kinds of deeds does each of them often enough for them to meet.
+ */
+export function chooseDeeds(groups: ReadonlySet<FaultGroup>, chance: Chance): readonly Deed[] {
+  return deeds.flatMap((deed) => {
+    if (deed.fault !== undefined && !groups.has(deed.fault)) return []
+    if (deed.isAlways === true) return [deed]
+    return chance.below(LEFT_OUT_OF) === 0 ? [{ ...deed, weight: deed.weight * LEFT_OUT_OF }] : []
+  })
+}
 
 /** One of them, as often as its weight says. */
 export function drawDeed(from: readonly Deed[], chance: Chance): Deed {

@@ -5,6 +5,8 @@ import { type Deed, newTrade, pickRef, type Sim } from './deed.ts'
 
 const LIMIT = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
 const isCrypto = (symbol: string): boolean => symbol.includes('/')
+/** Mostly what everything is worth; now and then far away from it, but never below it: the limits of positions are held against it. */
+const priceIn = (sim: Sim): string => String(isOneIn(sim, 4) ? 180 + sim.chance.below(20) : 180)
 const isOneIn = ({ chance }: Sim, count: number): boolean => chance.below(count) === 0
 
 function submit(
@@ -29,14 +31,14 @@ export function submitSimple(sim: Sim, on?: ConnectionRef): boolean {
   const terms: Partial<SubmitOrder> = {
     side: isOneIn(sim, 3) ? 'sell' : 'buy',
     quantity: sizeIn(sim),
-    ...(isOneIn(sim, 2) ? LIMIT : {}),
+    ...(isOneIn(sim, 2) ? { ...LIMIT, limitPrice: priceIn(sim) } : {}),
     ...(isOneIn(sim, 6) ? soon : {}),
   }
   return submit(sim, terms, undefined, on)
 }
 
 export const orders: readonly Deed[] = [
-  { name: 'submit', weight: 6, run: (sim) => submitSimple(sim) },
+  { name: 'submit', weight: 10, isAlways: true, run: (sim) => submitSimple(sim) },
   {
     name: 'submit a bracket',
     weight: 2,
@@ -98,6 +100,18 @@ export const orders: readonly Deed[] = [
         sim.world.submit({ ...ref, tradeId, symbol, side: 'buy', quantity: '40', ...LIMIT })
       }
       return true
+    },
+  },
+  {
+    name: 'submit what nobody can have',
+    weight: 1,
+    run(sim) {
+      const odd = sim.chance.pick<Partial<SubmitOrder>>([
+        { symbol: 'AAPL', quantity: '0.5', side: 'sell' },
+        { symbol: 'BTC/USD', quantity: '1', side: 'sell', timeInForce: 'gtc' },
+        { symbol: 'NOPE', quantity: '1' },
+      ])!
+      return submit(sim, odd, odd.symbol)
     },
   },
   {

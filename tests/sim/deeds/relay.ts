@@ -15,7 +15,9 @@ const RELAY_READS = ['reader.top', 'reader.events', 'reader.figures', 'sub.subsc
 /** As a read can fail. */
 const READ_FAULTS = ['reply_lost', 'request_lost', 'refused'] as const
 
-const pickClient = (sim: Sim): ModelClient => sim.chance.pick(sim.world.relay.clientsOf(pickRef(sim).userId))!
+/** `undefined`: the user has none yet. */
+const pickClient = (sim: Sim): ModelClient | undefined =>
+  sim.chance.pick(sim.world.relay.clientsOf(pickRef(sim).userId))
 
 /** Something of which clients hear. */
 function trade(sim: Sim): void {
@@ -37,7 +39,7 @@ const deed = (name: string, weight: number, isFault: boolean, act: (sim: Sim) =>
 function cut(sim: Sim): void {
   const { chance } = sim
   const awayMs = [0, chance.below(1_500), chance.below(60_000)]
-  pickClient(sim).cut(chance.pick(awayMs)!, chance.below(2) === 0 ? 'last' : chance.pick(RESUMES)!)
+  pickClient(sim)?.cut(chance.pick(awayMs)!, chance.below(2) === 0 ? 'last' : chance.pick(RESUMES)!)
 }
 
 /** Impatient clients ask many times; what is logged while the state is read matters most. */
@@ -47,7 +49,7 @@ function ask(sim: Sim): void {
   for (let count = chance.below(4) === 0 ? 10 : 1 + chance.below(3); count > 0; count -= 1) {
     const [client, types] = [pickClient(sim), SYNC_TYPES.filter(() => chance.below(2) === 0)]
     world.later(chance.pick([0, chance.below(1_000)])!, () =>
-      client.requestSync(types.length === 0 ? undefined : types),
+      client?.requestSync(types.length === 0 ? undefined : types),
     )
   }
 }
@@ -72,7 +74,7 @@ function trim(sim: Sim): void {
   world.later(chance.below(600), () => world.store.trimLog(userId, keep))
   if (chance.below(2) === 0)
     world.later(600 + chance.below(400), () =>
-      world.relay.clientsOf(userId)[0]!.requestSync([chance.pick(SYNC_TYPES)!]),
+      world.relay.clientsOf(userId)[0]?.requestSync([chance.pick(SYNC_TYPES)!]),
     )
 }
 
@@ -85,7 +87,10 @@ export const relayDeeds: readonly Deed[] = [
     drop(sim)
     ask(sim)
   }),
-  deed('stall a client', 1, true, (sim) => sim.world.relay.stall(pickClient(sim), 100 + sim.chance.below(3_000))),
+  deed('stall a client', 1, true, (sim) => {
+    const client = pickClient(sim)
+    if (client !== undefined) sim.world.relay.stall(client, 100 + sim.chance.below(3_000))
+  }),
   deed('cut the subscriptions of a relay', 1, true, ({ world, chance }) => world.relay.deafen(chance.below(20_000))),
   deed('kill a relay', 1, true, ({ world }) => world.relay.kill()),
   deed('freeze a relay', 1, true, ({ world, chance }) => world.relay.freeze(100 + chance.below(10_000))),

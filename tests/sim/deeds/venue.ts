@@ -50,13 +50,26 @@ function executeAll(sim: Sim): boolean {
 
 /** The exits that work now, in part or whole; a stop that watches is triggered by the market. */
 function executeExit(sim: Sim): boolean {
-  const ref = pickRef(sim)
-  const exits = [...sim.world.brokerOf(ref).orders.values()].filter(
-    ({ clientOrderId, status }) => clientOrderId.startsWith('leg-') && WORKING.has(status),
-  )
+  const exits = sim.setting.accounts.flatMap((ref) => {
+    const { ledger } = sim.world.brokerOf(ref)
+    const isExit = (order: BrokerOrder): boolean => WORKING.has(order.status) && ledger.parentOf(order) !== null
+    return [...ledger.orders.values()].flatMap((order) => (isExit(order) ? [{ ref, order }] : []))
+  })
   const exit = sim.chance.pick(exits)
-  if (exit === undefined || leftOf(exit) < 1) return false
-  sim.world.execute(ref, exit.brokerOrderId, priceIn(sim), String(1 + sim.chance.below(leftOf(exit))))
+  if (exit === undefined || leftOf(exit.order) < 1) return false
+  const quantity = sim.chance.below(2) === 0 ? leftOf(exit.order) : 1 + sim.chance.below(leftOf(exit.order))
+  sim.world.execute(exit.ref, exit.order.brokerOrderId, priceIn(sim), String(quantity))
+  return true
+}
+
+/** The venue executes more of an order than it was for. */
+function overfill(sim: Sim): boolean {
+  const trade = pickAtBroker(sim)
+  // What a limit lets through is more then than anybody asked for.
+  if (trade === undefined || sim.world.positionMax(trade.ref.userId) !== null) return false
+  const order = lastOf(sim.world.brokerOf(trade.ref), clientOrderIdIn(trade))
+  if (order.quantity === null || order.orderClass !== 'simple' || !WORKING.has(order.status)) return false
+  sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), String(leftOf(order) + 1))
   return true
 }
 
@@ -148,9 +161,10 @@ function echoOtherwise(sim: Sim): boolean {
 }
 
 export const venue: readonly Deed[] = [
-  { name: 'execute', weight: 8, run: execute },
-  { name: 'execute everything', weight: 2, run: executeAll },
+  { name: 'execute', weight: 12, isAlways: true, run: execute },
+  { name: 'execute everything', weight: 4, isAlways: true, run: executeAll },
   { name: 'execute an exit', weight: 2, run: executeExit },
+  { name: 'execute more than was ordered', weight: 1, run: overfill },
   { name: 'take an execution back', weight: 1, run: takeBack },
   { name: 'correct an execution', weight: 1, run: correct },
   { name: 'expire an order', weight: 1, run: endBy('expired') },
@@ -161,7 +175,10 @@ export const venue: readonly Deed[] = [
   {
     name: 'settle what is pending',
     weight: 2,
-    run: (sim) => settlePending(brokerIn(sim), sim.chance.below(3) > 0),
+    run({ world, chance, setting }) {
+      const isGranted = chance.below(3) > 0
+      return setting.accounts.map((ref) => settlePending(world.brokerOf(ref), isGranted)).includes(true)
+    },
   },
   { name: 'take orders on otherwise', weight: 1, run: echoOtherwise },
   {

@@ -1,3 +1,4 @@
+import type { RefusalCode } from '#contract'
 import type { Clock } from '#runtime'
 
 /** The calls of the port that a fault can meet. `read` is every reading call. */
@@ -33,7 +34,7 @@ export type CallFault =
   /** A definitive no. `code` is for submissions, default `INSUFFICIENT_BUYING_POWER`. */
   | Readonly<{
       kind: 'refuse'
-      code?: 'INSUFFICIENT_BUYING_POWER' | 'SYMBOL_NOT_TRADABLE' | 'MARKET_CLOSED'
+      code?: RefusalCode
       message?: string
     }>
   /** The request, or the answer, takes this long. Longer than the call's deadline: the caller hears nothing, the broker acts on. */
