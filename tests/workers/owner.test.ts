@@ -102,6 +102,18 @@ describe('an owned connection', () => {
     expect(worker.events()).toContain('portfolio.positionAdded')
   })
 
+  test('after a loss of the store, what another owner has read anew since is not read anew once more', async () => {
+    const { store, clock, events } = await started()
+    const [owner] = owners
+    store.leases.set('u1 broker_1', 'somebody-else')
+    owner!.readopt()
+    await clock.advance(3_000)
+    store.leases.delete('u1 broker_1') // whoever held it has read the account, and is gone
+    await clock.advance(10_000)
+    expect(owner!.isHolding).toBe(true)
+    expect(events()).toEqual(['state.resync', 'broker.connected'])
+  })
+
   test('an owner that lost its lease writes nothing more', async () => {
     const { store, broker, events } = await started()
     store.leases.set('u1 broker_1', 'somebody-else')

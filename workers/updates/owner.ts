@@ -176,6 +176,7 @@ export class ConnectionOwner {
     const token = await leases.take(this.#key, LEASE_TTL_MS)
     if (token === null) {
       this.#triesInVain += 1
+      this.#isForced = false // who holds it now took it after the loss, and reads what is missing
       this.#isKnown ||= this.#triesInVain >= READ_BY_OTHERS_TRIES
       return
     }
