@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { limitsSchema, type LimitsRequest, type SubmitOrder } from '#contract'
+import { limitsSchema, type LimitsRequest, type LoggedEvent, type SubmitOrder } from '#contract'
 import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
 import { type BoundaryName, isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
@@ -447,9 +447,16 @@ class World {
       this.store
         .log(userId)
         .slice(length)
+        .filter((entry) => this.#isAtRest(userId, entry))
         .map((entry) => `${what}: ${userId} ${JSON.stringify(entry)}`),
     )
     this.#refuse(news)
+  }
+
+  /** What waits for the keys of a connection may end at any time. */
+  #isAtRest(userId: string, { payload }: Pick<LoggedEvent, 'payload'>): boolean {
+    const connectionId = 'brokerConnectionId' in payload ? payload.brokerConnectionId : null
+    return typeof connectionId !== 'string' || this.accounts.isVerified({ userId, connectionId })
   }
 
   #firstRef(): ConnectionRef {

@@ -9,6 +9,9 @@ import type { ModelQueue } from './queue.ts'
 /** In every credential of a world; whatever holds it, leaked it. */
 export const SECRET = 'open-sesame'
 
+/** Work that waited for a connection is taken up again within this: whoever found it unusable pauses for half a minute. */
+const RESUMED_MS = 40_000
+
 /** A connection, and the account that it was made for. */
 export type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
 
@@ -37,6 +40,8 @@ export class Accounts {
   readonly #keys = new Map<string, Keys>()
   /** By connection, the latest last. */
   readonly #given = new Map<string, Keys[]>()
+  /** Since when connections are verified. */
+  readonly #verifiedMs = new Map<string, number>()
   /** Answers whoever comes with keys that are refused. */
   readonly #shut: FakeBroker
 
@@ -46,6 +51,9 @@ export class Accounts {
     this.#queue = queue
     this.#shut = new FakeBroker({ clock, brokerAccountId: 'refused' })
     this.#shut.isRevoked = true
+    controls.onChange.add((userId) => {
+      for (const { ref } of this.all) if (userId === null || ref.userId === userId) this.#followLink(ref)
+    })
   }
 
   /** The connection is there, and verified. */
@@ -68,7 +76,12 @@ export class Accounts {
   pending(): string[] {
     return this.all.flatMap(({ ref, broker }) => {
       const linked = this.#controls.linked(ref)
-      if (linked === null || this.isVerified(ref)) return []
+      if (linked === null) return []
+      if (this.isVerified(ref)) {
+        const sinceMs = this.#verifiedMs.get(keyOf(ref)) ?? -Infinity
+        const isNew = this.#clock.now() < sinceMs + RESUMED_MS
+        return isNew ? [`CON-05 ${ref.connectionId} has just been verified, and what waited for it goes on`] : []
+      }
       const { connection, link } = linked
       if (connection.leaving !== undefined) {
         const state = this.#queue.stateOf(removalOf(ref, connection.revision))
@@ -105,6 +118,8 @@ export class Accounts {
     if (known === null || known.connection.leaving !== undefined) return false
     const broker = to === 'other_account' ? this.#open(this.#nextNumber()) : this.brokerOf(ref)
     const sealed = this.#give(ref, broker)
+    // Until a check has logged in, a connection belongs to the account that its keys lead to.
+    if (known.link === null) this.#note(ref, broker)
     if (to === 'revoked') this.revokeKeys(ref)
     await this.#put(ref, sealed)
     return true
@@ -194,8 +209,16 @@ export class Accounts {
 
   #note({ userId, connectionId }: ConnectionRef, broker: FakeBroker): void {
     const known = this.#find({ userId, connectionId })
-    if (known !== undefined) this.all.splice(this.all.indexOf(known), 1)
-    this.all.push({ ref: { userId, connectionId }, broker })
+    if (known === undefined) this.all.push({ ref: { userId, connectionId }, broker })
+    else this.all.splice(this.all.indexOf(known), 1, { ...known, broker })
+  }
+
+  /** What a check has found out stands. */
+  #followLink(ref: ConnectionRef): void {
+    if (!this.isVerified(ref)) this.#verifiedMs.delete(keyOf(ref))
+    else if (!this.#verifiedMs.has(keyOf(ref))) this.#verifiedMs.set(keyOf(ref), this.#clock.now())
+    const broker = this.#brokers.get(this.#controls.linked(ref)?.link?.brokerAccountId ?? '')
+    if (broker !== undefined && broker !== this.brokerOf(ref)) this.#note(ref, broker)
   }
 
   async #put(ref: ConnectionRef, sealed: string): Promise<void> {

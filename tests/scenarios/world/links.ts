@@ -127,9 +127,9 @@ export function mistoldHealth(log: readonly Entry[], { connectionId }: Connectio
     if (brokerConnectionId !== connectionId) continue
     if (entry.event !== 'error.brokerDisconnected' && entry.event !== 'broker.connected') continue
     // A removal is told whatever was told before it.
-    if (entry.event === last && code !== 'REMOVED')
-      findings.push(`CON-04 ${last} of ${connectionId} twice, the second time at ${entry.id}`)
-    last = code === 'REMOVED' ? null : entry.event
+    const word = code === 'REMOVED' ? 'removed' : entry.event
+    if (word === last) findings.push(`CON-04 ${last} of ${connectionId} twice, the second time at ${entry.id}`)
+    last = word
   }
   if (isUp && last === 'error.brokerDisconnected')
     findings.push(`CON-04 ${connectionId} is up, and its user was told that it is not`)

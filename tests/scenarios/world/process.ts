@@ -69,6 +69,7 @@ export class Process implements Owner {
   readonly #schedule: Schedule
   readonly #watch: Watch
   readonly #atDeath: (() => void)[] = []
+  readonly #atThaw: (() => void)[] = []
   #calls = 0
   #ids = 0
 
@@ -100,7 +101,14 @@ export class Process implements Owner {
   }
 
   thaw(): void {
-    if (this.#state === 'frozen') this.#state = 'running'
+    if (this.#state !== 'frozen') return
+    this.#state = 'running'
+    for (const run of this.#atThaw) run()
+  }
+
+  /** Runs when the process goes on after it stood still: what others have waiting for it. */
+  onThaw(run: () => void): void {
+    this.#atThaw.push(run)
   }
 
   /** The wall clock of its machine jumps, forward or back. */

@@ -64,7 +64,12 @@ export class ModelQueue {
     const worker = { process, handlers }
     this.#workers.push(worker)
     process.onDeath(() => void this.#workers.splice(this.#workers.indexOf(worker), 1))
+    process.onThaw(() => this.#offerWaiting())
     for (const job of this.#jobs.values()) this.#offer(job)
+  }
+
+  #offerWaiting(): void {
+    for (const job of this.#jobs.values()) if (job.state === 'waiting') this.#offer(job)
   }
 
   /** As `add`, for a job that is gone as soon as it has run. */
@@ -226,7 +231,7 @@ export class ModelQueue {
     await this.#schedule.turn(process, `job ${job.id}`, `acknowledge ${job.id}`)
     const wasFull = this.#heldBy(process).length >= JOBS_AT_ONCE_MAX
     const isHolder = job.holders.delete(holder)
-    if (wasFull) for (const other of this.#jobs.values()) if (other.state === 'waiting') this.#offer(other)
+    if (wasFull) this.#offerWaiting()
     if (!isHolder || job.state !== 'active') return // lost its lock: somebody else has the job
     if (result instanceof Error) this.#failed(job, result)
     else if (result.kind === 'done') this.#completed(job)

@@ -25,6 +25,7 @@ function connect(sim: Sim): boolean {
   void world.accounts.connect(ref, { accountNumber })
   furnish(world.brokerOf(ref), setting.symbols)
   setting.accounts.push(ref)
+  if (world.relay.clientsOf(userId).length === 0) world.relay.connect(userId)
   return true
 }
 
