@@ -46,15 +46,19 @@ function overLimit(symbol: string, max: number, own: readonly FakeBroker[]): str
 
 function lowestPriceOf(broker: FakeBroker, symbol: string): number {
   const limits = [...broker.orders.values()].flatMap((order) =>
-    order.symbol === symbol && order.limitPrice !== null ? [Number(order.limitPrice)] : [],
+    isSame(order.symbol, symbol) && order.limitPrice !== null ? [Number(order.limitPrice)] : [],
   )
-  const { bid, ask, last } = broker.quotes.get(symbol) ?? { bid: null, ask: null, last: null }
+  const quote = [...broker.quotes].find(([quoted]) => isSame(quoted, symbol))?.[1]
+  const { bid, ask, last } = quote ?? { bid: null, ask: null, last: null }
   return Math.min(...limits, ...[bid, ask, last].map((price) => Number(price ?? Infinity)))
 }
 
+/** Coins may be held without the slash with which they are ordered and quoted. */
+const isSame = (a: string, b: string): boolean => a.replace('/', '') === b.replace('/', '')
+
 /** What became of the position without an order of ours. */
 function unaskedOf(broker: FakeBroker, symbol: string): number {
-  const isOf = (brokerOrderId: string): boolean => broker.orders.get(brokerOrderId)?.symbol === symbol
+  const isOf = (brokerOrderId: string): boolean => isSame(broker.orders.get(brokerOrderId)?.symbol ?? '', symbol)
   const isElsewhere = (brokerOrderId: string): boolean =>
     broker.orders.get(brokerOrderId)?.clientOrderId.startsWith('elsewhere-') === true
   const placed = broker.executions.filter((one) => isOf(one.brokerOrderId) && isElsewhere(one.brokerOrderId))
