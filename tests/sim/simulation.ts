@@ -17,6 +17,8 @@ import type { Timeline } from './timeline.ts'
 
 /** What a user's positions may be worth, of every other user: 100 of a symbol at the price at which it is quoted. */
 const POSITION_MAX = '18000'
+/** A limit holds by then. */
+const HEARD_MS = 2_000
 /** Executions in the end that no stream tells of. */
 const UNHEARD = 4
 /** After this long without a trace, a submission is known to have come to nothing. */
@@ -84,6 +86,8 @@ async function begin(world: World, { accounts, symbols }: Setting): Promise<void
   const users = [...new Set(accounts.map(({ userId }) => userId))]
   for (const userId of users.filter((_, index) => index % 2 === 1))
     await world.limit(userId, { positionNotionalMax: POSITION_MAX })
+  // Workers hear of limits within a second.
+  await world.advance(HEARD_MS)
 }
 
 async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: string) => void): Promise<void> {
