@@ -25,6 +25,9 @@ const KEPT_EVERY = 8
 const ASK_AGAIN_MS = 1_000
 const AHEAD = '9999999999999-00000'
 
+/** What a client should believe. `untold`: trades of which no event has told yet. */
+export type Truth = Readonly<{ view: View; untold: ReadonlySet<string> }>
+
 /** What a client asks of the network: a connection to one of the relays, and a count of what happened. */
 export type Network = Readonly<{
   connect(client: ModelClient, lastEventId: unknown): Connection
@@ -122,12 +125,15 @@ export class ModelClient {
   }
 
   /** At rest: what speaks against its believing what is true. `truth` `null`: the figures cannot be shown. */
-  findUnsettled(truth: View | null, top: string, isRead: boolean): string[] {
+  findUnsettled(truth: Truth | null, top: string, isRead: boolean): string[] {
     if (this.#connection === null) return [`C5 a client of ${this.userId} is away`]
     const findings = this.#connection.hearing.findUnsettled(top, isRead)
     if (truth === null) return findings
     if (this.#view === null || this.#isStale) return [...findings, `C5 a client of ${this.userId} has no view`]
-    return [...findings, ...this.#view.differences(truth).map((one) => `C5 for a client of ${this.userId}, ${one}`)]
+    return [
+      ...findings,
+      ...this.#view.differences(truth.view, truth.untold).map((one) => `C5 for a client of ${this.userId}, ${one}`),
+    ]
   }
 
   #returnAfter(afterMs: number): void {

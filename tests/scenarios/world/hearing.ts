@@ -7,10 +7,19 @@ import { connectionsOf } from './log-reader.ts'
 
 /** Every event that was ever logged, of whoever, by its id: losses of the store change nothing of it. */
 export class EverLogged {
+  readonly #resyncs = new Set<object>()
   readonly #entries = new Map<string, Readonly<{ userId: string; entry: Entry }>>()
 
   add(userId: string, entries: readonly Entry[]): void {
-    for (const entry of entries) this.#entries.set(entry.id, { userId, entry })
+    for (const entry of entries) {
+      this.#entries.set(entry.id, { userId, entry })
+      if (entry.event === 'state.resync') this.#resyncs.add(entry.payload)
+    }
+  }
+
+  /** Whether this is the payload of a `state.resync` of a log. */
+  isResync(payload: object): boolean {
+    return this.#resyncs.has(payload)
   }
 
   find(id: string): Readonly<{ userId: string; entry: Entry }> | undefined {
@@ -21,8 +30,8 @@ export class EverLogged {
 /** So many of the latest readings of a user's figures are remembered: a `state.sync` may be made of any of them. */
 const READINGS_KEPT = 4
 
-/** Accounts that belong into a user's figures at some moment, and whether the store was lost then. */
-type Due = Readonly<{ isLost: boolean; connectionIds: readonly string[] }>
+/** Accounts that belong into a user's figures at some moment, whether the store was lost then, and whether figures could be shown. */
+type Due = Readonly<{ isLost: boolean; connectionIds: readonly string[]; isRead: boolean }>
 
 /** What the figures of users had to hold, at their latest readings. */
 export class FiguresDue {
@@ -39,6 +48,21 @@ export class FiguresDue {
     this.#readings.set(userId, [...readings, this.#now(userId)].slice(-READINGS_KEPT))
   }
 
+  /** Whether the figures can be shown now. */
+  isRead(userId: string): boolean {
+    return this.#now(userId).isRead
+  }
+
+  /** Whether the figures can be shown now, and could at each of the latest readings. */
+  wasRead(userId: string): boolean {
+    return [...(this.#readings.get(userId) ?? []), this.#now(userId)].every(({ isRead }) => isRead)
+  }
+
+  /** Whether the log has what follows this event, or nothing does. */
+  isServed(userId: string, id: string): boolean {
+    return this.#store.lastEventId(userId) === id || this.#store.readableLog(userId).some(({ prev }) => prev === id)
+  }
+
   /** What speaks against showing these accounts: it holds now, and held at each of the latest readings. */
   objections(userId: string, shown: ReadonlySet<string>): string[] {
     const all = [...(this.#readings.get(userId) ?? []), this.#now(userId)]
@@ -52,7 +76,11 @@ export class FiguresDue {
   }
 
   #now(userId: string): Due {
-    return { isLost: this.#store.marker === null, connectionIds: connectionsOf(this.#store, userId).linked }
+    const { count, linked } = connectionsOf(this.#store, userId)
+    const isLost = this.#store.marker === null
+    const read = this.#store.controls.connectionIds(userId).filter((id) => this.#store.accountOf(userId, id) !== null)
+    const isRead = !isLost && linked.every((id) => read.includes(id)) && (count === 0 || read.length > 0)
+    return { isLost, connectionIds: linked, isRead }
   }
 }
 
@@ -116,6 +144,8 @@ export class Hearing {
     this.#parse('state.resync', payload)
     if (this.#where.kind === 'unplaced') this.#say('is told state.resync before connection.authorized')
     if (this.#where.kind === 'adrift' && this.#where.isTold) this.#say('is told state.resync twice')
+    if (this.#where.kind === 'at' && this.#isNeedless(this.#where.id, payload))
+      this.#say(`is told state.resync, and the log has what follows ${this.#where.id}`)
     this.#where = { kind: 'adrift', lastId: null, isTold: true }
   }
 
@@ -135,6 +165,12 @@ export class Hearing {
       for (const why of this.#due.objections(this.#userId, shown)) this.#say(`is sent state.sync ${why}`)
     }
     this.#where = { kind: 'at', id: at.id }
+  }
+
+  /** A resync that the log does not hold itself, although the log could serve and the figures were known. */
+  #isNeedless(id: string, payload: object): boolean {
+    const isLogged = this.#everLogged.isResync(payload)
+    return !isLogged && this.#due.isServed(this.#userId, id) && this.#due.wasRead(this.#userId)
   }
 
   /** Whether it was sent everything up to this id. */

@@ -4,7 +4,6 @@ import type { FakeStore } from '../../support/fake-store.ts'
 import type { Entry } from '../../support/fake-user.ts'
 import { ModelClient, type Network, RESUMES } from './client.ts'
 import { EverLogged, FiguresDue, Hearing } from './hearing.ts'
-import { connectionsOf } from './log-reader.ts'
 import { type Fault, type PortCall, Process, UNWATCHED, type Watch } from './process.ts'
 import { type Connection, ModelRelay, type RelayDefect } from './relay.ts'
 import type { Owner, Schedule } from './schedule.ts'
@@ -156,12 +155,12 @@ export class Relays {
     return this.#clients.flatMap((client) => {
       const { userId } = client
       const snapshot = this.#store.snapshot(userId)
-      const { count, linked } = connectionsOf(this.#store, userId)
-      const read = new Set(snapshot.accounts.map(({ connectionId }) => connectionId))
-      const isRead = this.#store.marker !== null && linked.every((id) => read.has(id)) && (count === 0 || read.size > 0)
-      const truth = new View()
-      truth.sync(stateSyncOf(snapshot, undefined, isoTime(this.#schedule.nowMs)))
-      return client.findUnsettled(isRead ? truth : null, snapshot.lastEventId, isRead)
+      // A store that knows nothing of a user may have lost that user: nothing is shown as if it were all.
+      const isRead = this.#due.isRead(userId) && snapshot.version !== '0'
+      const view = new View()
+      view.sync(stateSyncOf(snapshot, undefined, isoTime(this.#schedule.nowMs)))
+      const untold = new Set(snapshot.orders.flatMap(({ id, status }) => (status === 'submitting' ? [id] : [])))
+      return client.findUnsettled(isRead ? { view, untold } : null, snapshot.lastEventId, isRead)
     })
   }
 

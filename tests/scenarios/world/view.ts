@@ -97,13 +97,14 @@ export class View {
     }
   }
 
-  /** In what this view differs from another one. */
-  differences(truth: View): string[] {
+  /** In what this view differs from another one. @param unknown trades of which no event has told yet */
+  differences(truth: View, unknown: ReadonlySet<string>): string[] {
+    const told = (trades: ReadonlyMap<string, Trade>) => new Map([...trades].filter(([id]) => !unknown.has(id)))
     return [
       ...differencesOf('cash', new Map([['in all', this.#cash]]), new Map([['in all', truth.#cash]])),
       ...differencesOf('cash of', this.#cashOf, truth.#cashOf),
       ...differencesOf('position', this.#positions, truth.#positions),
-      ...differencesOf('trade', this.#trades, truth.#trades),
+      ...differencesOf('trade', told(this.#trades), told(truth.#trades)),
     ]
   }
 }

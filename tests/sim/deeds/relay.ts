@@ -15,9 +15,11 @@ const RELAY_READS = ['reader.top', 'reader.events', 'reader.figures', 'sub.subsc
 /** As a read can fail. */
 const READ_FAULTS = ['reply_lost', 'request_lost', 'refused'] as const
 
-/** `undefined`: the user has none yet. */
-const pickClient = (sim: Sim): ModelClient | undefined =>
-  sim.chance.pick(sim.world.relay.clientsOf(pickRef(sim).userId))
+const pickClient = (sim: Sim): ModelClient => clientOf(sim, pickRef(sim).userId)
+
+/** A client of this user; who has none gets one. */
+const clientOf = ({ world, chance }: Sim, userId: string): ModelClient =>
+  chance.pick(world.relay.clientsOf(userId)) ?? world.relay.connect(userId)
 
 /** Something of which clients hear. */
 function trade(sim: Sim): void {
@@ -39,7 +41,7 @@ const deed = (name: string, weight: number, isFault: boolean, act: (sim: Sim) =>
 function cut(sim: Sim): void {
   const { chance } = sim
   const awayMs = [0, chance.below(1_500), chance.below(60_000)]
-  pickClient(sim)?.cut(chance.pick(awayMs)!, chance.below(2) === 0 ? 'last' : chance.pick(RESUMES)!)
+  pickClient(sim).cut(chance.pick(awayMs)!, chance.below(2) === 0 ? 'last' : chance.pick(RESUMES)!)
 }
 
 /** Impatient clients ask many times; what is logged while the state is read matters most. */
@@ -49,7 +51,7 @@ function ask(sim: Sim): void {
   for (let count = chance.below(4) === 0 ? 10 : 1 + chance.below(3); count > 0; count -= 1) {
     const [client, types] = [pickClient(sim), SYNC_TYPES.filter(() => chance.below(2) === 0)]
     world.later(chance.pick([0, chance.below(1_000)])!, () =>
-      client?.requestSync(types.length === 0 ? undefined : types),
+      client.requestSync(types.length === 0 ? undefined : types),
     )
   }
 }
@@ -73,9 +75,7 @@ function trim(sim: Sim): void {
   const keep = chance.below(3)
   world.later(chance.below(600), () => world.store.trimLog(userId, keep))
   if (chance.below(2) === 0)
-    world.later(600 + chance.below(400), () =>
-      world.relay.clientsOf(userId)[0]?.requestSync([chance.pick(SYNC_TYPES)!]),
-    )
+    world.later(600 + chance.below(400), () => clientOf(sim, userId).requestSync([chance.pick(SYNC_TYPES)!]))
 }
 
 export const relayDeeds: readonly Deed[] = [
@@ -83,14 +83,15 @@ export const relayDeeds: readonly Deed[] = [
   deed('cut a client', 3, true, cut),
   deed('cut all clients', 1, true, ({ world }) => world.relay.cutAll(1_500)),
   deed('drop publications', 2, true, drop),
-  deed('drop publications and ask for the state', 1, true, (sim) => {
-    drop(sim)
-    ask(sim)
+  deed('drop publications while the state is read', 2, true, (sim) => {
+    sim.world.relay.slowReads(1_000)
+    pickClient(sim).requestSync()
+    sim.world.later(sim.chance.below(500), () => {
+      drop(sim)
+      trade(sim)
+    })
   }),
-  deed('stall a client', 1, true, (sim) => {
-    const client = pickClient(sim)
-    if (client !== undefined) sim.world.relay.stall(client, 100 + sim.chance.below(3_000))
-  }),
+  deed('stall a client', 1, true, (sim) => sim.world.relay.stall(pickClient(sim), 100 + sim.chance.below(3_000))),
   deed('cut the subscriptions of a relay', 1, true, ({ world, chance }) => world.relay.deafen(chance.below(20_000))),
   deed('kill a relay', 1, true, ({ world }) => world.relay.kill()),
   deed('freeze a relay', 1, true, ({ world, chance }) => world.relay.freeze(100 + chance.below(10_000))),
