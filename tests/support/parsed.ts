@@ -8,11 +8,12 @@ const parsed = new Map<string, unknown>()
  * instead of changing what others read from it.
  */
 export function parsedOnce<T>(text: string): T {
-  if (!parsed.has(text)) {
-    if (parsed.size >= PARSED_MAX) parsed.clear()
-    parsed.set(text, frozen(JSON.parse(text)))
-  }
-  return parsed.get(text) as T
+  const known = parsed.get(text)
+  if (known !== undefined) return known as T
+  if (parsed.size >= PARSED_MAX) parsed.clear()
+  const value = frozen(JSON.parse(text))
+  parsed.set(text, value)
+  return value as T
 }
 
 function frozen(value: unknown): unknown {

@@ -36,5 +36,12 @@ export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore):
   }
 }
 
+/** By key. */
+const names = new Map<string, string>()
+
 /** `lease:{user}:connection`: the name under which the store knows it. */
-const nameOf = (key: string): string => key.replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')
+function nameOf(key: string): string {
+  const name = names.get(key) ?? key.replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')
+  names.set(key, name)
+  return name
+}

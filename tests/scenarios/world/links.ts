@@ -73,6 +73,7 @@ export class LinkRules {
     const { losses, controls } = this.#store
     if (losses > this.#losses) this.#gone.clear()
     this.#losses = losses
+    if (this.#late.length === 0 && this.#forgetting.length === 0) return
     for (const { userId, version, finding } of this.#late.splice(0))
       if (this.#store.versionOf(userId) !== version) this.#say(finding)
     for (const ref of this.#forgetting.splice(0)) {

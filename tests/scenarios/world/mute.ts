@@ -58,6 +58,7 @@ export class MuteBound {
       const session = this.#sessionOf(process, (args as [ConnectionRef])[0])
       Object.assign(session, { isRecovering: label === 'recoveries.begin', hasNews: false })
     }
+    if (label !== 'broker.readPortfolio' && label !== 'broker.listOrders') return
     if (!outcome.isDone || inJob.getStore() !== undefined) return
     const [userId = '', connectionId = ''] = (account ?? '').split(' ')
     // What was found since the last poll may be what this reading of the portfolio began with: it counts as nobody's.

@@ -94,7 +94,8 @@ export class Schedule {
         return isEnough()
       }
       this.nowMs = Math.max(this.nowMs, timer.atMs)
-      await this.#take(timer.owner, 'timer', null, timer.run, () => this.#timers.remove(timer))
+      const run = (): void => this.enter(timer.run)
+      await this.#take(timer.owner, 'timer', null, run, () => this.#timers.remove(timer))
       await this.#stepAll()
     }
     return true
@@ -116,7 +117,7 @@ export class Schedule {
     this.beforeStep(owner, label, job)
     if (owner.state === 'running') {
       remove()
-      this.enter(run)
+      run()
     }
     await (this.steps % STEPS_PER_ROUND === 0 ? nextRound() : rested())
     const real = foundReal.get(this)
