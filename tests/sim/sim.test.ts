@@ -1,20 +1,89 @@
 import { describe, expect, test } from 'vitest'
+import { coverageOf } from './coverage.ts'
 import { FAULT_GROUPS } from './deeds/index.ts'
-import { simulate } from './simulation.ts'
+import { readFlags } from './flags.ts'
+import { planted, withDefect } from './planted.ts'
+import { simulate, type SimulationResult } from './simulation.ts'
+import { names, unreached } from './sometimes.ts'
+import { Timeline } from './timeline.ts'
 
 const all = new Set(FAULT_GROUPS)
+/** Runs that are made with every test; `npm run sim` makes as many as one likes. */
+const SEEDS = Array.from({ length: 12 }, (_, seed) => seed)
 
-describe('the simulation', () => {
-  test.each(Array.from({ length: 10 }, (_, seed) => seed))(
-    'seed %s breaks no rule',
-    { timeout: 60_000 },
-    async (seed) => {
-      expect((await simulate({ seed, faults: all })).violation).toBeNull()
-    },
-  )
+describe('a run', () => {
+  test.each(SEEDS)('of seed %s breaks no rule', { timeout: 60_000 }, async (seed) => {
+    expect((await simulate({ seed, faults: all })).violation).toBeNull()
+  })
 
-  test('the same seed is the same run', { timeout: 60_000 }, async () => {
-    const [first, again] = [await simulate({ seed: 7, faults: all }), await simulate({ seed: 7, faults: all })]
-    expect(again.trace).toBe(first.trace)
+  test('of the same seed is the same run, whether it is watched or not', { timeout: 60_000 }, async () => {
+    const timeline = new Timeline()
+    const runs = [
+      await simulate({ seed: 7, faults: all }),
+      await simulate({ seed: 7, faults: all, timeline }),
+      await simulate({ seed: 8, faults: all }),
+    ]
+    expect(runs[1]?.trace).toBe(runs[0]?.trace)
+    expect(runs[2]?.trace).not.toBe(runs[0]?.trace)
+    expect(timeline.lines.join('\n')).toMatch(/deed +submit[^]*-> broker\.submit[^]*trade\.submitted/)
+  })
+
+  test('without faults has none of them', { timeout: 60_000 }, async () => {
+    const { counts, violation } = await simulate({ seed: 3, faults: new Set() })
+    expect(violation).toBeNull()
+    expect(Object.keys(counts).filter((name) => name.startsWith('fault '))).toEqual([])
+  })
+})
+
+describe('planted defects', () => {
+  test.each(planted)('$name: the text that it changes is there, once', (defect) => {
+    expect(withDefect(defect)).toContain(defect.wrong)
+  })
+})
+
+describe('what happens at least sometimes', () => {
+  const [some = '', other = ''] = [...names].filter((name) => unreached[name] === undefined)
+  const result = (seed: number): SimulationResult => {
+    const counts = seed < 3 ? { [some]: 1 } : { [some]: 1, [other]: 5 }
+    return { seed, trace: '', steps: 1, counts, violation: null }
+  }
+
+  test('is missing when fewer than three of a thousand runs have it', () => {
+    const runs = Array.from({ length: 1_000 }, (_, index) => result(index % 500 === 0 ? 3 : 1))
+    const { missing } = coverageOf(runs, FAULT_GROUPS)
+    expect(missing).toContain(other)
+    expect(missing).not.toContain(some)
+  })
+
+  test('is not judged by few runs, nor by runs without all faults', () => {
+    expect(coverageOf([result(1)], FAULT_GROUPS).missing).toEqual([])
+    const runs = Array.from({ length: 1_000 }, () => result(1))
+    expect(coverageOf(runs, []).missing).toEqual([])
+  })
+
+  test('what is listed as out of reach has a reason, and is the name of something', () => {
+    for (const [name, reason] of Object.entries(unreached)) {
+      expect(names).toContain(name)
+      expect(reason.length).toBeGreaterThan(20)
+    }
+  })
+})
+
+describe('flags', () => {
+  test('without any: a hundred seeds with all faults', () => {
+    expect(readFlags([])).toMatchObject({ seeds: 100, from: 0, faults: FAULT_GROUPS, trace: null, plant: null })
+    expect(readFlags(['--from', 'commit', '--faults', 'broker,store'])).toMatchObject({ from: null })
+  })
+
+  test.each([
+    [['--seeds', '0'], '--seeds must be a whole number from 1'],
+    [['--seeds', 'many'], '--seeds must be a whole number'],
+    [['--from', '-1'], "'--from' argument is ambiguous"],
+    [['--faults', 'everything'], 'there is no "everything"'],
+    [['--plant', 'nothing'], 'there is no "nothing"'],
+    [['--seed', '1'], "Unknown option '--seed'"],
+  ])('%j says what to do', (args, message) => {
+    expect(() => readFlags(args)).toThrow(message)
+    expect(() => readFlags(args)).toThrow('Usage: npm run sim')
   })
 })
