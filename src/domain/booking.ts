@@ -35,11 +35,13 @@ import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates
  * `reduce`.
  */
 export class Booking {
+  readonly #before: Order | null
   #order: Order | null
   readonly #changes: Change[] = []
   readonly #holdings: Holdings
 
   constructor(slice: Slice) {
+    this.#before = slice.order
     this.#order = slice.order
     this.#holdings = new Holdings(slice, this.#changes)
   }
@@ -352,7 +354,12 @@ export class Booking {
   }
 
   #protect(at: string): void {
-    if (this.#order !== null) this.#holdings.protect(this.#order, at)
+    if (this.#order !== null) this.#holdings.protect(this.#before, this.#order, at)
+  }
+
+  /** The position shows no stop, and the order may have one. */
+  protectOpen(at: string): void {
+    if (this.#order !== null) this.#holdings.protectOpen(this.#order, at)
   }
 
   #indexOf(brokerOrderId: string): number {

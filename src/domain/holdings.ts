@@ -2,7 +2,7 @@ import { cashAfter, doubtsAfter } from './account.ts'
 import { add, type Decimal, isNegative, isZero, sub, ZERO } from './decimal.ts'
 import { type Order, type Placement, sideOf } from './order.ts'
 import { applyFill, type Position, type PositionChange, undoFill } from './position.ts'
-import { protectedBy } from './protection.ts'
+import { hasNewStop, protectedBy } from './protection.ts'
 import { tradingDayOf } from './trading-day.ts'
 import type { Change, Slice } from './updates.ts'
 
@@ -16,6 +16,7 @@ type Fill = Readonly<{ quantity: Decimal; price: Decimal; at: string; cumulative
 export class Holdings {
   #position: Slice['position']
   #account: Slice['account']
+  #hasMoved = false
   readonly #changes: Change[]
 
   constructor({ position, account }: Slice, changes: Change[]) {
@@ -43,11 +44,26 @@ export class Holdings {
     return this.#position !== null && isNegative(this.#position.quantity) === (sideOf(order, leg) === 'sell')
   }
 
-  /** The order's exits are the position's stop loss and take profit. */
-  protect(order: Order, at: string): void {
-    if (this.#position === null || this.#position.symbol !== order.symbol) return
-    const position = protectedBy(order, this.#position)
-    if (position === this.#position) return
+  /**
+   * The order's exits are the position's stop loss and take profit. Of two orders with a stop, the one shows whose stop is news, or that
+   * moved the position: what is told again of the other changes nothing.
+   * @param before the order as it was
+   */
+  protect(before: Order | null, order: Order, at: string): void {
+    const held = this.#position
+    if (held === null || held.symbol !== order.symbol) return
+    if (held.stopLossFrom === order.id || this.#hasMoved || hasNewStop(before, order, held)) this.#show(order, held, at)
+  }
+
+  /** The order's stop, where the position shows none: the position came after the order, or another order's stop has ended. */
+  protectOpen(order: Order, at: string): void {
+    const held = this.#position
+    if (held?.symbol === order.symbol && held.stopLossFrom === null) this.#show(order, held, at)
+  }
+
+  #show(order: Order, held: Position, at: string): void {
+    const position = protectedBy(order, held)
+    if (position === held) return
     this.#position = position
     this.#changes.push({ type: 'position.changed', position, at })
   }
@@ -62,6 +78,7 @@ export class Holdings {
     const { quantity, price, at } = fill
     const key = `${brokerOrderId ?? clientOrderId} ${fill.key ?? fill.cumulativeQuantity ?? ''}`
     const before = this.#position
+    this.#hasMoved = true
     const after = by(before, { connectionId, symbol, side: sideOf(order, leg), quantity, price, at, key })
     const guard = (position: Position): Position =>
       isZero(position.quantity) ? position : protectedBy(order, position)

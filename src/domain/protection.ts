@@ -21,6 +21,19 @@ function stopPriceOf(order: Order, position: Position): Decimal | null {
   return isPlanned && !isZero(order.cumulativeQuantity) ? (order.stopLoss?.stopPrice ?? null) : null
 }
 
+/** Whether the order's stop for this position is another one than before. A repeat of what is known changes no stop. */
+export const hasNewStop = (before: Order | null, order: Order, position: Position): boolean =>
+  (before === null ? null : stopPriceOf(before, position)) !== stopPriceOf(order, position)
+
+/** The stop that the position shows, or `null`, when none of these orders protects it: the stop of the first order that does. */
+export const stopAmong = (orders: readonly Order[], position: Position): Order | null =>
+  orders.find(
+    (order) =>
+      order.connectionId === position.connectionId &&
+      order.symbol === position.symbol &&
+      stopPriceOf(order, position) !== null,
+  ) ?? null
+
 /** The position as `order` protects it: its stop is shown while it is live, and taken off when it ends. */
 export function protectedBy(order: Order, position: Position): Position {
   const price = stopPriceOf(order, position)

@@ -57,6 +57,9 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
     case 'size_stands':
       book.keepSize(update.at)
       break
+    case 'stop_stands':
+      book.protectOpen(update.at)
+      break
     case 'broker_order':
       book.view(update, landing)
       break

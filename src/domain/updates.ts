@@ -84,6 +84,8 @@ export type OrderUpdate =
     }>
   /** The newest placement of the entry keeps the size that it has: what it may execute is what the order is for from now on. */
   | Readonly<{ type: 'size_stands'; at: string }>
+  /** The order's symbol is held, and no stop is shown: one that the order has from before is the position's. */
+  | Readonly<{ type: 'stop_stands'; at: string }>
   /** The broker's view of the order, with the execution that caused it where there is one. */
   | Readonly<{
       type: 'broker_order'

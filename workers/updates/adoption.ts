@@ -1,5 +1,15 @@
 import type { LoggedEvent } from '#contract'
-import { adopt, adoptOrder, type BrokerOrder, canBegin, type Landing } from '#domain'
+import {
+  adopt,
+  adoptOrder,
+  type BrokerOrder,
+  canBegin,
+  type Landing,
+  type Order,
+  type Position,
+  protectedBy,
+  stopAmong,
+} from '#domain'
 import { isoTime } from '#runtime'
 import { ORDERS_PER_PAGE } from '../broker/index.ts'
 import type { Desk } from './desk.ts'
@@ -28,9 +38,11 @@ export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boole
     if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again
     await writeOrders(desk, [...orders, ...executed])
     const { account, positions: held } = adopt(ref.connectionId, reading)
-    const adopted = { account: { ...account, executionsReadTo: readTo }, positions: held }
-    await commitWith(desk, ({ positions, health }) => ({
-      writes: portfolioWrites(positions, adopted),
+    await commitWith(desk, ({ positions, orders: recorded, health }) => ({
+      writes: portfolioWrites(positions, {
+        account: { ...account, executionsReadTo: readTo },
+        positions: new Map([...held].map(([symbol, position]) => [symbol, guarded(position, recorded)])),
+      }),
       events: eventsOf(desk, isNew, health !== null && health.since !== '', reading.at),
     }))
     desk.book.startAt(readTo)
@@ -71,6 +83,12 @@ async function listExecuted(desk: Desk, since: string, orders: readonly BrokerOr
     if (order !== null) executed.push(order)
   }
   return { executed, readTo }
+}
+
+/** The position, with the stop that one of the orders keeps for it. */
+function guarded(position: Position, orders: readonly Order[]): Position {
+  const order = stopAmong(orders, position)
+  return order === null ? position : protectedBy(order, position)
 }
 
 const filledTotals = (orders: readonly BrokerOrder[]): string =>

@@ -8,8 +8,10 @@ import {
   type Landing,
   type Order,
   type OrderUpdate,
+  type Position,
+  stopAmong,
 } from '#domain'
-import { type Boundaries, type Clock, FillcastError, InvariantError, type Logger } from '#runtime'
+import { type Boundaries, type Clock, FillcastError, InvariantError, isoTime, type Logger } from '#runtime'
 import { ARCHIVE_TTL_MS, type AsideOrders, type ConnectionRef, type Fence, type LoadedSlice, RecordError } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
@@ -209,6 +211,8 @@ export async function applyTo(
 export async function followUp(desk: Desk, changes: readonly Change[], executed: Order | null): Promise<void> {
   if (!desk.isOurs()) return // the next owner looks at all records anyway
   for (const change of changes) {
+    if (change.type === 'position.opened' || change.type === 'position.changed')
+      await showStop(desk, change.position, desk.book.orders)
     if (change.type === 'anomaly' && change.what === 'appeared_after_close' && !change.orderId.startsWith('ext.'))
       await desk.followUps.resolve(desk.ref, change.orderId)
     if (change.type !== 'position.closed' || change.position.stopLossFrom === executed?.id) continue
@@ -217,6 +221,12 @@ export async function followUp(desk: Desk, changes: readonly Change[], executed:
     if (stop?.orderClass === 'simple' && stop.origin === 'fillcast')
       await desk.followUps.cancel(desk.ref, stop.id, 'leftover')
   }
+}
+
+/** A position without a stop shows the one of an order that is older than it is, or than the end of the stop that it showed. */
+export async function showStop(desk: Desk, position: Position, orders: readonly Order[]): Promise<void> {
+  const order = position.stopLossFrom === null ? stopAmong(orders, position) : null
+  if (order !== null) await applyTo(desk, order, [{ type: 'stop_stands', at: isoTime(desk.clock.now()) }])
 }
 
 /** The record's fault, or ours about it: it must not keep the connection's other orders from being followed. */

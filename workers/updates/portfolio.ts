@@ -11,7 +11,7 @@ import {
 import { isoTime } from '#runtime'
 import { type Commit, droppedMarks, type LoadedConnection, type Write } from '#store'
 import { CLASHES_MAX, ContentionError, FencedError } from './apply.ts'
-import { type Desk, followUp } from './desk.ts'
+import { type Desk, followUp, showStop } from './desk.ts'
 import { project } from './project.ts'
 
 // Cash and positions against the broker's, and the end of the hot life of orders. A snapshot is merged only if nothing of the user
@@ -60,12 +60,13 @@ export async function levelPortfolio(
     ]
     const events = project(ref.userId, changes, isoTime(clock.now()), known.cashElsewhere)
     const { doubts } = portfolio.account
-    if (changes.length === 0 && writes.length === 1 && isSettled(known.account, portfolio.account))
-      return { doubts: Object.keys(doubts).length, isLevel: true }
-    if (!(await commitAt(desk, { expectVersion: known.version, writes, events }))) continue
-    applier.onCommitted(ref.userId, changes)
-    await desk.boundaries.reached('reconcile.committed')
-    await followUp(desk, changes, null)
+    if (changes.length > 0 || writes.length > 1 || !isSettled(known.account, portfolio.account)) {
+      if (!(await commitAt(desk, { expectVersion: known.version, writes, events }))) continue
+      applier.onCommitted(ref.userId, changes)
+      await desk.boundaries.reached('reconcile.committed')
+      await followUp(desk, changes, null)
+    }
+    for (const position of portfolio.positions.values()) await showStop(desk, position, known.orders)
     return { doubts: Object.keys(doubts).length, isLevel: true }
   }
   return { doubts: 0, isLevel: false }
