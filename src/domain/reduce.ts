@@ -3,6 +3,7 @@ import { withEnded } from './commands.ts'
 import { isZero, ZERO } from './decimal.ts'
 import type { Order } from './order.ts'
 import { attempted, attemptEnded, cancelRequested, replaceRequested, replaceSent, setAside } from './requests.ts'
+import { inferredExecution } from './standing.ts'
 import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
@@ -88,10 +89,20 @@ export function adoptOrder(views: readonly BrokerOrder[], landing: Landing, kept
   let slice: Slice = { order: kept, position: null, account: null }
   const take = (update: OrderUpdate): void => void (slice = reduce(slice, update, landing).slice)
   for (const order of views) take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
-  for (const seen of views.flatMap((view) => [view, ...view.legs]))
-    if (!isZero(seen.filledQuantity)) take(wholeExecution(seen))
+  for (const seen of views.flatMap((view) => [view, ...view.legs])) {
+    if (isZero(seen.filledQuantity)) continue
+    // Of what an earlier reading has noted, only the rest is new, and the broker's average is over both.
+    for (let rest = restOf(slice, seen); rest !== null; rest = restOf(slice, seen)) take(rest)
+    take(wholeExecution(seen))
+  }
   if (slice.order === null) throw new RangeError(`order ${landing.id} could not be adopted`)
   return { ...slice.order }
+}
+
+/** The next part of an order that has executed and is in no record, or `null`. */
+function restOf({ order }: Slice, seen: BrokerOrder): OrderUpdate | null {
+  const execution = order === null ? null : inferredExecution(order, seen)
+  return execution === null ? null : { type: 'execution', brokerOrderId: seen.brokerOrderId, execution }
 }
 
 /** Everything that an order has executed, as if in one execution. */

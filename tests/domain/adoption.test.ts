@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest'
+import { adoptOrder, dec, mul, type Order } from '#domain'
+import { at, brokerOrder, executionOf, landing, play, seen } from './orders.ts'
+
+const filled = (quantity: string, average: string, second: number) =>
+  brokerOrder('partially_filled', quantity, second, { filledAveragePrice: dec(average) })
+
+test('an order that is adopted again costs what the broker says, though it went on executing between', () => {
+  const first = adoptOrder([filled('9', '181', 2)], landing)
+  const second = adoptOrder([filled('27', '185', 3)], landing, first)
+  expect(second).toMatchObject({ cumulativeQuantity: '27', totalCost: mul(dec('27'), dec('185')) })
+})
+
+test('an order of which some executions are known, and not those before, costs what the broker says once it is adopted', () => {
+  const known = play([
+    seen(brokerOrder('new', '0', 1)),
+    seen(filled('20', '180', 2), executionOf('5', '190', '20', 2)),
+    seen(filled('50', '185', 3), executionOf('5', '195', '50', 3)),
+  ]).slice.order as Order
+  const adopted = adoptOrder([filled('60', '186', 4)], landing, known)
+  expect(adopted).toMatchObject({ cumulativeQuantity: '60', totalCost: mul(dec('60'), dec('186')) })
+})
