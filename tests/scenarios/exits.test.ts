@@ -126,6 +126,15 @@ describe('both exits of a bracket execute', () => {
   })
 })
 
+test('CAN-10 the venue takes back all that the entry of a bracket executed: its exits are canceled', async () => {
+  const world = await entered()
+  world.broker.bust('b-1')
+  await world.advance(60_000)
+  const exits = [...world.broker.orders.values()].filter(({ clientOrderId }) => clientOrderId.startsWith('leg-'))
+  expect(exits.map(({ status }) => status)).toEqual(['canceled', 'canceled'])
+  await world.quiesce()
+})
+
 describe('both exits of a bracket execute, and the excess is to be flattened', () => {
   const flatten = { overExit: 'flatten' } as const
   const held = (world: World) => world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity ?? null

@@ -160,14 +160,17 @@ const DUE_MS = 5_000
 const LEFTOVER_MS = 5_000
 const UNCONFIRMED_MS = 60_000
 
+/** Something of its entry has executed, though the venue may have taken it back: its exits are at work. */
+const hasEntered = ({ cumulativeQuantity, busts, status }: Order): boolean =>
+  !isZero(cumulativeQuantity) || busts.length > 0 || status === 'filled'
+
 /** What rests without a position: an exit that came with its entry (or an oco, which is an exit itself), or a stop of any origin. */
 function leftoverOf(order: Order): 'exit' | 'stop' | null {
   const live = livePlacements(order)
   if (live.length === 0) return null
   const isOurs = order.origin === 'fillcast'
   if (isOurs && order.orderClass === 'oco') return 'exit'
-  if (isOurs && live.some(({ leg }) => leg !== 'entry') && order.endedAt !== null && !isZero(order.cumulativeQuantity))
-    return 'exit'
+  if (isOurs && live.some(({ leg }) => leg !== 'entry') && order.endedAt !== null && hasEntered(order)) return 'exit'
   const isStop = order.orderType === 'stop' || order.orderType === 'stop_limit' || order.orderType === 'trailing_stop'
   return isStop && order.side === 'sell' ? 'stop' : null
 }
