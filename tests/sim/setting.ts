@@ -51,7 +51,7 @@ export function drawSetting(chance: Chance): Setting {
     startMs: chance.pick(STARTS)!,
     workers: 1 + chance.below(4),
     symbols: SYMBOLS,
-    deeds: 14 + chance.below(24),
+    deeds: 12 + chance.below(20),
     isPatient: chance.below(PATIENT_EVERY) === 0,
   }
 }

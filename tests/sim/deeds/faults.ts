@@ -18,8 +18,8 @@ export const READ_CALLS = [
 ] satisfies readonly CallName[]
 
 /** A fault of every kind, of the length that makes a difference: within the deadline of a call, and beyond it. */
-function pickFault({ chance }: Sim): CallFault {
-  const kind = chance.pick(CALL_FAULTS)!
+function pickFault({ chance }: Sim, kinds: readonly CallFault['kind'][] = CALL_FAULTS): CallFault {
+  const kind = chance.pick(kinds)!
   if (kind === 'delay_request' || kind === 'delay_reply') return { kind, ms: chance.pick([700, 3_000, 12_000])! }
   if (kind === 'rate_limit') return { kind, retryAfterMs: chance.pick([null, 500, 5_000])! }
   if (kind === 'refuse') return { kind, code: chance.pick(REFUSALS)! }
@@ -40,6 +40,9 @@ const LOST_REPLIES = ['lose_reply', 'error_after'] as const
 
 /** What a user asks for that comes to this call. */
 const ASKED_FOR = { submit: submitSimple, replace, cancel } as const
+
+/** For a call that only reads, the other kinds come to one of these. */
+export const READ_FAULTS = ['lose_reply', 'error_before', 'rate_limit', 'delay_reply'] as const
 
 const STORE_CALLS = [
   ...['store.commit', 'store.commit', 'store.loadSlice', 'store.loadConnection', 'store.version', 'store.findRefs'],
@@ -73,8 +76,20 @@ export const faults: readonly Deed[] = [
     run(sim) {
       const { chance } = sim
       const on = chance.pick(['read', ...READ_CALLS] as const)!
-      brokerIn(sim).fail(on, pickFault(sim), { times: 1 + chance.below(4), skip: chance.below(3) })
+      brokerIn(sim).fail(on, pickFault(sim, READ_FAULTS), { times: 1 + chance.below(4), skip: chance.below(3) })
+      for (const call of READ_CALLS)
+        if (chance.below(3) === 0) brokerIn(sim).fail(call, pickFault(sim, READ_FAULTS), { skip: chance.below(2) })
       return true
+    },
+  },
+  {
+    name: 'refuse an order',
+    weight: 1,
+    fault: 'broker',
+    run(sim) {
+      const ref = pickRef(sim)
+      sim.world.brokerOf(ref).fail('submit', { kind: 'refuse', code: sim.chance.pick(REFUSALS)! })
+      return submitSimple(sim, ref)
     },
   },
   {

@@ -73,6 +73,17 @@ function overfill(sim: Sim): boolean {
   return true
 }
 
+/** The venue had matched an order before its end came through (CAN-07). */
+function executeEnded(sim: Sim): boolean {
+  const trade = pickAtBroker(sim)
+  if (trade === undefined || sim.world.positionMax(trade.ref.userId) !== null) return false
+  const order = sim.world.brokerOf(trade.ref).ledger.order(clientOrderIdIn(trade))
+  if (order.orderClass !== 'simple' || !isClosed(order) || order.status === 'filled' || leftOf(order) < 1) return false
+  const quantity = sim.chance.below(2) === 0 ? leftOf(order) : 1 + sim.chance.below(leftOf(order))
+  sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), String(quantity))
+  return true
+}
+
 /** An execution of a trade that stands, by its place among those of the order. */
 function pickExecution(sim: Sim): Readonly<{ broker: FakeBroker; brokerOrderId: string; nth: number }> | undefined {
   const trade = pickAtBroker(sim)
@@ -124,11 +135,16 @@ function holdUp(sim: Sim): boolean {
   return true
 }
 
-/** Cancels and replacements stay pending until the next `settle what is pending`. */
+/** Cancels and replacements stay pending for a while; then they take place, or are refused after all. */
 function holdRequests(sim: Sim): boolean {
+  const { world, chance } = sim
   const broker = brokerIn(sim)
-  broker.holdsCancels = sim.chance.below(2) === 0
-  broker.holdsReplaces = sim.chance.below(2) === 0
+  broker.holdsCancels = chance.below(2) === 0
+  broker.holdsReplaces = !broker.holdsCancels || chance.below(2) === 0
+  world.later(chance.below(30_000), () => {
+    Object.assign(broker, { holdsCancels: false, holdsReplaces: false })
+    settlePending(broker, chance.below(3) > 0)
+  })
   return true
 }
 
@@ -165,6 +181,7 @@ export const venue: readonly Deed[] = [
   { name: 'execute everything', weight: 4, isAlways: true, run: executeAll },
   { name: 'execute an exit', weight: 2, run: executeExit },
   { name: 'execute more than was ordered', weight: 1, run: overfill },
+  { name: 'execute an order that has ended', weight: 1, run: executeEnded },
   { name: 'take an execution back', weight: 1, run: takeBack },
   { name: 'correct an execution', weight: 1, run: correct },
   { name: 'expire an order', weight: 1, run: endBy('expired') },
@@ -172,14 +189,6 @@ export const venue: readonly Deed[] = [
   { name: "cancel an order in the broker's app", weight: 1, run: endBy('canceled') },
   { name: 'hold an order up', weight: 1, run: holdUp },
   { name: 'hold cancels and replacements', weight: 1, run: holdRequests },
-  {
-    name: 'settle what is pending',
-    weight: 2,
-    run({ world, chance, setting }) {
-      const isGranted = chance.below(3) > 0
-      return setting.accounts.map((ref) => settlePending(world.brokerOf(ref), isGranted)).includes(true)
-    },
-  },
   { name: 'take orders on otherwise', weight: 1, run: echoOtherwise },
   {
     name: 'place an order elsewhere',
