@@ -203,6 +203,33 @@ describe('RDQ-06 a command is applied twice', () => {
   })
 })
 
+describe.each(['twice', 'reply_lost'] as const)('RDQ-06 commits of a first reading, %s', (fault) => {
+  const starts = (world: World) =>
+    world.events().filter((event) => event === 'state.resync' || event === 'broker.connected')
+
+  test.each([0, 1])('RDQ-06 commit %i, the account is new: it is told once', async (skip) => {
+    const world = await openWorld({ seed: 62, isAdopted: false })
+    world.broker.placeElsewhere('MSFT', '7')
+    world.faults.plan(fault, 'store.commit', skip)
+    await world.advance(30_000)
+    await world.quiesce()
+    expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
+    expect(starts(world)).toEqual(['state.resync', 'broker.connected'])
+  })
+
+  test.each([0, 1])('RDQ-06 commit %i, the account is read anew after a loss: it is told once', async (skip) => {
+    const world = await openWorld({ seed: 63, isWhole: true })
+    world.broker.placeElsewhere('MSFT', '7')
+    await world.advance(10_000)
+    world.store.wipe()
+    world.faults.plan(fault, 'store.commit', skip)
+    await world.advance(60_000)
+    await world.quiesce()
+    expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
+    expect(starts(world)).toEqual(['state.resync'])
+  })
+})
+
 describe('RDQ-07 a write is refused', () => {
   test.each([0, 1])(
     'RDQ-07 commit %i finds no memory: nothing is half written, and a retry completes',

@@ -68,6 +68,23 @@ describe('checkConnection, every 10 s', () => {
     ])
   })
 
+  test('a check whose commit is applied twice is one check', async () => {
+    const checker = makeChecker()
+    const commit = checker.store.commit.bind(checker.store)
+    checker.broker.readAccount = answers.unreachable
+    checker.store.commit = async (...call) => {
+      await commit(...call)
+      return commit(...call)
+    }
+    await checkConnection(checker, ref)
+    checker.store.commit = commit
+    await checker.clock.advance(2 * EVERY_MS)
+    await checkConnection(checker, ref)
+    expect(checker.events()).toEqual([])
+    await checkConnection(checker, ref)
+    expect(checker.events()).toEqual(['error.brokerDisconnected'])
+  })
+
   test('the record says why the connection is down, in words and as a code', async () => {
     const checker = makeChecker()
     const kept = async (answer: Answer) => {

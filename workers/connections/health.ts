@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { LoggedEvent } from '#contract'
 import { isoTime } from '#runtime'
 import type { Clock } from '#runtime'
@@ -33,10 +34,15 @@ export type Checked = Readonly<{ finding: Finding['kind']; isInDoubt: boolean }>
 export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<Checked> {
   const finding = await logIn(deps, ref)
   deps.onFinding(finding.kind)
+  const at = isoTime(deps.clock.now())
+  let refused: Health | null = null
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
     const before = health ?? UP
-    const next = nextHealth(before, finding, isoTime(deps.clock.now()))
+    // A refused commit that is in the store was applied, and its reply was lost: one check is one doubt.
+    if (refused !== null && isDeepStrictEqual(before, refused))
+      return { finding: finding.kind, isInDoubt: before.doubts > 0 }
+    const next = nextHealth(before, finding, at)
     const checked = { finding: finding.kind, isInDoubt: next.doubts > 0 }
     if (JSON.stringify(next) === JSON.stringify(before)) return checked
     const commit = {
@@ -45,7 +51,10 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
       writes: [{ kind: 'health', connectionId: ref.connectionId, health: next }],
       events: eventsOf(ref, before, next, finding),
     } as const
-    if ((await deps.store.commit(ref.userId, commit)).kind !== 'committed') continue
+    if ((await deps.store.commit(ref.userId, commit)).kind !== 'committed') {
+      refused = next
+      continue
+    }
     if (next.state !== before.state)
       deps.log.warn({ ...ref, state: next.state, reason: next.reason }, 'connection.health')
     return checked

@@ -22,7 +22,7 @@ import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portf
  *
  * Clients hear `state.resync` and nothing else, for what the account held before cannot be told as events; a connection that is new
  * says so behind it, unless its checks were the first to tell of it. Stopping anywhere leaves no account record, so that it begins
- * again from the first step.
+ * again from the first step. A commit whose reply was lost is found in the account record, and tells nothing a second time.
  *
  * @param isNew `false`: the connection was known, its state was lost
  * @returns `false` when the account moved at every try
@@ -38,13 +38,17 @@ export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boole
     if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again
     await writeOrders(desk, [...orders, ...executed])
     const { account, positions: held } = adopt(ref.connectionId, reading)
-    await commitWith(desk, ({ positions, orders: recorded, health }) => ({
-      writes: portfolioWrites(positions, {
-        account: { ...account, executionsReadTo: readTo },
-        positions: new Map([...held].map(([symbol, position]) => [symbol, guarded(position, recorded)])),
-      }),
-      events: eventsOf(desk, isNew, health !== null && health.since !== '', reading.at),
-    }))
+    await commitWith(desk, ({ account: committed, positions, orders: recorded, health }) => {
+      if (firstReading.hasCommitted(committed)) return null
+      firstReading.committing(reading.at)
+      return {
+        writes: portfolioWrites(positions, {
+          account: { ...account, executionsReadTo: readTo },
+          positions: new Map([...held].map(([symbol, position]) => [symbol, guarded(position, recorded)])),
+        }),
+        events: eventsOf(desk, isNew, health !== null && health.since !== '', reading.at),
+      }
+    })
     desk.book.startAt(readTo)
     firstReading.end()
     return true

@@ -1,4 +1,4 @@
-import { type BrokerOrder, isFinalStatus } from '#domain'
+import { type Account, type BrokerOrder, isFinalStatus } from '#domain'
 import { type Broker, BrokerError, ORDERS_PER_PAGE } from '../broker/index.ts'
 
 /** Orders of a day that a first reading takes in; an account with more is no account of a person. */
@@ -20,6 +20,8 @@ export class FirstReading {
   #since: string | null = null
   #afterId: string | null = null
   #pages = 0
+  /** When the reading that was committed last began, whatever was answered. */
+  #committedAt: string | null = null
 
   /** @param since from when on orders are listed, unless a listing is under way */
   begin(since: string): string {
@@ -27,8 +29,19 @@ export class FirstReading {
     return this.#since
   }
 
+  /** Before a reading is committed. @param at when the reading of cash and positions began */
+  committing(at: string): void {
+    this.#committedAt = at
+  }
+
+  /** Whether a record comes from that commit: the reply of a commit may be lost, and then the commit looks refused, or failed. */
+  hasCommitted(account: Account | null): boolean {
+    return account !== null && account.activitiesReadTo === this.#committedAt
+  }
+
   /** Forgets the pages: the account was adopted, or a later reading begins with a day of its own. */
   end(): void {
+    this.#committedAt = null
     this.#orders.clear()
     this.#since = null
     this.#afterId = null

@@ -97,15 +97,20 @@ async function commitAt(desk: Desk, commit: Omit<Commit, 'fence'>): Promise<bool
   return done.kind === 'committed'
 }
 
-/** Writes what `decide` makes of the connection as it is, again until nobody was faster. */
+/**
+ * Writes what `decide` makes of the connection as it is, again until nobody was faster. A clash may come from the same commit, whose
+ * reply was lost: then `decide` finds its own writes, and must tell nothing a second time.
+ * @param decide `null`: it is written already
+ */
 export async function commitWith(
   desk: Desk,
-  decide: (known: LoadedConnection) => Pick<Commit, 'writes' | 'events'>,
+  decide: (known: LoadedConnection) => Pick<Commit, 'writes' | 'events'> | null,
 ): Promise<void> {
   const { userId, connectionId } = desk.ref
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const known = await desk.applier.store.loadConnection(userId, connectionId)
-    if (await commitAt(desk, { expectVersion: known.version, ...decide(known) })) return
+    const decided = decide(known)
+    if (decided === null || (await commitAt(desk, { expectVersion: known.version, ...decided }))) return
   }
   throw new ContentionError(userId)
 }

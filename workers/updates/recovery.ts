@@ -25,10 +25,12 @@ export type Recovered = PortfolioPass & Readonly<{ isComplete: boolean }>
 export async function recover(desk: Desk, isNew: boolean, forced: boolean): Promise<Recovered> {
   const { userId, connectionId } = desk.ref
   const known = await desk.applier.store.loadConnection(userId, connectionId)
-  if (known.account === null || forced) {
+  const isReadAnew = desk.firstReading.hasCommitted(known.account)
+  if (known.account === null || (forced && !isReadAnew)) {
     const isAdopted = await adoptConnection(desk, isNew && !forced)
     return { doubts: 0, isComplete: isAdopted }
   }
+  desk.firstReading.end()
   const since = overlapping(known.account.executionsReadTo)
   desk.book.load(known.orders, desk.clock.monotonicMs())
   desk.book.startAt(known.account.executionsReadTo)
