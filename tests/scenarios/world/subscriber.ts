@@ -1,33 +1,9 @@
 import { createLogger, Metrics, systemClock } from '#runtime'
-import type { Reader } from '#store'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../../relay/context.ts'
 import { type Outlet, UserStream } from '../../../relay/user-stream.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
-
-/** A user's log as a relay reads it. */
-function readerOf(store: FakeStore): Reader {
-  const top = (userId: string): string => store.lastEventId(userId)
-  const snapshot: Reader['snapshot'] = async (userId) => ({
-    ...{ version: await store.version(userId), lastEventId: top(userId) },
-    ...{ orders: [], positions: [], accounts: [] },
-  })
-  return {
-    top: async (userId) => top(userId),
-    order: async () => null,
-    parked: async () => null,
-    tombstone: async () => null,
-    snapshot,
-    figures: async (userId) => ({ snapshot: await snapshot(userId), unread: null }),
-    events: async (userId, afterId, limit) => ({
-      top: top(userId),
-      entries: store
-        .log(userId)
-        .filter(({ id }) => id > afterId)
-        .slice(0, limit),
-    }),
-  }
-}
+import { logReader } from './log-reader.ts'
 
 /** One client's connection to a relay. `heard`: logged events with their places, and by name what concerns the connection. */
 export class Subscriber {
@@ -49,7 +25,13 @@ export class Subscriber {
     }
     const metrics = createRelayMetrics(new Metrics(false))
     const log = createLogger('test', 'silent')
-    const deps = { reader: readerOf(store), clock: systemClock, log, outage: new Outage(systemClock, log), metrics }
+    const deps = {
+      reader: logReader(store, async () => {}),
+      clock: systemClock,
+      log,
+      outage: new Outage(systemClock, log),
+      metrics,
+    }
     this.stream = new UserStream(deps, userId, outlet)
   }
 
