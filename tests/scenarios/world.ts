@@ -37,6 +37,7 @@ import { type Outside, startWorker, type WorkerRole } from './world/worker.ts'
  *   world.fill('t1', '180.5', '40')                     // the broker executes; world.broker is its ledger and has its faults
  *   world.crashAt('update.received')                    // a boundary, or 'store.commit', or 'broker.submit answered'
  *   world.faults.plan('reply_lost')                     // of the store; world.queue.redeliver(...) and so on of the queue
+ *   world.clientOf('u1').cut(500)                        // with `clients: true`: what clients are sent is checked (C5); world.relay
  *   await world.quiesce()                               // faults end, everything comes to its end, C1 to C7 are checked
  *   expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
  *
