@@ -1,6 +1,11 @@
 -- Writes or removes one record of a control set. Its revision only grows: max(previous + 1, Redis time in microseconds).
 -- KEYS[1] control set  ARGV[1] field  ARGV[2] record without its revision, as a JSON object; '' removes it
--- Returns the revision
+-- ARGV[3] field of another record, ARGV[4] its revision (both or neither): nothing is written unless that record has it
+-- Returns the revision, or '' when nothing was written
+if ARGV[3] then
+  local guard = redis.call('HGET', KEYS[1], ARGV[3])
+  if not guard or cjson.decode(guard).revision ~= ARGV[4] then return '' end
+end
 local time = redis.call('TIME')
 local revision = time[1] * 1000000 + time[2]
 local known = redis.call('HGET', KEYS[1], ARGV[1])

@@ -101,13 +101,13 @@ export function createControls(connection: Redis): Controls {
       }
     },
     async remove({ userId, connectionId }) {
-      const link = readRecord(linkRecord, 'link', await redis.hget(controlKey(userId), controlField.link(connectionId)))
       await put(userId, controlField.connection(connectionId), null)
-      for (const name of [controlField.link, controlField.limits, controlField.connectionHalt])
+      // From here on no check writes a link. It goes last, so that a removal that stopped half way frees the account when it is repeated.
+      const link = readRecord(linkRecord, 'link', await redis.hget(controlKey(userId), controlField.link(connectionId)))
+      const account = link === null ? null : accountName(link.env, link.brokerAccountId)
+      if (account !== null) await redis.accountLink(linkedAccountsKey, account, `${userId} ${connectionId}`, 'unlink')
+      for (const name of [controlField.limits, controlField.connectionHalt, controlField.link])
         await redis.hdel(controlKey(userId), name(connectionId))
-      if (link === null) return
-      const account = accountName(link.env, link.brokerAccountId)
-      await redis.accountLink(linkedAccountsKey, account, `${userId} ${connectionId}`, 'unlink')
     },
     async changedSince(from, limit) {
       const rows = await redis.zrangebyscore(controlIndexKey, from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)

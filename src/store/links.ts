@@ -23,15 +23,18 @@ export type Link = Readonly<{
   revision: string
 }>
 
-/** What became of a login. `other_account`: the connection belongs to another one; `linked_elsewhere`: another connection has it. */
-export type LinkOutcome = 'verified' | 'other_account' | 'linked_elsewhere'
+/**
+ * What became of a login. `other_account`: the connection belongs to another one; `linked_elsewhere`: another connection has it;
+ * `outdated`: the connection was given other credentials meanwhile, or was removed.
+ */
+export type LinkOutcome = 'verified' | 'other_account' | 'linked_elsewhere' | 'outdated'
 
 export interface Links {
   get(ref: ConnectionRef): Promise<Link | null>
   /** The credentials of `connection` lead to this account. Harmless when repeated. */
   verify(connection: BrokerConnection, brokerAccountId: string): Promise<LinkOutcome>
-  /** The credentials do not lead to the account (any more): nothing is sent until others do. Harmless when repeated. */
-  suspend(ref: ConnectionRef): Promise<void>
+  /** The credentials of `connection` lead nowhere (any more): nothing is sent until others do. Nothing, where it has others meanwhile. */
+  suspend(connection: BrokerConnection): Promise<void>
 }
 
 export const linkRecord = firstVersion<Link>()
@@ -46,29 +49,50 @@ export function createLinks(connection: Redis): Links {
     const name = controlField.link(connectionId)
     return readRecord(linkRecord, name, await redis.hget(controlKey(userId), name))
   }
-  const put = async ({ userId, connectionId }: ConnectionRef, link: Omit<Link, 'revision'>): Promise<void> => {
-    const text = JSON.stringify(link)
-    const revision = await redis.controlPut(controlKey(userId), controlField.link(connectionId), text)
+  /** @returns `false`: the record of the connection has changed, or is gone, and nothing was written */
+  const put = async (connection: BrokerConnection, link: Omit<Link, 'revision'>): Promise<boolean> => {
+    const { userId, connectionId } = connection
+    const guard = [controlField.connection(connectionId), connection.revision] as const
+    const name = controlField.link(connectionId)
+    const revision = await redis.controlPut(controlKey(userId), name, JSON.stringify(link), ...guard)
+    if (revision === '') return false
     await redis.zadd(controlIndexKey, 'GT', revision, userId)
+    return true
+  }
+  const isThere = async ({ userId, connectionId }: ConnectionRef): Promise<boolean> =>
+    (await redis.hexists(controlKey(userId), controlField.connection(connectionId))) === 1
+  /** Takes the account for the connection, or says who has it. */
+  const take = ({ userId, connectionId }: ConnectionRef, account: string): Promise<string> =>
+    redis.accountLink(linkedAccountsKey, account, `${userId} ${connectionId}`, 'link')
+  /** Of a connection that was removed while the broker was asked: nobody else could link an account that stayed taken in its name. */
+  const free = async (ref: ConnectionRef, account: string): Promise<void> => {
+    await redis.accountLink(linkedAccountsKey, account, `${ref.userId} ${ref.connectionId}`, 'unlink')
+    const link = await get(ref)
+    // Linked anew meanwhile.
+    if (link !== null && accountName(link.env, link.brokerAccountId) === account) await take(ref, account)
   }
   return {
     get,
     async verify(connection, brokerAccountId) {
       const { userId, connectionId, env, revision } = connection
+      const link = { schema: 1, env, brokerAccountId } as const
       const known = await get(connection)
       const isSame = known?.brokerAccountId === brokerAccountId && known.env === env
       if (known !== null && !isSame) return 'other_account'
       const holder = `${userId} ${connectionId}`
       const account = accountName(env, brokerAccountId)
-      if ((await redis.accountLink(linkedAccountsKey, account, holder, 'link')) !== holder) return 'linked_elsewhere'
-      if (known?.verified !== revision) await put(connection, { schema: 1, env, brokerAccountId, verified: revision })
-      return 'verified'
+      if ((await take(connection, account)) !== holder) return 'linked_elsewhere'
+      // Only an account that was taken before the record is seen is given free by whoever removes the record.
+      const isPut = known?.verified === revision || (await put(connection, { ...link, verified: revision }))
+      const isGone = !(await isThere(connection))
+      if (isGone) await free(connection, account)
+      return isPut && !isGone ? 'verified' : 'outdated'
     },
-    async suspend(ref) {
-      const known = await get(ref)
+    async suspend(connection) {
+      const known = await get(connection)
       if (known === null || known.verified === '') return
       const { schema, env, brokerAccountId } = known
-      await put(ref, { schema, env, brokerAccountId, verified: '' })
+      await put(connection, { schema, env, brokerAccountId, verified: '' })
     },
   }
 }

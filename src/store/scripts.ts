@@ -12,7 +12,12 @@ export type Scripts = Readonly<{
   leaseTake(lease: string, ttlMs: number): Promise<string>
   leaseRenew(lease: string, token: string, ttlMs: number): Promise<0 | 1>
   leaseRelease(lease: string, token: string): Promise<0 | 1>
-  controlPut(control: string, field: string, record: string): Promise<string>
+  controlPut(
+    control: string,
+    field: string,
+    record: string,
+    ...guard: [] | [field: string, revision: string]
+  ): Promise<string>
   controlRestore(control: string, ...fieldsAndRecords: string[]): Promise<number>
   controlPrune(index: string, userId: string, position: number): Promise<0 | 1>
   accountLink(accounts: string, account: string, connection: string, what: 'link' | 'unlink'): Promise<string>

@@ -112,6 +112,33 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect(await links.verify({ ...mine, env: 'live' }, account)).toBe('other_account')
       expect(await links.verify(other, account)).toBe('linked_elsewhere')
     })
+
+    test('credentials that were replaced while they were looked at say nothing of the new ones', async () => {
+      const { connections, links, ref } = make()
+      const account = `account of ${ref.userId}`
+      const old = await connections.put(record(ref, 'old'))
+      const now = await connections.put(record(ref, 'new'))
+      expect(await links.verify(old, account)).toBe('outdated')
+      expect(await links.get(ref)).toBeNull()
+      expect(await links.verify(now, account)).toBe('verified')
+      await links.suspend(old)
+      expect(await links.verify(old, account)).toBe('outdated')
+      expect((await links.get(ref))?.verified).toBe(now.revision)
+      await links.suspend(now)
+      expect((await links.get(ref))?.verified).toBe('')
+    })
+
+    test.each([true, false])('a removed connection holds no account (verified before: %s)', async (isVerified) => {
+      const { connections, controls, links, ref } = make()
+      const account = `account of ${ref.userId}`
+      const gone = await connections.put(record(ref))
+      if (isVerified) await links.verify(gone, account)
+      await controls.remove(ref)
+      expect(await links.verify(gone, account)).toBe('outdated')
+      expect(await links.get(ref)).toBeNull()
+      const other = await connections.put(record({ userId: newUser(), connectionId: 'broker_1' }))
+      expect(await links.verify(other, account)).toBe('verified')
+    })
   })
 })
 

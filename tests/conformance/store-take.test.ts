@@ -84,7 +84,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     await connections.put({ ...record, sealed: 'other' })
     expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
     await links.verify((await connections.get(ref))!, 'a')
-    await links.suspend(ref)
+    await links.suspend((await connections.get(ref))!)
     expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
     await controls.remove(ref)
     expect(await take()).toEqual({ kind: 'unusable', isLinked: false })

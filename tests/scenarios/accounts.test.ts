@@ -80,6 +80,46 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
+  test('MUL-06 a check that is under way when its connection is removed takes no account', async () => {
+    const world = await openWorld({ seed: 10, workers: 2, isWhole: true })
+    await world.accounts.rotateKeys(first, { to: 'good' })
+    world.freezeAt('links.verify', 8_000)
+    await world.advance(2_000)
+    await world.accounts.disconnect(first, 'leave')
+    await world.advance(20_000)
+    await world.accounts.connect(second, { accountNumber: 'account-1' })
+    await world.advance(MINUTE_MS)
+    expect(codes(world, 'u2')).toContain('broker.connected')
+    await world.quiesce()
+  })
+
+  test('MUL-07 a check that finds a removed connection refused tells nobody', async () => {
+    const world = await openWorld({ seed: 11, workers: 2, isWhole: true })
+    world.accounts.revokeKeys(first)
+    world.freezeAt('store.loadHealth', 8_000)
+    world.broker.streams.cut()
+    await world.advance(4_000)
+    await world.accounts.disconnect(first, 'leave')
+    await world.advance(20_000)
+    expect(codes(world)).toContain('REMOVED')
+    expect(codes(world)).not.toContain('CREDENTIALS')
+    await world.quiesce()
+  })
+
+  test('CON-05 old keys that are found refused say nothing of the new ones', async () => {
+    const world = await openWorld({ seed: 12, workers: 2, isWhole: true })
+    world.accounts.revokeKeys(first)
+    world.freezeAt('broker.readAccount answered', 8_000)
+    world.broker.streams.cut()
+    await world.advance(3_000)
+    await world.accounts.rotateKeys(first, { to: 'good' })
+    world.queue.addPassing('connections', 'checkConnection', first, 'another')
+    await world.advance(20_000)
+    expect(codes(world)).not.toContain('CREDENTIALS')
+    expect(await trades(world, 't1')).toBe(true)
+    await world.quiesce()
+  })
+
   test('MUL-06 another user’s connection to the same account is refused until the first one is gone', async () => {
     const world = await openWorld({ seed: 6, isWhole: true })
     await world.accounts.connect(second, { accountNumber: 'account-1' })

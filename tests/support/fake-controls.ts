@@ -75,8 +75,9 @@ export class FakeControls implements Controls {
   readonly links: Links = {
     get: async ({ userId, connectionId }) => this.#get(userId, `link:${connectionId}`),
     verify: async (connection, brokerAccountId) => this.#verify(connection, brokerAccountId),
-    suspend: async ({ userId, connectionId }) => {
+    suspend: async ({ userId, connectionId, revision }) => {
       const known = this.#get<Link>(userId, `link:${connectionId}`)
+      if (this.#get<Revised>(userId, `connection:${connectionId}`)?.revision !== revision) return
       if (known !== null) this.#put(userId, `link:${connectionId}`, { ...known, verified: '' })
     },
   }
@@ -188,6 +189,7 @@ export class FakeControls implements Controls {
     if (known !== null && (known.brokerAccountId !== brokerAccountId || known.env !== env)) return 'other_account'
     const [account, holder] = [`${env}:${brokerAccountId}`, `${userId} ${connectionId}`]
     if ((this.#accounts.get(account) ?? holder) !== holder) return 'linked_elsewhere'
+    if (this.#get<Revised>(userId, `connection:${connectionId}`)?.revision !== revision) return 'outdated'
     this.#accounts.set(account, holder)
     if (known?.verified !== revision)
       this.#put(userId, `link:${connectionId}`, { schema: 1, env, brokerAccountId, verified: revision })

@@ -13,7 +13,7 @@ beforeEach(async () => {
   await worker.adopted()
 })
 
-const revoke = () => worker.links.suspend(ref)
+const revoke = async () => worker.links.suspend((await worker.connections.get(ref))!)
 /** Runs the job of an order until it is done, or for as long. */
 async function runFor(seconds: number, intent: OrderIntent): Promise<'done' | 'parked'> {
   const { submit, run, clock } = worker

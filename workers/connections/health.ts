@@ -4,7 +4,7 @@ import { isoTime } from '#runtime'
 import type { Clock } from '#runtime'
 import type { ConnectionRef, Health, Store } from '#store'
 import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
-import { type Finding, logIn, type LoginDeps, type Problem } from './login.ts'
+import { type Finding, type Login, logIn, type LoginDeps, type Problem } from './login.ts'
 
 /**
  * Health of one broker connection, as its user is told of it.
@@ -26,14 +26,25 @@ export type HealthDeps = LoginDeps &
 
 const CHECKS_IN_DOUBT = 3
 const DOUBT_MS = 20_000
+/** A connection that changes under every check so often is looked at again later. */
+const CHANGES_MAX = 3
 
 /** What a check came to. Only after `ok` may the account be read into the state. `isInDoubt`: check again soon. */
 export type Checked = Readonly<{ finding: Finding['kind']; isInDoubt: boolean }>
 
-/** Checks, and tells the user of what changed. */
+/** Checks, and tells the user of what changed. A finding counts only while the connection has the credentials that it is about. */
 export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<Checked> {
-  const finding = await logIn(deps, ref)
-  deps.onFinding(finding.kind)
+  for (let changes = 0; changes < CHANGES_MAX; changes += 1) {
+    const login = await logIn(deps, ref)
+    deps.onFinding(login.finding.kind)
+    const checked = login.finding.kind === 'outdated' ? null : await tell(deps, ref, login)
+    if (checked !== null) return checked
+  }
+  return { finding: 'outdated', isInDoubt: true }
+}
+
+/** @returns `null`: the connection has changed, or is gone, and nothing was written */
+async function tell(deps: HealthDeps, ref: ConnectionRef, { finding, revision }: Login): Promise<Checked | null> {
   const at = isoTime(deps.clock.now())
   let refused: Health | null = null
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
@@ -45,6 +56,8 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
     const next = nextHealth(before, finding, at)
     const checked = { finding: finding.kind, isInDoubt: next.doubts > 0 }
     if (JSON.stringify(next) === JSON.stringify(before)) return checked
+    // Read behind the version: a connection that is forgotten from here on takes what is written now with it.
+    if ((await deps.connections.get(ref))?.revision !== revision) return null
     const commit = {
       expectVersion: version,
       fence: { kind: 'version' },
@@ -69,6 +82,7 @@ function nextHealth(health: Health, finding: Finding, at: string): Health {
   const settled = { ...health, doubts: 0, doubtSince: null }
   switch (finding.kind) {
     case 'skipped':
+    case 'outdated':
       return health
     case 'broken':
       if (health.state === 'down' && health.cause === 'broken')

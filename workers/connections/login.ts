@@ -1,5 +1,5 @@
 import type { Logger } from '#runtime'
-import type { ConnectionRef, Connections, LinkOutcome, Links } from '#store'
+import type { BrokerConnection, ConnectionRef, Connections, LinkOutcome, Links } from '#store'
 import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 
 /** What the user is told: why, and what to do. `code` is for programs. */
@@ -18,6 +18,11 @@ export type Finding =
   | Readonly<{ kind: 'broken' } & Problem>
   /** Nothing was learnt of the connection. */
   | Readonly<{ kind: 'skipped' }>
+  /** It was given other credentials while the broker was asked, or was removed. */
+  | Readonly<{ kind: 'outdated' }>
+
+/** A finding, and the revision of the connection that it is of; `null`: there is none. */
+export type Login = Readonly<{ finding: Finding; revision: string | null }>
 
 export type LoginDeps = Readonly<{ connections: Connections; links: Links; brokers: BrokerPool; log: Logger }>
 
@@ -38,16 +43,24 @@ const PROBLEM_OF: Readonly<Record<Exclude<LinkOutcome, 'verified'>, Finding>> = 
     reason: 'The broker account is linked to another connection already',
     action: 'Remove the other connection first',
   },
+  outdated: { kind: 'outdated' },
 }
 
 /**
  * Logs in at the broker and compares the account with the one that the connection is for (MUL-02, MUL-06). Submissions pass once
- * that is verified, and no longer when the credentials are refused (CON-05). Never throws.
+ * that is verified, and no longer when the credentials are refused (CON-05). Throws only for want of the store.
  */
-export async function logIn(deps: LoginDeps, ref: ConnectionRef): Promise<Finding> {
+export async function logIn(deps: LoginDeps, ref: ConnectionRef): Promise<Login> {
+  const connection = await deps.connections.get(ref)
+  if (connection === null) return { finding: { kind: 'skipped' }, revision: null }
+  return { finding: await look(deps, connection), revision: connection.revision }
+}
+
+async function look(deps: LoginDeps, connection: BrokerConnection): Promise<Finding> {
   const { links, log } = deps
+  const ref = { userId: connection.userId, connectionId: connection.connectionId }
   try {
-    return await compare(deps, ref)
+    return await compare(deps, connection)
   } catch (error) {
     if (error instanceof ConnectionUnusableError)
       return { kind: 'broken', code: 'UNUSABLE', reason: error.message, action: CHECK_KEYS }
@@ -63,14 +76,12 @@ export async function logIn(deps: LoginDeps, ref: ConnectionRef): Promise<Findin
         reason: 'The broker cannot be reached',
         action: 'Wait; Fillcast keeps trying',
       }
-    await links.suspend(ref)
+    await links.suspend(connection)
     return { kind: 'broken', code: 'CREDENTIALS', reason: error.message, action: CHECK_KEYS }
   }
 }
 
-async function compare({ connections, links, brokers }: LoginDeps, ref: ConnectionRef): Promise<Finding> {
-  const connection = await connections.get(ref)
-  if (connection === null) return { kind: 'skipped' }
+async function compare({ links, brokers }: LoginDeps, connection: BrokerConnection): Promise<Finding> {
   const { brokerAccountId, canTrade, why } = await (await brokers.open(connection)).readAccount()
   if (connection.leaving !== undefined) return { kind: 'ok' } // followed to its end; nothing new is sent with it
   const outcome = await links.verify(connection, brokerAccountId)
