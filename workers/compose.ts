@@ -272,7 +272,10 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
         ...{ store, connections, links: createLinks(redis), brokers, clock, log },
         onFinding: (finding) => checks.inc({ finding }),
       },
-      { store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
+      {
+        ...{ store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
+        knownStore: () => directory.knownStore(),
+      },
       keepAssets({ assets: createAssets(redis, () => random.id(12)), brokers, env: config.env, clock, log }),
     )
     const worker = new QueueWorker('connections', handle, { redis, watch, clock: systemClock, log, tally })

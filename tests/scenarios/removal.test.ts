@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { clientOrderIdOf } from '#domain'
 import { openWorld, type World } from './world.ts'
 
 const MINUTE_MS = 60_000
@@ -60,6 +61,21 @@ describe('MUL-07 an account is unlinked with orders open', () => {
     await world.advance(MINUTE_MS)
     expect(world.broker.submissions.map(({ clientOrderId }) => clientOrderId.endsWith('-t1'))).toEqual([true])
     expect(world.told('t2')).toEqual(['trade.rejected'])
+    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
+  })
+
+  test('MUL-07 the store is lost in the middle: what workers give back of the connection is removed as well', async () => {
+    const world = await openWorld({ seed: 5, isWhole: true })
+    world.submit({ tradeId: 't1', quantity: '100', orderType: 'limit', limitPrice: '180' })
+    await world.advance(3_000)
+    world.broker.holdsCancels = true
+    await world.disconnect('cancel')
+    await world.advance(5_000)
+    world.at('controls.remove', () => world.store.wipe())
+    world.broker.holdsCancels = false
+    world.broker.move(clientOrderIdOf('u1', 't1'), 'canceled')
+    await world.advance(3 * MINUTE_MS)
+    expect(world.store.losses).toBe(1)
     expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
   })
 

@@ -20,7 +20,8 @@ import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
  *   leaving --`leave`------------------------------------------------------------------------------> erased --> forgotten
  *
  * Kept true: nothing new is sent from `leaving` on (the record changed, so its credentials count as unverified); the credentials are
- * erased before anything is forgotten, so that nobody can take the account up again; the user is told once, in the same commit. It
+ * erased before anything is forgotten, so that nobody can take the account up again; the user is told once, in the same commit. A
+ * store that lost its control sets is waited for: workers give back what they remember, a connection that is erased meanwhile too. It
  * may stop anywhere and start again.
  */
 export type LeaveDeps = Readonly<{
@@ -31,16 +32,25 @@ export type LeaveDeps = Readonly<{
   clock: Clock
   log: Logger
   ask: Asker
+  /** The marker of the store, if it holds what it should; `null`: its control sets are lost, or being given back. */
+  knownStore(): Promise<string | null>
 }>
 
 /** Pause between looks at orders that are being canceled. */
 const LOOK_AGAIN_MS = 1_000
+const STORE_LOST: JobResult = {
+  kind: 'again',
+  delayMs: LOOK_AGAIN_MS,
+  why: 'store_lost: the store lost its control sets, and they are being given back',
+}
 /** Orders archived in one commit. */
 const ORDERS_PER_COMMIT = 500
 
 export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }: Disconnect): Promise<JobResult> {
   const { store, connections, controls, leases, log } = deps
   const ref = { userId, connectionId }
+  const marker = await deps.knownStore()
+  if (marker === null) return STORE_LOST
   const connection = await connections.get(ref)
   if (connection !== null && connection.leaving === undefined) return { kind: 'done' } // connected again meanwhile
   // Asked for twice, the later word counts. No record: this job was here before.
@@ -52,6 +62,7 @@ export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }:
   }
   await controls.remove(ref)
   await leases.revoke(leaseKey(ref.userId, ref.connectionId))
+  if ((await deps.knownStore()) !== marker) return STORE_LOST
   await forget(deps, ref)
   log.warn(ref, 'connection.removed')
   return { kind: 'done' }

@@ -120,7 +120,10 @@ function startRoles(process: Process, outside: Outside, roles: readonly WorkerRo
       ? {
           connections: connectionHandler(
             { store, connections, links, brokers, clock, log, onFinding: () => {} },
-            { store, connections, controls, leases, clock, log, ask: asker(queue) },
+            {
+              ...{ store, connections, controls, leases, clock, log, ask: asker(queue) },
+              knownStore: () => known.knownStore(),
+            },
           ),
         }
       : {}),
