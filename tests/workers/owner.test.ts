@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientOrderIdOf, SETTLE_MS } from '#domain'
+import { leaseKey } from '#store'
+import { ConnectionUnusableError } from '../../workers/broker/index.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
 import type { ConnectionOwner } from '../../workers/updates/index.ts'
 import { intentOf } from '../domain/orders.ts'
@@ -18,6 +20,17 @@ async function started() {
   await settle()
   return worker
 }
+
+test('a connection that is removed while its lease is being taken is not read, and its lease is free again', async () => {
+  const worker = makeWorker()
+  let asked = 0
+  const get = (of: typeof ref) =>
+    (asked += 1) === 1 ? worker.brokers.get(of) : Promise.reject(new ConnectionUnusableError('It was removed'))
+  owners.push(worker.own({ brokers: { get } }))
+  await settle()
+  expect(worker.events()).toEqual([])
+  expect(await worker.leases.take(leaseKey('u1', 'broker_1'), 1_000)).not.toBeNull()
+})
 
 describe('an owned connection', () => {
   test('tells at first that everything is to be read anew, and that it is connected', async () => {

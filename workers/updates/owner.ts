@@ -1,6 +1,6 @@
 import type { Boundaries, Clock, Logger } from '#runtime'
 import { type AsideOrders, type ConnectionRef, leaseKey, type Leases, type Recoveries } from '#store'
-import { type BrokerPool, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
+import { type Broker, type BrokerPool, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
 import type { Applier } from './apply.ts'
 import { openDesk, type OverExitPolicy } from './desk.ts'
 import type { FollowUps } from './follow-ups.ts'
@@ -171,7 +171,7 @@ export class ConnectionOwner {
 
   async #take(): Promise<void> {
     const { leases, brokers, clock, log } = this.#deps
-    const broker = await brokers.get(this.#ref)
+    await brokers.get(this.#ref) // a connection that cannot be used is left free
     const askedMs = clock.monotonicMs()
     const token = await leases.take(this.#key, LEASE_TTL_MS)
     if (token === null) {
@@ -180,6 +180,7 @@ export class ConnectionOwner {
       this.#isKnown ||= this.#triesInVain >= READ_BY_OTHERS_TRIES
       return
     }
+    const broker = await this.#brokerUnder(token)
     this.#safeUntilMs = askedMs + LEASE_TTL_MS
     log.info(this.#ref, 'owner.lease_taken')
     const { applier, followUps, overExit, aside, boundaries, tally, hours, askForCheck, recoveries } = this.#deps
@@ -200,6 +201,20 @@ export class ConnectionOwner {
     const session = new Session(sessionDeps, this.#isKnown, this.#isForced)
     this.#isForced = false
     this.#held = { session, token }
+  }
+
+  /**
+   * Asked again once the lease is ours: a removal erases the connection and then revokes the lease, so that a lease from before is fenced
+   * off, and one from after finds no connection (MUL-07).
+   */
+  async #brokerUnder(token: string): Promise<Broker> {
+    const { leases, brokers } = this.#deps
+    try {
+      return await brokers.get(this.#ref)
+    } catch (error) {
+      await leases.release(this.#key, token).catch(() => {}) // it expires by itself
+      throw error
+    }
   }
 
   async #endSession(why: string): Promise<void> {
