@@ -103,15 +103,14 @@ async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: stri
   if (chance.below(2) === 0) await goUnheard(sim)
   // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).
   const untilMs = world.nowMs + NOT_RECEIVED_MS
-  while (world.nowMs < untilMs && (await isUnresolved(sim))) await world.advance(LOOK_MS)
+  while (world.nowMs < untilMs && isUnresolved(sim)) await world.advance(LOOK_MS)
   await world.quiesce(setting.isPatient ? {} : { lookMs: LOOK_MS, stayMs: STAY_MS })
   await (setting.isPatient ? world.repeatAll() : world.repeatAll(STAY_MS))
 }
 
-async function isUnresolved({ world, trades }: Sim): Promise<boolean> {
-  const orders = await Promise.all(trades.map(({ tradeId, ref }) => world.order(tradeId, ref)))
-  return orders.some((order) => order?.status === 'submitting')
-}
+/** Trades that commands made, such as closes, among them. */
+const isUnresolved = ({ world, setting: { accounts } }: Sim): boolean =>
+  accounts.some(({ userId }) => world.store.snapshot(userId).orders.some(({ status }) => status === 'submitting'))
 
 /** Every fault at the broker ends, and whatever hangs there is settled; keys are good again. */
 function calm({ world, setting: { accounts } }: Sim): void {
