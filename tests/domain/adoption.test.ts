@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { adoptOrder, dec, mul, type Order } from '#domain'
-import { at, brokerOrder, executionOf, landing, play, seen } from './orders.ts'
+import { brokerOrder, executionOf, landing, play, seen } from './orders.ts'
 
 const filled = (quantity: string, average: string, second: number) =>
   brokerOrder('partially_filled', quantity, second, { filledAveragePrice: dec(average) })

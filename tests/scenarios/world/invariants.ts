@@ -118,7 +118,9 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     const isStoredOpen = open.has(tradeId)
     return [
       ...(isStoredOpen === trade.isOpen ? [] : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
-      ...(told === undefined ? [] : shortfalls(tradeId, cumulativeOf(told, trade, store), told.terminal, trade)),
+      ...(told === undefined
+        ? []
+        : shortfalls(tradeId, cumulativeOf(told, trade, store), isEndTold(told, store), trade)),
     ]
   })
   const records = await store.loadConnection(ref.userId, ref.connectionId)
@@ -181,12 +183,16 @@ function inexact(record: object | null): string[] {
 const cumulativeOf = ({ cumulative }: TradeTold, { executed }: TradeInBooks, { losses }: FakeStore): number =>
   losses > 0 && cumulative === 0 ? Number(executed) : cumulative
 
+/** What had ended before a rebuild is in the state that follows it; what the venue corrects of it later is told all the same. */
+const isEndTold = ({ terminal, isFollowed }: TradeTold, { losses }: FakeStore): boolean =>
+  terminal !== null || (losses > 0 && !isFollowed)
+
 /** C2, C3 */
-function shortfalls(tradeId: string, cumulative: number, terminal: string | null, trade: TradeInBooks): string[] {
+function shortfalls(tradeId: string, cumulative: number, isEndTold: boolean, trade: TradeInBooks): string[] {
   const executed = Number(trade.executed)
   return [
     ...(cumulative === executed ? [] : [`C2 ${tradeId} told ${cumulative}, executed ${executed}`]),
-    ...(trade.isOpen || terminal !== null ? [] : [`C3 ${tradeId} has ended, and nobody was told`]),
+    ...(trade.isOpen || isEndTold ? [] : [`C3 ${tradeId} has ended, and nobody was told`]),
   ]
 }
 

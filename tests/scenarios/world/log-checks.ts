@@ -15,6 +15,8 @@ export type TradeTold = {
   /** Of a rejection. */
   code: unknown
   corrected: number
+  /** Something besides corrections was told of it. */
+  isFollowed: boolean
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -52,6 +54,7 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
       terminal: null,
       code: null,
       corrected: 0,
+      isFollowed: false,
     }
     const told = trades.get(tradeId) ?? fresh
     trades.set(tradeId, told)
@@ -61,6 +64,7 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
       told.cumulative = Number(filledQuantity)
       continue
     }
+    told.isFollowed = true
     if (told.terminal !== null) say(`S6 after ${told.terminal}`)
     if (entry.event === 'trade.submitted') {
       told.submitted += 1
