@@ -95,6 +95,18 @@ describe('MUL-07 an account is unlinked with orders open', () => {
   })
 })
 
+describe('MUL-07 a removal whose job is gone', () => {
+  test.each(['cancel', 'leave'] as const)('MUL-07 is finished by the next check, with %s', async (openOrders) => {
+    const world = await opened(5)
+    await world.disconnect(openOrders)
+    for (const id of world.queue.ids()) if (id.startsWith('disconnect')) world.queue.giveUp(id)
+    world.queue.add('connections', 'checkConnection', { userId: 'u1', connectionId: 'broker_1' }, 'check')
+    await world.advance(MINUTE_MS)
+    expect(openAtBroker(world)).toHaveLength(openOrders === 'cancel' ? 0 : 1)
+    await expectGone(world)
+  })
+})
+
 describe('MUL-07 what comes after a removal', () => {
   test('MUL-07 an order is refused, and the removal is delivered again: its user is not told twice', async () => {
     const world = await openWorld({ seed: 5, isWhole: true })

@@ -52,6 +52,9 @@ export const connectionHandler =
   async (name, data) => {
     if (name === 'disconnect') return leaveConnection(leave, readPayload(disconnectSchema, data))
     const ref = readPayload(checkConnectionSchema, data)
+    // The job that removes it may be gone: it found no record while the store was lost, or the queue has given it up.
+    const leaving = (await leave.connections.get(ref))?.leaving
+    if (leaving !== undefined) return leaveConnection(leave, { ...ref, openOrders: leaving.openOrders })
     const { finding, isInDoubt } = await checkConnection(health, ref)
     if (finding === 'ok') await onUp(ref)
     if (!isInDoubt) return { kind: 'done' }
