@@ -24,7 +24,7 @@ const STARTS: readonly number[] = [
   ...[at(15, 10, 0), at(15, 10, 0), at(15, 10, 0), at(15, 11, 30), at(14, 14, 0)],
   ...[at(14, 15, 58), at(15, 9, 28), at(14, 23, 58), at(14, 19, 58)],
 ]
-export const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
+const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
 /** At which every symbol is quoted in the beginning. */
 const PRICE = dec('180')
 /** One run in so many waits for as long as anything may ever take. */

@@ -48,6 +48,8 @@ export const names: ReadonlySet<string> = new Set([
 export const unreached: Readonly<Record<string, string>> = {
   'call broker.listAssets':
     'The list of assets is kept by a job of its own (tests/workers), and is the same for every account.',
+  'call broker.readSessions':
+    "No worker asks for the calendar: the broker's clock says when a session opens and closes.",
   'anomaly held_overflow':
     'More than 256 executions would have to wait for an earlier one (tests/domain/reduce.test.ts).',
   'anomaly too_many_placements':
@@ -74,6 +76,7 @@ export const unreached: Readonly<Record<string, string>> = {
       'rejected -> expired',
       'rejected -> replaced',
       'rejected -> canceled',
+      'rejected -> filled',
     ].map((change) => [
       `transition ${change}`,
       'The model broker ends an order once and stays with it (tests/domain/reduce.test.ts has every order of endings).',

@@ -118,9 +118,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     const isStoredOpen = open.has(tradeId)
     return [
       ...(isStoredOpen === trade.isOpen ? [] : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
-      ...(told === undefined
-        ? []
-        : shortfalls(tradeId, cumulativeOf(told, trade, store), isEndTold(told, store), trade)),
+      ...(told === undefined ? [] : shortfalls(tradeId, cumulativeOf(told, trade), isEndTold(told, store), trade)),
     ]
   })
   const records = await store.loadConnection(ref.userId, ref.connectionId)
@@ -179,9 +177,9 @@ function inexact(record: object | null): string[] {
   })
 }
 
-/** What was told as executed. A rebuild tells nothing of what had executed before it, and what follows it need not either. */
-const cumulativeOf = ({ cumulative }: TradeTold, { executed }: TradeInBooks, { losses }: FakeStore): number =>
-  losses > 0 && cumulative === 0 ? Number(executed) : cumulative
+/** What was told as executed. What had executed before a resync is in the snapshot that follows it, and need not be told again. */
+const cumulativeOf = ({ cumulative, submitted }: TradeTold, { executed }: TradeInBooks): number =>
+  submitted === 0 && cumulative === 0 ? Number(executed) : cumulative
 
 /** What had ended before a rebuild is in the state that follows it; what the venue corrects of it later is told all the same. */
 const isEndTold = ({ terminal, isFollowed }: TradeTold, { losses }: FakeStore): boolean =>

@@ -66,6 +66,8 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
     }
     told.isFollowed = true
     if (told.terminal !== null) say(`S6 after ${told.terminal}`)
+    // Of an order that was replaced, the broker may have been for less in the end, and it ends when that has executed.
+    if (entry.event === 'trade.replaced') told.isSized = false
     if (entry.event === 'trade.submitted') {
       told.submitted += 1
       told.isSized = quantity !== null

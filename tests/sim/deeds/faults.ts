@@ -14,7 +14,6 @@ export const ORDER_CALLS = ['submit', 'replace', 'cancel'] as const satisfies re
 export const READ_CALLS = [
   ...(['findByClientOrderId', 'findByBrokerOrderId', 'findParent', 'listOrders', 'listExecutions'] as const),
   ...(['listActivities', 'readPortfolio', 'readPosition', 'readQuote', 'readAccount', 'readClock'] as const),
-  ...(['readSessions'] as const),
 ] satisfies readonly CallName[]
 
 /** A fault of every kind, of the length that makes a difference: within the deadline of a call, and beyond it. */

@@ -73,12 +73,15 @@ function overfill(sim: Sim): boolean {
   return true
 }
 
+/** Endings that can overtake an execution; what a venue has rejected it never matched. */
+const ENDED_EARLY: ReadonlySet<BrokerStatus> = new Set(['canceled', 'expired', 'replaced'])
+
 /** The venue had matched an order before its end came through (CAN-07). */
 function executeEnded(sim: Sim): boolean {
   const trade = pickAtBroker(sim)
   if (trade === undefined || sim.world.positionMax(trade.ref.userId) !== null) return false
   const order = sim.world.brokerOf(trade.ref).ledger.order(clientOrderIdIn(trade))
-  if (order.orderClass !== 'simple' || !isClosed(order) || order.status === 'filled' || leftOf(order) < 1) return false
+  if (order.orderClass !== 'simple' || !ENDED_EARLY.has(order.status) || leftOf(order) < 1) return false
   const quantity = sim.chance.below(2) === 0 ? leftOf(order) : 1 + sim.chance.below(leftOf(order))
   sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), String(quantity))
   return true
