@@ -1,15 +1,33 @@
-import { counts, type Order } from './order.ts'
-import { livePlacements } from './standing.ts'
+import { counts, headOf, type Order, type ReplaceResult } from './order.ts'
+import { hasGap, livePlacements, rightSizeOf } from './standing.ts'
+import { isTerminal } from './transitions.ts'
 
 /**
  * Whether something is due on an order that a job of its own is to do: find out what became of its submission, repeat a cancel, bring
- * a replacement to its end, or cancel what came to life after we had closed it. Where it stays due, the job is gone (RDQ-02).
+ * a replacement to its end, correct the size of the order that it made, or cancel what came to life after we had closed it. Where it
+ * stays due, the job is gone (RDQ-02).
  */
 export function needsAttention(order: Order): boolean {
   if (order.origin !== 'fillcast' || isSetAside(order)) return false
   if (order.status === 'submitting') return true
   if (livePlacements(order).length > 0 && (order.cancel !== null || isRevived(order) || isExcess(order))) return true
-  return order.endedAt === null && order.replaces.length > 0
+  return order.endedAt === null && (order.replaces.length > 0 || missizedBy(order) !== null)
+}
+
+/**
+ * The replacement that made the entry at work, where the entry has another size than lets the whole order execute exactly once (CAN-05).
+ * `null`: the size is right, or is not to be judged yet. What was replaced elsewhere has the size that was wanted there. Most orders were
+ * never replaced, and are not looked at any further.
+ */
+export function missizedBy(order: Order): ReplaceResult | null {
+  const { replaceResults, replaces, cancel } = order
+  if (replaceResults.length === 0 || replaces.length > 0 || cancel !== null) return null
+  const head = headOf(order, 'entry')
+  if (head?.quantity == null || isTerminal(head.status) || hasGap(order)) return null
+  const right = rightSizeOf(order, head)
+  if (right === null || right === head.quantity) return null
+  const made = replaceResults.find(({ leg, replacement }) => leg === 'entry' && replacement === head.replacement)
+  return made?.outcome === 'replaced' ? made : null
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { ResolveOrder } from '#contract'
-import { isExcess, isRevived, isSetAside, livePlacements, type Order } from '#domain'
+import { isExcess, isRevived, isSetAside, livePlacements, missizedBy, type Order } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import { apply } from '../updates/index.ts'
 import { cancelBySystem, pursueCancel } from './cancel.ts'
@@ -30,7 +30,7 @@ export async function attend(deps: OrderDeps, trade: ResolveOrder, run: Run): Pr
   else if (order.cancel === null && isExcess(order))
     await cancelBySystem(deps, order, 'All that was asked for has executed', run)
   else if (order.cancel !== null && livePlacements(order).length > 0) await pursueCancel(deps, order, run)
-  else if (order.replaces[0] !== undefined) await pursue(deps, order, order.replaces[0].commandId, run)
+  else await pursueFirst(deps, order, run)
   return DONE
 }
 
@@ -42,9 +42,12 @@ async function quarantine(deps: OrderDeps, order: Order): Promise<JobResult> {
   return DONE
 }
 
-async function pursue(deps: OrderDeps, order: Order, commandId: string, run: Run): Promise<void> {
+/** The replacement that is under way, or the one that took place and left the order with a wrong size. */
+async function pursueFirst(deps: OrderDeps, order: Order, run: Run): Promise<void> {
+  const due = order.replaces[0] ?? missizedBy(order)
+  if (due === null) return
   try {
-    await pursueReplace(deps, order, commandId, run)
+    await pursueReplace(deps, order, due.commandId, run)
   } catch (error) {
     if (!(error instanceof CommandRefusedError)) throw error // the record says why; the command's own job is gone
   }

@@ -15,6 +15,7 @@ import {
   replacedBy,
   type ReplaceRequest,
   type ReplaceTerms,
+  REPLACES_MAX,
   rightSizeOf,
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
@@ -304,19 +305,27 @@ async function withOldRead(deps: OrderDeps, order: Order, commandId: string): Pr
 }
 
 /**
- * The request has its outcome. What took place is checked for its size (CAN-05), and corrected once: corrections would race fills for as
- * long as there are any. Where that was not enough, a remainder that is too small stands, and the order is for as much as that from then on;
- * one that could execute more than was asked for is canceled.
+ * The request has its outcome. What took place is checked for its size (CAN-05), by the job of the replacement; where that job is gone,
+ * by whoever attends to the order. A correction that was refused leaves the size as it is: that is judged here as well.
  */
 async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: Run): Promise<JobResult> {
   const order = await withOldRead(deps, noted, commandId)
   const result = order.replaceResults.find((one) => one.commandId === commandId)
   if (result === undefined) return DONE
-  if (result.outcome !== 'replaced') throw new CommandRefusedError(result.message ?? 'The order was not replaced')
+  if (result.outcome !== 'replaced' && !isCorrection(result))
+    throw new CommandRefusedError(result.message ?? 'The order was not replaced')
   const head = headOf(order, 'entry')
   if (result.leg !== 'entry' || head === null || order.cancel !== null || isTerminal(head.status)) return DONE
   // What the replaced orders have executed is not booked yet: the new one would be sized as if that were still to come.
   if (hasGap(order)) return again(READ_AFTER_MS, 'executions of the replaced order are not booked yet')
+  return correctSize(deps, order, head, run)
+}
+
+/**
+ * Corrects a wrong size once: corrections would race fills for as long as there are any. Where that was not enough, a remainder that is
+ * too small stands, and the order is for as much as that from then on; one that could execute more than was asked for is canceled.
+ */
+async function correctSize(deps: OrderDeps, order: Order, head: Placement, run: Run): Promise<JobResult> {
   const right = rightSizeOf(order, head)
   if (right === null || head.quantity === null || head.quantity === right || order.replaces.length > 0) return DONE
   const sizes = { tradeId: order.id, right, shown: head.quantity }
@@ -324,7 +333,8 @@ async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: R
     deps.log.warn(sizes, 'replace.wrong_size')
     return cancelBySystem(deps, order, 'Nothing is left to execute', run)
   }
-  if (isCorrected(order)) {
+  const fix = `${CORRECTION}${head.replacement}`
+  if (isCorrected(order, fix)) {
     deps.log.error(sizes, 'replace.size_not_corrected')
     if (cmp(head.quantity, right) > 0)
       return cancelBySystem(deps, order, 'A replacement could not be given its right size', run)
@@ -333,7 +343,6 @@ async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: R
   }
   deps.log.warn(sizes, 'replace.wrong_size')
   const terms: ReplaceTerms = { ...UNCHANGED, quantity: order.quantity }
-  const fix = `${CORRECTION}${head.replacement}`
   const asked = { commandId: fix, leg: 'entry', terms, requestedAt: isoTime(deps.clock.now()) } as const
   const { slice } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request: asked })
   return slice.order === null ? DONE : pursueReplace(deps, slice.order, fix, run)
@@ -342,8 +351,11 @@ async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: R
 const CORRECTION = 'size-'
 const UNCHANGED: ReplaceTerms = { quantity: null, limitPrice: null, stopPrice: null, trail: null, timeInForce: null }
 
-/** Whether the size was corrected already since somebody asked for a replacement. */
-function isCorrected({ replaceResults }: Order): boolean {
+const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): boolean => commandId.startsWith(CORRECTION)
+
+/** Whether the size was corrected already since somebody asked for a replacement, or cannot be: the order takes no more of them. */
+function isCorrected({ replaceResults }: Order, fix: string): boolean {
+  if (replaceResults.length >= REPLACES_MAX || replaceResults.some(({ commandId }) => commandId === fix)) return true
   const last = replaceResults.filter(({ leg }) => leg === 'entry').toSorted((a, b) => b.replacement - a.replacement)[0]
-  return last?.commandId.startsWith(CORRECTION) === true
+  return last !== undefined && isCorrection(last)
 }

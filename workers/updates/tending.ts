@@ -15,8 +15,8 @@ import type { Desk } from './desk.ts'
 /**
  * Looks after orders that nobody else will think of.
  *
- *   submitting, being canceled or being replaced for more than a few seconds -> it is taken up from its record, whatever became of
- *     its job (RDQ-02)
+ *   submitting, being canceled, being replaced or of a wrong size for more than a few seconds -> it is taken up from its record,
+ *     whatever became of its job (RDQ-02)
  *   one with which workers were lost time and again -> alarmed, and on the operators' list; it waits for somebody to ask anew (CRA-08)
  *   an exit of ours, resting on a symbol that is flat -> canceled once both we and the broker say flat, and watched until it is gone;
  *     what is still there later is alarmed (CAN-10)
@@ -71,7 +71,8 @@ export class Tending {
   async #resolve(order: Order): Promise<void> {
     if (isSetAside(order) && order.endedAt === null) this.#alarm(`set aside ${order.id}`, order, 'order.set_aside')
     if (!needsAttention(order)) return
-    if (this.#lastsMs(`due ${order.id}`) < DUE_MS || !this.#desk.isOurs()) return
+    // What is due once a replacement has its outcome is another matter than that it had none.
+    if (this.#lastsMs(`due ${order.id} ${order.replaceResults.length}`) < DUE_MS || !this.#desk.isOurs()) return
     await this.#desk.followUps.resolve(this.#desk.ref, order.id)
   }
 
