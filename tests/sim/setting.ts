@@ -28,7 +28,7 @@ const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
 /** At which every symbol is quoted in the beginning. */
 const PRICE = dec('180')
 /** One run in so many waits for as long as anything may ever take. */
-const PATIENT_EVERY = 16
+const PATIENT_EVERY = 24
 
 /** What is quoted on an account, and how it sizes replacements. */
 export function furnish(broker: FakeBroker, symbols: readonly string[]): void {

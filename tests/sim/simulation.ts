@@ -17,6 +17,8 @@ import type { Timeline } from './timeline.ts'
 
 /** What a user's positions may be worth, of every other user: 100 of a symbol at the price at which it is quoted. */
 const POSITION_MAX = '18000'
+/** A job that puts itself back is delivered as soon as it asks for so often; then late, as a queue may. */
+const SOON_TIMES = 12
 /** A limit holds by then. */
 const HEARD_MS = 2_000
 /** Executions in the end that no stream tells of. */
@@ -24,10 +26,10 @@ const UNHEARD = 4
 /** After this long without a trace, a submission is known to have come to nothing. */
 const NOT_RECEIVED_MS = 20 * 60_000
 /** Once faults have ended, what is still on its way comes to rest. */
-const CALM_MS = 20_000
+const CALM_MS = 10_000
 /** How soon, and for how long, it is looked whether everything has come to rest, and whether it stays at rest; in most runs. */
-const LOOK_MS = 20_000
-const STAY_MS = 30_000
+const LOOK_MS = 15_000
+const STAY_MS = 20_000
 
 /** How a run is made. `timeline`: where everything that happens is written down; default: nowhere. */
 export type SimulationOptions = Readonly<{ seed: number; faults: ReadonlySet<FaultGroup>; timeline?: Timeline }>
@@ -82,6 +84,7 @@ const observedBy = (first: Observer, second: Observer): Observer => ({
 })
 
 async function begin(world: World, { accounts, symbols }: Setting): Promise<void> {
+  world.queue.soonTimes = SOON_TIMES
   for (const ref of accounts) furnish(world.brokerOf(ref), symbols)
   const users = [...new Set(accounts.map(({ userId }) => userId))]
   for (const userId of users.filter((_, index) => index % 2 === 1))
@@ -100,7 +103,7 @@ async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: stri
   }
   calm(sim)
   await world.advance(CALM_MS)
-  if (chance.below(2) === 0) await goUnheard(sim)
+  if (chance.below(3) === 0) await goUnheard(sim)
   // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).
   const untilMs = world.nowMs + NOT_RECEIVED_MS
   while (world.nowMs < untilMs && isUnresolved(sim)) await world.advance(LOOK_MS)

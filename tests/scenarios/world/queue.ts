@@ -19,6 +19,8 @@ type Job = {
   readonly isPassing: boolean
   completedMs: number
   failures: number
+  /** How often it has put itself back. */
+  putBack: number
   stalls: number
   why: string
 }
@@ -35,6 +37,8 @@ const STALLS_MAX = 10
 const JOBS_AT_ONCE_MAX = 50
 const ATTEMPTS_MAX = 25
 const BACKOFF_MS = 200
+/** Pause of a job that has put itself back more than `soonTimes`, if it asks for less. */
+const PUT_BACK_MS = 5_000
 /** The longest pause of the model, so that a run needs no virtual weeks. */
 const BACKOFF_MS_MAX = 60_000
 
@@ -52,6 +56,8 @@ export class ModelQueue {
   #repeated = 0
   /** Jobs that are added from now on wait this long first. */
   lateMs = 0
+  /** How often a job that puts itself back is delivered as soon as it asks for. */
+  soonTimes = Infinity
   /** A completed job is known for this long; the same id is a new job then. Default: as the producer has it. */
   keptMs = 86_400_000
 
@@ -107,7 +113,16 @@ export class ModelQueue {
     const dueMs = this.#schedule.nowMs + this.lateMs
     const job: Job = {
       ...{ addedMs: this.#schedule.nowMs, id, queue, name, data: JSON.parse(JSON.stringify(data)), dueMs },
-      ...{ isPassing, completedMs: 0, state: 'waiting', holders: new Set(), failures: 0, stalls: 0, why: '' },
+      ...{
+        isPassing,
+        completedMs: 0,
+        state: 'waiting',
+        holders: new Set(),
+        failures: 0,
+        putBack: 0,
+        stalls: 0,
+        why: '',
+      },
     }
     this.#jobs.set(id, job)
     this.#plan(job)
@@ -236,7 +251,13 @@ export class ModelQueue {
     if (result instanceof Error) this.#failed(job, result)
     else if (result.kind === 'done') this.#completed(job)
     else if (result.delayMs === null) this.#failed(job, new Error(result.why))
-    else this.#again(job, result.delayMs, result.why)
+    else this.#putBack(job, result.delayMs, result.why)
+  }
+
+  /** A queue never promised when: a job that has been put back often comes late, so that a wait of minutes is not thousands of steps. */
+  #putBack(job: Job, delayMs: number, why: string): void {
+    job.putBack += 1
+    this.#again(job, job.putBack > this.soonTimes ? Math.max(delayMs, PUT_BACK_MS) : delayMs, why)
   }
 
   #heldBy(process: Process): Job[] {
