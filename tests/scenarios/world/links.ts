@@ -55,6 +55,8 @@ export class LinkRules {
       if (write.kind === 'forget') this.#forgetting.push({ userId, connectionId: write.connectionId })
       const connectionId = connectionOf(write)
       if (connectionId === null || !this.#gone.has(`${userId} ${connectionId}`)) continue
+      // A worker that had not seen yet that the store lost everything may have given it back.
+      if (this.#store.controls.linked({ userId, connectionId }) !== null) continue
       const finding = `MUL-07 ${write.kind} of ${connectionId} is written, and its user was told that it is gone`
       this.#late.push({ userId, version: expectVersion, finding })
     }
