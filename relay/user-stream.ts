@@ -44,6 +44,11 @@ const SET_ASIDE_MAX = 1_000
 const BEHIND_LOOK_MS = 20
 /** How often it is looked whether figures that are owed are known; the event that an account's first reading logs is sooner. */
 const FIGURES_LOOK_MS = 5_000
+/**
+ * A store that knows nothing of a user with events has lost that user, and gets the user's connections back within moments. After this
+ * long there are none: the user had removed them all.
+ */
+const EMPTIED_MS = 60_000
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 5_000
 /** Steps of one connection that wait for each other. */
@@ -69,7 +74,7 @@ export class UserStream {
   /** The client was told events, or names one: a store that knows nothing of its user has lost that user. */
   #hasHistory = false
   /** A `state.sync` that waits until the accounts were read; `state.resync` was told. `types` undefined: all parts. */
-  #owed: Readonly<{ types: readonly SyncType[] | undefined }> | null = null
+  #owed: Readonly<{ types: readonly SyncType[] | undefined; sinceMs: number }> | null = null
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
     this.#deps = deps
@@ -139,17 +144,23 @@ export class UserStream {
   }
 
   #isKnown({ snapshot, unread }: Figures): boolean {
-    return unread === null && !(this.#hasHistory && snapshot.version === '0')
+    if (unread !== null) return false
+    const isEmptied = this.#hasHistory && snapshot.version === '0'
+    return !isEmptied || this.#owesFor(EMPTIED_MS)
+  }
+
+  #owesFor(forMs: number): boolean {
+    return this.#owed !== null && this.#deps.clock.monotonicMs() - this.#owed.sinceMs >= forMs
   }
 
   /** @param reason of the `state.resync`, where none was told since the last `state.sync` */
   #owe(types: readonly SyncType[] | undefined, reason: string | null): void {
     if (this.#owed !== null) {
-      this.#owed = { types: union(this.#owed.types, types) }
+      this.#owed = { ...this.#owed, types: union(this.#owed.types, types) }
       return
     }
     if (reason !== null) this.#tellResync(reason)
-    this.#owed = { types }
+    this.#owed = { types, sinceMs: this.#deps.clock.monotonicMs() }
     void this.#awaitFigures()
   }
 

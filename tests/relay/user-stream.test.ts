@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import { EVENT_ID_ZERO } from '#contract'
-import { createLogger, Metrics, systemClock } from '#runtime'
+import { type Clock, createLogger, Metrics, systemClock } from '#runtime'
 import type { LogEntry, Reader } from '#store'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../relay/context.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { type Logged, type Outlet, UserStream } from '../../relay/user-stream.ts'
 
 const idOf = (n: number): string => (n === 0 ? EVENT_ID_ZERO : `16000${String(n).padStart(8, '0')}-00000`)
@@ -36,8 +37,7 @@ function memoryLog() {
   return { log, reader, reads: () => answers.length, answer: () => answers.shift()?.() }
 }
 
-function open() {
-  const { log, ...memory } = memoryLog()
+function open(clock: Clock = systemClock, { log, ...memory } = memoryLog()) {
   const heard: unknown[] = []
   const outlet: Outlet = {
     isOpen: () => true,
@@ -47,8 +47,8 @@ function open() {
   }
   const metrics = createRelayMetrics(new Metrics(false))
   const silent = createLogger('test', 'silent')
-  const outage = new Outage(systemClock, silent)
-  const deps = { reader: memory.reader, clock: systemClock, log: silent, outage, metrics }
+  const outage = new Outage(clock, silent)
+  const deps = { reader: memory.reader, clock, log: silent, outage, metrics }
   return { ...memory, log, heard, stream: new UserStream(deps, 'alice', outlet) }
 }
 
@@ -127,4 +127,18 @@ test('more live events than may wait at the gate, while the log is read, all arr
     await settled()
   }
   expect(heard).toEqual(Array.from({ length: 1_502 }, (_, n) => n + 1))
+})
+
+test('a store that knows nothing of a user with events is believed after a minute: all accounts were removed', async () => {
+  const clock = new FakeClock()
+  const memory = memoryLog()
+  const empty = { version: '0', lastEventId: idOf(0), orders: [], positions: [], accounts: [] }
+  memory.reader.figures = async () => ({ snapshot: empty, unread: null })
+  memory.reader.events = async () => ({ top: idOf(0), entries: [] })
+  const { stream, heard } = open(clock, memory)
+  await stream.start(idOf(7), () => {})
+  await clock.advance(50_000)
+  expect(heard).toEqual(['state.resync'])
+  await clock.advance(20_000)
+  expect(heard).toEqual(['state.resync', 'state.sync'])
 })
