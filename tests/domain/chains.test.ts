@@ -5,7 +5,6 @@ import {
   type Change,
   clientOrderIdOf,
   dec,
-  hasGap,
   headOf,
   livePlacements,
   type Order,
@@ -77,6 +76,18 @@ describe('a replacement', () => {
       expect(types(changes)[0]).toBe('order.submitted')
       expect(slice.position?.quantity).toBe('100')
     }
+  })
+
+  test('whose original loses an execution again is for less as a whole, and that is told at once', () => {
+    const { slice } = play([
+      ...[claim, seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)), asked, sent],
+      ...[seen(first('replaced', '30', 4, { replacedBy: 'b2' })), seen(next('new', '0', 4, { quantity: dec('70') }))],
+    ])
+    expect(slice.order?.quantity).toBe('100')
+    const lost = { id: 'x30', quantity: dec('30'), price: dec('180'), corrected: null, at: at(9) }
+    const after = play([{ type: 'bust', brokerOrderId: 'b1', bust: lost }], slice)
+    expect(types(after.changes).slice(0, 2)).toEqual(['order.corrected', 'order.replaced'])
+    expect(after.slice.order).toMatchObject({ quantity: '70', cumulativeQuantity: '0', status: 'submitted' })
   })
 
   test('that loses the race to the original is no ending, and no other terms: filled once, by the original', () => {
@@ -294,88 +305,6 @@ describe('an oco order', () => {
     expect(changes.filter((change) => change.type === 'anomaly').map((change) => change.what)).toEqual(['overfilled'])
     expect(endings(changes)).toHaveLength(1)
     expect(types(changes)).toContain('order.corrected')
-  })
-})
-
-describe('an execution that is taken back', () => {
-  const filled = play([
-    claimed(),
-    seen(brokerOrder('partially_filled', '60', 2), executionOf('60', '10', '60', 2)),
-    seen(brokerOrder('filled', '100', 3), executionOf('40', '12', '100', 3)),
-  ])
-  const bust: OrderUpdate = {
-    type: 'bust',
-    brokerOrderId: 'b1',
-    bust: { id: 'x100', quantity: dec('40'), price: dec('12'), corrected: null, at: at(9) },
-  }
-
-  test('is undone exactly: order, position, profit and cash are as if it had never been', () => {
-    const without = play([claimed(), seen(brokerOrder('partially_filled', '60', 2), executionOf('60', '10', '60', 2))])
-    const { slice, changes } = play([bust], filled.slice)
-    expect(types(changes)).toEqual(['order.corrected', 'position.changed', 'cash.changed'])
-    expect(slice.order).toMatchObject({ cumulativeQuantity: '60', totalCost: '600', status: 'filled' })
-    expect(slice.position).toMatchObject({ quantity: '60', cost: '600', realizedPnL: '0' })
-    expect(slice.account?.cash).toBe(without.slice.account?.cash)
-  })
-
-  test('once, however often it is told', () => {
-    const once = play([bust], filled.slice)
-    expect(play([bust, bust], once.slice)).toEqual({ slice: once.slice, changes: [] })
-  })
-
-  test('the broker’s lower total afterwards is no gap, and what executes then is booked', () => {
-    const { slice } = play(
-      [
-        bust,
-        seen(brokerOrder('partially_filled', '60', 10)),
-        seen(brokerOrder('filled', '75', 12), executionOf('15', '11', '75', 12)),
-      ],
-      filled.slice,
-    )
-    expect(slice.order).toMatchObject({ cumulativeQuantity: '75', totalCost: '765' })
-    expect(hasGap(slice.order!)).toBe(false)
-    expect(slice.position?.quantity).toBe('75')
-  })
-
-  test('restated: the difference only', () => {
-    const corrected = { quantity: dec('40'), price: dec('11.5') }
-    const { slice } = play([{ ...bust, bust: { ...bust.bust, corrected } }], filled.slice)
-    expect(slice.order).toMatchObject({ cumulativeQuantity: '100', totalCost: '1060' })
-    expect(slice.position).toMatchObject({ quantity: '100', cost: '1060' })
-    expect(slice.account?.cash).toBe('98940')
-  })
-
-  test('of an order that was replaced since: the whole is for less, and that is told at once', () => {
-    const { slice } = play([
-      ...[claim, seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)), asked, sent],
-      ...[seen(first('replaced', '30', 4, { replacedBy: 'b2' })), seen(next('new', '0', 4, { quantity: dec('70') }))],
-    ])
-    expect(slice.order?.quantity).toBe('100')
-    const lost = { id: 'x30', quantity: dec('30'), price: dec('180'), corrected: null, at: at(9) }
-    const after = play([{ type: 'bust', brokerOrderId: 'b1', bust: lost }], slice)
-    expect(types(after.changes).slice(0, 2)).toEqual(['order.corrected', 'order.replaced'])
-    expect(after.slice.order).toMatchObject({ quantity: '70', cumulativeQuantity: '0', status: 'submitted' })
-  })
-
-  test('of a sale brings back what was sold, at what it had cost', () => {
-    const sale = brokerOrder('filled', '30', 5, { brokerOrderId: 'b9', side: 'sell', quantity: dec('30') })
-    const sold = play(
-      [claimed(intentOf({ side: 'sell', quantity: dec('30') })), seen(sale, executionOf('30', '20', '30', 5))],
-      { ...filled.slice, order: null },
-    )
-    const back: OrderUpdate = {
-      ...bust,
-      brokerOrderId: 'b9',
-      bust: { ...bust.bust, quantity: dec('30'), price: dec('20') },
-    }
-    const { slice } = play([back], sold.slice)
-    expect(slice.position).toMatchObject({ quantity: '100', cost: '1080', realizedPnL: '0', closedQuantity: '0' })
-    expect(slice.account?.cash).toBe(filled.slice.account?.cash)
-  })
-
-  test('that was never booked waits to be told again', () => {
-    const early = play([claimed(), seen(brokerOrder('new', '0', 2)), bust])
-    expect(early.slice.order?.busts).toEqual([])
   })
 })
 
