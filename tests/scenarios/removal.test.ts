@@ -108,6 +108,22 @@ describe('MUL-07 a removal whose job is gone', () => {
 })
 
 describe('MUL-07 what comes after a removal', () => {
+  test('MUL-07 what was sent before the store lost it is not told as rejected once its connection is gone', async () => {
+    const world = await openWorld({ seed: 6, isWhole: true })
+    const job = world.submit()
+    await world.settle()
+    world.broker.fail('read', { kind: 'error_before' }, { times: Infinity })
+    world.store.wipe()
+    await world.advance(2_000)
+    await world.disconnect('leave')
+    await world.advance(MINUTE_MS)
+    world.fill('t1', '180')
+    world.queue.redeliver(job)
+    await world.advance(MINUTE_MS)
+    expect(world.told('t1')).not.toContain('trade.rejected')
+    expect(world.queue.stateOf(job)).toBe('completed')
+  })
+
   test('MUL-07 an order is refused, and the removal is delivered again: its user is not told twice', async () => {
     const world = await openWorld({ seed: 5, isWhole: true })
     await world.disconnect('leave')

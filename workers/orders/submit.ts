@@ -97,6 +97,12 @@ export async function placeFirst(
     if (error instanceof UnverifiedError) return wait(deps, wanted, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error
     if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
+    // An earlier run may have sent it, and its record may be lost: nobody can look it up any more, and nothing proves a rejection.
+    if (run.isRepeat !== false && deps.mayHaveLost()) {
+      const { userId, connectionId, tradeId } = wanted.intent
+      deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
+      return DONE
+    }
     return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
   }
   try {
