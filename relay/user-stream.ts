@@ -73,6 +73,8 @@ export class UserStream {
   #looksDue = 0
   /** The client was told events, or names one: a store that knows nothing of its user has lost that user. */
   #hasHistory = false
+  /** Why a `state.resync` comes before anything else is sent. */
+  #resyncDue: string | null = null
   /** A `state.sync` that waits until the accounts were read; `state.resync` was told. `types` undefined: all parts. */
   #owed: Readonly<{ types: readonly SyncType[] | undefined; sinceMs: number }> | null = null
 
@@ -94,9 +96,11 @@ export class UserStream {
     if (isResume) this.#deps.metrics.replays.inc()
     await this.#persist(async () => this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)))
     if (this.#outlet.isOpen()) onPlaced(isUnreadable ? null : this.#position)
+    // A request for a part of the state may wait already: the resync comes before it.
+    if (isUnreadable) this.#resyncDue = 'lastEventId is not an event id'
     this.#begin?.()
     this.#begin = undefined
-    if (isUnreadable) await this.#enqueue(() => this.#resync('lastEventId is not an event id'))
+    if (isUnreadable) await this.#enqueue(() => this.#resyncIfDue())
     // Who starts at the top of the log missed nothing: whatever came after that was read is set aside already.
     await this.#enqueue(async () => void ((!isResume && this.#drain()) || (await this.#catchUp())))
   }
@@ -132,6 +136,7 @@ export class UserStream {
   }
 
   async #tellFigures(types: readonly SyncType[] | undefined): Promise<void> {
+    if (this.#resyncDue !== null) return void (await this.#resyncIfDue())
     const figures = await this.#deps.reader.figures(this.#userId)
     if (!this.#isKnown(figures)) return this.#owe(types, 'the broker account has not been read yet')
     const { snapshot } = figures
@@ -281,6 +286,12 @@ export class UserStream {
       if (this.#position < (entries.at(-1)?.id ?? '')) break
     }
     return { ended: this.#position === id ? 'reached' : 'unserved' }
+  }
+
+  async #resyncIfDue(): Promise<void> {
+    const reason = this.#resyncDue
+    if (reason !== null) await this.#resync(reason)
+    this.#resyncDue = null
   }
 
   async #resync(reason: string): Promise<false> {

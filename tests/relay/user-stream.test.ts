@@ -142,3 +142,14 @@ test('a store that knows nothing of a user with events is believed after a minut
   await clock.advance(20_000)
   expect(heard).toEqual(['state.resync', 'state.sync'])
 })
+
+test('a part of the state that is asked for before the place is known comes whole, behind the resync', async () => {
+  const memory = memoryLog()
+  memory.reader.events = async () => ({ top: idOf(0), entries: [] })
+  const { stream, heard } = open(systemClock, memory)
+  const asked = stream.sync(['positions'])
+  void stream.start('no id', () => heard.push('placed'))
+  expect(await asked).toBe('sent')
+  await settled()
+  expect(heard).toEqual(['placed', 'state.resync', 'state.sync'])
+})
