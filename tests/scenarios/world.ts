@@ -1,6 +1,6 @@
 import { pino } from 'pino'
-import { limitsSchema, type LimitsRequest, type LoggedEvent, type SubmitOrder } from '#contract'
-import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
+import { limitsSchema, type LimitsRequest, type SubmitOrder } from '#contract'
+import type { Change } from '#domain'
 import { type BoundaryName, isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../support/fake-broker.ts'
@@ -12,21 +12,25 @@ import { Accounts } from './world/accounts.ts'
 import type { ModelClient } from './world/client.ts'
 import { Conduct } from './world/conduct.ts'
 import { controlCommandsOf } from './world/halting.ts'
-import { findUnsettled } from './world/invariants.ts'
 import { IdleTries } from './world/idle-tries.ts'
 import { modelLeases } from './world/leases.ts'
-import { heldByNobody, mistoldHealth } from './world/links.ts'
+import type { Observer, RestOptions, WorldOptions } from './world/options.ts'
+import { Outcome } from './world/outcome.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
 import { Process, UNWATCHED, type Watch, watchedBy } from './world/process.ts'
-import { type CompletedJob, ModelQueue } from './world/queue.ts'
-import type { RelayDefect } from './world/relay.ts'
+import { ModelQueue } from './world/queue.ts'
 import { Relays } from './world/relays.ts'
+import { Rest } from './world/rest.ts'
 import { cancelOf, submissionOf } from './world/requests.ts'
 import { Safety } from './world/safety.ts'
 import { type Owner, Schedule } from './world/schedule.ts'
 import { StoreFaults } from './world/store-faults.ts'
 import type { HaltTarget } from './world/sending.ts'
 import { type Outside, startWorker, type WorkerRole } from './world/worker.ts'
+
+const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
+/** How long everything may take to come to rest once faults have ended. */
+const QUIESCENCE_MS = 240_000
 
 /**
  * A whole system in one test: production roles on fakes, a virtual clock, and a seed that orders every await of a port.
@@ -45,43 +49,6 @@ import { type Outside, startWorker, type WorkerRole } from './world/worker.ts'
  * Labels of steps: `ANY_STEP`; a boundary's name; `port.method` before a call runs, `port.method answered` before its caller hears of it
  * (ports: store, broker, leases, connections, vault); `deliver <job>`, `acknowledge <job>`. Nothing needs closing.
  */
-export type WorldOptions = Readonly<{
-  seed: number
-  workers?: number
-  roles?: readonly WorkerRole[]
-  /** Default: u1 with broker_1. */
-  accounts?: readonly ConnectionRef[]
-  /** Default: true, the accounts have had their first reading. */
-  isAdopted?: boolean
-  /** A defect that is planted: what every worker takes the broker for. */
-  planted?: Outside['planted']
-  /** Default: alarm. */
-  overExit?: Outside['overExit']
-  /** Workers tell the time of Redis and read what connections there are, as in production. Default: they know both at once. */
-  isWhole?: boolean
-  /** A defect that is planted in a whole world: workers tell the time by the clocks of their machines. Default: false. */
-  trustsMachine?: boolean
-  /** Every user has a client at a relay. Default: false. */
-  clients?: boolean
-  /** A defect that is planted in every relay. */
-  relayDefect?: RelayDefect
-  /** The wall clock at the start. Default: a Friday, 10:00 in New York, market open. */
-  startMs?: number
-  /** Sees every call and every step beside the rules, and judges nothing. */
-  observer?: Observer
-}>
-
-export type RestOptions = Readonly<{ withinMs?: number; stayMs?: number; lookMs?: number }>
-
-/** What sees a run; `step` before each step is taken, `afterStep` after it. */
-export type Observer = Watch & Readonly<{ step(owner: string, label: string): void; afterStep(): void }>
-
-const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
-/** How long everything may take to come to rest once faults have ended. */
-const QUIESCENCE_MS = 240_000
-/** Clocks of those who ask for orders and for commands may differ by so much. */
-const SKEW_MS = 2_000
-
 export async function openWorld(options: WorldOptions): Promise<World> {
   const world = new World(options)
   for (let count = 0; count < (options.workers ?? 1); count += 1) world.startWorker()
@@ -90,9 +57,9 @@ export async function openWorld(options: WorldOptions): Promise<World> {
 }
 
 export { ANY_STEP } from './world/plans.ts'
-export type { World }
+export type { Observer, World, WorldOptions }
 
-class World {
+class World extends Outcome {
   readonly schedule: Schedule
   readonly queue: ModelQueue
   readonly faults = new StoreFaults()
@@ -114,6 +81,7 @@ class World {
   readonly #controls: ControlCommands
   readonly #conduct: Conduct
   readonly #safety: Safety
+  readonly #rest: Rest
   readonly #observer: Observer | null
   readonly #watch: Watch
   /** What users do with their connections, and the broker with their keys. */
@@ -128,6 +96,7 @@ class World {
   #started = 0
 
   constructor({ seed, accounts = [{ userId: 'u1', connectionId: 'broker_1' }], ...options }: WorldOptions) {
+    super()
     this.#seed = seed
     this.#startMs = options.startMs ?? START_MS
     this.#roles = options.roles ?? ['orders', 'streams', 'connections']
@@ -144,6 +113,7 @@ class World {
     this.#conduct = new Conduct({ store, accounts: all, faults, nowMs: () => this.schedule.nowMs }, isStaffed)
     const told = (): string => this.queue.ids().join()
     this.#safety = new Safety({ accounts: all, store, positionMax: this.#positionMax, warnings, told })
+    this.#rest = new Rest({ store, relay: this.relay, accounts: all, queue: this.queue, warnings })
     this.#observer = options.observer ?? null
     this.#watch = this.#observer === null ? this.#conduct : watchedBy(this.#conduct, this.#observer)
     for (const ref of accounts) this.accounts.link(ref)
@@ -154,11 +124,11 @@ class World {
 
   /** The only account, or the first. */
   get broker(): FakeBroker {
-    return this.brokerOf(this.#firstRef())
+    return this.brokerOf(this.firstRef())
   }
 
   /** The first client of a user, or of the only one. */
-  clientOf(userId = this.#firstRef().userId): ModelClient {
+  clientOf(userId = this.firstRef().userId): ModelClient {
     return this.relay.clientsOf(userId)[0]!
   }
 
@@ -207,24 +177,24 @@ class World {
     if (this.workers.length === 0) this.startWorker()
     const untilMs = this.nowMs + withinMs
     do await this.advance(Math.min(lookMs ?? withinMs, untilMs - this.nowMs))
-    while (this.nowMs < untilMs && (await this.#unsettled()).length > 0)
-    this.#refuse(await this.#unsettled())
-    const told = this.#logLengths()
+    while (this.nowMs < untilMs && (await this.#rest.findUnsettled()).length > 0)
+    this.#refuse(await this.#rest.findUnsettled())
+    const lengths = this.#rest.lengths()
     await this.advance(stayMs)
-    this.#refuseNews('C7 came after quiescence', told)
+    this.#refuse(this.#rest.newsSince(lengths, 'C7 came after quiescence'))
   }
 
   /** At rest: every job is delivered again, and the stream tells again how every order stands. Nothing comes of it (S15). */
   async repeatAll(stayMs = QUIESCENCE_MS): Promise<void> {
     // A denial, say, leaves no trace at the broker: a store that lost it takes the repeat for the first.
     if (this.store.losses > 0) return
-    const told = this.#logLengths()
-    for (const job of this.queue.completed()) if (!this.#isDue(job)) this.queue.redeliver(job.id)
+    const lengths = this.#rest.lengths()
+    for (const { id } of this.#rest.repeatable()) this.queue.redeliver(id)
     for (const { broker } of this.accounts.all)
       for (const order of broker.orders.values())
         broker.streams.send({ order, at: order.updatedAt, execution: null, bust: null })
     await this.advance(stayMs)
-    this.#refuseNews('S15 came of repeats', told)
+    this.#refuse(this.#rest.newsSince(lengths, 'S15 came of repeats'))
   }
 
   // What users do ------------------------------------------------------------------------------------------------------------
@@ -236,7 +206,7 @@ class World {
   }
 
   /** Queues a cancel; answers the id of its job. */
-  cancel(tradeId = 't1', commandId = 'c1', ref: ConnectionRef = this.#firstRef()): string {
+  cancel(tradeId = 't1', commandId = 'c1', ref: ConnectionRef = this.firstRef()): string {
     return this.queue.add('commands', ...cancelOf(ref, tradeId, commandId))
   }
 
@@ -274,14 +244,14 @@ class World {
   }
 
   /** Asks for a connection to be removed, as the producer does. */
-  async disconnect(openOrders: 'cancel' | 'leave', ref: ConnectionRef = this.#firstRef()): Promise<void> {
+  async disconnect(openOrders: 'cancel' | 'leave', ref: ConnectionRef = this.firstRef()): Promise<void> {
     await this.accounts.disconnect(ref, openOrders)
   }
 
   // What the broker does -----------------------------------------------------------------------------------------------------
 
   /** Executes `quantity` of a trade, or all that is left. */
-  fill(tradeId: string, price: string, quantity?: string, ref: ConnectionRef = this.#firstRef()): void {
+  fill(tradeId: string, price: string, quantity?: string, ref: ConnectionRef = this.firstRef()): void {
     this.execute(ref, this.clientOrderId(tradeId, ref), price, quantity)
   }
 
@@ -345,65 +315,6 @@ class World {
     )
   }
 
-  // What came of it ----------------------------------------------------------------------------------------------------------
-
-  /** Names of the events of a user, oldest first. */
-  events(userId = this.#firstRef().userId): string[] {
-    return this.store.log(userId).map(({ event }) => event)
-  }
-
-  /** Names of the events about one trade, oldest first. */
-  told(tradeId: string, userId = this.#firstRef().userId): string[] {
-    return this.#about(tradeId, userId).map(({ event }) => event)
-  }
-
-  /** Payloads of the events of one name about one trade, oldest first. */
-  entries(tradeId: string, name: string, userId = this.#firstRef().userId): object[] {
-    return this.#about(tradeId, userId).flatMap(({ event, payload }) => (event === name ? [payload] : []))
-  }
-
-  /**
-   * A cancel of all orders, or a close of all positions, has something left to do: what had been asked for before it came to the workers,
-   * or to the books, only after it had run. A repeat would take that too, as it was meant to.
-   */
-  #isDue({ name, data, addedMs }: CompletedJob): boolean {
-    if (name !== 'cancelAll' && name !== 'closeAllPositions') return false
-    const { userId, connectionId } = data as ConnectionRef
-    const { orders, positions } = this.store.snapshot(userId)
-    const times =
-      name === 'cancelAll'
-        ? orders.map((order) => ({ connectionId: order.connectionId, at: order.askedAt ?? '' }))
-        : positions.map((position) => ({ connectionId: position.connectionId, at: position.openedAt }))
-    return times.some((one) => one.connectionId === connectionId && Date.parse(one.at) <= addedMs + SKEW_MS)
-  }
-
-  /** The C rules, of connections that are there and may be used; and what holds of connections at rest. */
-  async #unsettled(): Promise<string[]> {
-    const findings = this.relay.findUnsettled()
-    for (const account of this.accounts.all) {
-      const isUp = this.accounts.isVerified(account.ref)
-      if (isUp) findings.push(...(await findUnsettled({ ...account, store: this.store, warnings: this.warnings })))
-      findings.push(...mistoldHealth(this.store.log(account.ref.userId), account.ref, isUp))
-    }
-    return [...findings, ...heldByNobody(this.store), ...this.accounts.pending()]
-  }
-
-  #about(tradeId: string, userId: string) {
-    return this.store.log(userId).filter(({ payload }) => 'tradeId' in payload && payload.tradeId === tradeId)
-  }
-
-  clientOrderId(tradeId: string, { userId }: ConnectionRef = this.#firstRef()): string {
-    return clientOrderIdOf(userId, tradeId)
-  }
-
-  async order(tradeId: string, { userId, connectionId }: ConnectionRef = this.#firstRef()): Promise<Order | null> {
-    return (await this.store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })).slice.order
-  }
-
-  anomalies(): Anomaly[] {
-    return this.changes.flatMap((change) => (change.type === 'anomaly' ? [change.what] : []))
-  }
-
   /** The S rules, now. */
   async check(): Promise<void> {
     this.#refuse(await this.#safety.findAll())
@@ -438,29 +349,7 @@ class World {
     this.#refuse(await this.#safety.findInChanged())
   }
 
-  #logLengths(): ReadonlyMap<string, number> {
-    return new Map(this.#refs().map(({ userId }) => [userId, this.store.log(userId).length]))
-  }
-
-  /** Nothing was told since the logs had these lengths. */
-  #refuseNews(what: string, lengths: ReadonlyMap<string, number>): void {
-    const news = [...lengths].flatMap(([userId, length]) =>
-      this.store
-        .log(userId)
-        .slice(length)
-        .filter((entry) => this.#isAtRest(userId, entry))
-        .map((entry) => `${what}: ${userId} ${JSON.stringify(entry)}`),
-    )
-    this.#refuse(news)
-  }
-
-  /** What waits for the keys of a connection may end at any time. */
-  #isAtRest(userId: string, { payload }: Pick<LoggedEvent, 'payload'>): boolean {
-    const connectionId = 'brokerConnectionId' in payload ? payload.brokerConnectionId : null
-    return typeof connectionId !== 'string' || this.accounts.isVerified({ userId, connectionId })
-  }
-
-  #firstRef(): ConnectionRef {
+  protected firstRef(): ConnectionRef {
     return this.#refs()[0]!
   }
 
