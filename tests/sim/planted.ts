@@ -25,10 +25,10 @@ export const planted: readonly PlantedDefect[] = [
   },
   {
     name: 'closing',
-    what: 'two closes at once each take the whole position',
-    file: 'workers/orders/sizing.ts',
-    right: 'const quantity = min(intent.quantity, reducible)',
-    wrong: 'const quantity = intent.quantity ?? reducible ?? min(intent.quantity, reducible)',
+    what: 'a close of all positions that runs again closes what was opened since',
+    file: 'workers/orders/covered.ts',
+    right: 'isBefore(openedAt, run)',
+    wrong: 'openedAt <= openedAt || isBefore(openedAt, run)',
   },
   {
     name: 'fills',
