@@ -105,6 +105,9 @@ export class DetectionBounds {
     return [...books].flatMap(([tradeId, trade]) => {
       const told = trades.get(tradeId)
       if (told?.terminal != null || (told?.corrected ?? 0) > 0) return []
+      // Under our id, with other terms than were asked for, and no answer says that it is ours: that is alarmed, and nothing is booked.
+      const record = store.orderOf(userId, tradeId)
+      if (record?.status === 'submitting' && !trade.orders.some((one) => isOf(record, one))) return []
       const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
       // Where something was taken back, what came before it may never be told by itself: the total that stands settles it (FIL-12).
       if (broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))) return []

@@ -1,5 +1,5 @@
 import { money } from '#contract'
-import { isTerminal, type Order } from '#domain'
+import { type BrokerOrder, clientOrderIdOf, isTerminal, type Order } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -135,11 +135,15 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   ]
 }
 
+/** Something else than was asked for was found under its id: that is alarmed, and nothing of it is taken in. */
+const isQuarantined = ({ status, setAsideAt }: Order): boolean => status === 'submitting' && setAsideAt != null
+
 /** C4: an order that is open is for as much, and at the price, as its broker order. */
 function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: FakeStore): string[] {
   const head = trade?.orders.findLast((one) => !isClosed(one) && !one.clientOrderId.startsWith('leg-'))
   // What executed before a loss is told by the totals of each order; which of the whole chain it was is not known any more.
-  if (trade === undefined || head === undefined || losses > 0 || order.orderClass === 'oco') return []
+  if (trade === undefined || head === undefined || losses > 0 || order.orderClass === 'oco' || isQuarantined(order))
+    return []
   const earlier = Number(trade.executed) - Number(head.filledQuantity)
   const terms = [
     ['limitPrice', order.limitPrice, head.limitPrice],
@@ -228,8 +232,10 @@ async function unequal({ ref, broker, store }: Stake): Promise<string[]> {
   const stored = new Map([...positions].map(([symbol, { quantity }]) => [symbol, Number(quantity)]))
   const symbols = new Set([...stored.keys(), ...held.keys()])
   const known = new Set(orders.flatMap(({ placements }) => placements.map(({ brokerOrderId }) => brokerOrderId)))
-  const isStrange = (id: string): boolean => !known.has(id)
-  const strangers = [...broker.orders.values()].filter((order) => !isClosed(order) && isStrange(order.brokerOrderId))
+  const quarantined = new Set(orders.filter(isQuarantined).map(({ id }) => clientOrderIdOf(ref.userId, id)))
+  const isStrange = (order: BrokerOrder): boolean =>
+    !known.has(order.brokerOrderId) && !quarantined.has((broker.ledger.parentOf(order) ?? order).clientOrderId)
+  const strangers = [...broker.orders.values()].filter((order) => !isClosed(order) && isStrange(order))
   return [
     ...[...symbols].flatMap((symbol) => {
       const quantity = Number(held.get(symbol)?.quantity ?? 0)
