@@ -280,7 +280,7 @@ test('POS-11 a difference is repaired once, though its owner stops in the middle
   const ghost = world.broker.placeElsewhere('MSFT', '10')
   world.broker.fill(ghost.brokerOrderId, '400')
   world.broker.executions.length = 0
-  world.broker.orders.clear()
+  world.broker.visibleAfterMs = 3_600_000 // and no list shows the order
   await world.advance(SETTLE_MS)
   world.freezeAt('reconcile.portfolio_read', 30_000)
   await world.advance(120_000)
