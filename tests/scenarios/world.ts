@@ -215,6 +215,7 @@ class World extends Outcome {
     const request = { by: 'ops', reason: 'drill', allows: 'nothing', ...target, ...over } as const
     const { losses } = this.store
     const made = { target, allows: request.allows, at: isoTime(this.nowMs), losses }
+    this.#conduct.sending.replaced(target)
     const result = await this.schedule.enter(() => this.#controls.halt(request))
     if (result.isComplete) await this.#conduct.sending.completed(made, this.#refs())
     return result

@@ -77,6 +77,8 @@ export const unreached: Readonly<Record<string, string>> = {
       'rejected -> replaced',
       'rejected -> canceled',
       'rejected -> filled',
+      'replaced -> expired',
+      'replaced -> filled',
     ].map((change) => [
       `transition ${change}`,
       'The model broker ends an order once and stays with it (tests/domain/reduce.test.ts has every order of endings).',

@@ -118,7 +118,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     const isStoredOpen = open.has(tradeId)
     return [
       ...(isStoredOpen === trade.isOpen ? [] : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
-      ...(told === undefined ? [] : shortfalls(tradeId, cumulativeOf(told, trade), isEndTold(told, store), trade)),
+      ...(told === undefined ? [] : shortfalls(tradeId, cumulativeOf(told, trade), isEndTold(told), trade)),
     ]
   })
   const records = await store.loadConnection(ref.userId, ref.connectionId)
@@ -185,9 +185,9 @@ function inexact(record: object | null): string[] {
 const cumulativeOf = ({ cumulative, submitted }: TradeTold, { executed }: TradeInBooks): number =>
   submitted === 0 && cumulative === 0 ? Number(executed) : cumulative
 
-/** What had ended before a rebuild is in the state that follows it; what the venue corrects of it later is told all the same. */
-const isEndTold = ({ terminal, isFollowed }: TradeTold, { losses }: FakeStore): boolean =>
-  terminal !== null || (losses > 0 && !isFollowed)
+/** What had ended before a resync is in the state that follows it; what the venue corrects of it later is told all the same. */
+const isEndTold = ({ terminal, isFollowed, submitted }: TradeTold): boolean =>
+  terminal !== null || (submitted === 0 && !isFollowed)
 
 /** C2, C3 */
 function shortfalls(tradeId: string, cumulative: number, isEndTold: boolean, trade: TradeInBooks): string[] {

@@ -103,6 +103,12 @@ export class SendingRules {
     this.#complete.push(halt)
   }
 
+  /** Another halt of the same target takes the place of the one before: from now on it says what passes. */
+  replaced({ userId, connectionId }: HaltTarget): void {
+    const isSame = ({ target }: HaltMade): boolean => target.userId === userId && target.connectionId === connectionId
+    this.#complete.splice(0, this.#complete.length, ...this.#complete.filter((halt) => !isSame(halt)))
+  }
+
   resumed(): void {
     this.#complete.length = 0
   }

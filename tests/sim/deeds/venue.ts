@@ -73,8 +73,8 @@ function overfill(sim: Sim): boolean {
   return true
 }
 
-/** Endings that can overtake an execution; what a venue has rejected it never matched. */
-const ENDED_EARLY: ReadonlySet<BrokerStatus> = new Set(['canceled', 'expired', 'replaced'])
+/** Endings that can overtake an execution; what a venue has rejected, or replaced, it matches no more. */
+const ENDED_EARLY: ReadonlySet<BrokerStatus> = new Set(['canceled', 'expired'])
 
 /** The venue had matched an order before its end came through (CAN-07). */
 function executeEnded(sim: Sim): boolean {
