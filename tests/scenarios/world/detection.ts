@@ -15,6 +15,8 @@ import type { Heard, PortCall } from './process.ts'
 export const OVER_AFTER_MS = {
   /** A call failed: it is repeated at the next turn. */
   call: 0,
+  /** The broker was away: calls are held back until a trial went through, and the stream is opened again. */
+  away: 20_000,
   /** A write failed: what it was about is read back. */
   store: 6_000,
   /** One died, stood still, or came: its lease and its jobs' locks run out, and the next owner waits a moment for its stream. */
@@ -61,6 +63,8 @@ export class DetectionBounds {
   isOpen(nowMs: number, stake: Stake): boolean {
     const { ref, broker, store } = stake
     this.#noteKeys(nowMs, ref, store)
+    // While calls are held back none fails that would tell of it.
+    if (broker.isDown) this.disturbed(nowMs, 'away')
     const last = this.#last.get(ref)
     if (last?.waiting.length === 0 && last.mark === markOf(stake)) return false
     if (broker.visibleAfterMs > 0 || !isSession(nowMs)) return false
