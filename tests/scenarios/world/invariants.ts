@@ -130,6 +130,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     ...leftOver(stake),
     ...untold,
     ...averages(stake, books),
+    ...partialAverages(stake, books),
     ...ours.flatMap((order) => otherTerms(order, books.get(order.id), store)),
     ...(await unequal(stake)),
     ...stored.flatMap(inexact),
@@ -203,6 +204,8 @@ function shortfalls(tradeId: string, cumulative: number, isEndTold: boolean, tra
 const AVERAGE_PLACES = 9
 /** Figures are told as JSON numbers of nine places. */
 const FIGURE_NEARNESS = 1e-9
+/** Room for sums of binary numbers. */
+const AVERAGE_NEARNESS = 1e-6
 
 /**
  * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred from the order's totals, or the order
@@ -222,6 +225,40 @@ function averages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<str
     return Math.abs(Number(totalCost) - cost) <= nearness
       ? []
       : [`C2 ${String(tradeId)} cost ${cost}, told ${String(totalCost)}`]
+  })
+}
+
+/**
+ * C2: the average that a partial fill tells is that of the executions so far. Where one of them was inferred, restated or taken back, or
+ * told before a resync, nothing can be said of it.
+ */
+function partialAverages(
+  { ref, broker, store, warnings }: RestingStake,
+  books: ReadonlyMap<string, TradeInBooks>,
+): string[] {
+  const log = store.log(ref.userId)
+  if (store.losses > 0) return []
+  return log.flatMap((entry) => {
+    const { tradeId, brokerConnectionId, filledQuantity, averageFillPrice } = fieldsOf(entry)
+    const trade = books.get(String(tradeId))
+    if (entry.event !== 'trade.partialFill' || trade === undefined || brokerConnectionId !== ref.connectionId) return []
+    const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
+    const isUnsure =
+      broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId)) ||
+      warnings.some((line) => line.includes(`"orderId":"${String(tradeId)}"`))
+    if (isUnsure) return []
+    let [quantity, cost] = [0, 0]
+    for (const { brokerOrderId, execution } of broker.executions) {
+      if (!ids.has(brokerOrderId) || quantity >= Number(filledQuantity)) continue
+      quantity += Number(execution.quantity)
+      cost += Number(execution.quantity) * Number(execution.price)
+    }
+    const apart = Math.abs(cost / quantity - Number(averageFillPrice))
+    return quantity !== Number(filledQuantity) || apart < AVERAGE_NEARNESS
+      ? []
+      : [
+          `C2 ${String(tradeId)} is told at ${String(averageFillPrice)} after ${quantity}, executed at ${cost / quantity}`,
+        ]
   })
 }
 

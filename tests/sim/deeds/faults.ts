@@ -4,6 +4,7 @@ import { STORE_FAULTS } from '../../scenarios/world/store-faults.ts'
 import { cancel, replace } from './commands.ts'
 import { type Deed, pickRef, type Sim } from './deed.ts'
 import { submitSimple } from './orders.ts'
+import { execute } from './venue.ts'
 
 // What goes wrong with the broker, with Redis and with the workers.
 
@@ -92,6 +93,20 @@ export const faults: readonly Deed[] = [
     },
   },
   {
+    name: 'lose the answer to an order, and refuse it when it is sent again',
+    weight: 1,
+    fault: 'broker',
+    run(sim) {
+      const ref = pickRef(sim)
+      const broker = sim.world.brokerOf(ref)
+      broker.visibleAfterMs = 1_000 + sim.chance.below(4_000)
+      sim.world.later(20_000, () => (broker.visibleAfterMs = 0))
+      broker.fail('submit', { kind: sim.chance.pick(LOST_REPLIES)! })
+      broker.fail('submit', { kind: 'refuse', code: sim.chance.pick(REFUSALS)! })
+      return submitSimple(sim, ref)
+    },
+  },
+  {
     name: 'take the broker away',
     weight: 1,
     fault: 'broker',
@@ -111,6 +126,9 @@ export const faults: readonly Deed[] = [
       const lagMs = 500 + sim.chance.below(3_000)
       const which = sim.chance.pick(['visibleAfterMs', 'executionLagMs', 'portfolioLagMs'] as const)!
       broker[which] = lagMs
+      execute(sim)
+      // Whoever connects anew reads everything, and reads it as it was.
+      if (sim.chance.below(2) === 0) broker.streams.cut('the network')
       sim.world.later(20_000, () => (broker[which] = 0))
       return true
     },
