@@ -102,7 +102,8 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const
-  const { directory, halts } = openDirectory(config, redis, metrics, clock, log)
+  const returns = new StoreReturns(redis, clock)
+  const { directory, halts } = openDirectory(config, redis, metrics, clock, log, () => returns.lost())
   const recalled = (ref: ConnectionRef) => directory.connectionOf(ref)
   const brokers = new BrokerPool(connections, recalled, vault, config.env, (connection, credentials) => {
     const budget = budgetOf(budgets, connection)
@@ -126,7 +127,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     applier,
     tally: countFollowing(metrics),
     queueTally: countQueues(metrics, broken.resolve),
-    ...{ hours: new MarketHours(clock), returns: new StoreReturns(redis, clock) },
+    ...{ hours: new MarketHours(clock), returns },
     ask: createAsker(redis, log),
     endpoint,
     transport: transport.fetch,
@@ -175,12 +176,16 @@ function openDirectory(
   metrics: Metrics,
   clock: Clock,
   log: Logger,
+  lost: () => void,
 ): Readonly<{ directory: Directory; halts: StandingHalts }> {
   const lossesTold = 'Times that the store was found to have lost everything'
   const losses = metrics.counter('fillcast_store_losses_total', lossesTold)
   const halts = new StandingHalts(log, countHalts(metrics))
   const epoch = createEpoch(redis, () => systemRandomness.id(12))
-  const onLost = (): void => losses.inc()
+  const onLost = (): void => {
+    losses.inc()
+    lost()
+  }
   const directory = new Directory({
     ...{ controls: createControls(redis), epoch, clock, log, isStoreExpected, halts, onLost },
   })

@@ -23,6 +23,11 @@ export class StoreReturns {
     return this.#clock.monotonicMs() - this.#lastMs < DOUBT_MS
   }
 
+  /** The store was found to have lost everything, whether it was away or not. */
+  lost(): void {
+    this.#lastMs = this.#clock.monotonicMs()
+  }
+
   listen(listener: () => void): void {
     this.#listeners.add(listener)
   }

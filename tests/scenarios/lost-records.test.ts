@@ -73,6 +73,26 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.broker.submissions).toHaveLength(1)
   })
 
+  test.each([
+    ['shows it at once', 0],
+    ['shows it after a while', 4_000],
+  ])(
+    'RDQ-04 and the broker refuses it when it is sent again, and %s: it is not told as rejected',
+    async (_how, lagMs) => {
+      const world = await forgotten()
+      world.broker.visibleAfterMs = lagMs
+      world.broker.fail('submit', { kind: 'refuse' })
+      world.queue.redeliver(world.submit(resting))
+      await world.advance(30_000)
+      world.broker.visibleAfterMs = 0
+      expect(world.told('t1')).toEqual(['trade.submitted'])
+      world.fill('t1', '149')
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+      expect(world.broker.orders.size).toBe(1)
+    },
+  )
+
   test('RDQ-04 everybody is halted, and the broker cannot be asked: nothing is told until it can', async () => {
     const world = await forgotten()
     await world.store.controls.setHalt({ scope: 'global' }, halt)
@@ -168,14 +188,14 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     })
   })
 
-  test('RDQ-04 the claim is lost before the broker refuses: the trade is told as rejected all the same', async () => {
+  test('RDQ-04 the claim is lost before the broker refuses: the trade is told as rejected once its absence is proved', async () => {
     const world = await openWorld({ seed: 47 })
-    world.broker.fail('submit', { kind: 'refuse' }, { times: 2 })
+    world.broker.fail('submit', { kind: 'refuse' }, { times: Infinity })
     world.at('submit.answered', () => world.store.loseLast(1))
     world.submit()
     await world.advance(5_000)
-    expect(world.store.losses).toBe(1)
-    await world.quiesce()
+    expect([world.store.losses, world.told('t1')]).toEqual([1, []])
+    await world.quiesce({ withinMs: 1_200_000 })
     expect(world.told('t1')).toEqual(['trade.rejected'])
   })
 

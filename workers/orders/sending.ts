@@ -91,8 +91,7 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome,
         }
         deps.log.error({ tradeId: wanted.intent.tradeId, message }, 'close.refused_twice')
       }
-      await write(deps, sending, { type: 'refused', code, brokerCode, message, at })
-      return DONE
+      return refuse(deps, sending, { type: 'refused', code, brokerCode, message, at }, run)
     }
     case 'rate_limited':
     case 'not_sent': {
@@ -105,6 +104,26 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome,
       await write(deps, sending, { type: 'outcome_unknown', at })
       return again(LOOK_UP_MS, `unknown outcome: ${outcome.cause}`)
   }
+}
+
+/**
+ * The broker refused the request. Where the store may have lost an earlier one (RDQ-04), that one may have been accepted: the broker is
+ * asked; and what it does not show proves nothing of a job that ran before.
+ */
+async function refuse(
+  deps: OrderDeps,
+  sending: Sending,
+  refused: Extract<OrderUpdate, { type: 'refused' }>,
+  run: Run,
+): Promise<JobResult> {
+  const { order } = sending.applied.slice
+  const seen = order !== null && deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
+  if (order !== null && seen?.kind === 'found')
+    return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
+  if (seen?.kind === 'failed' || (seen !== null && run.isRepeat !== false))
+    return remainUnknown(deps, sending, `refused (${refused.message})`)
+  await write(deps, sending, refused)
+  return DONE
 }
 
 /** The order is ours, however the answer tells it. It is done only once the record shows it. */

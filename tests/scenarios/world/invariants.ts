@@ -131,6 +131,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     ...untold,
     ...averages(stake, books),
     ...partialAverages(stake, books),
+    ...correctedAverages(stake, books),
     ...ours.flatMap((order) => otherTerms(order, books.get(order.id), store)),
     ...(await unequal(stake)),
     ...stored.flatMap(inexact),
@@ -259,6 +260,23 @@ function partialAverages(
       : [
           `C2 ${String(tradeId)} is told at ${String(averageFillPrice)} after ${quantity}, executed at ${cost / quantity}`,
         ]
+  })
+}
+
+/** C2: the average that the last correction of a trade tells is the broker's. */
+function correctedAverages({ ref, store }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
+  const last = new Map<string, Entry>()
+  for (const entry of store.log(ref.userId))
+    if (entry.event.startsWith('trade.')) last.set(String(fieldsOf(entry)['tradeId']), entry)
+  return [...last].flatMap(([tradeId, entry]) => {
+    const trade = books.get(tradeId)
+    const { averageFillPrice } = fieldsOf(entry)
+    if (entry.event !== 'trade.corrected' || trade === undefined || store.losses > 0) return []
+    const executed = Number(trade.executed)
+    const average = executed === 0 ? 0 : Number(trade.cost) / executed
+    return Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS
+      ? []
+      : [`C2 ${tradeId} was corrected to ${String(averageFillPrice)}, and executed at ${average}`]
   })
 }
 
