@@ -23,13 +23,15 @@ const SOON_TIMES = 12
 const HEARD_MS = 2_000
 /** Executions in the end that no stream tells of. */
 const UNHEARD = 4
-/** After this long without a trace, a submission is known to have come to nothing. */
-const NOT_RECEIVED_MS = 20 * 60_000
+/** What nobody knows to have been sent, or not, is watched for a quarter of an hour until its absence is proved (SUB-05). */
+const REST_MS = 25 * 60_000
 /** Once faults have ended, what is still on its way comes to rest. */
 const CALM_MS = 10_000
 /** How soon, and for how long, it is looked whether everything has come to rest, and whether it stays at rest; in most runs. */
 const LOOK_MS = 15_000
 const STAY_MS = 20_000
+/** The same of the runs that wait as long as anything may ever take. */
+const PATIENT_MS = 240_000
 
 /** How a run is made. `timeline`: where everything that happens is written down; default: nowhere. */
 export type SimulationOptions = Readonly<{ seed: number; faults: ReadonlySet<FaultGroup>; timeline?: Timeline }>
@@ -104,16 +106,12 @@ async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: stri
   calm(sim)
   await world.advance(CALM_MS)
   if (chance.below(3) === 0) await goUnheard(sim)
-  // What was canceled or grew old while nobody knew whether it had been sent is watched until its absence is proved (SUB-05).
-  const untilMs = world.nowMs + NOT_RECEIVED_MS
-  while (world.nowMs < untilMs && isUnresolved(sim)) await world.advance(LOOK_MS)
-  await world.quiesce(setting.isPatient ? {} : { lookMs: LOOK_MS, stayMs: STAY_MS })
+  await world.quiesce({
+    withinMs: REST_MS,
+    ...(setting.isPatient ? { lookMs: PATIENT_MS } : { lookMs: LOOK_MS, stayMs: STAY_MS }),
+  })
   await (setting.isPatient ? world.repeatAll() : world.repeatAll(STAY_MS))
 }
-
-/** Trades that commands made, such as closes, among them. */
-const isUnresolved = ({ world, setting: { accounts } }: Sim): boolean =>
-  accounts.some(({ userId }) => world.store.snapshot(userId).orders.some(({ status }) => status === 'submitting'))
 
 /** Every fault at the broker ends, and whatever hangs there is settled; keys are good again. */
 function calm({ world, setting: { accounts } }: Sim): void {

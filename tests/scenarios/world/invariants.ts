@@ -131,7 +131,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     ...untold,
     ...averages(stake, books),
     ...partialAverages(stake, books),
-    ...correctedAverages(stake, books),
+    ...lastAverages(stake, books),
     ...ours.flatMap((order) => otherTerms(order, books.get(order.id), store)),
     ...(await unequal(stake)),
     ...stored.flatMap(inexact),
@@ -263,20 +263,20 @@ function partialAverages(
   })
 }
 
-/** C2: the average that the last correction of a trade tells is the broker's. */
-function correctedAverages({ ref, store }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
+/** C2: the average that is told last of an order that goes on, or that was corrected, is the broker's. */
+function lastAverages({ ref, store }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
   const last = new Map<string, Entry>()
   for (const entry of store.log(ref.userId))
-    if (entry.event.startsWith('trade.')) last.set(String(fieldsOf(entry)['tradeId']), entry)
+    if (fieldsOf(entry)['averageFillPrice'] !== undefined) last.set(String(fieldsOf(entry)['tradeId']), entry)
   return [...last].flatMap(([tradeId, entry]) => {
     const trade = books.get(tradeId)
-    const { averageFillPrice } = fieldsOf(entry)
-    if (entry.event !== 'trade.corrected' || trade === undefined || store.losses > 0) return []
+    if (trade === undefined || store.losses > 0) return []
     const executed = Number(trade.executed)
+    const { averageFillPrice, filledQuantity } = fieldsOf(entry)
     const average = executed === 0 ? 0 : Number(trade.cost) / executed
-    return Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS
+    return Number(filledQuantity) !== executed || Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS
       ? []
-      : [`C2 ${tradeId} was corrected to ${String(averageFillPrice)}, and executed at ${average}`]
+      : [`C2 ${tradeId} is told at ${String(averageFillPrice)}, and executed at ${average}`]
   })
 }
 

@@ -91,11 +91,12 @@ export class Venue {
   protected readonly clock: Clock | null
   readonly accountId: string
   #portfolioLagMs = 0
-  #lastMs = EPOCH_MS
+  #lastMs: number
   #ticks = 0
 
   constructor({ clock, brokerAccountId = 'account-1' }: VenueOptions = {}) {
     this.clock = clock ?? null
+    this.#lastMs = clock?.now() ?? EPOCH_MS
     this.accountId = brokerAccountId
     this.streams = new TradeStreams(this.clock)
     this.ledger = new Ledger(
