@@ -1,4 +1,4 @@
-import { add, cmp, type Decimal, div, isPositive, isZero, max, mul, sub, ZERO } from './decimal.ts'
+import { abs, add, cmp, dec, type Decimal, div, isPositive, isZero, max, mul, sub, ZERO } from './decimal.ts'
 import type { BrokerTotal, Bust, Execution, Order, Placement } from './order.ts'
 import { netCost, netQuantity } from './standing.ts'
 
@@ -14,9 +14,21 @@ const placesOf = (value: Decimal): number => value.split('.')[1]?.length ?? 0
 const isAverage = (cost: Decimal, { quantity, averagePrice }: BrokerTotal): boolean =>
   averagePrice === null || isZero(quantity) || div(cost, quantity, placesOf(averagePrice)) === averagePrice
 
+/** An average of so many decimals may be off by one in the last: a broker that adds to a rounded average rounds again and again. */
+const ROUNDED_PLACES_MIN = 6
+
+function isNearlyAverage(cost: Decimal, total: BrokerTotal): boolean {
+  const { quantity, averagePrice } = total
+  if (isAverage(cost, total) || averagePrice === null) return true
+  const places = placesOf(averagePrice)
+  if (places < ROUNDED_PLACES_MIN) return false
+  const apart = abs(sub(div(cost, quantity, places), averagePrice))
+  return cmp(apart, dec(`0.${'0'.repeat(places - 1)}1`)) <= 0
+}
+
 /** What is booked comes to the broker's total. */
 const agrees = (placement: Placement, total: BrokerTotal): boolean =>
-  netQuantity(placement) === total.quantity && isAverage(netCost(placement), total)
+  netQuantity(placement) === total.quantity && isNearlyAverage(netCost(placement), total)
 
 const isWaiting = ({ held, reportedQuantity, cumulativeQuantity }: Placement): boolean =>
   held.length > 0 || cmp(reportedQuantity, cumulativeQuantity) > 0

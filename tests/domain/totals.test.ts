@@ -46,6 +46,15 @@ describe('the broker’s total that stands', () => {
     }
   })
 
+  test.each([
+    ['of nine decimals may be off by one in the last', '180.769230770', []],
+    ['of nine decimals is another one when it is off by more', '180.769230772', ['b1']],
+    ['of two decimals is taken at its word', '180.78', ['b1']],
+  ])('an average %s', (_, average, unsettled) => {
+    const slice = play([a, executed('25', '182', '65', 4), shown('65', average, 5)], begun)
+    expect(unsettledTotals(slice.order!).map(({ brokerOrderId }) => brokerOrderId)).toEqual(unsettled)
+  })
+
   test('once, and whatever is told late of the time before changes nothing', () => {
     const slice = play([a, c, total, stands(5)], begun)
     const bust = { id: 'x75', quantity: dec('35'), price: dec('181'), corrected: null, at: at(5) }

@@ -38,6 +38,19 @@ export const newCommandId = ({ chance }: Sim, kind: string): string => `${kind}$
 
 export const clientOrderIdIn = ({ ref, tradeId }: Trade): string => clientOrderIdOf(ref.userId, tradeId)
 
+/** The store may lose this many acknowledged commits at once. */
+const LOST_MAX = 3
+
+/**
+ * The last commits are lost. Not once a connection was removed: control records are not among them here, and so a removal would be half
+ * undone. @returns whether they were
+ */
+export function loseLast({ world, chance, setting }: Sim): boolean {
+  if (setting.accounts.some((ref) => world.store.controls.linked(ref) === null)) return false
+  world.store.loseLast(1 + chance.below(LOST_MAX))
+  return true
+}
+
 /** A trade that was asked for, of this account if one is given. */
 export const pickTrade = ({ chance, trades }: Sim, ref: ConnectionRef | null): Trade | undefined =>
   chance.pick(trades.filter((trade) => ref === null || trade.ref === ref))

@@ -2,7 +2,7 @@ import { ANY_STEP } from '../../scenarios/world.ts'
 import type { CallFault, CallName } from '../../support/broker/faults.ts'
 import { STORE_FAULTS } from '../../scenarios/world/store-faults.ts'
 import { cancel, replace } from './commands.ts'
-import { type Deed, pickRef, type Sim } from './deed.ts'
+import { type Deed, loseLast, pickRef, type Sim } from './deed.ts'
 import { submitSimple } from './orders.ts'
 import { execute } from './venue.ts'
 
@@ -230,15 +230,9 @@ export const faults: readonly Deed[] = [
     name: 'lose the last commits',
     weight: 1,
     fault: 'loss',
-    run({ world, chance }) {
-      world.store.loseLast(1 + chance.below(LOST_MAX))
-      return true
-    },
+    run: loseLast,
   },
 ]
-
-/** The store may lose this many acknowledged commits at once. */
-const LOST_MAX = 3
 
 /** How long nobody may be left who remembers what the store held: then its operators enter that again. */
 const FORGOTTEN_MS = 20_000

@@ -1,6 +1,6 @@
 import { SYNC_TYPES } from '#contract'
 import { type ModelClient, RESUMES } from '../../scenarios/world/client.ts'
-import { type Deed, pickRef, type Sim } from './deed.ts'
+import { type Deed, loseLast, pickRef, type Sim } from './deed.ts'
 import { wipe } from './faults.ts'
 import { orders } from './orders.ts'
 import { execute } from './venue.ts'
@@ -124,9 +124,9 @@ export const relayDeeds: readonly Deed[] = [
     fault: 'loss',
     run(sim) {
       trade(sim)
-      sim.world.store.loseLast(1 + sim.chance.below(3))
+      const hasLost = loseLast(sim)
       sim.world.relay.cutAll(1_000)
-      return true
+      return hasLost
     },
   },
 ]
