@@ -64,6 +64,12 @@ export const unreached: Readonly<Record<string, string>> = {
   'anomaly appeared_after_close':
     'An order would have to be invisible for a quarter of an hour (tests/scenarios/submission.test.ts).',
   ...Object.fromEntries(
+    READ_FAULTS.map((kind) => [
+      `fault broker.findParent ${kind}`,
+      'The parent of an exit is asked for in a few runs of a thousand, and hardly ever while a fault is armed.',
+    ]),
+  ),
+  ...Object.fromEntries(
     ['submitted', 'partially_filled', 'filled', 'canceled', 'rejected', 'expired', 'replaced'].map((to) => [
       `transition denied -> ${to}`,
       'Only an order that appears after it was closed as never received (tests/domain/chains.test.ts).',

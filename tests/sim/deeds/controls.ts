@@ -29,6 +29,8 @@ const LIMITS: readonly LimitsRequest[] = [
   { ordersPerMinuteMax: 2 },
   { ordersPerDayMax: 4 },
   { dailyLossMax: '20' },
+  { dailyLossMax: '1' },
+  { dailyLossMax: '0.01' },
   { symbolsAllowed: ['AAPL'] },
   { symbolsDenied: ['MSFT'] },
   { priceCollarPercent: '0.5' },

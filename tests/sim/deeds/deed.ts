@@ -1,5 +1,6 @@
 import { clientOrderIdOf } from '#domain'
 import type { ConnectionRef } from '#store'
+import { isClosed } from '../../support/broker/ledger.ts'
 import type { World } from '../../scenarios/world.ts'
 import type { Chance } from '../../scenarios/world/chance.ts'
 import type { Setting } from '../setting.ts'
@@ -51,9 +52,15 @@ export function loseLast({ world, chance, setting }: Sim): boolean {
   return true
 }
 
-/** A trade that was asked for, of this account if one is given. */
-export const pickTrade = ({ chance, trades }: Sim, ref: ConnectionRef | null): Trade | undefined =>
-  chance.pick(trades.filter((trade) => ref === null || trade.ref === ref))
+/** A trade that was asked for, of this account if one is given; mostly one that is open at the broker. */
+export function pickTrade({ world, chance, trades }: Sim, ref: ConnectionRef | null): Trade | undefined {
+  const all = trades.filter((trade) => ref === null || trade.ref === ref)
+  const open = all.filter((trade) => {
+    const order = world.brokerOf(trade.ref).ledger.find(clientOrderIdIn(trade))
+    return order !== null && (!isClosed(order) || order.status === 'replaced')
+  })
+  return chance.pick(open.length > 0 && chance.below(4) > 0 ? open : all)
+}
 
 /** What is held somewhere, at the broker; `undefined`: nothing is. */
 export function pickHeld({

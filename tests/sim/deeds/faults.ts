@@ -78,7 +78,7 @@ export const faults: readonly Deed[] = [
       const on = chance.pick(['read', ...READ_CALLS] as const)!
       brokerIn(sim).fail(on, pickFault(sim, READ_FAULTS), { times: 1 + chance.below(4), skip: chance.below(3) })
       for (const call of READ_CALLS)
-        if (chance.below(3) === 0) brokerIn(sim).fail(call, pickFault(sim, READ_FAULTS), { skip: chance.below(2) })
+        if (chance.below(3) > 0) brokerIn(sim).fail(call, pickFault(sim, READ_FAULTS), { skip: chance.below(2) })
       return true
     },
   },

@@ -82,7 +82,7 @@ function executeEnded(sim: Sim): boolean {
   if (trade === undefined || sim.world.positionMax(trade.ref.userId) !== null) return false
   const order = sim.world.brokerOf(trade.ref).ledger.order(clientOrderIdIn(trade))
   if (order.orderClass !== 'simple' || !ENDED_EARLY.has(order.status) || leftOf(order) < 1) return false
-  const quantity = sim.chance.below(2) === 0 ? leftOf(order) : 1 + sim.chance.below(leftOf(order))
+  const quantity = sim.chance.below(3) > 0 ? leftOf(order) : 1 + sim.chance.below(leftOf(order))
   sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), String(quantity))
   return true
 }
@@ -184,7 +184,7 @@ export const venue: readonly Deed[] = [
   { name: 'execute everything', weight: 4, isAlways: true, run: executeAll },
   { name: 'execute an exit', weight: 2, run: executeExit },
   { name: 'execute more than was ordered', weight: 1, run: overfill },
-  { name: 'execute an order that has ended', weight: 1, run: executeEnded },
+  { name: 'execute an order that has ended', weight: 3, run: executeEnded },
   { name: 'take an execution back', weight: 1, run: takeBack },
   { name: 'correct an execution', weight: 1, run: correct },
   { name: 'expire an order', weight: 1, run: endBy('expired') },
