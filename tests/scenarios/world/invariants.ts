@@ -196,7 +196,7 @@ const isEndTold = ({ terminal, isFollowed, submitted }: TradeTold): boolean =>
 function shortfalls(tradeId: string, cumulative: number, isEndTold: boolean, trade: TradeInBooks): string[] {
   const executed = Number(trade.executed)
   return [
-    ...(cumulative === executed ? [] : [`C2 ${tradeId} told ${cumulative}, executed ${executed}`]),
+    ...(Math.abs(cumulative - executed) <= FIGURE_NEARNESS ? [] : [`C2 ${tradeId} told ${cumulative}, executed ${executed}`]),
     ...(trade.isOpen || isEndTold ? [] : [`C3 ${tradeId} has ended, and nobody was told`]),
   ]
 }
