@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec, tradingDayOf } from '#domain'
+import type { MarketClock } from '../../workers/broker/index.ts'
 import { MarketHours } from '../../workers/updates/index.ts'
 import { settle } from '../support/fake-clock.ts'
 import { follow, type Followed } from './followed.ts'
@@ -82,6 +83,29 @@ describe('days and clocks', () => {
     await stop(open.pop()!) // nobody needs to follow the account through the day
     await one.advance(Date.parse(after) - one.clock.now())
     expect(await hours.isOpen(one.broker)).toBe(false)
+  })
+
+  test('CLK-02 a reading shortly before the opening does not hold back the one after it', async () => {
+    const one = await started({ startMs: Date.parse('2024-03-19T13:29:59Z') })
+    one.broker.isOpen = null // by its calendar
+    const hours = new MarketHours(one.clock)
+    expect(await hours.isOpen(one.broker)).toBe(false)
+    await one.advance(1_000)
+    expect(await hours.isOpen(one.broker)).toBe(true)
+  })
+
+  test('CLK-02 a calendar that names an opening and does not open is not read at every question', async () => {
+    const one = await started()
+    const { broker, clock } = one
+    let readings = 0
+    broker.readClock = async (): Promise<MarketClock> => {
+      readings += 1
+      const at = new Date(clock.now()).toISOString()
+      return { at, isOpen: false, nextOpen: at, nextClose: at }
+    }
+    const hours = new MarketHours(clock)
+    for (let asked = 0; asked < 10; asked += 1) await hours.isOpen(broker)
+    expect(readings).toBe(1)
   })
 
   test('CLK-02 the opening is noticed when it comes: what executes then is seen in time without a word from the stream', async () => {

@@ -13,7 +13,6 @@ export class MarketHours {
   #isOpen = false
   #readMs = -Infinity
   #renewMs = -Infinity
-  #triedMs = -Infinity
   #reading: Promise<void> | null = null
 
   constructor(clock: Clock) {
@@ -28,10 +27,7 @@ export class MarketHours {
   /** As `isOpen`; `null`: not known. */
   async standing(broker: Broker): Promise<boolean | null> {
     const nowMs = this.#clock.monotonicMs()
-    if (nowMs >= this.#renewMs && nowMs - this.#triedMs >= RETRY_MS) {
-      this.#triedMs = nowMs
-      this.#reading ??= this.#read(broker)
-    }
+    if (nowMs >= this.#renewMs) this.#reading ??= this.#read(broker)
     await this.#reading
     return nowMs - this.#readMs < STALE_MS_MAX ? this.#isOpen : null
   }
@@ -41,9 +37,10 @@ export class MarketHours {
       const clock = await broker.readClock()
       this.#isOpen = clock.isOpen
       this.#readMs = this.#clock.monotonicMs()
-      this.#renewMs = this.#readMs + Math.min(FRESH_MS, changesInMs(clock))
+      this.#renewMs = this.#readMs + Math.min(FRESH_MS, Math.max(changesInMs(clock), APART_MS))
     } catch {
       // The caller's own reading fails as well, and says so.
+      this.#renewMs = this.#clock.monotonicMs() + RETRY_MS
     } finally {
       this.#reading = null
     }
@@ -57,5 +54,7 @@ function changesInMs({ at, isOpen, nextOpen, nextClose }: MarketClock): number {
 }
 
 const FRESH_MS = 30_000
+/** Where an opening or closing is announced for any moment, or for one that is over. */
+const APART_MS = 500
 const RETRY_MS = 5_000
 const STALE_MS_MAX = 10 * 60_000
