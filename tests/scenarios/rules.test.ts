@@ -315,6 +315,19 @@ describe('a bound that is not kept is found', () => {
     await expect(world.advance(60_000)).rejects.toThrow(finding)
   })
 
+  test('C8 an execution before the opening: the bound begins when the exchange opens', async () => {
+    const startMs = Date.parse('2024-03-15T13:27:50Z')
+    const world = await openWorld({ seed: 9, startMs, planted: blind })
+    world.broker.isOpen = null // by its calendar
+    await world.advance(60_000)
+    world.submit({ orderType: 'limit', limitPrice: '180' })
+    await world.advance(65_000)
+    world.broker.isMute = true
+    world.fill('t1', '180')
+    await world.advance(5_000 + 12_000)
+    await expect(world.advance(4_000)).rejects.toThrow('C8 an execution of t1 is not in the log')
+  })
+
   test('C8 a submission that is at the broker, and is not found there', async () => {
     const world = await openWorld({
       seed: 9,

@@ -85,9 +85,12 @@ export class DetectionBounds {
   async look(nowMs: number, stake: Stake): Promise<void> {
     // Whoever found a connection unusable tries it again after half a minute, as after a loss.
     const usableMs = (this.#usable.get(stake.ref)?.sinceMs ?? nowMs) + OVER_AFTER_MS.loss
-    for (const { what, sinceMs, withinMs } of await this.#waitingOf(stake))
-      if (nowMs > Math.max(sinceMs, this.#calmFromMs, usableMs) + withinMs)
+    const openMs = sessionAt(nowMs).openMs
+    for (const { what, sinceMs, withinMs, isForSession } of await this.#waitingOf(stake)) {
+      const fromMs = isForSession ? Math.max(sinceMs, openMs) : sinceMs
+      if (nowMs > Math.max(fromMs, this.#calmFromMs, usableMs) + withinMs)
         this.#say(`C8 ${what} for more than ${withinMs} ms`)
+    }
   }
 
   async #waitingOf(stake: Stake): Promise<readonly Waiting[]> {
@@ -123,7 +126,8 @@ export class DetectionBounds {
         if (sum > (told?.cumulative ?? 0) && atMs > resyncMs) {
           const isMarketable = trade.orders[0]?.orderType === 'market'
           const what = `an execution of ${tradeId} is not in the log`
-          return [{ what, sinceMs: atMs, withinMs: isMarketable ? IN_FLIGHT_MS : RESTING_MS }]
+          const withinMs = isMarketable ? IN_FLIGHT_MS : RESTING_MS
+          return [{ what, sinceMs: atMs, withinMs, isForSession: record === null || !tradesAnyTime(record) }]
         }
       }
       return []
@@ -143,13 +147,22 @@ export class DetectionBounds {
       const times = marks.flatMap((at) => (at == null ? [] : [Date.parse(at)]))
       const what = placed === undefined ? 'nowhere, and not closed' : 'at the broker, and not known to be'
       const withinMs = placed === undefined ? ABSENT_MS : FOUND_MS
-      return [{ what: `${id} is ${what}`, sinceMs: Math.max(...times), withinMs }]
+      return [{ what: `${id} is ${what}`, sinceMs: Math.max(...times), withinMs, isForSession: false }]
     })
   }
 }
 
 type Books = ReadonlyMap<string, TradeInBooks>
-type Waiting = Readonly<{ what: string; sinceMs: number; withinMs: number }>
+type Waiting = Readonly<{
+  what: string
+  sinceMs: number
+  withinMs: number
+  /** Before the opening nobody has to look for it: the list of open orders is read once a minute then. */
+  isForSession: boolean
+}>
+
+/** Its executions are looked for whether the exchange is open or not. */
+const tradesAnyTime = ({ symbol, extendedHours }: Order): boolean => extendedHours || symbol.includes('/')
 
 const DEFINITIVE: ReadonlySet<SubmitOutcome['kind']> = new Set(['accepted', 'duplicate', 'refused'])
 const HELD_BACK: ReadonlySet<CommitResult['kind']> = new Set(['over_budget', 'unusable'])
@@ -168,15 +181,23 @@ const isOf = (
   symbol === seen.symbol && side === seen.side && quantity === seen.quantity && limitPrice === seen.limitPrice
 
 const DAY_MS = 86_400_000
+type Session = Readonly<{ openMs: number; closeMs: number }>
 /** By day since 1970: when its regular session begins and ends. */
-const sessions = new Map<number, Readonly<{ openMs: number; closeMs: number }>>()
+const sessions = new Map<number, Session>()
 
 /** Bounds are promised for what can execute: a regular session is on. */
 function isSession(nowMs: number): boolean {
+  const { openMs, closeMs } = sessionAt(nowMs)
+  return openMs <= nowMs && nowMs < closeMs
+}
+
+/** The regular session of the day; `NaN`: there is none. */
+function sessionAt(nowMs: number): Session {
   const day = Math.floor(nowMs / DAY_MS)
   const known = sessions.get(day)
-  if (known !== undefined) return known.openMs <= nowMs && nowMs < known.closeMs
+  if (known !== undefined) return known
   const session = sessionOn(new Date(nowMs).toISOString().slice(0, 10))
-  sessions.set(day, { openMs: Date.parse(session?.openAt ?? ''), closeMs: Date.parse(session?.closeAt ?? '') })
-  return isSession(nowMs)
+  const found = { openMs: Date.parse(session?.openAt ?? ''), closeMs: Date.parse(session?.closeAt ?? '') }
+  sessions.set(day, found)
+  return found
 }
