@@ -11,7 +11,8 @@ import type { ConnectionRef } from './vault.ts'
  *   (none) --logged in--> verified --other credentials, or these refused--> unverified --logged in, same account--> verified
  *
  * Kept true: one account is linked to one connection of one user (MUL-06); a link never moves to another account (MUL-02); an order
- * is sent only while `verified` is the revision of the connection's credentials, which the commit script checks.
+ * is sent only while `verified` is the revision of the connection's record, which the commit script checks. A connection that is being
+ * removed is verified with the revision before: its record has another one, so that cancels pass and claims are refused.
  */
 export type Link = Readonly<{
   schema: 1
@@ -42,6 +43,9 @@ export const linkRecord = firstVersion<Link>()
 /** How an account is named in the index of all linked ones. */
 export const accountName = (env: BrokerConnection['env'], brokerAccountId: string): string =>
   `${env}:${brokerAccountId}`
+
+/** The revision of the record that the credentials of a connection came with: a removal changes the record, and keeps the credentials. */
+export const credentialsOf = ({ leaving, revision }: BrokerConnection): string => leaving?.from ?? revision
 
 export function createLinks(connection: Redis): Links {
   const redis = withScripts(connection)
@@ -74,8 +78,9 @@ export function createLinks(connection: Redis): Links {
   return {
     get,
     async verify(connection, brokerAccountId) {
-      const { userId, connectionId, env, revision } = connection
-      const link = { schema: 1, env, brokerAccountId } as const
+      const { userId, connectionId, env } = connection
+      const verified = credentialsOf(connection)
+      const link = { schema: 1, env, brokerAccountId, verified } as const
       const known = await get(connection)
       const isSame = known?.brokerAccountId === brokerAccountId && known.env === env
       if (known !== null && !isSame) return 'other_account'
@@ -83,7 +88,7 @@ export function createLinks(connection: Redis): Links {
       const account = accountName(env, brokerAccountId)
       if ((await take(connection, account)) !== holder) return 'linked_elsewhere'
       // Only an account that was taken before the record is seen is given free by whoever removes the record.
-      const isPut = known?.verified === revision || (await put(connection, { ...link, verified: revision }))
+      const isPut = known?.verified === verified || (await put(connection, link))
       const isGone = !(await isThere(connection))
       if (isGone) await free(connection, account)
       return isPut && !isGone ? 'verified' : 'outdated'

@@ -128,6 +128,18 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect((await links.get(ref))?.verified).toBe('')
     })
 
+    test('a connection that is being removed is verified with the credentials that it had before', async () => {
+      const { connections, links, ref } = make()
+      const account = `account of ${ref.userId}`
+      const before = await connections.put(record(ref))
+      await links.verify(before, account)
+      await links.suspend(before)
+      const leaving = await connections.leave(before, 'cancel')
+      expect(await links.verify(before, account)).toBe('outdated')
+      expect(await links.verify(leaving, account)).toBe('verified')
+      expect((await links.get(ref))?.verified).toBe(before.revision)
+    })
+
     test.each([true, false])('a removed connection holds no account (verified before: %s)', async (isVerified) => {
       const { connections, controls, links, ref } = make()
       const account = `account of ${ref.userId}`

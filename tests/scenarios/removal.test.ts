@@ -96,14 +96,64 @@ describe('MUL-07 an account is unlinked with orders open', () => {
 })
 
 describe('MUL-07 a removal whose job is gone', () => {
-  test.each(['cancel', 'leave'] as const)('MUL-07 is finished by the next check, with %s', async (openOrders) => {
-    const world = await opened(5)
-    await world.disconnect(openOrders)
-    for (const id of world.queue.ids()) if (id.startsWith('disconnect')) world.queue.giveUp(id)
-    world.queue.add('connections', 'checkConnection', { userId: 'u1', connectionId: 'broker_1' }, 'check')
-    await world.advance(MINUTE_MS)
-    expect(openAtBroker(world)).toHaveLength(openOrders === 'cancel' ? 0 : 1)
+  test.each(['cancel', 'leave'] as const)(
+    'MUL-07 is finished by the checks that follow, with %s',
+    async (openOrders) => {
+      const world = await opened(5)
+      await world.disconnect(openOrders)
+      for (const id of world.queue.ids()) if (id.startsWith('disconnect')) world.queue.giveUp(id)
+      const ref = { userId: 'u1', connectionId: 'broker_1' }
+      world.queue.repeat('check', () => MINUTE_MS, 'connections', 'checkConnection', ref)
+      await world.advance(4 * MINUTE_MS)
+      expect(openAtBroker(world)).toHaveLength(openOrders === 'cancel' ? 0 : 1)
+      await expectGone(world)
+    },
+  )
+})
+
+describe('MUL-07 a removal whose keys are refused', () => {
+  const ref = { userId: 'u1', connectionId: 'broker_1' } as const
+
+  /** One order open; the keys are found refused, and only then the connection is removed. */
+  async function refused(seed: number): Promise<World> {
+    const world = await openWorld({ seed, isWhole: true })
+    world.submit({ tradeId: 't1', quantity: '100', orderType: 'limit', limitPrice: '180' })
+    await world.advance(3_000)
+    world.fill('t1', '180', '40')
+    await world.advance(1_000)
+    world.accounts.revokeKeys(ref)
+    await world.advance(3 * MINUTE_MS)
+    await world.disconnect('cancel')
+    await world.advance(5 * MINUTE_MS)
+    expect(openAtBroker(world)).toHaveLength(1)
+    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [{ connectionId: 'broker_1' }] })
+    return world
+  }
+
+  test('MUL-07 the keys work again: the cancels leave, and it is removed; nothing new was sent', async () => {
+    const world = await refused(7)
+    world.submit({ tradeId: 't2' })
+    world.accounts.restoreKeys(ref)
+    await world.advance(4 * MINUTE_MS)
+    expect(openAtBroker(world)).toEqual([])
+    expect(world.broker.submissions).toHaveLength(1)
     await expectGone(world)
+    await world.quiesce()
+  })
+
+  test('MUL-07 the keys never work again: it ends when the user leaves the orders open', async () => {
+    const world = await refused(8)
+    await world.disconnect('leave')
+    await world.advance(MINUTE_MS)
+    expect(openAtBroker(world)).toHaveLength(1)
+    await expectGone(world)
+  })
+
+  test('MUL-07 while it waits, no more jobs of it run than the removal and one check', async () => {
+    const world = await refused(9)
+    await world.advance(10 * MINUTE_MS)
+    const waiting = world.queue.ids().filter((id) => /^(now-)?check-/.test(id) && world.queue.stateOf(id) === 'waiting')
+    expect(waiting.length).toBeLessThanOrEqual(1)
   })
 })
 

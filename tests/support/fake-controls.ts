@@ -6,6 +6,7 @@ import {
   type Controls,
   type ControlScope,
   type ControlSet,
+  credentialsOf,
   type Halt,
   type IndexPosition,
   leavingRecord,
@@ -191,8 +192,9 @@ export class FakeControls implements Controls {
     if ((this.#accounts.get(account) ?? holder) !== holder) return 'linked_elsewhere'
     if (this.#get<Revised>(userId, `connection:${connectionId}`)?.revision !== revision) return 'outdated'
     this.#accounts.set(account, holder)
-    if (known?.verified !== revision)
-      this.#put(userId, `link:${connectionId}`, { schema: 1, env, brokerAccountId, verified: revision })
+    const verified = credentialsOf(connection)
+    if (known?.verified !== verified)
+      this.#put(userId, `link:${connectionId}`, { schema: 1, env, brokerAccountId, verified })
     return 'verified'
   }
 

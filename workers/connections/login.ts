@@ -83,10 +83,10 @@ async function look(deps: LoginDeps, connection: BrokerConnection): Promise<Find
 
 async function compare({ links, brokers }: LoginDeps, connection: BrokerConnection): Promise<Finding> {
   const { brokerAccountId, canTrade, why } = await (await brokers.open(connection)).readAccount()
-  if (connection.leaving !== undefined) return { kind: 'ok' } // followed to its end; nothing new is sent with it
   const outcome = await links.verify(connection, brokerAccountId)
   if (outcome !== 'verified') return PROBLEM_OF[outcome]
-  if (canTrade) return { kind: 'ok' }
+  // A connection that is being removed is followed to its end, and sends cancels at most: claims with it are refused.
+  if (canTrade || connection.leaving !== undefined) return { kind: 'ok' }
   const reason = `Account cannot trade: ${why ?? 'no reason given'}`
   return { kind: 'broken', code: 'ACCOUNT_BLOCKED', reason, action: 'Contact the broker' }
 }

@@ -52,11 +52,14 @@ export const connectionHandler =
   async (name, data) => {
     if (name === 'disconnect') return leaveConnection(leave, readPayload(disconnectSchema, data))
     const ref = readPayload(checkConnectionSchema, data)
-    // The job that removes it may be gone: it found no record while the store was lost, or the queue has given it up.
     const leaving = (await leave.connections.get(ref))?.leaving
-    if (leaving !== undefined) return leaveConnection(leave, { ...ref, openOrders: leaving.openOrders })
+    // Asks nothing of the broker.
+    if (leaving?.openOrders === 'leave') return leaveConnection(leave, { ...ref, openOrders: 'leave' })
     const { finding, isInDoubt } = await checkConnection(health, ref)
-    if (finding === 'ok') await onUp(ref)
+    // The job that removes it may be gone: it found no record while the store was lost, or the queue has given it up. A removal that
+    // does not end here goes on at the next check: a job that stayed would be one more with each check.
+    if (leaving !== undefined) await leaveConnection(leave, { ...ref, openOrders: leaving.openOrders })
+    else if (finding === 'ok') await onUp(ref)
     if (!isInDoubt) return { kind: 'done' }
     return { kind: 'again', delayMs: CHECK_AGAIN_MS, why: 'it is not sure how the connection stands' }
   }

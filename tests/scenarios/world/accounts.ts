@@ -146,12 +146,16 @@ export class Accounts {
     this.#revoke(ref, 'latest', false)
   }
 
-  /** The keys of every connection are taken by the broker, and lead to its account: where they did not, its user has given others. */
+  /**
+   * The keys of every connection are taken by the broker, and lead to its account: where they did not, its user has given others. A
+   * connection that is being removed takes no others: its user lets the removal leave open orders as they are.
+   */
   mend(): void {
     for (const { ref, broker } of this.all) {
       const record = this.#controls.linked(ref)?.connection
       const keys = this.#keys.get(record?.sealed ?? '')
       if (keys?.broker === broker) keys.isRevoked = false
+      else if (record?.leaving !== undefined) void this.disconnect(ref, 'leave')
       else if (record !== undefined) void this.rotateKeys(ref, { to: 'good' })
     }
   }
