@@ -214,6 +214,18 @@ describe('a rule about replacements and limits, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S17 halt() is complete, and t1 has no outcome')
   })
 
+  test('S17 halt() that calls itself complete while an order that was canceled may come back as its replacement', async () => {
+    const world = await resting()
+    world.broker.fail('replace', { kind: 'lose_request' })
+    reprice(world)
+    await world.advance(1_000)
+    world.broker.move('b-1', 'canceled')
+    await world.advance(50)
+    world.store.recordsOf = () => new Map()
+    void world.halt({}, { waitMs: 0 })
+    await expect(world.settle()).rejects.toThrow('S17 halt() is complete, and t1 has no outcome')
+  })
+
   test('S19 a position that executions take over the limit of its user', async () => {
     const world = await openWorld({ seed: 9 })
     await world.limit('u1', { positionNotionalMax: '1000' })

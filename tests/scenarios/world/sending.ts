@@ -1,4 +1,13 @@
-import { type Exposure, isTerminal, type Order, type OrderIntent, readClientOrderId } from '#domain'
+import {
+  type Exposure,
+  headOf,
+  isTerminal,
+  type Leg,
+  type Order,
+  type OrderIntent,
+  type OrderStatus,
+  readClientOrderId,
+} from '#domain'
 import type { CommitResult, ConnectionRef, Fence, Halt } from '#store'
 import type { OrderTicket, ReplaceTicket } from '../../../workers/broker/index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -89,12 +98,14 @@ export class SendingRules {
     return order?.replaces[0]?.sentAt != null && order.replaces[0].sentAt !== before?.replaces[0]?.sentAt
   }
 
-  /** `halt()` has said that every earlier claim has its outcome, or was set aside. */
+  /** `halt()` has said that every earlier claim has its outcome, or was set aside, or can have no effect any more. */
   async completed(halt: HaltMade, refs: readonly ConnectionRef[]): Promise<void> {
     if (halt.losses !== this.#store.losses) return
     for (const ref of refs.filter((one) => covers(halt.target, one))) {
       const { orders } = await this.#store.loadConnection(ref.userId, ref.connectionId)
-      for (const { id, status, claimedAt, replaces, setAsideAt = null } of orders) {
+      for (const order of orders) {
+        const { id, status, claimedAt, setAsideAt = null } = order
+        const replaces = order.replaces.filter(({ leg }) => !isReplacedNoMore(order, leg))
         const sentAt = [status === 'submitting' ? claimedAt : null, ...replaces.map((one) => one.sentAt)]
         if (setAsideAt === null && sentAt.some((at) => at !== null && at < halt.at))
           this.#say(`S17 halt() is complete, and ${id} has no outcome`)
@@ -154,6 +165,13 @@ export class SendingRules {
     return exposure === 'shrinks' ? onlyShrinks(order) : lowers(this.#store, { userId, connectionId }, order)
   }
 }
+
+/** Endings after which a broker replaces an order no more; one that is canceled may be one half of its replacement (CAN-07). */
+const FOR_GOOD: ReadonlySet<OrderStatus> = new Set(['filled', 'expired', 'rejected'])
+
+/** The order is over, and so is what a replacement of the leg is aimed at: whatever the broker says to it, nothing comes of it. */
+const isReplacedNoMore = (order: Order, leg: Leg): boolean =>
+  order.endedAt !== null && FOR_GOOD.has(headOf(order, leg)?.status ?? 'submitting')
 
 /** Whether a halt lets a request through that does this to the position. */
 const passes = (allows: Halt['allows'], exposure: Exposure): boolean =>
