@@ -106,6 +106,17 @@ describe('a foreign order under our id', () => {
     expect(await halted(world)).toMatchObject({ isComplete: true })
   })
 
+  test('is left alone when it executes: the trade stays quarantined, and the position is read', async () => {
+    const limit = { orderType: 'limit', limitPrice: '150' } as const
+    const world = await submitted(limit, () => ({ limitPrice: dec('180.01') }), true)
+    world.fill('t1', '150')
+    await world.quiesce()
+    const order = await world.order('t1')
+    expect(order?.status).toBe('submitting')
+    expect(order?.setAsideAt).toBeTypeOf('string')
+    expect(world.told('t1')).toEqual([])
+  })
+
   test('cannot be canceled through the trade: the command fails and says why', async () => {
     const world = await met()
     const job = world.cancel()

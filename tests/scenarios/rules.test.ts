@@ -46,6 +46,18 @@ describe('a rule that is broken is found', () => {
     await expect(world.quiesce({ withinMs: 1_000 })).rejects.toThrow('S2 lost is at the broker, and there is no intent')
   })
 
+  test('C4 a trade that is quarantined, and whose own order has ended at the broker', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.submit()
+    await world.settle()
+    const { version, slice } = await world.store.loadSlice('u1', address)
+    const order = { ...slice.order!, status: 'submitting', setAsideAt: '2024-03-15T14:00:00Z' } as const
+    const open = { expectVersion: version, fence: { kind: 'version' }, events: [] } as const
+    await world.store.commit('u1', { ...open, writes: [{ kind: 'order', order }] })
+    world.broker.orders.set('b-1', { ...world.broker.orders.get('b-1')!, status: 'canceled' })
+    await expect(world.quiesce({ withinMs: 1_000 })).rejects.toThrow('C4 t1 is stored as open')
+  })
+
   test('C6 an exit that rests on a flat symbol, when cancels come to nothing and alarms to nobody', async () => {
     const world = await openWorld({
       seed: 9,

@@ -1,5 +1,5 @@
 import { money } from '#contract'
-import { type BrokerOrder, clientOrderIdOf, isTerminal, type Order } from '#domain'
+import { type BrokerOrder, clientOrderIdOf, isForeign, isTerminal, type Order } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -106,6 +106,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     // What was set aside is parked, with an alarm.
     status === 'submitting' && endedAt === null && setAsideAt == null ? [`C1 ${id} is still submitting`] : [],
   )
+  const left = new Set(ours.filter((order) => isLeftAlone(order, books.get(order.id))).map(({ id }) => id))
   const open = new Set(ours.filter(({ status }) => !isTerminal(status)).map(({ id }) => id))
   const unclaimed: string[] = []
   for (const tradeId of books.keys()) {
@@ -118,7 +119,9 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
     const told = trades.get(tradeId)
     const isStoredOpen = open.has(tradeId)
     return [
-      ...(isStoredOpen === trade.isOpen ? [] : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
+      ...(isStoredOpen === trade.isOpen || left.has(tradeId)
+        ? []
+        : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
       ...(told === undefined ? [] : shortfalls(tradeId, cumulativeOf(told, trade), isEndTold(told), trade)),
     ]
   })
@@ -140,6 +143,10 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
 
 /** Something else than was asked for was found under its id: that is alarmed, and nothing of it is taken in. */
 const isQuarantined = ({ status, setAsideAt }: Order): boolean => status === 'submitting' && setAsideAt != null
+
+/** A quarantined trade under whose id the broker has another order: what becomes of that order is not the trade's. */
+const isLeftAlone = (order: Order, trade: TradeInBooks | undefined): boolean =>
+  isQuarantined(order) && trade !== undefined && firstOrders(trade).some((seen) => isForeign(order, seen))
 
 /** C4: an order that is open is for as much, and at the price, as its broker order. */
 function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: FakeStore): string[] {
@@ -196,7 +203,9 @@ const isEndTold = ({ terminal, isFollowed, submitted }: TradeTold): boolean =>
 function shortfalls(tradeId: string, cumulative: number, isEndTold: boolean, trade: TradeInBooks): string[] {
   const executed = Number(trade.executed)
   return [
-    ...(Math.abs(cumulative - executed) <= FIGURE_NEARNESS ? [] : [`C2 ${tradeId} told ${cumulative}, executed ${executed}`]),
+    ...(Math.abs(cumulative - executed) <= FIGURE_NEARNESS
+      ? []
+      : [`C2 ${tradeId} told ${cumulative}, executed ${executed}`]),
     ...(trade.isOpen || isEndTold ? [] : [`C3 ${tradeId} has ended, and nobody was told`]),
   ]
 }
