@@ -1,5 +1,5 @@
 import { counts, headOf, type Order, type ReplaceResult } from './order.ts'
-import { hasGap, livePlacements, rightSizeOf } from './standing.ts'
+import { hasGap, livePlacements, rightSizeOf, unendedBefore } from './standing.ts'
 import { isTerminal } from './transitions.ts'
 
 /**
@@ -24,6 +24,7 @@ export function missizedBy(order: Order): ReplaceResult | null {
   if (replaceResults.length === 0 || replaces.length > 0 || cancel !== null) return null
   const head = headOf(order, 'entry')
   if (head?.quantity == null || isTerminal(head.status) || hasGap(order)) return null
+  if (unendedBefore(order, head).length > 0) return null
   const right = rightSizeOf(order, head)
   if (right === null || right === head.quantity) return null
   const made = replaceResults.find(({ leg, replacement }) => leg === 'entry' && replacement === head.replacement)

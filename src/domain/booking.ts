@@ -1,5 +1,5 @@
 import { isQuotedInUsd } from './asset.ts'
-import { add, cmp, sub } from './decimal.ts'
+import { cmp, type Decimal } from './decimal.ts'
 import { conformedTerms, type Difference, newDifferences } from './differences.ts'
 import { Holdings } from './holdings.ts'
 import {
@@ -14,8 +14,8 @@ import {
 } from './order.ts'
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
 import type { Landing, Reduced } from './reduce.ts'
-import { replaceEnded, replaceTookPlace, termsAskedFor } from './requests.ts'
-import { hasRightSize, isComplete, rightSizeOf, standingOf, totalsOf } from './standing.ts'
+import { replaceEnded, replaceTookPlace } from './requests.ts'
+import { hasRightSize, isComplete, standingOf, totalsOf } from './standing.ts'
 import {
   amendmentTo,
   closedAt,
@@ -26,7 +26,18 @@ import {
   withBust,
   withExecution,
 } from './totals.ts'
-import { agreedTerms, blankOrder, exitOf, finalAt, isAtWork, placeOf, saysWhat, termsOf } from './terms.ts'
+import {
+  blankOrder,
+  exitOf,
+  finalAt,
+  isAtWork,
+  placeOf,
+  saysWhat,
+  sizeMadeElsewhere,
+  sizeThatStands,
+  termsOf,
+  withAgreed,
+} from './terms.ts'
 import { isTerminal, type Signal } from './transitions.ts'
 import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
@@ -99,20 +110,23 @@ export class Booking {
   }
 
   keepSize(at: string): void {
-    const order = this.#order
-    const head = order === null ? null : headOf(order, 'entry')
-    if (order?.quantity == null || head?.quantity == null || order.endedAt !== null) return
-    const quantity = add(sub(order.quantity, rightSizeOf(order, head) ?? order.quantity), head.quantity)
-    if (quantity === order.quantity) return
-    this.patch(() => ({ quantity }))
-    this.#emit((now) => ({
-      type: 'order.replaced',
-      order: now,
-      leg: 'entry',
-      brokerOrderId: head.brokerOrderId ?? '',
-      at,
-    }))
+    this.#resize(sizeThatStands, at)
     this.#restand(at)
+  }
+
+  #resize(sizeOf: (order: Order) => Decimal | null, at: string): void {
+    if (this.#order === null || this.#order.endedAt !== null) return
+    const quantity = sizeOf(this.#order)
+    if (quantity === null || quantity === this.#order.quantity) return
+    this.patch(() => ({ quantity }))
+    this.#tellReplaced('entry', at)
+  }
+
+  #tellReplaced(leg: Placement['leg'], at: string): void {
+    this.#emit((order) => {
+      const agreed = { ...order, placements: order.placements.filter((one) => one.agreed) }
+      return { type: 'order.replaced', order, leg, brokerOrderId: headOf(agreed, leg)?.brokerOrderId ?? '', at }
+    })
   }
 
   endReplace(ended: Extract<OrderUpdate, { type: 'replace_ended' }>): void {
@@ -211,6 +225,7 @@ export class Booking {
     const next = holding(placement, execution)
     if (next === null) this.#anomaly('held_overflow')
     else this.#put(index, next)
+    this.#resize(sizeMadeElsewhere, execution.at)
   }
 
   #bookHeld(index: number): void {
@@ -326,16 +341,10 @@ export class Booking {
       const old = placements.find((other) => other.leg === one.leg && other.replacement === one.replacement - 1)
       if (one.agreed || !(old?.status === 'replaced' || isAtWork(one))) return
       this.#put(index, { ...one, agreed: true })
-      this.patch((order) => ({
-        ...agreedTerms(order, one, termsAskedFor(order, one)),
-        ...replaceTookPlace(order, one, at),
-      }))
-      if (this.#order?.endedAt === null)
-        this.#emit((order) => ({
-          type: 'order.replaced',
-          ...{ order, leg: one.leg, brokerOrderId: one.brokerOrderId ?? '', at },
-        }))
+      this.patch((order) => ({ ...withAgreed(order, one), ...replaceTookPlace(order, one, at) }))
+      if (this.#order?.endedAt === null) this.#tellReplaced(one.leg, at)
     })
+    this.#resize(sizeMadeElsewhere, at)
   }
 
   /** The order's status follows from its placements; it ends once. */

@@ -102,6 +102,10 @@ export function termsAskedFor(order: Order, at: Place): Pick<ReplaceRequest, 'te
   return asked?.terms === undefined ? undefined : { terms: asked.terms }
 }
 
+/** Whether the replacement that made a placement was asked for here. */
+export const isAskedFor = ({ replaces, replaceResults }: Order, at: Place): boolean =>
+  [...replaces, ...replaceResults].some(isAt(at))
+
 /** A replacement shows itself: it took place, also where its request had been refused, or taken for lost. */
 export function replaceTookPlace(order: Order, placement: Place, at: string): Partial<Order> {
   const asked = order.replaces.find(isAt(placement))

@@ -108,10 +108,19 @@ export function hasRightSize(order: Order): boolean {
 
 /** What the head of a leg should be sized at so that the whole order executes exactly once; `null` where nothing says. */
 export function rightSizeOf(order: Order, head: Placement): Decimal | null {
-  if (order.quantity === null) return null
-  const before = order.placements.filter((one) => one.leg === head.leg && one.replacement < head.replacement)
-  return sub(
-    order.quantity,
-    before.reduce((total, one) => add(total, netQuantity(one)), ZERO),
-  )
+  return order.quantity === null ? null : sub(order.quantity, executedBefore(order, head))
 }
+
+const earlierOf = ({ placements }: Order, head: Placement): Placement[] =>
+  placements.filter(({ leg, replacement }) => leg === head.leg && replacement < head.replacement)
+
+/** What the earlier orders of a chain have executed by the broker's word, booked or not; what was busted is left out. */
+export const executedBefore = (order: Order, head: Placement): Decimal =>
+  earlierOf(order, head).reduce((total, one) => {
+    const gross = max(one.reportedQuantity, one.cumulativeQuantity)
+    return add(total, one.busted === null ? gross : sub(gross, one.busted.quantity))
+  }, ZERO)
+
+/** Earlier orders of a chain that the broker has not shown ended: how much they have executed is not known yet. */
+export const unendedBefore = (order: Order, head: Placement): Placement[] =>
+  earlierOf(order, head).filter(({ brokerOrderId, final }) => brokerOrderId !== null && final === null)

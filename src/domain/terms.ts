@@ -1,8 +1,9 @@
-import { add, isZero, ZERO } from './decimal.ts'
+import { add, type Decimal, isZero, ZERO } from './decimal.ts'
 import { FIRST_STEP, type OrderType, readClientOrderId } from './intent.ts'
 import { counts, headOf, type Leg, LEGS, type Order, type Placement, type ReplaceRequest } from './order.ts'
 import type { Landing } from './reduce.ts'
-import { totalsOf } from './standing.ts'
+import { isAskedFor, termsAskedFor } from './requests.ts'
+import { executedBefore, unendedBefore } from './standing.ts'
 import type { BrokerOrder } from './updates.ts'
 
 // What a view of the broker means for an order's record: which of its placements it is, and which terms hold.
@@ -43,20 +44,40 @@ const WAITING: ReadonlySet<string> = new Set(['accepted', 'pending_new', 'accept
 export const isAtWork = ({ working, final, cumulativeQuantity }: Placement): boolean =>
   !isZero(cumulativeQuantity) || final?.status === 'filled' || (working !== null && !WAITING.has(working.status))
 
+/** The order once `one` has taken its place. Replacements that are newer may be agreed already: their terms hold over its terms. */
+export function withAgreed(order: Order, one: Placement): Order {
+  const newer = order.placements
+    .filter(({ leg, replacement, agreed }) => agreed && leg === one.leg && replacement > one.replacement)
+    .toSorted((a, b) => a.replacement - b.replacement)
+  return [one, ...newer].reduce((now, next) => ({ ...now, ...agreedTerms(now, next, termsAskedFor(now, next)) }), order)
+}
+
+/**
+ * What an order is for whose newest replacement was made elsewhere, or whose request was lost: what the earlier orders of the chain have
+ * executed, and the size of the one at work. `null`: the size was asked for here, or is not known.
+ */
+export function sizeMadeElsewhere(order: Order): Decimal | null {
+  const head = headOf(order, 'entry')
+  if (head?.quantity == null || !head.agreed || head.replacement === 0 || isAskedFor(order, head)) return null
+  return add(executedBefore(order, head), head.quantity)
+}
+
+/** What an order can come to as it is. `null`: the broker has not shown yet how much an earlier order of the chain executed. */
+export function sizeThatStands(order: Order): Decimal | null {
+  const head = headOf(order, 'entry')
+  if (order.quantity === null || head?.quantity == null || unendedBefore(order, head).length > 0) return null
+  return add(executedBefore(order, head), head.quantity)
+}
+
 /** The terms that hold once `one` has taken its place. What somebody else replaced is sized by what the broker shows. */
-export function agreedTerms(
-  order: Order,
-  one: Placement,
-  request: Pick<ReplaceRequest, 'terms'> | undefined,
-): Partial<Order> {
+function agreedTerms(order: Order, one: Placement, request: Pick<ReplaceRequest, 'terms'> | undefined): Partial<Order> {
   const { limitPrice, stopPrice } = one
   if (one.leg === 'takeProfit' && order.takeProfit !== null && limitPrice !== null)
     return { takeProfit: { limitPrice } }
   if (one.leg === 'stopLoss' && order.stopLoss !== null && stopPrice !== null)
     return { stopLoss: { stopPrice, limitPrice } }
   if (one.leg !== 'entry') return {}
-  const others = totalsOf({ ...order, placements: order.placements.filter((other) => other !== one) })
-  const shown = one.quantity === null ? order.quantity : add(others.cumulativeQuantity, one.quantity)
+  const shown = one.quantity === null ? order.quantity : add(executedBefore(order, one), one.quantity)
   const quantity = request === undefined ? shown : (request.terms.quantity ?? order.quantity)
   return {
     quantity,

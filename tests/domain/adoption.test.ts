@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { adoptOrder, dec, mul, type Order } from '#domain'
+import { adoptOrder, type BrokerOrder, clientOrderIdOf, dec, mul, type Order } from '#domain'
 import { brokerOrder, executionOf, landing, play, seen } from './orders.ts'
 
 const filled = (quantity: string, average: string, second: number) =>
@@ -19,4 +19,19 @@ test('an order of which some executions are known, and not those before, costs w
   ]).slice.order as Order
   const adopted = adoptOrder([filled('60', '186', 4)], landing, known)
   expect(adopted).toMatchObject({ cumulativeQuantity: '60', totalCost: mul(dec('60'), dec('186')) })
+})
+
+test('a chain that is adopted is for what its earlier orders have executed and the size of the one at work', () => {
+  const part = (step: string, id: string): Partial<BrokerOrder> => ({
+    ...{ brokerOrderId: id, clientOrderId: clientOrderIdOf('u1', 't1', step) },
+    ...{ orderType: 'limit', limitPrice: dec('180') },
+  })
+  const first = { ...part('0.0', 'b1'), quantity: dec('89'), filledAveragePrice: dec('180'), replacedBy: 'b2' }
+  const views = [
+    brokerOrder('replaced', '42', 2, first),
+    brokerOrder('replaced', '0', 3, { ...part('0.1', 'b2'), quantity: dec('5'), replaces: 'b1', replacedBy: 'b3' }),
+    brokerOrder('new', '0', 4, { ...part('0.2', 'b3'), quantity: dec('47'), replaces: 'b2' }),
+  ]
+  const adopted = adoptOrder(views, landing)
+  expect(adopted).toMatchObject({ quantity: '89', cumulativeQuantity: '42', status: 'partially_filled' })
 })

@@ -161,6 +161,31 @@ describe('a replacement', () => {
     expect(endings(changes)).toHaveLength(1)
   })
 
+  test('made elsewhere is for what earlier orders have executed and its own size, whatever becomes known first', () => {
+    const third = { brokerOrderId: 'b3', clientOrderId: stepId('0.2'), replaces: 'b2', quantity: dec('47') }
+    const filled = { ...executionOf('47', '181', '47', 6), executionId: 'y47' }
+    const views = [
+      seen(first('replaced', '42', 3, { replacedBy: 'b2' })),
+      { type: 'execution', brokerOrderId: 'b1', execution: executionOf('42', '180', '42', 2) } as const,
+      seen(next('replaced', '0', 4, { quantity: dec('5'), replacedBy: 'b3' })),
+      seen(next('new', '0', 5, third)),
+    ]
+    for (const arrival of permutations(views)) {
+      const { slice } = play([claim, seen(first('new', '0', 1)), ...arrival])
+      expect(slice.order).toMatchObject({ status: 'partially_filled', quantity: '89', cumulativeQuantity: '42' })
+      const after = play([seen(next('filled', '47', 6, third), filled)], slice)
+      expect(endings(after.changes)).toMatchObject([{ status: 'filled', quantity: '89', cumulativeQuantity: '89' }])
+    }
+  })
+
+  test('made elsewhere is told again once the replaced order is known to have executed more', () => {
+    const theirs = { clientOrderId: 'made-elsewhere', quantity: dec('50') }
+    const { slice } = play([claim, seen(first('new', '0', 1)), seen(next('new', '0', 4, theirs))])
+    expect(slice.order?.quantity).toBe('50')
+    const { changes } = play([seen(first('replaced', '30', 4, { replacedBy: 'b2' }))], slice)
+    expect(changes).toMatchObject([{ type: 'order.replaced', brokerOrderId: 'b2', order: { quantity: '80' } }])
+  })
+
   test('waits for the one before it, and a cancel takes the place of all of them', () => {
     const second: OrderUpdate = {
       type: 'replace_requested',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { clientOrderIdOf, commandsOf, dec, isExcess, needsAttention, type OrderUpdate } from '#domain'
+import { clientOrderIdOf, commandsOf, dec, isExcess, missizedBy, needsAttention, type OrderUpdate } from '#domain'
 import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from './orders.ts'
 
 const terms = { quantity: null, limitPrice: dec('151'), stopPrice: null, trail: null, timeInForce: 'gtc' } as const
@@ -60,4 +60,18 @@ test('a size that stands is what the order is for from then on, and is told', ()
   const { slice, changes } = play([...before, { type: 'size_stands', at: at(7) }, { type: 'size_stands', at: at(8) }])
   expect(slice.order?.quantity).toBe('70')
   expect(changes.filter(({ type }) => type === 'order.replaced')).toHaveLength(2)
+})
+
+test('a size is not taken for what stands before the replaced order has shown what it executed', () => {
+  const sized = seen(brokerOrder('new', '0', 6, { ...next, quantity: dec('70'), replaces: 'b1' }))
+  const stands: OrderUpdate = { type: 'size_stands', at: at(7) }
+  const unread = play([...refused, sized, stands]).slice
+  expect([unread.order?.quantity, missizedBy(unread.order!)]).toEqual(['100', null])
+  const ended = seen(
+    brokerOrder('replaced', '17', 5, { ...limit, replacedBy: 'b2' }),
+    executionOf('17', '150', '17', 5),
+  )
+  const { slice } = play([ended], unread)
+  expect(missizedBy(slice.order!)?.commandId).toBe('c1')
+  expect(play([stands], slice).slice.order?.quantity).toBe('87')
 })

@@ -17,6 +17,7 @@ import {
   type ReplaceTerms,
   REPLACES_MAX,
   rightSizeOf,
+  unendedBefore,
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import type { Broker, ReplaceOutcome } from '../broker/index.ts'
@@ -295,13 +296,18 @@ async function end(
   return conclude(deps, slice.order ?? order, request.commandId, run)
 }
 
-/** With what the replaced order has executed: only the broker knows all of it, and the new order is sized by that. */
-async function withOldRead(deps: OrderDeps, order: Order, commandId: string): Promise<Order> {
-  const result = order.replaceResults.find((one) => one.commandId === commandId)
-  const old = order.placements.find((one) => one.leg === 'entry' && one.replacement === (result?.replacement ?? 0) - 1)
-  if (result?.outcome !== 'replaced' || old?.brokerOrderId == null || old.final !== null) return order
-  await readAgain(deps, order, old.brokerOrderId, await deps.brokers.get(order))
+/** With what the replaced orders have executed: only the broker knows all of it, and the newest order is sized by that. */
+async function withOldRead(deps: OrderDeps, order: Order): Promise<Order> {
+  const ids = unendedBeforeHead(order).flatMap(({ brokerOrderId }) => brokerOrderId ?? [])
+  if (ids.length === 0) return order
+  const broker = await deps.brokers.get(order)
+  for (const id of ids) await readAgain(deps, order, id, broker)
   return (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
+}
+
+function unendedBeforeHead(order: Order): Placement[] {
+  const head = headOf(order, 'entry')
+  return head === null ? [] : unendedBefore(order, head)
 }
 
 /**
@@ -309,15 +315,17 @@ async function withOldRead(deps: OrderDeps, order: Order, commandId: string): Pr
  * by whoever attends to the order. A correction that was refused leaves the size as it is: that is judged here as well.
  */
 async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: Run): Promise<JobResult> {
-  const order = await withOldRead(deps, noted, commandId)
-  const result = order.replaceResults.find((one) => one.commandId === commandId)
+  const result = noted.replaceResults.find((one) => one.commandId === commandId)
   if (result === undefined) return DONE
   if (result.outcome !== 'replaced' && !isCorrection(result))
     throw new CommandRefusedError(result.message ?? 'The order was not replaced')
+  if (result.leg !== 'entry') return DONE
+  const order = await withOldRead(deps, noted)
   const head = headOf(order, 'entry')
-  if (result.leg !== 'entry' || head === null || order.cancel !== null || isTerminal(head.status)) return DONE
+  if (head === null || order.cancel !== null || isTerminal(head.status)) return DONE
   // What the replaced orders have executed is not booked yet: the new one would be sized as if that were still to come.
-  if (hasGap(order)) return again(READ_AFTER_MS, 'executions of the replaced order are not booked yet')
+  if (hasGap(order) || unendedBefore(order, head).length > 0)
+    return again(READ_AFTER_MS, 'executions of the replaced order are not booked yet')
   return correctSize(deps, order, head, run)
 }
 
