@@ -11,10 +11,10 @@ export type PlantedDefect = Readonly<{ name: string; what: string; file: string;
 export const planted: readonly PlantedDefect[] = [
   {
     name: 'submission',
-    what: 'a refusal of the second request counts as proof, although the first may have arrived',
-    file: 'workers/orders/resolve.ts',
-    right: "isParked ? [] : [{ type: 'outcome_unknown', at }]",
-    wrong: '[]',
+    what: 'a refusal is believed, although the store lost an earlier request that may have arrived',
+    file: 'workers/orders/sending.ts',
+    right: 'const seen = order !== null && deps.mayHaveLost() ? await',
+    wrong: 'const seen = order?.id === "" && deps.mayHaveLost() ? await',
   },
   {
     name: 'replacement',

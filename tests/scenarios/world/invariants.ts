@@ -255,7 +255,7 @@ function partialAverages(
     const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
     const isUnsure =
       broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId)) ||
-      warnings.some((line) => line.includes(`"orderId":"${String(tradeId)}"`))
+      warnings.some((line) => line.includes('execution_inferred') && line.includes(`"orderId":"${String(tradeId)}"`))
     if (isUnsure) return []
     let [quantity, cost] = [0, 0]
     for (const { brokerOrderId, execution } of broker.executions) {

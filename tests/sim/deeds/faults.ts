@@ -101,8 +101,10 @@ export const faults: readonly Deed[] = [
       const broker = sim.world.brokerOf(ref)
       broker.visibleAfterMs = 1_000 + sim.chance.below(4_000)
       sim.world.later(20_000, () => (broker.visibleAfterMs = 0))
-      broker.fail('submit', { kind: sim.chance.pick(LOST_REPLIES)! })
-      broker.fail('submit', { kind: 'refuse', code: sim.chance.pick(REFUSALS)! })
+      const isCrash = sim.chance.below(2) === 0
+      if (isCrash) sim.world.crashAt('submit.answered')
+      else broker.fail('submit', { kind: sim.chance.pick(LOST_REPLIES)! })
+      broker.fail('submit', { kind: 'refuse', code: sim.chance.pick(REFUSALS)! }, { skip: isCrash ? 1 : 0 })
       return submitSimple(sim, ref)
     },
   },
