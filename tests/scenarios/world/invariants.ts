@@ -273,13 +273,15 @@ function partialAverages(
 }
 
 /** C2: the average that is told last of an order that goes on, or that was corrected, is the broker's. */
-function lastAverages({ ref, store }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
+function lastAverages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
   const last = new Map<string, Entry>()
   for (const entry of store.log(ref.userId))
     if (fieldsOf(entry)['averageFillPrice'] !== undefined) last.set(String(fieldsOf(entry)['tradeId']), entry)
   return [...last].flatMap(([tradeId, entry]) => {
     const trade = books.get(tradeId)
-    if (trade === undefined || store.losses > 0) return []
+    // What was taken from a total is priced as its average allows.
+    const isAdopted = warnings.some((line) => line.includes('total_adopted') && line.includes(`"orderId":"${tradeId}"`))
+    if (trade === undefined || store.losses > 0 || isAdopted) return []
     const executed = Number(trade.executed)
     const { averageFillPrice, filledQuantity } = fieldsOf(entry)
     const average = executed === 0 ? 0 : Number(trade.cost) / executed
