@@ -21,6 +21,13 @@ function leftOf({ status, quantity, cumulativeQuantity, placements, replaces }: 
 
 const signOf = ({ side }: Pick<Order, 'side'>): number => (side === 'buy' ? 1 : -1)
 
+/** The same of the order that is judged: a replacement under way is judged as what it makes of the order, whose own size was judged before. */
+function asReplaced(order: Order): number {
+  const [underWay] = order.replaces
+  if (underWay?.sentAt == null) return leftOf(order)
+  return Number(underWay.terms.quantity ?? order.quantity ?? Infinity) - Number(order.cumulativeQuantity)
+}
+
 /** Whether all that is open against the position, this order included, leaves it on its side. */
 export function lowers(store: FakeStore, { userId, connectionId }: ConnectionRef, order: Order): boolean {
   const held = Number(store.positionOf(userId, connectionId, order.symbol)?.quantity ?? 0)
@@ -28,7 +35,7 @@ export function lowers(store: FakeStore, { userId, connectionId }: ConnectionRef
   const against = store
     .snapshot(userId)
     .orders.filter((one) => one.connectionId === connectionId && one.symbol === order.symbol && one.side === order.side)
-    .map(leftOf)
+    .map((one) => (one.id === order.id ? asReplaced(one) : leftOf(one)))
   return against.reduce((sum, one) => sum + one, 0) <= Math.abs(held)
 }
 
