@@ -33,7 +33,7 @@ export class StoreReturns {
   }
 
   #returned(): void {
-    this.#lastMs = this.#clock.monotonicMs()
+    this.lost()
     for (const listener of this.#listeners) listener()
   }
 }

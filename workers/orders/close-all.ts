@@ -1,13 +1,12 @@
 import type { z } from 'zod'
 import { type closeAllSchema, closeAllTradeId, jobs } from '#contract'
 import { positionSideOf } from '#domain'
+import { BOOKED_MS_MAX } from './close.ts'
 import { coversPosition } from './covered.ts'
 import type { OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 
-/** What the broker holds is booked by then: a fill that no stream tells of takes less (P7). */
-const BOOKED_MS_MAX = 30_000
 const LOOK_MS = 500
 
 /**

@@ -36,7 +36,7 @@ import { deny, meet, placeFirst } from './submit.ts'
 export type CloseCommand = z.output<typeof closePositionSchema>
 
 /** A close waits this long for what the broker holds to be booked: longer than a fill that no stream tells of takes (P7). */
-const BOOKED_MS_MAX = 30_000
+export const BOOKED_MS_MAX = 30_000
 const LOOK_MS = 500
 
 /** @throws {TradeConflictError} @throws {BrokerError} */

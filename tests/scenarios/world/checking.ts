@@ -1,5 +1,6 @@
 import type { AccountStanding } from '../../../workers/broker/index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
+import { leaseName } from './leases.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 
 /**
@@ -18,7 +19,7 @@ export class CheckedAccounts {
   }
 
   heard({ name }: Process, { label, account, args }: PortCall, outcome: Heard): void {
-    if (label === 'leases.take') this.#checked.delete(`${name} ${leaseName(args[0])}`)
+    if (label === 'leases.take') this.#checked.delete(`${name} ${leaseName(String(args[0]))}`)
     if (label !== 'broker.readAccount' || account === null || !outcome.isDone) return
     const [userId = '', connectionId = ''] = account.split(' ')
     const { brokerAccountId } = outcome.value as AccountStanding
@@ -38,6 +39,3 @@ export class CheckedAccounts {
     this.#say(`MUL-01 ${what.join(', ') || 'something'} is written before the account was checked`)
   }
 }
-
-/** `lease:{user}:connection`, as an account is called. */
-const leaseName = (key: unknown): string => String(key).replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')

@@ -1,4 +1,5 @@
 import type { FakeStore } from '../../support/fake-store.ts'
+import { leaseName } from './leases.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 import { inJob } from './schedule.ts'
 
@@ -19,7 +20,7 @@ export class LeaseHolders {
 
   heard({ name }: Process, { label, args }: PortCall, outcome: Heard): void {
     if (label !== 'leases.take' || !outcome.isDone || typeof outcome.value !== 'string') return
-    this.#tokens.set(`${name} ${accountOf(args[0])}`, outcome.value)
+    this.#tokens.set(`${name} ${leaseName(String(args[0]))}`, outcome.value)
   }
 
   calling({ name }: Process, { label, args }: PortCall): void {
@@ -38,6 +39,3 @@ export class LeaseHolders {
     }
   }
 }
-
-/** `lease:{user}:connection`, as an account is called. */
-const accountOf = (key: unknown): string => String(key).replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')

@@ -16,7 +16,7 @@ export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore):
   }
   return {
     async take(key, ttlMs) {
-      const name = nameOf(key)
+      const name = leaseName(key)
       if (store.leases.has(name)) return null
       tokens = Math.max(tokens + 1, schedule.nowMs * 1_000)
       store.leases.set(name, String(tokens))
@@ -24,14 +24,14 @@ export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore):
       return String(tokens)
     },
     async renew(key, token, ttlMs) {
-      const name = nameOf(key)
+      const name = leaseName(key)
       if (store.leases.get(name) !== token) return false
       keep(name, ttlMs)
       return true
     },
-    revoke: async (key) => void store.leases.delete(nameOf(key)),
+    revoke: async (key) => void store.leases.delete(leaseName(key)),
     async release(key, token) {
-      if (store.leases.get(nameOf(key)) === token) store.leases.delete(nameOf(key))
+      if (store.leases.get(leaseName(key)) === token) store.leases.delete(leaseName(key))
     },
   }
 }
@@ -39,8 +39,8 @@ export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore):
 /** By key. */
 const names = new Map<string, string>()
 
-/** `lease:{user}:connection`: the name under which the store knows it. */
-function nameOf(key: string): string {
+/** The name of a lease in the store, as an account is called: `<user> <connection>`. @param key `lease:{user}:connection` */
+export function leaseName(key: string): string {
   const name = names.get(key) ?? key.replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')
   names.set(key, name)
   return name
