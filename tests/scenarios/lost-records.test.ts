@@ -213,6 +213,19 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     await world.quiesce()
     expect((await world.order('t1'))?.status).toBe('canceled')
   })
+
+  test('RDQ-04 an order that the broker rejected late as well, by a store that dies: its job is done, and it is read all the same', async () => {
+    const world = await openWorld({ seed: 46 })
+    const job = world.submit()
+    await world.advance(2_000)
+    world.broker.move('b-1', 'rejected')
+    await world.advance(2_000)
+    expect([(await world.order('t1'))?.status, world.queue.stateOf(job)]).toEqual(['rejected', 'completed'])
+    world.loseLast(3, 1_000)
+    expect(await world.order('t1')).toBeNull()
+    await world.quiesce({ withinMs: 60_000 })
+    expect((await world.order('t1'))?.status).toBe('rejected')
+  })
 })
 
 describe('RDQ-04 the record of a bracket is lost, and its session still knows whose the exits are', () => {

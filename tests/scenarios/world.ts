@@ -269,6 +269,12 @@ class World extends Outcome {
     for (const tell of this.#onReturn) tell()
   }
 
+  /** The store dies before it has synced its last commits, and comes back without them. Nobody misses that: every link breaks with it. */
+  loseLast(count: number, noticedAfterMs: number): void {
+    this.store.loseLast(count)
+    this.later(noticedAfterMs, () => this.storeReturns())
+  }
+
   /** Does `run` when so much time has passed, whoever lives or dies meanwhile. */
   later(afterMs: number, run: () => void): void {
     this.schedule.after(this.#self, afterMs, run)

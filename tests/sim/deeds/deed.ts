@@ -41,6 +41,8 @@ export const clientOrderIdIn = ({ ref, tradeId }: Trade): string => clientOrderI
 
 /** The store may lose this many acknowledged commits at once. */
 const LOST_MAX = 3
+/** A worker may go on for so long with what it remembers of a store that is back already. */
+const NOTICED_MS = 5_000
 
 /**
  * The last commits are lost. Not once a connection was removed: control records are not among them here, and so a removal would be half
@@ -48,7 +50,7 @@ const LOST_MAX = 3
  */
 export function loseLast({ world, chance, setting }: Sim): boolean {
   if (setting.accounts.some((ref) => world.store.controls.linked(ref) === null)) return false
-  world.store.loseLast(1 + chance.below(LOST_MAX))
+  world.loseLast(1 + chance.below(LOST_MAX), chance.below(NOTICED_MS))
   return true
 }
 
