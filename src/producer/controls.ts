@@ -22,7 +22,9 @@ export type HaltRequest = ControlTarget &
 
 /**
  * `isComplete`: every order, and every replacement of one, that was on its way when the halt was written has its outcome, or was
- * quarantined: nothing is sent any more. Otherwise `waitingFor` orders have none yet; ask again (the same halt is harmless) to hear of it.
+ * quarantined, and the halt stands: nothing is sent any more. Otherwise `waitingFor` orders have none yet; ask again (the same halt is
+ * harmless) to hear of it. Neither (`waitingFor` 0): somebody ended the halt, or wrote another in its place, while this call waited;
+ * `halts` says what stands.
  */
 export type HaltResult = Readonly<{ isComplete: boolean; waitingFor: number }>
 
@@ -99,8 +101,12 @@ export function createControlCommands(redis: Redis, clock: Clock, log: Logger): 
 
     async halt(request) {
       const { allows, by, reason, waitMs, ...of } = parse(haltSchema, request)
-      await available(controls.setHalt(scopeOf(of), { allows, by, reason, at: isoTime(clock.now()) }))
-      return available(awaitOutcomes(redis, controls, of, clock, waitMs))
+      const made: HaltMade = { allows, by, reason, at: isoTime(clock.now()) }
+      await available(controls.setHalt(scopeOf(of), made))
+      const waitingFor = await available(awaitOutcomes(redis, controls, of, clock, waitMs))
+      // Read behind the last count: what leaves once the halt has ended is in none.
+      const isComplete = waitingFor === 0 && isThat(made, await available(readHaltOf(controls, of)))
+      return { isComplete, waitingFor }
     },
 
     resume: async (of) => available(controls.setHalt(scopeOf(parse(targetSchema, of)), null)),
@@ -125,9 +131,22 @@ export function createControlCommands(redis: Redis, clock: Clock, log: Logger): 
   }
 }
 
+type HaltMade = Omit<Halt, 'schema' | 'scope' | 'revision'>
+
+const isThat = ({ allows, by, reason, at }: HaltMade, halt: Halt | null): boolean =>
+  halt !== null && halt.at === at && halt.by === by && halt.reason === reason && halt.allows === allows
+
+/** The halt of exactly this target. */
+async function readHaltOf(controls: Controls, { userId, connectionId }: ControlTarget): Promise<Halt | null> {
+  if (userId === undefined) return controls.readGlobalHalt()
+  const { halts } = await controls.read(userId)
+  return connectionId === undefined ? halts.user : (halts.byConnection.get(connectionId) ?? null)
+}
+
 /**
  * Waits until no claim, and no replacement that was sent, before the halt is without an outcome. One after it is refused in the same
  * script that would have made it (or, under a global halt, finds the halt before anything is sent), so that those found now are all.
+ * @returns how many orders had none when the time was over
  */
 async function awaitOutcomes(
   redis: Redis,
@@ -135,7 +154,7 @@ async function awaitOutcomes(
   { userId, connectionId }: ControlTarget,
   clock: Clock,
   waitMs: number,
-): Promise<HaltResult> {
+): Promise<number> {
   const reader = createReader(redis)
   const isOpen = async (user: string): Promise<number> => {
     const { orders } = await reader.snapshot(user)
@@ -148,7 +167,7 @@ async function awaitOutcomes(
     const counts: [user: string, count: number][] = []
     for (const user of users) counts.push([user, await isOpen(user)])
     const waitingFor = counts.reduce((sum, [, count]) => sum + count, 0)
-    if (waitingFor === 0 || clock.monotonicMs() >= untilMs) return { isComplete: waitingFor === 0, waitingFor }
+    if (waitingFor === 0 || clock.monotonicMs() >= untilMs) return waitingFor
     users = counts.filter(([, count]) => count > 0).map(([user]) => user)
     await clock.sleep(LOOK_EVERY_MS)
   }

@@ -1,6 +1,6 @@
 import { Queue, Worker } from 'bullmq'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { parametersHash, queues, submitOrderSchema } from '#contract'
 import { createProducer, InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
 import { type Order, reduce } from '#domain'
@@ -143,6 +143,15 @@ describe('acceptStore', () => {
 describe('halt', () => {
   const who = { by: 'ops', reason: 'drill' }
 
+  /** The only order of a user, as a worker writes it. */
+  async function write(userId: string, status: Order['status'], connectionId = 'broker_1'): Promise<void> {
+    const store = createStore(redis.connect())
+    const order = { ...orderRecordOf(userId, 't-halt'), connectionId, status }
+    const expectVersion = await store.version(userId)
+    const writes = [{ kind: 'order', order }] as const
+    await store.commit(userId, { expectVersion, fence: { kind: 'version' }, writes, events: [] })
+  }
+
   test('names whom it is for, and ends only there', async () => {
     const connection = { userId: 'erin', connectionId: 'broker_1' }
     for (const target of [{}, { userId: 'erin' }, connection]) {
@@ -160,26 +169,32 @@ describe('halt', () => {
   test.each([{}, { userId: 'frank' }, { userId: 'frank', connectionId: 'broker_1' }])(
     'S17 is complete only when every claim before it has an outcome: %o',
     async (target) => {
-      const store = createStore(redis.connect())
       await producer.connections.connect({ ...connect, userId: 'frank' })
-      const write = async (status: Order['status'], connectionId: string) => {
-        const order = { ...orderRecordOf('frank', 't-halt'), connectionId, status }
-        const expectVersion = await store.version('frank')
-        const writes = [{ kind: 'order', order }] as const
-        await store.commit('frank', { expectVersion, fence: { kind: 'version' }, writes, events: [] })
-      }
-      await write('submitting', 'broker_1')
+      await write('frank', 'submitting')
       expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({ isComplete: false, waitingFor: 1 })
       const waiting = producer.halt({ ...target, ...who, waitMs: 20_000 })
-      await write('rejected', 'broker_1')
+      await write('frank', 'rejected')
       expect(await waiting).toEqual({ isComplete: true, waitingFor: 0 })
-      await write('submitting', 'broker_2')
+      await write('frank', 'submitting', 'broker_2')
       const isOther = 'connectionId' in target
       expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({
         ...{ isComplete: isOther, waitingFor: isOther ? 0 : 1 },
       })
-      await write('rejected', 'broker_2')
+      await write('frank', 'rejected', 'broker_2')
       await producer.resume(target)
+    },
+  )
+
+  test.each([{}, { userId: 'heidi' }, { userId: 'heidi', connectionId: 'broker_1' }])(
+    'S17 is not complete when somebody ended it while it waited: %o',
+    async (target) => {
+      await producer.connections.connect({ ...connect, userId: 'heidi' })
+      await write('heidi', 'submitting')
+      const waiting = producer.halt({ ...target, ...who, waitMs: 20_000 })
+      await vi.waitFor(async () => expect(await producer.halts(target)).toHaveLength(1))
+      await producer.resume(target)
+      await write('heidi', 'rejected')
+      expect(await waiting).toEqual({ isComplete: false, waitingFor: 0 })
     },
   )
 

@@ -133,6 +133,23 @@ describe('S17 a halt is complete once every replacement that was sent has its ou
     expect(await again).toEqual({ isComplete: true, waitingFor: 0 })
   })
 
+  test.each([
+    ['resumed', (world: World) => world.resume({ userId: 'u1' })],
+    ['halted less strictly', (world: World) => world.halt({ userId: 'u1' }, { by: 'desk', allows: 'reducing' })],
+  ])('S17 its target is %s while it waits: it is not complete, since orders leave again', async (_how, happen) => {
+    const world = await resting()
+    world.broker.holdsReplaces = true
+    replace(world, { limitPrice: '151' })
+    await world.advance(3_000)
+    const halted = world.halt({ userId: 'u1' }, { waitMs: 5_000 })
+    await world.advance(1_000)
+    void happen(world)
+    await world.advance(1_000)
+    world.broker.settleReplace(world.broker.replaces[0]!.clientOrderId, 'replaced')
+    await world.advance(5_000)
+    expect(await halted).toEqual({ isComplete: false, waitingFor: 0 })
+  })
+
   test('S17 a replacement that waits for its turn, and one that never left, hold up nothing', async () => {
     const world = await resting()
     world.broker.fail('replace', { kind: 'rate_limit', retryAfterMs: 30_000 })

@@ -215,7 +215,7 @@ class World extends Outcome {
     const request = { by: 'ops', reason: 'drill', allows: 'nothing', ...target, ...over } as const
     const { losses } = this.store
     const made = { target, allows: request.allows, at: isoTime(this.nowMs), losses }
-    this.#conduct.sending.replaced(target)
+    this.#conduct.sending.halting(made)
     const result = await this.schedule.enter(() => this.#controls.halt(request))
     if (result.isComplete) await this.#conduct.sending.completed(made, this.#refs())
     return result
@@ -239,9 +239,12 @@ class World extends Outcome {
 
   /** Ends the halts of these targets; default: of everybody. */
   async resume(...targets: HaltTarget[]): Promise<void> {
-    this.#conduct.sending.resumed()
-    for (const target of targets.length === 0 ? [{}] : targets)
+    const { sending } = this.#conduct
+    for (const target of targets.length === 0 ? [{}] : targets) {
+      sending.ending(target)
       await this.schedule.enter(() => this.#controls.resume(target))
+      sending.ending(target) // of a halt that was asked for meanwhile, nobody knows which came first
+    }
   }
 
   /** Asks for a connection to be removed, as the producer does. */

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { type ControlCommands, createControlCommands } from '../../../src/producer/controls.ts'
+import { controlField, controlKey, globalControlKey } from '../../../src/store/keys.ts'
 import { openFieldsOf } from '../../../src/store/open-index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
@@ -23,6 +24,12 @@ function commandsOf(store: FakeStore) {
     const place = { v: store.versionOf(userId), last: store.lastEventId(userId) }
     return { ...Object.fromEntries(store.recordsOf(userId)), ...place }
   }
+  const haltsOf = async (userId: string): Promise<Record<string, string>> => {
+    const { user, byConnection } = (await controls.read(userId)).halts
+    const named = [...byConnection].map(([id, halt]) => [controlField.connectionHalt(id), halt] as const)
+    const all = user === null ? named : [[controlField.halt, user] as const, ...named]
+    return Object.fromEntries(all.map(([name, halt]) => [name, JSON.stringify(halt)]))
+  }
   return {
     async controlPut(key: string, name: string, record: string): Promise<string> {
       const userId = taggedUser(key)
@@ -44,6 +51,13 @@ function commandsOf(store: FakeStore) {
       const indexed = `${state['v'] ?? ''} ${openFieldsOf(state).length}`
       return names.map((name) => ({ ...state, indexed })[name] ?? null)
     },
-    hgetall: async (key: string): Promise<Record<string, string>> => stateOf(taggedUser(key) ?? ''),
+    async hget(key: string, name: string): Promise<string | null> {
+      const halt = key === globalControlKey && name === controlField.halt ? await controls.readGlobalHalt() : null
+      return halt && JSON.stringify(halt)
+    },
+    async hgetall(key: string): Promise<Record<string, string>> {
+      const userId = taggedUser(key) ?? ''
+      return key === controlKey(userId) ? haltsOf(userId) : stateOf(userId)
+    },
   }
 }

@@ -37,13 +37,19 @@ export class SendingRules {
   readonly #leaves = new Map<string, Leave>()
   /** The true time, whatever the clocks of machines say. */
   readonly #nowMs: () => number
-  readonly #complete: HaltMade[] = []
+  /** Halts that nobody has ended, or made anew, since they were asked for. */
+  readonly #standing = new Set<HaltMade>()
+  readonly #complete = new Set<HaltMade>()
   #claims: { userId: string; fence: Leaving; before: Order | null }[] = []
 
   constructor(store: FakeStore, say: (finding: string) => void, nowMs: () => number) {
     this.#store = store
     this.#say = say
     this.#nowMs = nowMs
+    // The halt of a connection goes with it.
+    const isGone = ({ target: { userId, connectionId } }: HaltMade): boolean =>
+      userId !== undefined && connectionId !== undefined && store.controls.linked({ userId, connectionId }) === null
+    store.controls.onChange.add(() => this.#end(isGone))
   }
 
   asked(process: Process, { label, account, args }: PortCall): void {
@@ -98,9 +104,25 @@ export class SendingRules {
     return order?.replaces[0]?.sentAt != null && order.replaces[0].sentAt !== before?.replaces[0]?.sentAt
   }
 
+  /** A halt is asked for. It takes the place of the one before it: from now on it says what passes. */
+  halting(halt: HaltMade): void {
+    this.ending(halt.target)
+    this.#standing.add(halt)
+  }
+
+  /** Whoever asks for it: from now on the halt of exactly this target says nothing any more. */
+  ending({ userId, connectionId }: HaltTarget): void {
+    this.#end(({ target }) => target.userId === userId && target.connectionId === connectionId)
+  }
+
+  #end(isOver: (halt: HaltMade) => boolean): void {
+    for (const halts of [this.#standing, this.#complete])
+      for (const halt of [...halts].filter(isOver)) halts.delete(halt)
+  }
+
   /** `halt()` has said that every earlier claim has its outcome, or was set aside, or can have no effect any more. */
   async completed(halt: HaltMade, refs: readonly ConnectionRef[]): Promise<void> {
-    if (halt.losses !== this.#store.losses) return
+    if (halt.losses !== this.#store.losses || !this.#standing.has(halt)) return
     for (const ref of refs.filter((one) => covers(halt.target, one))) {
       const { orders } = await this.#store.loadConnection(ref.userId, ref.connectionId)
       for (const order of orders) {
@@ -111,17 +133,7 @@ export class SendingRules {
           this.#say(`S17 halt() is complete, and ${id} has no outcome`)
       }
     }
-    this.#complete.push(halt)
-  }
-
-  /** Another halt of the same target takes the place of the one before: from now on it says what passes. */
-  replaced({ userId, connectionId }: HaltTarget): void {
-    const isSame = ({ target }: HaltMade): boolean => target.userId === userId && target.connectionId === connectionId
-    this.#complete.splice(0, this.#complete.length, ...this.#complete.filter((halt) => !isSame(halt)))
-  }
-
-  resumed(): void {
-    this.#complete.length = 0
+    if (this.#standing.has(halt)) this.#complete.add(halt)
   }
 
   #sends(process: Process, intent: OrderIntent): void {
@@ -155,7 +167,7 @@ export class SendingRules {
       this.#say(`S17 ${tradeId} is sent, and its claim had read that everybody is halted`)
     const isOver = ({ target, allows, losses }: HaltMade): boolean =>
       ref !== null && covers(target, ref) && losses === this.#store.losses && !passes(allows, exposure)
-    if (this.#complete.some(isOver)) this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
+    if ([...this.#complete].some(isOver)) this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
   }
 
   /** Whether an order does to the position what it says. Exits are not looked at: their entry is what may add. */
