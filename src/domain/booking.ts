@@ -14,7 +14,7 @@ import {
 } from './order.ts'
 import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
 import type { Landing, Reduced } from './reduce.ts'
-import { replaceEnded, replaceTookPlace } from './requests.ts'
+import { predecessorOf, replaceEnded, replaceTookPlace } from './requests.ts'
 import { hasRightSize, isComplete, standingOf, totalsOf } from './standing.ts'
 import {
   amendmentTo,
@@ -338,8 +338,8 @@ export class Booking {
   #agree(at: string): void {
     const { placements = [] } = this.#order ?? {}
     placements.forEach((one, index) => {
-      const old = placements.find((other) => other.leg === one.leg && other.replacement === one.replacement - 1)
-      if (one.agreed || !(old?.status === 'replaced' || isAtWork(one))) return
+      if (this.#order === null || one.agreed) return
+      if (predecessorOf(this.#order, one)?.status !== 'replaced' && !isAtWork(one)) return
       this.#put(index, { ...one, agreed: true })
       this.patch((order) => ({ ...withAgreed(order, one), ...replaceTookPlace(order, one, at) }))
       if (this.#order?.endedAt === null) this.#tellReplaced(one.leg, at)

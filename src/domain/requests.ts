@@ -106,6 +106,21 @@ export function termsAskedFor(order: Order, at: Place): Pick<ReplaceRequest, 'te
 export const isAskedFor = ({ replaces, replaceResults }: Order, at: Place): boolean =>
   [...replaces, ...replaceResults].some(isAt(at))
 
+/**
+ * The order that a replacement takes the place of: the newest of its leg before it. A replacement that came to nothing has used up its
+ * number, and is passed over. `null`: what became of a number between the two is not known.
+ */
+export function predecessorOf(order: Order, { leg, replacement }: Place): Placement | null {
+  for (let number = replacement - 1; number >= 0; number -= 1) {
+    const at = isAt({ leg, replacement: number })
+    const result = order.replaceResults.find(at)
+    const placement = order.placements.find(at)
+    const cameToNothing = placement?.agreed !== true && result !== undefined && result.outcome !== 'replaced'
+    if (!cameToNothing) return placement ?? null
+  }
+  return null
+}
+
 /** A replacement shows itself: it took place, also where its request had been refused, or taken for lost. */
 export function replaceTookPlace(order: Order, placement: Place, at: string): Partial<Order> {
   const asked = order.replaces.find(isAt(placement))

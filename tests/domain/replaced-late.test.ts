@@ -75,3 +75,21 @@ test('a size is not taken for what stands before the replaced order has shown wh
   expect(missizedBy(slice.order!)?.commandId).toBe('c1')
   expect(play([stands], slice).slice.order?.quantity).toBe('87')
 })
+
+test('a replacement after a refused one has taken place once the order that it replaced shows as replaced', () => {
+  const { slice, changes } = play([
+    ...refused,
+    { type: 'replace_requested', request: { commandId: 'c2', leg: 'entry', terms, requestedAt: at(5) } },
+    { type: 'replace_sent', commandId: 'c2', at: at(5) },
+    seen(brokerOrder('replaced', '0', 6, { ...limit, replacedBy: 'b2' })),
+    seen(
+      brokerOrder('accepted', '0', 6, { ...next, clientOrderId: clientOrderIdOf('u1', 't1', '0.2'), replaces: 'b1' }),
+    ),
+  ])
+  expect(changes.filter(({ type }) => type === 'order.replaced')).toHaveLength(1)
+  expect(commandsOf(slice.order!)).toMatchObject([
+    { commandId: 'c1', outcome: 'refused' },
+    { commandId: 'c2', outcome: 'done' },
+  ])
+  expect(slice.order).toMatchObject({ limitPrice: '151', replaces: [] })
+})

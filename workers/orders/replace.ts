@@ -12,6 +12,7 @@ import {
   LEGS,
   type Order,
   type Placement,
+  predecessorOf,
   replacedBy,
   type ReplaceRequest,
   type ReplaceTerms,
@@ -150,7 +151,7 @@ export async function settleReplace(deps: OrderDeps, order: Order, broker: Broke
   const [request] = order.replaces
   if (request?.sentAt == null) return order
   const followed = await follow(deps, order, request, broker)
-  const old = followed.placements.find((one) => one.leg === request.leg && one.replacement === request.replacement - 1)
+  const old = predecessorOf(followed, request)
   const isLost = placementOf(followed, request) === undefined && !isSince(deps, request.sentAt, REQUEST_MS_MAX)
   // The old one is canceled and not replaced, and the new one never came: there will be none.
   if (!isLost || old?.final == null || old.final.status === 'replaced') return followed
