@@ -181,6 +181,16 @@ describe('one connection, several owners', () => {
     },
   )
 
+  test('MUL-01 a first reading that ends after another worker has taken the lease and read the account: the store refuses it', async () => {
+    const world = await openWorld({ seed: 4, workers: 2, isAdopted: false })
+    world.freezeAt('broker.listExecutions', 20_000)
+    await world.advance(15_000)
+    expect(world.events()).toEqual(['state.resync', 'broker.connected'])
+    await world.advance(15_000)
+    await world.quiesce()
+    expect(world.events()).toEqual(['state.resync', 'broker.connected'])
+  })
+
   test('CRA-04 crash during reconcile - after each step, up to three times in a row', async () => {
     const points = [
       ...(['reconcile.orders_read', 'reconcile.executions_read', 'reconcile.portfolio_read'] as const),

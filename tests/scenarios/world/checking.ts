@@ -6,6 +6,7 @@ import type { Heard, PortCall, Process } from './process.ts'
 /**
  * MUL-01: under a lease, nothing of an account that has been read before is written until its holder has heard from the broker that the
  * credentials still lead to this account. Which lease that was heard under does not matter: a holder that takes the lease anew must ask anew.
+ * A write that the store refuses for want of the lease is no finding: that is how the lease works.
  */
 export class CheckedAccounts {
   readonly #store: FakeStore
@@ -31,7 +32,9 @@ export class CheckedAccounts {
     if (label !== 'store.commit') return
     const [userId, { fence, writes, expectVersion }] = args as Parameters<FakeStore['commit']>
     if (fence.kind !== 'lease' || this.#store.versionOf(userId) !== expectVersion) return
-    const key = `${name} ${userId} ${fence.connectionId}`
+    const ref = `${userId} ${fence.connectionId}`
+    if (this.#store.leases.get(ref) !== fence.token) return
+    const key = `${name} ${ref}`
     // Whose account it is, is what the first reading says.
     if (this.#store.accountOf(userId, fence.connectionId) === null) this.#checked.add(key)
     if (this.#checked.has(key)) return
