@@ -1,7 +1,7 @@
 import { cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
 import { counts, headOf, intentOf, type Order, type Placement, type ReplaceRequest, sideOf } from './order.ts'
 import type { Judged } from './risk.ts'
-import { livePlacements, rightSizeOf } from './standing.ts'
+import { executedOf, livePlacements, rightSizeOf } from './standing.ts'
 
 // What a replacement is, before it is sent: which order it replaces, at what size, and what it makes of it.
 
@@ -22,6 +22,16 @@ export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked
   if (leg !== 'entry' || total === null || (terms.quantity === null && isZero(head.cumulativeQuantity))) return null
   const left = sub(total, order.cumulativeQuantity)
   return cmp(left, head.cumulativeQuantity) > 0 ? left : total
+}
+
+/**
+ * Why a total cannot be asked for: it has executed already, and sent all the same it would execute once more. A replacement that waits
+ * for its turn may have been right when it was asked for. `null`: nothing speaks against it.
+ */
+export function sizeRefusalOf(order: Order, { terms: { quantity } }: Pick<Asked, 'terms'>): string | null {
+  const executed = executedOf(order)
+  if (quantity === null || cmp(quantity, executed) > 0) return null
+  return `quantity: ${executed} have executed; the total must be more than that`
 }
 
 /** The order as it is once it is replaced, or the exit of it that is. */

@@ -115,8 +115,14 @@ const earlierOf = ({ placements }: Order, head: Placement): Placement[] =>
   placements.filter(({ leg, replacement }) => leg === head.leg && replacement < head.replacement)
 
 /** What the earlier orders of a chain have executed by the broker's word, booked or not; what was busted is left out. */
-export const executedBefore = (order: Order, head: Placement): Decimal =>
-  earlierOf(order, head).reduce((total, one) => {
+export const executedBefore = (order: Order, head: Placement): Decimal => executedBy(earlierOf(order, head))
+
+/** The same of the whole chain of an order, its head included. */
+export const executedOf = ({ placements }: Order): Decimal =>
+  executedBy(placements.filter(({ leg }) => leg === 'entry'))
+
+const executedBy = (placements: readonly Placement[]): Decimal =>
+  placements.reduce((total, one) => {
     const gross = max(one.reportedQuantity, one.cumulativeQuantity)
     return add(total, one.busted === null ? gross : sub(gross, one.busted.quantity))
   }, ZERO)

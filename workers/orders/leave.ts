@@ -10,6 +10,7 @@ import {
   type Order,
   replacedBy,
   type ReplaceRequest,
+  sizeRefusalOf,
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
@@ -52,6 +53,8 @@ export async function leaveToReplace(
     const asked = now.slice.order
     const head = asked === null ? null : replacedBy(asked, request)
     if (asked?.replaces[0]?.commandId !== request.commandId || asked.cancel !== null || head === null) return null
+    found.message = sizeRefusalOf(asked, request)
+    if (found.message !== null) return null
     found.quantity = askedSizeOf(asked, head, request)
     const judged = becomes(asked, request)
     const facts = await deps.risk.judge(judged.intent, now, broker)

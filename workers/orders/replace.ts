@@ -18,6 +18,7 @@ import {
   type ReplaceTerms,
   REPLACES_MAX,
   rightSizeOf,
+  sizeRefusalOf,
   unendedBefore,
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
@@ -88,7 +89,7 @@ async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Pro
   if (known?.terms !== undefined && !asksForSame({ ...known, terms: known.terms }, leg, terms))
     throw new CommandRefusedError(`commandId: ${commandId} was already used for something else; use a new commandId`)
   if (known !== undefined) return order
-  const problem = problemOf(order, command)
+  const problem = problemOf(order, leg, terms)
   if (problem !== null) throw new CommandRefusedError(problem)
   const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
   const { slice } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request })
@@ -100,7 +101,7 @@ const asksForSame = (known: Pick<ReplaceRequest, 'leg' | 'terms'>, leg: Leg, ter
   contentHash({ leg: known.leg, terms: known.terms }) === contentHash({ leg, terms })
 
 /** What can be said against a replacement from the record alone. */
-function problemOf(order: Order, { leg, quantity }: ReplaceCommand): string | null {
+function problemOf(order: Order, leg: Leg, terms: ReplaceTerms): string | null {
   const head = headOf(order, leg)
   if (order.cancel !== null) return 'The order is being canceled'
   if (order.notional !== null) return 'An order sized in money cannot be replaced. Cancel it and place another'
@@ -108,11 +109,9 @@ function problemOf(order: Order, { leg, quantity }: ReplaceCommand): string | nu
   if (leg !== 'entry' && order.orderClass === 'simple') return `leg: a simple order has no ${leg}`
   if (head !== null && isTerminal(head.status) && head.status !== 'replaced')
     return `The ${leg} has ended: it is ${head.status}`
-  if (quantity === null) return null
-  if (order.orderClass !== 'simple') return `quantity: of ${order.orderClass} orders only prices can be replaced`
-  return cmp(quantity, order.cumulativeQuantity) > 0
-    ? null
-    : `quantity: ${order.cumulativeQuantity} have executed; the total must be more than that`
+  if (terms.quantity !== null && order.orderClass !== 'simple')
+    return `quantity: of ${order.orderClass} orders only prices can be replaced`
+  return sizeRefusalOf(order, { terms })
 }
 
 /** Does what a recorded replacement still needs. @throws {CommandRefusedError} */
