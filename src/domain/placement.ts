@@ -41,6 +41,19 @@ export function viewed(placement: Placement, seen: BrokerOrder): Placement {
   }
 }
 
+/** The part of a view by which a record shows whether the view was taken in. */
+export type Snapshot = Pick<BrokerOrder, 'status' | 'filledQuantity' | 'updatedAt'>
+
+/** Whether a view was taken in. Nothing of a view leaves a record again: where it is missing later, the store lost that commit. */
+export function isTakenIn(placement: Placement, { status, filledQuantity, updatedAt }: Snapshot): boolean {
+  const { working, final, reportedQuantity, total } = placement
+  const isStatus = isFinalStatus(status)
+    ? final !== null && FINAL_STRENGTH[final.status] >= FINAL_STRENGTH[status]
+    : final !== null || (working !== null && (working.status === status || working.at >= updatedAt))
+  const isTotal = total == null ? isZero(filledQuantity) : total.at >= updatedAt
+  return isStatus && isTotal && cmp(reportedQuantity, filledQuantity) >= 0
+}
+
 /** While nothing has executed there is nothing to total, and no reason to write. */
 function latest(current: Placement['total'], seen: BrokerOrder): Placement['total'] {
   const { filledQuantity: quantity, filledAveragePrice: averagePrice, updatedAt: at } = seen

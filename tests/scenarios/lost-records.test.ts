@@ -228,6 +228,45 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
   })
 })
 
+describe('RDQ-04 the end of an order is lost, and its execution is read before anything else', () => {
+  /** The order executes and ends shortly before the executions are read, once a minute; then that is lost, and nobody notices. */
+  async function lost(order: Parameters<World['submit']>[0], end: (world: World) => void): Promise<World> {
+    const world = await openWorld({ seed: 61 })
+    await world.advance(46_000)
+    world.submit(order)
+    await world.advance(2_000)
+    end(world)
+    await world.advance(1_000)
+    expect((await world.order('t1'))?.endedAt).not.toBeNull()
+    while ((await world.order('t1'))?.cumulativeQuantity !== '0') world.store.loseLast(1)
+    expect((await world.order('t1'))?.status).toBe('submitted')
+    return world
+  }
+
+  test.each([
+    [
+      'it was sized in money',
+      { quantity: null, notional: '4561' },
+      'filled',
+      (world: World) => world.fill('t1', '178'),
+    ],
+    [
+      'it was canceled elsewhere after a part of it',
+      { orderType: 'limit', limitPrice: '180' } as const,
+      'cancelled',
+      (world: World) => {
+        world.fill('t1', '178', '40')
+        world.broker.move('b-1', 'canceled')
+      },
+    ],
+  ])('RDQ-04 %s: it ends all the same', async (_what, order, ending, end) => {
+    const world = await lost(order, end)
+    await world.advance(30_000)
+    expect(world.told('t1').at(-1)).toBe(`trade.${ending}`)
+    await world.quiesce()
+  })
+})
+
 describe('RDQ-04 the record of a bracket is lost, and its session still knows whose the exits are', () => {
   const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
 

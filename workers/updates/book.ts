@@ -3,10 +3,12 @@ import {
   type Decimal,
   hasGap,
   isOpenOrder,
+  isTakenIn,
   livePlacements,
   type BrokerOrder,
   type Order,
   type Placement,
+  type Snapshot,
 } from '#domain'
 import { putNewest } from '#runtime'
 import { isHeldUp, isInFlight, tradesAnyTime } from './cadence.ts'
@@ -15,7 +17,8 @@ import { isHeldUp, isInFlight, tradesAnyTime } from './cadence.ts'
  * What one session has in memory of its connection's orders: which are open, and which views of the broker are in them already, so
  * that a poll of a thousand resting orders that did not change costs no read of the store.
  *
- * Kept true: a view is noted only once it is committed; `load` is the truth of the store, and everything else is noted after it.
+ * Kept true: a view is noted only once it is committed; `load` is the truth of the store, and everything else is noted after it. A view
+ * that the open record had, and has no more, is news: the store lost its commit, and the record was written since.
  * Losing any of it costs a read or a repeat, never an update. An order that another worker has just claimed may be missing: the
  * next `load` brings it.
  */
@@ -41,8 +44,10 @@ export class Book {
   /** A view was committed; `order` is the record as it is now. */
   note(seen: BrokerOrder, order: Order | null, nowMs: number): void {
     if (this.#newestAt === null || seen.submittedAt > this.#newestAt) this.#newestAt = seen.submittedAt
-    const view = { mark: viewMark(seen), filledQuantity: seen.filledQuantity }
-    putNewest(this.#views, seen.brokerOrderId, view, VIEWS_MAX)
+    const { status, filledQuantity, updatedAt } = seen
+    const snapshot = { status, filledQuantity, updatedAt }
+    const orderId = order !== null && hasView(order, seen.brokerOrderId, snapshot) ? order.id : null
+    putNewest(this.#views, seen.brokerOrderId, { mark: viewMark(seen), snapshot, orderId }, VIEWS_MAX)
     if (order !== null) this.keep(order, nowMs)
   }
 
@@ -53,13 +58,20 @@ export class Book {
   }
 
   isNews(seen: BrokerOrder): boolean {
-    return this.#views.get(seen.brokerOrderId)?.mark !== viewMark(seen)
+    const view = this.#views.get(seen.brokerOrderId)
+    return view?.mark !== viewMark(seen) || this.#isLost(seen.brokerOrderId, view)
+  }
+
+  #isLost(brokerOrderId: string, { orderId, snapshot }: View): boolean {
+    const order = this.find(orderId)
+    return order !== null && !hasView(order, brokerOrderId, snapshot)
   }
 
   /** Whether a view was committed by which so much of the order is filled. */
   hasSeen(brokerOrderId: string, filledQuantity: Decimal): boolean {
     const view = this.#views.get(brokerOrderId)
-    return view !== undefined && cmp(view.filledQuantity, filledQuantity) >= 0
+    if (view === undefined || this.#isLost(brokerOrderId, view)) return false
+    return cmp(view.snapshot.filledQuantity, filledQuantity) >= 0
   }
 
   get orders(): Order[] {
@@ -110,11 +122,15 @@ export class Book {
   }
 }
 
-type View = Readonly<{ mark: string; filledQuantity: Decimal }>
+/** `orderId`: the record that had the view once it was committed; `null`: it was not taken in as it is. */
+type View = Readonly<{ mark: string; snapshot: Snapshot; orderId: string | null }>
 type Entry = Readonly<{ order: Order; changedMs: number }>
 
 /** Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed. */
 const VIEWS_MAX = 25_000
+
+const hasView = ({ placements }: Order, brokerOrderId: string, snapshot: Snapshot): boolean =>
+  placements.some((one) => one.brokerOrderId === brokerOrderId && isTakenIn(one, snapshot))
 
 const viewMark = (seen: BrokerOrder): string => {
   const { status, quantity, filledQuantity, filledAveragePrice, limitPrice, stopPrice, replacedBy } = seen

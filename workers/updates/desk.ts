@@ -90,8 +90,7 @@ export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
       : landing.origin === 'external'
         ? await applyIfThere(desk, landing, await symbolOf(desk, landing, order), updates)
         : await applyLater(desk, landing, order, updates)
-    for (const seen of before) desk.book.note(seen, null, desk.clock.monotonicMs())
-    desk.book.note(order, taken.order, desk.clock.monotonicMs())
+    for (const seen of [...before, order]) desk.book.note(seen, taken.order, desk.clock.monotonicMs())
     return taken
   } catch (error) {
     if (!isOfOneRecord(error)) throw error

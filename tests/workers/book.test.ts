@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest'
+import { type BrokerOrder, dec, type OrderUpdate, ZERO } from '#domain'
+import { Book } from '../../workers/updates/book.ts'
+import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from '../domain/orders.ts'
+
+const limit = { orderType: 'limit', limitPrice: dec('150') } as const
+const claim = claimed(intentOf(limit))
+const acknowledged = brokerOrder('new', '0', 1, limit)
+const recordOf = (...views: BrokerOrder[]) => play([claim, ...views.map((view) => seen(view))]).slice.order!
+
+describe('a view whose commit the store lost', () => {
+  const total = { filledAveragePrice: dec('150') }
+  test.each([
+    ['an ending', [brokerOrder('canceled', '0', 5, limit)]],
+    [
+      'a stronger ending',
+      [
+        brokerOrder('canceled', '40', 5, { ...limit, ...total }),
+        brokerOrder('expired', '40', 5, { ...limit, ...total }),
+      ],
+    ],
+    ['a filled quantity', [brokerOrder('partially_filled', '40', 5, { ...limit, ...total })]],
+    ['what the broker says of it while it works', [brokerOrder('pending_cancel', '0', 5, limit)]],
+    [
+      'another total',
+      [
+        brokerOrder('partially_filled', '40', 5, { ...limit, ...total }),
+        brokerOrder('partially_filled', '40', 6, { ...limit, filledAveragePrice: dec('149') }),
+      ],
+    ],
+  ])('%s is news again once the record is written without it', (_what, views) => {
+    const last = views.at(-1)!
+    const book = new Book()
+    book.note(last, recordOf(acknowledged, ...views), 0)
+    expect(book.isNews(last)).toBe(false)
+    book.keep(recordOf(acknowledged, ...views.slice(0, -1)), 1)
+    expect(book.isNews(last)).toBe(true)
+    book.note(last, recordOf(acknowledged, ...views), 2)
+    expect(book.isNews(last)).toBe(false)
+  })
+
+  test('an order that took the place of the first one is news again where the record has only the first', () => {
+    const second = brokerOrder('canceled', '0', 6, { ...limit, brokerOrderId: 'b2', clientOrderId: '', replaces: 'b1' })
+    const book = new Book()
+    book.note(
+      second,
+      recordOf(acknowledged, brokerOrder('replaced', '0', 5, { ...limit, replacedBy: 'b2' }), second),
+      0,
+    )
+    expect(book.isNews(second)).toBe(false)
+    book.keep(recordOf(acknowledged), 1)
+    expect(book.isNews(second)).toBe(true)
+  })
+})
+
+describe('a view that is in the record is no news', () => {
+  test('after executions, a bust and later views of other sources', () => {
+    const view = brokerOrder('partially_filled', '40', 5, { ...limit, filledAveragePrice: dec('150') })
+    const updates: OrderUpdate[] = [claim, seen(acknowledged), seen(view, executionOf('40', '150', '40', 5))]
+    const book = new Book()
+    book.note(view, play(updates).slice.order, 0)
+    const bust = { id: 'x40', quantity: dec('40'), price: dec('150'), corrected: null, at: at(7) }
+    updates.push({ type: 'bust', brokerOrderId: 'b1', bust })
+    book.keep(play(updates).slice.order!, 1)
+    expect(book.isNews(view)).toBe(false)
+    updates.push(seen(brokerOrder('partially_filled', '0', 8, limit)))
+    const order = play(updates).slice.order!
+    expect(order.cumulativeQuantity).toBe(ZERO)
+    book.keep(order, 2)
+    expect(book.isNews(view)).toBe(false)
+  })
+
+  test('where the record never took it in: it is not applied over and over', () => {
+    const foreign = brokerOrder('new', '0', 2, { ...limit, symbol: 'MSFT' })
+    const book = new Book()
+    const order = play([claim, seen(foreign)]).slice.order
+    expect(order?.placements[0]?.brokerOrderId).toBeNull()
+    book.note(foreign, order, 0)
+    expect(book.isNews(foreign)).toBe(false)
+  })
+})
