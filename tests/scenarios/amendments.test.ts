@@ -70,6 +70,21 @@ describe('executions that are taken back', () => {
     else expect(world.told('t1')).not.toContain('trade.filled') // part of the order is open again
   })
 
+  test.each(kinds)('FIL-12 %s of an execution of an order that is in the archive by then', async (kind) => {
+    const world = await submitted(3)
+    world.fill('t1', '180', '40')
+    world.fill('t1', '181', '60')
+    await world.advance(1_000)
+    const [order, expectVersion] = [world.store.orderOf('u1', 't1')!, world.store.versionOf('u1')]
+    const writes = [{ kind: 'archive', order }] as const
+    await world.store.commit('u1', { expectVersion, fence: { kind: 'version' }, writes, events: [] })
+    if (kind === 'bust') world.broker.bust(world.clientOrderId('t1'), 0)
+    else world.broker.correct(world.clientOrderId('t1'), { quantity: '30', price: '179' }, 0)
+    await world.quiesce()
+    expect(await heldOf(world)).toBe(kind === 'bust' ? '60' : '90')
+    expect(world.told('t1').slice(-2)).toEqual(['trade.filled', 'trade.corrected'])
+  })
+
   test.each(Array.from({ length: 40 }, (_, seed) => seed))(
     'FIL-12 taken back at random, with a crash, seed %s',
     async (seed) => {

@@ -243,6 +243,11 @@ export class FakeStore implements Store {
     return this.#user(userId).read<Order>(`order:${orderId}`)
   }
 
+  /** An order of the hot state, or of the archive. */
+  orderEverOf(userId: string, orderId: string): Order | null {
+    return this.orderOf(userId, orderId) ?? this.#user(userId).archived(orderId)
+  }
+
   accountOf(userId: string, connectionId: string): Account | null {
     return this.#user(userId).read<Account>(`account:${connectionId}`)
   }

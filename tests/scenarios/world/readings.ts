@@ -45,11 +45,10 @@ export class ReadingRules {
     const [userId, commit] = args as Parameters<FakeStore['commit']>
     if (this.#store.versionOf(userId) !== commit.expectVersion) return // nothing comes of it
     const orders = commit.writes.flatMap((write) => (write.kind === 'order' ? [write.order] : []))
-    const isBooked = orders.some((order) => booked(order) !== booked(this.#store.orderOf(userId, order.id)))
-    const executed = orders.reduce(
-      (total, order) => add(total, sub(executedOf(order), executedOf(this.#store.orderOf(userId, order.id)))),
-      ZERO,
-    )
+    // What the venue takes back of an earlier day changes an order that is in the archive.
+    const known = (order: Order): Order | null => this.#store.orderEverOf(userId, order.id)
+    const isBooked = orders.some((order) => booked(order) !== booked(known(order)))
+    const executed = orders.reduce((total, order) => add(total, sub(executedOf(order), executedOf(known(order)))), ZERO)
     for (const { connectionId, what, to, quantity, shown } of this.#moves(userId, commit)) {
       const reading = this.#readings.get(`${name} ${userId} ${connectionId}`)
       if (orders.length > 0) {
