@@ -148,6 +148,21 @@ const ordersOf = <T>(things: readonly T[]): T[][] =>
     ? [[...things]]
     : things.flatMap((one, at) => ordersOf(things.filter((_, i) => i !== at)).map((rest) => [one, ...rest]))
 
+describe('fills while the broker is slow', () => {
+  test('C8 a reading that is answered late holds a fill up for as long, and no longer', async () => {
+    const world = await openWorld({ seed: 7 })
+    await world.advance(50_000)
+    world.submit()
+    await world.advance(5_000)
+    world.broker.fail('readPortfolio', { kind: 'delay_reply', ms: 7_000 })
+    await world.until(() => world.steps.get('broker.readPortfolio') === 2, 60_000)
+    world.fill('t1', '180')
+    await world.advance(8_000)
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    await world.quiesce()
+  })
+})
+
 describe('fills out of order', () => {
   const parts = [
     ['180.5', '10'],

@@ -61,6 +61,7 @@ export class Conduct {
 
   asked(process: Process, call: PortCall): void {
     this.sending.asked(process, call)
+    this.#detection?.asked(this.#nowMs(), process, call)
   }
 
   calling(process: Process, call: PortCall): ReturnType<StoreFaults['take']> {

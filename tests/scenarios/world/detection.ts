@@ -5,7 +5,8 @@ import { sessionOn } from '../../support/broker/sessions.ts'
 import { markOf, type Stake } from './invariants.ts'
 import { type TradeInBooks, tradesInBooks } from './ledger.ts'
 import { toldOf } from './log-checks.ts'
-import type { Heard, PortCall } from './process.ts'
+import type { Heard, PortCall, Process } from './process.ts'
+import { inJob } from './schedule.ts'
 
 /**
  * C8, by the virtual clock: what the stream did not tell is in the log in time, and what became of every submission is found out. The
@@ -43,15 +44,28 @@ export class DetectionBounds {
   /** Since when each connection was there with these keys, and they were verified; `null`: it is not so now. */
   readonly #usable = new Map<ConnectionRef, Readonly<{ revision: string; sinceMs: number }> | null>()
 
+  /** Calls of those who follow an account that the broker has not answered, and since when: whatever they ask for waits behind them. */
+  readonly #hanging = new Map<PortCall, Readonly<{ process: Process; sinceMs: number }>>()
+  /** `<user> <connection>` -> when such a call was answered late. */
+  readonly #answeredMs = new Map<string, number>()
+
   constructor(say: (finding: string) => void) {
     this.#say = say
+  }
+
+  asked(nowMs: number, process: Process, call: PortCall): void {
+    if (call.account !== null && inJob.getStore() === undefined) this.#hanging.set(call, { process, sinceMs: nowMs })
   }
 
   disturbed(nowMs: number, kind: keyof typeof OVER_AFTER_MS): void {
     this.#calmFromMs = Math.max(this.#calmFromMs, nowMs + OVER_AFTER_MS[kind])
   }
 
-  heard(nowMs: number, { label }: PortCall, outcome: Heard): void {
+  heard(nowMs: number, call: PortCall, outcome: Heard): void {
+    const { label, account } = call
+    const isLate = nowMs > (this.#hanging.get(call)?.sinceMs ?? nowMs)
+    if (isLate && account !== null) this.#answeredMs.set(account, nowMs)
+    this.#hanging.delete(call)
     if (outcome.isDone && isHeldBack(label, outcome.value)) this.disturbed(nowMs, 'call')
     if (outcome.isDone) return
     const { error } = outcome
@@ -86,11 +100,19 @@ export class DetectionBounds {
     // Whoever found a connection unusable tries it again after half a minute, as after a loss.
     const usableMs = (this.#usable.get(stake.ref)?.sinceMs ?? nowMs) + OVER_AFTER_MS.loss
     const openMs = sessionAt(nowMs).openMs
+    const account = `${stake.ref.userId} ${stake.ref.connectionId}`
+    if (this.#hangs(nowMs, account)) return
+    const answeredMs = this.#answeredMs.get(account) ?? -Infinity
     for (const { what, sinceMs, withinMs, isForSession } of await this.#waitingOf(stake)) {
       const fromMs = isForSession ? Math.max(sinceMs, openMs) : sinceMs
-      if (nowMs > Math.max(fromMs, this.#calmFromMs, usableMs) + withinMs)
+      if (nowMs > Math.max(fromMs, this.#calmFromMs, usableMs, answeredMs) + withinMs)
         this.#say(`C8 ${what} for more than ${withinMs} ms`)
     }
+  }
+
+  #hangs(nowMs: number, account: string): boolean {
+    for (const [call, { process }] of this.#hanging) if (process.state === 'dead') this.#hanging.delete(call)
+    return [...this.#hanging].some(([call, { sinceMs }]) => call.account === account && sinceMs < nowMs)
   }
 
   async #waitingOf(stake: Stake): Promise<readonly Waiting[]> {
