@@ -46,13 +46,18 @@ export type Desk = Readonly<{
   tally: Tally
   clock: Clock
   log: Logger
+  /**
+   * Asks the broker what may take its time. Where the work is not urgent, the stream's updates are applied meanwhile, and what was read
+   * before may have changed by then; a recovery keeps them waiting (CON-03).
+   */
+  asking<T>(ask: () => Promise<T>): Promise<T>
 }>
 
 /** What follows when the exits of an order executed more than its entry: an alarm, or one trade that closes the excess as well. */
 export type OverExitPolicy = 'alarm' | 'flatten'
 
 export const openDesk = (
-  shared: Omit<Desk, 'landings' | 'book' | 'firstReading' | 'sights' | 'executionLists'>,
+  shared: Omit<Desk, 'landings' | 'book' | 'firstReading' | 'sights' | 'executionLists' | 'asking'>,
 ): Desk => {
   const { ref, broker, applier } = shared
   const book = new Book()
@@ -63,6 +68,7 @@ export const openDesk = (
     sights: new Sights(),
     executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
     landings: new Landings({ ref, broker, store: applier.store, orders: () => book.orders }),
+    asking: (ask) => ask(),
   }
 }
 

@@ -28,7 +28,7 @@ export async function fillGaps(desk: Desk, views: ReadonlyMap<string, BrokerOrde
 async function listed(desk: Desk, since: string): ReturnType<Desk['broker']['listExecutions']> {
   if (!desk.executionLists.take(desk.clock.monotonicMs())) return []
   try {
-    return await desk.broker.listExecutions(since)
+    return await desk.asking(() => desk.broker.listExecutions(since))
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
     return []

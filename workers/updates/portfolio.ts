@@ -83,11 +83,13 @@ function isSettled(before: Account, after: Account): boolean {
   return isSame && Math.abs(readForMs) < READ_TO_EVERY_MS
 }
 
-export async function readPortfolio({ broker, clock }: Desk, activitiesReadTo: string): Promise<Reading> {
+export async function readPortfolio({ broker, clock, asking }: Desk, activitiesReadTo: string): Promise<Reading> {
   const atMs = clock.now()
   const since = isoTime(Date.parse(activitiesReadTo) - ACTIVITY_OVERLAP_MS)
-  const [snapshot, activities] = [await broker.readPortfolio(), await broker.listActivities(since)]
-  return { snapshot, activities, atMs, at: isoTime(atMs) }
+  return asking(async () => {
+    const [snapshot, activities] = [await broker.readPortfolio(), await broker.listActivities(since)]
+    return { snapshot, activities, atMs, at: isoTime(atMs) }
+  })
 }
 
 /** Writes if nothing has changed since `expectVersion`. @throws {FencedError} */

@@ -104,7 +104,7 @@ async function readExecutions(
   views: ReadonlyMap<string, BrokerOrder>,
 ): Promise<{ readTo: string; isComplete: boolean }> {
   const records = new Map(orders.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
-  const rows = await desk.broker.listExecutions(overlapping(from))
+  const rows = await desk.asking(() => desk.broker.listExecutions(overlapping(from)))
   const seen = new Map<string, BrokerOrder | null>(views)
   let [readTo, unknown] = [from, 0]
   for (const row of rows) {
@@ -128,7 +128,7 @@ async function takeWithOrder(desk: Desk, row: Row, seen: Map<string, BrokerOrder
   const { brokerOrderId } = row
   let order = seen.get(brokerOrderId)
   if (order === undefined) {
-    order = await desk.broker.findByBrokerOrderId(brokerOrderId)
+    order = await desk.asking(() => desk.broker.findByBrokerOrderId(brokerOrderId))
     seen.set(brokerOrderId, order)
     if (order !== null) await takeIn(desk, viewOf(order))
   }

@@ -30,7 +30,8 @@ import type { Gap, SessionStanding } from './tally.ts'
  * while calls fail (CON-06).
  *
  * Kept true: what the stream tells while a recovery runs waits in the inbox and is applied after it (CON-03); nothing is applied to
- * an account that was never read; everything that writes runs in the line, one after the other, with the lease's token.
+ * an account that was never read; everything that writes runs in the line, one after the other, with the lease's token; polling and
+ * the readings of the account never hold the line while the broker is asked.
  */
 export type SessionDeps = Readonly<{
   desk: Desk
@@ -46,6 +47,8 @@ export type SessionDeps = Readonly<{
 export class Session {
   readonly #deps: SessionDeps
   readonly #line = new Line()
+  /** For work that lets the stream's updates pass while the broker is asked. */
+  readonly #patientDesk: Desk
   readonly #inbox = new Inbox<Told>(UPDATES_WAITING_MAX)
   readonly #polling: Polling
   readonly #patience: Patience
@@ -81,8 +84,9 @@ export class Session {
     this.#isKnown = isKnown
     this.#isForced = forced
     const { desk, hours } = deps
+    this.#patientDesk = { ...desk, asking: (ask) => this.#line.outside(ask) }
     this.#polling = new Polling({
-      ...{ desk, hours, line: this.#line },
+      ...{ desk: this.#patientDesk, hours, line: this.#line },
       isStreamLive: () => this.#streamState === 'live',
       onPolled: (news) => this.#polled(news),
       onFailed: (error) => this.#failed(error),
@@ -268,7 +272,7 @@ export class Session {
         let nextMs = REFRESH_MS
         if (this.#recoveryAtMs !== null) return this.#refreshIn(nextMs) // that one reads all of it, and needs the budget
         try {
-          const { doubts, isComplete } = await refresh(this.#deps.desk)
+          const { doubts, isComplete } = await refresh(this.#patientDesk)
           this.#answered()
           if (doubts > 0) nextMs = DOUBT_MS
           if (!isComplete) this.#recoverIn(RETRY_MS)

@@ -55,7 +55,7 @@ async function lookAtAll(desk: Desk): Promise<number> {
     orders.flatMap(({ placements }) => placements.map((one) => [one.brokerOrderId, one.total] as const)),
   )
   const views = new Map<string, BrokerOrder>()
-  for (const seen of await desk.broker.listOrders({ status: 'all', since })) {
+  for (const seen of await desk.asking(() => desk.broker.listOrders({ status: 'all', since }))) {
     views.set(seen.brokerOrderId, seen)
     const total = totals.get(seen.brokerOrderId)
     const isKnown = total === null ? isZero(seen.filledQuantity) : total !== undefined && shows(seen, total)

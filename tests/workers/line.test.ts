@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { Line } from '../../workers/updates/line.ts'
+
+/** What happened, and an answer that comes when it is told to. */
+function scene() {
+  const happened: string[] = []
+  const answer = Promise.withResolvers<string>()
+  return { line: new Line(), happened, answer }
+}
+
+test('pieces run one at a time, in the order in which they were asked for, also behind one that fails', async () => {
+  const { line, happened } = scene()
+  const piece = (name: string) => async (): Promise<void> => {
+    happened.push(`${name} begins`)
+    await Promise.resolve()
+    happened.push(`${name} ends`)
+    if (name === 'a') throw new Error('a failed')
+  }
+  const failed = expect(line.run(piece('a'))).rejects.toThrow('a failed')
+  await Promise.all([failed, line.run(piece('b')), line.run(piece('c'))])
+  expect(happened).toEqual(['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends'])
+})
+
+test('while a piece asks outside the others have their turn, and it goes on alone', async () => {
+  const { line, happened, answer } = scene()
+  const asking = line.run(async () => {
+    happened.push(await line.outside(() => answer.promise))
+    await Promise.resolve()
+    happened.push('asked')
+  })
+  await line.run(async () => void happened.push('other'))
+  answer.resolve('answer')
+  const last = line.run(async () => void happened.push('last'))
+  await Promise.all([asking, last])
+  expect(happened).toEqual(['other', 'last', 'answer', 'asked'])
+})
+
+test('a question that fails fails its piece, and the line goes on', async () => {
+  const { line, happened, answer } = scene()
+  const asking = line.run(() => line.outside(() => answer.promise))
+  answer.reject(new Error('no answer'))
+  await expect(asking).rejects.toThrow('no answer')
+  await line.run(async () => void happened.push('next'))
+  expect(happened).toEqual(['next'])
+})
+
+test('a line is idle only once the piece that asks outside is over', async () => {
+  const { line, happened, answer } = scene()
+  const asking = line.run(async () => void happened.push(await line.outside(() => answer.promise)))
+  const idle = line.idle().then(() => happened.push('idle'))
+  await line.run(async () => {})
+  expect(happened).toEqual([])
+  answer.resolve('answer')
+  await Promise.all([asking, idle])
+  expect(happened).toEqual(['answer', 'idle'])
+})
