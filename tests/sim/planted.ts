@@ -20,8 +20,8 @@ export const planted: readonly PlantedDefect[] = [
     name: 'replacement',
     what: 'a replacement counts as done before the broker shows which order stands',
     file: 'src/domain/booking.ts',
-    right: "if (one.agreed || !(old?.status === 'replaced' || isAtWork(one))) return",
-    wrong: 'if (one.agreed || old === undefined) return',
+    right: "if (predecessorOf(this.#order, one)?.status !== 'replaced' && !isAtWork(one)) return",
+    wrong: 'if (predecessorOf(this.#order, one) == null) return',
   },
   {
     name: 'closing',
