@@ -3,12 +3,10 @@ import { replaceOrderSchema } from '#contract'
 import { clientOrderIdOf, dec, type Exposure } from '#domain'
 import type { Broker } from '../../workers/broker/index.ts'
 import { intentOf } from '../domain/orders.ts'
+import { taken } from './taken.ts'
 import { openWorld, type World } from './world.ts'
 
 // Each rule that runs watch, shown a violation: state that was tampered with, or a defect planted in what the workers work with.
-
-/** A broker that differs from the real one in some calls. */
-const taken = (broker: Broker, over: Partial<Broker>): Broker => Object.assign(Object.create(broker) as Broker, over)
 
 describe('a rule that is broken is found', () => {
   async function filled() {
@@ -70,6 +68,21 @@ describe('a rule that is broken is found', () => {
     world.fill('t1', '180')
     world.broker.fill(world.broker.placeElsewhere('AAPL', '100', 'sell').brokerOrderId, '185')
     await expect(world.quiesce()).rejects.toThrow(/C6 b-2 protects AAPL, of which nothing is held/)
+  })
+
+  test('C6 an oco that rests on a symbol that is held no more', async () => {
+    const world = await openWorld({
+      seed: 9,
+      planted: (broker) => taken(broker, { cancel: async () => ({ kind: 'requested' }) }),
+    })
+    world.warnings.push = () => 0
+    world.broker.fill(world.broker.placeElsewhere('AAPL', '10').brokerOrderId, '180')
+    await world.settle()
+    const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+    world.submit({ orderClass: 'oco', orderType: 'limit', side: 'sell', quantity: '10', timeInForce: 'gtc', ...exits })
+    await world.settle()
+    world.broker.changeSymbol('AAPL', 'AAPLX')
+    await expect(world.quiesce()).rejects.toThrow(/C6 b-\d protects AAPL, of which nothing is held/)
   })
 
   test('S15 a repeat whose first time was forgotten', async () => {
@@ -314,87 +327,5 @@ describe('a rule about what is read, broken, is found', () => {
     const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
     void rogueIn(world).store.commit('u1', { ...open, writes })
     await expect(world.settle()).rejects.toThrow('S13 AAPL becomes 5 from 100 with an order that executed 5')
-  })
-})
-
-describe('a bound that is not kept is found', () => {
-  /** Orders are neither listed nor found by their ids. */
-  const blind = (broker: Broker): Broker =>
-    taken(broker, { listOrders: async () => [], findByBrokerOrderId: async () => null })
-
-  test.each([
-    ['a market order', {}, 'C8 an execution of t1 is not in the log for more than 5000 ms'],
-    [
-      'one that rests',
-      { orderType: 'limit', limitPrice: '180' } as const,
-      'C8 an execution of t1 is not in the log for more than 15000 ms',
-    ],
-  ])('C8 an execution of %s that the stream dropped, and no poll finds', async (_what, order, finding) => {
-    const world = await openWorld({ seed: 9, planted: blind })
-    await world.advance(60_000)
-    world.submit(order)
-    await world.advance(1_000)
-    world.broker.isMute = true
-    world.fill('t1', '180')
-    await expect(world.advance(60_000)).rejects.toThrow(finding)
-  })
-
-  test('C8 an execution before the opening: the bound begins when the exchange opens', async () => {
-    const startMs = Date.parse('2024-03-15T13:27:50Z')
-    const world = await openWorld({ seed: 9, startMs, planted: blind })
-    world.broker.isOpen = null // by its calendar
-    await world.advance(60_000)
-    world.submit({ orderType: 'limit', limitPrice: '180' })
-    await world.advance(65_000)
-    world.broker.isMute = true
-    world.fill('t1', '180')
-    await world.advance(5_000 + 12_000)
-    await expect(world.advance(4_000)).rejects.toThrow('C8 an execution of t1 is not in the log')
-  })
-
-  test('C8 a submission that is at the broker, and is not found there', async () => {
-    const world = await openWorld({
-      seed: 9,
-      planted: (broker) => taken(blind(broker), { findByClientOrderId: async () => null }),
-    })
-    await world.advance(60_000)
-    world.broker.isMute = true
-    world.broker.fail('submit', { kind: 'lose_reply' })
-    world.submit()
-    await expect(world.advance(120_000)).rejects.toThrow('C8 t1 is at the broker, and not known to be')
-  })
-
-  test('C8 a submission that came to nothing, and is not closed', async () => {
-    const world = await openWorld({ seed: 9 })
-    await world.advance(60_000)
-    world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
-    world.queue.addPassing = () => {} // nobody takes it up again
-    world.at('submit.recorded', () => world.queue.ids().forEach((id) => world.queue.giveUp(id)))
-    world.submit()
-    await expect(world.advance(30 * 60_000)).rejects.toThrow('C8 t1 is nowhere, and not closed')
-  })
-
-  test('C8 a stream that is mute, and stays as it is', async () => {
-    const world = await openWorld({
-      seed: 9,
-      planted(broker) {
-        let first: ReturnType<Broker['openTradeStream']> | null = null
-        return taken(broker, {
-          openTradeStream: (...args) => (first ??= broker.openTradeStream(...args)),
-        })
-      },
-    })
-    world.broker.isMute = true
-    const trade = async (count: number): Promise<void> => {
-      world.submit({ tradeId: `t${count}`, quantity: '1' })
-      await world.advance(1_000)
-      world.fill(`t${count}`, '180')
-      await world.advance(10_000)
-    }
-    await expect(
-      (async () => {
-        for (let count = 0; count < 8; count += 1) await trade(count)
-      })(),
-    ).rejects.toThrow('C8 the stream of broker_1 told nothing of what 4 polls found, and stands')
   })
 })

@@ -169,12 +169,14 @@ function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: F
     : [...findings, `C4 ${order.id} is for ${order.quantity} here, ${whole} at the broker`]
 }
 
-/** C6: no exit rests on a symbol that is flat, unless somebody was told. */
+/** C6: no exit rests on a symbol that is flat, unless somebody was told. Both orders of an oco are exits. */
 function leftOver({ broker, warnings }: RestingStake): string[] {
   const held = broker.ledger.books.positions
   if (warnings.some((line) => line.includes('order.leftover'))) return []
+  const isExit = ({ clientOrderId, orderClass }: BrokerOrder): boolean =>
+    clientOrderId.startsWith('leg-') || orderClass === 'oco'
   return [...broker.orders.values()].flatMap((order) =>
-    order.clientOrderId.startsWith('leg-') && !isClosed(order) && order.status !== 'held' && !held.has(order.symbol)
+    isExit(order) && !isClosed(order) && order.status !== 'held' && !held.has(order.symbol)
       ? [`C6 ${order.brokerOrderId} protects ${order.symbol}, of which nothing is held`]
       : [],
   )
