@@ -6,7 +6,7 @@ import type { Broker } from '../../workers/broker/index.ts'
 import { RELAY_HAPPENINGS } from '../scenarios/world/relays.ts'
 import { STORE_FAULTS } from '../scenarios/world/store-faults.ts'
 import { deeds } from './deeds/index.ts'
-import { CALL_FAULTS, ORDER_CALLS, READ_CALLS, READ_FAULTS } from './deeds/faults.ts'
+import { CALL_FAULTS, ORDER_CALLS, READ_CALLS, READ_FAULTS } from './deeds/call-faults.ts'
 
 const keysOf = <Name extends string>(record: Readonly<Record<Name, true>>): Name[] => Object.keys(record) as Name[]
 
@@ -63,12 +63,6 @@ export const unreached: Readonly<Record<string, string>> = {
   'anomaly foreign_order': 'Nobody else places orders under ids of ours here (tests/scenarios/lost-records.test.ts).',
   'anomaly appeared_after_close':
     'An order would have to be invisible for a quarter of an hour (tests/scenarios/submission.test.ts).',
-  ...Object.fromEntries(
-    READ_FAULTS.map((kind) => [
-      `fault broker.findParent ${kind}`,
-      'The parent of an exit is asked for in a few runs of a thousand, and hardly ever while a fault is armed.',
-    ]),
-  ),
   ...Object.fromEntries(
     ['submitted', 'partially_filled', 'filled', 'canceled', 'rejected', 'expired', 'replaced'].map((to) => [
       `transition denied -> ${to}`,

@@ -29,11 +29,20 @@ function connect(sim: Sim): boolean {
   return true
 }
 
-/** Links a connection anew that was removed: to its account as a rule. */
+/** Links a connection anew that was removed, to its account as a rule; where none was, one is removed first. */
 function reconnect(sim: Sim): boolean {
-  const { world, chance, setting } = sim
-  const ref = chance.pick(setting.accounts.filter((one) => !isLinked(sim, one)))
-  if (ref === undefined) return false
+  const ref = sim.chance.pick(sim.setting.accounts.filter((one) => !isLinked(sim, one)))
+  if (ref !== undefined) return linkAnew(sim, ref)
+  sim.world.later(RELINKED_MS + sim.chance.below(RELINKED_MS), () => {
+    const removed = sim.chance.pick(sim.setting.accounts.filter((one) => !isLinked(sim, one)))
+    if (removed !== undefined) linkAnew(sim, removed)
+  })
+  return disconnect(sim)
+}
+/** A removal is done by then, as a rule. */
+const RELINKED_MS = 10_000
+
+function linkAnew({ world, chance, setting }: Sim, ref: ConnectionRef): boolean {
   const accountNumber = chance.below(4) === 0 ? undefined : world.brokerOf(ref).accountId
   void world.accounts.connect(ref, { accountNumber })
   furnish(world.brokerOf(ref), setting.symbols)

@@ -11,9 +11,8 @@ import type { ConnectionRef } from '#store'
 import { type Deed, newCommandId, newTrade, pickHeld, pickRef, pickTrade, type Sim } from './deed.ts'
 
 /** Another size, or another price of a limit order: never a lower one than what everything is worth. */
-export function replace(sim: Sim, on: ConnectionRef | null = null): boolean {
+export function replace(sim: Sim, trade = pickTrade(sim)): boolean {
   const { world, chance } = sim
-  const trade = pickTrade(sim, on)
   if (trade === undefined) return false
   const commandId = newCommandId(sim, 'r')
   const terms =
@@ -39,13 +38,18 @@ function replaceExit(sim: Sim): boolean {
   return true
 }
 
-/** All of a position or a part of it, perhaps more than once at the same time. */
-function close(sim: Sim): boolean {
-  const { world, chance, setting } = sim
-  const { ref, symbol } = (chance.below(5) > 0 ? pickHeld(sim) : undefined) ?? {
+type Holding = Readonly<{ ref: ConnectionRef; symbol: string }>
+
+/** What is held somewhere as a rule, or what may not be. */
+const pickHolding = (sim: Sim): Holding =>
+  (sim.chance.below(5) > 0 ? pickHeld(sim) : undefined) ?? {
     ref: pickRef(sim),
-    symbol: chance.pick(setting.symbols)!,
+    symbol: sim.chance.pick(sim.setting.symbols)!,
   }
+
+/** All of a position or a part of it, perhaps more than once at the same time. */
+export function close(sim: Sim, { ref, symbol } = pickHolding(sim)): boolean {
+  const { world, chance, setting } = sim
   if (!setting.symbols.includes(symbol)) return false
   for (let count = 1 + chance.below(2); count > 0; count -= 1) {
     const { tradeId } = newTrade(sim, ref, symbol)
@@ -56,12 +60,11 @@ function close(sim: Sim): boolean {
   return true
 }
 
-function closeAll(sim: Sim): boolean {
-  const { userId, connectionId } = pickRef(sim)
+/** @returns the id of its job */
+export function closeAll(sim: Sim, { userId, connectionId } = pickRef(sim)): string {
   const command = closeAllSchema.parse({ userId, connectionId, commandId: newCommandId(sim, 'ca') })
   const jobId = closeAllJobId(userId, connectionId, command.commandId)
-  sim.world.queue.add('commands', 'closeAllPositions', command, jobId)
-  return true
+  return sim.world.queue.add('commands', 'closeAllPositions', command, jobId)
 }
 
 function cancelAll(sim: Sim): boolean {
@@ -73,8 +76,7 @@ function cancelAll(sim: Sim): boolean {
   return true
 }
 
-export function cancel(sim: Sim, on: ConnectionRef | null = null): boolean {
-  const trade = pickTrade(sim, on)
+export function cancel(sim: Sim, trade = pickTrade(sim)): boolean {
   if (trade === undefined) return false
   sim.world.cancel(trade.tradeId, newCommandId(sim, 'c'), trade.ref)
   return true
@@ -85,6 +87,6 @@ export const commands: readonly Deed[] = [
   { name: 'cancel all', weight: 1, run: cancelAll },
   { name: 'replace', weight: 5, isAlways: true, run: (sim) => replace(sim) },
   { name: 'replace an exit', weight: 1, run: replaceExit },
-  { name: 'close', weight: 4, isAlways: true, run: close },
-  { name: 'close all', weight: 1, run: closeAll },
+  { name: 'close', weight: 4, isAlways: true, run: (sim) => close(sim) },
+  { name: 'close all', weight: 1, run: (sim) => closeAll(sim) !== '' },
 ]

@@ -54,14 +54,21 @@ export function loseLast({ world, chance, setting }: Sim): boolean {
   return true
 }
 
-/** A trade that was asked for, of this account if one is given; mostly one that is open at the broker. */
-export function pickTrade({ world, chance, trades }: Sim, ref: ConnectionRef | null): Trade | undefined {
-  const all = trades.filter((trade) => ref === null || trade.ref === ref)
-  const open = all.filter((trade) => {
-    const order = world.brokerOf(trade.ref).ledger.find(clientOrderIdIn(trade))
-    return order !== null && (!isClosed(order) || order.status === 'replaced')
-  })
-  return chance.pick(open.length > 0 && chance.below(4) > 0 ? open : all)
+/** The broker has an order of it that is open, or that another took the place of. */
+function isOpen({ world }: Sim, trade: Trade): boolean {
+  const order = world.brokerOf(trade.ref).ledger.find(clientOrderIdIn(trade))
+  return order !== null && (!isClosed(order) || order.status === 'replaced')
+}
+
+/** A trade that was asked for, mostly one that is open at the broker. */
+export function pickTrade(sim: Sim): Trade | undefined {
+  const { chance, trades } = sim
+  return chance.below(4) > 0 ? (pickOpen(sim) ?? chance.pick(trades)) : chance.pick(trades)
+}
+
+/** A trade that is open at the broker, of this account if one is given. */
+export function pickOpen(sim: Sim, ref: ConnectionRef | null = null): Trade | undefined {
+  return sim.chance.pick(sim.trades.filter((trade) => (ref ?? trade.ref) === trade.ref && isOpen(sim, trade)))
 }
 
 /** What is held somewhere, at the broker; `undefined`: nothing is. */

@@ -1,48 +1,14 @@
 import { ANY_STEP } from '../../scenarios/world.ts'
-import type { CallFault, CallName } from '../../support/broker/faults.ts'
 import { STORE_FAULTS } from '../../scenarios/world/store-faults.ts'
-import { cancel, replace } from './commands.ts'
 import { type Deed, loseLast, pickRef, type Sim } from './deed.ts'
-import { submitSimple } from './orders.ts'
-import { execute } from './venue.ts'
+import { execute, executeTrade, pickWorking } from './venue.ts'
 
 // What goes wrong with the broker, with Redis and with the workers.
 
+/** Executions at once. */
+const PARTS = 3
+
 const brokerIn = (sim: Sim) => sim.world.brokerOf(pickRef(sim))
-
-/** Calls that can move money, and those that only read. */
-export const ORDER_CALLS = ['submit', 'replace', 'cancel'] as const satisfies readonly CallName[]
-export const READ_CALLS = [
-  ...(['findByClientOrderId', 'findByBrokerOrderId', 'findParent', 'listOrders', 'listExecutions'] as const),
-  ...(['listActivities', 'readPortfolio', 'readPosition', 'readQuote', 'readAccount', 'readClock'] as const),
-] satisfies readonly CallName[]
-
-/** A fault of every kind, of the length that makes a difference: within the deadline of a call, and beyond it. */
-function pickFault({ chance }: Sim, kinds: readonly CallFault['kind'][] = CALL_FAULTS): CallFault {
-  const kind = chance.pick(kinds)!
-  if (kind === 'delay_request' || kind === 'delay_reply') return { kind, ms: chance.pick([700, 3_000, 12_000])! }
-  if (kind === 'rate_limit') return { kind, retryAfterMs: chance.pick([null, 500, 5_000])! }
-  if (kind === 'refuse') return { kind, code: chance.pick(REFUSALS)! }
-  return { kind }
-}
-/** Definitive answers of a broker to a submission, by our codes. */
-const REFUSALS = [
-  ...(['INSUFFICIENT_BUYING_POWER', 'SYMBOL_NOT_TRADABLE', 'MARKET_CLOSED', 'SHORT_NOT_ALLOWED'] as const),
-  ...(['FRACTIONAL_NOT_ALLOWED', 'WASH_TRADE', 'INVALID_PRICE', 'ACCOUNT_RESTRICTED', 'BROKER_REJECTED'] as const),
-]
-export const CALL_FAULTS = [
-  ...(['lose_request', 'lose_reply', 'error_before', 'error_after'] as const),
-  ...(['rate_limit', 'refuse', 'delay_request', 'delay_reply'] as const),
-]
-
-/** The broker has carried it out, and nobody hears of it. */
-const LOST_REPLIES = ['lose_reply', 'error_after'] as const
-
-/** What a user asks for that comes to this call. */
-const ASKED_FOR = { submit: submitSimple, replace, cancel } as const
-
-/** For a call that only reads, the other kinds come to one of these. */
-export const READ_FAULTS = ['lose_reply', 'error_before', 'rate_limit', 'delay_reply'] as const
 
 const STORE_CALLS = [
   ...['store.commit', 'store.commit', 'store.loadSlice', 'store.loadConnection', 'store.version', 'store.findRefs'],
@@ -51,63 +17,6 @@ const STORE_CALLS = [
 ]
 
 export const faults: readonly Deed[] = [
-  {
-    name: 'fail an order call',
-    weight: 3,
-    fault: 'broker',
-    run(sim) {
-      const { chance, world } = sim
-      const ref = pickRef(sim)
-      const on = chance.pick(ORDER_CALLS)!
-      // One after the other, as when a request is sent again after its answer was lost.
-      for (let count = chance.below(3); count > 0; count -= 1)
-        world.brokerOf(ref).fail(on, chance.below(2) === 0 ? { kind: chance.pick(LOST_REPLIES)! } : pickFault(sim))
-      world.brokerOf(ref).fail(on, pickFault(sim))
-      if (chance.below(2) === 0) world.brokerOf(ref).visibleAfterMs = chance.below(4_000)
-      world.later(20_000, () => (world.brokerOf(ref).visibleAfterMs = 0))
-      ASKED_FOR[on](sim, ref)
-      return true
-    },
-  },
-  {
-    name: 'fail readings',
-    weight: 3,
-    fault: 'broker',
-    run(sim) {
-      const { chance } = sim
-      const on = chance.pick(['read', ...READ_CALLS] as const)!
-      brokerIn(sim).fail(on, pickFault(sim, READ_FAULTS), { times: 1 + chance.below(4), skip: chance.below(3) })
-      for (const call of READ_CALLS)
-        if (chance.below(3) > 0) brokerIn(sim).fail(call, pickFault(sim, READ_FAULTS), { skip: chance.below(2) })
-      return true
-    },
-  },
-  {
-    name: 'refuse an order',
-    weight: 1,
-    fault: 'broker',
-    run(sim) {
-      const ref = pickRef(sim)
-      sim.world.brokerOf(ref).fail('submit', { kind: 'refuse', code: sim.chance.pick(REFUSALS)! })
-      return submitSimple(sim, ref)
-    },
-  },
-  {
-    name: 'lose the answer to an order, and refuse it when it is sent again',
-    weight: 1,
-    fault: 'broker',
-    run(sim) {
-      const ref = pickRef(sim)
-      const broker = sim.world.brokerOf(ref)
-      broker.visibleAfterMs = 1_000 + sim.chance.below(4_000)
-      sim.world.later(20_000, () => (broker.visibleAfterMs = 0))
-      const isCrash = sim.chance.below(2) === 0
-      if (isCrash) sim.world.crashAt('submit.answered')
-      else broker.fail('submit', { kind: sim.chance.pick(LOST_REPLIES)! })
-      broker.fail('submit', { kind: 'refuse', code: sim.chance.pick(REFUSALS)! }, { skip: isCrash ? 1 : 0 })
-      return submitSimple(sim, ref)
-    },
-  },
   {
     name: 'take the broker away',
     weight: 1,
@@ -178,7 +87,8 @@ export const faults: readonly Deed[] = [
     fault: 'stream',
     run(sim) {
       const { chance, world } = sim
-      const { streams } = brokerIn(sim)
+      const trade = pickWorking(sim, PARTS)
+      const { streams } = world.brokerOf(trade?.ref ?? pickRef(sim))
       const which = chance.below(4)
       if (which === 0) streams.drop(1 + chance.below(3))
       else if (which === 1) streams.repeat(1 + chance.below(2))
@@ -189,6 +99,8 @@ export const faults: readonly Deed[] = [
           streams.release((held) => (chance.below(2) ? held : [...held].reverse())),
         )
       }
+      // Executions of one order, of which some come, or come in another order.
+      if (trade !== undefined) for (let count = 0; count < PARTS; count += 1) executeTrade(sim, trade, '180', 1)
       return true
     },
   },

@@ -1,5 +1,6 @@
 import type { Chance } from '../../scenarios/world/chance.ts'
 import { accounts } from './accounts.ts'
+import { callFaults } from './call-faults.ts'
 import { commands } from './commands.ts'
 import { controls } from './controls.ts'
 import { type Deed, FAULT_GROUPS, type FaultGroup, type Sim } from './deed.ts'
@@ -19,6 +20,7 @@ export const deeds: readonly Deed[] = [
   ...corporateActions,
   ...controls,
   ...accounts,
+  ...callFaults,
   ...faults,
   ...jobs,
   ...relayDeeds,

@@ -1,4 +1,7 @@
-import type { Deed, Sim } from './deed.ts'
+import { closeAll } from './commands.ts'
+import { type Deed, pickRef, type Sim } from './deed.ts'
+import { place } from './orders.ts'
+import { executeTrade } from './venue.ts'
 
 // What a queue may do with a job that it promises to deliver at least once.
 
@@ -7,6 +10,8 @@ const pickOpen = ({ world, chance }: Sim): string | undefined => chance.pick(wor
 
 /** The longest time that jobs wait before they are delivered. */
 const LATE_MS_MAX = 20_000
+/** What was closed is closed by then, and what was placed can execute. */
+const OPENED_MS = 1_500
 
 export const jobs: readonly Deed[] = [
   {
@@ -27,6 +32,22 @@ export const jobs: readonly Deed[] = [
       const { world, chance } = sim
       // A job is run within moments: the lock is lost at one of its next steps.
       world.at('store.commit', () => sim.world.queue.loseLocks(), chance.below(4))
+      return true
+    },
+  },
+  {
+    name: 'deliver a close of all again, once something new is held',
+    weight: 1,
+    fault: 'queue',
+    run(sim) {
+      const { world } = sim
+      const ref = pickRef(sim)
+      const jobId = closeAll(sim, ref)
+      world.later(OPENED_MS, () => {
+        const opened = place(sim, { side: 'buy', quantity: '5' }, undefined, ref)
+        world.later(OPENED_MS, () => executeTrade(sim, opened, '180'))
+        world.later(2 * OPENED_MS, () => world.queue.redeliver(jobId))
+      })
       return true
     },
   },

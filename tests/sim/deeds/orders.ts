@@ -1,24 +1,40 @@
 import type { SubmitOrder } from '#contract'
 import { isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
-import { type Deed, newTrade, pickRef, type Sim } from './deed.ts'
+import { type Deed, newTrade, pickRef, type Sim, type Trade } from './deed.ts'
 
-const LIMIT = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
+/** At what everything is quoted. */
+export const LIMIT = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
 const isCrypto = (symbol: string): boolean => symbol.includes('/')
 /** Mostly what everything is worth; now and then far away from it, but never below it: the limits of positions are held against it. */
 const priceIn = (sim: Sim): string => String(isOneIn(sim, 4) ? 180 + sim.chance.below(20) : 180)
 const isOneIn = ({ chance }: Sim, count: number): boolean => chance.below(count) === 0
 
-function submit(
+/** Asks for an order of these terms. */
+export function place(
   sim: Sim,
   terms: Partial<SubmitOrder>,
   symbol = sim.chance.pick(sim.setting.symbols)!,
   on = pickRef(sim),
-): boolean {
-  const { tradeId, ref } = newTrade(sim, on, symbol)
+): Trade {
+  const trade = newTrade(sim, on, symbol)
   const always = isCrypto(symbol) ? { timeInForce: 'gtc' as const } : {}
-  sim.world.submit({ ...ref, tradeId, symbol, ...always, ...terms })
+  sim.world.submit({ ...on, tradeId: trade.tradeId, symbol, ...always, ...terms })
+  return trade
+}
+
+function submit(sim: Sim, terms: Partial<SubmitOrder>, symbol?: string, on?: ConnectionRef): boolean {
+  place(sim, terms, symbol, on)
   return true
+}
+
+/** An order whose exits wait for what it executes: two of them, or one. */
+export function placeWithExits(sim: Sim, on = pickRef(sim)): Trade {
+  const both = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
+  const [orderClass, exits] = isOneIn(sim, 2)
+    ? (['bracket', both] as const)
+    : (['oto', { takeProfit: both.takeProfit }] as const)
+  return place(sim, { orderClass, quantity: sizeIn(sim), ...LIMIT, ...exits }, stockIn(sim), on)
 }
 
 /** A symbol of which exits may be placed: they are for stocks. */

@@ -2,7 +2,7 @@ import { SYNC_TYPES } from '#contract'
 import { type ModelClient, RESUMES } from '../../scenarios/world/client.ts'
 import { type Deed, loseLast, pickRef, type Sim } from './deed.ts'
 import { wipe } from './faults.ts'
-import { orders } from './orders.ts'
+import { LIMIT, orders, place } from './orders.ts'
 import { execute } from './venue.ts'
 
 // What clients do, and what goes wrong between the log and them. Each comes with something that is logged in the same moment: a
@@ -78,6 +78,21 @@ function trim(sim: Sim): void {
     world.later(600 + chance.below(400), () => clientOf(sim, userId).requestSync([chance.pick(SYNC_TYPES)!]))
 }
 
+/**
+ * A client that takes nothing for a while. Half of the time more is told than can wait for it, and something of that does not come: the
+ * relay reads the log again, and the client is behind.
+ */
+function stall(sim: Sim): void {
+  const { chance, world } = sim
+  const ref = pickRef(sim)
+  world.relay.stall(clientOf(sim, ref.userId), 100 + chance.below(3_000))
+  if (chance.below(2) > 0) return
+  world.relay.drop({ times: 1 + chance.below(3), skip: ORDERS_OF_A_BURST - 1 - chance.below(3), userId: ref.userId })
+  for (let count = 0; count < ORDERS_OF_A_BURST; count += 1) place(sim, { ...LIMIT, quantity: '1' }, undefined, ref)
+}
+/** Each is told, and more messages than wait for a client before it is behind. */
+const ORDERS_OF_A_BURST = 20
+
 export const relayDeeds: readonly Deed[] = [
   deed('ask for the state', 2, false, ask),
   deed('cut a client', 3, true, cut),
@@ -91,7 +106,7 @@ export const relayDeeds: readonly Deed[] = [
       trade(sim)
     })
   }),
-  deed('stall a client', 1, true, (sim) => sim.world.relay.stall(pickClient(sim), 100 + sim.chance.below(3_000))),
+  deed('stall a client', 1, true, stall),
   deed('cut the subscriptions of a relay', 1, true, ({ world, chance }) => world.relay.deafen(chance.below(20_000))),
   deed('kill a relay', 1, true, ({ world }) => world.relay.kill()),
   deed('freeze a relay', 1, true, ({ world, chance }) => world.relay.freeze(100 + chance.below(10_000))),

@@ -1,7 +1,8 @@
 import { type BrokerOrder, type BrokerStatus, dec } from '#domain'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import { isClosed } from '../../support/broker/ledger.ts'
-import { clientOrderIdIn, type Deed, pickAtBroker, pickHeld, pickRef, type Sim } from './deed.ts'
+import { clientOrderIdIn, type Deed, pickAtBroker, pickHeld, pickRef, type Sim, type Trade } from './deed.ts'
+import { placeWithExits } from './orders.ts'
 
 // What the market and the broker do by themselves.
 
@@ -19,12 +20,35 @@ function lastOf(broker: FakeBroker, id: string): BrokerOrder {
   return order
 }
 
+/** The order that works on a trade now, or `null`. */
+function workingOf({ world }: Sim, trade: Trade): BrokerOrder | null {
+  const broker = world.brokerOf(trade.ref)
+  if (broker.ledger.find(clientOrderIdIn(trade)) === null) return null
+  const order = lastOf(broker, clientOrderIdIn(trade))
+  return WORKING.has(order.status) ? order : null
+}
+
+/** Executes so much of a trade, or as much as is left, if an order works on it. */
+export function executeTrade(sim: Sim, trade: Trade, price: string, quantity = Infinity): void {
+  const order = workingOf(sim, trade)
+  const part = order === null ? 0 : Math.min(quantity, leftOf(order))
+  if (order !== null && part > 0) sim.world.execute(trade.ref, order.brokerOrderId, price, String(part))
+}
+
+/** A trade of which an order works on at least so many shares. */
+export function pickWorking(sim: Sim, leftMin: number): Trade | undefined {
+  return sim.chance.pick(
+    sim.trades.filter((trade) => {
+      const order = workingOf(sim, trade)
+      return order !== null && leftOf(order) >= leftMin
+    }),
+  )
+}
+
 export function execute(sim: Sim): boolean {
   const working = sim.trades.flatMap((trade) => {
-    const broker = sim.world.brokerOf(trade.ref)
-    if (broker.ledger.find(clientOrderIdIn(trade)) === null) return []
-    const order = lastOf(broker, clientOrderIdIn(trade))
-    return WORKING.has(order.status) ? [{ trade, order }] : []
+    const order = workingOf(sim, trade)
+    return order === null ? [] : [{ trade, order }]
   })
   const picked = sim.chance.pick(working)
   if (picked === undefined) return false
@@ -48,8 +72,21 @@ function executeAll(sim: Sim): boolean {
   return open.length > 0
 }
 
-/** The exits that work now, in part or whole; a stop that watches is triggered by the market. */
+/** An exit that works now, in part or whole; where none does, an entry is placed and executes first. */
 function executeExit(sim: Sim): boolean {
+  if (executeWorkingExit(sim)) return true
+  const entry = placeWithExits(sim)
+  sim.world.later(ENTERED_MS, () => {
+    executeTrade(sim, entry, priceIn(sim))
+    sim.world.later(ENTERED_MS, () => executeWorkingExit(sim))
+  })
+  return true
+}
+/** An order is at the broker by then, as a rule. */
+const ENTERED_MS = 1_000
+
+/** A stop that watches is triggered by the market. */
+function executeWorkingExit(sim: Sim): boolean {
   const exits = sim.setting.accounts.flatMap((ref) => {
     const { ledger } = sim.world.brokerOf(ref)
     const isExit = (order: BrokerOrder): boolean => WORKING.has(order.status) && ledger.parentOf(order) !== null
@@ -78,12 +115,29 @@ const ENDED_EARLY: ReadonlySet<BrokerStatus> = new Set(['canceled', 'expired'])
 
 /** The venue had matched an order before its end came through (CAN-07). */
 function executeEnded(sim: Sim): boolean {
-  const trade = pickAtBroker(sim)
-  if (trade === undefined || sim.world.positionMax(trade.ref.userId) !== null) return false
-  const order = sim.world.brokerOf(trade.ref).ledger.order(clientOrderIdIn(trade))
-  if (order.orderClass !== 'simple' || !ENDED_EARLY.has(order.status) || leftOf(order) < 1) return false
+  const ended = sim.trades.flatMap((trade) => {
+    const order = sim.world.brokerOf(trade.ref).ledger.find(clientOrderIdIn(trade))
+    if (order === null || sim.world.positionMax(trade.ref.userId) !== null) return []
+    const isOvertaken = order.orderClass === 'simple' && ENDED_EARLY.has(order.status) && leftOf(order) >= 1
+    return isOvertaken ? [{ trade, order }] : []
+  })
+  const picked = sim.chance.pick(ended)
+  if (picked === undefined) return endAndExecute(sim)
+  const { trade, order } = picked
   const quantity = sim.chance.below(3) > 0 ? leftOf(order) : 1 + sim.chance.below(leftOf(order))
   sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), String(quantity))
+  return true
+}
+
+/** Nothing has ended yet: an order ends, and executes to the last share all the same. */
+function endAndExecute(sim: Sim): boolean {
+  const trade = pickWorking(sim, 1)
+  const order = trade === undefined ? null : workingOf(sim, trade)
+  if (trade === undefined || order?.orderClass !== 'simple' || sim.world.positionMax(trade.ref.userId) !== null)
+    return false
+  sim.world.brokerOf(trade.ref).move(order.brokerOrderId, sim.chance.pick(['canceled', 'expired'] as const)!)
+  const left = String(leftOf(order))
+  sim.world.later(ENTERED_MS, () => sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), left))
   return true
 }
 
