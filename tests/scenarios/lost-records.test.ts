@@ -63,6 +63,22 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual(['trade.submitted'])
   })
 
+  test.each([
+    ['it becomes too late to send it', {}, { notAfter: '2024-03-15T14:00:05.000Z' }],
+    ['its user is limited', { orderNotionalMax: '10' }, {}],
+  ])('RDQ-04 while its request is under way, and %s: it is not told as refused', async (_why, limits, over) => {
+    const world = await openWorld({ seed: 46 })
+    world.broker.fail('submit', { kind: 'delay_request', ms: 12_000 })
+    world.submit({ ...resting, ...over })
+    await world.advance(1_000)
+    world.store.loseLast(1)
+    expect([world.broker.orders.size, await world.order('t1')]).toEqual([0, null])
+    await world.limit('u1', limits)
+    await world.advance(30_000)
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+    expect(world.broker.orders.size).toBe(1)
+  })
+
   test('RDQ-04 and it becomes too late to send it right behind the claim: it is not told as refused', async () => {
     const order = { ...resting, notAfter: '2024-03-15T14:00:03.000Z' }
     const world = await forgotten(order)

@@ -47,7 +47,7 @@ import { nothingToClose, promised, sizedFor } from './sizing.ts'
 /** An intent may be sent again for this long after its claim. */
 export const RESEND_MS_MAX = 60_000
 /** A request is over after this, whoever made it: longer than any call's deadline. */
-const REQUEST_MS_MAX = 10_000
+export const REQUEST_MS_MAX = 10_000
 /** Workers tell the time of Redis to within this. */
 const SHARED_TIME_MS = 1_000
 const UNDER_WAY_MS = 1_000

@@ -30,7 +30,7 @@ import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { FREEING_MS_MAX } from './freed.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
-import { takeUp } from './resolve.ts'
+import { REQUEST_MS_MAX, takeUp } from './resolve.ts'
 import { paceOf } from './risk-desk.ts'
 import { send } from './sending.ts'
 import { sizedFor } from './sizing.ts'
@@ -115,7 +115,7 @@ export async function placeFirst(
 
 /**
  * A store that lost its last writes may know nothing of a trade that is at the broker (RDQ-04). Sending it again can only meet it; but
- * before it is told as ended unsent, it is looked up.
+ * before it is told as ended unsent, it is looked up, until every request of an earlier run is over.
  * @param isAbsent there is no such order at the broker, as far as that has to be known
  */
 async function take(
@@ -135,7 +135,12 @@ async function take(
   const endsUnsent = isRefused || (taken.kind === 'left' && taken.loaded.slice.order === null)
   if (isAbsent || !endsUnsent) return onTaken(deps, claimed, opened, run)
   const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker, run)
-  return found ?? take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
+  if (found !== null) return found
+  // What the broker does not show proves nothing while a request that an earlier run made may be on its way.
+  const why = 'a request of an earlier run may be under way'
+  if (run.isRepeat !== false && (await deps.parked.note(wanted.intent, why)) < REQUEST_MS_MAX)
+    return again(NOT_READY_MS, why)
+  return take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
 }
 
 async function onTaken(
