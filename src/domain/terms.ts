@@ -38,7 +38,11 @@ export function placeOf(order: Order, seen: BrokerOrder, exit: Leg | null): Pick
   return { leg: of, replacement: (headOf(order, of)?.replacement ?? -1) + 1 }
 }
 
-const WAITING: ReadonlySet<string> = new Set(['accepted', 'pending_new', 'accepted_for_bidding', 'unrecognized'])
+/** Statuses that an order may have before the venue has taken it in: one that waits may be canceled or replaced as well. */
+const WAITING: ReadonlySet<string> = new Set([
+  ...['accepted', 'pending_new', 'accepted_for_bidding', 'unrecognized'],
+  ...['pending_cancel', 'pending_replace'],
+])
 
 /** The venue has taken it in: it may execute, or has. */
 export const isAtWork = ({ working, final, cumulativeQuantity }: Placement): boolean =>

@@ -38,6 +38,22 @@ test('a replacement that was refused and does not show itself stays refused', ()
   expect(commandsOf(slice.order!)).toMatchObject([{ commandId: 'c1', outcome: 'refused' }])
 })
 
+test.each(['pending_cancel', 'pending_replace'] as const)(
+  'a replacement that the venue has not taken in, and that is %s, has not taken place: the terms stay as they were',
+  (status) => {
+    const { slice, changes } = play([
+      ...refused.slice(0, 4),
+      seen(brokerOrder('pending_replace', '0', 5, { ...limit, replacedBy: 'b2' })),
+      seen(brokerOrder('accepted', '0', 5, { ...next, replaces: 'b1' })),
+      seen(brokerOrder(status, '0', 6, { ...next, replaces: 'b1' })),
+      seen(brokerOrder('canceled', '0', 7, { ...next, replaces: 'b1' })),
+      seen(brokerOrder('new', '0', 8, limit)),
+    ])
+    expect(changes.filter(({ type }) => type === 'order.replaced')).toEqual([])
+    expect(slice.order).toMatchObject({ status: 'submitted', limitPrice: '150' })
+  },
+)
+
 test('what may execute beyond all that was asked for is to be canceled', () => {
   const filled = seen(brokerOrder('filled', '100', 9, limit), executionOf('100', '150', '100', 9))
   const race: OrderUpdate[] = [

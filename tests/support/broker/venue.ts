@@ -186,7 +186,26 @@ export class Venue {
 
   /** What becomes of a cancel that is held; `new` is the refusal to cancel after all. */
   settleCancel(id: string, to: 'canceled' | 'new' | 'expired' = 'canceled'): void {
-    this.ledger.move(id, to)
+    const { brokerOrderId } = this.ledger.order(id)
+    this.ledger.move(brokerOrderId, to === 'new' && this.#isPending(brokerOrderId) ? 'accepted' : to)
+    this.#giveBack(brokerOrderId)
+  }
+
+  /** A replacement that ended before it took place: the order that it was to replace works on. */
+  #giveBack(brokerOrderId: string): void {
+    const next = this.ledger.order(brokerOrderId)
+    if (!this.#isPending(brokerOrderId) || !isClosed(next)) return
+    const old = this.ledger.order(next.replaces ?? '')
+    this.#pending.delete(old.brokerOrderId)
+    this.#workOn(old)
+  }
+
+  #isPending(brokerOrderId: string): boolean {
+    return [...this.#pending.values()].includes(brokerOrderId)
+  }
+
+  #workOn(old: BrokerOrder): void {
+    if (!isClosed(old)) this.ledger.move(old.brokerOrderId, old.filledQuantity === ZERO ? 'new' : 'partially_filled')
   }
 
   /** What becomes of a replacement that is held; by either id of the new order. Rejected: the old one works on, unless it is done. */
@@ -199,7 +218,7 @@ export class Venue {
     // Everything that it was to be for has executed meanwhile.
     if (to === 'rejected' || (left !== null && cmp(left, ZERO) <= 0)) {
       this.ledger.move(next.brokerOrderId, 'rejected')
-      if (!isClosed(old)) this.ledger.move(old.brokerOrderId, old.filledQuantity === ZERO ? 'new' : 'partially_filled')
+      this.#workOn(old)
       return
     }
     if (asked !== undefined) this.ledger.move(next.brokerOrderId, next.status, { quantity: left })
@@ -281,6 +300,7 @@ export class Venue {
     if (isClosed(order)) return { kind: 'refused', message: `order is already in "${order.status}" state` }
     if (order.status === 'pending_replace') return { kind: 'refused', message: 'order is pending replace' }
     this.ledger.move(brokerOrderId, this.holdsCancels ? 'pending_cancel' : 'canceled')
+    this.#giveBack(brokerOrderId)
     return { kind: 'requested' }
   }
 

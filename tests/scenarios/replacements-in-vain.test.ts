@@ -2,12 +2,14 @@ import { describe, expect, test } from 'vitest'
 import { replaceOrderSchema } from '#contract'
 import { openWorld, type World } from './world.ts'
 
-/** Queues a replacement that the broker refuses, since it changes nothing. */
-function replaceInVain(world: World, commandId: string): void {
+function replace(world: World, commandId: string, limitPrice: string): void {
   const trade = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1' }
-  const command = replaceOrderSchema.parse({ ...trade, commandId, limitPrice: '150' })
+  const command = replaceOrderSchema.parse({ ...trade, commandId, limitPrice })
   world.queue.add('commands', 'replaceOrder', command, commandId)
 }
+
+/** The broker refuses what changes nothing. */
+const replaceInVain = (world: World, commandId: string): void => replace(world, commandId, '150')
 
 async function resting(seed: number): Promise<World> {
   const world = await openWorld({ seed })
@@ -15,6 +17,25 @@ async function resting(seed: number): Promise<World> {
   await world.settle()
   return world
 }
+
+test.each([true, false])(
+  'CAN-06 a cancel ends a replacement before it takes place, held: %s: it is not told as replaced, and the first order is canceled too',
+  async (isHeld) => {
+    const world = await resting(61)
+    Object.assign(world.broker, { holdsReplaces: true, holdsCancels: isHeld })
+    replace(world, 'r1', '151')
+    await world.settle()
+    world.cancel()
+    await world.advance(1_000)
+    world.broker.holdsCancels = false
+    if (isHeld) world.broker.settleCancel('b-2')
+    await world.advance(30_000)
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+    const order = await world.order('t1')
+    expect([order?.limitPrice, order?.replaces]).toEqual(['150', []])
+  },
+)
 
 describe('CAN-07 a refused replacement has used up its number', () => {
   test.each([0, 1, 2])(
