@@ -143,11 +143,35 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual(['trade.submitted'])
   })
 
-  test('RDQ-04 everybody is halted, and the broker has no such order: it is told as refused', async () => {
+  test.each([
+    ['its user', { scope: 'user', userId: 'u1' }],
+    ['everybody', { scope: 'global' }],
+  ] as const)(
+    'RDQ-04 %s is halted, and the job that has sent it comes back before the broker shows it: it is not told as refused',
+    async (_who, target) => {
+      const world = await openWorld({ seed: 45 })
+      world.broker.visibleAfterMs = 10_000
+      world.broker.isMute = true
+      world.broker.fail('submit', { kind: 'error_after' })
+      world.submit(resting)
+      world.at('submit.recorded', () => {
+        world.store.loseLast(2)
+        void world.store.controls.setHalt(target, halt)
+      })
+      await world.advance(5_000)
+      expect([world.broker.orders.size, world.told('t1')]).toEqual([1, []])
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted'])
+    },
+  )
+
+  test('RDQ-04 everybody is halted, and the broker has no such order: it is told as refused once its absence is proved', async () => {
     const world = await forgotten()
     await world.store.controls.setHalt({ scope: 'global' }, halt)
     world.submit({ ...resting, tradeId: 't2' })
     await world.settle()
+    expect(world.told('t2')).toEqual([])
+    await world.quiesce({ withinMs: 1_200_000 })
     expect(world.told('t2')).toEqual(['trade.rejected'])
   })
 

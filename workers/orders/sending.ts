@@ -61,6 +61,8 @@ async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenia
     await write(deps, sending, { type: 'outcome_unknown', at })
     return seen.result
   }
+  // What the broker does not show proves nothing of a job that ran before.
+  if (seen !== null && run.isRepeat !== false) return remainUnknown(deps, sending, denial.message)
   await write(deps, sending, { type: 'denied', ...denial, at })
   return DONE
 }
