@@ -86,4 +86,17 @@ describe('a rule about connections, broken, is found', () => {
     await tell(world, away)
     await expect(world.quiesce()).rejects.toThrow('CON-04 broker_1 is up, and its user was told that it is not')
   })
+
+  test('CON-04 removed twice is right of a connection that was linked anew between, and never came up', async () => {
+    const world = await openWorld({ seed: 9, isWhole: true })
+    await world.disconnect('leave')
+    await world.advance(60_000)
+    world.broker.fail('readAccount', { kind: 'error_before' }, { times: Infinity })
+    expect(await world.accounts.connect(ref, { accountNumber: 'account-1' })).toBe(true)
+    await world.advance(5_000)
+    await world.disconnect('leave')
+    await world.quiesce()
+    const codes = world.store.log('u1').map(({ payload }) => ('code' in payload ? payload.code : null))
+    expect(codes.filter((code) => code === 'REMOVED')).toHaveLength(2)
+  })
 })

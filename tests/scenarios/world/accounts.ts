@@ -40,6 +40,8 @@ export class Accounts {
   readonly #keys = new Map<string, Keys>()
   /** By connection, the latest last. */
   readonly #given = new Map<string, Keys[]>()
+  /** How often connections were linked that were not there. */
+  readonly #timesLinked = new Map<string, number>()
   /** Since when connections are verified. */
   readonly #verifiedMs = new Map<string, number>()
   /** Answers whoever comes with keys that are refused. */
@@ -58,6 +60,7 @@ export class Accounts {
 
   /** The connection is there, and verified. */
   link(ref: ConnectionRef): void {
+    this.#countLink(ref)
     const broker = this.#open(this.#nextNumber())
     this.#controls.link(ref, broker.accountId, this.#give(ref, broker))
     this.#note(ref, broker)
@@ -65,6 +68,11 @@ export class Accounts {
 
   brokerOf(ref: ConnectionRef): FakeBroker {
     return this.#find(ref)!.broker
+  }
+
+  /** How often a connection was linked after it had not been there. */
+  timesLinked(ref: ConnectionRef): number {
+    return this.#timesLinked.get(keyOf(ref)) ?? 0
   }
 
   /** Whether a connection is there, and its account may be traded and compared with. */
@@ -106,6 +114,7 @@ export class Accounts {
     const known = this.#controls.linked(ref)
     if (known?.connection.leaving !== undefined) return false
     if (known !== null && (known.link?.brokerAccountId ?? accountNumber) !== accountNumber) return false
+    if (known === null) this.#countLink(ref)
     const broker = this.#open(accountNumber)
     this.#note(ref, broker)
     await this.#put(ref, this.#give(ref, broker))
@@ -186,6 +195,10 @@ export class Accounts {
         }
       },
     })
+  }
+
+  #countLink(ref: ConnectionRef): void {
+    this.#timesLinked.set(keyOf(ref), this.timesLinked(ref) + 1)
   }
 
   #find({ userId, connectionId }: ConnectionRef): Account | undefined {

@@ -120,18 +120,29 @@ function connectionOf(write: CommitArguments[1]['writes'][number]): string | nul
 
 /**
  * CON-04: the user of a connection is told by turns that it is away and that it is back; and at rest the last word is true.
+ * A connection that was linked anew, and never came up, is removed once more.
  * @param isUp whether it can be used now
+ * @param linked how often it was linked after it had not been there
  */
-export function mistoldHealth(log: readonly Entry[], { connectionId }: ConnectionRef, isUp: boolean): string[] {
+export function mistoldHealth(
+  log: readonly Entry[],
+  { connectionId }: ConnectionRef,
+  isUp: boolean,
+  linked: number,
+): string[] {
   const findings: string[] = []
   let last: string | null = null
+  let removed = 0
   for (const entry of log) {
     const { brokerConnectionId, code } = fieldsOf(entry)
     if (brokerConnectionId !== connectionId) continue
     if (entry.event !== 'error.brokerDisconnected' && entry.event !== 'broker.connected') continue
     // A removal is told whatever was told before it.
     const word = code === 'REMOVED' ? 'removed' : entry.event
-    if (word === last) findings.push(`CON-04 ${last} of ${connectionId} twice, the second time at ${entry.id}`)
+    if (word === 'removed') removed += 1
+    const isOfAnother = word === 'removed' && removed <= linked
+    if (word === last && !isOfAnother)
+      findings.push(`CON-04 ${last} of ${connectionId} twice, the second time at ${entry.id}`)
     last = word
   }
   if (isUp && last === 'error.brokerDisconnected')

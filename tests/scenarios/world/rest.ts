@@ -33,7 +33,9 @@ export class Rest {
     for (const account of accounts.all) {
       const isUp = accounts.isVerified(account.ref)
       if (isUp) findings.push(...(await findUnsettled({ ...account, store, warnings })))
-      findings.push(...mistoldHealth(store.log(account.ref.userId), account.ref, isUp))
+      findings.push(
+        ...mistoldHealth(store.log(account.ref.userId), account.ref, isUp, accounts.timesLinked(account.ref)),
+      )
     }
     return [...findings, ...heldByNobody(store), ...accounts.pending()]
   }
