@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { submitJobId } from '#contract'
 import { openWorld, type World } from './world.ts'
 
@@ -77,6 +77,17 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     await world.advance(30_000)
     expect(world.told('t1')).toEqual(['trade.submitted'])
     expect(world.broker.orders.size).toBe(1)
+  })
+
+  test('RDQ-04 many are limited after the loss: each waits for its end, and is looked up no more than twice', async () => {
+    const world = await forgotten()
+    await world.limit('u1', { orderNotionalMax: '10' })
+    await world.advance(1_000)
+    const find = vi.spyOn(world.broker, 'findByClientOrderId')
+    for (let count = 0; count < 20; count += 1) world.submit({ ...resting, tradeId: `limited${count}` })
+    await world.advance(30_000)
+    expect(world.events().filter((event) => event === 'trade.rejected')).toHaveLength(20)
+    expect(find.mock.calls.length).toBeLessThanOrEqual(2 * 20)
   })
 
   test('RDQ-04 and it becomes too late to send it right behind the claim: it is not told as refused', async () => {

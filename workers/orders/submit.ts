@@ -136,10 +136,11 @@ async function take(
   if (isAbsent || !endsUnsent) return onTaken(deps, claimed, opened, run)
   const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker, run)
   if (found !== null) return found
-  // What the broker does not show proves nothing while a request that an earlier run made may be on its way.
+  // What the broker does not show proves nothing while a request that an earlier run made may be on its way. It is looked up once more
+  // when that is over, and not in between: many orders may wait, and each look-up is a request.
   const why = 'a request of an earlier run may be under way'
-  if (run.isRepeat !== false && (await deps.parked.note(wanted.intent, why)) < REQUEST_MS_MAX)
-    return again(NOT_READY_MS, why)
+  const leftMs = run.isRepeat === false ? 0 : REQUEST_MS_MAX - (await deps.parked.note(wanted.intent, why))
+  if (leftMs > 0) return again(leftMs, why)
   return take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
 }
 
