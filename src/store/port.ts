@@ -35,6 +35,8 @@ export type LoadedSlice = Readonly<{
   at: SliceAddress
   version: string
   slice: Slice
+  /** The order of the slice has left the hot state. */
+  isArchived: boolean
   /** Who is at work on the trade: `<version> <by>`. */
   claim: string | null
   /** A cancel that came before its trade. */

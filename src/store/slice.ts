@@ -38,6 +38,7 @@ export async function loadSlice(
       position: readRecord(positionRecord, names[1], position),
       account: readRecord(accountRecord, names[2], account),
     },
+    isArchived: ended !== null,
     claim: claim ?? null,
     cancelMark: readRecord(cancelMarkRecord, names[3], mark),
     tombstone: ended === null && tombstone !== null ? readTombstone(tombstone) : null,

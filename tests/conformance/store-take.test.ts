@@ -222,9 +222,11 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect(hot).toMatchObject({ slice: { order: null }, claim: null, cancelMark: null })
     expect((await store.loadConnection(userId, 'broker_1')).orders).toEqual([])
     expect(await store.findRefs(userId, [submitted.placements[0]!.brokerOrderId!])).toEqual(new Map())
-    expect((await store.loadSlice(userId, address)).slice.order).toEqual(submitted)
+    expect(hot).toMatchObject({ isArchived: false })
+    expect(await store.loadSlice(userId, address)).toMatchObject({ slice: { order: submitted }, isArchived: true })
     expect(await take()).toEqual({ kind: 'archived', order: submitted })
     await commit({ kind: 'version' }, [{ kind: 'order', order: submitted }]) // a correction brings it back
+    expect(await store.loadSlice(userId, address)).toMatchObject({ isArchived: false })
     expect((await take()).kind).toBe('committed')
   })
 

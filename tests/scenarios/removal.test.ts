@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { replaceOrderSchema } from '#contract'
 import { clientOrderIdOf } from '#domain'
 import { openWorld, type World } from './world.ts'
 
@@ -184,5 +185,47 @@ describe('MUL-07 what comes after a removal', () => {
     await world.quiesce()
     await world.repeatAll()
     expect(world.events().filter((event) => event === 'error.brokerDisconnected')).toHaveLength(1)
+  })
+})
+
+describe('MUL-07 work on an order that a removal meets half way', () => {
+  /** The worker stands still at a step of the work that `ask` queues; meanwhile another one removes the connection. */
+  async function overtaken(step: string, skip: number, ask: (world: World) => void): Promise<World> {
+    const world = await openWorld({ seed: 7, workers: 2, isWhole: true })
+    world.submit({ tradeId: 't1', quantity: '100', orderType: 'limit', limitPrice: '180' })
+    await world.advance(3_000)
+    world.fill('t1', '180', '40')
+    await world.advance(3_000)
+    let hasMet = false
+    world.at(
+      step,
+      (process) => {
+        hasMet = true
+        process.freeze()
+        world.later(10_000, () => process.thaw())
+        world.later(0, () => void world.disconnect('leave'))
+      },
+      skip,
+    )
+    ask(world)
+    await world.advance(MINUTE_MS)
+    expect(hasMet).toBe(true)
+    return world
+  }
+
+  const trade = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1', commandId: 'r1' }
+  const replace = (world: World): unknown =>
+    world.queue.add('commands', 'replaceOrder', replaceOrderSchema.parse({ ...trade, limitPrice: '181' }), 'r1')
+  const cancel = (world: World): unknown => world.cancel('t1')
+
+  test.each([
+    ['a replacement', 'is noted', 'store.commit', 0, replace],
+    ['a replacement', 'asks for leave', 'store.commit', 1, replace],
+    ['a replacement', 'was answered', 'broker.replace answered', 0, replace],
+    ['a cancel', 'is noted', 'store.commit', 0, cancel],
+    ['a cancel', 'was answered', 'broker.cancel answered', 0, cancel],
+  ] as const)('MUL-07 %s %s: the order stays in the archive', async (_, __, step, skip, ask) => {
+    const world = await overtaken(step, skip, ask)
+    await expectGone(world)
   })
 })

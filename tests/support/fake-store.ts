@@ -149,6 +149,7 @@ export class FakeStore implements Store {
         position: user.read<Position>(`position:${connectionId}:${symbol}`),
         account: user.read<Account>(`account:${connectionId}`),
       },
+      isArchived: hot === null && archived && user.archived(orderId) !== null,
       claim: user.claims.get(orderId) ?? null,
       cancelMark: user.read<CancelMark>(`cancel:${orderId}`),
       tombstone: hot === null && archived && user.archived(orderId) === null ? user.tombstone(orderId) : null,

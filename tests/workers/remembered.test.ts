@@ -115,7 +115,7 @@ describe('what is held', () => {
   const addressOf = (orderId: string, symbol = 'AAPL') => ({ orderId, connectionId: 'broker_1', symbol })
   const loaded = {
     ...{ at: addressOf('t1'), version: '2', slice, claim: '2 w' },
-    ...{ cancelMark: null, tombstone: null, cashElsewhere: null },
+    ...{ isArchived: false, cancelMark: null, tombstone: null, cashElsewhere: null },
   }
   const elsewhere = { ...loaded, at: addressOf('', 'MSFT'), slice: { ...slice, order: null } }
 

@@ -65,11 +65,11 @@ export async function adoptOrder(
 ): Promise<JobResult> {
   const past = isOlder(deps, order, seen, run) ? await pastOf(order, seen, broker) : null
   if (past !== null) return recordPast(deps, order, past)
-  const { slice } = await applyWith(deps.applier, factsOf(order), ({ slice: { order: now } }) => {
+  const { slice, isArchived } = await applyWith(deps.applier, factsOf(order), ({ slice: { order: now } }) => {
     const isOther = now !== null && isForeign(now, seen)
     return [isOther ? { type: 'set_aside', at: isoTime(deps.clock.now()) } : viewOf(seen)]
   })
-  if (slice.order?.status !== 'submitting') return DONE
+  if (isArchived || slice.order?.status !== 'submitting') return DONE
   const { clientOrderId, brokerOrderId } = seen
   if (!isForeign(slice.order, seen)) {
     deps.log.error({ clientOrderId, brokerOrderId }, 'submit.view_not_recorded')

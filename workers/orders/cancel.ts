@@ -152,6 +152,7 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
     const { order } = loaded.slice
     if (order !== null) {
       const applied = await applyWith(applier, factsOf(order), (now) => requestUpdates(now, request, at))
+      if (applied.isArchived) continue
       return applied.slice.order
     }
     if (loaded.cancelMark !== null) return null

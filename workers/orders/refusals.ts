@@ -29,7 +29,8 @@ export async function noteRefusal(
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const { version, slice } = await loadTrade(deps, { ...command, symbol: '' })
     if (slice.order !== null) {
-      await apply(deps.applier, factsOf(slice.order), { type: 'command_ended', command: ended })
+      const { isArchived } = await apply(deps.applier, factsOf(slice.order), { type: 'command_ended', command: ended })
+      if (isArchived) continue
       return
     }
     const past = await findPast(deps, command, version)

@@ -92,7 +92,8 @@ async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Pro
   const problem = problemOf(order, leg, terms)
   if (problem !== null) throw new CommandRefusedError(problem)
   const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
-  const { slice } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request })
+  const { slice, isArchived } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request })
+  if (isArchived) throw new CommandRefusedError(OVER)
   if (slice.order?.replaces.some((one) => one.commandId === commandId) === true) return slice.order
   throw new CommandRefusedError('The order takes no more replacements. Cancel it and place another')
 }
@@ -291,7 +292,9 @@ async function end(
   message: string,
   run: Run,
 ): Promise<JobResult> {
-  const { slice } = await apply(deps.applier, factsOf(order), endedUpdate(deps, request, outcome, message))
+  const update = endedUpdate(deps, request, outcome, message)
+  const { slice, isArchived } = await apply(deps.applier, factsOf(order), update)
+  if (isArchived) throw new CommandRefusedError(message)
   // It may have shown itself in the meantime: then the record says that it took place.
   return conclude(deps, slice.order ?? order, request.commandId, run)
 }

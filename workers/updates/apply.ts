@@ -48,7 +48,8 @@ export class ContentionError extends FillcastError<'CONTENTION'> {
 export const CLASHES_MAX = 100
 
 /**
- * Applies one update. Nothing is written when it says nothing new.
+ * Applies one update. Nothing is written when it says nothing new; nor, without a lease or a claim, to an order that has left the hot
+ * state meanwhile: only the owner of its connection brings an order back, and a connection that was removed has none (MUL-07).
  * @param known what is there, as far as the caller knows; when it has moved, it is loaded
  * @throws {FencedError} the right to write was lost
  * @throws {ContentionError}
@@ -83,6 +84,7 @@ export async function applyWith(
       step = stepOf(applier, target, loaded, decide(loaded))
     }
     if (isEmpty(step)) return { ...loaded, changes: step.changes }
+    if (loaded.isArchived && fence.kind === 'version') return { ...loaded, changes: [] }
     const result = await commitStep(applier, place, loaded, step, fence)
     if (result.kind === 'committed') return result.applied
     if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
@@ -218,7 +220,7 @@ async function commitStep(
   onCommitted(userId, changes)
   const { version, globalHalt } = result
   const claim = fence.kind === 'take' || fence.kind === 'resolve' ? `${version} ${fence.by}` : loaded.claim
-  const applied = { ...loaded, ...{ slice, changes, version, claim } }
+  const applied = { ...loaded, ...{ slice, changes, version, claim, isArchived: false } }
   remembered.committed(userId, loaded.version, applied)
   return { kind: 'committed', applied, globalHalt }
 }

@@ -36,7 +36,8 @@ export class Remembered {
     const { order, claim, cancelMark } = trade
     const at = { orderId, connectionId, symbol }
     const known = { order, position, account }
-    return { at, version: held.version, slice: known, claim, cancelMark, tombstone: null, cashElsewhere }
+    const rest = { isArchived: false, claim, cancelMark, tombstone: null, cashElsewhere } as const
+    return { at, version: held.version, slice: known, ...rest }
   }
 
   /** The state was read, and is at this version. */
