@@ -22,6 +22,10 @@ type Account = Readonly<{ requests: readonly Taken[]; block: Readonly<{ untilMs:
 
 /** The budget port in memory: every request with its slice. */
 export class FakeBudget implements Budget {
+  /** How often it lost everything. */
+  losses = 0
+  /** Requests that had leave when it lost everything last, by `<user> <connection>`. */
+  givenBeforeLoss: ReadonlyMap<string, number> = new Map()
   readonly #accounts = new Map<string, Account>()
   readonly #nowMs: () => number
 
@@ -61,6 +65,11 @@ export class FakeBudget implements Budget {
   }
 
   wipe(): void {
+    this.losses += 1
+    const oldest = Math.floor(this.#nowMs() / SLICE_MS) - SLICES
+    this.givenBeforeLoss = new Map(
+      [...this.#accounts].map(([name, { requests }]) => [name, requests.filter(({ slice }) => slice > oldest).length]),
+    )
     this.#accounts.clear()
   }
 

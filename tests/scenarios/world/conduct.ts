@@ -10,10 +10,9 @@ import { LeaseHolders } from './holders.ts'
 import { MuteBound, type StreamWord } from './mute.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 import { ReadingRules } from './readings.ts'
+import { RequestCounts } from './request-counts.ts'
 import { SendingRules } from './sending.ts'
 import type { StoreFaults } from './store-faults.ts'
-
-const REQUESTS_PER_MINUTE_MAX = 200
 
 /**
  * The rules about what processes do, beside those about how things are (`invariants.ts`): it sees every call of every port, and keeps
@@ -32,7 +31,7 @@ export class Conduct {
   readonly #detection: DetectionBounds | null
   readonly #mute: MuteBound
   readonly #nowMs: () => number
-  readonly #requestsAtMs = new Map<string, number[]>()
+  readonly #requests: RequestCounts
   readonly #found: string[] = []
   #lookedAtMs = -Infinity
   #losses = 0
@@ -57,6 +56,7 @@ export class Conduct {
     this.#checked = new CheckedAccounts(store, say)
     this.#detection = isStaffed ? new DetectionBounds(say) : null
     this.#mute = new MuteBound(say)
+    this.#requests = new RequestCounts(store.budget, say)
   }
 
   asked(process: Process, call: PortCall): void {
@@ -72,7 +72,7 @@ export class Conduct {
     this.#holders.calling(process, call)
     this.#mute.calling(this.#nowMs(), process, call)
     this.#hasActed ||= call.account !== null || call.label === 'store.commit'
-    if (call.account !== null) this.#countRequest(call.account)
+    if (call.account !== null) this.#requests.sent(call.account, this.#nowMs())
     const fault = call.account === null ? this.#faults.take(process, call.label) : null
     if (fault !== null) this.disturbed('store')
     return fault
@@ -133,14 +133,5 @@ export class Conduct {
     const isThawed = this.#isFrozen
     this.#isFrozen = workers.some(({ state }) => state === 'frozen')
     return !isSame || isThawed || this.#isFrozen || workers.length === 0
-  }
-
-  /** S14 */
-  #countRequest(account: string): void {
-    const nowMs = this.#nowMs()
-    const atMs = (this.#requestsAtMs.get(account) ?? []).filter((one) => one > nowMs - 60_000)
-    this.#requestsAtMs.set(account, [...atMs, nowMs])
-    if (atMs.length >= REQUESTS_PER_MINUTE_MAX)
-      this.#found.push(`S14 ${atMs.length + 1} requests of ${account} within a minute`)
   }
 }
