@@ -4,6 +4,7 @@ import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { isClosed } from '../../support/broker/ledger.ts'
+import { isFarewell } from './links.ts'
 import { firstOrders, type TradeInBooks, tradesInBooks } from './ledger.ts'
 import {
   brokenChains,
@@ -221,23 +222,36 @@ const AVERAGE_NEARNESS = 1e-6
 
 /**
  * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred from the order's totals, or the order
- * was adopted after a loss, it comes from an average that the broker had rounded, and is no nearer than that.
+ * was adopted after a loss or when a removed connection came back, it comes from an average that the broker had rounded, and is no nearer
+ * than that.
  */
 function averages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
   const log = store.log(ref.userId)
   const inferred = warnings.filter((line) => /update\.(execution_inferred|total_adopted)/.test(line))
   const corrected = new Set(log.filter(({ event }) => event === 'trade.corrected').map((e) => fieldsOf(e)['tradeId']))
-  return log.flatMap((entry) => {
+  return log.flatMap((entry, index) => {
     const { tradeId, totalCost } = fieldsOf(entry)
     const trade = books.get(String(tradeId))
     if (entry.event !== 'trade.filled' || trade === undefined || corrected.has(tradeId)) return []
     const cost = Number(trade.cost)
-    const isInferred = store.losses > 0 || inferred.some((line) => line.includes(`"orderId":"${String(tradeId)}"`))
+    const isInferred =
+      store.losses > 0 ||
+      wasAdopted(log.slice(0, index), ref, String(tradeId)) ||
+      inferred.some((line) => line.includes(`"orderId":"${String(tradeId)}"`))
     const nearness = isInferred ? Number(trade.everExecuted) * 10 ** -AVERAGE_PLACES : FIGURE_NEARNESS
     return Math.abs(Number(totalCost) - cost) <= nearness
       ? []
       : [`C2 ${String(tradeId)} cost ${cost}, told ${String(totalCost)}`]
   })
+}
+
+/** Whether the trade was submitted before the last removal of its connection in this part of the log: its record was adopted since. */
+function wasAdopted(log: readonly Entry[], ref: ConnectionRef, tradeId: string): boolean {
+  const removed = log.findLastIndex((entry) => isFarewell(entry, ref))
+  const since = log.slice(removed + 1)
+  return (
+    removed >= 0 && !since.some((entry) => entry.event === 'trade.submitted' && fieldsOf(entry)['tradeId'] === tradeId)
+  )
 }
 
 /**

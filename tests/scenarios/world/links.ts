@@ -100,7 +100,8 @@ export class LinkRules {
 /** Events of a removal. */
 const FAREWELL = 2
 
-const isFarewell = (entry: Entry, { connectionId }: ConnectionRef): boolean =>
+/** Whether it tells that the connection was removed. */
+export const isFarewell = (entry: Entry, { connectionId }: ConnectionRef): boolean =>
   fieldsOf(entry)['code'] === 'REMOVED' && fieldsOf(entry)['brokerConnectionId'] === connectionId
 
 function connectionOf(write: CommitArguments[1]['writes'][number]): string | null {
