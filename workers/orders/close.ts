@@ -24,7 +24,7 @@ import { again, assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 import { type Size, takeUp } from './resolve.ts'
 import { nothingToClose, promised } from './sizing.ts'
-import { deny, meet, placeFirst } from './submit.ts'
+import { deny, denyGone, findUntilAbsent, meet, placeFirst } from './submit.ts'
 
 /**
  * Closes a position, or part of it, with a trade of its own: a market order on the other side (a limit order, where a price is named),
@@ -81,7 +81,7 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
       askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
-    return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
+    return denyGone(deps, wanted, error.message, run)
   }
   const isFreed = await isBeingFreed(deps, command, run)
   const holding = await broker.readPosition(command.symbol)
@@ -99,7 +99,10 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     askedAt: isoTime(run.queuedAtMs),
     closeCommandId: command.commandId,
   }
-  return 'quantity' in sized ? placeFirst(deps, wanted, loaded, run) : deny(deps, wanted, sized)
+  if ('quantity' in sized) return placeFirst(deps, wanted, loaded, run)
+  // It may have closed the position itself, before the store lost the record of it (RDQ-04).
+  const notAbsent = deps.mayHaveLost() ? await findUntilAbsent(deps, wanted, broker, run) : null
+  return notAbsent ?? deny(deps, wanted, sized)
 }
 
 const BEING_FREED = 'an order that reserves part of the position is being canceled'

@@ -72,7 +72,8 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
   }
   const { broker } = opened
   if (isParked && denial === null && order.cancel === null) {
-    const sized = size === null ? null : await size(broker)
+    // What may have arrived keeps its size.
+    const sized = size === null || order.unknownSince !== null ? null : await size(broker)
     const sent =
       sized === null || 'quantity' in sized ? await sendAgain(deps, order, opened, run, sized?.quantity ?? null) : sized
     if ('kind' in sent) return sent
@@ -85,7 +86,7 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
     seen.kind === 'found'
       ? await adoptOrder(deps, order, seen.order, { broker, run })
       : isParked
-        ? await closeUnsent(deps, order, order.cancel === null ? denial : null)
+        ? await endParked(deps, order, denial)
         : await repeatOrWatch(deps, order, opened, run)
   await deps.boundaries.reached('resolve.recorded')
   return result
@@ -105,6 +106,20 @@ async function parkUnverified(
   const isOver = denial !== null || order.cancel !== null
   if (!isOver || order.unknownSince !== null || deps.mayHaveLost()) return again(UNVERIFIED_MS, why)
   return closeUnsent(deps, order, order.cancel === null ? denial : null)
+}
+
+/**
+ * Ends a parked order that the broker does not show. The store may have lost the record of its last request (RDQ-04): then the order is
+ * in doubt, and is looked up once more when that request is over.
+ */
+async function endParked(deps: OrderDeps, order: Order, denial: OrderDenial | null): Promise<JobResult> {
+  const nowMs = deps.clock.now()
+  const at = isoTime(nowMs)
+  const doubtedSince = order.unknownSince ?? (deps.mayHaveLost() ? at : null)
+  if (doubtedSince === null || !isWithin(nowMs, Date.parse(doubtedSince), REQUEST_MS_MAX))
+    return closeUnsent(deps, order, order.cancel === null ? denial : null)
+  if (order.unknownSince === null) await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
+  return again(REQUEST_MS_MAX, 'a request whose record the store lost may be under way')
 }
 
 async function repeatOrWatch(deps: OrderDeps, order: Order, opened: Opened, run: Run): Promise<JobResult> {
@@ -200,7 +215,7 @@ async function resendOf(
   const asked = intentOf(quantity === null ? seen : { ...seen, quantity })
   const facts = await deps.risk.judge(asked, now, broker)
   if (facts === 'stale') return facts
-  const isParked = attemptedAt === null
+  const isParked = attemptedAt === null && order.unknownSince === null
   const closes = seen.closes === true || quantity !== null
   const sized = sizedFor({ intent: asked, closes }, facts)
   const isSmaller = sized.intent.quantity !== asked.quantity

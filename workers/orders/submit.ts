@@ -97,13 +97,7 @@ export async function placeFirst(
     if (error instanceof UnverifiedError) return wait(deps, wanted, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error
     if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
-    // An earlier run may have sent it, and its record may be lost: nobody can look it up any more, and nothing proves a rejection.
-    if (run.isRepeat !== false && deps.mayHaveLost()) {
-      const { userId, connectionId, tradeId } = wanted.intent
-      deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
-      return DONE
-    }
-    return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message: error.message })
+    return denyGone(deps, wanted, error.message, run)
   }
   try {
     return await take(deps, wanted, loaded, opened, run)
@@ -113,9 +107,20 @@ export async function placeFirst(
   }
 }
 
+/** Refuses a trade whose connection is gone. */
+export async function denyGone(deps: OrderDeps, wanted: Wanted, message: string, run: Run): Promise<JobResult> {
+  // An earlier run may have sent it, and its record may be lost: nobody can look it up any more, and nothing proves a rejection.
+  if (run.isRepeat !== false && deps.mayHaveLost()) {
+    const { userId, connectionId, tradeId } = wanted.intent
+    deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
+    return DONE
+  }
+  return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message })
+}
+
 /**
  * A store that lost its last writes may know nothing of a trade that is at the broker (RDQ-04). Sending it again can only meet it; but
- * before it is told as ended unsent, it is looked up, until every request of an earlier run is over.
+ * before it is told as ended unsent, it is looked up.
  * @param isAbsent there is no such order at the broker, as far as that has to be known
  */
 async function take(
@@ -134,14 +139,27 @@ async function take(
   const isRefused = taken.kind === 'halted' || taken.kind === 'over_pace'
   const endsUnsent = isRefused || (taken.kind === 'left' && taken.loaded.slice.order === null)
   if (isAbsent || !endsUnsent) return onTaken(deps, claimed, opened, run)
-  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), opened.broker, run)
+  const notAbsent = await findUntilAbsent(deps, wanted, opened.broker, run)
+  return notAbsent ?? take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
+}
+
+/**
+ * Looks for a trade whose record the store may have lost (RDQ-04). What the broker does not show proves nothing while a request that an
+ * earlier run made may be on its way. It is looked up once more when that is over, and not in between: many orders may wait, and each
+ * look-up is a request.
+ * @returns `null`: there is no such order at the broker
+ */
+export async function findUntilAbsent(
+  deps: OrderDeps,
+  wanted: Wanted,
+  broker: Broker,
+  run: Run,
+): Promise<JobResult | null> {
+  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), broker, run)
   if (found !== null) return found
-  // What the broker does not show proves nothing while a request that an earlier run made may be on its way. It is looked up once more
-  // when that is over, and not in between: many orders may wait, and each look-up is a request.
   const why = 'a request of an earlier run may be under way'
   const leftMs = run.isRepeat === false ? 0 : REQUEST_MS_MAX - (await deps.parked.note(wanted.intent, why))
-  if (leftMs > 0) return again(leftMs, why)
-  return take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
+  return leftMs > 0 ? again(leftMs, why) : null
 }
 
 async function onTaken(

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest'
+import { closePositionSchema } from '#contract'
+import { openWorld, type World } from './world.ts'
+
+describe('RDQ-04 an order that was parked, when the store loses its last commits', () => {
+  const resting = { orderType: 'limit', limitPrice: '150' } as const
+  const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
+  const haltUser = (world: World): void => void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+  const cancel = (world: World): void => void world.cancel()
+  const leave = (): void => {}
+
+  /** An order of `over` was parked; its second request is on its way when the store loses that, and its job comes back. */
+  async function sentFromParked(over: Parameters<World['submit']>[0], spoil: (world: World) => void): Promise<World> {
+    const world = await openWorld({ seed: 46 })
+    const order = { ...resting, ...over }
+    world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 3_000 })
+    const job = world.submit(order)
+    await world.settle()
+    world.broker.fail('submit', { kind: 'delay_request', ms: 9_000 })
+    await world.advance(3_500)
+    world.store.loseLast(1)
+    expect([world.broker.orders.size, (await world.order('t1'))?.attemptedAt]).toEqual([0, null])
+    spoil(world)
+    await world.advance(2_000)
+    world.queue.redeliver(job)
+    return world
+  }
+
+  test.each([
+    ['its user is halted', {}, haltUser, ['trade.submitted']],
+    ['it becomes too late to send it', { notAfter: '2024-03-15T14:00:07.000Z' }, leave, ['trade.submitted']],
+    ['it is canceled', {}, cancel, ['trade.submitted', 'trade.cancelled']],
+  ] as const)(
+    'RDQ-04 it was parked, its request is under way, and %s: it is not told as ended unsent',
+    async (_why, over, spoil, told) => {
+      const world = await sentFromParked(over, spoil)
+      await world.advance(5_000)
+      expect([world.broker.orders.size, world.told('t1')]).toEqual([0, []])
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(told)
+      expect(world.broker.orders.size).toBe(1)
+    },
+  )
+
+  test('RDQ-04 it was parked, and is halted after a loss: it is told as refused once every request is over', async () => {
+    const world = await openWorld({ seed: 46 })
+    world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 3_000 })
+    world.submit(resting)
+    await world.settle()
+    world.store.losses = 1
+    haltUser(world)
+    await world.advance(9_000)
+    expect(world.told('t1')).toEqual([])
+    await world.advance(15_000)
+    expect(world.told('t1')).toEqual(['trade.rejected'])
+  })
+})
+
+describe('RDQ-04 the record of a close is lost, and nothing is left to close', () => {
+  const of = { userId: 'u1', connectionId: 'broker_1' }
+
+  /** The close has executed, and nothing here knows of it when its job comes back. */
+  async function closed(): Promise<World> {
+    const world = await openWorld({ seed: 47 })
+    world.submit()
+    await world.settle()
+    world.fill('t1', '180')
+    await world.advance(1_000)
+    world.broker.isMute = true
+    const command = closePositionSchema.parse({ ...of, tradeId: 'x1', commandId: 'close-x1', symbol: 'AAPL' })
+    world.queue.add('commands', 'closePosition', command, 'close-x1')
+    await world.settle()
+    world.fill('x1', '181')
+    while ((await world.order('x1')) !== null) world.store.loseLast(1)
+    world.queue.redeliver('close-x1')
+    return world
+  }
+
+  test('RDQ-04 the broker has it: it is not told as rejected', async () => {
+    const world = await closed()
+    await world.advance(5_000)
+    expect(world.told('x1')).not.toContain('trade.rejected')
+    await world.quiesce()
+    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
