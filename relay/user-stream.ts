@@ -33,8 +33,14 @@ export interface Outlet {
 /** An event of a user's log; the same object for all of the user's connections. */
 export type Logged = Readonly<{ event: string; payload: unknown; meta: EventMeta }>
 
-/** How a replay of the log ended: at the id asked for, at a resync before it, or where the log cannot serve. */
-type Replay = Readonly<{ ended: 'reached' | 'unserved' } | { ended: 'resync'; entry: LogEntry }>
+/**
+ * How a replay of the log up to an id ended.
+ * - `reached`: that id was sent
+ * - `resync`: a resync of the log comes before it
+ * - `lost`: the log has what follows the position, and has that id no more: the store lost it since it was read
+ * - `unserved`: the log lacks what follows the position
+ */
+type Replay = Readonly<{ ended: 'reached' | 'lost' | 'unserved' } | { ended: 'resync'; entry: LogEntry }>
 
 /** Entries read from the log at once. */
 const REPLAY_BATCH = 200
@@ -135,17 +141,21 @@ export class UserStream {
     return this.#owed !== null
   }
 
-  async #tellFigures(types: readonly SyncType[] | undefined): Promise<void> {
+  /**
+   * Figures are read anew where the log lost their place before they could be shown: the store lost the writes in them.
+   * @param lostId place of figures that were lost; figures with the same place show that only the log lacks it
+   */
+  async #tellFigures(types: readonly SyncType[] | undefined, lostId?: string): Promise<void> {
     if (this.#resyncDue !== null) return void (await this.#resyncIfDue())
     const figures = await this.#deps.reader.figures(this.#userId)
     if (!this.#isKnown(figures)) return this.#owe(types, 'the broker account has not been read yet')
     const { snapshot } = figures
     const replay = await this.#replayTo(snapshot.lastEventId)
-    if (this.#owed === null && replay.ended === 'unserved')
-      this.#tellResync('the event log does not reach back that far')
-    if (this.#owed === null && replay.ended === 'resync') this.#tellLogged(replay.entry)
-    // After a resync the state is the whole truth, so it must be whole.
-    this.#sendSync(snapshot, replay.ended === 'reached' ? types : undefined)
+    if (replay.ended === 'reached') this.#sendSync(snapshot, types)
+    else if (replay.ended === 'resync') await this.#resyncAt(replay.entry)
+    else if (replay.ended === 'lost' && snapshot.lastEventId !== lostId)
+      await this.#tellFigures(types, snapshot.lastEventId)
+    else await this.#resync('the event log does not reach back that far')
   }
 
   #isKnown({ snapshot, unread }: Figures): boolean {
@@ -276,14 +286,15 @@ export class UserStream {
   /** Sends the log up to and including `id`, or up to a resync in it. */
   async #replayTo(id: string): Promise<Replay> {
     while (this.#position < id && (await this.#isReady())) {
-      const { entries } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
-      if (entries.length === 0) return { ended: 'unserved' }
+      const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
+      if (entries.length === 0) return { ended: top < id ? 'lost' : 'unserved' }
       for (const entry of entries) {
-        if (entry.prev !== this.#position || entry.id > id) break
+        if (this.#position === id) break
+        if (entry.prev !== this.#position) return { ended: 'unserved' }
+        if (entry.id > id) return { ended: 'lost' }
         if (entry.event === 'state.resync') return { ended: 'resync', entry }
         this.#sendEntry(entry)
       }
-      if (this.#position < (entries.at(-1)?.id ?? '')) break
     }
     return { ended: this.#position === id ? 'reached' : 'unserved' }
   }

@@ -8,6 +8,7 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { type Logged, type Outlet, UserStream } from '../../relay/user-stream.ts'
 
 const idOf = (n: number): string => (n === 0 ? EVENT_ID_ZERO : `16000${String(n).padStart(8, '0')}-00000`)
+const numberOf = (id: string): number => Number(id.slice(5, 13))
 const entryOf = (n: number): LogEntry => ({ id: idOf(n), prev: idOf(n - 1), event: 'broker.connected', payload: n })
 const liveOf = (n: number): Logged => {
   const { id, prev, event, payload } = entryOf(n)
@@ -42,7 +43,7 @@ function open(clock: Clock = systemClock, { log, ...memory } = memoryLog()) {
   const outlet: Outlet = {
     isOpen: () => true,
     isBehind: () => false,
-    tell: (event) => heard.push(event),
+    tell: (event, _payload, at) => heard.push(at === undefined ? event : `${event} ${numberOf(at.id)}`),
     deliver: ({ payload }) => heard.push(payload),
   }
   const metrics = createRelayMetrics(new Metrics(false))
@@ -140,7 +141,7 @@ test('a store that knows nothing of a user with events is believed after a minut
   await clock.advance(50_000)
   expect(heard).toEqual(['state.resync'])
   await clock.advance(20_000)
-  expect(heard).toEqual(['state.resync', 'state.sync'])
+  expect(heard).toEqual(['state.resync', 'state.sync 0'])
 })
 
 test('a part of the state that is asked for before the place is known comes whole, behind the resync', async () => {
@@ -151,5 +152,48 @@ test('a part of the state that is asked for before the place is known comes whol
   void stream.start('no id', () => heard.push('placed'))
   expect(await asked).toBe('sent')
   await settled()
-  expect(heard).toEqual(['placed', 'state.resync', 'state.sync'])
+  expect(heard).toEqual(['placed', 'state.resync', 'state.sync 0'])
+})
+
+const resyncOf = (n: number): LogEntry => ({ ...entryOf(n), event: 'state.resync' })
+/** What follows the n-th entry once all between the two is lost. */
+const goingOnFrom = (n: number): LogEntry => ({ ...entryOf(9), prev: idOf(n) })
+
+test.each([
+  ['its end', { log: [1, 2, 3], at: 1, left: [1, 2] }, [2, 'state.sync 2']],
+  ['its end, and it went on', { log: [1, 2, 3], at: 1, left: [1, 2, goingOnFrom(2)] }, [2, 9, 'state.sync 9']],
+  ['what the client was told', { log: [1, 2, 3], at: 2, left: [1] }, ['state.resync', 'state.sync 1']],
+  [
+    'what the client was told, and it went on',
+    { log: [1, 2, 3], at: 2, left: [1, goingOnFrom(1)] },
+    ['state.resync', 'state.sync 9'],
+  ],
+  [
+    'its end behind a resync',
+    { log: [1, resyncOf(2), 3], at: 1, left: [1, resyncOf(2)] },
+    ['state.resync', 'state.sync 2'],
+  ],
+])('figures that were read before the log lost %s are never shown', async (_what, { log, at, left }, told) => {
+  const memory = memoryLog()
+  const entriesOf = (of: readonly (number | LogEntry)[]) =>
+    of.map((one) => (typeof one === 'number' ? entryOf(one) : one))
+  const asIs = { ...memory.reader }
+  memory.reader.events = (...asked) => {
+    const page = asIs.events(...asked)
+    memory.answer()
+    return page
+  }
+  const { stream, heard, log: stored } = open(systemClock, memory)
+  stored.push(...entriesOf(log.slice(0, at)))
+  await stream.start('', () => {})
+  stored.push(...entriesOf(log.slice(at)))
+  let isLost = false
+  memory.reader.figures = async (userId) => {
+    const read = await asIs.figures(userId)
+    if (!isLost) stored.splice(0, stored.length, ...entriesOf(left))
+    isLost = true
+    return read
+  }
+  await stream.sync(undefined)
+  expect(heard).toEqual(told)
 })
