@@ -120,6 +120,22 @@ describe('clients of a world', () => {
     await world.quiesce()
     expect(world.relay.met.get('state.sync')).toBe((told ?? 0) + 1)
   })
+
+  test('a cancel that is asked for before the broker has the trade is shown, and trade.submitted follows', async () => {
+    const world = await openWorld({ seed: 10, clients: true, workers: 2 })
+    world.at('broker.submit', (process) => {
+      process.freeze()
+      world.later(3_000, () => process.thaw())
+    })
+    world.submit()
+    await world.advance(500)
+    world.cancel()
+    await world.advance(500)
+    world.clientOf().requestSync()
+    await world.quiesce()
+    expect(world.relay.met.get('state.sync')).toBe(2)
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+  })
 })
 
 /** An event of u2 goes to u1 as well. */

@@ -16,6 +16,8 @@ export class View {
   #cashOf = new Map<string, number>()
   #positions = new Map<string, Fields>()
   #trades = new Map<string, Trade>()
+  /** Trades of which only a `state.sync` told, and not whether they are at the broker: their `trade.submitted` may follow. */
+  #maybeUnsubmitted = new Set<string>()
 
   copy(): View {
     const copy = new View()
@@ -23,6 +25,7 @@ export class View {
     copy.#cashOf = new Map(this.#cashOf)
     copy.#positions = new Map([...this.#positions].map(([id, position]) => [id, { ...position }]))
     copy.#trades = new Map([...this.#trades].map(([id, trade]) => [id, { ...trade }]))
+    copy.#maybeUnsubmitted = new Set(this.#maybeUnsubmitted)
     return copy
   }
 
@@ -36,11 +39,15 @@ export class View {
       this.#positions = new Map(positions.map(({ id, ...position }) => [id, shownOf(position)]))
     if (pendingTrades === undefined) return
     this.#trades.clear()
+    this.#maybeUnsubmitted.clear()
     for (const trade of pendingTrades) {
       // No event tells that a trade is on its way to the broker: clients learn of it once it is submitted.
       if (trade.status === 'submitting') continue
-      const { id, symbol, quantity, limitPrice } = trade
-      this.#trades.set(id, { symbol, quantity, limitPrice, filledQuantity: Number(trade['filledQuantity']) })
+      const { id, symbol, quantity, limitPrice, status } = trade
+      const filledQuantity = Number(trade['filledQuantity'])
+      this.#trades.set(id, { symbol, quantity, limitPrice, filledQuantity })
+      // A cancel that was asked for early is shown before the broker has the trade.
+      if (status === 'cancelling' && filledQuantity === 0) this.#maybeUnsubmitted.add(id)
     }
   }
 
@@ -77,10 +84,11 @@ export class View {
     const { tradeId, symbol, quantity, filledQuantity, limitPrice = null, leg = 'entry' } = payload
     const id = String(tradeId)
     const known = this.#trades.get(id)
+    const isFirstTold = this.#maybeUnsubmitted.delete(id) || known === undefined
     switch (event) {
       case 'trade.submitted':
         this.#trades.set(id, { symbol: String(symbol), quantity, limitPrice, filledQuantity: 0 })
-        return known === undefined ? [] : [`trade ${id} was submitted, and was there`]
+        return isFirstTold ? [] : [`trade ${id} was submitted, and was there`]
       case 'trade.partialFill':
         if (known === undefined) return [`${event} of ${id}, which is not there`]
         Object.assign(known, { quantity: payload['requestedQuantity'], filledQuantity })
