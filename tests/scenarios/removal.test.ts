@@ -244,4 +244,21 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
     await world.quiesce()
     expect(world.told('t1').slice(-1)).toEqual(['trade.filled'])
   })
+
+  test('MUL-07 an execution is corrected just before the removal: the reading of the return has it, and nothing more is told of it', async () => {
+    const world = await openWorld({ seed: 13, isWhole: true })
+    world.submit({ tradeId: 't1', quantity: '5' })
+    await world.advance(3_000)
+    world.fill('t1', '180')
+    await world.advance(MINUTE_MS)
+    world.broker.isMute = true
+    world.broker.correct(world.clientOrderId('t1'), { quantity: '4', price: '183.72' })
+    await world.disconnect('leave')
+    await world.advance(MINUTE_MS)
+    await world.accounts.connect({ userId: 'u1', connectionId: 'broker_1' }, { accountNumber: world.broker.accountId })
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    const { positions } = await world.store.loadConnection('u1', 'broker_1')
+    expect(positions.get('AAPL')).toMatchObject({ quantity: '4' })
+  })
 })

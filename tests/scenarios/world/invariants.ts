@@ -223,9 +223,9 @@ const AVERAGE_NEARNESS = 1e-6
 /**
  * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred from the order's totals, or the order
  * was adopted after a loss or when a removed connection came back, it comes from an average that the broker had rounded, and is no nearer
- * than that.
+ * than that. What was taken back or corrected around the removal of the connection is in the reading of its return, and is not told.
  */
-function averages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
+function averages({ ref, broker, store, warnings }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
   const log = store.log(ref.userId)
   const inferred = warnings.filter((line) => /update\.(execution_inferred|total_adopted)/.test(line))
   const corrected = new Set(log.filter(({ event }) => event === 'trade.corrected').map((e) => fieldsOf(e)['tradeId']))
@@ -233,6 +233,7 @@ function averages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<str
     const { tradeId, totalCost } = fieldsOf(entry)
     const trade = books.get(String(tradeId))
     if (entry.event !== 'trade.filled' || trade === undefined || corrected.has(tradeId)) return []
+    if (isRestated(broker, trade) && log.slice(index).some((later) => isFarewell(later, ref))) return []
     const cost = Number(trade.cost)
     const isInferred =
       store.losses > 0 ||
@@ -243,6 +244,12 @@ function averages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<str
       ? []
       : [`C2 ${String(tradeId)} cost ${cost}, told ${String(totalCost)}`]
   })
+}
+
+/** Whether the venue took an execution of the trade back, or corrected it. */
+function isRestated(broker: FakeBroker, { orders }: TradeInBooks): boolean {
+  const ids = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
+  return broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))
 }
 
 /** Whether the trade was submitted before the last removal of its connection in this part of the log: its record was adopted since. */
@@ -270,7 +277,7 @@ function partialAverages(
     if (entry.event !== 'trade.partialFill' || trade === undefined || brokerConnectionId !== ref.connectionId) return []
     const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
     const isUnsure =
-      broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId)) ||
+      isRestated(broker, trade) ||
       warnings.some((line) => line.includes('execution_inferred') && line.includes(`"orderId":"${String(tradeId)}"`))
     if (isUnsure) return []
     let [quantity, cost] = [0, 0]
