@@ -136,6 +136,26 @@ describe('clients of a world', () => {
     expect(world.relay.met.get('state.sync')).toBe(2)
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
   })
+
+  test('figures that could not be shown only in the middle of a reading are owed: that is no finding', async () => {
+    const world = await openWorld({ seed: 11, clients: true })
+    // Only the latest readings count, and the account was unread at the first.
+    for (let asked = 0; asked < 4; asked += 1) {
+      world.clientOf().requestSync()
+      await world.advance(500)
+    }
+    const [owed, taken] = [world.relay.met.get('sync owed') ?? 0, new Map(world.steps)]
+    const untilTaken = (label: string) =>
+      world.until(() => (world.steps.get(label) ?? 0) > (taken.get(label) ?? 0), 1_000, label)
+    world.relay.slowReads(2_000)
+    world.clientOf().requestSync()
+    await untilTaken('reader.figures')
+    world.store.marker = null
+    await untilTaken('reader reads on')
+    world.store.marker = 'first'
+    await world.until(() => world.relay.met.get('sync owed') === owed + 1, 2_000, 'a sync that is owed')
+    await world.quiesce()
+  })
 })
 
 /** An event of u2 goes to u1 as well. */

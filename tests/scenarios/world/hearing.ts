@@ -27,16 +27,19 @@ export class EverLogged {
   }
 }
 
-/** So many of the latest readings of a user's figures are remembered: a `state.sync` may be made of any of them. */
+/** So many of the latest readings and answers of a user's figures are remembered: a `state.sync` may be made of any of them. */
 const READINGS_KEPT = 4
 
 /** Accounts that belong into a user's figures at some moment, whether the store was lost then, and whether figures could be shown. */
 type Due = Readonly<{ isLost: boolean; connectionIds: readonly string[]; isRead: boolean }>
 
+const latest = <T>(kept: readonly T[] | undefined, next: T): T[] => [...(kept ?? []), next].slice(-READINGS_KEPT)
+
 /** What the figures of users had to hold, at their latest readings. */
 export class FiguresDue {
   readonly #store: FakeStore
   readonly #readings = new Map<string, Due[]>()
+  readonly #answers = new Map<string, boolean[]>()
 
   constructor(store: FakeStore) {
     this.#store = store
@@ -44,8 +47,12 @@ export class FiguresDue {
 
   /** A relay reads the figures of this user now. */
   reads(userId: string): void {
-    const readings = this.#readings.get(userId) ?? []
-    this.#readings.set(userId, [...readings, this.#now(userId)].slice(-READINGS_KEPT))
+    this.#readings.set(userId, latest(this.#readings.get(userId), this.#now(userId)))
+  }
+
+  /** A relay hears whether it may show the figures of this user. A slow read was made of another moment than the call was. */
+  hears(userId: string, isRead: boolean): void {
+    this.#answers.set(userId, latest(this.#answers.get(userId), isRead))
   }
 
   /** Whether the figures can be shown now. */
@@ -53,9 +60,10 @@ export class FiguresDue {
     return this.#now(userId).isRead
   }
 
-  /** Whether the figures can be shown now, and could at each of the latest readings. */
+  /** Whether the figures can be shown now, and could at each of the latest readings, and each of the latest answers said so. */
   wasRead(userId: string): boolean {
-    return [...(this.#readings.get(userId) ?? []), this.#now(userId)].every(({ isRead }) => isRead)
+    const isEachRead = [...(this.#readings.get(userId) ?? []), this.#now(userId)].every(({ isRead }) => isRead)
+    return isEachRead && (this.#answers.get(userId) ?? []).every(Boolean)
   }
 
   /** Whether the log has what follows this event, or nothing does. */

@@ -1,10 +1,11 @@
 import { isoTime } from '#runtime'
 import { stateSyncOf } from '#contract'
+import type { Figures } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Entry } from '../../support/fake-user.ts'
 import { ModelClient, type Network, RESUMES } from './client.ts'
 import { EverLogged, FiguresDue, Hearing } from './hearing.ts'
-import { type Fault, type PortCall, Process, UNWATCHED, type Watch } from './process.ts'
+import { type Fault, type Heard, type PortCall, Process, UNWATCHED, type Watch } from './process.ts'
 import { type Connection, ModelRelay, type RelayDefect } from './relay.ts'
 import type { Owner, Schedule } from './schedule.ts'
 import { StoreFaults } from './store-faults.ts'
@@ -211,7 +212,9 @@ export class Relays {
 
   readonly #watch: Watch = {
     asked() {},
-    heard() {},
+    heard: (_process: Process, { label, args }: PortCall, outcome: Heard) => {
+      if (label === 'reader.figures' && outcome.isDone) this.#due.hears(String(args[0]), isRead(outcome.value))
+    },
     calling: (process: Process, { label, args }: PortCall): Fault | null => {
       if (label === 'reader.figures') this.#due.reads(String(args[0]))
       const fault = this.faults.take(process, label)
@@ -240,5 +243,7 @@ export class Relays {
     this.#schedule.after(this.#world, afterMs, run)
   }
 }
+
+const isRead = (figures: unknown): boolean => (figures as Figures).unread === null
 
 const NOTHING: readonly string[] = []
