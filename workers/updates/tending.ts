@@ -6,6 +6,7 @@ import {
   livePlacements,
   needsAttention,
   type Order,
+  type Placement,
   type Position,
   sum,
 } from '#domain'
@@ -161,9 +162,15 @@ const DUE_MS = 5_000
 const LEFTOVER_MS = 5_000
 const UNCONFIRMED_MS = 60_000
 
-/** Something of its entry has executed, though the venue may have taken it back: its exits are at work. */
-const hasEntered = ({ cumulativeQuantity, busts, status }: Order): boolean =>
-  !isZero(cumulativeQuantity) || busts.length > 0 || status === 'filled'
+/**
+ * Something of its entry has executed, though the venue may have taken it back: its exits are at work. A record that was read anew tells
+ * nothing of that; the venue holds the exits of other entries.
+ */
+const hasEntered = ({ cumulativeQuantity, busts, status }: Order, live: readonly Placement[]): boolean =>
+  !isZero(cumulativeQuantity) ||
+  busts.length > 0 ||
+  status === 'filled' ||
+  live.some(({ leg, working }) => leg !== 'entry' && working !== null && working.status !== 'held')
 
 /** What rests without a position: an exit that came with its entry (or an oco, which is an exit itself), or a stop of any origin. */
 function leftoverOf(order: Order): 'exit' | 'stop' | null {
@@ -171,7 +178,8 @@ function leftoverOf(order: Order): 'exit' | 'stop' | null {
   if (live.length === 0) return null
   const isOurs = order.origin === 'fillcast'
   if (isOurs && order.orderClass === 'oco') return 'exit'
-  if (isOurs && live.some(({ leg }) => leg !== 'entry') && order.endedAt !== null && hasEntered(order)) return 'exit'
+  if (isOurs && live.some(({ leg }) => leg !== 'entry') && order.endedAt !== null && hasEntered(order, live))
+    return 'exit'
   const isStop = order.orderType === 'stop' || order.orderType === 'stop_limit' || order.orderType === 'trailing_stop'
   return isStop && order.side === 'sell' ? 'stop' : null
 }
