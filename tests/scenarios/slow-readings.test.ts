@@ -43,3 +43,20 @@ test('FIL-05 the executions that a poll missed are slow to be read: what the str
   await world.quiesce()
   expect(world.told('t2')).toContain('trade.partialFill')
 })
+
+test('CON-03 the account is read slowly, and a recovery reads further meanwhile: how far it got stands', async () => {
+  const world = await working(64)
+  const readTo = () => world.store.accountOf('u1', 'broker_1')?.executionsReadTo ?? ''
+  world.broker.fail('listExecutions', { kind: 'delay_reply', ms: 7_000 })
+  while (world.nowMs % 60_000 < 58_000) await world.advance(1_000)
+  await world.advance(3_000)
+  const before = readTo()
+  world.fill('t1', '178')
+  world.storeReturns()
+  await world.advance(3_000)
+  const recovered = readTo()
+  expect(recovered > before).toBe(true)
+  await world.advance(10_000)
+  expect(readTo()).toBe(recovered)
+  await world.quiesce()
+})

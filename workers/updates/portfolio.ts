@@ -49,7 +49,9 @@ export async function levelPortfolio(
     const isGiven = tries === 0 && loaded !== null
     const known = isGiven ? loaded : await applier.store.loadConnection(ref.userId, ref.connectionId)
     if (known.account === null) break
-    const ours: Portfolio = { account: { ...known.account, executionsReadTo: readTo }, positions: known.positions }
+    // A recovery may have read further while the broker was asked.
+    const executionsReadTo = later(readTo, known.account.executionsReadTo)
+    const ours: Portfolio = { account: { ...known.account, executionsReadTo }, positions: known.positions }
     const reading = await readPortfolio(desk, ours.account.activitiesReadTo)
     await desk.boundaries.reached('reconcile.portfolio_read')
     const { portfolio, changes } = reconcile(ours, reading)
@@ -71,6 +73,8 @@ export async function levelPortfolio(
   }
   return { doubts: 0, isLevel: false }
 }
+
+const later = (a: string, b: string): string => (a > b ? a : b)
 
 /** How far the activities were read is written down now and then: they are read again from days before. */
 const READ_TO_EVERY_MS = 3_600_000
