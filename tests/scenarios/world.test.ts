@@ -21,6 +21,14 @@ describe('the world of the scenarios', () => {
     expect(world.told('t2')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
+  test('is not at rest while a job is to run again', async () => {
+    const world = await openWorld({ seed: 1 })
+    world.queue.lateMs = 30_000
+    world.submit()
+    await world.quiesce({ withinMs: 60_000, lookMs: 15_000, stayMs: 20_000 })
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
   test('D1 the same seed is the same order of everything, another seed another one', async () => {
     const traces = await Promise.all([7, 7, 8].map(async (seed) => (await tradeInTwoParts(seed)).schedule.trace()))
     expect(traces[1]).toBe(traces[0])

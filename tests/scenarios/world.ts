@@ -177,7 +177,7 @@ class World extends Outcome {
     if (this.workers.length === 0) this.startWorker()
     const untilMs = this.nowMs + withinMs
     do await this.advance(Math.min(lookMs ?? withinMs, untilMs - this.nowMs))
-    while (this.nowMs < untilMs && (await this.#rest.findUnsettled()).length > 0)
+    while (this.nowMs < untilMs && (this.#rest.isWaiting() || (await this.#rest.findUnsettled()).length > 0))
     this.#refuse(await this.#rest.findUnsettled())
     const lengths = this.#rest.lengths()
     await this.advance(stayMs)

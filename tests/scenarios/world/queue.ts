@@ -28,6 +28,9 @@ type Job = {
 /** A job that is done. */
 export type CompletedJob = Readonly<Pick<Job, 'id' | 'name' | 'data' | 'addedMs'>>
 
+/** A job that is not done. `why`: why it waits, or failed last. */
+export type OpenJob = Readonly<Pick<Job, 'id' | 'queue' | 'data' | 'state' | 'why'>>
+
 /** One run of a job. */
 type Holder = Readonly<{ process: Process }>
 
@@ -189,9 +192,8 @@ export class ModelQueue {
   }
 
   /** Jobs that are not done. */
-  open(): { id: string; state: string; why: string }[] {
-    const isOpen = ({ state }: Job): boolean => state === 'waiting' || state === 'active'
-    return [...this.#jobs.values()].filter(isOpen).map(({ id, state, why }) => ({ id, state, why }))
+  open(): OpenJob[] {
+    return [...this.#jobs.values()].filter(({ state }) => state === 'waiting' || state === 'active')
   }
 
   #known(id: string): Job {

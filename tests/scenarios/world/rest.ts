@@ -40,6 +40,14 @@ export class Rest {
     return [...findings, ...heldByNobody(store), ...accounts.pending()]
   }
 
+  /** Whether a job of a connection that may be used is to run again: a trade that nobody has claimed yet leaves no other trace. */
+  isWaiting(): boolean {
+    const { queue, accounts } = this.#world
+    return queue
+      .open()
+      .some(({ queue: name, data }) => name !== 'connections' && accounts.isVerified(data as ConnectionRef))
+  }
+
   /** How long the log of each user is. */
   lengths(): ReadonlyMap<string, number> {
     const { accounts, store } = this.#world
