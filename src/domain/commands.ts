@@ -1,4 +1,4 @@
-import type { Order } from './order.ts'
+import type { CancelRequest, Order, ReplaceResult } from './order.ts'
 import { livePlacements } from './standing.ts'
 
 /**
@@ -46,6 +46,46 @@ export function withEnded(order: Order, command: EndedCommand): Pick<Order, 'end
   )
   return isKnown ? null : { endedCommands: [...(order.endedCommands ?? []), command].slice(-ENDED_COMMANDS_MAX) }
 }
+
+/** Begins the command ids of cancels that the removal of a connection asks for; the revision of its record follows. */
+export const REMOVAL_COMMAND = 'leave-'
+
+/** A cancel that is asked for once under its id; the system's own reasons to cancel come up again and again. */
+const isAskedOnce = ({ by, commandId }: CancelRequest): boolean =>
+  by === 'user' || commandId.startsWith(REMOVAL_COMMAND)
+
+/** Whether this very cancel has ended, whatever has become of the order since: a repeat of it asks for nothing. */
+export const isOver = ({ endedCommands = [] }: Order, request: CancelRequest): boolean =>
+  isAskedOnce(request) &&
+  endedCommands.some(({ kind, commandId }) => kind === 'cancel' && commandId === request.commandId)
+
+/**
+ * An order that was read anew after its connection had been removed and linked again, with what the record from before knows of it: what
+ * was asked for, and what became of its commands. Commands that were under way then are over: nobody has carried them out since.
+ */
+export function withPast(read: Order, past: Order, at: string): Order {
+  const { parametersHash, askedAt, closes, closeCommandId, notAfter, cancel } = past
+  const replaces = past.replaces.map(({ commandId, leg, replacement, terms, sentAt }): ReplaceResult => {
+    const isThere = read.placements.some((one) => one.leg === leg && one.replacement === replacement && one.agreed)
+    const outcome = isThere ? 'replaced' : sentAt === null ? 'overtaken' : 'refused'
+    return { commandId, leg, replacement, outcome, message: isThere ? null : REMOVED, terms, at }
+  })
+  const known: Order = {
+    ...read,
+    ...{ parametersHash, notAfter, replaceResults: [...past.replaceResults, ...replaces] },
+    ...(askedAt === undefined ? {} : { askedAt }),
+    ...(closes === undefined ? {} : { closes }),
+    ...(closeCommandId == null ? {} : { closeCommandId }),
+    ...(past.endedCommands === undefined ? {} : { endedCommands: past.endedCommands }),
+  }
+  if (cancel === null) return known
+  if (read.endedAt !== null && livePlacements(read).length === 0) return { ...known, cancel }
+  if (!isAskedOnce(cancel)) return known
+  const { commandId } = cancel
+  return { ...known, ...withEnded(known, { commandId, kind: 'cancel', outcome: 'refused', message: REMOVED, at }) }
+}
+
+const REMOVED = 'The broker connection was removed in the meantime'
 
 /** How a cancel stands that came after the end, or after another cancel. */
 export function endedCancel(order: Order, commandId: string, at: string): EndedCommand {

@@ -2,7 +2,15 @@ export * from './account.ts'
 export { ACTIVITY_OVERLAP_MS, type BrokerActivity } from './activities.ts'
 export * from './asset.ts'
 export * from './attention.ts'
-export { type CommandResult, commandsOf, type EndedCommand, ENDED_COMMANDS_MAX, withEnded } from './commands.ts'
+export {
+  type CommandResult,
+  commandsOf,
+  type EndedCommand,
+  ENDED_COMMANDS_MAX,
+  REMOVAL_COMMAND,
+  withEnded,
+  withPast,
+} from './commands.ts'
 export { type Exposure, isWithin, leftOf, opposes, reducibleOf } from './commitments.ts'
 export * from './decimal.ts'
 export { type Difference, differencesOf, isForeign } from './differences.ts'

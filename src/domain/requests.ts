@@ -1,4 +1,4 @@
-import { endedCancel, withEnded } from './commands.ts'
+import { endedCancel, isOver, withEnded } from './commands.ts'
 import {
   type CancelRequest,
   type Order,
@@ -46,8 +46,9 @@ export function setAside(slice: Slice, at: string): { slice: Slice; changes: rea
   }
 }
 
-/** The first request stands; one after the end is for exits that are still there. What became of any other is noted. */
+/** The first request stands; one after the end is for exits that are still there. What became of any other is noted, and stays so. */
 export function cancelRequested(order: Order, request: CancelRequest): Partial<Order> {
+  if (isOver(order, request)) return {}
   const isOpen = order.endedAt === null || livePlacements(order).length > 0
   const isNew = order.cancel === null || order.endedAt !== null
   if (isOpen && isNew) return { cancel: request, ...takenUpAgain(order) }

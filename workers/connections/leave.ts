@@ -1,5 +1,5 @@
 import { cancelOrderSchema, type Disconnect, type LoggedEvent } from '#contract'
-import { isTerminal, livePlacements, type Order } from '#domain'
+import { isTerminal, livePlacements, type Order, REMOVAL_COMMAND } from '#domain'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import {
   type ConnectionRef,
@@ -76,7 +76,7 @@ const isKept = ({ status }: Order): boolean => status !== 'denied'
 
 const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
   cancelOrderSchema.parse({
-    ...{ userId, connectionId, tradeId: id, commandId: `leave-${revision}` },
+    ...{ userId, connectionId, tradeId: id, commandId: `${REMOVAL_COMMAND}${revision}` },
     ...{ by: 'system', reason: 'The broker connection is being removed' },
   })
 

@@ -89,7 +89,8 @@ async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Pro
   if (known?.terms !== undefined && !asksForSame({ ...known, terms: known.terms }, leg, terms))
     throw new CommandRefusedError(`commandId: ${commandId} was already used for something else; use a new commandId`)
   if (known !== undefined) return order
-  const problem = problemOf(order, leg, terms)
+  const ended = (order.endedCommands ?? []).find((one) => one.kind === 'replace' && one.commandId === commandId)
+  const problem = ended === undefined ? problemOf(order, leg, terms) : (ended.message ?? OVER)
   if (problem !== null) throw new CommandRefusedError(problem)
   const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
   const { slice, isArchived } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request })

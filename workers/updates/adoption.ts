@@ -9,6 +9,7 @@ import {
   type Position,
   protectedBy,
   stopAmong,
+  withPast,
 } from '#domain'
 import { isoTime } from '#runtime'
 import { ORDERS_PER_PAGE } from '../broker/index.ts'
@@ -101,7 +102,10 @@ const filledTotals = (orders: readonly BrokerOrder[]): string =>
     .sort()
     .join('\n')
 
-/** All views of one record make it together; a record that is there already (a claim, an earlier try) is carried on. */
+/**
+ * All views of one record make it together; a record that is there already (a claim, an earlier try) is carried on. Of a record in
+ * the archive, the request and the commands are carried on: what has executed is told by the broker.
+ */
 async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<void> {
   const groups = new Map<string, { landing: Landing; views: BrokerOrder[] }>()
   for (const told of orders) {
@@ -122,9 +126,17 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
   const all = [...groups.values()]
   for (let from = 0; from < all.length; from += ORDERS_PER_COMMIT) {
     const part = all.slice(from, from + ORDERS_PER_COMMIT)
-    await commitWith(desk, (known) => {
+    await commitWith(desk, async (known) => {
       const kept = new Map(known.orders.map((order) => [order.id, order]))
-      const records = part.map(({ landing, views }) => adoptOrder(views, landing, kept.get(landing.id) ?? null))
+      const past = await pastOf(
+        desk,
+        part.flatMap(({ landing }) => (kept.has(landing.id) ? [] : [landing])),
+      )
+      const records = part.map(({ landing, views }) => {
+        const order = adoptOrder(views, landing, kept.get(landing.id) ?? null)
+        const before = past.get(landing.id)
+        return before === undefined ? order : withPast(order, before, isoTime(desk.clock.now()))
+      })
       return {
         writes: records.flatMap((order) => [{ kind: 'order', order } as const, ...refsOf(null, order)]),
         events: [],
@@ -132,6 +144,15 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
     })
     for (const { views } of part) for (const seen of views) desk.book.note(seen, null, desk.clock.monotonicMs())
   }
+}
+
+/** The records of our orders from before their connection was removed, by trade: the archive has them. */
+async function pastOf({ applier: { store } }: Desk, landings: readonly Landing[]): Promise<ReadonlyMap<string, Order>> {
+  const ours = landings.filter(({ origin }) => origin === 'fillcast')
+  const loaded = await Promise.all(
+    ours.map(({ id: orderId, userId, connectionId }) => store.loadSlice(userId, { orderId, connectionId, symbol: '' })),
+  )
+  return new Map(loaded.flatMap(({ slice: { order } }) => (order === null ? [] : [[order.id, order] as const])))
 }
 
 /** @param isTold the checks have told the user already how the connection stands, and go on to */

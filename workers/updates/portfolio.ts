@@ -104,22 +104,24 @@ async function commitAt(desk: Desk, commit: Omit<Commit, 'fence'>): Promise<bool
 }
 
 /**
- * Writes what `decide` makes of the connection as it is, again until nobody was faster. A clash may come from the same commit, whose
- * reply was lost: then `decide` finds its own writes, and must tell nothing a second time.
+ * Writes what `decide` makes of the connection as it is, and of what it reads then, again until nobody was faster. A clash may come
+ * from the same commit, whose reply was lost: then `decide` finds its own writes, and must tell nothing a second time.
  * @param decide `null`: it is written already
  */
 export async function commitWith(
   desk: Desk,
-  decide: (known: LoadedConnection) => Pick<Commit, 'writes' | 'events'> | null,
+  decide: (known: LoadedConnection) => Decided | Promise<Decided>,
 ): Promise<void> {
   const { userId, connectionId } = desk.ref
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const known = await desk.applier.store.loadConnection(userId, connectionId)
-    const decided = decide(known)
+    const decided = await decide(known)
     if (decided === null || (await commitAt(desk, { expectVersion: known.version, ...decided }))) return
   }
   throw new ContentionError(userId)
 }
+
+type Decided = Pick<Commit, 'writes' | 'events'> | null
 
 /** Writes down how far executions were read; never less than before. */
 export const noteReadTo = (desk: Desk, executionsReadTo: string): Promise<void> =>

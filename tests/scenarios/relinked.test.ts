@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'vitest'
+import { commandJobId, replaceOrderSchema } from '#contract'
+import { clientOrderIdOf, commandsOf } from '#domain'
+import { openWorld, type World } from './world.ts'
+
+const MINUTE_MS = 60_000
+const ref = { userId: 'u1', connectionId: 'broker_1' }
+const resting = { quantity: '100', orderType: 'limit', limitPrice: '180' } as const
+
+function replace(world: World, commandId: string, limitPrice: string): string {
+  const command = replaceOrderSchema.parse({ ...ref, tradeId: 't1', commandId, limitPrice })
+  const jobId = commandJobId('replaceOrder', 'u1', 't1', commandId)
+  return world.queue.add('commands', 'replaceOrder', command, jobId)
+}
+
+/** An order that rests at the broker, part of it executed. */
+async function opened(seed: number): Promise<World> {
+  const world = await openWorld({ seed, isWhole: true })
+  world.submit(resting)
+  await world.advance(3_000)
+  world.fill('t1', '180', '40')
+  await world.advance(1_000)
+  return world
+}
+
+/** Removes the connection, and leaves its orders open. */
+async function remove(world: World): Promise<void> {
+  await world.disconnect('leave')
+  await world.advance(MINUTE_MS)
+  expect((await world.store.loadConnection('u1', 'broker_1')).orders).toEqual([])
+}
+
+/** The same account is linked again, and read. */
+async function link(world: World): Promise<void> {
+  await world.accounts.connect(ref, { accountNumber: world.broker.accountId })
+  await world.advance(MINUTE_MS)
+  expect((await world.store.loadConnection('u1', 'broker_1')).orders).toMatchObject([{ id: 't1', endedAt: null }])
+}
+
+const outcomes = async (world: World): Promise<string[]> => {
+  const order = await world.order('t1')
+  return order === null ? [] : commandsOf(order).map(({ commandId, outcome }) => `${commandId} ${outcome}`)
+}
+
+async function expectNoNews(world: World, doing: () => void): Promise<void> {
+  const before = { events: world.events(), orders: [...world.broker.orders.values()] }
+  doing()
+  await world.advance(MINUTE_MS)
+  expect({ events: world.events(), orders: [...world.broker.orders.values()] }).toEqual(before)
+}
+
+describe('MUL-07 an account is unlinked with orders open, and linked again', () => {
+  test('MUL-07 a replacement that took place before does not take place again', async () => {
+    const world = await opened(1)
+    const job = replace(world, 'r1', '181')
+    await world.advance(10_000)
+    replace(world, 'r2', '182')
+    await world.advance(10_000)
+    await remove(world)
+    await link(world)
+    expect(await outcomes(world)).toEqual(['r1 done', 'r2 done'])
+    await expectNoNews(world, () => world.queue.redeliver(job))
+  })
+
+  test('MUL-07 a command that was refused in between stays refused', async () => {
+    const world = await opened(2)
+    await remove(world)
+    const jobs = [world.cancel('t1', 'c1'), replace(world, 'r1', '181')]
+    await world.advance(10_000)
+    await link(world)
+    await expectNoNews(world, () => jobs.forEach((job) => world.queue.redeliver(job)))
+    expect((await outcomes(world)).toSorted()).toEqual(['c1 refused', 'r1 refused'])
+  })
+
+  test('MUL-07 a cancel that was under way is over, and another one cancels the order', async () => {
+    const world = await opened(3)
+    world.broker.holdsCancels = true
+    const job = world.cancel('t1', 'c1')
+    await world.advance(5_000)
+    await remove(world)
+    world.broker.settleCancel(world.clientOrderId('t1'), 'new')
+    world.broker.holdsCancels = false
+    await link(world)
+    await expectNoNews(world, () => world.queue.redeliver(job))
+    expect(await outcomes(world)).toEqual(['c1 refused'])
+    world.cancel('t1', 'c2')
+    await world.quiesce()
+    expect(await outcomes(world)).toEqual(['c1 refused', 'c2 done'])
+  })
+
+  test('MUL-07 a cancel that the removal had asked for, before it was to leave orders open, cancels nothing', async () => {
+    const world = await opened(4)
+    world.broker.holdsCancels = true
+    await world.disconnect('cancel')
+    await world.advance(5_000)
+    const jobs = world.queue.ids().filter((id) => id.startsWith('cancel-'))
+    expect(jobs).toHaveLength(1)
+    await remove(world)
+    world.broker.settleCancel(world.clientOrderId('t1'), 'new')
+    world.broker.holdsCancels = false
+    await link(world)
+    await expectNoNews(world, () => jobs.forEach((job) => world.queue.redeliver(job)))
+  })
+
+  test('MUL-07 replacements that were under way, or waited, do not hold up the next', async () => {
+    const world = await opened(5)
+    world.broker.holdsReplaces = true
+    replace(world, 'r1', '181')
+    replace(world, 'r2', '182')
+    await world.advance(5_000)
+    await remove(world)
+    world.broker.settleReplace(clientOrderIdOf('u1', 't1', '0.1'))
+    world.broker.holdsReplaces = false
+    await link(world)
+    replace(world, 'r3', '183')
+    await world.quiesce()
+    expect(await outcomes(world)).toEqual(['r1 done', 'r2 overtaken', 'r3 done'])
+  })
+
+  test('MUL-07 the trade id stands for the order that was asked for', async () => {
+    const world = await opened(6)
+    await remove(world)
+    await link(world)
+    world.queue.forget(world.queue.ids().find((id) => id.startsWith('submit-')) ?? '')
+    const job = world.submit({ ...resting, quantity: '7' })
+    await world.advance(MINUTE_MS)
+    expect(world.queue.whyOf(job)).toContain('already used with other parameters')
+    expect(world.broker.submissions).toHaveLength(1)
+  })
+})
