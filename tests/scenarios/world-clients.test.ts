@@ -30,6 +30,14 @@ async function trade(seed: number, relayDefect: RelayDefect = {}, disturb: (worl
   return world
 }
 
+/** Only the latest readings of the figures count, and at the first of them the account was unread. */
+async function askOften(world: World): Promise<void> {
+  for (let asked = 0; asked < 4; asked += 1) {
+    world.clientOf().requestSync()
+    await world.advance(500)
+  }
+}
+
 /** An outlet that gives each event of the log to `change`, which answers what is delivered instead. */
 const altering =
   (change: (logged: Logged, nth: number) => readonly Logged[]): NonNullable<RelayDefect['outlet']> =>
@@ -139,11 +147,7 @@ describe('clients of a world', () => {
 
   test('figures that could not be shown only in the middle of a reading are owed: that is no finding', async () => {
     const world = await openWorld({ seed: 11, clients: true })
-    // Only the latest readings count, and the account was unread at the first.
-    for (let asked = 0; asked < 4; asked += 1) {
-      world.clientOf().requestSync()
-      await world.advance(500)
-    }
+    await askOften(world)
     const [owed, taken] = [world.relay.met.get('sync owed') ?? 0, new Map(world.steps)]
     const untilTaken = (label: string) =>
       world.until(() => (world.steps.get(label) ?? 0) > (taken.get(label) ?? 0), 1_000, label)
@@ -154,6 +158,28 @@ describe('clients of a world', () => {
     await untilTaken('reader reads on')
     world.store.marker = 'first'
     await world.until(() => world.relay.met.get('sync owed') === owed + 1, 2_000, 'a sync that is owed')
+    await world.quiesce()
+  })
+
+  test('a log whose end is lost while it is read may be told as a resync, though nothing was missed', async () => {
+    let isLost = true
+    const reader = (asIs: Reader): Reader => {
+      const events: Reader['events'] = async (...asked) => {
+        const page = await asIs.events(...asked)
+        if (isLost || page.entries.length === 0) return page
+        isLost = true
+        world.loseLast(1, 100)
+        return { ...page, entries: [] }
+      }
+      return Object.assign(Object.create(asIs) as Reader, { events })
+    }
+    const world = await openWorld({ seed: 12, clients: true, relayDefect: { reader } })
+    await askOften(world)
+    isLost = false
+    world.relay.drop({ times: 1_000 })
+    world.submit()
+    await world.advance(40_000)
+    expect([isLost, world.store.losses]).toEqual([true, 1])
     await world.quiesce()
   })
 })

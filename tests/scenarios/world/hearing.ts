@@ -45,6 +45,11 @@ export class FiguresDue {
     this.#store = store
   }
 
+  /** How often the store lost anything. */
+  get losses(): number {
+    return this.#store.losses
+  }
+
   /** A relay reads the figures of this user now. */
   reads(userId: string): void {
     this.#readings.set(userId, latest(this.#readings.get(userId), this.#now(userId)))
@@ -97,11 +102,12 @@ export class FiguresDue {
  *
  *   unplaced --placed--> at <--state.sync-- adrift     at --state.resync--> adrift     unplaced --lastEventId is no id--> adrift
  *
+ * `at`: `losses` says how often the store had lost anything when the connection got there.
  * `adrift`: it was told that there is a hole, and waits for the `state.sync` behind it. `lastId`: of the last event since then.
  */
 type Where =
   | Readonly<{ kind: 'unplaced' }>
-  | Readonly<{ kind: 'at'; id: string }>
+  | Readonly<{ kind: 'at'; id: string; losses: number }>
   | Readonly<{ kind: 'adrift'; lastId: string | null; isTold: boolean }>
 
 /** Rule C5 for one connection: what it is sent is the log of its user, in order, each entry once, and every hole is told. */
@@ -127,7 +133,7 @@ export class Hearing {
     const isAsked = lastEventId !== undefined && lastEventId !== ''
     if (isAsked && position !== (isEventId(lastEventId) ? lastEventId : null))
       this.#say(`asked to resume at ${JSON.stringify(lastEventId)} and is placed at ${position}`)
-    this.#where = position === null ? { kind: 'adrift', lastId: null, isTold: false } : { kind: 'at', id: position }
+    this.#where = position === null ? { kind: 'adrift', lastId: null, isTold: false } : this.#at(position)
   }
 
   delivered({ event, payload, meta }: Logged, isPlace: boolean): void {
@@ -145,14 +151,14 @@ export class Hearing {
     else if (where.kind === 'at' && entry.prev !== before)
       this.#say(`is sent ${event} ${entry.id} after ${before}, and what lies between is missing`)
     if (isPlace !== (where.kind === 'at')) this.#say(`may ${isPlace ? '' : 'not '}resume at ${entry.id}`)
-    this.#where = where.kind === 'at' ? { kind: 'at', id: entry.id } : { ...where, lastId: entry.id }
+    this.#where = where.kind === 'at' ? this.#at(entry.id) : { ...where, lastId: entry.id }
   }
 
   resynced(payload: object): void {
     this.#parse('state.resync', payload)
     if (this.#where.kind === 'unplaced') this.#say('is told state.resync before connection.authorized')
     if (this.#where.kind === 'adrift' && this.#where.isTold) this.#say('is told state.resync twice')
-    if (this.#where.kind === 'at' && this.#isNeedless(this.#where.id, payload))
+    if (this.#where.kind === 'at' && this.#isNeedless(this.#where, payload))
       this.#say(`is told state.resync, and the log has what follows ${this.#where.id}`)
     this.#where = { kind: 'adrift', lastId: null, isTold: true }
   }
@@ -172,13 +178,20 @@ export class Hearing {
       const shown = new Set((portfolio.accounts ?? []).map(({ brokerConnectionId }) => brokerConnectionId))
       for (const why of this.#due.objections(this.#userId, shown)) this.#say(`is sent state.sync ${why}`)
     }
-    this.#where = { kind: 'at', id: at.id }
+    this.#where = this.#at(at.id)
   }
 
-  /** A resync that the log does not hold itself, although the log could serve and the figures were known. */
-  #isNeedless(id: string, payload: object): boolean {
-    const isLogged = this.#everLogged.isResync(payload)
-    return !isLogged && this.#due.isServed(this.#userId, id) && this.#due.wasRead(this.#userId)
+  #at(id: string): Where {
+    return { kind: 'at', id, losses: this.#due.losses }
+  }
+
+  /**
+   * A resync that the log does not hold itself, although the log could serve and the figures were known. A relay that reads the log
+   * in several commands, and the store loses its end in between, sees a hole that is none.
+   */
+  #isNeedless({ id, losses }: Readonly<{ id: string; losses: number }>, payload: object): boolean {
+    if (this.#everLogged.isResync(payload) || this.#due.losses > losses) return false
+    return this.#due.isServed(this.#userId, id) && this.#due.wasRead(this.#userId)
   }
 
   /** Whether it was sent everything up to this id. */
