@@ -158,6 +158,7 @@ export const marketQuote = z.looseObject({
 })
 
 const totals = { totalValue: amount, cashBalance: amount, positionsValue: amount }
+/** `cancelling`: a cancel was asked for, be the trade at the broker already or not: its `trade.submitted` may follow. */
 export const PENDING_STATUSES = [
   'submitting',
   'submitted',
