@@ -39,4 +39,4 @@ export class StoreReturns {
 }
 
 /** Each account has been read by then, also one whose broker was slow to answer. */
-const DOUBT_MS = 5 * 60_000
+export const DOUBT_MS = 5 * 60_000

@@ -97,7 +97,7 @@ describe('POS-07 an exit is sized by what is available', () => {
 
   test('POS-07 found to be gone by one run, and being sent by another: not told as rejected', async () => {
     // The seed gives the second run to the other worker.
-    const world = await holding(6)
+    const world = await holding(4)
     world.startWorker()
     const trade = (side: 'buy' | 'sell', quantity: string): void =>
       void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId, '180')

@@ -127,7 +127,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     world.broker.fail('read', { kind: 'error_before' }, { times: Infinity })
     world.queue.redeliver(world.submit(resting))
     await world.settle()
-    world.store.losses = 0 // long ago
+    Object.assign(world.store, { losses: 0, lostMs: -Infinity }) // long ago
     await world.advance(60_000)
     expect([world.told('t1'), (await world.order('t1'))?.status]).toEqual([[], 'submitting'])
     world.broker.mend()
@@ -177,10 +177,14 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
   )
 
   test('RDQ-04 everybody is halted, and the broker has no such order: it is told as refused once its absence is proved', async () => {
-    const world = await forgotten()
-    await world.store.controls.setHalt({ scope: 'global' }, halt)
+    const world = await openWorld({ seed: 46 })
+    world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 3_000 })
     world.submit({ ...resting, tradeId: 't2' })
     await world.settle()
+    world.store.loseLast(2)
+    expect(await world.order('t2')).toBeNull()
+    await world.store.controls.setHalt({ scope: 'global' }, halt)
+    await world.advance(5_000)
     expect(world.told('t2')).toEqual([])
     await world.quiesce({ withinMs: 1_200_000 })
     expect(world.told('t2')).toEqual(['trade.rejected'])
@@ -208,7 +212,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
       await world.settle()
       world.broker.fail('readPortfolio', { kind: 'error_before' }, { times: Infinity })
       world.store.loseLast(1_000)
-      world.store.losses = 0 // long ago
+      Object.assign(world.store, { losses: 0, lostMs: -Infinity }) // long ago
       await world.advance(10_000)
       expect([await world.order('t1'), world.told('t1')]).toEqual([null, []])
       return world

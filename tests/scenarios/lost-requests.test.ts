@@ -47,7 +47,7 @@ describe('RDQ-04 an order that was parked, when the store loses its last commits
     world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 3_000 })
     world.submit(resting)
     await world.settle()
-    world.store.losses = 1
+    Object.assign(world.store, { losses: 1, lostMs: world.nowMs })
     haltUser(world)
     await world.advance(9_000)
     expect(world.told('t1')).toEqual([])

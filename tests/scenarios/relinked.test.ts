@@ -106,6 +106,7 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     const world = await opened(5)
     world.broker.holdsReplaces = true
     replace(world, 'r1', '181')
+    await world.advance(1_000)
     replace(world, 'r2', '182')
     await world.advance(5_000)
     await remove(world)

@@ -61,10 +61,13 @@ export class FakeStore implements Store {
 
   /** How often it lost anything. */
   losses = 0
+  /** When it last did. */
+  lostMs = -Infinity
 
   /** The last `count` commits were acknowledged, and are gone all the same: as when Redis dies before it has synced them. */
   loseLast(count: number): void {
     this.losses += 1
+    this.lostMs = this.#nowMs()
     for (const { userId, before } of this.#undo.splice(-count).reverse()) this.#users.set(userId, before)
   }
 
@@ -124,6 +127,7 @@ export class FakeStore implements Store {
   /** Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since time goes on. */
   wipe(): void {
     this.losses += 1
+    this.lostMs = this.#nowMs()
     this.marker = null
     this.#undo.length = 0
     this.#users.clear()

@@ -19,6 +19,8 @@ type Job = {
   readonly isPassing: boolean
   completedMs: number
   failures: number
+  /** How often it was delivered. */
+  starts: number
   /** How often it has put itself back. */
   putBack: number
   stalls: number
@@ -122,6 +124,7 @@ export class ModelQueue {
         state: 'waiting',
         holders: new Set(),
         failures: 0,
+        starts: 0,
         putBack: 0,
         stalls: 0,
         why: '',
@@ -225,6 +228,7 @@ export class ModelQueue {
     if (worker === undefined || handle === undefined) return
     const holder = { process: worker.process }
     job.state = 'active'
+    job.starts += 1
     job.holders.add(holder)
     this.#keepLock(job, holder)
     void this.#run(job, holder, handle)
@@ -236,6 +240,7 @@ export class ModelQueue {
     const run: Run = {
       queuedAtMs: job.addedMs,
       losses: job.stalls,
+      isRepeat: job.starts > 1,
       assertHeld() {
         if (!job.holders.has(holder)) throw new LockLostError()
       },

@@ -35,6 +35,7 @@ import {
   type OverExitPolicy,
   Remembered,
 } from '../../../workers/updates/index.ts'
+import { DOUBT_MS } from '../../../workers/returns.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { IdleTries } from './idle-tries.ts'
 import { checksOf, type Known, knownByReading, ownersOf, toldAtOnce } from './known.ts'
@@ -111,7 +112,7 @@ function startRoles(process: Process, outside: Outside, roles: readonly WorkerRo
     risk: riskDesk(hours, process, outside, known),
     ask: asker(queue),
     knownStore: () => known.knownStore(),
-    mayHaveLost: () => outside.store.losses > 0,
+    mayHaveLost: () => outside.schedule.nowMs - outside.store.lostMs < DOUBT_MS,
   }
   const handle = whileOpen(orderHandler({ ...deps, ...order }), () => known.closedBecause())
   queue.work(process, {
