@@ -49,6 +49,23 @@ describe('POS-07 an exit is sized by what is available', () => {
     expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
+  // As binary numbers, the two closes come to more than the position.
+  test('POS-07 two closes take all of a position with nine decimals, and no more: the rules allow both', async () => {
+    const world = await openWorld({ seed: 7 })
+    world.submit({ quantity: '40.617371019' })
+    await world.settle()
+    world.fill('t1', '180')
+    await world.settle()
+    close(world, { quantity: '10' })
+    await world.until(() => world.broker.submissions.length === 2, 5_000)
+    close(world, {}, 'x2')
+    await world.until(() => world.broker.submissions.length === 3, 5_000)
+    expect(world.broker.submissions.slice(1).map(({ intent }) => intent.quantity)).toEqual(['10', '30.617371019'])
+    world.fill('x1', '181')
+    world.fill('x2', '181')
+    await world.quiesce()
+  })
+
   test.each([
     ['nothing is held', {}, 'There is no position in MSFT', { symbol: 'MSFT' }],
     ['less than one share', {}, 'comes to less than one share', { percentage: '0.5' }],

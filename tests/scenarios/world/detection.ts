@@ -1,4 +1,4 @@
-import type { BrokerOrder, Order } from '#domain'
+import { add, type BrokerOrder, type Order, ZERO } from '#domain'
 import type { CommitResult, ConnectionRef } from '#store'
 import { BrokerError, type SubmitOutcome } from '../../../workers/broker/index.ts'
 import { sessionOn } from '../../support/broker/sessions.ts'
@@ -140,12 +140,12 @@ export class DetectionBounds {
       const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
       // Where something was taken back, what came before it may never be told by itself: the total that stands settles it (FIL-12).
       if (broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))) return []
-      let sum = 0
+      let sum = ZERO
       for (const { brokerOrderId, execution } of broker.executions) {
         if (!ids.has(brokerOrderId)) continue
         const atMs = Date.parse(execution.at)
-        sum += Number(execution.quantity)
-        if (sum > (told?.cumulative ?? 0) && atMs > resyncMs) {
+        sum = add(sum, execution.quantity)
+        if (Number(sum) > (told?.cumulative ?? 0) && atMs > resyncMs) {
           const isMarketable = trade.orders[0]?.orderType === 'market'
           const what = `an execution of ${tradeId} is not in the log`
           const withinMs = isMarketable ? IN_FLIGHT_MS : RESTING_MS

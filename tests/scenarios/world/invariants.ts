@@ -1,5 +1,5 @@
 import { money } from '#contract'
-import { type BrokerOrder, clientOrderIdOf, isForeign, isTerminal, type Order } from '#domain'
+import { add, type BrokerOrder, clientOrderIdOf, isForeign, isTerminal, type Order, sub, ZERO } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -155,7 +155,7 @@ function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: F
   // What executed before a loss is told by the totals of each order; which of the whole chain it was is not known any more.
   if (trade === undefined || head === undefined || losses > 0 || order.orderClass === 'oco' || isQuarantined(order))
     return []
-  const earlier = Number(trade.executed) - Number(head.filledQuantity)
+  const earlier = sub(trade.executed, head.filledQuantity)
   const terms = [
     ['limitPrice', order.limitPrice, head.limitPrice],
     ['stopPrice', order.stopPrice, head.stopPrice],
@@ -164,8 +164,8 @@ function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: F
     ours === theirs ? [] : [`C4 ${order.id} has the ${name} ${ours ?? 'none'} here, ${theirs ?? 'none'} at the broker`],
   )
   if (order.quantity === null || head.quantity === null) return findings
-  const whole = Number(head.quantity) + earlier
-  return Number(order.quantity) === whole
+  const whole = add(head.quantity, earlier)
+  return order.quantity === whole
     ? findings
     : [...findings, `C4 ${order.id} is for ${order.quantity} here, ${whole} at the broker`]
 }
@@ -280,12 +280,13 @@ function partialAverages(
       isRestated(broker, trade) ||
       warnings.some((line) => line.includes('execution_inferred') && line.includes(`"orderId":"${String(tradeId)}"`))
     if (isUnsure) return []
-    let [quantity, cost] = [0, 0]
+    let [exact, cost] = [ZERO, 0]
     for (const { brokerOrderId, execution } of broker.executions) {
-      if (!ids.has(brokerOrderId) || quantity >= Number(filledQuantity)) continue
-      quantity += Number(execution.quantity)
+      if (!ids.has(brokerOrderId) || Number(exact) >= Number(filledQuantity)) continue
+      exact = add(exact, execution.quantity)
       cost += Number(execution.quantity) * Number(execution.price)
     }
+    const quantity = Number(exact)
     const apart = Math.abs(cost / quantity - Number(averageFillPrice))
     return quantity !== Number(filledQuantity) || apart < AVERAGE_NEARNESS
       ? []

@@ -1,42 +1,43 @@
-import type { Order } from '#domain'
+import { abs, add, cmp, type Decimal, isNegative, isZero, max, min, type Order, sub, sum, ZERO } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 
-// What an order, or the replacement of one, does to a position by the records, worked out here by itself: simple orders only, with
-// numbers, from the worst that each of them may come to.
+// What an order, or the replacement of one, does to a position by the records, worked out here by itself: simple orders only, from the
+// worst that each of them may come to. Exact: a close takes the last billionth of what is left, and a binary sum may be larger by less.
 
 const OPEN: ReadonlySet<string> = new Set(['submitting', 'submitted', 'partially_filled'])
 
-/** The most that a simple order may still execute. */
-function leftOf({ status, quantity, cumulativeQuantity, placements, replaces }: Order): number {
-  if (!OPEN.has(status)) return 0
+/** The most that a simple order may still execute; `null`: nobody knows. */
+function leftOf({ status, quantity, cumulativeQuantity, placements, replaces }: Order): Decimal | null {
+  if (!OPEN.has(status)) return ZERO
   const [underWay] = replaces
-  const asked = underWay?.sentAt == null ? [] : [underWay.terms.quantity]
-  const isOver = placements.length > 0 && placements.every(({ final }) => final !== null && final.status !== 'replaced')
-  const whole =
-    isOver && asked.length === 0 ? Math.max(...placements.map(({ final }) => Number(final?.filledQuantity))) : Infinity
-  const total = Math.max(Number(quantity ?? Infinity), ...asked.map((one) => Number(one ?? quantity ?? Infinity)))
-  return Math.min(whole, total) - Number(cumulativeQuantity)
+  const asked = underWay?.sentAt == null ? [] : [underWay.terms.quantity ?? quantity]
+  const finals = placements.flatMap(({ final }) => (final === null || final.status === 'replaced' ? [] : [final]))
+  const isOver = placements.length > 0 && finals.length === placements.length
+  const whole = isOver && asked.length === 0 ? finals.map((one) => one.filledQuantity).reduce(max) : null
+  const total = [quantity, ...asked].reduce((a, b) => (a === null || b === null ? null : max(a, b)))
+  const most = whole === null || total === null ? (whole ?? total) : min(whole, total)
+  return most === null ? null : sub(most, cumulativeQuantity)
 }
 
-const signOf = ({ side }: Pick<Order, 'side'>): number => (side === 'buy' ? 1 : -1)
-
 /** The same of the order that is judged: a replacement under way is judged as what it makes of the order, whose own size was judged before. */
-function asReplaced(order: Order): number {
+function asReplaced(order: Order): Decimal | null {
   const [underWay] = order.replaces
   if (underWay?.sentAt == null) return leftOf(order)
-  return Number(underWay.terms.quantity ?? order.quantity ?? Infinity) - Number(order.cumulativeQuantity)
+  const quantity = underWay.terms.quantity ?? order.quantity
+  return quantity === null ? null : sub(quantity, order.cumulativeQuantity)
 }
 
 /** Whether all that is open against the position, this order included, leaves it on its side. */
 export function lowers(store: FakeStore, { userId, connectionId }: ConnectionRef, order: Order): boolean {
-  const held = Number(store.positionOf(userId, connectionId, order.symbol)?.quantity ?? 0)
-  if (Math.sign(held) !== -signOf(order)) return false
+  const held = store.positionOf(userId, connectionId, order.symbol)?.quantity ?? ZERO
+  if (isZero(held) || isNegative(held) !== (order.side === 'buy')) return false
   const against = store
     .snapshot(userId)
     .orders.filter((one) => one.connectionId === connectionId && one.symbol === order.symbol && one.side === order.side)
     .map((one) => (one.id === order.id ? asReplaced(one) : leftOf(one)))
-  return against.reduce((sum, one) => sum + one, 0) <= Math.abs(held)
+  const known = against.filter((one) => one !== null)
+  return known.length === against.length && cmp(sum(known), abs(held)) <= 0
 }
 
 /** Whether the replacement under way only gives the order the size that was agreed, and that is less than what the broker has. */
@@ -46,6 +47,13 @@ export function onlyShrinks({ replaces: [first], quantity, placements }: Order):
   const { limitPrice, stopPrice, trail, timeInForce } = terms
   const isSizeOnly = [limitPrice, stopPrice, trail, timeInForce].every((one) => one === null)
   const old = placements.filter((one) => one.leg === leg && one.replacement < replacement)
-  const before = old.slice(0, -1).reduce((sum, one) => sum + Number(one.cumulativeQuantity), 0)
-  return isSizeOnly && terms.quantity === quantity && Number(old.at(-1)?.quantity) + before > Number(quantity)
+  const before = sum(old.slice(0, -1).map((one) => one.cumulativeQuantity))
+  const has = old.at(-1)?.quantity ?? null
+  return (
+    isSizeOnly &&
+    quantity !== null &&
+    has !== null &&
+    terms.quantity === quantity &&
+    cmp(add(has, before), quantity) > 0
+  )
 }
