@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { replaceOrderSchema } from '#contract'
+import { closePositionSchema, replaceOrderSchema } from '#contract'
 import { clientOrderIdOf, dec, type Exposure } from '#domain'
 import type { Broker } from '../../workers/broker/index.ts'
 import { intentOf } from '../domain/orders.ts'
@@ -156,6 +156,19 @@ describe('a rule about what is sent, broken, is found', () => {
     await world.store.controls.setHalt(user, { ...halt, allows: 'reducing' })
     void rogueIn(world).claim('reduces')
     await expect(world.settle()).rejects.toThrow('S17 t1 is claimed under the halt of its user')
+  })
+
+  test('S20 a close of a billionth more than is held', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.submit({ quantity: '40.617371019' })
+    await world.settle()
+    world.fill('t1', '180')
+    await world.settle()
+    const position = world.store.positionOf('u1', 'broker_1', 'AAPL')!
+    world.store.positionOf = () => ({ ...position, quantity: dec('40.617371018') })
+    const of = { userId: 'u1', connectionId: 'broker_1', tradeId: 'x1', commandId: 'close-x1' }
+    world.queue.add('commands', 'closePosition', closePositionSchema.parse({ ...of, symbol: 'AAPL' }), 'close-x1')
+    await expect(world.settle()).rejects.toThrow('S20 x1 is to close a position, and is claimed for more')
   })
 
   test('S17 a request of somebody who has read that everybody is halted', async () => {
