@@ -129,3 +129,30 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     expect(world.broker.submissions).toHaveLength(1)
   })
 })
+
+describe('MUL-07 a removal stops half way, and another account is linked meanwhile', () => {
+  test.each([
+    ['its job comes back', false],
+    ['its job is lost', true],
+  ])('MUL-07 what the first account held is forgotten, and the other account is read - %s', async (_, isLost) => {
+    const world = await openWorld({ seed: 7, isWhole: true })
+    world.submit(resting)
+    await world.advance(3_000)
+    // The last worker that could finish the removal dies after it erased the connection.
+    world.at('leases.revoke answered', (process) => process.kill())
+    await world.disconnect('leave')
+    await world.advance(1_000)
+    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
+    if (isLost) world.queue.forget(world.queue.ids().find((id) => id.startsWith('disconnect-')) ?? '')
+    await world.accounts.connect(ref)
+    world.startWorker()
+    await world.advance(5 * MINUTE_MS)
+    const { account, positions, orders } = await world.store.loadConnection('u1', 'broker_1')
+    const { accountId } = world.accounts.brokerOf(ref)
+    expect({ account: account?.brokerAccountId, positions: positions.size, orders }).toEqual({
+      ...{ account: accountId, positions: 0, orders: [] },
+    })
+    const last = world.events().slice(world.events().lastIndexOf('error.brokerDisconnected'))
+    expect(last).toContain('broker.connected')
+  })
+})

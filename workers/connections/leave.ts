@@ -1,10 +1,11 @@
 import { cancelOrderSchema, type Disconnect, type LoggedEvent } from '#contract'
-import { isTerminal, livePlacements, type Order, REMOVAL_COMMAND } from '#domain'
+import { type Account, isTerminal, livePlacements, type Order, REMOVAL_COMMAND } from '#domain'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import {
   type ConnectionRef,
   type Connections,
   type Controls,
+  isVerified,
   leaseKey,
   type Leases,
   type Store,
@@ -68,6 +69,25 @@ export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }:
   return { kind: 'done' }
 }
 
+/**
+ * A removal may stop between the two: the connection is erased, what it held is not yet forgotten, and the user links another account.
+ * No session may mix that account into the state of the first one, so that the removal is finished here. Called where a login has
+ * verified the connection: a link never moves to another account, so a state of another one is left from before the link.
+ */
+export async function forgetFormer(deps: LeaveDeps, ref: ConnectionRef): Promise<void> {
+  const marker = await deps.knownStore()
+  const accountOnly = { orderId: '', connectionId: ref.connectionId, symbol: '' }
+  const { account } = (await deps.store.loadSlice(ref.userId, accountOnly, { archived: false })).slice
+  if (marker === null || account === null) return
+  const found = await deps.connections.find(ref)
+  if (found === null || !isVerified(found) || (await deps.knownStore()) !== marker) return
+  const { brokerAccountId } = account
+  if (found.link?.brokerAccountId === brokerAccountId) return
+  await deps.leases.revoke(leaseKey(ref.userId, ref.connectionId))
+  await forget(deps, ref, (held) => held?.brokerAccountId === brokerAccountId)
+  deps.log.warn(ref, 'connection.former_forgotten')
+}
+
 /** Orders placed elsewhere are not ours to cancel. */
 const canExecute = (order: Order): boolean =>
   order.origin === 'fillcast' && (!isTerminal(order.status) || livePlacements(order).length > 0)
@@ -80,13 +100,20 @@ const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
     ...{ by: 'system', reason: 'The broker connection is being removed' },
   })
 
-/** Orders go first, a part at a time; the last commit takes the rest and tells of it. */
-async function forget({ store, clock }: LeaveDeps, { userId, connectionId }: ConnectionRef): Promise<void> {
+/**
+ * Orders go first, a part at a time; the last commit takes the rest and tells of it.
+ * @param isStill whether the account that is held is the one to forget; default: whichever it is
+ */
+async function forget(
+  { store, clock }: LeaveDeps,
+  { userId, connectionId }: ConnectionRef,
+  isStill: (account: Account | null) => boolean = () => true,
+): Promise<void> {
   for (let clashes = 0; clashes < CLASHES_MAX;) {
     const { version, account, positions, orders, health } = await store.loadConnection(userId, connectionId)
     // Told already. What was asked for since, and was refused for want of the connection, is nothing that was held.
     const isHeld = account !== null || health !== null || positions.size > 0 || orders.some(isKept)
-    if (!isHeld) return
+    if (!isHeld || !isStill(account)) return
     const isLast = orders.length <= ORDERS_PER_COMMIT
     const writes: Write[] = isLast
       ? [{ kind: 'forget', connectionId }]

@@ -5,7 +5,7 @@ import type { Logger } from '#runtime'
 import type { ConnectionRef } from '#store'
 import { type Handler, readPayload } from '../orders/index.ts'
 import { checkConnection, type HealthDeps } from './health.ts'
-import { leaveConnection, type LeaveDeps } from './leave.ts'
+import { forgetFormer, leaveConnection, type LeaveDeps } from './leave.ts'
 
 /** Every connection is checked this often. */
 export const CHECK_EVERY_MS = 60_000
@@ -59,7 +59,10 @@ export const connectionHandler =
     // The job that removes it may be gone: it found no record while the store was lost, or the queue has given it up. A removal that
     // does not end here goes on at the next check: a job that stayed would be one more with each check.
     if (leaving !== undefined) await leaveConnection(leave, { ...ref, openOrders: leaving.openOrders })
-    else if (finding === 'ok') await onUp(ref)
+    else if (finding === 'ok') {
+      await forgetFormer(leave, ref)
+      await onUp(ref)
+    }
     if (!isInDoubt) return { kind: 'done' }
     return { kind: 'again', delayMs: CHECK_AGAIN_MS, why: 'it is not sure how the connection stands' }
   }
