@@ -40,6 +40,21 @@ describe('a bound that is not kept is found', () => {
     await expect(world.advance(4_000)).rejects.toThrow('C8 an execution of t1 is not in the log')
   })
 
+  test('C8 a broker that comes back and fails the trial is asked again after the pause, and the bound begins then', async () => {
+    const world = await openWorld({ seed: 9 })
+    await world.advance(60_000)
+    world.submit({ orderType: 'limit', limitPrice: '180' })
+    await world.advance(1_000)
+    world.broker.isDown = true
+    await world.advance(33_000)
+    world.fill('t1', '180')
+    world.broker.isMute = true
+    world.broker.isDown = false
+    world.broker.fail('read', { kind: 'error_before' }, { times: 1 })
+    await world.advance(120_000)
+    expect(world.told('t1').slice(-1)).toEqual(['trade.filled'])
+  })
+
   test('C8 a submission that is at the broker, and is not found there', async () => {
     const world = await openWorld({
       seed: 9,

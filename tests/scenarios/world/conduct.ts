@@ -85,7 +85,7 @@ export class Conduct {
     this.#checked.heard(process, call, outcome)
     this.#holders.heard(process, call, outcome)
     this.#mute.heard(this.#nowMs(), process, call, outcome)
-    this.#detection?.heard(this.#nowMs(), call, outcome)
+    this.#detection?.heard(this.#nowMs(), process, call, outcome)
   }
 
   streamSpoke(process: Process, ref: ConnectionRef, word: StreamWord): void {

@@ -34,6 +34,11 @@ const FOUND_MS = 35_000
 /** Unknown, and nowhere: its absence is proved a quarter of an hour after the last request, at the next look. */
 const ABSENT_MS = 17 * 60_000
 
+/** The pauses of a worker that finds its broker away, written down anew as well. */
+const SILENCES_MAX = 5
+const PAUSE_MS_MIN = 2_000
+const PAUSE_MS_MAX = 30_000
+
 export class DetectionBounds {
   readonly #say: (finding: string) => void
   /** From then on bounds count; `Infinity` while a worker stands still. */
@@ -49,6 +54,9 @@ export class DetectionBounds {
   /** `<user> <connection>` -> when such a call was answered late. */
   readonly #answeredMs = new Map<string, number>()
 
+  /** `<process> <user> <connection>` -> calls in a row that the broker has said nothing to. */
+  readonly #silences = new Map<string, number>()
+
   constructor(say: (finding: string) => void) {
     this.#say = say
   }
@@ -61,8 +69,9 @@ export class DetectionBounds {
     this.#calmFromMs = Math.max(this.#calmFromMs, nowMs + OVER_AFTER_MS[kind])
   }
 
-  heard(nowMs: number, call: PortCall, outcome: Heard): void {
+  heard(nowMs: number, process: Process, call: PortCall, outcome: Heard): void {
     const { label, account } = call
+    if (account !== null && isOfTrading(label)) this.#noteSilence(nowMs, `${process.name} ${account}`, outcome)
     const isLate = nowMs > (this.#hanging.get(call)?.sinceMs ?? nowMs)
     if (isLate && account !== null) this.#answeredMs.set(account, nowMs)
     this.#hanging.delete(call)
@@ -71,6 +80,16 @@ export class DetectionBounds {
     const { error } = outcome
     const isLocked = error instanceof BrokerError && error.code === 'CREDENTIALS'
     this.disturbed(nowMs, isLocked ? 'loss' : label.startsWith('broker.') ? 'call' : 'store')
+  }
+
+  /** After so many in a row calls are held back for a pause, and for one twice as long whenever the trial fails. */
+  #noteSilence(nowMs: number, key: string, outcome: Heard): void {
+    if (!isSilence(outcome)) return void this.#silences.delete(key)
+    const silences = (this.#silences.get(key) ?? 0) + 1
+    this.#silences.set(key, silences)
+    if (silences < SILENCES_MAX) return
+    const pauseMs = Math.min(PAUSE_MS_MIN * 2 ** (silences - SILENCES_MAX), PAUSE_MS_MAX)
+    this.#calmFromMs = Math.max(this.#calmFromMs, nowMs + pauseMs)
   }
 
   /** Whether bounds count now, and something was left to be told when it was last looked at, or may be since. */
@@ -194,6 +213,15 @@ function isHeldBack(label: string, value: unknown): boolean {
   if (label === 'budget.take') return (value as number) > 0
   if (label === 'store.commit') return HELD_BACK.has((value as CommitResult).kind)
   return label === 'broker.submit' && !DEFINITIVE.has((value as SubmitOutcome).kind)
+}
+
+/** Quotes come from another host. */
+const isOfTrading = (label: string): boolean => label.startsWith('broker.') && label !== 'broker.readQuote'
+
+/** A call that the broker has not answered; a refusal is an answer. */
+function isSilence(outcome: Heard): boolean {
+  if (outcome.isDone) return (outcome.value as { kind?: unknown } | null)?.kind === 'unknown'
+  return !(outcome.error instanceof BrokerError) || outcome.error.code === 'UNAVAILABLE'
 }
 
 const isOf = (
