@@ -190,7 +190,7 @@ export const counts = (order: Pick<Order, 'orderClass'>, leg: Leg): boolean =>
   leg === 'entry' || order.orderClass === 'oco'
 
 /** The newest placement of a leg: the one that commands are aimed at. */
-export function headOf(order: Order, leg: Leg): Placement | null {
+export function headOf(order: Pick<Order, 'placements'>, leg: Leg): Placement | null {
   let head: Placement | null = null
   for (const placement of order.placements)
     if (placement.leg === leg && (head === null || placement.replacement > head.replacement)) head = placement

@@ -1,7 +1,7 @@
 import { add, type Decimal, isNegative, isZero, max, sub, ZERO } from './decimal.ts'
 import { counts, headOf, LEGS, type Order, sideOf } from './order.ts'
 import { type Position, type PositionSide, positionSideOf } from './position.ts'
-import { hasGap, livePlacements } from './standing.ts'
+import { hasGap, livePlacements, standingHeadOf } from './standing.ts'
 import { tradingDayOf } from './trading-day.ts'
 import { isTerminal } from './transitions.ts'
 
@@ -9,7 +9,7 @@ import { isTerminal } from './transitions.ts'
 function stopPriceOf(order: Order, position: Position): Decimal | null {
   const exitSide = isNegative(position.quantity) ? 'buy' : 'sell'
   for (const leg of LEGS) {
-    const head = headOf(order, leg)
+    const head = standingHeadOf(order, leg)
     if (head === null || sideOf(order, leg) !== exitSide || head.stopPrice === null) continue
     // The exits of an entry are held back until something of the entry has executed.
     if (!counts(order, leg) && isZero(order.cumulativeQuantity)) continue

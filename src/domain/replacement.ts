@@ -1,7 +1,7 @@
 import { cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
-import { counts, headOf, intentOf, type Order, type Placement, type ReplaceRequest, sideOf } from './order.ts'
+import { counts, intentOf, type Order, type Placement, type ReplaceRequest, sideOf } from './order.ts'
 import type { Judged } from './risk.ts'
-import { executedOf, livePlacements, rightSizeOf } from './standing.ts'
+import { executedOf, livePlacements, rightSizeOf, standingHeadOf } from './standing.ts'
 
 // What a replacement is, before it is sent: which order it replaces, at what size, and what it makes of it.
 
@@ -37,7 +37,7 @@ export function sizeRefusalOf(order: Order, { terms: { quantity } }: Pick<Asked,
 /** The order as it is once it is replaced, or the exit of it that is. */
 export function becomes(order: Order, { leg, terms }: Asked): Judged {
   const intent = intentOf(order)
-  const head = headOf(order, leg)
+  const head = standingHeadOf(order, leg)
   const timeInForce = terms.timeInForce ?? order.timeInForce
   if (!counts(order, leg)) {
     const plan = leg === 'takeProfit' ? { ...order.takeProfit, stopPrice: null } : order.stopLoss

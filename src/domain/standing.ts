@@ -1,5 +1,5 @@
 import { add, cmp, type Decimal, div, isZero, max, mul, sub, sum, ZERO } from './decimal.ts'
-import { counts, headOf, type Execution, type Order, type Placement } from './order.ts'
+import { counts, headOf, type Execution, type Leg, type Order, type Placement } from './order.ts'
 import { isTerminal, type OrderStatus } from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
 
@@ -43,6 +43,14 @@ function isLive(order: Order, placement: Placement): boolean {
   return placement.status === 'canceled' && underWay?.sentAt != null && underWay.leg === placement.leg
 }
 
+/** A replacement that ended before it took the place of the order before it, as one that the venue rejected. */
+const cameToNothing = ({ replacement, agreed, status }: Placement): boolean =>
+  replacement > 0 && !agreed && isTerminal(status) && status !== 'replaced'
+
+/** The newest placement of a leg, replacements that came to nothing passed over: the order before them works on, or had ended. */
+export const standingHeadOf = (order: Order, leg: Leg): Placement | null =>
+  headOf({ placements: order.placements.filter((one) => !cameToNothing(one)) }, leg) ?? headOf(order, leg)
+
 /** Placements that may still execute, exits included. */
 export const livePlacements = (order: Order): Placement[] => order.placements.filter((one) => isLive(order, one))
 
@@ -55,7 +63,7 @@ export function standingOf(order: Order): OrderStatus | null {
   if (own.some((one) => isLive(order, one))) return hasExecuted ? 'partially_filled' : 'submitted'
   const filled = own.filter(({ status }) => status === 'filled')
   if (filled.length > 0) return filled.every(isShort) ? 'canceled' : 'filled'
-  const ending = (headOf(order, 'entry') ?? own[0])?.status ?? 'canceled'
+  const ending = (standingHeadOf(order, 'entry') ?? own[0])?.status ?? 'canceled'
   return (hasExecuted && ending === 'rejected') || ending === 'denied' ? 'canceled' : ending
 }
 

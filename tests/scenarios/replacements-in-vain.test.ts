@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { replaceOrderSchema } from '#contract'
+import { clientOrderIdOf } from '#domain'
 import { openWorld, type World } from './world.ts'
 
 function replace(world: World, commandId: string, limitPrice: string): void {
@@ -36,6 +37,39 @@ test.each([true, false])(
     expect([order?.limitPrice, order?.replaces]).toEqual(['150', []])
   },
 )
+
+test.each([1, 2])(
+  'CAN-05 after %s replacements that the venue rejected, the order that works on is replaced by the next',
+  async (rejected) => {
+    const world = await resting(62)
+    world.broker.holdsReplaces = true
+    for (let count = 1; count <= rejected; count += 1) {
+      replace(world, `r${count}`, `15${count}`)
+      await world.advance(1_000)
+      world.broker.settleReplace(clientOrderIdOf('u1', 't1', `0.${count}`), 'rejected')
+      await world.advance(10_000)
+    }
+    world.broker.holdsReplaces = false
+    replace(world, 'last', '149')
+    await world.quiesce()
+    expect(world.queue.stateOf('last')).toBe('completed')
+    const order = await world.order('t1')
+    expect([order?.status, order?.limitPrice, order?.endedAt]).toEqual(['submitted', '149', null])
+  },
+)
+
+test('CAN-06 after a replacement that the venue rejected, a canceled order is told as canceled', async () => {
+  const world = await resting(63)
+  world.broker.holdsReplaces = true
+  replace(world, 'r1', '151')
+  await world.advance(1_000)
+  world.broker.settleReplace(clientOrderIdOf('u1', 't1', '0.1'), 'rejected')
+  await world.advance(10_000)
+  world.cancel()
+  await world.quiesce()
+  expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
+  expect((await world.order('t1'))?.status).toBe('canceled')
+})
 
 describe('CAN-07 a refused replacement has used up its number', () => {
   test.each([0, 1, 2])(

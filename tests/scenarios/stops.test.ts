@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { replaceOrderSchema } from '#contract'
+import { clientOrderIdOf } from '#domain'
 import { openWorld, type World } from './world.ts'
 
 const ref = { userId: 'u1', connectionId: 'broker_1' }
@@ -50,6 +52,21 @@ describe('the stop that a position shows', () => {
     expect(await stopShown(world)).toBe('170')
     await world.quiesce()
     await world.repeatAll()
+  })
+
+  test('is that of the order that works on, once the venue has rejected a replacement of it', async () => {
+    const world = await openWorld({ seed: 65 })
+    await buy(world, 't1')
+    world.submit(stop('t2', '170'))
+    await world.settle()
+    world.broker.holdsReplaces = true
+    const command = { ...ref, tradeId: 't2', commandId: 'r1', stopPrice: '171' }
+    world.queue.add('commands', 'replaceOrder', replaceOrderSchema.parse(command), 'r1')
+    await world.advance(1_000)
+    world.broker.settleReplace(clientOrderIdOf('u1', 't2', '0.1'), 'rejected')
+    await world.advance(10_000)
+    expect(await stopShown(world)).toBe('170')
+    await world.quiesce()
   })
 
   test('is not changed by what is told again of the other of two stops', async () => {

@@ -19,6 +19,7 @@ import {
   REPLACES_MAX,
   rightSizeOf,
   sizeRefusalOf,
+  standingHeadOf,
   unendedBefore,
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
@@ -104,7 +105,7 @@ const asksForSame = (known: Pick<ReplaceRequest, 'leg' | 'terms'>, leg: Leg, ter
 
 /** What can be said against a replacement from the record alone. */
 function problemOf(order: Order, leg: Leg, terms: ReplaceTerms): string | null {
-  const head = headOf(order, leg)
+  const head = standingHeadOf(order, leg)
   if (order.cancel !== null) return 'The order is being canceled'
   if (order.notional !== null) return 'An order sized in money cannot be replaced. Cancel it and place another'
   if (leg === 'entry' && order.endedAt !== null) return `The order has ended: it is ${order.status}`
@@ -169,7 +170,7 @@ async function follow(deps: OrderDeps, noted: Order, request: ReplaceRequest, br
     const old = order.placements.find(
       (one) => one.leg === request.leg && one.brokerOrderId === (seen?.replaces ?? null),
     )
-    const oldId = old?.brokerOrderId ?? headOf(noted, request.leg)?.brokerOrderId ?? null
+    const oldId = old?.brokerOrderId ?? standingHeadOf(noted, request.leg)?.brokerOrderId ?? null
     if (oldId !== null) await readAgain(deps, order, oldId, broker)
     order = (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
   }
