@@ -46,6 +46,26 @@ describe('a rule about connections, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('MUL-07 account of broker_1 is written, and its user was told')
   })
 
+  test.each([
+    ['MUL-07 an order that was never sent may be told as canceled by then', false],
+    ['MUL-07 an order that was at the broker may not', true],
+  ])('%s', async (_, isSent) => {
+    const world = await openWorld({ seed: 9 })
+    world.submit({ orderType: 'limit', limitPrice: '150' })
+    await world.settle()
+    world.cancel()
+    await world.advance(5_000)
+    const order = (await world.order('t1'))!
+    await world.disconnect('leave')
+    await world.advance(60_000)
+    const unsent = { ...order, id: 't2', placements: [{ ...order.placements[0]!, status: 'denied' as const }] }
+    const store = world.workers[0]!.door('store', world.store, true)
+    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
+    void store.commit('u1', { ...open, writes: [{ kind: 'order', order: isSent ? order : unsent }] })
+    const said = await world.settle().then(() => '', String)
+    expect(said.includes('MUL-07 order of broker_1 is written')).toBe(isSent)
+  })
+
   test('MUL-07 a removal that nobody carries out', async () => {
     const world = await openWorld({ seed: 9, roles: ['orders', 'streams'] })
     await world.disconnect('leave')

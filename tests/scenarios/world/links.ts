@@ -1,4 +1,4 @@
-import { readClientOrderId } from '#domain'
+import { type Order, readClientOrderId } from '#domain'
 import { type BrokerConnection, type ConnectionRef, isVerified } from '#store'
 import type { OrderTicket, ReplaceTicket } from '../../../workers/broker/index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -104,11 +104,14 @@ const FAREWELL = 2
 export const isFarewell = (entry: Entry, { connectionId }: ConnectionRef): boolean =>
   fieldsOf(entry)['code'] === 'REMOVED' && fieldsOf(entry)['brokerConnectionId'] === connectionId
 
+const endedUnsent = ({ endedAt, placements }: Order): boolean =>
+  endedAt !== null && placements.every(({ status }) => status === 'denied')
+
 function connectionOf(write: CommitArguments[1]['writes'][number]): string | null {
   switch (write.kind) {
     case 'order':
-      // What was asked for before, and is refused for want of the connection, is told as refused.
-      return write.order.status === 'denied' ? null : write.order.connectionId
+      // What was asked for before and never sent is told as ended: refused for want of the connection, or canceled by its user.
+      return endedUnsent(write.order) ? null : write.order.connectionId
     case 'account':
       return write.account.connectionId
     case 'position':
