@@ -24,6 +24,25 @@ export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked
   return cmp(left, head.cumulativeQuantity) > 0 ? left : total
 }
 
+/** Begins the command ids of replacements that give an order of ours the size that it should have had. */
+export const CORRECTION_COMMAND = 'size-'
+
+/**
+ * Why the size of an order is not corrected any more: the broker takes no size below the quantity that the replaced order has executed.
+ * Only the total could be asked for, and the new order could execute more than was asked for before its own correction. `null`: the
+ * request asks for the size that is left, or is no correction.
+ */
+export function correctionRefusalOf(
+  order: Order,
+  head: Placement,
+  request: Asked & Pick<ReplaceRequest, 'commandId'>,
+): string | null {
+  if (!request.commandId.startsWith(CORRECTION_COMMAND) || order.quantity === null) return null
+  const left = sub(order.quantity, order.cumulativeQuantity)
+  if (askedSizeOf(order, head, request) === left) return null
+  return `quantity: the broker takes no size of ${left} for an order that has executed ${head.cumulativeQuantity}`
+}
+
 /**
  * Why a total cannot be asked for: it has executed already, and sent all the same it would execute once more. A replacement that waits
  * for its turn may have been right when it was asked for. `null`: nothing speaks against it.

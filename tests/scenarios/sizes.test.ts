@@ -90,4 +90,24 @@ describe('CAN-05 the correction of a size', () => {
     await world.quiesce()
     expect(await world.order('t1')).toMatchObject({ status: 'canceled', cumulativeQuantity: '50' })
   })
+
+  test('CAN-05 can ask only for the total by the time it leaves: the order that is too small stands', async () => {
+    const world = await openWorld({ seed: 5 })
+    world.broker.replaceSizing = 'total'
+    world.submit({ orderType: 'limit', limitPrice: '150', timeInForce: 'gtc' })
+    await world.settle()
+    world.fill('t1', '150', '5')
+    await world.settle()
+    world.at('replace.sending', () => world.fill('t1', '150', '20'))
+    world.broker.fail('replace', { kind: 'rate_limit', retryAfterMs: 5_000 }, { skip: 1 })
+    const command = replaceOrderSchema.parse({ ...of, commandId: 'r1', limitPrice: '151' })
+    world.queue.add('commands', 'replaceOrder', command, 'r1')
+    await world.advance(2_000)
+    // Of 100 there are 35 left then, and the broker takes no size below the 40 that its order has executed.
+    for (const one of open(world)) world.broker.fill(one.clientOrderId, '151', '40')
+    await world.advance(30_000)
+    expect(open(world).map(({ quantity }) => quantity)).toEqual(['70'])
+    expect(await world.order('t1')).toMatchObject({ status: 'partially_filled', quantity: '95', replaces: [] })
+    await world.quiesce()
+  })
 })

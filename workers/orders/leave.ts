@@ -2,6 +2,7 @@ import {
   askedSizeOf,
   assess,
   becomes,
+  correctionRefusalOf,
   type Decimal,
   type Exposure,
   exposureOf,
@@ -53,7 +54,7 @@ export async function leaveToReplace(
     const asked = now.slice.order
     const head = asked === null ? null : replacedBy(asked, request)
     if (asked?.replaces[0]?.commandId !== request.commandId || asked.cancel !== null || head === null) return null
-    found.message = sizeRefusalOf(asked, request)
+    found.message = sizeRefusalOf(asked, request) ?? correctionRefusalOf(asked, head, request)
     if (found.message !== null) return null
     found.quantity = askedSizeOf(asked, head, request)
     const judged = becomes(asked, request)

@@ -3,6 +3,7 @@ import { contentHash, type replaceOrderSchema } from '#contract'
 import {
   clientOrderIdOf,
   cmp,
+  CORRECTION_COMMAND,
   hasGap,
   headOf,
   isPositive,
@@ -346,7 +347,7 @@ async function correctSize(deps: OrderDeps, order: Order, head: Placement, run: 
     deps.log.warn(sizes, 'replace.wrong_size')
     return cancelBySystem(deps, order, 'Nothing is left to execute', run)
   }
-  const fix = `${CORRECTION}${head.replacement}`
+  const fix = `${CORRECTION_COMMAND}${head.replacement}`
   if (isCorrected(order, fix)) {
     deps.log.error(sizes, 'replace.size_not_corrected')
     if (cmp(head.quantity, right) > 0)
@@ -361,10 +362,10 @@ async function correctSize(deps: OrderDeps, order: Order, head: Placement, run: 
   return slice.order === null ? DONE : pursueReplace(deps, slice.order, fix, run)
 }
 
-const CORRECTION = 'size-'
 const UNCHANGED: ReplaceTerms = { quantity: null, limitPrice: null, stopPrice: null, trail: null, timeInForce: null }
 
-const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): boolean => commandId.startsWith(CORRECTION)
+const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): boolean =>
+  commandId.startsWith(CORRECTION_COMMAND)
 
 /** Whether the size was corrected already since somebody asked for a replacement, or cannot be: the order takes no more of them. */
 function isCorrected({ replaceResults }: Order, fix: string): boolean {
