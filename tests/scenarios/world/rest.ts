@@ -1,4 +1,5 @@
 import type { LoggedEvent } from '#contract'
+import { stopAmong } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Accounts } from './accounts.ts'
@@ -40,12 +41,27 @@ export class Rest {
     return [...findings, ...heldByNobody(store), ...accounts.pending()]
   }
 
-  /** Whether a job of a connection that may be used is to run again: a trade that nobody has claimed yet leaves no other trace. */
+  /**
+   * Whether a job of a connection that may be used is to run again (a trade that nobody has claimed yet leaves no other trace), or the
+   * next reading of an account is to show the stop of a position.
+   */
   isWaiting(): boolean {
     const { queue, accounts } = this.#world
-    return queue
+    const isJobOpen = queue
       .open()
       .some(({ queue: name, data }) => name !== 'connections' && accounts.isVerified(data as ConnectionRef))
+    return isJobOpen || accounts.all.some(({ ref }) => accounts.isVerified(ref) && this.#awaitsStop(ref))
+  }
+
+  /** Where the order whose stop was shown has ended, the next reading of the account shows the stop of another order. */
+  #awaitsStop({ userId, connectionId }: ConnectionRef): boolean {
+    const { orders, positions } = this.#world.store.snapshot(userId)
+    return positions.some(
+      (position) =>
+        position.connectionId === connectionId &&
+        position.stopLossFrom === null &&
+        stopAmong(orders, position) !== null,
+    )
   }
 
   /** How long the log of each user is. */
