@@ -23,8 +23,15 @@ export * from './replacement.ts'
 export { predecessorOf } from './requests.ts'
 export * from './risk.ts'
 export { adoptOrder, type Landing, reduce, type Reduced } from './reduce.ts'
-export { hasGap, inferredExecution, isOpenOrder, livePlacements, rightSizeOf } from './standing.ts'
-export { standingHeadOf, unendedBefore } from './standing.ts'
+export {
+  hasGap,
+  inferredExecution,
+  isOpenOrder,
+  livePlacements,
+  rightSizeOf,
+  standingHeadOf,
+  unendedBefore,
+} from './standing.ts'
 export { type Excess, excessOf, overExitOf, protectedBy, stopAmong } from './protection.ts'
 export { canBegin, saysWhat } from './terms.ts'
 export { tradingDayOf } from './trading-day.ts'

@@ -27,6 +27,9 @@ export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked
 /** Begins the command ids of replacements that give an order of ours the size that it should have had. */
 export const CORRECTION_COMMAND = 'size-'
 
+export const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): boolean =>
+  commandId.startsWith(CORRECTION_COMMAND)
+
 /**
  * Why the size of an order is not corrected any more: the broker takes no size below the quantity that the replaced order has executed.
  * Only the total could be asked for, and the new order could execute more than was asked for before its own correction. `null`: the
@@ -37,7 +40,7 @@ export function correctionRefusalOf(
   head: Placement,
   request: Asked & Pick<ReplaceRequest, 'commandId'>,
 ): string | null {
-  if (!request.commandId.startsWith(CORRECTION_COMMAND) || order.quantity === null) return null
+  if (!isCorrection(request) || order.quantity === null) return null
   const left = sub(order.quantity, order.cumulativeQuantity)
   if (askedSizeOf(order, head, request) === left) return null
   return `quantity: the broker takes no size of ${left} for an order that has executed ${head.cumulativeQuantity}`

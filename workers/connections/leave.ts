@@ -12,7 +12,7 @@ import {
   type Write,
 } from '#store'
 import type { Asker, JobResult } from '../orders/index.ts'
-import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
+import { CLASHES_MAX, ContentionError, loadAccount } from '../updates/index.ts'
 
 /**
  * Removes a broker connection (MUL-07).
@@ -76,8 +76,7 @@ export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }:
  */
 export async function forgetFormer(deps: LeaveDeps, ref: ConnectionRef): Promise<void> {
   const marker = await deps.knownStore()
-  const accountOnly = { orderId: '', connectionId: ref.connectionId, symbol: '' }
-  const { account } = (await deps.store.loadSlice(ref.userId, accountOnly, { archived: false })).slice
+  const account = await loadAccount(deps.store, ref)
   if (marker === null || account === null) return
   const found = await deps.connections.find(ref)
   if (found === null || !isVerified(found) || (await deps.knownStore()) !== marker) return

@@ -60,9 +60,9 @@ export async function leaveToReplace(
     const judged = becomes(asked, request)
     const facts = await deps.risk.judge(judged.intent, now, broker)
     if (facts === 'stale') return facts
-    const isCorrection = isShrinking(asked, head, request)
-    found.exposure = isCorrection ? 'shrinks' : exposureOf(judged, facts)
-    const denial = isCorrection ? null : assess(judged, facts)
+    const shrinks = isShrinking(asked, head, request)
+    found.exposure = shrinks ? 'shrinks' : exposureOf(judged, facts)
+    const denial = shrinks ? null : assess(judged, facts)
     if (denial !== null) {
       found.message = denial.message
       return null

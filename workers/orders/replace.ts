@@ -6,6 +6,7 @@ import {
   CORRECTION_COMMAND,
   hasGap,
   headOf,
+  isCorrection,
   isPositive,
   isTerminal,
   isZero,
@@ -363,9 +364,6 @@ async function correctSize(deps: OrderDeps, order: Order, head: Placement, run: 
 }
 
 const UNCHANGED: ReplaceTerms = { quantity: null, limitPrice: null, stopPrice: null, trail: null, timeInForce: null }
-
-const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): boolean =>
-  commandId.startsWith(CORRECTION_COMMAND)
 
 /** Whether the size was corrected already since somebody asked for a replacement, or cannot be: the order takes no more of them. */
 function isCorrected({ replaceResults }: Order, fix: string): boolean {

@@ -1,5 +1,6 @@
 import type { LoggedEvent } from '#contract'
 import {
+  type Account,
   type BrokerStatus,
   type Change,
   type Landing,
@@ -10,7 +11,7 @@ import {
   type Slice,
 } from '#domain'
 import { type Clock, FillcastError, InvariantError, isoTime } from '#runtime'
-import type { Commit, CommitResult, Fence, Halt, LoadedSlice, Store, TakeRefusal, Write } from '#store'
+import type { Commit, CommitResult, ConnectionRef, Fence, Halt, LoadedSlice, Store, TakeRefusal, Write } from '#store'
 import { refsOf } from './landing.ts'
 import { project } from './project.ts'
 import type { Place, Remembered } from './remembered.ts'
@@ -102,6 +103,12 @@ export async function load(
   const loaded = await store.loadSlice(place.userId, place, options)
   remembered.read(place.userId, loaded.version)
   return loaded
+}
+
+/** The record of a connection's account, as the store has it; `null`: it was never read, or is forgotten. */
+export async function loadAccount(store: Store, { userId, connectionId }: ConnectionRef): Promise<Account | null> {
+  const { slice } = await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' }, { archived: false })
+  return slice.account
 }
 
 const CLASH = Symbol('clash')

@@ -74,7 +74,8 @@ export async function levelPortfolio(
   return { doubts: 0, isLevel: false }
 }
 
-const later = (a: string, b: string): string => (a > b ? a : b)
+/** The later of two broker times. */
+export const later = (a: string, b: string): string => (a > b ? a : b)
 
 /** How far the activities were read is written down now and then: they are read again from days before. */
 const READ_TO_EVERY_MS = 3_600_000

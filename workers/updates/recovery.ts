@@ -1,11 +1,12 @@
 import { type BrokerOrder, cmp, type Landing, type Order, type OrderUpdate } from '#domain'
 import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
+import { loadAccount } from './apply.ts'
 import { recordedIds } from './book.ts'
 import { applyTo, type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
 import { fillGaps } from './gaps.ts'
 import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
-import { noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'
+import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'
 import { levelAll } from './totals.ts'
 
 /**
@@ -72,8 +73,7 @@ export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
 
 /** Before anything of a session is applied. @throws {WrongAccountError} */
 export async function checkAccount({ applier, broker, ref }: Desk): Promise<void> {
-  const accountOnly = { orderId: '', connectionId: ref.connectionId, symbol: '' }
-  const { account } = (await applier.store.loadSlice(ref.userId, accountOnly, { archived: false })).slice
+  const account = await loadAccount(applier.store, ref)
   if (account === null) return
   const { brokerAccountId } = await broker.readAccount()
   if (brokerAccountId !== account.brokerAccountId) throw new WrongAccountError(ref.connectionId)
@@ -138,7 +138,6 @@ async function takeWithOrder(desk: Desk, row: Row, seen: Map<string, BrokerOrder
 }
 
 const timeOf = (row: Row): string => ('bust' in row ? row.bust.at : row.execution.at)
-const later = (a: string, b: string): string => (a > b ? a : b)
 
 type Row = Awaited<ReturnType<Desk['broker']['listExecutions']>>[number]
 

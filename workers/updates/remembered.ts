@@ -36,8 +36,16 @@ export class Remembered {
     const { order, claim, cancelMark } = trade
     const at = { orderId, connectionId, symbol }
     const known = { order, position, account }
-    const rest = { isArchived: false, claim, cancelMark, tombstone: null, cashElsewhere } as const
-    return { at, version: held.version, slice: known, ...rest }
+    return {
+      at,
+      version: held.version,
+      slice: known,
+      isArchived: false,
+      claim,
+      cancelMark,
+      tombstone: null,
+      cashElsewhere,
+    }
   }
 
   /** The state was read, and is at this version. */
