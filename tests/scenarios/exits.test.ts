@@ -350,6 +350,40 @@ describe('orders left behind', () => {
     expect(one.followed).toEqual([])
   })
 
+  /** An order of another program with its exits, on an account that is followed. */
+  function placeWithExits({ broker: { ledger } }: Followed, orderClass: 'bracket' | 'oto'): void {
+    const terms = { side: 'buy', quantity: dec('5'), orderType: 'limit', limitPrice: dec('180') } as const
+    const stopLoss = orderClass === 'oto' ? null : { stopPrice: dec('170'), limitPrice: null }
+    ledger.place(
+      'theirs',
+      { symbol: 'AAPL', orderClass, ...terms },
+      { takeProfit: { limitPrice: dec('190') }, stopLoss },
+    )
+  }
+
+  const classes = ['bracket', 'oto'] as const
+  test.each(classes)('CAN-10 an exit of unknown origin, of an %s, is reported, never canceled', async (orderClass) => {
+    const told: string[] = []
+    const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+    placeWithExits(one, orderClass)
+    one.broker.fill('theirs', '180')
+    await one.advance(30_000)
+    one.broker.bust('theirs')
+    await one.advance(60_000)
+    expect([told, one.followed]).toEqual([['external'], []])
+  })
+
+  test.each(classes)(
+    'CAN-10 an %s of unknown origin that rests, and its exits that wait, are nothing to report',
+    async (orderClass) => {
+      const told: string[] = []
+      const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+      placeWithExits(one, orderClass)
+      await one.advance(60_000)
+      expect([told, one.followed]).toEqual([[], []])
+    },
+  )
+
   test('CAN-10 a stop that is to open a position is left alone', async () => {
     const one = await started()
     await atBroker(one, { tradeId: 't2', orderType: 'stop', stopPrice: dec('200') })

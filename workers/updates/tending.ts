@@ -22,6 +22,7 @@ import type { Desk } from './desk.ts'
  *   an exit of ours, resting on a symbol that is flat -> canceled once both we and the broker say flat, and watched until it is gone;
  *     what is still there later is alarmed (CAN-10)
  *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it may be meant to open a position
+ *   an exit on a flat symbol whose entry was placed elsewhere -> reported only: it is another program's to cancel
  *   exits that executed more than their entry did, or are sized differently -> alarmed (CAN-09)
  *   and where the policy says so, the former -> one trade closes the excess, once it lasts and nothing of the order is open
  *
@@ -62,7 +63,7 @@ export class Tending {
     }
     for (const order of orders) {
       await this.#resolve(order)
-      await this.#clear(order, positions.get(order.symbol) ?? null)
+      await this.#clear(order, orders, positions.get(order.symbol) ?? null)
       this.#compareExits(order)
     }
     for (const key of this.#sinceMs.keys()) if (!this.#seen.has(key)) this.#sinceMs.delete(key)
@@ -77,13 +78,13 @@ export class Tending {
     await this.#desk.followUps.resolve(this.#desk.ref, order.id)
   }
 
-  async #clear(order: Order, position: Position | null): Promise<void> {
+  async #clear(order: Order, orders: readonly Order[], position: Position | null): Promise<void> {
     if (position !== null && !isZero(position.quantity)) return
-    const kind = leftoverOf(order)
+    const kind = leftoverOf(order, orders)
     if (kind === null) return
     const lastsMs = this.#lastsMs(`leftover ${order.id}`)
     if (lastsMs < LEFTOVER_MS) return
-    if (kind === 'stop') return this.#tell(`stop ${order.id}`, order, 'external')
+    if (kind === 'unsure') return this.#tell(`unsure ${order.id}`, order, 'external')
     if (lastsMs >= UNCONFIRMED_MS) this.#tell(`unconfirmed ${order.id}`, order, 'unconfirmed')
     if (this.#wasTold(`canceled ${order.id}`)) return
     const held = await this.#desk.broker.readPosition(order.symbol)
@@ -172,8 +173,30 @@ const hasEntered = ({ cumulativeQuantity, busts, status }: Order, live: readonly
   status === 'filled' ||
   live.some(({ leg, working }) => leg !== 'entry' && working !== null && working.status !== 'held')
 
-/** What rests without a position: an exit that came with its entry (or an oco, which is an exit itself), or a stop of any origin. */
-function leftoverOf(order: Order): 'exit' | 'stop' | null {
+/** It waits at the broker for its entry, or beside a sibling: as it is, it executes nothing. */
+const isHeld = (order: Order): boolean => livePlacements(order).some(({ working }) => working?.status === 'held')
+
+/**
+ * Whether an order placed elsewhere is an exit at work. An exit has a record of its own, as its entry has: while the entry is at work, its
+ * exits are held, on the other side.
+ */
+function isExitElsewhere(order: Order, orders: readonly Order[]): boolean {
+  const { orderClass, side, symbol } = order
+  if (order.origin !== 'external' || orderClass === 'simple') return false
+  const waits = (one: Order): boolean =>
+    one.origin === 'external' &&
+    one.symbol === symbol &&
+    one.orderClass === orderClass &&
+    one.side !== side &&
+    isHeld(one)
+  return orderClass === 'oco' || !orders.some(waits)
+}
+
+/**
+ * What rests without a position: an exit that came with its entry (or an oco, which is an exit itself), or what may be meant to open a
+ * position: a stop of any origin, and an exit of another program.
+ */
+function leftoverOf(order: Order, orders: readonly Order[]): 'exit' | 'unsure' | null {
   const live = livePlacements(order)
   if (live.length === 0) return null
   const isOurs = order.origin === 'fillcast'
@@ -181,5 +204,5 @@ function leftoverOf(order: Order): 'exit' | 'stop' | null {
   if (isOurs && live.some(({ leg }) => leg !== 'entry') && order.endedAt !== null && hasEntered(order, live))
     return 'exit'
   const isStop = order.orderType === 'stop' || order.orderType === 'stop_limit' || order.orderType === 'trailing_stop'
-  return isStop && order.side === 'sell' ? 'stop' : null
+  return !isHeld(order) && ((isStop && order.side === 'sell') || isExitElsewhere(order, orders)) ? 'unsure' : null
 }
