@@ -94,6 +94,28 @@ describe('positions, and what may become of them', () => {
   )
 })
 
+test('a connection that is removed, and linked again, takes its positions with it: the rest of its user has the whole limit', async () => {
+  const accounts = ['broker_1', 'broker_2'].map((connectionId) => ({ userId: 'u1', connectionId }))
+  const [first, second] = accounts
+  const world = await openWorld({ seed: 1, accounts, isWhole: true })
+  await world.limit('u1', { positionNotionalMax: '1000' })
+  await world.settle()
+  world.submit({ ...rests, quantity: '8', limitPrice: '100' })
+  await world.settle()
+  world.fill('t1', '100')
+  await world.disconnect('leave')
+  await world.advance(10_000)
+  world.submit({ ...rests, tradeId: 't2', quantity: '8', limitPrice: '100', connectionId: 'broker_2' })
+  await world.settle()
+  world.fill('t2', '100', '8', second)
+  await world.settle()
+  await world.accounts.connect(first!, { accountNumber: world.broker.accountId })
+  await world.advance(60_000)
+  world.submit({ ...rests, tradeId: 't3', quantity: '1', limitPrice: '100', connectionId: 'broker_2' })
+  await world.quiesce()
+  expect([world.told('t2').at(-1), world.told('t3')]).toEqual(['trade.filled', ['trade.rejected']])
+})
+
 describe('nothing that closes opens the other side', () => {
   test.each([{}, { positionSide: 'long' }])('of two closes at once, the second comes late: %o', async (over) => {
     const world = await holding()

@@ -275,6 +275,20 @@ describe('a rule about replacements and limits, broken, is found', () => {
     world.fill('t2', '100')
     await expect(world.settle()).rejects.toThrow('S19 u1 holds 12 AAPL, at most 10 are allowed')
   })
+
+  test('S19 a position over two accounts that executions take over the limit of their user', async () => {
+    const accounts = ['broker_1', 'broker_2'].map((connectionId) => ({ userId: 'u1', connectionId }))
+    const world = await openWorld({ seed: 9, accounts })
+    await world.limit('u1', { positionNotionalMax: '1000' })
+    await world.store.controls.setLimits(user, null) // and so nobody judges by it
+    for (const { connectionId } of accounts)
+      world.submit({ tradeId: `t-${connectionId}`, connectionId, orderType: 'limit', limitPrice: '100', quantity: '6' })
+    await world.settle()
+    world.fill('t-broker_1', '100', '6', accounts[0])
+    await world.settle()
+    world.fill('t-broker_2', '100', '6', accounts[1])
+    await expect(world.settle()).rejects.toThrow('S19 u1 holds 12 AAPL, at most 10 are allowed')
+  })
 })
 
 describe('a rule about what is read, broken, is found', () => {

@@ -75,6 +75,12 @@ export class Accounts {
     return this.#timesLinked.get(keyOf(ref)) ?? 0
   }
 
+  /** Whether a connection is not there, is being removed, or was removed before it was linked again. */
+  wasRemoved(ref: ConnectionRef): boolean {
+    const linked = this.#controls.linked(ref)
+    return linked === null || linked.connection.leaving !== undefined || this.timesLinked(ref) > 1
+  }
+
   /** Whether a connection is there, and its account may be traded and compared with. */
   isVerified(ref: ConnectionRef): boolean {
     return this.#controls.standingOf(ref) === 'verified'

@@ -2,7 +2,11 @@ import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 
-type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
+/** The accounts of the world, and whether a connection was ever removed. */
+type Held = Readonly<{
+  all: readonly Readonly<{ ref: ConnectionRef; broker: FakeBroker }>[]
+  wasRemoved(ref: ConnectionRef): boolean
+}>
 
 /** Room for what a sum of binary numbers is off. */
 const NEARNESS = 1e-6
@@ -10,22 +14,33 @@ const NEARNESS = 1e-6
 /**
  * S19: what executes never takes a position over the limit of its user, over all of the user's accounts. By the books of the brokers: a
  * position is worth at least its size at the lowest price at which any order for it was judged. What was placed elsewhere, or taken back
- * by the venue, asked nobody, and counts on top. What was open when the store lost it counts for nothing until it was read again.
+ * by the venue, asked nobody, and counts on top. What was open when the store lost it counts for nothing until it was read again. What is
+ * on the account of a removed connection is unknown to the user's other connections: such an account is held to the limit by itself, also
+ * when it is linked again.
  * @param maxima of a position, in money, by user
  */
 export function overLimits(
   maxima: ReadonlyMap<string, number>,
   { losses }: Pick<FakeStore, 'losses'>,
-  accounts: readonly Account[],
+  accounts: Held,
 ): string[] {
   if (losses > 0) return []
-  return [...maxima].flatMap(([userId, max]) => {
-    const own = accounts.filter(({ ref }) => ref.userId === userId).map(({ broker }) => broker)
-    const symbols = new Set(own.flatMap((broker) => [...broker.ledger.books.positions.keys()]))
-    return [...symbols]
-      .filter((symbol) => !own.some((broker) => wasReshaped(broker, symbol)))
-      .flatMap((symbol) => overLimit(symbol, max, own).map((what) => `S19 ${userId} ${what}`))
-  })
+  return [...maxima].flatMap(([userId, max]) =>
+    judgedTogether(userId, accounts).flatMap((own) => {
+      const symbols = new Set(own.flatMap((broker) => [...broker.ledger.books.positions.keys()]))
+      return [...symbols]
+        .filter((symbol) => !own.some((broker) => wasReshaped(broker, symbol)))
+        .flatMap((symbol) => overLimit(symbol, max, own).map((what) => `S19 ${userId} ${what}`))
+    }),
+  )
+}
+
+/** The accounts of a user that are held to one limit together. */
+function judgedTogether(userId: string, accounts: Held): FakeBroker[][] {
+  const own = accounts.all.filter(({ ref }) => ref.userId === userId)
+  const removed = own.filter(({ ref }) => accounts.wasRemoved(ref))
+  const kept = own.filter(({ ref }) => !accounts.wasRemoved(ref))
+  return [...removed.map((one) => [one]), kept].map((group) => group.map(({ broker }) => broker))
 }
 
 /** What a corporate action made of a holding asked nobody, and the price at which orders were judged says nothing of it any more. */

@@ -45,7 +45,7 @@ export class Safety {
       this.#seen.set(account.ref, mark)
       found.push(...(await findUnsafe(stake)))
     }
-    if (hasChanged) found.push(...overLimits(positionMax, store, accounts.all))
+    if (hasChanged) found.push(...overLimits(positionMax, store, accounts))
     for (; this.#warningsSeen < warnings.length; this.#warningsSeen += 1)
       if (warnings[this.#warningsSeen]?.includes(SECRET) === true) found.push('S18 a secret was told')
     return found
