@@ -1,5 +1,6 @@
 import { setTimeout as realSleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { replaceOrderSchema } from '#contract'
 import { openWorld } from './world.ts'
 
 async function tradeInTwoParts(seed: number) {
@@ -27,6 +28,27 @@ describe('the world of the scenarios', () => {
     world.submit()
     await world.quiesce({ withinMs: 60_000, lookMs: 15_000, stayMs: 20_000 })
     expect(world.told('t1')).toEqual(['trade.submitted'])
+  })
+
+  test('is not at rest while an order waits for its right size, though the store lost writes before', async () => {
+    const world = await openWorld({ seed: 1, isWhole: true })
+    world.broker.replaceSizing = 'total'
+    world.submit({ orderType: 'limit', limitPrice: '150' })
+    await world.settle()
+    world.store.wipe()
+    await world.advance(60_000)
+    world.fill('t1', '150', '30')
+    await world.settle()
+    const trade = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1' }
+    const command = replaceOrderSchema.parse({ ...trade, commandId: 'r1', limitPrice: '151' })
+    world.at('replace.recorded', (process) => {
+      world.queue.giveUp('r1')
+      world.restart(process)
+    })
+    world.queue.add('commands', 'replaceOrder', command, 'r1')
+    await world.settle()
+    await world.quiesce({ withinMs: 60_000, lookMs: 5_000, stayMs: 60_000 })
+    expect(world.told('t1').filter((event) => event === 'trade.replaced')).toHaveLength(2)
   })
 
   test('D1 the same seed is the same order of everything, another seed another one', async () => {

@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '#contract'
-import { stopAmong } from '#domain'
+import { needsAttention, stopAmong } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Accounts } from './accounts.ts'
@@ -42,15 +42,22 @@ export class Rest {
   }
 
   /**
-   * Whether a job of a connection that may be used is to run again (a trade that nobody has claimed yet leaves no other trace), or the
-   * next reading of an account is to show the stop of a position.
+   * Whether a job of a connection that may be used is to run again (a trade that nobody has claimed yet leaves no other trace), something
+   * is due on an order whose job is gone, or the next reading of an account is to show the stop of a position.
    */
   isWaiting(): boolean {
     const { queue, accounts } = this.#world
     const isJobOpen = queue
       .open()
       .some(({ queue: name, data }) => name !== 'connections' && accounts.isVerified(data as ConnectionRef))
-    return isJobOpen || accounts.all.some(({ ref }) => accounts.isVerified(ref) && this.#awaitsStop(ref))
+    const awaits = (ref: ConnectionRef): boolean => this.#awaitsWork(ref) || this.#awaitsStop(ref)
+    return isJobOpen || accounts.all.some(({ ref }) => accounts.isVerified(ref) && awaits(ref))
+  }
+
+  /** The owner of the connection has it done within a few looks. After the store lost writes, no C rule tells of a size that is wrong. */
+  #awaitsWork({ userId, connectionId }: ConnectionRef): boolean {
+    const { orders } = this.#world.store.snapshot(userId)
+    return orders.some((order) => order.connectionId === connectionId && needsAttention(order))
   }
 
   /** Where the order whose stop was shown has ended, the next reading of the account shows the stop of another order. */
