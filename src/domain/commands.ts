@@ -85,6 +85,10 @@ export function withPast(read: Order, past: Order, at: string): Order {
   return { ...known, ...withEnded(known, { commandId, kind: 'cancel', outcome: 'refused', message: REMOVED, at }) }
 }
 
+/** The record from before the removal of its connection, where the order was not read anew: commands that were under way are over. */
+export const broughtBack = (past: Order, at: string): Order =>
+  withPast({ ...past, replaces: [], cancel: null }, past, at)
+
 const REMOVED = 'The broker connection was removed in the meantime'
 
 /** How a cancel stands that came after the end, or after another cancel. */

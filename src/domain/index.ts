@@ -3,6 +3,7 @@ export { ACTIVITY_OVERLAP_MS, type BrokerActivity } from './activities.ts'
 export * from './asset.ts'
 export * from './attention.ts'
 export {
+  broughtBack,
   type CommandResult,
   commandsOf,
   type EndedCommand,

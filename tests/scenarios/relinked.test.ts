@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { commandJobId, replaceOrderSchema } from '#contract'
+import { commandJobId, limitsSchema, replaceOrderSchema, type SubmitOrder } from '#contract'
 import { clientOrderIdOf, commandsOf } from '#domain'
 import { openWorld, type World } from './world.ts'
 
@@ -127,6 +127,86 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     await world.advance(MINUTE_MS)
     expect(world.queue.whyOf(job)).toContain('already used with other parameters')
     expect(world.broker.submissions).toHaveLength(1)
+  })
+})
+
+describe('MUL-07 an order from before is listed only after the first reading', () => {
+  /** What was ordered here is left open, and the broker lists it a moment after the account was linked again. */
+  async function linkedUnseen(
+    seed: number,
+    order: Partial<SubmitOrder> = resting,
+    before: (world: World) => void = () => {},
+  ): Promise<World> {
+    const world = await openWorld({ seed, isWhole: true, clients: true })
+    world.submit({ tradeId: 't0', symbol: 'MSFT' })
+    await world.advance(1_000)
+    world.fill('t0', '100')
+    await world.advance(3_000)
+    world.submit(order)
+    await world.advance(3_000)
+    before(world)
+    await world.advance(1_000)
+    await world.disconnect('leave')
+    await world.advance(10_000)
+    world.broker.visibleAfterMs = MINUTE_MS
+    await world.accounts.connect(ref, { accountNumber: world.broker.accountId })
+    await world.advance(10_000)
+    world.broker.visibleAfterMs = 0
+    const { account, orders } = await world.store.loadConnection('u1', 'broker_1')
+    expect([account !== null, orders.some(({ id }) => id === 't1')]).toEqual([true, false])
+    return world
+  }
+
+  const untilListed = (world: World): Promise<void> => world.advance(31_000)
+
+  test('MUL-07 the order is open again, and counts against the limits', async () => {
+    const world = await linkedUnseen(8)
+    await untilListed(world)
+    expect(await world.order('t1')).toMatchObject({ status: 'submitted', cumulativeQuantity: '0' })
+    const limits = limitsSchema.parse({ positionNotionalMax: '20000' })
+    await world.store.controls.setLimits({ scope: 'user', userId: 'u1' }, limits)
+    await world.advance(10_000)
+    world.submit({ ...resting, tradeId: 't2', quantity: '20' })
+    await world.settle()
+    expect(world.told('t2')).toEqual(['trade.rejected'])
+    world.fill('t1', '180', '40')
+    await world.quiesce()
+    expect(world.events().filter((event) => event === 'trade.partialFill')).toHaveLength(1)
+  })
+
+  test.each([
+    ['executes', (world: World) => world.fill('t1', '180', '40'), 'trade.partialFill'],
+    ['ends', (world: World) => void world.broker.move(world.clientOrderId('t1'), 'canceled'), 'trade.cancelled'],
+  ])('MUL-07 clients are told to read the state before it %s', async (_, happens, event) => {
+    const world = await linkedUnseen(9)
+    happens(world)
+    await world.advance(1_000)
+    const told = world.events()
+    expect(told.slice(told.indexOf(event) - 1, told.indexOf(event) + 1)).toEqual(['state.resync', event])
+    await world.quiesce()
+  })
+
+  test('MUL-07 its position shows the stop again', async () => {
+    const stop = { symbol: 'MSFT', side: 'sell', orderType: 'stop', stopPrice: '90' } as const
+    const world = await linkedUnseen(10, stop)
+    await untilListed(world)
+    const { positions } = await world.store.loadConnection('u1', 'broker_1')
+    expect(positions.get('MSFT')).toMatchObject({ stopLossPrice: '90', stopLossFrom: 't1' })
+    await world.quiesce()
+  })
+
+  test('MUL-07 a cancel that was under way is over, and another one cancels the order', async () => {
+    const world = await linkedUnseen(11, resting, (before) => {
+      before.broker.holdsCancels = true
+      before.cancel('t1', 'c1')
+    })
+    world.broker.settleCancel(world.clientOrderId('t1'), 'new')
+    world.broker.holdsCancels = false
+    await untilListed(world)
+    expect(await outcomes(world)).toEqual(['c1 refused'])
+    world.cancel('t1', 'c2')
+    await world.quiesce()
+    expect(await outcomes(world)).toEqual(['c1 refused', 'c2 done'])
   })
 })
 

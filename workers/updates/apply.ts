@@ -2,7 +2,9 @@ import type { LoggedEvent } from '#contract'
 import {
   type Account,
   type BrokerStatus,
+  broughtBack,
   type Change,
+  isOpenOrder,
   type Landing,
   type Order,
   type OrderUpdate,
@@ -179,7 +181,7 @@ export async function takeWith(
     if (decided === null) return { kind: 'left', loaded }
     if (decided === 'stale') return CLASH
     const { fence, updates } = decided
-    const step = stepOf(applier, { landing, symbol }, loaded, updates)
+    const step = stepOf(applier, { landing, symbol, fence }, loaded, updates)
     const result = await commitStep(applier, place, loaded, step, fence)
     if (result.kind === 'committed') {
       const { applied, globalHalt } = result
@@ -192,22 +194,36 @@ export async function takeWith(
 
 type Step = Readonly<{ slice: Slice; changes: readonly Change[]; writes: Commit['writes']; events: Commit['events'] }>
 
-function stepOf(
-  { clock }: Applier,
-  { landing, symbol }: Pick<Target, 'landing' | 'symbol'>,
-  loaded: LoadedSlice,
-  updates: readonly OrderUpdate[],
-): Step {
+function stepOf({ clock }: Applier, target: Target, loaded: LoadedSlice, updates: readonly OrderUpdate[]): Step {
+  const { landing, symbol, fence } = target
+  const now = isoTime(clock.now())
+  const back = fence.kind === 'lease' && updates.length > 0 ? returning(loaded) : null
   const changes: Change[] = []
-  let slice = loaded.slice
-  for (const update of updates) {
+  let slice = back === null ? loaded.slice : { ...loaded.slice, order: broughtBack(back, now) }
+  for (const update of back === null ? updates : [...updates, { type: 'stop_stands', at: now } as const]) {
     const reduced = reduce(slice, update, landing)
     slice = reduced.slice
     changes.push(...reduced.changes)
   }
-  const events: LoggedEvent[] = project(landing.userId, changes, isoTime(clock.now()), loaded.cashElsewhere)
-  return { slice, changes, writes: writesOf(landing.connectionId, symbol, loaded.slice, slice), events }
+  const hot = back === null ? loaded.slice : { ...loaded.slice, order: null }
+  const writes = writesOf(landing.connectionId, symbol, hot, slice)
+  const told = project(landing.userId, changes, now, loaded.cashElsewhere)
+  return { slice, changes, writes, events: back === null ? told : [openAgain(now), ...told] }
 }
+
+/**
+ * An order that was open when its connection was removed, and that the first reading after its return did not list: brokers list an order
+ * a moment late. Any later report brings the order back, whether or not the report says anything new: an order that stays in the archive
+ * is in no limit and in no client's state.
+ */
+const returning = ({ isArchived, slice: { order } }: LoadedSlice): Order | null =>
+  isArchived && order !== null && isOpenOrder(order) ? order : null
+
+/** Clients dropped the order with its connection, and no event tells the whole of an order. */
+const openAgain = (timestamp: string): LoggedEvent => ({
+  event: 'state.resync',
+  payload: { reason: 'An order from before its connection was removed is open', timestamp },
+})
 
 type Committed = Readonly<{ kind: 'committed'; applied: Applied; globalHalt: Halt | null }>
 
