@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import { openWorld } from '../scenarios/world.ts'
+import { Chance } from '../scenarios/world/chance.ts'
 import { coverageOf } from './coverage.ts'
-import { FAULT_GROUPS } from './deeds/index.ts'
+import { newTrade } from './deeds/deed.ts'
+import { deeds, FAULT_GROUPS } from './deeds/index.ts'
 import { readFlags } from './flags.ts'
 import { planted, withDefect } from './planted.ts'
+import { drawSetting } from './setting.ts'
 import { simulate, type SimulationResult } from './simulation.ts'
 import { names, unreached } from './sometimes.ts'
 import { Timeline } from './timeline.ts'
@@ -32,6 +36,23 @@ describe('a run', () => {
     const { counts, violation } = await simulate({ seed: 3, faults: new Set() })
     expect(violation).toBeNull()
     expect(Object.keys(counts).filter((name) => name.startsWith('fault '))).toEqual([])
+  })
+})
+
+describe('a deed', () => {
+  test('that goes on later leaves alone what belongs to another account by then', async () => {
+    const ref = { userId: 'u1', connectionId: 'broker_1' }
+    const world = await openWorld({ seed: 1, isWhole: true })
+    const chance = new Chance(1)
+    const sim = { world, chance, setting: { ...drawSetting(chance), accounts: [ref] }, trades: [] }
+    world.submit({ tradeId: newTrade(sim, ref, 'AAPL').tradeId, orderType: 'limit', limitPrice: '150' })
+    await world.settle()
+    expect(deeds.find(({ name }) => name === 'execute an order that has ended')?.run(sim)).toBe(true)
+    await world.disconnect('leave')
+    await world.settle()
+    await world.accounts.connect(ref)
+    await world.advance(10_000)
+    expect(world.broker.executions).toEqual([])
   })
 })
 

@@ -137,7 +137,11 @@ function endAndExecute(sim: Sim): boolean {
     return false
   sim.world.brokerOf(trade.ref).move(order.brokerOrderId, sim.chance.pick(['canceled', 'expired'] as const)!)
   const left = String(leftOf(order))
-  sim.world.later(ENTERED_MS, () => sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), left))
+  sim.world.later(ENTERED_MS, () => {
+    // The connection may lead to another account by then.
+    const isThere = sim.world.brokerOf(trade.ref).ledger.find(order.brokerOrderId) !== null
+    if (isThere) sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), left)
+  })
   return true
 }
 
