@@ -94,7 +94,7 @@ type Shared = Readonly<{
 /** Starts the roles of one worker process. Disposing it drains: intake first, then what is held, then the connections. */
 export async function startWorkers(config: WorkerConfig, log: Logger): Promise<Running & { probes: Probes }> {
   const random = systemRandomness
-  const { redis, watch } = await connectTwice(config, log)
+  const { redis, watch, wasAway } = await connectTwice(config, log)
   const metrics = new Metrics(true)
   const clock = await RedisTime.start(watch, systemClock, log, countSkew(metrics))
   const [vault, endpoint] = [createVault(config.vaultKeys), endpointOf(config.env, config.sandboxUrl)] as const
@@ -102,7 +102,7 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const
-  const returns = new StoreReturns(redis, clock)
+  const returns = new StoreReturns(redis, clock, wasAway)
   const { directory, halts } = openDirectory(config, redis, metrics, clock, log, () => returns.lost())
   const recalled = (ref: ConnectionRef) => directory.connectionOf(ref)
   const brokers = new BrokerPool(connections, recalled, vault, config.env, (connection, credentials) => {
@@ -161,12 +161,18 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
   }
 }
 
-async function connectTwice(config: WorkerConfig, log: Logger): Promise<Pick<Shared, 'redis' | 'watch'>> {
+/** @returns `wasAway`: Redis could not be reached at first */
+async function connectTwice(
+  config: WorkerConfig,
+  log: Logger,
+): Promise<Pick<Shared, 'redis' | 'watch'> & { wasAway: boolean }> {
   const redis = connectRedis(config.redisUrl, 'patient', log)
+  let wasAway = false
+  redis.once('reconnecting', () => (wasAway = true))
   const watch = connectRedis(config.redisUrl, 'prompt', log)
   await Promise.all([redisReady(redis), redisReady(watch)])
   await assertKeepsEverything(redis)
-  return { redis, watch }
+  return { redis, watch, wasAway }
 }
 
 /** What this worker knows of all users' control sets, and of the halts among them. */
@@ -187,7 +193,7 @@ function openDirectory(
     lost()
   }
   const directory = new Directory({
-    ...{ controls: createControls(redis), epoch, clock, log, isStoreExpected, halts, onLost },
+    ...{ controls: createControls(redis), epoch, clock, log, isStoreExpected, halts, onLost, onUsedAgain: lost },
   })
   return { directory, halts }
 }
@@ -226,6 +232,8 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       parkedMarketMs: config.parkedMarketSeconds * 1_000,
       knownStore: () => directory.knownStore(),
       mayHaveLost: () => returns.mayHaveLost(),
+      mayHaveJustLost: () => returns.mayHaveJustLost(),
+      hasLostAll: () => returns.hasLostAll(),
     })
     const gated = whileOpen(handle, () => directory.closedBecause)
     const deps = { redis, watch, clock: systemClock, log, tally }

@@ -58,6 +58,8 @@ export type Order = Readonly<{
   attemptEndedAt: string | null
   /** Sent, and the outcome is not known since this time. */
   unknownSince: string | null
+  /** Of one that was never sent, as far as its record goes: it was refused, and whether an earlier request arrived is not known yet. */
+  doubtedRefusal?: Refusal
   /** Work on it brought its worker down time and again: nothing is done by itself any more until somebody asks anew (CRA-08). */
   setAsideAt?: string | null
   /** How the broker took the order on otherwise than it was asked for; absent: as it was asked for. */
@@ -78,6 +80,11 @@ export type Order = Readonly<{
   /** Ids of busts and corrections that are booked. */
   busts: readonly string[]
 }>
+
+/** Why an order ends without any life at the broker: our own checks, or the broker's definitive answer to the request itself. */
+export type Refusal =
+  | Readonly<{ type: 'denied'; code: string; message: string; at: string }>
+  | Readonly<{ type: 'refused'; code: string; brokerCode: string | null; message: string; at: string }>
 
 /** `entry` is the order itself; the others are exits that the broker places once it is filled (oco: beside it). */
 export const LEGS = ['entry', 'takeProfit', 'stopLoss'] as const

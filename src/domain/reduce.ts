@@ -33,6 +33,7 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       break
     case 'not_sent':
     case 'outcome_unknown':
+    case 'refusal_doubted':
       book.patch((order) => attemptEnded(order, update))
       break
     case 'set_aside':

@@ -28,10 +28,13 @@ export function attempted(
 /** A request is over. Once one may have arrived, no later one can prove that nothing is there. */
 export function attemptEnded(
   { status, unknownSince }: Order,
-  { type, at }: Extract<OrderUpdate, { type: 'not_sent' | 'outcome_unknown' }>,
+  update: Extract<OrderUpdate, { type: 'not_sent' | 'outcome_unknown' | 'refusal_doubted' }>,
 ): Partial<Order> {
+  const { type, at } = update
   if (status !== 'submitting') return {}
   if (type === 'not_sent' && unknownSince === null) return { attemptedAt: null, attemptEndedAt: at }
+  if (type === 'refusal_doubted' && unknownSince === null)
+    return { attemptedAt: null, attemptEndedAt: at, unknownSince: at, doubtedRefusal: update.refusal }
   return { unknownSince: unknownSince ?? at, attemptEndedAt: at }
 }
 

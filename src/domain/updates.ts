@@ -2,7 +2,7 @@ import type { Account, CashCause } from './account.ts'
 import type { EndedCommand } from './commands.ts'
 import type { Decimal } from './decimal.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
-import type { Bust, CancelRequest, Execution, Leg, Order, ReplaceRequest, ReplaceResult } from './order.ts'
+import type { Bust, CancelRequest, Execution, Leg, Order, Refusal, ReplaceRequest, ReplaceResult } from './order.ts'
 import type { Position } from './position.ts'
 import type { BrokerStatus } from './transitions.ts'
 
@@ -57,14 +57,13 @@ export type OrderUpdate =
   | Readonly<{ type: 'attempted'; quantity: Decimal | null; at: string }>
   /** The last request certainly came to nothing, and the order may be sent later: rate limited, or never left. */
   | Readonly<{ type: 'not_sent'; at: string }>
-  /** Our own checks refused it; it was never sent. */
-  | Readonly<{ type: 'denied'; code: string; message: string; at: string }>
+  | Refusal
   /** Canceled before it was ever sent. */
   | Readonly<{ type: 'withdrawn'; at: string }>
-  /** The broker's definitive answer to the request itself: not accepted. */
-  | Readonly<{ type: 'refused'; code: string; brokerCode: string | null; message: string; at: string }>
   /** Sent, and nobody knows. */
   | Readonly<{ type: 'outcome_unknown'; at: string }>
+  /** Refused, and whether an earlier request arrived, of which the store lost the record, is not known yet. */
+  | Readonly<{ type: 'refusal_doubted'; refusal: Refusal; at: string }>
   /** Work on it brought its worker down time and again. */
   | Readonly<{ type: 'set_aside'; at: string }>
   | Readonly<{ type: 'cancel_requested'; request: CancelRequest }>

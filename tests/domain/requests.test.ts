@@ -38,3 +38,14 @@ test('an attempt may be sized anew until the broker has shown the order', () => 
   const shown = play(claimed(), seen(brokerOrder('new', '0', 1)), attempted(5, '60'), notSent(6))
   expect(shown).toMatchObject({ quantity: '100', placements: [{ quantity: '100' }], attemptedAt: at(0) })
 })
+
+test('a refusal that is in doubt is kept, and nothing of its request is at the broker; one of an order in doubt proves nothing', () => {
+  const refusal = { type: 'denied', code: 'HALTED', message: 'why', at: at(3) } as const
+  const doubted = { type: 'refusal_doubted', refusal, at: at(3) } as const
+  expect(play(claimed(), doubted)).toMatchObject({
+    ...{ status: 'submitting', attemptedAt: null, attemptEndedAt: at(3), unknownSince: at(3) },
+    doubtedRefusal: refusal,
+  })
+  expect(play(claimed(), unknown(2), doubted)).toMatchObject({ attemptedAt: at(0), unknownSince: at(2) })
+  expect(play(claimed(), unknown(2), doubted)).not.toHaveProperty('doubtedRefusal')
+})

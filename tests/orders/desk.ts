@@ -53,6 +53,8 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
     parkedMarketMs: 30_000,
     knownStore: async () => store.marker,
     mayHaveLost: () => store.losses > 0,
+    mayHaveJustLost: () => store.losses > 0,
+    hasLostAll: () => false,
   }
   const run: Run = { queuedAtMs: clock.now(), losses: 0, assertHeld: () => undefined }
   return { asked, quotes, at, parked, submit, run }

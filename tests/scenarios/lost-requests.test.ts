@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { closePositionSchema } from '#contract'
 import { openWorld, type World } from './world.ts'
 
+const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
+const haltUser = (world: World): void => void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+
 describe('RDQ-04 an order that was parked, when the store loses its last commits', () => {
   const resting = { orderType: 'limit', limitPrice: '150' } as const
-  const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
-  const haltUser = (world: World): void => void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
   const cancel = (world: World): void => void world.cancel()
   const leave = (): void => {}
 
@@ -82,5 +83,72 @@ describe('RDQ-04 the record of a close is lost, and nothing is left to close', (
     expect(world.told('x1')).not.toContain('trade.rejected')
     await world.quiesce()
     expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+  })
+})
+
+describe('RDQ-04 the record of an order is lost, and its trade is asked for again under a job of its own', () => {
+  const resting = { orderType: 'limit', limitPrice: '150' } as const
+
+  /** The order is at the broker, which does not show it for `lagMs`, and nothing here knows of it. */
+  async function forgotten(lagMs: number): Promise<World> {
+    const world = await openWorld({ seed: 45 })
+    world.broker.visibleAfterMs = lagMs
+    world.broker.isMute = true
+    world.submit(resting)
+    await world.advance(500)
+    world.store.loseLast(2)
+    expect([world.broker.orders.size, await world.order('t1')]).toEqual([1, null])
+    return world
+  }
+
+  test.each([
+    ['the broker refuses it', async (world: World) => void world.broker.fail('submit', { kind: 'refuse' })],
+    ['its user is limited', (world: World) => world.limit('u1', { orderNotionalMax: '10' })],
+    ['its user is halted', async (world: World) => haltUser(world)],
+    ['everybody is halted', (world: World) => world.store.controls.setHalt({ scope: 'global' }, halt)],
+  ])('RDQ-04 %s before the order is shown: it is not told as rejected', async (_why, forbid) => {
+    const world = await forgotten(5_000)
+    await forbid(world)
+    world.submit(resting, 'again')
+    await world.advance(2_000)
+    expect(world.told('t1')).toEqual([])
+    await world.advance(28_000)
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+    await world.quiesce()
+    expect(world.broker.submissions.length).toBeLessThanOrEqual(2)
+  })
+
+  test('RDQ-04 a new order is refused just after a loss: it is told once no earlier request of it can be on its way', async () => {
+    const world = await forgotten(0)
+    world.broker.fail('submit', { kind: 'refuse' })
+    world.submit({ ...resting, tradeId: 't2' })
+    await world.advance(5_000)
+    expect(world.told('t2')).toEqual([])
+    await world.advance(10_000)
+    expect(world.entries('t2', 'trade.rejected')).toMatchObject([
+      { code: 'INSUFFICIENT_BUYING_POWER', brokerCode: '40310000' },
+    ])
+    expect(world.broker.submissions).toHaveLength(2)
+    await world.quiesce()
+  })
+
+  test('RDQ-04 a new order is refused a while after a loss: it is told at once', async () => {
+    const world = await forgotten(0)
+    await world.advance(40_000)
+    world.broker.fail('submit', { kind: 'refuse' })
+    world.submit({ ...resting, tradeId: 't2' })
+    await world.settle()
+    expect(world.told('t2')).toEqual(['trade.rejected'])
+    await world.quiesce()
+  })
+
+  test('RDQ-04 it is canceled while its refusal is in doubt: it ends as canceled', async () => {
+    const world = await forgotten(0)
+    world.broker.fail('submit', { kind: 'refuse' })
+    world.submit({ ...resting, tradeId: 't2' })
+    await world.advance(3_000)
+    world.cancel('t2')
+    await world.quiesce()
+    expect(world.told('t2')).toEqual(['trade.cancelled'])
   })
 })

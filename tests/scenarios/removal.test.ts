@@ -174,6 +174,35 @@ describe('MUL-07 what comes after a removal', () => {
     expect(world.queue.stateOf(job)).toBe('completed')
   })
 
+  test('MUL-07 the store lost everything after the removal, and a trade is asked for again: it is not told as rejected', async () => {
+    const world = await openWorld({ seed: 6, isWhole: true })
+    const job = world.submit({ orderType: 'limit', limitPrice: '150' })
+    await world.advance(3_000)
+    await world.disconnect('leave')
+    await world.advance(MINUTE_MS)
+    world.store.wipe()
+    await world.advance(10_000)
+    world.queue.forget(job)
+    world.submit({ orderType: 'limit', limitPrice: '150' })
+    await world.advance(MINUTE_MS)
+    expect(openAtBroker(world)).toHaveLength(1)
+    expect(world.told('t1')).toEqual([])
+    expect(world.queue.stateOf(job)).toBe('completed')
+  })
+
+  test('MUL-07 its record was lost, and its worker has not heard of the removal yet: it is not told as rejected', async () => {
+    const world = await openWorld({ seed: 6, isWhole: true })
+    await world.advance(MINUTE_MS)
+    const job = world.submit()
+    await world.settle()
+    world.store.loseLast(2)
+    expect(await world.order('t1')).toBeNull()
+    await world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' })
+    world.queue.redeliver(job)
+    await world.settle()
+    expect([world.told('t1'), world.queue.stateOf(job)]).toEqual([[], 'completed'])
+  })
+
   test('MUL-07 an order is refused, and the removal is delivered again: its user is not told twice', async () => {
     const world = await openWorld({ seed: 5, isWhole: true })
     await world.disconnect('leave')

@@ -63,6 +63,8 @@ export class FakeStore implements Store {
   losses = 0
   /** When it last did. */
   lostMs = -Infinity
+  /** When it last lost everything. */
+  wipedMs = -Infinity
 
   /** The last `count` commits were acknowledged, and are gone all the same: as when Redis dies before it has synced them. */
   loseLast(count: number): void {
@@ -128,6 +130,7 @@ export class FakeStore implements Store {
   wipe(): void {
     this.losses += 1
     this.lostMs = this.#nowMs()
+    this.wipedMs = this.lostMs
     this.marker = null
     this.#undo.length = 0
     this.#users.clear()

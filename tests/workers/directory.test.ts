@@ -14,6 +14,7 @@ function make() {
   let [marker, minted] = [null as string | null, 0]
   const epoch: Epoch = { read: async () => marker, mint: async () => (marker ??= `e${(minted += 1)}`) }
   const losses: string[] = []
+  const usedAgain: string[] = []
   const start = (name: string, isStoreExpected = false) => {
     const heard: string[] = []
     const lines: Record<string, unknown>[] = []
@@ -24,6 +25,7 @@ function make() {
       ...{ controls: store.controls, epoch, clock, log: pino({ level: 'silent' }), isStoreExpected },
       halts: standing,
       onLost: () => void losses.push(name),
+      onUsedAgain: () => void usedAgain.push(name),
     })
     directory.listen({
       changed: ({ userId, connectionId }) => void heard.push(`changed ${userId} ${connectionId}`),
@@ -36,7 +38,7 @@ function make() {
     store.wipe()
     marker = null
   }
-  return { store, clock, start, wipe, losses, accept: () => epoch.mint() }
+  return { store, clock, start, wipe, losses, usedAgain, accept: () => epoch.mint() }
 }
 
 describe('directory', () => {
@@ -152,7 +154,7 @@ describe('directory', () => {
   })
 
   test('RDQ-05 an empty store that was expected to hold something: closed, until somebody accepts it', async () => {
-    const { store, clock, start, losses, accept } = make()
+    const { store, clock, start, losses, usedAgain, accept } = make()
     const { directory, heard } = start('w1', true)
     await clock.advance(10_000)
     expect(directory.closedBecause).toContain('acceptStore')
@@ -160,14 +162,14 @@ describe('directory', () => {
     expect(losses).toEqual(['w1'])
     store.link(ref) // the trade API connects again: that alone opens nothing, for limits and halts are still missing
     await clock.advance(10_000)
-    expect([directory.closedBecause === null, heard]).toEqual([false, []])
+    expect([directory.closedBecause === null, heard, usedAgain]).toEqual([false, [], []])
     await accept()
     await clock.advance(1_000)
-    expect([directory.closedBecause, heard]).toEqual([null, ['changed u1 broker_1']])
+    expect([directory.closedBecause, heard, usedAgain]).toEqual([null, ['changed u1 broker_1'], ['w1']])
   })
 
   test('RDQ-05 the same while another worker has survived: what it gives back opens both', async () => {
-    const { store, clock, start, wipe, accept } = make()
+    const { store, clock, start, wipe, usedAgain, accept } = make()
     store.link(ref)
     await store.controls.setHalt({ scope: 'global' }, halt)
     await accept()
@@ -179,6 +181,7 @@ describe('directory', () => {
     expect(later.directory.closedBecause).toContain('store_lost')
     await clock.advance(2_000)
     expect([survivor.directory.closedBecause, later.directory.closedBecause]).toEqual([null, null])
+    expect(usedAgain.toSorted()).toEqual(['w1', 'w2'])
     expect(await store.controls.readGlobalHalt()).toMatchObject({ reason: 'drill' })
     expect(later.heard).toEqual(['changed u1 broker_1'])
   })

@@ -44,6 +44,8 @@ export type DirectoryDeps = Readonly<{
   halts: Pick<StandingHalts, 'setGlobal' | 'setUser'>
   /** Counts losses of the store. */
   onLost(): void
+  /** A store that was lost is used from now on. */
+  onUsedAgain(): void
 }>
 
 /**
@@ -125,6 +127,7 @@ export class Directory implements AsyncDisposable {
       const marker = await epoch.read()
       if (marker === null && isStoreExpected) return this.#miss()
       this.#marker = marker ?? (await epoch.mint())
+      if (this.#isMissing) this.#deps.onUsedAgain()
       this.#isMissing = false
       log.info({ marker: this.#marker }, 'store.known')
     } else if (!(await this.#isKnown())) await this.#giveBack()
@@ -144,7 +147,7 @@ export class Directory implements AsyncDisposable {
 
   /** Every survivor does this, in any order and as often as it takes: the newest of each record stays. */
   async #giveBack(): Promise<void> {
-    const { controls, epoch, log, onLost } = this.#deps
+    const { controls, epoch, log, onLost, onUsedAgain } = this.#deps
     if (!this.#isLost) {
       log.error({ users: this.#sets.size }, 'store.lost')
       onLost()
@@ -155,6 +158,7 @@ export class Directory implements AsyncDisposable {
     this.#marker = await epoch.mint()
     this.#from = 0
     await this.#read()
+    onUsedAgain()
     this.#isLost = false
     log.warn({ users: this.#sets.size, marker: this.#marker }, 'store.restored')
     for (const listener of this.#listeners) {

@@ -20,6 +20,10 @@ export type OrderDeps = Readonly<{
   knownStore(): Promise<string | null>
   /** Whether the store may have lost what was last written to it: it was away, and came back a short while ago. */
   mayHaveLost(): boolean
+  /** It came back so short a while ago that what was sent before may not have arrived, or not be shown yet. */
+  mayHaveJustLost(): boolean
+  /** Whether the store lost everything a short while ago. */
+  hasLostAll(): boolean
   boundaries: Boundaries
   clock: Clock
   random: Randomness

@@ -13,7 +13,7 @@ import { InvariantError, isoTime, isWithin } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
 import { type Broker, type Opened, UnverifiedError } from '../broker/index.ts'
 import { apply, applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
-import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission } from './adopt.ts'
+import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission, REQUEST_MS_MAX } from './adopt.ts'
 import {
   disconnected,
   EXPIRED,
@@ -46,8 +46,6 @@ import { nothingToClose, promised, sizedFor } from './sizing.ts'
 
 /** An intent may be sent again for this long after its claim. */
 export const RESEND_MS_MAX = 60_000
-/** A request is over after this, whoever made it: longer than any call's deadline. */
-export const REQUEST_MS_MAX = 10_000
 /** Workers tell the time of Redis to within this. */
 const SHARED_TIME_MS = 1_000
 const UNDER_WAY_MS = 1_000
@@ -71,7 +69,7 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
     return parkUnverified(deps, order, denial, error.message)
   }
   const { broker } = opened
-  if (isParked && denial === null && order.cancel === null) {
+  if (isParked && denial === null && order.cancel === null && order.doubtedRefusal === undefined) {
     // What may have arrived keeps its size.
     const sized = size === null || order.unknownSince !== null ? null : await size(broker)
     const sent =
@@ -105,7 +103,7 @@ async function parkUnverified(
   await deps.parked.note(intentOf(order), why)
   const isOver = denial !== null || order.cancel !== null
   if (!isOver || order.unknownSince !== null || deps.mayHaveLost()) return again(UNVERIFIED_MS, why)
-  return closeUnsent(deps, order, order.cancel === null ? denial : null)
+  return closeUnsent(deps, order, denial)
 }
 
 /**
@@ -117,7 +115,7 @@ async function endParked(deps: OrderDeps, order: Order, denial: OrderDenial | nu
   const at = isoTime(nowMs)
   const doubtedSince = order.unknownSince ?? (deps.mayHaveLost() ? at : null)
   if (doubtedSince === null || !isWithin(nowMs, Date.parse(doubtedSince), REQUEST_MS_MAX))
-    return closeUnsent(deps, order, order.cancel === null ? denial : null)
+    return closeUnsent(deps, order, denial)
   if (order.unknownSince === null) await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
   return again(REQUEST_MS_MAX, 'a request whose record the store lost may be under way')
 }
@@ -151,10 +149,15 @@ async function lateness(deps: OrderDeps, order: Order, { queuedAtMs }: Run): Pro
   return isLate ? disconnected('the broker could not be reached in time') : null
 }
 
-/** Ends an order of which nothing is at the broker, after that has been looked at as well, unless another run has begun to send it. */
+/**
+ * Ends an order of which nothing is at the broker, after that has been looked at as well, unless another run has begun to send it: by
+ * the cancel that waits for it, else as it was refused before, else by `denial`.
+ */
 async function closeUnsent(deps: OrderDeps, seen: Order, denial: OrderDenial | null): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
-  const update: OrderUpdate = denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at }
+  const denied: OrderUpdate = denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at }
+  const refused = seen.doubtedRefusal === undefined ? denied : { ...seen.doubtedRefusal, at }
+  const update: OrderUpdate = seen.cancel === null ? refused : { type: 'withdrawn', at }
   await applyWith(deps.applier, factsOf(seen), ({ slice: { order } }) =>
     order?.attemptedAt === seen.attemptedAt ? [update] : [],
   )
@@ -294,7 +297,7 @@ async function watch(deps: OrderDeps, order: Order, broker: Broker, run: Run): P
   if (listed.kind === 'found') return adoptOrder(deps, order, listed.order, { broker, run })
   deps.log.error({ clientOrderId }, 'submit.not_received')
   const message = 'The broker never received the order. Send it again under a new trade id'
-  return closeUnsent(deps, order, order.cancel === null ? { code: 'NOT_RECEIVED', message } : null)
+  return closeUnsent(deps, order, { code: 'NOT_RECEIVED', message })
 }
 
 /** When the last request was over at the latest. */

@@ -1,9 +1,9 @@
-import { type BrokerOrder, clientOrderIdOf, type Exposure, type Order, type OrderUpdate } from '#domain'
+import { type BrokerOrder, clientOrderIdOf, type Exposure, type Order, type OrderUpdate, type Refusal } from '#domain'
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import { type Broker, type SubmitOutcome } from '../broker/index.ts'
 import { type Applied, apply, FencedError } from '../updates/index.ts'
-import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, viewOf } from './adopt.ts'
+import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, REQUEST_MS_MAX, viewOf } from './adopt.ts'
 import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
 import type { OrderDeps, Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
@@ -63,8 +63,17 @@ async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenia
   }
   // What the broker does not show proves nothing of a job that ran before.
   if (seen !== null && run.isRepeat !== false) return remainUnknown(deps, sending, denial.message)
-  await write(deps, sending, { type: 'denied', ...denial, at })
-  return DONE
+  return endRefused(deps, sending, { type: 'denied', ...denial, at })
+}
+
+/**
+ * Ends the trade as refused. So shortly after a loss, an earlier request may be on its way, or not be shown yet (RDQ-04): then the order
+ * is looked up once more when that is over, by whoever takes it up.
+ */
+async function endRefused(deps: OrderDeps, sending: Sending, refusal: Refusal): Promise<JobResult> {
+  const isDoubted = deps.mayHaveJustLost()
+  await write(deps, sending, isDoubted ? { type: 'refusal_doubted', refusal, at: refusal.at } : refusal)
+  return isDoubted ? again(REQUEST_MS_MAX, 'refused, and a request whose record the store lost may be under way') : DONE
 }
 
 /** @param why no further request was made or taken, which says nothing of an earlier one */
@@ -124,8 +133,7 @@ async function refuse(
     return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
   if (seen?.kind === 'failed' || (seen !== null && run.isRepeat !== false))
     return remainUnknown(deps, sending, `refused (${refused.message})`)
-  await write(deps, sending, refused)
-  return DONE
+  return endRefused(deps, sending, refused)
 }
 
 /** The order is ours, however the answer tells it. It is done only once the record shows it. */

@@ -16,6 +16,7 @@ import { isoTime } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, type Opened, UnverifiedError } from '../broker/index.ts'
 import { applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
+import { REQUEST_MS_MAX } from './adopt.ts'
 import {
   disconnected,
   EXPIRED,
@@ -30,7 +31,7 @@ import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { FREEING_MS_MAX } from './freed.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
-import { REQUEST_MS_MAX, takeUp } from './resolve.ts'
+import { takeUp } from './resolve.ts'
 import { paceOf } from './risk-desk.ts'
 import { send } from './sending.ts'
 import { sizedFor } from './sizing.ts'
@@ -107,10 +108,12 @@ export async function placeFirst(
   }
 }
 
-/** Refuses a trade whose connection is gone. */
+/**
+ * Refuses a trade whose connection is gone. An earlier run may have sent it, and its record may be lost: nobody can look it up any more,
+ * and nothing proves a rejection. Of a store that lost everything, no job is known to be the first of its trade either.
+ */
 export async function denyGone(deps: OrderDeps, wanted: Wanted, message: string, run: Run): Promise<JobResult> {
-  // An earlier run may have sent it, and its record may be lost: nobody can look it up any more, and nothing proves a rejection.
-  if (run.isRepeat !== false && deps.mayHaveLost()) {
+  if (run.isRepeat === false ? deps.hasLostAll() : deps.mayHaveLost()) {
     const { userId, connectionId, tradeId } = wanted.intent
     deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
     return DONE
@@ -144,9 +147,9 @@ async function take(
 }
 
 /**
- * Looks for a trade whose record the store may have lost (RDQ-04). What the broker does not show proves nothing while a request that an
- * earlier run made may be on its way. It is looked up once more when that is over, and not in between: many orders may wait, and each
- * look-up is a request.
+ * Looks for a trade whose record the store may have lost (RDQ-04). What the broker does not show proves nothing while an earlier request
+ * may be on its way: one that an earlier run made, or, just after a loss, that came of another job. It is looked up once more when that
+ * is over, and not in between: many orders may wait, and each look-up is a request.
  * @returns `null`: there is no such order at the broker
  */
 export async function findUntilAbsent(
@@ -157,8 +160,9 @@ export async function findUntilAbsent(
 ): Promise<JobResult | null> {
   const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), broker, run)
   if (found !== null) return found
-  const why = 'a request of an earlier run may be under way'
-  const leftMs = run.isRepeat === false ? 0 : REQUEST_MS_MAX - (await deps.parked.note(wanted.intent, why))
+  const why = 'an earlier request may be under way'
+  if (run.isRepeat === false && !deps.mayHaveJustLost()) return null
+  const leftMs = REQUEST_MS_MAX - (await deps.parked.note(wanted.intent, why))
   return leftMs > 0 ? again(leftMs, why) : null
 }
 
@@ -193,7 +197,7 @@ async function onTaken(
     case 'unusable': {
       if (!taken.isLinked) {
         if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
-        return deny(deps, wanted, disconnected('there is no such broker connection'))
+        return denyGone(deps, wanted, disconnected('there is no such broker connection').message, run)
       }
       return wait(deps, wanted, run, 'the credentials of the connection are not verified')
     }

@@ -16,6 +16,8 @@ export type Known = Readonly<{
   setOf(userId: string): ControlSet | null
   knownStore(): Promise<string | null>
   closedBecause(): string | null
+  /** When the store was found to have lost everything, or was used again after that. */
+  lostAllMs(): number
   askForCheck(ref: ConnectionRef): void
   follow(listener: ConnectionListener): void
 }>
@@ -38,6 +40,7 @@ export function toldAtOnce(process: Process, outside: Outside): Known {
     setOf: (userId) => store.controls.setOf(userId),
     knownStore: () => epoch.read(),
     closedBecause: () => null,
+    lostAllMs: () => store.wipedMs,
     askForCheck: ({ userId, connectionId }) =>
       void queue.add(
         ...(['connections', 'checkConnection', { userId, connectionId }] as const),
@@ -52,13 +55,16 @@ export async function knownByReading(process: Process, outside: Outside): Promis
   const { log, queue } = outside
   const clock = outside.trustsMachine ? process.clock : await sharedTime(process, outside)
   const controls = process.door('controls', outside.controls, true)
-  const directory = openDirectory(process, outside, clock, controls)
+  let lostAllMs = -Infinity
+  const lost = (): void => void (lostAllMs = outside.schedule.nowMs)
+  const directory = openDirectory(process, outside, clock, controls, lost)
   return {
     ...{ clock, controls },
     recalled: (ref) => directory.connectionOf(ref),
     setOf: (userId) => directory.setOf(userId),
     knownStore: () => directory.knownStore(),
     closedBecause: () => directory.closedBecause,
+    lostAllMs: () => lostAllMs,
     askForCheck(ref) {
       log.debug(ref, 'connection.check_asked')
       checkNow(queue, ref)
@@ -81,12 +87,18 @@ function sharedTime(process: Process, { schedule, log }: Outside): Promise<Redis
  * The production directory. The readings that would find nothing are left out: it reads within a second of each change of a control
  * record or of the marker, at a moment that the seed draws; after a reading that failed, within the next; and rarely anyway.
  */
-function openDirectory(process: Process, outside: Outside, clock: Clock, controls: Controls): Directory {
+function openDirectory(
+  process: Process,
+  outside: Outside,
+  clock: Clock,
+  controls: Controls,
+  lost: () => void,
+): Directory {
   const { schedule, store, log } = outside
   const epoch = process.door('epoch', store.epoch, true)
   const directory = new Directory({
     ...{ controls, epoch, clock: withoutBeats(clock), log, isStoreExpected: true },
-    ...{ halts: { setGlobal() {}, setUser() {} }, onLost() {} },
+    ...{ halts: { setGlobal() {}, setUser() {} }, onLost: lost, onUsedAgain: lost },
   })
   let isPlanned = false
   const plan = (): void => {

@@ -35,7 +35,7 @@ import {
   type OverExitPolicy,
   Remembered,
 } from '../../../workers/updates/index.ts'
-import { DOUBT_MS } from '../../../workers/returns.ts'
+import { DOUBT_MS, LOST_REQUEST_MS } from '../../../workers/returns.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { IdleTries } from './idle-tries.ts'
 import { checksOf, type Known, knownByReading, ownersOf, toldAtOnce } from './known.ts'
@@ -113,6 +113,8 @@ function startRoles(process: Process, outside: Outside, roles: readonly WorkerRo
     ask: asker(queue),
     knownStore: () => known.knownStore(),
     mayHaveLost: () => outside.schedule.nowMs - outside.store.lostMs < DOUBT_MS,
+    mayHaveJustLost: () => outside.schedule.nowMs - outside.store.lostMs < LOST_REQUEST_MS,
+    hasLostAll: () => outside.schedule.nowMs - known.lostAllMs() < DOUBT_MS,
   }
   const handle = whileOpen(orderHandler({ ...deps, ...order }), () => known.closedBecause())
   queue.work(process, {
