@@ -14,21 +14,28 @@ const placesOf = (value: Decimal): number => value.split('.')[1]?.length ?? 0
 const isAverage = (cost: Decimal, { quantity, averagePrice }: BrokerTotal): boolean =>
   averagePrice === null || isZero(quantity) || div(cost, quantity, placesOf(averagePrice)) === averagePrice
 
-/** An average of so many decimals may be off by one in the last: a broker that adds to a rounded average rounds again and again. */
+/** An average of so many decimals is rounded; one of fewer is taken at its word. */
 const ROUNDED_PLACES_MIN = 6
+/**
+ * A broker that adds each execution to a rounded average rounds again each time: after a hundred executions the average may be off by
+ * several in its last decimal. A restatement of one share by one cent is more than this part of an order's cost up to a million dollars.
+ */
+const ROUNDED_PART_MAX = dec('0.00000001')
 
-function isNearlyAverage(cost: Decimal, total: BrokerTotal): boolean {
+/** Whether the average is that of the cost but for rounding: off by one in the last decimal, or by `part` of itself. */
+function isNearlyAverage(cost: Decimal, total: BrokerTotal, part: Decimal): boolean {
   const { quantity, averagePrice } = total
   if (isAverage(cost, total) || averagePrice === null) return true
   const places = placesOf(averagePrice)
   if (places < ROUNDED_PLACES_MIN) return false
   const apart = abs(sub(div(cost, quantity, places), averagePrice))
-  return cmp(apart, dec(`0.${'0'.repeat(places - 1)}1`)) <= 0
+  const lastPlace = dec(`0.${'0'.repeat(places - 1)}1`)
+  return cmp(apart, max(lastPlace, mul(averagePrice, part))) <= 0
 }
 
 /** What is booked comes to the broker's total. */
-const agrees = (placement: Placement, total: BrokerTotal): boolean =>
-  netQuantity(placement) === total.quantity && isNearlyAverage(netCost(placement), total)
+const agrees = (placement: Placement, total: BrokerTotal, part = ROUNDED_PART_MAX): boolean =>
+  netQuantity(placement) === total.quantity && isNearlyAverage(netCost(placement), total, part)
 
 const isWaiting = ({ held, reportedQuantity, cumulativeQuantity }: Placement): boolean =>
   held.length > 0 || cmp(reportedQuantity, cumulativeQuantity) > 0
@@ -53,7 +60,8 @@ export function takesBooked(placement: Placement, { quantity, corrected, at }: B
   if (isWaiting(placement) || cmp(netQuantity(placement), quantity) < 0) return false
   const { total } = placement
   if (total == null || total.at < at) return true
-  if (agrees(placement, total)) return false
+  // A bust is no rounding, however little it restates.
+  if (agrees(placement, total, ZERO)) return false
   const after = add(sub(netQuantity(placement), quantity), corrected?.quantity ?? ZERO)
   return cmp(after, total.quantity) >= 0
 }

@@ -148,6 +148,21 @@ const ordersOf = <T>(things: readonly T[]): T[][] =>
     ? [[...things]]
     : things.flatMap((one, at) => ordersOf(things.filter((_, i) => i !== at)).map((rest) => [one, ...rest]))
 
+describe('fills in many parts', () => {
+  test('FIL-12 a broker that rounds its average after each of a hundred parts has restated none of them', async () => {
+    const world = await openWorld({ seed: 32 })
+    world.submit({ quantity: '5000', orderType: 'limit', limitPrice: '182' })
+    await world.settle()
+    for (let part = 1, drawn = 6; part <= 100; part += 1) {
+      drawn = (drawn * 7919 + 13) % 10_007
+      world.fill('t1', `180.${String(drawn % 100).padStart(2, '0')}`, String(1 + (drawn % 49)))
+    }
+    await world.advance(120_000)
+    expect([world.told('t1').length, world.told('t1').at(-1)]).toEqual([101, 'trade.partialFill'])
+    expect(world.warnings).toEqual([])
+  })
+})
+
 describe('fills while the broker is slow', () => {
   test('C8 a reading that is answered late holds a fill up for as long, and no longer', async () => {
     const world = await openWorld({ seed: 7 })
