@@ -130,6 +130,21 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
   })
 })
 
+test('C2 the cost of an order that was read anew is as near as its average, which the broker rounds after each execution', async () => {
+  const world = await openWorld({ seed: 12, isWhole: true })
+  world.submit({ ...resting, quantity: '30' })
+  await world.advance(3_000)
+  const execute = (...parts: readonly (readonly [quantity: string, price: string])[]): void =>
+    parts.forEach(([quantity, price]) => world.fill('t1', price, quantity))
+  execute(['4', '181.19'], ['18', '180.34'], ['1', '180'], ['1', '180'], ['1', '180'], ['2', '173.76'])
+  await world.advance(1_000)
+  await remove(world)
+  await link(world)
+  execute(['2', '173.03'], ['1', '185.62'])
+  await world.quiesce()
+  expect(world.entries('t1', 'trade.filled')).toMatchObject([{ totalCost: 5390.080000034 }])
+})
+
 describe('MUL-07 an order from before is listed only after the first reading', () => {
   /** What was ordered here is left open, and the broker lists it a moment after the account was linked again. */
   async function linkedUnseen(

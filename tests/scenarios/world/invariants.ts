@@ -223,7 +223,8 @@ const AVERAGE_NEARNESS = 1e-6
 /**
  * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred from the order's totals, or the order
  * was adopted after a loss or when a removed connection came back, it comes from an average that the broker had rounded, and is no nearer
- * than that. What was taken back or corrected around the removal of the connection is in the reading of its return, and is not told.
+ * than the broker's roundings. What was taken back or corrected around the removal of the connection is in the reading of its return, and
+ * is not told.
  */
 function averages({ ref, broker, store, warnings }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
   const log = store.log(ref.userId)
@@ -239,11 +240,23 @@ function averages({ ref, broker, store, warnings }: RestingStake, books: Readonl
       store.losses > 0 ||
       wasAdopted(log.slice(0, index), ref, String(tradeId)) ||
       inferred.some((line) => line.includes(`"orderId":"${String(tradeId)}"`))
-    const nearness = isInferred ? Number(trade.everExecuted) * 10 ** -AVERAGE_PLACES : FIGURE_NEARNESS
+    const nearness = isInferred ? roundedCostOf(broker, trade) : FIGURE_NEARNESS
     return Math.abs(Number(totalCost) - cost) <= nearness
       ? []
       : [`C2 ${String(tradeId)} cost ${cost}, told ${String(totalCost)}`]
   })
+}
+
+/**
+ * How far a cost may be off that comes from the broker's averages: the broker adds each execution to a rounded average and rounds it
+ * again, by half of the last place at most for each share that has executed by then.
+ */
+function roundedCostOf(broker: FakeBroker, { orders, everExecuted }: TradeInBooks): number {
+  const ids = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
+  const rounded = broker.executions
+    .filter(({ brokerOrderId }) => ids.has(brokerOrderId))
+    .reduce((sum, { execution }) => sum + Number(execution.cumulativeQuantity) / 2, Number(everExecuted))
+  return rounded * 10 ** -AVERAGE_PLACES
 }
 
 /** Whether the venue took an execution of the trade back, or corrected it. */
