@@ -81,8 +81,8 @@ export class UserStream {
   #hasHistory = false
   /** Why a `state.resync` comes before anything else is sent. */
   #resyncDue: string | null = null
-  /** A `state.sync` that waits until the accounts were read; `state.resync` was told. `types` undefined: all parts. */
-  #owed: Readonly<{ types: readonly SyncType[] | undefined; sinceMs: number }> | null = null
+  /** Since when a `state.sync` waits until the accounts were read. All of it, whatever was asked for: `state.resync` was told. */
+  #owedSinceMs: number | null = null
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
     this.#deps = deps
@@ -133,22 +133,22 @@ export class UserStream {
   async sync(types: readonly SyncType[] | undefined): Promise<'sent' | 'owed' | 'busy'> {
     if (this.#waiting >= STEPS_WAITING_MAX) return 'busy'
     await this.#gated(() => this.#tellFigures(types))
-    return this.#owed === null ? 'sent' : 'owed'
+    return this.#owedSinceMs === null ? 'sent' : 'owed'
   }
 
   /** Waits for figures of an account that was not read yet. */
   get awaitsFigures(): boolean {
-    return this.#owed !== null
+    return this.#owedSinceMs !== null
   }
 
   /**
    * Figures are read anew where the log lost their place before they could be shown: the store lost the writes in them.
    * @param lostId place of figures that were lost; figures with the same place show that only the log lacks it
    */
-  async #tellFigures(types: readonly SyncType[] | undefined, lostId?: string): Promise<void> {
+  async #tellFigures(types?: readonly SyncType[], lostId?: string): Promise<void> {
     if (this.#resyncDue !== null) return void (await this.#resyncIfDue())
     const figures = await this.#deps.reader.figures(this.#userId)
-    if (!this.#isKnown(figures)) return this.#owe(types, 'the broker account has not been read yet')
+    if (!this.#isKnown(figures)) return this.#owe('the broker account has not been read yet')
     const { snapshot } = figures
     const replay = await this.#replayTo(snapshot.lastEventId)
     if (replay.ended === 'reached') this.#sendSync(snapshot, types)
@@ -165,30 +165,27 @@ export class UserStream {
   }
 
   #owesFor(forMs: number): boolean {
-    return this.#owed !== null && this.#deps.clock.monotonicMs() - this.#owed.sinceMs >= forMs
+    return this.#owedSinceMs !== null && this.#deps.clock.monotonicMs() - this.#owedSinceMs >= forMs
   }
 
   /** @param reason of the `state.resync`, where none was told since the last `state.sync` */
-  #owe(types: readonly SyncType[] | undefined, reason: string | null): void {
-    if (this.#owed !== null) {
-      this.#owed = { ...this.#owed, types: union(this.#owed.types, types) }
-      return
-    }
+  #owe(reason: string | null): void {
+    if (this.#owedSinceMs !== null) return
     if (reason !== null) this.#tellResync(reason)
-    this.#owed = { types, sinceMs: this.#deps.clock.monotonicMs() }
+    this.#owedSinceMs = this.#deps.clock.monotonicMs()
     void this.#awaitFigures()
   }
 
   async #awaitFigures(): Promise<void> {
     for (;;) {
       await this.#deps.clock.sleep(FIGURES_LOOK_MS)
-      if (this.#owed === null || !this.#outlet.isOpen()) return
+      if (this.#owedSinceMs === null || !this.#outlet.isOpen()) return
       if (this.#waiting === 0) await this.#gated(() => this.#settle())
     }
   }
 
   async #settle(): Promise<void> {
-    if (this.#owed !== null) await this.#tellFigures(this.#owed.types)
+    if (this.#owedSinceMs !== null) await this.#tellFigures()
   }
 
   /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
@@ -308,10 +305,10 @@ export class UserStream {
   async #resync(reason: string): Promise<false> {
     const figures = await this.#deps.reader.figures(this.#userId)
     if (this.#isKnown(figures)) {
-      if (this.#owed === null) this.#tellResync(reason)
-      this.#sendSync(figures.snapshot, undefined)
+      if (this.#owedSinceMs === null) this.#tellResync(reason)
+      this.#sendSync(figures.snapshot)
     } else {
-      this.#owe(undefined, reason)
+      this.#owe(reason)
       this.#moveTo(figures.snapshot.lastEventId)
     }
     return false
@@ -320,19 +317,19 @@ export class UserStream {
   /** A `state.resync` of the log: sent unless the client was told to resync and still waits for the figures. */
   async #resyncAt(entry: LogEntry): Promise<false> {
     const figures = await this.#deps.reader.figures(this.#userId)
-    if (this.#owed === null) this.#tellLogged(entry)
-    if (this.#isKnown(figures)) this.#sendSync(figures.snapshot, undefined)
+    if (this.#owedSinceMs === null) this.#tellLogged(entry)
+    if (this.#isKnown(figures)) this.#sendSync(figures.snapshot)
     else {
-      this.#owe(undefined, null)
+      this.#owe(null)
       this.#moveTo(entry.id)
     }
     return false
   }
 
-  /** What was asked for, and what is owed. */
-  #sendSync(snapshot: UserSnapshot, types: readonly SyncType[] | undefined): void {
-    const shown = this.#owed === null ? types : union(this.#owed.types, types)
-    this.#owed = null
+  /** @param types asked for; what is owed is the whole state. Default: all */
+  #sendSync(snapshot: UserSnapshot, types?: readonly SyncType[]): void {
+    const shown = this.#owedSinceMs === null ? types : undefined
+    this.#owedSinceMs = null
     this.#moveTo(snapshot.lastEventId)
     const payload = stateSyncOf(snapshot, shown, isoTime(this.#deps.clock.now()))
     this.#outlet.tell('state.sync', payload, { id: snapshot.lastEventId })
@@ -356,7 +353,7 @@ export class UserStream {
   #send(logged: Logged): void {
     this.#moveTo(logged.meta.id)
     // While a state.sync is owed, a client that resumed behind this event would never get that: it resumes before the resync.
-    this.#outlet.deliver(logged, this.#owed === null)
+    this.#outlet.deliver(logged, this.#owedSinceMs === null)
   }
 
   #moveTo(id: string): void {
@@ -364,7 +361,3 @@ export class UserStream {
     if (id > EVENT_ID_ZERO) this.#hasHistory = true
   }
 }
-
-/** `undefined`: all. */
-const union = (a: readonly SyncType[] | undefined, b: readonly SyncType[] | undefined) =>
-  a === undefined || b === undefined ? undefined : [...new Set([...a, ...b])]

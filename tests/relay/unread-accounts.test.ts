@@ -73,14 +73,18 @@ describe('an account that is linked and not read', () => {
     expect(count(client, 'state.resync')).toBe(1)
   })
 
-  test('who asks for a part and then for another gets both', async () => {
+  test('who asks for a part, and for another, gets all of it behind the resync', async () => {
     const user = newUser()
     await link(stage, user, 'c1')
     const client = await stage.authorized({}, user)
     for (const type of ['portfolio', 'trades']) expect(await ask(client, { syncTypes: [type] })).toEqual(UNAVAILABLE)
     await read(stage, user, 'c1')
     await expect.poll(() => client.names(), slow).toContain('state.sync')
-    expect(payloadsOf(client, 'state.sync')[0]).toMatchObject({ portfolio: { cashBalance: 100 }, pendingTrades: [] })
+    expect(payloadsOf(client, 'state.sync')[0]).toMatchObject({
+      portfolio: { cashBalance: 100 },
+      positions: [],
+      pendingTrades: [],
+    })
   })
 
   test('a connection that leads to no account hides nothing of the others', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { EVENT_ID_ZERO } from '#contract'
 import { type Clock, createLogger, Metrics, systemClock } from '#runtime'
-import type { LogEntry, Reader } from '#store'
+import type { LogEntry, Reader, UnreadReason } from '#store'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../relay/context.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -43,7 +43,11 @@ function open(clock: Clock = systemClock, { log, ...memory } = memoryLog()) {
   const outlet: Outlet = {
     isOpen: () => true,
     isBehind: () => false,
-    tell: (event, _payload, at) => heard.push(at === undefined ? event : `${event} ${numberOf(at.id)}`),
+    tell: (event, payload, at) => {
+      if (at === undefined) return void heard.push(event)
+      const isWhole = ['portfolio', 'positions', 'pendingTrades'].every((part) => part in payload)
+      heard.push(`${isWhole ? '' : 'part of '}${event} ${numberOf(at.id)}`)
+    },
     deliver: ({ payload }) => heard.push(payload),
   }
   const metrics = createRelayMetrics(new Metrics(false))
@@ -153,6 +157,20 @@ test('a part of the state that is asked for before the place is known comes whol
   expect(await asked).toBe('sent')
   await settled()
   expect(heard).toEqual(['placed', 'state.resync', 'state.sync 0'])
+})
+
+test('a part of the state that is asked for before an account was read comes whole, behind the resync', async () => {
+  const clock = new FakeClock()
+  const memory = memoryLog()
+  memory.reader.events = async () => ({ top: idOf(0), entries: [] })
+  let unread: UnreadReason | null = 'account_unread'
+  memory.reader.figures = async (userId) => ({ snapshot: await memory.reader.snapshot(userId), unread })
+  const { stream, heard } = open(clock, memory)
+  await stream.start(undefined, () => {})
+  expect(await stream.sync(['positions'])).toBe('owed')
+  unread = null
+  await clock.advance(10_000)
+  expect(heard).toEqual(['state.resync', 'state.sync 0'])
 })
 
 const resyncOf = (n: number): LogEntry => ({ ...entryOf(n), event: 'state.resync' })
