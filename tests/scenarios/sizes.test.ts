@@ -60,6 +60,19 @@ describe.each(['replace.answered', 'replace.recorded'])('CAN-05 the job of a rep
   })
 })
 
+describe('CAN-05 the job of a replacement is lost before it is sent', () => {
+  test.each(['own', 'total'] as const)(
+    'RDQ-02 CAN-05 quantities are %s: who takes it up corrects its size at once, as its own job would',
+    async (sizing) => {
+      const world = await abandoned('replace.noted', sizing, '20')
+      await world.until(() => world.broker.replaces.length > 0, 60_000)
+      await world.advance(3_000)
+      expect(open(world).map(({ quantity }) => quantity)).toEqual(['50'])
+      await expectWhole(world)
+    },
+  )
+})
+
 describe('CAN-05 the correction of a size', () => {
   // What executes is planned for the first sending: the next one is the correction's.
   test.each([

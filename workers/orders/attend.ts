@@ -16,9 +16,13 @@ const PARKED_BY_JOB_MS = 60_000
 const isParkedByItsJob = ({ attemptedAt, attemptEndedAt, cancel }: Order, nowMs: number): boolean =>
   attemptedAt === null && cancel === null && isWithin(nowMs, Date.parse(attemptEndedAt ?? ''), PARKED_BY_JOB_MS)
 
+/** Fills race a replacement in the moments after it left; the owner of the connection would look again only after some 20 seconds. */
+const FOLLOWED_MS = 10_000
+
 /**
- * Does whatever is due on an order (`needsAttention`), from its record alone. One pass: what is still due afterwards is asked for
- * again by the connection's owner.
+ * Does whatever is due on an order (`needsAttention`), from its record alone. One pass, and a few moments more for a replacement, so that
+ * its size is corrected as soon as its own job would have done it: what is still due afterwards is asked for again by the connection's
+ * owner.
  */
 export async function attend(deps: OrderDeps, trade: ResolveOrder, run: Run): Promise<JobResult> {
   const { order } = (await loadTrade(deps, { ...trade, symbol: '' })).slice
@@ -30,7 +34,7 @@ export async function attend(deps: OrderDeps, trade: ResolveOrder, run: Run): Pr
   else if (order.cancel === null && isExcess(order))
     await cancelBySystem(deps, order, 'All that was asked for has executed', run)
   else if (order.cancel !== null && livePlacements(order).length > 0) await pursueCancel(deps, order, run)
-  else await pursueFirst(deps, order, run)
+  else return pursueFirst(deps, order, run)
   return DONE
 }
 
@@ -43,12 +47,14 @@ async function quarantine(deps: OrderDeps, order: Order): Promise<JobResult> {
 }
 
 /** The replacement that is under way, or the one that took place and left the order with a wrong size. */
-async function pursueFirst(deps: OrderDeps, order: Order, run: Run): Promise<void> {
+async function pursueFirst(deps: OrderDeps, order: Order, run: Run): Promise<JobResult> {
   const due = order.replaces[0] ?? missizedBy(order)
-  if (due === null) return
+  if (due === null) return DONE
   try {
-    await pursueReplace(deps, order, due.commandId, run)
+    const result = await pursueReplace(deps, order, due.commandId, run)
+    return isWithin(deps.clock.now(), run.queuedAtMs, FOLLOWED_MS) ? result : DONE
   } catch (error) {
     if (!(error instanceof CommandRefusedError)) throw error // the record says why; the command's own job is gone
+    return DONE
   }
 }
