@@ -1,7 +1,7 @@
-import { cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
+import { add, cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
 import { counts, intentOf, type Order, type Placement, type ReplaceRequest, sideOf } from './order.ts'
 import type { Judged } from './risk.ts'
-import { executedOf, livePlacements, rightSizeOf, standingHeadOf } from './standing.ts'
+import { executedOf, livePlacements, netQuantity, rightSizeOf, standingHeadOf } from './standing.ts'
 
 // What a replacement is, before it is sent: which order it replaces, at what size, and what it makes of it.
 
@@ -15,13 +15,15 @@ export const replacedBy = (order: Order, { leg, replacement }: ReplaceRequest): 
 
 /**
  * What the new order is asked to be sized at: what is left of the whole, where the broker takes that. It wants more than the replaced
- * order has executed; else the total is sent, and corrected once the new order is there (CAN-05). `null`: the size does not change.
+ * order has executed; else that is added, as if the broker counted it in, and a new order for as much as was asked for is corrected once
+ * it is there (CAN-05). `null`: the size does not change.
  */
 export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked): Decimal | null {
   const total = terms.quantity ?? order.quantity
   if (leg !== 'entry' || total === null || (terms.quantity === null && isZero(head.cumulativeQuantity))) return null
   const left = sub(total, order.cumulativeQuantity)
-  return cmp(left, head.cumulativeQuantity) > 0 ? left : total
+  const executed = netQuantity(head)
+  return cmp(left, executed) > 0 ? left : add(left, executed)
 }
 
 /** Begins the command ids of replacements that give an order of ours the size that it should have had. */
@@ -32,7 +34,7 @@ export const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): 
 
 /**
  * Why the size of an order is not corrected any more: the broker takes no size below the quantity that the replaced order has executed.
- * Only the total could be asked for, and the new order could execute more than was asked for before its own correction. `null`: the
+ * Only more could be asked for, and the new order could execute more than was asked for before its own correction. `null`: the
  * request asks for the size that is left, or is no correction.
  */
 export function correctionRefusalOf(

@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { replaceOrderSchema } from '#contract'
+import type { BrokerOrder } from '#domain'
 import { openWorld, type World } from './world.ts'
+
+const ref = { userId: 'u1', connectionId: 'broker_1' }
 
 /** Queues a replacement that gives a new total. */
 function resize(world: World, commandId: string, quantity: string): void {
-  const trade = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1' }
-  world.queue.add('commands', 'replaceOrder', replaceOrderSchema.parse({ ...trade, commandId, quantity }), commandId)
+  const command = replaceOrderSchema.parse({ ...ref, tradeId: 't1', commandId, quantity })
+  world.queue.add('commands', 'replaceOrder', command, commandId)
 }
 
 /** A buy of 100 that becomes one of 200, and, once that has happened, of `then`; meanwhile 80 execute. */
@@ -23,10 +26,18 @@ async function overtaken(then: string): Promise<World> {
   return world
 }
 
+/** Queues a replacement that gives another price. */
+function reprice(world: World, commandId: string, limitPrice: string): void {
+  const command = replaceOrderSchema.parse({ ...ref, tradeId: 't1', commandId, limitPrice })
+  world.queue.add('commands', 'replaceOrder', command, commandId)
+}
+
+const open = (world: World): BrokerOrder[] =>
+  [...world.broker.orders.values()].filter(({ status }) => status === 'new' || status === 'partially_filled')
+
 /** The broker executes whatever is open, at 150. */
 function fillOpen(world: World): void {
-  const open = [...world.broker.orders.values()].filter(({ status }) => status === 'new')
-  for (const { brokerOrderId } of open) world.execute({ userId: 'u1', connectionId: 'broker_1' }, brokerOrderId, '150')
+  for (const { brokerOrderId } of open(world)) world.execute(ref, brokerOrderId, '150')
 }
 
 describe('CAN-05 what executes while a replacement waits for its turn', () => {
@@ -47,4 +58,33 @@ describe('CAN-05 what executes while a replacement waits for its turn', () => {
     await world.quiesce()
     expect([(await world.order('t1'))?.cumulativeQuantity, world.told('t1').at(-1)]).toEqual(['90', 'trade.filled'])
   })
+})
+
+describe('CAN-05 a replacement of a replacement, of which more has executed than is left', () => {
+  test.each([
+    ['total', '10'],
+    ['own', '40'],
+  ] as const)(
+    'CAN-05 quantities are %s: the new order is for %s at once, and for the 10 that are left once it is there',
+    async (sizing, shown) => {
+      const world = await openWorld({ seed: 61 })
+      world.broker.replaceSizing = sizing
+      world.submit({ orderType: 'limit', limitPrice: '150' })
+      await world.settle()
+      world.fill('t1', '150', '60')
+      await world.settle()
+      reprice(world, 'r1', '151')
+      await world.advance(10_000)
+      world.execute(ref, open(world)[0]!.brokerOrderId, '151', '30')
+      await world.settle()
+      reprice(world, 'r2', '152')
+      await world.settle()
+      expect(open(world).map(({ quantity }) => quantity)).toEqual([shown])
+      await world.advance(10_000)
+      expect(open(world).map(({ quantity }) => quantity)).toEqual(['10'])
+      fillOpen(world)
+      await world.quiesce()
+      expect(await world.order('t1')).toMatchObject({ status: 'filled', quantity: '100', cumulativeQuantity: '100' })
+    },
+  )
 })
