@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { replaceOrderSchema } from '#contract'
+import { clientOrderIdOf } from '#domain'
 import type { StreamUpdate } from '../../workers/broker/index.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 import { Chance } from './world/chance.ts'
@@ -216,6 +218,23 @@ describe('fills out of order', () => {
     const told = world.told('t1')
     expect(told).toHaveLength(51) // submitted, 49 in part, filled
     expect(told.at(-1)).toBe('trade.filled')
+  })
+
+  test('FIL-04 what a replacement executed is heard of before what the order under it had executed', async () => {
+    const world = await openWorld({ seed: 6 })
+    world.submit({ quantity: '30', orderType: 'limit', limitPrice: '180' })
+    await world.settle()
+    world.broker.streams.hold()
+    for (let part = 0; part < 3; part += 1) world.fill('t1', '180', '1')
+    const about = { userId: 'u1', connectionId: 'broker_1' }
+    const command = replaceOrderSchema.parse({ ...about, tradeId: 't1', commandId: 'r1', limitPrice: '186' })
+    world.queue.add('commands', 'replaceOrder', command, 'r1')
+    await world.settle()
+    world.execute(about, clientOrderIdOf('u1', 't1', '0.1'), '185', '1')
+    world.broker.streams.release((updates) => updates.toReversed())
+    await world.quiesce()
+    const told = world.entries('t1', 'trade.partialFill').map((entry) => ({ averageFillPrice: 0, ...entry }))
+    expect(told.map(({ averageFillPrice }) => averageFillPrice)).toEqual([185, 182.5, 181.666666667, 181.25])
   })
 })
 

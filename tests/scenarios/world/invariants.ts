@@ -275,7 +275,7 @@ function wasAdopted(log: readonly Entry[], ref: ConnectionRef, tradeId: string):
 }
 
 /**
- * C2: the average that a partial fill tells is that of the executions so far. Where one of them was inferred, restated or taken back, or
+ * C2: the average that a partial fill tells is that of the executions so far, as they were heard of. Where one of them was inferred, restated or taken back, or
  * told before a resync, nothing can be said of it.
  */
 function partialAverages(
@@ -288,25 +288,40 @@ function partialAverages(
     const { tradeId, brokerConnectionId, filledQuantity, averageFillPrice } = fieldsOf(entry)
     const trade = books.get(String(tradeId))
     if (entry.event !== 'trade.partialFill' || trade === undefined || brokerConnectionId !== ref.connectionId) return []
-    const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
     const isUnsure =
       isRestated(broker, trade) ||
       warnings.some((line) => line.includes('execution_inferred') && line.includes(`"orderId":"${String(tradeId)}"`))
     if (isUnsure) return []
-    let [exact, cost] = [ZERO, 0]
-    for (const { brokerOrderId, execution } of broker.executions) {
-      if (!ids.has(brokerOrderId) || Number(exact) >= Number(filledQuantity)) continue
-      exact = add(exact, execution.quantity)
-      cost += Number(execution.quantity) * Number(execution.price)
-    }
-    const quantity = Number(exact)
-    const apart = Math.abs(cost / quantity - Number(averageFillPrice))
-    return quantity !== Number(filledQuantity) || apart < AVERAGE_NEARNESS
+    const quantity = Number(filledQuantity)
+    const averages = costsAt(broker, trade, quantity).map((cost) => cost / quantity)
+    const isRight = averages.some((average) => Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS)
+    return isRight || averages.length === 0
       ? []
       : [
-          `C2 ${String(tradeId)} is told at ${String(averageFillPrice)} after ${quantity}, executed at ${cost / quantity}`,
+          `C2 ${String(tradeId)} is told at ${String(averageFillPrice)} after ${quantity}, executed at ${averages.join(' or ')}`,
         ]
   })
+}
+
+/**
+ * What so much of a trade may have cost: each of its orders executes in its course, but a replacement may be heard of before the order that
+ * it replaced. Empty: no executions come to this quantity.
+ */
+function costsAt({ executions }: FakeBroker, { orders }: TradeInBooks, filled: number): number[] {
+  let sums = new Map([['0 0', { quantity: ZERO, cost: 0 }]])
+  for (const { brokerOrderId } of orders) {
+    const next = new Map(sums)
+    for (let sum of sums.values()) {
+      for (const { execution } of executions.filter((one) => one.brokerOrderId === brokerOrderId)) {
+        const { quantity, price } = execution
+        sum = { quantity: add(sum.quantity, quantity), cost: sum.cost + Number(quantity) * Number(price) }
+        if (Number(sum.quantity) > filled) break
+        next.set(`${sum.quantity} ${sum.cost.toFixed(AVERAGE_PLACES)}`, sum)
+      }
+    }
+    sums = next
+  }
+  return [...sums.values()].flatMap(({ quantity, cost }) => (Number(quantity) === filled ? [cost] : []))
 }
 
 /** C2: the average that is told last of an order that goes on, or that was corrected, is the broker's. */
