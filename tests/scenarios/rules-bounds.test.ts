@@ -55,6 +55,21 @@ describe('a bound that is not kept is found', () => {
     expect(world.told('t1').slice(-1)).toEqual(['trade.filled'])
   })
 
+  test('C8 a reading hangs that a report needs which came while a job was at work: the bound begins when it is answered', async () => {
+    const world = await openWorld({ seed: 9 })
+    await world.advance(60_000)
+    world.submit()
+    await world.settle()
+    world.broker.fail('submit', { kind: 'lose_reply' })
+    world.broker.fail('findParent', { kind: 'delay_reply', ms: 9_000 })
+    const exits = { orderClass: 'oto', takeProfit: { limitPrice: '190' } } as const
+    world.submit({ tradeId: 't2', symbol: 'MSFT', orderType: 'limit', limitPrice: '180', ...exits })
+    await world.settle()
+    world.fill('t1', '180')
+    await world.advance(20_000)
+    expect(world.told('t1').at(-1)).toBe('trade.filled')
+  })
+
   test('C8 a submission that is at the broker, and is not found there', async () => {
     const world = await openWorld({
       seed: 9,

@@ -42,7 +42,7 @@ import { checksOf, type Known, knownByReading, ownersOf, toldAtOnce } from './kn
 import type { StreamWord } from './mute.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
-import type { Schedule } from './schedule.ts'
+import { inJob, type Schedule } from './schedule.ts'
 
 /** What the workers of a world share: everything that outlives a process. */
 export type Outside = Readonly<{
@@ -186,12 +186,14 @@ function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection, a
   const lane = `stream ${userId} ${connectionId}`
   const openTradeStream: Broker['openTradeStream'] = (listener) => {
     let isOpen = true
+    const hear = (word: StreamWord, run: () => void): void => {
+      if (!isOpen) return
+      outside.onStream(process, ref, word)
+      run()
+    }
+    // Whatever a job makes the broker tell is no part of the job.
     const later = (word: StreamWord, label: string, run: () => void): void =>
-      void process.enter(lane, `stream ${label}`, () => {
-        if (!isOpen) return
-        outside.onStream(process, ref, word)
-        run()
-      })
+      inJob.exit(() => void process.enter(lane, `stream ${label}`, () => hear(word, run)))
     const onStep: TradeStreamListener = {
       onLive: () => later('live', 'live', () => listener.onLive()),
       onUpdate: (update) => later('word', update.order.status, () => listener.onUpdate(update)),
