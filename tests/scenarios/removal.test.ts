@@ -290,3 +290,35 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
     expect(positions.get('AAPL')).toMatchObject({ quantity: '4' })
   })
 })
+
+describe('MUL-07 an account is unlinked while an order of it is quarantined', () => {
+  /** Another order has the id of ours; the removal is to cancel first. */
+  async function quarantined(): Promise<World> {
+    const [world, other] = [await openWorld({ seed: 14, isWhole: true }), await openWorld({ seed: 14 })]
+    other.submit({ quantity: '99', orderType: 'limit', limitPrice: '150' })
+    await other.settle()
+    for (const foreign of other.broker.orders.values()) world.broker.orders.set(foreign.brokerOrderId, foreign)
+    world.submit({ orderType: 'limit', limitPrice: '150' })
+    await world.advance(20_000)
+    expect((await world.order('t1'))?.setAsideAt).toBeTypeOf('string')
+    await world.disconnect('cancel')
+    return world
+  }
+
+  test('MUL-07 it is not taken for gone: the removal waits, with an alarm, and nothing is canceled or told', async () => {
+    const world = await quarantined()
+    await world.quiesce()
+    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [{ connectionId: 'broker_1' }] })
+    expect([openAtBroker(world).length, world.broker.cancels, world.told('t1')]).toEqual([1, [], []])
+    expect(world.warnings.join('')).toContain('order.set_aside')
+  })
+
+  test('MUL-07 it ends when the user leaves the orders open', async () => {
+    const world = await quarantined()
+    await world.advance(MINUTE_MS)
+    await world.disconnect('leave')
+    await world.advance(MINUTE_MS)
+    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
+    expect(openAtBroker(world)).toHaveLength(1)
+  })
+})

@@ -86,8 +86,12 @@ export class Accounts {
     return this.#controls.standingOf(ref) === 'verified'
   }
 
-  /** What is not yet as it will be: good keys that are not verified, and a removal that has not come to its end. */
-  pending(): string[] {
+  /**
+   * What is not yet as it will be: good keys that are not verified, and a removal that has not come to its end.
+   * @param holdsQuarantined a removal that cancels first waits for an order that was set aside until somebody has looked at that order,
+   *   or leaves it; workers raise an alarm of the order meanwhile
+   */
+  pending(holdsQuarantined: (ref: ConnectionRef) => boolean): string[] {
     return this.all.flatMap(({ ref, broker }) => {
       const linked = this.#controls.linked(ref)
       if (linked === null) return []
@@ -99,7 +103,9 @@ export class Accounts {
       const { connection, link } = linked
       if (connection.leaving !== undefined) {
         const state = this.#queue.stateOf(removalOf(ref, connection.revision))
-        return state === 'failed' || state === null ? [] : [`MUL-07 ${ref.connectionId} is being removed, and never is`]
+        return state === 'failed' || state === null || holdsQuarantined(ref)
+          ? []
+          : [`MUL-07 ${ref.connectionId} is being removed, and never is`]
       }
       const holder = this.#controls.holders().get(`sandbox:${broker.accountId}`) ?? keyOf(ref)
       const keys = this.#keys.get(connection.sealed)

@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '#contract'
-import { needsAttention, stopAmong } from '#domain'
+import { isSetAside, needsAttention, stopAmong } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Accounts } from './accounts.ts'
@@ -38,7 +38,14 @@ export class Rest {
         ...mistoldHealth(store.log(account.ref.userId), account.ref, isUp, accounts.timesLinked(account.ref)),
       )
     }
-    return [...findings, ...heldByNobody(store), ...accounts.pending()]
+    return [...findings, ...heldByNobody(store), ...accounts.pending((ref) => this.#holdsQuarantined(ref))]
+  }
+
+  #holdsQuarantined({ userId, connectionId }: ConnectionRef): boolean {
+    const { orders } = this.#world.store.snapshot(userId)
+    return orders.some(
+      (order) => order.connectionId === connectionId && order.status === 'submitting' && isSetAside(order),
+    )
   }
 
   /**
