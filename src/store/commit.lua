@@ -7,7 +7,7 @@
 -- version has moved (RDQ-06). All keys lie in one slot.
 --
 -- The set of open fields follows the state as long as it belongs to the version before; whoever writes without it leaves it behind,
--- and readers see that by the version (open-index.ts).
+-- and readers see that by the version (open-index.ts). The state lists its account records in the field `accounts`.
 --
 -- KEYS  state (hash), event log (stream), open fields (set), then what the fence needs, then an archive key and a tombstone key for each order that is
 --       archived
@@ -40,7 +40,7 @@ local function arg() argAt = argAt + 1; return ARGV[argAt] end
 local function key() keyAt = keyAt + 1; return KEYS[keyAt] end
 
 local expected, kind, fenceField, fence = arg(), arg(), arg(), arg()
-local known = redis.call('HMGET', KEYS[1], 'v', 'last', 'indexed')
+local known = redis.call('HMGET', KEYS[1], 'v', 'last', 'indexed', 'accounts')
 local version = known[1] or '0'
 local openCount = redis.call('SCARD', KEYS[3])
 local isIndexed = not known[1] or known[3] == version .. ' ' .. openCount
@@ -117,18 +117,33 @@ local logMax, logTtlMs = arg(), arg()
 local writes = {'v', next}
 if isTaken then writes[3] = fenceField; writes[4] = next .. ' ' .. fence end
 local opened, closed = {}, {}
+-- ' broker_1 broker_2 ': a blank on both sides of each connection that has an account record.
+local accounts = known[4] or ' '
+local function noteAccount(name, isThere)
+  local connectionId = string.match(name, '^account:(.*)$')
+  if not connectionId then return end
+  local from, to = string.find(accounts, ' ' .. connectionId .. ' ', 1, true)
+  if isThere and not from then accounts = accounts .. connectionId .. ' '
+  elseif from and not isThere then accounts = string.sub(accounts, 1, from) .. string.sub(accounts, to + 1) end
+end
 for _ = 1, tonumber(arg()) do
   local name = arg()
   writes[#writes + 1] = name
   writes[#writes + 1] = arg()
   local names = arg() == '1' and opened or closed
   names[#names + 1] = name
+  noteAccount(name, true)
 end
 local removals = {}
 for _ = 1, tonumber(arg()) do
   local name = arg()
   removals[#removals + 1] = name
   closed[#closed + 1] = name
+  noteAccount(name, false)
+end
+if accounts ~= (known[4] or ' ') then
+  writes[#writes + 1] = 'accounts'
+  writes[#writes + 1] = accounts
 end
 local archives, archivesCount, archiveTtlMs, tombstoneTtlMs = {}, tonumber(arg()), arg(), arg()
 for i = 1, archivesCount do archives[i] = {key(), key(), arg(), arg(), arg()} end

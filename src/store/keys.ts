@@ -64,6 +64,8 @@ export const field = {
   last: 'last',
   /** What the set of open fields belongs to: `<version> <number of fields>`. */
   indexed: 'indexed',
+  /** The connections that have an account record, between blanks; see `accountsIn`. */
+  accounts: 'accounts',
   order: (orderId: string): string => `order:${orderId}`,
   claim: (tradeId: string): string => `claim:${tradeId}`,
   /** The cancels that wait for their trades. */
@@ -81,6 +83,10 @@ const CONNECTION = 'connection:'
 /** The connections of a control set, by the names of its fields. */
 export const connectionIdsIn = (fields: readonly string[]): string[] =>
   fields.flatMap((name) => (name.startsWith(CONNECTION) ? [name.slice(CONNECTION.length)] : []))
+
+/** The connections that the field `accounts` of a state lists. */
+export const accountsIn = (list: string | null | undefined): string[] =>
+  (list ?? '').split(' ').filter((connectionId) => connectionId !== '')
 
 /** Fields of a user's control set. Bars hold the time of the logout, in seconds since 1970. */
 export const controlField = {

@@ -43,7 +43,10 @@ export type LoadedSlice = Readonly<{
   cancelMark: CancelMark | null
   /** The trade ended so long ago that nothing else is known of it. Only where the archive was looked at. */
   tombstone: Tombstone | null
-  /** Cash of the user's other accounts, added up; `null`: there is no other account. */
+  /**
+   * Cash of the user's other accounts that are stored, added up, as in a client's snapshot; `null`: there is no other account. The
+   * account of a connection that is erased counts until it is forgotten.
+   */
   cashElsewhere: Decimal | null
 }>
 

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { type Account, type Decimal, sum } from '#domain'
-import { archiveKey, connectionIdsIn, controlKey, field, stateKey, tombstoneKey } from './keys.ts'
+import { accountsIn, archiveKey, connectionIdsIn, controlKey, field, stateKey, tombstoneKey } from './keys.ts'
 import type { CancelMark, LoadedSlice, SliceAddress } from './port.ts'
 import { accountRecord, firstVersion, orderRecord, positionRecord, readRecord, readTombstone } from './records.ts'
 
@@ -19,8 +19,8 @@ export async function loadSlice(
     field.account(connectionId),
     field.cancelMark(orderId),
   ] as const
-  const [[version, claim, ...texts], controls] = await Promise.all([
-    redis.hmget(stateKey(userId), field.version, field.claim(orderId), ...names),
+  const [[version, claim, listed, ...texts], controls] = await Promise.all([
+    redis.hmget(stateKey(userId), field.version, field.claim(orderId), field.accounts, ...names),
     redis.hkeys(controlKey(userId)),
   ])
   const [hot, position, account, mark] = texts
@@ -29,7 +29,9 @@ export async function loadSlice(
   const [ended = null, tombstone = null] = isLookedUp
     ? await redis.mget(archiveKey(userId, orderId), tombstoneKey(userId, orderId))
     : []
-  const others = connectionIdsIn(controls).filter((id) => id !== connectionId)
+  // A connection that is erased may have its account until it is forgotten; a worker of before lists no accounts.
+  const others = new Set([...accountsIn(listed), ...connectionIdsIn(controls)])
+  others.delete(connectionId)
   return {
     at: { orderId, connectionId, symbol },
     version: version ?? '0',
@@ -42,7 +44,7 @@ export async function loadSlice(
     claim: claim ?? null,
     cancelMark: readRecord(cancelMarkRecord, names[3], mark),
     tombstone: ended === null && tombstone !== null ? readTombstone(tombstone) : null,
-    cashElsewhere: others.length === 0 ? null : cashOf(await readAccounts(redis, userId, others)),
+    cashElsewhere: others.size === 0 ? null : cashOf(await readAccounts(redis, userId, [...others])),
   }
 }
 

@@ -63,7 +63,7 @@ describe.each(STORES)('store %s', (name) => {
   })
 
   test('of several accounts, each is loaded with the cash of the others', async () => {
-    const { store, connections } = make()
+    const { store, connections, controls } = make()
     const user = newUser()
     const elsewhere = async (connectionId: string) => [
       (await store.loadSlice(user, { ...address, connectionId })).cashElsewhere,
@@ -86,6 +86,14 @@ describe.each(STORES)('store %s', (name) => {
     await connect('broker_3', '0.2')
     expect(await elsewhere('broker_1')).toEqual(['0.3', '0.3', '0.3'])
     expect(await elsewhere('broker_2')).toEqual(['5.45', '5.45', '5.45'])
+    // The connection is erased, and its account is there until it is forgotten: clients are shown it.
+    await controls.remove({ userId: user, connectionId: 'broker_2' })
+    expect(await elsewhere('broker_1')).toEqual(['0.3', '0.3', '0.3'])
+    const forget = { ...open, writes: [{ kind: 'forget', connectionId: 'broker_2' }] } as const
+    await store.commit(user, { ...forget, expectVersion: await store.version(user) })
+    expect(await elsewhere('broker_1')).toEqual(['0.2', '0.2', '0.2'])
+    await connect('broker_2', '7')
+    expect(await elsewhere('broker_3')).toEqual(['12.25', '12.25', '12.25'])
   })
 
   test('of the orders only those that are not over are loaded as open, with the account and its positions', async () => {

@@ -160,12 +160,7 @@ export class FakeStore implements Store {
       claim: user.claims.get(orderId) ?? null,
       cancelMark: user.read<CancelMark>(`cancel:${orderId}`),
       tombstone: hot === null && archived && user.archived(orderId) === null ? user.tombstone(orderId) : null,
-      cashElsewhere: cashOf(
-        this.controls.connectionIds(userId).flatMap((id) => {
-          const account = id === connectionId ? null : user.read<Account>(`account:${id}`)
-          return account === null ? [] : [account]
-        }),
-      ),
+      cashElsewhere: cashOf(user.all<Account>('account:').filter((a) => a.connectionId !== connectionId)),
     }
   }
 
