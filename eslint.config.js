@@ -1,7 +1,15 @@
 import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
-const nodeGlobals = ['process', 'console', 'fetch', 'performance', 'URL', 'setTimeout', 'clearTimeout']
+const nodeGlobals = [
+  'process',
+  'console',
+  'fetch',
+  'performance',
+  'URL',
+  'setTimeout',
+  'clearTimeout',
+]
 
 /** Type-aware rules on everything we run; the two promise rules are why the linter exists here. */
 export default tseslint.config(
@@ -11,11 +19,17 @@ export default tseslint.config(
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: {
-      parserOptions: { projectService: { allowDefaultProject: ['*.config.ts'] }, tsconfigRootDir: import.meta.dirname },
+      parserOptions: {
+        projectService: { allowDefaultProject: ['*.config.ts'] },
+        tsconfigRootDir: import.meta.dirname,
+      },
     },
     rules: {
       '@typescript-eslint/no-explicit-any': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],

@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
 /** Suites that touch nothing but their own process and this repository. */
-const pure = ['domain', 'contract', 'deploy', 'readme', 'tidy'].map((name) => `tests/${name}/**/*.test.ts`)
+const pure = ['domain', 'contract', 'deploy', 'readme', 'tidy'].map(
+  (name) => `tests/${name}/**/*.test.ts`,
+)
 const unit = [...pure, 'tests/*.test.ts']
 const e2e = ['tests/e2e/**/*.test.ts', 'tests/demo/**/*.test.ts']
 /** Where the JSON report goes, when one is wanted. */
@@ -20,7 +22,10 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'unit', include: unit } },
       // Whatever is neither unit nor end to end, so that no suite is ever left out.
-      { extends: true, test: { name: 'integration', include: ['tests/**/*.test.ts'], exclude: [...unit, ...e2e] } },
+      {
+        extends: true,
+        test: { name: 'integration', include: ['tests/**/*.test.ts'], exclude: [...unit, ...e2e] },
+      },
       { extends: true, test: { name: 'e2e', include: e2e } },
     ],
   },

@@ -16,7 +16,10 @@ export type AdapterEvents = Readonly<{
   onMalformed(room: string): void
 }>
 
-/** The vendor's private parts that are used here; the version is pinned, and tests/relay/adapter.test.ts watches them. */
+/**
+ * The vendor's private parts that are used here; the version is pinned, and
+ * tests/relay/adapter.test.ts watches them.
+ */
 type Inside = {
   readonly channel: string
   readonly requestChannel: string
@@ -25,9 +28,10 @@ type Inside = {
 }
 
 /**
- * The Redis adapter, with three differences. It subscribes to the rooms it has instead of to everybody's. It hands on only what the
- * contract knows and only to the room of the channel it came by: a message can neither crash it nor reach anybody else, whatever it
- * says inside. And events of a user's log go to that user's streams, which know what each connection has had already.
+ * The Redis adapter, with three differences. It subscribes to the rooms it has instead of to
+ * everybody's. It hands on only what the contract knows and only to the room of the channel it came
+ * by: a message can neither crash it nor reach anybody else, whatever it says inside. And events of
+ * a user's log go to that user's streams, which know what each connection has had already.
  */
 export class RoomAdapter extends RedisAdapter {
   readonly #sub: Redis
@@ -40,13 +44,17 @@ export class RoomAdapter extends RedisAdapter {
     super(namespace, pub, sub)
     this.#sub = sub
     this.#events = events
-    const { channel, requestChannel, responseChannel, specificResponseChannel } = this as unknown as Inside
+    const { channel, requestChannel, responseChannel, specificResponseChannel } =
+      this as unknown as Inside
     this.#channel = channel
-    // Neither everybody's rooms nor requests between relays: nothing here asks other relays for anything.
+    // Neither everybody's rooms nor requests between relays: nothing here asks other relays for
+    // anything.
     sub.removeAllListeners('pmessageBuffer').removeAllListeners('messageBuffer')
     sub.punsubscribe(`${channel}*`).catch(ignore)
     sub.unsubscribe(requestChannel, responseChannel, specificResponseChannel).catch(ignore)
-    sub.on('messageBuffer', (from: Buffer, message: Buffer) => this.#receive(from.toString(), message))
+    sub.on('messageBuffer', (from: Buffer, message: Buffer) =>
+      this.#receive(from.toString(), message),
+    )
     this.on('create-room', (room: string) => {
       if (!this.sids.has(room)) this.#subscribe(room)
     })
@@ -61,7 +69,10 @@ export class RoomAdapter extends RedisAdapter {
     this.#subscribed.set(room, acknowledged)
   }
 
-  /** Resolves once Redis has acknowledged the room's subscription: from then on nothing published to it is missed. */
+  /**
+   * Resolves once Redis has acknowledged the room's subscription: from then on nothing published to
+   * it is missed.
+   */
   async subscribed(room: string): Promise<void> {
     await this.#subscribed.get(room)
   }
@@ -72,12 +83,19 @@ export class RoomAdapter extends RedisAdapter {
     const packet = this.#decode(room, message)
     if (packet === null) this.#events.onMalformed(room)
     else if (packet.event === SESSION_NOTICE) this.#events.onNotice(room)
-    else if (packet.meta !== null) this.#events.onLogged(room, packet.event, packet.payload, packet.meta)
+    else if (packet.meta !== null)
+      this.#events.onLogged(room, packet.event, packet.payload, packet.meta)
     else this.#events.onVolatile(room, packet.event, packet.payload)
   }
 
-  /** An event for exactly this room, or `null` when it is anything else. Users' rooms carry logged events and notices only. */
-  #decode(room: string, message: Buffer): { event: string; payload: unknown; meta: EventMeta | null } | null {
+  /**
+   * An event for exactly this room, or `null` when it is anything else. Users' rooms carry logged
+   * events and notices only.
+   */
+  #decode(
+    room: string,
+    message: Buffer,
+  ): { event: string; payload: unknown; meta: EventMeta | null } | null {
     let decoded: unknown
     try {
       decoded = this.parser.decode(message)

@@ -4,11 +4,23 @@ import { isoTime } from '#runtime'
 import { type Frame, frameOf, FrameWriter, packetsWaiting } from '#transport'
 import type { RoomAdapter } from './adapter.ts'
 import { commandListener, follow, judgeSymbols } from './commands.ts'
-import { closeConnection, emitAt, refuse, type RelayNamespace, type RelaySocket } from './connection.ts'
+import {
+  closeConnection,
+  emitAt,
+  refuse,
+  type RelayNamespace,
+  type RelaySocket,
+} from './connection.ts'
 import type { RelayContext } from './context.ts'
 import { readGreeting, warningOf } from './greeting.ts'
 import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
-import { CHECK_MS_MIN, CHECK_MS_SPREAD, type Logged, type Outlet, UserStream } from './user-stream.ts'
+import {
+  CHECK_MS_MIN,
+  CHECK_MS_SPREAD,
+  type Logged,
+  type Outlet,
+  UserStream,
+} from './user-stream.ts'
 
 /** Connections of one user on one relay; the oldest makes way for a newer one. */
 const CONNECTIONS_PER_USER_MAX = 20
@@ -23,7 +35,10 @@ const VOLATILE_WAITING_MAX = 256
 /** Packets that wait for a connection; the log is not read on before they are fewer. */
 const BEHIND_PACKETS = 64
 const TOKEN_WARNING_MS = 300_000
-/** From the token to `connection.authorized`; Redis may leave a question unanswered when a link breaks. */
+/**
+ * From the token to `connection.authorized`; Redis may leave a question unanswered when a link
+ * breaks.
+ */
 const ENTERING_MS_MAX = 5_000
 /** A full relay says good-bye within five seconds. */
 const DRAIN_SLICES = 50
@@ -34,10 +49,12 @@ const DRAIN_SLICE_MS = 100
  * The connections of this relay.
  *
  *   refused: told why, closed                                   (never in a room)
- *   entering: in its user's room, gated -> welcome: authorised, its stream runs -> closed: in no room, told why, closed
+ *   entering: in its user's room, gated -> welcome: authorised, its stream runs
+ *   -> closed: in no room, told why, closed
  *
- * Kept true: a connection that is barred or superseded when it enters is never welcome, and one that becomes so later is closed: by
- * the notice on its user's channel, which it subscribes to before it looks, or by the next check, should Redis drop that.
+ * Kept true: a connection that is barred or superseded when it enters is never welcome, and one
+ * that becomes so later is closed: by the notice on its user's channel, which it subscribes to
+ * before it looks, or by the next check, should Redis drop that.
  */
 export class Clients {
   readonly #context: RelayContext
@@ -51,7 +68,12 @@ export class Clients {
   /** What was made of the event that is being sent. */
   #frames: { of?: Logged; plain?: Frame; withMeta?: Frame } = {}
 
-  constructor(context: RelayContext, namespace: RelayNamespace, adapter: RoomAdapter, refusedTokens: RefusedTokens) {
+  constructor(
+    context: RelayContext,
+    namespace: RelayNamespace,
+    adapter: RoomAdapter,
+    refusedTokens: RefusedTokens,
+  ) {
     this.#context = context
     this.#namespace = namespace
     this.#adapter = adapter
@@ -66,7 +88,12 @@ export class Clients {
       await this.#admit(socket)
     } catch (error) {
       this.#context.outage.failed('connection.not_admitted', error)
-      this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again later', REFUSED_TROUBLE_MS)
+      this.#refuse(
+        socket,
+        'INTERNAL_ERROR',
+        'The connection failed; try again later',
+        REFUSED_TROUBLE_MS,
+      )
     }
   }
 
@@ -74,7 +101,11 @@ export class Clients {
     const { clock, random, metrics } = this.#context
     const { refused, claims, greeting = readGreeting({}) } = socket.data
     if (refused !== undefined || claims === undefined) {
-      const { code = 'INTERNAL_ERROR', message = 'The connection failed', forMs = REFUSED_TROUBLE_MS } = refused ?? {}
+      const {
+        code = 'INTERNAL_ERROR',
+        message = 'The connection failed',
+        forMs = REFUSED_TROUBLE_MS,
+      } = refused ?? {}
       this.#refuse(socket, code, message, forMs)
       return
     }
@@ -93,7 +124,8 @@ export class Clients {
     await socket.join(room)
     this.#makeWay(room)
     await this.#adapter.subscribed(room)
-    if (deviceId !== undefined) socket.data.generation = await this.#context.sessions.enter(userId, deviceId)
+    if (deviceId !== undefined)
+      socket.data.generation = await this.#context.sessions.enter(userId, deviceId)
     await this.#judge(socket, true)
     if (socket.data.stream === undefined) return
     const { accepted, refused: unknown } = await judgeSymbols(this.#context, symbols)
@@ -102,8 +134,16 @@ export class Clients {
     await stream.start(lastEventId, (position) => {
       Object.assign(socket.data, { isWelcome: true, checkAtMs: this.#nextCheck() })
       const at = position === null ? undefined : { id: position }
-      const said = { ...(at && { lastEventId: at.id }), ...(warnings.length === 0 ? {} : { warnings }) }
-      emitAt(socket, 'connection.authorized', { userId, sessionId, ...said, timestamp: isoTime(clock.now()) }, at)
+      const said = {
+        ...(at && { lastEventId: at.id }),
+        ...(warnings.length === 0 ? {} : { warnings }),
+      }
+      emitAt(
+        socket,
+        'connection.authorized',
+        { userId, sessionId, ...said, timestamp: isoTime(clock.now()) },
+        at,
+      )
     })
     if (accepted.length > 0) await follow(this.#context, socket, accepted)
   }
@@ -116,7 +156,10 @@ export class Clients {
     for (const socket of this.#in(room)) socket.data.stream?.receive(logged)
   }
 
-  /** An event of a room that only the newest of matters: dropped where the connection is behind already. */
+  /**
+   * An event of a room that only the newest of matters: dropped where the connection is behind
+   * already.
+   */
   sendVolatile(room: string, event: string, payload: unknown): void {
     const frame = frameOf(event, payload)
     for (const { conn } of this.#in(room))
@@ -127,7 +170,8 @@ export class Clients {
   /** Connections that wait for figures of an account that was not read yet. */
   get awaitingFigures(): number {
     let count = 0
-    for (const { data } of this.#namespace.sockets.values()) if (data.stream?.awaitsFigures === true) count += 1
+    for (const { data } of this.#namespace.sockets.values())
+      if (data.stream?.awaitsFigures === true) count += 1
     return count
   }
 
@@ -136,7 +180,10 @@ export class Clients {
     for (const socket of this.#in(room)) this.#look(socket)
   }
 
-  /** Once a second: tokens that end, and connections that are due for a look at the log and at their standing. */
+  /**
+   * Once a second: tokens that end, and connections that are due for a look at the log and at their
+   * standing.
+   */
   sweep(): void {
     const nowMs = this.#context.clock.now()
     const { rooms, sids } = this.#namespace.adapter
@@ -146,11 +193,14 @@ export class Clients {
       const { claims, stream, checkAtMs = Infinity, isWelcome } = socket.data
       if (claims === undefined || stream === undefined) continue
       const leftMs = claims.exp * 1_000 - nowMs
-      if (nowMs >= tokenEndMs(claims)) closeConnection(socket, 'token_expired', 'JWT token expired', nowMs)
-      else if (leftMs <= TOKEN_WARNING_MS && socket.data.wasWarned !== true) warnOfExpiry(socket, leftMs, nowMs)
+      if (nowMs >= tokenEndMs(claims))
+        closeConnection(socket, 'token_expired', 'JWT token expired', nowMs)
+      else if (leftMs <= TOKEN_WARNING_MS && socket.data.wasWarned !== true)
+        warnOfExpiry(socket, leftMs, nowMs)
       this.#writer.inspect(socket.conn)
       if (checkAtMs > nowMs) continue
-      if (isWelcome !== true) this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again', 0)
+      if (isWelcome !== true)
+        this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again', 0)
       socket.data.checkAtMs = this.#nextCheck()
       void stream.check()
       this.#look(socket)
@@ -167,15 +217,20 @@ export class Clients {
     const { clock } = this.#context
     const slice = Math.max(DRAIN_SLICE_MIN, Math.ceil(this.#namespace.sockets.size / DRAIN_SLICES))
     for (;;) {
-      const next = [...this.#namespace.sockets.values()].filter(({ data }) => data.stream !== undefined).slice(0, slice)
+      const next = [...this.#namespace.sockets.values()]
+        .filter(({ data }) => data.stream !== undefined)
+        .slice(0, slice)
       if (next.length === 0) return
-      for (const socket of next) closeConnection(socket, 'server_shutdown', 'The server is restarting', clock.now())
+      for (const socket of next)
+        closeConnection(socket, 'server_shutdown', 'The server is restarting', clock.now())
       await clock.sleep(DRAIN_SLICE_MS)
     }
   }
 
   #look(socket: RelaySocket): void {
-    this.#judge(socket, false).catch((error: unknown) => this.#context.outage.failed('connection.not_checked', error))
+    this.#judge(socket, false).catch((error: unknown) =>
+      this.#context.outage.failed('connection.not_checked', error),
+    )
   }
 
   /** Closes a connection whose session ended or whose device connected again. */
@@ -186,7 +241,12 @@ export class Clients {
     if (socket.data.stream === undefined) return
     const nowMs = this.#context.clock.now()
     if (isBarred && isEntering)
-      this.#refuse(socket, 'AUTHENTICATION_FAILED', 'The session was logged out; log in again', REFUSED_TOKEN_MS)
+      this.#refuse(
+        socket,
+        'AUTHENTICATION_FAILED',
+        'The session was logged out; log in again',
+        REFUSED_TOKEN_MS,
+      )
     else if (isBarred) closeConnection(socket, 'logout', 'User initiated logout', nowMs)
     else if (generation !== undefined && Number(newestGeneration) > Number(generation))
       closeConnection(socket, 'duplicate_connection', 'This device connected again', nowMs)
@@ -208,7 +268,8 @@ export class Clients {
     const { data } = socket
     if (data.claims === undefined || data.stream === undefined) return false
     const { messagesWaiting = 0 } = data
-    if (messagesWaiting >= MESSAGES_WAITING_MAX) return this.#refuseFlood(socket, MESSAGES_WAITING_MAX, FLOOD_MS)
+    if (messagesWaiting >= MESSAGES_WAITING_MAX)
+      return this.#refuseFlood(socket, MESSAGES_WAITING_MAX, FLOOD_MS)
     data.messagesWaiting = messagesWaiting + 1
     const count = await rates.count(sessionOf(data.claims))
     data.messagesWaiting -= 1
@@ -219,7 +280,13 @@ export class Clients {
     if (current >= limit * WARNING_SHARE) {
       const message = `Approaching rate limit: ${current}/${limit} messages per minute`
       const resetAt = isoTime(clock.now() + resetInMs)
-      socket.emit('error.rateLimitWarning', { limit, current, resetAt, message, timestamp: isoTime(clock.now()) })
+      socket.emit('error.rateLimitWarning', {
+        limit,
+        current,
+        resetAt,
+        message,
+        timestamp: isoTime(clock.now()),
+      })
     }
     return true
   }
@@ -243,7 +310,10 @@ export class Clients {
     this.#writer.send(conn, this.#frameOf(logged, isPlace && data.wantsMeta === true))
   }
 
-  /** Clients in some languages fail on a second argument: it goes only to those that asked for it (D5). One frame for each kind. */
+  /**
+   * Clients in some languages fail on a second argument: it goes only to those that asked for it
+   * (D5). One frame for each kind.
+   */
   #frameOf(logged: Logged, withMeta: boolean): Frame {
     if (this.#frames.of !== logged) this.#frames = { of: logged }
     const { event, payload, meta } = logged
@@ -262,7 +332,9 @@ export class Clients {
   }
 
   #nextCheck(): number {
-    return this.#context.clock.now() + CHECK_MS_MIN + this.#context.random.fraction() * CHECK_MS_SPREAD
+    return (
+      this.#context.clock.now() + CHECK_MS_MIN + this.#context.random.fraction() * CHECK_MS_SPREAD
+    )
   }
 }
 
@@ -299,7 +371,8 @@ class SocketOutlet implements Outlet {
 function warnOfExpiry(socket: RelaySocket, leftMs: number, nowMs: number): void {
   socket.data.wasWarned = true
   const expiresIn = Math.max(1, Math.round(leftMs / 1_000))
-  const [count, unit] = expiresIn < 60 ? [expiresIn, 'second'] : [Math.round(expiresIn / 60), 'minute']
+  const [count, unit] =
+    expiresIn < 60 ? [expiresIn, 'second'] : [Math.round(expiresIn / 60), 'minute']
   const message = `Token expires in ${count} ${unit}${count === 1 ? '' : 's'}`
   socket.emit('token.expiring', { expiresIn, message, timestamp: isoTime(nowMs) })
 }

@@ -15,7 +15,11 @@ const MARKET = marketRoom('')
 export const watchedSymbols = (rooms: Iterable<string>): string[] =>
   [...rooms].filter((room) => room.startsWith(MARKET)).map((room) => room.slice(MARKET.length))
 
-type Command = (context: RelayContext, socket: RelaySocket, payload: unknown) => Promise<CommandAnswer>
+type Command = (
+  context: RelayContext,
+  socket: RelaySocket,
+  payload: unknown,
+) => Promise<CommandAnswer>
 
 /** The events that a client may send. A map, not an object: names come from outside. */
 const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
@@ -28,15 +32,24 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
 const ANSWER_MS_MAX = 1_500
 
 const refusal = (error: string, message: string): CommandAnswer => ({ ok: false, error, message })
-const UNKNOWN_COMMAND = refusal('UNKNOWN_COMMAND', `Commands are ${[...commands.keys()].join(', ')}`)
-const UNAVAILABLE = refusal('UNAVAILABLE', 'The command cannot be carried out now; try again in a few seconds')
+const UNKNOWN_COMMAND = refusal(
+  'UNKNOWN_COMMAND',
+  `Commands are ${[...commands.keys()].join(', ')}`,
+)
+const UNAVAILABLE = refusal(
+  'UNAVAILABLE',
+  'The command cannot be carried out now; try again in a few seconds',
+)
 
 /**
- * Handles whatever clients send, in order. Where an answer was asked for, it comes within `ANSWER_MS_MAX`; what is answered with
- * `UNAVAILABLE` before it was begun is not begun any more.
+ * Handles whatever clients send, in order. Where an answer was asked for, it comes within
+ * `ANSWER_MS_MAX`; what is answered with `UNAVAILABLE` before it was begun is not begun any more.
  * @param isAdmitted counts a message, whatever it is; `false`: it is not carried out
  */
-export const commandListener = (context: RelayContext, isAdmitted: (socket: RelaySocket) => Promise<boolean>) =>
+export const commandListener = (
+  context: RelayContext,
+  isAdmitted: (socket: RelaySocket) => Promise<boolean>,
+) =>
   function (this: RelaySocket, event: string, ...args: unknown[]): void {
     const last = args.at(-1)
     const payload = typeof args[0] === 'function' ? undefined : args[0]
@@ -62,9 +75,15 @@ export const commandListener = (context: RelayContext, isAdmitted: (socket: Rela
 
 const invalid = (message: string): CommandAnswer => refusal('INVALID_PAYLOAD', message)
 
-async function subscribe(context: RelayContext, socket: RelaySocket, payload: unknown): Promise<CommandAnswer> {
+async function subscribe(
+  context: RelayContext,
+  socket: RelaySocket,
+  payload: unknown,
+): Promise<CommandAnswer> {
   const read = clientEvents['market.subscribe'].schema.safeParse(payload)
-  return read.success ? watch(context, socket, read.data.symbols) : invalid(describeIssues(read.error))
+  return read.success
+    ? watch(context, socket, read.data.symbols)
+    : invalid(describeIssues(read.error))
 }
 
 /** Keeps symbols wanted for a while. */
@@ -72,50 +91,78 @@ export function announce({ demand, outage }: RelayContext, symbols: readonly str
   demand.announce(symbols).catch((error: unknown) => outage.failed('demand.not_announced', error))
 }
 
-/** Symbols that may be watched, and the others. Where no list of the broker's says anything of a symbol, its syntax is enough. */
+/**
+ * Symbols that may be watched, and the others. Where no list of the broker's says anything of a
+ * symbol, its syntax is enough.
+ */
 export async function judgeSymbols({ assets }: RelayContext, symbols: readonly string[]) {
   const known = await assets.find(symbols)
   const refused = symbols.flatMap((symbol): SymbolRefusal[] => {
     const answer = known.get(symbol)
     if (answer?.kind === 'not_listed') return [{ symbol, reason: 'UNKNOWN_SYMBOL' }]
-    return answer?.kind === 'listed' && !answer.asset.isTradable ? [{ symbol, reason: 'NOT_TRADABLE' }] : []
+    return answer?.kind === 'listed' && !answer.asset.isTradable
+      ? [{ symbol, reason: 'NOT_TRADABLE' }]
+      : []
   })
-  return { accepted: symbols.filter((symbol) => !refused.some((each) => each.symbol === symbol)), refused }
+  return {
+    accepted: symbols.filter((symbol) => !refused.some((each) => each.symbol === symbol)),
+    refused,
+  }
 }
 
 /** Watches symbols, and sends the last quote of each. */
-async function watch(context: RelayContext, socket: RelaySocket, symbols: readonly string[]): Promise<CommandAnswer> {
+async function watch(
+  context: RelayContext,
+  socket: RelaySocket,
+  symbols: readonly string[],
+): Promise<CommandAnswer> {
   const { accepted, refused } = await judgeSymbols(context, [...new Set(symbols)])
   const before = watchedSymbols(socket.rooms)
   const added = accepted.filter((symbol) => !before.includes(symbol))
   if (before.length + added.length > SYMBOLS_PER_SOCKET_MAX)
-    return refusal('TOO_MANY_SYMBOLS', `At most ${SYMBOLS_PER_SOCKET_MAX} symbols; unsubscribe from some first`)
+    return refusal(
+      'TOO_MANY_SYMBOLS',
+      `At most ${SYMBOLS_PER_SOCKET_MAX} symbols; unsubscribe from some first`,
+    )
   await follow(context, socket, added)
   return { ok: true, symbols: watchedSymbols(socket.rooms), subscribed: accepted, refused }
 }
 
 /** Joins the rooms of symbols, and sends the last quote of each. */
-export async function follow(context: RelayContext, socket: RelaySocket, symbols: readonly string[]): Promise<void> {
+export async function follow(
+  context: RelayContext,
+  socket: RelaySocket,
+  symbols: readonly string[],
+): Promise<void> {
   await socket.join(symbols.map(marketRoom))
   announce(context, symbols)
   for (const quote of await context.quotes.last(symbols)) socket.emit('market.quote', quote)
 }
 
-async function unsubscribe(_context: RelayContext, socket: RelaySocket, payload: unknown): Promise<CommandAnswer> {
+async function unsubscribe(
+  _context: RelayContext,
+  socket: RelaySocket,
+  payload: unknown,
+): Promise<CommandAnswer> {
   const read = clientEvents['market.unsubscribe'].schema.safeParse(payload)
   if (!read.success) return invalid(describeIssues(read.error))
   for (const symbol of read.data.symbols) await socket.leave(marketRoom(symbol))
   return { ok: true, symbols: watchedSymbols(socket.rooms) }
 }
 
-async function requestSync(_context: RelayContext, socket: RelaySocket, payload: unknown): Promise<CommandAnswer> {
+async function requestSync(
+  _context: RelayContext,
+  socket: RelaySocket,
+  payload: unknown,
+): Promise<CommandAnswer> {
   const read = clientEvents['state.requestSync'].schema.safeParse(payload)
   if (!read.success) return invalid(describeIssues(read.error))
   switch (await socket.data.stream?.sync(read.data.syncTypes)) {
     case 'busy':
       return refusal('TOO_MANY_REQUESTS', 'Wait for the state.sync that is on its way')
     case 'owed': {
-      const message = 'The broker account has not been read yet; state.sync follows by itself once it is'
+      const message =
+        'The broker account has not been read yet; state.sync follows by itself once it is'
       return refusal('STATE_UNAVAILABLE', message)
     }
     case 'sent':

@@ -32,7 +32,9 @@ const PROXIES_MAX = 10
 const trustedProxiesSchema = z
   .string()
   .transform((text, context): TrustedProxies => {
-    const trusted = /^\d{1,2}$/.test(text) ? Number(text) : text.split(',').map((part) => part.trim())
+    const trusted = /^\d{1,2}$/.test(text)
+      ? Number(text)
+      : text.split(',').map((part) => part.trim())
     if (isUsable(trusted)) return trusted
     context.addIssue('neither a number nor addresses')
     return z.NEVER
@@ -68,7 +70,8 @@ export const relaySettings = {
   hopHost: setting({
     env: 'RELAY_HOP_HOST',
     schema: z.union([z.ipv4(), z.ipv6(), z.hostname()]).optional(),
-    purpose: 'Where other relays reach this one, on RELAY_PORT; default: LISTEN_HOST, else the machine’s first address',
+    purpose:
+      'Where other relays reach this one, on RELAY_PORT; default: LISTEN_HOST, else the machine’s first address',
     allowed: 'an IP address or host name',
   }),
   trustedProxies: setting({
@@ -79,8 +82,20 @@ export const relaySettings = {
     allowed: `a list like 10.0.0.0/8,fd00::/8,192.0.2.7, or a number, 0 to ${PROXIES_MAX}`,
     fallback: '0',
   }),
-  connectionsPerAddress: count('RELAY_CONNECTIONS_PER_ADDRESS', 'Connections of one client address', 1_000, 1, 100_000),
-  handshakesPerSecond: count('RELAY_HANDSHAKES_PER_SECOND', 'Handshakes of all clients together', 1_000, 1, 100_000),
+  connectionsPerAddress: count(
+    'RELAY_CONNECTIONS_PER_ADDRESS',
+    'Connections of one client address',
+    1_000,
+    1,
+    100_000,
+  ),
+  handshakesPerSecond: count(
+    'RELAY_HANDSHAKES_PER_SECOND',
+    'Handshakes of all clients together',
+    1_000,
+    1,
+    100_000,
+  ),
   ...tokenSettings,
   listenHost: listenHostSetting,
   probePort: probePortSetting,

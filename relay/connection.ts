@@ -36,11 +36,29 @@ export type ConnectionData = {
   messagesWaiting?: number
 }
 
-export type RelayServer = Server<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
-export type RelayNamespace = Namespace<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
-export type RelaySocket = Socket<DefaultEventsMap, ServerToClientEvents, DefaultEventsMap, ConnectionData>
+export type RelayServer = Server<
+  DefaultEventsMap,
+  ServerToClientEvents,
+  DefaultEventsMap,
+  ConnectionData
+>
+export type RelayNamespace = Namespace<
+  DefaultEventsMap,
+  ServerToClientEvents,
+  DefaultEventsMap,
+  ConnectionData
+>
+export type RelaySocket = Socket<
+  DefaultEventsMap,
+  ServerToClientEvents,
+  DefaultEventsMap,
+  ConnectionData
+>
 
-/** Emits an event; its place in the log goes to those that asked for ids: clients in some languages fail on a second argument (D5). */
+/**
+ * Emits an event; its place in the log goes to those that asked for ids: clients in some languages
+ * fail on a second argument (D5).
+ */
 export function emitAt<Name extends 'connection.authorized' | 'state.resync' | 'state.sync'>(
   socket: RelaySocket,
   event: Name,
@@ -51,7 +69,10 @@ export function emitAt<Name extends 'connection.authorized' | 'state.resync' | '
   socket.emit(event, ...(args as Parameters<ServerToClientEvents[Name]>))
 }
 
-/** After these a plain client must stay away, which it does after a Socket.IO disconnect; a closed transport brings it back (D13). */
+/**
+ * After these a plain client must stay away, which it does after a Socket.IO disconnect; a closed
+ * transport brings it back (D13).
+ */
 const STAY_AWAY: ReadonlySet<CloseReason> = new Set(['logout', 'duplicate_connection'])
 
 /** From here on the connection hears nothing of its user, whatever is on its way. */
@@ -61,14 +82,24 @@ function silence(socket: RelaySocket): void {
 }
 
 /** Tells why the connection failed, then closes it; the client comes back with back-off. */
-export function refuse(socket: RelaySocket, error: ConnectionErrorCode, message: string, nowMs: number): void {
+export function refuse(
+  socket: RelaySocket,
+  error: ConnectionErrorCode,
+  message: string,
+  nowMs: number,
+): void {
   silence(socket)
   socket.emit('connection.error', { error, message, timestamp: isoTime(nowMs) })
   socket.conn.close()
 }
 
 /** Says good-bye, then closes. */
-export function closeConnection(socket: RelaySocket, reason: CloseReason, message: string, nowMs: number): void {
+export function closeConnection(
+  socket: RelaySocket,
+  reason: CloseReason,
+  message: string,
+  nowMs: number,
+): void {
   silence(socket)
   socket.emit('connection.closed', { reason, message, timestamp: isoTime(nowMs) })
   if (STAY_AWAY.has(reason)) socket.disconnect(true)

@@ -29,19 +29,45 @@ export const createRelayMetrics = (metrics: Metrics) => ({
     'Connections that get no state.sync until a broker account was read',
   ),
   deliveries: metrics.tally('fillcast_relay_deliveries_total', 'Logged events sent to connections'),
-  lag: metrics.distribution('fillcast_relay_lag_seconds', 'From commit to relay, of live events', lagSecondsBuckets),
-  replays: metrics.counter('fillcast_relay_replays_total', 'Connections that resumed from an event id'),
-  gaps: metrics.counter('fillcast_relay_gaps_filled_total', 'Missing events that were read from the log'),
-  resyncs: metrics.counter('fillcast_relay_resyncs_total', 'Times that the log could not serve a connection'),
-  dropped: metrics.counter('fillcast_relay_volatile_dropped_total', 'Quotes not sent to slow connections'),
-  malformed: metrics.counter('fillcast_relay_malformed_total', 'Messages on Redis that are no packet'),
-  fallbacks: metrics.counter('fillcast_relay_rate_limit_fallback_total', 'Messages counted without Redis'),
-  hops: metrics.counter('fillcast_relay_hops_total', 'Requests handed to the relay that owns their session', [
-    'result',
-  ]),
-  turnedAway: metrics.counter<'reason'>('fillcast_relay_turned_away_total', 'Connections refused or cut, by reason', [
-    'reason',
-  ]),
+  lag: metrics.distribution(
+    'fillcast_relay_lag_seconds',
+    'From commit to relay, of live events',
+    lagSecondsBuckets,
+  ),
+  replays: metrics.counter(
+    'fillcast_relay_replays_total',
+    'Connections that resumed from an event id',
+  ),
+  gaps: metrics.counter(
+    'fillcast_relay_gaps_filled_total',
+    'Missing events that were read from the log',
+  ),
+  resyncs: metrics.counter(
+    'fillcast_relay_resyncs_total',
+    'Times that the log could not serve a connection',
+  ),
+  dropped: metrics.counter(
+    'fillcast_relay_volatile_dropped_total',
+    'Quotes not sent to slow connections',
+  ),
+  malformed: metrics.counter(
+    'fillcast_relay_malformed_total',
+    'Messages on Redis that are no packet',
+  ),
+  fallbacks: metrics.counter(
+    'fillcast_relay_rate_limit_fallback_total',
+    'Messages counted without Redis',
+  ),
+  hops: metrics.counter(
+    'fillcast_relay_hops_total',
+    'Requests handed to the relay that owns their session',
+    ['result'],
+  ),
+  turnedAway: metrics.counter<'reason'>(
+    'fillcast_relay_turned_away_total',
+    'Connections refused or cut, by reason',
+    ['reason'],
+  ),
 })
 
 /** What every part of a relay works with. */

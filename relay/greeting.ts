@@ -11,8 +11,9 @@ import {
 export type Warning = NonNullable<ServerEventPayload<'connection.authorized'>['warnings']>[number]
 
 /**
- * What a client says in its handshake besides its token (`auth`). Nothing in it can cost the client its connection: a part that does
- * not fit is left out with a warning. Fields that are not known are ignored.
+ * What a client says in its handshake besides its token (`auth`). Nothing in it can cost the client
+ * its connection: a part that does not fit is left out with a warning. Fields that are not known
+ * are ignored.
  */
 export type Greeting = Readonly<{
   deviceId?: string
@@ -33,7 +34,8 @@ export const warningOf = ({ symbol, reason }: SymbolRefusal): Warning => ({
 
 const DEVICE = 'write 1 to 128 of A-Z a-z 0-9 _ . : @ | -, or leave it out'
 const SYMBOLS = `write a list of 1 to ${SYMBOLS_PER_SOCKET_MAX} symbols like AAPL, BRK.B or BTC/USD, or leave it out`
-const LAST_EVENT = 'not an event id: send the last id you saw, or "" the first time; the whole state follows'
+const LAST_EVENT =
+  'not an event id: send the last id you saw, or "" the first time; the whole state follows'
 
 /** @param auth the handshake's `auth` */
 export function readGreeting(auth: Readonly<Record<string, unknown>>): Greeting {
@@ -62,7 +64,9 @@ function readSymbols(given: unknown): Pick<Greeting, 'symbols' | 'warnings'> {
   return {
     symbols: read.flatMap(({ data }) => data ?? []),
     warnings: read.flatMap(({ error }, index) =>
-      error === undefined ? [] : [{ field: `symbols.${index}`, message: error.issues[0]?.message ?? SYMBOLS }],
+      error === undefined
+        ? []
+        : [{ field: `symbols.${index}`, message: error.issues[0]?.message ?? SYMBOLS }],
     ),
   }
 }

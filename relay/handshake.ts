@@ -43,9 +43,13 @@ export class Handshake {
       return message
     }
     if (isDraining) return because('draining', 'The server is restarting; try again')
-    if (!this.#origins.accepts(request)) return because('origin', 'Pages of this origin may not connect')
+    if (!this.#origins.accepts(request))
+      return because('origin', 'Pages of this origin may not connect')
     if (token !== null && this.refused.hasToken(tokenNames(token)))
-      return because('repeat', 'This token was refused a moment ago; get a new one, or wait a minute')
+      return because(
+        'repeat',
+        'This token was refused a moment ago; get a new one, or wait a minute',
+      )
     const full = this.#addresses.objection(request)
     return full === null ? null : because(...full)
   }
@@ -68,8 +72,9 @@ export class Handshake {
   }
 
   /**
-   * Whether the socket's address was told within the last minute that a token is missing; from now on it was. Decided here and not
-   * before anything is kept: there, a client that brings its token in `auth` looks the same.
+   * Whether the socket's address was told within the last minute that a token is missing; from now
+   * on it was. Decided here and not before anything is kept: there, a client that brings its token
+   * in `auth` looks the same.
    */
   #wasTold({ request }: RelaySocket): boolean {
     const address = this.#addresses.of(request)
@@ -79,18 +84,28 @@ export class Handshake {
   }
 
   /** Fills in who this is. @returns why it may not connect, or `null` */
-  async #read(data: ConnectionData, token: string | undefined): Promise<NonNullable<ConnectionData['refused']> | null> {
+  async #read(
+    data: ConnectionData,
+    token: string | undefined,
+  ): Promise<NonNullable<ConnectionData['refused']> | null> {
     const names = token === undefined ? undefined : tokenNames(token)
     try {
       const claims = await this.#verify(token)
       if (names !== undefined) data.tokenName = names.signed
       const forMs = await this.#context.rates.barredMs(sessionOf(claims))
-      if (forMs > 0) return { code: 'RATE_LIMIT_EXCEEDED', message: `Wait ${Math.ceil(forMs / 1_000)} seconds`, forMs }
+      if (forMs > 0)
+        return {
+          code: 'RATE_LIMIT_EXCEEDED',
+          message: `Wait ${Math.ceil(forMs / 1_000)} seconds`,
+          forMs,
+        }
       data.claims = claims
       return null
     } catch (error) {
       const { code, message, isSigned, forMs } =
-        error instanceof TokenError ? error : new TokenError('INTERNAL_ERROR', 'The connection failed; try again later')
+        error instanceof TokenError
+          ? error
+          : new TokenError('INTERNAL_ERROR', 'The connection failed; try again later')
       if (names !== undefined) data.tokenName ??= isSigned ? names.signed : names.whole
       if (code === 'INTERNAL_ERROR') this.#context.outage.failed('connection.not_verified', error)
       else this.#context.log.info({ code, reason: message }, 'connection.refused')
@@ -104,8 +119,9 @@ export class Handshake {
 }
 
 /**
- * Once it has served, the token is nowhere: not in the handshake, not in its URL, not in a header. Nothing else of the request is
- * needed again either, and kept for as long as the connection lasts it would be a quarter of what a connection takes.
+ * Once it has served, the token is nowhere: not in the handshake, not in its URL, not in a header.
+ * Nothing else of the request is needed again either, and kept for as long as the connection lasts
+ * it would be a quarter of what a connection takes.
  */
 function forgetRequest(socket: RelaySocket): void {
   Object.assign(socket.request, { url: '', headers: {}, rawHeaders: [], _query: {} })

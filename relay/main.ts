@@ -5,5 +5,8 @@ import { startRelay } from './server.ts'
 await runProcess('relay', async () => {
   const config = readRelayConfig(process.env)
   const log = createLogger('relay', config.logLevel)
-  return { running: await startRelay(config, { clock: systemClock, random: systemRandomness, log }), log }
+  return {
+    running: await startRelay(config, { clock: systemClock, random: systemRandomness, log }),
+    log,
+  }
 })

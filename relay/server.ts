@@ -41,7 +41,9 @@ export type RelayDeps = Readonly<{ clock: Clock; random: Randomness; log: Logger
 const MESSAGE_BYTES_MAX = 16_384
 const UNAUTHENTICATED_MS_MAX = 5_000
 const HTTP_TIMES = {
-  /** Longer than balancers keep idle connections, so that they never use one that is being closed. */
+  /**
+   * Longer than balancers keep idle connections, so that they never use one that is being closed.
+   */
   keepAliveTimeout: 75_000,
   /** From a connection's first moment to the end of a request's headers. */
   headersTimeout: 10_000,
@@ -58,7 +60,10 @@ const DEMAND_MS = 10_000
 const LAST_WORDS_MS_MAX = 3_000
 const LAST_WORDS_LOOK_MS = 20
 
-/** Connections to Redis: `redis` and `sub` wait for it to come back, `prompt` fails at once while it is away. */
+/**
+ * Connections to Redis: `redis` and `sub` wait for it to come back, `prompt` fails at once while it
+ * is away.
+ */
 type Links = Readonly<{ redis: Redis; prompt: Redis; sub: Redis }>
 
 export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<Relay> {
@@ -144,9 +149,17 @@ class RelayProcess {
       } as never,
     })
     const namespace = this.#io.of('/')
-    this.#clients = new Clients(context, namespace, namespace.adapter as RoomAdapter, handshake.refused)
-    this.#packets = new PacketLimit(context.clock, () => context.metrics.turnedAway.inc({ reason: 'packet_flood' }))
-    // Every connection, authenticated or not: counted by address, and cut when it sends more than any client needs to.
+    this.#clients = new Clients(
+      context,
+      namespace,
+      namespace.adapter as RoomAdapter,
+      handshake.refused,
+    )
+    this.#packets = new PacketLimit(context.clock, () =>
+      context.metrics.turnedAway.inc({ reason: 'packet_flood' }),
+    )
+    // Every connection, authenticated or not: counted by address, and cut when it sends more than
+    // any client needs to.
     this.#io.engine.on('connection', (conn: Socket['conn']) => {
       conn.on('close', this.#addresses.hold(conn.request))
       this.#packets.watch(conn)
@@ -174,21 +187,26 @@ class RelayProcess {
     const { clock } = this.#context
     const { sub } = this.#links
     this.#links.prompt.on('ready', () => this.#owner.announceAgain())
-    // What was published while the link was down is in the log. The ping is answered after the rooms are subscribed again.
+    // What was published while the link was down is in the log. The ping is answered after the
+    // rooms are subscribed again.
     sub.on('ready', () => void sub.ping().then(() => this.#clients.checkAll(), ignore))
     await new Promise<void>((resolve, reject) =>
       this.#http.once('error', reject).listen(this.#config.port, this.#config.listenHost, resolve),
     )
     const { port } = this.#http.address() as AddressInfo
     // The vendor makes its WebSocket server anew when the HTTP server begins to listen.
-    this.#packets.watchSockets((this.#io.engine as unknown as { ws: Parameters<PacketLimit['watchSockets']>[0] }).ws)
+    this.#packets.watchSockets(
+      (this.#io.engine as unknown as { ws: Parameters<PacketLimit['watchSockets']>[0] }).ws,
+    )
     const stopAnnouncing = await this.#owner.announce(this.#config, port)
     this.#timers = [
       stopAnnouncing,
       clock.every(SWEEP_MS, () => this.#clients.sweep()),
       clock.every(SWEEP_MS, () => this.#addresses.tick()),
       clock.every(SWEEP_MS, () => this.#context.outage.tick()),
-      clock.every(DEMAND_MS, () => announce(this.#context, watchedSymbols(this.#io.of('/').adapter.rooms.keys()))),
+      clock.every(DEMAND_MS, () =>
+        announce(this.#context, watchedSymbols(this.#io.of('/').adapter.rooms.keys())),
+      ),
     ]
     return port
   }
@@ -198,13 +216,20 @@ class RelayProcess {
     return linkTrouble(...Object.values(this.#links))
   }
 
-  /** Why clients are shown no figures now. A balancer must not take every relay away for it: events go on. */
+  /**
+   * Why clients are shown no figures now. A balancer must not take every relay away for it: events
+   * go on.
+   */
   async remarks(): Promise<string[]> {
     const { awaitingFigures } = this.#clients
     const isLost = (await createEpochReader(this.#links.prompt).read()) === null
     return [
-      ...(isLost ? ['store_lost: no worker has marked the store yet; clients get no state.sync until then'] : []),
-      ...(awaitingFigures > 0 ? [`account_unread: ${awaitingFigures} connections wait for an account to be read`] : []),
+      ...(isLost
+        ? ['store_lost: no worker has marked the store yet; clients get no state.sync until then']
+        : []),
+      ...(awaitingFigures > 0
+        ? [`account_unread: ${awaitingFigures} connections wait for an account to be read`]
+        : []),
     ]
   }
 
@@ -221,8 +246,9 @@ class RelayProcess {
   }
 
   /**
-   * Closes the server. Node closes idle connections once, when the closing begins; a kept connection whose last answer comes after
-   * that would keep the server open for as long as it may idle.
+   * Closes the server. Node closes idle connections once, when the closing begins; a kept
+   * connection whose last answer comes after that would keep the server open for as long as it may
+   * idle.
    */
   async #close(): Promise<void> {
     const { clock } = this.#context
@@ -235,7 +261,10 @@ class RelayProcess {
     stop()
   }
 
-  /** The WebSockets of these sessions lead through a relay that stops: their clients are told, and come back by another way. */
+  /**
+   * The WebSockets of these sessions lead through a relay that stops: their clients are told, and
+   * come back by another way.
+   */
   #sendAway(sessionIds: ReadonlySet<string>): void {
     const nowMs = this.#context.clock.now()
     for (const socket of this.#io.of('/').sockets.values())

@@ -1,4 +1,11 @@
-import { EVENT_ID_ZERO, type EventMeta, type EventPosition, isEventId, stateSyncOf, type SyncType } from '#contract'
+import {
+  EVENT_ID_ZERO,
+  type EventMeta,
+  type EventPosition,
+  isEventId,
+  stateSyncOf,
+  type SyncType,
+} from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { Figures, LogEntry, Reader, UserSnapshot } from '#store'
 import type { Outage } from '#transport'
@@ -7,17 +14,27 @@ import type { RelayMetrics } from './context.ts'
 /**
  * One connection's place in its user's event log.
  *
- *   placeless --start--> gated --caught up--> live --event out of chain, sync asked for, check--> gated ...
+ *   placeless --start--> gated --caught up--> live
+ *   live --event out of chain, sync asked for, check--> gated ...
  *
- * Kept true: what is sent is the log, in order, each entry once, from `position` on; `position` is the id of the last event sent.
- * An event from Redis is sent at once only if it follows `position` directly; otherwise the connection is gated, events are set
- * aside, the log is read, and the gate opens in the same turn in which the last one set aside was sent. Where the log cannot
- * serve (trimmed, expired, older than the client), the client gets `state.resync` and a full `state.sync`: never a silent hole.
+ * Kept true: what is sent is the log, in order, each entry once, from `position` on; `position` is
+ * the id of the last event sent. An event from Redis is sent at once only if it follows `position`
+ * directly; otherwise the connection is gated, events are set aside, the log is read, and the gate
+ * opens in the same turn in which the last one set aside was sent. Where the log cannot serve
+ * (trimmed, expired, older than the client), the client gets `state.resync` and a full
+ * `state.sync`: never a silent hole.
  *
- * Invariant: no `state.sync` before every account of the user was read. Until then the client is told `state.resync` once, events go
- * on, and the `state.sync` is owed: sent as soon as an event or a look shows that the accounts were read.
+ * Invariant: no `state.sync` before every account of the user was read. Until then the client is
+ * told `state.resync` once, events go on, and the `state.sync` is owed: sent as soon as an event or
+ * a look shows that the accounts were read.
  */
-export type StreamDeps = Readonly<{ reader: Reader; clock: Clock; log: Logger; outage: Outage; metrics: RelayMetrics }>
+export type StreamDeps = Readonly<{
+  reader: Reader
+  clock: Clock
+  log: Logger
+  outage: Outage
+  metrics: RelayMetrics
+}>
 
 /** The connection that a stream writes to. */
 export interface Outlet {
@@ -37,22 +54,31 @@ export type Logged = Readonly<{ event: string; payload: unknown; meta: EventMeta
  * How a replay of the log up to an id ended.
  * - `reached`: that id was sent
  * - `resync`: a resync of the log comes before it
- * - `lost`: the log has what follows the position, and has that id no more: the store lost it since it was read
+ * - `lost`: the log has what follows the position, and has that id no more: the store lost it since
+ *   it was read
  * - `unserved`: the log lacks what follows the position
  */
-type Replay = Readonly<{ ended: 'reached' | 'lost' | 'unserved' } | { ended: 'resync'; entry: LogEntry }>
+type Replay = Readonly<
+  { ended: 'reached' | 'lost' | 'unserved' } | { ended: 'resync'; entry: LogEntry }
+>
 
 /** Entries read from the log at once. */
 const REPLAY_BATCH = 200
-/** Live events set aside while the log is read; beyond it they are dropped here and read from the log. */
+/**
+ * Live events set aside while the log is read; beyond it they are dropped here and read from the
+ * log.
+ */
 const SET_ASIDE_MAX = 1_000
 /** How often a connection that is behind is looked at again. */
 const BEHIND_LOOK_MS = 20
-/** How often it is looked whether figures that are owed are known; the event that an account's first reading logs is sooner. */
+/**
+ * How often it is looked whether figures that are owed are known; the event that an account's first
+ * reading logs is sooner.
+ */
 const FIGURES_LOOK_MS = 5_000
 /**
- * A store that knows nothing of a user with events has lost that user, and gets the user's connections back within moments. After this
- * long there are none: the user had removed them all.
+ * A store that knows nothing of a user with events has lost that user, and gets the user's
+ * connections back within moments. After this long there are none: the user had removed them all.
  */
 const EMPTIED_MS = 60_000
 const RETRY_MS_MIN = 100
@@ -77,11 +103,17 @@ export class UserStream {
   #waiting = 0
   /** The look under way, and one that follows it. */
   #looksDue = 0
-  /** The client was told events, or names one: a store that knows nothing of its user has lost that user. */
+  /**
+   * The client was told events, or names one: a store that knows nothing of its user has lost that
+   * user.
+   */
   #hasHistory = false
   /** Why a `state.resync` comes before anything else is sent. */
   #resyncDue: string | null = null
-  /** Since when a `state.sync` waits until the accounts were read. All of it, whatever was asked for: `state.resync` was told. */
+  /**
+   * Since when a `state.sync` waits until the accounts were read. All of it, whatever was asked
+   * for: `state.resync` was told.
+   */
   #owedSinceMs: number | null = null
 
   constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
@@ -92,22 +124,27 @@ export class UserStream {
 
   /**
    * Takes its place in the log; to be called once the room's subscription is acknowledged.
-   * @param lastEventId where the client wants to go on; `undefined`: from now on. Anything else than an event id is a resync.
-   * @param onPlaced told where this stream starts, before anything is sent; `null` where a resync follows that says so itself: a
-   *   client that is cut before that resync must not resume behind it
+   * @param lastEventId where the client wants to go on; `undefined`: from now on. Anything else
+   *   than an event id is a resync.
+   * @param onPlaced told where this stream starts, before anything is sent; `null` where a resync
+   *   follows that says so itself: a client that is cut before that resync must not resume behind
+   *   it
    */
   async start(lastEventId: unknown, onPlaced: (position: string | null) => void): Promise<void> {
     const isResume = isEventId(lastEventId)
     const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
     if (isResume) this.#deps.metrics.replays.inc()
-    await this.#persist(async () => this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)))
+    await this.#persist(async () =>
+      this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)),
+    )
     if (this.#outlet.isOpen()) onPlaced(isUnreadable ? null : this.#position)
     // A request for a part of the state may wait already: the resync comes before it.
     if (isUnreadable) this.#resyncDue = 'lastEventId is not an event id'
     this.#begin?.()
     this.#begin = undefined
     if (isUnreadable) await this.#enqueue(() => this.#resyncIfDue())
-    // Who starts at the top of the log missed nothing: whatever came after that was read is set aside already.
+    // Who starts at the top of the log missed nothing: whatever came after that was read is set
+    // aside already.
     await this.#enqueue(async () => void ((!isResume && this.#drain()) || (await this.#catchUp())))
   }
 
@@ -127,8 +164,9 @@ export class UserStream {
   }
 
   /**
-   * Sends `state.sync`: after everything that is in it, before everything that is not. `owed`: an account was not read yet, and it is
-   * sent once that is read. `busy`: too many are waiting already.
+   * Sends `state.sync`: after everything that is in it, before everything that is not. `owed`: an
+   * account was not read yet, and it is sent once that is read. `busy`: too many are waiting
+   * already.
    */
   async sync(types: readonly SyncType[] | undefined): Promise<'sent' | 'owed' | 'busy'> {
     if (this.#waiting >= STEPS_WAITING_MAX) return 'busy'
@@ -142,8 +180,10 @@ export class UserStream {
   }
 
   /**
-   * Figures are read anew where the log lost their place before they could be shown: the store lost the writes in them.
-   * @param lostId place of figures that were lost; figures with the same place show that only the log lacks it
+   * Figures are read anew where the log lost their place before they could be shown: the store lost
+   * the writes in them.
+   * @param lostId place of figures that were lost; figures with the same place show that only the
+   *   log lacks it
    */
   async #tellFigures(types?: readonly SyncType[], lostId?: string): Promise<void> {
     if (this.#resyncDue !== null) return void (await this.#resyncIfDue())
@@ -188,11 +228,15 @@ export class UserStream {
     if (this.#owedSinceMs !== null) await this.#tellFigures()
   }
 
-  /** Looks whether something was missed without anybody noticing: a lost last event, a log that went backwards. */
+  /**
+   * Looks whether something was missed without anybody noticing: a lost last event, a log that went
+   * backwards.
+   */
   async check(): Promise<void> {
     if (this.#position === '' || this.#looksDue > 1) return
     this.#looksDue += 1
-    // What is under way may have looked already, so one more look follows it: never more, however long Redis does not answer.
+    // What is under way may have looked already, so one more look follows it: never more, however
+    // long Redis does not answer.
     if (this.#looksDue > 1) return
     for (; this.#looksDue > 0; this.#looksDue -= 1)
       if (!(await this.#isAtTop()) && this.#waiting <= 1) await this.#gated(async () => {})
@@ -214,7 +258,10 @@ export class UserStream {
     })
   }
 
-  /** One step after another, each with the gate closed, the first of them once the stream has its place. */
+  /**
+   * One step after another, each with the gate closed, the first of them once the stream has its
+   * place.
+   */
   #enqueue(step: () => Promise<unknown>): Promise<void> {
     this.#waiting += 1
     this.#work = this.#work.then(async () => {
@@ -233,17 +280,27 @@ export class UserStream {
         return
       } catch (error) {
         this.#deps.outage.failed('stream.log_unreadable', error)
-        await this.#deps.clock.sleep(Math.min(RETRY_MS_MIN * 2 ** Math.min(failures, 10), RETRY_MS_MAX))
+        await this.#deps.clock.sleep(
+          Math.min(RETRY_MS_MIN * 2 ** Math.min(failures, 10), RETRY_MS_MAX),
+        )
       }
     }
   }
 
-  /** Sends what the log has beyond `position`, then what was set aside, then opens the gate: the last two in one turn. */
+  /**
+   * Sends what the log has beyond `position`, then what was set aside, then opens the gate: the
+   * last two in one turn.
+   */
   async #catchUp(): Promise<void> {
     while (await this.#isReady()) {
-      const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
+      const { entries, top } = await this.#deps.reader.events(
+        this.#userId,
+        this.#position,
+        REPLAY_BATCH,
+      )
       if (top < this.#position) await this.#resync('the event log was lost')
-      else if (entries.length === 0 && top > this.#position) await this.#resync('the end of the event log was lost')
+      else if (entries.length === 0 && top > this.#position)
+        await this.#resync('the end of the event log was lost')
       else if (!(await this.#sendEntries(entries)) || this.#position < top) continue
       else if (entries.length < REPLAY_BATCH && this.#drain()) return
     }
@@ -251,11 +308,15 @@ export class UserStream {
 
   /** Waits until the connection can take more; `false` once it is gone. */
   async #isReady(): Promise<boolean> {
-    while (this.#outlet.isOpen() && this.#outlet.isBehind()) await this.#deps.clock.sleep(BEHIND_LOOK_MS)
+    while (this.#outlet.isOpen() && this.#outlet.isBehind())
+      await this.#deps.clock.sleep(BEHIND_LOOK_MS)
     return this.#outlet.isOpen()
   }
 
-  /** Sends entries in order; `false` when one does not follow, or is a resync, and the state that was sent moved the position on. */
+  /**
+   * Sends entries in order; `false` when one does not follow, or is a resync, and the state that
+   * was sent moved the position on.
+   */
   async #sendEntries(entries: readonly LogEntry[]): Promise<boolean> {
     for (const entry of entries) {
       if (entry.prev !== this.#position) return this.#resync('the event log lacks what followed')
@@ -265,7 +326,10 @@ export class UserStream {
     return true
   }
 
-  /** Sends what was set aside; `false` when a link of the chain is missing and the log must be read again. */
+  /**
+   * Sends what was set aside; `false` when a link of the chain is missing and the log must be read
+   * again.
+   */
   #drain(): boolean {
     const waiting = this.#setAside ?? []
     const isFull = waiting.length >= SET_ASIDE_MAX
@@ -283,7 +347,11 @@ export class UserStream {
   /** Sends the log up to and including `id`, or up to a resync in it. */
   async #replayTo(id: string): Promise<Replay> {
     while (this.#position < id && (await this.#isReady())) {
-      const { entries, top } = await this.#deps.reader.events(this.#userId, this.#position, REPLAY_BATCH)
+      const { entries, top } = await this.#deps.reader.events(
+        this.#userId,
+        this.#position,
+        REPLAY_BATCH,
+      )
       if (entries.length === 0) return { ended: top < id ? 'lost' : 'unserved' }
       for (const entry of entries) {
         if (this.#position === id) break
@@ -314,7 +382,10 @@ export class UserStream {
     return false
   }
 
-  /** A `state.resync` of the log: sent unless the client was told to resync and still waits for the figures. */
+  /**
+   * A `state.resync` of the log: sent unless the client was told to resync and still waits for the
+   * figures.
+   */
   async #resyncAt(entry: LogEntry): Promise<false> {
     const figures = await this.#deps.reader.figures(this.#userId)
     if (this.#owedSinceMs === null) this.#tellLogged(entry)
@@ -352,7 +423,8 @@ export class UserStream {
 
   #send(logged: Logged): void {
     this.#moveTo(logged.meta.id)
-    // While a state.sync is owed, a client that resumed behind this event would never get that: it resumes before the resync.
+    // While a state.sync is owed, a client that resumed behind this event would never get that: it
+    // resumes before the resync.
     this.#outlet.deliver(logged, this.#owedSinceMs === null)
   }
 

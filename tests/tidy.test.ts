@@ -33,8 +33,18 @@ const plant = (path: string, text: string): Source => sourceOf(path, text)
 const lines = (count: number, line: string): string => `${line}\n`.repeat(count)
 
 const checks: readonly Check[] = [
-  ['no import against the arrows', forbiddenImports, ours, plant('src/domain/planted.ts', "import { z } from 'zod'")],
-  ['the relay knows no queue', forbiddenImports, ours, plant('relay/planted.ts', "import { Queue } from 'bullmq'")],
+  [
+    'no import against the arrows',
+    forbiddenImports,
+    ours,
+    plant('src/domain/planted.ts', "import { z } from 'zod'"),
+  ],
+  [
+    'the relay knows no queue',
+    forbiddenImports,
+    ours,
+    plant('relay/planted.ts', "import { Queue } from 'bullmq'"),
+  ],
   [
     'only compose.ts knows the vendor',
     forbiddenImports,
@@ -53,7 +63,12 @@ const checks: readonly Check[] = [
     ours,
     plant('workers/orders/planted.ts', "import { apply } from '../updates/apply.ts'"),
   ],
-  ['files are short', longFiles, everything, plant('src/domain/planted.ts', lines(401, '// one more'))],
+  [
+    'files are short',
+    longFiles,
+    everything,
+    plant('src/domain/planted.ts', lines(401, '// one more')),
+  ],
   [
     'functions are short',
     longFunctions,
@@ -61,13 +76,38 @@ const checks: readonly Check[] = [
     plant('src/domain/planted.ts', `function f() {\n${lines(70, 'f()')}}`),
   ],
   ['nothing is any', anyTypes, everything, plant('src/domain/planted.ts', 'const x: ' + 'any = 1')],
-  ['nothing is left over', markers, everything, plant('src/domain/planted.ts', '// TO' + 'DO: later')],
-  ['no test is switched off', markers, everything, plant('tests/planted.ts', 'test.sk' + "ip('later', () => {})")],
+  [
+    'nothing is left over',
+    markers,
+    everything,
+    plant('src/domain/planted.ts', '// TO' + 'DO: later'),
+  ],
+  [
+    'no test is switched off',
+    markers,
+    everything,
+    plant('tests/planted.ts', 'test.sk' + "ip('later', () => {})"),
+  ],
   ['no vague names', vagueNames, everything, plant('src/lease-manager.ts', '')],
   ['every file belongs to a part', forbiddenImports, ours, plant('src/new/planted.ts', '')],
-  ['time comes through a port', ambientTime, ours, plant('workers/planted.ts', 'const now = Date.now()')],
-  ['randomness comes through a port', ambientTime, ours, plant('src/store/planted.ts', 'const x = Math.random()')],
-  ['no dead export', deadExports, everything, plant('workers/planted.ts', 'export const nobody' + 'WantsThis = 1')],
+  [
+    'time comes through a port',
+    ambientTime,
+    ours,
+    plant('workers/planted.ts', 'const now = Date.now()'),
+  ],
+  [
+    'randomness comes through a port',
+    ambientTime,
+    ours,
+    plant('src/store/planted.ts', 'const x = Math.random()'),
+  ],
+  [
+    'no dead export',
+    deadExports,
+    everything,
+    plant('workers/planted.ts', 'export const nobody' + 'WantsThis = 1'),
+  ],
 ]
 
 describe('the house', () => {
@@ -90,8 +130,13 @@ describe('the house', () => {
 
   test('every declared package is imported somewhere', () => {
     const path = join(root, 'package.json')
-    const { dependencies, devDependencies } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, object>
-    const declared = [dependencies, devDependencies].flatMap((packages) => Object.keys(packages ?? {}))
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(path, 'utf8')) as Record<
+      string,
+      object
+    >
+    const declared = [dependencies, devDependencies].flatMap((packages) =>
+      Object.keys(packages ?? {}),
+    )
     const configs = ['eslint.config.js', 'vitest.config.ts'].map((name) =>
       sourceOf(name, readFileSync(join(root, name), 'utf8')),
     )
@@ -107,7 +152,11 @@ describe('the house', () => {
 
   test('the sandbox shares no state machine with what it tests', () => {
     expect(
-      forbiddenReach(ours, 'src/apps/sandbox', /^(src\/(domain|contract|store|producer)|workers|relay)\//),
+      forbiddenReach(
+        ours,
+        'src/apps/sandbox',
+        /^(src\/(domain|contract|store|producer)|workers|relay)\//,
+      ),
     ).toEqual([])
   })
 
@@ -119,16 +168,24 @@ describe('the house', () => {
   test('the top level holds what was agreed', () => {
     const agreed =
       /^(\.[^/]+|package(-lock)?\.json|tsconfig\.json|src|workers|relay|tests|docker-compose\.yml|Dockerfile|README\.md|LICENSE|[^/]+\.config\.(js|ts))$/
-    const top = new Set(tracked.filter((path) => path !== '').map((path) => path.split('/')[0] ?? ''))
+    const top = new Set(
+      tracked.filter((path) => path !== '').map((path) => path.split('/')[0] ?? ''),
+    )
     expect([...top].filter((name) => !agreed.test(name))).toEqual([])
   })
 
   test('no file carries a path of the machine that it was written on', () => {
     // A folder right below the root could be any word: such a clone cannot be checked.
-    const machine = [dirname(root), homedir()].filter((path) => path !== '/').map((path) => `${path}/`)
+    const machine = [dirname(root), homedir()]
+      .filter((path) => path !== '/')
+      .map((path) => `${path}/`)
     const carriesIn = (text: string): string[] => machine.filter((path) => text.includes(path))
-    const files = tracked.filter((path) => path !== '' && path !== 'package-lock.json' && existsSync(join(root, path)))
-    expect(files.filter((path) => carriesIn(readFileSync(join(root, path), 'utf8')).length > 0)).toEqual([])
+    const files = tracked.filter(
+      (path) => path !== '' && path !== 'package-lock.json' && existsSync(join(root, path)),
+    )
+    expect(
+      files.filter((path) => carriesIn(readFileSync(join(root, path), 'utf8')).length > 0),
+    ).toEqual([])
     expect(carriesIn(`see ${homedir()}/notes`)).toContain(`${homedir()}/`)
   })
 })

@@ -54,7 +54,14 @@ import {
   whileOpen,
 } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
-import { countChanges, countFollowing, countHalts, countQueues, countSkew, countUnread } from './metrics.ts'
+import {
+  countChanges,
+  countFollowing,
+  countHalts,
+  countQueues,
+  countSkew,
+  countUnread,
+} from './metrics.ts'
 import {
   type Asker,
   createAsker,
@@ -91,26 +98,43 @@ type Shared = Readonly<{
   transport: typeof fetch
 }>
 
-/** Starts the roles of one worker process. Disposing it drains: intake first, then what is held, then the connections. */
-export async function startWorkers(config: WorkerConfig, log: Logger): Promise<Running & { probes: Probes }> {
+/**
+ * Starts the roles of one worker process. Disposing it drains: intake first, then what is held,
+ * then the connections.
+ */
+export async function startWorkers(
+  config: WorkerConfig,
+  log: Logger,
+): Promise<Running & { probes: Probes }> {
   const random = systemRandomness
   const { redis, watch, wasAway } = await connectTwice(config, log)
   const metrics = new Metrics(true)
   const clock = await RedisTime.start(watch, systemClock, log, countSkew(metrics))
-  const [vault, endpoint] = [createVault(config.vaultKeys), endpointOf(config.env, config.sandboxUrl)] as const
+  const [vault, endpoint] = [
+    createVault(config.vaultKeys),
+    endpointOf(config.env, config.sandboxUrl),
+  ] as const
   const transport = createTransport(endpoint, clock)
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const
   const returns = new StoreReturns(redis, clock, wasAway)
-  const { directory, halts } = openDirectory(config, redis, metrics, clock, log, () => returns.lost())
+  const { directory, halts } = openDirectory(config, redis, metrics, clock, log, () =>
+    returns.lost(),
+  )
   const recalled = (ref: ConnectionRef) => directory.connectionOf(ref)
-  const brokers = new BrokerPool(connections, recalled, vault, config.env, (connection, credentials) => {
-    const budget = budgetOf(budgets, connection)
-    const [permit, onUnread] = [permitOf(budget), unread(connection)] as const
-    const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permit, onUnread)
-    return new GuardedBroker(broker, budget, clock)
-  })
+  const brokers = new BrokerPool(
+    connections,
+    recalled,
+    vault,
+    config.env,
+    (connection, credentials) => {
+      const budget = budgetOf(budgets, connection)
+      const [permit, onUnread] = [permitOf(budget), unread(connection)] as const
+      const broker = createAlpacaBroker(credentials, endpoint, transport, timers, permit, onUnread)
+      return new GuardedBroker(broker, budget, clock)
+    },
+  )
   const [store, remembered] = [createStore(redis), new Remembered()] as const
   const applier = { store, remembered, clock, onCommitted: countChanges(metrics, log) }
   const broken = Promise.withResolvers<string>()
@@ -141,7 +165,10 @@ export async function startWorkers(config: WorkerConfig, log: Logger): Promise<R
     const stuck = running.find(({ stuckBecause }) => stuckBecause !== undefined)
     return linkTrouble(redis, watch) ?? directory.closedBecause ?? stuck?.stuckBecause
   }
-  const remarks = async () => [...halts.remarks, ...[clock, ...running].flatMap(({ remark }) => remark ?? [])]
+  const remarks = async () => [
+    ...halts.remarks,
+    ...[clock, ...running].flatMap(({ remark }) => remark ?? []),
+  ]
   const probes = await startProbes(config, metrics, notReady, remarks)
   log.info({ roles: config.roles, env: config.env, probePort: probes.port }, 'workers.ready')
   return {
@@ -193,13 +220,26 @@ function openDirectory(
     lost()
   }
   const directory = new Directory({
-    ...{ controls: createControls(redis), epoch, clock, log, isStoreExpected, halts, onLost, onUsedAgain: lost },
+    ...{
+      controls: createControls(redis),
+      epoch,
+      clock,
+      log,
+      isStoreExpected,
+      halts,
+      onLost,
+      onUsedAgain: lost,
+    },
   })
   return { directory, halts }
 }
 
-/** A part of a role; `stuckBecause`: why the process is not ready because of it; `remark`: what `/readyz` says of it all the same. */
-type Part = AsyncDisposable & Readonly<{ stuckBecause?: string | undefined; remark?: string | undefined }>
+/**
+ * A part of a role; `stuckBecause`: why the process is not ready because of it; `remark`: what
+ * `/readyz` says of it all the same.
+ */
+type Part = AsyncDisposable &
+  Readonly<{ stuckBecause?: string | undefined; remark?: string | undefined }>
 
 const starters: Record<Role, (shared: Shared) => Part[]> = {
   orders({
@@ -240,13 +280,38 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, deps))
   },
 
-  streams({ config, ask, applier, brokers, clock, random, log, redis, directory, tally, hours, returns }) {
+  streams({
+    config,
+    ask,
+    applier,
+    brokers,
+    clock,
+    random,
+    log,
+    redis,
+    directory,
+    tally,
+    hours,
+    returns,
+  }) {
     const schedule = createCheckSchedule(redis, log)
     const followUps = createFollowUps(ask)
     const askForCheck = (ref: ConnectionRef): void =>
-      void schedule.now(ref).catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
+      void schedule
+        .now(ref)
+        .catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const ownership = new Ownership({
-      ...{ applier, brokers, followUps, boundaries: noBoundaries, tally, hours, clock, log, askForCheck },
+      ...{
+        applier,
+        brokers,
+        followUps,
+        boundaries: noBoundaries,
+        tally,
+        hours,
+        clock,
+        log,
+        askForCheck,
+      },
       ...{ overExit: config.overExit, aside: createAsideOrders(redis, () => clock.now()) },
       ...{
         leases: createLeases(redis),
@@ -272,13 +337,27 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
   },
 
   connections(shared) {
-    const { config, applier, brokers, clock, random, log, metrics, redis, connections, directory, ask } = shared
+    const {
+      config,
+      applier,
+      brokers,
+      clock,
+      random,
+      log,
+      metrics,
+      redis,
+      connections,
+      directory,
+      ask,
+    } = shared
     const { watch, queueTally: tally } = shared
     const schedule = createCheckSchedule(redis, log)
     const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
-    const checks = metrics.counter('fillcast_connection_checks_total', 'Logins at brokers, by what they showed', [
-      'finding',
-    ])
+    const checks = metrics.counter(
+      'fillcast_connection_checks_total',
+      'Logins at brokers, by what they showed',
+      ['finding'],
+    )
     const { store } = applier
     const handle = connectionHandler(
       {
@@ -286,12 +365,32 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
         onFinding: (finding) => checks.inc({ finding }),
       },
       {
-        ...{ store, connections, controls: createControls(redis), leases: createLeases(redis), clock, log, ask },
+        ...{
+          store,
+          connections,
+          controls: createControls(redis),
+          leases: createLeases(redis),
+          clock,
+          log,
+          ask,
+        },
         knownStore: () => directory.knownStore(),
       },
-      keepAssets({ assets: createAssets(redis, () => random.id(12)), brokers, env: config.env, clock, log }),
+      keepAssets({
+        assets: createAssets(redis, () => random.id(12)),
+        brokers,
+        env: config.env,
+        clock,
+        log,
+      }),
     )
-    const worker = new QueueWorker('connections', handle, { redis, watch, clock: systemClock, log, tally })
+    const worker = new QueueWorker('connections', handle, {
+      redis,
+      watch,
+      clock: systemClock,
+      log,
+      tally,
+    })
     directory.listen({
       // New credentials are not traded with before a check has seen where they lead.
       changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),
@@ -314,7 +413,8 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       publisher: createPublisher(redis, () => log.warn('market.publish_failed')),
       leases: createLeases(redis),
       credential: `${config.env}:${keyId}`,
-      open: (onTick) => openMarketFeed({ keyId, secret, feed }, endpoint, transport, onTick, onError),
+      open: (onTick) =>
+        openMarketFeed({ keyId, secret, feed }, endpoint, transport, onTick, onError),
       ...{ clock, log },
     })
     return [role]

@@ -71,7 +71,8 @@ export const workerSettings = {
   parkedMarketSeconds: setting({
     env: 'PARKED_MARKET_SECONDS',
     schema: z.coerce.number().int().min(1).max(900).default(30),
-    purpose: 'A market order without notAfter that cannot be sent is given up so long after it was first parked',
+    purpose:
+      'A market order without notAfter that cannot be sent is given up so long after it was first parked',
     allowed: 'a number, 1 to 900',
     fallback: '30',
   }),
@@ -81,7 +82,8 @@ export const workerSettings = {
       .enum(['0', '1'])
       .default('0')
       .transform((text) => text === '1'),
-    purpose: 'With 1, a store found empty at start counts as lost: no order is worked on before acceptStore was called',
+    purpose:
+      'With 1, a store found empty at start counts as lost: no order is worked on before acceptStore was called',
     allowed: '0 or 1',
     fallback: '0',
   }),
@@ -101,7 +103,8 @@ export const readWorkerConfig = (env: Readonly<Record<string, string | undefined
     ...(alpaca !== undefined && alpaca !== 'sandbox' && sandboxUrl !== undefined
       ? ['ALPACA_SANDBOX_URL is set: say ALPACA_ENV=sandbox, or remove it']
       : []),
-    ...(roles?.includes('market') === true && (dataKeyId === undefined) !== (dataSecret === undefined)
+    ...(roles?.includes('market') === true &&
+    (dataKeyId === undefined) !== (dataSecret === undefined)
       ? ['ALPACA_DATA_KEY_ID and ALPACA_DATA_SECRET go together: set both or neither']
       : []),
   ])

@@ -5,9 +5,20 @@ import type { QueueTally } from './orders/index.ts'
 import type { SessionStanding, Tally } from './updates/index.ts'
 
 /** Counts what was committed, and tells the log of everything that should not be. */
-export function countChanges(metrics: Metrics, log: Logger): (userId: string, changes: readonly Change[]) => void {
-  const changed = metrics.counter('fillcast_changes_total', 'Changes committed to user state, by type', ['type'])
-  const anomalies = metrics.counter('fillcast_anomalies_total', 'Broker updates that should not be, by kind', ['kind'])
+export function countChanges(
+  metrics: Metrics,
+  log: Logger,
+): (userId: string, changes: readonly Change[]) => void {
+  const changed = metrics.counter(
+    'fillcast_changes_total',
+    'Changes committed to user state, by type',
+    ['type'],
+  )
+  const anomalies = metrics.counter(
+    'fillcast_anomalies_total',
+    'Broker updates that should not be, by kind',
+    ['kind'],
+  )
   return (userId, changes) => {
     for (const change of changes) {
       changed.inc({ type: change.type })
@@ -19,29 +30,70 @@ export function countChanges(metrics: Metrics, log: Logger): (userId: string, ch
   }
 }
 
-const STREAM_STATES = ['connecting', 'live', 'down', 'refused'] as const satisfies readonly SessionStanding['stream'][]
+const STREAM_STATES = [
+  'connecting',
+  'live',
+  'down',
+  'refused',
+] as const satisfies readonly SessionStanding['stream'][]
 
-/** What following connections costs and finds, as metrics. Intervals are those of the connection that has the longest. */
+/**
+ * What following connections costs and finds, as metrics. Intervals are those of the connection
+ * that has the longest.
+ */
 export function countFollowing(metrics: Metrics): Tally {
   const polls = metrics.counter('fillcast_polls_total', 'Polls of broker orders', ['kind'])
-  const requests = metrics.counter('fillcast_poll_requests_total', 'Broker requests that polls took', ['kind'])
+  const requests = metrics.counter(
+    'fillcast_poll_requests_total',
+    'Broker requests that polls took',
+    ['kind'],
+  )
   const news = metrics.counter(
     'fillcast_poll_news_total',
     'Orders of which a poll knew more than the stream had told',
     ['kind'],
   )
-  const gaps = metrics.counter('fillcast_stream_gaps_total', 'Holes in what trade streams told', ['why'])
-  const recoveries = metrics.counter('fillcast_recoveries_total', 'Recoveries of connections', ['outcome'])
-  const inferred = metrics.counter('fillcast_executions_inferred_total', 'Executions worked out from order totals')
-  const unworkable = metrics.counter('fillcast_records_unworkable_total', 'Records that were left as they are')
-  const leftovers = metrics.counter('fillcast_leftover_orders_total', 'Orders that rest without a purpose', ['what'])
-  const streams = metrics.gauge('fillcast_streams', 'Trade streams of owned connections, by state', ['state'])
-  const callsDown = metrics.gauge('fillcast_connections_calls_down', 'Owned connections whose broker calls fail')
+  const gaps = metrics.counter('fillcast_stream_gaps_total', 'Holes in what trade streams told', [
+    'why',
+  ])
+  const recoveries = metrics.counter('fillcast_recoveries_total', 'Recoveries of connections', [
+    'outcome',
+  ])
+  const inferred = metrics.counter(
+    'fillcast_executions_inferred_total',
+    'Executions worked out from order totals',
+  )
+  const unworkable = metrics.counter(
+    'fillcast_records_unworkable_total',
+    'Records that were left as they are',
+  )
+  const leftovers = metrics.counter(
+    'fillcast_leftover_orders_total',
+    'Orders that rest without a purpose',
+    ['what'],
+  )
+  const streams = metrics.gauge(
+    'fillcast_streams',
+    'Trade streams of owned connections, by state',
+    ['state'],
+  )
+  const callsDown = metrics.gauge(
+    'fillcast_connections_calls_down',
+    'Owned connections whose broker calls fail',
+  )
   const owned = metrics.gauge('fillcast_connections_owned', 'Connections that this worker owns')
   const openOrders = metrics.gauge('fillcast_open_orders', 'Open orders of owned connections')
-  const stretched = metrics.gauge('fillcast_polling_stretched', 'Owned connections polled less often than promised')
-  const interval = metrics.gauge('fillcast_poll_interval_seconds', 'Longest polling interval', ['kind'])
-  const cost = metrics.gauge('fillcast_poll_requests_per_minute', 'Requests a minute of the most polled connection')
+  const stretched = metrics.gauge(
+    'fillcast_polling_stretched',
+    'Owned connections polled less often than promised',
+  )
+  const interval = metrics.gauge('fillcast_poll_interval_seconds', 'Longest polling interval', [
+    'kind',
+  ])
+  const cost = metrics.gauge(
+    'fillcast_poll_requests_per_minute',
+    'Requests a minute of the most polled connection',
+  )
   return {
     polled(kind, requestCount, newsCount) {
       polls.inc({ kind })
@@ -54,7 +106,8 @@ export function countFollowing(metrics: Metrics): Tally {
     unworkable: () => unworkable.inc(),
     leftover: (what) => leftovers.inc({ what }),
     standing(all) {
-      for (const state of STREAM_STATES) streams.set({ state }, all.filter(({ stream }) => stream === state).length)
+      for (const state of STREAM_STATES)
+        streams.set({ state }, all.filter(({ stream }) => stream === state).length)
       const largest = (of: (one: SessionStanding) => number): number =>
         all.reduce((most, one) => Math.max(most, of(one)), 0)
       owned.set(all.length)
@@ -68,10 +121,16 @@ export function countFollowing(metrics: Metrics): Tally {
   }
 }
 
-/** Ids of rows that were told of, kept so that each is told of once; beyond it they are forgotten, and told of again. */
+/**
+ * Ids of rows that were told of, kept so that each is told of once; beyond it they are forgotten,
+ * and told of again.
+ */
 const UNREAD_IDS_MAX = 10_000
 
-/** Counts each row, and each field of a row, of a broker's listing that could not be read, and names it in the log, once. */
+/**
+ * Counts each row, and each field of a row, of a broker's listing that could not be read, and names
+ * it in the log, once.
+ */
 export function countUnread(
   metrics: Metrics,
   log: Logger,
@@ -118,13 +177,26 @@ export function countSkew(metrics: Metrics): (seconds: number) => void {
   return (seconds) => skew.set(seconds)
 }
 
-/** How queues are worked on, as metrics; `onGivenUp` hears when a queue cannot be worked on by this process any more. */
+/**
+ * How queues are worked on, as metrics; `onGivenUp` hears when a queue cannot be worked on by this
+ * process any more.
+ */
 export function countQueues(metrics: Metrics, onGivenUp: (why: string) => void): QueueTally {
-  const stuck = metrics.gauge('fillcast_queue_stuck', 'Whether jobs wait and this worker takes none', ['queue'])
-  const rebuilds = metrics.counter('fillcast_queue_rebuilds_total', 'Workers rebuilt since they took nothing', [
-    'queue',
-  ])
-  const paused = metrics.gauge('fillcast_queue_paused', 'Whether a queue is paused: it gives no jobs out', ['queue'])
+  const stuck = metrics.gauge(
+    'fillcast_queue_stuck',
+    'Whether jobs wait and this worker takes none',
+    ['queue'],
+  )
+  const rebuilds = metrics.counter(
+    'fillcast_queue_rebuilds_total',
+    'Workers rebuilt since they took nothing',
+    ['queue'],
+  )
+  const paused = metrics.gauge(
+    'fillcast_queue_paused',
+    'Whether a queue is paused: it gives no jobs out',
+    ['queue'],
+  )
   return {
     paused: (queue, isPaused) => paused.set({ queue }, isPaused ? 1 : 0),
     stuck: (queue, isStuck) => stuck.set({ queue }, isStuck ? 1 : 0),

@@ -2,8 +2,9 @@ import type { EventEmitter } from 'node:events'
 import type { Clock } from '#runtime'
 
 /**
- * Notices when Redis comes back. It may have lost what it had acknowledged last (RDQ-04): with its machine, or because a replica took its
- * place that was behind. Nothing says so, and what workers remember of having written may not be there any more.
+ * Notices when Redis comes back. It may have lost what it had acknowledged last (RDQ-04): with its
+ * machine, or because a replica took its place that was behind. Nothing says so, and what workers
+ * remember of having written may not be there any more.
  */
 export class StoreReturns {
   readonly #clock: Clock
@@ -24,25 +25,35 @@ export class StoreReturns {
     for (const event of ['ready', '+node', '-node']) redis.on(event, () => this.#returned())
   }
 
-  /** It came back a short while ago: not everything that was lost has been read from the brokers again. */
+  /**
+   * It came back a short while ago: not everything that was lost has been read from the brokers
+   * again.
+   */
   mayHaveLost(): boolean {
     return this.#clock.monotonicMs() - this.#lastMs < DOUBT_MS
   }
 
   /**
-   * It came back so short a while ago that a request whose record was lost may still be on its way, or not be shown by its broker yet. A
-   * worker that finds Redis there when it starts has no such doubt: else each deployment would have rejections told late.
+   * It came back so short a while ago that a request whose record was lost may still be on its way,
+   * or not be shown by its broker yet. A worker that finds Redis there when it starts has no such
+   * doubt: else each deployment would have rejections told late.
    */
   mayHaveJustLost(): boolean {
     return this.#clock.monotonicMs() - this.#lastReturnMs < LOST_REQUEST_MS
   }
 
-  /** The store lost everything a short while ago: what it knows no trace of may have been there all the same. */
+  /**
+   * The store lost everything a short while ago: what it knows no trace of may have been there all
+   * the same.
+   */
   hasLostAll(): boolean {
     return this.#clock.monotonicMs() - this.#lostAllMs < DOUBT_MS
   }
 
-  /** The store was found to have lost everything, whether it was away or not, or is used again from now on. */
+  /**
+   * The store was found to have lost everything, whether it was away or not, or is used again from
+   * now on.
+   */
   lost(): void {
     this.#away()
     this.#lostAllMs = this.#lastMs
@@ -65,5 +76,8 @@ export class StoreReturns {
 
 /** Each account has been read by then, also one whose broker was slow to answer. */
 export const DOUBT_MS = 5 * 60_000
-/** Whatever was sent before a loss has arrived by then, if it ever does, and is shown; its job's lock was lost as well, if a worker had frozen. */
+/**
+ * Whatever was sent before a loss has arrived by then, if it ever does, and is shown; its job's
+ * lock was lost as well, if a worker had frozen.
+ */
 export const LOST_REQUEST_MS = 30_000

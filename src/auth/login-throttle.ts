@@ -10,9 +10,10 @@ const CHECKS_AT_ONCE_MAX = 4
 const PAIRS_MAX = 2_000
 
 /**
- * Slows down people who guess passwords at a login. One name from one address gets FAILURES_MAX wrong tries a window; a right one forgets them.
- * Tries under way count as failures until they end, so that sending many at once gains nothing.
- * Given up: a stranger behind the same proxy as a person can make that person's name wait.
+ * Slows down people who guess passwords at a login. One name from one address gets FAILURES_MAX
+ * wrong tries a window; a right one forgets them. Tries under way count as failures until they end,
+ * so that sending many at once gains nothing. Given up: a stranger behind the same proxy as a
+ * person can make that person's name wait.
  */
 export class LoginThrottle {
   readonly #clock: Clock
@@ -24,11 +25,18 @@ export class LoginThrottle {
   }
 
   /** Runs one password check, or answers how long to wait before the next. */
-  async check(pair: string, matches: () => Promise<boolean>): Promise<boolean | { retryAfterSeconds: number }> {
+  async check(
+    pair: string,
+    matches: () => Promise<boolean>,
+  ): Promise<boolean | { retryAfterSeconds: number }> {
     const nowMs = this.#clock.monotonicMs()
     const known = this.#failures.get(pair)
-    const current = known !== undefined && known.untilMs > nowMs ? known : { count: 0, untilMs: nowMs + WINDOW_MS }
-    if (current.count >= FAILURES_MAX) return { retryAfterSeconds: Math.ceil((current.untilMs - nowMs) / 1000) }
+    const current =
+      known !== undefined && known.untilMs > nowMs
+        ? known
+        : { count: 0, untilMs: nowMs + WINDOW_MS }
+    if (current.count >= FAILURES_MAX)
+      return { retryAfterSeconds: Math.ceil((current.untilMs - nowMs) / 1000) }
     if (this.#checking >= CHECKS_AT_ONCE_MAX) return { retryAfterSeconds: 1 }
     current.count += 1
     this.#remember(pair, current)

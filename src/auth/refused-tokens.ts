@@ -5,9 +5,10 @@ import { putNewest } from '#runtime'
 const REFUSED_MAX = 10_000
 
 /**
- * The names of a token, as hashes. The signature covers header and claims; its own text can be written in more than one way. So a
- * token whose signature was good is known by what is signed, however its signature is written, and any other by its whole text: a
- * stranger who knows the claims of a token cannot have that token refused by sending those with a wrong signature.
+ * The names of a token, as hashes. The signature covers header and claims; its own text can be
+ * written in more than one way. So a token whose signature was good is known by what is signed,
+ * however its signature is written, and any other by its whole text: a stranger who knows the
+ * claims of a token cannot have that token refused by sending those with a wrong signature.
  */
 export type TokenNames = Readonly<{ whole: string; signed: string }>
 
@@ -20,8 +21,8 @@ export const tokenNames = (token: string): TokenNames => ({
 })
 
 /**
- * Refusals of a moment ago (D13): repeats are turned away without another look, so that a client that tries for ever stays slow.
- * Kept by name; forgotten after their time.
+ * Refusals of a moment ago (D13): repeats are turned away without another look, so that a client
+ * that tries for ever stays slow. Kept by name; forgotten after their time.
  */
 export class RefusedTokens {
   readonly #untilMs = new Map<string, number>()

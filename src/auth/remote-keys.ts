@@ -1,8 +1,14 @@
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose'
 
-/** Keys are believed for so long after they were read: a key that was removed serves no longer than this. */
+/**
+ * Keys are believed for so long after they were read: a key that was removed serves no longer than
+ * this.
+ */
 const AGE_MS_MAX = 600_000
-/** From this age on keys are read again beside a verification, so that a short outage of the key server is not noticed. */
+/**
+ * From this age on keys are read again beside a verification, so that a short outage of the key
+ * server is not noticed.
+ */
 const REFRESH_AGE_MS = 300_000
 /** Between two readings, whatever tokens come: a new key serves after this at the latest. */
 export const KEYS_COOLDOWN_MS = 5_000
@@ -16,8 +22,9 @@ export class KeysTooYoungError extends Error {}
 /**
  * The public keys behind a URL.
  *
- * Invariant: a token is refused for its signature only by keys that were read after the token came. Where the keys were read less
- * than `KEYS_COOLDOWN_MS` before that, nobody knows whether the token's key is newer, and the token is neither good nor bad.
+ * Invariant: a token is refused for its signature only by keys that were read after the token came.
+ * Where the keys were read less than `KEYS_COOLDOWN_MS` before that, nobody knows whether the
+ * token's key is newer, and the token is neither good nor bad.
  */
 export class RemoteKeys {
   /** Reads only when it is told to: when is decided here, by our clock. */
@@ -69,7 +76,8 @@ export class RemoteKeys {
   /** Reads the keys, or waits for the reading that is under way. */
   #read(): Promise<void> {
     if (this.#reading !== null) return this.#reading
-    if (this.#since(this.#askedAtMs) < KEYS_COOLDOWN_MS) return Promise.reject(new KeysTooYoungError())
+    if (this.#since(this.#askedAtMs) < KEYS_COOLDOWN_MS)
+      return Promise.reject(new KeysTooYoungError())
     const askedAtMs = (this.#askedAtMs = this.#nowMs())
     this.#reading = this.#keys
       .reload()
@@ -87,4 +95,5 @@ export class RemoteKeys {
 
 /** Another key could have made it good. */
 const isOfKey = (error: unknown): boolean =>
-  error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed
+  error instanceof errors.JWKSNoMatchingKey ||
+  error instanceof errors.JWSSignatureVerificationFailed

@@ -1,5 +1,10 @@
 import { errors, jwtVerify, type JWTVerifyOptions } from 'jose'
-import { type ConnectionErrorCode, describeIssues, type TokenClaims, tokenClaimsSchema } from '#contract'
+import {
+  type ConnectionErrorCode,
+  describeIssues,
+  type TokenClaims,
+  tokenClaimsSchema,
+} from '#contract'
 import { FillcastError } from '#runtime'
 import { KEYS_COOLDOWN_MS, KeysTooYoungError, RemoteKeys } from './remote-keys.ts'
 
@@ -14,7 +19,11 @@ export class TokenError extends FillcastError<TokenErrorCode> {
   /** For how long the answer stays the same, in ms; `null`: nobody knows. */
   readonly forMs: number | null
 
-  constructor(code: TokenErrorCode, message: string, options: ErrorOptions & TokenErrorFields = {}) {
+  constructor(
+    code: TokenErrorCode,
+    message: string,
+    options: ErrorOptions & TokenErrorFields = {},
+  ) {
     super(code, message, options)
     this.isSigned = options.isSigned ?? false
     this.forMs = options.forMs ?? null
@@ -29,12 +38,25 @@ const TOKEN_LENGTH_MAX = 8_192
 export const CLOCK_TOLERANCE_MS = 5_000
 
 /**
- * From when on a token serves no more, at the door and for a connection that came in with it: were one of them earlier, a client would
- * come and go in between.
+ * From when on a token serves no more, at the door and for a connection that came in with it: were
+ * one of them earlier, a client would come and go in between.
  */
-export const tokenEndMs = ({ exp }: Pick<TokenClaims, 'exp'>): number => exp * 1_000 + CLOCK_TOLERANCE_MS
+export const tokenEndMs = ({ exp }: Pick<TokenClaims, 'exp'>): number =>
+  exp * 1_000 + CLOCK_TOLERANCE_MS
 
-const ASYMMETRIC = ['EdDSA', 'Ed25519', 'ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+const ASYMMETRIC = [
+  'EdDSA',
+  'Ed25519',
+  'ES256',
+  'ES384',
+  'ES512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+]
 
 /** The algorithms come from the configuration, never from the token. */
 export function createVerifier(config: TokenConfig, nowMs: () => number): Verify {
@@ -44,13 +66,21 @@ export function createVerifier(config: TokenConfig, nowMs: () => number): Verify
     ...(config.jwtIssuer === undefined ? {} : { issuer: config.jwtIssuer }),
     ...(config.jwtAudience === undefined ? {} : { audience: config.jwtAudience }),
   }
-  const check = signatureCheck(config, nowMs, () => ({ ...options, currentDate: new Date(nowMs()) }))
+  const check = signatureCheck(config, nowMs, () => ({
+    ...options,
+    currentDate: new Date(nowMs()),
+  }))
   return async (token) => {
     if (token === undefined || token === '')
-      throw new TokenError('AUTHENTICATION_FAILED', 'A token is required: pass ?token= or auth.token')
-    if (token.length > TOKEN_LENGTH_MAX) throw new TokenError('AUTHENTICATION_FAILED', 'The token is too long')
+      throw new TokenError(
+        'AUTHENTICATION_FAILED',
+        'A token is required: pass ?token= or auth.token',
+      )
+    if (token.length > TOKEN_LENGTH_MAX)
+      throw new TokenError('AUTHENTICATION_FAILED', 'The token is too long')
     const read = tokenClaimsSchema.safeParse(await check(token).catch(refuse))
-    if (!read.success) throw refused(`A claim of the token does not fit: ${describeIssues(read.error)}`)
+    if (!read.success)
+      throw refused(`A claim of the token does not fit: ${describeIssues(read.error)}`)
     const { data: claims } = read
     if (nowMs() >= tokenEndMs(claims)) throw refused('JWT token expired')
     if (claims.iat !== undefined && claims.iat * 1_000 > nowMs() + CLOCK_TOLERANCE_MS)
@@ -67,17 +97,23 @@ export type TokenConfig = Readonly<{
   jwtAudience?: string | undefined
 }>
 
-function signatureCheck({ jwtSecret, jwksUrl }: TokenConfig, nowMs: () => number, options: () => JWTVerifyOptions) {
+function signatureCheck(
+  { jwtSecret, jwksUrl }: TokenConfig,
+  nowMs: () => number,
+  options: () => JWTVerifyOptions,
+) {
   if (jwksUrl !== undefined) {
     const keys = new RemoteKeys(new URL(jwksUrl), nowMs)
     return (token: string) => keys.verify(token, { ...options(), algorithms: ASYMMETRIC })
   }
   const key = new TextEncoder().encode(jwtSecret)
-  return async (token: string) => (await jwtVerify(token, key, { ...options(), algorithms: ['HS256'] })).payload
+  return async (token: string) =>
+    (await jwtVerify(token, key, { ...options(), algorithms: ['HS256'] })).payload
 }
 
 /** A token whose signature is good and whose claims are not. */
-const refused = (message: string): TokenError => new TokenError('AUTHENTICATION_FAILED', message, { isSigned: true })
+const refused = (message: string): TokenError =>
+  new TokenError('AUTHENTICATION_FAILED', message, { isSigned: true })
 
 /** Key servers that cannot be reached are our trouble, everything else is the token's. */
 function refuse(error: unknown): never {
@@ -92,5 +128,8 @@ function refuse(error: unknown): never {
     error instanceof errors.JWKSNoMatchingKey
   if (isTokens) throw new TokenError('AUTHENTICATION_FAILED', 'JWT token is not valid')
   const fields = error instanceof KeysTooYoungError ? { forMs: KEYS_COOLDOWN_MS } : {}
-  throw new TokenError('INTERNAL_ERROR', 'The token could not be checked; try again later', { cause: error, ...fields })
+  throw new TokenError('INTERNAL_ERROR', 'The token could not be checked; try again later', {
+    cause: error,
+    ...fields,
+  })
 }

@@ -68,7 +68,16 @@ export const REJECTION_CODES: readonly string[] = Object.keys(REASON_OF)
 export const rejectionReasonOf = (code: string): RejectionReason =>
   Object.hasOwn(REASON_OF, code) ? REASON_OF[code as RejectionCode] : 'RISK_LIMIT_EXCEEDED'
 
-export const CONNECTION_ERRORS = ['AUTHENTICATION_FAILED', 'RATE_LIMIT_EXCEEDED', 'INTERNAL_ERROR'] as const
+export const CONNECTION_ERRORS = [
+  'AUTHENTICATION_FAILED',
+  'RATE_LIMIT_EXCEEDED',
+  'INTERNAL_ERROR',
+] as const
 export type ConnectionErrorCode = (typeof CONNECTION_ERRORS)[number]
-export const CLOSE_REASONS = ['logout', 'token_expired', 'duplicate_connection', 'server_shutdown'] as const
+export const CLOSE_REASONS = [
+  'logout',
+  'token_expired',
+  'duplicate_connection',
+  'server_shutdown',
+] as const
 export type CloseReason = (typeof CLOSE_REASONS)[number]

@@ -4,15 +4,22 @@ import * as payload from './payloads.ts'
 
 /**
  * How an event reaches a client.
- * - `logged`: committed to the user's event log with the state it tells of; replayed after a reconnect.
+ * - `logged`: committed to the user's event log with the state it tells of; replayed after a
+ *   reconnect.
  * - `socket`: about one connection; never replayed.
  * - `volatile`: only the newest matters; may be dropped.
  */
 export type Delivery = 'logged' | 'socket' | 'volatile'
 
-const event = <Schema extends z.ZodType, D extends Delivery>(schema: Schema, delivery: D) => ({ schema, delivery })
+const event = <Schema extends z.ZodType, D extends Delivery>(schema: Schema, delivery: D) => ({
+  schema,
+  delivery,
+})
 
-/** Every event that the server emits. `portfolio.positionUpdated` is logged; price-only ones are made at the relay, volatile. */
+/**
+ * Every event that the server emits. `portfolio.positionUpdated` is logged; price-only ones are
+ * made at the relay, volatile.
+ */
 export const serverEvents = {
   'connection.authorized': event(payload.connectionAuthorized, 'socket'),
   'connection.closed': event(payload.connectionClosed, 'socket'),
@@ -39,12 +46,16 @@ export const serverEvents = {
 } as const
 
 export type ServerEventName = keyof typeof serverEvents
-export type ServerEventPayload<Name extends ServerEventName> = z.output<(typeof serverEvents)[Name]['schema']>
+export type ServerEventPayload<Name extends ServerEventName> = z.output<
+  (typeof serverEvents)[Name]['schema']
+>
 type LoggedName = {
   [N in ServerEventName]: (typeof serverEvents)[N]['delivery'] extends 'logged' ? N : never
 }[ServerEventName]
 /** An event on its way into a user's log. */
-export type LoggedEvent = { [N in LoggedName]: Readonly<{ event: N; payload: ServerEventPayload<N> }> }[LoggedName]
+export type LoggedEvent = {
+  [N in LoggedName]: Readonly<{ event: N; payload: ServerEventPayload<N> }>
+}[LoggedName]
 
 /** Symbols that one connection may watch. */
 export const SYMBOLS_PER_SOCKET_MAX = 100
@@ -67,24 +78,34 @@ export const clientEvents = {
 } as const
 
 export type ClientEventName = keyof typeof clientEvents
-export type ClientEventPayload<Name extends ClientEventName> = z.input<(typeof clientEvents)[Name]['schema']>
+export type ClientEventPayload<Name extends ClientEventName> = z.input<
+  (typeof clientEvents)[Name]['schema']
+>
 
-/** Why a symbol is not watched: the broker's list does not have it, or says that it is not traded. */
+/**
+ * Why a symbol is not watched: the broker's list does not have it, or says that it is not traded.
+ */
 export type SymbolRefusal = Readonly<{ symbol: string; reason: 'UNKNOWN_SYMBOL' | 'NOT_TRADABLE' }>
 
 /**
- * The optional acknowledgement of a client event. `symbols`: all that the connection watches now; `subscribed` and `refused`: those of
- * this `market.subscribe`.
+ * The optional acknowledgement of a client event. `symbols`: all that the connection watches now;
+ * `subscribed` and `refused`: those of this `market.subscribe`.
  */
 export type CommandAnswer = Readonly<
-  | { ok: true; symbols?: readonly string[]; subscribed?: readonly string[]; refused?: readonly SymbolRefusal[] }
+  | {
+      ok: true
+      symbols?: readonly string[]
+      subscribed?: readonly string[]
+      refused?: readonly SymbolRefusal[]
+    }
   | { ok: false; error: string; message: string }
 >
 
 /**
- * What an event carries as its second argument, to connections whose handshake names `lastEventId`: the place in the log at which the
- * connection is once it has handled the event. A resync carries none: the `state.sync` that follows it does, so that a client that is
- * cut between the two gets both again.
+ * What an event carries as its second argument, to connections whose handshake names `lastEventId`:
+ * the place in the log at which the connection is once it has handled the event. A resync carries
+ * none: the `state.sync` that follows it does, so that a client that is cut between the two gets
+ * both again.
  */
 type MetaOf<Name extends ServerEventName> = Name extends 'connection.authorized' | 'state.sync'
   ? EventPosition
@@ -97,5 +118,8 @@ export type ServerToClientEvents = {
   [N in ServerEventName]: (payload: ServerEventPayload<N>, meta?: MetaOf<N>) => void
 }
 export type ClientToServerEvents = {
-  [N in ClientEventName]: (payload: ClientEventPayload<N>, answer?: (answer: CommandAnswer) => void) => void
+  [N in ClientEventName]: (
+    payload: ClientEventPayload<N>,
+    answer?: (answer: CommandAnswer) => void,
+  ) => void
 }

@@ -13,16 +13,22 @@ const optionalCount = z
   .nullish()
   .transform((value) => value ?? null)
 
-/** Limits of a user or of one connection, as the trade API sets them. What is absent or null is not limited. */
+/**
+ * Limits of a user or of one connection, as the trade API sets them. What is absent or null is not
+ * limited.
+ */
 export const limitsSchema = z
   .strictObject({
     /** Money, in the account's currency, that one order may move. */
     orderNotionalMax: optionalDecimal,
     positionNotionalMax: optionalDecimal,
     openOrdersMax: optionalCount,
-    ordersPerMinuteMax: optionalCount.refine((count) => count === null || count <= ORDERS_PER_MINUTE_MAX, {
-      error: `must be at most ${ORDERS_PER_MINUTE_MAX}`,
-    }),
+    ordersPerMinuteMax: optionalCount.refine(
+      (count) => count === null || count <= ORDERS_PER_MINUTE_MAX,
+      {
+        error: `must be at most ${ORDERS_PER_MINUTE_MAX}`,
+      },
+    ),
     ordersPerDayMax: optionalCount,
     dailyLossMax: optionalDecimal,
     /** Only these. */

@@ -11,7 +11,8 @@ import {
 } from '#domain'
 import { NOTIONAL_MAX } from './amounts.ts'
 
-// What can be said of an order from the request alone, and by the broker's list of assets. Source: Alpaca's Trading API, POST /v2/orders, field rules.
+// What can be said of an order from the request alone, and by the broker's list of assets. Source:
+// Alpaca's Trading API, POST /v2/orders, field rules.
 
 type Problem = readonly [field: string, message: string]
 type Rule = (order: OrderIntent) => Problem | null
@@ -32,12 +33,20 @@ const isCrypto = ({ symbol }: OrderIntent): boolean => symbol.includes('/')
 function tickProblem(field: string, price: Decimal | null, crypto: boolean): Problem | null {
   if (price === null || crypto) return null
   const places = cmp(price, '1' as Decimal) >= 0 ? 2 : 4
-  return (price.split('.')[1]?.length ?? 0) > places ? [field, `at most ${places} decimals at this price`] : null
+  return (price.split('.')[1]?.length ?? 0) > places
+    ? [field, `at most ${places} decimals at this price`]
+    : null
 }
 
 const rules: readonly Rule[] = [
-  (o) => (o.quantity === null && o.notional === null ? ['quantity', 'give a quantity (or a notional)'] : null),
-  (o) => (o.quantity !== null && o.notional !== null ? ['notional', 'give quantity or notional, not both'] : null),
+  (o) =>
+    o.quantity === null && o.notional === null
+      ? ['quantity', 'give a quantity (or a notional)']
+      : null,
+  (o) =>
+    o.quantity !== null && o.notional !== null
+      ? ['notional', 'give quantity or notional, not both']
+      : null,
   (o) => {
     const wants = PRICED[o.orderType].limit && o.orderClass !== 'oco'
     if (wants && o.limitPrice === null) return ['limitPrice', `${words(o)} needs a limitPrice`]
@@ -49,13 +58,19 @@ const rules: readonly Rule[] = [
       : null
   },
   (o) => {
-    if (PRICED[o.orderType].stop && o.stopPrice === null) return ['stopPrice', `${words(o)} needs a stopPrice`]
-    return !PRICED[o.orderType].stop && o.stopPrice !== null ? ['stopPrice', `${words(o)} takes no stopPrice`] : null
+    if (PRICED[o.orderType].stop && o.stopPrice === null)
+      return ['stopPrice', `${words(o)} needs a stopPrice`]
+    return !PRICED[o.orderType].stop && o.stopPrice !== null
+      ? ['stopPrice', `${words(o)} takes no stopPrice`]
+      : null
   },
   (o) => {
     const given = [o.trailPrice, o.trailPercent].filter((trail) => trail !== null).length
-    if (o.orderType !== 'trailing_stop') return given > 0 ? ['trailPrice', `${words(o)} takes no trail`] : null
-    return given === 1 ? null : ['trailPrice', 'a trailing-stop order needs trailPrice or trailPercent, one of them']
+    if (o.orderType !== 'trailing_stop')
+      return given > 0 ? ['trailPrice', `${words(o)} takes no trail`] : null
+    return given === 1
+      ? null
+      : ['trailPrice', 'a trailing-stop order needs trailPrice or trailPercent, one of them']
   },
   (o) =>
     o.orderType === 'trailing_stop' && !['day', 'gtc'].includes(o.timeInForce)
@@ -67,8 +82,13 @@ const rules: readonly Rule[] = [
       : null,
   (o) =>
     // Which other types may be sized in money has changed before: the broker decides.
-    o.notional !== null && o.orderType === 'trailing_stop' ? ['notional', `${words(o)} is sized by quantity`] : null,
-  (o) => (o.notional !== null && cmp(o.notional, '1' as Decimal) < 0 ? ['notional', 'must be at least 1.00'] : null),
+    o.notional !== null && o.orderType === 'trailing_stop'
+      ? ['notional', `${words(o)} is sized by quantity`]
+      : null,
+  (o) =>
+    o.notional !== null && cmp(o.notional, '1' as Decimal) < 0
+      ? ['notional', 'must be at least 1.00']
+      : null,
   (o) => {
     const price = o.limitPrice ?? o.stopPrice ?? o.takeProfit?.limitPrice ?? null
     return o.quantity !== null && price !== null && cmp(mul(o.quantity, price), NOTIONAL_MAX) > 0
@@ -78,15 +98,23 @@ const rules: readonly Rule[] = [
   (o) => {
     const isFraction = o.notional !== null || (o.quantity !== null && !isWhole(o.quantity))
     if (isCrypto(o) || !isFraction) return null
-    if (o.timeInForce !== 'day') return ['timeInForce', 'fractional and notional orders work as day']
-    return o.orderClass === 'simple' ? null : ['orderClass', 'fractional and notional orders are simple']
+    if (o.timeInForce !== 'day')
+      return ['timeInForce', 'fractional and notional orders work as day']
+    return o.orderClass === 'simple'
+      ? null
+      : ['orderClass', 'fractional and notional orders are simple']
   },
   (o) =>
-    isCrypto(o) && !['gtc', 'ioc'].includes(o.timeInForce) ? ['timeInForce', 'crypto orders work as gtc or ioc'] : null,
+    isCrypto(o) && !['gtc', 'ioc'].includes(o.timeInForce)
+      ? ['timeInForce', 'crypto orders work as gtc or ioc']
+      : null,
   // Prices and cash are in USD here: what a pair in another currency costs could not be told.
   (o) => (!isQuotedInUsd(o.symbol) ? ['symbol', 'pairs are traded in USD, like ETH/USD'] : null),
-  (o) => (isCrypto(o) && o.orderClass !== 'simple' ? ['orderClass', 'crypto orders are simple'] : null),
-  (o) => tickProblem('limitPrice', o.limitPrice, isCrypto(o)) ?? tickProblem('stopPrice', o.stopPrice, isCrypto(o)),
+  (o) =>
+    isCrypto(o) && o.orderClass !== 'simple' ? ['orderClass', 'crypto orders are simple'] : null,
+  (o) =>
+    tickProblem('limitPrice', o.limitPrice, isCrypto(o)) ??
+    tickProblem('stopPrice', o.stopPrice, isCrypto(o)),
   (o) => tickProblem('takeProfit.limitPrice', o.takeProfit?.limitPrice ?? null, isCrypto(o)),
   (o) => tickProblem('stopLoss.stopPrice', o.stopLoss?.stopPrice ?? null, isCrypto(o)),
   (o) => tickProblem('stopLoss.limitPrice', o.stopLoss?.limitPrice ?? null, isCrypto(o)),
@@ -96,10 +124,12 @@ const rules: readonly Rule[] = [
 function classProblem(o: OrderIntent): Problem | null {
   const { orderClass, takeProfit, stopLoss } = o
   if (orderClass === 'simple') {
-    if (takeProfit !== null) return ['takeProfit', 'a simple order has no takeProfit; set orderClass']
+    if (takeProfit !== null)
+      return ['takeProfit', 'a simple order has no takeProfit; set orderClass']
     return stopLoss === null ? null : ['stopLoss', 'a simple order has no stopLoss; set orderClass']
   }
-  if (!['day', 'gtc'].includes(o.timeInForce)) return ['timeInForce', `a ${orderClass} order works as day or gtc`]
+  if (!['day', 'gtc'].includes(o.timeInForce))
+    return ['timeInForce', `a ${orderClass} order works as day or gtc`]
   if (o.extendedHours) return ['extendedHours', `a ${orderClass} order works in regular hours only`]
   if (orderClass === 'oto') {
     return (takeProfit === null) !== (stopLoss === null)
@@ -107,20 +137,31 @@ function classProblem(o: OrderIntent): Problem | null {
       : ['takeProfit', 'an oto order needs takeProfit or stopLoss, one of them']
   }
   const article = orderClass === 'oco' ? 'an' : 'a'
-  if (takeProfit === null) return ['takeProfit', `${article} ${orderClass} order needs a takeProfit`]
+  if (takeProfit === null)
+    return ['takeProfit', `${article} ${orderClass} order needs a takeProfit`]
   if (stopLoss === null) return ['stopLoss', `${article} ${orderClass} order needs a stopLoss`]
-  if (orderClass === 'oco' && o.orderType !== 'limit') return ['orderType', 'an oco order is of type limit']
-  // An oco order is the exit itself, so its own side is the exit's side; a bracket's side is the entry's.
+  if (orderClass === 'oco' && o.orderType !== 'limit')
+    return ['orderType', 'an oco order is of type limit']
+  // An oco order is the exit itself, so its own side is the exit's side; a bracket's side is the
+  // entry's.
   const isLong = orderClass === 'oco' ? o.side === 'sell' : o.side === 'buy'
   const order = cmp(takeProfit.limitPrice, stopLoss.stopPrice)
   if (!(isLong ? order > 0 : order < 0)) {
-    return ['takeProfit', `takeProfit.limitPrice must be ${isLong ? 'above' : 'below'} stopLoss.stopPrice`]
+    return [
+      'takeProfit',
+      `takeProfit.limitPrice must be ${isLong ? 'above' : 'below'} stopLoss.stopPrice`,
+    ]
   }
   if (orderClass === 'oco' || o.limitPrice === null) return null
   // The entry's limit is the base price that the stop is measured from.
-  const room = isLong ? sub(o.limitPrice, stopLoss.stopPrice) : sub(stopLoss.stopPrice, o.limitPrice)
+  const room = isLong
+    ? sub(o.limitPrice, stopLoss.stopPrice)
+    : sub(stopLoss.stopPrice, o.limitPrice)
   if (cmp(room, '0.01' as Decimal) >= 0) return null
-  return ['stopLoss.stopPrice', `must be at least 0.01 ${isLong ? 'below' : 'above'} the limitPrice`]
+  return [
+    'stopLoss.stopPrice',
+    `must be at least 0.01 ${isLong ? 'below' : 'above'} the limitPrice`,
+  ]
 }
 
 /** Everything that is wrong with an order, each with the field to mend. */
@@ -128,18 +169,24 @@ export const orderProblems = (order: OrderIntent): Problem[] =>
   rules.map((rule) => rule(order)).filter((problem) => problem !== null)
 
 /** What can be said of the price of a close. */
-export function closeProblem(symbol: string, limitPrice: Decimal | null, extendedHours: boolean): Problem | null {
+export function closeProblem(
+  symbol: string,
+  limitPrice: Decimal | null,
+  extendedHours: boolean,
+): Problem | null {
   const isPair = symbol.includes('/')
   if (extendedHours && isPair) return ['extendedHours', 'pairs trade at any time']
-  if (extendedHours && limitPrice === null) return ['limitPrice', 'a close in extended hours needs a limitPrice']
+  if (extendedHours && limitPrice === null)
+    return ['limitPrice', 'a close in extended hours needs a limitPrice']
   return tickProblem('limitPrice', limitPrice, isPair)
 }
 
 /**
- * What is refused before an order is queued, and is left to the broker once it is: rules that the broker has changed before, and what
- * changes with time. Each problem with the field to mend.
+ * What is refused before an order is queued, and is left to the broker once it is: rules that the
+ * broker has changed before, and what changes with time. Each problem with the field to mend.
  * @param answer what the broker's list says of the symbol
- * @param holdsSome whether there may be something of the asset to sell: a position, or a buy under way
+ * @param holdsSome whether there may be something of the asset to sell: a position, or a buy under
+ *   way
  */
 export const doorProblems = (
   order: OrderIntent,
@@ -165,35 +212,57 @@ const doorRules: readonly Rule[] = [
       : null,
 ]
 
-/** What the broker would refuse by what it lists; empty where there is no list, or the asset is of a class that is not known here. */
+/**
+ * What the broker would refuse by what it lists; empty where there is no list, or the asset is of a
+ * class that is not known here.
+ */
 function assetProblems(order: OrderIntent, answer: AssetAnswer): Problem[] {
   if (answer.kind === 'unknown') return []
-  if (answer.kind === 'not_listed') return [['symbol', `${order.symbol} is no asset of the broker; check its spelling`]]
+  if (answer.kind === 'not_listed')
+    return [['symbol', `${order.symbol} is no asset of the broker; check its spelling`]]
   const { asset } = answer
   if (asset.assetClass === 'other') return []
   return assetRules.map((rule) => rule(order, asset)).filter((problem) => problem !== null)
 }
 
 const assetRules: readonly ((order: OrderIntent, asset: Asset) => Problem | null)[] = [
-  ({ symbol }, { isTradable }) => (isTradable ? null : ['symbol', `${symbol} cannot be traded at the broker now`]),
+  ({ symbol }, { isTradable }) =>
+    isTradable ? null : ['symbol', `${symbol} cannot be traded at the broker now`],
   (o, { isFractionable }) => {
     if (isFractionable) return null
-    if (o.notional !== null) return ['notional', `${o.symbol} is traded in whole shares; give a quantity`]
-    return o.quantity === null || isWhole(o.quantity) ? null : ['quantity', `${o.symbol} is traded in whole shares`]
+    if (o.notional !== null)
+      return ['notional', `${o.symbol} is traded in whole shares; give a quantity`]
+    return o.quantity === null || isWhole(o.quantity)
+      ? null
+      : ['quantity', `${o.symbol} is traded in whole shares`]
   },
   ({ quantity }, { quantityMin: min }) =>
-    quantity !== null && min !== null && cmp(quantity, min) < 0 ? ['quantity', `must be at least ${min}`] : null,
-  ({ quantity }, { quantityIncrement }) => incrementProblem('quantity', quantity, quantityIncrement),
-  ({ limitPrice }, { priceIncrement }) => incrementProblem('limitPrice', limitPrice, priceIncrement),
+    quantity !== null && min !== null && cmp(quantity, min) < 0
+      ? ['quantity', `must be at least ${min}`]
+      : null,
+  ({ quantity }, { quantityIncrement }) =>
+    incrementProblem('quantity', quantity, quantityIncrement),
+  ({ limitPrice }, { priceIncrement }) =>
+    incrementProblem('limitPrice', limitPrice, priceIncrement),
   ({ stopPrice }, { priceIncrement }) => incrementProblem('stopPrice', stopPrice, priceIncrement),
 ]
 
-function incrementProblem(field: string, value: Decimal | null, increment: Decimal | null): Problem | null {
+function incrementProblem(
+  field: string,
+  value: Decimal | null,
+  increment: Decimal | null,
+): Problem | null {
   if (value === null || increment === null || cmp(increment, '0' as Decimal) <= 0) return null
-  return mul(div(value, increment, 0), increment) === value ? null : [field, `must be a multiple of ${increment}`]
+  return mul(div(value, increment, 0), increment) === value
+    ? null
+    : [field, `must be a multiple of ${increment}`]
 }
 
-const shortProblems = ({ side, symbol }: OrderIntent, answer: AssetAnswer, holdsSome: boolean): Problem[] =>
+const shortProblems = (
+  { side, symbol }: OrderIntent,
+  answer: AssetAnswer,
+  holdsSome: boolean,
+): Problem[] =>
   side === 'sell' && answer.kind === 'listed' && !answer.asset.isShortable && !holdsSome
     ? [['side', `${symbol} cannot be sold short, and none of it is held`]]
     : []

@@ -4,8 +4,9 @@ import { EVENT_NUMBER_MAX } from './amounts.ts'
 import { CLOSE_REASONS, CONNECTION_ERRORS, REJECTION_REASONS } from './codes.ts'
 import { EVENT_ID_PATTERN } from './ids.ts'
 
-// Payloads of the server's events, as clients receive them: extra fields are allowed, missing ones are not. Money and quantities are
-// JSON numbers here and nowhere else. Null where the world has no value.
+// Payloads of the server's events, as clients receive them: extra fields are allowed, missing ones
+// are not. Money and quantities are JSON numbers here and nowhere else. Null where the world has no
+// value.
 
 const time = z.iso.datetime()
 const amount = z.number().min(-EVENT_NUMBER_MAX).max(EVENT_NUMBER_MAX)
@@ -25,12 +26,27 @@ export const connectionAuthorized = z.looseObject({
   lastEventId: eventId.optional(),
   warnings: z.array(z.looseObject({ field: z.string(), message: z.string() })).optional(),
 })
-export const connectionClosed = z.looseObject({ reason: z.enum(CLOSE_REASONS), message: z.string(), timestamp: time })
-export const connectionError = z.looseObject({ error: z.enum(CONNECTION_ERRORS), message: z.string(), timestamp: time })
+export const connectionClosed = z.looseObject({
+  reason: z.enum(CLOSE_REASONS),
+  message: z.string(),
+  timestamp: time,
+})
+export const connectionError = z.looseObject({
+  error: z.enum(CONNECTION_ERRORS),
+  message: z.string(),
+  timestamp: time,
+})
 /** `expiresIn` in seconds. */
-export const tokenExpiring = z.looseObject({ expiresIn: z.number(), message: z.string(), timestamp: time })
+export const tokenExpiring = z.looseObject({
+  expiresIn: z.number(),
+  message: z.string(),
+  timestamp: time,
+})
 
-/** `oldBalance`, `newBalance`: the user's cash over all accounts. `connectionBalance`: that of one of several. */
+/**
+ * `oldBalance`, `newBalance`: the user's cash over all accounts. `connectionBalance`: that of one
+ * of several.
+ */
 export const balanceChanged = z.looseObject({
   ...ofUser,
   ...ofConnection,
@@ -158,7 +174,10 @@ export const marketQuote = z.looseObject({
 })
 
 const totals = { totalValue: amount, cashBalance: amount, positionsValue: amount }
-/** `cancelling`: a cancel was asked for, be the trade at the broker already or not: its `trade.submitted` may follow. */
+/**
+ * `cancelling`: a cancel was asked for, be the trade at the broker already or not: its
+ * `trade.submitted` may follow.
+ */
 export const PENDING_STATUSES = [
   'submitting',
   'submitted',
@@ -193,7 +212,10 @@ export const stateSync = z.looseObject({
   lastEventId: eventId.optional(),
   timestamp: time,
 })
-/** What came before this cannot be told one by one: take the `state.sync` that follows as the whole truth. */
+/**
+ * What came before this cannot be told one by one: take the `state.sync` that follows as the whole
+ * truth.
+ */
 export const stateResync = z.looseObject({ reason: z.string(), timestamp: time })
 
 export const rateLimitWarning = z.looseObject({

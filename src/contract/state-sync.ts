@@ -28,16 +28,23 @@ type Snapshot = Readonly<{
 }>
 
 type Waiting = Readonly<{ tradeId: string; connectionId: string }> &
-  Pick<Order, 'symbol' | 'side' | 'orderType' | 'quantity' | 'notional' | 'limitPrice' | 'stopPrice'>
+  Pick<
+    Order,
+    'symbol' | 'side' | 'orderType' | 'quantity' | 'notional' | 'limitPrice' | 'stopPrice'
+  >
 
 /** Positions, and pending trades, that one `state.sync` holds at most: about a megabyte of each. */
 const ROWS_MAX = 2_500
 
 /**
- * What a client is shown of a snapshot. Parts that were not asked for are absent; `types` undefined: all. `truncated`: there are more
- * positions or trades than fit.
+ * What a client is shown of a snapshot. Parts that were not asked for are absent; `types`
+ * undefined: all. `truncated`: there are more positions or trades than fit.
  */
-export function stateSyncOf(snapshot: Snapshot, types: readonly SyncType[] | undefined, timestamp: string): StateSync {
+export function stateSyncOf(
+  snapshot: Snapshot,
+  types: readonly SyncType[] | undefined,
+  timestamp: string,
+): StateSync {
   const wants = (type: SyncType): boolean => types === undefined || types.includes(type)
   const pending = [
     ...snapshot.orders.filter(isPending).map(pendingTradeOf),
@@ -45,7 +52,9 @@ export function stateSyncOf(snapshot: Snapshot, types: readonly SyncType[] | und
   ]
   return {
     ...(wants('portfolio') ? { portfolio: portfolioOf(snapshot) } : {}),
-    ...(wants('positions') ? { positions: snapshot.positions.slice(0, ROWS_MAX).map(positionOf) } : {}),
+    ...(wants('positions')
+      ? { positions: snapshot.positions.slice(0, ROWS_MAX).map(positionOf) }
+      : {}),
     ...(wants('trades') ? { pendingTrades: pending.slice(0, ROWS_MAX) } : {}),
     ...(Math.max(pending.length, snapshot.positions.length) > ROWS_MAX ? { truncated: true } : {}),
     lastEventId: snapshot.lastEventId,
@@ -55,14 +64,19 @@ export function stateSyncOf(snapshot: Snapshot, types: readonly SyncType[] | und
 
 function portfolioOf({ accounts, positions }: Snapshot): NonNullable<StateSync['portfolio']> {
   const parts = accounts.map(({ connectionId, cash }) => {
-    const value = sum(positions.filter((p) => p.connectionId === connectionId).map((p) => marketValue(p)))
+    const value = sum(
+      positions.filter((p) => p.connectionId === connectionId).map((p) => marketValue(p)),
+    )
     return { brokerConnectionId: connectionId, cash, value }
   })
   const cash = sum(parts.map((part) => part.cash))
   const value = sum(parts.map((part) => part.value))
   return {
     ...totals(cash, value),
-    accounts: parts.map((part) => ({ brokerConnectionId: part.brokerConnectionId, ...totals(part.cash, part.value) })),
+    accounts: parts.map((part) => ({
+      brokerConnectionId: part.brokerConnectionId,
+      ...totals(part.cash, part.value),
+    })),
   }
 }
 
@@ -85,7 +99,8 @@ const positionOf = (position: Position) => ({
   openedAt: new Date(position.openedAt).toISOString(),
 })
 
-const isPending = (order: Order): boolean => order.origin === 'fillcast' && !isTerminal(order.status)
+const isPending = (order: Order): boolean =>
+  order.origin === 'fillcast' && !isTerminal(order.status)
 
 function statusOf(order: Order): (typeof PENDING_STATUSES)[number] {
   const working = headOf(order, 'entry')?.working?.status

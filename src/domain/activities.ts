@@ -4,7 +4,10 @@ import { add, type Decimal, isZero, sum, ZERO } from './decimal.ts'
 /** Something other than an execution that moved an account's cash or holdings, in our words. */
 export type BrokerActivity = Readonly<{
   id: string
-  /** `cash` is any movement of money that is neither a deposit nor a withdrawal: fee, dividend, interest, journal. */
+  /**
+   * `cash` is any movement of money that is neither a deposit nor a withdrawal: fee, dividend,
+   * interest, journal.
+   */
   kind: 'deposit' | 'withdrawal' | 'cash' | 'split' | 'symbol_change' | 'other'
   /** The broker's own word for it. */
   type: string
@@ -13,17 +16,24 @@ export type BrokerActivity = Readonly<{
   symbol: string | null
   /** What the symbol became (symbol change). */
   newSymbol: string | null
-  /** By how much it changed the holding of `symbol`, signed; `null` where it did not (a dividend names shares and moves none). */
+  /**
+   * By how much it changed the holding of `symbol`, signed; `null` where it did not (a dividend
+   * names shares and moves none).
+   */
   quantity: Decimal | null
   /** When it was booked; where the broker tells the day only, the beginning of that day in UTC. */
   at: string
 }>
 
 /**
- * Activities are dated by day and listed late, so a reading goes back this far behind the last one, and every id of that time is kept.
+ * Activities are dated by day and listed late, so a reading goes back this far behind the last one,
+ * and every id of that time is kept.
  */
 export const ACTIVITY_OVERLAP_MS = 7 * 86_400_000
-/** Ids kept; an account with more activities in the overlap than this is read from the newest of them on. */
+/**
+ * Ids kept; an account with more activities in the overlap than this is read from the newest of
+ * them on.
+ */
 export const ACTIVITY_IDS_MAX = 1_000
 
 /** The activities that are not accounted for yet, oldest first. */
@@ -32,7 +42,10 @@ export const unreadOf = (account: Account, listed: readonly BrokerActivity[]): B
   return listed.filter(({ id }) => !read.has(id))
 }
 
-/** Marks activities as accounted for. @param readAt where the next reading starts from, before its overlap */
+/**
+ * Marks activities as accounted for.
+ * @param readAt where the next reading starts from, before its overlap
+ */
 export function withRead(account: Account, ids: readonly string[], readAt: string): Account {
   const activityIds = [...new Set([...account.activityIds, ...ids])].slice(-ACTIVITY_IDS_MAX)
   return { ...account, activityIds, activitiesReadTo: readAt }
@@ -45,8 +58,9 @@ export const causeOf = ({ kind }: BrokerActivity): CashCause =>
 const CANDIDATES_MAX = 10
 
 /**
- * The candidates that together make exactly `difference`: what explains it. The largest such set, so that movements that cancel out
- * are told as well; `null` where none does, since a guess would be undone later.
+ * The candidates that together make exactly `difference`: what explains it. The largest such set,
+ * so that movements that cancel out are told as well; `null` where none does, since a guess would
+ * be undone later.
  */
 export function explanationOf<T>(
   candidates: readonly T[],

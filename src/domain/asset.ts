@@ -15,10 +15,18 @@ export type Asset = Readonly<{
   priceIncrement: Decimal | null
 }>
 
-/** What the list of assets says of a symbol. `unknown`: there is no list (yet), or it is not whole: nothing follows from it. */
-export type AssetAnswer = Readonly<{ kind: 'listed'; asset: Asset } | { kind: 'not_listed' } | { kind: 'unknown' }>
+/**
+ * What the list of assets says of a symbol. `unknown`: there is no list (yet), or it is not whole:
+ * nothing follows from it.
+ */
+export type AssetAnswer = Readonly<
+  { kind: 'listed'; asset: Asset } | { kind: 'not_listed' } | { kind: 'unknown' }
+>
 
-/** Currencies in which the broker quotes pairs. Shares have at most five letters, so that the two cannot be mixed up. */
+/**
+ * Currencies in which the broker quotes pairs. Shares have at most five letters, so that the two
+ * cannot be mixed up.
+ */
 const SLASHLESS_PAIR = /^([A-Z0-9]{2,12}?)(USDT|USDC|USD|BTC)$/
 const PAIR_LENGTH_MIN = 6
 
@@ -34,14 +42,19 @@ export function slashedPair(symbol: string): string | null {
 /** Options are named by their contract: `AAPL240119C00100000`. */
 const OPTION = /^[A-Z0-9]{1,6}\d{6}[CP]\d{8}$/
 const OPTION_LENGTH_MIN = 16
-export const isOption = (symbol: string): boolean => symbol.length >= OPTION_LENGTH_MIN && OPTION.test(symbol)
+export const isOption = (symbol: string): boolean =>
+  symbol.length >= OPTION_LENGTH_MIN && OPTION.test(symbol)
 
 /** Shares of one contract, where nothing says otherwise. */
 const SHARES_PER_CONTRACT = '100' as Decimal
 
-/** What one unit of an asset costs at a price as brokers write it: options are priced by the share, and held by the contract. */
+/**
+ * What one unit of an asset costs at a price as brokers write it: options are priced by the share,
+ * and held by the contract.
+ */
 export const unitPrice = (symbol: string, price: Decimal): Decimal =>
   isOption(symbol) ? mul(price, SHARES_PER_CONTRACT) : price
 
 /** Whether prices of the asset are in USD, so that they can be booked. */
-export const isQuotedInUsd = (symbol: string): boolean => !symbol.includes('/') || symbol.endsWith('/USD')
+export const isQuotedInUsd = (symbol: string): boolean =>
+  !symbol.includes('/') || symbol.endsWith('/USD')

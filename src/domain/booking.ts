@@ -12,7 +12,15 @@ import {
   type Placement,
   PLACEMENTS_MAX,
 } from './order.ts'
-import { endingOf, holding, isDone, moved, newPlacement, nextExecution, viewed } from './placement.ts'
+import {
+  endingOf,
+  holding,
+  isDone,
+  moved,
+  newPlacement,
+  nextExecution,
+  viewed,
+} from './placement.ts'
 import type { Landing, Reduced } from './reduce.ts'
 import { predecessorOf, replaceEnded, replaceTookPlace } from './requests.ts'
 import { hasRightSize, isComplete, standingOf, totalsOf } from './standing.ts'
@@ -42,8 +50,8 @@ import { isTerminal, type Signal } from './transitions.ts'
 import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 /**
- * One application of one update to an order and its placements; what its executions move is in holdings.ts. Lives for one call of
- * `reduce`.
+ * One application of one update to an order and its placements; what its executions move is in
+ * holdings.ts. Lives for one call of `reduce`.
  */
 export class Booking {
   readonly #before: Order | null
@@ -80,7 +88,15 @@ export class Booking {
       ...(closeCommandId === null ? {} : { closeCommandId }),
       ...(askedAt === undefined ? {} : { askedAt }),
     }
-    this.#order = { ...blank, ...terms, ...mark, parametersHash, claimedAt: at, attemptedAt: at, placements: [entry] }
+    this.#order = {
+      ...blank,
+      ...terms,
+      ...mark,
+      parametersHash,
+      claimedAt: at,
+      attemptedAt: at,
+      placements: [entry],
+    }
   }
 
   /** Ours or the broker's refusal; only an order without any evidence of life can be refused. */
@@ -103,7 +119,8 @@ export class Booking {
 
   #moveUnsent(signal: Signal): boolean {
     const [entry] = this.#order?.placements ?? []
-    const next = this.#order?.status === 'submitting' && entry !== undefined ? moved(entry, signal) : null
+    const next =
+      this.#order?.status === 'submitting' && entry !== undefined ? moved(entry, signal) : null
     if (next === null) this.#anomaly('illegal_transition')
     else this.#put(0, next)
     return next !== null
@@ -125,7 +142,13 @@ export class Booking {
   #tellReplaced(leg: Placement['leg'], at: string): void {
     this.#emit((order) => {
       const agreed = { ...order, placements: order.placements.filter((one) => one.agreed) }
-      return { type: 'order.replaced', order, leg, brokerOrderId: headOf(agreed, leg)?.brokerOrderId ?? '', at }
+      return {
+        type: 'order.replaced',
+        order,
+        leg,
+        brokerOrderId: headOf(agreed, leg)?.brokerOrderId ?? '',
+        at,
+      }
     })
   }
 
@@ -137,13 +160,15 @@ export class Booking {
   view(update: Extract<OrderUpdate, { type: 'broker_order' }>, landing: Landing): void {
     const { order: seen, execution, isAnswer = false } = update
     const differences = this.#order === null ? [] : newDifferences(this.#order, seen)
-    if (!isAnswer && differences.some(({ kind }) => kind === 'unexplained')) return this.#anomaly('foreign_order')
+    if (!isAnswer && differences.some(({ kind }) => kind === 'unexplained'))
+      return this.#anomaly('foreign_order')
     if (differences.length > 0) this.#conform(seen, differences)
     if (this.#order === null && !saysWhat(seen)) return this.#anomaly('unreadable_order')
     this.#order ??= { ...blankOrder(landing), ...termsOf(seen) }
     this.#see(this.#locate(seen, null), seen, execution)
     if (this.#order.origin === 'fillcast') {
-      // An exit is a placement of this order; an order placed elsewhere keeps a record for each of its exits instead.
+      // An exit is a placement of this order; an order placed elsewhere keeps a record for each of
+      // its exits instead.
       for (const exit of seen.legs) this.#see(this.#locate(exit, exitOf(exit)), exit, null)
     }
     if (seen.status === 'unrecognized') this.#anomaly('unrecognized_status')
@@ -157,7 +182,9 @@ export class Booking {
     this.patch((order) => {
       const terms = conformedTerms(order, seen, differences)
       const { quantity = null } = terms
-      const placements = order.placements.map((one) => (quantity === null ? one : { ...one, quantity }))
+      const placements = order.placements.map((one) =>
+        quantity === null ? one : { ...one, quantity },
+      )
       return { ...terms, placements, differences }
     })
     this.#anomaly('differs_from_request')
@@ -175,7 +202,10 @@ export class Booking {
     if (this.#order !== null) this.#order = { ...this.#order, ...change(this.#order) }
   }
 
-  /** Index of the placement that a view is of, made where there is none; -1 when the order has too many. */
+  /**
+   * Index of the placement that a view is of, made where there is none; -1 when the order has too
+   * many.
+   */
   #locate(seen: BrokerOrder, exit: Placement['leg'] | null): number {
     const order = this.#order
     if (order === null) return -1
@@ -201,7 +231,8 @@ export class Booking {
     const after = viewed(before, seen)
     this.#put(index, after)
     // An order sized in money has its quantity from the broker.
-    if (before.leg === 'entry') this.patch(({ quantity }) => (quantity === null ? { quantity: after.quantity } : {}))
+    if (before.leg === 'entry')
+      this.patch(({ quantity }) => (quantity === null ? { quantity: after.quantity } : {}))
     this.#move(index, 'acknowledged')
     if (before.status === 'denied') this.#anomaly('appeared_after_close')
     if (isFirst && this.#order?.submittedAt === null) this.#submitted(seen.submittedAt)
@@ -248,7 +279,8 @@ export class Booking {
     }))
     if (counts(this.#order, placement.leg)) this.#tellExecuted(execution)
     else this.#emit((order) => ({ type: 'leg.executed', order, leg: placement.leg, execution }))
-    // What a pair costs in another coin is no figure in USD: the account is read for it (reconcile.ts).
+    // What a pair costs in another coin is no figure in USD: the account is read for it
+    // (reconcile.ts).
     if (isQuotedInUsd(this.#order.symbol)) this.#holdings.execute(this.#order, placement, execution)
   }
 
@@ -258,24 +290,39 @@ export class Booking {
     const wasEnded = this.#order.endedAt !== null
     const completed = !wasEnded && isComplete(this.#order)
     if (completed) this.patch(() => ({ status: 'filled', endedAt: at }))
-    if (this.#order.quantity !== null && cmp(this.#order.cumulativeQuantity, this.#order.quantity) > 0)
+    if (
+      this.#order.quantity !== null &&
+      cmp(this.#order.cumulativeQuantity, this.#order.quantity) > 0
+    )
       this.#anomaly('overfilled')
     this.#emit((order) =>
       wasEnded
-        ? { type: 'order.corrected', order, what: `${quantity} executed at ${price} after the order had ended`, at }
+        ? {
+            type: 'order.corrected',
+            order,
+            what: `${quantity} executed at ${price} after the order had ended`,
+            at,
+          }
         : { type: 'order.executed', order, execution, completed },
     )
   }
 
-  /** Takes an execution back, or restates it. One that has not been booked yet is left for a later telling. */
+  /**
+   * Takes an execution back, or restates it. One that has not been booked yet is left for a later
+   * telling.
+   */
   bust(brokerOrderId: string, bust: Bust): void {
     const index = this.#indexOf(brokerOrderId)
     const placement = this.#order?.placements[index]
     if (this.#order === null || placement === undefined) return this.#anomaly('unknown_order')
-    if (!this.#order.busts.includes(bust.id) && takesBooked(placement, bust)) this.#amend(index, bust)
+    if (!this.#order.busts.includes(bust.id) && takesBooked(placement, bust))
+      this.#amend(index, bust)
   }
 
-  /** The broker's total has stood: whatever was lost of executions and busts, what is booked comes to it from here on. */
+  /**
+   * The broker's total has stood: whatever was lost of executions and busts, what is booked comes
+   * to it from here on.
+   */
   adoptTotal(brokerOrderId: string, at: string): void {
     const index = this.#indexOf(brokerOrderId)
     const placement = this.#order?.placements[index]
@@ -288,7 +335,8 @@ export class Booking {
       this.#book(index, missing)
     }
     const amendment = amendmentTo(now(), total)
-    if (amendment !== null && this.#order?.busts.includes(amendment.id) === false) this.#amend(index, amendment)
+    if (amendment !== null && this.#order?.busts.includes(amendment.id) === false)
+      this.#amend(index, amendment)
     this.#put(index, closedAt(now(), total))
     this.#conclude(index, at)
   }
@@ -304,14 +352,24 @@ export class Booking {
     if (this.#order === null || placement === undefined) return
     const { quantity, price, corrected, at } = bust
     const isOfEarlier =
-      placement.leg === 'entry' && placement !== headOf(this.#order, 'entry') && hasRightSize(this.#order)
+      placement.leg === 'entry' &&
+      placement !== headOf(this.#order, 'entry') &&
+      hasRightSize(this.#order)
     this.#put(index, withBust(placement, bust))
     this.patch(({ busts }) => ({ busts: [...busts, bust.id].slice(-BUSTS_MAX) }))
     const told =
-      corrected === null ? 'taken back by the venue' : `restated as ${corrected.quantity} at ${corrected.price}`
+      corrected === null
+        ? 'taken back by the venue'
+        : `restated as ${corrected.quantity} at ${corrected.price}`
     if (counts(this.#order, placement.leg))
-      this.#emit((order) => ({ type: 'order.corrected', order, what: `${quantity} at ${price} ${told}`, at }))
-    // What an earlier order of the chain lost, the one at work does not execute again: the whole is for less.
+      this.#emit((order) => ({
+        type: 'order.corrected',
+        order,
+        what: `${quantity} at ${price} ${told}`,
+        at,
+      }))
+    // What an earlier order of the chain lost, the one at work does not execute again: the whole is
+    // for less.
     if (isOfEarlier) this.keepSize(at)
     const order = this.#order
     if (!isQuotedInUsd(order.symbol)) return
@@ -332,8 +390,9 @@ export class Booking {
   }
 
   /**
-   * A replacement has taken place once the broker shows the old one replaced or the new one at work: until then both may be the one
-   * that executes (CAN-04). From then on its terms are the order's.
+   * A replacement has taken place once the broker shows the old one replaced or the new one at
+   * work: until then both may be the one that executes (CAN-04). From then on its terms are the
+   * order's.
    */
   #agree(at: string): void {
     const { placements = [] } = this.#order ?? {}

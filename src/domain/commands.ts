@@ -28,11 +28,19 @@ export const ENDED_COMMANDS_MAX = 64
 export const commandsOf = (order: Order): CommandResult[] => [
   ...closeOf(order),
   ...order.replaceResults.map(({ commandId, outcome, message, at }): CommandResult => {
-    return { commandId, kind: 'replace', outcome: outcome === 'replaced' ? 'done' : outcome, message, at }
+    return {
+      commandId,
+      kind: 'replace',
+      outcome: outcome === 'replaced' ? 'done' : outcome,
+      message,
+      at,
+    }
   }),
   ...order.replaces.map(({ commandId, sentAt, requestedAt: at }): CommandResult => {
     const isOvertaken = order.endedAt !== null && sentAt === null
-    const [outcome, message] = isOvertaken ? (['overtaken', endOf(order)] as const) : (['pending', null] as const)
+    const [outcome, message] = isOvertaken
+      ? (['overtaken', endOf(order)] as const)
+      : (['pending', null] as const)
     return { commandId, kind: 'replace', outcome, message, at }
   }),
   ...(order.endedCommands ?? []),
@@ -40,36 +48,55 @@ export const commandsOf = (order: Order): CommandResult[] => [
 ]
 
 /** The order with a command noted that has no other trace; a repeat changes nothing. */
-export function withEnded(order: Order, command: EndedCommand): Pick<Order, 'endedCommands'> | null {
+export function withEnded(
+  order: Order,
+  command: EndedCommand,
+): Pick<Order, 'endedCommands'> | null {
   const isKnown = commandsOf(order).some(
     ({ kind, commandId }) => kind === command.kind && commandId === command.commandId,
   )
-  return isKnown ? null : { endedCommands: [...(order.endedCommands ?? []), command].slice(-ENDED_COMMANDS_MAX) }
+  return isKnown
+    ? null
+    : { endedCommands: [...(order.endedCommands ?? []), command].slice(-ENDED_COMMANDS_MAX) }
 }
 
-/** Begins the command ids of cancels that the removal of a connection asks for; the revision of its record follows. */
+/**
+ * Begins the command ids of cancels that the removal of a connection asks for; the revision of its
+ * record follows.
+ */
 export const REMOVAL_COMMAND = 'leave-'
 
-/** A cancel that is asked for once under its id; the system's own reasons to cancel come up again and again. */
+/**
+ * A cancel that is asked for once under its id; the system's own reasons to cancel come up again
+ * and again.
+ */
 const isAskedOnce = ({ by, commandId }: CancelRequest): boolean =>
   by === 'user' || commandId.startsWith(REMOVAL_COMMAND)
 
-/** Whether this very cancel has ended, whatever has become of the order since: a repeat of it asks for nothing. */
+/**
+ * Whether this very cancel has ended, whatever has become of the order since: a repeat of it asks
+ * for nothing.
+ */
 export const isOver = ({ endedCommands = [] }: Order, request: CancelRequest): boolean =>
   isAskedOnce(request) &&
   endedCommands.some(({ kind, commandId }) => kind === 'cancel' && commandId === request.commandId)
 
 /**
- * An order that was read anew after its connection had been removed and linked again, with what the record from before knows of it: what
- * was asked for, and what became of its commands. Commands that were under way then are over: nobody has carried them out since.
+ * An order that was read anew after its connection had been removed and linked again, with what the
+ * record from before knows of it: what was asked for, and what became of its commands. Commands
+ * that were under way then are over: nobody has carried them out since.
  */
 export function withPast(read: Order, past: Order, at: string): Order {
   const { parametersHash, askedAt, closes, closeCommandId, notAfter, cancel } = past
-  const replaces = past.replaces.map(({ commandId, leg, replacement, terms, sentAt }): ReplaceResult => {
-    const isThere = read.placements.some((one) => one.leg === leg && one.replacement === replacement && one.agreed)
-    const outcome = isThere ? 'replaced' : sentAt === null ? 'overtaken' : 'refused'
-    return { commandId, leg, replacement, outcome, message: isThere ? null : REMOVED, terms, at }
-  })
+  const replaces = past.replaces.map(
+    ({ commandId, leg, replacement, terms, sentAt }): ReplaceResult => {
+      const isThere = read.placements.some(
+        (one) => one.leg === leg && one.replacement === replacement && one.agreed,
+      )
+      const outcome = isThere ? 'replaced' : sentAt === null ? 'overtaken' : 'refused'
+      return { commandId, leg, replacement, outcome, message: isThere ? null : REMOVED, terms, at }
+    },
+  )
   const known: Order = {
     ...read,
     ...{ parametersHash, notAfter, replaceResults: [...past.replaceResults, ...replaces] },
@@ -82,10 +109,16 @@ export function withPast(read: Order, past: Order, at: string): Order {
   if (read.endedAt !== null && livePlacements(read).length === 0) return { ...known, cancel }
   if (!isAskedOnce(cancel)) return known
   const { commandId } = cancel
-  return { ...known, ...withEnded(known, { commandId, kind: 'cancel', outcome: 'refused', message: REMOVED, at }) }
+  return {
+    ...known,
+    ...withEnded(known, { commandId, kind: 'cancel', outcome: 'refused', message: REMOVED, at }),
+  }
 }
 
-/** The record from before the removal of its connection, where the order was not read anew: commands that were under way are over. */
+/**
+ * The record from before the removal of its connection, where the order was not read anew: commands
+ * that were under way are over.
+ */
 export const broughtBack = (past: Order, at: string): Order =>
   withPast({ ...past, replaces: [], cancel: null }, past, at)
 
@@ -94,7 +127,8 @@ const REMOVED = 'The broker connection was removed in the meantime'
 /** How a cancel stands that came after the end, or after another cancel. */
 export function endedCancel(order: Order, commandId: string, at: string): EndedCommand {
   const { cancel, endedAt } = order
-  if (endedAt !== null) return { commandId, kind: 'cancel', outcome: 'refused', message: endOf(order), at }
+  if (endedAt !== null)
+    return { commandId, kind: 'cancel', outcome: 'refused', message: endOf(order), at }
   const message = `The order is being canceled already, by the command ${cancel?.commandId ?? ''}`
   return { commandId, kind: 'cancel', outcome: 'overtaken', message, at }
 }
@@ -116,11 +150,20 @@ function cancelOf(order: Order): CommandResult[] {
   ]
 }
 
-function closeOf({ closeCommandId, status, rejection, claimedAt, submittedAt, endedAt }: Order): CommandResult[] {
+function closeOf({
+  closeCommandId,
+  status,
+  rejection,
+  claimedAt,
+  submittedAt,
+  endedAt,
+}: Order): CommandResult[] {
   if (closeCommandId == null) return []
   const of = { commandId: closeCommandId, kind: 'close' } as const
-  if (rejection !== null) return [{ ...of, outcome: 'refused', message: rejection.message, at: rejection.at }]
-  if (status === 'submitting') return [{ ...of, outcome: 'pending', message: null, at: claimedAt ?? '' }]
+  if (rejection !== null)
+    return [{ ...of, outcome: 'refused', message: rejection.message, at: rejection.at }]
+  if (status === 'submitting')
+    return [{ ...of, outcome: 'pending', message: null, at: claimedAt ?? '' }]
   if (submittedAt === null)
     return [{ ...of, outcome: 'overtaken', message: `The close is ${status}`, at: endedAt ?? '' }]
   return [{ ...of, outcome: 'done', message: null, at: submittedAt }]

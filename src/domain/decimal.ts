@@ -1,8 +1,9 @@
 import { Big } from 'big.js'
 
 /**
- * An exact decimal number as its canonical text: no exponent, no leading zero, no trailing zero, no `-0`. Two equal numbers are
- * `===`, and a record of them is plain JSON. Nothing here passes through binary floating point (S16 of the failure catalogue).
+ * An exact decimal number as its canonical text: no exponent, no leading zero, no trailing zero, no
+ * `-0`. Two equal numbers are `===`, and a record of them is plain JSON. Nothing here passes
+ * through binary floating point (S16 of the failure catalogue).
  */
 export type Decimal = string & { readonly [brand]: true }
 declare const brand: unique symbol
@@ -15,7 +16,10 @@ const TEXT = /^-?\d{1,30}(\.\d{1,30})?$/
 const CANONICAL = /^(?:0|-?(?:[1-9]\d{0,29}|[1-9]\d{0,29}\.\d{0,29}[1-9]|0\.\d{0,29}[1-9]))$/
 const canonical = (value: Big): Decimal => (value.eq(0) ? '0' : value.toFixed()) as Decimal
 
-/** Reads a decimal as brokers and callers write it, or answers `null`. Exponents, spaces, `+`, `NaN` and the like are refused. */
+/**
+ * Reads a decimal as brokers and callers write it, or answers `null`. Exponents, spaces, `+`, `NaN`
+ * and the like are refused.
+ */
 export function tryDec(text: string): Decimal | null {
   if (CANONICAL.test(text)) return text as Decimal
   return TEXT.test(text) ? canonical(new Big(text)) : null
@@ -36,10 +40,13 @@ export function dec(text: string): Decimal {
 
 export const ZERO = dec('0')
 // Most sums have nothing on one side: an order's first execution, a position's first order.
-export const add = (a: Decimal, b: Decimal): Decimal => (isZero(a) ? b : isZero(b) ? a : canonical(new Big(a).plus(b)))
-export const sub = (a: Decimal, b: Decimal): Decimal => (isZero(b) ? a : canonical(new Big(a).minus(b)))
+export const add = (a: Decimal, b: Decimal): Decimal =>
+  isZero(a) ? b : isZero(b) ? a : canonical(new Big(a).plus(b))
+export const sub = (a: Decimal, b: Decimal): Decimal =>
+  isZero(b) ? a : canonical(new Big(a).minus(b))
 export const mul = (a: Decimal, b: Decimal): Decimal => canonical(new Big(a).times(b))
-export const neg = (a: Decimal): Decimal => (isZero(a) ? a : isNegative(a) ? abs(a) : (`-${a}` as Decimal))
+export const neg = (a: Decimal): Decimal =>
+  isZero(a) ? a : isNegative(a) ? abs(a) : (`-${a}` as Decimal)
 export const abs = (a: Decimal): Decimal => (isNegative(a) ? (a.slice(1) as Decimal) : a)
 /** -1, 0 or 1. */
 export const cmp = (a: Decimal, b: Decimal): -1 | 0 | 1 => (a === b ? 0 : new Big(a).cmp(b))
@@ -50,8 +57,10 @@ export const min = (a: Decimal, b: Decimal): Decimal => (cmp(a, b) <= 0 ? a : b)
 export const max = (a: Decimal, b: Decimal): Decimal => (cmp(a, b) >= 0 ? a : b)
 export const sum = (values: readonly Decimal[]): Decimal => values.reduce(add, ZERO)
 
-/** Numbers of their own precision, by the places that are asked for, at most the thirty of a decimal: making such a kind costs more
- *  than a division. */
+/**
+ * Numbers of their own precision, by the places that are asked for, at most the thirty of a
+ * decimal: making such a kind costs more than a division.
+ */
 const kinds = new Map<number, ReturnType<typeof Big>>()
 
 function kindOf(places: number): ReturnType<typeof Big> {
@@ -72,10 +81,16 @@ export function div(a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX)
 
 /** Rounded half to even at `places` decimals. */
 export const round = (a: Decimal, places: number): Decimal =>
-  (a.split('.')[1]?.length ?? 0) <= places ? a : canonical(new Big(a).round(places, Big.roundHalfEven))
+  (a.split('.')[1]?.length ?? 0) <= places
+    ? a
+    : canonical(new Big(a).round(places, Big.roundHalfEven))
 
 /** Cut off after `places` decimals, toward zero. */
-export const truncate = (a: Decimal, places: number): Decimal => canonical(new Big(a).round(places, Big.roundDown))
+export const truncate = (a: Decimal, places: number): Decimal =>
+  canonical(new Big(a).round(places, Big.roundDown))
 
-/** For client events only (src/contract/figures.ts), whose contract has JSON numbers; the one place where exactness is given up. */
+/**
+ * For client events only (src/contract/figures.ts), whose contract has JSON numbers; the one place
+ * where exactness is given up.
+ */
 export const toNumber = (a: Decimal): number => Number(a)

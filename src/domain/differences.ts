@@ -21,8 +21,9 @@ export type Difference = Readonly<{
 type Comparison = readonly [field: string, asked: string | null, shown: string | null]
 
 /**
- * What an order found under our id has otherwise than the intent asked for; empty: it is ours as it was asked for. Figures that the
- * broker moves by itself (the stop of a trailing stop) or does not tell in this view (exits) are not compared.
+ * What an order found under our id has otherwise than the intent asked for; empty: it is ours as it
+ * was asked for. Figures that the broker moves by itself (the stop of a trailing stop) or does not
+ * tell in this view (exits) are not compared.
  */
 export function differencesOf(intent: OrderIntent, seen: BrokerOrder): Difference[] {
   const { orderClass, takeProfit, stopLoss } = intent
@@ -33,10 +34,18 @@ export function differencesOf(intent: OrderIntent, seen: BrokerOrder): Differenc
     ['orderType', intent.orderType, seen.orderType],
     // An order sized in money may show the quantity that it came to.
     ['quantity', intent.quantity, intent.quantity === null ? null : seen.quantity],
-    ['notional', intent.notional, intent.notional === null ? null : (seen.notional ?? intent.notional)],
+    [
+      'notional',
+      intent.notional,
+      intent.notional === null ? null : (seen.notional ?? intent.notional),
+    ],
     // The limit of an oco order is its take-profit.
     ['limitPrice', isOco ? (takeProfit?.limitPrice ?? null) : intent.limitPrice, seen.limitPrice],
-    ['stopPrice', intent.stopPrice, intent.orderType === 'trailing_stop' ? intent.stopPrice : seen.stopPrice],
+    [
+      'stopPrice',
+      intent.stopPrice,
+      intent.orderType === 'trailing_stop' ? intent.stopPrice : seen.stopPrice,
+    ],
     ...exitRows(isOco ? null : takeProfit, stopLoss, seen.legs),
   ]
   return rows
@@ -61,7 +70,9 @@ function exitRows(
   ]
 }
 
-const exitsOf = (legs: readonly BrokerOrder[]): Readonly<{ profit?: BrokerOrder; loss?: BrokerOrder }> => {
+const exitsOf = (
+  legs: readonly BrokerOrder[],
+): Readonly<{ profit?: BrokerOrder; loss?: BrokerOrder }> => {
   const profit = legs.find((leg) => typeOf(leg) === 'limit')
   const loss = legs.find((leg) => typeOf(leg) !== 'limit')
   return { ...(profit === undefined ? {} : { profit }), ...(loss === undefined ? {} : { loss }) }
@@ -76,7 +87,11 @@ function isRead(seen: BrokerOrder, name: string): boolean {
   return order === undefined || order.unread?.some((one) => one === field) !== true
 }
 
-function isConformed(intent: OrderIntent, seen: BrokerOrder, [field, asked, shown]: Comparison): boolean {
+function isConformed(
+  intent: OrderIntent,
+  seen: BrokerOrder,
+  [field, asked, shown]: Comparison,
+): boolean {
   switch (field) {
     case 'symbol':
       return canonicalSymbol(asked ?? '') === canonicalSymbol(shown ?? '')
@@ -85,7 +100,8 @@ function isConformed(intent: OrderIntent, seen: BrokerOrder, [field, asked, show
     case 'orderType':
       return asked === 'stop' && shown === 'stop_limit'
     case 'limitPrice':
-      // A market order is told with the limit of its collar; a stop, with the limit of the stop limit that it became.
+      // A market order is told with the limit of its collar; a stop, with the limit of the stop
+      // limit that it became.
       if (asked === null) return intent.orderType === 'market' || isStopLimitNow(intent, seen)
       return isRounded(intent, asked, shown)
     case 'stopLoss.limitPrice':
@@ -98,10 +114,15 @@ function isConformed(intent: OrderIntent, seen: BrokerOrder, [field, asked, show
 const isStopLimitNow = (intent: OrderIntent, seen: BrokerOrder): boolean =>
   intent.orderType === 'stop' && seen.orderType === 'stop_limit'
 
-/** Increments of coins need not be powers of ten: their figures are moved by less than this part. */
+/**
+ * Increments of coins need not be powers of ten: their figures are moved by less than this part.
+ */
 const COINS_PART = '0.001' as Decimal
 
-/** Whether the figure shown is the figure asked for, with fewer decimals; of coins, moved to an increment. */
+/**
+ * Whether the figure shown is the figure asked for, with fewer decimals; of coins, moved to an
+ * increment.
+ */
 function isRounded({ symbol }: OrderIntent, asked: string | null, shown: string | null): boolean {
   const [from, to] = [tryDec(asked ?? ''), tryDec(shown ?? '')]
   if (from === null || to === null || !isPositive(to)) return false
@@ -112,21 +133,30 @@ function isRounded({ symbol }: OrderIntent, asked: string | null, shown: string 
 }
 
 const decimalsOf = (value: Decimal): number => value.split('.')[1]?.length ?? 0
-const unitOf = (places: number): Decimal => (places === 0 ? '1' : `0.${'1'.padStart(places, '0')}`) as Decimal
+const unitOf = (places: number): Decimal =>
+  (places === 0 ? '1' : `0.${'1'.padStart(places, '0')}`) as Decimal
 
 /**
- * How a view of an order that nobody has seen yet differs from what was asked for; empty once the order has been seen, and for orders
- * that were never asked for here.
+ * How a view of an order that nobody has seen yet differs from what was asked for; empty once the
+ * order has been seen, and for orders that were never asked for here.
  */
 export const newDifferences = (order: Order, seen: BrokerOrder): Difference[] =>
-  order.status === 'submitting' && order.parametersHash !== null ? differencesOf(intentOf(order), seen) : []
+  order.status === 'submitting' && order.parametersHash !== null
+    ? differencesOf(intentOf(order), seen)
+    : []
 
-/** Nothing of the order has been seen yet, and what is shown under its id is not what was asked for. */
+/**
+ * Nothing of the order has been seen yet, and what is shown under its id is not what was asked for.
+ */
 export const isForeign = (order: Order, seen: BrokerOrder): boolean =>
   newDifferences(order, seen).some(({ kind }) => kind === 'unexplained')
 
 /** The terms that an order has at the broker, where they are otherwise than was asked for. */
-export function conformedTerms(order: Order, seen: BrokerOrder, differences: readonly Difference[]): Partial<Order> {
+export function conformedTerms(
+  order: Order,
+  seen: BrokerOrder,
+  differences: readonly Difference[],
+): Partial<Order> {
   const isOther = new Set(differences.map(({ field }) => field))
   const { symbol, side, orderType, quantity, notional, limitPrice, stopPrice, legs } = seen
   const { profit, loss } = exitsOf(legs)
@@ -137,12 +167,15 @@ export function conformedTerms(order: Order, seen: BrokerOrder, differences: rea
     ...(isOther.has('quantity') ? { quantity } : {}),
     ...(isOther.has('notional') ? { notional } : {}),
     // The limit of a collar is the broker's, and no term of the order.
-    ...(isOther.has('limitPrice') && orderType !== 'market' && order.orderClass !== 'oco' ? { limitPrice } : {}),
+    ...(isOther.has('limitPrice') && orderType !== 'market' && order.orderClass !== 'oco'
+      ? { limitPrice }
+      : {}),
     ...(isOther.has('stopPrice') ? { stopPrice } : {}),
     ...(isOther.has('takeProfit.limitPrice') && profit?.limitPrice != null
       ? { takeProfit: { limitPrice: profit.limitPrice } }
       : {}),
-    ...((isOther.has('stopLoss.stopPrice') || isOther.has('stopLoss.limitPrice')) && loss?.stopPrice != null
+    ...((isOther.has('stopLoss.stopPrice') || isOther.has('stopLoss.limitPrice')) &&
+    loss?.stopPrice != null
       ? { stopLoss: { stopPrice: loss.stopPrice, limitPrice: loss.limitPrice } }
       : {}),
   }

@@ -7,11 +7,18 @@ import { tradingDayOf } from './trading-day.ts'
 import type { Change, Slice } from './updates.ts'
 
 /** `key` names what opened a position; by default the span of the execution. */
-type Fill = Readonly<{ quantity: Decimal; price: Decimal; at: string; cumulativeQuantity?: Decimal; key?: string }>
+type Fill = Readonly<{
+  quantity: Decimal
+  price: Decimal
+  at: string
+  cumulativeQuantity?: Decimal
+  key?: string
+}>
 
 /**
- * What the executions of one order move: the position in its symbol, the cash, and the day's profit. Lives as long as the booking that
- * it belongs to, and tells its changes among that one's, in the order in which they come about.
+ * What the executions of one order move: the position in its symbol, the cash, and the day's
+ * profit. Lives as long as the booking that it belongs to, and tells its changes among that one's,
+ * in the order in which they come about.
  */
 export class Holdings {
   #position: Slice['position']
@@ -41,21 +48,29 @@ export class Holdings {
 
   /** The position is on the side that the placement trades on. */
   isAddedToBy(order: Order, { leg }: Placement): boolean {
-    return this.#position !== null && isNegative(this.#position.quantity) === (sideOf(order, leg) === 'sell')
+    return (
+      this.#position !== null &&
+      isNegative(this.#position.quantity) === (sideOf(order, leg) === 'sell')
+    )
   }
 
   /**
-   * The order's exits are the position's stop loss and take profit. Of two orders with a stop, the one shows whose stop is news, or that
-   * moved the position: what is told again of the other changes nothing.
+   * The order's exits are the position's stop loss and take profit. Of two orders with a stop, the
+   * one shows whose stop is news, or that moved the position: what is told again of the other
+   * changes nothing.
    * @param before the order as it was
    */
   protect(before: Order | null, order: Order, at: string): void {
     const held = this.#position
     if (held === null || held.symbol !== order.symbol) return
-    if (held.stopLossFrom === order.id || this.#hasMoved || hasNewStop(before, order, held)) this.#show(order, held, at)
+    if (held.stopLossFrom === order.id || this.#hasMoved || hasNewStop(before, order, held))
+      this.#show(order, held, at)
   }
 
-  /** The order's stop, where the position shows none: the position came after the order, or another order's stop has ended. */
+  /**
+   * The order's stop, where the position shows none: the position came after the order, or another
+   * order's stop has ended.
+   */
   protectOpen(order: Order, at: string): void {
     const held = this.#position
     if (held?.symbol === order.symbol && held.stopLossFrom === null) this.#show(order, held, at)
@@ -79,7 +94,15 @@ export class Holdings {
     const key = `${brokerOrderId ?? clientOrderId} ${fill.key ?? fill.cumulativeQuantity ?? ''}`
     const before = this.#position
     this.#hasMoved = true
-    const after = by(before, { connectionId, symbol, side: sideOf(order, leg), quantity, price, at, key })
+    const after = by(before, {
+      connectionId,
+      symbol,
+      side: sideOf(order, leg),
+      quantity,
+      price,
+      at,
+      key,
+    })
     const guard = (position: Position): Position =>
       isZero(position.quantity) ? position : protectedBy(order, position)
     this.#position = after.position === null ? null : guard(after.position)

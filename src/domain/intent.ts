@@ -11,7 +11,10 @@ export type OrderType = (typeof ORDER_TYPES)[number]
 export type TimeInForce = (typeof TIMES_IN_FORCE)[number]
 export type OrderClass = (typeof ORDER_CLASSES)[number]
 
-/** What a caller asks for, before any check: one trade of one user on one broker connection. Absent values are `null`. */
+/**
+ * What a caller asks for, before any check: one trade of one user on one broker connection. Absent
+ * values are `null`.
+ */
 export type OrderIntent = Readonly<{
   userId: string
   connectionId: string
@@ -53,8 +56,9 @@ function userDigest(userId: string): string {
 export const FIRST_STEP = '0.0'
 
 /**
- * The idempotency key towards the broker: a pure function of the request, and readable back, so that an order found at the broker
- * can be adopted by a worker with an empty store. At most 128 characters, the broker's limit.
+ * The idempotency key towards the broker: a pure function of the request, and readable back, so
+ * that an order found at the broker can be adopted by a worker with an empty store. At most 128
+ * characters, the broker's limit.
  * @param step `leg.replacement`; default: the first order of the trade
  */
 export const clientOrderIdOf = (userId: string, tradeId: string, step = FIRST_STEP): string =>
@@ -62,8 +66,14 @@ export const clientOrderIdOf = (userId: string, tradeId: string, step = FIRST_ST
 
 const CLIENT_ORDER_ID = /^fc1-([0-9a-f]{10})-(\d{1,4}\.\d{1,6})-([A-Za-z0-9_-]{1,64})$/
 
-/** The trade behind a client order id of this user, or `null` when the id is not of our making or not this user's. */
-export function readClientOrderId(clientOrderId: string, userId: string): { tradeId: string; step: string } | null {
+/**
+ * The trade behind a client order id of this user, or `null` when the id is not of our making or
+ * not this user's.
+ */
+export function readClientOrderId(
+  clientOrderId: string,
+  userId: string,
+): { tradeId: string; step: string } | null {
   const [, digest, step, tradeId] = CLIENT_ORDER_ID.exec(clientOrderId) ?? []
   if (step === undefined || tradeId === undefined || digest !== userDigest(userId)) return null
   return { tradeId, step }

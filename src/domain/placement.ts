@@ -1,11 +1,18 @@
 import { add, cmp, type Decimal, isPositive, isZero, max, mul, sub, ZERO } from './decimal.ts'
 import { type Execution, HELD_EXECUTIONS_MAX, type Leg, type Placement } from './order.ts'
-import { FINAL_STRENGTH, type FinalStatus, isFinalStatus, type Signal, transitionOf } from './transitions.ts'
+import {
+  FINAL_STRENGTH,
+  type FinalStatus,
+  isFinalStatus,
+  type Signal,
+  transitionOf,
+} from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
 
-// How one placement takes in what is said of it. Everything a view says is merged by a rule with no memory of order (the latest
-// broker time for working statuses, the strongest for endings, the largest for quantities), and executions are booked strictly
-// from the bottom up; one that arrives early is held until the ones under it are there. So the order of arrival cannot matter.
+// How one placement takes in what is said of it. Everything a view says is merged by a rule with no
+// memory of order (the latest broker time for working statuses, the strongest for endings, the
+// largest for quantities), and executions are booked strictly from the bottom up; one that arrives
+// early is held until the ones under it are there. So the order of arrival cannot matter.
 
 export const newPlacement = (
   at: Readonly<{ leg: Leg; replacement: number; clientOrderId: string }>,
@@ -13,8 +20,21 @@ export const newPlacement = (
 ): Placement => ({
   ...at,
   ...{ quantity, limitPrice, stopPrice },
-  ...{ agreed: at.replacement === 0, brokerOrderId: null, status: 'submitting', working: null, final: null },
-  ...{ cumulativeQuantity: ZERO, totalCost: ZERO, reportedQuantity: ZERO, held: [], busted: null, total: null },
+  ...{
+    agreed: at.replacement === 0,
+    brokerOrderId: null,
+    status: 'submitting',
+    working: null,
+    final: null,
+  },
+  ...{
+    cumulativeQuantity: ZERO,
+    totalCost: ZERO,
+    reportedQuantity: ZERO,
+    held: [],
+    busted: null,
+    total: null,
+  },
 })
 
 /** The placement after `signal`, or `null` when the transition is illegal. */
@@ -44,8 +64,14 @@ export function viewed(placement: Placement, seen: BrokerOrder): Placement {
 /** The part of a view by which a record shows whether the view was taken in. */
 export type Snapshot = Pick<BrokerOrder, 'status' | 'filledQuantity' | 'updatedAt'>
 
-/** Whether a view was taken in. Nothing of a view leaves a record again: where it is missing later, the store lost that commit. */
-export function isTakenIn(placement: Placement, { status, filledQuantity, updatedAt }: Snapshot): boolean {
+/**
+ * Whether a view was taken in. Nothing of a view leaves a record again: where it is missing later,
+ * the store lost that commit.
+ */
+export function isTakenIn(
+  placement: Placement,
+  { status, filledQuantity, updatedAt }: Snapshot,
+): boolean {
   const { working, final, reportedQuantity, total } = placement
   const isStatus = isFinalStatus(status)
     ? final !== null && FINAL_STRENGTH[final.status] >= FINAL_STRENGTH[status]
@@ -62,7 +88,10 @@ function latest(current: Placement['total'], seen: BrokerOrder): Placement['tota
   return isLater ? { quantity, averagePrice, at } : current
 }
 
-/** An execution, set aside until its turn; `null` when too many wait. One that is booked or waits already changes nothing. */
+/**
+ * An execution, set aside until its turn; `null` when too many wait. One that is booked or waits
+ * already changes nothing.
+ */
 export function holding(placement: Placement, execution: Execution): Placement | null {
   const cumulativeQuantity = grossOf(placement, execution.cumulativeQuantity, execution.at)
   if (cmp(cumulativeQuantity, placement.cumulativeQuantity) <= 0) return placement
@@ -76,21 +105,31 @@ export function holding(placement: Placement, execution: Execution): Placement |
 }
 
 /** The execution whose turn it is, with the quantity that is not booked yet, or `null`. */
-export function nextExecution(placement: Placement): { placement: Placement; execution: Execution } | null {
+export function nextExecution(
+  placement: Placement,
+): { placement: Placement; execution: Execution } | null {
   for (let at = 0; ; at += 1) {
     const next = placement.held[at]
     if (next === undefined) return null
-    if (cmp(sub(next.cumulativeQuantity, next.quantity), placement.cumulativeQuantity) > 0) return null
+    if (cmp(sub(next.cumulativeQuantity, next.quantity), placement.cumulativeQuantity) > 0)
+      return null
     const quantity = sub(next.cumulativeQuantity, placement.cumulativeQuantity)
     if (!isPositive(quantity)) continue
     const { price, cumulativeQuantity } = next
     const totalCost = add(placement.totalCost, mul(price, quantity))
-    const after = { ...placement, held: placement.held.slice(at + 1), cumulativeQuantity, totalCost }
+    const after = {
+      ...placement,
+      held: placement.held.slice(at + 1),
+      cumulativeQuantity,
+      totalCost,
+    }
     return { placement: after, execution: { ...next, quantity } }
   }
 }
 
-/** Nothing is left to execute: by quantity, or, for an order sized in money, by the broker's word. */
+/**
+ * Nothing is left to execute: by quantity, or, for an order sized in money, by the broker's word.
+ */
 export const isDone = ({ quantity, final, cumulativeQuantity, busted }: Placement): boolean =>
   (quantity !== null && cmp(sub(cumulativeQuantity, busted?.quantity ?? ZERO), quantity) >= 0) ||
   (final?.status === 'filled' && cmp(cumulativeQuantity, final.filledQuantity) >= 0)

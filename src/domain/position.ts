@@ -1,12 +1,25 @@
 import { hash } from 'node:crypto'
-import { abs, add, cmp, type Decimal, div, isNegative, isZero, mul, neg, sub, ZERO } from './decimal.ts'
+import {
+  abs,
+  add,
+  cmp,
+  type Decimal,
+  div,
+  isNegative,
+  isZero,
+  mul,
+  neg,
+  sub,
+  ZERO,
+} from './decimal.ts'
 import type { Side } from './intent.ts'
 
 /**
  * A signed holding of one symbol on one broker connection, from its opening to its close or flip.
  *
- * Average cost: adding keeps the exact sum of what was paid; reducing takes its share of that sum away, rounded to
- * `COST_PLACES`, and the last reduction takes what is left, so that nothing is lost to rounding over a position's life.
+ * Average cost: adding keeps the exact sum of what was paid; reducing takes its share of that sum
+ * away, rounded to `COST_PLACES`, and the last reduction takes what is left, so that nothing is
+ * lost to rounding over a position's life.
  */
 export type Position = Readonly<{
   schema: 2
@@ -41,7 +54,10 @@ export const positionSideOf = ({ quantity }: Pick<Position, 'quantity'>): Positi
 /** Decimals kept of a cost that had to be divided. */
 const COST_PLACES = 18
 
-/** What an execution does to a position. `key` names the execution, so that a position opened by it has the same id every time. */
+/**
+ * What an execution does to a position. `key` names the execution, so that a position opened by it
+ * has the same id every time.
+ */
 export type PositionFill = Readonly<{
   connectionId: string
   symbol: string
@@ -66,7 +82,9 @@ export const unrealizedPnL = (p: Position, price: Decimal = p.mark): Decimal =>
 
 /** Whole seconds from opening to close, never negative: broker clocks and ours may disagree. */
 export const holdingSeconds = (p: Position): number =>
-  p.closedAt === null ? 0 : Math.max(0, Math.floor((Date.parse(p.closedAt) - Date.parse(p.openedAt)) / 1_000))
+  p.closedAt === null
+    ? 0
+    : Math.max(0, Math.floor((Date.parse(p.closedAt) - Date.parse(p.openedAt)) / 1_000))
 
 const positionIdOf = (connectionId: string, symbol: string, key: string): string =>
   `pos_${hash('sha256', `${connectionId}\n${symbol}\n${key}`).slice(0, 20)}`
@@ -117,8 +135,8 @@ function reduceBy(position: Position, quantity: Decimal, price: Decimal, at: str
 }
 
 /**
- * Books one execution. A fill across zero closes the position and opens one on the other side (POS-05); both come from the one
- * execution, in that order.
+ * Books one execution. A fill across zero closes the position and opens one on the other side
+ * (POS-05); both come from the one execution, in that order.
  */
 export function applyFill(
   before: Position | null,
@@ -144,25 +162,36 @@ export function applyFill(
     const reduced = reduceBy(before, fill.quantity, fill.price, fill.at)
     return { position: reduced, changes: [{ type: 'changed', position: reduced }] }
   }
-  const closed: PositionChange = { type: 'closed', position: reduceBy(before, held, fill.price, fill.at) }
+  const closed: PositionChange = {
+    type: 'closed',
+    position: reduceBy(before, held, fill.price, fill.at),
+  }
   if (isZero(over)) return { position: null, changes: [closed] }
   const flipped = applyFill(null, { ...fill, quantity: over })
   return { position: flipped.position, changes: [closed, ...flipped.changes] }
 }
 
 /**
- * Takes one execution back. Where it had added to the position, what was paid is taken off exactly; where it had reduced it, the
- * quantity comes back at the average cost that was taken off, and its profit is undone. A bust across zero, or of a position that
- * is gone, is an execution on the other side.
+ * Takes one execution back. Where it had added to the position, what was paid is taken off exactly;
+ * where it had reduced it, the quantity comes back at the average cost that was taken off, and its
+ * profit is undone. A bust across zero, or of a position that is gone, is an execution on the other
+ * side.
  */
-export function undoFill(before: Position | null, fill: PositionFill): ReturnType<typeof applyFill> {
+export function undoFill(
+  before: Position | null,
+  fill: PositionFill,
+): ReturnType<typeof applyFill> {
   const reverse: PositionFill = { ...fill, side: fill.side === 'buy' ? 'sell' : 'buy' }
   if (before === null) return applyFill(before, reverse)
   const signed = fill.side === 'buy' ? fill.quantity : neg(fill.quantity)
   const quantity = sub(before.quantity, signed)
   if (isNegative(before.quantity) === isNegative(signed)) {
     const cost = sub(before.cost, mul(fill.quantity, fill.price))
-    if (isZero(quantity) || isNegative(quantity) !== isNegative(before.quantity) || isNegative(cost))
+    if (
+      isZero(quantity) ||
+      isNegative(quantity) !== isNegative(before.quantity) ||
+      isNegative(cost)
+    )
       return applyFill(before, reverse)
     const position = { ...before, quantity, cost }
     return { position, changes: [{ type: 'changed', position }] }

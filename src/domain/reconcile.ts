@@ -1,5 +1,12 @@
 import type { Account, CashCause, Doubt } from './account.ts'
-import { ACTIVITY_IDS_MAX, type BrokerActivity, causeOf, explanationOf, unreadOf, withRead } from './activities.ts'
+import {
+  ACTIVITY_IDS_MAX,
+  type BrokerActivity,
+  causeOf,
+  explanationOf,
+  unreadOf,
+  withRead,
+} from './activities.ts'
 import { abs, add, type Decimal, div, isNegative, isZero, mul, neg, sub, ZERO } from './decimal.ts'
 import { applyFill, averageEntryPrice, openPosition, type Position } from './position.ts'
 import { tradingDayOf } from './trading-day.ts'
@@ -13,7 +20,10 @@ export type BrokerPosition = Readonly<{
   currentPrice: Decimal | null
 }>
 
-/** A complete, successful reading of a broker account. Absence means absence only in such a reading (POS-02). */
+/**
+ * A complete, successful reading of a broker account. Absence means absence only in such a reading
+ * (POS-02).
+ */
 export type BrokerSnapshot = Readonly<{
   brokerAccountId: string
   currency: string
@@ -21,8 +31,11 @@ export type BrokerSnapshot = Readonly<{
   positions: readonly BrokerPosition[]
 }>
 
-/** How long a difference must stand, with nothing executed meanwhile, before the broker's figure is believed. Orders and positions
- *  endpoints have been seen to disagree for about 10 s (execution-failures.md, broker facts). */
+/**
+ * How long a difference must stand, with nothing executed meanwhile, before the broker's figure is
+ * believed. Orders and positions endpoints have been seen to disagree for about 10 s
+ * (execution-failures.md, broker facts).
+ */
 export const SETTLE_MS = 15_000
 
 /** The portfolio of one connection. */
@@ -30,8 +43,14 @@ export type Portfolio = Readonly<{ account: Account; positions: ReadonlyMap<stri
 
 export type Reconciled = Readonly<{ portfolio: Portfolio; changes: readonly Change[] }>
 
-/** The first reading of a connection: everything the broker has becomes ours. What moved it before is in the figures already. */
-export function adopt(connectionId: string, { snapshot: seen, activities, atMs, at: readAt }: Reading): Portfolio {
+/**
+ * The first reading of a connection: everything the broker has becomes ours. What moved it before
+ * is in the figures already.
+ */
+export function adopt(
+  connectionId: string,
+  { snapshot: seen, activities, atMs, at: readAt }: Reading,
+): Portfolio {
   const account: Account = {
     schema: 2,
     connectionId,
@@ -39,15 +58,22 @@ export function adopt(connectionId: string, { snapshot: seen, activities, atMs, 
     currency: seen.currency,
     cash: seen.cash,
     executionsReadTo: readAt,
-    ...{ activitiesReadTo: readAt, activityIds: activities.map(({ id }) => id).slice(-ACTIVITY_IDS_MAX) },
+    ...{
+      activitiesReadTo: readAt,
+      activityIds: activities.map(({ id }) => id).slice(-ACTIVITY_IDS_MAX),
+    },
     ...{ today: null, costsAdoptedOn: costDayOf(atMs) },
     doubts: {},
   }
-  const positions = seen.positions.filter((p) => !isZero(p.quantity)).map((p) => positionFrom(connectionId, p, readAt))
+  const positions = seen.positions
+    .filter((p) => !isZero(p.quantity))
+    .map((p) => positionFrom(connectionId, p, readAt))
   return { account, positions: new Map(positions.map((p) => [p.symbol, p])) }
 }
 
-/** The record id of an order that was placed elsewhere; the dot keeps it apart from every `tradeId`. */
+/**
+ * The record id of an order that was placed elsewhere; the dot keeps it apart from every `tradeId`.
+ */
 export const externalOrderId = (brokerOrderId: string): string => `ext.${brokerOrderId}`
 
 /** One complete reading of an account, and what the broker says moved it besides executions. */
@@ -62,14 +88,18 @@ export type Reading = Readonly<{
 }>
 
 /**
- * Compares our portfolio with the broker's. A difference counts at once where activities explain it exactly; otherwise only when
- * two complete readings at least `SETTLE_MS` apart show the same figure and nothing was booked in between (POS-01, D21). Until then
- * it is a doubt, kept in the account record; booking an execution takes the doubts away that it touches.
+ * Compares our portfolio with the broker's. A difference counts at once where activities explain it
+ * exactly; otherwise only when two complete readings at least `SETTLE_MS` apart show the same
+ * figure and nothing was booked in between (POS-01, D21). Until then it is a doubt, kept in the
+ * account record; booking an execution takes the doubts away that it touches.
  */
 export function reconcile(ours: Portfolio, reading: Reading): Reconciled {
   const pass = new Pass(ours, reading)
   const { snapshot } = reading
-  for (const symbol of new Set([...ours.positions.keys(), ...snapshot.positions.map((p) => p.symbol)]))
+  for (const symbol of new Set([
+    ...ours.positions.keys(),
+    ...snapshot.positions.map((p) => p.symbol),
+  ]))
     pass.level(symbol)
   pass.levelCash()
   pass.settleActivities()
@@ -77,10 +107,18 @@ export function reconcile(ours: Portfolio, reading: Reading): Reconciled {
   return pass.result()
 }
 
-/** A broker tells a new symbol as the old one going and the new one coming, as many shares; `null` where several could be meant. */
-function arrivalOf({ symbol, quantity }: BrokerActivity, renames: readonly BrokerActivity[]): BrokerActivity | null {
+/**
+ * A broker tells a new symbol as the old one going and the new one coming, as many shares; `null`
+ * where several could be meant.
+ */
+function arrivalOf(
+  { symbol, quantity }: BrokerActivity,
+  renames: readonly BrokerActivity[],
+): BrokerActivity | null {
   if (quantity === null || isZero(quantity)) return null
-  const [arrival = null, ...others] = renames.filter((one) => one.symbol !== symbol && one.quantity === neg(quantity))
+  const [arrival = null, ...others] = renames.filter(
+    (one) => one.symbol !== symbol && one.quantity === neg(quantity),
+  )
   return others.length === 0 ? arrival : null
 }
 
@@ -116,11 +154,17 @@ class Pass {
     const theirs = this.#theirs(symbol)
     const difference = sub(theirs?.quantity ?? ZERO, mine?.quantity ?? ZERO)
     if (isZero(difference) || this.#carryOver(symbol, mine, theirs)) return
-    const moves = this.#unread.filter((one) => one.symbol === symbol && one.quantity !== null && !isZero(one.quantity))
+    const moves = this.#unread.filter(
+      (one) => one.symbol === symbol && one.quantity !== null && !isZero(one.quantity),
+    )
     const explained = explanationOf(moves, difference, ({ quantity }) => quantity ?? ZERO)
     if (mine !== null && theirs !== null && explained !== null && isSameSide(mine, theirs)) {
       // The holding is another one for the same money: a split, a fee taken in kind.
-      const position = { ...mine, quantity: theirs.quantity, mark: theirs.currentPrice ?? mine.mark }
+      const position = {
+        ...mine,
+        quantity: theirs.quantity,
+        mark: theirs.currentPrice ?? mine.mark,
+      }
       this.#set(symbol, position, [{ type: 'position.changed', position, at: this.#reading.at }])
       for (const { id } of explained) this.#read.add(id)
       return
@@ -128,10 +172,17 @@ class Pass {
     if (!this.#isSure(`position ${symbol}`, theirs?.quantity ?? ZERO)) return
     const settled = settlePosition(this.#account.connectionId, mine, theirs, this.#reading.at)
     this.#set(symbol, settled.position, settled.changes)
-    this.#changes.push({ type: 'anomaly', orderId: `position ${symbol}`, what: 'unexplained_drift' })
+    this.#changes.push({
+      type: 'anomaly',
+      orderId: `position ${symbol}`,
+      what: 'unexplained_drift',
+    })
   }
 
-  /** A symbol that became another one: the position closes at its cost, and goes on under the new name. */
+  /**
+   * A symbol that became another one: the position closes at its cost, and goes on under the new
+   * name.
+   */
   #carryOver(symbol: string, mine: Position | null, theirs: BrokerPosition | null): boolean {
     if (mine === null || theirs !== null) return false
     const renames = this.#unread.filter(({ kind }) => kind === 'symbol_change')
@@ -139,12 +190,25 @@ class Pass {
     const arrival = rename === undefined ? null : arrivalOf(rename, renames)
     const newSymbol = rename?.newSymbol ?? arrival?.symbol ?? null
     const renamed = newSymbol === null ? null : this.#theirs(newSymbol)
-    if (rename === undefined || newSymbol === null || renamed === null || this.#positions.has(newSymbol)) return false
+    if (
+      rename === undefined ||
+      newSymbol === null ||
+      renamed === null ||
+      this.#positions.has(newSymbol)
+    )
+      return false
     const { at } = this.#reading
     const key = `renamed ${mine.id}`
     const { connectionId } = this.#account
-    const opened = openPosition({ connectionId, symbol: newSymbol, key, at }, renamed.quantity, mine.cost, mine.mark)
-    this.#set(symbol, null, [{ type: 'position.closed', position: closeAt(mine, averageEntryPrice(mine), at), at }])
+    const opened = openPosition(
+      { connectionId, symbol: newSymbol, key, at },
+      renamed.quantity,
+      mine.cost,
+      mine.mark,
+    )
+    this.#set(symbol, null, [
+      { type: 'position.closed', position: closeAt(mine, averageEntryPrice(mine), at), at },
+    ])
     this.#set(newSymbol, opened, [{ type: 'position.opened', position: opened, at }])
     for (const { id } of arrival === null ? [rename] : [rename, arrival]) this.#read.add(id)
     return true
@@ -158,20 +222,33 @@ class Pass {
       this.#moveCash(add(this.#account.cash, activity.amount ?? ZERO), causeOf(activity))
       this.#read.add(activity.id)
     }
-    if (explained === null && !isZero(difference) && this.#isSure('cash', this.#reading.snapshot.cash))
+    if (
+      explained === null &&
+      !isZero(difference) &&
+      this.#isSure('cash', this.#reading.snapshot.cash)
+    )
       this.#moveCash(this.#reading.snapshot.cash, 'external')
   }
 
-  /** What is listed and moved nothing of ours was in figures that were believed before it was listed; or it moves nothing at all. */
+  /**
+   * What is listed and moved nothing of ours was in figures that were believed before it was
+   * listed; or it moves nothing at all.
+   */
   settleActivities(): void {
     const rest = this.#unread.filter(({ id }) => !this.#read.has(id))
-    const waiting = rest.filter(({ amount, quantity, newSymbol }) => (amount ?? quantity ?? newSymbol) !== null)
+    const waiting = rest.filter(
+      ({ amount, quantity, newSymbol }) => (amount ?? quantity ?? newSymbol) !== null,
+    )
     const isLevel = Object.keys(this.#doubts).length === 0
-    const isOver = waiting.length === 0 || (isLevel && this.#isSure('activities', waiting.map(({ id }) => id).join()))
+    const isOver =
+      waiting.length === 0 ||
+      (isLevel && this.#isSure('activities', waiting.map(({ id }) => id).join()))
     for (const one of rest) if (isOver || !waiting.includes(one)) this.#read.add(one.id)
   }
 
-  /** The broker restates what positions cost overnight; we take it over once a trading day (D21). */
+  /**
+   * The broker restates what positions cost overnight; we take it over once a trading day (D21).
+   */
   adoptCosts(): void {
     const day = costDayOf(this.#reading.atMs)
     if (this.#before.costsAdoptedOn === day) return
@@ -188,7 +265,10 @@ class Pass {
   }
 
   #theirs(symbol: string): BrokerPosition | null {
-    return this.#reading.snapshot.positions.find((p) => p.symbol === symbol && !isZero(p.quantity)) ?? null
+    return (
+      this.#reading.snapshot.positions.find((p) => p.symbol === symbol && !isZero(p.quantity)) ??
+      null
+    )
   }
 
   #set(symbol: string, position: Position | null, changes: readonly Change[]): void {
@@ -216,11 +296,19 @@ class Pass {
 const isSameSide = (mine: Position, theirs: BrokerPosition): boolean =>
   isNegative(mine.quantity) === isNegative(theirs.quantity)
 
-/** Costs are restated overnight: the day begins at nine in the morning at the exchange, well after and before the session. */
+/**
+ * Costs are restated overnight: the day begins at nine in the morning at the exchange, well after
+ * and before the session.
+ */
 const COST_DAY_STARTS_MS = 9 * 3_600_000
 const costDayOf = (timeMs: number): string => tradingDayOf(timeMs - COST_DAY_STARTS_MS)
 
-const cashChange = (account: Account, previousCash: Decimal, cause: CashCause, at: string): Change => ({
+const cashChange = (
+  account: Account,
+  previousCash: Decimal,
+  cause: CashCause,
+  at: string,
+): Change => ({
   type: 'cash.changed',
   account,
   previousCash,
@@ -243,14 +331,19 @@ function settlePosition(
   at: string,
 ): { position: Position | null; changes: readonly Change[] } {
   const opened = theirs === null ? null : positionFrom(connectionId, theirs, at)
-  if (mine !== null && opened !== null && isNegative(mine.quantity) === isNegative(opened.quantity)) {
+  if (
+    mine !== null &&
+    opened !== null &&
+    isNegative(mine.quantity) === isNegative(opened.quantity)
+  ) {
     const { quantity, cost } = opened
     const position = { ...mine, quantity, cost }
     return { position, changes: [{ type: 'position.changed', position, at }] }
   }
   const changes: Change[] = []
   // Nothing tells at which price it went: the last mark is the best that is known.
-  if (mine !== null) changes.push({ type: 'position.closed', position: closeAt(mine, mine.mark, at), at })
+  if (mine !== null)
+    changes.push({ type: 'position.closed', position: closeAt(mine, mine.mark, at), at })
   if (opened !== null) changes.push({ type: 'position.opened', position: opened, at })
   return { position: opened, changes }
 }

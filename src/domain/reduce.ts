@@ -2,18 +2,30 @@ import { Booking } from './booking.ts'
 import { withEnded } from './commands.ts'
 import { isZero, ZERO } from './decimal.ts'
 import type { Order } from './order.ts'
-import { attempted, attemptEnded, cancelRequested, replaceRequested, replaceSent, setAside } from './requests.ts'
+import {
+  attempted,
+  attemptEnded,
+  cancelRequested,
+  replaceRequested,
+  replaceSent,
+  setAside,
+} from './requests.ts'
 import { inferredExecution } from './standing.ts'
 import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
 
 /** Where an update lands that names an order we have no record of. */
-export type Landing = Readonly<{ id: string; origin: Order['origin']; userId: string; connectionId: string }>
+export type Landing = Readonly<{
+  id: string
+  origin: Order['origin']
+  userId: string
+  connectionId: string
+}>
 
 /**
- * Applies one update to the order it names and to what that order touches. Pure; repeats and any order of arrival are welcome, and
- * `order.submitted` always comes before the first execution.
+ * Applies one update to the order it names and to what that order touches. Pure; repeats and any
+ * order of arrival are welcome, and `order.submitted` always comes before the first execution.
  */
 export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Reduced {
   const book = new Booking(slice)
@@ -66,7 +78,10 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       book.view(update, landing)
       break
     case 'past_order':
-      return { slice: { ...slice, order: adoptOrder(update.views, landing, slice.order) }, changes: [] }
+      return {
+        slice: { ...slice, order: adoptOrder(update.views, landing, slice.order) },
+        changes: [],
+      }
     case 'execution':
       book.execute(update.brokerOrderId, update.execution)
       break
@@ -81,18 +96,24 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
 }
 
 /**
- * An order whose executions so far are in the position already: its record tells of them, and nothing is booked. Found at the first
- * reading of an account, or long over.
+ * An order whose executions so far are in the position already: its record tells of them, and
+ * nothing is booked. Found at the first reading of an account, or long over.
  * @param views all of its placements, as they are now
  * @param kept the record where there is one: a claim, say
  */
-export function adoptOrder(views: readonly BrokerOrder[], landing: Landing, kept: Order | null = null): Order {
+export function adoptOrder(
+  views: readonly BrokerOrder[],
+  landing: Landing,
+  kept: Order | null = null,
+): Order {
   let slice: Slice = { order: kept, position: null, account: null }
   const take = (update: OrderUpdate): void => void (slice = reduce(slice, update, landing).slice)
-  for (const order of views) take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
+  for (const order of views)
+    take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
   for (const seen of views.flatMap((view) => [view, ...view.legs])) {
     if (isZero(seen.filledQuantity)) continue
-    // Of what an earlier reading has noted, only the rest is new, and the broker's average is over both.
+    // Of what an earlier reading has noted, only the rest is new, and the broker's average is over
+    // both.
     for (let rest = restOf(slice, seen); rest !== null; rest = restOf(slice, seen)) take(rest)
     take(wholeExecution(seen))
   }
@@ -103,7 +124,9 @@ export function adoptOrder(views: readonly BrokerOrder[], landing: Landing, kept
 /** The next part of an order that has executed and is in no record, or `null`. */
 function restOf({ order }: Slice, seen: BrokerOrder): OrderUpdate | null {
   const execution = order === null ? null : inferredExecution(order, seen)
-  return execution === null ? null : { type: 'execution', brokerOrderId: seen.brokerOrderId, execution }
+  return execution === null
+    ? null
+    : { type: 'execution', brokerOrderId: seen.brokerOrderId, execution }
 }
 
 /** Everything that an order has executed, as if in one execution. */
@@ -111,7 +134,11 @@ const wholeExecution = (seen: BrokerOrder): OrderUpdate => ({
   type: 'execution',
   brokerOrderId: seen.brokerOrderId,
   execution: {
-    ...{ executionId: null, quantity: seen.filledQuantity, cumulativeQuantity: seen.filledQuantity },
+    ...{
+      executionId: null,
+      quantity: seen.filledQuantity,
+      cumulativeQuantity: seen.filledQuantity,
+    },
     ...{ price: seen.filledAveragePrice ?? ZERO, at: seen.updatedAt },
   },
 })

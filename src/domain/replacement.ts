@@ -1,9 +1,17 @@
 import { add, cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
-import { counts, intentOf, type Order, type Placement, type ReplaceRequest, sideOf } from './order.ts'
+import {
+  counts,
+  intentOf,
+  type Order,
+  type Placement,
+  type ReplaceRequest,
+  sideOf,
+} from './order.ts'
 import type { Judged } from './risk.ts'
 import { executedOf, livePlacements, netQuantity, rightSizeOf, standingHeadOf } from './standing.ts'
 
-// What a replacement is, before it is sent: which order it replaces, at what size, and what it makes of it.
+// What a replacement is, before it is sent: which order it replaces, at what size, and what it
+// makes of it.
 
 type Asked = Pick<ReplaceRequest, 'leg' | 'terms'>
 
@@ -14,28 +22,38 @@ export const replacedBy = (order: Order, { leg, replacement }: ReplaceRequest): 
     .toSorted((a, b) => b.replacement - a.replacement)[0] ?? null
 
 /**
- * What the new order is asked to be sized at: what is left of the whole, where the broker takes that. It wants more than the replaced
- * order has executed; else that is added, as if the broker counted it in, and a new order for as much as was asked for is corrected once
- * it is there (CAN-05). `null`: the size does not change.
+ * What the new order is asked to be sized at: what is left of the whole, where the broker takes
+ * that. It wants more than the replaced order has executed; else that is added, as if the broker
+ * counted it in, and a new order for as much as was asked for is corrected once it is there
+ * (CAN-05). `null`: the size does not change.
  */
 export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked): Decimal | null {
   const total = terms.quantity ?? order.quantity
-  if (leg !== 'entry' || total === null || (terms.quantity === null && isZero(head.cumulativeQuantity))) return null
+  if (
+    leg !== 'entry' ||
+    total === null ||
+    (terms.quantity === null && isZero(head.cumulativeQuantity))
+  )
+    return null
   const left = sub(total, order.cumulativeQuantity)
   const executed = netQuantity(head)
   return cmp(left, executed) > 0 ? left : add(left, executed)
 }
 
-/** Begins the command ids of replacements that give an order of ours the size that it should have had. */
+/**
+ * Begins the command ids of replacements that give an order of ours the size that it should have
+ * had.
+ */
 export const CORRECTION_COMMAND = 'size-'
 
 export const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): boolean =>
   commandId.startsWith(CORRECTION_COMMAND)
 
 /**
- * Why the size of an order is not corrected any more: the broker takes no size below the quantity that the replaced order has executed.
- * Only more could be asked for, and the new order could execute more than was asked for before its own correction. `null`: the
- * request asks for the size that is left, or is no correction.
+ * Why the size of an order is not corrected any more: the broker takes no size below the quantity
+ * that the replaced order has executed. Only more could be asked for, and the new order could
+ * execute more than was asked for before its own correction. `null`: the request asks for the size
+ * that is left, or is no correction.
  */
 export function correctionRefusalOf(
   order: Order,
@@ -49,10 +67,14 @@ export function correctionRefusalOf(
 }
 
 /**
- * Why a total cannot be asked for: it has executed already, and sent all the same it would execute once more. A replacement that waits
- * for its turn may have been right when it was asked for. `null`: nothing speaks against it.
+ * Why a total cannot be asked for: it has executed already, and sent all the same it would execute
+ * once more. A replacement that waits for its turn may have been right when it was asked for.
+ * `null`: nothing speaks against it.
  */
-export function sizeRefusalOf(order: Order, { terms: { quantity } }: Pick<Asked, 'terms'>): string | null {
+export function sizeRefusalOf(
+  order: Order,
+  { terms: { quantity } }: Pick<Asked, 'terms'>,
+): string | null {
   const executed = executedOf(order)
   if (quantity === null || cmp(quantity, executed) > 0) return null
   return `quantity: ${executed} have executed; the total must be more than that`
@@ -68,15 +90,22 @@ export function becomes(order: Order, { leg, terms }: Asked): Judged {
     const limitPrice = terms.limitPrice ?? head?.limitPrice ?? plan?.limitPrice ?? null
     const stopPrice = terms.stopPrice ?? head?.stopPrice ?? plan?.stopPrice ?? null
     const quantity = head?.quantity ?? order.quantity
-    const exit = { side: sideOf(order, leg), orderClass: 'simple', takeProfit: null, stopLoss: null } as const
+    const exit = {
+      side: sideOf(order, leg),
+      orderClass: 'simple',
+      takeProfit: null,
+      stopLoss: null,
+    } as const
     const executed = head?.cumulativeQuantity ?? ZERO
     return {
       intent: { ...intent, ...exit, notional: null, quantity, limitPrice, stopPrice, timeInForce },
       ...{ executed, role: 'exit' },
     }
   }
-  const limitPrice = terms.limitPrice ?? (leg === 'entry' ? order.limitPrice : (head?.limitPrice ?? null))
-  const stopPrice = terms.stopPrice ?? (leg === 'entry' ? order.stopPrice : (head?.stopPrice ?? null))
+  const limitPrice =
+    terms.limitPrice ?? (leg === 'entry' ? order.limitPrice : (head?.limitPrice ?? null))
+  const stopPrice =
+    terms.stopPrice ?? (leg === 'entry' ? order.stopPrice : (head?.stopPrice ?? null))
   const [trailPrice, trailPercent] = [order.trailPrice, order.trailPercent].map(
     (trail) => trail && (terms.trail ?? trail),
   )
@@ -91,21 +120,29 @@ export function becomes(order: Order, { leg, terms }: Asked): Judged {
 }
 
 /**
- * Whether it only gives an order of ours the size that it should have had: smaller than it is, and nothing else changes. What is left of
- * an order that has executed in part is smaller too, and corrects nothing where the order has the right size.
+ * Whether it only gives an order of ours the size that it should have had: smaller than it is, and
+ * nothing else changes. What is left of an order that has executed in part is smaller too, and
+ * corrects nothing where the order has the right size.
  */
 export function isShrinking(order: Order, head: Placement, asked: Asked): boolean {
   const { quantity, limitPrice, stopPrice, trail, timeInForce } = asked.terms
   const isSizeOnly = quantity !== null && (limitPrice ?? stopPrice ?? trail ?? timeInForce) === null
   const [size, right] = [askedSizeOf(order, head, asked), rightSizeOf(order, head)]
-  if (!isSizeOnly || quantity !== order.quantity || head.quantity === null || size === null || right === null)
+  if (
+    !isSizeOnly ||
+    quantity !== order.quantity ||
+    head.quantity === null ||
+    size === null ||
+    right === null
+  )
     return false
   return cmp(right, head.quantity) < 0 && cmp(size, head.quantity) < 0
 }
 
 /** Whether it asks for more, or at a higher price. */
 export function isEnlarging(order: Order, { leg, terms }: Asked): boolean {
-  const grows = (to: Decimal | null, from: Decimal | null): boolean => to !== null && cmp(to, from ?? ZERO) > 0
+  const grows = (to: Decimal | null, from: Decimal | null): boolean =>
+    to !== null && cmp(to, from ?? ZERO) > 0
   const { quantity, limitPrice, stopPrice } = order
   const isDearer = grows(terms.limitPrice, limitPrice) || grows(terms.stopPrice, stopPrice)
   return leg === 'entry' && (grows(terms.quantity, quantity) || isDearer || terms.trail !== null)

@@ -11,16 +11,23 @@ import {
 import { livePlacements } from './standing.ts'
 import type { Change, OrderUpdate, Slice } from './updates.ts'
 
-// What our own requests change of an order's record, before the broker has shown any effect of them.
+// What our own requests change of an order's record, before the broker has shown any effect of
+// them.
 
-/** A request to place it begins. What was sent before and came to nothing does not make it older. */
+/**
+ * A request to place it begins. What was sent before and came to nothing does not make it older.
+ */
 export function attempted(
   { status, attemptedAt, claimedAt, quantity, placements }: Order,
   { quantity: anew, at }: Extract<OrderUpdate, { type: 'attempted' }>,
 ): Partial<Order> {
   if (status !== 'submitting') return {}
   return {
-    ...{ attemptedAt: at, claimedAt: attemptedAt === null ? at : claimedAt, quantity: anew ?? quantity },
+    ...{
+      attemptedAt: at,
+      claimedAt: attemptedAt === null ? at : claimedAt,
+      quantity: anew ?? quantity,
+    },
     placements: placements.map((one) => ({ ...one, quantity: anew ?? one.quantity })),
   }
 }
@@ -34,7 +41,12 @@ export function attemptEnded(
   if (status !== 'submitting') return {}
   if (type === 'not_sent' && unknownSince === null) return { attemptedAt: null, attemptEndedAt: at }
   if (type === 'refusal_doubted' && unknownSince === null)
-    return { attemptedAt: null, attemptEndedAt: at, unknownSince: at, doubtedRefusal: update.refusal }
+    return {
+      attemptedAt: null,
+      attemptEndedAt: at,
+      unknownSince: at,
+      doubtedRefusal: update.refusal,
+    }
   return { unknownSince: unknownSince ?? at, attemptEndedAt: at }
 }
 
@@ -42,14 +54,18 @@ export function attemptEnded(
 export function setAside(slice: Slice, at: string): { slice: Slice; changes: readonly Change[] } {
   const { order } = slice
   if (order === null || order.setAsideAt != null) return { slice, changes: [] }
-  const unknownSince = order.status === 'submitting' ? (order.unknownSince ?? at) : order.unknownSince
+  const unknownSince =
+    order.status === 'submitting' ? (order.unknownSince ?? at) : order.unknownSince
   return {
     slice: { ...slice, order: { ...order, unknownSince, setAsideAt: at } },
     changes: [{ type: 'anomaly', orderId: order.id, what: 'set_aside' }],
   }
 }
 
-/** The first request stands; one after the end is for exits that are still there. What became of any other is noted, and stays so. */
+/**
+ * The first request stands; one after the end is for exits that are still there. What became of any
+ * other is noted, and stays so.
+ */
 export function cancelRequested(order: Order, request: CancelRequest): Partial<Order> {
   if (isOver(order, request)) return {}
   const isOpen = order.endedAt === null || livePlacements(order).length > 0
@@ -59,26 +75,45 @@ export function cancelRequested(order: Order, request: CancelRequest): Partial<O
   return withEnded(order, endedCancel(order, request.commandId, request.requestedAt)) ?? {}
 }
 
-/** Waits its turn; its number follows from those before it. A canceled order is not replaced any more. */
-export function replaceRequested(order: Order, asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>): Partial<Order> {
+/**
+ * Waits its turn; its number follows from those before it. A canceled order is not replaced any
+ * more.
+ */
+export function replaceRequested(
+  order: Order,
+  asked: Omit<ReplaceRequest, 'replacement' | 'sentAt'>,
+): Partial<Order> {
   const { cancel, replaces, placements, replaceResults } = order
   const isRepeat = [...replaces, ...replaceResults].some((one) => one.commandId === asked.commandId)
-  const isFull = replaces.length >= REPLACES_WAITING_MAX || replaces.length + replaceResults.length >= REPLACES_MAX
+  const isFull =
+    replaces.length >= REPLACES_WAITING_MAX ||
+    replaces.length + replaceResults.length >= REPLACES_MAX
   if (isRepeat || isFull || cancel !== null) return {}
   const used = [...placements, ...replaces, ...replaceResults]
     .filter(({ leg }) => leg === asked.leg)
     .map((one) => one.replacement)
   const replacement = Math.max(0, ...used) + 1
-  return { replaces: [...replaces, { ...asked, replacement, sentAt: null }], ...takenUpAgain(order) }
+  return {
+    replaces: [...replaces, { ...asked, replacement, sentAt: null }],
+    ...takenUpAgain(order),
+  }
 }
 
 /** @param sentAt `null`: nothing of it was sent */
-export const replaceSent = ({ replaces }: Order, commandId: string, sentAt: string | null): Partial<Order> => ({
+export const replaceSent = (
+  { replaces }: Order,
+  commandId: string,
+  sentAt: string | null,
+): Partial<Order> => ({
   replaces: replaces.map((one) => (one.commandId === commandId ? { ...one, sentAt } : one)),
 })
 
-/** Whoever asks for something new has looked at it: it is worked on again, and set aside again should that go wrong. */
-const takenUpAgain = ({ setAsideAt }: Order): Partial<Order> => (setAsideAt == null ? {} : { setAsideAt: null })
+/**
+ * Whoever asks for something new has looked at it: it is worked on again, and set aside again
+ * should that go wrong.
+ */
+const takenUpAgain = ({ setAsideAt }: Order): Partial<Order> =>
+  setAsideAt == null ? {} : { setAsideAt: null }
 
 /** The request is answered: `replaced` when it took place. */
 export function replaceEnded(
@@ -90,7 +125,10 @@ export function replaceEnded(
   const { leg, replacement, terms } = ended
   return {
     replaces: replaces.filter((one) => one !== ended),
-    replaceResults: [...replaceResults, { commandId, leg, replacement, outcome, message, terms, at }],
+    replaceResults: [
+      ...replaceResults,
+      { commandId, leg, replacement, outcome, message, terms, at },
+    ],
   }
 }
 
@@ -111,25 +149,35 @@ export const isAskedFor = ({ replaces, replaceResults }: Order, at: Place): bool
   [...replaces, ...replaceResults].some(isAt(at))
 
 /**
- * The order that a replacement takes the place of: the newest of its leg before it. A replacement that came to nothing has used up its
- * number, and is passed over. `null`: what became of a number between the two is not known.
+ * The order that a replacement takes the place of: the newest of its leg before it. A replacement
+ * that came to nothing has used up its number, and is passed over. `null`: what became of a number
+ * between the two is not known.
  */
 export function predecessorOf(order: Order, { leg, replacement }: Place): Placement | null {
   for (let number = replacement - 1; number >= 0; number -= 1) {
     const at = isAt({ leg, replacement: number })
     const result = order.replaceResults.find(at)
     const placement = order.placements.find(at)
-    const cameToNothing = placement?.agreed !== true && result !== undefined && result.outcome !== 'replaced'
+    const cameToNothing =
+      placement?.agreed !== true && result !== undefined && result.outcome !== 'replaced'
     if (!cameToNothing) return placement ?? null
   }
   return null
 }
 
-/** A replacement shows itself: it took place, also where its request had been refused, or taken for lost. */
+/**
+ * A replacement shows itself: it took place, also where its request had been refused, or taken for
+ * lost.
+ */
 export function replaceTookPlace(order: Order, placement: Place, at: string): Partial<Order> {
   const asked = order.replaces.find(isAt(placement))
   if (asked !== undefined)
-    return replaceEnded(order, { commandId: asked.commandId, outcome: 'replaced', message: null, at })
+    return replaceEnded(order, {
+      commandId: asked.commandId,
+      outcome: 'replaced',
+      message: null,
+      at,
+    })
   const { replaceResults } = order
   if (!replaceResults.some(isAt(placement))) return {}
   return {

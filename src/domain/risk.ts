@@ -1,6 +1,13 @@
 import type { Account } from './account.ts'
 import { canonicalSymbol } from './asset.ts'
-import { type Entering, enteringOn, type Exposure, isWithin, opposes, reducibleOf } from './commitments.ts'
+import {
+  type Entering,
+  enteringOn,
+  type Exposure,
+  isWithin,
+  opposes,
+  reducibleOf,
+} from './commitments.ts'
 import {
   abs,
   add,
@@ -23,19 +30,29 @@ import type { Position } from './position.ts'
 import { tradingDayOf } from './trading-day.ts'
 import { isTerminal } from './transitions.ts'
 
-// Our own checks before an order leaves: what a user, or one connection, may do at most. Pure: facts in, a denial or nothing out.
-// What only makes a position smaller is never held back by a limit on exposure: whoever may not add must still be able to leave.
+// Our own checks before an order leaves: what a user, or one connection, may do at most. Pure:
+// facts in, a denial or nothing out. What only makes a position smaller is never held back by a
+// limit on exposure: whoever may not add must still be able to leave.
 
-/** Limits of a user or of one connection; `null`: no such limit. A user's count and sum over all connections. */
+/**
+ * Limits of a user or of one connection; `null`: no such limit. A user's count and sum over all
+ * connections.
+ */
 export type RiskLimits = Readonly<{
   schema: 1
   /** Money, in the account's currency, that one order may move. */
   orderNotionalMax: Decimal | null
-  /** What the position may be worth once the order has executed, and with it whatever is open or on its way on its side. */
+  /**
+   * What the position may be worth once the order has executed, and with it whatever is open or on
+   * its way on its side.
+   */
   positionNotionalMax: Decimal | null
   /** Orders that are on their way or open, the new one included. */
   openOrdersMax: number | null
-  /** Orders that may be sent in any 60 s, and in a trading day (exchange time); those that only reduce a position do not count. */
+  /**
+   * Orders that may be sent in any 60 s, and in a trading day (exchange time); those that only
+   * reduce a position do not count.
+   */
   ordersPerMinuteMax?: number | null
   ordersPerDayMax?: number | null
   /** Realized loss of the trading day (exchange time) from which on nothing new is opened. */
@@ -43,9 +60,14 @@ export type RiskLimits = Readonly<{
   /** Only these; `null`: all. */
   symbolsAllowed: readonly string[] | null
   symbolsDenied: readonly string[]
-  /** How far a limit price may lie on the wrong side of the market, in percent. See `collarDenial` for the orders that it covers. */
+  /**
+   * How far a limit price may lie on the wrong side of the market, in percent. See `collarDenial`
+   * for the orders that it covers.
+   */
   priceCollarPercent: Decimal | null
-  /** `regular`: stock orders only while the regular session is open, and none for extended hours. */
+  /**
+   * `regular`: stock orders only while the regular session is open, and none for extended hours.
+   */
   sessions: 'any' | 'regular'
   /** Grows with every change of the record. */
   revision: string
@@ -71,7 +93,9 @@ export type Denial<Code extends string = RiskCode> = Readonly<{ code: Code; mess
 export type RiskQuote = Readonly<{ bid: Decimal | null; ask: Decimal | null; last: Decimal | null }>
 
 /** Prices as market data tells them: JSON numbers, zero or absent where there is none. */
-export function riskQuoteOf(told: Readonly<Record<keyof RiskQuote, number | null | undefined>>): RiskQuote {
+export function riskQuoteOf(
+  told: Readonly<Record<keyof RiskQuote, number | null | undefined>>,
+): RiskQuote {
   const price = (value: number | null | undefined): Decimal | null => {
     const exact = value == null || value <= 0 ? ZERO : dec(value.toFixed(DECIMAL_PLACES_MAX))
     return isZero(exact) ? null : exact
@@ -95,24 +119,38 @@ export type RiskFacts = Readonly<{
 }>
 
 /**
- * Whether an order is judged by all of the user's orders, positions and accounts: some limits count or sum them, and what may be
- * reduced of a position follows from what reduces it already.
+ * Whether an order is judged by all of the user's orders, positions and accounts: some limits count
+ * or sum them, and what may be reduced of a position follows from what reduces it already.
  */
-export const needsState = ({ user, connection }: RiskFacts['limits'], side: Side, position: Position | null): boolean =>
+export const needsState = (
+  { user, connection }: RiskFacts['limits'],
+  side: Side,
+  position: Position | null,
+): boolean =>
   opposes(side, position) ||
   [user, connection].some(
     (one) =>
-      one !== null && (one.openOrdersMax !== null || one.dailyLossMax !== null || one.positionNotionalMax !== null),
+      one !== null &&
+      (one.openOrdersMax !== null || one.dailyLossMax !== null || one.positionNotionalMax !== null),
   )
 
-/** Whether one of these limits compares the order with the market: then its price has to be known. */
-export const needsPrice = (intent: OrderIntent, { user, connection }: RiskFacts['limits']): boolean =>
+/**
+ * Whether one of these limits compares the order with the market: then its price has to be known.
+ */
+export const needsPrice = (
+  intent: OrderIntent,
+  { user, connection }: RiskFacts['limits'],
+): boolean =>
   [user, connection].some(
     (one) =>
       one !== null &&
       (one.positionNotionalMax !== null ||
-        (one.orderNotionalMax !== null && intent.notional === null && paysAtMost(intent) === null) ||
-        (one.priceCollarPercent !== null && collaredPriceOf(intent) !== null && intent.stopPrice === null)),
+        (one.orderNotionalMax !== null &&
+          intent.notional === null &&
+          paysAtMost(intent) === null) ||
+        (one.priceCollarPercent !== null &&
+          collaredPriceOf(intent) !== null &&
+          intent.stopPrice === null)),
   )
 
 /** Whether these limits ask for the hours of the market. */
@@ -120,8 +158,9 @@ export const needsSession = ({ user, connection }: RiskFacts['limits']): boolean
   user?.sessions === 'regular' || connection?.sessions === 'regular'
 
 /**
- * What is judged: an order, or what a replacement makes of one. `executed`: how much of the order has executed and lies in the position
- * already. `exit`: it closes what its own entry opens, and so can add to nothing.
+ * What is judged: an order, or what a replacement makes of one. `executed`: how much of the order
+ * has executed and lies in the position already. `exit`: it closes what its own entry opens, and so
+ * can add to nothing.
  */
 export type Judged = Readonly<{ intent: OrderIntent; executed: Decimal; role: 'entry' | 'exit' }>
 
@@ -129,10 +168,15 @@ export const newOrder = (intent: OrderIntent): Judged => ({ intent, executed: ZE
 
 /** The order as far as it has not executed. */
 const restOf = ({ intent, executed }: Judged): OrderIntent =>
-  intent.quantity === null ? intent : { ...intent, quantity: max(sub(intent.quantity, executed), ZERO) }
+  intent.quantity === null
+    ? intent
+    : { ...intent, quantity: max(sub(intent.quantity, executed), ZERO) }
 
 /** Whether an order can only make the position smaller. An order sized in money never proves it. */
-export function exposureOf(judged: Judged, { position, orders }: Pick<RiskFacts, 'position' | 'orders'>): Exposure {
+export function exposureOf(
+  judged: Judged,
+  { position, orders }: Pick<RiskFacts, 'position' | 'orders'>,
+): Exposure {
   const { side, tradeId } = judged.intent
   if (!opposes(side, position)) return 'adds'
   return isWithin(restOf(judged), reducibleOf(position, orders, tradeId)) ? 'reduces' : 'adds'
@@ -141,7 +185,8 @@ export function exposureOf(judged: Judged, { position, orders }: Pick<RiskFacts,
 /** The first reason not to send the order, or `null`. */
 export function assess(judged: Judged, facts: RiskFacts): Denial | null {
   const exposure = exposureOf(judged, facts)
-  const crossing = exposure === 'reduces' || judged.role === 'exit' ? null : crossingOf(restOf(judged), facts)
+  const crossing =
+    exposure === 'reduces' || judged.role === 'exit' ? null : crossingOf(restOf(judged), facts)
   if (crossing !== null) return crossing
   const isFree = exposure === 'reduces' || judged.role === 'exit'
   const checks = isFree ? CHECKS_OF_ALL : [...CHECKS_OF_ADDING, ...CHECKS_OF_ALL]
@@ -156,8 +201,14 @@ export function assess(judged: Judged, facts: RiskFacts): Denial | null {
   return null
 }
 
-/** The broker does not go from long to short, or back, in one order (POS-06); nor do several orders together. */
-function crossingOf({ side, quantity, symbol, tradeId }: OrderIntent, { position, orders }: RiskFacts): Denial | null {
+/**
+ * The broker does not go from long to short, or back, in one order (POS-06); nor do several orders
+ * together.
+ */
+function crossingOf(
+  { side, quantity, symbol, tradeId }: OrderIntent,
+  { position, orders }: RiskFacts,
+): Denial | null {
   if (quantity === null || !opposes(side, position)) return null
   const size = abs(position.quantity)
   const reducible = reducibleOf(position, orders, tradeId)
@@ -189,7 +240,10 @@ function symbolDenial({ symbol }: OrderIntent, _facts: RiskFacts, { limits }: By
   const { symbolsAllowed, symbolsDenied } = limits
   const isNamed = (one: string): boolean => canonicalSymbol(one) === canonicalSymbol(symbol)
   if (!symbolsDenied.some(isNamed) && symbolsAllowed?.some(isNamed) !== false) return null
-  return { code: 'SYMBOL_NOT_ALLOWED', message: `${symbol} is not among the symbols that may be traded here` }
+  return {
+    code: 'SYMBOL_NOT_ALLOWED',
+    message: `${symbol} is not among the symbols that may be traded here`,
+  }
 }
 
 function orderSizeDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): Denial | null {
@@ -198,27 +252,41 @@ function orderSizeDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By):
   const worth = worthOf(intent, facts)
   if (worth === null) return unpriced(intent, 'The value of an order')
   if (cmp(worth, most) <= 0) return null
-  return { code: 'ORDER_TOO_LARGE', message: `The order is worth ${worth}, at most ${most} is allowed. Order less` }
+  return {
+    code: 'ORDER_TOO_LARGE',
+    message: `The order is worth ${worth}, at most ${most} is allowed. Order less`,
+  }
 }
 
-/** Only what goes in the order's own direction counts: a position on the other side, of another connection, makes no room. */
+/**
+ * Only what goes in the order's own direction counts: a position on the other side, of another
+ * connection, makes no room.
+ */
 function positionSizeDenial(intent: OrderIntent, facts: RiskFacts, by: By): Denial | null {
   const { symbol, side } = intent
   const most = by.limits.positionNotionalMax
   if (most === null) return null
   const isOf = (one: Pick<Position, 'symbol' | 'connectionId'>): boolean =>
     one.symbol === symbol && (by.scope === 'user' || one.connectionId === intent.connectionId)
-  const inDirection = ({ quantity }: Position): Decimal => (side === 'buy' ? quantity : neg(quantity))
+  const inDirection = ({ quantity }: Position): Decimal =>
+    side === 'buy' ? quantity : neg(quantity)
   const held = facts.positions
     .filter((one) => isOf(one))
-    .map((one) => (one.connectionId === intent.connectionId ? inDirection(one) : max(inDirection(one), ZERO)))
+    .map((one) =>
+      one.connectionId === intent.connectionId ? inDirection(one) : max(inDirection(one), ZERO),
+    )
     .reduce(add, ZERO)
   const [own, market] = [priceOf(intent, facts), marketOf(intent, facts.quote)]
   const price = own === null || market === null ? (own ?? market) : max(own, market)
   const others = facts.orders.filter((order) => isOf(order) && order.id !== intent.tradeId)
-  const one: Entering = { intent, quantity: intent.quantity && sub(intent.quantity, by.executed), spent: ZERO }
+  const one: Entering = {
+    intent,
+    quantity: intent.quantity && sub(intent.quantity, by.executed),
+    spent: ZERO,
+  }
   const worths = [one, ...enteringOn(others, side)].map((each) => worthOfEntering(each, facts))
-  if (worths.includes(null) || (price === null && !isZero(held))) return unpriced(intent, 'The value of a position')
+  if (worths.includes(null) || (price === null && !isZero(held)))
+    return unpriced(intent, 'The value of a position')
   const after = add(mul(held, price ?? ZERO), sum(worths.map((worth) => worth ?? ZERO)))
   if (cmp(after, most) <= 0) return null
   const open = worths.length > 1 ? ' with the orders that are open' : ''
@@ -228,11 +296,16 @@ function positionSizeDenial(intent: OrderIntent, facts: RiskFacts, by: By): Deni
 
 /** `null`: no price is known. */
 function worthOfEntering({ intent, quantity, spent }: Entering, facts: RiskFacts): Decimal | null {
-  if (quantity === null) return intent.notional === null ? null : max(sub(intent.notional, spent), ZERO)
+  if (quantity === null)
+    return intent.notional === null ? null : max(sub(intent.notional, spent), ZERO)
   return worthOf({ ...intent, quantity, notional: null }, facts)
 }
 
-function openOrdersDenial(intent: OrderIntent, facts: RiskFacts, { scope, limits }: By): Denial | null {
+function openOrdersDenial(
+  intent: OrderIntent,
+  facts: RiskFacts,
+  { scope, limits }: By,
+): Denial | null {
   const most = limits.openOrdersMax
   if (most === null) return null
   const open = facts.orders.filter(
@@ -246,12 +319,20 @@ function openOrdersDenial(intent: OrderIntent, facts: RiskFacts, { scope, limits
   return { code: 'TOO_MANY_OPEN_ORDERS', message }
 }
 
-function dailyLossDenial(intent: OrderIntent, facts: RiskFacts, { scope, limits }: By): Denial | null {
+function dailyLossDenial(
+  intent: OrderIntent,
+  facts: RiskFacts,
+  { scope, limits }: By,
+): Denial | null {
   const most = limits.dailyLossMax
   if (most === null) return null
   const day = tradingDayOf(facts.nowMs)
-  const accounts = facts.accounts.filter((one) => scope === 'user' || one.connectionId === intent.connectionId)
-  const realized = sum(accounts.map(({ today }) => (today?.date === day ? today.realizedPnL : ZERO)))
+  const accounts = facts.accounts.filter(
+    (one) => scope === 'user' || one.connectionId === intent.connectionId,
+  )
+  const realized = sum(
+    accounts.map(({ today }) => (today?.date === day ? today.realizedPnL : ZERO)),
+  )
   if (cmp(realized, neg(most)) > 0 || isZero(realized)) return null
   const message = `${neg(realized)} was lost today, the limit is ${most}. Only orders that reduce a position are sent until tomorrow`
   return { code: 'DAILY_LOSS_REACHED', message }
@@ -260,19 +341,28 @@ function dailyLossDenial(intent: OrderIntent, facts: RiskFacts, { scope, limits 
 function sessionDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): Denial | null {
   const isCrypto = intent.symbol.includes('/')
   if (limits.sessions === 'any' || isCrypto) return null
-  if (intent.extendedHours) return { code: 'MARKET_CLOSED', message: 'Orders for extended hours are not allowed here' }
-  // An order for the opening auction is placed while the market is closed, and executes when it opens.
+  if (intent.extendedHours)
+    return { code: 'MARKET_CLOSED', message: 'Orders for extended hours are not allowed here' }
+  // An order for the opening auction is placed while the market is closed, and executes when it
+  // opens.
   if (facts.isOpen !== false || intent.timeInForce === 'opg') return null
-  return { code: 'MARKET_CLOSED', message: 'The market is closed. Send the order again in regular hours' }
+  return {
+    code: 'MARKET_CLOSED',
+    message: 'The market is closed. Send the order again in regular hours',
+  }
 }
 
-/** The price that a collar judges: a limit's, and that of the take profit of an oco, which rests at once. Other orders have none. */
+/**
+ * The price that a collar judges: a limit's, and that of the take profit of an oco, which rests at
+ * once. Other orders have none.
+ */
 const collaredPriceOf = ({ limitPrice, orderClass, takeProfit }: OrderIntent): Decimal | null =>
   limitPrice ?? (orderClass === 'oco' ? (takeProfit?.limitPrice ?? null) : null)
 
 /**
- * A buy far above the market, or a sell far below it, is a slip of the finger. The other way round it only rests. Covered are orders
- * with a price of their own, those that reduce a position included; without a market price they are refused.
+ * A buy far above the market, or a sell far below it, is a slip of the finger. The other way round
+ * it only rests. Covered are orders with a price of their own, those that reduce a position
+ * included; without a market price they are refused.
  */
 function collarDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): Denial | null {
   const { side, stopPrice, symbol } = intent
@@ -299,14 +389,17 @@ const marketOf = ({ side }: OrderIntent, quote: RiskQuote | null): Decimal | nul
   (side === 'buy' ? quote?.ask : quote?.bid) ?? quote?.last ?? null
 
 /** A buy with a limit pays no more than that, whatever the market does. */
-const paysAtMost = (intent: OrderIntent): Decimal | null => (intent.side === 'buy' ? collaredPriceOf(intent) : null)
+const paysAtMost = (intent: OrderIntent): Decimal | null =>
+  intent.side === 'buy' ? collaredPriceOf(intent) : null
 
-/** The broker lets a buy stop execute up to so much above its stop: less for a stop of 50 and more. */
+/**
+ * The broker lets a buy stop execute up to so much above its stop: less for a stop of 50 and more.
+ */
 const STOP_ROOM = { from: dec('50'), below: dec('1.04'), above: dec('1.025') }
 
 /**
- * What one unit may cost at most, or bring at least as much as; `null` where the market has to be known and is not. A position's own
- * mark does not count: nothing says how old it is.
+ * What one unit may cost at most, or bring at least as much as; `null` where the market has to be
+ * known and is not. A position's own mark does not count: nothing says how old it is.
  */
 function priceOf(intent: OrderIntent, { quote }: RiskFacts): Decimal | null {
   const most = paysAtMost(intent)
@@ -318,10 +411,17 @@ function priceOf(intent: OrderIntent, { quote }: RiskFacts): Decimal | null {
   return max(mul(own, cmp(own, STOP_ROOM.from) < 0 ? STOP_ROOM.below : STOP_ROOM.above), market)
 }
 
-/** Where a stop without a limit triggers; a trailing one as it stands now. `null`: the order is no stop. */
-function stopOf({ side, stopPrice, trailPrice, trailPercent }: OrderIntent, market: Decimal): Decimal | null {
+/**
+ * Where a stop without a limit triggers; a trailing one as it stands now. `null`: the order is no
+ * stop.
+ */
+function stopOf(
+  { side, stopPrice, trailPrice, trailPercent }: OrderIntent,
+  market: Decimal,
+): Decimal | null {
   if (stopPrice !== null) return stopPrice
-  const trail = trailPrice ?? (trailPercent === null ? null : mul(mul(market, trailPercent), '0.01' as Decimal))
+  const trail =
+    trailPrice ?? (trailPercent === null ? null : mul(mul(market, trailPercent), '0.01' as Decimal))
   return trail === null ? null : add(market, side === 'buy' ? trail : neg(trail))
 }
 

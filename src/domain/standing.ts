@@ -3,9 +3,11 @@ import { counts, headOf, type Execution, type Leg, type Order, type Placement } 
 import { isTerminal, type OrderStatus } from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
 
-// What an order is, as it follows from its placements. Derived anew after every update, never changed by hand.
+// What an order is, as it follows from its placements. Derived anew after every update, never
+// changed by hand.
 
-const counted = (order: Order): Placement[] => order.placements.filter(({ leg }) => counts(order, leg))
+const counted = (order: Order): Placement[] =>
+  order.placements.filter(({ leg }) => counts(order, leg))
 
 /** Executed and not busted. */
 export const netQuantity = ({ cumulativeQuantity, busted }: Placement): Decimal =>
@@ -16,23 +18,31 @@ export const netCost = ({ totalCost, busted }: Placement): Decimal =>
 export function totalsOf(order: Order): Pick<Order, 'cumulativeQuantity' | 'totalCost'> {
   const own = counted(order)
   const [only] = own
-  if (own.length === 1 && only !== undefined) return { cumulativeQuantity: netQuantity(only), totalCost: netCost(only) }
+  if (own.length === 1 && only !== undefined)
+    return { cumulativeQuantity: netQuantity(only), totalCost: netCost(only) }
   return { cumulativeQuantity: sum(own.map(netQuantity)), totalCost: sum(own.map(netCost)) }
 }
 
-/** Called filled, and part of it was taken back by the venue: that part will not be executed again. */
+/**
+ * Called filled, and part of it was taken back by the venue: that part will not be executed again.
+ */
 const isShort = (placement: Placement): boolean =>
-  placement.quantity === null ? placement.busted !== null : cmp(netQuantity(placement), placement.quantity) < 0
+  placement.quantity === null
+    ? placement.busted !== null
+    : cmp(netQuantity(placement), placement.quantity) < 0
 
-/** Everything that was asked for has executed; an order sized in money is complete by its placement's word. */
+/**
+ * Everything that was asked for has executed; an order sized in money is complete by its
+ * placement's word.
+ */
 export const isComplete = (order: Order): boolean =>
   order.quantity === null
     ? counted(order).some(({ status, busted }) => status === 'filled' && busted === null)
     : cmp(order.cumulativeQuantity, order.quantity) >= 0
 
 /**
- * Whether a placement may still execute, or its successor may. One that was replaced lives on in its successor; and while a
- * replacement is under way, a cancel may be one half of it (CAN-07).
+ * Whether a placement may still execute, or its successor may. One that was replaced lives on in
+ * its successor; and while a replacement is under way, a cancel may be one half of it (CAN-07).
  */
 function isLive(order: Order, placement: Placement): boolean {
   if (placement.status === 'submitting' || placement.status === 'denied') return false
@@ -40,19 +50,29 @@ function isLive(order: Order, placement: Placement): boolean {
   if (headOf(order, placement.leg) !== placement) return false
   if (placement.status === 'replaced') return true
   const [underWay] = order.replaces
-  return placement.status === 'canceled' && underWay?.sentAt != null && underWay.leg === placement.leg
+  return (
+    placement.status === 'canceled' && underWay?.sentAt != null && underWay.leg === placement.leg
+  )
 }
 
-/** A replacement that ended before it took the place of the order before it, as one that the venue rejected. */
+/**
+ * A replacement that ended before it took the place of the order before it, as one that the venue
+ * rejected.
+ */
 const cameToNothing = ({ replacement, agreed, status }: Placement): boolean =>
   replacement > 0 && !agreed && isTerminal(status) && status !== 'replaced'
 
-/** The newest placement of a leg, replacements that came to nothing passed over: the order before them works on, or had ended. */
+/**
+ * The newest placement of a leg, replacements that came to nothing passed over: the order before
+ * them works on, or had ended.
+ */
 export const standingHeadOf = (order: Order, leg: Leg): Placement | null =>
-  headOf({ placements: order.placements.filter((one) => !cameToNothing(one)) }, leg) ?? headOf(order, leg)
+  headOf({ placements: order.placements.filter((one) => !cameToNothing(one)) }, leg) ??
+  headOf(order, leg)
 
 /** Placements that may still execute, exits included. */
-export const livePlacements = (order: Order): Placement[] => order.placements.filter((one) => isLive(order, one))
+export const livePlacements = (order: Order): Placement[] =>
+  order.placements.filter((one) => isLive(order, one))
 
 /** Where the order stands by what is known at the broker, or `null` while nothing is. */
 export function standingOf(order: Order): OrderStatus | null {
@@ -71,18 +91,23 @@ export function standingOf(order: Order): OrderStatus | null {
 export const isOpenOrder = (order: Order): boolean =>
   order.endedAt === null || hasGap(order) || livePlacements(order).length > 0
 
-/** A gap is a filled quantity that some source has shown and whose executions have not all been seen yet. */
+/**
+ * A gap is a filled quantity that some source has shown and whose executions have not all been seen
+ * yet.
+ */
 export const hasGap = (order: Order): boolean =>
   order.placements.some((one) => cmp(one.reportedQuantity, one.cumulativeQuantity) > 0)
 
 /**
- * The execution that a view implies where no source lists it yet: what is missing above what is booked, up to what the view says is
- * filled or to the next execution that waits, at the price that makes the broker's average come out. It is named by its span like
- * any other, so the real one changes nothing later (FIL-05). Between several that are missing, the price is shared.
+ * The execution that a view implies where no source lists it yet: what is missing above what is
+ * booked, up to what the view says is filled or to the next execution that waits, at the price that
+ * makes the broker's average come out. It is named by its span like any other, so the real one
+ * changes nothing later (FIL-05). Between several that are missing, the price is shared.
  */
 export function inferredExecution(order: Order, seen: BrokerOrder): Execution | null {
   const placement = order.placements.find((one) => one.brokerOrderId === seen.brokerOrderId)
-  if (placement === undefined || seen.filledAveragePrice === null || placement.busted !== null) return null
+  if (placement === undefined || seen.filledAveragePrice === null || placement.busted !== null)
+    return null
   let [upTo, quantity, cost] = [placement.cumulativeQuantity, ZERO, ZERO]
   let firstHole: Decimal | null = null
   const reached = (start: Decimal): void => {
@@ -98,23 +123,36 @@ export function inferredExecution(order: Order, seen: BrokerOrder): Execution | 
   }
   reached(seen.filledQuantity)
   if (firstHole === null || cmp(upTo, seen.filledQuantity) > 0) return null
-  const missing = sub(sub(mul(seen.filledAveragePrice, seen.filledQuantity), placement.totalCost), cost)
+  const missing = sub(
+    sub(mul(seen.filledAveragePrice, seen.filledQuantity), placement.totalCost),
+    cost,
+  )
   const price = div(missing, quantity)
   if (cmp(price, ZERO) <= 0) return null
   const { cumulativeQuantity: booked } = placement
   return {
     executionId: null,
-    ...{ quantity: sub(firstHole, booked), price, cumulativeQuantity: firstHole, at: seen.updatedAt },
+    ...{
+      quantity: sub(firstHole, booked),
+      price,
+      cumulativeQuantity: firstHole,
+      at: seen.updatedAt,
+    },
   }
 }
 
-/** Whether the entry that is at work has the size that makes the whole order execute exactly once. */
+/**
+ * Whether the entry that is at work has the size that makes the whole order execute exactly once.
+ */
 export function hasRightSize(order: Order): boolean {
   const head = headOf(order, 'entry')
   return head?.quantity != null && rightSizeOf(order, head) === head.quantity
 }
 
-/** What the head of a leg should be sized at so that the whole order executes exactly once; `null` where nothing says. */
+/**
+ * What the head of a leg should be sized at so that the whole order executes exactly once; `null`
+ * where nothing says.
+ */
 export function rightSizeOf(order: Order, head: Placement): Decimal | null {
   return order.quantity === null ? null : sub(order.quantity, executedBefore(order, head))
 }
@@ -122,8 +160,12 @@ export function rightSizeOf(order: Order, head: Placement): Decimal | null {
 const earlierOf = ({ placements }: Order, head: Placement): Placement[] =>
   placements.filter(({ leg, replacement }) => leg === head.leg && replacement < head.replacement)
 
-/** What the earlier orders of a chain have executed by the broker's word, booked or not; what was busted is left out. */
-export const executedBefore = (order: Order, head: Placement): Decimal => executedBy(earlierOf(order, head))
+/**
+ * What the earlier orders of a chain have executed by the broker's word, booked or not; what was
+ * busted is left out.
+ */
+export const executedBefore = (order: Order, head: Placement): Decimal =>
+  executedBy(earlierOf(order, head))
 
 /** The same of the whole chain of an order, its head included. */
 export const executedOf = ({ placements }: Order): Decimal =>
@@ -135,6 +177,11 @@ const executedBy = (placements: readonly Placement[]): Decimal =>
     return add(total, one.busted === null ? gross : sub(gross, one.busted.quantity))
   }, ZERO)
 
-/** Earlier orders of a chain that the broker has not shown ended: how much they have executed is not known yet. */
+/**
+ * Earlier orders of a chain that the broker has not shown ended: how much they have executed is not
+ * known yet.
+ */
 export const unendedBefore = (order: Order, head: Placement): Placement[] =>
-  earlierOf(order, head).filter(({ brokerOrderId, final }) => brokerOrderId !== null && final === null)
+  earlierOf(order, head).filter(
+    ({ brokerOrderId, final }) => brokerOrderId !== null && final === null,
+  )

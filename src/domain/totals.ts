@@ -1,9 +1,23 @@
-import { abs, add, cmp, dec, type Decimal, div, isPositive, isZero, max, mul, sub, ZERO } from './decimal.ts'
+import {
+  abs,
+  add,
+  cmp,
+  dec,
+  type Decimal,
+  div,
+  isPositive,
+  isZero,
+  max,
+  mul,
+  sub,
+  ZERO,
+} from './decimal.ts'
 import type { BrokerTotal, Bust, Execution, Order, Placement } from './order.ts'
 import { netCost, netQuantity } from './standing.ts'
 
-// What was executed and taken back against the broker's own total of a placement. Single executions and busts may be lost, or told in
-// a list that leaves out what was busted; the total is what remains, and is right once it stands.
+// What was executed and taken back against the broker's own total of a placement. Single executions
+// and busts may be lost, or told in a list that leaves out what was busted; the total is what
+// remains, and is right once it stands.
 
 /** Decimals that prices have, the usual ones first. */
 const PRICE_PLACES = [2, 4, 6, 9] as const
@@ -12,17 +26,23 @@ const placesOf = (value: Decimal): number => value.split('.')[1]?.length ?? 0
 
 /** As exactly as the broker writes its average; ours has at most nine decimals. */
 const isAverage = (cost: Decimal, { quantity, averagePrice }: BrokerTotal): boolean =>
-  averagePrice === null || isZero(quantity) || div(cost, quantity, placesOf(averagePrice)) === averagePrice
+  averagePrice === null ||
+  isZero(quantity) ||
+  div(cost, quantity, placesOf(averagePrice)) === averagePrice
 
 /** An average of so many decimals is rounded; one of fewer is taken at its word. */
 const ROUNDED_PLACES_MIN = 6
 /**
- * A broker that adds each execution to a rounded average rounds again each time: after a hundred executions the average may be off by
- * several in its last decimal. A restatement of one share by one cent is more than this part of an order's cost up to a million dollars.
+ * A broker that adds each execution to a rounded average rounds again each time: after a hundred
+ * executions the average may be off by several in its last decimal. A restatement of one share by
+ * one cent is more than this part of an order's cost up to a million dollars.
  */
 const ROUNDED_PART_MAX = dec('0.00000001')
 
-/** Whether the average is that of the cost but for rounding: off by one in the last decimal, or by `part` of itself. */
+/**
+ * Whether the average is that of the cost but for rounding: off by one in the last decimal, or by
+ * `part` of itself.
+ */
 function isNearlyAverage(cost: Decimal, total: BrokerTotal, part: Decimal): boolean {
   const { quantity, averagePrice } = total
   if (isAverage(cost, total) || averagePrice === null) return true
@@ -45,7 +65,9 @@ export const isUnpriced = ({ quantity, averagePrice }: BrokerTotal): boolean =>
   averagePrice === null && !isZero(quantity)
 
 /** The totals that what is booked does not come to, or that executions still wait under. */
-export const unsettledTotals = (order: Order): Readonly<{ brokerOrderId: string; total: BrokerTotal }>[] =>
+export const unsettledTotals = (
+  order: Order,
+): Readonly<{ brokerOrderId: string; total: BrokerTotal }>[] =>
   order.placements.flatMap((one) => {
     const { brokerOrderId, total } = one
     if (brokerOrderId === null || total == null || isUnpriced(total)) return []
@@ -53,8 +75,9 @@ export const unsettledTotals = (order: Order): Readonly<{ brokerOrderId: string;
   })
 
 /**
- * Whether a bust takes back what is booked. It does not while executions are missing, for its own may be one of them; and not when
- * the broker's total, which leaves it out already, comes out without it.
+ * Whether a bust takes back what is booked. It does not while executions are missing, for its own
+ * may be one of them; and not when the broker's total, which leaves it out already, comes out
+ * without it.
  */
 export function takesBooked(placement: Placement, { quantity, corrected, at }: Bust): boolean {
   if (isWaiting(placement) || cmp(netQuantity(placement), quantity) < 0) return false
@@ -66,11 +89,20 @@ export function takesBooked(placement: Placement, { quantity, corrected, at }: B
   return cmp(after, total.quantity) >= 0
 }
 
-/** The total, which has come out already, has this execution in it: the venue named it otherwise when it restated others. */
+/**
+ * The total, which has come out already, has this execution in it: the venue named it otherwise
+ * when it restated others.
+ */
 export const isInTotal = (placement: Placement, { at }: Execution): boolean =>
-  placement.total != null && at <= placement.total.at && agrees(placement, placement.total) && !isWaiting(placement)
+  placement.total != null &&
+  at <= placement.total.at &&
+  agrees(placement, placement.total) &&
+  !isWaiting(placement)
 
-export function withBust(placement: Placement, { quantity, price, corrected, at }: Bust): Placement {
+export function withBust(
+  placement: Placement,
+  { quantity, price, corrected, at }: Bust,
+): Placement {
   const before = placement.busted ?? { quantity: ZERO, cost: ZERO, at }
   const restated = corrected === null ? ZERO : mul(corrected.quantity, corrected.price)
   const busted = {
@@ -81,7 +113,10 @@ export function withBust(placement: Placement, { quantity, price, corrected, at 
   return { ...placement, busted }
 }
 
-export const withExecution = (placement: Placement, { quantity, price, cumulativeQuantity }: Execution): Placement => ({
+export const withExecution = (
+  placement: Placement,
+  { quantity, price, cumulativeQuantity }: Execution,
+): Placement => ({
   ...placement,
   ...{ cumulativeQuantity, totalCost: add(placement.totalCost, mul(quantity, price)) },
 })
@@ -95,7 +130,10 @@ export function missingExecution(placement: Placement, total: BrokerTotal): Exec
   return { executionId: null, quantity, price, cumulativeQuantity, at: total.at }
 }
 
-/** What turns what is booked into the total: the surplus taken back, or else everything restated; `null`: nothing to do. */
+/**
+ * What turns what is booked into the total: the surplus taken back, or else everything restated;
+ * `null`: nothing to do.
+ */
 export function amendmentTo(placement: Placement, total: BrokerTotal): Bust | null {
   if (agrees(placement, total)) return null
   const booked = netQuantity(placement)
@@ -106,10 +144,19 @@ export function amendmentTo(placement: Placement, total: BrokerTotal): Bust | nu
   if (averagePrice === null) return { id, quantity: booked, price: average, corrected: null, at }
   const price = isPositive(surplus) ? priceOf(placement, total, surplus) : null
   if (price !== null) return { id, quantity: surplus, price, corrected: null, at }
-  return { id, quantity: booked, price: average, corrected: { quantity: total.quantity, price: averagePrice }, at }
+  return {
+    id,
+    quantity: booked,
+    price: average,
+    corrected: { quantity: total.quantity, price: averagePrice },
+    at,
+  }
 }
 
-/** Everything up to the highest quantity ever shown has had its turn: what of it is not in the total was taken back. */
+/**
+ * Everything up to the highest quantity ever shown has had its turn: what of it is not in the total
+ * was taken back.
+ */
 export function closedAt(placement: Placement, total: BrokerTotal): Placement {
   const { cumulativeQuantity, reportedQuantity, held, busted, final } = placement
   const top = max(reportedQuantity, held.at(-1)?.cumulativeQuantity ?? ZERO)
@@ -126,7 +173,10 @@ export function closedAt(placement: Placement, total: BrokerTotal): Placement {
 
 const later = (a: string, b: string): string => (a > b ? a : b)
 
-/** The roundest price of `quantity` that leads from what is booked to the total; `null`: no price does. */
+/**
+ * The roundest price of `quantity` that leads from what is booked to the total; `null`: no price
+ * does.
+ */
 function priceOf(placement: Placement, total: BrokerTotal, quantity: Decimal): Decimal | null {
   const cost = mul(total.averagePrice ?? ZERO, total.quantity)
   const booked = netCost(placement)
@@ -135,7 +185,8 @@ function priceOf(placement: Placement, total: BrokerTotal, quantity: Decimal): D
   for (const places of PRICE_PLACES) {
     const price = div(apart, quantity, places)
     const change = mul(price, quantity)
-    if (isPositive(price) && isAverage(isMore ? add(booked, change) : sub(booked, change), total)) return price
+    if (isPositive(price) && isAverage(isMore ? add(booked, change) : sub(booked, change), total))
+      return price
   }
   return null
 }

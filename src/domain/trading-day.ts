@@ -7,11 +7,17 @@ const dayFormat = new Intl.DateTimeFormat('en-CA', {
   day: '2-digit',
 })
 
-/** Days and clock changes begin on the quarter hour everywhere; formatting is dear, and the same quarter is asked for again and again. */
+/**
+ * Days and clock changes begin on the quarter hour everywhere; formatting is dear, and the same
+ * quarter is asked for again and again.
+ */
 const QUARTER_MS = 900_000
 let last = { quarter: Number.NaN, day: '' }
 
-/** The calendar day at the exchange, `2026-01-02`. Days without a session are days too: nothing executes on them but crypto. */
+/**
+ * The calendar day at the exchange, `2026-01-02`. Days without a session are days too: nothing
+ * executes on them but crypto.
+ */
 export function tradingDayOf(timeMs: number): string {
   const quarter = Math.floor(timeMs / QUARTER_MS)
   if (quarter !== last.quarter) last = { quarter, day: dayFormat.format(timeMs) }

@@ -3,7 +3,8 @@
  *
  *   submitting --> submitted --> partially_filled --> filled
  *       |  (claimed, perhaps sent, no evidence yet)     canceled | expired | replaced
- *       +--> denied (refused by our own checks, never sent)   rejected (refused by the broker, with proof)
+ *       +--> denied (refused by our own checks, never sent)
+ *       +--> rejected (refused by the broker, with proof)
  */
 export type OrderStatus =
   | 'submitting'
@@ -18,15 +19,25 @@ export type OrderStatus =
 
 /** What an update says about the order's life, whichever source it came from. */
 export type Signal =
-  'acknowledged' | 'fill' | 'fillLast' | 'expired' | 'replaced' | 'canceled' | 'rejected' | 'refused' | 'denied'
+  | 'acknowledged'
+  | 'fill'
+  | 'fillLast'
+  | 'expired'
+  | 'replaced'
+  | 'canceled'
+  | 'rejected'
+  | 'refused'
+  | 'denied'
 
 type Row = Readonly<Partial<Record<Signal, OrderStatus>>>
 
-const stays = (status: OrderStatus, ...signals: Signal[]): Row => Object.fromEntries(signals.map((s) => [s, status]))
+const stays = (status: OrderStatus, ...signals: Signal[]): Row =>
+  Object.fromEntries(signals.map((s) => [s, status]))
 
 /**
- * The one table of legal transitions; what is absent is illegal and changes nothing. Where two endings meet, the stronger wins
- * (filled > expired > replaced > canceled > rejected), so that the order of arrival does not matter.
+ * The one table of legal transitions; what is absent is illegal and changes nothing. Where two
+ * endings meet, the stronger wins (filled > expired > replaced > canceled > rejected), so that the
+ * order of arrival does not matter.
  */
 const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
   submitting: {
@@ -104,23 +115,33 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
 }
 
 /** The status after `signal`, or `null` when the transition is illegal. */
-export const transitionOf = (from: OrderStatus, signal: Signal): OrderStatus | null => TRANSITIONS[from][signal] ?? null
+export const transitionOf = (from: OrderStatus, signal: Signal): OrderStatus | null =>
+  TRANSITIONS[from][signal] ?? null
 
 /** Every change from one status to another that the table allows. */
-export const statusChanges: readonly Readonly<{ from: OrderStatus; to: OrderStatus }>[] = Object.entries(
-  TRANSITIONS,
-).flatMap(([status, row]) => {
-  const from = status as OrderStatus
-  return [...new Set(Object.values(row))].flatMap((to) => (to === from ? [] : [{ from, to }]))
-})
+export const statusChanges: readonly Readonly<{ from: OrderStatus; to: OrderStatus }>[] =
+  Object.entries(TRANSITIONS).flatMap(([status, row]) => {
+    const from = status as OrderStatus
+    return [...new Set(Object.values(row))].flatMap((to) => (to === from ? [] : [{ from, to }]))
+  })
 
-const TERMINAL: ReadonlySet<OrderStatus> = new Set(['filled', 'expired', 'replaced', 'canceled', 'rejected', 'denied'])
+const TERMINAL: ReadonlySet<OrderStatus> = new Set([
+  'filled',
+  'expired',
+  'replaced',
+  'canceled',
+  'rejected',
+  'denied',
+])
 
 /** No further work is expected; late executions are booked all the same. */
 export const isTerminal = (status: OrderStatus): boolean => TERMINAL.has(status)
 
 /** How a broker ends an order. */
-export type FinalStatus = Extract<OrderStatus, 'filled' | 'expired' | 'replaced' | 'canceled' | 'rejected'>
+export type FinalStatus = Extract<
+  OrderStatus,
+  'filled' | 'expired' | 'replaced' | 'canceled' | 'rejected'
+>
 
 /** Strongest last; see the table. */
 export const FINAL_STRENGTH: Readonly<Record<FinalStatus, number>> = {
@@ -131,9 +152,13 @@ export const FINAL_STRENGTH: Readonly<Record<FinalStatus, number>> = {
   filled: 5,
 }
 
-export const isFinalStatus = (status: BrokerStatus): status is FinalStatus => Object.hasOwn(FINAL_STRENGTH, status)
+export const isFinalStatus = (status: BrokerStatus): status is FinalStatus =>
+  Object.hasOwn(FINAL_STRENGTH, status)
 
-/** The broker's own status words (Alpaca's set); `unrecognized` stands for any word that is newer than this list. */
+/**
+ * The broker's own status words (Alpaca's set); `unrecognized` stands for any word that is newer
+ * than this list.
+ */
 export type BrokerStatus =
   | 'accepted'
   | 'pending_new'

@@ -1,12 +1,17 @@
 import { ProducerClosedError } from './errors.ts'
 
 /**
- * The same commands, until the producer is closed: from then on each rejects with a `ProducerClosedError`. Redis would say only that a
- * connection is closed, which looks like an outage that passes.
+ * The same commands, until the producer is closed: from then on each rejects with a
+ * `ProducerClosedError`. Redis would say only that a connection is closed, which looks like an
+ * outage that passes.
  */
-export function untilClosed<Commands extends object>(commands: Commands, isClosed: () => boolean): Commands {
+export function untilClosed<Commands extends object>(
+  commands: Commands,
+  isClosed: () => boolean,
+): Commands {
   const guarded = Object.entries(commands).map(([name, command]: [string, unknown]) => {
-    if (typeof command === 'object' && command !== null) return [name, untilClosed(command, isClosed)]
+    if (typeof command === 'object' && command !== null)
+      return [name, untilClosed(command, isClosed)]
     if (typeof command !== 'function') return [name, command]
     return [
       name,

@@ -19,18 +19,21 @@ import { available, parse } from './request.ts'
 /** Links, shows and removes broker accounts. */
 export interface ConnectionCommands {
   /**
-   * Links a broker account; the credentials are sealed before they leave this process. The same id again replaces them: nothing is
-   * sent with the new ones before a worker has seen that they lead to the same account.
+   * Links a broker account; the credentials are sealed before they leave this process. The same id
+   * again replaces them: nothing is sent with the new ones before a worker has seen that they lead
+   * to the same account.
    * @throws {ConnectionConflictError} the id belongs to another environment, or is being removed
    */
   connect(request: ConnectRequest): Promise<{ connectionId: string }>
   /** A user's connections and how each stands; never a secret. */
   list(userId: string): Promise<readonly ConnectionView[]>
   /**
-   * Removes a connection, in the background. `openOrders` says what becomes of its open orders: `cancel` asks the broker to cancel
-   * those that were placed here, and removes once none of them can execute any more; `leave` leaves them at the broker. Nothing new
-   * is sent from now on. The end is told by `error.brokerDisconnected` (code `REMOVED`) and `state.resync`; the credentials are
-   * erased, what was held is forgotten, and trade ids stay taken. Asked again with `leave`, it no longer waits for the broker.
+   * Removes a connection, in the background. `openOrders` says what becomes of its open orders:
+   * `cancel` asks the broker to cancel those that were placed here, and removes once none of them
+   * can execute any more; `leave` leaves them at the broker. Nothing new is sent from now on. The
+   * end is told by `error.brokerDisconnected` (code `REMOVED`) and `state.resync`; the credentials
+   * are erased, what was held is forgotten, and trade ids stay taken. Asked again with `leave`, it
+   * no longer waits for the broker.
    */
   disconnect(request: DisconnectRequest): Promise<{ isKnown: boolean }>
 }
@@ -44,14 +47,21 @@ export type ConnectRequest = Readonly<{
   credentials: BrokerCredentials
 }>
 
-export type DisconnectRequest = Readonly<{ userId: string; connectionId: string; openOrders: 'cancel' | 'leave' }>
+export type DisconnectRequest = Readonly<{
+  userId: string
+  connectionId: string
+  openOrders: 'cancel' | 'leave'
+}>
 
 export type ConnectionView = Readonly<{
   connectionId: string
   brokerType: BrokerConnection['brokerType']
   env: BrokerConnection['env']
   connectedAt: string
-  /** `unverified`: no worker has logged in with these credentials, or the broker refused them; nothing is sent. */
+  /**
+   * `unverified`: no worker has logged in with these credentials, or the broker refused them;
+   * nothing is sent.
+   */
   standing: 'verified' | 'unverified' | 'leaving'
   /** The broker's own id of the account, once it is known. */
   brokerAccountId: string | null
@@ -60,11 +70,14 @@ export type ConnectionView = Readonly<{
 
 /**
  * What the workers' checks of a connection came to.
- * - `unchecked`: no worker has logged in with these credentials yet. `since`: when the account was connected.
- * - `up`: the last check found nothing wrong. `since`: when that began, `null` where it always was so.
- * - `down`: `code` is for programs, `reason` for people: `UNUSABLE` (the workers have no vault key that opens the credentials),
- *   `CREDENTIALS` (the broker refused them), `OTHER_ACCOUNT`, `LINKED_ELSEWHERE`, `ACCOUNT_BLOCKED`, `UNREACHABLE`. `code` is `null`
- *   where a worker of an earlier version wrote the record.
+ * - `unchecked`: no worker has logged in with these credentials yet. `since`: when the account was
+ *   connected.
+ * - `up`: the last check found nothing wrong. `since`: when that began, `null` where it always was
+ *   so.
+ * - `down`: `code` is for programs, `reason` for people: `UNUSABLE` (the workers have no vault key
+ *   that opens the credentials), `CREDENTIALS` (the broker refused them), `OTHER_ACCOUNT`,
+ *   `LINKED_ELSEWHERE`, `ACCOUNT_BLOCKED`, `UNREACHABLE`. `code` is `null` where a worker of an
+ *   earlier version wrote the record.
  */
 export type ConnectionHealth =
   | Readonly<{ state: 'unchecked'; since: string }>
@@ -84,7 +97,11 @@ const connectSchema = z.strictObject({
   ),
 })
 
-export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queue): ConnectionCommands {
+export function createConnectionCommands(
+  redis: Redis,
+  vault: Vault,
+  queue: Queue,
+): ConnectionCommands {
   const connections = createConnections(redis)
   const controls = createControls(redis)
   return {
@@ -93,8 +110,10 @@ export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queu
       const connectionId = given.connectionId ?? `broker_${systemRandomness.id(12)}`
       const ref = { userId, connectionId }
       const known = given.connectionId === undefined ? null : await available(connections.get(ref))
-      if (known !== null && known.env !== env) throw new ConnectionConflictError(connectionId, `is for ${known.env}`)
-      if (known?.leaving !== undefined) throw new ConnectionConflictError(connectionId, 'is being removed')
+      if (known !== null && known.env !== env)
+        throw new ConnectionConflictError(connectionId, `is for ${known.env}`)
+      if (known?.leaving !== undefined)
+        throw new ConnectionConflictError(connectionId, 'is being removed')
       const sealed = await vault.seal(ref, credentials)
       const connectedAt = isoTime(systemClock.now())
       await available(connections.put({ ...ref, brokerType: 'alpaca', env, sealed, connectedAt }))
@@ -105,7 +124,9 @@ export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queu
       const set = await available(controls.read(parse(userIdSchema, userId)))
       const ids = set.connections.map(({ connectionId }) => connectionId)
       const health = await available(readHealth(redis, userId, ids))
-      return set.connections.map((connection) => viewOf(connection, set, health.get(connection.connectionId)))
+      return set.connections.map((connection) =>
+        viewOf(connection, set, health.get(connection.connectionId)),
+      )
     },
 
     async disconnect(request) {
@@ -120,10 +141,15 @@ export function createConnectionCommands(redis: Redis, vault: Vault, queue: Queu
   }
 }
 
-function viewOf(connection: BrokerConnection, { links }: ControlSet, health?: Health): ConnectionView {
+function viewOf(
+  connection: BrokerConnection,
+  { links }: ControlSet,
+  health?: Health,
+): ConnectionView {
   const { connectionId, brokerType, env, connectedAt, revision, leaving } = connection
   const link = links.get(connectionId)
-  const standing = leaving !== undefined ? 'leaving' : link?.verified === revision ? 'verified' : 'unverified'
+  const standing =
+    leaving !== undefined ? 'leaving' : link?.verified === revision ? 'verified' : 'unverified'
   return {
     connectionId,
     brokerType,
@@ -135,10 +161,18 @@ function viewOf(connection: BrokerConnection, { links }: ControlSet, health?: He
   }
 }
 
-/** @param uncheckedSince when these credentials were given, if no worker has logged in with them; else `null` */
+/**
+ * @param uncheckedSince when these credentials were given, if no worker has logged in with them;
+ *   else `null`
+ */
 function healthOf(health: Health | undefined, uncheckedSince: string | null): ConnectionHealth {
   if (health?.state === 'down')
-    return { state: 'down', since: health.since, code: health.code ?? null, reason: health.reason ?? '' }
+    return {
+      state: 'down',
+      since: health.since,
+      code: health.code ?? null,
+      reason: health.reason ?? '',
+    }
   if (uncheckedSince !== null) return { state: 'unchecked', since: uncheckedSince }
   return { state: 'up', since: health === undefined || health.since === '' ? null : health.since }
 }

@@ -3,17 +3,31 @@ import { z } from 'zod'
 import { connectionIdSchema, limitsSchema, type LimitsRequest, userIdSchema } from '#contract'
 import { hasRequestUnderWay, type Order, type RiskLimits } from '#domain'
 import { type Clock, isoTime, type Logger, systemRandomness } from '#runtime'
-import { type Controls, type ControlScope, createControls, createEpoch, createReader, type Halt } from '#store'
+import {
+  type Controls,
+  type ControlScope,
+  createControls,
+  createEpoch,
+  createReader,
+  type Halt,
+} from '#store'
 import { available, parse } from './request.ts'
 
 /** Whom it is for: one connection, one user, or, with neither, everybody. */
-export type ControlTarget = Readonly<{ userId?: string | undefined; connectionId?: string | undefined }>
+export type ControlTarget = Readonly<{
+  userId?: string | undefined
+  connectionId?: string | undefined
+}>
 
 export type HaltRequest = ControlTarget &
   Readonly<{
-    /** `reducing`: what lowers a position still passes. Default: nothing passes. Cancels always do. */
+    /**
+     * `reducing`: what lowers a position still passes. Default: nothing passes. Cancels always do.
+     */
     allows?: Halt['allows']
-    /** Who halts, and why; both are kept, and the reason is told to users whose orders are refused. */
+    /**
+     * Who halts, and why; both are kept, and the reason is told to users whose orders are refused.
+     */
     by: string
     reason: string
     /** How long to wait for orders that were on their way. Default 10 s; 0 answers at once. */
@@ -21,17 +35,21 @@ export type HaltRequest = ControlTarget &
   }>
 
 /**
- * `isComplete`: every order, and every replacement of one, that was on its way when the halt was written has its outcome, or was
- * quarantined, and the halt stands: nothing is sent any more. Otherwise `waitingFor` orders have none yet; ask again (the same halt is
- * harmless) to hear of it. Neither (`waitingFor` 0): somebody ended the halt, or wrote another in its place, while this call waited;
- * `halts` says what stands.
+ * `isComplete`: every order, and every replacement of one, that was on its way when the halt was
+ * written has its outcome, or was quarantined, and the halt stands: nothing is sent any more.
+ * Otherwise `waitingFor` orders have none yet; ask again (the same halt is harmless) to hear of it.
+ * Neither (`waitingFor` 0): somebody ended the halt, or wrote another in its place, while this call
+ * waited; `halts` says what stands.
  */
 export type HaltResult = Readonly<{ isComplete: boolean; waitingFor: number }>
 
 /** Limits and halts. */
 export interface ControlCommands {
   limits: {
-    /** Replaces the limits of a user or of one connection; `null` takes them away. Holds for orders that workers take a second later. */
+    /**
+     * Replaces the limits of a user or of one connection; `null` takes them away. Holds for orders
+     * that workers take a second later.
+     */
     set(target: LimitsTarget, limits: LimitsRequest | null): Promise<void>
     get(target: LimitsTarget): Promise<RiskLimits | null>
   }
@@ -39,8 +57,9 @@ export interface ControlCommands {
   /** Ends a halt that was made for exactly this target. */
   resume(target: ControlTarget): Promise<void>
   /**
-   * Says that a store which workers found empty (`STORE_EXPECTED=1`, state `store_lost`) is to be gone on with: accounts are connected
-   * again, limits and halts are set again. Harmless where nothing is missing; `isNew`: nobody had said so before.
+   * Says that a store which workers found empty (`STORE_EXPECTED=1`, state `store_lost`) is to be
+   * gone on with: accounts are connected again, limits and halts are set again. Harmless where
+   * nothing is missing; `isNew`: nobody had said so before.
    */
   acceptStore(request: Readonly<{ by: string; reason: string }>): Promise<{ isNew: boolean }>
   /** The halts that cover a target, the widest first. */
@@ -69,7 +88,9 @@ const acceptSchema = z.strictObject({
 const haltSchema = named(
   z.strictObject({
     ...target,
-    allows: z.enum(['nothing', 'reducing'], { error: 'must be nothing or reducing' }).default('nothing'),
+    allows: z
+      .enum(['nothing', 'reducing'], { error: 'must be nothing or reducing' })
+      .default('nothing'),
     by: z.string({ error: 'say who halts' }).min(1).max(128),
     reason: z.string({ error: 'say why' }).min(1).max(200),
     waitMs: z.int().min(0).max(WAIT_MS_MAX).default(WAIT_MS),
@@ -78,7 +99,9 @@ const haltSchema = named(
 
 const scopeOf = ({ userId, connectionId }: ControlTarget): ControlScope => {
   if (userId === undefined) return { scope: 'global' }
-  return connectionId === undefined ? { scope: 'user', userId } : { scope: 'connection', userId, connectionId }
+  return connectionId === undefined
+    ? { scope: 'user', userId }
+    : { scope: 'connection', userId, connectionId }
 }
 
 export function createControlCommands(redis: Redis, clock: Clock, log: Logger): ControlCommands {
@@ -90,12 +113,16 @@ export function createControlCommands(redis: Redis, clock: Clock, log: Logger): 
     limits: {
       async set(of, limits) {
         const scope = limitsScope(of)
-        await available(controls.setLimits(scope, limits === null ? null : parse(limitsSchema, limits)))
+        await available(
+          controls.setLimits(scope, limits === null ? null : parse(limitsSchema, limits)),
+        )
       },
       async get(of) {
         const scope = limitsScope(of)
         const { limits } = await available(controls.read(scope.userId))
-        return scope.scope === 'user' ? limits.user : (limits.byConnection.get(scope.connectionId) ?? null)
+        return scope.scope === 'user'
+          ? limits.user
+          : (limits.byConnection.get(scope.connectionId) ?? null)
       },
     },
 
@@ -124,7 +151,10 @@ export function createControlCommands(redis: Redis, clock: Clock, log: Logger): 
       const found = [await available(controls.readGlobalHalt())]
       if (userId !== undefined) {
         const { halts } = await available(controls.read(userId))
-        found.push(halts.user, connectionId === undefined ? null : (halts.byConnection.get(connectionId) ?? null))
+        found.push(
+          halts.user,
+          connectionId === undefined ? null : (halts.byConnection.get(connectionId) ?? null),
+        )
       }
       return found.flatMap((halt) => halt ?? [])
     },
@@ -134,18 +164,26 @@ export function createControlCommands(redis: Redis, clock: Clock, log: Logger): 
 type HaltMade = Omit<Halt, 'schema' | 'scope' | 'revision'>
 
 const isThat = ({ allows, by, reason, at }: HaltMade, halt: Halt | null): boolean =>
-  halt !== null && halt.at === at && halt.by === by && halt.reason === reason && halt.allows === allows
+  halt !== null &&
+  halt.at === at &&
+  halt.by === by &&
+  halt.reason === reason &&
+  halt.allows === allows
 
 /** The halt of exactly this target. */
-async function readHaltOf(controls: Controls, { userId, connectionId }: ControlTarget): Promise<Halt | null> {
+async function readHaltOf(
+  controls: Controls,
+  { userId, connectionId }: ControlTarget,
+): Promise<Halt | null> {
   if (userId === undefined) return controls.readGlobalHalt()
   const { halts } = await controls.read(userId)
   return connectionId === undefined ? halts.user : (halts.byConnection.get(connectionId) ?? null)
 }
 
 /**
- * Waits until no claim, and no replacement that was sent, before the halt is without an outcome. One after it is refused in the same
- * script that would have made it (or, under a global halt, finds the halt before anything is sent), so that those found now are all.
+ * Waits until no claim, and no replacement that was sent, before the halt is without an outcome.
+ * One after it is refused in the same script that would have made it (or, under a global halt,
+ * finds the halt before anything is sent), so that those found now are all.
  * @returns how many orders had none when the time was over
  */
 async function awaitOutcomes(
@@ -158,7 +196,8 @@ async function awaitOutcomes(
   const reader = createReader(redis)
   const isOpen = async (user: string): Promise<number> => {
     const { orders } = await reader.snapshot(user)
-    const isOf = (order: Order): boolean => connectionId === undefined || order.connectionId === connectionId
+    const isOf = (order: Order): boolean =>
+      connectionId === undefined || order.connectionId === connectionId
     return orders.filter((order) => isOf(order) && hasRequestUnderWay(order)).length
   }
   let users = userId === undefined ? await everybody(controls) : [userId]

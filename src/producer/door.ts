@@ -1,21 +1,28 @@
 import { z } from 'zod'
 import { doorProblems } from '#contract'
 import { type AssetAnswer, canonicalSymbol, type OrderIntent } from '#domain'
-import { type AssetReader, BROKER_ENVIRONMENTS, type Connections, type ConnectionRef, type Reader } from '#store'
+import {
+  type AssetReader,
+  BROKER_ENVIRONMENTS,
+  type Connections,
+  type ConnectionRef,
+  type Reader,
+} from '#store'
 import { InvalidRequestError } from './errors.ts'
 import { available } from './request.ts'
 
 /** What the broker's list of assets says at the door, before anything is queued. */
 export interface Door {
   /**
-   * Whether there may be something of the symbol to sell: a position, an order that is open or under way, or an account of which
-   * nothing is known yet. Asked only where the answer can make a difference.
+   * Whether there may be something of the symbol to sell: a position, an order that is open or
+   * under way, or an account of which nothing is known yet. Asked only where the answer can make a
+   * difference.
    * @throws {UnavailableError}
    */
   holdsSome(ref: ConnectionRef, symbol: string): Promise<boolean>
   /**
-   * Looks up the symbol of a request in the list of the connection's environment, in one turn; in every list, while the connection is
-   * not known.
+   * Looks up the symbol of a request in the list of the connection's environment, in one turn; in
+   * every list, while the connection is not known.
    * @throws {UnavailableError}
    */
   find(ref: ConnectionRef, symbol: string): Promise<AssetAnswer>
@@ -35,7 +42,9 @@ export const createDoor = (
   },
 
   async find(ref, symbol) {
-    const lists = BROKER_ENVIRONMENTS.map(async (env) => [env, (await assets.find([symbol], env)).get(symbol)] as const)
+    const lists = BROKER_ENVIRONMENTS.map(
+      async (env) => [env, (await assets.find([symbol], env)).get(symbol)] as const,
+    )
     const [connection, anywhere, ...answers] = await available(
       Promise.all([connections.get(ref), assets.find([symbol]), ...lists]),
     )
@@ -45,7 +54,8 @@ export const createDoor = (
 })
 
 /**
- * A pair without its slash has a canonical symbol only where the broker's list says so: while there is no list, it is refused.
+ * A pair without its slash has a canonical symbol only where the broker's list says so: while there
+ * is no list, it is refused.
  * @param written the symbol as the caller wrote it, anything at all
  * @throws {InvalidRequestError}
  */
@@ -55,8 +65,10 @@ export function assertNamed(written: unknown, symbol: string, answer: AssetAnswe
 }
 
 /**
- * What can be said against a new order by the broker's list, and by the time. A repeat is not asked about again.
- * @throws {InvalidRequestError} naming each field to mend  @throws {UnavailableError}
+ * What can be said against a new order by the broker's list, and by the time. A repeat is not asked
+ * about again.
+ * @throws {InvalidRequestError} naming each field to mend
+ * @throws {UnavailableError}
  */
 export async function assertOrderable(
   door: Door,
@@ -74,7 +86,12 @@ function refuse(problems: readonly (readonly [field: string, message: string])[]
   if (problems.length === 0) return
   throw new InvalidRequestError(
     new z.ZodError(
-      problems.map(([field, message]) => ({ code: 'custom', path: field.split('.'), message, input: undefined })),
+      problems.map(([field, message]) => ({
+        code: 'custom',
+        path: field.split('.'),
+        message,
+        input: undefined,
+      })),
     ),
   )
 }

@@ -17,17 +17,26 @@ export class TradeIdConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
   readonly tradeId: string
 
   constructor(tradeId: string) {
-    super('TRADE_ID_CONFLICT', `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`)
+    super(
+      'TRADE_ID_CONFLICT',
+      `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`,
+    )
     this.tradeId = tradeId
   }
 }
 
-/** The command id was used before, for the same trade and the same kind of command, and asked for something else. */
+/**
+ * The command id was used before, for the same trade and the same kind of command, and asked for
+ * something else.
+ */
 export class CommandIdConflictError extends FillcastError<'COMMAND_ID_CONFLICT'> {
   readonly commandId: string
 
   constructor(commandId: string) {
-    super('COMMAND_ID_CONFLICT', `commandId: ${commandId} was already used for something else; use a new commandId`)
+    super(
+      'COMMAND_ID_CONFLICT',
+      `commandId: ${commandId} was already used for something else; use a new commandId`,
+    )
     this.commandId = commandId
   }
 }
@@ -39,10 +48,17 @@ export class ConnectionConflictError extends FillcastError<'CONNECTION_CONFLICT'
   }
 }
 
-/** Redis did not take the request; whether it arrived is not known. Repeating it with the same ids is safe. */
+/**
+ * Redis did not take the request; whether it arrived is not known. Repeating it with the same ids
+ * is safe.
+ */
 export class UnavailableError extends FillcastError<'UNAVAILABLE'> {
   constructor(options?: ErrorOptions) {
-    super('UNAVAILABLE', 'the queue cannot be reached; repeat the request with the same ids', options)
+    super(
+      'UNAVAILABLE',
+      'the queue cannot be reached; repeat the request with the same ids',
+      options,
+    )
   }
 }
 

@@ -7,7 +7,13 @@ export type {
   DisconnectRequest,
 } from './connections.ts'
 export { createControlCommands } from './controls.ts'
-export type { ControlCommands, ControlTarget, HaltRequest, HaltResult, LimitsTarget } from './controls.ts'
+export type {
+  ControlCommands,
+  ControlTarget,
+  HaltRequest,
+  HaltResult,
+  LimitsTarget,
+} from './controls.ts'
 export type { ProducerOptions } from './options.ts'
 export { createProducer, type Producer } from './producer.ts'
 export { available } from './request.ts'

@@ -16,24 +16,30 @@ import { type OrderView, shownOrder, type WaitingOrder } from './shown-order.ts'
 import { createSubmitOrder, type SubmitOrderCommand } from './submit.ts'
 
 /**
- * What a trade API enqueues with. Every method validates first and queues second; repeating a call with the same ids is safe. Once the
- * producer is disposed, every method rejects with a `ProducerClosedError`.
+ * What a trade API enqueues with. Every method validates first and queues second; repeating a call
+ * with the same ids is safe. Once the producer is disposed, every method rejects with a
+ * `ProducerClosedError`.
  */
 export interface Producer extends TradeCommands, ControlCommands, AsyncDisposable {
   /**
-   * Queues a new order. Resolves when it is queued, not when the broker has it: the user's events tell the rest.
+   * Queues a new order. Resolves when it is queued, not when the broker has it: the user's events
+   * tell the rest.
    * @returns `isRepeat` when the same trade was there already, with the same parameters
-   * @throws {InvalidRequestError} naming each wrong field  @throws {TradeIdConflictError}  @throws {UnavailableError}
+   * @throws {InvalidRequestError} naming each wrong field
+   * @throws {TradeIdConflictError}
+   * @throws {UnavailableError}
    */
   submitOrder: SubmitOrderCommand
   connections: ConnectionCommands
   sessions: SessionCommands
   orders: {
     /**
-     * The order of a trade as it stands, with every command that was given for it and what became of each; `null` when no worker has
-     * taken the trade yet, or its archive has expired. `waiting`: it cannot be sent for now; `reason` says why, and `since` when it was
-     * first parked.
-     * @throws {InvalidRequestError} an id that no order can have  @throws {UnavailableError}
+     * The order of a trade as it stands, with every command that was given for it and what became
+     * of each; `null` when no worker has taken the trade yet, or its archive has expired.
+     * `waiting`: it cannot be sent for now; `reason` says why, and `since` when it was first
+     * parked.
+     * @throws {InvalidRequestError} an id that no order can have
+     * @throws {UnavailableError}
      */
     get(userId: string, tradeId: string): Promise<OrderView | WaitingOrder | null>
   }
@@ -41,15 +47,19 @@ export interface Producer extends TradeCommands, ControlCommands, AsyncDisposabl
 
 const KEEP_COMPLETED = { age: 86_400, count: 10_000 } as const
 const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
-/** Tries of one job, with ever longer pauses, about a quarter of an hour in all; what was claimed is followed whatever becomes of it. */
+/**
+ * Tries of one job, with ever longer pauses, about a quarter of an hour in all; what was claimed is
+ * followed whatever becomes of it.
+ */
 const ATTEMPTS_MAX = 12
 const JOB_BYTES_MAX = 16_384
 
 const tradeSchema = z.strictObject({ userId: userIdSchema, tradeId: tradeIdSchema })
 
 /**
- * Connects to Redis and is ready to queue. From then on each call fails with `UnavailableError` as soon as Redis leaves one of its
- * commands unanswered for 5 s; the connection is replaced in the background.
+ * Connects to Redis and is ready to queue. From then on each call fails with `UnavailableError` as
+ * soon as Redis leaves one of its commands unanswered for 5 s; the connection is replaced in the
+ * background.
  * @throws {InvalidRequestError} naming each option that is wrong
  * @throws when Redis does not answer within 10 s; nothing is left behind
  */
@@ -80,7 +90,9 @@ export async function createProducer(options: ProducerOptions): Promise<Producer
       async get(userId, tradeId) {
         const asked = parse(tradeSchema, { userId, tradeId })
         const { userId: of, tradeId: id } = asked
-        const [order, parked] = await available(Promise.all([reader.order(of, id), reader.parked(of, id)]))
+        const [order, parked] = await available(
+          Promise.all([reader.order(of, id), reader.parked(of, id)]),
+        )
         return shownOrder(order, parked)
       },
     },
@@ -95,7 +107,10 @@ export async function createProducer(options: ProducerOptions): Promise<Producer
   }
 }
 
-/** Resolves once the queue knows the version of Redis: it asks once, and without an answer would never work. */
+/**
+ * Resolves once the queue knows the version of Redis: it asks once, and without an answer would
+ * never work.
+ */
 async function openQueue(which: QueueName, redis: Redis, log: Logger): Promise<Queue> {
   const { name, prefix } = queues[which]
   const queue = new Queue(name, {

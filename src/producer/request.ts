@@ -2,7 +2,10 @@ import type { z } from 'zod'
 import { InvalidRequestError, UnavailableError } from './errors.ts'
 
 /** @throws {InvalidRequestError} naming each wrong field */
-export function parse<Schema extends z.ZodType>(schema: Schema, request: unknown): z.output<Schema> {
+export function parse<Schema extends z.ZodType>(
+  schema: Schema,
+  request: unknown,
+): z.output<Schema> {
   const parsed = schema.safeParse(request)
   if (!parsed.success) throw new InvalidRequestError(parsed.error)
   return parsed.data

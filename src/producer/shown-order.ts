@@ -3,7 +3,10 @@ import type { ParkedOrder } from '#store'
 
 type Commanded = Readonly<{ commands: readonly CommandResult[] }>
 
-/** An order, and what became of each of its commands: cancels, replacements, and the close that it is. */
+/**
+ * An order, and what became of each of its commands: cancels, replacements, and the close that it
+ * is.
+ */
 export type OrderView = Order & Commanded
 
 /** An order that cannot be sent for now: why, and since when. Nothing of it is at the broker. */
@@ -31,14 +34,28 @@ export type WaitingOrder = Readonly<{ status: 'waiting'; reason: string; since: 
   >
 
 /** An order as it stands, with what is known of why it waits; `null`: nothing is known of it. */
-export function shownOrder(order: Order | null, parked: ParkedOrder | null): OrderView | WaitingOrder | null {
+export function shownOrder(
+  order: Order | null,
+  parked: ParkedOrder | null,
+): OrderView | WaitingOrder | null {
   const isUnsent = order === null || (order.status === 'submitting' && order.attemptedAt === null)
   const commands = order === null ? [] : commandsOf(order)
   if (parked === null || !isUnsent) return order === null ? null : { ...order, commands }
   const { reason, since, tradeId, userId, connectionId, symbol, side, orderType } = parked
   const { quantity, notional, limitPrice, stopPrice } = parked
   return {
-    ...{ id: tradeId, userId, connectionId, symbol, side, orderType, quantity, notional, limitPrice, stopPrice },
+    ...{
+      id: tradeId,
+      userId,
+      connectionId,
+      symbol,
+      side,
+      orderType,
+      quantity,
+      notional,
+      limitPrice,
+      stopPrice,
+    },
     ...{ cumulativeQuantity: ZERO, totalCost: ZERO, rejection: null, submittedAt: null },
     ...{ placements: [], replaces: [], replaceResults: [] },
     ...order,

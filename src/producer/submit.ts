@@ -6,7 +6,9 @@ import { assertNamed, assertOrderable, type Door } from './door.ts'
 import { TradeIdConflictError } from './errors.ts'
 import { available, parse } from './request.ts'
 
-export type SubmitOrderCommand = (order: SubmitOrder) => Promise<{ tradeId: string; jobId: string; isRepeat: boolean }>
+export type SubmitOrderCommand = (
+  order: SubmitOrder,
+) => Promise<{ tradeId: string; jobId: string; isRepeat: boolean }>
 
 /** @throws {InvalidRequestError} @throws {TradeIdConflictError} @throws {UnavailableError} */
 export const createSubmitOrder =
@@ -18,10 +20,12 @@ export const createSubmitOrder =
     const [known, asset] = await Promise.all([findTrade(reader, intent), door.find(intent, symbol)])
     assertNamed(request.symbol, symbol, asset)
     const jobId = submitJobId(userId, tradeId)
-    if (known !== null) return { tradeId, jobId, isRepeat: repeats(tradeId, hash, known.parametersHash) }
+    if (known !== null)
+      return { tradeId, jobId, isRepeat: repeats(tradeId, hash, known.parametersHash) }
     const there = await available(queue.getJob(jobId))
     // Read behind the job: one that has just come to its end has its record now.
-    const isForgotten = there?.finishedOn !== undefined && (await available(reader.order(userId, tradeId))) === null
+    const isForgotten =
+      there?.finishedOn !== undefined && (await available(reader.order(userId, tradeId))) === null
     if (isForgotten) await forget(there, tradeId, hash)
     const waiting = isForgotten ? undefined : there
     const isRepeat = waiting !== undefined
@@ -46,8 +50,9 @@ export async function findTrade(
 }
 
 /**
- * A job that has come to its end wrote a record; where there is none, the store lost it with the last second of its writes (RDQ-04). The
- * job is taken away, so that the trade is worked on again; whatever of it is at the broker is found under its id.
+ * A job that has come to its end wrote a record; where there is none, the store lost it with the
+ * last second of its writes (RDQ-04). The job is taken away, so that the trade is worked on again;
+ * whatever of it is at the broker is found under its id.
  * @throws {TradeIdConflictError}
  */
 async function forget(job: Job, tradeId: string, hash: string): Promise<void> {

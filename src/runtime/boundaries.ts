@@ -1,6 +1,7 @@
 /**
- * The steps of the order path between which a process can die, by name. Work says which one it has reached, so that tests can stop a
- * worker exactly there; a name that is added here is tried by the crash tests from then on.
+ * The steps of the order path between which a process can die, by name. Work says which one it has
+ * reached, so that tests can stop a worker exactly there; a name that is added here is tried by the
+ * crash tests from then on.
  *
  *   submit     dequeued > claimed > sending > (the request) > answered > recorded
  *   resolve    dequeued > looked_up > recorded
@@ -12,10 +13,28 @@
  *   reconcile  orders_read > executions_read > portfolio_read > committed
  */
 export const boundaryNames = [
-  ...(['submit.dequeued', 'submit.claimed', 'submit.sending', 'submit.answered', 'submit.recorded'] as const),
+  ...([
+    'submit.dequeued',
+    'submit.claimed',
+    'submit.sending',
+    'submit.answered',
+    'submit.recorded',
+  ] as const),
   ...(['resolve.dequeued', 'resolve.looked_up', 'resolve.recorded'] as const),
-  ...(['cancel.dequeued', 'cancel.noted', 'cancel.sending', 'cancel.answered', 'cancel.recorded'] as const),
-  ...(['replace.dequeued', 'replace.noted', 'replace.sending', 'replace.answered', 'replace.recorded'] as const),
+  ...([
+    'cancel.dequeued',
+    'cancel.noted',
+    'cancel.sending',
+    'cancel.answered',
+    'cancel.recorded',
+  ] as const),
+  ...([
+    'replace.dequeued',
+    'replace.noted',
+    'replace.sending',
+    'replace.answered',
+    'replace.recorded',
+  ] as const),
   ...(['close.dequeued', 'close.sized'] as const),
   ...(['update.received', 'update.committed'] as const),
   ...(['poll.listed', 'poll.applied'] as const),
@@ -24,7 +43,10 @@ export const boundaryNames = [
 ] as const
 export type BoundaryName = (typeof boundaryNames)[number]
 
-/** Hears which step was reached. Await what it answers: a test that stops a process there never settles it. */
+/**
+ * Hears which step was reached. Await what it answers: a test that stops a process there never
+ * settles it.
+ */
 export interface Boundaries {
   reached(point: BoundaryName): Promise<void> | undefined
 }

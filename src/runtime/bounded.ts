@@ -1,7 +1,16 @@
-/** Puts an entry at the end of a map that holds at most `max`: a new one takes the place of the entry that was put longest ago. */
-export function putNewest<Key, Value>(map: Map<Key, Value>, key: Key, value: Value, max: number): void {
+/**
+ * Puts an entry at the end of a map that holds at most `max`: a new one takes the place of the
+ * entry that was put longest ago.
+ */
+export function putNewest<Key, Value>(
+  map: Map<Key, Value>,
+  key: Key,
+  value: Value,
+  max: number,
+): void {
   if (!map.delete(key) && map.size >= max) {
-    // Only a full map is asked for its oldest entry: it has to step over everything that was removed from its beginning.
+    // Only a full map is asked for its oldest entry: it has to step over everything that was
+    // removed from its beginning.
     const [oldest] = map.keys()
     if (oldest !== undefined) map.delete(oldest)
   }

@@ -2,8 +2,8 @@ import type { z } from 'zod'
 import { ConfigError } from './errors.ts'
 
 /**
- * One setting of a process. The schema reads the variable's text (`undefined` when absent or empty) and holds the default;
- * the rest is for people: it becomes the README's table and the error text.
+ * One setting of a process. The schema reads the variable's text (`undefined` when absent or empty)
+ * and holds the default; the rest is for people: it becomes the README's table and the error text.
  */
 export type Setting<Schema extends z.ZodType = z.ZodType> = Readonly<{
   env: string
@@ -17,15 +17,20 @@ export type Setting<Schema extends z.ZodType = z.ZodType> = Readonly<{
 }>
 
 export type Settings = Readonly<Record<string, Setting>>
-export type ConfigOf<S extends Settings> = Readonly<{ [Key in keyof S]: z.output<S[Key]['schema']> }>
+export type ConfigOf<S extends Settings> = Readonly<{
+  [Key in keyof S]: z.output<S[Key]['schema']>
+}>
 
 /** Describes one setting; exists so that the schema's type is kept. */
-export const setting = <Schema extends z.ZodType>(described: Setting<Schema>): Setting<Schema> => described
+export const setting = <Schema extends z.ZodType>(described: Setting<Schema>): Setting<Schema> =>
+  described
 
 /**
  * Reads a process's configuration once, at its edge, and freezes it.
- * @param check what values mean together; sees what could be read, also where something else is wrong
- * @throws {ConfigError} naming every bad value at once, with what is allowed. Values are never echoed: one may be a secret.
+ * @param check what values mean together; sees what could be read, also where something else is
+ *   wrong
+ * @throws {ConfigError} naming every bad value at once, with what is allowed. Values are never
+ *   echoed: one may be a secret.
  */
 export function readConfig<S extends Settings>(
   settings: S,
@@ -38,9 +43,13 @@ export function readConfig<S extends Settings>(
     const text = env[name]?.trim()
     const parsed = schema.safeParse(text === '' ? undefined : text)
     if (parsed.success) config[key] = parsed.data
-    else problems.push(`${name} ${text === undefined || text === '' ? 'is missing' : 'is not valid'}: ${allowed}`)
+    else
+      problems.push(
+        `${name} ${text === undefined || text === '' ? 'is missing' : 'is not valid'}: ${allowed}`,
+      )
   }
   problems.push(...check(config as Partial<ConfigOf<S>>))
-  if (problems.length > 0) throw new ConfigError(`Fix these settings and start again:\n  ${problems.join('\n  ')}`)
+  if (problems.length > 0)
+    throw new ConfigError(`Fix these settings and start again:\n  ${problems.join('\n  ')}`)
   return Object.freeze(config) as ConfigOf<S>
 }

@@ -1,6 +1,7 @@
 /**
- * The base of every error that a caller is meant to decide on. `code` is stable and closed per subclass; `message` says what to
- * do and is for people only. Errors never carry a secret: their text reaches logs, failed jobs and the dashboard.
+ * The base of every error that a caller is meant to decide on. `code` is stable and closed per
+ * subclass; `message` says what to do and is for people only. Errors never carry a secret: their
+ * text reaches logs, failed jobs and the dashboard.
  */
 export class FillcastError<Code extends string = string> extends Error {
   readonly code: Code
@@ -12,7 +13,10 @@ export class FillcastError<Code extends string = string> extends Error {
   }
 }
 
-/** One or more configuration values are missing or wrong. The message names all of them, and what is allowed. */
+/**
+ * One or more configuration values are missing or wrong. The message names all of them, and what is
+ * allowed.
+ */
 export class ConfigError extends FillcastError<'CONFIG_INVALID'> {
   constructor(message: string) {
     super('CONFIG_INVALID', message)

@@ -5,19 +5,29 @@ import type { Logger } from './logger.ts'
 /** Below the 30 s after which orchestrators kill. */
 const DRAIN_MS_MAX = 25_000
 
-/** What a process hands back once it runs; disposing it drains: stop intake, finish what is held, close. */
+/**
+ * What a process hands back once it runs; disposing it drains: stop intake, finish what is held,
+ * close.
+ */
 export type Running = AsyncDisposable &
   Readonly<{
-    /** Settles, with the reason, when the process cannot do its work any more and another one should: it drains, and exits with 1. */
+    /**
+     * Settles, with the reason, when the process cannot do its work any more and another one
+     * should: it drains, and exits with 1.
+     */
     broken?: Promise<string>
   }>
 
-/** Faults that one process hands on; one that repeats with every turn of the event loop would fill a disk before the drain is over. */
+/**
+ * Faults that one process hands on; one that repeats with every turn of the event loop would fill a
+ * disk before the drain is over.
+ */
 const FAULTS_TOLD_MAX = 20
 
 /**
- * From now on the process outlives what is thrown outside of every promise and rejections that nobody handles. Either is a defect after
- * which nothing is certain: whoever asks for this has to end the process.
+ * From now on the process outlives what is thrown outside of every promise and rejections that
+ * nobody handles. Either is a defect after which nothing is certain: whoever asks for this has to
+ * end the process.
  * @param tell gets the name of a log event and what was thrown, of the first faults only
  */
 export function onFault(tell: (event: string, error: unknown) => void): void {
@@ -26,19 +36,34 @@ export function onFault(tell: (event: string, error: unknown) => void): void {
   process.on('uncaughtException', (error, origin) => {
     told += 1
     if (told > FAULTS_TOLD_MAX) return
-    tell(origin === 'unhandledRejection' ? 'process.unhandled_rejection' : 'process.uncaught_exception', error)
+    tell(
+      origin === 'unhandledRejection'
+        ? 'process.unhandled_rejection'
+        : 'process.uncaught_exception',
+      error,
+    )
   })
 }
 
 /**
- * Runs one process from start to exit. SIGTERM and SIGINT drain it, a second signal or the deadline ends it at once.
- * A fault (`onFault`) is logged, and the process drains and exits with 1. A process that was started with an
- * IPC channel drains when the channel closes: its parent is gone, however that went.
- * @param start reads its configuration and starts everything; an error of ours is printed as plain text
+ * Runs one process from start to exit. SIGTERM and SIGINT drain it, a second signal or the deadline
+ * ends it at once. A fault (`onFault`) is logged, and the process drains and exits with 1. A
+ * process that was started with an IPC channel drains when the channel closes: its parent is gone,
+ * however that went.
+ * @param start reads its configuration and starts everything; an error of ours is printed as plain
+ *   text
  */
-export async function runProcess(name: string, start: () => Promise<{ running: Running; log: Logger }>): Promise<void> {
+export async function runProcess(
+  name: string,
+  start: () => Promise<{ running: Running; log: Logger }>,
+): Promise<void> {
   const cannotStart = (error: unknown): never => {
-    const text = error instanceof FillcastError ? error.message : error instanceof Error ? error.stack : String(error)
+    const text =
+      error instanceof FillcastError
+        ? error.message
+        : error instanceof Error
+          ? error.stack
+          : String(error)
     process.stderr.write(`${name} cannot start. ${text}\n`)
     process.exit(1)
   }

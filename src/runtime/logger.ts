@@ -6,7 +6,8 @@ export type { Logger }
 /** What of an error may be written: never its extra fields, which may hold request headers. */
 function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) }
-  const code: unknown = error instanceof FillcastError ? error.code : 'code' in error ? error.code : undefined
+  const code: unknown =
+    error instanceof FillcastError ? error.code : 'code' in error ? error.code : undefined
   return {
     type: error.name,
     message: error.message,
@@ -16,7 +17,8 @@ function errorFields(error: unknown): Record<string, unknown> {
   }
 }
 
-// Second line of defence; the first is that nothing secret is handed to the logger. pino has no deep wildcard.
+// Second line of defence; the first is that nothing secret is handed to the logger. pino has no
+// deep wildcard.
 const secretFields = [
   'secret',
   'secretKey',
@@ -30,8 +32,8 @@ const secretFields = [
 ]
 
 /**
- * Standard output that may go away: a process whose reader has died must still be able to drain and exit, where the usual
- * destination retries for ever.
+ * Standard output that may go away: a process whose reader has died must still be able to drain and
+ * exit, where the usual destination retries for ever.
  */
 function standardOutput(): DestinationStream {
   if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => {})
@@ -39,7 +41,8 @@ function standardOutput(): DestinationStream {
 }
 
 /**
- * JSON lines on stdout. A line is an event name with fields, never prose with values: `log.warn({ clientOrderId }, 'submit.unknown')`.
+ * JSON lines on stdout. A line is an event name with fields, never prose with values: `log.warn({
+ * clientOrderId }, 'submit.unknown')`.
  * @param name the process, for example `workers`
  */
 export function createLogger(name: string, level: string, destination?: DestinationStream): Logger {
@@ -49,7 +52,10 @@ export function createLogger(name: string, level: string, destination?: Destinat
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: errorFields, error: errorFields },
-    redact: { paths: secretFields.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[redacted]' },
+    redact: {
+      paths: secretFields.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
+      censor: '[redacted]',
+    },
   }
   return pino(options, destination ?? standardOutput())
 }

@@ -8,20 +8,33 @@ export const lagSecondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 /** Values that wait to be booked in a histogram. */
 const WAITING_MAX = 256
 
-/** The metrics of one process. Labels come from closed sets only: never a user, a symbol or an order. */
+/**
+ * The metrics of one process. Labels come from closed sets only: never a user, a symbol or an
+ * order.
+ */
 export class Metrics {
   readonly registry = new Registry()
 
-  /** @param withProcess adds the CPU, memory and event-loop figures of the process; off in tests, which start many. */
+  /**
+   * @param withProcess adds the CPU, memory and event-loop figures of the process; off in tests,
+   *   which start many.
+   */
   constructor(withProcess = false) {
     if (withProcess) collectDefaultMetrics({ register: this.registry })
   }
 
-  counter<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Counter<Label> {
+  counter<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[] = [],
+  ): Counter<Label> {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.registry] })
   }
 
-  /** A counter for what happens with every event: counted as a bare number, and told to the vendor's counter when somebody looks. */
+  /**
+   * A counter for what happens with every event: counted as a bare number, and told to the vendor's
+   * counter when somebody looks.
+   */
   tally(name: string, help: string): { inc(): void } {
     let waiting = 0
     const collect = function (this: Counter): void {
@@ -32,11 +45,20 @@ export class Metrics {
     return { inc: () => void (waiting += 1) }
   }
 
-  /** The same for a histogram: values are booked many at a time, which costs a fraction of booking each alone. */
+  /**
+   * The same for a histogram: values are booked many at a time, which costs a fraction of booking
+   * each alone.
+   */
   distribution(name: string, help: string, buckets: number[]): { observe(value: number): void } {
     const waiting: number[] = []
     const book = (): void => waiting.splice(0).forEach((value) => histogram.observe(value))
-    const histogram = new Histogram({ name, help, buckets, collect: book, registers: [this.registry] })
+    const histogram = new Histogram({
+      name,
+      help,
+      buckets,
+      collect: book,
+      registers: [this.registry],
+    })
     return {
       observe(value) {
         if (waiting.push(value) >= WAITING_MAX) book()
@@ -44,7 +66,11 @@ export class Metrics {
     }
   }
 
-  gauge<Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Gauge<Label> {
+  gauge<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[] = [],
+  ): Gauge<Label> {
     return new Gauge({ name, help, labelNames: [...labelNames], registers: [this.registry] })
   }
 
@@ -54,6 +80,12 @@ export class Metrics {
     buckets: number[],
     labelNames: readonly Label[] = [],
   ): Histogram<Label> {
-    return new Histogram({ name, help, buckets, labelNames: [...labelNames], registers: [this.registry] })
+    return new Histogram({
+      name,
+      help,
+      buckets,
+      labelNames: [...labelNames],
+      registers: [this.registry],
+    })
   }
 }

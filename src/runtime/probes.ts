@@ -15,12 +15,18 @@ export type Probes = Readonly<{ port: number; [Symbol.asyncDispose](): Promise<v
 /** Where probes listen; port 0 picks a free one, no host means every address of the machine. */
 export type ProbeConfig = Readonly<{ probePort: number; listenHost?: string | undefined }>
 
-/** What the checks behind `/readyz` may take: a check that waits for a silent Redis must not keep the probe waiting too. */
+/**
+ * What the checks behind `/readyz` may take: a check that waits for a silent Redis must not keep
+ * the probe waiting too.
+ */
 const CHECK_MS_MAX = 1_000
 
 const refusal = (reason: string): [number, string] => [503, `not ready: ${reason}\n`]
 
-/** Serves `/healthz` (the event loop answers), `/readyz` (200 with remarks, or 503 with the reason) and `/metrics` (Prometheus text). */
+/**
+ * Serves `/healthz` (the event loop answers), `/readyz` (200 with remarks, or 503 with the reason)
+ * and `/metrics` (Prometheus text).
+ */
 export async function startProbes(
   { probePort, listenHost }: ProbeConfig,
   metrics: Metrics,
@@ -42,9 +48,13 @@ export async function startProbes(
   const server = createServer((request, response) => {
     void answer(request.url)
       .catch((error: unknown) => refusal(error instanceof Error ? error.message : 'unknown'))
-      .then(([status, text]) => response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text))
+      .then(([status, text]) =>
+        response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(text),
+      )
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(probePort, listenHost, resolve))
+  await new Promise<void>((resolve, reject) =>
+    server.once('error', reject).listen(probePort, listenHost, resolve),
+  )
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {

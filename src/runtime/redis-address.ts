@@ -2,11 +2,14 @@
  * Where Redis is, as one URL:
  *
  *   redis://[user:password@]host:port[/db]                            one server
- *   redis+sentinel://[user:password@]host:port,host:port/name[/db]    whichever server the Sentinels call the master of that name
- *   redis+cluster://[user:password@]host:port,host:port               a Cluster, found by any of its nodes
+ *   redis+sentinel://[user:password@]host:port,host:port/name[/db]
+ *       the server that the Sentinels call the master of that name
+ *   redis+cluster://[user:password@]host:port,host:port
+ *       a Cluster, found by any of its nodes
  *
- * `rediss` in place of `redis` is TLS, checked against the authorities that Node trusts (NODE_EXTRA_CA_CERTS adds one).
- * User and password are those of the servers; Sentinels are asked without.
+ * `rediss` in place of `redis` is TLS, checked against the authorities that Node trusts
+ * (NODE_EXTRA_CA_CERTS adds one). User and password are those of the servers; Sentinels are asked
+ * without.
  */
 export type RedisAddress = Readonly<{
   kind: 'single' | 'sentinel' | 'cluster'
@@ -56,5 +59,7 @@ function decoded(text = ''): string | null {
 
 function nodeOf(text: string, fallbackPort: number): { host: string; port: number }[] {
   const { host = '', port = String(fallbackPort) } = NODE_PATTERN.exec(text)?.groups ?? {}
-  return host === '' || Number(port) > 65_535 ? [] : [{ host: host.replace(/^\[|\]$/g, ''), port: Number(port) }]
+  return host === '' || Number(port) > 65_535
+    ? []
+    : [{ host: host.replace(/^\[|\]$/g, ''), port: Number(port) }]
 }

@@ -3,16 +3,21 @@ import type { Socket } from 'node:net'
 import { systemClock } from './clock.ts'
 import type { Logger } from './logger.ts'
 
-// A TCP connection can die without a word: a firewall forgets it, a machine loses its power. What was written to it waits for ever, and
-// a subscriber simply hears nothing more. So each connection is asked, and closed when nothing comes; ioredis then makes a new
-// connection, subscribes again and sends again what was not answered.
+// A TCP connection can die without a word: a firewall forgets it, a machine loses its power. What
+// was written to it waits for ever, and a subscriber simply hears nothing more. So each connection
+// is asked, and closed when nothing comes; ioredis then makes a new connection, subscribes again
+// and sends again what was not answered.
 //
-// ioredis has `socketTimeout`, which is not used: its timer outlives the connection that it was set for, and then ends the next one, in
-// good health (ioredis 5.11.1, Redis.js, setSocketTimeout). BullMQ watches its blocking command, and nothing else.
+// ioredis has `socketTimeout`, which is not used: its timer outlives the connection that it was set
+// for, and then ends the next one, in good health (ioredis 5.11.1, Redis.js, setSocketTimeout).
+// BullMQ watches its blocking command, and nothing else.
 
 /** How long a connection may be silent. */
 export type HeartbeatLimits = Readonly<{
-  /** Between two looks at a connection, ms; each look asks (PING), unless the last question is still open. */
+  /**
+   * Between two looks at a connection, ms; each look asks (PING), unless the last question is still
+   * open.
+   */
   beatMs: number
   /** Looks in a row without a byte from Redis, after which a connection is closed. */
   silentBeatsMax: number
@@ -21,10 +26,15 @@ export type HeartbeatLimits = Readonly<{
 }>
 
 /**
- * Found and replaced within 6 s; a blocking connection within 15 s, since BullMQ blocks for up to 10 s, or with the connection after
- * whose image it was made. BullMQ has a watchdog of its own, 1 s after the command should have returned.
+ * Found and replaced within 6 s; a blocking connection within 15 s, since BullMQ blocks for up to
+ * 10 s, or with the connection after whose image it was made. BullMQ has a watchdog of its own, 1 s
+ * after the command should have returned.
  */
-export const HEARTBEAT_LIMITS: HeartbeatLimits = { beatMs: 1_000, silentBeatsMax: 4, blockedBeatsMax: 13 }
+export const HEARTBEAT_LIMITS: HeartbeatLimits = {
+  beatMs: 1_000,
+  silentBeatsMax: 4,
+  blockedBeatsMax: 13,
+}
 
 const streamOf = (redis: Redis): Socket => (redis as unknown as { stream: Socket }).stream
 
@@ -34,7 +44,10 @@ const DOUBT_BEATS = 2
 /** `prompt`: answers every question at once. `blocking`: may be held by Redis for a while first. */
 export type HeartbeatKind = 'prompt' | 'blocking'
 
-/** Looks, not time, are counted, so that a process that was stopped for a while does not blame its connections. */
+/**
+ * Looks, not time, are counted, so that a process that was stopped for a while does not blame its
+ * connections.
+ */
 class Heartbeat {
   readonly #redis: Redis
   readonly #limits: HeartbeatLimits
@@ -43,7 +56,12 @@ class Heartbeat {
   #stop = (): void => {}
   #silentBeats = 0
 
-  constructor(redis: Redis, kind: HeartbeatKind, limits: HeartbeatLimits, onSilent: (silentMs: number) => void) {
+  constructor(
+    redis: Redis,
+    kind: HeartbeatKind,
+    limits: HeartbeatLimits,
+    onSilent: (silentMs: number) => void,
+  ) {
     this.#redis = redis
     this.#limits = limits
     this.#kind = kind
@@ -88,17 +106,25 @@ class Heartbeat {
   }
 }
 
-/** What is known of a connection: its heartbeat (a Cluster has one a node), and the connections that were made after its image. */
+/**
+ * What is known of a connection: its heartbeat (a Cluster has one a node), and the connections that
+ * were made after its image.
+ */
 type Link = Readonly<{ heartbeat: Heartbeat | null; copies: Set<Redis> }>
 
 const links = new WeakMap<Redis, Link>()
 
 /**
- * Watches a connection from its next `connect` on, and every connection that is made after its image (`duplicate`), which is taken for
- * `blocking`: BullMQ's workers make theirs so.
+ * Watches a connection from its next `connect` on, and every connection that is made after its
+ * image (`duplicate`), which is taken for `blocking`: BullMQ's workers make theirs so.
  * @returns the same connection
  */
-export function watchLink(redis: Redis, limits: HeartbeatLimits, log: Logger, kind: HeartbeatKind = 'prompt'): Redis {
+export function watchLink(
+  redis: Redis,
+  limits: HeartbeatLimits,
+  log: Logger,
+  kind: HeartbeatKind = 'prompt',
+): Redis {
   const copies = new Set<Redis>()
   const isCluster = (redis as Redis | Cluster) instanceof Cluster
   const silent = (silentMs: number): void => {
@@ -106,7 +132,10 @@ export function watchLink(redis: Redis, limits: HeartbeatLimits, log: Logger, ki
     // A copy goes the same way, and would take longer to find out.
     for (const copy of copies) streamOf(copy).destroy()
   }
-  links.set(redis, { heartbeat: isCluster ? null : new Heartbeat(redis, kind, limits, silent), copies })
+  links.set(redis, {
+    heartbeat: isCluster ? null : new Heartbeat(redis, kind, limits, silent),
+    copies,
+  })
   if (isCluster) redis.on('+node', (node: Redis) => watchLink(node, limits, log, kind))
   else watchSentinels(redis, limits, log)
   const duplicate = redis.duplicate.bind(redis)
@@ -121,10 +150,11 @@ export function watchLink(redis: Redis, limits: HeartbeatLimits, log: Logger, ki
 }
 
 /**
- * With Sentinels, a connection has one more to each of them, to hear at once that another server is the master (`failoverDetector`): the
- * old one may go on answering for a while, and would lose what it is told. ioredis makes them, but does not watch them, does not hear
- * their errors, and lets a subscription that fails when one comes back end the process. (The connection that asks for the master's
- * address is made while the connection itself is made: its commands have a deadline.)
+ * With Sentinels, a connection has one more to each of them, to hear at once that another server is
+ * the master (`failoverDetector`): the old one may go on answering for a while, and would lose what
+ * it is told. ioredis makes them, but does not watch them, does not hear their errors, and lets a
+ * subscription that fails when one comes back end the process. (The connection that asks for the
+ * master's address is made while the connection itself is made: its commands have a deadline.)
  */
 function watchSentinels(redis: Redis, limits: HeartbeatLimits, log: Logger): void {
   const { connector } = redis as unknown as { connector: unknown }
@@ -138,14 +168,21 @@ function watchSentinels(redis: Redis, limits: HeartbeatLimits, log: Logger): voi
     sentinel.on('error', (error: Error) => log.warn({ error }, 'redis.sentinel_error'))
     const listens = options.lazyConnect === true
     if (listens) {
-      Object.assign(options, { autoResubscribe: false, maxRetriesPerRequest: null, commandTimeout: undefined })
+      Object.assign(options, {
+        autoResubscribe: false,
+        maxRetriesPerRequest: null,
+        commandTimeout: undefined,
+      })
       sentinel.on('ready', () => void sentinel.subscribe('+switch-master').catch(() => {}))
     }
     return watchLink(sentinel, limits, log)
   }
 }
 
-/** Why Redis cannot be counted on by these connections and those made after their image; `undefined`: it can. */
+/**
+ * Why Redis cannot be counted on by these connections and those made after their image;
+ * `undefined`: it can.
+ */
 export function linkTrouble(...connections: readonly Redis[]): string | undefined {
   for (const redis of connections) {
     const trouble = troubleOf(redis) ?? linkTrouble(...(links.get(redis)?.copies ?? []))

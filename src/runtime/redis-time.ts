@@ -4,7 +4,10 @@ import type { Logger } from './logger.ts'
 /** What is asked of Redis: seconds since 1970, and microseconds within the second. */
 type TimeSource = Readonly<{ time(): Promise<readonly (number | string)[]> }>
 
-/** Beyond this a machine's clock is told as wrong: expiry times of orders, which callers write by their own clocks, mean something else then. */
+/**
+ * Beyond this a machine's clock is told as wrong: expiry times of orders, which callers write by
+ * their own clocks, mean something else then.
+ */
 const SKEW_MS_MAX = 1_000
 const MEASURE_EVERY_MS = 5_000
 /** A slower answer says too little: it is true within half of its round trip. */
@@ -13,14 +16,15 @@ const ROUND_TRIP_MS_MAX = 400
 const FIRST_TRIES_MAX = 5
 
 /**
- * The time of Redis, as a clock: the one that all processes share, whatever their machines say. Time windows that one worker opens and
- * another one judges are told by it.
+ * The time of Redis, as a clock: the one that all processes share, whatever their machines say.
+ * Time windows that one worker opens and another one judges are told by it.
  *
  * Invariants:
- * - between measurements it goes on with the machine's steady clock, so that neither a step of the machine's wall clock nor a Redis that is
- *   away moves it;
+ * - between measurements it goes on with the machine's steady clock, so that neither a step of the
+ *   machine's wall clock nor a Redis that is away moves it;
  * - a measurement corrects it only by what the measurement's own error does not explain;
- * - it follows Redis when the time of Redis steps, also back: a stored time may then lie ahead of now.
+ * - it follows Redis when the time of Redis steps, also back: a stored time may then lie ahead of
+ *   now.
  */
 export class RedisTime implements Clock, Disposable {
   readonly #redis: TimeSource
@@ -34,7 +38,12 @@ export class RedisTime implements Clock, Disposable {
   #isSkewed = false
   #stop: CancelTimer = () => {}
 
-  private constructor(redis: TimeSource, local: Clock, log: Logger, onSkew: (seconds: number) => void) {
+  private constructor(
+    redis: TimeSource,
+    local: Clock,
+    log: Logger,
+    onSkew: (seconds: number) => void,
+  ) {
     this.#redis = redis
     this.#local = local
     this.#log = log
@@ -44,7 +53,8 @@ export class RedisTime implements Clock, Disposable {
 
   /**
    * Resolves once the time was measured. While Redis is away, that takes as long.
-   * @param onSkew hears after each measurement by how many seconds the machine's clock is ahead of Redis
+   * @param onSkew hears after each measurement by how many seconds the machine's clock is ahead of
+   *   Redis
    */
   static async start(
     redis: TimeSource,
@@ -58,7 +68,9 @@ export class RedisTime implements Clock, Disposable {
     return one
   }
 
-  /** Measures now. Never rejects: while Redis cannot be asked, the time goes on by the steady clock. */
+  /**
+   * Measures now. Never rejects: while Redis cannot be asked, the time goes on by the steady clock.
+   */
   async measure(): Promise<void> {
     if (this.#isMeasuring) return
     this.#isMeasuring = true
@@ -91,7 +103,10 @@ export class RedisTime implements Clock, Disposable {
     return this.#local.every(intervalMs, run)
   }
 
-  /** One line for people when the machine's clock and that of Redis differ by more than `SKEW_MS_MAX`. */
+  /**
+   * One line for people when the machine's clock and that of Redis differ by more than
+   * `SKEW_MS_MAX`.
+   */
   get remark(): string | undefined {
     const skewMs = this.#skewMs()
     if (Math.abs(skewMs) <= SKEW_MS_MAX) return undefined

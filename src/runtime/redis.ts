@@ -9,20 +9,27 @@ import { HEARTBEAT_LIMITS, type HeartbeatLimits, watchLink } from './redis-heart
 /**
  * How a connection behaves while Redis is away.
  * - `patient`: commands wait for Redis to come back. For workers, which have nothing better to do.
- * - `subscriber`: the same, for a connection that only listens. It is ready as soon as it is connected: the usual question whether
- *   Redis has loaded its data may not be asked once the first channel is subscribed, and its refusal would end the process.
- * - `prompt`: commands fail at once, and within `COMMAND_MS_MAX` where Redis is silent. For whoever serves a caller that would rather
- *   hear an error now.
+ * - `subscriber`: the same, for a connection that only listens. It is ready as soon as it is
+ *   connected: the usual question whether Redis has loaded its data may not be asked once the first
+ *   channel is subscribed, and its refusal would end the process.
+ * - `prompt`: commands fail at once, and within `COMMAND_MS_MAX` where Redis is silent. For whoever
+ *   serves a caller that would rather hear an error now.
  */
 export type RedisPatience = 'patient' | 'subscriber' | 'prompt'
 
 const RECONNECT_DELAY_MS_MAX = 2_000
 const CONNECT_TIMEOUT_MS = 5_000
-/** From when on the system asks the other end of an idle connection whether it is there (TCP keep-alive). */
+/**
+ * From when on the system asks the other end of an idle connection whether it is there (TCP
+ * keep-alive).
+ */
 const KEEP_ALIVE_MS = 10_000
 /** What a connection that is given up is left to send what it holds. */
 const DISCONNECT_MS_MAX = 1_000
-/** Redis says how far it is with loading its data this often, so that a connection that waits for that is not taken for silent. */
+/**
+ * Redis says how far it is with loading its data this often, so that a connection that waits for
+ * that is not taken for silent.
+ */
 const LOADING_LOOK_MS = 1_000
 /** What a command on a `prompt` connection may take, and what a Sentinel is given to answer. */
 const COMMAND_MS_MAX = 5_000
@@ -37,9 +44,10 @@ const byPatience: Record<RedisPatience, RedisOptions & { enableOfflineQueue: boo
 }
 
 /**
- * One connection to Redis that reconnects for ever and logs, rather than throws, what happens to it. With a Cluster it is one to all of
- * its nodes, which answers the same commands; a `subscriber` has one to any node, since every node passes on every message.
- * It is replaced when it goes silent, and so are connections made after its image (`watchLink`).
+ * One connection to Redis that reconnects for ever and logs, rather than throws, what happens to
+ * it. With a Cluster it is one to all of its nodes, which answers the same commands; a `subscriber`
+ * has one to any node, since every node passes on every message. It is replaced when it goes
+ * silent, and so are connections made after its image (`watchLink`).
  * @param url as `readRedisAddress` has it
  * @throws {ConfigError} it is nothing of that kind
  */
@@ -57,9 +65,10 @@ export function connectRedis(
 }
 
 /**
- * The commands of one turn of the event loop leave in one write. ioredis makes a write of each, and a busy worker issues dozens in a
- * turn, since their answers come together too. Its own way to join them (`enableAutoPipelining`) costs more, lets other commands
- * overtake, and fails commands that a lost connection cut in half; here the bytes and their order stay what they were.
+ * The commands of one turn of the event loop leave in one write. ioredis makes a write of each, and
+ * a busy worker issues dozens in a turn, since their answers come together too. Its own way to join
+ * them (`enableAutoPipelining`) costs more, lets other commands overtake, and fails commands that a
+ * lost connection cut in half; here the bytes and their order stay what they were.
  */
 function sendTogether(redis: Redis): Redis {
   redis.on('connect', () => {
@@ -82,7 +91,8 @@ function sendTogether(redis: Redis): Redis {
   return redis
 }
 
-const retryDelayMs = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX)
+const retryDelayMs = (attempt: number): number =>
+  Math.min(50 * 2 ** Math.min(attempt, 6), RECONNECT_DELAY_MS_MAX)
 
 function connectionTo(address: RedisAddress, patience: RedisPatience): Redis {
   const { kind, isTls, username, password, nodes, name, db } = address
@@ -101,8 +111,15 @@ function connectionTo(address: RedisAddress, patience: RedisPatience): Redis {
   if (kind === 'single') return sendTogether(new Redis({ ...options, ...nodes[0] }))
   if (kind === 'sentinel') {
     const sentinels = {
-      ...{ sentinels: [...nodes], enableTLSForSentinelMode: isTls, sentinelCommandTimeout: SENTINEL_MS_MAX },
-      ...{ sentinelRetryStrategy: retryDelayMs, sentinelReconnectStrategy: () => SENTINEL_AGAIN_MS },
+      ...{
+        sentinels: [...nodes],
+        enableTLSForSentinelMode: isTls,
+        sentinelCommandTimeout: SENTINEL_MS_MAX,
+      },
+      ...{
+        sentinelRetryStrategy: retryDelayMs,
+        sentinelReconnectStrategy: () => SENTINEL_AGAIN_MS,
+      },
       ...{ failoverDetector: true },
     }
     return sendTogether(new Redis({ ...options, ...sentinels, name }))
@@ -130,7 +147,10 @@ function connectToAny(nodes: RedisAddress['nodes'], options: RedisOptions): Redi
 /** Redis did not answer when a process started. */
 class RedisAwayError extends FillcastError<'REDIS_AWAY'> {
   constructor(waitedMs: number) {
-    super('REDIS_AWAY', `Redis did not answer within ${waitedMs / 1_000} s: check REDIS_URL, and that the server runs`)
+    super(
+      'REDIS_AWAY',
+      `Redis did not answer within ${waitedMs / 1_000} s: check REDIS_URL, and that the server runs`,
+    )
   }
 }
 
@@ -139,9 +159,15 @@ const START_MS_MAX = 10_000
 
 /** Resolves once `redis` answers. @throws {RedisAwayError} not within 10 s */
 export async function redisReady(redis: Redis): Promise<void>
-/** Resolves, as `prepare`, once `redis` answers and what `prepare` asks it first is done. @throws {RedisAwayError} not within 10 s */
+/**
+ * Resolves, as `prepare`, once `redis` answers and what `prepare` asks it first is done.
+ * @throws {RedisAwayError} not within 10 s
+ */
 export async function redisReady<T>(redis: Redis, prepare: () => Promise<T>): Promise<T>
-export async function redisReady(redis: Redis, prepare = (): Promise<unknown> => Promise.resolve()): Promise<unknown> {
+export async function redisReady(
+  redis: Redis,
+  prepare = (): Promise<unknown> => Promise.resolve(),
+): Promise<unknown> {
   const { promise: late, reject } = Promise.withResolvers<never>()
   const cancel = systemClock.after(START_MS_MAX, () => reject(new RedisAwayError(START_MS_MAX)))
   const ready = async (): Promise<unknown> => {
@@ -158,15 +184,20 @@ export async function redisReady(redis: Redis, prepare = (): Promise<unknown> =>
 /** Redis may throw away what does not fit into its memory: an order's record, or a halt. */
 class RedisEvictsError extends FillcastError<'REDIS_EVICTS'> {
   constructor(policy: string) {
-    super('REDIS_EVICTS', `Redis evicts keys when its memory is full (${policy}): set maxmemory-policy to noeviction`)
+    super(
+      'REDIS_EVICTS',
+      `Redis evicts keys when its memory is full (${policy}): set maxmemory-policy to noeviction`,
+    )
   }
 }
 
 /**
- * Refuses a Redis that would lose records silently (RDQ-07). A server that does not tell its policy is taken at its word.
+ * Refuses a Redis that would lose records silently (RDQ-07). A server that does not tell its policy
+ * is taken at its word.
  * @throws {RedisEvictsError}
  */
 export async function assertKeepsEverything(redis: Redis): Promise<void> {
-  const [, policy = 'noeviction'] = /^maxmemory_policy:(\S+)/m.exec(await redis.info('memory')) ?? []
+  const [, policy = 'noeviction'] =
+    /^maxmemory_policy:(\S+)/m.exec(await redis.info('memory')) ?? []
   if (policy !== 'noeviction') throw new RedisEvictsError(policy)
 }

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { setting } from './config.ts'
 import { readRedisAddress } from './redis-address.ts'
 
-// Settings that more than one process reads. What a single process reads is described beside that process.
+// Settings that more than one process reads. What a single process reads is described beside that
+// process.
 
 const port = (fallback: number) =>
   z
@@ -14,7 +15,13 @@ const port = (fallback: number) =>
 
 /** A listening port; 0 lets the system choose one. */
 export const portSetting = (env: string, purpose: string, fallback: number) =>
-  setting({ env, schema: port(fallback), purpose, allowed: 'a port, 0 to 65535', fallback: String(fallback) })
+  setting({
+    env,
+    schema: port(fallback),
+    purpose,
+    allowed: 'a port, 0 to 65535',
+    fallback: String(fallback),
+  })
 
 export const redisUrlSetting = setting({
   env: 'REDIS_URL',
@@ -27,7 +34,8 @@ export const redisUrlSetting = setting({
 export const listenHostSetting = setting({
   env: 'LISTEN_HOST',
   schema: z.union([z.ipv4(), z.ipv6()]).optional(),
-  purpose: 'Address on which the process listens, probes included; none: every address of the machine',
+  purpose:
+    'Address on which the process listens, probes included; none: every address of the machine',
   allowed: 'an IP address like 127.0.0.1',
 })
 
@@ -47,14 +55,18 @@ export const probePortSetting = portSetting(
 
 type VaultKey = Readonly<{ kid: string; key: Uint8Array }>
 
-/** `kid:base64,...`, or `null` when an entry is malformed, a key is not 32 bytes, or two have one name. */
+/**
+ * `kid:base64,...`, or `null` when an entry is malformed, a key is not 32 bytes, or two have one
+ * name.
+ */
 function readVaultKeys(text: string): readonly VaultKey[] | null {
   const keys = text.split(',').flatMap((entry): VaultKey[] => {
     const [, kid, base64] = /^\s*([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/_=-]+)\s*$/.exec(entry) ?? []
     if (kid === undefined || base64 === undefined) return []
     return [{ kid, key: new Uint8Array(Buffer.from(base64, 'base64')) }]
   })
-  const isWhole = keys.length === text.split(',').length && keys.every(({ key }) => key.length === 32)
+  const isWhole =
+    keys.length === text.split(',').length && keys.every(({ key }) => key.length === 32)
   return isWhole && new Set(keys.map(({ kid }) => kid)).size === keys.length ? keys : null
 }
 

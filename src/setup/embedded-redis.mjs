@@ -1,7 +1,8 @@
-// @ts-check
-// A Redis server of our own: private port, private folder. States: running, down (after `kill`, until `restart`), stopped.
-// It never outlives this process: a shell stands between the two, holds a pipe from us, and kills the server when the pipe closes,
-// which it does however we end. The server is in a session of its own, so that Ctrl-C in a terminal does not end it before us.
+// @ts-check A Redis server of our own: private port, private folder. States: running, down (after
+//   `kill`, until `restart`), stopped. It never outlives this process: a shell stands between the
+//   two, holds a pipe from us, and kills the server when the pipe closes, which it does however we
+//   end. The server is in a session of its own, so that Ctrl-C in a terminal does not end it before
+//   us.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -28,9 +29,11 @@ const PORT_TRIES_MAX = 5
  * @typedef {RedisServer & AsyncDisposable} EmbeddedRedis disposing it is `stop`
  *
  * @typedef {object} EmbeddedRedisOptions
- * @property {string} [bin] path of the server; default REDIS_SERVER_BIN, else `redis-server` on the PATH
+ * @property {string} [bin] path of the server; default REDIS_SERVER_BIN, else `redis-server` on the
+ *   PATH
  * @property {number} [port] default: a free one
- * @property {boolean} [persistent] keeps an append-only file, so that `kill` and `restart` lose nothing that was answered; default false
+ * @property {boolean} [persistent] keeps an append-only file, so that `kill` and `restart` lose
+ *   nothing that was answered; default false
  * @property {readonly string[]} [args] further arguments of the server
  */
 
@@ -87,9 +90,20 @@ export async function startEmbeddedRedis(options = {}) {
 
 /** @param {EmbeddedRedisOptions} options @param {string} folder */
 function commandLine({ bin, persistent = false, args = [] }, folder) {
-  const appendOnly = persistent ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']
+  const appendOnly = persistent
+    ? ['--appendonly', 'yes', '--appendfsync', 'everysec']
+    : ['--appendonly', 'no']
   const server = bin ?? process.env.REDIS_SERVER_BIN ?? 'redis-server'
-  const fixed = ['--bind', '127.0.0.1', '--daemonize', 'no', '--save', '', '--maxmemory-policy', 'noeviction']
+  const fixed = [
+    '--bind',
+    '127.0.0.1',
+    '--daemonize',
+    'no',
+    '--save',
+    '',
+    '--maxmemory-policy',
+    'noeviction',
+  ]
   return [server, ...fixed, '--dir', folder, ...appendOnly, ...args]
 }
 
@@ -122,7 +136,9 @@ async function launch(folder, [server = '', ...args], port) {
     }
     await sleep(LOOK_INTERVAL_MS)
   }
-  throw new Error(`${server} ended before it answered on port ${port}: is it a Redis server, and is the port free?`)
+  throw new Error(
+    `${server} ended before it answered on port ${port}: is it a Redis server, and is the port free?`,
+  )
 }
 
 /** Process id 0 would be our own group. @param {number} pid @param {NodeJS.Signals} signal */
@@ -141,11 +157,17 @@ const freePort = () =>
     server.once('error', reject)
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+      server.close(() =>
+        resolve(typeof address === 'object' && address !== null ? address.port : 0),
+      )
     })
   })
 
-/** The process id of the Redis server that answers on `port`; `null` when none does. @param {number} port @returns {Promise<number | null>} */
+/**
+ * The process id of the Redis server that answers on `port`; `null` when none does.
+ * @param {number} port
+ * @returns {Promise<number | null>}
+ */
 const serverOn = (port) =>
   new Promise((resolve) => {
     let answer = ''

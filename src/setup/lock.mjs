@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const LOOK_INTERVAL_MS = 200
 
 /**
- * Runs `work` while no other set-up of this project does: two commands started at once must not install into one folder. The lock
- * names its owner, and one whose owner is gone counts for nothing.
+ * Runs `work` while no other set-up of this project does: two commands started at once must not
+ * install into one folder. The lock names its owner, and one whose owner is gone counts for
+ * nothing.
  * @template T
  * @param {string} folder where the lock file lies; made when missing
  * @param {(line: string) => void} say

@@ -1,18 +1,23 @@
 // @ts-check
 // What a command needs before it can start. Decisions only: nothing here touches the machine.
 
-/** Whether the entry starts Redis servers in order to kill them, so that the URL of one that runs is no use to it. */
+/**
+ * Whether the entry starts Redis servers in order to kill them, so that the URL of one that runs is
+ * no use to it.
+ */
 const isProof = (/** @type {string} */ entry) => entry.startsWith('tests/')
 const DEMO = 'src/apps/demo/main.ts'
 
 /**
- * Settings of `.env` reach what an operator runs; the demo and the tests must come out the same on every machine.
+ * Settings of `.env` reach what an operator runs; the demo and the tests must come out the same on
+ * every machine.
  */
 const READS_ENV_FILE = new Set(['workers/main.ts', 'relay/main.ts', 'src/apps/dashboard/main.ts'])
 
 /**
- * @param {Readonly<{ entry: string, env: Readonly<Record<string, string | undefined>>, lockHash: string, installedHash: string | null }>} seen
- *   `lockHash` of the lock file as it is, `installedHash` as it was when the packages were installed
+ * @param {Readonly<{ entry: string, env: Readonly<Record<string, string | undefined>>, lockHash:
+ *   string, installedHash: string | null }>} seen `lockHash` of the lock file as it is,
+ *   `installedHash` as it was when the packages were installed
  * @returns {{ install: boolean, redisServer: 'none' | 'given' | 'find', envFile: boolean }}
  */
 export function planOf({ entry, env, lockHash, installedHash }) {
@@ -25,8 +30,9 @@ export function planOf({ entry, env, lockHash, installedHash }) {
 }
 
 /**
- * Whether `node_modules` already holds what the lock file names, by npm's own record of what it put there. After `npm install NAME` it
- * does, and installing again would pull the packages from under whatever runs.
+ * Whether `node_modules` already holds what the lock file names, by npm's own record of what it put
+ * there. After `npm install NAME` it does, and installing again would pull the packages from under
+ * whatever runs.
  * @param {string} lock text of package-lock.json
  * @param {string} record text of node_modules/.package-lock.json
  */
@@ -48,14 +54,18 @@ export function holdsAll(lock, record) {
 const NODE_MAJOR = 24
 
 /**
- * Where Node 24 may lie below the project, in the order in which the places are tried: where its install script links it, and where
- * it is when scripts are switched off on this machine.
+ * Where Node 24 may lie below the project, in the order in which the places are tried: where its
+ * install script links it, and where it is when scripts are switched off on this machine.
  * @param {string} platform as in process.platform
  * @param {string} arch as in process.arch
  */
 export function nodeCandidates(platform, arch) {
   const own = `node-${platform}-${arch}/bin/node`
-  return ['node_modules/node/bin/node', `node_modules/node/node_modules/${own}`, `node_modules/${own}`]
+  return [
+    'node_modules/node/bin/node',
+    `node_modules/node/node_modules/${own}`,
+    `node_modules/${own}`,
+  ]
 }
 
 /** @param {string} version as in process.versions.node */
@@ -71,32 +81,43 @@ const USUAL_FOLDERS = [
   '/opt/local/bin',
 ]
 
-/** Where a server may lie, in the order in which the places are tried. @param {string} path the PATH of the machine */
+/**
+ * Where a server may lie, in the order in which the places are tried.
+ * @param {string} path the PATH of the machine
+ */
 export function serverCandidates(path) {
-  const folders = new Set([...path.split(':').filter((folder) => folder.startsWith('/')), ...USUAL_FOLDERS])
+  const folders = new Set([
+    ...path.split(':').filter((folder) => folder.startsWith('/')),
+    ...USUAL_FOLDERS,
+  ])
   return [...folders].flatMap((folder) => [`${folder}/valkey-server`, `${folder}/redis-server`])
 }
 
 const SERVER_MAJOR_MIN = 7
 
-/** Whether a server is new enough, by what it prints for `--version`: `Redis server v=7.0.15 sha=...`. @param {string} text */
+/**
+ * Whether a server is new enough, by what it prints for `--version`: `Redis server v=7.0.15
+ * sha=...`.
+ * @param {string} text
+ */
 export function isNewEnough(text) {
   const major = /\bv=(\d+)\./.exec(text)?.[1]
   return major !== undefined && Number(major) >= SERVER_MAJOR_MIN
 }
 
 /** What the loader cannot find, by what `ldd` prints. @param {string} text */
-export const missingLibraries = (text) => [...text.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? '')
+export const missingLibraries = (text) =>
+  [...text.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? '')
 
 /**
- * The packages that `apt-cache depends` lists as needed. Names in angle brackets are virtual, and libc belongs to the machine: a second
- * one beside its loader cannot work.
+ * The packages that `apt-cache depends` lists as needed. Names in angle brackets are virtual, and
+ * libc belongs to the machine: a second one beside its loader cannot work.
  * @param {string} text
  */
 export function neededPackages(text) {
-  const names = [...text.matchAll(/^\s*\|?(?:Pre)?Depends: ([a-z0-9][a-z0-9.+-]*)(?::\w+)?$/gm)].map(
-    (match) => match[1] ?? '',
-  )
+  const names = [
+    ...text.matchAll(/^\s*\|?(?:Pre)?Depends: ([a-z0-9][a-z0-9.+-]*)(?::\w+)?$/gm),
+  ].map((match) => match[1] ?? '')
   return [...new Set(names)].filter(
     (name) => !/^(libc6|libgcc-s1|redis-.*|adduser|lsb-base|sysvinit-utils|init-.*)$/.test(name),
   )
@@ -108,8 +129,8 @@ export const NO_REDIS =
   'or set REDIS_SERVER_BIN to the path of one, or, for the demo, REDIS_URL to one that runs (docker compose up redis).'
 
 /**
- * One wish to stop reaches us several times: from the terminal, from npm, from a supervisor that signals the whole group. A second
- * signal means "at once", so repeats within `windowMs` are one.
+ * One wish to stop reaches us several times: from the terminal, from npm, from a supervisor that
+ * signals the whole group. A second signal means "at once", so repeats within `windowMs` are one.
  * @param {number} windowMs
  * @returns {(nowMs: number) => boolean} whether this one is to be passed on
  */

@@ -20,20 +20,28 @@ const LIBRARY_ROUNDS_MAX = 3
 
 /** A server on the machine, or `null`. @param {string} path */
 export function findServer(path) {
-  return serverCandidates(path).find((file) => isExecutable(file) && isNewEnough(versionOf(file))) ?? null
+  return (
+    serverCandidates(path).find((file) => isExecutable(file) && isNewEnough(versionOf(file))) ??
+    null
+  )
 }
 
 /**
- * The private copy, made when it is not there yet; `null` where this machine's package manager cannot give one. The system stays as it
- * is: packages are downloaded and unpacked, never installed, with caches of our own.
- * @param {string} cacheFolder @param {(line: string) => void} say
+ * The private copy, made when it is not there yet; `null` where this machine's package manager
+ * cannot give one. The system stays as it is: packages are downloaded and unpacked, never
+ * installed, with caches of our own.
+ * @param {string} cacheFolder
+ * @param {(line: string) => void} say
  */
 export function privateServer(cacheFolder, say) {
   const home = join(cacheFolder, 'redis')
   const server = join(home, 'redis-server')
   if (isExecutable(server)) return server
-  if (output('apt-get', ['--version']) === null || output('dpkg', ['--version']) === null) return null
-  say('Fetching a private copy of the Redis server into .cache/redis (nothing is installed on the system) ...')
+  if (output('apt-get', ['--version']) === null || output('dpkg', ['--version']) === null)
+    return null
+  say(
+    'Fetching a private copy of the Redis server into .cache/redis (nothing is installed on the system) ...',
+  )
   const making = mkdtempSync(join(cacheFolder, 'redis-making-'))
   try {
     unpack(making)
@@ -44,7 +52,9 @@ export function privateServer(cacheFolder, say) {
     renameSync(making, home) // whole or not at all
     return server
   } catch (error) {
-    say(`The package manager could not give one: ${error instanceof Error ? lastLine(error.message) : String(error)}`)
+    say(
+      `The package manager could not give one: ${error instanceof Error ? lastLine(error.message) : String(error)}`,
+    )
     return null
   } finally {
     rmSync(making, { recursive: true, force: true })
@@ -54,7 +64,9 @@ export function privateServer(cacheFolder, say) {
 /** @param {string} text */
 const lastLine = (text) => text.trim().split('\n').at(-1) ?? ''
 
-/** Downloads the server and what it lacks on this machine, and unpacks both. @param {string} folder */
+/**
+ * Downloads the server and what it lacks on this machine, and unpacks both. @param {string} folder
+ */
 function unpack(folder) {
   const debs = join(folder, 'debs')
   const lists = join(folder, 'apt/lists')
@@ -80,7 +92,10 @@ function unpack(folder) {
   } catch {
     // No package lists on this machine, or stale ones: fetch our own.
     options = ownLists
-    execFileSync('apt-get', [...options, '-qq', 'update'], { stdio: 'pipe', timeout: DOWNLOAD_MS_MAX })
+    execFileSync('apt-get', [...options, '-qq', 'update'], {
+      stdio: 'pipe',
+      timeout: DOWNLOAD_MS_MAX,
+    })
     download(['redis-server', 'redis-tools'])
   }
   let names = ['redis-tools', 'redis-server']
@@ -102,7 +117,8 @@ function unpack(folder) {
 }
 
 /** @param {string} name */
-const isInstalled = (name) => output('dpkg-query', ['-W', '-f', '${db:Status-Status}', name]) === 'installed'
+const isInstalled = (name) =>
+  output('dpkg-query', ['-W', '-f', '${db:Status-Status}', name]) === 'installed'
 
 /** Folders of a copy that hold libraries. @param {string} folder */
 const libraryFolders = (folder) =>
@@ -150,7 +166,11 @@ function isExecutable(file) {
 /** @param {string} file */
 const versionOf = (file) => output(file, ['--version']) ?? ''
 
-/** What a command prints, or `null` when it is missing or fails. @param {string} command @param {string[]} args */
+/**
+ * What a command prints, or `null` when it is missing or fails.
+ * @param {string} command
+ * @param {string[]} args
+ */
 function output(command, args) {
   try {
     return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })

@@ -1,6 +1,6 @@
-// @ts-check
-// Makes a fresh machine ready, then starts an entry under Node 24:  node src/setup/run.mjs ENTRY [arguments]
-// Plain JavaScript for Node 18 and newer, because it runs before anything is installed. Silent when there is nothing to do.
+// @ts-check Makes a fresh machine ready, then starts an entry under Node 24: node src/setup/run.mjs
+//   ENTRY [arguments] Plain JavaScript for Node 18 and newer, because it runs before anything is
+//   installed. Silent when there is nothing to do.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,10 @@ import { findServer, privateServer } from './redis.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cacheFolder = join(root, '.cache')
-/** Holds the hash of the lock file that the packages were installed from; npm removes it when it starts over. */
+/**
+ * Holds the hash of the lock file that the packages were installed from; npm removes it when it
+ * starts over.
+ */
 const stamp = join(root, 'node_modules/.fillcast-lock')
 const say = (/** @type {string} */ line) => process.stderr.write(`set-up: ${line}\n`)
 
@@ -31,13 +34,18 @@ const record = join(root, 'node_modules/.package-lock.json')
 
 function install() {
   if (installedHash() === lockHash) return // another command was faster
-  if (existsSync(record) && holdsAll(lock, readFileSync(record, 'utf8'))) return writeFileSync(stamp, lockHash)
+  if (existsSync(record) && holdsAll(lock, readFileSync(record, 'utf8')))
+    return writeFileSync(stamp, lockHash)
   say('Installing the packages of package-lock.json into node_modules ...')
   // Development packages are wanted whatever NODE_ENV says: Node 24 is one of them.
-  const done = spawnSync('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const done = spawnSync(
+    'npm',
+    ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  )
   if (done.error) stop(`npm cannot be started (${done.error.message}): install it beside Node.`)
   if (done.status !== 0) stop('npm ci failed; its message is above.')
   writeFileSync(stamp, lockHash)
@@ -49,7 +57,9 @@ function node24() {
     .find(existsSync)
   if (found !== undefined) return found
   if (isNodeMajor(process.versions.node)) return process.execPath
-  return stop('Node 24 is missing from node_modules: remove that folder and run this again, or use Node 24 yourself.')
+  return stop(
+    'Node 24 is missing from node_modules: remove that folder and run this again, or use Node 24 yourself.',
+  )
 }
 
 /** @param {'none' | 'given' | 'find'} want @returns {Promise<Record<string, string>>} */
@@ -61,7 +71,8 @@ async function redisServer(want) {
     return { REDIS_SERVER_BIN: given }
   }
   const server =
-    findServer(process.env.PATH ?? '') ?? (await alone(cacheFolder, say, () => privateServer(cacheFolder, say)))
+    findServer(process.env.PATH ?? '') ??
+    (await alone(cacheFolder, say, () => privateServer(cacheFolder, say)))
   return server === null ? stop(NO_REDIS) : { REDIS_SERVER_BIN: server }
 }
 
@@ -69,12 +80,17 @@ const WISH_MS = 1_000
 const PARENT_LOOK_MS = 500
 
 /**
- * Runs the entry in a session of its own, so that every signal comes through us and reaches it once, and ends as it ends.
- * @param {string} node @param {string[]} args @param {Record<string, string>} extra
+ * Runs the entry in a session of its own, so that every signal comes through us and reaches it
+ * once, and ends as it ends.
+ * @param {string} node
+ * @param {string[]} args
+ * @param {Record<string, string>} extra
  */
 function start(node, args, extra) {
   // Tools that the entry starts by name must find the same Node.
-  const path = [dirname(node), join(root, 'node_modules/.bin'), process.env.PATH ?? ''].join(delimiter)
+  const path = [dirname(node), join(root, 'node_modules/.bin'), process.env.PATH ?? ''].join(
+    delimiter,
+  )
   const child = spawn(node, args, {
     cwd: root,
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
@@ -92,10 +108,14 @@ function start(node, args, extra) {
       if (isNewWish(performance.now())) child.kill(passedOn)
     })
   }
-  // npm passes signals on to what it started: us, since its shell gives way (exec, in package.json). One that is killed cannot.
+  // npm passes signals on to what it started: us, since its shell gives way (exec, in
+  // package.json). One that is killed cannot.
   const parent = process.ppid
   const isNpms = process.env.npm_lifecycle_event !== undefined
-  const watch = setInterval(() => isNpms && process.ppid !== parent && child.kill('SIGTERM'), PARENT_LOOK_MS).unref()
+  const watch = setInterval(
+    () => isNpms && process.ppid !== parent && child.kill('SIGTERM'),
+    PARENT_LOOK_MS,
+  ).unref()
   child.on('exit', (code, signal) => {
     clearInterval(watch)
     if (signal === null) process.exit(code ?? 1)

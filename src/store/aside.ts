@@ -13,7 +13,9 @@ export type AsideOrder = Readonly<{
   due: 'submission' | 'cancel' | 'replacement' | 'nothing'
 }>
 
-/** An order is shown for this long after whoever follows its account last said that it stands aside. */
+/**
+ * An order is shown for this long after whoever follows its account last said that it stands aside.
+ */
 export const ASIDE_MS = 10 * 60_000
 /** Orders kept in the list, over all users; of more, those that were noted last. */
 export const ASIDE_MAX = 1_000
@@ -21,9 +23,10 @@ export const ASIDE_MAX = 1_000
 export const ASIDE_SHOWN_MAX = 100
 
 /**
- * Orders that were set aside, of all users: for operators, who must not need to look through every user's state. A list that forgets
- * by itself: whoever follows an account notes its orders again and again while they stand aside, so that nothing needs taking off, and a
- * list that was lost is soon whole again. Nothing is decided by it.
+ * Orders that were set aside, of all users: for operators, who must not need to look through every
+ * user's state. A list that forgets by itself: whoever follows an account notes its orders again
+ * and again while they stand aside, so that nothing needs taking off, and a list that was lost is
+ * soon whole again. Nothing is decided by it.
  */
 export interface AsideOrders {
   note(orders: readonly AsideOrder[]): Promise<void>
@@ -37,12 +40,23 @@ export function createAsideOrders(redis: Redis, nowMs: () => number): AsideOrder
     async note(orders) {
       if (orders.length === 0) return
       const seenAt = nowMs()
-      await redis.zadd(asideKey, 'GT', ...orders.flatMap((order) => [seenAt, JSON.stringify(order)]))
+      await redis.zadd(
+        asideKey,
+        'GT',
+        ...orders.flatMap((order) => [seenAt, JSON.stringify(order)]),
+      )
       await redis.zremrangebyscore(asideKey, '-inf', seenAt - ASIDE_MS)
       await redis.zremrangebyrank(asideKey, 0, -ASIDE_MAX - 1)
     },
     async list() {
-      const members = await redis.zrangebyscore(asideKey, nowMs() - ASIDE_MS, '+inf', 'LIMIT', 0, ASIDE_MAX)
+      const members = await redis.zrangebyscore(
+        asideKey,
+        nowMs() - ASIDE_MS,
+        '+inf',
+        'LIMIT',
+        0,
+        ASIDE_MAX,
+      )
       // What is due may change; what was noted last stands.
       const byTrade = new Map<string, AsideOrder>()
       for (const member of members) {

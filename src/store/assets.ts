@@ -10,7 +10,10 @@ export const ASSETS_TTL_MS = 24 * 3_600_000
 export const ASSETS_REFRESH_MS = 3_600_000
 /** A worker that reads the broker's assets has so long before another worker may try. */
 export const ASSETS_TURN_MS = 60_000
-/** Assets of one environment. Of a longer list the first are kept, and a symbol that is not among them is `unknown`. */
+/**
+ * Assets of one environment. Of a longer list the first are kept, and a symbol that is not among
+ * them is `unknown`.
+ */
 export const ASSETS_MAX = 50_000
 /** Symbols of one question. */
 export const ASSET_SYMBOLS_MAX = 1_000
@@ -20,18 +23,28 @@ const LIST_FIELD = '#'
 /** The broker's assets, as workers wrote them last. */
 export interface AssetReader {
   /**
-   * What is known of each symbol, in one command per list. A pair without its slash (`ETHUSD`) is found under its canonical symbol.
+   * What is known of each symbol, in one command per list. A pair without its slash (`ETHUSD`) is
+   * found under its canonical symbol.
    * @param env default: every environment; a symbol that one list has is `listed`
    * @throws when Redis does not answer, or more than `ASSET_SYMBOLS_MAX` symbols are asked for
    */
-  find(symbols: readonly string[], env?: BrokerEnvironment): Promise<ReadonlyMap<string, AssetAnswer>>
+  find(
+    symbols: readonly string[],
+    env?: BrokerEnvironment,
+  ): Promise<ReadonlyMap<string, AssetAnswer>>
 }
 
 /** The same for the workers, who write the lists. */
 export interface Assets extends AssetReader {
-  /** Whether the caller is to read the list from the broker now: it is due, and nobody else does. Held for `ASSETS_TURN_MS`. */
+  /**
+   * Whether the caller is to read the list from the broker now: it is due, and nobody else does.
+   * Held for `ASSETS_TURN_MS`.
+   */
   takeTurn(env: BrokerEnvironment): Promise<boolean>
-  /** Replaces the whole list in one step. It is due again after `ASSETS_REFRESH_MS`, and forgotten after `ASSETS_TTL_MS`. */
+  /**
+   * Replaces the whole list in one step. It is due again after `ASSETS_REFRESH_MS`, and forgotten
+   * after `ASSETS_TTL_MS`.
+   */
   put(env: BrokerEnvironment, assets: readonly Asset[]): Promise<void>
 }
 
@@ -42,28 +55,38 @@ const listRecord = firstVersion<ListRecord>()
 
 export const createAssetReader = (redis: Redis): AssetReader => ({
   async find(symbols, env) {
-    if (symbols.length > ASSET_SYMBOLS_MAX) throw new RangeError(`at most ${ASSET_SYMBOLS_MAX} symbols at once`)
+    if (symbols.length > ASSET_SYMBOLS_MAX)
+      throw new RangeError(`at most ${ASSET_SYMBOLS_MAX} symbols at once`)
     if (symbols.length === 0) return new Map()
     const lists = await Promise.all(
       (env === undefined ? BROKER_ENVIRONMENTS : [env]).map((one) =>
         redis.hmget(assetsKey(one), LIST_FIELD, ...symbols),
       ),
     )
-    const answers = lists.map(([list, ...records]) => records.map((text) => answerOf(list ?? null, text)))
+    const answers = lists.map(([list, ...records]) =>
+      records.map((text) => answerOf(list ?? null, text)),
+    )
     return new Map(symbols.map((symbol, n) => [symbol, best(answers.flatMap((of) => of[n] ?? []))]))
   },
 })
 
-/** @param draftId names one writing of a list, so that two workers never write into the same draft */
+/**
+ * @param draftId names one writing of a list, so that two workers never write into the same draft
+ */
 export const createAssets = (redis: Redis, draftId: () => string): Assets => ({
   ...createAssetReader(redis),
 
-  takeTurn: async (env) => (await redis.set(assetsTurnKey(env), '1', 'PX', ASSETS_TURN_MS, 'NX')) === 'OK',
+  takeTurn: async (env) =>
+    (await redis.set(assetsTurnKey(env), '1', 'PX', ASSETS_TURN_MS, 'NX')) === 'OK',
 
   async put(env, assets) {
     const draft = assetsDraftKey(env, draftId())
     const fields = fieldsOf(assets)
-    await redis.hset(draft, LIST_FIELD, JSON.stringify({ schema: 1, isWhole: assets.length <= ASSETS_MAX }))
+    await redis.hset(
+      draft,
+      LIST_FIELD,
+      JSON.stringify({ schema: 1, isWhole: assets.length <= ASSETS_MAX }),
+    )
     await redis.pexpire(draft, ASSETS_TTL_MS)
     for (let from = 0; from < fields.length; from += FIELDS_PER_WRITE_MAX)
       await redis.hset(draft, new Map(fields.slice(from, from + FIELDS_PER_WRITE_MAX)))

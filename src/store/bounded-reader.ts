@@ -1,6 +1,9 @@
 import type { Reader } from './reader.ts'
 
-/** A reader that reads logs and whole states for `readsMax` callers at once; the others wait, first come, first served. */
+/**
+ * A reader that reads logs and whole states for `readsMax` callers at once; the others wait, first
+ * come, first served.
+ */
 export function boundedReader(reader: Reader, readsMax: number): Reader {
   const waiting: (() => void)[] = []
   let running = 0

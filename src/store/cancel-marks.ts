@@ -1,16 +1,28 @@
 import type { CancelMark, WaitingMark, Write } from './port.ts'
 
-// Cancels that came before their trades. A trade may never come: so marks are limited by age and by count, and the state has a list of
-// them, because nobody wants to read a whole state in order to count its marks.
+// Cancels that came before their trades. A trade may never come: so marks are limited by age and by
+// count, and the state has a list of them, because nobody wants to read a whole state in order to
+// count its marks.
 
-/** A mark is dropped this long after the cancel: a job waits in its queue for minutes, and its trade is not sent as late as that. */
+/**
+ * A mark is dropped this long after the cancel: a job waits in its queue for minutes, and its trade
+ * is not sent as late as that.
+ */
 export const CANCEL_MARK_MS_MAX = 24 * 3_600_000
 /** Marks of one user; at the limit, the oldest is dropped. */
 export const CANCEL_MARKS_MAX = 500
 
 /** The mark, the list with it, and what has to go for it. @param waiting the list as it was */
-export function markWrites(tradeId: string, mark: CancelMark, waiting: readonly WaitingMark[], nowMs: number): Write[] {
-  const all = [...waiting.filter((one) => one.tradeId !== tradeId), { tradeId, requestedAt: mark.requestedAt }]
+export function markWrites(
+  tradeId: string,
+  mark: CancelMark,
+  waiting: readonly WaitingMark[],
+  nowMs: number,
+): Write[] {
+  const all = [
+    ...waiting.filter((one) => one.tradeId !== tradeId),
+    { tradeId, requestedAt: mark.requestedAt },
+  ]
   const kept = all.filter((one) => !isOld(one, nowMs)).slice(-CANCEL_MARKS_MAX)
   return [
     ...all.filter((one) => !kept.includes(one)).map(dropped),
@@ -20,7 +32,11 @@ export function markWrites(tradeId: string, mark: CancelMark, waiting: readonly 
 }
 
 /** Takes marks away that are too old, up to `limit`. */
-export const droppedMarks = (waiting: readonly WaitingMark[], nowMs: number, limit: number): Write[] =>
+export const droppedMarks = (
+  waiting: readonly WaitingMark[],
+  nowMs: number,
+  limit: number,
+): Write[] =>
   waiting
     .filter((one) => isOld(one, nowMs))
     .slice(0, limit)

@@ -39,7 +39,11 @@ export const LOG_ENTRIES_MAX = 1_000
 export const LOG_TTL_MS = 86_400_000
 
 /** What the writes come to, field by field. */
-type Changes = { sets: [name: string, record: string, isOpen: boolean][]; removals: string[]; archived: Order[] }
+type Changes = {
+  sets: [name: string, record: string, isOpen: boolean][]
+  removals: string[]
+  archived: Order[]
+}
 
 /** @throws {InvariantError} when it is too large  @throws {EventUnwritableError} */
 export function commitCall(
@@ -49,7 +53,9 @@ export function commitCall(
 ): CommitCall {
   const count = writes.length + more.length
   if (count > WRITES_PER_COMMIT_MAX || events.length > EVENTS_PER_COMMIT_MAX) {
-    throw new InvariantError(`a commit of ${count} records and ${events.length} events is too large`)
+    throw new InvariantError(
+      `a commit of ${count} records and ${events.length} events is too large`,
+    )
   }
   const changes: Changes = { sets: [], removals: [], archived: [] }
   for (const write of writes) note(changes, write)
@@ -69,7 +75,11 @@ export function commitCall(
     ...[sets.length, ...sets.flatMap(([name, record, isOpen]) => [name, record, Number(isOpen)])],
     ...[removals.length, ...removals],
     ...[archived.length, ARCHIVE_TTL_MS, TOMBSTONE_TTL_MS],
-    ...archived.flatMap((order) => [JSON.stringify(order), order.origin, order.parametersHash ?? '']),
+    ...archived.flatMap((order) => [
+      JSON.stringify(order),
+      order.origin,
+      order.parametersHash ?? '',
+    ]),
     ...[events.length, ...packets],
   ]
   return [keys.length, ...keys, ...args]
@@ -95,11 +105,20 @@ function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argume
 /** In the order in which the script reads them. */
 function leaving(
   userId: string,
-  { kind, tradeId, connectionId, revision, exposure, budget, pace }: Extract<Fence, { kind: 'take' | 'change' }>,
+  {
+    kind,
+    tradeId,
+    connectionId,
+    revision,
+    exposure,
+    budget,
+    pace,
+  }: Extract<Fence, { kind: 'take' | 'change' }>,
   claim: readonly [name: string, by: string],
   first: boolean,
 ): { keys: string[]; args: Argument[] } {
-  const paced = pace === null ? [] : [paceKey(userId), paceKey(userId, connectionId), paceDaysKey(userId)]
+  const paced =
+    pace === null ? [] : [paceKey(userId), paceKey(userId, connectionId), paceDaysKey(userId)]
   return {
     keys: [
       ...[archiveKey(userId, tradeId), tombstoneKey(userId, tradeId)],
@@ -109,7 +128,9 @@ function leaving(
       ...[kind, ...claim, field.order(tradeId), field.cancelMark(tradeId), Number(first)],
       ...[controlField.connection(connectionId), controlField.link(connectionId)],
       ...[controlField.connectionHalt(connectionId), revision, exposure, Number(budget)],
-      ...(pace === null ? [''] : [pace.day, connectionId, ...maximaOf(pace.user), ...maximaOf(pace.connection)]),
+      ...(pace === null
+        ? ['']
+        : [pace.day, connectionId, ...maximaOf(pace.user), ...maximaOf(pace.connection)]),
     ],
   }
 }
@@ -150,19 +171,29 @@ function note(changes: Changes, write: Write): void {
 /** Every field that an order has in the hot state. */
 const fieldsOf = ({ id, placements }: Order): string[] => [
   ...[field.order(id), field.claim(id), field.cancelMark(id)],
-  ...placements.flatMap(({ brokerOrderId }) => (brokerOrderId === null ? [] : [field.ref(brokerOrderId)])),
+  ...placements.flatMap(({ brokerOrderId }) =>
+    brokerOrderId === null ? [] : [field.ref(brokerOrderId)],
+  ),
 ]
 
-/** What forgetting connections comes to, given the whole state: our own orders are archived, so that their ids stay taken. */
-export function forgetting(state: Readonly<Record<string, string>>, connectionIds: ReadonlySet<string>): Write[] {
+/**
+ * What forgetting connections comes to, given the whole state: our own orders are archived, so that
+ * their ids stay taken.
+ */
+export function forgetting(
+  state: Readonly<Record<string, string>>,
+  connectionIds: ReadonlySet<string>,
+): Write[] {
   const writes: Write[] = []
   for (const [name, text] of Object.entries(state)) {
     if (name.startsWith('order:')) {
       const order = readRecord(orderRecord, name, text)
-      if (order !== null && connectionIds.has(order.connectionId)) writes.push({ kind: 'archive', order })
+      if (order !== null && connectionIds.has(order.connectionId))
+        writes.push({ kind: 'archive', order })
     } else if (name.startsWith('position:')) {
       const [, connectionId = '', symbol = ''] = name.split(':')
-      if (connectionIds.has(connectionId)) writes.push({ kind: 'position', connectionId, symbol, position: null })
+      if (connectionIds.has(connectionId))
+        writes.push({ kind: 'position', connectionId, symbol, position: null })
     }
   }
   return writes

@@ -18,7 +18,10 @@ export type BrokerConnection = Readonly<{
   env: BrokerEnvironment
   sealed: string
   connectedAt: string
-  /** Being removed: what becomes of its open orders, and the revision before, whose credentials these still are. Nothing new is sent. */
+  /**
+   * Being removed: what becomes of its open orders, and the revision before, whose credentials
+   * these still are. Nothing new is sent.
+   */
   leaving?: Readonly<{ openOrders: 'cancel' | 'leave'; from: string }>
   /** Grows with every change of the record. */
   revision: string
@@ -28,15 +31,28 @@ export const connectionRecord = firstVersion<BrokerConnection>()
 
 export type LinkedConnection = Readonly<{ connection: BrokerConnection; link: Link | null }>
 
-/** Whether it is known to which account the connection's credentials lead, and that it is the right one. */
+/**
+ * Whether it is known to which account the connection's credentials lead, and that it is the right
+ * one.
+ */
 export const isVerified = ({ connection, link }: LinkedConnection): boolean =>
-  link !== null && (link.verified === connection.revision || link.verified === connection.leaving?.from)
+  link !== null &&
+  (link.verified === connection.revision || link.verified === connection.leaving?.from)
 
 /** The record of a connection that is being removed; asked for again, the later word counts. */
 export function leavingRecord(connection: BrokerConnection, openOrders: 'cancel' | 'leave') {
-  const { userId, connectionId, brokerType, env, sealed, connectedAt, leaving, revision } = connection
+  const { userId, connectionId, brokerType, env, sealed, connectedAt, leaving, revision } =
+    connection
   const from = leaving?.from ?? revision
-  return { userId, connectionId, brokerType, env, sealed, connectedAt, leaving: { openOrders, from } }
+  return {
+    userId,
+    connectionId,
+    brokerType,
+    env,
+    sealed,
+    connectedAt,
+    leaving: { openOrders, from },
+  }
 }
 
 /** The broker connections of all users. */
@@ -60,7 +76,11 @@ export function createConnections(connection: Redis): Connections {
   const put: Connections['put'] = async (record) => {
     const { userId, connectionId } = record
     const text = JSON.stringify({ schema: 1, ...record })
-    const revision = await redis.controlPut(controlKey(userId), controlField.connection(connectionId), text)
+    const revision = await redis.controlPut(
+      controlKey(userId),
+      controlField.connection(connectionId),
+      text,
+    )
     await redis.zadd(controlIndexKey, 'GT', revision, userId)
     return { schema: 1, ...record, revision }
   }
@@ -69,15 +89,22 @@ export function createConnections(connection: Redis): Connections {
     put,
     leave: (connection, openOrders) => put(leavingRecord(connection, openOrders)),
     async find({ userId, connectionId }) {
-      const names = [controlField.connection(connectionId), controlField.link(connectionId)] as const
+      const names = [
+        controlField.connection(connectionId),
+        controlField.link(connectionId),
+      ] as const
       const [connection, link] = await redis.hmget(controlKey(userId), ...names)
       const record = readRecord(connectionRecord, names[0], connection)
-      return record === null ? null : { connection: record, link: readRecord(linkRecord, names[1], link) }
+      return record === null
+        ? null
+        : { connection: record, link: readRecord(linkRecord, names[1], link) }
     },
     async list(userId) {
       const records = await redis.hgetall(controlKey(userId))
       return Object.entries(records).flatMap(([name, text]) => {
-        const record = name.startsWith('connection:') ? readRecord(connectionRecord, name, text) : null
+        const record = name.startsWith('connection:')
+          ? readRecord(connectionRecord, name, text)
+          : null
         return record === null ? [] : [record]
       })
     },

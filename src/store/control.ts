@@ -1,13 +1,22 @@
 import type { Redis } from 'ioredis'
 import type { RiskLimits } from '#domain'
 import { type BrokerConnection, connectionRecord } from './connections.ts'
-import { controlField, controlIndexKey, controlKey, globalControlKey, linkedAccountsKey } from './keys.ts'
+import {
+  controlField,
+  controlIndexKey,
+  controlKey,
+  globalControlKey,
+  linkedAccountsKey,
+} from './keys.ts'
 import { accountName, type Link, linkRecord } from './links.ts'
 import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
-/** Stops new exposure. Cancels always pass; `allows: 'reducing'` lets orders pass that only close what is open. */
+/**
+ * Stops new exposure. Cancels always pass; `allows: 'reducing'` lets orders pass that only close
+ * what is open.
+ */
 export type Halt = Readonly<{
   schema: 1
   scope: 'global' | 'user' | 'connection'
@@ -50,13 +59,22 @@ export interface Controls {
     limits: Omit<RiskLimits, 'revision'> | null,
   ): Promise<void>
   /** `null` ends the halt. From here on no claim passes that it covers. */
-  setHalt(scope: ControlScope, halt: Omit<Halt, 'schema' | 'scope' | 'revision'> | null): Promise<void>
-  /** After a loss: puts back what is absent, or older than what is given. Harmless when repeated, and from many at once. */
+  setHalt(
+    scope: ControlScope,
+    halt: Omit<Halt, 'schema' | 'scope' | 'revision'> | null,
+  ): Promise<void>
+  /**
+   * After a loss: puts back what is absent, or older than what is given. Harmless when repeated,
+   * and from many at once.
+   */
   restore(sets: readonly ControlSet[], globalHalt: Halt | null): Promise<void>
   /** Erases what is there of a connection, its credentials first. */
   remove(ref: ConnectionRef): Promise<void>
   /** Users whose set changed at or after `from`, oldest change first. */
-  changedSince(from: IndexPosition, limit: number): Promise<readonly { userId: string; position: IndexPosition }[]>
+  changedSince(
+    from: IndexPosition,
+    limit: number,
+  ): Promise<readonly { userId: string; position: IndexPosition }[]>
   /** Forgets a user whose set was found empty at `position`. */
   prune(userId: string, position: IndexPosition): Promise<void>
 }
@@ -69,19 +87,30 @@ export function createControls(connection: Redis): Controls {
   /** `record` null removes it. The record is in the set before the index tells of it. */
   const put = async (userId: string | null, name: string, record: object | null): Promise<void> => {
     const key = userId === null ? globalControlKey : controlKey(userId)
-    const revision = await redis.controlPut(key, name, record === null ? '' : JSON.stringify(record))
+    const revision = await redis.controlPut(
+      key,
+      name,
+      record === null ? '' : JSON.stringify(record),
+    )
     if (userId !== null) await redis.zadd(controlIndexKey, 'GT', revision, userId)
   }
   return {
     read: async (userId) => readControlSet(userId, await redis.hgetall(controlKey(userId))),
-    readGlobalHalt: async () => readHalt(controlField.halt, await redis.hget(globalControlKey, controlField.halt)),
+    readGlobalHalt: async () =>
+      readHalt(controlField.halt, await redis.hget(globalControlKey, controlField.halt)),
     async setLimits(at, limits) {
-      const name = at.scope === 'user' ? controlField.userLimits : controlField.limits(at.connectionId)
+      const name =
+        at.scope === 'user' ? controlField.userLimits : controlField.limits(at.connectionId)
       await put(at.userId, name, limits)
     },
     async setHalt(at, halt) {
-      const name = at.scope === 'connection' ? controlField.connectionHalt(at.connectionId) : controlField.halt
-      await put(at.scope === 'global' ? null : at.userId, name, halt && { schema: 1, scope: at.scope, ...halt })
+      const name =
+        at.scope === 'connection' ? controlField.connectionHalt(at.connectionId) : controlField.halt
+      await put(
+        at.scope === 'global' ? null : at.userId,
+        name,
+        halt && { schema: 1, scope: at.scope, ...halt },
+      )
     },
     async restore(sets, globalHalt) {
       if (globalHalt !== null)
@@ -102,18 +131,35 @@ export function createControls(connection: Redis): Controls {
     },
     async remove({ userId, connectionId }) {
       await put(userId, controlField.connection(connectionId), null)
-      // From here on no check writes a link. It goes last, so that a removal that stopped half way frees the account when it is repeated.
-      const link = readRecord(linkRecord, 'link', await redis.hget(controlKey(userId), controlField.link(connectionId)))
+      // From here on no check writes a link. It goes last, so that a removal that stopped half way
+      // frees the account when it is repeated.
+      const link = readRecord(
+        linkRecord,
+        'link',
+        await redis.hget(controlKey(userId), controlField.link(connectionId)),
+      )
       const account = link === null ? null : accountName(link.env, link.brokerAccountId)
-      if (account !== null) await redis.accountLink(linkedAccountsKey, account, `${userId} ${connectionId}`, 'unlink')
+      if (account !== null)
+        await redis.accountLink(linkedAccountsKey, account, `${userId} ${connectionId}`, 'unlink')
       for (const name of [controlField.limits, controlField.connectionHalt, controlField.link])
         await redis.hdel(controlKey(userId), name(connectionId))
     },
     async changedSince(from, limit) {
-      const rows = await redis.zrangebyscore(controlIndexKey, from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-      return rows.flatMap((userId, index) => (index % 2 === 1 ? [] : [{ userId, position: Number(rows[index + 1]) }]))
+      const rows = await redis.zrangebyscore(
+        controlIndexKey,
+        from,
+        '+inf',
+        'WITHSCORES',
+        'LIMIT',
+        0,
+        limit,
+      )
+      return rows.flatMap((userId, index) =>
+        index % 2 === 1 ? [] : [{ userId, position: Number(rows[index + 1]) }],
+      )
     },
-    prune: async (userId, position) => void (await redis.controlPrune(controlIndexKey, userId, position)),
+    prune: async (userId, position) =>
+      void (await redis.controlPrune(controlIndexKey, userId, position)),
   }
 }
 
@@ -132,7 +178,8 @@ function readControlSet(userId: string, records: Readonly<Record<string, string>
   const bars = new Map<string, string>()
   for (const [name, text] of Object.entries(records)) {
     const [kind = '', id = ''] = name.split(/:(.*)/s)
-    if (kind === 'connection') connections.push(...present(readRecord(connectionRecord, name, text)))
+    if (kind === 'connection')
+      connections.push(...present(readRecord(connectionRecord, name, text)))
     else if (kind === 'link') note(links, id, readRecord(linkRecord, name, text))
     else if (name === controlField.userLimits) limits.user = readRecord(limitsRecord, name, text)
     else if (kind === 'limits') note(limits.byConnection, id, readRecord(limitsRecord, name, text))
@@ -144,17 +191,30 @@ function readControlSet(userId: string, records: Readonly<Record<string, string>
 }
 
 const present = <T>(value: T | null): T[] => (value === null ? [] : [value])
-const note = <T>(map: Map<string, T>, id: string, value: T | null): void => void (value !== null && map.set(id, value))
+const note = <T>(map: Map<string, T>, id: string, value: T | null): void =>
+  void (value !== null && map.set(id, value))
 
 /** The set as its fields are written. */
-function writtenOf({ connections, links, limits, halts, bars }: ControlSet): [name: string, text: string][] {
+function writtenOf({
+  connections,
+  links,
+  limits,
+  halts,
+  bars,
+}: ControlSet): [name: string, text: string][] {
   const records: [string, object | null][] = [
     ...connections.map((one): [string, object] => [controlField.connection(one.connectionId), one]),
     ...[...links].map(([id, one]): [string, object] => [controlField.link(id), one]),
     [controlField.userLimits, limits.user],
-    ...[...limits.byConnection].map(([id, one]): [string, object] => [controlField.limits(id), one]),
+    ...[...limits.byConnection].map(([id, one]): [string, object] => [
+      controlField.limits(id),
+      one,
+    ]),
     [controlField.halt, halts.user],
-    ...[...halts.byConnection].map(([id, one]): [string, object] => [controlField.connectionHalt(id), one]),
+    ...[...halts.byConnection].map(([id, one]): [string, object] => [
+      controlField.connectionHalt(id),
+      one,
+    ]),
   ]
   return [
     ...records.flatMap(([name, record]): [string, string][] =>

@@ -1,7 +1,10 @@
 import type { Redis } from 'ioredis'
 import { epochKey } from './keys.ts'
 
-/** The marker that shows whether the store is the expected one: it is minted once, and gone when the store was lost (D20). */
+/**
+ * The marker that shows whether the store is the expected one: it is minted once, and gone when the
+ * store was lost (D20).
+ */
 export interface Epoch {
   /** `null`: the store is new, or was lost. */
   read(): Promise<string | null>
@@ -10,7 +13,9 @@ export interface Epoch {
 }
 
 /** Reads the marker. */
-export const createEpochReader = (redis: Redis): Pick<Epoch, 'read'> => ({ read: () => redis.get(epochKey) })
+export const createEpochReader = (redis: Redis): Pick<Epoch, 'read'> => ({
+  read: () => redis.get(epochKey),
+})
 
 /** @param newId makes a marker that no other store ever had */
 export function createEpoch(redis: Redis, newId: () => string): Epoch {
@@ -18,7 +23,9 @@ export function createEpoch(redis: Redis, newId: () => string): Epoch {
     ...createEpochReader(redis),
     async mint() {
       const made = newId()
-      return (await redis.set(epochKey, made, 'NX')) === 'OK' ? made : ((await redis.get(epochKey)) ?? made)
+      return (await redis.set(epochKey, made, 'NX')) === 'OK'
+        ? made
+        : ((await redis.get(epochKey)) ?? made)
     },
   }
 }

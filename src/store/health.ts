@@ -4,8 +4,9 @@ import type { Health } from './port.ts'
 import { healthRecord, readRecord } from './records.ts'
 
 /**
- * The last findings of the health checks of a user's connections. A connection that was never checked, or never found in trouble, has
- * none. @throws {RecordError}
+ * The last findings of the health checks of a user's connections. A connection that was never
+ * checked, or never found in trouble, has none.
+ * @throws {RecordError}
  */
 export async function readHealth(
   redis: Redis,

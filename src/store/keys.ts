@@ -1,7 +1,10 @@
-// Every key of the store is minted here. All keys of a user share the hash tag {userId}, so that one script may touch them all on
-// Redis Cluster too.
+// Every key of the store is minted here. All keys of a user share the hash tag {userId}, so that
+// one script may touch them all on Redis Cluster too.
 
-/** State of one user, a hash: `v` (version), `last` (last event id), and one field per record (see `field`). */
+/**
+ * State of one user, a hash: `v` (version), `last` (last event id), and one field per record (see
+ * `field`).
+ */
 export const stateKey = (userId: string): string => `state:{${userId}}`
 /** Which fields of a user's state are asked for all the time, a set (see open-index.ts). */
 export const openKey = (userId: string): string => `state:{${userId}}:open`
@@ -10,21 +13,38 @@ export const parkedKey = (userId: string): string => `state:{${userId}}:parked`
 /** Event log of one user, a stream: `e` event, `d` payload as JSON, `p` previous event id. */
 export const logKey = (userId: string): string => `log:{${userId}}`
 /** An order that left the hot state: its record as text, until it expires. */
-export const archiveKey = (userId: string, orderId: string): string => `archive:{${userId}}:${orderId}`
-/** The tombstone of a trade: it outlives the trade's archive. In its keyspace, so that the same Redis users may touch it. */
-export const tombstoneKey = (userId: string, tradeId: string): string => `archive:{${userId}}:ended:${tradeId}`
+export const archiveKey = (userId: string, orderId: string): string =>
+  `archive:{${userId}}:${orderId}`
+/**
+ * The tombstone of a trade: it outlives the trade's archive. In its keyspace, so that the same
+ * Redis users may touch it.
+ */
+export const tombstoneKey = (userId: string, tradeId: string): string =>
+  `archive:{${userId}}:ended:${tradeId}`
 /** Requests made to one broker account within the last minute. */
-export const budgetKey = (userId: string, connectionId: string): string => `budget:{${userId}}:${connectionId}`
-/** Times of the orders that were sent within the last minute, newest first, a list: of a user, or of one connection. */
-export const paceKey = (userId: string, connectionId = ''): string => `pace:{${userId}}:${connectionId}`
-/** Orders that were sent in a trading day, a hash: `` (the user) or connection id -> `<day> <count>`. */
+export const budgetKey = (userId: string, connectionId: string): string =>
+  `budget:{${userId}}:${connectionId}`
+/**
+ * Times of the orders that were sent within the last minute, newest first, a list: of a user, or of
+ * one connection.
+ */
+export const paceKey = (userId: string, connectionId = ''): string =>
+  `pace:{${userId}}:${connectionId}`
+/**
+ * Orders that were sent in a trading day, a hash: `` (the user) or connection id -> `<day>
+ * <count>`.
+ */
 export const paceDaysKey = (userId: string): string => `pace:{${userId}}/days`
-/** What cannot be rebuilt from the broker: sealed connections, limits, halts, bars. A hash; see `controlField`. */
+/**
+ * What cannot be rebuilt from the broker: sealed connections, limits, halts, bars. A hash; see
+ * `controlField`.
+ */
 export const controlKey = (userId: string): string => `control:{${userId}}`
 /** Which connection is the newest of each of a user's devices: device -> generation, a hash. */
 export const devicesKey = (userId: string): string => `devices:{${userId}}`
 /** Owner of a connection's trade stream: the fencing token. */
-export const leaseKey = (userId: string, connectionId: string): string => `lease:{${userId}}:${connectionId}`
+export const leaseKey = (userId: string, connectionId: string): string =>
+  `lease:{${userId}}:${connectionId}`
 /** A recovery of a connection runs: the lease under which it does. Expires. */
 export const recoveryKey = (userId: string, connectionId: string): string =>
   `lease:{${userId}}:recovery/${connectionId}`
@@ -32,11 +52,17 @@ export const recoveryKey = (userId: string, connectionId: string): string =>
 export const feedLeaseKey = (credential: string): string => `lease:feed:${credential}`
 /** A relay that is up: its address. Expires unless renewed. */
 export const relayKey = (nodeId: string): string => `relay:${nodeId}`
-/** Every user with a control set, a sorted set by the time of its last change: how workers find their work. */
+/**
+ * Every user with a control set, a sorted set by the time of its last change: how workers find
+ * their work.
+ */
 export const controlIndexKey = 'controls'
 /** What holds for everybody: the global halt. A hash. */
 export const globalControlKey = 'control'
-/** Broker accounts that are linked: `<environment>:<broker account id>` -> `<user> <connection>`. A hash. */
+/**
+ * Broker accounts that are linked: `<environment>:<broker account id>` -> `<user> <connection>`. A
+ * hash.
+ */
 export const linkedAccountsKey = 'accounts'
 /** Shows whether the store is the one that a worker knows. */
 export const epochKey = 'epoch'
@@ -46,16 +72,23 @@ export const asideKey = 'aside'
 export const workersKey = 'workers'
 /** Symbols that clients watch, a sorted set by the time at which nobody does any more. */
 export const demandKey = 'demand'
-/** The broker's assets, a hash: `#` says what the list is, and one field per symbol. The tag keeps a list and its draft in one slot. */
+/**
+ * The broker's assets, a hash: `#` says what the list is, and one field per symbol. The tag keeps a
+ * list and its draft in one slot.
+ */
 export const assetsKey = (environment: string): string => `assets:{${environment}}`
 /** A list that is being written; it becomes the list when it is whole. */
-export const assetsDraftKey = (environment: string, draftId: string): string => `assets:{${environment}}:${draftId}`
+export const assetsDraftKey = (environment: string, draftId: string): string =>
+  `assets:{${environment}}:${draftId}`
 /** Until when nobody needs to read the broker's assets (again). */
 export const assetsTurnKey = (environment: string): string => `assets:{${environment}}:turn`
 /** Last quote of each symbol, a hash. */
 export const quotesKey = 'quotes'
 
-/** Logins of one person at the dashboard, a sorted set: digest of the login's id, by the time at which the login ends. */
+/**
+ * Logins of one person at the dashboard, a sorted set: digest of the login's id, by the time at
+ * which the login ends.
+ */
 export const operatorSessionsKey = (name: string): string => `operator-sessions:${name}`
 
 /** Fields of a user's state. */

@@ -1,7 +1,10 @@
 import type { Redis } from 'ioredis'
 import { withScripts } from './scripts.ts'
 
-/** The right to act for a connection or feed, until it expires. The token is the fence of every write made under it. */
+/**
+ * The right to act for a connection or feed, until it expires. The token is the fence of every
+ * write made under it.
+ */
 export interface Leases {
   /** The fencing token, or `null` while somebody else holds the lease. */
   take(key: string, ttlMs: number): Promise<string | null>

@@ -8,11 +8,14 @@ import type { ConnectionRef } from './vault.ts'
 /**
  * The broker account that a connection leads to: found out by logging in, never told by the user.
  *
- *   (none) --logged in--> verified --other credentials, or these refused--> unverified --logged in, same account--> verified
+ *   (none) --logged in--> verified --other credentials, or these refused--> unverified
+ *   unverified --logged in, same account--> verified
  *
- * Kept true: one account is linked to one connection of one user (MUL-06); a link never moves to another account (MUL-02); an order
- * is sent only while `verified` is the revision of the connection's record, which the commit script checks. A connection that is being
- * removed is verified with the revision before: its record has another one, so that cancels pass and claims are refused.
+ * Kept true: one account is linked to one connection of one user (MUL-06); a link never moves to
+ * another account (MUL-02); an order is sent only while `verified` is the revision of the
+ * connection's record, which the commit script checks. A connection that is being removed is
+ * verified with the revision before: its record has another one, so that cancels pass and claims
+ * are refused.
  */
 export type Link = Readonly<{
   schema: 1
@@ -25,8 +28,9 @@ export type Link = Readonly<{
 }>
 
 /**
- * What became of a login. `other_account`: the connection belongs to another one; `linked_elsewhere`: another connection has it;
- * `outdated`: the connection was given other credentials meanwhile, or was removed.
+ * What became of a login. `other_account`: the connection belongs to another one;
+ * `linked_elsewhere`: another connection has it; `outdated`: the connection was given other
+ * credentials meanwhile, or was removed.
  */
 export type LinkOutcome = 'verified' | 'other_account' | 'linked_elsewhere' | 'outdated'
 
@@ -34,7 +38,10 @@ export interface Links {
   get(ref: ConnectionRef): Promise<Link | null>
   /** The credentials of `connection` lead to this account. Harmless when repeated. */
   verify(connection: BrokerConnection, brokerAccountId: string): Promise<LinkOutcome>
-  /** The credentials of `connection` lead nowhere (any more): nothing is sent until others do. Nothing, where it has others meanwhile. */
+  /**
+   * The credentials of `connection` lead nowhere (any more): nothing is sent until others do.
+   * Nothing, where it has others meanwhile.
+   */
   suspend(connection: BrokerConnection): Promise<void>
 }
 
@@ -44,8 +51,12 @@ export const linkRecord = firstVersion<Link>()
 export const accountName = (env: BrokerConnection['env'], brokerAccountId: string): string =>
   `${env}:${brokerAccountId}`
 
-/** The revision of the record that the credentials of a connection came with: a removal changes the record, and keeps the credentials. */
-export const credentialsOf = ({ leaving, revision }: BrokerConnection): string => leaving?.from ?? revision
+/**
+ * The revision of the record that the credentials of a connection came with: a removal changes the
+ * record, and keeps the credentials.
+ */
+export const credentialsOf = ({ leaving, revision }: BrokerConnection): string =>
+  leaving?.from ?? revision
 
 export function createLinks(connection: Redis): Links {
   const redis = withScripts(connection)
@@ -53,12 +64,22 @@ export function createLinks(connection: Redis): Links {
     const name = controlField.link(connectionId)
     return readRecord(linkRecord, name, await redis.hget(controlKey(userId), name))
   }
-  /** @returns `false`: the record of the connection has changed, or is gone, and nothing was written */
-  const put = async (connection: BrokerConnection, link: Omit<Link, 'revision'>): Promise<boolean> => {
+  /**
+   * @returns `false`: the record of the connection has changed, or is gone, and nothing was written
+   */
+  const put = async (
+    connection: BrokerConnection,
+    link: Omit<Link, 'revision'>,
+  ): Promise<boolean> => {
     const { userId, connectionId } = connection
     const guard = [controlField.connection(connectionId), connection.revision] as const
     const name = controlField.link(connectionId)
-    const revision = await redis.controlPut(controlKey(userId), name, JSON.stringify(link), ...guard)
+    const revision = await redis.controlPut(
+      controlKey(userId),
+      name,
+      JSON.stringify(link),
+      ...guard,
+    )
     if (revision === '') return false
     await redis.zadd(controlIndexKey, 'GT', revision, userId)
     return true
@@ -68,12 +89,21 @@ export function createLinks(connection: Redis): Links {
   /** Takes the account for the connection, or says who has it. */
   const take = ({ userId, connectionId }: ConnectionRef, account: string): Promise<string> =>
     redis.accountLink(linkedAccountsKey, account, `${userId} ${connectionId}`, 'link')
-  /** Of a connection that was removed while the broker was asked: nobody else could link an account that stayed taken in its name. */
+  /**
+   * Of a connection that was removed while the broker was asked: nobody else could link an account
+   * that stayed taken in its name.
+   */
   const free = async (ref: ConnectionRef, account: string): Promise<void> => {
-    await redis.accountLink(linkedAccountsKey, account, `${ref.userId} ${ref.connectionId}`, 'unlink')
+    await redis.accountLink(
+      linkedAccountsKey,
+      account,
+      `${ref.userId} ${ref.connectionId}`,
+      'unlink',
+    )
     const link = await get(ref)
     // Linked anew meanwhile.
-    if (link !== null && accountName(link.env, link.brokerAccountId) === account) await take(ref, account)
+    if (link !== null && accountName(link.env, link.brokerAccountId) === account)
+      await take(ref, account)
   }
   return {
     get,
@@ -87,7 +117,8 @@ export function createLinks(connection: Redis): Links {
       const holder = `${userId} ${connectionId}`
       const account = accountName(env, brokerAccountId)
       if ((await take(connection, account)) !== holder) return 'linked_elsewhere'
-      // Only an account that was taken before the record is seen is given free by whoever removes the record.
+      // Only an account that was taken before the record is seen is given free by whoever removes
+      // the record.
       const isPut = known?.verified === verified || (await put(connection, link))
       const isGone = !(await isThere(connection))
       if (isGone) await free(connection, account)

@@ -25,9 +25,18 @@ export function createDemand(redis: Redis, nowMs: () => number): Demand {
     async wanted() {
       const [now, latest] = [nowMs(), nowMs() + DEMAND_TTL_MS]
       await redis.zremrangebyscore(demandKey, '-inf', now)
-      // Announced before the time stepped back: wanted as long as anything else that was announced just now.
-      const ahead = await redis.zrangebyscore(demandKey, `(${latest}`, '+inf', 'LIMIT', 0, DEMAND_SYMBOLS_MAX)
-      if (ahead.length > 0) await redis.zadd(demandKey, 'XX', ...ahead.flatMap((symbol) => [latest, symbol]))
+      // Announced before the time stepped back: wanted as long as anything else that was announced
+      // just now.
+      const ahead = await redis.zrangebyscore(
+        demandKey,
+        `(${latest}`,
+        '+inf',
+        'LIMIT',
+        0,
+        DEMAND_SYMBOLS_MAX,
+      )
+      if (ahead.length > 0)
+        await redis.zadd(demandKey, 'XX', ...ahead.flatMap((symbol) => [latest, symbol]))
       return redis.zrange(demandKey, 0, DEMAND_SYMBOLS_MAX - 1)
     },
   }
@@ -44,7 +53,8 @@ export interface Quotes {
 export function createQuotes(redis: Redis): Quotes {
   return {
     async keep(quotes) {
-      if (quotes.length > 0) await redis.hset(quotesKey, new Map(quotes.map((q) => [q.symbol, JSON.stringify(q)])))
+      if (quotes.length > 0)
+        await redis.hset(quotesKey, new Map(quotes.map((q) => [q.symbol, JSON.stringify(q)])))
     },
     async last(symbols) {
       if (symbols.length === 0) return []

@@ -2,13 +2,17 @@ import { Emitter } from '@socket.io/redis-emitter'
 import { type EventMeta, isEventId, type LoggedEvent, SESSION_NOTICE, userRoom } from '#contract'
 import { writable } from './wire.ts'
 
-// The emitter encodes each event with two placeholders of the width of an event id; the commit script, which alone knows the ids,
-// puts them in (reference: the emitter's only call on its client is `publish(channel, packet)`). A packet ends with its rooms, and no
-// user id has a brace, so that the last placeholder in a packet is ours.
+// The emitter encodes each event with two placeholders of the width of an event id; the commit
+// script, which alone knows the ids, puts them in (reference: the emitter's only call on its client
+// is `publish(channel, packet)`). A packet ends with its rooms, and no user id has a brace, so that
+// the last placeholder in a packet is ours.
 const ID = '{{{{{{{{{{{{{-{{{{{'
 const PREVIOUS = '}}}}}}}}}}}}}-}}}}}'
 
-/** An event ready for the commit script: `json` for the log, and the packet, which is `a + id + b + previous id + c`. */
+/**
+ * An event ready for the commit script: `json` for the log, and the packet, which is `a + id + b +
+ * previous id + c`.
+ */
 export type Packet = Readonly<{ json: string; channel: string; a: Buffer; b: Buffer; c: Buffer }>
 
 let captured: { channel: string; packet: Buffer } | null = null
@@ -18,7 +22,11 @@ const emitter = new Emitter({
   },
 })
 
-function encode(userId: string, event: string, ...args: unknown[]): { channel: string; packet: Buffer } {
+function encode(
+  userId: string,
+  event: string,
+  ...args: unknown[]
+): { channel: string; packet: Buffer } {
   emitter.to(userRoom(userId)).emit(event, ...args)
   if (captured === null) throw new TypeError('the emitter did not publish')
   const { channel, packet } = captured
@@ -31,7 +39,8 @@ export const encodeNotice = (userId: string): { channel: string; packet: Buffer 
   encode(userId, SESSION_NOTICE, null)
 
 /**
- * Encodes one event for its user's room, in the wire format of the Socket.IO Redis adapter, and for its log.
+ * Encodes one event for its user's room, in the wire format of the Socket.IO Redis adapter, and for
+ * its log.
  * @throws {EventUnwritableError}
  */
 export function encodeEvent(
@@ -60,8 +69,9 @@ const EVENT_PACKET = 2
 type Unread<Fields extends string> = Readonly<Partial<Record<Fields, unknown>>> | null | undefined
 
 /**
- * Reads what came by a room's channel, decoded; `null` when it is anything but an event for exactly this room. By hand, because this
- * is done for every event: a schema takes longer than all the rest of it.
+ * Reads what came by a room's channel, decoded; `null` when it is anything but an event for exactly
+ * this room. By hand, because this is done for every event: a schema takes longer than all the rest
+ * of it.
  */
 export function readPacket(decoded: unknown, room: string): PacketData | null {
   if (!Array.isArray(decoded) || decoded.length !== 3 || typeof decoded[0] !== 'string') return null
@@ -72,7 +82,8 @@ export function readPacket(decoded: unknown, room: string): PacketData | null {
 }
 
 function isEvent(data: unknown): data is PacketData {
-  if (!Array.isArray(data) || data.length < 2 || data.length > 3 || typeof data[0] !== 'string') return false
+  if (!Array.isArray(data) || data.length < 2 || data.length > 3 || typeof data[0] !== 'string')
+    return false
   const meta = data[2] as Unread<'id' | 'prev'>
   return meta === undefined || (isEventId(meta?.id) && isEventId(meta?.prev))
 }
@@ -80,5 +91,11 @@ function isEvent(data: unknown): data is PacketData {
 function isOnlyFor(room: string, to: Unread<'rooms' | 'except' | 'flags'>): boolean {
   const { rooms, except = [], flags = {} } = to ?? {}
   const isRoom = Array.isArray(rooms) && rooms.length === 1 && rooms[0] === room
-  return isRoom && Array.isArray(except) && except.length === 0 && typeof flags === 'object' && flags !== null
+  return (
+    isRoom &&
+    Array.isArray(except) &&
+    except.length === 0 &&
+    typeof flags === 'object' &&
+    flags !== null
+  )
 }

@@ -18,7 +18,9 @@ type Terms = Pick<
   | 'stopPrice'
 >
 
-/** An order that cannot be sent for now, of which nothing is at the broker. Times are the store's. */
+/**
+ * An order that cannot be sent for now, of which nothing is at the broker. Times are the store's.
+ */
 export type ParkedOrder = Terms &
   Readonly<{
     schema: 1
@@ -30,11 +32,15 @@ export type ParkedOrder = Terms &
   }>
 
 /**
- * Orders that wait to be sent. A note is no claim: it says what to show of an order, and since when the order waits. It is forgotten
- * by itself soon after the last worker saw the order wait, so that a note that nobody took away does no harm.
+ * Orders that wait to be sent. A note is no claim: it says what to show of an order, and since when
+ * the order waits. It is forgotten by itself soon after the last worker saw the order wait, so that
+ * a note that nobody took away does no harm.
  */
 export interface ParkedOrders {
-  /** Notes that an order waits. @returns for how many ms it has been waiting; 0 also where too many wait to be noted */
+  /**
+   * Notes that an order waits.
+   * @returns for how many ms it has been waiting; 0 also where too many wait to be noted
+   */
   note(intent: Terms, reason: string): Promise<number>
   /** For how many ms it has been waiting; 0 when it is not noted. */
   waitingMs(userId: string, tradeId: string): Promise<number>
@@ -43,7 +49,10 @@ export interface ParkedOrders {
 
 /** Orders of one user that are noted at once. */
 export const PARKED_MAX = 1_000
-/** A note counts for this long after it was last seen; jobs of parked orders come back within seconds. */
+/**
+ * A note counts for this long after it was last seen; jobs of parked orders come back within
+ * seconds.
+ */
 const PARKED_SEEN_MS = 30_000
 /** The notes of a user are gone this long after the last one. */
 const NOTES_TTL_MS = 3_600_000
@@ -59,7 +68,9 @@ export function createParkedOrders(redis: Redis): ParkedOrders {
   /** Takes away the notes of orders that wait no longer. @returns whether there were any */
   const prune = async (key: string, nowMs: number): Promise<boolean> => {
     const notes = Object.entries(await redis.hgetall(key))
-    const stale = notes.flatMap(([id, text]) => (isFresh(readRecord(parkedRecord, id, text), nowMs) ? [] : [id]))
+    const stale = notes.flatMap(([id, text]) =>
+      isFresh(readRecord(parkedRecord, id, text), nowMs) ? [] : [id],
+    )
     if (stale.length > 0) await redis.hdel(key, ...stale)
     return stale.length > 0
   }
@@ -68,8 +79,18 @@ export function createParkedOrders(redis: Redis): ParkedOrders {
       const key = parkedKey(userId)
       const [{ nowMs, note }, count] = await Promise.all([known(userId, tradeId), redis.hlen(key)])
       if (note === null && count >= PARKED_MAX && !(await prune(key, nowMs))) return 0
-      const { connectionId, symbol, side, orderType, quantity, notional, limitPrice, stopPrice } = terms
-      const shown = { connectionId, symbol, side, orderType, quantity, notional, limitPrice, stopPrice }
+      const { connectionId, symbol, side, orderType, quantity, notional, limitPrice, stopPrice } =
+        terms
+      const shown = {
+        connectionId,
+        symbol,
+        side,
+        orderType,
+        quantity,
+        notional,
+        limitPrice,
+        stopPrice,
+      }
       const seenAt = new Date(nowMs).toISOString()
       const since = note?.since ?? seenAt
       const record: ParkedOrder = { schema: 1, userId, tradeId, ...shown, reason, since, seenAt }
@@ -86,7 +107,11 @@ export function createParkedOrders(redis: Redis): ParkedOrders {
 }
 
 /** Orders of a user that wait now; one of them, where `tradeId` names it. */
-export async function readParked(redis: Redis, userId: string, tradeId?: string): Promise<ParkedOrder[]> {
+export async function readParked(
+  redis: Redis,
+  userId: string,
+  tradeId?: string,
+): Promise<ParkedOrder[]> {
   const key = parkedKey(userId)
   const [time, texts] = await Promise.all([
     redis.time(),
@@ -97,6 +122,7 @@ export async function readParked(redis: Redis, userId: string, tradeId?: string)
     .filter((note) => isFresh(note, msOf(time)))
 }
 
-const isFresh = ({ seenAt }: ParkedOrder, nowMs: number): boolean => nowMs - Date.parse(seenAt) < PARKED_SEEN_MS
+const isFresh = ({ seenAt }: ParkedOrder, nowMs: number): boolean =>
+  nowMs - Date.parse(seenAt) < PARKED_SEEN_MS
 const msOf = ([seconds, micros]: readonly (number | string)[]): number =>
   Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)

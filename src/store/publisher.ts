@@ -10,12 +10,13 @@ export interface Publisher {
 }
 
 /**
- * @param onFailure a quote was not published. The emitter drops the promise of its publication; a rejection without an owner would
- *   end the process
+ * @param onFailure a quote was not published. The emitter drops the promise of its publication; a
+ *   rejection without an owner would end the process
  */
 export function createPublisher(redis: Redis, onFailure: () => void): Publisher {
   const emitter = new Emitter({
-    publish: (channel: string, packet: Buffer): void => void redis.publish(channel, packet).catch(onFailure),
+    publish: (channel: string, packet: Buffer): void =>
+      void redis.publish(channel, packet).catch(onFailure),
   })
   return {
     quote(quote) {

@@ -4,7 +4,10 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 /** Whose messages are counted: a login session, and the user behind it. */
 export type RateParty = Readonly<{ userId: string; session: string }>
 
-/** One message, counted: the count that is nearest to its limit. `isFallback`: Redis is away, this relay counts alone. */
+/**
+ * One message, counted: the count that is nearest to its limit. `isFallback`: Redis is away, this
+ * relay counts alone.
+ */
 export type MessageCount = Readonly<{
   limit: number
   current: number
@@ -14,12 +17,16 @@ export type MessageCount = Readonly<{
 }>
 
 /**
- * Messages a minute, counted in Redis, so that neither reconnecting nor another relay resets them (D14). A minute starts with its
- * first message. Whoever goes over is barred for a minute, and further messages do not prolong that.
+ * Messages a minute, counted in Redis, so that neither reconnecting nor another relay resets them
+ * (D14). A minute starts with its first message. Whoever goes over is barred for a minute, and
+ * further messages do not prolong that.
  */
 export interface MessageRates {
   count(party: RateParty): Promise<MessageCount>
-  /** How long the party is barred still; 0: it is not. While Redis is away, only this relay's own bars are known. */
+  /**
+   * How long the party is barred still; 0: it is not. While Redis is away, only this relay's own
+   * bars are known.
+   */
   barredMs(party: RateParty): Promise<number>
 }
 
@@ -34,14 +41,38 @@ type Limiter = RateLimiterRedis | RateLimiterMemory
 /** @param redis a connection whose commands fail at once while Redis is away */
 export function createMessageRates(redis: Redis): MessageRates {
   const shared = { ...MINUTE, storeClient: redis, rejectIfRedisNotReady: true }
-  const ofSession = new RateLimiterRedis({ ...shared, keyPrefix: 'messages', points: SESSION_MESSAGES_MAX })
-  const ofUser = new RateLimiterRedis({ ...shared, keyPrefix: 'messages-of', points: USER_MESSAGES_MAX })
-  const fallback = new RateLimiterMemory({ ...MINUTE, keyPrefix: 'messages', points: FALLBACK_MESSAGES_MAX })
-  /** Keys expire by Redis time: where that stepped back, a minute would last as long as the step. It ends a minute from now at the latest. */
-  const ending = async (limiter: RateLimiterRedis, of: string, count: RateLimiterRes): Promise<RateLimiterRes> => {
+  const ofSession = new RateLimiterRedis({
+    ...shared,
+    keyPrefix: 'messages',
+    points: SESSION_MESSAGES_MAX,
+  })
+  const ofUser = new RateLimiterRedis({
+    ...shared,
+    keyPrefix: 'messages-of',
+    points: USER_MESSAGES_MAX,
+  })
+  const fallback = new RateLimiterMemory({
+    ...MINUTE,
+    keyPrefix: 'messages',
+    points: FALLBACK_MESSAGES_MAX,
+  })
+  /**
+   * Keys expire by Redis time: where that stepped back, a minute would last as long as the step. It
+   * ends a minute from now at the latest.
+   */
+  const ending = async (
+    limiter: RateLimiterRedis,
+    of: string,
+    count: RateLimiterRes,
+  ): Promise<RateLimiterRes> => {
     if (count.msBeforeNext <= MINUTE_MS) return count
     await redis.pexpire(limiter.getKey(of), MINUTE_MS)
-    return new RateLimiterRes(count.remainingPoints, MINUTE_MS, count.consumedPoints, count.isFirstInDuration)
+    return new RateLimiterRes(
+      count.remainingPoints,
+      MINUTE_MS,
+      count.consumedPoints,
+      count.isFirstInDuration,
+    )
   }
   return {
     async count({ userId, session }) {
@@ -51,8 +82,11 @@ export function createMessageRates(redis: Redis): MessageRates {
           consume(ofSession, key).then((count) => ending(ofSession, key, count)),
           consume(ofUser, `{${userId}}`).then((count) => ending(ofUser, `{${userId}}`, count)),
         ])
-        const isUserNearer = all.consumedPoints / USER_MESSAGES_MAX > one.consumedPoints / SESSION_MESSAGES_MAX
-        return isUserNearer ? told(all, USER_MESSAGES_MAX, false) : told(one, SESSION_MESSAGES_MAX, false)
+        const isUserNearer =
+          all.consumedPoints / USER_MESSAGES_MAX > one.consumedPoints / SESSION_MESSAGES_MAX
+        return isUserNearer
+          ? told(all, USER_MESSAGES_MAX, false)
+          : told(one, SESSION_MESSAGES_MAX, false)
       } catch {
         return told(await consume(fallback, key), FALLBACK_MESSAGES_MAX, true)
       }
@@ -65,8 +99,9 @@ export function createMessageRates(redis: Redis): MessageRates {
           known = await ending(limiter, of, known).catch(() => known)
         return known !== null && known.consumedPoints > limiter.points ? known.msBeforeNext : 0
       }
-      // Each handshake asks, and hardly anybody is barred. The limiter looks in transactions, whose remains outlive many handshakes:
-      // it is asked only about those whose counts, read in one command, are over.
+      // Each handshake asks, and hardly anybody is barred. The limiter looks in transactions, whose
+      // remains outlive many handshakes: it is asked only about those whose counts, read in one
+      // command, are over.
       const [bySession, byUser] = [ofSession.getKey(key), ofUser.getKey(`{${userId}}`)]
       const [one, all] = await redis.mget(bySession, byUser).catch(() => [])
       return Math.max(

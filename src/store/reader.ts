@@ -19,8 +19,8 @@ import { orderRecord, readRecord, readTombstone } from './records.ts'
 import { readState } from './store.ts'
 
 /**
- * A user's state at one version, with the log position it belongs to: everything up to `lastEventId` is in it. Of the orders only
- * those that are not over (see `Store.loadOpen`).
+ * A user's state at one version, with the log position it belongs to: everything up to
+ * `lastEventId` is in it. Of the orders only those that are not over (see `Store.loadOpen`).
  */
 export type UserSnapshot = Readonly<{
   version: string
@@ -32,12 +32,17 @@ export type UserSnapshot = Readonly<{
 
 /**
  * Why a user's figures may not be shown.
- * - `store_lost`: the store has no marker, or another one than a moment ago: what it holds is not what it held.
- * - `account_unread`: a broker account of the user has no record yet. Its cash and positions are unknown, which is not zero.
+ * - `store_lost`: the store has no marker, or another one than a moment ago: what it holds is not
+ *   what it held.
+ * - `account_unread`: a broker account of the user has no record yet. Its cash and positions are
+ *   unknown, which is not zero.
  */
 export type UnreadReason = 'store_lost' | 'account_unread'
 
-/** A snapshot, the orders that wait to be sent, and whether the figures are those of all of the user's accounts (`unread` null). */
+/**
+ * A snapshot, the orders that wait to be sent, and whether the figures are those of all of the
+ * user's accounts (`unread` null).
+ */
 export type Figures = Readonly<{
   snapshot: UserSnapshot & Readonly<{ parked?: readonly ParkedOrder[] }>
   unread: UnreadReason | null
@@ -61,15 +66,23 @@ export interface Reader {
   parked(userId: string, tradeId: string): Promise<ParkedOrder | null>
   /** Of a trade that ended; it outlives the order. */
   tombstone(userId: string, tradeId: string): Promise<Tombstone | null>
-  /** Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry beyond it may be there already. */
+  /**
+   * Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry
+   * beyond it may be there already.
+   */
   events(userId: string, afterId: string, limit: number): Promise<LogPage>
-  /** Id of the last event ever logged for the user, also where the log or the state does not have it any more. */
+  /**
+   * Id of the last event ever logged for the user, also where the log or the state does not have it
+   * any more.
+   */
   top(userId: string): Promise<string>
 }
 
 export function createReader(redis: Redis): Reader {
-  const stateTop = (userId: string): Promise<string | null> => redis.hget(stateKey(userId), field.last)
-  // A state that was lost without its log names no event; the next commit goes on after what the log holds (commit.lua).
+  const stateTop = (userId: string): Promise<string | null> =>
+    redis.hget(stateKey(userId), field.last)
+  // A state that was lost without its log names no event; the next commit goes on after what the
+  // log holds (commit.lua).
   const logTop = async (userId: string): Promise<string> => {
     const [[id] = []] = await redis.xrevrange(logKey(userId), '+', '-', 'COUNT', 1)
     return id === undefined ? EVENT_ID_ZERO : padEventId(id)
@@ -79,7 +92,8 @@ export function createReader(redis: Redis): Reader {
   const reader: Reader = {
     top: async (userId) => (await stateTop(userId)) ?? logTop(userId),
     async figures(userId) {
-      // The same marker before and after: the store was not lost between the control set and the state.
+      // The same marker before and after: the store was not lost between the control set and the
+      // state.
       const [marker, names, parked, stored] = await Promise.all([
         redis.get(epochKey),
         redis.hkeys(controlKey(userId)),
@@ -95,7 +109,8 @@ export function createReader(redis: Redis): Reader {
       let records = (await readOpen(redis, userId)) ?? (await redis.hgetall(stateKey(userId)))
       let lastEventId = records[field.last]
       if (lastEventId === undefined) {
-        // The state is read after the log's end, so that nothing is in it that the end does not name.
+        // The state is read after the log's end, so that nothing is in it that the end does not
+        // name.
         const end = await logTop(userId)
         records = await redis.hgetall(stateKey(userId))
         lastEventId = records[field.last] ?? end
@@ -132,26 +147,40 @@ export function createReader(redis: Redis): Reader {
 }
 
 /** A note may be left of an order that was sent since: its record says what became of it. */
-async function withoutRecord(redis: Redis, userId: string, parked: readonly ParkedOrder[]): Promise<ParkedOrder[]> {
+async function withoutRecord(
+  redis: Redis,
+  userId: string,
+  parked: readonly ParkedOrder[],
+): Promise<ParkedOrder[]> {
   if (parked.length === 0) return []
-  const records = await redis.hmget(stateKey(userId), ...parked.map(({ tradeId }) => field.order(tradeId)))
+  const records = await redis.hmget(
+    stateKey(userId),
+    ...parked.map(({ tradeId }) => field.order(tradeId)),
+  )
   return parked.filter((_note, index) => records[index] === null)
 }
 
 /**
- * Whether each account that a user's connections lead to has been read. A connection whose account was never found out (wrong keys
- * from the start) hides nothing of the others; if there are no others, nothing is known.
+ * Whether each account that a user's connections lead to has been read. A connection whose account
+ * was never found out (wrong keys from the start) hides nothing of the others; if there are no
+ * others, nothing is known.
  * @param names fields of the control set
  */
 function isEachRead(names: readonly string[], accounts: readonly Account[]): boolean {
   const read = new Set(accounts.map(({ connectionId }) => connectionId))
   const connections = connectionIdsIn(names)
-  const linked = connections.filter((connectionId) => names.includes(controlField.link(connectionId)))
-  return linked.every((connectionId) => read.has(connectionId)) && (connections.length === 0 || read.size > 0)
+  const linked = connections.filter((connectionId) =>
+    names.includes(controlField.link(connectionId)),
+  )
+  return (
+    linked.every((connectionId) => read.has(connectionId)) &&
+    (connections.length === 0 || read.size > 0)
+  )
 }
 
 /** Redis accepts padded ids, but not everywhere; `0000000000000-00000` is `0-0`. */
-const streamIdOf = (eventId: string): string => `${Number(eventId.slice(0, 13))}-${Number(eventId.slice(14))}`
+const streamIdOf = (eventId: string): string =>
+  `${Number(eventId.slice(0, 13))}-${Number(eventId.slice(14))}`
 
 function entryOf(id: string, values: string[]): LogEntry {
   const by = new Map<string, string>()

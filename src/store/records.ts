@@ -2,20 +2,40 @@ import { type Account, type Order, type Placement, type Position } from '#domain
 import { FillcastError } from '#runtime'
 import type { Health, Tombstone } from './port.ts'
 
-/** A stored record that this version of the code cannot read. It is left as it is; whoever met it stops working on it. */
+/**
+ * A stored record that this version of the code cannot read. It is left as it is; whoever met it
+ * stops working on it.
+ */
 export class RecordError extends FillcastError<'RECORD_UNREADABLE'> {
   constructor(field: string, why: string) {
     super('RECORD_UNREADABLE', `record ${field} cannot be read: ${why}`)
   }
 }
 
-/** A kind of record: the version in which it is written, and how the version before becomes it (n and n - 1 are read, CRA-09). */
-export type RecordKind<T> = Readonly<{ schema: number; upgrade: ((before: Record<string, unknown>) => T) | null }>
+/**
+ * A kind of record: the version in which it is written, and how the version before becomes it (n
+ * and n - 1 are read, CRA-09).
+ */
+export type RecordKind<T> = Readonly<{
+  schema: number
+  upgrade: ((before: Record<string, unknown>) => T) | null
+}>
 
-/** Reads one record, or answers `null` where there is none. Fields that are not known here are kept. @throws {RecordError} */
+/**
+ * Reads one record, or answers `null` where there is none. Fields that are not known here are kept.
+ * @throws {RecordError}
+ */
 export function readRecord<T>(kind: RecordKind<T>, field: string, text: string): T
-export function readRecord<T>(kind: RecordKind<T>, field: string, text: string | null | undefined): T | null
-export function readRecord<T>(kind: RecordKind<T>, field: string, text: string | null | undefined): T | null {
+export function readRecord<T>(
+  kind: RecordKind<T>,
+  field: string,
+  text: string | null | undefined,
+): T | null
+export function readRecord<T>(
+  kind: RecordKind<T>,
+  field: string,
+  text: string | null | undefined,
+): T | null {
   if (text === null || text === undefined) return null
   let record: unknown
   try {
@@ -27,37 +47,52 @@ export function readRecord<T>(kind: RecordKind<T>, field: string, text: string |
     throw new RecordError(field, 'it has no schema')
   if (record.schema === kind.schema) return record as T
   if (record.schema === kind.schema - 1 && kind.upgrade !== null) return kind.upgrade({ ...record })
-  throw new RecordError(field, `its schema is ${String(record.schema)}, this code reads ${kind.schema}`)
+  throw new RecordError(
+    field,
+    `its schema is ${String(record.schema)}, this code reads ${kind.schema}`,
+  )
 }
 
 /** Before the second version an order had one placement, and its fields were the order's own. */
 function orderFromFirst(before: Record<string, unknown>): Order {
-  const { clientOrderId, brokerOrderId, working, reportedQuantity, held, final, ...kept } = before as Record<
-    string,
-    unknown
-  > &
-    Order
+  const { clientOrderId, brokerOrderId, working, reportedQuantity, held, final, ...kept } =
+    before as Record<string, unknown> & Order
   const { quantity, limitPrice, stopPrice, status, cumulativeQuantity, totalCost } = kept
   const entry = {
     ...{ leg: 'entry', replacement: 0, agreed: true, clientOrderId, brokerOrderId },
     ...{ quantity, limitPrice, stopPrice, status, working, final, cumulativeQuantity, totalCost },
     ...{ reportedQuantity, held, busted: null, total: null },
   } as Placement
-  const hasEnded = ['filled', 'canceled', 'expired', 'rejected', 'denied', 'replaced'].includes(status)
+  const hasEnded = ['filled', 'canceled', 'expired', 'rejected', 'denied', 'replaced'].includes(
+    status,
+  )
   return {
     ...kept,
     schema: 2,
-    ...{ trailPrice: null, trailPercent: null, extendedHours: false, takeProfit: null, stopLoss: null },
+    ...{
+      trailPrice: null,
+      trailPercent: null,
+      extendedHours: false,
+      takeProfit: null,
+      stopLoss: null,
+    },
     attemptedAt: kept.claimedAt,
     attemptEndedAt: null,
-    endedAt: hasEnded ? (kept.lastExecutionAt ?? kept.rejection?.at ?? kept.submittedAt ?? kept.claimedAt) : null,
+    endedAt: hasEnded
+      ? (kept.lastExecutionAt ?? kept.rejection?.at ?? kept.submittedAt ?? kept.claimedAt)
+      : null,
     ...{ placements: [entry], replaces: [], replaceResults: [], busts: [] },
   }
 }
 
 const accountFromFirst = (before: Record<string, unknown>): Account => {
   const kept = before as unknown as Account
-  const fresh = { activitiesReadTo: kept.executionsReadTo, activityIds: [], today: null, costsAdoptedOn: null }
+  const fresh = {
+    activitiesReadTo: kept.executionsReadTo,
+    activityIds: [],
+    today: null,
+    costsAdoptedOn: null,
+  }
   return { ...kept, ...fresh, schema: 2 }
 }
 
@@ -68,7 +103,10 @@ const positionFromFirst = (before: Record<string, unknown>): Position => ({
 })
 
 const healthFromFirst = (before: Record<string, unknown>): Health => {
-  const { state, reason, since, failures } = before as Pick<Health, 'state' | 'reason' | 'since'> & { failures: number }
+  const { state, reason, since, failures } = before as Pick<
+    Health,
+    'state' | 'reason' | 'since'
+  > & { failures: number }
   const cause = state === 'up' ? null : failures > 0 ? 'failing' : 'broken'
   return { schema: 2, state, cause, doubts: 0, doubtSince: null, reason, since }
 }
@@ -79,7 +117,9 @@ export const accountRecord: RecordKind<Account> = { schema: 2, upgrade: accountF
 export const positionRecord: RecordKind<Position> = { schema: 2, upgrade: positionFromFirst }
 
 /** A tombstone is the hash alone: there may be many of them. */
-export const readTombstone = (text: string): Tombstone => ({ parametersHash: text === '' ? null : text })
+export const readTombstone = (text: string): Tombstone => ({
+  parametersHash: text === '' ? null : text,
+})
 
 /** A kind of record that has had one version only. */
 export const firstVersion = <T>(): RecordKind<T> => ({ schema: 1, upgrade: null })

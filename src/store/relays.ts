@@ -1,7 +1,10 @@
 import type { Redis } from 'ioredis'
 import { relayKey } from './keys.ts'
 
-/** Where a relay takes requests that another one hands over, and the key that proves them to be from one of us. */
+/**
+ * Where a relay takes requests that another one hands over, and the key that proves them to be from
+ * one of us.
+ */
 export type RelayNode = Readonly<{ host: string; port: number; hopKey: string }>
 
 /** The relays that are up. A relay that stops announcing itself is gone after `NODE_TTL_MS`. */
@@ -18,7 +21,8 @@ const NODE_TTL_MS = 15_000
 export const NODE_HEARTBEAT_MS = 5_000
 
 export const createRelays = (redis: Redis): Relays => ({
-  announce: async (nodeId, node) => void (await redis.set(relayKey(nodeId), JSON.stringify(node), 'PX', NODE_TTL_MS)),
+  announce: async (nodeId, node) =>
+    void (await redis.set(relayKey(nodeId), JSON.stringify(node), 'PX', NODE_TTL_MS)),
   async find(nodeId) {
     const text = NODE_ID_PATTERN.test(nodeId) ? await redis.get(relayKey(nodeId)) : null
     return text === null ? null : readNode(text)
@@ -29,14 +33,22 @@ export const createRelays = (redis: Redis): Relays => ({
 const HOP_KEY_PATTERN = /^[A-Za-z0-9_-]{1,64}$/
 const PORT_MAX = 65_535
 
-/** The key becomes part of a header, and the rest an address to connect to: nothing of them may be anything else. */
+/**
+ * The key becomes part of a header, and the rest an address to connect to: nothing of them may be
+ * anything else.
+ */
 function readNode(text: string): RelayNode | null {
   try {
     const record: unknown = JSON.parse(text)
     if (typeof record !== 'object' || record === null) return null
     if (!('host' in record && 'port' in record && 'hopKey' in record)) return null
     const { host, port, hopKey } = record
-    if (typeof host !== 'string' || host === '' || typeof hopKey !== 'string' || !HOP_KEY_PATTERN.test(hopKey))
+    if (
+      typeof host !== 'string' ||
+      host === '' ||
+      typeof hopKey !== 'string' ||
+      !HOP_KEY_PATTERN.test(hopKey)
+    )
       return null
     return Number.isInteger(port) && Number(port) > 0 && Number(port) <= PORT_MAX
       ? { host, port: Number(port), hopKey }

@@ -5,7 +5,10 @@ import { Cluster, type Redis } from 'ioredis'
 
 type Argument = string | number | Buffer
 
-/** The store's scripts, as commands of one connection. Redis keeps them by hash; a forgotten one is sent again by ioredis. */
+/**
+ * The store's scripts, as commands of one connection. Redis keeps them by hash; a forgotten one is
+ * sent again by ioredis.
+ */
 export type Scripts = Readonly<{
   commit(keyCount: number, ...keysAndArgs: Argument[]): Promise<CommitAnswer>
   openIndex(state: string, open: string, version: string, ...names: string[]): Promise<0 | 1>
@@ -20,10 +23,21 @@ export type Scripts = Readonly<{
   ): Promise<string>
   controlRestore(control: string, ...fieldsAndRecords: string[]): Promise<number>
   controlPrune(index: string, userId: string, position: number): Promise<0 | 1>
-  accountLink(accounts: string, account: string, connection: string, what: 'link' | 'unlink'): Promise<string>
+  accountLink(
+    accounts: string,
+    account: string,
+    connection: string,
+    what: 'link' | 'unlink',
+  ): Promise<string>
   budgetTake(budget: string, kind: string, ms: number, ...nowUs: number[]): Promise<number>
   registryBeat(workers: string, worker: string, ttlMs: number): Promise<number>
-  sessionBar(control: string, sessionId: string, barsMax: number, channel: string, packet: Buffer): Promise<string>
+  sessionBar(
+    control: string,
+    sessionId: string,
+    barsMax: number,
+    channel: string,
+    packet: Buffer,
+  ): Promise<string>
   deviceEnter(devices: string, deviceId: string, ...args: Argument[]): Promise<string>
 }>
 
@@ -51,12 +65,15 @@ const keyCounts = {
   sessionBar: 1,
   deviceEnter: 1,
 } as const
-const fileOf = (name: string): string => `${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.lua`
+const fileOf = (name: string): string =>
+  `${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.lua`
 
 const read = (file: string): string => readFileSync(join(import.meta.dirname, file), 'utf8')
 /** Puts in what a script shares with another: `--- include <file without its ending>`. */
 const sourceOf = (name: string): string =>
-  read(fileOf(name)).replace(/^--- include ([a-z-]+)$/gm, (_line, shared: string) => read(`${shared}.lua`))
+  read(fileOf(name)).replace(/^--- include ([a-z-]+)$/gm, (_line, shared: string) =>
+    read(`${shared}.lua`),
+  )
 
 const sources = Object.entries(keyCounts).map(([name, numberOfKeys]) => ({
   name: name as keyof Scripts,
@@ -68,8 +85,9 @@ const commitLua = sourceOf('commit')
 const commitSha = createHash('sha1').update(commitLua).digest('hex')
 
 /**
- * Runs the commit script and reads `field` of `key` behind it: the reading is never older than the commit. Both travel together; a
- * script that Redis does not know yet is sent whole, and the reading is repeated.
+ * Runs the commit script and reads `field` of `key` behind it: the reading is never older than the
+ * commit. Both travel together; a script that Redis does not know yet is sent whole, and the
+ * reading is repeated.
  */
 export async function commitThenRead(
   redis: Redis,
@@ -82,7 +100,8 @@ export async function commitThenRead(
   const reading = isOrdered ? redis.hget(key, field) : running.then(() => redis.hget(key, field))
   const [ran, seen] = await Promise.allSettled([running, reading])
   if (ran.status === 'fulfilled' && seen.status === 'fulfilled') return [ran.value, seen.value]
-  if (ran.status === 'fulfilled') throw seen.status === 'rejected' ? seen.reason : new Error('unreachable')
+  if (ran.status === 'fulfilled')
+    throw seen.status === 'rejected' ? seen.reason : new Error('unreachable')
   if (!String(ran.reason).includes('NOSCRIPT')) throw ran.reason
   const answer = (await redis.eval(commitLua, keyCount, ...keysAndArgs)) as CommitAnswer
   return [answer, await redis.hget(key, field)]

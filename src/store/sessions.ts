@@ -4,16 +4,28 @@ import { controlField, controlIndexKey, controlKey, devicesKey } from './keys.ts
 import { encodeNotice } from './packet.ts'
 import { withScripts } from './scripts.ts'
 
-/** What ends a connection from outside: its token is barred, or a newer connection of the same device is there. */
+/**
+ * What ends a connection from outside: its token is barred, or a newer connection of the same
+ * device is there.
+ */
 export type Standing = Readonly<{ isBarred: boolean; newestGeneration: string | null }>
 
-/** Logouts and devices of a user, as every relay sees them. Each change is told to the relays, which look again by themselves too. */
+/**
+ * Logouts and devices of a user, as every relay sees them. Each change is told to the relays, which
+ * look again by themselves too.
+ */
 export interface Sessions {
-  /** Bars the tokens of one session (claim `sid` or `jti`), or all that the user was issued up to this second. For good. */
+  /**
+   * Bars the tokens of one session (claim `sid` or `jti`), or all that the user was issued up to
+   * this second. For good.
+   */
   logout(userId: string, sessionId?: string): Promise<void>
   /** @returns the generation of the connection that is now the newest of this device */
   enter(userId: string, deviceId: string): Promise<string>
-  standing(claims: Pick<TokenClaims, 'sub' | 'sid' | 'jti' | 'iat'>, deviceId?: string): Promise<Standing>
+  standing(
+    claims: Pick<TokenClaims, 'sub' | 'sid' | 'jti' | 'iat'>,
+    deviceId?: string,
+  ): Promise<Standing>
 }
 
 /** Logged-out sessions that are remembered one by one; see the script for the rest. */
@@ -27,15 +39,30 @@ export function createSessions(connection: Redis): Sessions {
   return {
     async logout(userId, sessionId = '') {
       const { channel, packet } = encodeNotice(userId)
-      const revision = await redis.sessionBar(controlKey(userId), sessionId, SESSION_BARS_MAX, channel, packet)
+      const revision = await redis.sessionBar(
+        controlKey(userId),
+        sessionId,
+        SESSION_BARS_MAX,
+        channel,
+        packet,
+      )
       await redis.zadd(controlIndexKey, 'GT', revision, userId) // workers keep control sets in mind, bars included
     },
     async enter(userId, deviceId) {
       const { channel, packet } = encodeNotice(userId)
-      return redis.deviceEnter(devicesKey(userId), deviceId, DEVICES_MAX, DEVICES_TTL_MS, channel, packet)
+      return redis.deviceEnter(
+        devicesKey(userId),
+        deviceId,
+        DEVICES_MAX,
+        DEVICES_TTL_MS,
+        channel,
+        packet,
+      )
     },
     async standing({ sub, iat, sid, jti }, deviceId) {
-      const sessions = [sid, jti].flatMap((id) => (id === undefined ? [] : [controlField.sessionBar(id)]))
+      const sessions = [sid, jti].flatMap((id) =>
+        id === undefined ? [] : [controlField.sessionBar(id)],
+      )
       const [[userBar = null, ...sessionBars], newestGeneration] = await Promise.all([
         redis.hmget(controlKey(sub), controlField.userBar, ...sessions),
         deviceId === undefined ? null : redis.hget(devicesKey(sub), deviceId),

@@ -1,8 +1,23 @@
 import type { Redis } from 'ioredis'
 import { type Account, type Decimal, sum } from '#domain'
-import { accountsIn, archiveKey, connectionIdsIn, controlKey, field, stateKey, tombstoneKey } from './keys.ts'
+import {
+  accountsIn,
+  archiveKey,
+  connectionIdsIn,
+  controlKey,
+  field,
+  stateKey,
+  tombstoneKey,
+} from './keys.ts'
 import type { CancelMark, LoadedSlice, SliceAddress } from './port.ts'
-import { accountRecord, firstVersion, orderRecord, positionRecord, readRecord, readTombstone } from './records.ts'
+import {
+  accountRecord,
+  firstVersion,
+  orderRecord,
+  positionRecord,
+  readRecord,
+  readTombstone,
+} from './records.ts'
 
 export const cancelMarkRecord = firstVersion<CancelMark>()
 
@@ -29,7 +44,8 @@ export async function loadSlice(
   const [ended = null, tombstone = null] = isLookedUp
     ? await redis.mget(archiveKey(userId, orderId), tombstoneKey(userId, orderId))
     : []
-  // A connection that is erased may have its account until it is forgotten; a worker of before lists no accounts.
+  // A connection that is erased may have its account until it is forgotten; a worker of before
+  // lists no accounts.
   const others = new Set([...accountsIn(listed), ...connectionIdsIn(controls)])
   others.delete(connectionId)
   return {
@@ -44,12 +60,20 @@ export async function loadSlice(
     claim: claim ?? null,
     cancelMark: readRecord(cancelMarkRecord, names[3], mark),
     tombstone: ended === null && tombstone !== null ? readTombstone(tombstone) : null,
-    cashElsewhere: others.size === 0 ? null : cashOf(await readAccounts(redis, userId, [...others])),
+    cashElsewhere:
+      others.size === 0 ? null : cashOf(await readAccounts(redis, userId, [...others])),
   }
 }
 
-/** May be later than what was read before: then the version has moved, and a commit that is decided from both is refused. */
-async function readAccounts(redis: Redis, userId: string, connectionIds: readonly string[]): Promise<Account[]> {
+/**
+ * May be later than what was read before: then the version has moved, and a commit that is decided
+ * from both is refused.
+ */
+async function readAccounts(
+  redis: Redis,
+  userId: string,
+  connectionIds: readonly string[],
+): Promise<Account[]> {
   const names = connectionIds.map(field.account)
   const texts = await redis.hmget(stateKey(userId), ...names)
   return texts.flatMap((text, index) => {

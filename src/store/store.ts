@@ -29,13 +29,16 @@ export function createStore(connection: Redis): Store {
       if (brokerOrderIds.length === 0) return new Map()
       const orderIds = await redis.hmget(stateKey(userId), ...brokerOrderIds.map(field.ref))
       const refs = new Map<string, string>()
-      orderIds.forEach((orderId, index) => orderId !== null && refs.set(brokerOrderIds[index] ?? '', orderId))
+      orderIds.forEach(
+        (orderId, index) => orderId !== null && refs.set(brokerOrderIds[index] ?? '', orderId),
+      )
       return refs
     },
 
     version: async (userId) => (await redis.hget(stateKey(userId), field.version)) ?? '0',
 
-    loadConnection: async (userId, connectionId) => connectionOf(await redis.hgetall(stateKey(userId)), connectionId),
+    loadConnection: async (userId, connectionId) =>
+      connectionOf(await redis.hgetall(stateKey(userId)), connectionId),
 
     async loadOpen(userId, connectionId) {
       const open = await readOpen(redis, userId)
@@ -48,7 +51,10 @@ export function createStore(connection: Redis): Store {
 
     async loadWaitingMarks(userId) {
       const [version, text] = await redis.hmget(stateKey(userId), field.version, field.waitingMarks)
-      return { version: version ?? '0', marks: readRecord(waitingMarksRecord, field.waitingMarks, text)?.marks ?? [] }
+      return {
+        version: version ?? '0',
+        marks: readRecord(waitingMarksRecord, field.waitingMarks, text)?.marks ?? [],
+      }
     },
 
     async loadHealth(userId: string, connectionId: string) {
@@ -58,26 +64,45 @@ export function createStore(connection: Redis): Store {
     },
 
     async commit(userId: string, commit: Commit): Promise<CommitResult> {
-      const removed = commit.writes.flatMap((write) => (write.kind === 'forget' ? [write.connectionId] : []))
+      const removed = commit.writes.flatMap((write) =>
+        write.kind === 'forget' ? [write.connectionId] : [],
+      )
       const state = removed.length === 0 ? null : await redis.hgetall(stateKey(userId))
-      if (state !== null && (state[field.version] ?? '0') !== commit.expectVersion) return { kind: 'clash' }
-      const call = commitCall(userId, commit, state === null ? [] : forgetting(state, new Set(removed)))
+      if (state !== null && (state[field.version] ?? '0') !== commit.expectVersion)
+        return { kind: 'clash' }
+      const call = commitCall(
+        userId,
+        commit,
+        state === null ? [] : forgetting(state, new Set(removed)),
+      )
       if (!('exposure' in commit.fence)) return resultOf(await redis.commit(...call), null)
-      const [answer, halt] = await commitThenRead(redis, call, [globalControlKey, controlField.halt])
+      const [answer, halt] = await commitThenRead(redis, call, [
+        globalControlKey,
+        controlField.halt,
+      ])
       return resultOf(answer, halt)
     },
   }
 }
 
-function connectionOf(records: Readonly<Record<string, string>>, connectionId: string): LoadedConnection {
+function connectionOf(
+  records: Readonly<Record<string, string>>,
+  connectionId: string,
+): LoadedConnection {
   const { orders, positions, accounts } = readState(records)
   return {
     version: records[field.version] ?? '0',
     account: accounts.find((account) => account.connectionId === connectionId) ?? null,
-    positions: new Map(positions.filter((p) => p.connectionId === connectionId).map((p) => [p.symbol, p])),
+    positions: new Map(
+      positions.filter((p) => p.connectionId === connectionId).map((p) => [p.symbol, p]),
+    ),
     orders: orders.filter((order) => order.connectionId === connectionId),
     cancelMarks: Object.entries(records).flatMap(markOf),
-    health: readRecord(healthRecord, field.health(connectionId), records[field.health(connectionId)]),
+    health: readRecord(
+      healthRecord,
+      field.health(connectionId),
+      records[field.health(connectionId)],
+    ),
     cashElsewhere: cashOf(accounts.filter((account) => account.connectionId !== connectionId)),
   }
 }
@@ -125,8 +150,10 @@ export function readState(records: Readonly<Record<string, string>>): {
   const accounts: Account[] = []
   for (const [name, text] of Object.entries(records)) {
     if (name.startsWith('order:')) orders.push(...present(readRecord(orderRecord, name, text)))
-    else if (name.startsWith('position:')) positions.push(...present(readRecord(positionRecord, name, text)))
-    else if (name.startsWith('account:')) accounts.push(...present(readRecord(accountRecord, name, text)))
+    else if (name.startsWith('position:'))
+      positions.push(...present(readRecord(positionRecord, name, text)))
+    else if (name.startsWith('account:'))
+      accounts.push(...present(readRecord(accountRecord, name, text)))
   }
   return { orders, positions, accounts }
 }

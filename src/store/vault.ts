@@ -5,25 +5,36 @@ import { FillcastError } from '#runtime'
 export type VaultKey = Readonly<{ kid: string; key: Uint8Array }>
 
 /** How Fillcast logs in at the broker: a key pair, or an OAuth access token. */
-export type BrokerCredentials = Readonly<{ keyId: string; secretKey: string }> | Readonly<{ accessToken: string }>
+export type BrokerCredentials =
+  Readonly<{ keyId: string; secretKey: string }> | Readonly<{ accessToken: string }>
 
-/** Sealed credentials cannot be opened here: unknown key, other connection, or tampered with. The text never holds them. */
+/**
+ * Sealed credentials cannot be opened here: unknown key, other connection, or tampered with. The
+ * text never holds them.
+ */
 export class VaultError extends FillcastError<'VAULT_CANNOT_OPEN'> {
   constructor(why: string, options?: ErrorOptions) {
     super('VAULT_CANNOT_OPEN', `broker credentials cannot be opened: ${why}`, options)
   }
 }
 
-/** Seals and opens credentials (compact JWE, `dir` + A256GCM). A sealed text is bound to its connection and opens nowhere else. */
+/**
+ * Seals and opens credentials (compact JWE, `dir` + A256GCM). A sealed text is bound to its
+ * connection and opens nowhere else.
+ */
 export interface Vault {
   seal(connection: ConnectionRef, credentials: BrokerCredentials): Promise<string>
   /** `stale`: sealed with an older key; seal it again when convenient. @throws {VaultError} */
-  open(connection: ConnectionRef, sealed: string): Promise<{ credentials: BrokerCredentials; stale: boolean }>
+  open(
+    connection: ConnectionRef,
+    sealed: string,
+  ): Promise<{ credentials: BrokerCredentials; stale: boolean }>
 }
 
 export type ConnectionRef = Readonly<{ userId: string; connectionId: string }>
 
-const contextOf = ({ userId, connectionId }: ConnectionRef): string => `connection:${userId}:${connectionId}`
+const contextOf = ({ userId, connectionId }: ConnectionRef): string =>
+  `connection:${userId}:${connectionId}`
 
 /** @param keys the first seals, all of them open */
 export function createVault(keys: readonly VaultKey[]): Vault {
@@ -33,7 +44,12 @@ export function createVault(keys: readonly VaultKey[]): Vault {
   return {
     seal: (connection, credentials) =>
       new CompactEncrypt(new TextEncoder().encode(JSON.stringify(credentials)))
-        .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: active.kid, ctx: contextOf(connection) })
+        .setProtectedHeader({
+          alg: 'dir',
+          enc: 'A256GCM',
+          kid: active.kid,
+          ctx: contextOf(connection),
+        })
         .encrypt(active.key),
 
     async open(connection, sealed) {
@@ -46,11 +62,15 @@ export function createVault(keys: readonly VaultKey[]): Vault {
         },
         { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] },
       ).catch((error: unknown) => {
-        throw error instanceof VaultError ? error : new VaultError('it was changed or sealed with another key')
+        throw error instanceof VaultError
+          ? error
+          : new VaultError('it was changed or sealed with another key')
       })
       if (opened.protectedHeader['ctx'] !== contextOf(connection))
         throw new VaultError('it belongs to another connection')
-      const credentials = JSON.parse(new TextDecoder().decode(opened.plaintext)) as BrokerCredentials
+      const credentials = JSON.parse(
+        new TextDecoder().decode(opened.plaintext),
+      ) as BrokerCredentials
       return { credentials, stale: opened.protectedHeader.kid !== active.kid }
     },
   }

@@ -1,7 +1,10 @@
 import { EVENT_NUMBER_MAX } from '#contract'
 import { FillcastError } from '#runtime'
 
-/** An event that the live packet (MessagePack) and the log (JSON) would not both carry as it is. Nothing is written or published. */
+/**
+ * An event that the live packet (MessagePack) and the log (JSON) would not both carry as it is.
+ * Nothing is written or published.
+ */
 export class EventUnwritableError extends FillcastError<'EVENT_UNWRITABLE'> {
   constructor(at: string, why: string) {
     super('EVENT_UNWRITABLE', `an event cannot be written: ${at || 'its payload'} ${why}`)
@@ -9,9 +12,10 @@ export class EventUnwritableError extends FillcastError<'EVENT_UNWRITABLE'> {
 }
 
 /**
- * A payload as both encodings carry it, so that a live event and its replay are the same bytes. Text with half of a surrogate pair,
- * which the encodings replace each in its own way, is replaced here; a number beyond `EVENT_NUMBER_MAX`, of which MessagePack would
- * keep the low 64 bits, is refused, as is what is no JSON.
+ * A payload as both encodings carry it, so that a live event and its replay are the same bytes.
+ * Text with half of a surrogate pair, which the encodings replace each in its own way, is replaced
+ * here; a number beyond `EVENT_NUMBER_MAX`, of which MessagePack would keep the low 64 bits, is
+ * refused, as is what is no JSON.
  * @throws {EventUnwritableError}
  */
 export function writable<T>(value: T, at?: string): T
@@ -42,11 +46,13 @@ function writableObject(value: object, at: string): object {
     return written.some((item, index) => item !== items[index]) ? written : items
   }
   const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) throw new EventUnwritableError(at, 'must be a plain object')
+  if (prototype !== Object.prototype && prototype !== null)
+    throw new EventUnwritableError(at, 'must be a plain object')
   let copy: Record<string, unknown> | null = null
   for (const [key, field] of Object.entries(value) as [string, unknown][]) {
     const path = at === '' ? key : `${at}.${key}`
-    if (key === '__proto__' || !key.isWellFormed()) throw new EventUnwritableError(path, 'has a name that is not one')
+    if (key === '__proto__' || !key.isWellFormed())
+      throw new EventUnwritableError(path, 'has a name that is not one')
     const written = writable(field, path)
     if (written !== field) copy = { ...(copy ?? value), [key]: written }
   }

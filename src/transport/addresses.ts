@@ -5,8 +5,9 @@ import type { Clock } from '#runtime'
 import { SlidingWindow } from './sliding-window.ts'
 
 /**
- * Whose word counts about who called: addresses and networks (10.0.0.0/8) of our proxies, or how many of them stand in front.
- * Each proxy adds the address that it was called from to X-Forwarded-For; what stands before that, anybody may have written.
+ * Whose word counts about who called: addresses and networks (10.0.0.0/8) of our proxies, or how
+ * many of them stand in front. Each proxy adds the address that it was called from to
+ * X-Forwarded-For; what stands before that, anybody may have written.
  */
 export type TrustedProxies = number | readonly string[]
 
@@ -19,10 +20,16 @@ export type AddressLimits = Readonly<{
 /** Why a connection is one too many, and how the client is told. */
 export type AddressObjection = readonly [reason: 'handshake_rate' | 'address_full', message: string]
 
-/** An address may open all of its connections at once, and as many again after the time in which unauthenticated ones are closed. */
+/**
+ * An address may open all of its connections at once, and as many again after the time in which
+ * unauthenticated ones are closed.
+ */
 const FILL_MS = 5_000
 const SECOND_MS = 1_000
-/** A polling client holds one TCP connection, sends over another, and may be about to try a WebSocket. */
+/**
+ * A polling client holds one TCP connection, sends over another, and may be about to try a
+ * WebSocket.
+ */
 const TCP_PER_CONNECTION = 3
 /** A browser keeps six to one server, however few clients its address may be. */
 const TCP_SPARE = 16
@@ -30,9 +37,10 @@ const TCP_SPARE = 16
 type Entry = { connections: number; tcp: number; readonly handshakes: SlidingWindow }
 
 /**
- * Connections, TCP connections and handshakes of each client address. Kept: addresses with connections, and those of the last seconds,
- * which are no more than the limit of handshakes and the open files of the process allow. An IPv6 client has a whole network of 64
- * bits to choose from, which therefore counts as one address.
+ * Connections, TCP connections and handshakes of each client address. Kept: addresses with
+ * connections, and those of the last seconds, which are no more than the limit of handshakes and
+ * the open files of the process allow. An IPv6 client has a whole network of 64 bits to choose
+ * from, which therefore counts as one address.
  */
 export class Addresses {
   readonly #limits: AddressLimits
@@ -58,10 +66,16 @@ export class Addresses {
     const { connectionsPerAddress, handshakesPerSecond } = this.#limits
     const nowMs = this.#clock.monotonicMs()
     if (this.#handshakes.count(nowMs) >= handshakesPerSecond)
-      return ['handshake_rate', `More than ${handshakesPerSecond} handshakes in this second; try again`]
+      return [
+        'handshake_rate',
+        `More than ${handshakesPerSecond} handshakes in this second; try again`,
+      ]
     const entry = this.#entryOf(this.of(request))
     if (entry.connections >= connectionsPerAddress)
-      return ['address_full', `More than ${connectionsPerAddress} connections from this address; close some`]
+      return [
+        'address_full',
+        `More than ${connectionsPerAddress} connections from this address; close some`,
+      ]
     if (entry.handshakes.count(nowMs) >= connectionsPerAddress)
       return ['handshake_rate', 'Too many handshakes from this address; try again in a few seconds']
     this.#handshakes.add(nowMs)
@@ -77,15 +91,16 @@ export class Addresses {
   }
 
   /**
-   * Counts a TCP connection, whatever it carries, until it is closed or excused. Those of our own proxies are not counted: one of them
-   * carries what any client sends.
+   * Counts a TCP connection, whatever it carries, until it is closed or excused. Those of our own
+   * proxies are not counted: one of them carries what any client sends.
    * @returns whether there is room for it
    */
   admitTcp(socket: Socket): boolean {
     const { remoteAddress = '' } = socket
     if (this.#isTrusted(remoteAddress, 0)) return true
     const entry = this.#entryOf(countedAs(remoteAddress))
-    if (entry.tcp >= this.#limits.connectionsPerAddress * TCP_PER_CONNECTION + TCP_SPARE) return false
+    if (entry.tcp >= this.#limits.connectionsPerAddress * TCP_PER_CONNECTION + TCP_SPARE)
+      return false
     entry.tcp += 1
     this.#tcp.set(socket, entry)
     socket.once('close', () => this.excuseTcp(socket))
@@ -108,7 +123,11 @@ export class Addresses {
   }
 
   #entryOf(address: string): Entry {
-    const entry = this.#entries.get(address) ?? { connections: 0, tcp: 0, handshakes: new SlidingWindow(FILL_MS) }
+    const entry = this.#entries.get(address) ?? {
+      connections: 0,
+      tcp: 0,
+      handshakes: new SlidingWindow(FILL_MS),
+    }
     this.#entries.set(address, entry)
     return entry
   }
@@ -116,7 +135,9 @@ export class Addresses {
 
 /** @throws {TypeError} one of the addresses is none */
 export function trustOf(trusted: TrustedProxies): (address: string, distance: number) => boolean {
-  return typeof trusted === 'number' ? (_address, distance) => distance < trusted : proxyAddr.compile([...trusted])
+  return typeof trusted === 'number'
+    ? (_address, distance) => distance < trusted
+    : proxyAddr.compile([...trusted])
 }
 
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i

@@ -1,11 +1,20 @@
-import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http'
+import {
+  Agent,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request as httpRequest,
+} from 'node:http'
 import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '#runtime'
 
 /** Another server of ours, and the header by which it knows that the request comes from us. */
-export type ForwardTarget = Readonly<{ host: string; port: number; header: readonly [name: string, value: string] }>
+export type ForwardTarget = Readonly<{
+  host: string
+  port: number
+  header: readonly [name: string, value: string]
+}>
 
 /**
  * How a hand-over ended.
@@ -21,12 +30,14 @@ const SILENCE_MS_MAX = 60_000
 /** A server that is up takes a connection at once; a host that is gone says nothing at all. */
 const CONNECT_MS_MAX = 5_000
 const SOCKETS_PER_HOST_MAX = 4_096
-// No timeout here: equal to the request's, it would leave a reused connection with the short one that it had while it was idle.
+// No timeout here: equal to the request's, it would leave a reused connection with the short one
+// that it had while it was idle.
 const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_PER_HOST_MAX })
 
 /**
- * Only what a session needs goes over, either way. Node acts on many headers (Trailer, Expect, Transfer-Encoding, Connection) when it
- * writes a message of its own, and throws where they do not fit that message; each hop has its own framing.
+ * Only what a session needs goes over, either way. Node acts on many headers (Trailer, Expect,
+ * Transfer-Encoding, Connection) when it writes a message of its own, and throws where they do not
+ * fit that message; each hop has its own framing.
  */
 const REQUEST_HEADERS = [
   ...['host', 'origin', 'user-agent', 'content-type', 'content-length', 'accept-encoding'],
@@ -38,7 +49,11 @@ const UPGRADE_HEADERS = [
 ] as const
 const ANSWER_HEADERS = [
   ...['content-type', 'content-length', 'content-encoding', 'cache-control', 'vary'],
-  ...['access-control-allow-origin', 'access-control-allow-credentials', 'access-control-allow-methods'],
+  ...[
+    'access-control-allow-origin',
+    'access-control-allow-credentials',
+    'access-control-allow-methods',
+  ],
   ...['access-control-allow-headers', 'access-control-max-age'],
 ] as const
 /** The methods of a polling session and, before a page's request, of its browser's question. */
@@ -53,7 +68,10 @@ function pick(headers: IncomingHttpHeaders, names: readonly string[]): Record<st
   return picked
 }
 
-/** Hands a request to another server, and its answer back. Resolves when that is over; never rejects. */
+/**
+ * Hands a request to another server, and its answer back. Resolves when that is over; never
+ * rejects.
+ */
 export function forwardRequest(
   request: IncomingMessage,
   response: ServerResponse,
@@ -69,11 +87,23 @@ export function forwardRequest(
     }
     const fail = (): void => {
       if (response.headersSent) response.destroy()
-      resolve(response.headersSent || response.destroyed ? 'served' : isThrough ? 'bad_answer' : 'unreachable')
+      resolve(
+        response.headersSent || response.destroyed
+          ? 'served'
+          : isThrough
+            ? 'bad_answer'
+            : 'unreachable',
+      )
     }
     const connected = (): void => void (isThrough = true)
-    onward.once('socket', (socket) => void (socket.connecting ? socket.once('connect', connected) : connected()))
-    const cancelDeadline = clock.after(CONNECT_MS_MAX, () => isThrough || onward.destroy(new Error('nobody there')))
+    onward.once(
+      'socket',
+      (socket) => void (socket.connecting ? socket.once('connect', connected) : connected()),
+    )
+    const cancelDeadline = clock.after(
+      CONNECT_MS_MAX,
+      () => isThrough || onward.destroy(new Error('nobody there')),
+    )
     onward.on('close', cancelDeadline)
     onward.on('response', (answer) => {
       answer.on('error', () => response.destroy())
@@ -99,12 +129,29 @@ export function forwardRequest(
   })
 }
 
-/** The same request for the other server with its head written, which is where Node throws; `null`: it cannot be. */
-function build({ method, url: path, headers }: IncomingMessage, { host, port, header: [name, value] }: ForwardTarget) {
+/**
+ * The same request for the other server with its head written, which is where Node throws; `null`:
+ * it cannot be.
+ */
+function build(
+  { method, url: path, headers }: IncomingMessage,
+  { host, port, header: [name, value] }: ForwardTarget,
+) {
   if (!METHODS.includes(method)) return null
   try {
-    const own = { ...pick(headers, method === 'POST' ? REQUEST_HEADERS : withoutBody), [name]: value }
-    const onward = httpRequest({ host, port, method, path, headers: own, agent, timeout: SILENCE_MS_MAX })
+    const own = {
+      ...pick(headers, method === 'POST' ? REQUEST_HEADERS : withoutBody),
+      [name]: value,
+    }
+    const onward = httpRequest({
+      host,
+      port,
+      method,
+      path,
+      headers: own,
+      agent,
+      timeout: SILENCE_MS_MAX,
+    })
     onward.on('error', () => {}) // it may break before anybody listens
     onward.flushHeaders()
     return onward
@@ -114,7 +161,10 @@ function build({ method, url: path, headers }: IncomingMessage, { host, port, he
 }
 const withoutBody = REQUEST_HEADERS.filter((name) => !name.startsWith('content-'))
 
-/** Hands a connection that asks for a WebSocket to another server, bytes as they come. Resolves when that is over; never rejects. */
+/**
+ * Hands a connection that asks for a WebSocket to another server, bytes as they come. Resolves when
+ * that is over; never rejects.
+ */
 export function forwardUpgrade(
   request: IncomingMessage,
   socket: Duplex,
@@ -129,7 +179,10 @@ export function forwardUpgrade(
     }
     const known = Object.entries(pick(request.headers, UPGRADE_HEADERS))
     const own = [...known, ['connection', 'Upgrade'], ['upgrade', 'websocket'], header]
-    const lines = [`GET ${request.url} HTTP/1.1`, ...own.map(([name, value]) => `${name}: ${value}`)]
+    const lines = [
+      `GET ${request.url} HTTP/1.1`,
+      ...own.map(([name, value]) => `${name}: ${value}`),
+    ]
     const onward = connectTo(host, port)
     if (onward === null) {
       resolve('unreachable')
@@ -170,7 +223,15 @@ export function sendTo(
 ): Promise<void> {
   return new Promise((resolve) => {
     const headers = { [name]: value, 'content-length': Buffer.byteLength(body) }
-    const onward = httpRequest({ host, port, method: 'POST', path, headers, agent, timeout: CONNECT_MS_MAX })
+    const onward = httpRequest({
+      host,
+      port,
+      method: 'POST',
+      path,
+      headers,
+      agent,
+      timeout: CONNECT_MS_MAX,
+    })
     onward.on('timeout', () => onward.destroy()).on('error', () => resolve())
     onward.on('response', (answer) => answer.resume()).on('close', resolve)
     onward.end(body)

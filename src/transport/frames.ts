@@ -2,16 +2,18 @@ import type { Socket as RawSocket } from 'node:net'
 import type { Socket } from 'socket.io'
 
 /**
- * The last step to a client, made cheap. An event is encoded and framed once for everybody who gets it, the frames of one turn of the
- * loop are joined into one write a client, and the write goes straight to a WebSocket that has nothing else to do. Every other
- * connection (polling, upgrading, busy) takes the vendor's own path.
+ * The last step to a client, made cheap. An event is encoded and framed once for everybody who gets
+ * it, the frames of one turn of the loop are joined into one write a client, and the write goes
+ * straight to a WebSocket that has nothing else to do. Every other connection (polling, upgrading,
+ * busy) takes the vendor's own path.
  *
- * Kept true: packets arrive in the order in which they were sent, whichever path each took: whatever the vendor's path is about to
- * take lets go of what waits here first. What waits for a connection is bounded; beyond that the connection is cut, and its client
- * resumes from its last event id.
+ * Kept true: packets arrive in the order in which they were sent, whichever path each took:
+ * whatever the vendor's path is about to take lets go of what waits here first. What waits for a
+ * connection is bounded; beyond that the connection is cut, and its client resumes from its last
+ * event id.
  *
- * This stands on private parts of engine.io 6.6 and ws 8 (both pinned; tests/relay/frames.test.ts watches them). Where one of them is
- * missing, the vendor's path serves.
+ * This stands on private parts of engine.io 6.6 and ws 8 (both pinned; tests/relay/frames.test.ts
+ * watches them). Where one of them is missing, the vendor's path serves.
  */
 type Inside = Readonly<{
   id: string
@@ -30,11 +32,17 @@ type Connection = Socket['conn']
 const insideOf = (conn: Connection): Inside => conn as unknown as Inside
 
 const WS_OPEN = 1
-/** Bytes that may wait in the operating system's socket before the vendor's path, which waits for them, takes over. */
+/**
+ * Bytes that may wait in the operating system's socket before the vendor's path, which waits for
+ * them, takes over.
+ */
 const DIRECT_BYTES_MAX = 65_536
 /** Packets that may wait for a connection. */
 const WAITING_PACKETS_MAX = 1_000
-/** Bytes that may wait for a connection: more than the largest `state.sync`, so that nobody is cut for asking for one. */
+/**
+ * Bytes that may wait for a connection: more than the largest `state.sync`, so that nobody is cut
+ * for asking for one.
+ */
 const WAITING_BYTES_MAX = 4_194_304
 
 /** A packet as the vendor's path takes it, and as the frame that a WebSocket carries. */
@@ -58,16 +66,21 @@ export function frameOf(...event: readonly [name: string, ...args: unknown[]]): 
 /** The Engine.IO session's id: a capability, so it goes nowhere else. */
 export const sessionIdOf = (conn: Connection): string => insideOf(conn).id
 
-/** A polling client fetches the last word within its next request, which follows its last one at once. */
+/**
+ * A polling client fetches the last word within its next request, which follows its last one at
+ * once.
+ */
 const POLLING_CLOSE_MS = 5_000
 
 /**
- * Lets a polling connection that its client has left end soon after it is closed. The vendor waits half a minute for the client to ask
- * once more, for which time whoever opens sessions and asks for nothing would hold the place of others.
+ * Lets a polling connection that its client has left end soon after it is closed. The vendor waits
+ * half a minute for the client to ask once more, for which time whoever opens sessions and asks for
+ * nothing would hold the place of others.
  */
 export function closeSoon(conn: Connection): void {
   const { transport } = insideOf(conn)
-  if (transport.closeTimeout !== undefined) Object.assign(transport, { closeTimeout: POLLING_CLOSE_MS })
+  if (transport.closeTimeout !== undefined)
+    Object.assign(transport, { closeTimeout: POLLING_CLOSE_MS })
 }
 
 export const packetsWaiting = (conn: Connection): number => insideOf(conn).writeBuffer.length
@@ -78,7 +91,10 @@ export class FrameWriter {
   readonly #cuts = new WeakSet<Connection>()
   readonly #onCut: () => void
   readonly #onPacket: (this: Connection) => void
-  #joined: Readonly<{ frames: readonly Frame[]; bytes: Buffer }> = { frames: [], bytes: Buffer.alloc(0) }
+  #joined: Readonly<{ frames: readonly Frame[]; bytes: Buffer }> = {
+    frames: [],
+    bytes: Buffer.alloc(0),
+  }
 
   /** @param onCut told of each connection that was cut because too much waited for it */
   constructor(onCut: () => void) {
@@ -120,11 +136,16 @@ export class FrameWriter {
     this.#waiting.delete(conn)
     const raw = idleSocketOf(insideOf(conn))
     if (raw !== null) raw.write(this.#join(frames))
-    else for (const { text, bytes } of frames) insideOf(conn).write(text, { wsPreEncodedFrame: [bytes] })
+    else
+      for (const { text, bytes } of frames)
+        insideOf(conn).write(text, { wsPreEncodedFrame: [bytes] })
     if (packetsWaiting(conn) > WAITING_PACKETS_MAX) this.#cut(conn)
   }
 
-  /** The connections of one room get the same frames in one turn, one after another: they are joined once. */
+  /**
+   * The connections of one room get the same frames in one turn, one after another: they are joined
+   * once.
+   */
   #join(frames: readonly Frame[]): Buffer {
     const [first] = frames
     if (first !== undefined && frames.length === 1) return first.bytes
@@ -147,7 +168,12 @@ export class FrameWriter {
 /** The socket below a WebSocket that has nothing else to do, or `null`. */
 function idleSocketOf({ readyState, upgrading, writeBuffer, transport }: Inside): RawSocket | null {
   if (readyState !== 'open' || upgrading || writeBuffer.length > 0) return null
-  if (transport.name !== 'websocket' || !transport.writable || transport.socket?.readyState !== WS_OPEN) return null
+  if (
+    transport.name !== 'websocket' ||
+    !transport.writable ||
+    transport.socket?.readyState !== WS_OPEN
+  )
+    return null
   const raw = transport.socket._socket
   return raw?.writable === true && raw.writableLength <= DIRECT_BYTES_MAX ? raw : null
 }

@@ -4,12 +4,16 @@ import type { RelayNode, Relays } from '#store'
 const NODES_MAX = 256
 /** Ids without a relay that are kept in mind: anybody may make some up. */
 const MISSING_MAX = 1_024
-/** How long an id without a relay is not looked up again. A relay that comes back registers itself at any moment. */
+/**
+ * How long an id without a relay is not looked up again. A relay that comes back registers itself
+ * at any moment.
+ */
 const MISSING_MS = 500
 
 /**
- * The addresses of the other relays. A relay keeps its address for as long as it lives, and sessions outlive their relay's record in
- * Redis: an address that was found once holds, whatever Redis says or does not say, until the relay cannot be reached there.
+ * The addresses of the other relays. A relay keeps its address for as long as it lives, and
+ * sessions outlive their relay's record in Redis: an address that was found once holds, whatever
+ * Redis says or does not say, until the relay cannot be reached there.
  */
 export class Nodes {
   readonly #clock: Clock

@@ -6,9 +6,9 @@ const LOGGED_MAX = 100
 const LOGGED_LENGTH_MAX = 256
 
 /**
- * Which pages may connect. A page of this very host may, as a browser lets it; clients outside of browsers, some of which send the
- * server's own address as their origin, may too. Whether an origin tells the truth, only a browser vouches for: who somebody is, a
- * token says.
+ * Which pages may connect. A page of this very host may, as a browser lets it; clients outside of
+ * browsers, some of which send the server's own address as their origin, may too. Whether an origin
+ * tells the truth, only a browser vouches for: who somebody is, a token says.
  */
 export class Origins {
   readonly #allowed: ReadonlySet<string>
@@ -27,7 +27,10 @@ export class Origins {
     if (origin === undefined || this.#allowed.has(origin) || isSameHost(origin, host)) return true
     if (this.#logged.size < LOGGED_MAX && !this.#logged.has(origin)) {
       this.#logged.add(origin)
-      const shown = { origin: origin.slice(0, LOGGED_LENGTH_MAX), host: host?.slice(0, LOGGED_LENGTH_MAX) }
+      const shown = {
+        origin: origin.slice(0, LOGGED_LENGTH_MAX),
+        host: host?.slice(0, LOGGED_LENGTH_MAX),
+      }
       this.#log.warn({ ...shown, setting: this.#setting }, 'origin.refused')
     }
     return false
@@ -37,6 +40,7 @@ export class Origins {
 /** The port may be left out on either side where it is the scheme's own. */
 function isSameHost(origin: string, host: string | undefined): boolean {
   const page = URL.parse(origin)
-  if (host === undefined || (page?.protocol !== 'http:' && page?.protocol !== 'https:')) return false
+  if (host === undefined || (page?.protocol !== 'http:' && page?.protocol !== 'https:'))
+    return false
   return URL.parse(`${page.protocol}//${host}`)?.host === page.host
 }

@@ -1,11 +1,14 @@
 import type { Clock, Logger } from '#runtime'
 
-/** Longer than the time between two looks at a connection, so that an outage with few connections is one. */
+/**
+ * Longer than the time between two looks at a connection, so that an outage with few connections is
+ * one.
+ */
 const QUIET_MS = 45_000
 
 /**
- * What fails for every connection at once, as while Redis is away: logged when it begins and when it is over, with how often something
- * failed in between, and not once for each connection.
+ * What fails for every connection at once, as while Redis is away: logged when it begins and when
+ * it is over, with how often something failed in between, and not once for each connection.
  */
 export class Outage {
   readonly #clock: Clock
@@ -33,6 +36,9 @@ export class Outage {
     if (this.#now === null || this.#clock.monotonicMs() - this.#now.lastMs < QUIET_MS) return
     const { sinceMs, lastMs, failures } = this.#now
     this.#now = null
-    this.#log.info({ failures: Object.fromEntries(failures), forMs: Math.round(lastMs - sinceMs) }, 'relay.outage_over')
+    this.#log.info(
+      { failures: Object.fromEntries(failures), forMs: Math.round(lastMs - sinceMs) },
+      'relay.outage_over',
+    )
   }
 }

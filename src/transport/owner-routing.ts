@@ -14,7 +14,10 @@ export type RoutingDeps = Readonly<{
   log: Logger
   outage: Outage
   relays: Relays
-  /** Told of each request for a session of another relay; `unknown`: there is no such relay, or it does not answer. */
+  /**
+   * Told of each request for a session of another relay; `unknown`: there is no such relay, or it
+   * does not answer.
+   */
   onHop: (result: 'served' | 'unknown' | 'failed') => void
   /** Told of each TCP connection by which another relay hands requests over. */
   onColleague: (socket: Socket) => void
@@ -23,9 +26,11 @@ export type RoutingDeps = Readonly<{
 }>
 
 /**
- * No sticky sessions (D12). The id of each Engine.IO session starts with the relay that owns it; whichever relay a request reaches
- * hands it over. An address never comes from the client: the owner is looked up among the relays that are up. A request makes one
- * hop at most, and only with the owner's own key; what is left over is answered here, by an engine that does not know the session.
+ * No sticky sessions (D12). The id of each Engine.IO session starts with the relay that owns it;
+ * whichever relay a request reaches hands it over. An address never comes from the client: the
+ * owner is looked up among the relays that are up. A request makes one hop at most, and only with
+ * the owner's own key; what is left over is answered here, by an engine that does not know the
+ * session.
  */
 const HOP_HEADER = 'x-fillcast-hop'
 /** A request of a session, with the owner that the session's id names. */
@@ -35,7 +40,10 @@ const HOPS_MAX = 8_192
 /** Where a relay that stops tells others which of their sessions lead through it. */
 const GOOD_BYE_PATH = '/good-bye'
 
-/** How a request is refused that could not be handed over. `leaving`: this relay takes no more of that kind. */
+/**
+ * How a request is refused that could not be handed over. `leaving`: this relay takes no more of
+ * that kind.
+ */
 const REFUSED_WITH = { bad_request: 400, bad_answer: 502, leaving: 503 } as const
 
 type HopAddress = Readonly<{ hopHost?: string | undefined; listenHost?: string | undefined }>
@@ -78,19 +86,28 @@ export class OwnerRouting {
       this.#route(request, {
         serve: () => requests.forEach((listener) => void listener.call(http, request, response)),
         forward: (to) => forwardRequest(request, response, to, this.#deps.clock),
-        refuse: (status) => void (response.headersSent ? response.destroy() : response.writeHead(status).end()),
+        refuse: (status) =>
+          void (response.headersSent ? response.destroy() : response.writeHead(status).end()),
       })
     })
     http.on('upgrade', (request, socket, head) => {
       socket.on('error', ignore) // it may break while its owner is looked up
       this.#route(request, {
-        serve: () => upgrades.forEach((listener) => void listener.call(http, request, socket, head)),
-        // A client whose upgrade is refused stays where it is, on polling, which is handed over until the end.
+        serve: () =>
+          upgrades.forEach((listener) => void listener.call(http, request, socket, head)),
+        // A client whose upgrade is refused stays where it is, on polling, which is handed over
+        // until the end.
         forward: (to, owned) =>
           this.#isLeaving
             ? Promise.resolve('leaving')
-            : this.#tunnels.hold({ ...owned, socket }, forwardUpgrade(request, socket, head, to, this.#deps.clock)),
-        refuse: (status) => void socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`),
+            : this.#tunnels.hold(
+                { ...owned, socket },
+                forwardUpgrade(request, socket, head, to, this.#deps.clock),
+              ),
+        refuse: (status) =>
+          void socket.end(
+            `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`,
+          ),
       })
     })
   }
@@ -107,12 +124,18 @@ export class OwnerRouting {
     })
   }
 
-  /** Redis was away, and may have forgotten this relay: it is told at once, before clients ask elsewhere for their sessions. */
+  /**
+   * Redis was away, and may have forgotten this relay: it is told at once, before clients ask
+   * elsewhere for their sessions.
+   */
   announceAgain(): void {
     if (!this.#isRetired) this.#announce().catch(ignore) // the next heartbeat says so if it goes on
   }
 
-  /** The relay stops: no WebSocket leads through it any more, and the clients of those that do are told by their owners. */
+  /**
+   * The relay stops: no WebSocket leads through it any more, and the clients of those that do are
+   * told by their owners.
+   */
   async leave(): Promise<void> {
     this.#isLeaving = true
     const { clock, log } = this.#deps
@@ -143,7 +166,9 @@ export class OwnerRouting {
     else void this.#handOver({ owner, sessionId }, ways)
   }
 
-  /** Answers here. Whatever is thrown on the way is the end of this request, and of nothing else. */
+  /**
+   * Answers here. Whatever is thrown on the way is the end of this request, and of nothing else.
+   */
   #serve(ways: Ways): void {
     try {
       ways.serve()
@@ -158,7 +183,9 @@ export class OwnerRouting {
       this.#deps.log.error({ error }, 'relay.hop_failed')
       return 'bad_answer' as const
     })
-    this.#deps.onHop(result === 'served' ? 'served' : result === 'unreachable' ? 'unknown' : 'failed')
+    this.#deps.onHop(
+      result === 'served' ? 'served' : result === 'unreachable' ? 'unknown' : 'failed',
+    )
     if (result === 'unreachable') this.#serve(ways)
     else if (result !== 'served') ways.refuse(REFUSED_WITH[result])
   }

@@ -2,7 +2,10 @@ import type { EventEmitter } from 'node:events'
 import type { Socket } from 'socket.io'
 import type { Clock } from '#runtime'
 
-/** Packets and control frames of one connection; a client that keeps to its 10 messages a minute needs a fraction of them. */
+/**
+ * Packets and control frames of one connection; a client that keeps to its 10 messages a minute
+ * needs a fraction of them.
+ */
 const PACKETS_PER_MINUTE_MAX = 120
 const MINUTE_MS = 60_000
 
@@ -10,13 +13,19 @@ type Connection = Socket['conn']
 /** What this needs of `ws`'s own class; a private part of the vendor's, as in frames.ts. */
 type WebSocket = EventEmitter & { terminate(): void }
 type WebSockets = {
-  handleUpgrade(request: unknown, socket: unknown, head: unknown, done: (socket: WebSocket) => void): void
+  handleUpgrade(
+    request: unknown,
+    socket: unknown,
+    head: unknown,
+    done: (socket: WebSocket) => void,
+  ): void
 }
 
 /**
- * Cuts connections that send more packets than any client needs to, whatever they are: most of them reach no handler of ours. Control
- * frames of a WebSocket count too, although no packet comes of them; a pong that answers our ping does not, for we asked for it.
- * Minutes are the same for everybody; kept: the open connections that sent something in this one, and those that owe a pong.
+ * Cuts connections that send more packets than any client needs to, whatever they are: most of them
+ * reach no handler of ours. Control frames of a WebSocket count too, although no packet comes of
+ * them; a pong that answers our ping does not, for we asked for it. Minutes are the same for
+ * everybody; kept: the open connections that sent something in this one, and those that owe a pong.
  */
 export class PacketLimit {
   readonly #clock: Clock
@@ -25,7 +34,8 @@ export class PacketLimit {
   readonly #pinged = new Set<Connection>()
   readonly #owners = new WeakMap<WebSocket, Connection>()
   #untilMs = 0
-  // One listener for all, which hears from the emitter whose packet it is: a function of each connection's own would be kept with it.
+  // One listener for all, which hears from the emitter whose packet it is: a function of each
+  // connection's own would be kept with it.
   readonly #onPacket: (this: Connection, packet: Readonly<{ type: string }>) => void
   readonly #onPacketCreate: (this: Connection, packet: Readonly<{ type: string }>) => void
   readonly #onUpgrade: (this: Connection, transport: Readonly<{ socket?: WebSocket }>) => void
@@ -35,7 +45,12 @@ export class PacketLimit {
   constructor(clock: Clock, onFlood: () => void) {
     this.#clock = clock
     this.#onFlood = onFlood
-    const limit = { count: this.#count, pinged: this.#pinged, sent: this.#sent, owners: this.#owners }
+    const limit = {
+      count: this.#count,
+      pinged: this.#pinged,
+      sent: this.#sent,
+      owners: this.#owners,
+    }
     this.#onPacket = function ({ type }) {
       if ((type !== 'pong' || !limit.pinged.delete(this)) && limit.count(this)) this.close(true)
     }
@@ -62,7 +77,10 @@ export class PacketLimit {
     conn.on('upgrade', this.#onUpgrade).on('close', this.#onClose)
   }
 
-  /** Watches every WebSocket of the server from its first frame on, which may be long before it is a connection's. */
+  /**
+   * Watches every WebSocket of the server from its first frame on, which may be long before it is a
+   * connection's.
+   */
   watchSockets(sockets: WebSockets): void {
     const handleUpgrade = sockets.handleUpgrade.bind(sockets)
     sockets.handleUpgrade = (request, socket, head, done) =>

@@ -15,8 +15,8 @@ const SESSION_ID = /^[A-Za-z0-9_.-]{1,64}$/
 type Tunnel = Readonly<{ socket: Duplex; owner: string; sessionId: string }>
 
 /**
- * WebSockets that lead through this relay to the owners of their sessions. What passes is bytes, and no word can be put between them:
- * before a relay stops, it asks the owners to say good-bye.
+ * WebSockets that lead through this relay to the owners of their sessions. What passes is bytes,
+ * and no word can be put between them: before a relay stops, it asks the owners to say good-bye.
  */
 export class Tunnels {
   readonly #open = new Set<Tunnel>()
@@ -31,7 +31,9 @@ export class Tunnels {
     return isOpen.finally(() => this.#open.delete(tunnel))
   }
 
-  /** Asks the owners to say good-bye to the clients of all tunnels. Resolves when they were asked. */
+  /**
+   * Asks the owners to say good-bye to the clients of all tunnels. Resolves when they were asked.
+   */
   async sayGoodBye(
     clock: Clock,
     find: (owner: string) => Promise<RelayNode | null>,
@@ -41,7 +43,9 @@ export class Tunnels {
     for (const [owner, tunnels] of Map.groupBy(this.#open, (tunnel) => tunnel.owner)) {
       const node = await find(owner)
       for (let from = 0; node !== null && from < tunnels.length; from += SESSIONS_PER_MESSAGE) {
-        const named = tunnels.slice(from, from + SESSIONS_PER_MESSAGE).map(({ sessionId }) => sessionId)
+        const named = tunnels
+          .slice(from, from + SESSIONS_PER_MESSAGE)
+          .map(({ sessionId }) => sessionId)
         await sendTo({ ...node, header: header(node) }, path, named.join('\n'))
         await clock.sleep(PAUSE_MS)
       }
@@ -54,7 +58,10 @@ export class Tunnels {
 }
 
 /** Reads which sessions another relay's message names, and answers it. */
-export async function readGoodBye(request: IncomingMessage, response: ServerResponse): Promise<ReadonlySet<string>> {
+export async function readGoodBye(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<ReadonlySet<string>> {
   const isShort = Number(request.headers['content-length']) <= MESSAGE_BYTES_MAX
   const text = isShort ? (await buffer(request)).toString('latin1') : ''
   response.writeHead(isShort ? 204 : 413).end()

@@ -4,13 +4,19 @@ import { WebSocket } from 'ws'
 /** How one client comes in. */
 export type Visitor = Readonly<{
   url: string
-  /** Its Socket.IO CONNECT packet, sent once the server has opened the session; undefined: the server speaks no Socket.IO. */
+  /**
+   * Its Socket.IO CONNECT packet, sent once the server has opened the session; undefined: the
+   * server speaks no Socket.IO.
+   */
   greeting: string | undefined
   /** The beginning of the message by which the server says that the client is in. */
   welcome: string
 }>
 
-/** Clients that come in together, and the time that this takes at least: fewer a second than the 1,000 that a relay takes in. */
+/**
+ * Clients that come in together, and the time that this takes at least: fewer a second than the
+ * 1,000 that a relay takes in.
+ */
 const OPENING_MAX = 40
 const OPENING_MS_MIN = 50
 const OPENING_MS_MAX = 20_000
@@ -20,8 +26,9 @@ const AFTERWARDS_MS = 100
 const [OPEN, PING, MESSAGE, EVENT] = ['0', '2', '4', '2'].map((digit) => digit.charCodeAt(0))
 
 /**
- * Thousands of clients in one process, who count events without reading them: bare WebSockets that speak the few words of Engine.IO
- * and Socket.IO which keep a connection. Each is outside -> in -> closed; `#heard` counts the events since the last `hear`.
+ * Thousands of clients in one process, who count events without reading them: bare WebSockets that
+ * speak the few words of Engine.IO and Socket.IO which keep a connection. Each is outside -> in ->
+ * closed; `#heard` counts the events since the last `hear`.
  */
 export class Crowd implements Disposable {
   readonly #sockets: WebSocket[] = []
@@ -75,7 +82,8 @@ export class Crowd implements Disposable {
     this.#heard = 0
     this.#expected = count
     this.#onAll = resolve
-    const complain = (): void => reject(new Error(`${this.#heard} of ${count} events came within ${HEARING_MS_MAX} ms`))
+    const complain = (): void =>
+      reject(new Error(`${this.#heard} of ${count} events came within ${HEARING_MS_MAX} ms`))
     const tooLate = setTimeout(complain, HEARING_MS_MAX)
     try {
       await Promise.all([promise, send()])
@@ -87,7 +95,8 @@ export class Crowd implements Disposable {
   /** @throws {Error} more was heard than was expected last */
   async calm(): Promise<void> {
     await pause(AFTERWARDS_MS)
-    if (this.#heard > this.#expected) throw new Error(`${this.#heard - this.#expected} events too many were heard`)
+    if (this.#heard > this.#expected)
+      throw new Error(`${this.#heard - this.#expected} events too many were heard`)
   }
 
   [Symbol.dispose](): void {

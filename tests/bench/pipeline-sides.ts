@@ -45,17 +45,36 @@ async function startNaive(httpClient: 'fetch' | 'undici', options: SideOptions):
   const accountsFile = join(folder, 'naive-accounts.json')
   writeFileSync(accountsFile, JSON.stringify(users))
   const env = {
-    ...{ REDIS_URL: redis.url, SANDBOX_URL: sandboxUrl, ACCOUNTS_FILE: accountsFile, HTTP_CLIENT: httpClient },
+    ...{
+      REDIS_URL: redis.url,
+      SANDBOX_URL: sandboxUrl,
+      ACCOUNTS_FILE: accountsFile,
+      HTTP_CLIENT: httpClient,
+    },
     JWT_HS256_SECRET: SECRET,
   }
-  const relay = await startProcess({ entry: 'tests/bench/naive/relay.ts', env, ready: / on http/, profileFolder })
-  const worker = await startProcess({ entry: 'tests/bench/naive/worker.ts', env, ready: /is ready/, profileFolder })
+  const relay = await startProcess({
+    entry: 'tests/bench/naive/relay.ts',
+    env,
+    ready: / on http/,
+    profileFolder,
+  })
+  const worker = await startProcess({
+    entry: 'tests/bench/naive/worker.ts',
+    env,
+    ready: /is ready/,
+    profileFolder,
+  })
   const url = / on (\S+)/.exec(relay.readyLine)?.[1] ?? ''
   const queue = new Queue('naive', { connection: redis.connect() })
   return {
     processes: [worker, relay],
     enqueue: async (userId, tradeId) =>
-      void (await queue.add('order', { userId, tradeId, symbol: SYMBOL, quantity: QUANTITY }, { jobId: tradeId })),
+      void (await queue.add(
+        'order',
+        { userId, tradeId, symbol: SYMBOL, quantity: QUANTITY },
+        { jobId: tradeId },
+      )),
     async connect(userId) {
       const auth = { token: await tokenOf(userId) }
       return opened(io(url, { forceNew: true, transports: ['websocket'], auth }), 'connect')
@@ -67,20 +86,48 @@ async function startNaive(httpClient: 'fetch' | 'undici', options: SideOptions):
   }
 }
 
-async function startFillcast({ redis, sandboxUrl, users, profileFolder }: SideOptions): Promise<Side> {
+async function startFillcast({
+  redis,
+  sandboxUrl,
+  users,
+  profileFolder,
+}: SideOptions): Promise<Side> {
   const env = {
     ...{ REDIS_URL: redis.url, LISTEN_HOST: '127.0.0.1', LOG_LEVEL: 'info' },
     ...{ VAULT_KEYS: `t:${VAULT.toString('base64')}`, JWT_HS256_SECRET: SECRET, RELAY_PORT: '0' },
-    ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: sandboxUrl, WORKER_ROLES: 'orders,streams,connections' },
+    ...{
+      ALPACA_ENV: 'sandbox',
+      ALPACA_SANDBOX_URL: sandboxUrl,
+      WORKER_ROLES: 'orders,streams,connections',
+    },
   }
-  const relay = await startProcess({ entry: 'relay/main.ts', env, ready: /relay\.ready/, profileFolder })
-  const worker = await startProcess({ entry: 'workers/main.ts', env, ready: /workers\.ready/, profileFolder })
+  const relay = await startProcess({
+    entry: 'relay/main.ts',
+    env,
+    ready: /relay\.ready/,
+    profileFolder,
+  })
+  const worker = await startProcess({
+    entry: 'workers/main.ts',
+    env,
+    ready: /workers\.ready/,
+    profileFolder,
+  })
   const { port } = JSON.parse(relay.readyLine) as { port: number }
   const vaultKeys = [{ kid: 't', key: new Uint8Array(VAULT) }]
-  const producer = await createProducer({ redisUrl: redis.url, vaultKeys, log: pino({ level: 'silent' }) })
+  const producer = await createProducer({
+    redisUrl: redis.url,
+    vaultKeys,
+    log: pino({ level: 'silent' }),
+  })
   for (const { userId, keyId, secret } of users) {
     const credentials = { keyId, secretKey: secret }
-    await producer.connections.connect({ userId, connectionId: `broker_${userId}`, env: 'sandbox', credentials })
+    await producer.connections.connect({
+      userId,
+      connectionId: `broker_${userId}`,
+      env: 'sandbox',
+      credentials,
+    })
   }
   await adopted(redis, users)
   return {
@@ -93,7 +140,10 @@ async function startFillcast({ redis, sandboxUrl, users, profileFolder }: SideOp
     async connect(userId) {
       const query = { token: await tokenOf(userId) }
       const url = `http://127.0.0.1:${port}`
-      return opened(io(url, { forceNew: true, transports: ['websocket'], query }), 'connection.authorized')
+      return opened(
+        io(url, { forceNew: true, transports: ['websocket'], query }),
+        'connection.authorized',
+      )
     },
     async [Symbol.asyncDispose]() {
       await producer[Symbol.asyncDispose]()
@@ -124,7 +174,8 @@ async function adopted(redis: TestRedis, users: readonly BenchUser[]): Promise<v
   const deadlineMs = performance.now() + ADOPTED_MS_MAX
   for (const { userId } of users) {
     while ((await connection.hexists(`state:{${userId}}`, `account:broker_${userId}`)) === 0) {
-      if (performance.now() > deadlineMs) throw new Error(`the account of ${userId} was not read in time`)
+      if (performance.now() > deadlineMs)
+        throw new Error(`the account of ${userId} was not read in time`)
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }

@@ -10,9 +10,10 @@ import { cpuMsOf, startSandboxProcess } from '../support/process.ts'
 import { type BenchUser, type Side, type SideName, SIDES, startSide } from './pipeline-sides.ts'
 
 /**
- * This pipeline beside two naive ones in the same run: an order from the queue to the broker to the client's screen, and its fill back.
- * The naive ones do the same steps with nothing in between (tests/bench/naive), once over the global `fetch`, once over undici. Each
- * run has a Redis and a sandbox of its own; rounds alternate, and medians over the rounds are compared.
+ * This pipeline beside two naive ones in the same run: an order from the queue to the broker to the
+ * client's screen, and its fill back. The naive ones do the same steps with nothing in between
+ * (tests/bench/naive), once over the global `fetch`, once over undici. Each run has a Redis and a
+ * sandbox of its own; rounds alternate, and medians over the rounds are compared.
  */
 const USAGE = `Usage: npm run bench -- pipeline [options]
   --orders N         orders measured in each run (default 3000)
@@ -38,9 +39,16 @@ type Load = Readonly<{
   rounds: number
   profile: string | undefined
 }>
-type Figures = Readonly<{ cpuUs: number; redisUs: number; submittedMs: number; filledMs: number; missing: number }>
+type Figures = Readonly<{
+  cpuUs: number
+  redisUs: number
+  submittedMs: number
+  filledMs: number
+  missing: number
+}>
 
-const limited = (flag: keyof typeof LIMITS, text: string): number => wholeNumber(flag, text, LIMITS[flag], USAGE)
+const limited = (flag: keyof typeof LIMITS, text: string): number =>
+  wholeNumber(flag, text, LIMITS[flag], USAGE)
 
 function readLoad(args: readonly string[]): Load {
   const option = (fallback: string) => ({ type: 'string', default: fallback }) as const
@@ -64,7 +72,8 @@ function readLoad(args: readonly string[]): Load {
 function sidesOf(only: string | undefined): readonly SideName[] {
   const side = SIDES.find((name) => name === only)
   if (only === undefined) return SIDES
-  if (side === undefined) throw new Error(`--only must be one of ${SIDES.join(', ')}, not "${only}"\n${USAGE}`)
+  if (side === undefined)
+    throw new Error(`--only must be one of ${SIDES.join(', ')}, not "${only}"\n${USAGE}`)
   return [side]
 }
 
@@ -130,13 +139,22 @@ async function runOnce(name: SideName, load: Load, folder: string): Promise<Figu
     ...{ userId: `user${n}`, keyId: `bench-${n}`, secret: `bench-secret-${n}` },
   }))
   const accountsFile = join(folder, 'accounts.json')
-  writeFileSync(accountsFile, JSON.stringify(users.map(({ keyId, secret }) => ({ keyId, secret, cash: '100000000' }))))
+  writeFileSync(
+    accountsFile,
+    JSON.stringify(users.map(({ keyId, secret }) => ({ keyId, secret, cash: '100000000' }))),
+  )
   const steady = ['--no-partial-fills', '--fill-delay-ms', '20', '--tick-ms', '0']
   await using redis = await startRedis()
   const sandbox = await startSandboxProcess(['--port', '0', '--accounts', accountsFile, ...steady])
   try {
     const profileFolder = load.profile === undefined ? undefined : join(load.profile, name)
-    await using side = await startSide(name, { redis, sandboxUrl: sandbox.url, users, folder, profileFolder })
+    await using side = await startSide(name, {
+      redis,
+      sandboxUrl: sandbox.url,
+      users,
+      folder,
+      profileFolder,
+    })
     const sockets = await Promise.all(users.map(({ userId }) => side.connect(userId)))
     const [warm, watch] = [new Watch(), new Watch()]
     for (const socket of sockets) {
@@ -170,7 +188,9 @@ const COLUMNS = [
 ] as const
 
 const line = (name: string, cells: readonly string[]): void =>
-  void process.stdout.write(`${name.padEnd(36)}${cells.map((cell) => cell.padStart(12)).join('')}\n`)
+  void process.stdout.write(
+    `${name.padEnd(36)}${cells.map((cell) => cell.padStart(12)).join('')}\n`,
+  )
 
 type Runs = Readonly<Record<SideName, readonly Figures[]>>
 
@@ -191,7 +211,8 @@ function tell(runs: Runs, sides: readonly SideName[]): boolean {
 /** Prints medians and ratios; whether every bar holds and no event is missing. */
 function report(runs: Runs): boolean {
   const isComplete = tell(runs, SIDES)
-  const ratio = (key: keyof Figures, to: SideName): number => medianOf(runs, 'fillcast', key) / medianOf(runs, to, key)
+  const ratio = (key: keyof Figures, to: SideName): number =>
+    medianOf(runs, 'fillcast', key) / medianOf(runs, to, key)
   const bars = [
     ['own CPU to fetch', ratio('cpuUs', 'fetch'), BARS.cpuToFetch, 'bar'],
     ['own CPU to undici', ratio('cpuUs', 'undici'), BARS.cpuToUndiciGoal, 'goal'],
@@ -200,7 +221,9 @@ function report(runs: Runs): boolean {
   ] as const
   for (const [name, value, bar, kind] of bars)
     line(name, [`${value.toFixed(2)} x`, `${kind} ${bar}`, value <= bar ? 'holds' : 'MISSED'])
-  process.stdout.write(`machine: ${availableParallelism()} cores, load average ${(loadavg()[0] ?? 0).toFixed(1)}\n`)
+  process.stdout.write(
+    `machine: ${availableParallelism()} cores, load average ${(loadavg()[0] ?? 0).toFixed(1)}\n`,
+  )
   return isComplete && bars.every(([, value, bar, kind]) => kind === 'goal' || value <= bar)
 }
 

@@ -6,7 +6,10 @@ import { type ManagedProcess, startProcess } from '../support/process.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import type { Visitor } from './crowd.ts'
 
-/** One of the relays that are measured beside each other: some processes of it, on a Redis of their own. */
+/**
+ * One of the relays that are measured beside each other: some processes of it, on a Redis of their
+ * own.
+ */
 export type RelaySide = AsyncDisposable &
   Readonly<{
     processes: readonly ManagedProcess[]
@@ -14,7 +17,10 @@ export type RelaySide = AsyncDisposable &
     visitor(n: number, symbols: readonly string[]): Promise<Visitor>
     /** Sends `count` events to everybody who watches the symbol, in one write to Redis. */
     broadcast(symbol: string, count: number): Promise<void>
-    /** Sends one event to one user. On every side it goes into the user's log first, as a worker's does, so that all are sent at one pace. */
+    /**
+     * Sends one event to one user. On every side it goes into the user's log first, as a worker's
+     * does, so that all are sent at one pace.
+     */
     tell(userId: string): Promise<void>
     /** Sends `count` events to users who are not here. */
     tellElsewhere(count: number): Promise<void>
@@ -37,7 +43,9 @@ type Publication = readonly [channel: string, message: Buffer]
 /** What the emitter publishes for one event of one room. */
 function packetOf(room: string, event: string, payload: unknown): Publication {
   let packet: Publication | undefined
-  const emitter = new Emitter({ publish: (channel: string, message: Buffer) => void (packet = [channel, message]) })
+  const emitter = new Emitter({
+    publish: (channel: string, message: Buffer) => void (packet = [channel, message]),
+  })
   emitter.to(room).emit(event, payload)
   if (packet === undefined) throw new TypeError('the emitter did not publish')
   return packet
@@ -56,14 +64,21 @@ const tokenOf = (userId: string): Promise<string> =>
     .setExpirationTime('1h')
     .sign(new TextEncoder().encode(SECRET))
 
-const ENTRIES = { bare: 'tests/bench/naive/bare.ts', stock: 'tests/bench/naive/relay.ts', fillcast: 'relay/main.ts' }
+const ENTRIES = {
+  bare: 'tests/bench/naive/bare.ts',
+  stock: 'tests/bench/naive/relay.ts',
+  fillcast: 'relay/main.ts',
+}
 const ENV = {
   ...{ LISTEN_HOST: '127.0.0.1', RELAY_PORT: '0', JWT_HS256_SECRET: SECRET, LOG_LEVEL: 'info' },
   RELAY_CONNECTIONS_PER_ADDRESS: '100000', // all of the clients are here
 }
 
 /** @throws {Error} something did not start */
-export async function startRelaySide(name: RelaySideName, processCount: number): Promise<RelaySide> {
+export async function startRelaySide(
+  name: RelaySideName,
+  processCount: number,
+): Promise<RelaySide> {
   const redis = await startRedis()
   const processes: ManagedProcess[] = []
   const stop = async (): Promise<void> => {
@@ -73,7 +88,8 @@ export async function startRelaySide(name: RelaySideName, processCount: number):
   try {
     const ready = name === 'fillcast' ? /"relay\.ready"/ : / on http/
     const env = { ...ENV, REDIS_URL: redis.url }
-    while (processes.length < processCount) processes.push(await startProcess({ entry: ENTRIES[name], env, ready }))
+    while (processes.length < processCount)
+      processes.push(await startProcess({ entry: ENTRIES[name], env, ready }))
   } catch (error) {
     await stop()
     throw error
@@ -89,7 +105,8 @@ export async function startRelaySide(name: RelaySideName, processCount: number):
   return {
     processes,
     visitor: (n, symbols) => visitorOf(name, processes, n, symbols),
-    broadcast: (symbol, count) => publish(count, sending(marketRoom(symbol), 'market.quote', QUOTE)),
+    broadcast: (symbol, count) =>
+      publish(count, sending(marketRoom(symbol), 'market.quote', QUOTE)),
     async tell(userId) {
       await commit(userId)
       if (name === 'bare') await publish(1, textOf(userRoom(userId), EVENT, PAYLOAD))
@@ -99,7 +116,8 @@ export async function startRelaySide(name: RelaySideName, processCount: number):
   }
 }
 
-const portOf = (readyLine: string): string => /(?:"port":|127\.0\.0\.1:)(\d+)/.exec(readyLine)?.[1] ?? ''
+const portOf = (readyLine: string): string =>
+  /(?:"port":|127\.0\.0\.1:)(\d+)/.exec(readyLine)?.[1] ?? ''
 
 async function visitorOf(
   name: RelaySideName,
@@ -110,7 +128,9 @@ async function visitorOf(
   const userId = userIdOf(n)
   const host = `ws://127.0.0.1:${portOf(processes[n % processes.length]?.readyLine ?? '')}`
   if (name === 'bare') {
-    const rooms = [userRoom(userId), ...symbols.map(marketRoom)].map((room) => `room=${encodeURIComponent(room)}`)
+    const rooms = [userRoom(userId), ...symbols.map(marketRoom)].map(
+      (room) => `room=${encodeURIComponent(room)}`,
+    )
     return { url: `${host}/?${rooms.join('&')}`, greeting: undefined, welcome: '40' }
   }
   const auth = { token: await tokenOf(userId), ...(symbols.length > 0 && { symbols }) }
@@ -130,7 +150,8 @@ function commitsOn(redis: TestRedis): RelaySide['tell'] {
       ...{ expectVersion: versions.get(userId) ?? '0', fence: { kind: 'version' }, writes: [] },
       events: [{ event: EVENT, payload: { ...PAYLOAD, brokerType: 'alpaca' } }],
     })
-    if (done.kind !== 'committed') throw new Error(`an event of ${userId} was not committed: ${done.kind}`)
+    if (done.kind !== 'committed')
+      throw new Error(`an event of ${userId} was not committed: ${done.kind}`)
     versions.set(userId, done.version)
   }
 }

@@ -4,13 +4,21 @@ import { parseArgs } from 'node:util'
 import { Crowd } from './crowd.ts'
 import { wholeNumber } from '../support/flags.ts'
 import { openFilesMax } from '../support/process.ts'
-import { RELAY_SIDES, type RelaySide, type RelaySideName, startRelaySide, userIdOf } from './relay-sides.ts'
+import {
+  RELAY_SIDES,
+  type RelaySide,
+  type RelaySideName,
+  startRelaySide,
+  userIdOf,
+} from './relay-sides.ts'
 
 /**
- * This relay beside two others in the same run: bare WebSockets fed by Redis, which is the floor, and stock Socket.IO with its Redis
- * adapter and emitter (tests/bench/naive). Only ratios are judged: what a system call costs differs between machines by a factor of
- * three. An event is sent when the one before it was heard by everybody, so that no turn of a server's loop is shared by accident.
- * What keeping the connections costs while nothing is sent is measured before and after, and taken off the rest, on every side.
+ * This relay beside two others in the same run: bare WebSockets fed by Redis, which is the floor,
+ * and stock Socket.IO with its Redis adapter and emitter (tests/bench/naive). Only ratios are
+ * judged: what a system call costs differs between machines by a factor of three. An event is sent
+ * when the one before it was heard by everybody, so that no turn of a server's loop is shared by
+ * accident. What keeping the connections costs while nothing is sent is measured before and after,
+ * and taken off the rest, on every side.
  */
 const USAGE = `Usage: npm run bench -- relay [options]
   --clients N      clients in one room, and users in rooms of their own (default 5000)
@@ -21,8 +29,22 @@ const USAGE = `Usage: npm run bench -- relay [options]
   --rounds N       rounds, of which the medians are compared (default 3)
   --only NAME      only one of the cases one, several, idle; nothing is judged then that was not measured`
 
-const LIMITS = { clients: 15_000, broadcasts: 1_000, events: 100_000, relays: 8, idle: 25_000, rounds: 9 } as const
-const DEFAULTS = { clients: 5_000, broadcasts: 40, events: 4_000, relays: 4, idle: 15_000, rounds: 3 } as const
+const LIMITS = {
+  clients: 15_000,
+  broadcasts: 1_000,
+  events: 100_000,
+  relays: 8,
+  idle: 25_000,
+  rounds: 9,
+} as const
+const DEFAULTS = {
+  clients: 5_000,
+  broadcasts: 40,
+  events: 4_000,
+  relays: 4,
+  idle: 15_000,
+  rounds: 3,
+} as const
 type Load = Readonly<Record<keyof typeof LIMITS, number>>
 
 const [ROOM, SMALL_ROOM] = ['ROOM', 'TURN']
@@ -31,16 +53,23 @@ const TURN_EVENTS = 8
 const ELSEWHERE_EVENTS = 100_000
 const ELSEWHERE_BATCH = 500
 /**
- * Sent before anything is measured: compilers and caches warm up. On every side an event gets cheaper by about a quarter until some 8,000 have
- * passed; measured before that, it is the compiler's work that is compared.
+ * Sent before anything is measured: compilers and caches warm up. On every side an event gets
+ * cheaper by about a quarter until some 8,000 have passed; measured before that, it is the
+ * compiler's work that is compared.
  */
 const WARM_UP = { broadcasts: 5, events: 10_000 } as const
 /** After the last client came in: what was needed for that is let go of. */
 const REST_MS = 10_000
-/** After that, nobody is looked at together with those who came in at the same time: looks are up to 30 s apart. */
+/**
+ * After that, nobody is looked at together with those who came in at the same time: looks are up to
+ * 30 s apart.
+ */
 const SPREAD_MS = 30_000
 const IDLE_MS = 5_000
-/** Files and memory of a process besides its connections; memory that a connection takes on both of its ends. */
+/**
+ * Files and memory of a process besides its connections; memory that a connection takes on both of
+ * its ends.
+ */
 const FILES_BESIDES = 500
 const CONNECTION_BYTES = 100_000
 
@@ -66,7 +95,13 @@ const ROWS = [
 ] as const
 
 /** `to`: the side that a figure is divided by; undefined: the figure itself. */
-type Bar = Readonly<{ name: string; key: keyof Figures; to?: RelaySideName; bar: number; isGoal?: true }>
+type Bar = Readonly<{
+  name: string
+  key: keyof Figures
+  to?: RelaySideName
+  bar: number
+  isGoal?: true
+}>
 const BARS: readonly Bar[] = [
   { name: 'one room to stock', key: 'room', to: 'stock', bar: 0.8 },
   { name: 'one room to bare', key: 'room', to: 'bare', bar: 1.1, isGoal: true },
@@ -81,20 +116,25 @@ const BARS: readonly Bar[] = [
   { name: 'memory to stock', key: 'memory', to: 'stock', bar: 1, isGoal: true },
 ]
 
-const limited = (flag: keyof typeof LIMITS, text: string): number => wholeNumber(flag, text, LIMITS[flag], USAGE)
+const limited = (flag: keyof typeof LIMITS, text: string): number =>
+  wholeNumber(flag, text, LIMITS[flag], USAGE)
 
 const CASES = ['one', 'several', 'idle'] as const
 type Case = (typeof CASES)[number]
 
 function readLoad(args: readonly string[]): Readonly<{ load: Load; cases: readonly Case[] }> {
   const flags = Object.keys(LIMITS) as (keyof typeof LIMITS)[]
-  const options = Object.fromEntries([...flags, 'only'].map((flag) => [flag, { type: 'string' } as const]))
+  const options = Object.fromEntries(
+    [...flags, 'only'].map((flag) => [flag, { type: 'string' } as const]),
+  )
   const { values } = parseArgs({ args: [...args], options })
   const cases = CASES.filter((name) => values['only'] === undefined || name === values['only'])
   if (cases.length === 0) throw new Error(`--only must be one of ${CASES.join(', ')}\n${USAGE}`)
   const read = (flag: keyof typeof LIMITS): number => {
     const given = values[flag]
-    return typeof given === 'string' ? limited(flag, given) : Math.min(DEFAULTS[flag], connectionsMax(flag))
+    return typeof given === 'string'
+      ? limited(flag, given)
+      : Math.min(DEFAULTS[flag], connectionsMax(flag))
   }
   return { load: Object.fromEntries(flags.map((flag) => [flag, read(flag)])) as Load, cases }
 }
@@ -102,14 +142,20 @@ function readLoad(args: readonly string[]): Readonly<{ load: Load; cases: readon
 /** How many of them this machine allows, where they are connections. */
 function connectionsMax(flag: keyof typeof LIMITS): number {
   if (flag !== 'idle' && flag !== 'clients') return Infinity
-  const [byFiles, byMemory] = [openFilesMax() - FILES_BESIDES, Math.floor(freemem() / CONNECTION_BYTES)]
+  const [byFiles, byMemory] = [
+    openFilesMax() - FILES_BESIDES,
+    Math.floor(freemem() / CONNECTION_BYTES),
+  ]
   const max = Math.max(1, Math.min(byFiles, byMemory))
   if (max < DEFAULTS[flag])
-    process.stdout.write(`--${flag} is ${max}: open files allow ${byFiles} connections, free memory ${byMemory}\n`)
+    process.stdout.write(
+      `--${flag} is ${max}: open files allow ${byFiles} connections, free memory ${byMemory}\n`,
+    )
   return max
 }
 
-const cpuMsOfAll = ({ processes }: RelaySide): number => processes.reduce((sum, each) => sum + (each.cpuMs() ?? NaN), 0)
+const cpuMsOfAll = ({ processes }: RelaySide): number =>
+  processes.reduce((sum, each) => sum + (each.cpuMs() ?? NaN), 0)
 
 type Spent = Readonly<{ cpuMs: number; ms: number }>
 
@@ -120,7 +166,10 @@ async function cpuOf(side: RelaySide, work: () => Promise<unknown>): Promise<Spe
   return { cpuMs: cpuMsOfAll(side) - cpuMs, ms: performance.now() - startMs }
 }
 
-/** Several pieces of work between two stretches of idleness, whose CPU a second is what keeping the connections costs. */
+/**
+ * Several pieces of work between two stretches of idleness, whose CPU a second is what keeping the
+ * connections costs.
+ */
 async function cpuBesidesIdling(side: RelaySide, work: readonly (() => Promise<unknown>)[]) {
   await pause(SPREAD_MS)
   const before = await cpuOf(side, () => pause(IDLE_MS))
@@ -128,10 +177,17 @@ async function cpuBesidesIdling(side: RelaySide, work: readonly (() => Promise<u
   for (const each of work) spent.push(await cpuOf(side, each))
   const after = await cpuOf(side, () => pause(IDLE_MS))
   const idleShare = (before.cpuMs + after.cpuMs) / (before.ms + after.ms)
-  return { standing: idleShare * 1_000, cpuMs: spent.map(({ cpuMs, ms }) => Math.max(0, cpuMs - idleShare * ms)) }
+  return {
+    standing: idleShare * 1_000,
+    cpuMs: spent.map(({ cpuMs, ms }) => Math.max(0, cpuMs - idleShare * ms)),
+  }
 }
 
-async function crowdOf(side: RelaySide, count: number, symbolsOf: (n: number) => readonly string[]): Promise<Crowd> {
+async function crowdOf(
+  side: RelaySide,
+  count: number,
+  symbolsOf: (n: number) => readonly string[],
+): Promise<Crowd> {
   const crowd = new Crowd()
   const numbers = Array.from({ length: count }, (_, n) => n)
   await crowd.enter(await Promise.all(numbers.map((n) => side.visitor(n, symbolsOf(n)))))
@@ -139,26 +195,47 @@ async function crowdOf(side: RelaySide, count: number, symbolsOf: (n: number) =>
 }
 
 /** One event a relay at a time, to one user after another. */
-async function tellInTurn(side: RelaySide, crowd: Crowd, users: number, events: number): Promise<void> {
+async function tellInTurn(
+  side: RelaySide,
+  crowd: Crowd,
+  users: number,
+  events: number,
+): Promise<void> {
   const atOnce = side.processes.length
   for (let n = 0; n < events; n += atOnce) {
-    const told = Array.from({ length: Math.min(atOnce, events - n) }, (_, i) => userIdOf((n + i) % users))
-    await crowd.hear(told.length, () => Promise.all(told.map((userId) => side.tell(userId))).then(() => {}))
+    const told = Array.from({ length: Math.min(atOnce, events - n) }, (_, i) =>
+      userIdOf((n + i) % users),
+    )
+    await crowd.hear(told.length, () =>
+      Promise.all(told.map((userId) => side.tell(userId))).then(() => {}),
+    )
   }
   await crowd.calm()
 }
 
-async function broadcast(side: RelaySide, crowd: Crowd, symbol: string, clients: number, count: number, times: number) {
-  for (let n = 0; n < times; n += 1) await crowd.hear(clients * count, () => side.broadcast(symbol, count))
+async function broadcast(
+  side: RelaySide,
+  crowd: Crowd,
+  symbol: string,
+  clients: number,
+  count: number,
+  times: number,
+) {
+  for (let n = 0; n < times; n += 1)
+    await crowd.hear(clients * count, () => side.broadcast(symbol, count))
   await crowd.calm()
 }
 
 async function tellElsewhere(side: RelaySide): Promise<void> {
-  for (let n = 0; n < ELSEWHERE_EVENTS; n += ELSEWHERE_BATCH) await side.tellElsewhere(ELSEWHERE_BATCH)
+  for (let n = 0; n < ELSEWHERE_EVENTS; n += ELSEWHERE_BATCH)
+    await side.tellElsewhere(ELSEWHERE_BATCH)
 }
 
 /** One process with everybody on it. */
-async function runOne(name: RelaySideName, { clients, broadcasts, events }: Load): Promise<Partial<Figures>> {
+async function runOne(
+  name: RelaySideName,
+  { clients, broadcasts, events }: Load,
+): Promise<Partial<Figures>> {
   const small = Math.min(SMALL_ROOM_CLIENTS, clients)
   await using side = await startRelaySide(name, 1)
   using crowd = await crowdOf(side, clients, (n) => (n < small ? [ROOM, SMALL_ROOM] : [ROOM]))
@@ -167,7 +244,10 @@ async function runOne(name: RelaySideName, { clients, broadcasts, events }: Load
   await tellInTurn(side, crowd, clients, WARM_UP.events)
   const work = [
     [broadcasts * clients, () => broadcast(side, crowd, ROOM, clients, 1, broadcasts)],
-    [broadcasts * small * TURN_EVENTS, () => broadcast(side, crowd, SMALL_ROOM, small, TURN_EVENTS, broadcasts)],
+    [
+      broadcasts * small * TURN_EVENTS,
+      () => broadcast(side, crowd, SMALL_ROOM, small, TURN_EVENTS, broadcasts),
+    ],
     [events, () => tellInTurn(side, crowd, clients, events)],
     [ELSEWHERE_EVENTS, () => tellElsewhere(side)],
   ] as const
@@ -175,14 +255,19 @@ async function runOne(name: RelaySideName, { clients, broadcasts, events }: Load
     side,
     work.map(([, each]) => each),
   )
-  const [room = NaN, turn = NaN, own = NaN, elsewhere = NaN] = work.map(([count], n) => usOf(cpuMs[n], count))
+  const [room = NaN, turn = NaN, own = NaN, elsewhere = NaN] = work.map(([count], n) =>
+    usOf(cpuMs[n], count),
+  )
   return { standing, room, turn, own, elsewhere }
 }
 
 const usOf = (cpuMs = NaN, count: number): number => (cpuMs * 1_000) / count
 
 /** The users spread over several processes. */
-async function runSeveral(name: RelaySideName, { clients, events, relays }: Load): Promise<Partial<Figures>> {
+async function runSeveral(
+  name: RelaySideName,
+  { clients, events, relays }: Load,
+): Promise<Partial<Figures>> {
   await using side = await startRelaySide(name, relays)
   using crowd = await crowdOf(side, clients, () => [])
   await tellInTurn(side, crowd, clients, WARM_UP.events)
@@ -207,16 +292,21 @@ const median = (values: readonly number[]): number =>
 /** Prints medians and ratios; whether every bar holds. */
 function report(runs: Runs): boolean {
   const line = (name: string, cells: readonly string[]): void =>
-    void process.stdout.write(`${name.padEnd(40)}${cells.map((cell) => cell.padStart(11)).join('')}\n`)
+    void process.stdout.write(
+      `${name.padEnd(40)}${cells.map((cell) => cell.padStart(11)).join('')}\n`,
+    )
   const of = (side: RelaySideName, key: keyof Figures): number =>
     median(runs[side].flatMap((figures) => figures[key] ?? []))
   line('medians', RELAY_SIDES)
   for (const [name, key, places] of ROWS)
     line(
       name,
-      RELAY_SIDES.map((side) => (Number.isNaN(of(side, key)) ? '-' : of(side, key).toFixed(places))),
+      RELAY_SIDES.map((side) =>
+        Number.isNaN(of(side, key)) ? '-' : of(side, key).toFixed(places),
+      ),
     )
-  const valueOf = ({ key, to }: Bar): number => of('fillcast', key) / (to === undefined ? 1 : of(to, key))
+  const valueOf = ({ key, to }: Bar): number =>
+    of('fillcast', key) / (to === undefined ? 1 : of(to, key))
   const measured = BARS.filter((bar) => !Number.isNaN(valueOf(bar)))
   for (const bar of measured) {
     const unit = bar.to === undefined ? '' : ' x'
@@ -227,13 +317,16 @@ function report(runs: Runs): boolean {
       isHeld ? 'holds' : 'MISSED',
     ])
   }
-  process.stdout.write(`machine: ${availableParallelism()} cores, load average ${(loadavg()[0] ?? 0).toFixed(1)}\n`)
+  process.stdout.write(
+    `machine: ${availableParallelism()} cores, load average ${(loadavg()[0] ?? 0).toFixed(1)}\n`,
+  )
   return measured.every((bar) => bar.isGoal === true || valueOf(bar) <= bar.bar)
 }
 
 /**
  * Runs the benchmark and prints its figures; false when a bar is missed.
- * @throws {Error} a flag is wrong, something did not start, or an event was lost, repeated or heard by somebody else
+ * @throws {Error} a flag is wrong, something did not start, or an event was lost, repeated or heard
+ *   by somebody else
  */
 export async function benchRelay(args: readonly string[]): Promise<boolean> {
   const { load, cases } = readLoad(args)

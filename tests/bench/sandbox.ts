@@ -10,8 +10,9 @@ import { Tally } from './tally.ts'
 import { type BenchAccount, drain, openListeners } from './trade-listeners.ts'
 
 /**
- * One sandbox process, many accounts, one trade stream each, market orders over all of them at a steady rate: does every stream get
- * `new` and `fill` of every order of its account, once, and what does an order cost? The load and the sandbox share this machine.
+ * One sandbox process, many accounts, one trade stream each, market orders over all of them at a
+ * steady rate: does every stream get `new` and `fill` of every order of its account, once, and what
+ * does an order cost? The load and the sandbox share this machine.
  */
 const USAGE = `Usage: npm run bench -- sandbox [options]
   --accounts N       accounts, with one trade stream each (default 1000)
@@ -29,8 +30,16 @@ const EVENTS_MS_MAX = 30_000
 const SYMBOLS = ['AAPL', 'MSFT', 'TSLA', 'NVDA', 'AMZN'] as const
 
 type SandboxProcess = ManagedProcess & { url: string }
-type Load = Readonly<{ accounts: number; rate: number; seconds: number; profile: string | undefined }>
-/** What came of it. `sendMs` until the last order was sent, `doneMs` until its last event; CPU from the first order on. */
+type Load = Readonly<{
+  accounts: number
+  rate: number
+  seconds: number
+  profile: string | undefined
+}>
+/**
+ * What came of it. `sendMs` until the last order was sent, `doneMs` until its last event; CPU from
+ * the first order on.
+ */
 type Run = Readonly<{
   tally: Tally
   refusals: readonly string[]
@@ -60,11 +69,21 @@ function readLoad(args: readonly string[]): Load {
 
 /** The sandbox is started without a rate limit. */
 const newAccounts = (count: number): BenchAccount[] =>
-  Array.from({ length: count }, (_, index) => ({ keyId: `bench-${index}`, secret: `bench-secret-${index}` }))
+  Array.from({ length: count }, (_, index) => ({
+    keyId: `bench-${index}`,
+    secret: `bench-secret-${index}`,
+  }))
 
 /** Why an order was not taken, or undefined. */
 async function post(pool: Pool, account: BenchAccount, clientOrderId: string, symbol: string) {
-  const order = { symbol, qty: '1', side: 'buy', type: 'market', time_in_force: 'day', client_order_id: clientOrderId }
+  const order = {
+    symbol,
+    qty: '1',
+    side: 'buy',
+    type: 'market',
+    time_in_force: 'day',
+    client_order_id: clientOrderId,
+  }
   try {
     const { statusCode, body } = await pool.request({
       method: 'POST',
@@ -83,7 +102,10 @@ async function post(pool: Pool, account: BenchAccount, clientOrderId: string, sy
   }
 }
 
-/** Sends every order when it is due, whatever became of those before; answers when all of them were answered or given up. */
+/**
+ * Sends every order when it is due, whatever became of those before; answers when all of them were
+ * answered or given up.
+ */
 async function sendOrders(pool: Pool, load: Load, accounts: readonly BenchAccount[], tally: Tally) {
   const refusals: string[] = []
   const posts: Promise<void>[] = []
@@ -109,13 +131,25 @@ async function sendOrders(pool: Pool, load: Load, accounts: readonly BenchAccoun
   return { refusals, sendMs }
 }
 
-async function run(sandbox: SandboxProcess, load: Load, accounts: readonly BenchAccount[]): Promise<Run> {
+async function run(
+  sandbox: SandboxProcess,
+  load: Load,
+  accounts: readonly BenchAccount[],
+): Promise<Run> {
   const tally = new Tally()
-  const limits = { connections: CONNECTIONS, headersTimeout: ANSWER_MS_MAX, bodyTimeout: ANSWER_MS_MAX }
+  const limits = {
+    connections: CONNECTIONS,
+    headersTimeout: ANSWER_MS_MAX,
+    bodyTimeout: ANSWER_MS_MAX,
+  }
   const pool = new Pool(sandbox.url, limits)
   const sockets = await openListeners(sandbox.url, accounts, tally)
   try {
-    const [startMs, ownCpu, startCpuMs] = [performance.now(), process.cpuUsage(), sandbox.cpuMs() ?? 0]
+    const [startMs, ownCpu, startCpuMs] = [
+      performance.now(),
+      process.cpuUsage(),
+      sandbox.cpuMs() ?? 0,
+    ]
     const sending = await sendOrders(pool, load, accounts, tally)
     const deadlineMs = performance.now() + EVENTS_MS_MAX
     while (tally.figures().lost > 0 && performance.now() < deadlineMs) await pause(20)
@@ -133,7 +167,9 @@ async function run(sandbox: SandboxProcess, load: Load, accounts: readonly Bench
 
 const rounded = (value: number, places: number): string => value.toFixed(places)
 const perOrder = (cpuMs: number | undefined, orders: number): string =>
-  cpuMs === undefined ? 'unknown: it is read from /proc, which this system has not' : rounded(cpuMs / orders, 3)
+  cpuMs === undefined
+    ? 'unknown: it is read from /proc, which this system has not'
+    : rounded(cpuMs / orders, 3)
 
 /** The smallest latency that `share` of all do not exceed. */
 function percentile(sorted: readonly number[], share: number): string {
@@ -174,8 +210,14 @@ function report(load: Load, run: Run, rssMib: number | undefined): boolean {
   return isClean
 }
 
-/** A sandbox that fills every order at once and in full, at prices that stand still. It has read the accounts when it is up. */
-async function startFor(accounts: readonly BenchAccount[], profile: string | undefined): Promise<SandboxProcess> {
+/**
+ * A sandbox that fills every order at once and in full, at prices that stand still. It has read the
+ * accounts when it is up.
+ */
+async function startFor(
+  accounts: readonly BenchAccount[],
+  profile: string | undefined,
+): Promise<SandboxProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'fillcast-bench-'))
   try {
     const file = join(folder, 'accounts.json')
@@ -188,7 +230,8 @@ async function startFor(accounts: readonly BenchAccount[], profile: string | und
 }
 
 /**
- * Runs the benchmark and prints its figures; false when an order failed, or an event was lost, repeated or misdirected.
+ * Runs the benchmark and prints its figures; false when an order failed, or an event was lost,
+ * repeated or misdirected.
  * @throws {Error} a flag is wrong, or the sandbox or a stream did not come up
  */
 export async function benchSandbox(args: readonly string[]): Promise<boolean> {

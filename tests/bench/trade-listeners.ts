@@ -14,9 +14,12 @@ type Frame = Readonly<{
   data: Readonly<{ status?: string; event?: string; order?: Readonly<{ client_order_id: string }> }>
 }>
 
-const frameOf = (data: WebSocket.RawData): Frame => JSON.parse((data as Buffer).toString('utf8')) as Frame
+const frameOf = (data: WebSocket.RawData): Frame =>
+  JSON.parse((data as Buffer).toString('utf8')) as Frame
 
-/** The answer to a message, before there is anything else to hear. @throws {Error} none came in time */
+/**
+ * The answer to a message, before there is anything else to hear. @throws {Error} none came in time
+ */
 async function ask(socket: WebSocket, message: unknown): Promise<Frame> {
   const answer = once(socket, 'message', { signal: AbortSignal.timeout(STEP_MS_MAX) })
   socket.send(JSON.stringify(message))
@@ -29,8 +32,12 @@ async function listen(url: string, { keyId, secret }: BenchAccount): Promise<Web
   await once(socket, 'open', { signal: AbortSignal.timeout(STEP_MS_MAX) })
   // A stream that breaks later shows as lost events.
   socket.on('error', () => {})
-  const login = await ask(socket, { action: 'authenticate', data: { key_id: keyId, secret_key: secret } })
-  if (login.data.status !== 'authorized') throw new Error(`${keyId} was not let into the trade stream`)
+  const login = await ask(socket, {
+    action: 'authenticate',
+    data: { key_id: keyId, secret_key: secret },
+  })
+  if (login.data.status !== 'authorized')
+    throw new Error(`${keyId} was not let into the trade stream`)
   const listening = await ask(socket, { action: 'listen', data: { streams: ['trade_updates'] } })
   if (listening.stream !== 'listening') throw new Error(`${keyId} cannot listen to its trades`)
   return socket
@@ -56,7 +63,10 @@ export async function openListeners(
   return sockets
 }
 
-/** Resolves when every stream that lives has had what was on its way: frames come in order, and the pong comes behind them. */
+/**
+ * Resolves when every stream that lives has had what was on its way: frames come in order, and the
+ * pong comes behind them.
+ */
 export async function drain(sockets: readonly WebSocket[]): Promise<void> {
   const open = sockets.filter(({ readyState }) => readyState === WebSocket.OPEN)
   await Promise.allSettled(

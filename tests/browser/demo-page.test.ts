@@ -6,7 +6,9 @@ import { type Demo, startDemo } from '../../src/apps/demo/launcher.ts'
 const CHROMIUM = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium'
 const hasBrowser = existsSync(CHROMIUM)
 if (!hasBrowser)
-  process.stderr.write(`The demo page is not tried: there is no ${CHROMIUM} (CHROMIUM_BIN names another)\n`)
+  process.stderr.write(
+    `The demo page is not tried: there is no ${CHROMIUM} (CHROMIUM_BIN names another)\n`,
+  )
 
 describe.runIf(hasBrowser)('the demo page', () => {
   const stack = new AsyncDisposableStack()
@@ -18,14 +20,20 @@ describe.runIf(hasBrowser)('the demo page', () => {
   beforeAll(async () => {
     const onLine = (name: string, line: string): void => void lines.push(`${name} ${line}`)
     const ports = { page: 0, relay: 0, dashboard: 0, sandbox: 0 }
-    demo = await startDemo({ ports, seed: '7', partialFills: false, redisUrl: undefined, onLine }, stack).catch(
-      (cause: unknown) => {
-        throw new Error(`the demo did not start:\n${lines.slice(-40).join('\n')}`, { cause })
-      },
-    )
+    demo = await startDemo(
+      { ports, seed: '7', partialFills: false, redisUrl: undefined, onLine },
+      stack,
+    ).catch((cause: unknown) => {
+      throw new Error(`the demo did not start:\n${lines.slice(-40).join('\n')}`, { cause })
+    })
     browser = await chromium.launch({
       executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-background-networking',
+        '--disable-component-update',
+      ],
     })
     stack.defer(() => browser.close())
   }, 60_000)
@@ -43,10 +51,15 @@ describe.runIf(hasBrowser)('the demo page', () => {
     await page.locator('#cash', { hasText: '$' }).waitFor()
     return page
   }
-  const row = (page: Page, table: string, text: string) => page.locator(`#${table} tr`, { hasText: text })
+  const row = (page: Page, table: string, text: string) =>
+    page.locator(`#${table} tr`, { hasText: text })
 
   test('a trade on one device shows on both, and nowhere else', async () => {
-    const [laptop, phone, other] = await Promise.all([openAs('alice'), openAs('alice'), openAs('bob')])
+    const [laptop, phone, other] = await Promise.all([
+      openAs('alice'),
+      openAs('alice'),
+      openAs('bob'),
+    ])
     const cash = await other.textContent('#cash')
     await laptop.selectOption('[name=symbol]', 'AAPL')
     await laptop.fill('[name=amount]', '10')
@@ -86,7 +99,9 @@ describe.runIf(hasBrowser)('the demo page', () => {
     const [page, other] = await Promise.all([openAs('bob'), openAs('bob')])
     const session = String(await page.evaluate("sessionStorage.getItem('fillcast-session')"))
     const copy = await (await browser.newContext()).newPage()
-    await copy.addInitScript(`sessionStorage.setItem('fillcast-session', ${JSON.stringify(session)})`)
+    await copy.addInitScript(
+      `sessionStorage.setItem('fillcast-session', ${JSON.stringify(session)})`,
+    )
     await copy.goto(demo.pageUrl)
     await copy.waitForSelector('#link[data-state=live]')
     await page.click('#logout')
@@ -106,5 +121,6 @@ describe.runIf(hasBrowser)('the demo page', () => {
   })
 
   // A refused order is a response of 422, which Chromium writes to the console.
-  test('no page had an error', () => expect(trouble.filter((text) => !text.includes('422'))).toEqual([]))
+  test('no page had an error', () =>
+    expect(trouble.filter((text) => !text.includes('422'))).toEqual([]))
 })

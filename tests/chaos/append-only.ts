@@ -10,9 +10,10 @@ export const LOST_MS_MAX = 1_000
 type Sight = Readonly<{ atMs: number; name: string; bytes: number }>
 
 /**
- * The append-only file of a Redis server, and how long it was at each moment of the last second. A server that is killed loses nothing
- * that it had handed to the system: only with the machine goes what was not synced. Cut back, the file is as after such a loss, which is
- * a moment in the past: writes are in it in their order.
+ * The append-only file of a Redis server, and how long it was at each moment of the last second. A
+ * server that is killed loses nothing that it had handed to the system: only with the machine goes
+ * what was not synced. Cut back, the file is as after such a loss, which is a moment in the past:
+ * writes are in it in their order.
  */
 export class AppendOnlyFile implements Disposable {
   readonly #folder: string
@@ -46,7 +47,10 @@ export class AppendOnlyFile implements Disposable {
   #look(): void {
     const sight = this.#newest()
     if (sight === null) return
-    this.#sights = [...this.#sights.filter(({ atMs }) => atMs > sight.atMs - 2 * LOST_MS_MAX), sight]
+    this.#sights = [
+      ...this.#sights.filter(({ atMs }) => atMs > sight.atMs - 2 * LOST_MS_MAX),
+      sight,
+    ]
   }
 
   /** The file that is written to: a rewrite begins another, with the next number. */
@@ -54,7 +58,10 @@ export class AppendOnlyFile implements Disposable {
     const parts = readdirSync(this.#folder).map(
       (name) => [Number(/\.(\d+)\.incr\.aof$/.exec(name)?.[1] ?? -1), name] as const,
     )
-    const [number, name] = parts.reduce((newest, part) => (part[0] > newest[0] ? part : newest), [-1, ''] as const)
+    const [number, name] = parts.reduce((newest, part) => (part[0] > newest[0] ? part : newest), [
+      -1,
+      '',
+    ] as const)
     if (number < 0) return null
     return { atMs: performance.now(), name, bytes: statSync(join(this.#folder, name)).size }
   }

@@ -22,11 +22,14 @@ export class ChaosClient {
       reconnectionDelay: 50,
       reconnectionDelayMax: 1_000,
     })
-    this.socket.on('broker.connected', (payload: { brokerConnectionId: string }, { id }: { id: string }) => {
-      auth.lastEventId = id
-      this.heard.push(payload.brokerConnectionId)
-      this.onEvent()
-    })
+    this.socket.on(
+      'broker.connected',
+      (payload: { brokerConnectionId: string }, { id }: { id: string }) => {
+        auth.lastEventId = id
+        this.heard.push(payload.brokerConnectionId)
+        this.onEvent()
+      },
+    )
     this.socket.on('connection.authorized', ({ lastEventId }: { lastEventId: string }) => {
       auth.lastEventId ||= lastEventId // from here on it misses nothing, even if it is cut before the first event
     })

@@ -20,7 +20,11 @@ export const tokenOf = (userId: string): Promise<string> =>
 /** The n-th event of a user; who it is for and which it is can be read from it. */
 const eventOf = (userId: string, n: number): LoggedEvent => ({
   event: 'broker.connected',
-  payload: { brokerType: 'alpaca', brokerConnectionId: `${userId}/${n}`, timestamp: '2024-03-15T14:00:00.000Z' },
+  payload: {
+    brokerType: 'alpaca',
+    brokerConnectionId: `${userId}/${n}`,
+    timestamp: '2024-03-15T14:00:00.000Z',
+  },
 })
 
 /** Redis, relays as processes, and somebody who commits events as a worker does. */
@@ -42,7 +46,10 @@ export class Ground implements AsyncDisposable {
   }
 
   /** @param env what the relays' processes are given on top */
-  static async open(relayCount: number, env: Readonly<Record<string, string>> = {}): Promise<Ground> {
+  static async open(
+    relayCount: number,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Ground> {
     const ground = new Ground(await startRedis(), env)
     try {
       for (let n = 0; n < relayCount; n += 1) ground.relays.push(await ground.startRelay())
@@ -72,8 +79,14 @@ export class Ground implements AsyncDisposable {
     const { version, count } = this.#told.get(userId) ?? { version: '0', count: 0 }
     const events = [eventOf(userId, count + 1)]
     const fence = { kind: 'version' } as const
-    const done = await this.#store.commit(userId, { expectVersion: version, fence, writes: [], events })
-    if (done.kind !== 'committed') throw new Error(`an event of ${userId} was not committed: ${done.kind}`)
+    const done = await this.#store.commit(userId, {
+      expectVersion: version,
+      fence,
+      writes: [],
+      events,
+    })
+    if (done.kind !== 'committed')
+      throw new Error(`an event of ${userId} was not committed: ${done.kind}`)
     this.#told.set(userId, { version: done.version, count: count + 1 })
   }
 
@@ -85,7 +98,9 @@ export class Ground implements AsyncDisposable {
   async logOf(userId: string): Promise<string[]> {
     const rows = await this.#connection.xrange(`log:{${userId}}`, '-', '+')
     return rows.map(([, fields]) => {
-      const payload = JSON.parse(fields[fields.indexOf('d') + 1] ?? '') as { brokerConnectionId: string }
+      const payload = JSON.parse(fields[fields.indexOf('d') + 1] ?? '') as {
+        brokerConnectionId: string
+      }
       return payload.brokerConnectionId
     })
   }

@@ -1,11 +1,27 @@
 /** How what clients heard differs from what their users' logs hold. */
-export type Differences = { lost: number; repeated: number; foreign: number; misplaced: number; resyncs: number }
+export type Differences = {
+  lost: number
+  repeated: number
+  foreign: number
+  misplaced: number
+  resyncs: number
+}
 
-export const noDifferences = (): Differences => ({ lost: 0, repeated: 0, foreign: 0, misplaced: 0, resyncs: 0 })
+export const noDifferences = (): Differences => ({
+  lost: 0,
+  repeated: 0,
+  foreign: 0,
+  misplaced: 0,
+  resyncs: 0,
+})
 
-export const isClean = (differences: Differences): boolean => Object.values(differences).every((count) => count === 0)
+export const isClean = (differences: Differences): boolean =>
+  Object.values(differences).every((count) => count === 0)
 
-/** Adds the differences of one client. `misplaced`: heard, and heard once, after one that follows it in the log. */
+/**
+ * Adds the differences of one client. `misplaced`: heard, and heard once, after one that follows it
+ * in the log.
+ */
 export function compare(heard: readonly string[], log: readonly string[], into: Differences): void {
   const places = new Map(log.map((name, place) => [name, place]))
   const seen = new Set<string>()

@@ -16,7 +16,9 @@ export type RedisOptions = Readonly<{ kills: number; users: number; rate: number
 export type RedisReport = Readonly<{
   verdict: Verdict
   trades: number
-  /** Kills after which the end of the append-only file was gone as well, and how much of it in all. */
+  /**
+   * Kills after which the end of the append-only file was gone as well, and how much of it in all.
+   */
   cuts: number
   bytesLost: number
   /** Events that had been told and were lost. */
@@ -25,7 +27,9 @@ export type RedisReport = Readonly<{
   repeats: number
   /** Trades that nobody knows of at the end, although they were asked for again. */
   untold: number
-  /** Holdings that were not what executions made them, until the broker's figures put them right. */
+  /**
+   * Holdings that were not what executions made them, until the broker's figures put them right.
+   */
   drifts: number
   settledMs: number
 }>
@@ -45,8 +49,9 @@ const TAKEN_MS = 5_000
 const TRADES_MAX = 1_000_000
 
 /**
- * A trade API that is not sure of anything: it asks again, with the same ids, while Redis is away, and repeats every trade of which
- * there is no record. A job that was lost with Redis, which nobody promises to keep, is told by that from a trade that was lost.
+ * A trade API that is not sure of anything: it asks again, with the same ids, while Redis is away,
+ * and repeats every trade of which there is no record. A job that was lost with Redis, which nobody
+ * promises to keep, is told by that from a trade that was lost.
  */
 class TradeApi {
   readonly #ground: Ground
@@ -80,7 +85,8 @@ class TradeApi {
   async untold(): Promise<SubmitOrder[]> {
     const told = new Set<string>()
     for (const userId of this.#ground.users)
-      for (const { id } of (await this.#store.loadConnection(userId, connectionOf(userId))).orders) told.add(id)
+      for (const { id } of (await this.#store.loadConnection(userId, connectionOf(userId))).orders)
+        told.add(id)
     return [...this.#trades.values()].filter(({ tradeId }) => !told.has(tradeId))
   }
 
@@ -92,7 +98,10 @@ class TradeApi {
   }
 }
 
-/** Kills Redis as a crash does; every other time its machine goes with it, and with that the end of what was written. */
+/**
+ * Kills Redis as a crash does; every other time its machine goes with it, and with that the end of
+ * what was written.
+ */
 async function killRedis({ redis }: Ground, file: AppendOnlyFile, chance: Chance): Promise<number> {
   await pause(chance.integer(UP_MS_MIN, UP_MS_MAX))
   const [isCut, lostMs, downMs] = [
@@ -108,7 +117,11 @@ async function killRedis({ redis }: Ground, file: AppendOnlyFile, chance: Chance
 }
 
 /** Asks for one thing after the other at `rate` trades a second, until the signal. */
-async function load(api: TradeApi, { seed, users, rate }: RedisOptions, signal: AbortSignal): Promise<void> {
+async function load(
+  api: TradeApi,
+  { seed, users, rate }: RedisOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const startMs = performance.now()
   for (const request of soakRequests(seed, TRADES_MAX, users)) {
     while (performance.now() < startMs + (api.trades / rate) * 1_000) await pause(5)
@@ -118,12 +131,18 @@ async function load(api: TradeApi, { seed, users, rate }: RedisOptions, signal: 
 }
 
 /**
- * Redis, with an append-only file that is synced once a second, is killed at random moments while orders flow, and started again on the
- * same port and folder. Workers stay. Afterwards the broker's ledger, our state and the event logs are compared as the soak does.
+ * Redis, with an append-only file that is synced once a second, is killed at random moments while
+ * orders flow, and started again on the same port and folder. Workers stay. Afterwards the broker's
+ * ledger, our state and the event logs are compared as the soak does.
  */
 export async function killRedisAtRandom(options: RedisOptions): Promise<RedisReport> {
   const { kills, users, seed } = options
-  await using ground = await Ground.open({ seed, users, workers: WORKERS, redis: { persistent: true } })
+  await using ground = await Ground.open({
+    seed,
+    users,
+    workers: WORKERS,
+    redis: { persistent: true },
+  })
   const [, folder = ''] = (await ground.redis.connect().config('GET', 'dir')) as string[]
   using file = new AppendOnlyFile(folder)
   const tail = new LogTail(createReader(ground.redis.connect()), ground.users)
@@ -150,5 +169,15 @@ export async function killRedisAtRandom(options: RedisOptions): Promise<RedisRep
   const untold = (await api.untold()).length
   const { trades, repeats } = api
   const { drifts } = ground
-  return { verdict, trades, cuts, bytesLost, eventsLost: tail.takenBack, repeats, untold, drifts, settledMs }
+  return {
+    verdict,
+    trades,
+    cuts,
+    bytesLost,
+    eventsLost: tail.takenBack,
+    repeats,
+    untold,
+    drifts,
+    settledMs,
+  }
 }

@@ -24,7 +24,11 @@ async function until(isSo: () => boolean, what: string): Promise<void> {
 }
 
 /** What a client misses is told the moment it is cut; when it has heard that, it has caught up. */
-function watch(ground: Ground, client: ChaosClient, caughtUpMs: Map<ChaosClient, number>): Promise<void> {
+function watch(
+  ground: Ground,
+  client: ChaosClient,
+  caughtUpMs: Map<ChaosClient, number>,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     client.socket.once('disconnect', () => {
       const cutMs = performance.now()
@@ -37,7 +41,8 @@ function watch(ground: Ground, client: ChaosClient, caughtUpMs: Map<ChaosClient,
 }
 
 /**
- * All of the clients are on one of two relays; it is restarted, and they come back to whichever the balancer picks.
+ * All of the clients are on one of two relays; it is restarted, and they come back to whichever the
+ * balancer picks.
  * @param isCrash it is killed instead of stopped
  */
 export async function restart({
@@ -57,10 +62,15 @@ export async function restart({
     for (let n = 0; n < count; n += 1) {
       const user = `user-${n}`
       clients.push(new ChaosClient(user, balancer.url, await tokenOf(user), ['websocket']))
-      const authorized = (): number => clients.filter((client) => client.count('connection.authorized') > 0).length
-      if (n % OPENING_AT_ONCE === 0) await until(() => clients.length - authorized() < OPENING_AT_ONCE, 'connecting')
+      const authorized = (): number =>
+        clients.filter((client) => client.count('connection.authorized') > 0).length
+      if (n % OPENING_AT_ONCE === 0)
+        await until(() => clients.length - authorized() < OPENING_AT_ONCE, 'connecting')
     }
-    await until(() => clients.every((client) => client.count('connection.authorized') === 1), 'connecting')
+    await until(
+      () => clients.every((client) => client.count('connection.authorized') === 1),
+      'connecting',
+    )
     for (const { userId } of clients) await ground.tell(userId)
     await until(() => clients.every((client) => client.heard.length === 1), 'the first event')
 
@@ -73,7 +83,9 @@ export async function restart({
     await Promise.all(missed)
     await until(() => caughtUpMs.size === count, 'catching up').catch(() => {})
     for (const { userId } of clients) await ground.tell(userId)
-    await until(() => clients.every((client) => client.heard.length >= 3), 'the last event').catch(() => {})
+    await until(() => clients.every((client) => client.heard.length >= 3), 'the last event').catch(
+      () => {},
+    )
 
     const differences = noDifferences()
     for (const client of clients) {

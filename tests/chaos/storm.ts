@@ -31,13 +31,17 @@ const CUT_MS = 150
 const SUBSCRIPTION_CUT_MS = 1_000
 const WRITERS = 4
 /**
- * How long the last events may take once everything stands still: more than the 45 s after which the vendor's client notices that it
- * hangs. It does when its WebSocket is cut between the pause of its polling and the end of its upgrade.
+ * How long the last events may take once everything stands still: more than the 45 s after which
+ * the vendor's client notices that it hangs. It does when its WebSocket is cut between the pause of
+ * its polling and the end of its upgrade.
  */
 const SETTLE_MS_MAX = 60_000
 const LOOK_MS = 50
 
-/** Repeats `act` until the signal ends it; each begins `everyMs` after the one before, or when that is over. */
+/**
+ * Repeats `act` until the signal ends it; each begins `everyMs` after the one before, or when that
+ * is over.
+ */
 async function repeat(everyMs: number, signal: AbortSignal, act: () => unknown): Promise<number> {
   for (let times = 0; ; times += 1) {
     await pause(everyMs, undefined, { signal }).catch(() => {})
@@ -56,7 +60,11 @@ function relayKiller(ground: Ground): () => Promise<void> {
   }
 }
 
-async function tellEverybody(ground: Ground, users: readonly string[], { events, rate }: StormOptions): Promise<void> {
+async function tellEverybody(
+  ground: Ground,
+  users: readonly string[],
+  { events, rate }: StormOptions,
+): Promise<void> {
   const startMs = performance.now()
   let told = 0
   const writer = async (own: readonly string[]): Promise<void> => {
@@ -68,7 +76,11 @@ async function tellEverybody(ground: Ground, users: readonly string[], { events,
       await ground.tell(own[n % own.length] ?? '')
     }
   }
-  await Promise.all(Array.from({ length: WRITERS }, (_, w) => writer(users.filter((_user, n) => n % WRITERS === w))))
+  await Promise.all(
+    Array.from({ length: WRITERS }, (_, w) =>
+      writer(users.filter((_user, n) => n % WRITERS === w)),
+    ),
+  )
 }
 
 const connectsOf = (clients: readonly ChaosClient[]): number =>
@@ -81,19 +93,25 @@ async function until(isSo: () => boolean, msMax: number): Promise<number> {
 }
 
 /**
- * Events are committed while everything that can break does: connections of every transport are cut in the middle of a byte stream,
- * relays are killed, and the links by which Redis tells the relays of events. Afterwards each client's sequence is compared with its
- * user's log.
+ * Events are committed while everything that can break does: connections of every transport are cut
+ * in the middle of a byte stream, relays are killed, and the links by which Redis tells the relays
+ * of events. Afterwards each client's sequence is compared with its user's log.
  */
 export async function storm(options: StormOptions): Promise<StormReport> {
   await using ground = await Ground.open(options.relays)
   await using balancer = await startBalancer(ground.relays, options.seed)
   const users = Array.from({ length: options.users }, (_, n) => `user-${n}`)
   const clients = await Promise.all(
-    users.map(async (user, n) => new ChaosClient(user, balancer.url, await tokenOf(user), TRANSPORTS[n % 3] ?? [])),
+    users.map(
+      async (user, n) =>
+        new ChaosClient(user, balancer.url, await tokenOf(user), TRANSPORTS[n % 3] ?? []),
+    ),
   )
   try {
-    await until(() => clients.every((client) => client.count('connection.authorized') > 0), SETTLE_MS_MAX)
+    await until(
+      () => clients.every((client) => client.count('connection.authorized') > 0),
+      SETTLE_MS_MAX,
+    )
     const calm = new AbortController()
     const breaking = Promise.all([
       repeat(CUT_MS, calm.signal, () => balancer.cut(options.cuts)),

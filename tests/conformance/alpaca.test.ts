@@ -2,7 +2,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dec, type OrderIntent } from '#domain'
 import { startSandbox } from '#sandbox'
 import { systemClock } from '#runtime'
-import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
+import {
+  createAlpacaBroker,
+  createTransport,
+  endpointOf,
+} from '../../workers/broker/alpaca/index.ts'
 import type { ActivityEvent } from '../../workers/broker/index.ts'
 import { listen, onSandbox, openSandbox, realTimers, ticketOf } from './broker-harness.ts'
 
@@ -16,14 +20,22 @@ test.each<[string, Partial<OrderIntent>, string]>([
   ['more than there is money for', { quantity: dec('100000') }, 'INSUFFICIENT_BUYING_POWER'],
   ['a symbol that is not listed', { symbol: 'ZZZZ' }, 'SYMBOL_NOT_TRADABLE'],
 ])('%s is refused with a code of ours', async (_what, over, code) => {
-  expect(await onSandbox(real).broker.submit(ticketOf(over))).toMatchObject({ kind: 'refused', code })
+  expect(await onSandbox(real).broker.submit(ticketOf(over))).toMatchObject({
+    kind: 'refused',
+    code,
+  })
 })
 
 test('a broker that cannot be reached: submissions are unknown, readings unavailable', async () => {
   const gone = await startSandbox({ tickMs: 0 })
   await gone.close()
   const dead = createTransport(endpointOf('sandbox', gone.url), systemClock)
-  const broker = createAlpacaBroker({ keyId: 'K', secretKey: 'S' }, endpointOf('sandbox', gone.url), dead, realTimers())
+  const broker = createAlpacaBroker(
+    { keyId: 'K', secretKey: 'S' },
+    endpointOf('sandbox', gone.url),
+    dead,
+    realTimers(),
+  )
   expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'unknown' })
   await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   const { told, stream } = listen(broker)
@@ -56,7 +68,9 @@ test('an activity stream that was cut goes on where it was, and ends for good wi
   await deposit('1')
   await expect.poll(() => told).toHaveLength(1)
   real.sandbox.control.revokeKey('demo-key') // takes the account's event streams down
-  await expect.poll(() => states, { timeout: 8_000 }).toEqual(['live', 'connection passing', 'credentials final'])
+  await expect
+    .poll(() => states, { timeout: 8_000 })
+    .toEqual(['live', 'connection passing', 'credentials final'])
   await deposit('2')
   real.sandbox.control.restoreKey('demo-key')
   await stream?.close()
@@ -93,6 +107,8 @@ test.each([
   await expect.poll(() => live).toBe(1)
   real.sandbox.control.armFault({ kind: 'refuse_upgrade', stream: 'trade' })
   real.sandbox.control.cutStreams({ stream: 'trade' })
-  await expect.poll(() => why).toEqual(['the stream was closed', 'the broker still counts an earlier connection'])
+  await expect
+    .poll(() => why)
+    .toEqual(['the stream was closed', 'the broker still counts an earlier connection'])
   await stream.close()
 })

@@ -2,7 +2,11 @@ import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
 import { systemClock, systemRandomness } from '#runtime'
 import { startSandbox } from '#sandbox'
 import type { BrokerCredentials } from '#store'
-import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
+import {
+  createAlpacaBroker,
+  createTransport,
+  endpointOf,
+} from '../../workers/broker/alpaca/index.ts'
 import { type Broker, HandshakeGate, type StreamUpdate } from '../../workers/broker/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
@@ -38,7 +42,11 @@ export async function openSandbox() {
 }
 
 export const realTimers = () => {
-  return { clock: systemClock, random: systemRandomness, handshakes: new HandshakeGate(systemClock) }
+  return {
+    clock: systemClock,
+    random: systemRandomness,
+    handshakes: new HandshakeGate(systemClock),
+  }
 }
 
 export const onSandbox = (
@@ -46,17 +54,27 @@ export const onSandbox = (
   credentials: BrokerCredentials = { keyId: 'demo-key', secretKey: 'demo-secret' },
   keyId = 'demo-key',
 ): Harness => {
-  const broker = createAlpacaBroker(credentials, endpointOf('sandbox', sandbox.url), transport, realTimers())
+  const broker = createAlpacaBroker(
+    credentials,
+    endpointOf('sandbox', sandbox.url),
+    transport,
+    realTimers(),
+  )
   const lastExecutionOf = async (clientOrderId: string): Promise<string> => {
     const order = await broker.findByClientOrderId(clientOrderId)
     const { executions } = sandbox.control.ledger(keyId).accounts[keyId] ?? { executions: [] }
-    return String(executions.findLast((one) => one['order_id'] === order?.brokerOrderId)?.['execution_id'])
+    return String(
+      executions.findLast((one) => one['order_id'] === order?.brokerOrderId)?.['execution_id'],
+    )
   }
   return {
     broker,
     async fill(clientOrderId, price, qty) {
       const order = await broker.findByClientOrderId(clientOrderId)
-      sandbox.control.fillOrder(order?.brokerOrderId ?? '', { price, ...(qty === undefined ? {} : { qty }) })
+      sandbox.control.fillOrder(order?.brokerOrderId ?? '', {
+        price,
+        ...(qty === undefined ? {} : { qty }),
+      })
     },
     bust: async (id) => void sandbox.control.bustExecution(await lastExecutionOf(id)),
     correct: async (id, { price, quantity: qty }) =>
@@ -78,7 +96,8 @@ export const inMemory = (): Harness => {
     deposit: async (amount) => broker.deposit(amount),
     bust: async (clientOrderId) => broker.bust(clientOrderId),
     correct: async (clientOrderId, to) => broker.correct(clientOrderId, to),
-    quote: (symbol, bid, ask) => void broker.quotes.set(symbol, { bid: dec(bid), ask: dec(ask), last: dec(ask) }),
+    quote: (symbol, bid, ask) =>
+      void broker.quotes.set(symbol, { bid: dec(bid), ask: dec(ask), last: dec(ask) }),
     loseNextReply: () => void broker.faults.push('lose_reply'),
     revoke: () => void (broker.isRevoked = true),
     restore: () => void (broker.isRevoked = false),

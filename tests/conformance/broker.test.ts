@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
 import { type ActivityEvent, BrokerError } from '../../workers/broker/index.ts'
-import { type Harness, inMemory, listen, onSandbox, openSandbox, ticketOf } from './broker-harness.ts'
+import {
+  type Harness,
+  inMemory,
+  listen,
+  onSandbox,
+  openSandbox,
+  ticketOf,
+} from './broker-harness.ts'
 
 let real: Awaited<ReturnType<typeof openSandbox>>
 beforeAll(async () => void (real = await openSandbox()))
@@ -10,7 +17,10 @@ afterAll(() => real.close())
 describe.each<[string, () => Harness]>([
   ['in memory', inMemory],
   ['Alpaca’s SDK on the sandbox', () => onSandbox(real)],
-  ['Alpaca’s SDK with an access token', () => onSandbox(real, { accessToken: 'a-token' }, 'token-key')],
+  [
+    'Alpaca’s SDK with an access token',
+    () => onSandbox(real, { accessToken: 'a-token' }, 'token-key'),
+  ],
 ])('broker %s', (_name, make) => {
   test('accepts an order, and finds it again by its client order id', async () => {
     const { broker } = make()
@@ -34,23 +44,45 @@ describe.each<[string, () => Harness]>([
   test('lists what can be traded, stocks and coins, with what each may be asked for', async () => {
     const assets = new Map((await make().broker.listAssets()).map((asset) => [asset.symbol, asset]))
     expect(assets.get('AAPL')).toEqual({
-      ...{ symbol: 'AAPL', assetClass: 'us_equity', isTradable: true, isFractionable: true, isShortable: true },
+      ...{
+        symbol: 'AAPL',
+        assetClass: 'us_equity',
+        isTradable: true,
+        isFractionable: true,
+        isShortable: true,
+      },
       ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
     })
     expect(assets.get('BTC/USD')).toEqual({
-      ...{ symbol: 'BTC/USD', assetClass: 'crypto', isTradable: true, isFractionable: true, isShortable: false },
-      ...{ quantityMin: '0.000000001', quantityIncrement: '0.000000001', priceIncrement: '0.000000001' },
+      ...{
+        symbol: 'BTC/USD',
+        assetClass: 'crypto',
+        isTradable: true,
+        isFractionable: true,
+        isShortable: false,
+      },
+      ...{
+        quantityMin: '0.000000001',
+        quantityIncrement: '0.000000001',
+        priceIncrement: '0.000000001',
+      },
     })
   })
 
   test('what says that it closes a position is refused where it would open one', async () => {
     const { broker, fill } = make()
     const sell = { ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }), closes: true }
-    expect(await broker.submit(sell)).toMatchObject({ kind: 'refused', code: 'INSUFFICIENT_QUANTITY' })
+    expect(await broker.submit(sell)).toMatchObject({
+      kind: 'refused',
+      code: 'INSUFFICIENT_QUANTITY',
+    })
     const bought = ticketOf({ symbol: 'INTC', quantity: dec('3') })
     await broker.submit(bought)
     await fill(bought.clientOrderId, '24')
-    const again = { ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }), closes: true }
+    const again = {
+      ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }),
+      closes: true,
+    }
     expect(await broker.submit(again)).toMatchObject({ kind: 'accepted' })
   })
 
@@ -82,7 +114,8 @@ describe.each<[string, () => Harness]>([
     await broker.submit(ticket)
     await fill(ticket.clientOrderId, '180.25', '4')
     await fill(ticket.clientOrderId, '180.5')
-    const mine = () => told.updates.filter(({ order }) => order.clientOrderId === ticket.clientOrderId)
+    const mine = () =>
+      told.updates.filter(({ order }) => order.clientOrderId === ticket.clientOrderId)
     await expect.poll(() => mine().filter(({ execution }) => execution !== null)).toHaveLength(2)
     const streamed = mine().flatMap(({ execution }) => execution ?? [])
     expect(streamed).toMatchObject([
@@ -91,10 +124,15 @@ describe.each<[string, () => Harness]>([
     ])
     expect(mine().at(-1)?.order).toMatchObject({ status: 'filled', filledQuantity: '10' })
     const { brokerOrderId } = mine()[0]!.order
-    const listed = (await broker.listExecutions(since)).filter((one) => one.brokerOrderId === brokerOrderId)
-    const spans = (all: readonly { quantity: string; price: string; cumulativeQuantity: string }[]) =>
-      all.map(({ quantity, price, cumulativeQuantity }) => [quantity, price, cumulativeQuantity])
-    expect(spans(listed.flatMap((row) => ('execution' in row ? row.execution : [])))).toEqual(spans(streamed))
+    const listed = (await broker.listExecutions(since)).filter(
+      (one) => one.brokerOrderId === brokerOrderId,
+    )
+    const spans = (
+      all: readonly { quantity: string; price: string; cumulativeQuantity: string }[],
+    ) => all.map(({ quantity, price, cumulativeQuantity }) => [quantity, price, cumulativeQuantity])
+    expect(spans(listed.flatMap((row) => ('execution' in row ? row.execution : [])))).toEqual(
+      spans(streamed),
+    )
     await stream.close()
   })
 
@@ -120,12 +158,15 @@ describe.each<[string, () => Harness]>([
     const [open, done] = [ticketOf(), ticketOf()]
     for (const ticket of [open, done]) await broker.submit(ticket)
     await fill(done.clientOrderId, '180')
-    const idOf = async (id: string): Promise<string> => (await broker.findByClientOrderId(id))?.brokerOrderId ?? ''
+    const idOf = async (id: string): Promise<string> =>
+      (await broker.findByClientOrderId(id))?.brokerOrderId ?? ''
     expect(await broker.cancel(await idOf(open.clientOrderId))).toEqual({ kind: 'requested' })
     expect(await broker.cancel(await idOf(done.clientOrderId))).toMatchObject({ kind: 'refused' })
     await expect
       .poll(() =>
-        told.updates.some(({ order }) => order.clientOrderId === open.clientOrderId && order.status === 'canceled'),
+        told.updates.some(
+          ({ order }) => order.clientOrderId === open.clientOrderId && order.status === 'canceled',
+        ),
       )
       .toBe(true)
     await stream.close()
@@ -133,13 +174,28 @@ describe.each<[string, () => Harness]>([
 
   test('an order is found by its broker id, and its exits lead back to it', async () => {
     const { broker } = make()
-    const exits = { takeProfit: { limitPrice: dec('220') }, stopLoss: { stopPrice: dec('90'), limitPrice: null } }
-    const limits = { orderType: 'limit', limitPrice: dec('100'), timeInForce: 'gtc', orderClass: 'bracket' } as const
+    const exits = {
+      takeProfit: { limitPrice: dec('220') },
+      stopLoss: { stopPrice: dec('90'), limitPrice: null },
+    }
+    const limits = {
+      orderType: 'limit',
+      limitPrice: dec('100'),
+      timeInForce: 'gtc',
+      orderClass: 'bracket',
+    } as const
     const ticket = ticketOf({ ...limits, ...exits })
     const outcome = await broker.submit(ticket)
     if (outcome.kind !== 'accepted') throw new Error(`not accepted: ${JSON.stringify(outcome)}`)
     const { brokerOrderId, legs } = outcome.order
-    expect(legs.map(({ orderType, side, limitPrice, stopPrice }) => [orderType, side, limitPrice, stopPrice])).toEqual([
+    expect(
+      legs.map(({ orderType, side, limitPrice, stopPrice }) => [
+        orderType,
+        side,
+        limitPrice,
+        stopPrice,
+      ]),
+    ).toEqual([
       ['limit', 'sell', '220', null],
       ['stop', 'sell', null, '90'],
     ])
@@ -168,7 +224,11 @@ describe.each<[string, () => Harness]>([
     expect([first.rows, first.lastId]).toEqual([first.orders.length, placed[2]])
     const behind = await broker.listOrderPage(since, placed[0] ?? '')
     expect(behind.orders.map(({ brokerOrderId }) => brokerOrderId)).toEqual(placed.slice(1))
-    expect(await broker.listOrderPage(since, placed[2] ?? '')).toEqual({ orders: [], rows: 0, lastId: null })
+    expect(await broker.listOrderPage(since, placed[2] ?? '')).toEqual({
+      orders: [],
+      rows: 0,
+      lastId: null,
+    })
   })
 
   test('a replacement is an order of its own that names the one it took the place of', async () => {
@@ -177,21 +237,39 @@ describe.each<[string, () => Harness]>([
     const first = ticketOf(limited)
     const placed = await broker.submit(first)
     const brokerOrderId = placed.kind === 'accepted' ? placed.order.brokerOrderId : ''
-    const terms = { quantity: null, limitPrice: dec('101'), stopPrice: null, trail: null, timeInForce: null }
-    const ticket = { brokerOrderId, clientOrderId: clientOrderIdOf('u1', first.intent.tradeId, '0.1'), terms }
-    await expect.poll(() => broker.findByBrokerOrderId(brokerOrderId)).toMatchObject({ status: 'new' })
+    const terms = {
+      quantity: null,
+      limitPrice: dec('101'),
+      stopPrice: null,
+      trail: null,
+      timeInForce: null,
+    }
+    const ticket = {
+      brokerOrderId,
+      clientOrderId: clientOrderIdOf('u1', first.intent.tradeId, '0.1'),
+      terms,
+    }
+    await expect
+      .poll(() => broker.findByBrokerOrderId(brokerOrderId))
+      .toMatchObject({ status: 'new' })
     const outcome = await broker.replace(ticket)
     expect(outcome).toMatchObject({
       kind: 'accepted',
       order: { limitPrice: '101', quantity: '10', filledQuantity: '0' },
     })
-    await expect.poll(() => broker.findByBrokerOrderId(brokerOrderId)).toMatchObject({ status: 'replaced' })
+    await expect
+      .poll(() => broker.findByBrokerOrderId(brokerOrderId))
+      .toMatchObject({ status: 'replaced' })
     const next = await broker.findByClientOrderId(ticket.clientOrderId)
     expect(next).toMatchObject({ replaces: brokerOrderId })
-    expect(await broker.findByClientOrderId(first.clientOrderId)).toMatchObject({ replacedBy: next?.brokerOrderId })
+    expect(await broker.findByClientOrderId(first.clientOrderId)).toMatchObject({
+      replacedBy: next?.brokerOrderId,
+    })
     await fill(ticket.clientOrderId, '101')
     const again = { ...ticket, clientOrderId: clientOrderIdOf('u1', first.intent.tradeId, '0.2') }
-    expect(await broker.replace({ ...again, brokerOrderId: next?.brokerOrderId ?? '' })).toMatchObject({
+    expect(
+      await broker.replace({ ...again, brokerOrderId: next?.brokerOrderId ?? '' }),
+    ).toMatchObject({
       kind: 'refused',
     })
   })
@@ -207,17 +285,25 @@ describe.each<[string, () => Harness]>([
     await broker.submit(ticket)
     await fill(ticket.clientOrderId, '300')
     expect(await broker.readPosition('MSFT')).toEqual({ quantity: '5', available: '5' })
-    const exit = { side: 'sell', quantity: dec('2'), orderType: 'limit', limitPrice: dec('900') } as const
+    const exit = {
+      side: 'sell',
+      quantity: dec('2'),
+      orderType: 'limit',
+      limitPrice: dec('900'),
+    } as const
     await broker.submit(ticketOf({ symbol: 'MSFT', ...exit }))
     expect(await broker.readPosition('MSFT')).toEqual({ quantity: '5', available: '3' })
     expect(await broker.readPosition('AMD')).toBeNull()
   })
 
-  test.each(['AAPL', 'BTC/USD'])('the latest quote of %s has both sides and the last trade', async (symbol) => {
-    const { broker, quote } = make()
-    quote(symbol, '180.25', '180.5')
-    expect(await broker.readQuote(symbol)).toEqual({ bid: '180.25', ask: '180.5', last: '180.5' })
-  })
+  test.each(['AAPL', 'BTC/USD'])(
+    'the latest quote of %s has both sides and the last trade',
+    async (symbol) => {
+      const { broker, quote } = make()
+      quote(symbol, '180.25', '180.5')
+      expect(await broker.readQuote(symbol)).toEqual({ bid: '180.25', ask: '180.5', last: '180.5' })
+    },
+  )
 
   test('of a symbol that the broker does not know there is no quote', async () => {
     const { broker } = make()
@@ -299,7 +385,12 @@ describe.each<[string, () => Harness]>([
     await expect.poll(busts).toHaveLength(1)
     const executed = told.updates.flatMap(({ execution }) => execution ?? [])
     const corrected = { quantity: '3', price: '119.5' }
-    expect(busts()[0]).toMatchObject({ id: executed[0]?.executionId, quantity: '4', price: '120', corrected })
+    expect(busts()[0]).toMatchObject({
+      id: executed[0]?.executionId,
+      quantity: '4',
+      price: '120',
+      corrected,
+    })
     expect(await broker.readPosition('TSLA')).toMatchObject({ quantity: '3' })
     expect(told.down).toEqual([])
     await stream.close()
@@ -309,7 +400,11 @@ describe.each<[string, () => Harness]>([
     const sessions = await make().broker.readSessions('2024-11-01', '2024-12-02')
     const on = (day: string) => sessions.find(({ date }) => date === day)
     expect(on('2024-11-01')).toEqual({
-      ...{ date: '2024-11-01', openAt: '2024-11-01T13:30:00.000Z', closeAt: '2024-11-01T20:00:00.000Z' },
+      ...{
+        date: '2024-11-01',
+        openAt: '2024-11-01T13:30:00.000Z',
+        closeAt: '2024-11-01T20:00:00.000Z',
+      },
     })
     expect(on('2024-11-04')).toMatchObject({ openAt: '2024-11-04T14:30:00.000Z' })
     expect(on('2024-11-29')).toMatchObject({ closeAt: '2024-11-29T18:00:00.000Z' })
@@ -325,7 +420,10 @@ describe.each<[string, () => Harness]>([
       const error: unknown = await broker.readAccount().catch((thrown: unknown) => thrown)
       expect(error).toBeInstanceOf(BrokerError)
       expect((error as BrokerError).code).toBe('CREDENTIALS')
-      expect(await broker.submit(ticketOf())).toMatchObject({ kind: 'refused', code: 'BROKER_DISCONNECTED' })
+      expect(await broker.submit(ticketOf())).toMatchObject({
+        kind: 'refused',
+        code: 'BROKER_DISCONNECTED',
+      })
       await expect(broker.readQuote('AAPL')).rejects.toMatchObject({ code: 'CREDENTIALS' })
       const { told, stream } = listen(broker)
       await expect.poll(() => told.down).toEqual(['credentials final'])

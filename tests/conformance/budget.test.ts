@@ -10,19 +10,38 @@ afterAll(() => redis.stop())
 
 const MINUTE_MS = 60_000
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
-const KINDS: readonly RequestKind[] = ['cancel', 'resolve', 'submit', 'poll', 'reconcile', 'refresh']
+const KINDS: readonly RequestKind[] = [
+  'cancel',
+  'resolve',
+  'submit',
+  'poll',
+  'reconcile',
+  'refresh',
+]
 
 /** A time that a test moves, also back, and both budgets at it. */
 function makeBudgets() {
   const time = { nowMs: START_MS }
   const nowMs = () => time.nowMs
-  return { time, budgets: { 'in memory': new FakeBudget(nowMs), 'on Redis': createBudget(redis.connect(), nowMs) } }
+  return {
+    time,
+    budgets: {
+      'in memory': new FakeBudget(nowMs),
+      'on Redis': createBudget(redis.connect(), nowMs),
+    },
+  }
 }
 
 let accounts = 0
-const newAccount = (): ConnectionRef => ({ userId: `budget-${(accounts += 1)}`, connectionId: 'broker_1' })
+const newAccount = (): ConnectionRef => ({
+  userId: `budget-${(accounts += 1)}`,
+  connectionId: 'broker_1',
+})
 
-/** Asks at random, in bursts and pauses; answers what came of each request, and when those that were allowed were made. */
+/**
+ * Asks at random, in bursts and pauses; answers what came of each request, and when those that were
+ * allowed were made.
+ */
 async function play(seed: number, stepsBack: boolean) {
   const { time, budgets } = makeBudgets()
   const [account, chance] = [newAccount(), new Chance(seed)]
@@ -38,7 +57,9 @@ async function play(seed: number, stepsBack: boolean) {
       const forMs = chance.below(20_000)
       await Promise.all(Object.values(budgets).map((budget) => budget.block(account, forMs)))
     }
-    const [fake, script] = await Promise.all(Object.values(budgets).map((budget) => budget.take(account, kind)))
+    const [fake, script] = await Promise.all(
+      Object.values(budgets).map((budget) => budget.take(account, kind)),
+    )
     told.push({ fake: fake ?? -1, script: script ?? -1 })
     if (script === 0) made.push({ atMs: time.nowMs, kind })
   }
@@ -59,7 +80,10 @@ test.each(seeds)(
 test.each(seeds)('no 60 s hold more requests than the broker allows: seed %i', async (seed) => {
   const { made } = await play(seed, false)
   const within = (fromMs: number, kind?: RequestKind) =>
-    made.filter((one) => one.atMs >= fromMs && one.atMs < fromMs + MINUTE_MS && (kind ?? one.kind) === one.kind).length
+    made.filter(
+      (one) =>
+        one.atMs >= fromMs && one.atMs < fromMs + MINUTE_MS && (kind ?? one.kind) === one.kind,
+    ).length
   for (const { atMs } of made) {
     expect(within(atMs)).toBeLessThanOrEqual(200)
     expect(within(atMs, 'submit')).toBeLessThanOrEqual(150)
@@ -77,7 +101,8 @@ describe.each(['in memory', 'on Redis'] as const)('the budget %s', (name) => {
     for (const offsetMs of [0, 1, 2_500, 4_999]) {
       const { time, budget, account } = make()
       time.nowMs = START_MS + offsetMs
-      for (let count = 0; count < 200; count += 1) expect(await budget.take(account, 'cancel')).toBe(0)
+      for (let count = 0; count < 200; count += 1)
+        expect(await budget.take(account, 'cancel')).toBe(0)
       time.nowMs += MINUTE_MS
       expect(await budget.take(account, 'cancel')).toBeGreaterThan(0)
       time.nowMs += 5_000
@@ -88,16 +113,19 @@ describe.each(['in memory', 'on Redis'] as const)('the budget %s', (name) => {
   test.each([
     ['an hour', 3_600_000],
     ['twenty seconds', 20_000],
-  ])('a block does not outlast its own length when the time steps back by %s', async (_what, byMs) => {
-    const { time, budget, account } = make()
-    await budget.block(account, 4_000)
-    time.nowMs -= byMs
-    expect(await budget.take(account, 'cancel')).toBe(4_000)
-    time.nowMs += 3_000
-    expect(await budget.take(account, 'cancel')).toBe(1_000)
-    time.nowMs += 1_000
-    expect(await budget.take(account, 'cancel')).toBe(0)
-  })
+  ])(
+    'a block does not outlast its own length when the time steps back by %s',
+    async (_what, byMs) => {
+      const { time, budget, account } = make()
+      await budget.block(account, 4_000)
+      time.nowMs -= byMs
+      expect(await budget.take(account, 'cancel')).toBe(4_000)
+      time.nowMs += 3_000
+      expect(await budget.take(account, 'cancel')).toBe(1_000)
+      time.nowMs += 1_000
+      expect(await budget.take(account, 'cancel')).toBe(0)
+    },
+  )
 
   test('what was asked before the time stepped back counts for a minute from then, not for as long as the step', async () => {
     const { time, budget, account } = make()

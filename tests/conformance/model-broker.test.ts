@@ -5,7 +5,8 @@ import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
-// What the model broker does beyond the suite that it shares with the real adapter: settings and faults that scenarios rely on.
+// What the model broker does beyond the suite that it shares with the real adapter: settings and
+// faults that scenarios rely on.
 
 let trades = 0
 async function place(broker: FakeBroker, over: Partial<OrderIntent> = {}): Promise<string> {
@@ -16,7 +17,13 @@ async function place(broker: FakeBroker, over: Partial<OrderIntent> = {}): Promi
 }
 
 const limited = { orderType: 'limit', limitPrice: dec('10'), timeInForce: 'gtc' } as const
-const terms = { quantity: dec('100'), limitPrice: dec('11'), stopPrice: null, trail: null, timeInForce: null }
+const terms = {
+  quantity: dec('100'),
+  limitPrice: dec('11'),
+  stopPrice: null,
+  trail: null,
+  timeInForce: null,
+}
 const make = () => {
   const clock = new FakeClock()
   return { clock, broker: new FakeBroker({ clock }) }
@@ -26,28 +33,41 @@ describe('replacements', () => {
   test.each([
     ['own', '100'],
     ['total', '70'],
-  ] as const)('sized as %s: of 100 asked with 30 filled the new order has %s', async (sizing, quantity) => {
-    const { broker } = make()
-    broker.replaceSizing = sizing
-    const id = await place(broker, limited)
-    broker.fill(id, '10', '30')
-    const { brokerOrderId } = broker.ledger.order(id)
-    const outcome = await broker.replace({ brokerOrderId, clientOrderId: 'next', terms })
-    expect(outcome).toMatchObject({ kind: 'accepted', order: { quantity, filledQuantity: '0', status: 'new' } })
-    expect(broker.ledger.order(id)).toMatchObject({ status: 'replaced', filledQuantity: '30' })
-  })
+  ] as const)(
+    'sized as %s: of 100 asked with 30 filled the new order has %s',
+    async (sizing, quantity) => {
+      const { broker } = make()
+      broker.replaceSizing = sizing
+      const id = await place(broker, limited)
+      broker.fill(id, '10', '30')
+      const { brokerOrderId } = broker.ledger.order(id)
+      const outcome = await broker.replace({ brokerOrderId, clientOrderId: 'next', terms })
+      expect(outcome).toMatchObject({
+        kind: 'accepted',
+        order: { quantity, filledQuantity: '0', status: 'new' },
+      })
+      expect(broker.ledger.order(id)).toMatchObject({ status: 'replaced', filledQuantity: '30' })
+    },
+  )
 
   test('held: the old order may be filled first, and the new one is then rejected', async () => {
     const { broker } = make()
     broker.holdsReplaces = true
     const id = await place(broker, limited)
-    await broker.replace({ brokerOrderId: broker.ledger.order(id).brokerOrderId, clientOrderId: 'next', terms })
+    await broker.replace({
+      brokerOrderId: broker.ledger.order(id).brokerOrderId,
+      clientOrderId: 'next',
+      terms,
+    })
     expect([broker.ledger.order(id).status, broker.ledger.order('next').status]).toEqual([
       'pending_replace',
       'accepted',
     ])
     broker.fill(id, '10')
-    expect([broker.ledger.order(id).status, broker.ledger.order('next').status]).toEqual(['filled', 'rejected'])
+    expect([broker.ledger.order(id).status, broker.ledger.order('next').status]).toEqual([
+      'filled',
+      'rejected',
+    ])
   })
 
   test.each(['accepted', 'pending_new'] as const)('not of an order that is %s', async (status) => {
@@ -68,8 +88,10 @@ describe('groups', () => {
     takeProfit: { limitPrice: dec('12') },
     stopLoss: { stopPrice: dec('9'), limitPrice: null },
   } as const
-  const legsOf = (broker: FakeBroker, id: string) => broker.ledger.nested(broker.ledger.order(id)).legs
-  const statuses = (broker: FakeBroker, id: string) => legsOf(broker, id).map(({ status }) => status)
+  const legsOf = (broker: FakeBroker, id: string) =>
+    broker.ledger.nested(broker.ledger.order(id)).legs
+  const statuses = (broker: FakeBroker, id: string) =>
+    legsOf(broker, id).map(({ status }) => status)
 
   test('exits are held until the entry is filled; one that is filled cancels the other', async () => {
     const { broker } = make()
@@ -88,7 +110,9 @@ describe('groups', () => {
     const id = await place(broker, exits)
     broker.fill(id, '10')
     for (const leg of legsOf(broker, id)) broker.fill(leg.brokerOrderId, '12', '100')
-    expect((await broker.readPortfolio()).positions).toMatchObject([{ symbol: 'AAPL', quantity: '-100' }])
+    expect((await broker.readPortfolio()).positions).toMatchObject([
+      { symbol: 'AAPL', quantity: '-100' },
+    ])
   })
 
   test('a canceled entry takes its exits with it', async () => {
@@ -105,14 +129,24 @@ describe('the books', () => {
     const buy = await place(broker, { quantity: dec('10') })
     broker.fill(buy, '10', '4')
     broker.fill(buy, '20', '6')
-    expect((await broker.readPortfolio()).positions).toMatchObject([{ quantity: '10', averageEntryPrice: '16' }])
+    expect((await broker.readPortfolio()).positions).toMatchObject([
+      { quantity: '10', averageEntryPrice: '16' },
+    ])
     broker.split('AAPL', '2')
-    expect((await broker.readPortfolio()).positions).toMatchObject([{ quantity: '20', averageEntryPrice: '8' }])
+    expect((await broker.readPortfolio()).positions).toMatchObject([
+      { quantity: '20', averageEntryPrice: '8' },
+    ])
     broker.fill(broker.placeElsewhere('AAPL', '25', 'sell').brokerOrderId, '9')
-    expect((await broker.readPortfolio()).positions).toMatchObject([{ quantity: '-5', averageEntryPrice: '9' }])
+    expect((await broker.readPortfolio()).positions).toMatchObject([
+      { quantity: '-5', averageEntryPrice: '9' },
+    ])
     broker.deposit('100')
     broker.moveCash('cash', 'FEE', '-1.5')
-    const coins = await place(broker, { symbol: 'BTC/USD', quantity: dec('0.1'), timeInForce: 'gtc' })
+    const coins = await place(broker, {
+      symbol: 'BTC/USD',
+      quantity: dec('0.1'),
+      timeInForce: 'gtc',
+    })
     broker.fill(coins, '1000', undefined, { fee: '0.00025' })
     const { cash, positions } = await broker.readPortfolio()
     expect(cash).toBe('100063.5') // 100,000 - 40 - 120 + 225 + 100 - 1.5 - 100
@@ -127,9 +161,16 @@ describe('the books', () => {
     broker.fill(id, '20')
     broker.bust(id, 0)
     broker.correct(id, { quantity: '50', price: '21' })
-    expect(broker.ledger.order(id)).toMatchObject({ filledQuantity: '50', filledAveragePrice: '21', status: 'filled' })
+    expect(broker.ledger.order(id)).toMatchObject({
+      filledQuantity: '50',
+      filledAveragePrice: '21',
+      status: 'filled',
+    })
     const { cash, positions } = await broker.readPortfolio()
-    expect([cash, positions]).toMatchObject(['98950', [{ quantity: '50', averageEntryPrice: '21' }]])
+    expect([cash, positions]).toMatchObject([
+      '98950',
+      [{ quantity: '50', averageEntryPrice: '21' }],
+    ])
   })
 })
 
@@ -173,7 +214,12 @@ describe('faults', () => {
     const told: string[] = []
     const onUpdate = ({ order, execution }: StreamUpdate) =>
       void told.push(execution === null ? order.status : `fill ${execution.quantity}`)
-    const listener = { onLive: () => void told.push('live'), onUpdate, onUnreadable: () => {}, onDown: () => {} }
+    const listener = {
+      onLive: () => void told.push('live'),
+      onUpdate,
+      onUnreadable: () => {},
+      onDown: () => {},
+    }
     broker.openTradeStream(listener)
     await clock.advance(0)
     broker.streams.drop()
@@ -205,11 +251,21 @@ describe('faults', () => {
 
 test('the clock follows the sessions: closed at night, closed early, closed by surprise', async () => {
   const { broker, clock } = make() // Friday 2024-03-15, 10:00 in New York
-  expect(await broker.readClock()).toMatchObject({ isOpen: true, nextClose: '2024-03-15T20:00:00.000Z' })
+  expect(await broker.readClock()).toMatchObject({
+    isOpen: true,
+    nextClose: '2024-03-15T20:00:00.000Z',
+  })
   broker.sessions.set('2024-03-15', {
-    ...{ date: '2024-03-15', openAt: '2024-03-15T13:30:00.000Z', closeAt: '2024-03-15T17:00:00.000Z' },
+    ...{
+      date: '2024-03-15',
+      openAt: '2024-03-15T13:30:00.000Z',
+      closeAt: '2024-03-15T17:00:00.000Z',
+    },
   })
   broker.sessions.set('2024-03-18', null)
   await clock.advance(3 * 3_600_000)
-  expect(await broker.readClock()).toMatchObject({ isOpen: false, nextOpen: '2024-03-19T13:30:00.000Z' })
+  expect(await broker.readClock()).toMatchObject({
+    isOpen: false,
+    nextOpen: '2024-03-19T13:30:00.000Z',
+  })
 })

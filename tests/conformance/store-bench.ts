@@ -61,8 +61,10 @@ export function storeBenches() {
     await redis.stop()
     await cluster.stop()
   })
-  const connect = (kind: Exclude<StoreKind, 'in memory'>): Redis => (kind === 'on Redis' ? redis : cluster).connect()
-  const benchOf = (kind: StoreKind): StoreBench => (kind === 'in memory' ? inMemory() : benchOnRedis(connect(kind)))
+  const connect = (kind: Exclude<StoreKind, 'in memory'>): Redis =>
+    (kind === 'on Redis' ? redis : cluster).connect()
+  const benchOf = (kind: StoreKind): StoreBench =>
+    kind === 'in memory' ? inMemory() : benchOnRedis(connect(kind))
   return { connect, benchOf }
 }
 
@@ -96,7 +98,8 @@ export function benchOnRedis(connection: Redis): StoreBench {
       await connection.del(leaseKey(userId, connectionId))
       return (await createLeases(connection).take(leaseKey(userId, connectionId), 10_000)) ?? ''
     },
-    log: async (userId) => (await createReader(connection).events(userId, '0000000000000-00000', 100)).entries,
+    log: async (userId) =>
+      (await createReader(connection).events(userId, '0000000000000-00000', 100)).entries,
     async expireArchive(userId, orderId) {
       await connection.del(archiveKey(userId, orderId))
     },
@@ -104,7 +107,16 @@ export function benchOnRedis(connection: Redis): StoreBench {
       await connection.del(stateKey(userId), openKey(userId))
     },
     async appendToLog(userId, id) {
-      await connection.xadd(logKey(userId), redisId(id), 'e', 'broker.connected', 'd', '{}', 'p', EVENT_ID_ZERO)
+      await connection.xadd(
+        logKey(userId),
+        redisId(id),
+        'e',
+        'broker.connected',
+        'd',
+        '{}',
+        'p',
+        EVENT_ID_ZERO,
+      )
     },
     async cutLog(userId) {
       const [[id] = ['']] = await connection.xrevrange(logKey(userId), '+', '-', 'COUNT', 1)

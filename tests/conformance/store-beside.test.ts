@@ -45,7 +45,8 @@ describe.each(STORES)('beside the store %s', (name) => {
 
     test('what a recovery reads goes beyond its share while there is enough to spare, at no poll’s cost', async () => {
       const { budget, ref } = make()
-      for (let count = 0; count < 56; count += 1) expect(await budget.take(ref, 'reconcile')).toBe(0)
+      for (let count = 0; count < 56; count += 1)
+        expect(await budget.take(ref, 'reconcile')).toBe(0)
       for (let count = 0; count < 24; count += 1) expect(await budget.take(ref, 'poll')).toBe(0)
       expect(await budget.take(ref, 'reconcile')).toBeGreaterThan(50_000)
       expect(await budget.take(ref, 'poll')).toBeGreaterThan(50_000)
@@ -70,9 +71,18 @@ describe.each(STORES)('beside the store %s', (name) => {
       const { controls, connections, ref, userId } = make()
       const other = newUser()
       const from = Number((await connections.put(record(ref))).revision)
-      await controls.setHalt({ scope: 'user', userId: other }, { allows: 'nothing', by: 'o', reason: 'r', at: '' })
-      await controls.setHalt({ scope: 'connection', ...ref }, { allows: 'nothing', by: 'o', reason: 'r', at: '' })
-      expect((await controls.changedSince(from, 10)).map((entry) => entry.userId)).toEqual([other, userId])
+      await controls.setHalt(
+        { scope: 'user', userId: other },
+        { allows: 'nothing', by: 'o', reason: 'r', at: '' },
+      )
+      await controls.setHalt(
+        { scope: 'connection', ...ref },
+        { allows: 'nothing', by: 'o', reason: 'r', at: '' },
+      )
+      expect((await controls.changedSince(from, 10)).map((entry) => entry.userId)).toEqual([
+        other,
+        userId,
+      ])
     })
 
     test('what is given back never replaces anything newer', async () => {
@@ -140,24 +150,29 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect((await links.get(ref))?.verified).toBe(before.revision)
     })
 
-    test.each([true, false])('a removed connection holds no account (verified before: %s)', async (isVerified) => {
-      const { connections, controls, links, ref } = make()
-      const account = `account of ${ref.userId}`
-      const gone = await connections.put(record(ref))
-      if (isVerified) await links.verify(gone, account)
-      await controls.remove(ref)
-      expect(await links.verify(gone, account)).toBe('outdated')
-      expect(await links.get(ref)).toBeNull()
-      const other = await connections.put(record({ userId: newUser(), connectionId: 'broker_1' }))
-      expect(await links.verify(other, account)).toBe('verified')
-    })
+    test.each([true, false])(
+      'a removed connection holds no account (verified before: %s)',
+      async (isVerified) => {
+        const { connections, controls, links, ref } = make()
+        const account = `account of ${ref.userId}`
+        const gone = await connections.put(record(ref))
+        if (isVerified) await links.verify(gone, account)
+        await controls.remove(ref)
+        expect(await links.verify(gone, account)).toBe('outdated')
+        expect(await links.get(ref)).toBeNull()
+        const other = await connections.put(record({ userId: newUser(), connectionId: 'broker_1' }))
+        expect(await links.verify(other, account)).toBe('verified')
+      },
+    )
   })
 })
 
 describe('epoch', () => {
   test('is minted once, whoever tries', async () => {
     let ids = 0
-    const epochs = [1, 2, 3].map(() => createEpoch(connect('on Redis'), () => `epoch-${(ids += 1)}`))
+    const epochs = [1, 2, 3].map(() =>
+      createEpoch(connect('on Redis'), () => `epoch-${(ids += 1)}`),
+    )
     await connect('on Redis').del('epoch')
     expect(await epochs[0]!.read()).toBeNull()
     const minted = await Promise.all(epochs.map((epoch) => epoch.mint()))
@@ -169,7 +184,9 @@ describe('epoch', () => {
 describe('registry', () => {
   test('counts who is alive', async () => {
     const registry = createRegistry(connect('on Redis'))
-    expect([await registry.beat('a'), await registry.beat('b'), await registry.beat('a')]).toEqual([1, 2, 2])
+    expect([await registry.beat('a'), await registry.beat('b'), await registry.beat('a')]).toEqual([
+      1, 2, 2,
+    ])
     await registry.leave('a')
     expect(await registry.beat('b')).toBe(1)
     await connect('on Redis').zadd('workers', 1, 'silent since long ago')

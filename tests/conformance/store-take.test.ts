@@ -6,7 +6,12 @@ import { newUser, storeBenches, STORES } from './store-bench.ts'
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
-const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00.000Z' } as const
+const halt = {
+  allows: 'nothing',
+  by: 'ops',
+  reason: 'drill',
+  at: '2024-03-15T14:00:00.000Z',
+} as const
 
 const { benchOf } = storeBenches()
 
@@ -16,11 +21,25 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     const bench = benchOf(name)
     const userId = newUser()
     const ref = { userId, connectionId: 'broker_1' }
-    const record = { ...ref, brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' } as const
+    const record = {
+      ...ref,
+      brokerType: 'alpaca',
+      env: 'paper',
+      sealed: 's',
+      connectedAt: '',
+    } as const
     const connection = await bench.connections.put(record)
     if (linked) await bench.links.verify(connection, `account of ${userId}`)
-    const commit = async (fence: Fence, writes: Parameters<typeof bench.store.commit>[1]['writes'] = []) =>
-      bench.store.commit(userId, { expectVersion: await bench.store.version(userId), fence, writes, events: [] })
+    const commit = async (
+      fence: Fence,
+      writes: Parameters<typeof bench.store.commit>[1]['writes'] = [],
+    ) =>
+      bench.store.commit(userId, {
+        expectVersion: await bench.store.version(userId),
+        fence,
+        writes,
+        events: [],
+      })
     const take = (over: Partial<Extract<Fence, { kind: 'take' }>> = {}): Promise<CommitResult> =>
       commit({
         kind: 'take',
@@ -64,14 +83,20 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
 
   test('a halt of one connection leaves the others alone', async () => {
     const { controls, take, ref } = await make()
-    await controls.setHalt({ scope: 'connection', userId: ref.userId, connectionId: 'broker_2' }, halt)
+    await controls.setHalt(
+      { scope: 'connection', userId: ref.userId, connectionId: 'broker_2' },
+      halt,
+    )
     expect((await take()).kind).toBe('committed')
   })
 
   test('the global halt is told with the claim', async () => {
     const { controls, take } = await make()
     await controls.setHalt({ scope: 'global' }, halt)
-    expect(await take()).toMatchObject({ kind: 'committed', globalHalt: { scope: 'global', reason: 'drill' } })
+    expect(await take()).toMatchObject({
+      kind: 'committed',
+      globalHalt: { scope: 'global', reason: 'drill' },
+    })
     await controls.setHalt({ scope: 'global' }, null)
     expect(await take()).toMatchObject({ kind: 'committed', globalHalt: null })
   })
@@ -174,14 +199,22 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     async (scope) => {
       const { take, userId, store } = await make()
       const free = { minute: null, day: null }
-      const paced = (max: Partial<typeof free | { minute: number; day: number }>, day = '2024-03-15') => ({
+      const paced = (
+        max: Partial<typeof free | { minute: number; day: number }>,
+        day = '2024-03-15',
+      ) => ({
         pace: { day, user: free, connection: free, [scope]: { ...free, ...max } },
       })
       expect((await take(paced({ minute: 2 }))).kind).toBe('committed')
       expect((await take(paced({ minute: 2 }))).kind).toBe('committed')
       const before = await store.version(userId)
       const over = await take(paced({ minute: 2 }))
-      expect(over).toMatchObject({ kind: 'over_pace', scope, max: 2, retryAfterMs: expect.any(Number) as number })
+      expect(over).toMatchObject({
+        kind: 'over_pace',
+        scope,
+        max: 2,
+        retryAfterMs: expect.any(Number) as number,
+      })
       expect(over.kind === 'over_pace' && over.retryAfterMs).toBeLessThanOrEqual(60_000)
       expect(await store.version(userId)).toBe(before)
       expect((await take()).kind).toBe('committed') // what only reduces is not counted
@@ -190,7 +223,11 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
       expect(await take(paced({ day: 3 }))).toEqual(spent)
       expect(await take(paced({ day: 3 }, '2024-03-14'))).toEqual(spent) // a clock that is behind
       expect((await take(paced({ day: 3 }, '2024-03-16'))).kind).toBe('committed')
-      expect(await take(paced({ minute: 0 }))).toMatchObject({ kind: 'over_pace', max: 0, retryAfterMs: null })
+      expect(await take(paced({ minute: 0 }))).toMatchObject({
+        kind: 'over_pace',
+        max: 0,
+        retryAfterMs: null,
+      })
     },
   )
 
@@ -209,7 +246,8 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
 
   test('an archived trade has left the hot state, is found all the same, and cannot be taken again', async () => {
     const { commit, take, store, userId } = await make()
-    const submitted = reduce({ ...emptySlice, order }, seen(brokerOrder('new', '0', 2)), landing).slice.order as Order
+    const submitted = reduce({ ...emptySlice, order }, seen(brokerOrder('new', '0', 2)), landing)
+      .slice.order as Order
     const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r', requestedAt: '' } as const
     await take()
     await commit({ kind: 'version' }, [
@@ -221,9 +259,14 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     const hot = await store.loadSlice(userId, address, { archived: false })
     expect(hot).toMatchObject({ slice: { order: null }, claim: null, cancelMark: null })
     expect((await store.loadConnection(userId, 'broker_1')).orders).toEqual([])
-    expect(await store.findRefs(userId, [submitted.placements[0]!.brokerOrderId!])).toEqual(new Map())
+    expect(await store.findRefs(userId, [submitted.placements[0]!.brokerOrderId!])).toEqual(
+      new Map(),
+    )
     expect(hot).toMatchObject({ isArchived: false })
-    expect(await store.loadSlice(userId, address)).toMatchObject({ slice: { order: submitted }, isArchived: true })
+    expect(await store.loadSlice(userId, address)).toMatchObject({
+      slice: { order: submitted },
+      isArchived: true,
+    })
     expect(await take()).toEqual({ kind: 'archived', order: submitted })
     await commit({ kind: 'version' }, [{ kind: 'order', order: submitted }]) // a correction brings it back
     expect(await store.loadSlice(userId, address)).toMatchObject({ isArchived: false })
@@ -241,8 +284,12 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     for (const id of ['t1', 't2', 'ext.b1']) await expireArchive(userId, id)
     const tombstone = { parametersHash: order.parametersHash }
     expect(await take({ first: true })).toEqual({ kind: 'ended', tombstone })
-    expect(await take({ tradeId: 't2' })).toEqual({ kind: 'ended', tombstone: { parametersHash: null } })
-    const load = (orderId: string, options?: object) => store.loadSlice(userId, { ...address, orderId }, options)
+    expect(await take({ tradeId: 't2' })).toEqual({
+      kind: 'ended',
+      tombstone: { parametersHash: null },
+    })
+    const load = (orderId: string, options?: object) =>
+      store.loadSlice(userId, { ...address, orderId }, options)
     expect(await load('t1')).toMatchObject({ slice: { order: null }, tombstone })
     expect(await load('t1', { archived: false })).toMatchObject({ tombstone: null })
     expect(await load('ext.b1')).toMatchObject({ slice: { order: null }, tombstone: null })
@@ -265,7 +312,12 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
   test('a forgotten connection leaves nothing but the archive of its own orders', async () => {
     const { commit, store, userId } = await make()
     const of = (connectionId: string) => {
-      const position = { symbol: 'AAPL', quantity: dec('1'), averageEntryPrice: dec('1'), currentPrice: null }
+      const position = {
+        symbol: 'AAPL',
+        quantity: dec('1'),
+        averageEntryPrice: dec('1'),
+        currentPrice: null,
+      }
       const { account, positions } = adopt(connectionId, readingOf({ positions: [position] }))
       return { account, position: positions.get('AAPL')! }
     }
@@ -278,7 +330,9 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
       { kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position: ours.position },
       { kind: 'position', connectionId: 'broker_2', symbol: 'AAPL', position: other.position },
     ])
-    expect((await commit({ kind: 'version' }, [{ kind: 'forget', connectionId: 'broker_1' }])).kind).toBe('committed')
+    expect(
+      (await commit({ kind: 'version' }, [{ kind: 'forget', connectionId: 'broker_1' }])).kind,
+    ).toBe('committed')
     const gone = await store.loadConnection(userId, 'broker_1')
     expect(gone).toMatchObject({ account: null, orders: [] })
     expect(gone.positions.size).toBe(0)

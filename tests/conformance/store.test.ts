@@ -9,7 +9,11 @@ const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const notice = (n: number): LoggedEvent => ({
   event: 'broker.connected',
-  payload: { brokerType: 'alpaca', brokerConnectionId: `broker_${n}`, timestamp: '2024-03-15T14:00:00.000Z' },
+  payload: {
+    brokerType: 'alpaca',
+    brokerConnectionId: `broker_${n}`,
+    timestamp: '2024-03-15T14:00:00.000Z',
+  },
 })
 
 const { benchOf } = storeBenches()
@@ -20,7 +24,11 @@ describe.each(STORES)('store %s', (name) => {
 
   test('a user nobody wrote to has version 0 and nothing in it', async () => {
     const { version, slice, claim } = await make().store.loadSlice(newUser(), address)
-    expect({ version, order: slice.order, claim }).toEqual({ version: '0', order: null, claim: null })
+    expect({ version, order: slice.order, claim }).toEqual({
+      version: '0',
+      order: null,
+      claim: null,
+    })
   })
 
   test('what is committed is loaded, at the version that the commit answered', async () => {
@@ -72,7 +80,14 @@ describe.each(STORES)('store %s', (name) => {
     ]
     const connect = async (connectionId: string, cash: string): Promise<void> => {
       await connections.put({
-        ...{ userId: user, connectionId, brokerType: 'alpaca', env: 'sandbox', sealed: 's', connectedAt: '' },
+        ...{
+          userId: user,
+          connectionId,
+          brokerType: 'alpaca',
+          env: 'sandbox',
+          sealed: 's',
+          connectedAt: '',
+        },
       })
       const { account } = adopt(connectionId, readingOf({ cash: dec(cash) }))
       const expectVersion = await store.version(user)
@@ -86,7 +101,8 @@ describe.each(STORES)('store %s', (name) => {
     await connect('broker_3', '0.2')
     expect(await elsewhere('broker_1')).toEqual(['0.3', '0.3', '0.3'])
     expect(await elsewhere('broker_2')).toEqual(['5.45', '5.45', '5.45'])
-    // The connection is erased, and its account is there until it is forgotten: clients are shown it.
+    // The connection is erased, and its account is there until it is forgotten: clients are shown
+    // it.
     await controls.remove({ userId: user, connectionId: 'broker_2' })
     expect(await elsewhere('broker_1')).toEqual(['0.3', '0.3', '0.3'])
     const forget = { ...open, writes: [{ kind: 'forget', connectionId: 'broker_2' }] } as const
@@ -106,10 +122,23 @@ describe.each(STORES)('store %s', (name) => {
     }
     const shown = async (): Promise<string[]> =>
       (await store.loadOpen(user, 'broker_1')).orders.map(({ id }) => id).sort()
-    const held = { symbol: 'AAPL', quantity: dec('10'), averageEntryPrice: dec('180'), currentPrice: null }
-    const { account, positions } = adopt('broker_1', readingOf({ cash: dec('5'), positions: [held] }))
+    const held = {
+      symbol: 'AAPL',
+      quantity: dec('10'),
+      averageEntryPrice: dec('180'),
+      currentPrice: null,
+    }
+    const { account, positions } = adopt(
+      'broker_1',
+      readingOf({ cash: dec('5'), positions: [held] }),
+    )
     const position = positions.get('AAPL') ?? null
-    const ended = { ...order, id: 't2', status: 'filled', endedAt: '2024-03-15T14:00:00.000Z' } as const
+    const ended = {
+      ...order,
+      id: 't2',
+      status: 'filled',
+      endedAt: '2024-03-15T14:00:00.000Z',
+    } as const
     const placements = (['entry', 'takeProfit', 'stopLoss'] as const).map((leg) => {
       return {
         ...order.placements[0]!,
@@ -120,7 +149,10 @@ describe.each(STORES)('store %s', (name) => {
       } as const
     })
     const overExited = { ...ended, orderClass: 'bracket', placements } as const
-    await write({ kind: 'account', account }, { kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position })
+    await write(
+      { kind: 'account', account },
+      { kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position },
+    )
     await write(
       { kind: 'order', order },
       { kind: 'order', order: ended },
@@ -134,7 +166,10 @@ describe.each(STORES)('store %s', (name) => {
     expect(await shown()).toEqual(['t3'])
     await write({ kind: 'order', order: { ...overExited, id: 't4' } }, { kind: 'order', order })
     expect(await shown()).toEqual(['t1', 't3', 't4'])
-    await write({ kind: 'archive', order: { ...overExited, id: 't4' } }, { kind: 'archive', order: ended })
+    await write(
+      { kind: 'archive', order: { ...overExited, id: 't4' } },
+      { kind: 'archive', order: ended },
+    )
     expect(await shown()).toEqual(['t1', 't3'])
     await write({ kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position: null })
     expect((await store.loadOpen(user, 'broker_1')).positions.size).toBe(0)
@@ -174,7 +209,12 @@ describe.each(STORES)('store %s', (name) => {
     const { store, log } = make()
     const user = newUser()
     let expectVersion = '0'
-    for (const events of [[notice(1), notice(2)], [notice(3)], [], [notice(4), notice(5), notice(6)]]) {
+    for (const events of [
+      [notice(1), notice(2)],
+      [notice(3)],
+      [],
+      [notice(4), notice(5), notice(6)],
+    ]) {
       const done = await store.commit(user, { ...open, expectVersion, events })
       if (done.kind === 'committed') expectVersion = done.version
     }
@@ -194,11 +234,19 @@ describe.each(STORES)('store %s', (name) => {
     async function around(damage: (bench: StoreBench, user: string) => Promise<void>) {
       const bench = make()
       const user = newUser()
-      await bench.store.commit(user, { ...open, expectVersion: '0', events: [notice(1), notice(2)] })
+      await bench.store.commit(user, {
+        ...open,
+        expectVersion: '0',
+        events: [notice(1), notice(2)],
+      })
       const before = [...(await bench.log(user))]
       await damage(bench, user)
       const expectVersion = await bench.store.version(user)
-      const done = await bench.store.commit(user, { ...open, expectVersion, events: [notice(3), notice(4)] })
+      const done = await bench.store.commit(user, {
+        ...open,
+        expectVersion,
+        events: [notice(3), notice(4)],
+      })
       const entries = await bench.log(user)
       const [third, fourth] = entries.slice(-2)
       expect(done).toMatchObject({ kind: 'committed', lastEventId: fourth?.id })
@@ -272,7 +320,11 @@ describe.each(STORES)('store %s', (name) => {
     const user = newUser()
     const take = async (by: string): Promise<string> => {
       const { version } = await store.loadSlice(user, address)
-      await store.commit(user, { ...open, expectVersion: version, fence: { kind: 'resolve', tradeId: 't1', by } })
+      await store.commit(user, {
+        ...open,
+        expectVersion: version,
+        fence: { kind: 'resolve', tradeId: 't1', by },
+      })
       return (await store.loadSlice(user, address)).claim ?? ''
     }
     const first = await take('a')
@@ -280,7 +332,11 @@ describe.each(STORES)('store %s', (name) => {
     expect([first.split(' ')[1], second.split(' ')[1]]).toEqual(['a', 'b'])
     const { version } = await store.loadSlice(user, address)
     const under = (claim: string) =>
-      store.commit(user, { ...open, expectVersion: version, fence: { kind: 'claim', tradeId: 't1', claim } })
+      store.commit(user, {
+        ...open,
+        expectVersion: version,
+        fence: { kind: 'claim', tradeId: 't1', claim },
+      })
     expect(await under(first)).toEqual({ kind: 'fenced' })
     expect(await under(second)).toMatchObject({ kind: 'committed' })
   })
@@ -290,7 +346,11 @@ describe.each(STORES)('store %s', (name) => {
     const user = newUser()
     expect(await store.loadWaitingMarks(user)).toEqual({ version: '0', marks: [] })
     const marks = [{ tradeId: 't1', requestedAt: '2024-03-15T14:00:00.000Z' }]
-    const done = await store.commit(user, { ...open, expectVersion: '0', writes: [{ kind: 'waitingMarks', marks }] })
+    const done = await store.commit(user, {
+      ...open,
+      expectVersion: '0',
+      writes: [{ kind: 'waitingMarks', marks }],
+    })
     const version = done.kind === 'committed' ? done.version : ''
     expect(await store.loadWaitingMarks(user)).toEqual({ version, marks })
   })
@@ -298,7 +358,13 @@ describe.each(STORES)('store %s', (name) => {
   test('a removed record is gone, and nobody else’s state was touched', async () => {
     const { store } = make()
     const [user, other] = [newUser(), newUser()]
-    const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r', requestedAt: '2024-03-15T14:00:00Z' } as const
+    const mark = {
+      schema: 1,
+      commandId: 'c',
+      by: 'user',
+      reason: 'r',
+      requestedAt: '2024-03-15T14:00:00Z',
+    } as const
     const done = await store.commit(user, {
       ...open,
       expectVersion: '0',
@@ -309,7 +375,11 @@ describe.each(STORES)('store %s', (name) => {
     expect((await store.loadConnection(user, 'broker_1')).cancelMarks).toEqual([waiting])
     expect((await store.loadOpen(user, 'broker_1')).cancelMarks).toEqual([])
     const expectVersion = done.kind === 'committed' ? done.version : ''
-    await store.commit(user, { ...open, expectVersion, writes: [{ kind: 'cancelMark', tradeId: 't1', mark: null }] })
+    await store.commit(user, {
+      ...open,
+      expectVersion,
+      writes: [{ kind: 'cancelMark', tradeId: 't1', mark: null }],
+    })
     expect((await store.loadSlice(user, address)).cancelMark).toBeNull()
     expect((await store.loadSlice(other, address)).version).toBe('0')
   })

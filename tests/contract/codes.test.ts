@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { CLOSE_REASONS, CONNECTION_ERRORS, REJECTION_REASONS, type RejectionCode, rejectionReasonOf } from '#contract'
+import {
+  CLOSE_REASONS,
+  CONNECTION_ERRORS,
+  REJECTION_REASONS,
+  type RejectionCode,
+  rejectionReasonOf,
+} from '#contract'
 
 /** A code that is added without a row here does not compile. */
 const REASONS: Readonly<Record<RejectionCode, (typeof REJECTION_REASONS)[number]>> = {
@@ -29,7 +35,9 @@ const REASONS: Readonly<Record<RejectionCode, (typeof REJECTION_REASONS)[number]
   BROKER_REJECTED: 'RISK_LIMIT_EXCEEDED',
 }
 
-test.each(Object.entries(REASONS))('%s is told as %s', (code, reason) => expect(rejectionReasonOf(code)).toBe(reason))
+test.each(Object.entries(REASONS))('%s is told as %s', (code, reason) =>
+  expect(rejectionReasonOf(code)).toBe(reason),
+)
 
 test('each of the four reasons has a cause', () => {
   expect(new Set(Object.values(REASONS))).toEqual(new Set(REJECTION_REASONS))
@@ -41,6 +49,15 @@ test.each(['', 'FROM_THE_FUTURE', 'toString', '__proto__', 'constructor'])(
 )
 
 test('connection errors and closing reasons are those of the specification', () => {
-  expect(CONNECTION_ERRORS).toEqual(['AUTHENTICATION_FAILED', 'RATE_LIMIT_EXCEEDED', 'INTERNAL_ERROR'])
-  expect(CLOSE_REASONS).toEqual(['logout', 'token_expired', 'duplicate_connection', 'server_shutdown'])
+  expect(CONNECTION_ERRORS).toEqual([
+    'AUTHENTICATION_FAILED',
+    'RATE_LIMIT_EXCEEDED',
+    'INTERNAL_ERROR',
+  ])
+  expect(CLOSE_REASONS).toEqual([
+    'logout',
+    'token_expired',
+    'duplicate_connection',
+    'server_shutdown',
+  ])
 })

@@ -11,16 +11,32 @@ import { readFixtures } from './printed-spec.ts'
 
 const fixtures = readFixtures()
 const example = (event: string) => fixtures.get(event) as Record<string, unknown>
-const accepts = (event: ServerEventName, payload: unknown) => serverEvents[event].schema.safeParse(payload).success
+const accepts = (event: ServerEventName, payload: unknown) =>
+  serverEvents[event].schema.safeParse(payload).success
 const timestamp = '2024-03-15T14:23:15.000Z'
-const ofTrade = { userId: 'u1', timestamp, brokerConnectionId: 'broker_1', tradeId: 'trade_1', symbol: 'AAPL' }
+const ofTrade = {
+  userId: 'u1',
+  timestamp,
+  brokerConnectionId: 'broker_1',
+  tradeId: 'trade_1',
+  symbol: 'AAPL',
+}
 
 const extensions: [event: ServerEventName, payload: object][] = [
   ['broker.connected', { brokerType: 'alpaca', brokerConnectionId: 'broker_1', timestamp }],
-  ['trade.replaced', { ...ofTrade, quantity: 5, limitPrice: null, brokerOrderId: 'b-2', replacedAt: timestamp }],
+  [
+    'trade.replaced',
+    { ...ofTrade, quantity: 5, limitPrice: null, brokerOrderId: 'b-2', replacedAt: timestamp },
+  ],
   [
     'trade.corrected',
-    { ...ofTrade, filledQuantity: 4, averageFillPrice: 10.5, reason: 'trade busted', correctedAt: timestamp },
+    {
+      ...ofTrade,
+      filledQuantity: 4,
+      averageFillPrice: 10.5,
+      reason: 'trade busted',
+      correctedAt: timestamp,
+    },
   ],
   ['state.resync', { reason: 'the event log was lost', timestamp }],
 ]
@@ -29,9 +45,18 @@ const told: [what: string, event: ServerEventName, fields: object][] = [
   [
     'no stop',
     'portfolio.positionAdded',
-    { position: { ...(example('portfolio.positionAdded')['position'] as object), stopLossPrice: null } },
+    {
+      position: {
+        ...(example('portfolio.positionAdded')['position'] as object),
+        stopLossPrice: null,
+      },
+    },
   ],
-  ['no bid, ask or last', 'market.quote', { bid: null, ask: null, last: null, change: null, changePercent: null }],
+  [
+    'no bid, ask or last',
+    'market.quote',
+    { bid: null, ask: null, last: null, change: null, changePercent: null },
+  ],
   ['sized in money', 'trade.submitted', { quantity: null, notional: 1000 }],
   ['sized in money, rejected', 'trade.rejected', { quantity: null, notional: 1000 }],
   ['sized in money, cancelled', 'trade.cancelled', { quantity: null, filledQuantity: 0 }],
@@ -56,7 +81,9 @@ const refused: [what: string, event: ServerEventName, fields: object][] = [
 describe('server events', () => {
   test('what tells of the account is logged, what is about one connection is not, quotes may be dropped', () => {
     const by = (delivery: string) =>
-      Object.entries(serverEvents).flatMap(([event, entry]) => (entry.delivery === delivery ? [event] : []))
+      Object.entries(serverEvents).flatMap(([event, entry]) =>
+        entry.delivery === delivery ? [event] : [],
+      )
     expect(by('volatile')).toEqual(['market.quote'])
     expect(by('socket').sort()).toEqual([
       'connection.authorized',
@@ -107,37 +134,49 @@ describe('server events', () => {
 
   test('a sync tells every pending status, and the accounts behind the totals', () => {
     const totals = { totalValue: 10, cashBalance: 4, positionsValue: 6 }
-    const trade = { id: 't', symbol: 'AAPL', quantity: null, notional: 50, orderType: 'market', limitPrice: null }
+    const trade = {
+      id: 't',
+      symbol: 'AAPL',
+      quantity: null,
+      notional: 50,
+      orderType: 'market',
+      limitPrice: null,
+    }
     const sync = {
       portfolio: { ...totals, accounts: [{ brokerConnectionId: 'broker_1', ...totals }] },
       pendingTrades: PENDING_STATUSES.map((status) => ({ ...trade, status })),
       timestamp,
     }
     expect(serverEvents['state.sync'].schema.parse(sync)).toEqual(sync)
-    expect(accepts('state.sync', { ...sync, pendingTrades: [{ ...trade, status: 'filled' }] })).toBe(false)
+    expect(
+      accepts('state.sync', { ...sync, pendingTrades: [{ ...trade, status: 'filled' }] }),
+    ).toBe(false)
   })
 })
 
 describe('client events', () => {
   const symbols = (count: number) => ({ symbols: Array.from({ length: count }, (_, i) => `S${i}`) })
 
-  test.each(['market.subscribe', 'market.unsubscribe'] as const)('%s - takes up to the limit of symbols', (event) => {
-    const { schema } = clientEvents[event]
-    expect(schema.safeParse(symbols(SYMBOLS_PER_SOCKET_MAX)).success).toBe(true)
-    for (const bad of [
-      symbols(SYMBOLS_PER_SOCKET_MAX + 1),
-      symbols(0),
-      { symbols: 'AAPL' },
-      { symbols: ['aapl'] },
-      { symbols: [null] },
-      { symbols: ['AAPL', 'user:u1'] },
-      null,
-      undefined,
-      'AAPL',
-    ]) {
-      expect(schema.safeParse(bad).success, JSON.stringify(bad)).toBe(false)
-    }
-  })
+  test.each(['market.subscribe', 'market.unsubscribe'] as const)(
+    '%s - takes up to the limit of symbols',
+    (event) => {
+      const { schema } = clientEvents[event]
+      expect(schema.safeParse(symbols(SYMBOLS_PER_SOCKET_MAX)).success).toBe(true)
+      for (const bad of [
+        symbols(SYMBOLS_PER_SOCKET_MAX + 1),
+        symbols(0),
+        { symbols: 'AAPL' },
+        { symbols: ['aapl'] },
+        { symbols: [null] },
+        { symbols: ['AAPL', 'user:u1'] },
+        null,
+        undefined,
+        'AAPL',
+      ]) {
+        expect(schema.safeParse(bad).success, JSON.stringify(bad)).toBe(false)
+      }
+    },
+  )
 
   test('state.requestSync - with nothing said, everything is asked for', () => {
     const { schema } = clientEvents['state.requestSync']
@@ -148,7 +187,9 @@ describe('client events', () => {
   })
 
   test('a field that we do not know is dropped, not passed on', () => {
-    expect(clientEvents['market.subscribe'].schema.parse({ symbols: ['AAPL'], userId: 'u2' })).toEqual({
+    expect(
+      clientEvents['market.subscribe'].schema.parse({ symbols: ['AAPL'], userId: 'u2' }),
+    ).toEqual({
       symbols: ['AAPL'],
     })
     expect(clientEvents['state.requestSync'].schema.parse({ userId: 'u2' })).toEqual({})

@@ -6,7 +6,10 @@ import { readingOf } from '../domain/orders.ts'
 
 /** As decimals that have been multiplied come: up to eighteen places. */
 const decimals = fc
-  .tuple(fc.integer({ min: -99_999_999, max: 99_999_999 }), fc.bigInt({ min: 0n, max: 10n ** 18n - 1n }))
+  .tuple(
+    fc.integer({ min: -99_999_999, max: 99_999_999 }),
+    fc.bigInt({ min: 0n, max: 10n ** 18n - 1n }),
+  )
   .map(([whole, fraction]) => dec(`${whole}.${fraction.toString().padStart(18, '0')}`))
 /** Decimals of a number as JSON writes it. */
 function written(value: number): number {
@@ -56,7 +59,9 @@ describe('the totals of a state.sync', () => {
             `c${n}`,
             readingOf({
               cash,
-              positions: [{ symbol: 'BTC/USD', quantity, averageEntryPrice: price, currentPrice: price }],
+              positions: [
+                { symbol: 'BTC/USD', quantity, averageEntryPrice: price, currentPrice: price },
+              ],
             }),
           ),
         )
@@ -69,8 +74,12 @@ describe('the totals of a state.sync', () => {
           ['portfolio'],
           '2024-03-15T14:00:00.000Z',
         )
-        for (const { totalValue, cashBalance, positionsValue } of [portfolio!, ...(portfolio?.accounts ?? [])]) {
-          for (const value of [totalValue, cashBalance, positionsValue]) expect(written(value)).toBeLessThanOrEqual(2)
+        for (const { totalValue, cashBalance, positionsValue } of [
+          portfolio!,
+          ...(portfolio?.accounts ?? []),
+        ]) {
+          for (const value of [totalValue, cashBalance, positionsValue])
+            expect(written(value)).toBeLessThanOrEqual(2)
           expect(totalValue).toBeCloseTo(cashBalance + positionsValue, 2)
         }
       }),

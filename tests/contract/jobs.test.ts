@@ -35,7 +35,12 @@ const bracket: SubmitOrder = {
 }
 const oco: SubmitOrder = { ...bracket, orderClass: 'oco', side: 'sell', limitPrice: null }
 const oto: SubmitOrder = { ...market, orderClass: 'oto', stopLoss: { stopPrice: '145' } }
-const crypto: SubmitOrder = { ...market, symbol: 'BTC/USD', timeInForce: 'gtc', quantity: '0.000000001' }
+const crypto: SubmitOrder = {
+  ...market,
+  symbol: 'BTC/USD',
+  timeInForce: 'gtc',
+  quantity: '0.000000001',
+}
 const sized: SubmitOrder = { ...market, quantity: null, notional: '1' }
 
 /** The lines that a caller reads; empty for a good payload. */
@@ -74,10 +79,9 @@ const good: [name: string, order: SubmitOrder][] = [
   ['outside regular hours', { ...limit, extendedHours: true, timeInForce: 'gtc' }],
   ['below one dollar', { ...limit, limitPrice: '0.1234' }],
   ['with a deadline', { ...market, notAfter: '2026-01-02T15:04:05-05:00' }],
-  ...(['day', 'gtc', 'opg', 'cls', 'ioc', 'fok'] as const).map((timeInForce): [string, SubmitOrder] => [
-    timeInForce,
-    { ...limit, timeInForce },
-  ]),
+  ...(['day', 'gtc', 'opg', 'cls', 'ioc', 'fok'] as const).map(
+    (timeInForce): [string, SubmitOrder] => [timeInForce, { ...limit, timeInForce }],
+  ),
 ]
 
 /** What is said of an order, and the order: all of it, where one thing is wrong. */
@@ -94,20 +98,35 @@ const bad: [text: string, order: object][] = [
   ['notional: must be at most 1000000000000', { ...sized, notional: '18446744073709551616' }],
   ['trailPercent: must be at most 10000', { ...trailing, trailPercent: '10001' }],
   ['stopLoss.stopPrice: must be at most 10000000', { ...oto, stopLoss: { stopPrice: '99999999' } }],
-  ['quantity: quantity times price must be at most 1000000000000', { ...limit, quantity: '9999999999' }],
+  [
+    'quantity: quantity times price must be at most 1000000000000',
+    { ...limit, quantity: '9999999999' },
+  ],
   ['quantity: give a quantity (or a notional)', { ...market, quantity: null }],
   ['notional: give quantity or notional, not both', { ...market, notional: '100' }],
   ['notional: must be at least 1.00', { ...sized, notional: '0.99' }],
-  ['notional: a trailing-stop order is sized by quantity', { ...trailing, quantity: null, notional: '100' }],
+  [
+    'notional: a trailing-stop order is sized by quantity',
+    { ...trailing, quantity: null, notional: '100' },
+  ],
   ['symbol: is missing', { ...market, symbol: undefined }],
   ['side: is missing', { ...market, side: undefined }],
   ['tradeId: is missing', { ...market, tradeId: undefined }],
-  ['symbol: options are not supported; use a stock or a pair', { ...market, symbol: 'AAPL240119C00100000' }],
+  [
+    'symbol: options are not supported; use a stock or a pair',
+    { ...market, symbol: 'AAPL240119C00100000' },
+  ],
   ['symbol: pairs are traded in USD, like ETH/USD', { ...crypto, symbol: 'ETH/BTC' }],
   ['symbol: pairs are traded in USD, like ETH/USD', { ...crypto, symbol: 'ETHUSDT' }],
   ['timeinforce: is not a field; check its spelling', { ...market, timeinforce: 'ioc' }],
-  ['stopLoss.limit: is not a field; check its spelling', { ...bracket, stopLoss: { stopPrice: '145', limit: '144' } }],
-  ['orderType: must be one of market, limit, stop, stop_limit, trailing_stop', { ...market, orderType: 'iceberg' }],
+  [
+    'stopLoss.limit: is not a field; check its spelling',
+    { ...bracket, stopLoss: { stopPrice: '145', limit: '144' } },
+  ],
+  [
+    'orderType: must be one of market, limit, stop, stop_limit, trailing_stop',
+    { ...market, orderType: 'iceberg' },
+  ],
   ['side: must be one of buy, sell', { ...market, side: 'short' }],
   ['timeInForce: must be one of day, gtc, opg, cls, ioc, fok', { ...market, timeInForce: 'gtd' }],
   ['orderClass: must be one of simple, bracket, oco, oto', { ...market, orderClass: 'mleg' }],
@@ -115,7 +134,10 @@ const bad: [text: string, order: object][] = [
   ['tradeId: use 1 to 64 of A-Z a-z 0-9 _ -', { ...market, tradeId: 'a:b' }],
   ['notAfter: write an ISO time, like 2026-01-02T15:04:05Z', { ...market, notAfter: 'tomorrow' }],
   ['limitPrice: a limit order needs a limitPrice', { ...limit, limitPrice: null }],
-  ['limitPrice: a stop-limit order needs a limitPrice', { ...market, orderType: 'stop_limit', stopPrice: '1' }],
+  [
+    'limitPrice: a stop-limit order needs a limitPrice',
+    { ...market, orderType: 'stop_limit', stopPrice: '1' },
+  ],
   ['limitPrice: a market order takes no limitPrice', { ...market, limitPrice: '150' }],
   ['limitPrice: at most 2 decimals at this price', { ...limit, limitPrice: '150.001' }],
   ['limitPrice: at most 4 decimals at this price', { ...limit, limitPrice: '0.12345' }],
@@ -128,39 +150,80 @@ const bad: [text: string, order: object][] = [
     'trailPrice: a trailing-stop order needs trailPrice or trailPercent, one of them',
     { ...trailing, trailPercent: null },
   ],
-  ['trailPrice: a trailing-stop order needs trailPrice or trailPercent, one of them', { ...trailing, trailPrice: '1' }],
+  [
+    'trailPrice: a trailing-stop order needs trailPrice or trailPercent, one of them',
+    { ...trailing, trailPrice: '1' },
+  ],
   ['timeInForce: a trailing-stop order works as day or gtc', { ...trailing, timeInForce: 'ioc' }],
-  ['timeInForce: fractional and notional orders work as day', { ...market, quantity: '0.5', timeInForce: 'gtc' }],
+  [
+    'timeInForce: fractional and notional orders work as day',
+    { ...market, quantity: '0.5', timeInForce: 'gtc' },
+  ],
   ['timeInForce: crypto orders work as gtc or ioc', { ...crypto, timeInForce: 'day' }],
   ['timeInForce: a bracket order works as day or gtc', { ...bracket, timeInForce: 'ioc' }],
   ['extendedHours: only for limit orders with day or gtc', { ...market, extendedHours: true }],
-  ['extendedHours: only for limit orders with day or gtc', { ...limit, timeInForce: 'ioc', extendedHours: true }],
-  ['extendedHours: a bracket order works in regular hours only', { ...bracket, extendedHours: true }],
+  [
+    'extendedHours: only for limit orders with day or gtc',
+    { ...limit, timeInForce: 'ioc', extendedHours: true },
+  ],
+  [
+    'extendedHours: a bracket order works in regular hours only',
+    { ...bracket, extendedHours: true },
+  ],
   ['orderClass: fractional and notional orders are simple', { ...bracket, quantity: '0.5' }],
   ['orderClass: crypto orders are simple', { ...bracket, symbol: 'BTC/USD', timeInForce: 'gtc' }],
   ['orderType: an oco order is of type limit', { ...oco, orderType: 'market' }],
-  ['takeProfit: a simple order has no takeProfit; set orderClass', { ...market, takeProfit: { limitPrice: '155' } }],
-  ['stopLoss: a simple order has no stopLoss; set orderClass', { ...market, stopLoss: { stopPrice: '145' } }],
+  [
+    'takeProfit: a simple order has no takeProfit; set orderClass',
+    { ...market, takeProfit: { limitPrice: '155' } },
+  ],
+  [
+    'stopLoss: a simple order has no stopLoss; set orderClass',
+    { ...market, stopLoss: { stopPrice: '145' } },
+  ],
   ['takeProfit: a bracket order needs a takeProfit', { ...bracket, takeProfit: null }],
   ['stopLoss: a bracket order needs a stopLoss', { ...bracket, stopLoss: null }],
   ['takeProfit: an oco order needs a takeProfit', { ...oco, takeProfit: null }],
-  ['takeProfit: an oto order needs takeProfit or stopLoss, one of them', { ...oto, stopLoss: null }],
-  ['takeProfit: an oto order needs takeProfit or stopLoss, one of them', { ...oto, takeProfit: { limitPrice: '155' } }],
+  [
+    'takeProfit: an oto order needs takeProfit or stopLoss, one of them',
+    { ...oto, stopLoss: null },
+  ],
+  [
+    'takeProfit: an oto order needs takeProfit or stopLoss, one of them',
+    { ...oto, takeProfit: { limitPrice: '155' } },
+  ],
   [
     'takeProfit: takeProfit.limitPrice must be above stopLoss.stopPrice',
     { ...bracket, takeProfit: { limitPrice: '145' } },
   ],
-  ['takeProfit: takeProfit.limitPrice must be below stopLoss.stopPrice', { ...bracket, side: 'sell' }],
-  ['limitPrice: an oco order takes no limitPrice; its takeProfit has the price', { ...oco, limitPrice: '155' }],
-  ['takeProfit.limitPrice: at most 2 decimals at this price', { ...bracket, takeProfit: { limitPrice: '155.123' } }],
-  ['stopLoss.stopPrice: at most 2 decimals at this price', { ...bracket, stopLoss: { stopPrice: '145.001' } }],
-  ['stopLoss.stopPrice: must be at least 0.01 below the limitPrice', { ...bracket, stopLoss: { stopPrice: '150' } }],
+  [
+    'takeProfit: takeProfit.limitPrice must be below stopLoss.stopPrice',
+    { ...bracket, side: 'sell' },
+  ],
+  [
+    'limitPrice: an oco order takes no limitPrice; its takeProfit has the price',
+    { ...oco, limitPrice: '155' },
+  ],
+  [
+    'takeProfit.limitPrice: at most 2 decimals at this price',
+    { ...bracket, takeProfit: { limitPrice: '155.123' } },
+  ],
+  [
+    'stopLoss.stopPrice: at most 2 decimals at this price',
+    { ...bracket, stopLoss: { stopPrice: '145.001' } },
+  ],
+  [
+    'stopLoss.stopPrice: must be at least 0.01 below the limitPrice',
+    { ...bracket, stopLoss: { stopPrice: '150' } },
+  ],
   ['extendedHours: must be true or false', { ...market, extendedHours: 'yes' }],
   ['stopLoss.stopPrice: must be greater than 0', { ...bracket, stopLoss: { stopPrice: '-1' } }],
 ]
 
 describe('submitOrder', () => {
-  test.each(good)('%s is accepted', (_name, order) => expect(problems('submitOrder', order)).toBe(''))
+  test.each(good)('%s is accepted', (_name, order) =>
+    expect(problems('submitOrder', order)).toBe(''),
+  )
 
   test('what is left out becomes its default, decimals their canonical text', () => {
     expect(submitOrderSchema.parse({ ...market, quantity: '010.50' })).toEqual({
@@ -190,20 +253,31 @@ describe('submitOrder', () => {
   test.each(bad)('%s', (text, order) => expect(problems('submitOrder', order)).toBe(text))
 
   test('everything that is wrong is said at once', () => {
-    expect(problems('submitOrder', { ...market, side: 'short', quantity: '-5', symbol: '?' }).split('\n')).toEqual([
+    expect(
+      problems('submitOrder', { ...market, side: 'short', quantity: '-5', symbol: '?' }).split(
+        '\n',
+      ),
+    ).toEqual([
       'symbol: use a symbol like AAPL, BRK.B or BTC/USD',
       'side: must be one of buy, sell',
       'quantity: must be greater than 0',
     ])
-    expect(problems('submitOrder', { ...limit, quantity: null, limitPrice: null }).split('\n')).toEqual([
+    expect(
+      problems('submitOrder', { ...limit, quantity: null, limitPrice: null }).split('\n'),
+    ).toEqual([
       'quantity: give a quantity (or a notional)',
       'limitPrice: a limit order needs a limitPrice',
     ])
   })
 
-  test.each(['userId', 'connectionId', 'tradeId', 'symbol', 'side', 'orderType'])('%s cannot be left out', (field) => {
-    expect(problems('submitOrder', { ...market, [field]: undefined })).toMatch(new RegExp(`^${field}: `))
-  })
+  test.each(['userId', 'connectionId', 'tradeId', 'symbol', 'side', 'orderType'])(
+    '%s cannot be left out',
+    (field) => {
+      expect(problems('submitOrder', { ...market, [field]: undefined })).toMatch(
+        new RegExp(`^${field}: `),
+      )
+    },
+  )
 
   test.each([null, undefined, 'order', 7, []])('%j is no order', (payload) => {
     expect(problems('submitOrder', payload)).toMatch(/^payload: /)
@@ -232,7 +306,11 @@ describe('commands', () => {
   test.each<[string, JobName, object]>([
     ['commandId: use 1 to 64 of A-Z a-z 0-9 _ -', 'cancelOrder', { ...command, commandId: '' }],
     ['quantity: must be greater than 0', 'replaceOrder', { ...command, quantity: '-5' }],
-    ['quantity: say what to change: quantity, limitPrice, stopPrice, trail or timeInForce', 'replaceOrder', command],
+    [
+      'quantity: say what to change: quantity, limitPrice, stopPrice, trail or timeInForce',
+      'replaceOrder',
+      command,
+    ],
     [
       'percentage: give quantity or percentage, not both',
       'closePosition',
@@ -253,14 +331,31 @@ describe('commands', () => {
       'closePosition',
       { ...command, symbol: 'BTC/USD', limitPrice: '1', extendedHours: true },
     ],
-    ['percentage: must be at most 100', 'closePosition', { ...command, symbol: 'AAPL', percentage: '100.1' }],
-    ['symbol: use a symbol like AAPL, BRK.B or BTC/USD', 'closePosition', { ...command, symbol: 'BTCUSD/' }],
-    ['positionSide: must be one of long, short', 'closePosition', { ...command, symbol: 'AAPL', positionSide: 'buy' }],
+    [
+      'percentage: must be at most 100',
+      'closePosition',
+      { ...command, symbol: 'AAPL', percentage: '100.1' },
+    ],
+    [
+      'symbol: use a symbol like AAPL, BRK.B or BTC/USD',
+      'closePosition',
+      { ...command, symbol: 'BTCUSD/' },
+    ],
+    [
+      'positionSide: must be one of long, short',
+      'closePosition',
+      { ...command, symbol: 'AAPL', positionSide: 'buy' },
+    ],
   ])('%s - %s', (text, job, payload) => expect(problems(job, payload)).toBe(text))
 
   test('a close that names no side is the job that workers of the version before can read', () => {
     const close = jobs.closePosition.schema.parse({ ...command, symbol: 'AAPL' })
-    expect(JSON.parse(JSON.stringify(close))).toEqual({ ...command, symbol: 'AAPL', quantity: null, percentage: null })
+    expect(JSON.parse(JSON.stringify(close))).toEqual({
+      ...command,
+      symbol: 'AAPL',
+      quantity: null,
+      percentage: null,
+    })
   })
 
   test('they never wait behind new orders, nor behind health checks', () => {
@@ -286,12 +381,16 @@ describe('commands', () => {
 
 describe('job ids', () => {
   const COMMANDS = ['cancelOrder', 'replaceOrder', 'closePosition'] as const
-  const userId = fc.string({ unit: 'binary', maxLength: 128 }).filter((id) => userIdSchema.safeParse(id).success)
+  const userId = fc
+    .string({ unit: 'binary', maxLength: 128 })
+    .filter((id) => userIdSchema.safeParse(id).success)
   const shortId = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
 
   test('the same request is the same job', () => {
     expect(submitJobId('u1', 'trade_1')).toBe(submitJobId('u1', 'trade_1'))
-    expect(commandJobId('cancelOrder', 'u1', 'trade_1', 'c1')).toBe(commandJobId('cancelOrder', 'u1', 'trade_1', 'c1'))
+    expect(commandJobId('cancelOrder', 'u1', 'trade_1', 'c1')).toBe(
+      commandJobId('cancelOrder', 'u1', 'trade_1', 'c1'),
+    )
   })
 
   test('another user, trade or command is another job, also where all the rest is the same', () => {
@@ -299,13 +398,19 @@ describe('job ids', () => {
     fc.assert(
       fc.property(ids, ids, (a, b) => {
         for (const mask of [0, 1, 2, 3, 4, 5, 6, 7]) {
-          const [user = '', trade = '', command = ''] = a.map((own, i) => (mask & (1 << i) ? b[i] : own))
-          const isSame = (...pairs: [string, string][]) => pairs.every(([x, y]) => x === y)
-          expect(submitJobId(user, trade) === submitJobId(a[0], a[1])).toBe(isSame([user, a[0]], [trade, a[1]]))
-          expect(checkJobId(user, trade) === checkJobId(a[0], a[1])).toBe(isSame([user, a[0]], [trade, a[1]]))
-          expect(commandJobId('cancelOrder', user, trade, command) === commandJobId('cancelOrder', ...a)).toBe(
-            isSame([user, a[0]], [trade, a[1]], [command, a[2]]),
+          const [user = '', trade = '', command = ''] = a.map((own, i) =>
+            mask & (1 << i) ? b[i] : own,
           )
+          const isSame = (...pairs: [string, string][]) => pairs.every(([x, y]) => x === y)
+          expect(submitJobId(user, trade) === submitJobId(a[0], a[1])).toBe(
+            isSame([user, a[0]], [trade, a[1]]),
+          )
+          expect(checkJobId(user, trade) === checkJobId(a[0], a[1])).toBe(
+            isSame([user, a[0]], [trade, a[1]]),
+          )
+          expect(
+            commandJobId('cancelOrder', user, trade, command) === commandJobId('cancelOrder', ...a),
+          ).toBe(isSame([user, a[0]], [trade, a[1]], [command, a[2]]))
         }
       }),
     )
@@ -352,8 +457,11 @@ describe('parametersHash', () => {
       : value
 
   test('does not depend on how the same order was written', () => {
-    expect(hash({ ...market, quantity: '10.00', timeInForce: 'day', notional: null })).toBe(hash(market))
-    for (const order of [market, bracket, oco]) expect(hash(reversed(order) as SubmitOrder)).toBe(hash(order))
+    expect(hash({ ...market, quantity: '10.00', timeInForce: 'day', notional: null })).toBe(
+      hash(market),
+    )
+    for (const order of [market, bracket, oco])
+      expect(hash(reversed(order) as SubmitOrder)).toBe(hash(order))
   })
 
   test('is the same for an intent whose keys come in another order, and for the same instant', () => {

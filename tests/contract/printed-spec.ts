@@ -4,7 +4,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 export type PrintedEvent = Readonly<{
   event: string
   from: 'server' | 'client'
-  /** The example payload; where the page prints `"a" | "b"`, its first value. `null`: the page prints none. */
+  /**
+   * The example payload; where the page prints `"a" | "b"`, its first value. `null`: the page
+   * prints none.
+   */
   example: unknown
   /** Each field that is printed as `"a" | "b"`, with all its values. */
   values: Readonly<Record<string, readonly string[]>>
@@ -32,14 +35,24 @@ export const readPrintedEvents = (): PrintedEvent[] =>
         field,
         printed.split(' | ').map((value) => JSON.parse(value) as string),
       ])
-      const example: unknown = text ? JSON.parse(text.replaceAll(UNION, (all) => all.split(' | ')[0] ?? all)) : null
-      return [{ event, from, example, values: Object.fromEntries(values) as PrintedEvent['values'] }]
+      const example: unknown = text
+        ? JSON.parse(text.replaceAll(UNION, (all) => all.split(' | ')[0] ?? all))
+        : null
+      return [
+        { event, from, example, values: Object.fromEntries(values) as PrintedEvent['values'] },
+      ]
     })
 
-/** How many `json` blocks and `**Event**` lines the page has, read without any knowledge of its structure. */
+/**
+ * How many `json` blocks and `**Event**` lines the page has, read without any knowledge of its
+ * structure.
+ */
 export const countPrinted = (): { examples: number; events: number } => {
   const text = readFileSync(page, 'utf8')
-  return { examples: text.match(/^```json$/gm)?.length ?? 0, events: text.match(/^\*\*Event\*\*: /gm)?.length ?? 0 }
+  return {
+    examples: text.match(/^```json$/gm)?.length ?? 0,
+    events: text.match(/^\*\*Event\*\*: /gm)?.length ?? 0,
+  }
 }
 
 /** The examples that are kept here, by event name. */

@@ -4,7 +4,10 @@ import { clientEvents, serverEvents } from '#contract'
 import { countPrinted, readFixtures, readPrintedEvents, specIsHere } from './printed-spec.ts'
 
 const schemas = new Map<string, z.ZodType>(
-  Object.entries({ ...serverEvents, ...clientEvents }).map(([event, { schema }]) => [event, schema]),
+  Object.entries({ ...serverEvents, ...clientEvents }).map(([event, { schema }]) => [
+    event,
+    schema,
+  ]),
 )
 const schemaOf = (event: string): z.ZodType => {
   const schema = schemas.get(event)
@@ -18,17 +21,26 @@ const EXTENSIONS = ['broker.connected', 'state.resync', 'trade.corrected', 'trad
 
 /** Fields whose values the specification lists. */
 const LISTED: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  'connection.closed': { reason: ['logout', 'token_expired', 'duplicate_connection', 'server_shutdown'] },
+  'connection.closed': {
+    reason: ['logout', 'token_expired', 'duplicate_connection', 'server_shutdown'],
+  },
   'connection.error': { error: ['AUTHENTICATION_FAILED', 'RATE_LIMIT_EXCEEDED', 'INTERNAL_ERROR'] },
-  'portfolio.balanceChanged': { reason: ['TRADE_EXECUTED', 'FUNDS_DEPOSITED', 'FUNDS_WITHDRAWN', 'EXTERNAL_SYNC'] },
-  'trade.rejected': { reason: ['INSUFFICIENT_FUNDS', 'INVALID_SYMBOL', 'MARKET_CLOSED', 'RISK_LIMIT_EXCEEDED'] },
+  'portfolio.balanceChanged': {
+    reason: ['TRADE_EXECUTED', 'FUNDS_DEPOSITED', 'FUNDS_WITHDRAWN', 'EXTERNAL_SYNC'],
+  },
+  'trade.rejected': {
+    reason: ['INSUFFICIENT_FUNDS', 'INVALID_SYMBOL', 'MARKET_CLOSED', 'RISK_LIMIT_EXCEEDED'],
+  },
   'trade.cancelled': { cancelledBy: ['user', 'system', 'broker'] },
 }
 const listed = Object.entries(LISTED).flatMap(([event, fields]) =>
   Object.entries(fields).map(([field, values]) => ({ event, field, values })),
 )
 
-/** What a client must be able to live without: the parts of a sync that it did not ask for, and values that did not change. */
+/**
+ * What a client must be able to live without: the parts of a sync that it did not ask for, and
+ * values that did not change.
+ */
 const MAY_BE_ABSENT = new Set([
   'portfolio.positionUpdated updates.currentPrice',
   'portfolio.positionUpdated updates.unrealizedPnL',
@@ -46,7 +58,10 @@ function* withoutEachField(value: unknown): Generator<[path: string, payload: un
     const rest = Object.entries(value).filter(([other]) => other !== key)
     if (!isList) yield [key, Object.fromEntries(rest)]
     for (const [path, payload] of withoutEachField(inner)) {
-      yield [`${key}.${path}`, isList ? value.with(Number(key), payload) : { ...value, [key]: payload }]
+      yield [
+        `${key}.${path}`,
+        isList ? value.with(Number(key), payload) : { ...value, [key]: payload },
+      ]
     }
   }
 }
@@ -57,14 +72,17 @@ describe('the examples of the specification', () => {
   })
 
   test.each([...fixtures])('%s - without any one of its fields it is refused', (event, example) => {
-    const accepted = [...withoutEachField(example)].filter(([, payload]) => schemaOf(event).safeParse(payload).success)
+    const accepted = [...withoutEachField(example)].filter(
+      ([, payload]) => schemaOf(event).safeParse(payload).success,
+    )
     const expected = [...MAY_BE_ABSENT].filter((entry) => entry.startsWith(`${event} `))
     expect(accepted.map(([path]) => `${event} ${path}`).sort()).toEqual(expected.sort())
   })
 
   test.each(listed)('$event - $field has exactly the listed values', ({ event, field, values }) => {
     const example = fixtures.get(event) as object
-    for (const value of values) expect(schemaOf(event).parse({ ...example, [field]: value })).toBeDefined()
+    for (const value of values)
+      expect(schemaOf(event).parse({ ...example, [field]: value })).toBeDefined()
     expect(schemaOf(event).safeParse({ ...example, [field]: 'OTHER' }).success).toBe(false)
   })
 
@@ -78,19 +96,23 @@ describe.skipIf(!specIsHere)('the published specification', () => {
 
   test('all of it was read', () => {
     // One event line is Socket.IO's own `connection`.
-    expect({ examples: printed.filter(({ example }) => example !== null).length, events: printed.length + 1 }).toEqual(
-      countPrinted(),
-    )
+    expect({
+      examples: printed.filter(({ example }) => example !== null).length,
+      events: printed.length + 1,
+    }).toEqual(countPrinted())
   })
 
   test('each of its events exists, in its direction, and nothing else but the extensions', () => {
-    const names = (from: string) => printed.filter((entry) => entry.from === from).map(({ event }) => event)
+    const names = (from: string) =>
+      printed.filter((entry) => entry.from === from).map(({ event }) => event)
     expect([...names('server'), ...EXTENSIONS].sort()).toEqual(Object.keys(serverEvents).sort())
     expect(names('client').sort()).toEqual(Object.keys(clientEvents).sort())
   })
 
   test('each printed example is the fixture', () => {
-    const examples = printed.filter(({ example }) => example !== null).map(({ event, example }) => [event, example])
+    const examples = printed
+      .filter(({ example }) => example !== null)
+      .map(({ event, example }) => [event, example])
     expect(Object.fromEntries(examples)).toEqual(Object.fromEntries(fixtures))
   })
 

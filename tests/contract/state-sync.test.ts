@@ -2,7 +2,16 @@ import { describe, expect, test } from 'vitest'
 import { serverEvents, stateSyncOf } from '#contract'
 import { adopt, type BrokerStatus, type CancelRequest, dec, type Order, reduce } from '#domain'
 import type { UserSnapshot } from '#store'
-import { at, brokerOrder, claimed, emptySlice, intentOf, landing, readingOf, seen } from '../domain/orders.ts'
+import {
+  at,
+  brokerOrder,
+  claimed,
+  emptySlice,
+  intentOf,
+  landing,
+  readingOf,
+  seen,
+} from '../domain/orders.ts'
 
 const NOW = '2024-03-15T15:00:00.000Z'
 const portfolio = (connectionId: string, cash: string, symbol: string, quantity: string) =>
@@ -10,7 +19,14 @@ const portfolio = (connectionId: string, cash: string, symbol: string, quantity:
     connectionId,
     readingOf({
       cash: dec(cash),
-      positions: [{ symbol, quantity: dec(quantity), averageEntryPrice: dec('100'), currentPrice: dec('110') }],
+      positions: [
+        {
+          symbol,
+          quantity: dec(quantity),
+          averageEntryPrice: dec('100'),
+          currentPrice: dec('110'),
+        },
+      ],
     }),
   )
 
@@ -38,7 +54,11 @@ const cancel: CancelRequest = { commandId: 'c', by: 'user', reason: 'r', request
 describe('stateSyncOf', () => {
   test('sums over connections, with each of them beside', () => {
     const sync = serverEvents['state.sync'].schema.parse(stateSyncOf(snapshotOf(), undefined, NOW))
-    expect(sync.portfolio).toMatchObject({ totalValue: 2380.5, cashBalance: 1500.5, positionsValue: 880 })
+    expect(sync.portfolio).toMatchObject({
+      totalValue: 2380.5,
+      cashBalance: 1500.5,
+      positionsValue: 880,
+    })
     expect(sync.portfolio?.accounts).toMatchObject([
       { brokerConnectionId: 'c1', totalValue: 2100, cashBalance: 1000, positionsValue: 1100 },
       { brokerConnectionId: 'c2', totalValue: 280.5, cashBalance: 500.5, positionsValue: -220 },
@@ -69,13 +89,24 @@ describe('stateSyncOf', () => {
     const sync = stateSyncOf({ ...snapshotOf([order()]), parked: [waiting] }, ['trades'], NOW)
     expect(serverEvents['state.sync'].schema.parse(sync).pendingTrades).toMatchObject([
       { id: 't1', status: 'submitted' },
-      { id: 't9', symbol: 'AAPL', side: 'buy', quantity: 100, limitPrice: 180, status: 'submitting' },
+      {
+        id: 't9',
+        symbol: 'AAPL',
+        side: 'buy',
+        quantity: 100,
+        limitPrice: 180,
+        status: 'submitting',
+      },
     ])
   })
 
   test('holds what fits a connection, and says when there is more', () => {
     const { positions } = snapshotOf()
-    const long = order({ id: 'x'.repeat(64), connectionId: 'x'.repeat(64), symbol: 'ABCDEFGHIJKL.ABCDEFGHIJ' })
+    const long = order({
+      id: 'x'.repeat(64),
+      connectionId: 'x'.repeat(64),
+      symbol: 'ABCDEFGHIJKL.ABCDEFGHIJ',
+    })
     const many = { ...snapshotOf(Array.from({ length: 2_600 }, () => long)), positions: [] }
     const sync = stateSyncOf(many, undefined, NOW)
     expect([sync.pendingTrades?.length, sync['truncated']]).toEqual([2_500, true])

@@ -38,17 +38,29 @@ const ask = (path: string, cookie: string, init: RequestInit = {}): Promise<Resp
   })
 const page = async (who: 'ann' | 'ben', query = ''): Promise<string> =>
   (await ask(`/attention${query}`, cookies[who])).text()
-const accept = (cookie: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
-  ask(ACCEPT, cookie, { method: 'POST', body: new URLSearchParams(form), headers })
+const accept = (
+  cookie: string,
+  form: Record<string, string>,
+  headers: Record<string, string> = {},
+) => ask(ACCEPT, cookie, { method: 'POST', body: new URLSearchParams(form), headers })
 const epoch = () => createEpoch(redis.connect(), () => 'made here')
 
 async function logIn(name: string): Promise<string> {
-  const answer = await ask('/login', '', { method: 'POST', body: new URLSearchParams({ name, password: PASSWORD }) })
+  const answer = await ask('/login', '', {
+    method: 'POST',
+    body: new URLSearchParams({ name, password: PASSWORD }),
+  })
   return (answer.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
 }
 
 const set: AsideOrder = {
-  ...{ userId: 'alice', connectionId: 'broker_alice', tradeId: 't1', symbol: 'AAPL', due: 'submission' },
+  ...{
+    userId: 'alice',
+    connectionId: 'broker_alice',
+    tradeId: 't1',
+    symbol: 'AAPL',
+    due: 'submission',
+  },
   at: '2024-03-15T14:00:00.000Z',
 }
 const aside = () => createAsideOrders(redis.connect(), () => systemClock.now())
@@ -58,7 +70,15 @@ describe('orders that were set aside', () => {
     await aside().note([set, { ...set, tradeId: 't2', due: 'cancel' }])
     for (const who of ['ann', 'ben'] as const) {
       const text = await page(who)
-      for (const part of ['t1', 't2', 'alice', 'broker_alice', 'AAPL', '2024-03-15 14:00:00 UTC', 'cancelOrder'])
+      for (const part of [
+        't1',
+        't2',
+        'alice',
+        'broker_alice',
+        'AAPL',
+        '2024-03-15 14:00:00 UTC',
+        'cancelOrder',
+      ])
         expect(text).toContain(part)
       expect(text).toContain(clientOrderIdOf('alice', 't1'))
       expect(text).toContain('whether it is at the broker is not known')
@@ -67,7 +87,10 @@ describe('orders that were set aside', () => {
   })
 
   test('of many, the oldest are shown and how many there are', async () => {
-    const many = Array.from({ length: ASIDE_SHOWN_MAX + 20 }, (_, n) => ({ ...set, tradeId: `t${n}` }))
+    const many = Array.from({ length: ASIDE_SHOWN_MAX + 20 }, (_, n) => ({
+      ...set,
+      tradeId: `t${n}`,
+    }))
     await aside().note(many)
     const text = await page('ann')
     expect(text.match(/<tr>\s*<td>/g)).toHaveLength(ASIDE_SHOWN_MAX)
@@ -84,21 +107,35 @@ describe('orders that were set aside', () => {
 
 describe('a store without a mark', () => {
   test('is told to everybody, and what it means; only an operator is offered to accept it', async () => {
-    for (const who of ['ann', 'ben'] as const) expect(await page(who)).toContain('the next order is sent without them')
+    for (const who of ['ann', 'ben'] as const)
+      expect(await page(who)).toContain('the next order is sent without them')
     expect(await page('ann')).toContain(`action="${ACCEPT}"`)
     expect(await page('ben')).not.toContain(ACCEPT)
   })
 
   test('is accepted by an operator who says why, and that is kept', async () => {
     const answer = await accept(cookies.ann, told)
-    expect([answer.status, answer.headers.get('location')]).toEqual([303, '/attention?said=accepted'])
+    expect([answer.status, answer.headers.get('location')]).toEqual([
+      303,
+      '/attention?said=accepted',
+    ])
     expect(await epoch().read()).not.toBeNull()
     const actions = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
     expect(actions).toContainEqual(
-      expect.objectContaining({ msg: 'dashboard.action', user: 'ann', action: 'accept store', allow: true }),
+      expect.objectContaining({
+        msg: 'dashboard.action',
+        user: 'ann',
+        action: 'accept store',
+        allow: true,
+      }),
     )
     expect(actions).toContainEqual(
-      expect.objectContaining({ msg: 'store.accepted', by: 'ann', reason: told.reason, isNew: true }),
+      expect.objectContaining({
+        msg: 'store.accepted',
+        by: 'ann',
+        reason: told.reason,
+        isNew: true,
+      }),
     )
     expect(await page('ann', '?said=accepted')).toContain('The store is accepted')
     expect(await page('ann')).not.toContain(ACCEPT)
@@ -106,7 +143,9 @@ describe('a store without a mark', () => {
 
   test('that is marked already is left as it is', async () => {
     await epoch().mint()
-    expect((await accept(cookies.ann, told)).headers.get('location')).toBe('/attention?said=nothing')
+    expect((await accept(cookies.ann, told)).headers.get('location')).toBe(
+      '/attention?said=nothing',
+    )
     expect(await epoch().read()).toBe('made here')
   })
 
@@ -115,7 +154,11 @@ describe('a store without a mark', () => {
     ['with another word for it', { reason: 'why', confirmed: 'on' }, 'Nothing was accepted'],
     ['without a reason', { confirmed: 'yes' }, 'The form is not complete'],
     ['with blanks for a reason', { reason: '   ', confirmed: 'yes' }, 'Say why'],
-    ['with a reason of a thousand letters', { reason: 'y'.repeat(1_000), confirmed: 'yes' }, '500 characters'],
+    [
+      'with a reason of a thousand letters',
+      { reason: 'y'.repeat(1_000), confirmed: 'yes' },
+      '500 characters',
+    ],
     ['with nothing at all', {}, 'The form is not complete'],
   ])('is not accepted %s', async (_how, form, says) => {
     const answer = await accept(cookies.ann, form)
@@ -151,7 +194,8 @@ describe('a store without a mark', () => {
 })
 
 test('a stranger sees nothing of the page', async () => {
-  for (const path of ['/attention', '/attention.css']) expect((await ask(path, '')).status).toBe(401)
+  for (const path of ['/attention', '/attention.css'])
+    expect((await ask(path, '')).status).toBe(401)
 })
 
 test('the board leads to the page', async () => {

@@ -35,7 +35,11 @@ afterAll(async () => {
 
 /** A job put in by hand, with a secret wherever one can be. */
 async function addFailedJob(): Promise<string> {
-  const job = await orders.add('submitOrder', { userId: 'u1', symbol: 'AAPL', apiSecret: SECRET }, { jobId: 'by-hand' })
+  const job = await orders.add(
+    'submitOrder',
+    { userId: 'u1', symbol: 'AAPL', apiSecret: SECRET },
+    { jobId: 'by-hand' },
+  )
   await job.log(`key ${SECRET}`)
   const { name, prefix } = queues.orders
   const worker = new Worker(
@@ -51,7 +55,12 @@ async function addFailedJob(): Promise<string> {
   return 'by-hand'
 }
 
-type Login = Readonly<{ status: number; cookie: string; location: string | null; setCookie: string }>
+type Login = Readonly<{
+  status: number
+  cookie: string
+  location: string | null
+  setCookie: string
+}>
 async function logIn(name: string, password: string, next = '/'): Promise<Login> {
   const body = new URLSearchParams({ name, password, next })
   const response = await fetch(`${url}/login`, { method: 'POST', body, redirect: 'manual' })
@@ -92,9 +101,13 @@ describe('without a login', () => {
   })
 
   test('a browser is sent to the login, and back to where it wanted to go', async () => {
-    const page = await ask('/queues/queue/orders?status=failed', '', { headers: { accept: 'text/html' } })
+    const page = await ask('/queues/queue/orders?status=failed', '', {
+      headers: { accept: 'text/html' },
+    })
     expect(page.status).toBe(303)
-    expect(page.headers.get('location')).toBe('/login?next=%2Fqueues%2Fqueue%2Forders%3Fstatus%3Dfailed')
+    expect(page.headers.get('location')).toBe(
+      '/login?next=%2Fqueues%2Fqueue%2Forders%3Fstatus%3Dfailed',
+    )
     const { status, location } = await logIn('ann', PASSWORD, '/queues/queue/orders?status=failed')
     expect([status, location]).toEqual([303, '/queues/queue/orders?status=failed'])
   })
@@ -109,7 +122,9 @@ describe('without a login', () => {
     '/x/../..//evil.example/y',
     '/\\..\\/evil.example',
     '/\t/evil.example',
-  ])('the login never leads to %s', async (next) => expect((await logIn('ann', PASSWORD, next)).location).toBe('/'))
+  ])('the login never leads to %s', async (next) =>
+    expect((await logIn('ann', PASSWORD, next)).location).toBe('/'),
+  )
 
   test('what the login page is told is shown as text', async () => {
     const page = await (await ask('/login?next=/%22%3E%3Cscript%3E')).text()
@@ -138,15 +153,19 @@ describe('the login', () => {
     ['another host', { origin: 'http://evil.example' }],
     ['another port of this host', { origin: 'http://127.0.0.1:1' }],
     ['a page without an origin', { origin: 'null' }],
-    ['another site, as an old browser says', { origin: 'http://evil.example', 'sec-fetch-site': 'none' }],
+    [
+      'another site, as an old browser says',
+      { origin: 'http://evil.example', 'sec-fetch-site': 'none' },
+    ],
   ])('a write from %s is refused, logged in or not', async (_what, headers) => {
     const { cookie } = await logIn('ann', PASSWORD)
     const body = new URLSearchParams({ name: 'ann', password: PASSWORD })
     expect((await ask('/login', '', { method: 'POST', headers, body })).status).toBe(403)
     for (const path of ['/attention/accept-store', '/queues/api/queues/orders/pause'])
-      expect((await ask(path, cookie, { method: path.startsWith('/queues') ? 'PUT' : 'POST', headers })).status).toBe(
-        403,
-      )
+      expect(
+        (await ask(path, cookie, { method: path.startsWith('/queues') ? 'PUT' : 'POST', headers }))
+          .status,
+      ).toBe(403)
     expect(await orders.isPaused()).toBe(false)
     expect((await ask('/logout', cookie, { headers })).status).toBe(403)
     expect((await ask('/queues/', cookie)).status).toBe(200)
@@ -156,11 +175,16 @@ describe('the login', () => {
     const body = new URLSearchParams({ name: 'ann', password: PASSWORD })
     const { host } = new URL(url)
     for (const origin of [url, `https://${host}`])
-      expect((await ask('/login', '', { method: 'POST', headers: { origin }, body })).status).toBe(303)
+      expect((await ask('/login', '', { method: 'POST', headers: { origin }, body })).status).toBe(
+        303,
+      )
   })
 
   test('a body that is too large or no form is answered 413 or 400', async () => {
-    const post = async (body: string, type = 'application/x-www-form-urlencoded'): Promise<number> =>
+    const post = async (
+      body: string,
+      type = 'application/x-www-form-urlencoded',
+    ): Promise<number> =>
       (await ask('/login', '', { method: 'POST', body, headers: { 'content-type': type } })).status
     expect(await post(`name=${'x'.repeat(20_000)}`)).toBe(413)
     expect(await post('--no boundary', 'multipart/form-data')).toBe(400)
@@ -174,7 +198,8 @@ describe('the login', () => {
 
   test('guessing is slowed down', async () => {
     const answers: number[] = []
-    for (let tries = 0; tries < 7; tries += 1) answers.push((await logIn('mallory', 'guess')).status)
+    for (let tries = 0; tries < 7; tries += 1)
+      answers.push((await logIn('mallory', 'guess')).status)
     expect(answers.slice(-2)).toEqual([429, 429])
     expect((await logIn('ann', PASSWORD)).status).toBe(303)
   })
@@ -183,7 +208,9 @@ describe('the login', () => {
 describe('logged in', () => {
   test('every queue of the contract is on the board', async () => {
     const { cookie } = await logIn('ben', PASSWORD)
-    const answer = (await (await ask('/queues/api/queues', cookie)).json()) as { queues: { name: string }[] }
+    const answer = (await (await ask('/queues/api/queues', cookie)).json()) as {
+      queues: { name: string }[]
+    }
     expect(answer.queues.map(({ name }) => name).sort()).toEqual(
       Object.values(queues)
         .map((queue) => queue.name)
@@ -210,7 +237,8 @@ describe('logged in', () => {
 
   const act = (who: 'ann' | 'ben', path: string, form: Record<string, string>): Promise<number> =>
     logIn(who, PASSWORD).then(
-      async ({ cookie }) => (await ask(path, cookie, { method: 'POST', body: new URLSearchParams(form) })).status,
+      async ({ cookie }) =>
+        (await ask(path, cookie, { method: 'POST', body: new URLSearchParams(form) })).status,
     )
 
   test('an operator pauses and resumes orders, and retries a failed job', async () => {
@@ -265,11 +293,19 @@ describe('logged in', () => {
         shown.map(() => [true, false]),
       )
       const headers = { 'x-dashboard-user': 'somebody else' }
-      expect((await ask('/queues/api/queues/orders/pause', cookie, { method: 'PUT', headers })).status).toBe(403)
-      expect(logged.findLast(({ msg }) => msg === 'dashboard.action')).toMatchObject({ user: name, allow: false })
+      expect(
+        (await ask('/queues/api/queues/orders/pause', cookie, { method: 'PUT', headers })).status,
+      ).toBe(403)
+      expect(logged.findLast(({ msg }) => msg === 'dashboard.action')).toMatchObject({
+        user: name,
+        allow: false,
+      })
     }
     await act('ann', '/controls/resume', { queue: 'orders' })
-    expect(logged.findLast(({ msg }) => msg === 'dashboard.action')).toMatchObject({ user: 'ann', allow: true })
+    expect(logged.findLast(({ msg }) => msg === 'dashboard.action')).toMatchObject({
+      user: 'ann',
+      allow: true,
+    })
   })
 
   test.each([
@@ -287,7 +323,11 @@ describe('logged in', () => {
   ])('not even an operator may %s %s', async (method, path, body) => {
     const { cookie } = await logIn('ann', PASSWORD)
     const headers = { 'content-type': 'application/json' }
-    const response = await ask(`/queues/api/${path}`, cookie, { method, headers, body: JSON.stringify(body) })
+    const response = await ask(`/queues/api/${path}`, cookie, {
+      method,
+      headers,
+      body: JSON.stringify(body),
+    })
     expect(response.status).toBe(403)
     expect(await orders.getJob('by-hand')).toBeDefined()
   })
@@ -296,7 +336,9 @@ describe('logged in', () => {
     const { cookie } = await logIn('ann', PASSWORD)
     const page = await ask('/queues/', cookie)
     expect(page.status).toBe(200)
-    expect(page.headers.get('content-security-policy')).toMatch(/default-src 'none'.*font-src 'self'/)
+    expect(page.headers.get('content-security-policy')).toMatch(
+      /default-src 'none'.*font-src 'self'/,
+    )
     expect(page.headers.get('cache-control')).toBe('no-store')
     expect((await ask('/queues/static/images/logo.svg', cookie)).status).toBe(200)
   })
@@ -311,11 +353,15 @@ describe('logged in', () => {
 test('the probes are open, on a port of their own', async () => {
   const ready = await fetch(`http://127.0.0.1:${dashboard.probePort}/readyz`)
   expect([ready.status, await ready.text()]).toEqual([200, 'ready\n'])
-  expect((await fetch(`http://127.0.0.1:${dashboard.probePort}/queues/api/queues`)).status).toBe(404)
+  expect((await fetch(`http://127.0.0.1:${dashboard.probePort}/queues/api/queues`)).status).toBe(
+    404,
+  )
 })
 
 test('a bad entry of DASHBOARD_USERS stops the start and is not echoed', () => {
-  expect(() => readConfig(dashboardSettings, { REDIS_URL: redis.url, DASHBOARD_USERS: `ann:admin:${SECRET}` })).toThrow(
+  expect(() =>
+    readConfig(dashboardSettings, { REDIS_URL: redis.url, DASHBOARD_USERS: `ann:admin:${SECRET}` }),
+  ).toThrow(
     expect.objectContaining({ message: expect.not.stringContaining(SECRET) as string }) as Error,
   )
 })

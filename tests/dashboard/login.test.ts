@@ -4,7 +4,11 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { FAILURES_MAX, LoginThrottle, WINDOW_MS } from '#auth'
 import { systemRandomness } from '#runtime'
 import { hashPassword, parseHash, passwordMatches } from '../../src/apps/dashboard/passwords.ts'
-import { SESSION_SECONDS, Sessions, SESSIONS_PER_USER_MAX } from '../../src/apps/dashboard/session.ts'
+import {
+  SESSION_SECONDS,
+  Sessions,
+  SESSIONS_PER_USER_MAX,
+} from '../../src/apps/dashboard/session.ts'
 import { parseUsers, type User } from '../../src/apps/dashboard/users.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -58,7 +62,8 @@ describe('sessions', () => {
   const ann = users.get('ann') as User
   const clock = new FakeClock()
   let redis: Redis
-  const sessionsOf = (known = users): Sessions => new Sessions(redis, known, clock, systemRandomness)
+  const sessionsOf = (known = users): Sessions =>
+    new Sessions(redis, known, clock, systemRandomness)
   beforeEach(async () => {
     redis = new RedisMock()
     await redis.flushall()
@@ -103,7 +108,16 @@ describe('sessions', () => {
   test('an invented, a borrowed and a missing cookie are nobody, and Redis holds no cookie', async () => {
     const cookie = await sessionsOf().open(ann)
     const id = cookie.slice('ann.'.length)
-    for (const wrong of [`ben.${id}`, `ann.${id}x`, `ann.`, id, `__proto__.${id}`, '', '.', undefined])
+    for (const wrong of [
+      `ben.${id}`,
+      `ann.${id}x`,
+      `ann.`,
+      id,
+      `__proto__.${id}`,
+      '',
+      '.',
+      undefined,
+    ])
       expect(await sessionsOf().userOf(wrong)).toBeNull()
     expect((await redis.zrange('operator-sessions:ann', 0, -1)).join()).not.toContain(id)
   })
@@ -116,7 +130,8 @@ describe('throttle', () => {
   test('after the allowed failures even the right password waits, and only for that pair', async () => {
     const clock = new FakeClock()
     const throttle = new LoginThrottle(clock)
-    for (let tries = 0; tries < FAILURES_MAX; tries += 1) expect(await throttle.check('1 ann', wrong)).toBe(false)
+    for (let tries = 0; tries < FAILURES_MAX; tries += 1)
+      expect(await throttle.check('1 ann', wrong)).toBe(false)
     expect(await throttle.check('1 ann', right)).toEqual({ retryAfterSeconds: WINDOW_MS / 1000 })
     expect(await throttle.check('2 ann', right)).toBe(true)
     await clock.advance(WINDOW_MS + 1)
@@ -142,7 +157,9 @@ describe('throttle', () => {
     await Promise.all(Array.from({ length: 50 }, () => throttle.check('1 ann', slow)))
     expect(checked).toBeLessThanOrEqual(FAILURES_MAX)
     checked = 0
-    await Promise.all(Array.from({ length: 50 }, (_, address) => throttle.check(`${address} ann`, slow)))
+    await Promise.all(
+      Array.from({ length: 50 }, (_, address) => throttle.check(`${address} ann`, slow)),
+    )
     expect(checked).toBe(4)
   })
 })

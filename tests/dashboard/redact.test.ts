@@ -22,7 +22,10 @@ describe('redactData', () => {
     ['a key in a known field', { symbol: KEY_LIKE }],
     ['free text that a caller wrote', { reason: KEY_LIKE }],
     ['a list', { symbol: [KEY_LIKE] }],
-    ['something deeper than our jobs are', { takeProfit: { stopLoss: { takeProfit: { symbol: KEY_LIKE } } } }],
+    [
+      'something deeper than our jobs are',
+      { takeProfit: { stopLoss: { takeProfit: { symbol: KEY_LIKE } } } },
+    ],
     ['bare text', KEY_LIKE],
     ['a list of jobs', [{ symbol: KEY_LIKE }]],
     ['a text too long to be ours', { symbol: `${KEY_LIKE} `.repeat(10) }],
@@ -65,7 +68,9 @@ describe('redactAnswer', () => {
   })
 
   test("a scheduler's template is redacted like a job", () => {
-    const answer = { jobSchedulers: [{ id: 's', template: { data: { userId: 'u1', extra: KEY_LIKE } } }] }
+    const answer = {
+      jobSchedulers: [{ id: 's', template: { data: { userId: 'u1', extra: KEY_LIKE } } }],
+    }
     expect(redactAnswer(answer)).toEqual({
       jobSchedulers: [{ id: 's', template: { data: { userId: 'u1', extra: '[redacted]' } } }],
     })

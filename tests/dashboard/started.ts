@@ -6,7 +6,10 @@ import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
 /** Of both users: ann, an operator, and ben, who only looks. */
 export const PASSWORD = 'correct horse battery'
 
-export async function startedDashboard(redis: Readonly<{ url: string }>, log: Logger): Promise<Dashboard> {
+export async function startedDashboard(
+  redis: Readonly<{ url: string }>,
+  log: Logger,
+): Promise<Dashboard> {
   const hash = await hashPassword(PASSWORD)
   const config = readConfig(dashboardSettings, {
     REDIS_URL: redis.url,

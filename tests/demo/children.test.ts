@@ -23,7 +23,8 @@ const isAlive = (pid: number): boolean => {
 const ignore = (): void => {}
 
 test('a child has only the environment it is given, says that it is ready, and is stopped', async () => {
-  const code = 'console.log("READY " + [process.env.GIVEN, process.env.VITEST].join()); setInterval(() => {}, 1000)'
+  const code =
+    'console.log("READY " + [process.env.GIVEN, process.env.VITEST].join()); setInterval(() => {}, 1000)'
   const lines: string[] = []
   const child = await startChild(
     { name: 'one', entry: entry('one', code), env: { GIVEN: 'yes' }, ready: 'READY' },
@@ -37,7 +38,10 @@ test('a child has only the environment it is given, says that it is ready, and i
 })
 
 test('a child that ends before it is ready is an error that names it', async () => {
-  const start = startChild({ name: 'two', entry: entry('two', 'process.exit(3)'), ready: 'READY' }, ignore)
+  const start = startChild(
+    { name: 'two', entry: entry('two', 'process.exit(3)'), ready: 'READY' },
+    ignore,
+  )
   await expect(start).rejects.toThrow('two ended with 3 before it was ready')
 })
 
@@ -54,13 +58,19 @@ test('a child notices when its parent is killed', async () => {
   const code = `import { startChild } from ${JSON.stringify(children)}
     await startChild({ name: 'grandchild', entry: ${JSON.stringify(child)}, ready: 'READY' }, () => {})
     console.log('READY')`
-  const parent = await startChild({ name: 'parent', entry: entry('parent', code), ready: 'READY' }, ignore)
+  const parent = await startChild(
+    { name: 'parent', entry: entry('parent', code), ready: 'READY' },
+    ignore,
+  )
   expect(existsSync(gone)).toBe(false)
   process.kill(parent.pid ?? 0, 'SIGKILL')
   await vi.waitFor(() => expect(existsSync(gone)).toBe(true), { timeout: 10_000 })
 })
 
-/** Below the ports that the system gives to whoever asks for any: nobody takes it between two lines of a test. */
+/**
+ * Below the ports that the system gives to whoever asks for any: nobody takes it between two lines
+ * of a test.
+ */
 const wantedPort = 20_000 + (process.pid % 10_000)
 
 test('a wanted port is taken when it is free, else another', async () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { FILL_EVENTS, judge, judgeFill, judgeSame, judgeSync, type Received } from '../../src/apps/demo/judge.ts'
+import {
+  FILL_EVENTS,
+  judge,
+  judgeFill,
+  judgeSame,
+  judgeSync,
+  type Received,
+} from '../../src/apps/demo/judge.ts'
 
 const at = '2024-03-15T14:23:15.000Z'
 const ofAlice = { userId: 'alice', timestamp: at }
@@ -30,13 +37,32 @@ const payloads = {
 } as const
 type Name = keyof typeof payloads
 
-const received = (event: string, payload: unknown): Received => ({ client: 'laptop', event, payload })
-const one = (event: Name, changes: object = {}): Received => received(event, { ...payloads[event], ...changes })
+const received = (event: string, payload: unknown): Received => ({
+  client: 'laptop',
+  event,
+  payload,
+})
+const one = (event: Name, changes: object = {}): Received =>
+  received(event, { ...payloads[event], ...changes })
 const quote = received('market.quote', {
-  ...{ symbol: 'AAPL', bid: 1, ask: 2, last: 1.5, volume: 1, change: 0, changePercent: 0, timestamp: at },
+  ...{
+    symbol: 'AAPL',
+    bid: 1,
+    ask: 2,
+    last: 1.5,
+    volume: 1,
+    change: 0,
+    changePercent: 0,
+    timestamp: at,
+  },
 })
 const update = (updates: object): Received =>
-  received('portfolio.positionUpdated', { ...ofAlice, positionId: 'pos_1', symbol: 'AAPL', updates })
+  received('portfolio.positionUpdated', {
+    ...ofAlice,
+    positionId: 'pos_1',
+    symbol: 'AAPL',
+    updates,
+  })
 
 const right = (['connection.authorized', ...FILL_EVENTS] as const).map((event) => one(event))
 const expected = {
@@ -52,7 +78,11 @@ describe('judge', () => {
   test('every event once, in order, is right', () => expect(judge(expected, right)).toEqual([]))
 
   test('quotes and price-only updates may come at any time', () => {
-    const between = right.flatMap((each) => [quote, each, update({ currentPrice: 181, unrealizedPnL: 9.5 })])
+    const between = right.flatMap((each) => [
+      quote,
+      each,
+      update({ currentPrice: 181, unrealizedPnL: 9.5 }),
+    ])
     expect(judge(expected, between)).toEqual([])
   })
 
@@ -67,15 +97,38 @@ describe('judge', () => {
       [...right, update({ currentPrice: 1, stopLossPrice: 2 })],
       'portfolio.positionUpdated',
     ],
-    ['an event of no contract', [...right, received('trade.dreamt', {})], 'which is no event of the contract'],
-    ['a name that objects have anyway', [...right, received('toString', {})], 'which is no event of the contract'],
-    ['a payload without a field', but('trade.filled', { fillPrice: undefined }), 'wrong payload: fillPrice'],
-    ['a payload that is none', [...right.slice(1), received('connection.authorized', null)], 'wrong payload'],
-    ['an amount as text', but('portfolio.balanceChanged', { change: '-1' }), 'wrong payload: change'],
+    [
+      'an event of no contract',
+      [...right, received('trade.dreamt', {})],
+      'which is no event of the contract',
+    ],
+    [
+      'a name that objects have anyway',
+      [...right, received('toString', {})],
+      'which is no event of the contract',
+    ],
+    [
+      'a payload without a field',
+      but('trade.filled', { fillPrice: undefined }),
+      'wrong payload: fillPrice',
+    ],
+    [
+      'a payload that is none',
+      [...right.slice(1), received('connection.authorized', null)],
+      'wrong payload',
+    ],
+    [
+      'an amount as text',
+      but('portfolio.balanceChanged', { change: '-1' }),
+      'wrong payload: change',
+    ],
     ["somebody else's event", but('trade.filled', { userId: 'bob' }), 'of another user, bob'],
     [
       "somebody else's price",
-      [...right, received('portfolio.positionUpdated', { ...(update({}).payload as object), userId: 'bob' })],
+      [
+        ...right,
+        received('portfolio.positionUpdated', { ...(update({}).payload as object), userId: 'bob' }),
+      ],
       'bob',
     ],
   ])('%s is wrong', (_what, events, words) => {
@@ -97,7 +150,11 @@ describe('judgeFill', () => {
       one('trade.submitted', { quantity: 3 }),
       one('trade.filled', { quantity: 3, fillPrice: 0.1, totalCost: 0.3 }),
       one('portfolio.positionAdded', {
-        position: { ...payloads['portfolio.positionAdded'].position, quantity: 3, averageEntryPrice: 0.1 },
+        position: {
+          ...payloads['portfolio.positionAdded'].position,
+          quantity: 3,
+          averageEntryPrice: 0.1,
+        },
       }),
       one('portfolio.balanceChanged', { oldBalance: 1, newBalance: 0.7, change: -0.3 }),
     ]
@@ -109,7 +166,11 @@ describe('judgeFill', () => {
       one('trade.submitted', { quantity: 3 }),
       one('trade.filled', { quantity: 3, fillPrice: 0.1234, totalCost: 0.3702 }),
       one('portfolio.positionAdded', {
-        position: { ...payloads['portfolio.positionAdded'].position, quantity: 3, averageEntryPrice: 0.1234 },
+        position: {
+          ...payloads['portfolio.positionAdded'].position,
+          quantity: 3,
+          averageEntryPrice: 0.1234,
+        },
       }),
       one('portfolio.balanceChanged', { oldBalance: 1, newBalance: 0.63, change: -0.37 }),
     ]
@@ -133,7 +194,11 @@ describe('judgeFill', () => {
       but('portfolio.balanceChanged', { newBalance: 48000 }),
       'old balance and change',
     ],
-    ['another quantity', but('trade.filled', { quantity: 5, totalCost: 900.25 }), 'filled 5, ordered 10'],
+    [
+      'another quantity',
+      but('trade.filled', { quantity: 5, totalCost: 900.25 }),
+      'filled 5, ordered 10',
+    ],
     ['another trade', but('trade.filled', { tradeId: 'trade_2' }), 'another trade'],
     ['another symbol', but('trade.submitted', { symbol: 'MSFT' }), 'another symbol'],
     ['no balance', right.slice(0, -1), 'not told completely'],

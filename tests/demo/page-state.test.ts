@@ -1,6 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 
-type Order = { id: string; status: string; filled: number; price?: number; why?: string; limitPrice?: number }
+type Order = {
+  id: string
+  status: string
+  filled: number
+  price?: number
+  why?: string
+  limitPrice?: number
+}
 type State = {
   cash: number | null
   positions: Map<string, { currentPrice: number; unrealizedPnL: number; quantity: number }>
@@ -19,7 +26,14 @@ const path = '../../src/apps/demo/public/state.js'
 const { emptyState, placed, receive, totals } = (await import(path)) as PageState
 
 const trade = { tradeId: 't1', symbol: 'AAPL', side: 'buy', quantity: 10 }
-const position = { id: 'p1', symbol: 'AAPL', quantity: 10, averageEntryPrice: 180, currentPrice: 180, unrealizedPnL: 0 }
+const position = {
+  id: 'p1',
+  symbol: 'AAPL',
+  quantity: 10,
+  averageEntryPrice: 180,
+  currentPrice: 180,
+  unrealizedPnL: 0,
+}
 const sync = (changes: object): object => ({
   portfolio: { cashBalance: 500 },
   positions: [],
@@ -39,7 +53,12 @@ describe('orders', () => {
     expect(order()?.status).toBe('sent')
     receive(state, 'trade.submitted', { ...trade, orderType: 'market' })
     expect(order()?.status).toBe('submitted')
-    receive(state, 'trade.partialFill', { ...trade, requestedQuantity: 10, filledQuantity: 4, averageFillPrice: 180 })
+    receive(state, 'trade.partialFill', {
+      ...trade,
+      requestedQuantity: 10,
+      filledQuantity: 4,
+      averageFillPrice: 180,
+    })
     expect(order()).toMatchObject({ status: 'partially_filled', filled: 4 })
     receive(state, 'trade.filled', { ...trade, fillPrice: 180.1 })
     expect(order()).toMatchObject({ status: 'filled', filled: 10, price: 180.1 })
@@ -75,7 +94,8 @@ describe('orders', () => {
 
   test('only so many are kept, and open ones always', () => {
     receive(state, 'trade.submitted', trade)
-    for (let n = 0; n < 300; n += 1) receive(state, 'trade.filled', { ...trade, tradeId: `f${n}`, fillPrice: 1 })
+    for (let n = 0; n < 300; n += 1)
+      receive(state, 'trade.filled', { ...trade, tradeId: `f${n}`, fillPrice: 1 })
     expect(state.orders.size).toBeLessThanOrEqual(101)
     expect(order()?.status).toBe('submitted')
   })
@@ -85,12 +105,19 @@ describe('portfolio', () => {
   test('cash and positions make the total', () => {
     receive(state, 'portfolio.balanceChanged', { newBalance: 1000 })
     receive(state, 'portfolio.positionAdded', { position })
-    receive(state, 'portfolio.positionUpdated', { positionId: 'p1', updates: { currentPrice: 181, unrealizedPnL: 10 } })
+    receive(state, 'portfolio.positionUpdated', {
+      positionId: 'p1',
+      updates: { currentPrice: 181, unrealizedPnL: 10 },
+    })
     expect(totals(state)).toMatchObject({ total: 2810, invested: 1810, unrealized: 10 })
   })
 
   test('cash is that of all accounts, whichever of them a balance is of', () => {
-    receive(state, 'state.sync', { portfolio: { cashBalance: 3_000 }, positions: [], pendingTrades: [] })
+    receive(state, 'state.sync', {
+      portfolio: { cashBalance: 3_000 },
+      positions: [],
+      pendingTrades: [],
+    })
     const balance = { brokerConnectionId: 'c2', oldBalance: 3_000, newBalance: 2_990, change: -10 }
     receive(state, 'portfolio.balanceChanged', { ...balance, connectionBalance: 990 })
     expect(totals(state)).toMatchObject({ cash: 2_990, total: 2_990 })
@@ -124,5 +151,8 @@ test('the log is bounded, newest first, and an unknown event is logged and nothi
   for (let n = 0; n < 400; n += 1) receive(state, 'market.quote', { symbol: 'AAPL', last: n })
   receive(state, 'something.new', {})
   expect(state.log.length).toBe(300)
-  expect(state.log.slice(0, 2)).toMatchObject([{ event: 'something.new', isMarket: false }, { isMarket: true }])
+  expect(state.log.slice(0, 2)).toMatchObject([
+    { event: 'something.new', isMarket: false },
+    { isMarket: true },
+  ])
 })

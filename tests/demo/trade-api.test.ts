@@ -28,7 +28,10 @@ beforeAll(async () => {
   ]
   const urls = { relayUrl: 'http://127.0.0.1:9', dashboardUrl: 'http://127.0.0.1:9' }
   api = await startTradeApi({ port: 0, producer, jwt, users, urls, log })
-  orders = new Queue(queues.orders.name, { connection: redis.connect(), prefix: queues.orders.prefix })
+  orders = new Queue(queues.orders.name, {
+    connection: redis.connect(),
+    prefix: queues.orders.prefix,
+  })
 })
 afterAll(async () => {
   await orders.close()
@@ -62,8 +65,15 @@ const jobOf = async (tradeId: string): Promise<unknown> =>
 
 describe('login', () => {
   test('a token names the user and its own login, and a refreshed one the same login', async () => {
-    const { status, body } = await ask('POST', '/auth/login', { username: 'alice', password: 'demo' })
-    expect([status, body['expiresIn'], body['user']]).toEqual([200, 900, { id: 'u-alice', name: 'alice' }])
+    const { status, body } = await ask('POST', '/auth/login', {
+      username: 'alice',
+      password: 'demo',
+    })
+    expect([status, body['expiresIn'], body['user']]).toEqual([
+      200,
+      900,
+      { id: 'u-alice', name: 'alice' },
+    ])
     const first = decodeJwt(body['token'] as string)
     expect(first).toMatchObject({ sub: 'u-alice', iss: 'demo', aud: 'fillcast' })
     const again = await ask('POST', '/auth/refresh', undefined, body['token'] as string)
@@ -82,7 +92,11 @@ describe('login', () => {
       const { sub = '', sid, iat, exp } = decodeJwt<{ sid: string }>(token)
       return (await sessions.standing({ sub, sid, iat, exp } as TokenClaims)).isBarred
     }
-    expect(await Promise.all([here, refreshed, elsewhere].map(isBarred))).toEqual([true, true, false])
+    expect(await Promise.all([here, refreshed, elsewhere].map(isBarred))).toEqual([
+      true,
+      true,
+      false,
+    ])
     expect((await ask('POST', '/auth/logout')).status).toBe(401)
   })
 
@@ -98,7 +112,12 @@ describe('login', () => {
       ['DELETE', '/api/v1/trades/t1', undefined],
     ] as const) {
       const { status, body: answer } = await ask(method, path, body, here)
-      expect([method, path, status, answer['error']]).toEqual([method, path, 401, 'UNAUTHENTICATED'])
+      expect([method, path, status, answer['error']]).toEqual([
+        method,
+        path,
+        401,
+        'UNAUTHENTICATED',
+      ])
     }
     expect((await ask('POST', '/auth/refresh', undefined, elsewhere)).status).toBe(200)
   })
@@ -156,12 +175,18 @@ describe('login', () => {
     for (const name of ['dave', 'mallory']) {
       const answers: Answer[] = []
       for (let tries = 0; tries < 7; tries += 1)
-        answers.push(await ask('POST', '/auth/login', { username: name, password: `guess ${tries}` }))
+        answers.push(
+          await ask('POST', '/auth/login', { username: name, password: `guess ${tries}` }),
+        )
       expect(answers.at(-1)).toMatchObject({ status: 429, body: { error: 'TOO_MANY_LOGINS' } })
       expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeGreaterThan(0)
     }
-    expect(await ask('POST', '/auth/login', { username: 'dave', password: 'fourth' })).toMatchObject({ status: 429 })
-    expect((await ask('POST', '/auth/login', { username: 'alice', password: 'demo' })).status).toBe(200)
+    expect(
+      await ask('POST', '/auth/login', { username: 'dave', password: 'fourth' }),
+    ).toMatchObject({ status: 429 })
+    expect((await ask('POST', '/auth/login', { username: 'alice', password: 'demo' })).status).toBe(
+      200,
+    )
   })
 })
 
@@ -187,12 +212,19 @@ describe('trades', () => {
 
   test('a JSON number is taken when it has lost nothing', async () => {
     const token = await logIn()
-    const { body } = await ask('POST', '/api/v1/trades/sell', { symbol: 'AAPL', quantity: 2.5 }, token)
+    const { body } = await ask(
+      'POST',
+      '/api/v1/trades/sell',
+      { symbol: 'AAPL', quantity: 2.5 },
+      token,
+    )
     expect(await jobOf(body['tradeId'] as string)).toMatchObject({ quantity: '2.5', side: 'sell' })
     for (const quantity of [1e-9, 1e21, 0.1 + 0.2]) {
-      expect((await ask('POST', '/api/v1/trades/buy', { symbol: 'AAPL', quantity }, token)).body['fields']).toEqual([
-        'quantity',
-      ])
+      expect(
+        (await ask('POST', '/api/v1/trades/buy', { symbol: 'AAPL', quantity }, token)).body[
+          'fields'
+        ],
+      ).toEqual(['quantity'])
     }
   })
 
@@ -200,22 +232,42 @@ describe('trades', () => {
     const token = await logIn()
     const order = { symbol: 'MSFT', quantity: '1', tradeId: 'twice' }
     await ask('POST', '/api/v1/trades/buy', order, token)
-    expect((await ask('POST', '/api/v1/trades/buy', order, token)).body).toEqual({ tradeId: 'twice', isRepeat: true })
+    expect((await ask('POST', '/api/v1/trades/buy', order, token)).body).toEqual({
+      tradeId: 'twice',
+      isRepeat: true,
+    })
     const other = await ask('POST', '/api/v1/trades/buy', { ...order, quantity: '2' }, token)
-    expect(other).toMatchObject({ status: 409, body: { error: 'TRADE_ID_CONFLICT', fields: ['tradeId'] } })
+    expect(other).toMatchObject({
+      status: 409,
+      body: { error: 'TRADE_ID_CONFLICT', fields: ['tradeId'] },
+    })
   })
 
   test.each<[what: string, order: unknown, status: number, field: string]>([
     ['no symbol', { quantity: '1' }, 422, 'symbol'],
     ['a negative quantity', { symbol: 'AAPL', quantity: -1 }, 422, 'quantity'],
-    ['an unknown order type', { symbol: 'AAPL', quantity: '1', orderType: 'hope' }, 422, 'orderType'],
-    ['a limit order without a price', { symbol: 'AAPL', quantity: '1', orderType: 'limit' }, 422, 'limitPrice'],
+    [
+      'an unknown order type',
+      { symbol: 'AAPL', quantity: '1', orderType: 'hope' },
+      422,
+      'orderType',
+    ],
+    [
+      'a limit order without a price',
+      { symbol: 'AAPL', quantity: '1', orderType: 'limit' },
+      422,
+      'limitPrice',
+    ],
     ['an odd trade id', { symbol: 'AAPL', quantity: '1', tradeId: '../x' }, 422, 'tradeId'],
     ['a body that is no object', [], 422, 'body'],
     ['a body that is no JSON', '{', 400, 'body'],
   ])('%s is refused, and the field is named', async (_what, order, status, field) => {
     const answer = await ask('POST', '/api/v1/trades/buy', order, await logIn())
-    expect([answer.status, answer.body['error'], answer.body['fields']]).toEqual([status, 'INVALID_REQUEST', [field]])
+    expect([answer.status, answer.body['error'], answer.body['fields']]).toEqual([
+      status,
+      'INVALID_REQUEST',
+      [field],
+    ])
     expect(answer.body['message']).toContain(field)
   })
 
@@ -235,14 +287,26 @@ describe('trades', () => {
   })
 
   test('a huge body is refused', async () => {
-    const answer = await ask('POST', '/api/v1/trades/buy', { symbol: 'A'.repeat(20_000) }, await logIn())
+    const answer = await ask(
+      'POST',
+      '/api/v1/trades/buy',
+      { symbol: 'A'.repeat(20_000) },
+      await logIn(),
+    )
     expect(answer).toMatchObject({ status: 413, body: { error: 'TOO_LARGE' } })
   })
 })
 
 describe('the page', () => {
   test('its files are served with a strict policy, and nothing else is', async () => {
-    for (const path of ['/', '/app.js', '/state.js', '/style.css', '/socket.io.js', '/config.json']) {
+    for (const path of [
+      '/',
+      '/app.js',
+      '/state.js',
+      '/style.css',
+      '/socket.io.js',
+      '/config.json',
+    ]) {
       const response = await fetch(api.url + path)
       expect([path, response.status]).toEqual([path, 200])
       expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")

@@ -22,12 +22,16 @@ const healthcheck = z.strictObject({
 })
 const service = z.strictObject({
   image: z.string(),
-  build: z.strictObject({ context: z.literal('.'), args: z.record(z.string(), z.string()) }).optional(),
+  build: z
+    .strictObject({ context: z.literal('.'), args: z.record(z.string(), z.string()) })
+    .optional(),
   command: z.array(z.string()).min(2),
   environment: z.record(z.string(), z.union([z.string(), z.number()])).default({}),
   ports: z.array(z.string()).default([]),
   profiles: z.array(z.string()).default([]),
-  depends_on: z.record(z.string(), z.strictObject({ condition: z.literal('service_healthy') })).default({}),
+  depends_on: z
+    .record(z.string(), z.strictObject({ condition: z.literal('service_healthy') }))
+    .default({}),
   healthcheck: healthcheck.optional(),
   stop_grace_period: z.string().optional(),
   volumes: z.array(z.string()).default([]),
@@ -41,7 +45,9 @@ const service = z.strictObject({
   mem_limit: z.string().regex(/^\d+[mg]$/),
   pids_limit: z.int().max(256),
 })
-const services = z.looseObject({ services: z.record(z.string(), service) }).parse(parse(text, { merge: true })).services
+const services = z
+  .looseObject({ services: z.record(z.string(), service) })
+  .parse(parse(text, { merge: true })).services
 const named = (name: string): z.output<typeof service> => {
   const found = services[name]
   if (found === undefined) throw new Error(`docker-compose.yml has no service ${name}`)
@@ -63,14 +69,23 @@ const unset = (value: string | number): string => String(value).replace(/\$\{\w+
 describe('docker-compose.yml', () => {
   test('starts Redis, workers, two relays and the dashboard; the sandbox only when asked for', () => {
     const plain = Object.entries(services).filter(([, { profiles }]) => profiles.length === 0)
-    expect(plain.map(([name]) => name).sort()).toEqual(['dashboard', 'redis', 'relay-1', 'relay-2', 'workers'])
+    expect(plain.map(([name]) => name).sort()).toEqual([
+      'dashboard',
+      'redis',
+      'relay-1',
+      'relay-2',
+      'workers',
+    ])
     expect(named('sandbox').profiles).toEqual(['demo'])
   })
 
-  test.each(ours)('%s runs an entry that exists, as the code is run everywhere', (_name, { command }) => {
-    expect(command[0]).toBe('node')
-    expect(existsSync(join(root, command[1] ?? ''))).toBe(true)
-  })
+  test.each(ours)(
+    '%s runs an entry that exists, as the code is run everywhere',
+    (_name, { command }) => {
+      expect(command[0]).toBe('node')
+      expect(existsSync(join(root, command[1] ?? ''))).toBe(true)
+    },
+  )
 
   test.each(processes)(
     '%s is given only settings that it reads, with values that it accepts',
@@ -83,19 +98,25 @@ describe('docker-compose.yml', () => {
       expect([...known.keys()].filter((env) => !isPassedOn(env))).toEqual([])
       for (const [env, value] of Object.entries(environment)) {
         const filled = unset(value)
-        if (filled !== '') expect(known.get(env)?.schema.safeParse(filled).success, `${env}=${filled}`).toBe(true)
+        if (filled !== '')
+          expect(known.get(env)?.schema.safeParse(filled).success, `${env}=${filled}`).toBe(true)
       }
     },
   )
 
   test('the port that is published is the one that the process listens on', () => {
-    const inside = (name: string): string[] => named(name).ports.map((port) => port.split(':').at(-1) ?? '')
+    const inside = (name: string): string[] =>
+      named(name).ports.map((port) => port.split(':').at(-1) ?? '')
     expect(inside('relay-1')).toEqual([String(named('relay-1').environment['RELAY_PORT'])])
     expect(inside('relay-2')).toEqual([String(named('relay-2').environment['RELAY_PORT'])])
     expect(inside('dashboard')).toEqual([String(named('dashboard').environment['DASHBOARD_PORT'])])
     expect(inside('workers')).toEqual([])
-    expect(readFlags(named('sandbox').command.slice(2))).toMatchObject({ port: Number(inside('sandbox')[0]) })
-    const outside = Object.values(services).flatMap(({ ports }) => ports.map((port) => port.split(':').at(-2)))
+    expect(readFlags(named('sandbox').command.slice(2))).toMatchObject({
+      port: Number(inside('sandbox')[0]),
+    })
+    const outside = Object.values(services).flatMap(({ ports }) =>
+      ports.map((port) => port.split(':').at(-2)),
+    )
     expect(new Set(outside).size).toBe(outside.length)
   })
 
@@ -109,12 +130,14 @@ describe('docker-compose.yml', () => {
   test('no secret is written down', () => {
     const secrets = /(SECRET|KEYS|KEY_ID|USERS|PASSWORD)$/
     for (const { environment } of Object.values(services)) {
-      for (const [env, value] of Object.entries(environment)) if (secrets.test(env)) expect(unset(value)).toBe('')
+      for (const [env, value] of Object.entries(environment))
+        if (secrets.test(env)) expect(unset(value)).toBe('')
     }
   })
 
   test('nothing starts before Redis answers, and Redis never drops an entry to make room', () => {
-    for (const [name] of processes) expect(named(name).depends_on).toEqual({ redis: { condition: 'service_healthy' } })
+    for (const [name] of processes)
+      expect(named(name).depends_on).toEqual({ redis: { condition: 'service_healthy' } })
     expect(named('redis').healthcheck?.test.join(' ')).toContain('redis-cli --user health')
     expect(named('redis').command.join(' ')).toContain('--maxmemory-policy noeviction')
     expect(named('redis').command.join(' ')).toContain('--appendonly yes')
@@ -132,7 +155,9 @@ describe('docker-compose.yml', () => {
     const { command, environment, volumes } = named('redis')
     expect(command.slice(0, 2)).toEqual(['/deploy/start-redis.sh', '/deploy/redis-users.acl'])
     expect(volumes).toContain('./src/deploy:/deploy:ro')
-    const users = [...acl.matchAll(/^user (\w+) on >/gm)].map(([, user = '']) => `REDIS_${user.toUpperCase()}_PASSWORD`)
+    const users = [...acl.matchAll(/^user (\w+) on >/gm)].map(
+      ([, user = '']) => `REDIS_${user.toUpperCase()}_PASSWORD`,
+    )
     expect(Object.keys(environment).sort()).toEqual(users.sort())
   })
 
@@ -142,7 +167,8 @@ describe('docker-compose.yml', () => {
       .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
     const node = `node:${devDependencies.node}-slim`
     expect(unset(named('redis').image)).toMatch(/^redis:\d+\.\d+\.\d+-alpine$/)
-    for (const [name, { build }] of ours) expect(unset(build?.args['NODE_IMAGE'] ?? ''), name).toBe(node)
+    for (const [name, { build }] of ours)
+      expect(unset(build?.args['NODE_IMAGE'] ?? ''), name).toBe(node)
     expect(dockerfile).toContain(`ARG NODE_IMAGE=${node}\n`)
   })
 
@@ -161,8 +187,12 @@ describe('Dockerfile', () => {
   test('runs as an ordinary user, in exec form, on the major version of Node that the tests run on', () => {
     const images = lines.flatMap((line) => /^FROM (\S+)/.exec(line)?.[1] ?? [])
     expect(new Set(images)).toEqual(new Set(['${NODE_IMAGE}']))
-    expect(lines.indexOf('USER node')).toBeGreaterThan(lines.findLastIndex((line) => line.startsWith('COPY')))
-    expect(lines.filter((line) => line.startsWith('CMD'))).toEqual(['CMD ["node", "workers/main.ts"]'])
+    expect(lines.indexOf('USER node')).toBeGreaterThan(
+      lines.findLastIndex((line) => line.startsWith('COPY')),
+    )
+    expect(lines.filter((line) => line.startsWith('CMD'))).toEqual([
+      'CMD ["node", "workers/main.ts"]',
+    ])
   })
 
   test('asks the probe port of the process whether it is ready', () => {

@@ -12,7 +12,9 @@ test('what the processes import is a dependency, not a development dependency', 
   const isOurs = (name: string): boolean => /^(src|workers|relay)\//.test(name)
   const missing = readSources('src', 'workers', 'relay').flatMap((source) =>
     importsOf(source)
-      .filter((name) => !name.startsWith('node:') && !isOurs(name) && !(packageOf(name) in dependencies))
+      .filter(
+        (name) => !name.startsWith('node:') && !isOurs(name) && !(packageOf(name) in dependencies),
+      )
       .map((name) => `${source.path} imports ${name}`),
   )
   expect(missing).toEqual([])

@@ -26,12 +26,26 @@ test('a chain that is adopted is for what its earlier orders have executed and t
     ...{ brokerOrderId: id, clientOrderId: clientOrderIdOf('u1', 't1', step) },
     ...{ orderType: 'limit', limitPrice: dec('180') },
   })
-  const first = { ...part('0.0', 'b1'), quantity: dec('89'), filledAveragePrice: dec('180'), replacedBy: 'b2' }
+  const first = {
+    ...part('0.0', 'b1'),
+    quantity: dec('89'),
+    filledAveragePrice: dec('180'),
+    replacedBy: 'b2',
+  }
   const views = [
     brokerOrder('replaced', '42', 2, first),
-    brokerOrder('replaced', '0', 3, { ...part('0.1', 'b2'), quantity: dec('5'), replaces: 'b1', replacedBy: 'b3' }),
+    brokerOrder('replaced', '0', 3, {
+      ...part('0.1', 'b2'),
+      quantity: dec('5'),
+      replaces: 'b1',
+      replacedBy: 'b3',
+    }),
     brokerOrder('new', '0', 4, { ...part('0.2', 'b3'), quantity: dec('47'), replaces: 'b2' }),
   ]
   const adopted = adoptOrder(views, landing)
-  expect(adopted).toMatchObject({ quantity: '89', cumulativeQuantity: '42', status: 'partially_filled' })
+  expect(adopted).toMatchObject({
+    quantity: '89',
+    cumulativeQuantity: '42',
+    status: 'partially_filled',
+  })
 })

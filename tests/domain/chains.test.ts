@@ -12,45 +12,87 @@ import {
   rightSizeOf,
   type Slice,
 } from '#domain'
-import { at, brokerOrder, claimed, emptySlice, executionOf, intentOf, play, seen } from './orders.ts'
+import {
+  at,
+  brokerOrder,
+  claimed,
+  emptySlice,
+  executionOf,
+  intentOf,
+  play,
+  seen,
+} from './orders.ts'
 
-// Orders that take more than one order at the broker: replacements, exits, and executions that are taken back.
+// Orders that take more than one order at the broker: replacements, exits, and executions that are
+// taken back.
 
 const types = (changes: readonly Change[]): string[] => changes.map((change) => change.type)
 const endings = (changes: readonly Change[]): Order[] =>
   changes.flatMap((change) =>
-    change.type === 'order.ended' || (change.type === 'order.executed' && change.completed) ? [change.order] : [],
+    change.type === 'order.ended' || (change.type === 'order.executed' && change.completed)
+      ? [change.order]
+      : [],
   )
 
 function permutations<T>(items: readonly T[]): T[][] {
   if (items.length < 2) return [[...items]]
   return items.flatMap((item, index) =>
-    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [item, ...rest]),
+    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [
+      item,
+      ...rest,
+    ]),
   )
 }
 
 const stepId = (step: string): string => clientOrderIdOf('u1', 't1', step)
 const limit = intentOf({ orderType: 'limit', limitPrice: dec('180') })
-const first = (status: BrokerStatus, filled: string, second: number, over: Partial<BrokerOrder> = {}): BrokerOrder =>
+const first = (
+  status: BrokerStatus,
+  filled: string,
+  second: number,
+  over: Partial<BrokerOrder> = {},
+): BrokerOrder =>
   brokerOrder(status, filled, second, {
     ...{ clientOrderId: stepId('0.0'), orderType: 'limit', limitPrice: dec('180') },
     ...over,
   })
-const next = (status: BrokerStatus, filled: string, second: number, over: Partial<BrokerOrder> = {}): BrokerOrder =>
+const next = (
+  status: BrokerStatus,
+  filled: string,
+  second: number,
+  over: Partial<BrokerOrder> = {},
+): BrokerOrder =>
   first(status, filled, second, {
-    ...{ brokerOrderId: 'b2', clientOrderId: stepId('0.1'), replaces: 'b1', limitPrice: dec('181') },
+    ...{
+      brokerOrderId: 'b2',
+      clientOrderId: stepId('0.1'),
+      replaces: 'b1',
+      limitPrice: dec('181'),
+    },
     ...over,
   })
 
 const claim: OrderUpdate = { ...claimed(limit), clientOrderId: stepId('0.0') } as OrderUpdate
-const terms = { quantity: null, limitPrice: dec('181'), stopPrice: null, trail: null, timeInForce: null }
+const terms = {
+  quantity: null,
+  limitPrice: dec('181'),
+  stopPrice: null,
+  trail: null,
+  timeInForce: null,
+}
 const asked: OrderUpdate = {
   type: 'replace_requested',
   request: { commandId: 'c1', leg: 'entry', terms, requestedAt: at(2) },
 }
 const sent: OrderUpdate = { type: 'replace_sent', commandId: 'c1', at: at(3) }
 const ended: OrderUpdate = {
-  ...{ type: 'replace_ended', commandId: 'c1', outcome: 'refused', message: 'order already filled', at: at(9) },
+  ...{
+    type: 'replace_ended',
+    commandId: 'c1',
+    outcome: 'refused',
+    message: 'order already filled',
+    at: at(9),
+  },
 }
 const open = [claim, seen(first('new', '0', 1)), asked, sent]
 
@@ -80,14 +122,26 @@ describe('a replacement', () => {
 
   test('whose original loses an execution again is for less as a whole, and that is told at once', () => {
     const { slice } = play([
-      ...[claim, seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)), asked, sent],
-      ...[seen(first('replaced', '30', 4, { replacedBy: 'b2' })), seen(next('new', '0', 4, { quantity: dec('70') }))],
+      ...[
+        claim,
+        seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)),
+        asked,
+        sent,
+      ],
+      ...[
+        seen(first('replaced', '30', 4, { replacedBy: 'b2' })),
+        seen(next('new', '0', 4, { quantity: dec('70') })),
+      ],
     ])
     expect(slice.order?.quantity).toBe('100')
     const lost = { id: 'x30', quantity: dec('30'), price: dec('180'), corrected: null, at: at(9) }
     const after = play([{ type: 'bust', brokerOrderId: 'b1', bust: lost }], slice)
     expect(types(after.changes).slice(0, 2)).toEqual(['order.corrected', 'order.replaced'])
-    expect(after.slice.order).toMatchObject({ quantity: '70', cumulativeQuantity: '0', status: 'submitted' })
+    expect(after.slice.order).toMatchObject({
+      quantity: '70',
+      cumulativeQuantity: '0',
+      status: 'submitted',
+    })
   })
 
   test('that loses the race to the original is no ending, and no other terms: filled once, by the original', () => {
@@ -99,7 +153,11 @@ describe('a replacement', () => {
     ]
     for (const arrival of permutations(views)) {
       const { slice, changes } = play([...open, ...arrival])
-      expect(slice.order).toMatchObject({ status: 'filled', cumulativeQuantity: '100', limitPrice: '180' })
+      expect(slice.order).toMatchObject({
+        status: 'filled',
+        cumulativeQuantity: '100',
+        limitPrice: '180',
+      })
       expect(types(changes)).not.toContain('order.replaced')
       expect(endings(changes)).toHaveLength(1)
     }
@@ -157,24 +215,44 @@ describe('a replacement', () => {
       seen(next('new', '0', 4, theirs)),
       seen(next('filled', '50', 5, theirs), executionOf('50', '181', '50', 5)),
     ])
-    expect(slice.order).toMatchObject({ status: 'filled', quantity: '50', cumulativeQuantity: '50', limitPrice: '181' })
+    expect(slice.order).toMatchObject({
+      status: 'filled',
+      quantity: '50',
+      cumulativeQuantity: '50',
+      limitPrice: '181',
+    })
     expect(endings(changes)).toHaveLength(1)
   })
 
   test('made elsewhere is for what earlier orders have executed and its own size, whatever becomes known first', () => {
-    const third = { brokerOrderId: 'b3', clientOrderId: stepId('0.2'), replaces: 'b2', quantity: dec('47') }
+    const third = {
+      brokerOrderId: 'b3',
+      clientOrderId: stepId('0.2'),
+      replaces: 'b2',
+      quantity: dec('47'),
+    }
     const filled = { ...executionOf('47', '181', '47', 6), executionId: 'y47' }
     const views = [
       seen(first('replaced', '42', 3, { replacedBy: 'b2' })),
-      { type: 'execution', brokerOrderId: 'b1', execution: executionOf('42', '180', '42', 2) } as const,
+      {
+        type: 'execution',
+        brokerOrderId: 'b1',
+        execution: executionOf('42', '180', '42', 2),
+      } as const,
       seen(next('replaced', '0', 4, { quantity: dec('5'), replacedBy: 'b3' })),
       seen(next('new', '0', 5, third)),
     ]
     for (const arrival of permutations(views)) {
       const { slice } = play([claim, seen(first('new', '0', 1)), ...arrival])
-      expect(slice.order).toMatchObject({ status: 'partially_filled', quantity: '89', cumulativeQuantity: '42' })
+      expect(slice.order).toMatchObject({
+        status: 'partially_filled',
+        quantity: '89',
+        cumulativeQuantity: '42',
+      })
       const after = play([seen(next('filled', '47', 6, third), filled)], slice)
-      expect(endings(after.changes)).toMatchObject([{ status: 'filled', quantity: '89', cumulativeQuantity: '89' }])
+      expect(endings(after.changes)).toMatchObject([
+        { status: 'filled', quantity: '89', cumulativeQuantity: '89' },
+      ])
     }
   })
 
@@ -183,7 +261,9 @@ describe('a replacement', () => {
     const { slice } = play([claim, seen(first('new', '0', 1)), seen(next('new', '0', 4, theirs))])
     expect(slice.order?.quantity).toBe('50')
     const { changes } = play([seen(first('replaced', '30', 4, { replacedBy: 'b2' }))], slice)
-    expect(changes).toMatchObject([{ type: 'order.replaced', brokerOrderId: 'b2', order: { quantity: '80' } }])
+    expect(changes).toMatchObject([
+      { type: 'order.replaced', brokerOrderId: 'b2', order: { quantity: '80' } },
+    ])
   })
 
   test('waits for the one before it, and a cancel takes the place of all of them', () => {
@@ -208,7 +288,13 @@ const bracket = intentOf({
   takeProfit: { limitPrice: dec('200') },
   stopLoss: { stopPrice: dec('170'), limitPrice: null },
 })
-const exit = (id: string, status: BrokerStatus, filled: string, second: number, over: Partial<BrokerOrder> = {}) =>
+const exit = (
+  id: string,
+  status: BrokerStatus,
+  filled: string,
+  second: number,
+  over: Partial<BrokerOrder> = {},
+) =>
   brokerOrder(status, filled, second, {
     brokerOrderId: id,
     clientOrderId: `gen-${id}`,
@@ -237,7 +323,12 @@ describe('a bracket', () => {
 
   test('protects the position from the moment it opens', () => {
     const { changes } = play(start)
-    expect(types(changes)).toEqual(['order.submitted', 'order.executed', 'position.opened', 'cash.changed'])
+    expect(types(changes)).toEqual([
+      'order.submitted',
+      'order.executed',
+      'position.opened',
+      'cash.changed',
+    ])
     expect(changes[2]).toMatchObject({ position: { stopLossPrice: '170', stopLossFrom: 't1' } })
   })
 
@@ -255,7 +346,10 @@ describe('a bracket', () => {
       ['stopLoss', 'canceled'],
     ])
     expect(types(changes).slice(4)).toEqual(['leg.executed', 'position.closed', 'cash.changed'])
-    expect(slice).toMatchObject({ position: null, order: { cumulativeQuantity: '100', status: 'filled' } })
+    expect(slice).toMatchObject({
+      position: null,
+      order: { cumulativeQuantity: '100', status: 'filled' },
+    })
     expect(slice.account?.cash).toBe('102000')
     expect(slice.account?.today?.realizedPnL).toBe('2000')
     expect(livePlacements(slice.order!)).toEqual([])
@@ -273,18 +367,29 @@ describe('a bracket', () => {
   test('protects nothing while nothing of its entry has executed, whatever else is held', () => {
     const held = play(start.slice(0, 2)).slice
     const position = play(start).slice.position
-    const { slice } = play([seen(stopLoss('held', '0', 3))], { ...held, position: { ...position!, ...NO_STOP } })
+    const { slice } = play([seen(stopLoss('held', '0', 3))], {
+      ...held,
+      position: { ...position!, ...NO_STOP },
+    })
     expect(slice.position).toMatchObject(NO_STOP)
   })
 
   test('a stop that ends is taken off the position', () => {
-    const { slice, changes } = play([...start, seen(stopLoss('new', '0', 3)), seen(stopLoss('canceled', '0', 4))])
+    const { slice, changes } = play([
+      ...start,
+      seen(stopLoss('new', '0', 3)),
+      seen(stopLoss('canceled', '0', 4)),
+    ])
     expect(slice.position).toMatchObject({ stopLossPrice: null, stopLossFrom: null })
     expect(types(changes).at(-1)).toBe('position.changed')
   })
 
   test('a stop that was moved shows its new price', () => {
-    const moved = exit('sl2', 'new', '0', 4, { orderType: 'stop', stopPrice: dec('175'), replaces: 'sl' })
+    const moved = exit('sl2', 'new', '0', 4, {
+      orderType: 'stop',
+      stopPrice: dec('175'),
+      replaces: 'sl',
+    })
     const { slice, changes } = play([...start, seen(stopLoss('replaced', '0', 4)), seen(moved)])
     expect(slice.position?.stopLossPrice).toBe('175')
     expect(slice.order?.stopLoss).toEqual({ stopPrice: '175', limitPrice: null })
@@ -306,7 +411,10 @@ describe('an oco order', () => {
   const held =
     emptySlice.account === null
       ? null
-      : play([claimed(), seen(brokerOrder('filled', '100', 1), executionOf('100', '180', '100', 1))]).slice
+      : play([
+          claimed(),
+          seen(brokerOrder('filled', '100', 1), executionOf('100', '180', '100', 1)),
+        ]).slice
   const start: Slice = { ...emptySlice, position: held?.position ?? null }
   const claim: OrderUpdate = { ...claimed(intent), clientOrderId: stepId('0.0') } as OrderUpdate
 
@@ -327,7 +435,9 @@ describe('an oco order', () => {
       seen(stop('filled', '100', 5), executionOf('100', '170', '100', 5)),
     ]
     const { changes } = play([claim, ...both], start)
-    expect(changes.filter((change) => change.type === 'anomaly').map((change) => change.what)).toEqual(['overfilled'])
+    expect(
+      changes.filter((change) => change.type === 'anomaly').map((change) => change.what),
+    ).toEqual(['overfilled'])
     expect(endings(changes)).toHaveLength(1)
     expect(types(changes)).toContain('order.corrected')
   })

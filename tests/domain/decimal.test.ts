@@ -23,14 +23,23 @@ describe('Decimal', () => {
     ['123456789012345678901234567890', '123456789012345678901234567890'],
   ])('%s is written %s', (text, canonical) => expect(dec(text)).toBe(canonical))
 
-  test.each(['', ' 1', '1e3', '+1', 'NaN', 'Infinity', '1.', '.5', '1,5', '0x10', '--1'])('%j is refused', (text) => {
-    expect(tryDec(text)).toBeNull()
-    expect(() => dec(text)).toThrow(TypeError)
-  })
+  test.each(['', ' 1', '1e3', '+1', 'NaN', 'Infinity', '1.', '.5', '1,5', '0x10', '--1'])(
+    '%j is refused',
+    (text) => {
+      expect(tryDec(text)).toBeNull()
+      expect(() => dec(text)).toThrow(TypeError)
+    },
+  )
 
   test('reading what was written changes nothing, and equal numbers are ===', () => {
     fc.assert(fc.property(decimals, (text) => void expect(dec(dec(text))).toBe(dec(text))))
-    fc.assert(fc.property(decimals, decimals, (a, b) => void expect(cmp(dec(a), dec(b)) === 0).toBe(dec(a) === dec(b))))
+    fc.assert(
+      fc.property(
+        decimals,
+        decimals,
+        (a, b) => void expect(cmp(dec(a), dec(b)) === 0).toBe(dec(a) === dec(b)),
+      ),
+    )
   })
 
   test('sums and products are exact', () => {
@@ -48,10 +57,10 @@ describe('Decimal', () => {
   })
 
   test('division rounds half to even', () => {
-    expect([div(dec('1'), dec('3')), div(dec('1'), dec('8'), 2), div(dec('3'), dec('8'), 2)]).toEqual([
-      '0.333333333',
-      '0.12',
-      '0.38',
-    ])
+    expect([
+      div(dec('1'), dec('3')),
+      div(dec('1'), dec('8'), 2),
+      div(dec('3'), dec('8'), 2),
+    ]).toEqual(['0.333333333', '0.12', '0.38'])
   })
 })

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest'
 import { type BrokerOrder, dec, differencesOf, type OrderIntent } from '#domain'
 import { brokerOrder, intentOf } from './orders.ts'
 
-const exits = { takeProfit: { limitPrice: dec('200') }, stopLoss: { stopPrice: dec('150'), limitPrice: null } }
+const exits = {
+  takeProfit: { limitPrice: dec('200') },
+  stopLoss: { stopPrice: dec('150'), limitPrice: null },
+}
 const legs = [
   brokerOrder('held', '0', 1, { orderType: 'limit', limitPrice: dec('200') }),
   brokerOrder('held', '0', 1, { orderType: 'stop', stopPrice: dec('150') }),
@@ -23,11 +26,31 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, string[]]>([
     { orderType: 'stop_limit', limitPrice: dec('1') },
     ['orderType', 'limitPrice'],
   ],
-  ['sized in money, shown in shares', { quantity: null, notional: dec('50') }, { quantity: dec('0.3') }, []],
-  ['another sum of money', { quantity: null, notional: dec('50') }, { notional: dec('60') }, ['notional']],
+  [
+    'sized in money, shown in shares',
+    { quantity: null, notional: dec('50') },
+    { quantity: dec('0.3') },
+    [],
+  ],
+  [
+    'another sum of money',
+    { quantity: null, notional: dec('50') },
+    { notional: dec('60') },
+    ['notional'],
+  ],
   ['a stop that trails', trailing, { ...trailing, stopPrice: dec('178.2') }, []],
-  ['a bracket, exits shown', { orderClass: 'bracket', ...exits }, { orderClass: 'bracket', legs }, []],
-  ['a bracket, exits not shown', { orderClass: 'bracket', ...exits }, { orderClass: 'bracket' }, []],
+  [
+    'a bracket, exits shown',
+    { orderClass: 'bracket', ...exits },
+    { orderClass: 'bracket', legs },
+    [],
+  ],
+  [
+    'a bracket, exits not shown',
+    { orderClass: 'bracket', ...exits },
+    { orderClass: 'bracket' },
+    [],
+  ],
   [
     'a bracket with another stop',
     { orderClass: 'bracket', ...exits, stopLoss: { stopPrice: dec('149'), limitPrice: null } },
@@ -43,7 +66,9 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, string[]]>([
 ])('what was asked for and what is shown - %s', (_what, asked, shown, differences) => {
   const found = differencesOf(intentOf(asked), brokerOrder('new', '0', 1, shown))
   expect(found.map(({ field }) => field)).toEqual(differences)
-  expect(new Set(found.map(({ kind }) => kind))).toEqual(new Set(differences.length > 0 ? ['unexplained'] : []))
+  expect(new Set(found.map(({ kind }) => kind))).toEqual(
+    new Set(differences.length > 0 ? ['unexplained'] : []),
+  )
 })
 
 const coins = { symbol: 'ETH/USD' }
@@ -52,7 +77,12 @@ const limit = { orderType: 'limit', limitPrice: dec('1800.123') } as const
 test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, 'conformed' | 'unexplained']>([
   ['a pair told with its slash', { symbol: 'ETHUSD' }, coins, 'conformed'],
   ['another pair', { symbol: 'ETHUSD' }, { symbol: 'BTC/USD' }, 'unexplained'],
-  ['a quantity with fewer decimals', { quantity: dec('1.239') }, { quantity: dec('1.23') }, 'conformed'],
+  [
+    'a quantity with fewer decimals',
+    { quantity: dec('1.239') },
+    { quantity: dec('1.23') },
+    'conformed',
+  ],
   [
     'a quantity with fewer decimals that is another one',
     { quantity: dec('1.239') },
@@ -83,6 +113,9 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, 'conformed' | 'un
   ],
   ['a market order with a limit', {}, { limitPrice: dec('9') }, 'conformed'],
 ])('what is shown is what was asked for, or is not - %s', (_what, asked, shown, kind) => {
-  const [first, ...more] = differencesOf(intentOf(asked), brokerOrder('new', '0', 1, { ...asked, ...shown }))
+  const [first, ...more] = differencesOf(
+    intentOf(asked),
+    brokerOrder('new', '0', 1, { ...asked, ...shown }),
+  )
   expect([first?.kind, more]).toEqual([kind, []])
 })

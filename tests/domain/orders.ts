@@ -32,7 +32,12 @@ export const intentOf = (over: Partial<OrderIntent> = {}): OrderIntent => ({
   ...over,
 })
 
-export const landing = { id: 't1', origin: 'fillcast', userId: 'u1', connectionId: 'broker_1' } as const
+export const landing = {
+  id: 't1',
+  origin: 'fillcast',
+  userId: 'u1',
+  connectionId: 'broker_1',
+} as const
 
 /** The broker's clock in tests: second `n` of a fixed minute. */
 export const at = (n: number): string => new Date(Date.UTC(2024, 2, 15, 14, 0, n)).toISOString()
@@ -73,7 +78,12 @@ export function brokerOrder(
   }
 }
 
-export const executionOf = (quantity: string, price: string, cumulative: string, second: number): Execution => ({
+export const executionOf = (
+  quantity: string,
+  price: string,
+  cumulative: string,
+  second: number,
+): Execution => ({
   executionId: `x${cumulative}`,
   quantity: dec(quantity),
   price: dec(price),
@@ -89,7 +99,10 @@ export const seen = (order: BrokerOrder, execution: Execution | null = null): Or
 })
 
 /** What the broker sends about one order: acknowledged, executed in slices, ended as said. */
-export function history(slices: readonly (readonly [string, string])[], ending: BrokerStatus | null): OrderUpdate[] {
+export function history(
+  slices: readonly (readonly [string, string])[],
+  ending: BrokerStatus | null,
+): OrderUpdate[] {
   let filled: Decimal = ZERO
   const total = slices.reduce((sum, [quantity]) => add(sum, dec(quantity)), ZERO)
   const quantity = ending === 'filled' ? total : add(total, dec('1'))
@@ -97,10 +110,13 @@ export function history(slices: readonly (readonly [string, string])[], ending: 
   slices.forEach(([slice, price], index) => {
     filled = add(filled, dec(slice))
     const isLast = ending === 'filled' && index === slices.length - 1
-    const view = brokerOrder(isLast ? 'filled' : 'partially_filled', filled, index + 2, { quantity })
+    const view = brokerOrder(isLast ? 'filled' : 'partially_filled', filled, index + 2, {
+      quantity,
+    })
     updates.push(seen(view, executionOf(slice, price, filled, index + 2)))
   })
-  if (ending !== null && ending !== 'filled') updates.push(seen(brokerOrder(ending, filled, 50, { quantity })))
+  if (ending !== null && ending !== 'filled')
+    updates.push(seen(brokerOrder(ending, filled, 50, { quantity })))
   return updates
 }
 
@@ -130,13 +146,20 @@ export const readingOf = (
   n = 0,
   activities: readonly BrokerActivity[] = [],
 ): Reading => ({
-  snapshot: { ...{ brokerAccountId: 'a1', currency: 'USD', cash: dec('100000') }, positions: [], ...over },
+  snapshot: {
+    ...{ brokerAccountId: 'a1', currency: 'USD', cash: dec('100000') },
+    positions: [],
+    ...over,
+  },
   activities,
   ...{ atMs: Date.parse(at(n)), at: at(n) },
 })
 
 /** What updates come to, one after the other. */
-export function play(updates: readonly OrderUpdate[], from: Slice = emptySlice): { slice: Slice; changes: Change[] } {
+export function play(
+  updates: readonly OrderUpdate[],
+  from: Slice = emptySlice,
+): { slice: Slice; changes: Change[] } {
   let slice = from
   const changes: Change[] = []
   for (const update of updates) {

@@ -133,8 +133,17 @@ describe('applyFill - average cost', () => {
       ['sell', '6', '90'],
     ])
     const closed = changes.at(-1)!.position
-    expect(closed).toMatchObject({ closedQuantity: '10', realizedPnL: '60', quantity: '0', cost: '0' })
-    expect([averageClosedCost(closed), averageExitPrice(closed), holdingSeconds(closed)]).toEqual(['100', '106', 2])
+    expect(closed).toMatchObject({
+      closedQuantity: '10',
+      realizedPnL: '60',
+      quantity: '0',
+      cost: '0',
+    })
+    expect([averageClosedCost(closed), averageExitPrice(closed), holdingSeconds(closed)]).toEqual([
+      '100',
+      '106',
+      2,
+    ])
   })
 
   test('short profit is what was brought in less what it cost to buy back', () => {
@@ -160,13 +169,21 @@ describe('applyFill - average cost', () => {
       fc.property(lines, (fills) => {
         const { position, changes } = trade(fills)
         const spent: Decimal = sum(
-          fills.map(([side, q, p]) => (side === 'buy' ? mul(dec(q), dec(p)) : neg(mul(dec(q), dec(p))))),
+          fills.map(([side, q, p]) =>
+            side === 'buy' ? mul(dec(q), dec(p)) : neg(mul(dec(q), dec(p))),
+          ),
         )
         const closed = changes.filter((c) => c.type === 'closed').map((c) => c.position.realizedPnL)
         const realized = add(sum(closed), position?.realizedPnL ?? ZERO)
-        const cost = position === null ? ZERO : isNegative(position.quantity) ? neg(position.cost) : position.cost
+        const cost =
+          position === null
+            ? ZERO
+            : isNegative(position.quantity)
+              ? neg(position.cost)
+              : position.cost
         expect(spent).toBe(sub(cost, realized))
-        if (position !== null) expect(unrealizedPnL(position)).toBe(sub(marketValue(position), cost))
+        if (position !== null)
+          expect(unrealizedPnL(position)).toBe(sub(marketValue(position), cost))
       }),
     )
   })
@@ -188,23 +205,43 @@ describe('an average entry price', () => {
     const buys = fc.array(fc.tuple(upTo(1_000n), upTo(1_000n)), { minLength: 1, maxLength: 5 })
     const closedShares = fc.array(fc.integer({ min: 1, max: 99 }), { maxLength: 5 })
     fc.assert(
-      fc.property(fc.constantFrom('buy', 'sell'), buys, closedShares, upTo(1_000n), (side, entries, closes, exit) => {
-        const opening = entries.map(([quantity, price]): Line => [side, quantity, price])
-        let position = trade(opening).position!
-        for (const percent of closes) {
-          const held = nano(position.quantity.replace('-', '') as Decimal)
-          const part = ((held * BigInt(percent)) / 100n).toString().padStart(10, '0')
-          const quantity = dec(`${part.slice(0, -9)}.${part.slice(-9)}`)
-          if (quantity === ZERO) continue
-          const fill = { connectionId: 'c', symbol: 'AAPL', quantity, price: exit, at: at(50), key: `${percent}` }
-          position = applyFill(position, { ...fill, side: side === 'buy' ? 'sell' : 'buy' }).position!
-        }
-        // Closing at the average leaves the average: it is the sum of all that was paid over all that was bought.
-        const paid = entries.reduce((total, [quantity, price]) => total + nano(quantity) * nano(price), 0n)
-        const bought = entries.reduce((total, [quantity]) => total + nano(quantity), 0n)
-        const apart = nano(averageEntryPrice(position)) * bought - paid
-        expect(apart < 0n ? -apart < bought : apart < bought).toBe(true)
-      }),
+      fc.property(
+        fc.constantFrom('buy', 'sell'),
+        buys,
+        closedShares,
+        upTo(1_000n),
+        (side, entries, closes, exit) => {
+          const opening = entries.map(([quantity, price]): Line => [side, quantity, price])
+          let position = trade(opening).position!
+          for (const percent of closes) {
+            const held = nano(position.quantity.replace('-', '') as Decimal)
+            const part = ((held * BigInt(percent)) / 100n).toString().padStart(10, '0')
+            const quantity = dec(`${part.slice(0, -9)}.${part.slice(-9)}`)
+            if (quantity === ZERO) continue
+            const fill = {
+              connectionId: 'c',
+              symbol: 'AAPL',
+              quantity,
+              price: exit,
+              at: at(50),
+              key: `${percent}`,
+            }
+            position = applyFill(position, {
+              ...fill,
+              side: side === 'buy' ? 'sell' : 'buy',
+            }).position!
+          }
+          // Closing at the average leaves the average: it is the sum of all that was paid over all
+          // that was bought.
+          const paid = entries.reduce(
+            (total, [quantity, price]) => total + nano(quantity) * nano(price),
+            0n,
+          )
+          const bought = entries.reduce((total, [quantity]) => total + nano(quantity), 0n)
+          const apart = nano(averageEntryPrice(position)) * bought - paid
+          expect(apart < 0n ? -apart < bought : apart < bought).toBe(true)
+        },
+      ),
       { numRuns: 300 },
     )
   })

@@ -1,8 +1,19 @@
 import { describe, expect, test } from 'vitest'
-import { type BrokerOrder, dec, excessOf, type Order, type OrderUpdate, type Placement, type Position } from '#domain'
+import {
+  type BrokerOrder,
+  dec,
+  excessOf,
+  type Order,
+  type OrderUpdate,
+  type Placement,
+  type Position,
+} from '#domain'
 import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from './orders.ts'
 
-const exits = { takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } }
+const exits = {
+  takeProfit: { limitPrice: dec('190') },
+  stopLoss: { stopPrice: dec('170'), limitPrice: null },
+}
 const exit = (brokerOrderId: string, over: Partial<BrokerOrder> = {}): BrokerOrder =>
   brokerOrder('new', '0', 2, { brokerOrderId, clientOrderId: brokerOrderId, side: 'sell', ...over })
 const legs = [
@@ -28,12 +39,24 @@ const changed = (index: number, change: Partial<Placement>): Order => ({
 
 describe('what may be closed of an over-exited order', () => {
   test('is the excess, on the side that the exits have made', () => {
-    expect(excessOf(order, position, nowMs)).toEqual({ symbol: 'AAPL', quantity: '100', positionSide: 'short' })
+    expect(excessOf(order, position, nowMs)).toEqual({
+      symbol: 'AAPL',
+      quantity: '100',
+      positionSide: 'short',
+    })
     const part = { ...position, quantity: dec('-30') }
-    expect(excessOf(order, part, nowMs)).toEqual({ symbol: 'AAPL', quantity: '100', positionSide: 'short' })
+    expect(excessOf(order, part, nowMs)).toEqual({
+      symbol: 'AAPL',
+      quantity: '100',
+      positionSide: 'short',
+    })
     const sold = { ...order, side: 'sell' } as const
     const long = { ...position, quantity: dec('100') }
-    expect(excessOf(sold, long, nowMs)).toEqual({ symbol: 'AAPL', quantity: '100', positionSide: 'long' })
+    expect(excessOf(sold, long, nowMs)).toEqual({
+      symbol: 'AAPL',
+      quantity: '100',
+      positionSide: 'long',
+    })
     expect(excessOf(sold, position, nowMs)).toBeNull()
   })
 
@@ -42,7 +65,12 @@ describe('what may be closed of an over-exited order', () => {
     ['the position was opened later', order, { ...position, openedAt: at(5) }, nowMs],
     ['nothing is held', order, null, nowMs],
     ['an exit is open', changed(1, { status: 'partially_filled' }), position, nowMs],
-    ['an execution is not booked yet', changed(1, { reportedQuantity: dec('120') }), position, nowMs],
+    [
+      'an execution is not booked yet',
+      changed(1, { reportedQuantity: dec('120') }),
+      position,
+      nowMs,
+    ],
     ['it was placed elsewhere', { ...order, origin: 'external' }, position, nowMs],
     ['it is of another day', order, position, nowMs + 86_400_000],
   ])('is nothing while %s', (_why, of, held, now) => expect(excessOf(of, held, now)).toBeNull())

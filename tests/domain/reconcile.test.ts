@@ -12,7 +12,16 @@ import {
   SETTLE_MS,
   type Slice,
 } from '#domain'
-import { at, brokerOrder, claimed, executionOf, intentOf, landing, readingOf, seen } from './orders.ts'
+import {
+  at,
+  brokerOrder,
+  claimed,
+  executionOf,
+  intentOf,
+  landing,
+  readingOf,
+  seen,
+} from './orders.ts'
 
 type Row = readonly [symbol: string, quantity: string, averageEntryPrice: string]
 
@@ -29,7 +38,15 @@ const snapshot = (cash: string, ...positions: readonly Row[]): Partial<BrokerSna
 let activities = 0
 const activity = (over: Partial<BrokerActivity>): BrokerActivity => ({
   id: `activity-${(activities += 1)}`,
-  ...{ kind: 'cash', type: 'FEE', amount: null, symbol: null, newSymbol: null, quantity: null, at: at(0) },
+  ...{
+    kind: 'cash',
+    type: 'FEE',
+    amount: null,
+    symbol: null,
+    newSymbol: null,
+    quantity: null,
+    at: at(0),
+  },
   ...over,
 })
 const fee = (amount: string) => activity({ amount: dec(amount) })
@@ -38,9 +55,15 @@ const deposit = (amount: string) => activity({ kind: 'deposit', type: 'CSD', amo
 const adopted = (seen: Partial<BrokerSnapshot>): Portfolio => adopt('c', readingOf(seen))
 const types = (changes: readonly Change[]) => changes.map((change) => change.type)
 const causes = (changes: readonly Change[]) =>
-  changes.flatMap((change) => (change.type === 'cash.changed' ? [`${change.cause} ${change.account.cash}`] : []))
+  changes.flatMap((change) =>
+    change.type === 'cash.changed' ? [`${change.cause} ${change.account.cash}`] : [],
+  )
 /** A reading, `afterMs` after the first. */
-const later = (seen: Partial<BrokerSnapshot>, afterMs: number, listed: readonly BrokerActivity[] = []): Reading => ({
+const later = (
+  seen: Partial<BrokerSnapshot>,
+  afterMs: number,
+  listed: readonly BrokerActivity[] = [],
+): Reading => ({
   ...readingOf(seen, 2, listed),
   atMs: Date.parse(at(1)) + afterMs,
 })
@@ -60,17 +83,26 @@ const ours = adopted(snapshot('1000', ['AAPL', '10', '180']))
 
 test('adopt - the first reading takes over cash, positions and what is listed already', () => {
   const known = deposit('1000')
-  const portfolio = adopt('c', readingOf(snapshot('1000', ['AAPL', '10', '180'], ['TSLA', '-5', '250']), 0, [known]))
+  const portfolio = adopt(
+    'c',
+    readingOf(snapshot('1000', ['AAPL', '10', '180'], ['TSLA', '-5', '250']), 0, [known]),
+  )
   expect(portfolio.account.cash).toBe('1000')
   expect(portfolio.positions.get('TSLA')).toMatchObject({ quantity: '-5', cost: '1250' })
   expect(
-    reconcile(portfolio, readingOf(snapshot('1000', ['AAPL', '10', '180'], ['TSLA', '-5', '250']), 1, [known])).changes,
+    reconcile(
+      portfolio,
+      readingOf(snapshot('1000', ['AAPL', '10', '180'], ['TSLA', '-5', '250']), 1, [known]),
+    ).changes,
   ).toEqual([])
 })
 
 describe('reconcile - a difference is believed only when it stands', () => {
   test('equal figures change nothing', () => {
-    const { changes, portfolio } = reconcile(ours, readingOf(snapshot('1000', ['AAPL', '10', '180'])))
+    const { changes, portfolio } = reconcile(
+      ours,
+      readingOf(snapshot('1000', ['AAPL', '10', '180'])),
+    )
     expect(changes).toEqual([])
     expect(portfolio).toEqual(ours)
   })
@@ -95,7 +127,9 @@ describe('reconcile - a difference is believed only when it stands', () => {
 
   test('a figure that still moves starts the window again', () => {
     const first = reconcile(ours, readingOf(snapshot('900', ['AAPL', '10', '180']), 1))
-    expect(reconcile(first.portfolio, later(snapshot('800', ['AAPL', '10', '180']), SETTLE_MS)).changes).toEqual([])
+    expect(
+      reconcile(first.portfolio, later(snapshot('800', ['AAPL', '10', '180']), SETTLE_MS)).changes,
+    ).toEqual([])
   })
 
   test('an execution in between starts the window again, for its symbol and for cash', () => {
@@ -111,7 +145,10 @@ describe('reconcile - a difference is believed only when it stands', () => {
       slice = reduce(slice, update, landing).slice
     expect(Object.keys(slice.account!.doubts)).toEqual(['position MSFT'])
     const booked = { account: slice.account!, positions: new Map([['AAPL', slice.position!]]) }
-    expect(types(reconcile(booked, later(lagging, SETTLE_MS)).changes)).toEqual(['position.opened', 'anomaly'])
+    expect(types(reconcile(booked, later(lagging, SETTLE_MS)).changes)).toEqual([
+      'position.opened',
+      'anomaly',
+    ])
   })
 
   test('a side that turned is a close and an opening', () => {
@@ -129,7 +166,11 @@ describe('reconcile - what an activity explains needs no waiting', () => {
   const held: Row = ['AAPL', '10', '180']
 
   test('each movement is one change with its cause, once however often it is listed', () => {
-    const listed = [deposit('500'), activity({ kind: 'withdrawal', type: 'CSW', amount: dec('-200') }), fee('-1.5')]
+    const listed = [
+      deposit('500'),
+      activity({ kind: 'withdrawal', type: 'CSW', amount: dec('-200') }),
+      fee('-1.5'),
+    ]
     const { first, second } = readTwice(ours, snapshot('1298.5', held), SETTLE_MS, listed)
     expect(causes(first.changes)).toEqual(['deposit 1500', 'withdrawal 1300', 'activity 1298.5'])
     expect(second.changes).toEqual([])
@@ -139,9 +180,9 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     const listed = [deposit('500'), fee('-1')]
     const first = reconcile(ours, readingOf(snapshot('999', held), 1, listed))
     expect(causes(first.changes)).toEqual(['activity 999'])
-    expect(causes(reconcile(first.portfolio, later(snapshot('1499', held), 1, listed)).changes)).toEqual([
-      'deposit 1499',
-    ])
+    expect(
+      causes(reconcile(first.portfolio, later(snapshot('1499', held), 1, listed)).changes),
+    ).toEqual(['deposit 1499'])
   })
 
   test('cash that moved before its activity was listed is told once, by the figure', () => {
@@ -149,10 +190,16 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     expect(causes(second.changes)).toEqual(['external 995'])
     const listed = [fee('-5')]
     const third = reconcile(second.portfolio, later(snapshot('995', held), 20_000, listed))
-    const fourth = reconcile(third.portfolio, later(snapshot('995', held), 20_000 + SETTLE_MS, listed))
+    const fourth = reconcile(
+      third.portfolio,
+      later(snapshot('995', held), 20_000 + SETTLE_MS, listed),
+    )
     expect([...third.changes, ...fourth.changes]).toEqual([])
     // From here on it is accounted for: a later fee of the same size is another one.
-    const fifth = reconcile(fourth.portfolio, later(snapshot('990', held), 60_000, [...listed, fee('-5')]))
+    const fifth = reconcile(
+      fourth.portfolio,
+      later(snapshot('990', held), 60_000, [...listed, fee('-5')]),
+    )
     expect(causes(fifth.changes)).toEqual(['activity 990'])
   })
 
@@ -161,8 +208,13 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     ['reverse split', '2', '-8', '900', '1800'],
     ['fee in kind', '9.975', '-0.025', '180.45', '1800'],
   ])('%s: another quantity for the same money', (_what, quantity, moved, entry, cost) => {
-    const listed = [activity({ kind: 'split', type: 'SPLIT', symbol: 'AAPL', quantity: dec(moved) })]
-    const { changes, portfolio } = reconcile(ours, readingOf(snapshot('1000', ['AAPL', quantity, entry]), 1, listed))
+    const listed = [
+      activity({ kind: 'split', type: 'SPLIT', symbol: 'AAPL', quantity: dec(moved) }),
+    ]
+    const { changes, portfolio } = reconcile(
+      ours,
+      readingOf(snapshot('1000', ['AAPL', quantity, entry]), 1, listed),
+    )
     expect(types(changes)).toEqual(['position.changed'])
     expect(portfolio.positions.get('AAPL')).toMatchObject({ quantity, cost })
   })
@@ -171,13 +223,21 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     const listed = [activity({ kind: 'split', type: 'SPLIT', symbol: 'AAPL', quantity: dec('90') })]
     const first = reconcile(ours, readingOf(snapshot('1000', held), 1, listed))
     expect(first.changes).toEqual([])
-    const second = reconcile(first.portfolio, later(snapshot('1000', ['AAPL', '100', '18']), 5_000, listed))
+    const second = reconcile(
+      first.portfolio,
+      later(snapshot('1000', ['AAPL', '100', '18']), 5_000, listed),
+    )
     expect(types(second.changes)).toEqual(['position.changed'])
   })
 
   test('a symbol that became another one closes at its cost and goes on under the new name', () => {
-    const listed = [activity({ kind: 'symbol_change', type: 'NC', symbol: 'AAPL', newSymbol: 'APPL' })]
-    const { changes, portfolio } = reconcile(ours, readingOf(snapshot('1000', ['APPL', '10', '180']), 1, listed))
+    const listed = [
+      activity({ kind: 'symbol_change', type: 'NC', symbol: 'AAPL', newSymbol: 'APPL' }),
+    ]
+    const { changes, portfolio } = reconcile(
+      ours,
+      readingOf(snapshot('1000', ['APPL', '10', '180']), 1, listed),
+    )
     expect(types(changes)).toEqual(['position.closed', 'position.opened'])
     expect(changes[0]).toMatchObject({ position: { realizedPnL: '0' } })
     expect([...portfolio.positions]).toMatchObject([['APPL', { quantity: '10', cost: '1800' }]])
@@ -210,7 +270,9 @@ describe('reconcile - the broker restates costs overnight', () => {
   })
 
   test('they are taken over once, at the first reading of a trading day', () => {
-    expect(reconcile(ours, readingOf(snapshot('1000', ['AAPL', '10', '175']), 1)).changes).toEqual([])
+    expect(reconcile(ours, readingOf(snapshot('1000', ['AAPL', '10', '175']), 1)).changes).toEqual(
+      [],
+    )
     const { changes, portfolio } = reconcile(ours, nextDay('175.25'))
     expect(types(changes)).toEqual(['position.changed'])
     expect(portfolio.positions.get('AAPL')).toMatchObject({ cost: '1752.5' })
@@ -219,7 +281,10 @@ describe('reconcile - the broker restates costs overnight', () => {
 
   test('an average that only rounds ours is no news', () => {
     const thirds = adopted(snapshot('1000', ['AAPL', '3', '0.333333333']))
-    const reading = { ...nextDay('1'), snapshot: readingOf(snapshot('1000', ['AAPL', '3', '0.333333'])).snapshot }
+    const reading = {
+      ...nextDay('1'),
+      snapshot: readingOf(snapshot('1000', ['AAPL', '3', '0.333333'])).snapshot,
+    }
     expect(reconcile(thirds, reading).changes).toEqual([])
   })
 })

@@ -13,7 +13,17 @@ import {
   sum,
   transitionOf,
 } from '#domain'
-import { at, brokerOrder, claimed, claimOf, executionOf, history, intentOf, play, seen } from './orders.ts'
+import {
+  at,
+  brokerOrder,
+  claimed,
+  claimOf,
+  executionOf,
+  history,
+  intentOf,
+  play,
+  seen,
+} from './orders.ts'
 
 const types = (changes: readonly Change[]): string[] => changes.map((change) => change.type)
 const isEnding = (change: Change): boolean =>
@@ -27,14 +37,27 @@ test('what is executed after a bust does not complete an order of which a part i
     { type: 'bust', brokerOrderId: 'b1', bust },
     seen(brokerOrder('partially_filled', '60', 4), executionOf('60', '181', '60', 4)),
   ])
-  expect(slice.order).toMatchObject({ status: 'partially_filled', cumulativeQuantity: '60', totalCost: '10860' })
+  expect(slice.order).toMatchObject({
+    status: 'partially_filled',
+    cumulativeQuantity: '60',
+    totalCost: '10860',
+  })
 })
 
 describe('reduce - the friendly path', () => {
   test('one fill: submitted, executed, position, cash, in this order', () => {
     const { slice, changes } = play([claimed(), ...history([['100', '180.5']], 'filled')])
-    expect(types(changes)).toEqual(['order.submitted', 'order.executed', 'position.opened', 'cash.changed'])
-    expect(slice.order).toMatchObject({ status: 'filled', cumulativeQuantity: '100', totalCost: '18050' })
+    expect(types(changes)).toEqual([
+      'order.submitted',
+      'order.executed',
+      'position.opened',
+      'cash.changed',
+    ])
+    expect(slice.order).toMatchObject({
+      status: 'filled',
+      cumulativeQuantity: '100',
+      totalCost: '18050',
+    })
     expect(slice.position).toMatchObject({ quantity: '100', cost: '18050' })
     expect(slice.account?.cash).toBe('81950')
   })
@@ -73,7 +96,12 @@ describe('reduce - the unfriendly paths', () => {
   test('fill before the answer to the request: submitted still comes first', () => {
     const [acknowledged, filled] = history([['100', '180.5']], 'filled')
     const { changes } = play([claimed(), filled!, acknowledged!])
-    expect(types(changes)).toEqual(['order.submitted', 'order.executed', 'position.opened', 'cash.changed'])
+    expect(types(changes)).toEqual([
+      'order.submitted',
+      'order.executed',
+      'position.opened',
+      'cash.changed',
+    ])
   })
 
   test('the ending waits for the executions it speaks of', () => {
@@ -89,7 +117,10 @@ describe('reduce - the unfriendly paths', () => {
       ...{ status: 'submitted', cumulativeQuantity: '0' },
       placements: [{ reportedQuantity: '100' }],
     })
-    expect(play([first!], early.slice).slice.order).toMatchObject({ status: 'filled', cumulativeQuantity: '100' })
+    expect(play([first!], early.slice).slice.order).toMatchObject({
+      status: 'filled',
+      cumulativeQuantity: '100',
+    })
   })
 
   test('late fill after cancel counts, and is reported as a correction', () => {
@@ -100,7 +131,11 @@ describe('reduce - the unfriendly paths', () => {
       seen(brokerOrder('partially_filled', '45', 60), executionOf('5', '10', '45', 60)),
     ])
     expect(slice.order).toMatchObject({ status: 'canceled', cumulativeQuantity: '45' })
-    expect(types(changes).slice(-3)).toEqual(['order.corrected', 'position.changed', 'cash.changed'])
+    expect(types(changes).slice(-3)).toEqual([
+      'order.corrected',
+      'position.changed',
+      'cash.changed',
+    ])
   })
 
   test('a refusal is believed only while there is no evidence of life', () => {
@@ -129,7 +164,10 @@ describe('reduce - the unfriendly paths', () => {
     const { slice, changes } = play([
       claimed(intentOf(byMoney)),
       seen(brokerOrder('new', '0', 1, byMoney)),
-      seen(brokerOrder('filled', '2.5', 2, { ...byMoney, notional: dec('500') }), executionOf('2.5', '200', '2.5', 2)),
+      seen(
+        brokerOrder('filled', '2.5', 2, { ...byMoney, notional: dec('500') }),
+        executionOf('2.5', '200', '2.5', 2),
+      ),
     ])
     expect(slice.order).toMatchObject({ status: 'filled', quantity: '2.5', totalCost: '500' })
     expect(changes.filter(isEnding)).toHaveLength(1)
@@ -143,7 +181,14 @@ const slices = fc.array(
   ),
   { minLength: 1, maxLength: 5 },
 )
-const endings = fc.constantFrom<BrokerStatus | null>('filled', 'canceled', 'expired', 'rejected', 'done_for_day', null)
+const endings = fc.constantFrom<BrokerStatus | null>(
+  'filled',
+  'canceled',
+  'expired',
+  'rejected',
+  'done_for_day',
+  null,
+)
 
 /** Every update at least once, some again, in any order. */
 const scrambled = fc
@@ -152,10 +197,12 @@ const scrambled = fc
   .chain((updates) =>
     fc.record({
       updates: fc.constant(updates),
-      arrivals: fc.array(fc.nat({ max: updates.length - 1 }), { maxLength: 12 }).chain((repeats) => {
-        const all = [...updates.keys(), ...repeats]
-        return fc.shuffledSubarray(all, { minLength: all.length, maxLength: all.length })
-      }),
+      arrivals: fc
+        .array(fc.nat({ max: updates.length - 1 }), { maxLength: 12 })
+        .chain((repeats) => {
+          const all = [...updates.keys(), ...repeats]
+          return fc.shuffledSubarray(all, { minLength: all.length, maxLength: all.length })
+        }),
     }),
   )
 
@@ -169,7 +216,9 @@ describe('reduce - any order, repetition or interleaving of the same broker upda
         expect(types(arrived.changes)).not.toContain('anomaly')
         expect(types(arrived.changes)[0]).toBe('order.submitted')
         expect(arrived.changes.filter((c) => c.type === 'order.submitted')).toHaveLength(1)
-        expect(arrived.changes.filter(isEnding).length).toBe(straight.changes.filter(isEnding).length)
+        expect(arrived.changes.filter(isEnding).length).toBe(
+          straight.changes.filter(isEnding).length,
+        )
         expect(straight.changes.filter(isEnding).length).toBeLessThanOrEqual(1)
       }),
       { numRuns: 500 },
@@ -180,7 +229,9 @@ describe('reduce - any order, repetition or interleaving of the same broker upda
     fc.assert(
       fc.property(scrambled, ({ updates, arrivals }) => {
         const { slice } = play([claimOf(updates), ...arrivals.map((index) => updates[index]!)])
-        const executions = updates.flatMap((u) => (u.type === 'broker_order' && u.execution ? [u.execution] : []))
+        const executions = updates.flatMap((u) =>
+          u.type === 'broker_order' && u.execution ? [u.execution] : [],
+        )
         const quantity = sum(executions.map((x) => x.quantity))
         const cost = sum(executions.map((x) => mul(x.quantity, x.price)))
         expect(slice.order?.cumulativeQuantity).toBe(quantity)
@@ -196,13 +247,24 @@ describe('reduce - any order, repetition or interleaving of the same broker upda
       fc.property(scrambled, ({ updates, arrivals }) => {
         const fromList = updates.flatMap((u): OrderUpdate[] =>
           u.type === 'broker_order' && u.execution
-            ? [{ type: 'execution', brokerOrderId: 'b1', execution: { ...u.execution, executionId: null } }]
+            ? [
+                {
+                  type: 'execution',
+                  brokerOrderId: 'b1',
+                  execution: { ...u.execution, executionId: null },
+                },
+              ]
             : [],
         )
-        const mixed = arrivals.flatMap((index) => [updates[index]!, ...fromList.slice(index % 2, index)])
+        const mixed = arrivals.flatMap((index) => [
+          updates[index]!,
+          ...fromList.slice(index % 2, index),
+        ])
         const arrived = play([claimOf(updates), updates[0]!, ...mixed])
         const straight = play([claimOf(updates), ...updates])
-        expect(arrived.slice.order?.cumulativeQuantity).toBe(straight.slice.order?.cumulativeQuantity)
+        expect(arrived.slice.order?.cumulativeQuantity).toBe(
+          straight.slice.order?.cumulativeQuantity,
+        )
         expect(arrived.slice.position).toEqual(straight.slice.position)
         expect(arrived.slice.account).toEqual(straight.slice.account)
       }),
@@ -211,11 +273,22 @@ describe('reduce - any order, repetition or interleaving of the same broker upda
 })
 
 describe('the transition table', () => {
-  const signals = ['acknowledged', 'fill', 'fillLast', 'expired', 'replaced', 'canceled', 'rejected'] as const
+  const signals = [
+    'acknowledged',
+    'fill',
+    'fillLast',
+    'expired',
+    'replaced',
+    'canceled',
+    'rejected',
+  ] as const
 
   test('where two signals meet in any order, the end is the same', () => {
     const ends = (...path: (typeof signals)[number][]) =>
-      path.reduce<OrderStatus>((status, signal) => transitionOf(status, signal) ?? status, 'submitted')
+      path.reduce<OrderStatus>(
+        (status, signal) => transitionOf(status, signal) ?? status,
+        'submitted',
+      )
     for (const a of signals)
       for (const b of signals)
         for (const c of signals) {
@@ -250,6 +323,10 @@ test('what a pair in another coin executes is not booked as dollars: the account
   const pair = { symbol: 'ETH/BTC', quantity: dec('2') }
   const view = brokerOrder('filled', '2', 3, { ...pair, filledAveragePrice: dec('0.05') })
   const { slice, changes } = play([seen(view, executionOf('2', '0.05', '2', 3))])
-  expect(slice).toMatchObject({ order: { status: 'filled' }, position: null, account: { cash: '100000' } })
+  expect(slice).toMatchObject({
+    order: { status: 'filled' },
+    position: null,
+    account: { cash: '100000' },
+  })
   expect(changes.map(({ type }) => type)).not.toContain('cash.changed')
 })

@@ -1,13 +1,30 @@
 import { expect, test } from 'vitest'
-import { clientOrderIdOf, commandsOf, dec, isExcess, missizedBy, needsAttention, type OrderUpdate } from '#domain'
+import {
+  clientOrderIdOf,
+  commandsOf,
+  dec,
+  isExcess,
+  missizedBy,
+  needsAttention,
+  type OrderUpdate,
+} from '#domain'
 import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from './orders.ts'
 
-const terms = { quantity: null, limitPrice: dec('151'), stopPrice: null, trail: null, timeInForce: 'gtc' } as const
+const terms = {
+  quantity: null,
+  limitPrice: dec('151'),
+  stopPrice: null,
+  trail: null,
+  timeInForce: 'gtc',
+} as const
 const limit = { orderType: 'limit', limitPrice: dec('150') } as const
 const refused: OrderUpdate[] = [
   claimed(intentOf(limit)),
   seen(brokerOrder('new', '0', 1, limit)),
-  { type: 'replace_requested', request: { commandId: 'c1', leg: 'entry', terms, requestedAt: at(2) } },
+  {
+    type: 'replace_requested',
+    request: { commandId: 'c1', leg: 'entry', terms, requestedAt: at(2) },
+  },
   { type: 'replace_sent', commandId: 'c1', at: at(3) },
   { type: 'replace_ended', commandId: 'c1', outcome: 'refused', message: 'not now', at: at(4) },
 ]
@@ -20,7 +37,9 @@ const next = {
 
 test('a replacement that took place although it was refused: the record follows the broker', () => {
   const before = play(refused).slice.order!
-  expect(commandsOf(before)).toMatchObject([{ commandId: 'c1', outcome: 'refused', message: 'not now' }])
+  expect(commandsOf(before)).toMatchObject([
+    { commandId: 'c1', outcome: 'refused', message: 'not now' },
+  ])
   const { slice, changes } = play([
     ...refused,
     seen(brokerOrder('replaced', '0', 5, { ...limit, replacedBy: 'b2' })),
@@ -29,7 +48,12 @@ test('a replacement that took place although it was refused: the record follows 
   expect(commandsOf(slice.order!)).toEqual([
     { commandId: 'c1', kind: 'replace', outcome: 'done', message: null, at: at(6) },
   ])
-  expect(slice.order).toMatchObject({ limitPrice: '151', timeInForce: 'gtc', quantity: '100', replaces: [] })
+  expect(slice.order).toMatchObject({
+    limitPrice: '151',
+    timeInForce: 'gtc',
+    quantity: '100',
+    replaces: [],
+  })
   expect(changes.filter(({ type }) => type === 'order.replaced')).toHaveLength(1)
 })
 
@@ -58,7 +82,10 @@ test('what may execute beyond all that was asked for is to be canceled', () => {
   const filled = seen(brokerOrder('filled', '100', 9, limit), executionOf('100', '150', '100', 9))
   const race: OrderUpdate[] = [
     ...refused,
-    seen(brokerOrder('replaced', '60', 5, { ...limit, replacedBy: 'b2' }), executionOf('60', '150', '60', 5)),
+    seen(
+      brokerOrder('replaced', '60', 5, { ...limit, replacedBy: 'b2' }),
+      executionOf('60', '150', '60', 5),
+    ),
     seen(brokerOrder('partially_filled', '40', 6, { ...next, replaces: 'b1' }), {
       ...executionOf('40', '151', '40', 6),
       executionId: 'y40',
@@ -72,8 +99,16 @@ test('what may execute beyond all that was asked for is to be canceled', () => {
 
 test('a size that stands is what the order is for from then on, and is told', () => {
   const sized = seen(brokerOrder('new', '0', 6, { ...next, quantity: dec('70'), replaces: 'b1' }))
-  const before = [...refused, seen(brokerOrder('replaced', '0', 5, { ...limit, replacedBy: 'b2' })), sized]
-  const { slice, changes } = play([...before, { type: 'size_stands', at: at(7) }, { type: 'size_stands', at: at(8) }])
+  const before = [
+    ...refused,
+    seen(brokerOrder('replaced', '0', 5, { ...limit, replacedBy: 'b2' })),
+    sized,
+  ]
+  const { slice, changes } = play([
+    ...before,
+    { type: 'size_stands', at: at(7) },
+    { type: 'size_stands', at: at(8) },
+  ])
   expect(slice.order?.quantity).toBe('70')
   expect(changes.filter(({ type }) => type === 'order.replaced')).toHaveLength(2)
 })
@@ -95,11 +130,18 @@ test('a size is not taken for what stands before the replaced order has shown wh
 test('a replacement after a refused one has taken place once the order that it replaced shows as replaced', () => {
   const { slice, changes } = play([
     ...refused,
-    { type: 'replace_requested', request: { commandId: 'c2', leg: 'entry', terms, requestedAt: at(5) } },
+    {
+      type: 'replace_requested',
+      request: { commandId: 'c2', leg: 'entry', terms, requestedAt: at(5) },
+    },
     { type: 'replace_sent', commandId: 'c2', at: at(5) },
     seen(brokerOrder('replaced', '0', 6, { ...limit, replacedBy: 'b2' })),
     seen(
-      brokerOrder('accepted', '0', 6, { ...next, clientOrderId: clientOrderIdOf('u1', 't1', '0.2'), replaces: 'b1' }),
+      brokerOrder('accepted', '0', 6, {
+        ...next,
+        clientOrderId: clientOrderIdOf('u1', 't1', '0.2'),
+        replaces: 'b1',
+      }),
     ),
   ])
   expect(changes.filter(({ type }) => type === 'order.replaced')).toHaveLength(1)

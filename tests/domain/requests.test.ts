@@ -14,13 +14,25 @@ const attempted = (second: number, quantity: string | null = null): OrderUpdate 
 })
 
 test('a claim is an attempt that may be under way', () => {
-  expect(play(claimed())).toMatchObject({ claimedAt: at(0), attemptedAt: at(0), attemptEndedAt: null })
+  expect(play(claimed())).toMatchObject({
+    claimedAt: at(0),
+    attemptedAt: at(0),
+    attemptEndedAt: null,
+  })
 })
 
 test('what certainly was not sent leaves nothing at the broker, and the next attempt is as new', () => {
   const parked = play(claimed(), notSent(3))
-  expect(parked).toMatchObject({ attemptedAt: null, attemptEndedAt: at(3), unknownSince: null, status: 'submitting' })
-  expect(play(claimed(), notSent(3), attempted(40))).toMatchObject({ claimedAt: at(40), attemptedAt: at(40) })
+  expect(parked).toMatchObject({
+    attemptedAt: null,
+    attemptEndedAt: at(3),
+    unknownSince: null,
+    status: 'submitting',
+  })
+  expect(play(claimed(), notSent(3), attempted(40))).toMatchObject({
+    claimedAt: at(40),
+    attemptedAt: at(40),
+  })
 })
 
 test('after an unknown outcome a refused attempt proves nothing about the first', () => {
@@ -34,9 +46,16 @@ test('after an unknown outcome a refused attempt proves nothing about the first'
 })
 
 test('an attempt may be sized anew until the broker has shown the order', () => {
-  expect(play(claimed(), attempted(5, '60'))).toMatchObject({ quantity: '60', placements: [{ quantity: '60' }] })
+  expect(play(claimed(), attempted(5, '60'))).toMatchObject({
+    quantity: '60',
+    placements: [{ quantity: '60' }],
+  })
   const shown = play(claimed(), seen(brokerOrder('new', '0', 1)), attempted(5, '60'), notSent(6))
-  expect(shown).toMatchObject({ quantity: '100', placements: [{ quantity: '100' }], attemptedAt: at(0) })
+  expect(shown).toMatchObject({
+    quantity: '100',
+    placements: [{ quantity: '100' }],
+    attemptedAt: at(0),
+  })
 })
 
 test('a refusal that is in doubt is kept, and nothing of its request is at the broker; one of an order in doubt proves nothing', () => {
@@ -46,6 +65,9 @@ test('a refusal that is in doubt is kept, and nothing of its request is at the b
     ...{ status: 'submitting', attemptedAt: null, attemptEndedAt: at(3), unknownSince: at(3) },
     doubtedRefusal: refusal,
   })
-  expect(play(claimed(), unknown(2), doubted)).toMatchObject({ attemptedAt: at(0), unknownSince: at(2) })
+  expect(play(claimed(), unknown(2), doubted)).toMatchObject({
+    attemptedAt: at(0),
+    unknownSince: at(2),
+  })
   expect(play(claimed(), unknown(2), doubted)).not.toHaveProperty('doubtedRefusal')
 })

@@ -23,7 +23,11 @@ describe('an execution that no source lists', () => {
     // 1050 less 660 for the 60 that wait: 40 cost 390.
     const execution = inferredExecution(slice.order!, view)!
     expect(execution).toMatchObject({ quantity: '40', cumulativeQuantity: '40', price: '9.75' })
-    const { order } = reduce(slice, { type: 'execution', brokerOrderId: 'b1', execution }, landing).slice
+    const { order } = reduce(
+      slice,
+      { type: 'execution', brokerOrderId: 'b1', execution },
+      landing,
+    ).slice
     expect(order).toMatchObject({ status: 'filled', cumulativeQuantity: '100', totalCost: '1050' })
     expect(inferredExecution(order!, view)).toBeNull()
   })
@@ -35,6 +39,10 @@ describe('an execution that no source lists', () => {
       expect(execution.cumulativeQuantity).toBe(upTo)
       slice = reduce(slice, { type: 'execution', brokerOrderId: 'b1', execution }, landing).slice
     }
-    expect(slice.order).toMatchObject({ status: 'filled', cumulativeQuantity: '100', totalCost: '1050' })
+    expect(slice.order).toMatchObject({
+      status: 'filled',
+      cumulativeQuantity: '100',
+      totalCost: '1050',
+    })
   })
 })

@@ -17,10 +17,17 @@ describe('an execution that is taken back', () => {
   }
 
   test('is undone exactly: order, position, profit and cash are as if it had never been', () => {
-    const without = play([claimed(), seen(brokerOrder('partially_filled', '60', 2), executionOf('60', '10', '60', 2))])
+    const without = play([
+      claimed(),
+      seen(brokerOrder('partially_filled', '60', 2), executionOf('60', '10', '60', 2)),
+    ])
     const { slice, changes } = play([bust], filled.slice)
     expect(types(changes)).toEqual(['order.corrected', 'position.changed', 'cash.changed'])
-    expect(slice.order).toMatchObject({ cumulativeQuantity: '60', totalCost: '600', status: 'filled' })
+    expect(slice.order).toMatchObject({
+      cumulativeQuantity: '60',
+      totalCost: '600',
+      status: 'filled',
+    })
     expect(slice.position).toMatchObject({ quantity: '60', cost: '600', realizedPnL: '0' })
     expect(slice.account?.cash).toBe(without.slice.account?.cash)
   })
@@ -53,9 +60,16 @@ describe('an execution that is taken back', () => {
   })
 
   test('of a sale brings back what was sold, at what it had cost', () => {
-    const sale = brokerOrder('filled', '30', 5, { brokerOrderId: 'b9', side: 'sell', quantity: dec('30') })
+    const sale = brokerOrder('filled', '30', 5, {
+      brokerOrderId: 'b9',
+      side: 'sell',
+      quantity: dec('30'),
+    })
     const sold = play(
-      [claimed(intentOf({ side: 'sell', quantity: dec('30') })), seen(sale, executionOf('30', '20', '30', 5))],
+      [
+        claimed(intentOf({ side: 'sell', quantity: dec('30') })),
+        seen(sale, executionOf('30', '20', '30', 5)),
+      ],
       { ...filled.slice, order: null },
     )
     const back: OrderUpdate = {
@@ -64,7 +78,12 @@ describe('an execution that is taken back', () => {
       bust: { ...bust.bust, quantity: dec('30'), price: dec('20') },
     }
     const { slice } = play([back], sold.slice)
-    expect(slice.position).toMatchObject({ quantity: '100', cost: '1080', realizedPnL: '0', closedQuantity: '0' })
+    expect(slice.position).toMatchObject({
+      quantity: '100',
+      cost: '1080',
+      realizedPnL: '0',
+      closedQuantity: '0',
+    })
     expect(slice.account?.cash).toBe(filled.slice.account?.cash)
   })
 

@@ -10,22 +10,38 @@ const play = (updates: readonly OrderUpdate[], from: Slice = emptySlice): Slice 
 const shown = (filled: string, average: string, second: number): OrderUpdate =>
   seen(brokerOrder('filled', filled, second, { filledAveragePrice: dec(average) }))
 const executed = (quantity: string, price: string, upTo: string, second: number): OrderUpdate => ({
-  ...{ type: 'execution', brokerOrderId: 'b1', execution: executionOf(quantity, price, upTo, second) },
+  ...{
+    type: 'execution',
+    brokerOrderId: 'b1',
+    execution: executionOf(quantity, price, upTo, second),
+  },
 })
-const stands = (second: number): OrderUpdate => ({ type: 'total_stands', brokerOrderId: 'b1', at: at(second) })
+const stands = (second: number): OrderUpdate => ({
+  type: 'total_stands',
+  brokerOrderId: 'b1',
+  at: at(second),
+})
 
-const [a, b, c] = [executed('40', '180', '40', 2), executed('35', '181', '75', 3), executed('25', '182', '100', 4)]
+const [a, b, c] = [
+  executed('40', '180', '40', 2),
+  executed('35', '181', '75', 3),
+  executed('25', '182', '100', 4),
+]
 const begun = play([claimed(), seen(brokerOrder('new', '0', 1))])
 
 function permutations<T>(items: readonly T[]): T[][] {
   if (items.length < 2) return [[...items]]
   return items.flatMap((item, index) =>
-    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [item, ...rest]),
+    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [
+      item,
+      ...rest,
+    ]),
   )
 }
 
 describe('the broker’s total that stands', () => {
-  // The second of three is taken back at second 5: 40 x 180 + 25 x 182 = 11750, and 11750 / 65 = 180.769230769...
+  // The second of three is taken back at second 5: 40 x 180 + 25 x 182 = 11750, and 11750 / 65 =
+  // 180.769230769...
   const total = shown('65', '180.769230769', 5)
 
   test.each([
@@ -37,7 +53,10 @@ describe('the broker’s total that stands', () => {
   ])('is what is booked in the end: %s', (_, told) => {
     for (const arrival of permutations([...told, total])) {
       const slice = play([...arrival, stands(5)], begun)
-      expect(slice.order).toMatchObject({ cumulativeQuantity: '65', endedAt: expect.any(String) as string })
+      expect(slice.order).toMatchObject({
+        cumulativeQuantity: '65',
+        endedAt: expect.any(String) as string,
+      })
       expect(Number(slice.order?.totalCost)).toBeCloseTo(11_750, 6)
       expect(slice.position?.quantity).toBe('65')
       expect(Number(slice.account?.cash)).toBeCloseTo(100_000 - 11_750, 6)
@@ -53,18 +72,30 @@ describe('the broker’s total that stands', () => {
     ['of two decimals is taken at its word', '180.78', ['b1']],
   ])('an average %s', (_, average, unsettled) => {
     const slice = play([a, executed('25', '182', '65', 4), shown('65', average, 5)], begun)
-    expect(unsettledTotals(slice.order!).map(({ brokerOrderId }) => brokerOrderId)).toEqual(unsettled)
+    expect(unsettledTotals(slice.order!).map(({ brokerOrderId }) => brokerOrderId)).toEqual(
+      unsettled,
+    )
   })
 
   test('once, and whatever is told late of the time before changes nothing', () => {
     const slice = play([a, c, total, stands(5)], begun)
     const bust = { id: 'x75', quantity: dec('35'), price: dec('181'), corrected: null, at: at(5) }
-    const late: OrderUpdate[] = [a, b, c, total, stands(5), { type: 'bust', brokerOrderId: 'b1', bust }]
+    const late: OrderUpdate[] = [
+      a,
+      b,
+      c,
+      total,
+      stands(5),
+      { type: 'bust', brokerOrderId: 'b1', bust },
+    ]
     expect(play(late, slice)).toEqual(slice)
   })
 
   test('and executions after it are booked above it', () => {
-    const slice = play([a, c, total, stands(5), shown('75', '180.8', 7), executed('10', '181', '75', 7)], begun)
+    const slice = play(
+      [a, c, total, stands(5), shown('75', '180.8', 7), executed('10', '181', '75', 7)],
+      begun,
+    )
     expect(slice.order).toMatchObject({ cumulativeQuantity: '75', totalCost: '13560' })
     expect(unsettledTotals(slice.order!)).toEqual([])
   })

@@ -14,12 +14,26 @@ const order = (tradeId: string) => system.producer.orders.get('alice', tradeId)
 describe('commands on the real parts', () => {
   test('a resting order is replaced, then everything is canceled', async () => {
     const client = await system.client('alice')
-    await system.producer.submitOrder(orderOf({ tradeId: 'r', symbol: 'NVDA', orderType: 'limit', limitPrice: '1' }))
+    await system.producer.submitOrder(
+      orderOf({ tradeId: 'r', symbol: 'NVDA', orderType: 'limit', limitPrice: '1' }),
+    )
     await expect.poll(() => told(client), slow).toEqual(['trade.submitted'])
-    await system.producer.replaceOrder({ ...of, tradeId: 'r', commandId: 'c1', limitPrice: '1.5', quantity: '7' })
+    await system.producer.replaceOrder({
+      ...of,
+      tradeId: 'r',
+      commandId: 'c1',
+      limitPrice: '1.5',
+      quantity: '7',
+    })
     await expect.poll(() => told(client), slow).toEqual(['trade.submitted', 'trade.replaced'])
-    await expect.poll(async () => (await order('r'))?.replaceResults, slow).toMatchObject([{ outcome: 'replaced' }])
-    expect(await order('r')).toMatchObject({ limitPrice: '1.5', quantity: '7', status: 'submitted' })
+    await expect
+      .poll(async () => (await order('r'))?.replaceResults, slow)
+      .toMatchObject([{ outcome: 'replaced' }])
+    expect(await order('r')).toMatchObject({
+      limitPrice: '1.5',
+      quantity: '7',
+      status: 'submitted',
+    })
     await system.producer.cancelAll({ ...of, commandId: 'c2' })
     await expect.poll(() => told(client).at(-1), slow).toBe('trade.cancelled')
   })

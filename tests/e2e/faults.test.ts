@@ -14,8 +14,16 @@ afterAll(() => redis.stop())
 /** Throws outside of every promise when it is told to, wherever it is loaded. */
 const PLANTED = `data:text/javascript,process.on('SIGUSR2',()=>{throw new Error('planted')})`
 
-/** Runs a process until it says that it is ready, plants a fault in it, and answers what it wrote and how it ended. */
-async function faultIn(entry: string, ready: string, env: Record<string, string>, args: readonly string[]) {
+/**
+ * Runs a process until it says that it is ready, plants a fault in it, and answers what it wrote
+ * and how it ended.
+ */
+async function faultIn(
+  entry: string,
+  ready: string,
+  env: Record<string, string>,
+  args: readonly string[],
+) {
   const child = spawn(process.execPath, ['--import', PLANTED, entry, ...args], {
     cwd: new URL('../..', import.meta.url),
     env: { ...process.env, ...env },
@@ -42,21 +50,39 @@ async function faultIn(entry: string, ready: string, env: Record<string, string>
 const SECRET = 'a secret of at least thirty-two bytes'
 
 test.each<[string, string, string, () => Promise<Record<string, string>>, string[]]>([
-  ['relay', 'relay/main.ts', 'relay.ready', async () => ({ RELAY_PORT: '0', JWT_HS256_SECRET: SECRET }), []],
+  [
+    'relay',
+    'relay/main.ts',
+    'relay.ready',
+    async () => ({ RELAY_PORT: '0', JWT_HS256_SECRET: SECRET }),
+    [],
+  ],
   [
     ...(['workers', 'workers/main.ts', 'workers.ready'] as const),
     async () => ({
-      ...{ VAULT_KEYS: `k:${randomBytes(32).toString('base64')}`, WORKER_ROLES: 'orders,streams,connections' },
+      ...{
+        VAULT_KEYS: `k:${randomBytes(32).toString('base64')}`,
+        WORKER_ROLES: 'orders,streams,connections',
+      },
       ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: 'http://127.0.0.1:1' },
     }),
     [],
   ],
   [
     ...(['dashboard', 'src/apps/dashboard/main.ts', 'dashboard.ready'] as const),
-    async () => ({ DASHBOARD_PORT: '0', DASHBOARD_USERS: `a:viewer:${await hashPassword('a password')}` }),
+    async () => ({
+      DASHBOARD_PORT: '0',
+      DASHBOARD_USERS: `a:viewer:${await hashPassword('a password')}`,
+    }),
     [],
   ],
-  ['sandbox', 'src/apps/sandbox/main.ts', 'Alpaca-compatible sandbox', async () => ({}), ['--port', '0']],
+  [
+    'sandbox',
+    'src/apps/sandbox/main.ts',
+    'Alpaca-compatible sandbox',
+    async () => ({}),
+    ['--port', '0'],
+  ],
 ])(
   'an exception that nobody catches in the process %s is in its log, and it drains',
   async (...row) => {
@@ -64,15 +90,21 @@ test.each<[string, string, string, () => Promise<Record<string, string>>, string
     const own = { REDIS_URL: redis.url, LISTEN_HOST: '127.0.0.1', PROBE_PORT: '0' }
     const { code, stdout, stderr } = await faultIn(entry, ready, { ...own, ...(await env()) }, args)
     expect([code, stderr]).toEqual([1, ''])
-    expect(stdout).toMatch(/"level":"fatal".*"message":"planted".*"msg":"process\.uncaught_exception"/)
+    expect(stdout).toMatch(
+      /"level":"fatal".*"message":"planted".*"msg":"process\.uncaught_exception"/,
+    )
     expect(stdout).not.toContain('process.drain_')
   },
   90_000,
 )
 
 test('likewise in the demo, whose process is the trade API', async () => {
-  const { code, stderr } = await faultIn('src/apps/demo/main.ts', 'Ctrl-C ends everything', {}, ['--verbose'])
+  const { code, stderr } = await faultIn('src/apps/demo/main.ts', 'Ctrl-C ends everything', {}, [
+    '--verbose',
+  ])
   expect(code).toBe(1)
-  expect(stderr).toMatch(/demo \| .*"level":"fatal".*"message":"planted".*"msg":"process\.uncaught_exception"/)
+  expect(stderr).toMatch(
+    /demo \| .*"level":"fatal".*"message":"planted".*"msg":"process\.uncaught_exception"/,
+  )
   expect(stderr).toMatch(/relay \| .*process\.stopped/)
 }, 90_000)

@@ -11,7 +11,12 @@ beforeAll(async () => {
 afterAll(() => system[Symbol.asyncDispose]())
 
 const slow = { timeout: 30_000, interval: 50 }
-const trade = ['trade.submitted', 'trade.filled', 'portfolio.positionAdded', 'portfolio.balanceChanged']
+const trade = [
+  'trade.submitted',
+  'trade.filled',
+  'portfolio.positionAdded',
+  'portfolio.balanceChanged',
+]
 
 describe('the main job', () => {
   test('a market buy, from the producer to both devices of its user and to nobody else', async () => {
@@ -22,7 +27,8 @@ describe('the main job', () => {
     ])
     await system.producer.submitOrder(orderOf())
     await expect.poll(() => [told(laptop), told(phone)], slow).toEqual([trade, trade])
-    const of = (event: string) => laptop.heard.find(([name]) => name === event)![1] as Record<string, number>
+    const of = (event: string) =>
+      laptop.heard.find(([name]) => name === event)![1] as Record<string, number>
     const [filled, balance] = [of('trade.filled'), of('portfolio.balanceChanged')]
     expect(filled['fillPrice']! * filled['quantity']!).toBeCloseTo(filled['totalCost']!, 6)
     expect(-balance['change']!).toBeCloseTo(filled['totalCost']!, 6)
@@ -36,23 +42,43 @@ describe('the main job', () => {
 
   test('the same trade twice is one order; with other parameters it is a conflict', async () => {
     const order = orderOf({ tradeId: 'twice', symbol: 'MSFT', quantity: '1' })
-    const [first, second] = await Promise.all([system.producer.submitOrder(order), system.producer.submitOrder(order)])
+    const [first, second] = await Promise.all([
+      system.producer.submitOrder(order),
+      system.producer.submitOrder(order),
+    ])
     expect(first.jobId).toBe(second.jobId)
-    await expect.poll(async () => (await system.producer.orders.get('alice', 'twice'))?.status, slow).toBe('filled')
+    await expect
+      .poll(async () => (await system.producer.orders.get('alice', 'twice'))?.status, slow)
+      .toBe('filled')
     expect(await system.producer.submitOrder(order)).toMatchObject({ isRepeat: true })
-    await expect(system.producer.submitOrder({ ...order, quantity: '2' })).rejects.toThrow(TradeIdConflictError)
+    await expect(system.producer.submitOrder({ ...order, quantity: '2' })).rejects.toThrow(
+      TradeIdConflictError,
+    )
     const ledger = system.sandbox.control.ledger('demo-key').accounts['demo-key']!
-    const mine = ledger.orders.filter((one) => one['client_order_id'] === clientOrderIdOf('alice', 'twice'))
+    const mine = ledger.orders.filter(
+      (one) => one['client_order_id'] === clientOrderIdOf('alice', 'twice'),
+    )
     expect(mine).toHaveLength(1)
   })
 
   test('a resting order is cancelled on request, and only the broker’s word ends it', async () => {
     const client = await system.client('alice')
     await system.producer.submitOrder(
-      orderOf({ tradeId: 'rest', symbol: 'NVDA', orderType: 'limit', limitPrice: '1', quantity: '3' }),
+      orderOf({
+        tradeId: 'rest',
+        symbol: 'NVDA',
+        orderType: 'limit',
+        limitPrice: '1',
+        quantity: '3',
+      }),
     )
     await expect.poll(() => told(client), slow).toEqual(['trade.submitted'])
-    const command = { userId: 'alice', connectionId: 'broker_alice', tradeId: 'rest', commandId: 'c1' }
+    const command = {
+      userId: 'alice',
+      connectionId: 'broker_alice',
+      tradeId: 'rest',
+      commandId: 'c1',
+    }
     await Promise.all([system.producer.cancelOrder(command), system.producer.cancelOrder(command)])
     await expect.poll(() => told(client), slow).toEqual(['trade.submitted', 'trade.cancelled'])
     expect(client.heard.at(-1)![1]).toMatchObject({ cancelledBy: 'user', filledQuantity: 0 })
@@ -84,14 +110,17 @@ describe('a bad request', () => {
     ['an unknown order type', { orderType: 'iceberg' }, 'orderType'],
     ['a limit order without a price', { orderType: 'limit' }, 'limitPrice'],
   ] as const
-  test.each(bad)('%s is refused by the producer, naming the field', async (_what, change, field) => {
-    const error: unknown = await system.producer
-      .submitOrder({ ...orderOf({ tradeId: 'bad' }), ...change } as never)
-      .catch((e: unknown) => e)
-    expect(error).toBeInstanceOf(InvalidRequestError)
-    expect((error as InvalidRequestError).fields).toEqual([field])
-    expect(await system.queue('orders').getJob(submitJobId('alice', 'bad'))).toBeUndefined()
-  })
+  test.each(bad)(
+    '%s is refused by the producer, naming the field',
+    async (_what, change, field) => {
+      const error: unknown = await system.producer
+        .submitOrder({ ...orderOf({ tradeId: 'bad' }), ...change } as never)
+        .catch((e: unknown) => e)
+      expect(error).toBeInstanceOf(InvalidRequestError)
+      expect((error as InvalidRequestError).fields).toEqual([field])
+      expect(await system.queue('orders').getJob(submitJobId('alice', 'bad'))).toBeUndefined()
+    },
+  )
 
   test.each(bad)(
     '%s put into the queue by hand fails for good, in the same words, and touches nothing',
@@ -106,7 +135,9 @@ describe('a bad request', () => {
       expect(failed?.failedReason).toBe(parsed.success ? '' : describeIssues(parsed.error))
       expect(failed?.attemptsMade).toBe(1)
       expect(await system.redis.connect().hget('state:{alice}', 'last')).toBe(version)
-      expect(system.sandbox.control.ledger('demo-key').accounts['demo-key']!.orders).toHaveLength(requests)
+      expect(system.sandbox.control.ledger('demo-key').accounts['demo-key']!.orders).toHaveLength(
+        requests,
+      )
     },
   )
 })
@@ -119,16 +150,24 @@ describe('revoked keys', () => {
       system.client('alice'),
     ])
     system.sandbox.control.revokeKey('demo-key-2')
-    const lost = (client: typeof laptop) => client.heard.filter(([event]) => event === 'error.brokerDisconnected')
+    const lost = (client: typeof laptop) =>
+      client.heard.filter(([event]) => event === 'error.brokerDisconnected')
     await expect.poll(() => [lost(laptop).length, lost(phone).length], slow).toEqual([1, 1])
-    expect(lost(laptop)[0]![1]).toMatchObject({ brokerConnectionId: 'broker_bob', reason: 'API authentication failed' })
+    expect(lost(laptop)[0]![1]).toMatchObject({
+      brokerConnectionId: 'broker_bob',
+      reason: 'API authentication failed',
+    })
     expect(lost(laptop)[0]![1]['action']).toContain('Verify API keys')
     // A second check of the same trouble says nothing more.
-    const job = await system.queue('connections').add('checkConnection', { userId: 'bob', connectionId: 'broker_bob' })
+    const job = await system
+      .queue('connections')
+      .add('checkConnection', { userId: 'bob', connectionId: 'broker_bob' })
     await expect.poll(() => job.getState(), slow).toBe('completed')
     expect([lost(laptop).length, lost(phone).length, lost(other).length]).toEqual([1, 1, 0])
     system.sandbox.control.restoreKey('demo-key-2')
-    await system.queue('connections').add('checkConnection', { userId: 'bob', connectionId: 'broker_bob' })
+    await system
+      .queue('connections')
+      .add('checkConnection', { userId: 'bob', connectionId: 'broker_bob' })
     await expect.poll(() => laptop.names().at(-1), slow).toBe('broker.connected')
   })
 })

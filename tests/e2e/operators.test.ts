@@ -8,7 +8,9 @@ test(
   { timeout: 120_000 },
   async () => {
     await using system = await System.open('alice')
-    const { probePort } = JSON.parse(system.workerLines.find((line) => line.includes('workers.ready')) ?? '{}') as {
+    const { probePort } = JSON.parse(
+      system.workerLines.find((line) => line.includes('workers.ready')) ?? '{}',
+    ) as {
       probePort: number
     }
     const read = async (path: string): Promise<string> => {
@@ -40,23 +42,30 @@ test(
     await system.producer.resume({ userId: 'alice' })
     await expect.poll(() => read('readyz'), slow).toBe('ready\n')
     const logged = ['halt.stands', 'halt.ended', 'queue.paused', 'queue.resumed']
-    for (const event of logged) expect(system.workerLines.filter((line) => line.includes(event))).toHaveLength(1)
+    for (const event of logged)
+      expect(system.workerLines.filter((line) => line.includes(event))).toHaveLength(1)
   },
 )
 
-test('a limit on the value of an order holds for a symbol that nobody watches', { timeout: 120_000 }, async () => {
-  await using system = await System.open('alice')
-  system.sandbox.control.setPrice('F', { bid: '99.9', ask: '100', last: '100' })
-  await system.producer.limits.set({ userId: 'alice' }, { orderNotionalMax: '600' })
-  // Workers read limits and halts together, within a second.
-  await system.producer.halt({ userId: 'alice', by: 'ops', reason: 'until the limit is read' })
-  await expect.poll(() => system.workerLines.some((line) => line.includes('halt.stands')), slow).toBe(true)
-  await system.producer.resume({ userId: 'alice' })
-  const client = await system.client('alice')
-  await system.producer.submitOrder(orderOf({ tradeId: 'large', symbol: 'F', quantity: '50' }))
-  await expect.poll(() => told(client), slow).toEqual(['trade.rejected'])
-  const rejected = client.heard.find(([name]) => name === 'trade.rejected')
-  expect(rejected?.[1]).toMatchObject({ tradeId: 'large', code: 'ORDER_TOO_LARGE' })
-  await system.producer.submitOrder(orderOf({ tradeId: 'small', symbol: 'F', quantity: '6' }))
-  await expect.poll(() => told(client), slow).toContain('trade.filled')
-})
+test(
+  'a limit on the value of an order holds for a symbol that nobody watches',
+  { timeout: 120_000 },
+  async () => {
+    await using system = await System.open('alice')
+    system.sandbox.control.setPrice('F', { bid: '99.9', ask: '100', last: '100' })
+    await system.producer.limits.set({ userId: 'alice' }, { orderNotionalMax: '600' })
+    // Workers read limits and halts together, within a second.
+    await system.producer.halt({ userId: 'alice', by: 'ops', reason: 'until the limit is read' })
+    await expect
+      .poll(() => system.workerLines.some((line) => line.includes('halt.stands')), slow)
+      .toBe(true)
+    await system.producer.resume({ userId: 'alice' })
+    const client = await system.client('alice')
+    await system.producer.submitOrder(orderOf({ tradeId: 'large', symbol: 'F', quantity: '50' }))
+    await expect.poll(() => told(client), slow).toEqual(['trade.rejected'])
+    const rejected = client.heard.find(([name]) => name === 'trade.rejected')
+    expect(rejected?.[1]).toMatchObject({ tradeId: 'large', code: 'ORDER_TOO_LARGE' })
+    await system.producer.submitOrder(orderOf({ tradeId: 'small', symbol: 'F', quantity: '6' }))
+    await expect.poll(() => told(client), slow).toContain('trade.filled')
+  },
+)

@@ -6,7 +6,9 @@ const slow = { timeout: 60_000, interval: 50 }
 /** The last word of a worker about a user's connection. */
 const holds = ({ lines }: WorkerProcess, userId: string): boolean =>
   lines
-    .filter((line) => line.includes(`"userId":"${userId}"`) && /owner\.lease_(taken|given_up)/.test(line))
+    .filter(
+      (line) => line.includes(`"userId":"${userId}"`) && /owner\.lease_(taken|given_up)/.test(line),
+    )
     .at(-1)
     ?.includes('lease_taken') === true
 
@@ -18,11 +20,16 @@ describe('two workers', () => {
       await using system = await System.open('alice', 'bob')
       const client = await system.client('alice')
       await system.startWorkers()
-      const owners = (userId: string): WorkerProcess[] => system.workers.filter((worker) => holds(worker, userId))
-      await expect.poll(() => ['alice', 'bob'].map((userId) => owners(userId).length), slow).toEqual([1, 1])
+      const owners = (userId: string): WorkerProcess[] =>
+        system.workers.filter((worker) => holds(worker, userId))
+      await expect
+        .poll(() => ['alice', 'bob'].map((userId) => owners(userId).length), slow)
+        .toEqual([1, 1])
       await expect.poll(() => owners('alice')[0] !== owners('bob')[0], slow).toBe(true)
 
-      await system.producer.submitOrder(orderOf({ orderType: 'limit', limitPrice: '1', timeInForce: 'gtc' }))
+      await system.producer.submitOrder(
+        orderOf({ orderType: 'limit', limitPrice: '1', timeInForce: 'gtc' }),
+      )
       await expect.poll(() => told(client), slow).toEqual(['trade.submitted'])
       await expect.poll(() => owners('alice').length, slow).toBe(1)
       const [owner] = owners('alice')

@@ -10,7 +10,8 @@ import { connectRedis, createLogger } from '#runtime'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { orderOf, System, told } from './stage.ts'
 
-// Redis behind TLS: a server with a certificate of its own, beside a plain port on which the suite looks after it.
+// Redis behind TLS: a server with a certificate of its own, beside a plain port on which the suite
+// looks after it.
 
 const trusted = getCACertificates('default')
 let folder: string
@@ -41,7 +42,14 @@ beforeAll(async () => {
   writeFileSync(files.key, made.private)
   vi.stubEnv('NODE_EXTRA_CA_CERTS', files.cert) // for the workers, which are a process of their own
   port = await freePort()
-  const tls = ['--tls-port', String(port), '--tls-cert-file', files.cert, '--tls-key-file', files.key]
+  const tls = [
+    '--tls-port',
+    String(port),
+    '--tls-cert-file',
+    files.cert,
+    '--tls-key-file',
+    files.key,
+  ]
   redis = await startRedis({ args: [...tls, '--tls-auth-clients', 'no'] })
 })
 
@@ -82,7 +90,9 @@ test('with an authority that is trusted, an order goes its whole way with no con
   try {
     const client = await system.client('alice')
     await system.producer.submitOrder(orderOf())
-    await expect.poll(() => told(client), { timeout: 12_000, interval: 50 }).toContain('trade.filled')
+    await expect
+      .poll(() => told(client), { timeout: 12_000, interval: 50 })
+      .toContain('trade.filled')
     expect(await overTls()).toBeGreaterThan(5)
     const all = String(await redis.connect().call('CLIENT', 'LIST'))
       .trim()

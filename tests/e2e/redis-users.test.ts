@@ -45,10 +45,14 @@ test('a trade, a cancel, quotes, devices, a logout and the dashboard need nothin
 
     const client = await system.client('alice', { auth: { deviceId: 'phone', symbols: ['AAPL'] } })
     await system.producer.submitOrder(orderOf())
-    await system.producer.submitOrder(orderOf({ tradeId: 'rest', orderType: 'limit', limitPrice: '1' }))
+    await system.producer.submitOrder(
+      orderOf({ tradeId: 'rest', orderType: 'limit', limitPrice: '1' }),
+    )
     await expect.poll(() => told(client), slow).toContain('trade.filled')
     const rest = { userId: 'alice', connectionId: 'broker_alice', tradeId: 'rest' }
-    await expect.poll(async () => (await system.producer.orders.get('alice', 'rest'))?.status, slow).toBe('submitted')
+    await expect
+      .poll(async () => (await system.producer.orders.get('alice', 'rest'))?.status, slow)
+      .toBe('submitted')
     await system.producer.cancelOrder({ ...rest, commandId: 'c1' })
     await expect.poll(() => told(client), slow).toContain('trade.cancelled')
     await expect.poll(() => client.names(), slow).toContain('market.quote')
@@ -118,7 +122,9 @@ test('the assets of the broker, workers write and the producer and the relay rea
   await assets.put('paper', [])
   for (const user of ['producer', 'relay']) {
     const link = new Redis(urlOf(user))
-    expect((await createAssetReader(link).find(['AAPL'])).get('AAPL'), user).toEqual({ kind: 'not_listed' })
+    expect((await createAssetReader(link).find(['AAPL'])).get('AAPL'), user).toEqual({
+      kind: 'not_listed',
+    })
     link.disconnect()
   }
   workers.disconnect()
@@ -139,10 +145,21 @@ describe('start-redis.sh', () => {
     REDIS_DASHBOARD_PASSWORD: 'd4',
   }
   /** Runs the script with a server that shows what it was started with. */
-  const started = (env: Record<string, string>): { status: number | null; stdout: string; stderr: string } => {
-    writeFileSync(join(folder, 'redis-server'), '#!/bin/sh\ncat "$2"; shift 2; echo "arguments: $*"', { mode: 0o755 })
+  const started = (
+    env: Record<string, string>,
+  ): { status: number | null; stdout: string; stderr: string } => {
+    writeFileSync(
+      join(folder, 'redis-server'),
+      '#!/bin/sh\ncat "$2"; shift 2; echo "arguments: $*"',
+      { mode: 0o755 },
+    )
     const deploy = join(import.meta.dirname, '../../src/deploy')
-    const args = [join(deploy, 'start-redis.sh'), join(deploy, 'redis-users.acl'), '--appendonly', 'yes']
+    const args = [
+      join(deploy, 'start-redis.sh'),
+      join(deploy, 'redis-users.acl'),
+      '--appendonly',
+      'yes',
+    ]
     const path = `${folder}:${process.env['PATH'] ?? ''}`
     return spawnSync('sh', args, { env: { PATH: path, TMPDIR: folder, ...env }, encoding: 'utf8' })
   }
@@ -157,7 +174,10 @@ describe('start-redis.sh', () => {
     writeFileSync(file, made.replace('user default off', 'user default on nopass ~* &* +@all')) // the suite looks on as that one
     await using server = await startRedis({ args: ['--aclfile', file] })
     const link = server.connect()
-    for (const [name, password] of Object.entries({ ...passwords, REDIS_HEALTH_PASSWORD: 'none' })) {
+    for (const [name, password] of Object.entries({
+      ...passwords,
+      REDIS_HEALTH_PASSWORD: 'none',
+    })) {
       await link.call('AUTH', name.split('_')[1]?.toLowerCase() ?? '', password)
       expect(await link.ping(), name).toBe('PONG')
     }

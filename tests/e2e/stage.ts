@@ -6,7 +6,13 @@ import { SignJWT } from 'jose'
 import { pino } from 'pino'
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import { expect, vi } from 'vitest'
-import { queues, type QueueName, serverEvents, type ServerEventName, type SubmitOrder } from '#contract'
+import {
+  queues,
+  type QueueName,
+  serverEvents,
+  type ServerEventName,
+  type SubmitOrder,
+} from '#contract'
 import { createProducer, type Producer } from '#producer'
 import { systemClock, systemRandomness } from '#runtime'
 import { type Sandbox, startSandbox } from '#sandbox'
@@ -29,7 +35,10 @@ export type WorkerProcess = Readonly<{ child: ChildProcess; lines: string[] }>
 
 type UrlOf = (process: 'workers' | 'relay' | 'producer') => string
 
-/** The whole system: Redis, sandbox, relay and producer here, workers as a process that can be killed. */
+/**
+ * The whole system: Redis, sandbox, relay and producer here, workers as a process that can be
+ * killed.
+ */
 export class System implements AsyncDisposable {
   readonly redis: TestRedis
   readonly sandbox: Sandbox
@@ -43,7 +52,13 @@ export class System implements AsyncDisposable {
 
   readonly #urlOf: UrlOf
 
-  private constructor(redis: TestRedis, urlOf: UrlOf, sandbox: Sandbox, relay: Relay, producer: Producer) {
+  private constructor(
+    redis: TestRedis,
+    urlOf: UrlOf,
+    sandbox: Sandbox,
+    relay: Relay,
+    producer: Producer,
+  ) {
     this.redis = redis
     this.#urlOf = urlOf
     this.sandbox = sandbox
@@ -59,7 +74,12 @@ export class System implements AsyncDisposable {
 
   /** @param urlOf by which each process reaches Redis */
   static async openOn(redis: TestRedis, urlOf: UrlOf, users: readonly string[]): Promise<System> {
-    const sandbox = await startSandbox({ partialFills: false, fillDelayMs: 20, tickMs: 100, seed: 'e2e' })
+    const sandbox = await startSandbox({
+      partialFills: false,
+      fillDelayMs: 20,
+      tickMs: 100,
+      seed: 'e2e',
+    })
     const log = pino({ level: 'silent' })
     const config = readRelayConfig({
       REDIS_URL: urlOf('relay'),
@@ -79,7 +99,12 @@ export class System implements AsyncDisposable {
     for (const [index, userId] of users.entries()) {
       const keyId = keys[index] ?? ''
       const credentials = { keyId, secretKey: keyId.replace('key', 'secret') }
-      await producer.connections.connect({ userId, connectionId: `broker_${userId}`, env: 'sandbox', credentials })
+      await producer.connections.connect({
+        userId,
+        connectionId: `broker_${userId}`,
+        env: 'sandbox',
+        credentials,
+      })
     }
     for (const user of users) await system.#adopted(user)
     return system
@@ -108,7 +133,9 @@ export class System implements AsyncDisposable {
     const { stdout } = child
     if (stdout === null) throw new Error('workers have no output')
     await new Promise<void>((resolve, reject) => {
-      child.once('exit', (code) => reject(new Error(`workers ended with ${code}\n${lines.join('\n')}`)))
+      child.once('exit', (code) =>
+        reject(new Error(`workers ended with ${code}\n${lines.join('\n')}`)),
+      )
       createInterface({ input: stdout }).on('line', (line) => {
         lines.push(line)
         this.workerLines.push(line)
@@ -124,7 +151,9 @@ export class System implements AsyncDisposable {
 
   /** Ends workers as a crash would; all of them, unless one is named. */
   async killWorkers(only?: WorkerProcess): Promise<void> {
-    await Promise.all((only === undefined ? [...this.#workers] : [only]).map((one) => this.#end(one, 'SIGKILL')))
+    await Promise.all(
+      (only === undefined ? [...this.#workers] : [only]).map((one) => this.#end(one, 'SIGKILL')),
+    )
   }
 
   async #end(worker: WorkerProcess, signal: NodeJS.Signals): Promise<void> {
@@ -136,8 +165,13 @@ export class System implements AsyncDisposable {
     await exited
   }
 
-  /** A plain client of the relay, authorised. Everything it hears is checked against the contract. */
-  async client(user: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Client> {
+  /**
+   * A plain client of the relay, authorised. Everything it hears is checked against the contract.
+   */
+  async client(
+    user: string,
+    options: Partial<ManagerOptions & SocketOptions> = {},
+  ): Promise<Client> {
     const key = new TextEncoder().encode(SECRET)
     const token = await new SignJWT({})
       .setProtectedHeader({ alg: 'HS256' })
@@ -195,4 +229,5 @@ export const orderOf = (over: Partial<SubmitOrder> = {}): SubmitOrder => ({
 })
 
 /** Events that a trade causes, without what comes with the connection and the market. */
-export const told = (client: Client): string[] => client.names().filter((name) => /^(trade|portfolio)\./.test(name))
+export const told = (client: Client): string[] =>
+  client.names().filter((name) => /^(trade|portfolio)\./.test(name))

@@ -33,7 +33,8 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
   }
   const snapshot = async (userId: string) => store.snapshot(userId)
   const quotes = new Map<string, Quote>()
-  const last = async (symbols: readonly string[]) => symbols.flatMap((symbol) => quotes.get(symbol) ?? [])
+  const last = async (symbols: readonly string[]) =>
+    symbols.flatMap((symbol) => quotes.get(symbol) ?? [])
   const risk = createRiskDesk(limitsOf, snapshot, { last }, new MarketHours(clock), clock)
   /** What happens when a step is reached; by default nothing. */
   const at = new Map<BoundaryName, () => Promise<void> | undefined>()

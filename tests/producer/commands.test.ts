@@ -21,7 +21,8 @@ const vaultKeys = [{ kid: 't', key: new Uint8Array(32).fill(3) }]
 
 /** An order that a worker has claimed. */
 const orderRecordOf = (userId: string, id: string): Order =>
-  reduce(emptySlice, claimed(intentOf({ userId, tradeId: id })), { ...landing, userId, id }).slice.order as Order
+  reduce(emptySlice, claimed(intentOf({ userId, tradeId: id })), { ...landing, userId, id }).slice
+    .order as Order
 
 let redis: TestRedis
 let producer: Producer
@@ -55,7 +56,12 @@ describe('commands', () => {
     expect(await producer.cancelOrder({ ...ofTrade, commandId: 'c1' })).toEqual(others[0])
     const { name, prefix } = queues.commands
     const jobs = await new Queue(name, { connection: redis.connect(), prefix }).getWaiting()
-    expect(jobs.map((job) => job.name).sort()).toEqual(['cancelAll', 'cancelOrder', 'closePosition', 'replaceOrder'])
+    expect(jobs.map((job) => job.name).sort()).toEqual([
+      'cancelAll',
+      'cancelOrder',
+      'closePosition',
+      'replaceOrder',
+    ])
     expect(await waiting()).toBe(before)
   })
 
@@ -72,11 +78,20 @@ describe('commands', () => {
   test.each<[string, (over: object) => Promise<unknown>, object]>([
     [
       'replace',
-      (over) => producer.replaceOrder({ ...ofTrade, commandId: 'x1', limitPrice: '151.0', ...over }),
+      (over) =>
+        producer.replaceOrder({ ...ofTrade, commandId: 'x1', limitPrice: '151.0', ...over }),
       { limitPrice: '152' },
     ],
-    ['cancel', (over) => producer.cancelOrder({ ...ofTrade, commandId: 'x2', ...over }), { reason: 'another' }],
-    ['cancel of all', (over) => producer.cancelAll({ ...of, commandId: 'x3', ...over }), { symbol: 'AAPL' }],
+    [
+      'cancel',
+      (over) => producer.cancelOrder({ ...ofTrade, commandId: 'x2', ...over }),
+      { reason: 'another' },
+    ],
+    [
+      'cancel of all',
+      (over) => producer.cancelAll({ ...of, commandId: 'x3', ...over }),
+      { symbol: 'AAPL' },
+    ],
   ])(
     'a %s with a used commandId is a repeat, or a conflict where it asks for something else',
     async (_what, ask, other) => {
@@ -92,7 +107,9 @@ describe('commands', () => {
   )
 
   test('two callers with different commands under one id: one is taken, the other hears of the conflict', async () => {
-    const asked = ['151', '152'].map((limitPrice) => producer.replaceOrder({ ...ofTrade, commandId: 'x4', limitPrice }))
+    const asked = ['151', '152'].map((limitPrice) =>
+      producer.replaceOrder({ ...ofTrade, commandId: 'x4', limitPrice }),
+    )
     const results = await Promise.allSettled(asked)
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
@@ -100,15 +117,17 @@ describe('commands', () => {
   test('a close under a trade id that was used is a conflict, as a new order is; the same close again is a repeat', async () => {
     const of1 = { ...of, commandId: 'c6', symbol: 'AAPL' }
     await producer.submitOrder(orderOf({ tradeId: 'used' }))
-    await expect(producer.closePosition({ ...of1, tradeId: 'used' })).rejects.toThrow(TradeIdConflictError)
+    await expect(producer.closePosition({ ...of1, tradeId: 'used' })).rejects.toThrow(
+      TradeIdConflictError,
+    )
     const connection = redis.connect()
     await connection.set(
       tombstoneKey('alice', 'closed'),
       closeHash(closePositionSchema.parse({ ...of1, tradeId: 'closed' })),
     )
-    await expect(producer.closePosition({ ...of1, tradeId: 'closed', quantity: '1' })).rejects.toThrow(
-      TradeIdConflictError,
-    )
+    await expect(
+      producer.closePosition({ ...of1, tradeId: 'closed', quantity: '1' }),
+    ).rejects.toThrow(TradeIdConflictError)
     const { jobId } = await producer.closePosition({ ...of1, tradeId: 'closed' })
     expect((await producer.closePosition({ ...of1, tradeId: 'closed' })).jobId).toBe(jobId)
   })
@@ -125,7 +144,12 @@ describe('commands', () => {
     const store = createStore(redis.connect())
     await store.commit('alice', {
       ...{ expectVersion: await store.version('alice'), fence: { kind: 'version' }, events: [] },
-      writes: [{ kind: 'order', order: { ...order, status: 'denied', endedAt: command.at, endedCommands: [command] } }],
+      writes: [
+        {
+          kind: 'order',
+          order: { ...order, status: 'denied', endedAt: command.at, endedCommands: [command] },
+        },
+      ],
     })
     expect((await producer.orders.get('alice', 'commanded'))?.commands).toEqual([command])
   })
@@ -140,6 +164,8 @@ describe('commands', () => {
   })
 
   test('one that changes nothing is refused before it is queued', async () => {
-    await expect(producer.replaceOrder({ ...ofTrade, commandId: 'c9' })).rejects.toThrow(InvalidRequestError)
+    await expect(producer.replaceOrder({ ...ofTrade, commandId: 'c9' })).rejects.toThrow(
+      InvalidRequestError,
+    )
   })
 })

@@ -2,7 +2,12 @@ import { Queue } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queues } from '#contract'
-import { ConnectionConflictError, createProducer, type InvalidRequestError, type Producer } from '#producer'
+import {
+  ConnectionConflictError,
+  createProducer,
+  type InvalidRequestError,
+  type Producer,
+} from '#producer'
 import { createConnections, createLinks, createStore, createVault, type Health } from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
@@ -56,9 +61,14 @@ describe('connections.connect', () => {
     ['credentials', { ...connect, credentials: { keyId: 'K' } }],
     ['conectionId', { ...connect, connectionId: undefined, conectionId: 'broker_1' }],
     ['environment', { ...connect, environment: 'live' }],
-    ['credentials', { ...connect, credentials: { keyId: 'K', secretKey: 'S3CRET', accessToken: 'S3CRET' } }],
+    [
+      'credentials',
+      { ...connect, credentials: { keyId: 'K', secretKey: 'S3CRET', accessToken: 'S3CRET' } },
+    ],
   ])('%s is named when it is wrong, and no secret is repeated', async (field, request) => {
-    const error: unknown = await producer.connections.connect(request as never).catch((e: unknown) => e)
+    const error: unknown = await producer.connections
+      .connect(request as never)
+      .catch((e: unknown) => e)
     expect((error as InvalidRequestError).fields).toContain(field)
     expect((error as InvalidRequestError).message).not.toContain('S3CRET')
   })
@@ -71,7 +81,11 @@ describe('connections', () => {
     await producer.connections.connect({ ...connect, ...mine })
     const connections = createConnections(redis.connect())
     const seen = async () => (await producer.connections.list('carol'))[0]
-    expect(await seen()).toMatchObject({ connectionId: 'broker_1', env: 'sandbox', standing: 'unverified' })
+    expect(await seen()).toMatchObject({
+      connectionId: 'broker_1',
+      env: 'sandbox',
+      standing: 'unverified',
+    })
     await createLinks(redis.connect()).verify((await connections.get(mine))!, 'acc-1')
     expect(await seen()).toMatchObject({ standing: 'verified', brokerAccountId: 'acc-1' })
     await producer.connections.connect({ ...connect, ...mine }) // rotated: not before somebody has logged in
@@ -83,7 +97,10 @@ describe('connections', () => {
     const at = { userId: 'dora', connectionId: 'broker_1' }
     await producer.connections.connect({ ...connect, ...at })
     const healthSeen = async () => (await producer.connections.list('dora'))[0]?.health
-    expect(await healthSeen()).toEqual({ state: 'unchecked', since: expect.stringMatching(/Z$/) as unknown })
+    expect(await healthSeen()).toEqual({
+      state: 'unchecked',
+      since: expect.stringMatching(/Z$/) as unknown,
+    })
     const store = createStore(redis.connect())
     const note = async (found: Partial<Health>): Promise<void> => {
       const health = {
@@ -96,8 +113,17 @@ describe('connections', () => {
         since: '',
       } as const
       const { version } = await store.loadHealth('dora', 'broker_1')
-      const write = { kind: 'health', connectionId: 'broker_1', health: { ...health, ...found } } as const
-      await store.commit('dora', { expectVersion: version, fence: { kind: 'version' }, writes: [write], events: [] })
+      const write = {
+        kind: 'health',
+        connectionId: 'broker_1',
+        health: { ...health, ...found },
+      } as const
+      await store.commit('dora', {
+        expectVersion: version,
+        fence: { kind: 'version' },
+        writes: [write],
+        events: [],
+      })
     }
     const since = '2024-03-15T14:00:00.000Z'
     const reason = 'The credentials lead to another account than this connection is for'
@@ -105,7 +131,10 @@ describe('connections', () => {
     expect(await healthSeen()).toEqual({ state: 'down', code: 'OTHER_ACCOUNT', reason, since })
     await note({ state: 'down', cause: 'failing', reason, since })
     expect(await healthSeen()).toEqual({ state: 'down', code: null, reason, since })
-    await createLinks(redis.connect()).verify((await createConnections(redis.connect()).get(at))!, 'acc-dora')
+    await createLinks(redis.connect()).verify(
+      (await createConnections(redis.connect()).get(at))!,
+      'acc-dora',
+    )
     await note({ since })
     expect(await healthSeen()).toEqual({ state: 'up', since })
     await note({})
@@ -114,20 +143,28 @@ describe('connections', () => {
 
   test('an id belongs to its environment', async () => {
     await producer.connections.connect({ ...connect, ...mine })
-    await expect(producer.connections.connect({ ...connect, ...mine, env: 'paper' })).rejects.toThrow(
-      ConnectionConflictError,
-    )
+    await expect(
+      producer.connections.connect({ ...connect, ...mine, env: 'paper' }),
+    ).rejects.toThrow(ConnectionConflictError)
   })
 
   test('removing asks for a choice, stops submissions at once, and is a job for the workers', async () => {
     await producer.connections.connect({ ...connect, ...mine })
-    const error: unknown = await producer.connections.disconnect({ ...mine } as never).catch((e: unknown) => e)
+    const error: unknown = await producer.connections
+      .disconnect({ ...mine } as never)
+      .catch((e: unknown) => e)
     expect((error as InvalidRequestError).fields).toEqual(['openOrders'])
-    expect(await producer.connections.disconnect({ ...mine, openOrders: 'cancel' })).toEqual({ isKnown: true })
+    expect(await producer.connections.disconnect({ ...mine, openOrders: 'cancel' })).toEqual({
+      isKnown: true,
+    })
     expect((await producer.connections.list('carol'))[0]).toMatchObject({ standing: 'leaving' })
-    await expect(producer.connections.connect({ ...connect, ...mine })).rejects.toThrow('is being removed')
+    await expect(producer.connections.connect({ ...connect, ...mine })).rejects.toThrow(
+      'is being removed',
+    )
     const { name, prefix } = queues.connections
-    const [job] = await new Queue(name, { connection: redis.connect(), prefix }).getJobs(['waiting'])
+    const [job] = await new Queue(name, { connection: redis.connect(), prefix }).getJobs([
+      'waiting',
+    ])
     expect(job).toMatchObject({ name: 'disconnect', data: { ...mine, openOrders: 'cancel' } })
     const unknown = { userId: 'carol', connectionId: 'nobody', openOrders: 'leave' } as const
     expect(await producer.connections.disconnect(unknown)).toEqual({ isKnown: false })

@@ -16,7 +16,11 @@ let producer: Producer
 beforeAll(async () => {
   redis = await startRedis()
   const vaultKeys = [{ kid: 't', key: new Uint8Array(32).fill(3) }]
-  producer = await createProducer({ redisUrl: redis.url, vaultKeys, log: pino({ level: 'silent' }) })
+  producer = await createProducer({
+    redisUrl: redis.url,
+    vaultKeys,
+    log: pino({ level: 'silent' }),
+  })
 })
 afterAll(async () => {
   await producer[Symbol.asyncDispose]()
@@ -33,7 +37,8 @@ const share = (symbol: string, over: Partial<Asset> = {}): Asset => ({
 })
 const coin = (symbol: string, over: Partial<Asset> = {}): Asset =>
   share(symbol, { assetClass: 'crypto', isShortable: false, ...over })
-const list = (...assets: Asset[]) => createAssets(redis.connect(), () => 'draft').put('sandbox', assets)
+const list = (...assets: Asset[]) =>
+  createAssets(redis.connect(), () => 'draft').put('sandbox', assets)
 
 const coins = (over: Partial<SubmitOrder> = {}): SubmitOrder =>
   orderOf({ tradeId: 'coins', symbol: 'ETH/USD', timeInForce: 'gtc', quantity: '0.5', ...over })
@@ -57,8 +62,12 @@ const command = { userId: 'alice', connectionId: 'broker_alice', commandId: 'c1'
 
 describe('a pair without its slash', () => {
   test('is refused while there is no list, with the way to write it', async () => {
-    await expect(producer.submitOrder(coins({ symbol: 'ETHUSD' }))).rejects.toThrow('with its slash, like ETH/USD')
-    expect(await fieldsOf(producer.closePosition({ ...command, tradeId: 't1', symbol: 'ETHUSD' }))).toEqual(['symbol'])
+    await expect(producer.submitOrder(coins({ symbol: 'ETHUSD' }))).rejects.toThrow(
+      'with its slash, like ETH/USD',
+    )
+    expect(
+      await fieldsOf(producer.closePosition({ ...command, tradeId: 't1', symbol: 'ETHUSD' })),
+    ).toEqual(['symbol'])
     expect(await fieldsOf(producer.cancelAll({ ...command, symbol: 'ETHUSD' }))).toEqual(['symbol'])
     expect([await queued('orders'), await queued('commands')]).toEqual([[], []])
     await producer.submitOrder(coins())
@@ -71,7 +80,10 @@ describe('a pair without its slash', () => {
     expect(await producer.submitOrder(coins())).toMatchObject({ isRepeat: true })
     await producer.closePosition({ ...command, tradeId: 't1', symbol: 'ETHUSD' })
     await producer.cancelAll({ ...command, symbol: 'ETHUSD' })
-    expect([await queued('orders'), await queued('commands')]).toEqual([['ETH/USD'], ['ETH/USD', 'ETH/USD']])
+    expect([await queued('orders'), await queued('commands')]).toEqual([
+      ['ETH/USD'],
+      ['ETH/USD', 'ETH/USD'],
+    ])
   })
 
   test('is kept with its slash in limits', async () => {
@@ -95,9 +107,17 @@ describe('a new order', () => {
     ['in money, of whole shares', { symbol: 'BRK.A', quantity: null, notional: '100' }, 'notional'],
     ['below the least quantity', { ...coins({ quantity: '0.00001' }) }, 'quantity'],
     ['between two increments', { ...coins({ quantity: '0.12345' }) }, 'quantity'],
-    ['with a limit between two increments', { ...coins({ orderType: 'limit', limitPrice: '1800.123' }) }, 'limitPrice'],
+    [
+      'with a limit between two increments',
+      { ...coins({ orderType: 'limit', limitPrice: '1800.123' }) },
+      'limitPrice',
+    ],
     ['with a stop, of coins', { ...coins(stop) }, 'orderType'],
-    ['with a trail, of coins', { ...coins({ orderType: 'trailing_stop', trailPercent: '1' }) }, 'orderType'],
+    [
+      'with a trail, of coins',
+      { ...coins({ orderType: 'trailing_stop', trailPercent: '1' }) },
+      'orderType',
+    ],
     ['whose entry is a stop with exits', { ...stop, ...bracket }, 'orderType'],
     ['that is too late already', { notAfter: '2024-03-15T14:00:00Z' }, 'notAfter'],
   ])('%s is refused, naming the field, and is not queued', async (_what, order, field) => {
@@ -108,39 +128,63 @@ describe('a new order', () => {
     })
     const halted = share('RGC', { isTradable: false })
     await list(share('AAPL'), halted, share('BRK.A', { isFractionable: false }), eth)
-    expect(await fieldsOf(producer.submitOrder(orderOf({ tradeId: 'new', ...order })))).toEqual([field])
+    expect(await fieldsOf(producer.submitOrder(orderOf({ tradeId: 'new', ...order })))).toEqual([
+      field,
+    ])
     expect(await queued('orders')).toEqual([])
   })
 
   test('is left to the broker while there is no list, and where the list is of another environment', async () => {
     await producer.submitOrder(orderOf({ tradeId: 'no_list', symbol: 'ZZZZ' }))
     const credentials = { keyId: 'K', secretKey: 'S' }
-    await producer.connections.connect({ userId: 'alice', connectionId: 'live_1', env: 'live', credentials })
+    await producer.connections.connect({
+      userId: 'alice',
+      connectionId: 'live_1',
+      env: 'live',
+      credentials,
+    })
     await list(share('AAPL'))
-    await producer.submitOrder(orderOf({ tradeId: 'other_list', connectionId: 'live_1', symbol: 'ZZZZ' }))
+    await producer.submitOrder(
+      orderOf({ tradeId: 'other_list', connectionId: 'live_1', symbol: 'ZZZZ' }),
+    )
     expect(await queued('orders')).toEqual(['ZZZZ', 'ZZZZ'])
   })
 
   test('that is a repeat is answered as one, whatever the list says by now', async () => {
     await producer.submitOrder(orderOf({ tradeId: 'repeat' }))
     await list(share('AAPL', { isTradable: false }))
-    expect(await producer.submitOrder(orderOf({ tradeId: 'repeat' }))).toMatchObject({ isRepeat: true })
+    expect(await producer.submitOrder(orderOf({ tradeId: 'repeat' }))).toMatchObject({
+      isRepeat: true,
+    })
   })
 
   test('that sells short what cannot be sold short is refused, and what is held may be sold', async () => {
     await list(share('AMC', { isShortable: false }))
     const sell = (tradeId: string) =>
-      producer.submitOrder(orderOf({ tradeId, symbol: 'AMC', side: 'sell', quantity: '1', connectionId: 'broker_1' }))
+      producer.submitOrder(
+        orderOf({ tradeId, symbol: 'AMC', side: 'sell', quantity: '1', connectionId: 'broker_1' }),
+      )
     await sell('unread') // nothing is known of the account yet: the broker decides
     const store = createStore(redis.connect())
     const { account } = emptySlice
     const position = applyFill(null, {
-      ...{ connectionId: 'broker_1', symbol: 'AMC', side: 'buy', quantity: dec('5'), price: dec('4') },
+      ...{
+        connectionId: 'broker_1',
+        symbol: 'AMC',
+        side: 'buy',
+        quantity: dec('5'),
+        price: dec('4'),
+      },
       ...{ at: '2024-03-15T14:00:00Z', key: 'k' },
     }).position
     const write = async (writes: Write[]): Promise<void> => {
       const { version } = await store.loadHealth('alice', 'broker_1')
-      await store.commit('alice', { expectVersion: version, fence: { kind: 'version' }, writes, events: [] })
+      await store.commit('alice', {
+        expectVersion: version,
+        fence: { kind: 'version' },
+        writes,
+        events: [],
+      })
     }
     await write([{ kind: 'account', account: account! }])
     expect(await fieldsOf(sell('short'))).toEqual(['side'])

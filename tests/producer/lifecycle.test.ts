@@ -68,7 +68,9 @@ test.each([
   ['tradeId', 'alice', 'no such/id'],
   ['tradeId', 'alice', undefined],
 ])('orders.get names a %s that no order can have', async (field, userId, tradeId) => {
-  const error: unknown = await producer.orders.get(userId, tradeId as string).catch((e: unknown) => e)
+  const error: unknown = await producer.orders
+    .get(userId, tradeId as string)
+    .catch((e: unknown) => e)
   expect((error as InvalidRequestError).fields).toEqual([field])
 })
 

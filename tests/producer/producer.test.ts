@@ -2,7 +2,13 @@ import { Queue, Worker } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { parametersHash, queues, submitOrderSchema } from '#contract'
-import { createProducer, InvalidRequestError, type Producer, TradeIdConflictError, UnavailableError } from '#producer'
+import {
+  createProducer,
+  InvalidRequestError,
+  type Producer,
+  TradeIdConflictError,
+  UnavailableError,
+} from '#producer'
 import { type Order, reduce } from '#domain'
 import { createStore } from '#store'
 import { tombstoneKey } from '../../src/store/keys.ts'
@@ -17,7 +23,8 @@ const connect = { userId: 'alice', connectionId: 'broker_1', env: 'sandbox', cre
 
 /** An order that a worker has claimed. */
 const orderRecordOf = (userId: string, id: string): Order =>
-  reduce(emptySlice, claimed(intentOf({ userId, tradeId: id })), { ...landing, userId, id }).slice.order as Order
+  reduce(emptySlice, claimed(intentOf({ userId, tradeId: id })), { ...landing, userId, id }).slice
+    .order as Order
 
 let redis: TestRedis
 let producer: Producer
@@ -38,10 +45,14 @@ const waiting = (): Promise<number> => {
 describe('submitOrder', () => {
   test('the same trade twice is one job', async () => {
     const before = await waiting()
-    const all = await Promise.all(Array.from({ length: 10 }, () => producer.submitOrder(orderOf({ tradeId: 'same' }))))
+    const all = await Promise.all(
+      Array.from({ length: 10 }, () => producer.submitOrder(orderOf({ tradeId: 'same' }))),
+    )
     expect(new Set(all.map(({ jobId }) => jobId)).size).toBe(1)
     expect(await waiting()).toBe(before + 1)
-    expect(await producer.submitOrder(orderOf({ tradeId: 'same' }))).toMatchObject({ isRepeat: true })
+    expect(await producer.submitOrder(orderOf({ tradeId: 'same' }))).toMatchObject({
+      isRepeat: true,
+    })
   })
 
   test('RDQ-04 its job is done, and the store has lost what it wrote: asked for again, it is worked on again', async () => {
@@ -57,7 +68,9 @@ describe('submitOrder', () => {
       await job.moveToCompleted(null, 't', false)
     await worker.close()
     const before = await waiting()
-    await expect(producer.submitOrder({ ...lost, quantity: '11' })).rejects.toThrow(TradeIdConflictError)
+    await expect(producer.submitOrder({ ...lost, quantity: '11' })).rejects.toThrow(
+      TradeIdConflictError,
+    )
     expect(await producer.submitOrder(lost)).toEqual({ tradeId: 'lost', jobId, isRepeat: false })
     expect(await producer.submitOrder(lost)).toMatchObject({ isRepeat: true })
     expect(await waiting()).toBe(before + 1)
@@ -65,33 +78,41 @@ describe('submitOrder', () => {
 
   test('long after its order was forgotten it is a repeat, or a conflict', async () => {
     const old = orderOf({ tradeId: 'old' })
-    await redis.connect().set(tombstoneKey('alice', 'old'), parametersHash(submitOrderSchema.parse(old)))
+    await redis
+      .connect()
+      .set(tombstoneKey('alice', 'old'), parametersHash(submitOrderSchema.parse(old)))
     const before = await waiting()
     expect(await producer.submitOrder(old)).toEqual({
       tradeId: 'old',
       jobId: expect.any(String) as unknown,
       isRepeat: true,
     })
-    await expect(producer.submitOrder({ ...old, quantity: '11' })).rejects.toThrow(TradeIdConflictError)
+    await expect(producer.submitOrder({ ...old, quantity: '11' })).rejects.toThrow(
+      TradeIdConflictError,
+    )
     expect(await waiting()).toBe(before)
   })
 
   test('written in another way it is still the same trade', async () => {
     await producer.submitOrder(orderOf({ tradeId: 'written', quantity: '1.50' }))
-    expect(await producer.submitOrder(orderOf({ tradeId: 'written', quantity: '1.5', notional: null }))).toMatchObject({
+    expect(
+      await producer.submitOrder(orderOf({ tradeId: 'written', quantity: '1.5', notional: null })),
+    ).toMatchObject({
       isRepeat: true,
     })
   })
 
   test('with other parameters it is a conflict, also while it waits in the queue', async () => {
     await producer.submitOrder(orderOf({ tradeId: 'other' }))
-    await expect(producer.submitOrder(orderOf({ tradeId: 'other', quantity: '11' }))).rejects.toThrow(
-      TradeIdConflictError,
-    )
+    await expect(
+      producer.submitOrder(orderOf({ tradeId: 'other', quantity: '11' })),
+    ).rejects.toThrow(TradeIdConflictError)
   })
 
   test('two callers with different orders under one id: one is taken, the other hears of the conflict', async () => {
-    const orders = ['1', '2'].map((quantity) => producer.submitOrder(orderOf({ tradeId: 'race', quantity })))
+    const orders = ['1', '2'].map((quantity) =>
+      producer.submitOrder(orderOf({ tradeId: 'race', quantity })),
+    )
     const results = await Promise.allSettled(orders)
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
@@ -100,27 +121,42 @@ describe('submitOrder', () => {
     const bad = { ...orderOf(), quantity: '-5', symbol: 'aapl', timeinforce: 'ioc' }
     const error: unknown = await producer.submitOrder(bad).catch((e: unknown) => e)
     expect(error).toBeInstanceOf(InvalidRequestError)
-    expect((error as InvalidRequestError).fields).toEqual(expect.arrayContaining(['quantity', 'symbol', 'timeinforce']))
+    expect((error as InvalidRequestError).fields).toEqual(
+      expect.arrayContaining(['quantity', 'symbol', 'timeinforce']),
+    )
   })
 })
 
 describe('limits', () => {
   test('are set, read and taken away, of a user and of a connection', async () => {
     const of = { userId: 'dave', connectionId: 'broker_1' }
-    await producer.limits.set({ userId: 'dave' }, { orderNotionalMax: '1000.50', symbolsDenied: ['TSLA'] })
+    await producer.limits.set(
+      { userId: 'dave' },
+      { orderNotionalMax: '1000.50', symbolsDenied: ['TSLA'] },
+    )
     await producer.limits.set(of, { openOrdersMax: 3 })
     expect(await producer.limits.get({ userId: 'dave' })).toMatchObject({
-      ...{ orderNotionalMax: '1000.5', positionNotionalMax: null, symbolsAllowed: null, symbolsDenied: ['TSLA'] },
+      ...{
+        orderNotionalMax: '1000.5',
+        positionNotionalMax: null,
+        symbolsAllowed: null,
+        symbolsDenied: ['TSLA'],
+      },
       ...{ sessions: 'any', schema: 1 },
     })
-    expect(await producer.limits.get(of)).toMatchObject({ openOrdersMax: 3, orderNotionalMax: null })
+    expect(await producer.limits.get(of)).toMatchObject({
+      openOrdersMax: 3,
+      orderNotionalMax: null,
+    })
     await producer.limits.set(of, null)
     expect(await producer.limits.get(of)).toBeNull()
   })
 
   test('a misspelled limit is refused: it would not limit anything', async () => {
     const limits = { orderNotionalMaximum: '5', openOrdersMax: 1.5 } as never
-    const error: unknown = await producer.limits.set({ userId: 'dave' }, limits).catch((e: unknown) => e)
+    const error: unknown = await producer.limits
+      .set({ userId: 'dave' }, limits)
+      .catch((e: unknown) => e)
     expect((error as InvalidRequestError).fields).toEqual(
       expect.arrayContaining(['orderNotionalMaximum', 'openOrdersMax']),
     )
@@ -132,7 +168,9 @@ describe('acceptStore', () => {
     const marker = (): Promise<string | null> => redis.connect().get('epoch')
     await expect(producer.acceptStore({ by: 'ops' } as never)).rejects.toThrow('say why')
     expect(await marker()).toBeNull()
-    expect(await producer.acceptStore({ by: 'ops', reason: 'accounts are connected again' })).toEqual({ isNew: true })
+    expect(
+      await producer.acceptStore({ by: 'ops', reason: 'accounts are connected again' }),
+    ).toEqual({ isNew: true })
     const made = await marker()
     expect(made).not.toBeNull()
     expect(await producer.acceptStore({ by: 'ops', reason: 'again' })).toEqual({ isNew: false })
@@ -144,7 +182,11 @@ describe('halt', () => {
   const who = { by: 'ops', reason: 'drill' }
 
   /** The only order of a user, as a worker writes it. */
-  async function write(userId: string, status: Order['status'], connectionId = 'broker_1'): Promise<void> {
+  async function write(
+    userId: string,
+    status: Order['status'],
+    connectionId = 'broker_1',
+  ): Promise<void> {
     const store = createStore(redis.connect())
     const order = { ...orderRecordOf(userId, 't-halt'), connectionId, status }
     const expectVersion = await store.version(userId)
@@ -155,14 +197,19 @@ describe('halt', () => {
   test('names whom it is for, and ends only there', async () => {
     const connection = { userId: 'erin', connectionId: 'broker_1' }
     for (const target of [{}, { userId: 'erin' }, connection]) {
-      expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({ isComplete: true, waitingFor: 0 })
+      expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({
+        isComplete: true,
+        waitingFor: 0,
+      })
     }
     const scopes = async () => (await producer.halts(connection)).map(({ scope }) => scope)
     expect(await scopes()).toEqual(['global', 'user', 'connection'])
     await producer.resume({ userId: 'erin' })
     await producer.resume({})
     expect(await scopes()).toEqual(['connection'])
-    await expect(producer.halt({ connectionId: 'broker_1', ...who })).rejects.toThrow('say whose connection it is')
+    await expect(producer.halt({ connectionId: 'broker_1', ...who })).rejects.toThrow(
+      'say whose connection it is',
+    )
     await expect(producer.halt({ userId: 'erin', by: 'ops' } as never)).rejects.toThrow('say why')
   })
 
@@ -171,7 +218,10 @@ describe('halt', () => {
     async (target) => {
       await producer.connections.connect({ ...connect, userId: 'frank' })
       await write('frank', 'submitting')
-      expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({ isComplete: false, waitingFor: 1 })
+      expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({
+        isComplete: false,
+        waitingFor: 1,
+      })
       const waiting = producer.halt({ ...target, ...who, waitMs: 20_000 })
       await write('frank', 'rejected')
       expect(await waiting).toEqual({ isComplete: true, waitingFor: 0 })
@@ -216,7 +266,11 @@ describe('halt', () => {
       { status: 'submitted', replaces: [{ ...sent, sentAt: null }] },
       true,
     ],
-    ['an order in quarantine has none', { status: 'submitting', setAsideAt: '2024-03-15T14:00:00Z' }, true],
+    [
+      'an order in quarantine has none',
+      { status: 'submitting', setAsideAt: '2024-03-15T14:00:00Z' },
+      true,
+    ],
   ])('S17 an outcome: %s', async (_what, over, isComplete) => {
     const store = createStore(redis.connect())
     await producer.connections.connect({ ...connect, userId: 'grace' })

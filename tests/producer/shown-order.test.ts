@@ -4,13 +4,31 @@ import type { ParkedOrder } from '#store'
 import { shownOrder } from '../../src/producer/shown-order.ts'
 import { at, claimed, emptySlice, intentOf, landing, play } from '../domain/orders.ts'
 
-const parked: ParkedOrder = { ...intentOf(), schema: 1, reason: 'no keys', since: at(1), seenAt: at(2) }
+const parked: ParkedOrder = {
+  ...intentOf(),
+  schema: 1,
+  reason: 'no keys',
+  since: at(1),
+  seenAt: at(2),
+}
 const order = play([claimed()], emptySlice).slice.order as Order
 
 test('an order that no worker could claim is waiting, with the reason and what was asked for', () => {
   expect(shownOrder(null, parked)).toMatchObject({
-    ...{ id: 't1', userId: 'u1', connectionId: landing.connectionId, symbol: 'AAPL', quantity: '100' },
-    ...{ status: 'waiting', reason: 'no keys', since: at(1), cumulativeQuantity: '0', placements: [] },
+    ...{
+      id: 't1',
+      userId: 'u1',
+      connectionId: landing.connectionId,
+      symbol: 'AAPL',
+      quantity: '100',
+    },
+    ...{
+      status: 'waiting',
+      reason: 'no keys',
+      since: at(1),
+      cumulativeQuantity: '0',
+      placements: [],
+    },
   })
 })
 

@@ -26,8 +26,14 @@ function settingsTable(): string {
       rows.set(env, { users: [...users, name], text: `${purpose} | ${allowed} | ${shown}` })
     }
   }
-  const lines = [...rows].map(([env, { users, text }]) => `| \`${env}\` | ${users.join(', ')} | ${text} |`)
-  return ['| name | read by | meaning | allowed | default |', '| --- | --- | --- | --- | --- |', ...lines].join('\n')
+  const lines = [...rows].map(
+    ([env, { users, text }]) => `| \`${env}\` | ${users.join(', ')} | ${text} |`,
+  )
+  return [
+    '| name | read by | meaning | allowed | default |',
+    '| --- | --- | --- | --- | --- |',
+    ...lines,
+  ].join('\n')
 }
 
 const redisUsers = ['WORKERS', 'RELAY', 'PRODUCER', 'DASHBOARD']
@@ -43,25 +49,38 @@ describe('README', () => {
   })
 
   test('every file that it names is there', () => {
-    const named = [...readme.matchAll(/`((?:src|workers|relay)\/[\w./-]+)`/g)].map((match) => match[1] ?? '')
+    const named = [...readme.matchAll(/`((?:src|workers|relay)\/[\w./-]+)`/g)].map(
+      (match) => match[1] ?? '',
+    )
     expect(named.length).toBeGreaterThan(10)
     expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([])
   })
 
   test('every suite that the table of the sandbox names is there', () => {
-    const table = readme.slice(readme.indexOf('| endpoint or stream |'), readme.indexOf('Commands to it live'))
+    const table = readme.slice(
+      readme.indexOf('| endpoint or stream |'),
+      readme.indexOf('Commands to it live'),
+    )
     const named = table
       .split('\n')
-      .flatMap((row) => [...(row.split('|').at(-2) ?? '').matchAll(/`([a-z-]+)`/g)].map((match) => match[1] ?? ''))
+      .flatMap((row) =>
+        [...(row.split('|').at(-2) ?? '').matchAll(/`([a-z-]+)`/g)].map((match) => match[1] ?? ''),
+      )
     expect(named.length).toBeGreaterThan(20)
-    expect(named.filter((name) => !existsSync(join(root, `tests/sandbox/${name}.test.ts`)))).toEqual([])
+    expect(
+      named.filter((name) => !existsSync(join(root, `tests/sandbox/${name}.test.ts`))),
+    ).toEqual([])
   })
 
   test('its table of events has every event of the contract, with a test that is there', () => {
-    const rows = [...readme.matchAll(/^\| `([a-z]+\.[A-Za-z]+)` \| .* \| `tests\/([a-z/-]+)`: (.*) \|$/gm)]
+    const rows = [
+      ...readme.matchAll(/^\| `([a-z]+\.[A-Za-z]+)` \| .* \| `tests\/([a-z/-]+)`: (.*) \|$/gm),
+    ]
     const later = ['trade.replaced', 'trade.corrected'] // told of by suites of their own
     const named = rows.map(([, event = '']) => event)
-    expect([...named, ...later].sort()).toEqual([...Object.keys(serverEvents), ...Object.keys(clientEvents)].sort())
+    expect([...named, ...later].sort()).toEqual(
+      [...Object.keys(serverEvents), ...Object.keys(clientEvents)].sort(),
+    )
     for (const [, event, suite = '', title = ''] of rows)
       expect(readFileSync(join(root, `tests/${suite}.test.ts`), 'utf8'), event).toContain(title)
   })
@@ -69,7 +88,9 @@ describe('README', () => {
   test('.env.example names every setting, and nothing that nobody reads', () => {
     const example = readFileSync(join(root, '.env.example'), 'utf8')
     const named = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1])
-    const read = Object.values(processes).flatMap((settings) => Object.values(settings).map(({ env }) => env))
+    const read = Object.values(processes).flatMap((settings) =>
+      Object.values(settings).map(({ env }) => env),
+    )
     // Read by the set-up, and by docker-compose.yml.
     const others = [
       'REDIS_SERVER_BIN',

@@ -2,7 +2,8 @@ import { encode } from '@msgpack/msgpack'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { notice, numbers, Stage } from './harness.ts'
 
-// The adapter stands on private parts of a pinned vendor version: what it relies on is shown here to hold.
+// The adapter stands on private parts of a pinned vendor version: what it relies on is shown here
+// to hold.
 
 let stage: Stage
 beforeAll(async () => {
@@ -26,7 +27,11 @@ describe('whatever lies on a channel', () => {
     ['a wrong type', ['emitter', { type: 3, data: [], nsp: '/' }, { rooms: ['user:alice'] }]],
     [
       'exceptions that are no list',
-      ['emitter', { type: 2, data: ['trade.filled', {}, meta], nsp: '/' }, { rooms: ['user:alice'], except: 5 }],
+      [
+        'emitter',
+        { type: 2, data: ['trade.filled', {}, meta], nsp: '/' },
+        { rooms: ['user:alice'], except: 5 },
+      ],
     ],
     ['a reserved event', packet(['user:alice'], 'disconnect', {}, meta)],
     ['an event of no contract', packet(['user:alice'], 'constructor', {}, meta)],
@@ -44,15 +49,23 @@ describe('whatever lies on a channel', () => {
     await stage.tell('alice', notice(1))
     await stage.tell('bob', notice(2))
     await expect.poll(() => [numbers(alice), numbers(bob)]).toEqual([[1], [2]])
-    expect([...alice.names(), ...bob.names()].filter((event) => event.startsWith('trade.'))).toEqual([])
+    expect(
+      [...alice.names(), ...bob.names()].filter((event) => event.startsWith('trade.')),
+    ).toEqual([])
   })
 
   test('a quote reaches who watches its symbol, and its channel cannot carry anything to a user', async () => {
     const client = await stage.authorized()
     await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL'] })
     const redis = stage.redis.connect()
-    await redis.publish('socket.io#/#market:AAPL#', Buffer.from(encode(packet(['user:alice'], 'market.quote', quote))))
-    await redis.publish('socket.io#/#market:AAPL#', Buffer.from(encode(packet(['market:AAPL'], 'market.quote', quote))))
+    await redis.publish(
+      'socket.io#/#market:AAPL#',
+      Buffer.from(encode(packet(['user:alice'], 'market.quote', quote))),
+    )
+    await redis.publish(
+      'socket.io#/#market:AAPL#',
+      Buffer.from(encode(packet(['market:AAPL'], 'market.quote', quote))),
+    )
     await expect
       .poll(() => client.heard.filter(([event]) => event === 'market.quote'))
       .toEqual([['market.quote', quote]])
@@ -70,7 +83,9 @@ describe('whatever lies on a channel', () => {
       )
     await Promise.all(symbols.map(publish))
     const quoted = () =>
-      client.heard.flatMap(([event, payload]) => (event === 'market.quote' ? [(payload as typeof quote).symbol] : []))
+      client.heard.flatMap(([event, payload]) =>
+        event === 'market.quote' ? [(payload as typeof quote).symbol] : [],
+      )
     await expect.poll(() => quoted().sort()).toEqual(symbols.toSorted())
   })
 

@@ -6,7 +6,10 @@ import { Addresses } from '#transport'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const from = (remoteAddress: string, forwarded?: string) =>
-  ({ headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress } }) as unknown as IncomingMessage
+  ({
+    headers: { 'x-forwarded-for': forwarded },
+    socket: { remoteAddress },
+  }) as unknown as IncomingMessage
 
 const LIMITS = { connectionsPerAddress: 5, handshakesPerSecond: 1_000, trustedProxies: 0 } as const
 
@@ -22,14 +25,20 @@ test.each([
   ['IPv4 addresses', '192.0.2.1', '192.0.2.2', false],
   ['an IPv4 address and the same mapped into IPv6', '192.0.2.1', '::ffff:192.0.2.1', true],
   ['IPv4 addresses mapped into IPv6', '::ffff:192.0.2.1', '::ffff:192.0.2.2', false],
-  ['IPv6 addresses of one network, however written', '2001:db8:0:7::1', '2001:0DB8::7:ffff:1:2:3', true],
+  [
+    'IPv6 addresses of one network, however written',
+    '2001:db8:0:7::1',
+    '2001:0DB8::7:ffff:1:2:3',
+    true,
+  ],
   ['IPv6 addresses of neighbouring networks', '2001:db8:0:7::1', '2001:db8:0:8::1', false],
   ['a short address and another network', '::1', '2001:db8::1', false],
 ])('%s', (_what, first, second, isOne) => expect(shareOneCount(first, second)).toBe(isOne))
 
 test('behind a proxy of ours, the client that it names is counted, and not what the client wrote before that', () => {
   const addresses = new Addresses({ ...LIMITS, trustedProxies: 1 }, new FakeClock())
-  for (let n = 0; n < 5; n += 1) addresses.hold(from('10.0.0.1', `198.51.100.${n}, 2001:db8::${n + 1}`))
+  for (let n = 0; n < 5; n += 1)
+    addresses.hold(from('10.0.0.1', `198.51.100.${n}, 2001:db8::${n + 1}`))
   expect(addresses.objection(from('10.0.0.1', '2001:db8::9'))?.[0]).toBe('address_full')
   expect(addresses.objection(from('10.0.0.1', '2001:db8::9, 203.0.113.5'))).toBeNull()
 })
@@ -37,18 +46,39 @@ test('behind a proxy of ours, the client that it names is counted, and not what 
 describe('proxies that are named', () => {
   const named = (...trustedProxies: string[]) =>
     new Addresses({ ...LIMITS, connectionsPerAddress: 1, trustedProxies }, new FakeClock())
-  /** Which of these addresses is the client's: the one that is full once the request's connection is held. */
-  const clientOf = (trusted: string[], request: IncomingMessage, candidates: string[]): string[] => {
+  /**
+   * Which of these addresses is the client's: the one that is full once the request's connection is
+   * held.
+   */
+  const clientOf = (
+    trusted: string[],
+    request: IncomingMessage,
+    candidates: string[],
+  ): string[] => {
     const addresses = named(...trusted)
     addresses.hold(request)
-    return candidates.filter((one) => addresses.objection(from('10.9.9.9', one))?.[0] === 'address_full')
+    return candidates.filter(
+      (one) => addresses.objection(from('10.9.9.9', one))?.[0] === 'address_full',
+    )
   }
   const candidates = ['198.51.100.1', '203.0.113.1', '10.0.0.7']
 
   test.each<[string, string[], string, string, string[]]>([
     ['of one network', ['10.0.0.0/8'], '10.0.0.1', '203.0.113.1, 198.51.100.1', ['198.51.100.1']],
-    ['two behind another', ['10.0.0.0/8'], '10.0.0.1', '203.0.113.1, 198.51.100.1, 10.0.0.7', ['198.51.100.1']],
-    ['mapped into IPv6', ['10.0.0.0/8'], '::ffff:10.0.0.1', '203.0.113.1, 198.51.100.1', ['198.51.100.1']],
+    [
+      'two behind another',
+      ['10.0.0.0/8'],
+      '10.0.0.1',
+      '203.0.113.1, 198.51.100.1, 10.0.0.7',
+      ['198.51.100.1'],
+    ],
+    [
+      'mapped into IPv6',
+      ['10.0.0.0/8'],
+      '::ffff:10.0.0.1',
+      '203.0.113.1, 198.51.100.1',
+      ['198.51.100.1'],
+    ],
     ['by address', ['10.0.0.1', '10.9.9.9'], '10.0.0.1', '198.51.100.1', ['198.51.100.1']],
     ['of IPv6', ['fd00::/8', '10.9.9.9'], 'fd00::1', '198.51.100.1', ['198.51.100.1']],
   ])('say who their client is: %s', (_what, trusted, remote, forwarded, client) => {
@@ -98,7 +128,8 @@ describe('handshakes', () => {
 })
 
 describe('TCP connections', () => {
-  const tcp = (remoteAddress: string) => Object.assign(new EventEmitter(), { remoteAddress }) as unknown as Socket
+  const tcp = (remoteAddress: string) =>
+    Object.assign(new EventEmitter(), { remoteAddress }) as unknown as Socket
   const full = (addresses: Addresses, remoteAddress: string): number => {
     let count = 0
     while (count < 1_000 && addresses.admitTcp(tcp(remoteAddress))) count += 1
@@ -125,6 +156,8 @@ describe('TCP connections', () => {
   test('of our own proxies are not counted: any number of clients is behind them', () => {
     const limits = { ...LIMITS, trustedProxies: ['10.0.0.0/8'] }
     expect(full(new Addresses(limits, new FakeClock()), '10.0.0.1')).toBe(1_000)
-    expect(full(new Addresses({ ...LIMITS, trustedProxies: 1 }, new FakeClock()), '192.0.2.1')).toBe(1_000)
+    expect(
+      full(new Addresses({ ...LIMITS, trustedProxies: 1 }, new FakeClock()), '192.0.2.1'),
+    ).toBe(1_000)
   })
 })

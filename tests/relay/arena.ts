@@ -16,8 +16,9 @@ export type RawSocket = Readonly<{
 }>
 
 /**
- * A relay with a victim on it, and somebody who attacks. After every attack the victim has heard its own events and nothing else,
- * whoever connects is served, and nothing of the victim's has reached the attacker by any way.
+ * A relay with a victim on it, and somebody who attacks. After every attack the victim has heard
+ * its own events and nothing else, whoever connects is served, and nothing of the victim's has
+ * reached the attacker by any way.
  */
 export class Arena implements AsyncDisposable {
   readonly stage: Stage
@@ -40,7 +41,8 @@ export class Arena implements AsyncDisposable {
     const socket = new WebSocket(url, { headers })
     const texts: string[] = []
     const waiting: (() => void)[] = []
-    const now = (act: () => void): void => void (socket.readyState === WebSocket.OPEN ? act() : waiting.push(act))
+    const now = (act: () => void): void =>
+      void (socket.readyState === WebSocket.OPEN ? act() : waiting.push(act))
     let isClosed = false
     this.#heard.push(texts)
     this.#sockets.push(socket)
@@ -64,7 +66,10 @@ export class Arena implements AsyncDisposable {
     return socket
   }
 
-  async http(path: string, init: RequestInit = {}): Promise<Readonly<{ status: number; text: string }>> {
+  async http(
+    path: string,
+    init: RequestInit = {},
+  ): Promise<Readonly<{ status: number; text: string }>> {
     const answer = await fetch(`${this.stage.relay.url}${path}`, init)
     const text = await answer.text()
     this.#heard.push(text)
@@ -98,10 +103,17 @@ export class Arena implements AsyncDisposable {
     await this.stage.tell(victim, notice(70_002))
     const late = await this.#arrive(victim)
     await this.stage.tell(victim, notice(70_003))
-    await expect.poll(() => [numbers(connected), numbers(late)]).toEqual([[70_001, 70_002, 70_003], [70_003]])
-    expect(connected.names()).toEqual(['connection.authorized', ...Array<string>(3).fill('broker.connected')])
+    await expect
+      .poll(() => [numbers(connected), numbers(late)])
+      .toEqual([[70_001, 70_002, 70_003], [70_003]])
+    expect(connected.names()).toEqual([
+      'connection.authorized',
+      ...Array<string>(3).fill('broker.connected'),
+    ])
     expect(connected.closed).toEqual([])
-    expect(this.#heard.flat().filter((text) => text.includes('b7000') || text.includes(victim))).toEqual([])
+    expect(
+      this.#heard.flat().filter((text) => text.includes('b7000') || text.includes(victim)),
+    ).toEqual([])
     connected.socket.disconnect()
     late.socket.disconnect()
     for (const socket of this.#sockets.splice(0)) socket.terminate()

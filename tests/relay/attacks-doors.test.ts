@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SESSION_NOTICE } from '#contract'
 import { Arena } from './arena.ts'
 
-// The doors that are no Socket.IO events: HTTP, session ids, the hop between relays, and the channels of Redis.
+// The doors that are no Socket.IO events: HTTP, session ids, the hop between relays, and the
+// channels of Redis.
 
 let arena: Arena
 beforeAll(async () => {
@@ -17,7 +18,15 @@ const nodeIds = async (): Promise<string[]> =>
   (await arena.stage.redis.connect().keys('relay:*')).map((key) => key.slice('relay:'.length))
 
 describe('over HTTP', () => {
-  const forged = ['__proto__', 'constructor.x', '%00', '..%2f..%2f', 'a'.repeat(4_000), '%ff%fe', "' OR 1=1"]
+  const forged = [
+    '__proto__',
+    'constructor.x',
+    '%00',
+    '..%2f..%2f',
+    'a'.repeat(4_000),
+    '%ff%fe',
+    "' OR 1=1",
+  ]
   test.each(forged)('the session id %s is nobody’s', async (sid) => {
     await arena.attack(async () => {
       for (const init of [{}, { method: 'POST', body: '42["state.requestSync",{}]' }]) {
@@ -44,18 +53,25 @@ describe('over HTTP', () => {
     ['x-fillcast-hop', { 'x-fillcast-hop': 'guess' }],
     ['x-fillcast-hop, twice', { 'x-fillcast-hop': 'a, b' }],
     ['x-fillcast-hop, empty', { 'x-fillcast-hop': '' }],
-  ])('the header %s does not open an open session to who does not own it', async (_name, headers) => {
-    await arena.attack(async () => {
-      const { text } = await arena.http(POLLING)
-      const { sid } = JSON.parse(text.slice(1)) as { sid: string }
-      const answer = await arena.http(`${POLLING}&sid=${sid}`, { headers, method: 'POST', body: '40{}' })
-      expect(answer.status).toBeGreaterThanOrEqual(400)
-      const upgrade = arena.ws('', headers)
-      upgrade.send('40{}')
-      await expect.poll(() => upgrade.isClosed()).toBe(true)
-      expect(upgrade.texts).toEqual([])
-    })
-  })
+  ])(
+    'the header %s does not open an open session to who does not own it',
+    async (_name, headers) => {
+      await arena.attack(async () => {
+        const { text } = await arena.http(POLLING)
+        const { sid } = JSON.parse(text.slice(1)) as { sid: string }
+        const answer = await arena.http(`${POLLING}&sid=${sid}`, {
+          headers,
+          method: 'POST',
+          body: '40{}',
+        })
+        expect(answer.status).toBeGreaterThanOrEqual(400)
+        const upgrade = arena.ws('', headers)
+        upgrade.send('40{}')
+        await expect.poll(() => upgrade.isClosed()).toBe(true)
+        expect(upgrade.texts).toEqual([])
+      })
+    },
+  )
 
   test.each<[string, string, RequestInit]>([
     ['an older protocol', '/socket.io/?EIO=3&transport=polling', {}],
@@ -78,7 +94,9 @@ describe('over HTTP', () => {
       const { text } = await arena.http(POLLING)
       const { sid } = JSON.parse(text.slice(1)) as { sid: string }
       const body = 'x'.repeat(1_000_000)
-      const taken = await arena.http(`${POLLING}&sid=${sid}`, { method: 'POST', body }).catch(() => ({ status: 413 }))
+      const taken = await arena
+        .http(`${POLLING}&sid=${sid}`, { method: 'POST', body })
+        .catch(() => ({ status: 413 }))
       expect(taken.status).toBeGreaterThanOrEqual(400)
     })
   })
@@ -87,9 +105,17 @@ describe('over HTTP', () => {
   test.each([
     [
       'two lengths of one body',
-      lines(`POST ${POLLING} HTTP/1.1`, 'Host: x', 'Content-Length: 4', 'Transfer-Encoding: chunked'),
+      lines(
+        `POST ${POLLING} HTTP/1.1`,
+        'Host: x',
+        'Content-Length: 4',
+        'Transfer-Encoding: chunked',
+      ),
     ],
-    ['a line break in a header', lines(`GET ${POLLING} HTTP/1.1`, 'Host: x', 'X-Fillcast-Hop: a\nX: b')],
+    [
+      'a line break in a header',
+      lines(`GET ${POLLING} HTTP/1.1`, 'Host: x', 'X-Fillcast-Hop: a\nX: b'),
+    ],
     ['headers of 64 kB', lines(`GET ${POLLING} HTTP/1.1`, 'Host: x', `X: ${'y'.repeat(65_536)}`)],
     ['no HTTP', 'EHLO relay\r\n\r\n'],
     [
@@ -97,7 +123,10 @@ describe('over HTTP', () => {
       lines(`GET ${POLLING} HTTP/1.1`, 'Host: x', 'Connection: Upgrade', 'Upgrade: h2c'),
     ],
     ['a path that is no URL', lines('GET //[ HTTP/1.1', 'Host: x', 'Connection: close')],
-    ['a session that is no URL', lines(`GET //[/?sid=a.b HTTP/1.1`, 'Host: x', 'Connection: close')],
+    [
+      'a session that is no URL',
+      lines(`GET //[/?sid=a.b HTTP/1.1`, 'Host: x', 'Connection: close'),
+    ],
     [
       'an upgrade on a path that is no URL',
       lines(
@@ -122,7 +151,8 @@ describe('over HTTP', () => {
       const taken = answers.filter(({ status }) => status === 200)
       expect(taken.length).toBeLessThanOrEqual(100)
       expect(answers.filter(({ status }) => status === 403)).toHaveLength(300 - taken.length)
-      // The victim has to come back from the same address: within the time in which the silent ones are closed there is room again.
+      // The victim has to come back from the same address: within the time in which the silent ones
+      // are closed there is room again.
       const open = (): Promise<number> => own.http(POLLING).then(({ status }) => status)
       await expect.poll(open, { timeout: 15_000, interval: 1_000 }).toBe(200)
     })
@@ -131,8 +161,11 @@ describe('over HTTP', () => {
 
 describe('on a channel of Redis', () => {
   const meta = { id: '1600000000000-00000', prev: '0000000000000-00000' }
-  const packet = (data: unknown, opts: unknown = { rooms: ['user:VICTIM'], flags: {} }, nsp: unknown = '/'): Buffer =>
-    Buffer.from(encode(['emitter', { type: 2, data, nsp }, opts]))
+  const packet = (
+    data: unknown,
+    opts: unknown = { rooms: ['user:VICTIM'], flags: {} },
+    nsp: unknown = '/',
+  ): Buffer => Buffer.from(encode(['emitter', { type: 2, data, nsp }, opts]))
   const secret = { userId: 'b70009' }
   const messages: Record<string, (victim: string) => Buffer> = {
     nothing: () => Buffer.alloc(0),
@@ -143,18 +176,24 @@ describe('on a channel of Redis', () => {
     'a type that there is none of': () => Buffer.from('c1', 'hex'),
     'an extension': () => Buffer.from('c70a7f41414141414141414141', 'hex'),
     'a packet with a prototype': () => Buffer.from(encode(JSON.parse('{"__proto__":{"x":1}}'))),
-    'an event for everybody': () => packet(['trade.filled', secret, meta], { rooms: [], flags: { broadcast: true } }),
+    'an event for everybody': () =>
+      packet(['trade.filled', secret, meta], { rooms: [], flags: { broadcast: true } }),
     'an event for another namespace': (victim) =>
       packet(['trade.filled', secret, meta], { rooms: [`user:${victim}`] }, '/admin'),
-    'an event with another user’s room': () => packet(['trade.filled', secret, meta], { rooms: ['user:somebody'] }),
+    'an event with another user’s room': () =>
+      packet(['trade.filled', secret, meta], { rooms: ['user:somebody'] }),
     'an event that is an object’s inside': (victim) =>
       packet(['__proto__', secret, meta], { rooms: [`user:${victim}`] }),
-    'a command as an event': (victim) => packet(['state.requestSync', {}, meta], { rooms: [`user:${victim}`] }),
+    'a command as an event': (victim) =>
+      packet(['state.requestSync', {}, meta], { rooms: [`user:${victim}`] }),
     'an event with three arguments': (victim) =>
       packet(['trade.filled', secret, meta, 1], { rooms: [`user:${victim}`] }),
     'an event id of a million years': (victim) =>
-      packet(['trade.filled', secret, { id: '99999999999999999-0', prev: meta.id }], { rooms: [`user:${victim}`] }),
-    'a notice with an event’s place': (victim) => packet([SESSION_NOTICE, {}, meta], { rooms: [`user:${victim}`] }),
+      packet(['trade.filled', secret, { id: '99999999999999999-0', prev: meta.id }], {
+        rooms: [`user:${victim}`],
+      }),
+    'a notice with an event’s place': (victim) =>
+      packet([SESSION_NOTICE, {}, meta], { rooms: [`user:${victim}`] }),
     'an event of the future': (victim) =>
       packet(['trade.filled', secret, { id: '9999999999999-99999', prev: '9999999999999-99998' }], {
         rooms: [`user:${victim}`],
@@ -165,7 +204,12 @@ describe('on a channel of Redis', () => {
     await arena.attack(async (victim) => {
       const message = make(victim)
       await arena.publish(`socket.io#/#user:${victim}#`, message)
-      for (const channel of ['socket.io#/#', 'socket.io-request#/#', 'socket.io-response#/#', 'socket.io#/#user:'])
+      for (const channel of [
+        'socket.io#/#',
+        'socket.io-request#/#',
+        'socket.io-response#/#',
+        'socket.io#/#user:',
+      ])
         await arena.publish(channel, message)
     })
   })
@@ -184,7 +228,9 @@ describe('on a channel of Redis', () => {
             close: true,
           }),
         )
-      expect(await arena.stage.redis.connect().call('PUBSUB', 'CHANNELS', 'socket.io-re*')).toEqual([])
+      expect(await arena.stage.redis.connect().call('PUBSUB', 'CHANNELS', 'socket.io-re*')).toEqual(
+        [],
+      )
     })
   })
 })

@@ -2,7 +2,9 @@ import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { Ground, tokenOf } from '../chaos/ground.ts'
 
-/** More of them for a long run: what each attack leaves behind shows the sooner the more there are. */
+/**
+ * More of them for a long run: what each attack leaves behind shows the sooner the more there are.
+ */
 const ROUNDS = Number(process.env['FILLCAST_ATTACK_ROUNDS'] ?? 4)
 const ATTACKS_PER_ROUND = 100
 /** V8 ends a process that needs more. A relay with nobody on it needs half. */
@@ -45,6 +47,8 @@ async function round(ground: Ground, n: number): Promise<void> {
 test('thousands of attacks leave nothing behind: a relay survives them in a heap that is hardly larger than its own', async () => {
   await using ground = await Ground.open(1, { NODE_OPTIONS: `--max-old-space-size=${HEAP_MIB}` })
   for (let n = 0; n < ROUNDS; n += 1) await round(ground, n)
-  const answer = await fetch(`http://127.0.0.1:${ground.relays[0]?.port}/socket.io/?EIO=4&transport=polling`)
+  const answer = await fetch(
+    `http://127.0.0.1:${ground.relays[0]?.port}/socket.io/?EIO=4&transport=polling`,
+  )
   expect(answer.status).toBe(200)
 }, 600_000)

@@ -13,11 +13,15 @@ const key = new TextEncoder().encode(SECRET)
 const nowS = Math.floor(Date.now() / 1_000)
 const encoded = (part: unknown): string => Buffer.from(JSON.stringify(part)).toString('base64url')
 /** A token that would be let in, and what is changed in it. */
-const token = (claims: Record<string, unknown>, header: Record<string, unknown> = {}): Promise<string> =>
+const token = (
+  claims: Record<string, unknown>,
+  header: Record<string, unknown> = {},
+): Promise<string> =>
   new SignJWT({ sub: 'victim-1', aud: 'fillcast', iss: ISSUER, exp: nowS + 3_600, ...claims })
     .setProtectedHeader({ alg: 'HS256', ...header })
     .sign(key)
-const unsigned = (header: unknown): string => `${encoded(header)}.${encoded({ sub: 'victim-1', exp: nowS + 60 })}.`
+const unsigned = (header: unknown): string =>
+  `${encoded(header)}.${encoded({ sub: 'victim-1', exp: nowS + 60 })}.`
 
 const ways: Record<string, () => Promise<unknown>> = {
   'alg none': async () => unsigned({ alg: 'none' }),
@@ -32,7 +36,9 @@ const ways: Record<string, () => Promise<unknown>> = {
   'a key that it brings along': async () => {
     const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
     const jwt = new SignJWT({ sub: 'victim-1', exp: nowS + 60 })
-    return jwt.setProtectedHeader({ alg: 'ES256', jwk: await exportJWK(publicKey) }).sign(privateKey)
+    return jwt
+      .setProtectedHeader({ alg: 'ES256', jwk: await exportJWK(publicKey) })
+      .sign(privateKey)
   },
   'a place where its key would be': () =>
     token({}, { alg: 'HS256', jku: 'http://127.0.0.1:1/', kid: '../../dev/null' }).then((good) =>
@@ -79,7 +85,9 @@ describe('a handshake with', () => {
       )
       byQuery.send('40')
       byQuery.send('421["state.requestSync",{}]')
-      await expect.poll(() => [byAuth, byQuery].map(({ isClosed }) => isClosed())).toEqual([true, true])
+      await expect
+        .poll(() => [byAuth, byQuery].map(({ isClosed }) => isClosed()))
+        .toEqual([true, true])
       const said = [...byAuth.texts, ...byQuery.texts].join('\n')
       expect(said).not.toMatch(/connection\.authorized|state\.sync|^43/m)
     })
@@ -101,7 +109,10 @@ describe('a handshake with', () => {
   ])('a token in the header %s only is one without a token', async (name, prefix) => {
     const good = await token({ sub: 'mallory' })
     await arena.attack(async () => {
-      const socket = arena.ws('', { [name]: prefix + good, 'x-forwarded-for': `10.0.0.${prefix.length}` })
+      const socket = arena.ws('', {
+        [name]: prefix + good,
+        'x-forwarded-for': `10.0.0.${prefix.length}`,
+      })
       socket.send('40')
       await expect.poll(() => socket.texts.join()).toContain('AUTHENTICATION_FAILED')
     })

@@ -13,9 +13,11 @@ let insiders = 0
 /** Every attacker is a user of its own, so that none is kept out for what another did. */
 const insider = (auth?: Record<string, unknown>): Promise<RawSocket> =>
   arena.insider(`mallory-${(insiders += 1)}`, auth)
-const eventsIn = (socket: RawSocket): string[] => socket.texts.flatMap((text) => /^42\["([^"]+)"/.exec(text)?.[1] ?? [])
+const eventsIn = (socket: RawSocket): string[] =>
+  socket.texts.flatMap((text) => /^42\["([^"]+)"/.exec(text)?.[1] ?? [])
 /** What a connection may be told about itself. */
-const OWN = /^(connection\.|error\.rateLimitWarning$|state\.sync$|state\.resync$|market\.quote$|token\.expiring$)/
+const OWN =
+  /^(connection\.|error\.rateLimitWarning$|state\.sync$|state\.resync$|market\.quote$|token\.expiring$)/
 
 const event = (...parts: unknown[]): string => `42${JSON.stringify(parts)}`
 const deep = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
@@ -25,22 +27,41 @@ const packets: Record<string, (victim: string) => (string | Buffer)[]> = {
   'a command for another user’s room': (victim) => [
     event('state.requestSync', { room: `user:${victim}`, userId: victim }),
   ],
-  'rooms as symbols': (victim) => [event('market.subscribe', { symbols: [`user:${victim}`, `../user:${victim}`] })],
-  'rooms as symbols, one level deeper': (victim) => [event('market.subscribe', { symbols: [[`user:${victim}`]] })],
-  'a symbol that ends its channel': () => [event('market.subscribe', { symbols: ['AAPL#', 'A}', '*', ''] })],
+  'rooms as symbols': (victim) => [
+    event('market.subscribe', { symbols: [`user:${victim}`, `../user:${victim}`] }),
+  ],
+  'rooms as symbols, one level deeper': (victim) => [
+    event('market.subscribe', { symbols: [[`user:${victim}`]] }),
+  ],
+  'a symbol that ends its channel': () => [
+    event('market.subscribe', { symbols: ['AAPL#', 'A}', '*', ''] }),
+  ],
   'names that would join': (victim) =>
     ['join', 'subscribe', 'room', 'leave'].map((name) => event(name, `user:${victim}`)),
   'an object’s insides as events': () =>
     ['__proto__', 'constructor', 'toString', 'hasOwnProperty'].map((n) => event(n, {})),
-  'a prototype as a payload': () => [`42["market.subscribe",{"__proto__":{"symbols":["AAPL"]},"constructor":{}}]`],
-  'reserved events': () => ['connect', 'connect_error', 'newListener', 'removeListener'].map((n) => event(n, {})),
-  'the reserved event that ends a connection': () => [event('disconnect', 'x'), event('disconnecting')],
+  'a prototype as a payload': () => [
+    `42["market.subscribe",{"__proto__":{"symbols":["AAPL"]},"constructor":{}}]`,
+  ],
+  'reserved events': () =>
+    ['connect', 'connect_error', 'newListener', 'removeListener'].map((n) => event(n, {})),
+  'the reserved event that ends a connection': () => [
+    event('disconnect', 'x'),
+    event('disconnecting'),
+  ],
   'events that only we send': (victim) => [
     event('trade.filled', { userId: victim }),
     event('connection.closed', { reason: 'logout' }),
   ],
   'the notice that relays heed': () => [event(SESSION_NOTICE, {})],
-  'numbers and nothing as names': () => ['42[0,{}]', '42[1e309]', '42[null]', '42[]', '42[[]]', '42{}'],
+  'numbers and nothing as names': () => [
+    '42[0,{}]',
+    '42[1e309]',
+    '42[null]',
+    '42[]',
+    '42[[]]',
+    '42{}',
+  ],
   'packets that are no JSON': () => ['42["a"', '42', '4', '42[\u0000]'],
   'lists in lists': () => [`42["market.subscribe",${deep(5_000)}]`],
   'half of a character': () => [`42["market.subscribe",{"symbols":["\\ud800","\\u0000"]}]`],
@@ -54,8 +75,16 @@ const packets: Record<string, (victim: string) => (string | Buffer)[]> = {
   ],
   'more attachments than memory': () => ['459999999999-["a",{"_placeholder":true,"num":0}]'],
   'bytes without a packet': () => [Buffer.alloc(100, 0xff), Buffer.alloc(0)],
-  'another namespace': () => ['40/admin,{}', '40/__proto__,', '42/admin,["state.requestSync",{}]', '41/admin,'],
-  'a second greeting, for somebody else': (victim) => [`40{"token":"x","lastEventId":"","userId":"${victim}"}`, '40'],
+  'another namespace': () => [
+    '40/admin,{}',
+    '40/__proto__,',
+    '42/admin,["state.requestSync",{}]',
+    '41/admin,',
+  ],
+  'a second greeting, for somebody else': (victim) => [
+    `40{"token":"x","lastEventId":"","userId":"${victim}"}`,
+    '40',
+  ],
   'an error of its own': () => ['44{"message":"x"}', '44/,"y"'],
   'heartbeats that nobody asked for': () => ['3', '3', '2', '2probe', '5'],
   'a farewell, and then more': () => ['41', event('state.requestSync', {})],
@@ -68,9 +97,12 @@ describe('somebody who may be here sends', () => {
     await arena.attack(async (victim) => {
       const socket = await insider()
       for (const packet of make(victim)) socket.send(packet)
-      // Either it is served on, or it was cut for what it sent: one of them is seen, so that the attack has been read by then.
+      // Either it is served on, or it was cut for what it sent: one of them is seen, so that the
+      // attack has been read by then.
       socket.send('42777["market.unsubscribe",{"symbols":["ZZZ"]}]')
-      await expect.poll(() => socket.isClosed() || /^43777/m.test(socket.texts.join('\n'))).toBe(true)
+      await expect
+        .poll(() => socket.isClosed() || /^43777/m.test(socket.texts.join('\n')))
+        .toBe(true)
       expect(eventsIn(socket).filter((name) => !OWN.test(name))).toEqual([])
     })
   })
@@ -84,7 +116,9 @@ describe('somebody who may be here sends', () => {
     await arena.attack(async () => {
       await arena.stage.tell(`mallory-${insiders + 1}`, notice(1)) // an attacker that the store knows
       const socket = await insider({ lastEventId })
-      await expect.poll(() => eventsIn(socket)).toEqual(['connection.authorized', 'state.resync', 'state.sync'])
+      await expect
+        .poll(() => eventsIn(socket))
+        .toEqual(['connection.authorized', 'state.resync', 'state.sync'])
     })
   })
 
@@ -120,18 +154,22 @@ describe('somebody who may be here sends', () => {
 })
 
 describe('somebody who says nothing of who they are', () => {
-  test('hears nothing, is in no room, and is closed within seconds', { timeout: 20_000 }, async () => {
-    await arena.attack(async (victim) => {
-      const socket = arena.ws()
-      socket.send(event('state.requestSync', {}))
-      const silent = arena.ws()
-      await expect.poll(() => [socket.isClosed(), silent.isClosed()]).toEqual([true, true])
-      expect([...eventsIn(socket), ...eventsIn(silent)]).toEqual([])
-      expect(await arena.stage.redis.connect().call('PUBSUB', 'CHANNELS', '*user:*')).toEqual([
-        `socket.io#/#user:${victim}#`,
-      ])
-    })
-  })
+  test(
+    'hears nothing, is in no room, and is closed within seconds',
+    { timeout: 20_000 },
+    async () => {
+      await arena.attack(async (victim) => {
+        const socket = arena.ws()
+        socket.send(event('state.requestSync', {}))
+        const silent = arena.ws()
+        await expect.poll(() => [socket.isClosed(), silent.isClosed()]).toEqual([true, true])
+        expect([...eventsIn(socket), ...eventsIn(silent)]).toEqual([])
+        expect(await arena.stage.redis.connect().call('PUBSUB', 'CHANNELS', '*user:*')).toEqual([
+          `socket.io#/#user:${victim}#`,
+        ])
+      })
+    },
+  )
 
   test('sends a flood of packets, and is cut', async () => {
     await arena.attack(async () => {
@@ -143,16 +181,19 @@ describe('somebody who says nothing of who they are', () => {
     })
   })
 
-  test.each(['ping', 'pong'] as const)('a flood of control frames (%s), and is cut', async (frame) => {
-    await arena.attack(async () => {
-      const before = await arena.stage.turnedAway('packet_flood')
-      const socket = arena.ws()
-      await expect.poll(() => socket.texts.length).toBe(1)
-      for (let n = 0; n < 500; n += 1) socket.control(frame)
-      await expect.poll(() => socket.isClosed()).toBe(true)
-      expect(await arena.stage.turnedAway('packet_flood')).toBe(before + 1)
-    })
-  })
+  test.each(['ping', 'pong'] as const)(
+    'a flood of control frames (%s), and is cut',
+    async (frame) => {
+      await arena.attack(async () => {
+        const before = await arena.stage.turnedAway('packet_flood')
+        const socket = arena.ws()
+        await expect.poll(() => socket.texts.length).toBe(1)
+        for (let n = 0; n < 500; n += 1) socket.control(frame)
+        await expect.poll(() => socket.isClosed()).toBe(true)
+        expect(await arena.stage.turnedAway('packet_flood')).toBe(before + 1)
+      })
+    },
+  )
 
   test('a flood of control frames on a WebSocket that is no connection’s yet, and is cut', async () => {
     await arena.attack(async () => {
@@ -173,7 +214,9 @@ describe('somebody who says nothing of who they are', () => {
         const socket = arena.ws('', { origin })
         await expect.poll(() => socket.isClosed()).toBe(true)
         expect(socket.texts).toEqual([])
-        const polled = await arena.http('/socket.io/?EIO=4&transport=polling', { headers: { origin } })
+        const polled = await arena.http('/socket.io/?EIO=4&transport=polling', {
+          headers: { origin },
+        })
         expect(polled.status).toBe(403)
       })
     },

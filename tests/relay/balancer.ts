@@ -7,15 +7,21 @@ import { forwardRequest, forwardUpgrade } from '#transport'
 export type Balancer = AsyncDisposable &
   Readonly<{
     url: string
-    /** Breaks up to `count` of the connections that clients have to it, in the middle of whatever they carry. */
+    /**
+     * Breaks up to `count` of the connections that clients have to it, in the middle of whatever
+     * they carry.
+     */
     cut(count: number): void
   }>
 
 /**
- * Each request goes to any of the relays: requests of one session, its upgrade included, to different ones. `relays` may change while
- * it runs.
+ * Each request goes to any of the relays: requests of one session, its upgrade included, to
+ * different ones. `relays` may change while it runs.
  */
-export async function startBalancer(relays: readonly Readonly<{ port: number }>[], seed = 1): Promise<Balancer> {
+export async function startBalancer(
+  relays: readonly Readonly<{ port: number }>[],
+  seed = 1,
+): Promise<Balancer> {
   let state = seed
   const draw = (below: number): number => {
     state = (state * 48_271) % 2_147_483_647 // Park and Miller's generator: the same choices every time
@@ -46,7 +52,8 @@ export async function startBalancer(relays: readonly Readonly<{ port: number }>[
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut(count) {
       const open = [...connections]
-      for (let n = 0; n < count && open.length > 0; n += 1) open.splice(draw(open.length), 1)[0]?.destroy()
+      for (let n = 0; n < count && open.length > 0; n += 1)
+        open.splice(draw(open.length), 1)[0]?.destroy()
     },
     [Symbol.asyncDispose]: async () => {
       for (const socket of connections) socket.destroy()

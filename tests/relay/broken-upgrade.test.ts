@@ -9,9 +9,10 @@ import { forwardRequest } from '#transport'
 import { notice, numbers, signed, Stage } from './harness.ts'
 import type { Client, Heard } from './harness.ts'
 
-// The vendor's client stops polling once the answer to its probe is there, and does not begin again when the WebSocket then breaks: it
-// hears nothing, and notices only when no heartbeat came for a whole interval and its timeout. What the README tells clients to do
-// about it is shown here to help, and the hang to be there without.
+// The vendor's client stops polling once the answer to its probe is there, and does not begin again
+// when the WebSocket then breaks: it hears nothing, and notices only when no heartbeat came for a
+// whole interval and its timeout. What the README tells clients to do about it is shown here to
+// help, and the hang to be there without.
 
 let stage: Stage
 beforeAll(async () => {
@@ -21,13 +22,20 @@ afterAll(() => stage[Symbol.asyncDispose]())
 
 type Way = AsyncDisposable & Readonly<{ url: string; isAsked(): boolean; breakUpgrade(): void }>
 
-/** A way to the relay on which the first WebSocket that probes is answered when the test says so, and then breaks; others are refused. */
+/**
+ * A way to the relay on which the first WebSocket that probes is answered when the test says so,
+ * and then breaks; others are refused.
+ */
 async function startBreaking(): Promise<Way> {
   let polls = 0
   let probing: WebSocket | null = null
   const sockets = new WebSocketServer({ noServer: true })
   const server = createServer((request, response) => {
-    const to = { host: '127.0.0.1', port: stage.relay.port, header: ['x-forwarded-for', '192.0.2.1'] as const }
+    const to = {
+      host: '127.0.0.1',
+      port: stage.relay.port,
+      header: ['x-forwarded-for', '192.0.2.1'] as const,
+    }
     const isPoll = request.method === 'GET'
     polls += isPoll ? 1 : 0
     response.on('close', () => (polls -= isPoll ? 1 : 0))
@@ -60,11 +68,15 @@ function reconnectAfterBrokenUpgrade(socket: Socket): void {
   })
 }
 
-/** Breaks the client's upgrade midway. @returns how many it has seen break while it was upgrading */
+/**
+ * Breaks the client's upgrade midway. @returns how many it has seen break while it was upgrading
+ */
 async function breakUpgrade(way: Way, client: Client, pending: number): Promise<number> {
   const { socket } = client
   await expect
-    .poll(() => client.names().includes('connection.authorized') && way.isAsked(), { timeout: 10_000 })
+    .poll(() => client.names().includes('connection.authorized') && way.isAsked(), {
+      timeout: 10_000,
+    })
     .toBe(true)
   let broken = 0
   const { engine } = socket.io
@@ -81,7 +93,12 @@ let users = 0
 async function connect(io: typeof currentIo, url: string, isCured: boolean) {
   const sub = `upgrading-${(users += 1)}`
   const auth = { token: await signed({ sub }), lastEventId: '' }
-  const socket = io(url, { auth, transports: ['polling', 'websocket'], forceNew: true, reconnectionDelay: 50 })
+  const socket = io(url, {
+    auth,
+    transports: ['polling', 'websocket'],
+    forceNew: true,
+    reconnectionDelay: 50,
+  })
   const heard: Heard[] = []
   const client: Client = { socket, heard, closed: [], names: () => heard.map(([event]) => event) }
   socket.onAny((event: string, ...args: unknown[]) => {

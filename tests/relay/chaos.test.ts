@@ -3,7 +3,15 @@ import { compare, noDifferences } from '../chaos/judge.ts'
 import { storm } from '../chaos/storm.ts'
 
 test('whatever is cut and killed, every client hears its user’s log: all of it, once, in order, and nothing else', async () => {
-  const options = { users: 12, events: 900, rate: 150, relays: 3, cuts: 2, killEveryMs: 2_000, seed: 1 }
+  const options = {
+    users: 12,
+    events: 900,
+    rate: 150,
+    relays: 3,
+    cuts: 2,
+    killEveryMs: 2_000,
+    seed: 1,
+  }
   const report = await storm(options)
   expect(report.differences).toEqual(noDifferences())
   expect(report.connects).toBeGreaterThan(2 * options.users)

@@ -21,7 +21,10 @@ describe('a command', () => {
   beforeAll(async () => {
     stage = await Stage.open()
     const list = ['AAPL', 'ETH/USD', 'TSLA'].map((symbol) => asset(symbol))
-    await createAssets(stage.redis.connect(), () => 'd').put('paper', [...list, asset('RGC', false)])
+    await createAssets(stage.redis.connect(), () => 'd').put('paper', [
+      ...list,
+      asset('RGC', false),
+    ])
   })
   afterAll(() => stage[Symbol.asyncDispose]())
 
@@ -30,25 +33,32 @@ describe('a command', () => {
     async (name) => {
       const client = await stage.authorized({}, newUser())
       client.socket.emit(name, {})
-      expect(await client.socket.emitWithAck(name, {})).toMatchObject({ ok: false, error: 'UNKNOWN_COMMAND' })
+      expect(await client.socket.emitWithAck(name, {})).toMatchObject({
+        ok: false,
+        error: 'UNKNOWN_COMMAND',
+      })
       expect(await client.socket.emitWithAck('state.requestSync')).toMatchObject({ ok: true })
     },
   )
 
   test('market.subscribe names the symbols that are unknown or not tradable, and watches the others', async () => {
     const client = await stage.authorized({}, newUser())
-    expect(await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL', 'ZZZZ', 'ETHUSD', 'RGC'] })).toEqual(
-      {
-        ok: true,
-        symbols: ['AAPL', 'ETH/USD'],
-        subscribed: ['AAPL', 'ETH/USD'],
-        refused: [
-          { symbol: 'ZZZZ', reason: 'UNKNOWN_SYMBOL' },
-          { symbol: 'RGC', reason: 'NOT_TRADABLE' },
-        ],
-      },
-    )
-    expect(await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL', 'TSLA'] })).toEqual({
+    expect(
+      await client.socket.emitWithAck('market.subscribe', {
+        symbols: ['AAPL', 'ZZZZ', 'ETHUSD', 'RGC'],
+      }),
+    ).toEqual({
+      ok: true,
+      symbols: ['AAPL', 'ETH/USD'],
+      subscribed: ['AAPL', 'ETH/USD'],
+      refused: [
+        { symbol: 'ZZZZ', reason: 'UNKNOWN_SYMBOL' },
+        { symbol: 'RGC', reason: 'NOT_TRADABLE' },
+      ],
+    })
+    expect(
+      await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL', 'TSLA'] }),
+    ).toEqual({
       ok: true,
       symbols: ['AAPL', 'ETH/USD', 'TSLA'],
       subscribed: ['AAPL', 'TSLA'],
@@ -61,7 +71,9 @@ describe('a command', () => {
     expect(payloadsOf(client, 'connection.authorized')[0]?.warnings).toEqual([
       { field: 'symbols', message: 'ZZZZ: UNKNOWN_SYMBOL' },
     ])
-    expect(await client.socket.emitWithAck('market.unsubscribe', { symbols: ['TSLA'] })).toMatchObject({
+    expect(
+      await client.socket.emitWithAck('market.unsubscribe', { symbols: ['TSLA'] }),
+    ).toMatchObject({
       symbols: ['AAPL'],
     })
   })
@@ -71,17 +83,22 @@ describe('while Redis is away', () => {
   test.each<[string, object, object]>([
     ['market.subscribe', { symbols: ['AAPL'] }, { ok: true }],
     ['state.requestSync', {}, { error: 'STATE_UNAVAILABLE' }], // this Redis comes back empty
-  ])('%s is answered within two seconds, and serves again when Redis is back', async (name, payload, later) => {
-    await using stage = await Stage.open()
-    const client = await stage.authorized()
-    await stage.redis.kill()
-    const startMs = performance.now()
-    const answer: unknown = await client.socket.timeout(5_000).emitWithAck(name, payload)
-    expect(answer).toMatchObject({ ok: false, error: 'UNAVAILABLE' })
-    expect(performance.now() - startMs).toBeLessThan(2_000)
-    await stage.redis.restart()
-    await expect
-      .poll(() => client.socket.timeout(5_000).emitWithAck(name, payload) as Promise<unknown>, { interval: 1_000 })
-      .toMatchObject(later)
-  })
+  ])(
+    '%s is answered within two seconds, and serves again when Redis is back',
+    async (name, payload, later) => {
+      await using stage = await Stage.open()
+      const client = await stage.authorized()
+      await stage.redis.kill()
+      const startMs = performance.now()
+      const answer: unknown = await client.socket.timeout(5_000).emitWithAck(name, payload)
+      expect(answer).toMatchObject({ ok: false, error: 'UNAVAILABLE' })
+      expect(performance.now() - startMs).toBeLessThan(2_000)
+      await stage.redis.restart()
+      await expect
+        .poll(() => client.socket.timeout(5_000).emitWithAck(name, payload) as Promise<unknown>, {
+          interval: 1_000,
+        })
+        .toMatchObject(later)
+    },
+  )
 })

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { type Frame, frameOf, FrameWriter } from '#transport'
 
-// The writer stands on private parts of pinned vendor versions: what it relies on is shown here to hold, and each fallback to serve.
+// The writer stands on private parts of pinned vendor versions: what it relies on is shown here to
+// hold, and each fallback to serve.
 
 let http: HttpServer
 let server: Server
@@ -29,20 +30,25 @@ afterEach(async () => {
 const url = (): string => `http://127.0.0.1:${(http.address() as AddressInfo).port}`
 
 /** A connected client, the server's side of it, and what it has heard. */
-async function open(transports: string[]): Promise<{ client: Client; socket: Socket; heard: unknown[] }> {
+async function open(
+  transports: string[],
+): Promise<{ client: Client; socket: Socket; heard: unknown[] }> {
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve))
   const client = io(url(), { transports, forceNew: true, reconnection: false })
   clients.push(client)
   const heard: unknown[] = []
   client.onAny((...event: unknown[]) => heard.push(event))
   const socket = await accepted
-  await new Promise<void>((resolve) => (client.connected ? resolve() : client.once('connect', resolve)))
+  await new Promise<void>((resolve) =>
+    client.connected ? resolve() : client.once('connect', resolve),
+  )
   writer.attach(socket.conn)
   return { client, socket, heard }
 }
 
 const rawOf = (socket: Socket): RawSocket =>
-  (socket.conn as unknown as { transport: { socket: { _socket: RawSocket } } }).transport.socket._socket
+  (socket.conn as unknown as { transport: { socket: { _socket: RawSocket } } }).transport.socket
+    ._socket
 
 /** Counts writes to the socket below, and packets that took the vendor's path. */
 function watched(socket: Socket): { writes: number; flushes: number } {
@@ -124,10 +130,12 @@ describe('order is kept', () => {
       for (let i = 0; i < 5; i += 1) writer.send(socket.conn, frameOf('n', (n += 1)))
       socket.emit('n', (n += 1))
       writer.send(socket.conn, frameOf('n', (n += 1)))
-      // An acknowledgement takes the vendor's path, and needs the client's answer: the turns interleave with what it reads.
+      // An acknowledgement takes the vendor's path, and needs the client's answer: the turns
+      // interleave with what it reads.
       if (turn % 10 === 0)
         await new Promise<void>(
-          (resolve) => client.emit('x', resolve) && socket.once('x', (answer: () => void) => answer()),
+          (resolve) =>
+            client.emit('x', resolve) && socket.once('x', (answer: () => void) => answer()),
         )
       else await Promise.resolve()
     }

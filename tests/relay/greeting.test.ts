@@ -10,7 +10,9 @@ afterAll(() => stage[Symbol.asyncDispose]())
 let users = 0
 const newUser = (): string => `greeter-${(users += 1)}`
 const warnedOf = (client: Client): (string | undefined)[] =>
-  payloadsOf(client, 'connection.authorized').flatMap(({ warnings = [] }) => warnings.map(({ field }) => field))
+  payloadsOf(client, 'connection.authorized').flatMap(({ warnings = [] }) =>
+    warnings.map(({ field }) => field),
+  )
 
 describe('a greeting that does not fit', () => {
   test.each<[string, object, string[]]>([
@@ -23,21 +25,33 @@ describe('a greeting that does not fit', () => {
     ['a device that is null', { deviceId: null }, ['deviceId']],
     ['a device with a space', { deviceId: 'my phone' }, ['deviceId']],
     ['a last event id from elsewhere', { lastEventId: '17-3' }, ['lastEventId']],
-    ['all of it', { symbols: {}, deviceId: 5, lastEventId: 5 }, ['deviceId', 'symbols', 'lastEventId']],
-  ])('%s, is left out with a reason, and neither it nor its token is refused', async (_what, greeting, fields) => {
-    const user = newUser()
-    const token = await signed({ sub: user })
-    const client = await stage.authorized({ auth: { token, ...greeting }, query: {} }, user)
-    expect(warnedOf(client)).toEqual(fields)
-    const neighbour = await stage.authorized({ auth: { token }, query: {} }, user)
-    expect(payloadsOf(neighbour, 'connection.authorized')[0]).not.toHaveProperty('warnings')
-    expect([...client.closed, ...neighbour.closed]).toEqual([])
-  })
+    [
+      'all of it',
+      { symbols: {}, deviceId: 5, lastEventId: 5 },
+      ['deviceId', 'symbols', 'lastEventId'],
+    ],
+  ])(
+    '%s, is left out with a reason, and neither it nor its token is refused',
+    async (_what, greeting, fields) => {
+      const user = newUser()
+      const token = await signed({ sub: user })
+      const client = await stage.authorized({ auth: { token, ...greeting }, query: {} }, user)
+      expect(warnedOf(client)).toEqual(fields)
+      const neighbour = await stage.authorized({ auth: { token }, query: {} }, user)
+      expect(payloadsOf(neighbour, 'connection.authorized')[0]).not.toHaveProperty('warnings')
+      expect([...client.closed, ...neighbour.closed]).toEqual([])
+    },
+  )
 
   test('leaves the rest of it in force', async () => {
     const user = newUser()
-    const client = await stage.authorized({ auth: { symbols: ['AAPL', 'tsla', 'BTC/USD'], deviceId: 'phone' } }, user)
-    expect(await client.socket.emitWithAck('market.unsubscribe', { symbols: ['ZZZ'] })).toMatchObject({
+    const client = await stage.authorized(
+      { auth: { symbols: ['AAPL', 'tsla', 'BTC/USD'], deviceId: 'phone' } },
+      user,
+    )
+    expect(
+      await client.socket.emitWithAck('market.unsubscribe', { symbols: ['ZZZ'] }),
+    ).toMatchObject({
       symbols: ['AAPL', 'BTC/USD'],
     })
     await stage.authorized({ auth: { symbols: null, deviceId: 'phone' } }, user)

@@ -1,7 +1,12 @@
 import { SignJWT, type JWTPayload } from 'jose'
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import { expect } from 'vitest'
-import { type LoggedEvent, type ServerEventName, type ServerEventPayload, serverEvents } from '#contract'
+import {
+  type LoggedEvent,
+  type ServerEventName,
+  type ServerEventPayload,
+  serverEvents,
+} from '#contract'
 import { type Clock, createLogger, type Logger, systemClock, systemRandomness } from '#runtime'
 import { createEpoch, createStore, type Store } from '#store'
 import { readRelayConfig } from '../../relay/config.ts'
@@ -30,7 +35,12 @@ const movedClock = (): Clock & { aheadMs: number } => {
 }
 type MovedClock = ReturnType<typeof movedClock>
 
-function relayOn(redis: TestRedis, env: Record<string, string>, clock: Clock, log: Logger): Promise<Relay> {
+function relayOn(
+  redis: TestRedis,
+  env: Record<string, string>,
+  clock: Clock,
+  log: Logger,
+): Promise<Relay> {
   const config = readRelayConfig({
     REDIS_URL: redis.url,
     LISTEN_HOST: '127.0.0.1',
@@ -42,7 +52,8 @@ function relayOn(redis: TestRedis, env: Record<string, string>, clock: Clock, lo
   return startRelay(config, { clock, random: systemRandomness, log })
 }
 
-const logInto = (lines: string[]): Logger => createLogger('relay', 'trace', { write: (line) => void lines.push(line) })
+const logInto = (lines: string[]): Logger =>
+  createLogger('relay', 'trace', { write: (line) => void lines.push(line) })
 
 /** What a relay counts under this name, labels and all. */
 export async function counted(relay: Relay, name: string): Promise<number> {
@@ -94,8 +105,18 @@ export class Stage implements AsyncDisposable {
 
   connect(options: Options): Client {
     const { at = this.relay.url, ...given } = options
-    const socket = io(at, { forceNew: true, reconnection: false, transports: ['websocket'], ...given })
-    const client: Client = { socket, heard: [], closed: [], names: () => client.heard.map(([event]) => event) }
+    const socket = io(at, {
+      forceNew: true,
+      reconnection: false,
+      transports: ['websocket'],
+      ...given,
+    })
+    const client: Client = {
+      socket,
+      heard: [],
+      closed: [],
+      names: () => client.heard.map(([event]) => event),
+    }
     socket.onAny((event: string, ...args: unknown[]) => client.heard.push([event, ...args]))
     socket.on('disconnect', (reason) => client.closed.push(reason))
     socket.on('connect_error', (error) => client.closed.push(error.message))
@@ -113,7 +134,12 @@ export class Stage implements AsyncDisposable {
   /** Commits events to a user's log. */
   async tell(userId: string, ...events: LoggedEvent[]): Promise<string> {
     const expectVersion = this.#versions.get(userId) ?? '0'
-    const done = await this.store.commit(userId, { expectVersion, fence: { kind: 'version' }, writes: [], events })
+    const done = await this.store.commit(userId, {
+      expectVersion,
+      fence: { kind: 'version' },
+      writes: [],
+      events,
+    })
     if (done.kind !== 'committed') throw new Error(done.kind)
     this.#versions.set(userId, done.version)
     return done.lastEventId
@@ -127,14 +153,21 @@ export class Stage implements AsyncDisposable {
 }
 
 /** The payloads of one event, as its published schema reads them. */
-export const payloadsOf = <Name extends ServerEventName>(client: Client, name: Name): ServerEventPayload<Name>[] =>
+export const payloadsOf = <Name extends ServerEventName>(
+  client: Client,
+  name: Name,
+): ServerEventPayload<Name>[] =>
   client.heard.flatMap(([event, payload]) =>
     event === name ? [serverEvents[name].schema.parse(payload) as ServerEventPayload<Name>] : [],
   )
 
 export const notice = (n: number): LoggedEvent => ({
   event: 'broker.connected',
-  payload: { brokerType: 'alpaca', brokerConnectionId: `b${n}`, timestamp: '2024-03-15T14:00:00.000Z' },
+  payload: {
+    brokerType: 'alpaca',
+    brokerConnectionId: `b${n}`,
+    timestamp: '2024-03-15T14:00:00.000Z',
+  },
 })
 
 export const numbers = (client: Client): number[] =>

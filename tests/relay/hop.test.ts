@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Relay } from '../../relay/server.ts'
 import { Stage } from './harness.ts'
 
-// A request for a session of another relay, byte for byte: what anybody may write into it, and what comes back from its owner.
+// A request for a session of another relay, byte for byte: what anybody may write into it, and what
+// comes back from its owner.
 
 let stage: Stage
 let owner: Relay
@@ -49,14 +50,21 @@ const UPGRADE = [
   'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
 ]
 
-/** The kinds of request that a session gets. A body of its own length, so that other headers of it do not end it early. */
+/**
+ * The kinds of request that a session gets. A body of its own length, so that other headers of it
+ * do not end it early.
+ */
 const kinds: Record<string, (sid: string, headers: readonly string[]) => string> = {
   poll: (sid, headers) => write(`GET ${PATH}&sid=${sid} HTTP/1.1`, headers),
-  message: (sid, headers) => write(`POST ${PATH}&sid=${sid} HTTP/1.1`, ['Content-Length: 3', ...headers], '40x'),
+  message: (sid, headers) =>
+    write(`POST ${PATH}&sid=${sid} HTTP/1.1`, ['Content-Length: 3', ...headers], '40x'),
   preflight: (sid, headers) => write(`OPTIONS ${PATH}&sid=${sid} HTTP/1.1`, headers),
   removal: (sid, headers) => write(`DELETE ${PATH}&sid=${sid} HTTP/1.1`, headers),
   upgrade: (sid, headers) =>
-    write(`GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`, [...UPGRADE, ...headers]),
+    write(`GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`, [
+      ...UPGRADE,
+      ...headers,
+    ]),
 }
 
 /** Headers that Node, or HTTP itself, does something about. */
@@ -86,33 +94,48 @@ const special: Record<string, readonly string[]> = {
   'Sec-WebSocket-Protocol': ['a', 'a, b, a'],
   __proto__: ['x'],
 }
-const headerLines = Object.entries(special).flatMap(([name, values]) => values.map((value) => `${name}: ${value}`))
+const headerLines = Object.entries(special).flatMap(([name, values]) =>
+  values.map((value) => `${name}: ${value}`),
+)
 
 const AT_ONCE = 15
 
 describe('a request for a session is answered, and ends nothing else,', () => {
-  const everywhere = Object.keys(kinds).flatMap((kind) => [['another', kind] as const, ['its owner', kind] as const])
-  test.each(everywhere)('with each header that Node treats specially: at %s, %s', async (where, kind) => {
-    const at = where === 'another' ? other : owner
-    // A poll of a session to which nobody says anything is held open: it has been taken in, which is all that is asked.
-    const waitMs = kind === 'poll' ? 1_000 : undefined
-    const silent: string[] = []
-    for (let from = 0; from < headerLines.length; from += AT_ONCE)
-      await Promise.all(
-        headerLines.slice(from, from + AT_ONCE).map(async (line) => {
-          const status = await statusOf(at, kinds[kind]!(await openSession(), [line]), waitMs)
-          if (!/^HTTP\/1\.1 [1-5]\d\d /.test(status) && !(kind === 'poll' && status === '')) silent.push(line)
-        }),
-      )
-    expect(silent).toEqual([])
-  })
+  const everywhere = Object.keys(kinds).flatMap((kind) => [
+    ['another', kind] as const,
+    ['its owner', kind] as const,
+  ])
+  test.each(everywhere)(
+    'with each header that Node treats specially: at %s, %s',
+    async (where, kind) => {
+      const at = where === 'another' ? other : owner
+      // A poll of a session to which nobody says anything is held open: it has been taken in, which
+      // is all that is asked.
+      const waitMs = kind === 'poll' ? 1_000 : undefined
+      const silent: string[] = []
+      for (let from = 0; from < headerLines.length; from += AT_ONCE)
+        await Promise.all(
+          headerLines.slice(from, from + AT_ONCE).map(async (line) => {
+            const status = await statusOf(at, kinds[kind]!(await openSession(), [line]), waitMs)
+            if (!/^HTTP\/1\.1 [1-5]\d\d /.test(status) && !(kind === 'poll' && status === ''))
+              silent.push(line)
+          }),
+        )
+      expect(silent).toEqual([])
+    },
+  )
 
   test('with any of them together', async () => {
     const lines = fc.uniqueArray(fc.constantFrom(...headerLines), { minLength: 2, maxLength: 6 })
-    const draw = fc.record({ kind: fc.constantFrom(...Object.keys(kinds).filter((kind) => kind !== 'poll')), lines })
+    const draw = fc.record({
+      kind: fc.constantFrom(...Object.keys(kinds).filter((kind) => kind !== 'poll')),
+      lines,
+    })
     await fc.assert(
       fc.asyncProperty(draw, async ({ kind, lines }) => {
-        expect(await statusOf(other, kinds[kind]!(await openSession(), lines))).toMatch(/^HTTP\/1\.1 [1-5]\d\d /)
+        expect(await statusOf(other, kinds[kind]!(await openSession(), lines))).toMatch(
+          /^HTTP\/1\.1 [1-5]\d\d /,
+        )
       }),
       { numRuns: 150, seed: 21 },
     )
@@ -120,7 +143,9 @@ describe('a request for a session is answered, and ends nothing else,', () => {
 })
 
 /** An owner that is no relay: it writes down what it is sent and answers what the test says. */
-async function standIn(answer: string): Promise<AsyncDisposable & { sid: string; heard: string[] }> {
+async function standIn(
+  answer: string,
+): Promise<AsyncDisposable & { sid: string; heard: string[] }> {
   const heard: string[] = []
   const server = createServer((socket) => {
     socket.on('error', () => {})
@@ -146,29 +171,45 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 describe('an owner is sent', () => {
   const given = [
-    ...['Origin: https://app.example', 'Accept-Encoding: gzip', 'Content-Type: text/plain;charset=UTF-8'],
-    ...['Cookie: session=secret', 'Authorization: Bearer secret', 'X-Forwarded-For: 203.0.113.9', 'TE: trailers'],
+    ...[
+      'Origin: https://app.example',
+      'Accept-Encoding: gzip',
+      'Content-Type: text/plain;charset=UTF-8',
+    ],
+    ...[
+      'Cookie: session=secret',
+      'Authorization: Bearer secret',
+      'X-Forwarded-For: 203.0.113.9',
+      'TE: trailers',
+    ],
     ...['Connection: x-fillcast-hop', 'X-Anything: at all'],
   ]
 
-  test.each(['message', 'upgrade'])('the headers that a session needs, and no others: %s', async (kind) => {
-    await using there = await standIn(OK)
-    await statusOf(other, kinds[kind]!(there.sid, given))
-    await expect.poll(() => there.heard.join('')).toMatch(/x-fillcast-hop: key/i)
-    const names = [...there.heard.join('').matchAll(/^([A-Za-z0-9-]+): /gm)].map(([, name = '']) => name.toLowerCase())
-    const known =
-      kind === 'upgrade'
-        ? ['connection', 'upgrade', 'sec-websocket-version', 'sec-websocket-key']
-        : ['accept-encoding', 'content-type', 'content-length', 'connection']
-    expect(names.toSorted()).toEqual([...known, 'host', 'origin', 'x-fillcast-hop'].toSorted())
-  })
+  test.each(['message', 'upgrade'])(
+    'the headers that a session needs, and no others: %s',
+    async (kind) => {
+      await using there = await standIn(OK)
+      await statusOf(other, kinds[kind]!(there.sid, given))
+      await expect.poll(() => there.heard.join('')).toMatch(/x-fillcast-hop: key/i)
+      const names = [...there.heard.join('').matchAll(/^([A-Za-z0-9-]+): /gm)].map(
+        ([, name = '']) => name.toLowerCase(),
+      )
+      const known =
+        kind === 'upgrade'
+          ? ['connection', 'upgrade', 'sec-websocket-version', 'sec-websocket-key']
+          : ['accept-encoding', 'content-type', 'content-length', 'connection']
+      expect(names.toSorted()).toEqual([...known, 'host', 'origin', 'x-fillcast-hop'].toSorted())
+    },
+  )
 
   test('the body of a message, and none with a request that has none', async () => {
     await using there = await standIn(OK)
     const smuggled = write('GET /socket.io/?smuggled HTTP/1.1', [])
     const chunked = `${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`
     const first = `GET ${PATH}&sid=${there.sid} HTTP/1.1`
-    expect(await statusOf(other, write(first, ['Transfer-Encoding: chunked'], chunked))).toMatch(/ 200 /)
+    expect(await statusOf(other, write(first, ['Transfer-Encoding: chunked'], chunked))).toMatch(
+      / 200 /,
+    )
     expect(there.heard.join('')).not.toContain('smuggled')
     expect(await statusOf(other, kinds['message']!(there.sid, []))).toMatch(/ 200 /)
     expect(there.heard.join('')).toMatch(/\r\n\r\n40x$/)
@@ -188,7 +229,9 @@ describe('an owner’s answer', () => {
     ['with a status that there is none of', 'HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n', 502],
   ])('%s ends nothing', async (_name, answer, status) => {
     await using there = await standIn(answer)
-    expect(await statusOf(other, kinds['message']!(there.sid, []))).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(await statusOf(other, kinds['message']!(there.sid, []))).toMatch(
+      new RegExp(`^HTTP/1.1 ${status} `),
+    )
   })
 })
 
@@ -197,7 +240,10 @@ test.each([
   ['is a number', '1'],
   ['has no port', '{"host":"127.0.0.1","hopKey":"k"}'],
   ['has a port beyond all ports', '{"host":"127.0.0.1","port":70000,"hopKey":"k"}'],
-  ['has a key that would be another header', '{"host":"127.0.0.1","port":1,"hopKey":"k\\r\\nX: y"}'],
+  [
+    'has a key that would be another header',
+    '{"host":"127.0.0.1","port":1,"hopKey":"k\\r\\nX: y"}',
+  ],
 ])('a relay whose record %s is no relay: its sessions are unknown', async (what, record) => {
   const node = `bad${what.length}`
   await stage.redis.connect().set(`relay:${node}`, record, 'PX', 60_000)

@@ -29,7 +29,9 @@ async function open(...keys: Key[]) {
   const serving = { keys, status: 200, looks: 0 }
   const server = createServer((_request, response) => {
     serving.looks += 1
-    response.writeHead(serving.status).end(JSON.stringify({ keys: serving.keys.map(({ jwk }) => jwk) }))
+    response
+      .writeHead(serving.status)
+      .end(JSON.stringify({ keys: serving.keys.map(({ jwk }) => jwk) }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const time = { aheadMs: 0 }
@@ -123,7 +125,8 @@ describe('keys from a key server', () => {
     await using it = await open(key)
     await it.verdict(key.sign())
     const forged = await newKey('k1')
-    for (let n = 0; n < 50; n += 1) await it.verdict((n % 2 ? forged : await newKey(`f${n}`)).sign())
+    for (let n = 0; n < 50; n += 1)
+      await it.verdict((n % 2 ? forged : await newKey(`f${n}`)).sign())
     expect(it.serving.looks).toBe(1)
     it.time.aheadMs = 5_000
     await Promise.all(Array.from({ length: 50 }, () => it.verdict(forged.sign())))

@@ -5,7 +5,8 @@ import { systemClock } from '#runtime'
 import { startBalancer } from './balancer.ts'
 import { type Client, notice, numbers, payloadsOf, signed, Stage } from './harness.ts'
 
-// Sessions and the relays that they do not belong to, while those stop, and while the register of relays is lost.
+// Sessions and the relays that they do not belong to, while those stop, and while the register of
+// relays is lost.
 
 let stage: Stage
 beforeEach(async () => {
@@ -19,13 +20,25 @@ async function openSession(relay: Relay): Promise<string> {
   return (JSON.parse(text.slice(1)) as { sid: string }).sid
 }
 const send = (at: Relay, sid: string): Promise<number> =>
-  fetch(`${at.url}${POLLING}&sid=${sid}`, { method: 'POST', body: '42["x"]' }).then(({ status }) => status)
+  fetch(`${at.url}${POLLING}&sid=${sid}`, { method: 'POST', body: '42["x"]' }).then(
+    ({ status }) => status,
+  )
 
 /** Asks for a WebSocket of a session; answers the first line of what comes back. */
 function upgrade(at: Relay, sid: string): Promise<string> {
   const lines = [
-    ...[`GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`, 'Host: x', 'Connection: Upgrade'],
-    ...['Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', '', ''],
+    ...[
+      `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`,
+      'Host: x',
+      'Connection: Upgrade',
+    ],
+    ...[
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+      '',
+      '',
+    ],
   ]
   return new Promise((resolve) => {
     const socket = connect(at.port, '127.0.0.1', () => socket.write(lines.join('\r\n')))
@@ -67,7 +80,10 @@ test('a client whose WebSocket leads through a relay that drains is told so, and
   })
   // The session is the first relay's; its WebSocket goes through the other one.
   client.socket.io.once('open', () => relays.splice(0, 1, leaving))
-  client.socket.on('broker.connected', (_payload, meta: { id: string }) => (auth.lastEventId = meta.id))
+  client.socket.on(
+    'broker.connected',
+    (_payload, meta: { id: string }) => (auth.lastEventId = meta.id),
+  )
   client.socket.connect()
   await expect.poll(() => client.names(), { timeout: 10_000 }).toContain('connection.authorized')
   await expect.poll(() => client.socket.io.engine.transport.name).toBe('websocket')
@@ -79,14 +95,18 @@ test('a client whose WebSocket leads through a relay that drains is told so, and
   await stopped
   await stage.tell('tunnelled', notice(3))
   await expect.poll(() => numbers(client), { timeout: 10_000 }).toEqual([1, 2, 3])
-  expect(payloadsOf(client, 'connection.closed').map(({ reason }) => reason)).toEqual(['server_shutdown'])
+  expect(payloadsOf(client, 'connection.closed').map(({ reason }) => reason)).toEqual([
+    'server_shutdown',
+  ])
 })
 
 test('the good-bye of another relay is heard with this relay’s key only', async () => {
   const client = await stage.authorized()
   const sid = client.socket.io.engine.id
   for (const headers of [{}, { 'x-fillcast-hop': 'guess' }])
-    expect((await fetch(`${stage.relay.url}/good-bye`, { method: 'POST', body: sid, headers })).status).toBe(404)
+    expect(
+      (await fetch(`${stage.relay.url}/good-bye`, { method: 'POST', body: sid, headers })).status,
+    ).toBe(404)
   expect(client.names()).toEqual(['connection.authorized'])
 })
 
@@ -116,7 +136,10 @@ test('a relay that is gone is not asked again once nothing says where it is', as
   const redis = stage.redis.connect()
   await redis.set('relay:gone', JSON.stringify({ host: '127.0.0.1', port: 1, hopKey: 'k' }))
   expect(await send(stage.relay, 'gone.x')).toBe(400)
-  await redis.set('relay:gone', JSON.stringify({ host: '127.0.0.1', port: stage.relay.port, hopKey: 'other' }))
+  await redis.set(
+    'relay:gone',
+    JSON.stringify({ host: '127.0.0.1', port: stage.relay.port, hopKey: 'other' }),
+  )
   expect(await send(stage.relay, 'gone.x')).toBe(404) // it was looked up again
 })
 
@@ -125,7 +148,9 @@ test('made-up session ids push no known relay out of mind', async () => {
   const sid = await openSession(owner)
   expect(await send(stage.relay, sid)).toBe(200)
   for (const start of [0, 100, 200, 300])
-    await Promise.all(Array.from({ length: 100 }, (_, i) => send(stage.relay, `made-up-${start + i}.x`)))
+    await Promise.all(
+      Array.from({ length: 100 }, (_, i) => send(stage.relay, `made-up-${start + i}.x`)),
+    )
   const redis = stage.redis.connect()
   for (const key of await redis.keys('relay:*')) await redis.del(key)
   expect(await send(stage.relay, await openSession(owner))).toBe(200)
@@ -137,5 +162,7 @@ test('a relay registers itself again as soon as its link to Redis is back', asyn
   const keys = await redis.keys('relay:*')
   for (const key of keys) await redis.del(key)
   await redis.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-  await expect.poll(async () => (await redis.keys('relay:*')).toSorted(), { timeout: 2_500 }).toEqual(keys.toSorted())
+  await expect
+    .poll(async () => (await redis.keys('relay:*')).toSorted(), { timeout: 2_500 })
+    .toEqual(keys.toSorted())
 })

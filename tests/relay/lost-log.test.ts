@@ -101,9 +101,12 @@ describe('state and log fall back together, as after a failover', () => {
     const late = await from(user, ids[4]!)
     await expect.poll(() => late.names()).toEqual(TOLD_ANEW)
     await stage.tell(user, notice(15))
-    for (const client of [live, back, before, late]) await expect.poll(() => numbers(client).at(-1)).toBe(15)
+    for (const client of [live, back, before, late])
+      await expect.poll(() => numbers(client).at(-1)).toBe(15)
     expect(
-      [live, back, before, late].map((client) => client.names().filter((name) => name === 'state.resync').length),
+      [live, back, before, late].map(
+        (client) => client.names().filter((name) => name === 'state.resync').length,
+      ),
     ).toEqual([1, 1, 0, 1])
   })
 })
@@ -115,7 +118,10 @@ describe('the state is lost, and the log is not', () => {
     const redis = stage.redis.connect()
     await redis.del(stateKey(user))
     expect(await createReader(redis).top(user)).toBe(ids[5])
-    expect(await createReader(redis).snapshot(user)).toMatchObject({ version: '0', lastEventId: ids[5] })
+    expect(await createReader(redis).snapshot(user)).toMatchObject({
+      version: '0',
+      lastEventId: ids[5],
+    })
     const back = await from(user, ids[3]!)
     await expect.poll(() => numbers(back)).toEqual([4, 5])
     const { account } = adopt('c1', readingOf({}))

@@ -6,7 +6,9 @@ import { signed, Stage } from './harness.ts'
 
 test('an outage is one line when it begins and one when it is over, however much fails', async () => {
   const lines: { msg: string; failures?: object }[] = []
-  const log = createLogger('test', 'info', { write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[0]) })
+  const log = createLogger('test', 'info', {
+    write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[0]),
+  })
   const clock = new FakeClock()
   const outage = new Outage(clock, log)
   const told = (): string[] => lines.map(({ msg }) => msg)
@@ -30,11 +32,14 @@ test('while Redis is away, clients that cannot be let in are counted, and not lo
   await using own = await Stage.open()
   const redis = own.redis.connect()
   redis.call('SHUTDOWN', 'NOSAVE').catch(() => {}) // it is not answered
-  const ready = () => fetch(`http://127.0.0.1:${own.relay.probes.port}/readyz`).then(({ status }) => status)
+  const ready = () =>
+    fetch(`http://127.0.0.1:${own.relay.probes.port}/readyz`).then(({ status }) => status)
   await expect.poll(ready, { timeout: 10_000 }).toBe(503)
   redis.disconnect()
   const clients = await Promise.all(
-    Array.from({ length: 20 }, async (_, n) => own.connect({ query: { token: await signed({ sub: `away-${n}` }) } })),
+    Array.from({ length: 20 }, async (_, n) =>
+      own.connect({ query: { token: await signed({ sub: `away-${n}` }) } }),
+    ),
   )
   await expect
     .poll(() => clients.map((client) => client.names()), { timeout: 10_000 })

@@ -28,11 +28,17 @@ describe('behind a balancer that picks any relay for each request', () => {
     ['websocket only', ['websocket'], 'websocket'],
   ])('%s works: events in order, commands answered', async (_name, transports, ends) => {
     const sub = newUser()
-    const clients = await Promise.all(counts(6).map(() => stage.authorized({ at: balancer.url, transports }, sub)))
-    await expect.poll(() => clients.map(transportOf), { timeout: 15_000 }).toEqual(clients.map(() => ends))
+    const clients = await Promise.all(
+      counts(6).map(() => stage.authorized({ at: balancer.url, transports }, sub)),
+    )
+    await expect
+      .poll(() => clients.map(transportOf), { timeout: 15_000 })
+      .toEqual(clients.map(() => ends))
     for (const n of counts(20)) await stage.tell(sub, notice(n))
     await expect.poll(() => clients.map(numbers)).toEqual(clients.map(() => counts(20)))
-    const answer: unknown = await clients[0]!.socket.emitWithAck('market.subscribe', { symbols: ['AAPL'] })
+    const answer: unknown = await clients[0]!.socket.emitWithAck('market.subscribe', {
+      symbols: ['AAPL'],
+    })
     expect(answer).toMatchObject({ ok: true, symbols: ['AAPL'] })
     expect(clients.flatMap((client) => client.closed)).toEqual([])
     for (const client of clients) client.socket.disconnect()
@@ -47,8 +53,14 @@ describe('behind a balancer that picks any relay for each request', () => {
     const clients = await Promise.all(
       [['polling'], ['websocket'], ['polling', 'websocket']].map(async (transports) => {
         const auth = { token: await signed({ sub: user }), lastEventId: '' }
-        const client = await stage.authorized({ at: own.url, transports, auth, ...reconnection }, user)
-        client.socket.on('broker.connected', (_payload, meta: { id: string }) => (auth.lastEventId = meta.id))
+        const client = await stage.authorized(
+          { at: own.url, transports, auth, ...reconnection },
+          user,
+        )
+        client.socket.on(
+          'broker.connected',
+          (_payload, meta: { id: string }) => (auth.lastEventId = meta.id),
+        )
         return client
       }),
     )
@@ -62,9 +74,13 @@ describe('behind a balancer that picks any relay for each request', () => {
     await stopping
     shared.shift()
     await telling
-    await expect.poll(() => clients.map(numbers), { timeout: 15_000 }).toEqual(clients.map(() => counts(40)))
+    await expect
+      .poll(() => clients.map(numbers), { timeout: 15_000 })
+      .toEqual(clients.map(() => counts(40)))
     for (const client of clients)
-      expect(payloadsOf(client, 'connection.closed').map(({ reason }) => reason)).toEqual(['server_shutdown'])
+      expect(payloadsOf(client, 'connection.closed').map(({ reason }) => reason)).toEqual([
+        'server_shutdown',
+      ])
   })
 })
 
@@ -93,7 +109,8 @@ describe('a session id', () => {
 
   test('of another relay is served there, also when the answer takes longer than idle connections live', async () => {
     const sid = await open(relays[0]!)
-    for (const relay of relays) expect((await ask(relay, `${sid.split('.')[0]}.x`)).status).toBe(400)
+    for (const relay of relays)
+      expect((await ask(relay, `${sid.split('.')[0]}.x`)).status).toBe(400)
     const answer = await ask(relays[1]!, sid) // held until the relay gives up on a client that does not say who it is
     expect([answer.status, await answer.text()]).toEqual([200, '1'])
   })
@@ -110,9 +127,19 @@ describe('a session id', () => {
     const redis = stage.redis.connect()
     const { port } = relays[1]!
     // A record that leads back to a relay which does not own it, under a key that is nobody's.
-    await redis.set('relay:ghost', JSON.stringify({ host: '127.0.0.1', port, hopKey: 'stale' }), 'PX', 60_000)
+    await redis.set(
+      'relay:ghost',
+      JSON.stringify({ host: '127.0.0.1', port, hopKey: 'stale' }),
+      'PX',
+      60_000,
+    )
     expect((await ask(relays[0]!, 'ghost.abc')).status).toBeGreaterThanOrEqual(400)
-    await redis.set('relay:dead', JSON.stringify({ host: '127.0.0.1', port: 1, hopKey: 'k' }), 'PX', 60_000)
+    await redis.set(
+      'relay:dead',
+      JSON.stringify({ host: '127.0.0.1', port: 1, hopKey: 'k' }),
+      'PX',
+      60_000,
+    )
     const answer = await ask(relays[0]!, 'dead.abc')
     expect([answer.status, await answer.json()]).toMatchObject([400, { code: 1 }])
   })

@@ -6,7 +6,11 @@ import { FakeClock } from '../support/fake-clock.ts'
 
 /** A connection as the vendor has it, as far as the limit looks at it. */
 function connection(): EventEmitter & { isCut: boolean } {
-  const conn = Object.assign(new EventEmitter(), { isCut: false, transport: {}, close: () => void (conn.isCut = true) })
+  const conn = Object.assign(new EventEmitter(), {
+    isCut: false,
+    transport: {},
+    close: () => void (conn.isCut = true),
+  })
   return conn
 }
 const limit = (clock: FakeClock) => new PacketLimit(clock, () => {})
@@ -31,7 +35,8 @@ test('packets and control frames of one connection count together, also after an
   const packets = limit(new FakeClock())
   const webSocket = Object.assign(new EventEmitter(), { terminate: () => void (isEnded = true) })
   const server = {
-    handleUpgrade: (_r: unknown, _s: unknown, _h: unknown, done: (one: typeof webSocket) => void) => done(webSocket),
+    handleUpgrade: (_r: unknown, _s: unknown, _h: unknown, done: (one: typeof webSocket) => void) =>
+      done(webSocket),
   }
   let isEnded = false
   packets.watchSockets(server)

@@ -14,7 +14,8 @@ let users = 0
 const newUser = (): string => `rate-user-${(users += 1)}`
 const failed = (client: Client) => payloadsOf(client, 'connection.error').map(({ error }) => error)
 const send = async (client: Client, times: number): Promise<void> => {
-  for (let i = 0; i < times; i += 1) await client.socket.emitWithAck('market.unsubscribe', { symbols: ['AAPL'] })
+  for (let i = 0; i < times; i += 1)
+    await client.socket.emitWithAck('market.unsubscribe', { symbols: ['AAPL'] })
 }
 
 describe('messages a minute', () => {
@@ -35,7 +36,10 @@ describe('messages a minute', () => {
     }
     client.socket.emit('market.unsubscribe', { symbols: ['AAPL'] })
     await expect.poll(() => client.closed).toEqual(['transport close'])
-    expect(client.heard.at(-1)).toMatchObject(['connection.error', { error: 'RATE_LIMIT_EXCEEDED' }])
+    expect(client.heard.at(-1)).toMatchObject([
+      'connection.error',
+      { error: 'RATE_LIMIT_EXCEEDED' },
+    ])
   })
 
   test('any message counts, whatever it is', async () => {
@@ -62,10 +66,13 @@ describe('messages a minute', () => {
     first.socket.disconnect()
     const next = await stage.authorized({ query: { token }, at: second.url })
     await send(next, 4)
-    expect(payloadsOf(next, 'error.rateLimitWarning').map(({ current }) => current)).toEqual([8, 9, 10])
+    expect(payloadsOf(next, 'error.rateLimitWarning').map(({ current }) => current)).toEqual([
+      8, 9, 10,
+    ])
     next.socket.emit('anything')
     await expect.poll(() => failed(next)).toEqual(['RATE_LIMIT_EXCEEDED'])
-    // Where it was closed: turned away unread. On the other relay: told once, in no room, then turned away unread.
+    // Where it was closed: turned away unread. On the other relay: told once, in no room, then
+    // turned away unread.
     const here = stage.connect({ query: { token }, at: second.url })
     await expect.poll(() => here.closed).toEqual(['websocket error'])
     const there = stage.connect({ query: { token } })
@@ -77,7 +84,8 @@ describe('messages a minute', () => {
 
   test('another session of the same user goes on, and so does an open connection of the same session', async () => {
     const user = newUser()
-    const of = async (sid: string) => stage.authorized({ query: { token: await signed({ sub: user, sid }) } })
+    const of = async (sid: string) =>
+      stage.authorized({ query: { token: await signed({ sub: user, sid }) } })
     const [loud, quiet, other] = [await of('s1'), await of('s1'), await of('s2')]
     await send(loud, 10)
     loud.socket.emit('anything')
@@ -95,7 +103,10 @@ describe('messages a minute', () => {
       clients.push(await stage.authorized({ query: { token } }))
     }
     for (const client of clients.slice(0, 6)) await send(client, 10)
-    expect(payloadsOf(clients[5]!, 'error.rateLimitWarning').at(-1)).toMatchObject({ limit: 10, current: 10 })
+    expect(payloadsOf(clients[5]!, 'error.rateLimitWarning').at(-1)).toMatchObject({
+      limit: 10,
+      current: 10,
+    })
     clients[6]!.socket.emit('anything')
     await expect.poll(() => failed(clients[6]!)).toEqual(['RATE_LIMIT_EXCEEDED'])
     const barred = stage.connect({ query: { token: await signed({ sub: user, jti: 'new' }) } })
@@ -109,7 +120,9 @@ describe('messages a minute', () => {
     await expect.poll(() => client.names()).toEqual(['connection.authorized', 'market.quote'])
     await send(client, 7)
     expect(client.names()).not.toContain('error.rateLimitWarning')
-    expect(await client.socket.emitWithAck('market.subscribe', { symbols: ['TSLA'] })).toMatchObject({
+    expect(
+      await client.socket.emitWithAck('market.subscribe', { symbols: ['TSLA'] }),
+    ).toMatchObject({
       ok: true,
       symbols: ['TSLA', 'BTC/USD'],
     })
@@ -122,7 +135,8 @@ describe('while Redis does not answer', () => {
     const client = await own.authorized()
     process.kill(own.redis.pid, 'SIGSTOP')
     try {
-      for (let n = 0; n < 10; n += 1) client.socket.emit('market.unsubscribe', { symbols: ['AAPL'] })
+      for (let n = 0; n < 10; n += 1)
+        client.socket.emit('market.unsubscribe', { symbols: ['AAPL'] })
       const other = own.connect({}) // what it is told shows that the relay has taken in the ten
       await expect.poll(() => failed(other)).toHaveLength(1)
       expect(failed(client)).toEqual([])

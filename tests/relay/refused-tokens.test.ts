@@ -5,8 +5,12 @@ import { type Client, payloadsOf, signed, Stage } from './harness.ts'
 
 const failed = (client: Client) => payloadsOf(client, 'connection.error').map(({ error }) => error)
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-/** The same signature, written differently: the last character of a 32-byte signature has two bits that mean nothing. */
-const rewritten = (token: string): string => token.slice(0, -1) + ALPHABET.charAt(ALPHABET.indexOf(token.slice(-1)) ^ 1)
+/**
+ * The same signature, written differently: the last character of a 32-byte signature has two bits
+ * that mean nothing.
+ */
+const rewritten = (token: string): string =>
+  token.slice(0, -1) + ALPHABET.charAt(ALPHABET.indexOf(token.slice(-1)) ^ 1)
 
 describe('a refusal', () => {
   let stage: Stage
@@ -54,7 +58,11 @@ describe('RefusedTokens', () => {
     timeMs = 60_000
     expect(refused.has('a')).toBe(false)
     for (let i = 0; i <= 10_000; i += 1) refused.add(`t${i}`, 60_000)
-    expect([refused.has('t0'), refused.has('t1'), refused.has('t10000')]).toEqual([false, true, true])
+    expect([refused.has('t0'), refused.has('t1'), refused.has('t10000')]).toEqual([
+      false,
+      true,
+      true,
+    ])
   })
 
   test('a name of the whole is never a name of what is signed', () => {

@@ -20,7 +20,9 @@ describe('who may connect', () => {
   test.each(['websocket', 'polling'])('a valid token over %s is authorised', async (transport) => {
     const client = await stage.authorized({ transports: [transport] })
     const [, payload] = client.heard[0]!
-    expect(serverEvents['connection.authorized'].schema.parse(payload)).toMatchObject({ userId: 'alice' })
+    expect(serverEvents['connection.authorized'].schema.parse(payload)).toMatchObject({
+      userId: 'alice',
+    })
     expect((payload as { sessionId: string }).sessionId).toMatch(/^ws_/)
   })
 
@@ -29,30 +31,39 @@ describe('who may connect', () => {
   })
 
   const key = new TextEncoder().encode(SECRET)
-  const unsigned = (jti: string): UnsecuredJWT => new UnsecuredJWT({ aud: 'fillcast', jti }).setSubject('alice')
-  const hs = (alg: string, jti: string): SignJWT => new SignJWT({ aud: 'fillcast', jti }).setProtectedHeader({ alg })
+  const unsigned = (jti: string): UnsecuredJWT =>
+    new UnsecuredJWT({ aud: 'fillcast', jti }).setSubject('alice')
+  const hs = (alg: string, jti: string): SignJWT =>
+    new SignJWT({ aud: 'fillcast', jti }).setProtectedHeader({ alg })
   /** Each asked for a token of its own, because a refused one is remembered. */
   const bad: Record<string, (jti: string) => Promise<string>> = {
     'a forged signature': (jti) => signed({ jti }, 'another secret of thirty-two bytes!!'),
     'an expired token': (jti) => signed({ jti, exp: Math.floor(Date.now() / 1000) - 60 }),
     'alg none': async (jti) => unsigned(jti).setExpirationTime('1h').encode(),
     'another audience': (jti) => signed({ jti, aud: 'somebody-else' }),
-    'another algorithm': (jti) => hs('HS512', jti).setSubject('alice').setExpirationTime('1h').sign(key),
+    'another algorithm': (jti) =>
+      hs('HS512', jti).setSubject('alice').setExpirationTime('1h').sign(key),
     'no expiry': (jti) => hs('HS256', jti).setSubject('alice').sign(key),
     'no subject': (jti) => hs('HS256', jti).setExpirationTime('1h').sign(key),
     'a subject that breaks keys': (jti) => signed({ jti, sub: 'alice}#' }),
     'no token but words': async (jti) => `let me in by ${jti}`,
   }
-  const ways = Object.keys(bad).flatMap((name) => [[name, 'query'] as const, [name, 'auth'] as const])
-  test.each(ways)('%s in %s is told so, closed, and told nothing else ever', async (name, place) => {
-    const token = await bad[name]!(place)
-    const client = stage.connect(place === 'query' ? { query: { token } } : { auth: { token } })
-    await expect.poll(() => client.closed).toEqual(['transport close'])
-    await stage.tell('alice', notice(1))
-    expect(client.names()).toEqual(['connection.error'])
-    const told = serverEvents['connection.error'].schema.parse(client.heard[0]![1])
-    expect(told).toMatchObject({ error: 'AUTHENTICATION_FAILED' })
-  })
+  const ways = Object.keys(bad).flatMap((name) => [
+    [name, 'query'] as const,
+    [name, 'auth'] as const,
+  ])
+  test.each(ways)(
+    '%s in %s is told so, closed, and told nothing else ever',
+    async (name, place) => {
+      const token = await bad[name]!(place)
+      const client = stage.connect(place === 'query' ? { query: { token } } : { auth: { token } })
+      await expect.poll(() => client.closed).toEqual(['transport close'])
+      await stage.tell('alice', notice(1))
+      expect(client.names()).toEqual(['connection.error'])
+      const told = serverEvents['connection.error'].schema.parse(client.heard[0]![1])
+      expect(told).toMatchObject({ error: 'AUTHENTICATION_FAILED' })
+    },
+  )
 
   test('a refused token is turned away unread when it comes again', async () => {
     const token = await signed({ aud: 'again' })
@@ -65,7 +76,10 @@ describe('who may connect', () => {
 
   test('a page of another origin is refused, our own is not', async () => {
     const token = await signed()
-    const foreign = stage.connect({ query: { token }, extraHeaders: { origin: 'http://evil.example' } })
+    const foreign = stage.connect({
+      query: { token },
+      extraHeaders: { origin: 'http://evil.example' },
+    })
     await expect.poll(() => foreign.closed).toEqual(['websocket error'])
     await stage.authorized({ extraHeaders: { origin: 'http://app.example' } })
   })
@@ -80,8 +94,11 @@ describe('who may connect', () => {
       const client = stage.connect({ extraHeaders: { origin } })
       await expect.poll(() => client.closed).toEqual(['websocket error'])
     }
-    for (const origin of ['http://one.example', 'http://two.example', 'http://one.example']) await refuse(origin)
-    const lines = stage.logged.filter((line) => line.includes('origin.refused') && line.includes('one.example'))
+    for (const origin of ['http://one.example', 'http://two.example', 'http://one.example'])
+      await refuse(origin)
+    const lines = stage.logged.filter(
+      (line) => line.includes('origin.refused') && line.includes('one.example'),
+    )
     expect(lines).toHaveLength(1)
     expect(lines[0]).toContain('"setting":"RELAY_CORS_ORIGINS"')
   })
@@ -104,7 +121,10 @@ describe('what a connection hears', () => {
   test('one argument for a plain client, the event id beside it for one that asks', async () => {
     const user = newUser()
     const plain = await stage.authorized({}, user)
-    const asking = await stage.authorized({ auth: { token: await signed({ sub: user }), lastEventId: '' } }, user)
+    const asking = await stage.authorized(
+      { auth: { token: await signed({ sub: user }), lastEventId: '' } },
+      user,
+    )
     const id = await stage.tell(user, notice(1))
     await expect.poll(() => [numbers(plain), numbers(asking)]).toEqual([[1], [1]])
     expect(plain.heard.at(-1)).toHaveLength(2)
@@ -142,7 +162,10 @@ describe('coming back', () => {
     const user = newUser()
     const from = await stage.tell(user, notice(1))
     await stage.tell(user, notice(2), notice(3))
-    const client = await stage.authorized({ auth: { token: await signed({ sub: user }), lastEventId: from } }, user)
+    const client = await stage.authorized(
+      { auth: { token: await signed({ sub: user }), lastEventId: from } },
+      user,
+    )
     await stage.tell(user, notice(4))
     await expect.poll(() => numbers(client)).toEqual([2, 3, 4])
     expect(client.heard[0]![1]).toMatchObject({ lastEventId: from })
@@ -156,8 +179,13 @@ describe('coming back', () => {
   ])('with %s: resync, the whole state, then what follows', async (_name, lastEventId) => {
     const user = newUser()
     await stage.tell(user, notice(1))
-    const client = await stage.authorized({ auth: { token: await signed({ sub: user }), lastEventId } }, user)
-    await expect.poll(() => client.names()).toEqual(['connection.authorized', 'state.resync', 'state.sync'])
+    const client = await stage.authorized(
+      { auth: { token: await signed({ sub: user }), lastEventId } },
+      user,
+    )
+    await expect
+      .poll(() => client.names())
+      .toEqual(['connection.authorized', 'state.resync', 'state.sync'])
     await stage.tell(user, notice(2))
     await expect.poll(() => numbers(client)).toEqual([2])
   })
@@ -165,8 +193,12 @@ describe('coming back', () => {
   test('a long absence is replayed in full', async () => {
     const user = newUser()
     const from = await stage.tell(user, notice(0))
-    for (let n = 1; n <= 500; n += 100) await stage.tell(user, ...Array.from({ length: 100 }, (_, i) => notice(n + i)))
-    const client = await stage.authorized({ auth: { token: await signed({ sub: user }), lastEventId: from } }, user)
+    for (let n = 1; n <= 500; n += 100)
+      await stage.tell(user, ...Array.from({ length: 100 }, (_, i) => notice(n + i)))
+    const client = await stage.authorized(
+      { auth: { token: await signed({ sub: user }), lastEventId: from } },
+      user,
+    )
     await expect.poll(() => numbers(client)).toEqual(Array.from({ length: 500 }, (_, i) => i + 1))
   })
 })
@@ -196,9 +228,17 @@ describe('state.requestSync', () => {
 
   test('sends only the parts that were asked for, and says what is wrong with a bad request', async () => {
     const client = await stage.authorized({}, newUser())
-    expect(await client.socket.emitWithAck('state.requestSync', { syncTypes: ['trades'] })).toEqual({ ok: true })
-    expect(Object.keys(client.heard.at(-1)![1] as object).sort()).toEqual(['lastEventId', 'pendingTrades', 'timestamp'])
-    expect(await client.socket.emitWithAck('state.requestSync', { syncTypes: ['everything'] })).toMatchObject({
+    expect(await client.socket.emitWithAck('state.requestSync', { syncTypes: ['trades'] })).toEqual(
+      { ok: true },
+    )
+    expect(Object.keys(client.heard.at(-1)![1] as object).sort()).toEqual([
+      'lastEventId',
+      'pendingTrades',
+      'timestamp',
+    ])
+    expect(
+      await client.socket.emitWithAck('state.requestSync', { syncTypes: ['everything'] }),
+    ).toMatchObject({
       ok: false,
       error: 'INVALID_PAYLOAD',
     })
@@ -230,14 +270,18 @@ describe('market data', () => {
     }
     await stage.redis.connect().hset('quotes', 'AAPL', JSON.stringify(quote))
     const client = await stage.authorized({}, newUser())
-    expect(await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL', 'BTC/USD'] })).toEqual({
+    expect(
+      await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL', 'BTC/USD'] }),
+    ).toEqual({
       ok: true,
       symbols: ['AAPL', 'BTC/USD'],
       subscribed: ['AAPL', 'BTC/USD'],
       refused: [],
     })
     await expect.poll(() => client.heard.at(-1)).toEqual(['market.quote', quote])
-    await expect.poll(() => stage.redis.connect().zrange('demand', 0, -1)).toEqual(['AAPL', 'BTC/USD'])
+    await expect
+      .poll(() => stage.redis.connect().zrange('demand', 0, -1))
+      .toEqual(['AAPL', 'BTC/USD'])
     expect(await client.socket.emitWithAck('market.unsubscribe', { symbols: ['AAPL'] })).toEqual({
       ok: true,
       symbols: ['BTC/USD'],
@@ -253,14 +297,20 @@ describe('market data', () => {
     [null, 'INVALID_PAYLOAD'],
   ])('%j is refused', async (payload, error) => {
     const client = await stage.authorized({}, newUser())
-    expect(await client.socket.emitWithAck('market.subscribe', payload)).toMatchObject({ ok: false, error })
+    expect(await client.socket.emitWithAck('market.subscribe', payload)).toMatchObject({
+      ok: false,
+      error,
+    })
   })
 
   test('at most 100 symbols a connection', async () => {
     const client = await stage.authorized({}, newUser())
-    const symbols = (prefix: string, n: number) => Array.from({ length: n }, (_, i) => `${prefix}${i}`)
+    const symbols = (prefix: string, n: number) =>
+      Array.from({ length: n }, (_, i) => `${prefix}${i}`)
     await client.socket.emitWithAck('market.subscribe', { symbols: symbols('A', 60) })
-    expect(await client.socket.emitWithAck('market.subscribe', { symbols: symbols('B', 60) })).toMatchObject({
+    expect(
+      await client.socket.emitWithAck('market.subscribe', { symbols: symbols('B', 60) }),
+    ).toMatchObject({
       ok: false,
       error: 'TOO_MANY_SYMBOLS',
     })
@@ -270,9 +320,18 @@ describe('market data', () => {
 describe('what a client may send', () => {
   test('names that are no commands are ignored', async () => {
     const client = await stage.authorized({}, newUser())
-    for (const event of ['__proto__', 'constructor', 'toString', '0', 'connection.authorized', 'join'])
+    for (const event of [
+      '__proto__',
+      'constructor',
+      'toString',
+      '0',
+      'connection.authorized',
+      'join',
+    ])
       client.socket.emit(event, { room: 'user:bob' })
-    expect(await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL'] })).toMatchObject({ ok: true })
+    expect(
+      await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL'] }),
+    ).toMatchObject({ ok: true })
     expect(
       client
         .names()
@@ -282,7 +341,10 @@ describe('what a client may send', () => {
   })
 
   test('a message over the limit closes its own connection only', async () => {
-    const [client, other] = await Promise.all([stage.authorized({}, newUser()), stage.authorized({}, newUser())])
+    const [client, other] = await Promise.all([
+      stage.authorized({}, newUser()),
+      stage.authorized({}, newUser()),
+    ])
     client.socket.emit('market.subscribe', { symbols: ['A'.repeat(20_000)] })
     await expect.poll(() => client.closed).toEqual(['transport close'])
     expect(other.closed).toEqual([])
@@ -317,7 +379,12 @@ describe('configuration', () => {
     [{ JWT_HS256_SECRET: '' }, ['JWT_HS256_SECRET or JWT_JWKS_URL']],
     [{ JWT_JWKS_URL: 'https://auth.example/jwks' }, ['exactly one']],
     [
-      { REDIS_URL: 'localhost', RELAY_PORT: '99999', RELAY_CORS_ORIGINS: '*', RELAY_TRUSTED_PROXIES: '10.0.0.0/33' },
+      {
+        REDIS_URL: 'localhost',
+        RELAY_PORT: '99999',
+        RELAY_CORS_ORIGINS: '*',
+        RELAY_TRUSTED_PROXIES: '10.0.0.0/33',
+      },
       ['REDIS_URL', 'RELAY_PORT', 'RELAY_CORS_ORIGINS', 'RELAY_TRUSTED_PROXIES'],
     ],
   ])('%j is refused, naming all of it', (change, named) => {

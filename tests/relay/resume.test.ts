@@ -13,7 +13,8 @@ let users = 0
 const newUser = (): string => `resumer-${(users += 1)}`
 const idIn = ([, , meta]: Heard): string | undefined => (meta as { id?: string } | undefined)?.id
 /** What a client that follows the rule keeps. */
-const lastId = (client: Client, before = ''): string => client.heard.map(idIn).findLast(Boolean) ?? before
+const lastId = (client: Client, before = ''): string =>
+  client.heard.map(idIn).findLast(Boolean) ?? before
 const resync = {
   event: 'state.resync',
   payload: { reason: 'rebuilt', timestamp: '2024-03-15T14:00:00.000Z' },
@@ -63,7 +64,9 @@ describe('a client that keeps the last id it saw', () => {
     const last = await opened(user, kept)
     await expect.poll(() => numbers(last)).toContain(25)
     heard.push(...numbers(last))
-    const told = Array.from({ length: 12 }, (_, i) => i + 1).flatMap((n) => (n % 2 ? [2 * n + 1] : [2 * n, 2 * n + 1]))
+    const told = Array.from({ length: 12 }, (_, i) => i + 1).flatMap((n) =>
+      n % 2 ? [2 * n + 1] : [2 * n, 2 * n + 1],
+    )
     expect(heard).toEqual(told)
   })
 
@@ -91,14 +94,18 @@ describe('a client that keeps the last id it saw', () => {
       .map(idIn)
       .findLast(Boolean)
     const second = await opened(user, kept)
-    await expect.poll(() => second.names()).toEqual(['connection.authorized', 'state.resync', 'state.sync'])
+    await expect
+      .poll(() => second.names())
+      .toEqual(['connection.authorized', 'state.resync', 'state.sync'])
   })
 
   test('has no id to keep where what it sent as its last was none, before the state came', async () => {
     const user = newUser()
     await stage.tell(user, notice(1))
     const client = await opened(user, 'yesterday')
-    await expect.poll(() => client.names()).toEqual(['connection.authorized', 'state.resync', 'state.sync'])
+    await expect
+      .poll(() => client.names())
+      .toEqual(['connection.authorized', 'state.resync', 'state.sync'])
     expect(client.heard.map(([, , meta]) => meta !== undefined)).toEqual([false, false, true])
     expect(client.heard[0]?.[1]).not.toHaveProperty('lastEventId')
   })
@@ -108,7 +115,9 @@ test('an event between the look at the log and a slow subscription is not missed
   const user = newUser()
   const { promise: release, resolve } = Promise.withResolvers<void>()
   const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>()
-  const subscribe = Reflect.get(Redis.prototype, 'subscribe') as (...channels: unknown[]) => Promise<unknown>
+  const subscribe = Reflect.get(Redis.prototype, 'subscribe') as (
+    ...channels: unknown[]
+  ) => Promise<unknown>
   Redis.prototype.subscribe = async function (this: Redis, ...channels: never[]): Promise<unknown> {
     if (channels.map(String).some((channel) => channel.includes(user))) {
       ask()
@@ -124,7 +133,9 @@ test('an event between the look at the log and a slow subscription is not missed
     resolve()
     await expect.poll(() => client.names(), { timeout: 5_000 }).toContain('connection.authorized')
     const { lastEventId } = client.heard[0]?.[1] as { lastEventId: string }
-    await expect.poll(() => lastEventId === id || numbers(client).length === 1, { timeout: 5_000 }).toBe(true)
+    await expect
+      .poll(() => lastEventId === id || numbers(client).length === 1, { timeout: 5_000 })
+      .toBe(true)
   } finally {
     resolve()
     Reflect.set(Redis.prototype, 'subscribe', subscribe)

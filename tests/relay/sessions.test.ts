@@ -15,37 +15,49 @@ afterAll(() => stage[Symbol.asyncDispose]())
 let users = 0
 const newUser = (): string => `session-user-${(users += 1)}`
 const nowS = (): number => Math.floor(Date.now() / 1_000)
-const closed = (client: Client) => payloadsOf(client, 'connection.closed').map(({ reason }) => reason)
+const closed = (client: Client) =>
+  payloadsOf(client, 'connection.closed').map(({ reason }) => reason)
 const failed = (client: Client) => payloadsOf(client, 'connection.error').map(({ error }) => error)
 const logout = (userId: string, sessionId?: string) =>
-  createSessionCommands(stage.redis.connect()).logout({ userId, ...(sessionId === undefined ? {} : { sessionId }) })
+  createSessionCommands(stage.redis.connect()).logout({
+    userId,
+    ...(sessionId === undefined ? {} : { sessionId }),
+  })
 
 describe('logout', () => {
-  test.each(['sid', 'jti'])('of a session (%s) closes its connections on every relay, and no others', async (claim) => {
-    const user = newUser()
-    const one = await signed({ sub: user, [claim]: 'one' })
-    const [laptop, phone, other] = await Promise.all([
-      stage.authorized({ query: { token: one } }),
-      stage.authorized({ query: { token: one }, at: second.url, transports: ['polling'] }),
-      stage.authorized({ query: { token: await signed({ sub: user, [claim]: 'two' }) }, at: second.url }),
-    ])
-    await logout(user, 'one')
-    await expect.poll(() => [closed(laptop), closed(phone)]).toEqual([['logout'], ['logout']])
-    // A plain client stays away after this reason only.
-    await expect.poll(() => laptop.closed).toEqual(['io server disconnect'])
-    await stage.tell(user, notice(1))
-    await expect.poll(() => numbers(other)).toEqual([1])
-    expect([...numbers(laptop), ...numbers(phone), ...other.closed]).toEqual([])
-    const again = stage.connect({ query: { token: one } })
-    await expect.poll(() => failed(again)).toEqual(['AUTHENTICATION_FAILED'])
-    await stage.authorized({ query: { token: await signed({ sub: user, [claim]: 'three' }) } })
-  })
+  test.each(['sid', 'jti'])(
+    'of a session (%s) closes its connections on every relay, and no others',
+    async (claim) => {
+      const user = newUser()
+      const one = await signed({ sub: user, [claim]: 'one' })
+      const [laptop, phone, other] = await Promise.all([
+        stage.authorized({ query: { token: one } }),
+        stage.authorized({ query: { token: one }, at: second.url, transports: ['polling'] }),
+        stage.authorized({
+          query: { token: await signed({ sub: user, [claim]: 'two' }) },
+          at: second.url,
+        }),
+      ])
+      await logout(user, 'one')
+      await expect.poll(() => [closed(laptop), closed(phone)]).toEqual([['logout'], ['logout']])
+      // A plain client stays away after this reason only.
+      await expect.poll(() => laptop.closed).toEqual(['io server disconnect'])
+      await stage.tell(user, notice(1))
+      await expect.poll(() => numbers(other)).toEqual([1])
+      expect([...numbers(laptop), ...numbers(phone), ...other.closed]).toEqual([])
+      const again = stage.connect({ query: { token: one } })
+      await expect.poll(() => failed(again)).toEqual(['AUTHENTICATION_FAILED'])
+      await stage.authorized({ query: { token: await signed({ sub: user, [claim]: 'three' }) } })
+    },
+  )
 
   test('of a user bars what was issued up to then, and tokens that do not say when', async () => {
     const user = newUser()
     const tokens = [{ iat: nowS() - 10 }, {}]
     const clients = await Promise.all(
-      tokens.map(async (claims) => stage.authorized({ query: { token: await signed({ sub: user, ...claims }) } })),
+      tokens.map(async (claims) =>
+        stage.authorized({ query: { token: await signed({ sub: user, ...claims }) } }),
+      ),
     )
     await logout(user)
     await expect.poll(() => clients.map(closed)).toEqual([['logout'], ['logout']])
@@ -66,7 +78,9 @@ describe('logout', () => {
   test('a request that makes no sense is refused with the field to mend', async () => {
     const commands = createSessionCommands(stage.redis.connect())
     await expect(commands.logout({ userId: 'a}b' })).rejects.toMatchObject({ fields: ['userId'] })
-    await expect(commands.logout({ userId: 'a', sessionId: '' })).rejects.toMatchObject({ fields: ['sessionId'] })
+    await expect(commands.logout({ userId: 'a', sessionId: '' })).rejects.toMatchObject({
+      fields: ['sessionId'],
+    })
   })
 
   test('is told to the workers too, who remember it should Redis lose it', async () => {
@@ -93,7 +107,9 @@ describe('logout', () => {
     for (let n = 0; n < 600; n += 1) await sessions.logout(user, `s${n}`)
     expect(await sessions.standing(claims)).toMatchObject({ isBarred: true })
     expect(await redis.hlen(`control:{${user}}`)).toBeLessThanOrEqual(501)
-    expect(await sessions.standing({ ...claims, sid: 'another', iat: nowS() + 1 })).toMatchObject({ isBarred: false })
+    expect(await sessions.standing({ ...claims, sid: 'another', iat: nowS() + 1 })).toMatchObject({
+      isBarred: false,
+    })
   })
 })
 
@@ -104,7 +120,11 @@ describe('a device that connects again', () => {
   test('replaces its older connection, on whichever relay that is; other devices and users stay', async () => {
     const user = newUser()
     const older = await device(user, 'phone')
-    const others = [await device(user, 'laptop'), await device(newUser(), 'phone'), await stage.authorized({}, user)]
+    const others = [
+      await device(user, 'laptop'),
+      await device(newUser(), 'phone'),
+      await stage.authorized({}, user),
+    ]
     const newer = await device(user, 'phone', second.url)
     await expect.poll(() => closed(older)).toEqual(['duplicate_connection'])
     await expect.poll(() => older.closed).toEqual(['io server disconnect'])
@@ -138,8 +158,13 @@ describe('too many connections', () => {
   })
 
   test('from one address: the next is refused, and told so', async () => {
-    await using own = await Stage.open({ RELAY_CONNECTIONS_PER_ADDRESS: '10', RELAY_TRUSTED_PROXIES: '1' })
-    const from = (address: string) => ({ extraHeaders: { 'x-forwarded-for': `6.6.6.6, ${address}` } })
+    await using own = await Stage.open({
+      RELAY_CONNECTIONS_PER_ADDRESS: '10',
+      RELAY_TRUSTED_PROXIES: '1',
+    })
+    const from = (address: string) => ({
+      extraHeaders: { 'x-forwarded-for': `6.6.6.6, ${address}` },
+    })
     await Promise.all(Array.from({ length: 10 }, () => own.authorized(from('1.1.1.1'))))
     await own.authorized(from('2.2.2.2'))
     const answer = await fetch(`${own.relay.url}/socket.io/?EIO=4&transport=polling`, {

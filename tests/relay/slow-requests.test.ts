@@ -32,7 +32,10 @@ function drip(text: string): Promise<number> {
 }
 
 test('a connection that sends no request, or its headers too slowly, is closed after 10 s', async () => {
-  const times = await Promise.all([drip(''), drip(`GET /socket.io/ HTTP/1.1\r\nHost: ${'x'.repeat(100)}`)])
+  const times = await Promise.all([
+    drip(''),
+    drip(`GET /socket.io/ HTTP/1.1\r\nHost: ${'x'.repeat(100)}`),
+  ])
   for (const ms of times) {
     expect(ms).toBeGreaterThan(9_000)
     expect(ms).toBeLessThan(20_000)
@@ -61,7 +64,12 @@ test('connections by which another relay hands requests over are not counted', a
   const { sid } = JSON.parse(text.slice(1)) as { sid: string }
   const path = `/socket.io/?EIO=4&transport=polling&sid=${sid}`
   const upgrade = [
-    ...[`GET ${path.replace('polling', 'websocket')} HTTP/1.1`, 'Host: x', 'Connection: Upgrade', 'Upgrade: websocket'],
+    ...[
+      `GET ${path.replace('polling', 'websocket')} HTTP/1.1`,
+      'Host: x',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+    ],
     ...['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', '', ''],
   ].join('\r\n')
   const status = (): Promise<string> =>
@@ -80,7 +88,8 @@ test('connections by which another relay hands requests over are not counted', a
 
 test('sessions that were opened and never asked for give their places back within 15 s', async () => {
   await using own = await Stage.open({ RELAY_CONNECTIONS_PER_ADDRESS: '5' })
-  const open = () => fetch(`${own.relay.url}/socket.io/?EIO=4&transport=polling`).then(({ status }) => status)
+  const open = () =>
+    fetch(`${own.relay.url}/socket.io/?EIO=4&transport=polling`).then(({ status }) => status)
   expect(await Promise.all(Array.from({ length: 5 }, open))).toEqual([200, 200, 200, 200, 200])
   expect(await open()).toBe(403)
   await expect.poll(open, { timeout: 15_000, interval: 500 }).toBe(200)

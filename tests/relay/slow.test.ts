@@ -7,7 +7,8 @@ const large = (n: number): LoggedEvent => {
   const { event, payload } = notice(n) as Extract<LoggedEvent, { event: 'broker.connected' }>
   return { event, payload: { ...payload, filler: 'x'.repeat(10_000) } }
 }
-const counts = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+const counts = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 describe('a client that stops reading', () => {
   test('is cut, hinders nobody, and resumes without loss', async () => {

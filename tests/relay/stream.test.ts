@@ -74,7 +74,8 @@ function open() {
     const { event, payload, id, prev } = entry
     if (isHeard) stream.receive({ event, payload, meta: { id, prev } })
   }
-  const start = (lastEventId?: string): Promise<void> => stream.start(lastEventId, () => said.push('placed'))
+  const start = (lastEventId?: string): Promise<void> =>
+    stream.start(lastEventId, () => said.push('placed'))
   return { stream, said, state, clock, happen, start, log }
 }
 

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Client, payloadsOf, signed, Stage } from './harness.ts'
 
-// Who brings no token is told so once a minute and address, and then left without an answer until the connect timeout closes.
+// Who brings no token is told so once a minute and address, and then left without an answer until
+// the connect timeout closes.
 
 let stage: Stage
 beforeAll(async () => void (stage = await Stage.open({ RELAY_TRUSTED_PROXIES: '1' })))
@@ -17,20 +18,26 @@ describe('a client without a token', () => {
     ['no token at all', {}],
     ['an empty one', { query: { token: '' }, auth: { token: '' } }],
     ['null in its place', { auth: { token: null } }],
-  ])('(%s) is told so, and its next one within a minute is not', { timeout: 20_000 }, async (_what, how) => {
-    const address = newAddress()
-    const first = stage.connect({ ...how, ...from(address) })
-    await expect.poll(() => first.closed).toHaveLength(1)
-    expect(failed(first)).toEqual(['AUTHENTICATION_FAILED'])
-    const [second, polling] = [
-      stage.connect({ ...how, ...from(address) }),
-      stage.connect({ ...how, ...from(address), transports: ['polling'] }),
-    ]
-    const startMs = performance.now()
-    await expect.poll(() => second.closed.length + polling.closed.length, { timeout: 15_000 }).toBe(2)
-    expect(performance.now() - startMs).toBeGreaterThan(3_000) // left to wait, which is what slows a client down
-    expect([...second.names(), ...polling.names()]).toEqual([])
-  })
+  ])(
+    '(%s) is told so, and its next one within a minute is not',
+    { timeout: 20_000 },
+    async (_what, how) => {
+      const address = newAddress()
+      const first = stage.connect({ ...how, ...from(address) })
+      await expect.poll(() => first.closed).toHaveLength(1)
+      expect(failed(first)).toEqual(['AUTHENTICATION_FAILED'])
+      const [second, polling] = [
+        stage.connect({ ...how, ...from(address) }),
+        stage.connect({ ...how, ...from(address), transports: ['polling'] }),
+      ]
+      const startMs = performance.now()
+      await expect
+        .poll(() => second.closed.length + polling.closed.length, { timeout: 15_000 })
+        .toBe(2)
+      expect(performance.now() - startMs).toBeGreaterThan(3_000) // left to wait, which is what slows a client down
+      expect([...second.names(), ...polling.names()]).toEqual([])
+    },
+  )
 
   test('delays nobody who brings one, from the same address and in either place', async () => {
     const address = newAddress()
@@ -38,7 +45,10 @@ describe('a client without a token', () => {
     await expect.poll(() => failed(first)).toEqual(['AUTHENTICATION_FAILED'])
     await stage.authorized({ ...from(address), query: {}, auth: { token: await signed() } })
     await stage.authorized({ ...from(address), query: { token: await signed() } })
-    const bad = stage.connect({ ...from(address), auth: { token: await signed({ aud: 'another' }) } })
+    const bad = stage.connect({
+      ...from(address),
+      auth: { token: await signed({ aud: 'another' }) },
+    })
     await expect.poll(() => failed(bad)).toEqual(['AUTHENTICATION_FAILED'])
   })
 

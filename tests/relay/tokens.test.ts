@@ -4,7 +4,8 @@ import { type Client, payloadsOf, signed, Stage } from './harness.ts'
 
 const nowS = (): number => Math.floor(Date.now() / 1_000)
 const DAY_S = 86_400
-const closed = (client: Client) => payloadsOf(client, 'connection.closed').map(({ reason }) => reason)
+const closed = (client: Client) =>
+  payloadsOf(client, 'connection.closed').map(({ reason }) => reason)
 
 describe('a token that ends', () => {
   test('in thirty days, or in thousands of years, ends nothing now', async () => {
@@ -21,7 +22,9 @@ describe('a token that ends', () => {
 
   test('is announced five minutes before, once, and closes its connection on time', async () => {
     await using stage = await Stage.open()
-    const client = await stage.authorized({ query: { token: await signed({ exp: nowS() + DAY_S }) } })
+    const client = await stage.authorized({
+      query: { token: await signed({ exp: nowS() + DAY_S }) },
+    })
     stage.clock.aheadMs = (DAY_S - 300) * 1_000
     await expect.poll(() => payloadsOf(client, 'token.expiring')).toHaveLength(1)
     const { expiresIn, message } = payloadsOf(client, 'token.expiring')[0]!
@@ -47,7 +50,9 @@ describe('a token whose end is as long ago as clocks may differ', () => {
     stage.clock.aheadMs = 60_000 + CLOCK_TOLERANCE_MS
     await expect.poll(() => closed(client)).toEqual(['token_expired'])
     const again = stage.connect({ query: { token } })
-    await expect.poll(() => payloadsOf(again, 'connection.error')).toMatchObject([{ message: 'JWT token expired' }])
+    await expect
+      .poll(() => payloadsOf(again, 'connection.error'))
+      .toMatchObject([{ message: 'JWT token expired' }])
   })
 })
 
@@ -58,7 +63,9 @@ describe('the words of a token that ends soon', () => {
     [30, /^Token expires in (30|2\d) seconds$/],
   ])('%i seconds before the end say so in their own time', async (seconds, words) => {
     await using stage = await Stage.open()
-    const client = await stage.authorized({ query: { token: await signed({ exp: nowS() + DAY_S }) } })
+    const client = await stage.authorized({
+      query: { token: await signed({ exp: nowS() + DAY_S }) },
+    })
     stage.clock.aheadMs = (DAY_S - seconds) * 1_000
     await expect.poll(() => payloadsOf(client, 'token.expiring')).toHaveLength(1)
     const { expiresIn, message } = payloadsOf(client, 'token.expiring')[0]!
@@ -73,14 +80,23 @@ describe('a token', () => {
     const good = [await signed({ jti: 'a' }), await signed({ jti: 'b' })]
     const bad = [await signed({ aud: 'c' }), await signed({ aud: 'd' })]
     const headers = { authorization: `Bearer ${good[0]}`, cookie: `token=${good[0]}` }
-    await stage.authorized({ query: { token: good[0] }, extraHeaders: headers, transports: ['polling'] })
+    await stage.authorized({
+      query: { token: good[0] },
+      extraHeaders: headers,
+      transports: ['polling'],
+    })
     await stage.authorized({ query: {}, auth: { token: good[1] } })
     const refused = [
       stage.connect({ query: { token: bad[0] } }),
       stage.connect({ auth: { token: bad[1] }, transports: ['polling'] }),
     ]
-    await expect.poll(() => refused.flatMap((client) => payloadsOf(client, 'connection.error'))).toHaveLength(2)
-    const said = [...stage.logged, ...refused.flatMap((client) => JSON.stringify(client.heard))].join('\n')
+    await expect
+      .poll(() => refused.flatMap((client) => payloadsOf(client, 'connection.error')))
+      .toHaveLength(2)
+    const said = [
+      ...stage.logged,
+      ...refused.flatMap((client) => JSON.stringify(client.heard)),
+    ].join('\n')
     expect(said).toContain('connection.refused')
     for (const token of [...good, ...bad])
       for (const part of token.split('.').slice(1)) expect(said).not.toContain(part)
@@ -94,17 +110,26 @@ describe('a client with a wrong token or none, left alone with default settings'
     ['auth.token', 'websocket', (token: string) => ({ auth: { token } })],
     ['auth.token', 'polling', (token: string) => ({ auth: { token } })],
     ['no place', 'websocket', () => ({})],
-  ])('in %s over %s makes fewer than 20 attempts in a minute', { timeout: 90_000 }, async (_place, transport, how) => {
-    await using stage = await Stage.open()
-    const token = await signed({ aud: `${transport} ${JSON.stringify(how(''))}` })
-    const client = stage.connect({ ...how(token), transports: [transport], reconnection: true })
-    let attempts = 1
-    client.socket.io.on('reconnect_attempt', () => (attempts += 1))
-    // A refusal is remembered for a minute: an attempt right after it would be told why once more.
-    const untilMs = performance.now() + 57_000
-    await expect.poll(() => performance.now() >= untilMs, { timeout: 70_000, interval: 1_000 }).toBe(true)
-    expect(attempts).toBeGreaterThan(3) // it does go on trying
-    expect(attempts).toBeLessThan(20)
-    expect(payloadsOf(client, 'connection.error').map(({ error }) => error)).toEqual(['AUTHENTICATION_FAILED'])
-  })
+  ])(
+    'in %s over %s makes fewer than 20 attempts in a minute',
+    { timeout: 90_000 },
+    async (_place, transport, how) => {
+      await using stage = await Stage.open()
+      const token = await signed({ aud: `${transport} ${JSON.stringify(how(''))}` })
+      const client = stage.connect({ ...how(token), transports: [transport], reconnection: true })
+      let attempts = 1
+      client.socket.io.on('reconnect_attempt', () => (attempts += 1))
+      // A refusal is remembered for a minute: an attempt right after it would be told why once
+      // more.
+      const untilMs = performance.now() + 57_000
+      await expect
+        .poll(() => performance.now() >= untilMs, { timeout: 70_000, interval: 1_000 })
+        .toBe(true)
+      expect(attempts).toBeGreaterThan(3) // it does go on trying
+      expect(attempts).toBeLessThan(20)
+      expect(payloadsOf(client, 'connection.error').map(({ error }) => error)).toEqual([
+        'AUTHENTICATION_FAILED',
+      ])
+    },
+  )
 })

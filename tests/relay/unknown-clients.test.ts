@@ -6,8 +6,8 @@ import type { Relay } from '../../relay/server.ts'
 import { startBalancer } from './balancer.ts'
 import { notice, signed, Stage } from './harness.ts'
 
-// Clients that nobody here wrote, used as their documentation and the event specification say, and in no other way. Each request of
-// theirs reaches any of two relays.
+// Clients that nobody here wrote, used as their documentation and the event specification say, and
+// in no other way. Each request of theirs reaches any of two relays.
 
 let stage: Stage
 let relays: Relay[]
@@ -37,32 +37,47 @@ const transports: readonly [string, string[]][] = [
   ['upgrading', ['polling', 'websocket']],
   ['as the specification has it', ['websocket', 'polling']],
 ]
-const all = versions.flatMap(([version, io]) => transports.map(([name, used]) => [version, name, io, used] as const))
+const all = versions.flatMap(([version, io]) =>
+  transports.map(([name, used]) => [version, name, io, used] as const),
+)
 
 let users = 0
 const newUser = (): string => `unknown-${(users += 1)}`
 
-function connect(io: typeof latest, options: Options, url = balancer.url): { socket: Socket; heard: unknown[][] } {
+function connect(
+  io: typeof latest,
+  options: Options,
+  url = balancer.url,
+): { socket: Socket; heard: unknown[][] } {
   const socket = io(url, { forceNew: true, ...options })
   sockets.push(socket)
   const heard: unknown[][] = []
-  for (const event of Object.keys(serverEvents)) socket.on(event, (...args: unknown[]) => heard.push([event, ...args]))
+  for (const event of Object.keys(serverEvents))
+    socket.on(event, (...args: unknown[]) => heard.push([event, ...args]))
   return { socket, heard }
 }
 
 const names = (heard: unknown[][]): unknown[] => heard.map(([event]) => event)
 const told = (heard: unknown[][]): unknown[] =>
   heard.flatMap(([event, payload]) =>
-    event === 'broker.connected' ? [(payload as { brokerConnectionId: string }).brokerConnectionId] : [],
+    event === 'broker.connected'
+      ? [(payload as { brokerConnectionId: string }).brokerConnectionId]
+      : [],
   )
-const payloadOf = (heard: unknown[][], event: string): unknown => heard.find(([name]) => name === event)?.[1]
+const payloadOf = (heard: unknown[][], event: string): unknown =>
+  heard.find(([name]) => name === event)?.[1]
 const isOpen = (heard: unknown[][], times = 1) =>
-  expect.poll(() => names(heard).filter((name) => name === 'connection.authorized')).toHaveLength(times)
+  expect
+    .poll(() => names(heard).filter((name) => name === 'connection.authorized'))
+    .toHaveLength(times)
 
 describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
   test('hears its events, each with one argument, and its commands are answered by events', async () => {
     const user = newUser()
-    const { socket, heard } = connect(io, { query: { token: await signed({ sub: user }) }, transports: used })
+    const { socket, heard } = connect(io, {
+      query: { token: await signed({ sub: user }) },
+      transports: used,
+    })
     await isOpen(heard)
     for (const n of [1, 2, 3]) await stage.tell(user, notice(n))
     await expect.poll(() => told(heard)).toEqual(['b1', 'b2', 'b3'])
@@ -75,7 +90,12 @@ describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
   test('that keeps no id reconnects by itself, asks for the state, and goes on from there', async () => {
     const user = newUser()
     const query = { token: await signed({ sub: user }) }
-    const { socket, heard } = connect(io, { query, transports: used, reconnectionDelay: 50, reconnectionDelayMax: 100 })
+    const { socket, heard } = connect(io, {
+      query,
+      transports: used,
+      reconnectionDelay: 50,
+      reconnectionDelayMax: 100,
+    })
     socket.io.on('reconnect', () => socket.emit('state.requestSync', {}))
     await isOpen(heard)
     await stage.tell(user, notice(1))
@@ -102,7 +122,11 @@ describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
     for (const n of [3, 4]) await stage.tell(user, notice(n))
     const { id } = first.heard.at(-1)?.[2] as { id: string }
     const other = used[0] === 'polling' ? 'websocket' : 'polling'
-    const second = connect(io, { auth: { token, lastEventId: id }, transports: [other] }, relays[1]?.url)
+    const second = connect(
+      io,
+      { auth: { token, lastEventId: id }, transports: [other] },
+      relays[1]?.url,
+    )
     await isOpen(second.heard)
     await stage.tell(user, notice(5))
     await expect.poll(() => told(second.heard)).toEqual(['b3', 'b4', 'b5'])
@@ -112,7 +136,10 @@ describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
 
 test('a handler of exactly one parameter, in a client that checks, is never called with two', async () => {
   const user = newUser()
-  const socket = latest(balancer.url, { forceNew: true, query: { token: await signed({ sub: user }) } })
+  const socket = latest(balancer.url, {
+    forceNew: true,
+    query: { token: await signed({ sub: user }) },
+  })
   sockets.push(socket)
   const seen: unknown[] = []
   const wrong: number[] = []

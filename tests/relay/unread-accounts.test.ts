@@ -5,7 +5,8 @@ import { createConnections, createEpoch, createLinks, createStore, type Write } 
 import { at, readingOf } from '../domain/orders.ts'
 import { type Client, notice, numbers, payloadsOf, signed, Stage } from './harness.ts'
 
-// P4: a client is never shown figures of an account that was not read. On a real Redis, with plain clients.
+// P4: a client is never shown figures of an account that was not read. On a real Redis, with plain
+// clients.
 
 let stage: Stage
 beforeAll(async () => void (stage = await Stage.open()))
@@ -13,14 +14,24 @@ afterAll(() => stage[Symbol.asyncDispose]())
 
 let users = 0
 const newUser = (): string => `unread-${(users += 1)}`
-const RESYNC = { event: 'state.resync', payload: { reason: 'read anew', timestamp: at(0) } } as const
+const RESYNC = {
+  event: 'state.resync',
+  payload: { reason: 'read anew', timestamp: at(0) },
+} as const
 const slow = { timeout: 15_000 }
 
 /** Connects an account as the trade API does, and finds out where it leads, as a worker does. */
 async function link(own: Stage, userId: string, connectionId: string): Promise<void> {
   const redis = own.redis.connect()
   const record = await createConnections(redis).put({
-    ...{ userId, connectionId, brokerType: 'alpaca', env: 'sandbox', sealed: 'sealed', connectedAt: at(0) },
+    ...{
+      userId,
+      connectionId,
+      brokerType: 'alpaca',
+      env: 'sandbox',
+      sealed: 'sealed',
+      connectedAt: at(0),
+    },
   })
   await createLinks(redis).verify(record, `account of ${userId} ${connectionId}`)
 }
@@ -31,15 +42,25 @@ async function read(own: Stage, userId: string, connectionId: string, cash = '10
   const { account } = adopt(connectionId, readingOf({ cash: dec(cash) }))
   const writes: Write[] = [{ kind: 'account', account }]
   const expectVersion = await store.version(userId)
-  const done = await store.commit(userId, { expectVersion, fence: { kind: 'version' }, writes, events: [RESYNC] })
+  const done = await store.commit(userId, {
+    expectVersion,
+    fence: { kind: 'version' },
+    writes,
+    events: [RESYNC],
+  })
   expect(done.kind).toBe('committed')
 }
 
 const ask = (client: Client, payload: object = {}): Promise<CommandAnswer> =>
   client.socket.timeout(5_000).emitWithAck('state.requestSync', payload) as Promise<CommandAnswer>
-const cashOf = (client: Client) => payloadsOf(client, 'state.sync').map(({ portfolio }) => portfolio?.cashBalance)
-const count = (client: Client, name: string): number => client.names().filter((each) => each === name).length
-const UNAVAILABLE = expect.objectContaining({ ok: false, error: 'STATE_UNAVAILABLE' }) as CommandAnswer
+const cashOf = (client: Client) =>
+  payloadsOf(client, 'state.sync').map(({ portfolio }) => portfolio?.cashBalance)
+const count = (client: Client, name: string): number =>
+  client.names().filter((each) => each === name).length
+const UNAVAILABLE = expect.objectContaining({
+  ok: false,
+  error: 'STATE_UNAVAILABLE',
+}) as CommandAnswer
 
 describe('an account that is linked and not read', () => {
   test('who asks for its state is told that there is none yet, and gets it unasked once the account is read', async () => {
@@ -77,7 +98,8 @@ describe('an account that is linked and not read', () => {
     const user = newUser()
     await link(stage, user, 'c1')
     const client = await stage.authorized({}, user)
-    for (const type of ['portfolio', 'trades']) expect(await ask(client, { syncTypes: [type] })).toEqual(UNAVAILABLE)
+    for (const type of ['portfolio', 'trades'])
+      expect(await ask(client, { syncTypes: [type] })).toEqual(UNAVAILABLE)
     await read(stage, user, 'c1')
     await expect.poll(() => client.names(), slow).toContain('state.sync')
     expect(payloadsOf(client, 'state.sync')[0]).toMatchObject({
@@ -91,7 +113,14 @@ describe('an account that is linked and not read', () => {
     const user = newUser()
     await link(stage, user, 'c1')
     await createConnections(stage.redis.connect()).put({
-      ...{ userId: user, connectionId: 'wrong', brokerType: 'alpaca', env: 'sandbox', sealed: 's', connectedAt: at(0) },
+      ...{
+        userId: user,
+        connectionId: 'wrong',
+        brokerType: 'alpaca',
+        env: 'sandbox',
+        sealed: 's',
+        connectedAt: at(0),
+      },
     })
     await read(stage, user, 'c1')
     const client = await stage.authorized({}, user)
@@ -126,10 +155,17 @@ describe('after Redis was wiped', () => {
       const lastEventId = payloadsOf(live, 'connection.authorized')[0]!.lastEventId!
       await own.redis.connect().flushall()
 
-      const back = await own.authorized({ auth: { token: await signed({ sub: user }), lastEventId } }, user)
+      const back = await own.authorized(
+        { auth: { token: await signed({ sub: user }), lastEventId } },
+        user,
+      )
       for (const client of [live, back]) expect(await ask(client)).toEqual(UNAVAILABLE)
-      expect(await ready(own)).toEqual([200, expect.stringMatching(/^ready\nstore_lost: .*\naccount_unread: 2 /)])
-      // New workers know nothing of the user: an account is known again when the trade API connects it.
+      expect(await ready(own)).toEqual([
+        200,
+        expect.stringMatching(/^ready\nstore_lost: .*\naccount_unread: 2 /),
+      ])
+      // New workers know nothing of the user: an account is known again when the trade API connects
+      // it.
       await createEpoch(own.redis.connect(), () => 'another store').mint()
       for (const client of [live, back]) expect(await ask(client)).toEqual(UNAVAILABLE)
       if (workers === 'survive') await link(own, user, 'c1')
@@ -144,16 +180,20 @@ describe('after Redis was wiped', () => {
     },
   )
 
-  test('figures come without an event too, once the store says that they are known', { timeout: 30_000 }, async () => {
-    await using own = await Stage.open()
-    const user = newUser()
-    await link(own, user, 'c1')
-    await read(own, user, 'c1')
-    const client = await own.authorized({}, user)
-    const redis = own.redis.connect()
-    await redis.del('epoch')
-    expect(await ask(client)).toEqual(UNAVAILABLE)
-    await createEpoch(redis, () => 'again').mint()
-    await expect.poll(() => cashOf(client), slow).toEqual([100])
-  })
+  test(
+    'figures come without an event too, once the store says that they are known',
+    { timeout: 30_000 },
+    async () => {
+      await using own = await Stage.open()
+      const user = newUser()
+      await link(own, user, 'c1')
+      await read(own, user, 'c1')
+      const client = await own.authorized({}, user)
+      const redis = own.redis.connect()
+      await redis.del('epoch')
+      expect(await ask(client)).toEqual(UNAVAILABLE)
+      await createEpoch(redis, () => 'again').mint()
+      await expect.poll(() => cashOf(client), slow).toEqual([100])
+    },
+  )
 })

@@ -7,15 +7,23 @@ import { createRelayMetrics } from '../../relay/context.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type Logged, type Outlet, UserStream } from '../../relay/user-stream.ts'
 
-const idOf = (n: number): string => (n === 0 ? EVENT_ID_ZERO : `16000${String(n).padStart(8, '0')}-00000`)
+const idOf = (n: number): string =>
+  n === 0 ? EVENT_ID_ZERO : `16000${String(n).padStart(8, '0')}-00000`
 const numberOf = (id: string): number => Number(id.slice(5, 13))
-const entryOf = (n: number): LogEntry => ({ id: idOf(n), prev: idOf(n - 1), event: 'broker.connected', payload: n })
+const entryOf = (n: number): LogEntry => ({
+  id: idOf(n),
+  prev: idOf(n - 1),
+  event: 'broker.connected',
+  payload: n,
+})
 const liveOf = (n: number): Logged => {
   const { id, prev, event, payload } = entryOf(n)
   return { event, payload, meta: { id, prev } }
 }
 
-/** A log in memory. What is read is decided when the read begins, and told when `answer` is called. */
+/**
+ * A log in memory. What is read is decided when the read begins, and told when `answer` is called.
+ */
 function memoryLog() {
   const log: LogEntry[] = []
   const answers: (() => void)[] = []
@@ -164,7 +172,10 @@ test('a part of the state that is asked for before an account was read comes who
   const memory = memoryLog()
   memory.reader.events = async () => ({ top: idOf(0), entries: [] })
   let unread: UnreadReason | null = 'account_unread'
-  memory.reader.figures = async (userId) => ({ snapshot: await memory.reader.snapshot(userId), unread })
+  memory.reader.figures = async (userId) => ({
+    snapshot: await memory.reader.snapshot(userId),
+    unread,
+  })
   const { stream, heard } = open(clock, memory)
   await stream.start(undefined, () => {})
   expect(await stream.sync(['positions'])).toBe('owed')
@@ -179,8 +190,16 @@ const goingOnFrom = (n: number): LogEntry => ({ ...entryOf(9), prev: idOf(n) })
 
 test.each([
   ['its end', { log: [1, 2, 3], at: 1, left: [1, 2] }, [2, 'state.sync 2']],
-  ['its end, and it went on', { log: [1, 2, 3], at: 1, left: [1, 2, goingOnFrom(2)] }, [2, 9, 'state.sync 9']],
-  ['what the client was told', { log: [1, 2, 3], at: 2, left: [1] }, ['state.resync', 'state.sync 1']],
+  [
+    'its end, and it went on',
+    { log: [1, 2, 3], at: 1, left: [1, 2, goingOnFrom(2)] },
+    [2, 9, 'state.sync 9'],
+  ],
+  [
+    'what the client was told',
+    { log: [1, 2, 3], at: 2, left: [1] },
+    ['state.resync', 'state.sync 1'],
+  ],
   [
     'what the client was told, and it went on',
     { log: [1, 2, 3], at: 2, left: [1, goingOnFrom(1)] },
@@ -191,27 +210,30 @@ test.each([
     { log: [1, resyncOf(2), 3], at: 1, left: [1, resyncOf(2)] },
     ['state.resync', 'state.sync 2'],
   ],
-])('figures that were read before the log lost %s are never shown', async (_what, { log, at, left }, told) => {
-  const memory = memoryLog()
-  const entriesOf = (of: readonly (number | LogEntry)[]) =>
-    of.map((one) => (typeof one === 'number' ? entryOf(one) : one))
-  const asIs = { ...memory.reader }
-  memory.reader.events = (...asked) => {
-    const page = asIs.events(...asked)
-    memory.answer()
-    return page
-  }
-  const { stream, heard, log: stored } = open(systemClock, memory)
-  stored.push(...entriesOf(log.slice(0, at)))
-  await stream.start('', () => {})
-  stored.push(...entriesOf(log.slice(at)))
-  let isLost = false
-  memory.reader.figures = async (userId) => {
-    const read = await asIs.figures(userId)
-    if (!isLost) stored.splice(0, stored.length, ...entriesOf(left))
-    isLost = true
-    return read
-  }
-  await stream.sync(undefined)
-  expect(heard).toEqual(told)
-})
+])(
+  'figures that were read before the log lost %s are never shown',
+  async (_what, { log, at, left }, told) => {
+    const memory = memoryLog()
+    const entriesOf = (of: readonly (number | LogEntry)[]) =>
+      of.map((one) => (typeof one === 'number' ? entryOf(one) : one))
+    const asIs = { ...memory.reader }
+    memory.reader.events = (...asked) => {
+      const page = asIs.events(...asked)
+      memory.answer()
+      return page
+    }
+    const { stream, heard, log: stored } = open(systemClock, memory)
+    stored.push(...entriesOf(log.slice(0, at)))
+    await stream.start('', () => {})
+    stored.push(...entriesOf(log.slice(at)))
+    let isLost = false
+    memory.reader.figures = async (userId) => {
+      const read = await asIs.figures(userId)
+      if (!isLost) stored.splice(0, stored.length, ...entriesOf(left))
+      isLost = true
+      return read
+    }
+    await stream.sync(undefined)
+    expect(heard).toEqual(told)
+  },
+)

@@ -12,7 +12,10 @@ const token = (claims: Record<string, unknown>): Promise<string> =>
     .sign(new TextEncoder().encode(SECRET))
 
 /** What is answered at `nowMs`: the code of the refusal and what it says, or `null`. */
-async function refusal(claims: Record<string, unknown>, nowMs = START_S * 1_000): Promise<string | null> {
+async function refusal(
+  claims: Record<string, unknown>,
+  nowMs = START_S * 1_000,
+): Promise<string | null> {
   const verify = createVerifier({ jwtSecret: SECRET }, () => nowMs)
   return verify(await token(claims)).then(
     () => null,
@@ -21,16 +24,19 @@ async function refusal(claims: Record<string, unknown>, nowMs = START_S * 1_000)
 }
 
 describe('the claims of a token with a good signature', () => {
-  test.each([0, 0.4, 0.999])('an end (and %d s) counts at the door as it counts for a connection', async (fraction) => {
-    const exp = START_S + 60 + fraction
-    const endMs = tokenEndMs({ exp })
-    for (const [atMs, isOver] of [
-      ...[[endMs - 1_000, false] as const, [endMs - 1, false] as const],
-      ...[[endMs, true] as const, [endMs + 1, true] as const, [endMs + 60_000, true] as const],
-    ])
-      expect((await refusal({ exp }, atMs)) !== null, String(atMs - endMs)).toBe(isOver)
-    expect(await refusal({ exp }, endMs)).toBe('JWT token expired')
-  })
+  test.each([0, 0.4, 0.999])(
+    'an end (and %d s) counts at the door as it counts for a connection',
+    async (fraction) => {
+      const exp = START_S + 60 + fraction
+      const endMs = tokenEndMs({ exp })
+      for (const [atMs, isOver] of [
+        ...[[endMs - 1_000, false] as const, [endMs - 1, false] as const],
+        ...[[endMs, true] as const, [endMs + 1, true] as const, [endMs + 60_000, true] as const],
+      ])
+        expect((await refusal({ exp }, atMs)) !== null, String(atMs - endMs)).toBe(isOver)
+      expect(await refusal({ exp }, endMs)).toBe('JWT token expired')
+    },
+  )
 
   test('issued in the future beyond the tolerance: refused', async () => {
     expect(await refusal({ iat: START_S + TOLERANCE_S })).toBeNull()

@@ -41,19 +41,27 @@ describe('readConfig', () => {
       WORKER_ROLES: 'orders,sales',
       PROBE_PORT: '70000',
     })
-    for (const name of ['REDIS_URL', 'VAULT_KEYS', 'WORKER_ROLES', 'PROBE_PORT']) expect(text).toContain(name)
+    for (const name of ['REDIS_URL', 'VAULT_KEYS', 'WORKER_ROLES', 'PROBE_PORT'])
+      expect(text).toContain(name)
     expect(text).toContain('a port, 0 to 65535')
-    for (const value of ['secret-host', 'c2hvcnQ', 'sales', '70000']) expect(text).not.toContain(value)
+    for (const value of ['secret-host', 'c2hvcnQ', 'sales', '70000'])
+      expect(text).not.toContain(value)
   })
 
   test.each<[string, Record<string, string>, string]>([
     ['a sandbox without its URL', { ALPACA_ENV: 'sandbox' }, 'ALPACA_SANDBOX_URL is missing'],
-    ['a URL without saying sandbox', { ALPACA_SANDBOX_URL: 'http://127.0.0.1:1' }, 'say ALPACA_ENV=sandbox'],
+    [
+      'a URL without saying sandbox',
+      { ALPACA_SANDBOX_URL: 'http://127.0.0.1:1' },
+      'say ALPACA_ENV=sandbox',
+    ],
     ['half a data key', { ALPACA_DATA_KEY_ID: 'K' }, 'go together'],
     ['a key without a name', { VAULT_KEYS: key }, 'VAULT_KEYS'],
     ['two keys of one name', { VAULT_KEYS: `a:${key},a:${key}` }, 'VAULT_KEYS'],
     ['an address that is a name', { LISTEN_HOST: 'localhost' }, 'LISTEN_HOST'],
-  ])('%s is refused', (_what, change, text) => expect(refusalOf({ ...good, ...change })).toContain(text))
+  ])('%s is refused', (_what, change, text) =>
+    expect(refusalOf({ ...good, ...change })).toContain(text),
+  )
 
   test('what belongs together is checked also where something else is wrong', () => {
     const text = refusalOf({ ...good, REDIS_URL: 'x', ALPACA_ENV: 'sandbox' })

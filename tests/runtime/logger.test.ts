@@ -17,7 +17,10 @@ function written(write: (log: ReturnType<typeof createLogger>) => void): string 
 
 describe('createLogger', () => {
   test('a line is JSON: a level by name, a time, an event and its fields', () => {
-    const line = JSON.parse(written((log) => log.info({ orderId: 'o1' }, 'order.done'))) as Record<string, unknown>
+    const line = JSON.parse(written((log) => log.info({ orderId: 'o1' }, 'order.done'))) as Record<
+      string,
+      unknown
+    >
     expect(line).toMatchObject({ level: 'info', name: 'test', orderId: 'o1', msg: 'order.done' })
     expect(line['time']).toMatch(/^\d{4}-.*Z$/)
   })
@@ -33,7 +36,10 @@ describe('createLogger', () => {
 
   test('an error is its type, code, message, stack and cause, never its other fields', () => {
     const cause = Object.assign(new Error('inner'), { config: { headers: { key: 'HIDDEN' } } })
-    const error = Object.assign(new TypeError('outer', { cause }), { code: 'E1', response: 'HIDDEN' })
+    const error = Object.assign(new TypeError('outer', { cause }), {
+      code: 'E1',
+      response: 'HIDDEN',
+    })
     const text = written((log) => log.error({ error }, 'x'))
     expect(text).not.toContain('HIDDEN')
     expect(JSON.parse(text)).toMatchObject({

@@ -12,7 +12,14 @@ test.each([
   ],
   [
     'rediss://relay:p@[::1]:1/',
-    { ...nobody, kind: 'single', isTls: true, username: 'relay', password: 'p', nodes: [{ host: '::1', port: 1 }] },
+    {
+      ...nobody,
+      kind: 'single',
+      isTls: true,
+      username: 'relay',
+      password: 'p',
+      nodes: [{ host: '::1', port: 1 }],
+    },
   ],
   [
     'redis+sentinel://u:p@a,b:5000/main/2',
@@ -55,5 +62,7 @@ test.each([
   ['an empty node', 'redis+cluster://a,,b'],
 ])('%s is refused, and not repeated in the error', (_name, url) => {
   expect(redisUrlSetting.schema.safeParse(url).success).toBe(false)
-  expect(() => connectRedis(url, 'prompt', createLogger('test', 'silent'))).toThrow(/^The URL of Redis is not valid$/)
+  expect(() => connectRedis(url, 'prompt', createLogger('test', 'silent'))).toThrow(
+    /^The URL of Redis is not valid$/,
+  )
 })

@@ -4,7 +4,11 @@ import { connectRedis, createLogger, linkTrouble } from '#runtime'
 import type { RedisPatience } from '../../src/runtime/redis.ts'
 import { HEARTBEAT_LIMITS } from '../../src/runtime/redis-heartbeat.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
-import { startLinedCluster, startLinedSentinel, startRedisSentinel } from '../support/redis-groups.ts'
+import {
+  startLinedCluster,
+  startLinedSentinel,
+  startRedisSentinel,
+} from '../support/redis-groups.ts'
 import { RedisLine } from '../support/redis-line.ts'
 
 /** A silent link is replaced after 200 ms, a blocking one after 2 s. */
@@ -47,7 +51,9 @@ describe('a link that went silent', () => {
     expect(linkTrouble(redis)).toBeUndefined()
     line.silence()
     const answer = redis.get('a')
-    await expect.poll(() => linkTrouble(redis), { ...soon, interval: 2 }).toBe('Redis does not answer')
+    await expect
+      .poll(() => linkTrouble(redis), { ...soon, interval: 2 })
+      .toBe('Redis does not answer')
     expect(await answer).toBe('here')
     await expect.poll(() => linkTrouble(redis), soon).toBeUndefined()
     expect(line.count).toBe(2)
@@ -61,7 +67,9 @@ describe('a link that went silent', () => {
     await sub.subscribe('news')
     line.silence()
     const publisher = server.connect()
-    await expect.poll(async () => [await publisher.publish('news', 'new'), heard.at(-1)][1], soon).toBe('new')
+    await expect
+      .poll(async () => [await publisher.publish('news', 'new'), heard.at(-1)][1], soon)
+      .toBe('new')
     expect(linkTrouble(sub)).toBeUndefined()
   })
 
@@ -98,7 +106,9 @@ describe('a link that went silent', () => {
     onTestFinished(() => blocking.disconnect())
     await blocking.ping()
     line.silence(1)
-    await expect.poll(() => linkTrouble(redis), { ...soon, interval: 2 }).toBe('Redis does not answer')
+    await expect
+      .poll(() => linkTrouble(redis), { ...soon, interval: 2 })
+      .toBe('Redis does not answer')
     expect(await blocking.ping()).toBe('PONG')
     expect(line.count).toBe(3)
   })
@@ -150,7 +160,8 @@ describe('every link of a Cluster goes silent', () => {
     await expect.poll(() => works(redis), soon).toBe('works')
     await expect.poll(() => works(blocking), soon).toBe('works')
     await expect.poll(() => linkTrouble(redis), soon).toBeUndefined()
-    for (const [n, line] of group.lines.entries()) expect(line.count).toBeGreaterThan(before[n] ?? 0)
+    for (const [n, line] of group.lines.entries())
+      expect(line.count).toBeGreaterThan(before[n] ?? 0)
   }, 60_000)
 })
 
@@ -185,7 +196,8 @@ describe('with Sentinels', () => {
   }, 60_000)
 
   test('an old master that goes on answering is left as soon as another takes its place', async () => {
-    // A Sentinel that makes it a replica ends its clients' connections in the same step: without that command it can do neither.
+    // A Sentinel that makes it a replica ends its clients' connections in the same step: without
+    // that command it can do neither.
     await using group = await startRedisSentinel(['--rename-command', 'CLIENT', ''])
     const redis = open(group.url)
     await redis.set('a', 'old')

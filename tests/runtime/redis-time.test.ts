@@ -8,7 +8,9 @@ let redis: TestRedis
 beforeAll(async () => void (redis = await startRedis()))
 afterAll(() => redis.stop())
 
-/** A Redis whose time runs with the test's clock, `aheadMs` ahead of it, and answers after `slowMs`. */
+/**
+ * A Redis whose time runs with the test's clock, `aheadMs` ahead of it, and answers after `slowMs`.
+ */
 async function start({ aheadMs = 0, slowMs = 0 } = {}) {
   const clock = new FakeClock()
   const remote = { aheadMs, slowMs, isAway: false }

@@ -3,19 +3,30 @@ import { type MoneyMoveRequest, type Sandbox, startSandbox } from '#sandbox'
 import { officialSdk } from './official-sdk.ts'
 import { call } from './wire.ts'
 
-/** What moves an account besides fills, how it is listed, and what the account was worth meanwhile. */
+/**
+ * What moves an account besides fills, how it is listed, and what the account was worth meanwhile.
+ */
 
 let sandbox: Sandbox
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'activities', fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'activities',
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   sandbox.control.setPrice('AAPL', { bid: '100', ask: '100', last: '100' })
 })
 
 afterEach(() => sandbox.close())
 
 const move = (type: MoneyMoveRequest['type'], amount: string, symbol?: string): unknown =>
-  sandbox.control.moveMoney('demo-key', { type, amount, ...(symbol === undefined ? {} : { symbol }) })
+  sandbox.control.moveMoney('demo-key', {
+    type,
+    amount,
+    ...(symbol === undefined ? {} : { symbol }),
+  })
 const books = () => sandbox.control.ledger('demo-key').accounts['demo-key']
 const list = async (query: string): Promise<string[]> => {
   const { body } = await call(sandbox, 'GET', `/v2/account/activities${query}`)
@@ -83,7 +94,11 @@ test('types, categories, direction and pages choose', async () => {
   expect(await list('?category=non_trade_activity')).toHaveLength(6)
   const pages: string[] = []
   for (let token = ''; ;) {
-    const { body } = await call(sandbox, 'GET', `/v2/account/activities?page_size=2&page_token=${token}`)
+    const { body } = await call(
+      sandbox,
+      'GET',
+      `/v2/account/activities?page_size=2&page_token=${token}`,
+    )
     const page = body as { id: string; activity_type: string }[]
     if (page.length === 0) break
     pages.push(...page.map(({ activity_type }) => activity_type))
@@ -121,17 +136,28 @@ test('portfolio history is numbers, and deposits are no profit', async () => {
     '/v2/account/portfolio/history?period=1W&timeframe=1D&cashflow_types=CSD,FEE',
   )
   expect(body).toMatchObject({ base_value: 100_000, timeframe: '1D' })
-  const series = body as Record<'timestamp' | 'equity' | 'profit_loss' | 'profit_loss_pct', number[]>
+  const series = body as Record<
+    'timestamp' | 'equity' | 'profit_loss' | 'profit_loss_pct',
+    number[]
+  >
   const { cashflow } = body as { cashflow: Record<string, number[]> }
   expect(
-    new Set([...Object.values(series).flatMap((values) => (Array.isArray(values) ? [values.length] : []))]).size,
+    new Set([
+      ...Object.values(series).flatMap((values) => (Array.isArray(values) ? [values.length] : [])),
+    ]).size,
   ).toBe(1)
   // 40 shares at 30, bought for 1000; a dividend of 2.5, a fee of 1.5.
   expect(series.profit_loss.at(-1)).toBe(201)
-  expect(Object.fromEntries(Object.entries(cashflow).map(([type, values]) => [type, values.at(-1)]))).toEqual({
+  expect(
+    Object.fromEntries(Object.entries(cashflow).map(([type, values]) => [type, values.at(-1)])),
+  ).toEqual({
     CSD: 1000,
     FEE: -1.5,
   })
-  expect((await call(sandbox, 'GET', '/v2/account/portfolio/history?timeframe=2Min')).status).toBe(422)
-  expect((await call(sandbox, 'GET', '/v2/account/portfolio/history?timeframe=1Min&period=1M')).status).toBe(422)
+  expect((await call(sandbox, 'GET', '/v2/account/portfolio/history?timeframe=2Min')).status).toBe(
+    422,
+  )
+  expect(
+    (await call(sandbox, 'GET', '/v2/account/portfolio/history?timeframe=1Min&period=1M')).status,
+  ).toBe(422)
 })

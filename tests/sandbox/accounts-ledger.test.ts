@@ -35,7 +35,14 @@ type Step = readonly [method: string, path: string, body?: object]
 const order = (symbol: string, side: string, qty: string, extra: object = {}): Step => [
   'POST',
   '/v2/orders',
-  { symbol, side, qty, type: 'market', time_in_force: symbol === 'BTC/USD' ? 'gtc' : 'day', ...extra },
+  {
+    symbol,
+    side,
+    qty,
+    type: 'market',
+    time_in_force: symbol === 'BTC/USD' ? 'gtc' : 'day',
+    ...extra,
+  },
 ]
 const advance = (ms: number): Step => ['POST', '/_sandbox/clock/advance', { ms }]
 
@@ -52,7 +59,11 @@ const steps: readonly Step[] = [
   ['POST', '/_sandbox/faults', { kind: 'error_after', status: 503, path: '/v2/orders' }],
   order('NVDA', 'buy', '5'),
   advance(60_000),
-  ['POST', '/_sandbox/accounts/activities', { keyId: 'demo-key', type: 'DIV', amount: '0.24', symbol: 'AAPL' }],
+  [
+    'POST',
+    '/_sandbox/accounts/activities',
+    { keyId: 'demo-key', type: 'DIV', amount: '0.24', symbol: 'AAPL' },
+  ],
   ['DELETE', '/v2/orders'],
   advance(3_600_000),
   order('MSFT', 'sell', '7'),
@@ -63,7 +74,10 @@ async function run(seed: string): Promise<string> {
   const url = await startProcess(seed)
   for (const [method, path, body] of steps) {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-    const headers = { ...demoKeys, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+    const headers = {
+      ...demoKeys,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    }
     await (await fetch(url + path, { method, headers, ...sent })).text()
   }
   return (await fetch(`${url}/_sandbox/ledger`)).text()
@@ -74,7 +88,10 @@ test('two processes with one seed agree to the byte; another seed does not', asy
   expect(second).toBe(first)
   expect(other).not.toBe(first)
   const ledger = JSON.parse(first) as {
-    accounts: Record<string, { orders: unknown[]; executions: unknown[]; activities: { activity_type: string }[] }>
+    accounts: Record<
+      string,
+      { orders: unknown[]; executions: unknown[]; activities: { activity_type: string }[] }
+    >
     requestsReceived: number
     requests: unknown[]
   }

@@ -8,8 +8,14 @@ import { call, Wire } from './wire.ts'
 const buy = { symbol: 'AAPL', qty: '1', side: 'buy', type: 'market', time_in_force: 'day' }
 
 test('virtual time moves by command only, and everything due happens on the way', async () => {
-  await using sandbox = await startSandbox({ seed: 'time', time: 'virtual', fillDelayMs: 60_000, partialFills: false })
-  const time = async () => ((await call(sandbox, 'GET', '/v2/clock')).body as { timestamp: string }).timestamp
+  await using sandbox = await startSandbox({
+    seed: 'time',
+    time: 'virtual',
+    fillDelayMs: 60_000,
+    partialFills: false,
+  })
+  const time = async () =>
+    ((await call(sandbox, 'GET', '/v2/clock')).body as { timestamp: string }).timestamp
   const status = async () => {
     const { body } = await call(sandbox, 'GET', '/v2/orders?status=all')
     return (body as { status: string }[]).map((order) => order.status)
@@ -23,7 +29,9 @@ test('virtual time moves by command only, and everything due happens on the way'
   await sandbox.control.advanceTime(1)
   expect(await status()).toEqual(['filled'])
   const [execution] = sandbox.control.ledger('demo-key').accounts['demo-key']?.executions ?? []
-  expect(execution).toMatchObject({ transaction_time: expect.stringMatching(/^2024-01-02T14:31:00\.000/) as unknown })
+  expect(execution).toMatchObject({
+    transaction_time: expect.stringMatching(/^2024-01-02T14:31:00\.000/) as unknown,
+  })
 })
 
 test('an hour of ticks is one call', async () => {
@@ -44,12 +52,19 @@ test('streams stay up while virtual time flies', async () => {
 })
 
 test('at speed 60 a minute of the market is a second', async () => {
-  await using sandbox = await startSandbox({ speed: 60, fillDelayMs: 3_000, tickMs: 0, partialFills: false })
+  await using sandbox = await startSandbox({
+    speed: 60,
+    fillDelayMs: 3_000,
+    tickMs: 0,
+    partialFills: false,
+  })
   await call(sandbox, 'POST', '/v2/orders', buy)
   const books = () => sandbox.control.ledger('demo-key').accounts['demo-key']
   await expect.poll(() => books()?.executions.length, { timeout: 900 }).toBe(1)
   const [order] = books()?.orders as { submitted_at: string; filled_at: string }[]
-  expect(Date.parse(order?.filled_at ?? '') - Date.parse(order?.submitted_at ?? '')).toBeGreaterThanOrEqual(2_900)
+  expect(
+    Date.parse(order?.filled_at ?? '') - Date.parse(order?.submitted_at ?? ''),
+  ).toBeGreaterThanOrEqual(2_900)
 })
 
 test('real time is not advanced by command', async () => {

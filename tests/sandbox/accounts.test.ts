@@ -15,7 +15,13 @@ let sandbox: Sandbox
 const clock = new FakeClock()
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'accounts', clock, fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'accounts',
+    clock,
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
 })
 
 afterEach(() => sandbox.close())
@@ -25,18 +31,34 @@ const keysOf = (keyId: string) => ({ 'apca-api-key-id': keyId, 'apca-api-secret-
 
 describe('opening', () => {
   test('an account is opened with cash, multiplier and flags', async () => {
-    const setup = { keyId: 'k', secret: 's', cash: '5000', multiplier: 4, flags: { shortingEnabled: false } }
+    const setup = {
+      keyId: 'k',
+      secret: 's',
+      cash: '5000',
+      multiplier: 4,
+      flags: { shortingEnabled: false },
+    }
     expect((await call(sandbox, 'POST', '/_sandbox/accounts', setup, {})).status).toBe(200)
     const account = await call(sandbox, 'GET', '/v2/account', undefined, keysOf('k'))
-    expect(account.body).toMatchObject({ cash: '5000', buying_power: '20000', shorting_enabled: false })
+    expect(account.body).toMatchObject({
+      cash: '5000',
+      buying_power: '20000',
+      shorting_enabled: false,
+    })
     const refused = await call(sandbox, 'POST', '/v2/orders', short, keysOf('k'))
-    expect(refused).toMatchObject({ status: 403, body: { message: 'account is not allowed to short' } })
+    expect(refused).toMatchObject({
+      status: 403,
+      body: { message: 'account is not allowed to short' },
+    })
   })
 
   test('accounts come from a file, and a wrong file is named', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'accounts-'))
     const file = join(folder, 'accounts.json')
-    await writeFile(file, JSON.stringify([{ keyId: 'k', secret: 's', flags: { accountBlocked: true } }]))
+    await writeFile(
+      file,
+      JSON.stringify([{ keyId: 'k', secret: 's', flags: { accountBlocked: true } }]),
+    )
     await using server = await startSandbox({ tickMs: 0, accounts: readAccountsFile(file) })
     const account = await call(server, 'GET', '/v2/account', undefined, keysOf('k'))
     expect(account.body).toMatchObject({ cash: '100000', account_blocked: true })
@@ -48,7 +70,8 @@ describe('opening', () => {
 
   test('a bearer token opens the account for REST', async () => {
     sandbox.control.addAccount({ keyId: 'k', secret: 's', cash: '7', oauthToken: 'token' })
-    const withToken = (authorization: string) => call(sandbox, 'GET', '/v2/account', undefined, { authorization })
+    const withToken = (authorization: string) =>
+      call(sandbox, 'GET', '/v2/account', undefined, { authorization })
     expect((await withToken('Bearer token')).body).toMatchObject({ cash: '7' })
     expect((await withToken('Bearer other')).status).toBe(401)
     sandbox.control.revokeKey('k')
@@ -82,7 +105,10 @@ describe('rate limits', () => {
   test('without headers a refusal says nothing but its body, and another account is not limited', async () => {
     sandbox.control.setRateLimit('demo-key', { perMinute: 0, headers: false })
     const answer = await call(sandbox, 'GET', '/v2/clock')
-    expect(answer).toMatchObject({ status: 429, body: { code: 42910000, message: 'rate limit exceeded' } })
+    expect(answer).toMatchObject({
+      status: 429,
+      body: { code: 42910000, message: 'rate limit exceeded' },
+    })
     expect([...answer.headers.keys()].filter((name) => /ratelimit|retry/.test(name))).toEqual([])
     const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
     expect((await call(sandbox, 'GET', '/v2/clock', undefined, other)).status).toBe(200)
@@ -97,10 +123,19 @@ describe('the limit of all accounts', () => {
     await using server = await startSandbox({ clock, tickMs: 0, rateLimit })
     const { trading } = officialSdk(server)
     const first = await call(server, 'GET', '/v2/clock')
-    expect(Object.fromEntries(first.headers)).toMatchObject({ 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '1' })
+    expect(Object.fromEntries(first.headers)).toMatchObject({
+      'x-ratelimit-limit': '2',
+      'x-ratelimit-remaining': '1',
+    })
     await trading.account.getAccount()
     await expect(trading.account.getAccount()).rejects.toMatchObject({
-      ...{ name: 'RateLimitError', status: 429, code: 42910000, rateLimit: undefined, retryAfterMs: undefined },
+      ...{
+        name: 'RateLimitError',
+        status: 429,
+        code: 42910000,
+        rateLimit: undefined,
+        retryAfterMs: undefined,
+      },
     })
     const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
     expect((await call(server, 'GET', '/v2/clock', undefined, other)).status).toBe(200)
@@ -113,7 +148,10 @@ describe('the limit of all accounts', () => {
 
   test.each([
     [[], { perMinute: 200, headers: true }],
-    [['--rate-limit', '30', '--rate-limit-headers', 'until-over'], { perMinute: 30, headers: 'until_over' }],
+    [
+      ['--rate-limit', '30', '--rate-limit-headers', 'until-over'],
+      { perMinute: 30, headers: 'until_over' },
+    ],
     [['--rate-limit-headers', 'never'], { perMinute: 200, headers: false }],
     [['--rate-limit', '0'], undefined],
   ])('on the command line %o means %o', (flags, rateLimit) => {
@@ -127,28 +165,47 @@ describe('configurations', () => {
     { symbol: 'AAPL', qty: '0.5', side: 'buy', type: 'market', time_in_force: 'day' },
     { symbol: 'AAPL', notional: '50', side: 'buy', type: 'market', time_in_force: 'day' },
   ]
-  test.each(fractions)('without fractional trading %o is refused; shares and coins are not', async (order) => {
-    await call(sandbox, 'PATCH', '/v2/account/configurations', { fractional_trading: false })
-    expect(await call(sandbox, 'POST', '/v2/orders', order)).toMatchObject({
-      status: 403,
-      body: { code: 40310000, message: 'account is not allowed to trade fractional shares' },
-    })
-    const coins = { symbol: 'BTC/USD', qty: '0.1', side: 'buy', type: 'market', time_in_force: 'gtc' }
-    expect((await call(sandbox, 'POST', '/v2/orders', coins)).status).toBe(200)
-    expect((await call(sandbox, 'POST', '/v2/orders', { ...short, side: 'buy' })).status).toBe(200)
-    const answer = await call(sandbox, 'PATCH', '/v2/account/configurations', { fractional_trading: true })
-    expect(answer.body).toMatchObject({ fractional_trading: true })
-    expect((await call(sandbox, 'POST', '/v2/orders', order)).status).toBe(200)
-  })
+  test.each(fractions)(
+    'without fractional trading %o is refused; shares and coins are not',
+    async (order) => {
+      await call(sandbox, 'PATCH', '/v2/account/configurations', { fractional_trading: false })
+      expect(await call(sandbox, 'POST', '/v2/orders', order)).toMatchObject({
+        status: 403,
+        body: { code: 40310000, message: 'account is not allowed to trade fractional shares' },
+      })
+      const coins = {
+        symbol: 'BTC/USD',
+        qty: '0.1',
+        side: 'buy',
+        type: 'market',
+        time_in_force: 'gtc',
+      }
+      expect((await call(sandbox, 'POST', '/v2/orders', coins)).status).toBe(200)
+      expect((await call(sandbox, 'POST', '/v2/orders', { ...short, side: 'buy' })).status).toBe(
+        200,
+      )
+      const answer = await call(sandbox, 'PATCH', '/v2/account/configurations', {
+        fractional_trading: true,
+      })
+      expect(answer.body).toMatchObject({ fractional_trading: true })
+      expect((await call(sandbox, 'POST', '/v2/orders', order)).status).toBe(200)
+    },
+  )
 
   test('nothing trades overnight: an order for extended hours given in the evening works from 4:00', async () => {
-    await using night = await startSandbox({ time: 'virtual', marketOpen: 'calendar', tickMs: 0, fillDelayMs: 0 })
+    await using night = await startSandbox({
+      time: 'virtual',
+      marketOpen: 'calendar',
+      tickMs: 0,
+      fillDelayMs: 0,
+    })
     await call(night, 'PATCH', '/v2/account/configurations', { disable_overnight_trading: true })
     // From 9:30 to 21:00 of a Tuesday.
     await night.control.advanceTime(11.5 * 3_600_000)
     const order = { ...short, side: 'buy', type: 'limit', limit_price: '500', extended_hours: true }
     const { body } = await call(night, 'POST', '/v2/orders', order)
-    const state = async () => (await call(night, 'GET', `/v2/orders/${(body as { id: string }).id}`)).body
+    const state = async () =>
+      (await call(night, 'GET', `/v2/orders/${(body as { id: string }).id}`)).body
     await night.control.advanceTime(6.9 * 3_600_000)
     expect(await state()).toMatchObject({ status: 'accepted', filled_qty: '0' })
     await night.control.advanceTime(0.2 * 3_600_000)
@@ -157,7 +214,10 @@ describe('configurations', () => {
 
   test('are read and changed with the SDK, and hold', async () => {
     const { accountConfigurations } = officialSdk(sandbox).trading
-    expect(await accountConfigurations.getAccountConfig()).toMatchObject({ noShorting: false, suspendTrade: false })
+    expect(await accountConfigurations.getAccountConfig()).toMatchObject({
+      noShorting: false,
+      suspendTrade: false,
+    })
     const changed = await call(sandbox, 'PATCH', '/v2/account/configurations', {
       suspend_trade: true,
       no_shorting: true,
@@ -175,9 +235,16 @@ describe('configurations', () => {
       disable_overnight_trading: false,
     })
     const account = (await call(sandbox, 'GET', '/v2/account')).body
-    expect(account).toMatchObject({ multiplier: '1', buying_power: '100000', trade_suspended_by_user: true })
+    expect(account).toMatchObject({
+      multiplier: '1',
+      buying_power: '100000',
+      trade_suspended_by_user: true,
+    })
     const refused = await call(sandbox, 'POST', '/v2/orders', short)
-    expect(refused).toMatchObject({ status: 403, body: { message: 'new orders are rejected by user request' } })
+    expect(refused).toMatchObject({
+      status: 403,
+      body: { message: 'new orders are rejected by user request' },
+    })
   })
 
   test('a wrong setting changes nothing', async () => {
@@ -186,6 +253,8 @@ describe('configurations', () => {
       no_shorting: 'x',
     })
     expect(refused).toMatchObject({ status: 422, body: { code: 40010001 } })
-    expect((await call(sandbox, 'GET', '/v2/account/configurations')).body).toMatchObject({ suspend_trade: false })
+    expect((await call(sandbox, 'GET', '/v2/account/configurations')).body).toMatchObject({
+      suspend_trade: false,
+    })
   })
 })

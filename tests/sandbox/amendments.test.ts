@@ -4,13 +4,21 @@ import { checkBooks } from './books.ts'
 import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 import { call } from './wire.ts'
 
-/** Executions that are busted or corrected after they were told: events, lists, books. Every figure is worked out by hand. */
+/**
+ * Executions that are busted or corrected after they were told: events, lists, books. Every figure
+ * is worked out by hand.
+ */
 
 let sandbox: Sandbox
 let stream: Awaited<ReturnType<typeof sdkTradeStream>>
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'amendments', fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'amendments',
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   stream = await sdkTradeStream(sandbox)
 })
 
@@ -22,7 +30,8 @@ afterEach(async () => {
 })
 
 const { trading } = { trading: () => officialSdk(sandbox).trading }
-const control = (path: string, body: unknown = {}) => call(sandbox, 'POST', `/_sandbox/${path}`, body, {})
+const control = (path: string, body: unknown = {}) =>
+  call(sandbox, 'POST', `/_sandbox/${path}`, body, {})
 
 function books(): AccountLedger {
   const account = sandbox.control.ledger('demo-key').accounts['demo-key']
@@ -42,10 +51,13 @@ async function trade(side: 'buy' | 'sell', qty: string, price: string): Promise<
 }
 
 const position = async () => {
-  const { qty, avgEntryPrice, costBasis } = await trading().positions.getOpenPosition({ symbolOrAssetId: 'AAPL' })
+  const { qty, avgEntryPrice, costBasis } = await trading().positions.getOpenPosition({
+    symbolOrAssetId: 'AAPL',
+  })
   return { qty, avgEntryPrice, costBasis }
 }
-const amendments = () => stream.updates.filter(({ event }) => event === 'trade_bust' || event === 'trade_correct')
+const amendments = () =>
+  stream.updates.filter(({ event }) => event === 'trade_bust' || event === 'trade_correct')
 
 describe('a bust', () => {
   test('is told with the execution it undoes, its price and quantity; order, position and cash follow', async () => {
@@ -57,7 +69,13 @@ describe('a bust', () => {
     await expect.poll(() => amendments()).toHaveLength(1)
     const [bust] = amendments()
     expect(bust).toMatchObject({
-      ...{ event: 'trade_bust', previous_execution_id: first, price: '100', qty: '4', positionQty: '4' },
+      ...{
+        event: 'trade_bust',
+        previous_execution_id: first,
+        price: '100',
+        qty: '4',
+        positionQty: '4',
+      },
       order: { status: 'filled', filledQty: '0' },
     })
     expect(bust?.['execution_id']).not.toBe(first)
@@ -107,11 +125,20 @@ describe('a bust', () => {
     sandbox.control.setPrice('AAPL', { bid: '100', ask: '100', last: '100' })
     sandbox.control.holdMatching()
     const { id = '' } = await trading().orders.postOrder({
-      postOrderRequest: { symbol: 'AAPL', qty: '10', side: 'buy', type: 'market', timeInForce: 'day' },
+      postOrderRequest: {
+        symbol: 'AAPL',
+        qty: '10',
+        side: 'buy',
+        type: 'market',
+        timeInForce: 'day',
+      },
     })
     sandbox.control.fillOrder(id, { qty: '4' })
     sandbox.control.bustExecution(String(books().executions[0]?.['execution_id']))
-    expect(await trading().orders.getOrderByOrderID({ orderId: id })).toMatchObject({ status: 'new', filledQty: '0' })
+    expect(await trading().orders.getOrderByOrderID({ orderId: id })).toMatchObject({
+      status: 'new',
+      filledQty: '0',
+    })
     expect(sandbox.control.fillOrder(id)).toMatchObject({ status: 'filled', filled_qty: '10' })
   })
 
@@ -142,10 +169,20 @@ describe('a correction', () => {
     await trade('buy', '4', '110')
     const [, before] = await trading().accountActivities.getAccountActivities({})
     const answer = await control(`executions/${first}/correct`, { price: '101', qty: '3' })
-    expect(answer.body).toMatchObject({ status: 'filled', filled_qty: '3', filled_avg_price: '101' })
+    expect(answer.body).toMatchObject({
+      status: 'filled',
+      filled_qty: '3',
+      filled_avg_price: '101',
+    })
     await expect.poll(() => amendments()).toHaveLength(1)
     expect(amendments()[0]).toMatchObject({
-      ...{ event: 'trade_correct', previous_execution_id: first, price: '101', qty: '3', positionQty: '7' },
+      ...{
+        event: 'trade_correct',
+        previous_execution_id: first,
+        price: '101',
+        qty: '3',
+        positionQty: '7',
+      },
     })
     // 3 x 101 + 4 x 110 = 743.
     expect(await position()).toEqual({ qty: '7', avgEntryPrice: '106.142857143', costBasis: '743' })
@@ -157,7 +194,11 @@ describe('a correction', () => {
     ])
     expect(rows.body).not.toMatchObject([{ id: before?.id }, {}])
     const old = String((before as unknown as Record<string, unknown>)['id'])
-    const rest = await call(sandbox, 'GET', `/v2/account/activities?direction=asc&page_token=${old}`)
+    const rest = await call(
+      sandbox,
+      'GET',
+      `/v2/account/activities?direction=asc&page_token=${old}`,
+    )
     expect(rest.body).toMatchObject([{ price: '110' }, { price: '101' }])
   })
 
@@ -169,13 +210,23 @@ describe('a correction', () => {
     sandbox.control.endDay()
     expect(books()).toMatchObject({ realized: '40', positions: [{ qty: '2', cost: '220' }] })
     sandbox.control.correctExecution(first, { price: '90' })
-    expect(books()).toMatchObject({ realized: '60', cash: '99840', positions: [{ qty: '2', cost: '220' }] })
+    expect(books()).toMatchObject({
+      realized: '60',
+      cash: '99840',
+      positions: [{ qty: '2', cost: '220' }],
+    })
   })
 
   test('of a crypto trade takes the fee of what stands now', async () => {
     sandbox.control.setPrice('BTC/USD', { bid: '100', ask: '100', last: '100' })
     await trading().orders.postOrder({
-      postOrderRequest: { symbol: 'BTC/USD', qty: '2', side: 'buy', type: 'market', timeInForce: 'gtc' },
+      postOrderRequest: {
+        symbol: 'BTC/USD',
+        qty: '2',
+        side: 'buy',
+        type: 'market',
+        timeInForce: 'gtc',
+      },
     })
     await expect.poll(() => books().positions).toMatchObject([{ symbol: 'BTCUSD', qty: '1.995' }])
     sandbox.control.correctExecution(String(books().executions[0]?.['execution_id']), { qty: '1' })
@@ -188,7 +239,9 @@ describe('a correction', () => {
     const first = await trade('buy', '4', '100')
     sandbox.control.correctExecution(first, { price: '101' })
     const second = String(books().executions[0]?.['execution_id'])
-    expect(() => sandbox.control.correctExecution(first, { price: '102' })).toThrow('no execution that stands')
+    expect(() => sandbox.control.correctExecution(first, { price: '102' })).toThrow(
+      'no execution that stands',
+    )
     sandbox.control.correctExecution(second, { price: '103' })
     sandbox.control.bustExecution(String(books().executions[0]?.['execution_id']))
     expect(books()).toMatchObject({ cash: '100000', realized: '0', positions: [], executions: [] })
@@ -204,15 +257,29 @@ test('event streams name the execution that was amended', async () => {
   const until = new Date(Date.now() + 20).toISOString()
   const headers = { 'apca-api-key-id': 'demo-key', 'apca-api-secret-key': 'demo-secret' }
   const read = async (path: string): Promise<Record<string, unknown>[]> => {
-    const response = await fetch(`${sandbox.url}${path}?since=2020-01-01&until=${until}`, { headers })
-    const blocks = (await response.text()).split('\n\n').filter((block) => block.startsWith('data: '))
-    return blocks.map((block) => JSON.parse(block.slice('data: '.length)) as Record<string, unknown>)
+    const response = await fetch(`${sandbox.url}${path}?since=2020-01-01&until=${until}`, {
+      headers,
+    })
+    const blocks = (await response.text())
+      .split('\n\n')
+      .filter((block) => block.startsWith('data: '))
+    return blocks.map(
+      (block) => JSON.parse(block.slice('data: '.length)) as Record<string, unknown>,
+    )
   }
   const corrected = { activity_type: 'TRD', previous_id: first, price: '101', qty: '4' }
   const busted = { activity_type: 'TRD', previous_id: second, price: '100', qty: '2' }
   expect((await read('/v2beta1/events/activities')).slice(2)).toMatchObject([
-    { ...corrected, net_amount: '-404', details: { execution_type: 'trade_correct', cum_qty: '4', side: 'buy' } },
-    { ...busted, net_amount: '-200', details: { execution_type: 'trade_bust', cum_qty: '0', side: 'buy' } },
+    {
+      ...corrected,
+      net_amount: '-404',
+      details: { execution_type: 'trade_correct', cum_qty: '4', side: 'buy' },
+    },
+    {
+      ...busted,
+      net_amount: '-200',
+      details: { execution_type: 'trade_bust', cum_qty: '0', side: 'buy' },
+    },
   ])
   expect((await read('/v2/events/trades')).slice(-2)).toMatchObject([
     { event: 'trade_correct', previous_execution_id: first },

@@ -4,7 +4,10 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { checkBooks, dice, randomOrder, type Row } from './books.ts'
 import { call } from './wire.ts'
 
-/** The ledger is the oracle of other tests, so its own books must balance, and one seed must give one run. */
+/**
+ * The ledger is the oracle of other tests, so its own books must balance, and one seed must give
+ * one run.
+ */
 
 /** Asks to replace the newest open order; whether it may is the broker's business. */
 async function replaceNewest(sandbox: Sandbox, roll: (sides: number) => number): Promise<void> {
@@ -23,13 +26,22 @@ function nextDay(sandbox: Sandbox): void {
 /** Undoes or changes any execution, as long ago as it may be. */
 function amendAny(sandbox: Sandbox, roll: (sides: number) => number): void {
   const executions = sandbox.control.ledger('demo-key').accounts['demo-key']?.executions ?? []
-  const id = executions[roll(Math.max(1, executions.length))]?.['execution_id'] as string | undefined
+  const id = executions[roll(Math.max(1, executions.length))]?.['execution_id'] as
+    string | undefined
   if (id === undefined) return
   if (roll(2) === 0) sandbox.control.bustExecution(id)
-  else sandbox.control.correctExecution(id, { price: String(180 + roll(9)), qty: String(1 + roll(20)) })
+  else
+    sandbox.control.correctExecution(id, {
+      price: String(180 + roll(9)),
+      qty: String(1 + roll(20)),
+    })
 }
 
-async function randomStep(sandbox: Sandbox, clock: FakeClock, roll: (sides: number) => number): Promise<void> {
+async function randomStep(
+  sandbox: Sandbox,
+  clock: FakeClock,
+  roll: (sides: number) => number,
+): Promise<void> {
   const limit = (170 + roll(30)).toFixed(2)
   const kind = roll(10)
   if (kind === 0) await call(sandbox, 'DELETE', '/v2/orders')
@@ -66,7 +78,11 @@ test('random orders keep every accounting identity after each step', async () =>
 })
 
 test('the same seed and commands give byte-identical ledgers, another seed gives another', async () => {
-  const [first, second, other] = [await play('same', 40), await play('same', 40), await play('diff', 40)]
+  const [first, second, other] = [
+    await play('same', 40),
+    await play('same', 40),
+    await play('diff', 40),
+  ]
   expect(JSON.stringify(second)).toBe(JSON.stringify(first))
   expect(JSON.stringify(other)).not.toBe(JSON.stringify(first))
 })

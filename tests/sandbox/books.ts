@@ -2,12 +2,14 @@ import { Big } from 'big.js'
 import { expect } from 'vitest'
 import type { AccountLedger } from '#sandbox'
 
-// Random trading and the identities that the books must keep through it, for the suites that play it.
+// Random trading and the identities that the books must keep through it, for the suites that play
+// it.
 
 /** One row of a ledger, as JSON. */
 export type Row = Record<string, string | null>
 
-const total = (values: readonly Big[]): Big => values.reduce((sum, value) => sum.plus(value), new Big(0))
+const total = (values: readonly Big[]): Big =>
+  values.reduce((sum, value) => sum.plus(value), new Big(0))
 const signed = ({ qty, side }: Row): Big => new Big(qty ?? 0).times(side === 'buy' ? 1 : -1)
 
 /** Every identity that an account's books must keep. @throws naming the one that does not hold */
@@ -15,7 +17,9 @@ export function checkBooks(account: AccountLedger): void {
   const executions = account.executions as Row[]
   const atCost = total(account.positions.map(({ cost }) => new Big(cost)))
   const books = new Big(account.cash).plus(atCost).plus(account.fees).minus(account.realized)
-  expect(books.toFixed(), 'cash + positions at cost + fees = deposits + realized').toBe(account.deposits)
+  expect(books.toFixed(), 'cash + positions at cost + fees = deposits + realized').toBe(
+    account.deposits,
+  )
   const spent = total(executions.map((row) => signed(row).times(row['price'] ?? 0)))
   const moves = account.activities as Row[]
   const moved = total(moves.map((row) => new Big(row['net_amount'] ?? 0)))
@@ -38,7 +42,10 @@ export function checkBooks(account: AccountLedger): void {
   }
 }
 
-/** Random, but the same for the same seed: a small linear congruential generator, apart from the sandbox's own. */
+/**
+ * Random, but the same for the same seed: a small linear congruential generator, apart from the
+ * sandbox's own.
+ */
 export function dice(seed: number): (sides: number) => number {
   let state = seed
   return (sides) => {
@@ -51,7 +58,13 @@ export function dice(seed: number): (sides: number) => number {
 export function randomOrder(roll: (sides: number) => number): Record<string, unknown> {
   const side = roll(2) === 0 ? 'buy' : 'sell'
   if (roll(8) === 0) {
-    return { symbol: 'BTC/USD', side, type: 'market', time_in_force: 'gtc', qty: `0.0${roll(99)}${1 + roll(9)}` }
+    return {
+      symbol: 'BTC/USD',
+      side,
+      type: 'market',
+      time_in_force: 'gtc',
+      qty: `0.0${roll(99)}${1 + roll(9)}`,
+    }
   }
   const near = (offset: number): string => (185 + offset * (side === 'buy' ? 1 : -1)).toFixed(2)
   const loss = { stop_price: near(-1 - roll(9)) }
@@ -61,7 +74,12 @@ export function randomOrder(roll: (sides: number) => number): Record<string, unk
     { type: 'stop', stop_price: near(roll(20)) },
     { type: 'stop_limit', stop_price: near(roll(20)), limit_price: near(roll(20)) },
     { type: 'trailing_stop', trail_price: String(1 + roll(9)) },
-    { type: 'market', order_class: 'bracket', take_profit: { limit_price: near(1 + roll(9)) }, stop_loss: loss },
+    {
+      type: 'market',
+      order_class: 'bracket',
+      take_profit: { limit_price: near(1 + roll(9)) },
+      stop_loss: loss,
+    },
     { type: 'limit', limit_price: near(0), order_class: 'oto', stop_loss: loss },
     {
       type: 'limit',

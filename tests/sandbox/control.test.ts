@@ -33,10 +33,16 @@ test('an order is held, filled in part by command, and seen in the ledger', asyn
   await control('matching/hold', { symbol: 'AAPL' })
   const { id } = (await call(sandbox, 'POST', '/v2/orders', buy)).body as { id: string }
   const filled = await control(`orders/${id}/fill`, { qty: '3', price: '100.01' })
-  expect(filled.body).toMatchObject({ status: 'partially_filled', filled_qty: '3', filled_avg_price: '100.01' })
+  expect(filled.body).toMatchObject({
+    status: 'partially_filled',
+    filled_qty: '3',
+    filled_avg_price: '100.01',
+  })
   const { body } = await call(sandbox, 'GET', '/_sandbox/ledger?keyId=demo-key', undefined, {})
   expect(body).toMatchObject({
-    accounts: { 'demo-key': { cash: '99699.97', positions: [{ symbol: 'AAPL', qty: '3', cost: '300.03' }] } },
+    accounts: {
+      'demo-key': { cash: '99699.97', positions: [{ symbol: 'AAPL', qty: '3', cost: '300.03' }] },
+    },
     requests: [{ method: 'POST', path: '/v2/orders', keyId: 'demo-key', status: 200, body: buy }],
   })
   expect(Object.keys((body as Ledger).accounts)).toEqual(['demo-key'])
@@ -47,7 +53,8 @@ test('an order is held, filled in part by command, and seen in the ledger', asyn
 test('an answer is held until it is released', async () => {
   await control('answers/hold', { count: 1, keyId: 'demo-key' })
   const posting = call(sandbox, 'POST', '/v2/orders', buy)
-  const waiting = async (): Promise<unknown> => (await call(sandbox, 'GET', '/_sandbox/answers')).body
+  const waiting = async (): Promise<unknown> =>
+    (await call(sandbox, 'GET', '/_sandbox/answers')).body
   await expect.poll(waiting).toEqual({ waiting: 1 })
   expect((await control('answers/release')).body).toEqual({ released: 1 })
   expect((await posting).status).toBe(200)
@@ -56,7 +63,9 @@ test('an answer is held until it is released', async () => {
 test('a new account trades at once', async () => {
   await control('accounts', { keyId: 'third', secret: 's', cash: '5000' })
   const keys = { 'apca-api-key-id': 'third', 'apca-api-secret-key': 's' }
-  expect((await call(sandbox, 'GET', '/v2/account', undefined, keys)).body).toMatchObject({ cash: '5000' })
+  expect((await call(sandbox, 'GET', '/v2/account', undefined, keys)).body).toMatchObject({
+    cash: '5000',
+  })
   expect(await control('accounts', { keyId: 'third', secret: 's' })).toMatchObject({ status: 422 })
 })
 
@@ -90,21 +99,28 @@ const outside = Object.values(networkInterfaces())
   .flat()
   .find((address) => address?.family === 'IPv4' && !address.internal)?.address
 
-test.skipIf(outside === undefined)('control calls from another address are not answered', async () => {
-  await using open = await startSandbox({ host: '0.0.0.0' })
-  const reach = (path: string): Promise<Response> => fetch(`http://${outside}:${open.port}${path}`)
-  expect((await reach('/_sandbox/ledger')).status).toBe(404)
-  expect((await reach('/v2/account')).status).toBe(401)
-})
+test.skipIf(outside === undefined)(
+  'control calls from another address are not answered',
+  async () => {
+    await using open = await startSandbox({ host: '0.0.0.0' })
+    const reach = (path: string): Promise<Response> =>
+      fetch(`http://${outside}:${open.port}${path}`)
+    expect((await reach('/_sandbox/ledger')).status).toBe(404)
+    expect((await reach('/v2/account')).status).toBe(401)
+  },
+)
 
 describe('control calls that a web page makes', () => {
   /** As a browser would: `fetch` of Node lets nobody set the host. */
   const sent = (headers: Record<string, string>, body = ''): Promise<number> =>
     new Promise((resolve, reject) => {
       const { port } = sandbox
-      const asked = request({ port, method: 'POST', path: '/_sandbox/day/end', headers }, (answer) => {
-        answer.resume().once('end', () => resolve(answer.statusCode ?? 0))
-      })
+      const asked = request(
+        { port, method: 'POST', path: '/_sandbox/day/end', headers },
+        (answer) => {
+          answer.resume().once('end', () => resolve(answer.statusCode ?? 0))
+        },
+      )
       asked.once('error', reject).end(body)
     })
 
@@ -117,7 +133,11 @@ describe('control calls that a web page makes', () => {
   ])('from %s are refused', async (_what, headers) => expect(await sent(headers)).toBe(403))
 
   test('with a body of a form are refused, and one of JSON is read', async () => {
-    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x'])
+    for (const type of [
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+    ])
       expect(await sent({ 'content-type': type }, '{}')).toBe(415)
     expect(await sent({ 'content-type': 'application/json; charset=utf-8' }, '{}')).toBe(200)
   })
@@ -130,7 +150,10 @@ describe('control calls that a web page makes', () => {
 
 test('an account has the same id after a restart with another seed', async () => {
   const idOf = async (of: Sandbox): Promise<unknown> => {
-    const { id, account_number: number } = (await call(of, 'GET', '/v2/account')).body as Record<string, unknown>
+    const { id, account_number: number } = (await call(of, 'GET', '/v2/account')).body as Record<
+      string,
+      unknown
+    >
     return [id, number]
   }
   await using other = await startSandbox({ seed: 'another' })
@@ -146,7 +169,10 @@ describe('command line', () => {
     [['--frob'], "Unknown option '--frob'"],
     [['stray'], "Unexpected argument 'stray'"],
   ])('%o is refused', async (flags, words) => {
-    await expect(run(...flags)).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(words) as unknown })
+    await expect(run(...flags)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(words) as unknown,
+    })
   })
 
   test('a taken port is said in one line', async () => {
@@ -156,8 +182,16 @@ describe('command line', () => {
   })
 
   test.each([
-    ['key', { keyId: 'demo-key', secret: 'x' }, /^sandbox cannot start. --accounts: key demo-key is taken\n$/],
-    ['token', { keyId: 'k', secret: 'x', oauthToken: 'demo-token' }, /--accounts: the token of key k is taken\n$/],
+    [
+      'key',
+      { keyId: 'demo-key', secret: 'x' },
+      /^sandbox cannot start. --accounts: key demo-key is taken\n$/,
+    ],
+    [
+      'token',
+      { keyId: 'k', secret: 'x', oauthToken: 'demo-token' },
+      /--accounts: the token of key k is taken\n$/,
+    ],
   ])('an account with a %s that another has is said in one line', async (_name, account, words) => {
     const folder = mkdtempSync(join(tmpdir(), 'accounts-'))
     try {
@@ -171,7 +205,12 @@ describe('command line', () => {
   })
 
   test('an address that is not of this machine is said in one line', async () => {
-    const stderr: unknown = expect.stringMatching(/^sandbox cannot start. This machine has no address 203.0.113.1.*\n$/)
-    await expect(run('--host', '203.0.113.1', '--port', '0')).rejects.toMatchObject({ code: 1, stderr })
+    const stderr: unknown = expect.stringMatching(
+      /^sandbox cannot start. This machine has no address 203.0.113.1.*\n$/,
+    )
+    await expect(run('--host', '203.0.113.1', '--port', '0')).rejects.toMatchObject({
+      code: 1,
+      stderr,
+    })
   })
 })

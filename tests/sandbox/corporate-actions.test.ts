@@ -3,13 +3,21 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { checkBooks } from './books.ts'
 import { call, demoKeys } from './wire.ts'
 
-/** What a company does to its shares: positions and prices change in every account, and no order says so. */
+/**
+ * What a company does to its shares: positions and prices change in every account, and no order
+ * says so.
+ */
 
 const otherKeys = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
 let sandbox: Sandbox
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'corporate actions', fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'corporate actions',
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   sandbox.control.setPrice('AAPL', { bid: '100', ask: '100', last: '100' })
 })
 
@@ -27,7 +35,14 @@ async function trade(side: 'buy' | 'sell', qty: string, headers = demoKeys): Pro
 }
 
 async function rest(side: 'buy' | 'sell', limit: string): Promise<string> {
-  const ticket = { symbol: 'AAPL', qty: '2', side, type: 'limit', limit_price: limit, time_in_force: 'gtc' }
+  const ticket = {
+    symbol: 'AAPL',
+    qty: '2',
+    side,
+    type: 'limit',
+    limit_price: limit,
+    time_in_force: 'gtc',
+  }
   const { body } = await call(sandbox, 'POST', '/v2/orders', ticket)
   const { id } = body as { id: string }
   await expect.poll(() => read(`/v2/orders/${id}`)).toMatchObject({ status: 'new' })
@@ -39,8 +54,13 @@ describe('a split', () => {
     await trade('buy', '10')
     await trade('sell', '3', otherKeys)
     const day = await read('/v2/stocks/AAPL/snapshot')
-    expect(day).toMatchObject({ dailyBar: { h: 185.1, l: 100, c: 100, v: 100 }, prevDailyBar: { c: 185.1 } })
-    expect(await act({ type: 'split', symbol: 'AAPL', ratio: '10' })).toMatchObject({ body: { accounts: 2 } })
+    expect(day).toMatchObject({
+      dailyBar: { h: 185.1, l: 100, c: 100, v: 100 },
+      prevDailyBar: { c: 185.1 },
+    })
+    expect(await act({ type: 'split', symbol: 'AAPL', ratio: '10' })).toMatchObject({
+      body: { accounts: 2 },
+    })
     expect(await read('/v2/positions/AAPL')).toMatchObject({
       qty: '100',
       avg_entry_price: '10',
@@ -49,9 +69,14 @@ describe('a split', () => {
       market_value: '1000',
       lastday_price: '18.51',
     })
-    expect(await read('/v2/positions/AAPL', otherKeys)).toMatchObject({ qty: '-30', avg_entry_price: '10' })
+    expect(await read('/v2/positions/AAPL', otherKeys)).toMatchObject({
+      qty: '-30',
+      avg_entry_price: '10',
+    })
     expect(await read('/v2/account')).toMatchObject({ cash: '99000', equity: '100000' })
-    expect(await read('/v2/account/activities/SPLIT')).toMatchObject([{ symbol: 'AAPL', qty: '90', net_amount: '0' }])
+    expect(await read('/v2/account/activities/SPLIT')).toMatchObject([
+      { symbol: 'AAPL', qty: '90', net_amount: '0' },
+    ])
     expect(await read('/v2/stocks/AAPL/snapshot')).toMatchObject({
       latestQuote: { bp: 10, ap: 10 },
       dailyBar: { h: 18.51, l: 10, c: 10, v: 1000 },
@@ -65,12 +90,21 @@ describe('a split', () => {
     await trade('buy', '25')
     await trade('sell', '7', otherKeys)
     await act({ type: 'split', symbol: 'AAPL', ratio: '0.1' })
-    // 25 become 2.5: two shares, and half of 1,000 in cash. 7 short become 0.7, all of it bought back.
-    expect(await read('/v2/positions/AAPL')).toMatchObject({ qty: '2', avg_entry_price: '1000', current_price: '1000' })
+    // 25 become 2.5: two shares, and half of 1,000 in cash. 7 short become 0.7, all of it bought
+    // back.
+    expect(await read('/v2/positions/AAPL')).toMatchObject({
+      qty: '2',
+      avg_entry_price: '1000',
+      current_price: '1000',
+    })
     expect(books()).toMatchObject({ cash: '98000', realized: '0' })
-    expect(await read('/v2/account/activities/SPLIT')).toMatchObject([{ qty: '-23', net_amount: '500' }])
+    expect(await read('/v2/account/activities/SPLIT')).toMatchObject([
+      { qty: '-23', net_amount: '500' },
+    ])
     expect(books('demo-key-2')).toMatchObject({ cash: '100000', positions: [] })
-    expect(await read('/v2/account/activities/SPLIT', otherKeys)).toMatchObject([{ qty: '7', net_amount: '-700' }])
+    expect(await read('/v2/account/activities/SPLIT', otherKeys)).toMatchObject([
+      { qty: '7', net_amount: '-700' },
+    ])
     checkBooks(books())
     checkBooks(books('demo-key-2'))
   })
@@ -86,12 +120,22 @@ describe('a split', () => {
     await trade('buy', '10')
     const [take, bid] = [await rest('sell', '130'), await rest('buy', '5')]
     await act({ type: 'split', symbol: 'AAPL', ratio: '10' })
-    expect(await read(`/v2/orders/${take}`)).toMatchObject({ status: 'new', qty: '2', limit_price: '130' })
-    expect(await read(`/v2/orders/${bid}`)).toMatchObject({ status: 'new', qty: '2', limit_price: '5' })
+    expect(await read(`/v2/orders/${take}`)).toMatchObject({
+      status: 'new',
+      qty: '2',
+      limit_price: '130',
+    })
+    expect(await read(`/v2/orders/${bid}`)).toMatchObject({
+      status: 'new',
+      qty: '2',
+      limit_price: '5',
+    })
     // A bid of before is suddenly above the market, and fills there.
     const high = await rest('buy', '9.99')
     await act({ type: 'split', symbol: 'AAPL', ratio: '2' })
-    await expect.poll(() => read(`/v2/orders/${high}`)).toMatchObject({ status: 'filled', filled_avg_price: '5' })
+    await expect
+      .poll(() => read(`/v2/orders/${high}`))
+      .toMatchObject({ status: 'filled', filled_avg_price: '5' })
   })
 
   test('a trade from before it can still be undone', async () => {
@@ -108,7 +152,9 @@ describe('a new symbol', () => {
   test('positions go on under it at the same cost and price, and old orders are canceled', async () => {
     await trade('buy', '10')
     const [take, other] = [await rest('sell', '130'), await rest('buy', '5')]
-    expect(await act({ type: 'symbol_change', symbol: 'AAPL', to: 'NVDA' })).toMatchObject({ body: { accounts: 1 } })
+    expect(await act({ type: 'symbol_change', symbol: 'AAPL', to: 'NVDA' })).toMatchObject({
+      body: { accounts: 1 },
+    })
     expect((await call(sandbox, 'GET', '/v2/positions/AAPL')).status).toBe(404)
     expect(await read('/v2/positions/NVDA')).toMatchObject({
       symbol: 'NVDA',
@@ -117,7 +163,8 @@ describe('a new symbol', () => {
       avg_entry_price: '100',
       current_price: '100',
     })
-    for (const id of [take, other]) expect(await read(`/v2/orders/${id}`)).toMatchObject({ status: 'canceled' })
+    for (const id of [take, other])
+      expect(await read(`/v2/orders/${id}`)).toMatchObject({ status: 'canceled' })
     expect(await read('/v2/account/activities/NC?direction=asc')).toMatchObject([
       { symbol: 'AAPL', qty: '-10', net_amount: '0' },
       { symbol: 'NVDA', qty: '10', net_amount: '0' },
@@ -130,7 +177,9 @@ describe('a new symbol', () => {
     await trade('buy', '10')
     await act({ type: 'symbol_change', symbol: 'AAPL', to: 'NVDA' })
     const [execution] = books().executions as { execution_id: string }[]
-    expect(() => sandbox.control.bustExecution(execution!.execution_id)).toThrow('the symbol has changed since')
+    expect(() => sandbox.control.bustExecution(execution!.execution_id)).toThrow(
+      'the symbol has changed since',
+    )
     checkBooks(books())
   })
 })

@@ -3,7 +3,10 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { checkBooks } from './books.ts'
 import { call, Wire } from './wire.ts'
 
-/** What is different about crypto: a fee taken out of what is received, and a position that is named without its slash. */
+/**
+ * What is different about crypto: a fee taken out of what is received, and a position that is named
+ * without its slash.
+ */
 
 let sandbox: Sandbox
 
@@ -28,7 +31,11 @@ async function trade(side: 'buy' | 'sell', qty: string): Promise<unknown> {
 }
 
 test('a buy of 0.1 fills 0.1 and leaves 0.09975, bought at the same price', async () => {
-  expect(await trade('buy', '0.1')).toMatchObject({ symbol: 'BTC/USD', status: 'filled', filled_qty: '0.1' })
+  expect(await trade('buy', '0.1')).toMatchObject({
+    symbol: 'BTC/USD',
+    status: 'filled',
+    filled_qty: '0.1',
+  })
   expect(await read('/v2/positions/BTCUSD')).toMatchObject({
     symbol: 'BTCUSD',
     qty: '0.09975',
@@ -57,26 +64,49 @@ test('the fill on the stream is gross, and tells the position that is left', asy
 
 test('what is left is all that can be sold, and a sale pays its fee in dollars', async () => {
   await trade('buy', '0.1')
-  const gross = { symbol: 'BTC/USD', qty: '0.1', side: 'sell', type: 'market', time_in_force: 'gtc' }
+  const gross = {
+    symbol: 'BTC/USD',
+    qty: '0.1',
+    side: 'sell',
+    type: 'market',
+    time_in_force: 'gtc',
+  }
   const refused = await call(sandbox, 'POST', '/v2/orders', gross)
   expect([refused.status, refused.body]).toEqual([
     403,
-    { code: 40310000, message: 'insufficient balance for BTC (requested: 0.1, available: 0.09975)' },
+    {
+      code: 40310000,
+      message: 'insufficient balance for BTC (requested: 0.1, available: 0.09975)',
+    },
   ])
   await trade('sell', '0.09975')
   expect((await call(sandbox, 'GET', '/v2/positions/BTCUSD')).status).toBe(404)
   // 0.09975 x 50,000 = 4,987.50 received, less 25 basis points of it, 12.47.
   expect(books()).toMatchObject({ cash: '99975.03', fees: '24.97', positions: [] })
-  expect(await read('/v2/account/activities/FEE')).toMatchObject([{ activity_type: 'FEE', net_amount: '-12.47' }])
+  expect(await read('/v2/account/activities/FEE')).toMatchObject([
+    { activity_type: 'FEE', net_amount: '-12.47' },
+  ])
   checkBooks(books())
 })
 
 test('a trade that is undone gives its fee back', async () => {
   sandbox.control.armFault({ kind: 'bust_trade' })
-  const ticket = { symbol: 'BTC/USD', qty: '0.1', side: 'buy', type: 'market', time_in_force: 'gtc' }
+  const ticket = {
+    symbol: 'BTC/USD',
+    qty: '0.1',
+    side: 'buy',
+    type: 'market',
+    time_in_force: 'gtc',
+  }
   await call(sandbox, 'POST', '/v2/orders', ticket)
   await expect.poll(() => books().activities.length).toBe(2)
-  expect(books()).toMatchObject({ cash: '100000', fees: '0', realized: '0', positions: [], executions: [] })
+  expect(books()).toMatchObject({
+    cash: '100000',
+    fees: '0',
+    realized: '0',
+    positions: [],
+    executions: [],
+  })
   checkBooks({ ...books(), orders: [] })
 })
 
@@ -84,5 +114,9 @@ test('stocks pay nothing', async () => {
   const ticket = { symbol: 'AAPL', qty: '10', side: 'buy', type: 'market', time_in_force: 'day' }
   await call(sandbox, 'POST', '/v2/orders', ticket)
   await expect.poll(() => books().executions.length).toBe(1)
-  expect(books()).toMatchObject({ fees: '0', activities: [], positions: [{ symbol: 'AAPL', qty: '10' }] })
+  expect(books()).toMatchObject({
+    fees: '0',
+    activities: [],
+    positions: [{ symbol: 'AAPL', qty: '10' }],
+  })
 })

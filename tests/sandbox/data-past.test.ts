@@ -4,7 +4,10 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { FakeClock } from '../support/fake-clock.ts'
 import { call } from './wire.ts'
 
-/** The trades and quotes since the start, one by one. The clock starts on Friday 2024-03-15, at 10:00 in New York. */
+/**
+ * The trades and quotes since the start, one by one. The clock starts on Friday 2024-03-15, at
+ * 10:00 in New York.
+ */
 
 let clock: FakeClock
 let sandbox: Sandbox
@@ -23,16 +26,25 @@ beforeEach(async () => {
 afterEach(() => sandbox.close())
 
 type Tick = Record<string, unknown>
-type Page = { next_page_token: string | null; trades?: Record<string, Tick[]>; quotes?: Record<string, Tick[]> }
+type Page = {
+  next_page_token: string | null
+  trades?: Record<string, Tick[]>
+  quotes?: Record<string, Tick[]>
+}
 const get = (path: string) => call(sandbox, 'GET', path)
-const page = async (query: string): Promise<Page> => (await get(`/v2/stocks/trades?${query}`)).body as Page
+const page = async (query: string): Promise<Page> =>
+  (await get(`/v2/stocks/trades?${query}`)).body as Page
 const START = '2024-03-15T14:00:00'
 
 test('every trade and quote since the start is there, as the streams told it', async () => {
   const common = { x: 'V', c: ['@'], z: 'C', s: 100, i: expect.any(Number) as unknown }
   expect((await get('/v2/stocks/trades?symbols=MSFT,AAPL,NOPE')).body).toStrictEqual({
     trades: {
-      AAPL: [190, 191, 192].map((p, second) => ({ ...common, p, t: `${START.slice(0, -1)}${second}.000Z` })),
+      AAPL: [190, 191, 192].map((p, second) => ({
+        ...common,
+        p,
+        t: `${START.slice(0, -1)}${second}.000Z`,
+      })),
       MSFT: [{ ...common, p: 400, t: `${START.slice(0, -1)}3.000Z` }],
     },
     next_page_token: null,
@@ -48,7 +60,9 @@ test('a stretch of it, the newest first, and page by page over the symbols', asy
   const prices = (ticks: readonly Tick[] = []): unknown[] => ticks.map(({ p }) => p)
   const stretch = await page(`symbols=AAPL&start=${START}.500Z&end=${START.slice(0, -1)}2Z`)
   expect(prices(stretch.trades?.['AAPL'])).toEqual([191, 192])
-  expect(prices((await page('symbols=AAPL&sort=desc&limit=2')).trades?.['AAPL'])).toEqual([192, 191])
+  expect(prices((await page('symbols=AAPL&sort=desc&limit=2')).trades?.['AAPL'])).toEqual([
+    192, 191,
+  ])
   for (const [sort, expected] of [
     ['asc', [190, 191, 192, 400]],
     ['desc', [192, 191, 190, 400]],
@@ -56,7 +70,9 @@ test('a stretch of it, the newest first, and page by page over the symbols', asy
     const seen: unknown[] = []
     let token = ''
     for (let pages = 0; pages < 2; pages += 1) {
-      const { trades = {}, next_page_token } = await page(`symbols=AAPL,MSFT&limit=2&sort=${sort}&page_token=${token}`)
+      const { trades = {}, next_page_token } = await page(
+        `symbols=AAPL,MSFT&limit=2&sort=${sort}&page_token=${token}`,
+      )
       seen.push(...Object.values(trades).flatMap(prices))
       token = next_page_token ?? ''
     }
@@ -74,7 +90,10 @@ test('before the start there was nothing, and a wrong question is refused', asyn
     status: 404,
     body: { message: 'no trade found for NOPE' },
   })
-  expect(await get('/v2/stocks/trades')).toMatchObject({ status: 400, body: { message: 'symbols is required' } })
+  expect(await get('/v2/stocks/trades')).toMatchObject({
+    status: 400,
+    body: { message: 'symbols is required' },
+  })
   expect(await get('/v2/stocks/AAPL/quotes?limit=0')).toMatchObject({ status: 400 })
   expect(await get('/v2/stocks/AAPL/quotes?page_token=x')).toMatchObject({ status: 400 })
 })
@@ -88,10 +107,12 @@ test('crypto is open to all', async () => {
 })
 
 test('the oldest is forgotten when there is too much, and the pages of the rest stay whole', async () => {
-  for (let trade = 0; trade < 7_000; trade += 1) sandbox.control.setPrice('AAPL', { last: String(1_000 + trade) })
+  for (let trade = 0; trade < 7_000; trade += 1)
+    sandbox.control.setPrice('AAPL', { last: String(1_000 + trade) })
   const { trades, next_page_token: token } = await page('symbols=AAPL&limit=2000')
   const first = trades?.['AAPL'] ?? []
-  const rest = (await page(`symbols=AAPL&limit=2000&page_token=${token ?? ''}`)).trades?.['AAPL'] ?? []
+  const rest =
+    (await page(`symbols=AAPL&limit=2000&page_token=${token ?? ''}`)).trades?.['AAPL'] ?? []
   const prices = [...first, ...rest].map(({ p }) => p)
   expect(prices).toEqual(Array.from({ length: 3_000 }, (_, index) => 5_000 + index))
 })

@@ -2,13 +2,21 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
 import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 
-/** Orders that go wrong after they were answered, as the official SDK hears of it, and as the books keep it. */
+/**
+ * Orders that go wrong after they were answered, as the official SDK hears of it, and as the books
+ * keep it.
+ */
 
 let sandbox: Sandbox
 let stream: Awaited<ReturnType<typeof sdkTradeStream>>
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'order faults', fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'order faults',
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   sandbox.control.setPrice('AAPL', { bid: '100', ask: '100.01', last: '100' })
   stream = await sdkTradeStream(sandbox)
 })
@@ -48,7 +56,11 @@ test('fill_after_cancel - the order stays canceled, and the money is real', asyn
   await expect.poll(events).toEqual(['new'])
   await orders().deleteOrderByOrderID({ orderId: id })
   await expect.poll(events).toEqual(['new', 'canceled', 'fill'])
-  expect(stream.updates[2]).toMatchObject({ qty: '4', positionQty: '4', order: { status: 'canceled', filledQty: '4' } })
+  expect(stream.updates[2]).toMatchObject({
+    qty: '4',
+    positionQty: '4',
+    order: { status: 'canceled', filledQty: '4' },
+  })
   expect(books()).toMatchObject({ cash: '99640', positions: [{ symbol: 'AAPL', qty: '4' }] })
 })
 
@@ -79,6 +91,8 @@ test('correct_trade - a fill is changed: a cent more unless told, and the cash f
   expect(books()).toMatchObject({ cash: '99599.92', positions: [{ qty: '4', cost: '400.08' }] })
   sandbox.control.armFault({ kind: 'correct_trade', price: '90', qty: '1' })
   await orders().postOrder({ postOrderRequest: { ...market, clientOrderId: 'c2' } })
-  await expect.poll(() => stream.updates.at(-1)).toMatchObject({ event: 'trade_correct', qty: '1', positionQty: '5' })
+  await expect
+    .poll(() => stream.updates.at(-1))
+    .toMatchObject({ event: 'trade_correct', qty: '1', positionQty: '5' })
   expect(books()).toMatchObject({ cash: '99509.92' })
 })

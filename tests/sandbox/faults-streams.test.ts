@@ -9,7 +9,12 @@ let sandbox: Sandbox
 const open: { disconnect(): void }[] = []
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'stream faults', fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'stream faults',
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
 })
 
 afterEach(async () => {
@@ -21,10 +26,17 @@ const quick = { initialReconnectMs: 20, reconnectJitter: 0 } as const
 
 /** A connected trade stream and everything it says. */
 function tradeStream() {
-  const heard = { updates: [] as string[], errors: [] as string[], states: [] as string[], listens: 0 }
+  const heard = {
+    updates: [] as string[],
+    errors: [] as string[],
+    states: [] as string[],
+    listens: 0,
+  }
   const stream = officialSdk(sandbox).trading.stream({ url: `${sandbox.wsUrl}/stream`, ...quick })
   open.push(stream)
-  stream.onTradeUpdate(({ event, order }) => void heard.updates.push(`${event} ${order.clientOrderId ?? ''}`))
+  stream.onTradeUpdate(
+    ({ event, order }) => void heard.updates.push(`${event} ${order.clientOrderId ?? ''}`),
+  )
   stream.onError((error) => void heard.errors.push(error))
   stream.on('state_change', (state) => void heard.states.push(state))
   stream.on('subscription', () => (heard.listens += 1))
@@ -35,7 +47,11 @@ function tradeStream() {
 
 function dataStream() {
   const heard = { bids: [] as number[], errors: [] as string[], states: [] as string[], listens: 0 }
-  const stream = officialSdk(sandbox).marketData.stockStream({ feed: 'iex', url: `${sandbox.wsUrl}/v2/iex`, ...quick })
+  const stream = officialSdk(sandbox).marketData.stockStream({
+    feed: 'iex',
+    url: `${sandbox.wsUrl}/v2/iex`,
+    ...quick,
+  })
   open.push(stream)
   stream.onQuote((quote) => void heard.bids.push(quote.bidPrice))
   stream.onError((error) => void heard.errors.push(error))
@@ -48,9 +64,17 @@ function dataStream() {
 
 const buy = (clientOrderId: string): Promise<unknown> =>
   officialSdk(sandbox).trading.orders.postOrder({
-    postOrderRequest: { symbol: 'AAPL', qty: '1', side: 'buy', type: 'market', timeInForce: 'day', clientOrderId },
+    postOrderRequest: {
+      symbol: 'AAPL',
+      qty: '1',
+      side: 'buy',
+      type: 'market',
+      timeInForce: 'day',
+      clientOrderId,
+    },
   })
-const filled = (): number => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length ?? 0
+const filled = (): number =>
+  sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length ?? 0
 const quote = (bid: string): void => sandbox.control.setPrice('AAPL', { bid, ask: '200' })
 
 describe('events of the trade stream', () => {
@@ -113,7 +137,9 @@ describe('events of the trade stream', () => {
     await expect.poll(() => wire.frames.length).toBe(2)
     sandbox.control.armFault({ kind: 'text_frames' })
     await buy('a')
-    await expect.poll(() => wire.frames.map(({ binary }) => binary)).toEqual([true, true, false, true])
+    await expect
+      .poll(() => wire.frames.map(({ binary }) => binary))
+      .toEqual([true, true, false, true])
     wire.socket.terminate()
   })
 })
@@ -155,7 +181,9 @@ describe('connecting', () => {
   })
 
   test('refuse_upgrade knows no account', () => {
-    expect(() => sandbox.control.armFault({ kind: 'refuse_upgrade', keyId: 'demo-key' })).toThrow('knows no account')
+    expect(() => sandbox.control.armFault({ kind: 'refuse_upgrade', keyId: 'demo-key' })).toThrow(
+      'knows no account',
+    )
   })
 })
 
@@ -190,7 +218,8 @@ test('stream events fail by chance, and the same fault seed alike', async () => 
     wire.send({ action: 'auth', key: 'demo-key', secret: 'demo-secret' })
     wire.send({ action: 'subscribe', quotes: ['AAPL'] })
     await expect.poll(() => wire.frames.length).toBe(3)
-    for (let cents = 10; cents < 40; cents += 1) server.control.setPrice('AAPL', { bid: `190.${cents}`, ask: '200' })
+    for (let cents = 10; cents < 40; cents += 1)
+      server.control.setPrice('AAPL', { bid: `190.${cents}`, ask: '200' })
     await wire.closed()
     return wire.frames.slice(3).map(({ data }) => data.toString().slice(0, 60))
   }

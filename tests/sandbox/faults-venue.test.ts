@@ -3,13 +3,22 @@ import { type AccountLedger, type Sandbox, startSandbox } from '#sandbox'
 import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 import { call } from './wire.ts'
 
-/** What the venue and the broker's views make of requests that were accepted, as the official SDK sees it. Time is the market's. */
+/**
+ * What the venue and the broker's views make of requests that were accepted, as the official SDK
+ * sees it. Time is the market's.
+ */
 
 let sandbox: Sandbox
 let stream: Awaited<ReturnType<typeof sdkTradeStream>>
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'venue', time: 'virtual', fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'venue',
+    time: 'virtual',
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   sandbox.control.setPrice('AAPL', { bid: '100', ask: '100', last: '100' })
   stream = await sdkTradeStream(sandbox)
 })
@@ -29,7 +38,13 @@ function books(): AccountLedger {
   return account
 }
 
-const market = { symbol: 'AAPL', qty: '10', side: 'buy', type: 'market', timeInForce: 'day' } as const
+const market = {
+  symbol: 'AAPL',
+  qty: '10',
+  side: 'buy',
+  type: 'market',
+  timeInForce: 'day',
+} as const
 const resting = { ...market, type: 'limit', limitPrice: '90' } as const
 
 /** An accepted order; answers its id. */
@@ -48,12 +63,20 @@ describe('views', () => {
     await post(resting, 'c0')
     const id = await post(market)
     await expect.poll(events).toContain('fill')
-    const listed = async () => (await orders().getAllOrders({ status: 'all' })).map((order) => order.clientOrderId)
+    const listed = async () =>
+      (await orders().getAllOrders({ status: 'all' })).map((order) => order.clientOrderId)
     await sandbox.control.advanceTime(29_000)
-    await expect(byClientId()).rejects.toMatchObject({ name: 'NotFoundError', status: 404, code: 40410000 })
+    await expect(byClientId()).rejects.toMatchObject({
+      name: 'NotFoundError',
+      status: 404,
+      code: 40410000,
+    })
     await expect(byId(id)).rejects.toMatchObject({ message: `order not found for ${id}` })
     expect(await listed()).toEqual(['c0'])
-    await expect(post(market)).rejects.toMatchObject({ status: 422, message: 'client_order_id must be unique' })
+    await expect(post(market)).rejects.toMatchObject({
+      status: 422,
+      message: 'client_order_id must be unique',
+    })
     await sandbox.control.advanceTime(1_000)
     expect(await byClientId()).toMatchObject({ id, status: 'filled' })
     expect(await listed()).toEqual(['c1', 'c0'])
@@ -68,7 +91,9 @@ describe('views', () => {
     await post({ ...market, qty: '10' }, 'c3')
     await expect.poll(() => books().executions.length).toBe(3)
     const one = async () => {
-      const { qty, avgEntryPrice } = await trading().positions.getOpenPosition({ symbolOrAssetId: 'AAPL' })
+      const { qty, avgEntryPrice } = await trading().positions.getOpenPosition({
+        symbolOrAssetId: 'AAPL',
+      })
       return { qty, avgEntryPrice }
     }
     expect(await one()).toEqual({ qty: '10', avgEntryPrice: '100' })
@@ -118,15 +143,18 @@ describe('cancels', () => {
     ['canceled', (id: string) => sandbox.control.cancelOrder(id)],
     ['filled', (id: string) => sandbox.control.fillOrder(id)],
     ['expired', () => sandbox.control.setMarketOpen(false)],
-  ])('stuck_cancel - without a time it ends %s when something else ends it', async (status, end) => {
-    sandbox.control.armFault({ kind: 'stuck_cancel' })
-    const id = await post(resting)
-    await cancel(id)
-    await sandbox.control.advanceTime(3_600_000)
-    expect(await byId(id)).toMatchObject({ status: 'pending_cancel' })
-    end(id)
-    expect(await byId(id)).toMatchObject({ status })
-  })
+  ])(
+    'stuck_cancel - without a time it ends %s when something else ends it',
+    async (status, end) => {
+      sandbox.control.armFault({ kind: 'stuck_cancel' })
+      const id = await post(resting)
+      await cancel(id)
+      await sandbox.control.advanceTime(3_600_000)
+      expect(await byId(id)).toMatchObject({ status: 'pending_cancel' })
+      end(id)
+      expect(await byId(id)).toMatchObject({ status })
+    },
+  )
 
   test('reject_cancel - accepted, then refused, and the order goes on', async () => {
     sandbox.control.armFault({ kind: 'reject_cancel' })
@@ -156,7 +184,11 @@ describe('replacements', () => {
     const successor = await replace(id, '20')
     expect(successor).toMatchObject({ replaces: id })
     await expect.poll(events).toEqual(['new', 'fill', 'order_replace_rejected', 'rejected'])
-    expect(await byId(id)).toMatchObject({ status: 'filled', filledQty: '10', replacedBy: undefined })
+    expect(await byId(id)).toMatchObject({
+      status: 'filled',
+      filledQty: '10',
+      replacedBy: undefined,
+    })
     expect(await byId(successor.id ?? '')).toMatchObject({ status: 'rejected', filledQty: '0' })
     expect(books().positions).toMatchObject([{ qty: '10', cost: '900' }])
   })
@@ -172,19 +204,22 @@ describe('replacements', () => {
   test.each([
     ['total', [], '20', '27'],
     ['remaining', [{ kind: 'replace_remaining' } as const], '13', '20'],
-  ])('sized by the %s quantity, with fills before and while it is asked', async (_size, faults, qty, executed) => {
-    faults.forEach((fault) => sandbox.control.armFault(fault))
-    sandbox.control.armFault({ kind: 'fill_before_replace', qty: '4' })
-    const id = await post(resting)
-    sandbox.control.fillOrder(id, { qty: '3' })
-    const successor = await replace(id, '20')
-    expect(successor.qty).toBe(faults.length === 0 ? '20' : '17')
-    await expect.poll(events).toContain('replaced')
-    expect(await byId(successor.id ?? '')).toMatchObject({ status: 'new', qty, filledQty: '0' })
-    expect(await byId(id)).toMatchObject({ status: 'replaced', qty: '10', filledQty: '7' })
-    sandbox.control.fillOrder(successor.id ?? '')
-    expect(books().positions).toMatchObject([{ qty: executed }])
-  })
+  ])(
+    'sized by the %s quantity, with fills before and while it is asked',
+    async (_size, faults, qty, executed) => {
+      faults.forEach((fault) => sandbox.control.armFault(fault))
+      sandbox.control.armFault({ kind: 'fill_before_replace', qty: '4' })
+      const id = await post(resting)
+      sandbox.control.fillOrder(id, { qty: '3' })
+      const successor = await replace(id, '20')
+      expect(successor.qty).toBe(faults.length === 0 ? '20' : '17')
+      await expect.poll(events).toContain('replaced')
+      expect(await byId(successor.id ?? '')).toMatchObject({ status: 'new', qty, filledQty: '0' })
+      expect(await byId(id)).toMatchObject({ status: 'replaced', qty: '10', filledQty: '7' })
+      sandbox.control.fillOrder(successor.id ?? '')
+      expect(books().positions).toMatchObject([{ qty: executed }])
+    },
+  )
 })
 
 describe('overfills', () => {
@@ -197,7 +232,10 @@ describe('overfills', () => {
     await expect.poll(events).toEqual(['new', 'fill', 'fill'])
     expect(stream.updates.at(-1)).toMatchObject({ qty: qty ?? '1', positionQty: filled })
     expect(await byId(id)).toMatchObject({ status: 'filled', qty: '10', filledQty: filled })
-    expect(books()).toMatchObject({ cash: String(100_000 - 100 * Number(filled)), positions: [{ qty: filled }] })
+    expect(books()).toMatchObject({
+      cash: String(100_000 - 100 * Number(filled)),
+      positions: [{ qty: filled }],
+    })
     const [row] = (await call(sandbox, 'GET', '/v2/account/activities')).body as unknown[]
     expect(row).toMatchObject({ qty: qty ?? '1', cum_qty: filled, leaves_qty: '0' })
   })
@@ -206,17 +244,30 @@ describe('overfills', () => {
     const id = await post(market)
     await expect.poll(events).toContain('fill')
     expect(() => sandbox.control.fillOrder(id, { qty: '5' })).toThrow('already in')
-    expect(sandbox.control.fillOrder(id, { qty: '5', overfill: true })).toMatchObject({ filled_qty: '15' })
+    expect(sandbox.control.fillOrder(id, { qty: '5', overfill: true })).toMatchObject({
+      filled_qty: '15',
+    })
   })
 })
 
 test('delay_request - the client gives up, looks in vain, and the order comes to light late', async () => {
-  sandbox.control.armFault({ kind: 'delay_request', delayMs: 400, method: 'POST', path: '/v2/orders' })
+  sandbox.control.armFault({
+    kind: 'delay_request',
+    delayMs: 400,
+    method: 'POST',
+    path: '/v2/orders',
+  })
   const impatient = officialSdk(sandbox, { retry: false, timeoutMs: 100 }).trading.orders
   const request = { ...resting, clientOrderId: 'c1' }
-  await expect(impatient.postOrder({ postOrderRequest: request })).rejects.toMatchObject({ name: 'FetchError' })
+  await expect(impatient.postOrder({ postOrderRequest: request })).rejects.toMatchObject({
+    name: 'FetchError',
+  })
   await expect(byClientId()).rejects.toMatchObject({ status: 404 })
-  await expect.poll(() => byClientId().catch(() => undefined)).toMatchObject({ clientOrderId: 'c1' })
-  await expect(orders().postOrder({ postOrderRequest: request })).rejects.toMatchObject({ status: 422 })
+  await expect
+    .poll(() => byClientId().catch(() => undefined))
+    .toMatchObject({ clientOrderId: 'c1' })
+  await expect(orders().postOrder({ postOrderRequest: request })).rejects.toMatchObject({
+    status: 422,
+  })
   expect(books().orders).toHaveLength(1)
 })

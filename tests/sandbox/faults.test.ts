@@ -3,7 +3,9 @@ import { type Fault, type Sandbox, startSandbox } from '#sandbox'
 import { officialSdk } from './official-sdk.ts'
 import { call } from './wire.ts'
 
-/** Each fault of a request, as the official SDK sees it, and what the broker's books say happened. */
+/**
+ * Each fault of a request, as the official SDK sees it, and what the broker's books say happened.
+ */
 
 let sandbox: Sandbox
 
@@ -14,10 +16,20 @@ beforeEach(async () => {
 afterEach(() => sandbox.close())
 
 const buy = (clientOrderId: string) =>
-  ({ symbol: 'AAPL', qty: '1', side: 'buy', type: 'market', timeInForce: 'day', clientOrderId }) as const
+  ({
+    symbol: 'AAPL',
+    qty: '1',
+    side: 'buy',
+    type: 'market',
+    timeInForce: 'day',
+    clientOrderId,
+  }) as const
 const submit = (clientOrderId = 'c1', timeoutMs = 5_000): Promise<unknown> =>
-  officialSdk(sandbox, { retry: false, timeoutMs }).trading.orders.postOrder({ postOrderRequest: buy(clientOrderId) })
-const taken = (): number => sandbox.control.ledger('demo-key').accounts['demo-key']?.orders.length ?? 0
+  officialSdk(sandbox, { retry: false, timeoutMs }).trading.orders.postOrder({
+    postOrderRequest: buy(clientOrderId),
+  })
+const taken = (): number =>
+  sandbox.control.ledger('demo-key').accounts['demo-key']?.orders.length ?? 0
 const ordersOnly = { method: 'POST', path: '/v2/orders' } as const
 
 const seen = { fetchFailed: { name: 'FetchError' }, syntax: { name: 'SyntaxError' } }
@@ -33,9 +45,21 @@ describe('a submit', () => {
     [{ kind: 'error_after' }, { name: 'ApiError', status: 500, code: 50010000 }, 1],
     [{ kind: 'error_after', status: 503 }, { name: 'ApiError', status: 503 }, 1],
     [{ kind: 'error_after', status: 504 }, { name: 'ApiError', status: 504 }, 1],
-    [{ kind: 'rate_limit' }, { name: 'RateLimitError', status: 429, code: 42910000, retryAfterMs: 1000 }, 0],
-    [{ kind: 'rate_limit', headers: false }, { name: 'RateLimitError', status: 429, retryAfterMs: undefined }, 0],
-    [{ kind: 'html_error' }, { name: 'ApiError', status: 503, message: expect.stringContaining('<html>') }, 0],
+    [
+      { kind: 'rate_limit' },
+      { name: 'RateLimitError', status: 429, code: 42910000, retryAfterMs: 1000 },
+      0,
+    ],
+    [
+      { kind: 'rate_limit', headers: false },
+      { name: 'RateLimitError', status: 429, retryAfterMs: undefined },
+      0,
+    ],
+    [
+      { kind: 'html_error' },
+      { name: 'ApiError', status: 503, message: expect.stringContaining('<html>') },
+      0,
+    ],
     [{ kind: 'truncated_answer' }, seen.syntax, 1],
     [{ kind: 'empty_answer' }, seen.syntax, 1],
     [{ kind: 'not_permitted' }, { name: 'AuthError', status: 401, code: 40110000 }, 0],
@@ -48,9 +72,15 @@ describe('a submit', () => {
 
   test('that is answered past the timeout was taken, and its repeat is told so', async () => {
     sandbox.control.armFault({ kind: 'delay_answer', ...ordersOnly })
-    await expect(submit('c1', 200)).rejects.toMatchObject({ name: 'FetchError', cause: { name: 'TimeoutError' } })
+    await expect(submit('c1', 200)).rejects.toMatchObject({
+      name: 'FetchError',
+      cause: { name: 'TimeoutError' },
+    })
     expect(taken()).toBe(1)
-    await expect(submit('c1')).rejects.toMatchObject({ status: 422, message: 'client_order_id must be unique' })
+    await expect(submit('c1')).rejects.toMatchObject({
+      status: 422,
+      message: 'client_order_id must be unique',
+    })
   })
 
   test('that is only slow is answered in the end', async () => {
@@ -69,7 +99,13 @@ describe('a submit', () => {
 
 describe('arming', () => {
   test('the nth match fails, as often as told, and only for that account, method and path', async () => {
-    sandbox.control.armFault({ kind: 'error_before', nth: 2, count: 2, keyId: 'demo-key', ...ordersOnly })
+    sandbox.control.armFault({
+      kind: 'error_before',
+      nth: 2,
+      count: 2,
+      keyId: 'demo-key',
+      ...ordersOnly,
+    })
     const { trading } = officialSdk(sandbox)
     const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
     const order = { symbol: 'AAPL', qty: '1', side: 'buy', type: 'market', time_in_force: 'day' }
@@ -86,19 +122,30 @@ describe('arming', () => {
   test('over HTTP a fault is armed, listed and disarmed; a wrong one is explained', async () => {
     const control = (method: string, path: string, body?: unknown) =>
       call(sandbox, method, `/_sandbox/${path}`, body, {})
-    const armed = await control('POST', 'faults', { kind: 'html_error', path: '/v2/orders*', status: 502 })
-    expect(armed).toMatchObject({ status: 200, body: { id: 'fault-1', kind: 'html_error', seen: 0, fired: 0 } })
+    const armed = await control('POST', 'faults', {
+      kind: 'html_error',
+      path: '/v2/orders*',
+      status: 502,
+    })
+    expect(armed).toMatchObject({
+      status: 200,
+      body: { id: 'fault-1', kind: 'html_error', seen: 0, fired: 0 },
+    })
     expect((await control('GET', 'faults')).body).toEqual({ faults: [armed.body] })
     expect((await control('DELETE', 'faults?id=fault-1')).body).toEqual({ disarmed: 1 })
     expect((await control('DELETE', 'faults')).body).toEqual({ disarmed: 0 })
     await expect(submit()).resolves.toBeDefined()
     expect((await control('POST', 'faults', { kind: 'gremlins' })).status).toBe(422)
-    expect((await control('POST', 'faults', { kind: 'html_error', keyId: 'nobody' })).status).toBe(422)
+    expect((await control('POST', 'faults', { kind: 'html_error', keyId: 'nobody' })).status).toBe(
+      422,
+    )
   })
 
   test('the SDK itself retries a read that met a fault, never a submit', async () => {
     sandbox.control.armFault({ kind: 'error_before', status: 503, path: '/v2/account' })
-    await expect(officialSdk(sandbox, {}).trading.account.getAccount()).resolves.toMatchObject({ status: 'ACTIVE' })
+    await expect(officialSdk(sandbox, {}).trading.account.getAccount()).resolves.toMatchObject({
+      status: 'ACTIVE',
+    })
     expect(sandbox.control.ledger().requests.map(({ status }) => status)).toEqual([503, 200])
   })
 
@@ -116,7 +163,9 @@ describe('by chance', () => {
     await using server = await startSandbox({ seed: 'one', faultSeed, faultShare: 0.5, tickMs: 0 })
     const results: unknown[] = []
     for (let i = 0; i < 20; i += 1) {
-      const init = { headers: { 'apca-api-key-id': 'demo-key', 'apca-api-secret-key': 'demo-secret' } }
+      const init = {
+        headers: { 'apca-api-key-id': 'demo-key', 'apca-api-secret-key': 'demo-secret' },
+      }
       const result = fetch(`${server.url}/v2/clock`, { ...init, signal: AbortSignal.timeout(300) })
       results.push(await result.then(({ status }) => status).catch(() => 'none'))
     }

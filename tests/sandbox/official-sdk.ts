@@ -4,7 +4,9 @@ import type { Sandbox } from '#sandbox'
 /** The official SDK, unchanged, pointed at a sandbox the way its documentation allows. */
 export const officialSdk = (
   sandbox: Sandbox,
-  { timeoutMs = 5_000, ...retry }: Readonly<{ timeoutMs?: number; retry?: false }> = { retry: false },
+  { timeoutMs = 5_000, ...retry }: Readonly<{ timeoutMs?: number; retry?: false }> = {
+    retry: false,
+  },
 ): Alpaca =>
   new Alpaca({
     keyId: 'demo-key',
@@ -23,7 +25,9 @@ export const officialSdk = (
 export type SdkUpdate = Record<string, unknown> & { event: string; order: Record<string, unknown> }
 
 /** A listening trade stream of the SDK, and everything it has handed over so far. */
-export async function sdkTradeStream(sandbox: Sandbox): Promise<{ updates: SdkUpdate[]; disconnect(): void }> {
+export async function sdkTradeStream(
+  sandbox: Sandbox,
+): Promise<{ updates: SdkUpdate[]; disconnect(): void }> {
   const updates: SdkUpdate[] = []
   const stream = officialSdk(sandbox).trading.stream({ url: `${sandbox.wsUrl}/stream` })
   const listening = new Promise<void>((resolve) => stream.on('subscription', () => resolve()))

@@ -29,7 +29,13 @@ let clock: FakeClock
 async function beginAt(time: string): Promise<void> {
   await sandbox.close()
   clock = new ClockFrom(time)
-  sandbox = await startSandbox({ seed: 'calendar', clock, tickMs: 0, partialFills: false, marketOpen: 'calendar' })
+  sandbox = await startSandbox({
+    seed: 'calendar',
+    clock,
+    tickMs: 0,
+    partialFills: false,
+    marketOpen: 'calendar',
+  })
 }
 
 beforeEach(async () => {
@@ -41,7 +47,8 @@ afterEach(() => sandbox.close())
 type Day = Record<string, string>
 const days = async (query: string): Promise<Day[]> =>
   (await call(sandbox, 'GET', `/v2/calendar?${query}`)).body as Day[]
-const dates = async (query: string): Promise<(string | undefined)[]> => (await days(query)).map(({ date }) => date)
+const dates = async (query: string): Promise<(string | undefined)[]> =>
+  (await days(query)).map(({ date }) => date)
 const wallClock = async (): Promise<unknown> => (await call(sandbox, 'GET', '/v2/clock')).body
 
 describe('the calendar', () => {
@@ -75,10 +82,34 @@ describe('the calendar', () => {
   const shut: [year: number, holidays: string[]][] = [
     [2021, ['01-01', '01-18', '02-15', '04-02', '05-31', '07-05', '09-06', '11-25', '12-24']],
     [2022, ['01-17', '02-21', '04-15', '05-30', '06-20', '07-04', '09-05', '11-24', '12-26']],
-    [2023, ['01-02', '01-16', '02-20', '04-07', '05-29', '06-19', '07-04', '09-04', '11-23', '12-25']],
-    [2024, ['01-01', '01-15', '02-19', '03-29', '05-27', '06-19', '07-04', '09-02', '11-28', '12-25']],
-    [2025, ['01-01', '01-09', '01-20', '02-17', '04-18', '05-26', '06-19', '07-04', '09-01', '11-27', '12-25']],
-    [2026, ['01-01', '01-19', '02-16', '04-03', '05-25', '06-19', '07-03', '09-07', '11-26', '12-25']],
+    [
+      2023,
+      ['01-02', '01-16', '02-20', '04-07', '05-29', '06-19', '07-04', '09-04', '11-23', '12-25'],
+    ],
+    [
+      2024,
+      ['01-01', '01-15', '02-19', '03-29', '05-27', '06-19', '07-04', '09-02', '11-28', '12-25'],
+    ],
+    [
+      2025,
+      [
+        '01-01',
+        '01-09',
+        '01-20',
+        '02-17',
+        '04-18',
+        '05-26',
+        '06-19',
+        '07-04',
+        '09-01',
+        '11-27',
+        '12-25',
+      ],
+    ],
+    [
+      2026,
+      ['01-01', '01-19', '02-16', '04-03', '05-25', '06-19', '07-03', '09-07', '11-26', '12-25'],
+    ],
   ]
   test.each(shut)('%i keeps the holidays %o', async (year, holidays) => {
     const open = new Set(await dates(`start=${year}-01-01&end=${year}-12-31`))
@@ -96,11 +127,16 @@ describe('the calendar', () => {
     [2026, ['11-27', '12-24']],
   ])('%i closes early on %o', async (year, early) => {
     const all = await days(`start=${year}-01-01&end=${year}-12-31`)
-    expect(all.filter(({ close }) => close === '13:00').map(({ date }) => date?.slice(5))).toEqual(early)
+    expect(all.filter(({ close }) => close === '13:00').map(({ date }) => date?.slice(5))).toEqual(
+      early,
+    )
   })
 
   test('may ask for the days that settle in a span', async () => {
-    expect(await dates('start=2024-06-20&end=2024-06-21&date_type=SETTLEMENT')).toEqual(['2024-06-18', '2024-06-20'])
+    expect(await dates('start=2024-06-20&end=2024-06-21&date_type=SETTLEMENT')).toEqual([
+      '2024-06-18',
+      '2024-06-20',
+    ])
   })
 
   test.each(['start=soon', 'date_type=LUNAR'])('refuses %s', async (query) => {
@@ -119,7 +155,9 @@ describe('the calendar', () => {
       },
     })
     const span = { start: new Date('2024-07-03'), end: new Date('2024-07-04') }
-    expect(await alpaca.trading.calendar.legacyCalendar(span)).toMatchObject([{ open: '09:30', close: '13:00' }])
+    expect(await alpaca.trading.calendar.legacyCalendar(span)).toMatchObject([
+      { open: '09:30', close: '13:00' },
+    ])
   })
 })
 
@@ -136,7 +174,12 @@ describe('the clock', () => {
   ]
   test.each(table)('at %s is_open is %s', async (timestamp, isOpen, nextOpen, nextClose) => {
     await beginAt(timestamp)
-    expect(await wallClock()).toEqual({ timestamp, is_open: isOpen, next_open: nextOpen, next_close: nextClose })
+    expect(await wallClock()).toEqual({
+      timestamp,
+      is_open: isOpen,
+      next_open: nextOpen,
+      next_close: nextClose,
+    })
   })
 
   test('moves with the hours, and a command opens and closes against them until they are kept again', async () => {
@@ -152,7 +195,14 @@ describe('the clock', () => {
 
 describe('orders by the calendar', () => {
   type Row = Record<string, string | null>
-  const rest = { symbol: 'AAPL', qty: '1', side: 'buy', type: 'limit', limit_price: '9', time_in_force: 'day' }
+  const rest = {
+    symbol: 'AAPL',
+    qty: '1',
+    side: 'buy',
+    type: 'limit',
+    limit_price: '9',
+    time_in_force: 'day',
+  }
   const place = async (change: object = {}): Promise<string> => {
     const answer = await call(sandbox, 'POST', '/v2/orders', { ...rest, ...change })
     expect(answer.status).toBe(200)
@@ -189,7 +239,8 @@ describe('orders by the calendar', () => {
   ])('at %s opg orders are taken: %s, cls orders: %s', async (time, opg, cls) => {
     await beginAt(time)
     const taken = async (timeInForce: string): Promise<boolean> =>
-      (await call(sandbox, 'POST', '/v2/orders', { ...rest, time_in_force: timeInForce })).status === 200
+      (await call(sandbox, 'POST', '/v2/orders', { ...rest, time_in_force: timeInForce }))
+        .status === 200
     expect([await taken('opg'), await taken('cls')]).toEqual([opg, cls])
   })
 })

@@ -14,29 +14,51 @@ afterEach(() => sandbox.close())
 
 const close = (path: string): Promise<Answer> => call(sandbox, 'DELETE', `/v2/positions${path}`)
 const qtyOf = (symbol: string): string | undefined =>
-  sandbox.control.ledger('demo-key').accounts['demo-key']?.positions.find((row) => row.symbol === symbol)?.qty
+  sandbox.control
+    .ledger('demo-key')
+    .accounts['demo-key']?.positions.find((row) => row.symbol === symbol)?.qty
 
 async function hold(symbol: string, qty: string, side = 'buy'): Promise<void> {
   const timeInForce = symbol === 'BTC/USD' ? 'gtc' : 'day'
   const order = { symbol, qty, side, type: 'market', time_in_force: timeInForce }
   expect((await call(sandbox, 'POST', '/v2/orders', order)).status).toBe(200)
-  await expect.poll(() => qtyOf(symbol.replace('/', '')) ?? '').toMatch(side === 'buy' ? /^\d/ : /^-\d/)
+  await expect
+    .poll(() => qtyOf(symbol.replace('/', '')) ?? '')
+    .toMatch(side === 'buy' ? /^\d/ : /^-\d/)
 }
 
-const rest = { symbol: 'AAPL', qty: '4', side: 'sell', type: 'limit', limit_price: '900', time_in_force: 'day' }
+const rest = {
+  symbol: 'AAPL',
+  qty: '4',
+  side: 'sell',
+  type: 'limit',
+  limit_price: '900',
+  time_in_force: 'day',
+}
 
 test('a position is closed by a market order of its full size', async () => {
   await hold('AAPL', '10')
   const answer = await close('/AAPL')
-  expect(answer).toMatchObject({ status: 200, body: { symbol: 'AAPL', qty: '10', side: 'sell', type: 'market' } })
-  expect(answer.body).toMatchObject({ position_intent: 'sell_to_close', time_in_force: 'day', order_class: '' })
+  expect(answer).toMatchObject({
+    status: 200,
+    body: { symbol: 'AAPL', qty: '10', side: 'sell', type: 'market' },
+  })
+  expect(answer.body).toMatchObject({
+    position_intent: 'sell_to_close',
+    time_in_force: 'day',
+    order_class: '',
+  })
   await expect.poll(() => qtyOf('AAPL')).toBeUndefined()
 })
 
 test('a short is bought back, and a pair is found by its slashless name', async () => {
   await hold('TSLA', '3', 'sell')
   await hold('BTC/USD', '0.5')
-  expect((await close('/TSLA')).body).toMatchObject({ side: 'buy', qty: '3', position_intent: 'buy_to_close' })
+  expect((await close('/TSLA')).body).toMatchObject({
+    side: 'buy',
+    qty: '3',
+    position_intent: 'buy_to_close',
+  })
   expect((await close('/BTCUSD')).body).toMatchObject({ symbol: 'BTC/USD', time_in_force: 'gtc' })
   await expect.poll(() => [qtyOf('TSLA'), qtyOf('BTCUSD')]).toEqual([undefined, undefined])
 })
@@ -66,7 +88,10 @@ describe('refusals', () => {
 
   test.each(['/AAPL', '/NOPE'])('no position in %s', async (path) => {
     const answer = await close(path)
-    expect([answer.status, answer.body]).toEqual([404, { code: 40410000, message: 'position does not exist' }])
+    expect([answer.status, answer.body]).toEqual([
+      404,
+      { code: 40410000, message: 'position does not exist' },
+    ])
   })
 
   test('shares that an open order holds', async () => {
@@ -104,10 +129,17 @@ describe('all positions', () => {
   test('with cancel_orders nothing is held any more, and all are closed', async () => {
     await hold('AAPL', '10')
     await call(sandbox, 'POST', '/v2/orders', rest)
-    expect(await close('?cancel_orders=true')).toMatchObject({ status: 207, body: [{ symbol: 'AAPL', status: 200 }] })
+    expect(await close('?cancel_orders=true')).toMatchObject({
+      status: 207,
+      body: [{ symbol: 'AAPL', status: 200 }],
+    })
     await expect.poll(() => qtyOf('AAPL')).toBeUndefined()
     const { body } = await call(sandbox, 'GET', '/v2/orders?status=closed')
-    expect((body as { status: string }[]).map(({ status }) => status)).toEqual(['filled', 'canceled', 'filled'])
+    expect((body as { status: string }[]).map(({ status }) => status)).toEqual([
+      'filled',
+      'canceled',
+      'filled',
+    ])
   })
 
   test('are an empty list when there are none', async () => {

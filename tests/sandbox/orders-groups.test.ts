@@ -11,7 +11,13 @@ const sockets: Wire[] = []
 
 beforeEach(async () => {
   clock = new FakeClock()
-  sandbox = await startSandbox({ seed: 'groups', clock, fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'groups',
+    clock,
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   sandbox.control.setPrice('AAPL', { last: '100' })
 })
 
@@ -27,7 +33,8 @@ const exits = { take_profit: { limit_price: '110' }, stop_loss: { stop_price: '9
 const bracket = { ...buy, order_class: 'bracket', ...exits }
 const oco = { ...buy, side: 'sell', type: 'limit', order_class: 'oco', ...exits }
 const post = (body: unknown): Promise<Answer> => call(sandbox, 'POST', '/v2/orders', body)
-const read = async (id: string): Promise<Row> => row(await call(sandbox, 'GET', `/v2/orders/${id}?nested=true`))
+const read = async (id: string): Promise<Row> =>
+  row(await call(sandbox, 'GET', `/v2/orders/${id}?nested=true`))
 const price = async (last: string): Promise<void> => {
   sandbox.control.setPrice('AAPL', { last })
   await clock.advance(1)
@@ -46,7 +53,8 @@ async function statuses({ id }: Row): Promise<unknown[]> {
   return [status, ...(legs ?? []).map((leg) => leg['status'])]
 }
 
-const position = (): string | undefined => sandbox.control.ledger('demo-key').accounts['demo-key']?.positions[0]?.qty
+const position = (): string | undefined =>
+  sandbox.control.ledger('demo-key').accounts['demo-key']?.positions[0]?.qty
 
 async function listen(): Promise<() => string[]> {
   const wire = await new Wire(`${sandbox.wsUrl}/stream`).opened()
@@ -64,9 +72,22 @@ async function listen(): Promise<() => string[]> {
 
 describe('a bracket', () => {
   test('is answered with its legs, held, on the other side, with ids of their own', async () => {
-    const answer = row(await post({ ...bracket, stop_loss: { stop_price: '95', limit_price: '94.50' } }))
-    expect(answer).toMatchObject({ order_class: 'bracket', status: 'pending_new', side: 'buy', limit_price: null })
-    const shared = { order_class: 'bracket', status: 'held', side: 'sell', qty: '10', position_intent: 'sell_to_close' }
+    const answer = row(
+      await post({ ...bracket, stop_loss: { stop_price: '95', limit_price: '94.50' } }),
+    )
+    expect(answer).toMatchObject({
+      order_class: 'bracket',
+      status: 'pending_new',
+      side: 'buy',
+      limit_price: null,
+    })
+    const shared = {
+      order_class: 'bracket',
+      status: 'held',
+      side: 'sell',
+      qty: '10',
+      position_intent: 'sell_to_close',
+    }
     expect(answer.legs).toMatchObject([
       { ...shared, type: 'limit', limit_price: '110', stop_price: null },
       { ...shared, type: 'stop_limit', limit_price: '94.5', stop_price: '95' },
@@ -91,7 +112,13 @@ describe('a bracket', () => {
     expect(position()).toBeUndefined()
     await expect
       .poll(events)
-      .toEqual(['new buy market', 'fill buy market', 'new sell limit', 'fill sell limit', 'canceled sell stop'])
+      .toEqual([
+        'new buy market',
+        'fill buy market',
+        'new sell limit',
+        'fill sell limit',
+        'canceled sell stop',
+      ])
   })
 
   test('stops its loss, and the take-profit is canceled', async () => {
@@ -100,7 +127,9 @@ describe('a bracket', () => {
     await price('94')
     expect(await statuses(order)).toEqual(['filled', 'canceled', 'filled'])
     expect(position()).toBeUndefined()
-    await expect.poll(() => events().slice(3)).toEqual(['canceled sell limit', 'new sell stop', 'fill sell stop'])
+    await expect
+      .poll(() => events().slice(3))
+      .toEqual(['canceled sell limit', 'new sell stop', 'fill sell stop'])
   })
 
   test('sold short mirrors it', async () => {
@@ -155,8 +184,14 @@ describe('a bracket', () => {
     const patch = (leg: Row | undefined, body: unknown): Promise<Answer> =>
       call(sandbox, 'PATCH', `/v2/orders/${leg?.id}`, body)
     expect(await patch(profit, { qty: '5' })).toMatchObject({ status: 422 })
-    expect(await patch(profit, { limit_price: '120' })).toMatchObject({ status: 200, body: { replaces: profit?.id } })
-    expect(await patch(stop, { stop_price: '97' })).toMatchObject({ status: 200, body: { replaces: stop?.id } })
+    expect(await patch(profit, { limit_price: '120' })).toMatchObject({
+      status: 200,
+      body: { replaces: profit?.id },
+    })
+    expect(await patch(stop, { stop_price: '97' })).toMatchObject({
+      status: 200,
+      body: { replaces: stop?.id },
+    })
     await clock.advance(1)
     expect((await read(order.id)).legs).toMatchObject([
       { status: 'new', limit_price: '120', replaces: profit?.id },
@@ -181,12 +216,21 @@ describe('an oco', () => {
     await place(buy)
     const events = await listen()
     const order = await place(oco)
-    expect(order).toMatchObject({ order_class: 'oco', type: 'limit', limit_price: '110', side: 'sell' })
-    expect(order.legs).toMatchObject([{ order_class: 'oco', type: 'stop', stop_price: '95', side: 'sell' }])
+    expect(order).toMatchObject({
+      order_class: 'oco',
+      type: 'limit',
+      limit_price: '110',
+      side: 'sell',
+    })
+    expect(order.legs).toMatchObject([
+      { order_class: 'oco', type: 'stop', stop_price: '95', side: 'sell' },
+    ])
     expect(await statuses(order)).toEqual(['new', 'held'])
     await price('95')
     expect(await statuses(order)).toEqual(['canceled', 'filled'])
-    await expect.poll(events).toEqual(['new sell limit', 'canceled sell limit', 'new sell stop', 'fill sell stop'])
+    await expect
+      .poll(events)
+      .toEqual(['new sell limit', 'canceled sell limit', 'new sell stop', 'fill sell stop'])
   })
 
   test('canceling it cancels its leg, and frees the shares', async () => {
@@ -195,7 +239,9 @@ describe('an oco', () => {
     await call(sandbox, 'DELETE', `/v2/orders/${order.id}`)
     await clock.advance(1)
     expect(await statuses(order)).toEqual(['canceled', 'canceled'])
-    expect((await call(sandbox, 'GET', '/v2/positions/AAPL')).body).toMatchObject({ qty_available: '10' })
+    expect((await call(sandbox, 'GET', '/v2/positions/AAPL')).body).toMatchObject({
+      qty_available: '10',
+    })
   })
 })
 
@@ -226,15 +272,30 @@ describe('refusals', () => {
   const base = { base_price: '100' }
   const table: [name: string, order: object, code: number, message: string, fields?: object][] = [
     ['unknown class', { ...buy, order_class: 'pair' }, 40010001, 'invalid order_class'],
-    ['mleg', { ...buy, order_class: 'mleg' }, 40010001, 'order_class mleg is not supported by this sandbox'],
-    ['exits of a simple order', { ...buy, ...exits }, 40010001, 'simple orders require no take_profit or stop_loss'],
+    [
+      'mleg',
+      { ...buy, order_class: 'mleg' },
+      40010001,
+      'order_class mleg is not supported by this sandbox',
+    ],
+    [
+      'exits of a simple order',
+      { ...buy, ...exits },
+      40010001,
+      'simple orders require no take_profit or stop_loss',
+    ],
     [
       'bracket without profit',
       { ...bracket, take_profit: null },
       40010001,
       'bracket orders require take_profit.limit_price',
     ],
-    ['bracket without stop', { ...bracket, stop_loss: {} }, 40010001, 'bracket orders require stop_loss.stop_price'],
+    [
+      'bracket without stop',
+      { ...bracket, stop_loss: {} },
+      40010001,
+      'bracket orders require stop_loss.stop_price',
+    ],
     [
       'oto with both',
       { ...bracket, order_class: 'oto' },
@@ -248,7 +309,12 @@ describe('refusals', () => {
       'stop_loss.stop_price is required',
     ],
     ['no object', { ...bracket, stop_loss: 'x' }, 40010001, 'stop_loss must be an object'],
-    ['oco that is no limit', { ...oco, type: 'market' }, 42210000, 'oco orders must be limit orders'],
+    [
+      'oco that is no limit',
+      { ...oco, type: 'market' },
+      42210000,
+      'oco orders must be limit orders',
+    ],
     ['oco without a position', oco, 42210000, 'oco orders must be exit orders'],
     ['profit below stop', { ...bracket, take_profit: { limit_price: '95' } }, 42210000, priceWords],
     [
@@ -260,13 +326,23 @@ describe('refusals', () => {
     ],
     [
       'stop below the market, short',
-      { ...bracket, side: 'sell', take_profit: { limit_price: '90' }, stop_loss: { stop_price: '100' } },
+      {
+        ...bracket,
+        side: 'sell',
+        take_profit: { limit_price: '90' },
+        stop_loss: { stop_price: '100' },
+      },
       42210000,
       'stop_loss.stop_price must be >= base_price + 0.01',
       base,
     ],
     ['fractions', { ...bracket, qty: '1.5' }, 42210000, 'fractional orders must be simple orders'],
-    ['ioc', { ...bracket, time_in_force: 'ioc' }, 42210000, 'bracket orders must be DAY or GTC orders'],
+    [
+      'ioc',
+      { ...bracket, time_in_force: 'ioc' },
+      42210000,
+      'bracket orders must be DAY or GTC orders',
+    ],
     [
       'extended hours',
       { ...bracket, type: 'limit', limit_price: '99', extended_hours: true },
@@ -283,12 +359,23 @@ describe('refusals', () => {
 
   test('a bracket that would close a position', async () => {
     await place(buy)
-    const closing = { ...bracket, side: 'sell', take_profit: { limit_price: '90' }, stop_loss: { stop_price: '105' } }
-    expect((await post(closing)).body).toEqual({ code: 42210000, message: 'bracket orders must be entry orders' })
+    const closing = {
+      ...bracket,
+      side: 'sell',
+      take_profit: { limit_price: '90' },
+      stop_loss: { stop_price: '105' },
+    }
+    expect((await post(closing)).body).toEqual({
+      code: 42210000,
+      message: 'bracket orders must be entry orders',
+    })
   })
 
   test('an oco for more than is held', async () => {
     await place(buy)
-    expect(await post({ ...oco, qty: '11' })).toMatchObject({ status: 403, body: { available: '10' } })
+    expect(await post({ ...oco, qty: '11' })).toMatchObject({
+      status: 403,
+      body: { available: '10' },
+    })
   })
 })

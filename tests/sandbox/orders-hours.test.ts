@@ -10,7 +10,13 @@ let clock: FakeClock
 
 beforeEach(async () => {
   clock = new FakeClock()
-  sandbox = await startSandbox({ seed: 'hours', clock, fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'hours',
+    clock,
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   sandbox.control.setPrice('AAPL', { bid: '99.99', ask: '100.01', last: '100' })
 })
 
@@ -28,7 +34,8 @@ async function place(body: unknown): Promise<string> {
   return (answer.body as { id: string }).id
 }
 
-const read = async (id: string): Promise<Row> => (await call(sandbox, 'GET', `/v2/orders/${id}`)).body as Row
+const read = async (id: string): Promise<Row> =>
+  (await call(sandbox, 'GET', `/v2/orders/${id}`)).body as Row
 
 async function session(phase: 'closed' | 'pre' | 'regular' | 'post'): Promise<void> {
   expect((await call(sandbox, 'POST', '/_sandbox/market', { session: phase }, {})).status).toBe(200)
@@ -50,7 +57,9 @@ describe('the close', () => {
   test('frees what the orders held', async () => {
     await place(rest)
     await session('closed')
-    expect((await call(sandbox, 'GET', '/v2/account')).body).toMatchObject({ buying_power: '200000' })
+    expect((await call(sandbox, 'GET', '/v2/account')).body).toMatchObject({
+      buying_power: '200000',
+    })
   })
 
   test('leaves queued orders for the next session, at whose close they end', async () => {
@@ -124,7 +133,10 @@ describe('auctions', () => {
     await session('closed')
     const open = await place({ ...rest, time_in_force: 'opg' })
     await session('regular')
-    expect([(await read(close))['status'], (await read(open))['status']]).toEqual(['canceled', 'canceled'])
+    expect([(await read(close))['status'], (await read(open))['status']]).toEqual([
+      'canceled',
+      'canceled',
+    ])
   })
 
   test.each([
@@ -139,7 +151,10 @@ describe('auctions', () => {
 
   test('take no stops', async () => {
     const answer = await post({ ...buy, type: 'stop', stop_price: '105', time_in_force: 'cls' })
-    expect(answer).toMatchObject({ status: 422, body: { message: 'cls orders must be market or limit orders' } })
+    expect(answer).toMatchObject({
+      status: 422,
+      body: { message: 'cls orders must be market or limit orders' },
+    })
   })
 })
 
@@ -149,7 +164,9 @@ describe('immediate orders', () => {
     const ioc = await read(await place({ ...buy, time_in_force: 'ioc' }))
     expect(ioc['status']).toBe('canceled')
     expect(Number(ioc['filled_qty'])).toBeGreaterThan(0)
-    expect(await read(await place({ ...buy, time_in_force: 'fok' }))).toMatchObject({ status: 'filled' })
+    expect(await read(await place({ ...buy, time_in_force: 'fok' }))).toMatchObject({
+      status: 'filled',
+    })
     expect(await read(await place({ ...rest, time_in_force: 'fok' }))).toMatchObject({
       status: 'canceled',
       filled_qty: '0',
@@ -166,13 +183,29 @@ describe('immediate orders', () => {
 })
 
 test('gtc orders are canceled ninety days after they were made, at a quarter past four in New York', async () => {
-  await using virtual = await startSandbox({ time: 'virtual', tickMs: 0, fillDelayMs: 0, partialFills: false })
-  const submit = async (body: object): Promise<Row> => (await call(virtual, 'POST', '/v2/orders', body)).body as Row
-  const read = async ({ id }: Row): Promise<Row> => (await call(virtual, 'GET', `/v2/orders/${id}`)).body as Row
+  await using virtual = await startSandbox({
+    time: 'virtual',
+    tickMs: 0,
+    fillDelayMs: 0,
+    partialFills: false,
+  })
+  const submit = async (body: object): Promise<Row> =>
+    (await call(virtual, 'POST', '/v2/orders', body)).body as Row
+  const read = async ({ id }: Row): Promise<Row> =>
+    (await call(virtual, 'GET', `/v2/orders/${id}`)).body as Row
   const stock = await submit({ ...rest, time_in_force: 'gtc' })
-  const pair = await submit({ ...rest, symbol: 'BTC/USD', qty: '0.1', limit_price: '200', time_in_force: 'gtc' })
+  const pair = await submit({
+    ...rest,
+    symbol: 'BTC/USD',
+    qty: '0.1',
+    limit_price: '200',
+    time_in_force: 'gtc',
+  })
   // Day 90 after January 2nd is April 1st, in summer time by then.
-  expect([stock['expires_at'], pair['expires_at']]).toEqual(['2024-04-01T20:15:00Z', '2024-04-01T20:15:00Z'])
+  expect([stock['expires_at'], pair['expires_at']]).toEqual([
+    '2024-04-01T20:15:00Z',
+    '2024-04-01T20:15:00Z',
+  ])
   for (let week = 0; week < 12; week += 1) await virtual.control.advanceTime(7 * 86_400_000)
   const untilThen = Date.parse('2024-04-01T20:15:00Z') - Date.parse('2024-03-26T14:30:00Z')
   await virtual.control.advanceTime(untilThen - 1)

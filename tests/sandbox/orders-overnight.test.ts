@@ -2,12 +2,20 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
 import { call } from './wire.ts'
 
-/** The night: what a position cost turns from the day's weighted average into first in, first out over days. */
+/**
+ * The night: what a position cost turns from the day's weighted average into first in, first out
+ * over days.
+ */
 
 let sandbox: Sandbox
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'overnight', fillDelayMs: 0, tickMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'overnight',
+    fillDelayMs: 0,
+    tickMs: 0,
+    partialFills: false,
+  })
   sandbox.control.holdMatching()
 })
 
@@ -23,8 +31,10 @@ async function night(): Promise<void> {
   expect((await call(sandbox, 'POST', '/_sandbox/day/end', {}, {})).status).toBe(200)
 }
 
-const position = async (): Promise<unknown> => (await call(sandbox, 'GET', '/v2/positions/AAPL')).body
-const realized = (): string | undefined => sandbox.control.ledger('demo-key').accounts['demo-key']?.realized
+const position = async (): Promise<unknown> =>
+  (await call(sandbox, 'GET', '/v2/positions/AAPL')).body
+const realized = (): string | undefined =>
+  sandbox.control.ledger('demo-key').accounts['demo-key']?.realized
 
 test('what is sold comes from the oldest day, once the night has passed', async () => {
   await trade('buy', '100', '10')
@@ -34,7 +44,11 @@ test('what is sold comes from the oldest day, once the night has passed', async 
   expect(await position()).toMatchObject({ qty: '150', avg_entry_price: '15', cost_basis: '2250' })
   expect(realized()).toBe('750')
   await night()
-  expect(await position()).toMatchObject({ qty: '150', cost_basis: '2500', avg_entry_price: '16.666666667' })
+  expect(await position()).toMatchObject({
+    qty: '150',
+    cost_basis: '2500',
+    avg_entry_price: '16.666666667',
+  })
   expect(realized()).toBe('1000')
 })
 
@@ -82,5 +96,9 @@ test('the last price becomes the previous close', async () => {
   await trade('buy', '1', '200')
   expect(await position()).toMatchObject({ lastday_price: '185.1', current_price: '200' })
   await night()
-  expect(await position()).toMatchObject({ lastday_price: '200', unrealized_intraday_pl: '0', change_today: '0' })
+  expect(await position()).toMatchObject({
+    lastday_price: '200',
+    unrealized_intraday_pl: '0',
+    change_today: '0',
+  })
 })

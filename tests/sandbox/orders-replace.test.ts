@@ -3,7 +3,9 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type Answer, call, demoKeys, Wire } from './wire.ts'
 
-/** `PATCH /v2/orders/{id}`: a new order that asks for the place of an old one, and gets it or not. */
+/**
+ * `PATCH /v2/orders/{id}`: a new order that asks for the place of an old one, and gets it or not.
+ */
 
 const ROUND_TRIP_MS = 50
 let sandbox: Sandbox
@@ -29,10 +31,18 @@ afterEach(async () => {
 })
 
 type Row = Record<string, string | null>
-const limit = { symbol: 'AAPL', qty: '10', side: 'buy', type: 'limit', limit_price: '90', time_in_force: 'day' }
+const limit = {
+  symbol: 'AAPL',
+  qty: '10',
+  side: 'buy',
+  type: 'limit',
+  limit_price: '90',
+  time_in_force: 'day',
+}
 const row = ({ body }: Answer): Row => body as Row
 const idOf = (answer: Answer): string => row(answer)['id'] ?? ''
-const patch = (id: string, body: unknown): Promise<Answer> => call(sandbox, 'PATCH', `/v2/orders/${id}`, body)
+const patch = (id: string, body: unknown): Promise<Answer> =>
+  call(sandbox, 'PATCH', `/v2/orders/${id}`, body)
 const read = async (id: string): Promise<Row> => row(await call(sandbox, 'GET', `/v2/orders/${id}`))
 
 /** An order that has been acknowledged. */
@@ -70,7 +80,11 @@ test('the new order has its own ids and asked-for terms, and the old one is repl
     qty: '12',
     filled_qty: '0',
   })
-  expect(await read(old)).toMatchObject({ status: 'pending_replace', replaced_by: null, replaced_at: null })
+  expect(await read(old)).toMatchObject({
+    status: 'pending_replace',
+    replaced_by: null,
+    replaced_at: null,
+  })
   await clock.advance(ROUND_TRIP_MS)
   const after = await read(old)
   expect(after).toMatchObject({
@@ -109,12 +123,20 @@ test('a fill that comes first wins: the replacement is rejected, and the events 
   expect(await read(next)).toMatchObject({ status: 'rejected', filled_qty: '0' })
   await expect
     .poll(events)
-    .toEqual(['new old new', 'fill old filled', 'order_replace_rejected old filled', 'rejected new rejected'])
+    .toEqual([
+      'new old new',
+      'fill old filled',
+      'order_replace_rejected old filled',
+      'rejected new rejected',
+    ])
 })
 
 test('a part filled meanwhile stays with the old order; one larger than the new total refuses the replacement', async () => {
   const [first, second] = [await working(), await working()]
-  const [kept, late] = [idOf(await patch(first, { qty: '8' })), idOf(await patch(second, { qty: '3' }))]
+  const [kept, late] = [
+    idOf(await patch(first, { qty: '8' })),
+    idOf(await patch(second, { qty: '3' })),
+  ]
   for (const id of [first, second]) sandbox.control.fillOrder(id, { qty: '4' })
   await clock.advance(ROUND_TRIP_MS)
   expect(await read(first)).toMatchObject({ status: 'replaced', filled_qty: '4' })
@@ -124,7 +146,12 @@ test('a part filled meanwhile stays with the old order; one larger than the new 
 })
 
 test('a replaced trailing stop keeps its mark and takes the new distance', async () => {
-  const old = await working({ side: 'sell', type: 'trailing_stop', limit_price: undefined, trail_price: '5' })
+  const old = await working({
+    side: 'sell',
+    type: 'trailing_stop',
+    limit_price: undefined,
+    trail_price: '5',
+  })
   sandbox.control.setPrice('AAPL', { last: '110' })
   sandbox.control.setPrice('AAPL', { last: '108' })
   const { body } = await patch(old, { trail: '4' })
@@ -144,7 +171,11 @@ test('buying power is held once, for the larger of the two', async () => {
 describe('refusals', () => {
   const table: [name: string, change: object, message: string][] = [
     ['nothing changed', {}, 'order parameters are not changed'],
-    ['the same terms', { qty: '10', limit_price: '90.00', time_in_force: 'day' }, 'order parameters are not changed'],
+    [
+      'the same terms',
+      { qty: '10', limit_price: '90.00', time_in_force: 'day' },
+      'order parameters are not changed',
+    ],
     ['no more than is filled', { qty: '4' }, 'qty must be > filled_qty'],
     [
       'sub-penny',
@@ -173,7 +204,10 @@ describe('refusals', () => {
     expect(await wordsOf(early)).toEqual(refusal('cannot replace order in pending_replace status'))
     expect(await wordsOf(next)).toEqual(refusal('order chain not fully replaced'))
     const cancel = await call(sandbox, 'DELETE', `/v2/orders/${early}`)
-    expect([cancel.status, cancel.body]).toEqual([422, refusal('order is already in "pending_replace" state')])
+    expect([cancel.status, cancel.body]).toEqual([
+      422,
+      refusal('order is already in "pending_replace" state'),
+    ])
     await clock.advance(ROUND_TRIP_MS)
     expect(await wordsOf(early)).toEqual(refusal('order already replaced'))
     await call(sandbox, 'DELETE', `/v2/orders/${next}`)
@@ -184,12 +218,19 @@ describe('refusals', () => {
     await clock.advance(1)
     expect(await wordsOf(filled)).toEqual(refusal('cannot replace order in filled status'))
     sandbox.control.setMarketOpen(false)
-    expect(await wordsOf(await working())).toEqual(refusal('cannot replace order in accepted status'))
+    expect(await wordsOf(await working())).toEqual(
+      refusal('cannot replace order in accepted status'),
+    )
   })
 
   test('a notional order, an unknown one, and a client id already used', async () => {
     sandbox.control.holdMatching()
-    const notional = await working({ qty: undefined, notional: '500', type: 'market', limit_price: undefined })
+    const notional = await working({
+      qty: undefined,
+      notional: '500',
+      type: 'market',
+      limit_price: undefined,
+    })
     expect(await patch(notional, { qty: '3' })).toMatchObject({ status: 422 })
     expect(await patch('nope', { qty: '3' })).toMatchObject({ status: 404 })
     const old = await working({ client_order_id: 'used' })

@@ -2,7 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
 import { call, Wire } from './wire.ts'
 
-/** What clients other than the official SDK send, each as seen on the wire: odd, but understood by the broker. */
+/**
+ * What clients other than the official SDK send, each as seen on the wire: odd, but understood by
+ * the broker.
+ */
 
 let sandbox: Sandbox
 
@@ -16,18 +19,45 @@ const post = (body: unknown) => call(sandbox, 'POST', '/v2/orders', body)
 
 /** Go: every field is there, null or empty when it is not set. */
 const unset = {
-  ...{ notional: null, limit_price: null, stop_price: null, trail_price: null, trail_percent: null },
-  ...{ take_profit: null, stop_loss: null, legs: null, order_class: '', position_intent: '', client_order_id: '' },
+  ...{
+    notional: null,
+    limit_price: null,
+    stop_price: null,
+    trail_price: null,
+    trail_percent: null,
+  },
+  ...{
+    take_profit: null,
+    stop_loss: null,
+    legs: null,
+    order_class: '',
+    position_intent: '',
+    client_order_id: '',
+  },
 }
 
 describe('orders', () => {
   test('fields that are null or empty are fields that are not there', async () => {
-    const body = { ...unset, symbol: 'AAPL', qty: '1', side: 'buy', type: 'limit', time_in_force: 'gtc' }
+    const body = {
+      ...unset,
+      symbol: 'AAPL',
+      qty: '1',
+      side: 'buy',
+      type: 'limit',
+      time_in_force: 'gtc',
+    }
     const placed = await post({ ...body, limit_price: '10', extended_hours: false })
-    expect(placed.body).toMatchObject({ qty: '1', order_class: '', limit_price: '10', position_intent: 'buy_to_open' })
+    expect(placed.body).toMatchObject({
+      qty: '1',
+      order_class: '',
+      limit_price: '10',
+      position_intent: 'buy_to_open',
+    })
     const { id, client_order_id } = placed.body as { id: string; client_order_id: string }
     expect(client_order_id).toMatch(/^[\da-f-]{36}$/)
-    await expect.poll(async () => (await get(`/v2/orders/${id}`)).body).toMatchObject({ status: 'new' })
+    await expect
+      .poll(async () => (await get(`/v2/orders/${id}`)).body)
+      .toMatchObject({ status: 'new' })
     const change = {
       qty: null,
       limit_price: '11',
@@ -37,7 +67,12 @@ describe('orders', () => {
       client_order_id: '',
     }
     const replaced = await call(sandbox, 'PATCH', `/v2/orders/${id}`, change)
-    expect(replaced.body).toMatchObject({ qty: '1', limit_price: '11', time_in_force: 'gtc', replaces: id })
+    expect(replaced.body).toMatchObject({
+      qty: '1',
+      limit_price: '11',
+      time_in_force: 'gtc',
+      replaces: id,
+    })
   })
 
   test.each([
@@ -70,7 +105,9 @@ describe('orders', () => {
     '2026-01-02T00:00:00.123456789-05:00',
   ])('%s is a time', async (time) => {
     await post({ symbol: 'AAPL', qty: 1, side: 'buy', type: 'market', time_in_force: 'day' })
-    expect((await get(`/v2/orders?status=all&after=${encodeURIComponent(time)}`)).body).toHaveLength(1)
+    expect(
+      (await get(`/v2/orders?status=all&after=${encodeURIComponent(time)}`)).body,
+    ).toHaveLength(1)
     // The plus sign of an offset that was not encoded arrives as a space.
     expect((await get(`/v2/orders?status=all&until=${time}`)).body).toHaveLength(0)
   })
@@ -89,12 +126,16 @@ test('a timeframe is read in upper and lower case, where that leaves it one mean
     const answer = await get(`${bars}${written ?? ''}`)
     expect([answer.status, answer.body]).toEqual([200, (await get(`${bars}${meant ?? ''}`)).body])
   }
-  expect(await get(`${bars}1m`)).toMatchObject({ status: 400, body: { message: 'invalid timeframe: 1m' } })
+  expect(await get(`${bars}1m`)).toMatchObject({
+    status: 400,
+    body: { message: 'invalid timeframe: 1m' },
+  })
 })
 
 test('unlisten takes away what it names', async () => {
   const wire = await new Wire(`${sandbox.wsUrl}/stream`).opened()
-  const streams = (action: string, ...names: string[]) => wire.send({ action, data: { streams: names } })
+  const streams = (action: string, ...names: string[]) =>
+    wire.send({ action, data: { streams: names } })
   streams('unlisten', 'trade_updates')
   wire.send({ action: 'authenticate', data: { key_id: 'demo-key', secret_key: 'demo-secret' } })
   streams('listen', 'trade_updates')
@@ -105,7 +146,10 @@ test('unlisten takes away what it names', async () => {
   expect(wire.heard).toEqual([
     { stream: 'authorization', data: { status: 'unauthorized', action: 'listen' } },
     { stream: 'authorization', data: { status: 'authorized', action: 'authenticate' } },
-    ...[['trade_updates'], ['trade_updates'], [], []].map((left) => ({ stream: 'listening', data: { streams: left } })),
+    ...[['trade_updates'], ['trade_updates'], [], []].map((left) => ({
+      stream: 'listening',
+      data: { streams: left },
+    })),
   ])
   wire.socket.terminate()
 })

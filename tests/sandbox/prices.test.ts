@@ -22,24 +22,35 @@ afterEach(async () => {
 })
 
 async function start(options: SandboxOptions): Promise<Sandbox> {
-  const sandbox = await startSandbox({ seed: 'prices', fillDelayMs: 0, partialFills: false, ...options })
+  const sandbox = await startSandbox({
+    seed: 'prices',
+    fillDelayMs: 0,
+    partialFills: false,
+    ...options,
+  })
   running.push(sandbox)
   return sandbox
 }
 
 type Row = Record<string, unknown>
-const read = async (sandbox: Sandbox, path: string): Promise<Row> => (await call(sandbox, 'GET', path)).body as Row
+const read = async (sandbox: Sandbox, path: string): Promise<Row> =>
+  (await call(sandbox, 'GET', path)).body as Row
 const lastTrade = async (sandbox: Sandbox, symbol = 'AAPL'): Promise<Row> =>
   (await read(sandbox, `/v2/stocks/${symbol}/trades/latest`))['trade'] as Row
 
 test('a quiet symbol moves once in twenty steps, and quiet ones take turns', async () => {
   const sandbox = await start({ time: 'virtual', tickMs: 1_000 })
   const quoted = async (): Promise<number> => {
-    const { quotes } = (await read(sandbox, '/v2/stocks/quotes/latest?symbols=AAPL,AMD,DIS,GOOG,META')) as {
+    const { quotes } = (await read(
+      sandbox,
+      '/v2/stocks/quotes/latest?symbols=AAPL,AMD,DIS,GOOG,META',
+    )) as {
       quotes: Record<string, { t: string }>
     }
     const now = await sandbox.control.advanceTime(0)
-    return Object.entries(quotes).filter(([symbol, { t }]) => symbol !== 'AAPL' && Date.parse(t) === now).length
+    return Object.entries(quotes).filter(
+      ([symbol, { t }]) => symbol !== 'AAPL' && Date.parse(t) === now,
+    ).length
   }
   const moved: number[] = []
   for (let step = 0; step < 20; step += 1) {
@@ -53,17 +64,33 @@ test('a quiet symbol moves once in twenty steps, and quiet ones take turns', asy
 describe('a recording', () => {
   test('is played at its own pace, from the moment of the start', async () => {
     const sandbox = await start({ time: 'virtual', prices: recording })
-    expect(await lastTrade(sandbox)).toMatchObject({ p: 150, s: 200, t: '2024-01-02T14:30:00.000Z' })
-    expect(await read(sandbox, '/v2/stocks/AAPL/quotes/latest')).toMatchObject({ quote: { bp: 149.99, ap: 150.01 } })
+    expect(await lastTrade(sandbox)).toMatchObject({
+      p: 150,
+      s: 200,
+      t: '2024-01-02T14:30:00.000Z',
+    })
+    expect(await read(sandbox, '/v2/stocks/AAPL/quotes/latest')).toMatchObject({
+      quote: { bp: 149.99, ap: 150.01 },
+    })
     await sandbox.control.advanceTime(499)
     expect(await lastTrade(sandbox)).toMatchObject({ p: 150 })
     await sandbox.control.advanceTime(1)
-    expect(await lastTrade(sandbox)).toMatchObject({ p: 151.25, s: 100, t: '2024-01-02T14:30:00.500Z' })
+    expect(await lastTrade(sandbox)).toMatchObject({
+      p: 151.25,
+      s: 100,
+      t: '2024-01-02T14:30:00.500Z',
+    })
     await sandbox.control.advanceTime(10_000)
     const coins = await read(sandbox, '/v1beta3/crypto/us/latest/trades?symbols=BTC/USD')
-    expect(coins).toMatchObject({ trades: { 'BTC/USD': { p: 9000.5, s: 0.25, t: '2024-01-02T14:30:10.000Z' } } })
+    expect(coins).toMatchObject({
+      trades: { 'BTC/USD': { p: 9000.5, s: 0.25, t: '2024-01-02T14:30:10.000Z' } },
+    })
     await sandbox.control.advanceTime(3_600_000)
-    expect(await lastTrade(sandbox)).toMatchObject({ p: 149.9, s: 70, t: '2024-01-02T14:31:00.000Z' })
+    expect(await lastTrade(sandbox)).toMatchObject({
+      p: 149.9,
+      s: 70,
+      t: '2024-01-02T14:31:00.000Z',
+    })
   })
 
   test('fills what it makes marketable, and leaves the other symbols to their walk', async () => {
@@ -89,9 +116,13 @@ describe('a recording', () => {
   test('the past leads up to its first price', async () => {
     const sandbox = await start({ time: 'virtual', prices: recording })
     const query = 'symbols=AAPL&timeframe=1Hour&start=2024-01-02T10:00:00Z&end=2024-01-02T13:59:00Z'
-    const { AAPL } = (await read(sandbox, `/v2/stocks/bars?${query}`))['bars'] as { AAPL: { c: number }[] }
+    const { AAPL } = (await read(sandbox, `/v2/stocks/bars?${query}`))['bars'] as {
+      AAPL: { c: number }[]
+    }
     expect(AAPL.map(({ c }) => c)).toEqual([150, 150, 150, 150])
-    expect(await read(sandbox, '/v2/stocks/AAPL/snapshot')).toMatchObject({ prevDailyBar: { c: 150 } })
+    expect(await read(sandbox, '/v2/stocks/AAPL/snapshot')).toMatchObject({
+      prevDailyBar: { c: 150 },
+    })
   })
 
   test('what it says of a symbol that is held at a price is passed over', async () => {
@@ -129,18 +160,33 @@ describe('what cannot be read is said with its line', () => {
   test.each([
     ['', 'there are no trades in it'],
     ['# nothing', 'there are no trades in it'],
-    ['symbol,price\nAAPL,10', 'line 1: the header must be time,symbol,price or time,symbol,price,size'],
+    [
+      'symbol,price\nAAPL,10',
+      'line 1: the header must be time,symbol,price or time,symbol,price,size',
+    ],
     ['time,symbol,price,size', 'there are no trades in it'],
     [`time,symbol,price\n${row}`, 'line 2: 3 fields are expected, there are 4'],
     ['time,symbol,price\n\n#\n2024-01-01,AAPL', 'line 4: 3 fields are expected, there are 2'],
-    [`time,symbol,price,size\r\n${row}\r\nyesterday,AAPL,10,5`, 'line 3: the time must be RFC 3339'],
-    [`time,symbol,price,size\n${row}\n2023-12-31,AAPL,10,5`, 'line 3: the time is before that of the line above'],
+    [
+      `time,symbol,price,size\r\n${row}\r\nyesterday,AAPL,10,5`,
+      'line 3: the time must be RFC 3339',
+    ],
+    [
+      `time,symbol,price,size\n${row}\n2023-12-31,AAPL,10,5`,
+      'line 3: the time is before that of the line above',
+    ],
     ['time,symbol,price\n2024-01-01,NOPE,10', 'line 2: "NOPE" is no symbol of the sandbox'],
     ['time,symbol,price\n2024-01-01,AAPL,ten', 'line 2: the price must be above 0.01'],
     ['time,symbol,price\n2024-01-01,AAPL,0.01', 'line 2: the price must be above 0.01'],
-    ['time,symbol,price\n2024-01-01,AAPL,1.00001', 'line 2: the price must be above 0.01 with at most 4 decimals'],
+    [
+      'time,symbol,price\n2024-01-01,AAPL,1.00001',
+      'line 2: the price must be above 0.01 with at most 4 decimals',
+    ],
     ['time,symbol,price,size\n2024-01-01,AAPL,10,-5', 'line 2: the size must be above 0'],
-    [`time,symbol,price,size\n${`${row}\n`.repeat(200_001)}`, 'line 200002: more than 200000 trades'],
+    [
+      `time,symbol,price,size\n${`${row}\n`.repeat(200_001)}`,
+      'line 200002: more than 200000 trades',
+    ],
   ])('%.60s', async (prices, words) => {
     const folder = mkdtempSync(join(tmpdir(), 'prices-'))
     try {

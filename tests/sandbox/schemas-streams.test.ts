@@ -4,7 +4,10 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { problemsOf, withOneLeafWrong } from './schema-check.ts'
 import { call, demoKeys, Wire } from './wire.ts'
 
-/** Every frame and every server-sent event against its schema, and every schema against frames that are wrong. */
+/**
+ * Every frame and every server-sent event against its schema, and every schema against frames that
+ * are wrong.
+ */
 
 type Row = Record<string, unknown>
 
@@ -17,7 +20,13 @@ let sandbox: Sandbox
 const settle = (): Promise<unknown> => sandbox.control.advanceTime(1_000)
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'schemas', time: 'virtual', tickMs: 5_000, fillDelayMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'schemas',
+    time: 'virtual',
+    tickMs: 5_000,
+    fillDelayMs: 0,
+    partialFills: false,
+  })
 })
 afterEach(async () => {
   wires.splice(0).forEach(({ socket }) => socket.terminate())
@@ -36,7 +45,10 @@ async function post(ticket: Row): Promise<string> {
   return (body as { id: string }).id
 }
 
-/** A life of every kind: filled, filled in parts, canceled, replaced, rejected, expired, busted, corrected; and money that moves. */
+/**
+ * A life of every kind: filled, filled in parts, canceled, replaced, rejected, expired, busted,
+ * corrected; and money that moves.
+ */
 async function trade(): Promise<void> {
   await post(market)
   const canceled = await post(limit)
@@ -81,14 +93,25 @@ describe('the trading stream', () => {
   test('every frame follows the reference', async () => {
     const frames = await tradeFrames()
     expect(frames.flatMap((frame) => problemsOf('trade-stream', frame))).toEqual([])
-    const events = ['new', 'fill', 'partial_fill', 'canceled', 'replaced', 'rejected', 'trade_bust', 'trade_correct']
+    const events = [
+      'new',
+      'fill',
+      'partial_fill',
+      'canceled',
+      'replaced',
+      'rejected',
+      'trade_bust',
+      'trade_correct',
+    ]
     expect(frames.map(eventOf)).toEqual(expect.arrayContaining(events))
   })
 
   test('any leaf of another type is found in every frame', async () => {
     const frames = await tradeFrames()
     for (const frame of frames) {
-      const unseen = withOneLeafWrong(frame).filter(([, copy]) => problemsOf('trade-stream', copy).length === 0)
+      const unseen = withOneLeafWrong(frame).filter(
+        ([, copy]) => problemsOf('trade-stream', copy).length === 0,
+      )
       expect(unseen.map(([at]) => at)).toEqual([])
     }
   })
@@ -112,13 +135,29 @@ describe('the market data streams', () => {
   const feeds = [
     ['/v2/iex', ['AAPL'], ['success', 'subscription', 'error', 't', 'q', 'b', 'd', 'u', 's']],
     ['/v2/test', ['FAKEPACA'], ['success', 'subscription', 'error', 't', 'q', 'b']],
-    ['/v1beta3/crypto/us', ['BTC/USD'], ['success', 'subscription', 'error', 't', 'q', 'b', 'd', 'u', 'o']],
+    [
+      '/v1beta3/crypto/us',
+      ['BTC/USD'],
+      ['success', 'subscription', 'error', 't', 'q', 'b', 'd', 'u', 'o'],
+    ],
   ] as const
 
-  async function dataFrames(path: string, symbols: readonly string[], headers = {}): Promise<unknown[]> {
+  async function dataFrames(
+    path: string,
+    symbols: readonly string[],
+    headers = {},
+  ): Promise<unknown[]> {
     const wire = await open(path, { ...demoKeys, ...headers })
-    const extra = path.includes('crypto') ? { orderbooks: symbols } : { statuses: symbols, lulds: symbols }
-    const channels = { trades: symbols, quotes: symbols, bars: symbols, updatedBars: symbols, dailyBars: symbols }
+    const extra = path.includes('crypto')
+      ? { orderbooks: symbols }
+      : { statuses: symbols, lulds: symbols }
+    const channels = {
+      trades: symbols,
+      quotes: symbols,
+      bars: symbols,
+      updatedBars: symbols,
+      dailyBars: symbols,
+    }
     wire.send(JSON.stringify({ action: 'subscribe', ...channels, ...extra }))
     wire.send(JSON.stringify({ action: 'fly' }))
     await expect.poll(() => wire.frames.length).toBe(4)
@@ -130,7 +169,9 @@ describe('the market data streams', () => {
     const read = ({ data, binary }: Wire['frames'][number]): unknown =>
       packed && binary ? decode(data) : JSON.parse(data.toString())
     const code = (frame: unknown): unknown => (frame as Row[]).at(-1)?.['code']
-    await expect.poll(() => wire.frames.slice(4).map(read).map(code), { timeout: 10_000 }).toContain(500)
+    await expect
+      .poll(() => wire.frames.slice(4).map(read).map(code), { timeout: 10_000 })
+      .toContain(500)
     return wire.frames.map(read)
   }
 
@@ -147,20 +188,29 @@ describe('the market data streams', () => {
     const news = frames.flatMap((frame) => frame as Row[]).filter((message) => 't' in message)
     expect(news.length).toBeGreaterThan(0)
     expect(news.every((message) => message['t'] instanceof Date)).toBe(true)
-    expect(frames.flatMap((frame) => problemsOf('data-stream', JSON.parse(JSON.stringify(frame))))).toEqual([])
+    expect(
+      frames.flatMap((frame) => problemsOf('data-stream', JSON.parse(JSON.stringify(frame)))),
+    ).toEqual([])
   })
 
-  test.each(feeds)('%s: any leaf of another type, or an unknown kind, is found', async (path, symbols) => {
-    const frames = await dataFrames(path, symbols)
-    const oneOfEach = new Map(frames.flatMap((frame) => (frame as Row[]).map((message) => [message['T'], message])))
-    for (const message of oneOfEach.values()) {
-      expect(problemsOf('data-stream', [message])).toEqual([])
-      expect(problemsOf('data-stream', message)).not.toEqual([])
-      expect(problemsOf('data-stream', [{ ...message, T: 'z' }])).not.toEqual([])
-      const unseen = withOneLeafWrong([message]).filter(([, copy]) => problemsOf('data-stream', copy).length === 0)
-      expect(unseen.map(([at]) => at)).toEqual([])
-    }
-  })
+  test.each(feeds)(
+    '%s: any leaf of another type, or an unknown kind, is found',
+    async (path, symbols) => {
+      const frames = await dataFrames(path, symbols)
+      const oneOfEach = new Map(
+        frames.flatMap((frame) => (frame as Row[]).map((message) => [message['T'], message])),
+      )
+      for (const message of oneOfEach.values()) {
+        expect(problemsOf('data-stream', [message])).toEqual([])
+        expect(problemsOf('data-stream', message)).not.toEqual([])
+        expect(problemsOf('data-stream', [{ ...message, T: 'z' }])).not.toEqual([])
+        const unseen = withOneLeafWrong([message]).filter(
+          ([, copy]) => problemsOf('data-stream', copy).length === 0,
+        )
+        expect(unseen.map(([at]) => at)).toEqual([])
+      }
+    },
+  )
 
   test('an acknowledgement that leaves out an array is found', async () => {
     const frames = await dataFrames('/v2/iex', ['AAPL'])
@@ -196,7 +246,9 @@ describe('server-sent events', () => {
 
   test.each(streams)('%s: any leaf of another type is found', async (path, schema) => {
     for (const event of await events(path)) {
-      const unseen = withOneLeafWrong(event).filter(([, copy]) => problemsOf(schema, copy).length === 0)
+      const unseen = withOneLeafWrong(event).filter(
+        ([, copy]) => problemsOf(schema, copy).length === 0,
+      )
       expect(unseen.map(([at]) => at)).toEqual([])
     }
   })
@@ -207,7 +259,9 @@ describe('server-sent events', () => {
     ['an amount as a number', { net_amount: 1 }],
     ['an unknown status', { status: 'done' }],
   ])('%s is found', async (_name, change) => {
-    const bust = (await events('/v2beta1/events/activities')).find((event) => 'previous_id' in (event as Row))
+    const bust = (await events('/v2beta1/events/activities')).find(
+      (event) => 'previous_id' in (event as Row),
+    )
     expect(problemsOf('activity-event', bust)).toEqual([])
     const planted: unknown = JSON.parse(JSON.stringify({ ...(bust as Row), ...change }))
     expect(problemsOf('activity-event', planted)).not.toEqual([])

@@ -22,7 +22,10 @@ const post = (body: unknown, headers?: Record<string, string>): Promise<Answer> 
   call(sandbox, 'POST', '/v2/orders', body, headers)
 const idOf = ({ body }: Answer): string => (body as { id: string }).id
 
-/** Long, short and crypto positions; fills, deposits, fees, dividends; canceled, replaced and rejected orders. */
+/**
+ * Long, short and crypto positions; fills, deposits, fees, dividends; canceled, replaced and
+ * rejected orders.
+ */
 async function liveADay(): Promise<void> {
   sandbox.control.setPrice('AAPL', { last: '150' })
   await post(market)
@@ -36,7 +39,9 @@ async function liveADay(): Promise<void> {
   sandbox.control.moveMoney('demo-key', { type: 'DIV', amount: '0.24', symbol: 'AAPL' })
   const { body } = await post(limit)
   await settle()
-  await call(sandbox, 'PATCH', `/v2/orders/${(body as Row)['id'] as string}`, { limit_price: '101' })
+  await call(sandbox, 'PATCH', `/v2/orders/${(body as Row)['id'] as string}`, {
+    limit_price: '101',
+  })
   const canceled = await post({ ...limit, client_order_id: 'to/cancel' })
   await settle()
   expect((await call(sandbox, 'DELETE', `/v2/orders/${idOf(canceled)}`)).body).toBeUndefined()
@@ -50,7 +55,13 @@ async function liveADay(): Promise<void> {
 
 beforeAll(async () => {
   const accounts = [{ keyId: 'poor', secret: 'only', cash: '1000', multiplier: 1 as const }]
-  sandbox = await startSandbox({ seed: 'schemas', time: 'virtual', fillDelayMs: 0, partialFills: false, accounts })
+  sandbox = await startSandbox({
+    seed: 'schemas',
+    time: 'virtual',
+    fillDelayMs: 0,
+    partialFills: false,
+    accounts,
+  })
   await liveADay()
 })
 afterAll(() => sandbox.close())
@@ -65,10 +76,16 @@ const tickets: readonly (readonly [name: string, ticket: Row])[] = [
   ['trailing by price', { ...market, type: 'trailing_stop', trail_price: '20' }],
   ['immediate or cancel', { ...limit, time_in_force: 'ioc' }],
   ['extended hours', { ...limit, extended_hours: true }],
-  ['crypto', { ...limit, symbol: 'BTC/USD', qty: '0.01', limit_price: '2000', time_in_force: 'gtc' }],
+  [
+    'crypto',
+    { ...limit, symbol: 'BTC/USD', qty: '0.01', limit_price: '2000', time_in_force: 'gtc' },
+  ],
   ['bracket', { ...limit, qty: '1', order_class: 'bracket', ...exits }],
   ['one triggers another', { ...limit, qty: '1', order_class: 'oto', stop_loss: exits.stop_loss }],
-  ['one cancels another', { ...limit, limit_price: undefined, qty: '1', side: 'sell', order_class: 'oco', ...exits }],
+  [
+    'one cancels another',
+    { ...limit, limit_price: undefined, qty: '1', side: 'sell', order_class: 'oco', ...exits },
+  ],
 ]
 
 const gets: readonly (readonly [path: string, schema: string])[] = [
@@ -79,7 +96,10 @@ const gets: readonly (readonly [path: string, schema: string])[] = [
   ['/v2/account/configurations', 'configurations'],
   ['/v2/account/activities', 'activities'],
   ['/v2/account/activities/FILL', 'activities'],
-  ['/v2/account/portfolio/history?timeframe=1Min&period=1D&cashflow_types=ALL', 'portfolio-history'],
+  [
+    '/v2/account/portfolio/history?timeframe=1Min&period=1D&cashflow_types=ALL',
+    'portfolio-history',
+  ],
   ['/v2/positions', 'positions'],
   ['/v2/positions/AAPL', 'position'],
   ['/v2/positions/MSFT', 'position'],
@@ -97,7 +117,11 @@ const gets: readonly (readonly [path: string, schema: string])[] = [
     [`/v2/stocks/AAPL/${kind}/latest`, `latest#/$defs/stock-latest-${kind.slice(0, -1)}`] as const,
   ]),
   ...['quotes', 'trades', 'bars', 'orderbooks'].map(
-    (kind) => [`/v1beta3/crypto/us/latest/${kind}?symbols=BTC/USD`, `latest#/$defs/crypto-latest-${kind}`] as const,
+    (kind) =>
+      [
+        `/v1beta3/crypto/us/latest/${kind}?symbols=BTC/USD`,
+        `latest#/$defs/crypto-latest-${kind}`,
+      ] as const,
   ),
 ]
 
@@ -135,10 +159,14 @@ describe('answers follow the reference', () => {
   test('the orders that were checked had every ending that orders have', async () => {
     const { body } = await get('/v2/orders?status=all&limit=500')
     const statuses = (body as Row[]).map(({ status }) => status)
-    expect(statuses).toEqual(expect.arrayContaining(['new', 'filled', 'canceled', 'replaced', 'rejected']))
+    expect(statuses).toEqual(
+      expect.arrayContaining(['new', 'filled', 'canceled', 'replaced', 'rejected']),
+    )
     const { body: activities } = await get('/v2/account/activities')
     const types = (activities as Row[]).map((row) => row['type'] ?? row['activity_type'])
-    expect(types).toEqual(expect.arrayContaining(['fill', 'partial_fill', 'CSD', 'CSW', 'JNLC', 'FEE', 'DIV']))
+    expect(types).toEqual(
+      expect.arrayContaining(['fill', 'partial_fill', 'CSD', 'CSW', 'JNLC', 'FEE', 'DIV']),
+    )
   })
 
   test('a replaced order and its replacement', async () => {
@@ -150,7 +178,9 @@ describe('answers follow the reference', () => {
   })
 
   test('configurations answer a change as they answer a question', async () => {
-    const { body } = await call(sandbox, 'PATCH', '/v2/account/configurations', { trade_confirm_email: 'none' })
+    const { body } = await call(sandbox, 'PATCH', '/v2/account/configurations', {
+      trade_confirm_email: 'none',
+    })
     expect(problemsOf('configurations', body)).toEqual([])
   })
 
@@ -166,7 +196,8 @@ describe('answers follow the reference', () => {
   })
 
   test('closing a position answers its order; closing and canceling all answer one row each', async () => {
-    const remove = (path: string): Promise<Answer> => call(sandbox, 'DELETE', path, undefined, secondKeys)
+    const remove = (path: string): Promise<Answer> =>
+      call(sandbox, 'DELETE', path, undefined, secondKeys)
     for (const symbol of ['AAPL', 'SPY', 'MSFT']) await post({ ...market, symbol }, secondKeys)
     await settle()
     const closed = await remove('/v2/positions/SPY')
@@ -188,7 +219,9 @@ describe('wrong answers are found', () => {
     expect(problemsOf(schema, sample)).toEqual([])
     const copies = withOneLeafWrong(sample)
     expect(copies.length).toBeGreaterThan(0)
-    expect(copies.filter(([, copy]) => problemsOf(schema, copy).length === 0).map(([at]) => at)).toEqual([])
+    expect(
+      copies.filter(([, copy]) => problemsOf(schema, copy).length === 0).map(([at]) => at),
+    ).toEqual([])
   })
 
   const row = { id: nobody, status: 404, body: { code: 40410000, message: 'order not found' } }
@@ -196,7 +229,12 @@ describe('wrong answers are found', () => {
     ['a failed row without its reason', 'cancel-all', [row], [{ id: nobody, status: 404 }]],
     ['a row with text for a status', 'cancel-all', [row], [{ ...row, status: '404' }]],
     ['a closing row without a body', 'close-all', [], [{ symbol: 'AAPL', status: 200 }]],
-    ['a code on unauthorized', 'error', { message: 'unauthorized.' }, { message: 'unauthorized.', code: 40110000 }],
+    [
+      'a code on unauthorized',
+      'error',
+      { message: 'unauthorized.' },
+      { message: 'unauthorized.', code: 40110000 },
+    ],
     ['a code as text', 'error', row.body, { ...row.body, code: '40410000' }],
     ['a not-found without a code', 'error', row.body, { message: 'order not found' }],
     ['an envelope around a list', 'orders', [], { orders: [] }],
@@ -212,17 +250,37 @@ describe('wrong answers are found', () => {
     ['a status in capitals', '/v2/orders?status=all', 'orders', { status: 'FILLED' }],
     ['null for nothing filled', '/v2/orders?status=all', 'orders', { filled_qty: null }],
     ['a field of no reference', '/v2/orders?status=all', 'orders', { account: 'x' }],
-    ['a limit order without its price', '/v2/orders?status=all', 'orders', { type: 'limit', limit_price: null }],
+    [
+      'a limit order without its price',
+      '/v2/orders?status=all',
+      'orders',
+      { type: 'limit', limit_price: null },
+    ],
     ['an unknown account status', '/v2/account', 'account', { status: 'active' }],
     ['cash as a number', '/v2/account', 'account', { cash: 1 }],
     ['a margin as a number', '/v2/account', 'account', { multiplier: 2 }],
     ['a long position below zero', '/v2/positions/AAPL', 'position', { qty: '-5' }],
-    ['asset_class for class', '/v2/assets/AAPL', 'asset', { class: undefined, asset_class: 'us_equity' }],
+    [
+      'asset_class for class',
+      '/v2/assets/AAPL',
+      'asset',
+      { class: undefined, asset_class: 'us_equity' },
+    ],
     ['a time without its offset', '/v2/clock', 'clock', { timestamp: '2024-01-02T10:00:00' }],
-    ['a session with a colon', '/v2/calendar?start=2024-01-02&end=2024-01-05', 'calendar', { session_open: '04:00' }],
+    [
+      'a session with a colon',
+      '/v2/calendar?start=2024-01-02&end=2024-01-05',
+      'calendar',
+      { session_open: '04:00' },
+    ],
     ['an id without a time', '/v2/account/activities', 'activities', { id: nobody }],
     ['worth as text', '/v2/account/portfolio/history', 'portfolio-history', { equity: ['1'] }],
-    ['an unknown setting', '/v2/account/configurations', 'configurations', { trade_confirm_email: 'some' }],
+    [
+      'an unknown setting',
+      '/v2/account/configurations',
+      'configurations',
+      { trade_confirm_email: 'some' },
+    ],
   ]
   test.each(changes)('%s: %s', async (_name, path, schema, change) => {
     const { body } = await get(path)

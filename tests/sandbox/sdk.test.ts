@@ -16,7 +16,11 @@ afterEach(async () => {
   await sandbox.close()
 })
 
-const sdk = (keyId = 'demo-key', secret = 'demo-secret', retry: false | undefined = false): Alpaca =>
+const sdk = (
+  keyId = 'demo-key',
+  secret = 'demo-secret',
+  retry: false | undefined = false,
+): Alpaca =>
   new Alpaca({
     keyId,
     secret,
@@ -30,7 +34,12 @@ const sdk = (keyId = 'demo-key', secret = 'demo-secret', retry: false | undefine
     },
   })
 
-type Update = { event: string; order: { clientOrderId?: string; status?: string }; price?: string; qty?: string }
+type Update = {
+  event: string
+  order: { clientOrderId?: string; status?: string }
+  price?: string
+  qty?: string
+}
 
 /** Opens the trade stream and answers what it hears, once the server has acknowledged `listen`. */
 async function listen(alpaca: Alpaca): Promise<Update[]> {
@@ -54,7 +63,12 @@ describe('trading', () => {
     const updates = await listen(alpaca)
     sandbox.control.setPrice('AAPL', { bid: '185.00', ask: '185.10', last: '185.05' })
     const order = await alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') })
-    expect(order).toMatchObject({ clientOrderId: 'c1', qty: '10', filledQty: '0', status: 'pending_new' })
+    expect(order).toMatchObject({
+      clientOrderId: 'c1',
+      qty: '10',
+      filledQty: '0',
+      status: 'pending_new',
+    })
     await expect.poll(() => updates.map(({ event }) => event)).toEqual(['new', 'fill'])
     expect(updates[1]).toMatchObject({
       price: '185.1',
@@ -66,9 +80,16 @@ describe('trading', () => {
     expect(account).toMatchObject({ cash: '98149', status: 'ACTIVE' })
     const position = await alpaca.trading.positions.getOpenPosition({ symbolOrAssetId: 'AAPL' })
     expect(position).toMatchObject({ qty: '10', avgEntryPrice: '185.1', currentPrice: '185.05' })
-    const activities = await alpaca.trading.accountActivities.getAccountActivities({ activityTypes: ['FILL'] })
+    const activities = await alpaca.trading.accountActivities.getAccountActivities({
+      activityTypes: ['FILL'],
+    })
     expect(activities).toHaveLength(1)
-    expect(activities[0]).toMatchObject({ orderId: order.id, cumQty: '10', leavesQty: '0', type: 'fill' })
+    expect(activities[0]).toMatchObject({
+      orderId: order.id,
+      cumQty: '10',
+      leavesQty: '0',
+      type: 'fill',
+    })
   })
 
   test('a partial fill comes first, then the rest, and both add up', async () => {
@@ -76,7 +97,9 @@ describe('trading', () => {
     const alpaca = sdk()
     const updates = await listen(alpaca)
     await alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') })
-    await expect.poll(() => updates.map(({ event }) => event)).toEqual(['new', 'partial_fill', 'fill'])
+    await expect
+      .poll(() => updates.map(({ event }) => event))
+      .toEqual(['new', 'partial_fill', 'fill'])
     expect(Number(updates[1]?.qty) + Number(updates[2]?.qty)).toBe(10)
     expect(updates[1]?.order.status).toBe('partially_filled')
   })
@@ -86,10 +109,14 @@ describe('trading', () => {
     const updates = await listen(alpaca)
     const limit = { ...marketBuy('rest', '2'), type: 'limit', limitPrice: '150' } as const
     const first = await alpaca.trading.orders.postOrder({ postOrderRequest: limit })
-    const second = await alpaca.trading.orders.postOrder({ postOrderRequest: { ...limit, clientOrderId: 'gone' } })
+    const second = await alpaca.trading.orders.postOrder({
+      postOrderRequest: { ...limit, clientOrderId: 'gone' },
+    })
     await expect.poll(() => updates.map(({ event }) => event)).toEqual(['new', 'new'])
     await alpaca.trading.orders.deleteOrderByOrderID({ orderId: second.id ?? '' })
-    await expect.poll(() => updates.at(-1)).toMatchObject({ event: 'canceled', order: { clientOrderId: 'gone' } })
+    await expect
+      .poll(() => updates.at(-1))
+      .toMatchObject({ event: 'canceled', order: { clientOrderId: 'gone' } })
     sandbox.control.setPrice('AAPL', { bid: '149.90', ask: '149.95' })
     await expect.poll(() => updates.at(-1)).toMatchObject({ event: 'fill', price: '149.95' })
     const found = await alpaca.trading.orders.getOrderByOrderID({ orderId: first.id ?? '' })
@@ -104,17 +131,28 @@ describe('trading', () => {
     const found = await alpaca.trading.orders.getOrderByClientOrderId({ clientOrderId: 'a b/c' })
     expect(found.id).toBe(order.id)
     const again = alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('a b/c') })
-    await expect(again).rejects.toMatchObject({ status: 422, message: 'client_order_id must be unique' })
+    await expect(again).rejects.toMatchObject({
+      status: 422,
+      message: 'client_order_id must be unique',
+    })
     const missing = alpaca.trading.orders.getOrderByClientOrderId({ clientOrderId: 'nobody' })
-    await expect(missing).rejects.toMatchObject({ name: 'NotFoundError', status: 404, code: 40410000 })
+    await expect(missing).rejects.toMatchObject({
+      name: 'NotFoundError',
+      status: 404,
+      code: 40410000,
+    })
   })
 
   test('accounts do not see each other', async () => {
     const [first, second] = [sdk(), sdk('demo-key-2', 'demo-secret-2')]
     const heard = await listen(second)
     const order = await first.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') })
-    await expect.poll(() => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length).toBe(1)
-    await expect(second.trading.orders.getOrderByOrderID({ orderId: order.id ?? '' })).rejects.toMatchObject({
+    await expect
+      .poll(() => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length)
+      .toBe(1)
+    await expect(
+      second.trading.orders.getOrderByOrderID({ orderId: order.id ?? '' }),
+    ).rejects.toMatchObject({
       status: 404,
     })
     expect(await second.trading.positions.getAllOpenPositions()).toEqual([])
@@ -127,13 +165,18 @@ describe('trading', () => {
     const clock = await alpaca.trading.clock.legacyClock()
     expect(clock.isOpen).toBe(true)
     expect(clock.nextOpen).toBeInstanceOf(Date)
-    const btc = await alpaca.trading.assets.getV2AssetsSymbolOrAssetId({ symbolOrAssetId: 'BTC/USD' })
+    const btc = await alpaca.trading.assets.getV2AssetsSymbolOrAssetId({
+      symbolOrAssetId: 'BTC/USD',
+    })
     expect(btc).toMatchObject({ symbol: 'BTC/USD', _class: 'crypto' })
   })
 
   test('an unknown key is an AuthError, and its stream ends for good', async () => {
     const alpaca = sdk('demo-key', 'wrong')
-    await expect(alpaca.trading.account.getAccount()).rejects.toMatchObject({ name: 'AuthError', status: 401 })
+    await expect(alpaca.trading.account.getAccount()).rejects.toMatchObject({
+      name: 'AuthError',
+      status: 401,
+    })
     const stream = alpaca.trading.stream({ url: `${sandbox.wsUrl}/stream` })
     open.push(stream)
     const errors: string[] = []
@@ -150,7 +193,10 @@ describe('control', () => {
     expect(sandbox.control.streams().trade).toBe(1)
     sandbox.control.revokeKey('demo-key')
     await expect.poll(() => sandbox.control.streams().trade).toBe(0)
-    await expect(alpaca.trading.account.getAccount()).rejects.toMatchObject({ status: 401, message: 'unauthorized.' })
+    await expect(alpaca.trading.account.getAccount()).rejects.toMatchObject({
+      status: 401,
+      message: 'unauthorized.',
+    })
     sandbox.control.restoreKey('demo-key')
     expect(await alpaca.trading.account.getAccount()).toMatchObject({ status: 'ACTIVE' })
   })
@@ -160,7 +206,9 @@ describe('control', () => {
     const updates = await listen(alpaca)
     sandbox.control.holdAnswers()
     const answered = vi.fn()
-    const posting = alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') }).then(answered)
+    const posting = alpaca.trading.orders
+      .postOrder({ postOrderRequest: marketBuy('c1') })
+      .then(answered)
     await expect.poll(() => updates.map(({ event }) => event)).toEqual(['new', 'fill'])
     expect(answered).not.toHaveBeenCalled()
     expect(sandbox.control.releaseAnswers()).toBe(1)
@@ -173,7 +221,9 @@ describe('control', () => {
     sandbox.control.holdAnswers({ drop: true })
     const posting = alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') })
     await expect(posting).rejects.toMatchObject({ name: 'FetchError' })
-    expect(await alpaca.trading.orders.getOrderByClientOrderId({ clientOrderId: 'c1' })).toMatchObject({ qty: '10' })
+    expect(
+      await alpaca.trading.orders.getOrderByClientOrderId({ clientOrderId: 'c1' }),
+    ).toMatchObject({ qty: '10' })
   })
 
   test('held matching waits for the test, by amount and price', async () => {
@@ -183,7 +233,9 @@ describe('control', () => {
     const order = await alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') })
     await expect.poll(() => updates.length).toBe(1)
     sandbox.control.fillOrder(order.id ?? '', { qty: '4', price: '180.5' })
-    await expect.poll(() => updates.at(-1)).toMatchObject({ event: 'partial_fill', qty: '4', price: '180.5' })
+    await expect
+      .poll(() => updates.at(-1))
+      .toMatchObject({ event: 'partial_fill', qty: '4', price: '180.5' })
     sandbox.control.releaseMatching({ keyId: 'demo-key' })
     await expect.poll(() => updates.at(-1)).toMatchObject({ event: 'fill', qty: '6' })
   })
@@ -198,8 +250,14 @@ describe('control', () => {
     sandbox.control.fillOrder(order.id ?? '', { qty: '3' })
     await expect
       .poll(() => updates.at(-1))
-      .toMatchObject({ event: 'partial_fill', qty: '3', order: { status: 'canceled', filledQty: '3' } })
-    expect(await alpaca.trading.positions.getOpenPosition({ symbolOrAssetId: 'AAPL' })).toMatchObject({ qty: '3' })
+      .toMatchObject({
+        event: 'partial_fill',
+        qty: '3',
+        order: { status: 'canceled', filledQty: '3' },
+      })
+    expect(
+      await alpaca.trading.positions.getOpenPosition({ symbolOrAssetId: 'AAPL' }),
+    ).toMatchObject({ qty: '3' })
   })
 
   test('orders queue while the market is closed, and fill when it opens', async () => {
@@ -243,8 +301,13 @@ describe('market data', () => {
   })
 
   test('snapshots of known symbols come, unknown ones are left out', async () => {
-    const snapshots: unknown = await sdk().marketData.stocks.stockSnapshots({ symbols: 'AAPL,NOPE', feed: 'iex' })
+    const snapshots: unknown = await sdk().marketData.stocks.stockSnapshots({
+      symbols: 'AAPL,NOPE',
+      feed: 'iex',
+    })
     expect(Object.keys(snapshots as object)).toEqual(['AAPL'])
-    expect(snapshots).toMatchObject({ AAPL: { latestTrade: { p: 185.1 }, prevDailyBar: { c: 185.1 } } })
+    expect(snapshots).toMatchObject({
+      AAPL: { latestTrade: { p: 185.1 }, prevDailyBar: { c: 185.1 } },
+    })
   })
 })

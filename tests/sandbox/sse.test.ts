@@ -10,9 +10,15 @@ import { streamEvents } from '../../src/apps/sandbox/streams/event-stream.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { call, demoKeys } from './wire.ts'
 
-/** The event streams over HTTP: what they replay, when they end, and what becomes of slow readers. */
+/**
+ * The event streams over HTTP: what they replay, when they end, and what becomes of slow readers.
+ */
 
-type Event = Record<string, unknown> & { event_id: string; event: string; details: Record<string, unknown> }
+type Event = Record<string, unknown> & {
+  event_id: string
+  event: string
+  details: Record<string, unknown>
+}
 
 let sandbox: Sandbox
 let clock: FakeClock
@@ -20,7 +26,13 @@ const readers: Reader[] = []
 
 beforeEach(async () => {
   clock = new FakeClock()
-  sandbox = await startSandbox({ seed: 'sse', tickMs: 0, fillDelayMs: 0, partialFills: false, clock })
+  sandbox = await startSandbox({
+    seed: 'sse',
+    tickMs: 0,
+    fillDelayMs: 0,
+    partialFills: false,
+    clock,
+  })
 })
 afterEach(async () => {
   readers.splice(0).forEach((reader) => reader.stop())
@@ -42,7 +54,8 @@ class Reader {
 
   async #read(response: Response): Promise<void> {
     const decoder = new TextDecoder()
-    for await (const chunk of response.body ?? []) this.heard += decoder.decode(chunk as Uint8Array, { stream: true })
+    for await (const chunk of response.body ?? [])
+      this.heard += decoder.decode(chunk as Uint8Array, { stream: true })
     this.ended = true
   }
 
@@ -83,7 +96,12 @@ describe('order events', () => {
     await expect.poll(() => names(live)).toEqual(['new', 'fill'])
     expect(live.heard).toMatch(/^(:heartbeat\n\n)(data: \{[^\n]*\}\n\n){2}$/)
     expect(live.events[1]).toMatchObject({
-      ...{ price: '185.11', qty: '3', position_qty: '13', order: { status: 'filled', filled_qty: '3' } },
+      ...{
+        price: '185.11',
+        qty: '3',
+        position_qty: '13',
+        order: { status: 'filled', filled_qty: '3' },
+      },
     })
     await clock.advance(14_000)
     await expect.poll(() => live.heard).toMatch(/\}\n\n:heartbeat\n\n$/)
@@ -113,7 +131,9 @@ describe('order events', () => {
     const byId = await reader(`${TRADES}?since_id=${first?.event_id}&until_id=${third?.event_id}`)
     await expect.poll(() => byId.ended).toBe(true)
     expect(byId.events).toEqual(all.events.slice(0, 3))
-    const byTime = await reader(`${TRADES}?since=2024-03-15T13:00:00Z&until=${String(first?.['at'])}`)
+    const byTime = await reader(
+      `${TRADES}?since=2024-03-15T13:00:00Z&until=${String(first?.['at'])}`,
+    )
     await expect.poll(() => byTime.ended).toBe(true)
     expect(byTime.events).toEqual([first])
     const empty = await reader(`${TRADES}?since=2024-03-01&until=2024-03-02`)
@@ -135,12 +155,18 @@ describe('order events', () => {
     ['until=2024-03-15', 'until requires since'],
     ['until_id=01HCMKX5V7P3S1V3JYZ4K0Q8ZB', 'until_id requires since_id'],
     ['since=2024-03-15&until_id=01HCMKX5V7P3S1V3JYZ4K0Q8ZB', 'until_id requires since_id'],
-    ['since=2024-03-15&since_id=01HCMKX5V7P3S1V3JYZ4K0Q8ZB', 'since and since_id cannot be used together'],
+    [
+      'since=2024-03-15&since_id=01HCMKX5V7P3S1V3JYZ4K0Q8ZB',
+      'since and since_id cannot be used together',
+    ],
     ['since=yesterday', 'invalid since: yesterday'],
     ['since_id=7', 'invalid since_id: 7'],
   ])('%s is refused', async (query, message) => {
     for (const path of [TRADES, ACTIVITIES]) {
-      expect(await call(sandbox, 'GET', `${path}?${query}`)).toMatchObject({ status: 400, body: { message } })
+      expect(await call(sandbox, 'GET', `${path}?${query}`)).toMatchObject({
+        status: 400,
+        body: { message },
+      })
     }
   })
 
@@ -169,12 +195,27 @@ describe('activities', () => {
     const fill = trades.events[1]
     const order = fill?.['order'] as Record<string, unknown>
     expect(live.events[0]).toStrictEqual({
-      ...{ event_id: fill?.event_id, activity_type: 'TRD', at: fill?.['at'], executed_at: fill?.['timestamp'] },
-      ...{ ref_id: fill?.['execution_id'], status: 'executed', settle_date: '2024-03-18', currency: 'USD' },
+      ...{
+        event_id: fill?.event_id,
+        activity_type: 'TRD',
+        at: fill?.['at'],
+        executed_at: fill?.['timestamp'],
+      },
+      ...{
+        ref_id: fill?.['execution_id'],
+        status: 'executed',
+        settle_date: '2024-03-18',
+        currency: 'USD',
+      },
       ...{ qty: '4', price: '185.11', net_amount: '-740.44' },
       details: {
         ...{ asset_id: order['asset_id'], symbol: 'AAPL', side: 'buy', order_id: order['id'] },
-        ...{ client_order_id: order['client_order_id'], order_status: 'filled', cum_qty: '4', leaves_qty: '0' },
+        ...{
+          client_order_id: order['client_order_id'],
+          order_status: 'filled',
+          cum_qty: '4',
+          leaves_qty: '0',
+        },
         execution_type: 'fill',
       },
     })
@@ -194,7 +235,11 @@ describe('activities', () => {
     move('SPLIT', '2')
     await buy('1')
     await expect.poll(() => live.events.length).toBe(7)
-    const kinds = live.events.map((event) => [event['activity_type'], event['net_amount'], event['qty']])
+    const kinds = live.events.map((event) => [
+      event['activity_type'],
+      event['net_amount'],
+      event['qty'],
+    ])
     expect(kinds).toEqual([
       ['CSD', '50', undefined],
       ['CSW', '-20', undefined],
@@ -206,7 +251,11 @@ describe('activities', () => {
     ])
     const [deposit] = live.events
     expect(row['id']).toBe(`20240315000000000::${String(deposit?.['ref_id'])}`)
-    expect(deposit).toMatchObject({ status: 'executed', currency: 'USD', settle_date: '2024-03-15' })
+    expect(deposit).toMatchObject({
+      status: 'executed',
+      currency: 'USD',
+      settle_date: '2024-03-15',
+    })
     const ids = live.events.map(({ event_id }) => event_id)
     expect(ids.toSorted()).toEqual(ids)
     const replayed = await reader(`${ACTIVITIES}?since_id=${ids[3]}&until_id=${ids[5]}`)
@@ -220,13 +269,23 @@ describe('activities', () => {
     const order = { symbol: 'BTC/USD', qty: '1', side: 'buy', type: 'market', time_in_force: 'gtc' }
     await call(sandbox, 'POST', '/v2/orders', order)
     await clock.advance(1_000)
-    await expect.poll(() => live.events.map((event) => event['activity_type'])).toEqual(['TRD', 'CFEE'])
+    await expect
+      .poll(() => live.events.map((event) => event['activity_type']))
+      .toEqual(['TRD', 'CFEE'])
   })
 
   test('the official SDK reads them raw', async () => {
     const alpaca = new Alpaca({
-      ...{ keyId: 'demo-key', secret: 'demo-secret', paper: true, rateLimit: false, retry: false, timeoutMs: 0 },
-      fetchApi: (url, init) => fetch(sandbox.url + new URL(url).pathname + new URL(url).search, init),
+      ...{
+        keyId: 'demo-key',
+        secret: 'demo-secret',
+        paper: true,
+        rateLimit: false,
+        retry: false,
+        timeoutMs: 0,
+      },
+      fetchApi: (url, init) =>
+        fetch(sandbox.url + new URL(url).pathname + new URL(url).search, init),
     })
     await buy('4')
     const { event_id: sinceId } = await (async () => {
@@ -234,7 +293,10 @@ describe('activities', () => {
       await expect.poll(() => all.events.length).toBe(1)
       return all.events[0] as Event
     })()
-    const { raw } = await alpaca.trading.events.subscribeToActivitiesSSERaw({ sinceId, untilId: sinceId })
+    const { raw } = await alpaca.trading.events.subscribeToActivitiesSSERaw({
+      sinceId,
+      untilId: sinceId,
+    })
     expect(await raw.text()).toMatch(/^:heartbeat\n\ndata: \{"event_id":"[^\n]+\}\n\n$/)
   })
 })
@@ -247,7 +309,9 @@ describe('faults', () => {
     await buy()
     await buy('3')
     await expect.poll(() => names(live)).toEqual(['new', 'fill'])
-    expect(live.heard.match(/: you are reading too slowly, dropped 1 messages\n\n/g)).toHaveLength(2)
+    expect(live.heard.match(/: you are reading too slowly, dropped 1 messages\n\n/g)).toHaveLength(
+      2,
+    )
     const all = await reader(`${TRADES}?since_id=${live.events[0]?.event_id}`)
     await expect.poll(() => names(all)).toEqual(['new', 'fill', 'new', 'fill'])
   })
@@ -265,8 +329,18 @@ describe('faults', () => {
 })
 
 describe('slow readers', () => {
-  const account = newAccount({ id: 'a', number: 'n', createdAt: '', cash: decimal(1), multiplier: 1 })
-  const event = (number: number) => ({ id: String(number).padStart(6, '0'), at: '', json: String(number) })
+  const account = newAccount({
+    id: 'a',
+    number: 'n',
+    createdAt: '',
+    cash: decimal(1),
+    multiplier: 1,
+  })
+  const event = (number: number) => ({
+    id: String(number).padStart(6, '0'),
+    at: '',
+    json: String(number),
+  })
 
   test('who falls ten thousand events behind is told how many are lost, and goes on from there', async () => {
     const log = createEventLog()
@@ -316,8 +390,15 @@ describe('slow readers', () => {
 
   test('the log forgets the oldest of all accounts, and a reader who waited too long learns of it', () => {
     const log = createEventLog(3)
-    const other = newAccount({ id: 'b', number: 'n', createdAt: '', cash: decimal(1), multiplier: 1 })
-    for (const owner of [account, other, account, account, account]) log.append(owner, 'trades', event(1))
+    const other = newAccount({
+      id: 'b',
+      number: 'n',
+      createdAt: '',
+      cash: decimal(1),
+      multiplier: 1,
+    })
+    for (const owner of [account, other, account, account, account])
+      log.append(owner, 'trades', event(1))
     expect(log.of(other, 'trades')).toMatchObject({ first: 1, events: [] })
     expect(log.of(account, 'trades')).toMatchObject({ first: 1, events: { length: 3 } })
   })

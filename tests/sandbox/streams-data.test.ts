@@ -24,20 +24,29 @@ async function start(options: SandboxOptions = {}): Promise<Sandbox> {
   return sandbox
 }
 
-async function open(sandbox: Sandbox, path: string, headers: Record<string, string> = demoKeys): Promise<Wire> {
+async function open(
+  sandbox: Sandbox,
+  path: string,
+  headers: Record<string, string> = demoKeys,
+): Promise<Wire> {
   const wire = new Wire(sandbox.wsUrl + path, headers)
   wires.push(wire)
   return wire.opened()
 }
 
-const heard = (wire: Wire, count: number): Promise<void> => expect.poll(() => wire.frames.length).toBe(count)
+const heard = (wire: Wire, count: number): Promise<void> =>
+  expect.poll(() => wire.frames.length).toBe(count)
 const error = (code: number, msg: string): unknown => [{ T: 'error', code, msg }]
 const connected = [{ T: 'success', msg: 'connected' }]
 const authenticated = [{ T: 'success', msg: 'authenticated' }]
 const credentials = { action: 'auth', key: 'demo-key', secret: 'demo-secret' }
 
 /** Opens a feed, subscribes, and waits for the answer. */
-async function subscribed(sandbox: Sandbox, path: string, channels: Record<string, string[]>): Promise<Wire> {
+async function subscribed(
+  sandbox: Sandbox,
+  path: string,
+  channels: Record<string, string[]>,
+): Promise<Wire> {
   const wire = await open(sandbox, path)
   wire.send({ action: 'subscribe', ...channels })
   await heard(wire, 3)
@@ -47,20 +56,49 @@ async function subscribed(sandbox: Sandbox, path: string, channels: Record<strin
 
 describe('acknowledgements', () => {
   const none = { trades: [], quotes: [], bars: [], updatedBars: [], dailyBars: [] }
-  const stock = { T: 'subscription', ...none, statuses: [], lulds: [], corrections: [], cancelErrors: [] }
+  const stock = {
+    T: 'subscription',
+    ...none,
+    statuses: [],
+    lulds: [],
+    corrections: [],
+    cancelErrors: [],
+  }
 
-  test.each(['/v2/iex', '/v2/sip/', '/v2/delayed_sip', '/v2/test'])('%s lists every array every time', async (path) => {
-    const wire = await open(await start(), path)
-    wire.send({ action: 'subscribe', bars: ['*'] })
-    wire.send({ action: 'subscribe', trades: ['AAPL'], updatedBars: ['SPY'], dailyBars: ['SPY'], statuses: ['*'] })
-    wire.send({ action: 'unsubscribe', trades: ['AAPL', 'MSFT'], bars: ['*'], lulds: ['*'] })
-    wire.send({ action: 'subscribe' })
-    await heard(wire, 6)
-    const most = { ...stock, bars: ['*'], updatedBars: ['SPY'], dailyBars: ['SPY'], statuses: ['*'] }
-    const rest = [{ ...most, bars: [] }]
-    const all = [{ ...most, trades: ['AAPL'], corrections: ['AAPL'], cancelErrors: ['AAPL'] }]
-    expect(wire.heard).toEqual([connected, authenticated, [{ ...stock, bars: ['*'] }], all, rest, rest])
-  })
+  test.each(['/v2/iex', '/v2/sip/', '/v2/delayed_sip', '/v2/test'])(
+    '%s lists every array every time',
+    async (path) => {
+      const wire = await open(await start(), path)
+      wire.send({ action: 'subscribe', bars: ['*'] })
+      wire.send({
+        action: 'subscribe',
+        trades: ['AAPL'],
+        updatedBars: ['SPY'],
+        dailyBars: ['SPY'],
+        statuses: ['*'],
+      })
+      wire.send({ action: 'unsubscribe', trades: ['AAPL', 'MSFT'], bars: ['*'], lulds: ['*'] })
+      wire.send({ action: 'subscribe' })
+      await heard(wire, 6)
+      const most = {
+        ...stock,
+        bars: ['*'],
+        updatedBars: ['SPY'],
+        dailyBars: ['SPY'],
+        statuses: ['*'],
+      }
+      const rest = [{ ...most, bars: [] }]
+      const all = [{ ...most, trades: ['AAPL'], corrections: ['AAPL'], cancelErrors: ['AAPL'] }]
+      expect(wire.heard).toEqual([
+        connected,
+        authenticated,
+        [{ ...stock, bars: ['*'] }],
+        all,
+        rest,
+        rest,
+      ])
+    },
+  )
 
   test('the crypto feed has order books, and neither statuses nor corrections', async () => {
     const wire = await open(await start(), '/v1beta3/crypto/us')
@@ -79,13 +117,21 @@ describe('what the feeds carry', () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock })
     const channels = { bars: ['*'], dailyBars: ['AAPL'] }
-    const feeds = await Promise.all(['/v2/iex', '/v2/sip'].map((path) => subscribed(sandbox, path, channels)))
+    const feeds = await Promise.all(
+      ['/v2/iex', '/v2/sip'].map((path) => subscribed(sandbox, path, channels)),
+    )
     const late = await subscribed(sandbox, '/v2/delayed_sip', { quotes: ['AAPL'] })
     for (const last of ['185', '190', '180', '186']) sandbox.control.setPrice('AAPL', { last })
     await clock.advance(MINUTE_MS)
     for (const wire of feeds) {
       await heard(wire, 1)
-      const bar = { S: 'AAPL', h: 190, l: 180, c: 186, t: expect.stringMatching(/^2024-03-15T14:00:00/) as unknown }
+      const bar = {
+        S: 'AAPL',
+        h: 190,
+        l: 180,
+        c: 186,
+        t: expect.stringMatching(/^2024-03-15T14:00:00/) as unknown,
+      }
       expect(wire.heard[0]).toMatchObject([
         { ...bar, T: 'b', o: 185, n: 4, v: 400, vw: 185.25 },
         { T: 'd', S: 'AAPL', h: 190, l: 180, c: 186, t: '2024-03-15T04:00:00.000Z' },
@@ -110,8 +156,13 @@ describe('what the feeds carry', () => {
     await expect.poll(() => kinds().filter((kind) => kind === 'b').length).toBe(60)
     const update = kinds().indexOf('u')
     expect(update).toBeGreaterThan(0)
-    const [before, after] = [wire.heard[update - 1], wire.heard[update]] as [{ t: string; v: number }[], unknown]
-    expect(after).toMatchObject([{ T: 'u', S: 'AAPL', t: before[0]?.t, v: (before[0]?.v ?? 0) + 10, n: 2 }])
+    const [before, after] = [wire.heard[update - 1], wire.heard[update]] as [
+      { t: string; v: number }[],
+      unknown,
+    ]
+    expect(after).toMatchObject([
+      { T: 'u', S: 'AAPL', t: before[0]?.t, v: (before[0]?.v ?? 0) + 10, n: 2 },
+    ])
   })
 
   test('closing the market halts every stock, and opening it resumes them', async () => {
@@ -121,32 +172,59 @@ describe('what the feeds carry', () => {
     sandbox.control.setMarketOpen(true)
     await heard(wire, 2)
     const status = { T: 's', S: 'MSFT', sm: expect.any(String) as unknown, z: 'C' }
-    expect(wire.heard).toMatchObject([[{ ...status, sc: 'H', rc: 'T1' }], [{ ...status, sc: 'T', rc: 'T3' }]])
+    expect(wire.heard).toMatchObject([
+      [{ ...status, sc: 'H', rc: 'T1' }],
+      [{ ...status, sc: 'T', rc: 'T3' }],
+    ])
   })
 
   test('crypto trades say who took, quotes and trades have no venue, and the book is whole', async () => {
     const sandbox = await start()
-    const wire = await subscribed(sandbox, '/v1beta3/crypto/us', { trades: ['*'], quotes: ['*'], orderbooks: ['*'] })
+    const wire = await subscribed(sandbox, '/v1beta3/crypto/us', {
+      trades: ['*'],
+      quotes: ['*'],
+      orderbooks: ['*'],
+    })
     sandbox.control.setPrice('BTC/USD', { bid: '60000', ask: '60010', last: '60005' })
     await heard(wire, 1)
     const [quote, trade, book] = wire.heard[0] as Record<string, unknown>[]
     expect(Object.keys(quote ?? {}).sort()).toEqual(['S', 'T', 'ap', 'as', 'bp', 'bs', 't'])
     expect(Object.keys(trade ?? {}).sort()).toEqual(['S', 'T', 'i', 'p', 's', 't', 'tks'])
-    expect(book).toMatchObject({ T: 'o', S: 'BTC/USD', b: [{ p: 60_000 }], a: [{ p: 60_010 }], r: true })
+    expect(book).toMatchObject({
+      T: 'o',
+      S: 'BTC/USD',
+      b: [{ p: 60_000 }],
+      a: [{ p: 60_010 }],
+      r: true,
+    })
   })
 
   test('FAKEPACA trades on the test feed while nothing else moves, and cannot be ordered', async () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock, marketOpen: false })
-    const wire = await subscribed(sandbox, '/v2/test', { quotes: ['FAKEPACA'], trades: ['*'], bars: ['FAKEPACA'] })
+    const wire = await subscribed(sandbox, '/v2/test', {
+      quotes: ['FAKEPACA'],
+      trades: ['*'],
+      bars: ['FAKEPACA'],
+    })
     await clock.advance(MINUTE_MS)
     await heard(wire, 60)
     expect(wire.heard[0]).toMatchObject([
       { T: 'q', S: 'FAKEPACA' },
       { T: 't', S: 'FAKEPACA' },
     ])
-    expect(wire.heard.at(-1)).toMatchObject([{ T: 'b', S: 'FAKEPACA', n: 59 }, { T: 'q' }, { T: 't' }])
-    const order = { symbol: 'FAKEPACA', qty: '1', side: 'buy', type: 'market', time_in_force: 'day' }
+    expect(wire.heard.at(-1)).toMatchObject([
+      { T: 'b', S: 'FAKEPACA', n: 59 },
+      { T: 'q' },
+      { T: 't' },
+    ])
+    const order = {
+      symbol: 'FAKEPACA',
+      qty: '1',
+      side: 'buy',
+      type: 'market',
+      time_in_force: 'day',
+    }
     expect(await call(sandbox, 'POST', '/v2/orders', order)).toMatchObject({ status: 422 })
   })
 })
@@ -212,7 +290,12 @@ describe('who is let in', () => {
 
   test('more symbols than the plan allows are 405, and change nothing', async () => {
     const wire = await open(await start({ dataPlan: { symbolsMax: 2 } }), '/v2/iex')
-    wire.send({ action: 'subscribe', trades: ['AAPL'], quotes: ['AAPL', 'MSFT'], bars: ['SPY', 'TSLA', 'NVDA'] })
+    wire.send({
+      action: 'subscribe',
+      trades: ['AAPL'],
+      quotes: ['AAPL', 'MSFT'],
+      bars: ['SPY', 'TSLA', 'NVDA'],
+    })
     wire.send({ action: 'subscribe', quotes: ['SPY'], bars: ['*'] })
     wire.send({ action: 'subscribe', quotes: ['*'] })
     wire.send({ action: 'unsubscribe', quotes: ['AAPL'] })
@@ -228,7 +311,10 @@ describe('who is let in', () => {
 test('each error code reaches the client on command, in its own encoding', async () => {
   const sandbox = await start()
   const json = await open(sandbox, '/v2/iex')
-  const packed = await open(sandbox, '/v1beta3/crypto/us', { ...demoKeys, 'content-type': 'application/msgpack' })
+  const packed = await open(sandbox, '/v1beta3/crypto/us', {
+    ...demoKeys,
+    'content-type': 'application/msgpack',
+  })
   await Promise.all([heard(json, 2), heard(packed, 2)])
   const codes = [400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 500]
   for (const code of codes) {
@@ -239,7 +325,9 @@ test('each error code reaches the client on command, in its own encoding', async
   const codeOf = (frame: unknown): unknown => (frame as { code: number }[])[0]?.code
   expect(json.heard.slice(2).map(codeOf)).toEqual(codes)
   expect(packed.frames.slice(2).map(({ data }) => codeOf(decode(data)))).toEqual(codes)
-  expect(await call(sandbox, 'POST', '/_sandbox/streams/error', { code: 418 })).toMatchObject({ status: 422 })
+  expect(await call(sandbox, 'POST', '/_sandbox/streams/error', { code: 418 })).toMatchObject({
+    status: 422,
+  })
 })
 
 test('a MessagePack socket may send text, and nonsense in either form is 400', async () => {
@@ -294,6 +382,10 @@ test('the official SDK hears bars, statuses and its own errors', async () => {
   sandbox.control.setMarketOpen(false)
   sandbox.control.sendDataError(500)
   await expect.poll(() => told.length).toBe(3)
-  expect(told).toMatchObject([{ symbol: 'AAPL', close: 190 }, { symbol: 'AAPL', statusCode: 'H' }, 'internal error'])
+  expect(told).toMatchObject([
+    { symbol: 'AAPL', close: 190 },
+    { symbol: 'AAPL', statusCode: 'H' },
+    'internal error',
+  ])
   stream.disconnect()
 })

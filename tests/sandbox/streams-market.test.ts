@@ -6,7 +6,10 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { problemsOf } from './schema-check.ts'
 import { call, demoKeys, Wire } from './wire.ts'
 
-/** Messages that nothing in the market gives rise to, told by command. AAPL last traded 100 shares at 185.10. */
+/**
+ * Messages that nothing in the market gives rise to, told by command. AAPL last traded 100 shares
+ * at 185.10.
+ */
 
 const AT = '2024-03-15T14:00:00.000Z'
 const packedHeader = { 'content-type': 'application/msgpack' }
@@ -23,7 +26,11 @@ afterEach(async () => {
   await sandbox.close()
 })
 
-async function subscribed(path: string, channels: Record<string, string[]>, headers = {}): Promise<Wire> {
+async function subscribed(
+  path: string,
+  channels: Record<string, string[]>,
+  headers = {},
+): Promise<Wire> {
   const wire = new Wire(sandbox.wsUrl + path, { ...demoKeys, ...headers })
   wires.push(wire)
   await wire.opened()
@@ -39,17 +46,33 @@ const onTape = { S: 'AAPL', t: AT, z: 'C' }
 const halt = { T: 's', sc: 'H', sm: 'Trading Halt', rc: 'T1', rm: 'Halt - News Pending' }
 const resumption = { sm: 'Trading Resumption', rc: 'T3', rm: 'News and Resumption Times' }
 const corrected = { oi: id, op: 185.1, os: 100, oc: ['@'], ci: id, cp: 184.9, cs: 90, cc: ['@'] }
-const cases: readonly (readonly [channel: string, message: MarketMessage, told: Record<string, unknown>])[] = [
+const cases: readonly (readonly [
+  channel: string,
+  message: MarketMessage,
+  told: Record<string, unknown>,
+])[] = [
   ['statuses', { kind: 'status', symbol: 'AAPL', status: 'halt' }, halt],
-  ['statuses', { kind: 'status', symbol: 'AAPL', status: 'trades' }, { T: 's', sc: 'T', ...resumption }],
+  [
+    'statuses',
+    { kind: 'status', symbol: 'AAPL', status: 'trades' },
+    { T: 's', sc: 'T', ...resumption },
+  ],
   ['lulds', { kind: 'luld', symbol: 'AAPL' }, { T: 'l', u: 194.36, d: 175.85, i: 'B' }],
   [
     'lulds',
     { kind: 'luld', symbol: 'AAPL', up: 200, down: 170.5, indicator: 'A' },
     { T: 'l', u: 200, d: 170.5, i: 'A' },
   ],
-  ['trades', { kind: 'correction', symbol: 'AAPL', price: 184.9, size: 90 }, { T: 'c', x: 'V', ...corrected }],
-  ['trades', { kind: 'cancelError', symbol: 'AAPL' }, { T: 'x', i: id, x: 'V', p: 185.1, s: 100, a: 'C' }],
+  [
+    'trades',
+    { kind: 'correction', symbol: 'AAPL', price: 184.9, size: 90 },
+    { T: 'c', x: 'V', ...corrected },
+  ],
+  [
+    'trades',
+    { kind: 'cancelError', symbol: 'AAPL' },
+    { T: 'x', i: id, x: 'V', p: 185.1, s: 100, a: 'C' },
+  ],
   ['imbalances', { kind: 'imbalance', symbol: 'AAPL', price: 185.2 }, { T: 'i', p: 185.2 }],
 ]
 
@@ -99,7 +122,11 @@ describe('a message about a stock', () => {
 })
 
 describe('news', () => {
-  const article = { kind: 'news', symbols: ['AAPL', 'BTCUSD'], headline: 'Apple buys a coin' } as const
+  const article = {
+    kind: 'news',
+    symbols: ['AAPL', 'BTCUSD'],
+    headline: 'Apple buys a coin',
+  } as const
 
   test('an article comes once to who follows any of its symbols', async () => {
     const both = await subscribed('/v1beta1/news', { news: ['AAPL', 'BTCUSD'] })
@@ -109,7 +136,13 @@ describe('news', () => {
     expect(await tell(article)).toMatchObject({ body: { told: 2 } })
     await expect.poll(() => [both.frames.length, all.frames.length]).toEqual([4, 4])
     const at = '2024-03-15T14:00:00Z'
-    const told = { T: 'n', headline: 'Apple buys a coin', created_at: at, updated_at: at, symbols: ['AAPL', 'BTCUSD'] }
+    const told = {
+      T: 'n',
+      headline: 'Apple buys a coin',
+      created_at: at,
+      updated_at: at,
+      symbols: ['AAPL', 'BTCUSD'],
+    }
     expect(both.heard[3]).toMatchObject([told])
     expect(decode(all.frames[3]?.data ?? [])).toEqual(both.heard[3])
     expect(both.heard.flatMap((frame) => problemsOf('data-stream', frame))).toEqual([])
@@ -132,7 +165,8 @@ test('the official SDK hears every one of them', async () => {
   const told: unknown[] = []
   const note = (message: unknown): void => void told.push(message)
   const acknowledged = new Set<unknown>()
-  for (const stream of [stocks, articles]) stream.on('subscription', () => void acknowledged.add(stream))
+  for (const stream of [stocks, articles])
+    stream.on('subscription', () => void acknowledged.add(stream))
   stocks.onStatus(note).onLuld(note).onCorrection(note).onCancelError(note).onImbalance(note)
   articles.onNews(note)
   stocks.subscribeForTrades(['AAPL'])

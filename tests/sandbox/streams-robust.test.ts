@@ -7,7 +7,10 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { FakeClock } from '../support/fake-clock.ts'
 import { call, demoKeys, Wire } from './wire.ts'
 
-/** Clients that misbehave: each gets a clear answer or is dropped, memory stays bounded, and everybody else is served. */
+/**
+ * Clients that misbehave: each gets a clear answer or is dropped, memory stays bounded, and
+ * everybody else is served.
+ */
 
 const MIB = 1024 * 1024
 const IDLE_SOCKETS = 5_000
@@ -15,7 +18,10 @@ const IDLE_BATCH = 100
 /** Open files that the test itself needs beside its sockets. */
 const FILES_RESERVED = 500
 
-/** Sockets of each of two kinds. Both ends live in this process, so each takes two of the files it may open. */
+/**
+ * Sockets of each of two kinds. Both ends live in this process, so each takes two of the files it
+ * may open.
+ */
 function idlePairs(): number {
   const filesMax = Number(execFileSync('sh', ['-c', 'ulimit -n']).toString()) || Infinity
   const sockets = Math.min(IDLE_SOCKETS, (filesMax - FILES_RESERVED) / 2)
@@ -51,10 +57,12 @@ async function dial(): Promise<Socket> {
   return socket
 }
 
-const heard = (wire: Wire, count: number): Promise<void> => expect.poll(() => wire.frames.length).toBe(count)
+const heard = (wire: Wire, count: number): Promise<void> =>
+  expect.poll(() => wire.frames.length).toBe(count)
 const head = (method: string, path: string, more: string): string =>
   `${method} ${path} HTTP/1.1\r\nhost: sandbox\r\napca-api-key-id: demo-key\r\napca-api-secret-key: demo-secret\r\n${more}\r\n`
-const serves = async (): Promise<void> => expect((await call(sandbox, 'GET', '/v2/account')).status).toBe(200)
+const serves = async (): Promise<void> =>
+  expect((await call(sandbox, 'GET', '/v2/account')).status).toBe(200)
 
 /** Everything a raw socket hears until it is closed, by an error too. */
 function answerOf(socket: Socket): Promise<string> {
@@ -86,7 +94,11 @@ describe('bodies', () => {
     const told = answerOf(announced)
     announced.write(head('POST', '/v2/orders', `content-length: ${10 * MIB}\r\n`))
     expect(await told).toMatch(/^HTTP\/1\.1 413 .*"code":41310000/s)
-    const chunk = Buffer.concat([Buffer.from('10000\r\n'), Buffer.alloc(65_536, 120), Buffer.from('\r\n')])
+    const chunk = Buffer.concat([
+      Buffer.from('10000\r\n'),
+      Buffer.alloc(65_536, 120),
+      Buffer.from('\r\n'),
+    ])
     const chunked = await dial()
     const answered = answerOf(chunked)
     chunked.write(head('POST', '/v2/orders', 'transfer-encoding: chunked\r\n'))
@@ -119,7 +131,8 @@ describe('bodies', () => {
 describe('slow clients', () => {
   test('a body that never comes to its end holds nobody up', async () => {
     const slow = await Promise.all(Array.from({ length: 50 }, () => dial()))
-    for (const socket of slow) socket.write(head('POST', '/v2/orders', 'content-length: 100\r\n') + '{"sy')
+    for (const socket of slow)
+      socket.write(head('POST', '/v2/orders', 'content-length: 100\r\n') + '{"sy')
     await serves()
     const gone = Promise.all(slow.map((socket) => once(socket, 'close')))
     slow.forEach((socket) => socket.destroy())
@@ -137,7 +150,8 @@ describe('slow clients', () => {
     tcp.pause()
     for (let round = 0; round < 130; round += 1) {
       prompt.frames.length = 0
-      for (let price = 1; price <= 500; price += 1) sandbox.control.setPrice('AAPL', { last: String(price) })
+      for (let price = 1; price <= 500; price += 1)
+        sandbox.control.setPrice('AAPL', { last: String(price) })
       // The prompt reader reads before it is given more.
       await expect.poll(() => prompt.frames.length, { interval: 1 }).toBe(500)
     }
@@ -157,7 +171,10 @@ describe('frames', () => {
     for (const wire of [trade, data]) nonsense.forEach((frame) => wire.send(frame))
     await heard(trade, nonsense.length)
     await heard(data, 1 + nonsense.length)
-    expect(trade.heard.at(-1)).toEqual({ action: 'error', data: { error_message: 'invalid syntax' } })
+    expect(trade.heard.at(-1)).toEqual({
+      action: 'error',
+      data: { error_message: 'invalid syntax' },
+    })
     expect(data.heard.at(-1)).toEqual([{ T: 'error', code: 400, msg: 'invalid syntax' }])
     const keys = { action: 'auth', key: 'demo-key', secret: 'demo-secret' }
     trade.send(keys)
@@ -168,7 +185,11 @@ describe('frames', () => {
   })
 
   test('a frame that breaks the protocol, and one that is too large, end their own socket only', async () => {
-    const [broken, large, fine] = [await open('/stream'), await open('/v2/iex'), await open('/v2/iex', demoKeys)]
+    const [broken, large, fine] = [
+      await open('/stream'),
+      await open('/v2/iex'),
+      await open('/v2/iex', demoKeys),
+    ]
     // An unmasked frame with a reserved bit: no client may send it.
     ;(Reflect.get(broken.socket, '_socket') as Socket).write(Buffer.from([0xf1, 0x01, 0x61]))
     large.send('x'.repeat(10 * MIB))

@@ -9,7 +9,12 @@ let sandbox: Sandbox
 const wires: Wire[] = []
 
 beforeEach(async () => {
-  sandbox = await startSandbox({ seed: 'trade stream', tickMs: 0, fillDelayMs: 0, partialFills: false })
+  sandbox = await startSandbox({
+    seed: 'trade stream',
+    tickMs: 0,
+    fillDelayMs: 0,
+    partialFills: false,
+  })
 })
 afterEach(async () => {
   wires.splice(0).forEach(({ socket }) => socket.terminate())
@@ -20,10 +25,17 @@ type Update = { stream: string; data: Record<string, unknown> }
 
 const keys = { action: 'auth', key: 'demo-key', secret: 'demo-secret' }
 const listen = (...streams: string[]) => ({ action: 'listen', data: { streams } })
-const authorized = { stream: 'authorization', data: { status: 'authorized', action: 'authenticate' } }
-const unauthorized = (action: string) => ({ stream: 'authorization', data: { status: 'unauthorized', action } })
+const authorized = {
+  stream: 'authorization',
+  data: { status: 'authorized', action: 'authenticate' },
+}
+const unauthorized = (action: string) => ({
+  stream: 'authorization',
+  data: { status: 'unauthorized', action },
+})
 const listening = (...streams: string[]) => ({ stream: 'listening', data: { streams } })
-const heard = (wire: Wire, count: number): Promise<void> => expect.poll(() => wire.frames.length).toBe(count)
+const heard = (wire: Wire, count: number): Promise<void> =>
+  expect.poll(() => wire.frames.length).toBe(count)
 
 async function open(path = '/stream'): Promise<Wire> {
   const wire = new Wire(sandbox.wsUrl + path)
@@ -48,8 +60,16 @@ async function post(fields: Record<string, string> = {}): Promise<string> {
 
 describe('authentication and listen', () => {
   test.each([
-    ['an OAuth token in data', '/stream', { action: 'authenticate', data: { oauth_token: 'demo-token' } }],
-    ['an OAuth token under the key oauth', '/stream/', { action: 'auth', key: 'oauth', secret: 'demo-token' }],
+    [
+      'an OAuth token in data',
+      '/stream',
+      { action: 'authenticate', data: { oauth_token: 'demo-token' } },
+    ],
+    [
+      'an OAuth token under the key oauth',
+      '/stream/',
+      { action: 'auth', key: 'oauth', secret: 'demo-token' },
+    ],
     [
       'keys inside data',
       '/stream/',
@@ -76,7 +96,12 @@ describe('authentication and listen', () => {
 
   test('listen replaces the whole set: repeated it changes nothing, and unknown names leave it empty', async () => {
     const wire = await listener()
-    for (const streams of [['trade_updates', 'trade_updates'], ['account_updates'], [], ['trade_updates']]) {
+    for (const streams of [
+      ['trade_updates', 'trade_updates'],
+      ['account_updates'],
+      [],
+      ['trade_updates'],
+    ]) {
       wire.send(listen(...streams))
     }
     wire.send({ action: 'listen' })
@@ -89,7 +114,9 @@ describe('authentication and listen', () => {
       listening(),
     ])
     await post()
-    await expect.poll(() => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length).toBe(1)
+    await expect
+      .poll(() => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length)
+      .toBe(1)
     expect(wire.frames).toHaveLength(5)
   })
 
@@ -119,7 +146,16 @@ describe('events', () => {
   })
 
   const names = [
-    ...['accepted', 'new', 'canceled', 'expired', 'rejected', 'replaced', 'done_for_day', 'pending_new'],
+    ...[
+      'accepted',
+      'new',
+      'canceled',
+      'expired',
+      'rejected',
+      'replaced',
+      'done_for_day',
+      'pending_new',
+    ],
     ...[
       'pending_cancel',
       'pending_replace',
@@ -130,7 +166,14 @@ describe('events', () => {
       'suspended',
       'restated',
     ],
-    ...['order_replace_rejected', 'order_cancel_rejected', 'fill', 'partial_fill', 'trade_bust', 'trade_correct'],
+    ...[
+      'order_replace_rejected',
+      'order_cancel_rejected',
+      'fill',
+      'partial_fill',
+      'trade_bust',
+      'trade_correct',
+    ],
   ]
 
   test('every documented name can be told of an order, on the wire and to the official SDK', async () => {
@@ -156,8 +199,15 @@ describe('events', () => {
     await expect.poll(() => seen).toEqual(['new', 'fill', ...names])
     const of = (event: string) => updates.findLast((update) => update['event'] === event)
     expect(of('done_for_day')).not.toHaveProperty('price')
-    expect(of('fill')).toMatchObject({ execution_id: updates[1]?.['execution_id'], qty: '10', position_qty: '10' })
-    expect(of('trade_correct')).toMatchObject({ previous_execution_id: updates[1]?.['execution_id'], qty: '10' })
+    expect(of('fill')).toMatchObject({
+      execution_id: updates[1]?.['execution_id'],
+      qty: '10',
+      position_qty: '10',
+    })
+    expect(of('trade_correct')).toMatchObject({
+      previous_execution_id: updates[1]?.['execution_id'],
+      qty: '10',
+    })
     const ids = updates.map((update) => String(update['event_id']))
     expect(new Set(ids).size).toBe(ids.length)
     expect(ids.toSorted()).toEqual(ids)

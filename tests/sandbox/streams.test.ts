@@ -24,7 +24,8 @@ async function open(path: string, headers: Record<string, string> = {}): Promise
 }
 
 const credentials = { action: 'auth', key: 'demo-key', secret: 'demo-secret' }
-const heard = (wire: Wire, count: number): Promise<void> => expect.poll(() => wire.frames.length).toBe(count)
+const heard = (wire: Wire, count: number): Promise<void> =>
+  expect.poll(() => wire.frames.length).toBe(count)
 
 describe('trade stream', () => {
   const listen = { action: 'listen', data: { streams: ['trade_updates', 'other'] } }
@@ -32,10 +33,20 @@ describe('trade stream', () => {
     stream: 'authorization',
     data: { status, action },
   })
-  const buy = { symbol: 'AAPL', qty: '10', side: 'buy', type: 'market', time_in_force: 'day', client_order_id: 'c1' }
+  const buy = {
+    symbol: 'AAPL',
+    qty: '10',
+    side: 'buy',
+    type: 'market',
+    time_in_force: 'day',
+    client_order_id: 'c1',
+  }
 
   test.each([
-    ['/stream', { action: 'authenticate', data: { key_id: 'demo-key', secret_key: 'demo-secret' } }],
+    [
+      '/stream',
+      { action: 'authenticate', data: { key_id: 'demo-key', secret_key: 'demo-secret' } },
+    ],
     ['/stream/', credentials],
   ])('%s accepts %o, without a welcome, in binary frames', async (path, authenticate) => {
     const wire = await open(path)
@@ -74,11 +85,23 @@ describe('trade stream', () => {
     const text: unknown = expect.any(String)
     const common = { event_id: ulid, at: text, timestamp: text, execution_id: text }
     expect(created?.stream).toBe('trade_updates')
-    const order: unknown = expect.objectContaining({ client_order_id: 'c1', filled_qty: '0', status: 'new' })
+    const order: unknown = expect.objectContaining({
+      client_order_id: 'c1',
+      filled_qty: '0',
+      status: 'new',
+    })
     expect(created?.data).toStrictEqual({ event: 'new', ...common, order })
-    expect(filled?.data).toMatchObject({ event: 'fill', ...common, price: '185.11', qty: '10', position_qty: '10' })
+    expect(filled?.data).toMatchObject({
+      event: 'fill',
+      ...common,
+      price: '185.11',
+      qty: '10',
+      position_qty: '10',
+    })
     expect(String(filled?.data['event_id']) > String(created?.data['event_id'])).toBe(true)
-    expect(filled?.data['order']).toEqual((await call(sandbox, 'GET', '/v2/orders?status=all')).body?.[0 as never])
+    expect(filled?.data['order']).toEqual(
+      (await call(sandbox, 'GET', '/v2/orders?status=all')).body?.[0 as never],
+    )
   })
 
   test('an empty listen stops the updates', async () => {
@@ -88,7 +111,9 @@ describe('trade stream', () => {
     wire.send({ action: 'listen', data: { streams: [] } })
     await heard(wire, 3)
     await call(sandbox, 'POST', '/v2/orders', buy)
-    await expect.poll(() => sandbox.control.ledger().accounts['demo-key']?.executions.length).toBe(1)
+    await expect
+      .poll(() => sandbox.control.ledger().accounts['demo-key']?.executions.length)
+      .toBe(1)
     wire.send(listen)
     await heard(wire, 4)
     expect(wire.heard.slice(2)).toEqual([
@@ -114,7 +139,16 @@ describe('data stream', () => {
   const authenticated = [{ T: 'success', msg: 'authenticated' }]
   const subscription = (trades: string[], quotes: string[]): unknown => [
     {
-      ...{ T: 'subscription', trades, quotes, bars: [], updatedBars: [], dailyBars: [], statuses: [], lulds: [] },
+      ...{
+        T: 'subscription',
+        trades,
+        quotes,
+        bars: [],
+        updatedBars: [],
+        dailyBars: [],
+        statuses: [],
+        lulds: [],
+      },
       ...{ corrections: trades, cancelErrors: trades },
     },
   ]

@@ -25,12 +25,21 @@ const get = (path: string): Promise<Answer> => call(sandbox, 'GET', path)
 const post = (body: unknown, headers: Record<string, string> = demoKeys): Promise<Answer> =>
   call(sandbox, 'POST', '/v2/orders', body, headers)
 const idOf = ({ body }: Answer): string => (body as { id: string }).id
-const idsOf = ({ body }: Answer): string[] => (body as { client_order_id: string }[]).map((row) => row.client_order_id)
+const idsOf = ({ body }: Answer): string[] =>
+  (body as { client_order_id: string }[]).map((row) => row.client_order_id)
 const settled = (count: number): Promise<void> =>
-  expect.poll(() => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length).toBe(count)
+  expect
+    .poll(() => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions.length)
+    .toBe(count)
 
 describe('refusals of an order', () => {
-  const table: [name: string, change: Record<string, unknown>, status: number, code: number, message: string][] = [
+  const table: [
+    name: string,
+    change: Record<string, unknown>,
+    status: number,
+    code: number,
+    message: string,
+  ][] = [
     ['no symbol', { symbol: undefined }, 422, 40010001, 'symbol is required'],
     ['unknown symbol', { symbol: 'ZZZZ' }, 422, 42210000, 'asset "ZZZZ" not found'],
     ['no size', { qty: undefined }, 422, 40010001, 'qty or notional is required'],
@@ -41,7 +50,13 @@ describe('refusals of an order', () => {
     ['unknown type', { type: 'hope' }, 422, 40010001, 'invalid order type'],
     ['unknown time in force', { time_in_force: 'soon' }, 422, 40010001, 'invalid time_in_force'],
     ['limit without price', { type: 'limit' }, 422, 40010001, 'limit orders require a limit price'],
-    ['market with price', { limit_price: '1' }, 422, 40010001, 'market orders require no stop or limit price'],
+    [
+      'market with price',
+      { limit_price: '1' },
+      422,
+      40010001,
+      'market orders require no stop or limit price',
+    ],
     [
       'sub-penny price',
       { type: 'limit', limit_price: '290.123' },
@@ -56,8 +71,20 @@ describe('refusals of an order', () => {
       40010001,
       'client_order_id must be no more than 128 characters',
     ],
-    ['fractional gtc', { qty: '0.5', time_in_force: 'gtc' }, 422, 42210000, 'fractional orders must be DAY orders'],
-    ['small notional', { qty: undefined, notional: '0.5' }, 422, 42210000, 'notional must be >= 1.00'],
+    [
+      'fractional gtc',
+      { qty: '0.5', time_in_force: 'gtc' },
+      422,
+      42210000,
+      'fractional orders must be DAY orders',
+    ],
+    [
+      'small notional',
+      { qty: undefined, notional: '0.5' },
+      422,
+      42210000,
+      'notional must be >= 1.00',
+    ],
     [
       'extended hours market',
       { extended_hours: true },
@@ -65,8 +92,20 @@ describe('refusals of an order', () => {
       42210000,
       'extended hours order must be DAY or GTC limit orders',
     ],
-    ['extended hours as text', { extended_hours: 'true' }, 422, 40010001, 'extended_hours must be true or false'],
-    ['unknown intent', { position_intent: 'to_the_moon' }, 422, 40010001, 'invalid position_intent'],
+    [
+      'extended hours as text',
+      { extended_hours: 'true' },
+      422,
+      40010001,
+      'extended_hours must be true or false',
+    ],
+    [
+      'unknown intent',
+      { position_intent: 'to_the_moon' },
+      422,
+      40010001,
+      'invalid position_intent',
+    ],
     [
       'the intent to close what is not held',
       { side: 'sell', position_intent: 'sell_to_close' },
@@ -74,12 +113,48 @@ describe('refusals of an order', () => {
       42210000,
       'position intent mismatch, inferred: sell_to_open, specified: sell_to_close',
     ],
-    ['fractional short', { side: 'sell', qty: '0.5' }, 422, 42210000, 'fractional orders cannot be sold short'],
-    ['an asset that is not traded', { symbol: 'RGC' }, 422, 42210000, 'asset "RGC" is not tradable'],
-    ['a coin of the past', { symbol: 'MKR/USD', time_in_force: 'gtc' }, 422, 40010001, 'asset MKR/USD is not active'],
-    ['not lent', { symbol: 'AMC', side: 'sell' }, 422, 42210000, 'asset "AMC" cannot be sold short'],
-    ['not cut', { symbol: 'BRK.A', qty: '0.1' }, 403, 40310000, 'asset "BRK.A" is not fractionable'],
-    ['crypto day', { symbol: 'BTC/USD', qty: '0.1' }, 422, 42210000, 'invalid crypto time_in_force'],
+    [
+      'fractional short',
+      { side: 'sell', qty: '0.5' },
+      422,
+      42210000,
+      'fractional orders cannot be sold short',
+    ],
+    [
+      'an asset that is not traded',
+      { symbol: 'RGC' },
+      422,
+      42210000,
+      'asset "RGC" is not tradable',
+    ],
+    [
+      'a coin of the past',
+      { symbol: 'MKR/USD', time_in_force: 'gtc' },
+      422,
+      40010001,
+      'asset MKR/USD is not active',
+    ],
+    [
+      'not lent',
+      { symbol: 'AMC', side: 'sell' },
+      422,
+      42210000,
+      'asset "AMC" cannot be sold short',
+    ],
+    [
+      'not cut',
+      { symbol: 'BRK.A', qty: '0.1' },
+      403,
+      40310000,
+      'asset "BRK.A" is not fractionable',
+    ],
+    [
+      'crypto day',
+      { symbol: 'BTC/USD', qty: '0.1' },
+      422,
+      42210000,
+      'invalid crypto time_in_force',
+    ],
     [
       'crypto short',
       { symbol: 'BTC/USD', qty: '1', side: 'sell', time_in_force: 'gtc' },
@@ -108,8 +183,12 @@ describe('refusals of an order', () => {
   test('open buys hold buying power, and a cancel gives it back', async () => {
     const first = await post({ ...rest, limit_price: '60' }, cashKeys)
     expect((await post({ ...rest, limit_price: '60' }, cashKeys)).status).toBe(403)
-    expect((await call(sandbox, 'DELETE', `/v2/orders/${idOf(first)}`, undefined, cashKeys)).status).toBe(204)
-    await expect.poll(async () => (await post({ ...rest, limit_price: '60' }, cashKeys)).status).toBe(200)
+    expect(
+      (await call(sandbox, 'DELETE', `/v2/orders/${idOf(first)}`, undefined, cashKeys)).status,
+    ).toBe(204)
+    await expect
+      .poll(async () => (await post({ ...rest, limit_price: '60' }, cashKeys)).status)
+      .toBe(200)
   })
 
   test('a cash account does not short', async () => {
@@ -144,8 +223,14 @@ describe('refusals of an order', () => {
 
   test('a blocked account is refused', async () => {
     sandbox.control.setFlags('demo-key', { tradingBlocked: true })
-    expect((await post(buy)).body).toEqual({ code: 40310000, message: 'account is not authorized to trade' })
-    expect((await get('/v2/account')).body).toMatchObject({ trading_blocked: true, status: 'ACTIVE' })
+    expect((await post(buy)).body).toEqual({
+      code: 40310000,
+      message: 'account is not authorized to trade',
+    })
+    expect((await get('/v2/account')).body).toMatchObject({
+      trading_blocked: true,
+      status: 'ACTIVE',
+    })
   })
 
   const cashKeys = { 'apca-api-key-id': 'cash', 'apca-api-secret-key': 'only' }
@@ -155,17 +240,35 @@ describe('an order on the wire', () => {
   test('has every field, strings for amounts, and null for what is not', async () => {
     const { status, body } = await post({ ...rest, client_order_id: 'mine' })
     expect(status).toBe(200)
-    const uuid: unknown = expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/)
+    const uuid: unknown = expect.stringMatching(
+      /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/,
+    )
     const time: unknown = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/)
     expect(body).toStrictEqual({
       id: uuid,
       client_order_id: 'mine',
       ...{ created_at: time, updated_at: time, submitted_at: time, expires_at: time },
-      ...{ filled_at: null, expired_at: null, cancel_requested_at: null, canceled_at: null, failed_at: null },
+      ...{
+        filled_at: null,
+        expired_at: null,
+        cancel_requested_at: null,
+        canceled_at: null,
+        failed_at: null,
+      },
       ...{ replaced_at: null, replaced_by: null, replaces: null },
-      ...{ asset_id: 'b0b6dd9d-8b9b-48a9-ba46-b9d54906e415', symbol: 'AAPL', asset_class: 'us_equity' },
+      ...{
+        asset_id: 'b0b6dd9d-8b9b-48a9-ba46-b9d54906e415',
+        symbol: 'AAPL',
+        asset_class: 'us_equity',
+      },
       ...{ notional: null, qty: '10', filled_qty: '0', filled_avg_price: null },
-      ...{ order_class: '', order_type: 'limit', type: 'limit', side: 'buy', position_intent: 'buy_to_open' },
+      ...{
+        order_class: '',
+        order_type: 'limit',
+        type: 'limit',
+        side: 'buy',
+        position_intent: 'buy_to_open',
+      },
       ...{ time_in_force: 'day', limit_price: '100', stop_price: null, status: 'pending_new' },
       ...{ extended_hours: false, legs: null, trail_percent: null, trail_price: null, hwm: null },
       ...{ subtag: null, source: null },
@@ -185,7 +288,12 @@ describe('an order on the wire', () => {
       body: { message: 'notional orders must be market orders' },
     })
     await using told = await startSandbox({ tickMs: 0, notionalLimits: true })
-    const trailing = { ...priced, limit_price: undefined, type: 'trailing_stop', trail_percent: '1' }
+    const trailing = {
+      ...priced,
+      limit_price: undefined,
+      type: 'trailing_stop',
+      trail_percent: '1',
+    }
     for (const [order, status] of [
       [priced, 200],
       [{ ...priced, limit_price: undefined, type: 'stop', stop_price: '900' }, 200],
@@ -210,7 +318,9 @@ describe('an order on the wire', () => {
 
   test('an immediate order that is not marketable is canceled', async () => {
     const answer = await post({ ...rest, time_in_force: 'ioc' })
-    await expect.poll(async () => (await get(`/v2/orders/${idOf(answer)}`)).body).toMatchObject({ status: 'canceled' })
+    await expect
+      .poll(async () => (await get(`/v2/orders/${idOf(answer)}`)).body)
+      .toMatchObject({ status: 'canceled' })
   })
 
   test('is refused when it does not exist, by either id', async () => {
@@ -226,7 +336,8 @@ describe('an order on the wire', () => {
 describe('lists', () => {
   const place = async (ids: string[], change: object = {}): Promise<string[]> => {
     const placed: string[] = []
-    for (const id of ids) placed.push(idOf(await post({ ...rest, qty: '1', ...change, client_order_id: id })))
+    for (const id of ids)
+      placed.push(idOf(await post({ ...rest, qty: '1', ...change, client_order_id: id })))
     return placed
   }
 
@@ -240,7 +351,10 @@ describe('lists', () => {
     expect(idsOf(await get('/v2/orders?status=all&symbols=MSFT,TSLA'))).toEqual(['m'])
     expect(idsOf(await get('/v2/orders?side=sell'))).toEqual([])
     expect(idsOf(await get('/v2/orders?asset_class=us_equity&asset_class=crypto'))).toHaveLength(3)
-    expect(idsOf(await get(`/v2/orders?status=all&direction=asc&after_order_id=${b}`))).toEqual(['c', 'm'])
+    expect(idsOf(await get(`/v2/orders?status=all&direction=asc&after_order_id=${b}`))).toEqual([
+      'c',
+      'm',
+    ])
     expect(idsOf(await get(`/v2/orders?status=all&before_order_id=${b}`))).toEqual(['a'])
   })
 
@@ -249,7 +363,9 @@ describe('lists', () => {
     const { body } = await get('/v2/orders?direction=asc')
     const times = (body as { submitted_at: string }[]).map((row) => row.submitted_at)
     expect(idsOf(await get(`/v2/orders?direction=asc&after=${times[0]}`))).toEqual(['b', 'c'])
-    expect(idsOf(await get(`/v2/orders?direction=asc&after=${times[0]}&until=${times[2]}`))).toEqual(['b'])
+    expect(
+      idsOf(await get(`/v2/orders?direction=asc&after=${times[0]}&until=${times[2]}`)),
+    ).toEqual(['b'])
   })
 
   test.each([
@@ -273,16 +389,27 @@ describe('lists', () => {
 
   test('activities page by the id of the last row', async () => {
     const [id = ''] = await place(['a'], { qty: '4' })
-    for (let part = 0; part < 4; part += 1) sandbox.control.fillOrder(id, { qty: '1', price: '99.5' })
-    const cumulative = ({ body }: Answer): string[] => (body as { cum_qty: string }[]).map((row) => row.cum_qty)
+    for (let part = 0; part < 4; part += 1)
+      sandbox.control.fillOrder(id, { qty: '1', price: '99.5' })
+    const cumulative = ({ body }: Answer): string[] =>
+      (body as { cum_qty: string }[]).map((row) => row.cum_qty)
     const first = await get('/v2/account/activities?direction=asc&page_size=3')
     expect(cumulative(first)).toEqual(['1', '2', '3'])
     const token = (first.body as { id: string }[]).at(-1)?.id ?? ''
     const next = `page_token=${encodeURIComponent(token)}`
-    expect(cumulative(await get(`/v2/account/activities/FILL?direction=asc&page_size=3&${next}`))).toEqual(['4'])
+    expect(
+      cumulative(await get(`/v2/account/activities/FILL?direction=asc&page_size=3&${next}`)),
+    ).toEqual(['4'])
     expect(cumulative(await get('/v2/account/activities?activity_types=CSD'))).toEqual([])
     expect((await get('/v2/account/activities')).body).toMatchObject([
-      { activity_type: 'FILL', type: 'fill', qty: '1', price: '99.5', leaves_qty: '0', order_status: 'filled' },
+      {
+        activity_type: 'FILL',
+        type: 'fill',
+        qty: '1',
+        price: '99.5',
+        leaves_qty: '0',
+        order_status: 'filled',
+      },
       { type: 'partial_fill', leaves_qty: '1', order_status: 'partially_filled' },
       {},
       {},
@@ -292,29 +419,40 @@ describe('lists', () => {
   test('a closed position is gone, not zero', async () => {
     await post(buy)
     await settled(1)
-    expect((await get('/v2/positions/AAPL')).body).toMatchObject({ qty: '10', qty_available: '10', side: 'long' })
+    expect((await get('/v2/positions/AAPL')).body).toMatchObject({
+      qty: '10',
+      qty_available: '10',
+      side: 'long',
+    })
     await post({ ...buy, side: 'sell' })
     await settled(2)
     const answer = await get('/v2/positions/AAPL')
-    expect([answer.status, answer.body]).toEqual([404, { code: 40410000, message: 'position does not exist' }])
+    expect([answer.status, answer.body]).toEqual([
+      404,
+      { code: 40410000, message: 'position does not exist' },
+    ])
     expect((await get('/v2/positions')).body).toEqual([])
   })
 })
 
 describe('the server', () => {
-  test.each([{}, { 'apca-api-key-id': 'demo-key' }, { 'apca-api-key-id': 'demo-key', 'apca-api-secret-key': 'x' }])(
-    'answers 401 without a code to %o',
-    async (headers) => {
-      const answer = await call(sandbox, 'GET', '/v2/account', undefined, headers)
-      expect([answer.status, answer.body]).toEqual([401, { message: 'unauthorized.' }])
-    },
-  )
+  test.each([
+    {},
+    { 'apca-api-key-id': 'demo-key' },
+    { 'apca-api-key-id': 'demo-key', 'apca-api-secret-key': 'x' },
+  ])('answers 401 without a code to %o', async (headers) => {
+    const answer = await call(sandbox, 'GET', '/v2/account', undefined, headers)
+    expect([answer.status, answer.body]).toEqual([401, { message: 'unauthorized.' }])
+  })
 
   test('answers what it does not have', async () => {
     expect(await get('/v2/nothing')).toMatchObject({ status: 404, body: { code: 40410000 } })
     expect(await get('/v2/orders/%E0%A4%A')).toMatchObject({ status: 404 })
     expect(await call(sandbox, 'PUT', '/v2/orders')).toMatchObject({ status: 405 })
-    expect(await get('/v2/assets/ZZZZ')).toMatchObject({ status: 404, body: { message: 'asset not found for ZZZZ' } })
+    expect(await get('/v2/assets/ZZZZ')).toMatchObject({
+      status: 404,
+      body: { message: 'asset not found for ZZZZ' },
+    })
     expect(await call(sandbox, 'PATCH', '/v2/orders/x', {})).toMatchObject({ status: 404 })
     expect(await post({ ...buy, type: 'stop', stop_price: '1' })).toMatchObject({ status: 422 })
   })
@@ -323,9 +461,20 @@ describe('the server', () => {
     const symbolsOf = async (query: string) =>
       ((await get(`/v2/assets?${query}`)).body as { symbol: string }[]).map(({ symbol }) => symbol)
     expect(await symbolsOf('')).toEqual(expect.arrayContaining(['AAPL', 'QQQ', 'RGC']))
-    expect(await symbolsOf('asset_class=&status=')).toEqual(await symbolsOf('status=all&asset_class=us_equity'))
-    expect(await symbolsOf('asset_class=crypto')).toEqual(['BTC/USD', 'ETH/USD', 'SOL/USD', 'MKR/USD'])
-    expect(await symbolsOf('asset_class=crypto&status=active')).toEqual(['BTC/USD', 'ETH/USD', 'SOL/USD'])
+    expect(await symbolsOf('asset_class=&status=')).toEqual(
+      await symbolsOf('status=all&asset_class=us_equity'),
+    )
+    expect(await symbolsOf('asset_class=crypto')).toEqual([
+      'BTC/USD',
+      'ETH/USD',
+      'SOL/USD',
+      'MKR/USD',
+    ])
+    expect(await symbolsOf('asset_class=crypto&status=active')).toEqual([
+      'BTC/USD',
+      'ETH/USD',
+      'SOL/USD',
+    ])
     expect(await symbolsOf('asset_class=crypto&status=inactive')).toEqual(['MKR/USD'])
     expect((await get('/v2/assets/RGC')).body).toMatchObject({ status: 'active', tradable: false })
   })
@@ -337,12 +486,18 @@ describe('the server', () => {
     ['/v3/clock', 'the sandbox has one market: ask /v2/clock and /v2/calendar'],
   ])('refuses %s in so many words', async (path, message) => {
     expect(await get(path)).toMatchObject({ status: 501, body: { message } })
-    expect(await call(sandbox, 'POST', path, { name: 'x' })).toMatchObject({ status: 501, body: { message } })
+    expect(await call(sandbox, 'POST', path, { name: 'x' })).toMatchObject({
+      status: 501,
+      body: { message },
+    })
   })
 
   test('answers a body that is no JSON, or no object, or too large, and serves on', async () => {
     expect(await post('{"symbol":')).toMatchObject({ status: 400, body: { code: 40010000 } })
-    expect(await post('[]')).toMatchObject({ status: 422, body: { message: 'request body format is invalid' } })
+    expect(await post('[]')).toMatchObject({
+      status: 422,
+      body: { message: 'request body format is invalid' },
+    })
     expect(await post(`"${'x'.repeat(70_000)}"`)).toMatchObject({ status: 413 })
     expect((await get('/v2/clock')).status).toBe(200)
   })
@@ -369,7 +524,9 @@ test('a client that goes away in the middle of its body is no error of the serve
   try {
     const closing = connect(sandbox.port, '127.0.0.1')
     const keys = Object.entries(demoKeys).map(([name, value]) => `${name}: ${value}\r\n`)
-    closing.write(`POST /v2/orders HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n${keys.join('')}\r\n{"symbol":`)
+    closing.write(
+      `POST /v2/orders HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n${keys.join('')}\r\n{"symbol":`,
+    )
     await expect.poll(() => sandbox.control.ledger().requestsReceived).toBe(1)
     closing.resetAndDestroy()
     // Its end has been seen when later connections have come and gone.

@@ -2,7 +2,9 @@ import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import type { Sandbox } from '#sandbox'
 
-/** A plain HTTP and WebSocket client, so that nothing of an SDK stands between a test and the wire. */
+/**
+ * A plain HTTP and WebSocket client, so that nothing of an SDK stands between a test and the wire.
+ */
 
 export type Answer = { status: number; headers: Headers; body: unknown }
 
@@ -16,9 +18,15 @@ export async function call(
   body?: unknown,
   headers: Record<string, string> = demoKeys,
 ): Promise<Answer> {
-  const sent = body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }
-  const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
-  const response = await fetch(sandbox.url + path, { method, headers: { ...type, ...headers }, ...sent })
+  const sent =
+    body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }
+  const type: Record<string, string> =
+    body === undefined ? {} : { 'content-type': 'application/json' }
+  const response = await fetch(sandbox.url + path, {
+    method,
+    headers: { ...type, ...headers },
+    ...sent,
+  })
   const text = await response.text()
   return {
     status: response.status,
@@ -51,7 +59,11 @@ export class Wire {
   }
 
   send(message: unknown): void {
-    this.socket.send(message instanceof Uint8Array || typeof message === 'string' ? message : JSON.stringify(message))
+    this.socket.send(
+      message instanceof Uint8Array || typeof message === 'string'
+        ? message
+        : JSON.stringify(message),
+    )
   }
 
   async closed(): Promise<void> {

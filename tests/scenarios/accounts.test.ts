@@ -62,7 +62,9 @@ describe('a connection in a world of workers that find out about it', () => {
     expect(await trades(world, 't1')).toBe(false)
     await world.accounts.rotateKeys(first, { to: 'good' })
     await world.advance(MINUTE_MS)
-    const told = codes(world).filter((code) => code === 'broker.connected' || code === 'CREDENTIALS')
+    const told = codes(world).filter(
+      (code) => code === 'broker.connected' || code === 'CREDENTIALS',
+    )
     expect(told).toEqual(['broker.connected', 'CREDENTIALS', 'broker.connected'])
     expect(await trades(world, 't2')).toBe(true)
     await world.quiesce()
@@ -132,19 +134,22 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test.each(['cancel', 'leave'] as const)('MUL-07 removed (%s) with an order open, and linked again', async (how) => {
-    const world = await openWorld({ seed: 7, workers: 2, isWhole: true })
-    world.submit({ tradeId: 't1', orderType: 'limit', limitPrice: '180' })
-    await world.advance(3_000)
-    world.fill('t1', '180', '40')
-    await world.advance(3_000)
-    await world.accounts.disconnect(first, how)
-    await world.advance(MINUTE_MS)
-    expect(await world.accounts.connect(first, { accountNumber: 'account-1' })).toBe(true)
-    await world.advance(MINUTE_MS)
-    expect(await trades(world, 't2')).toBe(true)
-    await world.quiesce()
-  })
+  test.each(['cancel', 'leave'] as const)(
+    'MUL-07 removed (%s) with an order open, and linked again',
+    async (how) => {
+      const world = await openWorld({ seed: 7, workers: 2, isWhole: true })
+      world.submit({ tradeId: 't1', orderType: 'limit', limitPrice: '180' })
+      await world.advance(3_000)
+      world.fill('t1', '180', '40')
+      await world.advance(3_000)
+      await world.accounts.disconnect(first, how)
+      await world.advance(MINUTE_MS)
+      expect(await world.accounts.connect(first, { accountNumber: 'account-1' })).toBe(true)
+      await world.advance(MINUTE_MS)
+      expect(await trades(world, 't2')).toBe(true)
+      await world.quiesce()
+    },
+  )
 
   test('RDQ-05 a store that lost everything is healed by the workers that survive', async () => {
     const world = await openWorld({ seed: 8, workers: 2, isWhole: true })
@@ -158,7 +163,10 @@ describe('a connection in a world of workers that find out about it', () => {
 })
 
 describe('CLK-01 the clock of a machine jumps', () => {
-  /** An order with a deadline that passes while it waits, on a machine whose clock is an hour behind. */
+  /**
+   * An order with a deadline that passes while it waits, on a machine whose clock is an hour
+   * behind.
+   */
   const late = async (trustsMachine: boolean): Promise<World> => {
     const world = await openWorld({ seed: 9, isWhole: true, trustsMachine })
     world.workers[0]!.jumpClock(-60 * MINUTE_MS)

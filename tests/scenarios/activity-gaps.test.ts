@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { openWorld, type World } from './world.ts'
 
-// The worlds of these scenarios have no activity stream at all: what it would have told is read from the lists.
+// The worlds of these scenarios have no activity stream at all: what it would have told is read
+// from the lists.
 
 type Missed = Readonly<{ happen: (world: World) => void; told: string; held: string }>
 
@@ -17,7 +18,11 @@ const missed: Readonly<Record<string, Missed>> = {
     happen: (world) => world.broker.bust(world.clientOrderId('t1')),
     ...{ told: 'TRADE_EXECUTED', held: '60' },
   },
-  'a deposit': { happen: ({ broker }) => broker.deposit('1000'), told: 'FUNDS_DEPOSITED', held: '100' },
+  'a deposit': {
+    happen: ({ broker }) => broker.deposit('1000'),
+    told: 'FUNDS_DEPOSITED',
+    held: '100',
+  },
   'a fee': {
     happen: ({ broker }) => broker.moveCash('cash', 'FEE', '-1.5'),
     ...{ told: 'EXTERNAL_SYNC', held: '100' },
@@ -44,15 +49,18 @@ async function holding(seed: number): Promise<World> {
 }
 
 describe('what happened while no activity stream was open needs no place kept in it', () => {
-  test.each(Object.entries(missed))('%s, while no worker was there', async (_what, { happen, told, held }) => {
-    const world = await holding(71)
-    world.workers[0]!.kill()
-    happen(world)
-    await world.advance(10_000)
-    world.startWorker()
-    await world.advance(SEEN_WITHIN_MS)
-    await expectSeen(world, told, held)
-  })
+  test.each(Object.entries(missed))(
+    '%s, while no worker was there',
+    async (_what, { happen, told, held }) => {
+      const world = await holding(71)
+      world.workers[0]!.kill()
+      happen(world)
+      await world.advance(10_000)
+      world.startWorker()
+      await world.advance(SEEN_WITHIN_MS)
+      await expectSeen(world, told, held)
+    },
+  )
 
   test.each(Object.entries(missed))(
     '%s, between the first reading of a new owner and its stream, which is mute',

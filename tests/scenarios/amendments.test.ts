@@ -23,7 +23,11 @@ describe('more executed than ordered', () => {
     await world.quiesce()
     expect(await heldOf(world)).toBe(String(100 + Number(extra)))
     expect(world.anomalies()).toContain('overfilled')
-    expect(world.told('t1').slice(0, 3)).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+    expect(world.told('t1').slice(0, 3)).toEqual([
+      'trade.submitted',
+      'trade.partialFill',
+      'trade.filled',
+    ])
   })
 
   test('FIL-11 an execution after the end is booked all the same', async () => {
@@ -66,24 +70,33 @@ describe('executions that are taken back', () => {
     const [last] = world.entries('t1', 'trade.corrected').slice(-1)
     // 60 x 181, and 30 x 179 beside it; before the end, what comes later is told as a fill
     const [quantity, average] = kind === 'bust' ? [60, 181] : [90, 180.333333333]
-    if (moment !== 'before the end') expect(last).toMatchObject({ filledQuantity: quantity, averageFillPrice: average })
+    if (moment !== 'before the end')
+      expect(last).toMatchObject({ filledQuantity: quantity, averageFillPrice: average })
     else expect(world.told('t1')).not.toContain('trade.filled') // part of the order is open again
   })
 
-  test.each(kinds)('FIL-12 %s of an execution of an order that is in the archive by then', async (kind) => {
-    const world = await submitted(3)
-    world.fill('t1', '180', '40')
-    world.fill('t1', '181', '60')
-    await world.advance(1_000)
-    const [order, expectVersion] = [world.store.orderOf('u1', 't1')!, world.store.versionOf('u1')]
-    const writes = [{ kind: 'archive', order }] as const
-    await world.store.commit('u1', { expectVersion, fence: { kind: 'version' }, writes, events: [] })
-    if (kind === 'bust') world.broker.bust(world.clientOrderId('t1'), 0)
-    else world.broker.correct(world.clientOrderId('t1'), { quantity: '30', price: '179' }, 0)
-    await world.quiesce()
-    expect(await heldOf(world)).toBe(kind === 'bust' ? '60' : '90')
-    expect(world.told('t1').slice(-2)).toEqual(['trade.filled', 'trade.corrected'])
-  })
+  test.each(kinds)(
+    'FIL-12 %s of an execution of an order that is in the archive by then',
+    async (kind) => {
+      const world = await submitted(3)
+      world.fill('t1', '180', '40')
+      world.fill('t1', '181', '60')
+      await world.advance(1_000)
+      const [order, expectVersion] = [world.store.orderOf('u1', 't1')!, world.store.versionOf('u1')]
+      const writes = [{ kind: 'archive', order }] as const
+      await world.store.commit('u1', {
+        expectVersion,
+        fence: { kind: 'version' },
+        writes,
+        events: [],
+      })
+      if (kind === 'bust') world.broker.bust(world.clientOrderId('t1'), 0)
+      else world.broker.correct(world.clientOrderId('t1'), { quantity: '30', price: '179' }, 0)
+      await world.quiesce()
+      expect(await heldOf(world)).toBe(kind === 'bust' ? '60' : '90')
+      expect(world.told('t1').slice(-2)).toEqual(['trade.filled', 'trade.corrected'])
+    },
+  )
 
   test.each(Array.from({ length: 40 }, (_, seed) => seed))(
     'FIL-12 taken back at random, with a crash, seed %s',
@@ -97,9 +110,15 @@ describe('executions that are taken back', () => {
       world.crashAt(ANY_STEP, chance.below(20), chance.below(5_000))
       world.broker.bust(world.clientOrderId('t1'), chance.below(3))
       await world.advance(chance.below(30_000))
-      world.broker.correct(world.clientOrderId('t1'), { quantity: '20', price: '179.5' }, chance.below(2))
+      world.broker.correct(
+        world.clientOrderId('t1'),
+        { quantity: '20', price: '179.5' },
+        chance.below(2),
+      )
       await world.quiesce()
-      expect(Number(await heldOf(world))).toBe(Number(world.broker.ledger.books.positions.get('AAPL')?.quantity ?? 0))
+      expect(Number(await heldOf(world))).toBe(
+        Number(world.broker.ledger.books.positions.get('AAPL')?.quantity ?? 0),
+      )
       // Where nothing had been told of what was taken back, there is nothing to correct.
       expect(world.told('t1').at(-1)).toMatch(/^trade\.(corrected|cancelled)$/)
     },
@@ -119,8 +138,10 @@ describe('executions that are taken back', () => {
       if (what === 'the first' || what === 'all') world.broker.bust(id, 0)
       if (what === 'the last') world.broker.bust(id)
       while (what === 'all' && world.broker.executions.length > 0) world.broker.bust(id)
-      if (what === 'the price of one') world.broker.correct(id, { quantity: '35', price: '179.5' }, 1)
-      if (what === 'the size of one') world.broker.correct(id, { quantity: '31', price: '181.2' }, 1)
+      if (what === 'the price of one')
+        world.broker.correct(id, { quantity: '35', price: '179.5' }, 1)
+      if (what === 'the size of one')
+        world.broker.correct(id, { quantity: '31', price: '181.2' }, 1)
       world.broker.isMute = false
       await world.quiesce()
       const books = world.broker.ledger.books
@@ -128,7 +149,9 @@ describe('executions that are taken back', () => {
       expect(world.told('t1').slice(-1)).toEqual(['trade.corrected'])
       expect(world.told('t1').filter((event) => event === 'trade.corrected')).toHaveLength(1)
       const { filledQuantity } = world.broker.ledger.order(id)
-      expect(world.entries('t1', 'trade.corrected')).toMatchObject([{ filledQuantity: Number(filledQuantity) }])
+      expect(world.entries('t1', 'trade.corrected')).toMatchObject([
+        { filledQuantity: Number(filledQuantity) },
+      ])
       // What executes from then on is booked as ever.
       if (state === 'ended') return
       world.fill('t1', '183', '5')

@@ -1,7 +1,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { systemClock } from '#runtime'
-import { createAlpacaBroker, createTransport, endpointOf } from '../../workers/broker/alpaca/index.ts'
+import {
+  createAlpacaBroker,
+  createTransport,
+  endpointOf,
+} from '../../workers/broker/alpaca/index.ts'
 import { realTimers } from '../conformance/broker-harness.ts'
 
 /** A broker that answers everything the same, or with `null` nothing at all. */
@@ -12,7 +16,10 @@ export async function answering(status: number, body: string | null) {
     if (body !== null) response.writeHead(status, { 'content-type': 'application/json' }).end(body)
   })
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  const endpoint = endpointOf('sandbox', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const endpoint = endpointOf(
+    'sandbox',
+    `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  )
   const transport = createTransport(endpoint, systemClock)
   return {
     broker: createAlpacaBroker({ keyId: 'K', secretKey: 'S' }, endpoint, transport, realTimers()),

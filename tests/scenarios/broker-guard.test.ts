@@ -8,11 +8,20 @@ import { FakeBudget } from '../support/fake-budget.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { openWorld } from './world.ts'
 
-// What stands between the workers and a broker account: the budget, the breaker, the line, the gate of handshakes.
+// What stands between the workers and a broker account: the budget, the breaker, the line, the gate
+// of handshakes.
 
-function guardedAccount(clock: FakeClock, budget = new FakeBudget(() => clock.now()), userId = 'u1') {
+function guardedAccount(
+  clock: FakeClock,
+  budget = new FakeBudget(() => clock.now()),
+  userId = 'u1',
+) {
   const account = new FakeBroker({ clock })
-  const broker = new GuardedBroker(account, budgetOf(budget, { userId, connectionId: 'broker_1' }), clock)
+  const broker = new GuardedBroker(
+    account,
+    budgetOf(budget, { userId, connectionId: 'broker_1' }),
+    clock,
+  )
   return { account, broker, budget }
 }
 
@@ -31,12 +40,17 @@ const mostPerMinute = (atMs: readonly number[]): number =>
 
 test('SUB-11 rate limited on submit - 429 for a minute, then one order, and no more than a request every few seconds', async () => {
   const world = await openWorld({ seed: 11 })
-  const end = world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 5_000 }, { times: Infinity })
+  const end = world.broker.fail(
+    'submit',
+    { kind: 'rate_limit', retryAfterMs: 5_000 },
+    { times: Infinity },
+  )
   world.submit()
   await world.advance(60_000)
   expect(world.told('t1')).toEqual([])
   expect(world.broker.submissions.length).toBeGreaterThan(2)
-  // The submission and the resolver may both be at it, each every five seconds; the account's block holds back both.
+  // The submission and the resolver may both be at it, each every five seconds; the account's block
+  // holds back both.
   expect(world.broker.submissions.length).toBeLessThanOrEqual(24)
   end()
   await world.advance(20_000)
@@ -52,7 +66,9 @@ test('SUB-11 rate limited on submit - the broker’s own 429 stops every request
   account.fail('submit', { kind: 'rate_limit', retryAfterMs: 20_000 })
   expect(await broker.submit(ticket())).toEqual({ kind: 'rate_limited', retryAfterMs: 20_000 })
   expect(await broker.submit(ticket())).toMatchObject({ kind: 'not_sent', retryAfterMs: 20_000 })
-  await expect(broker.listOrders({ status: 'open' })).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+  await expect(broker.listOrders({ status: 'open' })).rejects.toMatchObject({
+    code: 'RATE_LIMITED',
+  })
   await clock.advance(20_000)
   expect(await broker.submit(ticket())).toMatchObject({ kind: 'accepted' })
   expect(account.calls).toHaveLength(2)
@@ -64,7 +80,9 @@ test('CON-07 budget exhausted by polling - a cancel goes out at once, and no min
   const resting = account.placeElsewhere('AAPL', '1').brokerOrderId
   let cancels = 0
   for (let second = 0; second < 180; second += 1) {
-    const lists = Array.from({ length: 10 }, () => broker.listOrders({ status: 'open' }).catch(() => null))
+    const lists = Array.from({ length: 10 }, () =>
+      broker.listOrders({ status: 'open' }).catch(() => null),
+    )
     const submits = Array.from({ length: 5 }, () => broker.submit(ticket()))
     if (second % 10 === 9) {
       const before = account.calls.length
@@ -89,7 +107,9 @@ test('MUL-03 one account starves the rest - beside one that answers in 30 s, 99 
   const latencies = async (slowMs: number): Promise<number[]> => {
     const clock = new FakeClock()
     const budget = new FakeBudget(() => clock.now())
-    const accounts = Array.from({ length: 100 }, (_, index) => guardedAccount(clock, budget, `u${index}`))
+    const accounts = Array.from({ length: 100 }, (_, index) =>
+      guardedAccount(clock, budget, `u${index}`),
+    )
     for (const [index, { account }] of accounts.entries()) {
       const ms = index === 0 ? slowMs : 50
       account.fail('submit', { kind: 'delay_reply', ms }, { times: Infinity })
@@ -107,7 +127,8 @@ test('MUL-03 one account starves the rest - beside one that answers in 30 s, 99 
     await Promise.all(running)
     return tookMs.sort((a, b) => a - b)
   }
-  const p99 = (sorted: readonly number[]): number => sorted[Math.floor(sorted.length * 0.99)] ?? Infinity
+  const p99 = (sorted: readonly number[]): number =>
+    sorted[Math.floor(sorted.length * 0.99)] ?? Infinity
   const [baseline, beside] = [await latencies(50), await latencies(30_000)]
   expect(beside).toHaveLength(495)
   expect(p99(beside)).toBeLessThanOrEqual(2 * p99(baseline))
@@ -139,12 +160,15 @@ test('CON-02 reconnect storm - 500 accounts, five minutes of refusals: a capped 
   state.refusal = null
   await clock.advance(180_000)
   expect(streams.every(({ seen }) => seen.live === 2)).toBe(true)
-  const after = streams.flatMap(({ seen }) => seen.handshakesAtMs.filter((at) => at >= cutAtMs)).sort((a, b) => a - b)
+  const after = streams
+    .flatMap(({ seen }) => seen.handshakesAtMs.filter((at) => at >= cutAtMs))
+    .sort((a, b) => a - b)
   for (const [index, at] of after.entries())
     expect((after[index + 20] ?? Infinity) - at).toBeGreaterThanOrEqual(1_000 - 1e-6)
   for (const { seen } of streams) {
     const own = seen.handshakesAtMs.filter((at) => at >= cutAtMs)
-    for (const [index, at] of own.entries()) expect((own[index + 1] ?? Infinity) - at).toBeGreaterThanOrEqual(90_000)
+    for (const [index, at] of own.entries())
+      expect((own[index + 1] ?? Infinity) - at).toBeGreaterThanOrEqual(90_000)
     expect(seen.down.every(({ final }) => !final)).toBe(true)
   }
 })
@@ -164,7 +188,10 @@ test('MUL-04 everybody reconnects at the open - of 1,000 accounts those in doubt
     Math.max(
       ...streams
         .filter((_, index) => urgencyOf(index) === urgency)
-        .map(({ seen }) => (seen.live === 2 ? (seen.handshakesAtMs.at(-1) ?? Infinity) : Infinity) - backAtMs),
+        .map(
+          ({ seen }) =>
+            (seen.live === 2 ? (seen.handshakesAtMs.at(-1) ?? Infinity) : Infinity) - backAtMs,
+        ),
     )
   await clock.advance(120_000)
   // Fifty in doubt take 2.5 s of the gate; the longest pause between two tries is 30.25 s.

@@ -40,7 +40,13 @@ describe('SUB-03 server error after acceptance', () => {
     },
   )
 
-  test.each<[string, 'html_error' | 'truncated_answer' | 'empty_answer' | 'drop_answer' | 'lose_request', boolean]>([
+  test.each<
+    [
+      string,
+      'html_error' | 'truncated_answer' | 'empty_answer' | 'drop_answer' | 'lose_request',
+      boolean,
+    ]
+  >([
     ['a proxy’s page', 'html_error', false],
     ['half an answer', 'truncated_answer', true],
     ['an empty answer', 'empty_answer', true],
@@ -55,7 +61,12 @@ describe('SUB-03 server error after acceptance', () => {
   })
 
   /** Alpaca's documented and reported answers, and what each of them proves. */
-  const ANSWERS: readonly (readonly [status: number, code: number | null, message: string, proves: string])[] = [
+  const ANSWERS: readonly (readonly [
+    status: number,
+    code: number | null,
+    message: string,
+    proves: string,
+  ])[] = [
     [400, 40010000, 'failed to decode request body', 'BROKER_REJECTED'],
     [401, null, 'unauthorized.', 'BROKER_DISCONNECTED'],
     [401, 40110000, 'request is not authorized', 'BROKER_DISCONNECTED'],
@@ -88,8 +99,18 @@ describe('SUB-03 server error after acceptance', () => {
     [422, 42210000, 'potential wash trade detected. use complex orders', 'WASH_TRADE'],
     [403, 40310000, 'potential wash trade detected. use complex orders', 'WASH_TRADE'],
     [403, 40310000, 'insufficient buying power', 'INSUFFICIENT_BUYING_POWER'],
-    [403, 40310000, 'insufficient qty available for order (requested: 35, available: 0)', 'INSUFFICIENT_QUANTITY'],
-    [403, 40310000, 'insufficient balance for ETH (requested: 1, available: 0)', 'INSUFFICIENT_BUYING_POWER'],
+    [
+      403,
+      40310000,
+      'insufficient qty available for order (requested: 35, available: 0)',
+      'INSUFFICIENT_QUANTITY',
+    ],
+    [
+      403,
+      40310000,
+      'insufficient balance for ETH (requested: 1, available: 0)',
+      'INSUFFICIENT_BUYING_POWER',
+    ],
     [403, 40310000, 'cost basis must be >= minimal amount of order 10', 'BROKER_REJECTED'],
     [403, 40310000, 'account is not allowed to short', 'SHORT_NOT_ALLOWED'],
     [403, 40310000, 'asset "BRK.A" is not fractionable', 'FRACTIONAL_NOT_ALLOWED'],
@@ -97,9 +118,19 @@ describe('SUB-03 server error after acceptance', () => {
     [403, 40310000, 'account is restricted to liquidation only', 'ACCOUNT_RESTRICTED'],
     [403, 40310000, 'new orders are rejected by user request', 'ACCOUNT_RESTRICTED'],
     [403, 40310100, 'trade denied due to pattern day trading protection', 'ACCOUNT_RESTRICTED'],
-    [403, 40310000, 'extended hours orders between 6:00pm and 8:00pm is not supported', 'BROKER_REJECTED'],
+    [
+      403,
+      40310000,
+      'extended hours orders between 6:00pm and 8:00pm is not supported',
+      'BROKER_REJECTED',
+    ],
     [403, 40310100, 'a rule that has another name now', 'ACCOUNT_RESTRICTED'],
-    [403, 40310000, 'unable to open new notional orders while having open closing position orders', 'BROKER_REJECTED'],
+    [
+      403,
+      40310000,
+      'unable to open new notional orders while having open closing position orders',
+      'BROKER_REJECTED',
+    ],
     [404, 40410000, 'asset not found for ZZZZQX', 'SYMBOL_NOT_TRADABLE'],
     [429, 42910000, 'rate limit exceeded', 'rate_limited'],
     [500, 50010000, 'internal server error occurred', 'unknown'],
@@ -119,15 +150,25 @@ describe('SUB-03 server error after acceptance', () => {
     const outcome = await server.broker.submit(ticketOf())
     expect(provenBy(outcome)).toBe(proves)
     if (provenBy(outcome) === 'BROKER_DISCONNECTED')
-      expect(outcome).toMatchObject({ message: expect.stringContaining('Connect the broker account again') as string })
-    if (outcome.kind === 'refused') expect(outcome.brokerCode).toBe(code === null ? null : String(code))
+      expect(outcome).toMatchObject({
+        message: expect.stringContaining('Connect the broker account again') as string,
+      })
+    if (outcome.kind === 'refused')
+      expect(outcome.brokerCode).toBe(code === null ? null : String(code))
     expect(server.requests()).toBe(1)
   })
 })
 
-const provenBy = (outcome: SubmitOutcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
+const provenBy = (outcome: SubmitOutcome): string =>
+  outcome.kind === 'refused' ? outcome.code : outcome.kind
 
-const terms = { quantity: null, limitPrice: dec('1'), stopPrice: null, trail: null, timeInForce: null }
+const terms = {
+  quantity: null,
+  limitPrice: dec('1'),
+  stopPrice: null,
+  trail: null,
+  timeInForce: null,
+}
 
 test.each([429, 500, 503, 504, 408])(
   'SUB-07 hidden retries inside the HTTP client - status %i: one request a call, submissions, replacements, cancels and readings',
@@ -190,7 +231,10 @@ describe('SUB-14 number formats', () => {
         const plain = text.includes('.') ? text.replace(/0+$/, '').replace(/\.$/, '') : text
         expect(read).toBe(plain)
         expect(tryDec(read)).toBe(read)
-        const request = orderRequestOf(intentOf({ quantity: read, limitPrice: read, orderType: 'limit' }), 'c1')
+        const request = orderRequestOf(
+          intentOf({ quantity: read, limitPrice: read, orderType: 'limit' }),
+          'c1',
+        )
         expect([request.qty, request.limitPrice]).toEqual([plain, plain])
       }),
     )
@@ -219,7 +263,9 @@ describe('SUB-14 number formats', () => {
       const order = { ...ticketOf().intent, orderType: 'limit', limitPrice: price, quantity: '1' }
       const asked = Object.fromEntries(Object.entries(order).filter(([, value]) => value !== null))
       expect(submitOrderSchema.safeParse(asked).success).toBe(isTick)
-      const outcome = await broker.submit(ticketOf({ orderType: 'limit', limitPrice: dec(price), quantity: dec('1') }))
+      const outcome = await broker.submit(
+        ticketOf({ orderType: 'limit', limitPrice: dec(price), quantity: dec('1') }),
+      )
       expect(provenBy(outcome)).toBe(isTick ? 'accepted' : 'INVALID_PRICE')
     }
   })
@@ -232,16 +278,46 @@ function nanosOf(amount: Decimal): bigint {
 }
 
 const wireOrder = (over: object = {}) => ({
-  ...{ id: 'b-1', client_order_id: 'elsewhere', symbol: 'AAPL', side: 'buy', type: 'limit', time_in_force: 'day' },
-  ...{ order_class: '', status: 'partially_filled', qty: '10', notional: null, filled_qty: '4', limit_price: '200' },
-  ...{ filled_avg_price: '180', stop_price: null, submitted_at: '2024-03-15T14:00:00Z', replaces: null },
+  ...{
+    id: 'b-1',
+    client_order_id: 'elsewhere',
+    symbol: 'AAPL',
+    side: 'buy',
+    type: 'limit',
+    time_in_force: 'day',
+  },
+  ...{
+    order_class: '',
+    status: 'partially_filled',
+    qty: '10',
+    notional: null,
+    filled_qty: '4',
+    limit_price: '200',
+  },
+  ...{
+    filled_avg_price: '180',
+    stop_price: null,
+    submitted_at: '2024-03-15T14:00:00Z',
+    replaces: null,
+  },
   ...{ updated_at: '2024-03-15T14:00:01Z', replaced_by: null, legs: null, ...over },
 })
 const wireFill = (over: object = {}) => ({
-  ...{ event: 'partial_fill', execution_id: 'x-1', price: '180', qty: '4', at: '2024-03-15T14:00:01Z' },
+  ...{
+    event: 'partial_fill',
+    execution_id: 'x-1',
+    price: '180',
+    qty: '4',
+    at: '2024-03-15T14:00:01Z',
+  },
   ...{ timestamp: '2024-03-15T14:00:01Z', position_qty: '4', order: wireOrder(), ...over },
 })
-const lastOrder = { status: 'filled', filled_qty: '10', filled_avg_price: '180.6', updated_at: '2024-03-15T14:00:02Z' }
+const lastOrder = {
+  status: 'filled',
+  filled_qty: '10',
+  filled_avg_price: '180.6',
+  updated_at: '2024-03-15T14:00:02Z',
+}
 const lastFill = (over: object = {}) =>
   wireFill({
     event: 'fill',
@@ -255,7 +331,12 @@ const lastFill = (over: object = {}) =>
 
 /** What two messages come to in the books. */
 function booked(messages: readonly object[]) {
-  const landing = { id: 'ext.b-1', origin: 'external', userId: 'u1', connectionId: 'broker_1' } as const
+  const landing = {
+    id: 'ext.b-1',
+    origin: 'external',
+    userId: 'u1',
+    connectionId: 'broker_1',
+  } as const
   let slice: Slice = { order: null, position: null, account: null }
   for (const message of messages) {
     const { order, execution, at } = readTradeUpdate(message)
@@ -274,15 +355,21 @@ describe('FIL-09 final fill carries the whole quantity', () => {
     ['no event time', { at: undefined }],
   ])('FIL-09 a last fill with %s books ten, once', (_what, over) => {
     expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '10', reported: '10' })
-    expect(booked([wireFill(), lastFill(over), lastFill(over)])).toEqual({ quantity: '10', reported: '10' })
+    expect(booked([wireFill(), lastFill(over), lastFill(over)])).toEqual({
+      quantity: '10',
+      reported: '10',
+    })
   })
 
   test.each([
     ['no quantity', { qty: undefined }],
     ['no price', { price: undefined }],
-  ])('FIL-09 a last fill with %s books nothing and leaves a gap that is looked up', (_what, over) => {
-    expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '4', reported: '10' })
-  })
+  ])(
+    'FIL-09 a last fill with %s books nothing and leaves a gap that is looked up',
+    (_what, over) => {
+      expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '4', reported: '10' })
+    },
+  )
 })
 
 describe('CON-08 unknown or malformed message', () => {

@@ -26,8 +26,16 @@ test('cancels of trades that never come are dropped by age; a young one still me
   await world.store.commit('u1', {
     ...{ expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] },
     writes: [
-      { kind: 'cancelMark', tradeId: 'old', mark: { ...mark, requestedAt: at(CANCEL_MARK_MS_MAX + 1) } },
-      { kind: 'cancelMark', tradeId: 't1', mark: { ...mark, requestedAt: at(CANCEL_MARK_MS_MAX - 600_000) } },
+      {
+        kind: 'cancelMark',
+        tradeId: 'old',
+        mark: { ...mark, requestedAt: at(CANCEL_MARK_MS_MAX + 1) },
+      },
+      {
+        kind: 'cancelMark',
+        tradeId: 't1',
+        mark: { ...mark, requestedAt: at(CANCEL_MARK_MS_MAX - 600_000) },
+      },
     ],
   })
   await world.advance(130_000)

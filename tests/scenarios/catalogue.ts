@@ -2,8 +2,9 @@ import ts from 'typescript'
 import type { Source } from '../tidy/source.ts'
 
 /**
- * What goes wrong between a queued trade and the position that its user sees. A test of one begins its name with the id; the letters
- * are the part of the system: submission, fills, cancels, positions, connections, Redis and queue, crashes, clock, many accounts.
+ * What goes wrong between a queued trade and the position that its user sees. A test of one begins
+ * its name with the id; the letters are the part of the system: submission, fills, cancels,
+ * positions, connections, Redis and queue, crashes, clock, many accounts.
  */
 export const scenarios = {
   'SUB-01': 'Reply lost after acceptance',
@@ -101,7 +102,8 @@ export type ScenarioId = keyof typeof scenarios
 
 /** Why an id has no test: a whole sentence. */
 export const notApplicable: Partial<Record<ScenarioId, string>> = {
-  'RDQ-10': 'One script writes state, log and publication, so there is no mark that could be wrong.',
+  'RDQ-10':
+    'One script writes state, log and publication, so there is no mark that could be wrong.',
   'RDQ-11': 'As RDQ-10: nothing is published later from a list, so nothing can be left on it.',
 }
 
@@ -126,9 +128,13 @@ export function testsById(sources: readonly Source[]): Map<string, NamedTest[]> 
   return found
 }
 
-/** The name that a call gives to a test or a suite, as far as it is written there, or a row of a table gives to its test. */
+/**
+ * The name that a call gives to a test or a suite, as far as it is written there, or a row of a
+ * table gives to its test.
+ */
 function nameOf(node: ts.Node): string | null {
-  if (ts.isStringLiteralLike(node)) return ts.isArrayLiteralExpression(node.parent) ? node.text : null
+  if (ts.isStringLiteralLike(node))
+    return ts.isArrayLiteralExpression(node.parent) ? node.text : null
   if (!ts.isCallExpression(node) || !SUITE.test(node.expression.getText())) return null
   const [first] = node.arguments
   if (first === undefined) return null
@@ -139,7 +145,9 @@ function nameOf(node: ts.Node): string | null {
 /** The catalogue as a table: each id, what it is about, and where it is shown. */
 export function tableOf(tests: ReadonlyMap<string, readonly NamedTest[]>): string {
   const rows = Object.entries(scenarios).map(([id, title]) => {
-    const paths = [...new Set((tests.get(id) ?? []).map(({ path }) => path.replace('tests/', '')))].sort()
+    const paths = [
+      ...new Set((tests.get(id) ?? []).map(({ path }) => path.replace('tests/', ''))),
+    ].sort()
     const shown = paths.map((path) => `[${path}](../${path})`).join(', ')
     return `| ${id} | ${title} | ${shown || (notApplicable[id as ScenarioId] ?? '')} |`
   })

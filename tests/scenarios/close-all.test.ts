@@ -18,7 +18,12 @@ async function holding(): Promise<World> {
 }
 
 function closeAll(world: World, job = 'close-all'): void {
-  world.queue.add('commands', 'closeAllPositions', closeAllSchema.parse({ ...of, commandId: 'c1' }), job)
+  world.queue.add(
+    'commands',
+    'closeAllPositions',
+    closeAllSchema.parse({ ...of, commandId: 'c1' }),
+    job,
+  )
 }
 
 test('all positions are closed, each by a trade of its own, and a repeat closes nothing twice', async () => {
@@ -87,11 +92,23 @@ test('a close outside of regular hours is one limit order for extended hours', a
   const world = await holding()
   world.broker.isOpen = false
   const price = { limitPrice: '178.5', extendedHours: true }
-  const command = closePositionSchema.parse({ ...of, tradeId: 'x1', commandId: 'c1', symbol: 'AAPL', ...price })
+  const command = closePositionSchema.parse({
+    ...of,
+    tradeId: 'x1',
+    commandId: 'c1',
+    symbol: 'AAPL',
+    ...price,
+  })
   world.queue.add('commands', 'closePosition', command, 'close-x1')
   await world.until(() => world.broker.submissions.length === 3, 10_000)
   expect(world.broker.submissions.at(-1)?.intent).toMatchObject({
-    ...{ side: 'sell', quantity: '100', orderType: 'limit', limitPrice: '178.5', timeInForce: 'day' },
+    ...{
+      side: 'sell',
+      quantity: '100',
+      orderType: 'limit',
+      limitPrice: '178.5',
+      timeInForce: 'day',
+    },
     extendedHours: true,
   })
   world.fill('x1', '178.5')

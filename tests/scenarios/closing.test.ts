@@ -8,7 +8,13 @@ const stepsOf = (path: string) => boundaryNames.filter((name) => name.startsWith
 const of = { userId: 'u1', connectionId: 'broker_1' }
 
 function close(world: World, over: object = {}, tradeId = 'x1'): string {
-  const command = closePositionSchema.parse({ ...of, tradeId, commandId: `close-${tradeId}`, symbol: 'AAPL', ...over })
+  const command = closePositionSchema.parse({
+    ...of,
+    tradeId,
+    commandId: `close-${tradeId}`,
+    symbol: 'AAPL',
+    ...over,
+  })
   world.queue.add('commands', 'closePosition', command, `close-${tradeId}`)
   return `close-${tradeId}`
 }
@@ -31,7 +37,11 @@ describe('POS-06 the broker does not cross zero', () => {
     expect(world.broker.submissions).toHaveLength(1)
     expect(world.store.log('u1').at(-1)).toMatchObject({
       event: 'trade.rejected',
-      payload: { tradeId: 't2', code: 'CROSSES_ZERO', message: expect.stringContaining('Close it first') as string },
+      payload: {
+        tradeId: 't2',
+        code: 'CROSSES_ZERO',
+        message: expect.stringContaining('Close it first') as string,
+      },
     })
   })
 })
@@ -39,11 +49,21 @@ describe('POS-06 the broker does not cross zero', () => {
 describe('POS-07 an exit is sized by what is available', () => {
   test('POS-07 part of the position is promised to a resting order: the rest is closed', async () => {
     const world = await holding(7)
-    world.submit({ tradeId: 't2', side: 'sell', quantity: '30', orderType: 'limit', limitPrice: '200' })
+    world.submit({
+      tradeId: 't2',
+      side: 'sell',
+      quantity: '30',
+      orderType: 'limit',
+      limitPrice: '200',
+    })
     await world.settle()
     close(world)
     await world.until(() => world.broker.submissions.length === 3, 5_000)
-    expect(world.broker.submissions.at(-1)?.intent).toMatchObject({ side: 'sell', quantity: '70', orderType: 'market' })
+    expect(world.broker.submissions.at(-1)?.intent).toMatchObject({
+      side: 'sell',
+      quantity: '70',
+      orderType: 'market',
+    })
     world.fill('x1', '181')
     await world.quiesce()
     expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
@@ -60,7 +80,10 @@ describe('POS-07 an exit is sized by what is available', () => {
     await world.until(() => world.broker.submissions.length === 2, 5_000)
     close(world, {}, 'x2')
     await world.until(() => world.broker.submissions.length === 3, 5_000)
-    expect(world.broker.submissions.slice(1).map(({ intent }) => intent.quantity)).toEqual(['10', '30.617371019'])
+    expect(world.broker.submissions.slice(1).map(({ intent }) => intent.quantity)).toEqual([
+      '10',
+      '30.617371019',
+    ])
     world.fill('x1', '181')
     world.fill('x2', '181')
     await world.quiesce()
@@ -78,46 +101,62 @@ describe('POS-07 an exit is sized by what is available', () => {
     })
   })
 
-  test.each([1, 2])('POS-07 refused for its quantity %i times: sized anew once, then told', async (times) => {
-    const world = await holding(7)
-    for (let count = 0; count < times; count += 1)
-      world.at('submit.sending', () => {
-        // Somebody else sells in the broker's own app between the reading and the request.
-        const other = world.broker.placeElsewhere('AAPL', '20', 'sell')
-        world.broker.fill(other.brokerOrderId, '180')
-      })
-    const job = close(world)
-    await world.advance(10_000)
-    expect(world.broker.submissions).toHaveLength(3)
-    if (times === 1) world.fill('x1', '181')
-    await world.quiesce()
-    expect(world.told('x1')).toEqual(times === 1 ? ['trade.submitted', 'trade.filled'] : ['trade.rejected'])
-    expect(world.queue.stateOf(job)).toBe('completed')
-  })
+  test.each([1, 2])(
+    'POS-07 refused for its quantity %i times: sized anew once, then told',
+    async (times) => {
+      const world = await holding(7)
+      for (let count = 0; count < times; count += 1)
+        world.at('submit.sending', () => {
+          // Somebody else sells in the broker's own app between the reading and the request.
+          const other = world.broker.placeElsewhere('AAPL', '20', 'sell')
+          world.broker.fill(other.brokerOrderId, '180')
+        })
+      const job = close(world)
+      await world.advance(10_000)
+      expect(world.broker.submissions).toHaveLength(3)
+      if (times === 1) world.fill('x1', '181')
+      await world.quiesce()
+      expect(world.told('x1')).toEqual(
+        times === 1 ? ['trade.submitted', 'trade.filled'] : ['trade.rejected'],
+      )
+      expect(world.queue.stateOf(job)).toBe('completed')
+    },
+  )
 
   test.each([
     ['80', 'There is no position in AAPL'],
     ['130', 'The position in AAPL is short, and a long one was to be closed'],
-  ])('POS-07 refused for its quantity, and %s more are sold before it is sized anew: not sent', async (sold, why) => {
-    const world = await holding(7)
-    const sell = (quantity: string): void =>
-      void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, 'sell').brokerOrderId, '180')
-    world.at('submit.sending', () => sell('20'))
-    world.at('resolve.dequeued', () => sell(sold))
-    close(world)
-    await world.advance(10_000)
-    await world.quiesce()
-    expect(world.broker.submissions).toHaveLength(2)
-    expect(world.told('x1')).toEqual(['trade.rejected'])
-    expect(world.entries('x1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE', message: why }])
-  })
+  ])(
+    'POS-07 refused for its quantity, and %s more are sold before it is sized anew: not sent',
+    async (sold, why) => {
+      const world = await holding(7)
+      const sell = (quantity: string): void =>
+        void world.broker.fill(
+          world.broker.placeElsewhere('AAPL', quantity, 'sell').brokerOrderId,
+          '180',
+        )
+      world.at('submit.sending', () => sell('20'))
+      world.at('resolve.dequeued', () => sell(sold))
+      close(world)
+      await world.advance(10_000)
+      await world.quiesce()
+      expect(world.broker.submissions).toHaveLength(2)
+      expect(world.told('x1')).toEqual(['trade.rejected'])
+      expect(world.entries('x1', 'trade.rejected')).toMatchObject([
+        { code: 'NOTHING_TO_CLOSE', message: why },
+      ])
+    },
+  )
 
   test('POS-07 found to be gone by one run, and being sent by another: not told as rejected', async () => {
     // The seed gives the second run to the other worker.
     const world = await holding(4)
     world.startWorker()
     const trade = (side: 'buy' | 'sell', quantity: string): void =>
-      void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId, '180')
+      void world.broker.fill(
+        world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId,
+        '180',
+      )
     const job = close(world)
     world.at('submit.sending', () => trade('sell', '20'))
     world.at('resolve.dequeued', () => trade('sell', '80'))
@@ -135,16 +174,19 @@ describe('POS-07 an exit is sized by what is available', () => {
     expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test.each([...stepsOf('close'), ...stepsOf('submit')])('POS-07 a crash at %s: closed once', async (step) => {
-    const world = await holding(7)
-    world.crashAt(step)
-    close(world)
-    await world.advance(40_000)
-    expect(world.broker.orders.size).toBe(2)
-    world.fill('x1', '181')
-    await world.quiesce()
-    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
-  })
+  test.each([...stepsOf('close'), ...stepsOf('submit')])(
+    'POS-07 a crash at %s: closed once',
+    async (step) => {
+      const world = await holding(7)
+      world.crashAt(step)
+      close(world)
+      await world.advance(40_000)
+      expect(world.broker.orders.size).toBe(2)
+      world.fill('x1', '181')
+      await world.quiesce()
+      expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+    },
+  )
 })
 
 describe('POS-07 a cancel that is on its way frees what a close needs', () => {
@@ -158,22 +200,25 @@ describe('POS-07 a cancel that is on its way frees what a close needs', () => {
   test.each([
     ['cancel first', 0],
     ['close first', 500],
-  ])('POS-07 cancel and close at once, %s: the close waits for the cancel', async (_what, lateMs) => {
-    const world = await promised()
-    world.broker.holdsCancels = true
-    if (lateMs === 0) world.cancel('t2')
-    close(world)
-    await world.advance(lateMs)
-    if (lateMs > 0) world.cancel('t2')
-    await world.advance(5_000)
-    expect(world.told('x1')).toEqual([])
-    world.broker.settleCancel(world.clientOrderId('t2'))
-    await world.advance(5_000)
-    world.fill('x1', '181')
-    await world.quiesce()
-    expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
-    expect(world.store.positionOf('u1', 'broker_1', 'AAPL')).toBeNull()
-  })
+  ])(
+    'POS-07 cancel and close at once, %s: the close waits for the cancel',
+    async (_what, lateMs) => {
+      const world = await promised()
+      world.broker.holdsCancels = true
+      if (lateMs === 0) world.cancel('t2')
+      close(world)
+      await world.advance(lateMs)
+      if (lateMs > 0) world.cancel('t2')
+      await world.advance(5_000)
+      expect(world.told('x1')).toEqual([])
+      world.broker.settleCancel(world.clientOrderId('t2'))
+      await world.advance(5_000)
+      world.fill('x1', '181')
+      await world.quiesce()
+      expect(world.told('x1')).toEqual(['trade.submitted', 'trade.filled'])
+      expect(world.store.positionOf('u1', 'broker_1', 'AAPL')).toBeNull()
+    },
+  )
 
   test('POS-07 a cancel that does not come to its end: it is waited for no longer than half a minute', async () => {
     const world = await promised()
@@ -235,7 +280,13 @@ describe('a close that says which side it closes', () => {
     await world.settle()
     const known = hash('sha256', JSON.stringify(['close', 'AAPL', null, null])).slice(0, 32)
     expect((await world.order('x1'))?.parametersHash).toBe(known)
-    const command = { ...of, tradeId: 'x1', commandId: 'again', symbol: 'AAPL', positionSide: 'long' }
+    const command = {
+      ...of,
+      tradeId: 'x1',
+      commandId: 'again',
+      symbol: 'AAPL',
+      positionSide: 'long',
+    }
     world.queue.add('commands', 'closePosition', closePositionSchema.parse(command), 'again')
     await world.settle()
     expect(world.queue.whyOf('again')).toContain('already used with other parameters')

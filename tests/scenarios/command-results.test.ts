@@ -15,7 +15,13 @@ function replace(world: World, over: object): string {
 }
 
 function close(world: World, over: object = {}): string {
-  const command = closePositionSchema.parse({ ...of, tradeId: 'close', commandId: 'x1', symbol: 'AAPL', ...over })
+  const command = closePositionSchema.parse({
+    ...of,
+    tradeId: 'close',
+    commandId: 'x1',
+    symbol: 'AAPL',
+    ...over,
+  })
   const jobId = commandJobId('closePosition', 'u1', command.tradeId, command.commandId)
   world.queue.add('commands', 'closePosition', command, jobId)
   return jobId
@@ -39,7 +45,9 @@ describe('every command has a result in the record of its trade', () => {
     const job = replace(world, { leg: 'stopLoss' })
     await world.settle()
     const message = 'leg: a simple order has no stopLoss'
-    expect(await results(world)).toEqual([{ commandId: 'r1', kind: 'replace', outcome: 'refused', message }])
+    expect(await results(world)).toEqual([
+      { commandId: 'r1', kind: 'replace', outcome: 'refused', message },
+    ])
     expect([world.queue.stateOf(job), world.queue.whyOf(job)]).toEqual(['failed', message])
     world.queue.redeliver(job)
     await world.settle()
@@ -79,7 +87,12 @@ describe('every command has a result in the record of its trade', () => {
         outcome: 'overtaken',
         message: expect.stringContaining('by the command c1') as unknown,
       },
-      { commandId: 'c3', kind: 'cancel', outcome: 'refused', message: 'The order has ended: it is canceled' },
+      {
+        commandId: 'c3',
+        kind: 'cancel',
+        outcome: 'refused',
+        message: 'The order has ended: it is canceled',
+      },
       { ...of1, outcome: 'done' },
     ])
   })
@@ -92,7 +105,9 @@ describe('every command has a result in the record of its trade', () => {
     world.fill('t1', '149')
     await world.settle()
     const message = 'The order has ended: it is filled'
-    expect(await results(world)).toEqual([{ commandId: 'c1', kind: 'cancel', outcome: 'overtaken', message }])
+    expect(await results(world)).toEqual([
+      { commandId: 'c1', kind: 'cancel', outcome: 'overtaken', message },
+    ])
   })
 
   test('a close: sent, refused for want of a position, and under a trade id that was used', async () => {
@@ -113,7 +128,9 @@ describe('every command has a result in the record of its trade', () => {
     const job = close(world, { tradeId: 't1', commandId: 'x3' })
     await world.settle()
     const message: unknown = expect.stringContaining('already used with other parameters')
-    expect(await results(world)).toEqual([{ commandId: 'x3', kind: 'close', outcome: 'refused', message }])
+    expect(await results(world)).toEqual([
+      { commandId: 'x3', kind: 'close', outcome: 'refused', message },
+    ])
     expect(world.queue.stateOf(job)).toBe('failed')
   })
 
@@ -124,7 +141,12 @@ describe('every command has a result in the record of its trade', () => {
     const order = world.store.orderOf('u1', 't1')!
     const expectVersion = world.store.versionOf('u1')
     const writes = [{ kind: 'archive', order }] as const
-    await world.store.commit('u1', { expectVersion, fence: { kind: 'version' }, events: [], writes })
+    await world.store.commit('u1', {
+      expectVersion,
+      fence: { kind: 'version' },
+      events: [],
+      writes,
+    })
     const job = replace(world, {})
     world.cancel('t1', 'c1')
     await world.settle()
@@ -133,9 +155,13 @@ describe('every command has a result in the record of its trade', () => {
       { commandId: 'c1', kind: 'cancel', outcome: 'refused', message },
       { commandId: 'r1', kind: 'replace', outcome: 'refused', message },
     ]
-    expect((await results(world))?.toSorted((a, b) => (a.commandId < b.commandId ? -1 : 1))).toEqual(refused)
+    expect(
+      (await results(world))?.toSorted((a, b) => (a.commandId < b.commandId ? -1 : 1)),
+    ).toEqual(refused)
     expect(world.queue.stateOf(job)).toBe('failed')
-    expect([...world.store.recordsOf('u1').keys()].filter((name) => name.includes('t1'))).toEqual([])
+    expect([...world.store.recordsOf('u1').keys()].filter((name) => name.includes('t1'))).toEqual(
+      [],
+    )
   })
 
   test.each(boundaryNames.filter((name) => name.startsWith('submit.')))(

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { cancelAllSchema, closePositionSchema, replaceOrderSchema, type ReplaceOrder } from '#contract'
+import {
+  cancelAllSchema,
+  closePositionSchema,
+  replaceOrderSchema,
+  type ReplaceOrder,
+} from '#contract'
 import { type BrokerOrder, clientOrderIdOf } from '#domain'
 import { boundaryNames } from '#runtime'
 import { openWorld, type World } from './world.ts'
@@ -31,7 +36,9 @@ const open = (world: World): BrokerOrder[] =>
 const executed = (world: World): number =>
   world.broker.executions.reduce((sum, one) => sum + Number(one.execution.quantity), 0)
 const endings = (world: World): string[] =>
-  world.told('t1').filter((event) => ['trade.filled', 'trade.cancelled', 'trade.rejected'].includes(event))
+  world
+    .told('t1')
+    .filter((event) => ['trade.filled', 'trade.cancelled', 'trade.rejected'].includes(event))
 
 describe('CAN-01 cancel outcome unknown', () => {
   test.each(['lose_request', 'lose_reply', 'error_before', 'error_after', 'rate_limit'] as const)(
@@ -84,19 +91,22 @@ describe('CAN-02 cancel refused', () => {
 })
 
 describe('CAN-03 cancel before the submission is resolved', () => {
-  test.each(stepsOf('submit'))('CAN-03 at %s: never sent, or canceled once it is there', async (step) => {
-    for (const fault of ['none', 'lose_reply', 'lose_request', 'rate_limit'] as const) {
-      const world = await openWorld({ seed: 3 })
-      if (fault !== 'none') world.broker.fail('submit', { kind: fault })
-      world.at(step, () => void world.cancel())
-      world.submit()
-      await world.advance(60_000)
-      expect([fault, open(world)]).toEqual([fault, []])
-      await world.quiesce({ withinMs: 1_200_000 })
-      expect([fault, endings(world)]).toEqual([fault, ['trade.cancelled']])
-      expect(executed(world)).toBe(0)
-    }
-  })
+  test.each(stepsOf('submit'))(
+    'CAN-03 at %s: never sent, or canceled once it is there',
+    async (step) => {
+      for (const fault of ['none', 'lose_reply', 'lose_request', 'rate_limit'] as const) {
+        const world = await openWorld({ seed: 3 })
+        if (fault !== 'none') world.broker.fail('submit', { kind: fault })
+        world.at(step, () => void world.cancel())
+        world.submit()
+        await world.advance(60_000)
+        expect([fault, open(world)]).toEqual([fault, []])
+        await world.quiesce({ withinMs: 1_200_000 })
+        expect([fault, endings(world)]).toEqual([fault, ['trade.cancelled']])
+        expect(executed(world)).toBe(0)
+      }
+    },
+  )
 
   test('CAN-03 before the trade itself: it is never sent', async () => {
     const world = await openWorld({ seed: 3 })
@@ -147,7 +157,9 @@ describe('CAN-04 replace accepted, then the original fills', () => {
       world.broker.settleReplace(second, to)
       await world.quiesce()
       expect(world.queue.stateOf(job)).toBe(to === 'replaced' ? 'completed' : 'failed')
-      expect(open(world).map(({ limitPrice }) => limitPrice)).toEqual([to === 'replaced' ? '151' : '150'])
+      expect(open(world).map(({ limitPrice }) => limitPrice)).toEqual([
+        to === 'replaced' ? '151' : '150',
+      ])
       expect((await world.order('t1'))?.limitPrice).toBe(to === 'replaced' ? '151' : '150')
     },
   )
@@ -163,29 +175,39 @@ describe('CAN-04 replace accepted, then the original fills', () => {
   })
 })
 
-describe.each(['own', 'total'] as const)('CAN-05 replace of a partly filled order, quantities are %s', (sizing) => {
-  test.each([
-    ['before', '30'],
-    ['during', '30'],
-    ['after', '30'],
-    ['before', '70'],
-    ['during', '70'],
-  ])('CAN-05 a fill %s the replacement, of %s: executed is what was intended', async (when, part) => {
-    const world = await resting(5)
-    world.broker.replaceSizing = sizing
-    if (when === 'before') world.fill('t1', '150', part)
-    await world.settle()
-    if (when === 'during') world.at('replace.sending', () => world.fill('t1', '150', part))
-    replace(world, { limitPrice: '151' })
-    await world.advance(30_000)
-    const [head] = open(world)
-    if (when === 'after') world.broker.fill(head!.clientOrderId, '151', part)
-    await world.advance(30_000)
-    for (const one of open(world)) world.broker.fill(one.clientOrderId, '151')
-    await world.quiesce()
-    expect([executed(world), endings(world), world.anomalies()]).toEqual([100, ['trade.filled'], []])
-  })
-})
+describe.each(['own', 'total'] as const)(
+  'CAN-05 replace of a partly filled order, quantities are %s',
+  (sizing) => {
+    test.each([
+      ['before', '30'],
+      ['during', '30'],
+      ['after', '30'],
+      ['before', '70'],
+      ['during', '70'],
+    ])(
+      'CAN-05 a fill %s the replacement, of %s: executed is what was intended',
+      async (when, part) => {
+        const world = await resting(5)
+        world.broker.replaceSizing = sizing
+        if (when === 'before') world.fill('t1', '150', part)
+        await world.settle()
+        if (when === 'during') world.at('replace.sending', () => world.fill('t1', '150', part))
+        replace(world, { limitPrice: '151' })
+        await world.advance(30_000)
+        const [head] = open(world)
+        if (when === 'after') world.broker.fill(head!.clientOrderId, '151', part)
+        await world.advance(30_000)
+        for (const one of open(world)) world.broker.fill(one.clientOrderId, '151')
+        await world.quiesce()
+        expect([executed(world), endings(world), world.anomalies()]).toEqual([
+          100,
+          ['trade.filled'],
+          [],
+        ])
+      },
+    )
+  },
+)
 
 describe('CAN-05 executions of the replaced order that nobody has heard of yet', () => {
   test.each(['own', 'total'] as const)(
@@ -202,7 +224,11 @@ describe('CAN-05 executions of the replaced order that nobody has heard of yet',
       for (const one of open(world)) world.broker.fill(one.clientOrderId, '151')
       world.broker.isMute = false
       await world.quiesce()
-      expect([executed(world), endings(world), world.anomalies()]).toEqual([100, ['trade.filled'], []])
+      expect([executed(world), endings(world), world.anomalies()]).toEqual([
+        100,
+        ['trade.filled'],
+        [],
+      ])
     },
   )
 })
@@ -238,7 +264,12 @@ describe('CAN-04 a replacement that was refused, and took place', () => {
         Object.assign(Object.create(broker) as typeof broker, {
           async replace(request: Parameters<typeof broker.replace>[0]) {
             await broker.replace(request)
-            return { kind: 'refused', code: 'BROKER_REJECTED', brokerCode: null, message: 'already replaced' }
+            return {
+              kind: 'refused',
+              code: 'BROKER_REJECTED',
+              brokerCode: null,
+              message: 'already replaced',
+            }
           },
         }),
     })
@@ -246,8 +277,13 @@ describe('CAN-04 a replacement that was refused, and took place', () => {
     await world.settle()
     const job = replace(world, { limitPrice: '151' })
     await world.advance(20_000)
-    expect((await world.order('t1'))?.replaceResults).toMatchObject([{ commandId: 'r1', outcome: 'replaced' }])
-    expect([world.queue.stateOf(job), world.told('t1')]).toEqual(['completed', ['trade.submitted', 'trade.replaced']])
+    expect((await world.order('t1'))?.replaceResults).toMatchObject([
+      { commandId: 'r1', outcome: 'replaced' },
+    ])
+    expect([world.queue.stateOf(job), world.told('t1')]).toEqual([
+      'completed',
+      ['trade.submitted', 'trade.replaced'],
+    ])
   })
 })
 
@@ -258,7 +294,13 @@ describe('CAN-06 commands aimed at the wrong member of the chain', () => {
     const [order] = world.broker.orders.values()
     await world.broker.replace({
       ...{ brokerOrderId: order!.brokerOrderId, clientOrderId: 'elsewhere' },
-      terms: { quantity: null, limitPrice: '149' as never, stopPrice: null, trail: null, timeInForce: null },
+      terms: {
+        quantity: null,
+        limitPrice: '149' as never,
+        stopPrice: null,
+        trail: null,
+        timeInForce: null,
+      },
     })
     world.cancel()
     await world.advance(20_000)
@@ -289,37 +331,60 @@ describe('CAN-07 phantom cancel', () => {
 })
 
 describe('CAN-08 two commands race on one trade', () => {
-  test.each([1, 2, 3, 4, 5, 6])('CAN-08 two replacements, seed %i: the last accepted holds', async (seed) => {
-    const world = await resting(seed)
-    replace(world, { limitPrice: '151' }, 'r1')
-    await world.until(() => world.steps.get('replace.noted') === 1, 5_000)
-    replace(world, { limitPrice: '152' }, 'r2')
-    await world.quiesce()
-    expect(open(world).map(({ limitPrice }) => limitPrice)).toEqual(['152'])
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.replaced', 'trade.replaced'])
-  })
+  test.each([1, 2, 3, 4, 5, 6])(
+    'CAN-08 two replacements, seed %i: the last accepted holds',
+    async (seed) => {
+      const world = await resting(seed)
+      replace(world, { limitPrice: '151' }, 'r1')
+      await world.until(() => world.steps.get('replace.noted') === 1, 5_000)
+      replace(world, { limitPrice: '152' }, 'r2')
+      await world.quiesce()
+      expect(open(world).map(({ limitPrice }) => limitPrice)).toEqual(['152'])
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.replaced', 'trade.replaced'])
+    },
+  )
 
-  test.each([1, 2, 3, 4, 5, 6])('CAN-08 a cancel overtakes replacements that wait, seed %i', async (seed) => {
-    const world = await resting(seed)
-    world.broker.holdsReplaces = seed % 2 === 0
-    for (const id of ['r1', 'r2', 'r3']) replace(world, { limitPrice: `15${id[1]}` }, id)
-    world.cancel()
-    await world.advance(15_000)
-    // What the broker still holds back is settled: in favor of the new order, unless that one has been canceled.
-    if (open(world).some(({ status }) => status === 'pending_replace'))
-      world.broker.settleReplace(second, open(world).length > 1 ? 'replaced' : 'rejected')
-    await world.quiesce()
-    expect([open(world), endings(world)]).toEqual([[], ['trade.cancelled']])
-    for (const id of ['r1', 'r2', 'r3']) expect(['failed', 'completed']).toContain(world.queue.stateOf(id))
-  })
+  test.each([1, 2, 3, 4, 5, 6])(
+    'CAN-08 a cancel overtakes replacements that wait, seed %i',
+    async (seed) => {
+      const world = await resting(seed)
+      world.broker.holdsReplaces = seed % 2 === 0
+      for (const id of ['r1', 'r2', 'r3']) replace(world, { limitPrice: `15${id[1]}` }, id)
+      world.cancel()
+      await world.advance(15_000)
+      // What the broker still holds back is settled: in favor of the new order, unless that one has
+      // been canceled.
+      if (open(world).some(({ status }) => status === 'pending_replace'))
+        world.broker.settleReplace(second, open(world).length > 1 ? 'replaced' : 'rejected')
+      await world.quiesce()
+      expect([open(world), endings(world)]).toEqual([[], ['trade.cancelled']])
+      for (const id of ['r1', 'r2', 'r3'])
+        expect(['failed', 'completed']).toContain(world.queue.stateOf(id))
+    },
+  )
 })
 
 describe('refused commands are visible', () => {
   test.each([
-    ['there is no such trade', null, { tradeId: 'nobody', limitPrice: '1' }, 'There is no trade nobody to replace'],
-    ['a total below what has executed', '40', { quantity: '30' }, 'the total must be more than that'],
+    [
+      'there is no such trade',
+      null,
+      { tradeId: 'nobody', limitPrice: '1' },
+      'There is no trade nobody to replace',
+    ],
+    [
+      'a total below what has executed',
+      '40',
+      { quantity: '30' },
+      'the total must be more than that',
+    ],
     ['terms as they are', null, { limitPrice: '150' }, 'order parameters are not changed'],
-    ['an exit of a simple order', null, { leg: 'stopLoss', stopPrice: '1' }, 'a simple order has no stopLoss'],
+    [
+      'an exit of a simple order',
+      null,
+      { leg: 'stopLoss', stopPrice: '1' },
+      'a simple order has no stopLoss',
+    ],
     ['an order that has ended', '100', { limitPrice: '151' }, 'The order has ended: it is filled'],
   ] as const)('%s', async (_what, executedBefore, over, why) => {
     const world = await resting(1)
@@ -341,15 +406,28 @@ describe('cancel all', () => {
     world.fill('t3', '300')
     const elsewhere = world.broker.placeElsewhere('AAPL', '5')
     await world.settle()
-    world.queue.add('commands', 'cancelAll', cancelAllSchema.parse({ ...of, commandId: 'all' }), 'all')
+    world.queue.add(
+      'commands',
+      'cancelAll',
+      cancelAllSchema.parse({ ...of, commandId: 'all' }),
+      'all',
+    )
     await world.advance(20_000)
     expect(open(world).map(({ brokerOrderId }) => brokerOrderId)).toEqual([elsewhere.brokerOrderId])
-    expect([endings(world), world.told('t2')]).toEqual([['trade.cancelled'], ['trade.submitted', 'trade.cancelled']])
+    expect([endings(world), world.told('t2')]).toEqual([
+      ['trade.cancelled'],
+      ['trade.submitted', 'trade.cancelled'],
+    ])
   })
 
   test('RDQ-06 that runs again, late: what was asked for since stays open', async () => {
     const world = await resting(1)
-    world.queue.add('commands', 'cancelAll', cancelAllSchema.parse({ ...of, commandId: 'all' }), 'all')
+    world.queue.add(
+      'commands',
+      'cancelAll',
+      cancelAllSchema.parse({ ...of, commandId: 'all' }),
+      'all',
+    )
     await world.advance(20_000)
     world.submit({ tradeId: 't2', symbol: 'MSFT', orderType: 'limit', limitPrice: '300' })
     await world.settle()
@@ -371,7 +449,12 @@ test('every boundary is reached by some work: a crash at a step that never comes
   await world.settle()
   world.fill('t2', '180')
   await world.settle()
-  const close = closePositionSchema.parse({ ...of, tradeId: 'x1', commandId: 'close', symbol: 'AAPL' })
+  const close = closePositionSchema.parse({
+    ...of,
+    tradeId: 'x1',
+    commandId: 'close',
+    symbol: 'AAPL',
+  })
   world.queue.add('commands', 'closePosition', close, 'close')
   world.broker.fail('submit', { kind: 'lose_request' })
   world.submit({ tradeId: 't3' })

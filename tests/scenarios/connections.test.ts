@@ -10,15 +10,26 @@ async function make() {
   const worker = makeWorker()
   await worker.adopted()
   const findings: string[] = []
-  const check = (of = ref) => checkConnection({ ...worker, onFinding: (one) => void findings.push(one) }, of)
+  const check = (of = ref) =>
+    checkConnection({ ...worker, onFinding: (one) => void findings.push(one) }, of)
   const codes = (userId = 'u1') =>
     worker.store.log(userId).map(({ event, payload }) => ('code' in payload ? payload.code : event))
   const rotate = (over: object = {}) => worker.connections.put({ ...record, ...over })
   return { ...worker, findings, check, codes, rotate }
 }
 
-const record = { ...ref, brokerType: 'alpaca', env: 'sandbox', sealed: 'new', connectedAt: '' } as const
-const account = (brokerAccountId: string) => async () => ({ brokerAccountId, canTrade: true, why: null })
+const record = {
+  ...ref,
+  brokerType: 'alpaca',
+  env: 'sandbox',
+  sealed: 'new',
+  connectedAt: '',
+} as const
+const account = (brokerAccountId: string) => async () => ({
+  brokerAccountId,
+  canTrade: true,
+  why: null,
+})
 
 describe('CON-04 flapping', () => {
   test.each([1, 2, 5, 10, 20])(
@@ -29,7 +40,9 @@ describe('CON-04 flapping', () => {
       const healthy = account('account-1')
       broker.readAccount = () => {
         const phase = ((clock.now() - startMs) / 1_000) % periodS
-        return phase < periodS / 2 ? healthy() : Promise.reject(new BrokerError('UNAVAILABLE', 'cut'))
+        return phase < periodS / 2
+          ? healthy()
+          : Promise.reject(new BrokerError('UNAVAILABLE', 'cut'))
       }
       for (let checks = 0; checks < 120; checks += 1) {
         await check()
@@ -44,7 +57,9 @@ describe('CON-04 flapping', () => {
     const { broker, clock, check, codes } = await make()
     const healthy = broker.readAccount.bind(broker)
     for (const isUp of [true, false, true]) {
-      broker.readAccount = isUp ? healthy : () => Promise.reject(new BrokerError('UNAVAILABLE', 'cut'))
+      broker.readAccount = isUp
+        ? healthy
+        : () => Promise.reject(new BrokerError('UNAVAILABLE', 'cut'))
       for (let checks = 0; checks < 6; checks += 1) {
         await check()
         await clock.advance(10_000)

@@ -3,8 +3,8 @@ import { ANY_STEP, openWorld, type World } from './world.ts'
 import { Chance } from './world/chance.ts'
 import type { Process } from './world/process.ts'
 
-// "At every boundary" is meant to the letter here: a process is stopped before each single step that it takes on a path, be that a
-// named boundary, the call of a port, or the answer to one.
+// "At every boundary" is meant to the letter here: a process is stopped before each single step
+// that it takes on a path, be that a named boundary, the call of a port, or the answer to one.
 
 /** How many steps processes take while `run` runs. */
 async function stepsOf(world: World, run: () => Promise<void>): Promise<number> {
@@ -48,14 +48,17 @@ const submitSteps = await openWorld({ seed: 1 }).then((world) => {
 })
 
 describe('crashes on the way of a fill', () => {
-  test.each(upTo(fillSteps))('FIL-10 a crash before step %s - what was booked is booked once', async (step) => {
-    const world = await submitted(1)
-    world.crashAt(ANY_STEP, step)
-    await fillInParts(world)
-    await world.quiesce()
-    expect(world.told('t1')).toEqual(IN_FULL)
-    expect(world.workers.map(({ name }) => name)).toEqual(['w2'])
-  })
+  test.each(upTo(fillSteps))(
+    'FIL-10 a crash before step %s - what was booked is booked once',
+    async (step) => {
+      const world = await submitted(1)
+      world.crashAt(ANY_STEP, step)
+      await fillInParts(world)
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(IN_FULL)
+      expect(world.workers.map(({ name }) => name)).toEqual(['w2'])
+    },
+  )
 
   test.each(upTo(fillSteps))(
     'CRA-03 a crash before step %s - state and log agree before anybody repairs them',
@@ -67,7 +70,9 @@ describe('crashes on the way of a fill', () => {
       const order = await world.order('t1')
       const told = world.entries('t1', 'trade.partialFill').at(-1) ?? { filledQuantity: 0 }
       const [whole] = world.entries('t1', 'trade.filled')
-      expect(told).toMatchObject({ filledQuantity: whole === undefined ? Number(order?.cumulativeQuantity) : 75.5 })
+      expect(told).toMatchObject({
+        filledQuantity: whole === undefined ? Number(order?.cumulativeQuantity) : 75.5,
+      })
       expect(order?.status === 'filled').toBe(whole !== undefined)
       await world.quiesce()
       expect(world.told('t1')).toEqual(IN_FULL)
@@ -76,26 +81,33 @@ describe('crashes on the way of a fill', () => {
 })
 
 describe('crashes of what repairs a crash', () => {
-  const pairs = upTo(submitSteps).flatMap((first) => upTo(submitSteps).map((second) => [first, second] as const))
+  const pairs = upTo(submitSteps).flatMap((first) =>
+    upTo(submitSteps).map((second) => [first, second] as const),
+  )
 
-  test(`CRA-05 every pair of crashes on the way of a submission`, { timeout: 120_000 }, async () => {
-    for (const [first, second] of pairs) {
-      const world = await openWorld({ seed: 3 })
-      world.crashAt(ANY_STEP, first)
-      world.crashAt(ANY_STEP, second)
-      world.submit()
-      await world.advance(90_000)
-      expect(world.broker.orders.size, `crashes before steps ${first} and ${second}`).toBe(1)
-      world.fill('t1', '180.5')
-      await world.advance(90_000)
-      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-    }
-  })
+  test(
+    `CRA-05 every pair of crashes on the way of a submission`,
+    { timeout: 120_000 },
+    async () => {
+      for (const [first, second] of pairs) {
+        const world = await openWorld({ seed: 3 })
+        world.crashAt(ANY_STEP, first)
+        world.crashAt(ANY_STEP, second)
+        world.submit()
+        await world.advance(90_000)
+        expect(world.broker.orders.size, `crashes before steps ${first} and ${second}`).toBe(1)
+        world.fill('t1', '180.5')
+        await world.advance(90_000)
+        expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+      }
+    },
+  )
 
   test.each(upTo(30))('CRA-05 three crashes at random, seed %s', async (seed) => {
     const chance = new Chance(seed)
     const world = await openWorld({ seed, workers: 2 })
-    for (let crash = 0; crash < 3; crash += 1) world.crashAt(ANY_STEP, chance.below(60), chance.below(10_000))
+    for (let crash = 0; crash < 3; crash += 1)
+      world.crashAt(ANY_STEP, chance.below(60), chance.below(10_000))
     world.submit()
     world.submit({ tradeId: 't2', symbol: 'MSFT', quantity: '10' })
     await world.advance(90_000)
@@ -131,14 +143,17 @@ describe('a process that wakes up late', () => {
     },
   )
 
-  test.each(upTo(fillSteps))('CRA-07 frozen before step %s of a fill, while another one finishes it', async (step) => {
-    const world = await submitted(5, 2)
-    world.freezeAt(ANY_STEP, LONG_MS, step)
-    await fillInParts(world)
-    await world.advance(LONG_MS + 20_000)
-    await world.quiesce()
-    expect(world.told('t1')).toEqual(IN_FULL)
-  })
+  test.each(upTo(fillSteps))(
+    'CRA-07 frozen before step %s of a fill, while another one finishes it',
+    async (step) => {
+      const world = await submitted(5, 2)
+      world.freezeAt(ANY_STEP, LONG_MS, step)
+      await fillInParts(world)
+      await world.advance(LONG_MS + 20_000)
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(IN_FULL)
+    },
+  )
 
   test('CRA-07 a late cancel is sent only while it is wanted', async () => {
     const world = await submitted(6, 2)

@@ -10,7 +10,8 @@ test.each([1, 2, 3, 4, 5])(
   'orders of one user that come all at once are all sent at once, by two workers, seed %s',
   async (seed) => {
     const world = await openWorld({ seed, workers: 2 })
-    for (let count = 1; count <= AT_ONCE; count += 1) world.submit({ tradeId: `t${count}`, quantity: '1' })
+    for (let count = 1; count <= AT_ONCE; count += 1)
+      world.submit({ tradeId: `t${count}`, quantity: '1' })
     await world.advance(SOON_MS)
     expect(world.broker.orders.size).toBe(AT_ONCE)
     expect(world.warnings.filter((line) => line.includes('CONTENTION'))).toEqual([])

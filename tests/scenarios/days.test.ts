@@ -36,7 +36,8 @@ async function restart(one: Followed, awayMs: number): Promise<Followed> {
   return next
 }
 
-const readsOf = ({ broker }: Followed): number => broker.calls.filter(({ on }) => on === 'listOrders').length
+const readsOf = ({ broker }: Followed): number =>
+  broker.calls.filter(({ on }) => on === 'listOrders').length
 
 describe('days and clocks', () => {
   test('CLK-01 wall clock jumps - an hour forward and back at every stage: the same events, and the lease stays', async () => {
@@ -151,26 +152,29 @@ describe('days and clocks', () => {
     expect(one.told()).toContain('trade.filled')
   })
 
-  test.each(['told', 'lost', 'while nobody looked'])('CLK-04 day order expires - the event %s', async (how) => {
-    let one = await started()
-    await one.place({ orderType: 'limit', limitPrice: dec('180') })
-    one.broker.fill(t1, '180', '40')
-    await settle()
-    one.broker.isMute = how === 'lost'
-    if (how === 'while nobody looked') {
-      const closed = one.owner.close()
-      await one.advance(10_000)
-      await closed
-    }
-    one.broker.move(t1, 'expired')
-    if (how === 'while nobody looked') one = await restart(one, HOUR_MS)
-    await one.advance(20_000)
-    const ends = one.store.log('u1').filter(({ event }) => event === 'trade.cancelled')
-    expect(ends.map(({ payload }) => payload)).toMatchObject([
-      { tradeId: 't1', filledQuantity: 40, cancelledBy: 'broker' },
-    ])
-    expect(await one.recordOf('t1')).toMatchObject({ status: 'expired' })
-  })
+  test.each(['told', 'lost', 'while nobody looked'])(
+    'CLK-04 day order expires - the event %s',
+    async (how) => {
+      let one = await started()
+      await one.place({ orderType: 'limit', limitPrice: dec('180') })
+      one.broker.fill(t1, '180', '40')
+      await settle()
+      one.broker.isMute = how === 'lost'
+      if (how === 'while nobody looked') {
+        const closed = one.owner.close()
+        await one.advance(10_000)
+        await closed
+      }
+      one.broker.move(t1, 'expired')
+      if (how === 'while nobody looked') one = await restart(one, HOUR_MS)
+      await one.advance(20_000)
+      const ends = one.store.log('u1').filter(({ event }) => event === 'trade.cancelled')
+      expect(ends.map(({ payload }) => payload)).toMatchObject([
+        { tradeId: 't1', filledQuantity: 40, cancelledBy: 'broker' },
+      ])
+      expect(await one.recordOf('t1')).toMatchObject({ status: 'expired' })
+    },
+  )
 
   test('CLK-04 done for the day is no end of an order that goes on tomorrow', async () => {
     const one = await started()
@@ -197,7 +201,10 @@ describe('days and clocks', () => {
     one = await restart(one, 9 * DAY_MS)
     await one.advance(60_000)
     expect(await one.differences()).toEqual([])
-    expect(await one.recordOf('t1')).toMatchObject({ status: 'partially_filled', totalCost: '13465' })
+    expect(await one.recordOf('t1')).toMatchObject({
+      status: 'partially_filled',
+      totalCost: '13465',
+    })
     expect(one.told().filter((event) => event.startsWith('trade.'))).toEqual([
       ...['trade.submitted', 'trade.partialFill', 'trade.partialFill'],
     ])
@@ -210,28 +217,34 @@ describe('days and clocks', () => {
   test.each([
     ['UTC', '2024-03-14T23:59:59.999Z'],
     ['New York', '2024-03-15T03:59:59.999Z'],
-  ])('CLK-06 day boundary in queries - fills on both sides of midnight in %s', async (_zone, lastMoment) => {
-    let one = await started({ startMs: Date.parse(lastMoment) - HOUR_MS })
-    await one.place({ orderType: 'limit', limitPrice: dec('180'), timeInForce: 'gtc' })
-    const closed = one.owner.close()
-    await one.advance(10_000)
-    await closed
-    await one.advance(Date.parse(lastMoment) - one.clock.now())
-    one.broker.fill(t1, '180', '30')
-    await one.advance(1)
-    one.broker.fill(t1, '179', '30')
-    one = await restart(one, 1_000)
-    await one.advance(60_000)
-    expect(await one.differences()).toEqual([])
-    expect(one.told().filter((event) => event === 'trade.partialFill')).toHaveLength(2)
-    one = await restart(one, 1_000)
-    await one.advance(60_000)
-    expect(one.told().filter((event) => event === 'trade.partialFill')).toHaveLength(2)
-  })
+  ])(
+    'CLK-06 day boundary in queries - fills on both sides of midnight in %s',
+    async (_zone, lastMoment) => {
+      let one = await started({ startMs: Date.parse(lastMoment) - HOUR_MS })
+      await one.place({ orderType: 'limit', limitPrice: dec('180'), timeInForce: 'gtc' })
+      const closed = one.owner.close()
+      await one.advance(10_000)
+      await closed
+      await one.advance(Date.parse(lastMoment) - one.clock.now())
+      one.broker.fill(t1, '180', '30')
+      await one.advance(1)
+      one.broker.fill(t1, '179', '30')
+      one = await restart(one, 1_000)
+      await one.advance(60_000)
+      expect(await one.differences()).toEqual([])
+      expect(one.told().filter((event) => event === 'trade.partialFill')).toHaveLength(2)
+      one = await restart(one, 1_000)
+      await one.advance(60_000)
+      expect(one.told().filter((event) => event === 'trade.partialFill')).toHaveLength(2)
+    },
+  )
 
   test('what ended on an earlier trading day stays in the hot state on the day on which an exit of it executed', async () => {
     let one = await started()
-    const exits = { takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } }
+    const exits = {
+      takeProfit: { limitPrice: dec('190') },
+      stopLoss: { stopPrice: dec('170'), limitPrice: null },
+    }
     await one.place({ orderClass: 'bracket', timeInForce: 'gtc', ...exits })
     one.broker.fill(t1, '180')
     await settle()

@@ -20,14 +20,24 @@ const echoes: [what: string, order: Partial<SubmitOrder>, echo: Echo, field: str
     () => ({ limitPrice: dec('1800.1') }),
     'limitPrice',
   ],
-  ['money rounded to cents', { quantity: null, notional: '50.129' }, () => ({ notional: dec('50.13') }), 'notional'],
+  [
+    'money rounded to cents',
+    { quantity: null, notional: '50.129' },
+    () => ({ notional: dec('50.13') }),
+    'notional',
+  ],
   [
     'a stop as a stop limit',
     { orderType: 'stop', stopPrice: '190' },
     () => ({ orderType: 'stop_limit', limitPrice: dec('195') }),
     'orderType',
   ],
-  ['a market order with the limit of a collar', {}, () => ({ limitPrice: dec('187.2') }), 'limitPrice'],
+  [
+    'a market order with the limit of a collar',
+    {},
+    () => ({ limitPrice: dec('187.2') }),
+    'limitPrice',
+  ],
 ]
 
 async function submitted(order: Partial<SubmitOrder>, echo: Echo, isLost: boolean): Promise<World> {
@@ -46,18 +56,21 @@ async function halted(world: World): Promise<unknown> {
 }
 
 describe.each(echoes)('an order told back with %s', (_what, order, echo, field) => {
-  test.each([false, true])('is ours, and is followed to its end (reply lost: %s)', async (isLost) => {
-    const world = await submitted(order, echo, isLost)
-    expect(world.told('t1')).toEqual(['trade.submitted'])
-    const { differences } = (await world.order('t1')) ?? {}
-    expect(differences?.map((one) => one.field)).toContain(field)
-    world.fill('t1', '180.5')
-    await world.quiesce()
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-    expect(world.broker.orders.size).toBe(1)
-    expect(world.anomalies().filter((what) => what === 'differs_from_request')).toHaveLength(1)
-    expect(world.anomalies()).not.toContain('foreign_order')
-  })
+  test.each([false, true])(
+    'is ours, and is followed to its end (reply lost: %s)',
+    async (isLost) => {
+      const world = await submitted(order, echo, isLost)
+      expect(world.told('t1')).toEqual(['trade.submitted'])
+      const { differences } = (await world.order('t1')) ?? {}
+      expect(differences?.map((one) => one.field)).toContain(field)
+      world.fill('t1', '180.5')
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+      expect(world.broker.orders.size).toBe(1)
+      expect(world.anomalies().filter((what) => what === 'differs_from_request')).toHaveLength(1)
+      expect(world.anomalies()).not.toContain('foreign_order')
+    },
+  )
 })
 
 describe('an order in the answer to our own request', () => {
@@ -87,7 +100,8 @@ describe('a foreign order under our id', () => {
     const [world, other] = [await openWorld({ seed: 4 }), await openWorld({ seed: 4 })]
     other.submit({ quantity: '99' })
     await other.settle()
-    for (const foreign of other.broker.orders.values()) world.broker.orders.set(foreign.brokerOrderId, foreign)
+    for (const foreign of other.broker.orders.values())
+      world.broker.orders.set(foreign.brokerOrderId, foreign)
     world.submit()
     await world.advance(20_000)
     return world

@@ -12,7 +12,10 @@ const started = following()
 
 const bracket: Partial<OrderIntent> = {
   ...{ orderClass: 'bracket', orderType: 'limit', limitPrice: dec('180') },
-  ...{ takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } },
+  ...{
+    takeProfit: { limitPrice: dec('190') },
+    stopLoss: { stopPrice: dec('170'), limitPrice: null },
+  },
 }
 
 /** The order reaches the broker as one of ours; what follows is the broker's to tell. */
@@ -23,8 +26,11 @@ async function atBroker({ broker }: Followed, over: Partial<OrderIntent>): Promi
 }
 
 const exitsOf = ({ broker }: Followed) => {
-  const legs = [...broker.orders.values()].filter(({ clientOrderId }) => clientOrderId.startsWith('leg-'))
-  const idOf = (type: string): string => legs.find(({ orderType }) => orderType === type)!.brokerOrderId
+  const legs = [...broker.orders.values()].filter(({ clientOrderId }) =>
+    clientOrderId.startsWith('leg-'),
+  )
+  const idOf = (type: string): string =>
+    legs.find(({ orderType }) => orderType === type)!.brokerOrderId
   return { profit: idOf('limit'), stop: idOf('stop') }
 }
 
@@ -43,13 +49,18 @@ describe('exits of a bracket', () => {
           await atBroker(one, bracket)
           for (const part of parents[parent]) one.broker.fill(t1, '180', part)
           if (parent !== 'full') one.broker.move(t1, 'canceled')
-          // A venue may execute both before it hears that one of them is done; and what came too late for the entry.
+          // A venue may execute both before it hears that one of them is done; and what came too
+          // late for the entry.
           for (const exit of parent === 'none' ? [] : fates[fate])
             one.broker.fill(exitsOf(one)[exit], '185', parent === 'full' ? '100' : '40')
           await one.advance(45_000)
           expect(await one.differences()).toEqual([])
           const record = await one.recordOf('t1')
-          expect(record?.placements.map(({ leg }) => leg).sort()).toEqual(['entry', 'stopLoss', 'takeProfit'])
+          expect(record?.placements.map(({ leg }) => leg).sort()).toEqual([
+            'entry',
+            'stopLoss',
+            'takeProfit',
+          ])
           expect(one.broker.orders.size).toBe(3)
           const told = one.told().filter((event) => event.startsWith('trade.'))
           expect(told[0]).toBe('trade.submitted')
@@ -76,8 +87,14 @@ describe('exits of a bracket', () => {
 const alarms = (world: World): number =>
   world.warnings.filter((line) => line.includes('order.exits_executed_more_than_entry')).length
 
-/** A bracket of 100 that has been filled at the entry; its exits are the broker's second and third order. */
-async function entered(over: Partial<SubmitOrder> = {}, options: Partial<WorldOptions> = {}): Promise<World> {
+/**
+ * A bracket of 100 that has been filled at the entry; its exits are the broker's second and third
+ * order.
+ */
+async function entered(
+  over: Partial<SubmitOrder> = {},
+  options: Partial<WorldOptions> = {},
+): Promise<World> {
   const world = await openWorld({ seed: 3, ...options })
   const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
   world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits, ...over })
@@ -130,7 +147,9 @@ test('CAN-10 the venue takes back all that the entry of a bracket executed: its 
   const world = await entered()
   world.broker.bust('b-1')
   await world.advance(60_000)
-  const exits = [...world.broker.orders.values()].filter(({ clientOrderId }) => clientOrderId.startsWith('leg-'))
+  const exits = [...world.broker.orders.values()].filter(({ clientOrderId }) =>
+    clientOrderId.startsWith('leg-'),
+  )
   expect(exits.map(({ status }) => status)).toEqual(['canceled', 'canceled'])
   await world.quiesce()
 })
@@ -141,7 +160,9 @@ test('CAN-10 and the store is lost before its exits are canceled: they are cance
   await world.settle()
   world.store.wipe()
   await world.advance(60_000)
-  const exits = [...world.broker.orders.values()].filter(({ clientOrderId }) => clientOrderId.startsWith('leg-'))
+  const exits = [...world.broker.orders.values()].filter(({ clientOrderId }) =>
+    clientOrderId.startsWith('leg-'),
+  )
   expect(exits.map(({ status }) => status)).toEqual(['canceled', 'canceled'])
   await world.quiesce()
 })
@@ -151,7 +172,8 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
   const held = (world: World) => world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity ?? null
   const elsewhere = (world: World, side: 'buy' | 'sell', quantity: string): void =>
     void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId, '180')
-  const execute = (world: World): void => ['b-2', 'b-3'].forEach((exit) => world.broker.fill(exit, '185'))
+  const execute = (world: World): void =>
+    ['b-2', 'b-3'].forEach((exit) => world.broker.fill(exit, '185'))
   /** What was sent besides the bracket. */
   const sent = (world: World) =>
     world.broker.submissions.slice(1).map(({ intent: { tradeId, side, quantity, orderType } }) => {
@@ -197,14 +219,17 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
   test.each([
     ['300', '200', [], []],
     ['70', '-30', ['flatten-t1 buy 30 market'], ['trade.submitted']],
-  ])('CAN-09 %s were held besides: what came out of them is left alone', async (others, left, expected, told) => {
-    const world = await entered({}, flatten)
-    elsewhere(world, 'buy', others)
-    execute(world)
-    await world.advance(120_000)
-    expect([held(world), sent(world), alarms(world)]).toEqual([left, expected, 1])
-    expect(world.told('flatten-t1')).toEqual(told)
-  })
+  ])(
+    'CAN-09 %s were held besides: what came out of them is left alone',
+    async (others, left, expected, told) => {
+      const world = await entered({}, flatten)
+      elsewhere(world, 'buy', others)
+      execute(world)
+      await world.advance(120_000)
+      expect([held(world), sent(world), alarms(world)]).toEqual([left, expected, 1])
+      expect(world.told('flatten-t1')).toEqual(told)
+    },
+  )
 
   test('CAN-09 a short that was opened later is left alone, whoever looks', async () => {
     const world = await entered({}, flatten)
@@ -225,7 +250,9 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     world.at('close.dequeued', () => elsewhere(world, 'buy', '150'))
     await world.advance(120_000)
     expect([held(world), sent(world)]).toEqual(['50', []])
-    expect(world.entries('flatten-t1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE' }])
+    expect(world.entries('flatten-t1', 'trade.rejected')).toMatchObject([
+      { code: 'NOTHING_TO_CLOSE' },
+    ])
   })
 
   test('CAN-09 while an exit is open nothing is sent; once it has executed, the excess as it is then', async () => {
@@ -252,16 +279,19 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     ['the day before', '2024-03-16T03:59:50Z', 0, []],
     ['today', '2024-03-16T03:49:50Z', 0, ['flatten t1 100 short']],
     ['today, and entered the day before', '2024-03-16T03:49:50Z', 20, ['flatten t1 100 short']],
-  ])('CAN-09 executed %s: only what is of today is closed', async (_day, start, minutes, expected) => {
-    const one = await started({ startMs: Date.parse(start), ...flatten })
-    await atBroker(one, { ...bracket, timeInForce: 'gtc' })
-    one.broker.fill(t1, '180')
-    await one.advance(minutes * 60_000)
-    const { profit, stop } = exitsOf(one)
-    for (const exit of [profit, stop]) one.broker.fill(exit, '185')
-    await one.advance(300_000)
-    expect(one.followed).toEqual(expected)
-  })
+  ])(
+    'CAN-09 executed %s: only what is of today is closed',
+    async (_day, start, minutes, expected) => {
+      const one = await started({ startMs: Date.parse(start), ...flatten })
+      await atBroker(one, { ...bracket, timeInForce: 'gtc' })
+      one.broker.fill(t1, '180')
+      await one.advance(minutes * 60_000)
+      const { profit, stop } = exitsOf(one)
+      for (const exit of [profit, stop]) one.broker.fill(exit, '185')
+      await one.advance(300_000)
+      expect(one.followed).toEqual(expected)
+    },
+  )
 
   test('CAN-09 the policy is to alarm: nothing is sent', async () => {
     const world = await entered()
@@ -288,7 +318,13 @@ describe('orders left behind', () => {
   const holding = async (one: Followed): Promise<void> => {
     await atBroker(one, {})
     one.broker.fill(t1, '180')
-    await atBroker(one, { tradeId: 't2', side: 'sell', orderType: 'stop', stopPrice: dec('170'), timeInForce: 'gtc' })
+    await atBroker(one, {
+      tradeId: 't2',
+      side: 'sell',
+      orderType: 'stop',
+      stopPrice: dec('170'),
+      timeInForce: 'gtc',
+    })
     await settle()
   }
   const closings: Record<string, (one: Followed) => void> = {
@@ -352,7 +388,12 @@ describe('orders left behind', () => {
 
   /** An order of another program with its exits, on an account that is followed. */
   function placeWithExits({ broker: { ledger } }: Followed, orderClass: 'bracket' | 'oto'): void {
-    const terms = { side: 'buy', quantity: dec('5'), orderType: 'limit', limitPrice: dec('180') } as const
+    const terms = {
+      side: 'buy',
+      quantity: dec('5'),
+      orderType: 'limit',
+      limitPrice: dec('180'),
+    } as const
     const stopLoss = orderClass === 'oto' ? null : { stopPrice: dec('170'), limitPrice: null }
     ledger.place(
       'theirs',
@@ -362,16 +403,19 @@ describe('orders left behind', () => {
   }
 
   const classes = ['bracket', 'oto'] as const
-  test.each(classes)('CAN-10 an exit of unknown origin, of an %s, is reported, never canceled', async (orderClass) => {
-    const told: string[] = []
-    const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
-    placeWithExits(one, orderClass)
-    one.broker.fill('theirs', '180')
-    await one.advance(30_000)
-    one.broker.bust('theirs')
-    await one.advance(60_000)
-    expect([told, one.followed]).toEqual([['external'], []])
-  })
+  test.each(classes)(
+    'CAN-10 an exit of unknown origin, of an %s, is reported, never canceled',
+    async (orderClass) => {
+      const told: string[] = []
+      const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+      placeWithExits(one, orderClass)
+      one.broker.fill('theirs', '180')
+      await one.advance(30_000)
+      one.broker.bust('theirs')
+      await one.advance(60_000)
+      expect([told, one.followed]).toEqual([['external'], []])
+    },
+  )
 
   test.each(classes)(
     'CAN-10 an %s of unknown origin that rests, and its exits that wait, are nothing to report',

@@ -10,7 +10,10 @@ const story = (world: World): unknown[] =>
   world.store.log('u1').map(({ event, payload }) => ({ event, ...payload, timestamp: '' }))
 
 /** Two trades in several parts, one of them flipping the position, with time between. */
-async function trade(options: WorldOptions, before: (world: World) => void = () => {}): Promise<World> {
+async function trade(
+  options: WorldOptions,
+  before: (world: World) => void = () => {},
+): Promise<World> {
   const world = await openWorld(options)
   before(world)
   world.submit()
@@ -52,7 +55,12 @@ describe('POS-01 an order of a symbol is canceled, and the next one executes', (
     await world.settle()
     // Another worker writes, and what is remembered begins anew with an order of another symbol.
     const expectVersion = await world.store.version('u1')
-    await world.store.commit('u1', { expectVersion, fence: { kind: 'version' }, writes: [], events: [] })
+    await world.store.commit('u1', {
+      expectVersion,
+      fence: { kind: 'version' },
+      writes: [],
+      events: [],
+    })
     world.submit({ tradeId: 'other', symbol: 'MSFT', quantity: '1' })
     await world.settle()
     world.fill('other', '400')
@@ -78,37 +86,43 @@ describe('fills that come more than once', () => {
     expect(story(often)).toEqual(story(once))
   })
 
-  test.each([1, 2, 3, 4, 5, 6])('FIL-01 events repeated at random distances, seed %s', async (seed) => {
-    const chance = new Chance(seed)
-    const once = await trade({ seed })
-    const often = await trade({ seed }, (world) => {
-      const said = tap(world)
-      const { streams } = world.broker
-      const tell = streams.tell.bind(streams)
-      streams.tell = (update) => {
-        tell(update)
-        while (chance.fraction() < 0.7) streams.send(chance.pick(said)!)
-      }
-    })
-    await often.quiesce()
-    expect(story(often)).toEqual(story(once))
-  })
+  test.each([1, 2, 3, 4, 5, 6])(
+    'FIL-01 events repeated at random distances, seed %s',
+    async (seed) => {
+      const chance = new Chance(seed)
+      const once = await trade({ seed })
+      const often = await trade({ seed }, (world) => {
+        const said = tap(world)
+        const { streams } = world.broker
+        const tell = streams.tell.bind(streams)
+        streams.tell = (update) => {
+          tell(update)
+          while (chance.fraction() < 0.7) streams.send(chance.pick(said)!)
+        }
+      })
+      await often.quiesce()
+      expect(story(often)).toEqual(story(once))
+    },
+  )
 
-  test.each([0, 60_000, 3 * 3_600_000])('FIL-02 the whole history again, %s ms after the end', async (laterMs) => {
-    let said: StreamUpdate[] = []
-    const world = await trade({ seed: 2 }, (opened) => void (said = tap(opened)))
-    await world.quiesce()
-    await world.advance(laterMs)
-    const told = story(world)
-    for (const update of [...said]) world.broker.streams.send(update)
-    await world.settle()
-    world.restart(world.workers[0]!)
-    await world.advance(30_000)
-    for (const update of [...said].reverse()) world.broker.streams.send(update)
-    await world.quiesce()
-    expect(said.length).toBeGreaterThan(5)
-    expect(story(world)).toEqual(told)
-  })
+  test.each([0, 60_000, 3 * 3_600_000])(
+    'FIL-02 the whole history again, %s ms after the end',
+    async (laterMs) => {
+      let said: StreamUpdate[] = []
+      const world = await trade({ seed: 2 }, (opened) => void (said = tap(opened)))
+      await world.quiesce()
+      await world.advance(laterMs)
+      const told = story(world)
+      for (const update of [...said]) world.broker.streams.send(update)
+      await world.settle()
+      world.restart(world.workers[0]!)
+      await world.advance(30_000)
+      for (const update of [...said].reverse()) world.broker.streams.send(update)
+      await world.quiesce()
+      expect(said.length).toBeGreaterThan(5)
+      expect(story(world)).toEqual(told)
+    },
+  )
 })
 
 type Channel = 'stream' | 'poll' | 'both' | 'poll first'
@@ -116,7 +130,12 @@ const channels: readonly Channel[] = ['stream', 'poll', 'both', 'poll first']
 const POLLED_MS = 61_000
 
 /** One fill, heard of through one channel or two. */
-async function fillThrough(world: World, channel: Channel, price: string, quantity: string): Promise<void> {
+async function fillThrough(
+  world: World,
+  channel: Channel,
+  price: string,
+  quantity: string,
+): Promise<void> {
   const { streams } = world.broker
   streams.isMute = channel === 'poll'
   if (channel === 'poll first') streams.hold()
@@ -138,7 +157,9 @@ describe('fills through several channels', () => {
     await fillThrough(world, second, '181', '60')
     await world.quiesce()
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
-    expect(world.store.log('u1').findLast(({ event }) => event === 'trade.filled')?.payload).toMatchObject({
+    expect(
+      world.store.log('u1').findLast(({ event }) => event === 'trade.filled')?.payload,
+    ).toMatchObject({
       ...{ quantity: 100, fillPrice: 180.8, totalCost: 18_080 },
     })
   })
@@ -148,7 +169,9 @@ describe('fills through several channels', () => {
 const ordersOf = <T>(things: readonly T[]): T[][] =>
   things.length < 2
     ? [[...things]]
-    : things.flatMap((one, at) => ordersOf(things.filter((_, i) => i !== at)).map((rest) => [one, ...rest]))
+    : things.flatMap((one, at) =>
+        ordersOf(things.filter((_, i) => i !== at)).map((rest) => [one, ...rest]),
+      )
 
 describe('fills in many parts', () => {
   test('FIL-12 a broker that rounds its average after each of a hundred parts has restated none of them', async () => {
@@ -188,20 +211,25 @@ describe('fills out of order', () => {
     ['182', '40'],
   ] as const
 
-  test.each(ordersOf([0, 1, 2, 3]))('FIL-04 four fills, heard of as %s %s %s %s', async (...order) => {
-    const world = await openWorld({ seed: 5 })
-    world.submit()
-    await world.settle()
-    world.broker.streams.hold()
-    for (const [price, quantity] of parts) world.fill('t1', price, quantity)
-    world.broker.streams.release((updates) => order.map((index) => updates[index]!))
-    await world.settle()
-    // 10 x 180.5 + 20 x 181 + 30 x 181.5 + 40 x 182
-    const last = world.store.log('u1').filter(({ event }) => event === 'trade.filled')
-    expect(last.map(({ payload }) => payload)).toMatchObject([{ quantity: 100, totalCost: 18_150, fillPrice: 181.5 }])
-    expect(world.told('t1').filter((event) => event === 'trade.partialFill')).toHaveLength(3)
-    expect((await world.order('t1'))?.status).toBe('filled')
-  })
+  test.each(ordersOf([0, 1, 2, 3]))(
+    'FIL-04 four fills, heard of as %s %s %s %s',
+    async (...order) => {
+      const world = await openWorld({ seed: 5 })
+      world.submit()
+      await world.settle()
+      world.broker.streams.hold()
+      for (const [price, quantity] of parts) world.fill('t1', price, quantity)
+      world.broker.streams.release((updates) => order.map((index) => updates[index]!))
+      await world.settle()
+      // 10 x 180.5 + 20 x 181 + 30 x 181.5 + 40 x 182
+      const last = world.store.log('u1').filter(({ event }) => event === 'trade.filled')
+      expect(last.map(({ payload }) => payload)).toMatchObject([
+        { quantity: 100, totalCost: 18_150, fillPrice: 181.5 },
+      ])
+      expect(world.told('t1').filter((event) => event === 'trade.partialFill')).toHaveLength(3)
+      expect((await world.order('t1'))?.status).toBe('filled')
+    },
+  )
 
   test.each([1, 2, 3, 4])('FIL-04 many fills in a random order, seed %s', async (seed) => {
     const world = await openWorld({ seed })
@@ -227,14 +255,23 @@ describe('fills out of order', () => {
     world.broker.streams.hold()
     for (let part = 0; part < 3; part += 1) world.fill('t1', '180', '1')
     const about = { userId: 'u1', connectionId: 'broker_1' }
-    const command = replaceOrderSchema.parse({ ...about, tradeId: 't1', commandId: 'r1', limitPrice: '186' })
+    const command = replaceOrderSchema.parse({
+      ...about,
+      tradeId: 't1',
+      commandId: 'r1',
+      limitPrice: '186',
+    })
     world.queue.add('commands', 'replaceOrder', command, 'r1')
     await world.settle()
     world.execute(about, clientOrderIdOf('u1', 't1', '0.1'), '185', '1')
     world.broker.streams.release((updates) => updates.toReversed())
     await world.quiesce()
-    const told = world.entries('t1', 'trade.partialFill').map((entry) => ({ averageFillPrice: 0, ...entry }))
-    expect(told.map(({ averageFillPrice }) => averageFillPrice)).toEqual([185, 182.5, 181.666666667, 181.25])
+    const told = world
+      .entries('t1', 'trade.partialFill')
+      .map((entry) => ({ averageFillPrice: 0, ...entry }))
+    expect(told.map(({ averageFillPrice }) => averageFillPrice)).toEqual([
+      185, 182.5, 181.666666667, 181.25,
+    ])
   })
 })
 
@@ -243,7 +280,10 @@ describe('fills of an order that ends early', () => {
     'FIL-07 every split of a fill and a cancel that is told first; lost: %s',
     async (lost) => {
       const world = await openWorld({ seed: 6 })
-      const trades = Array.from({ length: 99 }, (_, index) => ({ tradeId: `t${index + 1}`, filled: index + 1 }))
+      const trades = Array.from({ length: 99 }, (_, index) => ({
+        tradeId: `t${index + 1}`,
+        filled: index + 1,
+      }))
       for (const { tradeId } of trades) {
         world.submit({ tradeId, orderType: 'limit', limitPrice: '9' })
         await world.settle()
@@ -252,14 +292,27 @@ describe('fills of an order that ends early', () => {
         world.broker.streams.hold()
         world.fill(tradeId, '9', String(filled))
         world.broker.move(world.clientOrderId(tradeId), 'canceled')
-        const isKept = [lost === 'nothing' || lost === 'the cancel', lost === 'nothing' || lost === 'the fill']
-        world.broker.streams.release((updates) => updates.filter((_, index) => isKept[index]).reverse())
+        const isKept = [
+          lost === 'nothing' || lost === 'the cancel',
+          lost === 'nothing' || lost === 'the fill',
+        ]
+        world.broker.streams.release((updates) =>
+          updates.filter((_, index) => isKept[index]).reverse(),
+        )
       }
       await world.quiesce()
       for (const { tradeId, filled } of trades) {
-        expect(world.told(tradeId)).toEqual(['trade.submitted', 'trade.partialFill', 'trade.cancelled'])
+        expect(world.told(tradeId)).toEqual([
+          'trade.submitted',
+          'trade.partialFill',
+          'trade.cancelled',
+        ])
         const [ending] = world.entries(tradeId, 'trade.cancelled')
-        expect(ending).toMatchObject({ quantity: 100, filledQuantity: filled, cancelledBy: 'broker' })
+        expect(ending).toMatchObject({
+          quantity: 100,
+          filledQuantity: filled,
+          cancelledBy: 'broker',
+        })
       }
       const { positions } = await world.store.loadConnection('u1', 'broker_1')
       expect(positions.get('AAPL')?.quantity).toBe('4950') // 1 + 2 + ... + 99
@@ -270,21 +323,26 @@ describe('fills of an order that ends early', () => {
   const answers = ['heard', 'lost'] as const
   const meetings = crossings.flatMap((order) => answers.map((answer) => [order, answer] as const))
 
-  test.each(meetings)('FIL-08 the last fill meets a cancel; told: %s; answer %s', async (order, answer) => {
-    const world = await openWorld({ seed: 8 })
-    world.submit({ orderType: 'limit', limitPrice: '180' })
-    await world.settle()
-    world.broker.holdsCancels = true
-    if (answer === 'lost') world.broker.fail('cancel', { kind: 'lose_reply' })
-    world.broker.streams.hold()
-    world.cancel()
-    await world.settle()
-    expect(world.told('t1')).toEqual(['trade.submitted']) // whatever the answer was
-    world.fill('t1', '180')
-    world.broker.streams.release((updates) => (order === 'fill, cancel' ? [...updates].reverse() : updates))
-    await world.quiesce()
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-  })
+  test.each(meetings)(
+    'FIL-08 the last fill meets a cancel; told: %s; answer %s',
+    async (order, answer) => {
+      const world = await openWorld({ seed: 8 })
+      world.submit({ orderType: 'limit', limitPrice: '180' })
+      await world.settle()
+      world.broker.holdsCancels = true
+      if (answer === 'lost') world.broker.fail('cancel', { kind: 'lose_reply' })
+      world.broker.streams.hold()
+      world.cancel()
+      await world.settle()
+      expect(world.told('t1')).toEqual(['trade.submitted']) // whatever the answer was
+      world.fill('t1', '180')
+      world.broker.streams.release((updates) =>
+        order === 'fill, cancel' ? [...updates].reverse() : updates,
+      )
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    },
+  )
 
   test.each(answers)('FIL-08 the cancel comes too late; answer %s', async (answer) => {
     const world = await openWorld({ seed: 8 })

@@ -6,7 +6,10 @@ import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { makeWorker, ref } from '../workers/harness.ts'
 
-/** One worker that follows one account on a virtual clock, and how its state compares with the broker's books. */
+/**
+ * One worker that follows one account on a virtual clock, and how its state compares with the
+ * broker's books.
+ */
 export async function follow({ startMs, ...over }: Partial<OwnerDeps> & { startMs?: number } = {}) {
   const worker = makeWorker(startMs)
   worker.broker.isOpen = true
@@ -37,28 +40,38 @@ export function following(): typeof follow {
 function lookAt(worker: ReturnType<typeof makeWorker>) {
   const { store, broker, submit, run, clock } = worker
   const recordOf = async (orderId: string) =>
-    (await store.loadSlice(ref.userId, { orderId, connectionId: ref.connectionId, symbol: '' })).slice.order
+    (await store.loadSlice(ref.userId, { orderId, connectionId: ref.connectionId, symbol: '' }))
+      .slice.order
   return {
     recordOf,
     /** Names of the events since the account was adopted. */
-    told: (): string[] => worker.events().filter((event) => event !== 'state.resync' && event !== 'broker.connected'),
+    told: (): string[] =>
+      worker.events().filter((event) => event !== 'state.resync' && event !== 'broker.connected'),
     async place(over: Parameters<typeof intentOf>[0] = {}): Promise<void> {
       await submitOrder(submit, intentOf(over), run)
       await settle()
     },
     /** What differs from the broker's books; nothing, when all is well. */
     async differences(): Promise<string[]> {
-      const { account, positions, orders } = await store.loadConnection(ref.userId, ref.connectionId)
+      const { account, positions, orders } = await store.loadConnection(
+        ref.userId,
+        ref.connectionId,
+      )
       const { cash, positions: theirs } = broker.ledger.books
       const symbols = new Set([...positions.keys(), ...theirs.keys()])
-      const quantity = (held: Pick<Position, 'quantity'> | undefined): string => held?.quantity ?? '0'
+      const quantity = (held: Pick<Position, 'quantity'> | undefined): string =>
+        held?.quantity ?? '0'
       const booked = new Map(
-        orders.flatMap(({ placements }) => placements.map((one) => [one.brokerOrderId, one.cumulativeQuantity])),
+        orders.flatMap(({ placements }) =>
+          placements.map((one) => [one.brokerOrderId, one.cumulativeQuantity]),
+        ),
       )
       return [
         ...(account?.cash === cash ? [] : [`cash ${account?.cash} is ${cash}`]),
         ...[...symbols].flatMap((symbol) =>
-          quantity(positions.get(symbol)) === quantity(theirs.get(symbol)) ? [] : [`holding of ${symbol}`],
+          quantity(positions.get(symbol)) === quantity(theirs.get(symbol))
+            ? []
+            : [`holding of ${symbol}`],
         ),
         ...[...broker.orders.values()].flatMap(({ brokerOrderId, filledQuantity }) =>
           (booked.get(brokerOrderId) ?? '0') === filledQuantity || isZero(filledQuantity)

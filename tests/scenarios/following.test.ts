@@ -96,7 +96,11 @@ describe('an account that is followed', () => {
     one.broker.fill(t1, '180', '40')
     one.broker.fill(t1, '181')
     await one.advance(5_000)
-    expect(await one.recordOf('t1')).toMatchObject({ status: 'filled', cumulativeQuantity: '100', totalCost: '18060' })
+    expect(await one.recordOf('t1')).toMatchObject({
+      status: 'filled',
+      cumulativeQuantity: '100',
+      totalCost: '18060',
+    })
     const told = one.told()
     await one.advance(300_000)
     expect(one.told()).toEqual(told)

@@ -11,7 +11,8 @@ const rests = { orderType: 'limit', timeInForce: 'gtc' } as const
 const SCOPES = ['global', 'user', 'connection'] as const
 const STEPS = boundaryNames.filter((name) => name.startsWith('replace.'))
 
-const scopeOf = (scope: (typeof SCOPES)[number]) => (scope === 'global' ? { scope } : { scope, ...of })
+const scopeOf = (scope: (typeof SCOPES)[number]) =>
+  scope === 'global' ? { scope } : { scope, ...of }
 
 function replace(world: World, over: Partial<ReplaceOrder>, commandId = 'r1'): string {
   const command = replaceOrderSchema.parse({ ...of, tradeId: 't1', commandId, ...over })
@@ -29,7 +30,9 @@ async function resting(): Promise<World> {
 
 const resultOf = async (world: World) => (await world.order('t1'))?.replaceResults.at(-1)
 const open = (world: World): (string | null)[] =>
-  [...world.broker.orders.values()].flatMap(({ status, quantity }) => (status === 'new' ? [quantity] : []))
+  [...world.broker.orders.values()].flatMap(({ status, quantity }) =>
+    status === 'new' ? [quantity] : [],
+  )
 
 describe('SUB-13 a halt between a replacement and its request', () => {
   test.each(SCOPES)('SUB-13 %s halt, at every step: no request after it is seen', async (scope) => {
@@ -44,16 +47,19 @@ describe('SUB-13 a halt between a replacement and its request', () => {
     }
   })
 
-  test.each(SCOPES)('SUB-13 %s halt while its outcome is not known: it is not sent again, and ends', async (scope) => {
-    const world = await resting()
-    world.broker.fail('replace', { kind: 'lose_request' })
-    const job = replace(world, { limitPrice: '151' })
-    await world.advance(1_000)
-    await world.store.controls.setHalt(scopeOf(scope), halt)
-    await world.advance(120_000)
-    expect([world.broker.replaces.length, world.queue.stateOf(job)]).toEqual([1, 'failed'])
-    expect(await resultOf(world)).toMatchObject({ outcome: 'refused' })
-  })
+  test.each(SCOPES)(
+    'SUB-13 %s halt while its outcome is not known: it is not sent again, and ends',
+    async (scope) => {
+      const world = await resting()
+      world.broker.fail('replace', { kind: 'lose_request' })
+      const job = replace(world, { limitPrice: '151' })
+      await world.advance(1_000)
+      await world.store.controls.setHalt(scopeOf(scope), halt)
+      await world.advance(120_000)
+      expect([world.broker.replaces.length, world.queue.stateOf(job)]).toEqual([1, 'failed'])
+      expect(await resultOf(world)).toMatchObject({ outcome: 'refused' })
+    },
+  )
 })
 
 describe('a halt lets our own corrections through', () => {
@@ -119,36 +125,45 @@ describe('a halt that lets positions be reduced', () => {
 })
 
 describe('S17 a halt is complete once every replacement that was sent has its outcome', () => {
-  test.each(['replaced', 'rejected'] as const)('S17 the broker holds it, then it is %s', async (to) => {
-    const world = await resting()
-    world.broker.holdsReplaces = true
-    replace(world, { limitPrice: '151' })
-    await world.advance(3_000)
-    const halted = world.halt({ userId: 'u1' }, { waitMs: 1_000 })
-    await world.advance(2_000)
-    expect(await halted).toEqual({ isComplete: false, waitingFor: 1 })
-    world.broker.settleReplace(world.broker.replaces[0]!.clientOrderId, to)
-    const again = world.halt({ userId: 'u1' }, { waitMs: 10_000 })
-    await world.advance(11_000)
-    expect(await again).toEqual({ isComplete: true, waitingFor: 0 })
-  })
+  test.each(['replaced', 'rejected'] as const)(
+    'S17 the broker holds it, then it is %s',
+    async (to) => {
+      const world = await resting()
+      world.broker.holdsReplaces = true
+      replace(world, { limitPrice: '151' })
+      await world.advance(3_000)
+      const halted = world.halt({ userId: 'u1' }, { waitMs: 1_000 })
+      await world.advance(2_000)
+      expect(await halted).toEqual({ isComplete: false, waitingFor: 1 })
+      world.broker.settleReplace(world.broker.replaces[0]!.clientOrderId, to)
+      const again = world.halt({ userId: 'u1' }, { waitMs: 10_000 })
+      await world.advance(11_000)
+      expect(await again).toEqual({ isComplete: true, waitingFor: 0 })
+    },
+  )
 
   test.each([
     ['resumed', (world: World) => world.resume({ userId: 'u1' })],
-    ['halted less strictly', (world: World) => world.halt({ userId: 'u1' }, { by: 'desk', allows: 'reducing' })],
-  ])('S17 its target is %s while it waits: it is not complete, since orders leave again', async (_how, happen) => {
-    const world = await resting()
-    world.broker.holdsReplaces = true
-    replace(world, { limitPrice: '151' })
-    await world.advance(3_000)
-    const halted = world.halt({ userId: 'u1' }, { waitMs: 5_000 })
-    await world.advance(1_000)
-    void happen(world)
-    await world.advance(1_000)
-    world.broker.settleReplace(world.broker.replaces[0]!.clientOrderId, 'replaced')
-    await world.advance(5_000)
-    expect(await halted).toEqual({ isComplete: false, waitingFor: 0 })
-  })
+    [
+      'halted less strictly',
+      (world: World) => world.halt({ userId: 'u1' }, { by: 'desk', allows: 'reducing' }),
+    ],
+  ])(
+    'S17 its target is %s while it waits: it is not complete, since orders leave again',
+    async (_how, happen) => {
+      const world = await resting()
+      world.broker.holdsReplaces = true
+      replace(world, { limitPrice: '151' })
+      await world.advance(3_000)
+      const halted = world.halt({ userId: 'u1' }, { waitMs: 5_000 })
+      await world.advance(1_000)
+      void happen(world)
+      await world.advance(1_000)
+      world.broker.settleReplace(world.broker.replaces[0]!.clientOrderId, 'replaced')
+      await world.advance(5_000)
+      expect(await halted).toEqual({ isComplete: false, waitingFor: 0 })
+    },
+  )
 
   test('S17 a replacement that waits for its turn, and one that never left, hold up nothing', async () => {
     const world = await resting()

@@ -12,7 +12,9 @@ const MINUTE_MS = 60_000
 const tries = (world: World): number => world.steps.get('leases.take') ?? 0
 
 /** Two workers, long after one of them took the lease. */
-async function oneWaits(seed: number): Promise<{ world: World; holder: Process; waiting: Process }> {
+async function oneWaits(
+  seed: number,
+): Promise<{ world: World; holder: Process; waiting: Process }> {
   const world = await openWorld({ seed, workers: 2 })
   await world.advance(20_000)
   let holder: Process | null = null
@@ -83,7 +85,12 @@ async function refused() {
   const schedule = new Schedule(1, 0)
   const store = new FakeStore(() => schedule.nowMs)
   store.leases.set('u1 broker_1', 'of somebody else')
-  const leases = { take: async () => null, renew: async () => false, release: async () => {}, revoke: async () => {} }
+  const leases = {
+    take: async () => null,
+    renew: async () => false,
+    release: async () => {},
+    revoke: async () => {},
+  }
   const heard: string[] = []
   const brokers = { get: async () => new FakeBroker() }
   const process = new Process('w1', schedule, UNWATCHED)
@@ -119,10 +126,13 @@ describe('what a worker tells an owner that waits for a lease', () => {
     expect(heard).toEqual([tell, 'refused'])
   })
 
-  test.each(['readopt', 'storeReturned'] as const)('%s: it hears of it, and waits on', async (tell) => {
-    const { schedule, owner, heard } = await refused()
-    owner[tell]()
-    await schedule.advance(10_000)
-    expect(heard).toEqual([tell])
-  })
+  test.each(['readopt', 'storeReturned'] as const)(
+    '%s: it hears of it, and waits on',
+    async (tell) => {
+      const { schedule, owner, heard } = await refused()
+      owner[tell]()
+      await schedule.advance(10_000)
+      expect(heard).toEqual([tell])
+    },
+  )
 })

@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { closePositionSchema, limitsSchema, type LimitsRequest, replaceOrderSchema, type ReplaceOrder } from '#contract'
+import {
+  closePositionSchema,
+  limitsSchema,
+  type LimitsRequest,
+  replaceOrderSchema,
+  type ReplaceOrder,
+} from '#contract'
 import { openWorld, type World } from './world.ts'
 
-// What a limit or a halt holds back, whichever way it comes: a submission, a replacement, a close, a crowd of them, two connections.
+// What a limit or a halt holds back, whichever way it comes: a submission, a replacement, a close,
+// a crowd of them, two connections.
 
 const of = { userId: 'u1', connectionId: 'broker_1' }
 const user = { scope: 'user', userId: 'u1' } as const
@@ -20,7 +27,13 @@ function replace(world: World, over: Partial<ReplaceOrder>, commandId = 'r1'): s
 }
 
 function close(world: World, over: object = {}, tradeId = 'x1'): string {
-  const command = closePositionSchema.parse({ ...of, tradeId, commandId: `close-${tradeId}`, symbol: 'AAPL', ...over })
+  const command = closePositionSchema.parse({
+    ...of,
+    tradeId,
+    commandId: `close-${tradeId}`,
+    symbol: 'AAPL',
+    ...over,
+  })
   world.queue.add('commands', 'closePosition', command, `close-${tradeId}`)
   return `close-${tradeId}`
 }
@@ -43,25 +56,33 @@ async function holding(quantity = '100'): Promise<World> {
   return world
 }
 
-const held = (world: World): string => world.broker.ledger.books.positions.get('AAPL')?.quantity ?? '0'
+const held = (world: World): string =>
+  world.broker.ledger.books.positions.get('AAPL')?.quantity ?? '0'
 const outcome = async (world: World) => (await world.order('t1'))?.replaceResults.at(-1)
 
 describe('a replacement is judged as the order that it becomes', () => {
   test.each([
     ['orderNotionalMax', { orderNotionalMax: '1000' }, 'The order is worth 60000'],
-    ['positionNotionalMax', { positionNotionalMax: '1000' }, 'The position in AAPL would be worth 60000'],
+    [
+      'positionNotionalMax',
+      { positionNotionalMax: '1000' },
+      'The position in AAPL would be worth 60000',
+    ],
     ['symbolsDenied', { symbolsDenied: ['AAPL'] }, 'AAPL is not among the symbols'],
-  ])('with %s, an order of 1 at 50 does not become one of 500 at 120', async (_what, limits, why) => {
-    const world = await resting('1', '50')
-    await limit(world, limits)
-    const job = replace(world, { quantity: '500', limitPrice: '120' })
-    await world.quiesce()
-    expect(world.broker.replaces).toEqual([])
-    expect([world.queue.stateOf(job), await outcome(world)]).toMatchObject([
-      'failed',
-      { outcome: 'refused', message: expect.stringContaining(why) as string },
-    ])
-  })
+  ])(
+    'with %s, an order of 1 at 50 does not become one of 500 at 120',
+    async (_what, limits, why) => {
+      const world = await resting('1', '50')
+      await limit(world, limits)
+      const job = replace(world, { quantity: '500', limitPrice: '120' })
+      await world.quiesce()
+      expect(world.broker.replaces).toEqual([])
+      expect([world.queue.stateOf(job), await outcome(world)]).toMatchObject([
+        'failed',
+        { outcome: 'refused', message: expect.stringContaining(why) as string },
+      ])
+    },
+  )
 
   test.each(['global', 'user', 'connection'] as const)(
     'under a halt of the %s, nothing of it is sent, and nothing is filled',
@@ -87,7 +108,8 @@ describe('positions, and what may become of them', () => {
         if (how === 'one after another') await world.settle()
       }
       await world.advance(5_000)
-      for (const { clientOrderId } of world.broker.orders.values()) world.broker.fill(clientOrderId, '100.02')
+      for (const { clientOrderId } of world.broker.orders.values())
+        world.broker.fill(clientOrderId, '100.02')
       await world.quiesce()
       expect(held(world)).toBe('9')
     },
@@ -105,33 +127,49 @@ test('a connection that is removed, and linked again, takes its positions with i
   world.fill('t1', '100')
   await world.disconnect('leave')
   await world.advance(10_000)
-  world.submit({ ...rests, tradeId: 't2', quantity: '8', limitPrice: '100', connectionId: 'broker_2' })
+  world.submit({
+    ...rests,
+    tradeId: 't2',
+    quantity: '8',
+    limitPrice: '100',
+    connectionId: 'broker_2',
+  })
   await world.settle()
   world.fill('t2', '100', '8', second)
   await world.settle()
   await world.accounts.connect(first!, { accountNumber: world.broker.accountId })
   await world.advance(60_000)
-  world.submit({ ...rests, tradeId: 't3', quantity: '1', limitPrice: '100', connectionId: 'broker_2' })
+  world.submit({
+    ...rests,
+    tradeId: 't3',
+    quantity: '1',
+    limitPrice: '100',
+    connectionId: 'broker_2',
+  })
   await world.quiesce()
   expect([world.told('t2').at(-1), world.told('t3')]).toEqual(['trade.filled', ['trade.rejected']])
 })
 
 describe('nothing that closes opens the other side', () => {
-  test.each([{}, { positionSide: 'long' }])('of two closes at once, the second comes late: %o', async (over) => {
-    const world = await holding()
-    world.startWorker()
-    world.broker.fail('submit', { kind: 'delay_request', ms: 300 }, { skip: 1 })
-    close(world, over, 'x1')
-    close(world, over, 'x2')
-    await world.advance(100)
-    for (const tradeId of ['x1', 'x2'])
-      if (world.broker.ledger.find(world.clientOrderId(tradeId)) !== null) world.fill(tradeId, '100')
-    await world.advance(5_000)
-    for (const { clientOrderId, status } of world.broker.orders.values())
-      if (status === 'new') world.broker.fill(clientOrderId, '100')
-    await world.quiesce()
-    expect(held(world)).toBe('0')
-  })
+  test.each([{}, { positionSide: 'long' }])(
+    'of two closes at once, the second comes late: %o',
+    async (over) => {
+      const world = await holding()
+      world.startWorker()
+      world.broker.fail('submit', { kind: 'delay_request', ms: 300 }, { skip: 1 })
+      close(world, over, 'x1')
+      close(world, over, 'x2')
+      await world.advance(100)
+      for (const tradeId of ['x1', 'x2'])
+        if (world.broker.ledger.find(world.clientOrderId(tradeId)) !== null)
+          world.fill(tradeId, '100')
+      await world.advance(5_000)
+      for (const { clientOrderId, status } of world.broker.orders.values())
+        if (status === 'new') world.broker.fill(clientOrderId, '100')
+      await world.quiesce()
+      expect(held(world)).toBe('0')
+    },
+  )
 
   test('of two that reduce under a halt that allows it, the second is sent late: together no more than there is', async () => {
     const world = await holding()
@@ -147,14 +185,20 @@ describe('nothing that closes opens the other side', () => {
       if (status === 'new') world.broker.fill(clientOrderId, '100')
     await world.quiesce()
     expect(held(world)).toBe('0')
-    expect([world.told('t2').at(-1), world.told('t3').at(-1)].toSorted()).toEqual(['trade.filled', 'trade.rejected'])
+    expect([world.told('t2').at(-1), world.told('t3').at(-1)].toSorted()).toEqual([
+      'trade.filled',
+      'trade.rejected',
+    ])
   })
 
   test('a close tells the broker that it closes, so that it is refused where it would open', async () => {
     const world = await holding()
     close(world)
     await world.settle()
-    expect(world.broker.submissions.at(-1)).toMatchObject({ closes: true, intent: { side: 'sell', quantity: '100' } })
+    expect(world.broker.submissions.at(-1)).toMatchObject({
+      closes: true,
+      intent: { side: 'sell', quantity: '100' },
+    })
     expect(world.broker.submissions[0]).toMatchObject({ closes: false })
   })
 
@@ -166,7 +210,10 @@ describe('nothing that closes opens the other side', () => {
     world.queue.giveUp(job)
     world.broker.fill(world.broker.placeElsewhere('AAPL', '30', 'sell').brokerOrderId, '100')
     await world.until(() => world.broker.orders.size === 3, 120_000)
-    expect(world.broker.submissions.at(-1)).toMatchObject({ closes: true, intent: { quantity: '70' } })
+    expect(world.broker.submissions.at(-1)).toMatchObject({
+      closes: true,
+      intent: { quantity: '70' },
+    })
     world.fill('x1', '100')
     await world.quiesce()
     expect(held(world)).toBe('0')
@@ -217,7 +264,9 @@ describe('how many orders are sent', () => {
     await limit(world, { ordersPerMinuteMax: 3 })
     for (let index = 1; index <= 5; index += 1) buy(world, index)
     await world.settle()
-    const rejected = [1, 2, 3, 4, 5].flatMap((index) => world.entries(`n${index}`, 'trade.rejected'))
+    const rejected = [1, 2, 3, 4, 5].flatMap((index) =>
+      world.entries(`n${index}`, 'trade.rejected'),
+    )
     expect([sent(world), rejected.length]).toEqual([3, 2])
     expect(rejected[0]).toMatchObject({
       ...{ code: 'TOO_MANY_ORDERS', reason: 'RISK_LIMIT_EXCEEDED' },
@@ -268,7 +317,11 @@ describe('how many orders are sent', () => {
       await world.advance(2_000)
     }
     await world.quiesce()
-    expect(['r1', 'r2', 'r3'].map((job) => world.queue.stateOf(job))).toEqual(['completed', 'completed', 'failed'])
+    expect(['r1', 'r2', 'r3'].map((job) => world.queue.stateOf(job))).toEqual([
+      'completed',
+      'completed',
+      'failed',
+    ])
     expect(world.queue.whyOf('r3')).toContain('2 orders a day are allowed')
   })
 })

@@ -28,7 +28,9 @@ beforeAll(async () => {
 })
 afterAll(() => redis.stop())
 
-/** A first worker that stands at `step` with the job in hand, and a second one that would take it. */
+/**
+ * A first worker that stands at `step` with the job in hand, and a second one that would take it.
+ */
 async function openShop(step: BoundaryName) {
   await redis.connect().flushall()
   const orders = makeWorker()
@@ -54,7 +56,14 @@ async function openShop(step: BoundaryName) {
       )
     }
     workers.push(
-      new QueueWorker('orders', watched, { redis: connection, watch, clock: systemClock, log, tally, lockMs: LOCK_MS }),
+      new QueueWorker('orders', watched, {
+        redis: connection,
+        watch,
+        clock: systemClock,
+        log,
+        tally,
+        lockMs: LOCK_MS,
+      }),
     )
   }
   const watch = redis.connect()
@@ -66,12 +75,18 @@ async function openShop(step: BoundaryName) {
   return {
     ...{ orders, line, queue, runs, release: held.resolve },
     /** Until the first worker has been told. */
-    told: () => expect.poll(() => lines.some((text) => text.includes('job.lock_lost')), soon).toBe(true),
+    told: () =>
+      expect.poll(() => lines.some((text) => text.includes('job.lock_lost')), soon).toBe(true),
     /** Until the job was given out a second time, to whichever worker. */
-    again: () => expect.poll(() => runs.filter(([, what]) => what === 'begun').length, soon).toBeGreaterThan(1),
+    again: () =>
+      expect
+        .poll(() => runs.filter(([, what]) => what === 'begun').length, soon)
+        .toBeGreaterThan(1),
     /** How the first run ended. */
     first: async () => {
-      await expect.poll(() => runs.some(([worker, what]) => worker === 1 && what !== 'begun'), soon).toBe(true)
+      await expect
+        .poll(() => runs.some(([worker, what]) => worker === 1 && what !== 'begun'), soon)
+        .toBe(true)
       return runs.find(([worker, what]) => worker === 1 && what !== 'begun')?.[1]
     },
     async [Symbol.asyncDispose]() {
@@ -85,7 +100,10 @@ async function openShop(step: BoundaryName) {
 
 type Shop = Awaited<ReturnType<typeof openShop>>
 
-/** Ways in which a lock is lost while its run goes on; each ends when the run may not count on it any more. */
+/**
+ * Ways in which a lock is lost while its run goes on; each ends when the run may not count on it
+ * any more.
+ */
 const losses: Readonly<Record<string, (shop: Shop) => Promise<void>>> = {
   async 'the lock is gone from Redis'({ told }) {
     await redis.connect().del(`${prefix}:${name}:${job}:lock`)
@@ -100,21 +118,26 @@ const losses: Readonly<Record<string, (shop: Shop) => Promise<void>>> = {
   },
 }
 
-describe.each(Object.entries(losses))('RDQ-01 a lock is lost while its job runs: %s', (why, lose) => {
-  test(`RDQ-01 ${why}: the first run sends nothing more, and there is one order`, async () => {
-    await using shop = await openShop('submit.sending')
-    const { orders } = shop
-    await lose(shop)
-    shop.release()
-    expect(await shop.first()).toBe('LockLostError')
-    expect(orders.broker.submissions).toEqual([])
-    await shop.again()
-    await orders.clock.advance(REQUEST_MS_MAX)
-    await expect.poll(() => orders.events(), soon).toEqual(['trade.submitted'])
-    expect(orders.broker.submissions.map(({ clientOrderId }) => clientOrderId)).toEqual([clientOrderIdOf('u1', 't1')])
-    await expect.poll(() => shop.queue.getJobState(job), soon).toBe('completed')
-  })
-})
+describe.each(Object.entries(losses))(
+  'RDQ-01 a lock is lost while its job runs: %s',
+  (why, lose) => {
+    test(`RDQ-01 ${why}: the first run sends nothing more, and there is one order`, async () => {
+      await using shop = await openShop('submit.sending')
+      const { orders } = shop
+      await lose(shop)
+      shop.release()
+      expect(await shop.first()).toBe('LockLostError')
+      expect(orders.broker.submissions).toEqual([])
+      await shop.again()
+      await orders.clock.advance(REQUEST_MS_MAX)
+      await expect.poll(() => orders.events(), soon).toEqual(['trade.submitted'])
+      expect(orders.broker.submissions.map(({ clientOrderId }) => clientOrderId)).toEqual([
+        clientOrderIdOf('u1', 't1'),
+      ])
+      await expect.poll(() => shop.queue.getJobState(job), soon).toBe('completed')
+    })
+  },
+)
 
 test('RDQ-01 lost between request and answer: what came of it is recorded, once', async () => {
   await using shop = await openShop('submit.answered')

@@ -49,7 +49,12 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.anomalies()).toEqual([])
   })
 
-  const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
+  const halt = {
+    allows: 'nothing',
+    by: 'op',
+    reason: 'why',
+    at: '2024-03-15T14:00:00.000Z',
+  } as const
 
   // The halt of everybody is read behind the claim, those of a user before it.
   test.each([
@@ -66,25 +71,29 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
   test.each([
     ['it becomes too late to send it', {}, { notAfter: '2024-03-15T14:00:05.000Z' }],
     ['its user is limited', { orderNotionalMax: '10' }, {}],
-  ])('RDQ-04 while its request is under way, and %s: it is not told as refused', async (_why, limits, over) => {
-    const world = await openWorld({ seed: 46 })
-    world.broker.fail('submit', { kind: 'delay_request', ms: 12_000 })
-    world.submit({ ...resting, ...over })
-    await world.advance(1_000)
-    world.store.loseLast(1)
-    expect([world.broker.orders.size, await world.order('t1')]).toEqual([0, null])
-    await world.limit('u1', limits)
-    await world.advance(30_000)
-    expect(world.told('t1')).toEqual(['trade.submitted'])
-    expect(world.broker.orders.size).toBe(1)
-  })
+  ])(
+    'RDQ-04 while its request is under way, and %s: it is not told as refused',
+    async (_why, limits, over) => {
+      const world = await openWorld({ seed: 46 })
+      world.broker.fail('submit', { kind: 'delay_request', ms: 12_000 })
+      world.submit({ ...resting, ...over })
+      await world.advance(1_000)
+      world.store.loseLast(1)
+      expect([world.broker.orders.size, await world.order('t1')]).toEqual([0, null])
+      await world.limit('u1', limits)
+      await world.advance(30_000)
+      expect(world.told('t1')).toEqual(['trade.submitted'])
+      expect(world.broker.orders.size).toBe(1)
+    },
+  )
 
   test('RDQ-04 many are limited after the loss: each waits for its end, and is looked up no more than twice', async () => {
     const world = await forgotten()
     await world.limit('u1', { orderNotionalMax: '10' })
     await world.advance(1_000)
     const find = vi.spyOn(world.broker, 'findByClientOrderId')
-    for (let count = 0; count < 20; count += 1) world.submit({ ...resting, tradeId: `limited${count}` })
+    for (let count = 0; count < 20; count += 1)
+      world.submit({ ...resting, tradeId: `limited${count}` })
     await world.advance(30_000)
     expect(world.events().filter((event) => event === 'trade.rejected')).toHaveLength(20)
     expect(find.mock.calls.length).toBeLessThanOrEqual(2 * 20)
@@ -236,7 +245,10 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
       world.broker.fail('findByClientOrderId', { kind: 'lose_request' }, { times: Infinity })
       world.queue.redeliver(world.submit(order))
       await world.advance(60 * 60_000)
-      expect([world.told('t1'), world.queue.stateOf(submitJobId('u1', 't1'))]).toEqual([[], 'waiting'])
+      expect([world.told('t1'), world.queue.stateOf(submitJobId('u1', 't1'))]).toEqual([
+        [],
+        'waiting',
+      ])
       world.broker.mend()
       await world.quiesce()
       expect(world.told('t1')).toEqual(['trade.submitted'])
@@ -275,7 +287,10 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     await world.advance(2_000)
     world.broker.move('b-1', 'rejected')
     await world.advance(2_000)
-    expect([(await world.order('t1'))?.status, world.queue.stateOf(job)]).toEqual(['rejected', 'completed'])
+    expect([(await world.order('t1'))?.status, world.queue.stateOf(job)]).toEqual([
+      'rejected',
+      'completed',
+    ])
     world.loseLast(3, 1_000)
     expect(await world.order('t1')).toBeNull()
     await world.quiesce({ withinMs: 60_000 })
@@ -284,8 +299,14 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
 })
 
 describe('RDQ-04 the end of an order is lost, and its execution is read before anything else', () => {
-  /** The order executes and ends shortly before the executions are read, once a minute; then that is lost, and nobody notices. */
-  async function lost(order: Parameters<World['submit']>[0], end: (world: World) => void): Promise<World> {
+  /**
+   * The order executes and ends shortly before the executions are read, once a minute; then that is
+   * lost, and nobody notices.
+   */
+  async function lost(
+    order: Parameters<World['submit']>[0],
+    end: (world: World) => void,
+  ): Promise<World> {
     const world = await openWorld({ seed: 61 })
     await world.advance(46_000)
     world.submit(order)
@@ -325,7 +346,10 @@ describe('RDQ-04 the end of an order is lost, and its execution is read before a
 describe('RDQ-04 the record of a bracket is lost, and its session still knows whose the exits are', () => {
   const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
 
-  /** Filled at the entry; of the trade nothing is left here. The exits are the broker's second and third order. */
+  /**
+   * Filled at the entry; of the trade nothing is left here. The exits are the broker's second and
+   * third order.
+   */
   async function forgotten(): Promise<World> {
     const world = await openWorld({ seed: 48 })
     world.submit({ orderClass: 'bracket', orderType: 'limit', limitPrice: '180', ...exits })
@@ -338,14 +362,30 @@ describe('RDQ-04 the record of a bracket is lost, and its session still knows wh
   }
 
   test.each([
-    ['an exit executes', (world: World) => world.broker.fill('b-2', '190'), ['submitted', 'filled']],
-    ['an exit is moved', (world: World) => world.broker.move('b-3', 'new'), ['submitted', 'filled']],
+    [
+      'an exit executes',
+      (world: World) => world.broker.fill('b-2', '190'),
+      ['submitted', 'filled'],
+    ],
+    [
+      'an exit is moved',
+      (world: World) => world.broker.move('b-3', 'new'),
+      ['submitted', 'filled'],
+    ],
   ])('RDQ-04 %s: the record begins with the entry all the same', async (_what, happen, told) => {
     const world = await forgotten()
     happen(world)
     await world.quiesce()
-    expect(await world.order('t1')).toMatchObject({ side: 'buy', orderType: 'limit', quantity: '100' })
-    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual(['entry', 'takeProfit', 'stopLoss'])
+    expect(await world.order('t1')).toMatchObject({
+      side: 'buy',
+      orderType: 'limit',
+      quantity: '100',
+    })
+    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual([
+      'entry',
+      'takeProfit',
+      'stopLoss',
+    ])
     expect(world.told('t1').map((event) => event.replace('trade.', ''))).toEqual(told)
   })
 
@@ -356,6 +396,10 @@ describe('RDQ-04 the record of a bracket is lost, and its session still knows wh
     world.store.loseLast(1_000)
     await world.quiesce()
     expect(await world.order('t1')).toMatchObject({ side: 'buy', status: 'filled' })
-    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual(['entry', 'takeProfit', 'stopLoss'])
+    expect((await world.order('t1'))?.placements.map(({ leg }) => leg)).toEqual([
+      'entry',
+      'takeProfit',
+      'stopLoss',
+    ])
   })
 })

@@ -3,15 +3,22 @@ import { closePositionSchema } from '#contract'
 import { openWorld, type World } from './world.ts'
 
 const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00:00.000Z' } as const
-const haltUser = (world: World): void => void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
+const haltUser = (world: World): void =>
+  void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
 
 describe('RDQ-04 an order that was parked, when the store loses its last commits', () => {
   const resting = { orderType: 'limit', limitPrice: '150' } as const
   const cancel = (world: World): void => void world.cancel()
   const leave = (): void => {}
 
-  /** An order of `over` was parked; its second request is on its way when the store loses that, and its job comes back. */
-  async function sentFromParked(over: Parameters<World['submit']>[0], spoil: (world: World) => void): Promise<World> {
+  /**
+   * An order of `over` was parked; its second request is on its way when the store loses that, and
+   * its job comes back.
+   */
+  async function sentFromParked(
+    over: Parameters<World['submit']>[0],
+    spoil: (world: World) => void,
+  ): Promise<World> {
     const world = await openWorld({ seed: 46 })
     const order = { ...resting, ...over }
     world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 3_000 })
@@ -29,7 +36,12 @@ describe('RDQ-04 an order that was parked, when the store loses its last commits
 
   test.each([
     ['its user is halted', {}, haltUser, ['trade.submitted']],
-    ['it becomes too late to send it', { notAfter: '2024-03-15T14:00:07.000Z' }, leave, ['trade.submitted']],
+    [
+      'it becomes too late to send it',
+      { notAfter: '2024-03-15T14:00:07.000Z' },
+      leave,
+      ['trade.submitted'],
+    ],
     ['it is canceled', {}, cancel, ['trade.submitted', 'trade.cancelled']],
   ] as const)(
     'RDQ-04 it was parked, its request is under way, and %s: it is not told as ended unsent',
@@ -68,7 +80,12 @@ describe('RDQ-04 the record of a close is lost, and nothing is left to close', (
     world.fill('t1', '180')
     await world.advance(1_000)
     world.broker.isMute = true
-    const command = closePositionSchema.parse({ ...of, tradeId: 'x1', commandId: 'close-x1', symbol: 'AAPL' })
+    const command = closePositionSchema.parse({
+      ...of,
+      tradeId: 'x1',
+      commandId: 'close-x1',
+      symbol: 'AAPL',
+    })
     world.queue.add('commands', 'closePosition', command, 'close-x1')
     await world.settle()
     world.fill('x1', '181')
@@ -89,7 +106,9 @@ describe('RDQ-04 the record of a close is lost, and nothing is left to close', (
 describe('RDQ-04 the record of an order is lost, and its trade is asked for again under a job of its own', () => {
   const resting = { orderType: 'limit', limitPrice: '150' } as const
 
-  /** The order is at the broker, which does not show it for `lagMs`, and nothing here knows of it. */
+  /**
+   * The order is at the broker, which does not show it for `lagMs`, and nothing here knows of it.
+   */
   async function forgotten(lagMs: number): Promise<World> {
     const world = await openWorld({ seed: 45 })
     world.broker.visibleAfterMs = lagMs
@@ -102,10 +121,16 @@ describe('RDQ-04 the record of an order is lost, and its trade is asked for agai
   }
 
   test.each([
-    ['the broker refuses it', async (world: World) => void world.broker.fail('submit', { kind: 'refuse' })],
+    [
+      'the broker refuses it',
+      async (world: World) => void world.broker.fail('submit', { kind: 'refuse' }),
+    ],
     ['its user is limited', (world: World) => world.limit('u1', { orderNotionalMax: '10' })],
     ['its user is halted', async (world: World) => haltUser(world)],
-    ['everybody is halted', (world: World) => world.store.controls.setHalt({ scope: 'global' }, halt)],
+    [
+      'everybody is halted',
+      (world: World) => world.store.controls.setHalt({ scope: 'global' }, halt),
+    ],
   ])('RDQ-04 %s before the order is shown: it is not told as rejected', async (_why, forbid) => {
     const world = await forgotten(5_000)
     await forbid(world)

@@ -12,11 +12,14 @@ import { startRedis, type TestRedis } from '../support/redis.ts'
 import { RedisLine } from '../support/redis-line.ts'
 import { makeWorker } from '../workers/harness.ts'
 
-// CRA-08 where the queue itself counts: workers that are gone with a job in hand, on a real queue. A worker is lost with all of its
-// connections at once; its lock runs out, and whoever is there next finds that out.
+// CRA-08 where the queue itself counts: workers that are gone with a job in hand, on a real queue.
+// A worker is lost with all of its connections at once; its lock runs out, and whoever is there
+// next finds that out.
 
-/** Of the workers that are lost, and of one that stays: a request is not sent in the last second of it. Lost locks are looked for three
- *  times as often. */
+/**
+ * Of the workers that are lost, and of one that stays: a request is not sent in the last second of
+ * it. Lost locks are looked for three times as often.
+ */
 const [LOCK_MS, LASTING_LOCK_MS] = [300, 1_800]
 const soon = { timeout: 20_000, interval: 20 }
 const { name, prefix } = queues.orders
@@ -67,14 +70,23 @@ async function openShop() {
   const lose = async (step: BoundaryName): Promise<void> => {
     const reached = Promise.withResolvers<void>()
     const never = new Promise<void>(() => {})
-    const boundaries = { reached: (at: BoundaryName) => (at === step ? (reached.resolve(), never) : undefined) }
+    const boundaries = {
+      reached: (at: BoundaryName) => (at === step ? (reached.resolve(), never) : undefined),
+    }
     const line = await start({ boundaries }, LOCK_MS)
     await reached.promise
     line.newcomers = 'refused'
     line.drop()
   }
   const told = (event: string): boolean => lines.some((text) => text.includes(event))
-  return { orders, queue, counted, lose, told, start: () => start({ boundaries: noBoundaries }, LASTING_LOCK_MS) }
+  return {
+    orders,
+    queue,
+    counted,
+    lose,
+    told,
+    start: () => start({ boundaries: noBoundaries }, LASTING_LOCK_MS),
+  }
 }
 
 describe('CRA-08 workers that are lost with a job', () => {
@@ -109,7 +121,11 @@ describe('CRA-08 workers that are lost with a job', () => {
     expect(counted).toEqual(Array.from({ length: STALLS_MAX + 1 }, (_, index) => index))
     expect(await queue.getJobState(job)).toBe('failed')
     expect([orders.broker.submissions, orders.events()]).toEqual([[], []])
-    await queue.add('submitOrder', { ...trade, ...marketBuy, tradeId: 't2' }, { jobId: submitJobId('u1', 't2') })
+    await queue.add(
+      'submitOrder',
+      { ...trade, ...marketBuy, tradeId: 't2' },
+      { jobId: submitJobId('u1', 't2') },
+    )
     await expect.poll(() => orders.events(), soon).toEqual(['trade.submitted'])
   })
 })

@@ -1,7 +1,13 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
 import type { ConnectionRef, Registry } from '#store'
-import { type ConnectionOwner, LEASE_TTL_MS, MarketHours, noTally, Ownership } from '../../workers/updates/index.ts'
+import {
+  type ConnectionOwner,
+  LEASE_TTL_MS,
+  MarketHours,
+  noTally,
+  Ownership,
+} from '../../workers/updates/index.ts'
 import { noBoundaries } from '#runtime'
 import { settle } from '../support/fake-clock.ts'
 import { makeWorker } from '../workers/harness.ts'
@@ -31,7 +37,19 @@ function fleet(connections: number) {
     const hours = new MarketHours(clock)
     const followUps = { resolve: async () => {}, cancel: async () => {}, flatten: async () => {} }
     const aside = { note: async () => {} }
-    const ports = { applier, brokers, leases, recoveries, aside, hours, followUps, clock, log, registry, workerId }
+    const ports = {
+      applier,
+      brokers,
+      leases,
+      recoveries,
+      aside,
+      hours,
+      followUps,
+      clock,
+      log,
+      registry,
+      workerId,
+    }
     const ownership = new Ownership({
       ...ports,
       boundaries: noBoundaries,
@@ -45,7 +63,10 @@ function fleet(connections: number) {
   return { ...worker, refs, alive, start }
 }
 
-const closing = async (one: { close(): Promise<void> }, advance: (ms: number) => Promise<void>): Promise<void> => {
+const closing = async (
+  one: { close(): Promise<void> },
+  advance: (ms: number) => Promise<void>,
+): Promise<void> => {
   const closed = one.close()
   await advance(10_000)
   await closed
@@ -76,11 +97,13 @@ describe('workers that share connections', () => {
   test('connections of a worker that vanished are taken though it still counts as alive', async () => {
     const { start, clock, store, alive, refs } = fleet(4)
     alive.add('vanished')
-    for (const { userId, connectionId } of refs.slice(0, 2)) store.leases.set(`${userId} ${connectionId}`, 'its token')
+    for (const { userId, connectionId } of refs.slice(0, 2))
+      store.leases.set(`${userId} ${connectionId}`, 'its token')
     const a = start('a')
     await clock.advance(5_000)
     expect(a.ownedCount).toBe(2)
-    for (const { userId, connectionId } of refs.slice(0, 2)) store.leases.delete(`${userId} ${connectionId}`) // they ran out
+    for (const { userId, connectionId } of refs.slice(0, 2))
+      store.leases.delete(`${userId} ${connectionId}`) // they ran out
     await clock.advance(10_000 - LEASE_TTL_MS)
     expect(a.ownedCount).toBe(4)
     await closing(a, (ms) => clock.advance(ms))
@@ -102,7 +125,12 @@ describe('one connection, several owners', () => {
       await world.advance(12_000)
       world.fill('t1', '182')
       await world.quiesce()
-      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.partialFill', 'trade.filled'])
+      expect(world.told('t1')).toEqual([
+        'trade.submitted',
+        'trade.partialFill',
+        'trade.partialFill',
+        'trade.filled',
+      ])
       expect(world.broker.streams.handshakes).toBeLessThanOrEqual(4)
     }
   })
@@ -193,7 +221,11 @@ describe('one connection, several owners', () => {
 
   test('CRA-04 crash during reconcile - after each step, up to three times in a row', async () => {
     const points = [
-      ...(['reconcile.orders_read', 'reconcile.executions_read', 'reconcile.portfolio_read'] as const),
+      ...([
+        'reconcile.orders_read',
+        'reconcile.executions_read',
+        'reconcile.portfolio_read',
+      ] as const),
       ...(['reconcile.committed', 'poll.listed', 'poll.applied'] as const),
     ]
     for (const point of points)

@@ -4,7 +4,8 @@ import { boundaryNames } from '#runtime'
 import { LOSSES_MAX } from '../../workers/orders/attend.ts'
 import { openWorld, type World } from './world.ts'
 
-// CRA-08: work on one trade brings down whichever worker it is on, every time it comes to the same step.
+// CRA-08: work on one trade brings down whichever worker it is on, every time it comes to the same
+// step.
 
 const SUBMIT = submitJobId('u1', 't1')
 const RESOLVE = resolveJobId('u1', 't1')
@@ -22,7 +23,9 @@ async function untilItIsOver(world: World): Promise<number> {
   return deaths
 }
 const sentOf = (world: World): number =>
-  world.broker.submissions.filter(({ clientOrderId }) => clientOrderId === world.clientOrderId('t1')).length
+  world.broker.submissions.filter(
+    ({ clientOrderId }) => clientOrderId === world.clientOrderId('t1'),
+  ).length
 
 describe('CRA-08 a poison job', () => {
   test.each(steps('submit.').flatMap((step) => [1, 2, 3].map((seed) => [step, seed] as const)))(
@@ -38,7 +41,9 @@ describe('CRA-08 a poison job', () => {
       const deaths = await untilItIsOver(world)
       expect(deaths).toBeGreaterThan(0)
       expect(deaths).toBeLessThanOrEqual(DEATHS_OF_SUBMISSION + LOSSES_MAX + 1)
-      expect([...world.broker.orders.values()].filter(({ symbol }) => symbol === 'AAPL').length).toBeLessThanOrEqual(1)
+      expect(
+        [...world.broker.orders.values()].filter(({ symbol }) => symbol === 'AAPL').length,
+      ).toBeLessThanOrEqual(1)
       const order = await world.order('t1')
       if (sentOf(world) > 0) expect(order).not.toBeNull() // what may be at the broker is never dropped
       if (order?.status === 'submitting') {
@@ -62,7 +67,11 @@ describe('CRA-08 a poison job', () => {
       await untilItIsOver(world)
       const sent = sentOf(world)
       const order = await world.order('t1')
-      expect(order).toMatchObject({ status: 'submitting', setAsideAt: expect.any(String) as string, endedAt: null })
+      expect(order).toMatchObject({
+        status: 'submitting',
+        setAsideAt: expect.any(String) as string,
+        endedAt: null,
+      })
       expect(world.told('t1')).toEqual([])
       // Neither the job again nor the one of the resolver touches it.
       world.queue.forget(SUBMIT)

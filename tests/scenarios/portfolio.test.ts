@@ -10,7 +10,8 @@ const told = (world: World, prefix = 'portfolio.'): Told[] =>
     .log('u1')
     .filter(({ event }) => event.startsWith(prefix))
     .map(({ event, payload }) => ({ event, payload: payload }))
-const names = (world: World): string[] => told(world).map(({ event }) => event.replace('portfolio.', ''))
+const names = (world: World): string[] =>
+  told(world).map(({ event }) => event.replace('portfolio.', ''))
 const balances = (world: World): string[] =>
   told(world, 'portfolio.balanceChanged').map(
     ({ payload }) => `${String(payload['reason'])} ${String(payload['change'])}`,
@@ -23,7 +24,8 @@ test('POS-01 executions that are not all read yet raise no doubt of cash or hold
   const { broker } = world
   broker.isMute = true
   broker.listOrders = () => Promise.resolve([]) // the lists lag for long
-  for (let n = 0; n < 12; n += 1) broker.fill(broker.placeElsewhere(`S${n}`, '5').brokerOrderId, '100')
+  for (let n = 0; n < 12; n += 1)
+    broker.fill(broker.placeElsewhere(`S${n}`, '5').brokerOrderId, '100')
   const doubts = new Set<string>()
   for (let seconds = 0; seconds < 120; seconds += 1) {
     await world.advance(1_000)
@@ -35,20 +37,23 @@ test('POS-01 executions that are not all read yet raise no doubt of cash or hold
 })
 
 describe('POS-01 a snapshot that lags behind the executions', () => {
-  test.each([0, 1_000, 5_000, 12_000])('POS-01 by %i ms: no position event is ever undone', async (lagMs) => {
-    const world = await openWorld({ seed: lagMs })
-    world.broker.portfolioLagMs = lagMs
-    for (let n = 0; n < 6; n += 1) {
-      world.submit({ tradeId: `t${n}`, side: n % 3 === 2 ? 'sell' : 'buy', quantity: '10' })
-      await world.settle()
-      world.fill(`t${n}`, String(180 + n))
-      await world.advance(4_000)
-    }
-    await world.quiesce()
-    // 10, 20, 10, 20, 30, 20: one event for each execution and none besides.
-    expect(names(world).filter((name) => name.startsWith('position'))).toHaveLength(6)
-    expect((await positionOf(world, 'AAPL'))?.quantity).toBe('20')
-  })
+  test.each([0, 1_000, 5_000, 12_000])(
+    'POS-01 by %i ms: no position event is ever undone',
+    async (lagMs) => {
+      const world = await openWorld({ seed: lagMs })
+      world.broker.portfolioLagMs = lagMs
+      for (let n = 0; n < 6; n += 1) {
+        world.submit({ tradeId: `t${n}`, side: n % 3 === 2 ? 'sell' : 'buy', quantity: '10' })
+        await world.settle()
+        world.fill(`t${n}`, String(180 + n))
+        await world.advance(4_000)
+      }
+      await world.quiesce()
+      // 10, 20, 10, 20, 30, 20: one event for each execution and none besides.
+      expect(names(world).filter((name) => name.startsWith('position'))).toHaveLength(6)
+      expect((await positionOf(world, 'AAPL'))?.quantity).toBe('20')
+    },
+  )
 })
 
 describe('POS-02 a reading that failed', () => {
@@ -76,7 +81,11 @@ test('POS-03 an old snapshot never overwrites what was executed since', async ()
   for (const [n, fillAfterMs] of [10, 1_500, 2_900].entries()) {
     world.submit({ tradeId: `t${n}`, quantity: '10' })
     await world.settle()
-    const mend = world.broker.fail('readPortfolio', { kind: 'delay_reply', ms: 3_000 }, { times: Infinity })
+    const mend = world.broker.fail(
+      'readPortfolio',
+      { kind: 'delay_reply', ms: 3_000 },
+      { times: Infinity },
+    )
     await world.until(() => world.broker.calls.at(-1)?.on === 'readPortfolio', 120_000, 'a reading')
     await world.advance(fillAfterMs)
     world.fill(`t${n}`, '180')
@@ -105,7 +114,10 @@ describe('POS-04 orders placed outside', () => {
     world.broker.fill(missed.brokerOrderId, '400')
     await world.quiesce()
     expect((await positionOf(world, 'MSFT'))?.quantity).toBe('-3')
-    expect(told(world, 'trade.').map(({ event }) => event)).toEqual(['trade.submitted', 'trade.filled'])
+    expect(told(world, 'trade.').map(({ event }) => event)).toEqual([
+      'trade.submitted',
+      'trade.filled',
+    ])
   })
 
   test('POS-04 before the connection: part of what it starts with', async () => {
@@ -135,7 +147,11 @@ describe('POS-05 an execution that crosses zero', () => {
         [change, '110'],
       ] as const) {
         if (signed === 0) continue
-        const elsewhere = world.broker.placeElsewhere('AAPL', String(Math.abs(signed)), signed > 0 ? 'buy' : 'sell')
+        const elsewhere = world.broker.placeElsewhere(
+          'AAPL',
+          String(Math.abs(signed)),
+          signed > 0 ? 'buy' : 'sell',
+        )
         world.broker.fill(elsewhere.brokerOrderId, price)
         await world.settle()
       }
@@ -151,7 +167,10 @@ describe('POS-05 an execution that crosses zero', () => {
             : isFlip
               ? ['positionClosed', 'positionAdded']
               : ['positionUpdated']
-      expect(names(world).filter((name) => name !== 'balanceChanged')).toEqual([...first, ...second])
+      expect(names(world).filter((name) => name !== 'balanceChanged')).toEqual([
+        ...first,
+        ...second,
+      ])
       const held = await positionOf(world, 'AAPL')
       expect(held === null ? 0 : toNumber(held.quantity)).toBe(after)
       if (isFlip || after === 0) {
@@ -167,28 +186,31 @@ describe('POS-08 corporate actions', () => {
   test.each([
     ['a forward split', '10', '1000'],
     ['a reverse split', '0.1', '10'],
-  ])('POS-08 %s is another quantity for the same money, while orders rest', async (_what, ratio, after) => {
-    const world = await openWorld({ seed: 8 })
-    world.submit()
-    await world.settle()
-    world.fill('t1', '180')
-    world.submit({
-      tradeId: 't2',
-      side: 'sell',
-      quantity: '10',
-      orderType: 'limit',
-      limitPrice: '500',
-      timeInForce: 'gtc',
-    })
-    await world.settle()
-    const before = names(world)
-    world.broker.split('AAPL', ratio)
-    await world.quiesce()
-    expect(names(world).slice(before.length)).toEqual(['positionUpdated'])
-    expect(await positionOf(world, 'AAPL')).toMatchObject({ quantity: after, cost: '18000' })
-    expect(world.told('t2')).toEqual(['trade.submitted'])
-    expect(world.anomalies()).not.toContain('unexplained_drift')
-  })
+  ])(
+    'POS-08 %s is another quantity for the same money, while orders rest',
+    async (_what, ratio, after) => {
+      const world = await openWorld({ seed: 8 })
+      world.submit()
+      await world.settle()
+      world.fill('t1', '180')
+      world.submit({
+        tradeId: 't2',
+        side: 'sell',
+        quantity: '10',
+        orderType: 'limit',
+        limitPrice: '500',
+        timeInForce: 'gtc',
+      })
+      await world.settle()
+      const before = names(world)
+      world.broker.split('AAPL', ratio)
+      await world.quiesce()
+      expect(names(world).slice(before.length)).toEqual(['positionUpdated'])
+      expect(await positionOf(world, 'AAPL')).toMatchObject({ quantity: after, cost: '18000' })
+      expect(world.told('t2')).toEqual(['trade.submitted'])
+      expect(world.anomalies()).not.toContain('unexplained_drift')
+    },
+  )
 
   test('POS-08 a symbol change closes at cost and goes on under the new name', async () => {
     const world = await openWorld({ seed: 9 })
@@ -262,7 +284,9 @@ test('POS-10 a fee taken in kind: the position is the broker’s, the order fill
   const crypto = { symbol: 'BTC/USD', timeInForce: 'gtc' } as const
   world.submit({ ...crypto, tradeId: 't1', quantity: '0.1' })
   await world.settle()
-  world.broker.fill([...world.broker.orders.values()][0]!.brokerOrderId, '50000', undefined, { fee: '0.00025' })
+  world.broker.fill([...world.broker.orders.values()][0]!.brokerOrderId, '50000', undefined, {
+    fee: '0.00025',
+  })
   await world.advance(90_000)
   expect((await positionOf(world, 'BTC/USD'))?.quantity).toBe(sub(dec('0.1'), dec('0.00025')))
   expect((await world.order('t1'))?.cumulativeQuantity).toBe('0.1')
@@ -285,7 +309,9 @@ test('POS-11 a difference is repaired once, though its owner stops in the middle
   world.freezeAt('reconcile.portfolio_read', 30_000)
   await world.advance(120_000)
   await world.advance(120_000)
-  const added = told(world, 'portfolio.positionAdded').filter(({ payload }) => JSON.stringify(payload).includes('MSFT'))
+  const added = told(world, 'portfolio.positionAdded').filter(({ payload }) =>
+    JSON.stringify(payload).includes('MSFT'),
+  )
   expect(added).toHaveLength(1)
   expect(balances(world)).toEqual(['EXTERNAL_SYNC -4000'])
 })

@@ -46,8 +46,17 @@ describe('a publication that is refused', () => {
     redis.disconnect()
     let failures = 0
     const publisher = createPublisher(redis, () => (failures += 1))
-    const quote = { symbol: 'AAPL', bid: 1, ask: 2, last: 1.5, volume: 10, change: null, changePercent: null }
-    for (let count = 0; count < 100; count += 1) publisher.quote({ ...quote, timestamp: '2024-03-15T14:00:00.000Z' })
+    const quote = {
+      symbol: 'AAPL',
+      bid: 1,
+      ask: 2,
+      last: 1.5,
+      volume: 10,
+      change: null,
+      changePercent: null,
+    }
+    for (let count = 0; count < 100; count += 1)
+      publisher.quote({ ...quote, timestamp: '2024-03-15T14:00:00.000Z' })
     await expect.poll(() => failures).toBe(100)
     await new Promise((resolve) => setImmediate(resolve))
     expect(unowned).toEqual([])
@@ -57,7 +66,8 @@ describe('a publication that is refused', () => {
     const world = await openWorld({ seed: 1 })
     world.submit()
     await world.settle()
-    for (let count = 0; count < 5; count += 1) world.faults.plan(count % 2 === 0 ? 'refused' : 'reply_lost')
+    for (let count = 0; count < 5; count += 1)
+      world.faults.plan(count % 2 === 0 ? 'refused' : 'reply_lost')
     world.fill('t1', '180.5', '40')
     world.fill('t1', '181')
     await world.advance(30_000)

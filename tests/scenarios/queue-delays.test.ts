@@ -5,28 +5,43 @@ import { createLogger, systemClock } from '#runtime'
 import { type Handler, QueueWorker } from '../../workers/orders/index.ts'
 import { startRedis } from '../support/redis.ts'
 
-test('a job that waits leaves one line for each change of its reason', { timeout: 30_000 }, async () => {
-  await using redis = await startRedis()
-  const lines: string[] = []
-  const log = createLogger('workers', 'info', { write: (line) => void lines.push(line) })
-  const reasons = ['no keys', 'no keys', 'no keys', 'no account', 'no account', 'no keys', 'no keys']
-  const repeats: unknown[] = []
-  const handle: Handler = async (_name, _data, { isRepeat }) => {
-    repeats.push(isRepeat)
-    const why = reasons.shift()
-    return why === undefined ? { kind: 'done' } : { kind: 'again', delayMs: 10, why }
-  }
-  const tally = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: () => {} }
-  await using worker = new QueueWorker('orders', handle, {
-    ...{ redis: redis.connect(), watch: redis.connect(), clock: systemClock, log, tally },
-  })
-  expect(worker.stuckBecause).toBeUndefined()
-  await using queue = closing(new Queue(queues.orders.name, { connection: redis.connect(), ...queues.orders }))
-  await queue.add('submitOrder', {})
-  await expect.poll(() => repeats, { timeout: 20_000 }).toHaveLength(8)
-  const told = lines.flatMap((line) => /"why":"([^"]*)".*"job.delayed"/.exec(line)?.[1] ?? [])
-  expect(told).toEqual(['no keys', 'no account', 'no keys'])
-  expect(repeats).toEqual([false, ...Array<boolean>(7).fill(true)])
-})
+test(
+  'a job that waits leaves one line for each change of its reason',
+  { timeout: 30_000 },
+  async () => {
+    await using redis = await startRedis()
+    const lines: string[] = []
+    const log = createLogger('workers', 'info', { write: (line) => void lines.push(line) })
+    const reasons = [
+      'no keys',
+      'no keys',
+      'no keys',
+      'no account',
+      'no account',
+      'no keys',
+      'no keys',
+    ]
+    const repeats: unknown[] = []
+    const handle: Handler = async (_name, _data, { isRepeat }) => {
+      repeats.push(isRepeat)
+      const why = reasons.shift()
+      return why === undefined ? { kind: 'done' } : { kind: 'again', delayMs: 10, why }
+    }
+    const tally = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: () => {} }
+    await using worker = new QueueWorker('orders', handle, {
+      ...{ redis: redis.connect(), watch: redis.connect(), clock: systemClock, log, tally },
+    })
+    expect(worker.stuckBecause).toBeUndefined()
+    await using queue = closing(
+      new Queue(queues.orders.name, { connection: redis.connect(), ...queues.orders }),
+    )
+    await queue.add('submitOrder', {})
+    await expect.poll(() => repeats, { timeout: 20_000 }).toHaveLength(8)
+    const told = lines.flatMap((line) => /"why":"([^"]*)".*"job.delayed"/.exec(line)?.[1] ?? [])
+    expect(told).toEqual(['no keys', 'no account', 'no keys'])
+    expect(repeats).toEqual([false, ...Array<boolean>(7).fill(true)])
+  },
+)
 
-const closing = (queue: Queue) => Object.assign(queue, { [Symbol.asyncDispose]: () => queue.close() })
+const closing = (queue: Queue) =>
+  Object.assign(queue, { [Symbol.asyncDispose]: () => queue.close() })

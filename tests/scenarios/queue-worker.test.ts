@@ -29,7 +29,10 @@ async function openShop(
   const line = await RedisLine.to(redis.port)
   const connection = connectRedis(line.url, 'patient', log, never)
   await connection.ping()
-  const queue = new Queue(queues.orders.name, { connection: redis.connect(), prefix: queues.orders.prefix })
+  const queue = new Queue(queues.orders.name, {
+    connection: redis.connect(),
+    prefix: queues.orders.prefix,
+  })
   const told = { rebuilds: 0, stuck: false, isGivenUp: false, isPaused: false }
   const tally: QueueTally = {
     stuck: (_queue, isStuck) => (told.stuck = isStuck),
@@ -44,7 +47,14 @@ async function openShop(
     return { kind: 'done' }
   }
   line.newcomers = newcomers
-  const deps = { redis: connection, watch: redis.connect(), clock: systemClock, log, tally, lookEveryMs: LOOK_MS }
+  const deps = {
+    redis: connection,
+    watch: redis.connect(),
+    clock: systemClock,
+    log,
+    tally,
+    lookEveryMs: LOOK_MS,
+  }
   const worker = new QueueWorker('orders', work, deps)
   return {
     ...{ line, queue, worker, told, done },
@@ -60,7 +70,9 @@ async function openShop(
         .toBe(true),
     /** Until the worker waits at Redis for a job. */
     waits: () =>
-      expect.poll(async () => /blocked_clients:1\b/.test(await redis.connect().info('clients')), soon).toBe(true),
+      expect
+        .poll(async () => /blocked_clients:1\b/.test(await redis.connect().info('clients')), soon)
+        .toBe(true),
     async [Symbol.asyncDispose]() {
       line.newcomers = 'pass'
       await worker[Symbol.asyncDispose]()
@@ -119,7 +131,9 @@ describe.each(Object.entries(states))(
       await expect.poll(() => shop.left(), soon).toBe(0)
       await shop.queue.add('next', {})
       await expect.poll(() => shop.done, soon).toContain('next')
-      await expect.poll(() => shop.told, soon).toEqual({ rebuilds: 1, stuck: false, isGivenUp: false, isPaused: false })
+      await expect
+        .poll(() => shop.told, soon)
+        .toEqual({ rebuilds: 1, stuck: false, isGivenUp: false, isPaused: false })
     })
 
     test(`RDQ-08 silent while ${state}, for good: not ready, and given up`, async () => {
@@ -127,7 +141,8 @@ describe.each(Object.entries(states))(
       shop.line.newcomers = 'silent'
       shop.line.silence(1)
       await shop.addUntil(() => shop.told.isGivenUp)
-      // A job that comes just before a rebuilt worker waits for jobs is taken, and is a sign of life.
+      // A job that comes just before a rebuilt worker waits for jobs is taken, and is a sign of
+      // life.
       expect(shop.told.rebuilds).toBeGreaterThanOrEqual(1)
       expect(shop.told.stuck).toBe(true)
       expect(shop.worker.stuckBecause).toContain('orders')
@@ -153,7 +168,9 @@ describe('RDQ-08 what a look sees', () => {
     await shop.queue.pause()
     await shop.queue.add('a', {})
     const looksOf = async (): Promise<number> =>
-      Number(/cmdstat_hexists:calls=(\d+)/.exec(await redis.connect().info('commandstats'))?.[1] ?? 0)
+      Number(
+        /cmdstat_hexists:calls=(\d+)/.exec(await redis.connect().info('commandstats'))?.[1] ?? 0,
+      )
     const before = await looksOf()
     await expect.poll(looksOf, soon).toBeGreaterThan(before + 12)
     expect(shop.told).toEqual({ rebuilds: 0, stuck: false, isGivenUp: false, isPaused: true })
@@ -167,7 +184,9 @@ describe('RDQ-08 what a look sees', () => {
     expect([shop.worker.remark, shop.told.isPaused]).toEqual([undefined, false])
     await shop.queue.pause()
     await expect.poll(() => shop.told.isPaused, soon).toBe(true)
-    expect(shop.worker.remark).toBe('paused: the queue orders gives no jobs out; resume it on the dashboard')
+    expect(shop.worker.remark).toBe(
+      'paused: the queue orders gives no jobs out; resume it on the dashboard',
+    )
     expect(shop.worker.stuckBecause).toBeUndefined()
     await shop.queue.resume()
     await expect.poll(() => shop.told.isPaused, soon).toBe(false)

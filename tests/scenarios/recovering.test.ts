@@ -9,10 +9,20 @@ const ref = { userId: 'u1', connectionId: 'broker_1' }
 const commands = {
   close: closePositionSchema.parse({ ...ref, tradeId: 'x1', commandId: 'close', symbol: 'AAPL' }),
   replace: replaceOrderSchema.parse({ ...ref, tradeId: 't2', commandId: 'replace', quantity: '7' }),
-  reprice: replaceOrderSchema.parse({ ...ref, tradeId: 't2', commandId: 'reprice', limitPrice: '149' }),
+  reprice: replaceOrderSchema.parse({
+    ...ref,
+    tradeId: 't2',
+    commandId: 'reprice',
+    limitPrice: '149',
+  }),
   cancelAll: cancelAllSchema.parse({ ...ref, commandId: 'all' }),
 }
-const names = { close: 'closePosition', replace: 'replaceOrder', reprice: 'replaceOrder', cancelAll: 'cancelAll' }
+const names = {
+  close: 'closePosition',
+  replace: 'replaceOrder',
+  reprice: 'replaceOrder',
+  cancelAll: 'cancelAll',
+}
 const ask = (world: World, what: keyof typeof commands) =>
   world.queue.add('commands', names[what], commands[what], what)
 
@@ -22,7 +32,13 @@ async function started(seed: number): Promise<World> {
   world.submit()
   await world.advance(1_000)
   world.fill('t1', '180')
-  world.submit({ tradeId: 't2', orderType: 'limit', limitPrice: '150', timeInForce: 'gtc', quantity: '5' })
+  world.submit({
+    tradeId: 't2',
+    orderType: 'limit',
+    limitPrice: '150',
+    timeInForce: 'gtc',
+    quantity: '5',
+  })
   await world.advance(2_000)
   return world
 }
@@ -37,26 +53,34 @@ async function recovering(seed: number): Promise<World> {
   expect(await world.recoveries.isRunning(ref)).toBe(true)
   return world
 }
-const sells = (world: World) => [...world.broker.orders.values()].filter(({ side }) => side === 'sell')
-const isOver = (world: World) => async (): Promise<boolean> => !(await world.recoveries.isRunning(ref))
+const sells = (world: World) =>
+  [...world.broker.orders.values()].filter(({ side }) => side === 'sell')
+const isOver = (world: World) => async (): Promise<boolean> =>
+  !(await world.recoveries.isRunning(ref))
 async function untilOver(world: World): Promise<void> {
   for (let turns = 0; turns < 120 && !(await isOver(world)()); turns += 1) await world.advance(500)
   expect(await isOver(world)()).toBe(true)
 }
 
 describe('FIL-06 a recovery runs', () => {
-  test.each([1, 2, 3])('FIL-06 seed %i: a close waits for it, and is sized by what there is then', async (seed) => {
-    const world = await recovering(seed)
-    ask(world, 'close')
-    await world.advance(1_000)
-    expect(sells(world)).toEqual([])
-    expect(world.queue.whyOf('close')).toBe('the account is being read')
-    const { clientOrderId } = world.broker.placeElsewhere('AAPL', '40', 'sell')
-    world.broker.fill(clientOrderId, '181')
-    await untilOver(world)
-    await world.advance(2_000)
-    expect(sells(world).at(-1)).toMatchObject({ clientOrderId: world.clientOrderId('x1'), quantity: '60' })
-  })
+  test.each([1, 2, 3])(
+    'FIL-06 seed %i: a close waits for it, and is sized by what there is then',
+    async (seed) => {
+      const world = await recovering(seed)
+      ask(world, 'close')
+      await world.advance(1_000)
+      expect(sells(world)).toEqual([])
+      expect(world.queue.whyOf('close')).toBe('the account is being read')
+      const { clientOrderId } = world.broker.placeElsewhere('AAPL', '40', 'sell')
+      world.broker.fill(clientOrderId, '181')
+      await untilOver(world)
+      await world.advance(2_000)
+      expect(sells(world).at(-1)).toMatchObject({
+        clientOrderId: world.clientOrderId('x1'),
+        quantity: '60',
+      })
+    },
+  )
 
   test('FIL-06 a replacement of a quantity waits; one of a price, and a cancel, do not', async () => {
     const world = await recovering(4)
@@ -80,7 +104,10 @@ describe('FIL-06 a recovery runs', () => {
     const world = await recovering(6)
     ask(world, 'cancelAll')
     await world.advance(1_000)
-    expect([...world.broker.orders.values()].map(({ status }) => status)).toEqual(['filled', 'canceled'])
+    expect([...world.broker.orders.values()].map(({ status }) => status)).toEqual([
+      'filled',
+      'canceled',
+    ])
     expect(world.queue.stateOf('cancelAll')).toBe('waiting')
     await untilOver(world)
     await world.advance(2_000)
@@ -102,7 +129,11 @@ describe('FIL-06 a recovery runs', () => {
 
   test('FIL-06 an exit is left alone that is not left over any more once the account has been read', async () => {
     const world = await openWorld({ seed: 8 })
-    const exits = { orderClass: 'bracket', takeProfit: { limitPrice: '200' }, stopLoss: { stopPrice: '150' } } as const
+    const exits = {
+      orderClass: 'bracket',
+      takeProfit: { limitPrice: '200' },
+      stopLoss: { stopPrice: '150' },
+    } as const
     world.submit({ ...exits, timeInForce: 'gtc' })
     await world.advance(1_000)
     world.fill('t1', '180')
@@ -126,4 +157,5 @@ describe('FIL-06 a recovery runs', () => {
 })
 
 /** Another worker's recovery, which goes on. */
-const setMark = (world: World) => (): Promise<void> => world.recoveries.begin(ref, 'elsewhere', 120_000)
+const setMark = (world: World) => (): Promise<void> =>
+  world.recoveries.begin(ref, 'elsewhere', 120_000)

@@ -17,14 +17,17 @@ describe('a job that is given to a second worker', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test.each(upTo(14))('RDQ-01 its lock lapsed before step %s, and it goes on afterwards', async (step) => {
-    const world = await openWorld({ seed: 100 + step, workers: 2 })
-    world.submit()
-    world.freezeAt(ANY_STEP, LOCK_MS + 10_000, step)
-    await world.advance(LOCK_MS + 60_000)
-    expect(world.broker.orders.size).toBe(1)
-    world.fill('t1', '180.5')
-    await world.quiesce()
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-  })
+  test.each(upTo(14))(
+    'RDQ-01 its lock lapsed before step %s, and it goes on afterwards',
+    async (step) => {
+      const world = await openWorld({ seed: 100 + step, workers: 2 })
+      world.submit()
+      world.freezeAt(ANY_STEP, LOCK_MS + 10_000, step)
+      await world.advance(LOCK_MS + 60_000)
+      expect(world.broker.orders.size).toBe(1)
+      world.fill('t1', '180.5')
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    },
+  )
 })

@@ -34,12 +34,16 @@ async function remove(world: World): Promise<void> {
 async function link(world: World): Promise<void> {
   await world.accounts.connect(ref, { accountNumber: world.broker.accountId })
   await world.advance(MINUTE_MS)
-  expect((await world.store.loadConnection('u1', 'broker_1')).orders).toMatchObject([{ id: 't1', endedAt: null }])
+  expect((await world.store.loadConnection('u1', 'broker_1')).orders).toMatchObject([
+    { id: 't1', endedAt: null },
+  ])
 }
 
 const outcomes = async (world: World): Promise<string[]> => {
   const order = await world.order('t1')
-  return order === null ? [] : commandsOf(order).map(({ commandId, outcome }) => `${commandId} ${outcome}`)
+  return order === null
+    ? []
+    : commandsOf(order).map(({ commandId, outcome }) => `${commandId} ${outcome}`)
 }
 
 async function expectNoNews(world: World, doing: () => void): Promise<void> {
@@ -136,7 +140,14 @@ test('C2 the cost of an order that was read anew is as near as its average, whic
   await world.advance(3_000)
   const execute = (...parts: readonly (readonly [quantity: string, price: string])[]): void =>
     parts.forEach(([quantity, price]) => world.fill('t1', price, quantity))
-  execute(['4', '181.19'], ['18', '180.34'], ['1', '180'], ['1', '180'], ['1', '180'], ['2', '173.76'])
+  execute(
+    ['4', '181.19'],
+    ['18', '180.34'],
+    ['1', '180'],
+    ['1', '180'],
+    ['1', '180'],
+    ['2', '173.76'],
+  )
   await world.advance(1_000)
   await remove(world)
   await link(world)
@@ -146,7 +157,10 @@ test('C2 the cost of an order that was read anew is as near as its average, whic
 })
 
 describe('MUL-07 an order from before is listed only after the first reading', () => {
-  /** What was ordered here is left open, and the broker lists it a moment after the account was linked again. */
+  /**
+   * What was ordered here is left open, and the broker lists it a moment after the account was
+   * linked again.
+   */
   async function linkedUnseen(
     seed: number,
     order: Partial<SubmitOrder> = resting,
@@ -191,13 +205,20 @@ describe('MUL-07 an order from before is listed only after the first reading', (
 
   test.each([
     ['executes', (world: World) => world.fill('t1', '180', '40'), 'trade.partialFill'],
-    ['ends', (world: World) => void world.broker.move(world.clientOrderId('t1'), 'canceled'), 'trade.cancelled'],
+    [
+      'ends',
+      (world: World) => void world.broker.move(world.clientOrderId('t1'), 'canceled'),
+      'trade.cancelled',
+    ],
   ])('MUL-07 clients are told to read the state before it %s', async (_, happens, event) => {
     const world = await linkedUnseen(9)
     happens(world)
     await world.advance(1_000)
     const told = world.events()
-    expect(told.slice(told.indexOf(event) - 1, told.indexOf(event) + 1)).toEqual(['state.resync', event])
+    expect(told.slice(told.indexOf(event) - 1, told.indexOf(event) + 1)).toEqual([
+      'state.resync',
+      event,
+    ])
     await world.quiesce()
   })
 
@@ -229,25 +250,29 @@ describe('MUL-07 a removal stops half way, and another account is linked meanwhi
   test.each([
     ['its job comes back', false],
     ['its job is lost', true],
-  ])('MUL-07 what the first account held is forgotten, and the other account is read - %s', async (_, isLost) => {
-    const world = await openWorld({ seed: 7, isWhole: true })
-    world.submit(resting)
-    await world.advance(3_000)
-    // The last worker that could finish the removal dies after it erased the connection.
-    world.at('leases.revoke answered', (process) => process.kill())
-    await world.disconnect('leave')
-    await world.advance(1_000)
-    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
-    if (isLost) world.queue.forget(world.queue.ids().find((id) => id.startsWith('disconnect-')) ?? '')
-    await world.accounts.connect(ref)
-    world.startWorker()
-    await world.advance(5 * MINUTE_MS)
-    const { account, positions, orders } = await world.store.loadConnection('u1', 'broker_1')
-    const { accountId } = world.accounts.brokerOf(ref)
-    expect({ account: account?.brokerAccountId, positions: positions.size, orders }).toEqual({
-      ...{ account: accountId, positions: 0, orders: [] },
-    })
-    const last = world.events().slice(world.events().lastIndexOf('error.brokerDisconnected'))
-    expect(last).toContain('broker.connected')
-  })
+  ])(
+    'MUL-07 what the first account held is forgotten, and the other account is read - %s',
+    async (_, isLost) => {
+      const world = await openWorld({ seed: 7, isWhole: true })
+      world.submit(resting)
+      await world.advance(3_000)
+      // The last worker that could finish the removal dies after it erased the connection.
+      world.at('leases.revoke answered', (process) => process.kill())
+      await world.disconnect('leave')
+      await world.advance(1_000)
+      expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
+      if (isLost)
+        world.queue.forget(world.queue.ids().find((id) => id.startsWith('disconnect-')) ?? '')
+      await world.accounts.connect(ref)
+      world.startWorker()
+      await world.advance(5 * MINUTE_MS)
+      const { account, positions, orders } = await world.store.loadConnection('u1', 'broker_1')
+      const { accountId } = world.accounts.brokerOf(ref)
+      expect({ account: account?.brokerAccountId, positions: positions.size, orders }).toEqual({
+        ...{ account: accountId, positions: 0, orders: [] },
+      })
+      const last = world.events().slice(world.events().lastIndexOf('error.brokerDisconnected'))
+      expect(last).toContain('broker.connected')
+    },
+  )
 })

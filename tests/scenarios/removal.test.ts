@@ -20,12 +20,19 @@ const openAtBroker = (world: World): string[] =>
     ['new', 'accepted', 'partially_filled'].includes(status) ? [clientOrderId] : [],
   )
 
-/** Whatever came of it: nothing of the connection is left but the archive, and the user was told once. */
+/**
+ * Whatever came of it: nothing of the connection is left but the archive, and the user was told
+ * once.
+ */
 async function expectGone(world: World): Promise<void> {
   const { account, positions, orders } = await world.store.loadConnection('u1', 'broker_1')
   // What was asked for since was refused for want of the connection.
   const held = orders.filter(({ status }) => status !== 'denied')
-  expect({ account, positions: positions.size, orders: held }).toEqual({ account: null, positions: 0, orders: [] })
+  expect({ account, positions: positions.size, orders: held }).toEqual({
+    account: null,
+    positions: 0,
+    orders: [],
+  })
   expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
   const events = world.events().filter((event) => event !== 'trade.rejected')
   expect(events.slice(-2)).toEqual(['error.brokerDisconnected', 'state.resync'])
@@ -59,7 +66,9 @@ describe('MUL-07 an account is unlinked with orders open', () => {
     await world.disconnect('cancel')
     world.submit({ tradeId: 't2' })
     await world.advance(MINUTE_MS)
-    expect(world.broker.submissions.map(({ clientOrderId }) => clientOrderId.endsWith('-t1'))).toEqual([true])
+    expect(
+      world.broker.submissions.map(({ clientOrderId }) => clientOrderId.endsWith('-t1')),
+    ).toEqual([true])
     expect(world.told('t2')).toEqual(['trade.rejected'])
     expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
   })
@@ -80,19 +89,27 @@ describe('MUL-07 an account is unlinked with orders open', () => {
   })
 
   const steps = [
-    ...['connections.find', 'connections.find answered', 'store.loadConnection', 'store.loadConnection answered'],
+    ...[
+      'connections.find',
+      'connections.find answered',
+      'store.loadConnection',
+      'store.loadConnection answered',
+    ],
     ...['store.commit', 'store.commit answered', 'controls.remove', 'controls.remove answered'],
     ...['leases.revoke', 'leases.revoke answered', 'broker.cancel', 'broker.cancel answered'],
   ]
-  test.each(steps)('MUL-07 a worker dies at %s: the removal is finished by the next', async (step) => {
-    const world = await opened(4)
-    await world.disconnect('cancel')
-    world.crashAt(step)
-    await world.advance(3 * MINUTE_MS)
-    expect(openAtBroker(world)).toEqual([])
-    await expectGone(world)
-    expect(world.events().filter((event) => event === 'error.brokerDisconnected')).toHaveLength(1)
-  })
+  test.each(steps)(
+    'MUL-07 a worker dies at %s: the removal is finished by the next',
+    async (step) => {
+      const world = await opened(4)
+      await world.disconnect('cancel')
+      world.crashAt(step)
+      await world.advance(3 * MINUTE_MS)
+      expect(openAtBroker(world)).toEqual([])
+      await expectGone(world)
+      expect(world.events().filter((event) => event === 'error.brokerDisconnected')).toHaveLength(1)
+    },
+  )
 })
 
 describe('MUL-07 a removal whose job is gone', () => {
@@ -121,14 +138,20 @@ describe('MUL-07 a removal that is half done', () => {
     await world.accounts.disconnect(other, 'leave')
     await world.settle()
     expect(world.faults.met.get('store.commit refused')).toBe(1)
-    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [{ connectionId: 'broker_1' }] })
+    expect(await world.store.controls.read('u1')).toMatchObject({
+      connections: [{ connectionId: 'broker_1' }],
+    })
     const cash = world.store.snapshot('u1').accounts.map((account) => Number(account.cash))
     expect(cash).toHaveLength(2)
     // Nothing is remembered of an order that was placed elsewhere: its slice is loaded.
     world.broker.fill(world.broker.placeElsewhere('AAPL', '10').brokerOrderId, '180')
     await world.settle()
-    const changed = world.store.log('u1').filter(({ event }) => event === 'portfolio.balanceChanged')
-    expect(changed.map(({ payload }) => payload)).toMatchObject([{ oldBalance: cash[0]! + cash[1]! }])
+    const changed = world.store
+      .log('u1')
+      .filter(({ event }) => event === 'portfolio.balanceChanged')
+    expect(changed.map(({ payload }) => payload)).toMatchObject([
+      { oldBalance: cash[0]! + cash[1]! },
+    ])
     await world.quiesce()
     expect(world.store.snapshot('u1').accounts).toHaveLength(1)
   })
@@ -149,7 +172,9 @@ describe('MUL-07 a removal whose keys are refused', () => {
     await world.disconnect('cancel')
     await world.advance(5 * MINUTE_MS)
     expect(openAtBroker(world)).toHaveLength(1)
-    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [{ connectionId: 'broker_1' }] })
+    expect(await world.store.controls.read('u1')).toMatchObject({
+      connections: [{ connectionId: 'broker_1' }],
+    })
     return world
   }
 
@@ -175,7 +200,9 @@ describe('MUL-07 a removal whose keys are refused', () => {
   test('MUL-07 while it waits, no more jobs of it run than the removal and one check', async () => {
     const world = await refused(9)
     await world.advance(10 * MINUTE_MS)
-    const waiting = world.queue.ids().filter((id) => /^(now-)?check-/.test(id) && world.queue.stateOf(id) === 'waiting')
+    const waiting = world.queue
+      .ids()
+      .filter((id) => /^(now-)?check-/.test(id) && world.queue.stateOf(id) === 'waiting')
     expect(waiting.length).toBeLessThanOrEqual(1)
   })
 })
@@ -240,8 +267,15 @@ describe('MUL-07 what comes after a removal', () => {
 })
 
 describe('MUL-07 work on an order that a removal meets half way', () => {
-  /** The worker stands still at a step of the work that `ask` queues; meanwhile another one removes the connection. */
-  async function overtaken(step: string, skip: number, ask: (world: World) => void): Promise<World> {
+  /**
+   * The worker stands still at a step of the work that `ask` queues; meanwhile another one removes
+   * the connection.
+   */
+  async function overtaken(
+    step: string,
+    skip: number,
+    ask: (world: World) => void,
+  ): Promise<World> {
     const world = await openWorld({ seed: 7, workers: 2, isWhole: true })
     world.submit({ tradeId: 't1', quantity: '100', orderType: 'limit', limitPrice: '180' })
     await world.advance(3_000)
@@ -266,7 +300,12 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
 
   const trade = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1', commandId: 'r1' }
   const replace = (world: World): unknown =>
-    world.queue.add('commands', 'replaceOrder', replaceOrderSchema.parse({ ...trade, limitPrice: '181' }), 'r1')
+    world.queue.add(
+      'commands',
+      'replaceOrder',
+      replaceOrderSchema.parse({ ...trade, limitPrice: '181' }),
+      'r1',
+    )
   const cancel = (world: World): unknown => world.cancel('t1')
 
   test.each([
@@ -289,7 +328,10 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
     await world.advance(MINUTE_MS)
     await world.disconnect('leave')
     await world.advance(MINUTE_MS)
-    await world.accounts.connect({ userId: 'u1', connectionId: 'broker_1' }, { accountNumber: world.broker.accountId })
+    await world.accounts.connect(
+      { userId: 'u1', connectionId: 'broker_1' },
+      { accountNumber: world.broker.accountId },
+    )
     await world.advance(MINUTE_MS)
     world.fill('t1', '171.61', '1')
     await world.quiesce()
@@ -306,7 +348,10 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
     world.broker.correct(world.clientOrderId('t1'), { quantity: '4', price: '183.72' })
     await world.disconnect('leave')
     await world.advance(MINUTE_MS)
-    await world.accounts.connect({ userId: 'u1', connectionId: 'broker_1' }, { accountNumber: world.broker.accountId })
+    await world.accounts.connect(
+      { userId: 'u1', connectionId: 'broker_1' },
+      { accountNumber: world.broker.accountId },
+    )
     await world.quiesce()
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
     const { positions } = await world.store.loadConnection('u1', 'broker_1')
@@ -317,10 +362,14 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
 describe('MUL-07 an account is unlinked while an order of it is quarantined', () => {
   /** Another order has the id of ours; the removal is to cancel first. */
   async function quarantined(): Promise<World> {
-    const [world, other] = [await openWorld({ seed: 14, isWhole: true }), await openWorld({ seed: 14 })]
+    const [world, other] = [
+      await openWorld({ seed: 14, isWhole: true }),
+      await openWorld({ seed: 14 }),
+    ]
     other.submit({ quantity: '99', orderType: 'limit', limitPrice: '150' })
     await other.settle()
-    for (const foreign of other.broker.orders.values()) world.broker.orders.set(foreign.brokerOrderId, foreign)
+    for (const foreign of other.broker.orders.values())
+      world.broker.orders.set(foreign.brokerOrderId, foreign)
     world.submit({ orderType: 'limit', limitPrice: '150' })
     await world.advance(20_000)
     expect((await world.order('t1'))?.setAsideAt).toBeTypeOf('string')
@@ -331,8 +380,14 @@ describe('MUL-07 an account is unlinked while an order of it is quarantined', ()
   test('MUL-07 it is not taken for gone: the removal waits, with an alarm, and nothing is canceled or told', async () => {
     const world = await quarantined()
     await world.quiesce()
-    expect(await world.store.controls.read('u1')).toMatchObject({ connections: [{ connectionId: 'broker_1' }] })
-    expect([openAtBroker(world).length, world.broker.cancels, world.told('t1')]).toEqual([1, [], []])
+    expect(await world.store.controls.read('u1')).toMatchObject({
+      connections: [{ connectionId: 'broker_1' }],
+    })
+    expect([openAtBroker(world).length, world.broker.cancels, world.told('t1')]).toEqual([
+      1,
+      [],
+      [],
+    ])
     expect(world.warnings.join('')).toContain('order.set_aside')
   })
 

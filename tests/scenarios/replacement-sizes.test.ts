@@ -11,7 +11,10 @@ function resize(world: World, commandId: string, quantity: string): void {
   world.queue.add('commands', 'replaceOrder', command, commandId)
 }
 
-/** A buy of 100 that becomes one of 200, and, once that has happened, of `then`; meanwhile 80 execute. */
+/**
+ * A buy of 100 that becomes one of 200, and, once that has happened, of `then`; meanwhile 80
+ * execute.
+ */
 async function overtaken(then: string): Promise<World> {
   const world = await openWorld({ seed: 61 })
   world.submit({ orderType: 'limit', limitPrice: '150' })
@@ -33,7 +36,9 @@ function reprice(world: World, commandId: string, limitPrice: string): void {
 }
 
 const open = (world: World): BrokerOrder[] =>
-  [...world.broker.orders.values()].filter(({ status }) => status === 'new' || status === 'partially_filled')
+  [...world.broker.orders.values()].filter(
+    ({ status }) => status === 'new' || status === 'partially_filled',
+  )
 
 /** The broker executes whatever is open, at 150. */
 function fillOpen(world: World): void {
@@ -41,22 +46,34 @@ function fillOpen(world: World): void {
 }
 
 describe('CAN-05 what executes while a replacement waits for its turn', () => {
-  test.each(['60', '80'])('CAN-05 80 of a total of %s: it is refused, and nothing is sent', async (total) => {
-    const world = await overtaken(total)
-    expect(world.broker.replaces.at(-1)?.clientOrderId).toMatch(/^fc1-\w+-0\.1-t1$/)
-    const message = 'quantity: 80 have executed; the total must be more than that'
-    const results = (await world.order('t1'))?.replaceResults
-    expect(results?.find(({ commandId }) => commandId === 'r2')).toMatchObject({ outcome: 'refused', message })
-    fillOpen(world)
-    await world.quiesce()
-    expect([(await world.order('t1'))?.cumulativeQuantity, world.told('t1').at(-1)]).toEqual(['200', 'trade.filled'])
-  })
+  test.each(['60', '80'])(
+    'CAN-05 80 of a total of %s: it is refused, and nothing is sent',
+    async (total) => {
+      const world = await overtaken(total)
+      expect(world.broker.replaces.at(-1)?.clientOrderId).toMatch(/^fc1-\w+-0\.1-t1$/)
+      const message = 'quantity: 80 have executed; the total must be more than that'
+      const results = (await world.order('t1'))?.replaceResults
+      expect(results?.find(({ commandId }) => commandId === 'r2')).toMatchObject({
+        outcome: 'refused',
+        message,
+      })
+      fillOpen(world)
+      await world.quiesce()
+      expect([(await world.order('t1'))?.cumulativeQuantity, world.told('t1').at(-1)]).toEqual([
+        '200',
+        'trade.filled',
+      ])
+    },
+  )
 
   test('CAN-05 80 of a total of 90: it takes place, and 10 more execute', async () => {
     const world = await overtaken('90')
     fillOpen(world)
     await world.quiesce()
-    expect([(await world.order('t1'))?.cumulativeQuantity, world.told('t1').at(-1)]).toEqual(['90', 'trade.filled'])
+    expect([(await world.order('t1'))?.cumulativeQuantity, world.told('t1').at(-1)]).toEqual([
+      '90',
+      'trade.filled',
+    ])
   })
 })
 
@@ -84,7 +101,11 @@ describe('CAN-05 a replacement of a replacement, of which more has executed than
       expect(open(world).map(({ quantity }) => quantity)).toEqual(['10'])
       fillOpen(world)
       await world.quiesce()
-      expect(await world.order('t1')).toMatchObject({ status: 'filled', quantity: '100', cumulativeQuantity: '100' })
+      expect(await world.order('t1')).toMatchObject({
+        status: 'filled',
+        quantity: '100',
+        cumulativeQuantity: '100',
+      })
     },
   )
 })

@@ -3,7 +3,9 @@ import { openWorld, type World } from './world.ts'
 
 // The rules about averages and costs, shown a violation, as in rules.test.ts.
 
-async function executed(...parts: readonly (readonly [quantity: string, price: string])[]): Promise<World> {
+async function executed(
+  ...parts: readonly (readonly [quantity: string, price: string])[]
+): Promise<World> {
   const world = await openWorld({ seed: 9 })
   world.submit({ quantity: '30', orderType: 'limit', limitPrice: '180' })
   await world.settle()

@@ -17,15 +17,18 @@ describe('a bound that is not kept is found', () => {
       { orderType: 'limit', limitPrice: '180' } as const,
       'C8 an execution of t1 is not in the log for more than 15000 ms',
     ],
-  ])('C8 an execution of %s that the stream dropped, and no poll finds', async (_what, order, finding) => {
-    const world = await openWorld({ seed: 9, planted: blind })
-    await world.advance(60_000)
-    world.submit(order)
-    await world.advance(1_000)
-    world.broker.isMute = true
-    world.fill('t1', '180')
-    await expect(world.advance(60_000)).rejects.toThrow(finding)
-  })
+  ])(
+    'C8 an execution of %s that the stream dropped, and no poll finds',
+    async (_what, order, finding) => {
+      const world = await openWorld({ seed: 9, planted: blind })
+      await world.advance(60_000)
+      world.submit(order)
+      await world.advance(1_000)
+      world.broker.isMute = true
+      world.fill('t1', '180')
+      await expect(world.advance(60_000)).rejects.toThrow(finding)
+    },
+  )
 
   test('C8 an execution before the opening: the bound begins when the exchange opens', async () => {
     const startMs = Date.parse('2024-03-15T13:27:50Z')
@@ -79,7 +82,9 @@ describe('a bound that is not kept is found', () => {
     world.broker.isMute = true
     world.broker.fail('submit', { kind: 'lose_reply' })
     world.submit()
-    await expect(world.advance(120_000)).rejects.toThrow('C8 t1 is at the broker, and not known to be')
+    await expect(world.advance(120_000)).rejects.toThrow(
+      'C8 t1 is at the broker, and not known to be',
+    )
   })
 
   test('C8 a submission that came to nothing, and is not closed', async () => {

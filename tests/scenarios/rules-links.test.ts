@@ -12,7 +12,10 @@ describe('a rule about keys, broken, is found', () => {
     const world = await openWorld({ seed: 9 })
     await world.accounts.rotateKeys(ref, { to: 'good' })
     const { connection, link } = linkedIn(world)
-    world.store.controls.linked = () => ({ connection, link: { ...link!, verified: connection.revision } })
+    world.store.controls.linked = () => ({
+      connection,
+      link: { ...link!, verified: connection.revision },
+    })
     world.submit()
     await expect(world.settle()).rejects.toThrow(
       'MUL-02 w1 calls submit with keys of broker_1 that no check has verified',
@@ -41,9 +44,15 @@ describe('a rule about connections, broken, is found', () => {
     await world.disconnect('leave')
     await world.advance(60_000)
     const store = world.workers[0]!.door('store', world.store, true)
-    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
+    const open = {
+      expectVersion: world.store.versionOf('u1'),
+      fence: { kind: 'version' },
+      events: [],
+    } as const
     void store.commit('u1', { ...open, writes: [{ kind: 'account', account }] })
-    await expect(world.settle()).rejects.toThrow('MUL-07 account of broker_1 is written, and its user was told')
+    await expect(world.settle()).rejects.toThrow(
+      'MUL-07 account of broker_1 is written, and its user was told',
+    )
   })
 
   test.each([
@@ -58,10 +67,21 @@ describe('a rule about connections, broken, is found', () => {
     const order = (await world.order('t1'))!
     await world.disconnect('leave')
     await world.advance(60_000)
-    const unsent = { ...order, id: 't2', placements: [{ ...order.placements[0]!, status: 'denied' as const }] }
+    const unsent = {
+      ...order,
+      id: 't2',
+      placements: [{ ...order.placements[0]!, status: 'denied' as const }],
+    }
     const store = world.workers[0]!.door('store', world.store, true)
-    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
-    void store.commit('u1', { ...open, writes: [{ kind: 'order', order: isSent ? order : unsent }] })
+    const open = {
+      expectVersion: world.store.versionOf('u1'),
+      fence: { kind: 'version' },
+      events: [],
+    } as const
+    void store.commit('u1', {
+      ...open,
+      writes: [{ kind: 'order', order: isSent ? order : unsent }],
+    })
     const said = await world.settle().then(() => '', String)
     expect(said.includes('MUL-07 order of broker_1 is written')).toBe(isSent)
   })
@@ -82,7 +102,9 @@ describe('a rule about connections, broken, is found', () => {
       holders.set('sandbox:account-1', 'u1 broker_1')
     }
     await world.disconnect('leave')
-    await expect(world.quiesce()).rejects.toThrow('MUL-06 sandbox:account-1 is held by u1 broker_1, which is gone')
+    await expect(world.quiesce()).rejects.toThrow(
+      'MUL-06 sandbox:account-1 is held by u1 broker_1, which is gone',
+    )
   })
 
   const about = { brokerConnectionId: 'broker_1', timestamp: '2024-03-15T14:00:00.000Z' }
@@ -91,20 +113,28 @@ describe('a rule about connections, broken, is found', () => {
     payload: { ...about, brokerType: 'alpaca', reason: 'cut', code: 'UNREACHABLE', action: '' },
   } as const satisfies LoggedEvent
   async function tell(world: World, ...events: readonly LoggedEvent[]): Promise<void> {
-    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, writes: [] } as const
+    const open = {
+      expectVersion: world.store.versionOf('u1'),
+      fence: { kind: 'version' },
+      writes: [],
+    } as const
     await world.store.commit('u1', { ...open, events })
   }
 
   test('CON-04 a connection that is told to be away twice', async () => {
     const world = await openWorld({ seed: 9 })
     await tell(world, away, away)
-    await expect(world.quiesce()).rejects.toThrow('CON-04 error.brokerDisconnected of broker_1 twice')
+    await expect(world.quiesce()).rejects.toThrow(
+      'CON-04 error.brokerDisconnected of broker_1 twice',
+    )
   })
 
   test('CON-04 a connection that is up, and was told to be away', async () => {
     const world = await openWorld({ seed: 9 })
     await tell(world, away)
-    await expect(world.quiesce()).rejects.toThrow('CON-04 broker_1 is up, and its user was told that it is not')
+    await expect(world.quiesce()).rejects.toThrow(
+      'CON-04 broker_1 is up, and its user was told that it is not',
+    )
   })
 
   test('CON-04 removed twice is right of a connection that was linked anew between, and never came up', async () => {
@@ -116,7 +146,9 @@ describe('a rule about connections, broken, is found', () => {
     await world.advance(5_000)
     await world.disconnect('leave')
     await world.quiesce()
-    const codes = world.store.log('u1').map(({ payload }) => ('code' in payload ? payload.code : null))
+    const codes = world.store
+      .log('u1')
+      .map(({ payload }) => ('code' in payload ? payload.code : null))
     expect(codes.filter((code) => code === 'REMOVED')).toHaveLength(2)
   })
 })

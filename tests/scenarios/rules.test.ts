@@ -6,7 +6,8 @@ import { intentOf } from '../domain/orders.ts'
 import { taken } from './taken.ts'
 import { openWorld, type World } from './world.ts'
 
-// Each rule that runs watch, shown a violation: state that was tampered with, or a defect planted in what the workers work with.
+// Each rule that runs watch, shown a violation: state that was tampered with, or a defect planted
+// in what the workers work with.
 
 describe('a rule that is broken is found', () => {
   async function filled() {
@@ -41,7 +42,9 @@ describe('a rule that is broken is found', () => {
     const world = await openWorld({ seed: 9, roles: ['orders'], isAdopted: false })
     const intent = intentOf({ tradeId: 'lost' })
     await world.broker.submit({ intent, clientOrderId: clientOrderIdOf('u1', 'lost') })
-    await expect(world.quiesce({ withinMs: 1_000 })).rejects.toThrow('S2 lost is at the broker, and there is no intent')
+    await expect(world.quiesce({ withinMs: 1_000 })).rejects.toThrow(
+      'S2 lost is at the broker, and there is no intent',
+    )
   })
 
   test('C4 a trade that is quarantined, and whose own order has ended at the broker', async () => {
@@ -49,7 +52,11 @@ describe('a rule that is broken is found', () => {
     world.submit()
     await world.settle()
     const { version, slice } = await world.store.loadSlice('u1', address)
-    const order = { ...slice.order!, status: 'submitting', setAsideAt: '2024-03-15T14:00:00Z' } as const
+    const order = {
+      ...slice.order!,
+      status: 'submitting',
+      setAsideAt: '2024-03-15T14:00:00Z',
+    } as const
     const open = { expectVersion: version, fence: { kind: 'version' }, events: [] } as const
     await world.store.commit('u1', { ...open, writes: [{ kind: 'order', order }] })
     world.broker.orders.set('b-1', { ...world.broker.orders.get('b-1')!, status: 'canceled' })
@@ -79,7 +86,14 @@ describe('a rule that is broken is found', () => {
     world.broker.fill(world.broker.placeElsewhere('AAPL', '10').brokerOrderId, '180')
     await world.settle()
     const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
-    world.submit({ orderClass: 'oco', orderType: 'limit', side: 'sell', quantity: '10', timeInForce: 'gtc', ...exits })
+    world.submit({
+      orderClass: 'oco',
+      orderType: 'limit',
+      side: 'sell',
+      quantity: '10',
+      timeInForce: 'gtc',
+      ...exits,
+    })
     await world.settle()
     world.broker.changeSymbol('AAPL', 'AAPLX')
     await expect(world.quiesce()).rejects.toThrow(/C6 b-\d protects AAPL, of which nothing is held/)
@@ -103,10 +117,24 @@ function rogueIn(world: World) {
   return {
     store,
     claim: (exposure: Exposure = 'adds') => {
-      const { revision } = world.store.controls.linked({ userId: 'u1', connectionId: 'broker_1' })!.connection
-      const who = { kind: 'take', tradeId: 't1', by: 'rogue', connectionId: 'broker_1', revision } as const
+      const { revision } = world.store.controls.linked({
+        userId: 'u1',
+        connectionId: 'broker_1',
+      })!.connection
+      const who = {
+        kind: 'take',
+        tradeId: 't1',
+        by: 'rogue',
+        connectionId: 'broker_1',
+        revision,
+      } as const
       const take = { ...who, exposure, budget: true, pace: null, first: false }
-      return store.commit('u1', { expectVersion: world.store.versionOf('u1'), fence: take, writes: [], events: [] })
+      return store.commit('u1', {
+        expectVersion: world.store.versionOf('u1'),
+        fence: take,
+        writes: [],
+        events: [],
+      })
     },
     send: (over: Parameters<typeof intentOf>[0] = {}) =>
       broker.submit({ intent: intentOf(over), clientOrderId: clientOrderIdOf('u1', 't1') }),
@@ -114,7 +142,12 @@ function rogueIn(world: World) {
 }
 
 describe('a rule about what is sent, broken, is found', () => {
-  const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00Z' } as const
+  const halt = {
+    allows: 'nothing',
+    by: 'ops',
+    reason: 'drill',
+    at: '2024-03-15T14:00:00Z',
+  } as const
   const user = { scope: 'user', userId: 'u1' } as const
 
   test('S3 a claim of what has ended', async () => {
@@ -167,8 +200,15 @@ describe('a rule about what is sent, broken, is found', () => {
     const position = world.store.positionOf('u1', 'broker_1', 'AAPL')!
     world.store.positionOf = () => ({ ...position, quantity: dec('40.617371018') })
     const of = { userId: 'u1', connectionId: 'broker_1', tradeId: 'x1', commandId: 'close-x1' }
-    world.queue.add('commands', 'closePosition', closePositionSchema.parse({ ...of, symbol: 'AAPL' }), 'close-x1')
-    await expect(world.settle()).rejects.toThrow('S20 x1 is to close a position, and is claimed for more')
+    world.queue.add(
+      'commands',
+      'closePosition',
+      closePositionSchema.parse({ ...of, symbol: 'AAPL' }),
+      'close-x1',
+    )
+    await expect(world.settle()).rejects.toThrow(
+      'S20 x1 is to close a position, and is claimed for more',
+    )
   })
 
   test('S17 a request of somebody who has read that everybody is halted', async () => {
@@ -176,7 +216,9 @@ describe('a rule about what is sent, broken, is found', () => {
     await world.store.controls.setHalt({ scope: 'global' }, halt)
     const { claim, send } = rogueIn(world)
     void claim().then(() => send())
-    await expect(world.settle()).rejects.toThrow('S17 t1 is sent, and its claim had read that everybody is halted')
+    await expect(world.settle()).rejects.toThrow(
+      'S17 t1 is sent, and its claim had read that everybody is halted',
+    )
   })
 
   test('S17 halt() that calls itself complete while a submission has no outcome', async () => {
@@ -203,7 +245,12 @@ describe('a rule about what is sent, broken, is found', () => {
 })
 
 describe('a rule about replacements and limits, broken, is found', () => {
-  const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00Z' } as const
+  const halt = {
+    allows: 'nothing',
+    by: 'ops',
+    reason: 'drill',
+    at: '2024-03-15T14:00:00Z',
+  } as const
   const user = { scope: 'user', userId: 'u1' } as const
   async function resting(): Promise<World> {
     const world = await openWorld({ seed: 9 })
@@ -220,9 +267,21 @@ describe('a rule about replacements and limits, broken, is found', () => {
   test('S3 a replacement that is sent without leave', async () => {
     const world = await resting()
     const broker = world.workers[0]!.door('broker', world.broker, false, 'u1 broker_1')
-    const terms = { quantity: null, limitPrice: dec('151'), stopPrice: null, trail: null, timeInForce: null }
-    void broker.replace({ brokerOrderId: 'b-1', clientOrderId: clientOrderIdOf('u1', 't1', '0.1'), terms })
-    await expect(world.settle()).rejects.toThrow('S3 a replacement of t1 is sent without leave of its own')
+    const terms = {
+      quantity: null,
+      limitPrice: dec('151'),
+      stopPrice: null,
+      trail: null,
+      timeInForce: null,
+    }
+    void broker.replace({
+      brokerOrderId: 'b-1',
+      clientOrderId: clientOrderIdOf('u1', 't1', '0.1'),
+      terms,
+    })
+    await expect(world.settle()).rejects.toThrow(
+      'S3 a replacement of t1 is sent without leave of its own',
+    )
   })
 
   test('S17 a script that gives leave to change without looking at the halts of its slot', async () => {
@@ -268,7 +327,8 @@ describe('a rule about replacements and limits, broken, is found', () => {
     const world = await openWorld({ seed: 9 })
     await world.limit('u1', { positionNotionalMax: '1000' })
     await world.store.controls.setLimits(user, null) // and so nobody judges by it
-    for (const tradeId of ['t1', 't2']) world.submit({ tradeId, orderType: 'limit', limitPrice: '100', quantity: '6' })
+    for (const tradeId of ['t1', 't2'])
+      world.submit({ tradeId, orderType: 'limit', limitPrice: '100', quantity: '6' })
     await world.settle()
     world.fill('t1', '100')
     await world.settle()
@@ -277,12 +337,21 @@ describe('a rule about replacements and limits, broken, is found', () => {
   })
 
   test('S19 a position over two accounts that executions take over the limit of their user', async () => {
-    const accounts = ['broker_1', 'broker_2'].map((connectionId) => ({ userId: 'u1', connectionId }))
+    const accounts = ['broker_1', 'broker_2'].map((connectionId) => ({
+      userId: 'u1',
+      connectionId,
+    }))
     const world = await openWorld({ seed: 9, accounts })
     await world.limit('u1', { positionNotionalMax: '1000' })
     await world.store.controls.setLimits(user, null) // and so nobody judges by it
     for (const { connectionId } of accounts)
-      world.submit({ tradeId: `t-${connectionId}`, connectionId, orderType: 'limit', limitPrice: '100', quantity: '6' })
+      world.submit({
+        tradeId: `t-${connectionId}`,
+        connectionId,
+        orderType: 'limit',
+        limitPrice: '100',
+        quantity: '6',
+      })
     await world.settle()
     world.fill('t-broker_1', '100', '6', accounts[0])
     await world.settle()
@@ -303,11 +372,18 @@ describe('a rule about what is read, broken, is found', () => {
 
   test('S13 a portfolio that could not be read, taken for one without positions', async () => {
     const world = await holding((broker) => {
-      const nothing = { brokerAccountId: 'account-1', currency: 'USD', cash: dec('82000'), positions: [] }
+      const nothing = {
+        brokerAccountId: 'account-1',
+        currency: 'USD',
+        cash: dec('82000'),
+        positions: [],
+      }
       return taken(broker, { readPortfolio: () => broker.readPortfolio().catch(() => nothing) })
     })
     world.broker.fail('readPortfolio', { kind: 'error_before' }, { times: Infinity })
-    await expect(world.advance(300_000)).rejects.toThrow('S13 AAPL becomes 0, and no complete reading shows it')
+    await expect(world.advance(300_000)).rejects.toThrow(
+      'S13 AAPL becomes 0, and no complete reading shows it',
+    )
   })
 
   test('S13 activities that could not be read, taken for none', async () => {
@@ -316,26 +392,41 @@ describe('a rule about what is read, broken, is found', () => {
     )
     world.broker.fail('listActivities', { kind: 'error_before' }, { times: Infinity })
     world.broker.deposit('500')
-    await expect(world.advance(300_000)).rejects.toThrow('S13 cash becomes 82500, and no complete reading shows it')
+    await expect(world.advance(300_000)).rejects.toThrow(
+      'S13 cash becomes 82500, and no complete reading shows it',
+    )
   })
 
   test('S13 a page of several, taken for all of them', async () => {
     const world = await holding((broker) =>
-      taken(broker, { readPortfolio: async () => ({ ...(await broker.readPortfolio()), positions: [] }) }),
+      taken(broker, {
+        readPortfolio: async () => ({ ...(await broker.readPortfolio()), positions: [] }),
+      }),
     )
-    await expect(world.advance(300_000)).rejects.toThrow('S13 AAPL becomes 0, and the reading shows 100')
+    await expect(world.advance(300_000)).rejects.toThrow(
+      'S13 AAPL becomes 0, and the reading shows 100',
+    )
   })
 
   test('S13 cash that moves with an order of which nothing is booked', async () => {
     const world = await holding()
-    const [order, account] = [world.store.orderOf('u1', 't1')!, world.store.accountOf('u1', 'broker_1')!]
+    const [order, account] = [
+      world.store.orderOf('u1', 't1')!,
+      world.store.accountOf('u1', 'broker_1')!,
+    ]
     const writes = [
       { kind: 'order', order: { ...order, status: 'submitted' } },
       { kind: 'account', account: { ...account, cash: dec('1') } },
     ] as const
-    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
+    const open = {
+      expectVersion: world.store.versionOf('u1'),
+      fence: { kind: 'version' },
+      events: [],
+    } as const
     void rogueIn(world).store.commit('u1', { ...open, writes })
-    await expect(world.settle()).rejects.toThrow('S13 cash becomes 1 with an order of which nothing is booked')
+    await expect(world.settle()).rejects.toThrow(
+      'S13 cash becomes 1 with an order of which nothing is booked',
+    )
   })
 
   test('S13 a holding that begins anew with an execution', async () => {
@@ -349,10 +440,21 @@ describe('a rule about what is read, broken, is found', () => {
     }
     const writes = [
       { kind: 'order', order },
-      { kind: 'position', connectionId: 'broker_1', symbol: 'AAPL', position: { ...position, quantity: dec('5') } },
+      {
+        kind: 'position',
+        connectionId: 'broker_1',
+        symbol: 'AAPL',
+        position: { ...position, quantity: dec('5') },
+      },
     ] as const
-    const open = { expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] } as const
+    const open = {
+      expectVersion: world.store.versionOf('u1'),
+      fence: { kind: 'version' },
+      events: [],
+    } as const
     void rogueIn(world).store.commit('u1', { ...open, writes })
-    await expect(world.settle()).rejects.toThrow('S13 AAPL becomes 5 from 100 with an order that executed 5')
+    await expect(world.settle()).rejects.toThrow(
+      'S13 AAPL becomes 5 from 100 with an order that executed 5',
+    )
   })
 })

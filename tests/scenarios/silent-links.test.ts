@@ -16,8 +16,9 @@ import { notice, SECRET, signed } from '../relay/harness.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { RedisLine } from '../support/redis-line.ts'
 
-// P8: every link of a process goes silent at once, without closing, as behind a firewall that forgot them. Connections that are made
-// afterwards get through. The timings are those of production.
+// P8: every link of a process goes silent at once, without closing, as behind a firewall that
+// forgot them. Connections that are made afterwards get through. The timings are those of
+// production.
 
 /** From the moment of silence until the process does its work again. */
 const REPLACED_MS_MAX = 15_000
@@ -54,7 +55,8 @@ async function expectTold(probePort: number): Promise<void> {
   const until = (status: number): Promise<void> =>
     vi.waitFor(
       async () => {
-        if ((await readyz(probePort)) !== status) throw new Error(`/readyz did not answer ${status} in time`)
+        if ((await readyz(probePort)) !== status)
+          throw new Error(`/readyz did not answer ${status} in time`)
       },
       { timeout: REPLACED_MS_MAX, interval: 20 },
     )
@@ -69,7 +71,12 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
   }) => {
     const line = await openLine({ onTestFinished })
     const config = readRelayConfig({
-      ...{ REDIS_URL: line.url, LISTEN_HOST: '127.0.0.1', RELAY_PORT: '0', JWT_HS256_SECRET: SECRET },
+      ...{
+        REDIS_URL: line.url,
+        LISTEN_HOST: '127.0.0.1',
+        RELAY_PORT: '0',
+        JWT_HS256_SECRET: SECRET,
+      },
     })
     const relay = await startRelay(config, { clock: systemClock, random: systemRandomness, log })
     onTestFinished(() => relay[Symbol.asyncDispose]())
@@ -79,13 +86,19 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
       const socket = io(relay.url, { forceNew: true, auth: { token, lastEventId: '' } })
       onTestFinished(() => void socket.disconnect())
       socket.on('connection.authorized', () => heard.push('authorized'))
-      socket.on('broker.connected', (payload: { brokerConnectionId: string }) => heard.push(payload.brokerConnectionId))
+      socket.on('broker.connected', (payload: { brokerConnectionId: string }) =>
+        heard.push(payload.brokerConnectionId),
+      )
       return heard
     }
     const store = createStore(redis.connect())
     const tell = async (n: number): Promise<unknown> =>
       store.commit('silent-user', {
-        ...{ expectVersion: await store.version('silent-user'), fence: { kind: 'version' }, writes: [] },
+        ...{
+          expectVersion: await store.version('silent-user'),
+          fence: { kind: 'version' },
+          writes: [],
+        },
         events: [notice(n)],
       })
     const old = await open()
@@ -99,11 +112,16 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     const young = await open()
     await expect.poll(() => young, { timeout: REPLACED_MS_MAX }).toEqual(['authorized'])
     await tell(3)
-    await expect.poll(() => [old.at(-1), young.at(-1)], { timeout: REPLACED_MS_MAX }).toEqual(['b3', 'b3'])
+    await expect
+      .poll(() => [old.at(-1), young.at(-1)], { timeout: REPLACED_MS_MAX })
+      .toEqual(['b3', 'b3'])
     expect(silentMs()).toBeLessThan(REPLACED_MS_MAX)
   })
 
-  test.for([['no job waits', null] as const, ['the next job is due in an hour', 3_600_000] as const])(
+  test.for([
+    ['no job waits', null] as const,
+    ['the next job is due in an hour', 3_600_000] as const,
+  ])(
     'P8 workers, %s: not ready meanwhile, and within 15 s they take jobs',
     async ([, delay], { expect, onTestFinished }) => {
       const own = await startRedis()
@@ -125,7 +143,9 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
       // Not a job of this queue: whoever takes it refuses it at once.
       const taken = async (): Promise<string> => {
         const job = await queue.add('unheard', {})
-        await expect.poll(() => job.getState(), { timeout: REPLACED_MS_MAX, interval: 20 }).toBe('failed')
+        await expect
+          .poll(() => job.getState(), { timeout: REPLACED_MS_MAX, interval: 20 })
+          .toBe('failed')
         return 'taken'
       }
       await taken()
@@ -181,7 +201,10 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
       return [name, silentMs() < CALL_MS_MAX ? error : 'late']
     })
     for (const [name, answer] of await Promise.all(answers))
-      expect([name, answer === 'answered' || answer instanceof UnavailableError]).toEqual([name, true])
+      expect([name, answer === 'answered' || answer instanceof UnavailableError]).toEqual([
+        name,
+        true,
+      ])
     const submit = (): Promise<string> =>
       producer.submitOrder(orderOf({ tradeId: 'silent' })).then(
         () => 'queued',
@@ -199,7 +222,9 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     line.newcomers = 'silent'
     const vaultKeys = [{ kid: 't', key: new Uint8Array(32).fill(3) }]
     const atMs = performance.now()
-    await expect(createProducer({ redisUrl: line.url, vaultKeys, log })).rejects.toThrow(/did not answer within/)
+    await expect(createProducer({ redisUrl: line.url, vaultKeys, log })).rejects.toThrow(
+      /did not answer within/,
+    )
     expect(performance.now() - atMs).toBeLessThan(11_000)
     // Longer than the pause before an attempt: whoever still tries is connected by then.
     line.newcomers = 'pass'
@@ -207,14 +232,19 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     expect(line.open).toBe(0)
   })
 
-  test('P8 dashboard: not ready meanwhile, and within 15 s its pages come', async ({ expect, onTestFinished }) => {
+  test('P8 dashboard: not ready meanwhile, and within 15 s its pages come', async ({
+    expect,
+    onTestFinished,
+  }) => {
     const line = await openLine({ onTestFinished })
     const dashboard = await startedDashboard(line, log)
     onTestFinished(() => dashboard[Symbol.asyncDispose]())
     const site = `http://127.0.0.1:${dashboard.port}`
     const body = new URLSearchParams({ name: 'ann', password: PASSWORD })
     const cookie =
-      (await fetch(`${site}/login`, { method: 'POST', body, redirect: 'manual' })).headers.get('set-cookie') ?? ''
+      (await fetch(`${site}/login`, { method: 'POST', body, redirect: 'manual' })).headers.get(
+        'set-cookie',
+      ) ?? ''
     const silentMs = silenced(line)
     await expectTold(dashboard.probePort)
     const page = await fetch(`${site}/attention`, { headers: { cookie } })

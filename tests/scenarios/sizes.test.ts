@@ -8,12 +8,18 @@ import { openWorld, type World } from './world.ts'
 const of = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1' }
 
 const open = (world: World): BrokerOrder[] =>
-  [...world.broker.orders.values()].filter(({ status }) => status === 'new' || status === 'partially_filled')
+  [...world.broker.orders.values()].filter(
+    ({ status }) => status === 'new' || status === 'partially_filled',
+  )
 
 type Sizing = 'own' | 'total'
 
 /** A replacement of a partly executed limit order of 100; `during` executes while it is sent. */
-async function replaced(sizing: Sizing, during: string, disturb: (world: World) => void): Promise<World> {
+async function replaced(
+  sizing: Sizing,
+  during: string,
+  disturb: (world: World) => void,
+): Promise<World> {
   const world = await openWorld({ seed: 5 })
   world.broker.replaceSizing = sizing
   world.submit({ orderType: 'limit', limitPrice: '150', timeInForce: 'gtc' })
@@ -47,18 +53,28 @@ async function expectWhole(world: World): Promise<void> {
   expect(open(world).map(({ quantity }) => quantity)).toEqual(['50'])
   for (const one of open(world)) world.broker.fill(one.clientOrderId, '151')
   await world.quiesce()
-  expect(await world.order('t1')).toMatchObject({ status: 'filled', quantity: '100', cumulativeQuantity: '100' })
+  expect(await world.order('t1')).toMatchObject({
+    status: 'filled',
+    quantity: '100',
+    cumulativeQuantity: '100',
+  })
   expect(world.anomalies()).toEqual([])
 }
 
-describe.each(['replace.answered', 'replace.recorded'])('CAN-05 the job of a replacement is lost at %s', (step) => {
-  test.each([
-    ['too large', 'own', '20'],
-    ['too small', 'total', '20'],
-  ] as const)('RDQ-02 CAN-05 the new order is %s: its size is corrected all the same', async (_how, sizing, during) => {
-    await expectWhole(await abandoned(step, sizing, during))
-  })
-})
+describe.each(['replace.answered', 'replace.recorded'])(
+  'CAN-05 the job of a replacement is lost at %s',
+  (step) => {
+    test.each([
+      ['too large', 'own', '20'],
+      ['too small', 'total', '20'],
+    ] as const)(
+      'RDQ-02 CAN-05 the new order is %s: its size is corrected all the same',
+      async (_how, sizing, during) => {
+        await expectWhole(await abandoned(step, sizing, during))
+      },
+    )
+  },
+)
 
 describe('CAN-05 the job of a replacement is lost before it is sent', () => {
   test.each(['own', 'total'] as const)(
@@ -79,19 +95,27 @@ describe('CAN-05 the correction of a size', () => {
     ['replace.sending', 0],
     ['replace.answered', 1],
     ['replace.recorded', 1],
-  ] as const)('RDQ-02 CAN-05 its job is lost at %s: it is corrected all the same, once', async (step, skip) => {
-    const world = await abandoned(step, 'own', '20', skip)
-    await expectWhole(world)
-    expect(world.broker.orders.size).toBe(3)
-  })
+  ] as const)(
+    'RDQ-02 CAN-05 its job is lost at %s: it is corrected all the same, once',
+    async (step, skip) => {
+      const world = await abandoned(step, 'own', '20', skip)
+      await expectWhole(world)
+      expect(world.broker.orders.size).toBe(3)
+    },
+  )
 
-  const refuse = (world: World): void => void world.broker.fail('replace', { kind: 'refuse' }, { skip: 1 })
+  const refuse = (world: World): void =>
+    void world.broker.fail('replace', { kind: 'refuse' }, { skip: 1 })
 
   test('CAN-05 is refused, and the order is too small: the order is for as much as that, and its user is told', async () => {
     const world = await replaced('total', '20', refuse)
     await world.advance(60_000)
     expect(open(world).map(({ quantity }) => quantity)).toEqual(['20'])
-    expect(await world.order('t1')).toMatchObject({ status: 'partially_filled', quantity: '70', replaces: [] })
+    expect(await world.order('t1')).toMatchObject({
+      status: 'partially_filled',
+      quantity: '70',
+      replaces: [],
+    })
     expect(world.told('t1').filter((event) => event === 'trade.replaced')).toHaveLength(2)
     await world.quiesce()
   })
@@ -116,11 +140,16 @@ describe('CAN-05 the correction of a size', () => {
     const command = replaceOrderSchema.parse({ ...of, commandId: 'r1', limitPrice: '151' })
     world.queue.add('commands', 'replaceOrder', command, 'r1')
     await world.advance(2_000)
-    // Of 100 there are 35 left then, and the broker takes no size below the 40 that its order has executed.
+    // Of 100 there are 35 left then, and the broker takes no size below the 40 that its order has
+    // executed.
     for (const one of open(world)) world.broker.fill(one.clientOrderId, '151', '40')
     await world.advance(30_000)
     expect(open(world).map(({ quantity }) => quantity)).toEqual(['70'])
-    expect(await world.order('t1')).toMatchObject({ status: 'partially_filled', quantity: '95', replaces: [] })
+    expect(await world.order('t1')).toMatchObject({
+      status: 'partially_filled',
+      quantity: '95',
+      replaces: [],
+    })
     await world.quiesce()
   })
 })

@@ -7,7 +7,10 @@ const ref = { userId: 'u1', connectionId: 'broker_1' }
 const stop = (tradeId: string, stopPrice: string) =>
   ({ tradeId, side: 'sell', orderType: 'stop', stopPrice, quantity: '5' }) as const
 
-/** What clients are told of the stop of the position in AAPL, one entry for each event that says anything of a stop. */
+/**
+ * What clients are told of the stop of the position in AAPL, one entry for each event that says
+ * anything of a stop.
+ */
 const stopsTold = (world: World): unknown[] =>
   world.store.log('u1').flatMap(({ event, payload }) => {
     const { position, updates } = payload as Record<string, Record<string, unknown> | undefined>
@@ -15,7 +18,8 @@ const stopsTold = (world: World): unknown[] =>
     return said !== undefined && 'stopLossPrice' in said ? [said['stopLossPrice']] : []
   })
 const stopShown = async (world: World) =>
-  (await world.store.loadConnection(ref.userId, ref.connectionId)).positions.get('AAPL')?.stopLossPrice
+  (await world.store.loadConnection(ref.userId, ref.connectionId)).positions.get('AAPL')
+    ?.stopLossPrice
 
 async function buy(world: World, tradeId: string): Promise<void> {
   world.submit({ tradeId, quantity: '10' })

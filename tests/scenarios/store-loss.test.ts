@@ -4,11 +4,19 @@ import { Subscriber } from './world/subscriber.ts'
 
 /** Steps of a submission and its execution at which the store is disturbed. */
 const STEPS = [
-  ...['submit.dequeued', 'submit.claimed', 'broker.submit', 'broker.submit answered', 'submit.recorded'],
+  ...[
+    'submit.dequeued',
+    'submit.claimed',
+    'broker.submit',
+    'broker.submit answered',
+    'submit.recorded',
+  ],
   ...['update.received', 'update.committed'],
 ]
 
-/** One order from its job to its execution; `disturb` happens when a worker is about to take `step`. */
+/**
+ * One order from its job to its execution; `disturb` happens when a worker is about to take `step`.
+ */
 async function run(seed: number, step: string, disturb: (world: World) => void): Promise<World> {
   const world = await openWorld({ seed })
   for (const tradeId of ['t0', 't00']) {
@@ -30,10 +38,13 @@ async function run(seed: number, step: string, disturb: (world: World) => void):
   return world
 }
 
-/** However the store was disturbed: one order at the broker, and everything as the broker has it. */
+/**
+ * However the store was disturbed: one order at the broker, and everything as the broker has it.
+ */
 async function expectLevel(world: World): Promise<void> {
   await world.advance(30_000)
-  if ([...world.broker.orders.values()].some(({ status }) => status !== 'filled')) world.fill('t1', '180')
+  if ([...world.broker.orders.values()].some(({ status }) => status !== 'filled'))
+    world.fill('t1', '180')
   await world.quiesce()
   expect(world.broker.orders.size).toBe(3)
   expect((await world.order('t1'))?.status).toBe('filled')
@@ -73,17 +84,20 @@ describe('RDQ-04 the first reading of an account is lost, and the lease is not',
 })
 
 describe('RDQ-04 what the session remembers of having written is lost', () => {
-  test.each([1, 2, 3])('RDQ-04 an order that had ended, the last %i commits: it ends again', async (count) => {
-    const world = await openWorld({ seed: 43 })
-    world.submit({ orderType: 'limit', limitPrice: '180' })
-    await world.advance(5_000)
-    world.cancel()
-    await world.advance(5_000)
-    world.store.loseLast(count)
-    await world.advance(60_000)
-    await world.quiesce()
-    expect((await world.order('t1'))?.status).toBe('canceled')
-  })
+  test.each([1, 2, 3])(
+    'RDQ-04 an order that had ended, the last %i commits: it ends again',
+    async (count) => {
+      const world = await openWorld({ seed: 43 })
+      world.submit({ orderType: 'limit', limitPrice: '180' })
+      await world.advance(5_000)
+      world.cancel()
+      await world.advance(5_000)
+      world.store.loseLast(count)
+      await world.advance(60_000)
+      await world.quiesce()
+      expect((await world.order('t1'))?.status).toBe('canceled')
+    },
+  )
 })
 
 describe('RDQ-04 what clients were told is lost', () => {
@@ -104,51 +118,63 @@ describe('RDQ-04 what clients were told is lost', () => {
     return { world, live, away, leftAt }
   }
   const told = ({ heard }: Subscriber): string[] => heard.filter((one) => typeof one === 'string')
-  const chain = ({ heard }: Subscriber) => heard.flatMap((one) => (typeof one === 'string' ? [] : [one]))
+  const chain = ({ heard }: Subscriber) =>
+    heard.flatMap((one) => (typeof one === 'string' ? [] : [one]))
 
-  test.each([1, 2])('RDQ-04 the last %i commits: one resync for who saw them, none for who did not', async (count) => {
-    const { world, live, away, leftAt } = await watched()
-    const before = live.heard.length
-    world.store.loseLast(count)
-    const lostTo = world.store.lastEventId('u1')
-    expect(lostTo >= leftAt).toBe(true)
-    await world.quiesce()
-    world.fill('t1', '182')
-    await world.quiesce()
-    live.publish()
-    await live.stream.check()
-    await away.start(leftAt)
-    expect(live.heard.slice(before, before + 2)).toEqual(['state.resync', 'state.sync'])
-    expect(told(live)).toEqual(['state.resync', 'state.sync'])
-    expect(told(away)).toEqual([])
-    // Nothing is missing: what was executed is told again behind the resync, in order and to the end.
-    expect(chain(away).at(-1)?.id).toBe(world.store.lastEventId('u1'))
-    expect(world.told('t1').at(-1)).toBe('trade.filled')
-  })
+  test.each([1, 2])(
+    'RDQ-04 the last %i commits: one resync for who saw them, none for who did not',
+    async (count) => {
+      const { world, live, away, leftAt } = await watched()
+      const before = live.heard.length
+      world.store.loseLast(count)
+      const lostTo = world.store.lastEventId('u1')
+      expect(lostTo >= leftAt).toBe(true)
+      await world.quiesce()
+      world.fill('t1', '182')
+      await world.quiesce()
+      live.publish()
+      await live.stream.check()
+      await away.start(leftAt)
+      expect(live.heard.slice(before, before + 2)).toEqual(['state.resync', 'state.sync'])
+      expect(told(live)).toEqual(['state.resync', 'state.sync'])
+      expect(told(away)).toEqual([])
+      // Nothing is missing: what was executed is told again behind the resync, in order and to the
+      // end.
+      expect(chain(away).at(-1)?.id).toBe(world.store.lastEventId('u1'))
+      expect(world.told('t1').at(-1)).toBe('trade.filled')
+    },
+  )
 
-  test.each([1, 3])('RDQ-04 only the last %i events, not the state: one resync for who lacks them', async (count) => {
-    const { world, live, away, leftAt } = await watched()
-    const before = live.heard.length
-    world.store.loseLogEnd('u1', count)
-    await live.stream.check()
-    await away.start(leftAt)
-    expect(live.heard).toHaveLength(before)
-    expect(told(away)).toEqual(['state.resync', 'state.sync'])
-    const { connectionId, ...rest } = { connectionId: 'broker_1', orderId: 't1', symbol: 'AAPL' }
-    const { slice, version } = await world.store.loadSlice('u1', { connectionId, ...rest })
-    expect(slice.position?.quantity).toBe('60')
-    const notice = { brokerType: 'alpaca', brokerConnectionId: connectionId, timestamp: '2024-03-15T14:00:00.000Z' }
-    await world.store.commit('u1', {
-      ...{ expectVersion: version, fence: { kind: 'version' }, writes: [] },
-      events: [{ event: 'broker.connected', payload: { ...notice, brokerType: 'alpaca' } }],
-    })
-    const late = new Subscriber(world.store)
-    await late.start(leftAt) // the hole is inside the log now
-    for (const one of [live, away]) await one.stream.check()
-    expect(told(live)).toEqual([])
-    for (const one of [away, late]) expect(told(one)).toEqual(['state.resync', 'state.sync'])
-    for (const one of [live, away]) expect(chain(one).at(-1)?.event).toBe('broker.connected')
-  })
+  test.each([1, 3])(
+    'RDQ-04 only the last %i events, not the state: one resync for who lacks them',
+    async (count) => {
+      const { world, live, away, leftAt } = await watched()
+      const before = live.heard.length
+      world.store.loseLogEnd('u1', count)
+      await live.stream.check()
+      await away.start(leftAt)
+      expect(live.heard).toHaveLength(before)
+      expect(told(away)).toEqual(['state.resync', 'state.sync'])
+      const { connectionId, ...rest } = { connectionId: 'broker_1', orderId: 't1', symbol: 'AAPL' }
+      const { slice, version } = await world.store.loadSlice('u1', { connectionId, ...rest })
+      expect(slice.position?.quantity).toBe('60')
+      const notice = {
+        brokerType: 'alpaca',
+        brokerConnectionId: connectionId,
+        timestamp: '2024-03-15T14:00:00.000Z',
+      }
+      await world.store.commit('u1', {
+        ...{ expectVersion: version, fence: { kind: 'version' }, writes: [] },
+        events: [{ event: 'broker.connected', payload: { ...notice, brokerType: 'alpaca' } }],
+      })
+      const late = new Subscriber(world.store)
+      await late.start(leftAt) // the hole is inside the log now
+      for (const one of [live, away]) await one.stream.check()
+      expect(told(live)).toEqual([])
+      for (const one of [away, late]) expect(told(one)).toEqual(['state.resync', 'state.sync'])
+      for (const one of [live, away]) expect(chain(one).at(-1)?.event).toBe('broker.connected')
+    },
+  )
 })
 
 describe('RDQ-05 everything is lost', () => {
@@ -165,26 +191,32 @@ describe('RDQ-05 everything is lost', () => {
     expect(world.told('t1')).not.toContain('trade.rejected')
     world.fill('t1', '180')
     await world.quiesce()
-    expect([world.broker.submissions.length, (await world.order('t1'))?.status]).toEqual([1, 'filled'])
+    expect([world.broker.submissions.length, (await world.order('t1'))?.status]).toEqual([
+      1,
+      'filled',
+    ])
   })
 
-  test.each(STEPS)('RDQ-05 at %s: nothing is sent twice, and the first that is told is a resync', async (step) => {
-    const world = await run(51, step, (world) => {
-      const sets = world.store.controls.read('u1')
-      world.store.wipe()
-      // What a surviving worker remembers comes back a little later.
-      world.schedule.after({ name: 'survivor', state: 'running' }, 1_500, () => {
-        void sets.then(async (set) => {
-          await world.store.controls.restore([set], null)
-          world.store.marker = 'second'
+  test.each(STEPS)(
+    'RDQ-05 at %s: nothing is sent twice, and the first that is told is a resync',
+    async (step) => {
+      const world = await run(51, step, (world) => {
+        const sets = world.store.controls.read('u1')
+        world.store.wipe()
+        // What a surviving worker remembers comes back a little later.
+        world.schedule.after({ name: 'survivor', state: 'running' }, 1_500, () => {
+          void sets.then(async (set) => {
+            await world.store.controls.restore([set], null)
+            world.store.marker = 'second'
+          })
         })
       })
-    })
-    await expectLevel(world)
-    expect(world.events()[0]).toBe('state.resync')
-    expect(world.events().filter((event) => event === 'state.resync')).toHaveLength(1)
-    expect(world.events()).not.toContain('broker.connected')
-  })
+      await expectLevel(world)
+      expect(world.events()[0]).toBe('state.resync')
+      expect(world.events().filter((event) => event === 'state.resync')).toHaveLength(1)
+      expect(world.events()).not.toContain('broker.connected')
+    },
+  )
 })
 
 describe('RDQ-06 a command is applied twice', () => {
@@ -203,32 +235,38 @@ describe('RDQ-06 a command is applied twice', () => {
   })
 })
 
-describe.each(['twice', 'reply_lost'] as const)('RDQ-06 commits of a first reading, %s', (fault) => {
-  const starts = (world: World) =>
-    world.events().filter((event) => event === 'state.resync' || event === 'broker.connected')
+describe.each(['twice', 'reply_lost'] as const)(
+  'RDQ-06 commits of a first reading, %s',
+  (fault) => {
+    const starts = (world: World) =>
+      world.events().filter((event) => event === 'state.resync' || event === 'broker.connected')
 
-  test.each([0, 1])('RDQ-06 commit %i, the account is new: it is told once', async (skip) => {
-    const world = await openWorld({ seed: 62, isAdopted: false })
-    world.broker.placeElsewhere('MSFT', '7')
-    world.faults.plan(fault, 'store.commit', skip)
-    await world.advance(30_000)
-    await world.quiesce()
-    expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
-    expect(starts(world)).toEqual(['state.resync', 'broker.connected'])
-  })
+    test.each([0, 1])('RDQ-06 commit %i, the account is new: it is told once', async (skip) => {
+      const world = await openWorld({ seed: 62, isAdopted: false })
+      world.broker.placeElsewhere('MSFT', '7')
+      world.faults.plan(fault, 'store.commit', skip)
+      await world.advance(30_000)
+      await world.quiesce()
+      expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
+      expect(starts(world)).toEqual(['state.resync', 'broker.connected'])
+    })
 
-  test.each([0, 1])('RDQ-06 commit %i, the account is read anew after a loss: it is told once', async (skip) => {
-    const world = await openWorld({ seed: 63, isWhole: true })
-    world.broker.placeElsewhere('MSFT', '7')
-    await world.advance(10_000)
-    world.store.wipe()
-    world.faults.plan(fault, 'store.commit', skip)
-    await world.advance(60_000)
-    await world.quiesce()
-    expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
-    expect(starts(world)).toEqual(['state.resync'])
-  })
-})
+    test.each([0, 1])(
+      'RDQ-06 commit %i, the account is read anew after a loss: it is told once',
+      async (skip) => {
+        const world = await openWorld({ seed: 63, isWhole: true })
+        world.broker.placeElsewhere('MSFT', '7')
+        await world.advance(10_000)
+        world.store.wipe()
+        world.faults.plan(fault, 'store.commit', skip)
+        await world.advance(60_000)
+        await world.quiesce()
+        expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
+        expect(starts(world)).toEqual(['state.resync'])
+      },
+    )
+  },
+)
 
 describe('RDQ-07 a write is refused', () => {
   test.each([0, 1])(

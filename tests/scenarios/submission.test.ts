@@ -10,7 +10,8 @@ const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14
 const seeds = [1, 2, 3]
 
 /** What the broker was sent, as ids; the same id twice is one order. */
-const sent = (world: World): string[] => world.broker.submissions.map(({ clientOrderId }) => clientOrderId)
+const sent = (world: World): string[] =>
+  world.broker.submissions.map(({ clientOrderId }) => clientOrderId)
 const ordersAt = (world: World): number => world.broker.orders.size
 
 /** Executes all of it, once it is there, and lets everything come to its end. */
@@ -27,14 +28,17 @@ describe.each([
   ['SUB-01 reply lost after acceptance', 'lose_reply'],
   ['SUB-02 request lost before acceptance', 'lose_request'],
 ] as const)('%s', (id, kind) => {
-  test.each([1, 2, 3])(`${id.slice(0, 6)} %i times in a row: one order, told once`, async (times) => {
-    const world = await openWorld({ seed: times })
-    world.broker.fail('submit', { kind }, { times })
-    world.submit()
-    await finish(world)
-    expect(new Set(sent(world)).size).toBe(1)
-    expect(sent(world)).toHaveLength(kind === 'lose_reply' ? 1 : times + 1)
-  })
+  test.each([1, 2, 3])(
+    `${id.slice(0, 6)} %i times in a row: one order, told once`,
+    async (times) => {
+      const world = await openWorld({ seed: times })
+      world.broker.fail('submit', { kind }, { times })
+      world.submit()
+      await finish(world)
+      expect(new Set(sent(world)).size).toBe(1)
+      expect(sent(world)).toHaveLength(kind === 'lose_reply' ? 1 : times + 1)
+    },
+  )
 })
 
 describe('SUB-04 the id is taken', () => {
@@ -104,7 +108,10 @@ describe('SUB-05 the order is not visible yet', () => {
     await world.advance(14 * 60_000)
     expect(world.told('t1')).toEqual([])
     await world.advance(5 * 60_000)
-    expect(world.store.log('u1').at(-1)).toMatchObject({ event: 'trade.rejected', payload: { code: 'NOT_RECEIVED' } })
+    expect(world.store.log('u1').at(-1)).toMatchObject({
+      event: 'trade.rejected',
+      payload: { code: 'NOT_RECEIVED' },
+    })
   })
 
   test('SUB-05 closed as never received, and there all the same: canceled, and alarmed', async () => {
@@ -122,13 +129,16 @@ describe('SUB-05 the order is not visible yet', () => {
 })
 
 describe('SUB-06 two deliveries of one job at once', () => {
-  test.each(Array.from({ length: 25 }, (_, seed) => seed))('SUB-06 interleaved by seed %i: one order', async (seed) => {
-    const world = await openWorld({ seed, workers: 2 })
-    world.at(STEPS[seed % STEPS.length]!, () => world.queue.redeliver(job))
-    world.submit()
-    await finish(world)
-    expect(new Set(sent(world)).size).toBe(1)
-  })
+  test.each(Array.from({ length: 25 }, (_, seed) => seed))(
+    'SUB-06 interleaved by seed %i: one order',
+    async (seed) => {
+      const world = await openWorld({ seed, workers: 2 })
+      world.at(STEPS[seed % STEPS.length]!, () => world.queue.redeliver(job))
+      world.submit()
+      await finish(world)
+      expect(new Set(sent(world)).size).toBe(1)
+    },
+  )
 })
 
 describe('SUB-09 the fill beats the reply', () => {
@@ -146,7 +156,8 @@ describe('SUB-09 the fill beats the reply', () => {
 describe('SUB-10 the same trade id with other parameters', () => {
   test.each(['before', 'during', 'after'])('SUB-10 %s the first', async (when) => {
     const world = await openWorld({ seed: 10 })
-    const conflict = () => world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
+    const conflict = () =>
+      world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
     const order = {
       ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL' },
       ...{ side: 'buy', orderType: 'market' },
@@ -165,32 +176,46 @@ describe('SUB-10 the same trade id with other parameters', () => {
 })
 
 describe('SUB-11 rate limited', () => {
-  test.each([null, 5_000])('SUB-11 for a minute, with a wait of %s: one order, told once', async (retryAfterMs) => {
-    const world = await openWorld({ seed: 11 })
-    const disarm = world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs }, { times: Infinity })
-    world.submit()
-    await world.advance(60_000)
-    expect([ordersAt(world), world.told('t1'), world.queue.stateOf(job)]).toEqual([0, [], 'waiting'])
-    expect(sent(world).length).toBeLessThanOrEqual(13)
-    disarm()
-    await finish(world)
-  })
+  test.each([null, 5_000])(
+    'SUB-11 for a minute, with a wait of %s: one order, told once',
+    async (retryAfterMs) => {
+      const world = await openWorld({ seed: 11 })
+      const disarm = world.broker.fail(
+        'submit',
+        { kind: 'rate_limit', retryAfterMs },
+        { times: Infinity },
+      )
+      world.submit()
+      await world.advance(60_000)
+      expect([ordersAt(world), world.told('t1'), world.queue.stateOf(job)]).toEqual([
+        0,
+        [],
+        'waiting',
+      ])
+      expect(sent(world).length).toBeLessThanOrEqual(13)
+      disarm()
+      await finish(world)
+    },
+  )
 })
 
 describe('SUB-12 a stale intent', () => {
   const notAfter = '2024-03-15T14:01:00Z'
 
-  test.each(STEPS)('SUB-12 held at %s past its deadline: nothing is sent after it', async (step) => {
-    const world = await openWorld({ seed: 12 })
-    world.freezeAt(step, 120_000)
-    world.submit({ notAfter })
-    await world.advance(130_000)
-    const wasSent = STEPS.indexOf(step) > STEPS.indexOf('submit.sending')
-    expect(world.broker.submissions).toHaveLength(wasSent ? 1 : 0)
-    if (wasSent) return finish(world)
-    await world.quiesce({ withinMs: 1_200_000 })
-    expect(world.told('t1')).toEqual(['trade.rejected'])
-  })
+  test.each(STEPS)(
+    'SUB-12 held at %s past its deadline: nothing is sent after it',
+    async (step) => {
+      const world = await openWorld({ seed: 12 })
+      world.freezeAt(step, 120_000)
+      world.submit({ notAfter })
+      await world.advance(130_000)
+      const wasSent = STEPS.indexOf(step) > STEPS.indexOf('submit.sending')
+      expect(world.broker.submissions).toHaveLength(wasSent ? 1 : 0)
+      if (wasSent) return finish(world)
+      await world.quiesce({ withinMs: 1_200_000 })
+      expect(world.told('t1')).toEqual(['trade.rejected'])
+    },
+  )
 
   test('SUB-12 an hour behind an outage: rejected, and the code says why', async () => {
     const world = await openWorld({ seed: 12 })
@@ -198,7 +223,9 @@ describe('SUB-12 a stale intent', () => {
     world.submit({ notAfter })
     await world.advance(3_600_000)
     expect(world.broker.submissions).toHaveLength(0)
-    expect(world.store.log('u1').at(-1)).toMatchObject({ payload: { code: 'EXPIRED_BEFORE_SUBMIT' } })
+    expect(world.store.log('u1').at(-1)).toMatchObject({
+      payload: { code: 'EXPIRED_BEFORE_SUBMIT' },
+    })
   })
 
   test('SUB-12 in doubt when the deadline passes: looked for, never sent again, never rejected by guess', async () => {
@@ -222,14 +249,17 @@ describe('SUB-13 a halt between dequeue and request', () => {
     async (scope) => {
       for (const step of STEPS) {
         const world = await openWorld({ seed: 13 })
-        const at = scope === 'global' ? { scope } : { scope, userId: 'u1', connectionId: 'broker_1' }
+        const at =
+          scope === 'global' ? { scope } : { scope, userId: 'u1', connectionId: 'broker_1' }
         world.at(step, () => void world.store.controls.setHalt(at, halt))
         world.submit()
         await world.settle()
-        // Set before the claim it is seen by the claim; a global one is read once more right behind it.
+        // Set before the claim it is seen by the claim; a global one is read once more right behind
+        // it.
         const isSeen = step === 'submit.dequeued'
         expect([step, world.broker.submissions.length]).toEqual([step, isSeen ? 0 : 1])
-        if (isSeen) expect(world.store.log('u1').at(-1)).toMatchObject({ payload: { code: 'HALTED' } })
+        if (isSeen)
+          expect(world.store.log('u1').at(-1)).toMatchObject({ payload: { code: 'HALTED' } })
       }
     },
   )
@@ -264,7 +294,10 @@ describe('SUB-13 a halt between dequeue and request', () => {
     world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 5_000 })
     world.submit({ tradeId: 't2' })
     await world.settle()
-    await world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, { ...halt, allows: 'reducing' })
+    await world.store.controls.setHalt(
+      { scope: 'user', userId: 'u1' },
+      { ...halt, allows: 'reducing' },
+    )
     world.submit({ tradeId: 't3', side: 'sell', quantity: '40' })
     await world.advance(10_000)
     expect(world.told('t2')).toEqual(['trade.rejected'])
@@ -280,7 +313,8 @@ describe('SUB-13 everybody is halted while an outcome is unknown', () => {
     world.submit()
     await world.settle()
     await world.store.controls.setHalt({ scope: 'global' }, halt)
-    const lookUps = (): number => world.broker.calls.filter(({ on }) => on === 'findByClientOrderId').length
+    const lookUps = (): number =>
+      world.broker.calls.filter(({ on }) => on === 'findByClientOrderId').length
     const before = lookUps()
     await world.advance(50_000)
     expect(world.broker.submissions).toHaveLength(1)
@@ -291,20 +325,24 @@ describe('SUB-13 everybody is halted while an outcome is unknown', () => {
 })
 
 describe('RDQ-02 the job has failed, the order lives', () => {
-  test.each(STEPS)('RDQ-02 given up at %s: the trade reaches its end all the same', async (step) => {
-    const world = await openWorld({ seed: 2 })
-    world.broker.fail('submit', { kind: 'lose_reply' })
-    world.at(step, (process) => {
-      world.queue.giveUp(job)
-      world.restart(process)
-    })
-    world.submit()
-    await world.advance(60_000)
-    const isClaimed = step !== 'submit.dequeued'
-    if (isClaimed) return finish(world)
-    // No worker had taken it yet: nothing was promised, nothing was sent, and no event was made of a queue's failure.
-    expect([ordersAt(world), world.told('t1')]).toEqual([0, []])
-  })
+  test.each(STEPS)(
+    'RDQ-02 given up at %s: the trade reaches its end all the same',
+    async (step) => {
+      const world = await openWorld({ seed: 2 })
+      world.broker.fail('submit', { kind: 'lose_reply' })
+      world.at(step, (process) => {
+        world.queue.giveUp(job)
+        world.restart(process)
+      })
+      world.submit()
+      await world.advance(60_000)
+      const isClaimed = step !== 'submit.dequeued'
+      if (isClaimed) return finish(world)
+      // No worker had taken it yet: nothing was promised, nothing was sent, and no event was made
+      // of a queue's failure.
+      expect([ordersAt(world), world.told('t1')]).toEqual([0, []])
+    },
+  )
 })
 
 describe('RDQ-03 the job id is free again', () => {
@@ -325,7 +363,10 @@ describe('RDQ-03 the job id is free again', () => {
   })
 })
 
-/** A day of virtual time is ten seconds of a busy core; a shared machine may need several times as long. */
+/**
+ * A day of virtual time is ten seconds of a busy core; a shared machine may need several times as
+ * long.
+ */
 const A_DAY = { timeout: 120_000 }
 
 describe('RDQ-03 after the trading day, when the intent is in the archive', () => {
@@ -335,7 +376,8 @@ describe('RDQ-03 after the trading day, when the intent is in the archive', () =
     world.submit()
     await finish(world)
     const address = { orderId: 't1', connectionId: 'broker_1', symbol: '' }
-    const isHot = async () => (await world.store.loadSlice('u1', address, { archived: false })).slice.order !== null
+    const isHot = async () =>
+      (await world.store.loadSlice('u1', address, { archived: false })).slice.order !== null
     for (let hours = 0; hours < 30 && (await isHot()); hours += 1) await world.advance(3_600_000)
     expect(await isHot()).toBe(false)
     world.queue.forget(job)
@@ -344,23 +386,31 @@ describe('RDQ-03 after the trading day, when the intent is in the archive', () =
 
   test.each<[string, (world: World) => void, object]>([
     ['the account works', () => {}, {}],
-    ['nobody may trade', (world) => void world.store.controls.setHalt({ scope: 'global' }, halt), {}],
+    [
+      'nobody may trade',
+      (world) => void world.store.controls.setHalt({ scope: 'global' }, halt),
+      {},
+    ],
     ['it has become too late', () => {}, { notAfter: '2024-03-15T14:10:00.000Z' }],
     [
       'the connection is gone',
       (world) => void world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' }),
       {},
     ],
-  ])('RDQ-03 the same again while %s: no second order, and nothing is told', A_DAY, async (_what, before, over) => {
-    const world = await nextDay()
-    before(world)
-    await world.settle()
-    world.submit({ ...over })
-    await world.advance(30_000)
-    expect([ordersAt(world), sent(world).length]).toEqual([1, 1])
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-    expect((await world.order('t1'))?.status).toBe('filled')
-  })
+  ])(
+    'RDQ-03 the same again while %s: no second order, and nothing is told',
+    A_DAY,
+    async (_what, before, over) => {
+      const world = await nextDay()
+      before(world)
+      await world.settle()
+      world.submit({ ...over })
+      await world.advance(30_000)
+      expect([ordersAt(world), sent(world).length]).toEqual([1, 1])
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+      expect((await world.order('t1'))?.status).toBe('filled')
+    },
+  )
 
   test('RDQ-03 the same id with other parameters is a conflict, as before', A_DAY, async () => {
     const world = await nextDay()

@@ -13,7 +13,10 @@ const silent: [what: string, over: Partial<BrokerOrder>][] = [
   ['client order id', { clientOrderId: '', unread: ['clientOrderId'] }],
 ]
 
-/** Everything that the broker tells of orders is without these fields. The truth of the ledger is not touched. */
+/**
+ * Everything that the broker tells of orders is without these fields. The truth of the ledger is
+ * not touched.
+ */
 function withhold(world: World, over: Partial<BrokerOrder>): void {
   const { broker } = world
   const told = (order: BrokerOrder): BrokerOrder => ({ ...order, ...over })
@@ -30,7 +33,12 @@ describe.each(silent)('orders whose %s cannot be read', (_what, over) => {
     world.submit()
     await world.advance(10_000)
     expect(world.told('t1')).toEqual(['trade.submitted'])
-    expect(await world.order('t1')).toMatchObject({ side: 'buy', symbol: 'AAPL', quantity: '100', orderType: 'market' })
+    expect(await world.order('t1')).toMatchObject({
+      side: 'buy',
+      symbol: 'AAPL',
+      quantity: '100',
+      orderType: 'market',
+    })
     world.fill('t1', '180.5', '40')
     world.fill('t1', '180.5')
     await world.quiesce()

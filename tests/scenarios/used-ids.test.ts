@@ -2,9 +2,13 @@ import { describe, expect, test } from 'vitest'
 import type { Order } from '#domain'
 import { openWorld, type World } from './world.ts'
 
-const jobOf = (world: World): string => world.queue.ids().find((id) => id.startsWith('submit-')) ?? ''
+const jobOf = (world: World): string =>
+  world.queue.ids().find((id) => id.startsWith('submit-')) ?? ''
 
-/** What has ended leaves the hot state, as it does on the day after. Its job is gone, and whatever does not live that long. */
+/**
+ * What has ended leaves the hot state, as it does on the day after. Its job is gone, and whatever
+ * does not live that long.
+ */
 async function forget(world: World): Promise<void> {
   await world.advance(20 * 60_000)
   const order = world.store.orderOf('u1', 't1')!
@@ -27,14 +31,18 @@ async function longAgo(): Promise<World> {
   return world
 }
 
-const held = (world: World): string | undefined => world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity
+const held = (world: World): string | undefined =>
+  world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity
 
 describe('P1 a trade id that was used before its order was forgotten', () => {
   test('P1 the archive has expired: the tombstone keeps the id taken, and nothing is sent or told', async () => {
     const world = await longAgo()
     world.submit()
     await world.advance(60_000)
-    expect([world.queue.stateOf(jobOf(world)), world.broker.submissions.length]).toEqual(['completed', 1])
+    expect([world.queue.stateOf(jobOf(world)), world.broker.submissions.length]).toEqual([
+      'completed',
+      1,
+    ])
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
     await world.quiesce()
     expect(held(world)).toBe('100')
@@ -44,7 +52,10 @@ describe('P1 a trade id that was used before its order was forgotten', () => {
     const world = await longAgo()
     world.submit({ quantity: '7' })
     await world.advance(5_000)
-    expect([world.queue.stateOf(jobOf(world)), world.broker.submissions.length]).toEqual(['failed', 1])
+    expect([world.queue.stateOf(jobOf(world)), world.broker.submissions.length]).toEqual([
+      'failed',
+      1,
+    ])
     expect(world.queue.whyOf(jobOf(world))).toContain('already used with other parameters')
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
   })
@@ -75,7 +86,12 @@ describe('P1 a trade id that was used before its order was forgotten', () => {
     const archive = async (order: Order): Promise<void> => {
       const expectVersion = world.store.versionOf('u1')
       const fence = { kind: 'version' } as const
-      await world.store.commit('u1', { expectVersion, fence, events: [], writes: [{ kind: 'archive', order }] })
+      await world.store.commit('u1', {
+        expectVersion,
+        fence,
+        events: [],
+        writes: [{ kind: 'archive', order }],
+      })
     }
     await archive(world.store.orderOf('u1', `ext.${elsewhere.brokerOrderId}`)!)
     for (const worker of world.workers) worker.kill()

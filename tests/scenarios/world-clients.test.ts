@@ -11,7 +11,11 @@ const TWO = [
 ] as const
 
 /** Both users trade; `disturb` happens in the middle. */
-async function trade(seed: number, relayDefect: RelayDefect = {}, disturb: (world: World) => void = () => {}) {
+async function trade(
+  seed: number,
+  relayDefect: RelayDefect = {},
+  disturb: (world: World) => void = () => {},
+) {
   const world = await openWorld({ seed, clients: true, accounts: TWO, relayDefect })
   for (const ref of TWO) world.submit({ ...ref, tradeId: `${ref.userId}-a`, quantity: '10' })
   await world.advance(1_000)
@@ -30,7 +34,9 @@ async function trade(seed: number, relayDefect: RelayDefect = {}, disturb: (worl
   return world
 }
 
-/** Only the latest readings of the figures count, and at the first of them the account was unread. */
+/**
+ * Only the latest readings of the figures count, and at the first of them the account was unread.
+ */
 async function askOften(world: World): Promise<void> {
   for (let asked = 0; asked < 4; asked += 1) {
     world.clientOf().requestSync()
@@ -38,9 +44,13 @@ async function askOften(world: World): Promise<void> {
   }
 }
 
-/** An outlet that gives each event of the log to `change`, which answers what is delivered instead. */
+/**
+ * An outlet that gives each event of the log to `change`, which answers what is delivered instead.
+ */
 const altering =
-  (change: (logged: Logged, nth: number) => readonly Logged[]): NonNullable<RelayDefect['outlet']> =>
+  (
+    change: (logged: Logged, nth: number) => readonly Logged[],
+  ): NonNullable<RelayDefect['outlet']> =>
   (outlet, userId): Outlet => {
     let count = 0
     return {
@@ -57,15 +67,23 @@ const altering =
 describe('clients of a world', () => {
   test('every user’s client hears all of the log and believes what the store holds', async () => {
     const world = await trade(1)
-    for (const event of ['state.sync', 'trade.submitted', 'trade.filled', 'portfolio.positionAdded'])
+    for (const event of [
+      'state.sync',
+      'trade.submitted',
+      'trade.filled',
+      'portfolio.positionAdded',
+    ])
       expect(world.relay.met.get(event), event).toBeGreaterThanOrEqual(2)
   })
 
-  test.each(RESUMES)('a client that is cut and resumes by %s ends with the truth', async (resume) => {
-    const world = await trade(2, {}, ({ relay }) => relay.clientsOf('u1')[0]!.cut(700, resume))
-    expect(world.relay.met.get(`resume ${resume}`)).toBe(1)
-    expect(world.relay.met.get('connection.authorized')).toBe(3)
-  })
+  test.each(RESUMES)(
+    'a client that is cut and resumes by %s ends with the truth',
+    async (resume) => {
+      const world = await trade(2, {}, ({ relay }) => relay.clientsOf('u1')[0]!.cut(700, resume))
+      expect(world.relay.met.get(`resume ${resume}`)).toBe(1)
+      expect(world.relay.met.get('connection.authorized')).toBe(3)
+    },
+  )
 
   test('publications that are lost are read from the log, the last one by the check', async () => {
     const world = await trade(3, {}, ({ relay }) => relay.drop({ times: 1_000 }))
@@ -157,7 +175,11 @@ describe('clients of a world', () => {
     world.store.marker = null
     await untilTaken('reader reads on')
     world.store.marker = 'first'
-    await world.until(() => world.relay.met.get('sync owed') === owed + 1, 2_000, 'a sync that is owed')
+    await world.until(
+      () => world.relay.met.get('sync owed') === owed + 1,
+      2_000,
+      'a sync that is owed',
+    )
     await world.quiesce()
   })
 
@@ -224,20 +246,35 @@ const withoutPositions = (figures: Figures): Figures => ({
 const skipped = (nth: number) => altering((one, at) => (at === nth ? [] : [one]))
 const doubled = altering((one, at) => (at === 3 ? [one, one] : [one]))
 const renamed = altering((one) => [{ ...one, event: one.event.replace('partialFill', 'filled') }])
-const halved = altering((one) => [{ ...one, payload: { ...(one.payload as object), timestamp: undefined } }])
+const halved = altering((one) => [
+  { ...one, payload: { ...(one.payload as object), timestamp: undefined } },
+])
 
-type Planted = Readonly<{ what: string; defect: RelayDefect; rule: RegExp; disturb?: (world: World) => void }>
+type Planted = Readonly<{
+  what: string
+  defect: RelayDefect
+  rule: RegExp
+  disturb?: (world: World) => void
+}>
 
 describe('a defect between the log and a client is found', () => {
   test.each<Planted>([
-    { what: 'an event is skipped', defect: { outlet: skipped(3) }, rule: /what lies between is missing/ },
+    {
+      what: 'an event is skipped',
+      defect: { outlet: skipped(3) },
+      rule: /what lies between is missing/,
+    },
     {
       what: 'the last events are never sent',
       defect: { outlet: altering((one, nth) => (nth > 8 ? [] : [one])) },
       rule: /the log ends at/,
     },
     { what: 'an event is sent twice', defect: { outlet: doubled }, rule: /again, or late/ },
-    { what: 'an event is sent as another one', defect: { outlet: renamed }, rule: /otherwise than it was logged/ },
+    {
+      what: 'an event is sent as another one',
+      defect: { outlet: renamed },
+      rule: /otherwise than it was logged/,
+    },
     { what: 'a payload lacks a field', defect: { outlet: halved }, rule: /a payload that is none/ },
     {
       what: 'an event of somebody else comes',

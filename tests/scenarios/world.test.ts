@@ -52,7 +52,9 @@ describe('the world of the scenarios', () => {
   })
 
   test('D1 the same seed is the same order of everything, another seed another one', async () => {
-    const traces = await Promise.all([7, 7, 8].map(async (seed) => (await tradeInTwoParts(seed)).schedule.trace()))
+    const traces = await Promise.all(
+      [7, 7, 8].map(async (seed) => (await tradeInTwoParts(seed)).schedule.trace()),
+    )
     expect(traces[1]).toBe(traces[0])
     expect(traces[2]).not.toBe(traces[0])
   })
@@ -119,7 +121,9 @@ describe('the world of the scenarios', () => {
     await world.settle()
     const [order] = world.broker.orders.values()
     world.broker.orders.set('twin', { ...order!, brokerOrderId: 'twin' })
-    await expect(world.settle()).rejects.toThrow(/seed 9:\nS1 t1 has 2 orders\n[^]*acknowledge submit-/)
+    await expect(world.settle()).rejects.toThrow(
+      /seed 9:\nS1 t1 has 2 orders\n[^]*acknowledge submit-/,
+    )
   })
 
   test('a rule that is broken is found by the next step that writes or asks the broker', async () => {

@@ -33,21 +33,23 @@ const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 const QUIESCENCE_MS = 240_000
 
 /**
- * A whole system in one test: production roles on fakes, a virtual clock, and a seed that orders every await of a port.
+ * A whole system in one test: production roles on fakes, a virtual clock, and a seed that orders
+ * every await of a port.
  *
- *   const world = await openWorld({ seed: 1 })          // user u1 with account broker_1, read already; one worker
- *   world.submit({ tradeId: 't1', quantity: '100' })    // whatever is not said: market buy of 100 AAPL
- *   await world.settle()                                // until only time can move things on; advance(ms) moves it
- *   world.fill('t1', '180.5', '40')                     // the broker executes; world.broker is its ledger and has its faults
- *   world.crashAt('update.received')                    // a boundary, or 'store.commit', or 'broker.submit answered'
- *   world.faults.plan('reply_lost')                     // of the store; world.queue.redeliver(...) and so on of the queue
- *   world.clientOf('u1').cut(500)                        // with `clients: true`: what clients are sent is checked (C5); world.relay
- *   await world.quiesce()                               // faults end, everything comes to its end, C1 to C7 are checked
+ *   const world = await openWorld({ seed: 1 })        // user u1, account broker_1, one worker
+ *   world.submit({ tradeId: 't1', quantity: '100' })  // default: market buy of 100 AAPL
+ *   await world.settle()                              // until only time can move things on
+ *   world.fill('t1', '180.5', '40')                   // the broker executes
+ *   world.crashAt('update.received')                  // a boundary, or a call such as store.commit
+ *   world.faults.plan('reply_lost')                   // of the store
+ *   world.clientOf('u1').cut(500)                     // with `clients: true`; checks C5
+ *   await world.quiesce()                             // faults end, C1 to C7 are checked
  *   expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
  *
- * S rules are checked after every step that writes or reaches the broker; a finding throws, with the seed and the last steps.
- * Labels of steps: `ANY_STEP`; a boundary's name; `port.method` before a call runs, `port.method answered` before its caller hears of it
- * (ports: store, broker, leases, connections, vault); `deliver <job>`, `acknowledge <job>`. Nothing needs closing.
+ * S rules are checked after every step that writes or reaches the broker; a finding throws, with
+ * the seed and the last steps. Labels of steps: `ANY_STEP`; a boundary's name; `port.method` before
+ * a call runs, `port.method answered` before its caller hears of it (ports: store, broker, leases,
+ * connections, vault); `deliver <job>`, `acknowledge <job>`. Nothing needs closing.
  */
 export async function openWorld(options: WorldOptions): Promise<World> {
   const world = new World(options)
@@ -75,7 +77,10 @@ class World extends Outcome {
   readonly #seed: number
   readonly #startMs: number
   readonly #roles: readonly WorkerRole[]
-  /** What lies outside of every worker: the broker's machines, and what restarts a worker. It never dies. */
+  /**
+   * What lies outside of every worker: the broker's machines, and what restarts a worker. It never
+   * dies.
+   */
   readonly #self: Process
   /** The trade API: it halts and resumes. It never dies either. */
   readonly #controls: ControlCommands
@@ -95,7 +100,11 @@ class World extends Outcome {
   #isDirty = false
   #started = 0
 
-  constructor({ seed, accounts = [{ userId: 'u1', connectionId: 'broker_1' }], ...options }: WorldOptions) {
+  constructor({
+    seed,
+    accounts = [{ userId: 'u1', connectionId: 'broker_1' }],
+    ...options
+  }: WorldOptions) {
     super()
     this.#seed = seed
     this.#startMs = options.startMs ?? START_MS
@@ -104,15 +113,25 @@ class World extends Outcome {
     this.#self = new Process('world', this.schedule, UNWATCHED)
     this.queue = new ModelQueue(this.schedule, this.#self)
     this.store = new FakeStore(() => this.schedule.nowMs)
-    const users = (options.clients ?? false) ? [...new Set(accounts.map(({ userId }) => userId))] : []
+    const users =
+      (options.clients ?? false) ? [...new Set(accounts.map(({ userId }) => userId))] : []
     this.relay = new Relays(this.schedule, this.store, this.#self, users, options.relayDefect)
     this.#controls = controlCommandsOf(new Process('api', this.schedule, UNWATCHED), this.store)
     this.accounts = new Accounts(this.#self.clock, this.store.controls, this.queue)
     const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
     const { accounts: all, store, faults, warnings } = this
-    this.#conduct = new Conduct({ store, accounts: all, faults, nowMs: () => this.schedule.nowMs }, isStaffed)
+    this.#conduct = new Conduct(
+      { store, accounts: all, faults, nowMs: () => this.schedule.nowMs },
+      isStaffed,
+    )
     const told = (): string => this.queue.ids().join()
-    this.#safety = new Safety({ accounts: all, store, positionMax: this.#positionMax, warnings, told })
+    this.#safety = new Safety({
+      accounts: all,
+      store,
+      positionMax: this.#positionMax,
+      warnings,
+      told,
+    })
     this.#rest = new Rest({ store, relay: this.relay, accounts: all, queue: this.queue, warnings })
     this.#observer = options.observer ?? null
     this.#watch = this.#observer === null ? this.#conduct : watchedBy(this.#conduct, this.#observer)
@@ -145,7 +164,8 @@ class World extends Outcome {
     return this.schedule.nowMs
   }
 
-  // Time ---------------------------------------------------------------------------------------------------------------------
+  // Time
+  // -----------------------------------------------------------------------------------------------
 
   async settle(): Promise<void> {
     await this.schedule.settle()
@@ -158,17 +178,29 @@ class World extends Outcome {
   }
 
   /** Moves the time until `isEnough`; fails when it is not after `withinMs`. */
-  async until(isEnough: () => boolean, withinMs: number, what = 'what was waited for'): Promise<void> {
+  async until(
+    isEnough: () => boolean,
+    withinMs: number,
+    what = 'what was waited for',
+  ): Promise<void> {
     if (!(await this.schedule.advanceUntil(this.nowMs + withinMs, isEnough))) {
-      throw new Error(`seed ${this.#seed}: ${what} did not happen within ${withinMs} ms\n${this.#recent()}`)
+      throw new Error(
+        `seed ${this.#seed}: ${what} did not happen within ${withinMs} ms\n${this.#recent()}`,
+      )
     }
   }
 
   /**
-   * Ends every fault and lets everything come to its end; then the rules of quiescence hold, and stay so for `stayMs`.
-   * @param lookMs how soon it is looked whether they hold already; default: only when all of the time is over
+   * Ends every fault and lets everything come to its end; then the rules of quiescence hold, and
+   * stay so for `stayMs`.
+   * @param lookMs how soon it is looked whether they hold already; default: only when all of the
+   *   time is over
    */
-  async quiesce({ withinMs = QUIESCENCE_MS, stayMs = QUIESCENCE_MS, lookMs }: RestOptions = {}): Promise<void> {
+  async quiesce({
+    withinMs = QUIESCENCE_MS,
+    stayMs = QUIESCENCE_MS,
+    lookMs,
+  }: RestOptions = {}): Promise<void> {
     this.#plans.clear()
     this.faults.clear()
     this.relay.calm()
@@ -177,16 +209,23 @@ class World extends Outcome {
     if (this.workers.length === 0) this.startWorker()
     const untilMs = this.nowMs + withinMs
     do await this.advance(Math.min(lookMs ?? withinMs, untilMs - this.nowMs))
-    while (this.nowMs < untilMs && (this.#rest.isWaiting() || (await this.#rest.findUnsettled()).length > 0))
+    while (
+      this.nowMs < untilMs &&
+      (this.#rest.isWaiting() || (await this.#rest.findUnsettled()).length > 0)
+    )
     this.#refuse(await this.#rest.findUnsettled())
     const lengths = this.#rest.lengths()
     await this.advance(stayMs)
     this.#refuse(this.#rest.newsSince(lengths, 'C7 came after quiescence'))
   }
 
-  /** At rest: every job is delivered again, and the stream tells again how every order stands. Nothing comes of it (S15). */
+  /**
+   * At rest: every job is delivered again, and the stream tells again how every order stands.
+   * Nothing comes of it (S15).
+   */
   async repeatAll(stayMs = QUIESCENCE_MS): Promise<void> {
-    // A denial, say, leaves no trace at the broker: a store that lost it takes the repeat for the first.
+    // A denial, say, leaves no trace at the broker: a store that lost it takes the repeat for the
+    // first.
     if (this.store.losses > 0) return
     const lengths = this.#rest.lengths()
     for (const { id } of this.#rest.repeatable()) this.queue.redeliver(id)
@@ -197,9 +236,13 @@ class World extends Outcome {
     this.#refuse(this.#rest.newsSince(lengths, 'S15 came of repeats'))
   }
 
-  // What users do ------------------------------------------------------------------------------------------------------------
+  // What users do
+  // -----------------------------------------------------------------------------------------------
 
-  /** Queues an order; answers the id of its job. @param asJobId default: the one that belongs to its trade */
+  /**
+   * Queues an order; answers the id of its job.
+   * @param asJobId default: the one that belongs to its trade
+   */
   submit(order: Partial<SubmitOrder> = {}, asJobId?: string): string {
     const [name, payload, jobId] = submissionOf(order)
     return this.queue.add('orders', name, payload, asJobId ?? jobId)
@@ -210,7 +253,10 @@ class World extends Outcome {
     return this.queue.add('commands', ...cancelOf(ref, tradeId, commandId))
   }
 
-  /** Halts as the trade API does; what it answers, it answers once the time has been moved. Default: nothing passes, for 10 s it waits. */
+  /**
+   * Halts as the trade API does; what it answers, it answers once the time has been moved. Default:
+   * nothing passes, for 10 s it waits.
+   */
   async halt(target: HaltTarget = {}, over: Partial<HaltRequest> = {}): Promise<HaltResult> {
     const request = { by: 'ops', reason: 'drill', allows: 'nothing', ...target, ...over } as const
     const { losses } = this.store
@@ -224,7 +270,8 @@ class World extends Outcome {
   /** Limits a user from now on, for good: what executes is held against it (S19). */
   async limit(userId: string, limits: LimitsRequest): Promise<void> {
     await this.store.controls.setLimits({ scope: 'user', userId }, limitsSchema.parse(limits))
-    if (limits.positionNotionalMax != null) this.#positionMax.set(userId, Number(limits.positionNotionalMax))
+    if (limits.positionNotionalMax != null)
+      this.#positionMax.set(userId, Number(limits.positionNotionalMax))
   }
 
   /** What the positions of a user may be worth, if that is limited. */
@@ -233,8 +280,14 @@ class World extends Outcome {
   }
 
   /** Limits one connection from now on. */
-  async limitConnection({ userId, connectionId }: ConnectionRef, limits: LimitsRequest): Promise<void> {
-    await this.store.controls.setLimits({ scope: 'connection', userId, connectionId }, limitsSchema.parse(limits))
+  async limitConnection(
+    { userId, connectionId }: ConnectionRef,
+    limits: LimitsRequest,
+  ): Promise<void> {
+    await this.store.controls.setLimits(
+      { scope: 'connection', userId, connectionId },
+      limitsSchema.parse(limits),
+    )
   }
 
   /** Ends the halts of these targets; default: of everybody. */
@@ -248,14 +301,23 @@ class World extends Outcome {
   }
 
   /** Asks for a connection to be removed, as the producer does. */
-  async disconnect(openOrders: 'cancel' | 'leave', ref: ConnectionRef = this.firstRef()): Promise<void> {
+  async disconnect(
+    openOrders: 'cancel' | 'leave',
+    ref: ConnectionRef = this.firstRef(),
+  ): Promise<void> {
     await this.accounts.disconnect(ref, openOrders)
   }
 
-  // What the broker does -----------------------------------------------------------------------------------------------------
+  // What the broker does
+  // -----------------------------------------------------------------------------------------------
 
   /** Executes `quantity` of a trade, or all that is left. */
-  fill(tradeId: string, price: string, quantity?: string, ref: ConnectionRef = this.firstRef()): void {
+  fill(
+    tradeId: string,
+    price: string,
+    quantity?: string,
+    ref: ConnectionRef = this.firstRef(),
+  ): void {
     this.execute(ref, this.clientOrderId(tradeId, ref), price, quantity)
   }
 
@@ -265,14 +327,18 @@ class World extends Outcome {
     this.brokerOf(ref).fill(id, price, quantity)
   }
 
-  // What goes wrong ----------------------------------------------------------------------------------------------------------
+  // What goes wrong
+  // -----------------------------------------------------------------------------------------------
 
   /** The store was away for a moment: workers notice that it is back. */
   storeReturns(): void {
     for (const tell of this.#onReturn) tell()
   }
 
-  /** The store dies before it has synced its last commits, and comes back without them. Nobody misses that: every link breaks with it. */
+  /**
+   * The store dies before it has synced its last commits, and comes back without them. Nobody
+   * misses that: every link breaks with it.
+   */
   loseLast(count: number, noticedAfterMs: number): void {
     this.store.loseLast(count)
     this.later(noticedAfterMs, () => this.storeReturns())
@@ -298,17 +364,26 @@ class World extends Outcome {
     else this.schedule.after(this.#self, afterMs, () => void this.startWorker())
   }
 
-  /** Does `run` when a process is about to take the step of this label for the time after `skip` others. */
+  /**
+   * Does `run` when a process is about to take the step of this label for the time after `skip`
+   * others.
+   */
   at(label: BoundaryName | (string & {}), run: (process: Process) => void, skip = 0): void {
     this.#plans.add(label, run, skip)
   }
 
-  /** The process that is about to take this step dies instead, and another one starts from what the store holds. */
+  /**
+   * The process that is about to take this step dies instead, and another one starts from what the
+   * store holds.
+   */
   crashAt(label: BoundaryName | (string & {}), skip = 0, afterMs = 0): void {
     this.at(label, (process) => this.restart(process, afterMs), skip)
   }
 
-  /** Whichever worker is about to take this step for one of these jobs dies, every time, and another one starts. */
+  /**
+   * Whichever worker is about to take this step for one of these jobs dies, every time, and another
+   * one starts.
+   */
   poison(label: BoundaryName | (string & {}), jobs: readonly string[]): void {
     this.#plans.poison = { label, jobs }
   }
@@ -331,7 +406,8 @@ class World extends Outcome {
   }
 
   #refuse(findings: readonly string[]): void {
-    if (findings.length > 0) throw new Error(`seed ${this.#seed}:\n${findings.join('\n')}\n${this.#recent()}`)
+    if (findings.length > 0)
+      throw new Error(`seed ${this.#seed}:\n${findings.join('\n')}\n${this.#recent()}`)
   }
 
   #recent(): string {
@@ -386,7 +462,10 @@ class World extends Outcome {
         this.accounts.reach(credentials, (method, args) =>
           this.#conduct.links.calling(process, connection, method, args),
         ),
-      log: pino({ level: 'warn', timestamp: false }, { write: (line: string) => void this.warnings.push(line) }),
+      log: pino(
+        { level: 'warn', timestamp: false },
+        { write: (line: string) => void this.warnings.push(line) },
+      ),
       onReturn: this.#onReturn,
       onCommitted: (userId, changes) => {
         this.changes.push(...changes)

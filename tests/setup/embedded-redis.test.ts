@@ -18,8 +18,10 @@ const isAlive = (pid: number): boolean => {
     return false
   }
 }
-const folders = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('fillcast-redis-'))
-const folderOf = async (redis: Redis): Promise<string> => ((await redis.config('GET', 'dir')) as string[])[1] ?? ''
+const folders = (): string[] =>
+  readdirSync(tmpdir()).filter((name) => name.startsWith('fillcast-redis-'))
+const folderOf = async (redis: Redis): Promise<string> =>
+  ((await redis.config('GET', 'dir')) as string[])[1] ?? ''
 
 test('two servers share nothing', async () => {
   await using one = await startRedis()
@@ -65,13 +67,17 @@ test('a port that something else answers on is not taken for a server', async ()
   await expect(startEmbeddedRedis({ port: other.port })).rejects.toThrow('ended before it answered')
   const stranger = createServer().listen(0, '127.0.0.1')
   await once(stranger, 'listening')
-  await expect(startEmbeddedRedis({ port: (stranger.address() as AddressInfo).port })).rejects.toThrow()
+  await expect(
+    startEmbeddedRedis({ port: (stranger.address() as AddressInfo).port }),
+  ).rejects.toThrow()
   stranger.close()
 })
 
 test('a path that is no server is named, and leaves no folder', async () => {
   const before = folders().length
-  await expect(startEmbeddedRedis({ bin: '/nowhere/redis-server' })).rejects.toThrow('/nowhere/redis-server')
+  await expect(startEmbeddedRedis({ bin: '/nowhere/redis-server' })).rejects.toThrow(
+    '/nowhere/redis-server',
+  )
   expect(folders().length).toBeLessThanOrEqual(before)
 })
 
@@ -80,7 +86,9 @@ test('an owner that is killed takes its server and its folder along', async () =
   const script = `const { startEmbeddedRedis } = await import('${url}')
     const { pid, url } = await startEmbeddedRedis()
     console.log(JSON.stringify({ pid, url }))`
-  const owner = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const [line] = (await once(createInterface({ input: owner.stdout }), 'line')) as [string]
   const { pid, url: redisUrl } = JSON.parse(line) as { pid: number; url: string }
   const redis = new Redis(redisUrl, { retryStrategy: () => null })
@@ -88,5 +96,7 @@ test('an owner that is killed takes its server and its folder along', async () =
   redis.disconnect()
   expect(folder).toContain(join(tmpdir(), 'fillcast-redis-'))
   owner.kill('SIGKILL')
-  await expect.poll(() => [isAlive(pid), existsSync(folder)], { timeout: 10_000 }).toEqual([false, false])
+  await expect
+    .poll(() => [isAlive(pid), existsSync(folder)], { timeout: 10_000 })
+    .toEqual([false, false])
 })

@@ -20,7 +20,9 @@ describe('what a command needs', () => {
     ['changed since', 'b', 'a', true],
     ['never installed', 'a', null, true],
   ])('packages that are %s', (_what, lockHash, installedHash, install) => {
-    expect(planOf({ entry: 'relay/main.ts', env: {}, lockHash, installedHash }).install).toBe(install)
+    expect(planOf({ entry: 'relay/main.ts', env: {}, lockHash, installedHash }).install).toBe(
+      install,
+    )
   })
 
   test.each([
@@ -52,14 +54,22 @@ describe('what a command needs', () => {
 
 describe('packages that are there already', () => {
   const one = { version: '1.0.0', integrity: 'sha512-a' }
-  const lock = { '': { version: '9' }, 'node_modules/one': one, 'node_modules/other-os': { ...one, optional: true } }
+  const lock = {
+    '': { version: '9' },
+    'node_modules/one': one,
+    'node_modules/other-os': { ...one, optional: true },
+  }
   const holds = (there: object): boolean =>
     holdsAll(JSON.stringify({ packages: lock }), JSON.stringify({ packages: there }))
 
   test.each([
     ['all of them, but for what only other platforms take', { 'node_modules/one': one }, true],
     ['another version', { 'node_modules/one': { ...one, version: '1.0.1' } }, false],
-    ['the same version with another content', { 'node_modules/one': { ...one, integrity: 'sha512-b' } }, false],
+    [
+      'the same version with another content',
+      { 'node_modules/one': { ...one, integrity: 'sha512-b' } },
+      false,
+    ],
     ['none', {}, false],
     ['one that nobody asked for', { 'node_modules/one': one, 'node_modules/stray': one }, false],
   ])('%s', (_what, there, is) => expect(holds(there)).toBe(is))

@@ -52,7 +52,9 @@ afterEach(() => {
 function installed(): void {
   mkdirSync(join(project, 'node_modules/node/bin'), { recursive: true })
   symlinkSync(process.execPath, join(project, 'node_modules/node/bin/node'))
-  const hash = execFileSync('sha256sum', [join(project, 'package-lock.json')], { encoding: 'utf8' }).slice(0, 64)
+  const hash = execFileSync('sha256sum', [join(project, 'package-lock.json')], {
+    encoding: 'utf8',
+  }).slice(0, 64)
   writeFileSync(join(project, 'node_modules/.fillcast-lock'), hash)
 }
 
@@ -63,7 +65,8 @@ function run(source: string, { env = {}, entry = 'entry.mjs', via }: Start = {})
   mkdirSync(join(project, entry, '..'), { recursive: true })
   writeFileSync(join(project, entry), source)
   const command = [process.execPath, 'src/setup/run.mjs', entry, 'one', 'two words']
-  const [program = '', ...args] = via === 'sh' ? ['/bin/sh', '-c', '"$@"; exit $?', 'sh', ...command] : command
+  const [program = '', ...args] =
+    via === 'sh' ? ['/bin/sh', '-c', '"$@"; exit $?', 'sh', ...command] : command
   const child = spawn(program, args, {
     cwd: project,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -72,7 +75,13 @@ function run(source: string, { env = {}, entry = 'entry.mjs', via }: Start = {})
   })
   running.add(child)
   const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-  return { child, pid: child.pid ?? 0, ended, stdout: text(child.stdout), stderr: text(child.stderr) }
+  return {
+    child,
+    pid: child.pid ?? 0,
+    ended,
+    stdout: text(child.stdout),
+    stderr: text(child.stderr),
+  }
 }
 
 const read = (name: string): string =>
@@ -80,7 +89,10 @@ const read = (name: string): string =>
 const written = (name: string, wanted: string): Promise<void> =>
   expect.poll(() => read(name), { timeout: 10_000 }).toBe(wanted)
 
-/** Writes down each signal, in a line of its own, and ends a moment after the first, as something that drains does. */
+/**
+ * Writes down each signal, in a line of its own, and ends a moment after the first, as something
+ * that drains does.
+ */
 const DRAINS = `import { appendFileSync } from 'node:fs'
 let ending
 for (const signal of ['SIGINT', 'SIGTERM'])
@@ -95,7 +107,9 @@ describe('before the entry', () => {
   test('packages are installed the first time, and then when the lock file changes; otherwise nothing is said', async () => {
     const first = run('')
     expect(await first.ended).toEqual([0, null])
-    expect(await first.stderr).toBe('set-up: Installing the packages of package-lock.json into node_modules ...\n')
+    expect(await first.stderr).toBe(
+      'set-up: Installing the packages of package-lock.json into node_modules ...\n',
+    )
     const again = run('')
     expect(await again.ended).toEqual([0, null])
     expect(await again.stderr).toBe('')
@@ -151,7 +165,9 @@ describe('before the entry', () => {
       env: { REDIS_SERVER_BIN: '/nowhere/redis' },
     })
     expect(await demo.ended).toEqual([1, null])
-    expect(await demo.stderr).toBe('set-up: REDIS_SERVER_BIN names /nowhere/redis, and there is no such file.\n')
+    expect(await demo.stderr).toBe(
+      'set-up: REDIS_SERVER_BIN names /nowhere/redis, and there is no such file.\n',
+    )
     expect(await demo.stdout).toBe('')
   })
 })
@@ -164,7 +180,11 @@ describe('the entry', () => {
       const [, , ...args] = process.argv
       console.log(JSON.stringify([args, process.version, execFileSync('node', ['-p', 'process.version'], { encoding: 'utf8' }).trim()]))`)
     expect(await ended).toEqual([0, null])
-    expect(JSON.parse(await stdout)).toEqual([['one', 'two words'], process.version, process.version])
+    expect(JSON.parse(await stdout)).toEqual([
+      ['one', 'two words'],
+      process.version,
+      process.version,
+    ])
   })
 
   test('is told which Redis server to start', async () => {

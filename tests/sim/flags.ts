@@ -54,10 +54,13 @@ export function readFlags(args: readonly string[]): Flags {
   try {
     values = parseArgs({ args: [...args], options }).values
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`, { cause: error })
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`, {
+      cause: error,
+    })
   }
   return {
-    seeds: values.seeds === undefined ? SEEDS_DEFAULT : wholeNumber('seeds', values.seeds, 1, SEEDS_MAX),
+    seeds:
+      values.seeds === undefined ? SEEDS_DEFAULT : wholeNumber('seeds', values.seeds, 1, SEEDS_MAX),
     from: values.from === 'commit' ? null : wholeNumber('from', values.from ?? '0', 0, SEED_MAX),
     isWithFailed: values.failed === true,
     faults: faultsOf(values.faults ?? 'all'),

@@ -35,7 +35,8 @@ export class Happenings implements Observer {
     for (const [what, times] of world.relay.met) this.count(`client ${what}`, times)
     for (const [fault, times] of world.faults.met) this.count(`fault ${fault}`, times)
     for (const ref of accounts)
-      for (const [fault, times] of world.brokerOf(ref).faultsMet) this.count(`fault broker.${fault}`, times)
+      for (const [fault, times] of world.brokerOf(ref).faultsMet)
+        this.count(`fault broker.${fault}`, times)
     for (const what of world.anomalies()) this.count(`anomaly ${what}`)
   }
 
@@ -50,10 +51,12 @@ export class Happenings implements Observer {
     const [userId, { expectVersion, writes, events }] = args as Parameters<FakeStore['commit']>
     if (store.versionOf(userId) !== expectVersion) return null
     for (const write of writes)
-      if (write.kind === 'order') this.#countTransitions(store.orderOf(userId, write.order.id), write.order)
+      if (write.kind === 'order')
+        this.#countTransitions(store.orderOf(userId, write.order.id), write.order)
     for (const { event, payload } of events) {
       this.count(`event ${event}`)
-      if (event === 'trade.rejected') this.count(`code ${String((payload as { code?: unknown }).code)}`)
+      if (event === 'trade.rejected')
+        this.count(`code ${String((payload as { code?: unknown }).code)}`)
     }
     return null
   }
@@ -62,7 +65,9 @@ export class Happenings implements Observer {
 
   #countTransitions(before: Order | null, after: Order): void {
     for (const { leg, replacement, status } of after.placements) {
-      const old = before?.placements.find((one) => one.leg === leg && one.replacement === replacement)
+      const old = before?.placements.find(
+        (one) => one.leg === leg && one.replacement === replacement,
+      )
       const from = old?.status ?? 'submitting'
       if (from !== status) this.count(`transition ${from} -> ${status}`)
     }

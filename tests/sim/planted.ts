@@ -3,10 +3,16 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /**
- * A defect that is put into the code when it is read, to see that the sweep finds it: in `file` the text `right`, which is there once,
- * becomes `wrong`. Files on disk stay as they are.
+ * A defect that is put into the code when it is read, to see that the sweep finds it: in `file` the
+ * text `right`, which is there once, becomes `wrong`. Files on disk stay as they are.
  */
-export type PlantedDefect = Readonly<{ name: string; what: string; file: string; right: string; wrong: string }>
+export type PlantedDefect = Readonly<{
+  name: string
+  what: string
+  file: string
+  right: string
+  wrong: string
+}>
 
 export const planted: readonly PlantedDefect[] = [
   {
@@ -34,7 +40,8 @@ export const planted: readonly PlantedDefect[] = [
     name: 'fills',
     what: 'an execution is booked although the one before it has not come yet',
     file: 'src/domain/placement.ts',
-    right: 'if (cmp(sub(next.cumulativeQuantity, next.quantity), placement.cumulativeQuantity) > 0) return null',
+    right:
+      'if (cmp(sub(next.cumulativeQuantity, next.quantity), placement.cumulativeQuantity) > 0) return null',
     wrong: '',
   },
   {
@@ -67,7 +74,9 @@ export function withDefect({ name, file, right, wrong }: PlantedDefect): string 
   const text = readFileSync(new URL(file, root), 'utf8')
   const [before, after, ...more] = text.split(right)
   if (before === undefined || after === undefined || more.length > 0)
-    throw new Error(`the defect "${name}" does not fit any more: ${file} must have this once: ${right}`)
+    throw new Error(
+      `the defect "${name}" does not fit any more: ${file} must have this once: ${right}`,
+    )
   return before + wrong + after
 }
 

@@ -1,5 +1,5 @@
-// Runs of a whole system in virtual time, each made by its seed: users, venue, network and machines do what comes to them, and the
-// rules are checked at every step.  npm run sim -- --help
+// Runs of a whole system in virtual time, each made by its seed: users, venue, network and machines
+// do what comes to them, and the rules are checked at every step. npm run sim -- --help
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { hash } from 'node:crypto'
@@ -16,7 +16,11 @@ const fileOf = (name: string): URL => new URL(name, import.meta.url)
 /** What a number of runs came to. */
 type Sweep = Readonly<{ results: readonly SimulationResult[]; processes: number; seconds: number }>
 
-async function sweep(seeds: readonly number[], faults: readonly FaultGroup[], plant: string | null): Promise<Sweep> {
+async function sweep(
+  seeds: readonly number[],
+  faults: readonly FaultGroup[],
+  plant: string | null,
+): Promise<Sweep> {
   const began = performance.now()
   const results: SimulationResult[] = []
   const onResult = (result: SimulationResult): boolean => results.push(result) > 0
@@ -33,7 +37,11 @@ const failedSeeds = (): number[] => {
 
 function seedsOf({ seeds, from, isWithFailed }: Flags): number[] {
   const first =
-    from ?? Number.parseInt(execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).slice(0, 7), 16)
+    from ??
+    Number.parseInt(
+      execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).slice(0, 7),
+      16,
+    )
   const drawn = Array.from({ length: seeds }, (_, index) => first + index)
   return [...new Set([...(isWithFailed ? failedSeeds() : []), ...drawn])]
 }
@@ -56,13 +64,21 @@ async function showRun(seed: number, faults: readonly FaultGroup[]): Promise<boo
   return result.violation === null
 }
 
-/** A run that broke a rule, as its reader needs it: what was found, what led to it, and how to see it again. */
-async function tellViolation({ seed, violation }: SimulationResult, faults: readonly FaultGroup[]): Promise<void> {
+/**
+ * A run that broke a rule, as its reader needs it: what was found, what led to it, and how to see
+ * it again.
+ */
+async function tellViolation(
+  { seed, violation }: SimulationResult,
+  faults: readonly FaultGroup[],
+): Promise<void> {
   say(`\nseed ${seed} broke a rule:\n${violation ?? ''}`)
   const { Timeline } = await import('./timeline.ts')
   const timeline = new Timeline()
   await simulate({ seed, faults: new Set(faults), timeline })
-  say(`what led to it (the last ${LINES_SHOWN} of ${timeline.lines.length} lines; idle steps are left out):`)
+  say(
+    `what led to it (the last ${LINES_SHOWN} of ${timeline.lines.length} lines; idle steps are left out):`,
+  )
   for (const line of timeline.lines.slice(-LINES_SHOWN)) say(line)
   say(`again: npm run sim -- --trace ${seed}${faultsFlag(faults)}`)
 }
@@ -71,7 +87,10 @@ const LINES_SHOWN = 60
 /** Runs that broke a rule and are shown in full; of the others there is a line. */
 const SHOWN_MAX = 3
 
-/** Runs seeds until one breaks a rule that it does not break without the defect. `runs`: how many it took. */
+/**
+ * Runs seeds until one breaks a rule that it does not break without the defect. `runs`: how many it
+ * took.
+ */
 async function findDefect(
   seeds: readonly number[],
   faults: readonly FaultGroup[],
@@ -87,7 +106,8 @@ async function findDefect(
   for (let from = 0; from < seeds.length; from = runs) {
     await farm({ seeds: seeds.slice(from), faults, plant, onResult })
     for (const found of suspects.splice(0))
-      if ((await simulate({ seed: found.seed, faults: new Set(faults) })).violation === null) return { runs, found }
+      if ((await simulate({ seed: found.seed, faults: new Set(faults) })).violation === null)
+        return { runs, found }
   }
   return { runs, found: null }
 }
@@ -95,7 +115,9 @@ async function findDefect(
 /** Each defect, until a run finds it. */
 async function huntDefects(flags: Flags): Promise<boolean> {
   let isAllFound = true
-  for (const { name, what } of planted.filter((one) => flags.plant === 'all' || one.name === flags.plant)) {
+  for (const { name, what } of planted.filter(
+    (one) => flags.plant === 'all' || one.name === flags.plant,
+  )) {
     const began = performance.now()
     const { runs, found } = await findDefect(seedsOf(flags), flags.faults, name)
     const seconds = ((performance.now() - began) / 1_000).toFixed(0)
@@ -114,18 +136,36 @@ async function main(flags: Flags): Promise<boolean> {
   const seeds = seedsOf(flags)
   const { results, processes, seconds } = await sweep(seeds, flags.faults, null)
   const again = flags.isTwice ? await sweep(seeds, flags.faults, null) : null
-  const differing = results.filter(({ trace }, index) => again !== null && again.results[index]?.trace !== trace)
+  const differing = results.filter(
+    ({ trace }, index) => again !== null && again.results[index]?.trace !== trace,
+  )
   const broken = results.filter(({ violation }) => violation !== null)
   const steps = results.reduce((sum, result) => sum + result.steps, 0)
   const coverage = coverageOf(results, flags.faults)
   if (flags.isKept) writeFileSync(fileOf('COVERAGE.md'), tableOf(coverage, results.length))
   if (flags.isJson) {
     const { rows, missing } = coverage
-    const brief = { seeds: results.length, from: seeds[0], faults: flags.faults, processes, seconds, steps }
-    say(JSON.stringify({ ...brief, hash: hashOf(results), violations: broken, coverage: rows, missing }))
+    const brief = {
+      seeds: results.length,
+      from: seeds[0],
+      faults: flags.faults,
+      processes,
+      seconds,
+      steps,
+    }
+    say(
+      JSON.stringify({
+        ...brief,
+        hash: hashOf(results),
+        violations: broken,
+        coverage: rows,
+        missing,
+      }),
+    )
   } else {
     for (const result of broken.slice(0, SHOWN_MAX)) await tellViolation(result, flags.faults)
-    for (const { seed, violation } of broken.slice(SHOWN_MAX)) say(`seed ${seed}: ${violation?.split('\n')[1] ?? ''}`)
+    for (const { seed, violation } of broken.slice(SHOWN_MAX))
+      say(`seed ${seed}: ${violation?.split('\n')[1] ?? ''}`)
     say(tableOf(coverage, results.length))
     for (const name of coverage.missing) say(`never, or too seldom: ${name}`)
     if (again !== null)

@@ -1,4 +1,5 @@
-// One process of the farm: runs the seeds that it is sent, with a defect planted if it was given the name of one.
+// One process of the farm: runs the seeds that it is sent, with a defect planted if it was given
+// the name of one.
 import type { SeedOrder } from './farm.ts'
 import { plant } from './planted.ts'
 
@@ -8,5 +9,7 @@ if (name !== undefined) plant(name)
 const { simulate } = await import('./simulation.ts')
 
 process.on('message', (order: SeedOrder) => {
-  void simulate({ seed: order.seed, faults: new Set(order.faults) }).then((result) => process.send?.(result))
+  void simulate({ seed: order.seed, faults: new Set(order.faults) }).then((result) =>
+    process.send?.(result),
+  )
 })

@@ -4,22 +4,33 @@ import type { FakeBroker } from '../support/fake-broker.ts'
 import type { Chance } from '../scenarios/world/chance.ts'
 
 /**
- * What a run begins with, drawn from its seed: how many workers, users and connections there are, what is traded, and when it is.
- * `isPatient`: at the end everything is waited for as long as it may ever take; in most runs for less.
+ * What a run begins with, drawn from its seed: how many workers, users and connections there are,
+ * what is traded, and when it is. `isPatient`: at the end everything is waited for as long as it
+ * may ever take; in most runs for less.
  */
 export type Setting = Readonly<{
   startMs: number
   workers: number
-  /** Connections of users; those that are linked in the run join them, those that are removed stay among them. */
+  /**
+   * Connections of users; those that are linked in the run join them, those that are removed stay
+   * among them.
+   */
   accounts: ConnectionRef[]
   symbols: readonly string[]
   deeds: number
   isPatient: boolean
 }>
 
-/** Days of a Thursday and the Friday after it, New York time: what lies between is summer time, four hours behind UTC. */
-const at = (day: number, hour: number, minute: number): number => Date.UTC(2024, 2, day, hour + 4, minute, 0)
-/** A session in full swing, most of all; its last and first minutes; and the changes of the day in New York and by UTC. */
+/**
+ * Days of a Thursday and the Friday after it, New York time: what lies between is summer time, four
+ * hours behind UTC.
+ */
+const at = (day: number, hour: number, minute: number): number =>
+  Date.UTC(2024, 2, day, hour + 4, minute, 0)
+/**
+ * A session in full swing, most of all; its last and first minutes; and the changes of the day in
+ * New York and by UTC.
+ */
 const STARTS: readonly number[] = [
   ...[at(15, 10, 0), at(15, 10, 0), at(15, 10, 0), at(15, 11, 30), at(14, 14, 0)],
   ...[at(14, 15, 58), at(15, 9, 28), at(14, 23, 58), at(14, 19, 58)],
@@ -33,8 +44,10 @@ const PATIENT_EVERY = 24
 /** What is quoted on an account, and how it sizes replacements. */
 export function furnish(broker: FakeBroker, symbols: readonly string[]): void {
   for (const symbol of symbols)
-    if (!broker.quotes.has(symbol)) broker.quotes.set(symbol, { bid: PRICE, ask: PRICE, last: PRICE })
-  // Where a replacement is larger than was meant for a moment, that moment is told as it is (CAN-05).
+    if (!broker.quotes.has(symbol))
+      broker.quotes.set(symbol, { bid: PRICE, ask: PRICE, last: PRICE })
+  // Where a replacement is larger than was meant for a moment, that moment is told as it is
+  // (CAN-05).
   broker.replaceSizing = 'total'
 }
 

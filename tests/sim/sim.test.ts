@@ -20,17 +20,23 @@ describe('a run', () => {
     expect((await simulate({ seed, faults: all })).violation).toBeNull()
   })
 
-  test('of the same seed is the same run, whether it is watched or not', { timeout: 60_000 }, async () => {
-    const timeline = new Timeline()
-    const runs = [
-      await simulate({ seed: 7, faults: all }),
-      await simulate({ seed: 7, faults: all, timeline }),
-      await simulate({ seed: 8, faults: all }),
-    ]
-    expect(runs[1]?.trace).toBe(runs[0]?.trace)
-    expect(runs[2]?.trace).not.toBe(runs[0]?.trace)
-    expect(timeline.lines.join('\n')).toMatch(/deed +submit[^]*-> broker\.submit[^]*trade\.submitted/)
-  })
+  test(
+    'of the same seed is the same run, whether it is watched or not',
+    { timeout: 60_000 },
+    async () => {
+      const timeline = new Timeline()
+      const runs = [
+        await simulate({ seed: 7, faults: all }),
+        await simulate({ seed: 7, faults: all, timeline }),
+        await simulate({ seed: 8, faults: all }),
+      ]
+      expect(runs[1]?.trace).toBe(runs[0]?.trace)
+      expect(runs[2]?.trace).not.toBe(runs[0]?.trace)
+      expect(timeline.lines.join('\n')).toMatch(
+        /deed +submit[^]*-> broker\.submit[^]*trade\.submitted/,
+      )
+    },
+  )
 
   test('without faults has none of them', { timeout: 60_000 }, async () => {
     const { counts, violation } = await simulate({ seed: 3, faults: new Set() })
@@ -45,9 +51,15 @@ describe('a deed', () => {
     const world = await openWorld({ seed: 1, isWhole: true })
     const chance = new Chance(1)
     const sim = { world, chance, setting: { ...drawSetting(chance), accounts: [ref] }, trades: [] }
-    world.submit({ tradeId: newTrade(sim, ref, 'AAPL').tradeId, orderType: 'limit', limitPrice: '150' })
+    world.submit({
+      tradeId: newTrade(sim, ref, 'AAPL').tradeId,
+      orderType: 'limit',
+      limitPrice: '150',
+    })
     await world.settle()
-    expect(deeds.find(({ name }) => name === 'execute an order that has ended')?.run(sim)).toBe(true)
+    expect(deeds.find(({ name }) => name === 'execute an order that has ended')?.run(sim)).toBe(
+      true,
+    )
     await world.disconnect('leave')
     await world.settle()
     await world.accounts.connect(ref)
@@ -92,8 +104,16 @@ describe('what happens at least sometimes', () => {
 
 describe('flags', () => {
   test('without any: a hundred seeds with all faults', () => {
-    expect(readFlags([])).toMatchObject({ seeds: 100, from: 0, faults: FAULT_GROUPS, trace: null, plant: null })
-    expect(readFlags(['--from', 'commit', '--faults', 'broker,store'])).toMatchObject({ from: null })
+    expect(readFlags([])).toMatchObject({
+      seeds: 100,
+      from: 0,
+      faults: FAULT_GROUPS,
+      trace: null,
+      plant: null,
+    })
+    expect(readFlags(['--from', 'commit', '--faults', 'broker,store'])).toMatchObject({
+      from: null,
+    })
   })
 
   test.each([

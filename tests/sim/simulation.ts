@@ -15,28 +15,49 @@ import { Happenings } from './happenings.ts'
 import { drawSetting, furnish, type Setting } from './setting.ts'
 import type { Timeline } from './timeline.ts'
 
-/** What a user's positions may be worth, of every other user: 100 of a symbol at the price at which it is quoted. */
+/**
+ * What a user's positions may be worth, of every other user: 100 of a symbol at the price at which
+ * it is quoted.
+ */
 const POSITION_MAX = '18000'
-/** A job that puts itself back is delivered as soon as it asks for so often; then late, as a queue may. */
+/**
+ * A job that puts itself back is delivered as soon as it asks for so often; then late, as a queue
+ * may.
+ */
 const SOON_TIMES = 12
 /** A limit holds by then. */
 const HEARD_MS = 2_000
 /** Executions in the end that no stream tells of. */
 const UNHEARD = 4
-/** What nobody knows to have been sent, or not, is watched for a quarter of an hour until its absence is proved (SUB-05). */
+/**
+ * What nobody knows to have been sent, or not, is watched for a quarter of an hour until its
+ * absence is proved (SUB-05).
+ */
 const REST_MS = 25 * 60_000
 /** Once faults have ended, what is still on its way comes to rest. */
 const CALM_MS = 10_000
-/** How soon, and for how long, it is looked whether everything has come to rest, and whether it stays at rest; in most runs. */
+/**
+ * How soon, and for how long, it is looked whether everything has come to rest, and whether it
+ * stays at rest; in most runs.
+ */
 const LOOK_MS = 15_000
 const STAY_MS = 20_000
 /** The same of the runs that wait as long as anything may ever take. */
 const PATIENT_MS = 240_000
 
-/** How a run is made. `timeline`: where everything that happens is written down; default: nowhere. */
-export type SimulationOptions = Readonly<{ seed: number; faults: ReadonlySet<FaultGroup>; timeline?: Timeline }>
+/**
+ * How a run is made. `timeline`: where everything that happens is written down; default: nowhere.
+ */
+export type SimulationOptions = Readonly<{
+  seed: number
+  faults: ReadonlySet<FaultGroup>
+  timeline?: Timeline
+}>
 
-/** What came of a run. `counts`: how often each thing happened, by name. `violation`: the rule that did not hold, or `null`. */
+/**
+ * What came of a run. `counts`: how often each thing happened, by name. `violation`: the rule that
+ * did not hold, or `null`.
+ */
 export type SimulationResult = Readonly<{
   seed: number
   trace: string
@@ -46,16 +67,28 @@ export type SimulationResult = Readonly<{
 }>
 
 /**
- * One run: a setting, deeds at random, then calm, in which everything comes to its end. The rules are checked at every step.
- * The same seed and the same faults are the same run, step by step.
+ * One run: a setting, deeds at random, then calm, in which everything comes to its end. The rules
+ * are checked at every step. The same seed and the same faults are the same run, step by step.
  */
-export async function simulate({ seed, faults, timeline }: SimulationOptions): Promise<SimulationResult> {
+export async function simulate({
+  seed,
+  faults,
+  timeline,
+}: SimulationOptions): Promise<SimulationResult> {
   const chance = new Chance(seed * 7_919)
   const setting = drawSetting(chance)
   const happenings = new Happenings()
   const { accounts, startMs, workers } = setting
   const observer = timeline === undefined ? happenings : observedBy(happenings, timeline)
-  const world = await openWorld({ seed, clients: true, isWhole: true, workers, accounts, startMs, observer })
+  const world = await openWorld({
+    seed,
+    clients: true,
+    isWhole: true,
+    workers,
+    accounts,
+    startMs,
+    observer,
+  })
   happenings.follow(world)
   timeline?.follow(world, accounts, startMs)
   let violation: string | null = null
@@ -70,7 +103,13 @@ export async function simulate({ seed, faults, timeline }: SimulationOptions): P
   }
   happenings.takeFrom(world, accounts)
   const { schedule } = world
-  return { seed, trace: schedule.trace(), steps: schedule.steps, counts: happenings.counts, violation }
+  return {
+    seed,
+    trace: schedule.trace(),
+    steps: schedule.steps,
+    counts: happenings.counts,
+    violation,
+  }
 }
 
 const observedBy = (first: Observer, second: Observer): Observer => ({
@@ -95,7 +134,11 @@ async function begin(world: World, { accounts, symbols }: Setting): Promise<void
   await world.advance(HEARD_MS)
 }
 
-async function live(sim: Sim, faults: ReadonlySet<FaultGroup>, tell: (deed: string) => void): Promise<void> {
+async function live(
+  sim: Sim,
+  faults: ReadonlySet<FaultGroup>,
+  tell: (deed: string) => void,
+): Promise<void> {
   const { world, chance, setting } = sim
   const from = chooseDeeds(faults, chance)
   for (let count = 0; count < setting.deeds; count += 1) {
@@ -119,7 +162,12 @@ function calm({ world, setting: { accounts } }: Sim): void {
   for (const ref of accounts) {
     const broker = world.brokerOf(ref)
     broker.mend()
-    Object.assign(broker, { isMute: false, isDown: false, holdsCancels: false, holdsReplaces: false })
+    Object.assign(broker, {
+      isMute: false,
+      isDown: false,
+      holdsCancels: false,
+      holdsReplaces: false,
+    })
     Object.assign(broker, { visibleAfterMs: 0, executionLagMs: 0, portfolioLagMs: 0 })
     broker.streams.release()
     broker.streams.repeat(1)
@@ -127,7 +175,10 @@ function calm({ world, setting: { accounts } }: Sim): void {
   }
 }
 
-/** All is calm, but no stream tells anything: what executes is found in time all the same, and the streams are given up (C8). */
+/**
+ * All is calm, but no stream tells anything: what executes is found in time all the same, and the
+ * streams are given up (C8).
+ */
 async function goUnheard(sim: Sim): Promise<void> {
   const { world, setting } = sim
   void world.resume({}, ...userTargets(setting.accounts), ...setting.accounts) // they take effect as the time goes on

@@ -8,18 +8,47 @@ import { STORE_FAULTS } from '../scenarios/world/store-faults.ts'
 import { deeds } from './deeds/index.ts'
 import { CALL_FAULTS, ORDER_CALLS, READ_CALLS, READ_FAULTS } from './deeds/call-faults.ts'
 
-const keysOf = <Name extends string>(record: Readonly<Record<Name, true>>): Name[] => Object.keys(record) as Name[]
+const keysOf = <Name extends string>(record: Readonly<Record<Name, true>>): Name[] =>
+  Object.keys(record) as Name[]
 
-/** Calls of the broker's port that an order worker makes; a method that joins the port joins here, or does not compile. */
+/**
+ * Calls of the broker's port that an order worker makes; a method that joins the port joins here,
+ * or does not compile.
+ */
 const BROKER_CALLS = keysOf<Exclude<keyof Broker, 'openTradeStream' | 'openActivityStream'>>({
-  ...{ submit: true, replace: true, cancel: true, findByClientOrderId: true, findByBrokerOrderId: true },
-  ...{ findParent: true, listOrders: true, listOrderPage: true, listExecutions: true, listActivities: true },
-  ...{ readPortfolio: true, readPosition: true, readQuote: true, listAssets: true, readAccount: true },
+  ...{
+    submit: true,
+    replace: true,
+    cancel: true,
+    findByClientOrderId: true,
+    findByBrokerOrderId: true,
+  },
+  ...{
+    findParent: true,
+    listOrders: true,
+    listOrderPage: true,
+    listExecutions: true,
+    listActivities: true,
+  },
+  ...{
+    readPortfolio: true,
+    readPosition: true,
+    readQuote: true,
+    listAssets: true,
+    readAccount: true,
+  },
   ...{ readClock: true, readSessions: true },
 })
 
 const STORE_CALLS = keysOf<keyof Store>({
-  ...{ loadSlice: true, findRefs: true, version: true, loadConnection: true, loadOpen: true, loadWaitingMarks: true },
+  ...{
+    loadSlice: true,
+    findRefs: true,
+    version: true,
+    loadConnection: true,
+    loadOpen: true,
+    loadWaitingMarks: true,
+  },
   ...{ loadHealth: true, commit: true },
 })
 
@@ -54,20 +83,25 @@ export const unreached: Readonly<Record<string, string>> = {
     'More than 256 executions would have to wait for an earlier one (tests/domain/reduce.test.ts).',
   'anomaly too_many_placements':
     'An order would have to be replaced more than 64 times (tests/domain/requests.test.ts).',
-  'anomaly set_aside': 'A job would have to bring ten workers down (tests/scenarios/poison.test.ts).',
+  'anomaly set_aside':
+    'A job would have to bring ten workers down (tests/scenarios/poison.test.ts).',
   'anomaly unreadable_order':
     'The model broker always says what is bought or sold (tests/scenarios/unread-fields.test.ts).',
   'anomaly unknown_order':
     'The lists of the model broker name no order that it does not have (tests/domain/reduce.test.ts).',
-  'anomaly illegal_transition': 'The model broker never says what cannot be (tests/domain/reduce.test.ts).',
-  'anomaly foreign_order': 'Nobody else places orders under ids of ours here (tests/scenarios/lost-records.test.ts).',
+  'anomaly illegal_transition':
+    'The model broker never says what cannot be (tests/domain/reduce.test.ts).',
+  'anomaly foreign_order':
+    'Nobody else places orders under ids of ours here (tests/scenarios/lost-records.test.ts).',
   'anomaly appeared_after_close':
     'An order would have to be invisible for a quarter of an hour (tests/scenarios/submission.test.ts).',
   ...Object.fromEntries(
-    ['submitted', 'partially_filled', 'filled', 'canceled', 'rejected', 'expired', 'replaced'].map((to) => [
-      `transition denied -> ${to}`,
-      'Only an order that appears after it was closed as never received (tests/domain/chains.test.ts).',
-    ]),
+    ['submitted', 'partially_filled', 'filled', 'canceled', 'rejected', 'expired', 'replaced'].map(
+      (to) => [
+        `transition denied -> ${to}`,
+        'Only an order that appears after it was closed as never received (tests/domain/chains.test.ts).',
+      ],
+    ),
   ),
   ...Object.fromEntries(
     [

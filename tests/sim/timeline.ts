@@ -12,8 +12,9 @@ const IDLE =
 const TEXT_MAX = 160
 
 /**
- * What happened in a run, in lines for people: deeds, jobs, boundaries, orders at the broker, commits and the events they told, workers
- * that came and went, and every call that failed. Idle steps are left out.
+ * What happened in a run, in lines for people: deeds, jobs, boundaries, orders at the broker,
+ * commits and the events they told, workers that came and went, and every call that failed. Idle
+ * steps are left out.
  */
 export class Timeline implements Watch {
   readonly #lines: string[] = []
@@ -49,7 +50,8 @@ export class Timeline implements Watch {
   }
 
   heard(process: Process, { label, args }: PortCall, outcome: Heard): void {
-    if (!outcome.isDone) return this.#say(process.name, `<- ${label} failed: ${String(outcome.error)}`)
+    if (!outcome.isDone)
+      return this.#say(process.name, `<- ${label} failed: ${String(outcome.error)}`)
     if (/^broker\.(submit|replace|cancel)$/.test(label))
       return this.#say(process.name, `<- ${label} ${briefly(outcome.value)}`)
     if (label !== 'store.commit') return
@@ -58,7 +60,10 @@ export class Timeline implements Watch {
     const what = writes.map((write) =>
       'order' in write ? `order ${write.order.id} ${write.order.status}` : write.kind,
     )
-    this.#say(process.name, `commit ${userId} (${fence.kind}) ${kind}: ${[...new Set(what)].join(', ')}`)
+    this.#say(
+      process.name,
+      `commit ${userId} (${fence.kind}) ${kind}: ${[...new Set(what)].join(', ')}`,
+    )
   }
 
   /** A step was taken. */
@@ -95,7 +100,10 @@ export class Timeline implements Watch {
     }
     const known = this.#executions.get(name) ?? 0
     for (const { brokerOrderId, execution } of broker.executions.slice(known))
-      this.#say('broker', `${name}: ${brokerOrderId} executes ${execution.quantity} at ${execution.price}`)
+      this.#say(
+        'broker',
+        `${name}: ${brokerOrderId} executes ${execution.quantity} at ${execution.price}`,
+      )
     this.#executions.set(name, broker.executions.length)
   }
 

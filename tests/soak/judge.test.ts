@@ -2,10 +2,19 @@ import { describe, expect, test } from 'vitest'
 import { adopt, dec, type Order, reduce, type Slice } from '#domain'
 import type { AccountLedger } from '#sandbox'
 import type { LogEntry } from '#store'
-import { at, brokerOrder, claimed, executionOf, landing, readingOf, seen } from '../domain/orders.ts'
+import {
+  at,
+  brokerOrder,
+  claimed,
+  executionOf,
+  landing,
+  readingOf,
+  seen,
+} from '../domain/orders.ts'
 import { emptyVerdict, type Evidence, judge } from './judge.ts'
 
-// A judge that cannot find anything would make every soak clean: each of its findings is shown to it once.
+// A judge that cannot find anything would make every soak clean: each of its findings is shown to
+// it once.
 
 const clientOrderId = 'fc1-0000000000-0.0-t1'
 const view = { clientOrderId }
@@ -24,7 +33,13 @@ function filledOrder(): Slice {
 
 const slice = filledOrder()
 const order = slice.order as Order
-const row = { id: 'b1', client_order_id: clientOrderId, status: 'filled', filled_qty: '100', legs: null }
+const row = {
+  id: 'b1',
+  client_order_id: clientOrderId,
+  status: 'filled',
+  filled_qty: '100',
+  legs: null,
+}
 const entry = (event: string, payload: object, n: number): LogEntry => ({
   ...{ id: `170000000000${n}-00000`, prev: `170000000000${n - 1}-00000`, event },
   payload: { tradeId: 't1', timestamp: at(n), ...payload },
@@ -60,7 +75,9 @@ function verdictOn(over: Partial<Evidence>) {
   return verdict
 }
 const withLedger = (over: object) => ({ ledger: { ...ledger, ...over } as AccountLedger })
-const withOrder = (over: Partial<Order>) => ({ snapshot: { ...sound.snapshot, orders: [{ ...order, ...over }] } })
+const withOrder = (over: Partial<Order>) => ({
+  snapshot: { ...sound.snapshot, orders: [{ ...order, ...over }] },
+})
 
 describe('the judge of the soak', () => {
   test('finds nothing where everything agrees', () => expect(verdictOn({})).toEqual(emptyVerdict()))
@@ -71,7 +88,10 @@ describe('the judge of the soak', () => {
     ['a position too many', withLedger({ positions: [] })],
     ['a status', withLedger({ orders: [{ ...row, status: 'canceled' }] })],
     ['a price', withLedger({ executions: [{ order_id: 'b1', qty: '100', price: '10' }] })],
-    ['an order that we do not know', withLedger({ orders: [row, { ...row, id: 'b2', client_order_id: 'x' }] })],
+    [
+      'an order that we do not know',
+      withLedger({ orders: [row, { ...row, id: 'b2', client_order_id: 'x' }] }),
+    ],
     ['an order that the broker does not know', withLedger({ orders: [] })],
     ['a trade told as submitted twice', { told: [submitted, submitted, partial, filled] }],
     ['a fill told before the submission', { told: [partial, submitted, filled] }],

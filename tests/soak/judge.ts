@@ -1,8 +1,22 @@
-import { abs, add, cmp, dec, type Decimal, mul, type Order, type Placement, sub, ZERO } from '#domain'
+import {
+  abs,
+  add,
+  cmp,
+  dec,
+  type Decimal,
+  mul,
+  type Order,
+  type Placement,
+  sub,
+  ZERO,
+} from '#domain'
 import type { AccountLedger } from '#sandbox'
 import type { LogEntry, UserSnapshot } from '#store'
 
-/** Everything that is compared for one user: the broker's ledger, our state, and what clients were told. */
+/**
+ * Everything that is compared for one user: the broker's ledger, our state, and what clients were
+ * told.
+ */
 export type Evidence = Readonly<{
   userId: string
   ledger: AccountLedger
@@ -59,13 +73,26 @@ function executedOf(ledger: AccountLedger): Map<string, { quantity: Decimal; cos
   return sums
 }
 
-/** The broker's averages have nine decimals: an execution that had to be worked out from one is as good as that. */
+/**
+ * The broker's averages have nine decimals: an execution that had to be worked out from one is as
+ * good as that.
+ */
 const AVERAGE_STEP = dec('0.000000001')
-const FINAL: ReadonlySet<string> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
+const FINAL: ReadonlySet<string> = new Set([
+  'filled',
+  'canceled',
+  'expired',
+  'rejected',
+  'replaced',
+])
 /** Our word for what the broker shows. */
 const standingOf = (row: Row): string => {
   const status = text(row, 'status')
-  return FINAL.has(status) ? status : amount(row, 'filled_qty') === ZERO ? 'submitted' : 'partially_filled'
+  return FINAL.has(status)
+    ? status
+    : amount(row, 'filled_qty') === ZERO
+      ? 'submitted'
+      : 'partially_filled'
 }
 
 /** Compares one user, field by field; an empty verdict is agreement. */
@@ -73,7 +100,9 @@ export function judge(evidence: Evidence, verdict: Verdict): void {
   const { userId, ledger, snapshot, archived } = evidence
   const differ = (what: string, ours: unknown, theirs: unknown): void => {
     if (ours !== theirs)
-      verdict.differences.push(`${userId}: ${what} is ${String(ours)}, the broker's ${String(theirs)}`)
+      verdict.differences.push(
+        `${userId}: ${what} is ${String(ours)}, the broker's ${String(theirs)}`,
+      )
   }
   const flat = flatOrders(ledger)
   const executed = executedOf(ledger)
@@ -88,12 +117,16 @@ export function judge(evidence: Evidence, verdict: Verdict): void {
     if (order.origin === 'fillcast') judgeEvents(order, evidence.told, verdict, userId)
   }
   for (const [id, row] of flat)
-    if (!known.has(id)) differ(`the order ${text(row, 'client_order_id')}`, 'unknown', text(row, 'status'))
+    if (!known.has(id))
+      differ(`the order ${text(row, 'client_order_id')}`, 'unknown', text(row, 'status'))
   countDuplicates(flat, userId, verdict)
   const account = snapshot.accounts[0]
   differ('cash', account?.cash, ledger.cash)
-  const positions = new Map(snapshot.positions.map((position) => [position.symbol, position.quantity]))
-  for (const { symbol, qty } of ledger.positions) differ(`position ${symbol}`, positions.get(symbol), qty)
+  const positions = new Map(
+    snapshot.positions.map((position) => [position.symbol, position.quantity]),
+  )
+  for (const { symbol, qty } of ledger.positions)
+    differ(`position ${symbol}`, positions.get(symbol), qty)
   differ('count of positions', positions.size, ledger.positions.length)
 }
 
@@ -107,14 +140,18 @@ function comparePlacement(
   const what = `${order.id} ${placement.leg}.${placement.replacement}`
   if (row === undefined) return differ(what, placement.status, 'not there')
   differ(`status of ${what}`, placement.status, standingOf(row))
-  const { quantity, cost } = executed.get(placement.brokerOrderId ?? '') ?? { quantity: ZERO, cost: ZERO }
+  const { quantity, cost } = executed.get(placement.brokerOrderId ?? '') ?? {
+    quantity: ZERO,
+    cost: ZERO,
+  }
   differ(
     `executed quantity of ${what}`,
     sub(placement.cumulativeQuantity, placement.busted?.quantity ?? ZERO),
     quantity,
   )
   const ours = sub(placement.totalCost, placement.busted?.cost ?? ZERO)
-  if (cmp(abs(sub(ours, cost)), mul(quantity, AVERAGE_STEP)) > 0) differ(`executed cost of ${what}`, ours, cost)
+  if (cmp(abs(sub(ours, cost)), mul(quantity, AVERAGE_STEP)) > 0)
+    differ(`executed cost of ${what}`, ours, cost)
 }
 
 /** First orders of one trade: more than one is an order sent twice. */
@@ -137,10 +174,19 @@ const ENDING_OF: Readonly<Record<string, string>> = {
   ...{ canceled: 'trade.cancelled', expired: 'trade.cancelled' },
 }
 
-/** What clients were told of one trade: submitted first and once, quantities that only grow and end at what executed, one ending. */
-function judgeEvents(order: Order, told: readonly LogEntry[], verdict: Verdict, userId: string): void {
+/**
+ * What clients were told of one trade: submitted first and once, quantities that only grow and end
+ * at what executed, one ending.
+ */
+function judgeEvents(
+  order: Order,
+  told: readonly LogEntry[],
+  verdict: Verdict,
+  userId: string,
+): void {
   const mine = told.filter((entry) => (entry.payload as Row)['tradeId'] === order.id)
-  const wrong = (what: string): void => void verdict.differences.push(`${userId}: ${order.id} ${what}`)
+  const wrong = (what: string): void =>
+    void verdict.differences.push(`${userId}: ${order.id} ${what}`)
   const names = mine.map(({ event }) => event)
   const isPlaced = order.placements.some(({ brokerOrderId }) => brokerOrderId !== null)
   if (names.filter((name) => name === 'trade.submitted').length !== (isPlaced ? 1 : 0))
@@ -156,8 +202,10 @@ function judgeEvents(order: Order, told: readonly LogEntry[], verdict: Verdict, 
   for (const { event, payload } of mine) {
     const now = quantityTold(event, payload as Row)
     if (now === null) continue
-    // An order sized in money may execute before anybody knows that this was all of it: its ending then adds nothing.
-    const isGrown = now > sofar || (now === sofar && event === 'trade.filled' && order.notional !== null)
+    // An order sized in money may execute before anybody knows that this was all of it: its ending
+    // then adds nothing.
+    const isGrown =
+      now > sofar || (now === sofar && event === 'trade.filled' && order.notional !== null)
     if (!isGrown && event !== 'trade.corrected') verdict.repeatedFills += 1
     sofar = now
   }
@@ -169,10 +217,13 @@ function judgeEvents(order: Order, told: readonly LogEntry[], verdict: Verdict, 
     )
 }
 
-const toldAs = ({ event, payload }: LogEntry): string => `${event} ${quantityTold(event, payload as Row) ?? ''}`.trim()
+const toldAs = ({ event, payload }: LogEntry): string =>
+  `${event} ${quantityTold(event, payload as Row) ?? ''}`.trim()
 
 /** The cumulative quantity that an event tells, or `null`. */
 function quantityTold(event: string, payload: Row): number | null {
   if (event === 'trade.filled') return payload['quantity'] as number
-  return event === 'trade.partialFill' || event === 'trade.corrected' ? (payload['filledQuantity'] as number) : null
+  return event === 'trade.partialFill' || event === 'trade.corrected'
+    ? (payload['filledQuantity'] as number)
+    : null
 }

@@ -3,10 +3,19 @@ import type { Producer } from '#producer'
 import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
 import { connectionOf, userOf } from '../support/ground.ts'
 
-/** What the soak asks for, all of it drawn from the seed: the same seed asks for the same things in the same order. */
+/**
+ * What the soak asks for, all of it drawn from the seed: the same seed asks for the same things in
+ * the same order.
+ */
 export type SoakRequest =
   | Readonly<{ type: 'submit'; order: SubmitOrder }>
-  | Readonly<{ type: 'cancel' | 'replace'; userId: string; connectionId: string; tradeId: string; commandId: string }>
+  | Readonly<{
+      type: 'cancel' | 'replace'
+      userId: string
+      connectionId: string
+      tradeId: string
+      commandId: string
+    }>
 
 const SYMBOLS = ['AAPL', 'MSFT', 'TSLA', 'NVDA', 'AMZN'] as const
 /** Far from any price that the sandbox's walks reach: one side fills at once, the other rests. */
@@ -17,9 +26,16 @@ const REPLACED_PRICE = '1.5'
 /** How many requests later an order that rests is canceled or replaced. */
 const FOLLOW_UP_AFTER = 40
 
-type Shape = Readonly<{ share: number; terms: (chance: Chance) => Partial<SubmitOrder>; rests?: true }>
+type Shape = Readonly<{
+  share: number
+  terms: (chance: Chance) => Partial<SubmitOrder>
+  rests?: true
+}>
 
-/** Kinds of orders and their shares. Bracket and oto exits are far away, so that they rest until the entry's account is swept. */
+/**
+ * Kinds of orders and their shares. Bracket and oto exits are far away, so that they rest until the
+ * entry's account is swept.
+ */
 const SHAPES: readonly Shape[] = [
   { share: 0.5, terms: () => ({ orderType: 'market' }) },
   { share: 0.15, terms: () => ({ orderType: 'limit', side: 'buy', limitPrice: FAR_ABOVE }) },
@@ -28,8 +44,15 @@ const SHAPES: readonly Shape[] = [
     terms: () => ({ orderType: 'limit', side: 'buy', limitPrice: FAR_BELOW, timeInForce: 'gtc' }),
     rests: true,
   },
-  { share: 0.05, terms: () => ({ orderType: 'limit', side: 'buy', limitPrice: FAR_BELOW, timeInForce: 'ioc' }) },
-  { share: 0.05, terms: () => ({ orderType: 'stop', side: 'buy', stopPrice: FAR_ABOVE }), rests: true },
+  {
+    share: 0.05,
+    terms: () => ({ orderType: 'limit', side: 'buy', limitPrice: FAR_BELOW, timeInForce: 'ioc' }),
+  },
+  {
+    share: 0.05,
+    terms: () => ({ orderType: 'stop', side: 'buy', stopPrice: FAR_ABOVE }),
+    rests: true,
+  },
   {
     share: 0.05,
     terms: (chance) => ({
@@ -53,12 +76,18 @@ export function* soakRequests(seed: string, orders: number, users: number): Gene
   const chance = createChance(seed)
   const due: { at: number; request: SoakRequest }[] = []
   for (let index = 0; index < orders; index += 1) {
-    while (due[0] !== undefined && due[0].at <= index) yield (due.shift() as (typeof due)[number]).request
+    while (due[0] !== undefined && due[0].at <= index)
+      yield (due.shift() as (typeof due)[number]).request
     const userId = userOf(chance.integer(0, users - 1))
     const tradeId = `t${index}`
     const shape = pick(chance)
     const order: SubmitOrder = {
-      ...{ userId, connectionId: connectionOf(userId), tradeId, symbol: SYMBOLS[chance.integer(0, 4)] ?? 'AAPL' },
+      ...{
+        userId,
+        connectionId: connectionOf(userId),
+        tradeId,
+        symbol: SYMBOLS[chance.integer(0, 4)] ?? 'AAPL',
+      },
       ...{
         side: chance.fraction() < 0.6 ? 'buy' : 'sell',
         orderType: 'market',

@@ -1,5 +1,6 @@
-// A soak: real Redis, real queues, the sandbox over HTTP and WebSocket, several workers, faults on, and a worker killed every few
-// seconds. At the end the broker's ledger, our state and what clients were told are compared field by field.
+// A soak: real Redis, real queues, the sandbox over HTTP and WebSocket, several workers, faults on,
+// and a worker killed every few seconds. At the end the broker's ledger, our state and what clients
+// were told are compared field by field.
 //   npm run soak -- --orders 20000 --accounts 50 --seed 1
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -18,19 +19,34 @@ const USAGE = `Usage: npm run soak -- [options]
   --kill-every N     seconds between kills, 0: none (default 5)
   --faults PERCENT   of requests and stream events that fail (default 2)`
 
-const LIMITS = { orders: 100_000, accounts: 500, rate: 1_000, workers: 8, 'kill-every': 600, faults: 20 } as const
+const LIMITS = {
+  orders: 100_000,
+  accounts: 500,
+  rate: 1_000,
+  workers: 8,
+  'kill-every': 600,
+  faults: 20,
+} as const
 
 function number(flag: keyof typeof LIMITS, text: string, min = 1): number {
   const value = Number(text)
   if (/^\d{1,6}(\.\d)?$/.test(text) && value >= min && value <= LIMITS[flag]) return value
-  throw new Error(`--${flag} must be a number from ${min} to ${LIMITS[flag]}, not "${text}"\n${USAGE}`)
+  throw new Error(
+    `--${flag} must be a number from ${min} to ${LIMITS[flag]}, not "${text}"\n${USAGE}`,
+  )
 }
 
 function readOptions() {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const
   const { values } = parseArgs({
     options: {
-      ...{ orders: text('20000'), accounts: text('50'), seed: text('1'), rate: text('100'), workers: text('2') },
+      ...{
+        orders: text('20000'),
+        accounts: text('50'),
+        seed: text('1'),
+        rate: text('100'),
+        workers: text('2'),
+      },
       ...{ 'kill-every': text('5'), faults: text('2') },
     },
   })
@@ -81,10 +97,13 @@ async function soak(options: Options): Promise<boolean> {
   const { verdict, settledMs } = await settle(ground, tail)
   await stopTail()
   if (tail.takenBack > 0) verdict.differences.push(`${tail.takenBack} events were taken back`)
-  if (ground.drifts > 0) verdict.differences.push(`${ground.drifts} holdings had drifted for a while`)
+  if (ground.drifts > 0)
+    verdict.differences.push(`${ground.drifts} holdings had drifted for a while`)
   say(`state was compared ${Math.round(settledMs / 1_000)} s after the last fault`)
   for (const found of findings(verdict)) say(`  ${found}`)
-  say(`soak: ${options.orders} orders, ${options.users} accounts, seed ${options.seed}: ${inWords(verdict)}`)
+  say(
+    `soak: ${options.orders} orders, ${options.users} accounts, seed ${options.seed}: ${inWords(verdict)}`,
+  )
   return isClean(verdict)
 }
 

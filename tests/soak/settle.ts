@@ -11,16 +11,27 @@ const LOOK_MS = 2_000
 const SHOWN_MAX = 20
 
 /** The broker's ledger, our state and what clients were told, compared user by user. */
-async function judgeAll(ground: Ground, store: Store, reader: Reader, tail: LogTail): Promise<Verdict> {
+async function judgeAll(
+  ground: Ground,
+  store: Store,
+  reader: Reader,
+  tail: LogTail,
+): Promise<Verdict> {
   await tail.catchUp()
   const ledger = await ground.ledger()
   const verdict = emptyVerdict()
   for (const [n, userId] of ground.users.entries()) {
     const account = ledger.accounts[keyOf(n)]
     if (account === undefined) throw new Error(`the ledger has no account of ${userId}`)
-    const [open, all] = [await reader.snapshot(userId), await store.loadConnection(userId, connectionOf(userId))]
+    const [open, all] = [
+      await reader.snapshot(userId),
+      await store.loadConnection(userId, connectionOf(userId)),
+    ]
     const snapshot = { ...open, orders: all.orders }
-    judge({ userId, ledger: account, snapshot, archived: [], told: tail.entries.get(userId) ?? [] }, verdict)
+    judge(
+      { userId, ledger: account, snapshot, archived: [], told: tail.entries.get(userId) ?? [] },
+      verdict,
+    )
     const isSame = open.orders.length === all.orders.filter(isIndexed).length
     if (open.version === all.version && !isSame)
       verdict.differences.push(`the open orders of ${userId} are not all shown`)
@@ -29,8 +40,14 @@ async function judgeAll(ground: Ground, store: Store, reader: Reader, tail: LogT
   return verdict
 }
 
-/** Compares until everything agrees, or `SETTLE_MS_MAX` have passed since this was called, which is once nothing fails any more. */
-export async function settle(ground: Ground, tail: LogTail): Promise<{ verdict: Verdict; settledMs: number }> {
+/**
+ * Compares until everything agrees, or `SETTLE_MS_MAX` have passed since this was called, which is
+ * once nothing fails any more.
+ */
+export async function settle(
+  ground: Ground,
+  tail: LogTail,
+): Promise<{ verdict: Verdict; settledMs: number }> {
   const redis = ground.redis.connect()
   const [store, reader] = [createStore(redis), createReader(redis)]
   const quietMs = performance.now()
@@ -42,12 +59,22 @@ export async function settle(ground: Ground, tail: LogTail): Promise<{ verdict: 
   return { verdict, settledMs: performance.now() - quietMs }
 }
 
-export const isClean = ({ differences, duplicateOrders, missingFills, repeatedFills }: Verdict): boolean =>
-  differences.length + duplicateOrders + missingFills + repeatedFills === 0
+export const isClean = ({
+  differences,
+  duplicateOrders,
+  missingFills,
+  repeatedFills,
+}: Verdict): boolean => differences.length + duplicateOrders + missingFills + repeatedFills === 0
 
-export const inWords = ({ differences, duplicateOrders, missingFills, repeatedFills }: Verdict): string =>
+export const inWords = ({
+  differences,
+  duplicateOrders,
+  missingFills,
+  repeatedFills,
+}: Verdict): string =>
   `${differences.length} differences, ${duplicateOrders} duplicate orders, ` +
   `${missingFills} missing fills, ${repeatedFills} repeated fills`
 
 /** The first of what was found, in words. */
-export const findings = ({ differences, fills }: Verdict): string[] => [...differences, ...fills].slice(0, SHOWN_MAX)
+export const findings = ({ differences, fills }: Verdict): string[] =>
+  [...differences, ...fills].slice(0, SHOWN_MAX)

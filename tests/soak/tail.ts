@@ -5,7 +5,10 @@ import type { LogEntry, Reader } from '#store'
 const PAGE = 500
 const FOLLOW_MS = 250
 
-/** Follows users' event logs while they are written, as a client that misses nothing: logs are trimmed, so the end is too late. */
+/**
+ * Follows users' event logs while they are written, as a client that misses nothing: logs are
+ * trimmed, so the end is too late.
+ */
 export class LogTail {
   /** The logs as they stand: what Redis lost is not in them any more. */
   readonly entries = new Map<string, LogEntry[]>()
@@ -56,7 +59,9 @@ export class LogTail {
     }
   }
 
-  /** Ids grow, and none is used twice: what is beyond `top` and was not followed by more is gone. */
+  /**
+   * Ids grow, and none is used twice: what is beyond `top` and was not followed by more is gone.
+   */
   #takeBack(seen: LogEntry[], top: string): void {
     const kept = seen.findLastIndex(({ id }) => id <= top) + 1
     this.takenBack += seen.length - kept

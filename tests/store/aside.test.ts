@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ASIDE_MAX, ASIDE_MS, ASIDE_SHOWN_MAX, type AsideOrder, type AsideOrders, createAsideOrders } from '#store'
+import {
+  ASIDE_MAX,
+  ASIDE_MS,
+  ASIDE_SHOWN_MAX,
+  type AsideOrder,
+  type AsideOrders,
+  createAsideOrders,
+} from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { FakeAside } from '../support/fake-aside.ts'
 
@@ -11,7 +18,13 @@ beforeAll(async () => {
 afterAll(() => redis.stop())
 
 const order = (n: number, over: Partial<AsideOrder> = {}): AsideOrder => ({
-  ...{ userId: `user${n}`, connectionId: 'broker_1', tradeId: `t${n}`, symbol: 'AAPL', due: 'submission' },
+  ...{
+    userId: `user${n}`,
+    connectionId: 'broker_1',
+    tradeId: `t${n}`,
+    symbol: 'AAPL',
+    due: 'submission',
+  },
   at: `2024-03-15T14:00:00.${String(n).padStart(4, '0')}Z`,
   ...over,
 })
@@ -33,7 +46,10 @@ describe.each(Object.entries(makers))('orders that were set aside (%s)', (_name,
     nowMs += 1_000
     await aside.note([order(1, { due: 'cancel' })])
     await aside.note([])
-    expect(await aside.list()).toEqual({ orders: [order(1, { due: 'cancel' }), order(2)], total: 2 })
+    expect(await aside.list()).toEqual({
+      orders: [order(1, { due: 'cancel' }), order(2)],
+      total: 2,
+    })
   })
 
   test('are forgotten when nobody notes them any more', async () => {

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Asset } from '#domain'
-import { ASSETS_MAX, ASSETS_REFRESH_MS, ASSETS_TTL_MS, ASSETS_TURN_MS, createAssetReader, createAssets } from '#store'
+import {
+  ASSETS_MAX,
+  ASSETS_REFRESH_MS,
+  ASSETS_TTL_MS,
+  ASSETS_TURN_MS,
+  createAssetReader,
+  createAssets,
+} from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 let redis: TestRedis
@@ -31,7 +38,11 @@ test('a symbol is told as it is listed, or as not in the list of its environment
   const held = share('GME', { isTradable: false })
   await writer().put('paper', [share('AAPL'), held])
   const answers = await reader().find(['AAPL', 'GME', 'ZZZZ'], 'paper')
-  expect([...answers.values()]).toEqual([listed(share('AAPL')), listed(held), { kind: 'not_listed' }])
+  expect([...answers.values()]).toEqual([
+    listed(share('AAPL')),
+    listed(held),
+    { kind: 'not_listed' },
+  ])
   expect((await reader().find(['AAPL'], 'live')).get('AAPL')).toEqual({ kind: 'unknown' })
   expect((await reader().find(['AAPL'])).get('AAPL')).toEqual(listed(share('AAPL')))
 })
@@ -40,14 +51,21 @@ test('a pair without its slash leads to its canonical symbol, unless that is the
   const pair = (symbol: string) => share(symbol, { assetClass: 'crypto', isShortable: false })
   await writer().put('paper', [pair('ETH/USD'), share('SOLUSD'), pair('SOL/USD')])
   const answers = await reader().find(['ETHUSD', 'ETH/USD', 'SOLUSD'], 'paper')
-  expect([...answers.values()]).toEqual([listed(pair('ETH/USD')), listed(pair('ETH/USD')), listed(share('SOLUSD'))])
+  expect([...answers.values()]).toEqual([
+    listed(pair('ETH/USD')),
+    listed(pair('ETH/USD')),
+    listed(share('SOLUSD')),
+  ])
 })
 
 test('a new list replaces the old one as a whole', async () => {
   await writer().put('paper', [share('AAPL'), share('OLD')])
   await writer().put('paper', [share('AAPL', { isShortable: false })])
   const answers = await reader().find(['AAPL', 'OLD'], 'paper')
-  expect([...answers.values()]).toEqual([listed(share('AAPL', { isShortable: false })), { kind: 'not_listed' }])
+  expect([...answers.values()]).toEqual([
+    listed(share('AAPL', { isShortable: false })),
+    { kind: 'not_listed' },
+  ])
   const keys = await redis.connect().keys('assets:*')
   expect(keys.toSorted()).toEqual(['assets:{paper}', 'assets:{paper}:turn'])
 })

@@ -46,12 +46,17 @@ describe('RDQ-07 a script that stops half way', () => {
       const user = `broken-${failing}`
       const connection = redis.connect()
       connection.defineCommand('commit', { lua: brokenScript(failing) })
-      await expect(createStore(connection).commit(user, commit)).rejects.toThrow(`broken at write ${failing}`)
+      await expect(createStore(connection).commit(user, commit)).rejects.toThrow(
+        `broken at write ${failing}`,
+      )
       const [store, reader] = [createStore(redis.connect()), createReader(redis.connect())]
       const isWritten = (await store.loadSlice(user, address)).slice.order !== null
       const { entries, top } = await reader.events(user, '0000000000000-00000', 10)
       if (!isWritten)
-        expect({ entries: entries.length, version: await store.version(user) }).toEqual({ entries: 0, version: '0' })
+        expect({ entries: entries.length, version: await store.version(user) }).toEqual({
+          entries: 0,
+          version: '0',
+        })
       else if (entries.at(-1)?.id !== top) expect(entries.length).toBeLessThan(2) // the log lacks what the state names: a resync
       const again = await store.commit(user, commit)
       expect(again.kind).toBe(isWritten ? 'clash' : 'committed')
@@ -62,9 +67,14 @@ describe('RDQ-07 a script that stops half way', () => {
 
   test('everything is checked before the first write', () => {
     const lines = source('commit.lua').split('\n')
-    const at = (pattern: RegExp): number[] => lines.flatMap((line, index) => (pattern.test(line) ? [index] : []))
-    const reads = at(/redis\.call\('(GET|HGET|HMGET|HEXISTS|SCARD|TIME|XRANGE|XLEN|XINFO)'|budget_(read|wait)\(/)
-    const writes = at(/redis\.call\('(SET|DEL|XADD|PEXPIRE|PUBLISH)'|inParts\('|budget_(spend|write)\(/)
+    const at = (pattern: RegExp): number[] =>
+      lines.flatMap((line, index) => (pattern.test(line) ? [index] : []))
+    const reads = at(
+      /redis\.call\('(GET|HGET|HMGET|HEXISTS|SCARD|TIME|XRANGE|XLEN|XINFO)'|budget_(read|wait)\(/,
+    )
+    const writes = at(
+      /redis\.call\('(SET|DEL|XADD|PEXPIRE|PUBLISH)'|inParts\('|budget_(spend|write)\(/,
+    )
     const returns = at(/return \{'(clash|fenced|halted|archived|ended|unusable|over_budget)'/)
     expect(reads.length * writes.length * returns.length).toBeGreaterThan(0)
     expect(Math.max(...reads, ...returns)).toBeLessThan(Math.min(...writes))
@@ -80,7 +90,9 @@ describe('RDQ-07 memory', () => {
     const connection = redis.connect()
     await connection.config('SET', 'maxmemory-policy', policy)
     const checked = assertKeepsEverything(connection)
-    await (isTaken ? expect(checked).resolves.toBeUndefined() : expect(checked).rejects.toThrow('maxmemory-policy'))
+    await (isTaken
+      ? expect(checked).resolves.toBeUndefined()
+      : expect(checked).rejects.toThrow('maxmemory-policy'))
     await connection.config('SET', 'maxmemory-policy', 'noeviction')
   })
 
@@ -93,7 +105,9 @@ describe('RDQ-07 memory', () => {
     await expect(store.commit('full', { ...commit, expectVersion: version })).rejects.toThrow('OOM')
     await connection.config('SET', 'maxmemory', '0')
     expect((await reader.events('full', '0000000000000-00000', 10)).entries).toHaveLength(2)
-    expect((await store.commit('full', { ...commit, expectVersion: version })).kind).toBe('committed')
+    expect((await store.commit('full', { ...commit, expectVersion: version })).kind).toBe(
+      'committed',
+    )
   })
 })
 
@@ -102,7 +116,9 @@ describe('RDQ-06 the same commit from two connections at once', () => {
     const stores = [createStore(redis.connect()), createStore(redis.connect())]
     const results = await Promise.all(stores.map((store) => store.commit('twice', commit)))
     expect(results.map(({ kind }) => kind).sort()).toEqual(['clash', 'committed'])
-    expect((await createReader(redis.connect()).events('twice', '0000000000000-00000', 10)).entries).toHaveLength(2)
+    expect(
+      (await createReader(redis.connect()).events('twice', '0000000000000-00000', 10)).entries,
+    ).toHaveLength(2)
   })
 })
 
@@ -115,7 +131,9 @@ describe('CRA-09 two versions at once', () => {
     await put('newer', 'order:t1', { ...order, invented: { later: true } })
     const { version, slice } = await store.loadSlice('newer', address)
     const writes = [{ kind: 'order', order: { ...slice.order!, status: 'submitted' } }] as const
-    expect((await store.commit('newer', { ...commit, expectVersion: version, writes })).kind).toBe('committed')
+    expect((await store.commit('newer', { ...commit, expectVersion: version, writes })).kind).toBe(
+      'committed',
+    )
     expect((await store.loadSlice('newer', address)).slice.order).toMatchObject({
       status: 'submitted',
       invented: { later: true },
@@ -127,14 +145,22 @@ describe('CRA-09 two versions at once', () => {
     const unknown = { ...order, schema: 99 }
     await put('unknown', 'order:t1', unknown)
     await expect(store.loadSlice('unknown', address)).rejects.toThrow(RecordError)
-    expect(JSON.parse((await redis.connect().hget('state:{unknown}', 'order:t1'))!)).toEqual(unknown)
+    expect(JSON.parse((await redis.connect().hget('state:{unknown}', 'order:t1'))!)).toEqual(
+      unknown,
+    )
     const other = await store.loadSlice('unknown', { ...address, orderId: 't2' }) // the rest of the user goes on
     expect(other.slice.order).toBeNull()
   })
 
   test('CRA-09 health of the version before is read as it was meant', async () => {
     const store = createStore(redis.connect())
-    const first = { schema: 1, state: 'down', failures: 3, reason: 'The broker cannot be reached', since: 's' }
+    const first = {
+      schema: 1,
+      state: 'down',
+      failures: 3,
+      reason: 'The broker cannot be reached',
+      since: 's',
+    }
     await put('older', 'health:broker_1', first)
     expect((await store.loadHealth('older', 'broker_1')).health).toEqual({
       ...{ schema: 2, state: 'down', cause: 'failing', doubts: 0, doubtSince: null },

@@ -16,7 +16,14 @@ afterAll(() => redis.stop())
 test('a crowd of trades of one user, taken at once by two processes, is taken: none gives up for the others', async () => {
   const { store, connections, links } = benchOnRedis(redis.connect())
   const connection = await connections.put({
-    ...{ userId: 'u1', connectionId: 'broker_1', brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' },
+    ...{
+      userId: 'u1',
+      connectionId: 'broker_1',
+      brokerType: 'alpaca',
+      env: 'paper',
+      sealed: 's',
+      connectedAt: '',
+    },
   } as const)
   await links.verify(connection, 'account of u1')
   const other = benchOnRedis(redis.connect()).store

@@ -10,7 +10,10 @@ afterAll(() => redis.stop())
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const ended: Order = { ...order, id: 't0', status: 'denied', endedAt: '2024-03-15T14:00:00.000Z' }
-const [stateKey, openKey] = [(user: string) => `state:{${user}}`, (user: string) => `state:{${user}}:open`]
+const [stateKey, openKey] = [
+  (user: string) => `state:{${user}}`,
+  (user: string) => `state:{${user}}:open`,
+]
 
 /** A user with one order that is open and one that is over. */
 async function bench(user: string) {
@@ -25,7 +28,10 @@ async function bench(user: string) {
   /** Open orders as workers and as relays are shown them. */
   const shown = async () => {
     const ids = (orders: readonly Order[]): string[] => orders.map(({ id }) => id).sort()
-    return [ids((await reader.snapshot(user)).orders), ids((await store.loadOpen(user, 'broker_1')).orders)]
+    return [
+      ids((await reader.snapshot(user)).orders),
+      ids((await store.loadOpen(user, 'broker_1')).orders),
+    ]
   }
   const isExact = async (): Promise<boolean> => {
     const [version, indexed] = await connection.hmget(stateKey(user), 'v', 'indexed')

@@ -3,7 +3,8 @@ import { paceKey } from '../../src/store/keys.ts'
 import { benchOnRedis, newUser } from '../conformance/store-bench.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
-// The minute of the orders that are counted, at its edges: the times lie in Redis as the script writes them, so a test may write them.
+// The minute of the orders that are counted, at its edges: the times lie in Redis as the script
+// writes them, so a test may write them.
 
 let redis: TestRedis
 beforeAll(async () => void (redis = await startRedis()))
@@ -16,18 +17,37 @@ async function make(agesUs: readonly number[]) {
   const { store, connections, links } = benchOnRedis(link)
   const userId = newUser()
   const ref = { userId, connectionId: 'broker_1' }
-  const record = { ...ref, brokerType: 'alpaca', env: 'paper', sealed: 's', connectedAt: '' } as const
+  const record = {
+    ...ref,
+    brokerType: 'alpaca',
+    env: 'paper',
+    sealed: 's',
+    connectedAt: '',
+  } as const
   const { revision } = await connections.put(record)
   await links.verify((await connections.get(ref))!, `account of ${userId}`)
   const [seconds, micros] = await link.time()
   const nowUs = Number(seconds) * SECOND_US + Number(micros)
-  if (agesUs.length > 0) await link.rpush(paceKey(userId), ...agesUs.map((age) => String(nowUs - age)))
+  if (agesUs.length > 0)
+    await link.rpush(paceKey(userId), ...agesUs.map((age) => String(nowUs - age)))
   const free = { minute: null, day: null }
   const pace = { day: '2024-03-15', user: { minute: 2, day: null }, connection: free }
   const take = async () => {
-    const who = { kind: 'take', tradeId: 't1', by: 'w', connectionId: 'broker_1', revision, first: false } as const
+    const who = {
+      kind: 'take',
+      tradeId: 't1',
+      by: 'w',
+      connectionId: 'broker_1',
+      revision,
+      first: false,
+    } as const
     const fence = { ...who, exposure: 'adds', budget: false, pace } as const
-    return store.commit(userId, { expectVersion: await store.version(userId), fence, writes: [], events: [] })
+    return store.commit(userId, {
+      expectVersion: await store.version(userId),
+      fence,
+      writes: [],
+      events: [],
+    })
   }
   return { take, link, key: paceKey(userId) }
 }

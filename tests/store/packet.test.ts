@@ -5,7 +5,8 @@ import { EVENT_NUMBER_MAX, userRoom } from '#contract'
 import { encodeEvent, readPacket } from '../../src/store/packet.ts'
 import { EventUnwritableError } from '../../src/store/wire.ts'
 
-// A client hears an event live, as MessagePack by Redis, or replayed, as JSON from the log. Both must be the same.
+// A client hears an event live, as MessagePack by Redis, or replayed, as JSON from the log. Both
+// must be the same.
 
 const ID = '1600000000001-00000'
 const PREVIOUS = '1600000000000-00000'
@@ -23,10 +24,17 @@ function bytesOf(payload: object): [live: string, replayed: string] {
 const edges = [7, 8, 15, 16, 31, 32, 52, 53, 63, 64, 65, 1_000].flatMap((bits) =>
   [-1, 0, 1].flatMap((by) => [2 ** bits + by, -(2 ** bits) + by]),
 )
-const numbers = fc.oneof(fc.double(), fc.integer(), fc.maxSafeInteger(), fc.constantFrom(...edges, -0, NaN, 5e-324))
+const numbers = fc.oneof(
+  fc.double(),
+  fc.integer(),
+  fc.maxSafeInteger(),
+  fc.constantFrom(...edges, -0, NaN, 5e-324),
+)
 const texts = fc.oneof(
   fc.string({ unit: 'binary' }),
-  fc.array(fc.constantFrom('\ud800', '\udc00', 'a', 'é', '😀', '#############-#####')).map((parts) => parts.join('')),
+  fc
+    .array(fc.constantFrom('\ud800', '\udc00', 'a', 'é', '😀', '#############-#####'))
+    .map((parts) => parts.join('')),
 )
 const values = fc.letrec((tie) => ({
   value: fc.oneof(
@@ -69,17 +77,22 @@ describe('a live event and its replay', () => {
   })
 
   test('say where what is refused stands, and not what it is', () => {
-    const refused = (payload: object) => () => encodeEvent('alice', { event: 'state.resync', payload })
+    const refused = (payload: object) => () =>
+      encodeEvent('alice', { event: 'state.resync', payload })
     expect(refused({ updates: { prices: [1, 2 ** 64] } })).toThrow(
       'an event cannot be written: updates.prices[1] must be a number of at most 9007199254740991',
     )
-    expect(refused({ at: new Date(0) })).toThrow('an event cannot be written: at must be a plain object')
+    expect(refused({ at: new Date(0) })).toThrow(
+      'an event cannot be written: at must be a plain object',
+    )
     expect(refused({ n: 1n })).toThrow('an event cannot be written: n must not be a bigint')
     expect(refused(JSON.parse('{"__proto__":1}') as object)).toThrow(EventUnwritableError)
   })
 
   test('have text whose half surrogates were replaced, however long it is', () => {
     for (const message of ['\ud800', `\ud800${'a'.repeat(40)}`, 'a\udc00b'])
-      expect(bytesOf({ message })).toEqual(Array(2).fill(JSON.stringify({ message: message.toWellFormed() })))
+      expect(bytesOf({ message })).toEqual(
+        Array(2).fill(JSON.stringify({ message: message.toWellFormed() })),
+      )
   })
 })

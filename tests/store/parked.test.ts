@@ -30,8 +30,14 @@ describe('the note of an order that waits to be sent', () => {
     const connection = redis.connect()
     const parked = createParkedOrders(connection)
     await parked.note(intentOf({ userId: 'u2' }), 'why')
-    const record = JSON.parse((await connection.hget(parkedKey('u2'), 't1'))!) as Record<string, string>
-    const old = { ...record, seenAt: new Date(Date.parse(record['seenAt']!) - 30_000).toISOString() }
+    const record = JSON.parse((await connection.hget(parkedKey('u2'), 't1'))!) as Record<
+      string,
+      string
+    >
+    const old = {
+      ...record,
+      seenAt: new Date(Date.parse(record['seenAt']!) - 30_000).toISOString(),
+    }
     await connection.hset(parkedKey('u2'), 't1', JSON.stringify(old))
     expect(await createReader(connection).parked('u2', 't1')).toBeNull()
     expect(await parked.note(intentOf({ userId: 'u2' }), 'why')).toBe(0)

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createMessageRates, createSessions } from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
-// The same on ioredis-mock and on a server, so that a difference between the two shows. (ioredis-mock knows no ZADD GT, so that
-// logouts, demand and control records are tested on a server only.)
+// The same on ioredis-mock and on a server, so that a difference between the two shows.
+// (ioredis-mock knows no ZADD GT, so that logouts, demand and control records are tested on a
+// server only.)
 
 let server: TestRedis
 beforeAll(async () => {
@@ -30,7 +31,12 @@ describe.each([
     test('ten messages of a session pass in a minute, the eleventh bars it for a minute, and only it', async () => {
       const rates = createMessageRates(redis)
       for (let n = 1; n <= 10; n += 1)
-        expect(await rates.count(alice)).toMatchObject({ limit: 10, current: n, isOver: false, isFallback: false })
+        expect(await rates.count(alice)).toMatchObject({
+          limit: 10,
+          current: n,
+          isOver: false,
+          isFallback: false,
+        })
       expect(await rates.barredMs(alice)).toBe(0)
       const over = await rates.count(alice)
       expect(over).toMatchObject({ limit: 10, current: 11, isOver: true })
@@ -39,7 +45,10 @@ describe.each([
       expect(barredMs).toBeGreaterThan(MINUTE_MS - 5_000)
       expect(barredMs).toBeLessThanOrEqual(MINUTE_MS)
       expect(await rates.barredMs({ ...alice, session: 'laptop' })).toBe(0)
-      expect(await rates.count({ userId: 'bob', session: 'phone' })).toMatchObject({ current: 1, isOver: false })
+      expect(await rates.count({ userId: 'bob', session: 'phone' })).toMatchObject({
+        current: 1,
+        isOver: false,
+      })
     })
 
     test('further messages of a barred session do not prolong its bar', async () => {
@@ -62,7 +71,9 @@ describe.each([
         current: 61,
         isOver: true,
       })
-      expect(await rates.barredMs({ userId: 'alice', session: 'newer' })).toBeGreaterThan(MINUTE_MS - 5_000)
+      expect(await rates.barredMs({ userId: 'alice', session: 'newer' })).toBeGreaterThan(
+        MINUTE_MS - 5_000,
+      )
     })
 
     test('another relay goes on from the same count', async () => {
@@ -76,20 +87,30 @@ describe.each([
 
     test('the newest connection of a device has the highest generation, and each device its own', async () => {
       const sessions = createSessions(redis)
-      const generations = [await sessions.enter('alice', 'phone'), await sessions.enter('alice', 'phone')]
+      const generations = [
+        await sessions.enter('alice', 'phone'),
+        await sessions.enter('alice', 'phone'),
+      ]
       expect(BigInt(generations[1] ?? 0)).toBeGreaterThan(BigInt(generations[0] ?? 0))
       const tablet = await sessions.enter('alice', 'tablet')
       const standing = { isBarred: false, newestGeneration: generations[1] }
       expect(await sessions.standing(claims, 'phone')).toEqual(standing)
-      expect(await sessions.standing(claims, 'tablet')).toEqual({ ...standing, newestGeneration: tablet })
-      expect(await sessions.standing(claims, 'unknown')).toEqual({ ...standing, newestGeneration: null })
+      expect(await sessions.standing(claims, 'tablet')).toEqual({
+        ...standing,
+        newestGeneration: tablet,
+      })
+      expect(await sessions.standing(claims, 'unknown')).toEqual({
+        ...standing,
+        newestGeneration: null,
+      })
       expect(await sessions.standing(claims)).toEqual({ ...standing, newestGeneration: null })
     })
 
     test('of many devices the longest unseen makes way', async () => {
       const sessions = createSessions(redis)
       for (let n = 0; n <= 100; n += 1) await sessions.enter('alice', `d${n}`)
-      const newest = async (device: string) => (await sessions.standing(claims, device)).newestGeneration
+      const newest = async (device: string) =>
+        (await sessions.standing(claims, device)).newestGeneration
       expect([await newest('d0'), typeof (await newest('d1'))]).toEqual([null, 'string'])
     })
   })

@@ -20,19 +20,31 @@ afterAll(() => redis.stop())
 
 const notice = {
   event: 'broker.connected',
-  payload: { brokerType: 'alpaca', brokerConnectionId: 'b#############-#####', timestamp: '2024-03-15T14:00:00.000Z' },
+  payload: {
+    brokerType: 'alpaca',
+    brokerConnectionId: 'b#############-#####',
+    timestamp: '2024-03-15T14:00:00.000Z',
+  },
 } as const
-const commit = { expectVersion: '0', fence: { kind: 'version' }, writes: [], events: [notice] } as const
+const commit = {
+  expectVersion: '0',
+  fence: { kind: 'version' },
+  writes: [],
+  events: [notice],
+} as const
 
 describe('commit', () => {
   test('publishes what it logs, with the same ids, on the user’s own channel', async () => {
     const subscriber = redis.connect()
     const heard: [string, Buffer][] = []
-    subscriber.on('messageBuffer', (channel: Buffer, packet: Buffer) => heard.push([channel.toString(), packet]))
+    subscriber.on('messageBuffer', (channel: Buffer, packet: Buffer) =>
+      heard.push([channel.toString(), packet]),
+    )
     await subscriber.subscribe('socket.io#/#user:u1#')
     await createStore(redis.connect()).commit('u1', commit)
     await expect.poll(() => heard.length).toBe(1)
-    const [entry] = (await createReader(redis.connect()).events('u1', '0000000000000-00000', 10)).entries
+    const [entry] = (await createReader(redis.connect()).events('u1', '0000000000000-00000', 10))
+      .entries
     const text = heard[0]![1].toString('latin1')
     expect(heard[0]![0]).toBe('socket.io#/#user:u1#')
     expect(text).toContain(entry!.id)
@@ -42,9 +54,14 @@ describe('commit', () => {
 
   test('a commit whose reply was lost may be sent again', async () => {
     const store = createStore(redis.connect())
-    const [first, second] = await Promise.all([store.commit('u2', commit), store.commit('u2', commit)])
+    const [first, second] = await Promise.all([
+      store.commit('u2', commit),
+      store.commit('u2', commit),
+    ])
     expect([first.kind, second.kind].sort()).toEqual(['clash', 'committed'])
-    expect((await createReader(redis.connect()).events('u2', '0000000000000-00000', 10)).entries).toHaveLength(1)
+    expect(
+      (await createReader(redis.connect()).events('u2', '0000000000000-00000', 10)).entries,
+    ).toHaveLength(1)
   })
 
   test('the log is bounded in count and time', async () => {
@@ -102,7 +119,12 @@ describe('connections', () => {
     const first = await connections.put(record)
     const second = await connections.put({ ...record, sealed: 'y' })
     expect(Number(second.revision)).toBeGreaterThan(Number(first.revision))
-    expect(await connections.get(record)).toEqual({ schema: 1, ...record, sealed: 'y', revision: second.revision })
+    expect(await connections.get(record)).toEqual({
+      schema: 1,
+      ...record,
+      sealed: 'y',
+      revision: second.revision,
+    })
   })
 })
 
@@ -126,7 +148,10 @@ describe('vault', () => {
   test('opens what it sealed, also under an older key', async () => {
     const sealed = await createVault([key('a', 1)]).seal(at, credentials)
     expect(sealed).not.toContain('S3CRET')
-    expect(await createVault([key('b', 2), key('a', 1)]).open(at, sealed)).toEqual({ credentials, stale: true })
+    expect(await createVault([key('b', 2), key('a', 1)]).open(at, sealed)).toEqual({
+      credentials,
+      stale: true,
+    })
   })
 
   test.each([

@@ -1,8 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createDemand, createLeases, createMessageRates, createRegistry, DEMAND_TTL_MS, leaseKey } from '#store'
+import {
+  createDemand,
+  createLeases,
+  createMessageRates,
+  createRegistry,
+  DEMAND_TTL_MS,
+  leaseKey,
+} from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
-/** The time of Redis steps back when a replica takes over whose clock is behind: what it stored before ends in the far future. */
+/**
+ * The time of Redis steps back when a replica takes over whose clock is behind: what it stored
+ * before ends in the far future.
+ */
 const STEP_MS = 3_600_000
 
 let redis: TestRedis
@@ -24,7 +34,9 @@ describe('after Redis time stepped back by an hour', () => {
     const registry = createRegistry(connection)
     await connection.zadd('workers', Date.now() + STEP_MS, 'dead')
     expect(await registry.beat('alive')).toBe(2)
-    expect(Number(await connection.zscore('workers', 'dead'))).toBeLessThanOrEqual(Date.now() + 1_000)
+    expect(Number(await connection.zscore('workers', 'dead'))).toBeLessThanOrEqual(
+      Date.now() + 1_000,
+    )
   })
 
   test('a symbol that was watched before is wanted for its own lifetime, not longer', async () => {
@@ -46,6 +58,7 @@ describe('after Redis time stepped back by an hour', () => {
     for (const key of await connection.keys('messages*')) await connection.pexpire(key, STEP_MS)
     expect(await rates.barredMs(party)).toBeLessThanOrEqual(60_000)
     expect((await rates.count(party)).resetInMs).toBeLessThanOrEqual(60_000)
-    for (const key of await connection.keys('messages*')) expect(await connection.pttl(key)).toBeLessThanOrEqual(60_000)
+    for (const key of await connection.keys('messages*'))
+      expect(await connection.pttl(key)).toBeLessThanOrEqual(60_000)
   })
 })

@@ -10,7 +10,8 @@ export class FakeAside implements AsideOrders {
   }
 
   async note(orders: readonly AsideOrder[]): Promise<void> {
-    for (const order of orders) this.#seen.set(`${order.userId} ${order.tradeId}`, { order, atMs: this.#nowMs() })
+    for (const order of orders)
+      this.#seen.set(`${order.userId} ${order.tradeId}`, { order, atMs: this.#nowMs() })
   }
 
   async list(): Promise<{ orders: readonly AsideOrder[]; total: number }> {

@@ -1,4 +1,11 @@
-import { abs, type Asset, type BrokerOrder, type BrokerSnapshot, div, type RiskQuote } from '#domain'
+import {
+  abs,
+  type Asset,
+  type BrokerOrder,
+  type BrokerSnapshot,
+  div,
+  type RiskQuote,
+} from '#domain'
 import {
   type AccountStanding,
   type ActivityStream,
@@ -34,8 +41,9 @@ export type SubmitFault = 'lose_reply' | 'lose_request' | 'refuse' | 'rate_limit
 const DAY_MS = 86_400_000
 
 /**
- * The model broker: an account whose ledger tests compare with. It acts when a test says so (see `Venue`) and is never kinder than the
- * real one; calls, the streams and what the lists show go wrong on request.
+ * The model broker: an account whose ledger tests compare with. It acts when a test says so (see
+ * `Venue`) and is never kinder than the real one; calls, the streams and what the lists show go
+ * wrong on request.
  */
 export class FakeBroker extends Venue implements Broker {
   readonly submissions: OrderTicket[] = []
@@ -69,8 +77,15 @@ export class FakeBroker extends Venue implements Broker {
     if (isDown) this.streams.cut('the broker is away')
   }
 
-  /** Arms a fault for the next call of a kind (`times`, default 1, after `skip` that go well). @returns disarms it */
-  fail(on: CallName, fault: CallFault, options: Readonly<{ times?: number; skip?: number }> = {}): () => void {
+  /**
+   * Arms a fault for the next call of a kind (`times`, default 1, after `skip` that go well).
+   * @returns disarms it
+   */
+  fail(
+    on: CallName,
+    fault: CallFault,
+    options: Readonly<{ times?: number; skip?: number }> = {},
+  ): () => void {
     return this.#calls.arm(on, fault, options)
   }
 
@@ -84,14 +99,20 @@ export class FakeBroker extends Venue implements Broker {
     this.#calls.clear()
   }
 
-  // The port ------------------------------------------------------------------------------------------------------------
+  // The port
+  // -----------------------------------------------------------------------------------------------
 
   async submit(ticket: OrderTicket): Promise<SubmitOutcome> {
     this.submissions.push(ticket)
     const short = this.faults.shift()
     if (short !== undefined) this.fail('submit', { kind: short })
     if (this.#isRevoked)
-      return { kind: 'refused', code: 'BROKER_DISCONNECTED', brokerCode: null, message: 'unauthorized.' }
+      return {
+        kind: 'refused',
+        code: 'BROKER_DISCONNECTED',
+        brokerCode: null,
+        message: 'unauthorized.',
+      }
     const result = await this.#call('submit', () => this.accept(ticket))
     if (result.kind === 'done') return result.value
     if (result.kind !== 'refused') return result
@@ -104,7 +125,9 @@ export class FakeBroker extends Venue implements Broker {
     if (this.#isRevoked) return { kind: 'refused', message: 'unauthorized.' }
     const result = await this.#call('replace', () => this.replaceNow(ticket))
     if (result.kind === 'done') return result.value
-    return result.kind === 'refused' ? { kind: 'refused', message: result.fault.message ?? 'no' } : result
+    return result.kind === 'refused'
+      ? { kind: 'refused', message: result.fault.message ?? 'no' }
+      : result
   }
 
   async cancel(brokerOrderId: string): Promise<CancelOutcome> {
@@ -112,13 +135,17 @@ export class FakeBroker extends Venue implements Broker {
     if (this.#isRevoked) return { kind: 'unknown', cause: 'status 401: unauthorized.' }
     const result = await this.#call('cancel', () => this.cancelNow(brokerOrderId))
     if (result.kind === 'done') return result.value
-    return result.kind === 'refused' ? { kind: 'refused', message: result.fault.message ?? 'no' } : result
+    return result.kind === 'refused'
+      ? { kind: 'refused', message: result.fault.message ?? 'no' }
+      : result
   }
 
   findByClientOrderId(clientOrderId: string): Promise<BrokerOrder | null> {
     return this.#read('findByClientOrderId', () => {
       const found = this.ledger.find(clientOrderId)
-      return found?.clientOrderId === clientOrderId && this.#isVisible(found) ? this.ledger.nested(found) : null
+      return found?.clientOrderId === clientOrderId && this.#isVisible(found)
+        ? this.ledger.nested(found)
+        : null
     })
   }
 
@@ -147,13 +174,17 @@ export class FakeBroker extends Venue implements Broker {
     )
   }
 
-  /** A page is a request of its own, so that a budget or a fault can end a listing between two of them. */
+  /**
+   * A page is a request of its own, so that a budget or a fault can end a listing between two of
+   * them.
+   */
   listOrderPage(since: string, afterId: string | null): Promise<OrderPage> {
     return this.#read('listOrders', () => {
       const all = [...this.orders.values()].filter(
         (order) => this.#isVisible(order) && order.submittedAt >= fullTime(since),
       )
-      const from = afterId === null ? 0 : all.findIndex(({ brokerOrderId }) => brokerOrderId === afterId) + 1
+      const from =
+        afterId === null ? 0 : all.findIndex(({ brokerOrderId }) => brokerOrderId === afterId) + 1
       const orders = all.slice(from, from + ORDERS_PER_PAGE)
       return { orders, rows: orders.length, lastId: orders.at(-1)?.brokerOrderId ?? null }
     })
@@ -164,14 +195,19 @@ export class FakeBroker extends Venue implements Broker {
       const from = fullTime(since)
       const rows = this.executions
         .filter(({ execution: { at } }) => at >= from && this.#isPast(at, this.executionLagMs))
-        .map(({ brokerOrderId, execution }) => ({ brokerOrderId, execution: { ...execution, executionId: null } }))
+        .map(({ brokerOrderId, execution }) => ({
+          brokerOrderId,
+          execution: { ...execution, executionId: null },
+        }))
       const busts = this.listsBusts ? this.ledger.busts.filter(({ bust }) => bust.at >= from) : []
       return [...rows, ...busts]
     })
   }
 
   listActivities(since: string): Promise<readonly BrokerActivity[]> {
-    return this.#read('listActivities', () => this.activities.filter(({ at }) => at >= fullTime(since)))
+    return this.#read('listActivities', () =>
+      this.activities.filter(({ at }) => at >= fullTime(since)),
+    )
   }
 
   readPortfolio(): Promise<BrokerSnapshot> {
@@ -187,7 +223,9 @@ export class FakeBroker extends Venue implements Broker {
   readPosition(symbol: string): Promise<Holding | null> {
     return this.#read('readPosition', () => {
       const held = this.ledger.books.positions.get(symbol)
-      return held === undefined ? null : { quantity: held.quantity, available: availableOf(this.ledger, symbol) }
+      return held === undefined
+        ? null
+        : { quantity: held.quantity, available: availableOf(this.ledger, symbol) }
     })
   }
 
@@ -201,13 +239,18 @@ export class FakeBroker extends Venue implements Broker {
 
   readAccount(): Promise<AccountStanding> {
     const why = this.isRestricted ? 'trading is blocked' : null
-    return this.#read('readAccount', () => ({ brokerAccountId: this.accountId, canTrade: why === null, why }))
+    return this.#read('readAccount', () => ({
+      brokerAccountId: this.accountId,
+      canTrade: why === null,
+      why,
+    }))
   }
 
   readClock(): Promise<MarketClock> {
     return this.#read('readClock', () => {
       const nowMs = this.nowMs()
-      const day = (days: number): string => new Date(nowMs + days * DAY_MS).toISOString().slice(0, 10)
+      const day = (days: number): string =>
+        new Date(nowMs + days * DAY_MS).toISOString().slice(0, 10)
       const now = new Date(nowMs).toISOString()
       const ahead = this.#sessionsBetween(day(-1), day(10)).filter(({ closeAt }) => closeAt > now)
       const isOpen = this.isOpen ?? (ahead[0] !== undefined && ahead[0].openAt <= now)
@@ -241,7 +284,11 @@ export class FakeBroker extends Venue implements Broker {
     })
     if (result.kind === 'done') return result.value
     if (result.kind === 'rate_limited')
-      throw new BrokerError('RATE_LIMITED', 'the request budget of the account is spent', result.retryAfterMs)
+      throw new BrokerError(
+        'RATE_LIMITED',
+        'the request budget of the account is spent',
+        result.retryAfterMs,
+      )
     throw new BrokerError('UNAVAILABLE', result.kind === 'unknown' ? result.cause : 'status 503')
   }
 

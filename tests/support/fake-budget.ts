@@ -9,8 +9,15 @@ const ALL_MAX = 200
 const isBeside = (kind: RequestKind): boolean => kind === 'reconcile' || kind === 'refresh'
 /** The last ten of a window are for these. */
 const isUrgent = (kind: RequestKind): boolean => kind === 'cancel' || kind === 'resolve'
-/** What may be asked in a window, each share of those that it is about; a share that yields does so while there is enough to spare. */
-const SHARES: readonly Readonly<{ of(kind: RequestKind): boolean; most: number; yields: boolean }>[] = [
+/**
+ * What may be asked in a window, each share of those that it is about; a share that yields does so
+ * while there is enough to spare.
+ */
+const SHARES: readonly Readonly<{
+  of(kind: RequestKind): boolean
+  most: number
+  yields: boolean
+}>[] = [
   { of: () => true, most: 190, yields: false },
   { of: (kind) => kind === 'submit', most: 150, yields: false },
   { of: (kind) => kind === 'poll' || isBeside(kind), most: 40, yields: true },
@@ -18,7 +25,10 @@ const SHARES: readonly Readonly<{ of(kind: RequestKind): boolean; most: number; 
 ]
 
 type Taken = Readonly<{ slice: number; kind: RequestKind; isSpare: boolean }>
-type Account = Readonly<{ requests: readonly Taken[]; block: Readonly<{ untilMs: number; lengthMs: number }> }>
+type Account = Readonly<{
+  requests: readonly Taken[]
+  block: Readonly<{ untilMs: number; lengthMs: number }>
+}>
 
 /** The budget port in memory: every request with its slice. */
 export class FakeBudget implements Budget {
@@ -46,13 +56,16 @@ export class FakeBudget implements Budget {
     const isLittle = kept.requests.length < SPARE_BELOW
     let isSpare = false
     for (const { of, most, yields } of SHARES) {
-      const counted = of(kind) ? kept.requests.filter((one) => of(one.kind) && !(yields && one.isSpare)) : []
+      const counted = of(kind)
+        ? kept.requests.filter((one) => of(one.kind) && !(yields && one.isSpare))
+        : []
       const [oldest] = counted
       if (oldest === undefined || counted.length < (isUrgent(kind) ? ALL_MAX : most)) continue
       if (!yields || !isLittle) return (oldest.slice + SLICES) * SLICE_MS - nowMs
       isSpare = true
     }
-    if (isTaken) this.#write(account, { ...kept, requests: [...kept.requests, { slice: now, kind, isSpare }] })
+    if (isTaken)
+      this.#write(account, { ...kept, requests: [...kept.requests, { slice: now, kind, isSpare }] })
     return 0
   }
 
@@ -61,23 +74,33 @@ export class FakeBudget implements Budget {
     const kept = this.#read(account, nowMs)
     const lengthMs = Math.min(forMs, BLOCK_MS_MAX)
     const isLonger = nowMs + lengthMs > kept.block.untilMs
-    this.#write(account, isLonger ? { ...kept, block: { untilMs: nowMs + lengthMs, lengthMs } } : kept)
+    this.#write(
+      account,
+      isLonger ? { ...kept, block: { untilMs: nowMs + lengthMs, lengthMs } } : kept,
+    )
   }
 
   wipe(): void {
     this.losses += 1
     const oldest = Math.floor(this.#nowMs() / SLICE_MS) - SLICES
     this.givenBeforeLoss = new Map(
-      [...this.#accounts].map(([name, { requests }]) => [name, requests.filter(({ slice }) => slice > oldest).length]),
+      [...this.#accounts].map(([name, { requests }]) => [
+        name,
+        requests.filter(({ slice }) => slice > oldest).length,
+      ]),
     )
     this.#accounts.clear()
   }
 
-  /** The account as it is now: what is later than that, before a step back of the time, counts as now, and is kept so. */
+  /**
+   * The account as it is now: what is later than that, before a step back of the time, counts as
+   * now, and is kept so.
+   */
   #read(account: ConnectionRef, nowMs: number): Account {
     const now = Math.floor(nowMs / SLICE_MS)
     const { requests, block } = this.#accounts.get(keyOf(account)) ?? EMPTY
-    const isAhead = requests.some(({ slice }) => slice > now) || block.untilMs > nowMs + block.lengthMs
+    const isAhead =
+      requests.some(({ slice }) => slice > now) || block.untilMs > nowMs + block.lengthMs
     const kept: Account = {
       requests: requests
         .filter(({ slice }) => slice > now - SLICES)

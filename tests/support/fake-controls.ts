@@ -20,7 +20,9 @@ import { parsedOnce } from './parsed.ts'
 
 type Revised = Readonly<{ revision: string }>
 
-/** Control sets in memory: the ports `Controls`, `Connections` and `Links` over one set of records. */
+/**
+ * Control sets in memory: the ports `Controls`, `Connections` and `Links` over one set of records.
+ */
 export class FakeControls implements Controls {
   /** User -> name of the record -> the record as text. */
   readonly #sets = new Map<string, Map<string, string>>()
@@ -36,9 +38,21 @@ export class FakeControls implements Controls {
   }
 
   /** The connection is there, and its credentials are verified. */
-  link({ userId, connectionId }: ConnectionRef, brokerAccountId = 'account-1', sealed = 'sealed'): BrokerConnection {
+  link(
+    { userId, connectionId }: ConnectionRef,
+    brokerAccountId = 'account-1',
+    sealed = 'sealed',
+  ): BrokerConnection {
     const record = this.#put<BrokerConnection>(userId, `connection:${connectionId}`, {
-      ...{ schema: 1, userId, connectionId, brokerType: 'alpaca', env: 'sandbox', sealed, connectedAt: '' },
+      ...{
+        schema: 1,
+        userId,
+        connectionId,
+        brokerType: 'alpaca',
+        env: 'sandbox',
+        sealed,
+        connectedAt: '',
+      },
     })
     const link = { schema: 1, env: 'sandbox', brokerAccountId, verified: record.revision } as const
     const account = `sandbox:${brokerAccountId}`
@@ -66,7 +80,10 @@ export class FakeControls implements Controls {
 
   readonly connections: Connections = {
     put: async (record) =>
-      this.#put<BrokerConnection>(record.userId, `connection:${record.connectionId}`, { schema: 1, ...record }),
+      this.#put<BrokerConnection>(record.userId, `connection:${record.connectionId}`, {
+        schema: 1,
+        ...record,
+      }),
     leave: (connection, openOrders) => this.connections.put(leavingRecord(connection, openOrders)),
     get: async ({ userId, connectionId }) => this.#get(userId, `connection:${connectionId}`),
     find: async (ref) => this.linked(ref),
@@ -90,14 +107,21 @@ export class FakeControls implements Controls {
   /** The same, without waiting. */
   setOf(userId: string): ControlSet {
     const all = <T>(kind: string): Map<string, T> => {
-      const records = [...(this.#sets.get(userId) ?? [])].filter(([name]) => name.startsWith(`${kind}:`))
-      return new Map(records.map(([name, text]) => [name.slice(kind.length + 1), parsedOnce<T>(text)]))
+      const records = [...(this.#sets.get(userId) ?? [])].filter(([name]) =>
+        name.startsWith(`${kind}:`),
+      )
+      return new Map(
+        records.map(([name, text]) => [name.slice(kind.length + 1), parsedOnce<T>(text)]),
+      )
     }
     return {
       userId,
       connections: [...all<BrokerConnection>('connection').values()],
       links: all<Link>('link'),
-      limits: { user: this.#get<RiskLimits>(userId, 'limits'), byConnection: all<RiskLimits>('limits') },
+      limits: {
+        user: this.#get<RiskLimits>(userId, 'limits'),
+        byConnection: all<RiskLimits>('limits'),
+      },
       halts: { user: this.#get<Halt>(userId, 'halt'), byConnection: all<Halt>('halt') },
       bars: new Map(),
     }
@@ -107,14 +131,21 @@ export class FakeControls implements Controls {
     return this.#globalHalt
   }
 
-  async setLimits(at: Exclude<ControlScope, { scope: 'global' }>, limits: object | null): Promise<void> {
+  async setLimits(
+    at: Exclude<ControlScope, { scope: 'global' }>,
+    limits: object | null,
+  ): Promise<void> {
     this.#put(at.userId, at.scope === 'user' ? 'limits' : `limits:${at.connectionId}`, limits)
   }
 
-  async setHalt(at: ControlScope, halt: Omit<Halt, 'schema' | 'scope' | 'revision'> | null): Promise<void> {
+  async setHalt(
+    at: ControlScope,
+    halt: Omit<Halt, 'schema' | 'scope' | 'revision'> | null,
+  ): Promise<void> {
     const record = halt === null ? null : ({ schema: 1, scope: at.scope, ...halt } as const)
     if (at.scope === 'global') {
-      this.#globalHalt = record === null ? null : { ...record, revision: String(this.#nextRevision()) }
+      this.#globalHalt =
+        record === null ? null : { ...record, revision: String(this.#nextRevision()) }
       this.tell(null)
     } else this.#put(at.userId, at.scope === 'user' ? 'halt' : `halt:${at.connectionId}`, record)
   }
@@ -145,12 +176,16 @@ export class FakeControls implements Controls {
 
   async remove({ userId, connectionId }: ConnectionRef): Promise<void> {
     const link = this.#get<Link>(userId, `link:${connectionId}`)
-    for (const kind of ['connection', 'link', 'limits', 'halt']) this.#put(userId, `${kind}:${connectionId}`, null)
+    for (const kind of ['connection', 'link', 'limits', 'halt'])
+      this.#put(userId, `${kind}:${connectionId}`, null)
     const account = `${link?.env}:${link?.brokerAccountId}`
     if (this.#accounts.get(account) === `${userId} ${connectionId}`) this.#accounts.delete(account)
   }
 
-  async changedSince(from: IndexPosition, limit: number): Promise<readonly { userId: string; position: number }[]> {
+  async changedSince(
+    from: IndexPosition,
+    limit: number,
+  ): Promise<readonly { userId: string; position: number }[]> {
     return [...this.#index]
       .map(([userId, position]) => ({ userId, position }))
       .filter(({ position }) => position >= from)
@@ -175,22 +210,28 @@ export class FakeControls implements Controls {
     const found = this.linked(ref)
     if (found === null) return 'none'
     const { revision } = found.connection
-    return found.link?.verified === revision && revision === (used ?? revision) ? 'verified' : 'unverified'
+    return found.link?.verified === revision && revision === (used ?? revision)
+      ? 'verified'
+      : 'unverified'
   }
 
   /** A connection as it is now, without waiting: what a process remembers that has just read it. */
   linked({ userId, connectionId }: ConnectionRef): LinkedConnection | null {
     const connection = this.#get<BrokerConnection>(userId, `connection:${connectionId}`)
-    return connection === null ? null : { connection, link: this.#get<Link>(userId, `link:${connectionId}`) }
+    return connection === null
+      ? null
+      : { connection, link: this.#get<Link>(userId, `link:${connectionId}`) }
   }
 
   #verify(connection: BrokerConnection, brokerAccountId: string): LinkOutcome {
     const { userId, connectionId, env, revision } = connection
     const known = this.#get<Link>(userId, `link:${connectionId}`)
-    if (known !== null && (known.brokerAccountId !== brokerAccountId || known.env !== env)) return 'other_account'
+    if (known !== null && (known.brokerAccountId !== brokerAccountId || known.env !== env))
+      return 'other_account'
     const [account, holder] = [`${env}:${brokerAccountId}`, `${userId} ${connectionId}`]
     if ((this.#accounts.get(account) ?? holder) !== holder) return 'linked_elsewhere'
-    if (this.#get<Revised>(userId, `connection:${connectionId}`)?.revision !== revision) return 'outdated'
+    if (this.#get<Revised>(userId, `connection:${connectionId}`)?.revision !== revision)
+      return 'outdated'
     this.#accounts.set(account, holder)
     const verified = credentialsOf(connection)
     if (known?.verified !== verified)

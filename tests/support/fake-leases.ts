@@ -1,4 +1,7 @@
-/** Tokens of the leases that are held, by `<user> <connection>`. It tells when one of them is free again, in whatever way. */
+/**
+ * Tokens of the leases that are held, by `<user> <connection>`. It tells when one of them is free
+ * again, in whatever way.
+ */
 export class FakeLeases extends Map<string, string> {
   readonly #onFree = new Set<(name: string) => void>()
 

@@ -18,10 +18,12 @@ export class FakePace {
     for (const [scope, name, { minute, day }] of scopesOf(ref, pace)) {
       const over = { kind: 'over_pace', scope } as const
       if (minute === 0 || day === 0) return { ...over, max: 0, retryAfterMs: null }
-      if (day !== null && this.#today(name, pace.day).count >= day) return { ...over, max: day, retryAfterMs: null }
+      if (day !== null && this.#today(name, pace.day).count >= day)
+        return { ...over, max: day, retryAfterMs: null }
       const oldest = minute === null ? undefined : this.#times.get(name)?.at(-minute)
       const ageMs = this.#nowMs() - (oldest ?? Number.NEGATIVE_INFINITY)
-      if (minute !== null && ageMs < MINUTE_MS) return { ...over, max: minute, retryAfterMs: MINUTE_MS - ageMs }
+      if (minute !== null && ageMs < MINUTE_MS)
+        return { ...over, max: minute, retryAfterMs: MINUTE_MS - ageMs }
     }
     return null
   }

@@ -9,7 +9,10 @@ export class FakeParked implements ParkedOrders {
     this.#nowMs = nowMs
   }
 
-  async note({ userId, tradeId }: Pick<ParkedOrder, 'userId' | 'tradeId'>, reason: string): Promise<number> {
+  async note(
+    { userId, tradeId }: Pick<ParkedOrder, 'userId' | 'tradeId'>,
+    reason: string,
+  ): Promise<number> {
     const nowMs = this.#nowMs()
     const sinceMs = nowMs - (await this.waitingMs(userId, tradeId))
     this.notes.set(`${userId} ${tradeId}`, { reason, sinceMs, seenMs: nowMs })
@@ -18,7 +21,9 @@ export class FakeParked implements ParkedOrders {
 
   async waitingMs(userId: string, tradeId: string): Promise<number> {
     const known = this.notes.get(`${userId} ${tradeId}`)
-    return known === undefined || this.#nowMs() - known.seenMs >= 30_000 ? 0 : this.#nowMs() - known.sinceMs
+    return known === undefined || this.#nowMs() - known.seenMs >= 30_000
+      ? 0
+      : this.#nowMs() - known.sinceMs
   }
 
   async clear(userId: string, tradeId: string): Promise<void> {

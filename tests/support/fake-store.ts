@@ -25,13 +25,19 @@ import { FakePace } from './fake-pace.ts'
 import { FakeParked } from './fake-parked.ts'
 import { type Entry, FakeUser } from './fake-user.ts'
 
-/** Time of the store itself, which has no clock in common with its callers; a test may tie it to one. */
+/**
+ * Time of the store itself, which has no clock in common with its callers; a test may tie it to
+ * one.
+ */
 const START_MS = 1_700_000_000_000
 
 /** As many of the latest commits can be lost. */
 const COMMITS_LOST_MAX = 100
 
-/** The store port in memory. It passes the suite that the store on Redis passes, and shows what it holds. */
+/**
+ * The store port in memory. It passes the suite that the store on Redis passes, and shows what it
+ * holds.
+ */
 export class FakeStore implements Store {
   readonly #users = new Map<string, FakeUser>()
   /** What users were before each of the latest commits, oldest first. */
@@ -51,7 +57,9 @@ export class FakeStore implements Store {
     this.budget = new FakeBudget(nowMs)
     this.pace = new FakePace(nowMs)
     this.parked = new FakeParked(nowMs)
-    this.controls = new FakeControls(() => (this.#timeUs = Math.max(this.#timeUs + 1, this.#nowMs() * 1_000)))
+    this.controls = new FakeControls(
+      () => (this.#timeUs = Math.max(this.#timeUs + 1, this.#nowMs() * 1_000)),
+    )
   }
 
   /** The connection is there, and its credentials are verified. */
@@ -66,11 +74,15 @@ export class FakeStore implements Store {
   /** When it last lost everything. */
   wipedMs = -Infinity
 
-  /** The last `count` commits were acknowledged, and are gone all the same: as when Redis dies before it has synced them. */
+  /**
+   * The last `count` commits were acknowledged, and are gone all the same: as when Redis dies
+   * before it has synced them.
+   */
   loseLast(count: number): void {
     this.losses += 1
     this.lostMs = this.#nowMs()
-    for (const { userId, before } of this.#undo.splice(-count).reverse()) this.#users.set(userId, before)
+    for (const { userId, before } of this.#undo.splice(-count).reverse())
+      this.#users.set(userId, before)
   }
 
   /** The state of a user is gone, and the log stands. */
@@ -89,7 +101,12 @@ export class FakeStore implements Store {
   appendToLog(userId: string, id: string): void {
     const user = this.#user(userId)
     const { last } = user
-    user.append({ id, prev: EVENT_ID_ZERO, event: 'state.resync', payload: { reason: '', timestamp: '' } })
+    user.append({
+      id,
+      prev: EVENT_ID_ZERO,
+      event: 'state.resync',
+      payload: { reason: '', timestamp: '' },
+    })
     user.last = last
   }
 
@@ -98,7 +115,10 @@ export class FakeStore implements Store {
     this.#user(userId).archive.delete(orderId)
   }
 
-  /** The beginning of a user's log is trimmed to its last `keep` entries. `log` still shows all of it. */
+  /**
+   * The beginning of a user's log is trimmed to its last `keep` entries. `log` still shows all of
+   * it.
+   */
   trimLog(userId: string, keep: number): void {
     const user = this.#user(userId)
     const last = keep === 0 ? user.log.at(-1) : user.log.at(-keep - 1)
@@ -126,7 +146,10 @@ export class FakeStore implements Store {
     },
   }
 
-  /** Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since time goes on. */
+  /**
+   * Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since
+   * time goes on.
+   */
   wipe(): void {
     this.losses += 1
     this.lostMs = this.#nowMs()
@@ -159,12 +182,20 @@ export class FakeStore implements Store {
       isArchived: hot === null && archived && user.archived(orderId) !== null,
       claim: user.claims.get(orderId) ?? null,
       cancelMark: user.read<CancelMark>(`cancel:${orderId}`),
-      tombstone: hot === null && archived && user.archived(orderId) === null ? user.tombstone(orderId) : null,
-      cashElsewhere: cashOf(user.all<Account>('account:').filter((a) => a.connectionId !== connectionId)),
+      tombstone:
+        hot === null && archived && user.archived(orderId) === null
+          ? user.tombstone(orderId)
+          : null,
+      cashElsewhere: cashOf(
+        user.all<Account>('account:').filter((a) => a.connectionId !== connectionId),
+      ),
     }
   }
 
-  async findRefs(userId: string, brokerOrderIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  async findRefs(
+    userId: string,
+    brokerOrderIds: readonly string[],
+  ): Promise<ReadonlyMap<string, string>> {
     const { refs } = this.#user(userId)
     return new Map(brokerOrderIds.flatMap((id) => (refs.has(id) ? [[id, refs.get(id) ?? '']] : [])))
   }
@@ -183,7 +214,9 @@ export class FakeStore implements Store {
       orders: user.all<Order>('order:').filter((o) => o.connectionId === connectionId),
       cancelMarks: user.marks(),
       health: user.read<Health>(`health:${connectionId}`),
-      cashElsewhere: cashOf(user.all<Account>('account:').filter((a) => a.connectionId !== connectionId)),
+      cashElsewhere: cashOf(
+        user.all<Account>('account:').filter((a) => a.connectionId !== connectionId),
+      ),
     }
   }
 
@@ -192,7 +225,9 @@ export class FakeStore implements Store {
     return { ...rest, orders: orders.filter(isIndexed), cancelMarks: [], health: null }
   }
 
-  async loadWaitingMarks(userId: string): Promise<{ version: string; marks: readonly WaitingMark[] }> {
+  async loadWaitingMarks(
+    userId: string,
+  ): Promise<{ version: string; marks: readonly WaitingMark[] }> {
     const user = this.#user(userId)
     return { version: user.version, marks: user.read<readonly WaitingMark[]>('cancels') ?? [] }
   }
@@ -209,29 +244,38 @@ export class FakeStore implements Store {
     }
   }
 
-  async loadHealth(userId: string, connectionId: string): Promise<{ version: string; health: Health | null }> {
+  async loadHealth(
+    userId: string,
+    connectionId: string,
+  ): Promise<{ version: string; health: Health | null }> {
     const user = this.#user(userId)
     return { version: user.version, health: user.read<Health>(`health:${connectionId}`) }
   }
 
-  async commit(userId: string, { expectVersion, fence, writes, events }: Commit): Promise<CommitResult> {
+  async commit(
+    userId: string,
+    { expectVersion, fence, writes, events }: Commit,
+  ): Promise<CommitResult> {
     const user = this.#user(userId)
     if (!this.#holds(userId, user, fence)) return { kind: 'fenced' }
     const leave = fence.kind === 'take' || fence.kind === 'change' ? fence : null
     const refusal = leave === null ? null : this.#refusal(userId, user, leave)
     if (refusal !== null) return refusal
     if (user.version !== expectVersion) return { kind: 'clash' }
-    if (fence.kind === 'take' && fence.first && user.hasHeardOf(fence.tradeId)) return { kind: 'clash' }
+    if (fence.kind === 'take' && fence.first && user.hasHeardOf(fence.tradeId))
+      return { kind: 'clash' }
     const held = leave === null ? null : this.#heldBack(userId, leave)
     if (held !== null) return held
     this.#undo.push({ userId, before: user.copy() })
     if (this.#undo.length > COMMITS_LOST_MAX) this.#undo.shift()
     this.#timeUs = Math.max(this.#timeUs + 1, this.#nowMs() * 1_000)
     user.version = String(Math.max(Number(user.version) + 1, this.#timeUs))
-    if (fence.kind === 'take' || fence.kind === 'resolve') user.claims.set(fence.tradeId, `${user.version} ${fence.by}`)
+    if (fence.kind === 'take' || fence.kind === 'resolve')
+      user.claims.set(fence.tradeId, `${user.version} ${fence.by}`)
     for (const write of writes) user.apply(write)
     if (events.length > 0 && user.logTop > user.last) user.last = user.logTop
-    for (const event of events) user.append({ id: this.#nextEventId(user.last), prev: user.last, ...event })
+    for (const event of events)
+      user.append({ id: this.#nextEventId(user.last), prev: user.last, ...event })
     if (events.length > 0) this.onLogged(userId, user.log.slice(-events.length))
     const globalHalt = leave === null ? null : await this.controls.readGlobalHalt()
     return { kind: 'committed', version: user.version, lastEventId: user.last, globalHalt }
@@ -286,14 +330,17 @@ export class FakeStore implements Store {
 
   /** Grows for ever, over losses too. */
   #nextEventId(last: string): string {
-    const [ms = 0, index = 0] = (last > this.#lastEventId ? last : this.#lastEventId).split('-').map(Number)
+    const [ms = 0, index = 0] = (last > this.#lastEventId ? last : this.#lastEventId)
+      .split('-')
+      .map(Number)
     const nowMs = Math.floor(this.#timeUs / 1_000)
     this.#lastEventId = nowMs > ms ? padEventId(`${nowMs}-0`) : padEventId(`${ms}-${index + 1}`)
     return this.#lastEventId
   }
 
   #holds(userId: string, user: FakeUser, fence: Fence): boolean {
-    if (fence.kind === 'lease') return this.leases.get(`${userId} ${fence.connectionId}`) === fence.token
+    if (fence.kind === 'lease')
+      return this.leases.get(`${userId} ${fence.connectionId}`) === fence.token
     return fence.kind === 'claim' ? user.claims.get(fence.tradeId) === fence.claim : true
   }
 
@@ -316,7 +363,9 @@ export class FakeStore implements Store {
     const halt = this.controls.haltOf({ userId, connectionId }, exposure)
     if (halt !== null) return { kind: 'halted', halt }
     const standing = this.controls.standingOf({ userId, connectionId }, revision)
-    return standing === 'verified' ? null : { kind: 'unusable', isLinked: standing === 'unverified' }
+    return standing === 'verified'
+      ? null
+      : { kind: 'unusable', isLinked: standing === 'unverified' }
   }
 
   #user(userId: string): FakeUser {

@@ -5,7 +5,10 @@ import { parsedOnce } from './parsed.ts'
 
 export type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
 
-/** Records are kept as text, as Redis keeps them, so that nobody shares an object with the store: what is read is frozen. */
+/**
+ * Records are kept as text, as Redis keeps them, so that nobody shares an object with the store:
+ * what is read is frozen.
+ */
 export class FakeUser {
   version = '0'
   last = EVENT_ID_ZERO
@@ -66,7 +69,9 @@ export class FakeUser {
   }
 
   all<T>(prefix: string): T[] {
-    return [...this.records].filter(([name]) => name.startsWith(prefix)).map(([, text]) => parsedOnce<T>(text))
+    return [...this.records]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([, text]) => parsedOnce<T>(text))
   }
 
   apply(write: Write): void {
@@ -104,9 +109,11 @@ export class FakeUser {
   }
 
   #forget(connectionId: string): void {
-    for (const order of this.all<Order>('order:')) if (order.connectionId === connectionId) this.#archive(order)
+    for (const order of this.all<Order>('order:'))
+      if (order.connectionId === connectionId) this.#archive(order)
     for (const name of this.records.keys())
-      if (new RegExp(`^(account|health|position):${connectionId}(:|$)`).test(name)) this.records.delete(name)
+      if (new RegExp(`^(account|health|position):${connectionId}(:|$)`).test(name))
+        this.records.delete(name)
   }
 
   #write(name: string, value: object | null): void {

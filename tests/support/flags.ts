@@ -1,4 +1,7 @@
-/** Reads the whole number that a flag was given. @throws {Error} what is allowed, and how the command is used */
+/**
+ * Reads the whole number that a flag was given.
+ * @throws {Error} what is allowed, and how the command is used
+ */
 export function wholeNumber(flag: string, text: string, max: number, usage: string): number {
   const value = Number(text)
   if (/^\d{1,6}$/.test(text) && value >= 1 && value <= max) return value

@@ -29,13 +29,18 @@ export type GroundOptions = Readonly<{
   redis?: Parameters<typeof startRedis>[0]
 }>
 
-/** The execution side as processes: real Redis, the sandbox as a process, workers that can be killed, and a producer. */
+/**
+ * The execution side as processes: real Redis, the sandbox as a process, workers that can be
+ * killed, and a producer.
+ */
 export class Ground implements AsyncDisposable {
   readonly redis: TestRedis
   readonly producer: Producer
   readonly users: readonly string[]
   kills = 0
-  /** How often a worker found a holding that no execution and no activity of the broker explains. */
+  /**
+   * How often a worker found a holding that no execution and no activity of the broker explains.
+   */
   drifts = 0
   readonly #sandbox: ManagedProcess & { url: string }
   readonly #workers: (ManagedProcess | null)[] = []
@@ -70,12 +75,22 @@ export class Ground implements AsyncDisposable {
       ...(options.sandboxArgs ?? []),
     ])
     const vaultKeys = [{ kid: 't', key: new Uint8Array(VAULT) }]
-    const producer = await createProducer({ redisUrl: redis.url, vaultKeys, log: pino({ level: 'silent' }) })
+    const producer = await createProducer({
+      redisUrl: redis.url,
+      vaultKeys,
+      log: pino({ level: 'silent' }),
+    })
     const ground = new Ground(options, redis, sandbox, producer, folder)
-    for (let index = 0; index < options.workers; index += 1) ground.#workers.push(await ground.#startWorker())
+    for (let index = 0; index < options.workers; index += 1)
+      ground.#workers.push(await ground.#startWorker())
     for (const [n, userId] of ground.users.entries()) {
       const credentials = { keyId: keyOf(n), secretKey: `secret-${n}` }
-      await producer.connections.connect({ userId, connectionId: connectionOf(userId), env: 'sandbox', credentials })
+      await producer.connections.connect({
+        userId,
+        connectionId: connectionOf(userId),
+        env: 'sandbox',
+        credentials,
+      })
     }
     await ground.#adopted()
     return ground
@@ -86,7 +101,10 @@ export class Ground implements AsyncDisposable {
       entry: 'workers/main.ts',
       env: {
         ...{ REDIS_URL: this.redis.url, LISTEN_HOST: '127.0.0.1', LOG_LEVEL: 'info' },
-        ...{ VAULT_KEYS: `t:${VAULT.toString('base64')}`, WORKER_ROLES: 'orders,streams,connections' },
+        ...{
+          VAULT_KEYS: `t:${VAULT.toString('base64')}`,
+          WORKER_ROLES: 'orders,streams,connections',
+        },
         ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: this.#sandbox.url },
       },
       ready: /workers\.ready/,
@@ -101,8 +119,11 @@ export class Ground implements AsyncDisposable {
     const connection = this.redis.connect()
     const deadlineMs = performance.now() + ADOPTED_MS_MAX
     for (const userId of this.users) {
-      while ((await connection.hexists(`state:{${userId}}`, `account:${connectionOf(userId)}`)) === 0) {
-        if (performance.now() > deadlineMs) throw new Error(`the account of ${userId} was not read in time`)
+      while (
+        (await connection.hexists(`state:{${userId}}`, `account:${connectionOf(userId)}`)) === 0
+      ) {
+        if (performance.now() > deadlineMs)
+          throw new Error(`the account of ${userId} was not read in time`)
         await pause(20)
       }
     }
@@ -149,7 +170,9 @@ export class Ground implements AsyncDisposable {
   async control(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
     const answer = await fetch(`${this.#sandbox.url}/_sandbox/${path}`, {
       method,
-      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      ...(body === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     })
     if (!answer.ok) throw new Error(`the sandbox answered ${path} with ${answer.status}`)
     const told = await answer.text()

@@ -4,7 +4,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-/** A process of a benchmark or soak: its CPU and memory are told apart from everybody else's, and it never outlives its owner. */
+/**
+ * A process of a benchmark or soak: its CPU and memory are told apart from everybody else's, and it
+ * never outlives its owner.
+ */
 export interface ManagedProcess {
   readonly pid: number
   /** The line by which it said that it is ready. */
@@ -39,7 +42,10 @@ const STOP_MS_MAX = 28_000
 const MS_PER_TICK = 10
 const pathOf = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
-/** utime + stime. The second field, the program's name, may hold spaces: fields are counted after it. */
+/**
+ * utime + stime. The second field, the program's name, may hold spaces: fields are counted after
+ * it.
+ */
 export function cpuMsOf(pid: number): number | undefined {
   if (!existsSync(`/proc/${pid}/stat`)) return undefined
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -53,7 +59,9 @@ function rssMibOf(pid: number): number | undefined {
   return kib === undefined ? undefined : Number(kib) / 1024
 }
 
-/** Files and connections that a process of ours may have open; unlimited where there is no /proc. */
+/**
+ * Files and connections that a process of ours may have open; unlimited where there is no /proc.
+ */
 export function openFilesMax(): number {
   if (!existsSync('/proc/self/limits')) return Infinity
   const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
@@ -72,7 +80,8 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<
 /** @throws {Error} it did not come up in time */
 export async function startProcess(options: ProcessOptions): Promise<ManagedProcess> {
   const { entry, args = [], env = {}, ready, profileFolder, onLine } = options
-  const profile = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
+  const profile =
+    profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
   const leash = ['--import', new URL('../../src/setup/leash.mjs', import.meta.url).href]
   const child = spawn(process.execPath, [...profile, ...leash, pathOf(entry), ...args], {
     stdio: ['ignore', 'pipe', 'inherit', 'pipe'],

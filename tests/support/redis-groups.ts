@@ -65,7 +65,11 @@ export async function startLinedCluster(): Promise<LinedGroup> {
   await until('each tells of the others by their lines', async () =>
     (await Promise.all(links.map(knows))).every(Boolean),
   )
-  return lined(group, `redis+cluster://${lines.map(({ port }) => `127.0.0.1:${port}`).join(',')}`, lines)
+  return lined(
+    group,
+    `redis+cluster://${lines.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    lines,
+  )
 }
 
 /** A Sentinel and the master that it watches: `lines` in this order. */
@@ -94,21 +98,29 @@ export async function startRedisCluster(): Promise<RedisGroup> {
     return info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3')
   }
   await until('the Cluster is up', async () => (await Promise.all(links.map(isUp))).every(Boolean))
-  return groupOf(`redis+cluster://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`, servers)
+  return groupOf(
+    `redis+cluster://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    servers,
+  )
 }
 
 /**
- * A master, its replica, and a Sentinel that makes the replica the master when the master is gone, or when it is told to.
+ * A master, its replica, and a Sentinel that makes the replica the master when the master is gone,
+ * or when it is told to.
  * @param masterArgs further arguments of the first master
  */
 export async function startRedisSentinel(masterArgs: readonly string[] = []): Promise<RedisGroup> {
   const master = await startRedis({ args: masterArgs })
   const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] })
   const link = replica.connect()
-  await until('the replica follows', async () => (await link.info('replication')).includes('master_link_status:up'))
+  await until('the replica follows', async () =>
+    (await link.info('replication')).includes('master_link_status:up'),
+  )
   const sentinel = await startSentinel(master.port)
   const watcher = sentinel.connect()
-  await until('the Sentinel knows both', async () => (await watcher.info('sentinel')).includes('slaves=1'))
+  await until('the Sentinel knows both', async () =>
+    (await watcher.info('sentinel')).includes('slaves=1'),
+  )
   return groupOf(`redis+sentinel://127.0.0.1:${sentinel.port}/main`, [master, replica, sentinel])
 }
 
@@ -121,7 +133,8 @@ async function startSentinel(masterPort: number): Promise<TestRedis> {
     'sentinel failover-timeout main 5000',
   ]
   writeFileSync(join(folder, 'sentinel.conf'), `${lines.join('\n')}\n`)
-  // A Sentinel is a Redis server that is started with a file of its own, in which it keeps what it learns.
+  // A Sentinel is a Redis server that is started with a file of its own, in which it keeps what it
+  // learns.
   const bin = join(folder, 'sentinel.sh')
   const server = process.env['REDIS_SERVER_BIN'] ?? 'redis-server'
   writeFileSync(

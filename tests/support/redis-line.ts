@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** What becomes of connections that are made from now on. `silent`: accepted, and never a word, as behind a dead firewall. */
+/**
+ * What becomes of connections that are made from now on. `silent`: accepted, and never a word, as
+ * behind a dead firewall.
+ */
 export type Newcomers = 'pass' | 'silent' | 'refused'
 
 type Way = { client: Socket; upstream: Socket | null; isSilent: boolean }

@@ -8,7 +8,9 @@ export type TestRedis = EmbeddedRedis & {
   connectTo(url: string): Redis
 }
 
-export async function startRedis(options: Parameters<typeof startEmbeddedRedis>[0] = {}): Promise<TestRedis> {
+export async function startRedis(
+  options: Parameters<typeof startEmbeddedRedis>[0] = {},
+): Promise<TestRedis> {
   const server = await startEmbeddedRedis(options)
   const connections: Redis[] = []
   const stop = async (): Promise<void> => {

@@ -3,7 +3,9 @@ import { importsIn, importsOf, packageOf, type Source } from './source.ts'
 
 // The house rules as functions from sources to findings, so that each can be shown a violation.
 
-/** A part of the house and what it may import; parts are told apart by the longest matching path. */
+/**
+ * A part of the house and what it may import; parts are told apart by the longest matching path.
+ */
 type Part = Readonly<{ path: string; parts: readonly string[]; packages: readonly string[] }>
 
 const STORE = ['src/domain', 'src/contract', 'src/runtime', 'src/store']
@@ -17,7 +19,11 @@ const parts: readonly Part[] = [
     packages: ['ioredis', 'jose', '@socket.io/redis-emitter', 'rate-limiter-flexible'],
   },
   { path: 'src/producer', parts: STORE, packages: ['bullmq', 'ioredis', 'zod'] },
-  { path: 'src/auth', parts: ['src/domain', 'src/contract', 'src/runtime'], packages: ['jose', 'zod'] },
+  {
+    path: 'src/auth',
+    parts: ['src/domain', 'src/contract', 'src/runtime'],
+    packages: ['jose', 'zod'],
+  },
   { path: 'src/transport', parts: STORE, packages: ['proxy-addr', 'socket.io'] },
   { path: 'src/setup', parts: [], packages: [] },
   {
@@ -25,27 +31,53 @@ const parts: readonly Part[] = [
     parts: [...STORE, 'workers'],
     packages: ['@alpacahq/alpaca-trade-api', 'undici', 'ws', 'zod'],
   },
-  { path: 'workers', parts: [...STORE, 'workers/broker/alpaca'], packages: ['bullmq', 'ioredis', 'zod'] },
+  {
+    path: 'workers',
+    parts: [...STORE, 'workers/broker/alpaca'],
+    packages: ['bullmq', 'ioredis', 'zod'],
+  },
   {
     path: 'relay',
     parts: [...STORE, 'src/auth', 'src/transport'],
     packages: ['socket.io', '@socket.io/redis-adapter', 'ioredis', 'zod'],
   },
-  { path: 'src/apps/sandbox', parts: ['src/runtime'], packages: ['big.js', 'ws', '@msgpack/msgpack', 'zod'] },
+  {
+    path: 'src/apps/sandbox',
+    parts: ['src/runtime'],
+    packages: ['big.js', 'ws', '@msgpack/msgpack', 'zod'],
+  },
   {
     path: 'src/apps/dashboard',
     parts: [...STORE, 'src/auth', 'src/producer'],
-    packages: ['@bull-board/api', '@bull-board/hono', '@hono/node-server', 'bullmq', 'hono', 'ioredis', 'jose', 'zod'],
+    packages: [
+      '@bull-board/api',
+      '@bull-board/hono',
+      '@hono/node-server',
+      'bullmq',
+      'hono',
+      'ioredis',
+      'jose',
+      'zod',
+    ],
   },
   {
     path: 'src/apps/demo',
-    parts: [...STORE, 'src/auth', 'src/producer', 'src/setup', 'src/apps/dashboard', 'src/apps/sandbox'],
+    parts: [
+      ...STORE,
+      'src/auth',
+      'src/producer',
+      'src/setup',
+      'src/apps/dashboard',
+      'src/apps/sandbox',
+    ],
     packages: ['@hono/node-server', 'hono', 'ioredis', 'jose', 'socket.io-client', 'zod'],
   },
 ]
 
 const partOf = (path: string): Part | undefined =>
-  parts.filter((part) => path.startsWith(`${part.path}/`)).sort((a, b) => b.path.length - a.path.length)[0]
+  parts
+    .filter((part) => path.startsWith(`${part.path}/`))
+    .sort((a, b) => b.path.length - a.path.length)[0]
 
 /** Only these files may reach the vendor's adapter: the place where the parts are put together. */
 const COMPOSES = new Set(['workers/compose.ts'])
@@ -59,7 +91,8 @@ export function forbiddenImports(sources: readonly Source[]): string[] {
     return (graph.get(path) ?? []).flatMap((name) => {
       if (name.startsWith('node:')) return []
       const to = partOf(name)
-      if (to === undefined) return from.packages.includes(packageOf(name)) ? [] : [`${path} imports ${name}`]
+      if (to === undefined)
+        return from.packages.includes(packageOf(name)) ? [] : [`${path} imports ${name}`]
       if (to === from) return []
       const isComposed = to.path !== 'workers/broker/alpaca' || COMPOSES.has(path)
       return from.parts.includes(to.path) && isComposed ? [] : [`${path} imports ${name}`]
@@ -78,10 +111,14 @@ const usedByName: Readonly<Record<string, string>> = {
 /** Declared packages that no file imports; the types of a package count with the package. */
 export function idlePackages(declared: readonly string[], sources: readonly Source[]): string[] {
   const imported = new Set(sources.flatMap((source) => importsOf(source).map(packageOf)))
-  return declared.filter((name) => !imported.has(name.replace(/^@types\//, '')) && !Object.hasOwn(usedByName, name))
+  return declared.filter(
+    (name) => !imported.has(name.replace(/^@types\//, '')) && !Object.hasOwn(usedByName, name),
+  )
 }
 
-/** What a part reaches through any number of imports that it must never reach, with the way there. */
+/**
+ * What a part reaches through any number of imports that it must never reach, with the way there.
+ */
 export function forbiddenReach(sources: readonly Source[], start: string, never: RegExp): string[] {
   const graph = new Map(sources.map((source) => [source.path, importsOf(source)]))
   const findings: string[] = []
@@ -98,7 +135,9 @@ export function forbiddenReach(sources: readonly Source[], start: string, never:
   return findings
 }
 
-/** Imports into another folder past its door. Inside its own folder a file may import what it likes. */
+/**
+ * Imports into another folder past its door. Inside its own folder a file may import what it likes.
+ */
 export function sneakedImports(sources: readonly Source[]): string[] {
   const paths = new Set(sources.map(({ path }) => path))
   const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
@@ -106,7 +145,8 @@ export function sneakedImports(sources: readonly Source[]): string[] {
     importsOf(source).flatMap((name) => {
       const isOurs = /^(src|workers|relay)\//.test(name)
       const [from, to] = [folderOf(source.path), folderOf(name)]
-      if (!isOurs || from === to || from.startsWith(`${to}/`) || name.endsWith('/index.ts')) return []
+      if (!isOurs || from === to || from.startsWith(`${to}/`) || name.endsWith('/index.ts'))
+        return []
       const hasDoor = paths.has(`${to}/index.ts`)
       return hasDoor ? [`${source.path} imports ${name}, not ${to}/index.ts`] : []
     }),
@@ -133,10 +173,14 @@ function nodesOf(tree: ts.SourceFile): ts.Node[] {
   return nodes
 }
 
-const find = (sources: readonly Source[], finding: (node: ts.Node, source: Source) => string | null): string[] =>
+const find = (
+  sources: readonly Source[],
+  finding: (node: ts.Node, source: Source) => string | null,
+): string[] =>
   sources.flatMap((source) => nodesOf(source.tree).flatMap((node) => finding(node, source) ?? []))
 
-const lineOf = (node: ts.Node): number => node.getSourceFile().getLineAndCharacterOfPosition(node.getStart()).line + 1
+const lineOf = (node: ts.Node): number =>
+  node.getSourceFile().getLineAndCharacterOfPosition(node.getStart()).line + 1
 
 /** A suite is a list, not a function: the callbacks of `describe` and `test` may be long. */
 const isTestCallback = ({ parent }: ts.Node): boolean =>
@@ -144,9 +188,17 @@ const isTestCallback = ({ parent }: ts.Node): boolean =>
 
 export const longFunctions = (sources: readonly Source[]): string[] =>
   find(sources, (node, { path, tree }) => {
-    if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined || isTestCallback(node)) return null
+    if (
+      !ts.isFunctionLike(node) ||
+      !('body' in node) ||
+      node.body === undefined ||
+      isTestCallback(node)
+    )
+      return null
     const lines = tree.getLineAndCharacterOfPosition(node.end).line + 2 - lineOf(node)
-    return lines > LINES_PER_FUNCTION_MAX ? `${path}:${lineOf(node)} has a function of ${lines} lines` : null
+    return lines > LINES_PER_FUNCTION_MAX
+      ? `${path}:${lineOf(node)} has a function of ${lines} lines`
+      : null
   })
 
 export const anyTypes = (sources: readonly Source[]): string[] =>
@@ -159,11 +211,17 @@ const MARKERS = new RegExp(
 )
 export const markers = (sources: readonly Source[]): string[] =>
   sources.flatMap(({ path, text }) =>
-    text.split('\n').flatMap((line, index) => (MARKERS.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [])),
+    text
+      .split('\n')
+      .flatMap((line, index) =>
+        MARKERS.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [],
+      ),
   )
 
 export const vagueNames = (sources: readonly Source[]): string[] =>
-  sources.map(({ path }) => path).filter((path) => /(^|[/-])(utils?|helpers?|common|misc|manager)(?=[-./])/i.test(path))
+  sources
+    .map(({ path }) => path)
+    .filter((path) => /(^|[/-])(utils?|helpers?|common|misc|manager)(?=[-./])/i.test(path))
 
 /** Where time and randomness come in; everywhere else they come through a port. */
 const CLOCKS = new Set(['src/runtime/clock.ts', 'src/runtime/random.ts', 'src/runtime/logger.ts'])
@@ -182,16 +240,21 @@ export const ambientTime = (sources: readonly Source[]): string[] =>
   sources
     .filter(
       ({ path }) =>
-        /^(src\/(domain|contract|store|runtime|producer|auth|transport)|workers|relay)\//.test(path) &&
-        !CLOCKS.has(path),
+        /^(src\/(domain|contract|store|runtime|producer|auth|transport)|workers|relay)\//.test(
+          path,
+        ) && !CLOCKS.has(path),
     )
     .flatMap(({ path, text }) =>
-      text.split('\n').flatMap((line, index) => (AMBIENT.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [])),
+      text
+        .split('\n')
+        .flatMap((line, index) =>
+          AMBIENT.test(line) ? [`${path}:${index + 1} ${line.trim()}`] : [],
+        ),
     )
 
 /**
- * Exported values that no other file imports. What a door exports is for everybody, and a type may be needed only to spell the
- * signature of something else.
+ * Exported values that no other file imports. What a door exports is for everybody, and a type may
+ * be needed only to spell the signature of something else.
  */
 export function deadExports(sources: readonly Source[]): string[] {
   const taken = new Map<string, Set<string>>()
@@ -216,9 +279,14 @@ function exportedNames({ tree }: Source): string[] {
     const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : []
     const kinds = modifiers.map(({ kind }) => kind)
     // A default export is what a tool loads by its path.
-    if (!kinds.includes(ts.SyntaxKind.ExportKeyword) || kinds.includes(ts.SyntaxKind.DefaultKeyword)) return []
+    if (
+      !kinds.includes(ts.SyntaxKind.ExportKeyword) ||
+      kinds.includes(ts.SyntaxKind.DefaultKeyword)
+    )
+      return []
     if (ts.isTypeAliasDeclaration(statement) || ts.isInterfaceDeclaration(statement)) return []
-    if (ts.isVariableStatement(statement)) return statement.declarationList.declarations.map((d) => d.name.getText())
+    if (ts.isVariableStatement(statement))
+      return statement.declarationList.declarations.map((d) => d.name.getText())
     const named = statement as ts.Node as { name?: ts.Identifier }
     return named.name === undefined ? [] : [named.name.getText()]
   })

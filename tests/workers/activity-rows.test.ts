@@ -3,10 +3,17 @@ import { adopt, dec, reconcile } from '#domain'
 import { readActivity, readActivityEvent } from '../../workers/broker/alpaca/wire.ts'
 import { at, readingOf } from '../domain/orders.ts'
 
-// Alpaca's activities other than executions: which of them change a holding, and which only name the shares they were paid on.
+// Alpaca's activities other than executions: which of them change a holding, and which only name
+// the shares they were paid on.
 
 const row = (over: object) =>
-  readActivity({ id: '20260105000000000::one', activity_type: 'DIV', date: '2026-01-05', net_amount: '0', ...over })
+  readActivity({
+    id: '20260105000000000::one',
+    activity_type: 'DIV',
+    date: '2026-01-05',
+    net_amount: '0',
+    ...over,
+  })
 
 /** Every type that Alpaca documents, by what its quantity means. */
 const PAID_ON = [
@@ -14,7 +21,21 @@ const PAID_ON = [
   ...['INT', 'INTNRA', 'INTTW', 'FEE', 'CSD', 'CSW', 'TRANS', 'JNLC', 'ACATC', 'PTC', 'PTR'],
 ]
 const MOVED = [
-  ...['SPLIT', 'SSP', 'SPIN', 'SSO', 'MA', 'REORG', 'NC', 'SC', 'ACATS', 'JNL', 'JNLS', 'FOPT', 'MISC'],
+  ...[
+    'SPLIT',
+    'SSP',
+    'SPIN',
+    'SSO',
+    'MA',
+    'REORG',
+    'NC',
+    'SC',
+    'ACATS',
+    'JNL',
+    'JNLS',
+    'FOPT',
+    'MISC',
+  ],
   ...['OPASN', 'OPEXP', 'OPEXC', 'OPXRC', 'OPTRD', 'OPCA'],
 ]
 
@@ -30,7 +51,10 @@ describe('the quantity of an activity', () => {
   })
 
   test('of a type that nobody knows explains no holding', () => {
-    expect(row({ activity_type: 'NEWER', symbol: 'AAPL', qty: '5' })).toMatchObject({ kind: 'other', quantity: null })
+    expect(row({ activity_type: 'NEWER', symbol: 'AAPL', qty: '5' })).toMatchObject({
+      kind: 'other',
+      quantity: null,
+    })
   })
 
   test('a fee in coins changes the holding of the pair, named as orders name it', () => {
@@ -52,17 +76,29 @@ describe('the quantity of an activity', () => {
         details: { symbol: 'AAPL' },
       }),
     )
-    expect(told).toMatchObject({ told: { activity: { type: 'DIV', quantity: null, amount: '2.4' } } })
+    expect(told).toMatchObject({
+      told: { activity: { type: 'DIV', quantity: null, amount: '2.4' } },
+    })
   })
 })
 
 test('a dividend on ten shares does not explain ten shares that came from elsewhere', () => {
   const held = (quantity: string) => ({
     cash: dec('1000'),
-    positions: [{ symbol: 'AAPL', quantity: dec(quantity), averageEntryPrice: dec('180'), currentPrice: null }],
+    positions: [
+      {
+        symbol: 'AAPL',
+        quantity: dec(quantity),
+        averageEntryPrice: dec('180'),
+        currentPrice: null,
+      },
+    ],
   })
   const dividend = row({ symbol: 'AAPL', qty: '10', net_amount: '2.4', created_at: at(1) })
-  const { portfolio, changes } = reconcile(adopt('c', readingOf(held('10'))), readingOf(held('20'), 1, [dividend]))
+  const { portfolio, changes } = reconcile(
+    adopt('c', readingOf(held('10'))),
+    readingOf(held('20'), 1, [dividend]),
+  )
   expect(portfolio.positions.get('AAPL')?.quantity).toBe('10')
   expect(changes).toEqual([])
 })

@@ -3,6 +3,8 @@ import { Allowance } from '../../workers/updates/allowance.ts'
 
 test('an allowance is so many times in any minute, wherever the minute begins', () => {
   const allowance = new Allowance(2)
-  const taken = [0, 10_000, 20_000, 59_999, 60_000, 69_999, 70_000].map((atMs) => allowance.take(atMs))
+  const taken = [0, 10_000, 20_000, 59_999, 60_000, 69_999, 70_000].map((atMs) =>
+    allowance.take(atMs),
+  )
   expect(taken).toEqual([true, true, false, false, true, false, true])
 })

@@ -17,11 +17,18 @@ beforeEach(async () => {
 function keeper() {
   const { broker, brokers, clock } = makeWorker()
   const assets = createAssets(redis.connect(), () => 'draft')
-  const keep = keepAssets({ assets, brokers, env: 'sandbox', clock, log: pino({ level: 'silent' }) })
+  const keep = keepAssets({
+    assets,
+    brokers,
+    env: 'sandbox',
+    clock,
+    log: pino({ level: 'silent' }),
+  })
   const readings = (): number => broker.calls.filter(({ on }) => on === 'listAssets').length
   return { broker, clock, readings, keep: () => keep(ref) }
 }
-const kindOf = async (symbol: string) => (await createAssetReader(redis.connect()).find([symbol])).get(symbol)?.kind
+const kindOf = async (symbol: string) =>
+  (await createAssetReader(redis.connect()).find([symbol])).get(symbol)?.kind
 
 test('the first login reads the list, and the next ones leave it', async () => {
   const [one, other] = [keeper(), keeper()]
@@ -35,13 +42,18 @@ test('the first login reads the list, and the next ones leave it', async () => {
   await one.clock.advance(600_000)
   await one.keep()
   expect([one.readings(), other.readings()]).toEqual([1, 0])
-  expect(await redis.connect().pttl('assets:{sandbox}:turn')).toBeGreaterThan(ASSETS_REFRESH_MS - 60_000)
+  expect(await redis.connect().pttl('assets:{sandbox}:turn')).toBeGreaterThan(
+    ASSETS_REFRESH_MS - 60_000,
+  )
 })
 
 test('a reading that fails, or lists nothing, leaves the list as it is', async () => {
   const { broker, clock, keep, readings } = keeper()
   await keep()
-  for (const spoil of [() => (broker.assets = []), () => void broker.fail('listAssets', { kind: 'error_before' })]) {
+  for (const spoil of [
+    () => (broker.assets = []),
+    () => void broker.fail('listAssets', { kind: 'error_before' }),
+  ]) {
     await redis.connect().del('assets:{sandbox}:turn')
     await clock.advance(60_000)
     spoil()
@@ -54,9 +66,13 @@ test('a reading that fails, or lists nothing, leaves the list as it is', async (
 test('many logins of one worker ask for the turn only now and then', async () => {
   const { keep, clock } = keeper()
   await keep()
-  const before = Number(/cmdstat_set:calls=(\d+)/.exec(await redis.connect().info('commandstats'))?.[1])
+  const before = Number(
+    /cmdstat_set:calls=(\d+)/.exec(await redis.connect().info('commandstats'))?.[1],
+  )
   for (let n = 0; n < 20; n += 1) await keep()
   await clock.advance(60_000)
   await keep()
-  expect(Number(/cmdstat_set:calls=(\d+)/.exec(await redis.connect().info('commandstats'))?.[1])).toBe(before + 1)
+  expect(
+    Number(/cmdstat_set:calls=(\d+)/.exec(await redis.connect().info('commandstats'))?.[1]),
+  ).toBe(before + 1)
 })

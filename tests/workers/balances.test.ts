@@ -3,14 +3,24 @@ import { describe, expect, test } from 'vitest'
 import { serverEvents, stateSyncOf } from '#contract'
 import { adopt, dec } from '#domain'
 import { apply } from '../../workers/updates/index.ts'
-import { brokerOrder, claimed, executionOf, intentOf, landing, readingOf, seen } from '../domain/orders.ts'
+import {
+  brokerOrder,
+  claimed,
+  executionOf,
+  intentOf,
+  landing,
+  readingOf,
+  seen,
+} from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 
 // A client of the contract shows one cash figure: what `state.sync` says, then each `newBalance`.
 
 const SYMBOL = 'AAPL'
 
-/** A user with as many accounts, each with 1,000 in cash and an order of 1,000 shares on its way. */
+/**
+ * A user with as many accounts, each with 1,000 in cash and an order of 1,000 shares on its way.
+ */
 async function withAccounts(count: number) {
   const { store, applier } = makeWorker()
   const connectionIds = Array.from({ length: count }, (_, n) => `broker_${n + 1}`)
@@ -50,7 +60,12 @@ async function withAccounts(count: number) {
       )
   const synced = (): number | undefined => {
     const accounts = connectionIds.flatMap((id) => store.accountOf(ref.userId, id) ?? [])
-    const snapshot = { lastEventId: store.lastEventId(ref.userId), orders: [], positions: [], accounts }
+    const snapshot = {
+      lastEventId: store.lastEventId(ref.userId),
+      orders: [],
+      positions: [],
+      accounts,
+    }
     return stateSyncOf(snapshot, undefined, '2024-03-15T14:00:00.000Z').portfolio?.cashBalance
   }
   return { connectionIds, store, fill, told, synced }
@@ -60,7 +75,9 @@ describe('a balance that is told', () => {
   test('with one account is that account, and nothing is beside it', async () => {
     const { fill, told } = await withAccounts(1)
     await fill('broker_1', '10')
-    expect(told()).toMatchObject([{ oldBalance: 1_000, newBalance: 990, change: -10, brokerConnectionId: 'broker_1' }])
+    expect(told()).toMatchObject([
+      { oldBalance: 1_000, newBalance: 990, change: -10, brokerConnectionId: 'broker_1' },
+    ])
     expect(told()[0]).not.toHaveProperty('connectionBalance')
   })
 
@@ -69,13 +86,28 @@ describe('a balance that is told', () => {
     await fill('broker_1', '10')
     await fill('broker_2', '1')
     expect(told()).toMatchObject([
-      { oldBalance: 3_000, newBalance: 2_990, change: -10, brokerConnectionId: 'broker_1', connectionBalance: 990 },
-      { oldBalance: 2_990, newBalance: 2_989, change: -1, brokerConnectionId: 'broker_2', connectionBalance: 999 },
+      {
+        oldBalance: 3_000,
+        newBalance: 2_990,
+        change: -10,
+        brokerConnectionId: 'broker_1',
+        connectionBalance: 990,
+      },
+      {
+        oldBalance: 2_990,
+        newBalance: 2_989,
+        change: -1,
+        brokerConnectionId: 'broker_2',
+        connectionBalance: 999,
+      },
     ])
   })
 
   test('goes on from the one before, and is what state.sync says, whichever account moves', async () => {
-    const fills = fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 99 })), { maxLength: 30 })
+    const fills = fc.array(
+      fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 99 })),
+      { maxLength: 30 },
+    )
     await fc.assert(
       fc.asyncProperty(fills, async (steps) => {
         const { fill, told, synced } = await withAccounts(3)

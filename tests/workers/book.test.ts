@@ -6,7 +6,8 @@ import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from '../
 const limit = { orderType: 'limit', limitPrice: dec('150') } as const
 const claim = claimed(intentOf(limit))
 const acknowledged = brokerOrder('new', '0', 1, limit)
-const recordOf = (...views: BrokerOrder[]) => play([claim, ...views.map((view) => seen(view))]).slice.order!
+const recordOf = (...views: BrokerOrder[]) =>
+  play([claim, ...views.map((view) => seen(view))]).slice.order!
 
 describe('a view whose commit the store lost', () => {
   const total = { filledAveragePrice: dec('150') }
@@ -40,11 +41,20 @@ describe('a view whose commit the store lost', () => {
   })
 
   test('an order that took the place of the first one is news again where the record has only the first', () => {
-    const second = brokerOrder('canceled', '0', 6, { ...limit, brokerOrderId: 'b2', clientOrderId: '', replaces: 'b1' })
+    const second = brokerOrder('canceled', '0', 6, {
+      ...limit,
+      brokerOrderId: 'b2',
+      clientOrderId: '',
+      replaces: 'b1',
+    })
     const book = new Book()
     book.note(
       second,
-      recordOf(acknowledged, brokerOrder('replaced', '0', 5, { ...limit, replacedBy: 'b2' }), second),
+      recordOf(
+        acknowledged,
+        brokerOrder('replaced', '0', 5, { ...limit, replacedBy: 'b2' }),
+        second,
+      ),
       0,
     )
     expect(book.isNews(second)).toBe(false)
@@ -55,8 +65,15 @@ describe('a view whose commit the store lost', () => {
 
 describe('a view that is in the record is no news', () => {
   test('after executions, a bust and later views of other sources', () => {
-    const view = brokerOrder('partially_filled', '40', 5, { ...limit, filledAveragePrice: dec('150') })
-    const updates: OrderUpdate[] = [claim, seen(acknowledged), seen(view, executionOf('40', '150', '40', 5))]
+    const view = brokerOrder('partially_filled', '40', 5, {
+      ...limit,
+      filledAveragePrice: dec('150'),
+    })
+    const updates: OrderUpdate[] = [
+      claim,
+      seen(acknowledged),
+      seen(view, executionOf('40', '150', '40', 5)),
+    ]
     const book = new Book()
     book.note(view, play(updates).slice.order, 0)
     const bust = { id: 'x40', quantity: dec('40'), price: dec('150'), corrected: null, at: at(7) }

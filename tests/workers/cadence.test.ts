@@ -19,8 +19,13 @@ describe('how often orders are read', () => {
   })
 
   test('beyond them the interval grows, is shown, and the cost does not', () => {
-    // 5,000 orders are ten full pages and the one that ends the list: 11 requests, of 21 a minute that are left.
-    expect(cadenceOf(load({ openOrders: 5_000 }))).toMatchObject({ flightMs: 4_000, openMs: 31_429, isStretched: true })
+    // 5,000 orders are ten full pages and the one that ends the list: 11 requests, of 21 a minute
+    // that are left.
+    expect(cadenceOf(load({ openOrders: 5_000 }))).toMatchObject({
+      flightMs: 4_000,
+      openMs: 31_429,
+      isStretched: true,
+    })
   })
 
   test('in haste: more often, while that takes no more than 24 requests a minute', () => {
@@ -51,32 +56,43 @@ describe('marketable orders', () => {
   const working = (over: Partial<OrderIntent> = {}): Order => {
     const { orderType, timeInForce, limitPrice, ...intent } = intentOf(over)
     const view = brokerOrder('new', '0', 1, { orderType, timeInForce, limitPrice })
-    return play([claimed({ ...intent, orderType, timeInForce, limitPrice }), seen(view)]).slice.order!
+    return play([claimed({ ...intent, orderType, timeInForce, limitPrice }), seen(view)]).slice
+      .order!
   }
 
   test.each([
     ['market', {}],
     ['ioc', { ...limit, timeInForce: 'ioc' }],
     ['fok', { ...limit, timeInForce: 'fok' }],
-  ] as const)('P7 %s, working for however long: in flight or held up, and at last held up alone', (_what, over) => {
-    const order = working(over)
-    fc.assert(
-      fc.property(fc.nat(60 * MINUTE_MS), (quietMs) => {
-        return isInFlight(order, false, quietMs, true) || isHeldUp(order, quietMs, true)
-      }),
-    )
-    expect([isInFlight(order, false, MINUTE_MS, true), isHeldUp(order, MINUTE_MS, true)]).toEqual([true, false])
-    expect([isInFlight(order, false, 11 * MINUTE_MS, true), isHeldUp(order, 11 * MINUTE_MS, true)]).toEqual([
-      false,
-      true,
-    ])
-  })
+  ] as const)(
+    'P7 %s, working for however long: in flight or held up, and at last held up alone',
+    (_what, over) => {
+      const order = working(over)
+      fc.assert(
+        fc.property(fc.nat(60 * MINUTE_MS), (quietMs) => {
+          return isInFlight(order, false, quietMs, true) || isHeldUp(order, quietMs, true)
+        }),
+      )
+      expect([isInFlight(order, false, MINUTE_MS, true), isHeldUp(order, MINUTE_MS, true)]).toEqual(
+        [true, false],
+      )
+      expect([
+        isInFlight(order, false, 11 * MINUTE_MS, true),
+        isHeldUp(order, 11 * MINUTE_MS, true),
+      ]).toEqual([false, true])
+    },
+  )
 
   test('not held up: what rests, what cannot execute now, what is not known to be there, what has ended', () => {
     const unknown = play([claimed()]).slice.order!
     const ended: Order = { ...working(), status: 'filled', endedAt: '2024-03-15T14:00:02.000Z' }
-    const isHeld = (order: Order, canExecute: boolean): boolean => isHeldUp(order, 60 * MINUTE_MS, canExecute)
+    const isHeld = (order: Order, canExecute: boolean): boolean =>
+      isHeldUp(order, 60 * MINUTE_MS, canExecute)
     expect([isHeld(working(), true), isHeld(working(), false)]).toEqual([true, false])
-    expect([working(limit), unknown, ended].map((order) => isHeld(order, true))).toEqual([false, false, false])
+    expect([working(limit), unknown, ended].map((order) => isHeld(order, true))).toEqual([
+      false,
+      false,
+      false,
+    ])
   })
 })

@@ -12,7 +12,10 @@ const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '' } as const
 function make() {
   const [store, clock] = [new FakeStore(), new FakeClock()]
   let [marker, minted] = [null as string | null, 0]
-  const epoch: Epoch = { read: async () => marker, mint: async () => (marker ??= `e${(minted += 1)}`) }
+  const epoch: Epoch = {
+    read: async () => marker,
+    mint: async () => (marker ??= `e${(minted += 1)}`),
+  }
   const losses: string[] = []
   const usedAgain: string[] = []
   const start = (name: string, isStoreExpected = false) => {
@@ -20,9 +23,18 @@ function make() {
     const lines: Record<string, unknown>[] = []
     const counts: Record<string, number> = {}
     const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>)
-    const standing = new StandingHalts(pino({ level: 'warn' }, { write }), (scope, count) => (counts[scope] = count))
+    const standing = new StandingHalts(
+      pino({ level: 'warn' }, { write }),
+      (scope, count) => (counts[scope] = count),
+    )
     const directory = new Directory({
-      ...{ controls: store.controls, epoch, clock, log: pino({ level: 'silent' }), isStoreExpected },
+      ...{
+        controls: store.controls,
+        epoch,
+        clock,
+        log: pino({ level: 'silent' }),
+        isStoreExpected,
+      },
       halts: standing,
       onLost: () => void losses.push(name),
       onUsedAgain: () => void usedAgain.push(name),
@@ -46,7 +58,13 @@ describe('directory', () => {
     const { store, clock, start } = make()
     const { heard } = start('w1')
     await clock.advance(1_000)
-    const record = { ...ref, brokerType: 'alpaca', env: 'sandbox', sealed: 's', connectedAt: '' } as const
+    const record = {
+      ...ref,
+      brokerType: 'alpaca',
+      env: 'sandbox',
+      sealed: 's',
+      connectedAt: '',
+    } as const
     const connection = await store.controls.connections.put(record)
     await clock.advance(1_000)
     await store.controls.links.verify(connection, 'account-1')
@@ -63,7 +81,11 @@ describe('directory', () => {
     store.link(ref)
     const { standing, lines, counts } = start('w1')
     await clock.advance(1_000)
-    expect([standing.remarks, lines, counts]).toEqual([[], [], { global: 0, user: 0, connection: 0 }])
+    expect([standing.remarks, lines, counts]).toEqual([
+      [],
+      [],
+      { global: 0, user: 0, connection: 0 },
+    ])
     await store.controls.setHalt({ scope: 'connection', ...ref }, { ...halt, allows: 'reducing' })
     await store.controls.setHalt({ scope: 'user', userId: 'u1' }, { ...halt, reason: 'two\nlines' })
     await store.controls.setHalt({ scope: 'global' }, halt)
@@ -127,7 +149,8 @@ describe('directory', () => {
     expect(store.controls.standingOf(ref)).toBe('verified')
     expect(store.controls.haltOf(ref, 'adds')).toMatchObject({ reason: 'drill' })
     expect(await store.controls.readGlobalHalt()).toMatchObject({ reason: 'drill' })
-    for (const { heard } of [one, two]) expect(heard).toEqual(['changed u1 broker_1', 'lost', 'changed u1 broker_1'])
+    for (const { heard } of [one, two])
+      expect(heard).toEqual(['changed u1 broker_1', 'lost', 'changed u1 broker_1'])
     expect(losses.sort()).toEqual(['w1', 'w2'])
     expect([one.directory.closedBecause, two.directory.closedBecause]).toEqual([null, null])
   })
@@ -140,7 +163,13 @@ describe('directory', () => {
     await clock.advance(1_000)
     wipe()
     // The trade API connects one of the two again before anybody has noticed.
-    const record = { ...ref, brokerType: 'alpaca', env: 'sandbox', sealed: 'newer', connectedAt: '' } as const
+    const record = {
+      ...ref,
+      brokerType: 'alpaca',
+      env: 'sandbox',
+      sealed: 'newer',
+      connectedAt: '',
+    } as const
     await store.controls.connections.put(record)
     await clock.advance(2_000)
     expect(heard.filter((line) => line.startsWith('gone'))).toEqual([])
@@ -165,7 +194,11 @@ describe('directory', () => {
     expect([directory.closedBecause === null, heard, usedAgain]).toEqual([false, [], []])
     await accept()
     await clock.advance(1_000)
-    expect([directory.closedBecause, heard, usedAgain]).toEqual([null, ['changed u1 broker_1'], ['w1']])
+    expect([directory.closedBecause, heard, usedAgain]).toEqual([
+      null,
+      ['changed u1 broker_1'],
+      ['w1'],
+    ])
   })
 
   test('RDQ-05 the same while another worker has survived: what it gives back opens both', async () => {

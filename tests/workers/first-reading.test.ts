@@ -7,7 +7,9 @@ import { brokerOrder } from '../domain/orders.ts'
 const SINCE = '2024-03-14T14:00:00.000Z'
 const PAGES_PER_TRY = 10
 
-/** A broker with a long day behind it, whose request budget lets a try read `PAGES_PER_TRY` pages. */
+/**
+ * A broker with a long day behind it, whose request budget lets a try read `PAGES_PER_TRY` pages.
+ */
 class BusyBroker implements Pick<Broker, 'listOrderPage' | 'listOrders' | 'findByBrokerOrderId'> {
   readonly orders: BrokerOrder[] = []
   pagesRead = 0
@@ -34,7 +36,10 @@ class BusyBroker implements Pick<Broker, 'listOrderPage' | 'listOrders' | 'findB
     if (this.pagesLeft === 0) throw new BrokerError('RATE_LIMITED', 'the budget is spent')
     this.pagesLeft -= 1
     this.pagesRead += 1
-    const from = afterId === null ? 0 : this.orders.findIndex(({ brokerOrderId }) => brokerOrderId === afterId) + 1
+    const from =
+      afterId === null
+        ? 0
+        : this.orders.findIndex(({ brokerOrderId }) => brokerOrderId === afterId) + 1
     const orders = this.orders.slice(from, from + ORDERS_PER_PAGE)
     return { orders, rows: orders.length, lastId: orders.at(-1)?.brokerOrderId ?? null }
   }
@@ -49,7 +54,9 @@ class BusyBroker implements Pick<Broker, 'listOrderPage' | 'listOrders' | 'findB
   }
 }
 
-/** Tries until the reading is whole, with a fresh budget each time. @returns how many tries it took */
+/**
+ * Tries until the reading is whole, with a fresh budget each time. @returns how many tries it took
+ */
 async function readWhole(
   reading: FirstReading,
   broker: BusyBroker,

@@ -25,7 +25,8 @@ test('what is asked for twice is one job, away from new orders, with a payload t
   const { name, prefix } = queues.commands
   const queued = await new Queue(name, { connection: redis.connect(), prefix }).getWaiting()
   expect(queued.map((job) => job.name).sort()).toEqual(['cancelOrder', 'closePosition'])
-  for (const job of queued) expect(jobs[job.name as JobName].schema.parse(job.data)).toEqual(job.data)
+  for (const job of queued)
+    expect(jobs[job.name as JobName].schema.parse(job.data)).toEqual(job.data)
   const [close] = queued.filter((job) => job.name === 'closePosition')
   expect(close?.data).toMatchObject({ ...ref, tradeId: 'flatten-t1', ...excess })
 })

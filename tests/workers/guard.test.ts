@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
 import type { RequestKind } from '#store'
-import { type AccountBudget, BrokerError, GuardedBroker, HeldBackError, permitOf } from '../../workers/broker/index.ts'
+import {
+  type AccountBudget,
+  BrokerError,
+  GuardedBroker,
+  HeldBackError,
+  permitOf,
+} from '../../workers/broker/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
@@ -68,10 +74,16 @@ test('what the budget holds back has not left: not sent, or an error that says w
   const { budget, spend } = openBudget()
   const { broker, account } = guarded(budget)
   spend(700)
-  const held = { kind: 'not_sent', why: 'the request budget of the account is spent', retryAfterMs: 700 }
+  const held = {
+    kind: 'not_sent',
+    why: 'the request budget of the account is spent',
+    retryAfterMs: 700,
+  }
   expect(await broker.submit(ticket())).toEqual(held)
   expect(await broker.cancel('b-1')).toEqual(held)
-  const error: unknown = await broker.listOrders({ status: 'open' }).catch((thrown: unknown) => thrown)
+  const error: unknown = await broker
+    .listOrders({ status: 'open' })
+    .catch((thrown: unknown) => thrown)
   expect(error).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 700 })
   expect(error).toBeInstanceOf(BrokerError)
   expect(account.calls).toEqual([])
@@ -117,7 +129,10 @@ test('a reading of many pages that our own count cuts short stops nobody else: t
     return page
   }
   const broker = new GuardedBroker(account, budget, clock)
-  await expect(broker.readPortfolio()).rejects.toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 43_000 })
+  await expect(broker.readPortfolio()).rejects.toMatchObject({
+    code: 'RATE_LIMITED',
+    retryAfterMs: 43_000,
+  })
   expect(blocks).toEqual([])
   spend(0)
   expect(await broker.submit(ticket())).toMatchObject({ kind: 'accepted' })
@@ -126,9 +141,17 @@ test('a reading of many pages that our own count cuts short stops nobody else: t
 test('a broker that does not answer is left alone after five failures, then probed, with growing pauses; cancels always go', async () => {
   const { clock, broker, account } = guarded()
   account.isDown = true
-  for (let tries = 0; tries < 5; tries += 1) expect(await broker.submit(ticket())).toMatchObject({ kind: 'unknown' })
-  expect(await broker.submit(ticket())).toEqual({ kind: 'not_sent', why: 'the broker is away', retryAfterMs: 2_000 })
-  await expect(broker.readAccount()).rejects.toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 2_000 })
+  for (let tries = 0; tries < 5; tries += 1)
+    expect(await broker.submit(ticket())).toMatchObject({ kind: 'unknown' })
+  expect(await broker.submit(ticket())).toEqual({
+    kind: 'not_sent',
+    why: 'the broker is away',
+    retryAfterMs: 2_000,
+  })
+  await expect(broker.readAccount()).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    retryAfterMs: 2_000,
+  })
   expect(await broker.cancel('b-1')).toMatchObject({ kind: 'unknown' })
   expect(account.calls).toHaveLength(6)
   await clock.advance(2_000)
@@ -181,7 +204,10 @@ test('a cancel that is held back leaves the probe that is under way alone', asyn
   open.spend(700)
   expect(await broker.cancel('b-1')).toMatchObject({ kind: 'not_sent' })
   open.spend(0)
-  expect(await broker.submit(ticket())).toMatchObject({ kind: 'not_sent', why: 'the broker is away' })
+  expect(await broker.submit(ticket())).toMatchObject({
+    kind: 'not_sent',
+    why: 'the broker is away',
+  })
   await clock.advance(1_000)
   expect(await probe).toMatchObject({ kind: 'accepted' })
 })
@@ -189,7 +215,8 @@ test('a cancel that is held back leaves the probe that is under way alone', asyn
 test('refusals are answers: a broker that says no is there', async () => {
   const { broker, account } = guarded()
   account.fail('submit', { kind: 'refuse' }, { times: 20 })
-  for (let tries = 0; tries < 20; tries += 1) expect(await broker.submit(ticket())).toMatchObject({ kind: 'refused' })
+  for (let tries = 0; tries < 20; tries += 1)
+    expect(await broker.submit(ticket())).toMatchObject({ kind: 'refused' })
   account.isRevoked = true
   for (let tries = 0; tries < 20; tries += 1)
     await expect(broker.readAccount()).rejects.toMatchObject({ code: 'CREDENTIALS' })

@@ -15,7 +15,8 @@ describe('the gate of handshakes', () => {
       )
     await clock.advance(10_000)
     expect(atMs).toHaveLength(100)
-    for (const from of atMs) expect(atMs.filter((at) => at >= from && at < from + 1_000).length).toBeLessThanOrEqual(20)
+    for (const from of atMs)
+      expect(atMs.filter((at) => at >= from && at < from + 1_000).length).toBeLessThanOrEqual(20)
     expect(atMs.at(-1)! - atMs[0]!).toBe(99 * 50)
   })
 

@@ -53,9 +53,22 @@ export function makeWorker(startMs?: number) {
       void followed.push(`flatten ${tradeId} ${quantity} ${positionSide}`),
   }
   const own = (over: Partial<OwnerDeps> = {}): ConnectionOwner => {
-    const ports = { applier, brokers, leases, recoveries, followUps, aside, clock, log, hours: new MarketHours(clock) }
+    const ports = {
+      applier,
+      brokers,
+      leases,
+      recoveries,
+      followUps,
+      aside,
+      clock,
+      log,
+      hours: new MarketHours(clock),
+    }
     const silent = { boundaries: noBoundaries, tally: noTally, mayTake: () => true }
-    return new ConnectionOwner({ ...ports, ...silent, overExit: 'alarm', askForCheck, ...over }, ref)
+    return new ConnectionOwner(
+      { ...ports, ...silent, overExit: 'alarm', askForCheck, ...over },
+      ref,
+    )
   }
   const adopted = (): Promise<void> => readAccount(store, broker, clock)
   const events = (): string[] => store.log(ref.userId).map((entry) => entry.event)
@@ -85,7 +98,12 @@ export function makeWorker(startMs?: number) {
 /** The account has been read, without a stream of its own. */
 async function readAccount(store: FakeStore, broker: FakeBroker, clock: FakeClock): Promise<void> {
   const atMs = clock.now()
-  const reading = { snapshot: await broker.readPortfolio(), activities: [], atMs, at: isoTime(atMs) }
+  const reading = {
+    snapshot: await broker.readPortfolio(),
+    activities: [],
+    atMs,
+    at: isoTime(atMs),
+  }
   const { account } = adopt(ref.connectionId, reading)
   const { version } = await store.loadHealth(ref.userId, ref.connectionId)
   await store.commit(ref.userId, {

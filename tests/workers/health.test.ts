@@ -40,12 +40,20 @@ describe('checkConnection, every 10 s', () => {
     ['refused keys are down at once, once', ['ok', 'keys refused', 'keys refused'], ['down']],
     ['refused keys at the very first check too', ['keys refused'], ['down']],
     ['an account that may not trade is down', ['blocked', 'blocked'], ['down']],
-    ['two failed checks are not an outage', ['unreachable', 'unreachable', 'ok', 'unreachable', 'unreachable'], []],
+    [
+      'two failed checks are not an outage',
+      ['unreachable', 'unreachable', 'ok', 'unreachable', 'unreachable'],
+      [],
+    ],
     ['three in a row are', ['unreachable', 'unreachable', 'unreachable', 'unreachable'], ['down']],
     ['what somebody mended is told at once', ['keys refused', 'ok', 'ok'], ['down', 'up']],
     ['every episode is told', ['keys refused', 'ok', 'keys refused'], ['down', 'up', 'down']],
     ['a spent budget teaches nothing', ['keys refused', 'rate limited', 'keys refused'], ['down']],
-    ['nor does a defect of ours', ['unreachable', 'our own fault', 'our own fault', 'unreachable'], []],
+    [
+      'nor does a defect of ours',
+      ['unreachable', 'our own fault', 'our own fault', 'unreachable'],
+      [],
+    ],
   ])('%s', async (_what, checks, heard) => expect(await heardAfter(checks)).toEqual(heard))
 
   test('after an outage, two good checks are not the end of it, three are', async () => {
@@ -62,10 +70,9 @@ describe('checkConnection, every 10 s', () => {
       await checkConnection(checker, ref)
       await checker.clock.advance(EVERY_MS)
     }
-    expect(checker.store.log('u1').map(({ payload }) => ('code' in payload ? payload.code : 'up'))).toEqual([
-      'UNREACHABLE',
-      'up',
-    ])
+    expect(
+      checker.store.log('u1').map(({ payload }) => ('code' in payload ? payload.code : 'up')),
+    ).toEqual(['UNREACHABLE', 'up'])
   })
 
   test('a check whose commit is applied twice is one check', async () => {
@@ -92,7 +99,10 @@ describe('checkConnection, every 10 s', () => {
       await checkConnection(checker, ref)
       return (await checker.store.loadHealth(ref.userId, ref.connectionId)).health
     }
-    expect(await kept('keys refused')).toMatchObject({ code: 'CREDENTIALS', reason: 'API authentication failed' })
+    expect(await kept('keys refused')).toMatchObject({
+      code: 'CREDENTIALS',
+      reason: 'API authentication failed',
+    })
     expect(await kept('blocked')).toMatchObject({ code: 'ACCOUNT_BLOCKED' })
     expect(await kept('ok')).toMatchObject({ state: 'up', reason: null })
   })

@@ -25,7 +25,9 @@ test('a connection that is removed while its lease is being taken is not read, a
   const worker = makeWorker()
   let asked = 0
   const get = (of: typeof ref) =>
-    (asked += 1) === 1 ? worker.brokers.get(of) : Promise.reject(new ConnectionUnusableError('It was removed'))
+    (asked += 1) === 1
+      ? worker.brokers.get(of)
+      : Promise.reject(new ConnectionUnusableError('It was removed'))
   owners.push(worker.own({ brokers: { get } }))
   await settle()
   expect(worker.events()).toEqual([])
@@ -49,7 +51,12 @@ describe('an owned connection', () => {
     broker.fill(id, '181')
     await settle()
     expect(events().slice(2)).toEqual([
-      ...['trade.submitted', 'trade.partialFill', 'portfolio.positionAdded', 'portfolio.balanceChanged'],
+      ...[
+        'trade.submitted',
+        'trade.partialFill',
+        'portfolio.positionAdded',
+        'portfolio.balanceChanged',
+      ],
       ...['trade.filled', 'portfolio.positionUpdated', 'portfolio.balanceChanged'],
     ])
   })
@@ -157,7 +164,11 @@ describe('an owned connection', () => {
     broker.orders.clear()
     await clock.advance(60_001 + SETTLE_MS * 3)
     const last = store.log('u1').filter(({ event }) => event === 'portfolio.balanceChanged')
-    expect(last.at(-1)?.payload).toMatchObject({ reason: 'EXTERNAL_SYNC', newBalance: 96_000, change: -4_000 })
+    expect(last.at(-1)?.payload).toMatchObject({
+      reason: 'EXTERNAL_SYNC',
+      newBalance: 96_000,
+      change: -4_000,
+    })
     expect(last).toHaveLength(1)
   })
 })

@@ -5,7 +5,8 @@ import { orderHandler } from '../../workers/orders/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 
-// A user who was told that the broker is disconnected takes an order for not sent: it is shown, can be canceled, and ends.
+// A user who was told that the broker is disconnected takes an order for not sent: it is shown, can
+// be canceled, and ends.
 
 let worker: ReturnType<typeof makeWorker>
 beforeEach(async () => {
@@ -27,9 +28,15 @@ async function runFor(seconds: number, intent: OrderIntent): Promise<'done' | 'p
 }
 const wireOf = (intent: OrderIntent) => JSON.parse(JSON.stringify(intent)) as unknown
 const told = () =>
-  worker.store.log('u1').flatMap(({ event, payload }) => (event.startsWith('trade.') ? [{ event, ...payload }] : []))
+  worker.store
+    .log('u1')
+    .flatMap(({ event, payload }) => (event.startsWith('trade.') ? [{ event, ...payload }] : []))
 const cancel = () =>
-  cancelOrder(worker.submit, { ...ref, tradeId: 't1', commandId: 'c', by: 'user', reason: 'no' }, worker.run)
+  cancelOrder(
+    worker.submit,
+    { ...ref, tradeId: 't1', commandId: 'c', by: 'user', reason: 'no' },
+    worker.run,
+  )
 const limit = () => intentOf({ orderType: 'limit', limitPrice: dec('180') })
 
 describe('an order whose credentials are refused before it is claimed', () => {
@@ -62,7 +69,9 @@ describe('an order whose credentials are refused before it is claimed', () => {
     const own = intentOf({ tradeId: 't2', notAfter })
     expect(await runFor(39, own)).toBe('parked')
     expect(await runFor(5, own)).toBe('done')
-    expect(told()).toMatchObject([{ tradeId: 't2', event: 'trade.rejected', code: 'EXPIRED_BEFORE_SUBMIT' }])
+    expect(told()).toMatchObject([
+      { tradeId: 't2', event: 'trade.rejected', code: 'EXPIRED_BEFORE_SUBMIT' },
+    ])
   })
 
   test('ends by a cancel, although the broker cannot be asked', async () => {
@@ -80,7 +89,11 @@ describe('an order whose credentials are refused before it is claimed', () => {
 describe('an order that was claimed, and could not be sent', () => {
   /** The request never leaves; then the credentials are refused. */
   async function claimed(intent: OrderIntent): Promise<void> {
-    worker.broker.submit = async () => ({ kind: 'not_sent', retryAfterMs: 500, why: 'connection refused' })
+    worker.broker.submit = async () => ({
+      kind: 'not_sent',
+      retryAfterMs: 500,
+      why: 'connection refused',
+    })
     expect(await runFor(2, intent)).toBe('parked')
     expect(worker.parked.notes.get('u1 t1')?.reason).toBe('connection refused')
   }

@@ -8,11 +8,15 @@ const started = following()
 const MINUTE_MS = 60_000
 const idOf = (tradeId: string): string => clientOrderIdOf('u1', tradeId)
 
-/** An account with so many resting orders, which nobody has in flight any more; what is asked of its broker from then on. */
+/**
+ * An account with so many resting orders, which nobody has in flight any more; what is asked of its
+ * broker from then on.
+ */
 async function resting(count: number) {
   const one = await started()
   const trades = Array.from({ length: count }, (_, index) => `t${index}`)
-  for (const tradeId of trades) await one.place({ tradeId, orderType: 'limit', limitPrice: dec('180') })
+  for (const tradeId of trades)
+    await one.place({ tradeId, orderType: 'limit', limitPrice: dec('180') })
   await one.advance(MINUTE_MS)
   const { broker } = one
   const lists: { status: OrderFilter['status']; atMs: number }[] = []
@@ -25,9 +29,12 @@ async function resting(count: number) {
   return { one, trades, lists }
 }
 
-const namesOf = (one: Followed, name: string): number => one.told().filter((event) => event === name).length
-const listsOf = ({ broker }: Followed): number => broker.calls.filter(({ on }) => on === 'listOrders').length
-const lookUps = ({ broker }: Followed): number => broker.calls.filter(({ on }) => on === 'findByBrokerOrderId').length
+const namesOf = (one: Followed, name: string): number =>
+  one.told().filter((event) => event === name).length
+const listsOf = ({ broker }: Followed): number =>
+  broker.calls.filter(({ on }) => on === 'listOrders').length
+const lookUps = ({ broker }: Followed): number =>
+  broker.calls.filter(({ on }) => on === 'findByBrokerOrderId').length
 
 describe('what a list of open orders lacks', () => {
   test('CLK-04 many day orders expire at once, unheard: one list of what has ended tells of all, whatever rests beside them', async () => {
@@ -39,7 +46,10 @@ describe('what a list of open orders lacks', () => {
     expect(namesOf(one, 'trade.cancelled')).toBe(expired.length)
     const [ended, ...others] = lists.filter(({ status }) => status === 'closed')
     expect(others).toEqual([])
-    expect(lists.filter(({ atMs }) => atMs === ended?.atMs).map(({ status }) => status)).toEqual(['open', 'closed'])
+    expect(lists.filter(({ atMs }) => atMs === ended?.atMs).map(({ status }) => status)).toEqual([
+      'open',
+      'closed',
+    ])
     expect(lookUps(one)).toBe(0)
     expect(await one.recordOf(kept ?? '')).toMatchObject({ status: 'submitted' })
   })
@@ -60,14 +70,21 @@ describe('exits that the broker holds and does not list', () => {
     const one = await started()
     const { broker } = one
     const listOrders = broker.listOrders.bind(broker)
-    broker.listOrders = async (filter) => (await listOrders(filter)).filter(({ status }) => status !== 'held')
-    const exits = { takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } }
+    broker.listOrders = async (filter) =>
+      (await listOrders(filter)).filter(({ status }) => status !== 'held')
+    const exits = {
+      takeProfit: { limitPrice: dec('190') },
+      stopLoss: { stopPrice: dec('170'), limitPrice: null },
+    }
     for (let index = 0; index < count; index += 1) {
       await one.place({ tradeId: `t${index}`, orderClass: 'bracket', ...exits })
       broker.fill(idOf(`t${index}`), '180')
     }
-    const legs = [...broker.orders.values()].filter(({ clientOrderId }) => clientOrderId.startsWith('leg-'))
-    const of = (type: string) => legs.filter(({ orderType }) => orderType === type).map((leg) => leg.brokerOrderId)
+    const legs = [...broker.orders.values()].filter(({ clientOrderId }) =>
+      clientOrderId.startsWith('leg-'),
+    )
+    const of = (type: string) =>
+      legs.filter(({ orderType }) => orderType === type).map((leg) => leg.brokerOrderId)
     const [profits, stops] = [of('limit'), of('stop')]
     for (const stop of stops) broker.move(stop, 'held')
     await one.advance(2 * MINUTE_MS)
@@ -88,7 +105,11 @@ describe('exits that the broker holds and does not list', () => {
     broker.fill(stops[1] ?? '', '170')
     await one.advance(15_000)
     expect(await one.differences()).toEqual([])
-    expect((await one.recordOf('t1'))?.placements.map(({ status }) => status)).toEqual(['filled', 'canceled', 'filled'])
+    expect((await one.recordOf('t1'))?.placements.map(({ status }) => status)).toEqual([
+      'filled',
+      'canceled',
+      'filled',
+    ])
   })
 })
 
@@ -100,14 +121,18 @@ describe('the request budget is spent where orders are read by their ids', () =>
     broker.isMute = true
     broker.move(gone ?? '', 'expired')
     broker.fill(filled ?? '', '179', '40')
-    broker.findByBrokerOrderId = () => Promise.reject(new BrokerError('RATE_LIMITED', 'spent', 5_000))
+    broker.findByBrokerOrderId = () =>
+      Promise.reject(new BrokerError('RATE_LIMITED', 'spent', 5_000))
     await one.advance(15_000)
     expect(namesOf(one, 'trade.partialFill')).toBe(1)
   })
 })
 
 describe('a market order that is held up, as by a halt of its symbol', () => {
-  /** What is seen of an execution that nobody told, 5 s after it. @param phaseMs when the order is placed, between two lists */
+  /**
+   * What is seen of an execution that nobody told, 5 s after it.
+   * @param phaseMs when the order is placed, between two lists
+   */
   async function seenOf(heldUpMs: number, phaseMs: number): Promise<string[]> {
     const { one } = await resting(1)
     await one.advance(phaseMs)
@@ -120,10 +145,15 @@ describe('a market order that is held up, as by a halt of its symbol', () => {
   }
 
   // After ten minutes it is read in another way: around that moment, whatever list is due then.
-  test.each([594, 596, 598, 600, 602, 604, 606, 1_200])('P7 for %i s: it is seen within 5 s', async (seconds) => {
-    for (const phaseMs of [0, 2_000, 4_000, 6_000, 8_000, 10_000])
-      expect(await seenOf(seconds * 1_000, phaseMs), `placed ${phaseMs} ms later`).toContain('trade.filled')
-  })
+  test.each([594, 596, 598, 600, 602, 604, 606, 1_200])(
+    'P7 for %i s: it is seen within 5 s',
+    async (seconds) => {
+      for (const phaseMs of [0, 2_000, 4_000, 6_000, 8_000, 10_000])
+        expect(await seenOf(seconds * 1_000, phaseMs), `placed ${phaseMs} ms later`).toContain(
+          'trade.filled',
+        )
+    },
+  )
 
   test('it is read with the open orders, which are read less often again once it has ended', async () => {
     const one = await started()
@@ -141,7 +171,10 @@ describe('a market order that is held up, as by a halt of its symbol', () => {
 
   test('nothing is read in haste for the exits of one that has executed, nor for one that waits for the open', async () => {
     const one = await started()
-    const exits = { takeProfit: { limitPrice: dec('190') }, stopLoss: { stopPrice: dec('170'), limitPrice: null } }
+    const exits = {
+      takeProfit: { limitPrice: dec('190') },
+      stopLoss: { stopPrice: dec('170'), limitPrice: null },
+    }
     await one.place({ orderClass: 'bracket', ...exits })
     one.broker.fill(idOf('t1'), '180')
     await one.advance(20 * MINUTE_MS)

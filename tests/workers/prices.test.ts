@@ -8,7 +8,13 @@ import { intentOf } from '../domain/orders.ts'
 import { makeWorker as makeBareWorker, ref } from './harness.ts'
 
 const none = {
-  ...{ schema: 1, orderNotionalMax: null, positionNotionalMax: null, openOrdersMax: null, dailyLossMax: null },
+  ...{
+    schema: 1,
+    orderNotionalMax: null,
+    positionNotionalMax: null,
+    openOrdersMax: null,
+    dailyLossMax: null,
+  },
   ...{ symbolsAllowed: null, symbolsDenied: [], priceCollarPercent: null, sessions: 'any' },
 } as const
 
@@ -16,24 +22,46 @@ const none = {
 async function makeWorker(limits: Partial<RiskLimits>) {
   const worker = makeBareWorker()
   await worker.adopted()
-  await worker.store.controls.setLimits({ scope: 'user', userId: ref.userId }, { ...none, ...limits })
+  await worker.store.controls.setLimits(
+    { scope: 'user', userId: ref.userId },
+    { ...none, ...limits },
+  )
   worker.broker.quotes.set('AAPL', { bid: dec('100'), ask: dec('100.02'), last: dec('100') })
   /** Submits an order; answers the code of its rejection, or `submitted`. */
   const submitted = async (intent: OrderIntent): Promise<unknown> => {
     await submitOrder(worker.submit, intent, worker.run)
-    const told = worker.store.log(ref.userId).map(({ payload }) => payload as Record<string, unknown>)
-    return told.find(({ tradeId, code }) => tradeId === intent.tradeId && code !== undefined)?.['code'] ?? 'submitted'
+    const told = worker.store
+      .log(ref.userId)
+      .map(({ payload }) => payload as Record<string, unknown>)
+    return (
+      told.find(({ tradeId, code }) => tradeId === intent.tradeId && code !== undefined)?.[
+        'code'
+      ] ?? 'submitted'
+    )
   }
   const lookUps = () => worker.broker.calls.filter(({ on }) => on === 'readQuote').length
   return { ...worker, submitted, lookUps }
 }
 
 let trades = 0
-const order = (over: Partial<OrderIntent> = {}): OrderIntent => intentOf({ tradeId: `p${(trades += 1)}`, ...over })
-const buy = (quantity: string, over: Partial<OrderIntent> = {}) => order({ quantity: dec(quantity), ...over })
-const limit = (price: string): Partial<OrderIntent> => ({ orderType: 'limit', limitPrice: dec(price) })
+const order = (over: Partial<OrderIntent> = {}): OrderIntent =>
+  intentOf({ tradeId: `p${(trades += 1)}`, ...over })
+const buy = (quantity: string, over: Partial<OrderIntent> = {}) =>
+  order({ quantity: dec(quantity), ...over })
+const limit = (price: string): Partial<OrderIntent> => ({
+  orderType: 'limit',
+  limitPrice: dec(price),
+})
 const kept = (ask: number, atMs: number) => ({
-  ...{ symbol: 'AAPL', bid: ask - 0.01, ask, last: ask, volume: 0, change: null, changePercent: null },
+  ...{
+    symbol: 'AAPL',
+    bid: ask - 0.01,
+    ask,
+    last: ask,
+    volume: 0,
+    change: null,
+    changePercent: null,
+  },
   timestamp: isoTime(atMs),
 })
 
@@ -95,7 +123,8 @@ describe('an order under a limit that needs a price', () => {
 
   test('waits while the request budget of its account is spent, and is not denied for it', async () => {
     const { submit, run, broker, events } = await makeWorker({ orderNotionalMax: dec('600') })
-    broker.readQuote = () => Promise.reject(new HeldBackError('RATE_LIMITED', 'the budget is spent', 3_000))
+    broker.readQuote = () =>
+      Promise.reject(new HeldBackError('RATE_LIMITED', 'the budget is spent', 3_000))
     const result = await orderHandler(submit)('submitOrder', buy('1'), run)
     expect(result).toMatchObject({ kind: 'again', delayMs: 3_000 })
     expect(events()).toEqual([])

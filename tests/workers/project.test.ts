@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type LoggedEvent, serverEvents } from '#contract'
-import { type Change, dec, type Decimal, type OrderIntent, type OrderUpdate, reduce, type Slice, sum } from '#domain'
+import {
+  type Change,
+  dec,
+  type Decimal,
+  type OrderIntent,
+  type OrderUpdate,
+  reduce,
+  type Slice,
+  sum,
+} from '#domain'
 import { project } from '../../workers/updates/index.ts'
 import {
   at,
@@ -67,15 +76,27 @@ describe('project', () => {
       {
         event: 'portfolio.positionAdded',
         payload: {
-          position: { symbol: 'AAPL', quantity: 100, averageEntryPrice: 180.5, unrealizedPnL: 0, stopLossPrice: null },
+          position: {
+            symbol: 'AAPL',
+            quantity: 100,
+            averageEntryPrice: 180.5,
+            unrealizedPnL: 0,
+            stopLossPrice: null,
+          },
         },
       },
       {
         event: 'portfolio.balanceChanged',
-        payload: { oldBalance: 100_000, newBalance: 81_950, change: -18_050, reason: 'TRADE_EXECUTED' },
+        payload: {
+          oldBalance: 100_000,
+          newBalance: 81_950,
+          change: -18_050,
+          reason: 'TRADE_EXECUTED',
+        },
       },
     ])
-    for (const { payload } of events) expect(payload).toMatchObject({ userId: 'u1', brokerConnectionId: 'broker_1' })
+    for (const { payload } of events)
+      expect(payload).toMatchObject({ userId: 'u1', brokerConnectionId: 'broker_1' })
   })
 
   test.each<[Partial<OrderIntent>, object, string[]]>([
@@ -101,7 +122,8 @@ describe('project', () => {
         return dec(`${digits.slice(0, -9)}.${digits.slice(-9)}`)
       })
     const fills = fc.array(fc.tuple(upTo(50n), upTo(500n)), { minLength: 1, maxLength: 6 })
-    const placesOf = (value: number): number => (/e-9$|\.(\d+)$/.exec(JSON.stringify(value))?.[1] ?? '').length
+    const placesOf = (value: number): number =>
+      (/e-9$|\.(\d+)$/.exec(JSON.stringify(value))?.[1] ?? '').length
     fc.assert(
       fc.property(fills, upTo(100_000n), (parts, elsewhere) => {
         const quantity = sum(parts.map(([part]) => part))
@@ -114,7 +136,9 @@ describe('project', () => {
         )
         let cash: number | null = null
         for (const { event, payload } of events) {
-          const fields = Object.entries<unknown>(event === 'portfolio.positionAdded' ? payload.position : payload)
+          const fields = Object.entries<unknown>(
+            event === 'portfolio.positionAdded' ? payload.position : payload,
+          )
           for (const [field, value] of fields) {
             if (typeof value !== 'number' || field === 'executionTime') continue
             const isMoney = /Balance$|^change$|PnL$/.test(field)
@@ -144,7 +168,12 @@ describe('project', () => {
     ])
     expect(first).toMatchObject({
       event: 'trade.partialFill',
-      payload: { requestedQuantity: 100, filledQuantity: 40, remainingQuantity: 60, averageFillPrice: 10 },
+      payload: {
+        requestedQuantity: 100,
+        filledQuantity: 40,
+        remainingQuantity: 60,
+        averageFillPrice: 10,
+      },
     })
     expect(second).toMatchObject({
       event: 'trade.filled',
@@ -156,16 +185,21 @@ describe('project', () => {
     ['canceled', 'broker', 'Canceled at the broker'],
     ['expired', 'broker', 'The order expired'],
   ] as const)('%s at the broker is told as cancelled', (ending, cancelledBy, reason) => {
-    expect(tell([claimed(intentOf({ quantity: dec('41') })), ...history([['40', '10']], ending)]).at(-1)).toMatchObject(
-      {
-        event: 'trade.cancelled',
-        payload: { cancelledBy, reason, filledQuantity: 40 },
-      },
-    )
+    expect(
+      tell([claimed(intentOf({ quantity: dec('41') })), ...history([['40', '10']], ending)]).at(-1),
+    ).toMatchObject({
+      event: 'trade.cancelled',
+      payload: { cancelledBy, reason, filledQuantity: 40 },
+    })
   })
 
   test('an expiry while a cancel is pending is the broker’s, not the canceler’s', () => {
-    const request = { commandId: 'c', by: 'user', reason: 'changed my mind', requestedAt: at(1) } as const
+    const request = {
+      commandId: 'c',
+      by: 'user',
+      reason: 'changed my mind',
+      requestedAt: at(1),
+    } as const
     const events = tell([
       claimed(),
       ...history([], null),
@@ -179,7 +213,12 @@ describe('project', () => {
   })
 
   test('a cancel that was asked for names who asked', () => {
-    const request = { commandId: 'c', by: 'user', reason: 'changed my mind', requestedAt: at(1) } as const
+    const request = {
+      commandId: 'c',
+      by: 'user',
+      reason: 'changed my mind',
+      requestedAt: at(1),
+    } as const
     const events = tell([
       claimed(),
       ...history([], null),
@@ -200,7 +239,12 @@ describe('project', () => {
       message: 'no',
       at: at(2),
     } as const
-    const denied = { type: 'denied', code: 'EXPIRED_BEFORE_SUBMIT', message: 'late', at: at(2) } as const
+    const denied = {
+      type: 'denied',
+      code: 'EXPIRED_BEFORE_SUBMIT',
+      message: 'late',
+      at: at(2),
+    } as const
     expect(tell([claimed(), refused])).toMatchObject([
       {
         event: 'trade.rejected',
@@ -214,10 +258,23 @@ describe('project', () => {
 
   test('an order sized in money has no quantity until it is filled', () => {
     const byMoney = { quantity: null, notional: dec('500') }
-    const filled = seen(brokerOrder('filled', '2.5', 2, byMoney), executionOf('2.5', '200', '2.5', 2))
-    const [submitted, done] = tell([claimed(intentOf(byMoney)), seen(brokerOrder('new', '0', 1, byMoney)), filled])
-    expect(submitted).toMatchObject({ event: 'trade.submitted', payload: { quantity: null, notional: 500 } })
-    expect(done).toMatchObject({ event: 'trade.filled', payload: { quantity: 2.5, totalCost: 500 } })
+    const filled = seen(
+      brokerOrder('filled', '2.5', 2, byMoney),
+      executionOf('2.5', '200', '2.5', 2),
+    )
+    const [submitted, done] = tell([
+      claimed(intentOf(byMoney)),
+      seen(brokerOrder('new', '0', 1, byMoney)),
+      filled,
+    ])
+    expect(submitted).toMatchObject({
+      event: 'trade.submitted',
+      payload: { quantity: null, notional: 500 },
+    })
+    expect(done).toMatchObject({
+      event: 'trade.filled',
+      payload: { quantity: 2.5, totalCost: 500 },
+    })
   })
 
   test('an order placed elsewhere changes the portfolio and makes no trade events', () => {
@@ -249,6 +306,8 @@ describe('project', () => {
     expect(events[2]).toMatchObject({
       payload: { quantity: 50, entryPrice: 10, exitPrice: 12, realizedPnL: 100, holdingPeriod: 7 },
     })
-    expect(events[3]).toMatchObject({ payload: { position: { quantity: -30, averageEntryPrice: 12 } } })
+    expect(events[3]).toMatchObject({
+      payload: { position: { quantity: -30, averageEntryPrice: 12 } },
+    })
   })
 })

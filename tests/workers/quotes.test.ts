@@ -8,7 +8,8 @@ describe('QuoteBoard', () => {
     const board = new QuoteBoard()
     expect(board.follow(['AAPL', 'TSLA'])).toEqual(['AAPL', 'TSLA'])
     board.readDay('AAPL', day)
-    for (let i = 0; i < 10; i += 1) board.tick({ type: 'quote', symbol: 'AAPL', bid: 10 + i, ask: 20 + i })
+    for (let i = 0; i < 10; i += 1)
+      board.tick({ type: 'quote', symbol: 'AAPL', bid: 10 + i, ask: 20 + i })
     board.tick({ type: 'trade', symbol: 'AAPL', price: 2.5, size: 7 })
     expect(board.takeChanged('now')).toEqual([
       {
@@ -28,7 +29,8 @@ describe('QuoteBoard', () => {
   test('a volume is the sum of its sizes, without the digits of binary fractions', () => {
     const board = new QuoteBoard()
     board.follow(['BTC/USD'])
-    for (const size of [0.1, 0.2, 0.000000001]) board.tick({ type: 'trade', symbol: 'BTC/USD', price: 60_000, size })
+    for (const size of [0.1, 0.2, 0.000000001])
+      board.tick({ type: 'trade', symbol: 'BTC/USD', price: 60_000, size })
     expect(board.takeChanged('now')).toMatchObject([{ volume: 0.300000001 }])
   })
 
@@ -47,7 +49,9 @@ describe('QuoteBoard', () => {
     board.readDay('AAPL', day)
     expect(board.takeChanged('first')).toMatchObject([{ timestamp: 'first' }])
     board.readDay('AAPL', { ...day, bid: 5, ask: 6, volume: 2_000 })
-    expect(board.takeChanged('a minute later')).toMatchObject([{ ask: 2, volume: 2_000, timestamp: 'first' }])
+    expect(board.takeChanged('a minute later')).toMatchObject([
+      { ask: 2, volume: 2_000, timestamp: 'first' },
+    ])
     board.tick({ type: 'quote', symbol: 'AAPL', bid: 5, ask: 6 })
     expect(board.takeChanged('at last')).toMatchObject([{ ask: 6, timestamp: 'at last' }])
   })

@@ -3,13 +3,30 @@ import { TradeConflictError } from '../../workers/orders/job.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
 import { apply, Remembered } from '../../workers/updates/index.ts'
 import { adopt, dec } from '#domain'
-import { brokerOrder, executionOf, intentOf, landing, play, claimed, readingOf, seen } from '../domain/orders.ts'
+import {
+  brokerOrder,
+  executionOf,
+  intentOf,
+  landing,
+  play,
+  claimed,
+  readingOf,
+  seen,
+} from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 
 const target = { landing, symbol: 'AAPL', fence: { kind: 'version' } } as const
-const at = (orderId: string) => ({ userId: 'u1', orderId, connectionId: 'broker_1', symbol: 'AAPL' })
+const at = (orderId: string) => ({
+  userId: 'u1',
+  orderId,
+  connectionId: 'broker_1',
+  symbol: 'AAPL',
+})
 
-/** A worker that has sent two orders: what it remembers of the user was confirmed by the reading before the second. */
+/**
+ * A worker that has sent two orders: what it remembers of the user was confirmed by the reading
+ * before the second.
+ */
 async function warmed() {
   const worker = makeWorker()
   await worker.adopted()
@@ -29,7 +46,15 @@ async function warmed() {
 
 /** Something else of the user is written, by somebody else. */
 async function writeElsewhere({ store }: Awaited<ReturnType<typeof warmed>>): Promise<void> {
-  const health = { schema: 2, state: 'up', cause: null, doubts: 0, doubtSince: null, reason: null, since: '' } as const
+  const health = {
+    schema: 2,
+    state: 'up',
+    cause: null,
+    doubts: 0,
+    doubtSince: null,
+    reason: null,
+    since: '',
+  } as const
   await store.commit('u1', {
     ...{ expectVersion: store.versionOf('u1'), fence: { kind: 'version' }, events: [] },
     writes: [{ kind: 'health', connectionId: 'broker_1', health }],
@@ -48,7 +73,10 @@ describe('what a worker remembers of having written', () => {
     await apply(submit.applier, { ...target, landing: { ...landing, id: 't3' } }, filled)
     expect(loads()).toBe(before)
     expect(broker.submissions).toHaveLength(3)
-    expect(store.orderOf('u1', 't3')).toMatchObject({ status: 'partially_filled', cumulativeQuantity: '40' })
+    expect(store.orderOf('u1', 't3')).toMatchObject({
+      status: 'partially_filled',
+      cumulativeQuantity: '40',
+    })
   })
 
   test('is refused when somebody else has written, and then read anew: the order is sent once', async () => {
@@ -69,7 +97,11 @@ describe('what a worker remembers of having written', () => {
       return worker.loads() > before
     }
     await writeElsewhere(worker)
-    expect([await needsLoad('t3'), await needsLoad('t4'), await needsLoad('t5')]).toEqual([true, true, false])
+    expect([await needsLoad('t3'), await needsLoad('t4'), await needsLoad('t5')]).toEqual([
+      true,
+      true,
+      false,
+    ])
   })
 
   test('does not hold what has ended: a repeat of it is found by its claim, and nothing is sent', async () => {
@@ -112,7 +144,11 @@ describe('what a worker remembers of having written', () => {
 
 describe('what is held', () => {
   const { slice } = play([claimed()])
-  const addressOf = (orderId: string, symbol = 'AAPL') => ({ orderId, connectionId: 'broker_1', symbol })
+  const addressOf = (orderId: string, symbol = 'AAPL') => ({
+    orderId,
+    connectionId: 'broker_1',
+    symbol,
+  })
   const loaded = {
     ...{ at: addressOf('t1'), version: '2', slice, claim: '2 w' },
     ...{ isArchived: false, cancelMark: null, tombstone: null, cashElsewhere: null },
@@ -182,7 +218,11 @@ describe('what is held', () => {
     const remembered = holding()
     for (let n = 0; n < 32; n += 1) {
       const order = { ...slice.order!, id: `other-${n}` }
-      remembered.committed('u1', '2', { ...loaded, at: addressOf(order.id), slice: { ...slice, order } })
+      remembered.committed('u1', '2', {
+        ...loaded,
+        at: addressOf(order.id),
+        slice: { ...slice, order },
+      })
     }
     expect(remembered.slice(at('t1'))).toBeNull()
     expect(remembered.slice(at('other-31'))).not.toBeNull()

@@ -19,13 +19,16 @@ test('a store that came back a short while ago may have lost something, and so m
   expect(returns.mayHaveLost()).toBe(false)
 })
 
-test.each(['+node', '-node'])('of a Cluster, each node that comes or goes counts (%s)', async (event) => {
-  const [redis, clock] = [new EventEmitter(), new FakeClock()]
-  const returns = new StoreReturns(redis, clock, false)
-  await clock.advance(6 * MINUTE_MS)
-  redis.emit(event)
-  expect(returns.mayHaveLost()).toBe(true)
-})
+test.each(['+node', '-node'])(
+  'of a Cluster, each node that comes or goes counts (%s)',
+  async (event) => {
+    const [redis, clock] = [new EventEmitter(), new FakeClock()]
+    const returns = new StoreReturns(redis, clock, false)
+    await clock.advance(6 * MINUTE_MS)
+    redis.emit(event)
+    expect(returns.mayHaveLost()).toBe(true)
+  },
+)
 
 test('just after a loss, what was sent before may be on its way; of a store that lost everything, no trade is known to be new', async () => {
   const [redis, clock] = [new EventEmitter(), new FakeClock()]

@@ -28,7 +28,9 @@ describe('submitOrder', () => {
     const { submit, run, broker, events } = await makeWorker()
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
-    expect(broker.submissions.map((ticket) => ticket.clientOrderId)).toEqual([clientOrderIdOf('u1', 't1')])
+    expect(broker.submissions.map((ticket) => ticket.clientOrderId)).toEqual([
+      clientOrderIdOf('u1', 't1'),
+    ])
     expect(events()).toEqual(['trade.submitted'])
   })
 
@@ -93,7 +95,9 @@ describe('submitOrder', () => {
     expect(store.log('u1')).toEqual([])
     await clock.advance(1)
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
-    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'NOT_RECEIVED' } }])
+    expect(store.log('u1')).toMatchObject([
+      { event: 'trade.rejected', payload: { code: 'NOT_RECEIVED' } },
+    ])
     expect(broker.submissions).toHaveLength(1)
   })
 
@@ -104,7 +108,11 @@ describe('submitOrder', () => {
     expect(store.log('u1')).toMatchObject([
       {
         event: 'trade.rejected',
-        payload: { reason: 'INSUFFICIENT_FUNDS', code: 'INSUFFICIENT_BUYING_POWER', brokerCode: '40310000' },
+        payload: {
+          reason: 'INSUFFICIENT_FUNDS',
+          code: 'INSUFFICIENT_BUYING_POWER',
+          brokerCode: '40310000',
+        },
       },
     ])
   })
@@ -120,14 +128,18 @@ describe('submitOrder', () => {
     const { submit, run, broker, store } = await makeWorker()
     await submitOrder(submit, intentOf({ notAfter: '2024-03-15T13:59:59Z' }), run)
     expect(broker.submissions).toHaveLength(0)
-    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'EXPIRED_BEFORE_SUBMIT' } }])
+    expect(store.log('u1')).toMatchObject([
+      { event: 'trade.rejected', payload: { code: 'EXPIRED_BEFORE_SUBMIT' } },
+    ])
   })
 
   test('a connection that is not there: denied with what to do', async () => {
     const { submit, run, broker, store } = await makeWorker()
     await submitOrder(submit, intentOf({ connectionId: 'broker_9' }), run)
     expect(broker.submissions).toHaveLength(0)
-    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'BROKER_DISCONNECTED' } }])
+    expect(store.log('u1')).toMatchObject([
+      { event: 'trade.rejected', payload: { code: 'BROKER_DISCONNECTED' } },
+    ])
   })
 
   test('nothing is sent before the account has been read, and nothing is written', async () => {
@@ -144,13 +156,17 @@ describe('submitOrder', () => {
     await clock.advance(PARKED_MS_MAX + 1)
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(broker.submissions).toHaveLength(0)
-    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'BROKER_DISCONNECTED' } }])
+    expect(store.log('u1')).toMatchObject([
+      { event: 'trade.rejected', payload: { code: 'BROKER_DISCONNECTED' } },
+    ])
   })
 
   test('the same trade id with other parameters is a conflict and touches nothing', async () => {
     const { submit, run, broker, events } = await makeWorker()
     await submitOrder(submit, intent, run)
-    await expect(submitOrder(submit, intentOf({ quantity: dec('200') }), run)).rejects.toThrow(TradeConflictError)
+    await expect(submitOrder(submit, intentOf({ quantity: dec('200') }), run)).rejects.toThrow(
+      TradeConflictError,
+    )
     expect(broker.submissions).toHaveLength(1)
     expect(events()).toEqual(['trade.submitted'])
   })
@@ -170,7 +186,9 @@ describe('submitOrder', () => {
     const fresh = await makeWorker()
     fresh.broker.orders.set('b-1', other!)
     expect(await submitOrder(fresh.submit, intent, fresh.run)).toEqual({ kind: 'done' })
-    expect((await fresh.store.loadSlice('u1', address)).slice.order?.setAsideAt).toBeTypeOf('string')
+    expect((await fresh.store.loadSlice('u1', address)).slice.order?.setAsideAt).toBeTypeOf(
+      'string',
+    )
     expect(fresh.events()).toEqual([])
     expect(store.log('u1')).toHaveLength(1)
   })
@@ -246,10 +264,19 @@ describe('P1 a first claim that finds an order under its id', () => {
   })
 
   test('it is older, and has been replaced: what took its place is recorded with it', async () => {
-    const { submit, run, broker, clock, events, status, isHeld } = await found({ end: false, ageMs: 0 })
+    const { submit, run, broker, clock, events, status, isHeld } = await found({
+      end: false,
+      ageMs: 0,
+    })
     const [first] = broker.orders.keys()
     const second = clientOrderIdOf('u1', 't1', '0.1')
-    const terms = { quantity: dec('60'), limitPrice: null, stopPrice: null, trail: null, timeInForce: null }
+    const terms = {
+      quantity: dec('60'),
+      limitPrice: null,
+      stopPrice: null,
+      trail: null,
+      timeInForce: null,
+    }
     await broker.replace({ brokerOrderId: first!, clientOrderId: second, terms })
     broker.fill(second, '180')
     await clock.advance(3_600_000)
@@ -260,8 +287,12 @@ describe('P1 a first claim that finds an order under its id', () => {
   test('it is older, and other parameters are asked for: refused, with what to do', async () => {
     const { submit, run, store, isHeld } = await found()
     await submitOrder(submit, { ...intent, quantity: dec('7') }, run)
-    const message: unknown = expect.stringMatching(/used before, with another quantity.*new trade id/)
-    expect(store.log('u1')).toMatchObject([{ event: 'trade.rejected', payload: { code: 'BROKER_REJECTED', message } }])
+    const message: unknown = expect.stringMatching(
+      /used before, with another quantity.*new trade id/,
+    )
+    expect(store.log('u1')).toMatchObject([
+      { event: 'trade.rejected', payload: { code: 'BROKER_REJECTED', message } },
+    ])
     expect(isHeld()).toBe(false)
   })
 

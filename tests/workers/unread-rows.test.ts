@@ -6,17 +6,32 @@ import { countUnread } from '../../workers/metrics.ts'
 import { realTimers } from '../conformance/broker-harness.ts'
 
 const order = {
-  ...{ id: 'o-1', client_order_id: 'c-1', symbol: 'AAPL', side: 'buy', type: 'limit', time_in_force: 'day' },
+  ...{
+    id: 'o-1',
+    client_order_id: 'c-1',
+    symbol: 'AAPL',
+    side: 'buy',
+    type: 'limit',
+    time_in_force: 'day',
+  },
   ...{ status: 'new', qty: '10', filled_qty: '0', limit_price: '150', order_class: '' },
   ...{ submitted_at: '2026-01-05T10:00:00Z', updated_at: '2026-01-05T10:00:00Z' },
 }
 const fill = {
-  ...{ id: 'a-1', activity_type: 'FILL', transaction_time: '2026-01-05T10:00:00Z', order_id: 'o-1' },
+  ...{
+    id: 'a-1',
+    activity_type: 'FILL',
+    transaction_time: '2026-01-05T10:00:00Z',
+    order_id: 'o-1',
+  },
   ...{ price: '150', qty: '10', cum_qty: '10' },
 }
 const fee = { id: 'a-2', activity_type: 'FEE', date: '2026-01-05', net_amount: '-1' }
 
-/** A broker that answers every reading with these rows, and what is told of those that cannot be read. */
+/**
+ * A broker that answers every reading with these rows, and what is told of those that cannot be
+ * read.
+ */
 function answering(...rows: readonly object[]) {
   const metrics = new Metrics()
   const lines: string[] = []
@@ -36,8 +51,10 @@ function answering(...rows: readonly object[]) {
     const { values } = await metrics.registry.getSingleMetric(name)!.get()
     return values.find(({ labels }) => labels[label] === is)?.value ?? 0
   }
-  const count = (listing: string) => counted('fillcast_broker_rows_unread_total', 'listing', listing)
-  const countFields = (field: string) => counted('fillcast_broker_fields_unread_total', 'field', field)
+  const count = (listing: string) =>
+    counted('fillcast_broker_rows_unread_total', 'listing', listing)
+  const countFields = (field: string) =>
+    counted('fillcast_broker_fields_unread_total', 'field', field)
   return { broker, count, countFields, lines }
 }
 const SINCE = '2026-01-01T00:00:00.000Z'
@@ -46,38 +63,67 @@ test('an order that cannot be read is left out, counted once and named once; the
   const mleg = { ...order, id: 'o-2', symbol: null, side: null, order_class: 'mleg' }
   const { broker, count, lines } = answering(order, mleg)
   for (let times = 0; times < 3; times += 1)
-    expect((await broker.listOrders({ status: 'open' })).map(({ brokerOrderId }) => brokerOrderId)).toEqual(['o-1'])
+    expect(
+      (await broker.listOrders({ status: 'open' })).map(({ brokerOrderId }) => brokerOrderId),
+    ).toEqual(['o-1'])
   expect(await count('orders')).toBe(1)
   expect(lines).toHaveLength(1)
-  expect(JSON.parse(lines[0]!)).toMatchObject({ listing: 'orders', id: 'o-2', msg: 'broker.row_unread' })
+  expect(JSON.parse(lines[0]!)).toMatchObject({
+    listing: 'orders',
+    id: 'o-2',
+    msg: 'broker.row_unread',
+  })
   expect(lines[0]).not.toContain('mleg') // the row itself is nobody's business
 })
 
 const EPOCH = '1970-01-01T00:00:00.000000000Z'
 const TEN = '2026-01-05T10:00:00.000000000Z'
 test.each<[what: string, over: object, field: string, read: object]>([
-  ['no submission time', { submitted_at: null, created_at: TEN }, 'submittedAt', { submittedAt: TEN, updatedAt: TEN }],
+  [
+    'no submission time',
+    { submitted_at: null, created_at: TEN },
+    'submittedAt',
+    { submittedAt: TEN, updatedAt: TEN },
+  ],
   ['no update time', { updated_at: null }, 'updatedAt', { updatedAt: TEN }],
-  ['no time at all', { submitted_at: null, updated_at: '' }, 'updatedAt', { submittedAt: EPOCH, updatedAt: EPOCH }],
+  [
+    'no time at all',
+    { submitted_at: null, updated_at: '' },
+    'updatedAt',
+    { submittedAt: EPOCH, updatedAt: EPOCH },
+  ],
   ['a limit that is no number', { limit_price: '' }, 'limitPrice', { limitPrice: null }],
   ['a new type', { type: 'iceberg' }, 'orderType', { orderType: null }],
   ['a new side', { side: 'cross' }, 'side', { side: null }],
   ['a new time in force', { time_in_force: 'gtd' }, 'timeInForce', { timeInForce: null }],
   ['no symbol', { symbol: null }, 'symbol', { symbol: '' }],
-  ['a client order id that is no text', { client_order_id: 7 }, 'clientOrderId', { clientOrderId: '' }],
+  [
+    'a client order id that is no text',
+    { client_order_id: 7 },
+    'clientOrderId',
+    { clientOrderId: '' },
+  ],
   ['exits that are no list', { legs: 'none' }, 'legs', { legs: [] }],
-])('an order with %s is read without it, and that is counted once and told once', async (_what, over, field, read) => {
-  const { broker, count, countFields, lines } = answering({ ...order, ...over })
-  for (let times = 0; times < 3; times += 1) {
-    const [seen] = await broker.listOrders({ status: 'open' })
-    expect(seen).toMatchObject({ brokerOrderId: 'o-1', status: 'new', filledQuantity: '0', ...read })
-    expect(seen?.unread).toContain(field)
-  }
-  expect([await countFields(field), await count('orders')]).toEqual([1, 0])
-  expect(lines.map((line) => JSON.parse(line) as object)).toContainEqual(
-    expect.objectContaining({ listing: 'orders', id: 'o-1', field, msg: 'broker.field_unread' }),
-  )
-})
+])(
+  'an order with %s is read without it, and that is counted once and told once',
+  async (_what, over, field, read) => {
+    const { broker, count, countFields, lines } = answering({ ...order, ...over })
+    for (let times = 0; times < 3; times += 1) {
+      const [seen] = await broker.listOrders({ status: 'open' })
+      expect(seen).toMatchObject({
+        brokerOrderId: 'o-1',
+        status: 'new',
+        filledQuantity: '0',
+        ...read,
+      })
+      expect(seen?.unread).toContain(field)
+    }
+    expect([await countFields(field), await count('orders')]).toEqual([1, 0])
+    expect(lines.map((line) => JSON.parse(line) as object)).toContainEqual(
+      expect.objectContaining({ listing: 'orders', id: 'o-1', field, msg: 'broker.field_unread' }),
+    )
+  },
+)
 
 test.each<[what: string, over: object, read: object]>([
   ['no client order id', { client_order_id: null }, { clientOrderId: '' }],
@@ -85,7 +131,11 @@ test.each<[what: string, over: object, read: object]>([
   ['a price as text with an exponent', { limit_price: '1.5E2' }, { limitPrice: '150' }],
   ['a side of several words', { side: 'sell_short' }, { side: 'sell' }],
   ['a side told by what it opens', { side: null, position_intent: 'buy_to_open' }, { side: 'buy' }],
-  ['an average price before anything was executed', { filled_avg_price: '' }, { filledAveragePrice: null }],
+  [
+    'an average price before anything was executed',
+    { filled_avg_price: '' },
+    { filledAveragePrice: null },
+  ],
 ])('an order with %s says all that is needed', async (_what, over, read) => {
   const { broker, lines } = answering({ ...order, ...over })
   const [seen] = await broker.listOrders({ status: 'open' })
@@ -111,7 +161,9 @@ test('an order with an empty id is left out, and is no reason not to read the ot
 test('the same for executions and activities', async () => {
   const executions = answering(fill, { ...fill, id: 'a-9', qty: 'ten' })
   expect(await executions.broker.listExecutions(SINCE)).toHaveLength(1)
-  expect([await executions.count('executions'), await executions.count('activities')]).toEqual([1, 0])
+  expect([await executions.count('executions'), await executions.count('activities')]).toEqual([
+    1, 0,
+  ])
   const activities = answering(fee, { ...fee, id: 'a-8', net_amount: 'some' })
   expect(await activities.broker.listActivities(SINCE)).toHaveLength(1)
   expect([await activities.count('activities'), activities.lines.length]).toEqual([1, 1])

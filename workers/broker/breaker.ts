@@ -6,8 +6,8 @@ import type { Clock } from '#runtime'
  *   closed --failures in a row--> open --pause over--> probing --answer--> closed
  *                                  ^--------- failure -----|     (the pause doubles, up to a bound)
  *
- * A failure is an answer that says nothing: timeout, cut connection, 5xx. A refusal is an answer. It is our own because it lives on
- * the injected clock, so that a whole run can be replayed.
+ * A failure is an answer that says nothing: timeout, cut connection, 5xx. A refusal is an answer.
+ * It is our own because it lives on the injected clock, so that a whole run can be replayed.
  */
 const FAILURES_MAX = 5
 const PAUSE_MS_MIN = 2_000
@@ -25,7 +25,10 @@ export class Breaker {
     this.#clock = clock
   }
 
-  /** @returns 0: ask; else how many ms to wait. While open, one request at a time probes once the pause is over. */
+  /**
+   * @returns 0: ask; else how many ms to wait. While open, one request at a time probes once the
+   *   pause is over.
+   */
   waitMs(): number {
     if (this.#openUntilMs === null) return 0
     const leftMs = this.#openUntilMs - this.#clock.monotonicMs()

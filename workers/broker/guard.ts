@@ -32,14 +32,18 @@ export const budgetOf = (budget: Budget, ref: ConnectionRef): AccountBudget => (
 /** Our own count held a further request of a call back: the broker has said nothing of it. */
 export class HeldBackError extends BrokerError {}
 
-/** Asked before a request that is part of a call. @throws {BrokerError} the budget is spent, or cannot be read */
+/**
+ * Asked before a request that is part of a call.
+ * @throws {BrokerError} the budget is spent, or cannot be read
+ */
 export type Permit = (kind: RequestKind) => Promise<void>
 
 export const permitOf =
   (budget: AccountBudget): Permit =>
   async (kind) => {
     const hindrance = await leaveOf(budget, kind)
-    if (hindrance !== null) throw new HeldBackError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
+    if (hindrance !== null)
+      throw new HeldBackError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
   }
 
 /** A broker that says that it is too much, but not for how long. */
@@ -53,9 +57,10 @@ const RETRY_MS = 1_000
 type Hindrance = Omit<NotSent, 'kind'> | null
 
 /**
- * A broker account, guarded. Before a request leaves, in this order: the breaker (is the broker there at all), the line (not too many
- * at once, the urgent first), the budget that all workers share. What is held back here has not left the process: `not_sent`, or a
- * `BrokerError` of a reading call. Cancels are never held back by the breaker, nor by a budget that cannot be read.
+ * A broker account, guarded. Before a request leaves, in this order: the breaker (is the broker
+ * there at all), the line (not too many at once, the urgent first), the budget that all workers
+ * share. What is held back here has not left the process: `not_sent`, or a `BrokerError` of a
+ * reading call. Cancels are never held back by the breaker, nor by a budget that cannot be read.
  */
 export class GuardedBroker implements Broker {
   readonly #inner: Broker
@@ -117,7 +122,10 @@ export class GuardedBroker implements Broker {
     return this.#read('submit', () => this.#inner.readPosition(symbol))
   }
 
-  /** Market data is another host: neither its silence nor its limit is the account's, and its answer says nothing of trading. */
+  /**
+   * Market data is another host: neither its silence nor its limit is the account's, and its answer
+   * says nothing of trading.
+   */
   async readQuote(symbol: string) {
     await permitOf(this.#budget)('submit')
     return this.#inner.readQuote(symbol)
@@ -143,7 +151,10 @@ export class GuardedBroker implements Broker {
     return this.#inner.openTradeStream(listener, urgency)
   }
 
-  openActivityStream(sinceId: string | null, listener: ActivityStreamListener): ActivityStream | null {
+  openActivityStream(
+    sinceId: string | null,
+    listener: ActivityStreamListener,
+  ): ActivityStream | null {
     return this.#inner.openActivityStream(sinceId, listener)
   }
 
@@ -167,7 +178,11 @@ export class GuardedBroker implements Broker {
       return answer
     })
     if (outcome !== null) return await outcome
-    return heldBack({ kind: 'not_sent', why: 'too many requests of this account wait', retryAfterMs: RETRY_MS })
+    return heldBack({
+      kind: 'not_sent',
+      why: 'too many requests of this account wait',
+      retryAfterMs: RETRY_MS,
+    })
   }
 
   async #read<T>(kind: RequestKind, call: () => Promise<T>): Promise<T> {
@@ -180,7 +195,9 @@ export class GuardedBroker implements Broker {
       return await this.#watched(call)
     })
     if (answer !== null) return await answer
-    throw this.#heldBack(new BrokerError('RATE_LIMITED', 'too many requests of this account wait', RETRY_MS))
+    throw this.#heldBack(
+      new BrokerError('RATE_LIMITED', 'too many requests of this account wait', RETRY_MS),
+    )
   }
 
   async #watched<T>(call: () => Promise<T>): Promise<T> {
@@ -193,7 +210,8 @@ export class GuardedBroker implements Broker {
       const isAway = !(error instanceof BrokerError) || error.code === 'UNAVAILABLE'
       if (isAway) this.#breaker.failed()
       else this.#breaker.answered()
-      if (error instanceof BrokerError && error.code === 'RATE_LIMITED') await this.#blockFor(error.retryAfterMs)
+      if (error instanceof BrokerError && error.code === 'RATE_LIMITED')
+        await this.#blockFor(error.retryAfterMs)
       throw error
     }
   }
@@ -209,7 +227,10 @@ export class GuardedBroker implements Broker {
     return told
   }
 
-  /** The broker's own count rules: everybody stops until it says so. That the others hear of it is worth a try, no more. */
+  /**
+   * The broker's own count rules: everybody stops until it says so. That the others hear of it is
+   * worth a try, no more.
+   */
   async #blockFor(retryAfterMs: number | null): Promise<void> {
     await this.#budget.block(Math.min(retryAfterMs ?? BLOCK_MS, BLOCK_MS_MAX)).catch(() => {})
   }
@@ -218,8 +239,12 @@ export class GuardedBroker implements Broker {
 async function leaveOf(budget: AccountBudget, kind: RequestKind): Promise<Hindrance> {
   try {
     const waitMs = await budget.take(kind)
-    return waitMs === 0 ? null : { why: 'the request budget of the account is spent', retryAfterMs: waitMs }
+    return waitMs === 0
+      ? null
+      : { why: 'the request budget of the account is spent', retryAfterMs: waitMs }
   } catch {
-    return kind === 'cancel' ? null : { why: 'the request budget cannot be read', retryAfterMs: RETRY_MS }
+    return kind === 'cancel'
+      ? null
+      : { why: 'the request budget cannot be read', retryAfterMs: RETRY_MS }
   }
 }

@@ -2,8 +2,9 @@ import type { Clock } from '#runtime'
 import { STREAM_URGENCIES, type StreamUrgency } from './port.ts'
 
 /**
- * The handshakes of all trade streams of this process, spread over time: when a broker comes back, every account wants its stream at
- * once (CON-02, MUL-04). So many a second, evenly; the most urgent account goes first, and among equals whoever has waited longest.
+ * The handshakes of all trade streams of this process, spread over time: when a broker comes back,
+ * every account wants its stream at once (CON-02, MUL-04). So many a second, evenly; the most
+ * urgent account goes first, and among equals whoever has waited longest.
  */
 const HANDSHAKES_PER_SECOND_MAX = 20
 

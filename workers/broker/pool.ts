@@ -17,22 +17,31 @@ export class ConnectionUnusableError extends FillcastError<'CONNECTION_UNUSABLE'
 }
 
 /**
- * The credentials of a connection were not seen to lead to its account: new ones that nobody has logged in with, or refused ones, or
- * those of another account. What is open stays as it is until that is settled (CON-05, MUL-02).
+ * The credentials of a connection were not seen to lead to its account: new ones that nobody has
+ * logged in with, or refused ones, or those of another account. What is open stays as it is until
+ * that is settled (CON-05, MUL-02).
  */
 export class UnverifiedError extends FillcastError<'CONNECTION_UNVERIFIED'> {
   constructor() {
-    super('CONNECTION_UNVERIFIED', 'it is not known yet to which account the credentials of the connection lead')
+    super(
+      'CONNECTION_UNVERIFIED',
+      'it is not known yet to which account the credentials of the connection lead',
+    )
   }
 }
 
-/** Opened connections kept at once; the one used longest ago is dropped first and opened again when needed. */
+/**
+ * Opened connections kept at once; the one used longest ago is dropped first and opened again when
+ * needed.
+ */
 const BROKERS_MAX = 5_000
 
 /** A broker, and the revision of the connection's record that its credentials are of. */
 export type Opened = Readonly<{ broker: Broker; revision: string }>
 
-/** Brokers of connections, opened on first use and opened anew when the connection's record changes. */
+/**
+ * Brokers of connections, opened on first use and opened anew when the connection's record changes.
+ */
 export class BrokerPool {
   readonly #open = new Map<string, Opened>()
   readonly #connections: Connections
@@ -53,7 +62,10 @@ export class BrokerPool {
     remembered: (ref: ConnectionRef) => LinkedConnection | null,
     vault: Vault,
     env: BrokerConnection['env'],
-    create: (connection: BrokerConnection, credentials: Awaited<ReturnType<Vault['open']>>['credentials']) => Broker,
+    create: (
+      connection: BrokerConnection,
+      credentials: Awaited<ReturnType<Vault['open']>>['credentials'],
+    ) => Broker,
   ) {
     this.#connections = connections
     this.#remembered = remembered
@@ -65,13 +77,18 @@ export class BrokerPool {
   /**
    * The broker of a connection, for work on its orders and its state.
    * @throws {ConnectionUnusableError} no such connection, or one of another environment
-   * @throws {UnverifiedError} it is not known to which account the credentials lead: nothing is asked of it
+   * @throws {UnverifiedError} it is not known to which account the credentials lead: nothing is
+   *   asked of it
    */
   async get(ref: ConnectionRef): Promise<Broker> {
     return (await this.find(ref)).broker
   }
 
-  /** As `get`, with the revision that a claim names. @throws {ConnectionUnusableError} @throws {UnverifiedError} */
+  /**
+   * As `get`, with the revision that a claim names.
+   * @throws {ConnectionUnusableError}
+   * @throws {UnverifiedError}
+   */
   async find(ref: ConnectionRef): Promise<Opened> {
     const found = await this.#connections.find(ref)
     if (found === null) throw new ConnectionUnusableError('There is no such broker connection')
@@ -80,15 +97,20 @@ export class BrokerPool {
   }
 
   /**
-   * As `find`, from memory where a connection that may be used is remembered: only for a claim, which is refused when its record has
-   * changed since. @throws {ConnectionUnusableError} @throws {UnverifiedError}
+   * As `find`, from memory where a connection that may be used is remembered: only for a claim,
+   * which is refused when its record has changed since.
+   * @throws {ConnectionUnusableError}
+   * @throws {UnverifiedError}
    */
   async recall(ref: ConnectionRef): Promise<Opened> {
     const known = this.#remembered(ref)
     return known !== null && isVerified(known) ? this.#openAt(known.connection) : this.find(ref)
   }
 
-  /** As `get`, for finding out to which account the credentials lead. @throws {ConnectionUnusableError} */
+  /**
+   * As `get`, for finding out to which account the credentials lead.
+   * @throws {ConnectionUnusableError}
+   */
   async open(connection: BrokerConnection): Promise<Broker> {
     return (await this.#openAt(connection)).broker
   }

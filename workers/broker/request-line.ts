@@ -1,16 +1,19 @@
 import type { RequestKind } from '#store'
 
 /**
- * The requests of one account in this process: so many at once, the rest in line, the most urgent first. An account whose broker is
- * slow fills its own line and nobody else's (MUL-03).
+ * The requests of one account in this process: so many at once, the rest in line, the most urgent
+ * first. An account whose broker is slow fills its own line and nobody else's (MUL-03).
  *
- * Kept true: at most `RUNNING_MAX` run; the last `RESERVED` places are for cancels and look-ups, so that they never wait behind
- * submissions and listings (CON-07); what waits is bounded by kind.
+ * Kept true: at most `RUNNING_MAX` run; the last `RESERVED` places are for cancels and look-ups, so
+ * that they never wait behind submissions and listings (CON-07); what waits is bounded by kind.
  */
 const RUNNING_MAX = 8
 const RESERVED = 2
 
-/** How many may wait, most urgent first. Submissions wait in the queue instead, where they hold no worker. */
+/**
+ * How many may wait, most urgent first. Submissions wait in the queue instead, where they hold no
+ * worker.
+ */
 const WAITING_MAX: Readonly<Record<RequestKind, number>> = {
   cancel: 1_000,
   resolve: 1_000,
@@ -27,7 +30,10 @@ export class RequestLine {
   readonly #waiting = new Map<RequestKind, (() => void)[]>(KINDS.map((kind) => [kind, []]))
   #running = 0
 
-  /** Runs `call` when it is its turn. @returns `null` when too many of its kind wait already: nothing was run */
+  /**
+   * Runs `call` when it is its turn.
+   * @returns `null` when too many of its kind wait already: nothing was run
+   */
   run<T>(kind: RequestKind, call: () => Promise<T>): Promise<T> | null {
     if (this.#hasPlace(kind)) return this.#start(call)
     const line = this.#waiting.get(kind)

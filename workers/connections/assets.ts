@@ -14,12 +14,19 @@ export type AssetDeps = Readonly<{
 const ASK_AGAIN_MS = 30_000
 
 /**
- * Keeps the list of the broker's assets fresh, with the credentials of whichever connection has just logged in. One worker of all
- * reads the list at a time; a reading that fails is tried again by the next login after the turn has ended. Never throws.
+ * Keeps the list of the broker's assets fresh, with the credentials of whichever connection has
+ * just logged in. One worker of all reads the list at a time; a reading that fails is tried again
+ * by the next login after the turn has ended. Never throws.
  *
  * @returns called with each connection whose login worked
  */
-export function keepAssets({ assets, brokers, env, clock, log }: AssetDeps): (ref: ConnectionRef) => Promise<void> {
+export function keepAssets({
+  assets,
+  brokers,
+  env,
+  clock,
+  log,
+}: AssetDeps): (ref: ConnectionRef) => Promise<void> {
   let askAtMs = Number.NEGATIVE_INFINITY
   return async (ref) => {
     if (clock.monotonicMs() < askAtMs) return

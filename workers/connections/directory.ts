@@ -29,7 +29,10 @@ export type ConnectionListener = Readonly<{
   /** There is such a connection, or its record changed, or whether its credentials are verified. */
   changed(ref: ConnectionRef): void
   gone(ref: ConnectionRef): void
-  /** The store had lost everything and has its control sets back; `changed` follows for each. The rest has to be read anew. */
+  /**
+   * The store had lost everything and has its control sets back; `changed` follows for each. The
+   * rest has to be read anew.
+   */
   lost(): void
 }>
 
@@ -38,7 +41,10 @@ export type DirectoryDeps = Readonly<{
   epoch: Epoch
   clock: Clock
   log: Logger
-  /** A store that is empty at start was lost, and nobody is left who knows what it held: an operator says when to go on (D20). */
+  /**
+   * A store that is empty at start was lost, and nobody is left who knows what it held: an operator
+   * says when to go on (D20).
+   */
   isStoreExpected: boolean
   /** Hears of the halts that stand, whenever they were read. */
   halts: Pick<StandingHalts, 'setGlobal' | 'setUser'>
@@ -49,14 +55,17 @@ export type DirectoryDeps = Readonly<{
 }>
 
 /**
- * The control sets of all users, as this worker last read them: how it hears of its work, and what it gives back when the store loses
- * them (D20). A change is here within about a second.
+ * The control sets of all users, as this worker last read them: how it hears of its work, and what
+ * it gives back when the store loses them (D20). A change is here within about a second.
  *
- *   starting --no marker, and one was expected--> missing --marker there: accepted by an operator, or minted by a survivor--> open
- *   starting --marker read, or minted in a new store--> open --marker gone, or another one--> lost --sets given back, marker minted--> open
+ *   starting --no marker, and one was expected--> missing
+ *   missing --marker there: accepted by an operator, or minted by a survivor--> open
+ *   starting --marker read, or minted in a new store--> open --marker gone, or another one--> lost
+ *   lost --sets given back, marker minted--> open
  *
- * Kept true: nothing that was read is believed unless the marker was still the known one afterwards, so that a loss never looks like
- * a removal. While `lost`, no order work is begun; what began before is refused by the commit script, which finds no connection.
+ * Kept true: nothing that was read is believed unless the marker was still the known one
+ * afterwards, so that a loss never looks like a removal. While `lost`, no order work is begun; what
+ * began before is refused by the commit script, which finds no connection.
  */
 export class Directory implements AsyncDisposable {
   readonly #deps: DirectoryDeps
@@ -77,10 +86,14 @@ export class Directory implements AsyncDisposable {
     void this.refresh()
   }
 
-  /** Reads what changed since the last time. Never rejects; `false`: the store could not be read. */
+  /**
+   * Reads what changed since the last time. Never rejects; `false`: the store could not be read.
+   */
   refresh(): Promise<boolean> {
     const turn = this.#reading.then(() => this.#turn())
-    this.#reading = turn.catch((error: unknown) => this.#deps.log.warn({ error }, 'directory.read_failed'))
+    this.#reading = turn.catch((error: unknown) =>
+      this.#deps.log.warn({ error }, 'directory.read_failed'),
+    )
     return turn.then(
       () => true,
       () => false,
@@ -90,13 +103,20 @@ export class Directory implements AsyncDisposable {
   /** Why no order work may be begun now; `null`: it may. */
   get closedBecause(): string | null {
     if (this.#isMissing) return MISSING
-    return this.#isLost ? 'store_lost: the store lost its control sets, and they are being given back' : null
+    return this.#isLost
+      ? 'store_lost: the store lost its control sets, and they are being given back'
+      : null
   }
 
-  /** The marker of the store, if it is the known one and holds what it should; else `null`. Asked of the store itself. */
+  /**
+   * The marker of the store, if it is the known one and holds what it should; else `null`. Asked of
+   * the store itself.
+   */
   async knownStore(): Promise<string | null> {
     const marker = this.#marker
-    return !this.#isLost && marker !== null && (await this.#isKnown()) && !this.#isLost ? marker : null
+    return !this.#isLost && marker !== null && (await this.#isKnown()) && !this.#isLost
+      ? marker
+      : null
   }
 
   /** A connection as it was last read. */
@@ -112,7 +132,8 @@ export class Directory implements AsyncDisposable {
   /** Hears of every connection that is known, and of every change from now on. */
   listen(listener: ConnectionListener): void {
     this.#listeners.add(listener)
-    for (const { set } of this.#sets.values()) for (const connection of set.connections) listener.changed(connection)
+    for (const { set } of this.#sets.values())
+      for (const connection of set.connections) listener.changed(connection)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -145,7 +166,10 @@ export class Directory implements AsyncDisposable {
     return (await this.#deps.epoch.read()) === this.#marker
   }
 
-  /** Every survivor does this, in any order and as often as it takes: the newest of each record stays. */
+  /**
+   * Every survivor does this, in any order and as often as it takes: the newest of each record
+   * stays.
+   */
   async #giveBack(): Promise<void> {
     const { controls, epoch, log, onLost, onUsedAgain } = this.#deps
     if (!this.#isLost) {
@@ -163,7 +187,8 @@ export class Directory implements AsyncDisposable {
     log.warn({ users: this.#sets.size, marker: this.#marker }, 'store.restored')
     for (const listener of this.#listeners) {
       listener.lost()
-      for (const { set } of this.#sets.values()) for (const connection of set.connections) listener.changed(connection)
+      for (const { set } of this.#sets.values())
+        for (const connection of set.connections) listener.changed(connection)
     }
   }
 
@@ -173,9 +198,12 @@ export class Directory implements AsyncDisposable {
       const globalHalt = await controls.readGlobalHalt()
       const page = await controls.changedSince(this.#from, PAGE)
       // Inclusive: entries with the same position are told apart by what is kept of each.
-      const changed = page.filter(({ userId, position }) => this.#sets.get(userId)?.position !== position)
+      const changed = page.filter(
+        ({ userId, position }) => this.#sets.get(userId)?.position !== position,
+      )
       const read: { set: ControlSet; position: IndexPosition }[] = []
-      for (const { userId, position } of changed) read.push({ set: await controls.read(userId), position })
+      for (const { userId, position } of changed)
+        read.push({ set: await controls.read(userId), position })
       if (!(await this.#isKnown())) return
       this.#globalHalt = globalHalt
       this.#deps.halts.setGlobal(globalHalt)
@@ -202,14 +230,18 @@ export class Directory implements AsyncDisposable {
   }
 
   #tell(before: ControlSet | null, after: ControlSet): void {
-    const known = new Map(before?.connections.map((connection) => [connection.connectionId, connection]))
+    const known = new Map(
+      before?.connections.map((connection) => [connection.connectionId, connection]),
+    )
     for (const connection of after.connections) {
       const { connectionId } = connection
-      const isKnown = before !== null && signOf(before, connectionId) === signOf(after, connectionId)
+      const isKnown =
+        before !== null && signOf(before, connectionId) === signOf(after, connectionId)
       known.delete(connectionId)
       if (!isKnown) for (const listener of this.#listeners) listener.changed(connection)
     }
-    for (const connection of known.values()) for (const listener of this.#listeners) listener.gone(connection)
+    for (const connection of known.values())
+      for (const listener of this.#listeners) listener.gone(connection)
   }
 }
 
@@ -219,13 +251,21 @@ function signOf(set: ControlSet, connectionId: string): string | null {
   return linked === null ? null : `${linked.connection.revision} ${isVerified(linked)}`
 }
 
-function linkedIn({ connections, links }: ControlSet, connectionId: string): LinkedConnection | null {
+function linkedIn(
+  { connections, links }: ControlSet,
+  connectionId: string,
+): LinkedConnection | null {
   const connection = connections.find((one) => one.connectionId === connectionId)
   return connection === undefined ? null : { connection, link: links.get(connectionId) ?? null }
 }
 
 const isEmpty = ({ connections, links, limits, halts, bars }: ControlSet): boolean =>
-  connections.length + links.size + limits.byConnection.size + halts.byConnection.size + bars.size === 0 &&
+  connections.length +
+    links.size +
+    limits.byConnection.size +
+    halts.byConnection.size +
+    bars.size ===
+    0 &&
   limits.user === null &&
   halts.user === null
 

@@ -9,8 +9,9 @@ type Scope = Halt['scope']
 type Standing = Readonly<{ halt: Halt; userId?: string; connectionId?: string }>
 
 /**
- * The halts that stand, as this worker last read them. Each leaves a line in the log when it begins, changes and ends; how many there are
- * of each scope is a metric; and `/readyz` names them: a system that is halted on purpose looks healthy otherwise.
+ * The halts that stand, as this worker last read them. Each leaves a line in the log when it
+ * begins, changes and ends; how many there are of each scope is a metric; and `/readyz` names them:
+ * a system that is halted on purpose looks healthy otherwise.
  */
 export class StandingHalts {
   readonly #log: Logger
@@ -29,14 +30,16 @@ export class StandingHalts {
   setGlobal(halt: Halt | null): void {
     const standing = halt === null ? null : { halt }
     this.#tell(this.#global, standing)
-    if ((this.#global === null) !== (standing === null)) this.#onCount('global', standing === null ? 0 : 1)
+    if ((this.#global === null) !== (standing === null))
+      this.#onCount('global', standing === null ? 0 : 1)
     this.#global = standing
   }
 
   setUser({ userId, halts }: Pick<ControlSet, 'userId' | 'halts'>): void {
     const now = new Map<string, Standing>()
     if (halts.user !== null) now.set('', { halt: halts.user, userId })
-    for (const [connectionId, halt] of halts.byConnection) now.set(connectionId, { halt, userId, connectionId })
+    for (const [connectionId, halt] of halts.byConnection)
+      now.set(connectionId, { halt, userId, connectionId })
     const before = this.#byUser.get(userId)
     if (before === undefined && now.size === 0) return
     for (const [key, standing] of now) this.#tell(before?.get(key) ?? null, standing)

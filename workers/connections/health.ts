@@ -11,11 +11,12 @@ import { type Finding, type Login, logIn, type LoginDeps, type Problem } from '.
  *
  *   up --broken (credentials, another account, may not trade)--> down    at once
  *   up --failing, `CHECKS_IN_DOUBT` checks in a row over `DOUBT_MS`--> down
- *   down, broken --ok--> up                                              at once: somebody did something
+ *   down, broken --ok--> up                                              at once
  *   down, failing --ok, in a row and over a time as above--> up
  *
- * `error.brokerDisconnected` is written with the step to `down`, and `broker.connected` with the step back: once per episode, whoever
- * checks and however often. What changes faster than `DOUBT_MS` is no episode (CON-04); `onFinding` counts it all the same.
+ * `error.brokerDisconnected` is written with the step to `down`, and `broker.connected` with the
+ * step back: once per episode, whoever checks and however often. What changes faster than
+ * `DOUBT_MS` is no episode (CON-04); `onFinding` counts it all the same.
  */
 export type HealthDeps = LoginDeps &
   Readonly<{
@@ -29,10 +30,16 @@ const DOUBT_MS = 20_000
 /** A connection that changes under every check so often is looked at again later. */
 const CHANGES_MAX = 3
 
-/** What a check came to. Only after `ok` may the account be read into the state. `isInDoubt`: check again soon. */
+/**
+ * What a check came to. Only after `ok` may the account be read into the state. `isInDoubt`: check
+ * again soon.
+ */
 export type Checked = Readonly<{ finding: Finding['kind']; isInDoubt: boolean }>
 
-/** Checks, and tells the user of what changed. A finding counts only while the connection has the credentials that it is about. */
+/**
+ * Checks, and tells the user of what changed. A finding counts only while the connection has the
+ * credentials that it is about.
+ */
 export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<Checked> {
   for (let changes = 0; changes < CHANGES_MAX; changes += 1) {
     const login = await logIn(deps, ref)
@@ -44,19 +51,25 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
 }
 
 /** @returns `null`: the connection has changed, or is gone, and nothing was written */
-async function tell(deps: HealthDeps, ref: ConnectionRef, { finding, revision }: Login): Promise<Checked | null> {
+async function tell(
+  deps: HealthDeps,
+  ref: ConnectionRef,
+  { finding, revision }: Login,
+): Promise<Checked | null> {
   const at = isoTime(deps.clock.now())
   let refused: Health | null = null
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
     const before = health ?? UP
-    // A refused commit that is in the store was applied, and its reply was lost: one check is one doubt.
+    // A refused commit that is in the store was applied, and its reply was lost: one check is one
+    // doubt.
     if (refused !== null && isDeepStrictEqual(before, refused))
       return { finding: finding.kind, isInDoubt: before.doubts > 0 }
     const next = nextHealth(before, finding, at)
     const checked = { finding: finding.kind, isInDoubt: next.doubts > 0 }
     if (JSON.stringify(next) === JSON.stringify(before)) return checked
-    // Read behind the version: a connection that is forgotten from here on takes what is written now with it.
+    // Read behind the version: a connection that is forgotten from here on takes what is written
+    // now with it.
     if ((await deps.connections.get(ref))?.revision !== revision) return null
     const commit = {
       expectVersion: version,
@@ -76,7 +89,15 @@ async function tell(deps: HealthDeps, ref: ConnectionRef, { finding, revision }:
 }
 
 /** Nobody was told anything yet. */
-const UP: Health = { schema: 2, state: 'up', cause: null, doubts: 0, doubtSince: null, reason: null, since: '' }
+const UP: Health = {
+  schema: 2,
+  state: 'up',
+  cause: null,
+  doubts: 0,
+  doubtSince: null,
+  reason: null,
+  since: '',
+}
 
 function nextHealth(health: Health, finding: Finding, at: string): Health {
   const settled = { ...health, doubts: 0, doubtSince: null }
@@ -119,14 +140,29 @@ const downFrom = (
 function doubted(health: Health, at: string, change: () => Health): Health {
   const doubts = Math.min(health.doubts + 1, CHECKS_IN_DOUBT)
   const doubtSince = health.doubtSince ?? at
-  const isBelieved = doubts >= CHECKS_IN_DOUBT && Date.parse(at) - Date.parse(doubtSince) >= DOUBT_MS
+  const isBelieved =
+    doubts >= CHECKS_IN_DOUBT && Date.parse(at) - Date.parse(doubtSince) >= DOUBT_MS
   return isBelieved ? change() : { ...health, doubts, doubtSince }
 }
 
-function eventsOf(ref: ConnectionRef, before: Health, after: Health, finding: Finding): LoggedEvent[] {
+function eventsOf(
+  ref: ConnectionRef,
+  before: Health,
+  after: Health,
+  finding: Finding,
+): LoggedEvent[] {
   if (after.state === before.state) return []
-  const about = { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp: after.since } as const
+  const about = {
+    brokerType: 'alpaca',
+    brokerConnectionId: ref.connectionId,
+    timestamp: after.since,
+  } as const
   if (after.state === 'up') return [{ event: 'broker.connected', payload: about }]
   const { action, code } = 'action' in finding ? finding : { action: '', code: 'UNREACHABLE' }
-  return [{ event: 'error.brokerDisconnected', payload: { ...about, reason: after.reason ?? '', code, action } }]
+  return [
+    {
+      event: 'error.brokerDisconnected',
+      payload: { ...about, reason: after.reason ?? '', code, action },
+    },
+  ]
 }

@@ -17,13 +17,15 @@ import { CLASHES_MAX, ContentionError, loadAccount } from '../updates/index.ts'
 /**
  * Removes a broker connection (MUL-07).
  *
- *   leaving --`cancel`: cancels asked for--> winding down --no order of ours can execute any more--> erased --> forgotten
- *   leaving --`leave`------------------------------------------------------------------------------> erased --> forgotten
+ *   leaving --`cancel`: cancels asked for--> winding down
+ *   winding down --no order of ours can execute any more--> erased --> forgotten
+ *   leaving --`leave`--> erased --> forgotten
  *
- * Kept true: nothing new is sent from `leaving` on (the record changed, so its credentials count as unverified); the credentials are
- * erased before anything is forgotten, so that nobody can take the account up again; the user is told once, in the same commit. A
- * store that lost its control sets is waited for: workers give back what they remember, a connection that is erased meanwhile too. It
- * may stop anywhere and start again.
+ * Kept true: nothing new is sent from `leaving` on (the record changed, so its credentials count as
+ * unverified); the credentials are erased before anything is forgotten, so that nobody can take the
+ * account up again; the user is told once, in the same commit. A store that lost its control sets
+ * is waited for: workers give back what they remember, a connection that is erased meanwhile too.
+ * It may stop anywhere and start again.
  */
 export type LeaveDeps = Readonly<{
   store: Store
@@ -33,7 +35,10 @@ export type LeaveDeps = Readonly<{
   clock: Clock
   log: Logger
   ask: Asker
-  /** The marker of the store, if it holds what it should; `null`: its control sets are lost, or being given back. */
+  /**
+   * The marker of the store, if it holds what it should; `null`: its control sets are lost, or
+   * being given back.
+   */
   knownStore(): Promise<string | null>
 }>
 
@@ -47,7 +52,10 @@ const STORE_LOST: JobResult = {
 /** Orders archived in one commit. */
 const ORDERS_PER_COMMIT = 500
 
-export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }: Disconnect): Promise<JobResult> {
+export async function leaveConnection(
+  deps: LeaveDeps,
+  { userId, connectionId }: Disconnect,
+): Promise<JobResult> {
   const { store, connections, controls, leases, log } = deps
   const ref = { userId, connectionId }
   const marker = await deps.knownStore()
@@ -59,7 +67,8 @@ export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }:
     const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
     const open = orders.filter(canExecute)
     for (const order of open) await deps.ask.cancel(cancelOf(order, connection.revision))
-    if (open.length > 0) return { kind: 'again', delayMs: LOOK_AGAIN_MS, why: `${open.length} orders are still open` }
+    if (open.length > 0)
+      return { kind: 'again', delayMs: LOOK_AGAIN_MS, why: `${open.length} orders are still open` }
   }
   await controls.remove(ref)
   await leases.revoke(leaseKey(ref.userId, ref.connectionId))
@@ -70,9 +79,10 @@ export async function leaveConnection(deps: LeaveDeps, { userId, connectionId }:
 }
 
 /**
- * A removal may stop between the two: the connection is erased, what it held is not yet forgotten, and the user links another account.
- * No session may mix that account into the state of the first one, so that the removal is finished here. Called where a login has
- * verified the connection: a link never moves to another account, so a state of another one is left from before the link.
+ * A removal may stop between the two: the connection is erased, what it held is not yet forgotten,
+ * and the user links another account. No session may mix that account into the state of the first
+ * one, so that the removal is finished here. Called where a login has verified the connection: a
+ * link never moves to another account, so a state of another one is left from before the link.
  */
 export async function forgetFormer(deps: LeaveDeps, ref: ConnectionRef): Promise<void> {
   const marker = await deps.knownStore()
@@ -109,8 +119,12 @@ async function forget(
   isStill: (account: Account | null) => boolean = () => true,
 ): Promise<void> {
   for (let clashes = 0; clashes < CLASHES_MAX;) {
-    const { version, account, positions, orders, health } = await store.loadConnection(userId, connectionId)
-    // Told already. What was asked for since, and was refused for want of the connection, is nothing that was held.
+    const { version, account, positions, orders, health } = await store.loadConnection(
+      userId,
+      connectionId,
+    )
+    // Told already. What was asked for since, and was refused for want of the connection, is
+    // nothing that was held.
     const isHeld = account !== null || health !== null || positions.size > 0 || orders.some(isKept)
     if (!isHeld || !isStill(account)) return
     const isLast = orders.length <= ORDERS_PER_COMMIT
@@ -118,7 +132,12 @@ async function forget(
       ? [{ kind: 'forget', connectionId }]
       : orders.slice(0, ORDERS_PER_COMMIT).map((order) => ({ kind: 'archive', order }))
     const events = isLast ? farewell(connectionId, isoTime(clock.now())) : []
-    const done = await store.commit(userId, { expectVersion: version, fence: { kind: 'version' }, writes, events })
+    const done = await store.commit(userId, {
+      expectVersion: version,
+      fence: { kind: 'version' },
+      writes,
+      events,
+    })
     if (done.kind !== 'committed') clashes += 1
     else if (isLast) return
   }
@@ -130,7 +149,11 @@ const farewell = (brokerConnectionId: string, timestamp: string): LoggedEvent[] 
     event: 'error.brokerDisconnected',
     payload: {
       ...{ brokerType: 'alpaca', brokerConnectionId, timestamp },
-      ...{ reason: 'The connection was removed', code: 'REMOVED', action: 'Connect the broker account again to trade' },
+      ...{
+        reason: 'The connection was removed',
+        code: 'REMOVED',
+        action: 'Connect the broker account again to trade',
+      },
     },
   },
   { event: 'state.resync', payload: { reason: 'CONNECTION_REMOVED', timestamp } },

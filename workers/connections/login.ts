@@ -4,7 +4,13 @@ import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker
 
 /** What the user is told: why, and what to do. `code` is for programs. */
 export type Problem = Readonly<{
-  code: 'UNREACHABLE' | 'CREDENTIALS' | 'OTHER_ACCOUNT' | 'LINKED_ELSEWHERE' | 'ACCOUNT_BLOCKED' | 'UNUSABLE'
+  code:
+    | 'UNREACHABLE'
+    | 'CREDENTIALS'
+    | 'OTHER_ACCOUNT'
+    | 'LINKED_ELSEWHERE'
+    | 'ACCOUNT_BLOCKED'
+    | 'UNUSABLE'
   reason: string
   action: string
 }>
@@ -24,18 +30,25 @@ export type Finding =
 /** A finding, and the revision of the connection that it is of; `null`: there is none. */
 export type Login = Readonly<{ finding: Finding; revision: string | null }>
 
-export type LoginDeps = Readonly<{ connections: Connections; links: Links; brokers: BrokerPool; log: Logger }>
+export type LoginDeps = Readonly<{
+  connections: Connections
+  links: Links
+  brokers: BrokerPool
+  log: Logger
+}>
 
 const CHECK_KEYS = 'Verify API keys in Settings → Brokers'
 
 /** What is wrong with a login that the broker accepted. */
 const PROBLEM_OF: Readonly<Record<Exclude<LinkOutcome, 'verified'>, Finding>> = {
-  // Another account is another connection: what is open on the first one stays frozen, and is never carried over (MUL-02).
+  // Another account is another connection: what is open on the first one stays frozen, and is never
+  // carried over (MUL-02).
   other_account: {
     kind: 'broken',
     code: 'OTHER_ACCOUNT',
     reason: 'The credentials lead to another account than this connection is for',
-    action: 'Enter credentials of the same account, or connect the other account as a new connection',
+    action:
+      'Enter credentials of the same account, or connect the other account as a new connection',
   },
   linked_elsewhere: {
     kind: 'broken',
@@ -47,8 +60,9 @@ const PROBLEM_OF: Readonly<Record<Exclude<LinkOutcome, 'verified'>, Finding>> = 
 }
 
 /**
- * Logs in at the broker and compares the account with the one that the connection is for (MUL-02, MUL-06). Submissions pass once
- * that is verified, and no longer when the credentials are refused (CON-05). Throws only for want of the store.
+ * Logs in at the broker and compares the account with the one that the connection is for (MUL-02,
+ * MUL-06). Submissions pass once that is verified, and no longer when the credentials are refused
+ * (CON-05). Throws only for want of the store.
  */
 export async function logIn(deps: LoginDeps, ref: ConnectionRef): Promise<Login> {
   const connection = await deps.connections.get(ref)
@@ -81,11 +95,15 @@ async function look(deps: LoginDeps, connection: BrokerConnection): Promise<Find
   }
 }
 
-async function compare({ links, brokers }: LoginDeps, connection: BrokerConnection): Promise<Finding> {
+async function compare(
+  { links, brokers }: LoginDeps,
+  connection: BrokerConnection,
+): Promise<Finding> {
   const { brokerAccountId, canTrade, why } = await (await brokers.open(connection)).readAccount()
   const outcome = await links.verify(connection, brokerAccountId)
   if (outcome !== 'verified') return PROBLEM_OF[outcome]
-  // A connection that is being removed is followed to its end, and sends cancels at most: claims with it are refused.
+  // A connection that is being removed is followed to its end, and sends cancels at most: claims
+  // with it are refused.
   if (canTrade || connection.leaving !== undefined) return { kind: 'ok' }
   const reason = `Account cannot trade: ${why ?? 'no reason given'}`
   return { kind: 'broken', code: 'ACCOUNT_BLOCKED', reason, action: 'Contact the broker' }

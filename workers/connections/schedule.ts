@@ -33,7 +33,8 @@ export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
       const template = { name: 'checkConnection', data: { userId, connectionId }, opts }
       await queue.upsertJobScheduler(id, { every: CHECK_EVERY_MS }, template)
     },
-    drop: async ({ userId, connectionId }) => void (await queue.removeJobScheduler(checkJobId(userId, connectionId))),
+    drop: async ({ userId, connectionId }) =>
+      void (await queue.removeJobScheduler(checkJobId(userId, connectionId))),
     async now({ userId, connectionId }) {
       const jobId = `now-${checkJobId(userId, connectionId)}`
       await queue.add('checkConnection', { userId, connectionId }, { ...opts, jobId })
@@ -48,21 +49,32 @@ export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
  * @param onUp hears of each connection whose login worked; default: nobody
  */
 export const connectionHandler =
-  (health: HealthDeps, leave: LeaveDeps, onUp: (ref: ConnectionRef) => Promise<void> = async () => {}): Handler =>
+  (
+    health: HealthDeps,
+    leave: LeaveDeps,
+    onUp: (ref: ConnectionRef) => Promise<void> = async () => {},
+  ): Handler =>
   async (name, data) => {
     if (name === 'disconnect') return leaveConnection(leave, readPayload(disconnectSchema, data))
     const ref = readPayload(checkConnectionSchema, data)
     const leaving = (await leave.connections.get(ref))?.leaving
     // Asks nothing of the broker.
-    if (leaving?.openOrders === 'leave') return leaveConnection(leave, { ...ref, openOrders: 'leave' })
+    if (leaving?.openOrders === 'leave')
+      return leaveConnection(leave, { ...ref, openOrders: 'leave' })
     const { finding, isInDoubt } = await checkConnection(health, ref)
-    // The job that removes it may be gone: it found no record while the store was lost, or the queue has given it up. A removal that
-    // does not end here goes on at the next check: a job that stayed would be one more with each check.
-    if (leaving !== undefined) await leaveConnection(leave, { ...ref, openOrders: leaving.openOrders })
+    // The job that removes it may be gone: it found no record while the store was lost, or the
+    // queue has given it up. A removal that does not end here goes on at the next check: a job that
+    // stayed would be one more with each check.
+    if (leaving !== undefined)
+      await leaveConnection(leave, { ...ref, openOrders: leaving.openOrders })
     else if (finding === 'ok') {
       await forgetFormer(leave, ref)
       await onUp(ref)
     }
     if (!isInDoubt) return { kind: 'done' }
-    return { kind: 'again', delayMs: CHECK_AGAIN_MS, why: 'it is not sure how the connection stands' }
+    return {
+      kind: 'again',
+      delayMs: CHECK_AGAIN_MS,
+      why: 'it is not sure how the connection stands',
+    }
   }

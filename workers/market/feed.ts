@@ -8,7 +8,8 @@ import { QuoteBoard, SYMBOLS_MAX } from './quotes.ts'
  *
  *   idle --lease of the credential taken--> feeding --lease lost, close--> idle
  *
- * The data plan allows one connection a credential, so one worker feeds for all of them; the others wait for its lease.
+ * The data plan allows one connection a credential, so one worker feeds for all of them; the others
+ * wait for its lease.
  */
 export type MarketDeps = Readonly<{
   demand: Demand
@@ -102,6 +103,7 @@ class MarketRole {
     const symbols = isDue ? wanted : added
     if (isDue) this.#dayReadAtMs = nowMs
     if (symbols.length === 0) return
-    for (const [symbol, day] of (await this.#holding?.feed.readDay(symbols)) ?? []) this.#board.readDay(symbol, day)
+    for (const [symbol, day] of (await this.#holding?.feed.readDay(symbols)) ?? [])
+      this.#board.readDay(symbol, day)
   }
 }

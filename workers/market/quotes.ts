@@ -18,8 +18,8 @@ type Board = {
 }
 
 /**
- * The newest figures of every followed symbol, conflated: however many ticks come, `takeChanged` gives one quote a symbol.
- * Bounded by the symbols that are followed.
+ * The newest figures of every followed symbol, conflated: however many ticks come, `takeChanged`
+ * gives one quote a symbol. Bounded by the symbols that are followed.
  */
 export class QuoteBoard {
   readonly #boards = new Map<string, Board>()
@@ -30,7 +30,14 @@ export class QuoteBoard {
     for (const symbol of this.#boards.keys()) if (!wanted.has(symbol)) this.#boards.delete(symbol)
     const added = [...wanted].filter((symbol) => !this.#boards.has(symbol))
     for (const symbol of added) {
-      this.#boards.set(symbol, { bid: null, ask: null, last: null, volume: 0, previousClose: null, ...FRESH })
+      this.#boards.set(symbol, {
+        bid: null,
+        ask: null,
+        last: null,
+        volume: 0,
+        previousClose: null,
+        ...FRESH,
+      })
     }
     return added
   }
@@ -40,7 +47,8 @@ export class QuoteBoard {
     if (board === undefined) return
     board.volume = Math.max(board.volume, day.volume)
     board.previousClose = day.previousClose
-    // Figures of the day are no sign of life: prices that are known already do not become younger by them.
+    // Figures of the day are no sign of life: prices that are known already do not become younger
+    // by them.
     board.isPriced ||= board.bid === null && board.ask === null && board.last === null
     board.bid ??= day.bid
     board.ask ??= day.ask
@@ -63,8 +71,8 @@ export class QuoteBoard {
   }
 
   /**
-   * One quote for each symbol that changed since the last call, with the time of its last price: limits on orders believe a quote while it
-   * is young (`workers/orders/risk-desk.ts`).
+   * One quote for each symbol that changed since the last call, with the time of its last price:
+   * limits on orders believe a quote while it is young (`workers/orders/risk-desk.ts`).
    * @param timestamp now
    */
   takeChanged(timestamp: string): Quote[] {
@@ -76,8 +84,18 @@ export class QuoteBoard {
       board.isPriced = false
       const { bid, ask, last, volume, previousClose } = board
       const change = last === null || previousClose === null ? null : cents(last - previousClose)
-      const changePercent = change === null || previousClose === null ? null : cents((change / previousClose) * 100)
-      quotes.push({ symbol, bid, ask, last, volume: exact(volume), change, changePercent, timestamp: board.pricedAt })
+      const changePercent =
+        change === null || previousClose === null ? null : cents((change / previousClose) * 100)
+      quotes.push({
+        symbol,
+        bid,
+        ask,
+        last,
+        volume: exact(volume),
+        change,
+        changePercent,
+        timestamp: board.pricedAt,
+      })
     }
     return quotes
   }

@@ -37,7 +37,10 @@ export async function lookUp(ask: () => Promise<BrokerOrder | null>): Promise<Lo
     return order === null ? { kind: 'absent' } : { kind: 'found', order }
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
-    return { kind: 'failed', result: again(error.retryAfterMs, `the look-up failed: ${error.message}`) }
+    return {
+      kind: 'failed',
+      result: again(error.retryAfterMs, `the look-up failed: ${error.message}`),
+    }
   }
 }
 
@@ -49,15 +52,17 @@ export const lookUpSubmission = (order: Order, broker: Broker): Promise<LookUp> 
 export async function adopt(deps: OrderDeps, order: Order, at: AdoptedAt): Promise<JobResult> {
   const seen = await lookUpSubmission(order, at.broker)
   if (seen.kind === 'failed') return seen.result
-  if (seen.kind === 'absent') return again(NOT_VISIBLE_MS, 'the id is taken, and its order is not visible yet')
+  if (seen.kind === 'absent')
+    return again(NOT_VISIBLE_MS, 'the id is taken, and its order is not visible yet')
   return adoptOrder(deps, order, seen.order, at)
 }
 
 type AdoptedAt = Readonly<{ broker: Broker; run: Run }>
 
 /**
- * Takes an order over that was found under our id, if it is the order that was asked for. An order that is another one is left alone,
- * and ours is set aside: nothing more is sent for it, and a halt does not wait for it. An order that was over before is only recorded.
+ * Takes an order over that was found under our id, if it is the order that was asked for. An order
+ * that is another one is left alone, and ours is set aside: nothing more is sent for it, and a halt
+ * does not wait for it. An order that was over before is only recorded.
  */
 export async function adoptOrder(
   deps: OrderDeps,
@@ -67,10 +72,14 @@ export async function adoptOrder(
 ): Promise<JobResult> {
   const past = isOlder(deps, order, seen, run) ? await pastOf(order, seen, broker) : null
   if (past !== null) return recordPast(deps, order, past)
-  const { slice, isArchived } = await applyWith(deps.applier, factsOf(order), ({ slice: { order: now } }) => {
-    const isOther = now !== null && isForeign(now, seen)
-    return [isOther ? { type: 'set_aside', at: isoTime(deps.clock.now()) } : viewOf(seen)]
-  })
+  const { slice, isArchived } = await applyWith(
+    deps.applier,
+    factsOf(order),
+    ({ slice: { order: now } }) => {
+      const isOther = now !== null && isForeign(now, seen)
+      return [isOther ? { type: 'set_aside', at: isoTime(deps.clock.now()) } : viewOf(seen)]
+    },
+  )
   if (isArchived || slice.order?.status !== 'submitting') return DONE
   const { clientOrderId, brokerOrderId } = seen
   if (!isForeign(slice.order, seen)) {
@@ -83,14 +92,27 @@ export async function adoptOrder(
 }
 
 /**
- * Whether an order was at the broker before its trade was first claimed here, and before its job was queued. While the store may have
- * lost an earlier claim, nobody can say (RDQ-04).
+ * Whether an order was at the broker before its trade was first claimed here, and before its job
+ * was queued. While the store may have lost an earlier claim, nobody can say (RDQ-04).
  */
-const isOlder = (deps: OrderDeps, { claimedAt }: Order, { submittedAt }: BrokerOrder, run: Run): boolean =>
-  !deps.mayHaveLost() && Date.parse(submittedAt) < Math.min(Date.parse(claimedAt ?? ''), run.queuedAtMs) - CLOCK_SKEW_MS
+const isOlder = (
+  deps: OrderDeps,
+  { claimedAt }: Order,
+  { submittedAt }: BrokerOrder,
+  run: Run,
+): boolean =>
+  !deps.mayHaveLost() &&
+  Date.parse(submittedAt) < Math.min(Date.parse(claimedAt ?? ''), run.queuedAtMs) - CLOCK_SKEW_MS
 
-/** An order and all that took its place; `null` when something of it is still at work: then it is followed like any other. */
-async function pastOf(order: Order, seen: BrokerOrder, broker: Broker): Promise<readonly BrokerOrder[] | null> {
+/**
+ * An order and all that took its place; `null` when something of it is still at work: then it is
+ * followed like any other.
+ */
+async function pastOf(
+  order: Order,
+  seen: BrokerOrder,
+  broker: Broker,
+): Promise<readonly BrokerOrder[] | null> {
   const views = [seen]
   for (let next = seen.replacedBy; next !== null && views.length < PLACEMENTS_MAX;) {
     const successor = await broker.findByBrokerOrderId(next)
@@ -102,19 +124,33 @@ async function pastOf(order: Order, seen: BrokerOrder, broker: Broker): Promise<
 }
 
 /**
- * The trade id was used long ago, and nothing is left of its record. What executed then is in the positions already, and was told then.
- * Where other parameters are asked for by now, this trade is none: nothing was sent for it, and the id is taken.
+ * The trade id was used long ago, and nothing is left of its record. What executed then is in the
+ * positions already, and was told then. Where other parameters are asked for by now, this trade is
+ * none: nothing was sent for it, and the id is taken.
  */
-async function recordPast(deps: OrderDeps, order: Order, views: readonly BrokerOrder[]): Promise<JobResult> {
+async function recordPast(
+  deps: OrderDeps,
+  order: Order,
+  views: readonly BrokerOrder[],
+): Promise<JobResult> {
   const differences = views
     .slice(0, 1)
     .flatMap((first) => (isForeign(order, first) ? fieldsThatDiffer(order, first) : []))
-  deps.log.warn({ tradeId: order.id, submittedAt: views[0]?.submittedAt, differences }, 'submit.trade_id_used_before')
+  deps.log.warn(
+    { tradeId: order.id, submittedAt: views[0]?.submittedAt, differences },
+    'submit.trade_id_used_before',
+  )
   const message = `The trade id was used before, with another ${differences.join(', ')}. Send it again under a new trade id`
   const update: OrderUpdate =
     differences.length === 0
       ? { type: 'past_order', views }
-      : { type: 'refused', code: 'BROKER_REJECTED', brokerCode: null, message, at: isoTime(deps.clock.now()) }
+      : {
+          type: 'refused',
+          code: 'BROKER_REJECTED',
+          brokerCode: null,
+          message,
+          at: isoTime(deps.clock.now()),
+        }
   await apply(deps.applier, factsOf(order), update)
   return DONE
 }

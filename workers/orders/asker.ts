@@ -25,12 +25,22 @@ export function createAsker(redis: Redis, log: Logger): Asker & AsyncDisposable 
   }) as [Queue, Queue]
   const add = async (name: CommandName, command: CancelCommand | CloseCommand): Promise<void> => {
     const jobId = commandJobId(name, command.userId, command.tradeId, command.commandId)
-    await commands.add(name, command, { jobId, attempts: ATTEMPTS_MAX, backoff: BACKOFF, removeOnComplete: true })
+    await commands.add(name, command, {
+      jobId,
+      attempts: ATTEMPTS_MAX,
+      backoff: BACKOFF,
+      removeOnComplete: true,
+    })
   }
   return {
     async resolve(trade) {
-      // Gone as soon as it has run, so that the same trade can be asked for again; what is left undone is asked for again anyway.
-      const options = { jobId: resolveJobId(trade.userId, trade.tradeId), removeOnComplete: true, removeOnFail: true }
+      // Gone as soon as it has run, so that the same trade can be asked for again; what is left
+      // undone is asked for again anyway.
+      const options = {
+        jobId: resolveJobId(trade.userId, trade.tradeId),
+        removeOnComplete: true,
+        removeOnFail: true,
+      }
       await orders.add('resolveOrder', trade, options)
     },
     cancel: (command) => add('cancelOrder', command),

@@ -7,8 +7,9 @@ import { DONE, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 
 /**
- * Cancels every order that was open on a connection when the command was given and was placed here, each by a command of its own: one slow order holds up no
- * other. Orders placed elsewhere are not touched; submissions that no worker has taken yet are not seen: halt first to stop those.
+ * Cancels every order that was open on a connection when the command was given and was placed here,
+ * each by a command of its own: one slow order holds up no other. Orders placed elsewhere are not
+ * touched; submissions that no worker has taken yet are not seen: halt first to stop those.
  */
 export async function cancelAll(
   deps: OrderDeps,
@@ -24,7 +25,11 @@ export async function cancelAll(
       (symbol === null || order.symbol === symbol) &&
       (order.endedAt === null || livePlacements(order).length > 0),
   )
-  await Promise.all(open.map(({ id }) => deps.ask.cancel({ userId, connectionId, tradeId: id, commandId, by, reason })))
+  await Promise.all(
+    open.map(({ id }) =>
+      deps.ask.cancel({ userId, connectionId, tradeId: id, commandId, by, reason }),
+    ),
+  )
   deps.log.info({ userId, connectionId, commandId, orders: open.length }, 'cancel_all.asked')
   // What is known is canceled at once; what a recovery is about to find, after it.
   return (await waitForRecovery(deps, command, run)) ?? DONE

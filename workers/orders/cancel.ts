@@ -23,9 +23,10 @@ import { findPast, noteRefusal } from './refusals.ts'
 import { settleReplace } from './replace.ts'
 
 /**
- * Asks the broker to cancel what is left of a trade. The request is written into the record first, and asked again, ever more slowly,
- * until the broker shows how the order ended; no answer to the request itself ends anything (CAN-01, FIL-08). A cancel that is faster
- * than its trade leaves a mark, which the submission meets (CAN-03).
+ * Asks the broker to cancel what is left of a trade. The request is written into the record first,
+ * and asked again, ever more slowly, until the broker shows how the order ended; no answer to the
+ * request itself ends anything (CAN-01, FIL-08). A cancel that is faster than its trade leaves a
+ * mark, which the submission meets (CAN-03).
  */
 export type CancelCommand = z.output<typeof cancelOrderSchema>
 
@@ -45,7 +46,11 @@ const PACE_MS_MAX = 60_000
 /** An order that is not canceled by then is told to somebody, at every further request. */
 const UNCONFIRMED_MS = 300_000
 
-export async function cancelOrder(deps: OrderDeps, command: CancelCommand, run: Run): Promise<JobResult> {
+export async function cancelOrder(
+  deps: OrderDeps,
+  command: CancelCommand,
+  run: Run,
+): Promise<JobResult> {
   await deps.boundaries.reached('cancel.dequeued')
   if (isLeftover(command)) {
     const waits = await waitForRecovery(deps, command, run)
@@ -65,14 +70,21 @@ async function isHeld(deps: OrderDeps, command: CancelCommand): Promise<boolean>
   return position !== null && !isZero(position.quantity)
 }
 
-/** Does what a recorded cancel still needs. @throws {CommandRefusedError} the order was set aside unseen */
+/**
+ * Does what a recorded cancel still needs.
+ * @throws {CommandRefusedError} the order was set aside unseen
+ */
 export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Promise<JobResult> {
   if (noted.cancel === null) return DONE
   if (noted.status === 'submitting' && isSetAside(noted)) throw new CommandRefusedError(SET_ASIDE)
   if (noted.status === 'submitting') {
     // Nothing of it is at the broker: whoever takes it up finds the cancel, and ends it unsent.
     if (noted.attemptedAt === null)
-      await deps.ask.resolve({ userId: noted.userId, connectionId: noted.connectionId, tradeId: noted.id })
+      await deps.ask.resolve({
+        userId: noted.userId,
+        connectionId: noted.connectionId,
+        tradeId: noted.id,
+      })
     return again(IN_FLIGHT_MS, 'the order is on its way to the broker')
   }
   if (livePlacements(noted).length === 0) return DONE
@@ -87,19 +99,25 @@ export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Pro
     if (asked.kind === 'wait') return again(asked.delayMs, 'the cancel was not taken')
     isRead ||= asked.kind === 'read'
   }
-  const now = isRead ? ((await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order) : order
+  const now = isRead
+    ? ((await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order)
+    : order
   if (targetsOf(now).length === 0) return DONE
   return again(paceOf(ageMs), 'the broker has not shown the end of the order yet')
 }
 
-const paceOf = (ageMs: number): number => PACES.find(([youngerThan]) => ageMs < youngerThan)?.[1] ?? PACE_MS_MAX
+const paceOf = (ageMs: number): number =>
+  PACES.find(([youngerThan]) => ageMs < youngerThan)?.[1] ?? PACE_MS_MAX
 
 /**
- * What to cancel: the entry while it lives, since the broker ends the exits with it; else the exits. The newest first: an older one
- * that is being replaced is refused anyway. Whatever the broker has ended is left alone, even while its executions are missing.
+ * What to cancel: the entry while it lives, since the broker ends the exits with it; else the
+ * exits. The newest first: an older one that is being replaced is refused anyway. Whatever the
+ * broker has ended is left alone, even while its executions are missing.
  */
 function targetsOf(order: Order): Placement[] {
-  const live = livePlacements(order).filter((one) => one.final === null || one.final.status === 'replaced')
+  const live = livePlacements(order).filter(
+    (one) => one.final === null || one.final.status === 'replaced',
+  )
   const entries = live.filter(({ leg }) => leg === 'entry')
   return (entries.length > 0 ? entries : live).toSorted((a, b) => b.replacement - a.replacement)
 }
@@ -133,14 +151,25 @@ async function cancelPlacement(
   return { kind: 'read' }
 }
 
-/** The broker order that a cancel is aimed at: the newest of the chain, `null` when it has ended or is being canceled already. */
-async function openHead(deps: OrderDeps, order: Order, target: string, broker: Broker): Promise<string | null> {
+/**
+ * The broker order that a cancel is aimed at: the newest of the chain, `null` when it has ended or
+ * is being canceled already.
+ */
+async function openHead(
+  deps: OrderDeps,
+  order: Order,
+  target: string,
+  broker: Broker,
+): Promise<string | null> {
   const head = await readAgain(deps, order, target, broker)
   if (head === null || head.status === 'pending_cancel' || isFinalStatus(head.status)) return null
   return head.brokerOrderId
 }
 
-/** Writes the request into the order, and takes back what waits to replace it; or a mark where there is no order yet. */
+/**
+ * Writes the request into the order, and takes back what waits to replace it; or a mark where there
+ * is no order yet.
+ */
 async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | null> {
   const { applier, clock } = deps
   const { userId, connectionId, tradeId, commandId, by, reason } = command
@@ -151,7 +180,9 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
     const loaded = await loadTrade(deps, trade)
     const { order } = loaded.slice
     if (order !== null) {
-      const applied = await applyWith(applier, factsOf(order), (now) => requestUpdates(now, request, at))
+      const applied = await applyWith(applier, factsOf(order), (now) =>
+        requestUpdates(now, request, at),
+      )
       if (applied.isArchived) continue
       return applied.slice.order
     }
@@ -159,7 +190,12 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
     const past = await findPast(deps, command, loaded.version)
     if (past === 'moved') continue
     if (past !== 'none') {
-      await noteRefusal(deps, 'cancelOrder', command, 'The order has ended, on an earlier trading day')
+      await noteRefusal(
+        deps,
+        'cancelOrder',
+        command,
+        'The order has ended, on an earlier trading day',
+      )
       return null
     }
     const mark: CancelMark = { schema: 1, ...request }
@@ -174,8 +210,15 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
   throw new ContentionError(userId)
 }
 
-/** A cancel overtakes the replacements that wait (CAN-08); one that was sent has to show its outcome. */
-function requestUpdates({ slice: { order } }: LoadedSlice, request: CancelRequest, at: string): OrderUpdate[] {
+/**
+ * A cancel overtakes the replacements that wait (CAN-08); one that was sent has to show its
+ * outcome.
+ */
+function requestUpdates(
+  { slice: { order } }: LoadedSlice,
+  request: CancelRequest,
+  at: string,
+): OrderUpdate[] {
   const waiting = order?.replaces.filter(({ sentAt }) => sentAt === null) ?? []
   return [
     { type: 'cancel_requested', request },
@@ -193,7 +236,12 @@ function requestUpdates({ slice: { order } }: LoadedSlice, request: CancelReques
 }
 
 /** Has the system cancel an order, or what is left of it. */
-export async function cancelBySystem(deps: OrderDeps, order: Order, why: string, run: Run): Promise<JobResult> {
+export async function cancelBySystem(
+  deps: OrderDeps,
+  order: Order,
+  why: string,
+  run: Run,
+): Promise<JobResult> {
   const requestedAt = isoTime(deps.clock.now())
   const request: CancelRequest = { commandId: 'system', by: 'system', reason: why, requestedAt }
   const { slice } = await apply(deps.applier, factsOf(order), { type: 'cancel_requested', request })

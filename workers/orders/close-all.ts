@@ -10,8 +10,10 @@ import { waitForRecovery } from './recovering.ts'
 const LOOK_MS = 500
 
 /**
- * Closes every position that the broker shows on a connection and that was open when the command was given, each by a command of its
- * own: a position that cannot be closed holds up no other. A position that has flipped by then is left alone. @throws {BrokerError}
+ * Closes every position that the broker shows on a connection and that was open when the command
+ * was given, each by a command of its own: a position that cannot be closed holds up no other. A
+ * position that has flipped by then is left alone.
+ * @throws {BrokerError}
  */
 export async function closeAllPositions(
   deps: OrderDeps,
@@ -32,13 +34,21 @@ export async function closeAllPositions(
     if (position === undefined ? isBehind : !coversPosition(position, run)) continue
     const tradeId = closeAllTradeId(connectionId, commandId, symbol)
     const positionSide = positionSideOf({ quantity })
-    const read = jobs.closePosition.schema.safeParse({ userId, connectionId, tradeId, commandId, symbol, positionSide })
+    const read = jobs.closePosition.schema.safeParse({
+      userId,
+      connectionId,
+      tradeId,
+      commandId,
+      symbol,
+      positionSide,
+    })
     if (read.success) {
       await deps.ask.close(read.data)
       asked += 1
     } else skipped.push(symbol) // not traded here: an option, say
   }
   deps.log.info({ userId, connectionId, commandId, positions: asked }, 'close_all.asked')
-  if (skipped.length > 0) deps.log.warn({ userId, connectionId, commandId, skipped }, 'close_all.skipped')
+  if (skipped.length > 0)
+    deps.log.warn({ userId, connectionId, commandId, skipped }, 'close_all.skipped')
   return isBehind ? again(LOOK_MS, 'the broker holds what was not booked yet') : DONE
 }

@@ -27,20 +27,28 @@ import { nothingToClose, promised } from './sizing.ts'
 import { deny, denyGone, findUntilAbsent, meet, placeFirst } from './submit.ts'
 
 /**
- * Closes a position, or part of it, with a trade of its own: a market order on the other side (a limit order, where a price is named),
- * sized by what the broker says is available at that moment, and by what nothing else of ours closes already, so that it never opens
- * the other side (POS-07); not while the account is being read anew (FIL-06). Where
- * the command says which side it closes, a position on the other one is left alone. Its identity is the command's, so that a
- * redelivery finds the trade; the broker's own way of closing has no client order id, and is not used.
+ * Closes a position, or part of it, with a trade of its own: a market order on the other side (a
+ * limit order, where a price is named), sized by what the broker says is available at that moment,
+ * and by what nothing else of ours closes already, so that it never opens the other side (POS-07);
+ * not while the account is being read anew (FIL-06). Where the command says which side it closes, a
+ * position on the other one is left alone. Its identity is the command's, so that a redelivery
+ * finds the trade; the broker's own way of closing has no client order id, and is not used.
  */
 export type CloseCommand = z.output<typeof closePositionSchema>
 
-/** A close waits this long for what the broker holds to be booked: longer than a fill that no stream tells of takes (P7). */
+/**
+ * A close waits this long for what the broker holds to be booked: longer than a fill that no stream
+ * tells of takes (P7).
+ */
 export const BOOKED_MS_MAX = 30_000
 const LOOK_MS = 500
 
 /** @throws {TradeConflictError} @throws {BrokerError} */
-export async function closePosition(deps: OrderDeps, command: CloseCommand, run: Run): Promise<JobResult> {
+export async function closePosition(
+  deps: OrderDeps,
+  command: CloseCommand,
+  run: Run,
+): Promise<JobResult> {
   await deps.boundaries.reached('close.dequeued')
   const loaded = await loadTrade(deps, command)
   const { order } = loaded.slice
@@ -58,9 +66,13 @@ export async function closePosition(deps: OrderDeps, command: CloseCommand, run:
     const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
     if (waits !== null) return waits
     const isFreed = order.attemptedAt === null && (await isBeingFreed(deps, command, run))
-    if (isFreed && isPromised(command, await (await deps.brokers.get(command)).readPosition(command.symbol)))
+    if (
+      isFreed &&
+      isPromised(command, await (await deps.brokers.get(command)).readPosition(command.symbol))
+    )
       return again(LOOK_MS, BEING_FREED)
-    // Nothing of it was sent, or it was refused for its quantity: there may be less of the position by now, or another one.
+    // Nothing of it was sent, or it was refused for its quantity: there may be less of the position
+    // by now, or another one.
     const closed = order.side === 'buy' ? 'short' : 'long'
     return takeUp(deps, order, run, async (broker) =>
       sizeOf(command, closed, await broker.readPosition(command.symbol)),
@@ -111,17 +123,24 @@ const BEING_FREED = 'an order that reserves part of the position is being cancel
 function isPromised({ quantity, percentage }: CloseCommand, holding: Holding | null): boolean {
   if (holding === null) return false
   const held = abs(holding.quantity)
-  const part = percentage === null ? (quantity ?? held) : mul(mul(held, percentage), '0.01' as Decimal)
+  const part =
+    percentage === null ? (quantity ?? held) : mul(mul(held, percentage), '0.01' as Decimal)
   return cmp(abs(holding.available), min(part, held)) < 0
 }
 
-/** An execution is on its way to us. What was not booked is not closed: nobody could say what of it is closed already. */
+/**
+ * An execution is on its way to us. What was not booked is not closed: nobody could say what of it
+ * is closed already.
+ */
 const isBehind = ({ slice: { position } }: LoadedSlice, holding: Holding | null): boolean =>
   holding !== null && cmp(abs(holding.quantity), abs(position?.quantity ?? ZERO)) > 0
 
 const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' : 'sell')
 
-/** Never more than is available, nor anything of a position on the other side; whole shares are closed in whole shares. */
+/**
+ * Never more than is available, nor anything of a position on the other side; whole shares are
+ * closed in whole shares.
+ */
 function sizeOf(
   { symbol, quantity, percentage }: CloseCommand,
   closed: PositionSide,
@@ -130,16 +149,20 @@ function sizeOf(
   if (holding === null) return nothingToClose(`There is no position in ${symbol}`)
   const held = positionSideOf(holding)
   if (held !== closed)
-    return nothingToClose(`The position in ${symbol} is ${held}, and a ${closed} one was to be closed`)
+    return nothingToClose(
+      `The position in ${symbol} is ${held}, and a ${closed} one was to be closed`,
+    )
   const available = abs(holding.available)
   if (isZero(available)) return nothingToClose(promised(symbol))
-  if (percentage === null) return { quantity: quantity === null ? available : min(quantity, available) }
+  if (percentage === null)
+    return { quantity: quantity === null ? available : min(quantity, available) }
   const isWhole = !symbol.includes('/') && !holding.quantity.includes('.')
   const part = truncate(
     mul(mul(abs(holding.quantity), percentage), '0.01' as Decimal),
     isWhole ? 0 : DECIMAL_PLACES_MAX,
   )
-  if (isZero(part)) return nothingToClose(`That part of the position in ${symbol} comes to less than one share`)
+  if (isZero(part))
+    return nothingToClose(`That part of the position in ${symbol} comes to less than one share`)
   return { quantity: min(part, available) }
 }
 
@@ -150,6 +173,11 @@ const intentOf = (command: CloseCommand, side: Side, quantity: Decimal | null): 
     orderType: limitPrice === null ? 'market' : 'limit',
     ...{ timeInForce: symbol.includes('/') ? 'gtc' : 'day', orderClass: 'simple' },
     ...{ notional: null, limitPrice, stopPrice: null, trailPrice: null, trailPercent: null },
-    ...{ extendedHours: command.extendedHours === true, takeProfit: null, stopLoss: null, notAfter: null },
+    ...{
+      extendedHours: command.extendedHours === true,
+      takeProfit: null,
+      stopLoss: null,
+      notAfter: null,
+    },
   }
 }

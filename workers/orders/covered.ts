@@ -1,13 +1,15 @@
 import type { Order, Position } from '#domain'
 import type { Run } from './job.ts'
 
-// What a command for everything covers: what was there when it was given. A command can run late, and again after its worker was lost;
-// what was asked for meanwhile is none of its business (RDQ-06).
+// What a command for everything covers: what was there when it was given. A command can run late,
+// and again after its worker was lost; what was asked for meanwhile is none of its business
+// (RDQ-06).
 
 /** The clocks of those who ask for orders and for commands differ by less. */
 const SKEW_MS = 2_000
 
-const isBefore = (at: string, { queuedAtMs }: Run): boolean => Date.parse(at) <= queuedAtMs + SKEW_MS
+const isBefore = (at: string, { queuedAtMs }: Run): boolean =>
+  Date.parse(at) <= queuedAtMs + SKEW_MS
 
 /** Whether an order had been asked for when the command was given. */
 export const coversOrder = ({ askedAt, submittedAt, claimedAt }: Order, run: Run): boolean =>

@@ -17,7 +17,8 @@ export const isPast = ({ notAfter }: Pick<OrderIntent, 'notAfter'>, nowMs: numbe
   notAfter !== null && nowMs > Date.parse(notAfter)
 
 /**
- * A market order is for the price of its moment: parked for long, one without a deadline of its own is given up.
+ * A market order is for the price of its moment: parked for long, one without a deadline of its own
+ * is given up.
  * @param parkedMs since it was first parked; waiting in the queue does not count
  */
 export const isParkedTooLong = (
@@ -35,7 +36,11 @@ export const haltedBy = ({ scope, reason }: Halt): OrderDenial => ({
 export const passesHalt = ({ allows }: Halt, exposure: Exposure): boolean =>
   exposure === 'shrinks' || (exposure === 'reduces' && allows === 'reducing')
 
-export const tooMany = ({ scope, max, retryAfterMs }: Extract<TakeRefusal, { kind: 'over_pace' }>): OrderDenial => {
+export const tooMany = ({
+  scope,
+  max,
+  retryAfterMs,
+}: Extract<TakeRefusal, { kind: 'over_pace' }>): OrderDenial => {
   const whose = `for this ${scope}, and only orders that reduce a position are sent`
   const message =
     retryAfterMs === null

@@ -16,11 +16,20 @@ export type OrderDeps = Readonly<{
   parked: ParkedOrders
   /** How long a market order without `notAfter` may be parked. */
   parkedMarketMs: number
-  /** The mark of the store, if it is the one that this worker knows; `null`: it was lost, and what it holds may not be believed. */
+  /**
+   * The mark of the store, if it is the one that this worker knows; `null`: it was lost, and what
+   * it holds may not be believed.
+   */
   knownStore(): Promise<string | null>
-  /** Whether the store may have lost what was last written to it: it was away, and came back a short while ago. */
+  /**
+   * Whether the store may have lost what was last written to it: it was away, and came back a short
+   * while ago.
+   */
   mayHaveLost(): boolean
-  /** It came back so short a while ago that what was sent before may not have arrived, or not be shown yet. */
+  /**
+   * It came back so short a while ago that what was sent before may not have arrived, or not be
+   * shown yet.
+   */
   mayHaveJustLost(): boolean
   /** Whether the store lost everything a short while ago. */
   hasLostAll(): boolean
@@ -30,11 +39,17 @@ export type OrderDeps = Readonly<{
   log: Logger
 }>
 
-/** What is wanted of the broker, and the hash that tells it from another request under the same trade id. */
+/**
+ * What is wanted of the broker, and the hash that tells it from another request under the same
+ * trade id.
+ */
 export type Wanted = Readonly<{
   intent: OrderIntent
   hash: string
-  /** It closes what is open, by the broker's own figure: it passes a halt that lets positions be reduced. */
+  /**
+   * It closes what is open, by the broker's own figure: it passes a halt that lets positions be
+   * reduced.
+   */
   closes: boolean
   /** When it was asked for. */
   askedAt: string
@@ -66,10 +81,14 @@ export const loadTrade = (
 }
 
 /**
- * Whether a connection that was not there is really gone. A store that was lost knows none, until a survivor has given back what it
- * remembers: so it is asked again, and believed only if it was the known one before and after (RDQ-05).
+ * Whether a connection that was not there is really gone. A store that was lost knows none, until a
+ * survivor has given back what it remembers: so it is asked again, and believed only if it was the
+ * known one before and after (RDQ-05).
  */
-export async function isGone({ brokers, knownStore }: OrderDeps, ref: ConnectionRef): Promise<boolean> {
+export async function isGone(
+  { brokers, knownStore }: OrderDeps,
+  ref: ConnectionRef,
+): Promise<boolean> {
   const before = await knownStore()
   if (before === null) return false
   const isUnusable = await brokers.get(ref).then(

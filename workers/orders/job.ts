@@ -1,11 +1,20 @@
 import type { Order } from '#domain'
 import { FillcastError } from '#runtime'
 
-/** What becomes of a job. `again`: it must run again, `delayMs` null: by the queue's own backoff, as a failed try. */
-export type JobResult = Readonly<{ kind: 'done' } | { kind: 'again'; delayMs: number | null; why: string }>
+/**
+ * What becomes of a job. `again`: it must run again, `delayMs` null: by the queue's own backoff, as
+ * a failed try.
+ */
+export type JobResult = Readonly<
+  { kind: 'done' } | { kind: 'again'; delayMs: number | null; why: string }
+>
 
 export const DONE: JobResult = { kind: 'done' }
-export const again = (delayMs: number | null, why: string): JobResult => ({ kind: 'again', delayMs, why })
+export const again = (delayMs: number | null, why: string): JobResult => ({
+  kind: 'again',
+  delayMs,
+  why,
+})
 
 /** Why a job waits that found no connection in a store that may have lost it. */
 export const STORE_LOST = 'the store may have lost the connection'
@@ -19,14 +28,17 @@ export type Run = Readonly<{
   /** Whether it has run before, as far as the queue knows; absent: it may have. */
   isRepeat?: boolean
   /**
-   * Asked right before everything that changes something at the broker: once the queue may have given the job to somebody else,
-   * nothing more leaves this process (RDQ-01).
+   * Asked right before everything that changes something at the broker: once the queue may have
+   * given the job to somebody else, nothing more leaves this process (RDQ-01).
    * @throws {LockLostError}
    */
   assertHeld(): void
 }>
 
-/** The job may be another worker's by now. What is written so far stands; whoever has the job goes on from there. */
+/**
+ * The job may be another worker's by now. What is written so far stands; whoever has the job goes
+ * on from there.
+ */
 export class LockLostError extends FillcastError<'LOCK_LOST'> {
   constructor() {
     super('LOCK_LOST', 'the lock of the job was lost; nothing more is sent')
@@ -36,16 +48,28 @@ export class LockLostError extends FillcastError<'LOCK_LOST'> {
 /** The trade id was used before with other parameters. Nothing was touched. */
 export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
   constructor(tradeId: string) {
-    super('TRADE_ID_CONFLICT', `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`)
+    super(
+      'TRADE_ID_CONFLICT',
+      `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`,
+    )
   }
 }
 
-/** A record stands for one request; `null`: what was asked for is not known. @throws {TradeConflictError} */
-export function assertSame({ id, parametersHash: known }: Pick<Order, 'id' | 'parametersHash'>, hash: string): void {
+/**
+ * A record stands for one request; `null`: what was asked for is not known.
+ * @throws {TradeConflictError}
+ */
+export function assertSame(
+  { id, parametersHash: known }: Pick<Order, 'id' | 'parametersHash'>,
+  hash: string,
+): void {
   if (known !== null && known !== hash) throw new TradeConflictError(id)
 }
 
-/** A command that cannot be carried out, and never will be. The message says why; nothing was changed by it. */
+/**
+ * A command that cannot be carried out, and never will be. The message says why; nothing was
+ * changed by it.
+ */
 export class CommandRefusedError extends FillcastError<'COMMAND_REFUSED'> {
   constructor(message: string) {
     super('COMMAND_REFUSED', message)

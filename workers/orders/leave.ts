@@ -22,8 +22,9 @@ import { landingOf, loadTrade, type OrderDeps } from './deps.ts'
 import { paceOf } from './risk-desk.ts'
 
 /**
- * Leave to send a replacement. It is judged as the order that it makes of the old one, in the step that notes that it leaves: by halts,
- * limits, credentials and budget, as a new order is in the step that claims it. The halt of everybody is read after that step.
+ * Leave to send a replacement. It is judged as the order that it makes of the old one, in the step
+ * that notes that it leaves: by halts, limits, credentials and budget, as a new order is in the
+ * step that claims it. The halt of everybody is read after that step.
  */
 export type Leave =
   /** `quantity`: what the new order is asked to be sized at; `null`: as the old one. */
@@ -40,7 +41,9 @@ const UNVERIFIED_MS = 2_000
 /** What was found when it was last decided. */
 type Found = { message: string | null; exposure: Exposure; quantity: Decimal | null }
 
-/** Notes that the request leaves; only the next in line does, and none that a cancel has overtaken. */
+/**
+ * Notes that the request leaves; only the next in line does, and none that a cancel has overtaken.
+ */
 export async function leaveToReplace(
   deps: OrderDeps,
   order: Order,
@@ -53,7 +56,12 @@ export async function leaveToReplace(
     found.message = null
     const asked = now.slice.order
     const head = asked === null ? null : replacedBy(asked, request)
-    if (asked?.replaces[0]?.commandId !== request.commandId || asked.cancel !== null || head === null) return null
+    if (
+      asked?.replaces[0]?.commandId !== request.commandId ||
+      asked.cancel !== null ||
+      head === null
+    )
+      return null
     found.message = sizeRefusalOf(asked, request) ?? correctionRefusalOf(asked, head, request)
     if (found.message !== null) return null
     found.quantity = askedSizeOf(asked, head, request)
@@ -90,7 +98,8 @@ function leaveOf(taken: Taken, { message, exposure, quantity }: Found): Leave {
   switch (taken.kind) {
     case 'taken': {
       const { globalHalt } = taken
-      if (globalHalt === null || passesHalt(globalHalt, exposure)) return { kind: 'given', quantity }
+      if (globalHalt === null || passesHalt(globalHalt, exposure))
+        return { kind: 'given', quantity }
       return { kind: 'refused', message: haltedBy(globalHalt).message }
     }
     case 'left':
@@ -104,8 +113,16 @@ function leaveOf(taken: Taken, { message, exposure, quantity }: Found): Leave {
     case 'ended':
       return { kind: 'refused', message: 'The order has ended' }
     case 'unusable':
-      return { kind: 'later', delayMs: UNVERIFIED_MS, why: 'the credentials of the connection are not verified' }
+      return {
+        kind: 'later',
+        delayMs: UNVERIFIED_MS,
+        why: 'the credentials of the connection are not verified',
+      }
     case 'over_budget':
-      return { kind: 'later', delayMs: taken.retryAfterMs, why: 'the request budget of the account is spent' }
+      return {
+        kind: 'later',
+        delayMs: taken.retryAfterMs,
+        why: 'the request budget of the account is spent',
+      }
   }
 }

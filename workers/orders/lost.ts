@@ -11,21 +11,32 @@ type Claimed = Extract<OrderUpdate, { type: 'claimed' }>
 const REPEAT_MS = 500
 
 /**
- * A claim that does not hold any more: another delivery of the job has taken the trade over and goes on, or the connection was removed;
- * or the store lost the claim with the whole record, and then nobody else would go on.
+ * A claim that does not hold any more: another delivery of the job has taken the trade over and
+ * goes on, or the connection was removed; or the store lost the claim with the whole record, and
+ * then nobody else would go on.
  */
-export async function leaveOrRepeat(deps: OrderDeps, trade: Parameters<typeof loadTrade>[1]): Promise<JobResult> {
+export async function leaveOrRepeat(
+  deps: OrderDeps,
+  trade: Parameters<typeof loadTrade>[1],
+): Promise<JobResult> {
   const { order } = (await loadTrade(deps, trade)).slice
   if (order !== null || (await isGone(deps, trade))) return DONE
   return again(REPEAT_MS, 'the store lost the claim, and with it the trade')
 }
 
 /**
- * Takes an order over whose record the store lost (RDQ-04): it is claimed as one of which a request may have arrived, with the cancel
- * that waits for it, and followed from there. The record may have been there all along, too.
- * @returns `null`: the broker has no such order, or it is one that ended long ago  @throws {TradeConflictError}
+ * Takes an order over whose record the store lost (RDQ-04): it is claimed as one of which a request
+ * may have arrived, with the cancel that waits for it, and followed from there. The record may have
+ * been there all along, too.
+ * @returns `null`: the broker has no such order, or it is one that ended long ago
+ * @throws {TradeConflictError}
  */
-export async function findLost(deps: OrderDeps, claimed: Claimed, broker: Broker, run: Run): Promise<JobResult | null> {
+export async function findLost(
+  deps: OrderDeps,
+  claimed: Claimed,
+  broker: Broker,
+  run: Run,
+): Promise<JobResult | null> {
   const { userId, connectionId, tradeId, symbol } = claimed.intent
   const seen = await lookUp(() => broker.findByClientOrderId(clientOrderIdOf(userId, tradeId)))
   if (seen.kind === 'absent') return null
@@ -34,7 +45,8 @@ export async function findLost(deps: OrderDeps, claimed: Claimed, broker: Broker
   const target = { landing, symbol, fence: { kind: 'version' } } as const
   const applied = await applyWith(deps.applier, target, ({ slice, cancelMark, tombstone }) => {
     if (slice.order !== null || tombstone !== null) return []
-    const cancel: OrderUpdate[] = cancelMark === null ? [] : [{ type: 'cancel_requested', request: cancelMark }]
+    const cancel: OrderUpdate[] =
+      cancelMark === null ? [] : [{ type: 'cancel_requested', request: cancelMark }]
     return [claimed, { type: 'outcome_unknown', at: claimed.at }, ...cancel]
   })
   const { order } = applied.slice

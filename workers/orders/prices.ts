@@ -10,8 +10,9 @@ const SYMBOLS_MAX = 1_000
 type LookUp = Readonly<{ askedMs: number; answer: Promise<RiskQuote | null> }>
 
 /**
- * Prices looked up at the broker, for orders that a limit has to price while no fresh quote is kept. A look-up is shared by the orders
- * of its symbol, whichever account asked: prices are the same for all.
+ * Prices looked up at the broker, for orders that a limit has to price while no fresh quote is
+ * kept. A look-up is shared by the orders of its symbol, whichever account asked: prices are the
+ * same for all.
  */
 export class LatestPrices {
   readonly #clock: Clock

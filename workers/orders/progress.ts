@@ -4,19 +4,24 @@ import type { QueueName } from '#contract'
 import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from './queue.ts'
 
 /**
- * Keeps a queue being worked on. A BullMQ worker whose blocking connection never came back says that it runs, and takes nothing
- * (RDQ-08): so what counts is that jobs move.
+ * Keeps a queue being worked on. A BullMQ worker whose blocking connection never came back says
+ * that it runs, and takes nothing (RDQ-08): so what counts is that jobs move.
  *
- *   moving --the same job is the oldest that waits, a place is free, and none was taken, `LOOKS_MAX` looks in a row--> rebuilt
+ *   moving --the same job is the oldest that waits, a place is free, and none was taken,
+ *     `LOOKS_MAX` looks in a row--> rebuilt
  *   rebuilt --one that came after all others was taken--> moving
  *   rebuilt --the same again--> given up: the process has to end, and another one to take its place
  *
- * A new worker takes what is there without waiting for anything; only the next job shows that it can be woken.
- * Kept true: jobs in hand go on in the worker that took them, whose locks are renewed until they are done.
+ * A new worker takes what is there without waiting for anything; only the next job shows that it
+ * can be woken. Kept true: jobs in hand go on in the worker that took them, whose locks are renewed
+ * until they are done.
  */
 export type ProgressDeps = QueueDeps &
   Readonly<{
-    /** A connection of the watchdog's own, which fails rather than waits: through the worker's it would see nothing when that is silent. */
+    /**
+     * A connection of the watchdog's own, which fails rather than waits: through the worker's it
+     * would see nothing when that is silent.
+     */
     watch: Redis
     tally: QueueTally
     /** Default: `LOOK_EVERY_MS`. */
@@ -27,14 +32,20 @@ export type ProgressDeps = QueueDeps &
 export type QueueTally = Readonly<{
   stuck(queue: QueueName, isStuck: boolean): void
   rebuilt(queue: QueueName): void
-  /** A queue that is paused gives no jobs out: cancels, say, do not leave. Told at start, and when it changes. */
+  /**
+   * A queue that is paused gives no jobs out: cancels, say, do not leave. Told at start, and when
+   * it changes.
+   */
   paused(queue: QueueName, isPaused: boolean): void
   /** Nothing helps: end the process. */
   givenUp(queue: QueueName): void
 }>
 
 const LOOK_EVERY_MS = 3_000
-/** Looks, not time, so that a process that was stopped for a while does not blame its worker. Longer than BullMQ's 10 s of waiting. */
+/**
+ * Looks, not time, so that a process that was stopped for a while does not blame its worker. Longer
+ * than BullMQ's 10 s of waiting.
+ */
 const LOOKS_MAX = 5
 /** What a worker without jobs may take to close. */
 const CLOSE_MS_MAX = 2_000
@@ -56,7 +67,10 @@ export class QueueWorker implements AsyncDisposable {
   #stuckAt: number | null = null
   /** Of a rebuilt worker: what had been taken once nothing waited any more. */
   #rebuilt: { takenAtRest: number | null } | null = null
-  /** The oldest job that waits, what had been taken when it was first seen, and in how many looks it was there. */
+  /**
+   * The oldest job that waits, what had been taken when it was first seen, and in how many looks it
+   * was there.
+   */
   #oldest: { id: string; taken: number; looks: number } | null = null
 
   constructor(queue: QueueName, handle: Handler, deps: ProgressDeps) {
@@ -78,12 +92,16 @@ export class QueueWorker implements AsyncDisposable {
 
   /** Why this process is no good for the queue now; `undefined`: it is. */
   get stuckBecause(): string | undefined {
-    return this.#stuckAt !== null ? `jobs wait in ${this.#queue}, and this worker takes none` : undefined
+    return this.#stuckAt !== null
+      ? `jobs wait in ${this.#queue}, and this worker takes none`
+      : undefined
   }
 
   /** What people have to know of the queue, while it is no fault of this process. */
   get remark(): string | undefined {
-    return this.#isPaused ? `paused: the queue ${this.#queue} gives no jobs out; resume it on the dashboard` : undefined
+    return this.#isPaused
+      ? `paused: the queue ${this.#queue} gives no jobs out; resume it on the dashboard`
+      : undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -148,14 +166,19 @@ export class QueueWorker implements AsyncDisposable {
   }
 
   #rebuild(): void {
-    const closed: Promise<void> = this.#close(this.#worker).finally(() => this.#closing.delete(closed))
+    const closed: Promise<void> = this.#close(this.#worker).finally(() =>
+      this.#closing.delete(closed),
+    )
     this.#closing.add(closed)
     this.#rebuilt = { takenAtRest: null }
     this.#worker = this.#start()
     this.#deps.tally.rebuilt(this.#queue)
   }
 
-  /** Its jobs are waited for. A connection that does not come back is not: it would never even close. */
+  /**
+   * Its jobs are waited for. A connection that does not come back is not: it would never even
+   * close.
+   */
   async #close(worker: Worker): Promise<void> {
     const isIdle = this.#stuckAt !== null && this.#inHand === 0
     const closed = worker.close(isIdle)
@@ -166,11 +189,9 @@ export class QueueWorker implements AsyncDisposable {
   /** The job that has waited longest for a worker; `null`: none waits, or the queue is paused. */
   async #readOldest(): Promise<string | null> {
     const { watch, clock } = this.#deps
-    const [wait, delayed, meta] = ['wait', 'delayed', 'meta'].map((part) => this.#worker.toKey(part)) as [
-      string,
-      string,
-      string,
-    ]
+    const [wait, delayed, meta] = ['wait', 'delayed', 'meta'].map((part) =>
+      this.#worker.toKey(part),
+    ) as [string, string, string]
     const isPaused = (await watch.hexists(meta, 'paused')) === 1
     this.#tellPaused(isPaused)
     if (isPaused) return null

@@ -28,9 +28,15 @@ import { submitOrder } from './submit.ts'
 export const JOBS_AT_ONCE_MAX = 50
 /** Longer than any broker call; what is not renewed for this long is given to another worker. */
 export const LOCK_MS = 15_000
-/** Within this much of its end a lock counts as lost: a request must be at the broker before somebody else starts. */
+/**
+ * Within this much of its end a lock counts as lost: a request must be at the broker before
+ * somebody else starts.
+ */
 const LOCK_MARGIN_MS = 1_000
-/** A job whose worker died is run again this often before the queue gives it up; the trade itself is never given up. */
+/**
+ * A job whose worker died is run again this often before the queue gives it up; the trade itself is
+ * never given up.
+ */
 const STALLED_MAX = 10
 
 /** Delayed jobs whose reason is remembered for the log. */
@@ -50,8 +56,9 @@ export type QueueDeps = Readonly<{
 export type Handler = (name: string, data: unknown, run: Run) => Promise<JobResult>
 
 /**
- * A BullMQ worker around a handler: delays and retries as the handler asks, and fails for good what can never succeed. The lock is no
- * safety device (RDQ-01): it only tells a run that it may not be the only one any more.
+ * A BullMQ worker around a handler: delays and retries as the handler asks, and fails for good what
+ * can never succeed. The lock is no safety device (RDQ-01): it only tells a run that it may not be
+ * the only one any more.
  */
 export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueDeps): Worker {
   const { redis, clock, log, lockMs = LOCK_MS } = deps
@@ -61,7 +68,8 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
   const waiting = new Map<string, string>()
   const process = async (job: Job, token?: string, signal?: AbortSignal): Promise<void> => {
     const startedAtMs = clock.monotonicMs()
-    // Renewals are for all jobs in hand at once, and hold from when they were asked for, at most half a lock ago.
+    // Renewals are for all jobs in hand at once, and hold from when they were asked for, at most
+    // half a lock ago.
     const run: Run = {
       queuedAtMs: job.timestamp,
       losses: job.stalledCounter,
@@ -99,7 +107,8 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
     for (const jobId of jobIds) worker.cancelJob(jobId, 'lock lost')
   })
   worker.on('failed', (job, error) => {
-    // A job that brought its worker down time and again is set aside; what it may have placed is resolved from the record (CRA-08).
+    // A job that brought its worker down time and again is set aside; what it may have placed is
+    // resolved from the record (CRA-08).
     const isPoison = job !== undefined && job.stalledCounter > STALLED_MAX
     const fields = { queue, jobId: job?.id, why: error.message }
     if (isPoison) log.error(fields, 'job.set_aside')
@@ -108,11 +117,16 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
   return worker
 }
 
-/** Pause of work that waits for a connection's credentials: it is kept, whatever is wrong with them. */
+/**
+ * Pause of work that waits for a connection's credentials: it is kept, whatever is wrong with them.
+ */
 const UNVERIFIED_MS = 2_000
 
 /** Reads a payload, or fails its job for good in the producer's own words. */
-export function readPayload<Schema extends z.ZodType>(schema: Schema, data: unknown): z.output<Schema> {
+export function readPayload<Schema extends z.ZodType>(
+  schema: Schema,
+  data: unknown,
+): z.output<Schema> {
   const parsed = schema.safeParse(data)
   if (parsed.success) return parsed.data
   throw new UnrecoverableError(describeIssues(parsed.error))
@@ -121,11 +135,15 @@ export function readPayload<Schema extends z.ZodType>(schema: Schema, data: unkn
 type Work = (deps: OrderDeps, data: unknown, run: Run) => Promise<JobResult>
 
 const work: Readonly<Record<Exclude<JobName, 'checkConnection' | 'disconnect'>, Work>> = {
-  submitOrder: (deps, data, run) => submitOrder(deps, readPayload(jobs.submitOrder.schema, data), run),
-  cancelOrder: (deps, data, run) => cancelOrder(deps, readPayload(jobs.cancelOrder.schema, data), run),
+  submitOrder: (deps, data, run) =>
+    submitOrder(deps, readPayload(jobs.submitOrder.schema, data), run),
+  cancelOrder: (deps, data, run) =>
+    cancelOrder(deps, readPayload(jobs.cancelOrder.schema, data), run),
   cancelAll: (deps, data, run) => cancelAll(deps, readPayload(jobs.cancelAll.schema, data), run),
-  replaceOrder: (deps, data, run) => replaceOrder(deps, readPayload(jobs.replaceOrder.schema, data), run),
-  closePosition: (deps, data, run) => closePosition(deps, readPayload(jobs.closePosition.schema, data), run),
+  replaceOrder: (deps, data, run) =>
+    replaceOrder(deps, readPayload(jobs.replaceOrder.schema, data), run),
+  closePosition: (deps, data, run) =>
+    closePosition(deps, readPayload(jobs.closePosition.schema, data), run),
   closeAllPositions: (deps, data, run) =>
     closeAllPositions(deps, readPayload(jobs.closeAllPositions.schema, data), run),
   resolveOrder: (deps, data, run) => attend(deps, readPayload(jobs.resolveOrder.schema, data), run),
@@ -152,7 +170,8 @@ export const orderHandler =
         error instanceof CommandRefusedError ||
         error instanceof ConnectionUnusableError
       if (!isFinal) throw error
-      if (isCommandName(name)) await noteRefusal(deps, name, readPayload(jobs[name].schema, data), error.message)
+      if (isCommandName(name))
+        await noteRefusal(deps, name, readPayload(jobs[name].schema, data), error.message)
       throw new UnrecoverableError(error.message)
     }
   }

@@ -8,8 +8,9 @@ import { factsOf, type OrderDeps } from './deps.ts'
 const HOPS_MAX = 8
 
 /**
- * Reads a broker order, and every order that took its place, into the record. Commands go to the last of them: what we believe to
- * be the head may have been replaced without our hearing of it (CAN-06).
+ * Reads a broker order, and every order that took its place, into the record. Commands go to the
+ * last of them: what we believe to be the head may have been replaced without our hearing of it
+ * (CAN-06).
  * @returns the last; `null` when the broker does not know the first
  * @throws {BrokerError}
  */

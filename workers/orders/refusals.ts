@@ -5,7 +5,12 @@ import { apply, CLASHES_MAX, ContentionError, load } from '../updates/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 
 /** A command of one trade, as its job names it. */
-export type TradeCommand = Readonly<{ userId: string; connectionId: string; tradeId: string; commandId: string }>
+export type TradeCommand = Readonly<{
+  userId: string
+  connectionId: string
+  tradeId: string
+  commandId: string
+}>
 
 const KINDS: Readonly<Record<CommandName, CommandResult['kind']>> = {
   cancelOrder: 'cancel',
@@ -15,8 +20,9 @@ const KINDS: Readonly<Record<CommandName, CommandResult['kind']>> = {
 export const isCommandName = (name: string): name is CommandName => Object.hasOwn(KINDS, name)
 
 /**
- * Notes in the record of a trade that a command of it was refused, so that its caller reads why; in the archive, where the trade has gone
- * there. A command that has a result already keeps it; of a trade that never was, there is no record.
+ * Notes in the record of a trade that a command of it was refused, so that its caller reads why; in
+ * the archive, where the trade has gone there. A command that has a result already keeps it; of a
+ * trade that never was, there is no record.
  */
 export async function noteRefusal(
   deps: OrderDeps,
@@ -25,11 +31,20 @@ export async function noteRefusal(
   message: string,
 ): Promise<void> {
   const at = isoTime(deps.clock.now())
-  const ended = { commandId: command.commandId, kind: KINDS[name], outcome: 'refused', message, at } as const
+  const ended = {
+    commandId: command.commandId,
+    kind: KINDS[name],
+    outcome: 'refused',
+    message,
+    at,
+  } as const
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const { version, slice } = await loadTrade(deps, { ...command, symbol: '' })
     if (slice.order !== null) {
-      const { isArchived } = await apply(deps.applier, factsOf(slice.order), { type: 'command_ended', command: ended })
+      const { isArchived } = await apply(deps.applier, factsOf(slice.order), {
+        type: 'command_ended',
+        command: ended,
+      })
       if (isArchived) continue
       return
     }
@@ -47,16 +62,29 @@ export async function noteRefusal(
  */
 export async function findPast(
   { applier }: OrderDeps,
-  { userId, connectionId, tradeId: orderId }: Pick<TradeCommand, 'userId' | 'connectionId' | 'tradeId'>,
+  {
+    userId,
+    connectionId,
+    tradeId: orderId,
+  }: Pick<TradeCommand, 'userId' | 'connectionId' | 'tradeId'>,
   version: string,
 ): Promise<Order | 'tombstone' | 'none' | 'moved'> {
-  const { version: now, slice, tombstone } = await load(applier, { userId, orderId, connectionId, symbol: '' })
+  const {
+    version: now,
+    slice,
+    tombstone,
+  } = await load(applier, { userId, orderId, connectionId, symbol: '' })
   if (now !== version) return 'moved'
   return slice.order ?? (tombstone === null ? 'none' : 'tombstone')
 }
 
 /** @returns `false` when the state moved meanwhile */
-async function noteInArchive(deps: OrderDeps, order: Order, version: string, ended: EndedCommand): Promise<boolean> {
+async function noteInArchive(
+  deps: OrderDeps,
+  order: Order,
+  version: string,
+  ended: EndedCommand,
+): Promise<boolean> {
   const noted = withEnded(order, ended)
   if (noted === null) return true
   const done = await deps.applier.store.commit(order.userId, {

@@ -37,16 +37,19 @@ import { findPast } from './refusals.ts'
 import { waitForRecovery } from './recovering.ts'
 
 /**
- * Changes an open order, or one exit of it. What was asked for is written into the record first and carried out from there, one at a
- * time and in the order accepted (CAN-08).
+ * Changes an open order, or one exit of it. What was asked for is written into the record first and
+ * carried out from there, one at a time and in the order accepted (CAN-08).
  *
- *   requested --> sent --> the broker has the new order --> the new one takes the place: the order's terms change
- *       |           |                                  +--> it does not: the old one was filled first, or the venue refused
+ *   requested --> sent --> the broker has the new order --> the new one takes the place: the
+ *       |           |                                  |    order's terms change
+ *       |           |                                  +--> it does not: the old one was filled
+ *       |           |                                       first, or the venue refused
  *       |           +--> refused: the order stays as it is, the job fails and says why
  *       +--> overtaken by a cancel, or by the end of the order
  *
- * Until it is known which of the two lives, both may execute (CAN-04). Every replacement has a client order id of its own, a function
- * of trade, leg and number, so that sending it twice is harmless.
+ * Until it is known which of the two lives, both may execute (CAN-04). Every replacement has a
+ * client order id of its own, a function of trade, leg and number, so that sending it twice is
+ * harmless.
  */
 type ReplaceCommand = z.output<typeof replaceOrderSchema>
 
@@ -60,10 +63,19 @@ const REQUEST_MS_MAX = 10_000
 /** How long a replacement waits for a trade or an order that cannot be replaced yet. */
 const PATIENCE_MS = 60_000
 /** Statuses in which the broker replaces nothing (alpaca.md 2.5). */
-const NOT_YET: ReadonlySet<string> = new Set(['accepted', 'pending_new', 'pending_replace', 'accepted_for_bidding'])
+const NOT_YET: ReadonlySet<string> = new Set([
+  'accepted',
+  'pending_new',
+  'pending_replace',
+  'accepted_for_bidding',
+])
 
 /** @throws {CommandRefusedError} saying why the order stays as it is */
-export async function replaceOrder(deps: OrderDeps, command: ReplaceCommand, run: Run): Promise<JobResult> {
+export async function replaceOrder(
+  deps: OrderDeps,
+  command: ReplaceCommand,
+  run: Run,
+): Promise<JobResult> {
   await deps.boundaries.reached('replace.dequeued')
   const { version, slice } = await loadTrade(deps, { ...command, symbol: '' })
   const { order } = slice
@@ -71,7 +83,8 @@ export async function replaceOrder(deps: OrderDeps, command: ReplaceCommand, run
     const past = await findPast(deps, command, version)
     if (past === 'moved') return again(IN_FLIGHT_MS, 'the state has changed in the meantime')
     if (past !== 'none') throw new CommandRefusedError(OVER)
-    if (deps.clock.now() - run.queuedAtMs < PATIENCE_MS) return again(FOLLOW_MS, 'there is no such trade yet')
+    if (deps.clock.now() - run.queuedAtMs < PATIENCE_MS)
+      return again(FOLLOW_MS, 'there is no such trade yet')
     throw new CommandRefusedError(`There is no trade ${command.tradeId} to replace`)
   }
   const waits = dependsOnHolding(order, command) ? await waitForRecovery(deps, command, run) : null
@@ -81,35 +94,54 @@ export async function replaceOrder(deps: OrderDeps, command: ReplaceCommand, run
   return pursueReplace(deps, noted, command.commandId, run)
 }
 
-/** A quantity, and an exit, are judged by what has executed; what was sent already is only followed. */
-const dependsOnHolding = ({ replaces }: Order, { commandId, leg, quantity }: ReplaceCommand): boolean =>
-  (quantity !== null || leg !== 'entry') && !replaces.some((one) => one.commandId === commandId && one.sentAt !== null)
+/**
+ * A quantity, and an exit, are judged by what has executed; what was sent already is only followed.
+ */
+const dependsOnHolding = (
+  { replaces }: Order,
+  { commandId, leg, quantity }: ReplaceCommand,
+): boolean =>
+  (quantity !== null || leg !== 'entry') &&
+  !replaces.some((one) => one.commandId === commandId && one.sentAt !== null)
 
 async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Promise<Order> {
   const { commandId, leg, quantity, limitPrice, stopPrice, trail, timeInForce } = command
   const terms: ReplaceTerms = { quantity, limitPrice, stopPrice, trail, timeInForce }
-  const known = [...order.replaces, ...order.replaceResults].find((one) => one.commandId === commandId)
+  const known = [...order.replaces, ...order.replaceResults].find(
+    (one) => one.commandId === commandId,
+  )
   if (known?.terms !== undefined && !asksForSame({ ...known, terms: known.terms }, leg, terms))
-    throw new CommandRefusedError(`commandId: ${commandId} was already used for something else; use a new commandId`)
+    throw new CommandRefusedError(
+      `commandId: ${commandId} was already used for something else; use a new commandId`,
+    )
   if (known !== undefined) return order
-  const ended = (order.endedCommands ?? []).find((one) => one.kind === 'replace' && one.commandId === commandId)
+  const ended = (order.endedCommands ?? []).find(
+    (one) => one.kind === 'replace' && one.commandId === commandId,
+  )
   const problem = ended === undefined ? problemOf(order, leg, terms) : (ended.message ?? OVER)
   if (problem !== null) throw new CommandRefusedError(problem)
   const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
-  const { slice, isArchived } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request })
+  const { slice, isArchived } = await apply(deps.applier, factsOf(order), {
+    type: 'replace_requested',
+    request,
+  })
   if (isArchived) throw new CommandRefusedError(OVER)
   if (slice.order?.replaces.some((one) => one.commandId === commandId) === true) return slice.order
   throw new CommandRefusedError('The order takes no more replacements. Cancel it and place another')
 }
 
-const asksForSame = (known: Pick<ReplaceRequest, 'leg' | 'terms'>, leg: Leg, terms: ReplaceTerms): boolean =>
-  contentHash({ leg: known.leg, terms: known.terms }) === contentHash({ leg, terms })
+const asksForSame = (
+  known: Pick<ReplaceRequest, 'leg' | 'terms'>,
+  leg: Leg,
+  terms: ReplaceTerms,
+): boolean => contentHash({ leg: known.leg, terms: known.terms }) === contentHash({ leg, terms })
 
 /** What can be said against a replacement from the record alone. */
 function problemOf(order: Order, leg: Leg, terms: ReplaceTerms): string | null {
   const head = standingHeadOf(order, leg)
   if (order.cancel !== null) return 'The order is being canceled'
-  if (order.notional !== null) return 'An order sized in money cannot be replaced. Cancel it and place another'
+  if (order.notional !== null)
+    return 'An order sized in money cannot be replaced. Cancel it and place another'
   if (leg === 'entry' && order.endedAt !== null) return `The order has ended: it is ${order.status}`
   if (leg !== 'entry' && order.orderClass === 'simple') return `leg: a simple order has no ${leg}`
   if (head !== null && isTerminal(head.status) && head.status !== 'replaced')
@@ -120,14 +152,28 @@ function problemOf(order: Order, leg: Leg, terms: ReplaceTerms): string | null {
 }
 
 /** Does what a recorded replacement still needs. @throws {CommandRefusedError} */
-export async function pursueReplace(deps: OrderDeps, order: Order, commandId: string, run: Run): Promise<JobResult> {
+export async function pursueReplace(
+  deps: OrderDeps,
+  order: Order,
+  commandId: string,
+  run: Run,
+): Promise<JobResult> {
   const request = order.replaces.find((one) => one.commandId === commandId)
   if (request === undefined) return conclude(deps, order, commandId, run)
-  if (order.replaces[0] !== request) return again(FOLLOW_MS, 'another replacement of the order is under way')
+  if (order.replaces[0] !== request)
+    return again(FOLLOW_MS, 'another replacement of the order is under way')
   if (request.sentAt === null) {
-    if (order.cancel !== null) return end(deps, order, request, 'overtaken', 'The order is being canceled', run)
+    if (order.cancel !== null)
+      return end(deps, order, request, 'overtaken', 'The order is being canceled', run)
     if (order.endedAt !== null)
-      return end(deps, order, request, 'overtaken', `The order has ended: it is ${order.status}`, run)
+      return end(
+        deps,
+        order,
+        request,
+        'overtaken',
+        `The order has ended: it is ${order.status}`,
+        run,
+      )
     return sendReplace(deps, order, request, run)
   }
   const broker = await deps.brokers.get(order)
@@ -136,7 +182,11 @@ export async function pursueReplace(deps: OrderDeps, order: Order, commandId: st
   const isAbsent = placementOf(followed, request) === undefined
   if (!isAbsent || isSince(deps, request.sentAt, REQUEST_MS_MAX))
     return again(FOLLOW_MS, 'the broker has not shown which order stands')
-  if (followed.cancel !== null || followed.endedAt !== null || msSince(deps, request.requestedAt) > PATIENCE_MS)
+  if (
+    followed.cancel !== null ||
+    followed.endedAt !== null ||
+    msSince(deps, request.requestedAt) > PATIENCE_MS
+  )
     return end(deps, followed, request, 'refused', 'The broker did not take the replacement', run)
   return sendReplace(deps, followed, request, run)
 }
@@ -145,30 +195,53 @@ const isSince = ({ clock }: OrderDeps, at: string, forMs: number): boolean =>
   isWithin(clock.now(), Date.parse(at), forMs)
 const msSince = ({ clock }: OrderDeps, at: string): number => clock.now() - Date.parse(at)
 
-const placementOf = ({ placements }: Order, { leg, replacement }: ReplaceRequest): Placement | undefined =>
+const placementOf = (
+  { placements }: Order,
+  { leg, replacement }: ReplaceRequest,
+): Placement | undefined =>
   placements.find((one) => one.leg === leg && one.replacement === replacement)
 
-const stepOf = ({ leg, replacement }: ReplaceRequest): string => `${LEGS.indexOf(leg)}.${replacement}`
+const stepOf = ({ leg, replacement }: ReplaceRequest): string =>
+  `${LEGS.indexOf(leg)}.${replacement}`
 
-/** Brings to its outcome what was sent, as far as the broker shows one. For whoever needs the whole chain. @throws {BrokerError} */
+/**
+ * Brings to its outcome what was sent, as far as the broker shows one. For whoever needs the whole
+ * chain.
+ * @throws {BrokerError}
+ */
 export async function settleReplace(deps: OrderDeps, order: Order, broker: Broker): Promise<Order> {
   const [request] = order.replaces
   if (request?.sentAt == null) return order
   const followed = await follow(deps, order, request, broker)
   const old = predecessorOf(followed, request)
-  const isLost = placementOf(followed, request) === undefined && !isSince(deps, request.sentAt, REQUEST_MS_MAX)
+  const isLost =
+    placementOf(followed, request) === undefined && !isSince(deps, request.sentAt, REQUEST_MS_MAX)
   // The old one is canceled and not replaced, and the new one never came: there will be none.
   if (!isLost || old?.final == null || old.final.status === 'replaced') return followed
   const ended = endedUpdate(deps, request, 'refused', 'The broker did not take the replacement')
   return (await apply(deps.applier, factsOf(followed), ended)).slice.order ?? followed
 }
 
-/** Reads the new order, and the old one, into the record, unless they have shown themselves; ends what came to nothing. */
-async function follow(deps: OrderDeps, noted: Order, request: ReplaceRequest, broker: Broker): Promise<Order> {
+/**
+ * Reads the new order, and the old one, into the record, unless they have shown themselves; ends
+ * what came to nothing.
+ */
+async function follow(
+  deps: OrderDeps,
+  noted: Order,
+  request: ReplaceRequest,
+  broker: Broker,
+): Promise<Order> {
   let order = noted
-  if (placementOf(order, request) === undefined || !isSince(deps, request.sentAt ?? '', READ_AFTER_MS)) {
-    const seen = await broker.findByClientOrderId(clientOrderIdOf(order.userId, order.id, stepOf(request)))
-    if (seen !== null) order = (await apply(deps.applier, factsOf(order), viewOf(seen))).slice.order ?? order
+  if (
+    placementOf(order, request) === undefined ||
+    !isSince(deps, request.sentAt ?? '', READ_AFTER_MS)
+  ) {
+    const seen = await broker.findByClientOrderId(
+      clientOrderIdOf(order.userId, order.id, stepOf(request)),
+    )
+    if (seen !== null)
+      order = (await apply(deps.applier, factsOf(order), viewOf(seen))).slice.order ?? order
     const old = order.placements.find(
       (one) => one.leg === request.leg && one.brokerOrderId === (seen?.replaces ?? null),
     )
@@ -177,14 +250,24 @@ async function follow(deps: OrderDeps, noted: Order, request: ReplaceRequest, br
     order = (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
   }
   const one = placementOf(order, request)
-  if (one === undefined || one.agreed || !isTerminal(one.status) || order.replaces[0]?.commandId !== request.commandId)
+  if (
+    one === undefined ||
+    one.agreed ||
+    !isTerminal(one.status) ||
+    order.replaces[0]?.commandId !== request.commandId
+  )
     return order
   const message = `The replacement is ${one.status}: the order it was to replace goes on, or had ended before`
   const ended = endedUpdate(deps, request, 'refused', message)
   return (await apply(deps.applier, factsOf(order), ended)).slice.order ?? order
 }
 
-async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceRequest, run: Run): Promise<JobResult> {
+async function sendReplace(
+  deps: OrderDeps,
+  order: Order,
+  request: ReplaceRequest,
+  run: Run,
+): Promise<JobResult> {
   const head = replacedBy(order, request)
   const waitsFor = head === null ? 'the order is on its way to the broker' : notYet(head)
   if (head === null || head.brokerOrderId === null || waitsFor !== null) {
@@ -210,9 +293,16 @@ async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceReques
     )
   const opened = await deps.brokers.find(order)
   const leave = await leaveToReplace(deps, order, request, opened)
-  if (leave.kind === 'later' && msSince(deps, request.requestedAt) < PATIENCE_MS) return again(leave.delayMs, leave.why)
+  if (leave.kind === 'later' && msSince(deps, request.requestedAt) < PATIENCE_MS)
+    return again(leave.delayMs, leave.why)
   if (leave.kind !== 'given')
-    return refuse(deps, order, request, leave.kind === 'refused' ? leave.message : `It was not sent: ${leave.why}`, run)
+    return refuse(
+      deps,
+      order,
+      request,
+      leave.kind === 'refused' ? leave.message : `It was not sent: ${leave.why}`,
+      run,
+    )
   await deps.boundaries.reached('replace.sending')
   run.assertHeld()
   const outcome = await opened.broker.replace({
@@ -222,7 +312,10 @@ async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceReques
     isBudgeted: true,
   })
   await deps.boundaries.reached('replace.answered')
-  deps.log.info({ tradeId: order.id, commandId: request.commandId, outcome: outcome.kind }, 'replace.answered')
+  deps.log.info(
+    { tradeId: order.id, commandId: request.commandId, outcome: outcome.kind },
+    'replace.answered',
+  )
   const result = await record(
     deps,
     order,
@@ -234,7 +327,10 @@ async function sendReplace(deps: OrderDeps, order: Order, request: ReplaceReques
   return result
 }
 
-/** What was sent before may have arrived: then no refusal of ours ends the request, but the time in which it shows itself. */
+/**
+ * What was sent before may have arrived: then no refusal of ours ends the request, but the time in
+ * which it shows itself.
+ */
 async function refuse(
   deps: OrderDeps,
   order: Order,
@@ -242,7 +338,8 @@ async function refuse(
   message: string,
   run: Run,
 ): Promise<JobResult> {
-  if (request.sentAt !== null && msSince(deps, request.requestedAt) < PATIENCE_MS) return again(FOLLOW_MS, message)
+  if (request.sentAt !== null && msSince(deps, request.requestedAt) < PATIENCE_MS)
+    return again(FOLLOW_MS, message)
   return end(deps, order, request, 'refused', message, run)
 }
 
@@ -255,17 +352,28 @@ async function record(
   deps: OrderDeps,
   order: Order,
   request: ReplaceRequest,
-  { replaced, broker, outcome }: Readonly<{ replaced: string; broker: Broker; outcome: ReplaceOutcome }>,
+  {
+    replaced,
+    broker,
+    outcome,
+  }: Readonly<{ replaced: string; broker: Broker; outcome: ReplaceOutcome }>,
   run: Run,
 ): Promise<JobResult> {
   switch (outcome.kind) {
     case 'accepted':
       await apply(deps.applier, factsOf(order), viewOf(outcome.order))
-      return again(FOLLOW_MS, 'the broker has taken the replacement, and not shown yet which order stands')
+      return again(
+        FOLLOW_MS,
+        'the broker has taken the replacement, and not shown yet which order stands',
+      )
     case 'refused': {
       // It says only that it is not replaceable now: the order itself says why.
       const seen = await readAgain(deps, order, replaced, broker)
-      if (seen !== null && NOT_YET.has(seen.status) && msSince(deps, request.requestedAt) < PATIENCE_MS)
+      if (
+        seen !== null &&
+        NOT_YET.has(seen.status) &&
+        msSince(deps, request.requestedAt) < PATIENCE_MS
+      )
         return again(FOLLOW_MS, outcome.message)
       return end(deps, order, request, 'refused', outcome.message, run)
     }
@@ -273,7 +381,10 @@ async function record(
     case 'not_sent':
       // Whether an earlier request of it has arrived is not known by this.
       if (request.sentAt === null)
-        await apply(deps.applier, factsOf(order), { type: 'replace_not_sent', commandId: request.commandId })
+        await apply(deps.applier, factsOf(order), {
+          type: 'replace_not_sent',
+          commandId: request.commandId,
+        })
       return again(outcome.retryAfterMs ?? READ_AFTER_MS, 'the replacement was not sent')
     case 'duplicate':
     case 'unknown':
@@ -303,7 +414,10 @@ async function end(
   return conclude(deps, slice.order ?? order, request.commandId, run)
 }
 
-/** With what the replaced orders have executed: only the broker knows all of it, and the newest order is sized by that. */
+/**
+ * With what the replaced orders have executed: only the broker knows all of it, and the newest
+ * order is sized by that.
+ */
 async function withOldRead(deps: OrderDeps, order: Order): Promise<Order> {
   const ids = unendedBeforeHead(order).flatMap(({ brokerOrderId }) => brokerOrderId ?? [])
   if (ids.length === 0) return order
@@ -318,10 +432,16 @@ function unendedBeforeHead(order: Order): Placement[] {
 }
 
 /**
- * The request has its outcome. What took place is checked for its size (CAN-05), by the job of the replacement; where that job is gone,
- * by whoever attends to the order. A correction that was refused leaves the size as it is: that is judged here as well.
+ * The request has its outcome. What took place is checked for its size (CAN-05), by the job of the
+ * replacement; where that job is gone, by whoever attends to the order. A correction that was
+ * refused leaves the size as it is: that is judged here as well.
  */
-async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: Run): Promise<JobResult> {
+async function conclude(
+  deps: OrderDeps,
+  noted: Order,
+  commandId: string,
+  run: Run,
+): Promise<JobResult> {
   const result = noted.replaceResults.find((one) => one.commandId === commandId)
   if (result === undefined) return DONE
   if (result.outcome !== 'replaced' && !isCorrection(result))
@@ -330,19 +450,32 @@ async function conclude(deps: OrderDeps, noted: Order, commandId: string, run: R
   const order = await withOldRead(deps, noted)
   const head = headOf(order, 'entry')
   if (head === null || order.cancel !== null || isTerminal(head.status)) return DONE
-  // What the replaced orders have executed is not booked yet: the new one would be sized as if that were still to come.
+  // What the replaced orders have executed is not booked yet: the new one would be sized as if that
+  // were still to come.
   if (hasGap(order) || unendedBefore(order, head).length > 0)
     return again(READ_AFTER_MS, 'executions of the replaced order are not booked yet')
   return correctSize(deps, order, head, run)
 }
 
 /**
- * Corrects a wrong size once: corrections would race fills for as long as there are any. Where that was not enough, a remainder that is
- * too small stands, and the order is for as much as that from then on; one that could execute more than was asked for is canceled.
+ * Corrects a wrong size once: corrections would race fills for as long as there are any. Where that
+ * was not enough, a remainder that is too small stands, and the order is for as much as that from
+ * then on; one that could execute more than was asked for is canceled.
  */
-async function correctSize(deps: OrderDeps, order: Order, head: Placement, run: Run): Promise<JobResult> {
+async function correctSize(
+  deps: OrderDeps,
+  order: Order,
+  head: Placement,
+  run: Run,
+): Promise<JobResult> {
   const right = rightSizeOf(order, head)
-  if (right === null || head.quantity === null || head.quantity === right || order.replaces.length > 0) return DONE
+  if (
+    right === null ||
+    head.quantity === null ||
+    head.quantity === right ||
+    order.replaces.length > 0
+  )
+    return DONE
   const sizes = { tradeId: order.id, right, shown: head.quantity }
   if (!isPositive(right)) {
     deps.log.warn(sizes, 'replace.wrong_size')
@@ -353,21 +486,47 @@ async function correctSize(deps: OrderDeps, order: Order, head: Placement, run: 
     deps.log.error(sizes, 'replace.size_not_corrected')
     if (cmp(head.quantity, right) > 0)
       return cancelBySystem(deps, order, 'A replacement could not be given its right size', run)
-    await apply(deps.applier, factsOf(order), { type: 'size_stands', at: isoTime(deps.clock.now()) })
+    await apply(deps.applier, factsOf(order), {
+      type: 'size_stands',
+      at: isoTime(deps.clock.now()),
+    })
     return DONE
   }
   deps.log.warn(sizes, 'replace.wrong_size')
   const terms: ReplaceTerms = { ...UNCHANGED, quantity: order.quantity }
-  const asked = { commandId: fix, leg: 'entry', terms, requestedAt: isoTime(deps.clock.now()) } as const
-  const { slice } = await apply(deps.applier, factsOf(order), { type: 'replace_requested', request: asked })
+  const asked = {
+    commandId: fix,
+    leg: 'entry',
+    terms,
+    requestedAt: isoTime(deps.clock.now()),
+  } as const
+  const { slice } = await apply(deps.applier, factsOf(order), {
+    type: 'replace_requested',
+    request: asked,
+  })
   return slice.order === null ? DONE : pursueReplace(deps, slice.order, fix, run)
 }
 
-const UNCHANGED: ReplaceTerms = { quantity: null, limitPrice: null, stopPrice: null, trail: null, timeInForce: null }
+const UNCHANGED: ReplaceTerms = {
+  quantity: null,
+  limitPrice: null,
+  stopPrice: null,
+  trail: null,
+  timeInForce: null,
+}
 
-/** Whether the size was corrected already since somebody asked for a replacement, or cannot be: the order takes no more of them. */
+/**
+ * Whether the size was corrected already since somebody asked for a replacement, or cannot be: the
+ * order takes no more of them.
+ */
 function isCorrected({ replaceResults }: Order, fix: string): boolean {
-  if (replaceResults.length >= REPLACES_MAX || replaceResults.some(({ commandId }) => commandId === fix)) return true
-  const last = replaceResults.filter(({ leg }) => leg === 'entry').toSorted((a, b) => b.replacement - a.replacement)[0]
+  if (
+    replaceResults.length >= REPLACES_MAX ||
+    replaceResults.some(({ commandId }) => commandId === fix)
+  )
+    return true
+  const last = replaceResults
+    .filter(({ leg }) => leg === 'entry')
+    .toSorted((a, b) => b.replacement - a.replacement)[0]
   return last !== undefined && isCorrection(last)
 }

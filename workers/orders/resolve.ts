@@ -12,7 +12,14 @@ import {
 import { InvariantError, isoTime, isWithin } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
 import { type Broker, type Opened, UnverifiedError } from '../broker/index.ts'
-import { apply, applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
+import {
+  apply,
+  applyWith,
+  type Decision,
+  FencedError,
+  type Taken,
+  takeWith,
+} from '../updates/index.ts'
 import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission, REQUEST_MS_MAX } from './adopt.ts'
 import {
   disconnected,
@@ -38,10 +45,11 @@ import { nothingToClose, promised, sizedFor } from './sizing.ts'
  *   a request may have arrived                  --> look its id up --> found: adopt
  *                                                   --> absent, fresh: send again under the same id
  *                                                   --> absent, not fresh: keep looking; never send
- *                                                   --> absent from a complete list, a quarter of an hour after: close it
+ *                          --> absent from a complete list, a quarter of an hour after: close it
  *
- * The broker's ids stay taken, so that sending again can only meet the first request; but whether they stay taken for ever is not
- * known, and so an order is sent again only while it is fresh (SUB-04, SUB-05).
+ * The broker's ids stay taken, so that sending again can only meet the first request; but whether
+ * they stay taken for ever is not known, and so an order is sent again only while it is fresh
+ * (SUB-04, SUB-05).
  */
 
 /** An intent may be sent again for this long after its claim. */
@@ -54,8 +62,15 @@ const LOOK_AGAIN_MS = 30_000
 /** Absence from a complete list counts this long after the last request (SUB-05). */
 export const NOT_RECEIVED_MS = 15 * 60_000
 
-/** @param size asked before a parked order is sent, for one that is sized by the broker's own figure */
-export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size | null = null): Promise<JobResult> {
+/**
+ * @param size asked before a parked order is sent, for one that is sized by the broker's own figure
+ */
+export async function takeUp(
+  deps: OrderDeps,
+  order: Order,
+  run: Run,
+  size: Size | null = null,
+): Promise<JobResult> {
   await deps.boundaries.reached('resolve.dequeued')
   const nowMs = deps.clock.now()
   if (isUnderWay(order, nowMs)) return again(UNDER_WAY_MS, 'a request may be under way')
@@ -73,7 +88,9 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
     // What may have arrived keeps its size.
     const sized = size === null || order.unknownSince !== null ? null : await size(broker)
     const sent =
-      sized === null || 'quantity' in sized ? await sendAgain(deps, order, opened, run, sized?.quantity ?? null) : sized
+      sized === null || 'quantity' in sized
+        ? await sendAgain(deps, order, opened, run, sized?.quantity ?? null)
+        : sized
     if ('kind' in sent) return sent
     denial = sent
   }
@@ -93,7 +110,10 @@ export async function takeUp(deps: OrderDeps, order: Order, run: Run, size: Size
 /** Pause before a parked order looks again whether its credentials are verified. */
 const UNVERIFIED_MS = 2_000
 
-/** The broker cannot be asked. What was never sent, as far as the record is believed, may end all the same. */
+/**
+ * The broker cannot be asked. What was never sent, as far as the record is believed, may end all
+ * the same.
+ */
 async function parkUnverified(
   deps: OrderDeps,
   order: Order,
@@ -107,21 +127,34 @@ async function parkUnverified(
 }
 
 /**
- * Ends a parked order that the broker does not show. The store may have lost the record of its last request (RDQ-04): then the order is
- * in doubt, and is looked up once more when that request is over.
+ * Ends a parked order that the broker does not show. The store may have lost the record of its last
+ * request (RDQ-04): then the order is in doubt, and is looked up once more when that request is
+ * over.
  */
-async function endParked(deps: OrderDeps, order: Order, denial: OrderDenial | null): Promise<JobResult> {
+async function endParked(
+  deps: OrderDeps,
+  order: Order,
+  denial: OrderDenial | null,
+): Promise<JobResult> {
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)
   const doubtedSince = order.unknownSince ?? (deps.mayHaveLost() ? at : null)
   if (doubtedSince === null || !isWithin(nowMs, Date.parse(doubtedSince), REQUEST_MS_MAX))
     return closeUnsent(deps, order, denial)
-  if (order.unknownSince === null) await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
+  if (order.unknownSince === null)
+    await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
   return again(REQUEST_MS_MAX, 'a request whose record the store lost may be under way')
 }
 
-async function repeatOrWatch(deps: OrderDeps, order: Order, opened: Opened, run: Run): Promise<JobResult> {
-  const sent = isFresh(order, deps.clock.now()) ? await sendAgain(deps, order, opened, run, null) : null
+async function repeatOrWatch(
+  deps: OrderDeps,
+  order: Order,
+  opened: Opened,
+  run: Run,
+): Promise<JobResult> {
+  const sent = isFresh(order, deps.clock.now())
+    ? await sendAgain(deps, order, opened, run, null)
+    : null
   return sent !== null && 'kind' in sent ? sent : watch(deps, order, opened.broker, run)
 }
 
@@ -133,14 +166,23 @@ const isUnderWay = ({ attemptedAt, attemptEndedAt }: Order, nowMs: number): bool
   (attemptEndedAt === null || attemptEndedAt < attemptedAt) &&
   isWithin(nowMs, Date.parse(attemptedAt), REQUEST_MS_MAX)
 
-/** A claim that lies ahead is of an unknown age, since the time has stepped back: its order is not sent again. */
+/**
+ * A claim that lies ahead is of an unknown age, since the time has stepped back: its order is not
+ * sent again.
+ */
 function isFresh({ cancel, claimedAt, ...order }: Order, nowMs: number): boolean {
   const ageMs = nowMs - Date.parse(claimedAt ?? '')
-  return cancel === null && !isPast(order, nowMs) && ageMs >= -SHARED_TIME_MS && ageMs <= RESEND_MS_MAX
+  return (
+    cancel === null && !isPast(order, nowMs) && ageMs >= -SHARED_TIME_MS && ageMs <= RESEND_MS_MAX
+  )
 }
 
 /** Why an order of which nothing was sent must not be sent any more. */
-async function lateness(deps: OrderDeps, order: Order, { queuedAtMs }: Run): Promise<OrderDenial | null> {
+async function lateness(
+  deps: OrderDeps,
+  order: Order,
+  { queuedAtMs }: Run,
+): Promise<OrderDenial | null> {
   const nowMs = deps.clock.now()
   if (isPast(order, nowMs)) return EXPIRED
   const isLate =
@@ -150,12 +192,18 @@ async function lateness(deps: OrderDeps, order: Order, { queuedAtMs }: Run): Pro
 }
 
 /**
- * Ends an order of which nothing is at the broker, after that has been looked at as well, unless another run has begun to send it: by
- * the cancel that waits for it, else as it was refused before, else by `denial`.
+ * Ends an order of which nothing is at the broker, after that has been looked at as well, unless
+ * another run has begun to send it: by the cancel that waits for it, else as it was refused before,
+ * else by `denial`.
  */
-async function closeUnsent(deps: OrderDeps, seen: Order, denial: OrderDenial | null): Promise<JobResult> {
+async function closeUnsent(
+  deps: OrderDeps,
+  seen: Order,
+  denial: OrderDenial | null,
+): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
-  const denied: OrderUpdate = denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at }
+  const denied: OrderUpdate =
+    denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at }
   const refused = seen.doubtedRefusal === undefined ? denied : { ...seen.doubtedRefusal, at }
   const update: OrderUpdate = seen.cancel === null ? refused : { type: 'withdrawn', at }
   await applyWith(deps.applier, factsOf(seen), ({ slice: { order } }) =>
@@ -165,8 +213,8 @@ async function closeUnsent(deps: OrderDeps, seen: Order, denial: OrderDenial | n
 }
 
 /**
- * Claims the trade anew and sends it, unless something has happened to it in the meantime. It is judged as if it were new; only what may
- * be at the broker already keeps its size.
+ * Claims the trade anew and sends it, unless something has happened to it in the meantime. It is
+ * judged as if it were new; only what may be at the broker already keeps its size.
  * @param quantity what a close is sized at now; `null`: as it was
  * @returns a denial: it may not be sent, and whether it was before is not known from this
  */
@@ -190,7 +238,8 @@ async function sendAgain(
     const taken = await takeWith(deps.applier, landingOf(seen), symbol, decide, known)
     return await onTakenAgain(deps, seen, taken, found.resent, opened, run)
   } catch (error) {
-    if (error instanceof FencedError) return leaveOrRepeat(deps, { userId, connectionId, tradeId, symbol })
+    if (error instanceof FencedError)
+      return leaveOrRepeat(deps, { userId, connectionId, tradeId, symbol })
     throw error
   }
 }
@@ -214,7 +263,8 @@ async function resendOf(
 ): Promise<Resent | 'stale' | null> {
   const { connectionId, id: tradeId, attemptedAt } = seen
   const { order } = now.slice
-  if (order?.status !== 'submitting' || order.attemptedAt !== attemptedAt || order.cancel !== null) return null
+  if (order?.status !== 'submitting' || order.attemptedAt !== attemptedAt || order.cancel !== null)
+    return null
   const asked = intentOf(quantity === null ? seen : { ...seen, quantity })
   const facts = await deps.risk.judge(asked, now, broker)
   if (facts === 'stale') return facts
@@ -239,10 +289,17 @@ async function resendOf(
     first: false,
   } as const
   const at = isoTime(facts.nowMs)
-  // What was sent before, and was not seen to fail, may have arrived: from here on no refusal proves anything.
+  // What was sent before, and was not seen to fail, may have arrived: from here on no refusal
+  // proves anything.
   const doubt: OrderUpdate[] = isParked ? [] : [{ type: 'outcome_unknown', at }]
   const anew = closes && isParked ? sized.intent.quantity : null
-  return { fence, updates: [...doubt, { type: 'attempted', quantity: anew, at }], intent: sized.intent, closes, denial }
+  return {
+    fence,
+    updates: [...doubt, { type: 'attempted', quantity: anew, at }],
+    intent: sized.intent,
+    closes,
+    denial,
+  }
 }
 
 async function onTakenAgain(
@@ -256,12 +313,17 @@ async function onTakenAgain(
   switch (taken.kind) {
     case 'taken': {
       const { applied, claim, globalHalt } = taken
-      if (resent === null) throw new InvariantError('a trade was taken that nobody had decided to send')
+      if (resent === null)
+        throw new InvariantError('a trade was taken that nobody had decided to send')
       const { intent, closes, fence } = resent
       const askedAt = seen.askedAt ?? isoTime(run.queuedAtMs)
       const wanted = { intent, hash: seen.parametersHash ?? '', closes, askedAt }
       await deps.boundaries.reached('submit.claimed')
-      return await send(deps, { wanted, broker, applied, claim, globalHalt, exposure: fence.exposure }, run)
+      return await send(
+        deps,
+        { wanted, broker, applied, claim, globalHalt, exposure: fence.exposure },
+        run,
+      )
     }
     case 'left':
       return resent?.denial ?? again(UNDER_WAY_MS, 'another run has it in hand')
@@ -283,11 +345,13 @@ async function onTakenAgain(
 async function watch(deps: OrderDeps, order: Order, broker: Broker, run: Run): Promise<JobResult> {
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)
-  if (order.unknownSince === null) await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
+  if (order.unknownSince === null)
+    await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
   const clientOrderId = clientOrderIdOf(order.userId, order.id)
   deps.log.error({ clientOrderId, unknownSince: order.unknownSince }, 'submit.unresolved')
   const quietMs = nowMs - Date.parse(lastRequestEnd(order))
-  if (quietMs < NOT_RECEIVED_MS) return again(LOOK_AGAIN_MS, 'not found at the broker, and too old to be sent again')
+  if (quietMs < NOT_RECEIVED_MS)
+    return again(LOOK_AGAIN_MS, 'not found at the broker, and too old to be sent again')
   const since = isoTime(Date.parse(order.claimedAt ?? at) - CLOCK_SKEW_MS)
   const listed = await lookUp(async () => {
     const orders = await broker.listOrders({ status: 'all', since })

@@ -15,11 +15,15 @@ import type { Broker } from '../broker/index.ts'
 import type { MarketHours } from '../updates/index.ts'
 import { LatestPrices } from './prices.ts'
 
-/** Gathers what an order is judged by, and no more: without limits, for what cannot reduce a position nothing is read. */
+/**
+ * Gathers what an order is judged by, and no more: without limits, for what cannot reduce a
+ * position nothing is read.
+ */
 export interface RiskDesk {
   /**
    * @returns `stale`: what was loaded is of another version than the user's orders; load it anew
-   * @throws {HeldBackError} a price has to be looked up, and the request budget of the account is spent
+   * @throws {HeldBackError} a price has to be looked up, and the request budget of the account is
+   *   spent
    */
   judge(intent: OrderIntent, loaded: LoadedSlice, broker: Broker): Promise<RiskFacts | 'stale'>
 }
@@ -30,7 +34,9 @@ const QUOTE_AGE_MS_MAX = 15_000
 /** @param limitsOf of the user and of the connection, from memory */
 export function createRiskDesk(
   limitsOf: (order: Pick<OrderIntent, 'userId' | 'connectionId'>) => Promise<RiskFacts['limits']>,
-  snapshot: (userId: string) => Promise<Pick<UserSnapshot, 'version' | 'orders' | 'positions' | 'accounts'>>,
+  snapshot: (
+    userId: string,
+  ) => Promise<Pick<UserSnapshot, 'version' | 'orders' | 'positions' | 'accounts'>>,
   quotes: Pick<Quotes, 'last'>,
   hours: Pick<MarketHours, 'standing'>,
   clock: Clock,
@@ -58,14 +64,21 @@ export function createRiskDesk(
 
 function freshQuote(quote: Quote | undefined, nowMs: number): RiskQuote | null {
   // A time that is yet to come is no proof either: some clock is wrong.
-  if (quote === undefined || Math.abs(nowMs - Date.parse(quote.timestamp)) > QUOTE_AGE_MS_MAX) return null
+  if (quote === undefined || Math.abs(nowMs - Date.parse(quote.timestamp)) > QUOTE_AGE_MS_MAX)
+    return null
   return riskQuoteOf(quote)
 }
 
 /** How an order that adds to a position is counted; `null`: nothing limits how many there are. */
 export function paceOf({ limits, nowMs }: RiskFacts): Pace | null {
-  const pace = { day: tradingDayOf(nowMs), user: paceMaxOf(limits.user), connection: paceMaxOf(limits.connection) }
-  const isLimited = [pace.user, pace.connection].some(({ minute, day }) => minute !== null || day !== null)
+  const pace = {
+    day: tradingDayOf(nowMs),
+    user: paceMaxOf(limits.user),
+    connection: paceMaxOf(limits.connection),
+  }
+  const isLimited = [pace.user, pace.connection].some(
+    ({ minute, day }) => minute !== null || day !== null,
+  )
   return isLimited ? pace : null
 }
 

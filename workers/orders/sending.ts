@@ -1,9 +1,23 @@
-import { type BrokerOrder, clientOrderIdOf, type Exposure, type Order, type OrderUpdate, type Refusal } from '#domain'
+import {
+  type BrokerOrder,
+  clientOrderIdOf,
+  type Exposure,
+  type Order,
+  type OrderUpdate,
+  type Refusal,
+} from '#domain'
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import { type Broker, type SubmitOutcome } from '../broker/index.ts'
 import { type Applied, apply, FencedError } from '../updates/index.ts'
-import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, REQUEST_MS_MAX, viewOf } from './adopt.ts'
+import {
+  adopt,
+  adoptOrder,
+  lookUpSubmission,
+  NOT_RECORDED_MS,
+  REQUEST_MS_MAX,
+  viewOf,
+} from './adopt.ts'
 import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
 import type { OrderDeps, Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
@@ -21,14 +35,22 @@ export type Sending = Readonly<{
 
 /** An unknown outcome is looked up after this. */
 const LOOK_UP_MS = 500
-/** A refusal, ours or the broker's, that proves nothing, since an earlier request may have arrived: each further try costs requests. */
+/**
+ * A refusal, ours or the broker's, that proves nothing, since an earlier request may have arrived:
+ * each further try costs requests.
+ */
 const REFUSED_AGAIN_MS = 10_000
-/** A close that the broker refuses for its quantity reads the position again after this (POS-07). */
+/**
+ * A close that the broker refuses for its quantity reads the position again after this (POS-07).
+ */
 const SIZE_AGAIN_MS = 1_000
 /** A rate limit that does not say until when. */
 const RATE_LIMITED_MS = 5_000
 
-/** One request to place the order, and what came of it. Everything that forbids it is looked at once more, right before. */
+/**
+ * One request to place the order, and what came of it. Everything that forbids it is looked at once
+ * more, right before.
+ */
 export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise<JobResult> {
   const { wanted, broker, globalHalt, exposure } = sending
   const { intent, closes } = wanted
@@ -41,20 +63,30 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
   const outcome = await broker.submit({ intent, clientOrderId, closes, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
   // An accepted order is told by its event; a line for each would cost more than the event.
-  deps.log[outcome.kind === 'accepted' ? 'debug' : 'info']({ clientOrderId, outcome: outcome.kind }, 'submit.answered')
+  deps.log[outcome.kind === 'accepted' ? 'debug' : 'info'](
+    { clientOrderId, outcome: outcome.kind },
+    'submit.answered',
+  )
   const result = await record(deps, sending, outcome, run)
   await deps.boundaries.reached('submit.recorded')
   return result
 }
 
 /** Ends the trade unsent, where that is sure. */
-async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenial, run: Run): Promise<JobResult> {
+async function denyClaimed(
+  deps: OrderDeps,
+  sending: Sending,
+  denial: OrderDenial,
+  run: Run,
+): Promise<JobResult> {
   const { order } = sending.applied.slice
   // An earlier request may have arrived: then nothing is proved by not sending another.
-  if (order === null || order.unknownSince !== null) return remainUnknown(deps, sending, denial.message)
+  if (order === null || order.unknownSince !== null)
+    return remainUnknown(deps, sending, denial.message)
   // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
   const seen = deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
-  if (seen?.kind === 'found') return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
+  if (seen?.kind === 'found')
+    return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
   const at = isoTime(deps.clock.now())
   if (seen?.kind === 'failed') {
     // Not as one of which nothing was sent: whoever takes it up looks for it before anything else.
@@ -67,13 +99,20 @@ async function denyClaimed(deps: OrderDeps, sending: Sending, denial: OrderDenia
 }
 
 /**
- * Ends the trade as refused. So shortly after a loss, an earlier request may be on its way, or not be shown yet (RDQ-04): then the order
- * is looked up once more when that is over, by whoever takes it up.
+ * Ends the trade as refused. So shortly after a loss, an earlier request may be on its way, or not
+ * be shown yet (RDQ-04): then the order is looked up once more when that is over, by whoever takes
+ * it up.
  */
 async function endRefused(deps: OrderDeps, sending: Sending, refusal: Refusal): Promise<JobResult> {
   const isDoubted = deps.mayHaveJustLost()
-  await write(deps, sending, isDoubted ? { type: 'refusal_doubted', refusal, at: refusal.at } : refusal)
-  return isDoubted ? again(REQUEST_MS_MAX, 'refused, and a request whose record the store lost may be under way') : DONE
+  await write(
+    deps,
+    sending,
+    isDoubted ? { type: 'refusal_doubted', refusal, at: refusal.at } : refusal,
+  )
+  return isDoubted
+    ? again(REQUEST_MS_MAX, 'refused, and a request whose record the store lost may be under way')
+    : DONE
 }
 
 /** @param why no further request was made or taken, which says nothing of an earlier one */
@@ -82,7 +121,12 @@ async function remainUnknown(deps: OrderDeps, sending: Sending, why: string): Pr
   return again(REFUSED_AGAIN_MS, `${why}, and an earlier request may have arrived`)
 }
 
-async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome, run: Run): Promise<JobResult> {
+async function record(
+  deps: OrderDeps,
+  sending: Sending,
+  outcome: SubmitOutcome,
+  run: Run,
+): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const { wanted, applied } = sending
   const { order } = applied.slice
@@ -93,7 +137,8 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome,
       return adoptDuplicate(deps, sending, run)
     case 'refused': {
       // A refusal of this request says nothing of an earlier one that may have arrived.
-      if (order?.unknownSince != null) return remainUnknown(deps, sending, `refused now (${outcome.message})`)
+      if (order?.unknownSince != null)
+        return remainUnknown(deps, sending, `refused now (${outcome.message})`)
       const { code, brokerCode, message } = outcome
       if (wanted.closes && code === 'INSUFFICIENT_QUANTITY') {
         if (order?.attemptEndedAt == null) {
@@ -108,7 +153,8 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome,
     case 'not_sent': {
       await write(deps, sending, { type: 'not_sent', at })
       const why = outcome.kind === 'not_sent' ? outcome.why : 'rate limited'
-      if (outcome.kind === 'not_sent' && order?.unknownSince == null) await deps.parked.note(wanted.intent, why)
+      if (outcome.kind === 'not_sent' && order?.unknownSince == null)
+        await deps.parked.note(wanted.intent, why)
       return again(outcome.retryAfterMs ?? RATE_LIMITED_MS, why)
     }
     case 'unknown':
@@ -118,8 +164,9 @@ async function record(deps: OrderDeps, sending: Sending, outcome: SubmitOutcome,
 }
 
 /**
- * The broker refused the request. Where the store may have lost an earlier one (RDQ-04), that one may have been accepted: the broker is
- * asked; and what it does not show proves nothing of a job that ran before.
+ * The broker refused the request. Where the store may have lost an earlier one (RDQ-04), that one
+ * may have been accepted: the broker is asked; and what it does not show proves nothing of a job
+ * that ran before.
  */
 async function refuse(
   deps: OrderDeps,
@@ -128,7 +175,8 @@ async function refuse(
   run: Run,
 ): Promise<JobResult> {
   const { order } = sending.applied.slice
-  const seen = order !== null && deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
+  const seen =
+    order !== null && deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
   if (order !== null && seen?.kind === 'found')
     return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
   if (seen?.kind === 'failed' || (seen !== null && run.isRepeat !== false))
@@ -137,13 +185,20 @@ async function refuse(
 }
 
 /** The order is ours, however the answer tells it. It is done only once the record shows it. */
-async function recordAccepted(deps: OrderDeps, sending: Sending, accepted: BrokerOrder): Promise<JobResult> {
+async function recordAccepted(
+  deps: OrderDeps,
+  sending: Sending,
+  accepted: BrokerOrder,
+): Promise<JobResult> {
   const { status } = await write(deps, sending, { ...viewOf(accepted), isAnswer: true })
   if (status !== 'submitting') return DONE
   const { clientOrderId, brokerOrderId } = accepted
   deps.log.error({ clientOrderId, brokerOrderId }, 'submit.answer_not_recorded')
   await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
-  return again(NOT_RECORDED_MS, 'the broker accepted the order, and the answer could not be recorded')
+  return again(
+    NOT_RECORDED_MS,
+    'the broker accepted the order, and the answer could not be recorded',
+  )
 }
 
 /** The id is taken: an earlier request was accepted, or somebody else has our id. */

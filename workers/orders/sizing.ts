@@ -2,19 +2,26 @@ import { isZero, min, opposes, type OrderIntent, reducibleOf, type RiskFacts } f
 import type { OrderDenial } from './denials.ts'
 import type { Wanted } from './deps.ts'
 
-/** An order as it is to be sent; `denial`: nothing is left of it. `waits`: orders that are being canceled leave more of it. */
+/**
+ * An order as it is to be sent; `denial`: nothing is left of it. `waits`: orders that are being
+ * canceled leave more of it.
+ */
 export type Sized = Readonly<{ intent: OrderIntent; denial: OrderDenial | null; waits: boolean }>
 
 /**
- * A close takes no more than what nothing else closes already, by the version that it is sent from: so that two closes at once do not
- * open the other side. Any other order stays as it was asked for.
+ * A close takes no more than what nothing else closes already, by the version that it is sent from:
+ * so that two closes at once do not open the other side. Any other order stays as it was asked for.
  */
-export function sizedFor({ intent, closes }: Pick<Wanted, 'intent' | 'closes'>, facts: RiskFacts): Sized {
+export function sizedFor(
+  { intent, closes }: Pick<Wanted, 'intent' | 'closes'>,
+  facts: RiskFacts,
+): Sized {
   const asIs = { intent, denial: null, waits: false }
   if (!closes || intent.quantity === null) return asIs
   const { side, symbol, tradeId } = intent
   const { position, orders } = facts
-  if (!opposes(side, position)) return { ...asIs, denial: nothingToClose(`There is no position in ${symbol}`) }
+  if (!opposes(side, position))
+    return { ...asIs, denial: nothingToClose(`There is no position in ${symbol}`) }
   const reducible = reducibleOf(position, orders, tradeId)
   const quantity = min(intent.quantity, reducible)
   const standing = orders.filter(({ cancel }) => cancel === null)
@@ -25,6 +32,9 @@ export function sizedFor({ intent, closes }: Pick<Wanted, 'intent' | 'closes'>, 
   }
 }
 
-export const nothingToClose = (message: string): OrderDenial => ({ code: 'NOTHING_TO_CLOSE', message })
+export const nothingToClose = (message: string): OrderDenial => ({
+  code: 'NOTHING_TO_CLOSE',
+  message,
+})
 export const promised = (symbol: string): string =>
   `All of the position in ${symbol} is promised to open orders. Cancel them first`

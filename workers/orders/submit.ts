@@ -14,7 +14,12 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
-import { type Broker, ConnectionUnusableError, type Opened, UnverifiedError } from '../broker/index.ts'
+import {
+  type Broker,
+  ConnectionUnusableError,
+  type Opened,
+  UnverifiedError,
+} from '../broker/index.ts'
 import { applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
 import { REQUEST_MS_MAX } from './adopt.ts'
 import {
@@ -43,27 +48,41 @@ import { sizedFor } from './sizing.ts'
  *     |        denied: halted, a limit, too late, canceled already           |        |
  *     there already --> see resolve.ts  <------------------------------------+--------+
  *
- * One round trip loads what is not remembered, one commit claims, one commit records the answer. Kept true: nothing is sent before
- * the claim is written, nor by anybody but the holder of the latest claim; the client order id is a function of user and trade, so
- * that even two POSTs make one order; only the broker's definitive answer rejects (P1, P2).
+ * One round trip loads what is not remembered, one commit claims, one commit records the answer.
+ * Kept true: nothing is sent before the claim is written, nor by anybody but the holder of the
+ * latest claim; the client order id is a function of user and trade, so that even two POSTs make
+ * one order; only the broker's definitive answer rejects (P1, P2).
  */
 
 /** A submission that finds another run at work looks again after this. */
 const IN_HAND_MS = 1_000
-/** Pause before a submission looks again whether the account has been read, or its credentials verified. */
+/**
+ * Pause before a submission looks again whether the account has been read, or its credentials
+ * verified.
+ */
 const NOT_READY_MS = 500
 
 /** @throws {TradeConflictError} */
-export async function submitOrder(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
+export async function submitOrder(
+  deps: OrderDeps,
+  intent: OrderIntent,
+  run: Run,
+): Promise<JobResult> {
   const result = await carryOut(deps, intent, run)
   // What never came back has never been parked.
-  if (result.kind === 'done' && run.isRepeat !== false) await deps.parked.clear(intent.userId, intent.tradeId)
+  if (result.kind === 'done' && run.isRepeat !== false)
+    await deps.parked.clear(intent.userId, intent.tradeId)
   return result
 }
 
 async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('submit.dequeued')
-  const wanted: Wanted = { intent, hash: parametersHash(intent), closes: false, askedAt: isoTime(run.queuedAtMs) }
+  const wanted: Wanted = {
+    intent,
+    hash: parametersHash(intent),
+    closes: false,
+    askedAt: isoTime(run.queuedAtMs),
+  }
   const { userId, connectionId, tradeId: orderId, symbol } = intent
   const opening = deps.brokers.recall(intent)
   opening.catch(() => {}) // whoever needs it hears of it below
@@ -71,11 +90,18 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
   if (remembered !== null) return placeFirst(deps, wanted, remembered, run, opening)
   const loaded = await loadTrade(deps, intent)
   const { order } = loaded.slice
-  return order === null ? placeFirst(deps, wanted, loaded, run, opening) : meet(deps, wanted, order, run)
+  return order === null
+    ? placeFirst(deps, wanted, loaded, run, opening)
+    : meet(deps, wanted, order, run)
 }
 
 /** The trade is there already: a repeat, or a run before this one that did not come to its end. */
-export async function meet(deps: OrderDeps, { hash }: Wanted, order: Order, run: Run): Promise<JobResult> {
+export async function meet(
+  deps: OrderDeps,
+  { hash }: Wanted,
+  order: Order,
+  run: Run,
+): Promise<JobResult> {
   assertSame(order, hash)
   return order.status === 'submitting' && !isSetAside(order) ? takeUp(deps, order, run) : DONE
 }
@@ -109,10 +135,16 @@ export async function placeFirst(
 }
 
 /**
- * Refuses a trade whose connection is gone. An earlier run may have sent it, and its record may be lost: nobody can look it up any more,
- * and nothing proves a rejection. Of a store that lost everything, no job is known to be the first of its trade either.
+ * Refuses a trade whose connection is gone. An earlier run may have sent it, and its record may be
+ * lost: nobody can look it up any more, and nothing proves a rejection. Of a store that lost
+ * everything, no job is known to be the first of its trade either.
  */
-export async function denyGone(deps: OrderDeps, wanted: Wanted, message: string, run: Run): Promise<JobResult> {
+export async function denyGone(
+  deps: OrderDeps,
+  wanted: Wanted,
+  message: string,
+  run: Run,
+): Promise<JobResult> {
   if (run.isRepeat === false ? deps.hasLostAll() : deps.mayHaveLost()) {
     const { userId, connectionId, tradeId } = wanted.intent
     deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
@@ -122,8 +154,8 @@ export async function denyGone(deps: OrderDeps, wanted: Wanted, message: string,
 }
 
 /**
- * A store that lost its last writes may know nothing of a trade that is at the broker (RDQ-04). Sending it again can only meet it; but
- * before it is told as ended unsent, it is looked up.
+ * A store that lost its last writes may know nothing of a trade that is at the broker (RDQ-04).
+ * Sending it again can only meet it; but before it is told as ended unsent, it is looked up.
  * @param isAbsent there is no such order at the broker, as far as that has to be known
  */
 async function take(
@@ -136,8 +168,10 @@ async function take(
 ): Promise<JobResult> {
   const mayWait = deps.clock.now() - run.queuedAtMs < FREEING_MS_MAX
   const claimed = await claim(deps, wanted, loaded, opened, isAbsent, mayWait)
-  if (claimed === 'unread') return wait(deps, wanted, run, 'the account has not been read yet', opened.broker)
-  if (claimed === 'freeing') return again(NOT_READY_MS, 'orders that close part of the position are being canceled')
+  if (claimed === 'unread')
+    return wait(deps, wanted, run, 'the account has not been read yet', opened.broker)
+  if (claimed === 'freeing')
+    return again(NOT_READY_MS, 'orders that close part of the position are being canceled')
   const { taken } = claimed
   const isRefused = taken.kind === 'halted' || taken.kind === 'over_pace'
   const endsUnsent = isRefused || (taken.kind === 'left' && taken.loaded.slice.order === null)
@@ -147,9 +181,10 @@ async function take(
 }
 
 /**
- * Looks for a trade whose record the store may have lost (RDQ-04). What the broker does not show proves nothing while an earlier request
- * may be on its way: one that an earlier run made, or, just after a loss, that came of another job. It is looked up once more when that
- * is over, and not in between: many orders may wait, and each look-up is a request.
+ * Looks for a trade whose record the store may have lost (RDQ-04). What the broker does not show
+ * proves nothing while an earlier request may be on its way: one that an earlier run made, or, just
+ * after a loss, that came of another job. It is looked up once more when that is over, and not in
+ * between: many orders may wait, and each look-up is a request.
  * @returns `null`: there is no such order at the broker
  */
 export async function findUntilAbsent(
@@ -197,7 +232,12 @@ async function onTaken(
     case 'unusable': {
       if (!taken.isLinked) {
         if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
-        return denyGone(deps, wanted, disconnected('there is no such broker connection').message, run)
+        return denyGone(
+          deps,
+          wanted,
+          disconnected('there is no such broker connection').message,
+          run,
+        )
       }
       return wait(deps, wanted, run, 'the credentials of the connection are not verified')
     }
@@ -207,8 +247,10 @@ async function onTaken(
 }
 
 /**
- * Parked: nothing is written but a note that shows it, and a cancel ends it. Nor does it end while the store may have lost what it knew of the trade: the claim after the wait
- * asks the broker. Of what was lost longer ago nobody knows any more that it was: so the broker is asked before the end as well.
+ * Parked: nothing is written but a note that shows it, and a cancel ends it. Nor does it end while
+ * the store may have lost what it knew of the trade: the claim after the wait asks the broker. Of
+ * what was lost longer ago nobody knows any more that it was: so the broker is asked before the end
+ * as well.
  * @param broker where it can be asked
  */
 async function wait(
@@ -221,33 +263,48 @@ async function wait(
   const { intent } = wanted
   const nowMs = deps.clock.now()
   const parkedMs = await deps.parked.note(intent, why)
-  const isLate = nowMs - run.queuedAtMs > PARKED_MS_MAX || isParkedTooLong(intent, parkedMs, deps.parkedMarketMs)
+  const isLate =
+    nowMs - run.queuedAtMs > PARKED_MS_MAX || isParkedTooLong(intent, parkedMs, deps.parkedMarketMs)
   const denial = isPast(intent, nowMs) ? EXPIRED : isLate ? disconnected(why) : null
   const isCanceled = (await loadTrade(deps, intent)).cancelMark !== null
   if ((denial === null && !isCanceled) || deps.mayHaveLost()) return again(NOT_READY_MS, why)
-  const found = broker === null ? null : await findLost(deps, claimedUpdate(wanted, isoTime(nowMs)), broker, run)
+  const found =
+    broker === null
+      ? null
+      : await findLost(deps, claimedUpdate(wanted, isoTime(nowMs)), broker, run)
   // Nobody but the job knows of the trade: it must not use up its tries.
   if (found?.kind === 'again') return again(found.delayMs ?? NOT_READY_MS, found.why)
-  return found ?? (denial === null || isCanceled ? withdraw(deps, wanted) : deny(deps, wanted, denial))
+  return (
+    found ?? (denial === null || isCanceled ? withdraw(deps, wanted) : deny(deps, wanted, denial))
+  )
 }
 
 /** Ends a parked order by the cancel that waits for it. */
 async function withdraw(deps: OrderDeps, wanted: Wanted): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const { intent } = wanted
-  const target = { landing: landingOf(intent), symbol: intent.symbol, fence: { kind: 'version' } } as const
+  const target = {
+    landing: landingOf(intent),
+    symbol: intent.symbol,
+    fence: { kind: 'version' },
+  } as const
   await applyWith(deps.applier, target, ({ slice: { order }, tombstone, cancelMark }) => {
     if (order !== null || tombstone !== null || cancelMark === null) return []
-    return [claimedUpdate(wanted, at), { type: 'cancel_requested', request: cancelMark }, { type: 'withdrawn', at }]
+    return [
+      claimedUpdate(wanted, at),
+      { type: 'cancel_requested', request: cancelMark },
+      { type: 'withdrawn', at },
+    ]
   })
   return DONE
 }
 
 /**
- * The claim. Whatever counts orders, or sums what they may still do, holds against what is there in the very step that adds one. Left
- * without an order: the trade would end unsent, and whether it is at the broker has to be known first. `unread`: positions and cash
- * start from a first reading of the account; an order that executed before it would be booked twice. `freeing`: an order that leaves
- * more to close is being canceled, and there is time to wait for it.
+ * The claim. Whatever counts orders, or sums what they may still do, holds against what is there in
+ * the very step that adds one. Left without an order: the trade would end unsent, and whether it is
+ * at the broker has to be known first. `unread`: positions and cash start from a first reading of
+ * the account; an order that executed before it would be booked twice. `freeing`: an order that
+ * leaves more to close is being canceled, and there is time to wait for it.
  */
 async function claim(
   deps: OrderDeps,
@@ -271,13 +328,18 @@ async function claim(
   }
   const taken = await takeWith(deps.applier, landingOf(intent), intent.symbol, decide, loaded)
   if (found.isFreeing) return 'freeing'
-  if (taken.kind === 'left' && taken.loaded.slice.order === null && found.first === null) return 'unread'
+  if (taken.kind === 'left' && taken.loaded.slice.order === null && found.first === null)
+    return 'unread'
   return { taken, ...judgedOf(wanted, found.first) }
 }
 
 /** A claim, and what it was decided to send. */
 type Claimed = Readonly<{ taken: Taken; wanted: Wanted; exposure: Exposure }>
-type FirstClaim = Readonly<{ fence: TakeFence; updates: readonly OrderUpdate[]; intent: OrderIntent }>
+type FirstClaim = Readonly<{
+  fence: TakeFence
+  updates: readonly OrderUpdate[]
+  intent: OrderIntent
+}>
 type TakeFence = Extract<Fence, { kind: 'take' }>
 
 const judgedOf = (wanted: Wanted, decided: FirstClaim | null): Omit<Claimed, 'taken'> =>
@@ -297,7 +359,14 @@ function firstClaim(
   const by = deps.random.id(12)
   const request = loaded.cancelMark
   // A mark was loaded, and with it what there is of the trade.
-  const taking = { kind: 'take', tradeId, by, connectionId, revision, first: request === null } as const
+  const taking = {
+    kind: 'take',
+    tradeId,
+    by,
+    connectionId,
+    revision,
+    first: request === null,
+  } as const
   const unsent = { ...taking, exposure: 'reduces', budget: false, pace: null } as const
   if (request !== null) {
     const updates: OrderUpdate[] = [
@@ -309,9 +378,12 @@ function firstClaim(
   }
   const sized = sizedFor(wanted, facts)
   const { intent } = sized
-  const denial = isPast(intent, facts.nowMs) ? EXPIRED : (sized.denial ?? assess(newOrder(intent), facts))
+  const denial = isPast(intent, facts.nowMs)
+    ? EXPIRED
+    : (sized.denial ?? assess(newOrder(intent), facts))
   const claimed = claimedUpdate({ ...wanted, intent }, at)
-  if (denial !== null) return { fence: unsent, updates: [claimed, { type: 'denied', ...denial, at }], intent }
+  if (denial !== null)
+    return { fence: unsent, updates: [claimed, { type: 'denied', ...denial, at }], intent }
   const exposure = exposureOf(newOrder(intent), facts)
   const pace = exposure === 'adds' ? paceOf(facts) : null
   return { fence: { ...taking, exposure, budget: true, pace }, updates: [claimed], intent }
@@ -332,10 +404,15 @@ const claimedUpdate = (
 })
 
 /**
- * Refuses what was never sent. The claim and its denial are one step. Loaded anew, with the archive: a repeat of what ended on an
- * earlier day is not refused, it is done (RDQ-03). @throws {TradeConflictError}
+ * Refuses what was never sent. The claim and its denial are one step. Loaded anew, with the
+ * archive: a repeat of what ended on an earlier day is not refused, it is done (RDQ-03).
+ * @throws {TradeConflictError}
  */
-export async function deny(deps: OrderDeps, wanted: Wanted, denial: OrderDenial): Promise<JobResult> {
+export async function deny(
+  deps: OrderDeps,
+  wanted: Wanted,
+  denial: OrderDenial,
+): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const target = {
     landing: landingOf(wanted.intent),

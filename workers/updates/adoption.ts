@@ -18,12 +18,13 @@ import { refsOf } from './landing.ts'
 import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
 
 /**
- * The first reading of a connection: what the broker has becomes ours as it is. What orders have executed so far is in the positions
- * already, so it is noted in their records and never booked.
+ * The first reading of a connection: what the broker has becomes ours as it is. What orders have
+ * executed so far is in the positions already, so it is noted in their records and never booked.
  *
- * Clients hear `state.resync` and nothing else, for what the account held before cannot be told as events; a connection that is new
- * says so behind it, unless its checks were the first to tell of it. Stopping anywhere leaves no account record, so that it begins
- * again from the first step. A commit whose reply was lost is found in the account record, and tells nothing a second time.
+ * Clients hear `state.resync` and nothing else, for what the account held before cannot be told as
+ * events; a connection that is new says so behind it, unless its checks were the first to tell of
+ * it. Stopping anywhere leaves no account record, so that it begins again from the first step. A
+ * commit whose reply was lost is found in the account record, and tells nothing a second time.
  *
  * @param isNew `false`: the connection was known, its state was lost
  * @returns `false` when the account moved at every try
@@ -45,7 +46,9 @@ export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boole
       return {
         writes: portfolioWrites(positions, {
           account: { ...account, executionsReadTo: readTo },
-          positions: new Map([...held].map(([symbol, position]) => [symbol, guarded(position, recorded)])),
+          positions: new Map(
+            [...held].map(([symbol, position]) => [symbol, guarded(position, recorded)]),
+          ),
         }),
         events: eventsOf(desk, isNew, health !== null && health.since !== '', reading.at),
       }
@@ -57,7 +60,10 @@ export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boole
   return false
 }
 
-/** At the first reading, orders of this long are noted as executed already; older ones are only followed if they are open. */
+/**
+ * At the first reading, orders of this long are noted as executed already; older ones are only
+ * followed if they are open.
+ */
 const ADOPT_MS = 24 * 3_600_000
 /** Readings of an account that moves while it is read, before giving up until the next try. */
 const STILL_TRIES_MAX = 5
@@ -65,22 +71,31 @@ const STILL_TRIES_MAX = 5
 const ORDERS_PER_COMMIT = 500
 
 /**
- * Later readings of executions begin a little before the last one listed here. Orders whose executions they meet again must be noted,
- * or they would be booked: those that are older than the lists and have ended. Of a long day only the executions around its last
- * change are listed: the orders themselves show all others.
+ * Later readings of executions begin a little before the last one listed here. Orders whose
+ * executions they meet again must be noted, or they would be booked: those that are older than the
+ * lists and have ended. Of a long day only the executions around its last change are listed: the
+ * orders themselves show all others.
  */
 async function listExecuted(desk: Desk, since: string, orders: readonly BrokerOrder[]) {
   const isLong = orders.length > ORDERS_PER_PAGE
-  const latest = orders.reduce((newest, { updatedAt }) => (updatedAt > newest ? updatedAt : newest), since)
+  const latest = orders.reduce(
+    (newest, { updatedAt }) => (updatedAt > newest ? updatedAt : newest),
+    since,
+  )
   const listed = await desk.broker.listExecutions(isLong ? overlapping(overlapping(latest)) : since)
   const rows = listed.flatMap((row) =>
     'execution' in row ? [{ brokerOrderId: row.brokerOrderId, at: row.execution.at }] : [],
   )
-  const readTo = rows.reduce((newest, { at }) => (at > newest ? at : newest), isLong ? latest : since)
+  const readTo = rows.reduce(
+    (newest, { at }) => (at > newest ? at : newest),
+    isLong ? latest : since,
+  )
   const known = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
   const from = overlapping(overlapping(readTo))
   const ids = new Set(
-    rows.filter(({ at, brokerOrderId }) => at >= from && !known.has(brokerOrderId)).map((row) => row.brokerOrderId),
+    rows
+      .filter(({ at, brokerOrderId }) => at >= from && !known.has(brokerOrderId))
+      .map((row) => row.brokerOrderId),
   )
   const executed: BrokerOrder[] = []
   for (const id of ids) {
@@ -103,8 +118,9 @@ const filledTotals = (orders: readonly BrokerOrder[]): string =>
     .join('\n')
 
 /**
- * All views of one record make it together; a record that is there already (a claim, an earlier try) is carried on. Of a record in
- * the archive, the request and the commands are carried on: what has executed is told by the broker.
+ * All views of one record make it together; a record that is there already (a claim, an earlier
+ * try) is carried on. Of a record in the archive, the request and the commands are carried on: what
+ * has executed is told by the broker.
  */
 async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<void> {
   const groups = new Map<string, { landing: Landing; views: BrokerOrder[] }>()
@@ -138,26 +154,47 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
         return before === undefined ? order : withPast(order, before, isoTime(desk.clock.now()))
       })
       return {
-        writes: records.flatMap((order) => [{ kind: 'order', order } as const, ...refsOf(null, order)]),
+        writes: records.flatMap((order) => [
+          { kind: 'order', order } as const,
+          ...refsOf(null, order),
+        ]),
         events: [],
       }
     })
-    for (const { views } of part) for (const seen of views) desk.book.note(seen, null, desk.clock.monotonicMs())
+    for (const { views } of part)
+      for (const seen of views) desk.book.note(seen, null, desk.clock.monotonicMs())
   }
 }
 
-/** The records of our orders from before their connection was removed, by trade: the archive has them. */
-async function pastOf({ applier: { store } }: Desk, landings: readonly Landing[]): Promise<ReadonlyMap<string, Order>> {
+/**
+ * The records of our orders from before their connection was removed, by trade: the archive has
+ * them.
+ */
+async function pastOf(
+  { applier: { store } }: Desk,
+  landings: readonly Landing[],
+): Promise<ReadonlyMap<string, Order>> {
   const ours = landings.filter(({ origin }) => origin === 'fillcast')
   const loaded = await Promise.all(
-    ours.map(({ id: orderId, userId, connectionId }) => store.loadSlice(userId, { orderId, connectionId, symbol: '' })),
+    ours.map(({ id: orderId, userId, connectionId }) =>
+      store.loadSlice(userId, { orderId, connectionId, symbol: '' }),
+    ),
   )
-  return new Map(loaded.flatMap(({ slice: { order } }) => (order === null ? [] : [[order.id, order] as const])))
+  return new Map(
+    loaded.flatMap(({ slice: { order } }) => (order === null ? [] : [[order.id, order] as const])),
+  )
 }
 
 /** @param isTold the checks have told the user already how the connection stands, and go on to */
-function eventsOf({ ref }: Desk, isNew: boolean, isTold: boolean, timestamp: string): LoggedEvent[] {
-  const reason = isNew ? 'The broker account was read for the first time' : 'The state was lost and was read anew'
+function eventsOf(
+  { ref }: Desk,
+  isNew: boolean,
+  isTold: boolean,
+  timestamp: string,
+): LoggedEvent[] {
+  const reason = isNew
+    ? 'The broker account was read for the first time'
+    : 'The state was lost and was read anew'
   const resync: LoggedEvent = { event: 'state.resync', payload: { reason, timestamp } }
   const about = { brokerType: 'alpaca', brokerConnectionId: ref.connectionId, timestamp } as const
   return isNew && !isTold ? [resync, { event: 'broker.connected', payload: about }] : [resync]

@@ -13,12 +13,25 @@ import {
   type Slice,
 } from '#domain'
 import { type Clock, FillcastError, InvariantError, isoTime } from '#runtime'
-import type { Commit, CommitResult, ConnectionRef, Fence, Halt, LoadedSlice, Store, TakeRefusal, Write } from '#store'
+import type {
+  Commit,
+  CommitResult,
+  ConnectionRef,
+  Fence,
+  Halt,
+  LoadedSlice,
+  Store,
+  TakeRefusal,
+  Write,
+} from '#store'
 import { refsOf } from './landing.ts'
 import { project } from './project.ts'
 import type { Place, Remembered } from './remembered.ts'
 
-/** The one way in which an update becomes state and events: load, reduce, project, commit; on a clash, load again. */
+/**
+ * The one way in which an update becomes state and events: load, reduce, project, commit; on a
+ * clash, load again.
+ */
 export type Applier = Readonly<{
   store: Store
   remembered: Remembered
@@ -33,7 +46,10 @@ export type Target = Readonly<{ landing: Landing; symbol: string; fence: Fence }
 /** What there is after an update; as good as loaded, so that the next one need not load. */
 export type Applied = LoadedSlice & Readonly<{ changes: readonly Change[] }>
 
-/** The lease or claim that proved our right to write is somebody else's now. Stop working on it; whoever holds it goes on. */
+/**
+ * The lease or claim that proved our right to write is somebody else's now. Stop working on it;
+ * whoever holds it goes on.
+ */
 export class FencedError extends FillcastError<'FENCED'> {
   constructor(what: string) {
     super('FENCED', `${what} belongs to another worker now`)
@@ -43,16 +59,23 @@ export class FencedError extends FillcastError<'FENCED'> {
 /** Somebody else was faster this often in a row: a defect or an overload, never normal. */
 export class ContentionError extends FillcastError<'CONTENTION'> {
   constructor(userId: string) {
-    super('CONTENTION', `the state of ${userId} changed ${CLASHES_MAX} times while it was being written`)
+    super(
+      'CONTENTION',
+      `the state of ${userId} changed ${CLASHES_MAX} times while it was being written`,
+    )
   }
 }
 
-/** Commits that may find the version moved before giving up. Another commit is about 0.2 ms of Redis. */
+/**
+ * Commits that may find the version moved before giving up. Another commit is about 0.2 ms of
+ * Redis.
+ */
 export const CLASHES_MAX = 100
 
 /**
- * Applies one update. Nothing is written when it says nothing new; nor, without a lease or a claim, to an order that has left the hot
- * state meanwhile: only the owner of its connection brings an order back, and a connection that was removed has none (MUL-07).
+ * Applies one update. Nothing is written when it says nothing new; nor, without a lease or a claim,
+ * to an order that has left the hot state meanwhile: only the owner of its connection brings an
+ * order back, and a connection that was removed has none (MUL-07).
  * @param known what is there, as far as the caller knows; when it has moved, it is loaded
  * @throws {FencedError} the right to write was lost
  * @throws {ContentionError}
@@ -67,8 +90,9 @@ export async function apply(
 }
 
 /**
- * As `apply`, for updates that depend on what is there: `decide` sees the loaded slice and names the updates, applied as one step.
- * It is asked again after a clash, and before nothing is written for what is only remembered.
+ * As `apply`, for updates that depend on what is there: `decide` sees the loaded slice and names
+ * the updates, applied as one step. It is asked again after a clash, and before nothing is written
+ * for what is only remembered.
  */
 export async function applyWith(
   applier: Applier,
@@ -107,17 +131,28 @@ export async function load(
   return loaded
 }
 
-/** The record of a connection's account, as the store has it; `null`: it was never read, or is forgotten. */
-export async function loadAccount(store: Store, { userId, connectionId }: ConnectionRef): Promise<Account | null> {
-  const { slice } = await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' }, { archived: false })
+/**
+ * The record of a connection's account, as the store has it; `null`: it was never read, or is
+ * forgotten.
+ */
+export async function loadAccount(
+  store: Store,
+  { userId, connectionId }: ConnectionRef,
+): Promise<Account | null> {
+  const { slice } = await store.loadSlice(
+    userId,
+    { orderId: '', connectionId, symbol: '' },
+    { archived: false },
+  )
   return slice.account
 }
 
 const CLASH = Symbol('clash')
 
 /**
- * Tries until nobody was faster. What has clashed once goes on in a line of its user's, one after the other within this process, so
- * that a crowd does not clash with itself: it is as long as what the process works on at once.
+ * Tries until nobody was faster. What has clashed once goes on in a line of its user's, one after
+ * the other within this process, so that a crowd does not clash with itself: it is as long as what
+ * the process works on at once.
  */
 async function untilNoClash<T>(
   store: Store,
@@ -153,8 +188,12 @@ async function inLine<T>(store: Store, userId: string, piece: () => Promise<T>):
 /** Takes a trade in order to send it, or takes leave to change what is at the broker. */
 type LeaveFence = Extract<Fence, { kind: 'take' | 'change' }>
 
-/** What a commit is to be, by what was loaded. `stale`: what it was decided from is of another version; it is decided anew. */
-export type Decision = Readonly<{ fence: LeaveFence; updates: readonly OrderUpdate[] }> | 'stale' | null
+/**
+ * What a commit is to be, by what was loaded. `stale`: what it was decided from is of another
+ * version; it is decided anew.
+ */
+export type Decision =
+  Readonly<{ fence: LeaveFence; updates: readonly OrderUpdate[] }> | 'stale' | null
 
 export type Taken =
   | Readonly<{ kind: 'taken'; applied: Applied; claim: string; globalHalt: Halt | null }>
@@ -163,8 +202,8 @@ export type Taken =
   | (TakeRefusal & Readonly<{ loaded: LoadedSlice }>)
 
 /**
- * Takes a trade in the step that applies the updates `decide` names; `null`: it is to be left alone. Whatever forbids sending it is
- * answered, and then nothing was written.
+ * Takes a trade in the step that applies the updates `decide` names; `null`: it is to be left
+ * alone. Whatever forbids sending it is answered, and then nothing was written.
  * @param known what is there; when it has moved, it is loaded
  */
 export async function takeWith(
@@ -192,15 +231,27 @@ export async function takeWith(
   })
 }
 
-type Step = Readonly<{ slice: Slice; changes: readonly Change[]; writes: Commit['writes']; events: Commit['events'] }>
+type Step = Readonly<{
+  slice: Slice
+  changes: readonly Change[]
+  writes: Commit['writes']
+  events: Commit['events']
+}>
 
-function stepOf({ clock }: Applier, target: Target, loaded: LoadedSlice, updates: readonly OrderUpdate[]): Step {
+function stepOf(
+  { clock }: Applier,
+  target: Target,
+  loaded: LoadedSlice,
+  updates: readonly OrderUpdate[],
+): Step {
   const { landing, symbol, fence } = target
   const now = isoTime(clock.now())
   const back = fence.kind === 'lease' && updates.length > 0 ? returning(loaded) : null
   const changes: Change[] = []
   let slice = back === null ? loaded.slice : { ...loaded.slice, order: broughtBack(back, now) }
-  for (const update of back === null ? updates : [...updates, { type: 'stop_stands', at: now } as const]) {
+  for (const update of back === null
+    ? updates
+    : [...updates, { type: 'stop_stands', at: now } as const]) {
     const reduced = reduce(slice, update, landing)
     slice = reduced.slice
     changes.push(...reduced.changes)
@@ -212,9 +263,10 @@ function stepOf({ clock }: Applier, target: Target, loaded: LoadedSlice, updates
 }
 
 /**
- * An order that was open when its connection was removed, and that the first reading after its return did not list: brokers list an order
- * a moment late. Any later report brings the order back, whether or not the report says anything new: an order that stays in the archive
- * is in no limit and in no client's state.
+ * An order that was open when its connection was removed, and that the first reading after its
+ * return did not list: brokers list an order a moment late. Any later report brings the order back,
+ * whether or not the report says anything new: an order that stays in the archive is in no limit
+ * and in no client's state.
  */
 const returning = ({ isArchived, slice: { order } }: LoadedSlice): Order | null =>
   isArchived && order !== null && isOpenOrder(order) ? order : null
@@ -237,18 +289,27 @@ async function commitStep(
   const { userId } = place
   if (!isOf(loaded, place))
     throw new InvariantError(`what was loaded for ${loaded.at.symbol} was used for ${place.symbol}`)
-  const result = await store.commit(userId, { expectVersion: loaded.version, fence, writes, events })
+  const result = await store.commit(userId, {
+    expectVersion: loaded.version,
+    fence,
+    writes,
+    events,
+  })
   if (result.kind === 'clash') remembered.refused(userId, loaded.version)
   if (result.kind !== 'committed') return result
   onCommitted(userId, changes)
   const { version, globalHalt } = result
-  const claim = fence.kind === 'take' || fence.kind === 'resolve' ? `${version} ${fence.by}` : loaded.claim
+  const claim =
+    fence.kind === 'take' || fence.kind === 'resolve' ? `${version} ${fence.by}` : loaded.claim
   const applied = { ...loaded, ...{ slice, changes, version, claim, isArchived: false } }
   remembered.committed(userId, loaded.version, applied)
   return { kind: 'committed', applied, globalHalt }
 }
 
-/** A position that was not read looks like none: booked from it, an execution would begin another one. */
+/**
+ * A position that was not read looks like none: booked from it, an execution would begin another
+ * one.
+ */
 const isOf = ({ at }: LoadedSlice, { orderId, connectionId, symbol }: Place): boolean =>
   at.orderId === orderId && at.connectionId === connectionId && at.symbol === symbol
 
@@ -258,7 +319,9 @@ const placeOf = ({ userId, connectionId, id: orderId }: Landing, symbol: string)
   ...{ userId, orderId, connectionId, symbol },
 })
 
-/** The records that differ, by content: reducing a repeat makes equal records, not the same ones. */
+/**
+ * The records that differ, by content: reducing a repeat makes equal records, not the same ones.
+ */
 function writesOf(connectionId: string, symbol: string, before: Slice, next: Slice): Write[] {
   const writes: Write[] = []
   if (next.order !== null && differs(withoutWaiting(before.order), withoutWaiting(next.order))) {
@@ -273,14 +336,23 @@ function writesOf(connectionId: string, symbol: string, before: Slice, next: Sli
   return writes
 }
 
-/** Words for a market order on its way. Once it was acknowledged, one after another says nothing that anybody acts on; an order that
- *  rests may be replaced from `new` on. */
+/**
+ * Words for a market order on its way. Once it was acknowledged, one after another says nothing
+ * that anybody acts on; an order that rests may be replaced from `new` on.
+ */
 export const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
 
-/** The order without them, so that they alone are no reason to write: that would be one commit more for every order. */
+/**
+ * The order without them, so that they alone are no reason to write: that would be one commit more
+ * for every order.
+ */
 function withoutWaiting(order: Order | null): Order | null {
-  if (order === null || order.orderType !== 'market' || !order.placements.some(isOnItsWay)) return order
-  return { ...order, placements: order.placements.map((one) => (isOnItsWay(one) ? { ...one, working: null } : one)) }
+  if (order === null || order.orderType !== 'market' || !order.placements.some(isOnItsWay))
+    return order
+  return {
+    ...order,
+    placements: order.placements.map((one) => (isOnItsWay(one) ? { ...one, working: null } : one)),
+  }
 }
 
 const isOnItsWay = ({ agreed, working }: Placement): boolean =>
@@ -289,9 +361,14 @@ const isOnItsWay = ({ agreed, working }: Placement): boolean =>
 /** Most records that differ do so in a plain field, and then nothing else is compared. */
 function differs<T extends object>(before: T | null, next: T | null): boolean {
   if (before === null || next === null || before === next) return before !== next
-  const changed = (Object.keys({ ...before, ...next }) as (keyof T)[]).filter((key) => before[key] !== next[key])
+  const changed = (Object.keys({ ...before, ...next }) as (keyof T)[]).filter(
+    (key) => before[key] !== next[key],
+  )
   const isPlain = (key: keyof T): boolean => !isObject(before[key]) || !isObject(next[key])
-  return changed.some(isPlain) || changed.some((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]))
+  return (
+    changed.some(isPlain) ||
+    changed.some((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]))
+  )
 }
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null

@@ -14,13 +14,15 @@ import { putNewest } from '#runtime'
 import { isHeldUp, isInFlight, tradesAnyTime } from './cadence.ts'
 
 /**
- * What one session has in memory of its connection's orders: which are open, and which views of the broker are in them already, so
- * that a poll of a thousand resting orders that did not change costs no read of the store.
+ * What one session has in memory of its connection's orders: which are open, and which views of the
+ * broker are in them already, so that a poll of a thousand resting orders that did not change costs
+ * no read of the store.
  *
- * Kept true: a view is noted only once it is committed; `load` is the truth of the store, and everything else is noted after it. A view
- * that the open record had, and has no more, is news: the store lost its commit, and the record was written since.
- * Losing any of it costs a read or a repeat, never an update. An order that another worker has just claimed may be missing: the
- * next `load` brings it.
+ * Kept true: a view is noted only once it is committed; `load` is the truth of the store, and
+ * everything else is noted after it. A view that the open record had, and has no more, is news: the
+ * store lost its commit, and the record was written since. Losing any of it costs a read or a
+ * repeat, never an update. An order that another worker has just claimed may be missing: the next
+ * `load` brings it.
  */
 export class Book {
   readonly #open = new Map<string, Entry>()
@@ -28,7 +30,10 @@ export class Book {
   #newestAt: string | null = null
   #changes = 0
 
-  /** Replaces what is known to be open. Of what is otherwise than was noted, the views count as news: the store may have lost them. */
+  /**
+   * Replaces what is known to be open. Of what is otherwise than was noted, the views count as
+   * news: the store may have lost them.
+   */
   load(orders: readonly Order[], nowMs: number): void {
     const before = new Map(this.#open)
     this.#open.clear()
@@ -37,17 +42,24 @@ export class Book {
       const known = before.get(order.id)
       const isSame = known !== undefined && markOf(known.order) === markOf(order)
       this.#open.set(order.id, { order, changedMs: isSame ? known.changedMs : nowMs })
-      if (!isSame) for (const { brokerOrderId } of order.placements) this.#views.delete(brokerOrderId ?? '')
+      if (!isSame)
+        for (const { brokerOrderId } of order.placements) this.#views.delete(brokerOrderId ?? '')
     }
   }
 
   /** A view was committed; `order` is the record as it is now. */
   note(seen: BrokerOrder, order: Order | null, nowMs: number): void {
-    if (this.#newestAt === null || seen.submittedAt > this.#newestAt) this.#newestAt = seen.submittedAt
+    if (this.#newestAt === null || seen.submittedAt > this.#newestAt)
+      this.#newestAt = seen.submittedAt
     const { status, filledQuantity, updatedAt } = seen
     const snapshot = { status, filledQuantity, updatedAt }
     const orderId = order !== null && hasView(order, seen.brokerOrderId, snapshot) ? order.id : null
-    putNewest(this.#views, seen.brokerOrderId, { mark: viewMark(seen), snapshot, orderId }, VIEWS_MAX)
+    putNewest(
+      this.#views,
+      seen.brokerOrderId,
+      { mark: viewMark(seen), snapshot, orderId },
+      VIEWS_MAX,
+    )
     if (order !== null) this.keep(order, nowMs)
   }
 
@@ -96,7 +108,10 @@ export class Book {
     return this.#open.size
   }
 
-  /** Broker time of the newest submission seen: new orders come after it, whatever our clocks say (CLK-01). */
+  /**
+   * Broker time of the newest submission seen: new orders come after it, whatever our clocks say
+   * (CLK-01).
+   */
   get newestAt(): string | null {
     return this.#newestAt
   }
@@ -122,18 +137,31 @@ export class Book {
   }
 }
 
-/** `orderId`: the record that had the view once it was committed; `null`: it was not taken in as it is. */
+/**
+ * `orderId`: the record that had the view once it was committed; `null`: it was not taken in as it
+ * is.
+ */
 type View = Readonly<{ mark: string; snapshot: Snapshot; orderId: string | null }>
 type Entry = Readonly<{ order: Order; changedMs: number }>
 
-/** Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed. */
+/**
+ * Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed.
+ */
 const VIEWS_MAX = 25_000
 
 const hasView = ({ placements }: Order, brokerOrderId: string, snapshot: Snapshot): boolean =>
   placements.some((one) => one.brokerOrderId === brokerOrderId && isTakenIn(one, snapshot))
 
 const viewMark = (seen: BrokerOrder): string => {
-  const { status, quantity, filledQuantity, filledAveragePrice, limitPrice, stopPrice, replacedBy } = seen
+  const {
+    status,
+    quantity,
+    filledQuantity,
+    filledAveragePrice,
+    limitPrice,
+    stopPrice,
+    replacedBy,
+  } = seen
   return `${status} ${quantity} ${filledQuantity} ${filledAveragePrice} ${limitPrice} ${stopPrice} ${replacedBy}`
 }
 
@@ -147,10 +175,15 @@ const markOf = ({ status, placements, cancel, replaces }: Order): string =>
 export const recordedIds = (orders: readonly Order[]): ReadonlySet<string | null> =>
   new Set(orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
 
-/** What is read by its id when a complete list lacks it: a placement that may still execute, or with executions not yet seen. */
+/**
+ * What is read by its id when a complete list lacks it: a placement that may still execute, or with
+ * executions not yet seen.
+ */
 export const awaited = (order: Order): Placement[] => {
   const live = new Set(livePlacements(order))
   return order.placements.filter(
-    (one) => one.brokerOrderId !== null && (live.has(one) || cmp(one.reportedQuantity, one.cumulativeQuantity) > 0),
+    (one) =>
+      one.brokerOrderId !== null &&
+      (live.has(one) || cmp(one.reportedQuantity, one.cumulativeQuantity) > 0),
   )
 }

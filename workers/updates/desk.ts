@@ -11,8 +11,22 @@ import {
   type Position,
   stopAmong,
 } from '#domain'
-import { type Boundaries, type Clock, FillcastError, InvariantError, isoTime, type Logger } from '#runtime'
-import { ARCHIVE_TTL_MS, type AsideOrders, type ConnectionRef, type Fence, type LoadedSlice, RecordError } from '#store'
+import {
+  type Boundaries,
+  type Clock,
+  FillcastError,
+  InvariantError,
+  isoTime,
+  type Logger,
+} from '#runtime'
+import {
+  ARCHIVE_TTL_MS,
+  type AsideOrders,
+  type ConnectionRef,
+  type Fence,
+  type LoadedSlice,
+  RecordError,
+} from '#store'
 import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
 import { type Applier, applyWith, load } from './apply.ts'
@@ -36,7 +50,10 @@ export type Desk = Readonly<{
   book: Book
   firstReading: FirstReading
   sights: Sights
-  /** Readings of the executions list for gaps: a stream that drops everything must not spend on them what polling needs. */
+  /**
+   * Readings of the executions list for gaps: a stream that drops everything must not spend on them
+   * what polling needs.
+   */
   executionLists: Allowance
   followUps: FollowUps
   overExit: OverExitPolicy
@@ -47,13 +64,17 @@ export type Desk = Readonly<{
   clock: Clock
   log: Logger
   /**
-   * Asks the broker what may take its time. Where the work is not urgent, the stream's updates are applied meanwhile, and what was read
-   * before may have changed by then; a recovery keeps them waiting (CON-03).
+   * Asks the broker what may take its time. Where the work is not urgent, the stream's updates are
+   * applied meanwhile, and what was read before may have changed by then; a recovery keeps them
+   * waiting (CON-03).
    */
   asking<T>(ask: () => Promise<T>): Promise<T>
 }>
 
-/** What follows when the exits of an order executed more than its entry: an alarm, or one trade that closes the excess as well. */
+/**
+ * What follows when the exits of an order executed more than its entry: an alarm, or one trade that
+ * closes the excess as well.
+ */
 export type OverExitPolicy = 'alarm' | 'flatten'
 
 export const openDesk = (
@@ -75,14 +96,26 @@ export const openDesk = (
 const EXECUTION_LISTS_PER_MINUTE = 4
 
 /** One thing that a source told of an order. */
-export type Told = Readonly<{ order: BrokerOrder; execution: Execution | null; bust: Bust | null; at: string }>
+export type Told = Readonly<{
+  order: BrokerOrder
+  execution: Execution | null
+  bust: Bust | null
+  at: string
+}>
 
-export const viewOf = (order: BrokerOrder): Told => ({ order, execution: null, bust: null, at: order.updatedAt })
+export const viewOf = (order: BrokerOrder): Told => ({
+  order,
+  execution: null,
+  bust: null,
+  at: order.updatedAt,
+})
 
 /**
  * Takes what was told into the record it belongs to.
- * @returns what changed by it; `null` when the record cannot be worked on: it was logged, and the others go on
- * @throws {FencedError} the lease was lost  @throws {BrokerError} where the order belongs could not be found out
+ * @returns what changed by it; `null` when the record cannot be worked on: it was logged, and the
+ *   others go on
+ * @throws {FencedError} the lease was lost
+ * @throws {BrokerError} where the order belongs could not be found out
  */
 export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
   const { execution, bust, at } = told
@@ -96,11 +129,15 @@ export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
       : landing.origin === 'external'
         ? await applyIfThere(desk, landing, await symbolOf(desk, landing, order), updates)
         : await applyLater(desk, landing, order, updates)
-    for (const seen of [...before, order]) desk.book.note(seen, taken.order, desk.clock.monotonicMs())
+    for (const seen of [...before, order])
+      desk.book.note(seen, taken.order, desk.clock.monotonicMs())
     return taken
   } catch (error) {
     if (!isOfOneRecord(error)) throw error
-    desk.log.error({ ...desk.ref, brokerOrderId: told.order.brokerOrderId, error }, 'update.record_unworkable')
+    desk.log.error(
+      { ...desk.ref, brokerOrderId: told.order.brokerOrderId, error },
+      'update.record_unworkable',
+    )
     desk.tally.unworkable()
     return null
   }
@@ -109,14 +146,20 @@ export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
 const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', ...viewOf(order) })
 
 /**
- * What cannot begin a record is applied to the one that is there. Where there is none any more, the store lost it (RDQ-04): it begins
- * with the trade's first order, read at the broker.
+ * What cannot begin a record is applied to the one that is there. Where there is none any more, the
+ * store lost it (RDQ-04): it begins with the trade's first order, read at the broker.
  */
-async function applyLater(desk: Desk, landing: Landing, seen: BrokerOrder, updates: OrderUpdate[]): Promise<Taken> {
+async function applyLater(
+  desk: Desk,
+  landing: Landing,
+  seen: BrokerOrder,
+  updates: OrderUpdate[],
+): Promise<Taken> {
   const taken = await applyIfThere(desk, landing, await symbolOf(desk, landing, seen), updates)
   if (taken.order !== null || taken.isForgotten) return taken
   const first = await desk.landings.firstOf(landing)
-  if (first === null) throw new InvariantError(`the broker has orders of trade ${landing.id}, and not its first one`)
+  if (first === null)
+    throw new InvariantError(`the broker has orders of trade ${landing.id}, and not its first one`)
   return applyAll(desk, landing, first.symbol, [updateOf(first), ...updates])
 }
 
@@ -139,7 +182,10 @@ async function symbolOf(
   return (await load(applier, { userId, orderId, connectionId, symbol })).slice.order?.symbol ?? ''
 }
 
-/** The account has no record: it was never read, or the store lost it. What an order did to it cannot be booked; read it first. */
+/**
+ * The account has no record: it was never read, or the store lost it. What an order did to it
+ * cannot be booked; read it first.
+ */
 export class UnreadError extends FillcastError<'UNREAD'> {
   constructor(connectionId: string) {
     super('UNREAD', `the store has no record of the account of ${connectionId}`)
@@ -147,14 +193,24 @@ export class UnreadError extends FillcastError<'UNREAD'> {
 }
 
 export type Taken = Readonly<{ order: Order | null; changes: readonly Change[] }>
-/** `isForgotten`: the order had ended and was booked, so long ago that its record is gone; nothing was applied */
+/**
+ * `isForgotten`: the order had ended and was booked, so long ago that its record is gone; nothing
+ * was applied
+ */
 type Outcome = Taken & Readonly<{ isForgotten: boolean }>
 
 /** Applies to one record, and does what the outcome makes necessary. */
-const applyAll = (desk: Desk, landing: Landing, symbol: string, updates: readonly OrderUpdate[]): Promise<Taken> =>
-  applyIf(desk, landing, symbol, updates, () => true)
+const applyAll = (
+  desk: Desk,
+  landing: Landing,
+  symbol: string,
+  updates: readonly OrderUpdate[],
+): Promise<Taken> => applyIf(desk, landing, symbol, updates, () => true)
 
-/** As `applyAll`, if what is there is fit for it. What has ended, was booked and is forgotten is never booked again. */
+/**
+ * As `applyAll`, if what is there is fit for it. What has ended, was booked and is forgotten is
+ * never booked again.
+ */
 async function applyIf(
   desk: Desk,
   landing: Landing,
@@ -177,10 +233,15 @@ async function applyIf(
   return { order: slice.order, changes, isForgotten }
 }
 
-/** An archive lasts longer than this after the end of its order, whatever the broker's clock says. */
+/**
+ * An archive lasts longer than this after the end of its order, whatever the broker's clock says.
+ */
 const RECORDED_MS_MIN = ARCHIVE_TTL_MS - 86_400_000
 
-/** Lists are read again from before the last execution; in an account that rests, that may be older than any archive. */
+/**
+ * Lists are read again from before the last execution; in an account that rests, that may be older
+ * than any archive.
+ */
 function isRecordForgotten(
   { slice: { order, account }, tombstone }: LoadedSlice,
   updates: readonly OrderUpdate[],
@@ -197,7 +258,10 @@ function isRecordForgotten(
   return tombstone !== null || (updates.length > 0 && updates.every(isBooked))
 }
 
-/** A cancel that found no trade waits for its claim; of a trade whose claim was lost with the store (RDQ-04) there is none any more. */
+/**
+ * A cancel that found no trade waits for its claim; of a trade whose claim was lost with the store
+ * (RDQ-04) there is none any more.
+ */
 const waitingCancel = ({ slice: { order }, cancelMark }: LoadedSlice): OrderUpdate[] =>
   order === null && cancelMark !== null ? [{ type: 'cancel_requested', request: cancelMark }] : []
 
@@ -213,27 +277,47 @@ export async function applyTo(
 }
 
 /** What must not wait for a later look at the record. */
-export async function followUp(desk: Desk, changes: readonly Change[], executed: Order | null): Promise<void> {
+export async function followUp(
+  desk: Desk,
+  changes: readonly Change[],
+  executed: Order | null,
+): Promise<void> {
   if (!desk.isOurs()) return // the next owner looks at all records anyway
   for (const change of changes) {
     if (change.type === 'position.opened' || change.type === 'position.changed')
       await showStop(desk, change.position, desk.book.orders)
-    if (change.type === 'anomaly' && change.what === 'appeared_after_close' && !change.orderId.startsWith('ext.'))
+    if (
+      change.type === 'anomaly' &&
+      change.what === 'appeared_after_close' &&
+      !change.orderId.startsWith('ext.')
+    )
       await desk.followUps.resolve(desk.ref, change.orderId)
     if (change.type !== 'position.closed' || change.position.stopLossFrom === executed?.id) continue
-    // An exit that came with its entry is the broker's to take away first (see tending.ts); a stop of its own is nobody's.
+    // An exit that came with its entry is the broker's to take away first (see tending.ts); a stop
+    // of its own is nobody's.
     const stop = desk.book.find(change.position.stopLossFrom)
     if (stop?.orderClass === 'simple' && stop.origin === 'fillcast')
       await desk.followUps.cancel(desk.ref, stop.id, 'leftover')
   }
 }
 
-/** A position without a stop shows the one of an order that is older than it is, or than the end of the stop that it showed. */
-export async function showStop(desk: Desk, position: Position, orders: readonly Order[]): Promise<void> {
+/**
+ * A position without a stop shows the one of an order that is older than it is, or than the end of
+ * the stop that it showed.
+ */
+export async function showStop(
+  desk: Desk,
+  position: Position,
+  orders: readonly Order[],
+): Promise<void> {
   const order = position.stopLossFrom === null ? stopAmong(orders, position) : null
-  if (order !== null) await applyTo(desk, order, [{ type: 'stop_stands', at: isoTime(desk.clock.now()) }])
+  if (order !== null)
+    await applyTo(desk, order, [{ type: 'stop_stands', at: isoTime(desk.clock.now()) }])
 }
 
-/** The record's fault, or ours about it: it must not keep the connection's other orders from being followed. */
+/**
+ * The record's fault, or ours about it: it must not keep the connection's other orders from being
+ * followed.
+ */
 const isOfOneRecord = (error: unknown): boolean =>
   error instanceof RecordError || error instanceof InvariantError || error instanceof RangeError

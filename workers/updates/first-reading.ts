@@ -1,13 +1,16 @@
 import { type Account, type BrokerOrder, isFinalStatus } from '#domain'
 import { type Broker, BrokerError, ORDERS_PER_PAGE } from '../broker/index.ts'
 
-/** Orders of a day that a first reading takes in; an account with more is no account of a person. */
+/**
+ * Orders of a day that a first reading takes in; an account with more is no account of a person.
+ */
 const ORDERS_MAX = 200_000
 
 /**
- * The orders of an account, page by page, for its first reading. A day of 20,000 orders is forty pages, and the request budget may
- * end the listing at any of them: the pages that were read are kept, and the next try goes on behind them. A listing that began anew
- * at each try would spend the whole budget and never end.
+ * The orders of an account, page by page, for its first reading. A day of 20,000 orders is forty
+ * pages, and the request budget may end the listing at any of them: the pages that were read are
+ * kept, and the next try goes on behind them. A listing that began anew at each try would spend the
+ * whole budget and never end.
  *
  *   (empty) --page--> listing --last page--> listed --begin()--> (empty)
  *
@@ -34,12 +37,17 @@ export class FirstReading {
     this.#committedAt = at
   }
 
-  /** Whether a record comes from that commit: the reply of a commit may be lost, and then the commit looks refused, or failed. */
+  /**
+   * Whether a record comes from that commit: the reply of a commit may be lost, and then the commit
+   * looks refused, or failed.
+   */
   hasCommitted(account: Account | null): boolean {
     return account !== null && account.activitiesReadTo === this.#committedAt
   }
 
-  /** Forgets the pages: the account was adopted, or a later reading begins with a day of its own. */
+  /**
+   * Forgets the pages: the account was adopted, or a later reading begins with a day of its own.
+   */
   end(): void {
     this.#committedAt = null
     this.#orders.clear()
@@ -50,7 +58,8 @@ export class FirstReading {
 
   /** The orders as they are now. @throws {BrokerError} the rest is read by the next call */
   async read(broker: Broker, since: string): Promise<readonly BrokerOrder[]> {
-    // One page costs as much as finding out what is new behind it, and shows each order as it is now.
+    // One page costs as much as finding out what is new behind it, and shows each order as it is
+    // now.
     const isShort = this.#pages <= 1
     if (isShort) {
       this.#afterId = null
@@ -78,7 +87,10 @@ export class FirstReading {
     }
   }
 
-  /** An order that was open when its page was read and is in no list of open orders may have executed since. */
+  /**
+   * An order that was open when its page was read and is in no list of open orders may have
+   * executed since.
+   */
   async #readEnded(broker: Broker, openIds: ReadonlySet<string>): Promise<void> {
     const stale = [...this.#orders.values()].filter(
       ({ brokerOrderId, status }) => !openIds.has(brokerOrderId) && !isFinalStatus(status),

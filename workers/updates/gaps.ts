@@ -1,20 +1,34 @@
-import { type BrokerOrder, hasGap, HELD_EXECUTIONS_MAX, inferredExecution, type Order } from '#domain'
+import {
+  type BrokerOrder,
+  hasGap,
+  HELD_EXECUTIONS_MAX,
+  inferredExecution,
+  type Order,
+} from '#domain'
 import { BrokerError } from '../broker/index.ts'
 import { applyTo, type Desk } from './desk.ts'
 
-// Filled quantities that a view has shown and whose executions were not told (FIL-05). They are read from the list of executions;
-// what that does not have yet, and everything while the list cannot be had, is inferred from the order's totals, in the same pass. The
-// real execution, told later, has the same span and changes nothing.
+// Filled quantities that a view has shown and whose executions were not told (FIL-05). They are
+// read from the list of executions; what that does not have yet, and everything while the list
+// cannot be had, is inferred from the order's totals, in the same pass. The real execution, told
+// later, has the same span and changes nothing.
 
 /**
  * @param views the orders as they were just read, by broker order id
  * @returns how many orders had such a gap
  */
-export async function fillGaps(desk: Desk, views: ReadonlyMap<string, BrokerOrder>): Promise<number> {
-  const gaps = desk.book.orders.filter((order) => hasGap(order) && order.placements.some(isIn(views)))
+export async function fillGaps(
+  desk: Desk,
+  views: ReadonlyMap<string, BrokerOrder>,
+): Promise<number> {
+  const gaps = desk.book.orders.filter(
+    (order) => hasGap(order) && order.placements.some(isIn(views)),
+  )
   if (gaps.length === 0) return 0
   const since = gaps.map(startOf).reduce((a, b) => (a < b ? a : b))
-  const missing = new Map(gaps.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
+  const missing = new Map(
+    gaps.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)),
+  )
   for (const row of await listed(desk, since)) {
     const order = missing.get(row.brokerOrderId)
     if (order === undefined || !('execution' in row)) continue
@@ -24,7 +38,10 @@ export async function fillGaps(desk: Desk, views: ReadonlyMap<string, BrokerOrde
   return gaps.length
 }
 
-/** Nothing when it is not the time to ask, or the broker cannot be asked: the fills of a view must not wait for their details. */
+/**
+ * Nothing when it is not the time to ask, or the broker cannot be asked: the fills of a view must
+ * not wait for their details.
+ */
 async function listed(desk: Desk, since: string): ReturnType<Desk['broker']['listExecutions']> {
   if (!desk.executionLists.take(desk.clock.monotonicMs())) return []
   try {
@@ -36,12 +53,19 @@ async function listed(desk: Desk, since: string): ReturnType<Desk['broker']['lis
 }
 
 /** One inferred execution lets those be booked that waited for it; then the next gap shows. */
-async function infer(desk: Desk, orderId: string, views: ReadonlyMap<string, BrokerOrder>): Promise<void> {
+async function infer(
+  desk: Desk,
+  orderId: string,
+  views: ReadonlyMap<string, BrokerOrder>,
+): Promise<void> {
   for (let gaps = 0; gaps < GAPS_MAX; gaps += 1) {
     const order = desk.book.find(orderId)
     const update = order === null || !hasGap(order) ? null : inferredUpdate(order, views)
     if (order === null || update === null) return
-    desk.log.warn({ ...desk.ref, orderId, brokerOrderId: update.brokerOrderId }, 'update.execution_inferred')
+    desk.log.warn(
+      { ...desk.ref, orderId, brokerOrderId: update.brokerOrderId },
+      'update.execution_inferred',
+    )
     desk.tally.inferred()
     await applyTo(desk, order, [update])
   }
@@ -51,7 +75,8 @@ function inferredUpdate(order: Order, views: ReadonlyMap<string, BrokerOrder>) {
   for (const { brokerOrderId } of order.placements) {
     const seen = brokerOrderId === null ? undefined : views.get(brokerOrderId)
     const execution = seen === undefined ? null : inferredExecution(order, seen)
-    if (brokerOrderId !== null && execution !== null) return { type: 'execution', brokerOrderId, execution } as const
+    if (brokerOrderId !== null && execution !== null)
+      return { type: 'execution', brokerOrderId, execution } as const
   }
   return null
 }

@@ -2,11 +2,13 @@ import type { Clock } from '#runtime'
 import type { Broker, MarketClock } from '../broker/index.ts'
 
 /**
- * Whether the exchange has its regular session now, by the broker's own clock: daylight saving, early closes and closures that nobody
- * announced are in it (CLK-02). One reading serves all connections of a process.
+ * Whether the exchange has its regular session now, by the broker's own clock: daylight saving,
+ * early closes and closures that nobody announced are in it (CLK-02). One reading serves all
+ * connections of a process.
  *
- * Kept true: a reading is used for `FRESH_MS`, by our steady clock, or until the opening or closing that it announces; where it cannot
- * be renewed it goes on for `STALE_MS_MAX`, and then the exchange counts as closed, which only makes polling slower.
+ * Kept true: a reading is used for `FRESH_MS`, by our steady clock, or until the opening or closing
+ * that it announces; where it cannot be renewed it goes on for `STALE_MS_MAX`, and then the
+ * exchange counts as closed, which only makes polling slower.
  */
 export class MarketHours {
   readonly #clock: Clock

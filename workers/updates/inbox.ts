@@ -1,10 +1,11 @@
 /**
- * Updates that were received and wait for their turn: reading a stream never waits for the work that it causes.
+ * Updates that were received and wait for their turn: reading a stream never waits for the work
+ * that it causes.
  *
  *   filling --limit reached--> overflown --reopen()--> filling
  *
- * Kept true: what comes out is what came in, in that order, without a hole. Once something had to be dropped, everything is dropped
- * until `reopen`, since a recovery reads all of it back (CON-09).
+ * Kept true: what comes out is what came in, in that order, without a hole. Once something had to
+ * be dropped, everything is dropped until `reopen`, since a recovery reads all of it back (CON-09).
  */
 export class Inbox<T> {
   #waiting: T[] = []

@@ -3,18 +3,26 @@ import { BrokerError } from '../broker/index.ts'
 import { awaited } from './book.ts'
 import type { Desk } from './desk.ts'
 
-// Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a complete list is read by itself.
+// Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a
+// complete list is read by itself.
 
-/** Orders that are read by their ids in one pass, as far as the budget goes; the rest has its turn in the next ones. */
+/**
+ * Orders that are read by their ids in one pass, as far as the budget goes; the rest has its turn
+ * in the next ones.
+ */
 export const IDS_PER_POLL = 4
 export const IDS_PER_RECOVERY = 5
 /**
- * More than this many at once are read by one list, as at the close, when every day order expires: of what has ended, which is nearly
- * all that a list of open orders lacks, and little beside a thousand orders that rest.
+ * More than this many at once are read by one list, as at the close, when every day order expires:
+ * of what has ended, which is nearly all that a list of open orders lacks, and little beside a
+ * thousand orders that rest.
  */
 const LIST_INSTEAD_OF = 2
 const LIST_BACK_MS = 24 * 3_600_000
-/** The same order is asked for again after this long; and one that the broker did not know, or whose exits it does not name. */
+/**
+ * The same order is asked for again after this long; and one that the broker did not know, or whose
+ * exits it does not name.
+ */
 const AGAIN_MS = 3_000
 const UNKNOWN_AGAIN_MS = 60_000
 
@@ -38,8 +46,10 @@ export class Lacking {
   }
 
   /**
-   * Ends where the request budget does: what was read until then counts, or the same would be read over and over.
-   * @param wanted taken before the list was read: what came later may be missing in it for being newer
+   * Ends where the request budget does: what was read until then counts, or the same would be read
+   * over and over.
+   * @param wanted taken before the list was read: what came later may be missing in it for being
+   *   newer
    * @param rows the list
    * @returns the orders, and whether every one was asked for
    */
@@ -60,22 +70,33 @@ export class Lacking {
       requests += 1
       const closed = await unlessSpent(() => broker.listOrders({ status: 'closed', since }))
       if (closed === SPENT) return { found: [], isComplete: false, requests }
-      for (const order of closed) if (ids.has(order.brokerOrderId)) found.set(order.brokerOrderId, order)
+      for (const order of closed)
+        if (ids.has(order.brokerOrderId)) found.set(order.brokerOrderId, order)
       missing = missing.filter(({ brokerOrderId }) => !found.has(brokerOrderId))
     }
     const nowMs = clock.monotonicMs()
     this.#forgetAllBut(missing)
-    const due = missing.filter(({ brokerOrderId }) => nowMs >= (this.#dueMs.get(brokerOrderId) ?? -Infinity))
+    const due = missing.filter(
+      ({ brokerOrderId }) => nowMs >= (this.#dueMs.get(brokerOrderId) ?? -Infinity),
+    )
     let asked = 0
     for (const { brokerOrderId, isForExits } of due.slice(0, idsMax)) {
       const order = await unlessSpent(() => broker.findByBrokerOrderId(brokerOrderId))
       if (order === SPENT) break
       asked += 1
-      this.#dueMs.set(brokerOrderId, nowMs + (order === null || isForExits ? UNKNOWN_AGAIN_MS : AGAIN_MS))
-      if (order === null) this.#desk.log.error({ ...this.#desk.ref, brokerOrderId }, 'poll.order_unknown_to_broker')
+      this.#dueMs.set(
+        brokerOrderId,
+        nowMs + (order === null || isForExits ? UNKNOWN_AGAIN_MS : AGAIN_MS),
+      )
+      if (order === null)
+        this.#desk.log.error({ ...this.#desk.ref, brokerOrderId }, 'poll.order_unknown_to_broker')
       else found.set(brokerOrderId, order)
     }
-    return { found: [...found.values()], isComplete: asked === due.length, requests: requests + asked }
+    return {
+      found: [...found.values()],
+      isComplete: asked === due.length,
+      requests: requests + asked,
+    }
   }
 
   #forgetAllBut(missing: readonly Wanted[]): void {
@@ -111,8 +132,9 @@ function missingIn(rows: Iterable<BrokerOrder>, wanted: readonly Wanted[]): Want
 }
 
 /**
- * The placements of these orders that may still change. One that is held works only once what it stands behind has gone: brokers need
- * not list it (CAN-09), and an account with many brackets would spend all its requests on them.
+ * The placements of these orders that may still change. One that is held works only once what it
+ * stands behind has gone: brokers need not list it (CAN-09), and an account with many brackets
+ * would spend all its requests on them.
  */
 export const wantedOf = (orders: readonly Order[]): Wanted[] =>
   orders.flatMap((order) => {
@@ -126,12 +148,20 @@ export const wantedOf = (orders: readonly Order[]): Wanted[] =>
     }))
   })
 
-/** Orders with exits that have not been told yet: only a reading of the order itself names them (CAN-09). */
+/**
+ * Orders with exits that have not been told yet: only a reading of the order itself names them
+ * (CAN-09).
+ */
 export const withoutExits = (orders: readonly Order[]): Wanted[] =>
   orders.flatMap((order) => {
     const { orderClass, origin, placements, submittedAt } = order
     const entry = placements.find(({ leg }) => leg === 'entry')
-    if (origin !== 'fillcast' || orderClass === 'simple' || entry?.brokerOrderId == null || submittedAt === null)
+    if (
+      origin !== 'fillcast' ||
+      orderClass === 'simple' ||
+      entry?.brokerOrderId == null ||
+      submittedAt === null
+    )
       return []
     const exits = new Set(placements.map(({ leg }) => leg)).size - 1
     if (exits >= (orderClass === 'bracket' ? 2 : 1)) return []

@@ -15,14 +15,17 @@ import type { Broker } from '../broker/index.ts'
  *
  *   our client order id ----------------------------------> the trade that the id names
  *   known here, or by a reference of the store -----------> that record
- *   no client order id -----------------------------------> the open record that has it, or the id that the broker tells for it alone
- *   took the place of another order ----------------------> the record of that one, read at the broker if need be
+ *   no client order id -----------------------------------> the open record that has it, or the
+ *     client order id that the broker shows for this order alone
+ *   took the place of another order ----------------------> the record of that order, read at
+ *     the broker if need be
  *   of a class with exits, and has a parent at the broker -> the parent's trade, if it is ours
  *   everything else --------------------------------------> a record of its own, external
  *
- * Kept true: an order is called external only after the broker has answered; a failed question throws, and the order is met again
- * by the next poll. The same order always lands on the same record, whatever is seen first: chains are followed to their first
- * order, and what was read on the way is handed back to be applied before it.
+ * Kept true: an order is called external only after the broker has answered; a failed question
+ * throws, and the order is met again by the next poll. The same order always lands on the same
+ * record, whatever is seen first: chains are followed to their first order, and what was read on
+ * the way is handed back to be applied before it.
  */
 export class Landings {
   readonly #deps: LandingDeps
@@ -41,7 +44,10 @@ export class Landings {
     return { landing: await this.#find(order, before, 0), before, order }
   }
 
-  /** The first order of a trade of ours; `null`: the broker does not know it. @throws {BrokerError} it could not be asked */
+  /**
+   * The first order of a trade of ours; `null`: the broker does not know it.
+   * @throws {BrokerError} it could not be asked
+   */
   firstOf({ userId, id }: Landing): Promise<BrokerOrder | null> {
     return this.#deps.broker.findByClientOrderId(clientOrderIdOf(userId, id))
   }
@@ -49,7 +55,8 @@ export class Landings {
   async #find(order: BrokerOrder, before: BrokerOrder[], depth: number): Promise<Landing> {
     const { userId, connectionId } = this.#deps.ref
     const ours = readClientOrderId(order.clientOrderId, userId)
-    if (ours !== null) return this.#keep(order, { id: ours.tradeId, origin: 'fillcast', userId, connectionId })
+    if (ours !== null)
+      return this.#keep(order, { id: ours.tradeId, origin: 'fillcast', userId, connectionId })
     const known = await this.#lookUp(order)
     if (known !== null) return this.#keep(order, known)
     const via = await this.#previous(order)
@@ -62,17 +69,24 @@ export class Landings {
     return this.#keep(order, this.#external(order))
   }
 
-  /** The record of a view that has no client order id, where it is of an order that is known to be open here. */
+  /**
+   * The record of a view that has no client order id, where it is of an order that is known to be
+   * open here.
+   */
   #openRecordOf({ brokerOrderId, clientOrderId }: BrokerOrder): Landing | null {
     if (clientOrderId !== '') return null
-    const isThis = ({ placements }: Order): boolean => placements.some((one) => one.brokerOrderId === brokerOrderId)
+    const isThis = ({ placements }: Order): boolean =>
+      placements.some((one) => one.brokerOrderId === brokerOrderId)
     const own = this.#deps.orders().find(isThis)
     if (own === undefined) return null
     const { id, origin, userId, connectionId } = own
     return { id, origin, userId, connectionId }
   }
 
-  /** The order with the client order id that the broker tells for it alone, where this view has none. */
+  /**
+   * The order with the client order id that the broker tells for it alone, where this view has
+   * none.
+   */
   async #named(order: BrokerOrder): Promise<BrokerOrder> {
     if (order.clientOrderId !== '' || this.#known.has(order.brokerOrderId)) return order
     const alone = await this.#deps.broker.findByBrokerOrderId(order.brokerOrderId)
@@ -90,13 +104,20 @@ export class Landings {
     for (const id of ids) {
       const orderId = refs.get(id)
       if (orderId !== undefined)
-        return { id: orderId, origin: orderId.startsWith('ext.') ? 'external' : 'fillcast', userId, connectionId }
+        return {
+          id: orderId,
+          origin: orderId.startsWith('ext.') ? 'external' : 'fillcast',
+          userId,
+          connectionId,
+        }
     }
     return null
   }
 
   /** The order at the broker through which this one belongs to a record. */
-  async #previous(order: BrokerOrder): Promise<{ order: BrokerOrder; is: 'replaced' | 'parent' } | null> {
+  async #previous(
+    order: BrokerOrder,
+  ): Promise<{ order: BrokerOrder; is: 'replaced' | 'parent' } | null> {
     const { broker } = this.#deps
     if (order.replaces !== null) {
       const old = await broker.findByBrokerOrderId(order.replaces)
@@ -104,7 +125,9 @@ export class Landings {
     }
     if (order.orderClass === 'simple') return null
     const parent = await broker.findParent(order)
-    return parent === null || parent.brokerOrderId === order.brokerOrderId ? null : { order: parent, is: 'parent' }
+    return parent === null || parent.brokerOrderId === order.brokerOrderId
+      ? null
+      : { order: parent, is: 'parent' }
   }
 
   #external({ brokerOrderId }: BrokerOrder): Landing {
@@ -138,7 +161,10 @@ const LANDINGS_MAX = 10_000
 /** Orders followed backwards in one chain. What is longer starts a record of its own. */
 const CHAIN_MAX = 64
 
-/** What notes, with an order's record, which of its broker orders are named by neither their client order id nor the record's id. */
+/**
+ * What notes, with an order's record, which of its broker orders are named by neither their client
+ * order id nor the record's id.
+ */
 export function refsOf(before: Order | null, { id: orderId, userId, placements }: Order): Write[] {
   const known = new Set(before?.placements.map((one) => one.brokerOrderId))
   return placements.flatMap(({ brokerOrderId, clientOrderId }) =>

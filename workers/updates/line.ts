@@ -1,7 +1,7 @@
 /**
- * Work that runs one piece at a time, in the order in which it was asked for. A piece that fails is its caller's business and never
- * stops the line. A piece may give up its turn while it waits for somebody else's answer, and goes on behind the pieces that were asked
- * for until then.
+ * Work that runs one piece at a time, in the order in which it was asked for. A piece that fails is
+ * its caller's business and never stops the line. A piece may give up its turn while it waits for
+ * somebody else's answer, and goes on behind the pieces that were asked for until then.
  */
 export class Line {
   /** Resolves once every turn that was asked for so far is over. */
@@ -20,7 +20,10 @@ export class Line {
     }
   }
 
-  /** For the piece that runs: other pieces have their turn until `ask` is over. What was read before may have changed by then. */
+  /**
+   * For the piece that runs: other pieces have their turn until `ask` is over. What was read before
+   * may have changed by then.
+   */
   async outside<T>(ask: () => Promise<T>): Promise<T> {
     this.#endTurn()
     try {

@@ -1,6 +1,17 @@
 import type { Boundaries, Clock, Logger } from '#runtime'
-import { type AsideOrders, type ConnectionRef, leaseKey, type Leases, type Recoveries } from '#store'
-import { type Broker, type BrokerPool, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
+import {
+  type AsideOrders,
+  type ConnectionRef,
+  leaseKey,
+  type Leases,
+  type Recoveries,
+} from '#store'
+import {
+  type Broker,
+  type BrokerPool,
+  ConnectionUnusableError,
+  UnverifiedError,
+} from '../broker/index.ts'
 import type { Applier } from './apply.ts'
 import { openDesk, type OverExitPolicy } from './desk.ts'
 import type { FollowUps } from './follow-ups.ts'
@@ -11,12 +22,14 @@ import type { SessionStanding, Tally } from './tally.ts'
 /**
  * Owns one broker connection on behalf of all workers, while it holds the connection's lease.
  *
- *   free --may take it, lease taken--> holding (a session runs) --lease lost, fenced, given up, draining--> free
+ *   free --may take it, lease taken--> holding (a session runs)
+ *   holding --lease lost, fenced, given up, draining--> free
  *     |  connection unusable or its broker refuses: quiet for a while, then tried again
  *
- * Kept true: at most one session at a time, begun and ended by the one loop in here; a session ends before its lease is released, so
- * that the stream is free when the next owner opens its own; a lease that could not be renewed is given up before it runs out, by a
- * clock that never jumps (CRA-07, CLK-01).
+ * Kept true: at most one session at a time, begun and ended by the one loop in here; a session ends
+ * before its lease is released, so that the stream is free when the next owner opens its own; a
+ * lease that could not be renewed is given up before it runs out, by a clock that never jumps
+ * (CRA-07, CLK-01).
  */
 export type OwnerDeps = Readonly<{
   applier: Applier
@@ -91,7 +104,9 @@ export class ConnectionOwner {
     this.#end('the connection was changed')
   }
 
-  /** The store lost its state: whoever holds the connection reads it anew, and tells its user so. */
+  /**
+   * The store lost its state: whoever holds the connection reads it anew, and tells its user so.
+   */
   readopt(): void {
     this.#isKnown = true
     if (this.#held === null) return // its owner does
@@ -135,7 +150,8 @@ export class ConnectionOwner {
         await this.#step()
         delayMs = this.#held !== null ? LEASE_RENEW_MS : Math.max(this.#pauseMs, LEASE_TRY_MS)
       } catch (error) {
-        if (error instanceof ConnectionUnusableError || error instanceof UnverifiedError) delayMs = UNUSABLE_PAUSE_MS
+        if (error instanceof ConnectionUnusableError || error instanceof UnverifiedError)
+          delayMs = UNUSABLE_PAUSE_MS
         this.#deps.log.warn({ ...this.#ref, error }, 'owner.step_failed')
       }
       this.#pauseMs = 0
@@ -160,11 +176,13 @@ export class ConnectionOwner {
     const { leases, clock } = this.#deps
     const askedMs = clock.monotonicMs()
     try {
-      if (await leases.renew(this.#key, token, LEASE_TTL_MS)) this.#safeUntilMs = askedMs + LEASE_TTL_MS
+      if (await leases.renew(this.#key, token, LEASE_TTL_MS))
+        this.#safeUntilMs = askedMs + LEASE_TTL_MS
       else await this.#endSession('the lease was lost')
     } catch (error) {
       // The store is away: nobody else can take the lease either, but it may come back without it.
-      if (clock.monotonicMs() >= this.#safeUntilMs) await this.#endSession('the lease could not be renewed')
+      if (clock.monotonicMs() >= this.#safeUntilMs)
+        await this.#endSession('the lease could not be renewed')
       throw error
     }
   }
@@ -183,11 +201,33 @@ export class ConnectionOwner {
     const broker = await this.#brokerUnder(token)
     this.#safeUntilMs = askedMs + LEASE_TTL_MS
     log.info(this.#ref, 'owner.lease_taken')
-    const { applier, followUps, overExit, aside, boundaries, tally, hours, askForCheck, recoveries } = this.#deps
+    const {
+      applier,
+      followUps,
+      overExit,
+      aside,
+      boundaries,
+      tally,
+      hours,
+      askForCheck,
+      recoveries,
+    } = this.#deps
     const desk = openDesk({
-      ...{ ref: this.#ref, broker, applier, followUps, overExit, aside, boundaries, tally, clock, log },
+      ...{
+        ref: this.#ref,
+        broker,
+        applier,
+        followUps,
+        overExit,
+        aside,
+        boundaries,
+        tally,
+        clock,
+        log,
+      },
       fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },
-      isOurs: () => this.#held?.token === token && clock.monotonicMs() < this.#safeUntilMs - LEASE_MARGIN_MS,
+      isOurs: () =>
+        this.#held?.token === token && clock.monotonicMs() < this.#safeUntilMs - LEASE_MARGIN_MS,
     })
     const onOver = (why: string, pauseMs: number): void => {
       this.#pauseMs = pauseMs
@@ -204,8 +244,8 @@ export class ConnectionOwner {
   }
 
   /**
-   * Asked again once the lease is ours: a removal erases the connection and then revokes the lease, so that a lease from before is fenced
-   * off, and one from after finds no connection (MUL-07).
+   * Asked again once the lease is ours: a removal erases the connection and then revokes the lease,
+   * so that a lease from before is fenced off, and one from after finds no connection (MUL-07).
    */
   async #brokerUnder(token: string): Promise<Broker> {
     const { leases, brokers } = this.#deps

@@ -7,11 +7,12 @@ import { ConnectionOwner, type OwnerDeps } from './owner.ts'
  *
  *   share = connections / live workers, rounded up
  *   below the share -> every free lease is tried for, every second
- *   at the share    -> a free lease is tried for now and then: whoever should have it may be unable to
- *   above it, when a worker joins -> the excess is given up and left to others for a while; again later, ever less often
+ *   at the share -> a free lease is tried for now and then: its rightful worker may be unable to
+ *   above it, when a worker joins -> the excess is given up and left to others for a while;
+ *     again later, ever less often
  *
- * Kept true: a connection without an owner finds one within `LEASE_TTL_MS` plus a few seconds, however the last owner went; leases
- * alone say who owns, the share only says who tries.
+ * Kept true: a connection without an owner finds one within `LEASE_TTL_MS` plus a few seconds,
+ * however the last owner went; leases alone say who owns, the share only says who tries.
  */
 export class Ownership {
   readonly #deps: OwnershipDeps
@@ -37,7 +38,10 @@ export class Ownership {
     const key = `${ref.userId} ${ref.connectionId}`
     const owner = this.#owners.get(key)
     if (owner !== undefined) return owner.refresh()
-    this.#owners.set(key, new ConnectionOwner({ ...this.#deps, mayTake: () => this.#mayTake() }, ref))
+    this.#owners.set(
+      key,
+      new ConnectionOwner({ ...this.#deps, mayTake: () => this.#mayTake() }, ref),
+    )
   }
 
   /** The connection was removed. */
@@ -45,7 +49,9 @@ export class Ownership {
     const key = `${ref.userId} ${ref.connectionId}`
     const owner = this.#owners.get(key)
     this.#owners.delete(key)
-    owner?.close().catch((error: unknown) => this.#deps.log.error({ ...ref, error }, 'owner.not_closed'))
+    owner
+      ?.close()
+      .catch((error: unknown) => this.#deps.log.error({ ...ref, error }, 'owner.not_closed'))
   }
 
   /** The store lost its state: everything that is owned here is read anew. */
@@ -66,7 +72,9 @@ export class Ownership {
     this.#stopBeats()
     await this.#beating
     const { registry, workerId, log } = this.#deps
-    await registry.leave(workerId).catch((error: unknown) => log.warn({ error }, 'ownership.not_signed_off'))
+    await registry
+      .leave(workerId)
+      .catch((error: unknown) => log.warn({ error }, 'ownership.not_signed_off'))
     await Promise.allSettled([...this.#owners.values()].map((owner) => owner.close()))
   }
 
@@ -91,7 +99,8 @@ export class Ownership {
     try {
       const live = Math.max(1, await registry.beat(workerId))
       this.#live = live
-      if (live !== before) log.info({ live, connections: this.#owners.size }, 'ownership.workers_alive')
+      if (live !== before)
+        log.info({ live, connections: this.#owners.size }, 'ownership.workers_alive')
       if (before === null) for (const owner of this.#owners.values()) owner.tryNow()
       else this.#shed(live, live > before)
     } catch (error) {
@@ -119,7 +128,8 @@ export class Ownership {
   }
 }
 
-export type OwnershipDeps = Omit<OwnerDeps, 'mayTake'> & Readonly<{ registry: Registry; workerId: string }>
+export type OwnershipDeps = Omit<OwnerDeps, 'mayTake'> &
+  Readonly<{ registry: Registry; workerId: string }>
 
 /** A worker says this often that it is alive. */
 const BEAT_MS = 1_000

@@ -9,11 +9,12 @@ import type { Told } from './desk.ts'
  *   an acknowledgement --the order's next message comes--> dropped: that one says it too
  *                      --`ACKNOWLEDGED_MS` later---------> applied after all
  *   an execution that only the activity stream told --seen by then--> nothing
- *                                                   --not seen after `UNTOLD_MS`--> the trade stream dropped it: look
+ *                    --not seen after `UNTOLD_MS`--> the trade stream dropped it: look
  *
- * A market order is acknowledged by the answer to its own submission and executed a moment later; taking the stream's
- * acknowledgement in as well would cost a read of the store for every one of them. Kept true: nothing is dropped that no later message
- * of the same order contains, and messages of one order stay in their order.
+ * A market order is acknowledged by the answer to its own submission and executed a moment later;
+ * taking the stream's acknowledgement in as well would cost a read of the store for every one of
+ * them. Kept true: nothing is dropped that no later message of the same order contains, and
+ * messages of one order stay in their order.
  */
 export class Patience {
   readonly #clock: Clock
@@ -34,7 +35,10 @@ export class Patience {
     const { brokerOrderId } = told.order
     this.#acknowledged.delete(brokerOrderId)
     if (!isAcknowledgement(told) || this.#acknowledged.size >= HELD_MAX) return false
-    this.#acknowledged.set(brokerOrderId, { told, dueMs: this.#clock.monotonicMs() + ACKNOWLEDGED_MS })
+    this.#acknowledged.set(brokerOrderId, {
+      told,
+      dueMs: this.#clock.monotonicMs() + ACKNOWLEDGED_MS,
+    })
     this.#releaseIn(ACKNOWLEDGED_MS)
     return true
   }
@@ -96,7 +100,10 @@ const UNTOLD_MS = 1_000
 /** Messages that wait at once; what comes beyond it is applied right away. */
 const HELD_MAX = 1_000
 
-/** It says that a market order is on its way, and nothing else. One that will rest may protect a position: it is taken in at once. */
+/**
+ * It says that a market order is on its way, and nothing else. One that will rest may protect a
+ * position: it is taken in at once.
+ */
 const isAcknowledgement = ({ order, execution, bust }: Told): boolean =>
   order.orderType === 'market' &&
   ON_ITS_WAY.has(order.status) &&

@@ -13,15 +13,19 @@ import { Tending } from './tending.ts'
 import { settleTotals } from './totals.ts'
 
 /**
- * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05, P7).
+ * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05,
+ * P7).
  *
- *   stopped --start()--> waiting --timer--> reading (outside the line) --> applying (in the line) --> waiting ...
+ *   stopped --start()--> waiting --timer--> reading (outside the line)
+ *     --> applying (in the line) --> waiting ...
  *
- * Two readings alternate: everything that is open, and, more often, what is in flight. Only what the session has not seen yet is
- * applied, so that resting orders cost nothing but the request. What a complete list lacks is read by its id.
+ * Two readings alternate: everything that is open, and, more often, what is in flight. Only what
+ * the session has not seen yet is applied, so that resting orders cost nothing but the request.
+ * What a complete list lacks is read by its id.
  *
- * Kept true: one reading at a time; the store's records are read before the broker's list, so that what the list lacks is older
- * than the list. A reading that fails changes nothing and is repeated at the next turn.
+ * Kept true: one reading at a time; the store's records are read before the broker's list, so that
+ * what the list lacks is older than the list. A reading that fails changes nothing and is repeated
+ * at the next turn.
  */
 export type PollingDeps = Readonly<{
   desk: Desk
@@ -39,7 +43,11 @@ export class Polling {
   readonly #tending: Tending
   #known:
     | (Pick<LoadedConnection, 'version' | 'positions'> &
-        Readonly<{ ids: ReadonlySet<string | null>; overExited: readonly Order[]; changes: number }>)
+        Readonly<{
+          ids: ReadonlySet<string | null>
+          overExited: readonly Order[]
+          changes: number
+        }>)
     | null = null
   #version: string | null = null
   readonly #hurries = new Allowance(HURRIES_PER_MINUTE)
@@ -56,7 +64,12 @@ export class Polling {
     this.#deps = deps
     this.#lacking = new Lacking(deps.desk)
     this.#tending = new Tending(deps.desk)
-    this.#cadence = cadenceOf({ openOrders: 0, flightRequests: 0, canExecute: true, isHasty: false })
+    this.#cadence = cadenceOf({
+      openOrders: 0,
+      flightRequests: 0,
+      canExecute: true,
+      isHasty: false,
+    })
   }
 
   get cadence(): Cadence {
@@ -77,11 +90,15 @@ export class Polling {
     await this.#turn
   }
 
-  /** An execution was missed: what is in flight is read soon. However often it is asked for, readings keep their distance. */
+  /**
+   * An execution was missed: what is in flight is read soon. However often it is asked for,
+   * readings keep their distance.
+   */
   hurry(): void {
     const nowMs = this.#deps.desk.clock.monotonicMs()
     const atMs = Math.max(nowMs + HURRY_MS, this.#startedMs + APART_MS)
-    if (!this.#isStopped && atMs < this.#plannedMs && this.#hurries.take(nowMs)) this.#plan(atMs - nowMs)
+    if (!this.#isStopped && atMs < this.#plannedMs && this.#hurries.take(nowMs))
+      this.#plan(atMs - nowMs)
   }
 
   #plan(delayMs: number): void {
@@ -107,7 +124,8 @@ export class Polling {
       else await this.#readFlight(startedMs, isMarketOpen)
       this.#adjust(isMarketOpen)
     } catch (error) {
-      // Sooner than that it would only spend what the budget gives back on the first of its requests.
+      // Sooner than that it would only spend what the budget gives back on the first of its
+      // requests.
       this.#openDueMs = Math.max(this.#openDueMs, startedMs + this.#cadence.flightMs)
       this.#deps.onFailed(error)
     } finally {
@@ -117,7 +135,10 @@ export class Polling {
 
   /** The next turn, and not later than the list of open orders is due. */
   #nextMs(startedMs: number): number {
-    return Math.min(startedMs + this.#cadence.flightMs, Math.max(this.#openDueMs, startedMs + APART_MS))
+    return Math.min(
+      startedMs + this.#cadence.flightMs,
+      Math.max(this.#openDueMs, startedMs + APART_MS),
+    )
   }
 
   async #readOpen(nowMs: number): Promise<void> {
@@ -132,15 +153,26 @@ export class Polling {
       rows,
       IDS_PER_POLL,
     )
-    // What is open there and has no record here was lost by the store, whatever we remember of having seen it.
-    const news = await this.#apply([...rows, ...found], (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false)
+    // What is open there and has no record here was lost by the store, whatever we remember of
+    // having seen it.
+    const news = await this.#apply(
+      [...rows, ...found],
+      (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false,
+    )
     this.#openDueMs = nowMs + this.#cadence.openMs
-    await this.#tending.look(desk.book.orders, this.#known?.overExited ?? [], this.#known?.positions ?? new Map())
+    await this.#tending.look(
+      desk.book.orders,
+      this.#known?.overExited ?? [],
+      this.#known?.positions ?? new Map(),
+    )
     desk.tally.polled('open', requests + 1, news)
     this.#deps.onPolled(news)
   }
 
-  /** Orders submitted lately, and those that are in flight for longer; nothing is read while nothing of the user changes. */
+  /**
+   * Orders submitted lately, and those that are in flight for longer; nothing is read while nothing
+   * of the user changes.
+   */
   async #readFlight(nowMs: number, isMarketOpen: boolean): Promise<void> {
     const { desk } = this.#deps
     const version = await desk.applier.store.version(desk.ref.userId)
@@ -166,8 +198,15 @@ export class Polling {
     return line.run(async () => {
       const { changes } = desk.book
       // The same version as before, although something was written since: the store lost it.
-      if (this.#known?.changes === changes && this.#known.version === (await desk.applier.store.version(userId))) return
-      const { version, account, positions, orders } = await desk.applier.store.loadOpen(userId, connectionId)
+      if (
+        this.#known?.changes === changes &&
+        this.#known.version === (await desk.applier.store.version(userId))
+      )
+        return
+      const { version, account, positions, orders } = await desk.applier.store.loadOpen(
+        userId,
+        connectionId,
+      )
       if (account === null) throw new UnreadError(connectionId)
       const overExited = orders.filter((order) => !isZero(overExitOf(order)))
       this.#known = { version, positions, ids: recordedIds(orders), overExited, changes }
@@ -201,7 +240,8 @@ export class Polling {
     const flying = desk.book.inFlight(nowMs, isMarketOpen)
     this.#cadence = cadenceOf({
       openOrders: desk.book.size,
-      flightRequests: flying.length === 0 ? 0 : 1 + Math.floor(flying.length / ROWS_PER_FLIGHT_REQUEST),
+      flightRequests:
+        flying.length === 0 ? 0 : 1 + Math.floor(flying.length / ROWS_PER_FLIGHT_REQUEST),
       canExecute: desk.book.canExecute(isMarketOpen),
       isHasty: !isStreamLive() || desk.book.hasHeldUp(nowMs, isMarketOpen),
     })
@@ -211,16 +251,25 @@ export class Polling {
   }
 }
 
-/** A timer may fire a moment before its time; the list of open orders must not wait a whole turn longer for it. */
+/**
+ * A timer may fire a moment before its time; the list of open orders must not wait a whole turn
+ * longer for it.
+ */
 const EARLY_MS = 50
 /** After a gap was seen: the missing execution is usually on its way. */
 const HURRY_MS = 1_000
 const APART_MS = 2_000
-/** With a stream that drops everything each poll finds a gap; the polls that are due anyway are soon enough then. */
+/**
+ * With a stream that drops everything each poll finds a gap; the polls that are due anyway are soon
+ * enough then.
+ */
 const HURRIES_PER_MINUTE = 4
 const IDS_PER_FLIGHT = 1
 const ROWS_PER_FLIGHT_REQUEST = 500
-/** New orders are listed from this long before the newest one seen: they do not become visible in the order of their times. */
+/**
+ * New orders are listed from this long before the newest one seen: they do not become visible in
+ * the order of their times.
+ */
 const MARGIN_MS = 20_000
 /** What is in flight for longer than this is read with the open orders. */
 const FLIGHT_BACK_MS = 10 * 60_000

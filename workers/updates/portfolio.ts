@@ -14,11 +14,14 @@ import { CLASHES_MAX, ContentionError, FencedError } from './apply.ts'
 import { type Desk, followUp, showStop } from './desk.ts'
 import { project } from './project.ts'
 
-// Cash and positions against the broker's, and the end of the hot life of orders. A snapshot is merged only if nothing of the user
-// changed since before it was read (POS-03); what it means is decided in src/domain/reconcile.ts.
+// Cash and positions against the broker's, and the end of the hot life of orders. A snapshot is
+// merged only if nothing of the user changed since before it was read (POS-03); what it means is
+// decided in src/domain/reconcile.ts.
 
 export type PortfolioPass = Readonly<{
-  /** Differences that are not believed yet: they are looked at again once the settle window is over. */
+  /**
+   * Differences that are not believed yet: they are looked at again once the settle window is over.
+   */
   doubts: number
 }>
 
@@ -47,11 +50,16 @@ export async function levelPortfolio(
   const { applier, clock, ref } = desk
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
     const isGiven = tries === 0 && loaded !== null
-    const known = isGiven ? loaded : await applier.store.loadConnection(ref.userId, ref.connectionId)
+    const known = isGiven
+      ? loaded
+      : await applier.store.loadConnection(ref.userId, ref.connectionId)
     if (known.account === null) break
     // A recovery may have read further while the broker was asked.
     const executionsReadTo = later(readTo, known.account.executionsReadTo)
-    const ours: Portfolio = { account: { ...known.account, executionsReadTo }, positions: known.positions }
+    const ours: Portfolio = {
+      account: { ...known.account, executionsReadTo },
+      positions: known.positions,
+    }
     const reading = await readPortfolio(desk, ours.account.activitiesReadTo)
     await desk.boundaries.reached('reconcile.portfolio_read')
     const { portfolio, changes } = reconcile(ours, reading)
@@ -68,7 +76,8 @@ export async function levelPortfolio(
       await desk.boundaries.reached('reconcile.committed')
       await followUp(desk, changes, null)
     }
-    for (const position of portfolio.positions.values()) await showStop(desk, position, known.orders)
+    for (const position of portfolio.positions.values())
+      await showStop(desk, position, known.orders)
     return { doubts: Object.keys(doubts).length, isLevel: true }
   }
   return { doubts: 0, isLevel: false }
@@ -77,22 +86,35 @@ export async function levelPortfolio(
 /** The later of two broker times. */
 export const later = (a: string, b: string): string => (a > b ? a : b)
 
-/** How far the activities were read is written down now and then: they are read again from days before. */
+/**
+ * How far the activities were read is written down now and then: they are read again from days
+ * before.
+ */
 const READ_TO_EVERY_MS = 3_600_000
 
-/** A pass that found nothing writes nothing: whoever watches the version would look for what had changed. */
+/**
+ * A pass that found nothing writes nothing: whoever watches the version would look for what had
+ * changed.
+ */
 function isSettled(before: Account, after: Account): boolean {
   const readForMs = Date.parse(after.activitiesReadTo) - Date.parse(before.activitiesReadTo)
   const isSame =
-    JSON.stringify({ ...after, activitiesReadTo: '' }) === JSON.stringify({ ...before, activitiesReadTo: '' })
+    JSON.stringify({ ...after, activitiesReadTo: '' }) ===
+    JSON.stringify({ ...before, activitiesReadTo: '' })
   return isSame && Math.abs(readForMs) < READ_TO_EVERY_MS
 }
 
-export async function readPortfolio({ broker, clock, asking }: Desk, activitiesReadTo: string): Promise<Reading> {
+export async function readPortfolio(
+  { broker, clock, asking }: Desk,
+  activitiesReadTo: string,
+): Promise<Reading> {
   const atMs = clock.now()
   const since = isoTime(Date.parse(activitiesReadTo) - ACTIVITY_OVERLAP_MS)
   return asking(async () => {
-    const [snapshot, activities] = [await broker.readPortfolio(), await broker.listActivities(since)]
+    const [snapshot, activities] = [
+      await broker.readPortfolio(),
+      await broker.listActivities(since),
+    ]
     return { snapshot, activities, atMs, at: isoTime(atMs) }
   })
 }
@@ -105,8 +127,9 @@ async function commitAt(desk: Desk, commit: Omit<Commit, 'fence'>): Promise<bool
 }
 
 /**
- * Writes what `decide` makes of the connection as it is, and of what it reads then, again until nobody was faster. A clash may come
- * from the same commit, whose reply was lost: then `decide` finds its own writes, and must tell nothing a second time.
+ * Writes what `decide` makes of the connection as it is, and of what it reads then, again until
+ * nobody was faster. A clash may come from the same commit, whose reply was lost: then `decide`
+ * finds its own writes, and must tell nothing a second time.
  * @param decide `null`: it is written already
  */
 export async function commitWith(
@@ -117,7 +140,8 @@ export async function commitWith(
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
     const known = await desk.applier.store.loadConnection(userId, connectionId)
     const decided = await decide(known)
-    if (decided === null || (await commitAt(desk, { expectVersion: known.version, ...decided }))) return
+    if (decided === null || (await commitAt(desk, { expectVersion: known.version, ...decided })))
+      return
   }
   throw new ContentionError(userId)
 }
@@ -135,7 +159,10 @@ export const noteReadTo = (desk: Desk, executionsReadTo: string): Promise<void> 
   }))
 
 /** The account, and the positions that are others than before. */
-export function portfolioWrites(before: Portfolio['positions'], { account, positions }: Portfolio): Write[] {
+export function portfolioWrites(
+  before: Portfolio['positions'],
+  { account, positions }: Portfolio,
+): Write[] {
   const { connectionId } = account
   const symbols = new Set([...before.keys(), ...positions.keys()])
   const changed = [...symbols].filter((symbol) => before.get(symbol) !== positions.get(symbol))
@@ -152,15 +179,25 @@ const ARCHIVED_PER_PASS = 500
 /** Cancel marks of trades that never came, dropped in one commit. */
 const MARKS_DROPPED_PER_PASS = 500
 
-/** What ended on an earlier trading day and can execute no more leaves the hot state; not on the day on which an exit of it executed. */
+/**
+ * What ended on an earlier trading day and can execute no more leaves the hot state; not on the day
+ * on which an exit of it executed.
+ */
 const archived = (orders: readonly Order[], today: string): Write[] =>
   orders
-    .filter(({ endedAt, lastExecutionAt }) => isBefore(today, endedAt) && isBefore(today, lastExecutionAt ?? endedAt))
+    .filter(
+      ({ endedAt, lastExecutionAt }) =>
+        isBefore(today, endedAt) && isBefore(today, lastExecutionAt ?? endedAt),
+    )
     .filter((order) => livePlacements(order).length === 0)
     .map((order) => ({ kind: 'archive', order }))
 
-const isBefore = (day: string, at: string | null): boolean => at !== null && tradingDayOf(Date.parse(at)) < day
+const isBefore = (day: string, at: string | null): boolean =>
+  at !== null && tradingDayOf(Date.parse(at)) < day
 
-/** Lists are read again from this long before the last reading: they lag, and times are not in order. */
+/**
+ * Lists are read again from this long before the last reading: they lag, and times are not in
+ * order.
+ */
 const OVERLAP_MS = 5 * 60_000
 export const overlapping = (readTo: string): string => isoTime(Date.parse(readTo) - OVERLAP_MS)

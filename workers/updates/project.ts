@@ -20,10 +20,11 @@ import {
 } from '#domain'
 
 /**
- * What clients hear of a change: the contract's events, in the order of the changes. Pure. Orders placed elsewhere change the
- * portfolio and make no `trade.*` events.
+ * What clients hear of a change: the contract's events, in the order of the changes. Pure. Orders
+ * placed elsewhere change the portfolio and make no `trade.*` events.
  * @param timestamp our time, ISO, in every event
- * @param cashElsewhere of the user's other accounts, at the state that the changes were made of; `null`: there is no other account
+ * @param cashElsewhere of the user's other accounts, at the state that the changes were made of;
+ *   `null`: there is no other account
  */
 export function project(
   userId: string,
@@ -105,7 +106,8 @@ function executed(
       ...about(stamp, order),
       requestedQuantity: figureIfAny(order.quantity),
       filledQuantity: figure(order.cumulativeQuantity),
-      remainingQuantity: order.quantity === null ? null : figure(sub(order.quantity, order.cumulativeQuantity)),
+      remainingQuantity:
+        order.quantity === null ? null : figure(sub(order.quantity, order.cumulativeQuantity)),
       averageFillPrice: figure(averageFillPrice(order)),
       partialFillAt: ms(execution.at),
       timestamp: stamp.timestamp,
@@ -127,7 +129,10 @@ const filled = (stamp: Stamp, order: Order, at: string): LoggedEvent => ({
   },
 })
 
-const corrected = (stamp: Stamp, { order, what, at }: Extract<Change, { type: 'order.corrected' }>): LoggedEvent => ({
+const corrected = (
+  stamp: Stamp,
+  { order, what, at }: Extract<Change, { type: 'order.corrected' }>,
+): LoggedEvent => ({
   event: 'trade.corrected',
   payload: {
     ...about(stamp, order),
@@ -141,15 +146,20 @@ const corrected = (stamp: Stamp, { order, what, at }: Extract<Change, { type: 'o
 
 function replaced(stamp: Stamp, change: Extract<Change, { type: 'order.replaced' }>): LoggedEvent {
   const { order, leg, brokerOrderId, at } = change
-  const limitPrice = leg === 'takeProfit' ? (order.takeProfit?.limitPrice ?? null) : order.limitPrice
+  const limitPrice =
+    leg === 'takeProfit' ? (order.takeProfit?.limitPrice ?? null) : order.limitPrice
   return {
     event: 'trade.replaced',
     payload: {
       ...about(stamp, order),
       leg,
       quantity: figureIfAny(order.quantity),
-      limitPrice: figureIfAny(leg === 'stopLoss' ? (order.stopLoss?.limitPrice ?? null) : limitPrice),
-      stopPrice: figureIfAny(leg === 'stopLoss' ? (order.stopLoss?.stopPrice ?? null) : order.stopPrice),
+      limitPrice: figureIfAny(
+        leg === 'stopLoss' ? (order.stopLoss?.limitPrice ?? null) : limitPrice,
+      ),
+      stopPrice: figureIfAny(
+        leg === 'stopLoss' ? (order.stopLoss?.stopPrice ?? null) : order.stopPrice,
+      ),
       brokerOrderId,
       replacedAt: ms(at),
       timestamp: stamp.timestamp,
@@ -203,7 +213,9 @@ function cancelled(stamp: Stamp, order: Order, at: string): LoggedEvent {
       quantity: figureIfAny(order.quantity),
       filledQuantity: figure(order.cumulativeQuantity),
       cancelledBy: byUs?.by ?? 'broker',
-      reason: byUs?.reason ?? (order.status === 'expired' ? 'The order expired' : 'Canceled at the broker'),
+      reason:
+        byUs?.reason ??
+        (order.status === 'expired' ? 'The order expired' : 'Canceled at the broker'),
       cancelledAt: ms(at),
       timestamp: stamp.timestamp,
     },
@@ -273,7 +285,10 @@ const REASONS = {
   external: 'EXTERNAL_SYNC',
 } as const satisfies Record<CashCause, string>
 
-/** Balances are the user's cash over all accounts, as in `state.sync`; with several, the account's own cash is beside them. */
+/**
+ * Balances are the user's cash over all accounts, as in `state.sync`; with several, the account's
+ * own cash is beside them.
+ */
 function balanceChanged(
   { userId, timestamp, cashElsewhere }: Stamp,
   { account, previousCash, cause }: Extract<Change, { type: 'cash.changed' }>,

@@ -10,18 +10,21 @@ import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.
 import { levelAll } from './totals.ts'
 
 /**
- * Brings one connection level with its broker, after its stream was subscribed and before what the stream tells is applied (CON-03):
- * orders by list, by id what the lists lack, executions, cash and positions.
+ * Brings one connection level with its broker, after its stream was subscribed and before what the
+ * stream tells is applied (CON-03): orders by list, by id what the lists lack, executions, cash and
+ * positions.
  *
- * A series of idempotent steps: what was applied already changes nothing, so it may stop anywhere and start again from the first
- * (CRA-04). The first reading of a connection is an adoption instead.
+ * A series of idempotent steps: what was applied already changes nothing, so it may stop anywhere
+ * and start again from the first (CRA-04). The first reading of a connection is an adoption
+ * instead.
  */
 export type Recovered = PortfolioPass & Readonly<{ isComplete: boolean }>
 
 /**
  * @param isNew whether an account without a record has never been read before
  * @param forced adopts anew, whatever is in the store: what it holds is not to be believed
- * @throws {FencedError} the lease was lost  @throws {BrokerError} the broker could not be read: start again later
+ * @throws {FencedError} the lease was lost
+ * @throws {BrokerError} the broker could not be read: start again later
  */
 export async function recover(desk: Desk, isNew: boolean, forced: boolean): Promise<Recovered> {
   const { userId, connectionId } = desk.ref
@@ -48,20 +51,35 @@ export async function recover(desk: Desk, isNew: boolean, forced: boolean): Prom
   return { ...pass, isComplete: isComplete && pass.isLevel }
 }
 
-/** Cash and positions are not compared before everything that is known to have moved them is booked: it would be counted twice. */
+/**
+ * Cash and positions are not compared before everything that is known to have moved them is booked:
+ * it would be counted twice.
+ */
 const UNREAD: Recovered = { doubts: 0, isComplete: false }
 
-/** Executions, what was taken back of them, cash and positions: not urgent, and not told by how the orders are. @throws {UnreadError} */
+/**
+ * Executions, what was taken back of them, cash and positions: not urgent, and not told by how the
+ * orders are.
+ * @throws {UnreadError}
+ */
 export async function refresh(desk: Desk): Promise<Recovered> {
   const known = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
   const { account, orders } = known
   if (account === null) throw new UnreadError(desk.ref.connectionId)
-  const { readTo, isComplete } = await readExecutions(desk, orders, account.executionsReadTo, new Map())
+  const { readTo, isComplete } = await readExecutions(
+    desk,
+    orders,
+    account.executionsReadTo,
+    new Map(),
+  )
   if (!isComplete) return UNREAD
   return { ...(await levelAll(desk, readTo, known)), isComplete: true }
 }
 
-/** The credentials lead to another broker account than the state belongs to: nothing of it may be mixed in (MUL-01). */
+/**
+ * The credentials lead to another broker account than the state belongs to: nothing of it may be
+ * mixed in (MUL-01).
+ */
 export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
   constructor(connectionId: string) {
     super(
@@ -79,21 +97,32 @@ export async function checkAccount({ applier, broker, ref }: Desk): Promise<void
   if (brokerAccountId !== account.brokerAccountId) throw new WrongAccountError(ref.connectionId)
 }
 
-/** Everything open, everything submitted lately, and by id what is open here and in neither list (CLK-05). */
+/**
+ * Everything open, everything submitted lately, and by id what is open here and in neither list
+ * (CLK-05).
+ */
 async function readOrders(desk: Desk, orders: readonly Order[], since: string) {
   const views = new Map<string, BrokerOrder>()
   const wanted = [...withoutExits(orders), ...wantedOf(orders)]
-  for (const order of await desk.broker.listOrders({ status: 'open' })) views.set(order.brokerOrderId, order)
-  for (const order of await desk.broker.listOrders({ status: 'all', since })) views.set(order.brokerOrderId, order)
-  const { found, isComplete } = await new Lacking(desk).read(wanted, views.values(), IDS_PER_RECOVERY)
+  for (const order of await desk.broker.listOrders({ status: 'open' }))
+    views.set(order.brokerOrderId, order)
+  for (const order of await desk.broker.listOrders({ status: 'all', since }))
+    views.set(order.brokerOrderId, order)
+  const { found, isComplete } = await new Lacking(desk).read(
+    wanted,
+    views.values(),
+    IDS_PER_RECOVERY,
+  )
   for (const order of found) views.set(order.brokerOrderId, order)
   return { views, isComplete }
 }
 
 /**
- * Executions that are not booked, and what was taken back of those that are, in the order of their times. An order that nobody here
- * has heard of is read and taken in with them: it came and went between two polls. How far it got is written down where that was far,
- * or not to the end: what comes after may want more requests than the budget has, and must not begin with all of this again.
+ * Executions that are not booked, and what was taken back of those that are, in the order of their
+ * times. An order that nobody here has heard of is read and taken in with them: it came and went
+ * between two polls. How far it got is written down where that was far, or not to the end: what
+ * comes after may want more requests than the budget has, and must not begin with all of this
+ * again.
  * @param from broker time up to which they were read before
  * @returns broker time up to which they are read now
  */
@@ -103,7 +132,9 @@ async function readExecutions(
   from: string,
   views: ReadonlyMap<string, BrokerOrder>,
 ): Promise<{ readTo: string; isComplete: boolean }> {
-  const records = new Map(orders.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)))
+  const records = new Map(
+    orders.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)),
+  )
   const rows = await desk.asking(() => desk.broker.listExecutions(overlapping(from)))
   const seen = new Map<string, BrokerOrder | null>(views)
   let [readTo, unknown] = [from, 0]
@@ -123,8 +154,15 @@ async function readExecutions(
 /** As many executions make the list more than one request. */
 const NOTED_FROM = 100
 
-/** An execution of an order that has no record yet. @param seen orders as they were read, by broker order id; it grows */
-async function takeWithOrder(desk: Desk, row: Row, seen: Map<string, BrokerOrder | null>): Promise<void> {
+/**
+ * An execution of an order that has no record yet.
+ * @param seen orders as they were read, by broker order id; it grows
+ */
+async function takeWithOrder(
+  desk: Desk,
+  row: Row,
+  seen: Map<string, BrokerOrder | null>,
+): Promise<void> {
   const { brokerOrderId } = row
   let order = seen.get(brokerOrderId)
   if (order === undefined) {
@@ -143,12 +181,19 @@ type Row = Awaited<ReturnType<Desk['broker']['listExecutions']>>[number]
 
 function isNewTo(record: Order, row: Row): boolean {
   if ('bust' in row) return !record.busts.includes(row.bust.id)
-  const booked = record.placements.find((one) => one.brokerOrderId === row.brokerOrderId)?.cumulativeQuantity
+  const booked = record.placements.find(
+    (one) => one.brokerOrderId === row.brokerOrderId,
+  )?.cumulativeQuantity
   return booked === undefined || cmp(row.execution.cumulativeQuantity, booked) > 0
 }
 
-async function takeRow(desk: Desk, record: Landing & Pick<Order, 'symbol'>, row: Row): Promise<void> {
-  const update: OrderUpdate = 'bust' in row ? { type: 'bust', ...row } : { type: 'execution', ...row }
+async function takeRow(
+  desk: Desk,
+  record: Landing & Pick<Order, 'symbol'>,
+  row: Row,
+): Promise<void> {
+  const update: OrderUpdate =
+    'bust' in row ? { type: 'bust', ...row } : { type: 'execution', ...row }
   await applyTo(desk, record, [update])
 }
 

@@ -6,22 +6,25 @@ import type { CancelMark, LoadedSlice, SliceAddress } from '#store'
 export type Place = SliceAddress & Readonly<{ userId: string }>
 
 /**
- * What this process committed last of each user: as good as loaded, as long as nobody else writes. It saves the reading before most
- * commits.
+ * What this process committed last of each user: as good as loaded, as long as nobody else writes.
+ * It saves the reading before most commits.
  *
- *   nothing --committed--> doubted --a reading finds the same version--> held --committed on top of it--> held
- *                             ^------ a commit from it was refused, or a reading finds another -----------/
+ *   nothing --committed--> doubted --a reading finds the same version--> held
+ *   held --committed on top of it--> held
+ *   held --a commit from it was refused, or a reading finds another--> doubted
  *
- * Kept true: all that is held of a user belongs to one version of its state, and nothing that was decided from it counts before a
- * commit that names this version was accepted. So another worker, a restart or a lost store costs a refused commit, never a wrong
- * one; and whoever decides to write nothing has to load first. An order that has ended is not held: little happens to it.
+ * Kept true: all that is held of a user belongs to one version of its state, and nothing that was
+ * decided from it counts before a commit that names this version was accepted. So another worker, a
+ * restart or a lost store costs a refused commit, never a wrong one; and whoever decides to write
+ * nothing has to load first. An order that has ended is not held: little happens to it.
  */
 export class Remembered {
   readonly #users = new Map<string, Held>()
 
   /**
    * What there is at an address, if all of it is held.
-   * @param first of a trade that nobody has seen yet: whether that is so, only its claim tells (`first` of the fence)
+   * @param first of a trade that nobody has seen yet: whether that is so, only its claim tells
+   *   (`first` of the fence)
    */
   slice({ userId, orderId, connectionId, symbol }: Place, first = false): LoadedSlice | null {
     const held = this.#users.get(userId)
@@ -30,7 +33,12 @@ export class Remembered {
     const position = held.positions.get(positionName(connectionId, symbol))
     const trade = first && !held.trades.has(orderId) ? UNSEEN : held.trades.get(orderId)
     const cashElsewhere = held.cashElsewhere.get(connectionId)
-    if (account === undefined || position === undefined || trade === undefined || first !== (trade === UNSEEN))
+    if (
+      account === undefined ||
+      position === undefined ||
+      trade === undefined ||
+      first !== (trade === UNSEEN)
+    )
       return null
     if (cashElsewhere === undefined) return null
     const { order, claim, cancelMark } = trade
@@ -63,7 +71,12 @@ export class Remembered {
     held.version = now.version
     const { order, position, account } = now.slice
     if (order !== null && order.endedAt === null)
-      putNewest(held.trades, order.id, { order, claim: now.claim, cancelMark: now.cancelMark }, TRADES_MAX)
+      putNewest(
+        held.trades,
+        order.id,
+        { order, claim: now.claim, cancelMark: now.cancelMark },
+        TRADES_MAX,
+      )
     else if (order !== null) held.trades.delete(order.id)
     putNewest(held.positions, positionName(connectionId, symbol), position, POSITIONS_MAX)
     noteCash(held, connectionId, now)
@@ -88,7 +101,10 @@ type Held = {
   readonly cashElsewhere: Map<string, Decimal | null>
 }
 
-/** What moved one account moves what the others have beside them; unless it is known by how much, they are read again. */
+/**
+ * What moved one account moves what the others have beside them; unless it is known by how much,
+ * they are read again.
+ */
 function noteCash(
   { accounts, cashElsewhere }: Held,
   connectionId: string,
@@ -111,7 +127,10 @@ const nothing = (): Held => ({
 })
 const positionName = (connectionId: string, symbol: string): string => `${connectionId} ${symbol}`
 
-/** Held at most, of each user but for the first; what was written longest ago is dropped, and loaded when it is needed. */
+/**
+ * Held at most, of each user but for the first; what was written longest ago is dropped, and loaded
+ * when it is needed.
+ */
 const USERS_MAX = 2_000
 const TRADES_MAX = 32
 const POSITIONS_MAX = 32

@@ -26,17 +26,21 @@ import type { Gap, SessionStanding } from './tally.ts'
  *                store away and back again----------------+
  *   any --lease lost, fenced off, close()--> over
  *
- * The stream and the broker's calls are two things: polling goes on while the stream is down, and what the stream tells is applied
- * while calls fail (CON-06).
+ * The stream and the broker's calls are two things: polling goes on while the stream is down, and
+ * what the stream tells is applied while calls fail (CON-06).
  *
- * Kept true: what the stream tells while a recovery runs waits in the inbox and is applied after it (CON-03); nothing is applied to
- * an account that was never read; everything that writes runs in the line, one after the other, with the lease's token; polling and
- * the readings of the account never hold the line while the broker is asked.
+ * Kept true: what the stream tells while a recovery runs waits in the inbox and is applied after it
+ * (CON-03); nothing is applied to an account that was never read; everything that writes runs in
+ * the line, one after the other, with the lease's token; polling and the readings of the account
+ * never hold the line while the broker is asked.
  */
 export type SessionDeps = Readonly<{
   desk: Desk
   hours: MarketHours
-  /** Says in the store that a recovery runs. A recovery that failed is followed by another: its mark stays (FIL-06). */
+  /**
+   * Says in the store that a recovery runs. A recovery that failed is followed by another: its mark
+   * stays (FIL-06).
+   */
   mark: Readonly<{ begin(): Promise<void>; end(): Promise<void> }>
   /** Something is wrong with the connection: check it now. */
   askForCheck(): void
@@ -108,7 +112,10 @@ export class Session {
     }
   }
 
-  /** What was seen and written may be gone: an order that ended lately is in no list of open ones (RDQ-04). */
+  /**
+   * What was seen and written may be gone: an order that ended lately is in no list of open ones
+   * (RDQ-04).
+   */
   storeReturned(): void {
     const { clock, tally } = this.#deps.desk
     tally.gap('returned')
@@ -172,7 +179,8 @@ export class Session {
 
   #keep(told: Told): void {
     const kept = this.#inbox.push(told)
-    if (kept === 'overflow') this.#gap('overflow', `more than ${UPDATES_WAITING_MAX} updates waited`)
+    if (kept === 'overflow')
+      this.#gap('overflow', `more than ${UPDATES_WAITING_MAX} updates waited`)
     else if (kept === 'kept') this.#drainSoon()
   }
 
@@ -252,8 +260,9 @@ export class Session {
   }
 
   /**
-   * A recovery begins with its first request again: tried over and over, it spends what it needs as soon as that comes back. Before the
-   * first is done nothing is polled, so that it is tried in haste for a minute.
+   * A recovery begins with its first request again: tried over and over, it spends what it needs as
+   * soon as that comes back. Before the first is done nothing is polled, so that it is tried in
+   * haste for a minute.
    */
   #retryMs(error: unknown): number {
     const code = error instanceof BrokerError ? error.code : null
@@ -295,14 +304,20 @@ export class Session {
     })
   }
 
-  /** It names what happened and not how the order is now: the lists tell both, where the trade stream has not. */
+  /**
+   * It names what happened and not how the order is now: the lists tell both, where the trade
+   * stream has not.
+   */
   #activity(event: ActivityEvent): void {
     if ('activity' in event) this.#refreshIn(GAP_MS)
     else if ('bust' in event) this.#refreshIn(0)
     else this.#patience.expect(event.brokerOrderId, event.execution.cumulativeQuantity)
   }
 
-  /** A poll that knew what the stream should have said: three in a row, with not one word from it, and it is mute (CON-01). */
+  /**
+   * A poll that knew what the stream should have said: three in a row, with not one word from it,
+   * and it is mute (CON-01).
+   */
   #polled(news: number): void {
     this.#answered()
     if (this.#streamState !== 'live') return
@@ -335,7 +350,10 @@ export class Session {
     }
     if (error instanceof UnreadError) return this.#gap('unread', error.message)
     if (error instanceof BrokerError && error.code !== 'RATE_LIMITED') this.#callsState = 'down'
-    desk.log[error instanceof BrokerError ? 'warn' : 'error']({ ...desk.ref, error }, 'session.work_failed')
+    desk.log[error instanceof BrokerError ? 'warn' : 'error'](
+      { ...desk.ref, error },
+      'session.work_failed',
+    )
     if (error instanceof BrokerError && error.code === 'CREDENTIALS') this.#askForCheck()
   }
 
@@ -354,14 +372,20 @@ const UPDATES_PER_PIECE = 50
 /** The stream is subscribed first; an account whose stream does not open is read all the same. */
 const STREAM_WAIT_MS = 3_000
 const RETRY_MS = 5_000
-/** The budget counts the requests of a minute: after this it has half of them again, which is more than a recovery takes. */
+/**
+ * The budget counts the requests of a minute: after this it has half of them again, which is more
+ * than a recovery takes.
+ */
 const BUDGET_PAUSE_MS = 31_000
 const HASTY_TRIES_MAX = 12
 /** A store that goes and comes all the time must not spend on recoveries what following needs. */
 const RETURNS_APART_MS = 30_000
 const GAP_MS = 2_000
 const REFRESH_MS = 60_000
-/** A new stream, and the recovery that comes with it, cost requests: one that stays mute is replaced ever less often. */
+/**
+ * A new stream, and the recovery that comes with it, cost requests: one that stays mute is replaced
+ * ever less often.
+ */
 const MUTE_MS_MIN = 15_000
 const MUTE_MS_MAX = 10 * 60_000
 /** A little more than the settle window. */

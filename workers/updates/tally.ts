@@ -1,6 +1,6 @@
 /**
- * `unread`: the store lost the account's record, and it is read for the first time again. `returned`: the store was away, and may have
- * lost what was written last.
+ * `unread`: the store lost the account's record, and it is read for the first time again.
+ * `returned`: the store was away, and may have lost what was written last.
  */
 export type Gap = 'overflow' | 'unreadable' | 'mute' | 'notice' | 'unread' | 'returned'
 
@@ -21,7 +21,10 @@ export interface Tally {
   standing(all: readonly SessionStanding[]): void
 }
 
-/** How one connection is followed. The stream and the calls are two things: either may be away without the other (CON-06). */
+/**
+ * How one connection is followed. The stream and the calls are two things: either may be away
+ * without the other (CON-06).
+ */
 export type SessionStanding = Readonly<{
   stream: 'connecting' | 'live' | 'down' | 'refused'
   calls: 'up' | 'down'
@@ -35,5 +38,13 @@ export type SessionStanding = Readonly<{
 }>
 
 export const noTally: Tally = {
-  ...{ polled() {}, gap() {}, recovered() {}, inferred() {}, unworkable() {}, leftover() {}, standing() {} },
+  ...{
+    polled() {},
+    gap() {},
+    recovered() {},
+    inferred() {},
+    unworkable() {},
+    leftover() {},
+    standing() {},
+  },
 }

@@ -5,26 +5,38 @@ import { fillGaps } from './gaps.ts'
 import { levelPortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
 import { shows, type Views } from './sights.ts'
 
-// The broker's total of an order is adopted where it stands and what is booked comes to another (see sights.ts).
+// The broker's total of an order is adopted where it stands and what is booked comes to another
+// (see sights.ts).
 
 /**
  * @param orders as they are recorded  @param views complete readings, by broker order id
  * @returns the orders that are still to be settled
  */
-export async function settleTotals(desk: Desk, orders: readonly Order[], views: Views): Promise<number> {
+export async function settleTotals(
+  desk: Desk,
+  orders: readonly Order[],
+  views: Views,
+): Promise<number> {
   const { standing, waiting } = desk.sights.look(orders, views, desk.clock.monotonicMs())
-  for (const { order, brokerOrderId, total } of standing) await settle(desk, order, brokerOrderId, total)
+  for (const { order, brokerOrderId, total } of standing)
+    await settle(desk, order, brokerOrderId, total)
   return waiting
 }
 
-async function settle(desk: Desk, order: Order, brokerOrderId: string, { at }: BrokerTotal): Promise<void> {
+async function settle(
+  desk: Desk,
+  order: Order,
+  brokerOrderId: string,
+  { at }: BrokerTotal,
+): Promise<void> {
   desk.log.warn({ ...desk.ref, orderId: order.id, brokerOrderId }, 'update.total_adopted')
   await applyTo(desk, order, [{ type: 'total_stands', brokerOrderId, at }])
 }
 
 /**
- * As `levelPortfolio`; but where cash or a position is in doubt, the reason may be an execution of an order that has ended, taken
- * back unheard. Then the orders are settled first, so that the correction is told of the trade and not of the account alone.
+ * As `levelPortfolio`; but where cash or a position is in doubt, the reason may be an execution of
+ * an order that has ended, taken back unheard. Then the orders are settled first, so that the
+ * correction is told of the trade and not of the account alone.
  * @param loaded from before what the caller did, which may have changed it
  */
 export async function levelAll(
@@ -41,24 +53,34 @@ export async function levelAll(
   return pass
 }
 
-/** All orders of the day that have executed something, and what there is besides them, which the store lost; against a list. */
+/**
+ * All orders of the day that have executed something, and what there is besides them, which the
+ * store lost; against a list.
+ */
 async function lookAtAll(desk: Desk): Promise<number> {
   const { userId, connectionId } = desk.ref
   const { account, orders } = await desk.applier.store.loadConnection(userId, connectionId)
   if (account === null) return 0
   const executed = new Map(
-    orders.filter(({ placements }) => placements.some(hasExecuted)).map((order) => [order.id, order] as const),
+    orders
+      .filter(({ placements }) => placements.some(hasExecuted))
+      .map((order) => [order.id, order] as const),
   )
-  const starts = [...executed.values()].map(({ submittedAt, claimedAt }) => submittedAt ?? claimedAt ?? '')
+  const starts = [...executed.values()].map(
+    ({ submittedAt, claimedAt }) => submittedAt ?? claimedAt ?? '',
+  )
   const since = [overlapping(account.executionsReadTo), ...starts].reduce((a, b) => (a < b ? a : b))
   const totals = new Map(
-    orders.flatMap(({ placements }) => placements.map((one) => [one.brokerOrderId, one.total] as const)),
+    orders.flatMap(({ placements }) =>
+      placements.map((one) => [one.brokerOrderId, one.total] as const),
+    ),
   )
   const views = new Map<string, BrokerOrder>()
   for (const seen of await desk.asking(() => desk.broker.listOrders({ status: 'all', since }))) {
     views.set(seen.brokerOrderId, seen)
     const total = totals.get(seen.brokerOrderId)
-    const isKnown = total === null ? isZero(seen.filledQuantity) : total !== undefined && shows(seen, total)
+    const isKnown =
+      total === null ? isZero(seen.filledQuantity) : total !== undefined && shows(seen, total)
     if (isKnown) continue
     const order = (await takeIn(desk, viewOf(seen)))?.order
     if (order != null) executed.set(order.id, order)
@@ -71,5 +93,7 @@ async function lookAtAll(desk: Desk): Promise<number> {
   )
 }
 
-const hasExecuted = ({ cumulativeQuantity, reportedQuantity }: Order['placements'][number]): boolean =>
-  !isZero(cumulativeQuantity) || !isZero(reportedQuantity)
+const hasExecuted = ({
+  cumulativeQuantity,
+  reportedQuantity,
+}: Order['placements'][number]): boolean => !isZero(cumulativeQuantity) || !isZero(reportedQuantity)

@@ -27,7 +27,10 @@ const loginForm = z.object({
   next: z.string().max(LOGIN_TEXT_MAX).default(NEXT_DEFAULT),
 })
 
-/** Bull Board brings its own styles and one inline sheet; it also asks a font host, which is not let through. */
+/**
+ * Bull Board brings its own styles and one inline sheet; it also asks a font host, which is not let
+ * through.
+ */
 const headers = secureHeaders({
   contentSecurityPolicy: {
     defaultSrc: ["'none'"],
@@ -85,12 +88,15 @@ export function createDashboard(
 
 function addProtection(app: App, log: Logger): void {
   app.use(headers)
-  const tooLarge = (c: Context): Response => c.text(`The body is too large: at most ${BODY_BYTES_MAX} bytes.`, 413)
+  const tooLarge = (c: Context): Response =>
+    c.text(`The body is too large: at most ${BODY_BYTES_MAX} bytes.`, 413)
   app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: tooLarge }))
   app.use(async (c, next) => {
-    // The cookie is SameSite=Strict already; this also covers neighbors on other ports, and the login form.
+    // The cookie is SameSite=Strict already; this also covers neighbors on other ports, and the
+    // login form.
     const writes = c.req.method !== 'GET' && c.req.method !== 'HEAD'
-    if (writes && !isFromHere((name) => c.req.header(name))) return c.text('Cross-site request refused', 403)
+    if (writes && !isFromHere((name) => c.req.header(name)))
+      return c.text('Cross-site request refused', 403)
     await next()
     // Bull Board's own files carry a hash in their names; all else may hold what an operator sees.
     const isFile = c.req.path.startsWith(`${BOARD_PATH}/static/`) && c.res.ok
@@ -98,7 +104,8 @@ function addProtection(app: App, log: Logger): void {
     return undefined
   })
   app.onError((error, c) => {
-    if (error instanceof UnavailableError) return c.text('Redis cannot be reached. Try again in a moment.', 503)
+    if (error instanceof UnavailableError)
+      return c.text('Redis cannot be reached. Try again in a moment.', 503)
     log.error({ error }, 'dashboard.request_failed')
     return c.text('Something went wrong here. The log has the reason.', 500)
   })
@@ -111,7 +118,9 @@ function addLogin(
   throttle: LoginThrottle,
   log: Logger,
 ): void {
-  app.get('/login.css', (c) => c.body(loginStyle, 200, { 'content-type': 'text/css; charset=utf-8' }))
+  app.get('/login.css', (c) =>
+    c.body(loginStyle, 200, { 'content-type': 'text/css; charset=utf-8' }),
+  )
   app.get('/login', (c) => c.html(loginPage(localPath(c.req.query('next') ?? NEXT_DEFAULT))))
   app.post('/login', async (c) => {
     const form = loginForm.safeParse(await c.req.parseBody().catch(() => null)) // a body that is no form at all
@@ -135,7 +144,13 @@ function addLogin(
     log.info({ address, user: name, role: user.role }, 'dashboard.login')
     const cookie = await sessions.open(user)
     const secure = isHttps(c)
-    setCookie(c, COOKIE, cookie, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: SESSION_SECONDS, secure })
+    setCookie(c, COOKIE, cookie, {
+      httpOnly: true,
+      sameSite: 'Strict',
+      path: '/',
+      maxAge: SESSION_SECONDS,
+      secure,
+    })
     return c.redirect(next, 303)
   })
 }
@@ -148,8 +163,12 @@ function addGate(app: App, sessions: Sessions): void {
       return next()
     }
     const isPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html')
-    if (!isPage) return c.json({ error: 'UNAUTHENTICATED', message: 'Log in at /login first.' }, 401)
+    if (!isPage)
+      return c.json({ error: 'UNAUTHENTICATED', message: 'Log in at /login first.' }, 401)
     const { pathname, search } = new URL(c.req.url)
-    return c.redirect(pathname === '/' ? '/login' : `/login?next=${encodeURIComponent(pathname + search)}`, 303)
+    return c.redirect(
+      pathname === '/' ? '/login' : `/login?next=${encodeURIComponent(pathname + search)}`,
+      303,
+    )
   })
 }

@@ -20,7 +20,8 @@ const DUE: Readonly<Record<AsideOrder['due'], string>> = {
   submission:
     'Workers were lost, time and again, while it was being submitted: whether it is at the broker is not known',
   cancel: 'Workers were lost, time and again, while it was being canceled: it may still execute',
-  replacement: 'Workers were lost, time and again, while it was being replaced: the old terms may still hold',
+  replacement:
+    'Workers were lost, time and again, while it was being replaced: the old terms may still hold',
   nothing: 'Workers were lost, time and again, while it was worked on',
 }
 
@@ -47,21 +48,25 @@ export const attentionPage = (shown: Attention) =>
 function storeSection({ isUnmarked, user }: Attention) {
   if (!isUnmarked) return html`<p>It is the one that workers know. There is nothing to accept.</p>`
   return html`<p class="bad">
-      It has no mark: either this Redis is new, or it has lost everything. Workers that expect to find one
-      (<code>STORE_EXPECTED=1</code>) hold every order and command back until it is accepted.
+      It has no mark: either this Redis is new, or it has lost everything. Workers that expect to
+      find one (<code>STORE_EXPECTED=1</code>) hold every order and command back until it is
+      accepted.
     </p>
     <p>To accept it means:</p>
     <ul>
       <li>
-        What it held does not come back. Orders, positions and cash are read anew from the brokers; clients start from
-        there.
+        What it held does not come back. Orders, positions and cash are read anew from the brokers;
+        clients start from there.
       </li>
       <li>
-        Only accounts that have been connected again are followed. Limits and halts that have not been set again are not
-        in force:
+        Only accounts that have been connected again are followed. Limits and halts that have not
+        been set again are not in force:
         <strong>the next order is sent without them.</strong>
       </li>
-      <li>Jobs that were queued are gone. The trade API repeats, under its trade id, whatever it is not sure of.</li>
+      <li>
+        Jobs that were queued are gone. The trade API repeats, under its trade id, whatever it is
+        not sure of.
+      </li>
     </ul>
     ${user.role === 'operator' ? acceptForm : html`<p>Viewers look only. Ask an operator.</p>`}`
 }
@@ -69,8 +74,8 @@ function storeSection({ isUnmarked, user }: Attention) {
 const acceptForm = html`<form method="post" action="/attention/accept-store">
   <label>Why, for the log<input name="reason" maxlength="500" required autocomplete="off" /></label>
   <label class="check"
-    ><input type="checkbox" name="confirmed" value="yes" required /> The accounts are connected again, and limits and
-    halts are set again.</label
+    ><input type="checkbox" name="confirmed" value="yes" required /> The accounts are connected
+    again, and limits and halts are set again.</label
   >
   <button>Accept this store</button>
 </form>`
@@ -82,14 +87,14 @@ function ordersSection({ orders, total }: Attention) {
     return html`<p>None.</p>
       <p class="dim">${failed}</p>`
   return html`<p>
-      Nothing is sent for these any more; what the broker tells of them is followed as ever. Find out what brings
-      workers down (they log <code>order.set_aside</code>, and what came before it), and look the order up at the broker
-      under its client order id.
+      Nothing is sent for these any more; what the broker tells of them is followed as ever. Find
+      out what brings workers down (they log <code>order.set_aside</code>, and what came before it),
+      and look the order up at the broker under its client order id.
     </p>
     <p>
       Then ask anew through the trade API: a <code>cancelOrder</code> takes any of them up again, a
-      <code>replaceOrder</code> one that is open. Do not submit it under a new trade id before that: it may be there
-      twice.
+      <code>replaceOrder</code> one that is open. Do not submit it under a new trade id before that:
+      it may be there twice.
     </p>
     <div class="wide">
       <table>

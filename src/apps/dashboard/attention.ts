@@ -24,7 +24,8 @@ const acceptForm = z.object({
     .min(1, 'Say why: it is kept in the log.')
     .max(REASON_LENGTH_MAX, `Say why in ${REASON_LENGTH_MAX} characters at most.`),
   confirmed: z.literal('yes', {
-    error: 'Nothing was accepted. Connect the accounts, set limits and halts, and say that it is done.',
+    error:
+      'Nothing was accepted. Connect the accounts, set limits and halts, and say that it is done.',
   }),
 })
 
@@ -46,14 +47,19 @@ export function createAttention(
   const refuse = async (c: Context, user: User, problem: string, status: 400 | 403) =>
     c.html(await show(user, { problem }), status)
 
-  app.get(`${ATTENTION_PATH}.css`, (c) => c.body(attentionStyle, 200, { 'content-type': 'text/css; charset=utf-8' }))
+  app.get(`${ATTENTION_PATH}.css`, (c) =>
+    c.body(attentionStyle, 200, { 'content-type': 'text/css; charset=utf-8' }),
+  )
   app.get(ATTENTION_PATH, async (c) =>
     c.html(await show(c.var.user, { notice: notices.get(c.req.query('said') ?? '') })),
   )
   app.post(`${ATTENTION_PATH}/accept-store`, async (c) => {
     const { user } = c.var
     const allow = user.role === 'operator'
-    log.info({ role: user.role, user: user.name, action: 'accept store', allow }, 'dashboard.action')
+    log.info(
+      { role: user.role, user: user.name, action: 'accept store', allow },
+      'dashboard.action',
+    )
     if (!allow) return refuse(c, user, 'Viewers look only. Ask an operator.', 403)
     const form = acceptForm.safeParse(await c.req.parseBody().catch(() => null)) // a body that is no form at all
     if (!form.success) return refuse(c, user, problemOf(form.error), 400)
@@ -65,4 +71,6 @@ export function createAttention(
 
 /** What to mend first. A field that is missing altogether comes from no form of ours. */
 const problemOf = ({ issues: [first] }: z.ZodError): string =>
-  first?.code === 'invalid_type' ? 'The form is not complete.' : (first?.message ?? 'The form cannot be read.')
+  first?.code === 'invalid_type'
+    ? 'The form is not complete.'
+    : (first?.message ?? 'The form cannot be read.')

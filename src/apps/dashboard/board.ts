@@ -11,14 +11,19 @@ import { redactAnswer, redactData, scrubText } from './redact.ts'
 
 /** Where the board lies; the paths beside it are ours. */
 export const BOARD_PATH = '/queues'
-/** Names the person behind a request to the board, for the log. Set by the gate in front of it, whatever a client sends. */
+/**
+ * Names the person behind a request to the board, for the log. Set by the gate in front of it,
+ * whatever a client sends.
+ */
 export const USER_HEADER = 'x-dashboard-user'
-const LOOK_ONLY = 'The board is to look only. Operators pause, resume and retry on the page Controls.'
+const LOOK_ONLY =
+  'The board is to look only. Operators pause, resume and retry on the page Controls.'
 
 /**
- * Bull Board, redacted, to look only: its buttons cannot be chosen one by one, and most of them would lose orders. Jobs come from the
- * producer alone, redacted data must not be saved back, and a finished job that is still there is what makes a repeated trade one
- * order. An operator acts on the page `/controls`. Who may open the board is decided in front of it.
+ * Bull Board, redacted, to look only: its buttons cannot be chosen one by one, and most of them
+ * would lose orders. Jobs come from the producer alone, redacted data must not be saved back, and a
+ * finished job that is still there is what makes a repeated trade one order. An operator acts on
+ * the page `/controls`. Who may open the board is decided in front of it.
  */
 export function createBoard(queues: readonly Queue[], log: Logger): Hono {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath(BOARD_PATH)
@@ -27,7 +32,8 @@ export function createBoard(queues: readonly Queue[], log: Logger): Hono {
     serverAdapter,
     queues: queues.map((queue) => {
       const adapter = new BullMQAdapter(queue, { readOnlyMode: true })
-      for (const field of ['data', 'returnValue', 'progress'] as const) adapter.setFormatter(field, redactJob)
+      for (const field of ['data', 'returnValue', 'progress'] as const)
+        adapter.setFormatter(field, redactJob)
       return adapter
     }),
     options: {
@@ -46,16 +52,25 @@ export function createBoard(queues: readonly Queue[], log: Logger): Hono {
           if (method === 'get') return { allow: true }
           const { queueName, jobId } = request.params as Record<string, string | undefined>
           const user = request.headers[USER_HEADER]
-          log.info({ user, action: `${method} ${route}`, queueName, jobId, allow: false }, 'dashboard.action')
+          log.info(
+            { user, action: `${method} ${route}`, queueName, jobId, allow: false },
+            'dashboard.action',
+          )
           return { allow: false, status: 403, errorKey: 'ERRORS.FORBIDDEN', message: LOOK_ONLY }
         },
-        after: (_context, answer) => ({ ...answer, body: redactAnswer(answer.body) as typeof answer.body }),
+        after: (_context, answer) => ({
+          ...answer,
+          body: redactAnswer(answer.body) as typeof answer.body,
+        }),
       },
     },
   })
   serverAdapter.setErrorHandler((error) => {
     log.error({ error }, 'dashboard.request_failed')
-    return { status: 500, body: { error: { key: 'ERRORS.INTERNAL_SERVER_ERROR' }, message: scrubText(error.message) } }
+    return {
+      status: 500,
+      body: { error: { key: 'ERRORS.INTERNAL_SERVER_ERROR' }, message: scrubText(error.message) },
+    }
   })
   return new Hono({ strict: false }).route(BOARD_PATH, serverAdapter.registerPlugin())
 }

@@ -3,7 +3,10 @@ import { nav, page } from './page.ts'
 import { FAILED_SHOWN_MAX, type FailedJob, mayPause, type QueueState } from './queue-state.ts'
 import type { User } from './users.ts'
 
-/** The fields of the page. `notice` says what a request came to, `problem` why a request was refused. */
+/**
+ * The fields of the page. `notice` says what a request came to, `problem` why a request was
+ * refused.
+ */
 export type ControlsView = Readonly<{
   user: User
   queues: readonly QueueState[]
@@ -11,7 +14,10 @@ export type ControlsView = Readonly<{
   problem?: string | undefined
 }>
 
-/** Pausing and resuming queues, and trying failed jobs again. A viewer sees the same without the buttons. */
+/**
+ * Pausing and resuming queues, and trying failed jobs again. A viewer sees the same without the
+ * buttons.
+ */
 export const controlsPage = ({ user, queues, notice, problem }: ControlsView) =>
   page(
     'Fillcast: controls',
@@ -23,8 +29,9 @@ export const controlsPage = ({ user, queues, notice, problem }: ControlsView) =>
         <section>
           <h2>Queues</h2>
           <p>
-            A pause of <code>orders</code> lets new orders wait; workers go on with cancels and health checks. A pause
-            is no halt: orders that a worker has taken are still sent. To stop trading, use <code>halt()</code>.
+            A pause of <code>orders</code> lets new orders wait; workers go on with cancels and
+            health checks. A pause is no halt: orders that a worker has taken are still sent. To
+            stop trading, use <code>halt()</code>.
           </p>
           <div class="wide">
             <table>
@@ -65,7 +72,9 @@ function queueRow({ name, isPaused, counts }: QueueState, user: User) {
   </tr>`
 }
 
-/** A queue that somebody paused by other means can always be resumed; only new orders can be paused. */
+/**
+ * A queue that somebody paused by other means can always be resumed; only new orders can be paused.
+ */
 function queueButton(name: string, isPaused: boolean) {
   if (!isPaused && !mayPause(name)) return ''
   const verb = isPaused ? 'resume' : 'pause'

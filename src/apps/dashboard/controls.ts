@@ -22,7 +22,10 @@ const notices = new Map([
 
 type Env = { Variables: { user: User } }
 
-/** The page on which operators pause and resume queues and try failed jobs again. Who may open it is decided in front of it. */
+/**
+ * The page on which operators pause and resume queues and try failed jobs again. Who may open it is
+ * decided in front of it.
+ */
 export function createControlsPage(queues: readonly Queue[], log: Logger): Hono<Env> {
   const app = new Hono<Env>()
   const byName = new Map(queues.map((queue) => [queue.name, queue]))
@@ -56,17 +59,26 @@ export function createControlsPage(queues: readonly Queue[], log: Logger): Hono<
       return done(c, 'resumed')
     }
     if (!mayPause(queue.name))
-      return refuse(c, `A pause of ${queue.name} would stop cancels or health checks. Only orders may be paused.`, 403)
+      return refuse(
+        c,
+        `A pause of ${queue.name} would stop cancels or health checks. Only orders may be paused.`,
+        403,
+      )
     await queue.pause()
     return done(c, 'paused')
   })
   app.post(`${CONTROLS_PATH}/retry`, async (c) => {
     const form = await formOf(c, retryForm)
-    const refused = await admit(c, 'retry job', { queueName: form.data?.queue, jobId: form.data?.job })
+    const refused = await admit(c, 'retry job', {
+      queueName: form.data?.queue,
+      jobId: form.data?.job,
+    })
     if (refused !== null) return refused
     const job = await byName.get(form.data?.queue ?? '')?.getJob(form.data?.job ?? '')
-    if (job === undefined) return refuse(c, 'There is no such job. It may have been tried again already.', 400)
-    if (!(await job.isFailed())) return refuse(c, 'The job has not failed: there is nothing to try again.', 409)
+    if (job === undefined)
+      return refuse(c, 'There is no such job. It may have been tried again already.', 400)
+    if (!(await job.isFailed()))
+      return refuse(c, 'The job has not failed: there is nothing to try again.', 409)
     await job.retry('failed')
     return done(c, 'retried')
   })

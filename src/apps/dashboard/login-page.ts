@@ -11,8 +11,12 @@ export const loginPage = (next: string, problem?: string) =>
       <p>Queues, for operators.</p>
       <form method="post" action="/login">
         <input type="hidden" name="next" value="${next}" />
-        <label>Name<input name="name" autocomplete="username" autocapitalize="none" required autofocus /></label>
-        <label>Password<input name="password" type="password" autocomplete="current-password" required /></label>
+        <label
+          >Name<input name="name" autocomplete="username" autocapitalize="none" required autofocus
+        /></label>
+        <label
+          >Password<input name="password" type="password" autocomplete="current-password" required
+        /></label>
         ${problem === undefined ? '' : html`<p role="alert">${problem}</p>`}
         <button>Log in</button>
       </form>

@@ -7,7 +7,10 @@ import { isRole, USER_NAME } from './users.ts'
 
 const PASSWORD_LENGTH_MIN = 12
 
-/** `npm run dashboard -- hash NAME ROLE`: reads a password from standard input and prints an entry of DASHBOARD_USERS. */
+/**
+ * `npm run dashboard -- hash NAME ROLE`: reads a password from standard input and prints an entry
+ * of DASHBOARD_USERS.
+ */
 async function printEntry(name = '', role?: string): Promise<void> {
   if (!USER_NAME.test(name) || !isRole(role)) {
     throw new ConfigError(

@@ -28,7 +28,9 @@ export const nav = (here: string, user: User) =>
   html`<nav>
     <b>Fillcast</b>
     ${places.map(([path, text]) =>
-      path === here ? html`<a href="${path}" aria-current="page">${text}</a>` : html`<a href="${path}">${text}</a>`,
+      path === here
+        ? html`<a href="${path}" aria-current="page">${text}</a>`
+        : html`<a href="${path}">${text}</a>`,
     )}
     <span>${user.name}, ${user.role}</span> <a href="/logout">Log out</a>
   </nav>`

@@ -14,18 +14,27 @@ export type PasswordHash = Readonly<{ N: number; r: number; p: number; salt: Buf
 
 const derive = (password: string, { N, r, p, salt, hash }: PasswordHash): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    scrypt(password.normalize('NFKC'), salt, hash.length, { N, r, p, maxmem: 256 * N * r }, (error, key) =>
-      error === null ? resolve(key) : reject(error),
+    scrypt(
+      password.normalize('NFKC'),
+      salt,
+      hash.length,
+      { N, r, p, maxmem: 256 * N * r },
+      (error, key) => (error === null ? resolve(key) : reject(error)),
     )
   })
 
-/** Reads a hash; `null` when it is malformed, too weak to be meant, or asks for more work than we are willing to do. */
+/**
+ * Reads a hash; `null` when it is malformed, too weak to be meant, or asks for more work than we
+ * are willing to do.
+ */
 export function parseHash(text: string): PasswordHash | null {
-  const parts = /^scrypt\$(\d{1,7})\$(\d{1,2})\$(\d{1,2})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)$/.exec(text)
+  const parts =
+    /^scrypt\$(\d{1,7})\$(\d{1,2})\$(\d{1,2})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)$/.exec(text)
   if (parts === null) return null
   const [N = 0, r = 0, p = 0] = parts.slice(1, 4).map(Number)
   const [salt, hash] = parts.slice(4).map((part) => Buffer.from(part, 'base64'))
-  const costly = N >= 2 ** 14 && N <= N_MAX && Number.isInteger(Math.log2(N)) && r >= 1 && r <= R_MAX
+  const costly =
+    N >= 2 ** 14 && N <= N_MAX && Number.isInteger(Math.log2(N)) && r >= 1 && r <= R_MAX
   if (!costly || p < 1 || p > P_MAX || salt === undefined || hash === undefined) return null
   return salt.length >= SALT_BYTES && hash.length === HASH_BYTES ? { N, r, p, salt, hash } : null
 }
@@ -38,10 +47,19 @@ export async function hashPassword(password: string): Promise<string> {
   return ['scrypt', N, r, p, salt.toString('base64'), hash.toString('base64')].join('$')
 }
 
-/** Whether `password` is the one behind `expected`. Without a hash it takes as long and answers false: a name that does not
- *  exist must not be told by its answer time. */
-export async function passwordMatches(password: string, expected: PasswordHash | undefined): Promise<boolean> {
-  const against = expected ?? { ...COST, salt: Buffer.alloc(SALT_BYTES), hash: Buffer.alloc(HASH_BYTES) }
+/**
+ * Whether `password` is the one behind `expected`. Without a hash it takes as long and answers
+ * false: a name that does not exist must not be told by its answer time.
+ */
+export async function passwordMatches(
+  password: string,
+  expected: PasswordHash | undefined,
+): Promise<boolean> {
+  const against = expected ?? {
+    ...COST,
+    salt: Buffer.alloc(SALT_BYTES),
+    hash: Buffer.alloc(HASH_BYTES),
+  }
   const key = await derive(password, against)
   return timingSafeEqual(key, against.hash) && expected !== undefined
 }

@@ -1,11 +1,15 @@
-// What of a job may be seen. Jobs carry no secret by design; this holds even for one that was put into the queue by hand.
+// What of a job may be seen. Jobs carry no secret by design; this holds even for one that was put
+// into the queue by hand.
 
 const REDACTED = '[redacted]'
 const TEXT_LENGTH_MAX = 128
 const ERROR_LENGTH_MAX = 4_000
 const DEPTH_MAX = 12
 
-/** Fields of our own jobs and of their outcomes. Anything else is somebody's mistake and is not shown. */
+/**
+ * Fields of our own jobs and of their outcomes. Anything else is somebody's mistake and is not
+ * shown.
+ */
 const shown = new Set(
   [
     'userId connectionId tradeId commandId symbol side orderType timeInForce orderClass quantity notional limitPrice stopPrice',
@@ -16,11 +20,21 @@ const shown = new Set(
 
 /** Job data and return values, by allow-list: known fields with short plain values. */
 export function redactData(value: unknown, depth = 0): unknown {
-  if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'number') return value
-  if (typeof value === 'string') return depth > 0 && value.length <= TEXT_LENGTH_MAX ? scrubText(value) : REDACTED
+  if (
+    value === null ||
+    value === undefined ||
+    typeof value === 'boolean' ||
+    typeof value === 'number'
+  )
+    return value
+  if (typeof value === 'string')
+    return depth > 0 && value.length <= TEXT_LENGTH_MAX ? scrubText(value) : REDACTED
   if (typeof value !== 'object' || Array.isArray(value) || depth > 2) return REDACTED
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, shown.has(key) ? redactData(inner, depth + 1) : REDACTED]),
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      shown.has(key) ? redactData(inner, depth + 1) : REDACTED,
+    ]),
   )
 }
 
@@ -38,10 +52,16 @@ const secrets: readonly (readonly [RegExp, string])[] = [
 /** Free text, such as an error: what looks like a secret is masked, and the length is bounded. */
 export function scrubText(text: string): string {
   const bounded = text.length > ERROR_LENGTH_MAX ? `${text.slice(0, ERROR_LENGTH_MAX)}...` : text
-  return secrets.reduce((scrubbed, [pattern, replacement]) => scrubbed.replace(pattern, replacement), bounded)
+  return secrets.reduce(
+    (scrubbed, [pattern, replacement]) => scrubbed.replace(pattern, replacement),
+    bounded,
+  )
 }
 
-/** Every answer of the board's API passes here: free text is scrubbed, and data that a formatter does not see is redacted. */
+/**
+ * Every answer of the board's API passes here: free text is scrubbed, and data that a formatter
+ * does not see is redacted.
+ */
 export function redactAnswer(value: unknown, key = '', depth = 0): unknown {
   if (depth > DEPTH_MAX) return REDACTED
   if (typeof value === 'string') return freeText.has(key) ? scrubText(value) : value
@@ -50,10 +70,22 @@ export function redactAnswer(value: unknown, key = '', depth = 0): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => [
       name,
-      key === 'template' && name === 'data' ? redactData(inner) : redactAnswer(inner, name, depth + 1),
+      key === 'template' && name === 'data'
+        ? redactData(inner)
+        : redactAnswer(inner, name, depth + 1),
     ]),
   )
 }
 
-/** Where text of unknown origin stands in the board's answers; the job's log lines are a bare array. */
-const freeText = new Set(['failedReason', 'stacktrace', 'deferredFailure', 'message', 'error', 'details', ''])
+/**
+ * Where text of unknown origin stands in the board's answers; the job's log lines are a bare array.
+ */
+const freeText = new Set([
+  'failedReason',
+  'stacktrace',
+  'deferredFailure',
+  'message',
+  'error',
+  'details',
+  '',
+])

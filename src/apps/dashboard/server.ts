@@ -44,7 +44,9 @@ export async function startDashboard(
         }),
       ),
     )
-    const probes = cleanUp.use(await startProbes(config, new Metrics(true), () => linkTrouble(redis)))
+    const probes = cleanUp.use(
+      await startProbes(config, new Metrics(true), () => linkTrouble(redis)),
+    )
     const attention = {
       aside: createAsideOrders(redis, () => clock.now()),
       epoch: createEpoch(redis, () => systemRandomness.id(12)),

@@ -12,9 +12,10 @@ export const SESSIONS_PER_USER_MAX = 20
 const ID_BYTES = 32
 
 /**
- * Logins of people. The cookie carries the name and a random id; Redis keeps a digest of that id until the login ends, so any number of
- * dashboards accept the cookie, and a logout ends the login everywhere. The digest covers role and password hash: a login ends when
- * either changes, or when the person is removed from the configured users. A reader of Redis learns no id.
+ * Logins of people. The cookie carries the name and a random id; Redis keeps a digest of that id
+ * until the login ends, so any number of dashboards accept the cookie, and a logout ends the login
+ * everywhere. The digest covers role and password hash: a login ends when either changes, or when
+ * the person is removed from the configured users. A reader of Redis learns no id.
  */
 export class Sessions {
   readonly #redis: Redis
@@ -46,18 +47,25 @@ export class Sessions {
     return `${user.name}.${id}`
   }
 
-  /** The user behind a cookie, or `null` when the cookie is missing, invented, expired or logged out. @throws {UnavailableError} */
+  /**
+   * The user behind a cookie, or `null` when the cookie is missing, invented, expired or logged
+   * out.
+   * @throws {UnavailableError}
+   */
   async userOf(cookie: string | undefined): Promise<User | null> {
     const login = this.#read(cookie)
     if (login === null) return null
-    const endsMs = await available(this.#redis.zscore(operatorSessionsKey(login.user.name), login.digest))
+    const endsMs = await available(
+      this.#redis.zscore(operatorSessionsKey(login.user.name), login.digest),
+    )
     return endsMs !== null && Number(endsMs) > this.#clock.now() ? login.user : null
   }
 
   /** Ends the login behind a cookie, on every dashboard. @throws {UnavailableError} */
   async close(cookie: string | undefined): Promise<void> {
     const login = this.#read(cookie)
-    if (login !== null) await available(this.#redis.zrem(operatorSessionsKey(login.user.name), login.digest))
+    if (login !== null)
+      await available(this.#redis.zrem(operatorSessionsKey(login.user.name), login.digest))
   }
 
   #read(cookie = ''): { user: User; digest: string } | null {
@@ -69,4 +77,8 @@ export class Sessions {
 }
 
 const digestOf = (id: string, { role, hash }: User): string =>
-  createHash('sha256').update(`${id} ${role} `).update(hash.salt).update(hash.hash).digest('base64url')
+  createHash('sha256')
+    .update(`${id} ${role} `)
+    .update(hash.salt)
+    .update(hash.hash)
+    .digest('base64url')

@@ -9,7 +9,8 @@ export type User = Readonly<{ name: string; role: Role; hash: PasswordHash }>
 export const USER_NAME = /^[A-Za-z0-9_.@-]{1,64}$/
 const USERS_MAX = 200
 
-export const isRole = (text: string | undefined): text is Role => ROLES.some((role) => role === text)
+export const isRole = (text: string | undefined): text is Role =>
+  ROLES.some((role) => role === text)
 
 /** Reads `name:role:scrypt hash,...`; `null` when any entry is wrong or a name comes twice. */
 export function parseUsers(text: string): ReadonlyMap<string, User> | null {

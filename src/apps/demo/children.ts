@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline'
 import { systemClock } from '#runtime'
 
 /** A started process that ends with the demo. */
-export type Child = AsyncDisposable & Readonly<{ name: string; pid: number | undefined; readyLine: string }>
+export type Child = AsyncDisposable &
+  Readonly<{ name: string; pid: number | undefined; readyLine: string }>
 
 export type ChildOptions = Readonly<{
   name: string
@@ -24,8 +25,9 @@ const INHERITED = ['PATH', 'HOME'] as const
 /**
  * Starts one process of the system under this same Node and waits until it says that it is ready.
  *
- * Each child has an IPC channel that nobody writes to: when the demo dies, even by SIGKILL, the channel closes and the child drains.
- * Each is a process group of its own: Ctrl-C in a terminal reaches the demo alone, which then stops them in order.
+ * Each child has an IPC channel that nobody writes to: when the demo dies, even by SIGKILL, the
+ * channel closes and the child drains. Each is a process group of its own: Ctrl-C in a terminal
+ * reaches the demo alone, which then stops them in order.
  * @param onLine hears every line that the child writes
  * @throws when it ends or is silent for too long before it is ready
  */
@@ -33,7 +35,9 @@ export async function startChild(
   { name, entry, args = [], env = {}, ready }: ChildOptions,
   onLine: (name: string, line: string) => void,
 ): Promise<Child> {
-  const inherited = INHERITED.flatMap((key) => (process.env[key] === undefined ? [] : [[key, process.env[key]]]))
+  const inherited = INHERITED.flatMap((key) =>
+    process.env[key] === undefined ? [] : [[key, process.env[key]]],
+  )
   const child = spawn(process.execPath, [entry, ...args], {
     env: { ...(Object.fromEntries(inherited) as Record<string, string>), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -45,7 +49,9 @@ export async function startChild(
       reject(new Error(`${name} was not ready after ${READY_MS_MAX / 1000} s`)),
     )
     child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`${name} ended with ${code ?? 'a signal'} before it was ready`)))
+    child.once('exit', (code) =>
+      reject(new Error(`${name} ended with ${code ?? 'a signal'} before it was ready`)),
+    )
     for (const stream of [child.stdout, child.stderr]) {
       if (stream === null) continue
       createInterface({ input: stream }).on('line', (line) => {
@@ -79,7 +85,9 @@ export async function freePort(wanted: number): Promise<number> {
       server.once('error', () => resolve(null))
       server.listen(port, '127.0.0.1', () => {
         const address = server.address()
-        server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : null))
+        server.close(() =>
+          resolve(typeof address === 'object' && address !== null ? address.port : null),
+        )
       })
     })
     if (got !== null) return got

@@ -1,12 +1,21 @@
 import { serverEvents, type ServerEventName, type ServerEventPayload } from '#contract'
 
-// Says whether what clients received is what the specification's examples promise. Pure: no socket, no clock.
+// Says whether what clients received is what the specification's examples promise. Pure: no socket,
+// no clock.
 
 /** One event that one client received, as it is printed. */
 export type Received = Readonly<{ client: string; event: string; payload: unknown }>
 
-/** What one client must have received in an act: these events, in this order, about this user, and nothing else. */
-export type Expectation = Readonly<{ act: string; client: string; userId: string; events: readonly ServerEventName[] }>
+/**
+ * What one client must have received in an act: these events, in this order, about this user, and
+ * nothing else.
+ */
+export type Expectation = Readonly<{
+  act: string
+  client: string
+  userId: string
+  events: readonly ServerEventName[]
+}>
 
 /** An order as it was placed. */
 export type Placed = Readonly<{ tradeId: string; symbol: string; quantity: number }>
@@ -20,7 +29,10 @@ export const FILL_EVENTS = [
 ] as const satisfies readonly ServerEventName[]
 
 /** Everything that is wrong with what a client received in one act; empty when all is right. */
-export function judge({ act, client, userId, events }: Expectation, received: readonly Received[]): string[] {
+export function judge(
+  { act, client, userId, events }: Expectation,
+  received: readonly Received[],
+): string[] {
   const told = received.filter((one) => !isBackground(one)).map(({ event }) => event)
   return [
     ...received.flatMap((one) =>
@@ -28,7 +40,9 @@ export function judge({ act, client, userId, events }: Expectation, received: re
     ),
     ...(told.join() === events.join()
       ? []
-      : [`${act}: ${client} received ${told.join(', ') || 'nothing'}; expected ${events.join(', ') || 'nothing'}`]),
+      : [
+          `${act}: ${client} received ${told.join(', ') || 'nothing'}; expected ${events.join(', ') || 'nothing'}`,
+        ]),
   ]
 }
 
@@ -44,14 +58,19 @@ function payloadProblem({ event, payload }: Received, userId: string): string[] 
   if (!isServerEvent(event)) return ['which is no event of the contract']
   const parsed = serverEvents[event].schema.safeParse(payload)
   if (!parsed.success)
-    return [`with a wrong payload: ${parsed.error.issues.map(({ path }) => path.join('.')).join(', ')}`]
+    return [
+      `with a wrong payload: ${parsed.error.issues.map(({ path }) => path.join('.')).join(', ')}`,
+    ]
   const owner = 'userId' in parsed.data ? parsed.data.userId : userId
   return owner === userId ? [] : [`of another user, ${String(owner)}`]
 }
 
-const isServerEvent = (event: string): event is ServerEventName => Object.hasOwn(serverEvents, event)
+const isServerEvent = (event: string): event is ServerEventName =>
+  Object.hasOwn(serverEvents, event)
 
-/** Fill price x quantity = total cost = -cash change, and all of it about the order that was placed. */
+/**
+ * Fill price x quantity = total cost = -cash change, and all of it about the order that was placed.
+ */
 export function judgeFill(act: string, placed: Placed, received: readonly Received[]): string[] {
   const submitted = find(received, 'trade.submitted')
   const fill = find(received, 'trade.filled')
@@ -60,8 +79,14 @@ export function judgeFill(act: string, placed: Placed, received: readonly Receiv
   if (submitted === null || fill === null || added === null || balance === null)
     return [`${act}: the fill is not told completely, so that nothing can be added up`]
   return claims(act, [
-    [submitted.tradeId === placed.tradeId && fill.tradeId === placed.tradeId, 'the events name another trade'],
-    [submitted.symbol === placed.symbol && added.position.symbol === placed.symbol, 'the events name another symbol'],
+    [
+      submitted.tradeId === placed.tradeId && fill.tradeId === placed.tradeId,
+      'the events name another trade',
+    ],
+    [
+      submitted.symbol === placed.symbol && added.position.symbol === placed.symbol,
+      'the events name another symbol',
+    ],
     [fill.quantity === placed.quantity, `filled ${fill.quantity}, ordered ${placed.quantity}`],
     [
       isSame(fill.fillPrice * fill.quantity, fill.totalCost),
@@ -79,12 +104,23 @@ export function judgeFill(act: string, placed: Placed, received: readonly Receiv
       added.position.quantity === fill.quantity,
       `the position has ${added.position.quantity}, the fill ${fill.quantity}`,
     ],
-    [isSame(added.position.averageEntryPrice, fill.fillPrice), 'the position was not entered at the fill price'],
+    [
+      isSame(added.position.averageEntryPrice, fill.fillPrice),
+      'the position was not entered at the fill price',
+    ],
   ])
 }
 
-/** The snapshot after a reconnect holds the position that was bought meanwhile, and the cash that is left of `cashBefore`. */
-export function judgeSync(act: string, placed: Placed, cashBefore: number, received: readonly Received[]): string[] {
+/**
+ * The snapshot after a reconnect holds the position that was bought meanwhile, and the cash that is
+ * left of `cashBefore`.
+ */
+export function judgeSync(
+  act: string,
+  placed: Placed,
+  cashBefore: number,
+  received: readonly Received[],
+): string[] {
   const sync = find(received, 'state.sync')
   const position = sync?.positions?.find(({ symbol }) => symbol === placed.symbol)
   if (sync?.portfolio === undefined) return [`${act}: no state.sync with a portfolio`]
@@ -96,13 +132,23 @@ export function judgeSync(act: string, placed: Placed, cashBefore: number, recei
       position.quantity === placed.quantity,
       `state.sync has ${position.quantity} ${placed.symbol}, bought ${placed.quantity}`,
     ],
-    [isSameCash(cashBefore - cost, cashBalance), `cash ${cashBalance} is not ${cashBefore} less ${cost}`],
-    [!sync.pendingTrades?.some(({ id }) => id === placed.tradeId), 'state.sync still has the filled trade as pending'],
+    [
+      isSameCash(cashBefore - cost, cashBalance),
+      `cash ${cashBalance} is not ${cashBefore} less ${cost}`,
+    ],
+    [
+      !sync.pendingTrades?.some(({ id }) => id === placed.tradeId),
+      'state.sync still has the filled trade as pending',
+    ],
   ])
 }
 
 /** Two devices of one user were told the same. */
-export function judgeSame(act: string, one: readonly Received[], other: readonly Received[]): string[] {
+export function judgeSame(
+  act: string,
+  one: readonly Received[],
+  other: readonly Received[],
+): string[] {
   const told = (received: readonly Received[]): string =>
     JSON.stringify(
       received
@@ -124,8 +170,13 @@ export function find<Name extends ServerEventName>(
 
 /** Amounts are JSON numbers: equal to well below a cent. */
 const isSame = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6
-/** Balances are in whole cents, and costs are exact: a difference of two balances is nearer to the cost than a cent. */
+/**
+ * Balances are in whole cents, and costs are exact: a difference of two balances is nearer to the
+ * cost than a cent.
+ */
 const isSameCash = (a: number, b: number): boolean => Math.abs(a - b) < 0.01 - 1e-6
 
-const claims = (act: string, table: readonly (readonly [holds: boolean, otherwise: string])[]): string[] =>
-  table.filter(([holds]) => !holds).map(([, otherwise]) => `${act}: ${otherwise}`)
+const claims = (
+  act: string,
+  table: readonly (readonly [holds: boolean, otherwise: string])[],
+): string[] => table.filter(([holds]) => !holds).map(([, otherwise]) => `${act}: ${otherwise}`)

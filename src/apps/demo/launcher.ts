@@ -10,8 +10,10 @@ import { until } from './player.ts'
 import { SandboxControl } from './sandbox-control.ts'
 import { startTradeApi } from './trade-api.ts'
 
-/** A login at the example trade API, with an account at the sandbox. Known to everybody and of no use outside: everything listens on
- *  127.0.0.1 and ends with the demo. */
+/**
+ * A login at the example trade API, with an account at the sandbox. Known to everybody and of no
+ * use outside: everything listens on 127.0.0.1 and ends with the demo.
+ */
 export const demoUsers = [
   { name: 'alice', password: 'demo', keyId: 'demo-key', secretKey: 'demo-secret' },
   { name: 'bob', password: 'demo', keyId: 'demo-key-2', secretKey: 'demo-secret-2' },
@@ -33,8 +35,10 @@ export type DemoOptions = Readonly<{
   ports: Readonly<{ page: number; relay: number; dashboard: number; sandbox: number }>
   seed: string
   partialFills: boolean
-  /** A Redis to use instead of one of our own. The demo's users are new ones there, and their records are removed at the end; finished
-   *  jobs age out like all others. Nothing else is touched. */
+  /**
+   * A Redis to use instead of one of our own. The demo's users are new ones there, and their
+   * records are removed at the end; finished jobs age out like all others. Nothing else is touched.
+   */
   redisUrl: string | undefined
   /** Hears every line that a process writes. */
   onLine(name: string, line: string): void
@@ -55,18 +59,22 @@ const newSecrets = () => ({
 })
 
 /**
- * Starts the whole system on this machine: Redis, sandbox, workers, relay, dashboard, trade API. Resolves when orders can be placed.
- * @param stack gets everything that was started, also when the start fails: disposing it ends the demo, last started first
+ * Starts the whole system on this machine: Redis, sandbox, workers, relay, dashboard, trade API.
+ * Resolves when orders can be placed.
+ * @param stack gets everything that was started, also when the start fails: disposing it ends the
+ *   demo, last started first
  */
 export async function startDemo(options: DemoOptions, stack: AsyncDisposableStack): Promise<Demo> {
-  const start = async (child: ChildOptions): Promise<Child> => stack.use(await startChild(child, options.onLine))
+  const start = async (child: ChildOptions): Promise<Child> =>
+    stack.use(await startChild(child, options.onLine))
   const log = ownLog(options.onLine)
   // It ends with this process, however that ends.
   const redisUrl = options.redisUrl ?? stack.use(await startEmbeddedRedis()).url
   const redis = connectRedis(redisUrl, 'patient', log)
   stack.defer(() => redis.disconnect())
   await redisReady(redis)
-  // On a Redis that outlives the run, the users of another run must not be met: their broker accounts are gone.
+  // On a Redis that outlives the run, the users of another run must not be met: their broker
+  // accounts are gone.
   const suffix = options.redisUrl === undefined ? '' : `-${systemRandomness.id(6)}`
   const users = demoUsers.map((user) => ({
     ...user,
@@ -89,10 +97,24 @@ export async function startDemo(options: DemoOptions, stack: AsyncDisposableStac
   const vaultKeys = [{ kid: VAULT_KID, key: new Uint8Array(secrets.vault) }]
   const producer = stack.use(await createProducer({ redisUrl, vaultKeys, log }))
   for (const { userId, connectionId, keyId, secretKey } of users) {
-    await producer.connections.connect({ userId, connectionId, env: 'sandbox', credentials: { keyId, secretKey } })
+    await producer.connections.connect({
+      userId,
+      connectionId,
+      env: 'sandbox',
+      credentials: { keyId, secretKey },
+    })
   }
   await accountsKnown(createReader(redis), users)
-  stack.use(await startTradeApi({ port: ports.page, producer, jwt: { ...JWT, secret: secrets.jwt }, users, urls, log }))
+  stack.use(
+    await startTradeApi({
+      port: ports.page,
+      producer,
+      jwt: { ...JWT, secret: secrets.jwt },
+      users,
+      urls,
+      log,
+    }),
+  )
   return {
     ...urls,
     dashboardLogin: `operator / ${secrets.dashboardPassword}`,
@@ -127,7 +149,12 @@ async function processes(
   urls: Chosen['urls'],
   secrets: ReturnType<typeof newSecrets>,
 ): Promise<readonly ChildOptions[]> {
-  const shared = { REDIS_URL: redisUrl, LOG_LEVEL: 'info', LISTEN_HOST: '127.0.0.1', PROBE_PORT: '0' }
+  const shared = {
+    REDIS_URL: redisUrl,
+    LOG_LEVEL: 'info',
+    LISTEN_HOST: '127.0.0.1',
+    PROBE_PORT: '0',
+  }
   return [
     {
       name: 'workers',
@@ -171,6 +198,9 @@ async function processes(
 /** Until the workers have read the users' accounts at the broker. */
 async function accountsKnown(reader: Reader, users: readonly { userId: string }[]): Promise<void> {
   for (const { userId } of users) {
-    await until(async () => (await reader.snapshot(userId)).accounts.length > 0, `the account of ${userId} is known`)
+    await until(
+      async () => (await reader.snapshot(userId)).accounts.length > 0,
+      `the account of ${userId} is known`,
+    )
   }
 }

@@ -30,7 +30,8 @@ function readOptions() {
         help: { type: 'boolean', default: false },
       },
     })
-    if (!/^\d{1,9}$/.test(values.seed)) throw new TypeError('--seed takes a whole number of at most 9 digits')
+    if (!/^\d{1,9}$/.test(values.seed))
+      throw new TypeError('--seed takes a whole number of at most 9 digits')
     return values
   } catch (error) {
     say(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`)
@@ -68,7 +69,10 @@ const SECOND_SIGNAL_MS_MIN = 1_000
 const stack = new AsyncDisposableStack()
 let endingSinceMs: number | null = null
 
-/** Drains everything, last started first. A second Ctrl-C does not wait for that: the children notice by themselves. */
+/**
+ * Drains everything, last started first. A second Ctrl-C does not wait for that: the children
+ * notice by themselves.
+ */
 async function end(code: number): Promise<void> {
   const nowMs = performance.now()
   if (endingSinceMs !== null) {
@@ -102,7 +106,11 @@ async function once(demo: Demo): Promise<number> {
     print(received)
   })
   const isRight = why.length === 0
-  print(isRight ? { ok: true, examples: 3, events, ms: Math.round(performance.now() - began) } : { ok: false, why })
+  print(
+    isRight
+      ? { ok: true, examples: 3, events, ms: Math.round(performance.now() - began) }
+      : { ok: false, why },
+  )
   return isRight ? 0 : 1
 }
 
@@ -126,7 +134,9 @@ try {
   else welcome(demo)
 } catch (error) {
   if (endingSinceMs === null) {
-    say(`${lines.join('\n')}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    say(
+      `${lines.join('\n')}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    )
     if (options.once) {
       const why = [error instanceof Error ? error.message : String(error)]
       process.stdout.write(`${JSON.stringify({ ok: false, why })}\n`)

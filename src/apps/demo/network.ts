@@ -1,6 +1,9 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** The way of one client to a server, which can be cut: what is open breaks, and nothing new comes through. */
+/**
+ * The way of one client to a server, which can be cut: what is open breaks, and nothing new comes
+ * through.
+ */
 export type Network = AsyncDisposable & Readonly<{ url: string; cut(): void; restore(): void }>
 
 /** Forwards a port of its own on 127.0.0.1 to the server of `targetUrl`. */
@@ -30,7 +33,9 @@ export async function startNetwork(targetUrl: string): Promise<Network> {
       socket.pipe(other)
     }
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) =>
+    server.once('error', reject).listen(0, '127.0.0.1', resolve),
+  )
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut() {

@@ -1,5 +1,14 @@
 import { systemClock } from '#runtime'
-import { FILL_EVENTS, find, judge, judgeFill, judgeSame, judgeSync, type Placed, type Received } from './judge.ts'
+import {
+  FILL_EVENTS,
+  find,
+  judge,
+  judgeFill,
+  judgeSame,
+  judgeSync,
+  type Placed,
+  type Received,
+} from './judge.ts'
 import { type Demo, demoUsers } from './launcher.ts'
 import { type Network, startNetwork } from './network.ts'
 import { Player, until } from './player.ts'
@@ -9,10 +18,14 @@ const QUIET_MS = 500
 const ANSWER_MS_MAX = 10_000
 
 /**
- * Plays the three flow examples of the event specification with plain clients and answers what was wrong; empty when all was right.
+ * Plays the three flow examples of the event specification with plain clients and answers what was
+ * wrong; empty when all was right.
  * @param print hears each received event, as it comes
  */
-export async function playOnce(demo: Demo, print: (received: Received) => void): Promise<readonly string[]> {
+export async function playOnce(
+  demo: Demo,
+  print: (received: Received) => void,
+): Promise<readonly string[]> {
   await using network = await startNetwork(demo.relayUrl)
   using play = new Play(demo, network, print)
   return [...(await play.example1()), ...(await play.example2()), ...(await play.example3())]
@@ -45,12 +58,18 @@ class Play implements Disposable {
     const received = laptop.take()
     this.#cash = find(received, 'portfolio.balanceChanged')?.newBalance ?? Number.NaN
     return [
-      ...judge(this.#expect(act, 'laptop', 'alice', ['connection.authorized', ...FILL_EVENTS]), received),
+      ...judge(
+        this.#expect(act, 'laptop', 'alice', ['connection.authorized', ...FILL_EVENTS]),
+        received,
+      ),
       ...judgeFill(act, placed, received),
     ]
   }
 
-  /** Example 2: the network is lost while the order fills; the client comes back by itself and asks for the state. */
+  /**
+   * Example 2: the network is lost while the order fills; the client comes back by itself and asks
+   * for the state.
+   */
   async example2(): Promise<string[]> {
     const act = 'example 2'
     const laptop = this.#player('laptop')
@@ -69,7 +88,11 @@ class Play implements Disposable {
     const received = laptop.take()
     return [
       ...judge(
-        this.#expect(act, 'laptop', 'alice', ['trade.submitted', 'connection.authorized', 'state.sync']),
+        this.#expect(act, 'laptop', 'alice', [
+          'trade.submitted',
+          'connection.authorized',
+          'state.sync',
+        ]),
         received,
       ),
       ...judgeSync(act, placed, this.#cash, received),
@@ -88,14 +111,22 @@ class Play implements Disposable {
     const [onLaptop, onPhone, onOther] = [laptop.take(), phone.take(), other.take()]
     return [
       ...judge(this.#expect(act, 'laptop', 'alice', FILL_EVENTS), onLaptop),
-      ...judge(this.#expect(act, 'phone', 'alice', ['connection.authorized', ...FILL_EVENTS]), onPhone),
+      ...judge(
+        this.#expect(act, 'phone', 'alice', ['connection.authorized', ...FILL_EVENTS]),
+        onPhone,
+      ),
       ...judge(this.#expect(act, 'other', 'bob', ['connection.authorized']), onOther),
       ...judgeFill(act, placed, onPhone),
       ...judgeSame(act, onLaptop, onPhone),
     ]
   }
 
-  #expect(act: string, client: string, user: string, events: Parameters<typeof judge>[0]['events']) {
+  #expect(
+    act: string,
+    client: string,
+    user: string,
+    events: Parameters<typeof judge>[0]['events'],
+  ) {
     return { act, client, userId: this.#demo.userIdOf(user), events }
   }
 
@@ -119,7 +150,11 @@ class Play implements Disposable {
 
   async #buy(user: string, symbol: string, quantity: number): Promise<Placed> {
     const order = { symbol, quantity: String(quantity), orderType: 'market' }
-    const { tradeId } = await this.#post<{ tradeId: string }>('/api/v1/trades/buy', order, await this.#login(user))
+    const { tradeId } = await this.#post<{ tradeId: string }>(
+      '/api/v1/trades/buy',
+      order,
+      await this.#login(user),
+    )
     return { tradeId, symbol, quantity }
   }
 

@@ -14,17 +14,27 @@ const TYPES: Readonly<Record<string, string>> = {
 const SYMBOLS = ['AAPL', 'MSFT', 'TSLA', 'NVDA', 'AMZN', 'SPY'] as const
 
 /**
- * The web page: the files of `public`, Socket.IO's own browser build, and where everything is. The files are listed once, so that no
- * path of a request ever names one.
+ * The web page: the files of `public`, Socket.IO's own browser build, and where everything is. The
+ * files are listed once, so that no path of a request ever names one.
  */
-export async function createPage(urls: Readonly<Record<'relayUrl' | 'dashboardUrl', string>>): Promise<Hono> {
+export async function createPage(
+  urls: Readonly<Record<'relayUrl' | 'dashboardUrl', string>>,
+): Promise<Hono> {
   const app = new Hono()
   const folder = join(import.meta.dirname, 'public')
   const client = dirname(createRequire(import.meta.url).resolve('socket.io-client/package.json'))
-  const files = (await readdir(folder)).map((name) => [name === 'index.html' ? '/' : `/${name}`, join(folder, name)])
-  for (const [path = '', file = ''] of [...files, ['/socket.io.js', join(client, 'dist/socket.io.min.js')]]) {
+  const files = (await readdir(folder)).map((name) => [
+    name === 'index.html' ? '/' : `/${name}`,
+    join(folder, name),
+  ])
+  for (const [path = '', file = ''] of [
+    ...files,
+    ['/socket.io.js', join(client, 'dist/socket.io.min.js')],
+  ]) {
     const type = TYPES[extname(file)] ?? 'application/octet-stream'
-    app.get(path, async (c) => c.body(await readFile(file), 200, { 'content-type': type, 'cache-control': 'no-cache' }))
+    app.get(path, async (c) =>
+      c.body(await readFile(file), 200, { 'content-type': type, 'cache-control': 'no-cache' }),
+    )
   }
   app.get('/config.json', (c) => c.json({ ...urls, symbols: SYMBOLS }))
   return app

@@ -13,10 +13,20 @@ export class Player {
   readonly socket: Socket
   #received: Received[] = []
 
-  constructor(name: string, relayUrl: string, token: string, onEvent: (received: Received) => void) {
+  constructor(
+    name: string,
+    relayUrl: string,
+    token: string,
+    onEvent: (received: Received) => void,
+  ) {
     this.name = name
     const way = { transports: ['websocket', 'polling'], tryAllTransports: true }
-    this.socket = io(relayUrl, { ...way, query: { token }, forceNew: true, reconnectionDelay: RECONNECT_DELAY_MS })
+    this.socket = io(relayUrl, {
+      ...way,
+      query: { token },
+      forceNew: true,
+      reconnectionDelay: RECONNECT_DELAY_MS,
+    })
     this.socket.onAny((event: string, payload: unknown) => {
       const received = { client: name, event, payload }
       this.#received.push(received)
@@ -26,7 +36,10 @@ export class Player {
 
   /** Resolves once `event` is among what was received since the last `take`. */
   async hears(event: string): Promise<void> {
-    await until(() => this.#received.some((one) => one.event === event), `${this.name} receives ${event}`)
+    await until(
+      () => this.#received.some((one) => one.event === event),
+      `${this.name} receives ${event}`,
+    )
   }
 
   /** What was received since the last call. */
@@ -41,7 +54,8 @@ export class Player {
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const endMs = systemClock.monotonicMs() + WAIT_MS_MAX
   while (!(await holds())) {
-    if (systemClock.monotonicMs() > endMs) throw new Error(`waited ${WAIT_MS_MAX / 1000} s in vain: ${what}`)
+    if (systemClock.monotonicMs() > endMs)
+      throw new Error(`waited ${WAIT_MS_MAX / 1000} s in vain: ${what}`)
     await systemClock.sleep(LOOK_INTERVAL_MS)
   }
 }

@@ -1,6 +1,9 @@
 const ANSWER_MS_MAX = 5_000
 
-/** The control calls of the sandbox that the demo uses. Each throws what the sandbox says when it refuses. */
+/**
+ * The control calls of the sandbox that the demo uses. Each throws what the sandbox says when it
+ * refuses.
+ */
 export class SandboxControl {
   readonly #url: string
 
@@ -24,6 +27,7 @@ export class SandboxControl {
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(ANSWER_MS_MAX),
     })
-    if (!response.ok) throw new Error(`sandbox ${command}: ${response.status} ${await response.text()}`)
+    if (!response.ok)
+      throw new Error(`sandbox ${command}: ${response.status} ${await response.text()}`)
   }
 }

@@ -21,14 +21,20 @@ import { type Logger, systemClock } from '#runtime'
 import { createPage } from './page.ts'
 
 /**
- * A small trade API, as a back-end team would write one on the producer: logs people in, takes their trades, and leaves the rest to
- * the workers and the relay. It keeps nothing: what became of a trade is in the user's events and in `GET /api/v1/trades/:id`.
+ * A small trade API, as a back-end team would write one on the producer: logs people in, takes
+ * their trades, and leaves the rest to the workers and the relay. It keeps nothing: what became of
+ * a trade is in the user's events and in `GET /api/v1/trades/:id`.
  */
 export type TradeApiOptions = Readonly<{
   port: number
   producer: Pick<Producer, 'submitOrder' | 'cancelOrder' | 'orders' | 'sessions'>
   jwt: Readonly<{ secret: string; issuer: string; audience: string }>
-  users: readonly Readonly<{ userId: string; name: string; password: string; connectionId: string }>[]
+  users: readonly Readonly<{
+    userId: string
+    name: string
+    password: string
+    connectionId: string
+  }>[]
   urls: Readonly<{ relayUrl: string; dashboardUrl: string }>
   log: Logger
   /** Seconds that a token is good for; default 15 minutes. */
@@ -42,8 +48,9 @@ const PRICE_PLACES = 9
 const credentialsSchema = z.object({ username: z.string().max(64), password: z.string().max(128) })
 
 /**
- * JSON numbers are what people type into curl. One that reads back as it was written has lost nothing and is passed on as the decimal
- * text that the contract wants; others go through as they are, and are refused there.
+ * JSON numbers are what people type into curl. One that reads back as it was written has lost
+ * nothing and is passed on as the decimal text that the contract wants; others go through as they
+ * are, and are refused there.
  */
 const amount = z.unknown().transform((value) => {
   const text = typeof value === 'number' && Math.abs(value) < 1e15 ? String(value) : ''
@@ -58,10 +65,22 @@ const tradeSchema = z.looseObject({
 })
 
 /** The API and the page, on 127.0.0.1. @throws when the port is taken */
-export async function startTradeApi(options: TradeApiOptions): Promise<AsyncDisposable & { url: string }> {
+export async function startTradeApi(
+  options: TradeApiOptions,
+): Promise<AsyncDisposable & { url: string }> {
   const app = new Hono()
-  app.use(secureHeaders({ contentSecurityPolicy: pagePolicy(options.urls.relayUrl), referrerPolicy: 'no-referrer' }))
-  app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: (c) => refuse(c, 413, 'TOO_LARGE', 'body: at most 16 kB') }))
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: pagePolicy(options.urls.relayUrl),
+      referrerPolicy: 'no-referrer',
+    }),
+  )
+  app.use(
+    bodyLimit({
+      maxSize: BODY_BYTES_MAX,
+      onError: (c) => refuse(c, 413, 'TOO_LARGE', 'body: at most 16 kB'),
+    }),
+  )
   app.route('/', await createPage(options.urls))
   const authenticate = createAuthentication(options)
   addLogins(app, options, authenticate)
@@ -69,7 +88,9 @@ export async function startTradeApi(options: TradeApiOptions): Promise<AsyncDisp
   app.notFound((c) => refuse(c, 404, 'NOT_FOUND', 'there is nothing at this path'))
   app.onError((error, c) => answerError(error, c, options.log))
   const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
-    const starting = serve({ fetch: app.fetch, port: options.port, hostname: '127.0.0.1' }, () => resolve(starting))
+    const starting = serve({ fetch: app.fetch, port: options.port, hostname: '127.0.0.1' }, () =>
+      resolve(starting),
+    )
     starting.once('error', reject)
   })
   return {
@@ -123,16 +144,23 @@ function addLogins(
     if (typeof isRight !== 'boolean') {
       log.warn({ address }, 'trade_api.login_throttled')
       c.header('Retry-After', String(isRight.retryAfterSeconds))
-      return refuse(c, 429, 'TOO_MANY_LOGINS', `too many tries: wait ${isRight.retryAfterSeconds} s`)
+      return refuse(
+        c,
+        429,
+        'TOO_MANY_LOGINS',
+        `too many tries: wait ${isRight.retryAfterSeconds} s`,
+      )
     }
-    if (!isRight || user === undefined) return refuse(c, 401, 'WRONG_LOGIN', 'username or password is wrong')
+    if (!isRight || user === undefined)
+      return refuse(c, 401, 'WRONG_LOGIN', 'username or password is wrong')
     return c.json(await answer(user, randomUUID()))
   })
   app.post('/auth/refresh', async (c) => {
     const { user, sid } = await authenticate(c)
     return c.json(await answer(user, sid))
   })
-  // Every token of this login is barred from then on, and the relays close what it has open; other logins of the user go on.
+  // Every token of this login is barred from then on, and the relays close what it has open; other
+  // logins of the user go on.
   app.post('/auth/logout', async (c) => {
     const { user, sid } = await authenticate(c)
     await producer.sessions.logout({ userId: user.userId, sessionId: sid })
@@ -144,7 +172,8 @@ function addTrades(app: Hono, { producer }: TradeApiOptions, authenticate: Authe
   app.post('/api/v1/trades/:side{buy|sell}', async (c) => {
     const { user } = await authenticate(c)
     const asked = parse(tradeSchema, await readJson(c))
-    // Whose order it is and for which account is never the request's to say. The producer checks the rest, and names the field.
+    // Whose order it is and for which account is never the request's to say. The producer checks
+    // the rest, and names the field.
     const { isRepeat, tradeId } = await producer.submitOrder({
       tradeId: `trade_${randomUUID()}`,
       ...asked,
@@ -159,13 +188,20 @@ function addTrades(app: Hono, { producer }: TradeApiOptions, authenticate: Authe
     const { userId, connectionId } = user
     const tradeId = c.req.param('id')
     // One click, one command: repeating the request cancels nothing twice.
-    await producer.cancelOrder({ userId, connectionId, tradeId, commandId: `cancel_${randomUUID()}` })
+    await producer.cancelOrder({
+      userId,
+      connectionId,
+      tradeId,
+      commandId: `cancel_${randomUUID()}`,
+    })
     return c.json({ tradeId }, 202)
   })
   app.get('/api/v1/trades/:id', async (c) => {
     const { user } = await authenticate(c)
     const order = await producer.orders.get(user.userId, c.req.param('id'))
-    return order === null ? refuse(c, 404, 'NOT_FOUND', 'id: you have no such trade') : c.json(tradeView(order))
+    return order === null
+      ? refuse(c, 404, 'NOT_FOUND', 'id: you have no such trade')
+      : c.json(tradeView(order))
   })
 }
 
@@ -204,14 +240,24 @@ class ApiError extends Error {
 }
 
 /** Every refusal looks the same: a stable code, the fields to mend, and words for people. */
-const refuse = (c: Context, status: Status, error: string, message: string, fields: readonly string[] = []): Response =>
-  c.json({ error, message, fields }, status)
+const refuse = (
+  c: Context,
+  status: Status,
+  error: string,
+  message: string,
+  fields: readonly string[] = [],
+): Response => c.json({ error, message, fields }, status)
 
 function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
   const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
   const fields = [...new Set(parsed.error.issues.map(({ path }) => path.join('.') || 'body'))]
-  throw new ApiError(422, 'INVALID_REQUEST', `${fields.join(', ')}: missing or of the wrong kind`, fields)
+  throw new ApiError(
+    422,
+    'INVALID_REQUEST',
+    `${fields.join(', ')}: missing or of the wrong kind`,
+    fields,
+  )
 }
 
 async function readJson(c: Context): Promise<unknown> {
@@ -225,16 +271,19 @@ async function readJson(c: Context): Promise<unknown> {
 type Authenticate = (c: Context) => Promise<{ user: TradeApiOptions['users'][number]; sid: string }>
 
 /**
- * Who makes a request, by its token: signature and times first, as the relay checks them, then whether the login was ended. A token
- * of a login that has ended opens nothing here, and is not exchanged for a new one.
+ * Who makes a request, by its token: signature and times first, as the relay checks them, then
+ * whether the login was ended. A token of a login that has ended opens nothing here, and is not
+ * exchanged for a new one.
  */
 function createAuthentication({ producer, users, jwt }: TradeApiOptions): Authenticate {
-  const verify = createVerifier({ jwtSecret: jwt.secret, jwtIssuer: jwt.issuer, jwtAudience: jwt.audience }, () =>
-    systemClock.now(),
+  const verify = createVerifier(
+    { jwtSecret: jwt.secret, jwtIssuer: jwt.issuer, jwtAudience: jwt.audience },
+    () => systemClock.now(),
   )
   return async (c) => {
     const token = /^Bearer (\S+)$/.exec(c.req.header('authorization') ?? '')?.[1]
-    if (token === undefined) throw new ApiError(401, 'UNAUTHENTICATED', 'log in first: POST /auth/login')
+    if (token === undefined)
+      throw new ApiError(401, 'UNAUTHENTICATED', 'log in first: POST /auth/login')
     const claims = await verify(token).catch((error: unknown) => {
       if (!(error instanceof TokenError)) throw error
       // The key server is away: that says nothing about the token.
@@ -243,20 +292,34 @@ function createAuthentication({ producer, users, jwt }: TradeApiOptions): Authen
     })
     const user = users.find(({ userId }) => userId === claims?.sub)
     const sid = claims?.sid
-    if (claims === null || user === undefined || sid === undefined || (await producer.sessions.isBarred(claims)))
+    if (
+      claims === null ||
+      user === undefined ||
+      sid === undefined ||
+      (await producer.sessions.isBarred(claims))
+    )
       throw new ApiError(401, 'UNAUTHENTICATED', 'the token is not valid any more: log in again')
     return { user, sid }
   }
 }
 
 function answerError(error: Error, c: Context, log: Logger): Response {
-  if (error instanceof ApiError) return refuse(c, error.status, error.code, error.message, error.fields)
-  if (error instanceof InvalidRequestError) return refuse(c, 422, error.code, error.message, error.fields)
-  if (error instanceof TradeIdConflictError) return refuse(c, 409, error.code, error.message, ['tradeId'])
-  if (error instanceof CommandIdConflictError) return refuse(c, 409, error.code, error.message, ['commandId'])
+  if (error instanceof ApiError)
+    return refuse(c, error.status, error.code, error.message, error.fields)
+  if (error instanceof InvalidRequestError)
+    return refuse(c, 422, error.code, error.message, error.fields)
+  if (error instanceof TradeIdConflictError)
+    return refuse(c, 409, error.code, error.message, ['tradeId'])
+  if (error instanceof CommandIdConflictError)
+    return refuse(c, 409, error.code, error.message, ['commandId'])
   if (error instanceof UnavailableError) return refuse(c, 503, error.code, error.message)
   log.error({ error }, 'trade_api.request_failed')
-  return refuse(c, 500, 'INTERNAL_ERROR', 'something went wrong here; repeat the request with the same tradeId')
+  return refuse(
+    c,
+    500,
+    'INTERNAL_ERROR',
+    'something went wrong here; repeat the request with the same tradeId',
+  )
 }
 
 /** Compares in constant time, whatever the lengths. */

@@ -1,6 +1,7 @@
 /**
- * Seeded chance: every random choice of the sandbox, ids included, comes from here, so that one seed and the same commands give the
- * same run. Not for secrets. The generator is sfc32 (Chris Doty-Humphrey, public domain), 128 bits of state.
+ * Seeded chance: every random choice of the sandbox, ids included, comes from here, so that one
+ * seed and the same commands give the same run. Not for secrets. The generator is sfc32 (Chris
+ * Doty-Humphrey, public domain), 128 bits of state.
  */
 export interface Chance {
   /** Uniform in [0, 1). */

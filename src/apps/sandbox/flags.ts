@@ -27,10 +27,18 @@ const PORT_DEFAULT = 8085
 const PORT_MAX = 65_535
 const DELAY_MS_MAX = 3_600_000
 
-function wholeNumber(flag: string, text: string | undefined, fallback: number, max: number, min = 0): number {
+function wholeNumber(
+  flag: string,
+  text: string | undefined,
+  fallback: number,
+  max: number,
+  min = 0,
+): number {
   if (text === undefined) return fallback
   if (!/^\d{1,9}$/.test(text) || Number(text) > max || Number(text) < min) {
-    throw new ConfigError(`--${flag} must be a whole number from ${min} to ${max}, not "${text}"\n${USAGE}`)
+    throw new ConfigError(
+      `--${flag} must be a whole number from ${min} to ${max}, not "${text}"\n${USAGE}`,
+    )
   }
   return Number(text)
 }
@@ -51,22 +59,29 @@ function timeOf(clock: string, speed: string | undefined): Pick<SandboxOptions, 
   if (clock !== 'real' && clock !== 'virtual') {
     throw new ConfigError(`--clock must be real or virtual, not "${clock}"\n${USAGE}`)
   }
-  if (clock === 'virtual' && speed !== undefined) throw new ConfigError(`--speed is for the real clock only\n${USAGE}`)
+  if (clock === 'virtual' && speed !== undefined)
+    throw new ConfigError(`--speed is for the real clock only\n${USAGE}`)
   return { time: clock, speed: wholeNumber('speed', speed, 1, SPEED_MAX, 1) }
 }
 
 /** More than the recording may hold is not even read. */
 const PRICES_BYTES_MAX = 16 * 1024 * 1024
 
-/** The text of a file of recorded prices, checked. @throws {ConfigError} naming the file and the line */
+/**
+ * The text of a file of recorded prices, checked.
+ * @throws {ConfigError} naming the file and the line
+ */
 function readPricesFile(path: string): string {
   try {
-    if (statSync(path).size > PRICES_BYTES_MAX) throw new RangeError(`larger than ${PRICES_BYTES_MAX} bytes`)
+    if (statSync(path).size > PRICES_BYTES_MAX)
+      throw new RangeError(`larger than ${PRICES_BYTES_MAX} bytes`)
     const text = readFileSync(path, 'utf8')
     parseRecording(text)
     return text
   } catch (error) {
-    throw new ConfigError(`--prices ${path}: ${error instanceof Error ? error.message : String(error)}`)
+    throw new ConfigError(
+      `--prices ${path}: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }
 
@@ -78,11 +93,16 @@ const headersByName = new Map<string, boolean | 'until_over'>([
   ['never', false],
 ])
 
-function rateLimitOf(perMinute: string | undefined, headersName: string): Pick<SandboxOptions, 'rateLimit'> {
+function rateLimitOf(
+  perMinute: string | undefined,
+  headersName: string,
+): Pick<SandboxOptions, 'rateLimit'> {
   const limit = wholeNumber('rate-limit', perMinute, RATE_LIMIT_DEFAULT, RATE_LIMIT_MAX)
   const headers = headersByName.get(headersName)
   if (headers === undefined) {
-    throw new ConfigError(`--rate-limit-headers must be always, until-over or never, not "${headersName}"\n${USAGE}`)
+    throw new ConfigError(
+      `--rate-limit-headers must be always, until-over or never, not "${headersName}"\n${USAGE}`,
+    )
   }
   return limit === 0 ? {} : { rateLimit: { perMinute: limit, headers } }
 }

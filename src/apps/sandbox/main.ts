@@ -6,8 +6,10 @@ import { type Sandbox, startSandbox } from './sandbox.ts'
 /** What the user gave and the machine does not have. */
 const unusable: Readonly<Record<string, (options: SandboxOptions) => string>> = {
   EADDRINUSE: ({ port }) => `Port ${port ?? 0} is taken: choose another with --port`,
-  EACCES: ({ port }) => `Port ${port ?? 0} is not for everyone: choose one from 1024 on with --port`,
-  EADDRNOTAVAIL: ({ host }) => `This machine has no address ${host ?? ''}: choose another with --host`,
+  EACCES: ({ port }) =>
+    `Port ${port ?? 0} is not for everyone: choose one from 1024 on with --port`,
+  EADDRNOTAVAIL: ({ host }) =>
+    `This machine has no address ${host ?? ''}: choose another with --host`,
   ENOTFOUND: ({ host }) => `There is no address ${host ?? ''}: choose another with --host`,
 }
 

@@ -11,7 +11,10 @@ export type SandboxOptions = Readonly<{
   port?: number
   /** Default 127.0.0.1. Control calls are refused from other machines whatever this says. */
   host?: string
-  /** The same seed and the same commands give the same run. Default: a new one each time, so that ids never repeat. */
+  /**
+   * The same seed and the same commands give the same run. Default: a new one each time, so that
+   * ids never repeat.
+   */
   seed?: string
   /** Default: real time. Set it, or `time` and `speed`. */
   clock?: Clock
@@ -28,23 +31,30 @@ export type SandboxOptions = Readonly<{
   /** Between price steps, default 500. 0: prices stand still until set. */
   tickMs?: number
   /**
-   * Recorded prices, played from the start: CSV with the header `time,symbol,price[,size]`, a trade a line, oldest first. The first
-   * trade happens at once and the others at the same distance as then. Symbols that are not in it walk. Default: all walk.
+   * Recorded prices, played from the start: CSV with the header `time,symbol,price[,size]`, a trade
+   * a line, oldest first. The first trade happens at once and the others at the same distance as
+   * then. Symbols that are not in it walk. Default: all walk.
    */
   prices?: string
   /** Whether some orders get a random first part, default true. */
   partialFills?: boolean
   /** Share of orders that do, 0 to 1, default 0.1. */
   partialFillShare?: number
-  /** Whether orders for stocks that are sized in money may have a limit or a stop, as the broker announced; default false. */
+  /**
+   * Whether orders for stocks that are sized in money may have a limit or a stop, as the broker
+   * announced; default false.
+   */
   notionalLimits?: boolean
-  /** Default true. When closed, orders for stocks queue as `accepted`. `calendar` keeps the exchange's hours. */
+  /**
+   * Default true. When closed, orders for stocks queue as `accepted`. `calendar` keeps the
+   * exchange's hours.
+   */
   marketOpen?: boolean | 'calendar'
   /** What the clients' market data plan allows. Default: everything. */
   dataPlan?: DataPlan
   /**
-   * What each account may send, unless it has a limit of its own. Default: as much as it likes, so that tests are not held up; the
-   * command line has the real 200 a minute.
+   * What each account may send, unless it has a limit of its own. Default: as much as it likes, so
+   * that tests are not held up; the command line has the real 200 a minute.
    */
   rateLimit?: RateLimit
   /** Share of requests and stream events that fail by chance, 0 to 1, default 0. */

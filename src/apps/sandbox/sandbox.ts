@@ -35,19 +35,40 @@ export interface Sandbox {
  * @throws when the port is taken, two accounts share a key, or recorded prices cannot be read
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { port, host, seed, clock, accounts, faultSeed, faultShare, dataPlan, rateLimit, prices, ...rest } =
-    completeOptions(options)
+  const {
+    port,
+    host,
+    seed,
+    clock,
+    accounts,
+    faultSeed,
+    faultShare,
+    dataPlan,
+    rateLimit,
+    prices,
+    ...rest
+  } = completeOptions(options)
   const recording = prices === '' ? [] : parseRecording(prices)
   const broker = startBroker(clock, createChance(seed), { ...rest, recording })
   const rateLimits = createRateLimits(wireClockOf(clock), rateLimit)
   accounts.forEach((account) => openAccount(broker, rateLimits, account))
   const journal = createRequestJournal(clock)
   const heldAnswers = createHeldAnswers()
-  // The control needs the streams, the streams the server, and the server the control: it is asked for at the first call.
+  // The control needs the streams, the streams the server, and the server the control: it is asked
+  // for at the first call.
   const control: ControlHandler = (...call) => handleControl(...call)
   const faults = createFaults(createChance(faultSeed), faultShare)
   startOrderFaults(broker, clock, faults)
-  const server = createHttpServer({ clock, broker, faults, rateLimits, journal, heldAnswers, control, dataPlan })
+  const server = createHttpServer({
+    clock,
+    broker,
+    faults,
+    rateLimits,
+    journal,
+    heldAnswers,
+    control,
+    dataPlan,
+  })
   const streams = attachStreams(server, broker, clock, createStreamFaults(faults), dataPlan)
   const commands = createControl(broker, heldAnswers, journal, streams, faults, rateLimits, clock)
   const handleControl = createControlHandler(commands)

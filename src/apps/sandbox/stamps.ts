@@ -2,8 +2,9 @@ import type { Clock } from '#runtime'
 import type { Chance } from './chance.ts'
 
 /**
- * Times and time-ordered ids as the broker writes them. Invariant: every stamp is later than the one before, though many fall
- * into one millisecond, so that lists sorted by time have one order and `after` never skips a row.
+ * Times and time-ordered ids as the broker writes them. Invariant: every stamp is later than the
+ * one before, though many fall into one millisecond, so that lists sorted by time have one order
+ * and `after` never skips a row.
  */
 export interface Stamps {
   /** RFC 3339, UTC, always nine fractional digits: compares as text. */
@@ -13,7 +14,8 @@ export interface Stamps {
 }
 
 /** RFC 3339, UTC, in whole seconds. */
-export const secondStamp = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 19)}Z`
+export const secondStamp = (timeMs: number): string =>
+  `${new Date(timeMs).toISOString().slice(0, 19)}Z`
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 /** Nanoseconds in a millisecond: how many stamps fit before time is pushed forward. */
@@ -27,7 +29,8 @@ export function createStamps(clock: Clock, chance: Chance): Stamps {
   let ulidCounter = 0
   const base32 = (value: number, length: number): string => {
     let text = ''
-    for (let rest = value; text.length < length; rest = Math.floor(rest / 32)) text = CROCKFORD.charAt(rest % 32) + text
+    for (let rest = value; text.length < length; rest = Math.floor(rest / 32))
+      text = CROCKFORD.charAt(rest % 32) + text
     return text
   }
   return {
@@ -48,12 +51,14 @@ export function createStamps(clock: Clock, chance: Chance): Stamps {
 }
 
 /**
- * A client's RFC 3339 time or date, in the form of our stamps, or undefined when it is no time. Digits below the millisecond are kept.
+ * A client's RFC 3339 time or date, in the form of our stamps, or undefined when it is no time.
+ * Digits below the millisecond are kept.
  */
 export function parseStamp(text: string): string | undefined {
   // An unescaped "+02:00" arrives as a space: forms decode it that way.
   const fixed = text.replace(/ (\d\d:\d\d)$/, '+$1')
-  const shape = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/i.exec(fixed)
+  const shape =
+    /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/i.exec(fixed)
   if (shape === null) return undefined
   const zoned = /(?:Z|[+-]\d\d:?\d\d)$/i.test(fixed) || fixed.length === 10 ? fixed : `${fixed}Z`
   const timeMs = Date.parse(zoned.replace(shape[1] ?? '\n', ''))

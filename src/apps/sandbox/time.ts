@@ -1,15 +1,17 @@
 import { type CancelTimer, type Clock, systemClock } from '#runtime'
 
 /**
- * Clocks the broker can run on besides the machine's own. The market lives in the broker's time; connections (pings, deadlines,
- * delayed answers) live in the clients', which is always real: `wireClockOf` tells them apart.
+ * Clocks the broker can run on besides the machine's own. The market lives in the broker's time;
+ * connections (pings, deadlines, delayed answers) live in the clients', which is always real:
+ * `wireClockOf` tells them apart.
  */
 
 /** A clock of the broker whose clients live in another time. */
 type BrokerClock = Clock & Readonly<{ wire: Clock }>
 
 /** The clients' time, for everything that is about connections. */
-export const wireClockOf = (clock: Clock): Clock => ('wire' in clock ? (clock as BrokerClock).wire : clock)
+export const wireClockOf = (clock: Clock): Clock =>
+  'wire' in clock ? (clock as BrokerClock).wire : clock
 
 /** A trading day's opening in New York, 2024-01-02 09:30: the same in every run. */
 const VIRTUAL_START_MS = Date.UTC(2024, 0, 2, 14, 30)
@@ -19,8 +21,8 @@ const TIMERS_PER_TURN_MAX = 1_000
 type Timer = { readonly atMs: number; readonly run: () => void }
 
 /**
- * Time that stands still until it is advanced. Timers run in the order of their times, equal ones as they were set; those without a
- * delay need no time and run in the next turn.
+ * Time that stands still until it is advanced. Timers run in the order of their times, equal ones
+ * as they were set; those without a delay need no time and run in the next turn.
  */
 export class VirtualClock implements BrokerClock {
   readonly wire = systemClock
@@ -80,7 +82,8 @@ export class VirtualClock implements BrokerClock {
   async advance(byMs: number): Promise<void> {
     this.#isAdvancing = true
     const untilMs = this.#nowMs + byMs
-    while (this.#runDue(untilMs, TIMERS_PER_TURN_MAX)) await new Promise((resolve) => setImmediate(resolve))
+    while (this.#runDue(untilMs, TIMERS_PER_TURN_MAX))
+      await new Promise((resolve) => setImmediate(resolve))
     this.#nowMs = untilMs
     this.#isAdvancing = false
   }

@@ -1,5 +1,5 @@
-// The least that a push server can be: bare WebSockets, rooms of Redis, one frame for everybody who gets an event. No protocol, no
-// token, nothing kept. A floor to measure from, not an example.
+// The least that a push server can be: bare WebSockets, rooms of Redis, one frame for everybody who
+// gets an event. No protocol, no token, nothing kept. A floor to measure from, not an example.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -42,7 +42,9 @@ http.on('upgrade', (request, socket, head) =>
 )
 sub.once('ready', () =>
   http.listen(0, '127.0.0.1', () =>
-    process.stdout.write(`bare relay on http://127.0.0.1:${(http.address() as AddressInfo).port}\n`),
+    process.stdout.write(
+      `bare relay on http://127.0.0.1:${(http.address() as AddressInfo).port}\n`,
+    ),
   ),
 )
 process.on('SIGTERM', () => process.exit(0))

@@ -1,4 +1,5 @@
-// The relay that everybody writes first: stock Socket.IO, the stock Redis adapter, a room a user and a symbol. A baseline, not an example.
+// The relay that everybody writes first: stock Socket.IO, the stock Redis adapter, a room a user
+// and a symbol. A baseline, not an example.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdapter } from '@socket.io/redis-adapter'
@@ -9,8 +10,8 @@ import { Server } from 'socket.io'
 const pub = new Redis(process.env['REDIS_URL'] ?? '')
 const http = createServer()
 const io = new Server(http, { serveClient: false, adapter: createAdapter(pub, pub.duplicate()) })
-// It checks the token of every connection as ours does: beside a relay that does not know who its clients are, ours would be charged
-// for a job that the other leaves undone.
+// It checks the token of every connection as ours does: beside a relay that does not know who its
+// clients are, ours would be charged for a job that the other leaves undone.
 const secret = new TextEncoder().encode(process.env['JWT_HS256_SECRET'])
 io.use((socket, next) => {
   const { token } = socket.handshake.auth as { token: string }

@@ -1,5 +1,6 @@
-// The pipeline that everybody writes first: job -> POST -> HSET -> emitter, and stream message -> HSET -> emitter. No validation, no
-// state machine, no log, no second look. A baseline, not an example.
+// The pipeline that everybody writes first: job -> POST -> HSET -> emitter, and stream message ->
+// HSET -> emitter. No validation, no state machine, no log, no second look. A baseline, not an
+// example.
 import { readFileSync } from 'node:fs'
 import { Emitter } from '@socket.io/redis-emitter'
 import { Worker } from 'bullmq'
@@ -9,7 +10,13 @@ import { WebSocket } from 'ws'
 
 type Account = Readonly<{ userId: string; keyId: string; secret: string }>
 type Job = Readonly<{ userId: string; tradeId: string; symbol: string; quantity: string }>
-type Answer = Readonly<{ id: string; status: string; submitted_at: string; filled_avg_price: string; qty: string }>
+type Answer = Readonly<{
+  id: string
+  status: string
+  submitted_at: string
+  filled_avg_price: string
+  qty: string
+}>
 
 const sandbox = process.env['SANDBOX_URL'] ?? ''
 const accounts = JSON.parse(readFileSync(process.env['ACCOUNTS_FILE'] ?? '', 'utf8')) as Account[]
@@ -25,8 +32,12 @@ async function post(account: Account, body: string): Promise<Answer> {
     'apca-api-secret-key': account.secret,
   }
   if (process.env['HTTP_CLIENT'] === 'fetch')
-    return (await (await fetch(`${sandbox}/v2/orders`, { method: 'POST', headers, body })).json()) as Answer
-  return (await (await pool.request({ path: '/v2/orders', method: 'POST', headers, body })).body.json()) as Answer
+    return (await (
+      await fetch(`${sandbox}/v2/orders`, { method: 'POST', headers, body })
+    ).json()) as Answer
+  return (await (
+    await pool.request({ path: '/v2/orders', method: 'POST', headers, body })
+  ).body.json()) as Answer
 }
 
 new Worker(
@@ -35,13 +46,31 @@ new Worker(
     const { userId, tradeId, symbol, quantity } = data
     const account = byUser.get(userId)
     if (account === undefined) return
-    const order = { symbol, qty: quantity, side: 'buy', type: 'market', time_in_force: 'day', client_order_id: tradeId }
+    const order = {
+      symbol,
+      qty: quantity,
+      side: 'buy',
+      type: 'market',
+      time_in_force: 'day',
+      client_order_id: tradeId,
+    }
     const answer = await post(account, JSON.stringify(order))
-    await redis.hset(`order:${tradeId}`, { userId, tradeId, symbol, brokerOrderId: answer.id, status: 'submitted' })
+    await redis.hset(`order:${tradeId}`, {
+      userId,
+      tradeId,
+      symbol,
+      brokerOrderId: answer.id,
+      status: 'submitted',
+    })
     const timestamp = new Date().toISOString()
     emitter.to(`user:${userId}`).emit('trade.submitted', {
       ...{ userId, tradeId, symbol, quantity: Number(quantity), orderType: 'market', side: 'buy' },
-      ...{ brokerOrderId: answer.id, status: 'submitted', submittedAt: answer.submitted_at, timestamp },
+      ...{
+        brokerOrderId: answer.id,
+        status: 'submitted',
+        submittedAt: answer.submitted_at,
+        timestamp,
+      },
     })
   },
   { connection: redis, concurrency: 50 },
@@ -49,9 +78,20 @@ new Worker(
 
 async function onFill(userId: string, at: string, order: Record<string, string>): Promise<void> {
   const { client_order_id: tradeId, symbol, filled_qty: quantity, filled_avg_price: price } = order
-  await redis.hset(`order:${tradeId}`, { status: 'filled', quantity: quantity ?? '', price: price ?? '' })
+  await redis.hset(`order:${tradeId}`, {
+    status: 'filled',
+    quantity: quantity ?? '',
+    price: price ?? '',
+  })
   emitter.to(`user:${userId}`).emit('trade.filled', {
-    ...{ userId, tradeId, symbol, quantity: Number(quantity), fillPrice: Number(price), side: 'buy' },
+    ...{
+      userId,
+      tradeId,
+      symbol,
+      quantity: Number(quantity),
+      fillPrice: Number(price),
+      side: 'buy',
+    },
     ...{
       totalCost: Number(quantity) * Number(price),
       filledAt: at,
@@ -71,9 +111,11 @@ const open = accounts.map(
           stream: string
           data: { event: string; at: string; order: Record<string, string> }
         }
-        if (stream === 'authorization') socket.send('{"action":"listen","data":{"streams":["trade_updates"]}}')
+        if (stream === 'authorization')
+          socket.send('{"action":"listen","data":{"streams":["trade_updates"]}}')
         if (stream === 'listening') resolve()
-        if (stream === 'trade_updates' && data.event === 'fill') void onFill(userId, data.at, data.order)
+        if (stream === 'trade_updates' && data.event === 'fill')
+          void onFill(userId, data.at, data.order)
       })
     }),
 )

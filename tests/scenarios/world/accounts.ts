@@ -9,7 +9,10 @@ import type { ModelQueue } from './queue.ts'
 /** In every credential of a world; whatever holds it, leaked it. */
 export const SECRET = 'open-sesame'
 
-/** Work that waited for a connection is taken up again within this: whoever found it unusable pauses for half a minute. */
+/**
+ * Work that waited for a connection is taken up again within this: whoever found it unusable pauses
+ * for half a minute.
+ */
 const RESUMED_MS = 40_000
 
 /** A connection, and the account that it was made for. */
@@ -18,18 +21,26 @@ export type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
 /** A key pair of an account. */
 type Keys = { readonly broker: FakeBroker; isRevoked: boolean }
 
-/** Where new keys lead: to the account of the connection, to the same with keys that are refused, or to an account of somebody else. */
+/**
+ * Where new keys lead: to the account of the connection, to the same with keys that are refused, or
+ * to an account of somebody else.
+ */
 export type NewKeys = 'good' | 'revoked' | 'other_account'
 
 /**
- * The accounts at the broker, the keys that open them, and the connections that users made with these keys, as the trade API makes them.
+ * The accounts at the broker, the keys that open them, and the connections that users made with
+ * these keys, as the trade API makes them.
  *
- *   absent --connect--> unverified --a check logs in--> verified --rotateKeys--> unverified   any --disconnect--> leaving --> absent
+ *   absent --connect--> unverified --a check logs in--> verified --rotateKeys--> unverified
+ *   any --disconnect--> leaving --> absent
  *
  * A process reaches an account with the keys that it read: the broker judges each call by them.
  */
 export class Accounts {
-  /** Every connection that was ever made, the latest account of each: rules compare them. Never replaced, only changed. */
+  /**
+   * Every connection that was ever made, the latest account of each: rules compare them. Never
+   * replaced, only changed.
+   */
   readonly all: Account[] = []
   readonly #clock: Clock
   readonly #controls: FakeControls
@@ -54,7 +65,8 @@ export class Accounts {
     this.#shut = new FakeBroker({ clock, brokerAccountId: 'refused' })
     this.#shut.isRevoked = true
     controls.onChange.add((userId) => {
-      for (const { ref } of this.all) if (userId === null || ref.userId === userId) this.#followLink(ref)
+      for (const { ref } of this.all)
+        if (userId === null || ref.userId === userId) this.#followLink(ref)
     })
   }
 
@@ -75,7 +87,9 @@ export class Accounts {
     return this.#timesLinked.get(keyOf(ref)) ?? 0
   }
 
-  /** Whether a connection is not there, is being removed, or was removed before it was linked again. */
+  /**
+   * Whether a connection is not there, is being removed, or was removed before it was linked again.
+   */
   wasRemoved(ref: ConnectionRef): boolean {
     const linked = this.#controls.linked(ref)
     return linked === null || linked.connection.leaving !== undefined || this.timesLinked(ref) > 1
@@ -87,9 +101,11 @@ export class Accounts {
   }
 
   /**
-   * What is not yet as it will be: good keys that are not verified, and a removal that has not come to its end.
-   * @param holdsQuarantined a removal that cancels first waits for an order that was set aside until somebody has looked at that order,
-   *   or leaves it; workers raise an alarm of the order meanwhile
+   * What is not yet as it will be: good keys that are not verified, and a removal that has not come
+   * to its end.
+   * @param holdsQuarantined a removal that cancels first waits for an order that was set aside
+   *   until somebody has looked at that order, or leaves it; workers raise an alarm of the order
+   *   meanwhile
    */
   pending(holdsQuarantined: (ref: ConnectionRef) => boolean): string[] {
     return this.all.flatMap(({ ref, broker }) => {
@@ -98,7 +114,9 @@ export class Accounts {
       if (this.isVerified(ref)) {
         const sinceMs = this.#verifiedMs.get(keyOf(ref)) ?? -Infinity
         const isNew = this.#clock.now() < sinceMs + RESUMED_MS
-        return isNew ? [`CON-05 ${ref.connectionId} has just been verified, and what waited for it goes on`] : []
+        return isNew
+          ? [`CON-05 ${ref.connectionId} has just been verified, and what waited for it goes on`]
+          : []
       }
       const { connection, link } = linked
       if (connection.leaving !== undefined) {
@@ -111,21 +129,26 @@ export class Accounts {
       const keys = this.#keys.get(connection.sealed)
       const isGood = keys?.broker === broker && !keys.isRevoked && holder === keyOf(ref)
       const isSame = link === null || link.brokerAccountId === broker.accountId
-      return isGood && isSame ? [`CON-05 the keys of ${ref.connectionId} are good, and are never verified`] : []
+      return isGood && isSame
+        ? [`CON-05 the keys of ${ref.connectionId} are good, and are never verified`]
+        : []
     })
   }
 
-  // What users do ------------------------------------------------------------------------------------------------------------
+  // What users do
+  // -----------------------------------------------------------------------------------------------
 
   /**
    * Links an account, as the producer does: nothing is sent before a check has logged in.
    * @param accountNumber default: a new account
-   * @returns false: there is such a connection, which belongs to another account or is being removed
+   * @returns false: there is such a connection, which belongs to another account or is being
+   *   removed
    */
   async connect(ref: ConnectionRef, { accountNumber = this.#nextNumber() } = {}): Promise<boolean> {
     const known = this.#controls.linked(ref)
     if (known?.connection.leaving !== undefined) return false
-    if (known !== null && (known.link?.brokerAccountId ?? accountNumber) !== accountNumber) return false
+    if (known !== null && (known.link?.brokerAccountId ?? accountNumber) !== accountNumber)
+      return false
     if (known === null) this.#countLink(ref)
     const broker = this.#open(accountNumber)
     this.#note(ref, broker)
@@ -133,7 +156,10 @@ export class Accounts {
     return true
   }
 
-  /** Gives new keys for a connection; the old ones go on until they are revoked. @returns false: there is no connection that takes them */
+  /**
+   * Gives new keys for a connection; the old ones go on until they are revoked.
+   * @returns false: there is no connection that takes them
+   */
   async rotateKeys(ref: ConnectionRef, { to }: Readonly<{ to: NewKeys }>): Promise<boolean> {
     const known = this.#controls.linked(ref)
     if (known === null || known.connection.leaving !== undefined) return false
@@ -155,9 +181,13 @@ export class Accounts {
     return true
   }
 
-  // What happens at the broker -----------------------------------------------------------------------------------------------
+  // What happens at the broker
+  // -----------------------------------------------------------------------------------------------
 
-  /** The broker refuses keys of a connection from now on: the latest, or those before them. Streams that are open stay until they are cut. */
+  /**
+   * The broker refuses keys of a connection from now on: the latest, or those before them. Streams
+   * that are open stay until they are cut.
+   */
   revokeKeys(ref: ConnectionRef, which: 'latest' | 'earlier' = 'latest'): void {
     this.#revoke(ref, which, true)
   }
@@ -168,8 +198,9 @@ export class Accounts {
   }
 
   /**
-   * The keys of every connection are taken by the broker, and lead to its account: where they did not, its user has given others. A
-   * connection that is being removed takes no others: its user lets the removal leave open orders as they are.
+   * The keys of every connection are taken by the broker, and lead to its account: where they did
+   * not, its user has given others. A connection that is being removed takes no others: its user
+   * lets the removal leave open orders as they are.
    */
   mend(): void {
     for (const { ref, broker } of this.all) {
@@ -181,16 +212,28 @@ export class Accounts {
     }
   }
 
-  // How processes reach it ---------------------------------------------------------------------------------------------------
+  // How processes reach it
+  // -----------------------------------------------------------------------------------------------
 
   readonly vault: Vault = {
     seal: async () => 'sealed',
-    open: async (_ref, sealed) => ({ credentials: { keyId: `${sealed} ${SECRET}`, secretKey: SECRET }, stale: false }),
+    open: async (_ref, sealed) => ({
+      credentials: { keyId: `${sealed} ${SECRET}`, secretKey: SECRET },
+      stale: false,
+    }),
   }
 
-  /** The account as the broker shows it to who comes with these credentials; @param onCall hears of each call before it is made */
-  reach(credentials: BrokerCredentials, onCall: (method: string, args: readonly unknown[]) => void): Broker {
-    const keys = this.#keys.get('keyId' in credentials ? (credentials.keyId.split(' ')[0] ?? '') : '')
+  /**
+   * The account as the broker shows it to who comes with these credentials;
+   * @param onCall hears of each call before it is made
+   */
+  reach(
+    credentials: BrokerCredentials,
+    onCall: (method: string, args: readonly unknown[]) => void,
+  ): Broker {
+    const keys = this.#keys.get(
+      'keyId' in credentials ? (credentials.keyId.split(' ')[0] ?? '') : '',
+    )
     if (keys === undefined) throw new Error('nobody was given these credentials')
     const { broker } = keys
     const isRefused = (): boolean => keys.isRevoked && !broker.isDown
@@ -222,7 +265,8 @@ export class Accounts {
   }
 
   #open(number: string): FakeBroker {
-    const broker = this.#brokers.get(number) ?? new FakeBroker({ clock: this.#clock, brokerAccountId: number })
+    const broker =
+      this.#brokers.get(number) ?? new FakeBroker({ clock: this.#clock, brokerAccountId: number })
     this.#brokers.set(number, broker)
     return broker
   }
@@ -251,14 +295,21 @@ export class Accounts {
   }
 
   async #put(ref: ConnectionRef, sealed: string): Promise<void> {
-    const record = { ...ref, brokerType: 'alpaca', env: 'sandbox', sealed, connectedAt: '' } as const
+    const record = {
+      ...ref,
+      brokerType: 'alpaca',
+      env: 'sandbox',
+      sealed,
+      connectedAt: '',
+    } as const
     await this.#controls.connections.put(record)
   }
 
   #revoke(ref: ConnectionRef, which: 'latest' | 'earlier', isRevoked: boolean): void {
     const given = this.#given.get(keyOf(ref)) ?? []
     const latest = given.at(-1)
-    for (const keys of given) if ((keys === latest) === (which === 'latest')) keys.isRevoked = isRevoked
+    for (const keys of given)
+      if ((keys === latest) === (which === 'latest')) keys.isRevoked = isRevoked
   }
 }
 

@@ -4,9 +4,10 @@ import { leaseName } from './leases.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 
 /**
- * MUL-01: under a lease, nothing of an account that has been read before is written until its holder has heard from the broker that the
- * credentials still lead to this account. Which lease that was heard under does not matter: a holder that takes the lease anew must ask anew.
- * A write that the store refuses for want of the lease is no finding: that is how the lease works.
+ * MUL-01: under a lease, nothing of an account that has been read before is written until its
+ * holder has heard from the broker that the credentials still lead to this account. Which lease
+ * that was heard under does not matter: a holder that takes the lease anew must ask anew. A write
+ * that the store refuses for want of the lease is no finding: that is how the lease works.
  */
 export class CheckedAccounts {
   readonly #store: FakeStore

@@ -28,7 +28,10 @@ const AHEAD = '9999999999999-00000'
 /** What a client should believe. `untold`: trades of which no event has told yet. */
 export type Truth = Readonly<{ view: View; untold: ReadonlySet<string> }>
 
-/** What a client asks of the network: a connection to one of the relays, and a count of what happened. */
+/**
+ * What a client asks of the network: a connection to one of the relays, and a count of what
+ * happened.
+ */
 export type Network = Readonly<{
   connect(client: ModelClient, lastEventId: unknown): Connection
   note(what: string): void
@@ -36,8 +39,9 @@ export type Network = Readonly<{
 }>
 
 /**
- * A client of one user, as the contract asks for it: it keeps the id of the last event that it handled, resumes there after a cut,
- * takes a `state.sync` behind a `state.resync` for the whole truth, and asks for one where it has no truth yet.
+ * A client of one user, as the contract asks for it: it keeps the id of the last event that it
+ * handled, resumes there after a cut, takes a `state.sync` behind a `state.resync` for the whole
+ * truth, and asks for one where it has no truth yet.
  *
  *   away --connects--> connected --cut, or its relay is gone--> away
  */
@@ -76,7 +80,9 @@ export class ModelClient {
     this.#connection = this.#network.connect(this, this.#lastEventId)
   }
 
-  /** The connection breaks: what is on its way to the client is lost. It comes back after `afterMs`. */
+  /**
+   * The connection breaks: what is on its way to the client is lost. It comes back after `afterMs`.
+   */
   cut(afterMs: number, resume: Resume = 'last'): void {
     this.#network.note('client cut')
     this.#network.note(`resume ${resume}`)
@@ -84,7 +90,8 @@ export class ModelClient {
     this.#connection = null
     this.#inbox = []
     if (resume === 'older') this.#restore()
-    else if (resume !== 'last') this.#forget(resume === 'none' ? '' : resume === 'ahead' ? AHEAD : 'not-an-id')
+    else if (resume !== 'last')
+      this.#forget(resume === 'none' ? '' : resume === 'ahead' ? AHEAD : 'not-an-id')
     this.#returnAfter(afterMs)
   }
 
@@ -108,7 +115,8 @@ export class ModelClient {
     void this.#process.enter('ask', 'client.requestSync', () => {
       this.#connection?.requestSync(types, (answer) => {
         this.#network.note(`sync ${answer}`)
-        if (answer === 'busy') this.#process.clock.after(ASK_AGAIN_MS, () => this.requestSync(types))
+        if (answer === 'busy')
+          this.#process.clock.after(ASK_AGAIN_MS, () => this.requestSync(types))
       })
     })
   }
@@ -117,22 +125,29 @@ export class ModelClient {
   take(connection: Connection, message: Message): void {
     if (connection !== this.#connection) return
     this.#inbox.push(message)
-    if (this.#inbox.length === 1) void this.#process.enter('hear', 'client.hears', () => this.#hearAll())
+    if (this.#inbox.length === 1)
+      void this.#process.enter('hear', 'client.hears', () => this.#hearAll())
   }
 
   wake(): void {
     this.#process.thaw()
   }
 
-  /** At rest: what speaks against its believing what is true. `truth` `null`: the figures cannot be shown. */
+  /**
+   * At rest: what speaks against its believing what is true. `truth` `null`: the figures cannot be
+   * shown.
+   */
   findUnsettled(truth: Truth | null, top: string, isRead: boolean): string[] {
     if (this.#connection === null) return [`C5 a client of ${this.userId} is away`]
     const findings = this.#connection.hearing.findUnsettled(top, isRead)
     if (truth === null) return findings
-    if (this.#view === null || this.#isStale) return [...findings, `C5 a client of ${this.userId} has no view`]
+    if (this.#view === null || this.#isStale)
+      return [...findings, `C5 a client of ${this.userId} has no view`]
     return [
       ...findings,
-      ...this.#view.differences(truth.view, truth.untold).map((one) => `C5 for a client of ${this.userId}, ${one}`),
+      ...this.#view
+        .differences(truth.view, truth.untold)
+        .map((one) => `C5 for a client of ${this.userId}, ${one}`),
     ]
   }
 
@@ -184,7 +199,10 @@ export class ModelClient {
 
   #sync(payload: object): void {
     const sync = serverEvents['state.sync'].schema.parse(payload)
-    const isWhole = sync.portfolio !== undefined && sync.positions !== undefined && sync.pendingTrades !== undefined
+    const isWhole =
+      sync.portfolio !== undefined &&
+      sync.positions !== undefined &&
+      sync.pendingTrades !== undefined
     if (this.#view === null || this.#isStale) {
       if (!isWhole) return
       this.#view = new View()

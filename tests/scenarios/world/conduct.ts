@@ -15,8 +15,9 @@ import { SendingRules } from './sending.ts'
 import type { StoreFaults } from './store-faults.ts'
 
 /**
- * The rules about what processes do, beside those about how things are (`invariants.ts`): it sees every call of every port, and keeps
- * what speaks against a rule until the step is over, where nobody's `catch` can reach it.
+ * The rules about what processes do, beside those about how things are (`invariants.ts`): it sees
+ * every call of every port, and keeps what speaks against a rule until the step is over, where
+ * nobody's `catch` can reach it.
  */
 export class Conduct {
   readonly sending: SendingRules
@@ -40,7 +41,12 @@ export class Conduct {
   #hasActed = false
 
   constructor(
-    outside: Readonly<{ store: FakeStore; accounts: Accounts; faults: StoreFaults; nowMs: () => number }>,
+    outside: Readonly<{
+      store: FakeStore
+      accounts: Accounts
+      faults: StoreFaults
+      nowMs: () => number
+    }>,
     isStaffed: boolean,
   ) {
     const { store, accounts, faults, nowMs } = outside
@@ -98,7 +104,9 @@ export class Conduct {
 
   /** What came of a commit. */
   committed(userId: string, changes: readonly Change[]): void {
-    const own = this.#accounts.all.filter(({ ref }) => ref.userId === userId).map(({ broker }) => broker)
+    const own = this.#accounts.all
+      .filter(({ ref }) => ref.userId === userId)
+      .map(({ broker }) => broker)
     this.#found.push(...groundlessDrifts(changes, own, this.#store.losses))
   }
 
@@ -128,7 +136,9 @@ export class Conduct {
 
   /** Whether a worker came or went since the last time, or stands still. */
   #isStaffDisturbed(workers: readonly Process[]): boolean {
-    const isSame = workers.length === this.#staff.length && workers.every((one, index) => one === this.#staff[index])
+    const isSame =
+      workers.length === this.#staff.length &&
+      workers.every((one, index) => one === this.#staff[index])
     if (!isSame) this.#staff = [...workers]
     const isThawed = this.#isFrozen
     this.#isFrozen = workers.some(({ state }) => state === 'frozen')

@@ -9,29 +9,44 @@ import type { Heard, PortCall, Process } from './process.ts'
 import { inJob } from './schedule.ts'
 
 /**
- * C8, by the virtual clock: what the stream did not tell is in the log in time, and what became of every submission is found out. The
- * bounds are those of P7 and SUB-05, written down here anew. They hold once everybody is at work again after the last disturbance:
- * each kind of it may take so long to be over.
+ * C8, by the virtual clock: what the stream did not tell is in the log in time, and what became of
+ * every submission is found out. The bounds are those of P7 and SUB-05, written down here anew.
+ * They hold once everybody is at work again after the last disturbance: each kind of it may take so
+ * long to be over.
  */
 export const OVER_AFTER_MS = {
   /** A call failed: it is repeated at the next turn. */
   call: 0,
-  /** The broker was away: calls are held back until a trial went through, and the stream is opened again. */
+  /**
+   * The broker was away: calls are held back until a trial went through, and the stream is opened
+   * again.
+   */
   away: 20_000,
   /** A write failed: what it was about is read back. */
   store: 6_000,
-  /** One died, stood still, or came: its lease and its jobs' locks run out, and the next owner waits a moment for its stream. */
+  /**
+   * One died, stood still, or came: its lease and its jobs' locks run out, and the next owner waits
+   * a moment for its stream.
+   */
   worker: 20_000,
-  /** The store lost something, or credentials were refused: connections that were unusable are tried again after half a minute. */
+  /**
+   * The store lost something, or credentials were refused: connections that were unusable are tried
+   * again after half a minute.
+   */
   loss: 60_000,
 } as const
 
-/** P7: a marketable order without a final status; all others; a reading has taken its time by then. */
+/**
+ * P7: a marketable order without a final status; all others; a reading has taken its time by then.
+ */
 const IN_FLIGHT_MS = 5_000
 const RESTING_MS = 15_000
 /** Unknown, and at the broker: it is looked for at least so often, by its id. */
 const FOUND_MS = 35_000
-/** Unknown, and nowhere: its absence is proved a quarter of an hour after the last request, at the next look. */
+/**
+ * Unknown, and nowhere: its absence is proved a quarter of an hour after the last request, at the
+ * next look.
+ */
 const ABSENT_MS = 17 * 60_000
 
 /** The pauses of a worker that finds its broker away, written down anew as well. */
@@ -43,13 +58,25 @@ export class DetectionBounds {
   readonly #say: (finding: string) => void
   /** From then on bounds count; `Infinity` while a worker stands still. */
   #calmFromMs = -Infinity
-  /** What was still to be told when it was last looked at: as long as nothing changes, it is the same. */
+  /**
+   * What was still to be told when it was last looked at: as long as nothing changes, it is the
+   * same.
+   */
   readonly #last = new Map<ConnectionRef, Readonly<{ mark: string; waiting: readonly Waiting[] }>>()
 
-  /** Since when each connection was there with these keys, and they were verified; `null`: it is not so now. */
-  readonly #usable = new Map<ConnectionRef, Readonly<{ revision: string; sinceMs: number }> | null>()
+  /**
+   * Since when each connection was there with these keys, and they were verified; `null`: it is not
+   * so now.
+   */
+  readonly #usable = new Map<
+    ConnectionRef,
+    Readonly<{ revision: string; sinceMs: number }> | null
+  >()
 
-  /** Calls of those who follow an account that the broker has not answered, and since when: whatever they ask for waits behind them. */
+  /**
+   * Calls of those who follow an account that the broker has not answered, and since when: whatever
+   * they ask for waits behind them.
+   */
   readonly #hanging = new Map<PortCall, Readonly<{ process: Process; sinceMs: number }>>()
   /** `<user> <connection>` -> when such a call was answered late. */
   readonly #answeredMs = new Map<string, number>()
@@ -62,7 +89,8 @@ export class DetectionBounds {
   }
 
   asked(nowMs: number, process: Process, call: PortCall): void {
-    if (call.account !== null && inJob.getStore() === undefined) this.#hanging.set(call, { process, sinceMs: nowMs })
+    if (call.account !== null && inJob.getStore() === undefined)
+      this.#hanging.set(call, { process, sinceMs: nowMs })
   }
 
   disturbed(nowMs: number, kind: keyof typeof OVER_AFTER_MS): void {
@@ -71,7 +99,8 @@ export class DetectionBounds {
 
   heard(nowMs: number, process: Process, call: PortCall, outcome: Heard): void {
     const { label, account } = call
-    if (account !== null && isOfTrading(label)) this.#noteSilence(nowMs, `${process.name} ${account}`, outcome)
+    if (account !== null && isOfTrading(label))
+      this.#noteSilence(nowMs, `${process.name} ${account}`, outcome)
     const isLate = nowMs > (this.#hanging.get(call)?.sinceMs ?? nowMs)
     if (isLate && account !== null) this.#answeredMs.set(account, nowMs)
     this.#hanging.delete(call)
@@ -82,7 +111,10 @@ export class DetectionBounds {
     this.disturbed(nowMs, isLocked ? 'loss' : label.startsWith('broker.') ? 'call' : 'store')
   }
 
-  /** After so many in a row calls are held back for a pause, and for one twice as long whenever the trial fails. */
+  /**
+   * After so many in a row calls are held back for a pause, and for one twice as long whenever the
+   * trial fails.
+   */
   #noteSilence(nowMs: number, key: string, outcome: Heard): void {
     if (!isSilence(outcome)) return void this.#silences.delete(key)
     const silences = (this.#silences.get(key) ?? 0) + 1
@@ -92,7 +124,10 @@ export class DetectionBounds {
     this.#calmFromMs = Math.max(this.#calmFromMs, nowMs + pauseMs)
   }
 
-  /** Whether bounds count now, and something was left to be told when it was last looked at, or may be since. */
+  /**
+   * Whether bounds count now, and something was left to be told when it was last looked at, or may
+   * be since.
+   */
   isOpen(nowMs: number, stake: Stake): boolean {
     const { ref, broker, store } = stake
     this.#noteKeys(nowMs, ref, store)
@@ -107,7 +142,8 @@ export class DetectionBounds {
   #noteKeys(nowMs: number, ref: ConnectionRef, { controls }: Stake['store']): void {
     const linked = controls.linked(ref)
     const revision = linked?.connection.revision
-    if (revision === undefined || linked?.link?.verified !== revision) return void this.#usable.set(ref, null)
+    if (revision === undefined || linked?.link?.verified !== revision)
+      return void this.#usable.set(ref, null)
     const known = this.#usable.get(ref)
     // A world begins with connections that were verified before.
     if (known?.revision !== revision)
@@ -130,8 +166,11 @@ export class DetectionBounds {
   }
 
   #hangs(nowMs: number, account: string): boolean {
-    for (const [call, { process }] of this.#hanging) if (process.state === 'dead') this.#hanging.delete(call)
-    return [...this.#hanging].some(([call, { sinceMs }]) => call.account === account && sinceMs < nowMs)
+    for (const [call, { process }] of this.#hanging)
+      if (process.state === 'dead') this.#hanging.delete(call)
+    return [...this.#hanging].some(
+      ([call, { sinceMs }]) => call.account === account && sinceMs < nowMs,
+    )
   }
 
   async #waitingOf(stake: Stake): Promise<readonly Waiting[]> {
@@ -140,24 +179,37 @@ export class DetectionBounds {
     const last = this.#last.get(ref)
     if (last?.mark === mark) return last.waiting
     const books = tradesInBooks(broker, ref.userId)
-    const waiting = [...this.#untold(ref, store, broker, books), ...(await this.#unresolved(ref, store, books))]
+    const waiting = [
+      ...this.#untold(ref, store, broker, books),
+      ...(await this.#unresolved(ref, store, books)),
+    ]
     this.#last.set(ref, { mark, waiting })
     return waiting
   }
 
   /** Executions of our trades that nobody was told of. */
-  #untold({ userId }: ConnectionRef, store: Stake['store'], broker: Stake['broker'], books: Books): Waiting[] {
+  #untold(
+    { userId }: ConnectionRef,
+    store: Stake['store'],
+    broker: Stake['broker'],
+    books: Books,
+  ): Waiting[] {
     const log = store.log(userId)
     const { trades } = toldOf(log)
-    const resyncMs = Number(log.findLast(({ event }) => event === 'state.resync')?.id.slice(0, 13) ?? 0)
+    const resyncMs = Number(
+      log.findLast(({ event }) => event === 'state.resync')?.id.slice(0, 13) ?? 0,
+    )
     return [...books].flatMap(([tradeId, trade]) => {
       const told = trades.get(tradeId)
       if (told?.terminal != null || (told?.corrected ?? 0) > 0) return []
-      // Under our id, with other terms than were asked for, and no answer says that it is ours: that is alarmed, and nothing is booked.
+      // Under our id, with other terms than were asked for, and no answer says that it is ours:
+      // that is alarmed, and nothing is booked.
       const record = store.orderOf(userId, tradeId)
-      if (record?.status === 'submitting' && !trade.orders.some((one) => isOf(record, one))) return []
+      if (record?.status === 'submitting' && !trade.orders.some((one) => isOf(record, one)))
+        return []
       const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
-      // Where something was taken back, what came before it may never be told by itself: the total that stands settles it (FIL-12).
+      // Where something was taken back, what came before it may never be told by itself: the total
+      // that stands settles it (FIL-12).
       if (broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))) return []
       let sum = ZERO
       for (const { brokerOrderId, execution } of broker.executions) {
@@ -168,7 +220,14 @@ export class DetectionBounds {
           const isMarketable = trade.orders[0]?.orderType === 'market'
           const what = `an execution of ${tradeId} is not in the log`
           const withinMs = isMarketable ? IN_FLIGHT_MS : RESTING_MS
-          return [{ what, sinceMs: atMs, withinMs, isForSession: record === null || !tradesAnyTime(record) }]
+          return [
+            {
+              what,
+              sinceMs: atMs,
+              withinMs,
+              isForSession: record === null || !tradesAnyTime(record),
+            },
+          ]
         }
       }
       return []
@@ -176,7 +235,11 @@ export class DetectionBounds {
   }
 
   /** Submissions whose outcome is not known. */
-  async #unresolved({ userId, connectionId }: ConnectionRef, store: Stake['store'], books: Books): Promise<Waiting[]> {
+  async #unresolved(
+    { userId, connectionId }: ConnectionRef,
+    store: Stake['store'],
+    books: Books,
+  ): Promise<Waiting[]> {
     const { orders } = await store.loadConnection(userId, connectionId)
     return orders.flatMap((order) => {
       const { id, status, endedAt, setAsideAt, claimedAt, attemptedAt, cancel } = order
@@ -186,9 +249,12 @@ export class DetectionBounds {
       // Who asks for a cancel has it taken up anew (CRA-08).
       const marks = [claimedAt, attemptedAt, cancel?.requestedAt, placed?.submittedAt]
       const times = marks.flatMap((at) => (at == null ? [] : [Date.parse(at)]))
-      const what = placed === undefined ? 'nowhere, and not closed' : 'at the broker, and not known to be'
+      const what =
+        placed === undefined ? 'nowhere, and not closed' : 'at the broker, and not known to be'
       const withinMs = placed === undefined ? ABSENT_MS : FOUND_MS
-      return [{ what: `${id} is ${what}`, sinceMs: Math.max(...times), withinMs, isForSession: false }]
+      return [
+        { what: `${id} is ${what}`, sinceMs: Math.max(...times), withinMs, isForSession: false },
+      ]
     })
   }
 }
@@ -198,17 +264,24 @@ type Waiting = Readonly<{
   what: string
   sinceMs: number
   withinMs: number
-  /** Before the opening nobody has to look for it: the list of open orders is read once a minute then. */
+  /**
+   * Before the opening nobody has to look for it: the list of open orders is read once a minute
+   * then.
+   */
   isForSession: boolean
 }>
 
 /** Its executions are looked for whether the exchange is open or not. */
-const tradesAnyTime = ({ symbol, extendedHours }: Order): boolean => extendedHours || symbol.includes('/')
+const tradesAnyTime = ({ symbol, extendedHours }: Order): boolean =>
+  extendedHours || symbol.includes('/')
 
 const DEFINITIVE: ReadonlySet<SubmitOutcome['kind']> = new Set(['accepted', 'duplicate', 'refused'])
 const HELD_BACK: ReadonlySet<CommitResult['kind']> = new Set(['over_budget', 'unusable'])
 
-/** An answer after which the same is tried again: the budget is spent (as by several starts within a minute), or nobody knows. */
+/**
+ * An answer after which the same is tried again: the budget is spent (as by several starts within a
+ * minute), or nobody knows.
+ */
 function isHeldBack(label: string, value: unknown): boolean {
   if (label === 'budget.take') return (value as number) > 0
   if (label === 'store.commit') return HELD_BACK.has((value as CommitResult).kind)
@@ -216,7 +289,8 @@ function isHeldBack(label: string, value: unknown): boolean {
 }
 
 /** Quotes come from another host. */
-const isOfTrading = (label: string): boolean => label.startsWith('broker.') && label !== 'broker.readQuote'
+const isOfTrading = (label: string): boolean =>
+  label.startsWith('broker.') && label !== 'broker.readQuote'
 
 /** A call that the broker has not answered; a refusal is an answer. */
 function isSilence(outcome: Heard): boolean {
@@ -228,7 +302,10 @@ const isOf = (
   { symbol, side, quantity, limitPrice }: Order,
   seen: Readonly<Pick<BrokerOrder, 'symbol' | 'side' | 'quantity' | 'limitPrice'>>,
 ): boolean =>
-  symbol === seen.symbol && side === seen.side && quantity === seen.quantity && limitPrice === seen.limitPrice
+  symbol === seen.symbol &&
+  side === seen.side &&
+  quantity === seen.quantity &&
+  limitPrice === seen.limitPrice
 
 const DAY_MS = 86_400_000
 type Session = Readonly<{ openMs: number; closeMs: number }>
@@ -247,7 +324,10 @@ function sessionAt(nowMs: number): Session {
   const known = sessions.get(day)
   if (known !== undefined) return known
   const session = sessionOn(new Date(nowMs).toISOString().slice(0, 10))
-  const found = { openMs: Date.parse(session?.openAt ?? ''), closeMs: Date.parse(session?.closeAt ?? '') }
+  const found = {
+    openMs: Date.parse(session?.openAt ?? ''),
+    closeMs: Date.parse(session?.closeAt ?? ''),
+  }
   sessions.set(day, found)
   return found
 }

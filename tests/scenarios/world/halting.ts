@@ -7,8 +7,8 @@ import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
 
 /**
- * The producer's halts and limits, in a process of their own, over the store of the world: the few commands of Redis that they need,
- * each a step like any other call.
+ * The producer's halts and limits, in a process of their own, over the store of the world: the few
+ * commands of Redis that they need, each a step like any other call.
  */
 export function controlCommandsOf(process: Process, store: FakeStore): ControlCommands {
   const door = process.door('redis', commandsOf(store), true)
@@ -26,7 +26,9 @@ function commandsOf(store: FakeStore) {
   }
   const haltsOf = async (userId: string): Promise<Record<string, string>> => {
     const { user, byConnection } = (await controls.read(userId)).halts
-    const named = [...byConnection].map(([id, halt]) => [controlField.connectionHalt(id), halt] as const)
+    const named = [...byConnection].map(
+      ([id, halt]) => [controlField.connectionHalt(id), halt] as const,
+    )
     const all = user === null ? named : [[controlField.halt, user] as const, ...named]
     return Object.fromEntries(all.map(([name, halt]) => [name, JSON.stringify(halt)]))
   }
@@ -34,25 +36,34 @@ function commandsOf(store: FakeStore) {
     async controlPut(key: string, name: string, record: string): Promise<string> {
       const userId = taggedUser(key)
       const connectionId = name.split(':')[1]
-      const halt = record === '' ? null : (JSON.parse(record) as Parameters<typeof controls.setHalt>[1])
+      const halt =
+        record === '' ? null : (JSON.parse(record) as Parameters<typeof controls.setHalt>[1])
       if (userId === null) await controls.setHalt({ scope: 'global' }, halt)
       else if (connectionId === undefined) await controls.setHalt({ scope: 'user', userId }, halt)
       else await controls.setHalt({ scope: 'connection', userId, connectionId }, halt)
       return '0' // the index of the model is its own
     },
     zadd: async () => 0,
-    async zrangebyscore(_key: string, from: number, ...rest: (string | number)[]): Promise<string[]> {
+    async zrangebyscore(
+      _key: string,
+      from: number,
+      ...rest: (string | number)[]
+    ): Promise<string[]> {
       const rows = await controls.changedSince(from, Number(rest.at(-1)))
       return rows.flatMap(({ userId, position }) => [userId, String(position)])
     },
-    smembers: async (key: string): Promise<string[]> => openFieldsOf(stateOf(taggedUser(key) ?? '')),
+    smembers: async (key: string): Promise<string[]> =>
+      openFieldsOf(stateOf(taggedUser(key) ?? '')),
     async hmget(key: string, ...names: string[]): Promise<(string | null)[]> {
       const state = stateOf(taggedUser(key) ?? '')
       const indexed = `${state['v'] ?? ''} ${openFieldsOf(state).length}`
       return names.map((name) => ({ ...state, indexed })[name] ?? null)
     },
     async hget(key: string, name: string): Promise<string | null> {
-      const halt = key === globalControlKey && name === controlField.halt ? await controls.readGlobalHalt() : null
+      const halt =
+        key === globalControlKey && name === controlField.halt
+          ? await controls.readGlobalHalt()
+          : null
       return halt && JSON.stringify(halt)
     },
     async hgetall(key: string): Promise<Record<string, string>> {

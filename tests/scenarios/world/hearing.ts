@@ -5,7 +5,10 @@ import type { FakeStore } from '../../support/fake-store.ts'
 import type { Entry } from '../../support/fake-user.ts'
 import { connectionsOf } from './log-reader.ts'
 
-/** Every event that was ever logged, of whoever, by its id: losses of the store change nothing of it. */
+/**
+ * Every event that was ever logged, of whoever, by its id: losses of the store change nothing of
+ * it.
+ */
 export class EverLogged {
   readonly #resyncs = new Set<object>()
   readonly #entries = new Map<string, Readonly<{ userId: string; entry: Entry }>>()
@@ -27,13 +30,20 @@ export class EverLogged {
   }
 }
 
-/** So many of the latest readings and answers of a user's figures are remembered: a `state.sync` may be made of any of them. */
+/**
+ * So many of the latest readings and answers of a user's figures are remembered: a `state.sync` may
+ * be made of any of them.
+ */
 const READINGS_KEPT = 4
 
-/** Accounts that belong into a user's figures at some moment, whether the store was lost then, and whether figures could be shown. */
+/**
+ * Accounts that belong into a user's figures at some moment, whether the store was lost then, and
+ * whether figures could be shown.
+ */
 type Due = Readonly<{ isLost: boolean; connectionIds: readonly string[]; isRead: boolean }>
 
-const latest = <T>(kept: readonly T[] | undefined, next: T): T[] => [...(kept ?? []), next].slice(-READINGS_KEPT)
+const latest = <T>(kept: readonly T[] | undefined, next: T): T[] =>
+  [...(kept ?? []), next].slice(-READINGS_KEPT)
 
 /** What the figures of users had to hold, at their latest readings. */
 export class FiguresDue {
@@ -55,7 +65,10 @@ export class FiguresDue {
     this.#readings.set(userId, latest(this.#readings.get(userId), this.#now(userId)))
   }
 
-  /** A relay hears whether it may show the figures of this user. A slow read was made of another moment than the call was. */
+  /**
+   * A relay hears whether it may show the figures of this user. A slow read was made of another
+   * moment than the call was.
+   */
   hears(userId: string, isRead: boolean): void {
     this.#answers.set(userId, latest(this.#answers.get(userId), isRead))
   }
@@ -65,18 +78,29 @@ export class FiguresDue {
     return this.#now(userId).isRead
   }
 
-  /** Whether the figures can be shown now, and could at each of the latest readings, and each of the latest answers said so. */
+  /**
+   * Whether the figures can be shown now, and could at each of the latest readings, and each of the
+   * latest answers said so.
+   */
   wasRead(userId: string): boolean {
-    const isEachRead = [...(this.#readings.get(userId) ?? []), this.#now(userId)].every(({ isRead }) => isRead)
+    const isEachRead = [...(this.#readings.get(userId) ?? []), this.#now(userId)].every(
+      ({ isRead }) => isRead,
+    )
     return isEachRead && (this.#answers.get(userId) ?? []).every(Boolean)
   }
 
   /** Whether the log has what follows this event, or nothing does. */
   isServed(userId: string, id: string): boolean {
-    return this.#store.lastEventId(userId) === id || this.#store.readableLog(userId).some(({ prev }) => prev === id)
+    return (
+      this.#store.lastEventId(userId) === id ||
+      this.#store.readableLog(userId).some(({ prev }) => prev === id)
+    )
   }
 
-  /** What speaks against showing these accounts: it holds now, and held at each of the latest readings. */
+  /**
+   * What speaks against showing these accounts: it holds now, and held at each of the latest
+   * readings.
+   */
   objections(userId: string, shown: ReadonlySet<string>): string[] {
     const all = [...(this.#readings.get(userId) ?? []), this.#now(userId)]
     const missing = this.#now(userId).connectionIds.filter(
@@ -91,8 +115,11 @@ export class FiguresDue {
   #now(userId: string): Due {
     const { count, linked } = connectionsOf(this.#store, userId)
     const isLost = this.#store.marker === null
-    const read = this.#store.controls.connectionIds(userId).filter((id) => this.#store.accountOf(userId, id) !== null)
-    const isRead = !isLost && linked.every((id) => read.includes(id)) && (count === 0 || read.length > 0)
+    const read = this.#store.controls
+      .connectionIds(userId)
+      .filter((id) => this.#store.accountOf(userId, id) !== null)
+    const isRead =
+      !isLost && linked.every((id) => read.includes(id)) && (count === 0 || read.length > 0)
     return { isLost, connectionIds: linked, isRead }
   }
 }
@@ -100,17 +127,22 @@ export class FiguresDue {
 /**
  * Where a connection is in its user's log, as far as it was told.
  *
- *   unplaced --placed--> at <--state.sync-- adrift     at --state.resync--> adrift     unplaced --lastEventId is no id--> adrift
+ *   unplaced --placed--> at <--state.sync-- adrift     at --state.resync--> adrift
+ *   unplaced --lastEventId is no id--> adrift
  *
  * `at`: `losses` says how often the store had lost anything when the connection got there.
- * `adrift`: it was told that there is a hole, and waits for the `state.sync` behind it. `lastId`: of the last event since then.
+ * `adrift`: it was told that there is a hole, and waits for the `state.sync` behind it. `lastId`:
+ * of the last event since then.
  */
 type Where =
   | Readonly<{ kind: 'unplaced' }>
   | Readonly<{ kind: 'at'; id: string; losses: number }>
   | Readonly<{ kind: 'adrift'; lastId: string | null; isTold: boolean }>
 
-/** Rule C5 for one connection: what it is sent is the log of its user, in order, each entry once, and every hole is told. */
+/**
+ * Rule C5 for one connection: what it is sent is the log of its user, in order, each entry once,
+ * and every hole is told.
+ */
 export class Hearing {
   readonly #userId: string
   readonly #everLogged: EverLogged
@@ -118,7 +150,12 @@ export class Hearing {
   readonly #say: (finding: string) => void
   #where: Where = { kind: 'unplaced' }
 
-  constructor(userId: string, everLogged: EverLogged, due: FiguresDue, say: (finding: string) => void) {
+  constructor(
+    userId: string,
+    everLogged: EverLogged,
+    due: FiguresDue,
+    say: (finding: string) => void,
+  ) {
     this.#userId = userId
     this.#everLogged = everLogged
     this.#due = due
@@ -133,7 +170,8 @@ export class Hearing {
     const isAsked = lastEventId !== undefined && lastEventId !== ''
     if (isAsked && position !== (isEventId(lastEventId) ? lastEventId : null))
       this.#say(`asked to resume at ${JSON.stringify(lastEventId)} and is placed at ${position}`)
-    this.#where = position === null ? { kind: 'adrift', lastId: null, isTold: false } : this.#at(position)
+    this.#where =
+      position === null ? { kind: 'adrift', lastId: null, isTold: false } : this.#at(position)
   }
 
   delivered({ event, payload, meta }: Logged, isPlace: boolean): void {
@@ -143,20 +181,27 @@ export class Hearing {
     if (found === undefined) return this.#say(`is sent ${event} ${meta.id}, which was never logged`)
     const { userId, entry } = found
     if (userId !== this.#userId) return this.#say(`is sent ${event} of ${userId} (S11)`)
-    if (entry.event !== event || entry.prev !== meta.prev || !isDeepStrictEqual(entry.payload, payload))
+    if (
+      entry.event !== event ||
+      entry.prev !== meta.prev ||
+      !isDeepStrictEqual(entry.payload, payload)
+    )
       this.#say(`is sent ${event} ${meta.id} otherwise than it was logged`)
     if (where.kind === 'unplaced') return this.#say(`is sent ${event} before connection.authorized`)
     const before = where.kind === 'at' ? where.id : where.lastId
-    if (before !== null && entry.id <= before) this.#say(`is sent ${event} ${entry.id} again, or late, after ${before}`)
+    if (before !== null && entry.id <= before)
+      this.#say(`is sent ${event} ${entry.id} again, or late, after ${before}`)
     else if (where.kind === 'at' && entry.prev !== before)
       this.#say(`is sent ${event} ${entry.id} after ${before}, and what lies between is missing`)
-    if (isPlace !== (where.kind === 'at')) this.#say(`may ${isPlace ? '' : 'not '}resume at ${entry.id}`)
+    if (isPlace !== (where.kind === 'at'))
+      this.#say(`may ${isPlace ? '' : 'not '}resume at ${entry.id}`)
     this.#where = where.kind === 'at' ? this.#at(entry.id) : { ...where, lastId: entry.id }
   }
 
   resynced(payload: object): void {
     this.#parse('state.resync', payload)
-    if (this.#where.kind === 'unplaced') this.#say('is told state.resync before connection.authorized')
+    if (this.#where.kind === 'unplaced')
+      this.#say('is told state.resync before connection.authorized')
     if (this.#where.kind === 'adrift' && this.#where.isTold) this.#say('is told state.resync twice')
     if (this.#where.kind === 'at' && this.#isNeedless(this.#where, payload))
       this.#say(`is told state.resync, and the log has what follows ${this.#where.id}`)
@@ -167,16 +212,22 @@ export class Hearing {
     const sync = this.#parse('state.sync', payload)
     const where = this.#where
     if (sync === null) return
-    if (at === undefined || sync.lastEventId !== at.id) return this.#say('is sent a state.sync without its place')
+    if (at === undefined || sync.lastEventId !== at.id)
+      return this.#say('is sent a state.sync without its place')
     if (where.kind === 'unplaced') this.#say('is sent state.sync before connection.authorized')
     if (where.kind === 'at' && where.id !== at.id)
       this.#say(`is at ${where.id} and is sent the state of ${at.id}, without a state.resync`)
     const { portfolio, positions, pendingTrades } = sync
-    const isWhole = portfolio !== undefined && positions !== undefined && pendingTrades !== undefined
-    if (where.kind === 'adrift' && (!where.isTold || !isWhole)) this.#say('is sent part of the state after a hole')
+    const isWhole =
+      portfolio !== undefined && positions !== undefined && pendingTrades !== undefined
+    if (where.kind === 'adrift' && (!where.isTold || !isWhole))
+      this.#say('is sent part of the state after a hole')
     if (portfolio !== undefined) {
-      const shown = new Set((portfolio.accounts ?? []).map(({ brokerConnectionId }) => brokerConnectionId))
-      for (const why of this.#due.objections(this.#userId, shown)) this.#say(`is sent state.sync ${why}`)
+      const shown = new Set(
+        (portfolio.accounts ?? []).map(({ brokerConnectionId }) => brokerConnectionId),
+      )
+      for (const why of this.#due.objections(this.#userId, shown))
+        this.#say(`is sent state.sync ${why}`)
     }
     this.#where = this.#at(at.id)
   }
@@ -186,8 +237,9 @@ export class Hearing {
   }
 
   /**
-   * A resync that the log does not hold itself, although the log could serve and the figures were known. A relay that reads the log
-   * in several commands, and the store loses its end in between, sees a hole that is none.
+   * A resync that the log does not hold itself, although the log could serve and the figures were
+   * known. A relay that reads the log in several commands, and the store loses its end in between,
+   * sees a hole that is none.
    */
   #isNeedless({ id, losses }: Readonly<{ id: string; losses: number }>, payload: object): boolean {
     if (this.#everLogged.isResync(payload) || this.#due.losses > losses) return false
@@ -199,7 +251,10 @@ export class Hearing {
     return this.#where.kind === 'at' && this.#where.id === id
   }
 
-  /** At rest: what speaks against its having all of the log, of which `top` is the last. `isRead`: its figures can be shown. */
+  /**
+   * At rest: what speaks against its having all of the log, of which `top` is the last. `isRead`:
+   * its figures can be shown.
+   */
   findUnsettled(top: string, isRead: boolean): string[] {
     if (this.#where.kind === 'at' && this.#where.id === top) return []
     if (this.#where.kind === 'adrift' && this.#where.isTold && !isRead) return []
@@ -219,5 +274,7 @@ export class Hearing {
   }
 }
 
-type ParsedPayload<Name extends ServerEventName> = ReturnType<(typeof serverEvents)[Name]['schema']['parse']>
+type ParsedPayload<Name extends ServerEventName> = ReturnType<
+  (typeof serverEvents)[Name]['schema']['parse']
+>
 const isKnown = (event: string): event is ServerEventName => Object.hasOwn(serverEvents, event)

@@ -4,8 +4,9 @@ import type { Heard, PortCall, Process } from './process.ts'
 import { inJob } from './schedule.ts'
 
 /**
- * MUL-05: what is written of an account without a job that asks for it is written by the worker that holds the lease of its connection.
- * A write that the store refuses for want of the lease is no finding: that is how the lease works.
+ * MUL-05: what is written of an account without a job that asks for it is written by the worker
+ * that holds the lease of its connection. A write that the store refuses for want of the lease is
+ * no finding: that is how the lease works.
  */
 export class LeaseHolders {
   readonly #store: FakeStore

@@ -20,9 +20,10 @@ const TRY_MS = 1_000
 const WAIT_MS_MAX = 60_000
 
 /**
- * A worker that owns no lease of a connection tries for it every second: five steps of the world that find nothing. Here an owner that
- * was refused so often in a row that it has learned what refusals tell it waits before its next try, without a step, until the lease is
- * free. Then it tries at some moment of the second that follows, as it would have done anyway.
+ * A worker that owns no lease of a connection tries for it every second: five steps of the world
+ * that find nothing. Here an owner that was refused so often in a row that it has learned what
+ * refusals tell it waits before its next try, without a step, until the lease is free. Then it
+ * tries at some moment of the second that follows, as it would have done anyway.
  */
 export class IdleTries {
   readonly #schedule: Schedule
@@ -33,8 +34,16 @@ export class IdleTries {
     this.#store = store
   }
 
-  /** Opens the owner of one connection, which asks for the broker before each try. What its worker tells it ends its wait. */
-  own(process: Process, { userId, connectionId }: ConnectionRef, doors: Doors, open: (doors: Doors) => Owned): Owned {
+  /**
+   * Opens the owner of one connection, which asks for the broker before each try. What its worker
+   * tells it ends its wait.
+   */
+  own(
+    process: Process,
+    { userId, connectionId }: ConnectionRef,
+    doors: Doors,
+    open: (doors: Doors) => Owned,
+  ): Owned {
     const name = `${userId} ${connectionId}`
     const wait: Wait = { end: () => {} }
     const owner = open(this.#patient(process, name, doors, wait))

@@ -1,5 +1,14 @@
 import { money } from '#contract'
-import { add, type BrokerOrder, clientOrderIdOf, isForeign, isTerminal, type Order, sub, ZERO } from '#domain'
+import {
+  add,
+  type BrokerOrder,
+  clientOrderIdOf,
+  isForeign,
+  isTerminal,
+  type Order,
+  sub,
+  ZERO,
+} from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -17,8 +26,9 @@ import {
   type TradeTold,
 } from './log-checks.ts'
 
-// The rules about how things are, in every run, by the names of the catalogue (execution failures, section 11): S after every step, C
-// once nothing more can happen. What processes do is looked at by `conduct.ts` (S3, S13, S14, S17, C8); S15, S18 and C7 are the world's.
+// The rules about how things are, in every run, by the names of the catalogue (execution failures,
+// section 11): S after every step, C once nothing more can happen. What processes do is looked at
+// by `conduct.ts` (S3, S13, S14, S17, C8); S15, S18 and C7 are the world's.
 
 /** What is compared: one connection of one user, and the account behind it. */
 export type Stake = Readonly<{ ref: ConnectionRef; broker: FakeBroker; store: FakeStore }>
@@ -61,7 +71,10 @@ export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[
   ]
 }
 
-/** S10: what was told since the last resync is how things are stored: whether each trade has ended, and the cash. */
+/**
+ * S10: what was told since the last resync is how things are stored: whether each trade has ended,
+ * and the cash.
+ */
 async function mistold(
   { userId, connectionId }: ConnectionRef,
   store: FakeStore,
@@ -70,20 +83,27 @@ async function mistold(
 ): Promise<string[]> {
   const findings: string[] = []
   for (const [tradeId, { terminal, corrected, code }] of trades) {
-    const { order } = (await store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })).slice
+    const { order } = (
+      await store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })
+    ).slice
     if (order?.connectionId !== connectionId || corrected > 0 || code === 'NOT_RECEIVED') continue
     if (isTerminal(order.status) !== (terminal !== null))
       findings.push(`S10 ${tradeId} is stored as ${order.status}, told ${terminal ?? 'no ending'}`)
   }
   const cash = cashTold(log, connectionId)
-  const { account } = (await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' })).slice
+  const { account } = (await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' }))
+    .slice
   if (cash !== null && account !== null && money(account.cash) !== cash)
     findings.push(`S10 the cash told is ${cash}, stored are ${account.cash}`)
   return findings
 }
 
 /** S12: the stored positions are those that the log tells. */
-async function misplaced({ userId, connectionId }: ConnectionRef, store: FakeStore, log: readonly Entry[]) {
+async function misplaced(
+  { userId, connectionId }: ConnectionRef,
+  store: FakeStore,
+  log: readonly Entry[],
+) {
   const findings: string[] = []
   for (const [key, told] of positionsTold(log)) {
     const [of, symbol = ''] = key.split(' ')
@@ -105,9 +125,13 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   const books = tradesInBooks(broker, ref.userId)
   const unresolved = ours.flatMap(({ id, status, endedAt, setAsideAt }) =>
     // What was set aside is parked, with an alarm.
-    status === 'submitting' && endedAt === null && setAsideAt == null ? [`C1 ${id} is still submitting`] : [],
+    status === 'submitting' && endedAt === null && setAsideAt == null
+      ? [`C1 ${id} is still submitting`]
+      : [],
   )
-  const left = new Set(ours.filter((order) => isLeftAlone(order, books.get(order.id))).map(({ id }) => id))
+  const left = new Set(
+    ours.filter((order) => isLeftAlone(order, books.get(order.id))).map(({ id }) => id),
+  )
   const open = new Set(ours.filter(({ status }) => !isTerminal(status)).map(({ id }) => id))
   const unclaimed: string[] = []
   for (const tradeId of books.keys()) {
@@ -123,7 +147,9 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
       ...(isStoredOpen === trade.isOpen || left.has(tradeId)
         ? []
         : [`C4 ${tradeId} is stored as ${isStoredOpen ? 'open' : 'ended'}`]),
-      ...(told === undefined ? [] : shortfalls(tradeId, cumulativeOf(told, trade), isEndTold(told), trade)),
+      ...(told === undefined
+        ? []
+        : shortfalls(tradeId, cumulativeOf(told, trade), isEndTold(told), trade)),
     ]
   })
   const records = await store.loadConnection(ref.userId, ref.connectionId)
@@ -142,18 +168,40 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   ]
 }
 
-/** Something else than was asked for was found under its id: that is alarmed, and nothing of it is taken in. */
-const isQuarantined = ({ status, setAsideAt }: Order): boolean => status === 'submitting' && setAsideAt != null
+/**
+ * Something else than was asked for was found under its id: that is alarmed, and nothing of it is
+ * taken in.
+ */
+const isQuarantined = ({ status, setAsideAt }: Order): boolean =>
+  status === 'submitting' && setAsideAt != null
 
-/** A quarantined trade under whose id the broker has another order: what becomes of that order is not the trade's. */
+/**
+ * A quarantined trade under whose id the broker has another order: what becomes of that order is
+ * not the trade's.
+ */
 const isLeftAlone = (order: Order, trade: TradeInBooks | undefined): boolean =>
-  isQuarantined(order) && trade !== undefined && firstOrders(trade).some((seen) => isForeign(order, seen))
+  isQuarantined(order) &&
+  trade !== undefined &&
+  firstOrders(trade).some((seen) => isForeign(order, seen))
 
 /** C4: an order that is open is for as much, and at the price, as its broker order. */
-function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: FakeStore): string[] {
-  const head = trade?.orders.findLast((one) => !isClosed(one) && !one.clientOrderId.startsWith('leg-'))
-  // What executed before a loss is told by the totals of each order; which of the whole chain it was is not known any more.
-  if (trade === undefined || head === undefined || losses > 0 || order.orderClass === 'oco' || isQuarantined(order))
+function otherTerms(
+  order: Order,
+  trade: TradeInBooks | undefined,
+  { losses }: FakeStore,
+): string[] {
+  const head = trade?.orders.findLast(
+    (one) => !isClosed(one) && !one.clientOrderId.startsWith('leg-'),
+  )
+  // What executed before a loss is told by the totals of each order; which of the whole chain it
+  // was is not known any more.
+  if (
+    trade === undefined ||
+    head === undefined ||
+    losses > 0 ||
+    order.orderClass === 'oco' ||
+    isQuarantined(order)
+  )
     return []
   const earlier = sub(trade.executed, head.filledQuantity)
   const terms = [
@@ -161,7 +209,11 @@ function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: F
     ['stopPrice', order.stopPrice, head.stopPrice],
   ] as const
   const findings = terms.flatMap(([name, ours, theirs]) =>
-    ours === theirs ? [] : [`C4 ${order.id} has the ${name} ${ours ?? 'none'} here, ${theirs ?? 'none'} at the broker`],
+    ours === theirs
+      ? []
+      : [
+          `C4 ${order.id} has the ${name} ${ours ?? 'none'} here, ${theirs ?? 'none'} at the broker`,
+        ],
   )
   if (order.quantity === null || head.quantity === null) return findings
   const whole = add(head.quantity, earlier)
@@ -170,7 +222,10 @@ function otherTerms(order: Order, trade: TradeInBooks | undefined, { losses }: F
     : [...findings, `C4 ${order.id} is for ${order.quantity} here, ${whole} at the broker`]
 }
 
-/** C6: no exit rests on a symbol that is flat, unless somebody was told. Both orders of an oco are exits. */
+/**
+ * C6: no exit rests on a symbol that is flat, unless somebody was told. Both orders of an oco are
+ * exits.
+ */
 function leftOver({ broker, warnings }: RestingStake): string[] {
   const held = broker.ledger.books.positions
   if (warnings.some((line) => line.includes('order.leftover'))) return []
@@ -189,21 +244,33 @@ const NUMBERS: ReadonlySet<string> = new Set(['schema', 'replacement', 'sinceMs'
 /** S16: no quantity, price or amount is stored as a binary number. */
 function inexact(record: object | null): string[] {
   return Object.entries(record ?? {}).flatMap(([name, value]: [string, unknown]) => {
-    if (typeof value === 'number') return NUMBERS.has(name) ? [] : [`S16 ${name} is stored as the number ${value}`]
+    if (typeof value === 'number')
+      return NUMBERS.has(name) ? [] : [`S16 ${name} is stored as the number ${value}`]
     return typeof value === 'object' ? inexact(value) : []
   })
 }
 
-/** What was told as executed. What had executed before a resync is in the snapshot that follows it, and need not be told again. */
+/**
+ * What was told as executed. What had executed before a resync is in the snapshot that follows it,
+ * and need not be told again.
+ */
 const cumulativeOf = ({ cumulative, submitted }: TradeTold, { executed }: TradeInBooks): number =>
   submitted === 0 && cumulative === 0 ? Number(executed) : cumulative
 
-/** What had ended before a resync is in the state that follows it; what the venue corrects of it later is told all the same. */
+/**
+ * What had ended before a resync is in the state that follows it; what the venue corrects of it
+ * later is told all the same.
+ */
 const isEndTold = ({ terminal, isFollowed, submitted }: TradeTold): boolean =>
   terminal !== null || (submitted === 0 && !isFollowed)
 
 /** C2, C3 */
-function shortfalls(tradeId: string, cumulative: number, isEndTold: boolean, trade: TradeInBooks): string[] {
+function shortfalls(
+  tradeId: string,
+  cumulative: number,
+  isEndTold: boolean,
+  trade: TradeInBooks,
+): string[] {
   const executed = Number(trade.executed)
   return [
     ...(Math.abs(cumulative - executed) <= FIGURE_NEARNESS
@@ -221,20 +288,29 @@ const FIGURE_NEARNESS = 1e-9
 const AVERAGE_NEARNESS = 1e-6
 
 /**
- * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred from the order's totals, or the order
- * was adopted after a loss or when a removed connection came back, it comes from an average that the broker had rounded, and is no nearer
- * than the broker's roundings. What was taken back or corrected around the removal of the connection is in the reading of its return, and
- * is not told.
+ * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred
+ * from the order's totals, or the order was adopted after a loss or when a removed connection came
+ * back, it comes from an average that the broker had rounded, and is no nearer than the broker's
+ * roundings. What was taken back or corrected around the removal of the connection is in the
+ * reading of its return, and is not told.
  */
-function averages({ ref, broker, store, warnings }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
+function averages(
+  { ref, broker, store, warnings }: RestingStake,
+  books: ReadonlyMap<string, TradeInBooks>,
+): string[] {
   const log = store.log(ref.userId)
-  const inferred = warnings.filter((line) => /update\.(execution_inferred|total_adopted)/.test(line))
-  const corrected = new Set(log.filter(({ event }) => event === 'trade.corrected').map((e) => fieldsOf(e)['tradeId']))
+  const inferred = warnings.filter((line) =>
+    /update\.(execution_inferred|total_adopted)/.test(line),
+  )
+  const corrected = new Set(
+    log.filter(({ event }) => event === 'trade.corrected').map((e) => fieldsOf(e)['tradeId']),
+  )
   return log.flatMap((entry, index) => {
     const { tradeId, totalCost } = fieldsOf(entry)
     const trade = books.get(String(tradeId))
     if (entry.event !== 'trade.filled' || trade === undefined || corrected.has(tradeId)) return []
-    if (isRestated(broker, trade) && log.slice(index).some((later) => isFarewell(later, ref))) return []
+    if (isRestated(broker, trade) && log.slice(index).some((later) => isFarewell(later, ref)))
+      return []
     const cost = Number(trade.cost)
     const isInferred =
       store.losses > 0 ||
@@ -248,14 +324,18 @@ function averages({ ref, broker, store, warnings }: RestingStake, books: Readonl
 }
 
 /**
- * How far a cost may be off that comes from the broker's averages: the broker adds each execution to a rounded average and rounds it
- * again, by half of the last place at most for each share that has executed by then.
+ * How far a cost may be off that comes from the broker's averages: the broker adds each execution
+ * to a rounded average and rounds it again, by half of the last place at most for each share that
+ * has executed by then.
  */
 function roundedCostOf(broker: FakeBroker, { orders, everExecuted }: TradeInBooks): number {
   const ids = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
   const rounded = broker.executions
     .filter(({ brokerOrderId }) => ids.has(brokerOrderId))
-    .reduce((sum, { execution }) => sum + Number(execution.cumulativeQuantity) / 2, Number(everExecuted))
+    .reduce(
+      (sum, { execution }) => sum + Number(execution.cumulativeQuantity) / 2,
+      Number(everExecuted),
+    )
   return rounded * 10 ** -AVERAGE_PLACES
 }
 
@@ -265,18 +345,25 @@ function isRestated(broker: FakeBroker, { orders }: TradeInBooks): boolean {
   return broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))
 }
 
-/** Whether the trade was submitted before the last removal of its connection in this part of the log: its record was adopted since. */
+/**
+ * Whether the trade was submitted before the last removal of its connection in this part of the
+ * log: its record was adopted since.
+ */
 function wasAdopted(log: readonly Entry[], ref: ConnectionRef, tradeId: string): boolean {
   const removed = log.findLastIndex((entry) => isFarewell(entry, ref))
   const since = log.slice(removed + 1)
   return (
-    removed >= 0 && !since.some((entry) => entry.event === 'trade.submitted' && fieldsOf(entry)['tradeId'] === tradeId)
+    removed >= 0 &&
+    !since.some(
+      (entry) => entry.event === 'trade.submitted' && fieldsOf(entry)['tradeId'] === tradeId,
+    )
   )
 }
 
 /**
- * C2: the average that a partial fill tells is that of the executions so far, as they were heard of. Where one of them was inferred, restated or taken back, or
- * told before a resync, nothing can be said of it.
+ * C2: the average that a partial fill tells is that of the executions so far, as they were heard
+ * of. Where one of them was inferred, restated or taken back, or told before a resync, nothing can
+ * be said of it.
  */
 function partialAverages(
   { ref, broker, store, warnings }: RestingStake,
@@ -287,14 +374,24 @@ function partialAverages(
   return log.flatMap((entry) => {
     const { tradeId, brokerConnectionId, filledQuantity, averageFillPrice } = fieldsOf(entry)
     const trade = books.get(String(tradeId))
-    if (entry.event !== 'trade.partialFill' || trade === undefined || brokerConnectionId !== ref.connectionId) return []
+    if (
+      entry.event !== 'trade.partialFill' ||
+      trade === undefined ||
+      brokerConnectionId !== ref.connectionId
+    )
+      return []
     const isUnsure =
       isRestated(broker, trade) ||
-      warnings.some((line) => line.includes('execution_inferred') && line.includes(`"orderId":"${String(tradeId)}"`))
+      warnings.some(
+        (line) =>
+          line.includes('execution_inferred') && line.includes(`"orderId":"${String(tradeId)}"`),
+      )
     if (isUnsure) return []
     const quantity = Number(filledQuantity)
     const averages = costsAt(broker, trade, quantity).map((cost) => cost / quantity)
-    const isRight = averages.some((average) => Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS)
+    const isRight = averages.some(
+      (average) => Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS,
+    )
     return isRight || averages.length === 0
       ? []
       : [
@@ -304,8 +401,9 @@ function partialAverages(
 }
 
 /**
- * What so much of a trade may have cost: each of its orders executes in its course, but a replacement may be heard of before the order that
- * it replaced. Empty: no executions come to this quantity.
+ * What so much of a trade may have cost: each of its orders executes in its course, but a
+ * replacement may be heard of before the order that it replaced. Empty: no executions come to this
+ * quantity.
  */
 function costsAt({ executions }: FakeBroker, { orders }: TradeInBooks, filled: number): number[] {
   let sums = new Map([['0 0', { quantity: ZERO, cost: 0 }]])
@@ -314,30 +412,45 @@ function costsAt({ executions }: FakeBroker, { orders }: TradeInBooks, filled: n
     for (let sum of sums.values()) {
       for (const { execution } of executions.filter((one) => one.brokerOrderId === brokerOrderId)) {
         const { quantity, price } = execution
-        sum = { quantity: add(sum.quantity, quantity), cost: sum.cost + Number(quantity) * Number(price) }
+        sum = {
+          quantity: add(sum.quantity, quantity),
+          cost: sum.cost + Number(quantity) * Number(price),
+        }
         if (Number(sum.quantity) > filled) break
         next.set(`${sum.quantity} ${sum.cost.toFixed(AVERAGE_PLACES)}`, sum)
       }
     }
     sums = next
   }
-  return [...sums.values()].flatMap(({ quantity, cost }) => (Number(quantity) === filled ? [cost] : []))
+  return [...sums.values()].flatMap(({ quantity, cost }) =>
+    Number(quantity) === filled ? [cost] : [],
+  )
 }
 
-/** C2: the average that is told last of an order that goes on, or that was corrected, is the broker's. */
-function lastAverages({ ref, store, warnings }: RestingStake, books: ReadonlyMap<string, TradeInBooks>): string[] {
+/**
+ * C2: the average that is told last of an order that goes on, or that was corrected, is the
+ * broker's.
+ */
+function lastAverages(
+  { ref, store, warnings }: RestingStake,
+  books: ReadonlyMap<string, TradeInBooks>,
+): string[] {
   const last = new Map<string, Entry>()
   for (const entry of store.log(ref.userId))
-    if (fieldsOf(entry)['averageFillPrice'] !== undefined) last.set(String(fieldsOf(entry)['tradeId']), entry)
+    if (fieldsOf(entry)['averageFillPrice'] !== undefined)
+      last.set(String(fieldsOf(entry)['tradeId']), entry)
   return [...last].flatMap(([tradeId, entry]) => {
     const trade = books.get(tradeId)
     // What was taken from a total is priced as its average allows.
-    const isAdopted = warnings.some((line) => line.includes('total_adopted') && line.includes(`"orderId":"${tradeId}"`))
+    const isAdopted = warnings.some(
+      (line) => line.includes('total_adopted') && line.includes(`"orderId":"${tradeId}"`),
+    )
     if (trade === undefined || store.losses > 0 || isAdopted) return []
     const executed = Number(trade.executed)
     const { averageFillPrice, filledQuantity } = fieldsOf(entry)
     const average = executed === 0 ? 0 : Number(trade.cost) / executed
-    return Number(filledQuantity) !== executed || Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS
+    return Number(filledQuantity) !== executed ||
+      Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS
       ? []
       : [`C2 ${tradeId} is told at ${String(averageFillPrice)}, and executed at ${average}`]
   })
@@ -350,18 +463,27 @@ async function unequal({ ref, broker, store }: Stake): Promise<string[]> {
   const { cash, positions: held } = broker.ledger.books
   const stored = new Map([...positions].map(([symbol, { quantity }]) => [symbol, Number(quantity)]))
   const symbols = new Set([...stored.keys(), ...held.keys()])
-  const known = new Set(orders.flatMap(({ placements }) => placements.map(({ brokerOrderId }) => brokerOrderId)))
-  const quarantined = new Set(orders.filter(isQuarantined).map(({ id }) => clientOrderIdOf(ref.userId, id)))
+  const known = new Set(
+    orders.flatMap(({ placements }) => placements.map(({ brokerOrderId }) => brokerOrderId)),
+  )
+  const quarantined = new Set(
+    orders.filter(isQuarantined).map(({ id }) => clientOrderIdOf(ref.userId, id)),
+  )
   const isStrange = (order: BrokerOrder): boolean =>
-    !known.has(order.brokerOrderId) && !quarantined.has((broker.ledger.parentOf(order) ?? order).clientOrderId)
-  const strangers = [...broker.orders.values()].filter((order) => !isClosed(order) && isStrange(order))
+    !known.has(order.brokerOrderId) &&
+    !quarantined.has((broker.ledger.parentOf(order) ?? order).clientOrderId)
+  const strangers = [...broker.orders.values()].filter(
+    (order) => !isClosed(order) && isStrange(order),
+  )
   return [
     ...[...symbols].flatMap((symbol) => {
       const quantity = Number(held.get(symbol)?.quantity ?? 0)
       const ours = stored.get(symbol) ?? 0
       return quantity === ours ? [] : [`C4 ${symbol}: ${ours} stored, ${quantity} held`]
     }),
-    ...(account?.cash === cash ? [] : [`C4 cash: ${account?.cash ?? 'none'} stored, ${cash} there`]),
+    ...(account?.cash === cash
+      ? []
+      : [`C4 cash: ${account?.cash ?? 'none'} stored, ${cash} there`]),
     ...strangers.map(({ brokerOrderId }) => `C4 ${brokerOrderId} is open, and unknown here`),
   ]
 }

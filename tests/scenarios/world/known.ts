@@ -1,7 +1,11 @@
 import { checkJobId } from '#contract'
 import { type Clock, type Logger, RedisTime } from '#runtime'
 import type { Controls, ConnectionRef, ControlSet, LinkedConnection } from '#store'
-import { CHECK_EVERY_MS, type ConnectionListener, Directory } from '../../../workers/connections/index.ts'
+import {
+  CHECK_EVERY_MS,
+  type ConnectionListener,
+  Directory,
+} from '../../../workers/connections/index.ts'
 import type { Owned } from './idle-tries.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
@@ -29,7 +33,10 @@ const ANYWAY_MS = 120_000
 /** Production measures the time of Redis so often. */
 const MEASURE_EVERY_MS = 5_000
 
-/** A worker that knows everything at once: connections that are there from the beginning, and the time of the world. */
+/**
+ * A worker that knows everything at once: connections that are there from the beginning, and the
+ * time of the world.
+ */
 export function toldAtOnce(process: Process, outside: Outside): Known {
   const { queue, refs, store } = outside
   const { clock } = process
@@ -73,19 +80,24 @@ export async function knownByReading(process: Process, outside: Outside): Promis
   }
 }
 
-/** Measured at the start, and within a while of each jump of the machine's clock: in between it says the same. */
+/**
+ * Measured at the start, and within a while of each jump of the machine's clock: in between it says
+ * the same.
+ */
 function sharedTime(process: Process, { schedule, log }: Outside): Promise<RedisTime> {
   const time = async () => [Math.floor(schedule.nowMs / 1_000), (schedule.nowMs % 1_000) * 1_000]
   const local = withoutBeats(process.clock, (run) => {
-    const measure = (): void => void process.clock.after(schedule.chance.below(MEASURE_EVERY_MS), run)
+    const measure = (): void =>
+      void process.clock.after(schedule.chance.below(MEASURE_EVERY_MS), run)
     process.onJump.add(measure)
   })
   return RedisTime.start(process.door('time', { time }, true), local, log)
 }
 
 /**
- * The production directory. The readings that would find nothing are left out: it reads within a second of each change of a control
- * record or of the marker, at a moment that the seed draws; after a reading that failed, within the next; and rarely anyway.
+ * The production directory. The readings that would find nothing are left out: it reads within a
+ * second of each change of a control record or of the marker, at a moment that the seed draws;
+ * after a reading that failed, within the next; and rarely anyway.
  */
 function openDirectory(
   process: Process,
@@ -128,7 +140,10 @@ const withoutBeats = (clock: Clock, onBeat: (run: () => void) => void = () => {}
   },
 })
 
-/** Owners of the connections that a worker hears of, as production's `Ownership` keeps them when every worker may take all. */
+/**
+ * Owners of the connections that a worker hears of, as production's `Ownership` keeps them when
+ * every worker may take all.
+ */
 export function ownersOf(
   open: (ref: ConnectionRef) => Owned,
   log: Logger,
@@ -145,7 +160,9 @@ export function ownersOf(
       const key = `${userId} ${connectionId}`
       const owner = owners.get(key)
       owners.delete(key)
-      owner?.close().catch((error: unknown) => log.error({ userId, connectionId, error }, 'owner.not_closed'))
+      owner
+        ?.close()
+        .catch((error: unknown) => log.error({ userId, connectionId, error }, 'owner.not_closed'))
     },
     lost() {
       for (const owner of owners.values()) owner.readopt()
@@ -156,7 +173,10 @@ export function ownersOf(
   }
 }
 
-/** Health checks as production schedules them: when a connection changes, and regularly; each time a little later than there. */
+/**
+ * Health checks as production schedules them: when a connection changes, and regularly; each time a
+ * little later than there.
+ */
 export const checksOf = ({ queue, schedule }: Outside): ConnectionListener => ({
   changed({ userId, connectionId }) {
     const everyMs = (): number => CHECK_EVERY_MS + schedule.chance.below(CHECK_EVERY_MS)

@@ -2,7 +2,13 @@ import type { Chance } from './chance.ts'
 import type { Owner } from './schedule.ts'
 
 /** Somebody who waits to go on. `job`: of the queue, if it is on one. */
-export type Turn = Readonly<{ owner: Owner; lane: string; label: string; job: string | null; go: () => void }>
+export type Turn = Readonly<{
+  owner: Owner
+  lane: string
+  label: string
+  job: string | null
+  go: () => void
+}>
 
 type Lane = Readonly<{ owner: Owner; turns: Turn[] }>
 
@@ -24,7 +30,9 @@ export class Lanes {
     if (this.#waiting.length === 0) return null
     const picked = chance.pick(this.#waiting)
     if (picked?.owner.state === 'running') return picked.turns[0] ?? null
-    return chance.pick(this.#waiting.filter(({ owner }) => owner.state === 'running'))?.turns[0] ?? null
+    return (
+      chance.pick(this.#waiting.filter(({ owner }) => owner.state === 'running'))?.turns[0] ?? null
+    )
   }
 
   /** Takes away what was picked. */
@@ -34,7 +42,8 @@ export class Lanes {
     known.turns.shift()
     if (known.turns.length > 0) return
     this.#byName.delete(lane)
-    // The last lane takes the place of the empty one: who stands where does not matter, as long as it is the same every time.
+    // The last lane takes the place of the empty one: who stands where does not matter, as long as
+    // it is the same every time.
     const last = this.#waiting.pop()
     if (last !== undefined && last !== known) this.#waiting[this.#waiting.indexOf(known)] = last
   }
@@ -46,6 +55,8 @@ export class Lanes {
   }
 
   toString(): string {
-    return this.#waiting.flatMap(({ turns }) => turns.map(({ lane, label }) => `${lane} ${label}`)).join(', ')
+    return this.#waiting
+      .flatMap(({ turns }) => turns.map(({ lane, label }) => `${lane} ${label}`))
+      .join(', ')
   }
 }

@@ -3,7 +3,10 @@ import type { Leases } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Owner, Schedule } from './schedule.ts'
 
-/** Leases of the store, measured by its own time: one that is not renewed is gone when its time is over. */
+/**
+ * Leases of the store, measured by its own time: one that is not renewed is gone when its time is
+ * over.
+ */
 export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore): Leases {
   const expiries = new Map<string, CancelTimer>()
   let tokens = 0
@@ -39,7 +42,10 @@ export function modelLeases(schedule: Schedule, world: Owner, store: FakeStore):
 /** By key. */
 const names = new Map<string, string>()
 
-/** The name of a lease in the store, as an account is called: `<user> <connection>`. @param key `lease:{user}:connection` */
+/**
+ * The name of a lease in the store, as an account is called: `<user> <connection>`.
+ * @param key `lease:{user}:connection`
+ */
 export function leaseName(key: string): string {
   const name = names.get(key) ?? key.replace(/^lease:\{(.*)\}:(.*)$/, '$1 $2')
   names.set(key, name)

@@ -1,10 +1,19 @@
-import { add, type BrokerOrder, type Decimal, isPositive, mul, readClientOrderId, sub, ZERO } from '#domain'
+import {
+  add,
+  type BrokerOrder,
+  type Decimal,
+  isPositive,
+  mul,
+  readClientOrderId,
+  sub,
+  ZERO,
+} from '#domain'
 import { isClosed } from '../../support/broker/ledger.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 
 /**
- * What the broker's books say about one trade: the whole chain of orders that carried it out. The stop of a pair executes for the trade,
- * and is not among its orders.
+ * What the broker's books say about one trade: the whole chain of orders that carried it out. The
+ * stop of a pair executes for the trade, and is not among its orders.
  */
 export type TradeInBooks = Readonly<{
   orders: readonly BrokerOrder[]
@@ -15,7 +24,10 @@ export type TradeInBooks = Readonly<{
   cost: Decimal
 }>
 
-/** The trades of `userId` in the books, by trade id: found by client order id, and by what replaced what. */
+/**
+ * The trades of `userId` in the books, by trade id: found by client order id, and by what replaced
+ * what.
+ */
 export function tradesInBooks(broker: FakeBroker, userId: string): Map<string, TradeInBooks> {
   const tradeOf = new Map<string, string>()
   const trades = new Map<string, TradeInBooks>()
@@ -34,12 +46,18 @@ export function tradesInBooks(broker: FakeBroker, userId: string): Map<string, T
       isOpen: before?.isOpen === true || !isClosed(order),
     })
   }
-  const book = (brokerOrderId: string, by: Partial<Record<'executed' | 'everExecuted' | 'cost', Decimal>>): void => {
+  const book = (
+    brokerOrderId: string,
+    by: Partial<Record<'executed' | 'everExecuted' | 'cost', Decimal>>,
+  ): void => {
     const tradeId = tradeOf.get(brokerOrderId)
     const trade = trades.get(tradeId ?? '')
     if (tradeId === undefined || trade === undefined) return
     const { executed = ZERO, everExecuted = ZERO, cost = ZERO } = by
-    const sums = { executed: add(trade.executed, executed), everExecuted: add(trade.everExecuted, everExecuted) }
+    const sums = {
+      executed: add(trade.executed, executed),
+      everExecuted: add(trade.everExecuted, everExecuted),
+    }
     trades.set(tradeId, { ...trade, ...sums, cost: add(trade.cost, cost) })
   }
   for (const { brokerOrderId, execution } of broker.executions) {

@@ -12,11 +12,12 @@ type Held = Readonly<{
 const NEARNESS = 1e-6
 
 /**
- * S19: what executes never takes a position over the limit of its user, over all of the user's accounts. By the books of the brokers: a
- * position is worth at least its size at the lowest price at which any order for it was judged. What was placed elsewhere, or taken back
- * by the venue, asked nobody, and counts on top. What was open when the store lost it counts for nothing until it was read again. What is
- * on the account of a removed connection is unknown to the user's other connections: such an account is held to the limit by itself, also
- * when it is linked again.
+ * S19: what executes never takes a position over the limit of its user, over all of the user's
+ * accounts. By the books of the brokers: a position is worth at least its size at the lowest price
+ * at which any order for it was judged. What was placed elsewhere, or taken back by the venue,
+ * asked nobody, and counts on top. What was open when the store lost it counts for nothing until it
+ * was read again. What is on the account of a removed connection is unknown to the user's other
+ * connections: such an account is held to the limit by itself, also when it is linked again.
  * @param maxima of a position, in money, by user
  */
 export function overLimits(
@@ -43,19 +44,28 @@ function judgedTogether(userId: string, accounts: Held): FakeBroker[][] {
   return [...removed.map((one) => [one]), kept].map((group) => group.map(({ broker }) => broker))
 }
 
-/** What a corporate action made of a holding asked nobody, and the price at which orders were judged says nothing of it any more. */
+/**
+ * What a corporate action made of a holding asked nobody, and the price at which orders were judged
+ * says nothing of it any more.
+ */
 const wasReshaped = ({ activities }: FakeBroker, symbol: string): boolean =>
   activities.some(
-    (one) => ['split', 'symbol_change'].includes(one.kind) && (one.symbol === symbol || one.newSymbol === symbol),
+    (one) =>
+      ['split', 'symbol_change'].includes(one.kind) &&
+      (one.symbol === symbol || one.newSymbol === symbol),
   )
 
 function overLimit(symbol: string, max: number, own: readonly FakeBroker[]): string[] {
   const lowest = Math.min(...own.map((broker) => lowestPriceOf(broker, symbol)))
   const most = max / lowest + own.reduce((sum, broker) => sum + unaskedOf(broker, symbol), 0)
   return [1, -1].flatMap((direction) => {
-    const sizes = own.map((broker) => direction * Number(broker.ledger.books.positions.get(symbol)?.quantity ?? 0))
+    const sizes = own.map(
+      (broker) => direction * Number(broker.ledger.books.positions.get(symbol)?.quantity ?? 0),
+    )
     const held = sizes.reduce((sum, size) => sum + Math.max(size, 0), 0)
-    return held <= most + NEARNESS ? [] : [`holds ${direction * held} ${symbol}, at most ${most} are allowed`]
+    return held <= most + NEARNESS
+      ? []
+      : [`holds ${direction * held} ${symbol}, at most ${most} are allowed`]
   })
 }
 
@@ -73,10 +83,13 @@ const isSame = (a: string, b: string): boolean => a.replace('/', '') === b.repla
 
 /** What became of the position without an order of ours. */
 function unaskedOf(broker: FakeBroker, symbol: string): number {
-  const isOf = (brokerOrderId: string): boolean => isSame(broker.orders.get(brokerOrderId)?.symbol ?? '', symbol)
+  const isOf = (brokerOrderId: string): boolean =>
+    isSame(broker.orders.get(brokerOrderId)?.symbol ?? '', symbol)
   const isElsewhere = (brokerOrderId: string): boolean =>
     broker.orders.get(brokerOrderId)?.clientOrderId.startsWith('elsewhere-') === true
-  const placed = broker.executions.filter((one) => isOf(one.brokerOrderId) && isElsewhere(one.brokerOrderId))
+  const placed = broker.executions.filter(
+    (one) => isOf(one.brokerOrderId) && isElsewhere(one.brokerOrderId),
+  )
   const taken = broker.ledger.busts.filter((one) => isOf(one.brokerOrderId))
   return [...placed.map(({ execution }) => execution), ...taken.map(({ bust }) => bust)].reduce(
     (sum, { quantity }) => sum + Number(quantity),

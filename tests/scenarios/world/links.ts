@@ -10,8 +10,8 @@ type CommitArguments = Parameters<FakeStore['commit']>
 /**
  * The rules about keys and connections.
  *
- * - MUL-02: nothing but the account itself is asked with keys that no check has verified; an order is placed or replaced only with the
- *   keys that its claim named, and these were verified then.
+ * - MUL-02: nothing but the account itself is asked with keys that no check has verified; an order
+ *   is placed or replaced only with the keys that its claim named, and these were verified then.
  * - MUL-07: nothing of a connection is written after its user was told that it is gone.
  */
 export class LinkRules {
@@ -35,16 +35,25 @@ export class LinkRules {
   }
 
   /** A request leaves for the broker with the credentials of `connection`. */
-  calling({ name }: Process, connection: BrokerConnection, method: string, args: readonly unknown[]): void {
+  calling(
+    { name }: Process,
+    connection: BrokerConnection,
+    method: string,
+    args: readonly unknown[],
+  ): void {
     const { userId, connectionId, revision } = connection
     if (method === 'readAccount') return
     if (!this.#verified.has(`${userId} ${connectionId} ${revision}`))
-      this.#say(`MUL-02 ${name} calls ${method} with keys of ${connectionId} that no check has verified`)
+      this.#say(
+        `MUL-02 ${name} calls ${method} with keys of ${connectionId} that no check has verified`,
+      )
     if (method !== 'submit' && method !== 'replace') return
     const { clientOrderId } = (args as [OrderTicket | ReplaceTicket])[0]
     const { tradeId = '' } = readClientOrderId(clientOrderId, userId) ?? {}
     if (!this.#claimed.has(`${userId} ${tradeId} ${revision}`))
-      this.#say(`MUL-02 ${name} calls ${method} for ${tradeId} with other keys than those of its claim`)
+      this.#say(
+        `MUL-02 ${name} calls ${method} for ${tradeId} with other keys than those of its claim`,
+      )
   }
 
   committing({ label, args }: PortCall): void {
@@ -52,7 +61,8 @@ export class LinkRules {
     const [userId, { writes, expectVersion }] = args as CommitArguments
     if (this.#store.versionOf(userId) !== expectVersion) return // nothing comes of it
     for (const write of writes) {
-      if (write.kind === 'forget') this.#forgetting.push({ userId, connectionId: write.connectionId })
+      if (write.kind === 'forget')
+        this.#forgetting.push({ userId, connectionId: write.connectionId })
       const connectionId = connectionOf(write)
       if (connectionId === null || !this.#gone.has(`${userId} ${connectionId}`)) continue
       // A worker that had not seen yet that the store lost everything may have given it back.
@@ -83,7 +93,8 @@ export class LinkRules {
         .log(ref.userId)
         .slice(-FAREWELL)
         .some((entry) => isFarewell(entry, ref))
-      if (isTold && controls.linked(ref) === null) this.#gone.add(`${ref.userId} ${ref.connectionId}`)
+      if (isTold && controls.linked(ref) === null)
+        this.#gone.add(`${ref.userId} ${ref.connectionId}`)
     }
   }
 
@@ -92,7 +103,8 @@ export class LinkRules {
       const linked = this.#store.controls.linked({ userId, connectionId })
       if (linked === null) continue
       this.#gone.delete(`${userId} ${connectionId}`)
-      if (isVerified(linked)) this.#verified.add(`${userId} ${connectionId} ${linked.connection.revision}`)
+      if (isVerified(linked))
+        this.#verified.add(`${userId} ${connectionId} ${linked.connection.revision}`)
     }
   }
 }
@@ -110,7 +122,8 @@ const endedUnsent = ({ endedAt, placements }: Order): boolean =>
 function connectionOf(write: CommitArguments[1]['writes'][number]): string | null {
   switch (write.kind) {
     case 'order':
-      // What was asked for before and never sent is told as ended: refused for want of the connection, or canceled by its user.
+      // What was asked for before and never sent is told as ended: refused for want of the
+      // connection, or canceled by its user.
       return endedUnsent(write.order) ? null : write.order.connectionId
     case 'account':
       return write.account.connectionId
@@ -123,8 +136,9 @@ function connectionOf(write: CommitArguments[1]['writes'][number]): string | nul
 }
 
 /**
- * CON-04: the user of a connection is told by turns that it is away and that it is back; and at rest the last word is true.
- * A connection that was linked anew, and never came up, is removed once more.
+ * CON-04: the user of a connection is told by turns that it is away and that it is back; and at
+ * rest the last word is true. A connection that was linked anew, and never came up, is removed once
+ * more.
  * @param isUp whether it can be used now
  * @param linked how often it was linked after it had not been there
  */
@@ -154,7 +168,10 @@ export function mistoldHealth(
   return findings
 }
 
-/** MUL-06: at rest no broker account is held by a connection that is gone: nobody else could link it. */
+/**
+ * MUL-06: at rest no broker account is held by a connection that is gone: nobody else could link
+ * it.
+ */
 export function heldByNobody({ controls }: FakeStore): string[] {
   return [...controls.holders()].flatMap(([account, holder]) => {
     const [userId = '', connectionId = ''] = holder.split(' ')

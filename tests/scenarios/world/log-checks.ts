@@ -28,13 +28,22 @@ const TERMINAL: ReadonlySet<string> = new Set(['trade.filled', 'trade.rejected',
 export function brokenChains(log: readonly Entry[]): string[] {
   return log.flatMap((entry, index) => {
     const before = log[index - 1]?.id
-    if (before === undefined) return entry.prev === EVENT_ID_ZERO || entry.event === 'state.resync' ? [] : ['S9 first']
-    return entry.prev === before && entry.id > before ? [] : [`S9 ${entry.id} after ${before} names ${entry.prev}`]
+    if (before === undefined)
+      return entry.prev === EVENT_ID_ZERO || entry.event === 'state.resync' ? [] : ['S9 first']
+    return entry.prev === before && entry.id > before
+      ? []
+      : [`S9 ${entry.id} after ${before} names ${entry.prev}`]
   })
 }
 
-/** S5, S6, S8: what a log tells of each trade, and where it contradicts itself. @param isWhole nothing of it was ever lost */
-export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<string, TradeTold>; findings: string[] } {
+/**
+ * S5, S6, S8: what a log tells of each trade, and where it contradicts itself.
+ * @param isWhole nothing of it was ever lost
+ */
+export function toldOf(
+  log: readonly Entry[],
+  isWhole = true,
+): { trades: Map<string, TradeTold>; findings: string[] } {
   const trades = new Map<string, TradeTold>()
   const findings: string[] = []
   let isResynced = !isWhole
@@ -44,7 +53,13 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
       trades.clear()
       continue
     }
-    const { tradeId, brokerConnectionId: connectionId, quantity, filledQuantity, code } = fieldsOf(entry)
+    const {
+      tradeId,
+      brokerConnectionId: connectionId,
+      quantity,
+      filledQuantity,
+      code,
+    } = fieldsOf(entry)
     if (!entry.event.startsWith('trade.') || typeof tradeId !== 'string') continue
     const fresh = {
       connectionId,
@@ -58,7 +73,8 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
     }
     const told = trades.get(tradeId) ?? fresh
     trades.set(tradeId, told)
-    const say = (rule: string): void => void findings.push(`${rule}: ${entry.event} of ${tradeId} at ${entry.id}`)
+    const say = (rule: string): void =>
+      void findings.push(`${rule}: ${entry.event} of ${tradeId} at ${entry.id}`)
     if (entry.event === 'trade.corrected') {
       told.corrected += 1
       told.cumulative = Number(filledQuantity)
@@ -66,7 +82,8 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
     }
     told.isFollowed = true
     if (told.terminal !== null) say(`S6 after ${told.terminal}`)
-    // Of an order that was replaced, the broker may have been for less in the end, and it ends when that has executed.
+    // Of an order that was replaced, the broker may have been for less in the end, and it ends when
+    // that has executed.
     if (entry.event === 'trade.replaced') told.isSized = false
     if (entry.event === 'trade.submitted') {
       told.submitted += 1
@@ -74,7 +91,8 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
     }
     if (told.submitted > 1) say('S8 twice')
     const isEarly = told.submitted === 0 && !isResynced
-    if (isEarly && entry.event !== 'trade.rejected' && entry.event !== 'trade.cancelled') say('S8 not submitted yet')
+    if (isEarly && entry.event !== 'trade.rejected' && entry.event !== 'trade.cancelled')
+      say('S8 not submitted yet')
     if (entry.event === 'trade.partialFill' || entry.event === 'trade.filled') {
       const total = Number(entry.event === 'trade.filled' ? quantity : filledQuantity)
       // Of an order in money, the end may be told after all of its executions.
@@ -82,7 +100,8 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
       if (total <= told.cumulative && !isEndOnly) say(`S5 ${told.cumulative} then ${total}`)
       told.cumulative = total
     }
-    // What had executed before a resync is in the snapshot that follows it, and in what ends the trade.
+    // What had executed before a resync is in the snapshot that follows it, and in what ends the
+    // trade.
     if (entry.event === 'trade.cancelled' && isResynced && told.submitted === 0)
       told.cumulative = Number(filledQuantity)
     if (TERMINAL.has(entry.event)) Object.assign(told, { terminal: entry.event, code })
@@ -91,18 +110,27 @@ export function toldOf(log: readonly Entry[], isWhole = true): { trades: Map<str
 }
 
 /** S4, S7: nothing is told that the broker's books do not bear out. */
-export function contradictions(tradeId: string, told: TradeTold, books: TradeInBooks | undefined): string[] {
+export function contradictions(
+  tradeId: string,
+  told: TradeTold,
+  books: TradeInBooks | undefined,
+): string[] {
   const executed = Number(books?.everExecuted ?? 0)
   const isOpen = books?.isOpen ?? false
   const findings: string[] = []
-  if (told.cumulative > executed) findings.push(`S4 ${tradeId} told ${told.cumulative}, executed ${executed}`)
+  if (told.cumulative > executed)
+    findings.push(`S4 ${tradeId} told ${told.cumulative}, executed ${executed}`)
   if (told.terminal === null || told.corrected > 0 || told.code === 'NOT_RECEIVED') return findings
-  if (told.terminal === 'trade.rejected' && (executed > 0 || isOpen)) findings.push(`S7 ${tradeId} was not rejected`)
+  if (told.terminal === 'trade.rejected' && (executed > 0 || isOpen))
+    findings.push(`S7 ${tradeId} was not rejected`)
   if (isOpen) findings.push(`S7 ${tradeId} told ${told.terminal}, and is open`)
   return findings
 }
 
-/** S12: positions as the log tells them, by connection and symbol; a resync takes everything back that was told before. */
+/**
+ * S12: positions as the log tells them, by connection and symbol; a resync takes everything back
+ * that was told before.
+ */
 export function positionsTold(log: readonly Entry[]): Map<string, number> {
   const quantities = new Map<string, number>()
   const names = new Map<string, string>()
@@ -120,7 +148,8 @@ export function positionsTold(log: readonly Entry[]): Map<string, number> {
     } else if (entry.event === 'portfolio.positionUpdated' && known !== undefined) {
       const { quantity } = updates as { quantity?: number }
       if (quantity !== undefined) quantities.set(known, quantity)
-    } else if (entry.event === 'portfolio.positionClosed' && known !== undefined) quantities.delete(known)
+    } else if (entry.event === 'portfolio.positionClosed' && known !== undefined)
+      quantities.delete(known)
   }
   return quantities
 }

@@ -3,7 +3,8 @@ import type { Reader } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 
 /**
- * The store as a relay reads it: as the reader on Redis does, in several commands where that needs several.
+ * The store as a relay reads it: as the reader on Redis does, in several commands where that needs
+ * several.
  * @param between is awaited between two commands: the store may move on meanwhile
  */
 export function logReader(store: FakeStore, between: () => Promise<void>): Reader {
@@ -34,7 +35,8 @@ export function logReader(store: FakeStore, between: () => Promise<void>): Reade
       await between()
       const seen = await snapshot(userId)
       await between()
-      if (marker === null || store.marker !== marker) return { snapshot: seen, unread: 'store_lost' }
+      if (marker === null || store.marker !== marker)
+        return { snapshot: seen, unread: 'store_lost' }
       const read = new Set(seen.accounts.map(({ connectionId }) => connectionId))
       const isEachRead = connections.linked.every((connectionId) => read.has(connectionId))
       const isAnyRead = connections.count === 0 || read.size > 0
@@ -46,6 +48,8 @@ export function logReader(store: FakeStore, between: () => Promise<void>): Reade
 /** A user's connections: how many there are, and of those whose account is known the ids. */
 export function connectionsOf({ controls }: FakeStore, userId: string) {
   const all = controls.connectionIds(userId)
-  const linked = all.filter((connectionId) => (controls.linked({ userId, connectionId })?.link ?? null) !== null)
+  const linked = all.filter(
+    (connectionId) => (controls.linked({ userId, connectionId })?.link ?? null) !== null,
+  )
   return { count: all.length, linked }
 }

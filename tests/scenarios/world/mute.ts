@@ -7,8 +7,9 @@ import { inJob } from './schedule.ts'
 export type StreamWord = 'opened' | 'live' | 'down' | 'word'
 
 /**
- * Three polls in a row that told what the stream should have, and it is mute (CON-01). From the outside a total that has stood long
- * enough to be believed looks like one more of them; hence four.
+ * Three polls in a row that told what the stream should have, and it is mute (CON-01). From the
+ * outside a total that has stood long enough to be believed looks like one more of them; hence
+ * four.
  */
 const POLLS_MAX = 4
 /** A stream that stays mute is replaced ever less often. */
@@ -26,7 +27,10 @@ type Session = {
   openedMs: number[]
 }
 
-/** C8: a stream that tells nothing of what the polls find is given up for another, within so many polls. */
+/**
+ * C8: a stream that tells nothing of what the polls find is given up for another, within so many
+ * polls.
+ */
 export class MuteBound {
   readonly #say: (finding: string) => void
   /** By process, user and connection. */
@@ -50,7 +54,8 @@ export class MuteBound {
     if (fence.kind !== 'lease') return
     const session = this.#sessionOf(process, { userId, connectionId: fence.connectionId })
     const isOfStream = nowMs - session.spokeMs < WRITTEN_MS
-    if (!isOfStream && events.some(({ event }) => event.startsWith('trade.'))) session.hasNews = true
+    if (!isOfStream && events.some(({ event }) => event.startsWith('trade.')))
+      session.hasNews = true
   }
 
   heard(nowMs: number, process: Process, { label, account, args }: PortCall, outcome: Heard): void {
@@ -61,22 +66,33 @@ export class MuteBound {
     if (label !== 'broker.readPortfolio' && label !== 'broker.listOrders') return
     if (!outcome.isDone || inJob.getStore() !== undefined) return
     const [userId = '', connectionId = ''] = (account ?? '').split(' ')
-    // What was found since the last poll may be what this reading of the portfolio began with: it counts as nobody's.
-    if (label === 'broker.readPortfolio') this.#sessionOf(process, { userId, connectionId }).hasNews = false
+    // What was found since the last poll may be what this reading of the portfolio began with: it
+    // counts as nobody's.
+    if (label === 'broker.readPortfolio')
+      this.#sessionOf(process, { userId, connectionId }).hasNews = false
     if (label !== 'broker.listOrders') return
     const session = this.#sessionOf(process, { userId, connectionId })
     if (session.isRecovering || !session.isLive) return
     if (session.hasNews) session.silentPolls += 1
     session.hasNews = false
-    const wasReplaced = session.openedMs.length > 1 && nowMs - (session.openedMs.at(-1) ?? 0) < AGAIN_MS
+    const wasReplaced =
+      session.openedMs.length > 1 && nowMs - (session.openedMs.at(-1) ?? 0) < AGAIN_MS
     if (session.silentPolls >= POLLS_MAX && !wasReplaced)
-      this.#say(`C8 the stream of ${connectionId} told nothing of what ${session.silentPolls} polls found, and stands`)
+      this.#say(
+        `C8 the stream of ${connectionId} told nothing of what ${session.silentPolls} polls found, and stands`,
+      )
   }
 
   #sessionOf({ name }: Process, { userId, connectionId }: ConnectionRef): Session {
     const key = `${name} ${userId} ${connectionId}`
     const known = this.#sessions.get(key)
-    const fresh = { isLive: false, spokeMs: -Infinity, silentPolls: 0, hasNews: false, isRecovering: false }
+    const fresh = {
+      isLive: false,
+      spokeMs: -Infinity,
+      silentPolls: 0,
+      hasNews: false,
+      isRecovering: false,
+    }
     const session = known ?? { ...fresh, openedMs: [] }
     this.#sessions.set(key, session)
     return session

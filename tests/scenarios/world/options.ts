@@ -16,9 +16,15 @@ export type WorldOptions = Readonly<{
   planted?: Outside['planted']
   /** Default: alarm. */
   overExit?: Outside['overExit']
-  /** Workers tell the time of Redis and read what connections there are, as in production. Default: they know both at once. */
+  /**
+   * Workers tell the time of Redis and read what connections there are, as in production. Default:
+   * they know both at once.
+   */
   isWhole?: boolean
-  /** A defect that is planted in a whole world: workers tell the time by the clocks of their machines. Default: false. */
+  /**
+   * A defect that is planted in a whole world: workers tell the time by the clocks of their
+   * machines. Default: false.
+   */
   trustsMachine?: boolean
   /** Every user has a client at a relay. Default: false. */
   clients?: boolean
@@ -30,8 +36,12 @@ export type WorldOptions = Readonly<{
   observer?: Observer
 }>
 
-/** How long everything may take to come to rest, how long it is watched then, and how soon it is looked whether it has. */
+/**
+ * How long everything may take to come to rest, how long it is watched then, and how soon it is
+ * looked whether it has.
+ */
 export type RestOptions = Readonly<{ withinMs?: number; stayMs?: number; lookMs?: number }>
 
 /** What sees a run; `step` before each step is taken, `afterStep` after it. */
-export type Observer = Watch & Readonly<{ step(owner: string, label: string): void; afterStep(): void }>
+export type Observer = Watch &
+  Readonly<{ step(owner: string, label: string): void; afterStep(): void }>

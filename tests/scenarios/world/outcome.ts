@@ -2,7 +2,10 @@ import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 
-/** What came of a run, as its users and its operators see it. Whatever is not said is about the first account. */
+/**
+ * What came of a run, as its users and its operators see it. Whatever is not said is about the
+ * first account.
+ */
 export abstract class Outcome {
   abstract readonly store: FakeStore
   abstract readonly changes: readonly Change[]
@@ -20,19 +23,27 @@ export abstract class Outcome {
 
   /** Payloads of the events of one name about one trade, oldest first. */
   entries(tradeId: string, name: string, userId = this.firstRef().userId): object[] {
-    return this.#about(tradeId, userId).flatMap(({ event, payload }) => (event === name ? [payload] : []))
+    return this.#about(tradeId, userId).flatMap(({ event, payload }) =>
+      event === name ? [payload] : [],
+    )
   }
 
   #about(tradeId: string, userId: string) {
-    return this.store.log(userId).filter(({ payload }) => 'tradeId' in payload && payload.tradeId === tradeId)
+    return this.store
+      .log(userId)
+      .filter(({ payload }) => 'tradeId' in payload && payload.tradeId === tradeId)
   }
 
   clientOrderId(tradeId: string, { userId }: ConnectionRef = this.firstRef()): string {
     return clientOrderIdOf(userId, tradeId)
   }
 
-  async order(tradeId: string, { userId, connectionId }: ConnectionRef = this.firstRef()): Promise<Order | null> {
-    return (await this.store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })).slice.order
+  async order(
+    tradeId: string,
+    { userId, connectionId }: ConnectionRef = this.firstRef(),
+  ): Promise<Order | null> {
+    return (await this.store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' }))
+      .slice.order
   }
 
   anomalies(): Anomaly[] {

@@ -5,7 +5,10 @@ export const ANY_STEP = 'any step'
 
 type Run = (process: Process) => void
 
-/** What is to be done when a process is about to take a step, each once, in the order in which it was planned. */
+/**
+ * What is to be done when a process is about to take a step, each once, in the order in which it
+ * was planned.
+ */
 export class Plans {
   /** Whoever takes this step for one of these jobs dies, every time. */
   poison: Readonly<{ label: string; jobs: readonly string[] }> | null = null
@@ -58,6 +61,8 @@ export class TakenSteps {
   last(): string {
     const from = this.#total % STEPS_SHOWN
     const inOrder = [...this.#last.slice(from), ...this.#last.slice(0, from)]
-    return inOrder.map(({ atMs, owner, label }) => `  ${(atMs / 1_000).toFixed(3)} ${owner} ${label}`).join('\n')
+    return inOrder
+      .map(({ atMs, owner, label }) => `  ${(atMs / 1_000).toFixed(3)} ${owner} ${label}`)
+      .join('\n')
   }
 }

@@ -1,14 +1,21 @@
 import type { Boundaries, CancelTimer, Clock, Randomness } from '#runtime'
 import type { Owner, Schedule } from './schedule.ts'
 
-/** What a fault does with one call of a port: passes it on, or not, once or twice, and answers what it likes. */
+/**
+ * What a fault does with one call of a port: passes it on, or not, once or twice, and answers what
+ * it likes.
+ */
 export type Fault = (call: () => Promise<unknown>) => Promise<unknown>
 
-/** One call of a port. `account`: whose requests it counts among, `<user> <connection>`, where it is one to a broker. */
+/**
+ * One call of a port. `account`: whose requests it counts among, `<user> <connection>`, where it is
+ * one to a broker.
+ */
 export type PortCall = Readonly<{ label: string; account: string | null; args: readonly unknown[] }>
 
 /** What a process heard of its call. */
-export type Heard = Readonly<{ isDone: true; value: unknown }> | Readonly<{ isDone: false; error: unknown }>
+export type Heard =
+  Readonly<{ isDone: true; value: unknown }> | Readonly<{ isDone: false; error: unknown }>
 
 /** Sees every call of a port, three times. */
 export interface Watch {
@@ -52,9 +59,11 @@ type Way = Readonly<{
 /**
  * One process: a clock, chance, and doors to the ports, all of which end with it.
  *
- * running <--freeze, thaw--> frozen (nothing goes on, time passes)   running, frozen --kill--> dead (nothing ever goes on)
+ * running <--freeze, thaw--> frozen (nothing goes on, time passes) running, frozen --kill--> dead
+ * (nothing ever goes on)
  *
- * A killed process is not told: what it awaits never settles, so no `catch` and no `finally` of it runs.
+ * A killed process is not told: what it awaits never settles, so no `catch` and no `finally` of it
+ * runs.
  */
 export class Process implements Owner {
   readonly name: string
@@ -117,7 +126,10 @@ export class Process implements Owner {
     for (const run of this.onJump) run()
   }
 
-  /** Runs when the process dies: what the machine or the network does then, never the process itself. */
+  /**
+   * Runs when the process dies: what the machine or the network does then, never the process
+   * itself.
+   */
   onDeath(run: () => void): void {
     this.#atDeath.push(run)
   }
@@ -129,11 +141,17 @@ export class Process implements Owner {
   }
 
   /**
-   * A port as this process reaches it: every asynchronous call waits for its turn to go out, and for another to come back.
+   * A port as this process reaches it: every asynchronous call waits for its turn to go out, and
+   * for another to come back.
    * @param inOrder calls and answers keep their order, as on one connection
    * @param account whose requests these are, where they are counted
    */
-  door<Port extends object>(name: string, port: Port, inOrder: boolean, account: string | null = null): Port {
+  door<Port extends object>(
+    name: string,
+    port: Port,
+    inOrder: boolean,
+    account: string | null = null,
+  ): Port {
     const methods = new Map<string, (...args: unknown[]) => Promise<unknown>>()
     const methodOf = (method: string) => {
       const known = methods.get(method)
@@ -145,7 +163,8 @@ export class Process implements Owner {
       return call
     }
     return new Proxy({} as Port, {
-      get: (_target, method) => (typeof method === 'string' && method !== 'then' ? methodOf(method) : undefined),
+      get: (_target, method) =>
+        typeof method === 'string' && method !== 'then' ? methodOf(method) : undefined,
     })
   }
 
@@ -169,7 +188,10 @@ export class Process implements Owner {
   }
 
   #makeClock(): Clock {
-    const [schedule, after] = [this.#schedule, (ms: number, run: () => void) => this.#schedule.after(this, ms, run)]
+    const [schedule, after] = [
+      this.#schedule,
+      (ms: number, run: () => void) => this.#schedule.after(this, ms, run),
+    ]
     return {
       now: () => schedule.nowMs + this.wallOffsetMs,
       monotonicMs: () => schedule.nowMs,

@@ -36,7 +36,10 @@ export type OpenJob = Readonly<Pick<Job, 'id' | 'queue' | 'data' | 'state' | 'wh
 /** One run of a job. */
 type Holder = Readonly<{ process: Process }>
 
-/** As the workers have it: a lock that its holder renews while it runs, and how often a job may stall or fail. */
+/**
+ * As the workers have it: a lock that its holder renews while it runs, and how often a job may
+ * stall or fail.
+ */
 const LOCK_MS = 15_000
 const STALLS_MAX = 10
 const JOBS_AT_ONCE_MAX = 50
@@ -48,8 +51,8 @@ const PUT_BACK_MS = 5_000
 const BACKOFF_MS_MAX = 60_000
 
 /**
- * A queue as BullMQ promises it: every job at least once. It may deliver a job at any time again, to two workers at once, hours
- * late, or give it up for good; scenarios say when.
+ * A queue as BullMQ promises it: every job at least once. It may deliver a job at any time again,
+ * to two workers at once, hours late, or give it up for good; scenarios say when.
  */
 export class ModelQueue {
   readonly #schedule: Schedule
@@ -63,7 +66,10 @@ export class ModelQueue {
   lateMs = 0
   /** How often a job that puts itself back is delivered as soon as it asks for. */
   soonTimes = Infinity
-  /** A completed job is known for this long; the same id is a new job then. Default: as the producer has it. */
+  /**
+   * A completed job is known for this long; the same id is a new job then. Default: as the producer
+   * has it.
+   */
   keptMs = 86_400_000
 
   constructor(schedule: Schedule, world: Owner) {
@@ -113,11 +119,24 @@ export class ModelQueue {
     this.#repeats.delete(id)
   }
 
-  #add({ queue, name, data, id, isPassing }: Pick<Job, 'queue' | 'name' | 'data' | 'id' | 'isPassing'>): void {
+  #add({
+    queue,
+    name,
+    data,
+    id,
+    isPassing,
+  }: Pick<Job, 'queue' | 'name' | 'data' | 'id' | 'isPassing'>): void {
     if (this.stateOf(id) !== null) return
     const dueMs = this.#schedule.nowMs + this.lateMs
     const job: Job = {
-      ...{ addedMs: this.#schedule.nowMs, id, queue, name, data: JSON.parse(JSON.stringify(data)), dueMs },
+      ...{
+        addedMs: this.#schedule.nowMs,
+        id,
+        queue,
+        name,
+        data: JSON.parse(JSON.stringify(data)),
+        dueMs,
+      },
       ...{
         isPassing,
         completedMs: 0,
@@ -142,7 +161,10 @@ export class ModelQueue {
     this.#offer(job)
   }
 
-  /** Its lock is lost: who runs it goes on without, and it is delivered again, also to the same worker. Nothing, unless it is running. */
+  /**
+   * Its lock is lost: who runs it goes on without, and it is delivered again, also to the same
+   * worker. Nothing, unless it is running.
+   */
   loseLock(id: string): void {
     const job = this.#known(id)
     if (job.state !== 'active') return
@@ -189,7 +211,8 @@ export class ModelQueue {
 
   stateOf(id: string): Job['state'] | null {
     const job = this.#jobs.get(id)
-    if (job?.state !== 'completed' || this.#schedule.nowMs < job.completedMs + this.keptMs) return job?.state ?? null
+    if (job?.state !== 'completed' || this.#schedule.nowMs < job.completedMs + this.keptMs)
+      return job?.state ?? null
     this.forget(id)
     return null
   }
@@ -212,7 +235,9 @@ export class ModelQueue {
   }
 
   #offer(job: Job): void {
-    void this.#schedule.turn(this.#world, `job ${job.id}`, `deliver ${job.id}`).then(() => this.#deliver(job))
+    void this.#schedule
+      .turn(this.#world, `job ${job.id}`, `deliver ${job.id}`)
+      .then(() => this.#deliver(job))
   }
 
   #deliver(job: Job): void {
@@ -246,7 +271,9 @@ export class ModelQueue {
       },
     }
     try {
-      result = await inJob.run(job.id, () => this.#schedule.enter(() => handle(job.name, job.data, run)))
+      result = await inJob.run(job.id, () =>
+        this.#schedule.enter(() => handle(job.name, job.data, run)),
+      )
     } catch (error) {
       result = error instanceof Error ? error : new Error(String(error))
     }
@@ -261,14 +288,19 @@ export class ModelQueue {
     else this.#putBack(job, result.delayMs, result.why)
   }
 
-  /** A queue never promised when: a job that has been put back often comes late, so that a wait of minutes is not thousands of steps. */
+  /**
+   * A queue never promised when: a job that has been put back often comes late, so that a wait of
+   * minutes is not thousands of steps.
+   */
   #putBack(job: Job, delayMs: number, why: string): void {
     job.putBack += 1
     this.#again(job, job.putBack > this.soonTimes ? Math.max(delayMs, PUT_BACK_MS) : delayMs, why)
   }
 
   #heldBy(process: Process): Job[] {
-    return [...this.#jobs.values()].filter(({ holders }) => [...holders].some((one) => one.process === process))
+    return [...this.#jobs.values()].filter(({ holders }) =>
+      [...holders].some((one) => one.process === process),
+    )
   }
 
   #completed(job: Job): void {
@@ -280,7 +312,12 @@ export class ModelQueue {
     job.failures += 1
     job.why = error.message
     if (error.name === 'UnrecoverableError' || job.failures >= ATTEMPTS_MAX) job.state = 'failed'
-    else this.#again(job, Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (job.failures - 1)), error.message)
+    else
+      this.#again(
+        job,
+        Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (job.failures - 1)),
+        error.message,
+      )
   }
 
   #again(job: Job, delayMs: number, why: string): void {
@@ -288,7 +325,9 @@ export class ModelQueue {
     this.#plan(job)
   }
 
-  /** A holder that died or froze cannot renew its lock; whoever finds out delivers the job again. */
+  /**
+   * A holder that died or froze cannot renew its lock; whoever finds out delivers the job again.
+   */
   #keepLock(job: Job, holder: Holder): void {
     this.#schedule.after(this.#world, LOCK_MS, () => {
       if (!job.holders.has(holder) || job.state !== 'active') return

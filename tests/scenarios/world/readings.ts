@@ -16,9 +16,9 @@ type Move = Readonly<{
 }>
 
 /**
- * S13: no position and no balance changes for want of an answer. What changes them is an execution, written with the order of which it
- * is booked, and then a holding changes by as much; or a reading of the account that was heard to its end, and then they become what
- * it showed.
+ * S13: no position and no balance changes for want of an answer. What changes them is an execution,
+ * written with the order of which it is booked, and then a holding changes by as much; or a reading
+ * of the account that was heard to its end, and then they become what it showed.
  */
 export class ReadingRules {
   readonly #store: FakeStore
@@ -48,14 +48,21 @@ export class ReadingRules {
     // What the venue takes back of an earlier day changes an order that is in the archive.
     const known = (order: Order): Order | null => this.#store.orderEverOf(userId, order.id)
     const isBooked = orders.some((order) => booked(order) !== booked(known(order)))
-    const executed = orders.reduce((total, order) => add(total, sub(executedOf(order), executedOf(known(order)))), ZERO)
+    const executed = orders.reduce(
+      (total, order) => add(total, sub(executedOf(order), executedOf(known(order)))),
+      ZERO,
+    )
     for (const { connectionId, what, to, quantity, shown } of this.#moves(userId, commit)) {
       const reading = this.#readings.get(`${name} ${userId} ${connectionId}`)
       if (orders.length > 0) {
-        if (!isBooked) this.#say(`S13 ${what} becomes ${to} with an order of which nothing is booked`)
+        if (!isBooked)
+          this.#say(`S13 ${what} becomes ${to} with an order of which nothing is booked`)
         else if (quantity !== null && sub(to, quantity) !== executed)
-          this.#say(`S13 ${what} becomes ${to} from ${quantity} with an order that executed ${executed}`)
-      } else if (reading?.isComplete !== true) this.#say(`S13 ${what} becomes ${to}, and no complete reading shows it`)
+          this.#say(
+            `S13 ${what} becomes ${to} from ${quantity} with an order that executed ${executed}`,
+          )
+      } else if (reading?.isComplete !== true)
+        this.#say(`S13 ${what} becomes ${to}, and no complete reading shows it`)
       else if (Number(shown(reading.snapshot)) !== Number(to))
         this.#say(`S13 ${what} becomes ${to}, and the reading shows ${shown(reading.snapshot)}`)
     }
@@ -83,11 +90,20 @@ export class ReadingRules {
 
 /** What of an order is in the books. */
 const booked = (order: Order | null): string =>
-  JSON.stringify(order?.placements.map((one) => [one.brokerOrderId, one.cumulativeQuantity, one.totalCost, one.busted]))
+  JSON.stringify(
+    order?.placements.map((one) => [
+      one.brokerOrderId,
+      one.cumulativeQuantity,
+      one.totalCost,
+      one.busted,
+    ]),
+  )
 
 /** What an order has put into the holding: what it bought, less what it sold. */
 const executedOf = (order: Order | null): Decimal =>
   (order?.placements ?? []).reduce((total, { leg, cumulativeQuantity, busted }) => {
     const quantity = sub(cumulativeQuantity, busted?.quantity ?? ZERO)
-    return order !== null && sideOf(order, leg) === 'buy' ? add(total, quantity) : sub(total, quantity)
+    return order !== null && sideOf(order, leg) === 'buy'
+      ? add(total, quantity)
+      : sub(total, quantity)
   }, ZERO)

@@ -24,7 +24,10 @@ export type RelayDefect = Readonly<{
   received?: (logged: Logged, userId: string) => Logged
 }>
 
-/** From its first word to its place in the log; a connection that takes longer is closed, and comes again. */
+/**
+ * From its first word to its place in the log; a connection that takes longer is closed, and comes
+ * again.
+ */
 const ENTERING_MS_MAX = 5_000
 /** How long a client stays away that a relay closed. */
 const AWAY_MS = 1_000
@@ -37,8 +40,9 @@ const metrics = createRelayMetrics(new Metrics(false))
 type Room = { isSubscribed: boolean; readonly connections: Set<Connection> }
 
 /**
- * One relay: a process with rooms, each with the connections of one user, and a production `UserStream` for each connection. It does
- * with streams what `Clients` and the adapter do: room first, then subscription, then the place in the log; a check now and then.
+ * One relay: a process with rooms, each with the connections of one user, and a production
+ * `UserStream` for each connection. It does with streams what `Clients` and the adapter do: room
+ * first, then subscription, then the place in the log; a check now and then.
  */
 export class ModelRelay {
   readonly process: Process
@@ -76,7 +80,11 @@ export class ModelRelay {
 
   /** Whether anything published for this user comes here. */
   hears(userId: string): boolean {
-    return !this.isDeaf && this.process.state !== 'dead' && this.#rooms.get(userId)?.isSubscribed === true
+    return (
+      !this.isDeaf &&
+      this.process.state !== 'dead' &&
+      this.#rooms.get(userId)?.isSubscribed === true
+    )
   }
 
   connect(client: ModelClient, hearing: Hearing, lastEventId: unknown): Connection {
@@ -115,11 +123,15 @@ export class ModelRelay {
 
   /** The link to Redis was down: whatever was told meanwhile is in the log. */
   checkAll(): void {
-    for (const { connections } of this.#rooms.values()) for (const { stream } of connections) void stream.check()
+    for (const { connections } of this.#rooms.values())
+      for (const { stream } of connections) void stream.check()
   }
 }
 
-/** One connection of a client to a relay; closed, it is in no room and its stream sends nothing more. */
+/**
+ * One connection of a client to a relay; closed, it is in no room and its stream sends nothing
+ * more.
+ */
 export class Connection implements Outlet {
   readonly client: ModelClient
   readonly hearing: Hearing
@@ -129,7 +141,13 @@ export class Connection implements Outlet {
   #isOpen = true
   #cancelCheck = (): void => {}
 
-  constructor(relay: ModelRelay, client: ModelClient, hearing: Hearing, deps: StreamDeps, { outlet }: RelayDefect) {
+  constructor(
+    relay: ModelRelay,
+    client: ModelClient,
+    hearing: Hearing,
+    deps: StreamDeps,
+    { outlet }: RelayDefect,
+  ) {
     this.client = client
     this.hearing = hearing
     this.#relay = relay
@@ -163,11 +181,15 @@ export class Connection implements Outlet {
   #mayFindSomething(): boolean {
     const { userId } = this.client
     return (
-      !this.hearing.isAt(this.#relay.store.lastEventId(userId)) || this.#relay.process.random.fraction() < IDLE_CHECKS
+      !this.hearing.isAt(this.#relay.store.lastEventId(userId)) ||
+      this.#relay.process.random.fraction() < IDLE_CHECKS
     )
   }
 
-  requestSync(types: readonly SyncType[] | undefined, answer: (given: 'sent' | 'owed' | 'busy') => void): void {
+  requestSync(
+    types: readonly SyncType[] | undefined,
+    answer: (given: 'sent' | 'owed' | 'busy') => void,
+  ): void {
     void this.#relay.process.enter(`client ${this.client.userId}`, 'relay.requestSync', () => {
       if (this.#isOpen) void this.stream.sync(types).then((given) => this.#isOpen && answer(given))
     })

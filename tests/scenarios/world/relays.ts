@@ -17,18 +17,35 @@ const SLOW_MS_MAX = 300
 
 /** What is counted in `met`, beside the events that clients handle. */
 export const RELAY_HAPPENINGS = [
-  ...['client cut', 'client stalled', 'client behind', ...RESUMES.map((resume) => `resume ${resume}`)],
-  ...['sync sent', 'sync owed', 'sync busy', 'publication dropped', 'relay deaf', 'relay killed', 'relay frozen'],
+  ...[
+    'client cut',
+    'client stalled',
+    'client behind',
+    ...RESUMES.map((resume) => `resume ${resume}`),
+  ],
+  ...[
+    'sync sent',
+    'sync owed',
+    'sync busy',
+    'publication dropped',
+    'relay deaf',
+    'relay killed',
+    'relay frozen',
+  ],
   ...['read slow'],
   ...['reader.top failed', 'reader.events failed', 'reader.figures failed', 'sub.subscribe failed'],
 ]
 
-/** Publications that do not come: `times` of them, after `skip` others, of one user or of any, at one relay or at any. */
+/**
+ * Publications that do not come: `times` of them, after `skip` others, of one user or of any, at
+ * one relay or at any.
+ */
 type Drop = { times: number; skip: number; readonly userId: string | null }
 
 /**
- * Two relays and the clients of every user. Every commit publishes what it logged; each publication is a step of each relay that has
- * somebody in the user's room. What clients are sent is checked at every step (`hearing.ts`), what they believe at rest (`view.ts`).
+ * Two relays and the clients of every user. Every commit publishes what it logged; each publication
+ * is a step of each relay that has somebody in the user's room. What clients are sent is checked at
+ * every step (`hearing.ts`), what they believe at rest (`view.ts`).
  */
 export class Relays {
   readonly faults = new StoreFaults()
@@ -69,7 +86,11 @@ export class Relays {
   /** Another client of this user. */
   connect(userId: string): ModelClient {
     const name = `client ${this.#clients.length + 1} of ${userId}`
-    const client = new ModelClient(userId, new Process(name, this.#schedule, UNWATCHED), this.#network)
+    const client = new ModelClient(
+      userId,
+      new Process(name, this.#schedule, UNWATCHED),
+      this.#network,
+    )
     this.#clients.push(client)
     client.connect()
     return client
@@ -79,14 +100,18 @@ export class Relays {
     return this.#clients.filter((client) => client.userId === userId)
   }
 
-  // What goes wrong ----------------------------------------------------------------------------------------------------------
+  // What goes wrong
+  // -----------------------------------------------------------------------------------------------
 
   /** The next publications are lost. Default: one, of anybody. */
   drop({ times = 1, skip = 0, userId = null }: Partial<Drop> = {}): void {
     this.#drops.push({ times, skip, userId })
   }
 
-  /** One relay loses its subscriptions for so long: nothing comes; then it looks at everything (as on `ready` of the link). */
+  /**
+   * One relay loses its subscriptions for so long: nothing comes; then it looks at everything (as
+   * on `ready` of the link).
+   */
   deafen(forMs: number): void {
     const relay = this.#any()
     relay.isDeaf = true
@@ -114,7 +139,10 @@ export class Relays {
     this.#later(forMs, () => process.thaw())
   }
 
-  /** For so long, reads of the store take their time, now and then before they are read, now and then after. */
+  /**
+   * For so long, reads of the store take their time, now and then before they are read, now and
+   * then after.
+   */
   slowReads(forMs: number): void {
     this.#slowUntilMs = Math.max(this.#slowUntilMs, this.#schedule.nowMs + forMs)
   }
@@ -141,7 +169,8 @@ export class Relays {
     for (const client of this.#clients) client.wake()
   }
 
-  // What came of it ----------------------------------------------------------------------------------------------------------
+  // What came of it
+  // -----------------------------------------------------------------------------------------------
 
   /** What speaks against a rule since the last time. */
   takeFindings(): readonly string[] {
@@ -156,11 +185,14 @@ export class Relays {
     return this.#clients.flatMap((client) => {
       const { userId } = client
       const snapshot = this.#store.snapshot(userId)
-      // A store that knows nothing of a user may have lost that user: nothing is shown as if it were all.
+      // A store that knows nothing of a user may have lost that user: nothing is shown as if it
+      // were all.
       const isRead = this.#due.isRead(userId) && snapshot.version !== '0'
       const view = new View()
       view.sync(stateSyncOf(snapshot, undefined, isoTime(this.#schedule.nowMs)))
-      const untold = new Set(snapshot.orders.flatMap(({ id, status }) => (status === 'submitting' ? [id] : [])))
+      const untold = new Set(
+        snapshot.orders.flatMap(({ id, status }) => (status === 'submitting' ? [id] : [])),
+      )
       return client.findUnsettled(isRead ? { view, untold } : null, snapshot.lastEventId, isRead)
     })
   }
@@ -172,7 +204,12 @@ export class Relays {
   }
 
   #connect(client: ModelClient, lastEventId: unknown): Connection {
-    const hearing = new Hearing(client.userId, this.#everLogged, this.#due, (finding) => void this.#found.push(finding))
+    const hearing = new Hearing(
+      client.userId,
+      this.#everLogged,
+      this.#due,
+      (finding) => void this.#found.push(finding),
+    )
     return this.#any().connect(client, hearing, lastEventId)
   }
 
@@ -213,7 +250,8 @@ export class Relays {
   readonly #watch: Watch = {
     asked() {},
     heard: (_process: Process, { label, args }: PortCall, outcome: Heard) => {
-      if (label === 'reader.figures' && outcome.isDone) this.#due.hears(String(args[0]), isRead(outcome.value))
+      if (label === 'reader.figures' && outcome.isDone)
+        this.#due.hears(String(args[0]), isRead(outcome.value))
     },
     calling: (process: Process, { label, args }: PortCall): Fault | null => {
       if (label === 'reader.figures') this.#due.reads(String(args[0]))

@@ -8,18 +8,24 @@ const COUNTED_MS = 65_000
 /**
  * S14: no account is asked for more than 200 requests within a minute.
  *
- * A store that loses everything loses the count with it, and the budget begins anew. So does the count here, behind the requests that the
- * lost budget had given leave for and that were still to be sent: at most 200 requests of each budget.
+ * A store that loses everything loses the count with it, and the budget begins anew. So does the
+ * count here, behind the requests that the lost budget had given leave for and that were still to
+ * be sent: at most 200 requests of each budget.
  */
 export class RequestCounts {
   readonly #budget: Pick<FakeBudget, 'losses' | 'givenBeforeLoss'>
   readonly #say: (finding: string) => void
   readonly #atMs = new Map<string, readonly number[]>()
-  /** Requests that the lost budget had given leave for, and that were not sent yet when it was lost. */
+  /**
+   * Requests that the lost budget had given leave for, and that were not sent yet when it was lost.
+   */
   readonly #leftBehind = new Map<string, number>()
   #losses = 0
 
-  constructor(budget: Pick<FakeBudget, 'losses' | 'givenBeforeLoss'>, say: (finding: string) => void) {
+  constructor(
+    budget: Pick<FakeBudget, 'losses' | 'givenBeforeLoss'>,
+    say: (finding: string) => void,
+  ) {
     this.#budget = budget
     this.#say = say
   }
@@ -35,7 +41,8 @@ export class RequestCounts {
     const atMs = [...this.#recent(account, nowMs, COUNTED_MS), nowMs]
     this.#atMs.set(account, atMs)
     const count = this.#recent(account, nowMs, MINUTE_MS).length
-    if (count > REQUESTS_PER_MINUTE_MAX) this.#say(`S14 ${count} requests of ${account} within a minute`)
+    if (count > REQUESTS_PER_MINUTE_MAX)
+      this.#say(`S14 ${count} requests of ${account} within a minute`)
   }
 
   #beginAnew(nowMs: number): void {

@@ -19,7 +19,10 @@ type Resting = Readonly<{
   warnings: readonly string[]
 }>
 
-/** What holds of a world at rest: everything has come to its end, nothing more is told, and repeats change nothing. */
+/**
+ * What holds of a world at rest: everything has come to its end, nothing more is told, and repeats
+ * change nothing.
+ */
 export class Rest {
   readonly #world: Resting
 
@@ -27,7 +30,10 @@ export class Rest {
     this.#world = world
   }
 
-  /** The C rules, of connections that are there and may be used; and what holds of connections at rest. */
+  /**
+   * The C rules, of connections that are there and may be used; and what holds of connections at
+   * rest.
+   */
   async findUnsettled(): Promise<string[]> {
     const { store, relay, accounts, warnings } = this.#world
     const findings = relay.findUnsettled()
@@ -35,39 +41,59 @@ export class Rest {
       const isUp = accounts.isVerified(account.ref)
       if (isUp) findings.push(...(await findUnsettled({ ...account, store, warnings })))
       findings.push(
-        ...mistoldHealth(store.log(account.ref.userId), account.ref, isUp, accounts.timesLinked(account.ref)),
+        ...mistoldHealth(
+          store.log(account.ref.userId),
+          account.ref,
+          isUp,
+          accounts.timesLinked(account.ref),
+        ),
       )
     }
-    return [...findings, ...heldByNobody(store), ...accounts.pending((ref) => this.#holdsQuarantined(ref))]
+    return [
+      ...findings,
+      ...heldByNobody(store),
+      ...accounts.pending((ref) => this.#holdsQuarantined(ref)),
+    ]
   }
 
   #holdsQuarantined({ userId, connectionId }: ConnectionRef): boolean {
     const { orders } = this.#world.store.snapshot(userId)
     return orders.some(
-      (order) => order.connectionId === connectionId && order.status === 'submitting' && isSetAside(order),
+      (order) =>
+        order.connectionId === connectionId && order.status === 'submitting' && isSetAside(order),
     )
   }
 
   /**
-   * Whether a job of a connection that may be used is to run again (a trade that nobody has claimed yet leaves no other trace), something
-   * is due on an order whose job is gone, or the next reading of an account is to show the stop of a position.
+   * Whether a job of a connection that may be used is to run again (a trade that nobody has claimed
+   * yet leaves no other trace), something is due on an order whose job is gone, or the next reading
+   * of an account is to show the stop of a position.
    */
   isWaiting(): boolean {
     const { queue, accounts } = this.#world
     const isJobOpen = queue
       .open()
-      .some(({ queue: name, data }) => name !== 'connections' && accounts.isVerified(data as ConnectionRef))
+      .some(
+        ({ queue: name, data }) =>
+          name !== 'connections' && accounts.isVerified(data as ConnectionRef),
+      )
     const awaits = (ref: ConnectionRef): boolean => this.#awaitsWork(ref) || this.#awaitsStop(ref)
     return isJobOpen || accounts.all.some(({ ref }) => accounts.isVerified(ref) && awaits(ref))
   }
 
-  /** The owner of the connection has it done within a few looks. After the store lost writes, no C rule tells of a size that is wrong. */
+  /**
+   * The owner of the connection has it done within a few looks. After the store lost writes, no C
+   * rule tells of a size that is wrong.
+   */
   #awaitsWork({ userId, connectionId }: ConnectionRef): boolean {
     const { orders } = this.#world.store.snapshot(userId)
     return orders.some((order) => order.connectionId === connectionId && needsAttention(order))
   }
 
-  /** Where the order whose stop was shown has ended, the next reading of the account shows the stop of another order. */
+  /**
+   * Where the order whose stop was shown has ended, the next reading of the account shows the stop
+   * of another order.
+   */
   #awaitsStop({ userId, connectionId }: ConnectionRef): boolean {
     const { orders, positions } = this.#world.store.snapshot(userId)
     return positions.some(
@@ -101,8 +127,9 @@ export class Rest {
   }
 
   /**
-   * A cancel of all orders, or a close of all positions, has something left to do: what had been asked for before it came to the workers,
-   * or to the books, only after it had run. A repeat would take that too, as it was meant to.
+   * A cancel of all orders, or a close of all positions, has something left to do: what had been
+   * asked for before it came to the workers, or to the books, only after it had run. A repeat would
+   * take that too, as it was meant to.
    */
   #isDue({ name, data, addedMs }: CompletedJob): boolean {
     if (name !== 'cancelAll' && name !== 'closeAllPositions') return false
@@ -111,13 +138,20 @@ export class Rest {
     const times =
       name === 'cancelAll'
         ? orders.map((order) => ({ connectionId: order.connectionId, at: order.askedAt ?? '' }))
-        : positions.map((position) => ({ connectionId: position.connectionId, at: position.openedAt }))
-    return times.some((one) => one.connectionId === connectionId && Date.parse(one.at) <= addedMs + SKEW_MS)
+        : positions.map((position) => ({
+            connectionId: position.connectionId,
+            at: position.openedAt,
+          }))
+    return times.some(
+      (one) => one.connectionId === connectionId && Date.parse(one.at) <= addedMs + SKEW_MS,
+    )
   }
 
   /** What waits for the keys of a connection may end at any time. */
   #isAtRest(userId: string, { payload }: Pick<LoggedEvent, 'payload'>): boolean {
     const connectionId = 'brokerConnectionId' in payload ? payload.brokerConnectionId : null
-    return typeof connectionId !== 'string' || this.#world.accounts.isVerified({ userId, connectionId })
+    return (
+      typeof connectionId !== 'string' || this.#world.accounts.isVerified({ userId, connectionId })
+    )
   }
 }

@@ -4,7 +4,10 @@ import { type Accounts, SECRET } from './accounts.ts'
 import { findUnsafe, markOf } from './invariants.ts'
 import { overLimits } from './limits.ts'
 
-/** What the rules look at. `positionMax`: in money, by user. `told`: where no secret may be, besides the log. */
+/**
+ * What the rules look at. `positionMax`: in money, by user. `told`: where no secret may be, besides
+ * the log.
+ */
 export type SafetyOptions = Readonly<{
   accounts: Accounts
   store: FakeStore
@@ -47,7 +50,8 @@ export class Safety {
     }
     if (hasChanged) found.push(...overLimits(positionMax, store, accounts))
     for (; this.#warningsSeen < warnings.length; this.#warningsSeen += 1)
-      if (warnings[this.#warningsSeen]?.includes(SECRET) === true) found.push('S18 a secret was told')
+      if (warnings[this.#warningsSeen]?.includes(SECRET) === true)
+        found.push('S18 a secret was told')
     return found
   }
 }

@@ -18,12 +18,13 @@ const TRACE_PIECE = 65_536
 /**
  * Virtual time, and the order of everything that happens in it.
  *
- * Whatever awaits a port waits for its **turn**, once before the call and once before its answer. One turn at a time is let go,
- * chosen by the seed among the first of each lane; what it started comes to rest before the next. Only when nobody waits does the
- * time move on, to the next timer. So one seed is one order of events (D1), and its trace is a number.
+ * Whatever awaits a port waits for its **turn**, once before the call and once before its answer.
+ * One turn at a time is let go, chosen by the seed among the first of each lane; what it started
+ * comes to rest before the next. Only when nobody waits does the time move on, to the next timer.
+ * So one seed is one order of events (D1), and its trace is a number.
  *
- * Nothing real may be waited for: a socket, a file, a timer of the platform, a thread that is started by what runs in here fails
- * the run (D2).
+ * Nothing real may be waited for: a socket, a file, a timer of the platform, a thread that is
+ * started by what runs in here fails the run (D2).
  */
 export class Schedule {
   nowMs: number
@@ -34,7 +35,10 @@ export class Schedule {
   readonly #trace = createHash('sha256')
   /** What the trace does not have yet. */
   #unhashed = ''
-  /** Hears of every step before it is taken, and may kill its owner, or freeze it: then the step comes later. */
+  /**
+   * Hears of every step before it is taken, and may kill its owner, or freeze it: then the step
+   * comes later.
+   */
   beforeStep: (owner: Owner, label: string, job: string | null) => void = () => {}
   afterStep: () => Promise<void> | void = () => {}
 
@@ -49,11 +53,15 @@ export class Schedule {
     return this.#trace.copy().digest('hex')
   }
 
-  /** Resolves when it is the caller's turn; never, once its owner is dead. Within a lane turns come in the order of asking. */
+  /**
+   * Resolves when it is the caller's turn; never, once its owner is dead. Within a lane turns come
+   * in the order of asking.
+   */
   turn(owner: Owner, lane: string, label: string): Promise<void> {
     const job = inJob.getStore() ?? null
     return new Promise((go) => {
-      if (owner.state !== 'dead') this.#lanes.add({ owner, lane: `${owner.name} ${lane}`, label, job, go })
+      if (owner.state !== 'dead')
+        this.#lanes.add({ owner, lane: `${owner.name} ${lane}`, label, job, go })
     })
   }
 
@@ -106,11 +114,18 @@ export class Schedule {
       const turn = this.#lanes.pick(this.chance)
       if (turn === null) return
       await this.#take(turn.owner, turn.label, turn.job, turn.go, () => this.#lanes.take(turn))
-      if (steps > STEPS_AT_ONCE_MAX) throw new Error(`no rest after ${steps} steps: ${String(this.#lanes)}`)
+      if (steps > STEPS_AT_ONCE_MAX)
+        throw new Error(`no rest after ${steps} steps: ${String(this.#lanes)}`)
     }
   }
 
-  async #take(owner: Owner, label: string, job: string | null, run: () => void, remove: () => void): Promise<void> {
+  async #take(
+    owner: Owner,
+    label: string,
+    job: string | null,
+    run: () => void,
+    remove: () => void,
+  ): Promise<void> {
     this.steps += 1
     this.#unhashed += `${this.nowMs} ${owner.name} ${label}\n`
     if (this.#unhashed.length > TRACE_PIECE) this.#hash()
@@ -121,7 +136,8 @@ export class Schedule {
     }
     await (this.steps % STEPS_PER_ROUND === 0 ? nextRound() : rested())
     const real = foundReal.get(this)
-    if (real !== undefined) throw new Error(`virtual time would have to wait for something real: ${real}`)
+    if (real !== undefined)
+      throw new Error(`virtual time would have to wait for something real: ${real}`)
     await this.afterStep()
   }
 
@@ -131,7 +147,10 @@ export class Schedule {
   }
 }
 
-/** Everything that waits for nothing but promises has come to rest: a tick of the platform comes after all of it. */
+/**
+ * Everything that waits for nothing but promises has come to rest: a tick of the platform comes
+ * after all of it.
+ */
 const rested = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve))
 const nextRound = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -145,6 +164,7 @@ createHook({
   init(_id, type) {
     // Ticks are found too: they would come after the one for which the schedule waits.
     const schedule = type === 'Microtask' ? undefined : inside.getStore()
-    if (schedule !== undefined && !foundReal.has(schedule)) foundReal.set(schedule, `${type}${new Error().stack ?? ''}`)
+    if (schedule !== undefined && !foundReal.has(schedule))
+      foundReal.set(schedule, `${type}${new Error().stack ?? ''}`)
   },
 }).enable()

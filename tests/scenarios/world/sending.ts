@@ -18,18 +18,27 @@ import { lowers, onlyShrinks } from './reducing.ts'
 type Leaving = Extract<Fence, { kind: 'take' | 'change' }>
 type CommitArguments = Parameters<FakeStore['commit']>
 
-/** What a claim, or the leave to change an order, lets the process send that heard of it: one request. `claim` null: a change. */
+/**
+ * What a claim, or the leave to change an order, lets the process send that heard of it: one
+ * request. `claim` null: a change.
+ */
 type Leave = Readonly<{ claim: string | null; exposure: Exposure; globalHalt: Halt | null }>
 
 /** Whom a halt is for: a connection, a user, or everybody. */
 export type HaltTarget = Partial<ConnectionRef>
 
 /** A halt, and what the store had lost when it was made. */
-export type HaltMade = Readonly<{ target: HaltTarget; allows: Halt['allows']; at: string; losses: number }>
+export type HaltMade = Readonly<{
+  target: HaltTarget
+  allows: Halt['allows']
+  at: string
+  losses: number
+}>
 
 /**
- * S3 and S17: what is claimed, and what is sent. Everything is judged by what the process had heard when it decided: a claim that has
- * been overtaken since, and a deadline that passes while the request waits for its turn, are harmless by the client order id.
+ * S3 and S17: what is claimed, and what is sent. Everything is judged by what the process had heard
+ * when it decided: a claim that has been overtaken since, and a deadline that passes while the
+ * request waits for its turn, are harmless by the client order id.
  */
 export class SendingRules {
   readonly #store: FakeStore
@@ -48,13 +57,16 @@ export class SendingRules {
     this.#nowMs = nowMs
     // The halt of a connection goes with it.
     const isGone = ({ target: { userId, connectionId } }: HaltMade): boolean =>
-      userId !== undefined && connectionId !== undefined && store.controls.linked({ userId, connectionId }) === null
+      userId !== undefined &&
+      connectionId !== undefined &&
+      store.controls.linked({ userId, connectionId }) === null
     store.controls.onChange.add(() => this.#end(isGone))
   }
 
   asked(process: Process, { label, account, args }: PortCall): void {
     if (label === 'broker.submit') this.#sends(process, (args as [OrderTicket])[0].intent)
-    if (label === 'broker.replace') this.#replaces(process, account ?? '', (args as [ReplaceTicket])[0])
+    if (label === 'broker.replace')
+      this.#replaces(process, account ?? '', (args as [ReplaceTicket])[0])
   }
 
   calling({ label, args }: PortCall): void {
@@ -85,11 +97,21 @@ export class SendingRules {
     for (const { userId, fence, before } of claims) {
       const order = this.#store.orderOf(userId, fence.tradeId)
       if (!this.#wasGiven(userId, fence, before, order)) continue // refused by the store
-      if (before !== null && isTerminal(before.status)) this.#say(`S3 ${before.id} is ${before.status}, and is claimed`)
-      if (fence.kind === 'take' && order?.closes === true && !lowers(this.#store, { ...fence, userId }, order))
-        this.#say(`S20 ${fence.tradeId} is to close a position, and is claimed for more than is left of it`)
+      if (before !== null && isTerminal(before.status))
+        this.#say(`S3 ${before.id} is ${before.status}, and is claimed`)
+      if (
+        fence.kind === 'take' &&
+        order?.closes === true &&
+        !lowers(this.#store, { ...fence, userId }, order)
+      )
+        this.#say(
+          `S20 ${fence.tradeId} is to close a position, and is claimed for more than is left of it`,
+        )
       const isTrue = this.#isAsItSays(userId, fence, order)
-      if (!isTrue) this.#say(`S17 ${fence.tradeId} says that it ${fence.exposure}, and by the records it does not`)
+      if (!isTrue)
+        this.#say(
+          `S17 ${fence.tradeId} says that it ${fence.exposure}, and by the records it does not`,
+        )
       const { halts } = await this.#store.controls.read(userId)
       for (const halt of [halts.user, halts.byConnection.get(fence.connectionId) ?? null])
         if (halt !== null && !(isTrue && passes(halt.allows, fence.exposure)))
@@ -100,11 +122,16 @@ export class SendingRules {
   }
 
   #wasGiven(userId: string, fence: Leaving, before: Order | null, order: Order | null): boolean {
-    if (fence.kind === 'take') return this.#store.claimOf(userId, fence.tradeId)?.endsWith(` ${fence.by}`) === true
-    return order?.replaces[0]?.sentAt != null && order.replaces[0].sentAt !== before?.replaces[0]?.sentAt
+    if (fence.kind === 'take')
+      return this.#store.claimOf(userId, fence.tradeId)?.endsWith(` ${fence.by}`) === true
+    return (
+      order?.replaces[0]?.sentAt != null && order.replaces[0].sentAt !== before?.replaces[0]?.sentAt
+    )
   }
 
-  /** A halt is asked for. It takes the place of the one before it: from now on it says what passes. */
+  /**
+   * A halt is asked for. It takes the place of the one before it: from now on it says what passes.
+   */
   halting(halt: HaltMade): void {
     this.ending(halt.target)
     this.#standing.add(halt)
@@ -120,7 +147,10 @@ export class SendingRules {
       for (const halt of [...halts].filter(isOver)) halts.delete(halt)
   }
 
-  /** `halt()` has said that every earlier claim has its outcome, or was set aside, or can have no effect any more. */
+  /**
+   * `halt()` has said that every earlier claim has its outcome, or was set aside, or can have no
+   * effect any more.
+   */
   async completed(halt: HaltMade, refs: readonly ConnectionRef[]): Promise<void> {
     if (halt.losses !== this.#store.losses || !this.#standing.has(halt)) return
     for (const ref of refs.filter((one) => covers(halt.target, one))) {
@@ -128,7 +158,10 @@ export class SendingRules {
       for (const order of orders) {
         const { id, status, claimedAt, setAsideAt = null } = order
         const replaces = order.replaces.filter(({ leg }) => !isReplacedNoMore(order, leg))
-        const sentAt = [status === 'submitting' ? claimedAt : null, ...replaces.map((one) => one.sentAt)]
+        const sentAt = [
+          status === 'submitting' ? claimedAt : null,
+          ...replaces.map((one) => one.sentAt),
+        ]
         if (setAsideAt === null && sentAt.some((at) => at !== null && at < halt.at))
           this.#say(`S17 halt() is complete, and ${id} has no outcome`)
       }
@@ -150,11 +183,17 @@ export class SendingRules {
     const [userId = '', connectionId = ''] = account.split(' ')
     const { tradeId = '' } = readClientOrderId(clientOrderId, userId) ?? {}
     const leave = this.#useLeave(process, userId, tradeId, 'change')
-    if (leave === undefined) return this.#say(`S3 a replacement of ${tradeId} is sent without leave of its own`)
+    if (leave === undefined)
+      return this.#say(`S3 a replacement of ${tradeId} is sent without leave of its own`)
     this.#judge(leave, tradeId, { userId, connectionId })
   }
 
-  #useLeave(process: Process, userId: string, tradeId: string, kind: Leaving['kind']): Leave | undefined {
+  #useLeave(
+    process: Process,
+    userId: string,
+    tradeId: string,
+    kind: Leaving['kind'],
+  ): Leave | undefined {
     const key = keyOf(process, userId, tradeId, kind)
     const leave = this.#leaves.get(key)
     this.#leaves.delete(key)
@@ -166,22 +205,42 @@ export class SendingRules {
     if (globalHalt !== null && !passes(globalHalt.allows, exposure))
       this.#say(`S17 ${tradeId} is sent, and its claim had read that everybody is halted`)
     const isOver = ({ target, allows, losses }: HaltMade): boolean =>
-      ref !== null && covers(target, ref) && losses === this.#store.losses && !passes(allows, exposure)
-    if ([...this.#complete].some(isOver)) this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
+      ref !== null &&
+      covers(target, ref) &&
+      losses === this.#store.losses &&
+      !passes(allows, exposure)
+    if ([...this.#complete].some(isOver))
+      this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
   }
 
-  /** Whether an order does to the position what it says. Exits are not looked at: their entry is what may add. */
-  #isAsItSays(userId: string, { connectionId, exposure, kind }: Leaving, order: Order | null): boolean {
-    if (exposure === 'adds' || (kind === 'change' && order?.replaces[0]?.leg !== 'entry')) return true
+  /**
+   * Whether an order does to the position what it says. Exits are not looked at: their entry is
+   * what may add.
+   */
+  #isAsItSays(
+    userId: string,
+    { connectionId, exposure, kind }: Leaving,
+    order: Order | null,
+  ): boolean {
+    if (exposure === 'adds' || (kind === 'change' && order?.replaces[0]?.leg !== 'entry'))
+      return true
     if (order === null) return false
-    return exposure === 'shrinks' ? onlyShrinks(order) : lowers(this.#store, { userId, connectionId }, order)
+    return exposure === 'shrinks'
+      ? onlyShrinks(order)
+      : lowers(this.#store, { userId, connectionId }, order)
   }
 }
 
-/** Endings after which a broker replaces an order no more; one that is canceled may be one half of its replacement (CAN-07). */
+/**
+ * Endings after which a broker replaces an order no more; one that is canceled may be one half of
+ * its replacement (CAN-07).
+ */
 const FOR_GOOD: ReadonlySet<OrderStatus> = new Set(['filled', 'expired', 'rejected'])
 
-/** The order is over, and so is what a replacement of the leg is aimed at: whatever the broker says to it, nothing comes of it. */
+/**
+ * The order is over, and so is what a replacement of the leg is aimed at: whatever the broker says
+ * to it, nothing comes of it.
+ */
 const isReplacedNoMore = (order: Order, leg: Leg): boolean =>
   order.endedAt !== null && FOR_GOOD.has(headOf(order, leg)?.status ?? 'submitting')
 
@@ -189,7 +248,8 @@ const isReplacedNoMore = (order: Order, leg: Leg): boolean =>
 const passes = (allows: Halt['allows'], exposure: Exposure): boolean =>
   exposure === 'shrinks' || (allows === 'reducing' && exposure === 'reduces')
 
-const isLeaving = (fence: Fence): fence is Leaving => (fence.kind === 'take' || fence.kind === 'change') && fence.budget
+const isLeaving = (fence: Fence): fence is Leaving =>
+  (fence.kind === 'take' || fence.kind === 'change') && fence.budget
 
 const keyOf = (process: Process, userId: string, tradeId: string, kind: Leaving['kind']): string =>
   `${process.name} ${userId} ${tradeId} ${kind}`

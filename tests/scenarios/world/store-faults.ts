@@ -4,7 +4,10 @@ import type { Process, Fault } from './process.ts'
 export type StoreFaultKind =
   /** Applied; the connection breaks before the answer. */
   | 'reply_lost'
-  /** The client resends what was in flight when the connection broke: applied twice, the second answer counts. */
+  /**
+   * The client resends what was in flight when the connection broke: applied twice, the second
+   * answer counts.
+   */
   | 'twice'
   /** Refused before anything was written, as when memory is full. */
   | 'refused'
@@ -19,7 +22,12 @@ export const STORE_FAULTS = [
 ] as const satisfies readonly StoreFaultKind[]
 
 /** Which call it befalls: the next one of these labels, after `skip` of them. */
-export type PlannedStoreFault = { kind: StoreFaultKind; label: string; skip: number; process: Process | null }
+export type PlannedStoreFault = {
+  kind: StoreFaultKind
+  label: string
+  skip: number
+  process: Process | null
+}
 
 const brokenConnection = (): Error => new Error('Connection is closed.')
 
@@ -43,10 +51,17 @@ const faults: Readonly<Record<StoreFaultKind, Fault>> = {
 /** The faults of the store that are planned, first come first served. */
 export class StoreFaults {
   readonly #planned: PlannedStoreFault[] = []
-  /** By `<call> <kind>`, how often it befell: a scenario that never met its fault proves nothing. */
+  /**
+   * By `<call> <kind>`, how often it befell: a scenario that never met its fault proves nothing.
+   */
   readonly met = new Map<string, number>()
 
-  plan(kind: StoreFaultKind, label = 'store.commit', skip = 0, process: Process | null = null): void {
+  plan(
+    kind: StoreFaultKind,
+    label = 'store.commit',
+    skip = 0,
+    process: Process | null = null,
+  ): void {
     this.#planned.push({ kind, label, skip, process })
   }
 
@@ -55,7 +70,9 @@ export class StoreFaults {
   }
 
   take(process: Process, label: string): Fault | null {
-    const planned = this.#planned.find((one) => one.label === label && (one.process ?? process) === process)
+    const planned = this.#planned.find(
+      (one) => one.label === label && (one.process ?? process) === process,
+    )
     if (planned === undefined) return null
     if (planned.skip > 0) {
       planned.skip -= 1

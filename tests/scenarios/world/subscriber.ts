@@ -5,7 +5,10 @@ import { type Outlet, UserStream } from '../../../relay/user-stream.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { logReader } from './log-reader.ts'
 
-/** One client's connection to a relay. `heard`: logged events with their places, and by name what concerns the connection. */
+/**
+ * One client's connection to a relay. `heard`: logged events with their places, and by name what
+ * concerns the connection.
+ */
 export class Subscriber {
   readonly heard: (string | Readonly<{ event: string; id: string; prev: string }>)[] = []
   readonly stream: UserStream

@@ -4,7 +4,10 @@ import type { Owner } from './schedule.ts'
 
 export type Timer = Readonly<{ owner: Owner; atMs: number; run: () => void }>
 
-/** What is planned for later, by whom: of each owner the earliest first, and those of one moment in the order of planning. */
+/**
+ * What is planned for later, by whom: of each owner the earliest first, and those of one moment in
+ * the order of planning.
+ */
 export class Timers {
   readonly #byOwner = new Map<Owner, Timer[]>()
 
@@ -29,7 +32,9 @@ export class Timers {
     this.#byOwner.delete(owner)
   }
 
-  /** The earliest timer that may fire by then: of each owner the first one, among owners by chance. */
+  /**
+   * The earliest timer that may fire by then: of each owner the first one, among owners by chance.
+   */
   next(nowMs: number, untilMs: number, chance: Chance): Timer | null {
     let earliestMs = Infinity
     let due: Timer[] = []

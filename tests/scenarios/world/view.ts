@@ -7,8 +7,9 @@ type Fields = Record<string, unknown>
 type Trade = { symbol: string; quantity: unknown; filledQuantity: number; limitPrice: unknown }
 
 /**
- * What a client believes of its user, made as clients make it: a `state.sync` is the whole truth of the parts that it has, and each
- * event behind it changes the view. An event that does not fit the view is a finding.
+ * What a client believes of its user, made as clients make it: a `state.sync` is the whole truth of
+ * the parts that it has, and each event behind it changes the view. An event that does not fit the
+ * view is a finding.
  */
 export class View {
   /** Over all accounts, and of each. */
@@ -16,7 +17,10 @@ export class View {
   #cashOf = new Map<string, number>()
   #positions = new Map<string, Fields>()
   #trades = new Map<string, Trade>()
-  /** Trades of which only a `state.sync` told, and not whether they are at the broker: their `trade.submitted` may follow. */
+  /**
+   * Trades of which only a `state.sync` told, and not whether they are at the broker: their
+   * `trade.submitted` may follow.
+   */
   #maybeUnsubmitted = new Set<string>()
 
   copy(): View {
@@ -33,7 +37,9 @@ export class View {
     if (portfolio !== undefined) {
       this.#cash = portfolio.cashBalance
       const accounts = portfolio.accounts ?? []
-      this.#cashOf = new Map(accounts.map(({ brokerConnectionId, cashBalance }) => [brokerConnectionId, cashBalance]))
+      this.#cashOf = new Map(
+        accounts.map(({ brokerConnectionId, cashBalance }) => [brokerConnectionId, cashBalance]),
+      )
     }
     if (positions !== undefined)
       this.#positions = new Map(positions.map(({ id, ...position }) => [id, shownOf(position)]))
@@ -41,7 +47,8 @@ export class View {
     this.#trades.clear()
     this.#maybeUnsubmitted.clear()
     for (const trade of pendingTrades) {
-      // No event tells that a trade is on its way to the broker: clients learn of it once it is submitted.
+      // No event tells that a trade is on its way to the broker: clients learn of it once it is
+      // submitted.
       if (trade.status === 'submitting') continue
       const { id, symbol, quantity, limitPrice, status } = trade
       const filledQuantity = Number(trade['filledQuantity'])
@@ -65,7 +72,9 @@ export class View {
       const was = this.#cash
       this.#cash = Number(newBalance)
       this.#cashOf.set(String(brokerConnectionId), Number(connectionBalance ?? newBalance))
-      return was === oldBalance ? [] : [`the balance was ${was}, and ${String(oldBalance)} changed to ${this.#cash}`]
+      return was === oldBalance
+        ? []
+        : [`the balance was ${was}, and ${String(oldBalance)} changed to ${this.#cash}`]
     }
     if (event === 'portfolio.positionAdded') {
       const { id, ...position } = payload['position'] as Fields & { id: string }
@@ -105,11 +114,19 @@ export class View {
     }
   }
 
-  /** In what this view differs from another one. @param unknown trades of which no event has told yet */
+  /**
+   * In what this view differs from another one.
+   * @param unknown trades of which no event has told yet
+   */
   differences(truth: View, unknown: ReadonlySet<string>): string[] {
-    const told = (trades: ReadonlyMap<string, Trade>) => new Map([...trades].filter(([id]) => !unknown.has(id)))
+    const told = (trades: ReadonlyMap<string, Trade>) =>
+      new Map([...trades].filter(([id]) => !unknown.has(id)))
     return [
-      ...differencesOf('cash', new Map([['in all', this.#cash]]), new Map([['in all', truth.#cash]])),
+      ...differencesOf(
+        'cash',
+        new Map([['in all', this.#cash]]),
+        new Map([['in all', truth.#cash]]),
+      ),
       ...differencesOf('cash of', this.#cashOf, truth.#cashOf),
       ...differencesOf('position', this.#positions, truth.#positions),
       ...differencesOf('trade', told(this.#trades), told(truth.#trades)),
@@ -119,10 +136,18 @@ export class View {
 
 /** What events and syncs tell of a position alike. */
 const SHOWN = [
-  ...['brokerConnectionId', 'symbol', 'quantity', 'averageEntryPrice', 'currentPrice', 'unrealizedPnL'],
+  ...[
+    'brokerConnectionId',
+    'symbol',
+    'quantity',
+    'averageEntryPrice',
+    'currentPrice',
+    'unrealizedPnL',
+  ],
   ...['stopLossPrice', 'openedAt'],
 ]
-const shownOf = (position: Fields): Fields => Object.fromEntries(SHOWN.map((name) => [name, position[name]]))
+const shownOf = (position: Fields): Fields =>
+  Object.fromEntries(SHOWN.map((name) => [name, position[name]]))
 
 function differencesOf(
   what: string,

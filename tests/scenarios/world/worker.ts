@@ -79,15 +79,29 @@ export type Outside = Readonly<{
 /** The parts of a worker that a scenario may want to leave out. */
 export type WorkerRole = 'orders' | 'streams' | 'connections'
 
-/** Starts the production roles of one worker on the ports of `process`. Everything that it remembers ends with the process. */
-export function startWorker(process: Process, outside: Outside, roles: readonly WorkerRole[]): void {
+/**
+ * Starts the production roles of one worker on the ports of `process`. Everything that it remembers
+ * ends with the process.
+ */
+export function startWorker(
+  process: Process,
+  outside: Outside,
+  roles: readonly WorkerRole[],
+): void {
   if (!outside.isWhole) return startRoles(process, outside, roles, toldAtOnce(process, outside))
   void process.enter('start', 'start', () => {
-    void knownByReading(process, outside).then((known) => startRoles(process, outside, roles, known))
+    void knownByReading(process, outside).then((known) =>
+      startRoles(process, outside, roles, known),
+    )
   })
 }
 
-function startRoles(process: Process, outside: Outside, roles: readonly WorkerRole[], known: Known): void {
+function startRoles(
+  process: Process,
+  outside: Outside,
+  roles: readonly WorkerRole[],
+  known: Known,
+): void {
   const { queue, log, overExit } = outside
   const { random, boundaries } = process
   const { clock, controls } = known
@@ -98,10 +112,22 @@ function startRoles(process: Process, outside: Outside, roles: readonly WorkerRo
   const connections = process.door('connections', outside.connections, true)
   const links = process.door('links', outside.links, true)
   const vault = process.door('vault', outside.vault, false)
-  const brokers = new BrokerPool(connections, known.recalled, vault, 'sandbox', (connection, credentials) =>
-    brokerDoor(process, outside, connection, outside.reach(process, connection, credentials), clock),
+  const brokers = new BrokerPool(
+    connections,
+    known.recalled,
+    vault,
+    'sandbox',
+    (connection, credentials) =>
+      brokerDoor(
+        process,
+        outside,
+        connection,
+        outside.reach(process, connection, credentials),
+        clock,
+      ),
   )
-  const onCommitted = (userId: string, changes: readonly Change[]): void => outside.onCommitted(userId, changes)
+  const onCommitted = (userId: string, changes: readonly Change[]): void =>
+    outside.onCommitted(userId, changes)
   const applier = { store, remembered: new Remembered(), clock, onCommitted }
   const hours = new MarketHours(clock)
   const deps = { applier, brokers, clock, random, log, boundaries }
@@ -149,14 +175,18 @@ function startRoles(process: Process, outside: Outside, roles: readonly WorkerRo
     )
   const owners = ownersOf(own, log)
   void process.enter('start', 'start', () => known.follow(owners))
-  const onReturn = (): void => void process.enter('start', 'store returned', () => owners.storeReturned())
+  const onReturn = (): void =>
+    void process.enter('start', 'store returned', () => owners.storeReturned())
   outside.onReturn.add(onReturn)
   process.onDeath(() => void outside.onReturn.delete(onReturn))
 }
 
 function asker(queue: ModelQueue): Asker {
   /** Gone once it is done; one that failed stays. */
-  const add = async (name: CommandName, command: Parameters<Asker['cancel' | 'close']>[0]): Promise<void> => {
+  const add = async (
+    name: CommandName,
+    command: Parameters<Asker['cancel' | 'close']>[0],
+  ): Promise<void> => {
     const jobId = commandJobId(name, command.userId, command.tradeId, command.commandId)
     if (queue.stateOf(jobId) === 'completed') queue.forget(jobId)
     queue.add('commands', name, command, jobId)
@@ -171,17 +201,41 @@ function asker(queue: ModelQueue): Asker {
 }
 
 /** Limits as the worker knows them, orders as they stand, and no quotes. */
-function riskDesk(hours: MarketHours, process: Process, { store }: Outside, known: Known): RiskDesk {
+function riskDesk(
+  hours: MarketHours,
+  process: Process,
+  { store }: Outside,
+  known: Known,
+): RiskDesk {
   const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
     const { limits } = known.setOf(userId) ?? (await known.controls.read(userId))
     return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
   }
-  const reader = process.door('reader', { snapshot: async (userId: string) => store.snapshot(userId) }, true)
-  return createRiskDesk(limitsOf, (userId) => reader.snapshot(userId), { last: async () => [] }, hours, known.clock)
+  const reader = process.door(
+    'reader',
+    { snapshot: async (userId: string) => store.snapshot(userId) },
+    true,
+  )
+  return createRiskDesk(
+    limitsOf,
+    (userId) => reader.snapshot(userId),
+    { last: async () => [] },
+    hours,
+    known.clock,
+  )
 }
 
-/** The account as one process reaches it: every message of its stream is a step, in order, and the stream ends with the process. */
-function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection, account: Broker, clock: Clock): Broker {
+/**
+ * The account as one process reaches it: every message of its stream is a step, in order, and the
+ * stream ends with the process.
+ */
+function brokerDoor(
+  process: Process,
+  outside: Outside,
+  ref: BrokerConnection,
+  account: Broker,
+  clock: Clock,
+): Broker {
   const { userId, connectionId } = ref
   const lane = `stream ${userId} ${connectionId}`
   const openTradeStream: Broker['openTradeStream'] = (listener) => {
@@ -211,7 +265,10 @@ function brokerDoor(process: Process, outside: Outside, ref: BrokerConnection, a
     }
   }
   const door: Broker = process.door<Broker>('broker', account, false, `${userId} ${connectionId}`)
-  const broker = Object.assign(Object.create(door) as Broker, { openTradeStream, openActivityStream: () => null })
+  const broker = Object.assign(Object.create(door) as Broker, {
+    openTradeStream,
+    openActivityStream: () => null,
+  })
   const budget = budgetOf(process.door('budget', outside.store.budget, true), ref)
   return new GuardedBroker(outside.planted?.(broker) ?? broker, budget, clock)
 }

@@ -7,7 +7,8 @@ import { type Deed, pickRef, type Sim } from './deed.ts'
 /** Connections of a run, those included that were removed. */
 const CONNECTIONS_MAX = 8
 
-const isLinked = ({ world }: Sim, ref: ConnectionRef): boolean => world.store.controls.linked(ref) !== null
+const isLinked = ({ world }: Sim, ref: ConnectionRef): boolean =>
+  world.store.controls.linked(ref) !== null
 
 function pickLinked(sim: Sim): ConnectionRef | undefined {
   return sim.chance.pick(sim.setting.accounts.filter((ref) => isLinked(sim, ref)))
@@ -19,7 +20,8 @@ function connect(sim: Sim): boolean {
   if (setting.accounts.length >= CONNECTIONS_MAX) return false
   const isShared = chance.below(4) === 0
   const accountNumber = isShared ? world.brokerOf(pickRef(sim)).accountId : undefined
-  // Somebody without limits, where the account was traded by somebody else: what was there before asked nobody.
+  // Somebody without limits, where the account was traded by somebody else: what was there before
+  // asked nobody.
   const userId = isShared ? 'u9' : pickRef(sim).userId
   const ref = { userId, connectionId: `broker_${setting.accounts.length + 1}` }
   void world.accounts.connect(ref, { accountNumber })
@@ -29,7 +31,10 @@ function connect(sim: Sim): boolean {
   return true
 }
 
-/** Links a connection anew that was removed, to its account as a rule; where none was, one is removed first. */
+/**
+ * Links a connection anew that was removed, to its account as a rule; where none was, one is
+ * removed first.
+ */
 function reconnect(sim: Sim): boolean {
   const ref = sim.chance.pick(sim.setting.accounts.filter((one) => !isLinked(sim, one)))
   if (ref !== undefined) return linkAnew(sim, ref)
@@ -65,12 +70,16 @@ function rotate(sim: Sim): boolean {
   if (isBefore) world.accounts.revokeKeys(ref)
   world.later(isBefore ? chance.below(5_000) : 0, () => {
     void world.accounts.rotateKeys(ref, { to: 'good' })
-    if (!isBefore) world.later(chance.below(10_000), () => world.accounts.revokeKeys(ref, 'earlier'))
+    if (!isBefore)
+      world.later(chance.below(10_000), () => world.accounts.revokeKeys(ref, 'earlier'))
   })
   return true
 }
 
-/** Keys that lead nowhere, or elsewhere; what the user entered is put right a while later, or in the end. */
+/**
+ * Keys that lead nowhere, or elsewhere; what the user entered is put right a while later, or in the
+ * end.
+ */
 function enterWrongKeys(sim: Sim): boolean {
   const { world, chance } = sim
   const ref = pickLinked(sim)
@@ -91,7 +100,9 @@ function revoke(sim: Sim): boolean {
   return true
 }
 
-const JUMPS_MS = [-86_400_000, -3_600_000, -30_000, -2_000, 2_000, 30_000, 3_600_000, 86_400_000] as const
+const JUMPS_MS = [
+  -86_400_000, -3_600_000, -30_000, -2_000, 2_000, 30_000, 3_600_000, 86_400_000,
+] as const
 
 /** The clock of one machine jumps, and is put right later, or never. */
 function jumpClock({ world, chance }: Sim): boolean {

@@ -11,8 +11,21 @@ import { executeTrade } from './venue.ts'
 /** Calls that can move money, and those that only read. */
 export const ORDER_CALLS = ['submit', 'replace', 'cancel'] as const satisfies readonly CallName[]
 export const READ_CALLS = [
-  ...(['findByClientOrderId', 'findByBrokerOrderId', 'findParent', 'listOrders', 'listExecutions'] as const),
-  ...(['listActivities', 'readPortfolio', 'readPosition', 'readQuote', 'readAccount', 'readClock'] as const),
+  ...([
+    'findByClientOrderId',
+    'findByBrokerOrderId',
+    'findParent',
+    'listOrders',
+    'listExecutions',
+  ] as const),
+  ...([
+    'listActivities',
+    'readPortfolio',
+    'readPosition',
+    'readQuote',
+    'readAccount',
+    'readClock',
+  ] as const),
 ] satisfies readonly CallName[]
 
 export const CALL_FAULTS = [
@@ -25,18 +38,33 @@ export const READ_FAULTS = ['lose_reply', 'error_before', 'rate_limit', 'delay_r
 /** The broker has carried it out, and nobody hears of it. */
 const LOST_REPLIES = ['lose_reply', 'error_after'] as const
 
-/** A fault of every kind, of the length that makes a difference: within the deadline of a call, and beyond it. */
+/**
+ * A fault of every kind, of the length that makes a difference: within the deadline of a call, and
+ * beyond it.
+ */
 function pickFault({ chance }: Sim, kinds: readonly CallFault['kind'][] = CALL_FAULTS): CallFault {
   const kind = chance.pick(kinds)!
-  if (kind === 'delay_request' || kind === 'delay_reply') return { kind, ms: chance.pick([700, 3_000, 12_000])! }
+  if (kind === 'delay_request' || kind === 'delay_reply')
+    return { kind, ms: chance.pick([700, 3_000, 12_000])! }
   if (kind === 'rate_limit') return { kind, retryAfterMs: chance.pick([null, 500, 5_000])! }
   if (kind === 'refuse') return { kind, code: chance.pick(REFUSALS)! }
   return { kind }
 }
 /** Definitive answers of a broker to a submission, by our codes. */
 const REFUSALS = [
-  ...(['INSUFFICIENT_BUYING_POWER', 'SYMBOL_NOT_TRADABLE', 'MARKET_CLOSED', 'SHORT_NOT_ALLOWED'] as const),
-  ...(['FRACTIONAL_NOT_ALLOWED', 'WASH_TRADE', 'INVALID_PRICE', 'ACCOUNT_RESTRICTED', 'BROKER_REJECTED'] as const),
+  ...([
+    'INSUFFICIENT_BUYING_POWER',
+    'SYMBOL_NOT_TRADABLE',
+    'MARKET_CLOSED',
+    'SHORT_NOT_ALLOWED',
+  ] as const),
+  ...([
+    'FRACTIONAL_NOT_ALLOWED',
+    'WASH_TRADE',
+    'INVALID_PRICE',
+    'ACCOUNT_RESTRICTED',
+    'BROKER_REJECTED',
+  ] as const),
 ]
 
 /** How long the broker shows new orders late, at most. */
@@ -120,7 +148,8 @@ const NEEDS: readonly ((sim: Sim) => void)[] = [
     putLimits(sim, ref, COLLAR)
     sim.world.later(HEARD_MS, () => {
       failRead(sim, ref, 'readQuote')
-      for (let count = 0; count < 2; count += 1) place(sim, { ...LIMIT, quantity: '3' }, undefined, ref)
+      for (let count = 0; count < 2; count += 1)
+        place(sim, { ...LIMIT, quantity: '3' }, undefined, ref)
     })
   },
   // Exits that show themselves before their entry is on record.
@@ -133,7 +162,10 @@ const NEEDS: readonly ((sim: Sim) => void)[] = [
   },
 ]
 
-/** The store loses the record of an order that the broker has taken; when it is sent again, it is refused. */
+/**
+ * The store loses the record of an order that the broker has taken; when it is sent again, it is
+ * refused.
+ */
 function forgetAndRefuse(sim: Sim): boolean {
   const { world, chance } = sim
   const ref = pickRef(sim)
@@ -156,10 +188,15 @@ export const callFaults: readonly Deed[] = [
       const { chance, world } = sim
       const broker = world.brokerOf(pickRef(sim))
       const on = chance.pick(['read', ...READ_CALLS] as const)!
-      broker.fail(on, pickFault(sim, READ_FAULTS), { times: 1 + chance.below(4), skip: chance.below(3) })
+      broker.fail(on, pickFault(sim, READ_FAULTS), {
+        times: 1 + chance.below(4),
+        skip: chance.below(3),
+      })
       for (const call of READ_CALLS)
         if (chance.below(3) > 0)
-          world.brokerOf(pickRef(sim)).fail(call, pickFault(sim, READ_FAULTS), { skip: chance.below(2) })
+          world
+            .brokerOf(pickRef(sim))
+            .fail(call, pickFault(sim, READ_FAULTS), { skip: chance.below(2) })
       return true
     },
   },
@@ -193,7 +230,11 @@ export const callFaults: readonly Deed[] = [
       const isCrash = sim.chance.below(2) === 0
       if (isCrash) sim.world.crashAt('submit.answered')
       else broker.fail('submit', lostReply(sim))
-      broker.fail('submit', { kind: 'refuse', code: sim.chance.pick(REFUSALS)! }, { skip: isCrash ? 1 : 0 })
+      broker.fail(
+        'submit',
+        { kind: 'refuse', code: sim.chance.pick(REFUSALS)! },
+        { skip: isCrash ? 1 : 0 },
+      )
       return submitSimple(sim, ref)
     },
   },

@@ -8,18 +8,35 @@ import {
   replaceOrderSchema,
 } from '#contract'
 import type { ConnectionRef } from '#store'
-import { type Deed, newCommandId, newTrade, pickHeld, pickRef, pickTrade, type Sim } from './deed.ts'
+import {
+  type Deed,
+  newCommandId,
+  newTrade,
+  pickHeld,
+  pickRef,
+  pickTrade,
+  type Sim,
+} from './deed.ts'
 
-/** Another size, or another price of a limit order: never a lower one than what everything is worth. */
+/**
+ * Another size, or another price of a limit order: never a lower one than what everything is worth.
+ */
 export function replace(sim: Sim, trade = pickTrade(sim)): boolean {
   const { world, chance } = sim
   if (trade === undefined) return false
   const commandId = newCommandId(sim, 'r')
   const terms =
-    chance.below(2) === 0 ? { quantity: String(1 + chance.below(150)) } : { limitPrice: `${180 + chance.below(3)}` }
+    chance.below(2) === 0
+      ? { quantity: String(1 + chance.below(150)) }
+      : { limitPrice: `${180 + chance.below(3)}` }
   const { tradeId, ref } = trade
   const command = replaceOrderSchema.parse({ ...ref, tradeId, commandId, ...terms })
-  world.queue.add('commands', 'replaceOrder', command, commandJobId('replaceOrder', ref.userId, tradeId, commandId))
+  world.queue.add(
+    'commands',
+    'replaceOrder',
+    command,
+    commandJobId('replaceOrder', ref.userId, tradeId, commandId),
+  )
   return true
 }
 
@@ -34,7 +51,12 @@ function replaceExit(sim: Sim): boolean {
       : { leg: 'stopLoss', stopPrice: `${160 + chance.below(9)}` }
   const { tradeId, ref } = trade
   const command = replaceOrderSchema.parse({ ...ref, tradeId, commandId, ...exit })
-  world.queue.add('commands', 'replaceOrder', command, commandJobId('replaceOrder', ref.userId, tradeId, commandId))
+  world.queue.add(
+    'commands',
+    'replaceOrder',
+    command,
+    commandJobId('replaceOrder', ref.userId, tradeId, commandId),
+  )
   return true
 }
 
@@ -53,9 +75,22 @@ export function close(sim: Sim, { ref, symbol } = pickHolding(sim)): boolean {
   if (!setting.symbols.includes(symbol)) return false
   for (let count = 1 + chance.below(2); count > 0; count -= 1) {
     const { tradeId } = newTrade(sim, ref, symbol)
-    const part = [{}, {}, { percentage: '50' }, { quantity: '10' }, { limitPrice: '180' }][chance.below(5)]
-    const command = closePositionSchema.parse({ ...ref, tradeId, commandId: 'close', symbol, ...part })
-    world.queue.add('commands', 'closePosition', command, commandJobId('closePosition', ref.userId, tradeId, 'close'))
+    const part = [{}, {}, { percentage: '50' }, { quantity: '10' }, { limitPrice: '180' }][
+      chance.below(5)
+    ]
+    const command = closePositionSchema.parse({
+      ...ref,
+      tradeId,
+      commandId: 'close',
+      symbol,
+      ...part,
+    })
+    world.queue.add(
+      'commands',
+      'closePosition',
+      command,
+      commandJobId('closePosition', ref.userId, tradeId, 'close'),
+    )
   }
   return true
 }
@@ -71,8 +106,18 @@ function cancelAll(sim: Sim): boolean {
   const { chance, setting } = sim
   const { userId, connectionId } = pickRef(sim)
   const symbol = chance.below(2) === 0 ? null : chance.pick(setting.symbols)!
-  const command = cancelAllSchema.parse({ userId, connectionId, commandId: newCommandId(sim, 'xa'), symbol })
-  sim.world.queue.add('commands', 'cancelAll', command, cancelAllJobId(userId, connectionId, command.commandId))
+  const command = cancelAllSchema.parse({
+    userId,
+    connectionId,
+    commandId: newCommandId(sim, 'xa'),
+    symbol,
+  })
+  sim.world.queue.add(
+    'commands',
+    'cancelAll',
+    command,
+    cancelAllJobId(userId, connectionId, command.commandId),
+  )
   return true
 }
 

@@ -25,7 +25,11 @@ function halt(sim: Sim): boolean {
 }
 
 /** What may be lost in a day: less than what `lose` loses. */
-const DAILY_LOSSES: readonly LimitsRequest[] = [{ dailyLossMax: '20' }, { dailyLossMax: '1' }, { dailyLossMax: '0.01' }]
+const DAILY_LOSSES: readonly LimitsRequest[] = [
+  { dailyLossMax: '20' },
+  { dailyLossMax: '1' },
+  { dailyLossMax: '0.01' },
+]
 /** What five larger orders exceed. */
 const COUNTED: readonly LimitsRequest[] = [
   { orderNotionalMax: '9000' },
@@ -47,13 +51,17 @@ const LIMITS: readonly LimitsRequest[] = [
   { sessions: 'regular' },
 ]
 
-/** Limits of a user or of one connection, in place of what it had; what a user's positions may be worth never changes in a run. */
+/**
+ * Limits of a user or of one connection, in place of what it had; what a user's positions may be
+ * worth never changes in a run.
+ */
 export function putLimits(
   { world, chance }: Sim,
   { userId, connectionId }: ConnectionRef,
   limits: LimitsRequest,
 ): void {
-  if (chance.below(2) === 0) void world.limit(userId, { ...limits, positionNotionalMax: world.positionMax(userId) })
+  if (chance.below(2) === 0)
+    void world.limit(userId, { ...limits, positionNotionalMax: world.positionMax(userId) })
   else void world.limitConnection({ userId, connectionId }, limits)
 }
 
@@ -77,7 +85,10 @@ function crowdLimits(sim: Sim): boolean {
   return true
 }
 
-/** Buys dear and sells cheap, which loses money whatever was held before; then the limit of a day's losses is lower than that. */
+/**
+ * Buys dear and sells cheap, which loses money whatever was held before; then the limit of a day's
+ * losses is lower than that.
+ */
 function lose(sim: Sim): boolean {
   const { world, chance } = sim
   const [ref, symbol] = [pickRef(sim), chance.pick(sim.setting.symbols)!]
@@ -101,7 +112,8 @@ function slip(sim: Sim): boolean {
   const ref = pickRef(sim)
   putLimits(sim, ref, COLLAR)
   sim.world.later(HEARD_MS, () => {
-    for (const limitPrice of ['181', '195', '200']) place(sim, { ...LIMIT, quantity: '3', limitPrice }, undefined, ref)
+    for (const limitPrice of ['181', '195', '200'])
+      place(sim, { ...LIMIT, quantity: '3', limitPrice }, undefined, ref)
   })
   return true
 }

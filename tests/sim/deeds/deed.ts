@@ -12,16 +12,30 @@ export type Trade = Readonly<{ tradeId: string; ref: ConnectionRef; symbol: stri
 export type Sim = Readonly<{ world: World; chance: Chance; setting: Setting; trades: Trade[] }>
 
 /** What may go wrong in a run, by who or what is at fault; `--faults` chooses among them. */
-export const FAULT_GROUPS = ['broker', 'store', 'loss', 'stream', 'worker', 'queue', 'relay', 'clock', 'keys'] as const
+export const FAULT_GROUPS = [
+  'broker',
+  'store',
+  'loss',
+  'stream',
+  'worker',
+  'queue',
+  'relay',
+  'clock',
+  'keys',
+] as const
 export type FaultGroup = (typeof FAULT_GROUPS)[number]
 
-/** How a deed is drawn. `isAlways`: in every run; others are left out of most runs, so that the rest comes more often. */
+/**
+ * How a deed is drawn. `isAlways`: in every run; others are left out of most runs, so that the rest
+ * comes more often.
+ */
 type Drawn = Readonly<{ weight: number; isAlways?: true }>
 
 /**
- * One thing that a user, an operator, the venue, the network or a machine does.
- * `fault`: the group that it belongs to, where it is something that goes wrong. `weight`: how often it is drawn, against the others.
- * `run` starts the deed and does not wait for what comes of it; `false`: there was nothing to do it to, and nothing was done.
+ * One thing that a user, an operator, the venue, the network or a machine does. `fault`: the group
+ * that it belongs to, where it is something that goes wrong. `weight`: how often it is drawn,
+ * against the others. `run` starts the deed and does not wait for what comes of it; `false`: there
+ * was nothing to do it to, and nothing was done.
  */
 export type Deed = Drawn & Readonly<{ name: string; fault?: FaultGroup; run(sim: Sim): boolean }>
 
@@ -35,9 +49,11 @@ export function newTrade({ trades }: Sim, ref: ConnectionRef, symbol: string): T
 }
 
 /** A command id that no earlier command of the run has. */
-export const newCommandId = ({ chance }: Sim, kind: string): string => `${kind}${chance.below(1_000_000_000)}`
+export const newCommandId = ({ chance }: Sim, kind: string): string =>
+  `${kind}${chance.below(1_000_000_000)}`
 
-export const clientOrderIdIn = ({ ref, tradeId }: Trade): string => clientOrderIdOf(ref.userId, tradeId)
+export const clientOrderIdIn = ({ ref, tradeId }: Trade): string =>
+  clientOrderIdOf(ref.userId, tradeId)
 
 /** The store may lose this many acknowledged commits at once. */
 const LOST_MAX = 3
@@ -45,8 +61,9 @@ const LOST_MAX = 3
 const NOTICED_MS = 5_000
 
 /**
- * The last commits are lost. Not once a connection was removed: control records are not among them here, and so a removal would be half
- * undone. @returns whether they were
+ * The last commits are lost. Not once a connection was removed: control records are not among them
+ * here, and so a removal would be half undone.
+ * @returns whether they were
  */
 export function loseLast({ world, chance, setting }: Sim): boolean {
   if (setting.accounts.some((ref) => world.store.controls.linked(ref) === null)) return false
@@ -68,7 +85,9 @@ export function pickTrade(sim: Sim): Trade | undefined {
 
 /** A trade that is open at the broker, of this account if one is given. */
 export function pickOpen(sim: Sim, ref: ConnectionRef | null = null): Trade | undefined {
-  return sim.chance.pick(sim.trades.filter((trade) => (ref ?? trade.ref) === trade.ref && isOpen(sim, trade)))
+  return sim.chance.pick(
+    sim.trades.filter((trade) => (ref ?? trade.ref) === trade.ref && isOpen(sim, trade)),
+  )
 }
 
 /** What is held somewhere, at the broker; `undefined`: nothing is. */
@@ -85,5 +104,7 @@ export function pickHeld({
 
 /** A trade of which the broker has an order, or `undefined`. */
 export function pickAtBroker({ world, chance, trades }: Sim): Trade | undefined {
-  return chance.pick(trades.filter((one) => world.brokerOf(one.ref).ledger.find(clientOrderIdIn(one)) !== null))
+  return chance.pick(
+    trades.filter((one) => world.brokerOf(one.ref).ledger.find(clientOrderIdIn(one)) !== null),
+  )
 }

@@ -11,9 +11,30 @@ const PARTS = 3
 const brokerIn = (sim: Sim) => sim.world.brokerOf(pickRef(sim))
 
 const STORE_CALLS = [
-  ...['store.commit', 'store.commit', 'store.loadSlice', 'store.loadConnection', 'store.version', 'store.findRefs'],
-  ...['leases.take', 'leases.renew', 'connections.find', 'controls.read', 'reader.snapshot', 'recoveries.begin'],
-  ...['budget.take', 'parked.note', 'epoch.read', 'links.verify', 'store.loadOpen', 'store.loadHealth'],
+  ...[
+    'store.commit',
+    'store.commit',
+    'store.loadSlice',
+    'store.loadConnection',
+    'store.version',
+    'store.findRefs',
+  ],
+  ...[
+    'leases.take',
+    'leases.renew',
+    'connections.find',
+    'controls.read',
+    'reader.snapshot',
+    'recoveries.begin',
+  ],
+  ...[
+    'budget.take',
+    'parked.note',
+    'epoch.read',
+    'links.verify',
+    'store.loadOpen',
+    'store.loadHealth',
+  ],
 ]
 
 export const faults: readonly Deed[] = [
@@ -35,7 +56,11 @@ export const faults: readonly Deed[] = [
     run(sim) {
       const broker = brokerIn(sim)
       const lagMs = 500 + sim.chance.below(3_000)
-      const which = sim.chance.pick(['visibleAfterMs', 'executionLagMs', 'portfolioLagMs'] as const)!
+      const which = sim.chance.pick([
+        'visibleAfterMs',
+        'executionLagMs',
+        'portfolioLagMs',
+      ] as const)!
       broker[which] = lagMs
       execute(sim)
       // Whoever connects anew reads everything, and reads it as it was.
@@ -100,7 +125,8 @@ export const faults: readonly Deed[] = [
         )
       }
       // Executions of one order, of which some come, or come in another order.
-      if (trade !== undefined) for (let count = 0; count < PARTS; count += 1) executeTrade(sim, trade, '180', 1)
+      if (trade !== undefined)
+        for (let count = 0; count < PARTS; count += 1) executeTrade(sim, trade, '180', 1)
       return true
     },
   },
@@ -148,14 +174,20 @@ export const faults: readonly Deed[] = [
   },
 ]
 
-/** How long nobody may be left who remembers what the store held: then its operators enter that again. */
+/**
+ * How long nobody may be left who remembers what the store held: then its operators enter that
+ * again.
+ */
 const FORGOTTEN_MS = 20_000
 
 /** The store loses everything. Workers that survive give back what they remember of connections. */
 export function wipe({ world, chance, setting }: Sim): void {
   const { controls } = world.store
   const users = [...new Set(setting.accounts.map(({ userId }) => userId))]
-  const known = Promise.all([Promise.all(users.map((userId) => controls.read(userId))), controls.readGlobalHalt()])
+  const known = Promise.all([
+    Promise.all(users.map((userId) => controls.read(userId))),
+    controls.readGlobalHalt(),
+  ])
   world.store.wipe()
   if (chance.below(2) === 0) world.relay.cutAll(2_000)
   world.later(FORGOTTEN_MS, () => {

@@ -30,8 +30,9 @@ export const deeds: readonly Deed[] = [
 const LEFT_OUT_OF = 3
 
 /**
- * What is drawn from in one run: every deed that belongs into each run, and some of the others, but no fault of a group that is not
- * wanted. A run with few kinds of deeds does each of them often enough for them to meet.
+ * What is drawn from in one run: every deed that belongs into each run, and some of the others, but
+ * no fault of a group that is not wanted. A run with few kinds of deeds does each of them often
+ * enough for them to meet.
  */
 export function chooseDeeds(groups: ReadonlySet<FaultGroup>, chance: Chance): readonly Deed[] {
   return deeds.flatMap((deed) => {

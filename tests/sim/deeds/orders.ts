@@ -6,7 +6,10 @@ import { type Deed, newTrade, pickRef, type Sim, type Trade } from './deed.ts'
 /** At what everything is quoted. */
 export const LIMIT = { orderType: 'limit', limitPrice: '180', timeInForce: 'gtc' } as const
 const isCrypto = (symbol: string): boolean => symbol.includes('/')
-/** Mostly what everything is worth; now and then far away from it, but never below it: the limits of positions are held against it. */
+/**
+ * Mostly what everything is worth; now and then far away from it, but never below it: the limits of
+ * positions are held against it.
+ */
 const priceIn = (sim: Sim): string => String(isOneIn(sim, 4) ? 180 + sim.chance.below(20) : 180)
 const isOneIn = ({ chance }: Sim, count: number): boolean => chance.below(count) === 0
 
@@ -23,7 +26,12 @@ export function place(
   return trade
 }
 
-function submit(sim: Sim, terms: Partial<SubmitOrder>, symbol?: string, on?: ConnectionRef): boolean {
+function submit(
+  sim: Sim,
+  terms: Partial<SubmitOrder>,
+  symbol?: string,
+  on?: ConnectionRef,
+): boolean {
   place(sim, terms, symbol, on)
   return true
 }
@@ -38,7 +46,8 @@ export function placeWithExits(sim: Sim, on = pickRef(sim)): Trade {
 }
 
 /** A symbol of which exits may be placed: they are for stocks. */
-const stockIn = (sim: Sim): string => sim.chance.pick(sim.setting.symbols.filter((symbol) => !isCrypto(symbol)))!
+const stockIn = (sim: Sim): string =>
+  sim.chance.pick(sim.setting.symbols.filter((symbol) => !isCrypto(symbol)))!
 const sizeIn = ({ chance }: Sim): string => String(1 + chance.below(100))
 
 /** A simple order, in one of three times to sell, sometimes with a deadline. */
@@ -61,7 +70,11 @@ export const orders: readonly Deed[] = [
     run(sim) {
       const takeProfit = { limitPrice: '190' }
       const stopLoss = { stopPrice: '170', ...(isOneIn(sim, 2) ? { limitPrice: '169' } : {}) }
-      return submit(sim, { orderClass: 'bracket', quantity: sizeIn(sim), ...LIMIT, takeProfit, stopLoss }, stockIn(sim))
+      return submit(
+        sim,
+        { orderClass: 'bracket', quantity: sizeIn(sim), ...LIMIT, takeProfit, stopLoss },
+        stockIn(sim),
+      )
     },
   },
   {
@@ -69,7 +82,12 @@ export const orders: readonly Deed[] = [
     weight: 1,
     run(sim) {
       const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
-      const order = { orderClass: 'oco', orderType: 'limit', side: 'sell', timeInForce: 'gtc' } as const
+      const order = {
+        orderClass: 'oco',
+        orderType: 'limit',
+        side: 'sell',
+        timeInForce: 'gtc',
+      } as const
       return submit(sim, { ...order, quantity: sizeIn(sim), ...exits }, stockIn(sim))
     },
   },
@@ -77,8 +95,14 @@ export const orders: readonly Deed[] = [
     name: 'submit an oto',
     weight: 1,
     run(sim) {
-      const exit = isOneIn(sim, 2) ? { takeProfit: { limitPrice: '190' } } : { stopLoss: { stopPrice: '170' } }
-      return submit(sim, { orderClass: 'oto', quantity: sizeIn(sim), ...LIMIT, ...exit }, stockIn(sim))
+      const exit = isOneIn(sim, 2)
+        ? { takeProfit: { limitPrice: '190' } }
+        : { stopLoss: { stopPrice: '170' } }
+      return submit(
+        sim,
+        { orderClass: 'oto', quantity: sizeIn(sim), ...LIMIT, ...exit },
+        stockIn(sim),
+      )
     },
   },
   {
@@ -101,7 +125,12 @@ export const orders: readonly Deed[] = [
     weight: 1,
     run(sim) {
       const trail = isOneIn(sim, 2) ? { trailPrice: '2' } : { trailPercent: '1.5' }
-      const terms = { orderType: 'trailing_stop', side: 'sell', timeInForce: 'gtc', ...trail } as const
+      const terms = {
+        orderType: 'trailing_stop',
+        side: 'sell',
+        timeInForce: 'gtc',
+        ...trail,
+      } as const
       return submit(sim, { ...terms, quantity: sizeIn(sim) }, stockIn(sim))
     },
   },
@@ -138,7 +167,10 @@ export const orders: readonly Deed[] = [
       if (trade === undefined) return false
       const { tradeId, ref, symbol } = trade
       // Another order under a used id is refused, the same order under another job is one order.
-      sim.world.submit({ ...ref, tradeId, symbol, quantity: sizeIn(sim), ...LIMIT }, `again ${sim.chance.below(1e9)}`)
+      sim.world.submit(
+        { ...ref, tradeId, symbol, quantity: sizeIn(sim), ...LIMIT },
+        `again ${sim.chance.below(1e9)}`,
+      )
       return true
     },
   },

@@ -5,8 +5,8 @@ import { wipe } from './faults.ts'
 import { LIMIT, orders, place } from './orders.ts'
 import { execute } from './venue.ts'
 
-// What clients do, and what goes wrong between the log and them. Each comes with something that is logged in the same moment: a
-// connection at rest shows little.
+// What clients do, and what goes wrong between the log and them. Each comes with something that is
+// logged in the same moment: a connection at rest shows little.
 
 /** Clients of one user. */
 const CLIENTS_MAX = 3
@@ -63,10 +63,15 @@ function failReads({ world, chance }: Sim): void {
 }
 
 function drop({ world, chance }: Sim): void {
-  world.relay.drop({ times: 1 + chance.below(chance.below(3) === 0 ? 20 : 3), skip: chance.below(4) })
+  world.relay.drop({
+    times: 1 + chance.below(chance.below(3) === 0 ? 20 : 3),
+    skip: chance.below(4),
+  })
 }
 
-/** Of a log that is trimmed, clients lack the beginning that are away, or that were sent none of it. */
+/**
+ * Of a log that is trimmed, clients lack the beginning that are away, or that were sent none of it.
+ */
 function trim(sim: Sim): void {
   const { chance, world } = sim
   const { userId } = pickRef(sim)
@@ -75,20 +80,27 @@ function trim(sim: Sim): void {
   const keep = chance.below(3)
   world.later(chance.below(600), () => world.store.trimLog(userId, keep))
   if (chance.below(2) === 0)
-    world.later(600 + chance.below(400), () => clientOf(sim, userId).requestSync([chance.pick(SYNC_TYPES)!]))
+    world.later(600 + chance.below(400), () =>
+      clientOf(sim, userId).requestSync([chance.pick(SYNC_TYPES)!]),
+    )
 }
 
 /**
- * A client that takes nothing for a while. Half of the time more is told than can wait for it, and something of that does not come: the
- * relay reads the log again, and the client is behind.
+ * A client that takes nothing for a while. Half of the time more is told than can wait for it, and
+ * something of that does not come: the relay reads the log again, and the client is behind.
  */
 function stall(sim: Sim): void {
   const { chance, world } = sim
   const ref = pickRef(sim)
   world.relay.stall(clientOf(sim, ref.userId), 100 + chance.below(3_000))
   if (chance.below(2) > 0) return
-  world.relay.drop({ times: 1 + chance.below(3), skip: ORDERS_OF_A_BURST - 1 - chance.below(3), userId: ref.userId })
-  for (let count = 0; count < ORDERS_OF_A_BURST; count += 1) place(sim, { ...LIMIT, quantity: '1' }, undefined, ref)
+  world.relay.drop({
+    times: 1 + chance.below(3),
+    skip: ORDERS_OF_A_BURST - 1 - chance.below(3),
+    userId: ref.userId,
+  })
+  for (let count = 0; count < ORDERS_OF_A_BURST; count += 1)
+    place(sim, { ...LIMIT, quantity: '1' }, undefined, ref)
 }
 /** Each is told, and more messages than wait for a client before it is behind. */
 const ORDERS_OF_A_BURST = 20
@@ -107,11 +119,17 @@ export const relayDeeds: readonly Deed[] = [
     })
   }),
   deed('stall a client', 1, true, stall),
-  deed('cut the subscriptions of a relay', 1, true, ({ world, chance }) => world.relay.deafen(chance.below(20_000))),
+  deed('cut the subscriptions of a relay', 1, true, ({ world, chance }) =>
+    world.relay.deafen(chance.below(20_000)),
+  ),
   deed('kill a relay', 1, true, ({ world }) => world.relay.kill()),
-  deed('freeze a relay', 1, true, ({ world, chance }) => world.relay.freeze(100 + chance.below(10_000))),
+  deed('freeze a relay', 1, true, ({ world, chance }) =>
+    world.relay.freeze(100 + chance.below(10_000)),
+  ),
   deed('fail reads of a relay', 2, true, failReads),
-  deed('slow reads of a relay', 2, true, ({ world, chance }) => world.relay.slowReads(1_000 + chance.below(20_000))),
+  deed('slow reads of a relay', 2, true, ({ world, chance }) =>
+    world.relay.slowReads(1_000 + chance.below(20_000)),
+  ),
   deed('trim a log', 2, true, trim),
   {
     name: 'connect another client',
@@ -129,7 +147,8 @@ export const relayDeeds: readonly Deed[] = [
     fault: 'loss',
     run(sim) {
       wipe(sim)
-      for (let count = 0; count < 4; count += 1) sim.world.later(sim.chance.below(8_000), () => ask(sim))
+      for (let count = 0; count < 4; count += 1)
+        sim.world.later(sim.chance.below(8_000), () => ask(sim))
       return true
     },
   },

@@ -1,7 +1,15 @@
 import { type BrokerOrder, type BrokerStatus, dec } from '#domain'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 import { isClosed } from '../../support/broker/ledger.ts'
-import { clientOrderIdIn, type Deed, pickAtBroker, pickHeld, pickRef, type Sim, type Trade } from './deed.ts'
+import {
+  clientOrderIdIn,
+  type Deed,
+  pickAtBroker,
+  pickHeld,
+  pickRef,
+  type Sim,
+  type Trade,
+} from './deed.ts'
 import { placeWithExits } from './orders.ts'
 
 // What the market and the broker do by themselves.
@@ -10,8 +18,14 @@ const brokerIn = (sim: Sim): FakeBroker => sim.world.brokerOf(pickRef(sim))
 const priceIn = ({ chance }: Sim): string => (170 + chance.below(2_000) / 100).toFixed(2)
 
 /** Statuses in which an order can execute. */
-const WORKING: ReadonlySet<BrokerStatus> = new Set(['new', 'partially_filled', 'pending_cancel', 'pending_replace'])
-const leftOf = ({ quantity, filledQuantity }: BrokerOrder): number => Number(quantity ?? 0) - Number(filledQuantity)
+const WORKING: ReadonlySet<BrokerStatus> = new Set([
+  'new',
+  'partially_filled',
+  'pending_cancel',
+  'pending_replace',
+])
+const leftOf = ({ quantity, filledQuantity }: BrokerOrder): number =>
+  Number(quantity ?? 0) - Number(filledQuantity)
 
 /** The order that carries a trade out now: the last of its replacements. */
 function lastOf(broker: FakeBroker, id: string): BrokerOrder {
@@ -32,7 +46,8 @@ function workingOf({ world }: Sim, trade: Trade): BrokerOrder | null {
 export function executeTrade(sim: Sim, trade: Trade, price: string, quantity = Infinity): void {
   const order = workingOf(sim, trade)
   const part = order === null ? 0 : Math.min(quantity, leftOf(order))
-  if (order !== null && part > 0) sim.world.execute(trade.ref, order.brokerOrderId, price, String(part))
+  if (order !== null && part > 0)
+    sim.world.execute(trade.ref, order.brokerOrderId, price, String(part))
 }
 
 /** A trade of which an order works on at least so many shares. */
@@ -56,14 +71,22 @@ export function execute(sim: Sim): boolean {
   const price = priceIn(sim)
   if (order.quantity === null) sim.world.execute(trade.ref, order.brokerOrderId, price)
   else if (leftOf(order) < 1) return false
-  else sim.world.execute(trade.ref, order.brokerOrderId, price, String(1 + sim.chance.below(leftOf(order))))
+  else
+    sim.world.execute(
+      trade.ref,
+      order.brokerOrderId,
+      price,
+      String(1 + sim.chance.below(leftOf(order))),
+    )
   return true
 }
 
 /** All that is open on an account, down to the last share. */
 function executeAll(sim: Sim): boolean {
   const ref = pickRef(sim)
-  const open = [...sim.world.brokerOf(ref).orders.values()].filter(({ status }) => WORKING.has(status))
+  const open = [...sim.world.brokerOf(ref).orders.values()].filter(({ status }) =>
+    WORKING.has(status),
+  )
   for (const { brokerOrderId } of open)
     // What it executes may end another: the other half of a pair.
     if (WORKING.has(sim.world.brokerOf(ref).ledger.order(brokerOrderId).status)) {
@@ -72,7 +95,9 @@ function executeAll(sim: Sim): boolean {
   return open.length > 0
 }
 
-/** An exit that works now, in part or whole; where none does, an entry is placed and executes first. */
+/**
+ * An exit that works now, in part or whole; where none does, an entry is placed and executes first.
+ */
 function executeExit(sim: Sim): boolean {
   if (executeWorkingExit(sim)) return true
   const entry = placeWithExits(sim)
@@ -89,12 +114,14 @@ const ENTERED_MS = 1_000
 function executeWorkingExit(sim: Sim): boolean {
   const exits = sim.setting.accounts.flatMap((ref) => {
     const { ledger } = sim.world.brokerOf(ref)
-    const isExit = (order: BrokerOrder): boolean => WORKING.has(order.status) && ledger.parentOf(order) !== null
+    const isExit = (order: BrokerOrder): boolean =>
+      WORKING.has(order.status) && ledger.parentOf(order) !== null
     return [...ledger.orders.values()].flatMap((order) => (isExit(order) ? [{ ref, order }] : []))
   })
   const exit = sim.chance.pick(exits)
   if (exit === undefined || leftOf(exit.order) < 1) return false
-  const quantity = sim.chance.below(2) === 0 ? leftOf(exit.order) : 1 + sim.chance.below(leftOf(exit.order))
+  const quantity =
+    sim.chance.below(2) === 0 ? leftOf(exit.order) : 1 + sim.chance.below(leftOf(exit.order))
   sim.world.execute(exit.ref, exit.order.brokerOrderId, priceIn(sim), String(quantity))
   return true
 }
@@ -105,12 +132,16 @@ function overfill(sim: Sim): boolean {
   // What a limit lets through is more then than anybody asked for.
   if (trade === undefined || sim.world.positionMax(trade.ref.userId) !== null) return false
   const order = lastOf(sim.world.brokerOf(trade.ref), clientOrderIdIn(trade))
-  if (order.quantity === null || order.orderClass !== 'simple' || !WORKING.has(order.status)) return false
+  if (order.quantity === null || order.orderClass !== 'simple' || !WORKING.has(order.status))
+    return false
   sim.world.execute(trade.ref, order.brokerOrderId, priceIn(sim), String(leftOf(order) + 1))
   return true
 }
 
-/** Endings that can overtake an execution; what a venue has rejected, or replaced, it matches no more. */
+/**
+ * Endings that can overtake an execution; what a venue has rejected, or replaced, it matches no
+ * more.
+ */
 const ENDED_EARLY: ReadonlySet<BrokerStatus> = new Set(['canceled', 'expired'])
 
 /** The venue had matched an order before its end came through (CAN-07). */
@@ -118,7 +149,8 @@ function executeEnded(sim: Sim): boolean {
   const ended = sim.trades.flatMap((trade) => {
     const order = sim.world.brokerOf(trade.ref).ledger.find(clientOrderIdIn(trade))
     if (order === null || sim.world.positionMax(trade.ref.userId) !== null) return []
-    const isOvertaken = order.orderClass === 'simple' && ENDED_EARLY.has(order.status) && leftOf(order) >= 1
+    const isOvertaken =
+      order.orderClass === 'simple' && ENDED_EARLY.has(order.status) && leftOf(order) >= 1
     return isOvertaken ? [{ trade, order }] : []
   })
   const picked = sim.chance.pick(ended)
@@ -133,9 +165,15 @@ function executeEnded(sim: Sim): boolean {
 function endAndExecute(sim: Sim): boolean {
   const trade = pickWorking(sim, 1)
   const order = trade === undefined ? null : workingOf(sim, trade)
-  if (trade === undefined || order?.orderClass !== 'simple' || sim.world.positionMax(trade.ref.userId) !== null)
+  if (
+    trade === undefined ||
+    order?.orderClass !== 'simple' ||
+    sim.world.positionMax(trade.ref.userId) !== null
+  )
     return false
-  sim.world.brokerOf(trade.ref).move(order.brokerOrderId, sim.chance.pick(['canceled', 'expired'] as const)!)
+  sim.world
+    .brokerOf(trade.ref)
+    .move(order.brokerOrderId, sim.chance.pick(['canceled', 'expired'] as const)!)
   const left = String(leftOf(order))
   sim.world.later(ENTERED_MS, () => {
     // The connection may lead to another account by then.
@@ -146,7 +184,9 @@ function endAndExecute(sim: Sim): boolean {
 }
 
 /** An execution of a trade that stands, by its place among those of the order. */
-function pickExecution(sim: Sim): Readonly<{ broker: FakeBroker; brokerOrderId: string; nth: number }> | undefined {
+function pickExecution(
+  sim: Sim,
+): Readonly<{ broker: FakeBroker; brokerOrderId: string; nth: number }> | undefined {
   const trade = pickAtBroker(sim)
   if (trade === undefined) return undefined
   const broker = sim.world.brokerOf(trade.ref)
@@ -166,7 +206,11 @@ function correct(sim: Sim): boolean {
   if (at === undefined) return false
   const own = at.broker.executions.filter((one) => one.brokerOrderId === at.brokerOrderId)
   const quantity = Number(own[at.nth]?.execution.quantity)
-  at.broker.correct(at.brokerOrderId, { quantity: String(Math.max(quantity - 1, 1)), price: priceIn(sim) }, at.nth)
+  at.broker.correct(
+    at.brokerOrderId,
+    { quantity: String(Math.max(quantity - 1, 1)), price: priceIn(sim) },
+    at.nth,
+  )
   return true
 }
 
@@ -191,12 +235,18 @@ function holdUp(sim: Sim): boolean {
   const broker = sim.world.brokerOf(trade.ref)
   const order = lastOf(broker, clientOrderIdIn(trade))
   if (order.status !== 'new') return false
-  broker.move(order.brokerOrderId, sim.chance.pick(['suspended', 'stopped', 'accepted', 'unrecognized'] as const)!)
+  broker.move(
+    order.brokerOrderId,
+    sim.chance.pick(['suspended', 'stopped', 'accepted', 'unrecognized'] as const)!,
+  )
   broker.move(order.brokerOrderId, 'new')
   return true
 }
 
-/** Cancels and replacements stay pending for a while; then they take place, or are refused after all. */
+/**
+ * Cancels and replacements stay pending for a while; then they take place, or are refused after
+ * all.
+ */
 function holdRequests(sim: Sim): boolean {
   const { world, chance } = sim
   const broker = brokerIn(sim)
@@ -215,7 +265,8 @@ export function settlePending(broker: FakeBroker, isGranted: boolean): boolean {
   for (const { brokerOrderId, status, replaces } of [...broker.orders.values()]) {
     if (broker.ledger.order(brokerOrderId).status !== status) continue
     const old = replaces === null ? null : broker.ledger.find(replaces)
-    if (status === 'pending_cancel') broker.settleCancel(brokerOrderId, isGranted ? 'canceled' : 'new')
+    if (status === 'pending_cancel')
+      broker.settleCancel(brokerOrderId, isGranted ? 'canceled' : 'new')
     else if (status === 'accepted' && old?.status === 'pending_replace')
       broker.settleReplace(brokerOrderId, isGranted ? 'replaced' : 'rejected')
     else continue
@@ -258,7 +309,8 @@ export const venue: readonly Deed[] = [
       const broker = brokerIn(sim)
       const symbol = sim.chance.pick([...sim.setting.symbols, 'AAPL240621C00180000'])!
       const { brokerOrderId } = broker.placeElsewhere(symbol, '7')
-      if (sim.chance.below(2) === 0) sim.world.execute(refOf(sim, broker), brokerOrderId, priceIn(sim))
+      if (sim.chance.below(2) === 0)
+        sim.world.execute(refOf(sim, broker), brokerOrderId, priceIn(sim))
       return true
     },
   },
@@ -280,12 +332,16 @@ const refOf = ({ world, setting }: Sim, broker: FakeBroker) =>
 /** A stock that is held somewhere. */
 function pickStock(sim: Sim): Readonly<{ broker: FakeBroker; symbol: string }> | undefined {
   const held = pickHeld(sim)
-  const isStock = held !== undefined && !held.symbol.includes('/') && held.symbol.length <= STOCK_LENGTH_MAX
+  const isStock =
+    held !== undefined && !held.symbol.includes('/') && held.symbol.length <= STOCK_LENGTH_MAX
   return isStock ? { broker: sim.world.brokerOf(held.ref), symbol: held.symbol } : undefined
 }
 const STOCK_LENGTH_MAX = 6
 
-/** What changes holdings without an order: apart, since what is open on the symbol is the broker's to adjust. */
+/**
+ * What changes holdings without an order: apart, since what is open on the symbol is the broker's
+ * to adjust.
+ */
 export const corporateActions: readonly Deed[] = [
   {
     name: 'split a stock',

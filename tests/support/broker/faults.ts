@@ -37,7 +37,10 @@ export type CallFault =
       code?: RefusalCode
       message?: string
     }>
-  /** The request, or the answer, takes this long. Longer than the call's deadline: the caller hears nothing, the broker acts on. */
+  /**
+   * The request, or the answer, takes this long. Longer than the call's deadline: the caller hears
+   * nothing, the broker acts on.
+   */
   | Readonly<{ kind: 'delay_request' | 'delay_reply'; ms: number }>
 
 /** What a call comes to, in the words common to all of them. */
@@ -63,7 +66,10 @@ export class CallFaults {
     this.#clock = clock
   }
 
-  /** @param options `times` default 1 (Infinity: until disarmed); `skip`: that many calls go well first */
+  /**
+   * @param options `times` default 1 (Infinity: until disarmed); `skip`: that many calls go well
+   *   first
+   */
   arm(
     on: CallName,
     fault: CallFault,
@@ -95,7 +101,10 @@ export class CallFaults {
         call()
         return { kind: 'unknown', cause: `status ${fault.status ?? 503}` }
       case 'rate_limit':
-        return { kind: 'rate_limited', retryAfterMs: fault.retryAfterMs === undefined ? 1_000 : fault.retryAfterMs }
+        return {
+          kind: 'rate_limited',
+          retryAfterMs: fault.retryAfterMs === undefined ? 1_000 : fault.retryAfterMs,
+        }
       case 'refuse':
         return { kind: 'refused', fault }
       case 'delay_request':
@@ -104,7 +113,10 @@ export class CallFaults {
     }
   }
 
-  async #delayed<T>({ kind, ms }: Extract<CallFault, { ms: number }>, call: () => T): Promise<CallResult<T>> {
+  async #delayed<T>(
+    { kind, ms }: Extract<CallFault, { ms: number }>,
+    call: () => T,
+  ): Promise<CallResult<T>> {
     const clock = this.#clock
     if (clock === null) throw new Error('a delay needs a clock: new FakeBroker({ clock })')
     const done: { value?: T } = {}

@@ -1,9 +1,30 @@
-import { abs, add, cmp, type Decimal, div, isNegative, isZero, min, mul, neg, type Side, sub, ZERO } from '#domain'
+import {
+  abs,
+  add,
+  cmp,
+  type Decimal,
+  div,
+  isNegative,
+  isZero,
+  min,
+  mul,
+  neg,
+  type Side,
+  sub,
+  ZERO,
+} from '#domain'
 
 /** What the books of the model broker are made of, in the order in which it happened. */
 export type BookEntry =
   /** `fee` is taken out of what was bought. */
-  | Readonly<{ kind: 'fill'; symbol: string; side: Side; quantity: Decimal; price: Decimal; fee: Decimal }>
+  | Readonly<{
+      kind: 'fill'
+      symbol: string
+      side: Side
+      quantity: Decimal
+      price: Decimal
+      fee: Decimal
+    }>
   | Readonly<{ kind: 'cash'; amount: Decimal }>
   | Readonly<{ kind: 'split'; symbol: string; ratio: Decimal }>
   | Readonly<{ kind: 'symbol'; from: string; to: string }>
@@ -14,8 +35,8 @@ export type Books = Readonly<{ cash: Decimal; positions: ReadonlyMap<string, Hel
 const NOTHING: Held = { quantity: ZERO, cost: ZERO }
 
 /**
- * Cash and positions from nothing but the entries, at average cost. An entry that was taken back is simply not there: the books are
- * as if it had never been. It shares no line with what it judges.
+ * Cash and positions from nothing but the entries, at average cost. An entry that was taken back is
+ * simply not there: the books are as if it had never been. It shares no line with what it judges.
  */
 export function booksOf(entries: Iterable<BookEntry>, cash: Decimal): Books {
   const positions = new Map<string, Held>()
@@ -28,7 +49,14 @@ export function booksOf(entries: Iterable<BookEntry>, cash: Decimal): Books {
       const { symbol, side, quantity, price, fee } = entry
       const value = mul(quantity, price)
       money = side === 'buy' ? sub(money, value) : add(money, value)
-      put(symbol, traded(positions.get(symbol) ?? NOTHING, side === 'buy' ? sub(quantity, fee) : neg(quantity), price))
+      put(
+        symbol,
+        traded(
+          positions.get(symbol) ?? NOTHING,
+          side === 'buy' ? sub(quantity, fee) : neg(quantity),
+          price,
+        ),
+      )
     } else if (entry.kind === 'split') {
       const { quantity, cost } = positions.get(entry.symbol) ?? NOTHING
       put(entry.symbol, { quantity: mul(quantity, entry.ratio), cost })
@@ -45,6 +73,7 @@ function traded({ quantity, cost }: Held, change: Decimal, price: Decimal): Held
     return { quantity: add(quantity, change), cost: add(cost, mul(abs(change), price)) }
   const closed = min(abs(change), abs(quantity))
   const rest = sub(abs(change), closed)
-  if (cmp(rest, ZERO) > 0) return { quantity: isNegative(change) ? neg(rest) : rest, cost: mul(rest, price) }
+  if (cmp(rest, ZERO) > 0)
+    return { quantity: isNegative(change) ? neg(rest) : rest, cost: mul(rest, price) }
   return { quantity: add(quantity, change), cost: sub(cost, div(mul(cost, closed), abs(quantity))) }
 }

@@ -17,7 +17,13 @@ import {
 import type { BrokerActivity, StreamUpdate } from '../../../workers/broker/index.ts'
 import { type BookEntry, type Books, booksOf } from './holdings.ts'
 
-const CLOSED: ReadonlySet<BrokerStatus> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
+const CLOSED: ReadonlySet<BrokerStatus> = new Set([
+  'filled',
+  'canceled',
+  'expired',
+  'rejected',
+  'replaced',
+])
 export const isClosed = ({ status }: BrokerOrder): boolean => CLOSED.has(status)
 
 /** An execution as it stands: a bust takes it out, a correction changes it and its id. */
@@ -30,9 +36,10 @@ export type Terms = Partial<BrokerOrder> & Pick<BrokerOrder, 'symbol' | 'side' |
 const CASH = dec('100000')
 
 /**
- * The truth of one account. Orders move and execute only when they are told to; every change is told on, once, in order. Orders that
- * belong together follow each other as at Alpaca: exits are held until their entry is filled, then the profit side works and the stop
- * watches; when one ends by executing, the other is canceled.
+ * The truth of one account. Orders move and execute only when they are told to; every change is
+ * told on, once, in order. Orders that belong together follow each other as at Alpaca: exits are
+ * held until their entry is filled, then the profit side works and the stop watches; when one ends
+ * by executing, the other is canceled.
  */
 export class Ledger {
   /** By broker order id, oldest first, without their exits. */
@@ -81,7 +88,9 @@ export class Ledger {
 
   find(id: string): BrokerOrder | null {
     const known = this.orders.get(id) ?? this.orders.get(this.#byClientOrderId.get(id) ?? '')
-    return known ?? [...this.orders.values()].find(({ clientOrderId }) => clientOrderId === id) ?? null
+    return (
+      known ?? [...this.orders.values()].find(({ clientOrderId }) => clientOrderId === id) ?? null
+    )
   }
 
   /** With its exits. */
@@ -95,7 +104,11 @@ export class Ledger {
   }
 
   /** Takes an order on; its exits with it. */
-  place(clientOrderId: string, terms: Terms, exits: Pick<OrderIntent, 'takeProfit' | 'stopLoss'> | null): BrokerOrder {
+  place(
+    clientOrderId: string,
+    terms: Terms,
+    exits: Pick<OrderIntent, 'takeProfit' | 'stopLoss'> | null,
+  ): BrokerOrder {
     const order = this.#record(clientOrderId, terms)
     if (exits === null || order.orderClass === 'simple') return order
     const isPair = order.orderClass === 'oco'
@@ -109,9 +122,14 @@ export class Ledger {
       ...{ side: isPair ? order.side : order.side === 'buy' ? 'sell' : 'buy', status: 'held' },
     }
     const legs: Terms[] = []
-    if (exits.takeProfit !== null && !isPair) legs.push({ ...base, orderType: 'limit', ...exits.takeProfit })
+    if (exits.takeProfit !== null && !isPair)
+      legs.push({ ...base, orderType: 'limit', ...exits.takeProfit })
     if (exits.stopLoss !== null)
-      legs.push({ ...base, orderType: exits.stopLoss.limitPrice === null ? 'stop' : 'stop_limit', ...exits.stopLoss })
+      legs.push({
+        ...base,
+        orderType: exits.stopLoss.limitPrice === null ? 'stop' : 'stop_limit',
+        ...exits.stopLoss,
+      })
     const made = legs.map((leg) => this.#record(`leg-${this.#mark}${this.#ids + 1}`, leg))
     this.#exits.set(
       order.brokerOrderId,
@@ -133,22 +151,40 @@ export class Ledger {
   fill(id: string, price: Decimal, quantity: Decimal | null, fee: Decimal = ZERO): Booked {
     const before = this.order(id)
     const left =
-      before.quantity === null ? div(before.notional ?? ZERO, price) : sub(before.quantity, before.filledQuantity)
+      before.quantity === null
+        ? div(before.notional ?? ZERO, price)
+        : sub(before.quantity, before.filledQuantity)
     const part = quantity ?? left
     const filledQuantity = add(before.filledQuantity, part)
-    const spent = add(mul(before.filledAveragePrice ?? ZERO, before.filledQuantity), mul(price, part))
-    const isWhole = before.quantity === null ? quantity === null : cmp(filledQuantity, before.quantity) >= 0
+    const spent = add(
+      mul(before.filledAveragePrice ?? ZERO, before.filledQuantity),
+      mul(price, part),
+    )
+    const isWhole =
+      before.quantity === null ? quantity === null : cmp(filledQuantity, before.quantity) >= 0
     const status = isClosed(before) ? before.status : isWhole ? 'filled' : openStatus(before)
     const at = this.#now()
     const executionId = `${this.#mark}x-${this.executions.length + this.busts.length + 1}`
-    const execution: Execution = { executionId, quantity: part, price, cumulativeQuantity: filledQuantity, at }
+    const execution: Execution = {
+      executionId,
+      quantity: part,
+      price,
+      cumulativeQuantity: filledQuantity,
+      at,
+    }
     const booked = { brokerOrderId: before.brokerOrderId, execution }
     this.executions.push(booked)
     const { symbol, side } = before
     if (side === null) throw new Error(`the model broker has no side of ${id}`)
     this.#book(executionId, { kind: 'fill', symbol, side, quantity: part, price, fee })
     const sized = before.quantity === null && isWhole ? { quantity: filledQuantity } : {}
-    const order = { ...before, ...sized, status, filledQuantity, filledAveragePrice: div(spent, filledQuantity) }
+    const order = {
+      ...before,
+      ...sized,
+      status,
+      filledQuantity,
+      filledAveragePrice: div(spent, filledQuantity),
+    }
     this.#put(order, execution, null)
     this.#followFill(order)
     if (!isZero(fee)) this.record({ kind: 'other', type: 'CFEE', symbol, quantity: sub(ZERO, fee) })
@@ -157,10 +193,13 @@ export class Ledger {
 
   /** Takes an execution back, or restates it. */
   amend(executionId: string, corrected: Bust['corrected']): void {
-    const index = this.executions.findIndex(({ execution }) => execution.executionId === executionId)
+    const index = this.executions.findIndex(
+      ({ execution }) => execution.executionId === executionId,
+    )
     const booked = this.executions[index]
     const entry = this.#entries.get(executionId)
-    if (booked === undefined || entry?.kind !== 'fill') throw new Error(`no execution ${executionId} stands`)
+    if (booked === undefined || entry?.kind !== 'fill')
+      throw new Error(`no execution ${executionId} stands`)
     const { quantity, price, cumulativeQuantity } = booked.execution
     const at = this.#now()
     const bust: Bust = { id: executionId, quantity, price, corrected, at }
@@ -171,7 +210,12 @@ export class Ledger {
       this.executions.splice(index, 1)
       this.#entries.delete(executionId)
     } else {
-      const next = { ...booked.execution, ...corrected, cumulativeQuantity: add(cumulativeQuantity, change), at }
+      const next = {
+        ...booked.execution,
+        ...corrected,
+        cumulativeQuantity: add(cumulativeQuantity, change),
+        at,
+      }
       this.executions[index] = { ...booked, execution: next }
       this.#entries.set(executionId, { ...entry, ...corrected })
     }
@@ -184,8 +228,16 @@ export class Ledger {
     this.#put({ ...order, filledQuantity, filledAveragePrice }, null, bust)
   }
 
-  /** The successor of an order; `sized` as the broker sizes it. What becomes of the old one is the caller's. */
-  succeed(id: string, clientOrderId: string, terms: Partial<BrokerOrder>, status: BrokerStatus): BrokerOrder {
+  /**
+   * The successor of an order; `sized` as the broker sizes it. What becomes of the old one is the
+   * caller's.
+   */
+  succeed(
+    id: string,
+    clientOrderId: string,
+    terms: Partial<BrokerOrder>,
+    status: BrokerStatus,
+  ): BrokerOrder {
     const old = this.order(id)
     const next = this.#record(clientOrderId, {
       ...old,
@@ -239,7 +291,9 @@ export class Ledger {
     const parent = this.#parents.get(brokerOrderId)
     const own = this.#exits.get(brokerOrderId) ?? []
     const pair =
-      parent === undefined ? [] : [...(this.#exits.get(parent) ?? []), ...(order.orderClass === 'oco' ? [parent] : [])]
+      parent === undefined
+        ? []
+        : [...(this.#exits.get(parent) ?? []), ...(order.orderClass === 'oco' ? [parent] : [])]
     return [...own, ...pair]
       .filter((id) => id !== brokerOrderId)
       .map((id) => this.order(id))
@@ -249,7 +303,8 @@ export class Ledger {
   #followFill(order: BrokerOrder): void {
     const isEntry = !this.#parents.has(order.brokerOrderId) && order.orderClass !== 'oco'
     for (const other of this.#dependents(order)) {
-      if (isEntry && order.status === 'filled' && other.orderType === 'limit') this.move(other.brokerOrderId, 'new')
+      if (isEntry && order.status === 'filled' && other.orderType === 'limit')
+        this.move(other.brokerOrderId, 'new')
       else if (!isEntry && order.status === 'filled') this.move(other.brokerOrderId, 'canceled')
       else if (!isEntry && order.quantity !== null) {
         const left = add(sub(order.quantity, order.filledQuantity), other.filledQuantity)
@@ -260,12 +315,42 @@ export class Ledger {
 
   #record(clientOrderId: string, terms: Terms): BrokerOrder {
     const at = this.#now()
-    const { status = 'new', orderType = 'market', timeInForce = 'day', orderClass = 'simple' } = terms
-    const { notional = null, limitPrice = null, stopPrice = null, replaces = null, symbol, side, quantity } = terms
+    const {
+      status = 'new',
+      orderType = 'market',
+      timeInForce = 'day',
+      orderClass = 'simple',
+    } = terms
+    const {
+      notional = null,
+      limitPrice = null,
+      stopPrice = null,
+      replaces = null,
+      symbol,
+      side,
+      quantity,
+    } = terms
     const order: BrokerOrder = {
       brokerOrderId: `${this.#mark}b-${(this.#ids += 1)}`,
-      ...{ clientOrderId, symbol, side, orderType, timeInForce, orderClass, status, quantity, notional },
-      ...{ filledQuantity: ZERO, filledAveragePrice: null, limitPrice, stopPrice, submittedAt: at, updatedAt: at },
+      ...{
+        clientOrderId,
+        symbol,
+        side,
+        orderType,
+        timeInForce,
+        orderClass,
+        status,
+        quantity,
+        notional,
+      },
+      ...{
+        filledQuantity: ZERO,
+        filledAveragePrice: null,
+        limitPrice,
+        stopPrice,
+        submittedAt: at,
+        updatedAt: at,
+      },
       ...{ replaces, replacedBy: null, legs: [] },
     }
     this.#byClientOrderId.set(clientOrderId, order.brokerOrderId)

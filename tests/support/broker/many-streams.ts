@@ -1,4 +1,8 @@
-import { HandshakeGate, type StreamDown, type StreamUrgency } from '../../../workers/broker/index.ts'
+import {
+  HandshakeGate,
+  type StreamDown,
+  type StreamUrgency,
+} from '../../../workers/broker/index.ts'
 import { openTradeStream, type VendorStream } from '../../../workers/broker/alpaca/trade-stream.ts'
 import { FakeClock, fakeRandom } from '../fake-clock.ts'
 
@@ -43,7 +47,10 @@ class FakeVendor implements VendorStream {
 }
 
 /** The trade streams of many accounts in one process, and the broker that lets them in or not. */
-export function manyStreams(count: number, urgencyOf: (index: number) => StreamUrgency = () => 'idle') {
+export function manyStreams(
+  count: number,
+  urgencyOf: (index: number) => StreamUrgency = () => 'idle',
+) {
   const clock = new FakeClock()
   const state = { refusal: null as string | null }
   const timers = { clock, random: fakeRandom(), handshakes: new HandshakeGate(clock) }

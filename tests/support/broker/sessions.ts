@@ -1,6 +1,7 @@
 import type { MarketSession } from '../../../workers/broker/index.ts'
 
-// The exchange's year 2024, written down from its published calendar; other years have no holidays here.
+// The exchange's year 2024, written down from its published calendar; other years have no holidays
+// here.
 
 const CLOSED = new Set([
   ...['2024-01-01', '2024-01-15', '2024-02-19', '2024-03-29', '2024-05-27', '2024-06-19'],
@@ -9,11 +10,16 @@ const CLOSED = new Set([
 const CLOSED_EARLY = new Set(['2024-07-03', '2024-11-29', '2024-12-24'])
 const DAY_MS = 86_400_000
 
-/** New York is four hours behind UTC from the second Sunday of March to the first Sunday of November, else five. */
+/**
+ * New York is four hours behind UTC from the second Sunday of March to the first Sunday of
+ * November, else five.
+ */
 function hoursBehind(date: string): number {
   const sunday = (month: number, nth: number): string => {
     const first = new Date(Date.UTC(Number(date.slice(0, 4)), month, 1)).getUTCDay()
-    return new Date(Date.UTC(Number(date.slice(0, 4)), month, 1 + ((7 - first) % 7) + 7 * (nth - 1)))
+    return new Date(
+      Date.UTC(Number(date.slice(0, 4)), month, 1 + ((7 - first) % 7) + 7 * (nth - 1)),
+    )
       .toISOString()
       .slice(0, 10)
   }

@@ -9,17 +9,23 @@ import type {
 } from '../../../workers/broker/index.ts'
 
 /**
- * The account's trade stream: it tells what happens from now on, and nothing twice, unless a test says otherwise. What happens while
- * a listener is down is never told to it.
+ * The account's trade stream: it tells what happens from now on, and nothing twice, unless a test
+ * says otherwise. What happens while a listener is down is never told to it.
  */
 export class TradeStreams {
   /** Those that are subscribed now. */
   readonly live = new Set<TradeStreamListener>()
   /** Connected and answering, and nothing is told. */
   isMute = false
-  /** Handshakes are refused; the refusal is that of credentials, of a busy slot, or of a broker that is away. */
+  /**
+   * Handshakes are refused; the refusal is that of credentials, of a busy slot, or of a broker that
+   * is away.
+   */
   refusal: 'credentials' | 'connection' | null = null
-  /** How long a listener waits before its next handshake. Without a clock it comes back at `reconnect()`. */
+  /**
+   * How long a listener waits before its next handshake. Without a clock it comes back at
+   * `reconnect()`.
+   */
   reconnectMs = 1_000
   handshakes = 0
   #dropped = 0
@@ -33,7 +39,10 @@ export class TradeStreams {
     this.#clock = clock
   }
 
-  /** @param isRefused whether the credentials that it comes with are refused, beside `refusal`, which is for all */
+  /**
+   * @param isRefused whether the credentials that it comes with are refused, beside `refusal`,
+   *   which is for all
+   */
   open(listener: TradeStreamListener, isRefused: () => boolean = () => false): TradeStream {
     this.#open.set(listener, isRefused)
     queueMicrotask(() => this.#connect(listener))
@@ -73,7 +82,9 @@ export class TradeStreams {
   }
 
   /** Tells what was kept back, in the order that `arrange` gives; default: as it happened. */
-  release(arrange: (updates: readonly StreamUpdate[]) => readonly StreamUpdate[] = (updates) => updates): void {
+  release(
+    arrange: (updates: readonly StreamUpdate[]) => readonly StreamUpdate[] = (updates) => updates,
+  ): void {
     const held = this.#held ?? []
     this.#held = null
     for (const update of arrange(held)) this.send(update)
@@ -95,7 +106,8 @@ export class TradeStreams {
 
   /** Those that are down try again now. */
   reconnect(): void {
-    for (const listener of [...this.#open.keys()]) if (!this.live.has(listener)) this.#connect(listener)
+    for (const listener of [...this.#open.keys()])
+      if (!this.live.has(listener)) this.#connect(listener)
   }
 
   #connect(listener: TradeStreamListener): void {
@@ -106,7 +118,11 @@ export class TradeStreams {
       this.#open.delete(listener)
       listener.onDown({ kind: 'credentials', message: 'API authentication failed', final: true })
     } else if (this.refusal === 'connection') {
-      listener.onDown({ kind: 'connection', message: 'the broker refused the connection', final: false })
+      listener.onDown({
+        kind: 'connection',
+        message: 'the broker refused the connection',
+        final: false,
+      })
       this.#later(listener)
     } else {
       this.live.add(listener)
@@ -119,7 +135,10 @@ export class TradeStreams {
   }
 }
 
-/** The replayable stream of activities: whoever opens it since an event is told everything after it first. */
+/**
+ * The replayable stream of activities: whoever opens it since an event is told everything after it
+ * first.
+ */
 export class ActivityStreams {
   /** Whether this account has one. */
   isOffered = false
@@ -127,9 +146,16 @@ export class ActivityStreams {
   readonly #live = new Set<ActivityStreamListener>()
 
   append(
-    told: ActivityEvent extends infer Event ? (Event extends ActivityEvent ? Omit<Event, 'id'> : never) : never,
+    told: ActivityEvent extends infer Event
+      ? Event extends ActivityEvent
+        ? Omit<Event, 'id'>
+        : never
+      : never,
   ): void {
-    const event = { ...told, id: `e-${String(this.#log.length + 1).padStart(8, '0')}` } as ActivityEvent
+    const event = {
+      ...told,
+      id: `e-${String(this.#log.length + 1).padStart(8, '0')}`,
+    } as ActivityEvent
     this.#log.push(event)
     for (const listener of [...this.#live]) listener.onActivity(event)
   }
@@ -138,7 +164,8 @@ export class ActivityStreams {
     queueMicrotask(() => {
       if (!this.isOffered) return listener.onUnavailable()
       listener.onLive()
-      if (sinceId !== null) for (const event of this.#log) if (event.id > sinceId) listener.onActivity(event)
+      if (sinceId !== null)
+        for (const event of this.#log) if (event.id > sinceId) listener.onActivity(event)
       this.#live.add(listener)
     })
     return { close: async () => void this.#live.delete(listener) }

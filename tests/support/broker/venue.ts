@@ -38,8 +38,9 @@ export type VenueOptions = Readonly<{
 }>
 
 /**
- * What lies behind the model broker's port: the account's ledger, how the broker behaves (settings), and what a test makes happen.
- * Ids and times depend on nothing but the order of events and the clock.
+ * What lies behind the model broker's port: the account's ledger, how the broker behaves
+ * (settings), and what a test makes happen. Ids and times depend on nothing but the order of events
+ * and the clock.
  */
 export class Venue {
   readonly ledger: Ledger
@@ -55,7 +56,10 @@ export class Venue {
   replaceSizing: 'own' | 'total' = 'own'
   /** Whether a client order id is taken for ever, or only while its order is open. */
   idsLast: 'forever' | 'while_open' = 'forever'
-  /** How an accepted order differs from what was asked for: a conformed quantity, another way to write the symbol, ... */
+  /**
+   * How an accepted order differs from what was asked for: a conformed quantity, another way to
+   * write the symbol, ...
+   */
   conformed: (intent: OrderIntent) => Partial<BrokerOrder> = () => ({})
   /** Whether a synchronously refused order uses its id up. */
   refusalsTakeIds = false
@@ -65,7 +69,9 @@ export class Venue {
   executionLagMs = 0
   /** Whether the list of executions tells busts too. */
   listsBusts = false
-  /** Days whose sessions differ from the calendar: an early close, an unplanned closure (`null`). */
+  /**
+   * Days whose sessions differ from the calendar: an early close, an unplanned closure (`null`).
+   */
   readonly sessions = new Map<string, MarketSession | null>()
   /** Latest quotes, by symbol. */
   readonly quotes = new Map<string, RiskQuote>()
@@ -75,17 +81,36 @@ export class Venue {
   /** What the broker lists. */
   assets: readonly Asset[] = [
     {
-      ...{ symbol: 'AAPL', assetClass: 'us_equity', isTradable: true, isFractionable: true, isShortable: true },
+      ...{
+        symbol: 'AAPL',
+        assetClass: 'us_equity',
+        isTradable: true,
+        isFractionable: true,
+        isShortable: true,
+      },
       ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
     },
     {
-      ...{ symbol: 'BTC/USD', assetClass: 'crypto', isTradable: true, isFractionable: true, isShortable: false },
-      ...{ quantityMin: dec('0.000000001'), quantityIncrement: dec('0.000000001'), priceIncrement: dec('0.000000001') },
+      ...{
+        symbol: 'BTC/USD',
+        assetClass: 'crypto',
+        isTradable: true,
+        isFractionable: true,
+        isShortable: false,
+      },
+      ...{
+        quantityMin: dec('0.000000001'),
+        quantityIncrement: dec('0.000000001'),
+        priceIncrement: dec('0.000000001'),
+      },
     },
   ]
   readonly #takenIds = new Set<string>()
   readonly #pending = new Map<string, string>()
-  /** What pending replacements are for, what the old order executes before they take its place included. */
+  /**
+   * What pending replacements are for, what the old order executes before they take its place
+   * included.
+   */
   readonly #askedTotals = new Map<string, Decimal>()
   readonly #past: { atMs: number; books: Books }[] = []
   protected readonly clock: Clock | null
@@ -154,23 +179,40 @@ export class Venue {
     this.#past.push({ atMs: this.nowMs(), books: this.ledger.books })
   }
 
-  // What happens at the broker ----------------------------------------------------------------------------------------------------
+  // What happens at the broker
+  // -----------------------------------------------------------------------------------------------
 
-  /** Executes part of an order at a price, or all that is left of it; more than is left is an overfill. Any order, any status. */
-  fill(id: string, price: string, quantity?: string, options: Readonly<{ fee?: string }> = {}): void {
+  /**
+   * Executes part of an order at a price, or all that is left of it; more than is left is an
+   * overfill. Any order, any status.
+   */
+  fill(
+    id: string,
+    price: string,
+    quantity?: string,
+    options: Readonly<{ fee?: string }> = {},
+  ): void {
     const part = quantity === undefined ? null : dec(quantity)
     const order = this.ledger.order(id)
     this.ledger.fill(order.brokerOrderId, dec(price), part, dec(options.fee ?? '0'))
     const next = this.#pending.get(order.brokerOrderId)
-    if (next !== undefined && this.ledger.order(id).status === 'filled') this.settleReplace(next, 'rejected')
+    if (next !== undefined && this.ledger.order(id).status === 'filled')
+      this.settleReplace(next, 'rejected')
   }
 
   /** An order placed in the broker's own app. */
   placeElsewhere(symbol: string, quantity: string, side: 'buy' | 'sell' = 'buy'): BrokerOrder {
-    return this.ledger.place(`elsewhere-${this.orders.size}`, { symbol, side, quantity: dec(quantity) }, null)
+    return this.ledger.place(
+      `elsewhere-${this.orders.size}`,
+      { symbol, side, quantity: dec(quantity) },
+      null,
+    )
   }
 
-  /** Any status by the broker's own decision: rejected after it was accepted, expired, done for the day, suspended ... */
+  /**
+   * Any status by the broker's own decision: rejected after it was accepted, expired, done for the
+   * day, suspended ...
+   */
   move(id: string, status: BrokerStatus): void {
     this.ledger.move(id, status)
   }
@@ -181,13 +223,19 @@ export class Venue {
   }
 
   correct(id: string, to: Readonly<{ quantity: string; price: string }>, nth = -1): void {
-    this.ledger.amend(this.#executionIdOf(id, nth), { quantity: dec(to.quantity), price: dec(to.price) })
+    this.ledger.amend(this.#executionIdOf(id, nth), {
+      quantity: dec(to.quantity),
+      price: dec(to.price),
+    })
   }
 
   /** What becomes of a cancel that is held; `new` is the refusal to cancel after all. */
   settleCancel(id: string, to: 'canceled' | 'new' | 'expired' = 'canceled'): void {
     const { brokerOrderId } = this.ledger.order(id)
-    this.ledger.move(brokerOrderId, to === 'new' && this.#isPending(brokerOrderId) ? 'accepted' : to)
+    this.ledger.move(
+      brokerOrderId,
+      to === 'new' && this.#isPending(brokerOrderId) ? 'accepted' : to,
+    )
     this.#giveBack(brokerOrderId)
   }
 
@@ -205,10 +253,14 @@ export class Venue {
   }
 
   #workOn(old: BrokerOrder): void {
-    if (!isClosed(old)) this.ledger.move(old.brokerOrderId, old.filledQuantity === ZERO ? 'new' : 'partially_filled')
+    if (!isClosed(old))
+      this.ledger.move(old.brokerOrderId, old.filledQuantity === ZERO ? 'new' : 'partially_filled')
   }
 
-  /** What becomes of a replacement that is held; by either id of the new order. Rejected: the old one works on, unless it is done. */
+  /**
+   * What becomes of a replacement that is held; by either id of the new order. Rejected: the old
+   * one works on, unless it is done.
+   */
   settleReplace(id: string, to: 'replaced' | 'rejected' = 'replaced'): void {
     const next = this.ledger.order(id)
     const old = this.ledger.order(next.replaces ?? '')
@@ -233,23 +285,40 @@ export class Venue {
     this.moveCash('withdrawal', 'CSW', `-${amount}`)
   }
 
-  /** A dividend, a fee, interest, a journal ...: `type` is the broker's word, `amount` is signed. */
-  moveCash(kind: 'deposit' | 'withdrawal' | 'cash', type: string, amount: string, symbol: string | null = null): void {
-    this.ledger.record({ kind, type, amount: dec(amount), symbol }, { kind: 'cash', amount: dec(amount) })
+  /**
+   * A dividend, a fee, interest, a journal ...: `type` is the broker's word, `amount` is signed.
+   */
+  moveCash(
+    kind: 'deposit' | 'withdrawal' | 'cash',
+    type: string,
+    amount: string,
+    symbol: string | null = null,
+  ): void {
+    this.ledger.record(
+      { kind, type, amount: dec(amount), symbol },
+      { kind: 'cash', amount: dec(amount) },
+    )
   }
 
   /** `ratio`: new shares for one old. Resting orders stay as they are. */
   split(symbol: string, ratio: string): void {
     const held = this.ledger.books.positions.get(symbol)?.quantity ?? ZERO
     const quantity = sub(mul(held, dec(ratio)), held)
-    this.ledger.record({ kind: 'split', type: 'SPLIT', symbol, quantity }, { kind: 'split', symbol, ratio: dec(ratio) })
+    this.ledger.record(
+      { kind: 'split', type: 'SPLIT', symbol, quantity },
+      { kind: 'split', symbol, ratio: dec(ratio) },
+    )
   }
 
   changeSymbol(from: string, to: string): void {
-    this.ledger.record({ kind: 'symbol_change', type: 'NC', symbol: from, newSymbol: to }, { kind: 'symbol', from, to })
+    this.ledger.record(
+      { kind: 'symbol_change', type: 'NC', symbol: from, newSymbol: to },
+      { kind: 'symbol', from, to },
+    )
   }
 
-  // The inside ----------------------------------------------------------------------------------------------------
+  // The inside
+  // -----------------------------------------------------------------------------------------------
 
   protected accept(ticket: OrderTicket): SubmitOutcome {
     const { intent, clientOrderId } = ticket
@@ -267,7 +336,11 @@ export class Venue {
 
   #isTaken(clientOrderId: string): boolean {
     const holder = this.ledger.find(clientOrderId)
-    if (holder?.clientOrderId === clientOrderId && (this.idsLast === 'forever' || !isClosed(holder))) return true
+    if (
+      holder?.clientOrderId === clientOrderId &&
+      (this.idsLast === 'forever' || !isClosed(holder))
+    )
+      return true
     return holder === null && this.#takenIds.has(clientOrderId) && this.refusalsTakeIds
   }
 
@@ -275,15 +348,21 @@ export class Venue {
     if (this.#isTaken(clientOrderId)) return { kind: 'duplicate' }
     const old = this.orders.get(brokerOrderId) ?? null
     const changed = changesOf(old, terms)
-    const message = replaceRefusalOf(old, changed, Object.keys(changed).length > 0 || terms.trail !== null)
+    const message = replaceRefusalOf(
+      old,
+      changed,
+      Object.keys(changed).length > 0 || terms.trail !== null,
+    )
     if (message !== null || old === null) return { kind: 'refused', message: message ?? '' }
     const asked = changed.quantity ?? old.quantity
-    const quantity = asked !== null && this.replaceSizing === 'total' ? sub(asked, old.filledQuantity) : asked
+    const quantity =
+      asked !== null && this.replaceSizing === 'total' ? sub(asked, old.filledQuantity) : asked
     const status = this.holdsReplaces ? 'accepted' : old.status === 'held' ? 'held' : 'new'
     const next = this.ledger.succeed(brokerOrderId, clientOrderId, { ...changed, quantity }, status)
     if (this.holdsReplaces) {
       this.#pending.set(brokerOrderId, next.brokerOrderId)
-      if (asked !== null && this.replaceSizing === 'total') this.#askedTotals.set(next.brokerOrderId, asked)
+      if (asked !== null && this.replaceSizing === 'total')
+        this.#askedTotals.set(next.brokerOrderId, asked)
       this.ledger.move(brokerOrderId, 'pending_replace')
     } else this.ledger.takeOver(brokerOrderId, next.brokerOrderId)
     return { kind: 'accepted', order: this.ledger.nested(next) }
@@ -296,9 +375,12 @@ export class Venue {
 
   protected cancelNow(brokerOrderId: string): CancelOutcome {
     const order = this.orders.get(brokerOrderId)
-    if (order === undefined) return { kind: 'refused', message: `order not found for ${brokerOrderId}` }
-    if (isClosed(order)) return { kind: 'refused', message: `order is already in "${order.status}" state` }
-    if (order.status === 'pending_replace') return { kind: 'refused', message: 'order is pending replace' }
+    if (order === undefined)
+      return { kind: 'refused', message: `order not found for ${brokerOrderId}` }
+    if (isClosed(order))
+      return { kind: 'refused', message: `order is already in "${order.status}" state` }
+    if (order.status === 'pending_replace')
+      return { kind: 'refused', message: 'order is pending replace' }
     this.ledger.move(brokerOrderId, this.holdsCancels ? 'pending_cancel' : 'canceled')
     this.#giveBack(brokerOrderId)
     return { kind: 'requested' }
@@ -315,7 +397,10 @@ export class Venue {
   protected shownBooks(): Books {
     if (this.portfolioLagMs === 0) return this.ledger.books
     const until = this.nowMs() - this.portfolioLagMs
-    return (this.#past.findLast(({ atMs }) => atMs <= until) ?? this.#past[0])?.books ?? this.ledger.books
+    return (
+      (this.#past.findLast(({ atMs }) => atMs <= until) ?? this.#past[0])?.books ??
+      this.ledger.books
+    )
   }
 
   /** For those who read late. */
@@ -337,16 +422,43 @@ export class Venue {
 }
 
 const termsOf = ({ intent }: OrderTicket) => {
-  const { symbol, side, orderType, timeInForce, orderClass, quantity, notional, stopPrice, takeProfit } = intent
+  const {
+    symbol,
+    side,
+    orderType,
+    timeInForce,
+    orderClass,
+    quantity,
+    notional,
+    stopPrice,
+    takeProfit,
+  } = intent
   const limitPrice = orderClass === 'oco' ? (takeProfit?.limitPrice ?? null) : intent.limitPrice
-  return { symbol, side, orderType, timeInForce, orderClass, quantity, notional, limitPrice, stopPrice }
+  return {
+    symbol,
+    side,
+    orderType,
+    timeInForce,
+    orderClass,
+    quantity,
+    notional,
+    limitPrice,
+    stopPrice,
+  }
 }
 
 /** The terms that differ from the order's. */
-function changesOf(old: BrokerOrder | null, { quantity, limitPrice, stopPrice, timeInForce }: ReplaceTerms) {
+function changesOf(
+  old: BrokerOrder | null,
+  { quantity, limitPrice, stopPrice, timeInForce }: ReplaceTerms,
+) {
   const asked = { quantity, limitPrice, stopPrice, timeInForce }
-  const changed = Object.entries(asked).filter(([name, value]) => value !== null && value !== old?.[name as 'quantity'])
-  return Object.fromEntries(changed) as Partial<Pick<BrokerOrder, 'limitPrice' | 'stopPrice' | 'timeInForce'>> & {
+  const changed = Object.entries(asked).filter(
+    ([name, value]) => value !== null && value !== old?.[name as 'quantity'],
+  )
+  return Object.fromEntries(changed) as Partial<
+    Pick<BrokerOrder, 'limitPrice' | 'stopPrice' | 'timeInForce'>
+  > & {
     quantity?: Decimal
   }
 }

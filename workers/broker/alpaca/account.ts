@@ -1,13 +1,23 @@
 import type { Alpaca } from '@alpacahq/alpaca-trade-api'
 import type { BrokerSnapshot } from '#domain'
-import type { AccountStanding, BrokerActivity, Holding, MarketClock, MarketSession, OrderExecution } from '../port.ts'
+import type {
+  AccountStanding,
+  BrokerActivity,
+  Holding,
+  MarketClock,
+  MarketSession,
+  OrderExecution,
+} from '../port.ts'
 import { allPages, justBefore, known, type OnUnread, read, readIfThere, wireRows } from './read.ts'
 import { sessionOf } from './sessions.ts'
 import { readAccount, readActivity, readFill, readHolding, readPosition } from './wire.ts'
 
 /** Alpaca's page size. */
 const ACTIVITIES_PER_PAGE = 100
-/** Activities other than executions are dated by day: the day before `since` is read too, and left out again by time. */
+/**
+ * Activities other than executions are dated by day: the day before `since` is read too, and left
+ * out again by time.
+ */
 const DAY_MS = 86_400_000
 
 type Trading = Alpaca['trading']
@@ -25,14 +35,21 @@ const activities = (trading: Trading, filter: object, permit: () => Promise<void
     permit,
   )
 
-/** What was busted is no row any more, and what was corrected is a new one: this list tells how executions stand. */
+/**
+ * What was busted is no row any more, and what was corrected is a new one: this list tells how
+ * executions stand.
+ */
 export async function listExecutions(
   trading: Trading,
   since: string,
   permit: () => Promise<void>,
   onUnread: OnUnread,
 ): Promise<readonly OrderExecution[]> {
-  const rows = await activities(trading, { activityTypes: ['FILL'], after: justBefore(since) }, permit)
+  const rows = await activities(
+    trading,
+    { activityTypes: ['FILL'], after: justBefore(since) },
+    permit,
+  )
   return known(rows, readFill, (id) => onUnread('executions', id))
 }
 
@@ -48,7 +65,10 @@ export async function listActivities(
   return read.filter(({ at }) => Date.parse(at) >= Date.parse(since))
 }
 
-export const readPortfolio = (trading: Trading, permit: () => Promise<void>): Promise<BrokerSnapshot> =>
+export const readPortfolio = (
+  trading: Trading,
+  permit: () => Promise<void>,
+): Promise<BrokerSnapshot> =>
   read(async () => {
     await permit()
     const [account, positions] = await Promise.all([
@@ -62,7 +82,9 @@ export const readPortfolio = (trading: Trading, permit: () => Promise<void>): Pr
 /** Positions in coins are named without the slash. */
 export const readHoldingOf = (trading: Trading, symbol: string): Promise<Holding | null> =>
   readIfThere(async () =>
-    readHolding(await trading.positions.getOpenPosition({ symbolOrAssetId: symbol.replace('/', '') })),
+    readHolding(
+      await trading.positions.getOpenPosition({ symbolOrAssetId: symbol.replace('/', '') }),
+    ),
   )
 
 export const readStanding = (trading: Trading): Promise<AccountStanding> =>
@@ -70,12 +92,18 @@ export const readStanding = (trading: Trading): Promise<AccountStanding> =>
 
 function standingOf(account: ReturnType<typeof readAccount>): AccountStanding {
   const reasons = [
-    account.status === 'ACTIVE' ? '' : `the account is ${account.status.toLowerCase().replaceAll('_', ' ')}`,
+    account.status === 'ACTIVE'
+      ? ''
+      : `the account is ${account.status.toLowerCase().replaceAll('_', ' ')}`,
     account.accountBlocked ? 'the account is blocked' : '',
     account.tradingBlocked ? 'trading is blocked' : '',
     account.tradeSuspendedByUser ? 'trading was suspended by its holder' : '',
   ].filter((reason) => reason !== '')
-  return { brokerAccountId: account.id, canTrade: reasons.length === 0, why: reasons.join(', ') || null }
+  return {
+    brokerAccountId: account.id,
+    canTrade: reasons.length === 0,
+    why: reasons.join(', ') || null,
+  }
 }
 
 export const readClock = (trading: Trading): Promise<MarketClock> =>
@@ -89,7 +117,11 @@ export const readClock = (trading: Trading): Promise<MarketClock> =>
     }
   })
 
-export const readSessions = (trading: Trading, from: string, to: string): Promise<readonly MarketSession[]> =>
+export const readSessions = (
+  trading: Trading,
+  from: string,
+  to: string,
+): Promise<readonly MarketSession[]> =>
   read(async () => {
     const days = await trading.calendar.legacyCalendar({ start: new Date(from), end: new Date(to) })
     return days.map(sessionOf).filter(({ date }) => date >= from && date <= to)

@@ -6,16 +6,20 @@ import type { StreamTimers } from './trade-stream.ts'
 import { readActivityEvent } from './wire.ts'
 
 /**
- * One account's stream of activities (`/v2beta1/events/activities`), kept open and never with a hole: it is opened again since the
- * last event that it told. Our own, because the SDK's call waits for the end of a stream that has none.
+ * One account's stream of activities (`/v2beta1/events/activities`), kept open and never with a
+ * hole: it is opened again since the last event that it told. Our own, because the SDK's call waits
+ * for the end of a stream that has none.
  *
- * That place is in memory only: after a restart or a take-over it begins at the present. Nothing is lost by that, since nothing is booked
- * from it. It only makes a session read sooner what its refresh reads every minute all the same, each list from where the account's
- * record says that it was read to: orders and executions (`executionsReadTo`), money and corporate actions (`activitiesReadTo`), and by
- * their totals the orders whose executions were taken back (tests/scenarios/activity-gaps.test.ts).
+ * That place is in memory only: after a restart or a take-over it begins at the present. Nothing is
+ * lost by that, since nothing is booked from it. It only makes a session read sooner what its
+ * refresh reads every minute all the same, each list from where the account's record says that it
+ * was read to: orders and executions (`executionsReadTo`), money and corporate actions
+ * (`activitiesReadTo`), and by their totals the orders whose executions were taken back
+ * (tests/scenarios/activity-gaps.test.ts).
  *
  *   waiting --its turn--> opening --200--> live --closed, silent--> waiting ...
- *                            |  401: down, final     403, 404: there is none, final     close(): closed, final
+ *                            |  401: down, final     403, 404: there is none, final
+ *                            |  close(): closed, final
  */
 const OPENING_MS_MAX = 10_000
 /** It sends a heartbeat every 15 s. */
@@ -82,7 +86,10 @@ class ActivityKeeper {
   }
 
   takeTurn(): void {
-    this.#cancelWait = this.#timers.handshakes.wait(this.#urgency, () => void (this.#running = this.#run()))
+    this.#cancelWait = this.#timers.handshakes.wait(
+      this.#urgency,
+      () => void (this.#running = this.#run()),
+    )
   }
 
   async close(): Promise<void> {
@@ -134,7 +141,10 @@ class ActivityKeeper {
     }
   }
 
-  /** An event that cannot be read, or does not say all, is a gap. What was told before is not told again. */
+  /**
+   * An event that cannot be read, or does not say all, is a gap. What was told before is not told
+   * again.
+   */
   #tell({ kind, text }: SseItem): void {
     if (kind === 'comment') {
       if (DROPPED.test(text)) this.#listener.onGap(text.slice(0, 200))
@@ -150,7 +160,11 @@ class ActivityKeeper {
   #isFinal(status: number): boolean {
     if (this.#isClosed) return true
     if (status === 401)
-      this.#listener.onDown({ kind: 'credentials', message: 'API authentication failed', final: true })
+      this.#listener.onDown({
+        kind: 'credentials',
+        message: 'API authentication failed',
+        final: true,
+      })
     else if (status === 403 || status === 404) this.#listener.onUnavailable()
     else return false
     return true

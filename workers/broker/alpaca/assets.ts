@@ -4,7 +4,10 @@ import type { Asset } from '#domain'
 import { decimalOf } from './fields.ts'
 import { known, type OnUnread, read, wireRows } from './read.ts'
 
-/** Classes that are traded here; the broker lists one class at a time. Options are contracts, and are listed elsewhere. */
+/**
+ * Classes that are traded here; the broker lists one class at a time. Options are contracts, and
+ * are listed elsewhere.
+ */
 const CLASSES = ['us_equity', 'crypto'] as const
 
 const increment = z

@@ -30,9 +30,12 @@ import { readQuoteOf } from './quote.ts'
 import { openTradeStream, type StreamTimers, type VendorStream } from './trade-stream.ts'
 
 /**
- * Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what is sent again, and when.
- * @param permit asked before each further request of a call that takes several; the first is the caller's. Default: always
- * @param onUnread hears of rows that could not be read and were left out, and of fields that were kept as unknown. Default: nobody
+ * Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what
+ * is sent again, and when.
+ * @param permit asked before each further request of a call that takes several; the first is the
+ *   caller's. Default: always
+ * @param onUnread hears of rows that could not be read and were left out, and of fields that were
+ *   kept as unknown. Default: nobody
  */
 export function createAlpacaBroker(
   credentials: BrokerCredentials,
@@ -76,11 +79,15 @@ export function createAlpacaBroker(
     readAccount: () => readStanding(trading),
     readClock: () => readClock(trading),
     readSessions: (from, to) => readSessions(trading, from, to),
-    openTradeStream: (listener, urgency) => openTradeStream(openSocket, listener, timers, urgency, onUnread),
+    openTradeStream: (listener, urgency) =>
+      openTradeStream(openSocket, listener, timers, urgency, onUnread),
     openActivityStream: (sinceId, listener) =>
       openActivityStream(transport.openEvents, credentials, sinceId, listener, timers),
   }
 }
 
-/** The SDK's own reconnecting is off: how often an account's socket is opened is our decision (CON-02). */
+/**
+ * The SDK's own reconnecting is off: how often an account's socket is opened is our decision
+ * (CON-02).
+ */
 const streamOptions = (endpoint: Endpoint) => ({ url: endpoint.tradeStreamUrl, reconnect: false })

@@ -5,7 +5,10 @@ import { type CancelTimer, type Clock, ConfigError } from '#runtime'
 import type { OpenEvents } from './activity-stream.ts'
 import { ReadResponse } from './read-response.ts'
 
-/** Where a worker's broker is. Chosen once, by configuration; a connection of another environment is refused. */
+/**
+ * Where a worker's broker is. Chosen once, by configuration; a connection of another environment is
+ * refused.
+ */
 export type Endpoint = Readonly<{
   env: BrokerEnvironment
   /** REST origin for trading; market data is on the same origin in the sandbox only. */
@@ -16,13 +19,19 @@ export type Endpoint = Readonly<{
 }>
 
 const ALPACA = {
-  paper: { trading: 'https://paper-api.alpaca.markets', stream: 'wss://paper-api.alpaca.markets/stream' },
+  paper: {
+    trading: 'https://paper-api.alpaca.markets',
+    stream: 'wss://paper-api.alpaca.markets/stream',
+  },
   live: { trading: 'https://api.alpaca.markets', stream: 'wss://api.alpaca.markets/stream' },
 } as const
 const DATA = 'https://data.alpaca.markets'
 const DATA_STREAM = 'wss://stream.data.alpaca.markets'
 
-/** @throws {ConfigError} when a sandbox is asked for without its URL, or a URL is given without asking for the sandbox */
+/**
+ * @throws {ConfigError} when a sandbox is asked for without its URL, or a URL is given without
+ *   asking for the sandbox
+ */
 export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefined): Endpoint {
   if (env !== 'sandbox') {
     if (sandboxUrl !== undefined) {
@@ -31,10 +40,18 @@ export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefine
       )
     }
     const { trading, stream } = ALPACA[env]
-    return { env, trading, data: DATA, tradeStreamUrl: stream, dataStreamUrl: (feed) => `${DATA_STREAM}/v2/${feed}` }
+    return {
+      env,
+      trading,
+      data: DATA,
+      tradeStreamUrl: stream,
+      dataStreamUrl: (feed) => `${DATA_STREAM}/v2/${feed}`,
+    }
   }
   if (sandboxUrl === undefined) {
-    throw new ConfigError('ALPACA_ENV=sandbox needs ALPACA_SANDBOX_URL, for example http://127.0.0.1:8085')
+    throw new ConfigError(
+      'ALPACA_ENV=sandbox needs ALPACA_SANDBOX_URL, for example http://127.0.0.1:8085',
+    )
   }
   const origin = new URL(sandboxUrl).origin
   const ws = origin.replace(/^http/, 'ws')
@@ -48,8 +65,8 @@ export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefine
 }
 
 /**
- * Deadline of one call, from when it is asked for to the end of its answer; well below the queue's lock, so that a silent broker
- * never costs a job its lock (SUB-08).
+ * Deadline of one call, from when it is asked for to the end of its answer; well below the queue's
+ * lock, so that a silent broker never costs a job its lock (SUB-08).
  */
 export const CALL_TIMEOUT_MS = 8_000
 /** Connections to the broker's REST API, all accounts together. */
@@ -65,8 +82,9 @@ export type Transport = Readonly<{
 }>
 
 /**
- * The transport under the SDK: a pool per origin, which costs less than half of the global `fetch` per call. It never retries and
- * never follows a redirect; it can reach the endpoint's two origins and nothing else, whatever URL the SDK builds.
+ * The transport under the SDK: a pool per origin, which costs less than half of the global `fetch`
+ * per call. It never retries and never follows a redirect; it can reach the endpoint's two origins
+ * and nothing else, whatever URL the SDK builds.
  */
 export function createTransport(endpoint: Endpoint, clock: Clock): Transport {
   const pools = new Map(
@@ -92,19 +110,26 @@ export function createTransport(endpoint: Endpoint, clock: Clock): Transport {
   }
   const events = new Pool(endpoint.trading, { connections: EVENT_STREAMS_MAX })
   const openEvents: OpenEvents = async (path, headers, signal) => {
-    const { statusCode, body } = await events.request({ path, method: 'GET', headers, signal, bodyTimeout: 0 })
+    const { statusCode, body } = await events.request({
+      path,
+      method: 'GET',
+      headers,
+      signal,
+      bodyTimeout: 0,
+    })
     return { status: statusCode, body }
   }
   return {
     fetch: send,
     openEvents,
-    close: async () => void (await Promise.all([...pools.values(), events].map((pool) => pool.close()))),
+    close: async () =>
+      void (await Promise.all([...pools.values(), events].map((pool) => pool.close()))),
   }
 }
 
 /**
- * The deadline of one call, as undici takes it. An `AbortSignal.timeout` cannot be called off: for every call that was answered long ago
- * it would make an error and tell nobody.
+ * The deadline of one call, as undici takes it. An `AbortSignal.timeout` cannot be called off: for
+ * every call that was answered long ago it would make an error and tell nobody.
  */
 class Deadline extends EventEmitter implements Disposable {
   readonly #callOff: CancelTimer

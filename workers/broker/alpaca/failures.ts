@@ -10,9 +10,10 @@ import {
 } from '../port.ts'
 import { ReadResponse } from './read-response.ts'
 
-// What Alpaca's answers prove: the one table from status and code to an outcome. The HTTP status is authoritative and one numeric
-// code covers many causes, so a cause is read from the status first, then from the message by loose pattern. Whatever is not in the
-// table is unknown. Sources: Alpaca's reference of order errors, and public reports of real answers.
+// What Alpaca's answers prove: the one table from status and code to an outcome. The HTTP status is
+// authoritative and one numeric code covers many causes, so a cause is read from the status first,
+// then from the message by loose pattern. Whatever is not in the table is unknown. Sources:
+// Alpaca's reference of order errors, and public reports of real answers.
 
 /** A failed call, taken out of the SDK's error classes. `null` status: no answer was read. */
 export type Failure = Readonly<{
@@ -20,13 +21,18 @@ export type Failure = Readonly<{
   brokerCode: string | null
   message: string
   retryAfterMs: number | null
-  /** The answer is the broker's own, by its form: something in between (a proxy, a mesh) answers with the same statuses. */
+  /**
+   * The answer is the broker's own, by its form: something in between (a proxy, a mesh) answers
+   * with the same statuses.
+   */
   isOfBroker: boolean
 }>
 
 const MESSAGE_LENGTH_MAX = 500
 
-/** The SDK's errors are recognised by shape: `instanceof` breaks when two copies of it are loaded. */
+/**
+ * The SDK's errors are recognised by shape: `instanceof` breaks when two copies of it are loaded.
+ */
 export function failureOf(error: unknown): Failure {
   const none: Failure = {
     ...{ status: null, brokerCode: null, message: 'no readable answer', retryAfterMs: null },
@@ -45,7 +51,8 @@ export function failureOf(error: unknown): Failure {
 }
 
 /** The broker itself says that it knows nothing of what was asked for. */
-export const provesAbsence = ({ status, isOfBroker }: Failure): boolean => status === 404 && isOfBroker
+export const provesAbsence = ({ status, isOfBroker }: Failure): boolean =>
+  status === 404 && isOfBroker
 
 function describe(error: object, cause: unknown): string {
   const name = error instanceof Error ? error.name : 'error'
@@ -70,7 +77,8 @@ const FORBIDDEN = /^forbidden\.?$/i
 function verdictOf({ status, message, brokerCode, isOfBroker }: Failure): Verdict {
   if (status === null) return 'unknown'
   const verdict = VERDICTS[status] ?? 'unknown'
-  // What something in between answers proves nothing about what the broker did. A limit of its own is a limit all the same.
+  // What something in between answers proves nothing about what the broker did. A limit of its own
+  // is a limit all the same.
   if (!isOfBroker && verdict !== 'rate_limited') return 'unknown'
   return status === 403 && brokerCode === null && FORBIDDEN.test(message) ? 'credentials' : verdict
 }
@@ -78,10 +86,19 @@ function verdictOf({ status, message, brokerCode, isOfBroker }: Failure): Verdic
 const DUPLICATE = /client[_ ]order[_ ]id must be unique/i
 
 /** The cause of a refusal, most specific first. */
-const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, code: RefusalCode])[] = [
+const CAUSES: readonly (readonly [
+  statuses: readonly number[],
+  pattern: RegExp,
+  code: RefusalCode,
+])[] = [
   [[403, 422], /wash trade/i, 'WASH_TRADE'],
-  // The windows of the auctions, and a market that takes nothing. What is said of extended hours is about the order's terms.
-  [[403, 422], /market is closed|\b(opg|cls)\b.*\b(before|after|between|until|window)\b/i, 'MARKET_CLOSED'],
+  // The windows of the auctions, and a market that takes nothing. What is said of extended hours is
+  // about the order's terms.
+  [
+    [403, 422],
+    /market is closed|\b(opg|cls)\b.*\b(before|after|between|until|window)\b/i,
+    'MARKET_CLOSED',
+  ],
   [[403], /buying power|insufficient balance/i, 'INSUFFICIENT_BUYING_POWER'],
   [[403], /insufficient qty/i, 'INSUFFICIENT_QUANTITY'],
   [[403, 422], /position intent mismatch/i, 'INSUFFICIENT_QUANTITY'],
@@ -94,7 +111,11 @@ const CAUSES: readonly (readonly [statuses: readonly number[], pattern: RegExp, 
   ],
   [[404, 422], /not found|not tradable|asset .* is not active/i, 'SYMBOL_NOT_TRADABLE'],
   [[422], /orders not allowed for account/i, 'ACCOUNT_RESTRICTED'],
-  [[422], /sub-penny|increment|(limit|stop)[_ ]price (must be|is)|stop price must/i, 'INVALID_PRICE'],
+  [
+    [422],
+    /sub-penny|increment|(limit|stop)[_ ]price (must be|is)|stop price must/i,
+    'INVALID_PRICE',
+  ],
 ]
 
 /** Codes that have one cause only, whatever the message says. */
@@ -102,7 +123,9 @@ const CAUSE_OF_CODE: Readonly<Record<string, RefusalCode>> = { '40310100': 'ACCO
 
 const causeOf = ({ status, brokerCode, message }: Failure): RefusalCode =>
   CAUSE_OF_CODE[brokerCode ?? ''] ??
-  CAUSES.find(([statuses, pattern]) => status !== null && statuses.includes(status) && pattern.test(message))?.[2] ??
+  CAUSES.find(
+    ([statuses, pattern]) => status !== null && statuses.includes(status) && pattern.test(message),
+  )?.[2] ??
   'BROKER_REJECTED'
 
 const unknown = ({ status, message }: Failure): Unknown => ({
@@ -137,12 +160,16 @@ export function replaceOutcomeOf(failure: Failure): Exclude<ReplaceOutcome, NotS
   return { kind: 'refused', message: verdict === 'credentials' ? CONNECT_AGAIN : message }
 }
 
-/** A cancel that did not simply succeed. Only an answer about the order is a refusal; the rest is tried again. */
+/**
+ * A cancel that did not simply succeed. Only an answer about the order is a refusal; the rest is
+ * tried again.
+ */
 export function cancelOutcomeOf(failure: Failure): Exclude<CancelOutcome, NotSent> {
   const { status, message } = failure
   const verdict = verdictOf(failure)
   if (verdict === 'rate_limited') return limited(failure)
-  if (verdict === 'refused' && (status === 404 || status === 422)) return { kind: 'refused', message }
+  if (verdict === 'refused' && (status === 404 || status === 422))
+    return { kind: 'refused', message }
   return { kind: 'unknown', cause: status === null ? message : `status ${status}: ${message}` }
 }
 
@@ -153,7 +180,11 @@ export function readErrorOf(failure: Failure): BrokerError {
   if (verdict === 'credentials' || (status === 403 && brokerCode === null && verdict === 'refused'))
     return new BrokerError('CREDENTIALS', 'API authentication failed')
   if (verdict === 'rate_limited')
-    return new BrokerError('RATE_LIMITED', 'the broker says that these are too many requests', retryAfterMs)
+    return new BrokerError(
+      'RATE_LIMITED',
+      'the broker says that these are too many requests',
+      retryAfterMs,
+    )
   if (status === null) return new BrokerError('UNAVAILABLE', message)
   return status >= 500 || status === 408 || verdict === 'unknown'
     ? new BrokerError('UNAVAILABLE', `status ${status}`)

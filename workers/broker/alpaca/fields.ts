@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { type Decimal, tryDecNumber } from '#domain'
 
-// Fields of what Alpaca sends. Amounts are decimal strings, times RFC 3339 with up to nine decimals and any offset. What cannot be read
-// is a `ZodError`, whether a schema finds it out or a reader that does without for speed.
+// Fields of what Alpaca sends. Amounts are decimal strings, times RFC 3339 with up to nine decimals
+// and any offset. What cannot be read is a `ZodError`, whether a schema finds it out or a reader
+// that does without for speed.
 
 /** `null` when it is not a decimal. */
 export const decimalOf = (value: unknown): Decimal | null =>
@@ -12,7 +13,10 @@ export const decimalOf = (value: unknown): Decimal | null =>
 const UTC_TIME =
   /^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?Z$/
 
-/** RFC 3339 in UTC with nine decimals, so that the order of texts is the order of times; `null` when it is not a time. */
+/**
+ * RFC 3339 in UTC with nine decimals, so that the order of texts is the order of times; `null` when
+ * it is not a time.
+ */
 export function timeOf(value: unknown): string | null {
   if (typeof value !== 'string') return null
   const [plain, seconds, decimals = ''] = UTC_TIME.exec(value) ?? []
@@ -27,7 +31,9 @@ export function timeOf(value: unknown): string | null {
 export type Row = Readonly<Record<string, unknown>>
 
 export function fail(field: string): never {
-  throw new z.ZodError([{ code: 'custom', path: [field], message: 'not in a shape that is known here', input: null }])
+  throw new z.ZodError([
+    { code: 'custom', path: [field], message: 'not in a shape that is known here', input: null },
+  ])
 }
 
 export const rowOf = (value: unknown, what: string): Row =>

@@ -9,8 +9,10 @@ const SYMBOLS_PER_REQUEST = 100
 
 export type FeedOptions = Readonly<{ keyId: string; secret: string; feed: string }>
 
-/** Quotes and trades of one credential. Reconnects for ever; the list of symbols is kept here, because the SDK's own list is
- *  overwritten by whatever the server answers (alpaca.md 9.3). */
+/**
+ * Quotes and trades of one credential. Reconnects for ever; the list of symbols is kept here,
+ * because the SDK's own list is overwritten by whatever the server answers (alpaca.md 9.3).
+ */
 export function openMarketFeed(
   options: FeedOptions,
   endpoint: Endpoint,
@@ -23,7 +25,10 @@ export function openMarketFeed(
     ...{ keyId, secret, paper: endpoint.env !== 'live', rateLimit: false, retry: false },
     ...{ timeoutMs: CALL_TIMEOUT_MS, fetchApi: transport },
   })
-  const stream = alpaca.marketData.stockStream({ url: endpoint.dataStreamUrl(feed), maxReconnectAttempts: -1 })
+  const stream = alpaca.marketData.stockStream({
+    url: endpoint.dataStreamUrl(feed),
+    maxReconnectAttempts: -1,
+  })
   let followed: ReadonlySet<string> = new Set()
   let isLive = false
   const subscribe = (symbols: string[]): void => {
@@ -59,7 +64,10 @@ export function openMarketFeed(
         const page = stocks.slice(from, from + SYMBOLS_PER_REQUEST)
         const url = `${endpoint.data}/v2/stocks/snapshots?symbols=${page.map(encodeURIComponent).join(',')}&feed=${feed}`
         const headers = { 'APCA-API-KEY-ID': keyId, 'APCA-API-SECRET-KEY': secret }
-        const answer = await transport(url, { headers, signal: AbortSignal.timeout(CALL_TIMEOUT_MS) })
+        const answer = await transport(url, {
+          headers,
+          signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+        })
         const read = answer.ok ? snapshots.safeParse(await answer.json()) : null
         for (const [symbol, snapshot] of Object.entries(read?.data ?? {}))
           if (snapshot !== null) days.set(symbol, dayOf(snapshot))
@@ -77,9 +85,14 @@ function deliver(onTick: (tick: Tick) => void, tick: Tick | null): void {
 }
 
 /** 0 means that there is no quote on that side. */
-const priced = (price: number | undefined): number | null => (price === undefined || price === 0 ? null : price)
+const priced = (price: number | undefined): number | null =>
+  price === undefined || price === 0 ? null : price
 
-const quoteShape = z.object({ symbol: z.string(), bidPrice: z.number().optional(), askPrice: z.number().optional() })
+const quoteShape = z.object({
+  symbol: z.string(),
+  bidPrice: z.number().optional(),
+  askPrice: z.number().optional(),
+})
 const tradeShape = z.object({ symbol: z.string(), price: z.number(), size: z.number() })
 
 function quoteOf(quote: unknown): Tick | null {
@@ -91,7 +104,9 @@ function quoteOf(quote: unknown): Tick | null {
 
 function tradeOf(trade: unknown): Tick | null {
   const { data } = tradeShape.safeParse(trade)
-  return data === undefined ? null : { type: 'trade', symbol: data.symbol, price: data.price, size: data.size }
+  return data === undefined
+    ? null
+    : { type: 'trade', symbol: data.symbol, price: data.price, size: data.size }
 }
 
 const bar = z.object({ t: z.string(), c: z.number(), v: z.number() }).nullish()
@@ -103,7 +118,12 @@ const snapshot = z.object({
 })
 const snapshots = z.record(z.string(), snapshot.nullable())
 
-const dayOf = ({ latestTrade, latestQuote, dailyBar, prevDailyBar }: z.output<typeof snapshot>): DayFigures => ({
+const dayOf = ({
+  latestTrade,
+  latestQuote,
+  dailyBar,
+  prevDailyBar,
+}: z.output<typeof snapshot>): DayFigures => ({
   bid: priced(latestQuote?.bp),
   ask: priced(latestQuote?.ap),
   last: latestTrade?.p ?? null,

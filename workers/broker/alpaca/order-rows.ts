@@ -26,21 +26,34 @@ import {
   timeOf,
 } from './fields.ts'
 
-// Orders as they come in answers, lists and stream messages, read defensively. By hand, because this is done three times for every
-// order that is placed and executed, and for every row of every poll: a schema takes longer than all that is decided from what it read.
+// Orders as they come in answers, lists and stream messages, read defensively. By hand, because
+// this is done three times for every order that is placed and executed, and for every row of every
+// poll: a schema takes longer than all that is decided from what it read.
 
 const STATUSES: ReadonlySet<string> = new Set<BrokerStatus>([
-  ...(['accepted', 'pending_new', 'accepted_for_bidding', 'new', 'held', 'partially_filled', 'done_for_day'] as const),
+  ...([
+    'accepted',
+    'pending_new',
+    'accepted_for_bidding',
+    'new',
+    'held',
+    'partially_filled',
+    'done_for_day',
+  ] as const),
   ...(['stopped', 'suspended', 'calculated', 'pending_cancel', 'pending_replace'] as const),
   ...(['filled', 'canceled', 'expired', 'rejected', 'replaced'] as const),
 ])
 const TYPES: ReadonlySet<string> = new Set(ORDER_TYPES)
 const TERMS: ReadonlySet<string> = new Set(TIMES_IN_FORCE)
-/** An order of several legs has no symbol and no side of its own: orders of its kind are not followed here. */
+/**
+ * An order of several legs has no symbol and no side of its own: orders of its kind are not
+ * followed here.
+ */
 const SEVERAL_LEGS = 'mleg'
 
 /**
- * Needed are id, status, filled quantity and average price; any other field that cannot be read is named in `unread`, and says nothing.
+ * Needed are id, status, filled quantity and average price; any other field that cannot be read is
+ * named in `unread`, and says nothing.
  * @throws {ZodError} when it is not an order
  */
 export function readOrder(wire: unknown): BrokerOrder {
@@ -69,7 +82,11 @@ function readAlone(row: Row): BrokerOrder {
   if (orderClass === SEVERAL_LEGS) fail('order_class')
   const unread: (keyof BrokerOrder)[] = []
   /** A field that may be absent. */
-  const ifAny = <T>(name: keyof BrokerOrder, field: string, read: (value: unknown) => T | null): T | null => {
+  const ifAny = <T>(
+    name: keyof BrokerOrder,
+    field: string,
+    read: (value: unknown) => T | null,
+  ): T | null => {
     const value = optional(row, field)
     const known = value === null ? null : read(value)
     if (value !== null && known === null) unread.push(name)
@@ -83,8 +100,10 @@ function readAlone(row: Row): BrokerOrder {
   const filledQuantity = amount(row, 'filled_qty')
   const average = isZero(filledQuantity) ? null : amountIfAny(row, 'filled_avg_price')
   const symbol = always('symbol', textOf(row['symbol'])) ?? ''
-  const submittedAt = always('submittedAt', timeOf(row['submitted_at'])) ?? timeOf(row['created_at'])
-  const updatedAt = always('updatedAt', timeOf(row['updated_at'])) ?? latestOf(row) ?? submittedAt ?? EPOCH
+  const submittedAt =
+    always('submittedAt', timeOf(row['submitted_at'])) ?? timeOf(row['created_at'])
+  const updatedAt =
+    always('updatedAt', timeOf(row['updated_at'])) ?? latestOf(row) ?? submittedAt ?? EPOCH
   const order = {
     brokerOrderId: name(row, 'id'),
     clientOrderId: ifAny('clientOrderId', 'client_order_id', textOf) ?? '',
@@ -92,7 +111,8 @@ function readAlone(row: Row): BrokerOrder {
     side: always('side', sideOf(row['side']) ?? sideOf(row['position_intent'])),
     orderType: always('orderType', memberOf<OrderType>(TYPES, row['type'] ?? row['order_type'])),
     timeInForce: always('timeInForce', memberOf<TimeInForce>(TERMS, row['time_in_force'])),
-    // An empty class is a simple order; a class that is newer than this list is one that we do not track as more than that.
+    // An empty class is a simple order; a class that is newer than this list is one that we do not
+    // track as more than that.
     orderClass: ORDER_CLASSES.find((known) => known === orderClass) ?? 'simple',
     status: STATUSES.has(status) ? (status as BrokerStatus) : 'unrecognized',
     quantity: ifAny('quantity', 'qty', decimalOf),
@@ -124,7 +144,8 @@ const latestOf = (row: Row): string | null =>
     return at !== null && (latest === null || at > latest) ? at : latest
   }, null)
 
-const textOf = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
+const textOf = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' ? value : null
 
 /** `sell_short`, `buy_to_open` and the like have their side in front. */
 function sideOf(value: unknown): Side | null {
@@ -132,19 +153,28 @@ function sideOf(value: unknown): Side | null {
   return /^buy(_|$)/.test(value) ? 'buy' : /^sell(_|$)/.test(value) ? 'sell' : null
 }
 
-const memberOf = <Known extends string>(known: ReadonlySet<string>, value: unknown): Known | null =>
-  typeof value === 'string' && known.has(value) ? (value as Known) : null
+const memberOf = <Known extends string>(
+  known: ReadonlySet<string>,
+  value: unknown,
+): Known | null => (typeof value === 'string' && known.has(value) ? (value as Known) : null)
 
 const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
 const AMENDMENTS: ReadonlySet<string> = new Set(['trade_bust', 'trade_correct'])
 
-/** What a correction says: which execution it restates, and as what. What it was before is not told. */
-export type Correction = Readonly<{ id: string; executionId: string; to: NonNullable<Bust['corrected']> }>
+/**
+ * What a correction says: which execution it restates, and as what. What it was before is not told.
+ */
+export type Correction = Readonly<{
+  id: string
+  executionId: string
+  to: NonNullable<Bust['corrected']>
+}>
 
 /**
- * One `trade_updates` message. Exits are left out: the SDK cuts them short, and they have messages of their own. The cumulative
- * quantity of a fill is that of the order it comes with. A bust names the execution's own price and quantity, a correction the new
- * ones. `isIncomplete`: something was amended, and the message does not say what.
+ * One `trade_updates` message. Exits are left out: the SDK cuts them short, and they have messages
+ * of their own. The cumulative quantity of a fill is that of the order it comes with. A bust names
+ * the execution's own price and quantity, a correction the new ones. `isIncomplete`: something was
+ * amended, and the message does not say what.
  * @throws {ZodError}
  */
 export function readTradeUpdate(
@@ -158,11 +188,21 @@ export function readTradeUpdate(
   const toldAt = timeOf(update['at']) ?? timeOf(update['timestamp'])
   const at = toldAt ?? seen.updatedAt
   const order = seen.unread?.includes('updatedAt') === true ? { ...seen, updatedAt: at } : seen
-  const none = { order, at, execution: null, bust: null, correction: null, isIncomplete: AMENDMENTS.has(event) }
+  const none = {
+    order,
+    at,
+    execution: null,
+    bust: null,
+    correction: null,
+    isIncomplete: AMENDMENTS.has(event),
+  }
   if (told === null || quantity === null) return none
   const price = unitPrice(order.symbol, told)
   if (EXECUTION_EVENTS.has(event))
-    return { ...none, execution: { executionId, quantity, price, cumulativeQuantity: order.filledQuantity, at } }
+    return {
+      ...none,
+      execution: { executionId, quantity, price, cumulativeQuantity: order.filledQuantity, at },
+    }
   const id = textIfAny(update, 'previous_execution_id') ?? executionId
   if (id === null || !AMENDMENTS.has(event)) return none
   const isBust = event === 'trade_bust'

@@ -11,7 +11,16 @@ import {
   type SubmitOutcome,
 } from '../port.ts'
 import { cancelOutcomeOf, failureOf, replaceOutcomeOf, submitOutcomeOf } from './failures.ts'
-import { allPages, justBefore, known, type OnUnread, read, readIfThere, wire, wireRows } from './read.ts'
+import {
+  allPages,
+  justBefore,
+  known,
+  type OnUnread,
+  read,
+  readIfThere,
+  wire,
+  wireRows,
+} from './read.ts'
 import { orderRequestOf, replaceRequestOf } from './request.ts'
 import { readOrder } from './order-rows.ts'
 
@@ -20,14 +29,20 @@ type Orders = Alpaca['trading']['orders']
 /** Accepted, most likely: the look-up will tell. */
 const UNREADABLE = { kind: 'unknown', cause: 'the answer is not an order' } as const
 
-/** Reads an order, and tells of the fields that could not be read. @throws {ZodError} when it is not an order */
+/**
+ * Reads an order, and tells of the fields that could not be read.
+ * @throws {ZodError} when it is not an order
+ */
 function readNoting(wire: unknown, onUnread: OnUnread): BrokerOrder {
   const order = readOrder(wire)
   noteUnread(order, onUnread)
   return order
 }
 
-export function noteUnread({ brokerOrderId, unread = [], legs }: BrokerOrder, onUnread: OnUnread): void {
+export function noteUnread(
+  { brokerOrderId, unread = [], legs }: BrokerOrder,
+  onUnread: OnUnread,
+): void {
   for (const field of unread) onUnread('orders', brokerOrderId, field)
   for (const leg of legs) noteUnread(leg, onUnread)
 }
@@ -39,25 +54,36 @@ export async function submit(
 ): Promise<SubmitOutcome> {
   let answer: unknown
   try {
-    answer = await wire(orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId, closes) }))
+    answer = await wire(
+      orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId, closes) }),
+    )
   } catch (error) {
     return submitOutcomeOf(failureOf(error))
   }
   return accepted(answer, clientOrderId, onUnread)
 }
 
-export async function replace(orders: Orders, ticket: ReplaceTicket, onUnread: OnUnread): Promise<ReplaceOutcome> {
+export async function replace(
+  orders: Orders,
+  ticket: ReplaceTicket,
+  onUnread: OnUnread,
+): Promise<ReplaceOutcome> {
   let answer: unknown
   try {
     const patchOrderRequest = replaceRequestOf(ticket)
-    answer = await wire(orders.patchOrderByOrderIdRaw({ orderId: ticket.brokerOrderId, patchOrderRequest }))
+    answer = await wire(
+      orders.patchOrderByOrderIdRaw({ orderId: ticket.brokerOrderId, patchOrderRequest }),
+    )
   } catch (error) {
     return replaceOutcomeOf(failureOf(error))
   }
   return accepted(answer, ticket.clientOrderId, onUnread)
 }
 
-/** An answer without a client order id is about the order that was asked for; an answer with another one is not. */
+/**
+ * An answer without a client order id is about the order that was asked for; an answer with another
+ * one is not.
+ */
 function accepted(
   answer: unknown,
   clientOrderId: string,
@@ -81,7 +107,10 @@ export async function cancel(orders: Orders, orderId: string): Promise<CancelOut
   }
 }
 
-/** The look-up by client order id has no way to ask for exits; where there should be some and none came, the order is read by id. */
+/**
+ * The look-up by client order id has no way to ask for exits; where there should be some and none
+ * came, the order is read by id.
+ */
 export async function findByClientOrderId(
   orders: Orders,
   clientOrderId: string,
@@ -89,7 +118,10 @@ export async function findByClientOrderId(
   onUnread: OnUnread,
 ): Promise<BrokerOrder | null> {
   const found = await readIfThere(async () => {
-    const order = readNoting(await wire(orders.getOrderByClientOrderIdRaw({ clientOrderId })), onUnread)
+    const order = readNoting(
+      await wire(orders.getOrderByClientOrderIdRaw({ clientOrderId })),
+      onUnread,
+    )
     return order.clientOrderId === '' ? { ...order, clientOrderId } : order
   })
   if (found === null || found.orderClass === 'simple' || found.legs.length > 0) return found
@@ -97,8 +129,14 @@ export async function findByClientOrderId(
   return await findByBrokerOrderId(orders, found.brokerOrderId, onUnread)
 }
 
-export const findByBrokerOrderId = (orders: Orders, orderId: string, onUnread: OnUnread): Promise<BrokerOrder | null> =>
-  readIfThere(async () => readNoting(await wire(orders.getOrderByOrderIDRaw({ orderId, nested: true })), onUnread))
+export const findByBrokerOrderId = (
+  orders: Orders,
+  orderId: string,
+  onUnread: OnUnread,
+): Promise<BrokerOrder | null> =>
+  readIfThere(async () =>
+    readNoting(await wire(orders.getOrderByOrderIDRaw({ orderId, nested: true })), onUnread),
+  )
 
 /** Newest first: the parent of an exit is seldom far from it. */
 export async function findParent(
@@ -113,7 +151,13 @@ export async function findParent(
     (beforeOrderId) =>
       wireRows(
         orders.getAllOrdersRaw({
-          ...{ status: 'all', symbols: exit.symbol, nested: true, direction: 'desc', limit: ORDERS_PER_PAGE },
+          ...{
+            status: 'all',
+            symbols: exit.symbol,
+            nested: true,
+            direction: 'desc',
+            limit: ORDERS_PER_PAGE,
+          },
           ...(beforeOrderId === undefined ? {} : { beforeOrderId }),
         }),
       ),
@@ -155,7 +199,9 @@ export async function listOrders(
   onUnread: OnUnread,
 ): Promise<readonly BrokerOrder[]> {
   const rows = await allPages(ORDERS_PER_PAGE, (afterId) => pageOf(orders, filter, afterId), permit)
-  return [...new Map(readRows([...rows], onUnread).map((order) => [order.brokerOrderId, order])).values()]
+  return [
+    ...new Map(readRows([...rows], onUnread).map((order) => [order.brokerOrderId, order])).values(),
+  ]
 }
 
 export async function listOrderPage(

@@ -14,15 +14,23 @@ const coins = z.object({ snapshots: z.record(z.string(), snapshot) })
 /** Latest quote and trade in one request, of the best feed that the account's plan has. */
 export const readQuoteOf = (marketData: MarketData, symbol: string): Promise<RiskQuote | null> =>
   readIfThere(async () => {
-    const told = symbol.includes('/') ? await ofCoin(marketData, symbol) : await ofStock(marketData, symbol)
+    const told = symbol.includes('/')
+      ? await ofCoin(marketData, symbol)
+      : await ofStock(marketData, symbol)
     if (told === undefined) return null
     const { latestQuote, latestTrade } = told
     const quote = riskQuoteOf({ bid: latestQuote?.bp, ask: latestQuote?.ap, last: latestTrade?.p })
     return quote.bid === null && quote.ask === null && quote.last === null ? null : quote
   })
 
-const ofStock = async ({ stocks }: MarketData, symbol: string): Promise<z.output<typeof snapshot> | undefined> =>
+const ofStock = async (
+  { stocks }: MarketData,
+  symbol: string,
+): Promise<z.output<typeof snapshot> | undefined> =>
   snapshot.parse(await wire(stocks.stockSnapshotSingleRaw({ symbol })))
 
-const ofCoin = async ({ crypto }: MarketData, symbols: string): Promise<z.output<typeof snapshot> | undefined> =>
+const ofCoin = async (
+  { crypto }: MarketData,
+  symbols: string,
+): Promise<z.output<typeof snapshot> | undefined> =>
   coins.parse(await wire(crypto.cryptoSnapshotsRaw({ loc: 'us', symbols }))).snapshots[symbols]

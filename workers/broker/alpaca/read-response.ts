@@ -1,7 +1,8 @@
 /**
- * An answer that has been read to its end, as the SDK wants it: a `Response`, without the stream that a real one wraps around its
- * body, which costs more than the rest of a call. What the SDK reads through the stream after all (its errors) gets a real one;
- * headers, which it looks at when something went wrong, are made when they are asked for.
+ * An answer that has been read to its end, as the SDK wants it: a `Response`, without the stream
+ * that a real one wraps around its body, which costs more than the rest of a call. What the SDK
+ * reads through the stream after all (its errors) gets a real one; headers, which it looks at when
+ * something went wrong, are made when they are asked for.
  */
 export class ReadResponse {
   readonly status: number
@@ -26,7 +27,11 @@ export class ReadResponse {
       const body: unknown = JSON.parse(this.#text)
       if (typeof body !== 'object' || body === null) return false
       const { code, message } = body as Readonly<Record<string, unknown>>
-      return typeof code === 'number' || typeof code === 'string' || (typeof message === 'string' && message !== '')
+      return (
+        typeof code === 'number' ||
+        typeof code === 'string' ||
+        (typeof message === 'string' && message !== '')
+      )
     } catch {
       return false
     }

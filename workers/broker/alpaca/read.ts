@@ -30,10 +30,11 @@ function readable(error: unknown): BrokerError {
 }
 
 /**
- * The JSON of an answer as it came. The SDK's models of orders and activities cut times to milliseconds, and drop what they do not
- * know of exits.
+ * The JSON of an answer as it came. The SDK's models of orders and activities cut times to
+ * milliseconds, and drop what they do not know of exits.
  */
-export const wire = async (answer: Promise<Readonly<{ raw: Response }>>): Promise<unknown> => (await answer).raw.json()
+export const wire = async (answer: Promise<Readonly<{ raw: Response }>>): Promise<unknown> =>
+  (await answer).raw.json()
 
 /** As `wire`, for a listing. @throws {z.ZodError} */
 export async function wireRows(answer: Promise<Readonly<{ raw: Response }>>): Promise<ListedRow[]> {
@@ -53,7 +54,10 @@ export type Listing = 'orders' | 'executions' | 'activities' | 'assets'
  */
 export type OnUnread = (listing: Listing, id: string, field?: string) => void
 
-/** Rows that are of a kind known here. Orders of other kinds (multi-leg, say) were not placed by us and must not stop the rest. */
+/**
+ * Rows that are of a kind known here. Orders of other kinds (multi-leg, say) were not placed by us
+ * and must not stop the rest.
+ */
 export const known = <T>(
   rows: readonly Readonly<{ id: string }>[],
   parse: (row: unknown) => T,
@@ -72,8 +76,9 @@ export const known = <T>(
 const PAGES_MAX = 40
 
 /**
- * All rows of a listing that is read by pages, each named by the last row of the one before. It ends with a page that is not full;
- * one that does not advance, or too many, is an error: half a listing must not look like a whole one (CLK-06).
+ * All rows of a listing that is read by pages, each named by the last row of the one before. It
+ * ends with a page that is not full; one that does not advance, or too many, is an error: half a
+ * listing must not look like a whole one (CLK-06).
  */
 export async function allPages<Row extends Readonly<{ id: string }>>(
   pageSize: number,
@@ -88,11 +93,15 @@ export async function allPages<Row extends Readonly<{ id: string }>>(
     rows.push(...next)
     if (next.length < pageSize) return rows
     const last = next.at(-1)?.id
-    if (last === afterId) throw new BrokerError('UNREADABLE', 'a page of the listing repeats itself')
+    if (last === afterId)
+      throw new BrokerError('UNREADABLE', 'a page of the listing repeats itself')
     afterId = last
   }
   throw new BrokerError('UNREADABLE', `more than ${PAGES_MAX * pageSize} rows in one listing`)
 }
 
-/** Alpaca's `after` leaves out its own moment and counts in milliseconds here: one earlier, so that `since` is included. */
+/**
+ * Alpaca's `after` leaves out its own moment and counts in milliseconds here: one earlier, so that
+ * `since` is included.
+ */
 export const justBefore = (since: string): Date => new Date(Date.parse(since) - 1)

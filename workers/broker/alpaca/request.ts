@@ -3,10 +3,16 @@ import type { Decimal, OrderIntent } from '#domain'
 import type { ReplaceTicket } from '../port.ts'
 
 /**
- * The body of `POST /v2/orders` for an intent. Amounts are decimal strings: a number would be sent as `1e-7`.
- * @param closes the broker is told that the order closes a position, and refuses it where there is none; nobody is short of coins
+ * The body of `POST /v2/orders` for an intent. Amounts are decimal strings: a number would be sent
+ * as `1e-7`.
+ * @param closes the broker is told that the order closes a position, and refuses it where there is
+ *   none; nobody is short of coins
  */
-export function orderRequestOf(intent: OrderIntent, clientOrderId: string, closes = false): trading.PostOrderRequest {
+export function orderRequestOf(
+  intent: OrderIntent,
+  clientOrderId: string,
+  closes = false,
+): trading.PostOrderRequest {
   const { symbol, side, orderType, timeInForce, orderClass, takeProfit, stopLoss } = intent
   return {
     ...{ symbol, side, type: orderType, timeInForce, clientOrderId },
@@ -24,12 +30,20 @@ export function orderRequestOf(intent: OrderIntent, clientOrderId: string, close
     ...(takeProfit === null ? {} : { takeProfit: { limitPrice: takeProfit.limitPrice } }),
     ...(stopLoss === null
       ? {}
-      : { stopLoss: { stopPrice: stopLoss.stopPrice, ...present({ limitPrice: stopLoss.limitPrice }) } }),
+      : {
+          stopLoss: {
+            stopPrice: stopLoss.stopPrice,
+            ...present({ limitPrice: stopLoss.limitPrice }),
+          },
+        }),
   }
 }
 
 /** The body of `PATCH /v2/orders/{id}`: what stays as it is, is left out. */
-export function replaceRequestOf({ clientOrderId, terms }: ReplaceTicket): trading.PatchOrderRequest {
+export function replaceRequestOf({
+  clientOrderId,
+  terms,
+}: ReplaceTicket): trading.PatchOrderRequest {
   const { quantity: qty, limitPrice, stopPrice, trail, timeInForce } = terms
   return {
     clientOrderId,
@@ -38,8 +52,10 @@ export function replaceRequestOf({ clientOrderId, terms }: ReplaceTicket): tradi
   }
 }
 
-function present<Key extends string>(amounts: Readonly<Record<Key, Decimal | null>>): Partial<Record<Key, Decimal>> {
-  return Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== null)) as Partial<
-    Record<Key, Decimal>
-  >
+function present<Key extends string>(
+  amounts: Readonly<Record<Key, Decimal | null>>,
+): Partial<Record<Key, Decimal>> {
+  return Object.fromEntries(
+    Object.entries(amounts).filter(([, amount]) => amount !== null),
+  ) as Partial<Record<Key, Decimal>>
 }

@@ -13,11 +13,18 @@ const wallClock = new Intl.DateTimeFormat('en-US', {
 
 /** What the clock in New York shows at a time, read as if it were UTC. */
 function shownAtMs(timeMs: number): number {
-  const part = Object.fromEntries(wallClock.formatToParts(timeMs).map(({ type, value }) => [type, value]))
-  return Date.parse(`${part['year']}-${part['month']}-${part['day']}T${part['hour']}:${part['minute']}:00Z`)
+  const part = Object.fromEntries(
+    wallClock.formatToParts(timeMs).map(({ type, value }) => [type, value]),
+  )
+  return Date.parse(
+    `${part['year']}-${part['month']}-${part['day']}T${part['hour']}:${part['minute']}:00Z`,
+  )
 }
 
-/** When the clock in New York shows `HH:MM` on a day. Sessions never begin or end in the hour that daylight saving moves. */
+/**
+ * When the clock in New York shows `HH:MM` on a day. Sessions never begin or end in the hour that
+ * daylight saving moves.
+ */
 function utcOf(date: string, time: string): string {
   const wantedMs = Date.parse(`${date}T${time.slice(0, 2)}:${time.slice(-2)}:00Z`)
   return new Date(2 * wantedMs - shownAtMs(wantedMs + 5 * 3_600_000) + 5 * 3_600_000).toISOString()

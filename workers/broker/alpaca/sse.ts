@@ -1,6 +1,7 @@
 /**
- * Server-sent events out of a byte stream: the `data` of each event, and comments by themselves, since Alpaca says there that it has
- * dropped messages. Of the format only what it uses; line ends may be split between chunks.
+ * Server-sent events out of a byte stream: the `data` of each event, and comments by themselves,
+ * since Alpaca says there that it has dropped messages. Of the format only what it uses; line ends
+ * may be split between chunks.
  */
 export type SseItem = Readonly<{ kind: 'data' | 'comment'; text: string }>
 
@@ -17,7 +18,8 @@ export class SseParser {
   read(chunk: Uint8Array): SseItem[] {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split('\n')
     this.#rest = lines.pop() ?? ''
-    if (this.#rest.length > EVENT_CHARS_MAX) throw new RangeError('an event of the stream is too long')
+    if (this.#rest.length > EVENT_CHARS_MAX)
+      throw new RangeError('an event of the stream is too long')
     return lines.flatMap((line) => this.#line(line.endsWith('\r') ? line.slice(0, -1) : line))
   }
 

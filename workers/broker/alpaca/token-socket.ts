@@ -4,10 +4,12 @@ import type { CancelTimer, Clock } from '#runtime'
 import type { VendorStream } from './trade-stream.ts'
 
 /**
- * The trade stream of an account that is connected by OAuth access token: the SDK streams with key pairs only. The same protocol,
- * and the same words to the stream's keeper, as the SDK's own; it lives for one connection.
+ * The trade stream of an account that is connected by OAuth access token: the SDK streams with key
+ * pairs only. The same protocol, and the same words to the stream's keeper, as the SDK's own; it
+ * lives for one connection.
  *
- *   connecting --open: authenticate--> --authorized: listen--> --listening--> subscribed     closed at any point: over
+ *   connecting --open: authenticate--> --authorized: listen--> --listening--> subscribed
+ *   closed at any point: over
  */
 const PING_MS = 10_000
 /** No answer to a ping for this long: the connection is dead. */
@@ -55,7 +57,10 @@ export class TokenSocket implements VendorStream {
   subscribeTradeUpdates(): void {}
 
   connect(): void {
-    const socket = new WebSocket(this.#url, { maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
+    const socket = new WebSocket(this.#url, {
+      maxPayload: MESSAGE_BYTES_MAX,
+      perMessageDeflate: false,
+    })
     this.#socket = socket
     socket.on('open', () => {
       this.#send({ action: 'authenticate', data: { oauth_token: this.#token } })
@@ -95,8 +100,10 @@ export class TokenSocket implements VendorStream {
     const { stream, data } = frame
     if (stream === 'trade_updates') this.#onUpdate(data)
     else if (stream === 'listening') this.#onSubscription()
-    else if (stream !== 'authorization') this.#onError(`a message of the unknown stream ${stream.slice(0, 64)}`)
-    else if (data['status'] === 'authorized') this.#send({ action: 'listen', data: { streams: ['trade_updates'] } })
+    else if (stream !== 'authorization')
+      this.#onError(`a message of the unknown stream ${stream.slice(0, 64)}`)
+    else if (data['status'] === 'authorized')
+      this.#send({ action: 'listen', data: { streams: ['trade_updates'] } })
     else {
       this.#onError('auth failed')
       this.#socket?.close()

@@ -11,11 +11,13 @@ import type { OnUnread } from './read.ts'
  *
  *   waiting --its turn--> connecting --subscribed--> live --closed--> waiting ...
  *                             |  credentials refused: down, final       close(): closed, final
- *                             |  slot refused (406, 429): waiting, for as long as a dead connection holds the slot
+ *                             |  slot refused (406, 429): waiting, for as long as a dead
+ *                             |  connection holds the slot
  *
- * Each try uses a new vendor stream with its own reconnecting off: the SDK's stops for good after ten tries without saying so, and
- * may wait for ever for an answer to its authentication. The delay doubles with full jitter and is reset only after the stream has
- * stayed up for a while; all accounts of the process take their turns at one gate (CON-02).
+ * Each try uses a new vendor stream with its own reconnecting off: the SDK's stops for good after
+ * ten tries without saying so, and may wait for ever for an answer to its authentication. The delay
+ * doubles with full jitter and is reset only after the stream has stayed up for a while; all
+ * accounts of the process take their turns at one gate (CON-02).
  */
 const AUTHENTICATION_MS_MAX = 10_000
 const DELAY_MS_MIN = 250
@@ -40,7 +42,10 @@ export interface VendorStream {
   on(event: 'subscription', run: () => void): unknown
 }
 
-/** What the SDK says when the broker refused the credentials: it will not try again, and neither do we. */
+/**
+ * What the SDK says when the broker refused the credentials: it will not try again, and neither do
+ * we.
+ */
 const REFUSED = /^auth failed|^Unexpected server response: 40[13]$/i
 /** What it says when the account has a connection already, or has had too many. */
 const SLOT_TAKEN = /^Unexpected server response: 4(06|29)$|connection limit/i
@@ -57,7 +62,9 @@ export function openTradeStream(
   return { close: () => keeper.close() }
 }
 
-/** Executions that a stream remembers; corrections come soon after, or are found by reconciliation. */
+/**
+ * Executions that a stream remembers; corrections come soon after, or are found by reconciliation.
+ */
 const EXECUTIONS_KEPT_MAX = 64
 
 /** What the last executions were: a correction tells only what they are from now on. */
@@ -66,7 +73,8 @@ class RecentExecutions {
 
   remember(id: string | null, { quantity, price }: NonNullable<Bust['corrected']>): void {
     if (id === null) return
-    if (this.#kept.size >= EXECUTIONS_KEPT_MAX) this.#kept.delete(this.#kept.keys().next().value ?? '')
+    if (this.#kept.size >= EXECUTIONS_KEPT_MAX)
+      this.#kept.delete(this.#kept.keys().next().value ?? '')
     this.#kept.set(id, { quantity, price })
   }
 
@@ -123,7 +131,8 @@ class StreamKeeper {
       isOver = true
       this.#cancelTimer()
       stream.disconnect()
-      if (liveSinceMs !== null && this.#timers.clock.monotonicMs() - liveSinceMs >= STAYED_UP_MS) this.#attempts = 0
+      if (liveSinceMs !== null && this.#timers.clock.monotonicMs() - liveSinceMs >= STAYED_UP_MS)
+        this.#attempts = 0
       this.#down(refusal, message)
     }
     stream.onError((message) => {
@@ -141,7 +150,9 @@ class StreamKeeper {
     })
     stream.subscribeTradeUpdates()
     stream.connect()
-    this.#cancelTimer = this.#timers.clock.after(AUTHENTICATION_MS_MAX, () => end('no answer to the authentication'))
+    this.#cancelTimer = this.#timers.clock.after(AUTHENTICATION_MS_MAX, () =>
+      end('no answer to the authentication'),
+    )
   }
 
   async close(): Promise<void> {
@@ -156,8 +167,10 @@ class StreamKeeper {
     try {
       const { isIncomplete, correction, ...update } = readTradeUpdate(message)
       noteUnread(update.order, this.#onUnread)
-      const bust = correction === null ? update.bust : this.#executions.bustOf(correction, update.at)
-      if (update.execution !== null) this.#executions.remember(update.execution.executionId, update.execution)
+      const bust =
+        correction === null ? update.bust : this.#executions.bustOf(correction, update.at)
+      if (update.execution !== null)
+        this.#executions.remember(update.execution.executionId, update.execution)
       this.#listener.onUpdate({ ...update, bust })
       if (isIncomplete || (correction !== null && bust === null))
         this.#listener.onUnreadable('an execution was amended, and what it was is not known here')
@@ -168,7 +181,11 @@ class StreamKeeper {
 
   #down(refusal: Refusal | null, message: string): void {
     if (refusal === 'credentials') {
-      this.#listener.onDown({ kind: 'credentials', message: 'API authentication failed', final: true })
+      this.#listener.onDown({
+        kind: 'credentials',
+        message: 'API authentication failed',
+        final: true,
+      })
       return
     }
     const told = refusal === 'slot' ? 'the broker still counts an earlier connection' : message
@@ -177,6 +194,7 @@ class StreamKeeper {
     this.#attempts = Math.min(this.#attempts + 1, ATTEMPTS_COUNTED)
     const floor = refusal === 'slot' ? SLOT_MS : DELAY_MS_MIN
     const delayMs = floor + this.#timers.random.fraction() * ceiling
-    if (!this.#isClosed) this.#cancelTimer = this.#timers.clock.after(delayMs, () => this.takeTurn())
+    if (!this.#isClosed)
+      this.#cancelTimer = this.#timers.clock.after(delayMs, () => this.takeTurn())
   }
 }

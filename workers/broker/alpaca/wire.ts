@@ -1,9 +1,20 @@
 import { z } from 'zod'
 import { abs, dec, type Decimal, div, isOption, isQuotedInUsd, isZero, unitPrice } from '#domain'
 import type { BrokerActivity, Holding, OrderBust, OrderExecution } from '../port.ts'
-import { amountIfAny, decimalOf, moment, momentIfAny, name, type Row, rowOf, textIfAny, timeOf } from './fields.ts'
+import {
+  amountIfAny,
+  decimalOf,
+  moment,
+  momentIfAny,
+  name,
+  type Row,
+  rowOf,
+  textIfAny,
+  timeOf,
+} from './fields.ts'
 
-// Alpaca's shapes besides orders, read defensively, and their translation into our words. Facts: Alpaca's Trading API reference.
+// Alpaca's shapes besides orders, read defensively, and their translation into our words. Facts:
+// Alpaca's Trading API reference.
 
 const decimal = z.unknown().transform((value, context): Decimal => {
   const read = decimalOf(value)
@@ -11,7 +22,8 @@ const decimal = z.unknown().transform((value, context): Decimal => {
   context.addIssue({ code: 'custom', message: 'not a decimal' })
   return z.NEVER
 })
-const maybe = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().transform((value) => value ?? null)
+const maybe = <Schema extends z.ZodType>(schema: Schema) =>
+  schema.nullish().transform((value) => value ?? null)
 
 const time = z.string().transform((text, context): string => {
   const read = timeOf(text)
@@ -44,18 +56,32 @@ type Event = ReturnType<typeof readEvent>
 
 type Told = OrderExecution | OrderBust | Readonly<{ activity: BrokerActivity }>
 
-/** One event of the activity stream: what it tells, or `told: null` when it does not say all; `null`: not readable at all. */
-export function readActivityEvent(text: string): Readonly<{ id: string; told: Told | null }> | null {
+/**
+ * One event of the activity stream: what it tells, or `told: null` when it does not say all;
+ * `null`: not readable at all.
+ */
+export function readActivityEvent(
+  text: string,
+): Readonly<{ id: string; told: Told | null }> | null {
   let event: Event
   try {
     event = readEvent(rowOf(JSON.parse(text), 'event'))
   } catch {
     return null
   }
-  return { id: event.id, told: event.type === 'TRD' ? toldOfTrade(event) : { activity: toldOfMoney(event) } }
+  return {
+    id: event.id,
+    told: event.type === 'TRD' ? toldOfTrade(event) : { activity: toldOfMoney(event) },
+  }
 }
 
-function toldOfTrade({ quantity, brokerOrderId, cumulativeQuantity, executionType, ...event }: Event): Told | null {
+function toldOfTrade({
+  quantity,
+  brokerOrderId,
+  cumulativeQuantity,
+  executionType,
+  ...event
+}: Event): Told | null {
   if (quantity === null || event.price === null || brokerOrderId === null) return null
   const price = unitPrice(event.symbol ?? '', event.price)
   if (executionType === 'trade_bust') {
@@ -64,7 +90,10 @@ function toldOfTrade({ quantity, brokerOrderId, cumulativeQuantity, executionTyp
   }
   if (executionType !== 'fill' || cumulativeQuantity === null) return null
   const at = event.executedAt ?? event.at
-  return { brokerOrderId, execution: { executionId: event.refId, quantity, price, cumulativeQuantity, at } }
+  return {
+    brokerOrderId,
+    execution: { executionId: event.refId, quantity, price, cumulativeQuantity, at },
+  }
 }
 
 const toldOfMoney = ({ refId: id, type, netAmount, symbol, quantity, at }: Event): BrokerActivity =>
@@ -96,7 +125,10 @@ export function readFill(wire: unknown): OrderExecution {
   }
 }
 
-/** Types that mean something of their own; every other one that moves cash is `cash`, and one that does not is `other`. */
+/**
+ * Types that mean something of their own; every other one that moves cash is `cash`, and one that
+ * does not is `other`.
+ */
 const ACTIVITY_KINDS: Readonly<Record<string, BrokerActivity['kind']>> = {
   CSD: 'deposit',
   CSW: 'withdrawal',
@@ -107,8 +139,9 @@ const ACTIVITY_KINDS: Readonly<Record<string, BrokerActivity['kind']>> = {
 }
 
 /**
- * Types whose quantity came to the holding or left it. Dividends, interest and fees name the shares that they were paid on, and move
- * none. A type that is newer than this list explains no holding: a difference is then believed once it stands, and is reported.
+ * Types whose quantity came to the holding or left it. Dividends, interest and fees name the shares
+ * that they were paid on, and move none. A type that is newer than this list explains no holding: a
+ * difference is then believed once it stands, and is reported.
  */
 const MOVES_HOLDINGS: ReadonlySet<string> = new Set([
   ...['SPLIT', 'SSP', 'SPIN', 'SSO', 'MA', 'REORG', 'NC', 'SC'], // corporate actions
@@ -135,18 +168,24 @@ export function readActivity(wire: unknown): BrokerActivity {
   const row = activityShape.parse(wire)
   return activityOf({
     // A row's id is a date and the id that every source has.
-    ...{ id: row.id.slice(row.id.indexOf('::') + 2) || row.id, type: row.activity_type, netAmount: row.net_amount },
+    ...{
+      id: row.id.slice(row.id.indexOf('::') + 2) || row.id,
+      type: row.activity_type,
+      netAmount: row.net_amount,
+    },
     ...{ symbol: row.symbol, quantity: row.qty, at: row.created_at ?? row.date },
   })
 }
 
 function activityOf(
-  told: Pick<BrokerActivity, 'id' | 'type' | 'symbol' | 'quantity' | 'at'> & Readonly<{ netAmount: Decimal | null }>,
+  told: Pick<BrokerActivity, 'id' | 'type' | 'symbol' | 'quantity' | 'at'> &
+    Readonly<{ netAmount: Decimal | null }>,
 ): BrokerActivity {
   const { netAmount, ...rest } = told
   const amount = netAmount === null || isZero(netAmount) ? null : netAmount
   const kind = ACTIVITY_KINDS[told.type] ?? (amount === null ? 'other' : 'cash')
-  const symbol = told.type === IN_COINS && told.symbol !== null ? pairSymbol(told.symbol) : told.symbol
+  const symbol =
+    told.type === IN_COINS && told.symbol !== null ? pairSymbol(told.symbol) : told.symbol
   const quantity = MOVES_HOLDINGS.has(told.type) ? told.quantity : null
   return { ...rest, symbol, quantity, kind, amount, newSymbol: null }
 }
@@ -163,8 +202,10 @@ const positionShape = z.object({
 })
 
 /**
- * A position as the SDK models it. Shorts have a negative quantity; crypto symbols get their slash back. Where quantity times price is
- * not its value in USD (an option, a pair in another coin), its prices are those of the broker's own totals. @throws {z.ZodError}
+ * A position as the SDK models it. Shorts have a negative quantity; crypto symbols get their slash
+ * back. Where quantity times price is not its value in USD (an option, a pair in another coin), its
+ * prices are those of the broker's own totals.
+ * @throws {z.ZodError}
  */
 export function readPosition(model: unknown) {
   const told = positionShape.parse(model)
@@ -178,12 +219,19 @@ export function readPosition(model: unknown) {
     return price === null ? null : unitPrice(symbol, price)
   }
   return {
-    ...{ symbol, quantity, averageEntryPrice: perUnit(told.costBasis, avgEntryPrice) ?? avgEntryPrice },
+    ...{
+      symbol,
+      quantity,
+      averageEntryPrice: perUnit(told.costBasis, avgEntryPrice) ?? avgEntryPrice,
+    },
     currentPrice: perUnit(told.marketValue, currentPrice),
   }
 }
 
-/** What is held, as `readPosition`; shares that open orders reserve are not available. @throws {z.ZodError} */
+/**
+ * What is held, as `readPosition`; shares that open orders reserve are not available.
+ * @throws {z.ZodError}
+ */
 export function readHolding(model: unknown): Holding {
   const { quantity } = readPosition(model)
   const { qtyAvailable } = holdingShape.parse(model)

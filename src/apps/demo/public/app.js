@@ -37,7 +37,8 @@ function onLink(mode, words) {
 function onEvent(event, payload) {
   receive(state, event, payload)
   if (event === 'error.rateLimitWarning') notice(payload.message)
-  else if (event === 'error.brokerDisconnected' || event === 'broker.connected') notice(state.broker)
+  else if (event === 'error.brokerDisconnected' || event === 'broker.connected')
+    notice(state.broker)
   else if (event === 'connection.authorized') notice(state.broker)
   else if (event === 'connection.error') notice(payload.message)
   if (event === 'state.sync') void settleEnded()
@@ -47,7 +48,9 @@ function onEvent(event, payload) {
 /** Orders that ended while we were away: the trade API knows how. */
 async function settleEnded() {
   for (const order of [...state.orders.values()].filter(({ status }) => status === 'ended')) {
-    const known = await ask('GET', `/api/v1/trades/${encodeURIComponent(order.id)}`).catch(() => null)
+    const known = await ask('GET', `/api/v1/trades/${encodeURIComponent(order.id)}`).catch(
+      () => null,
+    )
     if (known === null || order.status !== 'ended') continue
     order.status = known.status === 'canceled' ? 'cancelled' : known.status
     order.filled = Number(known.filledQuantity)
@@ -108,7 +111,9 @@ const expired = (error) => error.status === 401 && (showLogin('Your login has ex
 
 ticket.addEventListener('submit', (event) => {
   event.preventDefault()
-  const { side, symbol, amount, unit, orderType, limitPrice } = Object.fromEntries(new FormData(ticket))
+  const { side, symbol, amount, unit, orderType, limitPrice } = Object.fromEntries(
+    new FormData(ticket),
+  )
   const order = {
     symbol,
     [unit]: amount.trim(),
@@ -158,7 +163,8 @@ function estimate() {
   const isLimit = orderType.value === 'limit'
   const quote = state.quotes.get(symbol.value)
   const market = side.value === 'sell' ? quote?.bid : quote?.ask
-  if (isLimit && limitPrice.disabled && Number.isFinite(market)) limitPrice.value = market.toFixed(2)
+  if (isLimit && limitPrice.disabled && Number.isFinite(market))
+    limitPrice.value = market.toFixed(2)
   if (!isLimit) limitPrice.value = ''
   limitPrice.disabled = !isLimit
   const price = isLimit ? Number(limitPrice.value) : market
@@ -174,7 +180,8 @@ find('#all').addEventListener('change', draw)
 find('#theme').addEventListener('click', () => {
   const isDark =
     getComputedStyle(document.documentElement).colorScheme === 'dark' ||
-    (document.documentElement.dataset.theme === undefined && matchMedia('(prefers-color-scheme: dark)').matches)
+    (document.documentElement.dataset.theme === undefined &&
+      matchMedia('(prefers-color-scheme: dark)').matches)
   document.documentElement.dataset.theme = isDark ? 'light' : 'dark'
 })
 

@@ -55,7 +55,8 @@ export function connect(relayUrl, symbols, { onEvent, onLink, onEnd }) {
     lifecycle[event]?.(payload)
   })
   socket.on('disconnect', (reason) => {
-    if (reason !== 'io client disconnect' && reason !== 'io server disconnect') onLink('wait', 'reconnecting')
+    if (reason !== 'io client disconnect' && reason !== 'io server disconnect')
+      onLink('wait', 'reconnecting')
   })
   socket.on('connect_error', () => onLink('wait', 'reconnecting'))
   onLink('wait', 'connecting')

@@ -3,7 +3,15 @@
 const ORDERS_MAX = 100
 const LOG_MAX = 300
 const POINTS_MAX = 60
-const OPEN = new Set(['sent', 'submitting', 'submitted', 'partially_filled', 'cancelling', 'replacing', 'held'])
+const OPEN = new Set([
+  'sent',
+  'submitting',
+  'submitted',
+  'partially_filled',
+  'cancelling',
+  'replacing',
+  'held',
+])
 
 export const emptyState = () => ({
   cash: null,
@@ -20,7 +28,9 @@ export const isOpen = (order) => OPEN.has(order.status)
 export const isMarket = (event, payload) =>
   event === 'market.quote' ||
   (event === 'portfolio.positionUpdated' &&
-    Object.keys(payload.updates).every((name) => name === 'currentPrice' || name === 'unrealizedPnL'))
+    Object.keys(payload.updates).every(
+      (name) => name === 'currentPrice' || name === 'unrealizedPnL',
+    ))
 
 export function totals({ cash, positions }) {
   let invested = 0
@@ -42,21 +52,27 @@ export function placed(state, tradeId, order) {
 /** Newest first, bounded; open orders are never dropped. */
 function setOrder(state, id, changes) {
   const known = state.orders.get(id)
-  if (known === undefined) state.orders = new Map([[id, { id, filled: 0, ...changes }], ...state.orders])
+  if (known === undefined)
+    state.orders = new Map([[id, { id, filled: 0, ...changes }], ...state.orders])
   else Object.assign(known, changes)
-  for (const old of [...state.orders.values()].slice(ORDERS_MAX)) if (!isOpen(old)) state.orders.delete(old.id)
+  for (const old of [...state.orders.values()].slice(ORDERS_MAX))
+    if (!isOpen(old)) state.orders.delete(old.id)
 }
 
 const handlers = {
   'portfolio.balanceChanged': (state, { newBalance }) => (state.cash = newBalance),
-  'portfolio.positionAdded': (state, { position }) => state.positions.set(position.id, { ...position }),
+  'portfolio.positionAdded': (state, { position }) =>
+    state.positions.set(position.id, { ...position }),
   'portfolio.positionUpdated'(state, { positionId, updates }) {
     const position = state.positions.get(positionId)
     if (position !== undefined) Object.assign(position, updates)
   },
   'portfolio.positionClosed': (state, { positionId }) => state.positions.delete(positionId),
 
-  'trade.submitted': (state, { tradeId, symbol, side, quantity, notional, orderType, limitPrice }) =>
+  'trade.submitted': (
+    state,
+    { tradeId, symbol, side, quantity, notional, orderType, limitPrice },
+  ) =>
     setOrder(state, tradeId, {
       symbol,
       side,
@@ -66,7 +82,10 @@ const handlers = {
       ...(limitPrice === undefined ? {} : { limitPrice }),
       status: 'submitted',
     }),
-  'trade.partialFill': (state, { tradeId, symbol, requestedQuantity, filledQuantity, averageFillPrice }) =>
+  'trade.partialFill': (
+    state,
+    { tradeId, symbol, requestedQuantity, filledQuantity, averageFillPrice },
+  ) =>
     setOrder(state, tradeId, {
       symbol,
       quantity: requestedQuantity,
@@ -75,7 +94,14 @@ const handlers = {
       status: 'partially_filled',
     }),
   'trade.filled': (state, { tradeId, symbol, side, quantity, fillPrice }) =>
-    setOrder(state, tradeId, { symbol, side, quantity, filled: quantity, price: fillPrice, status: 'filled' }),
+    setOrder(state, tradeId, {
+      symbol,
+      side,
+      quantity,
+      filled: quantity,
+      price: fillPrice,
+      status: 'filled',
+    }),
   'trade.rejected': (state, { tradeId, symbol, side, quantity, message }) =>
     setOrder(state, tradeId, { symbol, side, quantity, status: 'rejected', why: message }),
   'trade.cancelled': (state, { tradeId, symbol, quantity, filledQuantity, reason }) =>
@@ -109,14 +135,24 @@ const handlers = {
   // The whole truth: what it does not name is gone.
   'state.sync'(state, { portfolio, positions, pendingTrades }) {
     if (portfolio !== undefined) state.cash = portfolio.cashBalance
-    if (positions !== undefined) state.positions = new Map(positions.map((position) => [position.id, { ...position }]))
+    if (positions !== undefined)
+      state.positions = new Map(positions.map((position) => [position.id, { ...position }]))
     if (pendingTrades === undefined) return
     const pending = new Set(pendingTrades.map(({ id }) => id))
     for (const order of state.orders.values()) {
       // `sent` may not have reached a worker yet.
       if (isOpen(order) && order.status !== 'sent' && !pending.has(order.id)) order.status = 'ended'
     }
-    for (const { id, symbol, side, quantity, notional, orderType, limitPrice, status } of pendingTrades) {
+    for (const {
+      id,
+      symbol,
+      side,
+      quantity,
+      notional,
+      orderType,
+      limitPrice,
+      status,
+    } of pendingTrades) {
       setOrder(state, id, {
         symbol,
         ...(side === undefined ? {} : { side }),
@@ -137,5 +173,8 @@ const handlers = {
 /** Takes one event. @param {number} [atMs] when it came */
 export function receive(state, event, payload, atMs = Date.now()) {
   handlers[event]?.(state, payload)
-  state.log = [{ event, payload, atMs, isMarket: isMarket(event, payload) }, ...state.log].slice(0, LOG_MAX)
+  state.log = [{ event, payload, atMs, isMarket: isMarket(event, payload) }, ...state.log].slice(
+    0,
+    LOG_MAX,
+  )
 }

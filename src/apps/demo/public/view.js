@@ -10,8 +10,16 @@ const percent = new Intl.NumberFormat('en-US', {
   maximumFractionDigits: 2,
   signDisplay: 'exceptZero',
 })
-const signed = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD', signDisplay: 'exceptZero' })
-const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const signed = new Intl.NumberFormat('en-US', {
+  style: 'currency',
+  currency: 'USD',
+  signDisplay: 'exceptZero',
+})
+const clock = new Intl.DateTimeFormat('en-GB', {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+})
 const orDash = (format, value) => (Number.isFinite(value) ? format.format(value) : '–')
 const tone = (value) => (value > 0 ? 'up' : value < 0 ? 'down' : '')
 
@@ -67,14 +75,22 @@ const seen = new Map()
 export function drawOrders(state, onCancel) {
   const rows = [...state.orders.values()].map((order) => {
     const size =
-      order.quantity === null || order.quantity === undefined ? money(order.notional) : plain.format(order.quantity)
+      order.quantity === null || order.quantity === undefined
+        ? money(order.notional)
+        : plain.format(order.quantity)
     const limit =
-      order.orderType === 'limit' && Number.isFinite(order.limitPrice) ? ` ≤ ${usd.format(order.limitPrice)}` : ''
+      order.orderType === 'limit' && Number.isFinite(order.limitPrice)
+        ? ` ≤ ${usd.format(order.limitPrice)}`
+        : ''
     const name = `${order.side ?? 'order'} ${size} ${order.symbol}`
     const button = isOpen(order)
       ? make(
           'button',
-          { type: 'button', disabled: order.status === 'cancelling', onclick: () => onCancel(order) },
+          {
+            type: 'button',
+            disabled: order.status === 'cancelling',
+            onclick: () => onCancel(order),
+          },
           'Cancel',
         )
       : null
@@ -87,7 +103,11 @@ export function drawOrders(state, onCancel) {
         'td',
         {},
         make('b', {}, name),
-        make('small', {}, ` ${order.orderType ?? ''}${order.side === 'sell' ? limit.replace('≤', '≥') : limit}`),
+        make(
+          'small',
+          {},
+          ` ${order.orderType ?? ''}${order.side === 'sell' ? limit.replace('≤', '≥') : limit}`,
+        ),
       ),
       cell(plain.format(order.filled), 'n'),
       cell(orDash(usd, order.price), 'n'),
@@ -116,7 +136,8 @@ function spark(points) {
   const low = Math.min(...points)
   const range = Math.max(...points) - low || 1
   const line = document.createElementNS(SVG, 'polyline')
-  const at = (point, index) => `${(index / (points.length - 1)) * 100},${19 - ((point - low) / range) * 18}`
+  const at = (point, index) =>
+    `${(index / (points.length - 1)) * 100},${19 - ((point - low) / range) * 18}`
   line.setAttribute('points', points.map(at).join(' '))
   svg.append(line)
   return svg
@@ -141,7 +162,13 @@ export function drawQuotes(state, symbols, onPick) {
       return make(
         'li',
         {},
-        make('button', { type: 'button', title, onclick: () => onPick(symbol) }, make('b', {}, symbol), line, price),
+        make(
+          'button',
+          { type: 'button', title, onclick: () => onPick(symbol) },
+          make('b', {}, symbol),
+          line,
+          price,
+        ),
       )
     }),
   )

@@ -6,9 +6,9 @@ import type { Activity } from './money-moves.ts'
 import { type Amendment, type Execution, isOpen, type Order, type Side } from './order.ts'
 
 /**
- * One account: cash, positions, orders and executions. Invariants: cash + positions at cost + fees = deposits + realized profit, exactly;
- * `openOrders` holds exactly the open ones; a client order id, once used, is used for ever; what open orders hold is the sum of what
- * each of them holds.
+ * One account: cash, positions, orders and executions. Invariants: cash + positions at cost + fees
+ * = deposits + realized profit, exactly; `openOrders` holds exactly the open ones; a client order
+ * id, once used, is used for ever; what open orders hold is the sum of what each of them holds.
  */
 export interface Position {
   readonly asset: Asset
@@ -52,7 +52,10 @@ export interface Account {
   readonly ordersByClientId: Map<string, Order>
   readonly openOrders: Set<Order>
   readonly holds: Holds
-  /** Those that stand, in the order they were made: a bust takes one out, a correction changes one in its place. */
+  /**
+   * Those that stand, in the order they were made: a bust takes one out, a correction changes one
+   * in its place.
+   */
   readonly executions: Execution[]
   /** Busts and corrections of executions, in the order they were told. */
   readonly amendments: Amendment[]
@@ -62,15 +65,30 @@ export interface Account {
   readonly activities: Activity[]
 }
 
-/** More orders than this and the account refuses new ones; everything else of an account grows with its orders. */
+/**
+ * More orders than this and the account refuses new ones; everything else of an account grows with
+ * its orders.
+ */
 export const ORDERS_PER_ACCOUNT_MAX = 200_000
-/** The oldest are forgotten beyond this: an execution older than them is then amended as if it were of the first day known. */
+/**
+ * The oldest are forgotten beyond this: an execution older than them is then amended as if it were
+ * of the first day known.
+ */
 const NIGHTS_PER_ACCOUNT_MAX = 10_000
-/** Reductions release cost to this many decimals; the rest stays with the position, so no money is lost. */
+/**
+ * Reductions release cost to this many decimals; the rest stays with the position, so no money is
+ * lost.
+ */
 const COST_PLACES = 12
 
 export function newAccount(
-  of: Readonly<{ id: string; number: string; createdAt: string; cash: Decimal; multiplier: 1 | 2 | 4 }>,
+  of: Readonly<{
+    id: string
+    number: string
+    createdAt: string
+    cash: Decimal
+    multiplier: 1 | 2 | 4
+  }>,
 ): Account {
   return {
     ...of,
@@ -97,10 +115,13 @@ export function newAccount(
   }
 }
 
-export const positionOf = (account: Pick<Account, 'positions'>, asset: Asset): Position | undefined =>
-  account.positions.get(positionSymbol(asset))
+export const positionOf = (
+  account: Pick<Account, 'positions'>,
+  asset: Asset,
+): Position | undefined => account.positions.get(positionSymbol(asset))
 
-export const positionQty = (account: Account, asset: Asset): Decimal => positionOf(account, asset)?.qty ?? zero
+export const positionQty = (account: Account, asset: Asset): Decimal =>
+  positionOf(account, asset)?.qty ?? zero
 
 /** Open orders of one side of one asset, oldest first. */
 export const openOrdersOf = (account: Account, asset: Asset, side: Side): Order[] =>
@@ -122,7 +143,13 @@ export function noteOpen(account: Account, order: Order): void {
 }
 
 /** Moves cash and the position by one execution, flips included. @param qty above zero */
-export function settle(account: Books, asset: Asset, side: Side, qty: Decimal, price: Decimal): void {
+export function settle(
+  account: Books,
+  asset: Asset,
+  side: Side,
+  qty: Decimal,
+  price: Decimal,
+): void {
   const key = positionSymbol(asset)
   const signed = side === 'buy' ? qty : qty.times(-1)
   account.cash = account.cash.minus(signed.times(price))
@@ -131,7 +158,9 @@ export function settle(account: Books, asset: Asset, side: Side, qty: Decimal, p
   const closing = opposite ? smaller(qty, position.qty.abs()) : zero
   if (closing.gt(0)) {
     const all = closing.eq(position.qty.abs())
-    const released = all ? position.cost : position.cost.times(closing).div(position.qty.abs()).round(COST_PLACES)
+    const released = all
+      ? position.cost
+      : position.cost.times(closing).div(position.qty.abs()).round(COST_PLACES)
     const proceeds = closing.times(price).times(position.qty.gt(0) ? 1 : -1)
     account.realized = account.realized.plus(proceeds.minus(released))
     position.cost = position.cost.minus(released)
@@ -142,15 +171,19 @@ export function settle(account: Books, asset: Asset, side: Side, qty: Decimal, p
   const opening = qty.minus(closing).times(side === 'buy' ? 1 : -1)
   position.cost = position.cost.plus(opening.times(price))
   const { opened } = position.lots
-  position.lots.opened = { qty: opened.qty.plus(opening), cost: opened.cost.plus(opening.times(price)) }
+  position.lots.opened = {
+    qty: opened.qty.plus(opening),
+    cost: opened.cost.plus(opening.times(price)),
+  }
   position.qty = position.qty.plus(signed)
   if (position.qty.eq(0)) account.positions.delete(key)
   else account.positions.set(key, position)
 }
 
 /**
- * Restates what every position cost, as the broker does overnight: from the weighted average of the day to first in, first out
- * over days. What the remaining part costs more, the closed part has cost less, so the books stay balanced.
+ * Restates what every position cost, as the broker does overnight: from the weighted average of the
+ * day to first in, first out over days. What the remaining part costs more, the closed part has
+ * cost less, so the books stay balanced.
  */
 export function restateCosts(account: Books): void {
   for (const position of account.positions.values()) {

@@ -1,4 +1,10 @@
-import { type Account, type AccountFlags, openOrdersOf, ORDERS_PER_ACCOUNT_MAX, positionQty } from './account.ts'
+import {
+  type Account,
+  type AccountFlags,
+  openOrdersOf,
+  ORDERS_PER_ACCOUNT_MAX,
+  positionQty,
+} from './account.ts'
 import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.ts'
 import type { Order, PositionIntent, Ticket } from './order.ts'
 import { isExit } from './groups.ts'
@@ -8,7 +14,10 @@ import { forbidden, invalid, unprocessable } from './refusal.ts'
 import { fundsOf, heldQty } from './reservations.ts'
 import { stopPriceAt } from './stops.ts'
 
-/** The risk checks on a ticket against its account, in the broker's order: all pass, or a Refusal says which did not. */
+/**
+ * The risk checks on a ticket against its account, in the broker's order: all pass, or a Refusal
+ * says which did not.
+ */
 
 /** Market orders are checked against, and hold, buying power at this factor above the market. */
 const MARKET_COLLAR = decimal('1.03')
@@ -16,9 +25,15 @@ const MARKET_COLLAR = decimal('1.03')
 /** What the checks learned. */
 export type Admission = Readonly<{ intent: PositionIntent; heldPerUnit: Decimal }>
 
-function checkFlags({ status, tradingBlocked, accountBlocked, tradeSuspendedByUser }: AccountFlags): void {
+function checkFlags({
+  status,
+  tradingBlocked,
+  accountBlocked,
+  tradeSuspendedByUser,
+}: AccountFlags): void {
   if (tradeSuspendedByUser) throw forbidden('new orders are rejected by user request')
-  if (status !== 'ACTIVE' || tradingBlocked || accountBlocked) throw forbidden('account is not authorized to trade')
+  if (status !== 'ACTIVE' || tradingBlocked || accountBlocked)
+    throw forbidden('account is not authorized to trade')
 }
 
 /** Coins have no whole. */
@@ -30,9 +45,12 @@ function checkFractions({ fractionalTrading }: AccountFlags, { asset, qty }: Tic
 function washTradeReason(ticket: Ticket, existing: Order): string | undefined {
   const other = existing.ticket
   if (other.type !== 'limit') return 'opposite side market/stop order exists'
-  if (ticket.limitPrice === null || other.limitPrice === null) return 'opposite side limit order exists'
+  if (ticket.limitPrice === null || other.limitPrice === null)
+    return 'opposite side limit order exists'
   const [buy, sell] = ticket.side === 'buy' ? [ticket, other] : [other, ticket]
-  return buy.limitPrice?.gte(sell.limitPrice ?? zero) === true ? 'opposite side limit order exists' : undefined
+  return buy.limitPrice?.gte(sell.limitPrice ?? zero) === true
+    ? 'opposite side limit order exists'
+    : undefined
 }
 
 function checkWashTrade(account: Account, ticket: Ticket): void {
@@ -58,7 +76,9 @@ function checkAvailable(account: Account, ticket: Ticket, market: Market): void 
   if (requested.lte(available)) return
   if (asset.assetClass === 'crypto') {
     const coin = asset.symbol.split('/', 1)[0] ?? asset.symbol
-    throw forbidden(`insufficient balance for ${coin} (requested: ${text(requested)}, available: ${text(available)})`)
+    throw forbidden(
+      `insufficient balance for ${coin} (requested: ${text(requested)}, available: ${text(available)})`,
+    )
   }
   throw forbidden(
     `insufficient qty available for order (requested: ${text(requested)}, available: ${text(available)})`,
@@ -76,7 +96,9 @@ function checkShort(account: Account, ticket: Ticket): void {
   const { asset, qty } = ticket
   if (asset.assetClass === 'crypto') {
     const coin = asset.symbol.split('/', 1)[0] ?? asset.symbol
-    throw forbidden(`insufficient balance for ${coin} (requested: ${text(qty ?? zero)}, available: 0)`)
+    throw forbidden(
+      `insufficient balance for ${coin} (requested: ${text(qty ?? zero)}, available: 0)`,
+    )
   }
   if (!account.flags.shortingEnabled) throw forbidden('account is not allowed to short')
   if (!asset.shortable) throw unprocessable(`asset "${asset.symbol}" cannot be sold short`)
@@ -86,34 +108,57 @@ function checkShort(account: Account, ticket: Ticket): void {
 /** A stop that the market has already passed would be a market order in disguise. */
 function checkStop({ side, stopPrice }: Ticket, { last }: Market): void {
   if (stopPrice === null || (side === 'sell' ? stopPrice.lt(last) : stopPrice.gt(last))) return
-  throw unprocessable(`stop price must be ${side === 'sell' ? 'less' : 'greater'} than current price`, {
-    market_price: text(last),
-    stop_price: text(stopPrice),
-  })
+  throw unprocessable(
+    `stop price must be ${side === 'sell' ? 'less' : 'greater'} than current price`,
+    {
+      market_price: text(last),
+      stop_price: text(stopPrice),
+    },
+  )
 }
 
 /** The stop-loss must leave the market, or the price of the entry, at least this much room. */
 const STOP_DISTANCE_MIN = decimal('0.01')
 
-/** An entry must not close, an oco must; and the stop-loss must stand on the losing side of where the group begins. */
-function checkGroup({ orderClass, exits, side, limitPrice, stopPrice }: Ticket, closes: boolean, market: Market): void {
+/**
+ * An entry must not close, an oco must; and the stop-loss must stand on the losing side of where
+ * the group begins.
+ */
+function checkGroup(
+  { orderClass, exits, side, limitPrice, stopPrice }: Ticket,
+  closes: boolean,
+  market: Market,
+): void {
   if (exits === null) return
   const isPair = orderClass === 'oco'
-  if (closes !== isPair) throw unprocessable(`${orderClass} orders must be ${isPair ? 'exit' : 'entry'} orders`)
+  if (closes !== isPair)
+    throw unprocessable(`${orderClass} orders must be ${isPair ? 'exit' : 'entry'} orders`)
   const { stopLoss } = exits
   const base = isPair ? market.last : (limitPrice ?? stopPrice ?? market.last)
   const sells = (side === 'sell') === isPair
   const nearest = sells ? base.minus(STOP_DISTANCE_MIN) : base.plus(STOP_DISTANCE_MIN)
-  if (stopLoss === null || (sells ? stopLoss.stopPrice.lte(nearest) : stopLoss.stopPrice.gte(nearest))) return
-  throw unprocessable(`stop_loss.stop_price must be ${sells ? '<= base_price - 0.01' : '>= base_price + 0.01'}`, {
-    base_price: text(base),
-  })
+  if (
+    stopLoss === null ||
+    (sells ? stopLoss.stopPrice.lte(nearest) : stopLoss.stopPrice.gte(nearest))
+  )
+    return
+  throw unprocessable(
+    `stop_loss.stop_price must be ${sells ? '<= base_price - 0.01' : '>= base_price + 0.01'}`,
+    {
+      base_price: text(base),
+    },
+  )
 }
 
-/** What one unit of an opening order may cost at worst: its limit, or the collar over where it would trade. */
+/**
+ * What one unit of an opening order may cost at worst: its limit, or the collar over where it would
+ * trade.
+ */
 function priceHeld(ticket: Ticket, market: Market): Decimal {
   const collared = larger(market.ask, stopPriceAt(ticket, market) ?? zero).times(MARKET_COLLAR)
-  return ticket.side === 'sell' ? larger(ticket.limitPrice ?? zero, collared) : (ticket.limitPrice ?? collared)
+  return ticket.side === 'sell'
+    ? larger(ticket.limitPrice ?? zero, collared)
+    : (ticket.limitPrice ?? collared)
 }
 
 function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, prices: Prices): void {
@@ -121,12 +166,17 @@ function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, pric
   const funds = fundsOf(account, prices)
   const power = ticket.asset.assetClass === 'crypto' ? funds.freeCash : funds.buyingPower
   if (cost.lte(power)) return
-  throw forbidden('insufficient buying power', { buying_power: text(power.round(2)), cost_basis: text(cost.round(2)) })
+  throw forbidden('insufficient buying power', {
+    buying_power: text(power.round(2)),
+    cost_basis: text(cost.round(2)),
+  })
 }
 
 function checkAccount(account: Account, ticket: Ticket): void {
-  if (account.ordersByClientId.has(ticket.clientOrderId)) throw invalid('client_order_id must be unique')
-  if (account.orders.size >= ORDERS_PER_ACCOUNT_MAX) throw forbidden('this sandbox account holds no more orders')
+  if (account.ordersByClientId.has(ticket.clientOrderId))
+    throw invalid('client_order_id must be unique')
+  if (account.orders.size >= ORDERS_PER_ACCOUNT_MAX)
+    throw forbidden('this sandbox account holds no more orders')
   checkFlags(account.flags)
   checkFractions(account.flags, ticket)
 }
@@ -158,11 +208,23 @@ export function admit(account: Account, ticket: Ticket, prices: Prices): Admissi
   return { intent, heldPerUnit }
 }
 
-/** The same for terms that ask for the place of an open order. @throws {Refusal} with the broker's status, code and words */
-export function admitReplacement(account: Account, order: Order, ticket: Ticket, prices: Prices): Admission {
+/**
+ * The same for terms that ask for the place of an open order.
+ * @throws {Refusal} with the broker's status, code and words
+ */
+export function admitReplacement(
+  account: Account,
+  order: Order,
+  ticket: Ticket,
+  prices: Prices,
+): Admission {
   if (!isExit(order)) {
     const openOrders = new Set([...account.openOrders].filter((open) => open !== order))
-    return admit({ ...account, openOrders, holds: holdsWithout(account.holds, order) }, ticket, prices)
+    return admit(
+      { ...account, openOrders, holds: holdsWithout(account.holds, order) },
+      ticket,
+      prices,
+    )
   }
   // An exit keeps its quantity, and what it closes is its group's already.
   checkAccount(account, ticket)

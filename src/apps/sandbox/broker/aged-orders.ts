@@ -6,8 +6,9 @@ import { DAY_MS, newYorkDate, newYorkMs } from './new-york.ts'
 import { isOpen, type Order } from './order.ts'
 
 /**
- * Orders that are good till canceled are not good for ever: the broker asks to cancel them ninety days after they were made, at a
- * quarter past four in New York, and says so from the first in `expires_at` (docs.alpaca.markets, "Placing Orders", aged orders).
+ * Orders that are good till canceled are not good for ever: the broker asks to cancel them ninety
+ * days after they were made, at a quarter past four in New York, and says so from the first in
+ * `expires_at` (docs.alpaca.markets, "Placing Orders", aged orders).
  */
 
 const AGE_DAYS = 90
@@ -23,7 +24,10 @@ let known = { hour: -1, at: '' }
 export function agedAt(nowMs: number): string {
   const hour = Math.floor(nowMs / HOUR_MS)
   if (known.hour !== hour) {
-    known = { hour, at: secondStamp(newYorkMs(newYorkDate(nowMs + AGE_DAYS * DAY_MS), MINUTE_OF_DAY)) }
+    known = {
+      hour,
+      at: secondStamp(newYorkMs(newYorkDate(nowMs + AGE_DAYS * DAY_MS), MINUTE_OF_DAY)),
+    }
   }
   return known.at
 }
@@ -31,8 +35,15 @@ export function agedAt(nowMs: number): string {
 const isAged = ({ ticket, expiresAt }: Order, nowMs: number): boolean =>
   ticket.timeInForce === 'gtc' && Date.parse(expiresAt) <= nowMs
 
-/** Starts to look. One whose replacement is under way is asked at the next look, if it is still there. */
-export function cancelAgedOrders(clock: Clock, accounts: () => readonly Account[], matcher: Matcher): CancelTimer {
+/**
+ * Starts to look. One whose replacement is under way is asked at the next look, if it is still
+ * there.
+ */
+export function cancelAgedOrders(
+  clock: Clock,
+  accounts: () => readonly Account[],
+  matcher: Matcher,
+): CancelTimer {
   let cancel: CancelTimer
   const look = (): void => {
     const nowMs = clock.now()

@@ -25,7 +25,10 @@ export interface Broker extends KeyRing {
   readonly newRequestId: () => string
   /** Whether orders for stocks that are sized in money may have a limit or a stop. */
   readonly takesNotionalLimits: boolean
-  /** The night: costs are restated, and today's last price becomes the previous close. Follows the calendar's evenings by itself. */
+  /**
+   * The night: costs are restated, and today's last price becomes the previous close. Follows the
+   * calendar's evenings by itself.
+   */
   endDay(): void
   onUpdate(listener: (update: OrderUpdate) => void): void
   /** Moves money or shares besides fills. @throws {RangeError} the account cannot */
@@ -61,8 +64,19 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   })
   const clientIds = chance.fork('client ids')
   const newClientOrderId = (): string => clientIds.uuid()
-  const matcher = new Matcher(book, prices, session, clock, chance.fork('matching'), options, newClientOrderId)
-  Object.assign(matcher.partialFills, { enabled: options.partialFills, share: options.partialFillShare })
+  const matcher = new Matcher(
+    book,
+    prices,
+    session,
+    clock,
+    chance.fork('matching'),
+    options,
+    newClientOrderId,
+  )
+  Object.assign(matcher.partialFills, {
+    enabled: options.partialFills,
+    share: options.partialFillShare,
+  })
   const keyRing = createKeyRing(stamps)
   const requestIds = chance.fork('requests')
   const endDay = (): void => {
@@ -73,8 +87,15 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
   session.onChange((phase) => {
     if (phase === 'closed' && session.followsCalendar()) endDay()
   })
-  const tellMoneyMoved = (account: Account): void => moneyListeners.forEach((listener) => listener(account))
-  const market = { accounts: () => keyRing.accounts(), prices, matcher, stamps, chance: chance.fork('names') }
+  const tellMoneyMoved = (account: Account): void =>
+    moneyListeners.forEach((listener) => listener(account))
+  const market = {
+    accounts: () => keyRing.accounts(),
+    prices,
+    matcher,
+    stamps,
+    chance: chance.fork('names'),
+  }
   const moveAndTell = (account: Account, move: MoneyMove): Activity => {
     const activity = moveMoney(account, move)
     tellMoneyMoved(account)

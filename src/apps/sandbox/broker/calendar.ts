@@ -1,8 +1,9 @@
 import { DAY_MS, newYorkMs } from './new-york.ts'
 
 /**
- * The exchange's calendar, worked out from its rules: weekends, holidays with their observed days, early closes, and the few days
- * it stayed shut for a storm or in mourning. Dates are `YYYY-MM-DD`, minutes count from midnight in New York.
+ * The exchange's calendar, worked out from its rules: weekends, holidays with their observed days,
+ * early closes, and the few days it stayed shut for a storm or in mourning. Dates are `YYYY-MM-DD`,
+ * minutes count from midnight in New York.
  */
 
 /** One day on which the exchange trades. */
@@ -20,7 +21,12 @@ export const CALENDAR_FIRST = '1970-01-01'
 export const CALENDAR_LAST = '2049-12-31'
 
 const HOUR = 60
-const REGULAR = { openMinute: 9 * HOUR + 30, closeMinute: 16 * HOUR, startMinute: 4 * HOUR, endMinute: 20 * HOUR }
+const REGULAR = {
+  openMinute: 9 * HOUR + 30,
+  closeMinute: 16 * HOUR,
+  startMinute: 4 * HOUR,
+  endMinute: 20 * HOUR,
+}
 const EARLY = { ...REGULAR, closeMinute: 13 * HOUR, endMinute: 17 * HOUR }
 const closures: readonly string[] = ['2012-10-29', '2012-10-30', '2018-12-05', '2025-01-09']
 const [SUNDAY, MONDAY, THURSDAY, SATURDAY] = [0, 1, 4, 6]
@@ -46,8 +52,16 @@ function observed(date: string): string {
 /** Two days before Easter, by the Gregorian computus. */
 function goodFriday(year: number): string {
   const century = Math.floor(year / 100)
-  const moon = (19 * (year % 19) + century - Math.floor(century / 4) - Math.floor((8 * century + 13) / 25) + 15) % 30
-  const epact = moon - Math.floor(moon / 28) * (1 - Math.floor(29 / (moon + 1)) * Math.floor((21 - (year % 19)) / 11))
+  const moon =
+    (19 * (year % 19) +
+      century -
+      Math.floor(century / 4) -
+      Math.floor((8 * century + 13) / 25) +
+      15) %
+    30
+  const epact =
+    moon -
+    Math.floor(moon / 28) * (1 - Math.floor(29 / (moon + 1)) * Math.floor((21 - (year % 19)) / 11))
   const weekday = (year + Math.floor(year / 4) + epact + 2 - century + Math.floor(century / 4)) % 7
   return addDays(dateOf(year, 3, 28), epact - weekday - 2)
 }
@@ -70,9 +84,16 @@ function holidaysOf(year: number): ReadonlySet<string> {
   ])
 }
 
-/** The days before Independence Day and Christmas, and the one after Thanksgiving, when they trade at all. */
+/**
+ * The days before Independence Day and Christmas, and the one after Thanksgiving, when they trade
+ * at all.
+ */
 const isEarly = (date: string, year: number): boolean =>
-  [dateOf(year, 7, 3), dateOf(year, 12, 24), addDays(nthWeekday(year, 11, THURSDAY, 4), 1)].includes(date)
+  [
+    dateOf(year, 7, 3),
+    dateOf(year, 12, 24),
+    addDays(nthWeekday(year, 11, THURSDAY, 4), 1),
+  ].includes(date)
 
 /** One entry per year of the calendar at most. */
 const holidays = new Map<number, ReadonlySet<string>>()
@@ -95,7 +116,10 @@ function nextTradingDay(date: string): TradingDay {
   }
 }
 
-/** When the trades of a day settle: the third, second or next trading day, as the rule of the time had it. */
+/**
+ * When the trades of a day settle: the third, second or next trading day, as the rule of the time
+ * had it.
+ */
 export function settlementDate(date: string): string {
   const days = date >= '2024-05-28' ? 1 : date >= '2017-09-05' ? 2 : 3
   let settles = date
@@ -106,14 +130,22 @@ export function settlementDate(date: string): string {
 /** The trading days from one date to another, both included. */
 export function* tradingDays(from: string, to: string): Generator<TradingDay> {
   const last = to < CALENDAR_LAST ? to : CALENDAR_LAST
-  for (let date = from > CALENDAR_FIRST ? from : CALENDAR_FIRST; date <= last; date = addDays(date, 1)) {
+  for (
+    let date = from > CALENDAR_FIRST ? from : CALENDAR_FIRST;
+    date <= last;
+    date = addDays(date, 1)
+  ) {
     const day = tradingDay(date)
     if (day !== undefined) yield day
   }
 }
 
 /** The next time after `afterMs` at which a trading day reaches that minute. */
-export function nextTimeOf(afterMs: number, today: string, minuteOf: (day: TradingDay) => number): number {
+export function nextTimeOf(
+  afterMs: number,
+  today: string,
+  minuteOf: (day: TradingDay) => number,
+): number {
   for (let day = nextTradingDay(addDays(today, -1)); ; day = nextTradingDay(day.date)) {
     const timeMs = newYorkMs(day.date, minuteOf(day))
     if (timeMs > afterMs) return timeMs

@@ -9,7 +9,8 @@ export type ClosingSize = Readonly<{ qty: Decimal | null; percentage: Decimal | 
 const HUNDRED = decimal('100')
 
 function closingQty(position: Position, { qty, percentage }: ClosingSize): Decimal {
-  if (qty !== null && percentage !== null) throw invalid('only one of qty or percentage is accepted')
+  if (qty !== null && percentage !== null)
+    throw invalid('only one of qty or percentage is accepted')
   for (const [name, amount] of Object.entries({ qty, percentage })) {
     if (amount !== null && decimalPlaces(amount) > DECIMAL_PLACES_MAX) {
       throw invalid(`${name} is limited to ${DECIMAL_PLACES_MAX} decimal places`)
@@ -18,11 +19,20 @@ function closingQty(position: Position, { qty, percentage }: ClosingSize): Decim
   if (percentage?.gt(HUNDRED) === true) throw invalid('percentage must be between 0 and 100')
   const all = position.qty.abs()
   // Rounded down: a part of a position never takes more than was asked.
-  return percentage === null ? (qty ?? all) : all.times(percentage).div(HUNDRED).round(DECIMAL_PLACES_MAX, 0)
+  return percentage === null
+    ? (qty ?? all)
+    : all.times(percentage).div(HUNDRED).round(DECIMAL_PLACES_MAX, 0)
 }
 
-/** The market order that closes a position, or a part of it. @throws {Refusal} the size makes no sense */
-export function closingTicket(position: Position, size: ClosingSize, clientOrderId: string): Ticket {
+/**
+ * The market order that closes a position, or a part of it.
+ * @throws {Refusal} the size makes no sense
+ */
+export function closingTicket(
+  position: Position,
+  size: ClosingSize,
+  clientOrderId: string,
+): Ticket {
   const { asset } = position
   const qty = closingQty(position, size)
   if (qty.lte(0)) throw invalid('qty must be > 0')

@@ -8,8 +8,9 @@ import { bookActivity, type MoneyMove } from './money-moves.ts'
 import type { Prices } from './prices.ts'
 
 /**
- * What a company does to its shares, in every account at once. Nothing of it is an order: positions change, activities say why. A
- * split leaves resting orders as they are, at prices of before; under a new symbol nothing rests: orders of the old one are canceled.
+ * What a company does to its shares, in every account at once. Nothing of it is an order: positions
+ * change, activities say why. A split leaves resting orders as they are, at prices of before; under
+ * a new symbol nothing rests: orders of the old one are canceled.
  */
 export type CorporateAction =
   /** `ratio` is new shares for one old: 10 forward, 0.1 in reverse. */
@@ -39,7 +40,10 @@ function checkStocks(...assets: readonly Asset[]): void {
 const holdersOf = ({ accounts }: Market, asset: Asset): readonly Account[] =>
   accounts().filter((account) => positionOf(account, asset) !== undefined)
 
-/** Shares that were whole stay whole: for what a split leaves over, cash is paid at the price after it. */
+/**
+ * Shares that were whole stay whole: for what a split leaves over, cash is paid at the price after
+ * it.
+ */
 function split(market: Market, asset: Asset, ratio: Decimal): number {
   checkStocks(asset)
   if (ratio.lt(RATIO_MIN) || ratio.gt(RATIO_MAX) || ratio.eq(1)) {
@@ -50,7 +54,12 @@ function split(market: Market, asset: Asset, ratio: Decimal): number {
   market.prices.split(asset, ratio, () => {
     for (const account of holders) {
       const paysFractions = isWhole(positionOf(account, asset)?.qty ?? zero)
-      market.moveMoney(account, { type: 'SPLIT', asset, amount: ratio, ...(paysFractions ? { lieuPrice } : {}) })
+      market.moveMoney(account, {
+        type: 'SPLIT',
+        asset,
+        amount: ratio,
+        ...(paysFractions ? { lieuPrice } : {}),
+      })
     }
   })
   return holders.length
@@ -75,7 +84,8 @@ function rename(market: Market, account: Account, position: Position, to: Asset)
 function changeSymbol(market: Market, asset: Asset, to: Asset): number {
   checkStocks(asset, to)
   if (asset === to) throw new RangeError('a new symbol is another one')
-  if (holdersOf(market, to).length > 0) throw new RangeError(`an account holds ${to.symbol} already`)
+  if (holdersOf(market, to).length > 0)
+    throw new RangeError(`an account holds ${to.symbol} already`)
   const holders = holdersOf(market, asset)
   for (const account of market.accounts()) market.matcher.cancelAtOnce(account, asset)
   for (const account of holders) {
@@ -86,6 +96,12 @@ function changeSymbol(market: Market, asset: Asset, to: Asset): number {
   return holders.length
 }
 
-/** Does one. @returns how many accounts held the stock @throws {RangeError} it cannot be done; nothing has changed then */
+/**
+ * Does one.
+ * @returns how many accounts held the stock
+ * @throws {RangeError} it cannot be done; nothing has changed then
+ */
 export const actOn = (market: Market, action: CorporateAction): number =>
-  action.type === 'split' ? split(market, action.asset, action.ratio) : changeSymbol(market, action.asset, action.to)
+  action.type === 'split'
+    ? split(market, action.asset, action.ratio)
+    : changeSymbol(market, action.asset, action.to)

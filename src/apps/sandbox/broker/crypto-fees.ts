@@ -5,9 +5,10 @@ import type { ActivityTerms } from './money-moves.ts'
 import type { Side } from './order.ts'
 
 /**
- * What the broker takes of a crypto trade: a share of what the execution brings in, coins of a buy, dollars of a sale. An order's
- * filled quantity stays gross; the position, or the cash, is smaller than it says. Invariant: what is taken is in `fees` at the
- * price of its execution, and a fee that is given back leaves the books as if it had never been taken.
+ * What the broker takes of a crypto trade: a share of what the execution brings in, coins of a buy,
+ * dollars of a sale. An order's filled quantity stays gross; the position, or the cash, is smaller
+ * than it says. Invariant: what is taken is in `fees` at the price of its execution, and a fee that
+ * is given back leaves the books as if it had never been taken.
  */
 
 /** 25 basis points, as paper accounts pay whatever they trade. */
@@ -52,8 +53,13 @@ function move(account: Books, paid: Paid, sign: 1 | -1): ActivityTerms | undefin
     : { type: 'FEE', description: 'Coin Pair Transaction Fee', netAmount }
 }
 
-/** Takes the fee of an execution, after it is settled. @returns how it is written down; undefined when there is none */
-export const takeFee = (account: Books, paid: Paid): ActivityTerms | undefined => move(account, paid, 1)
+/**
+ * Takes the fee of an execution, after it is settled.
+ * @returns how it is written down; undefined when there is none
+ */
+export const takeFee = (account: Books, paid: Paid): ActivityTerms | undefined =>
+  move(account, paid, 1)
 
 /** Gives it back, before the execution is undone. */
-export const returnFee = (account: Books, paid: Paid): ActivityTerms | undefined => move(account, paid, -1)
+export const returnFee = (account: Books, paid: Paid): ActivityTerms | undefined =>
+  move(account, paid, -1)

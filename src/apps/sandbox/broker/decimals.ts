@@ -26,7 +26,8 @@ export const ratio = (a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MA
   b.eq(0) ? zero : a.div(b).round(places)
 
 /** How much `money` buys at `price`, rounded down so that it is never overspent. */
-export const affordable = (money: Decimal, price: Decimal): Decimal => money.div(price).round(DECIMAL_PLACES_MAX, 0)
+export const affordable = (money: Decimal, price: Decimal): Decimal =>
+  money.div(price).round(DECIMAL_PLACES_MAX, 0)
 
 /** Rounded to what the exchange takes: cents, and below a dollar hundredths of them. */
 export const asPrice = (value: Decimal): Decimal => value.round(value.gte(1) ? 2 : 4)
@@ -35,11 +36,15 @@ export const asPrice = (value: Decimal): Decimal => value.round(value.gte(1) ? 2
 export const decimalPlaces = (value: Decimal): number => Math.max(0, value.c.length - 1 - value.e)
 export const isWhole = (value: Decimal): boolean => decimalPlaces(value) === 0
 
-/** A client's amount, string or JSON number, or undefined when it is not a plain decimal of sane size. */
+/**
+ * A client's amount, string or JSON number, or undefined when it is not a plain decimal of sane
+ * size.
+ */
 export function parseDecimal(value: unknown): Decimal | undefined {
   if (typeof value !== 'string' && typeof value !== 'number') return undefined
   const written = String(value).trim()
-  if (written.length > 40 || !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?$/i.test(written)) return undefined
+  if (written.length > 40 || !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?$/i.test(written))
+    return undefined
   const parsed = new Big(
     written
       .replace(/^\+/, '')

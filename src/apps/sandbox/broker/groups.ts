@@ -4,10 +4,11 @@ import { isOpen, isStop, leavesQty, type Order, type Ticket } from './order.ts'
 import type { OrderUpdate } from './order-book.ts'
 
 /**
- * Orders that belong together. A bracket or oto is an *entry* with one or two *exits* as its legs; an oco is two exits, the
- * take-profit carrying the stop-loss as its leg. Invariants: exits of an entry are held until it is filled; of a pair of exits only
- * one works at a time (the stop-loss stays held while the take-profit works, and ends it when its stop is reached), so the pair
- * never sells more than one of them would; when one exit ends, so does the other.
+ * Orders that belong together. A bracket or oto is an *entry* with one or two *exits* as its legs;
+ * an oco is two exits, the take-profit carrying the stop-loss as its leg. Invariants: exits of an
+ * entry are held until it is filled; of a pair of exits only one works at a time (the stop-loss
+ * stays held while the take-profit works, and ends it when its stop is reached), so the pair never
+ * sells more than one of them would; when one exit ends, so does the other.
  */
 
 const isEntry = ({ ticket, parent }: Order): boolean =>
@@ -28,7 +29,10 @@ export function siblingsOf(order: Order): readonly Order[] {
 export const awaitsEntry = ({ parent }: Order): boolean =>
   parent !== null && isEntry(parent) && parent.status !== 'filled'
 
-/** Whether the order is the half of a pair that stays held, watching its stop, while the other half works. */
+/**
+ * Whether the order is the half of a pair that stays held, watching its stop, while the other half
+ * works.
+ */
 export const awaitsStop = (order: Order): boolean =>
   isStop(order.ticket) && !order.triggered && siblingsOf(order).some(isOpen)
 
@@ -48,7 +52,8 @@ export function legTickets(ticket: Ticket, newClientOrderId: () => string): Tick
   const { takeProfit, stopLoss } = exits
   const legs: Omit<Ticket, 'clientOrderId'>[] = []
   if (takeProfit !== null && !isPair) legs.push({ ...exit, type: 'limit', limitPrice: takeProfit })
-  if (stopLoss !== null) legs.push({ ...exit, ...stopLoss, type: stopLoss.limitPrice === null ? 'stop' : 'stop_limit' })
+  if (stopLoss !== null)
+    legs.push({ ...exit, ...stopLoss, type: stopLoss.limitPrice === null ? 'stop' : 'stop_limit' })
   return legs.map((leg) => ({ ...leg, clientOrderId: newClientOrderId() }))
 }
 
@@ -79,12 +84,14 @@ export function followGroup({ event, account, order }: OrderUpdate, actions: Gro
   const dependents = (isEntry(order) ? (order.legs ?? []) : siblingsOf(order)).filter(isOpen)
   if (event === 'canceled' || event === 'expired' || event === 'rejected') {
     // A stop that was reached has itself ended the other half of its pair.
-    for (const other of dependents) if (!isStop(other.ticket) || !other.triggered) actions.cancel(account, other)
+    for (const other of dependents)
+      if (!isStop(other.ticket) || !other.triggered) actions.cancel(account, other)
   } else if (event === 'fill' && isEntry(order)) {
     for (const leg of dependents) if (leg.status === 'held') actions.place(account, leg)
   } else if (event === 'fill') {
     for (const other of dependents) actions.cancel(account, other)
   } else if (event === 'partial_fill' && !isEntry(order)) {
-    for (const other of dependents) actions.resize(account, other, leavesQty(order).plus(other.filledQty))
+    for (const other of dependents)
+      actions.resize(account, other, leavesQty(order).plus(other.filledQty))
   }
 }

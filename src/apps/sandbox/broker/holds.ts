@@ -3,9 +3,10 @@ import { type Decimal, larger, zero } from './decimals.ts'
 import { isOpen, leavesQty, type Order, type Side } from './order.ts'
 
 /**
- * What open orders hold of an account: buying power, and units of what they trade. Kept up to date order by order, because every new
- * order asks. Invariant: the sums are those of `byOrder`, and an order is in there with what it holds since it last changed. An order
- * that stands behind another holds nothing itself: a held leg (its parent or its pair does), and a replacement on its way (the
+ * What open orders hold of an account: buying power, and units of what they trade. Kept up to date
+ * order by order, because every new order asks. Invariant: the sums are those of `byOrder`, and an
+ * order is in there with what it holds since it last changed. An order that stands behind another
+ * holds nothing itself: a held leg (its parent or its pair does), and a replacement on its way (the
  * replaced order holds the larger of the two).
  */
 export interface Holds {
@@ -30,7 +31,8 @@ function claimants(order: Order): readonly Order[] {
 
 function powerOf(order: Order): Decimal {
   const { notional } = order.ticket
-  if (notional !== null && order.qty === null) return order.intent.endsWith('_open') ? notional : zero
+  if (notional !== null && order.qty === null)
+    return order.intent.endsWith('_open') ? notional : zero
   return leavesQty(order).times(order.heldPerUnit)
 }
 
@@ -52,11 +54,16 @@ function put(holds: Holds, order: Order, hold: Hold): void {
 /** Notes what an order holds, after it, or what stands before or behind it, has changed. */
 export const noteHold = (holds: Holds, order: Order): void => put(holds, order, holdOf(order))
 
-export const unitsHeld = ({ units }: Holds, asset: Asset, side: Side): Decimal => units.get(keyOf(asset, side)) ?? zero
+export const unitsHeld = ({ units }: Holds, asset: Asset, side: Side): Decimal =>
+  units.get(keyOf(asset, side)) ?? zero
 
 /** What would be held without one of the orders. */
 export function holdsWithout({ power, units, byOrder }: Holds, order: Order): Holds {
-  const copy: Holds = { power, units: new Map(units), byOrder: new Map([[order, byOrder.get(order) ?? nothing]]) }
+  const copy: Holds = {
+    power,
+    units: new Map(units),
+    byOrder: new Map([[order, byOrder.get(order) ?? nothing]]),
+  }
   put(copy, order, nothing)
   return copy
 }

@@ -4,9 +4,13 @@ import type { Phase, Session } from './session.ts'
 
 /** Which orders work when: the exchange's sessions against an order's time in force. */
 
-const isAuction = ({ timeInForce }: Ticket): boolean => timeInForce === 'opg' || timeInForce === 'cls'
+const isAuction = ({ timeInForce }: Ticket): boolean =>
+  timeInForce === 'opg' || timeInForce === 'cls'
 
-/** Whether an order works by itself in a phase; auction orders never do, they wait for their auction. */
+/**
+ * Whether an order works by itself in a phase; auction orders never do, they wait for their
+ * auction.
+ */
 export function worksIn(ticket: Ticket, phase: Phase): boolean {
   if (ticket.asset.assetClass === 'crypto') return true
   if (phase === 'regular') return !isAuction(ticket)
@@ -20,12 +24,13 @@ export function auctionBetween(before: Phase, phase: Phase): 'opg' | 'cls' | und
 }
 
 /**
- * Whether an order ends with the phase that has just ended: a day order that had its day. What is still queued waits for the next;
- * legs that are held end with the order they belong to.
+ * Whether an order ends with the phase that has just ended: a day order that had its day. What is
+ * still queued waits for the next; legs that are held end with the order they belong to.
  */
 export function endsAfter(order: Order, before: Phase, phase: Phase): boolean {
   const { ticket, status } = order
-  const began = isOpen(order) && status !== 'pending_new' && status !== 'accepted' && status !== 'held'
+  const began =
+    isOpen(order) && status !== 'pending_new' && status !== 'accepted' && status !== 'held'
   if (!began || ticket.timeInForce !== 'day' || ticket.asset.assetClass === 'crypto') return false
   return ticket.extendedHours ? phase === 'closed' : before === 'regular'
 }

@@ -4,11 +4,14 @@ import { type Account, newAccount } from './account.ts'
 import { decimal } from './decimals.ts'
 
 /**
- * Which keys open which account. An account may have several keys over time; a revoked key keeps its account, which its other keys
- * still reach.
+ * Which keys open which account. An account may have several keys over time; a revoked key keeps
+ * its account, which its other keys still reach.
  */
 export interface KeyRing {
-  /** @throws {RangeError} the key or the token opens an account already, or there are too many accounts */
+  /**
+   * @throws {RangeError} the key or the token opens an account already, or there are too many
+   *   accounts
+   */
   addAccount(seed: AccountSeed): Account
   accounts(): readonly Account[]
   keyIds(): readonly string[]
@@ -37,7 +40,10 @@ type AccountSeed = Readonly<{
 const ACCOUNTS_MAX = 10_000
 
 export function createKeyRing(stamps: Stamps): KeyRing {
-  const keys = new Map<string, { readonly secret: string; readonly account: Account; revoked: boolean }>()
+  const keys = new Map<
+    string,
+    { readonly secret: string; readonly account: Account; revoked: boolean }
+  >()
   const keysByToken = new Map<string, readonly [keyId: string, secret: string]>()
   const revokedListeners: ((keyId: string) => void)[] = []
   return {
@@ -47,10 +53,17 @@ export function createKeyRing(stamps: Stamps): KeyRing {
         throw new RangeError(`the token of key ${keyId} is taken`)
       }
       if (keys.size >= ACCOUNTS_MAX) throw new RangeError(`at most ${ACCOUNTS_MAX} accounts`)
-      // By the key alone: a sandbox that starts again without its seed is the same broker with the same accounts.
+      // By the key alone: a sandbox that starts again without its seed is the same broker with the
+      // same accounts.
       const id = createChance(`account ${keyId}`).uuid()
       const number = `PA3${id.replaceAll('-', '').slice(0, 8).toUpperCase()}`
-      const account = newAccount({ id, number, createdAt: stamps.next(), cash: decimal(cash), multiplier })
+      const account = newAccount({
+        id,
+        number,
+        createdAt: stamps.next(),
+        cash: decimal(cash),
+        multiplier,
+      })
       keys.set(keyId, { secret, account, revoked: false })
       if (oauthToken !== undefined) keysByToken.set(oauthToken, [keyId, secret])
       return account

@@ -16,9 +16,10 @@ import type { Phase, Session } from './session.ts'
 import { placeStop, reachedStop } from './stops.ts'
 
 /**
- * Decides when an order moves. An order is *pending* (just answered), *queued* (market closed: `accepted`), *working* (`new`,
- * `partially_filled`) or gone. Working orders are tried once after the fill delay and on every tick of their symbol; they fill in
- * full at the bid or ask, except that a share of them gets a random first part. Sizes of the book are not a limit.
+ * Decides when an order moves. An order is *pending* (just answered), *queued* (market closed:
+ * `accepted`), *working* (`new`, `partially_filled`) or gone. Working orders are tried once after
+ * the fill delay and on every tick of their symbol; they fill in full at the bid or ask, except
+ * that a share of them gets a random first part. Sizes of the book are not a limit.
  */
 
 /** How long things take. */
@@ -29,7 +30,10 @@ export type MatchingOptions = Readonly<{
   cancelDelayMs: number
 }>
 
-/** An open order as the matcher follows it: `timed` while an attempt is scheduled, `split` once the chance of a first part is spent. */
+/**
+ * An open order as the matcher follows it: `timed` while an attempt is scheduled, `split` once the
+ * chance of a first part is spent.
+ */
 type Working = { readonly account: Account; readonly order: Order; timed: boolean; split: boolean }
 const EVERYTHING = Symbol('everything')
 
@@ -46,7 +50,8 @@ function marketablePrice({ ticket, triggered }: Order, prices: Prices): Decimal 
 }
 
 /** Whether a cancel or replace is under way; the venue no longer matches it by itself. */
-const isAsked = ({ status }: Order): boolean => status === 'pending_cancel' || status === 'pending_replace'
+const isAsked = ({ status }: Order): boolean =>
+  status === 'pending_cancel' || status === 'pending_replace'
 
 /** What a fill by command pays: the market when the order is marketable, else its own limit. */
 const fairPrice = (order: Order, prices: Prices): Decimal =>
@@ -56,7 +61,10 @@ const fairPrice = (order: Order, prices: Prices): Decimal =>
 const wholeQty = (order: Order, price: Decimal): Decimal =>
   order.qty === null ? affordable(order.ticket.notional ?? zero, price) : leavesQty(order)
 
-/** A random part of what is left, in the order's own smallest unit; undefined when it cannot be parted. */
+/**
+ * A random part of what is left, in the order's own smallest unit; undefined when it cannot be
+ * parted.
+ */
 function firstPart(order: Order, chance: Chance): Decimal | undefined {
   if (order.qty === null) return undefined
   const places = isWhole(order.qty) ? 0 : decimalPlaces(order.qty)
@@ -110,7 +118,9 @@ export class Matcher {
     checkWindow(ticket, this.#session)
     const working = this.#open(account, ticket, admit(account, ticket, this.#prices))
     const { order } = working
-    const legs = legTickets(ticket, this.#newClientOrderId).map((leg) => this.#openLeg(account, order, leg))
+    const legs = legTickets(ticket, this.#newClientOrderId).map((leg) =>
+      this.#openLeg(account, order, leg),
+    )
     if (legs.length > 0) order.legs = legs
     // The next turn: the answer to the request is written first.
     this.#clock.after(0, () => this.#begin(working))
@@ -118,7 +128,8 @@ export class Matcher {
   }
 
   /**
-   * Asks to put an order with other terms in the place of one; whether it gets there is decided later, and fills may come first.
+   * Asks to put an order with other terms in the place of one; whether it gets there is decided
+   * later, and fills may come first.
    * @param ticket as `changedTicket` made it
    * @throws {Refusal} the account cannot carry the new terms
    */
@@ -167,7 +178,10 @@ export class Matcher {
   }
 
   #openLeg(account: Account, parent: Order, ticket: Ticket): Order {
-    const working = this.#open(account, ticket, { intent: `${ticket.side}_to_close`, heldPerUnit: zero })
+    const working = this.#open(account, ticket, {
+      intent: `${ticket.side}_to_close`,
+      heldPerUnit: zero,
+    })
     working.order.parent = parent
     this.#keepHeld(working)
     return working.order
@@ -176,7 +190,9 @@ export class Matcher {
   #open(account: Account, ticket: Ticket, admission: Admission): Working {
     const status = this.#worksNow(ticket) ? 'pending_new' : 'accepted'
     const isLasting = ticket.timeInForce === 'gtc'
-    const expiresAt = isLasting ? agedAt(this.#clock.now()) : this.#session.dayEnd(ticket.extendedHours)
+    const expiresAt = isLasting
+      ? agedAt(this.#clock.now())
+      : this.#session.dayEnd(ticket.extendedHours)
     const order = this.#book.open(account, ticket, admission, status, expiresAt)
     placeStop(order, this.#prices.of(ticket.asset))
     const working: Working = { account, order, timed: false, split: false }
@@ -184,7 +200,10 @@ export class Matcher {
     return working
   }
 
-  /** Does for the rest of a group what a change of one of its orders asks for. Called after the change is told. */
+  /**
+   * Does for the rest of a group what a change of one of its orders asks for. Called after the
+   * change is told.
+   */
   follow(update: OrderUpdate): void {
     followGroup(update, {
       place: (_account, order) => this.#place(order),
@@ -198,7 +217,10 @@ export class Matcher {
     if (isOpen(order)) this.#book.close(account, order, 'canceled')
   }
 
-  /** Asks to cancel; harmless when already asked or canceled. @throws {Refusal} the order ended otherwise */
+  /**
+   * Asks to cancel; harmless when already asked or canceled.
+   * @throws {Refusal} the order ended otherwise
+   */
   cancel(account: Account, order: Order): void {
     if (order.status === 'pending_cancel' || order.status === 'canceled') return
     if (!isOpen(order) || order.status === 'pending_replace') {
@@ -219,7 +241,10 @@ export class Matcher {
     this.#end(account, order)
   }
 
-  /** Cancels every open order of an account (of one asset, if named) in this turn, so that what they held is free. */
+  /**
+   * Cancels every open order of an account (of one asset, if named) in this turn, so that what they
+   * held is free.
+   */
   cancelAtOnce(account: Account, asset?: Asset): void {
     for (const order of [...account.openOrders]) {
       if (asset === undefined || order.ticket.asset === asset) this.#end(account, order)
@@ -227,11 +252,18 @@ export class Matcher {
   }
 
   /**
-   * Matches by command, held or not, at the market unless a price is given; also lands a late fill on a canceled order, and an
-   * overfill on any.
+   * Matches by command, held or not, at the market unless a price is given; also lands a late fill
+   * on a canceled order, and an overfill on any.
    */
-  fillNow(account: Account, order: Order, qty?: Decimal, price?: Decimal, isOverfill = false): void {
-    if (order.status === 'filled' && !isOverfill) throw unprocessable('order is already in "filled" state')
+  fillNow(
+    account: Account,
+    order: Order,
+    qty?: Decimal,
+    price?: Decimal,
+    isOverfill = false,
+  ): void {
+    if (order.status === 'filled' && !isOverfill)
+      throw unprocessable('order is already in "filled" state')
     this.#decideReplace(account, order)
     const working = this.#live.get(order)
     if (working !== undefined && order.status !== 'held') this.#begin(working)
@@ -295,7 +327,8 @@ export class Matcher {
   /** From pending or queued to working, or from pending to queued. */
   #begin(working: Working): void {
     const { account, order } = working
-    if (order.status !== 'pending_new' && order.status !== 'accepted' && order.status !== 'held') return
+    if (order.status !== 'pending_new' && order.status !== 'accepted' && order.status !== 'held')
+      return
     if (this.#worksNow(order.ticket)) {
       this.#book.acknowledge(account, order, 'new')
       this.#workingOf(order.ticket.asset).add(working)
@@ -347,7 +380,8 @@ export class Matcher {
     for (const working of [...workings]) {
       // A stop that is reached while an attempt is on its way stays reached.
       if (!working.timed) this.#attempt(working)
-      else if (this.#canMatch(working)) reachedStop(working.order, this.#prices.of(working.order.ticket.asset))
+      else if (this.#canMatch(working))
+        reachedStop(working.order, this.#prices.of(working.order.ticket.asset))
     }
   }
 
@@ -372,7 +406,8 @@ export class Matcher {
     const { account, order } = working
     const { enabled, share } = this.partialFills
     const mayPart = enabled && !working.split && order.ticket.timeInForce !== 'fok'
-    const part = mayPart && this.#chance.fraction() < share ? firstPart(order, this.#chance) : undefined
+    const part =
+      mayPart && this.#chance.fraction() < share ? firstPart(order, this.#chance) : undefined
     working.split = true
     this.#book.fill(account, order, part ?? wholeQty(order, price), price)
     if (!isOpen(order)) this.#forget(order)

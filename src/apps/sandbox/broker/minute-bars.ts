@@ -2,11 +2,15 @@ import type { CancelTimer, Clock } from '#runtime'
 import type { Prices } from './prices.ts'
 
 /**
- * Minute bars as trades print. A bar is running until its minute is over, then it is closed and never changes. A minute without a
- * trade has no bar. Market data is written as JSON numbers, so numbers are what is kept here.
+ * Minute bars as trades print. A bar is running until its minute is over, then it is closed and
+ * never changes. A minute without a trade has no bar. Market data is written as JSON numbers, so
+ * numbers are what is kept here.
  */
 export interface MinuteBars {
-  /** Closed bars and the running one, oldest first, of the last `BARS_PER_SYMBOL_MAX` minutes that had any. */
+  /**
+   * Closed bars and the running one, oldest first, of the last `BARS_PER_SYMBOL_MAX` minutes that
+   * had any.
+   */
   of(symbol: string): readonly MinuteBar[]
   /** When the first trade could print. */
   readonly startedMs: number
@@ -61,7 +65,8 @@ export function recordMinuteBars(prices: Prices, clock: Clock): MinuteBars {
   let cancel: CancelTimer
   const closeEveryMinute = (): void => {
     const nowMs = clock.now()
-    for (const [symbol, series] of bySymbol) closeBefore(nowMs - (nowMs % MINUTE_MS), symbol, series)
+    for (const [symbol, series] of bySymbol)
+      closeBefore(nowMs - (nowMs % MINUTE_MS), symbol, series)
     cancel = clock.after(MINUTE_MS - (nowMs % MINUTE_MS), closeEveryMinute)
   }
   closeEveryMinute()
@@ -76,10 +81,24 @@ export function recordMinuteBars(prices: Prices, clock: Clock): MinuteBars {
   }
 }
 
-function withTrade(bar: MinuteBar | undefined, startMs: number, price: number, size: number): MinuteBar {
+function withTrade(
+  bar: MinuteBar | undefined,
+  startMs: number,
+  price: number,
+  size: number,
+): MinuteBar {
   if (bar === undefined) {
     const value = price * size
-    return { startMs, open: price, high: price, low: price, close: price, volume: size, trades: 1, value }
+    return {
+      startMs,
+      open: price,
+      high: price,
+      low: price,
+      close: price,
+      volume: size,
+      trades: 1,
+      value,
+    }
   }
   bar.high = Math.max(bar.high, price)
   bar.low = Math.min(bar.low, price)

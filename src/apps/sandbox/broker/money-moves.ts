@@ -6,12 +6,16 @@ import { type Decimal, zero } from './decimals.ts'
 import { splitLots } from './lots.ts'
 
 /**
- * What moves an account's money and shares besides fills. Each move is written down once, in the same turn as its effect: deposits
- * and journals move `deposits`, a fee moves `fees`, a dividend is profit, a split changes the quantity at the same cost.
+ * What moves an account's money and shares besides fills. Each move is written down once, in the
+ * same turn as its effect: deposits and journals move `deposits`, a fee moves `fees`, a dividend is
+ * profit, a split changes the quantity at the same cost.
  */
 export const moneyMoveTypes = ['CSD', 'CSW', 'JNLC', 'FEE', 'DIV', 'SPLIT'] as const
 export type MoneyMoveType = (typeof moneyMoveTypes)[number]
-/** Fees in coins are taken by fills, and names change for everybody: neither is a move of one account. */
+/**
+ * Fees in coins are taken by fills, and names change for everybody: neither is a move of one
+ * account.
+ */
 type ActivityType = MoneyMoveType | 'CFEE' | 'NC'
 
 /** One non-trade activity. */
@@ -27,7 +31,9 @@ export type Activity = Readonly<{
   /** Of a dividend: the shares it was paid on. Of a split: the shares that came or went. */
   qty: Decimal | undefined
   perShareAmount: Decimal | undefined
-  /** Of a split: new shares for one old, and what a fraction was paid at; without, fractions stayed. */
+  /**
+   * Of a split: new shares for one old, and what a fraction was paid at; without, fractions stayed.
+   */
   splitRatio?: Decimal
   lieuPrice?: Decimal
 }>
@@ -42,7 +48,13 @@ export type MoneyMove =
   /** `amount` is per share; who is short pays. */
   | Readonly<{ type: 'DIV'; asset: Asset; amount: Decimal; description?: string }>
   /** `amount` is new shares for one old; with `lieuPrice` fractions of a share are paid out. */
-  | Readonly<{ type: 'SPLIT'; asset: Asset; amount: Decimal; lieuPrice?: Decimal; description?: string }>
+  | Readonly<{
+      type: 'SPLIT'
+      asset: Asset
+      amount: Decimal
+      lieuPrice?: Decimal
+      description?: string
+    }>
 
 type Effect = Omit<ActivityTerms, 'type' | 'description'>
 
@@ -51,7 +63,8 @@ const SPLIT_PLACES = 9
 
 function moveCash(account: Account, type: 'CSD' | 'CSW' | 'JNLC' | 'FEE', amount: Decimal): Effect {
   const net = type === 'CSW' || type === 'FEE' ? amount.times(-1) : amount
-  if (type !== 'FEE' && account.cash.plus(net).lt(0)) throw new RangeError('there is not that much cash')
+  if (type !== 'FEE' && account.cash.plus(net).lt(0))
+    throw new RangeError('there is not that much cash')
   account.cash = account.cash.plus(net)
   if (type === 'FEE') account.fees = account.fees.plus(amount)
   else account.deposits = account.deposits.plus(net)
@@ -89,29 +102,51 @@ export function splitPosition(
   if (lieuPrice !== undefined && fraction.gt(0)) {
     settle(account, asset, after.gt(0) ? 'sell' : 'buy', fraction, lieuPrice)
   }
-  return { netAmount: account.cash.minus(cash), qty: (positionOf(account, asset)?.qty ?? zero).minus(before) }
+  return {
+    netAmount: account.cash.minus(cash),
+    qty: (positionOf(account, asset)?.qty ?? zero).minus(before),
+  }
 }
 
-function split(account: Account, { asset, amount, lieuPrice }: Extract<MoneyMove, { type: 'SPLIT' }>): Effect {
+function split(
+  account: Account,
+  { asset, amount, lieuPrice }: Extract<MoneyMove, { type: 'SPLIT' }>,
+): Effect {
   const moved = splitPosition(account, asset, amount, lieuPrice)
   const terms = { ...moved, symbol: asset.symbol, splitRatio: amount }
   return lieuPrice === undefined ? terms : { ...terms, lieuPrice }
 }
 
 /** Writes an activity down, in the turn of its effect. */
-export function bookActivity(account: Account, terms: ActivityTerms, stamps: Stamps, chance: Chance): Activity {
+export function bookActivity(
+  account: Account,
+  terms: ActivityTerms,
+  stamps: Stamps,
+  chance: Chance,
+): Activity {
   const at = stamps.next()
   const id = `${at.slice(0, 10).replaceAll('-', '')}000000000::${chance.uuid()}`
-  const activity: Activity = { symbol: undefined, qty: undefined, perShareAmount: undefined, ...terms, id, at }
+  const activity: Activity = {
+    symbol: undefined,
+    qty: undefined,
+    perShareAmount: undefined,
+    ...terms,
+    id,
+    at,
+  }
   account.activities.push(activity)
   return activity
 }
 
 /** Makes moves. @returns the activity it is kept as @throws {RangeError} the account cannot */
-export function createMoneyMoves(stamps: Stamps, chance: Chance): (account: Account, move: MoneyMove) => Activity {
+export function createMoneyMoves(
+  stamps: Stamps,
+  chance: Chance,
+): (account: Account, move: MoneyMove) => Activity {
   return (account, move) => {
     const { type, amount, description = '' } = move
-    if (account.activities.length >= ACTIVITIES_PER_ACCOUNT_MAX) throw new RangeError('too many activities')
+    if (account.activities.length >= ACTIVITIES_PER_ACCOUNT_MAX)
+      throw new RangeError('too many activities')
     if (type !== 'JNLC' && amount.lte(0)) throw new RangeError('an amount is above zero')
     const effect =
       type === 'DIV'

@@ -1,12 +1,16 @@
 /** Wall time in New York, daylight saving included. A date is `YYYY-MM-DD` of the local day. */
 
-const NEW_YORK = new Intl.DateTimeFormat('en-US', { timeZone: 'America/New_York', timeZoneName: 'longOffset' })
+const NEW_YORK = new Intl.DateTimeFormat('en-US', {
+  timeZone: 'America/New_York',
+  timeZoneName: 'longOffset',
+})
 export const DAY_MS = 86_400_000
 const MINUTE_MS = 60_000
 
 /** Milliseconds New York is ahead of UTC (negative) at that time. */
 function offsetMs(timeMs: number): number {
-  const name = NEW_YORK.formatToParts(timeMs).find(({ type }) => type === 'timeZoneName')?.value ?? ''
+  const name =
+    NEW_YORK.formatToParts(timeMs).find(({ type }) => type === 'timeZoneName')?.value ?? ''
   const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)/.exec(name) ?? []
   return (sign === '-' ? -1 : 1) * (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * MINUTE_MS
 }
@@ -20,7 +24,8 @@ export function newYorkTime(timeMs: number): string {
 }
 
 /** The local date at a time. */
-export const newYorkDate = (timeMs: number): string => new Date(timeMs + offsetMs(timeMs)).toISOString().slice(0, 10)
+export const newYorkDate = (timeMs: number): string =>
+  new Date(timeMs + offsetMs(timeMs)).toISOString().slice(0, 10)
 
 /** When a local minute of a local day is. */
 export function newYorkMs(date: string, minuteOfDay: number): number {

@@ -5,12 +5,21 @@ import type { Admission } from './admission.ts'
 import { takeFee } from './crypto-fees.ts'
 import { affordable, type Decimal, larger, smaller, zero } from './decimals.ts'
 import { bookActivity } from './money-moves.ts'
-import { type Execution, isOpen, isStop, leavesQty, type Order, type OrderStatus, type Ticket } from './order.ts'
+import {
+  type Execution,
+  isOpen,
+  isStop,
+  leavesQty,
+  type Order,
+  type OrderStatus,
+  type Ticket,
+} from './order.ts'
 import { isAmendable, rebook } from './rebooking.ts'
 
 /**
- * Writes to orders, positions and executions, and tells of each write once. Decides nothing: the matcher says when and at what
- * price, this keeps the books straight. Every change of an order goes through here.
+ * Writes to orders, positions and executions, and tells of each write once. Decides nothing: the
+ * matcher says when and at what price, this keeps the books straight. Every change of an order goes
+ * through here.
  */
 
 /** What the trade stream calls a change. */
@@ -43,7 +52,10 @@ export type OrderUpdate = Readonly<{
 
 /** What an execution is corrected to. */
 type Terms = Readonly<{ qty: Decimal; price: Decimal }>
-/** `keepsId`: it is told under the id of the execution itself, without naming a previous one. Default: an id of its own. */
+/**
+ * `keepsId`: it is told under the id of the execution itself, without naming a previous one.
+ * Default: an id of its own.
+ */
 export type AmendOptions = Readonly<{ keepsId?: boolean }>
 
 const AMENDMENTS_PER_ACCOUNT_MAX = 100_000
@@ -51,7 +63,13 @@ const AMENDMENTS_PER_ACCOUNT_MAX = 100_000
 /** Where an order notes the time of its end. */
 const FINAL_TIME = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'failedAt' } as const
 
-function newOrder(id: string, at: string, ticket: Ticket, admission: Admission, expiresAt: string): Order {
+function newOrder(
+  id: string,
+  at: string,
+  ticket: Ticket,
+  admission: Admission,
+  expiresAt: string,
+): Order {
   return {
     id,
     ticket,
@@ -95,7 +113,13 @@ export class OrderBook {
     this.#tell = tell
   }
 
-  open(account: Account, ticket: Ticket, admission: Admission, status: OrderStatus, expiresAt: string): Order {
+  open(
+    account: Account,
+    ticket: Ticket,
+    admission: Admission,
+    status: OrderStatus,
+    expiresAt: string,
+  ): Order {
     const order = newOrder(this.#chance.uuid(), this.#stamps.next(), ticket, admission, expiresAt)
     order.status = status
     addOrder(account, order)
@@ -107,7 +131,10 @@ export class OrderBook {
     this.#announce(status, account, order)
   }
 
-  /** Takes the order out of the market again, or keeps it out, until its turn comes. Not told: nothing came of it yet. */
+  /**
+   * Takes the order out of the market again, or keeps it out, until its turn comes. Not told:
+   * nothing came of it yet.
+   */
   keepHeld(account: Account, order: Order): void {
     if (order.status !== 'held') this.#move(account, order, 'held')
   }
@@ -128,7 +155,9 @@ export class OrderBook {
     this.#announce(status, account, order)
   }
 
-  /** Notes that `successor` asks to take the place of `order`; until it is decided both are open. */
+  /**
+   * Notes that `successor` asks to take the place of `order`; until it is decided both are open.
+   */
   requestReplace(account: Account, order: Order, successor: Order): void {
     Object.assign(order, { successor })
     Object.assign(successor, { predecessor: order, replaces: order.id })
@@ -146,16 +175,22 @@ export class OrderBook {
     this.#announce('replaced', account, order)
   }
 
-  /** The replacement came too late: it is rejected, and the order goes on, or has ended, without it. */
+  /**
+   * The replacement came too late: it is rejected, and the order goes on, or has ended, without it.
+   */
   refuseReplace(account: Account, order: Order, successor: Order): void {
     order.successor = null
     successor.predecessor = null
-    if (isOpen(order)) this.#move(account, order, order.filledQty.eq(0) ? 'new' : 'partially_filled')
+    if (isOpen(order))
+      this.#move(account, order, order.filledQty.eq(0) ? 'new' : 'partially_filled')
     this.#announce('order_replace_rejected', account, order)
     this.close(account, successor, 'rejected')
   }
 
-  /** The venue cannot cancel it any more: the order goes on as it was, unless it has ended meanwhile. */
+  /**
+   * The venue cannot cancel it any more: the order goes on as it was, unless it has ended
+   * meanwhile.
+   */
   refuseCancel(account: Account, order: Order, before: OrderStatus): void {
     if (order.status !== 'pending_cancel') return
     order.cancelRequestedAt = null
@@ -163,7 +198,10 @@ export class OrderBook {
     this.#announce('order_cancel_rejected', account, order)
   }
 
-  /** @param wanted clipped to what is left, unless it is an overfill @throws {RangeError} nothing is left */
+  /**
+   * @param wanted clipped to what is left, unless it is an overfill
+   * @throws {RangeError} nothing is left
+   */
   fill(account: Account, order: Order, wanted: Decimal, price: Decimal, isOverfill = false): void {
     order.qty ??= affordable(order.ticket.notional ?? zero, price)
     const qty = isOverfill ? wanted : smaller(wanted, leavesQty(order))
@@ -182,11 +220,18 @@ export class OrderBook {
   }
 
   /**
-   * Undoes an execution as if it had never been, or changes it as if it had always been so. An order that was over stays over.
+   * Undoes an execution as if it had never been, or changes it as if it had always been so. An
+   * order that was over stays over.
    * @param to what it is corrected to; undefined busts it
    * @throws {RangeError} it does not stand, or too many were amended
    */
-  amend(account: Account, order: Order, execution: Execution, to: Terms | undefined, options: AmendOptions = {}): void {
+  amend(
+    account: Account,
+    order: Order,
+    execution: Execution,
+    to: Terms | undefined,
+    options: AmendOptions = {},
+  ): void {
     const { asset } = order.ticket
     const index = account.executions.indexOf(execution)
     if (index < 0) throw new RangeError('the execution was undone or changed already')
@@ -196,16 +241,31 @@ export class OrderBook {
     const { qty, price } = to ?? { qty: zero, price: execution.price }
     const change = qty.minus(execution.qty)
     order.filledQty = order.filledQty.plus(change)
-    order.filledCost = order.filledCost.plus(qty.times(price)).minus(execution.qty.times(execution.price))
-    const fees = rebook(account, asset, index, to === undefined ? undefined : { ...execution, qty, price })
+    order.filledCost = order.filledCost
+      .plus(qty.times(price))
+      .minus(execution.qty.times(execution.price))
+    const fees = rebook(
+      account,
+      asset,
+      index,
+      to === undefined ? undefined : { ...execution, qty, price },
+    )
     for (const fee of fees) bookActivity(account, fee, this.#stamps, this.#chance)
     const at = this.#move(account, order, statusAfterAmendment(order))
     const now = this.#execution(account, order, to === undefined ? execution.qty : qty, price, at)
     const id = options.keepsId === true ? execution.id : now.id
     const told: Execution = { ...now, id, executedAt: execution.executedAt, corrects: execution.id }
     if (to !== undefined) {
-      const [cumQty, leaves] = [execution.cumQty.plus(change), larger(zero, execution.leavesQty.minus(change))]
-      account.executions[index] = { ...told, cumQty, leavesQty: leaves, orderStatus: execution.orderStatus }
+      const [cumQty, leaves] = [
+        execution.cumQty.plus(change),
+        larger(zero, execution.leavesQty.minus(change)),
+      ]
+      account.executions[index] = {
+        ...told,
+        cumQty,
+        leavesQty: leaves,
+        orderStatus: execution.orderStatus,
+      }
     }
     const event = to === undefined ? 'trade_bust' : 'trade_correct'
     account.amendments.push({ event, before: execution, told })
@@ -240,19 +300,34 @@ export class OrderBook {
 
   #announce(event: UpdateEvent, account: Account, order: Order, execution?: Execution): void {
     const executionId = execution?.id ?? this.#chance.uuid()
-    const update = { event, eventId: this.#stamps.ulid(), executionId, at: order.updatedAt, account, order }
+    const update = {
+      event,
+      eventId: this.#stamps.ulid(),
+      executionId,
+      at: order.updatedAt,
+      account,
+      order,
+    }
     this.#tell(execution === undefined ? update : { ...update, execution })
   }
 }
 
-/** A late fill on a canceled order is real money, but does not open the order again; what was requested stays requested. */
+/**
+ * A late fill on a canceled order is real money, but does not open the order again; what was
+ * requested stays requested.
+ */
 function statusAfterFill(order: Order): OrderStatus {
   if (!isOpen(order)) return order.status
   if (leavesQty(order).eq(0)) return 'filled'
-  return order.status === 'pending_cancel' || order.status === 'pending_replace' ? order.status : 'partially_filled'
+  return order.status === 'pending_cancel' || order.status === 'pending_replace'
+    ? order.status
+    : 'partially_filled'
 }
 
-/** What the request of a replacement leaves after everything that was filled before it, if it is sized so. */
+/**
+ * What the request of a replacement leaves after everything that was filled before it, if it is
+ * sized so.
+ */
 function sizeByRemaining(successor: Order, order: Order): void {
   if (successor.alreadyFilled === null || successor.ticket.qty === null) return
   successor.alreadyFilled = order.filledQty

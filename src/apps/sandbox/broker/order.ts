@@ -2,9 +2,10 @@ import type { Asset } from './assets.ts'
 import { type Decimal, larger, ratio, zero } from './decimals.ts'
 
 /**
- * An order as the broker keeps it. Invariants: `filledQty` is the sum of its executions; it only grows and never passes `qty`, unless
- * a bust, a correction or an overfill is asked for; a closed order never opens again (a late fill may still land on a canceled one:
- * the venue matched first); ids never change hands.
+ * An order as the broker keeps it. Invariants: `filledQty` is the sum of its executions; it only
+ * grows and never passes `qty`, unless a bust, a correction or an overfill is asked for; a closed
+ * order never opens again (a late fill may still land on a canceled one: the venue matched first);
+ * ids never change hands.
  */
 export type Side = 'buy' | 'sell'
 export type OrderType = 'market' | 'limit' | 'stop' | 'stop_limit' | 'trailing_stop'
@@ -79,14 +80,23 @@ export interface Order {
   replacedAt: string | null
   replacedBy: string | null
   replaces: string | null
-  /** The order this one asks to take the place of, and the other way round, while that is not decided. */
+  /**
+   * The order this one asks to take the place of, and the other way round, while that is not
+   * decided.
+   */
   predecessor: Order | null
   successor: Order | null
-  /** Of a replacement that is sized with what its request leaves: what the orders before it had filled of that. */
+  /**
+   * Of a replacement that is sized with what its request leaves: what the orders before it had
+   * filled of that.
+   */
   alreadyFilled: Decimal | null
   /** Where a stop triggers; a trailing stop moves it along. */
   stopPrice: Decimal | null
-  /** Whether the stop has been reached: from then on the order is a plain market or limit order. True for orders without a stop. */
+  /**
+   * Whether the stop has been reached: from then on the order is a plain market or limit order.
+   * True for orders without a stop.
+   */
   triggered: boolean
   /** High-water mark of a trailing sell, low-water mark of a trailing buy. */
   hwm: Decimal | null
@@ -124,7 +134,13 @@ export type Amendment = Readonly<{
   told: Execution
 }>
 
-const closedStatuses: ReadonlySet<OrderStatus> = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
+const closedStatuses: ReadonlySet<OrderStatus> = new Set([
+  'filled',
+  'canceled',
+  'expired',
+  'rejected',
+  'replaced',
+])
 
 /** Whether the order may still work by itself. */
 export const isOpen = (order: Order): boolean => !closedStatuses.has(order.status)
@@ -133,8 +149,12 @@ export const isOpen = (order: Order): boolean => !closedStatuses.has(order.statu
 export const isStop = ({ type }: Ticket): boolean =>
   type === 'stop' || type === 'stop_limit' || type === 'trailing_stop'
 
-/** What is left to fill; zero for a notional order that has no size yet, and for one that was overfilled. */
-export const leavesQty = (order: Order): Decimal => larger(zero, order.qty?.minus(order.filledQty) ?? zero)
+/**
+ * What is left to fill; zero for a notional order that has no size yet, and for one that was
+ * overfilled.
+ */
+export const leavesQty = (order: Order): Decimal =>
+  larger(zero, order.qty?.minus(order.filledQty) ?? zero)
 
 /** Average over all fills so far, 9 decimals; null before the first. */
 export const averagePrice = (order: Order): Decimal | null =>

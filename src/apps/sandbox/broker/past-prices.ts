@@ -3,8 +3,9 @@ import { type MinuteBar, MINUTE_MS } from './minute-bars.ts'
 import type { Market } from './prices.ts'
 
 /**
- * Prices from before the sandbox started, made up but always the same: a line through one random point an hour, up to the base
- * price at which the day of the start opens. A bar of any length is cut from the same line, so that all timeframes agree.
+ * Prices from before the sandbox started, made up but always the same: a line through one random
+ * point an hour, up to the base price at which the day of the start opens. A bar of any length is
+ * cut from the same line, so that all timeframes agree.
  */
 
 const HOUR_MS = 60 * MINUTE_MS
@@ -23,12 +24,20 @@ function priceAtHour({ asset, basePrice }: Market, hour: number, settledMs: numb
 
 function priceAt(market: Market, timeMs: number, settledMs: number): number {
   const hour = Math.floor(timeMs / HOUR_MS)
-  const [from, to] = [priceAtHour(market, hour, settledMs), priceAtHour(market, hour + 1, settledMs)]
+  const [from, to] = [
+    priceAtHour(market, hour, settledMs),
+    priceAtHour(market, hour + 1, settledMs),
+  ]
   return cents(from + ((to - from) * (timeMs - hour * HOUR_MS)) / HOUR_MS)
 }
 
 /** The bar of a stretch of the past. */
-export function pastBar(market: Market, startMs: number, endMs: number, settledMs: number): MinuteBar {
+export function pastBar(
+  market: Market,
+  startMs: number,
+  endMs: number,
+  settledMs: number,
+): MinuteBar {
   const points = [priceAt(market, startMs, settledMs)]
   for (let hour = Math.floor(startMs / HOUR_MS) + 1; hour * HOUR_MS < endMs; hour += 1) {
     points.push(cents(priceAtHour(market, hour, settledMs)))

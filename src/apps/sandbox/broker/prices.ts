@@ -7,12 +7,16 @@ import { newYorkDate, newYorkMs } from './new-york.ts'
 import { type RecordedTrade, replay } from './replay.ts'
 
 /**
- * One price process per symbol: a recording that is played again, or a random walk on ticks of one cent between two walls, from its
- * own stream of chance, so that neither orders nor the other symbols shift it. A pinned symbol stands where a control call put it
- * until it is released; what its recording says meanwhile is passed over.
+ * One price process per symbol: a recording that is played again, or a random walk on ticks of one
+ * cent between two walls, from its own stream of chance, so that neither orders nor the other
+ * symbols shift it. A pinned symbol stands where a control call put it until it is released; what
+ * its recording says meanwhile is passed over.
  */
 
-/** A running bar. The day's begins at midnight in New York, and stays the last day's until something trades. */
+/**
+ * A running bar. The day's begins at midnight in New York, and stays the last day's until something
+ * trades.
+ */
 export interface Bar {
   readonly startMs: number
   open: Decimal
@@ -66,7 +70,9 @@ export interface Prices {
   split(asset: Asset, ratio: Decimal, meanwhile: () => void): void
   /** Another asset takes over where this one stands. */
   continueAs(asset: Asset, to: Asset): void
-  /** Lets a pinned symbol go on: the walk from where it stands, the recording with its next trade. */
+  /**
+   * Lets a pinned symbol go on: the walk from where it stands, the recording with its next trade.
+   */
   release(asset: Asset): void
   stop(): void
 }
@@ -113,7 +119,8 @@ function newMarket(asset: Asset, atMs: number, last: Decimal): Market {
 }
 
 function print(market: Market, price: Decimal, size: number, nowMs: number): void {
-  if (nowMs - market.minute.startMs >= MINUTE_MS) market.minute = newBar(nowMs - (nowMs % MINUTE_MS), price)
+  if (nowMs - market.minute.startMs >= MINUTE_MS)
+    market.minute = newBar(nowMs - (nowMs % MINUTE_MS), price)
   if (nowMs >= market.dayEndsMs)
     Object.assign(market, { day: newBar(dayStart(nowMs), price), dayEndsMs: dayEnd(nowMs) })
   for (const bar of [market.minute, market.day]) {
@@ -141,7 +148,13 @@ function walk(market: Market, chance: Chance, nowMs: number): boolean {
   market.askSize = chance.integer(1, 20) * 100
   market.atMs = nowMs
   const traded = chance.fraction() < TRADE_SHARE
-  if (traded) print(market, chance.fraction() < 0.5 ? market.bid : market.ask, chance.integer(1, 10) * 10, nowMs)
+  if (traded)
+    print(
+      market,
+      chance.fraction() < 0.5 ? market.bid : market.ask,
+      chance.integer(1, 10) * 10,
+      nowMs,
+    )
   return traded
 }
 
@@ -160,7 +173,12 @@ function walkOf(
     for (const [index, market] of walkers.entries()) {
       const own = chances[index]
       // Quiet ones take turns, so that no step moves them all.
-      if (own === undefined || (steps + index) % market.asset.stepsPerMove !== 0 || pinned.has(market)) continue
+      if (
+        own === undefined ||
+        (steps + index) % market.asset.stepsPerMove !== 0 ||
+        pinned.has(market)
+      )
+        continue
       announce({ market, traded: walk(market, own, clock.now()) })
     }
   }
@@ -169,10 +187,19 @@ function walkOf(
 function splitBar(bar: Bar, ratio: Decimal): Bar {
   const after = (price: Decimal): Decimal => asPrice(price.div(ratio))
   const [high, low, close] = [after(bar.high), after(bar.low), after(bar.close)]
-  return { ...bar, open: after(bar.open), high, low, close, volume: Math.round(bar.volume * ratio.toNumber()) }
+  return {
+    ...bar,
+    open: after(bar.open),
+    high,
+    low,
+    close,
+    volume: Math.round(bar.volume * ratio.toNumber()),
+  }
 }
 
-/** Every price of now becomes what one new share is worth. What has been recorded stays as it was. */
+/**
+ * Every price of now becomes what one new share is worth. What has been recorded stays as it was.
+ */
 function split(market: Market, ratio: Decimal): void {
   const after = (price: Decimal): Decimal => asPrice(price.div(ratio))
   const bid = after(market.bid)
@@ -206,7 +233,8 @@ function place(market: Market, to: PriceSetting): boolean {
 /**
  * Starts the market.
  * @param tickMs time between steps; 0 stands still until a control call moves it
- * @param recording the symbols in it do not walk: they begin at their first trade and follow the others
+ * @param recording the symbols in it do not walk: they begin at their first trade and follow the
+ *   others
  */
 export function startPrices(
   clock: Clock,
@@ -216,7 +244,9 @@ export function startPrices(
 ): Prices {
   const startMs = clock.now()
   const recorded = new Map(recording.toReversed().map(({ asset, price }) => [asset, price]))
-  const all = assets.map((asset) => newMarket(asset, startMs, recorded.get(asset) ?? asset.basePrice))
+  const all = assets.map((asset) =>
+    newMarket(asset, startMs, recorded.get(asset) ?? asset.basePrice),
+  )
   const markets = new Map(all.map((market) => [market.asset.symbol, market]))
   const walkers = all.filter(({ asset }) => !recorded.has(asset))
   const pinned = new Set<Market>()

@@ -6,16 +6,20 @@ import { type ActivityTerms, splitPosition } from './money-moves.ts'
 import type { Execution } from './order.ts'
 
 /**
- * Books past executions anew, as if they had always been what they are now. Taking one back is not the same as trading against it:
- * the average cost and the profit of everything since depend on it. So its asset is replayed, with its fees, its splits and the
- * nights between. What changed its symbol on the way is not followed: its executions stay as they are.
+ * Books past executions anew, as if they had always been what they are now. Taking one back is not
+ * the same as trading against it: the average cost and the profit of everything since depend on it.
+ * So its asset is replayed, with its fees, its splits and the nights between. What changed its
+ * symbol on the way is not followed: its executions stay as they are.
  */
 
 type Step = readonly [at: string, run: () => void]
 
 const emptyBooks = (): Books => ({ cash: zero, realized: zero, fees: zero, positions: new Map() })
 
-/** What everything that was done in one asset comes to, from nothing. @param until what was done from then on is left out */
+/**
+ * What everything that was done in one asset comes to, from nothing.
+ * @param until what was done from then on is left out
+ */
 function replayed({ executions, activities, nights }: Account, asset: Asset, until = '9'): Books {
   const books = emptyBooks()
   const steps: Step[] = nights.map((at) => [at, () => restateCosts(books)])
@@ -31,7 +35,12 @@ function replayed({ executions, activities, nights }: Account, asset: Asset, unt
   for (const { symbol, at, splitRatio, lieuPrice } of activities) {
     if (symbol !== asset.symbol || splitRatio === undefined) continue
     // What is taken back may have been all there was to split.
-    steps.push([at, () => positionOf(books, asset) !== undefined && splitPosition(books, asset, splitRatio, lieuPrice)])
+    steps.push([
+      at,
+      () =>
+        positionOf(books, asset) !== undefined &&
+        splitPosition(books, asset, splitRatio, lieuPrice),
+    ])
   }
   steps.sort(([a], [b]) => (a < b ? -1 : 1))
   for (const [at, run] of steps) if (at < until) run()
@@ -39,10 +48,16 @@ function replayed({ executions, activities, nights }: Account, asset: Asset, unt
 }
 
 /**
- * Takes one of an account's executions out, or puts another in its place; cash, profit, fees and the position follow.
+ * Takes one of an account's executions out, or puts another in its place; cash, profit, fees and
+ * the position follow.
  * @returns what is to be written down of its fees: the old one given back, the new one taken
  */
-export function rebook(account: Account, asset: Asset, index: number, to: Execution | undefined): ActivityTerms[] {
+export function rebook(
+  account: Account,
+  asset: Asset,
+  index: number,
+  to: Execution | undefined,
+): ActivityTerms[] {
   const before = replayed(account, asset)
   const gone = account.executions.splice(index, 1, ...(to === undefined ? [] : [to]))
   const after = replayed(account, asset)
@@ -72,7 +87,8 @@ export function positionsBefore(account: Account, at: string): Books['positions'
   for (const symbol of new Set(account.executions.map((execution) => execution.symbol))) {
     const asset = findAsset(symbol)
     if (asset === undefined || hasChangedSymbol(account, symbol)) continue
-    for (const [key, position] of replayed(account, asset, at).positions) positions.set(key, position)
+    for (const [key, position] of replayed(account, asset, at).positions)
+      positions.set(key, position)
   }
   return positions
 }

@@ -6,7 +6,12 @@ export class Refusal extends Error {
   readonly status: number
   readonly body: Readonly<Record<string, unknown>>
 
-  constructor(status: number, code: number | undefined, message: string, fields: RefusalFields = {}) {
+  constructor(
+    status: number,
+    code: number | undefined,
+    message: string,
+    fields: RefusalFields = {},
+  ) {
     super(message)
     this.name = 'Refusal'
     this.status = status

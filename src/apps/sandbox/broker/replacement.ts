@@ -14,8 +14,9 @@ import {
 import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
 /**
- * Reads the body of `PATCH /v2/orders/{id}` into the terms of the order that asks to take the place. As with the broker, its
- * quantity is what was asked in total: what the replaced order has filled is not taken off.
+ * Reads the body of `PATCH /v2/orders/{id}` into the terms of the order that asks to take the
+ * place. As with the broker, its quantity is what was asked in total: what the replaced order has
+ * filled is not taken off.
  */
 
 const replaceable: ReadonlySet<string> = new Set(['new', 'partially_filled', 'held'])
@@ -23,7 +24,8 @@ const replaceable: ReadonlySet<string> = new Set(['new', 'partially_filled', 'he
 function checkReplaceable(order: Order): void {
   if (order.status === 'replaced') throw unprocessable('order already replaced')
   if (order.predecessor !== null) throw unprocessable('order chain not fully replaced')
-  if (!replaceable.has(order.status)) throw unprocessable(`cannot replace order in ${order.status} status`)
+  if (!replaceable.has(order.status))
+    throw unprocessable(`cannot replace order in ${order.status} status`)
   if (order.ticket.notional !== null) throw unprocessable('notional orders cannot be replaced')
 }
 
@@ -44,8 +46,11 @@ function isChanged(order: Order, to: Ticket): boolean {
 
 /** Of orders with legs, and of legs, only prices can be replaced. */
 function checkGroup({ ticket, qty }: Order, to: Ticket): void {
-  if (ticket.orderClass === '' || (!changed(qty, to.qty) && ticket.timeInForce === to.timeInForce)) return
-  throw unprocessable(`only limit_price and stop_price of ${ticket.orderClass} orders can be replaced`)
+  if (ticket.orderClass === '' || (!changed(qty, to.qty) && ticket.timeInForce === to.timeInForce))
+    return
+  throw unprocessable(
+    `only limit_price and stop_price of ${ticket.orderClass} orders can be replaced`,
+  )
 }
 
 /** `trail` is a price or a percentage, as the order has it. */
@@ -56,11 +61,14 @@ function trailOf(
   const trail = amountOf(fields, 'trail')
   if (trail === null) return { trailPrice, trailPercent }
   if (type !== 'trailing_stop') throw unprocessable('only trailing stop orders accept a trail')
-  return trailPrice === null ? { trailPrice, trailPercent: trail } : { trailPrice: trail, trailPercent }
+  return trailPrice === null
+    ? { trailPrice, trailPercent: trail }
+    : { trailPrice: trail, trailPercent }
 }
 
 /**
- * @param generateId makes the client order id when the body names none: the old one stays with the old order
+ * @param generateId makes the client order id when the body names none: the old one stays with the
+ *   old order
  * @throws {Refusal} with the broker's status, code and words
  */
 export function changedTicket(order: Order, body: unknown, generateId: () => string): Ticket {

@@ -4,8 +4,9 @@ import { type Asset, findAsset } from './assets.ts'
 import { type Decimal, decimal, decimalPlaces, parseDecimal } from './decimals.ts'
 
 /**
- * Prices that were recorded, trade by trade, played again. The first trade happens when the sandbox starts, whatever time it bears,
- * and each later one as long after it as it did then, in the time of the broker: real, fast or virtual.
+ * Prices that were recorded, trade by trade, played again. The first trade happens when the sandbox
+ * starts, whatever time it bears, and each later one as long after it as it did then, in the time
+ * of the broker: real, fast or virtual.
  */
 
 /** One recorded trade. */
@@ -25,7 +26,9 @@ const WAIT_MS_MAX = 86_400_000
 function priceOf(text: string): Decimal {
   const price = parseDecimal(text)
   if (price?.gt(PRICE_ABOVE) !== true || decimalPlaces(price) > PRICE_PLACES_MAX) {
-    throw new RangeError(`the price must be above 0.01 with at most ${PRICE_PLACES_MAX} decimals, not "${text}"`)
+    throw new RangeError(
+      `the price must be above 0.01 with at most ${PRICE_PLACES_MAX} decimals, not "${text}"`,
+    )
   }
   return price
 }
@@ -45,15 +48,16 @@ function tradeOf(line: string, columns: number): RecordedTrade {
   }
   const [time = '', symbol = '', price = '', size] = fields
   const stamp = parseStamp(time)
-  if (stamp === undefined) throw new RangeError(`the time must be RFC 3339, like 2024-01-02T14:30:00Z, not "${time}"`)
+  if (stamp === undefined)
+    throw new RangeError(`the time must be RFC 3339, like 2024-01-02T14:30:00Z, not "${time}"`)
   const asset = findAsset(symbol)
   if (asset === undefined) throw new RangeError(`"${symbol}" is no symbol of the sandbox`)
   return { timeMs: Date.parse(stamp), asset, price: priceOf(price), size: sizeOf(size) }
 }
 
 /**
- * Reads CSV: the header `time,symbol,price` or `time,symbol,price,size`, then a trade a line, oldest first. Empty lines and lines
- * that begin with # are skipped.
+ * Reads CSV: the header `time,symbol,price` or `time,symbol,price,size`, then a trade a line,
+ * oldest first. Empty lines and lines that begin with # are skipped.
  * @throws {RangeError} naming the line and what is wrong with it
  */
 export function parseRecording(csv: string): readonly RecordedTrade[] {
@@ -61,7 +65,8 @@ export function parseRecording(csv: string): readonly RecordedTrade[] {
   let columns = 0
   const read = (line: string): void => {
     if (columns === 0) {
-      if (!HEADER.test(line)) throw new RangeError('the header must be time,symbol,price or time,symbol,price,size')
+      if (!HEADER.test(line))
+        throw new RangeError('the header must be time,symbol,price or time,symbol,price,size')
       columns = line.split(',').length
       return
     }

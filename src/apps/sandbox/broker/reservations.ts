@@ -9,7 +9,9 @@ import type { Prices } from './prices.ts'
 /** Shares that open orders would take out of the position. */
 export function heldQty(account: Account, asset: Asset): Decimal {
   const qty = positionQty(account, asset)
-  return qty.eq(0) ? zero : smaller(unitsHeld(account.holds, asset, qty.gt(0) ? 'sell' : 'buy'), qty.abs())
+  return qty.eq(0)
+    ? zero
+    : smaller(unitsHeld(account.holds, asset, qty.gt(0) ? 'sell' : 'buy'), qty.abs())
 }
 
 /** What the account is worth and may still spend, all at the current last prices. */
@@ -35,7 +37,9 @@ export function fundsOf(account: Account, prices: Prices): Funds {
   const held = account.holds.power
   const initialMargin = gross.div(account.multiplier)
   const power =
-    account.multiplier === 1 ? account.cash : larger(zero, equity.minus(initialMargin)).times(account.multiplier)
+    account.multiplier === 1
+      ? account.cash
+      : larger(zero, equity.minus(initialMargin)).times(account.multiplier)
   return {
     longValue,
     shortValue,

@@ -3,12 +3,15 @@ import { nextTimeOf, type TradingDay, tradingDay } from './calendar.ts'
 import { secondStamp } from '../stamps.ts'
 import { newYorkDate, newYorkMs, newYorkTime } from './new-york.ts'
 
-/** Before, during and after the regular session; orders for extended hours also work in `pre` and `post`. */
+/**
+ * Before, during and after the regular session; orders for extended hours also work in `pre` and
+ * `post`.
+ */
 export type Phase = 'closed' | 'pre' | 'regular' | 'post'
 
 /**
- * Whether the market trades: by command, day and night, or by the exchange's calendar. The times of the clock are the calendar's
- * either way, and while it is followed `is_open` agrees with them.
+ * Whether the market trades: by command, day and night, or by the exchange's calendar. The times of
+ * the clock are the calendar's either way, and while it is followed `is_open` agrees with them.
  */
 export interface Session {
   phase(): Phase
@@ -19,7 +22,9 @@ export interface Session {
   /** The phases come and go with the exchange's hours. */
   followCalendar(): void
   followsCalendar(): boolean
-  /** Whether an order for that auction is taken now: not from shortly before it until the evening. */
+  /**
+   * Whether an order for that auction is taken now: not from shortly before it until the evening.
+   */
   takesAuctionOrders(auction: 'opg' | 'cls'): boolean
   /** Told after the phase has changed. */
   onChange(listener: (phase: Phase, before: Phase) => void): void
@@ -31,7 +36,10 @@ export interface Session {
 }
 
 const MINUTE_MS = 60_000
-/** Auction orders are taken until so long before their auction, and again from this minute of the day. */
+/**
+ * Auction orders are taken until so long before their auction, and again from this minute of the
+ * day.
+ */
 const OPENING_CUTOFF_MINUTES = 2
 const CLOSING_CUTOFF_MINUTES = 10
 const EVENING_MINUTE = 19 * 60
@@ -58,7 +66,10 @@ function calendarTakes(auction: 'opg' | 'cls', nowMs: number): boolean {
   const day = tradingDay(newYorkDate(nowMs))
   if (day === undefined) return true
   const minute = (nowMs - newYorkMs(day.date, 0)) / MINUTE_MS
-  const cutoff = auction === 'opg' ? day.openMinute - OPENING_CUTOFF_MINUTES : day.closeMinute - CLOSING_CUTOFF_MINUTES
+  const cutoff =
+    auction === 'opg'
+      ? day.openMinute - OPENING_CUTOFF_MINUTES
+      : day.closeMinute - CLOSING_CUTOFF_MINUTES
   return minute < cutoff || minute >= EVENING_MINUTE
 }
 

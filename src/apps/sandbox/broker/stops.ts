@@ -3,8 +3,9 @@ import type { Order, Ticket } from './order.ts'
 import type { Market } from './prices.ts'
 
 /**
- * Stops. A stop watches trades, not quotes: a sell triggers at or below its stop price, a buy at or above. A trailing stop moves
- * its stop price with the best trade since it was placed (its high-water mark; for a buy the lowest), never back. Triggering is for good.
+ * Stops. A stop watches trades, not quotes: a sell triggers at or below its stop price, a buy at or
+ * above. A trailing stop moves its stop price with the best trade since it was placed (its
+ * high-water mark; for a buy the lowest), never back. Triggering is for good.
  */
 
 const HUNDRED = decimal('100')
@@ -24,12 +25,18 @@ function moveMark(order: Order, mark: Decimal): void {
   order.stopPrice = trailed(order.ticket, mark)
 }
 
-/** Gives a trailing stop its first mark, or the one of the order it replaces; leaves every other order alone. */
+/**
+ * Gives a trailing stop its first mark, or the one of the order it replaces; leaves every other
+ * order alone.
+ */
 export function placeStop(order: Order, { last }: Market, mark: Decimal = last): void {
   if (order.ticket.type === 'trailing_stop') moveMark(order, mark)
 }
 
-/** Lets an order see the last trade: moves its trail, notes whether its stop is reached, and answers that. */
+/**
+ * Lets an order see the last trade: moves its trail, notes whether its stop is reached, and answers
+ * that.
+ */
 export function reachedStop(order: Order, { last }: Market): boolean {
   if (order.triggered) return true
   const { side } = order.ticket
@@ -38,6 +45,7 @@ export function reachedStop(order: Order, { last }: Market): boolean {
     if (!mark.eq(order.hwm)) moveMark(order, mark)
   }
   const { stopPrice } = order
-  order.triggered = stopPrice !== null && (side === 'sell' ? last.lte(stopPrice) : last.gte(stopPrice))
+  order.triggered =
+    stopPrice !== null && (side === 'sell' ? last.lte(stopPrice) : last.gte(stopPrice))
   return order.triggered
 }

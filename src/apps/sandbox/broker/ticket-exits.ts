@@ -29,15 +29,22 @@ function partOf(body: Body, name: 'take_profit' | 'stop_loss'): Body {
   return part as Body
 }
 
-/** What the body says of its exits; null for a simple order. @throws {Refusal} not what the class needs */
+/**
+ * What the body says of its exits; null for a simple order.
+ * @throws {Refusal} not what the class needs
+ */
 export function exitsOf(body: Body, orderClass: OrderClass, asset: Asset): Exits | null {
   const takeProfit = priceOf(partOf(body, 'take_profit'), 'limit_price', asset)
   const stop = partOf(body, 'stop_loss')
-  const [stopPrice, limitPrice] = [priceOf(stop, 'stop_price', asset), priceOf(stop, 'limit_price', asset)]
+  const [stopPrice, limitPrice] = [
+    priceOf(stop, 'stop_price', asset),
+    priceOf(stop, 'limit_price', asset),
+  ]
   if (stopPrice === null && limitPrice !== null) throw invalid('stop_loss.stop_price is required')
   const stopLoss = stopPrice === null ? null : { stopPrice, limitPrice }
   if (orderClass === '') {
-    if (takeProfit !== null || stopLoss !== null) throw invalid('simple orders require no take_profit or stop_loss')
+    if (takeProfit !== null || stopLoss !== null)
+      throw invalid('simple orders require no take_profit or stop_loss')
     return null
   }
   // The price of an oco may also stand where every limit order has it.
@@ -45,8 +52,10 @@ export function exitsOf(body: Body, orderClass: OrderClass, asset: Asset): Exits
   if (orderClass === 'oto' && (target === null) === (stopLoss === null)) {
     throw invalid('oto orders require one of take_profit or stop_loss')
   }
-  if (orderClass !== 'oto' && target === null) throw invalid(`${orderClass} orders require take_profit.limit_price`)
-  if (orderClass !== 'oto' && stopLoss === null) throw invalid(`${orderClass} orders require stop_loss.stop_price`)
+  if (orderClass !== 'oto' && target === null)
+    throw invalid(`${orderClass} orders require take_profit.limit_price`)
+  if (orderClass !== 'oto' && stopLoss === null)
+    throw invalid(`${orderClass} orders require stop_loss.stop_price`)
   return { takeProfit: target, stopLoss }
 }
 
@@ -59,8 +68,10 @@ export function checkExits(ticket: Ticket): void {
   if (timeInForce !== 'day' && timeInForce !== 'gtc')
     throw unprocessable(`${orderClass} orders must be DAY or GTC orders`)
   if (extendedHours) throw unprocessable(`${orderClass} orders cannot be extended hours orders`)
-  if (orderClass === 'oco' && type !== 'limit') throw unprocessable('oco orders must be limit orders')
-  if (type === 'trailing_stop') throw unprocessable(`${orderClass} orders cannot be trailing stop orders`)
+  if (orderClass === 'oco' && type !== 'limit')
+    throw unprocessable('oco orders must be limit orders')
+  if (type === 'trailing_stop')
+    throw unprocessable(`${orderClass} orders cannot be trailing stop orders`)
   const { takeProfit, stopLoss } = exits
   if (takeProfit === null || stopLoss === null) return
   const sells = (ticket.side === 'sell') === (orderClass === 'oco')

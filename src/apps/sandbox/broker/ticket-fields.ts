@@ -1,5 +1,11 @@
 import type { Asset } from './assets.ts'
-import { asPrice, type Decimal, decimalPlaces, DECIMAL_PLACES_MAX, parseDecimal } from './decimals.ts'
+import {
+  asPrice,
+  type Decimal,
+  decimalPlaces,
+  DECIMAL_PLACES_MAX,
+  parseDecimal,
+} from './decimals.ts'
 import type { PositionIntent, TimeInForce } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 
@@ -13,14 +19,21 @@ export type Body = Readonly<Record<string, unknown>>
 
 /** @throws {Refusal} it is no JSON object */
 export function bodyOf(body: unknown): Body {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw invalid('request body format is invalid')
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw invalid('request body format is invalid')
   return body as Body
 }
 
 /** Absent, null and empty text mean the same to the broker. */
-export const given = (value: unknown): boolean => value !== undefined && value !== null && value !== ''
+export const given = (value: unknown): boolean =>
+  value !== undefined && value !== null && value !== ''
 
-export function wordOf(body: Body, field: string, allowed: readonly string[], refusal: string): string {
+export function wordOf(
+  body: Body,
+  field: string,
+  allowed: readonly string[],
+  refusal: string,
+): string {
   const value = body[field]
   if (typeof value !== 'string' || !allowed.includes(value)) throw invalid(refusal)
   return value
@@ -41,7 +54,11 @@ export function sizeAmountOf(body: Body, field: 'qty' | 'notional'): Decimal | n
   throw invalid(`${field} is limited to ${DECIMAL_PLACES_MAX} decimal places`)
 }
 
-export function priceOf(body: Body, field: 'limit_price' | 'stop_price', asset: Asset): Decimal | null {
+export function priceOf(
+  body: Body,
+  field: 'limit_price' | 'stop_price',
+  asset: Asset,
+): Decimal | null {
   const price = amountOf(body, field)
   if (price === null || asset.assetClass === 'crypto') return price
   if (!price.eq(asPrice(price))) {
@@ -60,10 +77,14 @@ export function statedIntentOf(body: Body): PositionIntent | null {
   return wordOf(body, 'position_intent', intents, 'invalid position_intent') as PositionIntent
 }
 
-/** Anything but a boolean would be taken for false without a word, and the order would wait for the morning. */
+/**
+ * Anything but a boolean would be taken for false without a word, and the order would wait for the
+ * morning.
+ */
 export function isExtendedHours(body: Body): boolean {
   const value = body['extended_hours']
-  if (given(value) && typeof value !== 'boolean') throw invalid('extended_hours must be true or false')
+  if (given(value) && typeof value !== 'boolean')
+    throw invalid('extended_hours must be true or false')
   return value === true
 }
 

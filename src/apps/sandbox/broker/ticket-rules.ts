@@ -2,7 +2,10 @@ import { isWhole } from './decimals.ts'
 import type { OrderType, Ticket } from './order.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
 
-/** What the terms of an order must satisfy among themselves, with the broker's words. Knows no account and no market. */
+/**
+ * What the terms of an order must satisfy among themselves, with the broker's words. Knows no
+ * account and no market.
+ */
 
 const cryptoTimesInForce: readonly string[] = ['gtc', 'ioc']
 const cryptoTypes: readonly string[] = ['market', 'limit', 'stop_limit']
@@ -19,7 +22,13 @@ const priceRules: Readonly<
 }
 
 /** @throws {Refusal} a price is missing, or is one too many */
-export function checkPrices({ type, limitPrice, stopPrice, trailPrice, trailPercent }: Ticket): void {
+export function checkPrices({
+  type,
+  limitPrice,
+  stopPrice,
+  trailPrice,
+  trailPercent,
+}: Ticket): void {
   const [limit, stop, missing, surplus] = priceRules[type]
   if ((limit && limitPrice === null) || (stop && stopPrice === null)) throw invalid(missing)
   if ((!limit && limitPrice !== null) || (!stop && stopPrice !== null)) throw invalid(surplus)
@@ -27,7 +36,8 @@ export function checkPrices({ type, limitPrice, stopPrice, trailPrice, trailPerc
   if (type !== 'trailing_stop' && trails > 0)
     throw invalid('only trailing stop orders accept trail_price or trail_percent')
   if (type !== 'trailing_stop') return
-  if (trails !== 1) throw invalid('trailing stop orders must specify one of trail_price or trail_percent')
+  if (trails !== 1)
+    throw invalid('trailing stop orders must specify one of trail_price or trail_percent')
   if (trailPercent?.gte(100) === true) throw invalid('trail_percent must be < 100')
 }
 
@@ -39,11 +49,15 @@ function checkCrypto({ type, timeInForce, extendedHours }: Ticket): void {
 
 function checkFractional({ asset, type, timeInForce }: Ticket): void {
   if (timeInForce !== 'day') throw unprocessable('fractional orders must be DAY orders')
-  if (type === 'trailing_stop') throw unprocessable('fractional orders cannot be trailing stop orders')
+  if (type === 'trailing_stop')
+    throw unprocessable('fractional orders cannot be trailing stop orders')
   if (!asset.fractionable) throw forbidden(`asset "${asset.symbol}" is not fractionable`)
 }
 
-/** Types of orders for stocks that may be sized in money, where the broker takes more than market orders. */
+/**
+ * Types of orders for stocks that may be sized in money, where the broker takes more than market
+ * orders.
+ */
 const notionalTypes: readonly string[] = ['market', 'limit', 'stop', 'stop_limit']
 
 /**
@@ -57,11 +71,15 @@ export function checkClassRules(ticket: Ticket, takesNotionalLimits = false): vo
   if (extendedHours && !(type === 'limit' && dayOrGtc)) {
     throw unprocessable('extended hours order must be DAY or GTC limit orders')
   }
-  if (type === 'trailing_stop' && !dayOrGtc) throw unprocessable('trailing stop orders must be DAY or GTC orders')
+  if (type === 'trailing_stop' && !dayOrGtc)
+    throw unprocessable('trailing stop orders must be DAY or GTC orders')
   if ((timeInForce === 'opg' || timeInForce === 'cls') && type !== 'market' && type !== 'limit') {
     throw unprocessable(`${timeInForce} orders must be market or limit orders`)
   }
-  if (notional !== null && !(takesNotionalLimits ? notionalTypes.includes(type) : type === 'market'))
+  if (
+    notional !== null &&
+    !(takesNotionalLimits ? notionalTypes.includes(type) : type === 'market')
+  )
     throw unprocessable('notional orders must be market orders')
   if (notional?.lt(1) === true) throw unprocessable('notional must be >= 1.00')
   if (notional !== null || (qty !== null && !isWhole(qty))) checkFractional(ticket)

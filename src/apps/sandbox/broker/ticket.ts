@@ -17,7 +17,10 @@ import {
 import { checkExits, exitsOf, orderClassOf } from './ticket-exits.ts'
 import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
-/** Reads the body of `POST /v2/orders` into a ticket, in the broker's order of checks and with its words. Knows no account. */
+/**
+ * Reads the body of `POST /v2/orders` into a ticket, in the broker's order of checks and with its
+ * words. Knows no account.
+ */
 
 const types: readonly string[] = ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']
 
@@ -33,16 +36,22 @@ function assetOf(body: Body): Asset {
 
 function sizeOf(body: Body): Pick<Ticket, 'qty' | 'notional'> {
   if (!given(body['qty']) && !given(body['notional'])) throw invalid('qty or notional is required')
-  if (given(body['qty']) && given(body['notional'])) throw invalid('only one of qty or notional is accepted')
+  if (given(body['qty']) && given(body['notional']))
+    throw invalid('only one of qty or notional is accepted')
   return { qty: sizeAmountOf(body, 'qty'), notional: sizeAmountOf(body, 'notional') }
 }
 
 /**
  * @param generateId makes the client order id when the body names none
- * @param takesNotionalLimits whether orders for stocks that are sized in money may have a limit or a stop
+ * @param takesNotionalLimits whether orders for stocks that are sized in money may have a limit or
+ *   a stop
  * @throws {Refusal} with the broker's status, code and words
  */
-export function readTicket(body: unknown, generateId: () => string, takesNotionalLimits = false): Ticket {
+export function readTicket(
+  body: unknown,
+  generateId: () => string,
+  takesNotionalLimits = false,
+): Ticket {
   const fields = bodyOf(body)
   const asset = assetOf(fields)
   const size = sizeOf(fields)
@@ -61,7 +70,8 @@ export function readTicket(body: unknown, generateId: () => string, takesNotiona
     orderClass,
     extendedHours: isExtendedHours(fields),
     // An oco is its take-profit, with the stop-loss as its leg.
-    limitPrice: orderClass === 'oco' ? (exits?.takeProfit ?? null) : priceOf(fields, 'limit_price', asset),
+    limitPrice:
+      orderClass === 'oco' ? (exits?.takeProfit ?? null) : priceOf(fields, 'limit_price', asset),
     stopPrice: priceOf(fields, 'stop_price', asset),
     trailPrice: amountOf(fields, 'trail_price'),
     trailPercent: amountOf(fields, 'trail_percent'),

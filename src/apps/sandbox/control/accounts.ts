@@ -54,6 +54,8 @@ export function readAccountsFile(path: string): AccountSetup[] {
     if (parsed.success) return parsed.data
     throw new Error(z.prettifyError(parsed.error))
   } catch (error) {
-    throw new ConfigError(`--accounts ${path}: ${error instanceof Error ? error.message : String(error)}`)
+    throw new ConfigError(
+      `--accounts ${path}: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { notFound, Refusal } from '../broker/refusal.ts'
 
-// Control calls are for programs on the same machine. A web page that a developer has open reaches this machine too: by a form or a
-// `fetch` (it sends an `Origin`, and cannot send JSON unasked), or by a name of its own that leads here (the `Host` tells).
+// Control calls are for programs on the same machine. A web page that a developer has open reaches
+// this machine too: by a form or a `fetch` (it sends an `Origin`, and cannot send JSON unasked), or
+// by a name of its own that leads here (the `Host` tells).
 
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
 
@@ -12,15 +13,25 @@ const isLoopback = (address: string | undefined): boolean =>
 
 /**
  * Refuses a control call that a program on this machine has not made.
- * @throws {Refusal} 404 from another machine, 403 from a web page, 415 a body that does not say that it is JSON
+ * @throws {Refusal} 404 from another machine, 403 from a web page, 415 a body that does not say
+ *   that it is JSON
  */
 export function assertControlCaller({ socket, headers }: IncomingMessage): void {
   if (!isLoopback(socket.remoteAddress)) throw notFound('endpoint not found.')
   if (!LOOPBACK_HOST.test(headers.host ?? ''))
-    throw new Refusal(403, undefined, 'control calls name this machine: use http://127.0.0.1 or http://localhost')
+    throw new Refusal(
+      403,
+      undefined,
+      'control calls name this machine: use http://127.0.0.1 or http://localhost',
+    )
   if (headers.origin !== undefined)
     throw new Refusal(403, undefined, 'control calls are not for web pages: send no Origin header')
-  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  const hasBody =
+    headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
   if (hasBody && !/^application\/json\s*(;|$)/i.test(headers['content-type'] ?? ''))
-    throw new Refusal(415, undefined, 'the body of a control call is JSON: send content-type: application/json')
+    throw new Refusal(
+      415,
+      undefined,
+      'the body of a control call is JSON: send content-type: application/json',
+    )
 }

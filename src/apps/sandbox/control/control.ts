@@ -22,7 +22,10 @@ import { VirtualClock } from '../time.ts'
 import type { HeldAnswers } from './held-answers.ts'
 import { type Ledger, readLedger } from './ledger.ts'
 
-/** Commands over the sandbox, the same over HTTP under `/_sandbox/` and as methods. Each throws a Refusal that says what is wrong. */
+/**
+ * Commands over the sandbox, the same over HTTP under `/_sandbox/` and as methods. Each throws a
+ * Refusal that says what is wrong.
+ */
 export interface SandboxControl {
   addAccount(account: AccountSetup): void
   /** REST answers 401 for the key, and its open streams are cut. */
@@ -36,26 +39,40 @@ export interface SandboxControl {
   actOnStock(action: CorporateActionRequest): number
   /** Requests a minute, instead of what all accounts have; without a limit as many as it likes. */
   setRateLimit(keyId: string, limit?: RateLimit): void
-  /** The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at once instead. */
+  /**
+   * The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at
+   * once instead.
+   */
   holdAnswers(options?: Readonly<{ count?: number; keyId?: string; drop?: boolean }>): void
   /** Answers how many went; without a count all. */
   releaseAnswers(count?: number): number
   dropAnswers(count?: number): number
   heldAnswers(): number
   /**
-   * Fills by broker order id, in full and at the market (or the order's limit) unless told. Works on held and canceled orders too; with
-   * `overfill` also beyond what was ordered.
+   * Fills by broker order id, in full and at the market (or the order's limit) unless told. Works
+   * on held and canceled orders too; with `overfill` also beyond what was ordered.
    */
-  fillOrder(orderId: string, terms?: Readonly<{ qty?: string; price?: string; overfill?: boolean }>): Json
+  fillOrder(
+    orderId: string,
+    terms?: Readonly<{ qty?: string; price?: string; overfill?: boolean }>,
+  ): Json
   /** The venue cancels an order by itself, also one whose cancel is stuck. */
   cancelOrder(orderId: string): Json
   /**
-   * Undoes an execution as if it had never been: `trade_bust` is told, and order, position, cash, profit and activities follow.
+   * Undoes an execution as if it had never been: `trade_bust` is told, and order, position, cash,
+   * profit and activities follow.
    * @param executionId as the trade stream and the ledger have it
    */
   bustExecution(executionId: string, options?: AmendOptions): Json
-  /** Changes an execution as if it had always been so: `trade_correct` is told. What is not given stays. Both answer the order. */
-  correctExecution(executionId: string, to: Readonly<{ price?: string; qty?: string }>, options?: AmendOptions): Json
+  /**
+   * Changes an execution as if it had always been so: `trade_correct` is told. What is not given
+   * stays. Both answer the order.
+   */
+  correctExecution(
+    executionId: string,
+    to: Readonly<{ price?: string; qty?: string }>,
+    options?: AmendOptions,
+  ): Json
   /** Orders of an account, of a symbol, or all no longer match by themselves. */
   holdMatching(what?: MatchingScope): void
   releaseMatching(what?: MatchingScope): void
@@ -65,23 +82,35 @@ export interface SandboxControl {
   /** Lets the symbol walk on. */
   releasePrice(symbol: string): void
   setMarketOpen(open: boolean): void
-  /** Also the sessions before and after the regular one, in which orders for extended hours work; or the exchange's own hours. */
+  /**
+   * Also the sessions before and after the regular one, in which orders for extended hours work; or
+   * the exchange's own hours.
+   */
   setMarketSession(phase: Phase | 'calendar'): void
-  /** The night: average entry prices are restated, and the last price becomes the previous close. */
+  /**
+   * The night: average entry prices are restated, and the last price becomes the previous close.
+   */
   endDay(): void
   /** Cuts open streams; answers how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
   /**
-   * A fault: tells any documented event of an order on the trade stream though nothing has happened; the books do not change. What
-   * speaks of an execution (`fill`, `trade_bust` ...) repeats the order's last one, and is refused when there is none.
+   * A fault: tells any documented event of an order on the trade stream though nothing has
+   * happened; the books do not change. What speaks of an execution (`fill`, `trade_bust` ...)
+   * repeats the order's last one, and is refused when there is none.
    */
   sendTradeEvent(orderId: string, event: TradeEvent): void
   /** Sends an error frame to open market data sockets, of one key or all; answers how many. */
   sendDataError(code: DataErrorCode, keyId?: string): number
-  /** Tells market data subscribers of a halt, price bands, a corrected trade, an article ...; the market does not change. Answers how many sockets. */
+  /**
+   * Tells market data subscribers of a halt, price bands, a corrected trade, an article ...; the
+   * market does not change. Answers how many sockets.
+   */
   sendMarketMessage(message: MarketMessage): number
-  /** Moves virtual time on, running what falls due; answers the time it is then, milliseconds since 1970. */
+  /**
+   * Moves virtual time on, running what falls due; answers the time it is then, milliseconds since
+   * 1970.
+   */
   advanceTime(byMs: number): Promise<number>
   /** Makes the `nth` matching thing fail, `count` times. */
   armFault(fault: Fault): ArmedFault
@@ -94,8 +123,16 @@ export interface SandboxControl {
   ledger(keyId?: string): Ledger
 }
 
-/** `amount`: dollars (of a journal signed), dollars a share of a dividend, new shares for one old of a split. */
-export type MoneyMoveRequest = Readonly<{ type: MoneyMoveType; amount: string; symbol?: string; description?: string }>
+/**
+ * `amount`: dollars (of a journal signed), dollars a share of a dividend, new shares for one old of
+ * a split.
+ */
+export type MoneyMoveRequest = Readonly<{
+  type: MoneyMoveType
+  amount: string
+  symbol?: string
+  description?: string
+}>
 
 /** `ratio`: new shares for one old. `to`: the symbol that positions go on under. */
 export type CorporateActionRequest =
@@ -123,14 +160,21 @@ export function createControl(
   return {
     addAccount: (setup) => void told(() => openAccount(broker, rateLimits, setup)),
     moveMoney: (keyId, { type, amount, symbol, description = '' }) =>
-      told(() => activityJson(broker.moveMoney(find.account(keyId), find.move(type, amount, symbol, description)))),
+      told(() =>
+        activityJson(
+          broker.moveMoney(find.account(keyId), find.move(type, amount, symbol, description)),
+        ),
+      ),
     actOnStock: (action) => told(() => broker.actOn(find.corporateAction(action))),
     setRateLimit: (keyId, limit) => rateLimits.set(find.account(keyId), limit),
     revokeKey: (keyId) => setRevoked(keyId, true),
     restoreKey: (keyId) => setRevoked(keyId, false),
     setFlags: (keyId, flags) => void Object.assign(find.account(keyId).flags, flags),
     holdAnswers: ({ count = 1, keyId, drop } = {}) =>
-      heldAnswers.arm(count, { account: keyId === undefined ? undefined : find.account(keyId), drop }),
+      heldAnswers.arm(count, {
+        account: keyId === undefined ? undefined : find.account(keyId),
+        drop,
+      }),
     releaseAnswers: (count) => heldAnswers.release(count),
     dropAnswers: (count) => heldAnswers.drop(count),
     heldAnswers: () => heldAnswers.waiting,
@@ -141,20 +185,25 @@ export function createControl(
     releasePrice: (symbol) => prices.release(find.asset(symbol)),
     setMarketOpen: (open) => session.setPhase(open ? 'regular' : 'closed'),
     endDay: () => broker.endDay(),
-    setMarketSession: (phase) => (phase === 'calendar' ? session.followCalendar() : session.setPhase(phase)),
+    setMarketSession: (phase) =>
+      phase === 'calendar' ? session.followCalendar() : session.setPhase(phase),
     cutStreams: ({ keyId, stream } = {}) => streams.cut(stream, keyId),
-    sendTradeEvent: (orderId, event) => told(() => streams.tellTradeEvent(...find.order(orderId), event)),
+    sendTradeEvent: (orderId, event) =>
+      told(() => streams.tellTradeEvent(...find.order(orderId), event)),
     sendDataError: (code, keyId) => streams.tellDataError(code, keyId),
     sendMarketMessage: (message) => told(() => streams.tellMarket(message)),
     streams: () => ({ trade: streams.count('trade'), data: streams.count('data') }),
     async advanceTime(byMs) {
-      if (!(clock instanceof VirtualClock)) throw refuse('time is advanced on the virtual clock only')
+      if (!(clock instanceof VirtualClock))
+        throw refuse('time is advanced on the virtual clock only')
       if (clock.isAdvancing) throw refuse('time is being advanced already')
       await clock.advance(byMs)
       return clock.now()
     },
     armFault: (fault) =>
-      told(() => faults.arm(fault, fault.keyId === undefined ? undefined : find.account(fault.keyId))),
+      told(() =>
+        faults.arm(fault, fault.keyId === undefined ? undefined : find.account(fault.keyId)),
+      ),
     faults: () => faults.armed(),
     disarmFaults: (id) => faults.disarm(id),
     setFaultShare: (share) => void (faults.chance.share = share),

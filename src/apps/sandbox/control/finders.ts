@@ -48,7 +48,12 @@ export function finders(broker: Broker) {
     if (parsed === undefined || parsed.lte(0)) throw refuse(`${name} must be a decimal above zero`)
     return parsed
   }
-  const move = (type: MoneyMoveType, text: string, symbol: string | undefined, description: string): MoneyMove => {
+  const move = (
+    type: MoneyMoveType,
+    text: string,
+    symbol: string | undefined,
+    description: string,
+  ): MoneyMove => {
     const parsed = parseDecimal(text)
     if (parsed === undefined) throw refuse('amount must be a decimal')
     if (type !== 'DIV' && type !== 'SPLIT') return { type, amount: parsed, description }
@@ -57,7 +62,8 @@ export function finders(broker: Broker) {
   }
   const corporateAction = (action: CorporateActionRequest): CorporateAction => {
     const stock = asset(action.symbol)
-    if (action.type === 'symbol_change') return { type: 'symbol_change', asset: stock, to: asset(action.to) }
+    if (action.type === 'symbol_change')
+      return { type: 'symbol_change', asset: stock, to: asset(action.to) }
     const ratio = amount('ratio', action.ratio)
     if (ratio === undefined) throw refuse('a split needs a ratio')
     return { type: 'split', asset: stock, ratio }
@@ -65,7 +71,10 @@ export function finders(broker: Broker) {
   return { account, asset, scope, order, execution, amount, move, corporateAction }
 }
 
-/** Mistakes of the caller come out as RangeError from the model; the caller is told, not blamed on the server. */
+/**
+ * Mistakes of the caller come out as RangeError from the model; the caller is told, not blamed on
+ * the server.
+ */
 export function told<Result>(run: () => Result): Result {
   try {
     return run()

@@ -1,12 +1,16 @@
 import type { Account } from '../broker/account.ts'
 
 /**
- * Answers to `POST /v2/orders` that wait. The request was taken and worked on; only its answer is held, until it is released, or
- * dropped with its connection. Invariant: a held answer leaves the queue once.
+ * Answers to `POST /v2/orders` that wait. The request was taken and worked on; only its answer is
+ * held, until it is released, or dropped with its connection. Invariant: a held answer leaves the
+ * queue once.
  */
 export interface HeldAnswers {
   /** Holds (or drops at once) the next `count` answers, of one account or of any. */
-  arm(count: number, options?: Readonly<{ account?: Account | undefined; drop?: boolean | undefined }>): void
+  arm(
+    count: number,
+    options?: Readonly<{ account?: Account | undefined; drop?: boolean | undefined }>,
+  ): void
   /** Asked by the server before it answers an order: true means the answer is taken over. */
   take(account: Account, answer: HeldAnswer): boolean
   /** Sends the oldest `count` answers, by default all. Answers how many there were. */
@@ -20,7 +24,10 @@ export interface HeldAnswers {
 
 type HeldAnswer = Readonly<{ send(): void; drop(): void }>
 
-/** Beyond this the oldest held answer is sent, so that a forgotten hold cannot collect sockets without end. */
+/**
+ * Beyond this the oldest held answer is sent, so that a forgotten hold cannot collect sockets
+ * without end.
+ */
 const HELD_ANSWERS_MAX = 1_000
 
 type Arming = { readonly account: Account | undefined; readonly drop: boolean; left: number }
@@ -36,7 +43,9 @@ export function createHeldAnswers(): HeldAnswers {
   return {
     arm: (count, { account, drop = false } = {}) => void armed.push({ account, drop, left: count }),
     take(account, answer) {
-      const arming = armed.find((candidate) => candidate.account === undefined || candidate.account === account)
+      const arming = armed.find(
+        (candidate) => candidate.account === undefined || candidate.account === account,
+      )
       if (arming === undefined) return false
       arming.left -= 1
       if (arming.left <= 0) armed.splice(armed.indexOf(arming), 1)

@@ -6,7 +6,10 @@ import type { JournalEntry, RequestJournal } from '../http/request-journal.ts'
 import { activityJson } from '../http/activity-queries.ts'
 import { fillActivityJson, type Json, orderJson } from '../http/shapes.ts'
 
-/** The truth of one account, as an oracle for tests: everything exact, nothing rounded, nothing left out. */
+/**
+ * The truth of one account, as an oracle for tests: everything exact, nothing rounded, nothing left
+ * out.
+ */
 export type AccountLedger = Readonly<{
   accountId: string
   accountNumber: string
@@ -17,7 +20,9 @@ export type AccountLedger = Readonly<{
   fees: string
   /** In order of arrival, in the broker's own JSON. */
   orders: readonly Json[]
-  /** Those that stand, in order of execution: the activity rows, with the stream's `execution_id`. */
+  /**
+   * Those that stand, in order of execution: the activity rows, with the stream's `execution_id`.
+   */
   executions: readonly Json[]
   /** Busts and corrections, in order: what each execution was, and what was told. */
   amendments: readonly Json[]

@@ -5,7 +5,12 @@ import { type Finders, told } from './finders.ts'
 
 type OrderCommands = Pick<
   SandboxControl,
-  'fillOrder' | 'cancelOrder' | 'bustExecution' | 'correctExecution' | 'holdMatching' | 'releaseMatching'
+  | 'fillOrder'
+  | 'cancelOrder'
+  | 'bustExecution'
+  | 'correctExecution'
+  | 'holdMatching'
+  | 'releaseMatching'
 >
 
 /** Commands about orders and what they executed. */
@@ -13,7 +18,15 @@ export function orderCommands(find: Finders, matcher: Matcher): OrderCommands {
   return {
     fillOrder(orderId, { qty, price, overfill } = {}) {
       const [account, order] = find.order(orderId)
-      told(() => matcher.fillNow(account, order, find.amount('qty', qty), find.amount('price', price), overfill))
+      told(() =>
+        matcher.fillNow(
+          account,
+          order,
+          find.amount('qty', qty),
+          find.amount('price', price),
+          overfill,
+        ),
+      )
       return orderJson(order)
     },
     cancelOrder(orderId) {

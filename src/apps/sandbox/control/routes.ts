@@ -9,8 +9,15 @@ import { accountShape, flagsShape, rateLimitShape } from './accounts.ts'
 import { tradeEvents } from '../streams/trade-update.ts'
 import type { SandboxControl } from './control.ts'
 
-/** The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected. */
-export type ControlHandler = (method: string, path: string, query: URLSearchParams, body: unknown) => Promise<Reply>
+/**
+ * The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected.
+ */
+export type ControlHandler = (
+  method: string,
+  path: string,
+  query: URLSearchParams,
+  body: unknown,
+) => Promise<Reply>
 
 type Command = (body: unknown, query: URLSearchParams, param: string) => unknown
 
@@ -62,14 +69,20 @@ const shapes = {
     z.strictObject({ type: z.literal('split'), symbol, ratio: amount }),
     z.strictObject({ type: z.literal('symbol_change'), symbol, to: symbol }),
   ]),
-  partialFills: z.strictObject({ enabled: z.boolean(), share: z.number().min(0).max(1).exactOptional() }),
+  partialFills: z.strictObject({
+    enabled: z.boolean(),
+    share: z.number().min(0).max(1).exactOptional(),
+  }),
   advance: z.strictObject({ ms: z.int().min(0).max(ADVANCE_MS_MAX) }),
   faultShare: z.strictObject({ share: z.number().min(0).max(1) }),
   market: z.union([
     z.strictObject({ open: z.boolean() }),
     z.strictObject({ session: z.enum(['closed', 'pre', 'regular', 'post', 'calendar']) }),
   ]),
-  streams: z.strictObject({ keyId: keyId.exactOptional(), stream: z.enum(['trade', 'data']).exactOptional() }),
+  streams: z.strictObject({
+    keyId: keyId.exactOptional(),
+    stream: z.enum(['trade', 'data']).exactOptional(),
+  }),
   tradeEvent: z.strictObject({ orderId: z.string().min(1).max(64), event: z.enum(tradeEvents) }),
   dataError: z.strictObject({ code: z.literal(dataErrorCodes), keyId: keyId.exactOptional() }),
 }
@@ -101,11 +114,17 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   'POST /_sandbox/keys/restore': (body) => control.restoreKey(read(shapes.key, body).keyId),
   'GET /_sandbox/answers': () => ({ waiting: control.heldAnswers() }),
   'POST /_sandbox/answers/hold': (body) => control.holdAnswers(read(shapes.hold, body)),
-  'POST /_sandbox/answers/release': (body) => ({ released: control.releaseAnswers(read(shapes.count, body).count) }),
-  'POST /_sandbox/answers/drop': (body) => ({ dropped: control.dropAnswers(read(shapes.count, body).count) }),
-  'POST /_sandbox/orders/:id/fill': (body, _query, id) => control.fillOrder(id, read(shapes.fill, body)),
+  'POST /_sandbox/answers/release': (body) => ({
+    released: control.releaseAnswers(read(shapes.count, body).count),
+  }),
+  'POST /_sandbox/answers/drop': (body) => ({
+    dropped: control.dropAnswers(read(shapes.count, body).count),
+  }),
+  'POST /_sandbox/orders/:id/fill': (body, _query, id) =>
+    control.fillOrder(id, read(shapes.fill, body)),
   'POST /_sandbox/orders/:id/cancel': (_body, _query, id) => control.cancelOrder(id),
-  'POST /_sandbox/executions/:id/bust': (body, _query, id) => control.bustExecution(id, read(shapes.bust, body)),
+  'POST /_sandbox/executions/:id/bust': (body, _query, id) =>
+    control.bustExecution(id, read(shapes.bust, body)),
   'POST /_sandbox/executions/:id/correct': (body, _query, id) => {
     const { price, qty, ...options } = read(shapes.correct, body)
     const to = { ...(price === undefined ? {} : { price }), ...(qty === undefined ? {} : { qty }) }
@@ -138,14 +157,19 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
     const { code, keyId: key } = read(shapes.dataError, body)
     return { told: control.sendDataError(code, key) }
   },
-  'POST /_sandbox/streams/market': (body) => ({ told: control.sendMarketMessage(read(marketMessageShape, body)) }),
+  'POST /_sandbox/streams/market': (body) => ({
+    told: control.sendMarketMessage(read(marketMessageShape, body)),
+  }),
   'POST /_sandbox/clock/advance': async (body) => ({
     now: new Date(await control.advanceTime(read(shapes.advance, body).ms)).toISOString(),
   }),
   'GET /_sandbox/faults': () => ({ faults: control.faults() }),
   'POST /_sandbox/faults': (body) => control.armFault(read(faultShape, body)),
-  'POST /_sandbox/faults/share': (body) => control.setFaultShare(read(shapes.faultShare, body).share),
-  'DELETE /_sandbox/faults': (_body, query) => ({ disarmed: control.disarmFaults(query.get('id') ?? undefined) }),
+  'POST /_sandbox/faults/share': (body) =>
+    control.setFaultShare(read(shapes.faultShare, body).share),
+  'DELETE /_sandbox/faults': (_body, query) => ({
+    disarmed: control.disarmFaults(query.get('id') ?? undefined),
+  }),
   'GET /_sandbox/ledger': (_body, query) => control.ledger(query.get('keyId') ?? undefined),
 })
 
@@ -153,11 +177,16 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
 export function createControlHandler(control: SandboxControl): ControlHandler {
   const table = commands(control)
   return async (method, path, query, body) => {
-    const [, head, id = '', verb] = /^(\/_sandbox\/(?:orders|executions))\/([^/]+)\/(\w+)\/*$/.exec(path) ?? []
+    const [, head, id = '', verb] =
+      /^(\/_sandbox\/(?:orders|executions))\/([^/]+)\/(\w+)\/*$/.exec(path) ?? []
     const route = `${method} ${head === undefined ? path.replace(/\/+$/, '') : `${head}/:id/${verb}`}`
     const command = table[route]
     if (command === undefined) {
-      throw new Refusal(404, undefined, `no such control call; there are: ${Object.keys(table).join(', ')}`)
+      throw new Refusal(
+        404,
+        undefined,
+        `no such control call; there are: ${Object.keys(table).join(', ')}`,
+      )
     }
     return { status: 200, body: (await command(body, query, id)) ?? { ok: true } }
   }

@@ -21,15 +21,22 @@ type Outcome = WireAnswer | 'cut'
 const DELAY_MS_DEFAULT = 35_000
 const RETRY_AFTER_S = 1
 
-const json = (status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): WireAnswer => ({
+const json = (
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): WireAnswer => ({
   status,
   headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
   text: JSON.stringify(body),
 })
 
-/** 500 comes from the broker itself; 503 and 504 from what stands in front of it, without a code. */
+/**
+ * 500 comes from the broker itself; 503 and 504 from what stands in front of it, without a code.
+ */
 function serverError(status: number): WireAnswer {
-  if (status === 500) return json(status, { code: 50010000, message: 'internal server error occurred' })
+  if (status === 500)
+    return json(status, { code: 50010000, message: 'internal server error occurred' })
   return json(status, { message: status === 503 ? 'service unavailable' : 'gateway timeout' })
 }
 
@@ -44,7 +51,9 @@ export const isData = (path: string): boolean => /^\/v2\/stocks|^\/v1beta/.test(
 
 /** 429 as the trading host says it, and as the data host says it. */
 export function rateLimited(path: string, headers: Readonly<Record<string, string>>): WireAnswer {
-  const body = isData(path) ? { message: 'too many requests.' } : { code: 42910000, message: 'rate limit exceeded' }
+  const body = isData(path)
+    ? { message: 'too many requests.' }
+    : { code: 42910000, message: 'rate limit exceeded' }
   return json(429, body, headers)
 }
 
@@ -54,10 +63,15 @@ export function beforeRequest(fault: Fault, path: string, nowMs: number): Outcom
   if (kind === 'lose_request') return 'cut'
   if (kind === 'error_before') return serverError(status ?? 500)
   if (kind === 'html_error') return htmlPage(status ?? 503)
-  if (kind === 'not_permitted') return json(401, { code: 40110000, message: 'request is not authorized' })
+  if (kind === 'not_permitted')
+    return json(401, { code: 40110000, message: 'request is not authorized' })
   if (kind !== 'rate_limit') return undefined
   const reset = Math.ceil(nowMs / 1000) + RETRY_AFTER_S
-  const told = { 'x-ratelimit-limit': '200', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(reset) }
+  const told = {
+    'x-ratelimit-limit': '200',
+    'x-ratelimit-remaining': '0',
+    'x-ratelimit-reset': String(reset),
+  }
   return rateLimited(path, headers ? { 'retry-after': String(RETRY_AFTER_S), ...told } : {})
 }
 

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 
 /**
- * What can be made to fail, in the words of the control API. A request fault meets an HTTP request, a stream fault an upgrade, an
- * authentication or an event of a stream, an order fault a change of an order.
+ * What can be made to fail, in the words of the control API. A request fault meets an HTTP request,
+ * a stream fault an upgrade, an authentication or an event of a stream, an order fault a change of
+ * an order.
  */
 export const requestFaultKinds = [
   /** Cut before it is read: nothing happened. */
@@ -11,7 +12,10 @@ export const requestFaultKinds = [
   'drop_answer',
   /** Worked on, answered after `delayMs`. */
   'delay_answer',
-  /** Read, and worked on `delayMs` later, also when the client has given up: an order that comes to light late. */
+  /**
+   * Read, and worked on `delayMs` later, also when the client has given up: an order that comes to
+   * light late.
+   */
   'delay_request',
   /** Answered with `status` instead of being worked on. */
   'error_before',
@@ -42,7 +46,10 @@ const streamFaultKinds = [
   'text_frames',
   /** Upgrades are answered 429. */
   'refuse_upgrade',
-  /** Data streams: an authentication is answered with error 406 while the key has another connection. */
+  /**
+   * Data streams: an authentication is answered with error 406 while the key has another
+   * connection.
+   */
   'connection_limit',
   /** Right credentials are answered like wrong ones. */
   'reject_auth',
@@ -59,17 +66,29 @@ const orderFaultKinds = [
   'fill_after_cancel',
   /** A fill is undone after it was told. */
   'bust_trade',
-  /** A fill is changed after it was told, to `price` (default one cent more) and `qty` (default the same). */
+  /**
+   * A fill is changed after it was told, to `price` (default one cent more) and `qty` (default the
+   * same).
+   */
   'correct_trade',
   /** After its last fill an order is filled by `qty` more (default 1). */
   'overfill',
-  /** A submitted order is in no list and no look-up for `delayMs` of the market's time; its events come as ever. */
+  /**
+   * A submitted order is in no list and no look-up for `delayMs` of the market's time; its events
+   * come as ever.
+   */
   'hide_order',
-  /** From a fill on, and for `delayMs` of the market's time, positions are shown as they were before it. */
+  /**
+   * From a fill on, and for `delayMs` of the market's time, positions are shown as they were before
+   * it.
+   */
   'stale_positions',
   /** A fill becomes an activity only after `delayMs` of the market's time. */
   'late_activity',
-  /** A cancel is accepted and stays asked, for `delayMs` of the market's time or until the order ends otherwise. */
+  /**
+   * A cancel is accepted and stays asked, for `delayMs` of the market's time or until the order
+   * ends otherwise.
+   */
   'stuck_cancel',
   /** A cancel is accepted, then refused. */
   'reject_cancel',
@@ -77,7 +96,9 @@ const orderFaultKinds = [
   'fill_before_replace',
   /** A replacement is accepted, then refused. */
   'reject_replace',
-  /** A replacement gets what its quantity leaves after what was filled before, instead of all of it. */
+  /**
+   * A replacement gets what its quantity leaves after what was filled before, instead of all of it.
+   */
   'replace_remaining',
 ] as const
 
@@ -89,7 +110,10 @@ const COUNT_MAX = 1_000_000
 const DELAY_MS_MAX = 600_000
 const amount = z.string().regex(/^\d{1,15}(\.\d{1,9})?$/, 'a decimal string above zero')
 
-/** A fault as it is armed. It fires on the `nth` (default 1) thing it matches and on `count` (default 1) in all. */
+/**
+ * A fault as it is armed. It fires on the `nth` (default 1) thing it matches and on `count`
+ * (default 1) in all.
+ */
 export const faultShape = z.strictObject({
   kind: z.enum([...requestFaultKinds, ...streamFaultKinds, ...orderFaultKinds]),
   /** Only this key's account. */
@@ -104,7 +128,10 @@ export const faultShape = z.strictObject({
   stream: z.enum(['trade', 'data', 'events']).exactOptional(),
   /** Of `error_before`, `error_after` and `html_error`: default 500, 500 and 503. */
   status: z.int().min(400).max(599).exactOptional(),
-  /** Of `delay_answer` and `delay_request`: default 35000, past the SDK's own timeout. Of what is shown late: default 10000. */
+  /**
+   * Of `delay_answer` and `delay_request`: default 35000, past the SDK's own timeout. Of what is
+   * shown late: default 10000.
+   */
   delayMs: z.int().min(0).max(DELAY_MS_MAX).exactOptional(),
   /** Of `rate_limit`: whether the answer says when to come back. Default true. */
   headers: z.boolean().exactOptional(),

@@ -10,9 +10,10 @@ import {
 } from './fault.ts'
 
 /**
- * The faults that are armed, and the faults that come by chance. Everything that can fail asks here first. Invariants: a fault
- * counts every thing it matches, fires at most `count` times, and is gone after the last; one thing meets at most one fault, the
- * one armed first. By chance only what no armed fault met fails.
+ * The faults that are armed, and the faults that come by chance. Everything that can fail asks here
+ * first. Invariants: a fault counts every thing it matches, fires at most `count` times, and is
+ * gone after the last; one thing meets at most one fault, the one armed first. By chance only what
+ * no armed fault met fails.
  */
 export interface Faults {
   /** @param account only this account's @throws {RangeError} too many are armed */
@@ -23,7 +24,9 @@ export interface Faults {
   onDisarm(listener: (id: string) => void): void
   /** Requests and events that fail by chance: share of all, 0 to 1. */
   chance: { share: number }
-  request(request: Readonly<{ method: string; path: string; account: Account | undefined }>): Fault | undefined
+  request(
+    request: Readonly<{ method: string; path: string; account: Account | undefined }>,
+  ): Fault | undefined
   stream(
     kinds: readonly StreamFaultKind[],
     at: Readonly<{ stream: 'trade' | 'data' | 'events'; account: Account | undefined }>,
@@ -41,7 +44,11 @@ const chanceEventKinds = ['close_stream', 'lose_events', 'duplicate_events'] as 
 const chanceStatuses = [500, 503, 504] as const
 const CHANCE_DELAY_MS_MAX = 5_000
 
-type Arming = { readonly id: string; readonly fault: Fault; readonly account: Account | undefined } & {
+type Arming = {
+  readonly id: string
+  readonly fault: Fault
+  readonly account: Account | undefined
+} & {
   seen: number
   fired: number
 }
@@ -50,7 +57,9 @@ const withoutSlash = (path: string): string => path.replace(/\/+$/, '')
 
 function fitsPath(pattern: string | undefined, path: string): boolean {
   if (pattern === undefined) return true
-  return pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : withoutSlash(pattern) === withoutSlash(path)
+  return pattern.endsWith('*')
+    ? path.startsWith(pattern.slice(0, -1))
+    : withoutSlash(pattern) === withoutSlash(path)
 }
 
 const requestKinds: readonly string[] = requestFaultKinds
@@ -71,10 +80,14 @@ export function createFaults(chance: Chance, share: number): Faults {
   let ids = 0
 
   /** Counts for all that match; answers the first whose turn it is. */
-  const take = (account: Account | undefined, fits: (fault: Fault) => boolean): Arming | undefined => {
+  const take = (
+    account: Account | undefined,
+    fits: (fault: Fault) => boolean,
+  ): Arming | undefined => {
     let turn: Arming | undefined
     for (const arming of armings) {
-      if (!fits(arming.fault) || (arming.account !== undefined && arming.account !== account)) continue
+      if (!fits(arming.fault) || (arming.account !== undefined && arming.account !== account))
+        continue
       arming.seen += 1
       if (arming.seen >= (arming.fault.nth ?? 1)) turn ??= arming
     }
@@ -84,12 +97,15 @@ export function createFaults(chance: Chance, share: number): Faults {
     return turn
   }
   const pick = <Kind>(from: Chance, kinds: readonly Kind[]): Kind | undefined =>
-    byChance.share > 0 && from.fraction() < byChance.share ? kinds[from.integer(0, kinds.length - 1)] : undefined
+    byChance.share > 0 && from.fraction() < byChance.share
+      ? kinds[from.integer(0, kinds.length - 1)]
+      : undefined
 
   return {
     chance: byChance,
     arm(fault, account) {
-      if (armings.size >= FAULTS_ARMED_MAX) throw new RangeError(`at most ${FAULTS_ARMED_MAX} faults wait at once`)
+      if (armings.size >= FAULTS_ARMED_MAX)
+        throw new RangeError(`at most ${FAULTS_ARMED_MAX} faults wait at once`)
       if (fault.kind === 'refuse_upgrade' && account !== undefined) {
         throw new RangeError('refuse_upgrade knows no account: keys come after the upgrade')
       }
@@ -124,7 +140,8 @@ export function createFaults(chance: Chance, share: number): Faults {
       const fits = (fault: Fault): boolean =>
         wanted.includes(fault.kind) && (fault.stream === undefined || fault.stream === stream)
       const armed = take(account, fits)
-      if (armed !== undefined) return { id: armed.id, kind: armed.fault.kind, isLast: !armings.has(armed) }
+      if (armed !== undefined)
+        return { id: armed.id, kind: armed.fault.kind, isLast: !armings.has(armed) }
       const kind = wanted.includes('lose_events') ? pick(eventChance, chanceEventKinds) : undefined
       return kind === undefined ? undefined : { id: 'chance', kind, isLast: true }
     },

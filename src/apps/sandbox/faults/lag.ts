@@ -6,8 +6,9 @@ import { positionsBefore } from '../broker/rebooking.ts'
 import type { Faults } from './faults.ts'
 
 /**
- * What reads do not show yet. The books are as they are; lists and look-ups are behind them for a while of the market's time. State: for
- * each thing that is kept back, until when; it is forgotten once that is over.
+ * What reads do not show yet. The books are as they are; lists and look-ups are behind them for a
+ * while of the market's time. State: for each thing that is kept back, until when; it is forgotten
+ * once that is over.
  */
 export interface Lag {
   /** Asked of each order that is submitted. */
@@ -36,7 +37,8 @@ export function createLag(broker: Broker, clock: Clock, faults: Faults): Lag {
   broker.onUpdate(({ event, account, execution }) => {
     if (execution === undefined || (event !== 'fill' && event !== 'partial_fill')) return
     const late = faults.order('late_activity', account)
-    if (late !== undefined) hiddenUntilMs.set(execution, clock.now() + (late.delayMs ?? DELAY_MS_DEFAULT))
+    if (late !== undefined)
+      hiddenUntilMs.set(execution, clock.now() + (late.delayMs ?? DELAY_MS_DEFAULT))
     const old = faults.order('stale_positions', account)
     if (old === undefined) return
     const view = {

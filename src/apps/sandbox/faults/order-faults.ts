@@ -8,7 +8,10 @@ import { isAmendable } from '../broker/rebooking.ts'
 import type { Fault } from './fault.ts'
 import type { Faults } from './faults.ts'
 
-/** Orders that go wrong after they were answered. Each follows the change it is armed on in the next turn, as news of its own. */
+/**
+ * Orders that go wrong after they were answered. Each follows the change it is armed on in the next
+ * turn, as news of its own.
+ */
 
 const CENT = decimal('0.01')
 
@@ -62,6 +65,8 @@ export function startOrderFaults(broker: Broker, clock: Clock, faults: Faults): 
     const overfill = event === 'fill' ? faults.order('overfill', account) : undefined
     if (overfill === undefined) return
     const { qty = '1' } = overfill
-    clock.after(0, () => matcher.fillNow(account, order, decimal(qty), update.execution?.price, true))
+    clock.after(0, () =>
+      matcher.fillNow(account, order, decimal(qty), update.execution?.price, true),
+    )
   })
 }

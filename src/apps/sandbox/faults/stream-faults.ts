@@ -4,9 +4,10 @@ import type { StreamFaultKind } from './fault.ts'
 import type { Faults } from './faults.ts'
 
 /**
- * What stream faults do. The streams ask at four places: at the upgrade, at the authentication (twice for data) and for each event.
- * State: sockets that are muted stay so until they are closed; events to be reordered wait until their fault has enough of them, or
- * is disarmed. An event without a listening socket is no event.
+ * What stream faults do. The streams ask at four places: at the upgrade, at the authentication
+ * (twice for data) and for each event. State: sockets that are muted stay so until they are closed;
+ * events to be reordered wait until their fault has enough of them, or is disarmed. An event
+ * without a listening socket is no event.
  */
 export interface StreamFaults {
   /** True: answer the upgrade with 429. */
@@ -15,7 +16,10 @@ export interface StreamFaults {
   rejectsAuthentication(stream: StreamName, account: Account): boolean
   /** True: answer a data authentication with error 406. */
   limitsConnections(account: Account): boolean
-  /** Brings one event to an account's sockets, as far as no fault is in the way. @param send writes it to one of them */
+  /**
+   * Brings one event to an account's sockets, as far as no fault is in the way.
+   * @param send writes it to one of them
+   */
   deliver<Socket extends Closable>(
     to: Readonly<{ stream: StreamName; account: Account | undefined; sockets: Iterable<Socket> }>,
     send: (socket: Socket, asText: boolean) => void,
@@ -27,7 +31,10 @@ export type EventFaults = Readonly<{ meets(account: Account): EventFault }>
 
 export const createEventFaults = (faults: Faults): EventFaults => ({
   meets(account) {
-    const kind = faults.stream(['drop_for_slowness', 'end_with_error'], { stream: 'events', account })?.kind
+    const kind = faults.stream(['drop_for_slowness', 'end_with_error'], {
+      stream: 'events',
+      account,
+    })?.kind
     return kind === undefined ? undefined : kind === 'end_with_error' ? 'error' : 'drop'
   },
 })
@@ -56,9 +63,12 @@ export function createStreamFaults(faults: Faults): StreamFaults {
   }
   faults.onDisarm(sendKept)
   return {
-    refusesUpgrade: (stream) => faults.stream(['refuse_upgrade'], { stream, account: undefined }) !== undefined,
-    rejectsAuthentication: (stream, account) => faults.stream(['reject_auth'], { stream, account }) !== undefined,
-    limitsConnections: (account) => faults.stream(['connection_limit'], { stream: 'data', account }) !== undefined,
+    refusesUpgrade: (stream) =>
+      faults.stream(['refuse_upgrade'], { stream, account: undefined }) !== undefined,
+    rejectsAuthentication: (stream, account) =>
+      faults.stream(['reject_auth'], { stream, account }) !== undefined,
+    limitsConnections: (account) =>
+      faults.stream(['connection_limit'], { stream: 'data', account }) !== undefined,
     deliver({ stream, account, sockets }, send) {
       const hearing = [...sockets].filter((socket) => !muted.has(socket))
       if (hearing.length === 0) return

@@ -12,9 +12,10 @@ import type { Json } from './shapes.ts'
 /** The account's own pages: its activities, its worth over time, and what its holder has set. */
 
 /**
- * What a holder may set. Trading, shorting, fractions and the multiplier are the account's own, and hold for its next order. There is no
- * overnight session to take part in: orders for extended hours wait until 4:00, as if `disable_overnight_trading` were always set. The
- * others say nothing about orders for stocks, and are only kept.
+ * What a holder may set. Trading, shorting, fractions and the multiplier are the account's own, and
+ * hold for its next order. There is no overnight session to take part in: orders for extended hours
+ * wait until 4:00, as if `disable_overnight_trading` were always set. The others say nothing about
+ * orders for stocks, and are only kept.
  */
 const shape = z
   .object({
@@ -48,9 +49,11 @@ const settingsJson = ({ flags, multiplier }: Account, settings: Settings): Json 
 
 function applySettings(account: Account, settings: Settings): void {
   const { suspend_trade, no_shorting, max_margin_multiplier, fractional_trading } = settings
-  if (max_margin_multiplier !== undefined) account.multiplier = Number(max_margin_multiplier) as 1 | 2 | 4
+  if (max_margin_multiplier !== undefined)
+    account.multiplier = Number(max_margin_multiplier) as 1 | 2 | 4
   if (suspend_trade !== undefined) account.flags.tradeSuspendedByUser = suspend_trade
-  if (no_shorting !== undefined) account.flags.shortingEnabled = !no_shorting && account.multiplier > 1
+  if (no_shorting !== undefined)
+    account.flags.shortingEnabled = !no_shorting && account.multiplier > 1
   if (fractional_trading !== undefined) account.flags.fractionalTrading = fractional_trading
 }
 

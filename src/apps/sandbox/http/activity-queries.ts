@@ -7,8 +7,9 @@ import { choiceOf, countOf, listOf, timeOf } from './order-queries.ts'
 import { fillActivityJson, type Json } from './shapes.ts'
 
 /**
- * `GET /v2/account/activities`: fills and everything else that moved money, in the order it was booked. A busted fill is no longer a
- * row; a corrected one is a new row, booked when it was corrected. So the quantities of an order's rows always add up to what it filled.
+ * `GET /v2/account/activities`: fills and everything else that moved money, in the order it was
+ * booked. A busted fill is no longer a row; a corrected one is a new row, booked when it was
+ * corrected. So the quantities of an order's rows always add up to what it filled.
  */
 
 const PAGE_SIZE_MAX = 100
@@ -27,7 +28,9 @@ export const activityJson = (activity: Activity): Json => ({
   status: 'executed',
   ...(activity.symbol === undefined ? {} : { symbol: activity.symbol }),
   ...(activity.qty === undefined ? {} : { qty: text(activity.qty) }),
-  ...(activity.perShareAmount === undefined ? {} : { per_share_amount: text(activity.perShareAmount) }),
+  ...(activity.perShareAmount === undefined
+    ? {}
+    : { per_share_amount: text(activity.perShareAmount) }),
 })
 
 function rowsOf(account: Account, shows: (execution: Execution) => boolean): Row[] {
@@ -59,8 +62,16 @@ function typesOf(query: URLSearchParams, type: string | undefined): (type: strin
   return (candidate) => (candidate === 'FILL') === (category === 'trade_activity')
 }
 
-/** Where a page begins: after the row the token names, or after where it was when its fill has been amended since. */
-function afterToken(account: Account, rows: readonly Row[], token: string, direction: 'asc' | 'desc'): number {
+/**
+ * Where a page begins: after the row the token names, or after where it was when its fill has been
+ * amended since.
+ */
+function afterToken(
+  account: Account,
+  rows: readonly Row[],
+  token: string,
+  direction: 'asc' | 'desc',
+): number {
   if (token === '') return 0
   const last = rows.findIndex(({ id }) => id === token)
   if (last >= 0) return last + 1
@@ -70,7 +81,11 @@ function afterToken(account: Account, rows: readonly Row[], token: string, direc
   return next < 0 ? rows.length : next
 }
 
-/** @param shows whether a fill is to be seen yet @param type from the path; else `activity_types` and `category` choose @throws {Refusal} 422 on bad parameters */
+/**
+ * @param shows whether a fill is to be seen yet
+ * @param type from the path; else `activity_types` and `category` choose
+ * @throws {Refusal} 422 on bad parameters
+ */
 export function activitiesPage(
   account: Account,
   query: URLSearchParams,
@@ -80,7 +95,12 @@ export function activitiesPage(
   const isWanted = typesOf(query, type)
   const direction = choiceOf(query, 'direction', ['desc', 'asc'])
   const day = timeOf(query, 'date')?.slice(0, DAY_LENGTH)
-  const size = countOf(query, 'page_size', day === undefined ? PAGE_SIZE_MAX : Number.MAX_SAFE_INTEGER, PAGE_SIZE_MAX)
+  const size = countOf(
+    query,
+    'page_size',
+    day === undefined ? PAGE_SIZE_MAX : Number.MAX_SAFE_INTEGER,
+    PAGE_SIZE_MAX,
+  )
   const [after, until] = [timeOf(query, 'after'), timeOf(query, 'until')]
   const rows = rowsOf(account, shows).filter(
     (row) =>

@@ -9,8 +9,9 @@ import type { Json } from './shapes.ts'
 import { parseTimeframe, type Timeframe } from './timeframe.ts'
 
 /**
- * Historical bars. Before the sandbox started they are made up (see past-prices), since then they are what was recorded; a bar over
- * the start holds both. A page counts the bars of all symbols together, symbol by symbol.
+ * Historical bars. Before the sandbox started they are made up (see past-prices), since then they
+ * are what was recorded; a bar over the start holds both. A page counts the bars of all symbols
+ * together, symbol by symbol.
  */
 
 const LIMIT_DEFAULT = 1_000
@@ -27,21 +28,29 @@ export type RangeQuery = Readonly<{
   toMs: number
   limit: number
   direction: 1 | -1
-  /** Where the page begins: the symbol, and the start of its first bar or the number of its first tick. */
+  /**
+   * Where the page begins: the symbol, and the start of its first bar or the number of its first
+   * tick.
+   */
   cursor: Readonly<{ symbol: string; at: number }> | undefined
 }>
 /** `fromMs` and `toMs` bound where bars begin. */
 type BarQuery = RangeQuery & Readonly<{ timeframe: Timeframe }>
 
 /** One page, by symbol, and the token of the next. */
-type BarPage = Readonly<{ bars: Readonly<Record<string, readonly Json[]>>; nextPageToken: string | null }>
+type BarPage = Readonly<{
+  bars: Readonly<Record<string, readonly Json[]>>
+  nextPageToken: string | null
+}>
 
-export const tokenOf = (symbol: string, at: number): string => Buffer.from(`${symbol}|${at}`).toString('base64')
+export const tokenOf = (symbol: string, at: number): string =>
+  Buffer.from(`${symbol}|${at}`).toString('base64')
 
 function cursorOf(query: URLSearchParams): RangeQuery['cursor'] {
   const token = query.get('page_token') ?? ''
   if (token === '') return undefined
-  const [, symbol, at] = /^([A-Z0-9./]+)\|(\d{1,15})$/.exec(Buffer.from(token, 'base64').toString()) ?? []
+  const [, symbol, at] =
+    /^([A-Z0-9./]+)\|(\d{1,15})$/.exec(Buffer.from(token, 'base64').toString()) ?? []
   if (symbol === undefined) throw invalidParameter('invalid page_token')
   return { symbol, at: Number(at) }
 }
@@ -49,14 +58,16 @@ function cursorOf(query: URLSearchParams): RangeQuery['cursor'] {
 function limitOf(query: URLSearchParams): number {
   const text = query.get('limit') || String(LIMIT_DEFAULT)
   const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0
-  if (limit < 1 || limit > LIMIT_MAX) throw invalidParameter(`invalid limit: must be between 1 and ${LIMIT_MAX}`)
+  if (limit < 1 || limit > LIMIT_MAX)
+    throw invalidParameter(`invalid limit: must be between 1 and ${LIMIT_MAX}`)
   return limit
 }
 
 /** @throws {Refusal} 400 on bad parameters, 403 when the plan does not allow it */
 export function barQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number): BarQuery {
   const timeframe = parseTimeframe(query.get('timeframe') ?? '')
-  if (timeframe === undefined) throw invalidParameter(`invalid timeframe: ${query.get('timeframe') ?? ''}`)
+  if (timeframe === undefined)
+    throw invalidParameter(`invalid timeframe: ${query.get('timeframe') ?? ''}`)
   return { timeframe, ...rangeQueryOf(query, plan, nowMs) }
 }
 
@@ -82,7 +93,9 @@ function stocksTraded({ isIntraday }: Timeframe, startMs: number): boolean {
   const midnightMs = newYorkMidnight(startMs).getTime()
   const weekday = new Date(midnightMs).getUTCDay()
   if (weekday === 0 || weekday === 6) return false
-  return !isIntraday || (startMs - midnightMs >= DAY_BEGINS_MS && startMs - midnightMs < DAY_ENDS_MS)
+  return (
+    !isIntraday || (startMs - midnightMs >= DAY_BEGINS_MS && startMs - midnightMs < DAY_ENDS_MS)
+  )
 }
 
 function merged(bars: readonly MinuteBar[], startMs: number): MinuteBar | undefined {
@@ -116,7 +129,11 @@ function indexAt(bars: readonly MinuteBar[], timeMs: number): number {
 }
 
 /** The bars of one symbol, one by one, in the order asked for. */
-function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<readonly [startMs: number, bar: Json]> {
+function* barsOf(
+  broker: Broker,
+  asset: Asset,
+  query: BarQuery,
+): Generator<readonly [startMs: number, bar: Json]> {
   const { timeframe, fromMs, toMs, direction, cursor } = query
   const { startedMs } = broker.minuteBars
   const settledMs = newYorkMidnight(startedMs).getTime()
@@ -132,9 +149,11 @@ function* barsOf(broker: Broker, asset: Asset, query: BarQuery): Generator<reado
       continue
     }
     const hasPast =
-      startMs < startedMs && (asset.assetClass === 'crypto' || !isShort(timeframe) || stocksTraded(timeframe, startMs))
+      startMs < startedMs &&
+      (asset.assetClass === 'crypto' || !isShort(timeframe) || stocksTraded(timeframe, startMs))
     const past = hasPast ? [pastBar(market, startMs, Math.min(endMs, startedMs), settledMs)] : []
-    const since = endMs <= startedMs ? [] : recorded.slice(indexAt(recorded, startMs), indexAt(recorded, endMs))
+    const since =
+      endMs <= startedMs ? [] : recorded.slice(indexAt(recorded, startMs), indexAt(recorded, endMs))
     const bar = merged([...past, ...since], startMs)
     if (bar !== undefined) yield [startMs, minuteBarJson(bar)]
   }

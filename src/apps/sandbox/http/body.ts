@@ -4,7 +4,8 @@ import { Refusal } from '../broker/refusal.ts'
 /** Larger bodies are refused before they are read to the end. */
 const BODY_BYTES_MAX = 64 * 1024
 
-const tooLarge = (): Refusal => new Refusal(413, 41310000, `request body is larger than ${BODY_BYTES_MAX} bytes`)
+const tooLarge = (): Refusal =>
+  new Refusal(413, 41310000, `request body is larger than ${BODY_BYTES_MAX} bytes`)
 
 /**
  * Reads a JSON body whatever its Content-Type says (clients differ). Undefined when there is none.

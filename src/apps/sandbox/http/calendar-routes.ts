@@ -29,7 +29,8 @@ const dayJson = ({ date, openMinute, closeMinute, startMinute, endMinute }: Trad
 })
 
 /** The date of a parameter that is a date or a full time: clients send either. */
-const dateOf = (query: URLSearchParams, name: string): string | undefined => timeOf(query, name)?.slice(0, DATE_LENGTH)
+const dateOf = (query: URLSearchParams, name: string): string | undefined =>
+  timeOf(query, name)?.slice(0, DATE_LENGTH)
 
 function calendar({ query }: Call): Reply {
   const start = dateOf(query, 'start') ?? CALENDAR_FIRST
@@ -37,10 +38,12 @@ function calendar({ query }: Call): Reply {
   if (choiceOf(query, 'date_type', ['TRADING', 'SETTLEMENT']) === 'TRADING') {
     return { status: 200, body: [...tradingDays(start, end)].map(dayJson) }
   }
-  const settling = [...tradingDays(addDays(start, -SETTLEMENT_DAYS_MAX), end)].filter(({ date }) => {
-    const settles = settlementDate(date)
-    return settles >= start && settles <= end
-  })
+  const settling = [...tradingDays(addDays(start, -SETTLEMENT_DAYS_MAX), end)].filter(
+    ({ date }) => {
+      const settles = settlementDate(date)
+      return settles >= start && settles <= end
+    },
+  )
   return { status: 200, body: settling.map(dayJson) }
 }
 

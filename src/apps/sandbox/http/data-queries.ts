@@ -12,30 +12,46 @@ const STOCK_FEEDS = ['sip', 'iex', 'delayed_sip', 'otc', 'boats', 'overnight']
 /** Without a subscription, data of the consolidated tape is seen this much later. */
 const SIP_DELAY_MS = 15 * 60_000
 
-const refusal = (status: number, message: string): Refusal => new Refusal(status, undefined, message)
+const refusal = (status: number, message: string): Refusal =>
+  new Refusal(status, undefined, message)
 export const invalidParameter = (message: string): Refusal => refusal(400, message)
-export const noData = (what: string, symbol: string): Refusal => refusal(404, `no ${what} found for ${symbol}`)
+export const noData = (what: string, symbol: string): Refusal =>
+  refusal(404, `no ${what} found for ${symbol}`)
 
-/** A symbol of that class; undefined when it is well formed and unknown. @throws {Refusal} 400 malformed */
+/**
+ * A symbol of that class; undefined when it is well formed and unknown.
+ * @throws {Refusal} 400 malformed
+ */
 export function symbolOf(name: string, assetClass: AssetClass): Asset | undefined {
   if (!SYMBOL.test(name)) throw invalidParameter(`invalid symbol: ${name}`)
   const asset = findAsset(name)
   return asset?.assetClass === assetClass && asset.symbol === name ? asset : undefined
 }
 
-/** The known ones of `symbols`, without repeats, sorted: unknown ones are left out, as the data host does. @throws {Refusal} 400 */
+/**
+ * The known ones of `symbols`, without repeats, sorted: unknown ones are left out, as the data host
+ * does.
+ * @throws {Refusal} 400
+ */
 export function symbolsOf(query: URLSearchParams, assetClass: AssetClass): readonly Asset[] {
   const names = [...new Set(listOf(query, 'symbols'))].sort()
   if (names.length === 0) throw invalidParameter('symbols is required')
-  if (names.length > SYMBOLS_PER_REQUEST_MAX) throw invalidParameter(`at most ${SYMBOLS_PER_REQUEST_MAX} symbols`)
+  if (names.length > SYMBOLS_PER_REQUEST_MAX)
+    throw invalidParameter(`at most ${SYMBOLS_PER_REQUEST_MAX} symbols`)
   return names.flatMap((name) => symbolOf(name, assetClass) ?? [])
 }
 
 /**
  * Checks `feed`, and whether the plan has it up to that time.
- * @param untilMs the newest time that is asked for @throws {Refusal} 400 unknown feed, 403 not in the plan
+ * @param untilMs the newest time that is asked for
+ * @throws {Refusal} 400 unknown feed, 403 not in the plan
  */
-export function checkFeed(query: URLSearchParams, plan: DataPlan, nowMs: number, untilMs: number): void {
+export function checkFeed(
+  query: URLSearchParams,
+  plan: DataPlan,
+  nowMs: number,
+  untilMs: number,
+): void {
   const feed = query.get('feed') ?? ''
   if (feed === '') return
   if (!STOCK_FEEDS.includes(feed)) throw invalidParameter(`invalid feed: ${feed}`)
@@ -45,15 +61,21 @@ export function checkFeed(query: URLSearchParams, plan: DataPlan, nowMs: number,
   }
 }
 
-/** Until when an `end` left out reaches: without a subscription the consolidated tape ends a quarter of an hour ago. */
+/**
+ * Until when an `end` left out reaches: without a subscription the consolidated tape ends a quarter
+ * of an hour ago.
+ */
 export const newestOf = (query: URLSearchParams, plan: DataPlan, nowMs: number): number =>
-  query.get('feed') === 'sip' && plan.feeds?.includes('sip') === false ? nowMs - SIP_DELAY_MS : nowMs
+  query.get('feed') === 'sip' && plan.feeds?.includes('sip') === false
+    ? nowMs - SIP_DELAY_MS
+    : nowMs
 
 /** A time in milliseconds. @throws {Refusal} 400 */
 export function timeMsOf(query: URLSearchParams, name: string): number | undefined {
   const value = query.get(name)
   if (value === null || value === '') return undefined
   const stamp = parseStamp(value)
-  if (stamp === undefined) throw invalidParameter(`invalid ${name}: must be a date or an RFC 3339 time`)
+  if (stamp === undefined)
+    throw invalidParameter(`invalid ${name}: must be a date or an RFC 3339 time`)
   return Date.parse(stamp)
 }

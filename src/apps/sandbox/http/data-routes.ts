@@ -11,7 +11,8 @@ import type { OpenCall, OpenHandler, OpenRoutes } from './router.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * The market data host: snapshots, the latest of each kind, bars, and the trades and quotes since the start, of stocks and of crypto.
+ * The market data host: snapshots, the latest of each kind, bars, and the trades and quotes since
+ * the start, of stocks and of crypto.
  */
 
 type Shape = (market: Market) => Json
@@ -45,7 +46,11 @@ function latestStockRoutes(broker: Broker, clock: Clock, plan: DataPlan): OpenRo
     checkFeed(query, plan, clock.now(), clock.now())
     return keyed(broker, query, 'us_equity', shape)
   }
-  const one = (call: OpenCall, what: string, shape: Shape): readonly [symbol: string, latest: Json] => {
+  const one = (
+    call: OpenCall,
+    what: string,
+    shape: Shape,
+  ): readonly [symbol: string, latest: Json] => {
     checkFeed(call.query, plan, clock.now(), clock.now())
     const asset = stockOf(call, what)
     return [asset.symbol, shape(broker.prices.of(asset))]
@@ -75,8 +80,18 @@ function latestStockRoutes(broker: Broker, clock: Clock, plan: DataPlan): OpenRo
   }
 }
 
-function manyBars(broker: Broker, { query }: OpenCall, assetClass: AssetClass, nowMs: number, plan: DataPlan): Json {
-  const { bars, nextPageToken } = barPage(broker, symbolsOf(query, assetClass), barQueryOf(query, plan, nowMs))
+function manyBars(
+  broker: Broker,
+  { query }: OpenCall,
+  assetClass: AssetClass,
+  nowMs: number,
+  plan: DataPlan,
+): Json {
+  const { bars, nextPageToken } = barPage(
+    broker,
+    symbolsOf(query, assetClass),
+    barQueryOf(query, plan, nowMs),
+  )
   return { bars, next_page_token: nextPageToken }
 }
 
@@ -98,14 +113,20 @@ function stockTickRoutes(past: PastTicks, clock: Clock, plan: DataPlan): OpenRou
   const routes = tickKinds.flatMap((kind): (readonly [string, OpenHandler])[] => [
     [
       `GET /v2/stocks/${kind}`,
-      (call) => ok(manyTicks(past, kind, call, 'us_equity', rangeQueryOf(call.query, plan, clock.now()))),
+      (call) =>
+        ok(manyTicks(past, kind, call, 'us_equity', rangeQueryOf(call.query, plan, clock.now()))),
     ],
     [
       `GET /v2/stocks/:symbol/${kind}`,
       (call) => {
         const asset = stockOf(call, kind.slice(0, -1))
         const { symbol } = asset
-        const { ticks, nextPageToken } = tickPage(past, kind, [asset], rangeQueryOf(call.query, plan, clock.now()))
+        const { ticks, nextPageToken } = tickPage(
+          past,
+          kind,
+          [asset],
+          rangeQueryOf(call.query, plan, clock.now()),
+        )
         return ok({ symbol, [kind]: ticks[symbol] ?? [], next_page_token: nextPageToken })
       },
     ],
@@ -113,13 +134,26 @@ function stockTickRoutes(past: PastTicks, clock: Clock, plan: DataPlan): OpenRou
   return Object.fromEntries(routes)
 }
 
-export const stockDataRoutes = (broker: Broker, past: PastTicks, clock: Clock, plan: DataPlan): OpenRoutes => ({
+export const stockDataRoutes = (
+  broker: Broker,
+  past: PastTicks,
+  clock: Clock,
+  plan: DataPlan,
+): OpenRoutes => ({
   ...latestStockRoutes(broker, clock, plan),
   'GET /v2/stocks/bars': (call) => ok(manyBars(broker, call, 'us_equity', clock.now(), plan)),
   'GET /v2/stocks/:symbol/bars': (call) => {
     const asset = stockOf(call, 'bar')
-    const { bars, nextPageToken } = barPage(broker, [asset], barQueryOf(call.query, plan, clock.now()))
-    return ok({ symbol: asset.symbol, bars: bars[asset.symbol] ?? [], next_page_token: nextPageToken })
+    const { bars, nextPageToken } = barPage(
+      broker,
+      [asset],
+      barQueryOf(call.query, plan, clock.now()),
+    )
+    return ok({
+      symbol: asset.symbol,
+      bars: bars[asset.symbol] ?? [],
+      next_page_token: nextPageToken,
+    })
   },
   ...stockTickRoutes(past, clock, plan),
 })

@@ -4,13 +4,21 @@ import type { Broker } from '../broker/broker.ts'
 import { Refusal } from '../broker/refusal.ts'
 import type { EventFaults } from '../faults/stream-faults.ts'
 import { parseStamp } from '../stamps.ts'
-import { createEventLog, type EventKind, type EventLog, type LoggedEvent } from '../streams/event-log.ts'
+import {
+  createEventLog,
+  type EventKind,
+  type EventLog,
+  type LoggedEvent,
+} from '../streams/event-log.ts'
 import { type EventRange, streamEvents } from '../streams/event-stream.ts'
 import { moneyActivityJson, tradeActivityJson } from '../streams/activity-event.ts'
 import { tradeUpdateJson } from '../streams/trade-update.ts'
 import type { Call, Reply, Routes } from './router.ts'
 
-/** Server-sent events: account activities, and the whole life of orders. What is missed is asked for with `since` or `since_id`. */
+/**
+ * Server-sent events: account activities, and the whole life of orders. What is missed is asked for
+ * with `since` or `since_id`.
+ */
 
 /** More open event streams than this and new ones are refused. */
 const EVENT_STREAMS_MAX = 2_000
@@ -22,7 +30,10 @@ const invalid = (message: string): Refusal => new Refusal(400, 40010001, message
 
 /** The millisecond an id was made in. */
 const timeMsOf = (ulid: string): number =>
-  [...ulid.slice(0, ULID_TIME_DIGITS)].reduce((time, digit) => time * 32 + CROCKFORD.indexOf(digit), 0)
+  [...ulid.slice(0, ULID_TIME_DIGITS)].reduce(
+    (time, digit) => time * 32 + CROCKFORD.indexOf(digit),
+    0,
+  )
 
 /** The four bounds, checked. @throws {Refusal} 400 */
 function boundsOf(query: URLSearchParams) {
@@ -36,7 +47,8 @@ function boundsOf(query: URLSearchParams) {
   const ulid = (text: string): string | undefined => (ULID.test(text) ? text : undefined)
   const [since, until] = [read('since', parseStamp), read('until', parseStamp)]
   const [sinceId, untilId] = [read('since_id', ulid), read('until_id', ulid)]
-  if (since !== undefined && sinceId !== undefined) throw invalid('since and since_id cannot be used together')
+  if (since !== undefined && sinceId !== undefined)
+    throw invalid('since and since_id cannot be used together')
   if (until !== undefined && since === undefined) throw invalid('until requires since')
   if (untilId !== undefined && sinceId === undefined) throw invalid('until_id requires since_id')
   return { since, until, sinceId, untilId }
@@ -44,11 +56,16 @@ function boundsOf(query: URLSearchParams) {
 
 function rangeOf(query: URLSearchParams): EventRange {
   const { since, until, sinceId, untilId } = boundsOf(query)
-  const isInRange = ({ id, at }: LoggedEvent): boolean => (since === undefined ? id >= (sinceId ?? '') : at >= since)
+  const isInRange = ({ id, at }: LoggedEvent): boolean =>
+    since === undefined ? id >= (sinceId ?? '') : at >= since
   return {
     ...(since === undefined && sinceId === undefined ? {} : { isInRange }),
-    ...(until === undefined ? {} : { until: { timeMs: Date.parse(until), isPast: ({ at }) => at > until } }),
-    ...(untilId === undefined ? {} : { until: { timeMs: timeMsOf(untilId), isPast: ({ id }) => id > untilId } }),
+    ...(until === undefined
+      ? {}
+      : { until: { timeMs: Date.parse(until), isPast: ({ at }) => at > until } }),
+    ...(untilId === undefined
+      ? {}
+      : { until: { timeMs: timeMsOf(untilId), isPast: ({ id }) => id > untilId } }),
   }
 }
 
@@ -58,7 +75,11 @@ function record(broker: Broker, log: EventLog): void {
   const recordMoney = (account: Account): void => {
     for (const activity of account.activities.slice(logged.get(account) ?? 0)) {
       const id = broker.stamps.ulid()
-      log.append(account, 'activities', { id, at: activity.at, json: JSON.stringify(moneyActivityJson(activity, id)) })
+      log.append(account, 'activities', {
+        id,
+        at: activity.at,
+        json: JSON.stringify(moneyActivityJson(activity, id)),
+      })
     }
     logged.set(account, account.activities.length)
   }
@@ -67,7 +88,8 @@ function record(broker: Broker, log: EventLog): void {
     const { eventId: id, at, account } = update
     log.append(account, 'trades', { id, at, json: JSON.stringify(tradeUpdateJson(update)) })
     const activity = tradeActivityJson(update)
-    if (activity !== undefined) log.append(account, 'activities', { id, at, json: JSON.stringify(activity) })
+    if (activity !== undefined)
+      log.append(account, 'activities', { id, at, json: JSON.stringify(activity) })
     // Fees are booked with the execution they are for.
     if (account.activities.length > (logged.get(account) ?? 0)) recordMoney(account)
   })

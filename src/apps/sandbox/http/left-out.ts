@@ -1,6 +1,9 @@
 import { Refusal } from '../broker/refusal.ts'
 
-/** What the real API has and the sandbox has not. A bare 404 would send its user looking for a mistake of their own. */
+/**
+ * What the real API has and the sandbox has not. A bare 404 would send its user looking for a
+ * mistake of their own.
+ */
 const leftOut: readonly (readonly [paths: RegExp, said: string])[] = [
   [/^\/v2\/watchlists\b/, 'the sandbox has no watchlists'],
   [/^\/v2\/options\b|^\/v1beta1\/options\b/, 'the sandbox trades no options'],
@@ -10,10 +13,16 @@ const leftOut: readonly (readonly [paths: RegExp, said: string])[] = [
     /corporate[-_]actions\b/,
     'the sandbox announces no corporate actions: they are made with /_sandbox/corporate-actions',
   ],
-  [/^\/v2\/(wallets|tokenization)\b/, 'the sandbox has no wallets: money is moved with /_sandbox/accounts/activities'],
+  [
+    /^\/v2\/(wallets|tokenization)\b/,
+    'the sandbox has no wallets: money is moved with /_sandbox/accounts/activities',
+  ],
 ]
 
-/** The refusal for a path that the real API would answer; undefined for one that it does not know either. */
+/**
+ * The refusal for a path that the real API would answer; undefined for one that it does not know
+ * either.
+ */
 export function refusalOfLeftOut(path: string): Refusal | undefined {
   const [, said] = leftOut.find(([paths]) => paths.test(path)) ?? []
   return said === undefined ? undefined : new Refusal(501, undefined, said)

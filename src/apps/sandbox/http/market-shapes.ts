@@ -3,8 +3,9 @@ import type { MinuteBar } from '../broker/minute-bars.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * Market data as the data host writes it: prices are JSON numbers, names are single letters. Times are handed through as Date,
- * which JSON prints as RFC 3339 and MessagePack as its timestamp extension.
+ * Market data as the data host writes it: prices are JSON numbers, names are single letters. Times
+ * are handed through as Date, which JSON prints as RFC 3339 and MessagePack as its timestamp
+ * extension.
  */
 
 const NEW_YORK_DAY = new Intl.DateTimeFormat('en-CA', { timeZone: 'America/New_York' })
@@ -22,7 +23,12 @@ export function newYorkMidnight(timeMs: number): Date {
 const isCrypto = ({ asset }: Market): boolean => asset.assetClass === 'crypto'
 
 export function tradeJson(market: Market): Json {
-  const common = { p: market.last.toNumber(), s: market.lastSize, t: new Date(market.atMs), i: market.tradeId }
+  const common = {
+    p: market.last.toNumber(),
+    s: market.lastSize,
+    t: new Date(market.atMs),
+    i: market.tradeId,
+  }
   return isCrypto(market) ? { ...common, tks: 'B' } : { ...common, x: 'V', c: ['@'], z: 'C' }
 }
 
@@ -38,7 +44,8 @@ export function quoteJson(market: Market): Json {
 }
 
 const PLACES = 10_000
-const average = (value: number, volume: number): number => Math.round((value / volume) * PLACES) / PLACES
+const average = (value: number, volume: number): number =>
+  Math.round((value / volume) * PLACES) / PLACES
 
 const barJson = (bar: Bar, at: Date): Json => ({
   t: at,
@@ -51,7 +58,16 @@ const barJson = (bar: Bar, at: Date): Json => ({
   vw: bar.high.plus(bar.low).div(2).round(4).toNumber(),
 })
 
-export const minuteBarJson = ({ startMs, open, high, low, close, volume, trades, value }: MinuteBar): Json => ({
+export const minuteBarJson = ({
+  startMs,
+  open,
+  high,
+  low,
+  close,
+  volume,
+  trades,
+  value,
+}: MinuteBar): Json => ({
   t: new Date(startMs),
   o: open,
   h: high,
@@ -66,7 +82,8 @@ export const minuteBarJson = ({ startMs, open, high, low, close, volume, trades,
 export const dayBarJson = ({ day }: Market): Json => barJson(day, new Date(day.startMs))
 
 /** The last minute that traded. */
-export const lastBarJson = (market: Market): Json => barJson(market.minute, new Date(market.minute.startMs))
+export const lastBarJson = (market: Market): Json =>
+  barJson(market.minute, new Date(market.minute.startMs))
 
 /** The best price of either side is all the book there is. */
 export const orderbookJson = (market: Market): Json => ({

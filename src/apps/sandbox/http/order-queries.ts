@@ -31,7 +31,12 @@ export function choiceOf<const Word extends string>(
 }
 
 /** A whole number from 1 to `max`. @throws {Refusal} */
-export function countOf(query: URLSearchParams, name: string, fallback: number, max: number): number {
+export function countOf(
+  query: URLSearchParams,
+  name: string,
+  fallback: number,
+  max: number,
+): number {
   const value = query.get(name)
   if (value === null || value === '') return fallback
   if (!/^\d{1,6}$/.test(value) || Number(value) < 1 || Number(value) > max) {
@@ -70,26 +75,40 @@ function withinParents(rows: Order[], nested: boolean): Order[] {
   return nested ? rows.filter(({ parent }) => parent === null || !listed.has(parent)) : rows
 }
 
-/** The page a query asks for. @param shows whether an order is to be seen yet @throws {Refusal} 422 on bad parameters */
-export function ordersPage(account: Account, query: URLSearchParams, shows: (order: Order) => boolean): Order[] {
+/**
+ * The page a query asks for.
+ * @param shows whether an order is to be seen yet
+ * @throws {Refusal} 422 on bad parameters
+ */
+export function ordersPage(
+  account: Account,
+  query: URLSearchParams,
+  shows: (order: Order) => boolean,
+): Order[] {
   const limit = countOf(query, 'limit', LIMIT_DEFAULT, LIMIT_MAX)
   const direction = choiceOf(query, 'direction', ['desc', 'asc'])
   const [before, after] = [query.get('before_order_id'), query.get('after_order_id')]
   const filter = filterOf(query)
-  if (before !== null && after !== null) throw invalid('only one of before_order_id or after_order_id is accepted')
+  if (before !== null && after !== null)
+    throw invalid('only one of before_order_id or after_order_id is accepted')
   const cursorId = before ?? after
   if (cursorId !== null && (query.has('after') || query.has('until'))) {
     throw invalid('before_order_id and after_order_id cannot be combined with after or until')
   }
   const cursor = cursorId === null ? undefined : account.orders.get(cursorId)
   if (cursorId !== null && cursor === undefined) throw invalid(`order not found for ${cursorId}`)
-  const source = query.get('status') === null && cursor === undefined ? account.openOrders : account.orders.values()
+  const source =
+    query.get('status') === null && cursor === undefined
+      ? account.openOrders
+      : account.orders.values()
   const rows = [...source].filter(
     (order) =>
       shows(order) &&
       filter(order) &&
       (cursor === undefined ||
-        (before === null ? order.submittedAt > cursor.submittedAt : order.submittedAt < cursor.submittedAt)),
+        (before === null
+          ? order.submittedAt > cursor.submittedAt
+          : order.submittedAt < cursor.submittedAt)),
   )
   rows.sort((a, b) => (a.submittedAt < b.submittedAt ? -1 : 1))
   if (direction === 'desc') rows.reverse()

@@ -5,8 +5,8 @@ import { quoteJson, tradeJson } from './market-shapes.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * The trades and quotes since the start, one by one, as many as are kept. From before the start there are none: made-up ones would
- * contradict the bars.
+ * The trades and quotes since the start, one by one, as many as are kept. From before the start
+ * there are none: made-up ones would contradict the bars.
  */
 export type TickKind = 'trades' | 'quotes'
 
@@ -31,7 +31,9 @@ function add(series: Series, atMs: number, json: Json): void {
 export function recordTicks(prices: Prices): PastTicks {
   const newSeries = (): Series => ({ count: 0, ticks: [] })
   const bySymbol = new Map(
-    prices.all().map(({ asset }) => [asset.symbol, { trades: newSeries(), quotes: newSeries() }] as const),
+    prices
+      .all()
+      .map(({ asset }) => [asset.symbol, { trades: newSeries(), quotes: newSeries() }] as const),
   )
   prices.onTick(({ market, traded }) => {
     const series = bySymbol.get(market.asset.symbol)

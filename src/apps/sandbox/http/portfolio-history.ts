@@ -7,22 +7,43 @@ import { listOf, timeOf } from './order-queries.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * `GET /v2/account/portfolio/history`: what the account was worth, point by point, as numbers. Nothing is sampled: cash and positions
- * are replayed from the account's own activities, and priced with the minute bars. The first point is the account's own first.
+ * `GET /v2/account/portfolio/history`: what the account was worth, point by point, as numbers.
+ * Nothing is sampled: cash and positions are replayed from the account's own activities, and priced
+ * with the minute bars. The first point is the account's own first.
  */
 
 const DAY_MS = 86_400_000
-const timeframesMs = { '1Min': 60_000, '5Min': 300_000, '15Min': 900_000, '1H': 3_600_000, '1D': DAY_MS } as const
+const timeframesMs = {
+  '1Min': 60_000,
+  '5Min': 300_000,
+  '15Min': 900_000,
+  '1H': 3_600_000,
+  '1D': DAY_MS,
+} as const
 type Timeframe = keyof typeof timeframesMs
 const unitDays: Readonly<Record<string, number>> = { D: 1, W: 7, M: 30, A: 365 }
 /** How far back a fine timeframe reaches, days. */
-const daysMax: Readonly<Record<Timeframe, number>> = { '1Min': 7, '5Min': 30, '15Min': 30, '1H': 30, '1D': 3_650 }
+const daysMax: Readonly<Record<Timeframe, number>> = {
+  '1Min': 7,
+  '5Min': 30,
+  '15Min': 30,
+  '1H': 30,
+  '1D': 3_650,
+}
 
 type Range = Readonly<{ startMs: number; endMs: number; timeframe: Timeframe }>
 /** One change of cash, shares or both. `deposit` is money from outside. */
-type Change = Readonly<{ at: string; type: string; cash: Decimal; symbol?: string; qty: Decimal; deposit: Decimal }>
+type Change = Readonly<{
+  at: string
+  type: string
+  cash: Decimal
+  symbol?: string
+  qty: Decimal
+  deposit: Decimal
+}>
 
-const timeMs = (stamp: string | undefined): number | undefined => (stamp === undefined ? undefined : Date.parse(stamp))
+const timeMs = (stamp: string | undefined): number | undefined =>
+  stamp === undefined ? undefined : Date.parse(stamp)
 
 function periodDays(period: string): number {
   const [, count = '', unit = ''] = /^(\d{1,3})([DWMA])$/.exec(period) ?? []
@@ -42,17 +63,28 @@ function rangeOf(query: URLSearchParams, nowMs: number): Range {
   const asked = query.get('timeframe')
   const days = (endMs - startMs) / DAY_MS
   const fallback = days <= 7 ? '5Min' : '1D'
-  const timeframe = asked === null ? fallback : (Object.keys(timeframesMs) as Timeframe[]).find((key) => key === asked)
+  const timeframe =
+    asked === null
+      ? fallback
+      : (Object.keys(timeframesMs) as Timeframe[]).find((key) => key === asked)
   if (timeframe === undefined)
     throw invalid(`invalid timeframe: must be one of ${Object.keys(timeframesMs).join(', ')}`)
-  if (days > daysMax[timeframe]) throw invalid(`timeframe ${timeframe} reaches at most ${daysMax[timeframe]} days back`)
+  if (days > daysMax[timeframe])
+    throw invalid(`timeframe ${timeframe} reaches at most ${daysMax[timeframe]} days back`)
   return { startMs, endMs, timeframe }
 }
 
 function changesOf(account: Account): Change[] {
   const fills = account.executions.map(({ at, symbol, side, qty, price }): Change => {
     const signed = side === 'buy' ? qty : qty.times(-1)
-    return { at, type: 'FILL', cash: signed.times(price).times(-1), symbol, qty: signed, deposit: zero }
+    return {
+      at,
+      type: 'FILL',
+      cash: signed.times(price).times(-1),
+      symbol,
+      qty: signed,
+      deposit: zero,
+    }
   })
   const moves = account.activities.map(({ at, type, netAmount, symbol, qty }): Change => {
     const isDeposit = type === 'CSD' || type === 'CSW' || type === 'JNLC'
@@ -67,7 +99,10 @@ function changesOf(account: Account): Change[] {
 function priceAt(broker: Broker, symbol: string, atMs: number, nowMs: number): number {
   const asset = findAsset(symbol)
   if (asset === undefined) return 0
-  const bar = atMs >= nowMs ? undefined : broker.minuteBars.of(asset.symbol).findLast(({ startMs }) => startMs <= atMs)
+  const bar =
+    atMs >= nowMs
+      ? undefined
+      : broker.minuteBars.of(asset.symbol).findLast(({ startMs }) => startMs <= atMs)
   return bar?.close ?? broker.prices.of(asset).last.toNumber()
 }
 
@@ -77,12 +112,18 @@ function pointsOf(range: Range, createdMs: number): number[] {
   const stepMs = timeframesMs[range.timeframe]
   const points: number[] = []
   const firstMs = Math.max(range.startMs, createdMs)
-  for (let atMs = Math.ceil(firstMs / stepMs) * stepMs; atMs < range.endMs; atMs += stepMs) points.push(atMs)
+  for (let atMs = Math.ceil(firstMs / stepMs) * stepMs; atMs < range.endMs; atMs += stepMs)
+    points.push(atMs)
   return [...points, range.endMs]
 }
 
 /** @throws {Refusal} 422 on bad parameters */
-export function portfolioHistory(broker: Broker, account: Account, query: URLSearchParams, nowMs: number): Json {
+export function portfolioHistory(
+  broker: Broker,
+  account: Account,
+  query: URLSearchParams,
+  nowMs: number,
+): Json {
   const range = rangeOf(query, nowMs)
   const changes = changesOf(account)
   const flowTypes = listOf(query, 'cashflow_types')
@@ -103,14 +144,20 @@ export function portfolioHistory(broker: Broker, account: Account, query: URLSea
   for (const atMs of pointsOf(range, Date.parse(account.createdAt))) {
     const until = `${new Date(atMs).toISOString().slice(0, -1)}999999Z`
     const moved = new Map<string, number>()
-    for (let change = changes[next]; change !== undefined && change.at <= until; change = changes[(next += 1)]) {
+    for (
+      let change = changes[next];
+      change !== undefined && change.at <= until;
+      change = changes[(next += 1)]
+    ) {
       cash = cash.plus(change.cash)
       invested = invested.plus(change.deposit)
-      if (change.symbol !== undefined) held.set(change.symbol, (held.get(change.symbol) ?? zero).plus(change.qty))
+      if (change.symbol !== undefined)
+        held.set(change.symbol, (held.get(change.symbol) ?? zero).plus(change.qty))
       moved.set(change.type, (moved.get(change.type) ?? 0) + change.cash.toNumber())
     }
     let equity = cash.toNumber()
-    for (const [symbol, qty] of held) equity += qty.toNumber() * priceAt(broker, symbol, atMs, nowMs)
+    for (const [symbol, qty] of held)
+      equity += qty.toNumber() * priceAt(broker, symbol, atMs, nowMs)
     const profit = equity - invested.toNumber()
     series.timestamp.push(Math.floor(atMs / 1000))
     series.equity.push(rounded(equity, 2))

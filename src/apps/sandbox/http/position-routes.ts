@@ -26,7 +26,12 @@ function amountOf(query: URLSearchParams, name: string): Decimal | null {
   return amount
 }
 
-function closePosition(broker: Broker, account: Account, position: Position, size: ClosingSize): Json {
+function closePosition(
+  broker: Broker,
+  account: Account,
+  position: Position,
+  size: ClosingSize,
+): Json {
   const ticket = closingTicket(position, size, broker.newClientOrderId())
   return orderJson(broker.matcher.submit(account, ticket), true)
 }
@@ -34,12 +39,17 @@ function closePosition(broker: Broker, account: Account, position: Position, siz
 /** One row per position: what closing it answered, refusals included. */
 function closeAll(broker: Broker, { account, query }: Call): Reply {
   const cancelOrders = query.get('cancel_orders') ?? 'false'
-  if (!['true', 'false', ''].includes(cancelOrders)) throw invalid('invalid cancel_orders: must be true or false')
+  if (!['true', 'false', ''].includes(cancelOrders))
+    throw invalid('invalid cancel_orders: must be true or false')
   if (cancelOrders === 'true') broker.matcher.cancelAtOnce(account)
   const rows = [...account.positions.values()].map((position) => {
     const symbol = positionSymbol(position.asset)
     try {
-      return { symbol, status: 200, body: closePosition(broker, account, position, { qty: null, percentage: null }) }
+      return {
+        symbol,
+        status: 200,
+        body: closePosition(broker, account, position, { qty: null, percentage: null }),
+      }
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       return { symbol, status: error.status, body: error.body }
@@ -51,15 +61,27 @@ function closeAll(broker: Broker, { account, query }: Call): Reply {
 export const positionRoutes = (broker: Broker, lag: Lag): Routes => ({
   'GET /v2/positions': ({ account }) => ({
     status: 200,
-    body: [...lag.positionsOf(account).values()].map((position) => positionJson(account, position, broker.prices)),
+    body: [...lag.positionsOf(account).values()].map((position) =>
+      positionJson(account, position, broker.prices),
+    ),
   }),
   'GET /v2/positions/:name': (call) => ({
     status: 200,
-    body: positionJson(call.account, positionIn(lag.positionsOf(call.account), call), broker.prices),
+    body: positionJson(
+      call.account,
+      positionIn(lag.positionsOf(call.account), call),
+      broker.prices,
+    ),
   }),
   'DELETE /v2/positions': (call) => closeAll(broker, call),
   'DELETE /v2/positions/:name': (call) => {
-    const size = { qty: amountOf(call.query, 'qty'), percentage: amountOf(call.query, 'percentage') }
-    return { status: 200, body: closePosition(broker, call.account, positionIn(call.account.positions, call), size) }
+    const size = {
+      qty: amountOf(call.query, 'qty'),
+      percentage: amountOf(call.query, 'percentage'),
+    }
+    return {
+      status: 200,
+      body: closePosition(broker, call.account, positionIn(call.account.positions, call), size),
+    }
   },
 })

@@ -2,13 +2,16 @@ import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 
 /**
- * Requests an account may send. A window of one minute opens with its first request and counts until it is over; the trading host
- * and the data host count apart. Accounts without a limit are not counted.
- * An answer over the limit never says `Retry-After`, as measured.
+ * Requests an account may send. A window of one minute opens with its first request and counts
+ * until it is over; the trading host and the data host count apart. Accounts without a limit are
+ * not counted. An answer over the limit never says `Retry-After`, as measured.
  */
 export type RateLimit = Readonly<{
   perMinute: number
-  /** Whether answers say how much is left: all (true, the default), none, or all but those over the limit. Each has been measured. */
+  /**
+   * Whether answers say how much is left: all (true, the default), none, or all but those over the
+   * limit. Each has been measured.
+   */
   headers?: boolean | 'until_over'
 }>
 

@@ -1,6 +1,9 @@
 import type { Clock } from '#runtime'
 
-/** One request as it was received. `status` is null until it is answered, and for ever when its answer was dropped. */
+/**
+ * One request as it was received. `status` is null until it is answered, and for ever when its
+ * answer was dropped.
+ */
 export type JournalEntry = {
   readonly at: string
   readonly method: string
@@ -32,7 +35,8 @@ export function createRequestJournal(clock: Clock): RequestJournal {
       received += 1
       kept.push(entry)
       // In blocks, so that a long run does not shift the whole array on every request.
-      if (kept.length > REQUESTS_JOURNALED_MAX * 2) kept.splice(0, kept.length - REQUESTS_JOURNALED_MAX)
+      if (kept.length > REQUESTS_JOURNALED_MAX * 2)
+        kept.splice(0, kept.length - REQUESTS_JOURNALED_MAX)
       return entry
     },
     entries: () => kept.slice(-REQUESTS_JOURNALED_MAX),

@@ -15,7 +15,10 @@ export type Call = Readonly<{
 /** A request to a path that asks for no keys. */
 export type OpenCall = Pick<Call, 'params' | 'query'>
 
-/** What a handler answers; `body` absent sends none. With `stream` the answer goes on until that says so. */
+/**
+ * What a handler answers; `body` absent sends none. With `stream` the answer goes on until that
+ * says so.
+ */
 export type Reply = Readonly<{
   status: number
   body?: unknown
@@ -25,10 +28,17 @@ export type Reply = Readonly<{
 export type Handler = (call: Call) => Reply
 export type OpenHandler = (call: OpenCall) => Reply
 
-/** `GET /v2/orders/:id`: a segment that begins with a colon is a parameter; `orders:by_client_order_id` is a plain word. */
+/**
+ * `GET /v2/orders/:id`: a segment that begins with a colon is a parameter;
+ * `orders:by_client_order_id` is a plain word.
+ */
 export type Routes = Readonly<Record<string, Handler>>
 export type OpenRoutes = Readonly<Record<string, OpenHandler>>
-type Match<Handles> = Readonly<{ route: string; handler: Handles; params: Readonly<Record<string, string>> }>
+type Match<Handles> = Readonly<{
+  route: string
+  handler: Handles
+  params: Readonly<Record<string, string>>
+}>
 export type Router<Handles> = (method: string, path: string) => Match<Handles>
 
 /** Segments of a path, decoded. A trailing slash is ignored. */
@@ -40,7 +50,10 @@ function segmentsOf(path: string): string[] {
   }
 }
 
-function paramsOf(pattern: readonly string[], actual: readonly string[]): Record<string, string> | undefined {
+function paramsOf(
+  pattern: readonly string[],
+  actual: readonly string[],
+): Record<string, string> | undefined {
   if (pattern.length !== actual.length) return undefined
   const params: Record<string, string> = {}
   for (const [index, segment] of pattern.entries()) {
@@ -51,7 +64,10 @@ function paramsOf(pattern: readonly string[], actual: readonly string[]): Record
   return params
 }
 
-/** Routes in order: the first whose method and path fit. @throws {Refusal} 404 for an unknown path, 501 for what is left out, 405 for a wrong method */
+/**
+ * Routes in order: the first whose method and path fit.
+ * @throws {Refusal} 404 for an unknown path, 501 for what is left out, 405 for a wrong method
+ */
 export function createRouter<Handles>(routes: Readonly<Record<string, Handles>>): Router<Handles> {
   const table = Object.entries(routes).map(([route, handler]) => {
     const [method = '', path = ''] = route.split(' ')

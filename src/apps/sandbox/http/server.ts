@@ -31,7 +31,10 @@ import type { JournalEntry, RequestJournal } from './request-journal.ts'
 import { createRouter, type Handler, type OpenHandler, type Reply, type Router } from './router.ts'
 import { tradingRoutes } from './trading-routes.ts'
 
-/** HTTP in, HTTP out: reads, authenticates, routes, answers. Everything slow or too large is cut by a named limit. */
+/**
+ * HTTP in, HTTP out: reads, authenticates, routes, answers. Everything slow or too large is cut by
+ * a named limit.
+ */
 
 const HEADERS_MS_MAX = 10_000
 const REQUEST_MS_MAX = 15_000
@@ -63,7 +66,10 @@ const isControl = (path: string): boolean => path === '/_sandbox' || path.starts
 const toWire = ({ status, body, headers = {}, stream }: Reply): WireAnswer => ({
   ...(stream === undefined ? {} : { stream }),
   status,
-  headers: body === undefined ? headers : { 'content-type': 'application/json; charset=utf-8', ...headers },
+  headers:
+    body === undefined
+      ? headers
+      : { 'content-type': 'application/json; charset=utf-8', ...headers },
   text: body === undefined ? undefined : JSON.stringify(body),
 })
 
@@ -82,11 +88,14 @@ function send(response: ServerResponse, requestId: string, answer: WireAnswer): 
 }
 
 /** A sender that goes away in the middle of its body. */
-const isAbort = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
+const isAbort = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
 
 function asReply(error: unknown): Reply {
   if (error instanceof Refusal) return { status: error.status, body: error.body }
-  process.stderr.write(`sandbox: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  process.stderr.write(
+    `sandbox: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  )
   return { status: 500, body: { code: 50010000, message: 'internal server error occurred' } }
 }
 
@@ -101,7 +110,12 @@ async function work(
   const { method, path, query } = entry
   if (isControl(path)) {
     assertControlCaller(request)
-    const reply = await deps.control(method, path, new URLSearchParams(query), await readJsonBody(request))
+    const reply = await deps.control(
+      method,
+      path,
+      new URLSearchParams(query),
+      await readJsonBody(request),
+    )
     return { answer: toWire(reply) }
   }
   if (isOpen(path)) {
@@ -114,11 +128,19 @@ async function work(
   const body = await readJsonBody(request)
   entry.body = body ?? null
   if (delayMs > 0) await wireClockOf(deps.clock).sleep(delayMs)
-  return { answer: toWire(handler({ account, params, query: new URLSearchParams(query), body })), route, account }
+  return {
+    answer: toWire(handler({ account, params, query: new URLSearchParams(query), body })),
+    route,
+    account,
+  }
 }
 
 /** A refused order is held like an accepted one: the client must not learn which it was. */
-function refused(error: unknown, { method, path }: JournalEntry, caller: Caller | undefined): Answered {
+function refused(
+  error: unknown,
+  { method, path }: JournalEntry,
+  caller: Caller | undefined,
+): Answered {
   if (isAbort(error)) throw error
   const answer = toWire(asReply(error))
   const isOrder = caller !== undefined && `${method} ${path}` === SUBMIT_ROUTE
@@ -135,9 +157,13 @@ async function serve(
   const method = request.method ?? 'GET'
   const credentials = isControl(path) ? undefined : credentialsOfHeaders(request.headers)
   const caller = credentials === undefined ? undefined : callerOf(deps.broker, credentials)
-  const fault = isControl(path) ? undefined : deps.faults.request({ method, path, account: caller?.account })
-  const limit = caller === undefined ? undefined : deps.rateLimits.count(caller.account, isData(path))
-  const failure = fault === undefined ? undefined : beforeRequest(fault, path, wireClockOf(deps.clock).now())
+  const fault = isControl(path)
+    ? undefined
+    : deps.faults.request({ method, path, account: caller?.account })
+  const limit =
+    caller === undefined ? undefined : deps.rateLimits.count(caller.account, isData(path))
+  const failure =
+    fault === undefined ? undefined : beforeRequest(fault, path, wireClockOf(deps.clock).now())
   const instead = failure ?? (limit?.isOver === true ? rateLimited(path, limit.headers) : undefined)
   if (instead === 'cut') return void request.socket.destroy()
   const entry = deps.journal.open(method, path, query)
@@ -145,12 +171,18 @@ async function serve(
   const requestId = deps.broker.newRequestId()
   const { answer, route, account }: Answered =
     instead === undefined
-      ? await work(deps, routers, request, entry, caller, fault === undefined ? 0 : requestDelayMs(fault)).catch(
-          (error: unknown) => refused(error, entry, caller),
-        )
+      ? await work(
+          deps,
+          routers,
+          request,
+          entry,
+          caller,
+          fault === undefined ? 0 : requestDelayMs(fault),
+        ).catch((error: unknown) => refused(error, entry, caller))
       : { answer: instead }
   const counted = { ...answer, headers: { ...limit?.headers, ...answer.headers } }
-  const finish = (): void => deliver(wireClockOf(deps.clock), response, requestId, entry, counted, fault)
+  const finish = (): void =>
+    deliver(wireClockOf(deps.clock), response, requestId, entry, counted, fault)
   const held =
     route === SUBMIT_ROUTE &&
     account !== undefined &&
@@ -158,7 +190,10 @@ async function serve(
   if (!held) finish()
 }
 
-/** Writes the answer, or what a fault makes of it. An answer that is cut leaves no status: nobody has seen one. */
+/**
+ * Writes the answer, or what a fault makes of it. An answer that is cut leaves no status: nobody
+ * has seen one.
+ */
 function deliver(
   clock: Clock,
   response: ServerResponse,
@@ -204,7 +239,8 @@ export function createHttpServer(deps: HttpDeps): Server {
     },
   )
   server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    if (socket.writable)
+      socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
     else socket.destroy()
   })
   return server

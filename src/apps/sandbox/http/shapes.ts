@@ -166,7 +166,11 @@ export function assetJson(asset: Asset): Json {
     attributes: equity ? ['fractional_eh_enabled'] : [],
     ...(equity
       ? {}
-      : { min_order_size: '0.000000001', min_trade_increment: '0.000000001', price_increment: '0.000000001' }),
+      : {
+          min_order_size: '0.000000001',
+          min_trade_increment: '0.000000001',
+          price_increment: '0.000000001',
+        }),
   }
 }
 

@@ -1,7 +1,10 @@
 import { MINUTE_MS } from '../broker/minute-bars.ts'
 import { newYorkMidnight } from './market-shapes.ts'
 
-/** How long a bar is. Minutes and hours are counted in UTC; days, weeks and months begin at midnight in New York. */
+/**
+ * How long a bar is. Minutes and hours are counted in UTC; days, weeks and months begin at midnight
+ * in New York.
+ */
 export interface Timeframe {
   readonly isIntraday: boolean
   readonly isDay: boolean
@@ -44,7 +47,9 @@ const months = (count: number): Timeframe => ({
   isDay: false,
   floor(timeMs) {
     const day = new Date(midnight(timeMs))
-    return midnight(Date.UTC(day.getUTCFullYear(), day.getUTCMonth() - (day.getUTCMonth() % count), 1, 12))
+    return midnight(
+      Date.UTC(day.getUTCFullYear(), day.getUTCMonth() - (day.getUTCMonth() % count), 1, 12),
+    )
   },
   step(startMs, direction) {
     const day = new Date(startMs)
@@ -53,8 +58,9 @@ const months = (count: number): Timeframe => ({
 })
 
 /**
- * `1Min` to `59Min`, `1Hour` to `23Hour`, `1Day`, `1Week`, and `1Month`, `2`, `3`, `4`, `6`, `12`; or their short forms. Case does not
- * count, as clients write `1min` and `1hour` too; but `1M` is a month, and `1m`, which could be meant as a minute, is nothing.
+ * `1Min` to `59Min`, `1Hour` to `23Hour`, `1Day`, `1Week`, and `1Month`, `2`, `3`, `4`, `6`, `12`;
+ * or their short forms. Case does not count, as clients write `1min` and `1hour` too; but `1M` is a
+ * month, and `1m`, which could be meant as a minute, is nothing.
  */
 export function parseTimeframe(text: string): Timeframe | undefined {
   const [, digits, word] = /^([1-9]\d?)(min|t|hour|h|day|d|week|w|month|m)$/i.exec(text) ?? []

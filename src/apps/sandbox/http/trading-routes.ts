@@ -19,7 +19,8 @@ const nestedOf = (query: URLSearchParams): boolean => query.get('nested') === 't
 
 function orderOf(account: Account, id: string, lag?: Lag): Order {
   const order = account.orders.get(id)
-  if (order === undefined || lag?.shows(order) === false) throw notFound(`order not found for ${id}`)
+  if (order === undefined || lag?.shows(order) === false)
+    throw notFound(`order not found for ${id}`)
   return order
 }
 
@@ -27,7 +28,8 @@ function orderByClientId({ account, query }: Call, lag: Lag): Reply {
   const clientOrderId = query.get('client_order_id')
   if (clientOrderId === null || clientOrderId === '') throw invalid('client_order_id is required')
   const order = account.ordersByClientId.get(clientOrderId)
-  if (order === undefined || !lag.shows(order)) throw notFound(`order not found for ${clientOrderId}`)
+  if (order === undefined || !lag.shows(order))
+    throw notFound(`order not found for ${clientOrderId}`)
   return ok(orderJson(order, true))
 }
 
@@ -50,7 +52,9 @@ function assetList({ query }: Call): Reply {
   const exchange = query.get('exchange')
   return ok(
     assets
-      .filter((asset) => (status === 'all' || asset.status === status) && asset.assetClass === assetClass)
+      .filter(
+        (asset) => (status === 'all' || asset.status === status) && asset.assetClass === assetClass,
+      )
       .filter((asset) => exchange === null || exchange === '' || asset.exchange === exchange)
       .map(assetJson),
   )
@@ -65,7 +69,10 @@ function oneAsset({ params }: Call): Reply {
 
 const orderRoutes = (broker: Broker, lag: Lag): Routes => ({
   'POST /v2/orders': ({ account, body }) => {
-    const order = broker.matcher.submit(account, readTicket(body, broker.newClientOrderId, broker.takesNotionalLimits))
+    const order = broker.matcher.submit(
+      account,
+      readTicket(body, broker.newClientOrderId, broker.takesNotionalLimits),
+    )
     lag.submitted(account, order)
     return ok(orderJson(order, true))
   },

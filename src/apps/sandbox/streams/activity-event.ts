@@ -16,8 +16,8 @@ function settleDate(at: string): string {
 }
 
 /**
- * What moved money or shares besides fills. Under which names the details of each type stand is known from the SDK's models only: what
- * the books have of them is told.
+ * What moved money or shares besides fills. Under which names the details of each type stand is
+ * known from the SDK's models only: what the books have of them is told.
  */
 export function moneyActivityJson(activity: Activity, eventId: string): Json {
   const { id, type, at, netAmount, symbol, qty, perShareAmount, splitRatio } = activity
@@ -42,7 +42,12 @@ export function moneyActivityJson(activity: Activity, eventId: string): Json {
 }
 
 /** An execution as an account activity; undefined for changes that move no money. */
-export function tradeActivityJson({ event, eventId, order, execution }: OrderUpdate): Json | undefined {
+export function tradeActivityJson({
+  event,
+  eventId,
+  order,
+  execution,
+}: OrderUpdate): Json | undefined {
   if (execution === undefined) return undefined
   const { ticket } = order
   const amount = execution.qty.times(execution.price).times(execution.side === 'buy' ? -1 : 1)

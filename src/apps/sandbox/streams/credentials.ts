@@ -37,7 +37,9 @@ export function credentialsOfHeaders(headers: IncomingHttpHeaders): Credentials 
 /** Undefined for wrong, unknown and revoked alike. */
 export function callerOf(broker: Broker, credentials: Credentials): Caller | undefined {
   const [keyId, secret] =
-    'token' in credentials ? broker.keysOfToken(credentials.token) : [credentials.keyId, credentials.secret]
+    'token' in credentials
+      ? broker.keysOfToken(credentials.token)
+      : [credentials.keyId, credentials.secret]
   const account = broker.authenticate(keyId, secret)
   return account === undefined ? undefined : { keyId, account }
 }

@@ -1,7 +1,10 @@
 import { decode, encode } from '@msgpack/msgpack'
 import type { Json } from '../http/shapes.ts'
 
-/** Words of the market data streams: channels, errors, and how messages are read and written in JSON and in MessagePack. */
+/**
+ * Words of the market data streams: channels, errors, and how messages are read and written in JSON
+ * and in MessagePack.
+ */
 
 const BAR_CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars'] as const
 /** What a client may subscribe to, and what every acknowledgement lists, in this order. */
@@ -41,7 +44,11 @@ export type Wanted = ReadonlyMap<Channel, readonly string[]>
 const isMessage = (value: unknown): value is Message =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-export const errorMessage = (code: DataErrorCode): Json => ({ T: 'error', code, msg: DATA_ERRORS[code] })
+export const errorMessage = (code: DataErrorCode): Json => ({
+  T: 'error',
+  code,
+  msg: DATA_ERRORS[code],
+})
 
 /** MessagePack sockets may send text too: some clients do. Undefined when it is not an object. */
 export function parseMessage(data: Buffer, packed: boolean): Message | undefined {
@@ -53,7 +60,10 @@ export function parseMessage(data: Buffer, packed: boolean): Message | undefined
   }
 }
 
-/** Messages always travel as an array. Times are Date objects: text in JSON, the timestamp extension in MessagePack. */
+/**
+ * Messages always travel as an array. Times are Date objects: text in JSON, the timestamp extension
+ * in MessagePack.
+ */
 export const frameOf = (messages: readonly Json[], packed: boolean): string | Uint8Array =>
   packed ? encode(messages) : JSON.stringify(messages)
 
@@ -66,7 +76,10 @@ function symbolsOf(value: unknown): readonly string[] | undefined {
   return symbols.every(isSymbol) ? symbols : undefined
 }
 
-/** What a subscribe or unsubscribe names, or the error it earns: 400 for what are no symbols, 410 for channels of other feeds. */
+/**
+ * What a subscribe or unsubscribe names, or the error it earns: 400 for what are no symbols, 410
+ * for channels of other feeds.
+ */
 export function wantedOf(message: Message, channels: readonly Channel[]): Wanted | DataErrorCode {
   const wanted = new Map<Channel, readonly string[]>()
   for (const channel of channels) {
@@ -75,20 +88,30 @@ export function wantedOf(message: Message, channels: readonly Channel[]): Wanted
     wanted.set(channel, symbols)
   }
   const own: readonly string[] = channels
-  const isForeign = ALL_CHANNELS.some((name) => !own.includes(name) && (symbolsOf(message[name])?.length ?? 1) > 0)
+  const isForeign = ALL_CHANNELS.some(
+    (name) => !own.includes(name) && (symbolsOf(message[name])?.length ?? 1) > 0,
+  )
   return isForeign ? 410 : wanted
 }
 
 /**
- * The complete set, all arrays present, but of imbalances only while there are any: they are newer than most clients. On stock feeds
- * corrections and cancelErrors follow trades.
+ * The complete set, all arrays present, but of imbalances only while there are any: they are newer
+ * than most clients. On stock feeds corrections and cancelErrors follow trades.
  */
 export function subscriptionMessage(
   channels: readonly Channel[],
   subscribed: ReadonlyMap<Channel, ReadonlySet<string>>,
 ): Json {
-  const listed = channels.filter((channel) => channel !== 'imbalances' || (subscribed.get(channel)?.size ?? 0) > 0)
-  const lists = Object.fromEntries(listed.map((channel) => [channel, [...(subscribed.get(channel) ?? [])]]))
+  const listed = channels.filter(
+    (channel) => channel !== 'imbalances' || (subscribed.get(channel)?.size ?? 0) > 0,
+  )
+  const lists = Object.fromEntries(
+    listed.map((channel) => [channel, [...(subscribed.get(channel) ?? [])]]),
+  )
   const { trades } = lists
-  return { T: 'subscription', ...lists, ...('lulds' in lists ? { corrections: trades, cancelErrors: trades } : {}) }
+  return {
+    T: 'subscription',
+    ...lists,
+    ...('lulds' in lists ? { corrections: trades, cancelErrors: trades } : {}),
+  }
 }

@@ -4,7 +4,13 @@ import type { Clock } from '#runtime'
 import type { Broker } from '../broker/broker.ts'
 import type { StreamFaults } from '../faults/stream-faults.ts'
 import type { Json } from '../http/shapes.ts'
-import { type Caller, callerOf, type Credentials, credentialsOfHeaders, credentialsOfMessage } from './credentials.ts'
+import {
+  type Caller,
+  callerOf,
+  type Credentials,
+  credentialsOfHeaders,
+  credentialsOfMessage,
+} from './credentials.ts'
 import {
   type Channel,
   type DataErrorCode,
@@ -26,7 +32,10 @@ export type DataPlan = Readonly<{
   feeds?: readonly string[]
   /** Sockets per key and feed; one more answers 406. Default: no limit. */
   connectionsPerFeedMax?: number
-  /** Symbols of trades and quotes together on one socket; more answer 405, and so does `*`. Default: no limit. */
+  /**
+   * Symbols of trades and quotes together on one socket; more answer 405, and so does `*`. Default:
+   * no limit.
+   */
   symbolsMax?: number
 }>
 
@@ -43,7 +52,8 @@ type Session = {
   authenticated: boolean
 }
 
-const send = ({ stream, packed }: Session, message: Json): void => stream.send(frameOf([message], packed), packed)
+const send = ({ stream, packed }: Session, message: Json): void =>
+  stream.send(frameOf([message], packed), packed)
 const sendError = (session: Session, code: DataErrorCode): void => send(session, errorMessage(code))
 
 const wants = ({ subscribed }: Session, channel: Channel, about: readonly string[]): boolean => {
@@ -52,15 +62,22 @@ const wants = ({ subscribed }: Session, channel: Channel, about: readonly string
 }
 
 /** Whether these subscriptions are within what the server bears and the plan allows. */
-function isWithin({ symbolsMax = Infinity }: DataPlan, subscribed: ReadonlyMap<Channel, ReadonlySet<string>>): boolean {
-  const counted = new Set([...(subscribed.get('trades') ?? []), ...(subscribed.get('quotes') ?? [])])
+function isWithin(
+  { symbolsMax = Infinity }: DataPlan,
+  subscribed: ReadonlyMap<Channel, ReadonlySet<string>>,
+): boolean {
+  const counted = new Set([
+    ...(subscribed.get('trades') ?? []),
+    ...(subscribed.get('quotes') ?? []),
+  ])
   if (symbolsMax < Infinity && (counted.size > symbolsMax || counted.has('*'))) return false
   return [...subscribed.values()].every(({ size }) => size <= SYMBOLS_PER_CHANNEL_MAX)
 }
 
 /**
- * One market data feed, in JSON or, by the upgrade's Content-Type, in MessagePack. A socket is connected, then authenticated; its
- * subscriptions grow and shrink by its messages, and every answer is the complete current set. A refused change changes nothing.
+ * One market data feed, in JSON or, by the upgrade's Content-Type, in MessagePack. A socket is
+ * connected, then authenticated; its subscriptions grow and shrink by its messages, and every
+ * answer is the complete current set. A refused change changes nothing.
  */
 export class DataStream {
   readonly #broker: Broker
@@ -152,7 +169,8 @@ export class DataStream {
     const action = message?.['action']
     if (message === undefined) sendError(session, 400)
     else if (action === 'auth') this.#authenticate(session, credentialsOfMessage(message))
-    else if (action === 'subscribe' || action === 'unsubscribe') this.#changeSubscriptions(session, message)
+    else if (action === 'subscribe' || action === 'unsubscribe')
+      this.#changeSubscriptions(session, message)
     else sendError(session, 400)
   }
 
@@ -162,7 +180,8 @@ export class DataStream {
     const refusal = caller === undefined ? 402 : this.#refusal(caller)
     if (caller === undefined || refusal !== undefined) {
       sendError(session, refusal ?? 402)
-      // The limit may only last until an old connection is noticed to be gone: clients try again on the same socket.
+      // The limit may only last until an old connection is noticed to be gone: clients try again on
+      // the same socket.
       return refusal === 406 ? session.stream.mayRetry() : session.stream.close(1008, 'refused')
     }
     session.authenticated = true
@@ -185,13 +204,16 @@ export class DataStream {
     const { channels, plan } = this.#feed
     const wanted = wantedOf(message, channels)
     if (typeof wanted === 'number') return sendError(session, wanted)
-    const changed = new Map(channels.map((channel) => [channel, new Set(session.subscribed.get(channel))]))
+    const changed = new Map(
+      channels.map((channel) => [channel, new Set(session.subscribed.get(channel))]),
+    )
     for (const [channel, symbols] of wanted) {
       for (const symbol of symbols)
         if (message['action'] === 'subscribe') changed.get(channel)?.add(symbol)
         else changed.get(channel)?.delete(symbol)
     }
-    if (message['action'] === 'subscribe' && !isWithin(plan, changed)) return sendError(session, 405)
+    if (message['action'] === 'subscribe' && !isWithin(plan, changed))
+      return sendError(session, 405)
     changed.forEach((symbols, channel) => session.subscribed.set(channel, symbols))
     send(session, subscriptionMessage(channels, session.subscribed))
   }

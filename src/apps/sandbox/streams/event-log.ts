@@ -1,8 +1,9 @@
 import type { Account } from '../broker/account.ts'
 
 /**
- * What event streams can replay: per account, the changes of its orders and its activities, oldest first. Ids are ULIDs and grow.
- * Over all accounts `EVENTS_KEPT_MAX` events are kept; beyond, the oldest of all is forgotten.
+ * What event streams can replay: per account, the changes of its orders and its activities, oldest
+ * first. Ids are ULIDs and grow. Over all accounts `EVENTS_KEPT_MAX` events are kept; beyond, the
+ * oldest of all is forgotten.
  */
 export interface EventLog {
   append(account: Account, kind: EventKind, event: LoggedEvent): void
@@ -12,7 +13,10 @@ export interface EventLog {
 export type EventKind = 'trades' | 'activities'
 export type LoggedEvent = Readonly<{ id: string; at: string; json: string }>
 
-/** One account's events of one kind. The event with number `first + i` is `events[i]`; `first` grows as old ones are forgotten. */
+/**
+ * One account's events of one kind. The event with number `first + i` is `events[i]`; `first` grows
+ * as old ones are forgotten.
+ */
 export type EventSeries = {
   first: number
   readonly events: LoggedEvent[]

@@ -4,9 +4,10 @@ import { wireClockOf } from '../time.ts'
 import { endOf, type EventSeries, type LoggedEvent } from './event-log.ts'
 
 /**
- * One server-sent event stream: first what is asked for of the past, then live, on the same response. Nothing is queued for a
- * reader: it has a place in the log and moves on as fast as it reads. A reader that falls too far behind what is live is moved to
- * the end and told how many events it has lost.
+ * One server-sent event stream: first what is asked for of the past, then live, on the same
+ * response. Nothing is queued for a reader: it has a place in the log and moves on as fast as it
+ * reads. A reader that falls too far behind what is live is moved to the end and told how many
+ * events it has lost.
  */
 
 /** Which events, both ends included. */
@@ -17,7 +18,10 @@ export type EventRange = Readonly<{
   until?: Readonly<{ timeMs: number; isPast: (event: LoggedEvent) => boolean }>
 }>
 
-/** What befalls the next event: `drop`: it is not sent, and the reader is told that it was too slow; `error`: the stream ends instead. */
+/**
+ * What befalls the next event: `drop`: it is not sent, and the reader is told that it was too slow;
+ * `error`: the stream ends instead.
+ */
 export type EventFault = 'drop' | 'error' | undefined
 
 const HEARTBEAT_MS = 15_000
@@ -26,12 +30,17 @@ const END_WAIT_MS_MAX = 3_600_000
 /** Live events a reader may be behind. */
 const BEHIND_MAX = 10_000
 
-/** Calls `run` once the time is past. A timer counts on another clock than the time of day, and may come a moment early. */
+/**
+ * Calls `run` once the time is past. A timer counts on another clock than the time of day, and may
+ * come a moment early.
+ */
 function afterTime(clock: Clock, timeMs: number, run: () => void): CancelTimer {
   const leftMs = (): number => timeMs + 1 - clock.now()
   let cancel: CancelTimer = () => undefined
   const wait = (): void => {
-    cancel = clock.after(Math.min(Math.max(0, leftMs()), END_WAIT_MS_MAX), () => (leftMs() > 0 ? wait() : run()))
+    cancel = clock.after(Math.min(Math.max(0, leftMs()), END_WAIT_MS_MAX), () =>
+      leftMs() > 0 ? wait() : run(),
+    )
   }
   wait()
   return () => cancel()
@@ -88,12 +97,19 @@ export function streamEvents(
       else write(`data: ${event.json}\n\n`)
     }
     tellDropped()
-    if (!isOver && range.until !== undefined && range.until.timeMs < clock.now() && position === endOf(series)) end()
+    if (
+      !isOver &&
+      range.until !== undefined &&
+      range.until.timeMs < clock.now() &&
+      position === endOf(series)
+    )
+      end()
   }
   const cancelHeartbeat = wireClockOf(clock).every(HEARTBEAT_MS, () => {
     if (!isFull) write(':heartbeat\n\n')
   })
-  const cancelEnd = range.until === undefined ? () => undefined : afterTime(clock, range.until.timeMs, advance)
+  const cancelEnd =
+    range.until === undefined ? () => undefined : afterTime(clock, range.until.timeMs, advance)
   series.listeners.add(advance)
   response.on('error', stop)
   response.on('close', stop)

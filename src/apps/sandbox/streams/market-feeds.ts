@@ -1,7 +1,14 @@
 import type { CancelTimer, Clock } from '#runtime'
 import type { AssetClass } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
-import { dayBarJson, minuteBarJson, orderbookJson, quoteJson, statusJson, tradeJson } from '../http/market-shapes.ts'
+import {
+  dayBarJson,
+  minuteBarJson,
+  orderbookJson,
+  quoteJson,
+  statusJson,
+  tradeJson,
+} from '../http/market-shapes.ts'
 import type { StreamFaults } from '../faults/stream-faults.ts'
 import { CRYPTO_CHANNELS, NEWS_CHANNELS, STOCK_CHANNELS } from './data-protocol.ts'
 import { type DataPlan, DataStream, type News } from './data-stream.ts'
@@ -12,7 +19,10 @@ import { startTestSymbol, TEST_SYMBOL } from './test-symbol.ts'
 export interface MarketFeeds {
   /** By path, as in `/v2/iex`. */
   readonly byPath: ReadonlyMap<string, DataStream>
-  /** Tells what nothing in the market gave rise to; answers how many sockets it reached at once. @throws {RangeError} */
+  /**
+   * Tells what nothing in the market gave rise to; answers how many sockets it reached at once.
+   * @throws {RangeError}
+   */
   tell(message: MarketMessage): number
   stop(): void
 }
@@ -28,7 +38,9 @@ const LATE_TRADE_SIZE = 10
 
 type Publish = (symbol: string, news: readonly News[]) => unknown
 
-/** Publishes the same, later. No timer of its own: the market's next news pushes the old news out. */
+/**
+ * Publishes the same, later. No timer of its own: the market's next news pushes the old news out.
+ */
 function delayed(clock: Clock, delayMs: number, publish: Publish): Publish {
   const waiting: (readonly [dueMs: number, symbol: string, news: readonly News[]])[] = []
   let next = 0
@@ -51,7 +63,9 @@ function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Pub
   const markets = new Map(
     broker.prices
       .all()
-      .flatMap((market) => (market.asset.assetClass === assetClass ? [[market.asset.symbol, market] as const] : [])),
+      .flatMap((market) =>
+        market.asset.assetClass === assetClass ? [[market.asset.symbol, market] as const] : [],
+      ),
   )
   broker.prices.onTick(({ market, traded }) => {
     const { symbol } = market.asset
@@ -74,7 +88,9 @@ function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Pub
     if (chance.fraction() >= LATE_TRADE_SHARE) return
     const value = bar.value + bar.close * LATE_TRADE_SIZE
     const late = { ...bar, volume: bar.volume + LATE_TRADE_SIZE, trades: bar.trades + 1, value }
-    clock.after(LATE_TRADE_MS, () => publish(symbol, [['updatedBars', { T: 'u', S: symbol, ...minuteBarJson(late) }]]))
+    clock.after(LATE_TRADE_MS, () =>
+      publish(symbol, [['updatedBars', { T: 'u', S: symbol, ...minuteBarJson(late) }]]),
+    )
   })
   if (assetClass === 'crypto') return
   let wasOpen = broker.session.isOpen()
@@ -83,18 +99,33 @@ function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Pub
     if (open === wasOpen) return
     wasOpen = open
     for (const symbol of markets.keys()) {
-      publish(symbol, [['statuses', { T: 's', S: symbol, ...statusJson(open ? 'trades' : 'halt', clock.now()) }]])
+      publish(symbol, [
+        ['statuses', { T: 's', S: symbol, ...statusJson(open ? 'trades' : 'halt', clock.now()) }],
+      ])
     }
   })
 }
 
 /** Starts all feeds. */
-export function startMarketFeeds(broker: Broker, clock: Clock, faults: StreamFaults, plan: DataPlan): MarketFeeds {
+export function startMarketFeeds(
+  broker: Broker,
+  clock: Clock,
+  faults: StreamFaults,
+  plan: DataPlan,
+): MarketFeeds {
   const stock = (name: string): DataStream =>
     new DataStream(broker, clock, faults, { name, channels: STOCK_CHANNELS, plan })
   const [iex, sip, late, test] = [stock('iex'), stock('sip'), stock('delayed_sip'), stock('test')]
-  const crypto = new DataStream(broker, clock, faults, { name: 'crypto', channels: CRYPTO_CHANNELS, plan })
-  const articles = new DataStream(broker, clock, faults, { name: 'news', channels: NEWS_CHANNELS, plan })
+  const crypto = new DataStream(broker, clock, faults, {
+    name: 'crypto',
+    channels: CRYPTO_CHANNELS,
+    plan,
+  })
+  const articles = new DataStream(broker, clock, faults, {
+    name: 'news',
+    channels: NEWS_CHANNELS,
+    plan,
+  })
   const publishLate = delayed(clock, SIP_DELAY_MS, (symbol, news) => late.publish([symbol], news))
   const publishStock = (symbol: string, news: readonly News[]): number => {
     const told = iex.publish([symbol], news) + sip.publish([symbol], news)
@@ -105,9 +136,13 @@ export function startMarketFeeds(broker: Broker, clock: Clock, faults: StreamFau
   tell(broker, clock, 'crypto', (symbol, news) => crypto.publish([symbol], news))
   let articleId = 0
   const publishArticle = (article: Article): number =>
-    articles.publish(article.symbols, [['news', articleJson(article, (articleId += 1), clock.now())]])
-  const stopTestSymbol: CancelTimer = startTestSymbol(clock, broker.chance.fork(TEST_SYMBOL), (news) =>
-    test.publish([TEST_SYMBOL], news),
+    articles.publish(article.symbols, [
+      ['news', articleJson(article, (articleId += 1), clock.now())],
+    ])
+  const stopTestSymbol: CancelTimer = startTestSymbol(
+    clock,
+    broker.chance.fork(TEST_SYMBOL),
+    (news) => test.publish([TEST_SYMBOL], news),
   )
   return {
     byPath: new Map([

@@ -7,8 +7,9 @@ import { secondStamp } from '../stamps.ts'
 import type { News } from './data-stream.ts'
 
 /**
- * Messages of the market data streams that nothing in this market gives rise to: a halt of one symbol, its price bands, a trade
- * corrected or taken back, an imbalance before an auction, an article. They are told by command; the market itself does not change.
+ * Messages of the market data streams that nothing in this market gives rise to: a halt of one
+ * symbol, its price bands, a trade corrected or taken back, an imbalance before an auction, an
+ * article. They are told by command; the market itself does not change.
  */
 
 const SYMBOLS_PER_ARTICLE_MAX = 50
@@ -40,7 +41,11 @@ export const marketMessageShape = z.discriminatedUnion('kind', [
   /** The last trade had another price, and another size if given. */
   z.strictObject({ kind: z.literal('correction'), symbol, price, size: size.exactOptional() }),
   /** The last trade is taken back: canceled (default), or an error. */
-  z.strictObject({ kind: z.literal('cancelError'), symbol, action: z.literal(['C', 'E']).exactOptional() }),
+  z.strictObject({
+    kind: z.literal('cancelError'),
+    symbol,
+    action: z.literal(['C', 'E']).exactOptional(),
+  }),
   /** Default: at the last price. */
   z.strictObject({ kind: z.literal('imbalance'), symbol, price: price.exactOptional() }),
   /** An article; symbols of any kind, pairs without their slash. */
@@ -77,7 +82,15 @@ function stockJson(message: StockMessage, { last, lastSize, tradeId }: Market): 
     }
     case 'correction': {
       const original = { oi: tradeId, op: p, os: s, oc: ['@'] }
-      return { T: 'c', x: 'V', ...original, ci: tradeId, cp: message.price, cs: message.size ?? s, cc: ['@'] }
+      return {
+        T: 'c',
+        x: 'V',
+        ...original,
+        ci: tradeId,
+        cp: message.price,
+        cs: message.size ?? s,
+        cc: ['@'],
+      }
     }
     case 'cancelError':
       return { T: 'x', i: tradeId, x: 'V', p, s, a: message.action ?? 'C' }
@@ -102,9 +115,18 @@ function stockNamed(name: string): Asset {
 }
 
 /** What is told of one stock, as its feeds carry it. @throws {RangeError} there is no such stock */
-export function stockNews(message: StockMessage, prices: Prices, nowMs: number): readonly [symbol: string, news: News] {
+export function stockNews(
+  message: StockMessage,
+  prices: Prices,
+  nowMs: number,
+): readonly [symbol: string, news: News] {
   const asset = stockNamed(message.symbol)
-  const json = { S: asset.symbol, ...stockJson(message, prices.of(asset)), t: new Date(nowMs), z: 'C' }
+  const json = {
+    S: asset.symbol,
+    ...stockJson(message, prices.of(asset)),
+    t: new Date(nowMs),
+    z: 'C',
+  }
   return [asset.symbol, [channels[message.kind], json]]
 }
 
@@ -113,6 +135,16 @@ export function articleJson(article: Article, id: number, nowMs: number): Json {
   const { headline, summary = '', content = '', author = 'Fillcast', symbols } = article
   const at = secondStamp(nowMs)
   const url = article.url ?? `https://example.com/news/${id}`
-  const told = { id, headline, summary, author, created_at: at, updated_at: at, url, content, symbols }
+  const told = {
+    id,
+    headline,
+    summary,
+    author,
+    created_at: at,
+    updated_at: at,
+    url,
+    content,
+    symbols,
+  }
   return { T: 'n', ...told, source: 'sandbox' }
 }

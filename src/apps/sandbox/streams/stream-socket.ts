@@ -4,8 +4,8 @@ import type { CancelTimer, Clock } from '#runtime'
 import { wireClockOf } from '../time.ts'
 
 /**
- * One client socket of any stream: bounded in what it may send and in what waits to be sent, pinged, and closed when it does not
- * authenticate in time.
+ * One client socket of any stream: bounded in what it may send and in what waits to be sent,
+ * pinged, and closed when it does not authenticate in time.
  */
 export interface StreamSocket {
   readonly request: IncomingMessage
@@ -32,7 +32,9 @@ type StreamHandlers = Readonly<{
 
 /** Authentication must come within this time. */
 const AUTHENTICATION_MS_MAX = 10_000
-/** A reader that leaves this much unread is dropped: slow readers are its problem, not everybody's. */
+/**
+ * A reader that leaves this much unread is dropped: slow readers are its problem, not everybody's.
+ */
 const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
 const PING_INTERVAL_MS = 20_000
 
@@ -72,7 +74,8 @@ export function openStreamSocket(
   const dropSlowReader = (): void => {
     const farewell = handlers.farewellToSlowReader?.()
     if (farewell === undefined) return socket.terminate()
-    // What is queued goes out as far as it is read; the WebSocket library ends the wait for the closing handshake by itself.
+    // What is queued goes out as far as it is read; the WebSocket library ends the wait for the
+    // closing handshake by itself.
     socket.send(farewell)
     socket.close(1008, 'slow client')
   }
@@ -87,7 +90,8 @@ export function openStreamSocket(
     alive = true
     handlers.onMessage(toBuffer(data), binary)
   })
-  // Protocol errors (bad frames, too large) close the socket by themselves; without a listener they would end the process.
+  // Protocol errors (bad frames, too large) close the socket by themselves; without a listener they
+  // would end the process.
   socket.on('error', () => undefined)
   socket.on('close', () => {
     cancelDeadline()

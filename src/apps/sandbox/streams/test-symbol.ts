@@ -2,7 +2,10 @@ import type { CancelTimer, Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
 import type { News } from './data-stream.ts'
 
-/** FAKEPACA, the symbol of `/v2/test`: it trades day and night, whatever the market does, and cannot be ordered. */
+/**
+ * FAKEPACA, the symbol of `/v2/test`: it trades day and night, whatever the market does, and cannot
+ * be ordered.
+ */
 export const TEST_SYMBOL = 'FAKEPACA'
 
 const INTERVAL_MS = 1_000
@@ -17,7 +20,11 @@ export function startTestSymbol(
   publish: (news: readonly News[]) => unknown,
 ): CancelTimer {
   let tradeId = 0
-  let minute: { startMs: number; prices: number[]; volume: number } = { startMs: 0, prices: [], volume: 0 }
+  let minute: { startMs: number; prices: number[]; volume: number } = {
+    startMs: 0,
+    prices: [],
+    volume: 0,
+  }
   return clock.every(INTERVAL_MS, () => {
     const nowMs = clock.now()
     const t = new Date(nowMs)
@@ -28,7 +35,8 @@ export function startTestSymbol(
     const news: News[] = []
     const startMs = nowMs - (nowMs % MINUTE_MS)
     if (startMs !== minute.startMs) {
-      if (minute.prices.length > 0) news.push(['bars', { T: 'b', S: TEST_SYMBOL, ...barOf(minute) }])
+      if (minute.prices.length > 0)
+        news.push(['bars', { T: 'b', S: TEST_SYMBOL, ...barOf(minute) }])
       minute = { startMs, prices: [], volume: 0 }
     }
     minute.prices.push(p)
@@ -37,15 +45,43 @@ export function startTestSymbol(
       ...news,
       [
         'quotes',
-        { T: 'q', ...venue, bx: 'V', bp: (cents - 1) / 100, bs: 1, ax: 'V', ap: (cents + 1) / 100, as: 1, c: ['R'] },
+        {
+          T: 'q',
+          ...venue,
+          bx: 'V',
+          bp: (cents - 1) / 100,
+          bs: 1,
+          ax: 'V',
+          ap: (cents + 1) / 100,
+          as: 1,
+          c: ['R'],
+        },
       ],
       ['trades', { T: 't', ...venue, i: tradeId, x: 'V', p, s, c: ['@'] }],
     ])
   })
 }
 
-function barOf({ startMs, prices, volume }: { startMs: number; prices: readonly number[]; volume: number }) {
+function barOf({
+  startMs,
+  prices,
+  volume,
+}: {
+  startMs: number
+  prices: readonly number[]
+  volume: number
+}) {
   const [o, c] = [prices[0], prices.at(-1)]
-  const vw = Math.round((prices.reduce((sum, price) => sum + price, 0) / prices.length) * 10_000) / 10_000
-  return { o, h: Math.max(...prices), l: Math.min(...prices), c, v: volume, n: prices.length, vw, t: new Date(startMs) }
+  const vw =
+    Math.round((prices.reduce((sum, price) => sum + price, 0) / prices.length) * 10_000) / 10_000
+  return {
+    o,
+    h: Math.max(...prices),
+    l: Math.min(...prices),
+    c,
+    v: volume,
+    n: prices.length,
+    vw,
+    t: new Date(startMs),
+  }
 }

@@ -12,20 +12,30 @@ import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
 import { type TradeEvent, type TradeUpdate, tradeUpdateJson } from './trade-update.ts'
 
 /**
- * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys or a token), then listening. No welcome
- * frame. Frames are binary with JSON text inside, as on paper. Nothing is replayed: who was not listening has missed it.
+ * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys or
+ * a token), then listening. No welcome frame. Frames are binary with JSON text inside, as on paper.
+ * Nothing is replayed: who was not listening has missed it.
  */
 const CHANNEL = 'trade_updates'
-const CARRY_EXECUTION: ReadonlySet<TradeEvent> = new Set(['fill', 'partial_fill', 'trade_bust', 'trade_correct'])
+const CARRY_EXECUTION: ReadonlySet<TradeEvent> = new Set([
+  'fill',
+  'partial_fill',
+  'trade_bust',
+  'trade_correct',
+])
 
 type Session = { readonly stream: StreamSocket; account: Account | undefined }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-const send = ({ stream }: Session, frame: Json): void => stream.send(Buffer.from(JSON.stringify(frame)), true)
+const send = ({ stream }: Session, frame: Json): void =>
+  stream.send(Buffer.from(JSON.stringify(frame)), true)
 
-const authorization = (session: Session, status: 'authorized' | 'unauthorized', action: string): void =>
-  send(session, { stream: 'authorization', data: { status, action } })
+const authorization = (
+  session: Session,
+  status: 'authorized' | 'unauthorized',
+  action: string,
+): void => send(session, { stream: 'authorization', data: { status, action } })
 
 function parseMessage(data: Buffer): Record<string, unknown> | undefined {
   try {
@@ -74,24 +84,30 @@ export class TradeStream {
 
   /** Cuts the sockets of one key, or all; answers how many. */
   cut(keyId?: string): number {
-    const hit = [...this.#sessions].filter(({ stream }) => keyId === undefined || stream.keyId === keyId)
+    const hit = [...this.#sessions].filter(
+      ({ stream }) => keyId === undefined || stream.keyId === keyId,
+    )
     hit.forEach(({ stream }) => stream.cut())
     return hit.length
   }
 
   /**
-   * Tells listeners an event that the order book has not had, about an order as it stands; what speaks of an execution repeats its last.
+   * Tells listeners an event that the order book has not had, about an order as it stands; what
+   * speaks of an execution repeats its last.
    * @throws {RangeError} it has none
    */
   tell(account: Account, order: Order, event: TradeEvent): void {
     const told = { event, eventId: this.#broker.stamps.ulid(), at: order.updatedAt, account, order }
-    const last = CARRY_EXECUTION.has(event) ? account.executions.findLast((own) => own.orderId === order.id) : undefined
+    const last = CARRY_EXECUTION.has(event)
+      ? account.executions.findLast((own) => own.orderId === order.id)
+      : undefined
     if (last === undefined && CARRY_EXECUTION.has(event)) {
       throw new RangeError(`the order has no execution that ${event} could tell of: fill it first`)
     }
     const id = this.#ids.uuid()
     if (last === undefined) return this.#publish({ ...told, executionId: id })
-    // A correction is an execution of its own that names the one it replaces; a repeat is the same one again.
+    // A correction is an execution of its own that names the one it replaces; a repeat is the same
+    // one again.
     const execution = event === 'trade_correct' ? { ...last, id, corrects: last.id } : last
     this.#publish({ ...told, executionId: execution.id, execution })
   }
@@ -110,7 +126,8 @@ export class TradeStream {
   #onMessage(session: Session, data: Buffer): void {
     const message = parseMessage(data)
     const action = message?.['action']
-    if (message !== undefined && (action === 'authenticate' || action === 'auth')) this.#authenticate(session, message)
+    if (message !== undefined && (action === 'authenticate' || action === 'auth'))
+      this.#authenticate(session, message)
     else if (message !== undefined && (action === 'listen' || action === 'unlisten'))
       this.#listen(session, message, action)
     else send(session, { action: 'error', data: { error_message: 'invalid syntax' } })
@@ -128,13 +145,17 @@ export class TradeStream {
     authorization(session, 'authorized', 'authenticate')
   }
 
-  /** `listen` replaces what is listened to; `unlisten`, which some clients send, takes away from it. */
+  /**
+   * `listen` replaces what is listened to; `unlisten`, which some clients send, takes away from it.
+   */
   #listen(session: Session, message: Record<string, unknown>, action: 'listen' | 'unlisten'): void {
     if (session.account === undefined) return authorization(session, 'unauthorized', 'listen')
     const wanted = isObject(message['data']) ? message['data']['streams'] : undefined
     const named = Array.isArray(wanted) && wanted.includes(CHANNEL)
     const listening =
-      action === 'listen' ? named : !named && this.#listeners.get(session.account)?.has(session) === true
+      action === 'listen'
+        ? named
+        : !named && this.#listeners.get(session.account)?.has(session) === true
     this.#setListening(session, listening)
     send(session, { stream: 'listening', data: { streams: listening ? [CHANNEL] : [] } })
   }

@@ -35,7 +35,14 @@ export type TradeEvent = (typeof tradeEvents)[number]
 export type TradeUpdate = Omit<OrderUpdate, 'event'> & Readonly<{ event: TradeEvent }>
 
 /** One change of an order. Only executions have a price, a quantity and the position after them. */
-export function tradeUpdateJson({ event, eventId, executionId, at, order, execution }: TradeUpdate): Json {
+export function tradeUpdateJson({
+  event,
+  eventId,
+  executionId,
+  at,
+  order,
+  execution,
+}: TradeUpdate): Json {
   return {
     event,
     event_id: eventId,
@@ -44,7 +51,11 @@ export function tradeUpdateJson({ event, eventId, executionId, at, order, execut
     execution_id: executionId,
     ...(execution === undefined
       ? {}
-      : { price: text(execution.price), qty: text(execution.qty), position_qty: text(execution.positionQty) }),
+      : {
+          price: text(execution.price),
+          qty: text(execution.qty),
+          position_qty: text(execution.positionQty),
+        }),
     ...(execution?.corrects === undefined || execution.corrects === executionId
       ? {}
       : { previous_execution_id: execution.corrects }),

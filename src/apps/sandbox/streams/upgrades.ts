@@ -25,7 +25,10 @@ export interface Streams {
   tellTradeEvent(account: Account, order: Order, event: TradeEvent): void
   /** Sends an error to market data sockets; answers how many. */
   tellDataError(code: DataErrorCode, keyId?: string): number
-  /** Tells subscribers of market data something that did not happen; answers how many sockets. @throws {RangeError} */
+  /**
+   * Tells subscribers of market data something that did not happen; answers how many sockets.
+   * @throws {RangeError}
+   */
   tellMarket(message: MarketMessage): number
   close(): void
 }
@@ -54,20 +57,32 @@ export function attachStreams(
   const feeds = startMarketFeeds(broker, clock, faults, plan)
   const data = [...feeds.byPath.values()]
   const byPath = new Map<string, Accepting>([['/stream', trade], ...feeds.byPath])
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MESSAGE_BYTES_MAX,
+    perMessageDeflate: false,
+  })
   const of = (kind: StreamKind): readonly Accepting[] => (kind === 'trade' ? [trade] : data)
   server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => {
     connection.on('error', () => connection.destroy())
     const path = (request.url ?? '/').split('?', 1)[0]?.replace(/\/+$/, '') ?? ''
     const feed = byPath.get(path)
     const refusal =
-      feed === undefined ? '404 Not Found' : sockets.clients.size >= STREAMS_MAX ? '503 Service Unavailable' : undefined
+      feed === undefined
+        ? '404 Not Found'
+        : sockets.clients.size >= STREAMS_MAX
+          ? '503 Service Unavailable'
+          : undefined
     if (feed !== undefined && faults.refusesUpgrade(feed === trade ? 'trade' : 'data')) {
-      connection.end('HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+      connection.end(
+        'HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
+      )
       return
     }
     if (feed === undefined || refusal !== undefined) {
-      connection.end(`HTTP/1.1 ${refusal ?? '404 Not Found'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+      connection.end(
+        `HTTP/1.1 ${refusal ?? '404 Not Found'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+      )
       return
     }
     sockets.handleUpgrade(request, connection, head, (socket) => feed.accept(socket, request))
@@ -80,7 +95,8 @@ export function attachStreams(
     count: (kind) => of(kind).reduce((total, { size }) => total + size, 0),
     cut: (kind, keyId) => cut(kind === undefined ? [trade, ...data] : of(kind), keyId),
     tellTradeEvent: (account, order, event) => trade.tell(account, order, event),
-    tellDataError: (code, keyId) => data.reduce((total, stream) => total + stream.tellError(code, keyId), 0),
+    tellDataError: (code, keyId) =>
+      data.reduce((total, stream) => total + stream.tellError(code, keyId), 0),
     tellMarket: (message) => feeds.tell(message),
     close() {
       feeds.stop()
