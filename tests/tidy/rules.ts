@@ -1,11 +1,11 @@
 import ts from 'typescript'
+import { exportedNames } from './names.ts'
 import { importsIn, importsOf, packageOf, type Source } from './source.ts'
+import { findNodes, lineOf } from './tree.ts'
 
 // The house rules as functions from sources to findings, so that each can be shown a violation.
 
-/**
- * A part of the house and what it may import; parts are told apart by the longest matching path.
- */
+/** A part of the house and what it may import; parts are told apart by the longest matching path. */
 type Part = Readonly<{ path: string; parts: readonly string[]; packages: readonly string[] }>
 
 const STORE = ['src/domain', 'src/contract', 'src/runtime', 'src/store']
@@ -116,9 +116,7 @@ export function idlePackages(declared: readonly string[], sources: readonly Sour
   )
 }
 
-/**
- * What a part reaches through any number of imports that it must never reach, with the way there.
- */
+/** What a part reaches through any number of imports that it must never reach, with the way there. */
 export function forbiddenReach(sources: readonly Source[], start: string, never: RegExp): string[] {
   const graph = new Map(sources.map((source) => [source.path, importsOf(source)]))
   const findings: string[] = []
@@ -135,9 +133,7 @@ export function forbiddenReach(sources: readonly Source[], start: string, never:
   return findings
 }
 
-/**
- * Imports into another folder past its door. Inside its own folder a file may import what it likes.
- */
+/** Imports into another folder past its door. Inside its own folder a file may import what it likes. */
 export function sneakedImports(sources: readonly Source[]): string[] {
   const paths = new Set(sources.map(({ path }) => path))
   const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
@@ -153,56 +149,8 @@ export function sneakedImports(sources: readonly Source[]): string[] {
   )
 }
 
-const LINES_PER_FILE_MAX = 400
-const LINES_PER_FUNCTION_MAX = 70
-
-export const longFiles = (sources: readonly Source[]): string[] =>
-  sources.flatMap(({ path, text }) => {
-    const lines = text.split('\n').length - 1
-    return lines > LINES_PER_FILE_MAX ? [`${path} has ${lines} lines`] : []
-  })
-
-/** Every node of a tree. */
-function nodesOf(tree: ts.SourceFile): ts.Node[] {
-  const nodes: ts.Node[] = []
-  const visit = (node: ts.Node): void => {
-    nodes.push(node)
-    ts.forEachChild(node, visit)
-  }
-  visit(tree)
-  return nodes
-}
-
-const find = (
-  sources: readonly Source[],
-  finding: (node: ts.Node, source: Source) => string | null,
-): string[] =>
-  sources.flatMap((source) => nodesOf(source.tree).flatMap((node) => finding(node, source) ?? []))
-
-const lineOf = (node: ts.Node): number =>
-  node.getSourceFile().getLineAndCharacterOfPosition(node.getStart()).line + 1
-
-/** A suite is a list, not a function: the callbacks of `describe` and `test` may be long. */
-const isTestCallback = ({ parent }: ts.Node): boolean =>
-  ts.isCallExpression(parent) && /^(describe|test|it)\b/.test(parent.expression.getText())
-
-export const longFunctions = (sources: readonly Source[]): string[] =>
-  find(sources, (node, { path, tree }) => {
-    if (
-      !ts.isFunctionLike(node) ||
-      !('body' in node) ||
-      node.body === undefined ||
-      isTestCallback(node)
-    )
-      return null
-    const lines = tree.getLineAndCharacterOfPosition(node.end).line + 2 - lineOf(node)
-    return lines > LINES_PER_FUNCTION_MAX
-      ? `${path}:${lineOf(node)} has a function of ${lines} lines`
-      : null
-  })
-
 export const anyTypes = (sources: readonly Source[]): string[] =>
-  find(sources, (node, { path }) =>
+  findNodes(sources, (node, { path }) =>
     node.kind === ts.SyntaxKind.AnyKeyword ? `${path}:${lineOf(node)} says any` : null,
   )
 
@@ -253,8 +201,8 @@ export const ambientTime = (sources: readonly Source[]): string[] =>
     )
 
 /**
- * Exported values that no other file imports. What a door exports is for everybody, and a type may
- * be needed only to spell the signature of something else.
+ * Exported values that no other file imports. What a door exports is for everybody, and a type may be needed only to spell the
+ * signature of something else.
  */
 export function deadExports(sources: readonly Source[]): string[] {
   const taken = new Map<string, Set<string>>()
@@ -269,25 +217,9 @@ export function deadExports(sources: readonly Source[]): string[] {
     .filter(({ path }) => !path.endsWith('/index.ts') && !takenWhole.has(path))
     .flatMap((source) =>
       exportedNames(source)
+        .filter(({ isType }) => !isType)
+        .map(({ name }) => name)
         .filter((name) => taken.get(source.path)?.has(name) !== true)
         .map((name) => `${source.path} exports ${name}, which nobody imports`),
     )
-}
-
-function exportedNames({ tree }: Source): string[] {
-  return tree.statements.flatMap((statement) => {
-    const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : []
-    const kinds = modifiers.map(({ kind }) => kind)
-    // A default export is what a tool loads by its path.
-    if (
-      !kinds.includes(ts.SyntaxKind.ExportKeyword) ||
-      kinds.includes(ts.SyntaxKind.DefaultKeyword)
-    )
-      return []
-    if (ts.isTypeAliasDeclaration(statement) || ts.isInterfaceDeclaration(statement)) return []
-    if (ts.isVariableStatement(statement))
-      return statement.declarationList.declarations.map((d) => d.name.getText())
-    const named = statement as ts.Node as { name?: ts.Identifier }
-    return named.name === undefined ? [] : [named.name.getText()]
-  })
 }
