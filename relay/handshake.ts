@@ -129,5 +129,8 @@ function forgetRequest(socket: RelaySocket): void {
 }
 
 const FORGOTTEN: Readonly<Partial<RelaySocket['handshake']>> = Object.freeze({
-  ...{ headers: {}, query: {}, auth: {}, url: '' },
+  headers: {},
+  query: {},
+  auth: {},
+  url: '',
 })

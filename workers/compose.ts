@@ -144,14 +144,16 @@ export async function startWorkers(
     metrics,
     clock,
     random,
-    ...{ redis, watch },
+    redis,
+    watch,
     connections,
     directory,
     brokers,
     applier,
     tally: countFollowing(metrics),
     queueTally: countQueues(metrics, broken.resolve),
-    ...{ hours: new MarketHours(clock), returns },
+    hours: new MarketHours(clock),
+    returns,
     ask: createAsker(redis, log),
     endpoint,
     transport: transport.fetch,
@@ -220,16 +222,14 @@ function openDirectory(
     lost()
   }
   const directory = new Directory({
-    ...{
-      controls: createControls(redis),
-      epoch,
-      clock,
-      log,
-      isStoreExpected,
-      halts,
-      onLost,
-      onUsedAgain: lost,
-    },
+    controls: createControls(redis),
+    epoch,
+    clock,
+    log,
+    isStoreExpected,
+    halts,
+    onLost,
+    onUsedAgain: lost,
   })
   return { directory, halts }
 }
@@ -266,7 +266,14 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     const snapshot = (userId: string) => reader.snapshot(userId)
     const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
     const handle = orderHandler({
-      ...{ applier, brokers, risk, ask, boundaries: noBoundaries, clock, random, log },
+      applier,
+      brokers,
+      risk,
+      ask,
+      boundaries: noBoundaries,
+      clock,
+      random,
+      log,
       recoveries: createRecoveries(redis),
       parked: createParkedOrders(redis),
       parkedMarketMs: config.parkedMarketSeconds * 1_000,
@@ -301,24 +308,21 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
         .now(ref)
         .catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const ownership = new Ownership({
-      ...{
-        applier,
-        brokers,
-        followUps,
-        boundaries: noBoundaries,
-        tally,
-        hours,
-        clock,
-        log,
-        askForCheck,
-      },
-      ...{ overExit: config.overExit, aside: createAsideOrders(redis, () => clock.now()) },
-      ...{
-        leases: createLeases(redis),
-        recoveries: createRecoveries(redis),
-        registry: createRegistry(redis),
-        workerId: random.id(12),
-      },
+      applier,
+      brokers,
+      followUps,
+      boundaries: noBoundaries,
+      tally,
+      hours,
+      clock,
+      log,
+      askForCheck,
+      overExit: config.overExit,
+      aside: createAsideOrders(redis, () => clock.now()),
+      leases: createLeases(redis),
+      recoveries: createRecoveries(redis),
+      registry: createRegistry(redis),
+      workerId: random.id(12),
     })
     directory.listen({
       changed: ({ userId, connectionId }) => ownership.changed({ userId, connectionId }),
@@ -361,19 +365,22 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     const { store } = applier
     const handle = connectionHandler(
       {
-        ...{ store, connections, links: createLinks(redis), brokers, clock, log },
+        store,
+        connections,
+        links: createLinks(redis),
+        brokers,
+        clock,
+        log,
         onFinding: (finding) => checks.inc({ finding }),
       },
       {
-        ...{
-          store,
-          connections,
-          controls: createControls(redis),
-          leases: createLeases(redis),
-          clock,
-          log,
-          ask,
-        },
+        store,
+        connections,
+        controls: createControls(redis),
+        leases: createLeases(redis),
+        clock,
+        log,
+        ask,
         knownStore: () => directory.knownStore(),
       },
       keepAssets({
@@ -415,7 +422,8 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       credential: `${config.env}:${keyId}`,
       open: (onTick) =>
         openMarketFeed({ keyId, secret, feed }, endpoint, transport, onTick, onError),
-      ...{ clock, log },
+      clock,
+      log,
     })
     return [role]
   },

@@ -99,7 +99,9 @@ export function withPast(read: Order, past: Order, at: string): Order {
   )
   const known: Order = {
     ...read,
-    ...{ parametersHash, notAfter, replaceResults: [...past.replaceResults, ...replaces] },
+    parametersHash,
+    notAfter,
+    replaceResults: [...past.replaceResults, ...replaces],
     ...(askedAt === undefined ? {} : { askedAt }),
     ...(closes === undefined ? {} : { closes }),
     ...(closeCommandId == null ? {} : { closeCommandId }),

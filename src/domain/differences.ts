@@ -124,7 +124,8 @@ const COINS_PART = '0.001' as Decimal
  * increment.
  */
 function isRounded({ symbol }: OrderIntent, asked: string | null, shown: string | null): boolean {
-  const [from, to] = [tryDec(asked ?? ''), tryDec(shown ?? '')]
+  const from = tryDec(asked ?? '')
+  const to = tryDec(shown ?? '')
   if (from === null || to === null || !isPositive(to)) return false
   const moved = abs(sub(from, to))
   if (canonicalSymbol(symbol).includes('/') && cmp(moved, mul(from, COINS_PART)) <= 0) return true

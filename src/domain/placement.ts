@@ -19,22 +19,20 @@ export const newPlacement = (
   { quantity, limitPrice, stopPrice }: Pick<Placement, 'quantity' | 'limitPrice' | 'stopPrice'>,
 ): Placement => ({
   ...at,
-  ...{ quantity, limitPrice, stopPrice },
-  ...{
-    agreed: at.replacement === 0,
-    brokerOrderId: null,
-    status: 'submitting',
-    working: null,
-    final: null,
-  },
-  ...{
-    cumulativeQuantity: ZERO,
-    totalCost: ZERO,
-    reportedQuantity: ZERO,
-    held: [],
-    busted: null,
-    total: null,
-  },
+  quantity,
+  limitPrice,
+  stopPrice,
+  agreed: at.replacement === 0,
+  brokerOrderId: null,
+  status: 'submitting',
+  working: null,
+  final: null,
+  cumulativeQuantity: ZERO,
+  totalCost: ZERO,
+  reportedQuantity: ZERO,
+  held: [],
+  busted: null,
+  total: null,
 })
 
 /** The placement after `signal`, or `null` when the transition is illegal. */

@@ -108,7 +108,8 @@ export function openPosition(
     closedValue: ZERO,
     realizedPnL: ZERO,
     mark,
-    ...{ stopLossPrice: null, stopLossFrom: null },
+    stopLossPrice: null,
+    stopLossFrom: null,
     openedAt: at.at,
     closedAt: null,
   }

@@ -58,11 +58,10 @@ export function adopt(
     currency: seen.currency,
     cash: seen.cash,
     executionsReadTo: readAt,
-    ...{
-      activitiesReadTo: readAt,
-      activityIds: activities.map(({ id }) => id).slice(-ACTIVITY_IDS_MAX),
-    },
-    ...{ today: null, costsAdoptedOn: costDayOf(atMs) },
+    activitiesReadTo: readAt,
+    activityIds: activities.map(({ id }) => id).slice(-ACTIVITY_IDS_MAX),
+    today: null,
+    costsAdoptedOn: costDayOf(atMs),
     doubts: {},
   }
   const positions = seen.positions
@@ -353,7 +352,13 @@ function closeAt(mine: Position, price: Decimal, at: string): Position {
   const side = isNegative(mine.quantity) ? 'buy' : 'sell'
   const { connectionId, symbol } = mine
   const [closed] = applyFill(mine, {
-    ...{ connectionId, symbol, side, quantity: abs(mine.quantity), price, at, key: 'reconciled' },
+    connectionId,
+    symbol,
+    side,
+    quantity: abs(mine.quantity),
+    price,
+    at,
+    key: 'reconciled',
   }).changes
   if (closed?.type !== 'closed') throw new RangeError(`position ${mine.id} did not close`)
   return closed.position

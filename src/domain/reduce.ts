@@ -134,11 +134,10 @@ const wholeExecution = (seen: BrokerOrder): OrderUpdate => ({
   type: 'execution',
   brokerOrderId: seen.brokerOrderId,
   execution: {
-    ...{
-      executionId: null,
-      quantity: seen.filledQuantity,
-      cumulativeQuantity: seen.filledQuantity,
-    },
-    ...{ price: seen.filledAveragePrice ?? ZERO, at: seen.updatedAt },
+    executionId: null,
+    quantity: seen.filledQuantity,
+    cumulativeQuantity: seen.filledQuantity,
+    price: seen.filledAveragePrice ?? ZERO,
+    at: seen.updatedAt,
   },
 })

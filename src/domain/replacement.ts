@@ -99,7 +99,8 @@ export function becomes(order: Order, { leg, terms }: Asked): Judged {
     const executed = head?.cumulativeQuantity ?? ZERO
     return {
       intent: { ...intent, ...exit, notional: null, quantity, limitPrice, stopPrice, timeInForce },
-      ...{ executed, role: 'exit' },
+      executed,
+      role: 'exit',
     }
   }
   const limitPrice =
@@ -112,10 +113,16 @@ export function becomes(order: Order, { leg, terms }: Asked): Judged {
   const quantity = terms.quantity ?? order.quantity
   return {
     intent: {
-      ...{ ...intent, quantity, limitPrice, stopPrice, timeInForce },
-      ...{ trailPrice: trailPrice ?? null, trailPercent: trailPercent ?? null },
+      ...intent,
+      quantity,
+      limitPrice,
+      stopPrice,
+      timeInForce,
+      trailPrice: trailPrice ?? null,
+      trailPercent: trailPercent ?? null,
     },
-    ...{ executed: order.cumulativeQuantity, role: 'entry' },
+    executed: order.cumulativeQuantity,
+    role: 'entry',
   }
 }
 
@@ -127,7 +134,8 @@ export function becomes(order: Order, { leg, terms }: Asked): Judged {
 export function isShrinking(order: Order, head: Placement, asked: Asked): boolean {
   const { quantity, limitPrice, stopPrice, trail, timeInForce } = asked.terms
   const isSizeOnly = quantity !== null && (limitPrice ?? stopPrice ?? trail ?? timeInForce) === null
-  const [size, right] = [askedSizeOf(order, head, asked), rightSizeOf(order, head)]
+  const size = askedSizeOf(order, head, asked)
+  const right = rightSizeOf(order, head)
   if (
     !isSizeOnly ||
     quantity !== order.quantity ||

@@ -23,11 +23,9 @@ export function attempted(
 ): Partial<Order> {
   if (status !== 'submitting') return {}
   return {
-    ...{
-      attemptedAt: at,
-      claimedAt: attemptedAt === null ? at : claimedAt,
-      quantity: anew ?? quantity,
-    },
+    attemptedAt: at,
+    claimedAt: attemptedAt === null ? at : claimedAt,
+    quantity: anew ?? quantity,
     placements: placements.map((one) => ({ ...one, quantity: anew ?? one.quantity })),
   }
 }

@@ -276,7 +276,8 @@ function positionSizeDenial(intent: OrderIntent, facts: RiskFacts, by: By): Deni
       one.connectionId === intent.connectionId ? inDirection(one) : max(inDirection(one), ZERO),
     )
     .reduce(add, ZERO)
-  const [own, market] = [priceOf(intent, facts), marketOf(intent, facts.quote)]
+  const own = priceOf(intent, facts)
+  const market = marketOf(intent, facts.quote)
   const price = own === null || market === null ? (own ?? market) : max(own, market)
   const others = facts.orders.filter((order) => isOf(order) && order.id !== intent.tradeId)
   const one: Entering = {

@@ -108,7 +108,9 @@ export function inferredExecution(order: Order, seen: BrokerOrder): Execution | 
   const placement = order.placements.find((one) => one.brokerOrderId === seen.brokerOrderId)
   if (placement === undefined || seen.filledAveragePrice === null || placement.busted !== null)
     return null
-  let [upTo, quantity, cost] = [placement.cumulativeQuantity, ZERO, ZERO]
+  let upTo = placement.cumulativeQuantity
+  let quantity = ZERO
+  let cost = ZERO
   let firstHole: Decimal | null = null
   const reached = (start: Decimal): void => {
     if (cmp(start, upTo) <= 0) return
@@ -132,12 +134,10 @@ export function inferredExecution(order: Order, seen: BrokerOrder): Execution | 
   const { cumulativeQuantity: booked } = placement
   return {
     executionId: null,
-    ...{
-      quantity: sub(firstHole, booked),
-      price,
-      cumulativeQuantity: firstHole,
-      at: seen.updatedAt,
-    },
+    quantity: sub(firstHole, booked),
+    price,
+    cumulativeQuantity: firstHole,
+    at: seen.updatedAt,
   }
 }
 

@@ -118,7 +118,8 @@ export const withExecution = (
   { quantity, price, cumulativeQuantity }: Execution,
 ): Placement => ({
   ...placement,
-  ...{ cumulativeQuantity, totalCost: add(placement.totalCost, mul(quantity, price)) },
+  cumulativeQuantity,
+  totalCost: add(placement.totalCost, mul(quantity, price)),
 })
 
 /** What the total has above what is booked, as one execution; `null`: nothing. */
@@ -165,7 +166,8 @@ export function closedAt(placement: Placement, total: BrokerTotal): Placement {
   const quantity = add(busted?.quantity ?? ZERO, never)
   return {
     ...placement,
-    ...{ held: [], cumulativeQuantity: max(top, cumulativeQuantity) },
+    held: [],
+    cumulativeQuantity: max(top, cumulativeQuantity),
     final: final === null ? null : { ...final, filledQuantity: max(final.filledQuantity, top) },
     busted: { quantity, cost: busted?.cost ?? ZERO, at: later(busted?.at ?? '', total.at) },
   }

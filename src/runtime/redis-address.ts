@@ -41,7 +41,8 @@ export function readRedisAddress(url: string): RedisAddress | null {
   const where = PATH_PATTERN[kind].exec(groups['path'] ?? '')
   const texts = (groups['nodes'] ?? '').split(',')
   const nodes = texts.flatMap((text) => nodeOf(text, DEFAULT_PORT[kind]))
-  const [username, password] = [decoded(groups['user']), decoded(groups['password'])]
+  const username = decoded(groups['user'])
+  const password = decoded(groups['password'])
   if (where === null || username === null || password === null) return null
   if (nodes.length !== texts.length || (kind === 'single' && nodes.length > 1)) return null
   const { name = '', db = '' } = where.groups ?? {}

@@ -111,16 +111,12 @@ function connectionTo(address: RedisAddress, patience: RedisPatience): Redis {
   if (kind === 'single') return sendTogether(new Redis({ ...options, ...nodes[0] }))
   if (kind === 'sentinel') {
     const sentinels = {
-      ...{
-        sentinels: [...nodes],
-        enableTLSForSentinelMode: isTls,
-        sentinelCommandTimeout: SENTINEL_MS_MAX,
-      },
-      ...{
-        sentinelRetryStrategy: retryDelayMs,
-        sentinelReconnectStrategy: () => SENTINEL_AGAIN_MS,
-      },
-      ...{ failoverDetector: true },
+      sentinels: [...nodes],
+      enableTLSForSentinelMode: isTls,
+      sentinelCommandTimeout: SENTINEL_MS_MAX,
+      sentinelRetryStrategy: retryDelayMs,
+      sentinelReconnectStrategy: () => SENTINEL_AGAIN_MS,
+      failoverDetector: true,
     }
     return sendTogether(new Redis({ ...options, ...sentinels, name }))
   }

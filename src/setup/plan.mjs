@@ -43,7 +43,8 @@ export function holdsAll(lock, record) {
   /** @type {typeof wanted} */
   const there = JSON.parse(record).packages ?? {}
   const isThere = (/** @type {string} */ path) => {
-    const [want, have] = [wanted[path], there[path]]
+    const want = wanted[path]
+    const have = there[path]
     if (have === undefined) return want?.optional === true // for another platform
     return want !== undefined && want.version === have.version && want.integrity === have.integrity
   }

@@ -67,20 +67,31 @@ export function commitCall(
   })
   const fencing = fencingOf(userId, fence)
   const keys = [
-    ...[stateKey(userId), logKey(userId), openKey(userId), ...fencing.keys],
+    stateKey(userId),
+    logKey(userId),
+    openKey(userId),
+    ...fencing.keys,
     ...archived.flatMap((order) => [archiveKey(userId, order.id), tombstoneKey(userId, order.id)]),
   ]
   const args = [
-    ...[expectVersion, ...fencing.args, LOG_ENTRIES_MAX, LOG_TTL_MS],
-    ...[sets.length, ...sets.flatMap(([name, record, isOpen]) => [name, record, Number(isOpen)])],
-    ...[removals.length, ...removals],
-    ...[archived.length, ARCHIVE_TTL_MS, TOMBSTONE_TTL_MS],
+    expectVersion,
+    ...fencing.args,
+    LOG_ENTRIES_MAX,
+    LOG_TTL_MS,
+    sets.length,
+    ...sets.flatMap(([name, record, isOpen]) => [name, record, Number(isOpen)]),
+    removals.length,
+    ...removals,
+    archived.length,
+    ARCHIVE_TTL_MS,
+    TOMBSTONE_TTL_MS,
     ...archived.flatMap((order) => [
       JSON.stringify(order),
       order.origin,
       order.parametersHash ?? '',
     ]),
-    ...[events.length, ...packets],
+    events.length,
+    ...packets,
   ]
   return [keys.length, ...keys, ...args]
 }
@@ -121,13 +132,24 @@ function leaving(
     pace === null ? [] : [paceKey(userId), paceKey(userId, connectionId), paceDaysKey(userId)]
   return {
     keys: [
-      ...[archiveKey(userId, tradeId), tombstoneKey(userId, tradeId)],
-      ...[controlKey(userId), budgetKey(userId, connectionId), ...paced],
+      archiveKey(userId, tradeId),
+      tombstoneKey(userId, tradeId),
+      controlKey(userId),
+      budgetKey(userId, connectionId),
+      ...paced,
     ],
     args: [
-      ...[kind, ...claim, field.order(tradeId), field.cancelMark(tradeId), Number(first)],
-      ...[controlField.connection(connectionId), controlField.link(connectionId)],
-      ...[controlField.connectionHalt(connectionId), revision, exposure, Number(budget)],
+      kind,
+      ...claim,
+      field.order(tradeId),
+      field.cancelMark(tradeId),
+      Number(first),
+      controlField.connection(connectionId),
+      controlField.link(connectionId),
+      controlField.connectionHalt(connectionId),
+      revision,
+      exposure,
+      Number(budget),
       ...(pace === null
         ? ['']
         : [pace.day, connectionId, ...maximaOf(pace.user), ...maximaOf(pace.connection)]),
@@ -170,7 +192,9 @@ function note(changes: Changes, write: Write): void {
 
 /** Every field that an order has in the hot state. */
 const fieldsOf = ({ id, placements }: Order): string[] => [
-  ...[field.order(id), field.claim(id), field.cancelMark(id)],
+  field.order(id),
+  field.claim(id),
+  field.cancelMark(id),
   ...placements.flatMap(({ brokerOrderId }) =>
     brokerOrderId === null ? [] : [field.ref(brokerOrderId)],
   ),

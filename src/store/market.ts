@@ -23,7 +23,8 @@ export function createDemand(redis: Redis, nowMs: () => number): Demand {
       await redis.zadd(demandKey, 'GT', ...symbols.flatMap((symbol) => [until, symbol]))
     },
     async wanted() {
-      const [now, latest] = [nowMs(), nowMs() + DEMAND_TTL_MS]
+      const now = nowMs()
+      const latest = nowMs() + DEMAND_TTL_MS
       await redis.zremrangebyscore(demandKey, '-inf', now)
       // Announced before the time stepped back: wanted as long as anything else that was announced
       // just now.

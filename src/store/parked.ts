@@ -62,7 +62,8 @@ const parkedRecord = firstVersion<ParkedOrder>()
 export function createParkedOrders(redis: Redis): ParkedOrders {
   const known = async (userId: string, tradeId: string) => {
     const [time, text] = await Promise.all([redis.time(), redis.hget(parkedKey(userId), tradeId)])
-    const [nowMs, note] = [msOf(time), readRecord(parkedRecord, tradeId, text)]
+    const nowMs = msOf(time)
+    const note = readRecord(parkedRecord, tradeId, text)
     return { nowMs, note: note !== null && isFresh(note, nowMs) ? note : null }
   }
   /** Takes away the notes of orders that wait no longer. @returns whether there were any */

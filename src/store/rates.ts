@@ -102,7 +102,8 @@ export function createMessageRates(redis: Redis): MessageRates {
       // Each handshake asks, and hardly anybody is barred. The limiter looks in transactions, whose
       // remains outlive many handshakes: it is asked only about those whose counts, read in one
       // command, are over.
-      const [bySession, byUser] = [ofSession.getKey(key), ofUser.getKey(`{${userId}}`)]
+      const bySession = ofSession.getKey(key)
+      const byUser = ofUser.getKey(`{${userId}}`)
       const [one, all] = await redis.mget(bySession, byUser).catch(() => [])
       return Math.max(
         await left(fallback, key),

@@ -59,9 +59,23 @@ function orderFromFirst(before: Record<string, unknown>): Order {
     before as Record<string, unknown> & Order
   const { quantity, limitPrice, stopPrice, status, cumulativeQuantity, totalCost } = kept
   const entry = {
-    ...{ leg: 'entry', replacement: 0, agreed: true, clientOrderId, brokerOrderId },
-    ...{ quantity, limitPrice, stopPrice, status, working, final, cumulativeQuantity, totalCost },
-    ...{ reportedQuantity, held, busted: null, total: null },
+    leg: 'entry',
+    replacement: 0,
+    agreed: true,
+    clientOrderId,
+    brokerOrderId,
+    quantity,
+    limitPrice,
+    stopPrice,
+    status,
+    working,
+    final,
+    cumulativeQuantity,
+    totalCost,
+    reportedQuantity,
+    held,
+    busted: null,
+    total: null,
   } as Placement
   const hasEnded = ['filled', 'canceled', 'expired', 'rejected', 'denied', 'replaced'].includes(
     status,
@@ -69,19 +83,20 @@ function orderFromFirst(before: Record<string, unknown>): Order {
   return {
     ...kept,
     schema: 2,
-    ...{
-      trailPrice: null,
-      trailPercent: null,
-      extendedHours: false,
-      takeProfit: null,
-      stopLoss: null,
-    },
+    trailPrice: null,
+    trailPercent: null,
+    extendedHours: false,
+    takeProfit: null,
+    stopLoss: null,
     attemptedAt: kept.claimedAt,
     attemptEndedAt: null,
     endedAt: hasEnded
       ? (kept.lastExecutionAt ?? kept.rejection?.at ?? kept.submittedAt ?? kept.claimedAt)
       : null,
-    ...{ placements: [entry], replaces: [], replaceResults: [], busts: [] },
+    placements: [entry],
+    replaces: [],
+    replaceResults: [],
+    busts: [],
   }
 }
 

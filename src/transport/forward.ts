@@ -40,21 +40,35 @@ const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_PER_HOST_MAX })
  * fit that message; each hop has its own framing.
  */
 const REQUEST_HEADERS = [
-  ...['host', 'origin', 'user-agent', 'content-type', 'content-length', 'accept-encoding'],
-  ...['access-control-request-method', 'access-control-request-headers'],
+  'host',
+  'origin',
+  'user-agent',
+  'content-type',
+  'content-length',
+  'accept-encoding',
+  'access-control-request-method',
+  'access-control-request-headers',
 ] as const
 const UPGRADE_HEADERS = [
-  ...['host', 'origin', 'user-agent', 'sec-websocket-key', 'sec-websocket-version'],
-  ...['sec-websocket-extensions', 'sec-websocket-protocol'],
+  'host',
+  'origin',
+  'user-agent',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-extensions',
+  'sec-websocket-protocol',
 ] as const
 const ANSWER_HEADERS = [
-  ...['content-type', 'content-length', 'content-encoding', 'cache-control', 'vary'],
-  ...[
-    'access-control-allow-origin',
-    'access-control-allow-credentials',
-    'access-control-allow-methods',
-  ],
-  ...['access-control-allow-headers', 'access-control-max-age'],
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'cache-control',
+  'vary',
+  'access-control-allow-origin',
+  'access-control-allow-credentials',
+  'access-control-allow-methods',
+  'access-control-allow-headers',
+  'access-control-max-age',
 ] as const
 /** The methods of a polling session and, before a page's request, of its browser's question. */
 const METHODS: readonly (string | undefined)[] = ['GET', 'POST', 'OPTIONS']

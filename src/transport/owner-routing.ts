@@ -78,7 +78,8 @@ export class OwnerRouting {
 
   /** Stands before the listeners that `http` has so far. */
   attach(http: Server): void {
-    const [requests, upgrades] = [http.listeners('request'), http.listeners('upgrade')]
+    const requests = http.listeners('request')
+    const upgrades = http.listeners('upgrade')
     http.removeAllListeners('request').removeAllListeners('upgrade')
     http.on('request', (request, response: ServerResponse) => {
       if (request.headers[HOP_HEADER] === this.#hopKey && request.url === GOOD_BYE_PATH)

@@ -24,7 +24,9 @@ const REQUESTS_A_MINUTE_MAX = 40
 const REST_MS = 20_000
 const WINDOW_MS = 60_000
 const SEEN_MS_MAX = 60_000
-const [IN_FLIGHT, RESTING, CROWDED] = [0, 1, 2]
+const IN_FLIGHT = 0
+const RESTING = 1
+const CROWDED = 2
 /**
  * The crowd is placed elsewhere: our own submissions would take ten minutes of the account's
  * budget.
@@ -83,7 +85,8 @@ async function delaysOf(
   const reader = createReader(ground.redis.connect())
   const deadlineMs = performance.now() + SEEN_MS_MAX
   for (;;) {
-    const [seen, ledger] = [await filledAtMs(reader, userOf(index)), await ground.ledger()]
+    const seen = await filledAtMs(reader, userOf(index))
+    const ledger = await ground.ledger()
     const executed = executedAtMs(ledger.accounts[keyOf(index)] as AccountLedger)
     const delays = [...executed]
       .filter(([trade]) => trade.startsWith(prefix))
@@ -101,13 +104,13 @@ const submit = (
   terms: Readonly<{ orderType: 'market' } | { orderType: 'limit' }>,
 ) =>
   ground.producer.submitOrder({
-    ...{
-      userId: userOf(index),
-      connectionId: connectionOf(userOf(index)),
-      tradeId,
-      symbol: 'AAPL',
-    },
-    ...{ side: 'buy', quantity: '1', timeInForce: terms.orderType === 'limit' ? 'gtc' : 'day' },
+    userId: userOf(index),
+    connectionId: connectionOf(userOf(index)),
+    tradeId,
+    symbol: 'AAPL',
+    side: 'buy',
+    quantity: '1',
+    timeInForce: terms.orderType === 'limit' ? 'gtc' : 'day',
     ...terms,
     ...(terms.orderType === 'limit' ? { limitPrice: '1' } : {}),
   })
@@ -153,9 +156,12 @@ export async function benchDetection(args: readonly string[]): Promise<boolean> 
     args: [...args],
     options: { fills: option('40'), open: option('1500') },
   })
-  const [fills, open] = [limited('fills', values.fills), limited('open', values.open)]
+  const fills = limited('fills', values.fills)
+  const open = limited('open', values.open)
   await using ground = await Ground.open({
-    ...{ seed: 'detection', users: 3, workers: 1 },
+    seed: 'detection',
+    users: 3,
+    workers: 1,
     sandboxArgs: ['--no-partial-fills', '--fill-delay-ms', '250', '--tick-ms', '0'],
   })
   const say = (name: string, value: string): void =>
@@ -183,7 +189,8 @@ export async function benchDetection(args: readonly string[]): Promise<boolean> 
     [`resting among ${open}`, CROWDED, 'c', RESTING_MS_MAX],
   ] as const) {
     const delays = await delaysOf(ground, index, prefix, fills)
-    const [p50, worst] = [delays[Math.floor(delays.length / 2)] ?? NaN, delays.at(-1) ?? NaN]
+    const p50 = delays[Math.floor(delays.length / 2)] ?? NaN
+    const worst = delays.at(-1) ?? NaN
     isWithin &&= delays.length === fills && worst <= bound
     say(
       `dropped fill to the log, ${name}`,

@@ -45,12 +45,10 @@ async function startNaive(httpClient: 'fetch' | 'undici', options: SideOptions):
   const accountsFile = join(folder, 'naive-accounts.json')
   writeFileSync(accountsFile, JSON.stringify(users))
   const env = {
-    ...{
-      REDIS_URL: redis.url,
-      SANDBOX_URL: sandboxUrl,
-      ACCOUNTS_FILE: accountsFile,
-      HTTP_CLIENT: httpClient,
-    },
+    REDIS_URL: redis.url,
+    SANDBOX_URL: sandboxUrl,
+    ACCOUNTS_FILE: accountsFile,
+    HTTP_CLIENT: httpClient,
     JWT_HS256_SECRET: SECRET,
   }
   const relay = await startProcess({
@@ -93,13 +91,15 @@ async function startFillcast({
   profileFolder,
 }: SideOptions): Promise<Side> {
   const env = {
-    ...{ REDIS_URL: redis.url, LISTEN_HOST: '127.0.0.1', LOG_LEVEL: 'info' },
-    ...{ VAULT_KEYS: `t:${VAULT.toString('base64')}`, JWT_HS256_SECRET: SECRET, RELAY_PORT: '0' },
-    ...{
-      ALPACA_ENV: 'sandbox',
-      ALPACA_SANDBOX_URL: sandboxUrl,
-      WORKER_ROLES: 'orders,streams,connections',
-    },
+    REDIS_URL: redis.url,
+    LISTEN_HOST: '127.0.0.1',
+    LOG_LEVEL: 'info',
+    VAULT_KEYS: `t:${VAULT.toString('base64')}`,
+    JWT_HS256_SECRET: SECRET,
+    RELAY_PORT: '0',
+    ALPACA_ENV: 'sandbox',
+    ALPACA_SANDBOX_URL: sandboxUrl,
+    WORKER_ROLES: 'orders,streams,connections',
   }
   const relay = await startProcess({
     entry: 'relay/main.ts',
@@ -134,8 +134,13 @@ async function startFillcast({
     processes: [worker, relay],
     enqueue: async (userId, tradeId) =>
       void (await producer.submitOrder({
-        ...{ userId, connectionId: `broker_${userId}`, tradeId, symbol: SYMBOL },
-        ...{ side: 'buy', orderType: 'market', quantity: QUANTITY },
+        userId,
+        connectionId: `broker_${userId}`,
+        tradeId,
+        symbol: SYMBOL,
+        side: 'buy',
+        orderType: 'market',
+        quantity: QUANTITY,
       })),
     async connect(userId) {
       const query = { token: await tokenOf(userId) }

@@ -55,8 +55,12 @@ function readLoad(args: readonly string[]): Load {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      ...{ orders: option('3000'), rate: option('250'), users: option('30'), rounds: option('3') },
-      ...{ profile: { type: 'string' }, only: { type: 'string' } },
+      orders: option('3000'),
+      rate: option('250'),
+      users: option('30'),
+      rounds: option('3'),
+      profile: { type: 'string' },
+      only: { type: 'string' },
     },
   })
   return {
@@ -136,7 +140,9 @@ const median = (values: readonly number[]): number =>
 
 async function runOnce(name: SideName, load: Load, folder: string): Promise<Figures> {
   const users = Array.from({ length: load.users }, (_, n) => ({
-    ...{ userId: `user${n}`, keyId: `bench-${n}`, secret: `bench-secret-${n}` },
+    userId: `user${n}`,
+    keyId: `bench-${n}`,
+    secret: `bench-secret-${n}`,
   }))
   const accountsFile = join(folder, 'accounts.json')
   writeFileSync(
@@ -156,7 +162,8 @@ async function runOnce(name: SideName, load: Load, folder: string): Promise<Figu
       profileFolder,
     })
     const sockets = await Promise.all(users.map(({ userId }) => side.connect(userId)))
-    const [warm, watch] = [new Watch(), new Watch()]
+    const warm = new Watch()
+    const watch = new Watch()
     for (const socket of sockets) {
       warm.listen(socket)
       watch.listen(socket)
@@ -164,13 +171,16 @@ async function runOnce(name: SideName, load: Load, folder: string): Promise<Figu
     await send(side, users, 'warm', WARM_UP, load.rate, warm)
     await warm.complete(WARM_UP)
     const own = (): number => side.processes.reduce((total, one) => total + (one.cpuMs() ?? NaN), 0)
-    const [cpuMs, redisMs] = [own(), cpuMsOf(redis.pid) ?? NaN]
+    const cpuMs = own()
+    const redisMs = cpuMsOf(redis.pid) ?? NaN
     await send(side, users, 'order', load.orders, load.rate, watch)
     const missing = await watch.complete(load.orders)
     const figures = {
       cpuUs: ((own() - cpuMs) * 1_000) / load.orders,
       redisUs: (((cpuMsOf(redis.pid) ?? NaN) - redisMs) * 1_000) / load.orders,
-      ...{ submittedMs: median(watch.submittedMs), filledMs: median(watch.filledMs), missing },
+      submittedMs: median(watch.submittedMs),
+      filledMs: median(watch.filledMs),
+      missing,
     }
     for (const socket of sockets) socket.disconnect()
     return figures

@@ -70,7 +70,10 @@ const ENTRIES = {
   fillcast: 'relay/main.ts',
 }
 const ENV = {
-  ...{ LISTEN_HOST: '127.0.0.1', RELAY_PORT: '0', JWT_HS256_SECRET: SECRET, LOG_LEVEL: 'info' },
+  LISTEN_HOST: '127.0.0.1',
+  RELAY_PORT: '0',
+  JWT_HS256_SECRET: SECRET,
+  LOG_LEVEL: 'info',
   RELAY_CONNECTIONS_PER_ADDRESS: '100000', // all of the clients are here
 }
 
@@ -147,7 +150,9 @@ function commitsOn(redis: TestRedis): RelaySide['tell'] {
   const versions = new Map<string, string>()
   return async (userId) => {
     const done = await store.commit(userId, {
-      ...{ expectVersion: versions.get(userId) ?? '0', fence: { kind: 'version' }, writes: [] },
+      expectVersion: versions.get(userId) ?? '0',
+      fence: { kind: 'version' },
+      writes: [],
       events: [{ event: EVENT, payload: { ...PAYLOAD, brokerType: 'alpaca' } }],
     })
     if (done.kind !== 'committed')

@@ -47,7 +47,8 @@ const DEFAULTS = {
 } as const
 type Load = Readonly<Record<keyof typeof LIMITS, number>>
 
-const [ROOM, SMALL_ROOM] = ['ROOM', 'TURN']
+const ROOM = 'ROOM'
+const SMALL_ROOM = 'TURN'
 const SMALL_ROOM_CLIENTS = 1_000
 const TURN_EVENTS = 8
 const ELSEWHERE_EVENTS = 100_000
@@ -142,10 +143,8 @@ function readLoad(args: readonly string[]): Readonly<{ load: Load; cases: readon
 /** How many of them this machine allows, where they are connections. */
 function connectionsMax(flag: keyof typeof LIMITS): number {
   if (flag !== 'idle' && flag !== 'clients') return Infinity
-  const [byFiles, byMemory] = [
-    openFilesMax() - FILES_BESIDES,
-    Math.floor(freemem() / CONNECTION_BYTES),
-  ]
+  const byFiles = openFilesMax() - FILES_BESIDES
+  const byMemory = Math.floor(freemem() / CONNECTION_BYTES)
   const max = Math.max(1, Math.min(byFiles, byMemory))
   if (max < DEFAULTS[flag])
     process.stdout.write(
@@ -161,7 +160,8 @@ type Spent = Readonly<{ cpuMs: number; ms: number }>
 
 /** CPU that the side's processes take while `work` is done: all of it, and how long that took. */
 async function cpuOf(side: RelaySide, work: () => Promise<unknown>): Promise<Spent> {
-  const [cpuMs, startMs] = [cpuMsOfAll(side), performance.now()]
+  const cpuMs = cpuMsOfAll(side)
+  const startMs = performance.now()
   await work()
   return { cpuMs: cpuMsOfAll(side) - cpuMs, ms: performance.now() - startMs }
 }

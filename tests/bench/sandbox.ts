@@ -145,11 +145,9 @@ async function run(
   const pool = new Pool(sandbox.url, limits)
   const sockets = await openListeners(sandbox.url, accounts, tally)
   try {
-    const [startMs, ownCpu, startCpuMs] = [
-      performance.now(),
-      process.cpuUsage(),
-      sandbox.cpuMs() ?? 0,
-    ]
+    const startMs = performance.now()
+    const ownCpu = process.cpuUsage()
+    const startCpuMs = sandbox.cpuMs() ?? 0
     const sending = await sendOrders(pool, load, accounts, tally)
     const deadlineMs = performance.now() + EVENTS_MS_MAX
     while (tally.figures().lost > 0 && performance.now() < deadlineMs) await pause(20)

@@ -104,11 +104,9 @@ class TradeApi {
  */
 async function killRedis({ redis }: Ground, file: AppendOnlyFile, chance: Chance): Promise<number> {
   await pause(chance.integer(UP_MS_MIN, UP_MS_MAX))
-  const [isCut, lostMs, downMs] = [
-    chance.fraction() < 0.5,
-    chance.integer(1, LOST_MS_MAX),
-    chance.integer(0, DOWN_MS_MAX),
-  ]
+  const isCut = chance.fraction() < 0.5
+  const lostMs = chance.integer(1, LOST_MS_MAX)
+  const downMs = chance.integer(0, DOWN_MS_MAX)
   await redis.kill()
   const bytesLost = isCut ? file.cutBack(lostMs) : 0
   await pause(downMs)
@@ -151,7 +149,8 @@ export async function killRedisAtRandom(options: RedisOptions): Promise<RedisRep
   const calm = new AbortController()
   const loading = load(api, options, calm.signal)
   const chance = createChance(`${seed}/redis`)
-  let [cuts, bytesLost] = [0, 0]
+  let cuts = 0
+  let bytesLost = 0
   for (let kill = 1; kill <= kills; kill += 1) {
     const lost = await killRedis(ground, file, chance)
     if (lost > 0) cuts += 1

@@ -25,14 +25,12 @@ async function runStorm(args: string[]): Promise<boolean> {
   const { values } = parseArgs({
     args,
     options: {
-      ...{
-        users: text(100),
-        events: text(20_000),
-        rate: text(300),
-        relays: text(3),
-        cuts: text(8),
-        seed: text(1),
-      },
+      users: text(100),
+      events: text(20_000),
+      rate: text(300),
+      relays: text(3),
+      cuts: text(8),
+      seed: text(1),
       'kill-every': text(5),
     },
   })

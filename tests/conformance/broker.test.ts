@@ -44,28 +44,24 @@ describe.each<[string, () => Harness]>([
   test('lists what can be traded, stocks and coins, with what each may be asked for', async () => {
     const assets = new Map((await make().broker.listAssets()).map((asset) => [asset.symbol, asset]))
     expect(assets.get('AAPL')).toEqual({
-      ...{
-        symbol: 'AAPL',
-        assetClass: 'us_equity',
-        isTradable: true,
-        isFractionable: true,
-        isShortable: true,
-      },
-      ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
+      symbol: 'AAPL',
+      assetClass: 'us_equity',
+      isTradable: true,
+      isFractionable: true,
+      isShortable: true,
+      quantityMin: null,
+      quantityIncrement: null,
+      priceIncrement: null,
     })
     expect(assets.get('BTC/USD')).toEqual({
-      ...{
-        symbol: 'BTC/USD',
-        assetClass: 'crypto',
-        isTradable: true,
-        isFractionable: true,
-        isShortable: false,
-      },
-      ...{
-        quantityMin: '0.000000001',
-        quantityIncrement: '0.000000001',
-        priceIncrement: '0.000000001',
-      },
+      symbol: 'BTC/USD',
+      assetClass: 'crypto',
+      isTradable: true,
+      isFractionable: true,
+      isShortable: false,
+      quantityMin: '0.000000001',
+      quantityIncrement: '0.000000001',
+      priceIncrement: '0.000000001',
     })
   })
 
@@ -155,7 +151,8 @@ describe.each<[string, () => Harness]>([
     const { broker, fill } = make()
     const { told, stream } = listen(broker)
     await expect.poll(() => told.live).toBe(1)
-    const [open, done] = [ticketOf(), ticketOf()]
+    const open = ticketOf()
+    const done = ticketOf()
     for (const ticket of [open, done]) await broker.submit(ticket)
     await fill(done.clientOrderId, '180')
     const idOf = async (id: string): Promise<string> =>
@@ -400,11 +397,9 @@ describe.each<[string, () => Harness]>([
     const sessions = await make().broker.readSessions('2024-11-01', '2024-12-02')
     const on = (day: string) => sessions.find(({ date }) => date === day)
     expect(on('2024-11-01')).toEqual({
-      ...{
-        date: '2024-11-01',
-        openAt: '2024-11-01T13:30:00.000Z',
-        closeAt: '2024-11-01T20:00:00.000Z',
-      },
+      date: '2024-11-01',
+      openAt: '2024-11-01T13:30:00.000Z',
+      closeAt: '2024-11-01T20:00:00.000Z',
     })
     expect(on('2024-11-04')).toMatchObject({ openAt: '2024-11-04T14:30:00.000Z' })
     expect(on('2024-11-29')).toMatchObject({ closeAt: '2024-11-29T18:00:00.000Z' })

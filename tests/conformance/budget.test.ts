@@ -44,7 +44,8 @@ const newAccount = (): ConnectionRef => ({
  */
 async function play(seed: number, stepsBack: boolean) {
   const { time, budgets } = makeBudgets()
-  const [account, chance] = [newAccount(), new Chance(seed)]
+  const account = newAccount()
+  const chance = new Chance(seed)
   const told: { fake: number; script: number }[] = []
   const made: { atMs: number; kind: RequestKind }[] = []
   for (let count = 0; count < 800; count += 1) {

@@ -256,11 +256,9 @@ test('the clock follows the sessions: closed at night, closed early, closed by s
     nextClose: '2024-03-15T20:00:00.000Z',
   })
   broker.sessions.set('2024-03-15', {
-    ...{
-      date: '2024-03-15',
-      openAt: '2024-03-15T13:30:00.000Z',
-      closeAt: '2024-03-15T17:00:00.000Z',
-    },
+    date: '2024-03-15',
+    openAt: '2024-03-15T13:30:00.000Z',
+    closeAt: '2024-03-15T17:00:00.000Z',
   })
   broker.sessions.set('2024-03-18', null)
   await clock.advance(3 * 3_600_000)

@@ -73,7 +73,11 @@ function inMemory(): StoreBench {
   let token = 0
   const { controls, budget } = store
   return {
-    ...{ store, controls, budget, connections: controls.connections, links: controls.links },
+    store,
+    controls,
+    budget,
+    connections: controls.connections,
+    links: controls.links,
     async takeLease(userId, connectionId) {
       store.leases.set(`${userId} ${connectionId}`, String((token += 1)))
       return String(token)

@@ -321,7 +321,8 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
       const { account, positions } = adopt(connectionId, readingOf({ positions: [position] }))
       return { account, position: positions.get('AAPL')! }
     }
-    const [ours, other] = [of('broker_1'), of('broker_2')]
+    const ours = of('broker_1')
+    const other = of('broker_2')
     await commit({ kind: 'version' }, [
       { kind: 'order', order },
       { kind: 'order', order: { ...order, id: 't2', connectionId: 'broker_2' } },

@@ -61,8 +61,14 @@ describe.each(STORES)('store %s', (name) => {
     const { store } = make()
     const user = newUser()
     const health: Health = {
-      ...{ schema: 2, state: 'down', cause: 'broken', doubts: 0, doubtSince: null },
-      ...{ reason: 'unauthorized', code: 'CREDENTIALS', since: '2024-03-15T14:00:00.000Z' },
+      schema: 2,
+      state: 'down',
+      cause: 'broken',
+      doubts: 0,
+      doubtSince: null,
+      reason: 'unauthorized',
+      code: 'CREDENTIALS',
+      since: '2024-03-15T14:00:00.000Z',
     }
     const writes = [{ kind: 'health', connectionId: 'broker_1', health }] as const
     await store.commit(user, { ...open, expectVersion: '0', writes })
@@ -80,14 +86,12 @@ describe.each(STORES)('store %s', (name) => {
     ]
     const connect = async (connectionId: string, cash: string): Promise<void> => {
       await connections.put({
-        ...{
-          userId: user,
-          connectionId,
-          brokerType: 'alpaca',
-          env: 'sandbox',
-          sealed: 's',
-          connectedAt: '',
-        },
+        userId: user,
+        connectionId,
+        brokerType: 'alpaca',
+        env: 'sandbox',
+        sealed: 's',
+        connectedAt: '',
       })
       const { account } = adopt(connectionId, readingOf({ cash: dec(cash) }))
       const expectVersion = await store.version(user)
@@ -175,15 +179,13 @@ describe.each(STORES)('store %s', (name) => {
     expect((await store.loadOpen(user, 'broker_1')).positions.size).toBe(0)
     await write({ kind: 'forget', connectionId: 'broker_1' })
     expect(await store.loadOpen(user, 'broker_1')).toEqual({
-      ...{
-        version: expectVersion,
-        account: null,
-        positions: new Map(),
-        orders: [],
-        cancelMarks: [],
-        health: null,
-        cashElsewhere: null,
-      },
+      version: expectVersion,
+      account: null,
+      positions: new Map(),
+      orders: [],
+      cancelMarks: [],
+      health: null,
+      cashElsewhere: null,
     })
   })
 
@@ -357,7 +359,8 @@ describe.each(STORES)('store %s', (name) => {
 
   test('a removed record is gone, and nobody else’s state was touched', async () => {
     const { store } = make()
-    const [user, other] = [newUser(), newUser()]
+    const user = newUser()
+    const other = newUser()
     const mark = {
       schema: 1,
       commandId: 'c',

@@ -67,7 +67,8 @@ describe('the totals of a state.sync', () => {
         )
         const { portfolio } = stateSyncOf(
           {
-            ...{ lastEventId: '1600000000000-00000', orders: [] },
+            lastEventId: '1600000000000-00000',
+            orders: [],
             accounts: all.map(({ account }) => account),
             positions: all.flatMap(({ positions }) => [...positions.values()]),
           },

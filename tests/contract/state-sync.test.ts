@@ -33,7 +33,9 @@ const portfolio = (connectionId: string, cash: string, symbol: string, quantity:
 function snapshotOf(orders: readonly Order[] = []): UserSnapshot {
   const all = [portfolio('c1', '1000', 'AAPL', '10'), portfolio('c2', '500.5', 'TSLA', '-2')]
   return {
-    ...{ version: '1', lastEventId: '1600000000000-00000', orders },
+    version: '1',
+    lastEventId: '1600000000000-00000',
+    orders,
     accounts: all.map(({ account }) => account),
     positions: all.flatMap(({ positions }) => [...positions.values()]),
   }

@@ -54,13 +54,11 @@ async function logIn(name: string): Promise<string> {
 }
 
 const set: AsideOrder = {
-  ...{
-    userId: 'alice',
-    connectionId: 'broker_alice',
-    tradeId: 't1',
-    symbol: 'AAPL',
-    due: 'submission',
-  },
+  userId: 'alice',
+  connectionId: 'broker_alice',
+  tradeId: 't1',
+  symbol: 'AAPL',
+  due: 'submission',
   at: '2024-03-15T14:00:00.000Z',
 }
 const aside = () => createAsideOrders(redis.connect(), () => systemClock.now())

@@ -88,7 +88,8 @@ describe('sessions', () => {
   })
 
   test('a logout ends the session on every dashboard, and no other session of the user', async () => {
-    const [first, second] = [await sessionsOf().open(ann), await sessionsOf().open(ann)]
+    const first = await sessionsOf().open(ann)
+    const second = await sessionsOf().open(ann)
     await sessionsOf().close(first)
     expect(await sessionsOf().userOf(first)).toBeNull()
     expect(await sessionsOf().userOf(second)).toBe(ann)

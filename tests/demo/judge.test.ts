@@ -16,23 +16,43 @@ const placed = { tradeId: 'trade_1', symbol: 'AAPL', quantity: 10 }
 const payloads = {
   'connection.authorized': { ...ofAlice, sessionId: 'ws_1' },
   'trade.submitted': {
-    ...{ ...trade, quantity: 10, orderType: 'market', side: 'buy' },
-    ...{ brokerOrderId: 'b1', status: 'submitted', submittedAt: at },
+    ...trade,
+    quantity: 10,
+    orderType: 'market',
+    side: 'buy',
+    brokerOrderId: 'b1',
+    status: 'submitted',
+    submittedAt: at,
   },
   'trade.filled': {
-    ...{ ...trade, quantity: 10, fillPrice: 180.05, side: 'buy' },
-    ...{ totalCost: 1800.5, filledAt: at, executionTime: 5 },
+    ...trade,
+    quantity: 10,
+    fillPrice: 180.05,
+    side: 'buy',
+    totalCost: 1800.5,
+    filledAt: at,
+    executionTime: 5,
   },
   'portfolio.positionAdded': {
     ...ofAlice,
     position: {
-      ...{ id: 'pos_1', symbol: 'AAPL', quantity: 10, averageEntryPrice: 180.05 },
-      ...{ currentPrice: 180.05, unrealizedPnL: 0, stopLossPrice: null, openedAt: at },
+      id: 'pos_1',
+      symbol: 'AAPL',
+      quantity: 10,
+      averageEntryPrice: 180.05,
+      currentPrice: 180.05,
+      unrealizedPnL: 0,
+      stopLossPrice: null,
+      openedAt: at,
     },
   },
   'portfolio.balanceChanged': {
-    ...{ ...ofAlice, oldBalance: 50000, newBalance: 48199.5, currency: 'USD' },
-    ...{ change: -1800.5, reason: 'TRADE_EXECUTED' },
+    ...ofAlice,
+    oldBalance: 50000,
+    newBalance: 48199.5,
+    currency: 'USD',
+    change: -1800.5,
+    reason: 'TRADE_EXECUTED',
   },
 } as const
 type Name = keyof typeof payloads
@@ -45,16 +65,14 @@ const received = (event: string, payload: unknown): Received => ({
 const one = (event: Name, changes: object = {}): Received =>
   received(event, { ...payloads[event], ...changes })
 const quote = received('market.quote', {
-  ...{
-    symbol: 'AAPL',
-    bid: 1,
-    ask: 2,
-    last: 1.5,
-    volume: 1,
-    change: 0,
-    changePercent: 0,
-    timestamp: at,
-  },
+  symbol: 'AAPL',
+  bid: 1,
+  ask: 2,
+  last: 1.5,
+  volume: 1,
+  change: 0,
+  changePercent: 0,
+  timestamp: at,
 })
 const update = (updates: object): Received =>
   received('portfolio.positionUpdated', {
@@ -66,7 +84,9 @@ const update = (updates: object): Received =>
 
 const right = (['connection.authorized', ...FILL_EVENTS] as const).map((event) => one(event))
 const expected = {
-  ...{ act: 'act', client: 'laptop', userId: 'alice' },
+  act: 'act',
+  client: 'laptop',
+  userId: 'alice',
   events: ['connection.authorized', ...FILL_EVENTS],
 } as const
 

@@ -84,7 +84,8 @@ describe('login', () => {
   })
 
   test('a logout bars every token of its login, and no other login of the user', async () => {
-    const [here, elsewhere] = [await logIn(), await logIn()]
+    const here = await logIn()
+    const elsewhere = await logIn()
     const refreshed = (await ask('POST', '/auth/refresh', undefined, here)).body['token'] as string
     expect((await ask('POST', '/auth/logout', undefined, here)).status).toBe(204)
     const sessions = createSessions(redis.connect())
@@ -101,7 +102,8 @@ describe('login', () => {
   })
 
   test('a token of a login that was ended neither trades, nor reads, nor is exchanged for a new one', async () => {
-    const [here, elsewhere] = [await logIn(), await logIn()]
+    const here = await logIn()
+    const elsewhere = await logIn()
     const order = { symbol: 'AAPL', quantity: '1' }
     expect((await ask('POST', '/auth/logout', undefined, here)).status).toBe(204)
     for (const [method, path, body] of [

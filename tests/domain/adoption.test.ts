@@ -23,8 +23,10 @@ test('an order of which some executions are known, and not those before, costs w
 
 test('a chain that is adopted is for what its earlier orders have executed and the size of the one at work', () => {
   const part = (step: string, id: string): Partial<BrokerOrder> => ({
-    ...{ brokerOrderId: id, clientOrderId: clientOrderIdOf('u1', 't1', step) },
-    ...{ orderType: 'limit', limitPrice: dec('180') },
+    brokerOrderId: id,
+    clientOrderId: clientOrderIdOf('u1', 't1', step),
+    orderType: 'limit',
+    limitPrice: dec('180'),
   })
   const first = {
     ...part('0.0', 'b1'),

@@ -53,7 +53,9 @@ const first = (
   over: Partial<BrokerOrder> = {},
 ): BrokerOrder =>
   brokerOrder(status, filled, second, {
-    ...{ clientOrderId: stepId('0.0'), orderType: 'limit', limitPrice: dec('180') },
+    clientOrderId: stepId('0.0'),
+    orderType: 'limit',
+    limitPrice: dec('180'),
     ...over,
   })
 const next = (
@@ -63,12 +65,10 @@ const next = (
   over: Partial<BrokerOrder> = {},
 ): BrokerOrder =>
   first(status, filled, second, {
-    ...{
-      brokerOrderId: 'b2',
-      clientOrderId: stepId('0.1'),
-      replaces: 'b1',
-      limitPrice: dec('181'),
-    },
+    brokerOrderId: 'b2',
+    clientOrderId: stepId('0.1'),
+    replaces: 'b1',
+    limitPrice: dec('181'),
     ...over,
   })
 
@@ -86,13 +86,11 @@ const asked: OrderUpdate = {
 }
 const sent: OrderUpdate = { type: 'replace_sent', commandId: 'c1', at: at(3) }
 const ended: OrderUpdate = {
-  ...{
-    type: 'replace_ended',
-    commandId: 'c1',
-    outcome: 'refused',
-    message: 'order already filled',
-    at: at(9),
-  },
+  type: 'replace_ended',
+  commandId: 'c1',
+  outcome: 'refused',
+  message: 'order already filled',
+  at: at(9),
 }
 const open = [claim, seen(first('new', '0', 1)), asked, sent]
 
@@ -122,16 +120,12 @@ describe('a replacement', () => {
 
   test('whose original loses an execution again is for less as a whole, and that is told at once', () => {
     const { slice } = play([
-      ...[
-        claim,
-        seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)),
-        asked,
-        sent,
-      ],
-      ...[
-        seen(first('replaced', '30', 4, { replacedBy: 'b2' })),
-        seen(next('new', '0', 4, { quantity: dec('70') })),
-      ],
+      claim,
+      seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)),
+      asked,
+      sent,
+      seen(first('replaced', '30', 4, { replacedBy: 'b2' })),
+      seen(next('new', '0', 4, { quantity: dec('70') })),
     ])
     expect(slice.order?.quantity).toBe('100')
     const lost = { id: 'x30', quantity: dec('30'), price: dec('180'), corrected: null, at: at(9) }
@@ -308,7 +302,8 @@ const stopLoss = (status: BrokerStatus, filled: string, second: number): BrokerO
   exit('sl', status, filled, second, { orderType: 'stop', stopPrice: dec('170') })
 const entry = (status: BrokerStatus, filled: string, second: number): BrokerOrder =>
   brokerOrder(status, filled, second, {
-    ...{ clientOrderId: stepId('0.0'), orderClass: 'bracket' },
+    clientOrderId: stepId('0.0'),
+    orderClass: 'bracket',
     legs: [takeProfit('held', '0', 1), stopLoss('held', '0', 1)],
   })
 
@@ -401,7 +396,9 @@ describe('an oco order', () => {
   const intent = intentOf({ ...bracket, side: 'sell', orderType: 'limit', orderClass: 'oco' })
   const profit = (status: BrokerStatus, filled: string, second: number): BrokerOrder => ({
     ...takeProfit(status, filled, second),
-    ...{ brokerOrderId: 'b1', clientOrderId: stepId('0.0'), orderClass: 'oco' },
+    brokerOrderId: 'b1',
+    clientOrderId: stepId('0.0'),
+    orderClass: 'oco',
     legs: [{ ...stopLoss('held', '0', 1), orderClass: 'oco' }],
   })
   const stop = (status: BrokerStatus, filled: string, second: number): BrokerOrder => ({
@@ -458,7 +455,11 @@ describe('an order that was closed without the broker’s word', () => {
         seen(brokerOrder('filled', '100', 4), executionOf('100', '180', '100', 4)),
       ])
       expect(types(changes)).toEqual([
-        ...['order.ended', 'anomaly', 'order.corrected', 'position.opened', 'cash.changed'],
+        'order.ended',
+        'anomaly',
+        'order.corrected',
+        'position.opened',
+        'cash.changed',
       ])
       expect(changes[1]).toMatchObject({ what: 'appeared_after_close' })
       expect(slice.position?.quantity).toBe('100')

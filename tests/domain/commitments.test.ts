@@ -185,25 +185,27 @@ describe('how much of a position may still be reduced', () => {
 
 describe('what is open counts in the limit of a position', () => {
   const limits: RiskLimits = {
-    ...{
-      schema: 1,
-      orderNotionalMax: null,
-      positionNotionalMax: dec('1000'),
-      openOrdersMax: null,
-      dailyLossMax: null,
-    },
-    ...{
-      symbolsAllowed: null,
-      symbolsDenied: [],
-      priceCollarPercent: null,
-      sessions: 'any',
-      revision: '1',
-    },
+    schema: 1,
+    orderNotionalMax: null,
+    positionNotionalMax: dec('1000'),
+    openOrdersMax: null,
+    dailyLossMax: null,
+    symbolsAllowed: null,
+    symbolsDenied: [],
+    priceCollarPercent: null,
+    sessions: 'any',
+    revision: '1',
   }
   const quote = { bid: dec('100'), ask: dec('100'), last: dec('100') }
   const facts = (over: Partial<RiskFacts>, whose: 'user' | 'connection' = 'user'): RiskFacts => ({
     limits: { user: null, connection: null, [whose]: limits },
-    ...{ position: null, positions: [], orders: [], accounts: [], quote, isOpen: null, nowMs: 0 },
+    position: null,
+    positions: [],
+    orders: [],
+    accounts: [],
+    quote,
+    isOpen: null,
+    nowMs: 0,
     ...over,
   })
   const buy = (

@@ -45,7 +45,9 @@ describe('Decimal', () => {
   test('sums and products are exact', () => {
     fc.assert(
       fc.property(decimals, decimals, decimals, (a, b, c) => {
-        const [x, y, z] = [dec(a), dec(b), dec(c)]
+        const x = dec(a)
+        const y = dec(b)
+        const z = dec(c)
         expect(sub(add(x, y), y)).toBe(x)
         expect(mul(x, add(y, z))).toBe(add(mul(x, y), mul(x, z)))
         expect(neg(neg(x))).toBe(x)

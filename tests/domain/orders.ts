@@ -27,8 +27,15 @@ export const intentOf = (over: Partial<OrderIntent> = {}): OrderIntent => ({
   timeInForce: 'day',
   orderClass: 'simple',
   quantity: dec('100'),
-  ...{ notional: null, limitPrice: null, stopPrice: null, trailPrice: null, trailPercent: null },
-  ...{ extendedHours: false, takeProfit: null, stopLoss: null, notAfter: null },
+  notional: null,
+  limitPrice: null,
+  stopPrice: null,
+  trailPrice: null,
+  trailPercent: null,
+  extendedHours: false,
+  takeProfit: null,
+  stopLoss: null,
+  notAfter: null,
   ...over,
 })
 
@@ -73,7 +80,9 @@ export function brokerOrder(
     stopPrice: null,
     submittedAt: at(1),
     updatedAt: at(second),
-    ...{ replaces: null, replacedBy: null, legs: [] },
+    replaces: null,
+    replacedBy: null,
+    legs: [],
     ...over,
   }
 }
@@ -135,7 +144,10 @@ export const emptySlice: Slice = {
     currency: 'USD',
     cash: dec('100000'),
     executionsReadTo: at(0),
-    ...{ activitiesReadTo: at(0), activityIds: [], today: null, costsAdoptedOn: null },
+    activitiesReadTo: at(0),
+    activityIds: [],
+    today: null,
+    costsAdoptedOn: null,
     doubts: {},
   },
 }
@@ -147,12 +159,15 @@ export const readingOf = (
   activities: readonly BrokerActivity[] = [],
 ): Reading => ({
   snapshot: {
-    ...{ brokerAccountId: 'a1', currency: 'USD', cash: dec('100000') },
+    brokerAccountId: 'a1',
+    currency: 'USD',
+    cash: dec('100000'),
     positions: [],
     ...over,
   },
   activities,
-  ...{ atMs: Date.parse(at(n)), at: at(n) },
+  atMs: Date.parse(at(n)),
+  at: at(n),
 })
 
 /** What updates come to, one after the other. */

@@ -38,15 +38,13 @@ const snapshot = (cash: string, ...positions: readonly Row[]): Partial<BrokerSna
 let activities = 0
 const activity = (over: Partial<BrokerActivity>): BrokerActivity => ({
   id: `activity-${(activities += 1)}`,
-  ...{
-    kind: 'cash',
-    type: 'FEE',
-    amount: null,
-    symbol: null,
-    newSymbol: null,
-    quantity: null,
-    at: at(0),
-  },
+  kind: 'cash',
+  type: 'FEE',
+  amount: null,
+  symbol: null,
+  newSymbol: null,
+  quantity: null,
+  at: at(0),
   ...over,
 })
 const fee = (amount: string) => activity({ amount: dec(amount) })
@@ -116,7 +114,11 @@ describe('reconcile - a difference is believed only when it stands', () => {
   test('two equal readings one settle window apart are believed, and a holding that nothing explains is an anomaly', () => {
     const { second } = readTwice(ours, snapshot('900', ['AAPL', '4', '180'], ['MSFT', '1', '400']))
     expect(types(second.changes)).toEqual([
-      ...['position.changed', 'anomaly', 'position.opened', 'anomaly', 'cash.changed'],
+      'position.changed',
+      'anomaly',
+      'position.opened',
+      'anomaly',
+      'cash.changed',
     ])
     expect(second.portfolio.account).toMatchObject({ cash: '900', doubts: {} })
   })

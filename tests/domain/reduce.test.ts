@@ -74,8 +74,13 @@ describe('reduce - the friendly path', () => {
       ),
     ])
     expect(types(changes)).toEqual([
-      ...['order.submitted', 'order.executed', 'position.opened', 'cash.changed'],
-      ...['order.executed', 'position.changed', 'cash.changed'],
+      'order.submitted',
+      'order.executed',
+      'position.opened',
+      'cash.changed',
+      'order.executed',
+      'position.changed',
+      'cash.changed',
     ])
     expect(slice.order?.totalCost).toBe(
       add(mul(dec('33.333333333'), dec('10.01')), mul(dec('66.666666667'), dec('9.99'))),
@@ -114,7 +119,8 @@ describe('reduce - the unfriendly paths', () => {
     )
     const early = play([claimed(), second!])
     expect(early.slice.order).toMatchObject({
-      ...{ status: 'submitted', cumulativeQuantity: '0' },
+      status: 'submitted',
+      cumulativeQuantity: '0',
       placements: [{ reportedQuantity: '100' }],
     })
     expect(play([first!], early.slice).slice.order).toMatchObject({

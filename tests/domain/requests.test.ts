@@ -62,7 +62,10 @@ test('a refusal that is in doubt is kept, and nothing of its request is at the b
   const refusal = { type: 'denied', code: 'HALTED', message: 'why', at: at(3) } as const
   const doubted = { type: 'refusal_doubted', refusal, at: at(3) } as const
   expect(play(claimed(), doubted)).toMatchObject({
-    ...{ status: 'submitting', attemptedAt: null, attemptEndedAt: at(3), unknownSince: at(3) },
+    status: 'submitting',
+    attemptedAt: null,
+    attemptEndedAt: at(3),
+    unknownSince: at(3),
     doubtedRefusal: refusal,
   })
   expect(play(claimed(), unknown(2), doubted)).toMatchObject({

@@ -13,39 +13,35 @@ import {
 import { claimed, emptySlice, intentOf, landing } from './orders.ts'
 
 const none: RiskLimits = {
-  ...{
-    schema: 1,
-    orderNotionalMax: null,
-    positionNotionalMax: null,
-    openOrdersMax: null,
-    dailyLossMax: null,
-  },
-  ...{
-    symbolsAllowed: null,
-    symbolsDenied: [],
-    priceCollarPercent: null,
-    sessions: 'any',
-    revision: '1',
-  },
+  schema: 1,
+  orderNotionalMax: null,
+  positionNotionalMax: null,
+  openOrdersMax: null,
+  dailyLossMax: null,
+  symbolsAllowed: null,
+  symbolsDenied: [],
+  priceCollarPercent: null,
+  sessions: 'any',
+  revision: '1',
 }
 
 /** `quantity` AAPL, bought or sold short at 100. */
 const held = (quantity: string): Position => ({
-  ...{
-    schema: 2,
-    id: 'p',
-    connectionId: 'broker_1',
-    symbol: 'AAPL',
-    quantity: dec(quantity),
-    cost: dec('100'),
-  },
-  ...{
-    closedQuantity: dec('0'),
-    closedCost: dec('0'),
-    closedValue: dec('0'),
-    realizedPnL: dec('0'),
-  },
-  ...{ mark: dec('100'), stopLossPrice: null, stopLossFrom: null, openedAt: '', closedAt: null },
+  schema: 2,
+  id: 'p',
+  connectionId: 'broker_1',
+  symbol: 'AAPL',
+  quantity: dec(quantity),
+  cost: dec('100'),
+  closedQuantity: dec('0'),
+  closedCost: dec('0'),
+  closedValue: dec('0'),
+  realizedPnL: dec('0'),
+  mark: dec('100'),
+  stopLossPrice: null,
+  stopLossFrom: null,
+  openedAt: '',
+  closedAt: null,
 })
 
 const quote = { bid: dec('99'), ask: dec('101'), last: dec('100') }
@@ -53,7 +49,12 @@ const NOW_MS = Date.UTC(2024, 2, 15, 15, 0, 0)
 
 const facts = (limits: Partial<RiskLimits> | null, over: Partial<RiskFacts> = {}): RiskFacts => ({
   limits: { user: limits === null ? null : { ...none, ...limits }, connection: null },
-  ...{ position: null, orders: [], accounts: [], quote: null, isOpen: null, nowMs: NOW_MS },
+  position: null,
+  orders: [],
+  accounts: [],
+  quote: null,
+  isOpen: null,
+  nowMs: NOW_MS,
   positions: over.position == null ? [] : [over.position],
   ...over,
 })
@@ -351,12 +352,10 @@ describe('assess', () => {
 
   test('what only reduces a position passes every limit on exposure', () => {
     const strict = {
-      ...{
-        orderNotionalMax: dec('1'),
-        positionNotionalMax: dec('1'),
-        openOrdersMax: 0,
-        dailyLossMax: dec('1'),
-      },
+      orderNotionalMax: dec('1'),
+      positionNotionalMax: dec('1'),
+      openOrdersMax: 0,
+      dailyLossMax: dec('1'),
       symbolsDenied: ['AAPL'],
     }
     const given = facts(strict, {

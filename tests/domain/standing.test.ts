@@ -13,7 +13,9 @@ describe('an execution that no source lists', () => {
     const { order } = after([claimed(), seen(partly, executionOf('40', '10', '40', 2)), seen(view)])
     // 100 at 10.5 are 1050; 400 are booked, so 60 cost 650.
     expect(inferredExecution(order!, view)).toMatchObject({
-      ...{ quantity: '60', cumulativeQuantity: '100', price: '10.833333333' },
+      quantity: '60',
+      cumulativeQuantity: '100',
+      price: '10.833333333',
     })
   })
 

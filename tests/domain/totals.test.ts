@@ -10,11 +10,9 @@ const play = (updates: readonly OrderUpdate[], from: Slice = emptySlice): Slice 
 const shown = (filled: string, average: string, second: number): OrderUpdate =>
   seen(brokerOrder('filled', filled, second, { filledAveragePrice: dec(average) }))
 const executed = (quantity: string, price: string, upTo: string, second: number): OrderUpdate => ({
-  ...{
-    type: 'execution',
-    brokerOrderId: 'b1',
-    execution: executionOf(quantity, price, upTo, second),
-  },
+  type: 'execution',
+  brokerOrderId: 'b1',
+  execution: executionOf(quantity, price, upTo, second),
 })
 const stands = (second: number): OrderUpdate => ({
   type: 'total_stands',
@@ -22,11 +20,9 @@ const stands = (second: number): OrderUpdate => ({
   at: at(second),
 })
 
-const [a, b, c] = [
-  executed('40', '180', '40', 2),
-  executed('35', '181', '75', 3),
-  executed('25', '182', '100', 4),
-]
+const a = executed('40', '180', '40', 2)
+const b = executed('35', '181', '75', 3)
+const c = executed('25', '182', '100', 4)
 const begun = play([claimed(), seen(brokerOrder('new', '0', 1))])
 
 function permutations<T>(items: readonly T[]): T[][] {

@@ -60,11 +60,10 @@ test.each<[string, string, string, () => Promise<Record<string, string>>, string
   [
     ...(['workers', 'workers/main.ts', 'workers.ready'] as const),
     async () => ({
-      ...{
-        VAULT_KEYS: `k:${randomBytes(32).toString('base64')}`,
-        WORKER_ROLES: 'orders,streams,connections',
-      },
-      ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: 'http://127.0.0.1:1' },
+      VAULT_KEYS: `k:${randomBytes(32).toString('base64')}`,
+      WORKER_ROLES: 'orders,streams,connections',
+      ALPACA_ENV: 'sandbox',
+      ALPACA_SANDBOX_URL: 'http://127.0.0.1:1',
     }),
     [],
   ],

@@ -29,7 +29,8 @@ describe('the main job', () => {
     await expect.poll(() => [told(laptop), told(phone)], slow).toEqual([trade, trade])
     const of = (event: string) =>
       laptop.heard.find(([name]) => name === event)![1] as Record<string, number>
-    const [filled, balance] = [of('trade.filled'), of('portfolio.balanceChanged')]
+    const filled = of('trade.filled')
+    const balance = of('portfolio.balanceChanged')
     expect(filled['fillPrice']! * filled['quantity']!).toBeCloseTo(filled['totalCost']!, 6)
     expect(-balance['change']!).toBeCloseTo(filled['totalCost']!, 6)
     expect(laptop.heard.slice(1)).toEqual(phone.heard.slice(1))

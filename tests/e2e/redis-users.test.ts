@@ -101,7 +101,8 @@ const fromAll: [command: string, ...args: string[]][] = [
 ]
 
 test('what orders were set aside, workers write and the dashboard reads; and it accepts a store', async () => {
-  const [workers, dashboard] = [new Redis(urlOf('workers')), new Redis(urlOf('dashboard'))]
+  const workers = new Redis(urlOf('workers'))
+  const dashboard = new Redis(urlOf('dashboard'))
   const order = {
     userId: 'alice',
     connectionId: 'broker_alice',

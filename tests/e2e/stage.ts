@@ -116,15 +116,16 @@ export class System implements AsyncDisposable {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
       env: {
-        ...{
-          PATH: process.env['PATH'] ?? '',
-          NODE_EXTRA_CA_CERTS: process.env['NODE_EXTRA_CA_CERTS'],
-          REDIS_URL: this.#urlOf('workers'),
-          LISTEN_HOST: '127.0.0.1',
-          VAULT_KEYS: `t:${VAULT.toString('base64')}`,
-        },
-        ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: this.sandbox.url },
-        ...{ ALPACA_DATA_KEY_ID: 'demo-key', ALPACA_DATA_SECRET: 'demo-secret', LOG_LEVEL: 'info' },
+        PATH: process.env['PATH'] ?? '',
+        NODE_EXTRA_CA_CERTS: process.env['NODE_EXTRA_CA_CERTS'],
+        REDIS_URL: this.#urlOf('workers'),
+        LISTEN_HOST: '127.0.0.1',
+        VAULT_KEYS: `t:${VAULT.toString('base64')}`,
+        ALPACA_ENV: 'sandbox',
+        ALPACA_SANDBOX_URL: this.sandbox.url,
+        ALPACA_DATA_KEY_ID: 'demo-key',
+        ALPACA_DATA_SECRET: 'demo-secret',
+        LOG_LEVEL: 'info',
       },
     })
     const lines: string[] = []
@@ -223,8 +224,13 @@ export class System implements AsyncDisposable {
 }
 
 export const orderOf = (over: Partial<SubmitOrder> = {}): SubmitOrder => ({
-  ...{ userId: 'alice', connectionId: 'broker_alice', tradeId: 't1', symbol: 'AAPL' },
-  ...{ side: 'buy', orderType: 'market', quantity: '10' },
+  userId: 'alice',
+  connectionId: 'broker_alice',
+  tradeId: 't1',
+  symbol: 'AAPL',
+  side: 'buy',
+  orderType: 'market',
+  quantity: '10',
   ...over,
 })
 

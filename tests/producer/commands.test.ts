@@ -143,7 +143,9 @@ describe('commands', () => {
     } as const
     const store = createStore(redis.connect())
     await store.commit('alice', {
-      ...{ expectVersion: await store.version('alice'), fence: { kind: 'version' }, events: [] },
+      expectVersion: await store.version('alice'),
+      fence: { kind: 'version' },
+      events: [],
       writes: [
         {
           kind: 'order',
@@ -156,7 +158,11 @@ describe('commands', () => {
 
   test('a close carries the side that it is of', async () => {
     const { jobId } = await producer.closePosition({
-      ...{ ...of, tradeId: 'close-2', commandId: 'c5', symbol: 'AAPL', positionSide: 'short' },
+      ...of,
+      tradeId: 'close-2',
+      commandId: 'c5',
+      symbol: 'AAPL',
+      positionSide: 'short',
     })
     const { name, prefix } = queues.commands
     const job = await new Queue(name, { connection: redis.connect(), prefix }).getJob(jobId)

@@ -31,8 +31,14 @@ beforeEach(async () => {
 })
 
 const share = (symbol: string, over: Partial<Asset> = {}): Asset => ({
-  ...{ symbol, assetClass: 'us_equity', isTradable: true, isFractionable: true, isShortable: true },
-  ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
+  symbol,
+  assetClass: 'us_equity',
+  isTradable: true,
+  isFractionable: true,
+  isShortable: true,
+  quantityMin: null,
+  quantityIncrement: null,
+  priceIncrement: null,
   ...over,
 })
 const coin = (symbol: string, over: Partial<Asset> = {}): Asset =>
@@ -168,14 +174,13 @@ describe('a new order', () => {
     const store = createStore(redis.connect())
     const { account } = emptySlice
     const position = applyFill(null, {
-      ...{
-        connectionId: 'broker_1',
-        symbol: 'AMC',
-        side: 'buy',
-        quantity: dec('5'),
-        price: dec('4'),
-      },
-      ...{ at: '2024-03-15T14:00:00Z', key: 'k' },
+      connectionId: 'broker_1',
+      symbol: 'AMC',
+      side: 'buy',
+      quantity: dec('5'),
+      price: dec('4'),
+      at: '2024-03-15T14:00:00Z',
+      key: 'k',
     }).position
     const write = async (writes: Write[]): Promise<void> => {
       const { version } = await store.loadHealth('alice', 'broker_1')

@@ -136,13 +136,12 @@ describe('limits', () => {
     )
     await producer.limits.set(of, { openOrdersMax: 3 })
     expect(await producer.limits.get({ userId: 'dave' })).toMatchObject({
-      ...{
-        orderNotionalMax: '1000.5',
-        positionNotionalMax: null,
-        symbolsAllowed: null,
-        symbolsDenied: ['TSLA'],
-      },
-      ...{ sessions: 'any', schema: 1 },
+      orderNotionalMax: '1000.5',
+      positionNotionalMax: null,
+      symbolsAllowed: null,
+      symbolsDenied: ['TSLA'],
+      sessions: 'any',
+      schema: 1,
     })
     expect(await producer.limits.get(of)).toMatchObject({
       openOrdersMax: 3,
@@ -228,7 +227,8 @@ describe('halt', () => {
       await write('frank', 'submitting', 'broker_2')
       const isOther = 'connectionId' in target
       expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({
-        ...{ isComplete: isOther, waitingFor: isOther ? 0 : 1 },
+        isComplete: isOther,
+        waitingFor: isOther ? 0 : 1,
       })
       await write('frank', 'rejected', 'broker_2')
       await producer.resume(target)

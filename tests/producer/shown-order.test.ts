@@ -15,20 +15,16 @@ const order = play([claimed()], emptySlice).slice.order as Order
 
 test('an order that no worker could claim is waiting, with the reason and what was asked for', () => {
   expect(shownOrder(null, parked)).toMatchObject({
-    ...{
-      id: 't1',
-      userId: 'u1',
-      connectionId: landing.connectionId,
-      symbol: 'AAPL',
-      quantity: '100',
-    },
-    ...{
-      status: 'waiting',
-      reason: 'no keys',
-      since: at(1),
-      cumulativeQuantity: '0',
-      placements: [],
-    },
+    id: 't1',
+    userId: 'u1',
+    connectionId: landing.connectionId,
+    symbol: 'AAPL',
+    quantity: '100',
+    status: 'waiting',
+    reason: 'no keys',
+    since: at(1),
+    cumulativeQuantity: '0',
+    placements: [],
   })
 })
 

@@ -160,7 +160,8 @@ async function standIn(
   const record = { host: '127.0.0.1', port, hopKey: 'key' }
   await stage.redis.connect().set(`relay:${node}`, JSON.stringify(record), 'PX', 60_000)
   return {
-    ...{ sid: `${node}.x`, heard },
+    sid: `${node}.x`,
+    heard,
     async [Symbol.asyncDispose]() {
       await new Promise((resolve) => server.close(resolve))
     },
@@ -171,18 +172,15 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 describe('an owner is sent', () => {
   const given = [
-    ...[
-      'Origin: https://app.example',
-      'Accept-Encoding: gzip',
-      'Content-Type: text/plain;charset=UTF-8',
-    ],
-    ...[
-      'Cookie: session=secret',
-      'Authorization: Bearer secret',
-      'X-Forwarded-For: 203.0.113.9',
-      'TE: trailers',
-    ],
-    ...['Connection: x-fillcast-hop', 'X-Anything: at all'],
+    'Origin: https://app.example',
+    'Accept-Encoding: gzip',
+    'Content-Type: text/plain;charset=UTF-8',
+    'Cookie: session=secret',
+    'Authorization: Bearer secret',
+    'X-Forwarded-For: 203.0.113.9',
+    'TE: trailers',
+    'Connection: x-fillcast-hop',
+    'X-Anything: at all',
   ]
 
   test.each(['message', 'upgrade'])(

@@ -54,7 +54,8 @@ async function open(...keys: Key[]) {
 
 describe('keys from a key server', () => {
   test('verify what they signed, and nothing else', async () => {
-    const [key, stranger] = [await newKey('k1'), await newKey('k2')]
+    const key = await newKey('k1')
+    const stranger = await newKey('k2')
     await using it = await open(key)
     expect(await it.verdict(key.sign())).toBe('alice')
     it.time.aheadMs = 5_000
@@ -70,7 +71,8 @@ describe('keys from a key server', () => {
   })
 
   test('a removed key is believed for ten minutes at most', async () => {
-    const [old, fresh] = [await newKey('k1'), await newKey('k2')]
+    const old = await newKey('k1')
+    const fresh = await newKey('k2')
     await using it = await open(old)
     expect(await it.verdict(old.sign())).toBe('alice')
     it.serving.keys = [fresh]
@@ -82,7 +84,8 @@ describe('keys from a key server', () => {
   })
 
   test('a key that replaced another under the same name serves, and the old one no longer', async () => {
-    const [old, fresh] = [await newKey('k1'), await newKey('k1')]
+    const old = await newKey('k1')
+    const fresh = await newKey('k1')
     await using it = await open(old)
     expect(await it.verdict(old.sign())).toBe('alice')
     it.serving.keys = [fresh]
@@ -98,7 +101,8 @@ describe('keys from a key server', () => {
   ])(
     'a token of a key (%s) that may be newer than the last look is our trouble, for five seconds',
     async (_how, kid) => {
-      const [old, fresh] = [await newKey('k1'), await newKey(kid)]
+      const old = await newKey('k1')
+      const fresh = await newKey(kid)
       await using it = await open(old)
       expect(await it.verdict(old.sign())).toBe('alice')
       it.serving.keys = [fresh]
@@ -134,7 +138,8 @@ describe('keys from a key server', () => {
   })
 
   test('known keys serve through an outage of the key server, for the ten minutes in which they are believed', async () => {
-    const [key, fresh] = [await newKey('k1'), await newKey('k2')]
+    const key = await newKey('k1')
+    const fresh = await newKey('k2')
     await using it = await open(key)
     await it.verdict(key.sign())
     it.serving.status = 503

@@ -27,18 +27,14 @@ const send = (at: Relay, sid: string): Promise<number> =>
 /** Asks for a WebSocket of a session; answers the first line of what comes back. */
 function upgrade(at: Relay, sid: string): Promise<string> {
   const lines = [
-    ...[
-      `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`,
-      'Host: x',
-      'Connection: Upgrade',
-    ],
-    ...[
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-      '',
-      '',
-    ],
+    `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`,
+    'Host: x',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+    '',
+    '',
   ]
   return new Promise((resolve) => {
     const socket = connect(at.port, '127.0.0.1', () => socket.write(lines.join('\r\n')))

@@ -130,8 +130,10 @@ describe('the state is lost, and the log is not', () => {
       payload: { reason: 'rebuilt', timestamp: '2024-03-15T14:00:00.000Z' },
     } as const
     const rebuilt = await stage.store.commit(user, {
-      ...{ expectVersion: '0', fence: { kind: 'version' } },
-      ...{ writes: [{ kind: 'account', account }], events: [resync] },
+      expectVersion: '0',
+      fence: { kind: 'version' },
+      writes: [{ kind: 'account', account }],
+      events: [resync],
     })
     expect(rebuilt.kind).toBe('committed')
     await expect.poll(() => live.names()).toEqual(TOLD_ANEW)

@@ -22,7 +22,8 @@ const watched = (packets: PacketLimit) => {
 
 test('a pong that answers our ping does not count, one that answers nothing does', () => {
   const packets = limit(new FakeClock())
-  const [asked, unasked] = [watched(packets), watched(packets)]
+  const asked = watched(packets)
+  const unasked = watched(packets)
   for (let n = 0; n < 200; n += 1) {
     asked.emit('packetCreate', { type: 'ping' })
     asked.emit('packet', { type: 'pong' })

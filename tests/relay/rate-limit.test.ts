@@ -86,7 +86,9 @@ describe('messages a minute', () => {
     const user = newUser()
     const of = async (sid: string) =>
       stage.authorized({ query: { token: await signed({ sub: user, sid }) } })
-    const [loud, quiet, other] = [await of('s1'), await of('s1'), await of('s2')]
+    const loud = await of('s1')
+    const quiet = await of('s1')
+    const other = await of('s2')
     await send(loud, 10)
     loud.socket.emit('anything')
     await expect.poll(() => failed(loud)).toEqual(['RATE_LIMIT_EXCEEDED'])

@@ -64,13 +64,14 @@ test('connections by which another relay hands requests over are not counted', a
   const { sid } = JSON.parse(text.slice(1)) as { sid: string }
   const path = `/socket.io/?EIO=4&transport=polling&sid=${sid}`
   const upgrade = [
-    ...[
-      `GET ${path.replace('polling', 'websocket')} HTTP/1.1`,
-      'Host: x',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-    ],
-    ...['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', '', ''],
+    `GET ${path.replace('polling', 'websocket')} HTTP/1.1`,
+    'Host: x',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+    '',
+    '',
   ].join('\r\n')
   const status = (): Promise<string> =>
     new Promise((resolve) => {

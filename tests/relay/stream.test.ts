@@ -22,7 +22,12 @@ function open() {
     unread: 'account_unread' | null
     answer?: Promise<void>
   } = {
-    ...{ isOpen: true, isBehind: false, failures: 0, stateFailures: 0, looks: 0, unread: null },
+    isOpen: true,
+    isBehind: false,
+    failures: 0,
+    stateFailures: 0,
+    looks: 0,
+    unread: null,
   }
   const top = () => log.at(-1)?.id ?? '0000000000000-00000'
   const reader: Reader = {

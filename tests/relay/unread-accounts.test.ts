@@ -24,14 +24,12 @@ const slow = { timeout: 15_000 }
 async function link(own: Stage, userId: string, connectionId: string): Promise<void> {
   const redis = own.redis.connect()
   const record = await createConnections(redis).put({
-    ...{
-      userId,
-      connectionId,
-      brokerType: 'alpaca',
-      env: 'sandbox',
-      sealed: 'sealed',
-      connectedAt: at(0),
-    },
+    userId,
+    connectionId,
+    brokerType: 'alpaca',
+    env: 'sandbox',
+    sealed: 'sealed',
+    connectedAt: at(0),
   })
   await createLinks(redis).verify(record, `account of ${userId} ${connectionId}`)
 }
@@ -84,8 +82,10 @@ describe('an account that is linked and not read', () => {
     await expect.poll(() => client.names(), slow).toContain('state.resync')
     expect(await ask(client)).toEqual(UNAVAILABLE)
     await stage.store.commit(user, {
-      ...{ expectVersion: await stage.store.version(user), fence: { kind: 'version' } },
-      ...{ writes: [], events: [notice(1)] },
+      expectVersion: await stage.store.version(user),
+      fence: { kind: 'version' },
+      writes: [],
+      events: [notice(1)],
     })
     await expect.poll(() => numbers(client)).toEqual([1]) // what happens meanwhile is told
     expect(cashOf(client)).toEqual([])
@@ -113,14 +113,12 @@ describe('an account that is linked and not read', () => {
     const user = newUser()
     await link(stage, user, 'c1')
     await createConnections(stage.redis.connect()).put({
-      ...{
-        userId: user,
-        connectionId: 'wrong',
-        brokerType: 'alpaca',
-        env: 'sandbox',
-        sealed: 's',
-        connectedAt: at(0),
-      },
+      userId: user,
+      connectionId: 'wrong',
+      brokerType: 'alpaca',
+      env: 'sandbox',
+      sealed: 's',
+      connectedAt: at(0),
     })
     await read(stage, user, 'c1')
     const client = await stage.authorized({}, user)

@@ -29,7 +29,11 @@ function memoryLog() {
   const answers: (() => void)[] = []
   const top = (): string => log.at(-1)?.id ?? EVENT_ID_ZERO
   const snapshot: Reader['snapshot'] = async () => ({
-    ...{ version: '1', lastEventId: top(), orders: [], positions: [], accounts: [] },
+    version: '1',
+    lastEventId: top(),
+    orders: [],
+    positions: [],
+    accounts: [],
   })
   const reader: Reader = {
     top: async () => top(),

@@ -30,8 +30,11 @@ describe('the claims of a token with a good signature', () => {
       const exp = START_S + 60 + fraction
       const endMs = tokenEndMs({ exp })
       for (const [atMs, isOver] of [
-        ...[[endMs - 1_000, false] as const, [endMs - 1, false] as const],
-        ...[[endMs, true] as const, [endMs + 1, true] as const, [endMs + 60_000, true] as const],
+        [endMs - 1_000, false] as const,
+        [endMs - 1, false] as const,
+        [endMs, true] as const,
+        [endMs + 1, true] as const,
+        [endMs + 60_000, true] as const,
       ])
         expect((await refusal({ exp }, atMs)) !== null, String(atMs - endMs)).toBe(isOver)
       expect(await refusal({ exp }, endMs)).toBe('JWT token expired')

@@ -129,13 +129,11 @@ describe('the limit of all accounts', () => {
     })
     await trading.account.getAccount()
     await expect(trading.account.getAccount()).rejects.toMatchObject({
-      ...{
-        name: 'RateLimitError',
-        status: 429,
-        code: 42910000,
-        rateLimit: undefined,
-        retryAfterMs: undefined,
-      },
+      name: 'RateLimitError',
+      status: 429,
+      code: 42910000,
+      rateLimit: undefined,
+      retryAfterMs: undefined,
     })
     const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
     expect((await call(server, 'GET', '/v2/clock', undefined, other)).status).toBe(200)

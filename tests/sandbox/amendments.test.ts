@@ -69,13 +69,11 @@ describe('a bust', () => {
     await expect.poll(() => amendments()).toHaveLength(1)
     const [bust] = amendments()
     expect(bust).toMatchObject({
-      ...{
-        event: 'trade_bust',
-        previous_execution_id: first,
-        price: '100',
-        qty: '4',
-        positionQty: '4',
-      },
+      event: 'trade_bust',
+      previous_execution_id: first,
+      price: '100',
+      qty: '4',
+      positionQty: '4',
       order: { status: 'filled', filledQty: '0' },
     })
     expect(bust?.['execution_id']).not.toBe(first)
@@ -176,13 +174,11 @@ describe('a correction', () => {
     })
     await expect.poll(() => amendments()).toHaveLength(1)
     expect(amendments()[0]).toMatchObject({
-      ...{
-        event: 'trade_correct',
-        previous_execution_id: first,
-        price: '101',
-        qty: '3',
-        positionQty: '7',
-      },
+      event: 'trade_correct',
+      previous_execution_id: first,
+      price: '101',
+      qty: '3',
+      positionQty: '7',
     })
     // 3 x 101 + 4 x 110 = 743.
     expect(await position()).toEqual({ qty: '7', avgEntryPrice: '106.142857143', costBasis: '743' })

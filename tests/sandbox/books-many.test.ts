@@ -19,10 +19,8 @@ async function checkReservations(sandbox: Sandbox, n: number): Promise<void> {
   expect(new Big(account['buying_power'] ?? -1).gte(0), 'no negative buying power').toBe(true)
   for (const position of (await call(sandbox, 'GET', '/v2/positions', undefined, headersOf(n)))
     .body as Row[]) {
-    const [qty, free] = [
-      new Big(position['qty'] ?? 0).abs(),
-      new Big(position['qty_available'] ?? -1).abs(),
-    ]
+    const qty = new Big(position['qty'] ?? 0).abs()
+    const free = new Big(position['qty_available'] ?? -1).abs()
     expect(free.lte(qty), 'no more available than held').toBe(true)
   }
 }

@@ -118,7 +118,8 @@ describe('a split', () => {
 
   test('resting orders stay as they are, at prices of before', async () => {
     await trade('buy', '10')
-    const [take, bid] = [await rest('sell', '130'), await rest('buy', '5')]
+    const take = await rest('sell', '130')
+    const bid = await rest('buy', '5')
     await act({ type: 'split', symbol: 'AAPL', ratio: '10' })
     expect(await read(`/v2/orders/${take}`)).toMatchObject({
       status: 'new',
@@ -151,7 +152,8 @@ describe('a split', () => {
 describe('a new symbol', () => {
   test('positions go on under it at the same cost and price, and old orders are canceled', async () => {
     await trade('buy', '10')
-    const [take, other] = [await rest('sell', '130'), await rest('buy', '5')]
+    const take = await rest('sell', '130')
+    const other = await rest('buy', '5')
     expect(await act({ type: 'symbol_change', symbol: 'AAPL', to: 'NVDA' })).toMatchObject({
       body: { accounts: 1 },
     })

@@ -83,7 +83,9 @@ test('a stretch of it, the newest first, and page by page over the symbols', asy
 test('before the start there was nothing, and a wrong question is refused', async () => {
   const before = 'start=2024-03-14&end=2024-03-15T13:00:00Z'
   expect((await get(`/v2/stocks/AAPL/trades?${before}`)).body).toEqual({
-    ...{ symbol: 'AAPL', trades: [], next_page_token: null },
+    symbol: 'AAPL',
+    trades: [],
+    next_page_token: null,
   })
   expect(await page(`symbols=AAPL&${before}`)).toEqual({ trades: {}, next_page_token: null })
   expect(await get('/v2/stocks/NOPE/trades')).toMatchObject({
@@ -102,7 +104,8 @@ test('crypto is open to all', async () => {
   sandbox.control.setPrice('BTC/USD', { last: '65000' })
   const path = '/v1beta3/crypto/us/trades?symbols=BTC/USD'
   expect((await call(sandbox, 'GET', path, undefined, {})).body).toMatchObject({
-    ...{ trades: { 'BTC/USD': [{ p: 65_000, tks: 'B' }] }, next_page_token: null },
+    trades: { 'BTC/USD': [{ p: 65_000, tks: 'B' }] },
+    next_page_token: null,
   })
 })
 
@@ -119,10 +122,15 @@ test('the oldest is forgotten when there is too much, and the pages of the rest 
 
 test('the official SDK reads them', async () => {
   const { marketData } = new Alpaca({
-    ...{ keyId: 'demo-key', secret: 'demo-secret', paper: true, rateLimit: false, retry: false },
+    keyId: 'demo-key',
+    secret: 'demo-secret',
+    paper: true,
+    rateLimit: false,
+    retry: false,
     fetchApi: (url, init) => fetch(sandbox.url + new URL(url).pathname + new URL(url).search, init),
   })
   expect(await marketData.stocks.stockTradeSingle({ symbol: 'AAPL', limit: 1 })).toMatchObject({
-    ...{ symbol: 'AAPL', trades: [{ p: 190, t: new Date(`${START}Z`) }] },
+    symbol: 'AAPL',
+    trades: [{ p: 190, t: new Date(`${START}Z`) }],
   })
 })

@@ -167,9 +167,15 @@ describe('bars', () => {
     const days = bars['AAPL'] ?? []
     expect(next_page_token).toBeNull()
     expect(days.map(({ t }) => t.slice(0, 13))).toEqual([
-      ...['2024-03-04T05', '2024-03-05T05', '2024-03-06T05', '2024-03-07T05', '2024-03-08T05'],
+      '2024-03-04T05',
+      '2024-03-05T05',
+      '2024-03-06T05',
+      '2024-03-07T05',
+      '2024-03-08T05',
       // New York puts its clocks forward on the 10th.
-      ...['2024-03-11T04', '2024-03-12T04', '2024-03-13T04'],
+      '2024-03-11T04',
+      '2024-03-12T04',
+      '2024-03-13T04',
     ])
     expect(days[0]).toStrictEqual(bar)
     for (const { o, h, l, c, vw } of days)
@@ -264,7 +270,11 @@ describe('bars', () => {
 describe('the official SDK', () => {
   const sdk = (): Alpaca =>
     new Alpaca({
-      ...{ keyId: 'demo-key', secret: 'demo-secret', paper: true, rateLimit: false, retry: false },
+      keyId: 'demo-key',
+      secret: 'demo-secret',
+      paper: true,
+      rateLimit: false,
+      retry: false,
       fetchApi: (url, init) =>
         fetch(sandbox.url + new URL(url).pathname + new URL(url).search, init),
     })
@@ -304,7 +314,9 @@ describe('the official SDK', () => {
     await expect(
       stocks.stockBarSingle({ symbol: 'AAPL', timeframe: '7Weeks' }),
     ).rejects.toMatchObject({
-      ...{ name: 'ValidationError', status: 400, message: 'invalid timeframe: 7Weeks' },
+      name: 'ValidationError',
+      status: 400,
+      message: 'invalid timeframe: 7Weeks',
     })
   })
 })

@@ -173,7 +173,9 @@ describe('by chance', () => {
   }
 
   test('the same fault seed fails alike, another one differently', async () => {
-    const [first, again, other] = [await statuses('a'), await statuses('a'), await statuses('b')]
+    const first = await statuses('a')
+    const again = await statuses('a')
+    const other = await statuses('b')
     expect(again).toEqual(first)
     expect(other).not.toEqual(first)
     expect(new Set(first).size).toBeGreaterThan(2)

@@ -115,7 +115,8 @@ describe('the calendar', () => {
     const open = new Set(await dates(`start=${year}-01-01&end=${year}-12-31`))
     const missing: string[] = []
     for (let at = Date.UTC(year, 0, 1); at < Date.UTC(year + 1, 0, 1); at += DAY_MS) {
-      const [date, weekday] = [new Date(at).toISOString().slice(0, 10), new Date(at).getUTCDay()]
+      const date = new Date(at).toISOString().slice(0, 10)
+      const weekday = new Date(at).getUTCDay()
       if (weekday > 0 && weekday < 6 && !open.has(date)) missing.push(date.slice(5))
     }
     expect(missing).toEqual(holidays)
@@ -214,7 +215,8 @@ describe('orders by the calendar', () => {
 
   test('a day order ends at the close, one for extended hours when they end', async () => {
     await beginAt('2024-07-03T12:55:00-04:00')
-    const [day, extended] = [await place(), await place({ extended_hours: true })]
+    const day = await place()
+    const extended = await place({ extended_hours: true })
     await clock.advance(10 * MINUTE_MS)
     expect([await statusOf(day), await statusOf(extended)]).toEqual(['expired', 'new'])
     await clock.advance(240 * MINUTE_MS)

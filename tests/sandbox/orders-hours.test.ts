@@ -44,7 +44,8 @@ async function session(phase: 'closed' | 'pre' | 'regular' | 'post'): Promise<vo
 
 describe('the close', () => {
   test('ends day orders that had their day, filled in part or not; gtc and crypto go on', async () => {
-    const [day, gtc] = [await place(rest), await place({ ...rest, time_in_force: 'gtc' })]
+    const day = await place(rest)
+    const gtc = await place({ ...rest, time_in_force: 'gtc' })
     const crypto = await place({ ...rest, symbol: 'BTC/USD', qty: '0.1', time_in_force: 'gtc' })
     sandbox.control.fillOrder(day, { qty: '4' })
     await session('closed')

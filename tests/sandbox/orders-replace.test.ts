@@ -132,11 +132,10 @@ test('a fill that comes first wins: the replacement is rejected, and the events 
 })
 
 test('a part filled meanwhile stays with the old order; one larger than the new total refuses the replacement', async () => {
-  const [first, second] = [await working(), await working()]
-  const [kept, late] = [
-    idOf(await patch(first, { qty: '8' })),
-    idOf(await patch(second, { qty: '3' })),
-  ]
+  const first = await working()
+  const second = await working()
+  const kept = idOf(await patch(first, { qty: '8' }))
+  const late = idOf(await patch(second, { qty: '3' }))
   for (const id of [first, second]) sandbox.control.fillOrder(id, { qty: '4' })
   await clock.advance(ROUND_TRIP_MS)
   expect(await read(first)).toMatchObject({ status: 'replaced', filled_qty: '4' })

@@ -19,21 +19,17 @@ const post = (body: unknown) => call(sandbox, 'POST', '/v2/orders', body)
 
 /** Go: every field is there, null or empty when it is not set. */
 const unset = {
-  ...{
-    notional: null,
-    limit_price: null,
-    stop_price: null,
-    trail_price: null,
-    trail_percent: null,
-  },
-  ...{
-    take_profit: null,
-    stop_loss: null,
-    legs: null,
-    order_class: '',
-    position_intent: '',
-    client_order_id: '',
-  },
+  notional: null,
+  limit_price: null,
+  stop_price: null,
+  trail_price: null,
+  trail_percent: null,
+  take_profit: null,
+  stop_loss: null,
+  legs: null,
+  order_class: '',
+  position_intent: '',
+  client_order_id: '',
 }
 
 describe('orders', () => {

@@ -144,7 +144,8 @@ describe('trading', () => {
   })
 
   test('accounts do not see each other', async () => {
-    const [first, second] = [sdk(), sdk('demo-key-2', 'demo-secret-2')]
+    const first = sdk()
+    const second = sdk('demo-key-2', 'demo-secret-2')
     const heard = await listen(second)
     const order = await first.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') })
     await expect

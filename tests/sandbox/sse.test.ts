@@ -96,12 +96,10 @@ describe('order events', () => {
     await expect.poll(() => names(live)).toEqual(['new', 'fill'])
     expect(live.heard).toMatch(/^(:heartbeat\n\n)(data: \{[^\n]*\}\n\n){2}$/)
     expect(live.events[1]).toMatchObject({
-      ...{
-        price: '185.11',
-        qty: '3',
-        position_qty: '13',
-        order: { status: 'filled', filled_qty: '3' },
-      },
+      price: '185.11',
+      qty: '3',
+      position_qty: '13',
+      order: { status: 'filled', filled_qty: '3' },
     })
     await clock.advance(14_000)
     await expect.poll(() => live.heard).toMatch(/\}\n\n:heartbeat\n\n$/)
@@ -172,7 +170,8 @@ describe('order events', () => {
 
   test('accounts hear only their own; a revoked key is cut off', async () => {
     const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
-    const [mine, theirs] = [await reader(TRADES), new Reader()]
+    const mine = await reader(TRADES)
+    const theirs = new Reader()
     await theirs.open(TRADES, other)
     await buy('1', other)
     await expect.poll(() => theirs.events.length).toBe(2)
@@ -195,27 +194,26 @@ describe('activities', () => {
     const fill = trades.events[1]
     const order = fill?.['order'] as Record<string, unknown>
     expect(live.events[0]).toStrictEqual({
-      ...{
-        event_id: fill?.event_id,
-        activity_type: 'TRD',
-        at: fill?.['at'],
-        executed_at: fill?.['timestamp'],
-      },
-      ...{
-        ref_id: fill?.['execution_id'],
-        status: 'executed',
-        settle_date: '2024-03-18',
-        currency: 'USD',
-      },
-      ...{ qty: '4', price: '185.11', net_amount: '-740.44' },
+      event_id: fill?.event_id,
+      activity_type: 'TRD',
+      at: fill?.['at'],
+      executed_at: fill?.['timestamp'],
+      ref_id: fill?.['execution_id'],
+      status: 'executed',
+      settle_date: '2024-03-18',
+      currency: 'USD',
+      qty: '4',
+      price: '185.11',
+      net_amount: '-740.44',
       details: {
-        ...{ asset_id: order['asset_id'], symbol: 'AAPL', side: 'buy', order_id: order['id'] },
-        ...{
-          client_order_id: order['client_order_id'],
-          order_status: 'filled',
-          cum_qty: '4',
-          leaves_qty: '0',
-        },
+        asset_id: order['asset_id'],
+        symbol: 'AAPL',
+        side: 'buy',
+        order_id: order['id'],
+        client_order_id: order['client_order_id'],
+        order_status: 'filled',
+        cum_qty: '4',
+        leaves_qty: '0',
         execution_type: 'fill',
       },
     })
@@ -276,14 +274,12 @@ describe('activities', () => {
 
   test('the official SDK reads them raw', async () => {
     const alpaca = new Alpaca({
-      ...{
-        keyId: 'demo-key',
-        secret: 'demo-secret',
-        paper: true,
-        rateLimit: false,
-        retry: false,
-        timeoutMs: 0,
-      },
+      keyId: 'demo-key',
+      secret: 'demo-secret',
+      paper: true,
+      rateLimit: false,
+      retry: false,
+      timeoutMs: 0,
       fetchApi: (url, init) =>
         fetch(sandbox.url + new URL(url).pathname + new URL(url).search, init),
     })

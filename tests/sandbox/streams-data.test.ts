@@ -253,7 +253,8 @@ describe('who is let in', () => {
   test('who does not authenticate within ten seconds is told so and dropped; who did stays', async () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock })
-    const [slow, prompt] = [await open(sandbox, '/v2/iex', {}), await open(sandbox, '/v2/iex')]
+    const slow = await open(sandbox, '/v2/iex', {})
+    const prompt = await open(sandbox, '/v2/iex')
     await heard(prompt, 2)
     await clock.advance(9_999)
     expect(slow.frames).toHaveLength(1)

@@ -141,7 +141,8 @@ describe('slow clients', () => {
   })
 
   test('a market data socket that does not read is told 407 at the end of what it had, and is dropped', async () => {
-    const [slow, prompt] = [await open('/v2/iex', demoKeys), await open('/v2/iex', demoKeys)]
+    const slow = await open('/v2/iex', demoKeys)
+    const prompt = await open('/v2/iex', demoKeys)
     for (const wire of [slow, prompt]) {
       wire.send({ action: 'subscribe', quotes: ['*'], trades: ['*'] })
       await heard(wire, 3)
@@ -166,7 +167,8 @@ describe('slow clients', () => {
 
 describe('frames', () => {
   test('malformed frames on both streams are answered, and the socket goes on', async () => {
-    const [trade, data] = [await open('/stream'), await open('/v2/iex')]
+    const trade = await open('/stream')
+    const data = await open('/v2/iex')
     const nonsense = ['{', '"text"', '7', 'null', '[]', '{}', '{"action":7}', '\u0000']
     for (const wire of [trade, data]) nonsense.forEach((frame) => wire.send(frame))
     await heard(trade, nonsense.length)
@@ -185,11 +187,9 @@ describe('frames', () => {
   })
 
   test('a frame that breaks the protocol, and one that is too large, end their own socket only', async () => {
-    const [broken, large, fine] = [
-      await open('/stream'),
-      await open('/v2/iex'),
-      await open('/v2/iex', demoKeys),
-    ]
+    const broken = await open('/stream')
+    const large = await open('/v2/iex')
+    const fine = await open('/v2/iex', demoKeys)
     // An unmasked frame with a reserved bit: no client may send it.
     ;(Reflect.get(broken.socket, '_socket') as Socket).write(Buffer.from([0xf1, 0x01, 0x61]))
     large.send('x'.repeat(10 * MIB))
@@ -200,7 +200,8 @@ describe('frames', () => {
   })
 
   test('who opens a trade stream and says nothing is dropped after ten seconds', async () => {
-    const [silent, busy] = [await open('/stream'), await open('/stream')]
+    const silent = await open('/stream')
+    const busy = await open('/stream')
     busy.send({ action: 'auth', key: 'demo-key', secret: 'demo-secret' })
     await heard(busy, 1)
     await clock.advance(10_000)

@@ -121,7 +121,8 @@ describe('authentication and listen', () => {
   })
 
   test('two sockets of one account hear the same, once each', async () => {
-    const [first, second] = [await listener(), await listener()]
+    const first = await listener()
+    const second = await listener()
     await post()
     await Promise.all([heard(first, 2), heard(second, 2)])
     expect(first.heard).toEqual(second.heard)
@@ -146,34 +147,28 @@ describe('events', () => {
   })
 
   const names = [
-    ...[
-      'accepted',
-      'new',
-      'canceled',
-      'expired',
-      'rejected',
-      'replaced',
-      'done_for_day',
-      'pending_new',
-    ],
-    ...[
-      'pending_cancel',
-      'pending_replace',
-      'pending_review',
-      'held',
-      'stopped',
-      'calculated',
-      'suspended',
-      'restated',
-    ],
-    ...[
-      'order_replace_rejected',
-      'order_cancel_rejected',
-      'fill',
-      'partial_fill',
-      'trade_bust',
-      'trade_correct',
-    ],
+    'accepted',
+    'new',
+    'canceled',
+    'expired',
+    'rejected',
+    'replaced',
+    'done_for_day',
+    'pending_new',
+    'pending_cancel',
+    'pending_replace',
+    'pending_review',
+    'held',
+    'stopped',
+    'calculated',
+    'suspended',
+    'restated',
+    'order_replace_rejected',
+    'order_cancel_rejected',
+    'fill',
+    'partial_fill',
+    'trade_bust',
+    'trade_correct',
   ]
 
   test('every documented name can be told of an order, on the wire and to the official SDK', async () => {

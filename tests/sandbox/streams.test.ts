@@ -124,7 +124,8 @@ describe('trade stream', () => {
 
   test('an unknown path is no stream, a huge message ends its socket, and streams can be cut', async () => {
     await expect(open('/nope')).rejects.toThrow('404')
-    const [huge, cut] = [await open('/stream'), await open('/stream')]
+    const huge = await open('/stream')
+    const cut = await open('/stream')
     huge.send('x'.repeat(100_000))
     await huge.closed()
     cut.send(credentials)
@@ -139,17 +140,16 @@ describe('data stream', () => {
   const authenticated = [{ T: 'success', msg: 'authenticated' }]
   const subscription = (trades: string[], quotes: string[]): unknown => [
     {
-      ...{
-        T: 'subscription',
-        trades,
-        quotes,
-        bars: [],
-        updatedBars: [],
-        dailyBars: [],
-        statuses: [],
-        lulds: [],
-      },
-      ...{ corrections: trades, cancelErrors: trades },
+      T: 'subscription',
+      trades,
+      quotes,
+      bars: [],
+      updatedBars: [],
+      dailyBars: [],
+      statuses: [],
+      lulds: [],
+      corrections: trades,
+      cancelErrors: trades,
     },
   ]
 

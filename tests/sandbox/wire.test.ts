@@ -247,31 +247,41 @@ describe('an order on the wire', () => {
     expect(body).toStrictEqual({
       id: uuid,
       client_order_id: 'mine',
-      ...{ created_at: time, updated_at: time, submitted_at: time, expires_at: time },
-      ...{
-        filled_at: null,
-        expired_at: null,
-        cancel_requested_at: null,
-        canceled_at: null,
-        failed_at: null,
-      },
-      ...{ replaced_at: null, replaced_by: null, replaces: null },
-      ...{
-        asset_id: 'b0b6dd9d-8b9b-48a9-ba46-b9d54906e415',
-        symbol: 'AAPL',
-        asset_class: 'us_equity',
-      },
-      ...{ notional: null, qty: '10', filled_qty: '0', filled_avg_price: null },
-      ...{
-        order_class: '',
-        order_type: 'limit',
-        type: 'limit',
-        side: 'buy',
-        position_intent: 'buy_to_open',
-      },
-      ...{ time_in_force: 'day', limit_price: '100', stop_price: null, status: 'pending_new' },
-      ...{ extended_hours: false, legs: null, trail_percent: null, trail_price: null, hwm: null },
-      ...{ subtag: null, source: null },
+      created_at: time,
+      updated_at: time,
+      submitted_at: time,
+      expires_at: time,
+      filled_at: null,
+      expired_at: null,
+      cancel_requested_at: null,
+      canceled_at: null,
+      failed_at: null,
+      replaced_at: null,
+      replaced_by: null,
+      replaces: null,
+      asset_id: 'b0b6dd9d-8b9b-48a9-ba46-b9d54906e415',
+      symbol: 'AAPL',
+      asset_class: 'us_equity',
+      notional: null,
+      qty: '10',
+      filled_qty: '0',
+      filled_avg_price: null,
+      order_class: '',
+      order_type: 'limit',
+      type: 'limit',
+      side: 'buy',
+      position_intent: 'buy_to_open',
+      time_in_force: 'day',
+      limit_price: '100',
+      stop_price: null,
+      status: 'pending_new',
+      extended_hours: false,
+      legs: null,
+      trail_percent: null,
+      trail_price: null,
+      hwm: null,
+      subtag: null,
+      source: null,
     })
   })
 
@@ -512,7 +522,8 @@ describe('the server', () => {
   })
 
   test('names each request', async () => {
-    const [first, second] = [await get('/v2/clock'), await get('/v2/clock')]
+    const first = await get('/v2/clock')
+    const second = await get('/v2/clock')
     expect(first.headers.get('x-request-id')).not.toBe(second.headers.get('x-request-id'))
   })
 })

@@ -12,11 +12,13 @@ const missed: Readonly<Record<string, Missed>> = {
       const { brokerOrderId } = broker.placeElsewhere('AAPL', '5')
       broker.fill(brokerOrderId, '190')
     },
-    ...{ told: 'TRADE_EXECUTED', held: '105' },
+    told: 'TRADE_EXECUTED',
+    held: '105',
   },
   'an execution taken back': {
     happen: (world) => world.broker.bust(world.clientOrderId('t1')),
-    ...{ told: 'TRADE_EXECUTED', held: '60' },
+    told: 'TRADE_EXECUTED',
+    held: '60',
   },
   'a deposit': {
     happen: ({ broker }) => broker.deposit('1000'),
@@ -25,7 +27,8 @@ const missed: Readonly<Record<string, Missed>> = {
   },
   'a fee': {
     happen: ({ broker }) => broker.moveCash('cash', 'FEE', '-1.5'),
-    ...{ told: 'EXTERNAL_SYNC', held: '100' },
+    told: 'EXTERNAL_SYNC',
+    held: '100',
   },
 }
 /** A refresh comes every minute; what no list explains is believed once it has stood. */

@@ -82,7 +82,8 @@ describe('executions that are taken back', () => {
       world.fill('t1', '180', '40')
       world.fill('t1', '181', '60')
       await world.advance(1_000)
-      const [order, expectVersion] = [world.store.orderOf('u1', 't1')!, world.store.versionOf('u1')]
+      const order = world.store.orderOf('u1', 't1')!
+      const expectVersion = world.store.versionOf('u1')
       const writes = [{ kind: 'archive', order }] as const
       await world.store.commit('u1', {
         expectVersion,

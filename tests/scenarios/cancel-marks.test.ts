@@ -24,7 +24,9 @@ test('cancels of trades that never come are dropped by age; a young one still me
   const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r' } as const
   const at = (ageMs: number): string => new Date(world.nowMs - ageMs).toISOString()
   await world.store.commit('u1', {
-    ...{ expectVersion: world.store.versionOf('u1'), fence: { kind: 'version' }, events: [] },
+    expectVersion: world.store.versionOf('u1'),
+    fence: { kind: 'version' },
+    events: [],
     writes: [
       {
         kind: 'cancelMark',

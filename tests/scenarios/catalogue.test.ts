@@ -7,7 +7,8 @@ import { notApplicable, type ScenarioId, scenarios, tableOf, testsById } from '.
 const ids = Object.keys(scenarios) as ScenarioId[]
 const tests = testsById(readSources('tests').filter(({ path }) => path.endsWith('.test.ts')))
 const page = join(root, 'tests/scenarios/README.md')
-const [START, END] = ['<!-- table -->', '<!-- end -->']
+const START = '<!-- table -->'
+const END = '<!-- end -->'
 
 describe('the catalogue of failures', () => {
   test('every id is shown by a test, or does not apply for a reason', () => {

@@ -102,13 +102,11 @@ test('a close outside of regular hours is one limit order for extended hours', a
   world.queue.add('commands', 'closePosition', command, 'close-x1')
   await world.until(() => world.broker.submissions.length === 3, 10_000)
   expect(world.broker.submissions.at(-1)?.intent).toMatchObject({
-    ...{
-      side: 'sell',
-      quantity: '100',
-      orderType: 'limit',
-      limitPrice: '178.5',
-      timeInForce: 'day',
-    },
+    side: 'sell',
+    quantity: '100',
+    orderType: 'limit',
+    limitPrice: '178.5',
+    timeInForce: 'day',
     extendedHours: true,
   })
   world.fill('x1', '178.5')

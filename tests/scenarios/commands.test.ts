@@ -250,7 +250,10 @@ describe('CAN-05 fills race the replacement, and its correction as well', () => 
       expect(world.broker.orders.size).toBe(3)
       await world.quiesce()
       expect([executed(world), endings(world), open(world), world.anomalies()]).toEqual([
-        ...[5 + Number(a) + Number(b), ['trade.cancelled'], [], []],
+        5 + Number(a) + Number(b),
+        ['trade.cancelled'],
+        [],
+        [],
       ])
     },
   )
@@ -293,7 +296,8 @@ describe('CAN-06 commands aimed at the wrong member of the chain', () => {
     world.broker.isMute = true
     const [order] = world.broker.orders.values()
     await world.broker.replace({
-      ...{ brokerOrderId: order!.brokerOrderId, clientOrderId: 'elsewhere' },
+      brokerOrderId: order!.brokerOrderId,
+      clientOrderId: 'elsewhere',
       terms: {
         quantity: null,
         limitPrice: '149' as never,

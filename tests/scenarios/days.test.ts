@@ -206,7 +206,9 @@ describe('days and clocks', () => {
       totalCost: '13465',
     })
     expect(one.told().filter((event) => event.startsWith('trade.'))).toEqual([
-      ...['trade.submitted', 'trade.partialFill', 'trade.partialFill'],
+      'trade.submitted',
+      'trade.partialFill',
+      'trade.partialFill',
     ])
     one = await restart(one, DAY_MS)
     one.broker.fill(t1, '178')

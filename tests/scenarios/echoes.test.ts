@@ -77,7 +77,9 @@ describe('an order in the answer to our own request', () => {
   test('is ours even where it is another size on the other side, and that is alarmed', async () => {
     const world = await submitted({}, () => ({ quantity: dec('99'), side: 'sell' }), false)
     expect(await world.order('t1')).toMatchObject({
-      ...{ status: 'submitted', side: 'sell', quantity: '99' },
+      status: 'submitted',
+      side: 'sell',
+      quantity: '99',
       differences: [
         { field: 'side', asked: 'buy', shown: 'sell', kind: 'unexplained' },
         { field: 'quantity', asked: '100', shown: '99', kind: 'unexplained' },
@@ -97,7 +99,8 @@ describe('an order in the answer to our own request', () => {
 
 describe('a foreign order under our id', () => {
   async function met(): Promise<World> {
-    const [world, other] = [await openWorld({ seed: 4 }), await openWorld({ seed: 4 })]
+    const world = await openWorld({ seed: 4 })
+    const other = await openWorld({ seed: 4 })
     other.submit({ quantity: '99' })
     await other.settle()
     for (const foreign of other.broker.orders.values())

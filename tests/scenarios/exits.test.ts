@@ -7,15 +7,16 @@ import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 
-const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
+const t1 = clientOrderIdOf('u1', 't1')
+const t2 = clientOrderIdOf('u1', 't2')
 const started = following()
 
 const bracket: Partial<OrderIntent> = {
-  ...{ orderClass: 'bracket', orderType: 'limit', limitPrice: dec('180') },
-  ...{
-    takeProfit: { limitPrice: dec('190') },
-    stopLoss: { stopPrice: dec('170'), limitPrice: null },
-  },
+  orderClass: 'bracket',
+  orderType: 'limit',
+  limitPrice: dec('180'),
+  takeProfit: { limitPrice: dec('190') },
+  stopLoss: { stopPrice: dec('170'), limitPrice: null },
 }
 
 /** The order reaches the broker as one of ours; what follows is the broker's to tell. */

@@ -160,7 +160,9 @@ describe('fills through several channels', () => {
     expect(
       world.store.log('u1').findLast(({ event }) => event === 'trade.filled')?.payload,
     ).toMatchObject({
-      ...{ quantity: 100, fillPrice: 180.8, totalCost: 18_080 },
+      quantity: 100,
+      fillPrice: 180.8,
+      totalCost: 18_080,
     })
   })
 })

@@ -6,7 +6,8 @@ import type { StreamUpdate } from '../../workers/broker/index.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
 
-const [t1, t2] = [clientOrderIdOf('u1', 't1'), clientOrderIdOf('u1', 't2')]
+const t1 = clientOrderIdOf('u1', 't1')
+const t2 = clientOrderIdOf('u1', 't2')
 const started = following()
 
 /** Everything that the broker does in one trading story, one step at a time. */

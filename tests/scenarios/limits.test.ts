@@ -269,7 +269,8 @@ describe('how many orders are sent', () => {
     )
     expect([sent(world), rejected.length]).toEqual([3, 2])
     expect(rejected[0]).toMatchObject({
-      ...{ code: 'TOO_MANY_ORDERS', reason: 'RISK_LIMIT_EXCEEDED' },
+      code: 'TOO_MANY_ORDERS',
+      reason: 'RISK_LIMIT_EXCEEDED',
       message: expect.stringContaining('3 orders a minute are allowed for this user') as string,
     })
     await world.advance(59_000)

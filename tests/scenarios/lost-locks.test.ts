@@ -18,8 +18,13 @@ const tally = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: (
 const { name, prefix } = queues.orders
 const job = submitJobId('u1', 't1')
 const order = {
-  ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL' },
-  ...{ side: 'buy', orderType: 'market', quantity: '100' },
+  userId: 'u1',
+  connectionId: 'broker_1',
+  tradeId: 't1',
+  symbol: 'AAPL',
+  side: 'buy',
+  orderType: 'market',
+  quantity: '100',
 }
 
 let redis: TestRedis
@@ -38,7 +43,8 @@ async function openShop(step: BoundaryName) {
   const line = await RedisLine.to(redis.port)
   const lines: string[] = []
   const log = pino({ level: 'warn' }, { write: (text: string) => void lines.push(text) })
-  const [reached, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const reached = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<void>()
   orders.at.set(step, () => (reached.resolve(), held.promise))
   const runs: [worker: number, what: string][] = []
   const workers: QueueWorker[] = []
@@ -73,7 +79,11 @@ async function openShop(step: BoundaryName) {
   await reached.promise
   start(redis.connect(), { ...orders.submit, boundaries: noBoundaries })
   return {
-    ...{ orders, line, queue, runs, release: held.resolve },
+    orders,
+    line,
+    queue,
+    runs,
+    release: held.resolve,
     /** Until the first worker has been told. */
     told: () =>
       expect.poll(() => lines.some((text) => text.includes('job.lock_lost')), soon).toBe(true),

@@ -20,7 +20,8 @@ import { makeWorker } from '../workers/harness.ts'
  * Of the workers that are lost, and of one that stays: a request is not sent in the last second of
  * it. Lost locks are looked for three times as often.
  */
-const [LOCK_MS, LASTING_LOCK_MS] = [300, 1_800]
+const LOCK_MS = 300
+const LASTING_LOCK_MS = 1_800
 const soon = { timeout: 20_000, interval: 20 }
 const { name, prefix } = queues.orders
 const trade = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1' }

@@ -241,7 +241,10 @@ describe('one connection, several owners', () => {
         world.fill('t1', '182')
         await world.quiesce()
         expect(world.told('t1'), `${point} ${times}`).toEqual([
-          ...['trade.submitted', 'trade.partialFill', 'trade.partialFill', 'trade.filled'],
+          'trade.submitted',
+          'trade.partialFill',
+          'trade.partialFill',
+          'trade.filled',
         ])
       }
   })

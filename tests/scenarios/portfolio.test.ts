@@ -94,7 +94,9 @@ test('POS-03 an old snapshot never overwrites what was executed since', async ()
   }
   await world.quiesce()
   expect(names(world).filter((name) => name.startsWith('position'))).toEqual([
-    ...['positionAdded', 'positionUpdated', 'positionUpdated'],
+    'positionAdded',
+    'positionUpdated',
+    'positionUpdated',
   ])
   expect((await positionOf(world, 'AAPL'))?.quantity).toBe('30')
 })
@@ -268,13 +270,11 @@ describe('POS-09 cash moves without trades', () => {
     world.broker.moveCash('cash', 'DIV', '12.25', 'AAPL')
     await world.quiesce()
     expect(balances(world)).toEqual([
-      ...[
-        'TRADE_EXECUTED -180',
-        'FUNDS_DEPOSITED 1000',
-        'FUNDS_WITHDRAWN -250',
-        'EXTERNAL_SYNC -1.5',
-        'EXTERNAL_SYNC 12.25',
-      ],
+      'TRADE_EXECUTED -180',
+      'FUNDS_DEPOSITED 1000',
+      'FUNDS_WITHDRAWN -250',
+      'EXTERNAL_SYNC -1.5',
+      'EXTERNAL_SYNC 12.25',
     ])
   })
 })

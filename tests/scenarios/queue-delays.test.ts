@@ -29,7 +29,11 @@ test(
     }
     const tally = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: () => {} }
     await using worker = new QueueWorker('orders', handle, {
-      ...{ redis: redis.connect(), watch: redis.connect(), clock: systemClock, log, tally },
+      redis: redis.connect(),
+      watch: redis.connect(),
+      clock: systemClock,
+      log,
+      tally,
     })
     expect(worker.stuckBecause).toBeUndefined()
     await using queue = closing(

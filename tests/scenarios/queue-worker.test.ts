@@ -57,7 +57,11 @@ async function openShop(
   }
   const worker = new QueueWorker('orders', work, deps)
   return {
-    ...{ line, queue, worker, told, done },
+    line,
+    queue,
+    worker,
+    told,
+    done,
     /** Jobs that nobody has begun. */
     left: () => queue.getWaitingCount(),
     /** A new worker takes what is there; only later jobs show whether it can be woken. */

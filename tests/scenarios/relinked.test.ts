@@ -269,7 +269,9 @@ describe('MUL-07 a removal stops half way, and another account is linked meanwhi
       const { account, positions, orders } = await world.store.loadConnection('u1', 'broker_1')
       const { accountId } = world.accounts.brokerOf(ref)
       expect({ account: account?.brokerAccountId, positions: positions.size, orders }).toEqual({
-        ...{ account: accountId, positions: 0, orders: [] },
+        account: accountId,
+        positions: 0,
+        orders: [],
       })
       const last = world.events().slice(world.events().lastIndexOf('error.brokerDisconnected'))
       expect(last).toContain('broker.connected')

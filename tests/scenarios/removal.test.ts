@@ -89,14 +89,18 @@ describe('MUL-07 an account is unlinked with orders open', () => {
   })
 
   const steps = [
-    ...[
-      'connections.find',
-      'connections.find answered',
-      'store.loadConnection',
-      'store.loadConnection answered',
-    ],
-    ...['store.commit', 'store.commit answered', 'controls.remove', 'controls.remove answered'],
-    ...['leases.revoke', 'leases.revoke answered', 'broker.cancel', 'broker.cancel answered'],
+    'connections.find',
+    'connections.find answered',
+    'store.loadConnection',
+    'store.loadConnection answered',
+    'store.commit',
+    'store.commit answered',
+    'controls.remove',
+    'controls.remove answered',
+    'leases.revoke',
+    'leases.revoke answered',
+    'broker.cancel',
+    'broker.cancel answered',
   ]
   test.each(steps)(
     'MUL-07 a worker dies at %s: the removal is finished by the next',
@@ -362,10 +366,8 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
 describe('MUL-07 an account is unlinked while an order of it is quarantined', () => {
   /** Another order has the id of ours; the removal is to cancel first. */
   async function quarantined(): Promise<World> {
-    const [world, other] = [
-      await openWorld({ seed: 14, isWhole: true }),
-      await openWorld({ seed: 14 }),
-    ]
+    const world = await openWorld({ seed: 14, isWhole: true })
+    const other = await openWorld({ seed: 14 })
     other.submit({ quantity: '99', orderType: 'limit', limitPrice: '150' })
     await other.settle()
     for (const foreign of other.broker.orders.values())

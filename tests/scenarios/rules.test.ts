@@ -410,10 +410,8 @@ describe('a rule about what is read, broken, is found', () => {
 
   test('S13 cash that moves with an order of which nothing is booked', async () => {
     const world = await holding()
-    const [order, account] = [
-      world.store.orderOf('u1', 't1')!,
-      world.store.accountOf('u1', 'broker_1')!,
-    ]
+    const order = world.store.orderOf('u1', 't1')!
+    const account = world.store.accountOf('u1', 'broker_1')!
     const writes = [
       { kind: 'order', order: { ...order, status: 'submitted' } },
       { kind: 'account', account: { ...account, cash: dec('1') } },

@@ -71,12 +71,10 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
   }) => {
     const line = await openLine({ onTestFinished })
     const config = readRelayConfig({
-      ...{
-        REDIS_URL: line.url,
-        LISTEN_HOST: '127.0.0.1',
-        RELAY_PORT: '0',
-        JWT_HS256_SECRET: SECRET,
-      },
+      REDIS_URL: line.url,
+      LISTEN_HOST: '127.0.0.1',
+      RELAY_PORT: '0',
+      JWT_HS256_SECRET: SECRET,
     })
     const relay = await startRelay(config, { clock: systemClock, random: systemRandomness, log })
     onTestFinished(() => relay[Symbol.asyncDispose]())
@@ -94,11 +92,9 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     const store = createStore(redis.connect())
     const tell = async (n: number): Promise<unknown> =>
       store.commit('silent-user', {
-        ...{
-          expectVersion: await store.version('silent-user'),
-          fence: { kind: 'version' },
-          writes: [],
-        },
+        expectVersion: await store.version('silent-user'),
+        fence: { kind: 'version' },
+        writes: [],
         events: [notice(n)],
       })
     const old = await open()
@@ -132,9 +128,12 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
       onTestFinished(() => queue.close())
       if (delay !== null) await queue.add('later', {}, { delay })
       const config = readWorkerConfig({
-        ...{ REDIS_URL: line.url, LISTEN_HOST: '127.0.0.1', WORKER_ROLES: 'orders' },
-        ...{ VAULT_KEYS: `t:${Buffer.alloc(32, 7).toString('base64')}` },
-        ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: 'http://127.0.0.1:1' },
+        REDIS_URL: line.url,
+        LISTEN_HOST: '127.0.0.1',
+        WORKER_ROLES: 'orders',
+        VAULT_KEYS: `t:${Buffer.alloc(32, 7).toString('base64')}`,
+        ALPACA_ENV: 'sandbox',
+        ALPACA_SANDBOX_URL: 'http://127.0.0.1:1',
       })
       const worker = await startWorkers(config, log)
       onTestFinished(() => worker[Symbol.asyncDispose]())

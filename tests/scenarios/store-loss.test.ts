@@ -4,14 +4,13 @@ import { Subscriber } from './world/subscriber.ts'
 
 /** Steps of a submission and its execution at which the store is disturbed. */
 const STEPS = [
-  ...[
-    'submit.dequeued',
-    'submit.claimed',
-    'broker.submit',
-    'broker.submit answered',
-    'submit.recorded',
-  ],
-  ...['update.received', 'update.committed'],
+  'submit.dequeued',
+  'submit.claimed',
+  'broker.submit',
+  'broker.submit answered',
+  'submit.recorded',
+  'update.received',
+  'update.committed',
 ]
 
 /**
@@ -104,7 +103,8 @@ describe('RDQ-04 what clients were told is lost', () => {
   /** One client that saw everything, one that is away since the order was placed. */
   async function watched() {
     const world = await openWorld({ seed: 44 })
-    const [live, away] = [new Subscriber(world.store), new Subscriber(world.store)]
+    const live = new Subscriber(world.store)
+    const away = new Subscriber(world.store)
     await live.start()
     world.submit()
     await world.advance(1_000)
@@ -164,7 +164,9 @@ describe('RDQ-04 what clients were told is lost', () => {
         timestamp: '2024-03-15T14:00:00.000Z',
       }
       await world.store.commit('u1', {
-        ...{ expectVersion: version, fence: { kind: 'version' }, writes: [] },
+        expectVersion: version,
+        fence: { kind: 'version' },
+        writes: [],
         events: [{ event: 'broker.connected', payload: { ...notice, brokerType: 'alpaca' } }],
       })
       const late = new Subscriber(world.store)

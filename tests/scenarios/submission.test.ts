@@ -159,8 +159,12 @@ describe('SUB-10 the same trade id with other parameters', () => {
     const conflict = () =>
       world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
     const order = {
-      ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL' },
-      ...{ side: 'buy', orderType: 'market' },
+      userId: 'u1',
+      connectionId: 'broker_1',
+      tradeId: 't1',
+      symbol: 'AAPL',
+      side: 'buy',
+      orderType: 'market',
     }
     if (when === 'during') world.at('submit.answered', conflict)
     world.submit()

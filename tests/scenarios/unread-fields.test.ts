@@ -20,7 +20,8 @@ const silent: [what: string, over: Partial<BrokerOrder>][] = [
 function withhold(world: World, over: Partial<BrokerOrder>): void {
   const { broker } = world
   const told = (order: BrokerOrder): BrokerOrder => ({ ...order, ...over })
-  const [list, send] = [broker.listOrders.bind(broker), broker.streams.tell.bind(broker.streams)]
+  const list = broker.listOrders.bind(broker)
+  const send = broker.streams.tell.bind(broker.streams)
   broker.listOrders = async (filter) => (await list(filter)).map(told)
   broker.streams.tell = (update) => send({ ...update, order: told(update.order) })
 }

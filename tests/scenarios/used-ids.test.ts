@@ -14,7 +14,9 @@ async function forget(world: World): Promise<void> {
   const order = world.store.orderOf('u1', 't1')!
   const expectVersion = world.store.versionOf('u1')
   await world.store.commit('u1', {
-    ...{ expectVersion, fence: { kind: 'version' }, events: [] },
+    expectVersion,
+    fence: { kind: 'version' },
+    events: [],
     writes: [{ kind: 'archive', order }],
   })
   world.queue.forget(jobOf(world))

@@ -166,7 +166,8 @@ describe('clients of a world', () => {
   test('figures that could not be shown only in the middle of a reading are owed: that is no finding', async () => {
     const world = await openWorld({ seed: 11, clients: true })
     await askOften(world)
-    const [owed, taken] = [world.relay.met.get('sync owed') ?? 0, new Map(world.steps)]
+    const owed = world.relay.met.get('sync owed') ?? 0
+    const taken = new Map(world.steps)
     const untilTaken = (label: string) =>
       world.until(() => (world.steps.get(label) ?? 0) > (taken.get(label) ?? 0), 1_000, label)
     world.relay.slowReads(2_000)

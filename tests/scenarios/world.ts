@@ -447,9 +447,15 @@ class World extends Outcome {
     const { schedule, queue, store } = this
     const { planted, overExit = 'alarm', isWhole = false, trustsMachine = false } = options
     return {
-      ...{ planted, overExit, isWhole, trustsMachine },
+      planted,
+      overExit,
+      isWhole,
+      trustsMachine,
       onStream: (...word) => this.#conduct.streamSpoke(...word),
-      ...{ schedule, queue, store, refs },
+      schedule,
+      queue,
+      store,
+      refs,
       leases: modelLeases(schedule, this.#self, store),
       idleTries: new IdleTries(schedule, store),
       recoveries: this.recoveries,

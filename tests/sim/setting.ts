@@ -32,8 +32,15 @@ const at = (day: number, hour: number, minute: number): number =>
  * New York and by UTC.
  */
 const STARTS: readonly number[] = [
-  ...[at(15, 10, 0), at(15, 10, 0), at(15, 10, 0), at(15, 11, 30), at(14, 14, 0)],
-  ...[at(14, 15, 58), at(15, 9, 28), at(14, 23, 58), at(14, 19, 58)],
+  at(15, 10, 0),
+  at(15, 10, 0),
+  at(15, 10, 0),
+  at(15, 11, 30),
+  at(14, 14, 0),
+  at(14, 15, 58),
+  at(15, 9, 28),
+  at(14, 23, 58),
+  at(14, 19, 58),
 ]
 const SYMBOLS = ['AAPL', 'MSFT', 'BTC/USD'] as const
 /** At which every symbol is quoted in the beginning. */

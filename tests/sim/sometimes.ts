@@ -16,40 +16,34 @@ const keysOf = <Name extends string>(record: Readonly<Record<Name, true>>): Name
  * or does not compile.
  */
 const BROKER_CALLS = keysOf<Exclude<keyof Broker, 'openTradeStream' | 'openActivityStream'>>({
-  ...{
-    submit: true,
-    replace: true,
-    cancel: true,
-    findByClientOrderId: true,
-    findByBrokerOrderId: true,
-  },
-  ...{
-    findParent: true,
-    listOrders: true,
-    listOrderPage: true,
-    listExecutions: true,
-    listActivities: true,
-  },
-  ...{
-    readPortfolio: true,
-    readPosition: true,
-    readQuote: true,
-    listAssets: true,
-    readAccount: true,
-  },
-  ...{ readClock: true, readSessions: true },
+  submit: true,
+  replace: true,
+  cancel: true,
+  findByClientOrderId: true,
+  findByBrokerOrderId: true,
+  findParent: true,
+  listOrders: true,
+  listOrderPage: true,
+  listExecutions: true,
+  listActivities: true,
+  readPortfolio: true,
+  readPosition: true,
+  readQuote: true,
+  listAssets: true,
+  readAccount: true,
+  readClock: true,
+  readSessions: true,
 })
 
 const STORE_CALLS = keysOf<keyof Store>({
-  ...{
-    loadSlice: true,
-    findRefs: true,
-    version: true,
-    loadConnection: true,
-    loadOpen: true,
-    loadWaitingMarks: true,
-  },
-  ...{ loadHealth: true, commit: true },
+  loadSlice: true,
+  findRefs: true,
+  version: true,
+  loadConnection: true,
+  loadOpen: true,
+  loadWaitingMarks: true,
+  loadHealth: true,
+  commit: true,
 })
 
 const loggedEvents = Object.entries(serverEvents).flatMap(([name, { delivery }]) =>

@@ -41,7 +41,9 @@ const row = {
   legs: null,
 }
 const entry = (event: string, payload: object, n: number): LogEntry => ({
-  ...{ id: `170000000000${n}-00000`, prev: `170000000000${n - 1}-00000`, event },
+  id: `170000000000${n}-00000`,
+  prev: `170000000000${n - 1}-00000`,
+  event,
   payload: { tradeId: 't1', timestamp: at(n), ...payload },
 })
 const submitted = entry('trade.submitted', {}, 1)
@@ -49,20 +51,30 @@ const partial = entry('trade.partialFill', { filledQuantity: 40 }, 2)
 const filled = entry('trade.filled', { quantity: 100 }, 3)
 
 const ledger = {
-  ...{ accountId: 'a', accountNumber: 'n', cash: '98940', deposits: '0', realized: '0', fees: '0' },
+  accountId: 'a',
+  accountNumber: 'n',
+  cash: '98940',
+  deposits: '0',
+  realized: '0',
+  fees: '0',
   orders: [row],
   executions: [
     { order_id: 'b1', qty: '40', price: '10' },
     { order_id: 'b1', qty: '60', price: '11' },
   ],
-  ...{ amendments: [], activities: [] },
+  amendments: [],
+  activities: [],
   positions: [{ symbol: 'AAPL', qty: '100', cost: '1060' }],
 } as AccountLedger
 
 const sound: Evidence = {
-  ...{ userId: 'u1', ledger, archived: [] },
+  userId: 'u1',
+  ledger,
+  archived: [],
   snapshot: {
-    ...{ version: '1', lastEventId: filled.id, orders: [order] },
+    version: '1',
+    lastEventId: filled.id,
+    orders: [order],
     positions: slice.position === null ? [] : [slice.position],
     accounts: slice.account === null ? [] : [slice.account],
   },

@@ -170,8 +170,11 @@ function countDuplicates(flat: ReadonlyMap<string, Row>, userId: string, verdict
 
 const ENDINGS: ReadonlySet<string> = new Set(['trade.filled', 'trade.rejected', 'trade.cancelled'])
 const ENDING_OF: Readonly<Record<string, string>> = {
-  ...{ filled: 'trade.filled', rejected: 'trade.rejected', denied: 'trade.rejected' },
-  ...{ canceled: 'trade.cancelled', expired: 'trade.cancelled' },
+  filled: 'trade.filled',
+  rejected: 'trade.rejected',
+  denied: 'trade.rejected',
+  canceled: 'trade.cancelled',
+  expired: 'trade.cancelled',
 }
 
 /**

@@ -65,8 +65,12 @@ const SHAPES: readonly Shape[] = [
   {
     share: 0.05,
     terms: () => ({
-      ...{ orderType: 'market', side: 'buy', orderClass: 'bracket', timeInForce: 'gtc' },
-      ...{ takeProfit: { limitPrice: FAR_ABOVE }, stopLoss: { stopPrice: FAR_BELOW } },
+      orderType: 'market',
+      side: 'buy',
+      orderClass: 'bracket',
+      timeInForce: 'gtc',
+      takeProfit: { limitPrice: FAR_ABOVE },
+      stopLoss: { stopPrice: FAR_BELOW },
     }),
   },
 ]
@@ -82,17 +86,13 @@ export function* soakRequests(seed: string, orders: number, users: number): Gene
     const tradeId = `t${index}`
     const shape = pick(chance)
     const order: SubmitOrder = {
-      ...{
-        userId,
-        connectionId: connectionOf(userId),
-        tradeId,
-        symbol: SYMBOLS[chance.integer(0, 4)] ?? 'AAPL',
-      },
-      ...{
-        side: chance.fraction() < 0.6 ? 'buy' : 'sell',
-        orderType: 'market',
-        quantity: String(chance.integer(1, 20)),
-      },
+      userId,
+      connectionId: connectionOf(userId),
+      tradeId,
+      symbol: SYMBOLS[chance.integer(0, 4)] ?? 'AAPL',
+      side: chance.fraction() < 0.6 ? 'buy' : 'sell',
+      orderType: 'market',
+      quantity: String(chance.integer(1, 20)),
       ...shape.terms(chance),
     }
     yield { type: 'submit', order }

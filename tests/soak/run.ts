@@ -40,14 +40,13 @@ function readOptions() {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const
   const { values } = parseArgs({
     options: {
-      ...{
-        orders: text('20000'),
-        accounts: text('50'),
-        seed: text('1'),
-        rate: text('100'),
-        workers: text('2'),
-      },
-      ...{ 'kill-every': text('5'), faults: text('2') },
+      orders: text('20000'),
+      accounts: text('50'),
+      seed: text('1'),
+      rate: text('100'),
+      workers: text('2'),
+      'kill-every': text('5'),
+      faults: text('2'),
     },
   })
   return {

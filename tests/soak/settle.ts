@@ -23,10 +23,8 @@ async function judgeAll(
   for (const [n, userId] of ground.users.entries()) {
     const account = ledger.accounts[keyOf(n)]
     if (account === undefined) throw new Error(`the ledger has no account of ${userId}`)
-    const [open, all] = [
-      await reader.snapshot(userId),
-      await store.loadConnection(userId, connectionOf(userId)),
-    ]
+    const open = await reader.snapshot(userId)
+    const all = await store.loadConnection(userId, connectionOf(userId))
     const snapshot = { ...open, orders: all.orders }
     judge(
       { userId, ledger: account, snapshot, archived: [], told: tail.entries.get(userId) ?? [] },
@@ -49,7 +47,8 @@ export async function settle(
   tail: LogTail,
 ): Promise<{ verdict: Verdict; settledMs: number }> {
   const redis = ground.redis.connect()
-  const [store, reader] = [createStore(redis), createReader(redis)]
+  const store = createStore(redis)
+  const reader = createReader(redis)
   const quietMs = performance.now()
   let verdict = await judgeAll(ground, store, reader, tail)
   while (!isClean(verdict) && performance.now() - quietMs < SETTLE_MS_MAX) {

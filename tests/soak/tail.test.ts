@@ -4,8 +4,10 @@ import { LogTail } from './tail.ts'
 
 const id = (n: number): string => `170000000000${n}-00000`
 const entry = (n: number, prev: number | null): LogEntry => ({
-  ...{ id: id(n), prev: prev === null ? '0000000000000-00000' : id(prev) },
-  ...{ event: 'trade.submitted', payload: {} },
+  id: id(n),
+  prev: prev === null ? '0000000000000-00000' : id(prev),
+  event: 'trade.submitted',
+  payload: {},
 })
 
 /** A log as the test sets it. */

@@ -18,13 +18,11 @@ beforeAll(async () => {
 afterAll(() => redis.stop())
 
 const order = (n: number, over: Partial<AsideOrder> = {}): AsideOrder => ({
-  ...{
-    userId: `user${n}`,
-    connectionId: 'broker_1',
-    tradeId: `t${n}`,
-    symbol: 'AAPL',
-    due: 'submission',
-  },
+  userId: `user${n}`,
+  connectionId: 'broker_1',
+  tradeId: `t${n}`,
+  symbol: 'AAPL',
+  due: 'submission',
   at: `2024-03-15T14:00:00.${String(n).padStart(4, '0')}Z`,
   ...over,
 })

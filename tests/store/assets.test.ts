@@ -23,8 +23,14 @@ let drafts = 0
 const writer = () => createAssets(redis.connect(), () => `draft${(drafts += 1)}`)
 const reader = () => createAssetReader(redis.connect())
 const share = (symbol: string, over: Partial<Asset> = {}): Asset => ({
-  ...{ symbol, assetClass: 'us_equity', isTradable: true, isFractionable: true, isShortable: true },
-  ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
+  symbol,
+  assetClass: 'us_equity',
+  isTradable: true,
+  isFractionable: true,
+  isShortable: true,
+  quantityMin: null,
+  quantityIncrement: null,
+  priceIncrement: null,
   ...over,
 })
 const listed = (asset: Asset) => ({ kind: 'listed', asset })

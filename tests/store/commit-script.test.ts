@@ -20,8 +20,10 @@ const notice = {
   payload: { brokerType: 'alpaca', brokerConnectionId: 'b', timestamp: '2024-03-15T14:00:00.000Z' },
 } as const
 const commit: Commit = {
-  ...{ expectVersion: '0', fence: { kind: 'version' } as const },
-  ...{ writes: [{ kind: 'order', order } as const], events: [notice, notice] },
+  expectVersion: '0',
+  fence: { kind: 'version' } as const,
+  writes: [{ kind: 'order', order } as const],
+  events: [notice, notice],
 }
 
 const folder = join(import.meta.dirname, '../../src/store')
@@ -49,7 +51,8 @@ describe('RDQ-07 a script that stops half way', () => {
       await expect(createStore(connection).commit(user, commit)).rejects.toThrow(
         `broken at write ${failing}`,
       )
-      const [store, reader] = [createStore(redis.connect()), createReader(redis.connect())]
+      const store = createStore(redis.connect())
+      const reader = createReader(redis.connect())
       const isWritten = (await store.loadSlice(user, address)).slice.order !== null
       const { entries, top } = await reader.events(user, '0000000000000-00000', 10)
       if (!isWritten)
@@ -98,7 +101,8 @@ describe('RDQ-07 memory', () => {
 
   test('RDQ-07 a full server refuses a commit whole', async () => {
     const connection = redis.connect()
-    const [store, reader] = [createStore(connection), createReader(connection)]
+    const store = createStore(connection)
+    const reader = createReader(connection)
     await store.commit('full', commit)
     const { version } = await store.loadSlice('full', address)
     await connection.config('SET', 'maxmemory', '1')
@@ -163,8 +167,13 @@ describe('CRA-09 two versions at once', () => {
     }
     await put('older', 'health:broker_1', first)
     expect((await store.loadHealth('older', 'broker_1')).health).toEqual({
-      ...{ schema: 2, state: 'down', cause: 'failing', doubts: 0, doubtSince: null },
-      ...{ reason: 'The broker cannot be reached', since: 's' },
+      schema: 2,
+      state: 'down',
+      cause: 'failing',
+      doubts: 0,
+      doubtSince: null,
+      reason: 'The broker cannot be reached',
+      since: 's',
     })
   })
 })

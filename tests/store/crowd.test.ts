@@ -16,14 +16,12 @@ afterAll(() => redis.stop())
 test('a crowd of trades of one user, taken at once by two processes, is taken: none gives up for the others', async () => {
   const { store, connections, links } = benchOnRedis(redis.connect())
   const connection = await connections.put({
-    ...{
-      userId: 'u1',
-      connectionId: 'broker_1',
-      brokerType: 'alpaca',
-      env: 'paper',
-      sealed: 's',
-      connectedAt: '',
-    },
+    userId: 'u1',
+    connectionId: 'broker_1',
+    brokerType: 'alpaca',
+    env: 'paper',
+    sealed: 's',
+    connectedAt: '',
   } as const)
   await links.verify(connection, 'account of u1')
   const other = benchOnRedis(redis.connect()).store
@@ -39,17 +37,15 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
     }
     const address = { orderId: at.id, connectionId: 'broker_1', symbol: 'AAPL' }
     const fence = {
-      ...{
-        kind: 'take' as const,
-        tradeId: at.id,
-        by: `w${index}`,
-        connectionId: 'broker_1',
-        revision: connection.revision,
-        exposure: 'adds' as const,
-        budget: false,
-        pace: null,
-        first: true,
-      },
+      kind: 'take' as const,
+      tradeId: at.id,
+      by: `w${index}`,
+      connectionId: 'broker_1',
+      revision: connection.revision,
+      exposure: 'adds' as const,
+      budget: false,
+      pace: null,
+      first: true,
     } as const
     const known = await applier.store.loadSlice('u1', address)
     return takeWith(applier, at, 'AAPL', async () => ({ fence, updates: [claimed(intent)] }), known)

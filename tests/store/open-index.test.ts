@@ -10,15 +10,14 @@ afterAll(() => redis.stop())
 
 const order = reduce(emptySlice, claimed(), landing).slice.order as Order
 const ended: Order = { ...order, id: 't0', status: 'denied', endedAt: '2024-03-15T14:00:00.000Z' }
-const [stateKey, openKey] = [
-  (user: string) => `state:{${user}}`,
-  (user: string) => `state:{${user}}:open`,
-]
+const stateKey = (user: string) => `state:{${user}}`
+const openKey = (user: string) => `state:{${user}}:open`
 
 /** A user with one order that is open and one that is over. */
 async function bench(user: string) {
   const connection = redis.connect()
-  const [store, reader] = [createStore(connection), createReader(connection)]
+  const store = createStore(connection)
+  const reader = createReader(connection)
   const write = async (...orders: Order[]): Promise<void> => {
     const writes = orders.map((one) => ({ kind: 'order', order: one }) as const)
     const { version: expectVersion } = await store.loadConnection(user, 'broker_1')

@@ -12,14 +12,19 @@ afterAll(() => redis.stop())
 describe('the note of an order that waits to be sent', () => {
   test('keeps when it was first parked, with the latest reason', async () => {
     const connection = redis.connect()
-    const [parked, reader] = [createParkedOrders(connection), createReader(connection)]
+    const parked = createParkedOrders(connection)
+    const reader = createReader(connection)
     expect(await parked.waitingMs('u1', 't1')).toBe(0)
     expect(await parked.note(intentOf(), 'the account has not been read yet')).toBe(0)
     const first = await reader.parked('u1', 't1')
     await expect.poll(() => parked.note(intentOf(), 'no credentials')).toBeGreaterThan(20)
     expect(await reader.parked('u1', 't1')).toMatchObject({
-      ...{ reason: 'no credentials', since: first!.since },
-      ...{ symbol: 'AAPL', side: 'buy', quantity: '100', orderType: 'market' },
+      reason: 'no credentials',
+      since: first!.since,
+      symbol: 'AAPL',
+      side: 'buy',
+      quantity: '100',
+      orderType: 'market',
     })
     expect((await reader.figures('u1')).snapshot.parked).toMatchObject([{ tradeId: 't1' }])
     await parked.clear('u1', 't1')

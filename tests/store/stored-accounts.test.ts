@@ -27,7 +27,9 @@ function bench(userId: string) {
     })
   }
   return {
-    ...{ connection, commit, connections: createConnections(connection) },
+    connection,
+    commit,
+    connections: createConnections(connection),
     listed: () => connection.hget(stateKey(userId), field.accounts),
     elsewhere: async () =>
       (await store.loadSlice(userId, { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }))
@@ -53,13 +55,11 @@ describe('the list of stored accounts', () => {
   test('an account that a worker of before stored without the list counts by its connection', async () => {
     const { connection, connections, commit, elsewhere } = bench('older')
     await connections.put({
-      ...{
-        userId: 'older',
-        connectionId: 'broker_2',
-        brokerType: 'alpaca',
-        env: 'sandbox',
-        sealed: 's',
-      },
+      userId: 'older',
+      connectionId: 'broker_2',
+      brokerType: 'alpaca',
+      env: 'sandbox',
+      sealed: 's',
       connectedAt: '',
     })
     const record = JSON.stringify(accountOf('broker_2', '7'))

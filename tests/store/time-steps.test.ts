@@ -21,7 +21,8 @@ afterAll(() => redis.stop())
 
 describe('after Redis time stepped back by an hour', () => {
   test('the lease of a worker that died before is free after its own lifetime', async () => {
-    const [connection, key] = [redis.connect(), leaseKey('u1', 'c')]
+    const connection = redis.connect()
+    const key = leaseKey('u1', 'c')
     const leases = createLeases(connection)
     expect(await leases.take(key, 300)).not.toBeNull()
     await connection.pexpire(key, STEP_MS)
@@ -52,7 +53,8 @@ describe('after Redis time stepped back by an hour', () => {
 
   test('a session that had sent too much is barred for a minute, not for an hour', async () => {
     const connection = redis.connect()
-    const [rates, party] = [createMessageRates(connection), { userId: 'u1', session: 's1' }]
+    const rates = createMessageRates(connection)
+    const party = { userId: 'u1', session: 's1' }
     await connection.ping() // while there is no connection, it counts by itself
     for (let count = 0; count < 11; count += 1) await rates.count(party)
     for (const key of await connection.keys('messages*')) await connection.pexpire(key, STEP_MS)

@@ -44,15 +44,13 @@ export class FakeControls implements Controls {
     sealed = 'sealed',
   ): BrokerConnection {
     const record = this.#put<BrokerConnection>(userId, `connection:${connectionId}`, {
-      ...{
-        schema: 1,
-        userId,
-        connectionId,
-        brokerType: 'alpaca',
-        env: 'sandbox',
-        sealed,
-        connectedAt: '',
-      },
+      schema: 1,
+      userId,
+      connectionId,
+      brokerType: 'alpaca',
+      env: 'sandbox',
+      sealed,
+      connectedAt: '',
     })
     const link = { schema: 1, env: 'sandbox', brokerAccountId, verified: record.revision } as const
     const account = `sandbox:${brokerAccountId}`
@@ -228,7 +226,8 @@ export class FakeControls implements Controls {
     const known = this.#get<Link>(userId, `link:${connectionId}`)
     if (known !== null && (known.brokerAccountId !== brokerAccountId || known.env !== env))
       return 'other_account'
-    const [account, holder] = [`${env}:${brokerAccountId}`, `${userId} ${connectionId}`]
+    const account = `${env}:${brokerAccountId}`
+    const holder = `${userId} ${connectionId}`
     if ((this.#accounts.get(account) ?? holder) !== holder) return 'linked_elsewhere'
     if (this.#get<Revised>(userId, `connection:${connectionId}`)?.revision !== revision)
       return 'outdated'

@@ -66,12 +66,19 @@ export class Ground implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), 'fillcast-ground-'))
     const accounts = join(folder, 'accounts.json')
     const keys = Array.from({ length: options.users }, (_, n) => ({
-      ...{ keyId: keyOf(n), secret: `secret-${n}`, cash: '10000000' },
+      keyId: keyOf(n),
+      secret: `secret-${n}`,
+      cash: '10000000',
     }))
     writeFileSync(accounts, JSON.stringify(keys))
     const redis = await startRedis(options.redis)
     const sandbox = await startSandboxProcess([
-      ...['--port', '0', '--seed', options.seed, '--accounts', accounts],
+      '--port',
+      '0',
+      '--seed',
+      options.seed,
+      '--accounts',
+      accounts,
       ...(options.sandboxArgs ?? []),
     ])
     const vaultKeys = [{ kid: 't', key: new Uint8Array(VAULT) }]
@@ -100,12 +107,13 @@ export class Ground implements AsyncDisposable {
     return startProcess({
       entry: 'workers/main.ts',
       env: {
-        ...{ REDIS_URL: this.redis.url, LISTEN_HOST: '127.0.0.1', LOG_LEVEL: 'info' },
-        ...{
-          VAULT_KEYS: `t:${VAULT.toString('base64')}`,
-          WORKER_ROLES: 'orders,streams,connections',
-        },
-        ...{ ALPACA_ENV: 'sandbox', ALPACA_SANDBOX_URL: this.#sandbox.url },
+        REDIS_URL: this.redis.url,
+        LISTEN_HOST: '127.0.0.1',
+        LOG_LEVEL: 'info',
+        VAULT_KEYS: `t:${VAULT.toString('base64')}`,
+        WORKER_ROLES: 'orders,streams,connections',
+        ALPACA_ENV: 'sandbox',
+        ALPACA_SANDBOX_URL: this.#sandbox.url,
       },
       ready: /workers\.ready/,
       onLine: (line) => {

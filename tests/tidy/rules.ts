@@ -140,7 +140,8 @@ export function sneakedImports(sources: readonly Source[]): string[] {
   return sources.flatMap((source) =>
     importsOf(source).flatMap((name) => {
       const isOurs = /^(src|workers|relay)\//.test(name)
-      const [from, to] = [folderOf(source.path), folderOf(name)]
+      const from = folderOf(source.path)
+      const to = folderOf(name)
       if (!isOurs || from === to || from.startsWith(`${to}/`) || name.endsWith('/index.ts'))
         return []
       const hasDoor = paths.has(`${to}/index.ts`)

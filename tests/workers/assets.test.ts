@@ -31,7 +31,8 @@ const kindOf = async (symbol: string) =>
   (await createAssetReader(redis.connect()).find([symbol])).get(symbol)?.kind
 
 test('the first login reads the list, and the next ones leave it', async () => {
-  const [one, other] = [keeper(), keeper()]
+  const one = keeper()
+  const other = keeper()
   await one.keep()
   expect([await kindOf('AAPL'), await kindOf('BTCUSD'), await kindOf('ZZZZ')]).toEqual([
     'listed',

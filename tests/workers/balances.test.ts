@@ -28,13 +28,16 @@ async function withAccounts(count: number) {
     store.link({ ...ref, connectionId })
     const { account } = adopt(connectionId, readingOf({ cash: dec('1000') }))
     await store.commit(ref.userId, {
-      ...{ expectVersion: await store.version(ref.userId), fence: { kind: 'version' } },
-      ...{ writes: [{ kind: 'account', account }], events: [] },
+      expectVersion: await store.version(ref.userId),
+      fence: { kind: 'version' },
+      writes: [{ kind: 'account', account }],
+      events: [],
     })
   }
   const targetOf = (connectionId: string) => ({
     landing: { ...landing, id: `of-${connectionId}`, connectionId },
-    ...{ symbol: SYMBOL, fence: { kind: 'version' } as const },
+    symbol: SYMBOL,
+    fence: { kind: 'version' } as const,
   })
   const filled = new Map<string, number>()
   for (const connectionId of connectionIds) {

@@ -5,7 +5,10 @@ import { cadenceOf, isHeldUp, isInFlight, type Load } from '../../workers/update
 import { brokerOrder, claimed, intentOf, play, seen } from '../domain/orders.ts'
 
 const load = (over: Partial<Load>): Load => ({
-  ...{ openOrders: 10, flightRequests: 1, canExecute: true, isHasty: false },
+  openOrders: 10,
+  flightRequests: 1,
+  canExecute: true,
+  isHasty: false,
   ...over,
 })
 
@@ -42,8 +45,10 @@ describe('how often orders are read', () => {
 
   test('whatever the load, no more than 36 requests a minute', () => {
     const loads = fc.record({
-      ...{ openOrders: fc.nat(100_000), flightRequests: fc.nat(40) },
-      ...{ canExecute: fc.boolean(), isHasty: fc.boolean() },
+      openOrders: fc.nat(100_000),
+      flightRequests: fc.nat(40),
+      canExecute: fc.boolean(),
+      isHasty: fc.boolean(),
     })
     fc.assert(fc.property(loads, (one) => cadenceOf(one).requestsPerMinute <= 36.01))
   })

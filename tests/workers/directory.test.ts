@@ -10,8 +10,10 @@ const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '' } as const
 
 /** A store, and workers that know its control sets. */
 function make() {
-  const [store, clock] = [new FakeStore(), new FakeClock()]
-  let [marker, minted] = [null as string | null, 0]
+  const store = new FakeStore()
+  const clock = new FakeClock()
+  let marker = null as string | null
+  let minted = 0
   const epoch: Epoch = {
     read: async () => marker,
     mint: async () => (marker ??= `e${(minted += 1)}`),
@@ -28,13 +30,11 @@ function make() {
       (scope, count) => (counts[scope] = count),
     )
     const directory = new Directory({
-      ...{
-        controls: store.controls,
-        epoch,
-        clock,
-        log: pino({ level: 'silent' }),
-        isStoreExpected,
-      },
+      controls: store.controls,
+      epoch,
+      clock,
+      log: pino({ level: 'silent' }),
+      isStoreExpected,
       halts: standing,
       onLost: () => void losses.push(name),
       onUsedAgain: () => void usedAgain.push(name),
@@ -141,7 +141,8 @@ describe('directory', () => {
     store.link(ref)
     await store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
     await store.controls.setHalt({ scope: 'global' }, halt)
-    const [one, two] = [start('w1'), start('w2')]
+    const one = start('w1')
+    const two = start('w2')
     await clock.advance(1_000)
     wipe()
     expect(store.controls.standingOf(ref)).toBe('none')

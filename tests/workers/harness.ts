@@ -23,7 +23,9 @@ export const ref: ConnectionRef = { userId: 'u1', connectionId: 'broker_1' }
 /** Everything a worker needs, in memory: one user, one broker account. */
 export function makeWorker(startMs?: number) {
   const clock = new FakeClock(startMs)
-  const [store, broker, random] = [new FakeStore(), new FakeBroker({ clock }), fakeRandom()]
+  const store = new FakeStore()
+  const broker = new FakeBroker({ clock })
+  const random = fakeRandom()
   store.link(ref)
   const log = pino({ level: 'silent' })
   const changes: Change[] = []
@@ -38,7 +40,9 @@ export function makeWorker(startMs?: number) {
   const recalled = (of: ConnectionRef) => known.connection(of)
   const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', () => broker)
   const applier = {
-    ...{ store, remembered: new Remembered(), clock },
+    store,
+    remembered: new Remembered(),
+    clock,
     onCommitted: (_user: string, committed: readonly Change[]) => void changes.push(...committed),
   }
   const leases = leasesIn(store)

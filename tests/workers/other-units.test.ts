@@ -8,38 +8,40 @@ import { realTimers } from '../conformance/broker-harness.ts'
 
 const OPTION = 'AAPL240119C00100000'
 const contracts = {
-  ...{
-    symbol: OPTION,
-    asset_class: 'us_option',
-    qty: '2',
-    side: 'long',
-    avg_entry_price: '2.5',
-    current_price: '3.1',
-  },
-  ...{ cost_basis: '500', market_value: '620' },
+  symbol: OPTION,
+  asset_class: 'us_option',
+  qty: '2',
+  side: 'long',
+  avg_entry_price: '2.5',
+  current_price: '3.1',
+  cost_basis: '500',
+  market_value: '620',
 }
 const account = { id: 'a1', currency: 'USD', cash: '1000', status: 'ACTIVE' }
 const order = {
-  ...{
-    id: 'o-1',
-    client_order_id: 'c-1',
-    symbol: OPTION,
-    side: 'buy',
-    type: 'market',
-    time_in_force: 'day',
-  },
-  ...{ status: 'filled', qty: '2', filled_qty: '2', filled_avg_price: '2.5', order_class: '' },
-  ...{ submitted_at: '2026-01-05T10:00:00Z', updated_at: '2026-01-05T10:00:00Z' },
+  id: 'o-1',
+  client_order_id: 'c-1',
+  symbol: OPTION,
+  side: 'buy',
+  type: 'market',
+  time_in_force: 'day',
+  status: 'filled',
+  qty: '2',
+  filled_qty: '2',
+  filled_avg_price: '2.5',
+  order_class: '',
+  submitted_at: '2026-01-05T10:00:00Z',
+  updated_at: '2026-01-05T10:00:00Z',
 }
 const fill = {
-  ...{
-    id: 'a-1',
-    activity_type: 'FILL',
-    transaction_time: '2026-01-05T10:00:00Z',
-    order_id: 'o-1',
-    symbol: OPTION,
-  },
-  ...{ price: '2.5', qty: '2', cum_qty: '2' },
+  id: 'a-1',
+  activity_type: 'FILL',
+  transaction_time: '2026-01-05T10:00:00Z',
+  order_id: 'o-1',
+  symbol: OPTION,
+  price: '2.5',
+  qty: '2',
+  cum_qty: '2',
 }
 
 function brokerWith(position: object) {
@@ -122,6 +124,8 @@ test('a pair in another coin is worth what the broker says', async () => {
     avg_entry_price: '0.04',
   }
   expect(await held({ ...pair, market_value: '5000', cost_basis: '4000' })).toMatchObject({
-    ...{ symbol: 'ETH/BTC', currentPrice: '2500', averageEntryPrice: '2000' },
+    symbol: 'ETH/BTC',
+    currentPrice: '2500',
+    averageEntryPrice: '2000',
   })
 })

@@ -51,13 +51,13 @@ describe('an owned connection', () => {
     broker.fill(id, '181')
     await settle()
     expect(events().slice(2)).toEqual([
-      ...[
-        'trade.submitted',
-        'trade.partialFill',
-        'portfolio.positionAdded',
-        'portfolio.balanceChanged',
-      ],
-      ...['trade.filled', 'portfolio.positionUpdated', 'portfolio.balanceChanged'],
+      'trade.submitted',
+      'trade.partialFill',
+      'portfolio.positionAdded',
+      'portfolio.balanceChanged',
+      'trade.filled',
+      'portfolio.positionUpdated',
+      'portfolio.balanceChanged',
     ])
   })
 

@@ -5,12 +5,10 @@ import { brokerOrder, executionOf } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const toldOf = (order: BrokerOrder, hasExecuted = false) => ({
-  ...{
-    order,
-    execution: hasExecuted ? executionOf('100', '180', '100', 3) : null,
-    bust: null,
-    at: order.updatedAt,
-  },
+  order,
+  execution: hasExecuted ? executionOf('100', '180', '100', 3) : null,
+  bust: null,
+  at: order.updatedAt,
 })
 const acknowledged = (id: string): BrokerOrder => brokerOrder('new', '0', 1, { brokerOrderId: id })
 

@@ -85,7 +85,8 @@ describe('exits that the broker holds and does not list', () => {
     )
     const of = (type: string) =>
       legs.filter(({ orderType }) => orderType === type).map((leg) => leg.brokerOrderId)
-    const [profits, stops] = [of('limit'), of('stop')]
+    const profits = of('limit')
+    const stops = of('stop')
     for (const stop of stops) broker.move(stop, 'held')
     await one.advance(2 * MINUTE_MS)
     broker.calls.length = 0

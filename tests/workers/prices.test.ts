@@ -8,14 +8,15 @@ import { intentOf } from '../domain/orders.ts'
 import { makeWorker as makeBareWorker, ref } from './harness.ts'
 
 const none = {
-  ...{
-    schema: 1,
-    orderNotionalMax: null,
-    positionNotionalMax: null,
-    openOrdersMax: null,
-    dailyLossMax: null,
-  },
-  ...{ symbolsAllowed: null, symbolsDenied: [], priceCollarPercent: null, sessions: 'any' },
+  schema: 1,
+  orderNotionalMax: null,
+  positionNotionalMax: null,
+  openOrdersMax: null,
+  dailyLossMax: null,
+  symbolsAllowed: null,
+  symbolsDenied: [],
+  priceCollarPercent: null,
+  sessions: 'any',
 } as const
 
 /** A worker under limits, whose account has been read and whose broker quotes 100 to 100.02. */
@@ -53,15 +54,13 @@ const limit = (price: string): Partial<OrderIntent> => ({
   limitPrice: dec(price),
 })
 const kept = (ask: number, atMs: number) => ({
-  ...{
-    symbol: 'AAPL',
-    bid: ask - 0.01,
-    ask,
-    last: ask,
-    volume: 0,
-    change: null,
-    changePercent: null,
-  },
+  symbol: 'AAPL',
+  bid: ask - 0.01,
+  ask,
+  last: ask,
+  volume: 0,
+  change: null,
+  changePercent: null,
   timestamp: isoTime(atMs),
 })
 

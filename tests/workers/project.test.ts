@@ -295,13 +295,11 @@ describe('project', () => {
     const sold = seen(brokerOrder('filled', '80', 9, sell), executionOf('80', '12', '80', 9))
     const events = tell([claimed(intentOf(sell)), sold], 'fillcast', flat)
     expect(brief(events)).toEqual([
-      ...[
-        'trade.submitted',
-        'trade.filled',
-        'portfolio.positionClosed',
-        'portfolio.positionAdded',
-        'portfolio.balanceChanged',
-      ],
+      'trade.submitted',
+      'trade.filled',
+      'portfolio.positionClosed',
+      'portfolio.positionAdded',
+      'portfolio.balanceChanged',
     ])
     expect(events[2]).toMatchObject({
       payload: { quantity: 50, entryPrice: 10, exitPrice: 12, realizedPnL: 100, holdingPeriod: 7 },

@@ -56,7 +56,9 @@ async function writeElsewhere({ store }: Awaited<ReturnType<typeof warmed>>): Pr
     since: '',
   } as const
   await store.commit('u1', {
-    ...{ expectVersion: store.versionOf('u1'), fence: { kind: 'version' }, events: [] },
+    expectVersion: store.versionOf('u1'),
+    fence: { kind: 'version' },
+    events: [],
     writes: [{ kind: 'health', connectionId: 'broker_1', health }],
   })
 }
@@ -150,8 +152,14 @@ describe('what is held', () => {
     symbol,
   })
   const loaded = {
-    ...{ at: addressOf('t1'), version: '2', slice, claim: '2 w' },
-    ...{ isArchived: false, cancelMark: null, tombstone: null, cashElsewhere: null },
+    at: addressOf('t1'),
+    version: '2',
+    slice,
+    claim: '2 w',
+    isArchived: false,
+    cancelMark: null,
+    tombstone: null,
+    cashElsewhere: null,
   }
   const elsewhere = { ...loaded, at: addressOf('', 'MSFT'), slice: { ...slice, order: null } }
 

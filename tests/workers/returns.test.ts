@@ -6,7 +6,8 @@ import { FakeClock } from '../support/fake-clock.ts'
 const MINUTE_MS = 60_000
 
 test('a store that came back a short while ago may have lost something, and so may the one that a worker starts with', async () => {
-  const [redis, clock] = [new EventEmitter(), new FakeClock()]
+  const redis = new EventEmitter()
+  const clock = new FakeClock()
   const returns = new StoreReturns(redis, clock, false)
   let told = 0
   returns.listen(() => (told += 1))
@@ -22,7 +23,8 @@ test('a store that came back a short while ago may have lost something, and so m
 test.each(['+node', '-node'])(
   'of a Cluster, each node that comes or goes counts (%s)',
   async (event) => {
-    const [redis, clock] = [new EventEmitter(), new FakeClock()]
+    const redis = new EventEmitter()
+    const clock = new FakeClock()
     const returns = new StoreReturns(redis, clock, false)
     await clock.advance(6 * MINUTE_MS)
     redis.emit(event)
@@ -31,7 +33,8 @@ test.each(['+node', '-node'])(
 )
 
 test('just after a loss, what was sent before may be on its way; of a store that lost everything, no trade is known to be new', async () => {
-  const [redis, clock] = [new EventEmitter(), new FakeClock()]
+  const redis = new EventEmitter()
+  const clock = new FakeClock()
   const returns = new StoreReturns(redis, clock, false)
   const doubts = () => [returns.mayHaveJustLost(), returns.hasLostAll()]
   expect(doubts()).toEqual([false, false])

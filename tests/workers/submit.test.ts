@@ -18,7 +18,10 @@ async function makeWorker() {
 const intent = intentOf()
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const cancel = {
-  ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', commandId: 'c1' },
+  userId: 'u1',
+  connectionId: 'broker_1',
+  tradeId: 't1',
+  commandId: 'c1',
   by: 'user',
   reason: 'asked',
 } as const

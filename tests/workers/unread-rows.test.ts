@@ -6,25 +6,28 @@ import { countUnread } from '../../workers/metrics.ts'
 import { realTimers } from '../conformance/broker-harness.ts'
 
 const order = {
-  ...{
-    id: 'o-1',
-    client_order_id: 'c-1',
-    symbol: 'AAPL',
-    side: 'buy',
-    type: 'limit',
-    time_in_force: 'day',
-  },
-  ...{ status: 'new', qty: '10', filled_qty: '0', limit_price: '150', order_class: '' },
-  ...{ submitted_at: '2026-01-05T10:00:00Z', updated_at: '2026-01-05T10:00:00Z' },
+  id: 'o-1',
+  client_order_id: 'c-1',
+  symbol: 'AAPL',
+  side: 'buy',
+  type: 'limit',
+  time_in_force: 'day',
+  status: 'new',
+  qty: '10',
+  filled_qty: '0',
+  limit_price: '150',
+  order_class: '',
+  submitted_at: '2026-01-05T10:00:00Z',
+  updated_at: '2026-01-05T10:00:00Z',
 }
 const fill = {
-  ...{
-    id: 'a-1',
-    activity_type: 'FILL',
-    transaction_time: '2026-01-05T10:00:00Z',
-    order_id: 'o-1',
-  },
-  ...{ price: '150', qty: '10', cum_qty: '10' },
+  id: 'a-1',
+  activity_type: 'FILL',
+  transaction_time: '2026-01-05T10:00:00Z',
+  order_id: 'o-1',
+  price: '150',
+  qty: '10',
+  cum_qty: '10',
 }
 const fee = { id: 'a-2', activity_type: 'FEE', date: '2026-01-05', net_amount: '-1' }
 

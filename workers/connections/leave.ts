@@ -105,8 +105,12 @@ const isKept = ({ status }: Order): boolean => status !== 'denied'
 
 const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
   cancelOrderSchema.parse({
-    ...{ userId, connectionId, tradeId: id, commandId: `${REMOVAL_COMMAND}${revision}` },
-    ...{ by: 'system', reason: 'The broker connection is being removed' },
+    userId,
+    connectionId,
+    tradeId: id,
+    commandId: `${REMOVAL_COMMAND}${revision}`,
+    by: 'system',
+    reason: 'The broker connection is being removed',
   })
 
 /**
@@ -148,12 +152,12 @@ const farewell = (brokerConnectionId: string, timestamp: string): LoggedEvent[] 
   {
     event: 'error.brokerDisconnected',
     payload: {
-      ...{ brokerType: 'alpaca', brokerConnectionId, timestamp },
-      ...{
-        reason: 'The connection was removed',
-        code: 'REMOVED',
-        action: 'Connect the broker account again to trade',
-      },
+      brokerType: 'alpaca',
+      brokerConnectionId,
+      timestamp,
+      reason: 'The connection was removed',
+      code: 'REMOVED',
+      action: 'Connect the broker account again to trade',
     },
   },
   { event: 'state.resync', payload: { reason: 'CONNECTION_REMOVED', timestamp } },

@@ -159,5 +159,8 @@ const fieldsThatDiffer = (order: Order, seen: BrokerOrder): string[] =>
   differencesOf(intentOf(order), seen).map(({ field }) => field)
 
 export const viewOf = (order: BrokerOrder): Extract<OrderUpdate, { type: 'broker_order' }> => ({
-  ...{ type: 'broker_order', order, execution: null, at: order.updatedAt },
+  type: 'broker_order',
+  order,
+  execution: null,
+  at: order.updatedAt,
 })

@@ -202,7 +202,9 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
     const waiting = await applier.store.loadWaitingMarks(userId)
     if (waiting.version !== loaded.version) continue
     const done = await applier.store.commit(userId, {
-      ...{ expectVersion: loaded.version, fence: { kind: 'version' }, events: [] },
+      expectVersion: loaded.version,
+      fence: { kind: 'version' },
+      events: [],
       writes: markWrites(tradeId, mark, waiting.marks, clock.now()),
     })
     if (done.kind === 'committed') return null

@@ -169,15 +169,23 @@ function sizeOf(
 const intentOf = (command: CloseCommand, side: Side, quantity: Decimal | null): OrderIntent => {
   const { userId, connectionId, tradeId, symbol, limitPrice = null } = command
   return {
-    ...{ userId, connectionId, tradeId, symbol, side, quantity },
+    userId,
+    connectionId,
+    tradeId,
+    symbol,
+    side,
+    quantity,
     orderType: limitPrice === null ? 'market' : 'limit',
-    ...{ timeInForce: symbol.includes('/') ? 'gtc' : 'day', orderClass: 'simple' },
-    ...{ notional: null, limitPrice, stopPrice: null, trailPrice: null, trailPercent: null },
-    ...{
-      extendedHours: command.extendedHours === true,
-      takeProfit: null,
-      stopLoss: null,
-      notAfter: null,
-    },
+    timeInForce: symbol.includes('/') ? 'gtc' : 'day',
+    orderClass: 'simple',
+    notional: null,
+    limitPrice,
+    stopPrice: null,
+    trailPrice: null,
+    trailPercent: null,
+    extendedHours: command.extendedHours === true,
+    takeProfit: null,
+    stopLoss: null,
+    notAfter: null,
   }
 }

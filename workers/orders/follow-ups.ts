@@ -18,24 +18,20 @@ export const createFollowUps = (ask: Asker): FollowUps => ({
   resolve: ({ userId, connectionId }, tradeId) => ask.resolve({ userId, connectionId, tradeId }),
   cancel: ({ userId, connectionId }, tradeId, cause) =>
     ask.cancel({
-      ...{
-        userId,
-        connectionId,
-        tradeId,
-        commandId: COMMANDS[cause],
-        by: 'system',
-        reason: REASONS[cause],
-      },
+      userId,
+      connectionId,
+      tradeId,
+      commandId: COMMANDS[cause],
+      by: 'system',
+      reason: REASONS[cause],
     }),
   flatten: ({ userId, connectionId }, tradeId, excess) =>
     ask.close({
-      ...{
-        userId,
-        connectionId,
-        tradeId: flattenTradeId(tradeId),
-        commandId: FLATTEN,
-        ...excess,
-        percentage: null,
-      },
+      userId,
+      connectionId,
+      tradeId: flattenTradeId(tradeId),
+      commandId: FLATTEN,
+      ...excess,
+      percentage: null,
     }),
 })

@@ -88,7 +88,9 @@ async function noteInArchive(
   const noted = withEnded(order, ended)
   if (noted === null) return true
   const done = await deps.applier.store.commit(order.userId, {
-    ...{ expectVersion: version, fence: { kind: 'version' }, events: [] },
+    expectVersion: version,
+    fence: { kind: 'version' },
+    events: [],
     writes: [{ kind: 'archive', order: { ...order, ...noted } }],
   })
   return done.kind === 'committed'

@@ -429,5 +429,8 @@ export async function deny(
 }
 
 const landingOf = ({ userId, connectionId, tradeId: id }: OrderIntent): Landing => ({
-  ...{ id, origin: 'fillcast', userId, connectionId },
+  id,
+  origin: 'fillcast',
+  userId,
+  connectionId,
 })

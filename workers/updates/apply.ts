@@ -301,7 +301,7 @@ async function commitStep(
   const { version, globalHalt } = result
   const claim =
     fence.kind === 'take' || fence.kind === 'resolve' ? `${version} ${fence.by}` : loaded.claim
-  const applied = { ...loaded, ...{ slice, changes, version, claim, isArchived: false } }
+  const applied = { ...loaded, slice, changes, version, claim, isArchived: false }
   remembered.committed(userId, loaded.version, applied)
   return { kind: 'committed', applied, globalHalt }
 }
@@ -316,7 +316,10 @@ const isOf = ({ at }: LoadedSlice, { orderId, connectionId, symbol }: Place): bo
 const isEmpty = ({ writes, events }: Step): boolean => writes.length === 0 && events.length === 0
 
 const placeOf = ({ userId, connectionId, id: orderId }: Landing, symbol: string): Place => ({
-  ...{ userId, orderId, connectionId, symbol },
+  userId,
+  orderId,
+  connectionId,
+  symbol,
 })
 
 /**

@@ -167,7 +167,9 @@ const viewMark = (seen: BrokerOrder): string => {
 
 const markOf = ({ status, placements, cancel, replaces }: Order): string =>
   JSON.stringify([
-    ...[status, cancel?.commandId, replaces.length],
+    status,
+    cancel?.commandId,
+    replaces.length,
     placements.map((one) => [one.brokerOrderId, one.status, one.reportedQuantity]),
   ])
 

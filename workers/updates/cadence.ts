@@ -87,7 +87,8 @@ export function cadenceOf({ openOrders, flightRequests, canExecute, isHasty }: L
         : OPEN_MS
   const openMs = Math.ceil(Math.max(wantedMs, affordableMs))
   return {
-    ...{ openMs, flightMs: Math.ceil(flightMs) },
+    openMs,
+    flightMs: Math.ceil(flightMs),
     requestsPerMinute: perMinute(openRequests, openMs) + perMinute(flightRequests, flightMs),
     isStretched: flightMs > FLIGHT_MS || (canExecute && openOrders > 0 && openMs > OPEN_MS),
   }

@@ -219,7 +219,8 @@ async function applyIf(
   isFit: (loaded: LoadedSlice) => boolean,
 ): Promise<Outcome> {
   const target = { landing, symbol, fence: desk.fence }
-  let [isCanceled, isForgotten] = [false, false]
+  let isCanceled = false
+  let isForgotten = false
   const { slice, changes } = await applyWith(desk.applier, target, (loaded) => {
     if (loaded.slice.account === null) throw new UnreadError(desk.ref.connectionId)
     isForgotten = isRecordForgotten(loaded, updates, desk.clock.now())

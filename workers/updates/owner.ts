@@ -213,18 +213,16 @@ export class ConnectionOwner {
       recoveries,
     } = this.#deps
     const desk = openDesk({
-      ...{
-        ref: this.#ref,
-        broker,
-        applier,
-        followUps,
-        overExit,
-        aside,
-        boundaries,
-        tally,
-        clock,
-        log,
-      },
+      ref: this.#ref,
+      broker,
+      applier,
+      followUps,
+      overExit,
+      aside,
+      boundaries,
+      tally,
+      clock,
+      log,
       fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },
       isOurs: () =>
         this.#held?.token === token && clock.monotonicMs() < this.#safeUntilMs - LEASE_MARGIN_MS,

@@ -111,10 +111,8 @@ export async function readPortfolio(
   const atMs = clock.now()
   const since = isoTime(Date.parse(activitiesReadTo) - ACTIVITY_OVERLAP_MS)
   return asking(async () => {
-    const [snapshot, activities] = [
-      await broker.readPortfolio(),
-      await broker.listActivities(since),
-    ]
+    const snapshot = await broker.readPortfolio()
+    const activities = await broker.listActivities(since)
     return { snapshot, activities, atMs, at: isoTime(atMs) }
   })
 }

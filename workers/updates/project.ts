@@ -294,7 +294,8 @@ function balanceChanged(
   { account, previousCash, cause }: Extract<Change, { type: 'cash.changed' }>,
 ): LoggedEvent {
   const overAll = (cash: Decimal): Decimal => inCents(add(cash, cashElsewhere ?? ZERO))
-  const [oldBalance, newBalance] = [overAll(previousCash), overAll(account.cash)]
+  const oldBalance = overAll(previousCash)
+  const newBalance = overAll(account.cash)
   return {
     event: 'portfolio.balanceChanged',
     payload: {

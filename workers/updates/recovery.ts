@@ -137,7 +137,8 @@ async function readExecutions(
   )
   const rows = await desk.asking(() => desk.broker.listExecutions(overlapping(from)))
   const seen = new Map<string, BrokerOrder | null>(views)
-  let [readTo, unknown] = [from, 0]
+  let readTo = from
+  let unknown = 0
   for (const row of rows) {
     const record = records.get(row.brokerOrderId)
     const isUnheardOf = record === undefined && !seen.has(row.brokerOrderId)

@@ -122,8 +122,12 @@ function noteCash(
 
 const UNSEEN: Trade = { order: null, claim: null, cancelMark: null }
 const nothing = (): Held => ({
-  ...{ version: '', isDoubted: true, trades: new Map(), positions: new Map() },
-  ...{ accounts: new Map(), cashElsewhere: new Map() },
+  version: '',
+  isDoubted: true,
+  trades: new Map(),
+  positions: new Map(),
+  accounts: new Map(),
+  cashElsewhere: new Map(),
 })
 const positionName = (connectionId: string, symbol: string): string => `${connectionId} ${symbol}`
 

@@ -90,7 +90,9 @@ export class Session {
     const { desk, hours } = deps
     this.#patientDesk = { ...desk, asking: (ask) => this.#line.outside(ask) }
     this.#polling = new Polling({
-      ...{ desk: this.#patientDesk, hours, line: this.#line },
+      desk: this.#patientDesk,
+      hours,
+      line: this.#line,
       isStreamLive: () => this.#streamState === 'live',
       onPolled: (news) => this.#polled(news),
       onFailed: (error) => this.#failed(error),
@@ -106,7 +108,9 @@ export class Session {
 
   standing(): SessionStanding {
     return {
-      ...{ stream: this.#streamState, calls: this.#callsState, isRecovered: this.#isRecovered },
+      stream: this.#streamState,
+      calls: this.#callsState,
+      isRecovered: this.#isRecovered,
       openOrders: this.#deps.desk.book.size,
       ...this.#polling.cadence,
     }

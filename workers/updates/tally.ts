@@ -38,13 +38,11 @@ export type SessionStanding = Readonly<{
 }>
 
 export const noTally: Tally = {
-  ...{
-    polled() {},
-    gap() {},
-    recovered() {},
-    inferred() {},
-    unworkable() {},
-    leftover() {},
-    standing() {},
-  },
+  polled() {},
+  gap() {},
+  recovered() {},
+  inferred() {},
+  unworkable() {},
+  leftover() {},
+  standing() {},
 }

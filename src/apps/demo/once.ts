@@ -108,7 +108,9 @@ class Play implements Disposable {
     const placed = await this.#buy('alice', 'MSFT', 5)
     await Promise.all([laptop, phone].map((player) => player.hears('portfolio.balanceChanged')))
     await quiet()
-    const [onLaptop, onPhone, onOther] = [laptop.take(), phone.take(), other.take()]
+    const onLaptop = laptop.take()
+    const onPhone = phone.take()
+    const onOther = other.take()
     return [
       ...judge(this.#expect(act, 'laptop', 'alice', FILL_EVENTS), onLaptop),
       ...judge(

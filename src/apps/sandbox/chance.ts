@@ -23,7 +23,10 @@ function stateWord(text: string, salt: number): number {
 }
 
 function sfc32(seed: string): () => number {
-  let [a, b, c, counter] = [stateWord(seed, 1), stateWord(seed, 2), stateWord(seed, 3), 1]
+  let a = stateWord(seed, 1)
+  let b = stateWord(seed, 2)
+  let c = stateWord(seed, 3)
+  let counter = 1
   const next = (): number => {
     const sum = (a + b + counter) | 0
     counter = (counter + 1) | 0

@@ -64,13 +64,16 @@ new Worker(
     })
     const timestamp = new Date().toISOString()
     emitter.to(`user:${userId}`).emit('trade.submitted', {
-      ...{ userId, tradeId, symbol, quantity: Number(quantity), orderType: 'market', side: 'buy' },
-      ...{
-        brokerOrderId: answer.id,
-        status: 'submitted',
-        submittedAt: answer.submitted_at,
-        timestamp,
-      },
+      userId,
+      tradeId,
+      symbol,
+      quantity: Number(quantity),
+      orderType: 'market',
+      side: 'buy',
+      brokerOrderId: answer.id,
+      status: 'submitted',
+      submittedAt: answer.submitted_at,
+      timestamp,
     })
   },
   { connection: redis, concurrency: 50 },
@@ -84,20 +87,16 @@ async function onFill(userId: string, at: string, order: Record<string, string>)
     price: price ?? '',
   })
   emitter.to(`user:${userId}`).emit('trade.filled', {
-    ...{
-      userId,
-      tradeId,
-      symbol,
-      quantity: Number(quantity),
-      fillPrice: Number(price),
-      side: 'buy',
-    },
-    ...{
-      totalCost: Number(quantity) * Number(price),
-      filledAt: at,
-      executionTime: 0,
-      timestamp: new Date().toISOString(),
-    },
+    userId,
+    tradeId,
+    symbol,
+    quantity: Number(quantity),
+    fillPrice: Number(price),
+    side: 'buy',
+    totalCost: Number(quantity) * Number(price),
+    filledAt: at,
+    executionTime: 0,
+    timestamp: new Date().toISOString(),
   })
 }
 

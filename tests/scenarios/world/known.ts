@@ -42,7 +42,8 @@ export function toldAtOnce(process: Process, outside: Outside): Known {
   const { clock } = process
   const epoch = process.door('epoch', store.epoch, true)
   return {
-    ...{ clock, controls: process.door('controls', outside.controls, true) },
+    clock,
+    controls: process.door('controls', outside.controls, true),
     recalled: (ref) => store.controls.linked(ref),
     setOf: (userId) => store.controls.setOf(userId),
     knownStore: () => epoch.read(),
@@ -66,7 +67,8 @@ export async function knownByReading(process: Process, outside: Outside): Promis
   const lost = (): void => void (lostAllMs = outside.schedule.nowMs)
   const directory = openDirectory(process, outside, clock, controls, lost)
   return {
-    ...{ clock, controls },
+    clock,
+    controls,
     recalled: (ref) => directory.connectionOf(ref),
     setOf: (userId) => directory.setOf(userId),
     knownStore: () => directory.knownStore(),
@@ -109,8 +111,14 @@ function openDirectory(
   const { schedule, store, log } = outside
   const epoch = process.door('epoch', store.epoch, true)
   const directory = new Directory({
-    ...{ controls, epoch, clock: withoutBeats(clock), log, isStoreExpected: true },
-    ...{ halts: { setGlobal() {}, setUser() {} }, onLost: lost, onUsedAgain: lost },
+    controls,
+    epoch,
+    clock: withoutBeats(clock),
+    log,
+    isStoreExpected: true,
+    halts: { setGlobal() {}, setUser() {} },
+    onLost: lost,
+    onUsedAgain: lost,
   })
   let isPlanned = false
   const plan = (): void => {

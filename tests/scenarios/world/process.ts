@@ -188,10 +188,8 @@ export class Process implements Owner {
   }
 
   #makeClock(): Clock {
-    const [schedule, after] = [
-      this.#schedule,
-      (ms: number, run: () => void) => this.#schedule.after(this, ms, run),
-    ]
+    const schedule = this.#schedule
+    const after = (ms: number, run: () => void) => this.#schedule.after(this, ms, run)
     return {
       now: () => schedule.nowMs + this.wallOffsetMs,
       monotonicMs: () => schedule.nowMs,

@@ -129,25 +129,21 @@ export class ModelQueue {
     if (this.stateOf(id) !== null) return
     const dueMs = this.#schedule.nowMs + this.lateMs
     const job: Job = {
-      ...{
-        addedMs: this.#schedule.nowMs,
-        id,
-        queue,
-        name,
-        data: JSON.parse(JSON.stringify(data)),
-        dueMs,
-      },
-      ...{
-        isPassing,
-        completedMs: 0,
-        state: 'waiting',
-        holders: new Set(),
-        failures: 0,
-        starts: 0,
-        putBack: 0,
-        stalls: 0,
-        why: '',
-      },
+      addedMs: this.#schedule.nowMs,
+      id,
+      queue,
+      name,
+      data: JSON.parse(JSON.stringify(data)),
+      dueMs,
+      isPassing,
+      completedMs: 0,
+      state: 'waiting',
+      holders: new Set(),
+      failures: 0,
+      starts: 0,
+      putBack: 0,
+      stalls: 0,
+      why: '',
     }
     this.#jobs.set(id, job)
     this.#plan(job)

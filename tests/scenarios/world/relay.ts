@@ -64,7 +64,9 @@ export class ModelRelay {
     const reader = process.door('reader', logReader(store, readsOn), true)
     const { clock } = process
     this.#deps = {
-      ...{ clock, log, metrics },
+      clock,
+      log,
+      metrics,
       reader: defect.reader?.(reader) ?? reader,
       outage: new Outage(clock, log),
     }

@@ -17,23 +17,22 @@ const SLOW_MS_MAX = 300
 
 /** What is counted in `met`, beside the events that clients handle. */
 export const RELAY_HAPPENINGS = [
-  ...[
-    'client cut',
-    'client stalled',
-    'client behind',
-    ...RESUMES.map((resume) => `resume ${resume}`),
-  ],
-  ...[
-    'sync sent',
-    'sync owed',
-    'sync busy',
-    'publication dropped',
-    'relay deaf',
-    'relay killed',
-    'relay frozen',
-  ],
-  ...['read slow'],
-  ...['reader.top failed', 'reader.events failed', 'reader.figures failed', 'sub.subscribe failed'],
+  'client cut',
+  'client stalled',
+  'client behind',
+  ...RESUMES.map((resume) => `resume ${resume}`),
+  'sync sent',
+  'sync owed',
+  'sync busy',
+  'publication dropped',
+  'relay deaf',
+  'relay killed',
+  'relay frozen',
+  'read slow',
+  'reader.top failed',
+  'reader.events failed',
+  'reader.figures failed',
+  'sub.subscribe failed',
 ]
 
 /**

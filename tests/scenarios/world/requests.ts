@@ -12,8 +12,13 @@ import type { ConnectionRef } from '#store'
 type Job = [name: JobName, payload: object, jobId: string]
 
 const marketBuy = {
-  ...{ userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL', side: 'buy' },
-  ...{ orderType: 'market', quantity: '100' },
+  userId: 'u1',
+  connectionId: 'broker_1',
+  tradeId: 't1',
+  symbol: 'AAPL',
+  side: 'buy',
+  orderType: 'market',
+  quantity: '100',
 } as const
 
 /** An order; whatever is not said: a market buy of 100 AAPL. */

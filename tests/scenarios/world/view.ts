@@ -136,15 +136,14 @@ export class View {
 
 /** What events and syncs tell of a position alike. */
 const SHOWN = [
-  ...[
-    'brokerConnectionId',
-    'symbol',
-    'quantity',
-    'averageEntryPrice',
-    'currentPrice',
-    'unrealizedPnL',
-  ],
-  ...['stopLossPrice', 'openedAt'],
+  'brokerConnectionId',
+  'symbol',
+  'quantity',
+  'averageEntryPrice',
+  'currentPrice',
+  'unrealizedPnL',
+  'stopLossPrice',
+  'openedAt',
 ]
 const shownOf = (position: Fields): Fields =>
   Object.fromEntries(SHOWN.map((name) => [name, position[name]]))

@@ -150,7 +150,13 @@ function startRoles(
           connections: connectionHandler(
             { store, connections, links, brokers, clock, log, onFinding: () => {} },
             {
-              ...{ store, connections, controls, leases, clock, log, ask: asker(queue) },
+              store,
+              connections,
+              controls,
+              leases,
+              clock,
+              log,
+              ask: asker(queue),
               knownStore: () => known.knownStore(),
             },
           ),
@@ -160,7 +166,10 @@ function startRoles(
   if (outside.isWhole && roles.includes('connections')) known.follow(checksOf(outside))
   if (!roles.includes('streams')) return
   const owner = {
-    ...{ recoveries, aside, overExit, hours },
+    recoveries,
+    aside,
+    overExit,
+    hours,
     askForCheck: (ref: ConnectionRef) => known.askForCheck(ref),
     followUps: createFollowUps(asker(queue)),
     tally: noTally,

@@ -91,7 +91,8 @@ function crowdLimits(sim: Sim): boolean {
  */
 function lose(sim: Sim): boolean {
   const { world, chance } = sim
-  const [ref, symbol] = [pickRef(sim), chance.pick(sim.setting.symbols)!]
+  const ref = pickRef(sim)
+  const symbol = chance.pick(sim.setting.symbols)!
   const trade = (side: 'buy' | 'sell', price: string): void => {
     const placed = place(sim, { side, quantity: '10' }, symbol, ref)
     world.later(LOST_MS, () => executeTrade(sim, placed, price))

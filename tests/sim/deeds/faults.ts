@@ -11,30 +11,24 @@ const PARTS = 3
 const brokerIn = (sim: Sim) => sim.world.brokerOf(pickRef(sim))
 
 const STORE_CALLS = [
-  ...[
-    'store.commit',
-    'store.commit',
-    'store.loadSlice',
-    'store.loadConnection',
-    'store.version',
-    'store.findRefs',
-  ],
-  ...[
-    'leases.take',
-    'leases.renew',
-    'connections.find',
-    'controls.read',
-    'reader.snapshot',
-    'recoveries.begin',
-  ],
-  ...[
-    'budget.take',
-    'parked.note',
-    'epoch.read',
-    'links.verify',
-    'store.loadOpen',
-    'store.loadHealth',
-  ],
+  'store.commit',
+  'store.commit',
+  'store.loadSlice',
+  'store.loadConnection',
+  'store.version',
+  'store.findRefs',
+  'leases.take',
+  'leases.renew',
+  'connections.find',
+  'controls.read',
+  'reader.snapshot',
+  'recoveries.begin',
+  'budget.take',
+  'parked.note',
+  'epoch.read',
+  'links.verify',
+  'store.loadOpen',
+  'store.loadHealth',
 ]
 
 export const faults: readonly Deed[] = [

@@ -28,7 +28,8 @@ function trade(sim: Sim): void {
 
 const deed = (name: string, weight: number, isFault: boolean, act: (sim: Sim) => void): Deed => ({
   ...(isFault ? { fault: 'relay' } : {}),
-  ...{ name, weight },
+  name,
+  weight,
   run(sim) {
     if (sim.chance.below(2) === 0) trade(sim)
     act(sim)
@@ -49,7 +50,8 @@ function ask(sim: Sim): void {
   const { chance, world } = sim
   if (chance.below(2) === 0) world.relay.slowReads(1_500)
   for (let count = chance.below(4) === 0 ? 10 : 1 + chance.below(3); count > 0; count -= 1) {
-    const [client, types] = [pickClient(sim), SYNC_TYPES.filter(() => chance.below(2) === 0)]
+    const client = pickClient(sim)
+    const types = SYNC_TYPES.filter(() => chance.below(2) === 0)
     world.later(chance.pick([0, chance.below(1_000)])!, () =>
       client.requestSync(types.length === 0 ? undefined : types),
     )

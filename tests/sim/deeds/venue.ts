@@ -318,7 +318,8 @@ export const venue: readonly Deed[] = [
     name: 'move cash',
     weight: 2,
     run(sim) {
-      const [broker, amount] = [brokerIn(sim), String(1 + sim.chance.below(500))]
+      const broker = brokerIn(sim)
+      const amount = String(1 + sim.chance.below(500))
       if (sim.chance.below(2) === 0) broker.deposit(amount)
       else broker.moveCash('cash', sim.chance.pick(['DIV', 'FEE', 'INT'])!, amount)
       return true

@@ -113,13 +113,12 @@ export class Ledger {
     if (exits === null || order.orderClass === 'simple') return order
     const isPair = order.orderClass === 'oco'
     const base: Terms = {
-      ...{
-        symbol: order.symbol,
-        quantity: order.quantity,
-        timeInForce: order.timeInForce,
-        orderClass: order.orderClass,
-      },
-      ...{ side: isPair ? order.side : order.side === 'buy' ? 'sell' : 'buy', status: 'held' },
+      symbol: order.symbol,
+      quantity: order.quantity,
+      timeInForce: order.timeInForce,
+      orderClass: order.orderClass,
+      side: isPair ? order.side : order.side === 'buy' ? 'sell' : 'buy',
+      status: 'held',
     }
     const legs: Terms[] = []
     if (exits.takeProfit !== null && !isPair)
@@ -242,7 +241,9 @@ export class Ledger {
     const next = this.#record(clientOrderId, {
       ...old,
       ...terms,
-      ...{ status, replaces: old.brokerOrderId, replacedBy: null },
+      status,
+      replaces: old.brokerOrderId,
+      replacedBy: null,
     })
     const parent = this.#parents.get(old.brokerOrderId)
     if (parent !== undefined) this.#parents.set(next.brokerOrderId, parent)
@@ -332,26 +333,24 @@ export class Ledger {
     } = terms
     const order: BrokerOrder = {
       brokerOrderId: `${this.#mark}b-${(this.#ids += 1)}`,
-      ...{
-        clientOrderId,
-        symbol,
-        side,
-        orderType,
-        timeInForce,
-        orderClass,
-        status,
-        quantity,
-        notional,
-      },
-      ...{
-        filledQuantity: ZERO,
-        filledAveragePrice: null,
-        limitPrice,
-        stopPrice,
-        submittedAt: at,
-        updatedAt: at,
-      },
-      ...{ replaces, replacedBy: null, legs: [] },
+      clientOrderId,
+      symbol,
+      side,
+      orderType,
+      timeInForce,
+      orderClass,
+      status,
+      quantity,
+      notional,
+      filledQuantity: ZERO,
+      filledAveragePrice: null,
+      limitPrice,
+      stopPrice,
+      submittedAt: at,
+      updatedAt: at,
+      replaces,
+      replacedBy: null,
+      legs: [],
     }
     this.#byClientOrderId.set(clientOrderId, order.brokerOrderId)
     return this.#put(order, null, null)

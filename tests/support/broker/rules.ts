@@ -16,7 +16,10 @@ import { isClosed, type Ledger } from './ledger.ts'
 
 type Refusal = Extract<SubmitOutcome, { kind: 'refused' }>
 const refusal = (code: Refusal['code'], brokerCode: string, message: string): Refusal => ({
-  ...{ kind: 'refused', code, brokerCode, message },
+  kind: 'refused',
+  code,
+  brokerCode,
+  message,
 })
 
 const placesOf = (amount: Decimal): number => amount.split('.')[1]?.length ?? 0

@@ -81,28 +81,24 @@ export class Venue {
   /** What the broker lists. */
   assets: readonly Asset[] = [
     {
-      ...{
-        symbol: 'AAPL',
-        assetClass: 'us_equity',
-        isTradable: true,
-        isFractionable: true,
-        isShortable: true,
-      },
-      ...{ quantityMin: null, quantityIncrement: null, priceIncrement: null },
+      symbol: 'AAPL',
+      assetClass: 'us_equity',
+      isTradable: true,
+      isFractionable: true,
+      isShortable: true,
+      quantityMin: null,
+      quantityIncrement: null,
+      priceIncrement: null,
     },
     {
-      ...{
-        symbol: 'BTC/USD',
-        assetClass: 'crypto',
-        isTradable: true,
-        isFractionable: true,
-        isShortable: false,
-      },
-      ...{
-        quantityMin: dec('0.000000001'),
-        quantityIncrement: dec('0.000000001'),
-        priceIncrement: dec('0.000000001'),
-      },
+      symbol: 'BTC/USD',
+      assetClass: 'crypto',
+      isTradable: true,
+      isFractionable: true,
+      isShortable: false,
+      quantityMin: dec('0.000000001'),
+      quantityIncrement: dec('0.000000001'),
+      priceIncrement: dec('0.000000001'),
     },
   ]
   readonly #takenIds = new Set<string>()

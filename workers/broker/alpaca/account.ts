@@ -28,7 +28,9 @@ const activities = (trading: Trading, filter: object, permit: () => Promise<void
     (pageToken) =>
       wireRows(
         trading.accountActivities.getAccountActivitiesRaw({
-          ...{ direction: 'asc', pageSize: ACTIVITIES_PER_PAGE, ...filter },
+          direction: 'asc',
+          pageSize: ACTIVITIES_PER_PAGE,
+          ...filter,
           ...(pageToken === undefined ? {} : { pageToken }),
         }),
       ),

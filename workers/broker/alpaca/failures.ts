@@ -35,7 +35,10 @@ const MESSAGE_LENGTH_MAX = 500
  */
 export function failureOf(error: unknown): Failure {
   const none: Failure = {
-    ...{ status: null, brokerCode: null, message: 'no readable answer', retryAfterMs: null },
+    status: null,
+    brokerCode: null,
+    message: 'no readable answer',
+    retryAfterMs: null,
     isOfBroker: false,
   }
   if (typeof error !== 'object' || error === null) return none

@@ -22,8 +22,13 @@ export function openMarketFeed(
 ): MarketFeed {
   const { keyId, secret, feed } = options
   const alpaca = new Alpaca({
-    ...{ keyId, secret, paper: endpoint.env !== 'live', rateLimit: false, retry: false },
-    ...{ timeoutMs: CALL_TIMEOUT_MS, fetchApi: transport },
+    keyId,
+    secret,
+    paper: endpoint.env !== 'live',
+    rateLimit: false,
+    retry: false,
+    timeoutMs: CALL_TIMEOUT_MS,
+    fetchApi: transport,
   })
   const stream = alpaca.marketData.stockStream({
     url: endpoint.dataStreamUrl(feed),

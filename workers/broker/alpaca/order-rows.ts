@@ -133,8 +133,14 @@ function readAlone(row: Row): BrokerOrder {
 /** Before everything else: a view without any time is never the latest one. */
 const EPOCH = '1970-01-01T00:00:00.000000000Z'
 const MOMENTS = [
-  ...['filled_at', 'canceled_at', 'expired_at', 'failed_at', 'replaced_at', 'cancel_requested_at'],
-  ...['submitted_at', 'created_at'],
+  'filled_at',
+  'canceled_at',
+  'expired_at',
+  'failed_at',
+  'replaced_at',
+  'cancel_requested_at',
+  'submitted_at',
+  'created_at',
 ]
 
 /** The latest of the other times of an order. */
@@ -182,7 +188,8 @@ export function readTradeUpdate(
 ): StreamUpdate & Readonly<{ correction: Correction | null; isIncomplete: boolean }> {
   const update = rowOf(wire, 'update')
   const event = text(update, 'event')
-  const [told, quantity] = [amountIfAny(update, 'price'), amountIfAny(update, 'qty')]
+  const told = amountIfAny(update, 'price')
+  const quantity = amountIfAny(update, 'qty')
   const executionId = textIfAny(update, 'execution_id')
   const seen = readAlone(rowOf(update['order'], 'order'))
   const toldAt = timeOf(update['at']) ?? timeOf(update['timestamp'])

@@ -151,13 +151,11 @@ export async function findParent(
     (beforeOrderId) =>
       wireRows(
         orders.getAllOrdersRaw({
-          ...{
-            status: 'all',
-            symbols: exit.symbol,
-            nested: true,
-            direction: 'desc',
-            limit: ORDERS_PER_PAGE,
-          },
+          status: 'all',
+          symbols: exit.symbol,
+          nested: true,
+          direction: 'desc',
+          limit: ORDERS_PER_PAGE,
           ...(beforeOrderId === undefined ? {} : { beforeOrderId }),
         }),
       ),

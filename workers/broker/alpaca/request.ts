@@ -15,7 +15,11 @@ export function orderRequestOf(
 ): trading.PostOrderRequest {
   const { symbol, side, orderType, timeInForce, orderClass, takeProfit, stopLoss } = intent
   return {
-    ...{ symbol, side, type: orderType, timeInForce, clientOrderId },
+    symbol,
+    side,
+    type: orderType,
+    timeInForce,
+    clientOrderId,
     ...(orderClass === 'simple' ? {} : { orderClass }),
     ...present({
       qty: intent.quantity,

@@ -7,8 +7,13 @@ const exchangeTime = z.string().regex(/^\d{2}:?\d{2}$/)
 const dayShape = z.object({ date: z.date(), open: exchangeTime, close: exchangeTime })
 
 const wallClock = new Intl.DateTimeFormat('en-US', {
-  ...{ timeZone: 'America/New_York', hourCycle: 'h23' },
-  ...{ year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit' },
+  timeZone: 'America/New_York',
+  hourCycle: 'h23',
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+  hour: '2-digit',
+  minute: '2-digit',
 })
 
 /** What the clock in New York shows at a time, read as if it were UTC. */

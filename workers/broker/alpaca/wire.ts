@@ -144,10 +144,26 @@ const ACTIVITY_KINDS: Readonly<Record<string, BrokerActivity['kind']>> = {
  * difference is then believed once it stands, and is reported.
  */
 const MOVES_HOLDINGS: ReadonlySet<string> = new Set([
-  ...['SPLIT', 'SSP', 'SPIN', 'SSO', 'MA', 'REORG', 'NC', 'SC'], // corporate actions
-  ...['ACATS', 'JNL', 'JNLS', 'FOPT'], // securities that were moved between accounts
-  ...['OPASN', 'OPEXP', 'OPEXC', 'OPXRC', 'OPTRD', 'OPCA'], // options, and the shares that they turned into
-  ...['CFEE', 'MISC'], // a fee in coins; whatever else
+  'SPLIT',
+  'SSP',
+  'SPIN',
+  'SSO',
+  'MA',
+  'REORG',
+  'NC',
+  'SC', // corporate actions
+  'ACATS',
+  'JNL',
+  'JNLS',
+  'FOPT', // securities that were moved between accounts
+  'OPASN',
+  'OPEXP',
+  'OPEXC',
+  'OPXRC',
+  'OPTRD',
+  'OPCA', // options, and the shares that they turned into
+  'CFEE',
+  'MISC', // a fee in coins; whatever else
 ])
 /** Coins that are taken as a fee: the pair is named without its slash. */
 const IN_COINS = 'CFEE'
@@ -168,12 +184,12 @@ export function readActivity(wire: unknown): BrokerActivity {
   const row = activityShape.parse(wire)
   return activityOf({
     // A row's id is a date and the id that every source has.
-    ...{
-      id: row.id.slice(row.id.indexOf('::') + 2) || row.id,
-      type: row.activity_type,
-      netAmount: row.net_amount,
-    },
-    ...{ symbol: row.symbol, quantity: row.qty, at: row.created_at ?? row.date },
+    id: row.id.slice(row.id.indexOf('::') + 2) || row.id,
+    type: row.activity_type,
+    netAmount: row.net_amount,
+    symbol: row.symbol,
+    quantity: row.qty,
+    at: row.created_at ?? row.date,
   })
 }
 
@@ -219,11 +235,9 @@ export function readPosition(model: unknown) {
     return price === null ? null : unitPrice(symbol, price)
   }
   return {
-    ...{
-      symbol,
-      quantity,
-      averageEntryPrice: perUnit(told.costBasis, avgEntryPrice) ?? avgEntryPrice,
-    },
+    symbol,
+    quantity,
+    averageEntryPrice: perUnit(told.costBasis, avgEntryPrice) ?? avgEntryPrice,
     currentPrice: perUnit(told.marketValue, currentPrice),
   }
 }

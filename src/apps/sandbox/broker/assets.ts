@@ -31,16 +31,14 @@ const stock = (
   exchange: string,
   basePrice: string,
 ): Asset => ({
-  ...{
-    ...common,
-    id,
-    symbol,
-    name,
-    exchange,
-    assetClass: 'us_equity',
-    stepsPerMove: BUSY,
-    shortable: true,
-  },
+  ...common,
+  id,
+  symbol,
+  name,
+  exchange,
+  assetClass: 'us_equity',
+  stepsPerMove: BUSY,
+  shortable: true,
   basePrice: decimal(basePrice),
 })
 
@@ -56,16 +54,14 @@ const coin = (
   basePrice: string,
   stepsPerMove: number,
 ): Asset => ({
-  ...{
-    ...common,
-    id,
-    symbol,
-    name,
-    exchange: 'CRYPTO',
-    assetClass: 'crypto',
-    stepsPerMove,
-    shortable: false,
-  },
+  ...common,
+  id,
+  symbol,
+  name,
+  exchange: 'CRYPTO',
+  assetClass: 'crypto',
+  stepsPerMove,
+  shortable: false,
   basePrice: decimal(basePrice),
 })
 
@@ -206,7 +202,9 @@ const catalogue: readonly Asset[] = [
       'NASDAQ',
       '14.20',
     ),
-    ...{ tradable: false, shortable: false, fractionable: false },
+    tradable: false,
+    shortable: false,
+    fractionable: false,
   },
   {
     ...coin(
@@ -216,7 +214,8 @@ const catalogue: readonly Asset[] = [
       '1480.00',
       QUIET,
     ),
-    ...{ status: 'inactive', tradable: false },
+    status: 'inactive',
+    tradable: false,
   },
 ]
 

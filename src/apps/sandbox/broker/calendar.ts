@@ -29,7 +29,10 @@ const REGULAR = {
 }
 const EARLY = { ...REGULAR, closeMinute: 13 * HOUR, endMinute: 17 * HOUR }
 const closures: readonly string[] = ['2012-10-29', '2012-10-30', '2018-12-05', '2025-01-09']
-const [SUNDAY, MONDAY, THURSDAY, SATURDAY] = [0, 1, 4, 6]
+const SUNDAY = 0
+const MONDAY = 1
+const THURSDAY = 4
+const SATURDAY = 6
 
 export const addDays = (date: string, days: number): string =>
   new Date(Date.parse(date) + days * DAY_MS).toISOString().slice(0, 10)

@@ -30,7 +30,8 @@ type Market = Readonly<{
   tell(account: Account): void
 }>
 
-const [RATIO_MIN, RATIO_MAX] = [decimal('0.001'), decimal('1000')]
+const RATIO_MIN = decimal('0.001')
+const RATIO_MAX = decimal('1000')
 
 function checkStocks(...assets: readonly Asset[]): void {
   const other = assets.find(({ assetClass }) => assetClass !== 'us_equity')

@@ -95,7 +95,8 @@ export function splitPosition(
   if (position === undefined) throw new RangeError(`no position in ${asset.symbol}`)
   const after = position.qty.times(ratio).round(SPLIT_PLACES)
   if (after.eq(0)) throw new RangeError('the split would leave nothing')
-  const [before, cash] = [position.qty, account.cash]
+  const before = position.qty
+  const cash = account.cash
   position.qty = after
   position.lots = splitLots(position.lots, ratio, after)
   const fraction = after.abs().minus(after.abs().round(0, 0))

@@ -256,10 +256,8 @@ export class OrderBook {
     const id = options.keepsId === true ? execution.id : now.id
     const told: Execution = { ...now, id, executedAt: execution.executedAt, corrects: execution.id }
     if (to !== undefined) {
-      const [cumQty, leaves] = [
-        execution.cumQty.plus(change),
-        larger(zero, execution.leavesQty.minus(change)),
-      ]
+      const cumQty = execution.cumQty.plus(change)
+      const leaves = larger(zero, execution.leavesQty.minus(change))
       account.executions[index] = {
         ...told,
         cumQty,

@@ -24,10 +24,8 @@ function priceAtHour({ asset, basePrice }: Market, hour: number, settledMs: numb
 
 function priceAt(market: Market, timeMs: number, settledMs: number): number {
   const hour = Math.floor(timeMs / HOUR_MS)
-  const [from, to] = [
-    priceAtHour(market, hour, settledMs),
-    priceAtHour(market, hour + 1, settledMs),
-  ]
+  const from = priceAtHour(market, hour, settledMs)
+  const to = priceAtHour(market, hour + 1, settledMs)
   return cents(from + ((to - from) * (timeMs - hour * HOUR_MS)) / HOUR_MS)
 }
 

@@ -186,7 +186,9 @@ function walkOf(
 
 function splitBar(bar: Bar, ratio: Decimal): Bar {
   const after = (price: Decimal): Decimal => asPrice(price.div(ratio))
-  const [high, low, close] = [after(bar.high), after(bar.low), after(bar.close)]
+  const high = after(bar.high)
+  const low = after(bar.low)
+  const close = after(bar.close)
   return {
     ...bar,
     open: after(bar.open),

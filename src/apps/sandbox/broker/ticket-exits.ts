@@ -36,10 +36,8 @@ function partOf(body: Body, name: 'take_profit' | 'stop_loss'): Body {
 export function exitsOf(body: Body, orderClass: OrderClass, asset: Asset): Exits | null {
   const takeProfit = priceOf(partOf(body, 'take_profit'), 'limit_price', asset)
   const stop = partOf(body, 'stop_loss')
-  const [stopPrice, limitPrice] = [
-    priceOf(stop, 'stop_price', asset),
-    priceOf(stop, 'limit_price', asset),
-  ]
+  const stopPrice = priceOf(stop, 'stop_price', asset)
+  const limitPrice = priceOf(stop, 'limit_price', asset)
   if (stopPrice === null && limitPrice !== null) throw invalid('stop_loss.stop_price is required')
   const stopLoss = stopPrice === null ? null : { stopPrice, limitPrice }
   if (orderClass === '') {

@@ -75,7 +75,8 @@ const countOf = ({ kind, count }: Fault): number => count ?? (kind === 'reorder_
 export function createFaults(chance: Chance, share: number): Faults {
   const armings = new Set<Arming>()
   const disarmListeners: ((id: string) => void)[] = []
-  const [requestChance, eventChance] = [chance.fork('requests'), chance.fork('events')]
+  const requestChance = chance.fork('requests')
+  const eventChance = chance.fork('events')
   const byChance = { share }
   let ids = 0
 

@@ -101,7 +101,8 @@ export function activitiesPage(
     day === undefined ? PAGE_SIZE_MAX : Number.MAX_SAFE_INTEGER,
     PAGE_SIZE_MAX,
   )
-  const [after, until] = [timeOf(query, 'after'), timeOf(query, 'until')]
+  const after = timeOf(query, 'after')
+  const until = timeOf(query, 'until')
   const rows = rowsOf(account, shows).filter(
     (row) =>
       isWanted(row.type) &&

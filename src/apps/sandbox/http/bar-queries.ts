@@ -20,7 +20,8 @@ const LIMIT_MAX = 10_000
 const HISTORY_START_MS = Date.UTC(2016, 0, 4, 5)
 const HOUR_MS = 60 * MINUTE_MS
 /** Stocks trade from 4 to 20 o'clock in New York, before and after the session included. */
-const [DAY_BEGINS_MS, DAY_ENDS_MS] = [4 * HOUR_MS, 20 * HOUR_MS]
+const DAY_BEGINS_MS = 4 * HOUR_MS
+const DAY_ENDS_MS = 20 * HOUR_MS
 
 /** The stretch of the past that is asked for, both ends included, and the page of it. */
 export type RangeQuery = Readonly<{
@@ -119,7 +120,8 @@ function merged(bars: readonly MinuteBar[], startMs: number): MinuteBar | undefi
 
 /** Where the first bar is that begins at or after a time; bars are in order. */
 function indexAt(bars: readonly MinuteBar[], timeMs: number): number {
-  let [low, high] = [0, bars.length]
+  let low = 0
+  let high = bars.length
   while (low < high) {
     const middle = (low + high) >>> 1
     if ((bars[middle]?.startMs ?? 0) < timeMs) low = middle + 1
@@ -141,7 +143,8 @@ function* barsOf(
   const recorded = broker.minuteBars.of(asset.symbol)
   const firstMs = cursor?.symbol === asset.symbol ? cursor.at : direction === 1 ? fromMs : toMs
   for (let atMs = timeframe.floor(firstMs); atMs <= toMs && (direction === 1 || atMs >= fromMs);) {
-    const [startMs, endMs] = [atMs, timeframe.step(atMs, 1)]
+    const startMs = atMs
+    const endMs = timeframe.step(atMs, 1)
     atMs = timeframe.step(atMs, direction)
     if (startMs < fromMs) continue
     if (timeframe.isDay && startMs === market.day.startMs) {

@@ -45,8 +45,10 @@ function boundsOf(query: URLSearchParams) {
     return parsed
   }
   const ulid = (text: string): string | undefined => (ULID.test(text) ? text : undefined)
-  const [since, until] = [read('since', parseStamp), read('until', parseStamp)]
-  const [sinceId, untilId] = [read('since_id', ulid), read('until_id', ulid)]
+  const since = read('since', parseStamp)
+  const until = read('until', parseStamp)
+  const sinceId = read('since_id', ulid)
+  const untilId = read('until_id', ulid)
   if (since !== undefined && sinceId !== undefined)
     throw invalid('since and since_id cannot be used together')
   if (until !== undefined && since === undefined) throw invalid('until requires since')

@@ -59,7 +59,8 @@ function filterOf(query: URLSearchParams): (order: Order) => boolean {
   const side = query.get('side') ? choiceOf(query, 'side', ['buy', 'sell']) : undefined
   const symbols = new Set(listOf(query, 'symbols').map((name) => findAsset(name)?.symbol ?? name))
   const classes = new Set(listOf(query, 'asset_class').filter((name) => name !== 'all'))
-  const [after, until] = [timeOf(query, 'after'), timeOf(query, 'until')]
+  const after = timeOf(query, 'after')
+  const until = timeOf(query, 'until')
   return (order) =>
     (status === 'all' || isOpen(order) === (status === 'open')) &&
     (side === undefined || order.ticket.side === side) &&
@@ -87,7 +88,8 @@ export function ordersPage(
 ): Order[] {
   const limit = countOf(query, 'limit', LIMIT_DEFAULT, LIMIT_MAX)
   const direction = choiceOf(query, 'direction', ['desc', 'asc'])
-  const [before, after] = [query.get('before_order_id'), query.get('after_order_id')]
+  const before = query.get('before_order_id')
+  const after = query.get('after_order_id')
   const filter = filterOf(query)
   if (before !== null && after !== null)
     throw invalid('only one of before_order_id or after_order_id is accepted')

@@ -140,7 +140,9 @@ export function portfolioHistory(
     profit_loss_pct: [] as number[],
   }
   const cashflow: Record<string, number[]> = Object.fromEntries(flows.map((type) => [type, []]))
-  let [next, cash, invested] = [0, initial, initial]
+  let next = 0
+  let cash = initial
+  let invested = initial
   for (const atMs of pointsOf(range, Date.parse(account.createdAt))) {
     const until = `${new Date(atMs).toISOString().slice(0, -1)}999999Z`
     const moved = new Map<string, number>()

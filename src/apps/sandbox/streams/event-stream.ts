@@ -58,7 +58,8 @@ export function streamEvents(
   const startIndex = range.isInRange === undefined ? -1 : series.events.findIndex(range.isInRange)
   let position = startIndex < 0 ? liveFrom : series.first + startIndex
   let dropped = 0
-  let [isFull, isOver] = [false, false]
+  let isFull = false
+  let isOver = false
 
   const write = (text: string): void => void (isFull = !response.write(text))
   const dropTo = (to: number): void => {

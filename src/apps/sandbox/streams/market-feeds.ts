@@ -115,7 +115,10 @@ export function startMarketFeeds(
 ): MarketFeeds {
   const stock = (name: string): DataStream =>
     new DataStream(broker, clock, faults, { name, channels: STOCK_CHANNELS, plan })
-  const [iex, sip, late, test] = [stock('iex'), stock('sip'), stock('delayed_sip'), stock('test')]
+  const iex = stock('iex')
+  const sip = stock('sip')
+  const late = stock('delayed_sip')
+  const test = stock('test')
   const crypto = new DataStream(broker, clock, faults, {
     name: 'crypto',
     channels: CRYPTO_CHANNELS,

@@ -65,10 +65,12 @@ export type Article = Extract<MarketMessage, { kind: 'news' }>
 type StockMessage = Exclude<MarketMessage, Article>
 
 /** Where the price bands are, as parts of the last price. */
-const [BAND_ABOVE, BAND_BELOW] = ['1.05', '0.95']
+const BAND_ABOVE = '1.05'
+const BAND_BELOW = '0.95'
 
 function stockJson(message: StockMessage, { last, lastSize, tradeId }: Market): Json {
-  const [p, s] = [last.toNumber(), lastSize]
+  const p = last.toNumber()
+  const s = lastSize
   switch (message.kind) {
     case 'status':
       return { T: 's', ...tradingStatuses[message.status] }

@@ -29,7 +29,8 @@ export function startTestSymbol(
     const nowMs = clock.now()
     const t = new Date(nowMs)
     const cents = BASE_CENTS + chance.integer(-SWING_CENTS, SWING_CENTS)
-    const [p, s] = [cents / 100, chance.integer(1, 10) * 10]
+    const p = cents / 100
+    const s = chance.integer(1, 10) * 10
     tradeId += 1
     const venue = { S: TEST_SYMBOL, z: 'C', t }
     const news: News[] = []
@@ -71,7 +72,8 @@ function barOf({
   prices: readonly number[]
   volume: number
 }) {
-  const [o, c] = [prices[0], prices.at(-1)]
+  const o = prices[0]
+  const c = prices.at(-1)
   const vw =
     Math.round((prices.reduce((sum, price) => sum + price, 0) / prices.length) * 10_000) / 10_000
   return {
