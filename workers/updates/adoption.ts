@@ -13,7 +13,7 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import { ORDERS_PER_PAGE } from '../broker/index.ts'
-import type { Desk } from './desk.ts'
+import type { AccountContext } from './account-context.ts'
 import { refsOf } from './landing.ts'
 import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
 
@@ -29,18 +29,18 @@ import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portf
  * @param isNew `false`: the connection was known, its state was lost
  * @returns `false` when the account moved at every try
  */
-export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boolean> {
-  const { broker, clock, firstReading, ref } = desk
+export async function adoptConnection(context: AccountContext, isNew: boolean): Promise<boolean> {
+  const { broker, clock, firstReading, ref } = context
   const since = firstReading.begin(isoTime(clock.now() - ADOPT_MS))
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
     const before = await firstReading.read(broker, since)
-    const reading = await readPortfolio(desk, isoTime(clock.now()))
+    const reading = await readPortfolio(context, isoTime(clock.now()))
     const orders = await firstReading.read(broker, since)
-    const { executed, readTo } = await listExecuted(desk, since, orders)
+    const { executed, readTo } = await listExecuted(context, since, orders)
     if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again
-    await writeOrders(desk, [...orders, ...executed])
+    await writeOrders(context, [...orders, ...executed])
     const { account, positions: held } = adopt(ref.connectionId, reading)
-    await commitWith(desk, ({ account: committed, positions, orders: recorded, health }) => {
+    await commitWith(context, ({ account: committed, positions, orders: recorded, health }) => {
       if (firstReading.hasCommitted(committed)) return null
       firstReading.committing(reading.at)
       return {
@@ -50,10 +50,10 @@ export async function adoptConnection(desk: Desk, isNew: boolean): Promise<boole
             [...held].map(([symbol, position]) => [symbol, guarded(position, recorded)]),
           ),
         }),
-        events: eventsOf(desk, isNew, health !== null && health.since !== '', reading.at),
+        events: eventsOf(context, isNew, health !== null && health.since !== '', reading.at),
       }
     })
-    desk.book.startAt(readTo)
+    context.book.startAt(readTo)
     firstReading.end()
     return true
   }
@@ -76,13 +76,19 @@ const ORDERS_PER_COMMIT = 500
  * lists and have ended. Of a long day only the executions around its last change are listed: the
  * orders themselves show all others.
  */
-async function listExecuted(desk: Desk, since: string, orders: readonly BrokerOrder[]) {
+async function listExecuted(
+  context: AccountContext,
+  since: string,
+  orders: readonly BrokerOrder[],
+) {
   const isLong = orders.length > ORDERS_PER_PAGE
   const latest = orders.reduce(
     (newest, { updatedAt }) => (updatedAt > newest ? updatedAt : newest),
     since,
   )
-  const listed = await desk.broker.listExecutions(isLong ? overlapping(overlapping(latest)) : since)
+  const listed = await context.broker.listExecutions(
+    isLong ? overlapping(overlapping(latest)) : since,
+  )
   const rows = listed.flatMap((row) =>
     'execution' in row ? [{ brokerOrderId: row.brokerOrderId, at: row.execution.at }] : [],
   )
@@ -99,7 +105,7 @@ async function listExecuted(desk: Desk, since: string, orders: readonly BrokerOr
   )
   const executed: BrokerOrder[] = []
   for (const id of ids) {
-    const order = await desk.broker.findByBrokerOrderId(id)
+    const order = await context.broker.findByBrokerOrderId(id)
     if (order !== null) executed.push(order)
   }
   return { executed, readTo }
@@ -122,10 +128,10 @@ const filledTotals = (orders: readonly BrokerOrder[]): string =>
  * try) is carried on. Of a record in the archive, the request and the commands are carried on: what
  * has executed is told by the broker.
  */
-async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<void> {
+async function writeOrders(context: AccountContext, orders: readonly BrokerOrder[]): Promise<void> {
   const groups = new Map<string, { landing: Landing; views: BrokerOrder[] }>()
   for (const told of orders) {
-    const { landing, before, order } = await desk.landings.of(told)
+    const { landing, before, order } = await context.landings.of(told)
     const group = groups.get(landing.id) ?? { landing, views: [] }
     group.views.push(...before, order)
     groups.set(landing.id, group)
@@ -134,7 +140,7 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
     const { landing, views } = group
     const isOurs = landing.origin === 'fillcast'
     const begins = views.find((seen) => canBegin(seen, landing))
-    const first = begins ?? (isOurs ? await desk.landings.firstOf(landing) : null)
+    const first = begins ?? (isOurs ? await context.landings.firstOf(landing) : null)
     if (first !== null) group.views = [first, ...views.filter((seen) => seen !== first)]
     // Its executions are in the positions that were read; nothing more of it can be said.
     else if (!isOurs) groups.delete(landing.id)
@@ -142,16 +148,16 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
   const all = [...groups.values()]
   for (let from = 0; from < all.length; from += ORDERS_PER_COMMIT) {
     const part = all.slice(from, from + ORDERS_PER_COMMIT)
-    await commitWith(desk, async (known) => {
+    await commitWith(context, async (known) => {
       const kept = new Map(known.orders.map((order) => [order.id, order]))
       const past = await pastOf(
-        desk,
+        context,
         part.flatMap(({ landing }) => (kept.has(landing.id) ? [] : [landing])),
       )
       const records = part.map(({ landing, views }) => {
         const order = adoptOrder(views, landing, kept.get(landing.id) ?? null)
         const before = past.get(landing.id)
-        return before === undefined ? order : withPast(order, before, isoTime(desk.clock.now()))
+        return before === undefined ? order : withPast(order, before, isoTime(context.clock.now()))
       })
       return {
         writes: records.flatMap((order) => [
@@ -162,7 +168,7 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
       }
     })
     for (const { views } of part)
-      for (const seen of views) desk.book.note(seen, null, desk.clock.monotonicMs())
+      for (const seen of views) context.book.note(seen, null, context.clock.monotonicMs())
   }
 }
 
@@ -171,7 +177,7 @@ async function writeOrders(desk: Desk, orders: readonly BrokerOrder[]): Promise<
  * them.
  */
 async function pastOf(
-  { applier: { store } }: Desk,
+  { applier: { store } }: AccountContext,
   landings: readonly Landing[],
 ): Promise<ReadonlyMap<string, Order>> {
   const ours = landings.filter(({ origin }) => origin === 'fillcast')
@@ -187,7 +193,7 @@ async function pastOf(
 
 /** @param isTold the checks have told the user already how the connection stands, and go on to */
 function eventsOf(
-  { ref }: Desk,
+  { ref }: AccountContext,
   isNew: boolean,
   isTold: boolean,
   timestamp: string,

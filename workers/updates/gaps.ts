@@ -6,7 +6,7 @@ import {
   type Order,
 } from '#domain'
 import { BrokerError } from '../broker/index.ts'
-import { applyTo, type Desk } from './desk.ts'
+import { applyTo, type AccountContext } from './account-context.ts'
 
 // Filled quantities that a view has shown and whose executions were not told (FIL-05). They are
 // read from the list of executions; what that does not have yet, and everything while the list
@@ -18,10 +18,10 @@ import { applyTo, type Desk } from './desk.ts'
  * @returns how many orders had such a gap
  */
 export async function fillGaps(
-  desk: Desk,
+  context: AccountContext,
   views: ReadonlyMap<string, BrokerOrder>,
 ): Promise<number> {
-  const gaps = desk.book.orders.filter(
+  const gaps = context.book.orders.filter(
     (order) => hasGap(order) && order.placements.some(isIn(views)),
   )
   if (gaps.length === 0) return 0
@@ -29,12 +29,12 @@ export async function fillGaps(
   const missing = new Map(
     gaps.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)),
   )
-  for (const row of await listed(desk, since)) {
+  for (const row of await listed(context, since)) {
     const order = missing.get(row.brokerOrderId)
     if (order === undefined || !('execution' in row)) continue
-    await applyTo(desk, order, [{ type: 'execution', ...row }])
+    await applyTo(context, order, [{ type: 'execution', ...row }])
   }
-  for (const { id } of gaps) await infer(desk, id, views)
+  for (const { id } of gaps) await infer(context, id, views)
   return gaps.length
 }
 
@@ -42,10 +42,13 @@ export async function fillGaps(
  * Nothing when it is not the time to ask, or the broker cannot be asked: the fills of a view must
  * not wait for their details.
  */
-async function listed(desk: Desk, since: string): ReturnType<Desk['broker']['listExecutions']> {
-  if (!desk.executionLists.take(desk.clock.monotonicMs())) return []
+async function listed(
+  context: AccountContext,
+  since: string,
+): ReturnType<AccountContext['broker']['listExecutions']> {
+  if (!context.executionLists.take(context.clock.monotonicMs())) return []
   try {
-    return await desk.asking(() => desk.broker.listExecutions(since))
+    return await context.asking(() => context.broker.listExecutions(since))
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error
     return []
@@ -54,20 +57,20 @@ async function listed(desk: Desk, since: string): ReturnType<Desk['broker']['lis
 
 /** One inferred execution lets those be booked that waited for it; then the next gap shows. */
 async function infer(
-  desk: Desk,
+  context: AccountContext,
   orderId: string,
   views: ReadonlyMap<string, BrokerOrder>,
 ): Promise<void> {
   for (let gaps = 0; gaps < GAPS_MAX; gaps += 1) {
-    const order = desk.book.find(orderId)
+    const order = context.book.find(orderId)
     const update = order === null || !hasGap(order) ? null : inferredUpdate(order, views)
     if (order === null || update === null) return
-    desk.log.warn(
-      { ...desk.ref, orderId, brokerOrderId: update.brokerOrderId },
+    context.log.warn(
+      { ...context.ref, orderId, brokerOrderId: update.brokerOrderId },
       'update.execution_inferred',
     )
-    desk.tally.inferred()
-    await applyTo(desk, order, [update])
+    context.tally.inferred()
+    await applyTo(context, order, [update])
   }
 }
 

@@ -1,6 +1,6 @@
 export * from './apply.ts'
 export type { CancelCause, FollowUps } from './follow-ups.ts'
-export type { OverExitPolicy } from './desk.ts'
+export type { OverExitPolicy } from './account-context.ts'
 export { MarketHours } from './hours.ts'
 export { ConnectionOwner, LEASE_TTL_MS, type OwnerDeps, READ_BY_OTHERS_TRIES } from './owner.ts'
 export { Ownership, type OwnershipDeps } from './ownership.ts'

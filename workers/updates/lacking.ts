@@ -1,7 +1,7 @@
 import { type BrokerOrder, isFinalStatus, type Order, type Placement } from '#domain'
 import { BrokerError } from '../broker/index.ts'
 import { awaited } from './book.ts'
-import type { Desk } from './desk.ts'
+import type { AccountContext } from './account-context.ts'
 
 // Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a
 // complete list is read by itself.
@@ -38,11 +38,11 @@ type Wanted = Readonly<{
 
 /** Remembers what was asked for, so that nothing that stays unknown takes the place of the rest. */
 export class Lacking {
-  readonly #desk: Desk
+  readonly #context: AccountContext
   #dueMs = new Map<string, number>()
 
-  constructor(desk: Desk) {
-    this.#desk = desk
+  constructor(context: AccountContext) {
+    this.#context = context
   }
 
   /**
@@ -58,7 +58,7 @@ export class Lacking {
     rows: Iterable<BrokerOrder>,
     idsMax: number,
   ): Promise<{ found: BrokerOrder[]; isComplete: boolean; requests: number }> {
-    const { broker, book, clock } = this.#desk
+    const { broker, book, clock } = this.#context
     const found = new Map<string, BrokerOrder>()
     let requests = 0
     let missing = missingIn(rows, wanted)
@@ -89,7 +89,10 @@ export class Lacking {
         nowMs + (order === null || isForExits ? UNKNOWN_AGAIN_MS : AGAIN_MS),
       )
       if (order === null)
-        this.#desk.log.error({ ...this.#desk.ref, brokerOrderId }, 'poll.order_unknown_to_broker')
+        this.#context.log.error(
+          { ...this.#context.ref, brokerOrderId },
+          'poll.order_unknown_to_broker',
+        )
       else found.set(brokerOrderId, order)
     }
     return {

@@ -13,7 +13,7 @@ import {
   UnverifiedError,
 } from '../broker/index.ts'
 import type { Applier } from './apply.ts'
-import { openDesk, type OverExitPolicy } from './desk.ts'
+import { openAccountContext, type OverExitPolicy } from './account-context.ts'
 import type { FollowUps } from './follow-ups.ts'
 import type { MarketHours } from './hours.ts'
 import { Session } from './session.ts'
@@ -212,7 +212,7 @@ export class ConnectionOwner {
       askForCheck,
       recoveries,
     } = this.#deps
-    const desk = openDesk({
+    const context = openAccountContext({
       ref: this.#ref,
       broker,
       applier,
@@ -235,7 +235,7 @@ export class ConnectionOwner {
       begin: () => recoveries.begin(this.#ref, token, RECOVERY_MARK_MS),
       end: () => recoveries.end(this.#ref, token),
     }
-    const sessionDeps = { desk, hours, mark, askForCheck: () => askForCheck(this.#ref), onOver }
+    const sessionDeps = { context, hours, mark, askForCheck: () => askForCheck(this.#ref), onOver }
     const session = new Session(sessionDeps, this.#isKnown, this.#isForced)
     this.#isForced = false
     this.#held = { session, token }

@@ -1,7 +1,7 @@
 import { cmp, type Decimal } from '#domain'
 import type { CancelTimer, Clock } from '#runtime'
 import { ON_ITS_WAY } from './apply.ts'
-import type { Told } from './desk.ts'
+import type { Told } from './account-context.ts'
 
 /**
  * What may wait a moment, because something better is usually on its way.

@@ -4,7 +4,7 @@ import type { LoadedConnection } from '#store'
 import { Allowance } from './allowance.ts'
 import { recordedIds } from './book.ts'
 import { type Cadence, cadenceOf } from './cadence.ts'
-import { type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
+import { type AccountContext, takeIn, UnreadError, viewOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import type { MarketHours } from './hours.ts'
 import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
@@ -28,7 +28,7 @@ import { settleTotals } from './totals.ts'
  * at the next turn.
  */
 export type PollingDeps = Readonly<{
-  desk: Desk
+  context: AccountContext
   line: Line
   hours: MarketHours
   isStreamLive(): boolean
@@ -62,8 +62,8 @@ export class Polling {
 
   constructor(deps: PollingDeps) {
     this.#deps = deps
-    this.#lacking = new Lacking(deps.desk)
-    this.#tending = new Tending(deps.desk)
+    this.#lacking = new Lacking(deps.context)
+    this.#tending = new Tending(deps.context)
     this.#cadence = cadenceOf({
       openOrders: 0,
       flightRequests: 0,
@@ -95,7 +95,7 @@ export class Polling {
    * readings keep their distance.
    */
   hurry(): void {
-    const nowMs = this.#deps.desk.clock.monotonicMs()
+    const nowMs = this.#deps.context.clock.monotonicMs()
     const atMs = Math.max(nowMs + HURRY_MS, this.#startedMs + APART_MS)
     if (!this.#isStopped && atMs < this.#plannedMs && this.#hurries.take(nowMs))
       this.#plan(atMs - nowMs)
@@ -103,15 +103,15 @@ export class Polling {
 
   #plan(delayMs: number): void {
     this.#timer()
-    this.#plannedMs = this.#deps.desk.clock.monotonicMs() + delayMs
-    this.#timer = this.#deps.desk.clock.after(delayMs, () => {
+    this.#plannedMs = this.#deps.context.clock.monotonicMs() + delayMs
+    this.#timer = this.#deps.context.clock.after(delayMs, () => {
       this.#plannedMs = -Infinity // no other reading is planned while this one runs
       this.#turn = this.#turn.then(() => this.#take())
     })
   }
 
   async #take(): Promise<void> {
-    const { clock, broker } = this.#deps.desk
+    const { clock, broker } = this.#deps.context
     const startedMs = clock.monotonicMs()
     this.#startedMs = startedMs
     try {
@@ -142,12 +142,12 @@ export class Polling {
   }
 
   async #readOpen(nowMs: number): Promise<void> {
-    const { desk } = this.#deps
+    const { context } = this.#deps
     await this.#load(nowMs)
-    const orders = desk.book.orders
+    const orders = context.book.orders
     await this.#tending.announce(orders)
-    const rows = await desk.broker.listOrders({ status: 'open' })
-    await desk.boundaries.reached('poll.listed')
+    const rows = await context.broker.listOrders({ status: 'open' })
+    await context.boundaries.reached('poll.listed')
     const { found, requests } = await this.#lacking.read(
       [...withoutExits(orders), ...wantedOf(orders)],
       rows,
@@ -161,11 +161,11 @@ export class Polling {
     )
     this.#openDueMs = nowMs + this.#cadence.openMs
     await this.#tending.look(
-      desk.book.orders,
+      context.book.orders,
       this.#known?.overExited ?? [],
       this.#known?.positions ?? new Map(),
     )
-    desk.tally.polled('open', requests + 1, news)
+    context.tally.polled('open', requests + 1, news)
     this.#deps.onPolled(news)
   }
 
@@ -174,80 +174,83 @@ export class Polling {
    * of the user changes.
    */
   async #readFlight(nowMs: number, isMarketOpen: boolean): Promise<void> {
-    const { desk } = this.#deps
-    const version = await desk.applier.store.version(desk.ref.userId)
-    const flying = desk.book.inFlight(nowMs, isMarketOpen)
+    const { context } = this.#deps
+    const version = await context.applier.store.version(context.ref.userId)
+    const flying = context.book.inFlight(nowMs, isMarketOpen)
     if (flying.length === 0 && version === this.#version) return
     this.#version = version
     const since = sinceOf(
-      desk.book.newestAt,
+      context.book.newestAt,
       flying.map(({ submittedAt }) => submittedAt),
     )
-    const rows = await desk.broker.listOrders({ status: 'all', since })
-    await desk.boundaries.reached('poll.listed')
+    const rows = await context.broker.listOrders({ status: 'all', since })
+    await context.boundaries.reached('poll.listed')
     const { found, requests } = await this.#lacking.read(wantedOf(flying), rows, IDS_PER_FLIGHT)
     const news = await this.#apply([...rows, ...found])
-    desk.tally.polled('in_flight', requests + 1, news)
+    context.tally.polled('in_flight', requests + 1, news)
     this.#deps.onPolled(news)
   }
 
   /** The records, read again only when something of the user has changed since. */
   #load(nowMs: number): Promise<void> {
-    const { desk, line } = this.#deps
-    const { userId, connectionId } = desk.ref
+    const { context, line } = this.#deps
+    const { userId, connectionId } = context.ref
     return line.run(async () => {
-      const { changes } = desk.book
+      const { changes } = context.book
       // The same version as before, although something was written since: the store lost it.
       if (
         this.#known?.changes === changes &&
-        this.#known.version === (await desk.applier.store.version(userId))
+        this.#known.version === (await context.applier.store.version(userId))
       )
         return
-      const { version, account, positions, orders } = await desk.applier.store.loadOpen(
+      const { version, account, positions, orders } = await context.applier.store.loadOpen(
         userId,
         connectionId,
       )
       if (account === null) throw new UnreadError(connectionId)
       const overExited = orders.filter((order) => !isZero(overExitOf(order)))
       this.#known = { version, positions, ids: recordedIds(orders), overExited, changes }
-      desk.book.load(orders, nowMs)
+      context.book.load(orders, nowMs)
     })
   }
 
   /** @returns how many orders changed by it */
   #apply(rows: readonly BrokerOrder[], isRecorded = (_: BrokerOrder) => true): Promise<number> {
-    const { desk, line } = this.#deps
+    const { context, line } = this.#deps
     return line.run(async () => {
       let news = 0
       const views = new Map<string, BrokerOrder>()
       for (const order of rows) {
         views.set(order.brokerOrderId, order)
-        if (!desk.book.isNews(order) && isRecorded(order)) continue
-        const taken = await takeIn(desk, viewOf(order))
+        if (!context.book.isNews(order) && isRecorded(order)) continue
+        const taken = await takeIn(context, viewOf(order))
         if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) news += 1
       }
-      news += await fillGaps(desk, views)
-      await settleTotals(desk, desk.book.orders, views)
-      await desk.boundaries.reached('poll.applied')
+      news += await fillGaps(context, views)
+      await settleTotals(context, context.book.orders, views)
+      await context.boundaries.reached('poll.applied')
       return news
     })
   }
 
   #adjust(isMarketOpen: boolean): void {
-    const { desk, isStreamLive } = this.#deps
+    const { context, isStreamLive } = this.#deps
     const before = this.#cadence
-    const nowMs = desk.clock.monotonicMs()
-    const flying = desk.book.inFlight(nowMs, isMarketOpen)
+    const nowMs = context.clock.monotonicMs()
+    const flying = context.book.inFlight(nowMs, isMarketOpen)
     this.#cadence = cadenceOf({
-      openOrders: desk.book.size,
+      openOrders: context.book.size,
       flightRequests:
         flying.length === 0 ? 0 : 1 + Math.floor(flying.length / ROWS_PER_FLIGHT_REQUEST),
-      canExecute: desk.book.canExecute(isMarketOpen),
-      isHasty: !isStreamLive() || desk.book.hasHeldUp(nowMs, isMarketOpen),
+      canExecute: context.book.canExecute(isMarketOpen),
+      isHasty: !isStreamLive() || context.book.hasHeldUp(nowMs, isMarketOpen),
     })
     this.#openDueMs = Math.min(this.#openDueMs, nowMs + this.#cadence.openMs)
     if (this.#cadence.isStretched && !before.isStretched)
-      desk.log.warn({ ...desk.ref, ...this.#cadence, openOrders: desk.book.size }, 'poll.stretched')
+      context.log.warn(
+        { ...context.ref, ...this.#cadence, openOrders: context.book.size },
+        'poll.stretched',
+      )
   }
 }
 

@@ -11,7 +11,7 @@ import {
 import { isoTime } from '#runtime'
 import { type Commit, droppedMarks, type LoadedConnection, type Write } from '#store'
 import { CLASHES_MAX, ContentionError, FencedError } from './apply.ts'
-import { type Desk, followUp, showStop } from './desk.ts'
+import { type AccountContext, followUp, showStop } from './account-context.ts'
 import { project } from './project.ts'
 
 // Cash and positions against the broker's, and the end of the hot life of orders. A snapshot is
@@ -30,7 +30,7 @@ const STILL_TRIES_MAX = 2
 
 /** What was loaded, or what there is by now: the same version is the same state. */
 export async function stillCurrent(
-  { applier: { store }, ref }: Desk,
+  { applier: { store }, ref }: AccountContext,
   known: LoadedConnection,
 ): Promise<LoadedConnection> {
   const version = await store.version(ref.userId)
@@ -43,11 +43,11 @@ export async function stillCurrent(
  * @returns `isLevel` false: the account moved at every try
  */
 export async function levelPortfolio(
-  desk: Desk,
+  context: AccountContext,
   readTo: string,
   loaded: LoadedConnection | null,
 ): Promise<PortfolioPass & { isLevel: boolean }> {
-  const { applier, clock, ref } = desk
+  const { applier, clock, ref } = context
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
     const isGiven = tries === 0 && loaded !== null
     const known = isGiven
@@ -60,8 +60,8 @@ export async function levelPortfolio(
       account: { ...known.account, executionsReadTo },
       positions: known.positions,
     }
-    const reading = await readPortfolio(desk, ours.account.activitiesReadTo)
-    await desk.boundaries.reached('reconcile.portfolio_read')
+    const reading = await readPortfolio(context, ours.account.activitiesReadTo)
+    await context.boundaries.reached('reconcile.portfolio_read')
     const { portfolio, changes } = reconcile(ours, reading)
     const writes = [
       ...portfolioWrites(known.positions, portfolio),
@@ -71,13 +71,13 @@ export async function levelPortfolio(
     const events = project(ref.userId, changes, isoTime(clock.now()), known.cashElsewhere)
     const { doubts } = portfolio.account
     if (changes.length > 0 || writes.length > 1 || !isSettled(known.account, portfolio.account)) {
-      if (!(await commitAt(desk, { expectVersion: known.version, writes, events }))) continue
+      if (!(await commitAt(context, { expectVersion: known.version, writes, events }))) continue
       applier.onCommitted(ref.userId, changes)
-      await desk.boundaries.reached('reconcile.committed')
-      await followUp(desk, changes, null)
+      await context.boundaries.reached('reconcile.committed')
+      await followUp(context, changes, null)
     }
     for (const position of portfolio.positions.values())
-      await showStop(desk, position, known.orders)
+      await showStop(context, position, known.orders)
     return { doubts: Object.keys(doubts).length, isLevel: true }
   }
   return { doubts: 0, isLevel: false }
@@ -105,7 +105,7 @@ function isSettled(before: Account, after: Account): boolean {
 }
 
 export async function readPortfolio(
-  { broker, clock, asking }: Desk,
+  { broker, clock, asking }: AccountContext,
   activitiesReadTo: string,
 ): Promise<Reading> {
   const atMs = clock.now()
@@ -118,9 +118,12 @@ export async function readPortfolio(
 }
 
 /** Writes if nothing has changed since `expectVersion`. @throws {FencedError} */
-async function commitAt(desk: Desk, commit: Omit<Commit, 'fence'>): Promise<boolean> {
-  const done = await desk.applier.store.commit(desk.ref.userId, { ...commit, fence: desk.fence })
-  if (done.kind === 'fenced') throw new FencedError(desk.ref.connectionId)
+async function commitAt(context: AccountContext, commit: Omit<Commit, 'fence'>): Promise<boolean> {
+  const done = await context.applier.store.commit(context.ref.userId, {
+    ...commit,
+    fence: context.fence,
+  })
+  if (done.kind === 'fenced') throw new FencedError(context.ref.connectionId)
   return done.kind === 'committed'
 }
 
@@ -131,14 +134,14 @@ async function commitAt(desk: Desk, commit: Omit<Commit, 'fence'>): Promise<bool
  * @param decide `null`: it is written already
  */
 export async function commitWith(
-  desk: Desk,
+  context: AccountContext,
   decide: (known: LoadedConnection) => Decided | Promise<Decided>,
 ): Promise<void> {
-  const { userId, connectionId } = desk.ref
+  const { userId, connectionId } = context.ref
   for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const known = await desk.applier.store.loadConnection(userId, connectionId)
+    const known = await context.applier.store.loadConnection(userId, connectionId)
     const decided = await decide(known)
-    if (decided === null || (await commitAt(desk, { expectVersion: known.version, ...decided })))
+    if (decided === null || (await commitAt(context, { expectVersion: known.version, ...decided })))
       return
   }
   throw new ContentionError(userId)
@@ -147,8 +150,8 @@ export async function commitWith(
 type Decided = Pick<Commit, 'writes' | 'events'> | null
 
 /** Writes down how far executions were read; never less than before. */
-export const noteReadTo = (desk: Desk, executionsReadTo: string): Promise<void> =>
-  commitWith(desk, ({ account }) => ({
+export const noteReadTo = (context: AccountContext, executionsReadTo: string): Promise<void> =>
+  commitWith(context, ({ account }) => ({
     writes:
       account === null || account.executionsReadTo >= executionsReadTo
         ? []

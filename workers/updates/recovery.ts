@@ -3,7 +3,7 @@ import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
 import { loadAccount } from './apply.ts'
 import { recordedIds } from './book.ts'
-import { applyTo, type Desk, takeIn, UnreadError, viewOf } from './desk.ts'
+import { applyTo, type AccountContext, takeIn, UnreadError, viewOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
 import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'
@@ -26,28 +26,38 @@ export type Recovered = PortfolioPass & Readonly<{ isComplete: boolean }>
  * @throws {FencedError} the lease was lost
  * @throws {BrokerError} the broker could not be read: start again later
  */
-export async function recover(desk: Desk, isNew: boolean, forced: boolean): Promise<Recovered> {
-  const { userId, connectionId } = desk.ref
-  const known = await desk.applier.store.loadConnection(userId, connectionId)
-  const isReadAnew = desk.firstReading.hasCommitted(known.account)
+export async function recover(
+  context: AccountContext,
+  isNew: boolean,
+  forced: boolean,
+): Promise<Recovered> {
+  const { userId, connectionId } = context.ref
+  const known = await context.applier.store.loadConnection(userId, connectionId)
+  const isReadAnew = context.firstReading.hasCommitted(known.account)
   if (known.account === null || (forced && !isReadAnew)) {
-    const isAdopted = await adoptConnection(desk, isNew && !forced)
+    const isAdopted = await adoptConnection(context, isNew && !forced)
     return { doubts: 0, isComplete: isAdopted }
   }
-  desk.firstReading.end()
+  context.firstReading.end()
   const since = overlapping(known.account.executionsReadTo)
-  desk.book.load(known.orders, desk.clock.monotonicMs())
-  desk.book.startAt(known.account.executionsReadTo)
-  const { views, isComplete } = await readOrders(desk, known.orders, since)
-  await desk.boundaries.reached('reconcile.orders_read')
+  context.book.load(known.orders, context.clock.monotonicMs())
+  context.book.startAt(known.account.executionsReadTo)
+  const { views, isComplete } = await readOrders(context, known.orders, since)
+  await context.boundaries.reached('reconcile.orders_read')
   const ids = recordedIds(known.orders)
   for (const order of views.values())
-    if (desk.book.isNews(order) || !ids.has(order.brokerOrderId)) await takeIn(desk, viewOf(order))
-  const executions = await readExecutions(desk, known.orders, known.account.executionsReadTo, views)
-  await fillGaps(desk, views)
-  await desk.boundaries.reached('reconcile.executions_read')
+    if (context.book.isNews(order) || !ids.has(order.brokerOrderId))
+      await takeIn(context, viewOf(order))
+  const executions = await readExecutions(
+    context,
+    known.orders,
+    known.account.executionsReadTo,
+    views,
+  )
+  await fillGaps(context, views)
+  await context.boundaries.reached('reconcile.executions_read')
   if (!executions.isComplete) return UNREAD
-  const pass = await levelAll(desk, newestOf(views, executions.readTo), known)
+  const pass = await levelAll(context, newestOf(views, executions.readTo), known)
   return { ...pass, isComplete: isComplete && pass.isLevel }
 }
 
@@ -62,18 +72,21 @@ const UNREAD: Recovered = { doubts: 0, isComplete: false }
  * orders are.
  * @throws {UnreadError}
  */
-export async function refresh(desk: Desk): Promise<Recovered> {
-  const known = await desk.applier.store.loadConnection(desk.ref.userId, desk.ref.connectionId)
+export async function refresh(context: AccountContext): Promise<Recovered> {
+  const known = await context.applier.store.loadConnection(
+    context.ref.userId,
+    context.ref.connectionId,
+  )
   const { account, orders } = known
-  if (account === null) throw new UnreadError(desk.ref.connectionId)
+  if (account === null) throw new UnreadError(context.ref.connectionId)
   const { readTo, isComplete } = await readExecutions(
-    desk,
+    context,
     orders,
     account.executionsReadTo,
     new Map(),
   )
   if (!isComplete) return UNREAD
-  return { ...(await levelAll(desk, readTo, known)), isComplete: true }
+  return { ...(await levelAll(context, readTo, known)), isComplete: true }
 }
 
 /**
@@ -90,7 +103,7 @@ export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
 }
 
 /** Before anything of a session is applied. @throws {WrongAccountError} */
-export async function checkAccount({ applier, broker, ref }: Desk): Promise<void> {
+export async function checkAccount({ applier, broker, ref }: AccountContext): Promise<void> {
   const account = await loadAccount(applier.store, ref)
   if (account === null) return
   const { brokerAccountId } = await broker.readAccount()
@@ -101,14 +114,14 @@ export async function checkAccount({ applier, broker, ref }: Desk): Promise<void
  * Everything open, everything submitted lately, and by id what is open here and in neither list
  * (CLK-05).
  */
-async function readOrders(desk: Desk, orders: readonly Order[], since: string) {
+async function readOrders(context: AccountContext, orders: readonly Order[], since: string) {
   const views = new Map<string, BrokerOrder>()
   const wanted = [...withoutExits(orders), ...wantedOf(orders)]
-  for (const order of await desk.broker.listOrders({ status: 'open' }))
+  for (const order of await context.broker.listOrders({ status: 'open' }))
     views.set(order.brokerOrderId, order)
-  for (const order of await desk.broker.listOrders({ status: 'all', since }))
+  for (const order of await context.broker.listOrders({ status: 'all', since }))
     views.set(order.brokerOrderId, order)
-  const { found, isComplete } = await new Lacking(desk).read(
+  const { found, isComplete } = await new Lacking(context).read(
     wanted,
     views.values(),
     IDS_PER_RECOVERY,
@@ -127,7 +140,7 @@ async function readOrders(desk: Desk, orders: readonly Order[], since: string) {
  * @returns broker time up to which they are read now
  */
 async function readExecutions(
-  desk: Desk,
+  context: AccountContext,
   orders: readonly Order[],
   from: string,
   views: ReadonlyMap<string, BrokerOrder>,
@@ -135,7 +148,7 @@ async function readExecutions(
   const records = new Map(
     orders.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)),
   )
-  const rows = await desk.asking(() => desk.broker.listExecutions(overlapping(from)))
+  const rows = await context.asking(() => context.broker.listExecutions(overlapping(from)))
   const seen = new Map<string, BrokerOrder | null>(views)
   let readTo = from
   let unknown = 0
@@ -143,12 +156,12 @@ async function readExecutions(
     const record = records.get(row.brokerOrderId)
     const isUnheardOf = record === undefined && !seen.has(row.brokerOrderId)
     if (isUnheardOf && (unknown += 1) > IDS_PER_RECOVERY) break
-    if (record === undefined) await takeWithOrder(desk, row, seen)
-    else if (isNewTo(record, row)) await takeRow(desk, record, row)
+    if (record === undefined) await takeWithOrder(context, row, seen)
+    else if (isNewTo(record, row)) await takeRow(context, record, row)
     readTo = later(readTo, timeOf(row))
   }
   const isComplete = unknown <= IDS_PER_RECOVERY
-  if (readTo > from && (!isComplete || rows.length > NOTED_FROM)) await noteReadTo(desk, readTo)
+  if (readTo > from && (!isComplete || rows.length > NOTED_FROM)) await noteReadTo(context, readTo)
   return { readTo, isComplete }
 }
 
@@ -160,25 +173,25 @@ const NOTED_FROM = 100
  * @param seen orders as they were read, by broker order id; it grows
  */
 async function takeWithOrder(
-  desk: Desk,
+  context: AccountContext,
   row: Row,
   seen: Map<string, BrokerOrder | null>,
 ): Promise<void> {
   const { brokerOrderId } = row
   let order = seen.get(brokerOrderId)
   if (order === undefined) {
-    order = await desk.asking(() => desk.broker.findByBrokerOrderId(brokerOrderId))
+    order = await context.asking(() => context.broker.findByBrokerOrderId(brokerOrderId))
     seen.set(brokerOrderId, order)
-    if (order !== null) await takeIn(desk, viewOf(order))
+    if (order !== null) await takeIn(context, viewOf(order))
   }
   if (order === null) return
-  const { landing } = await desk.landings.of(order)
-  await takeRow(desk, { ...landing, symbol: order.symbol }, row)
+  const { landing } = await context.landings.of(order)
+  await takeRow(context, { ...landing, symbol: order.symbol }, row)
 }
 
 const timeOf = (row: Row): string => ('bust' in row ? row.bust.at : row.execution.at)
 
-type Row = Awaited<ReturnType<Desk['broker']['listExecutions']>>[number]
+type Row = Awaited<ReturnType<AccountContext['broker']['listExecutions']>>[number]
 
 function isNewTo(record: Order, row: Row): boolean {
   if ('bust' in row) return !record.busts.includes(row.bust.id)
@@ -189,13 +202,13 @@ function isNewTo(record: Order, row: Row): boolean {
 }
 
 async function takeRow(
-  desk: Desk,
+  context: AccountContext,
   record: Landing & Pick<Order, 'symbol'>,
   row: Row,
 ): Promise<void> {
   const update: OrderUpdate =
     'bust' in row ? { type: 'bust', ...row } : { type: 'execution', ...row }
-  await applyTo(desk, record, [update])
+  await applyTo(context, record, [update])
 }
 
 /** Broker time up to which everything was read: its own, since our clock may be wrong (CLK-01). */

@@ -7,7 +7,7 @@ import {
   type TradeStream,
 } from '../broker/index.ts'
 import { FencedError } from './apply.ts'
-import { type Desk, takeIn, type Told, UnreadError } from './desk.ts'
+import { type AccountContext, takeIn, type Told, UnreadError } from './account-context.ts'
 import { hasGap } from '#domain'
 import type { MarketHours } from './hours.ts'
 import { Inbox } from './inbox.ts'
@@ -35,7 +35,7 @@ import type { Gap, SessionStanding } from './tally.ts'
  * never hold the line while the broker is asked.
  */
 export type SessionDeps = Readonly<{
-  desk: Desk
+  context: AccountContext
   hours: MarketHours
   /**
    * Says in the store that a recovery runs. A recovery that failed is followed by another: its mark
@@ -52,7 +52,7 @@ export class Session {
   readonly #deps: SessionDeps
   readonly #line = new Line()
   /** For work that lets the stream's updates pass while the broker is asked. */
-  readonly #patientDesk: Desk
+  readonly #patientDesk: AccountContext
   readonly #inbox = new Inbox<Told>(UPDATES_WAITING_MAX)
   readonly #polling: Polling
   readonly #patience: Patience
@@ -87,19 +87,19 @@ export class Session {
     this.#deps = deps
     this.#isKnown = isKnown
     this.#isForced = forced
-    const { desk, hours } = deps
-    this.#patientDesk = { ...desk, asking: (ask) => this.#line.outside(ask) }
+    const { context, hours } = deps
+    this.#patientDesk = { ...context, asking: (ask) => this.#line.outside(ask) }
     this.#polling = new Polling({
-      desk: this.#patientDesk,
+      context: this.#patientDesk,
       hours,
       line: this.#line,
       isStreamLive: () => this.#streamState === 'live',
       onPolled: (news) => this.#polled(news),
       onFailed: (error) => this.#failed(error),
     })
-    this.#patience = new Patience(desk.clock, {
+    this.#patience = new Patience(context.clock, {
       onAcknowledged: (told) => this.#keep(told),
-      isSeen: (id, quantity) => desk.book.hasSeen(id, quantity),
+      isSeen: (id, quantity) => context.book.hasSeen(id, quantity),
       onMissed: () => this.#polling.hurry(),
     })
     this.#openStream()
@@ -111,7 +111,7 @@ export class Session {
       stream: this.#streamState,
       calls: this.#callsState,
       isRecovered: this.#isRecovered,
-      openOrders: this.#deps.desk.book.size,
+      openOrders: this.#deps.context.book.size,
       ...this.#polling.cadence,
     }
   }
@@ -121,7 +121,7 @@ export class Session {
    * (RDQ-04).
    */
   storeReturned(): void {
-    const { clock, tally } = this.#deps.desk
+    const { clock, tally } = this.#deps.context
     tally.gap('returned')
     this.#recoverIn(Math.max(GAP_MS, this.#recoveredMs + RETURNS_APART_MS - clock.monotonicMs()))
   }
@@ -135,12 +135,12 @@ export class Session {
   }
 
   #openStream(): void {
-    const { desk } = this.#deps
+    const { context } = this.#deps
     this.#streamState = 'connecting'
-    this.#stream = desk.broker.openTradeStream(
+    this.#stream = context.broker.openTradeStream(
       {
         onLive: () => {
-          desk.log.info(desk.ref, 'stream.live')
+          context.log.info(context.ref, 'stream.live')
           this.#streamState = 'live'
           this.#silentPolls = 0
           this.#recoverIn(0)
@@ -154,18 +154,18 @@ export class Session {
   }
 
   #urgency() {
-    const { book, clock } = this.#deps.desk
+    const { book, clock } = this.#deps.context
     if (book.inFlight(clock.monotonicMs(), false).length > 0) return 'in_flight'
     return book.size > 0 ? 'open_orders' : 'idle'
   }
 
   #down({ message, final }: StreamDown): void {
-    const { desk } = this.#deps
-    desk.log.warn({ ...desk.ref, why: message }, 'stream.down')
+    const { context } = this.#deps
+    context.log.warn({ ...context.ref, why: message }, 'stream.down')
     this.#streamState = final ? 'refused' : 'down'
     if (!final) return
     this.#askForCheck()
-    this.#restartTimer = desk.clock.after(CREDENTIALS_PAUSE_MS, () => void this.#restart())
+    this.#restartTimer = context.clock.after(CREDENTIALS_PAUSE_MS, () => void this.#restart())
   }
 
   async #restart(): Promise<void> {
@@ -189,9 +189,9 @@ export class Session {
   }
 
   #gap(why: Exclude<Gap, 'mute' | 'returned'>, detail: string): void {
-    const { desk } = this.#deps
-    desk.tally.gap(why)
-    desk.log.warn({ ...desk.ref, why, detail }, 'stream.gap')
+    const { context } = this.#deps
+    context.tally.gap(why)
+    context.log.warn({ ...context.ref, why, detail }, 'stream.gap')
     this.#recoverIn(why === 'unreadable' ? GAP_MS : 0)
   }
 
@@ -208,12 +208,12 @@ export class Session {
   }
 
   async #take(told: Told): Promise<void> {
-    const { desk } = this.#deps
+    const { context } = this.#deps
     if (this.#isOver) return
     try {
-      await desk.boundaries.reached('update.received')
-      const taken = await takeIn(desk, told)
-      await desk.boundaries.reached('update.committed')
+      await context.boundaries.reached('update.received')
+      const taken = await takeIn(context, told)
+      await context.boundaries.reached('update.committed')
       if (taken?.order != null && hasGap(taken.order)) this.#polling.hurry()
     } catch (error) {
       this.#failed(error)
@@ -224,7 +224,7 @@ export class Session {
   /** At most one recovery is planned at a time; the sooner one wins. */
   #recoverIn(delayMs: number): void {
     if (this.#isOver) return
-    const { clock } = this.#deps.desk
+    const { clock } = this.#deps.context
     const atMs = clock.monotonicMs() + delayMs
     if (this.#recoveryAtMs !== null && this.#recoveryAtMs <= atMs) return
     this.#recoveryAtMs = atMs
@@ -236,27 +236,27 @@ export class Session {
 
   async #recover(): Promise<void> {
     if (this.#isOver || this.#recoveryAtMs === null) return
-    const { desk, mark } = this.#deps
+    const { context, mark } = this.#deps
     this.#recoveryAtMs = null
     this.#recoveryTimer()
-    this.#recoveredMs = desk.clock.monotonicMs()
+    this.#recoveredMs = context.clock.monotonicMs()
     this.#inbox.reopen()
     try {
       await mark.begin()
-      if (!this.#isRecovered) await checkAccount(desk)
-      const { isComplete, doubts } = await recover(desk, !this.#isKnown, this.#isForced)
+      if (!this.#isRecovered) await checkAccount(context)
+      const { isComplete, doubts } = await recover(context, !this.#isKnown, this.#isForced)
       await mark.end()
       this.#answered()
       this.#isForced = false
       this.#isRecovered = true
       this.#isKnown = true
-      desk.tally.recovered('done')
+      context.tally.recovered('done')
       if (!isComplete) this.#recoverIn(RETRY_MS)
       this.#refreshIn(doubts > 0 ? DOUBT_MS : REFRESH_MS)
       this.#polling.start()
       this.#openActivities()
     } catch (error) {
-      desk.tally.recovered('failed')
+      context.tally.recovered('failed')
       this.#failed(error)
       this.#recoverIn(this.#retryMs(error))
     }
@@ -279,7 +279,7 @@ export class Session {
   #refreshIn(delayMs: number): void {
     this.#refreshTimer()
     if (this.#isOver) return
-    this.#refreshTimer = this.#deps.desk.clock.after(delayMs, () => {
+    this.#refreshTimer = this.#deps.context.clock.after(delayMs, () => {
       void this.#line.run(async () => {
         if (this.#isOver) return
         let nextMs = REFRESH_MS
@@ -298,13 +298,14 @@ export class Session {
   }
 
   #openActivities(): void {
-    const { desk } = this.#deps
-    this.#activities ??= desk.broker.openActivityStream(null, {
-      onLive: () => desk.log.info(desk.ref, 'activities.live'),
+    const { context } = this.#deps
+    this.#activities ??= context.broker.openActivityStream(null, {
+      onLive: () => context.log.info(context.ref, 'activities.live'),
       onActivity: (event) => this.#activity(event),
       onGap: (why) => this.#gap('notice', why),
-      onDown: ({ message }) => desk.log.info({ ...desk.ref, why: message }, 'activities.down'),
-      onUnavailable: () => desk.log.info(desk.ref, 'activities.unavailable'),
+      onDown: ({ message }) =>
+        context.log.info({ ...context.ref, why: message }, 'activities.down'),
+      onUnavailable: () => context.log.info(context.ref, 'activities.unavailable'),
     })
   }
 
@@ -328,12 +329,15 @@ export class Session {
     this.#silentPolls = news > 0 ? this.#silentPolls + 1 : this.#silentPolls
     if (this.#silentPolls < SILENT_POLLS_MAX) return
     this.#silentPolls = 0
-    const { clock } = this.#deps.desk
+    const { clock } = this.#deps.context
     if (clock.monotonicMs() < this.#muteAgainMs) return
     this.#mutes += 1
     this.#muteAgainMs = clock.monotonicMs() + Math.min(MUTE_MS_MIN * 2 ** this.#mutes, MUTE_MS_MAX)
-    this.#deps.desk.tally.gap('mute')
-    this.#deps.desk.log.warn({ ...this.#deps.desk.ref, polls: SILENT_POLLS_MAX }, 'stream.mute')
+    this.#deps.context.tally.gap('mute')
+    this.#deps.context.log.warn(
+      { ...this.#deps.context.ref, polls: SILENT_POLLS_MAX },
+      'stream.mute',
+    )
     void this.#restart()
   }
 
@@ -342,20 +346,20 @@ export class Session {
   }
 
   #failed(error: unknown): void {
-    const { desk, onOver } = this.#deps
+    const { context, onOver } = this.#deps
     if (error instanceof FencedError || error instanceof WrongAccountError) {
       if (this.#isOver) return
       this.#isOver = true
       const isFenced = error instanceof FencedError
       if (!isFenced) this.#askForCheck()
-      desk.log[isFenced ? 'info' : 'error']({ ...desk.ref, error }, 'session.over')
+      context.log[isFenced ? 'info' : 'error']({ ...context.ref, error }, 'session.over')
       onOver(isFenced ? 'fenced off' : 'another account', isFenced ? 0 : CREDENTIALS_PAUSE_MS)
       return
     }
     if (error instanceof UnreadError) return this.#gap('unread', error.message)
     if (error instanceof BrokerError && error.code !== 'RATE_LIMITED') this.#callsState = 'down'
-    desk.log[error instanceof BrokerError ? 'warn' : 'error'](
-      { ...desk.ref, error },
+    context.log[error instanceof BrokerError ? 'warn' : 'error'](
+      { ...context.ref, error },
       'session.work_failed',
     )
     if (error instanceof BrokerError && error.code === 'CREDENTIALS') this.#askForCheck()
@@ -363,7 +367,7 @@ export class Session {
 
   /** However many calls find it out. */
   #askForCheck(): void {
-    const nowMs = this.#deps.desk.clock.monotonicMs()
+    const nowMs = this.#deps.context.clock.monotonicMs()
     if (nowMs < this.#askAgainMs) return
     this.#askAgainMs = nowMs + CREDENTIALS_PAUSE_MS
     this.#deps.askForCheck()

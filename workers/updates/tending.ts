@@ -11,7 +11,7 @@ import {
   sum,
 } from '#domain'
 import type { AsideOrder } from '#store'
-import type { Desk } from './desk.ts'
+import type { AccountContext } from './account-context.ts'
 
 /**
  * Looks after orders that nobody else will think of.
@@ -35,13 +35,13 @@ import type { Desk } from './desk.ts'
  * nothing worse.
  */
 export class Tending {
-  readonly #desk: Desk
+  readonly #context: AccountContext
   readonly #sinceMs = new Map<string, number>()
   readonly #told = new Set<string>()
   #seen = new Set<string>()
 
-  constructor(desk: Desk) {
-    this.#desk = desk
+  constructor(context: AccountContext) {
+    this.#context = context
   }
 
   /**
@@ -51,8 +51,8 @@ export class Tending {
   async announce(orders: readonly Order[]): Promise<void> {
     const aside = orders.flatMap((order) => asideOf(order) ?? [])
     if (aside.length === 0) return
-    await this.#desk.aside.note(aside).catch((error: unknown) => {
-      this.#desk.log.warn({ ...this.#desk.ref, error }, 'order.aside_not_noted')
+    await this.#context.aside.note(aside).catch((error: unknown) => {
+      this.#context.log.warn({ ...this.#context.ref, error }, 'order.aside_not_noted')
     })
   }
 
@@ -69,7 +69,7 @@ export class Tending {
     this.#seen = new Set()
     for (const order of overExited) {
       this.#alarm(`over-exited ${order.id}`, order, 'order.exits_executed_more_than_entry')
-      if (this.#desk.overExit === 'flatten')
+      if (this.#context.overExit === 'flatten')
         await this.#flatten(order, positions.get(order.symbol) ?? null)
     }
     for (const order of orders) {
@@ -88,10 +88,10 @@ export class Tending {
     // What is due once a replacement has its outcome is another matter than that it had none.
     if (
       this.#lastsMs(`due ${order.id} ${order.replaceResults.length}`) < DUE_MS ||
-      !this.#desk.isOurs()
+      !this.#context.isOurs()
     )
       return
-    await this.#desk.followUps.resolve(this.#desk.ref, order.id)
+    await this.#context.followUps.resolve(this.#context.ref, order.id)
   }
 
   async #clear(order: Order, orders: readonly Order[], position: Position | null): Promise<void> {
@@ -103,20 +103,20 @@ export class Tending {
     if (kind === 'unsure') return this.#tell(`unsure ${order.id}`, order, 'external')
     if (lastsMs >= UNCONFIRMED_MS) this.#tell(`unconfirmed ${order.id}`, order, 'unconfirmed')
     if (this.#wasTold(`canceled ${order.id}`)) return
-    const held = await this.#desk.broker.readPosition(order.symbol)
-    if ((held !== null && !isZero(held.quantity)) || !this.#desk.isOurs()) return
-    await this.#desk.followUps.cancel(this.#desk.ref, order.id, 'leftover')
+    const held = await this.#context.broker.readPosition(order.symbol)
+    if ((held !== null && !isZero(held.quantity)) || !this.#context.isOurs()) return
+    await this.#context.followUps.cancel(this.#context.ref, order.id, 'leftover')
     this.#tell(`canceled ${order.id}`, order, 'canceled')
   }
 
   async #flatten(order: Order, position: Position | null): Promise<void> {
-    const { clock, followUps, ref, log } = this.#desk
+    const { clock, followUps, ref, log } = this.#context
     if (this.#wasTold(`flattened ${order.id}`)) return
     const excess = excessOf(order, position, clock.now())
     if (
       excess === null ||
       this.#lastsMs(`excess ${order.id}`) < LEFTOVER_MS ||
-      !this.#desk.isOurs()
+      !this.#context.isOurs()
     )
       return
     await followUps.flatten(ref, order.id, excess)
@@ -142,17 +142,20 @@ export class Tending {
 
   #tell(key: string, order: Order, what: 'canceled' | 'unconfirmed' | 'external'): void {
     if (this.#markTold(key)) return
-    this.#desk.tally.leftover(what)
+    this.#context.tally.leftover(what)
     const level = what === 'unconfirmed' ? 'error' : 'warn'
-    this.#desk.log[level](
-      { ...this.#desk.ref, orderId: order.id, symbol: order.symbol, what },
+    this.#context.log[level](
+      { ...this.#context.ref, orderId: order.id, symbol: order.symbol, what },
       'order.leftover',
     )
   }
 
   #alarm(key: string, order: Order, event: string): void {
     if (!this.#markTold(key))
-      this.#desk.log.error({ ...this.#desk.ref, orderId: order.id, symbol: order.symbol }, event)
+      this.#context.log.error(
+        { ...this.#context.ref, orderId: order.id, symbol: order.symbol },
+        event,
+      )
   }
 
   /** Whether it was told before; it is from now on. */
@@ -171,7 +174,7 @@ export class Tending {
 
   #lastsMs(key: string): number {
     this.#seen.add(key)
-    const nowMs = this.#desk.clock.monotonicMs()
+    const nowMs = this.#context.clock.monotonicMs()
     const since = this.#sinceMs.get(key) ?? nowMs
     this.#sinceMs.set(key, since)
     return nowMs - since

@@ -1,6 +1,6 @@
 import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
 import type { LoadedConnection } from '#store'
-import { applyTo, type Desk, takeIn, viewOf } from './desk.ts'
+import { applyTo, type AccountContext, takeIn, viewOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import { levelPortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
 import { shows, type Views } from './sights.ts'
@@ -13,24 +13,24 @@ import { shows, type Views } from './sights.ts'
  * @returns the orders that are still to be settled
  */
 export async function settleTotals(
-  desk: Desk,
+  context: AccountContext,
   orders: readonly Order[],
   views: Views,
 ): Promise<number> {
-  const { standing, waiting } = desk.sights.look(orders, views, desk.clock.monotonicMs())
+  const { standing, waiting } = context.sights.look(orders, views, context.clock.monotonicMs())
   for (const { order, brokerOrderId, total } of standing)
-    await settle(desk, order, brokerOrderId, total)
+    await settle(context, order, brokerOrderId, total)
   return waiting
 }
 
 async function settle(
-  desk: Desk,
+  context: AccountContext,
   order: Order,
   brokerOrderId: string,
   { at }: BrokerTotal,
 ): Promise<void> {
-  desk.log.warn({ ...desk.ref, orderId: order.id, brokerOrderId }, 'update.total_adopted')
-  await applyTo(desk, order, [{ type: 'total_stands', brokerOrderId, at }])
+  context.log.warn({ ...context.ref, orderId: order.id, brokerOrderId }, 'update.total_adopted')
+  await applyTo(context, order, [{ type: 'total_stands', brokerOrderId, at }])
 }
 
 /**
@@ -40,16 +40,16 @@ async function settle(
  * @param loaded from before what the caller did, which may have changed it
  */
 export async function levelAll(
-  desk: Desk,
+  context: AccountContext,
   readTo: string,
   loaded: LoadedConnection,
 ): Promise<PortfolioPass & { isLevel: boolean }> {
-  const known = await stillCurrent(desk, loaded)
+  const known = await stillCurrent(context, loaded)
   const isDoubted = Object.keys(known.account?.doubts ?? {}).length > 0
-  const waiting = isDoubted ? await lookAtAll(desk) : 0
+  const waiting = isDoubted ? await lookAtAll(context) : 0
   if (waiting > 0) return { doubts: waiting, isLevel: true }
-  const pass = await levelPortfolio(desk, readTo, isDoubted ? null : known)
-  if (pass.doubts > 0 && !isDoubted) await lookAtAll(desk)
+  const pass = await levelPortfolio(context, readTo, isDoubted ? null : known)
+  if (pass.doubts > 0 && !isDoubted) await lookAtAll(context)
   return pass
 }
 
@@ -57,9 +57,9 @@ export async function levelAll(
  * All orders of the day that have executed something, and what there is besides them, which the
  * store lost; against a list.
  */
-async function lookAtAll(desk: Desk): Promise<number> {
-  const { userId, connectionId } = desk.ref
-  const { account, orders } = await desk.applier.store.loadConnection(userId, connectionId)
+async function lookAtAll(context: AccountContext): Promise<number> {
+  const { userId, connectionId } = context.ref
+  const { account, orders } = await context.applier.store.loadConnection(userId, connectionId)
   if (account === null) return 0
   const executed = new Map(
     orders
@@ -76,19 +76,21 @@ async function lookAtAll(desk: Desk): Promise<number> {
     ),
   )
   const views = new Map<string, BrokerOrder>()
-  for (const seen of await desk.asking(() => desk.broker.listOrders({ status: 'all', since }))) {
+  for (const seen of await context.asking(() =>
+    context.broker.listOrders({ status: 'all', since }),
+  )) {
     views.set(seen.brokerOrderId, seen)
     const total = totals.get(seen.brokerOrderId)
     const isKnown =
       total === null ? isZero(seen.filledQuantity) : total !== undefined && shows(seen, total)
     if (isKnown) continue
-    const order = (await takeIn(desk, viewOf(seen)))?.order
+    const order = (await takeIn(context, viewOf(seen)))?.order
     if (order != null) executed.set(order.id, order)
   }
-  await fillGaps(desk, views)
+  await fillGaps(context, views)
   return settleTotals(
-    desk,
-    [...executed.keys()].flatMap((id) => desk.book.find(id) ?? executed.get(id) ?? []),
+    context,
+    [...executed.keys()].flatMap((id) => context.book.find(id) ?? executed.get(id) ?? []),
     views,
   )
 }

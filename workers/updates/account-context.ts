@@ -38,7 +38,7 @@ import { Sights } from './sights.ts'
 import type { Tally } from './tally.ts'
 
 /** What everything that works on one connection under one lease shares. */
-export type Desk = Readonly<{
+export type AccountContext = Readonly<{
   ref: ConnectionRef
   broker: Broker
   /** The lease: every write of the session carries it. */
@@ -77,9 +77,12 @@ export type Desk = Readonly<{
  */
 export type OverExitPolicy = 'alarm' | 'flatten'
 
-export const openDesk = (
-  shared: Omit<Desk, 'landings' | 'book' | 'firstReading' | 'sights' | 'executionLists' | 'asking'>,
-): Desk => {
+export const openAccountContext = (
+  shared: Omit<
+    AccountContext,
+    'landings' | 'book' | 'firstReading' | 'sights' | 'executionLists' | 'asking'
+  >,
+): AccountContext => {
   const { ref, broker, applier } = shared
   const book = new Book()
   return {
@@ -117,28 +120,28 @@ export const viewOf = (order: BrokerOrder): Told => ({
  * @throws {FencedError} the lease was lost
  * @throws {BrokerError} where the order belongs could not be found out
  */
-export async function takeIn(desk: Desk, told: Told): Promise<Taken | null> {
+export async function takeIn(context: AccountContext, told: Told): Promise<Taken | null> {
   const { execution, bust, at } = told
   try {
-    const { landing, before, order } = await desk.landings.of(told.order)
+    const { landing, before, order } = await context.landings.of(told.order)
     const updates: OrderUpdate[] = before.map(updateOf)
     updates.push({ type: 'broker_order', order, execution, at })
     if (bust !== null) updates.push({ type: 'bust', brokerOrderId: order.brokerOrderId, bust })
     const taken = canBegin(before[0] ?? order, landing)
-      ? await applyAll(desk, landing, await symbolOf(desk, landing, order), updates)
+      ? await applyAll(context, landing, await symbolOf(context, landing, order), updates)
       : landing.origin === 'external'
-        ? await applyIfThere(desk, landing, await symbolOf(desk, landing, order), updates)
-        : await applyLater(desk, landing, order, updates)
+        ? await applyIfThere(context, landing, await symbolOf(context, landing, order), updates)
+        : await applyLater(context, landing, order, updates)
     for (const seen of [...before, order])
-      desk.book.note(seen, taken.order, desk.clock.monotonicMs())
+      context.book.note(seen, taken.order, context.clock.monotonicMs())
     return taken
   } catch (error) {
     if (!isOfOneRecord(error)) throw error
-    desk.log.error(
-      { ...desk.ref, brokerOrderId: told.order.brokerOrderId, error },
+    context.log.error(
+      { ...context.ref, brokerOrderId: told.order.brokerOrderId, error },
       'update.record_unworkable',
     )
-    desk.tally.unworkable()
+    context.tally.unworkable()
     return null
   }
 }
@@ -150,29 +153,35 @@ const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', .
  * store lost it (RDQ-04): it begins with the trade's first order, read at the broker.
  */
 async function applyLater(
-  desk: Desk,
+  context: AccountContext,
   landing: Landing,
   seen: BrokerOrder,
   updates: OrderUpdate[],
 ): Promise<Taken> {
-  const taken = await applyIfThere(desk, landing, await symbolOf(desk, landing, seen), updates)
+  const taken = await applyIfThere(
+    context,
+    landing,
+    await symbolOf(context, landing, seen),
+    updates,
+  )
   if (taken.order !== null || taken.isForgotten) return taken
-  const first = await desk.landings.firstOf(landing)
+  const first = await context.landings.firstOf(landing)
   if (first === null)
     throw new InvariantError(`the broker has orders of trade ${landing.id}, and not its first one`)
-  return applyAll(desk, landing, first.symbol, [updateOf(first), ...updates])
+  return applyAll(context, landing, first.symbol, [updateOf(first), ...updates])
 }
 
 const applyIfThere = (
-  desk: Desk,
+  context: AccountContext,
   landing: Landing,
   symbol: string,
   updates: readonly OrderUpdate[],
-): Promise<Outcome> => applyIf(desk, landing, symbol, updates, ({ slice }) => slice.order !== null)
+): Promise<Outcome> =>
+  applyIf(context, landing, symbol, updates, ({ slice }) => slice.order !== null)
 
 /** The symbol of the record, where a view tells none that can be read. */
 async function symbolOf(
-  { applier, book }: Desk,
+  { applier, book }: AccountContext,
   { id: orderId, userId, connectionId }: Landing,
   { symbol }: BrokerOrder,
 ) {
@@ -201,36 +210,36 @@ type Outcome = Taken & Readonly<{ isForgotten: boolean }>
 
 /** Applies to one record, and does what the outcome makes necessary. */
 const applyAll = (
-  desk: Desk,
+  context: AccountContext,
   landing: Landing,
   symbol: string,
   updates: readonly OrderUpdate[],
-): Promise<Taken> => applyIf(desk, landing, symbol, updates, () => true)
+): Promise<Taken> => applyIf(context, landing, symbol, updates, () => true)
 
 /**
  * As `applyAll`, if what is there is fit for it. What has ended, was booked and is forgotten is
  * never booked again.
  */
 async function applyIf(
-  desk: Desk,
+  context: AccountContext,
   landing: Landing,
   symbol: string,
   updates: readonly OrderUpdate[],
   isFit: (loaded: LoadedSlice) => boolean,
 ): Promise<Outcome> {
-  const target = { landing, symbol, fence: desk.fence }
+  const target = { landing, symbol, fence: context.fence }
   let isCanceled = false
   let isForgotten = false
-  const { slice, changes } = await applyWith(desk.applier, target, (loaded) => {
-    if (loaded.slice.account === null) throw new UnreadError(desk.ref.connectionId)
-    isForgotten = isRecordForgotten(loaded, updates, desk.clock.now())
+  const { slice, changes } = await applyWith(context.applier, target, (loaded) => {
+    if (loaded.slice.account === null) throw new UnreadError(context.ref.connectionId)
+    isForgotten = isRecordForgotten(loaded, updates, context.clock.now())
     if (isForgotten || !isFit(loaded)) return []
     const cancel = waitingCancel(loaded)
     isCanceled = cancel.length > 0
     return [...updates, ...cancel]
   })
-  if (isCanceled && desk.isOurs()) await desk.followUps.resolve(desk.ref, landing.id)
-  await followUp(desk, changes, slice.order)
+  if (isCanceled && context.isOurs()) await context.followUps.resolve(context.ref, landing.id)
+  await followUp(context, changes, slice.order)
   return { order: slice.order, changes, isForgotten }
 }
 
@@ -268,37 +277,37 @@ const waitingCancel = ({ slice: { order }, cancelMark }: LoadedSlice): OrderUpda
 
 /** As `applyAll`, where the record is known already; the book keeps it as it is then. */
 export async function applyTo(
-  desk: Desk,
+  context: AccountContext,
   { id, origin, userId, connectionId, symbol }: Landing & Pick<Order, 'symbol'>,
   updates: readonly OrderUpdate[],
 ): Promise<Taken> {
-  const taken = await applyAll(desk, { id, origin, userId, connectionId }, symbol, updates)
-  if (taken.order !== null) desk.book.keep(taken.order, desk.clock.monotonicMs())
+  const taken = await applyAll(context, { id, origin, userId, connectionId }, symbol, updates)
+  if (taken.order !== null) context.book.keep(taken.order, context.clock.monotonicMs())
   return taken
 }
 
 /** What must not wait for a later look at the record. */
 export async function followUp(
-  desk: Desk,
+  context: AccountContext,
   changes: readonly Change[],
   executed: Order | null,
 ): Promise<void> {
-  if (!desk.isOurs()) return // the next owner looks at all records anyway
+  if (!context.isOurs()) return // the next owner looks at all records anyway
   for (const change of changes) {
     if (change.type === 'position.opened' || change.type === 'position.changed')
-      await showStop(desk, change.position, desk.book.orders)
+      await showStop(context, change.position, context.book.orders)
     if (
       change.type === 'anomaly' &&
       change.what === 'appeared_after_close' &&
       !change.orderId.startsWith('ext.')
     )
-      await desk.followUps.resolve(desk.ref, change.orderId)
+      await context.followUps.resolve(context.ref, change.orderId)
     if (change.type !== 'position.closed' || change.position.stopLossFrom === executed?.id) continue
     // An exit that came with its entry is the broker's to take away first (see tending.ts); a stop
     // of its own is nobody's.
-    const stop = desk.book.find(change.position.stopLossFrom)
+    const stop = context.book.find(change.position.stopLossFrom)
     if (stop?.orderClass === 'simple' && stop.origin === 'fillcast')
-      await desk.followUps.cancel(desk.ref, stop.id, 'leftover')
+      await context.followUps.cancel(context.ref, stop.id, 'leftover')
   }
 }
 
@@ -307,13 +316,13 @@ export async function followUp(
  * the stop that it showed.
  */
 export async function showStop(
-  desk: Desk,
+  context: AccountContext,
   position: Position,
   orders: readonly Order[],
 ): Promise<void> {
   const order = position.stopLossFrom === null ? stopAmong(orders, position) : null
   if (order !== null)
-    await applyTo(desk, order, [{ type: 'stop_stands', at: isoTime(desk.clock.now()) }])
+    await applyTo(context, order, [{ type: 'stop_stands', at: isoTime(context.clock.now()) }])
 }
 
 /**
