@@ -48,7 +48,7 @@ export function countFollowing(metrics: Metrics): Tally {
     'Broker requests that polls took',
     ['kind'],
   )
-  const news = metrics.counter(
+  const changed = metrics.counter(
     'fillcast_poll_news_total',
     'Orders of which a poll knew more than the stream had told',
     ['kind'],
@@ -98,7 +98,7 @@ export function countFollowing(metrics: Metrics): Tally {
     polled(kind, requestCount, newsCount) {
       polls.inc({ kind })
       requests.inc({ kind }, requestCount)
-      news.inc({ kind }, newsCount)
+      changed.inc({ kind }, newsCount)
     },
     gap: (why) => gaps.inc({ why }),
     recovered: (outcome) => recoveries.inc({ outcome }),

@@ -33,11 +33,11 @@ describe('a view whose commit the store lost', () => {
     const last = views.at(-1)!
     const book = new Book()
     book.note(last, recordOf(acknowledged, ...views), 0)
-    expect(book.isNews(last)).toBe(false)
+    expect(book.isUnapplied(last)).toBe(false)
     book.keep(recordOf(acknowledged, ...views.slice(0, -1)), 1)
-    expect(book.isNews(last)).toBe(true)
+    expect(book.isUnapplied(last)).toBe(true)
     book.note(last, recordOf(acknowledged, ...views), 2)
-    expect(book.isNews(last)).toBe(false)
+    expect(book.isUnapplied(last)).toBe(false)
   })
 
   test('an order that took the place of the first one is news again where the record has only the first', () => {
@@ -57,9 +57,9 @@ describe('a view whose commit the store lost', () => {
       ),
       0,
     )
-    expect(book.isNews(second)).toBe(false)
+    expect(book.isUnapplied(second)).toBe(false)
     book.keep(recordOf(acknowledged), 1)
-    expect(book.isNews(second)).toBe(true)
+    expect(book.isUnapplied(second)).toBe(true)
   })
 })
 
@@ -79,12 +79,12 @@ describe('a view that is in the record is no news', () => {
     const bust = { id: 'x40', quantity: dec('40'), price: dec('150'), corrected: null, at: at(7) }
     updates.push({ type: 'bust', brokerOrderId: 'b1', bust })
     book.keep(play(updates).slice.order!, 1)
-    expect(book.isNews(view)).toBe(false)
+    expect(book.isUnapplied(view)).toBe(false)
     updates.push(seen(brokerOrder('partially_filled', '0', 8, limit)))
     const order = play(updates).slice.order!
     expect(order.cumulativeQuantity).toBe(ZERO)
     book.keep(order, 2)
-    expect(book.isNews(view)).toBe(false)
+    expect(book.isUnapplied(view)).toBe(false)
   })
 
   test('where the record never took it in: it is not applied over and over', () => {
@@ -93,6 +93,6 @@ describe('a view that is in the record is no news', () => {
     const order = play([claim, seen(foreign)]).slice.order
     expect(order?.placements[0]?.brokerOrderId).toBeNull()
     book.note(foreign, order, 0)
-    expect(book.isNews(foreign)).toBe(false)
+    expect(book.isUnapplied(foreign)).toBe(false)
   })
 })

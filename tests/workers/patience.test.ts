@@ -18,7 +18,7 @@ function make(seen: readonly string[] = []) {
   let missed = 0
   const patience = new Patience(clock, {
     onAcknowledged: ({ order }) => void applied.push(order.brokerOrderId),
-    isSeen: (id) => seen.includes(id),
+    isApplied: (id) => seen.includes(id),
     onMissed: () => void (missed += 1),
   })
   return { clock, applied, patience, missed: () => missed }

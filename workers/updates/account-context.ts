@@ -99,14 +99,14 @@ export const openAccountContext = (
 const EXECUTION_LISTS_PER_MINUTE = 4
 
 /** One thing that a source told of an order. */
-export type Told = Readonly<{
+export type BrokerReport = Readonly<{
   order: BrokerOrder
   execution: Execution | null
   bust: Bust | null
   at: string
 }>
 
-export const viewOf = (order: BrokerOrder): Told => ({
+export const reportOf = (order: BrokerOrder): BrokerReport => ({
   order,
   execution: null,
   bust: null,
@@ -120,10 +120,13 @@ export const viewOf = (order: BrokerOrder): Told => ({
  * @throws {FencedError} the lease was lost
  * @throws {BrokerError} where the order belongs could not be found out
  */
-export async function takeIn(context: AccountContext, told: Told): Promise<Taken | null> {
-  const { execution, bust, at } = told
+export async function applyReport(
+  context: AccountContext,
+  report: BrokerReport,
+): Promise<Taken | null> {
+  const { execution, bust, at } = report
   try {
-    const { landing, before, order } = await context.landings.of(told.order)
+    const { landing, before, order } = await context.landings.of(report.order)
     const updates: OrderUpdate[] = before.map(updateOf)
     updates.push({ type: 'broker_order', order, execution, at })
     if (bust !== null) updates.push({ type: 'bust', brokerOrderId: order.brokerOrderId, bust })
@@ -138,7 +141,7 @@ export async function takeIn(context: AccountContext, told: Told): Promise<Taken
   } catch (error) {
     if (!isOfOneRecord(error)) throw error
     context.log.error(
-      { ...context.ref, brokerOrderId: told.order.brokerOrderId, error },
+      { ...context.ref, brokerOrderId: report.order.brokerOrderId, error },
       'update.record_unworkable',
     )
     context.tally.unworkable()
@@ -146,7 +149,7 @@ export async function takeIn(context: AccountContext, told: Told): Promise<Taken
   }
 }
 
-const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', ...viewOf(order) })
+const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', ...reportOf(order) })
 
 /**
  * What cannot begin a record is applied to the one that is there. Where there is none any more, the

@@ -129,19 +129,19 @@ const filledTotals = (orders: readonly BrokerOrder[]): string =>
  * has executed is told by the broker.
  */
 async function writeOrders(context: AccountContext, orders: readonly BrokerOrder[]): Promise<void> {
-  const groups = new Map<string, { landing: Landing; views: BrokerOrder[] }>()
-  for (const told of orders) {
-    const { landing, before, order } = await context.landings.of(told)
-    const group = groups.get(landing.id) ?? { landing, views: [] }
-    group.views.push(...before, order)
+  const groups = new Map<string, { landing: Landing; snapshots: BrokerOrder[] }>()
+  for (const report of orders) {
+    const { landing, before, order } = await context.landings.of(report)
+    const group = groups.get(landing.id) ?? { landing, snapshots: [] }
+    group.snapshots.push(...before, order)
     groups.set(landing.id, group)
   }
   for (const group of groups.values()) {
-    const { landing, views } = group
+    const { landing, snapshots } = group
     const isOurs = landing.origin === 'fillcast'
-    const begins = views.find((seen) => canBegin(seen, landing))
+    const begins = snapshots.find((seen) => canBegin(seen, landing))
     const first = begins ?? (isOurs ? await context.landings.firstOf(landing) : null)
-    if (first !== null) group.views = [first, ...views.filter((seen) => seen !== first)]
+    if (first !== null) group.snapshots = [first, ...snapshots.filter((seen) => seen !== first)]
     // Its executions are in the positions that were read; nothing more of it can be said.
     else if (!isOurs) groups.delete(landing.id)
   }
@@ -154,8 +154,8 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
         context,
         part.flatMap(({ landing }) => (kept.has(landing.id) ? [] : [landing])),
       )
-      const records = part.map(({ landing, views }) => {
-        const order = adoptOrder(views, landing, kept.get(landing.id) ?? null)
+      const records = part.map(({ landing, snapshots }) => {
+        const order = adoptOrder(snapshots, landing, kept.get(landing.id) ?? null)
         const before = past.get(landing.id)
         return before === undefined ? order : withPast(order, before, isoTime(context.clock.now()))
       })
@@ -167,8 +167,8 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
         events: [],
       }
     })
-    for (const { views } of part)
-      for (const seen of views) context.book.note(seen, null, context.clock.monotonicMs())
+    for (const { snapshots } of part)
+      for (const seen of snapshots) context.book.note(seen, null, context.clock.monotonicMs())
   }
 }
 

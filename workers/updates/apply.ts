@@ -258,8 +258,8 @@ function stepOf(
   }
   const hot = back === null ? loaded.slice : { ...loaded.slice, order: null }
   const writes = writesOf(landing.connectionId, symbol, hot, slice)
-  const told = project(landing.userId, changes, now, loaded.cashElsewhere)
-  return { slice, changes, writes, events: back === null ? told : [openAgain(now), ...told] }
+  const report = project(landing.userId, changes, now, loaded.cashElsewhere)
+  return { slice, changes, writes, events: back === null ? report : [openAgain(now), ...report] }
 }
 
 /**

@@ -26,7 +26,7 @@ import { isHeldUp, isInFlight, tradesAnyTime } from './cadence.ts'
  */
 export class Book {
   readonly #open = new Map<string, Entry>()
-  readonly #views = new Map<string, View>()
+  readonly #snapshots = new Map<string, AppliedSnapshot>()
   #newestAt: string | null = null
   #changes = 0
 
@@ -43,7 +43,8 @@ export class Book {
       const isSame = known !== undefined && markOf(known.order) === markOf(order)
       this.#open.set(order.id, { order, changedMs: isSame ? known.changedMs : nowMs })
       if (!isSame)
-        for (const { brokerOrderId } of order.placements) this.#views.delete(brokerOrderId ?? '')
+        for (const { brokerOrderId } of order.placements)
+          this.#snapshots.delete(brokerOrderId ?? '')
     }
   }
 
@@ -55,10 +56,10 @@ export class Book {
     const snapshot = { status, filledQuantity, updatedAt }
     const orderId = order !== null && hasView(order, seen.brokerOrderId, snapshot) ? order.id : null
     putNewest(
-      this.#views,
+      this.#snapshots,
       seen.brokerOrderId,
-      { mark: viewMark(seen), snapshot, orderId },
-      VIEWS_MAX,
+      { mark: snapshotMark(seen), snapshot, orderId },
+      SNAPSHOTS_MAX,
     )
     if (order !== null) this.keep(order, nowMs)
   }
@@ -69,21 +70,21 @@ export class Book {
     else this.#open.delete(order.id)
   }
 
-  isNews(seen: BrokerOrder): boolean {
-    const view = this.#views.get(seen.brokerOrderId)
-    return view?.mark !== viewMark(seen) || this.#isLost(seen.brokerOrderId, view)
+  isUnapplied(seen: BrokerOrder): boolean {
+    const snapshot = this.#snapshots.get(seen.brokerOrderId)
+    return snapshot?.mark !== snapshotMark(seen) || this.#isLost(seen.brokerOrderId, snapshot)
   }
 
-  #isLost(brokerOrderId: string, { orderId, snapshot }: View): boolean {
+  #isLost(brokerOrderId: string, { orderId, snapshot }: AppliedSnapshot): boolean {
     const order = this.find(orderId)
     return order !== null && !hasView(order, brokerOrderId, snapshot)
   }
 
   /** Whether a view was committed by which so much of the order is filled. */
-  hasSeen(brokerOrderId: string, filledQuantity: Decimal): boolean {
-    const view = this.#views.get(brokerOrderId)
-    if (view === undefined || this.#isLost(brokerOrderId, view)) return false
-    return cmp(view.snapshot.filledQuantity, filledQuantity) >= 0
+  hasApplied(brokerOrderId: string, filledQuantity: Decimal): boolean {
+    const snapshot = this.#snapshots.get(brokerOrderId)
+    if (snapshot === undefined || this.#isLost(brokerOrderId, snapshot)) return false
+    return cmp(snapshot.snapshot.filledQuantity, filledQuantity) >= 0
   }
 
   get orders(): Order[] {
@@ -141,18 +142,18 @@ export class Book {
  * `orderId`: the record that had the view once it was committed; `null`: it was not taken in as it
  * is.
  */
-type View = Readonly<{ mark: string; snapshot: Snapshot; orderId: string | null }>
+type AppliedSnapshot = Readonly<{ mark: string; snapshot: Snapshot; orderId: string | null }>
 type Entry = Readonly<{ order: Order; changedMs: number }>
 
 /**
  * Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed.
  */
-const VIEWS_MAX = 25_000
+const SNAPSHOTS_MAX = 25_000
 
 const hasView = ({ placements }: Order, brokerOrderId: string, snapshot: Snapshot): boolean =>
   placements.some((one) => one.brokerOrderId === brokerOrderId && isTakenIn(one, snapshot))
 
-const viewMark = (seen: BrokerOrder): string => {
+const snapshotMark = (seen: BrokerOrder): string => {
   const {
     status,
     quantity,

@@ -19,10 +19,10 @@ import { applyTo, type AccountContext } from './account-context.ts'
  */
 export async function fillGaps(
   context: AccountContext,
-  views: ReadonlyMap<string, BrokerOrder>,
+  snapshots: ReadonlyMap<string, BrokerOrder>,
 ): Promise<number> {
   const gaps = context.book.orders.filter(
-    (order) => hasGap(order) && order.placements.some(isIn(views)),
+    (order) => hasGap(order) && order.placements.some(isIn(snapshots)),
   )
   if (gaps.length === 0) return 0
   const since = gaps.map(startOf).reduce((a, b) => (a < b ? a : b))
@@ -34,7 +34,7 @@ export async function fillGaps(
     if (order === undefined || !('execution' in row)) continue
     await applyTo(context, order, [{ type: 'execution', ...row }])
   }
-  for (const { id } of gaps) await infer(context, id, views)
+  for (const { id } of gaps) await infer(context, id, snapshots)
   return gaps.length
 }
 
@@ -59,11 +59,11 @@ async function listed(
 async function infer(
   context: AccountContext,
   orderId: string,
-  views: ReadonlyMap<string, BrokerOrder>,
+  snapshots: ReadonlyMap<string, BrokerOrder>,
 ): Promise<void> {
   for (let gaps = 0; gaps < GAPS_MAX; gaps += 1) {
     const order = context.book.find(orderId)
-    const update = order === null || !hasGap(order) ? null : inferredUpdate(order, views)
+    const update = order === null || !hasGap(order) ? null : inferredUpdate(order, snapshots)
     if (order === null || update === null) return
     context.log.warn(
       { ...context.ref, orderId, brokerOrderId: update.brokerOrderId },
@@ -74,9 +74,9 @@ async function infer(
   }
 }
 
-function inferredUpdate(order: Order, views: ReadonlyMap<string, BrokerOrder>) {
+function inferredUpdate(order: Order, snapshots: ReadonlyMap<string, BrokerOrder>) {
   for (const { brokerOrderId } of order.placements) {
-    const seen = brokerOrderId === null ? undefined : views.get(brokerOrderId)
+    const seen = brokerOrderId === null ? undefined : snapshots.get(brokerOrderId)
     const execution = seen === undefined ? null : inferredExecution(order, seen)
     if (brokerOrderId !== null && execution !== null)
       return { type: 'execution', brokerOrderId, execution } as const
@@ -85,9 +85,9 @@ function inferredUpdate(order: Order, views: ReadonlyMap<string, BrokerOrder>) {
 }
 
 const isIn =
-  (views: ReadonlyMap<string, BrokerOrder>) =>
+  (snapshots: ReadonlyMap<string, BrokerOrder>) =>
   ({ brokerOrderId }: Order['placements'][number]): boolean =>
-    brokerOrderId !== null && views.has(brokerOrderId)
+    brokerOrderId !== null && snapshots.has(brokerOrderId)
 
 /** At most one more than can wait. */
 const GAPS_MAX = HELD_EXECUTIONS_MAX + 1

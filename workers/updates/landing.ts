@@ -36,11 +36,11 @@ export class Landings {
   }
 
   /** @throws {BrokerError} the broker could not be asked */
-  async of(told: BrokerOrder): Promise<Landed> {
+  async of(report: BrokerOrder): Promise<Landed> {
     const before: BrokerOrder[] = []
-    const landing = this.#openRecordOf(told)
-    if (landing !== null) return { landing, before, order: told }
-    const order = await this.#named(told)
+    const landing = this.#openRecordOf(report)
+    if (landing !== null) return { landing, before, order: report }
+    const order = await this.#named(report)
     return { landing: await this.#find(order, before, 0), before, order }
   }
 

@@ -1,7 +1,7 @@
 import { cmp, type Decimal } from '#domain'
 import type { CancelTimer, Clock } from '#runtime'
 import { ON_ITS_WAY } from './apply.ts'
-import type { Told } from './account-context.ts'
+import type { BrokerReport } from './account-context.ts'
 
 /**
  * What may wait a moment, because something better is usually on its way.
@@ -20,7 +20,7 @@ export class Patience {
   readonly #clock: Clock
   readonly #on: PatienceListener
   /** Oldest first. */
-  readonly #acknowledged = new Map<string, Readonly<{ told: Told; dueMs: number }>>()
+  readonly #acknowledged = new Map<string, Readonly<{ report: BrokerReport; dueMs: number }>>()
   #isReleasing = false
   #untold = new Map<string, Decimal>()
   #timers: CancelTimer[] = []
@@ -31,12 +31,12 @@ export class Patience {
   }
 
   /** @returns whether it waits here: then it is not to be applied now */
-  holds(told: Told): boolean {
-    const { brokerOrderId } = told.order
+  holds(report: BrokerReport): boolean {
+    const { brokerOrderId } = report.order
     this.#acknowledged.delete(brokerOrderId)
-    if (!isAcknowledgement(told) || this.#acknowledged.size >= HELD_MAX) return false
+    if (!isAcknowledgement(report) || this.#acknowledged.size >= HELD_MAX) return false
     this.#acknowledged.set(brokerOrderId, {
-      told,
+      report,
       dueMs: this.#clock.monotonicMs() + ACKNOWLEDGED_MS,
     })
     this.#releaseIn(ACKNOWLEDGED_MS)
@@ -67,17 +67,17 @@ export class Patience {
   /** Each waits its own time: most have been dropped by then. */
   #release(): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const [brokerOrderId, { told, dueMs }] of this.#acknowledged) {
+    for (const [brokerOrderId, { report, dueMs }] of this.#acknowledged) {
       if (dueMs > nowMs) return this.#releaseIn(dueMs - nowMs)
       this.#acknowledged.delete(brokerOrderId)
-      this.#on.onAcknowledged(told)
+      this.#on.onAcknowledged(report)
     }
   }
 
   #look(): void {
     const waiting = [...this.#untold]
     this.#untold = new Map()
-    if (waiting.some(([id, quantity]) => !this.#on.isSeen(id, quantity))) this.#on.onMissed()
+    if (waiting.some(([id, quantity]) => !this.#on.isApplied(id, quantity))) this.#on.onMissed()
   }
 
   #after(delayMs: number, run: () => void): void {
@@ -90,8 +90,8 @@ export class Patience {
 }
 
 export type PatienceListener = Readonly<{
-  onAcknowledged(told: Told): void
-  isSeen(brokerOrderId: string, cumulativeQuantity: Decimal): boolean
+  onAcknowledged(report: BrokerReport): void
+  isApplied(brokerOrderId: string, cumulativeQuantity: Decimal): boolean
   onMissed(): void
 }>
 
@@ -104,7 +104,7 @@ const HELD_MAX = 1_000
  * It says that a market order is on its way, and nothing else. One that will rest may protect a
  * position: it is taken in at once.
  */
-const isAcknowledgement = ({ order, execution, bust }: Told): boolean =>
+const isAcknowledgement = ({ order, execution, bust }: BrokerReport): boolean =>
   order.orderType === 'market' &&
   ON_ITS_WAY.has(order.status) &&
   execution === null &&

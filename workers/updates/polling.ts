@@ -4,7 +4,7 @@ import type { LoadedConnection } from '#store'
 import { Allowance } from './allowance.ts'
 import { recordedIds } from './book.ts'
 import { type Cadence, cadenceOf } from './cadence.ts'
-import { type AccountContext, takeIn, UnreadError, viewOf } from './account-context.ts'
+import { type AccountContext, applyReport, UnreadError, reportOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import type { MarketHours } from './hours.ts'
 import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
@@ -32,8 +32,8 @@ export type PollingDeps = Readonly<{
   line: Line
   hours: MarketHours
   isStreamLive(): boolean
-  /** A reading is over. `news`: orders of which it told something new. */
-  onPolled(news: number): void
+  /** A reading is over. `changed`: orders of which it told something new. */
+  onPolled(changed: number): void
   onFailed(error: unknown): void
 }>
 
@@ -155,7 +155,7 @@ export class Polling {
     )
     // What is open there and has no record here was lost by the store, whatever we remember of
     // having seen it.
-    const news = await this.#apply(
+    const changed = await this.#apply(
       [...rows, ...found],
       (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false,
     )
@@ -165,8 +165,8 @@ export class Polling {
       this.#known?.overExited ?? [],
       this.#known?.positions ?? new Map(),
     )
-    context.tally.polled('open', requests + 1, news)
-    this.#deps.onPolled(news)
+    context.tally.polled('open', requests + 1, changed)
+    this.#deps.onPolled(changed)
   }
 
   /**
@@ -186,9 +186,9 @@ export class Polling {
     const rows = await context.broker.listOrders({ status: 'all', since })
     await context.boundaries.reached('poll.listed')
     const { found, requests } = await this.#lacking.read(wantedOf(flying), rows, IDS_PER_FLIGHT)
-    const news = await this.#apply([...rows, ...found])
-    context.tally.polled('in_flight', requests + 1, news)
-    this.#deps.onPolled(news)
+    const changed = await this.#apply([...rows, ...found])
+    context.tally.polled('in_flight', requests + 1, changed)
+    this.#deps.onPolled(changed)
   }
 
   /** The records, read again only when something of the user has changed since. */
@@ -218,18 +218,18 @@ export class Polling {
   #apply(rows: readonly BrokerOrder[], isRecorded = (_: BrokerOrder) => true): Promise<number> {
     const { context, line } = this.#deps
     return line.run(async () => {
-      let news = 0
-      const views = new Map<string, BrokerOrder>()
+      let changed = 0
+      const snapshots = new Map<string, BrokerOrder>()
       for (const order of rows) {
-        views.set(order.brokerOrderId, order)
-        if (!context.book.isNews(order) && isRecorded(order)) continue
-        const taken = await takeIn(context, viewOf(order))
-        if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) news += 1
+        snapshots.set(order.brokerOrderId, order)
+        if (!context.book.isUnapplied(order) && isRecorded(order)) continue
+        const taken = await applyReport(context, reportOf(order))
+        if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) changed += 1
       }
-      news += await fillGaps(context, views)
-      await settleTotals(context, context.book.orders, views)
+      changed += await fillGaps(context, snapshots)
+      await settleTotals(context, context.book.orders, snapshots)
       await context.boundaries.reached('poll.applied')
-      return news
+      return changed
     })
   }
 

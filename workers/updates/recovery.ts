@@ -3,7 +3,13 @@ import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
 import { loadAccount } from './apply.ts'
 import { recordedIds } from './book.ts'
-import { applyTo, type AccountContext, takeIn, UnreadError, viewOf } from './account-context.ts'
+import {
+  applyTo,
+  type AccountContext,
+  applyReport,
+  UnreadError,
+  reportOf,
+} from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
 import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'
@@ -42,22 +48,22 @@ export async function recover(
   const since = overlapping(known.account.executionsReadTo)
   context.book.load(known.orders, context.clock.monotonicMs())
   context.book.startAt(known.account.executionsReadTo)
-  const { views, isComplete } = await readOrders(context, known.orders, since)
+  const { snapshots, isComplete } = await readOrders(context, known.orders, since)
   await context.boundaries.reached('reconcile.orders_read')
   const ids = recordedIds(known.orders)
-  for (const order of views.values())
-    if (context.book.isNews(order) || !ids.has(order.brokerOrderId))
-      await takeIn(context, viewOf(order))
+  for (const order of snapshots.values())
+    if (context.book.isUnapplied(order) || !ids.has(order.brokerOrderId))
+      await applyReport(context, reportOf(order))
   const executions = await readExecutions(
     context,
     known.orders,
     known.account.executionsReadTo,
-    views,
+    snapshots,
   )
-  await fillGaps(context, views)
+  await fillGaps(context, snapshots)
   await context.boundaries.reached('reconcile.executions_read')
   if (!executions.isComplete) return UNREAD
-  const pass = await levelAll(context, newestOf(views, executions.readTo), known)
+  const pass = await levelAll(context, newestOf(snapshots, executions.readTo), known)
   return { ...pass, isComplete: isComplete && pass.isLevel }
 }
 
@@ -115,19 +121,19 @@ export async function checkAccount({ applier, broker, ref }: AccountContext): Pr
  * (CLK-05).
  */
 async function readOrders(context: AccountContext, orders: readonly Order[], since: string) {
-  const views = new Map<string, BrokerOrder>()
+  const snapshots = new Map<string, BrokerOrder>()
   const wanted = [...withoutExits(orders), ...wantedOf(orders)]
   for (const order of await context.broker.listOrders({ status: 'open' }))
-    views.set(order.brokerOrderId, order)
+    snapshots.set(order.brokerOrderId, order)
   for (const order of await context.broker.listOrders({ status: 'all', since }))
-    views.set(order.brokerOrderId, order)
+    snapshots.set(order.brokerOrderId, order)
   const { found, isComplete } = await new Lacking(context).read(
     wanted,
-    views.values(),
+    snapshots.values(),
     IDS_PER_RECOVERY,
   )
-  for (const order of found) views.set(order.brokerOrderId, order)
-  return { views, isComplete }
+  for (const order of found) snapshots.set(order.brokerOrderId, order)
+  return { snapshots, isComplete }
 }
 
 /**
@@ -143,13 +149,13 @@ async function readExecutions(
   context: AccountContext,
   orders: readonly Order[],
   from: string,
-  views: ReadonlyMap<string, BrokerOrder>,
+  snapshots: ReadonlyMap<string, BrokerOrder>,
 ): Promise<{ readTo: string; isComplete: boolean }> {
   const records = new Map(
     orders.flatMap((order) => order.placements.map((one) => [one.brokerOrderId, order] as const)),
   )
   const rows = await context.asking(() => context.broker.listExecutions(overlapping(from)))
-  const seen = new Map<string, BrokerOrder | null>(views)
+  const seen = new Map<string, BrokerOrder | null>(snapshots)
   let readTo = from
   let unknown = 0
   for (const row of rows) {
@@ -182,7 +188,7 @@ async function takeWithOrder(
   if (order === undefined) {
     order = await context.asking(() => context.broker.findByBrokerOrderId(brokerOrderId))
     seen.set(brokerOrderId, order)
-    if (order !== null) await takeIn(context, viewOf(order))
+    if (order !== null) await applyReport(context, reportOf(order))
   }
   if (order === null) return
   const { landing } = await context.landings.of(order)
@@ -212,5 +218,5 @@ async function takeRow(
 }
 
 /** Broker time up to which everything was read: its own, since our clock may be wrong (CLK-01). */
-const newestOf = (views: ReadonlyMap<string, BrokerOrder>, atLeast: string): string =>
-  [...views.values()].reduce((newest, { updatedAt }) => later(newest, updatedAt), atLeast)
+const newestOf = (snapshots: ReadonlyMap<string, BrokerOrder>, atLeast: string): string =>
+  [...snapshots.values()].reduce((newest, { updatedAt }) => later(newest, updatedAt), atLeast)

@@ -7,7 +7,12 @@ import {
   type TradeStream,
 } from '../broker/index.ts'
 import { FencedError } from './apply.ts'
-import { type AccountContext, takeIn, type Told, UnreadError } from './account-context.ts'
+import {
+  type AccountContext,
+  applyReport,
+  type BrokerReport,
+  UnreadError,
+} from './account-context.ts'
 import { hasGap } from '#domain'
 import type { MarketHours } from './hours.ts'
 import { Inbox } from './inbox.ts'
@@ -53,7 +58,7 @@ export class Session {
   readonly #line = new Line()
   /** For work that lets the stream's updates pass while the broker is asked. */
   readonly #patientDesk: AccountContext
-  readonly #inbox = new Inbox<Told>(UPDATES_WAITING_MAX)
+  readonly #inbox = new Inbox<BrokerReport>(UPDATES_WAITING_MAX)
   readonly #polling: Polling
   readonly #patience: Patience
   #stream: TradeStream | null = null
@@ -94,12 +99,12 @@ export class Session {
       hours,
       line: this.#line,
       isStreamLive: () => this.#streamState === 'live',
-      onPolled: (news) => this.#polled(news),
+      onPolled: (changed) => this.#polled(changed),
       onFailed: (error) => this.#failed(error),
     })
     this.#patience = new Patience(context.clock, {
-      onAcknowledged: (told) => this.#keep(told),
-      isSeen: (id, quantity) => context.book.hasSeen(id, quantity),
+      onAcknowledged: (report) => this.#keep(report),
+      isApplied: (id, quantity) => context.book.hasApplied(id, quantity),
       onMissed: () => this.#polling.hurry(),
     })
     this.#openStream()
@@ -175,14 +180,14 @@ export class Session {
     if (!this.#isOver && this.#stream === null) this.#openStream()
   }
 
-  #receive(told: Told): void {
+  #receive(report: BrokerReport): void {
     this.#silentPolls = 0
     this.#mutes = 0
-    if (!this.#patience.holds(told)) this.#keep(told)
+    if (!this.#patience.holds(report)) this.#keep(report)
   }
 
-  #keep(told: Told): void {
-    const kept = this.#inbox.push(told)
+  #keep(report: BrokerReport): void {
+    const kept = this.#inbox.push(report)
     if (kept === 'overflow')
       this.#gap('overflow', `more than ${UPDATES_WAITING_MAX} updates waited`)
     else if (kept === 'kept') this.#drainSoon()
@@ -202,17 +207,17 @@ export class Session {
     void this.#line.run(async () => {
       this.#isDraining = false
       if (this.#isOver || !this.#isRecovered) return
-      for (const told of this.#inbox.take(UPDATES_PER_PIECE)) await this.#take(told)
+      for (const report of this.#inbox.take(UPDATES_PER_PIECE)) await this.#take(report)
       if (this.#inbox.size > 0) this.#drainSoon()
     })
   }
 
-  async #take(told: Told): Promise<void> {
+  async #take(report: BrokerReport): Promise<void> {
     const { context } = this.#deps
     if (this.#isOver) return
     try {
       await context.boundaries.reached('update.received')
-      const taken = await takeIn(context, told)
+      const taken = await applyReport(context, report)
       await context.boundaries.reached('update.committed')
       if (taken?.order != null && hasGap(taken.order)) this.#polling.hurry()
     } catch (error) {
@@ -323,10 +328,10 @@ export class Session {
    * A poll that knew what the stream should have said: three in a row, with not one word from it,
    * and it is mute (CON-01).
    */
-  #polled(news: number): void {
+  #polled(changed: number): void {
     this.#answered()
     if (this.#streamState !== 'live') return
-    this.#silentPolls = news > 0 ? this.#silentPolls + 1 : this.#silentPolls
+    this.#silentPolls = changed > 0 ? this.#silentPolls + 1 : this.#silentPolls
     if (this.#silentPolls < SILENT_POLLS_MAX) return
     this.#silentPolls = 0
     const { clock } = this.#deps.context

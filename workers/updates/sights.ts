@@ -1,7 +1,7 @@
 import { type BrokerOrder, type BrokerTotal, type Order, SETTLE_MS, unsettledTotals } from '#domain'
 import { putNewest } from '#runtime'
 
-export type Views = ReadonlyMap<string, BrokerOrder>
+export type Snapshots = ReadonlyMap<string, BrokerOrder>
 type Unsettled = Readonly<{ order: Order; brokerOrderId: string; total: BrokerTotal }>
 
 /**
@@ -22,7 +22,7 @@ export class Sights {
   /** @param orders as they are recorded  @param views complete readings, by broker order id */
   look(
     orders: readonly Order[],
-    views: Views,
+    snapshots: Snapshots,
     nowMs: number,
   ): { standing: Unsettled[]; waiting: number } {
     const unsettled = orders.flatMap((order) =>
@@ -35,9 +35,9 @@ export class Sights {
     )
     for (const { brokerOrderId } of unsettled) settled.delete(brokerOrderId)
     for (const id of this.#sights.keys())
-      if (views.has(id) && settled.has(id)) this.#sights.delete(id)
+      if (snapshots.has(id) && settled.has(id)) this.#sights.delete(id)
     const shown = unsettled.filter(({ brokerOrderId, total }) => {
-      const seen = views.get(brokerOrderId)
+      const seen = snapshots.get(brokerOrderId)
       return seen !== undefined && shows(seen, total)
     })
     const standing = shown.filter((one) => this.#hasStood(one, nowMs))

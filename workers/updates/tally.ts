@@ -6,8 +6,8 @@ export type Gap = 'overflow' | 'unreadable' | 'mute' | 'notice' | 'unread' | 're
 
 /** What following connections counts; the process makes metrics of it. */
 export interface Tally {
-  /** A poll was made. `news`: orders of which it knew more than the stream had told. */
-  polled(kind: 'open' | 'in_flight', requests: number, news: number): void
+  /** A poll was made. `changed`: orders of which it knew more than the stream had told. */
+  polled(kind: 'open' | 'in_flight', requests: number, changed: number): void
   /** A hole in what the stream told was found, and a recovery is run. */
   gap(why: Gap): void
   recovered(outcome: 'done' | 'failed'): void

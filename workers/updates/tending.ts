@@ -37,7 +37,7 @@ import type { AccountContext } from './account-context.ts'
 export class Tending {
   readonly #context: AccountContext
   readonly #sinceMs = new Map<string, number>()
-  readonly #told = new Set<string>()
+  readonly #report = new Set<string>()
   #seen = new Set<string>()
 
   constructor(context: AccountContext) {
@@ -78,7 +78,7 @@ export class Tending {
       this.#compareExits(order)
     }
     for (const key of this.#sinceMs.keys()) if (!this.#seen.has(key)) this.#sinceMs.delete(key)
-    for (const key of this.#told) if (!this.#seen.has(key)) this.#told.delete(key)
+    for (const key of this.#report) if (!this.#seen.has(key)) this.#report.delete(key)
   }
 
   async #resolve(order: Order): Promise<void> {
@@ -162,12 +162,12 @@ export class Tending {
   #markTold(key: string): boolean {
     const was = this.#wasTold(key)
     this.#seen.add(key)
-    this.#told.add(key)
+    this.#report.add(key)
     return was
   }
 
   #wasTold(key: string): boolean {
-    const was = this.#told.has(key)
+    const was = this.#report.has(key)
     if (was) this.#seen.add(key)
     return was
   }

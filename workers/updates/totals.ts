@@ -1,9 +1,9 @@
 import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
 import type { LoadedConnection } from '#store'
-import { applyTo, type AccountContext, takeIn, viewOf } from './account-context.ts'
+import { applyTo, type AccountContext, applyReport, reportOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import { levelPortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
-import { shows, type Views } from './sights.ts'
+import { shows, type Snapshots } from './sights.ts'
 
 // The broker's total of an order is adopted where it stands and what is booked comes to another
 // (see sights.ts).
@@ -15,9 +15,9 @@ import { shows, type Views } from './sights.ts'
 export async function settleTotals(
   context: AccountContext,
   orders: readonly Order[],
-  views: Views,
+  snapshots: Snapshots,
 ): Promise<number> {
-  const { standing, waiting } = context.sights.look(orders, views, context.clock.monotonicMs())
+  const { standing, waiting } = context.sights.look(orders, snapshots, context.clock.monotonicMs())
   for (const { order, brokerOrderId, total } of standing)
     await settle(context, order, brokerOrderId, total)
   return waiting
@@ -75,23 +75,23 @@ async function lookAtAll(context: AccountContext): Promise<number> {
       placements.map((one) => [one.brokerOrderId, one.total] as const),
     ),
   )
-  const views = new Map<string, BrokerOrder>()
+  const snapshots = new Map<string, BrokerOrder>()
   for (const seen of await context.asking(() =>
     context.broker.listOrders({ status: 'all', since }),
   )) {
-    views.set(seen.brokerOrderId, seen)
+    snapshots.set(seen.brokerOrderId, seen)
     const total = totals.get(seen.brokerOrderId)
     const isKnown =
       total === null ? isZero(seen.filledQuantity) : total !== undefined && shows(seen, total)
     if (isKnown) continue
-    const order = (await takeIn(context, viewOf(seen)))?.order
+    const order = (await applyReport(context, reportOf(seen)))?.order
     if (order != null) executed.set(order.id, order)
   }
-  await fillGaps(context, views)
+  await fillGaps(context, snapshots)
   return settleTotals(
     context,
     [...executed.keys()].flatMap((id) => context.book.find(id) ?? executed.get(id) ?? []),
-    views,
+    snapshots,
   )
 }
 
