@@ -30,7 +30,7 @@ import {
 import type { Broker } from '../broker/index.ts'
 import { Allowance } from './allowance.ts'
 import { type Applier, applyWith, load } from './apply.ts'
-import { Book } from './book.ts'
+import { OpenOrders } from './open-orders.ts'
 import { FirstReading } from './first-reading.ts'
 import type { FollowUps } from './follow-ups.ts'
 import { Landings } from './landing.ts'
@@ -47,7 +47,7 @@ export type AccountContext = Readonly<{
   isOurs(): boolean
   applier: Applier
   landings: Landings
-  book: Book
+  openOrders: OpenOrders
   firstReading: FirstReading
   sights: Sights
   /**
@@ -80,18 +80,18 @@ export type OverExitPolicy = 'alarm' | 'flatten'
 export const openAccountContext = (
   shared: Omit<
     AccountContext,
-    'landings' | 'book' | 'firstReading' | 'sights' | 'executionLists' | 'asking'
+    'landings' | 'openOrders' | 'firstReading' | 'sights' | 'executionLists' | 'asking'
   >,
 ): AccountContext => {
   const { ref, broker, applier } = shared
-  const book = new Book()
+  const openOrders = new OpenOrders()
   return {
     ...shared,
-    book,
+    openOrders,
     firstReading: new FirstReading(),
     sights: new Sights(),
     executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
-    landings: new Landings({ ref, broker, store: applier.store, orders: () => book.orders }),
+    landings: new Landings({ ref, broker, store: applier.store, orders: () => openOrders.orders }),
     asking: (ask) => ask(),
   }
 }
@@ -136,7 +136,7 @@ export async function applyReport(
         ? await applyIfThere(context, landing, await symbolOf(context, landing, order), updates)
         : await applyLater(context, landing, order, updates)
     for (const seen of [...before, order])
-      context.book.note(seen, taken.order, context.clock.monotonicMs())
+      context.openOrders.note(seen, taken.order, context.clock.monotonicMs())
     return taken
   } catch (error) {
     if (!isOfOneRecord(error)) throw error
@@ -184,12 +184,12 @@ const applyIfThere = (
 
 /** The symbol of the record, where a view tells none that can be read. */
 async function symbolOf(
-  { applier, book }: AccountContext,
+  { applier, openOrders }: AccountContext,
   { id: orderId, userId, connectionId }: Landing,
   { symbol }: BrokerOrder,
 ) {
   if (symbol !== '') return symbol
-  const known = book.find(orderId)?.symbol
+  const known = openOrders.find(orderId)?.symbol
   if (known !== undefined) return known
   return (await load(applier, { userId, orderId, connectionId, symbol })).slice.order?.symbol ?? ''
 }
@@ -285,7 +285,7 @@ export async function applyTo(
   updates: readonly OrderUpdate[],
 ): Promise<Taken> {
   const taken = await applyAll(context, { id, origin, userId, connectionId }, symbol, updates)
-  if (taken.order !== null) context.book.keep(taken.order, context.clock.monotonicMs())
+  if (taken.order !== null) context.openOrders.keep(taken.order, context.clock.monotonicMs())
   return taken
 }
 
@@ -298,7 +298,7 @@ export async function followUp(
   if (!context.isOurs()) return // the next owner looks at all records anyway
   for (const change of changes) {
     if (change.type === 'position.opened' || change.type === 'position.changed')
-      await showStop(context, change.position, context.book.orders)
+      await showStop(context, change.position, context.openOrders.orders)
     if (
       change.type === 'anomaly' &&
       change.what === 'appeared_after_close' &&
@@ -308,7 +308,7 @@ export async function followUp(
     if (change.type !== 'position.closed' || change.position.stopLossFrom === executed?.id) continue
     // An exit that came with its entry is the broker's to take away first (see tending.ts); a stop
     // of its own is nobody's.
-    const stop = context.book.find(change.position.stopLossFrom)
+    const stop = context.openOrders.find(change.position.stopLossFrom)
     if (stop?.orderClass === 'simple' && stop.origin === 'fillcast')
       await context.followUps.cancel(context.ref, stop.id, 'leftover')
   }

@@ -53,7 +53,7 @@ export async function adoptConnection(context: AccountContext, isNew: boolean): 
         events: eventsOf(context, isNew, health !== null && health.since !== '', reading.at),
       }
     })
-    context.book.startAt(readTo)
+    context.openOrders.startAt(readTo)
     firstReading.end()
     return true
   }
@@ -168,7 +168,7 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
       }
     })
     for (const { snapshots } of part)
-      for (const seen of snapshots) context.book.note(seen, null, context.clock.monotonicMs())
+      for (const seen of snapshots) context.openOrders.note(seen, null, context.clock.monotonicMs())
   }
 }
 

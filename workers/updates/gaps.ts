@@ -21,7 +21,7 @@ export async function fillGaps(
   context: AccountContext,
   snapshots: ReadonlyMap<string, BrokerOrder>,
 ): Promise<number> {
-  const gaps = context.book.orders.filter(
+  const gaps = context.openOrders.orders.filter(
     (order) => hasGap(order) && order.placements.some(isIn(snapshots)),
   )
   if (gaps.length === 0) return 0
@@ -62,7 +62,7 @@ async function infer(
   snapshots: ReadonlyMap<string, BrokerOrder>,
 ): Promise<void> {
   for (let gaps = 0; gaps < GAPS_MAX; gaps += 1) {
-    const order = context.book.find(orderId)
+    const order = context.openOrders.find(orderId)
     const update = order === null || !hasGap(order) ? null : inferredUpdate(order, snapshots)
     if (order === null || update === null) return
     context.log.warn(

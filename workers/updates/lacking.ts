@@ -1,6 +1,6 @@
 import { type BrokerOrder, isFinalStatus, type Order, type Placement } from '#domain'
 import { BrokerError } from '../broker/index.ts'
-import { awaited } from './book.ts'
+import { awaited } from './open-orders.ts'
 import type { AccountContext } from './account-context.ts'
 
 // Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a
@@ -58,11 +58,11 @@ export class Lacking {
     rows: Iterable<BrokerOrder>,
     idsMax: number,
   ): Promise<{ found: BrokerOrder[]; isComplete: boolean; requests: number }> {
-    const { broker, book, clock } = this.#context
+    const { broker, openOrders, clock } = this.#context
     const found = new Map<string, BrokerOrder>()
     let requests = 0
     let missing = missingIn(rows, wanted)
-    const backTo = Date.parse(book.newestAt ?? '') - LIST_BACK_MS
+    const backTo = Date.parse(openOrders.newestAt ?? '') - LIST_BACK_MS
     const recent = missing.filter(({ submittedAt }) => Date.parse(submittedAt) >= backTo)
     if (recent.length > LIST_INSTEAD_OF) {
       const since = recent.map(({ submittedAt }) => submittedAt).reduce((a, b) => (a < b ? a : b))

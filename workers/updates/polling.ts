@@ -2,7 +2,7 @@ import { type BrokerOrder, isZero, type Order, overExitOf } from '#domain'
 import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
 import { Allowance } from './allowance.ts'
-import { recordedIds } from './book.ts'
+import { recordedIds } from './open-orders.ts'
 import { type Cadence, cadenceOf } from './cadence.ts'
 import { type AccountContext, applyReport, UnreadError, reportOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
@@ -144,7 +144,7 @@ export class Polling {
   async #readOpen(nowMs: number): Promise<void> {
     const { context } = this.#deps
     await this.#load(nowMs)
-    const orders = context.book.orders
+    const orders = context.openOrders.orders
     await this.#tending.announce(orders)
     const rows = await context.broker.listOrders({ status: 'open' })
     await context.boundaries.reached('poll.listed')
@@ -161,7 +161,7 @@ export class Polling {
     )
     this.#openDueMs = nowMs + this.#cadence.openMs
     await this.#tending.look(
-      context.book.orders,
+      context.openOrders.orders,
       this.#known?.overExited ?? [],
       this.#known?.positions ?? new Map(),
     )
@@ -176,11 +176,11 @@ export class Polling {
   async #readFlight(nowMs: number, isMarketOpen: boolean): Promise<void> {
     const { context } = this.#deps
     const version = await context.applier.store.version(context.ref.userId)
-    const flying = context.book.inFlight(nowMs, isMarketOpen)
+    const flying = context.openOrders.inFlight(nowMs, isMarketOpen)
     if (flying.length === 0 && version === this.#version) return
     this.#version = version
     const since = sinceOf(
-      context.book.newestAt,
+      context.openOrders.newestAt,
       flying.map(({ submittedAt }) => submittedAt),
     )
     const rows = await context.broker.listOrders({ status: 'all', since })
@@ -196,7 +196,7 @@ export class Polling {
     const { context, line } = this.#deps
     const { userId, connectionId } = context.ref
     return line.run(async () => {
-      const { changes } = context.book
+      const { changes } = context.openOrders
       // The same version as before, although something was written since: the store lost it.
       if (
         this.#known?.changes === changes &&
@@ -210,7 +210,7 @@ export class Polling {
       if (account === null) throw new UnreadError(connectionId)
       const overExited = orders.filter((order) => !isZero(overExitOf(order)))
       this.#known = { version, positions, ids: recordedIds(orders), overExited, changes }
-      context.book.load(orders, nowMs)
+      context.openOrders.load(orders, nowMs)
     })
   }
 
@@ -222,12 +222,12 @@ export class Polling {
       const snapshots = new Map<string, BrokerOrder>()
       for (const order of rows) {
         snapshots.set(order.brokerOrderId, order)
-        if (!context.book.isUnapplied(order) && isRecorded(order)) continue
+        if (!context.openOrders.isUnapplied(order) && isRecorded(order)) continue
         const taken = await applyReport(context, reportOf(order))
         if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) changed += 1
       }
       changed += await fillGaps(context, snapshots)
-      await settleTotals(context, context.book.orders, snapshots)
+      await settleTotals(context, context.openOrders.orders, snapshots)
       await context.boundaries.reached('poll.applied')
       return changed
     })
@@ -237,18 +237,18 @@ export class Polling {
     const { context, isStreamLive } = this.#deps
     const before = this.#cadence
     const nowMs = context.clock.monotonicMs()
-    const flying = context.book.inFlight(nowMs, isMarketOpen)
+    const flying = context.openOrders.inFlight(nowMs, isMarketOpen)
     this.#cadence = cadenceOf({
-      openOrders: context.book.size,
+      openOrders: context.openOrders.size,
       flightRequests:
         flying.length === 0 ? 0 : 1 + Math.floor(flying.length / ROWS_PER_FLIGHT_REQUEST),
-      canExecute: context.book.canExecute(isMarketOpen),
-      isHasty: !isStreamLive() || context.book.hasHeldUp(nowMs, isMarketOpen),
+      canExecute: context.openOrders.canExecute(isMarketOpen),
+      isHasty: !isStreamLive() || context.openOrders.hasHeldUp(nowMs, isMarketOpen),
     })
     this.#openDueMs = Math.min(this.#openDueMs, nowMs + this.#cadence.openMs)
     if (this.#cadence.isStretched && !before.isStretched)
       context.log.warn(
-        { ...context.ref, ...this.#cadence, openOrders: context.book.size },
+        { ...context.ref, ...this.#cadence, openOrders: context.openOrders.size },
         'poll.stretched',
       )
   }

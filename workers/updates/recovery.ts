@@ -2,7 +2,7 @@ import { type BrokerOrder, cmp, type Landing, type Order, type OrderUpdate } fro
 import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
 import { loadAccount } from './apply.ts'
-import { recordedIds } from './book.ts'
+import { recordedIds } from './open-orders.ts'
 import {
   applyTo,
   type AccountContext,
@@ -46,13 +46,13 @@ export async function recover(
   }
   context.firstReading.end()
   const since = overlapping(known.account.executionsReadTo)
-  context.book.load(known.orders, context.clock.monotonicMs())
-  context.book.startAt(known.account.executionsReadTo)
+  context.openOrders.load(known.orders, context.clock.monotonicMs())
+  context.openOrders.startAt(known.account.executionsReadTo)
   const { snapshots, isComplete } = await readOrders(context, known.orders, since)
   await context.boundaries.reached('reconcile.orders_read')
   const ids = recordedIds(known.orders)
   for (const order of snapshots.values())
-    if (context.book.isUnapplied(order) || !ids.has(order.brokerOrderId))
+    if (context.openOrders.isUnapplied(order) || !ids.has(order.brokerOrderId))
       await applyReport(context, reportOf(order))
   const executions = await readExecutions(
     context,

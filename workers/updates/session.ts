@@ -104,7 +104,7 @@ export class Session {
     })
     this.#patience = new Patience(context.clock, {
       onAcknowledged: (report) => this.#keep(report),
-      isApplied: (id, quantity) => context.book.hasApplied(id, quantity),
+      isApplied: (id, quantity) => context.openOrders.hasApplied(id, quantity),
       onMissed: () => this.#polling.hurry(),
     })
     this.#openStream()
@@ -116,7 +116,7 @@ export class Session {
       stream: this.#streamState,
       calls: this.#callsState,
       isRecovered: this.#isRecovered,
-      openOrders: this.#deps.context.book.size,
+      openOrders: this.#deps.context.openOrders.size,
       ...this.#polling.cadence,
     }
   }
@@ -159,9 +159,9 @@ export class Session {
   }
 
   #urgency() {
-    const { book, clock } = this.#deps.context
-    if (book.inFlight(clock.monotonicMs(), false).length > 0) return 'in_flight'
-    return book.size > 0 ? 'open_orders' : 'idle'
+    const { openOrders, clock } = this.#deps.context
+    if (openOrders.inFlight(clock.monotonicMs(), false).length > 0) return 'in_flight'
+    return openOrders.size > 0 ? 'open_orders' : 'idle'
   }
 
   #down({ message, final }: StreamDown): void {

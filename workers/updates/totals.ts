@@ -90,7 +90,7 @@ async function lookAtAll(context: AccountContext): Promise<number> {
   await fillGaps(context, snapshots)
   return settleTotals(
     context,
-    [...executed.keys()].flatMap((id) => context.book.find(id) ?? executed.get(id) ?? []),
+    [...executed.keys()].flatMap((id) => context.openOrders.find(id) ?? executed.get(id) ?? []),
     snapshots,
   )
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type BrokerOrder, dec, type OrderUpdate, ZERO } from '#domain'
-import { Book } from '../../workers/updates/book.ts'
+import { OpenOrders } from '../../workers/updates/open-orders.ts'
 import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from '../domain/orders.ts'
 
 const limit = { orderType: 'limit', limitPrice: dec('150') } as const
@@ -31,13 +31,13 @@ describe('a view whose commit the store lost', () => {
     ],
   ])('%s is news again once the record is written without it', (_what, views) => {
     const last = views.at(-1)!
-    const book = new Book()
-    book.note(last, recordOf(acknowledged, ...views), 0)
-    expect(book.isUnapplied(last)).toBe(false)
-    book.keep(recordOf(acknowledged, ...views.slice(0, -1)), 1)
-    expect(book.isUnapplied(last)).toBe(true)
-    book.note(last, recordOf(acknowledged, ...views), 2)
-    expect(book.isUnapplied(last)).toBe(false)
+    const openOrders = new OpenOrders()
+    openOrders.note(last, recordOf(acknowledged, ...views), 0)
+    expect(openOrders.isUnapplied(last)).toBe(false)
+    openOrders.keep(recordOf(acknowledged, ...views.slice(0, -1)), 1)
+    expect(openOrders.isUnapplied(last)).toBe(true)
+    openOrders.note(last, recordOf(acknowledged, ...views), 2)
+    expect(openOrders.isUnapplied(last)).toBe(false)
   })
 
   test('an order that took the place of the first one is news again where the record has only the first', () => {
@@ -47,8 +47,8 @@ describe('a view whose commit the store lost', () => {
       clientOrderId: '',
       replaces: 'b1',
     })
-    const book = new Book()
-    book.note(
+    const openOrders = new OpenOrders()
+    openOrders.note(
       second,
       recordOf(
         acknowledged,
@@ -57,9 +57,9 @@ describe('a view whose commit the store lost', () => {
       ),
       0,
     )
-    expect(book.isUnapplied(second)).toBe(false)
-    book.keep(recordOf(acknowledged), 1)
-    expect(book.isUnapplied(second)).toBe(true)
+    expect(openOrders.isUnapplied(second)).toBe(false)
+    openOrders.keep(recordOf(acknowledged), 1)
+    expect(openOrders.isUnapplied(second)).toBe(true)
   })
 })
 
@@ -74,25 +74,25 @@ describe('a view that is in the record is no news', () => {
       seen(acknowledged),
       seen(view, executionOf('40', '150', '40', 5)),
     ]
-    const book = new Book()
-    book.note(view, play(updates).slice.order, 0)
+    const openOrders = new OpenOrders()
+    openOrders.note(view, play(updates).slice.order, 0)
     const bust = { id: 'x40', quantity: dec('40'), price: dec('150'), corrected: null, at: at(7) }
     updates.push({ type: 'bust', brokerOrderId: 'b1', bust })
-    book.keep(play(updates).slice.order!, 1)
-    expect(book.isUnapplied(view)).toBe(false)
+    openOrders.keep(play(updates).slice.order!, 1)
+    expect(openOrders.isUnapplied(view)).toBe(false)
     updates.push(seen(brokerOrder('partially_filled', '0', 8, limit)))
     const order = play(updates).slice.order!
     expect(order.cumulativeQuantity).toBe(ZERO)
-    book.keep(order, 2)
-    expect(book.isUnapplied(view)).toBe(false)
+    openOrders.keep(order, 2)
+    expect(openOrders.isUnapplied(view)).toBe(false)
   })
 
   test('where the record never took it in: it is not applied over and over', () => {
     const foreign = brokerOrder('new', '0', 2, { ...limit, symbol: 'MSFT' })
-    const book = new Book()
+    const openOrders = new OpenOrders()
     const order = play([claim, seen(foreign)]).slice.order
     expect(order?.placements[0]?.brokerOrderId).toBeNull()
-    book.note(foreign, order, 0)
-    expect(book.isUnapplied(foreign)).toBe(false)
+    openOrders.note(foreign, order, 0)
+    expect(openOrders.isUnapplied(foreign)).toBe(false)
   })
 })

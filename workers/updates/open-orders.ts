@@ -24,7 +24,7 @@ import { isHeldUp, isInFlight, tradesAnyTime } from './cadence.ts'
  * repeat, never an update. An order that another worker has just claimed may be missing: the next
  * `load` brings it.
  */
-export class Book {
+export class OpenOrders {
   readonly #open = new Map<string, Entry>()
   readonly #snapshots = new Map<string, AppliedSnapshot>()
   #newestAt: string | null = null
