@@ -14,7 +14,7 @@ import {
   type TradeStream,
   type TradeStreamListener,
 } from './port.ts'
-import { RequestLine } from './request-line.ts'
+import { RequestScheduler } from './request-scheduler.ts'
 
 /** The requests of one account: the shared budget, bound to it. */
 export type AccountBudget = Readonly<{
@@ -66,7 +66,7 @@ export class GuardedBroker implements Broker {
   readonly #inner: Broker
   readonly #budget: AccountBudget
   readonly #breaker: Breaker
-  readonly #line = new RequestLine()
+  readonly #line = new RequestScheduler()
 
   constructor(inner: Broker, budget: AccountBudget, clock: Clock) {
     this.#inner = inner

@@ -8,7 +8,7 @@ import { type AccountContext, applyReport, UnreadError, reportOf } from './accou
 import { fillGaps } from './gaps.ts'
 import type { MarketHours } from './hours.ts'
 import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
-import type { Line } from './line.ts'
+import type { SerialQueue } from './serial-queue.ts'
 import { Tending } from './tending.ts'
 import { settleTotals } from './totals.ts'
 
@@ -29,7 +29,7 @@ import { settleTotals } from './totals.ts'
  */
 export type PollingDeps = Readonly<{
   context: AccountContext
-  line: Line
+  queue: SerialQueue
   hours: MarketHours
   isStreamLive(): boolean
   /** A reading is over. `changed`: orders of which it told something new. */
@@ -193,9 +193,9 @@ export class Polling {
 
   /** The records, read again only when something of the user has changed since. */
   #load(nowMs: number): Promise<void> {
-    const { context, line } = this.#deps
+    const { context, queue } = this.#deps
     const { userId, connectionId } = context.ref
-    return line.run(async () => {
+    return queue.run(async () => {
       const { changes } = context.openOrders
       // The same version as before, although something was written since: the store lost it.
       if (
@@ -216,8 +216,8 @@ export class Polling {
 
   /** @returns how many orders changed by it */
   #apply(rows: readonly BrokerOrder[], isRecorded = (_: BrokerOrder) => true): Promise<number> {
-    const { context, line } = this.#deps
-    return line.run(async () => {
+    const { context, queue } = this.#deps
+    return queue.run(async () => {
       let changed = 0
       const snapshots = new Map<string, BrokerOrder>()
       for (const order of rows) {

@@ -16,7 +16,7 @@ import {
 import { hasGap } from '#domain'
 import type { MarketHours } from './hours.ts'
 import { Inbox } from './inbox.ts'
-import { Line } from './line.ts'
+import { SerialQueue } from './serial-queue.ts'
 import { Patience } from './patience.ts'
 import { Polling } from './polling.ts'
 import { checkAccount, recover, refresh, WrongAccountError } from './recovery.ts'
@@ -55,7 +55,7 @@ export type SessionDeps = Readonly<{
 
 export class Session {
   readonly #deps: SessionDeps
-  readonly #line = new Line()
+  readonly #queue = new SerialQueue()
   /** For work that lets the stream's updates pass while the broker is asked. */
   readonly #patientDesk: AccountContext
   readonly #inbox = new Inbox<BrokerReport>(UPDATES_WAITING_MAX)
@@ -93,11 +93,11 @@ export class Session {
     this.#isKnown = isKnown
     this.#isForced = forced
     const { context, hours } = deps
-    this.#patientDesk = { ...context, asking: (ask) => this.#line.outside(ask) }
+    this.#patientDesk = { ...context, asking: (ask) => this.#queue.outside(ask) }
     this.#polling = new Polling({
       context: this.#patientDesk,
       hours,
-      line: this.#line,
+      queue: this.#queue,
       isStreamLive: () => this.#streamState === 'live',
       onPolled: (changed) => this.#polled(changed),
       onFailed: (error) => this.#failed(error),
@@ -136,7 +136,7 @@ export class Session {
     this.#patience.stop()
     for (const cancel of [this.#recoveryTimer, this.#refreshTimer, this.#restartTimer]) cancel()
     await Promise.all([this.#stream?.close(), this.#activities?.close(), this.#polling.stop()])
-    await this.#line.idle()
+    await this.#queue.idle()
   }
 
   #openStream(): void {
@@ -204,7 +204,7 @@ export class Session {
   #drainSoon(): void {
     if (this.#isDraining) return
     this.#isDraining = true
-    void this.#line.run(async () => {
+    void this.#queue.run(async () => {
       this.#isDraining = false
       if (this.#isOver || !this.#isRecovered) return
       for (const report of this.#inbox.take(UPDATES_PER_PIECE)) await this.#take(report)
@@ -234,7 +234,7 @@ export class Session {
     if (this.#recoveryAtMs !== null && this.#recoveryAtMs <= atMs) return
     this.#recoveryAtMs = atMs
     this.#recoveryTimer()
-    const run = (): void => void this.#line.run(() => this.#recover())
+    const run = (): void => void this.#queue.run(() => this.#recover())
     if (delayMs === 0) run()
     else this.#recoveryTimer = clock.after(delayMs, run)
   }
@@ -285,7 +285,7 @@ export class Session {
     this.#refreshTimer()
     if (this.#isOver) return
     this.#refreshTimer = this.#deps.context.clock.after(delayMs, () => {
-      void this.#line.run(async () => {
+      void this.#queue.run(async () => {
         if (this.#isOver) return
         let nextMs = REFRESH_MS
         if (this.#recoveryAtMs !== null) return this.#refreshIn(nextMs) // that one reads all of it, and needs the budget

@@ -3,7 +3,7 @@
  * its caller's business and never stops the line. A piece may give up its turn while it waits for
  * somebody else's answer, and goes on behind the pieces that were asked for until then.
  */
-export class Line {
+export class SerialQueue {
   /** Resolves once every turn that was asked for so far is over. */
   #turns: Promise<void> = Promise.resolve()
   /** Ends the turn of the piece that runs. */

@@ -26,7 +26,7 @@ const KINDS = Object.keys(WAITING_MAX) as RequestKind[]
 
 const isUrgent = (kind: RequestKind): boolean => kind === 'cancel' || kind === 'resolve'
 
-export class RequestLine {
+export class RequestScheduler {
   readonly #waiting = new Map<RequestKind, (() => void)[]>(KINDS.map((kind) => [kind, []]))
   #running = 0
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { Line } from '../../workers/updates/line.ts'
+import { SerialQueue } from '../../workers/updates/serial-queue.ts'
 
 /** What happened, and an answer that comes when it is told to. */
 function scene() {
   const happened: string[] = []
   const answer = Promise.withResolvers<string>()
-  return { line: new Line(), happened, answer }
+  return { line: new SerialQueue(), happened, answer }
 }
 
 test('pieces run one at a time, in the order in which they were asked for, also behind one that fails', async () => {
