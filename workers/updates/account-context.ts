@@ -306,8 +306,8 @@ export async function followUp(
     )
       await context.followUps.resolve(context.ref, change.orderId)
     if (change.type !== 'position.closed' || change.position.stopLossFrom === executed?.id) continue
-    // An exit that came with its entry is the broker's to take away first (see tending.ts); a stop
-    // of its own is nobody's.
+    // An exit that came with its entry is the broker's to take away first (see order-watchdog.ts);
+    // a stop of its own is nobody's.
     const stop = context.openOrders.find(change.position.stopLossFrom)
     if (stop?.orderClass === 'simple' && stop.origin === 'fillcast')
       await context.followUps.cancel(context.ref, stop.id, 'leftover')

@@ -9,7 +9,7 @@ import { fillGaps } from './gaps.ts'
 import type { MarketHours } from './hours.ts'
 import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
 import type { SerialQueue } from './serial-queue.ts'
-import { Tending } from './tending.ts'
+import { OrderWatchdog } from './order-watchdog.ts'
 import { settleTotals } from './totals.ts'
 
 /**
@@ -40,7 +40,7 @@ export type PollingDeps = Readonly<{
 export class Polling {
   readonly #deps: PollingDeps
   readonly #lacking: Lacking
-  readonly #tending: Tending
+  readonly #watchdog: OrderWatchdog
   #known:
     | (Pick<LoadedConnection, 'version' | 'positions'> &
         Readonly<{
@@ -63,7 +63,7 @@ export class Polling {
   constructor(deps: PollingDeps) {
     this.#deps = deps
     this.#lacking = new Lacking(deps.context)
-    this.#tending = new Tending(deps.context)
+    this.#watchdog = new OrderWatchdog(deps.context)
     this.#cadence = cadenceOf({
       openOrders: 0,
       flightRequests: 0,
@@ -145,7 +145,7 @@ export class Polling {
     const { context } = this.#deps
     await this.#load(nowMs)
     const orders = context.openOrders.orders
-    await this.#tending.announce(orders)
+    await this.#watchdog.announce(orders)
     const rows = await context.broker.listOrders({ status: 'open' })
     await context.boundaries.reached('poll.listed')
     const { found, requests } = await this.#lacking.read(
@@ -160,7 +160,7 @@ export class Polling {
       (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false,
     )
     this.#openDueMs = nowMs + this.#cadence.openMs
-    await this.#tending.look(
+    await this.#watchdog.look(
       context.openOrders.orders,
       this.#known?.overExited ?? [],
       this.#known?.positions ?? new Map(),

@@ -34,7 +34,7 @@ import type { AccountContext } from './account-context.ts'
  * Kept true: each finding is told once while it lasts; forgetting (a restart) makes it told again,
  * nothing worse.
  */
-export class Tending {
+export class OrderWatchdog {
   readonly #context: AccountContext
   readonly #sinceMs = new Map<string, number>()
   readonly #report = new Set<string>()
