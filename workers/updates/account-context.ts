@@ -34,7 +34,7 @@ import { OpenOrders } from './open-orders.ts'
 import { FirstReading } from './first-reading.ts'
 import type { FollowUps } from './follow-ups.ts'
 import { Landings } from './landing.ts'
-import { Sights } from './sights.ts'
+import { TotalMismatches } from './total-mismatches.ts'
 import type { Tally } from './tally.ts'
 
 /** What everything that works on one connection under one lease shares. */
@@ -49,7 +49,7 @@ export type AccountContext = Readonly<{
   landings: Landings
   openOrders: OpenOrders
   firstReading: FirstReading
-  sights: Sights
+  totalMismatches: TotalMismatches
   /**
    * Readings of the executions list for gaps: a stream that drops everything must not spend on them
    * what polling needs.
@@ -80,7 +80,7 @@ export type OverExitPolicy = 'alarm' | 'flatten'
 export const openAccountContext = (
   shared: Omit<
     AccountContext,
-    'landings' | 'openOrders' | 'firstReading' | 'sights' | 'executionLists' | 'asking'
+    'landings' | 'openOrders' | 'firstReading' | 'totalMismatches' | 'executionLists' | 'asking'
   >,
 ): AccountContext => {
   const { ref, broker, applier } = shared
@@ -89,7 +89,7 @@ export const openAccountContext = (
     ...shared,
     openOrders,
     firstReading: new FirstReading(),
-    sights: new Sights(),
+    totalMismatches: new TotalMismatches(),
     executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
     landings: new Landings({ ref, broker, store: applier.store, orders: () => openOrders.orders }),
     asking: (ask) => ask(),

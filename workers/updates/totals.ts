@@ -3,10 +3,10 @@ import type { LoadedConnection } from '#store'
 import { applyTo, type AccountContext, applyReport, reportOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import { levelPortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
-import { shows, type Snapshots } from './sights.ts'
+import { shows, type Snapshots } from './total-mismatches.ts'
 
 // The broker's total of an order is adopted where it stands and what is booked comes to another
-// (see sights.ts).
+// (see total-mismatches.ts).
 
 /**
  * @param orders as they are recorded  @param views complete readings, by broker order id
@@ -17,7 +17,11 @@ export async function settleTotals(
   orders: readonly Order[],
   snapshots: Snapshots,
 ): Promise<number> {
-  const { standing, waiting } = context.sights.look(orders, snapshots, context.clock.monotonicMs())
+  const { standing, waiting } = context.totalMismatches.look(
+    orders,
+    snapshots,
+    context.clock.monotonicMs(),
+  )
   for (const { order, brokerOrderId, total } of standing)
     await settle(context, order, brokerOrderId, total)
   return waiting

@@ -16,8 +16,8 @@ type Unsettled = Readonly<{ order: Order; brokerOrderId: string; total: BrokerTo
  * Kept true: a view that is older than the latest total known says nothing. Forgetting (a restart)
  * only begins the window again.
  */
-export class Sights {
-  readonly #sights = new Map<string, Readonly<{ mark: string; sinceMs: number }>>()
+export class TotalMismatches {
+  readonly #totalMismatches = new Map<string, Readonly<{ mark: string; sinceMs: number }>>()
 
   /** @param orders as they are recorded  @param views complete readings, by broker order id */
   look(
@@ -34,8 +34,8 @@ export class Sights {
       orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)),
     )
     for (const { brokerOrderId } of unsettled) settled.delete(brokerOrderId)
-    for (const id of this.#sights.keys())
-      if (snapshots.has(id) && settled.has(id)) this.#sights.delete(id)
+    for (const id of this.#totalMismatches.keys())
+      if (snapshots.has(id) && settled.has(id)) this.#totalMismatches.delete(id)
     const shown = unsettled.filter(({ brokerOrderId, total }) => {
       const seen = snapshots.get(brokerOrderId)
       return seen !== undefined && shows(seen, total)
@@ -46,15 +46,15 @@ export class Sights {
 
   #hasStood({ order, brokerOrderId }: Unsettled, nowMs: number): boolean {
     const mark = JSON.stringify(order.placements.find((one) => one.brokerOrderId === brokerOrderId))
-    const sight = this.#sights.get(brokerOrderId)
-    if (sight?.mark === mark) return nowMs - sight.sinceMs >= SETTLE_MS
-    putNewest(this.#sights, brokerOrderId, { mark, sinceMs: nowMs }, SIGHTS_MAX)
+    const mismatch = this.#totalMismatches.get(brokerOrderId)
+    if (mismatch?.mark === mark) return nowMs - mismatch.sinceMs >= SETTLE_MS
+    putNewest(this.#totalMismatches, brokerOrderId, { mark, sinceMs: nowMs }, MISMATCHES_MAX)
     return false
   }
 }
 
 /** Beyond it the oldest begins its window again. */
-const SIGHTS_MAX = 10_000
+const MISMATCHES_MAX = 10_000
 
 export const shows = (seen: BrokerOrder, total: BrokerTotal): boolean =>
   seen.filledQuantity === total.quantity &&
