@@ -7,7 +7,12 @@ import { type Cadence, cadenceOf } from './cadence.ts'
 import { type AccountContext, applyReport, UnreadError, reportOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import type { MarketHours } from './hours.ts'
-import { IDS_PER_POLL, Lacking, wantedOf, withoutExits } from './lacking.ts'
+import {
+  IDS_PER_POLL,
+  MissingOrders,
+  expectedOrders,
+  ordersWithoutExits,
+} from './missing-orders.ts'
 import type { SerialQueue } from './serial-queue.ts'
 import { OrderWatchdog } from './order-watchdog.ts'
 import { settleTotals } from './totals.ts'
@@ -39,7 +44,7 @@ export type PollingDeps = Readonly<{
 
 export class Polling {
   readonly #deps: PollingDeps
-  readonly #lacking: Lacking
+  readonly #missingOrders: MissingOrders
   readonly #watchdog: OrderWatchdog
   #known:
     | (Pick<LoadedConnection, 'version' | 'positions'> &
@@ -62,7 +67,7 @@ export class Polling {
 
   constructor(deps: PollingDeps) {
     this.#deps = deps
-    this.#lacking = new Lacking(deps.context)
+    this.#missingOrders = new MissingOrders(deps.context)
     this.#watchdog = new OrderWatchdog(deps.context)
     this.#cadence = cadenceOf({
       openOrders: 0,
@@ -148,8 +153,8 @@ export class Polling {
     await this.#watchdog.announce(orders)
     const rows = await context.broker.listOrders({ status: 'open' })
     await context.boundaries.reached('poll.listed')
-    const { found, requests } = await this.#lacking.read(
-      [...withoutExits(orders), ...wantedOf(orders)],
+    const { found, requests } = await this.#missingOrders.read(
+      [...ordersWithoutExits(orders), ...expectedOrders(orders)],
       rows,
       IDS_PER_POLL,
     )
@@ -185,7 +190,11 @@ export class Polling {
     )
     const rows = await context.broker.listOrders({ status: 'all', since })
     await context.boundaries.reached('poll.listed')
-    const { found, requests } = await this.#lacking.read(wantedOf(flying), rows, IDS_PER_FLIGHT)
+    const { found, requests } = await this.#missingOrders.read(
+      expectedOrders(flying),
+      rows,
+      IDS_PER_FLIGHT,
+    )
     const changed = await this.#apply([...rows, ...found])
     context.tally.polled('in_flight', requests + 1, changed)
     this.#deps.onPolled(changed)

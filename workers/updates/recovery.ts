@@ -11,7 +11,12 @@ import {
   reportOf,
 } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
-import { IDS_PER_RECOVERY, Lacking, wantedOf, withoutExits } from './lacking.ts'
+import {
+  IDS_PER_RECOVERY,
+  MissingOrders,
+  expectedOrders,
+  ordersWithoutExits,
+} from './missing-orders.ts'
 import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'
 import { levelAll } from './totals.ts'
 
@@ -122,13 +127,13 @@ export async function checkAccount({ applier, broker, ref }: AccountContext): Pr
  */
 async function readOrders(context: AccountContext, orders: readonly Order[], since: string) {
   const snapshots = new Map<string, BrokerOrder>()
-  const wanted = [...withoutExits(orders), ...wantedOf(orders)]
+  const expected = [...ordersWithoutExits(orders), ...expectedOrders(orders)]
   for (const order of await context.broker.listOrders({ status: 'open' }))
     snapshots.set(order.brokerOrderId, order)
   for (const order of await context.broker.listOrders({ status: 'all', since }))
     snapshots.set(order.brokerOrderId, order)
-  const { found, isComplete } = await new Lacking(context).read(
-    wanted,
+  const { found, isComplete } = await new MissingOrders(context).read(
+    expected,
     snapshots.values(),
     IDS_PER_RECOVERY,
   )

@@ -27,17 +27,17 @@ const AGAIN_MS = 3_000
 const UNKNOWN_AGAIN_MS = 60_000
 
 /** What is open here, as it can be asked for. */
-type Wanted = Readonly<{
+type ExpectedOrder = Readonly<{
   brokerOrderId: string
   submittedAt: string
   /** While any of these is open, it is as it was. */
-  behind: readonly string[]
+  waitsFor: readonly string[]
   /** A list does not say what is wanted of it. */
   isForExits: boolean
 }>
 
 /** Remembers what was asked for, so that nothing that stays unknown takes the place of the rest. */
-export class Lacking {
+export class MissingOrders {
   readonly #context: AccountContext
   #dueMs = new Map<string, number>()
 
@@ -54,14 +54,14 @@ export class Lacking {
    * @returns the orders, and whether every one was asked for
    */
   async read(
-    wanted: readonly Wanted[],
+    expected: readonly ExpectedOrder[],
     rows: Iterable<BrokerOrder>,
     idsMax: number,
   ): Promise<{ found: BrokerOrder[]; isComplete: boolean; requests: number }> {
     const { broker, openOrders, clock } = this.#context
     const found = new Map<string, BrokerOrder>()
     let requests = 0
-    let missing = missingIn(rows, wanted)
+    let missing = missingIn(rows, expected)
     const backTo = Date.parse(openOrders.newestAt ?? '') - LIST_BACK_MS
     const recent = missing.filter(({ submittedAt }) => Date.parse(submittedAt) >= backTo)
     if (recent.length > LIST_INSTEAD_OF) {
@@ -102,7 +102,7 @@ export class Lacking {
     }
   }
 
-  #forgetAllBut(missing: readonly Wanted[]): void {
+  #forgetAllBut(missing: readonly ExpectedOrder[]): void {
     if (this.#dueMs.size === 0) return
     const ids = new Set(missing.map(({ brokerOrderId }) => brokerOrderId))
     this.#dueMs = new Map([...this.#dueMs].filter(([id]) => ids.has(id)))
@@ -121,16 +121,19 @@ async function unlessSpent<T>(ask: () => Promise<T>): Promise<T | typeof SPENT> 
   }
 }
 
-function missingIn(rows: Iterable<BrokerOrder>, wanted: readonly Wanted[]): Wanted[] {
+function missingIn(
+  rows: Iterable<BrokerOrder>,
+  expected: readonly ExpectedOrder[],
+): ExpectedOrder[] {
   const listed = new Set<string>()
   const open = new Set<string>()
   for (const { brokerOrderId, status } of rows) {
     listed.add(brokerOrderId)
     if (!isFinalStatus(status)) open.add(brokerOrderId)
   }
-  return wanted.filter(
-    ({ brokerOrderId, behind, isForExits }) =>
-      (isForExits || !listed.has(brokerOrderId)) && !behind.some((id) => open.has(id)),
+  return expected.filter(
+    ({ brokerOrderId, waitsFor, isForExits }) =>
+      (isForExits || !listed.has(brokerOrderId)) && !waitsFor.some((id) => open.has(id)),
   )
 }
 
@@ -139,14 +142,14 @@ function missingIn(rows: Iterable<BrokerOrder>, wanted: readonly Wanted[]): Want
  * stands behind has gone: brokers need not list it (CAN-09), and an account with many brackets
  * would spend all its requests on them.
  */
-export const wantedOf = (orders: readonly Order[]): Wanted[] =>
+export const expectedOrders = (orders: readonly Order[]): ExpectedOrder[] =>
   orders.flatMap((order) => {
     const due = awaited(order)
     const ids = due.map(idOf)
     return due.map((one) => ({
       brokerOrderId: idOf(one),
       submittedAt: order.submittedAt ?? order.claimedAt ?? '',
-      behind: one.working?.status === 'held' ? ids : [],
+      waitsFor: one.working?.status === 'held' ? ids : [],
       isForExits: false,
     }))
   })
@@ -155,7 +158,7 @@ export const wantedOf = (orders: readonly Order[]): Wanted[] =>
  * Orders with exits that have not been told yet: only a reading of the order itself names them
  * (CAN-09).
  */
-export const withoutExits = (orders: readonly Order[]): Wanted[] =>
+export const ordersWithoutExits = (orders: readonly Order[]): ExpectedOrder[] =>
   orders.flatMap((order) => {
     const { orderClass, origin, placements, submittedAt } = order
     const entry = placements.find(({ leg }) => leg === 'entry')
@@ -168,7 +171,7 @@ export const withoutExits = (orders: readonly Order[]): Wanted[] =>
       return []
     const exits = new Set(placements.map(({ leg }) => leg)).size - 1
     if (exits >= (orderClass === 'bracket' ? 2 : 1)) return []
-    return [{ brokerOrderId: entry.brokerOrderId, submittedAt, behind: [], isForExits: true }]
+    return [{ brokerOrderId: entry.brokerOrderId, submittedAt, waitsFor: [], isForExits: true }]
   })
 
 const idOf = ({ brokerOrderId }: Placement): string => brokerOrderId ?? ''
