@@ -21,7 +21,7 @@ import {
   nextExecution,
   viewed,
 } from './placement.ts'
-import type { Landing, Reduced } from './reduce.ts'
+import type { OrderKey, Reduced } from './reduce.ts'
 import { predecessorOf, replaceEnded, replaceTookPlace } from './requests.ts'
 import { hasRightSize, isComplete, standingOf, totalsOf } from './standing.ts'
 import {
@@ -157,14 +157,14 @@ export class Booking {
     this.#restand(ended.at)
   }
 
-  view(update: Extract<OrderUpdate, { type: 'broker_order' }>, landing: Landing): void {
+  view(update: Extract<OrderUpdate, { type: 'broker_order' }>, orderKey: OrderKey): void {
     const { order: seen, execution, isAnswer = false } = update
     const differences = this.#order === null ? [] : newDifferences(this.#order, seen)
     if (!isAnswer && differences.some(({ kind }) => kind === 'unexplained'))
       return this.#anomaly('foreign_order')
     if (differences.length > 0) this.#conform(seen, differences)
     if (this.#order === null && !saysWhat(seen)) return this.#anomaly('unreadable_order')
-    this.#order ??= { ...blankOrder(landing), ...termsOf(seen) }
+    this.#order ??= { ...blankOrder(orderKey), ...termsOf(seen) }
     this.#see(this.#locate(seen, null), seen, execution)
     if (this.#order.origin === 'fillcast') {
       // An exit is a placement of this order; an order placed elsewhere keeps a record for each of

@@ -23,7 +23,7 @@ export * from './reconcile.ts'
 export * from './replacement.ts'
 export { predecessorOf } from './requests.ts'
 export * from './risk.ts'
-export { adoptOrder, type Landing, reduce, type Reduced } from './reduce.ts'
+export { adoptOrder, type OrderKey, reduce, type Reduced } from './reduce.ts'
 export {
   hasGap,
   inferredExecution,

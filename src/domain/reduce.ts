@@ -16,7 +16,7 @@ import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
 
 /** Where an update lands that names an order we have no record of. */
-export type Landing = Readonly<{
+export type OrderKey = Readonly<{
   id: string
   origin: Order['origin']
   userId: string
@@ -27,7 +27,7 @@ export type Landing = Readonly<{
  * Applies one update to the order it names and to what that order touches. Pure; repeats and any
  * order of arrival are welcome, and `order.submitted` always comes before the first execution.
  */
-export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Reduced {
+export function reduce(slice: Slice, update: OrderUpdate, orderKey: OrderKey): Reduced {
   const book = new Booking(slice)
   switch (update.type) {
     case 'claimed':
@@ -75,11 +75,11 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
       book.protectOpen(update.at)
       break
     case 'broker_order':
-      book.view(update, landing)
+      book.view(update, orderKey)
       break
     case 'past_order':
       return {
-        slice: { ...slice, order: adoptOrder(update.views, landing, slice.order) },
+        slice: { ...slice, order: adoptOrder(update.views, orderKey, slice.order) },
         changes: [],
       }
     case 'execution':
@@ -103,11 +103,11 @@ export function reduce(slice: Slice, update: OrderUpdate, landing: Landing): Red
  */
 export function adoptOrder(
   views: readonly BrokerOrder[],
-  landing: Landing,
+  orderKey: OrderKey,
   kept: Order | null = null,
 ): Order {
   let slice: Slice = { order: kept, position: null, account: null }
-  const take = (update: OrderUpdate): void => void (slice = reduce(slice, update, landing).slice)
+  const take = (update: OrderUpdate): void => void (slice = reduce(slice, update, orderKey).slice)
   for (const order of views)
     take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
   for (const seen of views.flatMap((view) => [view, ...view.legs])) {
@@ -117,7 +117,7 @@ export function adoptOrder(
     for (let rest = restOf(slice, seen); rest !== null; rest = restOf(slice, seen)) take(rest)
     take(wholeExecution(seen))
   }
-  if (slice.order === null) throw new RangeError(`order ${landing.id} could not be adopted`)
+  if (slice.order === null) throw new RangeError(`order ${orderKey.id} could not be adopted`)
   return { ...slice.order }
 }
 

@@ -9,7 +9,7 @@ import {
   type Placement,
   type ReplaceRequest,
 } from './order.ts'
-import type { Landing } from './reduce.ts'
+import type { OrderKey } from './reduce.ts'
 import { isAskedFor, termsAskedFor } from './requests.ts'
 import { executedBefore, unendedBefore } from './standing.ts'
 import type { BrokerOrder } from './updates.ts'
@@ -21,7 +21,7 @@ import type { BrokerOrder } from './updates.ts'
  * Whether a record may begin with this view. An exit or a replacement says nothing of what was
  * asked for: of a trade whose record the store lost, its first order has to be seen before.
  */
-export const canBegin = (seen: BrokerOrder, { origin, userId }: Landing): boolean =>
+export const canBegin = (seen: BrokerOrder, { origin, userId }: OrderKey): boolean =>
   saysWhat(seen) &&
   (origin === 'external' || readClientOrderId(seen.clientOrderId, userId)?.step === FIRST_STEP)
 
@@ -173,9 +173,9 @@ export const termsOf = (seen: BrokerOrder): Partial<Order> => {
   }
 }
 
-export const blankOrder = (landing: Landing): Order => ({
+export const blankOrder = (orderKey: OrderKey): Order => ({
   schema: 2,
-  ...landing,
+  ...orderKey,
   symbol: '',
   side: 'buy',
   orderType: 'market',

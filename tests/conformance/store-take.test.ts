@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { adopt, dec, type Exposure, type Order, reduce } from '#domain'
 import type { CommitResult, Fence, Halt } from '#store'
-import { brokerOrder, claimed, emptySlice, landing, readingOf, seen } from '../domain/orders.ts'
+import { brokerOrder, claimed, emptySlice, orderKey, readingOf, seen } from '../domain/orders.ts'
 import { newUser, storeBenches, STORES } from './store-bench.ts'
 
-const order = reduce(emptySlice, claimed(), landing).slice.order as Order
+const order = reduce(emptySlice, claimed(), orderKey).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const halt = {
   allows: 'nothing',
@@ -246,7 +246,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
 
   test('an archived trade has left the hot state, is found all the same, and cannot be taken again', async () => {
     const { commit, take, store, userId } = await make()
-    const submitted = reduce({ ...emptySlice, order }, seen(brokerOrder('new', '0', 2)), landing)
+    const submitted = reduce({ ...emptySlice, order }, seen(brokerOrder('new', '0', 2)), orderKey)
       .slice.order as Order
     const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r', requestedAt: '' } as const
     await take()

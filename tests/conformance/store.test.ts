@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest'
 import type { LoggedEvent } from '#contract'
 import { adopt, dec, type Order, reduce } from '#domain'
 import type { Health, Write } from '#store'
-import { claimed, emptySlice, landing, readingOf } from '../domain/orders.ts'
+import { claimed, emptySlice, orderKey, readingOf } from '../domain/orders.ts'
 import { newUser, type StoreBench, storeBenches, STORES } from './store-bench.ts'
 
-const order = reduce(emptySlice, claimed(), landing).slice.order as Order
+const order = reduce(emptySlice, claimed(), orderKey).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const notice = (n: number): LoggedEvent => ({
   event: 'broker.connected',

@@ -8,7 +8,7 @@ import {
   claimed,
   emptySlice,
   intentOf,
-  landing,
+  orderKey,
   readingOf,
   seen,
 } from '../domain/orders.ts'
@@ -43,7 +43,7 @@ function snapshotOf(orders: readonly Order[] = []): UserSnapshot {
 
 const order = (change: Partial<Order> = {}): Order => {
   const submitted = [claimed(), seen(brokerOrder('new', '0', 1))].reduce(
-    (slice, update) => reduce(slice, update, landing).slice,
+    (slice, update) => reduce(slice, update, orderKey).slice,
     emptySlice,
   )
   return { ...(submitted.order as Order), ...change }

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import { adoptOrder, type BrokerOrder, clientOrderIdOf, dec, mul, type Order } from '#domain'
-import { brokerOrder, executionOf, landing, play, seen } from './orders.ts'
+import { brokerOrder, executionOf, orderKey, play, seen } from './orders.ts'
 
 const filled = (quantity: string, average: string, second: number) =>
   brokerOrder('partially_filled', quantity, second, { filledAveragePrice: dec(average) })
 
 test('an order that is adopted again costs what the broker says, though it went on executing between', () => {
-  const first = adoptOrder([filled('9', '181', 2)], landing)
-  const second = adoptOrder([filled('27', '185', 3)], landing, first)
+  const first = adoptOrder([filled('9', '181', 2)], orderKey)
+  const second = adoptOrder([filled('27', '185', 3)], orderKey, first)
   expect(second).toMatchObject({ cumulativeQuantity: '27', totalCost: mul(dec('27'), dec('185')) })
 })
 
@@ -17,7 +17,7 @@ test('an order of which some executions are known, and not those before, costs w
     seen(filled('20', '180', 2), executionOf('5', '190', '20', 2)),
     seen(filled('50', '185', 3), executionOf('5', '195', '50', 3)),
   ]).slice.order as Order
-  const adopted = adoptOrder([filled('60', '186', 4)], landing, known)
+  const adopted = adoptOrder([filled('60', '186', 4)], orderKey, known)
   expect(adopted).toMatchObject({ cumulativeQuantity: '60', totalCost: mul(dec('60'), dec('186')) })
 })
 
@@ -44,7 +44,7 @@ test('a chain that is adopted is for what its earlier orders have executed and t
     }),
     brokerOrder('new', '0', 4, { ...part('0.2', 'b3'), quantity: dec('47'), replaces: 'b2' }),
   ]
-  const adopted = adoptOrder(views, landing)
+  const adopted = adoptOrder(views, orderKey)
   expect(adopted).toMatchObject({
     quantity: '89',
     cumulativeQuantity: '42',

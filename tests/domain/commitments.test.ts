@@ -22,14 +22,14 @@ import {
   emptySlice,
   executionOf,
   intentOf,
-  landing,
+  orderKey,
   readingOf,
   seen,
 } from './orders.ts'
 
 const of = (updates: readonly OrderUpdate[], intent: OrderIntent): Order =>
   [claimed(intent), ...updates].reduce<Slice>(
-    (slice, update) => reduce(slice, update, { ...landing, id: intent.tradeId }).slice,
+    (slice, update) => reduce(slice, update, { ...orderKey, id: intent.tradeId }).slice,
     emptySlice,
   ).order!
 const sell = { tradeId: 'other', side: 'sell' } as const

@@ -39,7 +39,7 @@ export const intentOf = (over: Partial<OrderIntent> = {}): OrderIntent => ({
   ...over,
 })
 
-export const landing = {
+export const orderKey = {
   id: 't1',
   origin: 'fillcast',
   userId: 'u1',
@@ -178,7 +178,7 @@ export function play(
   let slice = from
   const changes: Change[] = []
   for (const update of updates) {
-    const reduced = reduce(slice, update, landing)
+    const reduced = reduce(slice, update, orderKey)
     slice = reduced.slice
     changes.push(...reduced.changes)
   }

@@ -18,7 +18,7 @@ import {
   claimed,
   executionOf,
   intentOf,
-  landing,
+  orderKey,
   readingOf,
   seen,
 } from './orders.ts'
@@ -144,7 +144,7 @@ describe('reconcile - a difference is believed only when it stands', () => {
       claimed(intentOf({ side: 'sell', quantity: dec('1') })),
       seen(sold, executionOf('1', '190', '1', 2)),
     ])
-      slice = reduce(slice, update, landing).slice
+      slice = reduce(slice, update, orderKey).slice
     expect(Object.keys(slice.account!.doubts)).toEqual(['position MSFT'])
     const booked = { account: slice.account!, positions: new Map([['AAPL', slice.position!]]) }
     expect(types(reconcile(booked, later(lagging, SETTLE_MS)).changes)).toEqual([

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { dec, type Order, type OrderUpdate, reduce, type Slice } from '#domain'
-import { at, brokerOrder, claimed, emptySlice, landing, seen } from './orders.ts'
+import { at, brokerOrder, claimed, emptySlice, orderKey, seen } from './orders.ts'
 
 const play = (...updates: OrderUpdate[]): Order | null =>
-  updates.reduce<Slice>((slice, update) => reduce(slice, update, landing).slice, emptySlice).order
+  updates.reduce<Slice>((slice, update) => reduce(slice, update, orderKey).slice, emptySlice).order
 
 const notSent = (second: number): OrderUpdate => ({ type: 'not_sent', at: at(second) })
 const unknown = (second: number): OrderUpdate => ({ type: 'outcome_unknown', at: at(second) })

@@ -10,7 +10,7 @@ import {
   type RiskFacts,
   type RiskLimits,
 } from '#domain'
-import { claimed, emptySlice, intentOf, landing } from './orders.ts'
+import { claimed, emptySlice, intentOf, orderKey } from './orders.ts'
 
 const none: RiskLimits = {
   schema: 1,
@@ -70,7 +70,7 @@ const stopLimit = limitOrder('41', { orderType: 'stop_limit', stopPrice: dec('40
 const worth = (most: number) => ({ orderNotionalMax: dec(String(most)) })
 const low = { quote: { bid: dec('9.9'), ask: dec('10'), last: dec('10') } }
 const openOrder = reduce(emptySlice, claimed(intentOf({ tradeId: 'other' })), {
-  ...landing,
+  ...orderKey,
   id: 'other',
 }).slice.order!
 const lost = (realizedPnL: string, date = '2024-03-15') => [

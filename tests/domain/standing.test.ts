@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { dec, hasGap, inferredExecution, type OrderUpdate, reduce, type Slice } from '#domain'
-import { brokerOrder, claimed, emptySlice, executionOf, landing, seen } from './orders.ts'
+import { brokerOrder, claimed, emptySlice, executionOf, orderKey, seen } from './orders.ts'
 
 const after = (updates: readonly OrderUpdate[]): Slice =>
-  updates.reduce((slice, update) => reduce(slice, update, landing).slice, emptySlice)
+  updates.reduce((slice, update) => reduce(slice, update, orderKey).slice, emptySlice)
 
 describe('an execution that no source lists', () => {
   const view = brokerOrder('filled', '100', 9, { filledAveragePrice: dec('10.5') })
@@ -28,7 +28,7 @@ describe('an execution that no source lists', () => {
     const { order } = reduce(
       slice,
       { type: 'execution', brokerOrderId: 'b1', execution },
-      landing,
+      orderKey,
     ).slice
     expect(order).toMatchObject({ status: 'filled', cumulativeQuantity: '100', totalCost: '1050' })
     expect(inferredExecution(order!, view)).toBeNull()
@@ -39,7 +39,7 @@ describe('an execution that no source lists', () => {
     for (const upTo of ['40', '100']) {
       const execution = inferredExecution(slice.order!, view)!
       expect(execution.cumulativeQuantity).toBe(upTo)
-      slice = reduce(slice, { type: 'execution', brokerOrderId: 'b1', execution }, landing).slice
+      slice = reduce(slice, { type: 'execution', brokerOrderId: 'b1', execution }, orderKey).slice
     }
     expect(slice.order).toMatchObject({
       status: 'filled',

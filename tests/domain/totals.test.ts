@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { dec, hasGap, type OrderUpdate, reduce, type Slice, unsettledTotals } from '#domain'
-import { at, brokerOrder, claimed, emptySlice, executionOf, landing, seen } from './orders.ts'
+import { at, brokerOrder, claimed, emptySlice, executionOf, orderKey, seen } from './orders.ts'
 
 // What is booked against the broker's own total, where executions or busts were lost.
 
 const play = (updates: readonly OrderUpdate[], from: Slice = emptySlice): Slice =>
-  updates.reduce((slice, update) => reduce(slice, update, landing).slice, from)
+  updates.reduce((slice, update) => reduce(slice, update, orderKey).slice, from)
 
 const shown = (filled: string, average: string, second: number): OrderUpdate =>
   seen(brokerOrder('filled', filled, second, { filledAveragePrice: dec(average) }))

@@ -12,7 +12,7 @@ import {
 import { type Order, reduce } from '#domain'
 import { createStore } from '#store'
 import { tombstoneKey } from '../../src/store/keys.ts'
-import { claimed, emptySlice, intentOf, landing } from '../domain/orders.ts'
+import { claimed, emptySlice, intentOf, orderKey } from '../domain/orders.ts'
 import { orderOf } from '../e2e/stage.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
@@ -21,7 +21,7 @@ const vaultKeys = [{ kid: 't', key: new Uint8Array(32).fill(3) }]
 
 /** An order that a worker has claimed. */
 const orderRecordOf = (userId: string, id: string): Order =>
-  reduce(emptySlice, claimed(intentOf({ userId, tradeId: id })), { ...landing, userId, id }).slice
+  reduce(emptySlice, claimed(intentOf({ userId, tradeId: id })), { ...orderKey, userId, id }).slice
     .order as Order
 
 let redis: TestRedis

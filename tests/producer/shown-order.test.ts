@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Order } from '#domain'
 import type { ParkedOrder } from '#store'
 import { shownOrder } from '../../src/producer/shown-order.ts'
-import { at, claimed, emptySlice, intentOf, landing, play } from '../domain/orders.ts'
+import { at, claimed, emptySlice, intentOf, orderKey, play } from '../domain/orders.ts'
 
 const parked: ParkedOrder = {
   ...intentOf(),
@@ -17,7 +17,7 @@ test('an order that no worker could claim is waiting, with the reason and what w
   expect(shownOrder(null, parked)).toMatchObject({
     id: 't1',
     userId: 'u1',
-    connectionId: landing.connectionId,
+    connectionId: orderKey.connectionId,
     symbol: 'AAPL',
     quantity: '100',
     status: 'waiting',

@@ -329,7 +329,7 @@ const lastFill = (over: object = {}) =>
 
 /** What two messages come to in the books. */
 function booked(messages: readonly object[]) {
-  const landing = {
+  const orderKey = {
     id: 'ext.b-1',
     origin: 'external',
     userId: 'u1',
@@ -338,7 +338,7 @@ function booked(messages: readonly object[]) {
   let slice: Slice = { order: null, position: null, account: null }
   for (const message of messages) {
     const { order, execution, at } = readTradeUpdate(message)
-    slice = reduce(slice, { type: 'broker_order', order, execution, at }, landing).slice
+    slice = reduce(slice, { type: 'broker_order', order, execution, at }, orderKey).slice
   }
   const [placement] = slice.order?.placements ?? []
   return { quantity: placement?.cumulativeQuantity, reported: placement?.reportedQuantity }

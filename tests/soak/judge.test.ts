@@ -7,7 +7,7 @@ import {
   brokerOrder,
   claimed,
   executionOf,
-  landing,
+  orderKey,
   readingOf,
   seen,
 } from '../domain/orders.ts'
@@ -27,7 +27,7 @@ function filledOrder(): Slice {
     seen(brokerOrder('filled', '100', 3, view), executionOf('60', '11', '100', 3)),
   ]
   let slice: Slice = { order: null, position: null, account: adopted.account }
-  for (const update of updates) slice = reduce(slice, update, landing).slice
+  for (const update of updates) slice = reduce(slice, update, orderKey).slice
   return slice
 }
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Order, reduce } from '#domain'
 import { assertKeepsEverything } from '#runtime'
 import { type Commit, createReader, createStore, RecordError } from '#store'
-import { claimed, emptySlice, landing } from '../domain/orders.ts'
+import { claimed, emptySlice, orderKey } from '../domain/orders.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 let redis: TestRedis
@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => redis.stop())
 
-const order = reduce(emptySlice, claimed(), landing).slice.order as Order
+const order = reduce(emptySlice, claimed(), orderKey).slice.order as Order
 const address = { orderId: 't1', connectionId: 'broker_1', symbol: 'AAPL' }
 const notice = {
   event: 'broker.connected',

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Landing, type OrderIntent } from '#domain'
+import { type OrderKey, type OrderIntent } from '#domain'
 import { Remembered, takeWith } from '../../workers/updates/index.ts'
 import { benchOnRedis } from '../conformance/store-bench.ts'
-import { claimed, intentOf, landing } from '../domain/orders.ts'
+import { claimed, intentOf, orderKey } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
@@ -28,7 +28,7 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
   const remembered = new Remembered()
   const take = async (index: number) => {
     const intent: OrderIntent = intentOf({ tradeId: `t${index}` })
-    const at: Landing = { ...landing, id: intent.tradeId }
+    const at: OrderKey = { ...orderKey, id: intent.tradeId }
     const applier = {
       store: index % 2 === 0 ? store : other,
       remembered,

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Order, reduce } from '#domain'
 import { type Commit, createReader, createStore } from '#store'
-import { claimed, emptySlice, landing } from '../domain/orders.ts'
+import { claimed, emptySlice, orderKey } from '../domain/orders.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 let redis: TestRedis
 beforeAll(async () => void (redis = await startRedis()))
 afterAll(() => redis.stop())
 
-const order = reduce(emptySlice, claimed(), landing).slice.order as Order
+const order = reduce(emptySlice, claimed(), orderKey).slice.order as Order
 const ended: Order = { ...order, id: 't0', status: 'denied', endedAt: '2024-03-15T14:00:00.000Z' }
 const stateKey = (user: string) => `state:{${user}}`
 const openKey = (user: string) => `state:{${user}}:open`

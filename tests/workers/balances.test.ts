@@ -8,7 +8,7 @@ import {
   claimed,
   executionOf,
   intentOf,
-  landing,
+  orderKey,
   readingOf,
   seen,
 } from '../domain/orders.ts'
@@ -35,7 +35,7 @@ async function withAccounts(count: number) {
     })
   }
   const targetOf = (connectionId: string) => ({
-    landing: { ...landing, id: `of-${connectionId}`, connectionId },
+    orderKey: { ...orderKey, id: `of-${connectionId}`, connectionId },
     symbol: SYMBOL,
     fence: { kind: 'version' } as const,
   })

@@ -20,7 +20,7 @@ import {
   executionOf,
   history,
   intentOf,
-  landing,
+  orderKey,
   seen,
 } from '../domain/orders.ts'
 
@@ -36,7 +36,7 @@ function tell(
   let slice = from
   const changes: Change[] = []
   for (const update of updates) {
-    const reduced = reduce(slice, update, { ...landing, origin })
+    const reduced = reduce(slice, update, { ...orderKey, origin })
     slice = reduced.slice
     changes.push(...reduced.changes)
   }
@@ -285,9 +285,9 @@ describe('project', () => {
   })
 
   test('a flip closes one position and opens another, each with its own life', () => {
-    const long = reduce(emptySlice, claimed(intentOf({ quantity: dec('50') })), landing).slice
+    const long = reduce(emptySlice, claimed(intentOf({ quantity: dec('50') })), orderKey).slice
     const bought = history([['50', '10']], 'filled').reduce(
-      (slice: Slice, update) => reduce(slice, update, landing).slice,
+      (slice: Slice, update) => reduce(slice, update, orderKey).slice,
       long,
     )
     const flat = { ...bought, order: null }

@@ -7,7 +7,7 @@ import {
   brokerOrder,
   executionOf,
   intentOf,
-  landing,
+  orderKey,
   play,
   claimed,
   readingOf,
@@ -15,7 +15,7 @@ import {
 } from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 
-const target = { landing, symbol: 'AAPL', fence: { kind: 'version' } } as const
+const target = { orderKey, symbol: 'AAPL', fence: { kind: 'version' } } as const
 const at = (orderId: string) => ({
   userId: 'u1',
   orderId,
@@ -72,7 +72,7 @@ describe('what a worker remembers of having written', () => {
       brokerOrderId: store.orderOf('u1', 't3')!.placements[0]!.brokerOrderId!,
     })
     const filled = seen(order, executionOf('40', '180', '40', 3))
-    await apply(submit.applier, { ...target, landing: { ...landing, id: 't3' } }, filled)
+    await apply(submit.applier, { ...target, orderKey: { ...orderKey, id: 't3' } }, filled)
     expect(loads()).toBe(before)
     expect(broker.submissions).toHaveLength(3)
     expect(store.orderOf('u1', 't3')).toMatchObject({
@@ -111,7 +111,7 @@ describe('what a worker remembers of having written', () => {
     const order = brokerOrder('canceled', '0', 3, {
       brokerOrderId: store.orderOf('u1', 't2')!.placements[0]!.brokerOrderId!,
     })
-    await apply(submit.applier, { ...target, landing: { ...landing, id: 't2' } }, seen(order))
+    await apply(submit.applier, { ...target, orderKey: { ...orderKey, id: 't2' } }, seen(order))
     expect(store.orderOf('u1', 't2')?.status).toBe('canceled')
     expect(await send('t2')).toEqual({ kind: 'done' })
     await expect(send('t2', '7')).rejects.toThrow(TradeConflictError)

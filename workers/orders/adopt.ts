@@ -13,7 +13,7 @@ import {
 import { isoTime } from '#runtime'
 import { type Broker, BrokerError } from '../broker/index.ts'
 import { apply, applyWith } from '../updates/index.ts'
-import { factsOf, landingOf, type OrderDeps } from './deps.ts'
+import { factsOf, orderKeyOf, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 
 /** An order that is there could not be taken into its record. */
@@ -120,7 +120,7 @@ async function pastOf(
     views.push(successor)
     next = successor.replacedBy
   }
-  return isOpenOrder(recordOf(views, landingOf(order))) ? null : views
+  return isOpenOrder(recordOf(views, orderKeyOf(order))) ? null : views
 }
 
 /**

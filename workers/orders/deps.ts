@@ -1,4 +1,4 @@
-import type { Landing, Order, OrderIntent } from '#domain'
+import type { OrderKey, Order, OrderIntent } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
 import type { ConnectionRef, LoadedSlice, ParkedOrders, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
@@ -57,7 +57,7 @@ export type Wanted = Readonly<{
   closeCommandId?: string
 }>
 
-export const landingOf = ({ id, origin, userId, connectionId }: Order): Landing => ({
+export const orderKeyOf = ({ id, origin, userId, connectionId }: Order): OrderKey => ({
   id,
   origin,
   userId,
@@ -66,7 +66,7 @@ export const landingOf = ({ id, origin, userId, connectionId }: Order): Landing 
 
 /** Facts about an order may be written by whoever learns them; the version is fence enough. */
 export const factsOf = (order: Order): Target => ({
-  landing: landingOf(order),
+  orderKey: orderKeyOf(order),
   symbol: order.symbol,
   fence: { kind: 'version' },
 })

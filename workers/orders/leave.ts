@@ -18,7 +18,7 @@ import type { LoadedSlice } from '#store'
 import type { Opened } from '../broker/index.ts'
 import { type Decision, type Taken, takeWith } from '../updates/index.ts'
 import { haltedBy, passesHalt, tooMany } from './denials.ts'
-import { landingOf, loadTrade, type OrderDeps } from './deps.ts'
+import { orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
 import { paceOf } from './risk-desk.ts'
 
 /**
@@ -91,7 +91,7 @@ export async function leaveToReplace(
     }
   }
   const known = await loadTrade(deps, { ...order, tradeId })
-  return leaveOf(await takeWith(deps.applier, landingOf(order), symbol, decide, known), found)
+  return leaveOf(await takeWith(deps.applier, orderKeyOf(order), symbol, decide, known), found)
 }
 
 function leaveOf(taken: Taken, { message, exposure, quantity }: Found): Leave {

@@ -41,8 +41,8 @@ export async function findLost(
   const seen = await lookUp(() => broker.findByClientOrderId(clientOrderIdOf(userId, tradeId)))
   if (seen.kind === 'absent') return null
   if (seen.kind === 'failed') return seen.result
-  const landing = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
-  const target = { landing, symbol, fence: { kind: 'version' } } as const
+  const orderKey = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
+  const target = { orderKey, symbol, fence: { kind: 'version' } } as const
   const applied = await applyWith(deps.applier, target, ({ slice, cancelMark, tombstone }) => {
     if (slice.order !== null || tombstone !== null) return []
     const cancel: OrderUpdate[] =

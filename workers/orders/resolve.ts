@@ -31,7 +31,7 @@ import {
   PARKED_MS_MAX,
   tooMany,
 } from './denials.ts'
-import { factsOf, landingOf, loadTrade, type OrderDeps } from './deps.ts'
+import { factsOf, orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 import { leaveOrRepeat } from './lost.ts'
 import { send } from './sending.ts'
@@ -235,7 +235,7 @@ async function sendAgain(
       return resent?.denial === null ? resent : null
     }
     const known = await loadTrade(deps, { userId, connectionId, tradeId, symbol })
-    const taken = await takeWith(deps.applier, landingOf(seen), symbol, decide, known)
+    const taken = await takeWith(deps.applier, orderKeyOf(seen), symbol, decide, known)
     return await onTakenAgain(deps, seen, taken, found.resent, opened, run)
   } catch (error) {
     if (error instanceof FencedError)

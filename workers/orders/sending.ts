@@ -218,8 +218,8 @@ async function write(
   update: OrderUpdate,
 ): Promise<Order> {
   const { userId, connectionId, tradeId, symbol } = intent
-  const landing = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
-  const target = { landing, symbol, fence: { kind: 'claim', tradeId, claim } } as const
+  const orderKey = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
+  const target = { orderKey, symbol, fence: { kind: 'claim', tradeId, claim } } as const
   const { slice } = await apply(applier, target, update, applied)
   if (slice.order === null) throw new FencedError(tradeId)
   return slice.order

@@ -5,7 +5,7 @@ import {
   type Exposure,
   exposureOf,
   isSetAside,
-  type Landing,
+  type OrderKey,
   newOrder,
   type Order,
   type OrderIntent,
@@ -284,7 +284,7 @@ async function withdraw(deps: OrderDeps, wanted: Wanted): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const { intent } = wanted
   const target = {
-    landing: landingOf(intent),
+    orderKey: orderKeyOf(intent),
     symbol: intent.symbol,
     fence: { kind: 'version' },
   } as const
@@ -326,7 +326,7 @@ async function claim(
     found.first = firstClaim(deps, wanted, now, facts, opened.revision)
     return !isAbsent && found.first.updates.length > 1 ? null : found.first
   }
-  const taken = await takeWith(deps.applier, landingOf(intent), intent.symbol, decide, loaded)
+  const taken = await takeWith(deps.applier, orderKeyOf(intent), intent.symbol, decide, loaded)
   if (found.isFreeing) return 'freeing'
   if (taken.kind === 'left' && taken.loaded.slice.order === null && found.first === null)
     return 'unread'
@@ -415,7 +415,7 @@ export async function deny(
 ): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const target = {
-    landing: landingOf(wanted.intent),
+    orderKey: orderKeyOf(wanted.intent),
     symbol: wanted.intent.symbol,
     fence: { kind: 'version' },
   } as const
@@ -428,7 +428,7 @@ export async function deny(
   return DONE
 }
 
-const landingOf = ({ userId, connectionId, tradeId: id }: OrderIntent): Landing => ({
+const orderKeyOf = ({ userId, connectionId, tradeId: id }: OrderIntent): OrderKey => ({
   id,
   origin: 'fillcast',
   userId,

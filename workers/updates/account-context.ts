@@ -5,7 +5,7 @@ import {
   type Change,
   type Execution,
   isFinalStatus,
-  type Landing,
+  type OrderKey,
   type Order,
   type OrderUpdate,
   type Position,
@@ -33,7 +33,7 @@ import { type Applier, applyWith, load } from './apply.ts'
 import { OpenOrders } from './open-orders.ts'
 import { FirstReading } from './first-reading.ts'
 import type { FollowUps } from './follow-ups.ts'
-import { Landings } from './landing.ts'
+import { OrderKeys } from './order-keys.ts'
 import { TotalMismatches } from './total-mismatches.ts'
 import type { Tally } from './tally.ts'
 
@@ -46,7 +46,7 @@ export type AccountContext = Readonly<{
   /** Whether the lease is ours for some time still, by our own steady clock (CRA-07). */
   isOurs(): boolean
   applier: Applier
-  landings: Landings
+  orderKeys: OrderKeys
   openOrders: OpenOrders
   firstReading: FirstReading
   totalMismatches: TotalMismatches
@@ -80,7 +80,7 @@ export type OverExitPolicy = 'alarm' | 'flatten'
 export const openAccountContext = (
   shared: Omit<
     AccountContext,
-    'landings' | 'openOrders' | 'firstReading' | 'totalMismatches' | 'executionLists' | 'asking'
+    'orderKeys' | 'openOrders' | 'firstReading' | 'totalMismatches' | 'executionLists' | 'asking'
   >,
 ): AccountContext => {
   const { ref, broker, applier } = shared
@@ -91,7 +91,12 @@ export const openAccountContext = (
     firstReading: new FirstReading(),
     totalMismatches: new TotalMismatches(),
     executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
-    landings: new Landings({ ref, broker, store: applier.store, orders: () => openOrders.orders }),
+    orderKeys: new OrderKeys({
+      ref,
+      broker,
+      store: applier.store,
+      orders: () => openOrders.orders,
+    }),
     asking: (ask) => ask(),
   }
 }
@@ -126,15 +131,15 @@ export async function applyReport(
 ): Promise<Taken | null> {
   const { execution, bust, at } = report
   try {
-    const { landing, before, order } = await context.landings.of(report.order)
+    const { orderKey, before, order } = await context.orderKeys.of(report.order)
     const updates: OrderUpdate[] = before.map(updateOf)
     updates.push({ type: 'broker_order', order, execution, at })
     if (bust !== null) updates.push({ type: 'bust', brokerOrderId: order.brokerOrderId, bust })
-    const taken = canBegin(before[0] ?? order, landing)
-      ? await applyAll(context, landing, await symbolOf(context, landing, order), updates)
-      : landing.origin === 'external'
-        ? await applyIfThere(context, landing, await symbolOf(context, landing, order), updates)
-        : await applyLater(context, landing, order, updates)
+    const taken = canBegin(before[0] ?? order, orderKey)
+      ? await applyAll(context, orderKey, await symbolOf(context, orderKey, order), updates)
+      : orderKey.origin === 'external'
+        ? await applyIfThere(context, orderKey, await symbolOf(context, orderKey, order), updates)
+        : await applyLater(context, orderKey, order, updates)
     for (const seen of [...before, order])
       context.openOrders.note(seen, taken.order, context.clock.monotonicMs())
     return taken
@@ -157,35 +162,35 @@ const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', .
  */
 async function applyLater(
   context: AccountContext,
-  landing: Landing,
+  orderKey: OrderKey,
   seen: BrokerOrder,
   updates: OrderUpdate[],
 ): Promise<Taken> {
   const taken = await applyIfThere(
     context,
-    landing,
-    await symbolOf(context, landing, seen),
+    orderKey,
+    await symbolOf(context, orderKey, seen),
     updates,
   )
   if (taken.order !== null || taken.isForgotten) return taken
-  const first = await context.landings.firstOf(landing)
+  const first = await context.orderKeys.firstOf(orderKey)
   if (first === null)
-    throw new InvariantError(`the broker has orders of trade ${landing.id}, and not its first one`)
-  return applyAll(context, landing, first.symbol, [updateOf(first), ...updates])
+    throw new InvariantError(`the broker has orders of trade ${orderKey.id}, and not its first one`)
+  return applyAll(context, orderKey, first.symbol, [updateOf(first), ...updates])
 }
 
 const applyIfThere = (
   context: AccountContext,
-  landing: Landing,
+  orderKey: OrderKey,
   symbol: string,
   updates: readonly OrderUpdate[],
 ): Promise<Outcome> =>
-  applyIf(context, landing, symbol, updates, ({ slice }) => slice.order !== null)
+  applyIf(context, orderKey, symbol, updates, ({ slice }) => slice.order !== null)
 
 /** The symbol of the record, where a view tells none that can be read. */
 async function symbolOf(
   { applier, openOrders }: AccountContext,
-  { id: orderId, userId, connectionId }: Landing,
+  { id: orderId, userId, connectionId }: OrderKey,
   { symbol }: BrokerOrder,
 ) {
   if (symbol !== '') return symbol
@@ -214,10 +219,10 @@ type Outcome = Taken & Readonly<{ isForgotten: boolean }>
 /** Applies to one record, and does what the outcome makes necessary. */
 const applyAll = (
   context: AccountContext,
-  landing: Landing,
+  orderKey: OrderKey,
   symbol: string,
   updates: readonly OrderUpdate[],
-): Promise<Taken> => applyIf(context, landing, symbol, updates, () => true)
+): Promise<Taken> => applyIf(context, orderKey, symbol, updates, () => true)
 
 /**
  * As `applyAll`, if what is there is fit for it. What has ended, was booked and is forgotten is
@@ -225,12 +230,12 @@ const applyAll = (
  */
 async function applyIf(
   context: AccountContext,
-  landing: Landing,
+  orderKey: OrderKey,
   symbol: string,
   updates: readonly OrderUpdate[],
   isFit: (loaded: LoadedSlice) => boolean,
 ): Promise<Outcome> {
-  const target = { landing, symbol, fence: context.fence }
+  const target = { orderKey, symbol, fence: context.fence }
   let isCanceled = false
   let isForgotten = false
   const { slice, changes } = await applyWith(context.applier, target, (loaded) => {
@@ -241,7 +246,7 @@ async function applyIf(
     isCanceled = cancel.length > 0
     return [...updates, ...cancel]
   })
-  if (isCanceled && context.isOurs()) await context.followUps.resolve(context.ref, landing.id)
+  if (isCanceled && context.isOurs()) await context.followUps.resolve(context.ref, orderKey.id)
   await followUp(context, changes, slice.order)
   return { order: slice.order, changes, isForgotten }
 }
@@ -281,7 +286,7 @@ const waitingCancel = ({ slice: { order }, cancelMark }: LoadedSlice): OrderUpda
 /** As `applyAll`, where the record is known already; the book keeps it as it is then. */
 export async function applyTo(
   context: AccountContext,
-  { id, origin, userId, connectionId, symbol }: Landing & Pick<Order, 'symbol'>,
+  { id, origin, userId, connectionId, symbol }: OrderKey & Pick<Order, 'symbol'>,
   updates: readonly OrderUpdate[],
 ): Promise<Taken> {
   const taken = await applyAll(context, { id, origin, userId, connectionId }, symbol, updates)

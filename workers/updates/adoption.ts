@@ -4,7 +4,7 @@ import {
   adoptOrder,
   type BrokerOrder,
   canBegin,
-  type Landing,
+  type OrderKey,
   type Order,
   type Position,
   protectedBy,
@@ -14,7 +14,7 @@ import {
 import { isoTime } from '#runtime'
 import { ORDERS_PER_PAGE } from '../broker/index.ts'
 import type { AccountContext } from './account-context.ts'
-import { refsOf } from './landing.ts'
+import { refsOf } from './order-keys.ts'
 import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
 
 /**
@@ -129,21 +129,21 @@ const filledTotals = (orders: readonly BrokerOrder[]): string =>
  * has executed is told by the broker.
  */
 async function writeOrders(context: AccountContext, orders: readonly BrokerOrder[]): Promise<void> {
-  const groups = new Map<string, { landing: Landing; snapshots: BrokerOrder[] }>()
+  const groups = new Map<string, { orderKey: OrderKey; snapshots: BrokerOrder[] }>()
   for (const report of orders) {
-    const { landing, before, order } = await context.landings.of(report)
-    const group = groups.get(landing.id) ?? { landing, snapshots: [] }
+    const { orderKey, before, order } = await context.orderKeys.of(report)
+    const group = groups.get(orderKey.id) ?? { orderKey, snapshots: [] }
     group.snapshots.push(...before, order)
-    groups.set(landing.id, group)
+    groups.set(orderKey.id, group)
   }
   for (const group of groups.values()) {
-    const { landing, snapshots } = group
-    const isOurs = landing.origin === 'fillcast'
-    const begins = snapshots.find((seen) => canBegin(seen, landing))
-    const first = begins ?? (isOurs ? await context.landings.firstOf(landing) : null)
+    const { orderKey, snapshots } = group
+    const isOurs = orderKey.origin === 'fillcast'
+    const begins = snapshots.find((seen) => canBegin(seen, orderKey))
+    const first = begins ?? (isOurs ? await context.orderKeys.firstOf(orderKey) : null)
     if (first !== null) group.snapshots = [first, ...snapshots.filter((seen) => seen !== first)]
     // Its executions are in the positions that were read; nothing more of it can be said.
-    else if (!isOurs) groups.delete(landing.id)
+    else if (!isOurs) groups.delete(orderKey.id)
   }
   const all = [...groups.values()]
   for (let from = 0; from < all.length; from += ORDERS_PER_COMMIT) {
@@ -152,11 +152,11 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
       const kept = new Map(known.orders.map((order) => [order.id, order]))
       const past = await pastOf(
         context,
-        part.flatMap(({ landing }) => (kept.has(landing.id) ? [] : [landing])),
+        part.flatMap(({ orderKey }) => (kept.has(orderKey.id) ? [] : [orderKey])),
       )
-      const records = part.map(({ landing, snapshots }) => {
-        const order = adoptOrder(snapshots, landing, kept.get(landing.id) ?? null)
-        const before = past.get(landing.id)
+      const records = part.map(({ orderKey, snapshots }) => {
+        const order = adoptOrder(snapshots, orderKey, kept.get(orderKey.id) ?? null)
+        const before = past.get(orderKey.id)
         return before === undefined ? order : withPast(order, before, isoTime(context.clock.now()))
       })
       return {
@@ -178,9 +178,9 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
  */
 async function pastOf(
   { applier: { store } }: AccountContext,
-  landings: readonly Landing[],
+  orderKeys: readonly OrderKey[],
 ): Promise<ReadonlyMap<string, Order>> {
-  const ours = landings.filter(({ origin }) => origin === 'fillcast')
+  const ours = orderKeys.filter(({ origin }) => origin === 'fillcast')
   const loaded = await Promise.all(
     ours.map(({ id: orderId, userId, connectionId }) =>
       store.loadSlice(userId, { orderId, connectionId, symbol: '' }),

@@ -5,7 +5,7 @@ import {
   broughtBack,
   type Change,
   isOpenOrder,
-  type Landing,
+  type OrderKey,
   type Order,
   type OrderUpdate,
   type Placement,
@@ -24,7 +24,7 @@ import type {
   TakeRefusal,
   Write,
 } from '#store'
-import { refsOf } from './landing.ts'
+import { refsOf } from './order-keys.ts'
 import { project } from './project.ts'
 import type { Place, Remembered } from './remembered.ts'
 
@@ -41,7 +41,7 @@ export type Applier = Readonly<{
 }>
 
 /** Where an update lands; `fence` proves that we may write there. */
-export type Target = Readonly<{ landing: Landing; symbol: string; fence: Fence }>
+export type Target = Readonly<{ orderKey: OrderKey; symbol: string; fence: Fence }>
 
 /** What there is after an update; as good as loaded, so that the next one need not load. */
 export type Applied = LoadedSlice & Readonly<{ changes: readonly Change[] }>
@@ -100,9 +100,9 @@ export async function applyWith(
   decide: (loaded: LoadedSlice) => readonly OrderUpdate[],
   known: LoadedSlice | null = null,
 ): Promise<Applied> {
-  const { landing, symbol, fence } = target
-  const place = placeOf(landing, symbol)
-  return untilNoClash(applier.store, landing.userId, async (isFirst) => {
+  const { orderKey, symbol, fence } = target
+  const place = placeOf(orderKey, symbol)
+  return untilNoClash(applier.store, orderKey.userId, async (isFirst) => {
     const remembered = isFirst ? applier.remembered.slice(place) : null
     let loaded = remembered ?? (isFirst ? known : null) ?? (await load(applier, place))
     let step = stepOf(applier, target, loaded, decide(loaded))
@@ -114,7 +114,8 @@ export async function applyWith(
     if (loaded.isArchived && fence.kind === 'version') return { ...loaded, changes: [] }
     const result = await commitStep(applier, place, loaded, step, fence)
     if (result.kind === 'committed') return result.applied
-    if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
+    if (result.kind === 'fenced')
+      throw new FencedError(`${orderKey.id} of ${orderKey.connectionId}`)
     if (result.kind === 'clash') return CLASH
     throw new InvariantError(`a commit that takes no trade was answered ${result.kind}`)
   })
@@ -208,25 +209,26 @@ export type Taken =
  */
 export async function takeWith(
   applier: Applier,
-  landing: Landing,
+  orderKey: OrderKey,
   symbol: string,
   decide: (loaded: LoadedSlice) => Promise<Decision>,
   known: LoadedSlice,
 ): Promise<Taken> {
-  const place = placeOf(landing, symbol)
-  return untilNoClash<Taken>(applier.store, landing.userId, async (isFirst) => {
+  const place = placeOf(orderKey, symbol)
+  return untilNoClash<Taken>(applier.store, orderKey.userId, async (isFirst) => {
     const loaded = isFirst ? known : await load(applier, place, { archived: false })
     const decided = await decide(loaded)
     if (decided === null) return { kind: 'left', loaded }
     if (decided === 'stale') return CLASH
     const { fence, updates } = decided
-    const step = stepOf(applier, { landing, symbol, fence }, loaded, updates)
+    const step = stepOf(applier, { orderKey, symbol, fence }, loaded, updates)
     const result = await commitStep(applier, place, loaded, step, fence)
     if (result.kind === 'committed') {
       const { applied, globalHalt } = result
       return { kind: 'taken', applied, claim: applied.claim ?? '', globalHalt }
     }
-    if (result.kind === 'fenced') throw new FencedError(`${landing.id} of ${landing.connectionId}`)
+    if (result.kind === 'fenced')
+      throw new FencedError(`${orderKey.id} of ${orderKey.connectionId}`)
     return result.kind === 'clash' ? CLASH : { ...result, loaded }
   })
 }
@@ -244,7 +246,7 @@ function stepOf(
   loaded: LoadedSlice,
   updates: readonly OrderUpdate[],
 ): Step {
-  const { landing, symbol, fence } = target
+  const { orderKey, symbol, fence } = target
   const now = isoTime(clock.now())
   const back = fence.kind === 'lease' && updates.length > 0 ? returning(loaded) : null
   const changes: Change[] = []
@@ -252,13 +254,13 @@ function stepOf(
   for (const update of back === null
     ? updates
     : [...updates, { type: 'stop_stands', at: now } as const]) {
-    const reduced = reduce(slice, update, landing)
+    const reduced = reduce(slice, update, orderKey)
     slice = reduced.slice
     changes.push(...reduced.changes)
   }
   const hot = back === null ? loaded.slice : { ...loaded.slice, order: null }
-  const writes = writesOf(landing.connectionId, symbol, hot, slice)
-  const report = project(landing.userId, changes, now, loaded.cashElsewhere)
+  const writes = writesOf(orderKey.connectionId, symbol, hot, slice)
+  const report = project(orderKey.userId, changes, now, loaded.cashElsewhere)
   return { slice, changes, writes, events: back === null ? report : [openAgain(now), ...report] }
 }
 
@@ -315,7 +317,7 @@ const isOf = ({ at }: LoadedSlice, { orderId, connectionId, symbol }: Place): bo
 
 const isEmpty = ({ writes, events }: Step): boolean => writes.length === 0 && events.length === 0
 
-const placeOf = ({ userId, connectionId, id: orderId }: Landing, symbol: string): Place => ({
+const placeOf = ({ userId, connectionId, id: orderId }: OrderKey, symbol: string): Place => ({
   userId,
   orderId,
   connectionId,

@@ -1,4 +1,4 @@
-import { type BrokerOrder, cmp, type Landing, type Order, type OrderUpdate } from '#domain'
+import { type BrokerOrder, cmp, type OrderKey, type Order, type OrderUpdate } from '#domain'
 import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
 import { loadAccount } from './apply.ts'
@@ -196,8 +196,8 @@ async function takeWithOrder(
     if (order !== null) await applyReport(context, reportOf(order))
   }
   if (order === null) return
-  const { landing } = await context.landings.of(order)
-  await takeRow(context, { ...landing, symbol: order.symbol }, row)
+  const { orderKey } = await context.orderKeys.of(order)
+  await takeRow(context, { ...orderKey, symbol: order.symbol }, row)
 }
 
 const timeOf = (row: Row): string => ('bust' in row ? row.bust.at : row.execution.at)
@@ -214,7 +214,7 @@ function isNewTo(record: Order, row: Row): boolean {
 
 async function takeRow(
   context: AccountContext,
-  record: Landing & Pick<Order, 'symbol'>,
+  record: OrderKey & Pick<Order, 'symbol'>,
   row: Row,
 ): Promise<void> {
   const update: OrderUpdate =

@@ -2,7 +2,7 @@ import {
   type BrokerOrder,
   clientOrderIdOf,
   externalOrderId,
-  type Landing,
+  type OrderKey,
   type Order,
   readClientOrderId,
 } from '#domain'
@@ -27,32 +27,32 @@ import type { Broker } from '../broker/index.ts'
  * record, whatever is seen first: chains are followed to their first order, and what was read on
  * the way is handed back to be applied before it.
  */
-export class Landings {
-  readonly #deps: LandingDeps
-  readonly #known = new Map<string, Landing>()
+export class OrderKeys {
+  readonly #deps: OrderKeysDeps
+  readonly #known = new Map<string, OrderKey>()
 
-  constructor(deps: LandingDeps) {
+  constructor(deps: OrderKeysDeps) {
     this.#deps = deps
   }
 
   /** @throws {BrokerError} the broker could not be asked */
-  async of(report: BrokerOrder): Promise<Landed> {
+  async of(report: BrokerOrder): Promise<FoundKey> {
     const before: BrokerOrder[] = []
-    const landing = this.#openRecordOf(report)
-    if (landing !== null) return { landing, before, order: report }
+    const orderKey = this.#openRecordOf(report)
+    if (orderKey !== null) return { orderKey, before, order: report }
     const order = await this.#named(report)
-    return { landing: await this.#find(order, before, 0), before, order }
+    return { orderKey: await this.#find(order, before, 0), before, order }
   }
 
   /**
    * The first order of a trade of ours; `null`: the broker does not know it.
    * @throws {BrokerError} it could not be asked
    */
-  firstOf({ userId, id }: Landing): Promise<BrokerOrder | null> {
+  firstOf({ userId, id }: OrderKey): Promise<BrokerOrder | null> {
     return this.#deps.broker.findByClientOrderId(clientOrderIdOf(userId, id))
   }
 
-  async #find(order: BrokerOrder, before: BrokerOrder[], depth: number): Promise<Landing> {
+  async #find(order: BrokerOrder, before: BrokerOrder[], depth: number): Promise<OrderKey> {
     const { userId, connectionId } = this.#deps.ref
     const ours = readClientOrderId(order.clientOrderId, userId)
     if (ours !== null)
@@ -61,10 +61,10 @@ export class Landings {
     if (known !== null) return this.#keep(order, known)
     const via = await this.#previous(order)
     if (via !== null && depth < CHAIN_MAX) {
-      const landing = await this.#find(via.order, before, depth + 1)
-      const isSame = via.is === 'replaced' || landing.origin === 'fillcast'
+      const orderKey = await this.#find(via.order, before, depth + 1)
+      const isSame = via.is === 'replaced' || orderKey.origin === 'fillcast'
       if (isSame) before.push(via.order)
-      return this.#keep(order, isSame ? landing : this.#external(order))
+      return this.#keep(order, isSame ? orderKey : this.#external(order))
     }
     return this.#keep(order, this.#external(order))
   }
@@ -73,7 +73,7 @@ export class Landings {
    * The record of a view that has no client order id, where it is of an order that is known to be
    * open here.
    */
-  #openRecordOf({ brokerOrderId, clientOrderId }: BrokerOrder): Landing | null {
+  #openRecordOf({ brokerOrderId, clientOrderId }: BrokerOrder): OrderKey | null {
     if (clientOrderId !== '') return null
     const isThis = ({ placements }: Order): boolean =>
       placements.some((one) => one.brokerOrderId === brokerOrderId)
@@ -93,7 +93,7 @@ export class Landings {
     return { ...order, clientOrderId: alone?.clientOrderId ?? '' }
   }
 
-  async #lookUp({ brokerOrderId, replaces }: BrokerOrder): Promise<Landing | null> {
+  async #lookUp({ brokerOrderId, replaces }: BrokerOrder): Promise<OrderKey | null> {
     const ids = replaces === null ? [brokerOrderId] : [brokerOrderId, replaces]
     for (const id of ids) {
       const known = this.#known.get(id)
@@ -130,17 +130,17 @@ export class Landings {
       : { order: parent, is: 'parent' }
   }
 
-  #external({ brokerOrderId }: BrokerOrder): Landing {
+  #external({ brokerOrderId }: BrokerOrder): OrderKey {
     return { id: externalOrderId(brokerOrderId), origin: 'external', ...this.#deps.ref }
   }
 
-  #keep({ brokerOrderId }: BrokerOrder, landing: Landing): Landing {
-    putNewest(this.#known, brokerOrderId, landing, LANDINGS_MAX)
-    return landing
+  #keep({ brokerOrderId }: BrokerOrder, orderKey: OrderKey): OrderKey {
+    putNewest(this.#known, brokerOrderId, orderKey, ORDER_KEYS_MAX)
+    return orderKey
   }
 }
 
-type LandingDeps = Readonly<{
+type OrderKeysDeps = Readonly<{
   ref: ConnectionRef
   store: Store
   broker: Broker
@@ -149,15 +149,15 @@ type LandingDeps = Readonly<{
 }>
 
 /** A record, and the orders that were read on the way to it: they are to be applied first. */
-export type Landed = Readonly<{
-  landing: Landing
+export type FoundKey = Readonly<{
+  orderKey: OrderKey
   before: readonly BrokerOrder[]
   /** The order itself, by the client order id that it turned out to have. */
   order: BrokerOrder
 }>
 
 /** Landings remembered by one session; one that was forgotten costs a read. */
-const LANDINGS_MAX = 10_000
+const ORDER_KEYS_MAX = 10_000
 /** Orders followed backwards in one chain. What is longer starts a record of its own. */
 const CHAIN_MAX = 64
 
