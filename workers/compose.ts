@@ -72,7 +72,7 @@ import {
   QueueWorker,
 } from './orders/index.ts'
 import { StoreReturns } from './returns.ts'
-import { type Applier, MarketHours, Ownership, Remembered, type Tally } from './updates/index.ts'
+import { type Applier, MarketHours, Ownership, StateCache, type Tally } from './updates/index.ts'
 
 /** What the roles share. */
 type Shared = Readonly<{
@@ -135,8 +135,8 @@ export async function startWorkers(
       return new GuardedBroker(broker, budget, clock)
     },
   )
-  const [store, remembered] = [createStore(redis), new Remembered()] as const
-  const applier = { store, remembered, clock, onCommitted: countChanges(metrics, log) }
+  const [store, cache] = [createStore(redis), new StateCache()] as const
+  const applier = { store, cache, clock, onCommitted: countChanges(metrics, log) }
   const broken = Promise.withResolvers<string>()
   const shared: Shared = {
     config,

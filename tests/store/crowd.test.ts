@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type OrderKey, type OrderIntent } from '#domain'
-import { Remembered, takeWith } from '../../workers/updates/index.ts'
+import { StateCache, takeWith } from '../../workers/updates/index.ts'
 import { benchOnRedis } from '../conformance/store-bench.ts'
 import { claimed, intentOf, orderKey } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -25,13 +25,13 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
   } as const)
   await links.verify(connection, 'account of u1')
   const other = benchOnRedis(redis.connect()).store
-  const remembered = new Remembered()
+  const cache = new StateCache()
   const take = async (index: number) => {
     const intent: OrderIntent = intentOf({ tradeId: `t${index}` })
     const at: OrderKey = { ...orderKey, id: intent.tradeId }
     const applier = {
       store: index % 2 === 0 ? store : other,
-      remembered,
+      cache,
       clock: new FakeClock(),
       onCommitted: () => {},
     }

@@ -9,7 +9,7 @@ import {
   MarketHours,
   noTally,
   type OwnerDeps,
-  Remembered,
+  StateCache,
 } from '../../workers/updates/index.ts'
 import { makeDesk } from '../orders/desk.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
@@ -41,7 +41,7 @@ export function makeWorker(startMs?: number) {
   const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', () => broker)
   const applier = {
     store,
-    remembered: new Remembered(),
+    cache: new StateCache(),
     clock,
     onCommitted: (_user: string, committed: readonly Change[]) => void changes.push(...committed),
   }

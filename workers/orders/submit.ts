@@ -86,8 +86,8 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
   const { userId, connectionId, tradeId: orderId, symbol } = intent
   const opening = deps.brokers.recall(intent)
   opening.catch(() => {}) // whoever needs it hears of it below
-  const remembered = deps.applier.remembered.slice({ userId, orderId, connectionId, symbol }, true)
-  if (remembered !== null) return placeFirst(deps, wanted, remembered, run, opening)
+  const cache = deps.applier.cache.slice({ userId, orderId, connectionId, symbol }, true)
+  if (cache !== null) return placeFirst(deps, wanted, cache, run, opening)
   const loaded = await loadTrade(deps, intent)
   const { order } = loaded.slice
   return order === null

@@ -26,7 +26,7 @@ import type {
 } from '#store'
 import { refsOf } from './order-keys.ts'
 import { project } from './project.ts'
-import type { Place, Remembered } from './remembered.ts'
+import type { Place, StateCache } from './state-cache.ts'
 
 /**
  * The one way in which an update becomes state and events: load, reduce, project, commit; on a
@@ -34,7 +34,7 @@ import type { Place, Remembered } from './remembered.ts'
  */
 export type Applier = Readonly<{
   store: Store
-  remembered: Remembered
+  cache: StateCache
   clock: Clock
   /** Hears of every change that was committed: metrics and the log of anomalies. */
   onCommitted(userId: string, changes: readonly Change[]): void
@@ -103,10 +103,10 @@ export async function applyWith(
   const { orderKey, symbol, fence } = target
   const place = placeOf(orderKey, symbol)
   return untilNoClash(applier.store, orderKey.userId, async (isFirst) => {
-    const remembered = isFirst ? applier.remembered.slice(place) : null
-    let loaded = remembered ?? (isFirst ? known : null) ?? (await load(applier, place))
+    const cache = isFirst ? applier.cache.slice(place) : null
+    let loaded = cache ?? (isFirst ? known : null) ?? (await load(applier, place))
     let step = stepOf(applier, target, loaded, decide(loaded))
-    if (isEmpty(step) && remembered !== null) {
+    if (isEmpty(step) && cache !== null) {
       loaded = await load(applier, place)
       step = stepOf(applier, target, loaded, decide(loaded))
     }
@@ -123,12 +123,12 @@ export async function applyWith(
 
 /** Reads a slice, and what is remembered of the user is measured by it. */
 export async function load(
-  { store, remembered }: Applier,
+  { store, cache }: Applier,
   place: Place,
   options?: Readonly<{ archived?: boolean }>,
 ): Promise<LoadedSlice> {
   const loaded = await store.loadSlice(place.userId, place, options)
-  remembered.read(place.userId, loaded.version)
+  cache.read(place.userId, loaded.version)
   return loaded
 }
 
@@ -282,7 +282,7 @@ const openAgain = (timestamp: string): LoggedEvent => ({
 type Committed = Readonly<{ kind: 'committed'; applied: Applied; globalHalt: Halt | null }>
 
 async function commitStep(
-  { store, remembered, onCommitted }: Applier,
+  { store, cache, onCommitted }: Applier,
   place: Place,
   loaded: LoadedSlice,
   { slice, writes, events, changes }: Step,
@@ -297,14 +297,14 @@ async function commitStep(
     writes,
     events,
   })
-  if (result.kind === 'clash') remembered.refused(userId, loaded.version)
+  if (result.kind === 'clash') cache.refused(userId, loaded.version)
   if (result.kind !== 'committed') return result
   onCommitted(userId, changes)
   const { version, globalHalt } = result
   const claim =
     fence.kind === 'take' || fence.kind === 'resolve' ? `${version} ${fence.by}` : loaded.claim
   const applied = { ...loaded, slice, changes, version, claim, isArchived: false }
-  remembered.committed(userId, loaded.version, applied)
+  cache.committed(userId, loaded.version, applied)
   return { kind: 'committed', applied, globalHalt }
 }
 

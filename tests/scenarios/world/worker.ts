@@ -33,7 +33,7 @@ import {
   MarketHours,
   noTally,
   type OverExitPolicy,
-  Remembered,
+  StateCache,
 } from '../../../workers/updates/index.ts'
 import { DOUBT_MS, LOST_REQUEST_MS } from '../../../workers/returns.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
@@ -128,7 +128,7 @@ function startRoles(
   )
   const onCommitted = (userId: string, changes: readonly Change[]): void =>
     outside.onCommitted(userId, changes)
-  const applier = { store, remembered: new Remembered(), clock, onCommitted }
+  const applier = { store, cache: new StateCache(), clock, onCommitted }
   const hours = new MarketHours(clock)
   const deps = { applier, brokers, clock, random, log, boundaries }
   const order = {

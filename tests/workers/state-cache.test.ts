@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { TradeConflictError } from '../../workers/orders/job.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
-import { apply, Remembered } from '../../workers/updates/index.ts'
+import { apply, StateCache } from '../../workers/updates/index.ts'
 import { adopt, dec } from '#domain'
 import {
   brokerOrder,
@@ -163,78 +163,78 @@ describe('what is held', () => {
   }
   const elsewhere = { ...loaded, at: addressOf('', 'MSFT'), slice: { ...slice, order: null } }
 
-  function holding(): Remembered {
-    const remembered = new Remembered()
-    remembered.committed('u1', '1', loaded)
-    remembered.read('u1', '2')
-    return remembered
+  function holding(): StateCache {
+    const cache = new StateCache()
+    cache.committed('u1', '1', loaded)
+    cache.read('u1', '2')
+    return cache
   }
 
   test('is a slice only where all of it is there', () => {
-    const remembered = holding()
-    expect(remembered.slice(at('t1'))).toEqual(loaded)
-    expect(remembered.slice(at('t2'), true)).toMatchObject({ version: '2', slice: { order: null } })
-    expect(remembered.slice({ ...at('t1'), userId: 'u2' })).toBeNull()
-    expect(remembered.slice({ ...at('t1'), symbol: 'MSFT' })).toBeNull()
-    expect(remembered.slice({ ...at('t1'), connectionId: 'broker_2' })).toBeNull()
-    expect(remembered.slice(at('t2'))).toBeNull()
-    expect(remembered.slice(at('t1'), true)).toBeNull()
+    const cache = holding()
+    expect(cache.slice(at('t1'))).toEqual(loaded)
+    expect(cache.slice(at('t2'), true)).toMatchObject({ version: '2', slice: { order: null } })
+    expect(cache.slice({ ...at('t1'), userId: 'u2' })).toBeNull()
+    expect(cache.slice({ ...at('t1'), symbol: 'MSFT' })).toBeNull()
+    expect(cache.slice({ ...at('t1'), connectionId: 'broker_2' })).toBeNull()
+    expect(cache.slice(at('t2'))).toBeNull()
+    expect(cache.slice(at('t1'), true)).toBeNull()
   })
 
   test('moves with every commit on top of it', () => {
-    const remembered = holding()
-    remembered.committed('u1', '2', { ...elsewhere, version: '3' })
-    expect(remembered.slice(at('t1'))).toEqual({ ...loaded, version: '3' })
+    const cache = holding()
+    cache.committed('u1', '2', { ...elsewhere, version: '3' })
+    expect(cache.slice(at('t1'))).toEqual({ ...loaded, version: '3' })
   })
 
   test('has the cash of the other accounts, as they move', () => {
-    const remembered = holding()
+    const cache = holding()
     const account = { ...adopt('broker_1', readingOf({ cash: dec('100') })).account }
     const other = { ...adopt('broker_2', readingOf({ cash: dec('7') })).account }
     const atOther = { ...addressOf('t2'), connectionId: 'broker_2' }
     const mine = { ...loaded, slice: { ...slice, account }, cashElsewhere: dec('7') }
     const theirs = { ...elsewhere, at: atOther, slice: { ...elsewhere.slice, account: other } }
     const beside = (connectionId: string) =>
-      remembered.slice({ ...at('new'), connectionId, symbol: 'AAPL' }, true)?.cashElsewhere
-    remembered.committed('u1', '2', { ...mine, version: '3' })
-    remembered.committed('u1', '3', { ...theirs, version: '4', cashElsewhere: dec('100') })
+      cache.slice({ ...at('new'), connectionId, symbol: 'AAPL' }, true)?.cashElsewhere
+    cache.committed('u1', '2', { ...mine, version: '3' })
+    cache.committed('u1', '3', { ...theirs, version: '4', cashElsewhere: dec('100') })
     // By how much the second moved is not known: it was not held before.
     expect([beside('broker_1'), beside('broker_2')]).toEqual([undefined, '100'])
-    remembered.committed('u1', '4', { ...mine, version: '5' })
+    cache.committed('u1', '4', { ...mine, version: '5' })
     const moved = { ...mine, slice: { ...slice, account: { ...account, cash: dec('90.5') } } }
-    remembered.committed('u1', '5', { ...moved, version: '6' })
+    cache.committed('u1', '5', { ...moved, version: '6' })
     expect([beside('broker_1'), beside('broker_2')]).toEqual(['7', '90.5'])
   })
 
   test('stands when another commit of this process was refused that knew less', () => {
-    const remembered = holding()
-    remembered.refused('u1', '1')
-    expect(remembered.slice(at('t1'))).toEqual(loaded)
-    remembered.refused('u1', '2')
-    expect(remembered.slice(at('t1'))).toBeNull()
+    const cache = holding()
+    cache.refused('u1', '1')
+    expect(cache.slice(at('t1'))).toEqual(loaded)
+    cache.refused('u1', '2')
+    expect(cache.slice(at('t1'))).toBeNull()
   })
 
   test('is of one version: a commit on top of another one leaves nothing of before', () => {
-    const remembered = holding()
-    remembered.committed('u1', '7', { ...elsewhere, version: '8' })
-    remembered.read('u1', '8')
-    expect(remembered.slice(at('t1'))).toBeNull()
-    expect(remembered.slice({ ...at('t2'), symbol: 'MSFT' }, true)?.version).toBe('8')
+    const cache = holding()
+    cache.committed('u1', '7', { ...elsewhere, version: '8' })
+    cache.read('u1', '8')
+    expect(cache.slice(at('t1'))).toBeNull()
+    expect(cache.slice({ ...at('t2'), symbol: 'MSFT' }, true)?.version).toBe('8')
   })
 
   test('is bounded: the oldest of many users and trades are dropped', () => {
-    const remembered = holding()
+    const cache = holding()
     for (let n = 0; n < 32; n += 1) {
       const order = { ...slice.order!, id: `other-${n}` }
-      remembered.committed('u1', '2', {
+      cache.committed('u1', '2', {
         ...loaded,
         at: addressOf(order.id),
         slice: { ...slice, order },
       })
     }
-    expect(remembered.slice(at('t1'))).toBeNull()
-    expect(remembered.slice(at('other-31'))).not.toBeNull()
-    for (let n = 0; n < 2_000; n += 1) remembered.committed(`user-${n}`, '1', loaded)
-    expect(remembered.slice(at('other-31'))).toBeNull()
+    expect(cache.slice(at('t1'))).toBeNull()
+    expect(cache.slice(at('other-31'))).not.toBeNull()
+    for (let n = 0; n < 2_000; n += 1) cache.committed(`user-${n}`, '1', loaded)
+    expect(cache.slice(at('other-31'))).toBeNull()
   })
 })

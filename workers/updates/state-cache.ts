@@ -18,7 +18,7 @@ export type Place = SliceAddress & Readonly<{ userId: string }>
  * restart or a lost store costs a refused commit, never a wrong one; and whoever decides to write
  * nothing has to load first. An order that has ended is not held: little happens to it.
  */
-export class Remembered {
+export class StateCache {
   readonly #users = new Map<string, Held>()
 
   /**
