@@ -28,7 +28,7 @@ import {
   RecordError,
 } from '#store'
 import type { Broker } from '../broker/index.ts'
-import { Allowance } from './allowance.ts'
+import { RateWindow } from './rate-window.ts'
 import { type Applier, applyWith, load } from './apply.ts'
 import { OpenOrders } from './open-orders.ts'
 import { FirstReading } from './first-reading.ts'
@@ -54,7 +54,7 @@ export type AccountContext = Readonly<{
    * Readings of the executions list for gaps: a stream that drops everything must not spend on them
    * what polling needs.
    */
-  executionLists: Allowance
+  executionLists: RateWindow
   followUps: FollowUps
   overExit: OverExitPolicy
   /** Orders that were set aside, for operators. */
@@ -90,7 +90,7 @@ export const openAccountContext = (
     openOrders,
     firstReading: new FirstReading(),
     totalMismatches: new TotalMismatches(),
-    executionLists: new Allowance(EXECUTION_LISTS_PER_MINUTE),
+    executionLists: new RateWindow(EXECUTION_LISTS_PER_MINUTE),
     orderKeys: new OrderKeys({
       ref,
       broker,

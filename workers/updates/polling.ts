@@ -1,7 +1,7 @@
 import { type BrokerOrder, isZero, type Order, overExitOf } from '#domain'
 import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
-import { Allowance } from './allowance.ts'
+import { RateWindow } from './rate-window.ts'
 import { recordedIds } from './open-orders.ts'
 import { type Cadence, cadenceOf } from './cadence.ts'
 import { type AccountContext, applyReport, UnreadError, reportOf } from './account-context.ts'
@@ -55,7 +55,7 @@ export class Polling {
         }>)
     | null = null
   #version: string | null = null
-  readonly #hurries = new Allowance(HURRIES_PER_MINUTE)
+  readonly #hurries = new RateWindow(HURRIES_PER_MINUTE)
   #cadence: Cadence
   #openDueMs = 0
   #wasMarketOpen = true

@@ -1,5 +1,5 @@
 /** So many times in any minute, and no more: what is nice to have must not spend what is needed. */
-export class Allowance {
+export class RateWindow {
   readonly #perMinute: number
   #takenMs: number[] = []
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { Allowance } from '../../workers/updates/allowance.ts'
+import { RateWindow } from '../../workers/updates/rate-window.ts'
 
 test('an allowance is so many times in any minute, wherever the minute begins', () => {
-  const allowance = new Allowance(2)
+  const allowance = new RateWindow(2)
   const taken = [0, 10_000, 20_000, 59_999, 60_000, 69_999, 70_000].map((atMs) =>
     allowance.take(atMs),
   )
