@@ -3,7 +3,7 @@ import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
 import { RateWindow } from './rate-window.ts'
 import { recordedIds } from './open-orders.ts'
-import { type Cadence, cadenceOf } from './cadence.ts'
+import { type PollSchedule, pollSchedule } from './poll-schedule.ts'
 import { type AccountContext, applyReport, UnreadError, reportOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
 import type { MarketHours } from './hours.ts'
@@ -56,7 +56,7 @@ export class Polling {
     | null = null
   #version: string | null = null
   readonly #hurries = new RateWindow(HURRIES_PER_MINUTE)
-  #cadence: Cadence
+  #schedule: PollSchedule
   #openDueMs = 0
   #wasMarketOpen = true
   #startedMs = -Infinity
@@ -69,7 +69,7 @@ export class Polling {
     this.#deps = deps
     this.#missingOrders = new MissingOrders(deps.context)
     this.#watchdog = new OrderWatchdog(deps.context)
-    this.#cadence = cadenceOf({
+    this.#schedule = pollSchedule({
       openOrders: 0,
       flightRequests: 0,
       canExecute: true,
@@ -77,15 +77,15 @@ export class Polling {
     })
   }
 
-  get cadence(): Cadence {
-    return this.#cadence
+  get schedule(): PollSchedule {
+    return this.#schedule
   }
 
   /** Harmless when repeated. */
   start(): void {
     if (!this.#isStopped) return
     this.#isStopped = false
-    this.#plan(this.#cadence.flightMs)
+    this.#plan(this.#schedule.flightMs)
   }
 
   /** Resolves once nothing of it runs any more. */
@@ -131,7 +131,7 @@ export class Polling {
     } catch (error) {
       // Sooner than that it would only spend what the budget gives back on the first of its
       // requests.
-      this.#openDueMs = Math.max(this.#openDueMs, startedMs + this.#cadence.flightMs)
+      this.#openDueMs = Math.max(this.#openDueMs, startedMs + this.#schedule.flightMs)
       this.#deps.onFailed(error)
     } finally {
       if (!this.#isStopped) this.#plan(Math.max(0, this.#nextMs(startedMs) - clock.monotonicMs()))
@@ -141,7 +141,7 @@ export class Polling {
   /** The next turn, and not later than the list of open orders is due. */
   #nextMs(startedMs: number): number {
     return Math.min(
-      startedMs + this.#cadence.flightMs,
+      startedMs + this.#schedule.flightMs,
       Math.max(this.#openDueMs, startedMs + APART_MS),
     )
   }
@@ -164,7 +164,7 @@ export class Polling {
       [...rows, ...found],
       (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false,
     )
-    this.#openDueMs = nowMs + this.#cadence.openMs
+    this.#openDueMs = nowMs + this.#schedule.openMs
     await this.#watchdog.look(
       context.openOrders.orders,
       this.#known?.overExited ?? [],
@@ -244,20 +244,20 @@ export class Polling {
 
   #adjust(isMarketOpen: boolean): void {
     const { context, isStreamLive } = this.#deps
-    const before = this.#cadence
+    const before = this.#schedule
     const nowMs = context.clock.monotonicMs()
     const flying = context.openOrders.inFlight(nowMs, isMarketOpen)
-    this.#cadence = cadenceOf({
+    this.#schedule = pollSchedule({
       openOrders: context.openOrders.size,
       flightRequests:
         flying.length === 0 ? 0 : 1 + Math.floor(flying.length / ROWS_PER_FLIGHT_REQUEST),
       canExecute: context.openOrders.canExecute(isMarketOpen),
       isHasty: !isStreamLive() || context.openOrders.hasHeldUp(nowMs, isMarketOpen),
     })
-    this.#openDueMs = Math.min(this.#openDueMs, nowMs + this.#cadence.openMs)
-    if (this.#cadence.isStretched && !before.isStretched)
+    this.#openDueMs = Math.min(this.#openDueMs, nowMs + this.#schedule.openMs)
+    if (this.#schedule.isStretched && !before.isStretched)
       context.log.warn(
-        { ...context.ref, ...this.#cadence, openOrders: context.openOrders.size },
+        { ...context.ref, ...this.#schedule, openOrders: context.openOrders.size },
         'poll.stretched',
       )
   }

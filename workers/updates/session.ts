@@ -117,7 +117,7 @@ export class Session {
       calls: this.#callsState,
       isRecovered: this.#isRecovered,
       openOrders: this.#deps.context.openOrders.size,
-      ...this.#polling.cadence,
+      ...this.#polling.schedule,
     }
   }
 

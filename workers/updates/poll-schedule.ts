@@ -57,7 +57,7 @@ export type Load = Readonly<{
   isHasty: boolean
 }>
 
-export type Cadence = Readonly<{
+export type PollSchedule = Readonly<{
   openMs: number
   flightMs: number
   requestsPerMinute: number
@@ -69,7 +69,12 @@ export type Cadence = Readonly<{
 const requestsOf = (rows: number): number => Math.floor(rows / ROWS_PER_REQUEST) + 1
 const perMinute = (requests: number, everyMs: number): number => (requests * 60_000) / everyMs
 
-export function cadenceOf({ openOrders, flightRequests, canExecute, isHasty }: Load): Cadence {
+export function pollSchedule({
+  openOrders,
+  flightRequests,
+  canExecute,
+  isHasty,
+}: Load): PollSchedule {
   const openRequests = requestsOf(openOrders)
   const flightMs = Math.max(FLIGHT_MS, (flightRequests * 60_000) / FLIGHT_PER_MINUTE_MAX)
   const left = REQUESTS_PER_MINUTE_MAX - perMinute(flightRequests, flightMs)
