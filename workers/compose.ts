@@ -68,11 +68,17 @@ import {
   createFollowUps,
   createRiskDesk,
   orderHandler,
-  type QueueTally,
+  type QueueMetrics,
   QueueWorker,
 } from './orders/index.ts'
 import { StoreReturns } from './returns.ts'
-import { type Applier, MarketHours, Ownership, StateCache, type Tally } from './updates/index.ts'
+import {
+  type Applier,
+  MarketHours,
+  Ownership,
+  StateCache,
+  type AccountMetrics,
+} from './updates/index.ts'
 
 /** What the roles share. */
 type Shared = Readonly<{
@@ -89,8 +95,8 @@ type Shared = Readonly<{
   directory: Directory
   brokers: BrokerPool
   applier: Applier
-  tally: Tally
-  queueTally: QueueTally
+  accountMetrics: AccountMetrics
+  queueMetrics: QueueMetrics
   hours: MarketHours
   returns: StoreReturns
   ask: Asker & AsyncDisposable
@@ -150,8 +156,8 @@ export async function startWorkers(
     directory,
     brokers,
     applier,
-    tally: countFollowing(metrics),
-    queueTally: countQueues(metrics, broken.resolve),
+    accountMetrics: countFollowing(metrics),
+    queueMetrics: countQueues(metrics, broken.resolve),
     hours: new MarketHours(clock),
     returns,
     ask: createAsker(redis, log),
@@ -255,7 +261,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     hours,
     returns,
     ask,
-    queueTally: tally,
+    queueMetrics,
   }) {
     const controls = createControls(redis)
     const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
@@ -283,7 +289,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       hasLostAll: () => returns.hasLostAll(),
     })
     const gated = whileOpen(handle, () => directory.closedBecause)
-    const deps = { redis, watch, clock: systemClock, log, tally }
+    const deps = { redis, watch, clock: systemClock, log, queueMetrics }
     return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, deps))
   },
 
@@ -297,7 +303,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     log,
     redis,
     directory,
-    tally,
+    accountMetrics,
     hours,
     returns,
   }) {
@@ -312,7 +318,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       brokers,
       followUps,
       boundaries: noBoundaries,
-      tally,
+      accountMetrics,
       hours,
       clock,
       log,
@@ -354,7 +360,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       directory,
       ask,
     } = shared
-    const { watch, queueTally: tally } = shared
+    const { watch, queueMetrics } = shared
     const schedule = createCheckSchedule(redis, log)
     const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
     const checks = metrics.counter(
@@ -396,7 +402,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       watch,
       clock: systemClock,
       log,
-      tally,
+      queueMetrics,
     })
     directory.listen({
       // New credentials are not traded with before a check has seen where they lead.

@@ -1,8 +1,8 @@
 import type { Anomaly, Change } from '#domain'
 import type { Logger, Metrics } from '#runtime'
 import type { ConnectionRef, Halt } from '#store'
-import type { QueueTally } from './orders/index.ts'
-import type { SessionStanding, Tally } from './updates/index.ts'
+import type { QueueMetrics } from './orders/index.ts'
+import type { SessionStanding, AccountMetrics } from './updates/index.ts'
 
 /** Counts what was committed, and tells the log of everything that should not be. */
 export function countChanges(
@@ -41,7 +41,7 @@ const STREAM_STATES = [
  * What following connections costs and finds, as metrics. Intervals are those of the connection
  * that has the longest.
  */
-export function countFollowing(metrics: Metrics): Tally {
+export function countFollowing(metrics: Metrics): AccountMetrics {
   const polls = metrics.counter('fillcast_polls_total', 'Polls of broker orders', ['kind'])
   const requests = metrics.counter(
     'fillcast_poll_requests_total',
@@ -181,7 +181,7 @@ export function countSkew(metrics: Metrics): (seconds: number) => void {
  * How queues are worked on, as metrics; `onGivenUp` hears when a queue cannot be worked on by this
  * process any more.
  */
-export function countQueues(metrics: Metrics, onGivenUp: (why: string) => void): QueueTally {
+export function countQueues(metrics: Metrics, onGivenUp: (why: string) => void): QueueMetrics {
   const stuck = metrics.gauge(
     'fillcast_queue_stuck',
     'Whether jobs wait and this worker takes none',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { flattenTradeId, type SubmitOrder } from '#contract'
 import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
-import { noTally } from '../../workers/updates/index.ts'
+import { noMetrics } from '../../workers/updates/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
@@ -350,7 +350,9 @@ describe('orders left behind', () => {
 
   test('CAN-10 exits of a bracket whose position was closed elsewhere: canceled when they still rest later, alarmed when they stay', async () => {
     const told: string[] = []
-    const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+    const one = await started({
+      accountMetrics: { ...noMetrics, leftover: (what) => void told.push(what) },
+    })
     await atBroker(one, bracket)
     one.broker.fill(t1, '180')
     closings['by an order from elsewhere']!(one)
@@ -375,7 +377,9 @@ describe('orders left behind', () => {
 
   test('CAN-10 a stop of unknown origin is reported, never canceled', async () => {
     const told: string[] = []
-    const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+    const one = await started({
+      accountMetrics: { ...noMetrics, leftover: (what) => void told.push(what) },
+    })
     const { ledger } = one.broker
     ledger.place(
       'theirs',
@@ -408,7 +412,9 @@ describe('orders left behind', () => {
     'CAN-10 an exit of unknown origin, of an %s, is reported, never canceled',
     async (orderClass) => {
       const told: string[] = []
-      const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+      const one = await started({
+        accountMetrics: { ...noMetrics, leftover: (what) => void told.push(what) },
+      })
       placeWithExits(one, orderClass)
       one.broker.fill('theirs', '180')
       await one.advance(30_000)
@@ -422,7 +428,9 @@ describe('orders left behind', () => {
     'CAN-10 an %s of unknown origin that rests, and its exits that wait, are nothing to report',
     async (orderClass) => {
       const told: string[] = []
-      const one = await started({ tally: { ...noTally, leftover: (what) => void told.push(what) } })
+      const one = await started({
+        accountMetrics: { ...noMetrics, leftover: (what) => void told.push(what) },
+      })
       placeWithExits(one, orderClass)
       await one.advance(60_000)
       expect([told, one.followed]).toEqual([[], []])

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
 import { type BoundaryName, boundaryNames } from '#runtime'
-import { noTally, type OwnerDeps, type Tally } from '../../workers/updates/index.ts'
+import { noMetrics, type OwnerDeps, type AccountMetrics } from '../../workers/updates/index.ts'
 import type { StreamUpdate } from '../../workers/broker/index.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
@@ -23,10 +23,10 @@ const story: readonly ((one: Followed) => void | Promise<void>)[] = [
   ({ broker }) => broker.move(t2, 'canceled'),
 ]
 
-const counting = (): Tally & { gaps: string[]; recoveries: string[] } => {
+const counting = (): AccountMetrics & { gaps: string[]; recoveries: string[] } => {
   const counted = { gaps: [] as string[], recoveries: [] as string[] }
   return {
-    ...noTally,
+    ...noMetrics,
     ...counted,
     gap: (why) => void counted.gaps.push(why),
     recovered: (how) => void counted.recoveries.push(how),
@@ -126,8 +126,8 @@ describe('an account that is followed', () => {
   })
 
   test('CON-01 connected but mute - fills by polling within the bound, and one new stream', async () => {
-    const tally = counting()
-    const one = await started({ tally })
+    const accountMetrics = counting()
+    const one = await started({ accountMetrics })
     one.broker.isMute = true
     for (let n = 0; n < 3; n += 1) {
       await one.place({ tradeId: `m${n}` })
@@ -137,7 +137,7 @@ describe('an account that is followed', () => {
     }
     one.broker.isMute = false
     await one.advance(30_000)
-    expect(tally.gaps).toEqual(['mute'])
+    expect(accountMetrics.gaps).toEqual(['mute'])
     expect(one.broker.streams.handshakes).toBe(2)
     expect(one.broker.listeners.size).toBe(1)
   })
@@ -196,10 +196,10 @@ describe('an account that is followed', () => {
   })
 
   test('CON-09 slow consumer - memory is bounded, one recovery is run, and nothing is missing', async () => {
-    const tally = counting()
-    const one = await started({ tally })
+    const accountMetrics = counting()
+    const one = await started({ accountMetrics })
     await one.place()
-    const before = tally.recoveries.length
+    const before = accountMetrics.recoveries.length
     const commit = one.store.commit.bind(one.store)
     let release: () => void = () => {}
     const slow = new Promise<void>((resolve) => (release = resolve))
@@ -216,8 +216,8 @@ describe('an account that is followed', () => {
     one.broker.fill(t1, '181') // beyond the limit: dropped
     release()
     await one.advance(1_000)
-    expect(tally.gaps).toEqual(['overflow'])
-    expect(tally.recoveries.slice(before)).toEqual(['done'])
+    expect(accountMetrics.gaps).toEqual(['overflow'])
+    expect(accountMetrics.recoveries.slice(before)).toEqual(['done'])
     expect(await one.differences()).toEqual([])
     expect(one.told().filter((event) => event === 'trade.filled')).toHaveLength(1)
   })
@@ -225,33 +225,33 @@ describe('an account that is followed', () => {
 
 describe('recoveries and the request budget', () => {
   test('one that the budget ended is tried again when half of it is back', async () => {
-    const tally = counting()
-    const one = await started({ tally })
+    const accountMetrics = counting()
+    const one = await started({ accountMetrics })
     await one.advance(5_000)
-    const before = tally.recoveries.length
+    const before = accountMetrics.recoveries.length
     const calm = one.broker.fail('readPortfolio', { kind: 'rate_limit' }, { times: Infinity })
     one.broker.streams.cut()
     await one.advance(30_000)
-    expect(tally.recoveries.slice(before)).toEqual(['failed'])
+    expect(accountMetrics.recoveries.slice(before)).toEqual(['failed'])
     calm()
     await one.advance(15_000)
-    expect(tally.recoveries.slice(before)).toEqual(['failed', 'done'])
+    expect(accountMetrics.recoveries.slice(before)).toEqual(['failed', 'done'])
   })
 
   test('not even the first is tried over and over: it would take what it needs as soon as that comes back', async () => {
-    const tally = counting()
-    const one = await started({ tally })
-    const owner = one.own({ tally })
+    const accountMetrics = counting()
+    const one = await started({ accountMetrics })
+    const owner = one.own({ accountMetrics })
     await one.owner.close()
-    const before = tally.recoveries.length
+    const before = accountMetrics.recoveries.length
     const calm = one.broker.fail('readPortfolio', { kind: 'rate_limit' }, { times: Infinity })
     await one.advance(240_000)
-    const tries = tally.recoveries.slice(before)
+    const tries = accountMetrics.recoveries.slice(before)
     expect(new Set(tries)).toEqual(new Set(['failed']))
     expect(tries.length).toBeLessThan(20)
     calm()
     await one.advance(62_000)
-    expect(tally.recoveries.at(-1)).toBe('done')
+    expect(accountMetrics.recoveries.at(-1)).toBe('done')
     await owner.close()
   })
 
@@ -286,20 +286,20 @@ describe('recoveries and the request budget', () => {
   })
 
   test('a store that goes and comes all the time has the orders read now and then, and once after the last time', async () => {
-    const tally = counting()
-    const one = await started({ tally })
+    const accountMetrics = counting()
+    const one = await started({ accountMetrics })
     await one.advance(40_000)
-    const before = tally.recoveries.length
+    const before = accountMetrics.recoveries.length
     for (let times = 0; times < 20; times += 1) {
       one.owner.storeReturned()
       await one.advance(3_000)
     }
-    expect(tally.recoveries.length - before).toBeGreaterThanOrEqual(2)
-    expect(tally.recoveries.length - before).toBeLessThanOrEqual(3)
-    const sofar = tally.recoveries.length
+    expect(accountMetrics.recoveries.length - before).toBeGreaterThanOrEqual(2)
+    expect(accountMetrics.recoveries.length - before).toBeLessThanOrEqual(3)
+    const sofar = accountMetrics.recoveries.length
     one.owner.storeReturned()
     await one.advance(31_000)
-    expect(tally.recoveries.length).toBe(sofar + 1)
+    expect(accountMetrics.recoveries.length).toBe(sofar + 1)
   })
 })
 

@@ -14,7 +14,7 @@ const LOCK_MS = 1_500
 /** Longer than any request; by the clock of the orders, which stands still. */
 const REQUEST_MS_MAX = 10_000
 const soon = { timeout: 15_000, interval: 20 }
-const tally = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: () => {} }
+const queueMetrics = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: () => {} }
 const { name, prefix } = queues.orders
 const job = submitJobId('u1', 't1')
 const order = {
@@ -67,7 +67,7 @@ async function openShop(step: BoundaryName) {
         watch,
         clock: systemClock,
         log,
-        tally,
+        queueMetrics,
         lockMs: LOCK_MS,
       }),
     )

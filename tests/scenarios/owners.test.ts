@@ -5,7 +5,7 @@ import {
   type ConnectionOwner,
   LEASE_TTL_MS,
   MarketHours,
-  noTally,
+  noMetrics,
   Ownership,
 } from '../../workers/updates/index.ts'
 import { noBoundaries } from '#runtime'
@@ -53,7 +53,7 @@ function fleet(connections: number) {
     const ownership = new Ownership({
       ...ports,
       boundaries: noBoundaries,
-      tally: noTally,
+      accountMetrics: noMetrics,
       overExit: 'alarm',
       askForCheck: () => {},
     })

@@ -27,13 +27,13 @@ test(
       const why = reasons.shift()
       return why === undefined ? { kind: 'done' } : { kind: 'again', delayMs: 10, why }
     }
-    const tally = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: () => {} }
+    const queueMetrics = { stuck: () => {}, rebuilt: () => {}, paused: () => {}, givenUp: () => {} }
     await using worker = new QueueWorker('orders', handle, {
       redis: redis.connect(),
       watch: redis.connect(),
       clock: systemClock,
       log,
-      tally,
+      queueMetrics,
     })
     expect(worker.stuckBecause).toBeUndefined()
     await using queue = closing(

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queues } from '#contract'
 import { connectRedis, systemClock } from '#runtime'
-import { type Handler, type QueueTally, QueueWorker } from '../../workers/orders/index.ts'
+import { type Handler, type QueueMetrics, QueueWorker } from '../../workers/orders/index.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { RedisLine } from '../support/redis-line.ts'
 
@@ -34,7 +34,7 @@ async function openShop(
     prefix: queues.orders.prefix,
   })
   const told = { rebuilds: 0, stuck: false, isGivenUp: false, isPaused: false }
-  const tally: QueueTally = {
+  const queueMetrics: QueueMetrics = {
     stuck: (_queue, isStuck) => (told.stuck = isStuck),
     rebuilt: () => (told.rebuilds += 1),
     paused: (_queue, isPaused) => (told.isPaused = isPaused),
@@ -52,7 +52,7 @@ async function openShop(
     watch: redis.connect(),
     clock: systemClock,
     log,
-    tally,
+    queueMetrics,
     lookEveryMs: LOOK_MS,
   }
   const worker = new QueueWorker('orders', work, deps)

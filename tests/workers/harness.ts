@@ -7,7 +7,7 @@ import {
   ConnectionOwner,
   type FollowUps,
   MarketHours,
-  noTally,
+  noMetrics,
   type OwnerDeps,
   StateCache,
 } from '../../workers/updates/index.ts'
@@ -68,7 +68,7 @@ export function makeWorker(startMs?: number) {
       log,
       hours: new MarketHours(clock),
     }
-    const silent = { boundaries: noBoundaries, tally: noTally, mayTake: () => true }
+    const silent = { boundaries: noBoundaries, accountMetrics: noMetrics, mayTake: () => true }
     return new ConnectionOwner(
       { ...ports, ...silent, overExit: 'alarm', askForCheck, ...over },
       ref,

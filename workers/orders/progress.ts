@@ -23,13 +23,13 @@ export type ProgressDeps = QueueDeps &
      * would see nothing when that is silent.
      */
     watch: Redis
-    tally: QueueTally
+    queueMetrics: QueueMetrics
     /** Default: `LOOK_EVERY_MS`. */
     lookEveryMs?: number
   }>
 
 /** Hears how a queue is worked on. */
-export type QueueTally = Readonly<{
+export type QueueMetrics = Readonly<{
   stuck(queue: QueueName, isStuck: boolean): void
   rebuilt(queue: QueueName): void
   /**
@@ -86,7 +86,7 @@ export class QueueWorker implements AsyncDisposable {
       }
     }
     this.#worker = this.#start()
-    deps.tally.paused(queue, false)
+    deps.queueMetrics.paused(queue, false)
     this.#stop = deps.clock.every(deps.lookEveryMs ?? LOOK_EVERY_MS, () => void this.#lookOnce())
   }
 
@@ -141,7 +141,7 @@ export class QueueWorker implements AsyncDisposable {
     this.#tell(taken)
     this.#deps.log.error({ queue: this.#queue, jobId: id, inHand: this.#inHand }, 'queue.stuck')
     if (this.#rebuilt === null) this.#rebuild()
-    else this.#deps.tally.givenUp(this.#queue)
+    else this.#deps.queueMetrics.givenUp(this.#queue)
   }
 
   #judgeRebuilt(id: string | null): void {
@@ -153,14 +153,14 @@ export class QueueWorker implements AsyncDisposable {
 
   #tell(stuckAt: number | null): void {
     this.#stuckAt = stuckAt
-    this.#deps.tally.stuck(this.#queue, stuckAt !== null)
+    this.#deps.queueMetrics.stuck(this.#queue, stuckAt !== null)
   }
 
   #tellPaused(isPaused: boolean): void {
     if (isPaused === this.#isPaused) return
     this.#isPaused = isPaused
-    const { log, tally } = this.#deps
-    tally.paused(this.#queue, isPaused)
+    const { log, queueMetrics } = this.#deps
+    queueMetrics.paused(this.#queue, isPaused)
     if (isPaused) log.warn({ queue: this.#queue }, 'queue.paused')
     else log.info({ queue: this.#queue }, 'queue.resumed')
   }
@@ -172,7 +172,7 @@ export class QueueWorker implements AsyncDisposable {
     this.#closing.add(closed)
     this.#rebuilt = { takenAtRest: null }
     this.#worker = this.#start()
-    this.#deps.tally.rebuilt(this.#queue)
+    this.#deps.queueMetrics.rebuilt(this.#queue)
   }
 
   /**

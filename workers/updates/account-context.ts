@@ -35,7 +35,7 @@ import { FirstReading } from './first-reading.ts'
 import type { FollowUps } from './follow-ups.ts'
 import { OrderKeys } from './order-keys.ts'
 import { TotalMismatches } from './total-mismatches.ts'
-import type { Tally } from './tally.ts'
+import type { AccountMetrics } from './account-metrics.ts'
 
 /** What everything that works on one connection under one lease shares. */
 export type AccountContext = Readonly<{
@@ -60,7 +60,7 @@ export type AccountContext = Readonly<{
   /** Orders that were set aside, for operators. */
   aside: Pick<AsideOrders, 'note'>
   boundaries: Boundaries
-  tally: Tally
+  accountMetrics: AccountMetrics
   clock: Clock
   log: Logger
   /**
@@ -149,7 +149,7 @@ export async function applyReport(
       { ...context.ref, brokerOrderId: report.order.brokerOrderId, error },
       'update.record_unworkable',
     )
-    context.tally.unworkable()
+    context.accountMetrics.unworkable()
     return null
   }
 }

@@ -69,7 +69,7 @@ async function infer(
       { ...context.ref, orderId, brokerOrderId: update.brokerOrderId },
       'update.execution_inferred',
     )
-    context.tally.inferred()
+    context.accountMetrics.inferred()
     await applyTo(context, order, [update])
   }
 }

@@ -6,4 +6,4 @@ export { ConnectionOwner, LEASE_TTL_MS, type OwnerDeps, READ_BY_OTHERS_TRIES } f
 export { Ownership, type OwnershipDeps } from './ownership.ts'
 export { project } from './project.ts'
 export { StateCache } from './state-cache.ts'
-export { noTally, type SessionStanding, type Tally } from './tally.ts'
+export { noMetrics, type SessionStanding, type AccountMetrics } from './account-metrics.ts'

@@ -142,7 +142,7 @@ export class OrderWatchdog {
 
   #tell(key: string, order: Order, what: 'canceled' | 'unconfirmed' | 'external'): void {
     if (this.#markTold(key)) return
-    this.#context.tally.leftover(what)
+    this.#context.accountMetrics.leftover(what)
     const level = what === 'unconfirmed' ? 'error' : 'warn'
     this.#context.log[level](
       { ...this.#context.ref, orderId: order.id, symbol: order.symbol, what },

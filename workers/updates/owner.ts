@@ -17,7 +17,7 @@ import { openAccountContext, type OverExitPolicy } from './account-context.ts'
 import type { FollowUps } from './follow-ups.ts'
 import type { MarketHours } from './hours.ts'
 import { Session } from './session.ts'
-import type { SessionStanding, Tally } from './tally.ts'
+import type { SessionStanding, AccountMetrics } from './account-metrics.ts'
 
 /**
  * Owns one broker connection on behalf of all workers, while it holds the connection's lease.
@@ -41,7 +41,7 @@ export type OwnerDeps = Readonly<{
   overExit: OverExitPolicy
   aside: Pick<AsideOrders, 'note'>
   boundaries: Boundaries
-  tally: Tally
+  accountMetrics: AccountMetrics
   clock: Clock
   log: Logger
   /** Something is wrong with the connection: check it now. */
@@ -207,7 +207,7 @@ export class ConnectionOwner {
       overExit,
       aside,
       boundaries,
-      tally,
+      accountMetrics,
       hours,
       askForCheck,
       recoveries,
@@ -220,7 +220,7 @@ export class ConnectionOwner {
       overExit,
       aside,
       boundaries,
-      tally,
+      accountMetrics,
       clock,
       log,
       fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },

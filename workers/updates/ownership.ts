@@ -94,7 +94,7 @@ export class Ownership {
   }
 
   async #beat(): Promise<void> {
-    const { registry, workerId, log, tally } = this.#deps
+    const { registry, workerId, log, accountMetrics } = this.#deps
     const before = this.#live
     try {
       const live = Math.max(1, await registry.beat(workerId))
@@ -108,7 +108,7 @@ export class Ownership {
     }
     this.#turns += 1
     const standings = [...this.#owners.values()].flatMap((owner) => owner.standing() ?? [])
-    tally.standing(standings)
+    accountMetrics.standing(standings)
   }
 
   /** What nobody else took is taken back; it is offered again, less and less often. */

@@ -170,7 +170,7 @@ export class Polling {
       this.#known?.overExited ?? [],
       this.#known?.positions ?? new Map(),
     )
-    context.tally.polled('open', requests + 1, changed)
+    context.accountMetrics.polled('open', requests + 1, changed)
     this.#deps.onPolled(changed)
   }
 
@@ -196,7 +196,7 @@ export class Polling {
       IDS_PER_FLIGHT,
     )
     const changed = await this.#apply([...rows, ...found])
-    context.tally.polled('in_flight', requests + 1, changed)
+    context.accountMetrics.polled('in_flight', requests + 1, changed)
     this.#deps.onPolled(changed)
   }
 

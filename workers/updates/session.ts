@@ -20,7 +20,7 @@ import { SerialQueue } from './serial-queue.ts'
 import { Patience } from './patience.ts'
 import { Polling } from './polling.ts'
 import { checkAccount, recover, refresh, WrongAccountError } from './recovery.ts'
-import type { Gap, SessionStanding } from './tally.ts'
+import type { Gap, SessionStanding } from './account-metrics.ts'
 
 /**
  * One holding of a connection's lease: its stream, its recovery, its polling.
@@ -126,8 +126,8 @@ export class Session {
    * (RDQ-04).
    */
   storeReturned(): void {
-    const { clock, tally } = this.#deps.context
-    tally.gap('returned')
+    const { clock, accountMetrics } = this.#deps.context
+    accountMetrics.gap('returned')
     this.#recoverIn(Math.max(GAP_MS, this.#recoveredMs + RETURNS_APART_MS - clock.monotonicMs()))
   }
 
@@ -195,7 +195,7 @@ export class Session {
 
   #gap(why: Exclude<Gap, 'mute' | 'returned'>, detail: string): void {
     const { context } = this.#deps
-    context.tally.gap(why)
+    context.accountMetrics.gap(why)
     context.log.warn({ ...context.ref, why, detail }, 'stream.gap')
     this.#recoverIn(why === 'unreadable' ? GAP_MS : 0)
   }
@@ -255,13 +255,13 @@ export class Session {
       this.#isForced = false
       this.#isRecovered = true
       this.#isKnown = true
-      context.tally.recovered('done')
+      context.accountMetrics.recovered('done')
       if (!isComplete) this.#recoverIn(RETRY_MS)
       this.#refreshIn(doubts > 0 ? DOUBT_MS : REFRESH_MS)
       this.#polling.start()
       this.#openActivities()
     } catch (error) {
-      context.tally.recovered('failed')
+      context.accountMetrics.recovered('failed')
       this.#failed(error)
       this.#recoverIn(this.#retryMs(error))
     }
@@ -338,7 +338,7 @@ export class Session {
     if (clock.monotonicMs() < this.#muteAgainMs) return
     this.#mutes += 1
     this.#muteAgainMs = clock.monotonicMs() + Math.min(MUTE_MS_MIN * 2 ** this.#mutes, MUTE_MS_MAX)
-    this.#deps.context.tally.gap('mute')
+    this.#deps.context.accountMetrics.gap('mute')
     this.#deps.context.log.warn(
       { ...this.#deps.context.ref, polls: SILENT_POLLS_MAX },
       'stream.mute',

@@ -31,7 +31,7 @@ import {
 import {
   ConnectionOwner,
   MarketHours,
-  noTally,
+  noMetrics,
   type OverExitPolicy,
   StateCache,
 } from '../../../workers/updates/index.ts'
@@ -172,7 +172,7 @@ function startRoles(
     hours,
     askForCheck: (ref: ConnectionRef) => known.askForCheck(ref),
     followUps: createFollowUps(asker(queue)),
-    tally: noTally,
+    accountMetrics: noMetrics,
     mayTake: () => true,
   }
   const own = (ref: ConnectionRef) =>

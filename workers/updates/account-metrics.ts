@@ -5,7 +5,7 @@
 export type Gap = 'overflow' | 'unreadable' | 'mute' | 'notice' | 'unread' | 'returned'
 
 /** What following connections counts; the process makes metrics of it. */
-export interface Tally {
+export interface AccountMetrics {
   /** A poll was made. `changed`: orders of which it knew more than the stream had told. */
   polled(kind: 'open' | 'in_flight', requests: number, changed: number): void
   /** A hole in what the stream told was found, and a recovery is run. */
@@ -37,7 +37,7 @@ export type SessionStanding = Readonly<{
   isStretched: boolean
 }>
 
-export const noTally: Tally = {
+export const noMetrics: AccountMetrics = {
   polled() {},
   gap() {},
   recovered() {},
