@@ -75,7 +75,7 @@ import { StoreReturns } from './returns.ts'
 import {
   type Applier,
   MarketHours,
-  Ownership,
+  ConnectionBalancer,
   StateCache,
   type AccountMetrics,
 } from './updates/index.ts'
@@ -313,7 +313,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       void schedule
         .now(ref)
         .catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
-    const ownership = new Ownership({
+    const ownership = new ConnectionBalancer({
       applier,
       brokers,
       followUps,

@@ -1,7 +1,7 @@
 import { afterEach } from 'vitest'
 import { isZero, type Position } from '#domain'
 import { submitOrder } from '../../workers/orders/submit.ts'
-import type { OwnerDeps } from '../../workers/updates/index.ts'
+import type { LeaseDeps } from '../../workers/updates/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { makeWorker, ref } from '../workers/harness.ts'
@@ -10,7 +10,7 @@ import { makeWorker, ref } from '../workers/harness.ts'
  * One worker that follows one account on a virtual clock, and how its state compares with the
  * broker's books.
  */
-export async function follow({ startMs, ...over }: Partial<OwnerDeps> & { startMs?: number } = {}) {
+export async function follow({ startMs, ...over }: Partial<LeaseDeps> & { startMs?: number } = {}) {
   const worker = makeWorker(startMs)
   worker.broker.isOpen = true
   const owner = worker.own(over)

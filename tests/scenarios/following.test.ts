@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
 import { type BoundaryName, boundaryNames } from '#runtime'
-import { noMetrics, type OwnerDeps, type AccountMetrics } from '../../workers/updates/index.ts'
+import { noMetrics, type LeaseDeps, type AccountMetrics } from '../../workers/updates/index.ts'
 import type { StreamUpdate } from '../../workers/broker/index.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
@@ -147,7 +147,7 @@ describe('an account that is followed', () => {
     for (const point of points) {
       const once = new Set<BoundaryName>()
       let one: Followed | null = null
-      const boundaries: OwnerDeps['boundaries'] = {
+      const boundaries: LeaseDeps['boundaries'] = {
         reached(name) {
           if (one === null || name !== point || once.has(name)) return undefined
           once.add(name)

@@ -2,11 +2,11 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
 import type { ConnectionRef, Registry } from '#store'
 import {
-  type ConnectionOwner,
+  type ConnectionLease,
   LEASE_TTL_MS,
   MarketHours,
   noMetrics,
-  Ownership,
+  ConnectionBalancer,
 } from '../../workers/updates/index.ts'
 import { noBoundaries } from '#runtime'
 import { settle } from '../support/fake-clock.ts'
@@ -33,7 +33,7 @@ function fleet(connections: number) {
     },
     leave: async (id) => void alive.delete(id),
   }
-  const start = (workerId: string): Ownership => {
+  const start = (workerId: string): ConnectionBalancer => {
     const hours = new MarketHours(clock)
     const followUps = { resolve: async () => {}, cancel: async () => {}, flatten: async () => {} }
     const aside = { note: async () => {} }
@@ -50,7 +50,7 @@ function fleet(connections: number) {
       registry,
       workerId,
     }
-    const ownership = new Ownership({
+    const ownership = new ConnectionBalancer({
       ...ports,
       boundaries: noBoundaries,
       accountMetrics: noMetrics,
@@ -111,7 +111,7 @@ describe('workers that share connections', () => {
 })
 
 describe('one connection, several owners', () => {
-  const open: ConnectionOwner[] = []
+  const open: ConnectionLease[] = []
   afterEach(() => void open.splice(0))
 
   test('MUL-05 two workers own one account - one stands still beyond its lease: nothing twice, no fight for the stream', async () => {
@@ -281,4 +281,4 @@ describe('one connection, several owners', () => {
   })
 })
 
-const makeNext = (one: Awaited<ReturnType<typeof follow>>): ConnectionOwner => one.own()
+const makeNext = (one: Awaited<ReturnType<typeof follow>>): ConnectionLease => one.own()

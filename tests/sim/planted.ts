@@ -54,7 +54,7 @@ export const planted: readonly PlantedDefect[] = [
   {
     name: 'leases',
     what: 'what an owner writes is not held against its lease',
-    file: 'workers/updates/owner.ts',
+    file: 'workers/updates/connection-lease.ts',
     right: "fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },",
     wrong: "fence: { kind: 'version' },",
   },

@@ -4,11 +4,11 @@ import { isoTime, noBoundaries } from '#runtime'
 import type { ConnectionRef, Leases } from '#store'
 import { BrokerPool } from '../../workers/broker/index.ts'
 import {
-  ConnectionOwner,
+  ConnectionLease,
   type FollowUps,
   MarketHours,
   noMetrics,
-  type OwnerDeps,
+  type LeaseDeps,
   StateCache,
 } from '../../workers/updates/index.ts'
 import { makeDesk } from '../orders/desk.ts'
@@ -56,7 +56,7 @@ export function makeWorker(startMs?: number) {
     flatten: async (_ref, tradeId, { quantity, positionSide }) =>
       void followed.push(`flatten ${tradeId} ${quantity} ${positionSide}`),
   }
-  const own = (over: Partial<OwnerDeps> = {}): ConnectionOwner => {
+  const own = (over: Partial<LeaseDeps> = {}): ConnectionLease => {
     const ports = {
       applier,
       brokers,
@@ -69,7 +69,7 @@ export function makeWorker(startMs?: number) {
       hours: new MarketHours(clock),
     }
     const silent = { boundaries: noBoundaries, accountMetrics: noMetrics, mayTake: () => true }
-    return new ConnectionOwner(
+    return new ConnectionLease(
       { ...ports, ...silent, overExit: 'alarm', askForCheck, ...over },
       ref,
     )

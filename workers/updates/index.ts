@@ -2,8 +2,13 @@ export * from './apply.ts'
 export type { CancelCause, FollowUps } from './follow-ups.ts'
 export type { OverExitPolicy } from './account-context.ts'
 export { MarketHours } from './hours.ts'
-export { ConnectionOwner, LEASE_TTL_MS, type OwnerDeps, READ_BY_OTHERS_TRIES } from './owner.ts'
-export { Ownership, type OwnershipDeps } from './ownership.ts'
+export {
+  ConnectionLease,
+  LEASE_TTL_MS,
+  type LeaseDeps,
+  READ_BY_OTHERS_TRIES,
+} from './connection-lease.ts'
+export { ConnectionBalancer, type BalancerDeps } from './connection-balancer.ts'
 export { project } from './project.ts'
 export { StateCache } from './state-cache.ts'
 export { noMetrics, type SessionStanding, type AccountMetrics } from './account-metrics.ts'

@@ -1,6 +1,6 @@
 import type { ConnectionRef, Leases } from '#store'
 import type { BrokerPool } from '../../../workers/broker/index.ts'
-import { type ConnectionOwner, READ_BY_OTHERS_TRIES } from '../../../workers/updates/index.ts'
+import { type ConnectionLease, READ_BY_OTHERS_TRIES } from '../../../workers/updates/index.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
 import type { Schedule } from './schedule.ts'
@@ -9,7 +9,7 @@ import type { Schedule } from './schedule.ts'
 type Doors = Readonly<{ leases: Leases; brokers: Pick<BrokerPool, 'get'> }>
 
 /** What a worker tells the owner of a connection. */
-export type Owned = Pick<ConnectionOwner, 'refresh' | 'close' | 'readopt' | 'storeReturned'>
+export type Owned = Pick<ConnectionLease, 'refresh' | 'close' | 'readopt' | 'storeReturned'>
 
 /** `end`: the owner that waits, if it does, goes on at once. */
 type Wait = { end: () => void }

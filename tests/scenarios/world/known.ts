@@ -149,8 +149,8 @@ const withoutBeats = (clock: Clock, onBeat: (run: () => void) => void = () => {}
 })
 
 /**
- * Owners of the connections that a worker hears of, as production's `Ownership` keeps them when
- * every worker may take all.
+ * Owners of the connections that a worker hears of, as production's `ConnectionBalancer` keeps them
+ * when every worker may take all.
  */
 export function ownersOf(
   open: (ref: ConnectionRef) => Owned,

@@ -29,7 +29,7 @@ import {
   type RiskDesk,
 } from '../../../workers/orders/index.ts'
 import {
-  ConnectionOwner,
+  ConnectionLease,
   MarketHours,
   noMetrics,
   type OverExitPolicy,
@@ -180,7 +180,7 @@ function startRoles(
       process,
       ref,
       { leases, brokers },
-      (doors) => new ConnectionOwner({ ...deps, ...owner, ...doors }, ref),
+      (doors) => new ConnectionLease({ ...deps, ...owner, ...doors }, ref),
     )
   const owners = ownersOf(own, log)
   void process.enter('start', 'start', () => known.follow(owners))

@@ -1,6 +1,6 @@
 import type { CancelTimer } from '#runtime'
 import type { ConnectionRef, Registry } from '#store'
-import { ConnectionOwner, type OwnerDeps } from './owner.ts'
+import { ConnectionLease, type LeaseDeps } from './connection-lease.ts'
 
 /**
  * The connections that one worker owns: its fair share of all that there are.
@@ -14,9 +14,9 @@ import { ConnectionOwner, type OwnerDeps } from './owner.ts'
  * Kept true: a connection without an owner finds one within `LEASE_TTL_MS` plus a few seconds,
  * however the last owner went; leases alone say who owns, the share only says who tries.
  */
-export class Ownership {
-  readonly #deps: OwnershipDeps
-  readonly #owners = new Map<string, ConnectionOwner>()
+export class ConnectionBalancer {
+  readonly #deps: BalancerDeps
+  readonly #owners = new Map<string, ConnectionLease>()
   readonly #stopBeats: CancelTimer
   /** Workers alive, this one included; `null` until the first answer: nothing is taken before. */
   #live: number | null = null
@@ -25,7 +25,7 @@ export class Ownership {
   #offerEvery = SHED_AGAIN_TURNS
   #beating: Promise<void>
 
-  constructor(deps: OwnershipDeps) {
+  constructor(deps: BalancerDeps) {
     this.#deps = deps
     this.#beating = this.#beat()
     this.#stopBeats = deps.clock.every(BEAT_MS, () => {
@@ -40,7 +40,7 @@ export class Ownership {
     if (owner !== undefined) return owner.refresh()
     this.#owners.set(
       key,
-      new ConnectionOwner({ ...this.#deps, mayTake: () => this.#mayTake() }, ref),
+      new ConnectionLease({ ...this.#deps, mayTake: () => this.#mayTake() }, ref),
     )
   }
 
@@ -128,7 +128,7 @@ export class Ownership {
   }
 }
 
-export type OwnershipDeps = Omit<OwnerDeps, 'mayTake'> &
+export type BalancerDeps = Omit<LeaseDeps, 'mayTake'> &
   Readonly<{ registry: Registry; workerId: string }>
 
 /** A worker says this often that it is alive. */

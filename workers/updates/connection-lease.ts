@@ -31,7 +31,7 @@ import type { SessionStanding, AccountMetrics } from './account-metrics.ts'
  * lease that could not be renewed is given up before it runs out, by a clock that never jumps
  * (CRA-07, CLK-01).
  */
-export type OwnerDeps = Readonly<{
+export type LeaseDeps = Readonly<{
   applier: Applier
   brokers: Pick<BrokerPool, 'get'>
   leases: Leases
@@ -67,8 +67,8 @@ const UNUSABLE_PAUSE_MS = 30_000
 
 type Holding = Readonly<{ session: Session; token: string }>
 
-export class ConnectionOwner {
-  readonly #deps: OwnerDeps
+export class ConnectionLease {
+  readonly #deps: LeaseDeps
   readonly #ref: ConnectionRef
   readonly #key: string
   readonly #running: Promise<void>
@@ -84,7 +84,7 @@ export class ConnectionOwner {
   #isClosed = false
   #wake: () => void = () => {}
 
-  constructor(deps: OwnerDeps, ref: ConnectionRef) {
+  constructor(deps: LeaseDeps, ref: ConnectionRef) {
     this.#deps = deps
     this.#ref = ref
     this.#key = leaseKey(ref.userId, ref.connectionId)

@@ -3,13 +3,13 @@ import { clientOrderIdOf, SETTLE_MS } from '#domain'
 import { leaseKey } from '#store'
 import { ConnectionUnusableError } from '../../workers/broker/index.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
-import type { ConnectionOwner } from '../../workers/updates/index.ts'
+import type { ConnectionLease } from '../../workers/updates/index.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { makeWorker, ref } from './harness.ts'
 
 const id = clientOrderIdOf('u1', 't1')
-const owners: ConnectionOwner[] = []
+const owners: ConnectionLease[] = []
 afterEach(async () => {
   await Promise.all(owners.splice(0).map((owner) => owner.close()))
 })
