@@ -73,7 +73,7 @@ import {
 } from './orders/index.ts'
 import { StoreReturns } from './returns.ts'
 import {
-  type Applier,
+  type StateWriter,
   MarketHours,
   ConnectionBalancer,
   StateCache,
@@ -94,7 +94,7 @@ type Shared = Readonly<{
   connections: Connections
   directory: Directory
   brokers: BrokerPool
-  applier: Applier
+  writer: StateWriter
   accountMetrics: AccountMetrics
   queueMetrics: QueueMetrics
   hours: MarketHours
@@ -142,7 +142,7 @@ export async function startWorkers(
     },
   )
   const [store, cache] = [createStore(redis), new StateCache()] as const
-  const applier = { store, cache, clock, onCommitted: countChanges(metrics, log) }
+  const writer = { store, cache, clock, onCommitted: countChanges(metrics, log) }
   const broken = Promise.withResolvers<string>()
   const shared: Shared = {
     config,
@@ -155,7 +155,7 @@ export async function startWorkers(
     connections,
     directory,
     brokers,
-    applier,
+    writer,
     accountMetrics: countFollowing(metrics),
     queueMetrics: countQueues(metrics, broken.resolve),
     hours: new MarketHours(clock),
@@ -250,7 +250,7 @@ type Part = AsyncDisposable &
 const starters: Record<Role, (shared: Shared) => Part[]> = {
   orders({
     config,
-    applier,
+    writer,
     brokers,
     clock,
     random,
@@ -272,7 +272,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     const snapshot = (userId: string) => reader.snapshot(userId)
     const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
     const handle = orderHandler({
-      applier,
+      writer,
       brokers,
       risk,
       ask,
@@ -296,7 +296,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
   streams({
     config,
     ask,
-    applier,
+    writer,
     brokers,
     clock,
     random,
@@ -314,7 +314,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
         .now(ref)
         .catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
     const ownership = new ConnectionBalancer({
-      applier,
+      writer,
       brokers,
       followUps,
       boundaries: noBoundaries,
@@ -349,7 +349,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
   connections(shared) {
     const {
       config,
-      applier,
+      writer,
       brokers,
       clock,
       random,
@@ -368,7 +368,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       'Logins at brokers, by what they showed',
       ['finding'],
     )
-    const { store } = applier
+    const { store } = writer
     const handle = connectionHandler(
       {
         store,

@@ -3,7 +3,7 @@ import type { BoundaryName, Randomness } from '#runtime'
 import type { ConnectionRef, Quote, Recoveries } from '#store'
 import type { BrokerPool } from '../../workers/broker/index.ts'
 import { type Asker, createRiskDesk, type OrderDeps, type Run } from '../../workers/orders/index.ts'
-import { type Applier, MarketHours } from '../../workers/updates/index.ts'
+import { type StateWriter, MarketHours } from '../../workers/updates/index.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { FakeParked } from '../support/fake-parked.ts'
 import type { FakeStore } from '../support/fake-store.ts'
@@ -11,7 +11,7 @@ import type { FakeStore } from '../support/fake-store.ts'
 type Shared = Readonly<{
   store: FakeStore
   brokers: BrokerPool
-  applier: Applier
+  writer: StateWriter
   clock: FakeClock
   random: Randomness
   log: Logger
@@ -19,7 +19,7 @@ type Shared = Readonly<{
 }>
 
 /** What the orders role needs, in memory, and what a test looks at of it. */
-export function makeDesk({ store, brokers, applier, clock, random, log, recoveries }: Shared) {
+export function makeDesk({ store, brokers, writer, clock, random, log, recoveries }: Shared) {
   /** Jobs that were asked for. */
   const asked: string[] = []
   const ask: Asker = {
@@ -41,7 +41,7 @@ export function makeDesk({ store, brokers, applier, clock, random, log, recoveri
   const boundaries = { reached: (point: BoundaryName) => at.get(point)?.() }
   const parked = new FakeParked(() => clock.now())
   const submit: OrderDeps = {
-    applier,
+    writer,
     brokers,
     risk,
     ask,

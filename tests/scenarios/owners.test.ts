@@ -19,7 +19,7 @@ const t1 = clientOrderIdOf('u1', 't1')
 /** Workers over the same connections; each can be stopped, or vanish without a word. */
 function fleet(connections: number) {
   const worker = makeWorker()
-  const { store, clock, leases, recoveries, applier, brokers, log } = worker
+  const { store, clock, leases, recoveries, writer, brokers, log } = worker
   const refs = Array.from({ length: connections }, (_, n): ConnectionRef => ({
     userId: `u${n}`,
     connectionId: `b${n}`,
@@ -38,7 +38,7 @@ function fleet(connections: number) {
     const followUps = { resolve: async () => {}, cancel: async () => {}, flatten: async () => {} }
     const aside = { note: async () => {} }
     const ports = {
-      applier,
+      writer,
       brokers,
       leases,
       recoveries,

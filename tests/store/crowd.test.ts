@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type OrderKey, type OrderIntent } from '#domain'
-import { StateCache, takeWith } from '../../workers/updates/index.ts'
+import { StateCache, claimOrder } from '../../workers/updates/index.ts'
 import { benchOnRedis } from '../conformance/store-bench.ts'
 import { claimed, intentOf, orderKey } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -29,7 +29,7 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
   const take = async (index: number) => {
     const intent: OrderIntent = intentOf({ tradeId: `t${index}` })
     const at: OrderKey = { ...orderKey, id: intent.tradeId }
-    const applier = {
+    const writer = {
       store: index % 2 === 0 ? store : other,
       cache,
       clock: new FakeClock(),
@@ -47,8 +47,14 @@ test('a crowd of trades of one user, taken at once by two processes, is taken: n
       pace: null,
       first: true,
     } as const
-    const known = await applier.store.loadSlice('u1', address)
-    return takeWith(applier, at, 'AAPL', async () => ({ fence, updates: [claimed(intent)] }), known)
+    const known = await writer.store.loadSlice('u1', address)
+    return claimOrder(
+      writer,
+      at,
+      'AAPL',
+      async () => ({ fence, updates: [claimed(intent)] }),
+      known,
+    )
   }
   const taken = await Promise.all(Array.from({ length: CROWD }, (_, index) => take(index)))
   expect(taken.filter(({ kind }) => kind === 'taken')).toHaveLength(CROWD)

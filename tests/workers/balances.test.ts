@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { serverEvents, stateSyncOf } from '#contract'
 import { adopt, dec } from '#domain'
-import { apply } from '../../workers/updates/index.ts'
+import { applyUpdate } from '../../workers/updates/index.ts'
 import {
   brokerOrder,
   claimed,
@@ -22,7 +22,7 @@ const SYMBOL = 'AAPL'
  * A user with as many accounts, each with 1,000 in cash and an order of 1,000 shares on its way.
  */
 async function withAccounts(count: number) {
-  const { store, applier } = makeWorker()
+  const { store, writer } = makeWorker()
   const connectionIds = Array.from({ length: count }, (_, n) => `broker_${n + 1}`)
   for (const connectionId of connectionIds) {
     store.link({ ...ref, connectionId })
@@ -42,9 +42,9 @@ async function withAccounts(count: number) {
   const filled = new Map<string, number>()
   for (const connectionId of connectionIds) {
     const intent = intentOf({ tradeId: `of-${connectionId}`, connectionId, quantity: dec('1000') })
-    await apply(applier, targetOf(connectionId), claimed(intent))
+    await applyUpdate(writer, targetOf(connectionId), claimed(intent))
     const over = { brokerOrderId: `b-${connectionId}`, quantity: dec('1000') }
-    await apply(applier, targetOf(connectionId), seen(brokerOrder('new', '0', 1, over)))
+    await applyUpdate(writer, targetOf(connectionId), seen(brokerOrder('new', '0', 1, over)))
   }
   /** One more share fills at `price`. */
   const fill = async (connectionId: string, price: string): Promise<void> => {
@@ -53,7 +53,7 @@ async function withAccounts(count: number) {
     const over = { brokerOrderId: `b-${connectionId}`, quantity: dec('1000') }
     const order = brokerOrder('partially_filled', String(total), 1 + total, over)
     const update = seen(order, executionOf('1', price, String(total), 1 + total))
-    await apply(applier, targetOf(connectionId), update)
+    await applyUpdate(writer, targetOf(connectionId), update)
   }
   const told = () =>
     store

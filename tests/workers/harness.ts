@@ -39,7 +39,7 @@ export function makeWorker(startMs?: number) {
   const known = { connection: (of: ConnectionRef) => store.controls.linked(of) }
   const recalled = (of: ConnectionRef) => known.connection(of)
   const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', () => broker)
-  const applier = {
+  const writer = {
     store,
     cache: new StateCache(),
     clock,
@@ -58,7 +58,7 @@ export function makeWorker(startMs?: number) {
   }
   const own = (over: Partial<LeaseDeps> = {}): ConnectionLease => {
     const ports = {
-      applier,
+      writer,
       brokers,
       leases,
       recoveries,
@@ -85,7 +85,7 @@ export function makeWorker(startMs?: number) {
     brokers,
     connections,
     links,
-    applier,
+    writer,
     checks,
     changes,
     followed,
@@ -95,7 +95,7 @@ export function makeWorker(startMs?: number) {
     known,
     events,
     recoveries,
-    ...makeDesk({ store, brokers, applier, clock, random, log, recoveries }),
+    ...makeDesk({ store, brokers, writer, clock, random, log, recoveries }),
   }
 }
 

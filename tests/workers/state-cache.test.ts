@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { TradeConflictError } from '../../workers/orders/job.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
-import { apply, StateCache } from '../../workers/updates/index.ts'
+import { applyUpdate, StateCache } from '../../workers/updates/index.ts'
 import { adopt, dec } from '#domain'
 import {
   brokerOrder,
@@ -72,7 +72,7 @@ describe('what a worker remembers of having written', () => {
       brokerOrderId: store.orderOf('u1', 't3')!.placements[0]!.brokerOrderId!,
     })
     const filled = seen(order, executionOf('40', '180', '40', 3))
-    await apply(submit.applier, { ...target, orderKey: { ...orderKey, id: 't3' } }, filled)
+    await applyUpdate(submit.writer, { ...target, orderKey: { ...orderKey, id: 't3' } }, filled)
     expect(loads()).toBe(before)
     expect(broker.submissions).toHaveLength(3)
     expect(store.orderOf('u1', 't3')).toMatchObject({
@@ -111,7 +111,11 @@ describe('what a worker remembers of having written', () => {
     const order = brokerOrder('canceled', '0', 3, {
       brokerOrderId: store.orderOf('u1', 't2')!.placements[0]!.brokerOrderId!,
     })
-    await apply(submit.applier, { ...target, orderKey: { ...orderKey, id: 't2' } }, seen(order))
+    await applyUpdate(
+      submit.writer,
+      { ...target, orderKey: { ...orderKey, id: 't2' } },
+      seen(order),
+    )
     expect(store.orderOf('u1', 't2')?.status).toBe('canceled')
     expect(await send('t2')).toEqual({ kind: 'done' })
     await expect(send('t2', '7')).rejects.toThrow(TradeConflictError)
@@ -124,10 +128,10 @@ describe('what a worker remembers of having written', () => {
       brokerOrderId: store.orderOf('u1', 't1')!.placements[0]!.brokerOrderId!,
     })
     const filled = seen(order, executionOf('40', '180', '40', 3))
-    await apply(submit.applier, target, filled)
+    await applyUpdate(submit.writer, target, filled)
     store.loseLast(1)
     expect(store.orderOf('u1', 't1')?.cumulativeQuantity).toBe('0')
-    await apply(submit.applier, target, filled)
+    await applyUpdate(submit.writer, target, filled)
     expect(store.orderOf('u1', 't1')?.cumulativeQuantity).toBe('40')
   })
 

@@ -3,7 +3,7 @@ import type { LoggedEvent } from '#contract'
 import { isoTime } from '#runtime'
 import type { Clock } from '#runtime'
 import type { ConnectionRef, Health, Store } from '#store'
-import { CLASHES_MAX, ContentionError } from '../updates/index.ts'
+import { CONFLICTS_MAX, ContentionError } from '../updates/index.ts'
 import { type Finding, type Login, logIn, type LoginDeps, type Problem } from './login.ts'
 
 /**
@@ -58,7 +58,7 @@ async function tell(
 ): Promise<Checked | null> {
   const at = isoTime(deps.clock.now())
   let refused: Health | null = null
-  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
+  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
     const before = health ?? UP
     // A refused commit that is in the store was applied, and its reply was lost: one check is one

@@ -12,7 +12,7 @@ import {
   type Write,
 } from '#store'
 import type { Asker, JobResult } from '../orders/index.ts'
-import { CLASHES_MAX, ContentionError, loadAccount } from '../updates/index.ts'
+import { CONFLICTS_MAX, ContentionError, loadAccount } from '../updates/index.ts'
 
 /**
  * Removes a broker connection (MUL-07).
@@ -122,7 +122,7 @@ async function forget(
   { userId, connectionId }: ConnectionRef,
   isStill: (account: Account | null) => boolean = () => true,
 ): Promise<void> {
-  for (let clashes = 0; clashes < CLASHES_MAX;) {
+  for (let conflicts = 0; conflicts < CONFLICTS_MAX;) {
     const { version, account, positions, orders, health } = await store.loadConnection(
       userId,
       connectionId,
@@ -142,7 +142,7 @@ async function forget(
       writes,
       events,
     })
-    if (done.kind !== 'committed') clashes += 1
+    if (done.kind !== 'committed') conflicts += 1
     else if (isLast) return
   }
   throw new ContentionError(userId)

@@ -12,7 +12,7 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import { type Broker, BrokerError } from '../broker/index.ts'
-import { apply, applyWith } from '../updates/index.ts'
+import { applyUpdate, applyUpdates } from '../updates/index.ts'
 import { factsOf, orderKeyOf, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 
@@ -72,8 +72,8 @@ export async function adoptOrder(
 ): Promise<JobResult> {
   const past = isOlder(deps, order, seen, run) ? await pastOf(order, seen, broker) : null
   if (past !== null) return recordPast(deps, order, past)
-  const { slice, isArchived } = await applyWith(
-    deps.applier,
+  const { slice, isArchived } = await applyUpdates(
+    deps.writer,
     factsOf(order),
     ({ slice: { order: now } }) => {
       const isOther = now !== null && isForeign(now, seen)
@@ -151,7 +151,7 @@ async function recordPast(
           message,
           at: isoTime(deps.clock.now()),
         }
-  await apply(deps.applier, factsOf(order), update)
+  await applyUpdate(deps.writer, factsOf(order), update)
   return DONE
 }
 

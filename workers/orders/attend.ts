@@ -1,7 +1,7 @@
 import type { ResolveOrder } from '#contract'
 import { isExcess, isRevived, isSetAside, livePlacements, missizedBy, type Order } from '#domain'
 import { isoTime, isWithin } from '#runtime'
-import { apply } from '../updates/index.ts'
+import { applyUpdate } from '../updates/index.ts'
 import { cancelBySystem, pursueCancel } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
@@ -54,7 +54,10 @@ export async function attend(deps: OrderDeps, trade: ResolveOrder, run: Run): Pr
  */
 async function quarantine(deps: OrderDeps, order: Order): Promise<JobResult> {
   const { userId, connectionId, id: orderId } = order
-  await apply(deps.applier, factsOf(order), { type: 'set_aside', at: isoTime(deps.clock.now()) })
+  await applyUpdate(deps.writer, factsOf(order), {
+    type: 'set_aside',
+    at: isoTime(deps.clock.now()),
+  })
   deps.log.error({ userId, connectionId, orderId, losses: LOSSES_MAX }, 'order.set_aside')
   return DONE
 }

@@ -17,7 +17,7 @@ export async function cancelAll(
   run: Run,
 ): Promise<JobResult> {
   const { userId, connectionId, commandId, symbol, by, reason } = command
-  const { orders } = await deps.applier.store.loadOpen(userId, connectionId)
+  const { orders } = await deps.writer.store.loadOpen(userId, connectionId)
   const open = orders.filter(
     (order) =>
       order.origin === 'fillcast' &&

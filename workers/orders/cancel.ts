@@ -13,7 +13,7 @@ import {
 import { isoTime } from '#runtime'
 import { type CancelMark, type LoadedSlice, markWrites } from '#store'
 import type { Broker } from '../broker/index.ts'
-import { apply, applyWith, CLASHES_MAX, ContentionError } from '../updates/index.ts'
+import { applyUpdate, applyUpdates, CONFLICTS_MAX, ContentionError } from '../updates/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { isLeftover } from './follow-ups.ts'
@@ -171,16 +171,16 @@ async function openHead(
  * is no order yet.
  */
 async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | null> {
-  const { applier, clock } = deps
+  const { writer, clock } = deps
   const { userId, connectionId, tradeId, commandId, by, reason } = command
   const at = isoTime(clock.now())
   const request: CancelRequest = { commandId, by, reason, requestedAt: at }
-  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
+  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
     const trade = { userId, connectionId, tradeId, symbol: '' }
     const loaded = await loadTrade(deps, trade)
     const { order } = loaded.slice
     if (order !== null) {
-      const applied = await applyWith(applier, factsOf(order), (now) =>
+      const applied = await applyUpdates(writer, factsOf(order), (now) =>
         requestUpdates(now, request, at),
       )
       if (applied.isArchived) continue
@@ -199,9 +199,9 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
       return null
     }
     const mark: CancelMark = { schema: 1, ...request }
-    const waiting = await applier.store.loadWaitingMarks(userId)
+    const waiting = await writer.store.loadWaitingMarks(userId)
     if (waiting.version !== loaded.version) continue
-    const done = await applier.store.commit(userId, {
+    const done = await writer.store.commit(userId, {
       expectVersion: loaded.version,
       fence: { kind: 'version' },
       events: [],
@@ -246,6 +246,9 @@ export async function cancelBySystem(
 ): Promise<JobResult> {
   const requestedAt = isoTime(deps.clock.now())
   const request: CancelRequest = { commandId: 'system', by: 'system', reason: why, requestedAt }
-  const { slice } = await apply(deps.applier, factsOf(order), { type: 'cancel_requested', request })
+  const { slice } = await applyUpdate(deps.writer, factsOf(order), {
+    type: 'cancel_requested',
+    request,
+  })
   return slice.order === null ? DONE : pursueCancel(deps, slice.order, run)
 }

@@ -24,7 +24,7 @@ export async function closeAllPositions(
   if (waits !== null) return waits
   const { userId, connectionId, commandId } = command
   const { positions } = await (await deps.brokers.get(command)).readPortfolio()
-  const known = await deps.applier.store.loadConnection(userId, connectionId)
+  const known = await deps.writer.store.loadConnection(userId, connectionId)
   const skipped: string[] = []
   let asked = 0
   const unbooked = positions.filter(({ symbol }) => !known.positions.has(symbol))

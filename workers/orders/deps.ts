@@ -2,13 +2,13 @@ import type { OrderKey, Order, OrderIntent } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
 import type { ConnectionRef, LoadedSlice, ParkedOrders, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
-import { type Applier, load, type Target } from '../updates/index.ts'
+import { type StateWriter, readOrder, type Target } from '../updates/index.ts'
 import type { Asker } from './asker.ts'
 import type { RiskDesk } from './risk-desk.ts'
 
 /** What carrying out orders and commands needs. */
 export type OrderDeps = Readonly<{
-  applier: Applier
+  writer: StateWriter
   brokers: BrokerPool
   risk: RiskDesk
   recoveries: Pick<Recoveries, 'isRunning'>
@@ -73,11 +73,11 @@ export const factsOf = (order: Order): Target => ({
 
 /** A trade and what it touches. The archive is not asked: a claim asks it by itself. */
 export const loadTrade = (
-  { applier }: OrderDeps,
+  { writer }: OrderDeps,
   trade: Readonly<{ userId: string; connectionId: string; tradeId: string; symbol: string }>,
 ): Promise<LoadedSlice> => {
   const { userId, connectionId, tradeId: orderId, symbol } = trade
-  return load(applier, { userId, orderId, connectionId, symbol }, { archived: false })
+  return readOrder(writer, { userId, orderId, connectionId, symbol }, { archived: false })
 }
 
 /**

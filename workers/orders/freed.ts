@@ -16,7 +16,7 @@ const CANCEL_BEHIND_MS = 2_000
  * freed in between is seen.
  */
 export async function isBeingFreed(
-  { applier, clock }: OrderDeps,
+  { writer, clock }: OrderDeps,
   {
     userId,
     connectionId,
@@ -27,7 +27,7 @@ export async function isBeingFreed(
 ): Promise<boolean> {
   const ageMs = clock.now() - queuedAtMs
   if (ageMs >= FREEING_MS_MAX) return false
-  const { orders } = await applier.store.loadOpen(userId, connectionId)
+  const { orders } = await writer.store.loadOpen(userId, connectionId)
   const reserving = orders.filter(
     (order) => order.symbol === symbol && order.id !== tradeId && livePlacements(order).length > 0,
   )

@@ -16,7 +16,7 @@ import {
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
 import type { Opened } from '../broker/index.ts'
-import { type Decision, type Taken, takeWith } from '../updates/index.ts'
+import { type Decision, type ClaimResult, claimOrder } from '../updates/index.ts'
 import { haltedBy, passesHalt, tooMany } from './denials.ts'
 import { orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
 import { paceOf } from './risk-desk.ts'
@@ -91,10 +91,10 @@ export async function leaveToReplace(
     }
   }
   const known = await loadTrade(deps, { ...order, tradeId })
-  return leaveOf(await takeWith(deps.applier, orderKeyOf(order), symbol, decide, known), found)
+  return leaveOf(await claimOrder(deps.writer, orderKeyOf(order), symbol, decide, known), found)
 }
 
-function leaveOf(taken: Taken, { message, exposure, quantity }: Found): Leave {
+function leaveOf(taken: ClaimResult, { message, exposure, quantity }: Found): Leave {
   switch (taken.kind) {
     case 'taken': {
       const { globalHalt } = taken

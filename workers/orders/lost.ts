@@ -1,6 +1,6 @@
 import { clientOrderIdOf, type OrderUpdate } from '#domain'
 import type { Broker } from '../broker/index.ts'
-import { applyWith } from '../updates/index.ts'
+import { applyUpdates } from '../updates/index.ts'
 import { adoptOrder, lookUp } from './adopt.ts'
 import { isGone, loadTrade, type OrderDeps } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run } from './job.ts'
@@ -43,7 +43,7 @@ export async function findLost(
   if (seen.kind === 'failed') return seen.result
   const orderKey = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
   const target = { orderKey, symbol, fence: { kind: 'version' } } as const
-  const applied = await applyWith(deps.applier, target, ({ slice, cancelMark, tombstone }) => {
+  const applied = await applyUpdates(deps.writer, target, ({ slice, cancelMark, tombstone }) => {
     if (slice.order !== null || tombstone !== null) return []
     const cancel: OrderUpdate[] =
       cancelMark === null ? [] : [{ type: 'cancel_requested', request: cancelMark }]

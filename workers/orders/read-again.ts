@@ -1,6 +1,6 @@
 import type { BrokerOrder, Order } from '#domain'
 import type { Broker } from '../broker/index.ts'
-import { apply } from '../updates/index.ts'
+import { applyUpdate } from '../updates/index.ts'
 import { viewOf } from './adopt.ts'
 import { factsOf, type OrderDeps } from './deps.ts'
 
@@ -25,7 +25,7 @@ export async function readAgain(
   for (let hops = 0; next !== null && hops < HOPS_MAX; hops += 1) {
     const seen = await broker.findByBrokerOrderId(next)
     if (seen === null) return last
-    await apply(deps.applier, factsOf(order), viewOf(seen))
+    await applyUpdate(deps.writer, factsOf(order), viewOf(seen))
     last = seen
     next = seen.replacedBy
   }

@@ -1,7 +1,7 @@
 import type { CommandName } from '#contract'
 import { type CommandResult, type EndedCommand, type Order, withEnded } from '#domain'
 import { isoTime } from '#runtime'
-import { apply, CLASHES_MAX, ContentionError, load } from '../updates/index.ts'
+import { applyUpdate, CONFLICTS_MAX, ContentionError, readOrder } from '../updates/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 
 /** A command of one trade, as its job names it. */
@@ -38,10 +38,10 @@ export async function noteRefusal(
     message,
     at,
   } as const
-  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
+  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
     const { version, slice } = await loadTrade(deps, { ...command, symbol: '' })
     if (slice.order !== null) {
-      const { isArchived } = await apply(deps.applier, factsOf(slice.order), {
+      const { isArchived } = await applyUpdate(deps.writer, factsOf(slice.order), {
         type: 'command_ended',
         command: ended,
       })
@@ -61,7 +61,7 @@ export async function noteRefusal(
  * @returns `moved`: the state has changed since, and may have it now
  */
 export async function findPast(
-  { applier }: OrderDeps,
+  { writer }: OrderDeps,
   {
     userId,
     connectionId,
@@ -73,7 +73,7 @@ export async function findPast(
     version: now,
     slice,
     tombstone,
-  } = await load(applier, { userId, orderId, connectionId, symbol: '' })
+  } = await readOrder(writer, { userId, orderId, connectionId, symbol: '' })
   if (now !== version) return 'moved'
   return slice.order ?? (tombstone === null ? 'none' : 'tombstone')
 }
@@ -87,7 +87,7 @@ async function noteInArchive(
 ): Promise<boolean> {
   const noted = withEnded(order, ended)
   if (noted === null) return true
-  const done = await deps.applier.store.commit(order.userId, {
+  const done = await deps.writer.store.commit(order.userId, {
     expectVersion: version,
     fence: { kind: 'version' },
     events: [],

@@ -26,7 +26,7 @@ import {
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import type { Broker, ReplaceOutcome } from '../broker/index.ts'
-import { apply } from '../updates/index.ts'
+import { applyUpdate } from '../updates/index.ts'
 import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
@@ -121,7 +121,7 @@ async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Pro
   const problem = ended === undefined ? problemOf(order, leg, terms) : (ended.message ?? OVER)
   if (problem !== null) throw new CommandRefusedError(problem)
   const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
-  const { slice, isArchived } = await apply(deps.applier, factsOf(order), {
+  const { slice, isArchived } = await applyUpdate(deps.writer, factsOf(order), {
     type: 'replace_requested',
     request,
   })
@@ -219,7 +219,7 @@ export async function settleReplace(deps: OrderDeps, order: Order, broker: Broke
   // The old one is canceled and not replaced, and the new one never came: there will be none.
   if (!isLost || old?.final == null || old.final.status === 'replaced') return followed
   const ended = endedUpdate(deps, request, 'refused', 'The broker did not take the replacement')
-  return (await apply(deps.applier, factsOf(followed), ended)).slice.order ?? followed
+  return (await applyUpdate(deps.writer, factsOf(followed), ended)).slice.order ?? followed
 }
 
 /**
@@ -241,7 +241,7 @@ async function follow(
       clientOrderIdOf(order.userId, order.id, stepOf(request)),
     )
     if (seen !== null)
-      order = (await apply(deps.applier, factsOf(order), viewOf(seen))).slice.order ?? order
+      order = (await applyUpdate(deps.writer, factsOf(order), viewOf(seen))).slice.order ?? order
     const old = order.placements.find(
       (one) => one.leg === request.leg && one.brokerOrderId === (seen?.replaces ?? null),
     )
@@ -259,7 +259,7 @@ async function follow(
     return order
   const message = `The replacement is ${one.status}: the order it was to replace goes on, or had ended before`
   const ended = endedUpdate(deps, request, 'refused', message)
-  return (await apply(deps.applier, factsOf(order), ended)).slice.order ?? order
+  return (await applyUpdate(deps.writer, factsOf(order), ended)).slice.order ?? order
 }
 
 async function sendReplace(
@@ -361,7 +361,7 @@ async function record(
 ): Promise<JobResult> {
   switch (outcome.kind) {
     case 'accepted':
-      await apply(deps.applier, factsOf(order), viewOf(outcome.order))
+      await applyUpdate(deps.writer, factsOf(order), viewOf(outcome.order))
       return again(
         FOLLOW_MS,
         'the broker has taken the replacement, and not shown yet which order stands',
@@ -381,7 +381,7 @@ async function record(
     case 'not_sent':
       // Whether an earlier request of it has arrived is not known by this.
       if (request.sentAt === null)
-        await apply(deps.applier, factsOf(order), {
+        await applyUpdate(deps.writer, factsOf(order), {
           type: 'replace_not_sent',
           commandId: request.commandId,
         })
@@ -408,7 +408,7 @@ async function end(
   run: Run,
 ): Promise<JobResult> {
   const update = endedUpdate(deps, request, outcome, message)
-  const { slice, isArchived } = await apply(deps.applier, factsOf(order), update)
+  const { slice, isArchived } = await applyUpdate(deps.writer, factsOf(order), update)
   if (isArchived) throw new CommandRefusedError(message)
   // It may have shown itself in the meantime: then the record says that it took place.
   return conclude(deps, slice.order ?? order, request.commandId, run)
@@ -486,7 +486,7 @@ async function correctSize(
     deps.log.error(sizes, 'replace.size_not_corrected')
     if (cmp(head.quantity, right) > 0)
       return cancelBySystem(deps, order, 'A replacement could not be given its right size', run)
-    await apply(deps.applier, factsOf(order), {
+    await applyUpdate(deps.writer, factsOf(order), {
       type: 'size_stands',
       at: isoTime(deps.clock.now()),
     })
@@ -500,7 +500,7 @@ async function correctSize(
     terms,
     requestedAt: isoTime(deps.clock.now()),
   } as const
-  const { slice } = await apply(deps.applier, factsOf(order), {
+  const { slice } = await applyUpdate(deps.writer, factsOf(order), {
     type: 'replace_requested',
     request: asked,
   })

@@ -13,12 +13,12 @@ import { InvariantError, isoTime, isWithin } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
 import { type Broker, type Opened, UnverifiedError } from '../broker/index.ts'
 import {
-  apply,
-  applyWith,
+  applyUpdate,
+  applyUpdates,
   type Decision,
   FencedError,
-  type Taken,
-  takeWith,
+  type ClaimResult,
+  claimOrder,
 } from '../updates/index.ts'
 import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission, REQUEST_MS_MAX } from './adopt.ts'
 import {
@@ -142,7 +142,7 @@ async function endParked(
   if (doubtedSince === null || !isWithin(nowMs, Date.parse(doubtedSince), REQUEST_MS_MAX))
     return closeUnsent(deps, order, denial)
   if (order.unknownSince === null)
-    await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
+    await applyUpdate(deps.writer, factsOf(order), { type: 'outcome_unknown', at })
   return again(REQUEST_MS_MAX, 'a request whose record the store lost may be under way')
 }
 
@@ -206,7 +206,7 @@ async function closeUnsent(
     denial === null ? { type: 'withdrawn', at } : { type: 'denied', ...denial, at }
   const refused = seen.doubtedRefusal === undefined ? denied : { ...seen.doubtedRefusal, at }
   const update: OrderUpdate = seen.cancel === null ? refused : { type: 'withdrawn', at }
-  await applyWith(deps.applier, factsOf(seen), ({ slice: { order } }) =>
+  await applyUpdates(deps.writer, factsOf(seen), ({ slice: { order } }) =>
     order?.attemptedAt === seen.attemptedAt ? [update] : [],
   )
   return DONE
@@ -235,7 +235,7 @@ async function sendAgain(
       return resent?.denial === null ? resent : null
     }
     const known = await loadTrade(deps, { userId, connectionId, tradeId, symbol })
-    const taken = await takeWith(deps.applier, orderKeyOf(seen), symbol, decide, known)
+    const taken = await claimOrder(deps.writer, orderKeyOf(seen), symbol, decide, known)
     return await onTakenAgain(deps, seen, taken, found.resent, opened, run)
   } catch (error) {
     if (error instanceof FencedError)
@@ -305,7 +305,7 @@ async function resendOf(
 async function onTakenAgain(
   deps: OrderDeps,
   seen: Order,
-  taken: Taken,
+  taken: ClaimResult,
   resent: Resent | null,
   { broker }: Opened,
   run: Run,
@@ -346,7 +346,7 @@ async function watch(deps: OrderDeps, order: Order, broker: Broker, run: Run): P
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)
   if (order.unknownSince === null)
-    await apply(deps.applier, factsOf(order), { type: 'outcome_unknown', at })
+    await applyUpdate(deps.writer, factsOf(order), { type: 'outcome_unknown', at })
   const clientOrderId = clientOrderIdOf(order.userId, order.id)
   deps.log.error({ clientOrderId, unknownSince: order.unknownSince }, 'submit.unresolved')
   const quietMs = nowMs - Date.parse(lastRequestEnd(order))

@@ -9,7 +9,7 @@ import {
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import { type Broker, type SubmitOutcome } from '../broker/index.ts'
-import { type Applied, apply, FencedError } from '../updates/index.ts'
+import { type Applied, applyUpdate, FencedError } from '../updates/index.ts'
 import {
   adopt,
   adoptOrder,
@@ -213,14 +213,14 @@ async function adoptDuplicate(deps: OrderDeps, sending: Sending, run: Run): Prom
  * @throws {FencedError} the claim does not hold any more, or is gone together with the record
  */
 async function write(
-  { applier }: OrderDeps,
+  { writer }: OrderDeps,
   { wanted: { intent }, applied, claim }: Sending,
   update: OrderUpdate,
 ): Promise<Order> {
   const { userId, connectionId, tradeId, symbol } = intent
   const orderKey = { id: tradeId, origin: 'fillcast', userId, connectionId } as const
   const target = { orderKey, symbol, fence: { kind: 'claim', tradeId, claim } } as const
-  const { slice } = await apply(applier, target, update, applied)
+  const { slice } = await applyUpdate(writer, target, update, applied)
   if (slice.order === null) throw new FencedError(tradeId)
   return slice.order
 }

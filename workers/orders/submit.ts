@@ -20,7 +20,13 @@ import {
   type Opened,
   UnverifiedError,
 } from '../broker/index.ts'
-import { applyWith, type Decision, FencedError, type Taken, takeWith } from '../updates/index.ts'
+import {
+  applyUpdates,
+  type Decision,
+  FencedError,
+  type ClaimResult,
+  claimOrder,
+} from '../updates/index.ts'
 import { REQUEST_MS_MAX } from './adopt.ts'
 import {
   disconnected,
@@ -86,7 +92,7 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
   const { userId, connectionId, tradeId: orderId, symbol } = intent
   const opening = deps.brokers.recall(intent)
   opening.catch(() => {}) // whoever needs it hears of it below
-  const cache = deps.applier.cache.slice({ userId, orderId, connectionId, symbol }, true)
+  const cache = deps.writer.cache.slice({ userId, orderId, connectionId, symbol }, true)
   if (cache !== null) return placeFirst(deps, wanted, cache, run, opening)
   const loaded = await loadTrade(deps, intent)
   const { order } = loaded.slice
@@ -288,7 +294,7 @@ async function withdraw(deps: OrderDeps, wanted: Wanted): Promise<JobResult> {
     symbol: intent.symbol,
     fence: { kind: 'version' },
   } as const
-  await applyWith(deps.applier, target, ({ slice: { order }, tombstone, cancelMark }) => {
+  await applyUpdates(deps.writer, target, ({ slice: { order }, tombstone, cancelMark }) => {
     if (order !== null || tombstone !== null || cancelMark === null) return []
     return [
       claimedUpdate(wanted, at),
@@ -326,7 +332,7 @@ async function claim(
     found.first = firstClaim(deps, wanted, now, facts, opened.revision)
     return !isAbsent && found.first.updates.length > 1 ? null : found.first
   }
-  const taken = await takeWith(deps.applier, orderKeyOf(intent), intent.symbol, decide, loaded)
+  const taken = await claimOrder(deps.writer, orderKeyOf(intent), intent.symbol, decide, loaded)
   if (found.isFreeing) return 'freeing'
   if (taken.kind === 'left' && taken.loaded.slice.order === null && found.first === null)
     return 'unread'
@@ -334,7 +340,7 @@ async function claim(
 }
 
 /** A claim, and what it was decided to send. */
-type Claimed = Readonly<{ taken: Taken; wanted: Wanted; exposure: Exposure }>
+type Claimed = Readonly<{ taken: ClaimResult; wanted: Wanted; exposure: Exposure }>
 type FirstClaim = Readonly<{
   fence: TakeFence
   updates: readonly OrderUpdate[]
@@ -419,7 +425,7 @@ export async function deny(
     symbol: wanted.intent.symbol,
     fence: { kind: 'version' },
   } as const
-  await applyWith(deps.applier, target, ({ slice: { order }, tombstone }) => {
+  await applyUpdates(deps.writer, target, ({ slice: { order }, tombstone }) => {
     const known = order ?? (tombstone === null ? null : { ...tombstone, id: wanted.intent.tradeId })
     if (known === null) return [claimedUpdate(wanted, at), { type: 'denied', ...denial, at }]
     assertSame(known, wanted.hash)

@@ -29,7 +29,7 @@ import {
 } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { RateWindow } from './rate-window.ts'
-import { type Applier, applyWith, load } from './apply.ts'
+import { type StateWriter, applyUpdates, readOrder } from './write.ts'
 import { OpenOrders } from './open-orders.ts'
 import { FirstReading } from './first-reading.ts'
 import type { FollowUps } from './follow-ups.ts'
@@ -45,7 +45,7 @@ export type AccountContext = Readonly<{
   fence: Fence
   /** Whether the lease is ours for some time still, by our own steady clock (CRA-07). */
   isOurs(): boolean
-  applier: Applier
+  writer: StateWriter
   orderKeys: OrderKeys
   openOrders: OpenOrders
   firstReading: FirstReading
@@ -83,7 +83,7 @@ export const openAccountContext = (
     'orderKeys' | 'openOrders' | 'firstReading' | 'totalMismatches' | 'executionLists' | 'asking'
   >,
 ): AccountContext => {
-  const { ref, broker, applier } = shared
+  const { ref, broker, writer } = shared
   const openOrders = new OpenOrders()
   return {
     ...shared,
@@ -94,7 +94,7 @@ export const openAccountContext = (
     orderKeys: new OrderKeys({
       ref,
       broker,
-      store: applier.store,
+      store: writer.store,
       orders: () => openOrders.orders,
     }),
     asking: (ask) => ask(),
@@ -189,14 +189,16 @@ const applyIfThere = (
 
 /** The symbol of the record, where a view tells none that can be read. */
 async function symbolOf(
-  { applier, openOrders }: AccountContext,
+  { writer, openOrders }: AccountContext,
   { id: orderId, userId, connectionId }: OrderKey,
   { symbol }: BrokerOrder,
 ) {
   if (symbol !== '') return symbol
   const known = openOrders.find(orderId)?.symbol
   if (known !== undefined) return known
-  return (await load(applier, { userId, orderId, connectionId, symbol })).slice.order?.symbol ?? ''
+  return (
+    (await readOrder(writer, { userId, orderId, connectionId, symbol })).slice.order?.symbol ?? ''
+  )
 }
 
 /**
@@ -238,7 +240,7 @@ async function applyIf(
   const target = { orderKey, symbol, fence: context.fence }
   let isCanceled = false
   let isForgotten = false
-  const { slice, changes } = await applyWith(context.applier, target, (loaded) => {
+  const { slice, changes } = await applyUpdates(context.writer, target, (loaded) => {
     if (loaded.slice.account === null) throw new UnreadError(context.ref.connectionId)
     isForgotten = isRecordForgotten(loaded, updates, context.clock.now())
     if (isForgotten || !isFit(loaded)) return []

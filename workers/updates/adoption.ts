@@ -177,7 +177,7 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
  * them.
  */
 async function pastOf(
-  { applier: { store } }: AccountContext,
+  { writer: { store } }: AccountContext,
   orderKeys: readonly OrderKey[],
 ): Promise<ReadonlyMap<string, Order>> {
   const ours = orderKeys.filter(({ origin }) => origin === 'fillcast')

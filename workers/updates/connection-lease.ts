@@ -12,7 +12,7 @@ import {
   ConnectionUnusableError,
   UnverifiedError,
 } from '../broker/index.ts'
-import type { Applier } from './apply.ts'
+import type { StateWriter } from './write.ts'
 import { openAccountContext, type OverExitPolicy } from './account-context.ts'
 import type { FollowUps } from './follow-ups.ts'
 import type { MarketHours } from './hours.ts'
@@ -32,7 +32,7 @@ import type { SessionStanding, AccountMetrics } from './account-metrics.ts'
  * (CRA-07, CLK-01).
  */
 export type LeaseDeps = Readonly<{
-  applier: Applier
+  writer: StateWriter
   brokers: Pick<BrokerPool, 'get'>
   leases: Leases
   recoveries: Recoveries
@@ -202,7 +202,7 @@ export class ConnectionLease {
     this.#safeUntilMs = askedMs + LEASE_TTL_MS
     log.info(this.#ref, 'owner.lease_taken')
     const {
-      applier,
+      writer,
       followUps,
       overExit,
       aside,
@@ -215,7 +215,7 @@ export class ConnectionLease {
     const context = openAccountContext({
       ref: this.#ref,
       broker,
-      applier,
+      writer,
       followUps,
       overExit,
       aside,

@@ -1,4 +1,4 @@
-export * from './apply.ts'
+export * from './write.ts'
 export type { CancelCause, FollowUps } from './follow-ups.ts'
 export type { OverExitPolicy } from './account-context.ts'
 export { MarketHours } from './hours.ts'

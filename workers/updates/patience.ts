@@ -1,6 +1,6 @@
 import { cmp, type Decimal } from '#domain'
 import type { CancelTimer, Clock } from '#runtime'
-import { ON_ITS_WAY } from './apply.ts'
+import { ON_ITS_WAY } from './write.ts'
 import type { BrokerReport } from './account-context.ts'
 
 /**

@@ -160,7 +160,7 @@ export class Polling {
     )
     // What is open there and has no record here was lost by the store, whatever we remember of
     // having seen it.
-    const changed = await this.#apply(
+    const changed = await this.#applyUpdate(
       [...rows, ...found],
       (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false,
     )
@@ -180,7 +180,7 @@ export class Polling {
    */
   async #readFlight(nowMs: number, isMarketOpen: boolean): Promise<void> {
     const { context } = this.#deps
-    const version = await context.applier.store.version(context.ref.userId)
+    const version = await context.writer.store.version(context.ref.userId)
     const flying = context.openOrders.inFlight(nowMs, isMarketOpen)
     if (flying.length === 0 && version === this.#version) return
     this.#version = version
@@ -195,7 +195,7 @@ export class Polling {
       rows,
       IDS_PER_FLIGHT,
     )
-    const changed = await this.#apply([...rows, ...found])
+    const changed = await this.#applyUpdate([...rows, ...found])
     context.accountMetrics.polled('in_flight', requests + 1, changed)
     this.#deps.onPolled(changed)
   }
@@ -209,10 +209,10 @@ export class Polling {
       // The same version as before, although something was written since: the store lost it.
       if (
         this.#known?.changes === changes &&
-        this.#known.version === (await context.applier.store.version(userId))
+        this.#known.version === (await context.writer.store.version(userId))
       )
         return
-      const { version, account, positions, orders } = await context.applier.store.loadOpen(
+      const { version, account, positions, orders } = await context.writer.store.loadOpen(
         userId,
         connectionId,
       )
@@ -224,7 +224,10 @@ export class Polling {
   }
 
   /** @returns how many orders changed by it */
-  #apply(rows: readonly BrokerOrder[], isRecorded = (_: BrokerOrder) => true): Promise<number> {
+  #applyUpdate(
+    rows: readonly BrokerOrder[],
+    isRecorded = (_: BrokerOrder) => true,
+  ): Promise<number> {
     const { context, queue } = this.#deps
     return queue.run(async () => {
       let changed = 0

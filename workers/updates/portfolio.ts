@@ -10,7 +10,7 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import { type Commit, droppedMarks, type LoadedConnection, type Write } from '#store'
-import { CLASHES_MAX, ContentionError, FencedError } from './apply.ts'
+import { CONFLICTS_MAX, ContentionError, FencedError } from './write.ts'
 import { type AccountContext, followUp, showStop } from './account-context.ts'
 import { project } from './project.ts'
 
@@ -30,7 +30,7 @@ const STILL_TRIES_MAX = 2
 
 /** What was loaded, or what there is by now: the same version is the same state. */
 export async function stillCurrent(
-  { applier: { store }, ref }: AccountContext,
+  { writer: { store }, ref }: AccountContext,
   known: LoadedConnection,
 ): Promise<LoadedConnection> {
   const version = await store.version(ref.userId)
@@ -47,12 +47,10 @@ export async function levelPortfolio(
   readTo: string,
   loaded: LoadedConnection | null,
 ): Promise<PortfolioPass & { isLevel: boolean }> {
-  const { applier, clock, ref } = context
+  const { writer, clock, ref } = context
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
     const isGiven = tries === 0 && loaded !== null
-    const known = isGiven
-      ? loaded
-      : await applier.store.loadConnection(ref.userId, ref.connectionId)
+    const known = isGiven ? loaded : await writer.store.loadConnection(ref.userId, ref.connectionId)
     if (known.account === null) break
     // A recovery may have read further while the broker was asked.
     const executionsReadTo = later(readTo, known.account.executionsReadTo)
@@ -72,7 +70,7 @@ export async function levelPortfolio(
     const { doubts } = portfolio.account
     if (changes.length > 0 || writes.length > 1 || !isSettled(known.account, portfolio.account)) {
       if (!(await commitAt(context, { expectVersion: known.version, writes, events }))) continue
-      applier.onCommitted(ref.userId, changes)
+      writer.onCommitted(ref.userId, changes)
       await context.boundaries.reached('reconcile.committed')
       await followUp(context, changes, null)
     }
@@ -119,7 +117,7 @@ export async function readPortfolio(
 
 /** Writes if nothing has changed since `expectVersion`. @throws {FencedError} */
 async function commitAt(context: AccountContext, commit: Omit<Commit, 'fence'>): Promise<boolean> {
-  const done = await context.applier.store.commit(context.ref.userId, {
+  const done = await context.writer.store.commit(context.ref.userId, {
     ...commit,
     fence: context.fence,
   })
@@ -138,8 +136,8 @@ export async function commitWith(
   decide: (known: LoadedConnection) => Decided | Promise<Decided>,
 ): Promise<void> {
   const { userId, connectionId } = context.ref
-  for (let clashes = 0; clashes < CLASHES_MAX; clashes += 1) {
-    const known = await context.applier.store.loadConnection(userId, connectionId)
+  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+    const known = await context.writer.store.loadConnection(userId, connectionId)
     const decided = await decide(known)
     if (decided === null || (await commitAt(context, { expectVersion: known.version, ...decided })))
       return

@@ -1,7 +1,7 @@
 import { type BrokerOrder, cmp, type OrderKey, type Order, type OrderUpdate } from '#domain'
 import { FillcastError } from '#runtime'
 import { adoptConnection } from './adoption.ts'
-import { loadAccount } from './apply.ts'
+import { loadAccount } from './write.ts'
 import { recordedIds } from './open-orders.ts'
 import {
   applyTo,
@@ -43,7 +43,7 @@ export async function recover(
   forced: boolean,
 ): Promise<Recovered> {
   const { userId, connectionId } = context.ref
-  const known = await context.applier.store.loadConnection(userId, connectionId)
+  const known = await context.writer.store.loadConnection(userId, connectionId)
   const isReadAnew = context.firstReading.hasCommitted(known.account)
   if (known.account === null || (forced && !isReadAnew)) {
     const isAdopted = await adoptConnection(context, isNew && !forced)
@@ -84,7 +84,7 @@ const UNREAD: Recovered = { doubts: 0, isComplete: false }
  * @throws {UnreadError}
  */
 export async function refresh(context: AccountContext): Promise<Recovered> {
-  const known = await context.applier.store.loadConnection(
+  const known = await context.writer.store.loadConnection(
     context.ref.userId,
     context.ref.connectionId,
   )
@@ -114,8 +114,8 @@ export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
 }
 
 /** Before anything of a session is applied. @throws {WrongAccountError} */
-export async function checkAccount({ applier, broker, ref }: AccountContext): Promise<void> {
-  const account = await loadAccount(applier.store, ref)
+export async function checkAccount({ writer, broker, ref }: AccountContext): Promise<void> {
+  const account = await loadAccount(writer.store, ref)
   if (account === null) return
   const { brokerAccountId } = await broker.readAccount()
   if (brokerAccountId !== account.brokerAccountId) throw new WrongAccountError(ref.connectionId)

@@ -6,7 +6,7 @@ import {
   type StreamDown,
   type TradeStream,
 } from '../broker/index.ts'
-import { FencedError } from './apply.ts'
+import { FencedError } from './write.ts'
 import {
   type AccountContext,
   applyReport,

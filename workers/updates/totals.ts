@@ -63,7 +63,7 @@ export async function levelAll(
  */
 async function lookAtAll(context: AccountContext): Promise<number> {
   const { userId, connectionId } = context.ref
-  const { account, orders } = await context.applier.store.loadConnection(userId, connectionId)
+  const { account, orders } = await context.writer.store.loadConnection(userId, connectionId)
   if (account === null) return 0
   const executed = new Map(
     orders

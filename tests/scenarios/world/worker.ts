@@ -128,9 +128,9 @@ function startRoles(
   )
   const onCommitted = (userId: string, changes: readonly Change[]): void =>
     outside.onCommitted(userId, changes)
-  const applier = { store, cache: new StateCache(), clock, onCommitted }
+  const writer = { store, cache: new StateCache(), clock, onCommitted }
   const hours = new MarketHours(clock)
-  const deps = { applier, brokers, clock, random, log, boundaries }
+  const deps = { writer, brokers, clock, random, log, boundaries }
   const order = {
     recoveries,
     parked: process.door('parked', outside.store.parked, true),

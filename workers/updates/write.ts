@@ -32,7 +32,7 @@ import type { Place, StateCache } from './state-cache.ts'
  * The one way in which an update becomes state and events: load, reduce, project, commit; on a
  * clash, load again.
  */
-export type Applier = Readonly<{
+export type StateWriter = Readonly<{
   store: Store
   cache: StateCache
   clock: Clock
@@ -61,7 +61,7 @@ export class ContentionError extends FillcastError<'CONTENTION'> {
   constructor(userId: string) {
     super(
       'CONTENTION',
-      `the state of ${userId} changed ${CLASHES_MAX} times while it was being written`,
+      `the state of ${userId} changed ${CONFLICTS_MAX} times while it was being written`,
     )
   }
 }
@@ -70,7 +70,7 @@ export class ContentionError extends FillcastError<'CONTENTION'> {
  * Commits that may find the version moved before giving up. Another commit is about 0.2 ms of
  * Redis.
  */
-export const CLASHES_MAX = 100
+export const CONFLICTS_MAX = 100
 
 /**
  * Applies one update. Nothing is written when it says nothing new; nor, without a lease or a claim,
@@ -80,50 +80,50 @@ export const CLASHES_MAX = 100
  * @throws {FencedError} the right to write was lost
  * @throws {ContentionError}
  */
-export async function apply(
-  applier: Applier,
+export async function applyUpdate(
+  writer: StateWriter,
   target: Target,
   update: OrderUpdate,
   known: LoadedSlice | null = null,
 ): Promise<Applied> {
-  return applyWith(applier, target, () => [update], known)
+  return applyUpdates(writer, target, () => [update], known)
 }
 
 /**
- * As `apply`, for updates that depend on what is there: `decide` sees the loaded slice and names
- * the updates, applied as one step. It is asked again after a clash, and before nothing is written
- * for what is only remembered.
+ * As `applyUpdate`, for updates that depend on what is there: `decide` sees the loaded slice and
+ * names the updates, applied as one step. It is asked again after a clash, and before nothing is
+ * written for what is only remembered.
  */
-export async function applyWith(
-  applier: Applier,
+export async function applyUpdates(
+  writer: StateWriter,
   target: Target,
   decide: (loaded: LoadedSlice) => readonly OrderUpdate[],
   known: LoadedSlice | null = null,
 ): Promise<Applied> {
   const { orderKey, symbol, fence } = target
   const place = placeOf(orderKey, symbol)
-  return untilNoClash(applier.store, orderKey.userId, async (isFirst) => {
-    const cache = isFirst ? applier.cache.slice(place) : null
-    let loaded = cache ?? (isFirst ? known : null) ?? (await load(applier, place))
-    let step = stepOf(applier, target, loaded, decide(loaded))
+  return retryOnConflict(writer.store, orderKey.userId, async (isFirst) => {
+    const cache = isFirst ? writer.cache.slice(place) : null
+    let loaded = cache ?? (isFirst ? known : null) ?? (await readOrder(writer, place))
+    let step = stepOf(writer, target, loaded, decide(loaded))
     if (isEmpty(step) && cache !== null) {
-      loaded = await load(applier, place)
-      step = stepOf(applier, target, loaded, decide(loaded))
+      loaded = await readOrder(writer, place)
+      step = stepOf(writer, target, loaded, decide(loaded))
     }
     if (isEmpty(step)) return { ...loaded, changes: step.changes }
     if (loaded.isArchived && fence.kind === 'version') return { ...loaded, changes: [] }
-    const result = await commitStep(applier, place, loaded, step, fence)
+    const result = await commitStep(writer, place, loaded, step, fence)
     if (result.kind === 'committed') return result.applied
     if (result.kind === 'fenced')
       throw new FencedError(`${orderKey.id} of ${orderKey.connectionId}`)
-    if (result.kind === 'clash') return CLASH
+    if (result.kind === 'clash') return CONFLICT
     throw new InvariantError(`a commit that takes no trade was answered ${result.kind}`)
   })
 }
 
 /** Reads a slice, and what is remembered of the user is measured by it. */
-export async function load(
-  { store, cache }: Applier,
+export async function readOrder(
+  { store, cache }: StateWriter,
   place: Place,
   options?: Readonly<{ archived?: boolean }>,
 ): Promise<LoadedSlice> {
@@ -148,24 +148,24 @@ export async function loadAccount(
   return slice.account
 }
 
-const CLASH = Symbol('clash')
+const CONFLICT = Symbol('clash')
 
 /**
  * Tries until nobody was faster. What has clashed once goes on in a line of its user's, one after
  * the other within this process, so that a crowd does not clash with itself: it is as long as what
  * the process works on at once.
  */
-async function untilNoClash<T>(
+async function retryOnConflict<T>(
   store: Store,
   userId: string,
-  attempt: (isFirst: boolean) => Promise<T | typeof CLASH>,
+  attempt: (isFirst: boolean) => Promise<T | typeof CONFLICT>,
 ): Promise<T> {
   const first = await attempt(true)
-  if (first !== CLASH) return first
+  if (first !== CONFLICT) return first
   return inLine(store, userId, async () => {
-    for (let clashes = 1; clashes < CLASHES_MAX; clashes += 1) {
+    for (let conflicts = 1; conflicts < CONFLICTS_MAX; conflicts += 1) {
       const done = await attempt(false)
-      if (done !== CLASH) return done
+      if (done !== CONFLICT) return done
     }
     throw new ContentionError(userId)
   })
@@ -196,7 +196,7 @@ type LeaveFence = Extract<Fence, { kind: 'take' | 'change' }>
 export type Decision =
   Readonly<{ fence: LeaveFence; updates: readonly OrderUpdate[] }> | 'stale' | null
 
-export type Taken =
+export type ClaimResult =
   | Readonly<{ kind: 'taken'; applied: Applied; claim: string; globalHalt: Halt | null }>
   /** There is nothing to take. */
   | Readonly<{ kind: 'left'; loaded: LoadedSlice }>
@@ -207,29 +207,29 @@ export type Taken =
  * alone. Whatever forbids sending it is answered, and then nothing was written.
  * @param known what is there; when it has moved, it is loaded
  */
-export async function takeWith(
-  applier: Applier,
+export async function claimOrder(
+  writer: StateWriter,
   orderKey: OrderKey,
   symbol: string,
   decide: (loaded: LoadedSlice) => Promise<Decision>,
   known: LoadedSlice,
-): Promise<Taken> {
+): Promise<ClaimResult> {
   const place = placeOf(orderKey, symbol)
-  return untilNoClash<Taken>(applier.store, orderKey.userId, async (isFirst) => {
-    const loaded = isFirst ? known : await load(applier, place, { archived: false })
+  return retryOnConflict<ClaimResult>(writer.store, orderKey.userId, async (isFirst) => {
+    const loaded = isFirst ? known : await readOrder(writer, place, { archived: false })
     const decided = await decide(loaded)
     if (decided === null) return { kind: 'left', loaded }
-    if (decided === 'stale') return CLASH
+    if (decided === 'stale') return CONFLICT
     const { fence, updates } = decided
-    const step = stepOf(applier, { orderKey, symbol, fence }, loaded, updates)
-    const result = await commitStep(applier, place, loaded, step, fence)
+    const step = stepOf(writer, { orderKey, symbol, fence }, loaded, updates)
+    const result = await commitStep(writer, place, loaded, step, fence)
     if (result.kind === 'committed') {
       const { applied, globalHalt } = result
       return { kind: 'taken', applied, claim: applied.claim ?? '', globalHalt }
     }
     if (result.kind === 'fenced')
       throw new FencedError(`${orderKey.id} of ${orderKey.connectionId}`)
-    return result.kind === 'clash' ? CLASH : { ...result, loaded }
+    return result.kind === 'clash' ? CONFLICT : { ...result, loaded }
   })
 }
 
@@ -241,7 +241,7 @@ type Step = Readonly<{
 }>
 
 function stepOf(
-  { clock }: Applier,
+  { clock }: StateWriter,
   target: Target,
   loaded: LoadedSlice,
   updates: readonly OrderUpdate[],
@@ -282,7 +282,7 @@ const openAgain = (timestamp: string): LoggedEvent => ({
 type Committed = Readonly<{ kind: 'committed'; applied: Applied; globalHalt: Halt | null }>
 
 async function commitStep(
-  { store, cache, onCommitted }: Applier,
+  { store, cache, onCommitted }: StateWriter,
   place: Place,
   loaded: LoadedSlice,
   { slice, writes, events, changes }: Step,
