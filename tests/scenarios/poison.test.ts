@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { resolveJobId, submitJobId } from '#contract'
 import { boundaryNames } from '#runtime'
-import { LOSSES_MAX } from '../../workers/orders/attend.ts'
+import { LOSSES_MAX } from '../../workers/orders/resolve-job.ts'
 import { openWorld, type World } from './world.ts'
 
 // CRA-08: work on one trade brings down whichever worker it is on, every time it comes to the same

@@ -18,7 +18,7 @@ export const planted: readonly PlantedDefect[] = [
   {
     name: 'submission',
     what: 'a refusal is believed, although the store lost an earlier request that may have arrived',
-    file: 'workers/orders/sending.ts',
+    file: 'workers/orders/send.ts',
     right: 'const seen = order !== null && deps.mayHaveLost() ? await',
     wrong: 'const seen = order?.id === "" && deps.mayHaveLost() ? await',
   },

@@ -17,7 +17,7 @@ import { applyUpdate, applyUpdates, CONFLICTS_MAX, ContentionError } from '../up
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { isLeftover } from './follow-ups.ts'
-import { readAgain } from './read-again.ts'
+import { readChain } from './read-chain.ts'
 import { waitForRecovery } from './recovering.ts'
 import { findPast, noteRefusal } from './refusals.ts'
 import { settleReplace } from './replace.ts'
@@ -161,7 +161,7 @@ async function openHead(
   target: string,
   broker: Broker,
 ): Promise<string | null> {
-  const head = await readAgain(deps, order, target, broker)
+  const head = await readChain(deps, order, target, broker)
   if (head === null || head.status === 'pending_cancel' || isFinalStatus(head.status)) return null
   return head.brokerOrderId
 }

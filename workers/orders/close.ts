@@ -22,9 +22,9 @@ import { isBeingFreed } from './freed.ts'
 import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
-import { type Size, takeUp } from './resolve.ts'
+import { type Size, resumeSubmission } from './resolve.ts'
 import { nothingToClose, promised } from './sizing.ts'
-import { deny, denyGone, findUntilAbsent, meet, placeFirst } from './submit.ts'
+import { denyOrder, denyGone, findUntilAbsent, handleExisting, submitNew } from './submit.ts'
 
 /**
  * Closes a position, or part of it, with a trade of its own: a market order on the other side (a
@@ -61,7 +61,7 @@ export async function closePosition(
       askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
-    if (order.status !== 'submitting') return meet(deps, wanted, order, run)
+    if (order.status !== 'submitting') return handleExisting(deps, wanted, order, run)
     assertSame(order, hash)
     const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
     if (waits !== null) return waits
@@ -74,7 +74,7 @@ export async function closePosition(
     // Nothing of it was sent, or it was refused for its quantity: there may be less of the position
     // by now, or another one.
     const closed = order.side === 'buy' ? 'short' : 'long'
-    return takeUp(deps, order, run, async (broker) =>
+    return resumeSubmission(deps, order, run, async (broker) =>
       sizeOf(command, closed, await broker.readPosition(command.symbol)),
     )
   }
@@ -111,10 +111,10 @@ export async function closePosition(
     askedAt: isoTime(run.queuedAtMs),
     closeCommandId: command.commandId,
   }
-  if ('quantity' in sized) return placeFirst(deps, wanted, loaded, run)
+  if ('quantity' in sized) return submitNew(deps, wanted, loaded, run)
   // It may have closed the position itself, before the store lost the record of it (RDQ-04).
   const notAbsent = deps.mayHaveLost() ? await findUntilAbsent(deps, wanted, broker, run) : null
-  return notAbsent ?? deny(deps, wanted, sized)
+  return notAbsent ?? denyOrder(deps, wanted, sized)
 }
 
 const BEING_FREED = 'an order that reserves part of the position is being canceled'

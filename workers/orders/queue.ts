@@ -5,7 +5,7 @@ import { describeIssues, type JobName, jobs, type QueueName, queues } from '#con
 import { type Clock, type Logger, putNewest } from '#runtime'
 import type { ConnectionRef } from '#store'
 import { BrokerError, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
-import { attend } from './attend.ts'
+import { resolveOrder } from './resolve-job.ts'
 import { cancelAll } from './cancel-all.ts'
 import { cancelOrder } from './cancel.ts'
 import { closeAllPositions } from './close-all.ts'
@@ -146,7 +146,8 @@ const work: Readonly<Record<Exclude<JobName, 'checkConnection' | 'disconnect'>, 
     closePosition(deps, readPayload(jobs.closePosition.schema, data), run),
   closeAllPositions: (deps, data, run) =>
     closeAllPositions(deps, readPayload(jobs.closeAllPositions.schema, data), run),
-  resolveOrder: (deps, data, run) => attend(deps, readPayload(jobs.resolveOrder.schema, data), run),
+  resolveOrder: (deps, data, run) =>
+    resolveOrder(deps, readPayload(jobs.resolveOrder.schema, data), run),
 }
 
 /** Handler of the `orders` and `commands` queues. */

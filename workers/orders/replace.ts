@@ -31,8 +31,8 @@ import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
-import { leaveToReplace } from './leave.ts'
-import { readAgain } from './read-again.ts'
+import { leaveToReplace } from './claim-replacement.ts'
+import { readChain } from './read-chain.ts'
 import { findPast } from './refusals.ts'
 import { waitForRecovery } from './recovering.ts'
 
@@ -246,7 +246,7 @@ async function follow(
       (one) => one.leg === request.leg && one.brokerOrderId === (seen?.replaces ?? null),
     )
     const oldId = old?.brokerOrderId ?? standingHeadOf(noted, request.leg)?.brokerOrderId ?? null
-    if (oldId !== null) await readAgain(deps, order, oldId, broker)
+    if (oldId !== null) await readChain(deps, order, oldId, broker)
     order = (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
   }
   const one = placementOf(order, request)
@@ -368,7 +368,7 @@ async function record(
       )
     case 'refused': {
       // It says only that it is not replaceable now: the order itself says why.
-      const seen = await readAgain(deps, order, replaced, broker)
+      const seen = await readChain(deps, order, replaced, broker)
       if (
         seen !== null &&
         NOT_YET.has(seen.status) &&
@@ -422,7 +422,7 @@ async function withOldRead(deps: OrderDeps, order: Order): Promise<Order> {
   const ids = unendedBeforeHead(order).flatMap(({ brokerOrderId }) => brokerOrderId ?? [])
   if (ids.length === 0) return order
   const broker = await deps.brokers.get(order)
-  for (const id of ids) await readAgain(deps, order, id, broker)
+  for (const id of ids) await readChain(deps, order, id, broker)
   return (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
 }
 

@@ -34,7 +34,7 @@ import {
 import { factsOf, orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 import { leaveOrRepeat } from './lost.ts'
-import { send } from './sending.ts'
+import { send } from './send.ts'
 import { nothingToClose, promised, sizedFor } from './sizing.ts'
 
 /**
@@ -65,7 +65,7 @@ export const NOT_RECEIVED_MS = 15 * 60_000
 /**
  * @param size asked before a parked order is sent, for one that is sized by the broker's own figure
  */
-export async function takeUp(
+export async function resumeSubmission(
   deps: OrderDeps,
   order: Order,
   run: Run,
@@ -75,7 +75,7 @@ export async function takeUp(
   const nowMs = deps.clock.now()
   if (isUnderWay(order, nowMs)) return again(UNDER_WAY_MS, 'a request may be under way')
   const isParked = order.attemptedAt === null
-  let denial = isParked ? await lateness(deps, order, run) : null
+  let denial = isParked ? await latenessOf(deps, order, run) : null
   let opened: Opened
   try {
     opened = await deps.brokers.find(order)
@@ -89,7 +89,7 @@ export async function takeUp(
     const sized = size === null || order.unknownSince !== null ? null : await size(broker)
     const sent =
       sized === null || 'quantity' in sized
-        ? await sendAgain(deps, order, opened, run, sized?.quantity ?? null)
+        ? await resend(deps, order, opened, run, sized?.quantity ?? null)
         : sized
     if ('kind' in sent) return sent
     denial = sent
@@ -153,7 +153,7 @@ async function repeatOrWatch(
   run: Run,
 ): Promise<JobResult> {
   const sent = isFresh(order, deps.clock.now())
-    ? await sendAgain(deps, order, opened, run, null)
+    ? await resend(deps, order, opened, run, null)
     : null
   return sent !== null && 'kind' in sent ? sent : watch(deps, order, opened.broker, run)
 }
@@ -178,7 +178,7 @@ function isFresh({ cancel, claimedAt, ...order }: Order, nowMs: number): boolean
 }
 
 /** Why an order of which nothing was sent must not be sent any more. */
-async function lateness(
+async function latenessOf(
   deps: OrderDeps,
   order: Order,
   { queuedAtMs }: Run,
@@ -218,7 +218,7 @@ async function closeUnsent(
  * @param quantity what a close is sized at now; `null`: as it was
  * @returns a denial: it may not be sent, and whether it was before is not known from this
  */
-async function sendAgain(
+async function resend(
   deps: OrderDeps,
   seen: Order,
   opened: Opened,
@@ -236,7 +236,7 @@ async function sendAgain(
     }
     const known = await loadTrade(deps, { userId, connectionId, tradeId, symbol })
     const taken = await claimOrder(deps.writer, orderKeyOf(seen), symbol, decide, known)
-    return await onTakenAgain(deps, seen, taken, found.resent, opened, run)
+    return await afterReclaim(deps, seen, taken, found.resent, opened, run)
   } catch (error) {
     if (error instanceof FencedError)
       return leaveOrRepeat(deps, { userId, connectionId, tradeId, symbol })
@@ -302,7 +302,7 @@ async function resendOf(
   }
 }
 
-async function onTakenAgain(
+async function afterReclaim(
   deps: OrderDeps,
   seen: Order,
   taken: ClaimResult,

@@ -42,9 +42,9 @@ import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { FREEING_MS_MAX } from './freed.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
-import { takeUp } from './resolve.ts'
+import { resumeSubmission } from './resolve.ts'
 import { paceOf } from './risk-desk.ts'
-import { send } from './sending.ts'
+import { send } from './send.ts'
 import { sizedFor } from './sizing.ts'
 
 /**
@@ -93,30 +93,32 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
   const opening = deps.brokers.recall(intent)
   opening.catch(() => {}) // whoever needs it hears of it below
   const cache = deps.writer.cache.slice({ userId, orderId, connectionId, symbol }, true)
-  if (cache !== null) return placeFirst(deps, wanted, cache, run, opening)
+  if (cache !== null) return submitNew(deps, wanted, cache, run, opening)
   const loaded = await loadTrade(deps, intent)
   const { order } = loaded.slice
   return order === null
-    ? placeFirst(deps, wanted, loaded, run, opening)
-    : meet(deps, wanted, order, run)
+    ? submitNew(deps, wanted, loaded, run, opening)
+    : handleExisting(deps, wanted, order, run)
 }
 
 /** The trade is there already: a repeat, or a run before this one that did not come to its end. */
-export async function meet(
+export async function handleExisting(
   deps: OrderDeps,
   { hash }: Wanted,
   order: Order,
   run: Run,
 ): Promise<JobResult> {
   assertSame(order, hash)
-  return order.status === 'submitting' && !isSetAside(order) ? takeUp(deps, order, run) : DONE
+  return order.status === 'submitting' && !isSetAside(order)
+    ? resumeSubmission(deps, order, run)
+    : DONE
 }
 
 /**
  * Claims a trade that nobody has seen before, and sends it.
  * @param opening the connection's broker, where it was asked for already
  */
-export async function placeFirst(
+export async function submitNew(
   deps: OrderDeps,
   wanted: Wanted,
   loaded: LoadedSlice,
@@ -133,7 +135,7 @@ export async function placeFirst(
     return denyGone(deps, wanted, error.message, run)
   }
   try {
-    return await take(deps, wanted, loaded, opened, run)
+    return await claimAndSend(deps, wanted, loaded, opened, run)
   } catch (error) {
     if (error instanceof FencedError) return leaveOrRepeat(deps, wanted.intent)
     throw error
@@ -156,7 +158,7 @@ export async function denyGone(
     deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
     return DONE
   }
-  return deny(deps, wanted, { code: 'BROKER_DISCONNECTED', message })
+  return denyOrder(deps, wanted, { code: 'BROKER_DISCONNECTED', message })
 }
 
 /**
@@ -164,7 +166,7 @@ export async function denyGone(
  * Sending it again can only meet it; but before it is told as ended unsent, it is looked up.
  * @param isAbsent there is no such order at the broker, as far as that has to be known
  */
-async function take(
+async function claimAndSend(
   deps: OrderDeps,
   wanted: Wanted,
   loaded: LoadedSlice,
@@ -181,9 +183,11 @@ async function take(
   const { taken } = claimed
   const isRefused = taken.kind === 'halted' || taken.kind === 'over_pace'
   const endsUnsent = isRefused || (taken.kind === 'left' && taken.loaded.slice.order === null)
-  if (isAbsent || !endsUnsent) return onTaken(deps, claimed, opened, run)
+  if (isAbsent || !endsUnsent) return afterClaim(deps, claimed, opened, run)
   const notAbsent = await findUntilAbsent(deps, wanted, opened.broker, run)
-  return notAbsent ?? take(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
+  return (
+    notAbsent ?? claimAndSend(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
+  )
 }
 
 /**
@@ -207,7 +211,7 @@ export async function findUntilAbsent(
   return leftMs > 0 ? again(leftMs, why) : null
 }
 
-async function onTaken(
+async function afterClaim(
   deps: OrderDeps,
   { taken, wanted, exposure }: Claimed,
   { broker }: Opened,
@@ -232,9 +236,9 @@ async function onTaken(
       assertSame({ ...taken.tombstone, id: wanted.intent.tradeId }, wanted.hash)
       return DONE
     case 'halted':
-      return deny(deps, wanted, haltedBy(taken.halt))
+      return denyOrder(deps, wanted, haltedBy(taken.halt))
     case 'over_pace':
-      return deny(deps, wanted, tooMany(taken))
+      return denyOrder(deps, wanted, tooMany(taken))
     case 'unusable': {
       if (!taken.isLinked) {
         if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
@@ -281,7 +285,8 @@ async function wait(
   // Nobody but the job knows of the trade: it must not use up its tries.
   if (found?.kind === 'again') return again(found.delayMs ?? NOT_READY_MS, found.why)
   return (
-    found ?? (denial === null || isCanceled ? withdraw(deps, wanted) : deny(deps, wanted, denial))
+    found ??
+    (denial === null || isCanceled ? withdraw(deps, wanted) : denyOrder(deps, wanted, denial))
   )
 }
 
@@ -414,7 +419,7 @@ const claimedUpdate = (
  * archive: a repeat of what ended on an earlier day is not refused, it is done (RDQ-03).
  * @throws {TradeConflictError}
  */
-export async function deny(
+export async function denyOrder(
   deps: OrderDeps,
   wanted: Wanted,
   denial: OrderDenial,

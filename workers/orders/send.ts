@@ -23,7 +23,7 @@ import type { OrderDeps, Wanted } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 
 /** A trade in the hands of its sender: claimed, and as good as loaded. */
-export type Sending = Readonly<{
+export type ClaimedSubmission = Readonly<{
   wanted: Wanted
   broker: Broker
   applied: Applied
@@ -51,15 +51,19 @@ const RATE_LIMITED_MS = 5_000
  * One request to place the order, and what came of it. Everything that forbids it is looked at once
  * more, right before.
  */
-export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise<JobResult> {
-  const { wanted, broker, globalHalt, exposure } = sending
+export async function send(
+  deps: OrderDeps,
+  claimed: ClaimedSubmission,
+  run: Run,
+): Promise<JobResult> {
+  const { wanted, broker, globalHalt, exposure } = claimed
   const { intent, closes } = wanted
   const clientOrderId = clientOrderIdOf(intent.userId, intent.tradeId)
   await deps.boundaries.reached('submit.sending')
   run.assertHeld()
   const isHalted = globalHalt !== null && !passesHalt(globalHalt, exposure)
   const denial = isHalted ? haltedBy(globalHalt) : isPast(intent, deps.clock.now()) ? EXPIRED : null
-  if (denial !== null) return denyClaimed(deps, sending, denial, run)
+  if (denial !== null) return denyClaimed(deps, claimed, denial, run)
   const outcome = await broker.submit({ intent, clientOrderId, closes, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
   // An accepted order is told by its event; a line for each would cost more than the event.
@@ -67,7 +71,7 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
     { clientOrderId, outcome: outcome.kind },
     'submit.answered',
   )
-  const result = await record(deps, sending, outcome, run)
+  const result = await record(deps, claimed, outcome, run)
   await deps.boundaries.reached('submit.recorded')
   return result
 }
@@ -75,27 +79,27 @@ export async function send(deps: OrderDeps, sending: Sending, run: Run): Promise
 /** Ends the trade unsent, where that is sure. */
 async function denyClaimed(
   deps: OrderDeps,
-  sending: Sending,
+  claimed: ClaimedSubmission,
   denial: OrderDenial,
   run: Run,
 ): Promise<JobResult> {
-  const { order } = sending.applied.slice
+  const { order } = claimed.applied.slice
   // An earlier request may have arrived: then nothing is proved by not sending another.
   if (order === null || order.unknownSince !== null)
-    return remainUnknown(deps, sending, denial.message)
+    return remainUnknown(deps, claimed, denial.message)
   // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
-  const seen = deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
+  const seen = deps.mayHaveLost() ? await lookUpSubmission(order, claimed.broker) : null
   if (seen?.kind === 'found')
-    return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
+    return adoptOrder(deps, order, seen.order, { broker: claimed.broker, run })
   const at = isoTime(deps.clock.now())
   if (seen?.kind === 'failed') {
     // Not as one of which nothing was sent: whoever takes it up looks for it before anything else.
-    await write(deps, sending, { type: 'outcome_unknown', at })
+    await write(deps, claimed, { type: 'outcome_unknown', at })
     return seen.result
   }
   // What the broker does not show proves nothing of a job that ran before.
-  if (seen !== null && run.isRepeat !== false) return remainUnknown(deps, sending, denial.message)
-  return endRefused(deps, sending, { type: 'denied', ...denial, at })
+  if (seen !== null && run.isRepeat !== false) return remainUnknown(deps, claimed, denial.message)
+  return endRefused(deps, claimed, { type: 'denied', ...denial, at })
 }
 
 /**
@@ -103,11 +107,15 @@ async function denyClaimed(
  * be shown yet (RDQ-04): then the order is looked up once more when that is over, by whoever takes
  * it up.
  */
-async function endRefused(deps: OrderDeps, sending: Sending, refusal: Refusal): Promise<JobResult> {
+async function endRefused(
+  deps: OrderDeps,
+  claimed: ClaimedSubmission,
+  refusal: Refusal,
+): Promise<JobResult> {
   const isDoubted = deps.mayHaveJustLost()
   await write(
     deps,
-    sending,
+    claimed,
     isDoubted ? { type: 'refusal_doubted', refusal, at: refusal.at } : refusal,
   )
   return isDoubted
@@ -116,49 +124,53 @@ async function endRefused(deps: OrderDeps, sending: Sending, refusal: Refusal): 
 }
 
 /** @param why no further request was made or taken, which says nothing of an earlier one */
-async function remainUnknown(deps: OrderDeps, sending: Sending, why: string): Promise<JobResult> {
-  await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
+async function remainUnknown(
+  deps: OrderDeps,
+  claimed: ClaimedSubmission,
+  why: string,
+): Promise<JobResult> {
+  await write(deps, claimed, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
   return again(REFUSED_AGAIN_MS, `${why}, and an earlier request may have arrived`)
 }
 
 async function record(
   deps: OrderDeps,
-  sending: Sending,
+  claimed: ClaimedSubmission,
   outcome: SubmitOutcome,
   run: Run,
 ): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
-  const { wanted, applied } = sending
+  const { wanted, applied } = claimed
   const { order } = applied.slice
   switch (outcome.kind) {
     case 'accepted':
-      return recordAccepted(deps, sending, outcome.order)
+      return recordAccepted(deps, claimed, outcome.order)
     case 'duplicate':
-      return adoptDuplicate(deps, sending, run)
+      return adoptDuplicate(deps, claimed, run)
     case 'refused': {
       // A refusal of this request says nothing of an earlier one that may have arrived.
       if (order?.unknownSince != null)
-        return remainUnknown(deps, sending, `refused now (${outcome.message})`)
+        return remainUnknown(deps, claimed, `refused now (${outcome.message})`)
       const { code, brokerCode, message } = outcome
       if (wanted.closes && code === 'INSUFFICIENT_QUANTITY') {
         if (order?.attemptEndedAt == null) {
-          await write(deps, sending, { type: 'not_sent', at })
+          await write(deps, claimed, { type: 'not_sent', at })
           return again(SIZE_AGAIN_MS, `${message}: it is sized anew, once`)
         }
         deps.log.error({ tradeId: wanted.intent.tradeId, message }, 'close.refused_twice')
       }
-      return refuse(deps, sending, { type: 'refused', code, brokerCode, message, at }, run)
+      return refuse(deps, claimed, { type: 'refused', code, brokerCode, message, at }, run)
     }
     case 'rate_limited':
     case 'not_sent': {
-      await write(deps, sending, { type: 'not_sent', at })
+      await write(deps, claimed, { type: 'not_sent', at })
       const why = outcome.kind === 'not_sent' ? outcome.why : 'rate limited'
       if (outcome.kind === 'not_sent' && order?.unknownSince == null)
         await deps.parked.note(wanted.intent, why)
       return again(outcome.retryAfterMs ?? RATE_LIMITED_MS, why)
     }
     case 'unknown':
-      await write(deps, sending, { type: 'outcome_unknown', at })
+      await write(deps, claimed, { type: 'outcome_unknown', at })
       return again(LOOK_UP_MS, `unknown outcome: ${outcome.cause}`)
   }
 }
@@ -170,31 +182,31 @@ async function record(
  */
 async function refuse(
   deps: OrderDeps,
-  sending: Sending,
+  claimed: ClaimedSubmission,
   refused: Extract<OrderUpdate, { type: 'refused' }>,
   run: Run,
 ): Promise<JobResult> {
-  const { order } = sending.applied.slice
+  const { order } = claimed.applied.slice
   const seen =
-    order !== null && deps.mayHaveLost() ? await lookUpSubmission(order, sending.broker) : null
+    order !== null && deps.mayHaveLost() ? await lookUpSubmission(order, claimed.broker) : null
   if (order !== null && seen?.kind === 'found')
-    return adoptOrder(deps, order, seen.order, { broker: sending.broker, run })
+    return adoptOrder(deps, order, seen.order, { broker: claimed.broker, run })
   if (seen?.kind === 'failed' || (seen !== null && run.isRepeat !== false))
-    return remainUnknown(deps, sending, `refused (${refused.message})`)
-  return endRefused(deps, sending, refused)
+    return remainUnknown(deps, claimed, `refused (${refused.message})`)
+  return endRefused(deps, claimed, refused)
 }
 
 /** The order is ours, however the answer tells it. It is done only once the record shows it. */
 async function recordAccepted(
   deps: OrderDeps,
-  sending: Sending,
+  claimed: ClaimedSubmission,
   accepted: BrokerOrder,
 ): Promise<JobResult> {
-  const { status } = await write(deps, sending, { ...viewOf(accepted), isAnswer: true })
+  const { status } = await write(deps, claimed, { ...viewOf(accepted), isAnswer: true })
   if (status !== 'submitting') return DONE
   const { clientOrderId, brokerOrderId } = accepted
   deps.log.error({ clientOrderId, brokerOrderId }, 'submit.answer_not_recorded')
-  await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
+  await write(deps, claimed, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
   return again(
     NOT_RECORDED_MS,
     'the broker accepted the order, and the answer could not be recorded',
@@ -202,10 +214,14 @@ async function recordAccepted(
 }
 
 /** The id is taken: an earlier request was accepted, or somebody else has our id. */
-async function adoptDuplicate(deps: OrderDeps, sending: Sending, run: Run): Promise<JobResult> {
-  await write(deps, sending, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
-  const { order } = sending.applied.slice
-  return order === null ? DONE : adopt(deps, order, { broker: sending.broker, run })
+async function adoptDuplicate(
+  deps: OrderDeps,
+  claimed: ClaimedSubmission,
+  run: Run,
+): Promise<JobResult> {
+  await write(deps, claimed, { type: 'outcome_unknown', at: isoTime(deps.clock.now()) })
+  const { order } = claimed.applied.slice
+  return order === null ? DONE : adopt(deps, order, { broker: claimed.broker, run })
 }
 
 /**
@@ -214,7 +230,7 @@ async function adoptDuplicate(deps: OrderDeps, sending: Sending, run: Run): Prom
  */
 async function write(
   { writer }: OrderDeps,
-  { wanted: { intent }, applied, claim }: Sending,
+  { wanted: { intent }, applied, claim }: ClaimedSubmission,
   update: OrderUpdate,
 ): Promise<Order> {
   const { userId, connectionId, tradeId, symbol } = intent

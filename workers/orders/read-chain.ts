@@ -14,7 +14,7 @@ const HOPS_MAX = 8
  * @returns the last; `null` when the broker does not know the first
  * @throws {BrokerError}
  */
-export async function readAgain(
+export async function readChain(
   deps: OrderDeps,
   order: Order,
   brokerOrderId: string,

@@ -6,7 +6,7 @@ import { cancelBySystem, pursueCancel } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { pursueReplace } from './replace.ts'
-import { takeUp } from './resolve.ts'
+import { resumeSubmission } from './resolve.ts'
 
 /** Workers that may be lost with the work on one order before it is set aside (CRA-08). */
 export const LOSSES_MAX = 5
@@ -32,12 +32,16 @@ const FOLLOWED_MS = 10_000
  * moments more for a replacement, so that its size is corrected as soon as its own job would have
  * done it: what is still due afterwards is asked for again by the connection's owner.
  */
-export async function attend(deps: OrderDeps, trade: ResolveOrder, run: Run): Promise<JobResult> {
+export async function resolveOrder(
+  deps: OrderDeps,
+  trade: ResolveOrder,
+  run: Run,
+): Promise<JobResult> {
   const { order } = (await loadTrade(deps, { ...trade, symbol: '' })).slice
   if (order === null || order.origin !== 'fillcast' || isSetAside(order)) return DONE
   if (run.losses > LOSSES_MAX) return quarantine(deps, order)
   if (order.status === 'submitting') {
-    if (!isParkedByItsJob(order, deps.clock.now())) await takeUp(deps, order, run)
+    if (!isParkedByItsJob(order, deps.clock.now())) await resumeSubmission(deps, order, run)
   } else if (isRevived(order))
     await cancelBySystem(deps, order, 'It had been closed as never received', run)
   else if (order.cancel === null && isExcess(order))
