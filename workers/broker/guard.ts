@@ -41,7 +41,7 @@ export type Permit = (kind: RequestKind) => Promise<void>
 export const permitOf =
   (budget: AccountBudget): Permit =>
   async (kind) => {
-    const hindrance = await leaveOf(budget, kind)
+    const hindrance = await replacementClaimOf(budget, kind)
     if (hindrance !== null)
       throw new HeldBackError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
   }
@@ -168,7 +168,7 @@ export class GuardedBroker implements Broker {
     const heldBack = (told: NotSent): NotSent => (kind === 'cancel' ? told : this.#heldBack(told))
     if (away !== null) return { kind: 'not_sent', ...away }
     const outcome = this.#line.run(kind, async (): Promise<Outcome | NotSent> => {
-      const hindrance = isBudgeted ? null : await leaveOf(this.#budget, kind)
+      const hindrance = isBudgeted ? null : await replacementClaimOf(this.#budget, kind)
       if (hindrance !== null) return heldBack({ kind: 'not_sent', ...hindrance })
       const answer = await call()
       if (answer.kind === 'unknown') this.#breaker.failed()
@@ -189,7 +189,7 @@ export class GuardedBroker implements Broker {
     const away = this.#away()
     if (away !== null) throw new BrokerError('UNAVAILABLE', away.why, away.retryAfterMs)
     const answer = this.#line.run(kind, async () => {
-      const hindrance = await leaveOf(this.#budget, kind)
+      const hindrance = await replacementClaimOf(this.#budget, kind)
       if (hindrance !== null)
         throw this.#heldBack(new BrokerError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs))
       return await this.#watched(call)
@@ -236,7 +236,7 @@ export class GuardedBroker implements Broker {
   }
 }
 
-async function leaveOf(budget: AccountBudget, kind: RequestKind): Promise<Hindrance> {
+async function replacementClaimOf(budget: AccountBudget, kind: RequestKind): Promise<Hindrance> {
   try {
     const waitMs = await budget.take(kind)
     return waitMs === 0

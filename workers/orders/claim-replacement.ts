@@ -26,7 +26,7 @@ import { paceOf } from './risk-desk.ts'
  * that notes that it leaves: by halts, limits, credentials and budget, as a new order is in the
  * step that claims it. The halt of everybody is read after that step.
  */
-export type Leave =
+export type ReplacementClaim =
   /** `quantity`: what the new order is asked to be sized at; `null`: as the old one. */
   | Readonly<{ kind: 'given'; quantity: Decimal | null }>
   | Readonly<{ kind: 'later'; delayMs: number; why: string }>
@@ -44,12 +44,12 @@ type Found = { message: string | null; exposure: Exposure; quantity: Decimal | n
 /**
  * Notes that the request leaves; only the next in line does, and none that a cancel has overtaken.
  */
-export async function leaveToReplace(
+export async function claimReplacement(
   deps: OrderDeps,
   order: Order,
   request: ReplaceRequest,
   { broker, revision }: Opened,
-): Promise<Leave> {
+): Promise<ReplacementClaim> {
   const { id: tradeId, connectionId, symbol } = order
   const found: Found = { message: null, exposure: 'adds', quantity: null }
   const decide = async (now: LoadedSlice): Promise<Decision> => {
@@ -91,10 +91,16 @@ export async function leaveToReplace(
     }
   }
   const known = await loadTrade(deps, { ...order, tradeId })
-  return leaveOf(await claimOrder(deps.writer, orderKeyOf(order), symbol, decide, known), found)
+  return replacementClaimOf(
+    await claimOrder(deps.writer, orderKeyOf(order), symbol, decide, known),
+    found,
+  )
 }
 
-function leaveOf(taken: ClaimResult, { message, exposure, quantity }: Found): Leave {
+function replacementClaimOf(
+  taken: ClaimResult,
+  { message, exposure, quantity }: Found,
+): ReplacementClaim {
   switch (taken.kind) {
     case 'taken': {
       const { globalHalt } = taken

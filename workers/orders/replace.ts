@@ -31,7 +31,7 @@ import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
-import { leaveToReplace } from './claim-replacement.ts'
+import { claimReplacement } from './claim-replacement.ts'
 import { readChain } from './read-chain.ts'
 import { findPast } from './refusals.ts'
 import { waitForRecovery } from './recovering.ts'
@@ -292,7 +292,7 @@ async function sendReplace(
       run,
     )
   const opened = await deps.brokers.find(order)
-  const leave = await leaveToReplace(deps, order, request, opened)
+  const leave = await claimReplacement(deps, order, request, opened)
   if (leave.kind === 'later' && msSince(deps, request.requestedAt) < PATIENCE_MS)
     return again(leave.delayMs, leave.why)
   if (leave.kind !== 'given')

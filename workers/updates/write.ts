@@ -187,14 +187,14 @@ async function inLine<T>(store: Store, userId: string, piece: () => Promise<T>):
 }
 
 /** Takes a trade in order to send it, or takes leave to change what is at the broker. */
-type LeaveFence = Extract<Fence, { kind: 'take' | 'change' }>
+type SendFence = Extract<Fence, { kind: 'take' | 'change' }>
 
 /**
  * What a commit is to be, by what was loaded. `stale`: what it was decided from is of another
  * version; it is decided anew.
  */
 export type Decision =
-  Readonly<{ fence: LeaveFence; updates: readonly OrderUpdate[] }> | 'stale' | null
+  Readonly<{ fence: SendFence; updates: readonly OrderUpdate[] }> | 'stale' | null
 
 export type ClaimResult =
   | Readonly<{ kind: 'taken'; applied: Applied; claim: string; globalHalt: Halt | null }>
