@@ -19,7 +19,7 @@ import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
 import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
 import { isBeingFreed } from './freed.ts'
-import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
+import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
 import { again, assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
 import { type Size, resumeSubmission } from './resolve.ts'
@@ -54,14 +54,14 @@ export async function closePosition(
   const { order } = loaded.slice
   const hash = closeHash(command)
   if (order !== null) {
-    const wanted: Wanted = {
+    const submission: Submission = {
       intent: intentOf(command, order.side, null),
       hash,
       closes: true,
       askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
-    if (order.status !== 'submitting') return handleExisting(deps, wanted, order, run)
+    if (order.status !== 'submitting') return handleExisting(deps, submission, order, run)
     assertSame(order, hash)
     const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
     if (waits !== null) return waits
@@ -86,14 +86,14 @@ export async function closePosition(
   } catch (error) {
     if (!(error instanceof ConnectionUnusableError) || !(await isGone(deps, command))) throw error
     const side = closingSide(command.positionSide ?? 'long')
-    const wanted: Wanted = {
+    const submission: Submission = {
       intent: intentOf(command, side, command.quantity),
       hash,
       closes: true,
       askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
-    return denyGone(deps, wanted, error.message, run)
+    return denyGone(deps, submission, error.message, run)
   }
   const isFreed = await isBeingFreed(deps, command, run)
   const holding = await broker.readPosition(command.symbol)
@@ -104,17 +104,17 @@ export async function closePosition(
   const closed = command.positionSide ?? (holding === null ? 'long' : positionSideOf(holding))
   const sized = sizeOf(command, closed, holding)
   const quantity = 'quantity' in sized ? sized.quantity : command.quantity
-  const wanted: Wanted = {
+  const submission: Submission = {
     intent: intentOf(command, closingSide(closed), quantity),
     hash,
     closes: true,
     askedAt: isoTime(run.queuedAtMs),
     closeCommandId: command.commandId,
   }
-  if ('quantity' in sized) return submitNew(deps, wanted, loaded, run)
+  if ('quantity' in sized) return submitNew(deps, submission, loaded, run)
   // It may have closed the position itself, before the store lost the record of it (RDQ-04).
-  const notAbsent = deps.mayHaveLost() ? await findUntilAbsent(deps, wanted, broker, run) : null
-  return notAbsent ?? denyOrder(deps, wanted, sized)
+  const notAbsent = deps.mayHaveLost() ? await findUntilAbsent(deps, submission, broker, run) : null
+  return notAbsent ?? denyOrder(deps, submission, sized)
 }
 
 const BEING_FREED = 'an order that reserves part of the position is being canceled'

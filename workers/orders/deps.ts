@@ -43,7 +43,7 @@ export type OrderDeps = Readonly<{
  * What is wanted of the broker, and the hash that tells it from another request under the same
  * trade id.
  */
-export type Wanted = Readonly<{
+export type Submission = Readonly<{
   intent: OrderIntent
   hash: string
   /**

@@ -317,11 +317,11 @@ async function afterReclaim(
         throw new InvariantError('a trade was taken that nobody had decided to send')
       const { intent, closes, fence } = resent
       const askedAt = seen.askedAt ?? isoTime(run.queuedAtMs)
-      const wanted = { intent, hash: seen.parametersHash ?? '', closes, askedAt }
+      const submission = { intent, hash: seen.parametersHash ?? '', closes, askedAt }
       await deps.boundaries.reached('submit.claimed')
       return await send(
         deps,
-        { wanted, broker, applied, claim, globalHalt, exposure: fence.exposure },
+        { submission, broker, applied, claim, globalHalt, exposure: fence.exposure },
         run,
       )
     }

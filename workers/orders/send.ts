@@ -19,12 +19,12 @@ import {
   viewOf,
 } from './adopt.ts'
 import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
-import type { OrderDeps, Wanted } from './deps.ts'
+import type { OrderDeps, Submission } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from './job.ts'
 
 /** A trade in the hands of its sender: claimed, and as good as loaded. */
 export type ClaimedSubmission = Readonly<{
-  wanted: Wanted
+  submission: Submission
   broker: Broker
   applied: Applied
   claim: string
@@ -56,8 +56,8 @@ export async function send(
   claimed: ClaimedSubmission,
   run: Run,
 ): Promise<JobResult> {
-  const { wanted, broker, globalHalt, exposure } = claimed
-  const { intent, closes } = wanted
+  const { submission, broker, globalHalt, exposure } = claimed
+  const { intent, closes } = submission
   const clientOrderId = clientOrderIdOf(intent.userId, intent.tradeId)
   await deps.boundaries.reached('submit.sending')
   run.assertHeld()
@@ -140,7 +140,7 @@ async function record(
   run: Run,
 ): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
-  const { wanted, applied } = claimed
+  const { submission, applied } = claimed
   const { order } = applied.slice
   switch (outcome.kind) {
     case 'accepted':
@@ -152,12 +152,12 @@ async function record(
       if (order?.unknownSince != null)
         return remainUnknown(deps, claimed, `refused now (${outcome.message})`)
       const { code, brokerCode, message } = outcome
-      if (wanted.closes && code === 'INSUFFICIENT_QUANTITY') {
+      if (submission.closes && code === 'INSUFFICIENT_QUANTITY') {
         if (order?.attemptEndedAt == null) {
           await write(deps, claimed, { type: 'not_sent', at })
           return again(SIZE_AGAIN_MS, `${message}: it is sized anew, once`)
         }
-        deps.log.error({ tradeId: wanted.intent.tradeId, message }, 'close.refused_twice')
+        deps.log.error({ tradeId: submission.intent.tradeId, message }, 'close.refused_twice')
       }
       return refuse(deps, claimed, { type: 'refused', code, brokerCode, message, at }, run)
     }
@@ -166,7 +166,7 @@ async function record(
       await write(deps, claimed, { type: 'not_sent', at })
       const why = outcome.kind === 'not_sent' ? outcome.why : 'rate limited'
       if (outcome.kind === 'not_sent' && order?.unknownSince == null)
-        await deps.parked.note(wanted.intent, why)
+        await deps.parked.note(submission.intent, why)
       return again(outcome.retryAfterMs ?? RATE_LIMITED_MS, why)
     }
     case 'unknown':
@@ -230,7 +230,7 @@ async function adoptDuplicate(
  */
 async function write(
   { writer }: OrderDeps,
-  { wanted: { intent }, applied, claim }: ClaimedSubmission,
+  { submission: { intent }, applied, claim }: ClaimedSubmission,
   update: OrderUpdate,
 ): Promise<Order> {
   const { userId, connectionId, tradeId, symbol } = intent

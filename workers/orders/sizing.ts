@@ -1,6 +1,6 @@
 import { isZero, min, opposes, type OrderIntent, reducibleOf, type RiskFacts } from '#domain'
 import type { OrderDenial } from './denials.ts'
-import type { Wanted } from './deps.ts'
+import type { Submission } from './deps.ts'
 
 /**
  * An order as it is to be sent; `denial`: nothing is left of it. `waits`: orders that are being
@@ -13,7 +13,7 @@ export type Sized = Readonly<{ intent: OrderIntent; denial: OrderDenial | null; 
  * so that two closes at once do not open the other side. Any other order stays as it was asked for.
  */
 export function sizedFor(
-  { intent, closes }: Pick<Wanted, 'intent' | 'closes'>,
+  { intent, closes }: Pick<Submission, 'intent' | 'closes'>,
   facts: RiskFacts,
 ): Sized {
   const asIs = { intent, denial: null, waits: false }

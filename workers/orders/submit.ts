@@ -38,7 +38,7 @@ import {
   PARKED_MS_MAX,
   tooMany,
 } from './denials.ts'
-import { isGone, loadTrade, type OrderDeps, type Wanted } from './deps.ts'
+import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
 import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { FREEING_MS_MAX } from './freed.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
@@ -83,7 +83,7 @@ export async function submitOrder(
 
 async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise<JobResult> {
   await deps.boundaries.reached('submit.dequeued')
-  const wanted: Wanted = {
+  const submission: Submission = {
     intent,
     hash: parametersHash(intent),
     closes: false,
@@ -93,18 +93,18 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
   const opening = deps.brokers.recall(intent)
   opening.catch(() => {}) // whoever needs it hears of it below
   const cache = deps.writer.cache.slice({ userId, orderId, connectionId, symbol }, true)
-  if (cache !== null) return submitNew(deps, wanted, cache, run, opening)
+  if (cache !== null) return submitNew(deps, submission, cache, run, opening)
   const loaded = await loadTrade(deps, intent)
   const { order } = loaded.slice
   return order === null
-    ? submitNew(deps, wanted, loaded, run, opening)
-    : handleExisting(deps, wanted, order, run)
+    ? submitNew(deps, submission, loaded, run, opening)
+    : handleExisting(deps, submission, order, run)
 }
 
 /** The trade is there already: a repeat, or a run before this one that did not come to its end. */
 export async function handleExisting(
   deps: OrderDeps,
-  { hash }: Wanted,
+  { hash }: Submission,
   order: Order,
   run: Run,
 ): Promise<JobResult> {
@@ -120,24 +120,24 @@ export async function handleExisting(
  */
 export async function submitNew(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   loaded: LoadedSlice,
   run: Run,
-  opening: Promise<Opened> = deps.brokers.recall(wanted.intent),
+  opening: Promise<Opened> = deps.brokers.recall(submission.intent),
 ): Promise<JobResult> {
   let opened: Opened
   try {
     opened = await opening
   } catch (error) {
-    if (error instanceof UnverifiedError) return wait(deps, wanted, run, error.message)
+    if (error instanceof UnverifiedError) return wait(deps, submission, run, error.message)
     if (!(error instanceof ConnectionUnusableError)) throw error
-    if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
-    return denyGone(deps, wanted, error.message, run)
+    if (!(await isGone(deps, submission.intent))) return again(NOT_READY_MS, STORE_LOST)
+    return denyGone(deps, submission, error.message, run)
   }
   try {
-    return await claimAndSend(deps, wanted, loaded, opened, run)
+    return await claimAndSend(deps, submission, loaded, opened, run)
   } catch (error) {
-    if (error instanceof FencedError) return leaveOrRepeat(deps, wanted.intent)
+    if (error instanceof FencedError) return leaveOrRepeat(deps, submission.intent)
     throw error
   }
 }
@@ -149,16 +149,16 @@ export async function submitNew(
  */
 export async function denyGone(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   message: string,
   run: Run,
 ): Promise<JobResult> {
   if (run.isRepeat === false ? deps.hasLostAll() : deps.mayHaveLost()) {
-    const { userId, connectionId, tradeId } = wanted.intent
+    const { userId, connectionId, tradeId } = submission.intent
     deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
     return DONE
   }
-  return denyOrder(deps, wanted, { code: 'BROKER_DISCONNECTED', message })
+  return denyOrder(deps, submission, { code: 'BROKER_DISCONNECTED', message })
 }
 
 /**
@@ -168,25 +168,26 @@ export async function denyGone(
  */
 async function claimAndSend(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   loaded: LoadedSlice,
   opened: Opened,
   run: Run,
   isAbsent = !deps.mayHaveLost(),
 ): Promise<JobResult> {
   const mayWait = deps.clock.now() - run.queuedAtMs < FREEING_MS_MAX
-  const claimed = await claim(deps, wanted, loaded, opened, isAbsent, mayWait)
+  const claimed = await claim(deps, submission, loaded, opened, isAbsent, mayWait)
   if (claimed === 'unread')
-    return wait(deps, wanted, run, 'the account has not been read yet', opened.broker)
+    return wait(deps, submission, run, 'the account has not been read yet', opened.broker)
   if (claimed === 'freeing')
     return again(NOT_READY_MS, 'orders that close part of the position are being canceled')
   const { taken } = claimed
   const isRefused = taken.kind === 'halted' || taken.kind === 'over_pace'
   const endsUnsent = isRefused || (taken.kind === 'left' && taken.loaded.slice.order === null)
   if (isAbsent || !endsUnsent) return afterClaim(deps, claimed, opened, run)
-  const notAbsent = await findUntilAbsent(deps, wanted, opened.broker, run)
+  const notAbsent = await findUntilAbsent(deps, submission, opened.broker, run)
   return (
-    notAbsent ?? claimAndSend(deps, wanted, await loadTrade(deps, wanted.intent), opened, run, true)
+    notAbsent ??
+    claimAndSend(deps, submission, await loadTrade(deps, submission.intent), opened, run, true)
   )
 }
 
@@ -199,21 +200,26 @@ async function claimAndSend(
  */
 export async function findUntilAbsent(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   broker: Broker,
   run: Run,
 ): Promise<JobResult | null> {
-  const found = await findLost(deps, claimedUpdate(wanted, isoTime(deps.clock.now())), broker, run)
+  const found = await findLost(
+    deps,
+    claimedUpdate(submission, isoTime(deps.clock.now())),
+    broker,
+    run,
+  )
   if (found !== null) return found
   const why = 'an earlier request may be under way'
   if (run.isRepeat === false && !deps.mayHaveJustLost()) return null
-  const leftMs = REQUEST_MS_MAX - (await deps.parked.note(wanted.intent, why))
+  const leftMs = REQUEST_MS_MAX - (await deps.parked.note(submission.intent, why))
   return leftMs > 0 ? again(leftMs, why) : null
 }
 
 async function afterClaim(
   deps: OrderDeps,
-  { taken, wanted, exposure }: Claimed,
+  { taken, submission, exposure }: Claimed,
   { broker }: Opened,
   run: Run,
 ): Promise<JobResult> {
@@ -222,34 +228,34 @@ async function afterClaim(
       await deps.boundaries.reached('submit.claimed')
       const { applied, claim: token, globalHalt } = taken
       if (applied.slice.order?.status !== 'submitting') return DONE // denied, or canceled before it came
-      return send(deps, { wanted, broker, applied, claim: token, globalHalt, exposure }, run)
+      return send(deps, { submission, broker, applied, claim: token, globalHalt, exposure }, run)
     }
     case 'left': {
       const { order } = taken.loaded.slice
-      if (order !== null) assertSame(order, wanted.hash)
+      if (order !== null) assertSame(order, submission.hash)
       return order?.status === 'submitting' ? again(IN_HAND_MS, 'another run has it in hand') : DONE
     }
     case 'archived':
-      assertSame(taken.order, wanted.hash)
+      assertSame(taken.order, submission.hash)
       return DONE
     case 'ended':
-      assertSame({ ...taken.tombstone, id: wanted.intent.tradeId }, wanted.hash)
+      assertSame({ ...taken.tombstone, id: submission.intent.tradeId }, submission.hash)
       return DONE
     case 'halted':
-      return denyOrder(deps, wanted, haltedBy(taken.halt))
+      return denyOrder(deps, submission, haltedBy(taken.halt))
     case 'over_pace':
-      return denyOrder(deps, wanted, tooMany(taken))
+      return denyOrder(deps, submission, tooMany(taken))
     case 'unusable': {
       if (!taken.isLinked) {
-        if (!(await isGone(deps, wanted.intent))) return again(NOT_READY_MS, STORE_LOST)
+        if (!(await isGone(deps, submission.intent))) return again(NOT_READY_MS, STORE_LOST)
         return denyGone(
           deps,
-          wanted,
+          submission,
           disconnected('there is no such broker connection').message,
           run,
         )
       }
-      return wait(deps, wanted, run, 'the credentials of the connection are not verified')
+      return wait(deps, submission, run, 'the credentials of the connection are not verified')
     }
     case 'over_budget':
       return again(taken.retryAfterMs, 'the request budget of the account is spent')
@@ -265,12 +271,12 @@ async function afterClaim(
  */
 async function wait(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   run: Run,
   why: string,
   broker: Broker | null = null,
 ): Promise<JobResult> {
-  const { intent } = wanted
+  const { intent } = submission
   const nowMs = deps.clock.now()
   const parkedMs = await deps.parked.note(intent, why)
   const isLate =
@@ -281,19 +287,21 @@ async function wait(
   const found =
     broker === null
       ? null
-      : await findLost(deps, claimedUpdate(wanted, isoTime(nowMs)), broker, run)
+      : await findLost(deps, claimedUpdate(submission, isoTime(nowMs)), broker, run)
   // Nobody but the job knows of the trade: it must not use up its tries.
   if (found?.kind === 'again') return again(found.delayMs ?? NOT_READY_MS, found.why)
   return (
     found ??
-    (denial === null || isCanceled ? withdraw(deps, wanted) : denyOrder(deps, wanted, denial))
+    (denial === null || isCanceled
+      ? withdraw(deps, submission)
+      : denyOrder(deps, submission, denial))
   )
 }
 
 /** Ends a parked order by the cancel that waits for it. */
-async function withdraw(deps: OrderDeps, wanted: Wanted): Promise<JobResult> {
+async function withdraw(deps: OrderDeps, submission: Submission): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
-  const { intent } = wanted
+  const { intent } = submission
   const target = {
     orderKey: orderKeyOf(intent),
     symbol: intent.symbol,
@@ -302,7 +310,7 @@ async function withdraw(deps: OrderDeps, wanted: Wanted): Promise<JobResult> {
   await applyUpdates(deps.writer, target, ({ slice: { order }, tombstone, cancelMark }) => {
     if (order !== null || tombstone !== null || cancelMark === null) return []
     return [
-      claimedUpdate(wanted, at),
+      claimedUpdate(submission, at),
       { type: 'cancel_requested', request: cancelMark },
       { type: 'withdrawn', at },
     ]
@@ -319,33 +327,33 @@ async function withdraw(deps: OrderDeps, wanted: Wanted): Promise<JobResult> {
  */
 async function claim(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   loaded: LoadedSlice,
   opened: Opened,
   isAbsent: boolean,
   mayWait: boolean,
 ): Promise<Claimed | 'unread' | 'freeing'> {
-  const { intent } = wanted
+  const { intent } = submission
   const found: { first: FirstClaim | null; isFreeing: boolean } = { first: null, isFreeing: false }
   const decide = async (now: LoadedSlice): Promise<Decision> => {
     found.first = null
     if (now.slice.order !== null || now.slice.account === null) return null
     const facts = await deps.risk.judge(intent, now, opened.broker)
     if (facts === 'stale') return facts
-    found.isFreeing = mayWait && now.cancelMark === null && sizedFor(wanted, facts).waits
+    found.isFreeing = mayWait && now.cancelMark === null && sizedFor(submission, facts).waits
     if (found.isFreeing) return null
-    found.first = firstClaim(deps, wanted, now, facts, opened.revision)
+    found.first = firstClaim(deps, submission, now, facts, opened.revision)
     return !isAbsent && found.first.updates.length > 1 ? null : found.first
   }
   const taken = await claimOrder(deps.writer, orderKeyOf(intent), intent.symbol, decide, loaded)
   if (found.isFreeing) return 'freeing'
   if (taken.kind === 'left' && taken.loaded.slice.order === null && found.first === null)
     return 'unread'
-  return { taken, ...judgedOf(wanted, found.first) }
+  return { taken, ...judgedOf(submission, found.first) }
 }
 
 /** A claim, and what it was decided to send. */
-type Claimed = Readonly<{ taken: ClaimResult; wanted: Wanted; exposure: Exposure }>
+type Claimed = Readonly<{ taken: ClaimResult; submission: Submission; exposure: Exposure }>
 type FirstClaim = Readonly<{
   fence: TakeFence
   updates: readonly OrderUpdate[]
@@ -353,19 +361,19 @@ type FirstClaim = Readonly<{
 }>
 type TakeFence = Extract<Fence, { kind: 'take' }>
 
-const judgedOf = (wanted: Wanted, decided: FirstClaim | null): Omit<Claimed, 'taken'> =>
+const judgedOf = (submission: Submission, decided: FirstClaim | null): Omit<Claimed, 'taken'> =>
   decided === null
-    ? { wanted, exposure: 'adds' }
-    : { wanted: { ...wanted, intent: decided.intent }, exposure: decided.fence.exposure }
+    ? { submission, exposure: 'adds' }
+    : { submission: { ...submission, intent: decided.intent }, exposure: decided.fence.exposure }
 
 function firstClaim(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   loaded: LoadedSlice,
   facts: RiskFacts,
   revision: string,
 ): FirstClaim {
-  const { tradeId, connectionId } = wanted.intent
+  const { tradeId, connectionId } = submission.intent
   const at = isoTime(facts.nowMs)
   const by = deps.random.id(12)
   const request = loaded.cancelMark
@@ -381,18 +389,18 @@ function firstClaim(
   const unsent = { ...taking, exposure: 'reduces', budget: false, pace: null } as const
   if (request !== null) {
     const updates: OrderUpdate[] = [
-      claimedUpdate(wanted, at),
+      claimedUpdate(submission, at),
       { type: 'cancel_requested', request },
       { type: 'withdrawn', at },
     ]
-    return { fence: unsent, updates, intent: wanted.intent }
+    return { fence: unsent, updates, intent: submission.intent }
   }
-  const sized = sizedFor(wanted, facts)
+  const sized = sizedFor(submission, facts)
   const { intent } = sized
   const denial = isPast(intent, facts.nowMs)
     ? EXPIRED
     : (sized.denial ?? assess(newOrder(intent), facts))
-  const claimed = claimedUpdate({ ...wanted, intent }, at)
+  const claimed = claimedUpdate({ ...submission, intent }, at)
   if (denial !== null)
     return { fence: unsent, updates: [claimed, { type: 'denied', ...denial, at }], intent }
   const exposure = exposureOf(newOrder(intent), facts)
@@ -401,7 +409,7 @@ function firstClaim(
 }
 
 const claimedUpdate = (
-  { intent, hash, closes, askedAt, closeCommandId }: Wanted,
+  { intent, hash, closes, askedAt, closeCommandId }: Submission,
   at: string,
 ): Extract<OrderUpdate, { type: 'claimed' }> => ({
   type: 'claimed',
@@ -421,19 +429,20 @@ const claimedUpdate = (
  */
 export async function denyOrder(
   deps: OrderDeps,
-  wanted: Wanted,
+  submission: Submission,
   denial: OrderDenial,
 ): Promise<JobResult> {
   const at = isoTime(deps.clock.now())
   const target = {
-    orderKey: orderKeyOf(wanted.intent),
-    symbol: wanted.intent.symbol,
+    orderKey: orderKeyOf(submission.intent),
+    symbol: submission.intent.symbol,
     fence: { kind: 'version' },
   } as const
   await applyUpdates(deps.writer, target, ({ slice: { order }, tombstone }) => {
-    const known = order ?? (tombstone === null ? null : { ...tombstone, id: wanted.intent.tradeId })
-    if (known === null) return [claimedUpdate(wanted, at), { type: 'denied', ...denial, at }]
-    assertSame(known, wanted.hash)
+    const known =
+      order ?? (tombstone === null ? null : { ...tombstone, id: submission.intent.tradeId })
+    if (known === null) return [claimedUpdate(submission, at), { type: 'denied', ...denial, at }]
+    assertSame(known, submission.hash)
     return []
   })
   return DONE
