@@ -63,8 +63,8 @@ import {
   countUnread,
 } from './metrics.ts'
 import {
-  type Asker,
-  createAsker,
+  type JobQueue,
+  createJobQueue,
   createFollowUps,
   createRiskDesk,
   orderHandler,
@@ -99,7 +99,7 @@ type Shared = Readonly<{
   queueMetrics: QueueMetrics
   hours: MarketHours
   returns: StoreReturns
-  ask: Asker & AsyncDisposable
+  jobQueue: JobQueue & AsyncDisposable
   endpoint: Endpoint
   transport: typeof fetch
 }>
@@ -160,7 +160,7 @@ export async function startWorkers(
     queueMetrics: countQueues(metrics, broken.resolve),
     hours: new MarketHours(clock),
     returns,
-    ask: createAsker(redis, log),
+    jobQueue: createJobQueue(redis, log),
     endpoint,
     transport: transport.fetch,
   }
@@ -186,7 +186,7 @@ export async function startWorkers(
       isDraining = true
       await directory[Symbol.asyncDispose]()
       await Promise.allSettled(running.map((one) => one[Symbol.asyncDispose]()))
-      await shared.ask[Symbol.asyncDispose]()
+      await shared.jobQueue[Symbol.asyncDispose]()
       await transport.close()
       clock[Symbol.dispose]()
       await probes[Symbol.asyncDispose]()
@@ -260,7 +260,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     directory,
     hours,
     returns,
-    ask,
+    jobQueue,
     queueMetrics,
   }) {
     const controls = createControls(redis)
@@ -275,7 +275,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       writer,
       brokers,
       risk,
-      ask,
+      jobQueue,
       boundaries: noBoundaries,
       clock,
       random,
@@ -295,7 +295,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
 
   streams({
     config,
-    ask,
+    jobQueue,
     writer,
     brokers,
     clock,
@@ -308,7 +308,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     returns,
   }) {
     const schedule = createCheckSchedule(redis, log)
-    const followUps = createFollowUps(ask)
+    const followUps = createFollowUps(jobQueue)
     const askForCheck = (ref: ConnectionRef): void =>
       void schedule
         .now(ref)
@@ -358,7 +358,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       redis,
       connections,
       directory,
-      ask,
+      jobQueue,
     } = shared
     const { watch, queueMetrics } = shared
     const schedule = createCheckSchedule(redis, log)
@@ -386,7 +386,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
         leases: createLeases(redis),
         clock,
         log,
-        ask,
+        jobQueue,
         knownStore: () => directory.knownStore(),
       },
       keepAssets({

@@ -2,7 +2,12 @@ import type { Logger } from 'pino'
 import type { BoundaryName, Randomness } from '#runtime'
 import type { ConnectionRef, Quote, Recoveries } from '#store'
 import type { BrokerPool } from '../../workers/broker/index.ts'
-import { type Asker, createRiskDesk, type OrderDeps, type Run } from '../../workers/orders/index.ts'
+import {
+  type JobQueue,
+  createRiskDesk,
+  type OrderDeps,
+  type Run,
+} from '../../workers/orders/index.ts'
 import { type StateWriter, MarketHours } from '../../workers/updates/index.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { FakeParked } from '../support/fake-parked.ts'
@@ -22,7 +27,7 @@ type Shared = Readonly<{
 export function makeDesk({ store, brokers, writer, clock, random, log, recoveries }: Shared) {
   /** Jobs that were asked for. */
   const asked: string[] = []
-  const ask: Asker = {
+  const jobQueue: JobQueue = {
     resolve: async ({ tradeId }) => void asked.push(`resolve ${tradeId}`),
     cancel: async ({ tradeId, commandId }) => void asked.push(`cancel ${tradeId} ${commandId}`),
     close: async ({ tradeId, commandId }) => void asked.push(`close ${tradeId} ${commandId}`),
@@ -44,7 +49,7 @@ export function makeDesk({ store, brokers, writer, clock, random, log, recoverie
     writer,
     brokers,
     risk,
-    ask,
+    jobQueue,
     boundaries,
     clock,
     random,

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { queues, submitJobId } from '#contract'
 import { type BoundaryName, noBoundaries, systemClock } from '#runtime'
 import { LOSSES_MAX } from '../../workers/orders/resolve-job.ts'
-import { createAsker, orderHandler, type OrderDeps } from '../../workers/orders/index.ts'
+import { createJobQueue, orderHandler, type OrderDeps } from '../../workers/orders/index.ts'
 import { startQueueWorker } from '../../workers/orders/queue.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
 import { intentOf } from '../domain/orders.ts'
@@ -96,7 +96,7 @@ describe('CRA-08 workers that are lost with a job', () => {
     orders.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
     await submitOrder(orders.submit, intentOf(), orders.run)
     const sent = orders.broker.submissions.length
-    await using asker = createAsker(redis.connect(), pino({ level: 'silent' }))
+    await using asker = createJobQueue(redis.connect(), pino({ level: 'silent' }))
     await asker.resolve(trade)
     for (let loss = 0; loss <= LOSSES_MAX; loss += 1) await lose('resolve.dequeued')
     await start()

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { jobs, type JobName, queues } from '#contract'
 import { dec } from '#domain'
-import { createAsker, createFollowUps } from '../../workers/orders/index.ts'
+import { createJobQueue, createFollowUps } from '../../workers/orders/index.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 let redis: TestRedis
@@ -15,7 +15,7 @@ afterAll(() => redis.stop())
 const ref = { userId: 'u1', connectionId: 'broker_1' }
 
 test('what is asked for twice is one job, away from new orders, with a payload that the worker reads', async () => {
-  await using asker = createAsker(redis.connect(), pino({ level: 'silent' }))
+  await using asker = createJobQueue(redis.connect(), pino({ level: 'silent' }))
   const followUps = createFollowUps(asker)
   const excess = { symbol: 'AAPL', quantity: dec('100'), positionSide: 'short' } as const
   for (let times = 0; times < 2; times += 1) {

@@ -11,7 +11,7 @@ import {
   type Store,
   type Write,
 } from '#store'
-import type { Asker, JobResult } from '../orders/index.ts'
+import type { JobQueue, JobResult } from '../orders/index.ts'
 import { CONFLICTS_MAX, ContentionError, loadAccount } from '../updates/index.ts'
 
 /**
@@ -34,7 +34,7 @@ export type LeaveDeps = Readonly<{
   leases: Leases
   clock: Clock
   log: Logger
-  ask: Asker
+  jobQueue: JobQueue
   /**
    * The marker of the store, if it holds what it should; `null`: its control sets are lost, or
    * being given back.
@@ -66,7 +66,7 @@ export async function leaveConnection(
   if (connection?.leaving?.openOrders === 'cancel') {
     const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
     const open = orders.filter(canExecute)
-    for (const order of open) await deps.ask.cancel(cancelOf(order, connection.revision))
+    for (const order of open) await deps.jobQueue.cancel(cancelOf(order, connection.revision))
     if (open.length > 0)
       return { kind: 'again', delayMs: LOOK_AGAIN_MS, why: `${open.length} orders are still open` }
   }

@@ -27,7 +27,7 @@ export async function cancelAll(
   )
   await Promise.all(
     open.map(({ id }) =>
-      deps.ask.cancel({ userId, connectionId, tradeId: id, commandId, by, reason }),
+      deps.jobQueue.cancel({ userId, connectionId, tradeId: id, commandId, by, reason }),
     ),
   )
   deps.log.info({ userId, connectionId, commandId, orders: open.length }, 'cancel_all.asked')

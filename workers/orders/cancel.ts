@@ -80,7 +80,7 @@ export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Pro
   if (noted.status === 'submitting') {
     // Nothing of it is at the broker: whoever takes it up finds the cancel, and ends it unsent.
     if (noted.attemptedAt === null)
-      await deps.ask.resolve({
+      await deps.jobQueue.resolve({
         userId: noted.userId,
         connectionId: noted.connectionId,
         tradeId: noted.id,

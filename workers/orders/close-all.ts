@@ -43,7 +43,7 @@ export async function closeAllPositions(
       positionSide,
     })
     if (read.success) {
-      await deps.ask.close(read.data)
+      await deps.jobQueue.close(read.data)
       asked += 1
     } else skipped.push(symbol) // not traded here: an option, say
   }

@@ -3,7 +3,7 @@ import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
 import type { ConnectionRef, LoadedSlice, ParkedOrders, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 import { type StateWriter, readOrder, type Target } from '../updates/index.ts'
-import type { Asker } from './asker.ts'
+import type { JobQueue } from './job-queue.ts'
 import type { RiskDesk } from './risk-desk.ts'
 
 /** What carrying out orders and commands needs. */
@@ -12,7 +12,7 @@ export type OrderDeps = Readonly<{
   brokers: BrokerPool
   risk: RiskDesk
   recoveries: Pick<Recoveries, 'isRunning'>
-  ask: Asker
+  jobQueue: JobQueue
   parked: ParkedOrders
   /** How long a market order without `notAfter` may be parked. */
   parkedMarketMs: number

@@ -1,6 +1,6 @@
 import { flattenTradeId } from '#contract'
 import type { CancelCause, FollowUps } from '../updates/index.ts'
-import type { Asker } from './asker.ts'
+import type { JobQueue } from './job-queue.ts'
 import type { CancelCommand } from './cancel.ts'
 
 const REASONS: Readonly<Record<CancelCause, string>> = {
@@ -14,10 +14,11 @@ export const isLeftover = ({ by, commandId }: CancelCommand): boolean =>
   by === 'system' && commandId === LEFTOVER
 
 /** Follow-ups as jobs. */
-export const createFollowUps = (ask: Asker): FollowUps => ({
-  resolve: ({ userId, connectionId }, tradeId) => ask.resolve({ userId, connectionId, tradeId }),
+export const createFollowUps = (jobQueue: JobQueue): FollowUps => ({
+  resolve: ({ userId, connectionId }, tradeId) =>
+    jobQueue.resolve({ userId, connectionId, tradeId }),
   cancel: ({ userId, connectionId }, tradeId, cause) =>
-    ask.cancel({
+    jobQueue.cancel({
       userId,
       connectionId,
       tradeId,
@@ -26,7 +27,7 @@ export const createFollowUps = (ask: Asker): FollowUps => ({
       reason: REASONS[cause],
     }),
   flatten: ({ userId, connectionId }, tradeId, excess) =>
-    ask.close({
+    jobQueue.close({
       userId,
       connectionId,
       tradeId: flattenTradeId(tradeId),

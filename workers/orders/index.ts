@@ -1,5 +1,5 @@
 export * from './follow-ups.ts'
-export { type Asker, createAsker } from './asker.ts'
+export { type JobQueue, createJobQueue } from './job-queue.ts'
 export type { OrderDeps } from './deps.ts'
 export type { JobResult, Run } from './job.ts'
 export { QueueWorker, type QueueMetrics } from './progress.ts'

@@ -54,6 +54,6 @@ export async function findLost(
   assertSame(order, claimed.parametersHash)
   if (order.status !== 'submitting') return DONE
   const result = await adoptOrder(deps, order, seen.order, { broker, run })
-  if (order.cancel !== null) await deps.ask.resolve({ userId, connectionId, tradeId })
+  if (order.cancel !== null) await deps.jobQueue.resolve({ userId, connectionId, tradeId })
   return result
 }

@@ -22,7 +22,7 @@ import {
 } from '../../../workers/broker/index.ts'
 import { connectionHandler, whileOpen } from '../../../workers/connections/index.ts'
 import {
-  type Asker,
+  type JobQueue,
   createFollowUps,
   createRiskDesk,
   orderHandler,
@@ -136,7 +136,7 @@ function startRoles(
     parked: process.door('parked', outside.store.parked, true),
     parkedMarketMs: 30_000,
     risk: riskDesk(hours, process, outside, known),
-    ask: asker(queue),
+    jobQueue: asker(queue),
     knownStore: () => known.knownStore(),
     mayHaveLost: () => outside.schedule.nowMs - outside.store.lostMs < DOUBT_MS,
     mayHaveJustLost: () => outside.schedule.nowMs - outside.store.lostMs < LOST_REQUEST_MS,
@@ -156,7 +156,7 @@ function startRoles(
               leases,
               clock,
               log,
-              ask: asker(queue),
+              jobQueue: asker(queue),
               knownStore: () => known.knownStore(),
             },
           ),
@@ -190,11 +190,11 @@ function startRoles(
   process.onDeath(() => void outside.onReturn.delete(onReturn))
 }
 
-function asker(queue: ModelQueue): Asker {
+function asker(queue: ModelQueue): JobQueue {
   /** Gone once it is done; one that failed stays. */
   const add = async (
     name: CommandName,
-    command: Parameters<Asker['cancel' | 'close']>[0],
+    command: Parameters<JobQueue['cancel' | 'close']>[0],
   ): Promise<void> => {
     const jobId = commandJobId(name, command.userId, command.tradeId, command.commandId)
     if (queue.stateOf(jobId) === 'completed') queue.forget(jobId)

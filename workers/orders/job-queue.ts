@@ -6,7 +6,7 @@ import type { CancelCommand } from './cancel.ts'
 import type { CloseCommand } from './close.ts'
 
 /** Asks for further work in a job of its own. Asking twice for the same is asking once. */
-export interface Asker {
+export interface JobQueue {
   /** To find out what became of a trade, and to do what is due on it. */
   resolve(trade: ResolveOrder): Promise<void>
   cancel(command: CancelCommand): Promise<void>
@@ -16,7 +16,7 @@ export interface Asker {
 const ATTEMPTS_MAX = 12
 const BACKOFF = { type: 'exponential', delay: 200, jitter: 0.5 } as const
 
-export function createAsker(redis: Redis, log: Logger): Asker & AsyncDisposable {
+export function createJobQueue(redis: Redis, log: Logger): JobQueue & AsyncDisposable {
   const [orders, commands] = (['orders', 'commands'] as const).map((which) => {
     const { name, prefix } = queues[which]
     const queue = new Queue(name, { connection: redis, prefix, skipWaitingForReady: true })
