@@ -16,7 +16,7 @@ import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from
  * can be woken. Kept true: jobs in hand go on in the worker that took them, whose locks are renewed
  * until they are done.
  */
-export type ProgressDeps = QueueDeps &
+export type QueueWatchdogDeps = QueueDeps &
   Readonly<{
     /**
      * A connection of the watchdog's own, which fails rather than waits: through the worker's it
@@ -55,7 +55,7 @@ const DELAYED_SCORE = 0x1000
 export class QueueWorker implements AsyncDisposable {
   readonly #queue: QueueName
   readonly #handle: Handler
-  readonly #deps: ProgressDeps
+  readonly #deps: QueueWatchdogDeps
   readonly #stop: () => void
   readonly #closing = new Set<Promise<void>>()
   #worker: Worker
@@ -73,7 +73,7 @@ export class QueueWorker implements AsyncDisposable {
    */
   #oldest: { id: string; taken: number; looks: number } | null = null
 
-  constructor(queue: QueueName, handle: Handler, deps: ProgressDeps) {
+  constructor(queue: QueueName, handle: Handler, deps: QueueWatchdogDeps) {
     this.#queue = queue
     this.#deps = deps
     this.#handle = async (name, data, run) => {
