@@ -71,7 +71,7 @@ import {
   type QueueMetrics,
   QueueWorker,
 } from './orders/index.ts'
-import { StoreReturns } from './returns.ts'
+import { RedisReconnects } from './redis-reconnects.ts'
 import {
   type StateWriter,
   MarketHours,
@@ -98,7 +98,7 @@ type Shared = Readonly<{
   accountMetrics: AccountMetrics
   queueMetrics: QueueMetrics
   hours: MarketHours
-  returns: StoreReturns
+  reconnects: RedisReconnects
   jobQueue: JobQueue & AsyncDisposable
   endpoint: Endpoint
   transport: typeof fetch
@@ -124,9 +124,9 @@ export async function startWorkers(
   const connections = createConnections(redis)
   const timers = { clock, random, handshakes: new HandshakeGate(clock) }
   const [budgets, unread] = [createBudget(redis), countUnread(metrics, log)] as const
-  const returns = new StoreReturns(redis, clock, wasAway)
+  const reconnects = new RedisReconnects(redis, clock, wasAway)
   const { directory, halts } = openDirectory(config, redis, metrics, clock, log, () =>
-    returns.lost(),
+    reconnects.noteLoss(),
   )
   const recalled = (ref: ConnectionRef) => directory.connectionOf(ref)
   const brokers = new BrokerPool(
@@ -159,7 +159,7 @@ export async function startWorkers(
     accountMetrics: countFollowing(metrics),
     queueMetrics: countQueues(metrics, broken.resolve),
     hours: new MarketHours(clock),
-    returns,
+    reconnects,
     jobQueue: createJobQueue(redis, log),
     endpoint,
     transport: transport.fetch,
@@ -259,7 +259,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     watch,
     directory,
     hours,
-    returns,
+    reconnects,
     jobQueue,
     queueMetrics,
   }) {
@@ -284,9 +284,9 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       parked: createParkedOrders(redis),
       parkedMarketMs: config.parkedMarketSeconds * 1_000,
       knownStore: () => directory.knownStore(),
-      mayHaveLost: () => returns.mayHaveLost(),
-      mayHaveJustLost: () => returns.mayHaveJustLost(),
-      hasLostAll: () => returns.hasLostAll(),
+      mayHaveLostWrites: () => reconnects.mayHaveLostWrites(),
+      mayHaveJustLost: () => reconnects.mayHaveJustLost(),
+      hasLostAll: () => reconnects.hasLostAll(),
     })
     const gated = whileOpen(handle, () => directory.closedBecause)
     const deps = { redis, watch, clock: systemClock, log, queueMetrics }
@@ -305,7 +305,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     directory,
     accountMetrics,
     hours,
-    returns,
+    reconnects,
   }) {
     const schedule = createCheckSchedule(redis, log)
     const followUps = createFollowUps(jobQueue)
@@ -335,7 +335,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       gone: ({ userId, connectionId }) => ownership.removed({ userId, connectionId }),
       lost: () => ownership.readoptAll(),
     })
-    returns.listen(() => ownership.storeReturned())
+    reconnects.listen(() => ownership.redisReconnected())
     return [
       {
         async [Symbol.asyncDispose]() {

@@ -58,7 +58,7 @@ export function makeDesk({ store, brokers, writer, clock, random, log, recoverie
     parked,
     parkedMarketMs: 30_000,
     knownStore: async () => store.marker,
-    mayHaveLost: () => store.losses > 0,
+    mayHaveLostWrites: () => store.losses > 0,
     mayHaveJustLost: () => store.losses > 0,
     hasLostAll: () => false,
   }

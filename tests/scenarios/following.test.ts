@@ -291,13 +291,13 @@ describe('recoveries and the request budget', () => {
     await one.advance(40_000)
     const before = accountMetrics.recoveries.length
     for (let times = 0; times < 20; times += 1) {
-      one.owner.storeReturned()
+      one.owner.redisReconnected()
       await one.advance(3_000)
     }
     expect(accountMetrics.recoveries.length - before).toBeGreaterThanOrEqual(2)
     expect(accountMetrics.recoveries.length - before).toBeLessThanOrEqual(3)
     const sofar = accountMetrics.recoveries.length
-    one.owner.storeReturned()
+    one.owner.redisReconnected()
     await one.advance(31_000)
     expect(accountMetrics.recoveries.length).toBe(sofar + 1)
   })

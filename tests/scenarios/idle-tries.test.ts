@@ -108,7 +108,7 @@ async function refused() {
     return {
       refresh: told('refresh'),
       readopt: told('readopt'),
-      storeReturned: told('storeReturned'),
+      redisReconnected: told('redisReconnected'),
       close: async () => void heard.push('close'),
     }
   })
@@ -126,7 +126,7 @@ describe('what a worker tells an owner that waits for a lease', () => {
     expect(heard).toEqual([tell, 'refused'])
   })
 
-  test.each(['readopt', 'storeReturned'] as const)(
+  test.each(['readopt', 'redisReconnected'] as const)(
     '%s: it hears of it, and waits on',
     async (tell) => {
       const { schedule, owner, heard } = await refused()

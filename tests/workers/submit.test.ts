@@ -262,7 +262,7 @@ describe('P1 a first claim that finds an order under its id', () => {
 
   test('it is older, and the store may have lost an earlier claim: it is adopted', async () => {
     const { submit, run, events, status } = await found()
-    await submitOrder({ ...submit, mayHaveLost: () => true }, intent, run)
+    await submitOrder({ ...submit, mayHaveLostWrites: () => true }, intent, run)
     expect([await status(), events()]).toEqual(['submitted', ['trade.submitted']])
   })
 

@@ -101,7 +101,7 @@ const isOlder = (
   { submittedAt }: BrokerOrder,
   run: Run,
 ): boolean =>
-  !deps.mayHaveLost() &&
+  !deps.mayHaveLostWrites() &&
   Date.parse(submittedAt) < Math.min(Date.parse(claimedAt ?? ''), run.queuedAtMs) - CLOCK_SKEW_MS
 
 /**

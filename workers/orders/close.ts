@@ -113,7 +113,9 @@ export async function closePosition(
   }
   if ('quantity' in sized) return submitNew(deps, submission, loaded, run)
   // It may have closed the position itself, before the store lost the record of it (RDQ-04).
-  const notAbsent = deps.mayHaveLost() ? await findUntilAbsent(deps, submission, broker, run) : null
+  const notAbsent = deps.mayHaveLostWrites()
+    ? await findUntilAbsent(deps, submission, broker, run)
+    : null
   return notAbsent ?? denyOrder(deps, submission, sized)
 }
 

@@ -25,7 +25,7 @@ export type OrderDeps = Readonly<{
    * Whether the store may have lost what was last written to it: it was away, and came back a short
    * while ago.
    */
-  mayHaveLost(): boolean
+  mayHaveLostWrites(): boolean
   /**
    * It came back so short a while ago that what was sent before may not have arrived, or not be
    * shown yet.

@@ -122,7 +122,8 @@ async function parkUnverified(
 ): Promise<JobResult> {
   await deps.parked.note(intentOf(order), why)
   const isOver = denial !== null || order.cancel !== null
-  if (!isOver || order.unknownSince !== null || deps.mayHaveLost()) return again(UNVERIFIED_MS, why)
+  if (!isOver || order.unknownSince !== null || deps.mayHaveLostWrites())
+    return again(UNVERIFIED_MS, why)
   return closeUnsent(deps, order, denial)
 }
 
@@ -138,7 +139,7 @@ async function endParked(
 ): Promise<JobResult> {
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)
-  const doubtedSince = order.unknownSince ?? (deps.mayHaveLost() ? at : null)
+  const doubtedSince = order.unknownSince ?? (deps.mayHaveLostWrites() ? at : null)
   if (doubtedSince === null || !isWithin(nowMs, Date.parse(doubtedSince), REQUEST_MS_MAX))
     return closeUnsent(deps, order, denial)
   if (order.unknownSince === null)

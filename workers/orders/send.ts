@@ -88,7 +88,7 @@ async function denyClaimed(
   if (order === null || order.unknownSince !== null)
     return remainUnknown(deps, claimed, denial.message)
   // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
-  const seen = deps.mayHaveLost() ? await lookUpSubmission(order, claimed.broker) : null
+  const seen = deps.mayHaveLostWrites() ? await lookUpSubmission(order, claimed.broker) : null
   if (seen?.kind === 'found')
     return adoptOrder(deps, order, seen.order, { broker: claimed.broker, run })
   const at = isoTime(deps.clock.now())
@@ -188,7 +188,9 @@ async function refuse(
 ): Promise<JobResult> {
   const { order } = claimed.applied.slice
   const seen =
-    order !== null && deps.mayHaveLost() ? await lookUpSubmission(order, claimed.broker) : null
+    order !== null && deps.mayHaveLostWrites()
+      ? await lookUpSubmission(order, claimed.broker)
+      : null
   if (order !== null && seen?.kind === 'found')
     return adoptOrder(deps, order, seen.order, { broker: claimed.broker, run })
   if (seen?.kind === 'failed' || (seen !== null && run.isRepeat !== false))

@@ -153,7 +153,7 @@ export async function denyGone(
   message: string,
   run: Run,
 ): Promise<JobResult> {
-  if (run.isRepeat === false ? deps.hasLostAll() : deps.mayHaveLost()) {
+  if (run.isRepeat === false ? deps.hasLostAll() : deps.mayHaveLostWrites()) {
     const { userId, connectionId, tradeId } = submission.intent
     deps.log.error({ userId, connectionId, tradeId }, 'submit.outcome_unknown')
     return DONE
@@ -172,7 +172,7 @@ async function claimAndSend(
   loaded: LoadedSlice,
   opened: Opened,
   run: Run,
-  isAbsent = !deps.mayHaveLost(),
+  isAbsent = !deps.mayHaveLostWrites(),
 ): Promise<JobResult> {
   const mayWait = deps.clock.now() - run.queuedAtMs < FREEING_MS_MAX
   const claimed = await claim(deps, submission, loaded, opened, isAbsent, mayWait)
@@ -283,7 +283,7 @@ async function wait(
     nowMs - run.queuedAtMs > PARKED_MS_MAX || isParkedTooLong(intent, parkedMs, deps.parkedMarketMs)
   const denial = isPast(intent, nowMs) ? EXPIRED : isLate ? disconnected(why) : null
   const isCanceled = (await loadTrade(deps, intent)).cancelMark !== null
-  if ((denial === null && !isCanceled) || deps.mayHaveLost()) return again(NOT_READY_MS, why)
+  if ((denial === null && !isCanceled) || deps.mayHaveLostWrites()) return again(NOT_READY_MS, why)
   const found =
     broker === null
       ? null

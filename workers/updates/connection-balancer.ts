@@ -60,8 +60,8 @@ export class ConnectionBalancer {
   }
 
   /** The store was away, and may have lost what was written last. */
-  storeReturned(): void {
-    for (const owner of this.#owners.values()) owner.storeReturned()
+  redisReconnected(): void {
+    for (const owner of this.#owners.values()) owner.redisReconnected()
   }
 
   get ownedCount(): number {

@@ -115,8 +115,8 @@ export class ConnectionLease {
   }
 
   /** The store was away, and may have lost what was written last. */
-  storeReturned(): void {
-    this.#held?.session.storeReturned()
+  redisReconnected(): void {
+    this.#held?.session.redisReconnected()
   }
 
   /** Whether this worker may take it has changed: looks again at once. */

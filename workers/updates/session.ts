@@ -125,7 +125,7 @@ export class Session {
    * What was seen and written may be gone: an order that ended lately is in no list of open ones
    * (RDQ-04).
    */
-  storeReturned(): void {
+  redisReconnected(): void {
     const { clock, accountMetrics } = this.#deps.context
     accountMetrics.gap('returned')
     this.#recoverIn(Math.max(GAP_MS, this.#recoveredMs + RETURNS_APART_MS - clock.monotonicMs()))

@@ -9,7 +9,7 @@ import type { Schedule } from './schedule.ts'
 type Doors = Readonly<{ leases: Leases; brokers: Pick<BrokerPool, 'get'> }>
 
 /** What a worker tells the owner of a connection. */
-export type Owned = Pick<ConnectionLease, 'refresh' | 'close' | 'readopt' | 'storeReturned'>
+export type Owned = Pick<ConnectionLease, 'refresh' | 'close' | 'readopt' | 'redisReconnected'>
 
 /** `end`: the owner that waits, if it does, goes on at once. */
 type Wait = { end: () => void }
@@ -49,7 +49,7 @@ export class IdleTries {
     const owner = open(this.#patient(process, name, doors, wait))
     return {
       readopt: () => owner.readopt(),
-      storeReturned: () => owner.storeReturned(),
+      redisReconnected: () => owner.redisReconnected(),
       refresh() {
         owner.refresh()
         wait.end()

@@ -155,7 +155,7 @@ const withoutBeats = (clock: Clock, onBeat: (run: () => void) => void = () => {}
 export function ownersOf(
   open: (ref: ConnectionRef) => Owned,
   log: Logger,
-): ConnectionListener & { storeReturned(): void } {
+): ConnectionListener & { redisReconnected(): void } {
   const owners = new Map<string, Owned>()
   return {
     changed({ userId, connectionId }) {
@@ -175,8 +175,8 @@ export function ownersOf(
     lost() {
       for (const owner of owners.values()) owner.readopt()
     },
-    storeReturned() {
-      for (const owner of owners.values()) owner.storeReturned()
+    redisReconnected() {
+      for (const owner of owners.values()) owner.redisReconnected()
     },
   }
 }

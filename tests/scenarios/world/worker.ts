@@ -35,7 +35,7 @@ import {
   type OverExitPolicy,
   StateCache,
 } from '../../../workers/updates/index.ts'
-import { DOUBT_MS, LOST_REQUEST_MS } from '../../../workers/returns.ts'
+import { DOUBT_MS, LOST_REQUEST_MS } from '../../../workers/redis-reconnects.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { IdleTries } from './idle-tries.ts'
 import { checksOf, type Known, knownByReading, ownersOf, toldAtOnce } from './known.ts'
@@ -138,7 +138,7 @@ function startRoles(
     risk: riskDesk(hours, process, outside, known),
     jobQueue: asker(queue),
     knownStore: () => known.knownStore(),
-    mayHaveLost: () => outside.schedule.nowMs - outside.store.lostMs < DOUBT_MS,
+    mayHaveLostWrites: () => outside.schedule.nowMs - outside.store.lostMs < DOUBT_MS,
     mayHaveJustLost: () => outside.schedule.nowMs - outside.store.lostMs < LOST_REQUEST_MS,
     hasLostAll: () => outside.schedule.nowMs - known.lostAllMs() < DOUBT_MS,
   }
@@ -185,7 +185,7 @@ function startRoles(
   const owners = ownersOf(own, log)
   void process.enter('start', 'start', () => known.follow(owners))
   const onReturn = (): void =>
-    void process.enter('start', 'store returned', () => owners.storeReturned())
+    void process.enter('start', 'store returned', () => owners.redisReconnected())
   outside.onReturn.add(onReturn)
   process.onDeath(() => void outside.onReturn.delete(onReturn))
 }

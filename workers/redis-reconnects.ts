@@ -6,7 +6,7 @@ import type { Clock } from '#runtime'
  * machine, or because a replica took its place that was behind. Nothing says so, and what workers
  * remember of having written may not be there any more.
  */
-export class StoreReturns {
+export class RedisReconnects {
   readonly #clock: Clock
   readonly #listeners = new Set<() => void>()
   #lastMs: number
@@ -29,7 +29,7 @@ export class StoreReturns {
    * It came back a short while ago: not everything that was lost has been read from the brokers
    * again.
    */
-  mayHaveLost(): boolean {
+  mayHaveLostWrites(): boolean {
     return this.#clock.monotonicMs() - this.#lastMs < DOUBT_MS
   }
 
@@ -54,7 +54,7 @@ export class StoreReturns {
    * The store was found to have lost everything, whether it was away or not, or is used again from
    * now on.
    */
-  lost(): void {
+  noteLoss(): void {
     this.#away()
     this.#lostAllMs = this.#lastMs
   }
