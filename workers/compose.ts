@@ -48,10 +48,10 @@ import type { Role, WorkerConfig } from './config.ts'
 import {
   connectionHandler,
   createCheckSchedule,
-  Directory,
+  ControlCache,
   keepAssets,
   StandingHalts,
-  whileOpen,
+  unlessBlocked,
 } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
 import {
@@ -92,7 +92,7 @@ type Shared = Readonly<{
   /** By which it is seen whether the other connection serves its queues. */
   watch: ReturnType<typeof connectRedis>
   connections: Connections
-  directory: Directory
+  directory: ControlCache
   brokers: BrokerPool
   writer: StateWriter
   accountMetrics: AccountMetrics
@@ -171,7 +171,7 @@ export async function startWorkers(
   const notReady = (): string | undefined => {
     if (isDraining) return 'draining'
     const stuck = running.find(({ stuckBecause }) => stuckBecause !== undefined)
-    return linkTrouble(redis, watch) ?? directory.closedBecause ?? stuck?.stuckBecause
+    return linkTrouble(redis, watch) ?? directory.blockedReason ?? stuck?.stuckBecause
   }
   const remarks = async () => [
     ...halts.remarks,
@@ -218,7 +218,7 @@ function openDirectory(
   clock: Clock,
   log: Logger,
   lost: () => void,
-): Readonly<{ directory: Directory; halts: StandingHalts }> {
+): Readonly<{ directory: ControlCache; halts: StandingHalts }> {
   const lossesTold = 'Times that the store was found to have lost everything'
   const losses = metrics.counter('fillcast_store_losses_total', lossesTold)
   const halts = new StandingHalts(log, countHalts(metrics))
@@ -227,7 +227,7 @@ function openDirectory(
     losses.inc()
     lost()
   }
-  const directory = new Directory({
+  const directory = new ControlCache({
     controls: createControls(redis),
     epoch,
     clock,
@@ -288,7 +288,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       mayHaveJustLost: () => reconnects.mayHaveJustLost(),
       hasLostAll: () => reconnects.hasLostAll(),
     })
-    const gated = whileOpen(handle, () => directory.closedBecause)
+    const gated = unlessBlocked(handle, () => directory.blockedReason)
     const deps = { redis, watch, clock: systemClock, log, queueMetrics }
     return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, deps))
   },

@@ -1,5 +1,5 @@
 export { keepAssets } from './assets.ts'
-export * from './directory.ts'
+export * from './control-cache.ts'
 export { StandingHalts } from './halts.ts'
 export type { HealthDeps } from './health.ts'
 export * from './schedule.ts'

@@ -4,7 +4,7 @@ import type { Controls, ConnectionRef, ControlSet, LinkedConnection } from '#sto
 import {
   CHECK_EVERY_MS,
   type ConnectionListener,
-  Directory,
+  ControlCache,
 } from '../../../workers/connections/index.ts'
 import type { Owned } from './idle-tries.ts'
 import type { Process } from './process.ts'
@@ -19,7 +19,7 @@ export type Known = Readonly<{
   /** `null`: not read yet. */
   setOf(userId: string): ControlSet | null
   knownStore(): Promise<string | null>
-  closedBecause(): string | null
+  blockedReason(): string | null
   /** When the store was found to have lost everything, or was used again after that. */
   lostAllMs(): number
   askForCheck(ref: ConnectionRef): void
@@ -47,7 +47,7 @@ export function toldAtOnce(process: Process, outside: Outside): Known {
     recalled: (ref) => store.controls.linked(ref),
     setOf: (userId) => store.controls.setOf(userId),
     knownStore: () => epoch.read(),
-    closedBecause: () => null,
+    blockedReason: () => null,
     lostAllMs: () => store.wipedMs,
     askForCheck: ({ userId, connectionId }) =>
       void queue.add(
@@ -72,7 +72,7 @@ export async function knownByReading(process: Process, outside: Outside): Promis
     recalled: (ref) => directory.connectionOf(ref),
     setOf: (userId) => directory.setOf(userId),
     knownStore: () => directory.knownStore(),
-    closedBecause: () => directory.closedBecause,
+    blockedReason: () => directory.blockedReason,
     lostAllMs: () => lostAllMs,
     askForCheck(ref) {
       log.debug(ref, 'connection.check_asked')
@@ -107,10 +107,10 @@ function openDirectory(
   clock: Clock,
   controls: Controls,
   lost: () => void,
-): Directory {
+): ControlCache {
   const { schedule, store, log } = outside
   const epoch = process.door('epoch', store.epoch, true)
-  const directory = new Directory({
+  const directory = new ControlCache({
     controls,
     epoch,
     clock: withoutBeats(clock),

@@ -20,7 +20,7 @@ import {
   GuardedBroker,
   type TradeStreamListener,
 } from '../../../workers/broker/index.ts'
-import { connectionHandler, whileOpen } from '../../../workers/connections/index.ts'
+import { connectionHandler, unlessBlocked } from '../../../workers/connections/index.ts'
 import {
   type JobQueue,
   createFollowUps,
@@ -142,7 +142,7 @@ function startRoles(
     mayHaveJustLost: () => outside.schedule.nowMs - outside.store.lostMs < LOST_REQUEST_MS,
     hasLostAll: () => outside.schedule.nowMs - known.lostAllMs() < DOUBT_MS,
   }
-  const handle = whileOpen(orderHandler({ ...deps, ...order }), () => known.closedBecause())
+  const handle = unlessBlocked(orderHandler({ ...deps, ...order }), () => known.blockedReason())
   queue.work(process, {
     ...(roles.includes('orders') ? { orders: handle, commands: handle } : {}),
     ...(roles.includes('connections')

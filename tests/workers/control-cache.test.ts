@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { Epoch } from '#store'
-import { Directory, StandingHalts } from '../../workers/connections/index.ts'
+import { ControlCache, StandingHalts } from '../../workers/connections/index.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { FakeStore } from '../support/fake-store.ts'
 
@@ -29,7 +29,7 @@ function make() {
       pino({ level: 'warn' }, { write }),
       (scope, count) => (counts[scope] = count),
     )
-    const directory = new Directory({
+    const directory = new ControlCache({
       controls: store.controls,
       epoch,
       clock,
@@ -153,7 +153,7 @@ describe('directory', () => {
     for (const { heard } of [one, two])
       expect(heard).toEqual(['changed u1 broker_1', 'lost', 'changed u1 broker_1'])
     expect(losses.sort()).toEqual(['w1', 'w2'])
-    expect([one.directory.closedBecause, two.directory.closedBecause]).toEqual([null, null])
+    expect([one.directory.blockedReason, two.directory.blockedReason]).toEqual([null, null])
   })
 
   test('RDQ-05 a loss is never taken for a removal, nor an older record for the newest', async () => {
@@ -187,15 +187,15 @@ describe('directory', () => {
     const { store, clock, start, losses, usedAgain, accept } = make()
     const { directory, heard } = start('w1', true)
     await clock.advance(10_000)
-    expect(directory.closedBecause).toContain('acceptStore')
+    expect(directory.blockedReason).toContain('acceptStore')
     expect(await directory.knownStore()).toBeNull()
     expect(losses).toEqual(['w1'])
     store.link(ref) // the trade API connects again: that alone opens nothing, for limits and halts are still missing
     await clock.advance(10_000)
-    expect([directory.closedBecause === null, heard, usedAgain]).toEqual([false, [], []])
+    expect([directory.blockedReason === null, heard, usedAgain]).toEqual([false, [], []])
     await accept()
     await clock.advance(1_000)
-    expect([directory.closedBecause, heard, usedAgain]).toEqual([
+    expect([directory.blockedReason, heard, usedAgain]).toEqual([
       null,
       ['changed u1 broker_1'],
       ['w1'],
@@ -212,9 +212,9 @@ describe('directory', () => {
     wipe()
     const later = start('w2', true)
     await settle()
-    expect(later.directory.closedBecause).toContain('store_lost')
+    expect(later.directory.blockedReason).toContain('store_lost')
     await clock.advance(2_000)
-    expect([survivor.directory.closedBecause, later.directory.closedBecause]).toEqual([null, null])
+    expect([survivor.directory.blockedReason, later.directory.blockedReason]).toEqual([null, null])
     expect(usedAgain.toSorted()).toEqual(['w1', 'w2'])
     expect(await store.controls.readGlobalHalt()).toMatchObject({ reason: 'drill' })
     expect(later.heard).toEqual(['changed u1 broker_1'])
@@ -229,11 +229,11 @@ describe('directory', () => {
     store.controls.restore = () => Promise.reject(new Error('READONLY'))
     wipe()
     await clock.advance(2_000)
-    expect(directory.closedBecause).toContain('store_lost')
+    expect(directory.blockedReason).toContain('store_lost')
     store.controls.restore = restore
     await clock.advance(1_000)
     await settle()
-    expect(directory.closedBecause).toBeNull()
+    expect(directory.blockedReason).toBeNull()
     expect(store.controls.standingOf(ref)).toBe('verified')
   })
 })

@@ -36,7 +36,7 @@ export type ConnectionListener = Readonly<{
   lost(): void
 }>
 
-export type DirectoryDeps = Readonly<{
+export type ControlCacheDeps = Readonly<{
   controls: Controls
   epoch: Epoch
   clock: Clock
@@ -67,8 +67,8 @@ export type DirectoryDeps = Readonly<{
  * afterwards, so that a loss never looks like a removal. While `lost`, no order work is begun; what
  * began before is refused by the commit script, which finds no connection.
  */
-export class Directory implements AsyncDisposable {
-  readonly #deps: DirectoryDeps
+export class ControlCache implements AsyncDisposable {
+  readonly #deps: ControlCacheDeps
   readonly #sets = new Map<string, { set: ControlSet; position: IndexPosition }>()
   readonly #listeners = new Set<ConnectionListener>()
   readonly #stop: () => void
@@ -80,7 +80,7 @@ export class Directory implements AsyncDisposable {
   #from: IndexPosition = 0
   #reading: Promise<void> = Promise.resolve()
 
-  constructor(deps: DirectoryDeps) {
+  constructor(deps: ControlCacheDeps) {
     this.#deps = deps
     this.#stop = deps.clock.every(READ_EVERY_MS, () => void this.refresh())
     void this.refresh()
@@ -101,7 +101,7 @@ export class Directory implements AsyncDisposable {
   }
 
   /** Why no order work may be begun now; `null`: it may. */
-  get closedBecause(): string | null {
+  get blockedReason(): string | null {
     if (this.#isMissing) return MISSING
     return this.#isLost
       ? 'store_lost: the store lost its control sets, and they are being given back'
@@ -269,10 +269,10 @@ const isEmpty = ({ connections, links, limits, halts, bars }: ControlSet): boole
   limits.user === null &&
   halts.user === null
 
-/** A handler whose jobs wait while `closedBecause` gives a reason. */
-export const whileOpen =
-  (handle: Handler, closedBecause: () => string | null): Handler =>
+/** A handler whose jobs wait while `blockedReason` gives a reason. */
+export const unlessBlocked =
+  (handle: Handler, blockedReason: () => string | null): Handler =>
   async (name, data, run) => {
-    const why = closedBecause()
+    const why = blockedReason()
     return why === null ? handle(name, data, run) : { kind: 'again', delayMs: CLOSED_MS, why }
   }
