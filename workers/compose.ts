@@ -24,7 +24,7 @@ import {
   createConnections,
   createControls,
   createDemand,
-  createEpoch,
+  createStoreEpoch,
   createLeases,
   createRecoveries,
   createLinks,
@@ -222,7 +222,7 @@ function openDirectory(
   const lossesTold = 'Times that the store was found to have lost everything'
   const losses = metrics.counter('fillcast_store_losses_total', lossesTold)
   const halts = new StandingHalts(log, countHalts(metrics))
-  const epoch = createEpoch(redis, () => systemRandomness.id(12))
+  const epoch = createStoreEpoch(redis, () => systemRandomness.id(12))
   const onLost = (): void => {
     losses.inc()
     lost()

@@ -7,7 +7,7 @@ import {
   type Controls,
   type ControlScope,
   createControls,
-  createEpoch,
+  createStoreEpoch,
   createReader,
   type Halt,
 } from '#store'
@@ -106,7 +106,7 @@ const scopeOf = ({ userId, connectionId }: ControlTarget): ControlScope => {
 
 export function createControlCommands(redis: Redis, clock: Clock, log: Logger): ControlCommands {
   const controls = createControls(redis)
-  const epoch = createEpoch(redis, () => systemRandomness.id(12))
+  const epoch = createStoreEpoch(redis, () => systemRandomness.id(12))
   const limitsScope = (of: LimitsTarget) =>
     scopeOf(parse(limitsTargetSchema, of)) as Exclude<ControlScope, { scope: 'global' }>
   return {

@@ -21,7 +21,7 @@ export {
   type Halt,
   type IndexPosition,
 } from './control.ts'
-export * from './epoch.ts'
+export * from './store-epoch.ts'
 export * from './bounded-reader.ts'
 export { feedLeaseKey, leaseKey, operatorSessionsKey } from './keys.ts'
 export * from './health.ts'

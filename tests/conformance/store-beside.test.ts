@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createEpoch, createRegistry, type RequestKind } from '#store'
+import { createStoreEpoch, createRegistry, type RequestKind } from '#store'
 import { newUser, storeBenches, STORES } from './store-bench.ts'
 
 const { benchOf, connect } = storeBenches()
@@ -171,7 +171,7 @@ describe('epoch', () => {
   test('is minted once, whoever tries', async () => {
     let ids = 0
     const epochs = [1, 2, 3].map(() =>
-      createEpoch(connect('on Redis'), () => `epoch-${(ids += 1)}`),
+      createStoreEpoch(connect('on Redis'), () => `epoch-${(ids += 1)}`),
     )
     await connect('on Redis').del('epoch')
     expect(await epochs[0]!.read()).toBeNull()

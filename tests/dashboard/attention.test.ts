@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { clientOrderIdOf } from '#domain'
 import { systemClock } from '#runtime'
-import { ASIDE_SHOWN_MAX, type AsideOrder, createAsideOrders, createEpoch } from '#store'
+import { ASIDE_SHOWN_MAX, type AsideOrder, createAsideOrders, createStoreEpoch } from '#store'
 import type { Dashboard } from '../../src/apps/dashboard/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { PASSWORD, startedDashboard } from './started.ts'
@@ -43,7 +43,7 @@ const accept = (
   form: Record<string, string>,
   headers: Record<string, string> = {},
 ) => ask(ACCEPT, cookie, { method: 'POST', body: new URLSearchParams(form), headers })
-const epoch = () => createEpoch(redis.connect(), () => 'made here')
+const epoch = () => createStoreEpoch(redis.connect(), () => 'made here')
 
 async function logIn(name: string): Promise<string> {
   const answer = await ask('/login', '', {

@@ -8,7 +8,7 @@ import {
   serverEvents,
 } from '#contract'
 import { type Clock, createLogger, type Logger, systemClock, systemRandomness } from '#runtime'
-import { createEpoch, createStore, type Store } from '#store'
+import { createStoreEpoch, createStore, type Store } from '#store'
 import { readRelayConfig } from '../../relay/config.ts'
 import { type Relay, startRelay } from '../../relay/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -85,7 +85,7 @@ export class Stage implements AsyncDisposable {
 
   static async open(env: Record<string, string> = {}): Promise<Stage> {
     const redis = await startRedis()
-    await createEpoch(redis.connect(), () => 'the-store').mint()
+    await createStoreEpoch(redis.connect(), () => 'the-store').mint()
     const clock = movedClock()
     const logged: string[] = []
     return new Stage(redis, await relayOn(redis, env, clock, logInto(logged)), clock, logged)

@@ -1,7 +1,7 @@
 import { io, type Socket } from 'socket.io-client'
 import { describe, expect, test } from 'vitest'
 import { createLogger, systemClock, systemRandomness } from '#runtime'
-import { createEpoch, createStore } from '#store'
+import { createStoreEpoch, createStore } from '#store'
 import { readRelayConfig } from '../../relay/config.ts'
 import { type Relay, startRelay } from '../../relay/server.ts'
 import { type RedisGroup, startRedisCluster, startRedisSentinel } from '../support/redis-groups.ts'
@@ -66,7 +66,7 @@ class Clients implements Disposable {
 describe('on a Cluster of three masters', () => {
   test('users of every slot hear their events through any relay, and commands, devices and sessions work', async () => {
     await using group = await startRedisCluster()
-    await createEpoch(group.connect(), () => 'the-store').mint()
+    await createStoreEpoch(group.connect(), () => 'the-store').mint()
     await using one = await relayOn(group)
     await using two = await relayOn(group)
     using clients = new Clients()

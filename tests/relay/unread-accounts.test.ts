@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CommandAnswer } from '#contract'
 import { adopt, dec } from '#domain'
-import { createConnections, createEpoch, createLinks, createStore, type Write } from '#store'
+import { createConnections, createStoreEpoch, createLinks, createStore, type Write } from '#store'
 import { at, readingOf } from '../domain/orders.ts'
 import { type Client, notice, numbers, payloadsOf, signed, Stage } from './harness.ts'
 
@@ -164,7 +164,7 @@ describe('after Redis was wiped', () => {
       ])
       // New workers know nothing of the user: an account is known again when the trade API connects
       // it.
-      await createEpoch(own.redis.connect(), () => 'another store').mint()
+      await createStoreEpoch(own.redis.connect(), () => 'another store').mint()
       for (const client of [live, back]) expect(await ask(client)).toEqual(UNAVAILABLE)
       if (workers === 'survive') await link(own, user, 'c1')
       for (const client of [live, back]) expect(await ask(client)).toEqual(UNAVAILABLE)
@@ -190,7 +190,7 @@ describe('after Redis was wiped', () => {
       const redis = own.redis.connect()
       await redis.del('epoch')
       expect(await ask(client)).toEqual(UNAVAILABLE)
-      await createEpoch(redis, () => 'again').mint()
+      await createStoreEpoch(redis, () => 'again').mint()
       await expect.poll(() => cashOf(client), slow).toEqual([100])
     },
   )

@@ -5,7 +5,7 @@ import type {
   Commit,
   CommitResult,
   ConnectionRef,
-  Epoch,
+  StoreEpoch,
   Fence,
   Health,
   Leave,
@@ -137,7 +137,7 @@ export class FakeStore implements Store {
   marker: string | null = 'first'
 
   /** The marker as a port; each mark is another one. */
-  readonly epoch: Epoch = {
+  readonly epoch: StoreEpoch = {
     read: async () => this.marker,
     mint: async () => {
       this.marker ??= `after loss ${this.losses}`

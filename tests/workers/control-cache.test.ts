@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
-import type { Epoch } from '#store'
+import type { StoreEpoch } from '#store'
 import { ControlCache, StandingHalts } from '../../workers/connections/index.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { FakeStore } from '../support/fake-store.ts'
@@ -14,7 +14,7 @@ function make() {
   const clock = new FakeClock()
   let marker = null as string | null
   let minted = 0
-  const epoch: Epoch = {
+  const epoch: StoreEpoch = {
     read: async () => marker,
     mint: async () => (marker ??= `e${(minted += 1)}`),
   }

@@ -3,7 +3,7 @@ import {
   type ConnectionRef,
   type Controls,
   type ControlSet,
-  type Epoch,
+  type StoreEpoch,
   type Halt,
   type IndexPosition,
   isVerified,
@@ -38,7 +38,7 @@ export type ConnectionListener = Readonly<{
 
 export type ControlCacheDeps = Readonly<{
   controls: Controls
-  epoch: Epoch
+  epoch: StoreEpoch
   clock: Clock
   log: Logger
   /**

@@ -14,7 +14,7 @@ import {
   startProbes,
   systemRandomness,
 } from '#runtime'
-import { createAsideOrders, createEpoch } from '#store'
+import { createAsideOrders, createStoreEpoch } from '#store'
 import { createDashboard } from './app.ts'
 import { Sessions } from './session.ts'
 import type { dashboardSettings } from './settings.ts'
@@ -49,7 +49,7 @@ export async function startDashboard(
     )
     const attention = {
       aside: createAsideOrders(redis, () => clock.now()),
-      epoch: createEpoch(redis, () => systemRandomness.id(12)),
+      epoch: createStoreEpoch(redis, () => systemRandomness.id(12)),
       controls: createControlCommands(redis, clock, log),
     }
     const sessions = new Sessions(redis, config.users, clock, systemRandomness)

@@ -5,7 +5,7 @@ import { epochKey } from './keys.ts'
  * The marker that shows whether the store is the expected one: it is minted once, and gone when the
  * store was lost (D20).
  */
-export interface Epoch {
+export interface StoreEpoch {
   /** `null`: the store is new, or was lost. */
   read(): Promise<string | null>
   /** Marks a store that has no marker yet; answers the marker that stands. */
@@ -13,12 +13,12 @@ export interface Epoch {
 }
 
 /** Reads the marker. */
-export const createEpochReader = (redis: Redis): Pick<Epoch, 'read'> => ({
+export const createEpochReader = (redis: Redis): Pick<StoreEpoch, 'read'> => ({
   read: () => redis.get(epochKey),
 })
 
 /** @param newId makes a marker that no other store ever had */
-export function createEpoch(redis: Redis, newId: () => string): Epoch {
+export function createStoreEpoch(redis: Redis, newId: () => string): StoreEpoch {
   return {
     ...createEpochReader(redis),
     async mint() {
