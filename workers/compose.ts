@@ -18,7 +18,7 @@ import {
 import {
   type ConnectionRef,
   type Connections,
-  createAsideOrders,
+  createQuarantinedOrders,
   createAssets,
   createBudget,
   createConnections,
@@ -324,7 +324,7 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       log,
       askForCheck,
       overExit: config.overExit,
-      aside: createAsideOrders(redis, () => clock.now()),
+      quarantine: createQuarantinedOrders(redis, () => clock.now()),
       leases: createLeases(redis),
       recoveries: createRecoveries(redis),
       registry: createRegistry(redis),

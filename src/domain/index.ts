@@ -1,7 +1,7 @@
 export * from './account.ts'
 export { ACTIVITY_OVERLAP_MS, type BrokerActivity } from './activities.ts'
 export * from './asset.ts'
-export * from './attention.ts'
+export * from './pending-work.ts'
 export {
   broughtBack,
   type CommandResult,

@@ -1,4 +1,4 @@
-export * from './aside.ts'
+export * from './quarantined-orders.ts'
 export * from './assets.ts'
 export * from './budget.ts'
 export { CANCEL_MARK_MS_MAX, CANCEL_MARKS_MAX, droppedMarks, markWrites } from './cancel-marks.ts'

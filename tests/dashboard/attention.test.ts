@@ -2,7 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { clientOrderIdOf } from '#domain'
 import { systemClock } from '#runtime'
-import { ASIDE_SHOWN_MAX, type AsideOrder, createAsideOrders, createStoreEpoch } from '#store'
+import {
+  ASIDE_SHOWN_MAX,
+  type QuarantinedOrder,
+  createQuarantinedOrders,
+  createStoreEpoch,
+} from '#store'
 import type { Dashboard } from '../../src/apps/dashboard/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { PASSWORD, startedDashboard } from './started.ts'
@@ -53,7 +58,7 @@ async function logIn(name: string): Promise<string> {
   return (answer.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
 }
 
-const set: AsideOrder = {
+const set: QuarantinedOrder = {
   userId: 'alice',
   connectionId: 'broker_alice',
   tradeId: 't1',
@@ -61,7 +66,7 @@ const set: AsideOrder = {
   due: 'submission',
   at: '2024-03-15T14:00:00.000Z',
 }
-const aside = () => createAsideOrders(redis.connect(), () => systemClock.now())
+const aside = () => createQuarantinedOrders(redis.connect(), () => systemClock.now())
 
 describe('orders that were set aside', () => {
   test('are shown with whose they are, since when, why, their id at the broker, and what to do', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { clientOrderIdOf, dec, missizedBy, needsAttention, type OrderUpdate } from '#domain'
+import { clientOrderIdOf, dec, missizedBy, hasPendingWork, type OrderUpdate } from '#domain'
 import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from './orders.ts'
 
 const terms = {
@@ -44,7 +44,7 @@ const replacedBy = (
 
 const judged = (updates: readonly OrderUpdate[]) => {
   const { order } = play(updates).slice
-  return [missizedBy(order!)?.commandId ?? null, needsAttention(order!)]
+  return [missizedBy(order!)?.commandId ?? null, hasPendingWork(order!)]
 }
 
 const elsewhere = { clientOrderId: 'elsewhere' } as unknown as typeof ours

@@ -5,7 +5,7 @@ import {
   dec,
   isExcess,
   missizedBy,
-  needsAttention,
+  hasPendingWork,
   type OrderUpdate,
 } from '#domain'
 import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from './orders.ts'
@@ -92,9 +92,9 @@ test('what may execute beyond all that was asked for is to be canceled', () => {
     }),
   ]
   const order = play(race).slice.order!
-  expect([order.status, isExcess(order), needsAttention(order)]).toEqual(['filled', true, true])
+  expect([order.status, isExcess(order), hasPendingWork(order)]).toEqual(['filled', true, true])
   const whole = play([...refused.slice(0, 2), filled]).slice.order!
-  expect([whole.status, isExcess(whole), needsAttention(whole)]).toEqual(['filled', false, false])
+  expect([whole.status, isExcess(whole), hasPendingWork(whole)]).toEqual(['filled', false, false])
 })
 
 test('a size that stands is what the order is for from then on, and is told', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createLogger, systemClock } from '#runtime'
-import { createAsideOrders, createAssetReader, createAssets, createStoreEpoch } from '#store'
+import { createQuarantinedOrders, createAssetReader, createAssets, createStoreEpoch } from '#store'
 import { startDashboard } from '../../src/apps/dashboard/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { orderOf, System, told } from './stage.ts'
@@ -110,8 +110,10 @@ test('what orders were set aside, workers write and the dashboard reads; and it 
     symbol: 'AAPL',
     due: 'nothing',
   } as const
-  await createAsideOrders(workers, Date.now).note([{ ...order, at: '2024-03-15T14:00:00.000Z' }])
-  expect((await createAsideOrders(dashboard, Date.now).list()).total).toBe(1)
+  await createQuarantinedOrders(workers, Date.now).note([
+    { ...order, at: '2024-03-15T14:00:00.000Z' },
+  ])
+  expect((await createQuarantinedOrders(dashboard, Date.now).list()).total).toBe(1)
   expect(await createStoreEpoch(dashboard, () => 'made').mint()).toBeTypeOf('string')
   for (const link of [workers, dashboard]) link.disconnect()
 })

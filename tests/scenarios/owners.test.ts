@@ -36,13 +36,13 @@ function fleet(connections: number) {
   const start = (workerId: string): ConnectionBalancer => {
     const hours = new MarketHours(clock)
     const followUps = { resolve: async () => {}, cancel: async () => {}, flatten: async () => {} }
-    const aside = { note: async () => {} }
+    const quarantine = { note: async () => {} }
     const ports = {
       writer,
       brokers,
       leases,
       recoveries,
-      aside,
+      quarantine,
       hours,
       followUps,
       clock,

@@ -91,7 +91,7 @@ describe('CRA-08 a poison job', () => {
     const order = await world.order('t1')
     expect(order).toMatchObject({ status: 'submitting', setAsideAt: expect.any(String) as string })
     const about = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1', symbol: 'AAPL' }
-    expect(await world.aside.list()).toEqual({
+    expect(await world.quarantine.list()).toEqual({
       orders: [{ ...about, at: order?.setAsideAt, due: 'submission' }],
       total: 1,
     })
@@ -103,6 +103,6 @@ describe('CRA-08 a poison job', () => {
     expect(world.told('t1')).toEqual(['trade.cancelled'])
     expect(sentOf(world)).toBe(sent)
     await world.advance(HOUR_MS / 4)
-    expect((await world.aside.list()).total).toBe(0)
+    expect((await world.quarantine.list()).total).toBe(0)
   })
 })

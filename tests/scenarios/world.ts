@@ -4,7 +4,7 @@ import type { Change } from '#domain'
 import { type BoundaryName, isoTime } from '#runtime'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../support/fake-broker.ts'
-import { FakeAside } from '../support/fake-aside.ts'
+import { FakeAside } from '../support/fake-quarantine.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import type { ControlCommands, HaltRequest, HaltResult } from '../../src/producer/index.ts'
@@ -72,7 +72,7 @@ class World extends Outcome {
   readonly #taken = new TakenSteps()
   readonly store: FakeStore
   readonly relay: Relays
-  readonly aside = new FakeAside(() => this.schedule.nowMs)
+  readonly quarantine = new FakeAside(() => this.schedule.nowMs)
   readonly recoveries = new FakeRecoveries(() => this.schedule.nowMs)
   readonly #seed: number
   readonly #startMs: number
@@ -459,7 +459,7 @@ class World extends Outcome {
       leases: modelLeases(schedule, this.#self, store),
       idleTries: new IdleTries(schedule, store),
       recoveries: this.recoveries,
-      aside: this.aside,
+      quarantine: this.quarantine,
       connections: store.controls.connections,
       links: store.controls.links,
       controls: store.controls,

@@ -14,7 +14,7 @@ import {
 import { makeDesk } from '../orders/desk.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, fakeRandom } from '../support/fake-clock.ts'
-import { FakeAside } from '../support/fake-aside.ts'
+import { FakeAside } from '../support/fake-quarantine.ts'
 import { FakeRecoveries } from '../support/fake-recoveries.ts'
 import { FakeStore } from '../support/fake-store.ts'
 
@@ -47,7 +47,7 @@ export function makeWorker(startMs?: number) {
   }
   const leases = leasesIn(store)
   const recoveries = new FakeRecoveries(() => clock.now())
-  const aside = new FakeAside(() => clock.now())
+  const quarantine = new FakeAside(() => clock.now())
   const askForCheck = (checked: ConnectionRef): void => void checks.push(checked)
   const followed: string[] = []
   const followUps: FollowUps = {
@@ -63,7 +63,7 @@ export function makeWorker(startMs?: number) {
       leases,
       recoveries,
       followUps,
-      aside,
+      quarantine,
       clock,
       log,
       hours: new MarketHours(clock),

@@ -3,7 +3,7 @@ import type { cancelOrderSchema } from '#contract'
 import {
   type CancelRequest,
   isFinalStatus,
-  isSetAside,
+  isQuarantined,
   isZero,
   livePlacements,
   type Order,
@@ -76,7 +76,8 @@ async function isHeld(deps: OrderDeps, command: CancelCommand): Promise<boolean>
  */
 export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Promise<JobResult> {
   if (noted.cancel === null) return DONE
-  if (noted.status === 'submitting' && isSetAside(noted)) throw new CommandRefusedError(SET_ASIDE)
+  if (noted.status === 'submitting' && isQuarantined(noted))
+    throw new CommandRefusedError(SET_ASIDE)
   if (noted.status === 'submitting') {
     // Nothing of it is at the broker: whoever takes it up finds the cancel, and ends it unsent.
     if (noted.attemptedAt === null)

@@ -1,5 +1,5 @@
 import type { ResolveOrder } from '#contract'
-import { isExcess, isRevived, isSetAside, livePlacements, missizedBy, type Order } from '#domain'
+import { isExcess, isRevived, isQuarantined, livePlacements, missizedBy, type Order } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import { applyUpdate } from '../updates/index.ts'
 import { cancelBySystem, pursueCancel } from './cancel.ts'
@@ -28,7 +28,7 @@ const isParkedByItsJob = ({ attemptedAt, attemptEndedAt, cancel }: Order, nowMs:
 const FOLLOWED_MS = 10_000
 
 /**
- * Does whatever is due on an order (`needsAttention`), from its record alone. One pass, and a few
+ * Does whatever is due on an order (`hasPendingWork`), from its record alone. One pass, and a few
  * moments more for a replacement, so that its size is corrected as soon as its own job would have
  * done it: what is still due afterwards is asked for again by the connection's owner.
  */
@@ -38,7 +38,7 @@ export async function resolveOrder(
   run: Run,
 ): Promise<JobResult> {
   const { order } = (await loadTrade(deps, { ...trade, symbol: '' })).slice
-  if (order === null || order.origin !== 'fillcast' || isSetAside(order)) return DONE
+  if (order === null || order.origin !== 'fillcast' || isQuarantined(order)) return DONE
   if (run.losses > LOSSES_MAX) return quarantine(deps, order)
   if (order.status === 'submitting') {
     if (!isParkedByItsJob(order, deps.clock.now())) await resumeSubmission(deps, order, run)

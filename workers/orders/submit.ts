@@ -4,7 +4,7 @@ import {
   clientOrderIdOf,
   type Exposure,
   exposureOf,
-  isSetAside,
+  isQuarantined,
   type OrderKey,
   newOrder,
   type Order,
@@ -109,7 +109,7 @@ export async function handleExisting(
   run: Run,
 ): Promise<JobResult> {
   assertSame(order, hash)
-  return order.status === 'submitting' && !isSetAside(order)
+  return order.status === 'submitting' && !isQuarantined(order)
     ? resumeSubmission(deps, order, run)
     : DONE
 }

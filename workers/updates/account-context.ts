@@ -21,7 +21,7 @@ import {
 } from '#runtime'
 import {
   ARCHIVE_TTL_MS,
-  type AsideOrders,
+  type QuarantinedOrders,
   type ConnectionRef,
   type Fence,
   type LoadedSlice,
@@ -58,7 +58,7 @@ export type AccountContext = Readonly<{
   followUps: FollowUps
   overExit: OverExitPolicy
   /** Orders that were set aside, for operators. */
-  aside: Pick<AsideOrders, 'note'>
+  quarantine: Pick<QuarantinedOrders, 'note'>
   boundaries: Boundaries
   accountMetrics: AccountMetrics
   clock: Clock

@@ -1,6 +1,6 @@
 import type { Boundaries, Clock, Logger } from '#runtime'
 import {
-  type AsideOrders,
+  type QuarantinedOrders,
   type ConnectionRef,
   leaseKey,
   type Leases,
@@ -39,7 +39,7 @@ export type LeaseDeps = Readonly<{
   hours: MarketHours
   followUps: FollowUps
   overExit: OverExitPolicy
-  aside: Pick<AsideOrders, 'note'>
+  quarantine: Pick<QuarantinedOrders, 'note'>
   boundaries: Boundaries
   accountMetrics: AccountMetrics
   clock: Clock
@@ -205,7 +205,7 @@ export class ConnectionLease {
       writer,
       followUps,
       overExit,
-      aside,
+      quarantine,
       boundaries,
       accountMetrics,
       hours,
@@ -218,7 +218,7 @@ export class ConnectionLease {
       writer,
       followUps,
       overExit,
-      aside,
+      quarantine,
       boundaries,
       accountMetrics,
       clock,

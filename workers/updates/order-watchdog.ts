@@ -1,16 +1,16 @@
 import {
   cmp,
   excessOf,
-  isSetAside,
+  isQuarantined,
   isZero,
   livePlacements,
-  needsAttention,
+  hasPendingWork,
   type Order,
   type Placement,
   type Position,
   sum,
 } from '#domain'
-import type { AsideOrder } from '#store'
+import type { QuarantinedOrder } from '#store'
 import type { AccountContext } from './account-context.ts'
 
 /**
@@ -49,9 +49,9 @@ export class OrderWatchdog {
    * operators: following goes on without it.
    */
   async announce(orders: readonly Order[]): Promise<void> {
-    const aside = orders.flatMap((order) => asideOf(order) ?? [])
-    if (aside.length === 0) return
-    await this.#context.aside.note(aside).catch((error: unknown) => {
+    const quarantine = orders.flatMap((order) => quarantinedOf(order) ?? [])
+    if (quarantine.length === 0) return
+    await this.#context.quarantine.note(quarantine).catch((error: unknown) => {
       this.#context.log.warn({ ...this.#context.ref, error }, 'order.aside_not_noted')
     })
   }
@@ -82,9 +82,9 @@ export class OrderWatchdog {
   }
 
   async #resolve(order: Order): Promise<void> {
-    if (isSetAside(order) && order.endedAt === null)
+    if (isQuarantined(order) && order.endedAt === null)
       this.#alarm(`set aside ${order.id}`, order, 'order.set_aside')
-    if (!needsAttention(order)) return
+    if (!hasPendingWork(order)) return
     // What is due once a replacement has its outcome is another matter than that it had none.
     if (
       this.#lastsMs(`due ${order.id} ${order.replaceResults.length}`) < DUE_MS ||
@@ -181,7 +181,7 @@ export class OrderWatchdog {
   }
 }
 
-function asideOf(order: Order): AsideOrder | null {
+function quarantinedOf(order: Order): QuarantinedOrder | null {
   const {
     id: tradeId,
     userId,

@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import { clientOrderIdOf } from '#domain'
-import type { AsideOrder } from '#store'
+import type { QuarantinedOrder } from '#store'
 import { nav, page, palette } from './page.ts'
 import type { User } from './users.ts'
 
@@ -9,14 +9,14 @@ export type Attention = Readonly<{
   user: User
   /** The store has no mark: it is new, or lost everything. */
   isUnmarked: boolean
-  orders: readonly AsideOrder[]
+  orders: readonly QuarantinedOrder[]
   total: number
   /** What came of a request, and why one was refused. */
   notice?: string | undefined
   problem?: string | undefined
 }>
 
-const DUE: Readonly<Record<AsideOrder['due'], string>> = {
+const DUE: Readonly<Record<QuarantinedOrder['due'], string>> = {
   submission:
     'Workers were lost, time and again, while it was being submitted: whether it is at the broker is not known',
   cancel: 'Workers were lost, time and again, while it was being canceled: it may still execute',

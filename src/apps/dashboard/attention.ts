@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { Logger } from '#runtime'
 import type { ControlCommands } from '#producer'
-import type { AsideOrders, StoreEpoch } from '#store'
+import type { QuarantinedOrders, StoreEpoch } from '#store'
 import { type Attention, attentionPage, attentionStyle } from './attention-page.ts'
 import type { User } from './users.ts'
 
@@ -11,7 +11,7 @@ export const ATTENTION_PATH = '/attention'
 
 /** What the page reads, and the one thing that it does. */
 export type AttentionDeps = Readonly<{
-  aside: Pick<AsideOrders, 'list'>
+  aside: Pick<QuarantinedOrders, 'list'>
   epoch: Pick<StoreEpoch, 'read'>
   controls: Pick<ControlCommands, 'acceptStore'>
 }>

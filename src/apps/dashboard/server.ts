@@ -14,7 +14,7 @@ import {
   startProbes,
   systemRandomness,
 } from '#runtime'
-import { createAsideOrders, createStoreEpoch } from '#store'
+import { createQuarantinedOrders, createStoreEpoch } from '#store'
 import { createDashboard } from './app.ts'
 import { Sessions } from './session.ts'
 import type { dashboardSettings } from './settings.ts'
@@ -48,7 +48,7 @@ export async function startDashboard(
       await startProbes(config, new Metrics(true), () => linkTrouble(redis)),
     )
     const attention = {
-      aside: createAsideOrders(redis, () => clock.now()),
+      aside: createQuarantinedOrders(redis, () => clock.now()),
       epoch: createStoreEpoch(redis, () => systemRandomness.id(12)),
       controls: createControlCommands(redis, clock, log),
     }

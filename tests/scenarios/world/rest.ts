@@ -1,5 +1,5 @@
 import type { LoggedEvent } from '#contract'
-import { isSetAside, needsAttention, stopAmong } from '#domain'
+import { isQuarantined, hasPendingWork, stopAmong } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Accounts } from './accounts.ts'
@@ -60,7 +60,9 @@ export class Rest {
     const { orders } = this.#world.store.snapshot(userId)
     return orders.some(
       (order) =>
-        order.connectionId === connectionId && order.status === 'submitting' && isSetAside(order),
+        order.connectionId === connectionId &&
+        order.status === 'submitting' &&
+        isQuarantined(order),
     )
   }
 
@@ -87,7 +89,7 @@ export class Rest {
    */
   #awaitsWork({ userId, connectionId }: ConnectionRef): boolean {
     const { orders } = this.#world.store.snapshot(userId)
-    return orders.some((order) => order.connectionId === connectionId && needsAttention(order))
+    return orders.some((order) => order.connectionId === connectionId && hasPendingWork(order))
   }
 
   /**

@@ -2,7 +2,7 @@ import { type CommandName, commandJobId, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Clock, Logger } from '#runtime'
 import type {
-  AsideOrders,
+  QuarantinedOrders,
   BrokerConnection,
   BrokerCredentials,
   Connections,
@@ -52,7 +52,7 @@ export type Outside = Readonly<{
   leases: Leases
   idleTries: IdleTries
   recoveries: Recoveries
-  aside: AsideOrders
+  quarantine: QuarantinedOrders
   connections: Connections
   links: Links
   controls: Controls
@@ -108,7 +108,7 @@ function startRoles(
   const store = process.door('store', outside.store, true)
   const leases = process.door('leases', outside.leases, true)
   const recoveries = process.door('recoveries', outside.recoveries, true)
-  const aside = process.door('aside', outside.aside, true)
+  const quarantine = process.door('aside', outside.quarantine, true)
   const connections = process.door('connections', outside.connections, true)
   const links = process.door('links', outside.links, true)
   const vault = process.door('vault', outside.vault, false)
@@ -167,7 +167,7 @@ function startRoles(
   if (!roles.includes('streams')) return
   const owner = {
     recoveries,
-    aside,
+    quarantine,
     overExit,
     hours,
     askForCheck: (ref: ConnectionRef) => known.askForCheck(ref),

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { asideKey } from './keys.ts'
 
 /** An order that was set aside (CRA-08), as an operator has to know it. */
-export type AsideOrder = Readonly<{
+export type QuarantinedOrder = Readonly<{
   userId: string
   connectionId: string
   tradeId: string
@@ -28,14 +28,14 @@ export const ASIDE_SHOWN_MAX = 100
  * and again while they stand aside, so that nothing needs taking off, and a list that was lost is
  * soon whole again. Nothing is decided by it.
  */
-export interface AsideOrders {
-  note(orders: readonly AsideOrder[]): Promise<void>
+export interface QuarantinedOrders {
+  note(orders: readonly QuarantinedOrder[]): Promise<void>
   /** The oldest first, up to `ASIDE_SHOWN_MAX`, and how many there are. */
-  list(): Promise<Readonly<{ orders: readonly AsideOrder[]; total: number }>>
+  list(): Promise<Readonly<{ orders: readonly QuarantinedOrder[]; total: number }>>
 }
 
 /** @param nowMs wall time; processes need to agree to within minutes only */
-export function createAsideOrders(redis: Redis, nowMs: () => number): AsideOrders {
+export function createQuarantinedOrders(redis: Redis, nowMs: () => number): QuarantinedOrders {
   return {
     async note(orders) {
       if (orders.length === 0) return
@@ -58,9 +58,9 @@ export function createAsideOrders(redis: Redis, nowMs: () => number): AsideOrder
         ASIDE_MAX,
       )
       // What is due may change; what was noted last stands.
-      const byTrade = new Map<string, AsideOrder>()
+      const byTrade = new Map<string, QuarantinedOrder>()
       for (const member of members) {
-        const order = JSON.parse(member) as AsideOrder
+        const order = JSON.parse(member) as QuarantinedOrder
         byTrade.set(`${order.userId} ${order.tradeId}`, order)
       }
       const orders = [...byTrade.values()].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))

@@ -1,20 +1,20 @@
-import { ASIDE_MS, type AsideOrder, type AsideOrders } from '#store'
+import { ASIDE_MS, type QuarantinedOrder, type QuarantinedOrders } from '#store'
 
 /** The list of orders that were set aside, in memory. */
-export class FakeAside implements AsideOrders {
+export class FakeAside implements QuarantinedOrders {
   readonly #nowMs: () => number
-  readonly #seen = new Map<string, { order: AsideOrder; atMs: number }>()
+  readonly #seen = new Map<string, { order: QuarantinedOrder; atMs: number }>()
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
   }
 
-  async note(orders: readonly AsideOrder[]): Promise<void> {
+  async note(orders: readonly QuarantinedOrder[]): Promise<void> {
     for (const order of orders)
       this.#seen.set(`${order.userId} ${order.tradeId}`, { order, atMs: this.#nowMs() })
   }
 
-  async list(): Promise<{ orders: readonly AsideOrder[]; total: number }> {
+  async list(): Promise<{ orders: readonly QuarantinedOrder[]; total: number }> {
     const orders = [...this.#seen.values()]
       .filter(({ atMs }) => atMs >= this.#nowMs() - ASIDE_MS)
       .map(({ order }) => order)

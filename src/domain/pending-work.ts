@@ -8,8 +8,8 @@ import { isTerminal } from './transitions.ts'
  * it made, or cancel what came to life after we had closed it. Where it stays due, the job is gone
  * (RDQ-02).
  */
-export function needsAttention(order: Order): boolean {
-  if (order.origin !== 'fillcast' || isSetAside(order)) return false
+export function hasPendingWork(order: Order): boolean {
+  if (order.origin !== 'fillcast' || isQuarantined(order)) return false
   if (order.status === 'submitting') return true
   if (
     livePlacements(order).length > 0 &&
@@ -45,11 +45,12 @@ export function missizedBy(order: Order): ReplaceResult | null {
  * for a person, and for nobody else.
  */
 export const hasRequestUnderWay = (order: Order): boolean =>
-  !isSetAside(order) &&
+  !isQuarantined(order) &&
   (order.status === 'submitting' || order.replaces.some(({ sentAt }) => sentAt !== null))
 
 /** Work on it is not repeated by itself: it stands as it is, watched and alarmed. */
-export const isSetAside = ({ setAsideAt }: Pick<Order, 'setAsideAt'>): boolean => setAsideAt != null
+export const isQuarantined = ({ setAsideAt }: Pick<Order, 'setAsideAt'>): boolean =>
+  setAsideAt != null
 
 /**
  * All that was asked for has executed, and more may: a replacement raced fills, and was sized too

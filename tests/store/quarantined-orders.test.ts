@@ -3,12 +3,12 @@ import {
   ASIDE_MAX,
   ASIDE_MS,
   ASIDE_SHOWN_MAX,
-  type AsideOrder,
-  type AsideOrders,
-  createAsideOrders,
+  type QuarantinedOrder,
+  type QuarantinedOrders,
+  createQuarantinedOrders,
 } from '#store'
 import { startRedis, type TestRedis } from '../support/redis.ts'
-import { FakeAside } from '../support/fake-aside.ts'
+import { FakeAside } from '../support/fake-quarantine.ts'
 
 let redis: TestRedis
 let nowMs = 0
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => redis.stop())
 
-const order = (n: number, over: Partial<AsideOrder> = {}): AsideOrder => ({
+const order = (n: number, over: Partial<QuarantinedOrder> = {}): QuarantinedOrder => ({
   userId: `user${n}`,
   connectionId: 'broker_1',
   tradeId: `t${n}`,
@@ -27,8 +27,8 @@ const order = (n: number, over: Partial<AsideOrder> = {}): AsideOrder => ({
   ...over,
 })
 
-const makers: Record<string, () => AsideOrders> = {
-  redis: () => createAsideOrders(redis.connect(), () => nowMs),
+const makers: Record<string, () => QuarantinedOrders> = {
+  redis: () => createQuarantinedOrders(redis.connect(), () => nowMs),
   'the fake': () => new FakeAside(() => nowMs),
 }
 
