@@ -23,7 +23,7 @@ import {
 } from './placement.ts'
 import type { OrderKey, Reduced } from './reduce.ts'
 import { predecessorOf, replaceEnded, replaceTookPlace } from './requests.ts'
-import { hasRightSize, isComplete, standingOf, totalsOf } from './standing.ts'
+import { hasRightSize, isComplete, statusOf, totalsOf } from './order-status.ts'
 import {
   amendmentTo,
   closedAt,
@@ -409,7 +409,7 @@ export class Booking {
   /** The order's status follows from its placements; it ends once. */
   #restand(at: string): void {
     const order = this.#order
-    const standing = order === null ? null : standingOf(order)
+    const standing = order === null ? null : statusOf(order)
     if (order === null || standing === null) return
     if (order.endedAt !== null && !isTerminal(standing)) return
     this.patch(() => ({ status: standing }))

@@ -1,5 +1,5 @@
 import type { CancelRequest, Order, ReplaceResult } from './order.ts'
-import { livePlacements } from './standing.ts'
+import { livePlacements } from './order-status.ts'
 
 /**
  * One command as its caller reads it back.

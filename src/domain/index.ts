@@ -32,7 +32,7 @@ export {
   rightSizeOf,
   standingHeadOf,
   unendedBefore,
-} from './standing.ts'
+} from './order-status.ts'
 export { type Excess, excessOf, overExitOf, protectedBy, stopAmong } from './protection.ts'
 export { canBegin, saysWhat } from './terms.ts'
 export { tradingDayOf } from './trading-day.ts'

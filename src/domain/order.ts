@@ -15,7 +15,7 @@ import type { BrokerStatus, FinalStatus, OrderStatus } from './transitions.ts'
  * - every executed unit of a placement is booked exactly once, from the bottom up, whatever the
  *   order of arrival;
  * - the order's own quantities are sums over the placements that count (`counts`), and its status
- *   follows from theirs (`standingOf`);
+ *   follows from theirs (`statusOf`);
  * - it ends once, and only when no placement that counts can still execute; what executes later is
  *   a correction.
  */

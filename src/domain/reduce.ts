@@ -10,7 +10,7 @@ import {
   replaceSent,
   setAside,
 } from './requests.ts'
-import { inferredExecution } from './standing.ts'
+import { inferredExecution } from './order-status.ts'
 import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
 
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>

@@ -8,7 +8,13 @@ import {
   sideOf,
 } from './order.ts'
 import type { Judged } from './risk.ts'
-import { executedOf, livePlacements, netQuantity, rightSizeOf, standingHeadOf } from './standing.ts'
+import {
+  executedOf,
+  livePlacements,
+  netQuantity,
+  rightSizeOf,
+  standingHeadOf,
+} from './order-status.ts'
 
 // What a replacement is, before it is sent: which order it replaces, at what size, and what it
 // makes of it.

@@ -8,7 +8,7 @@ import {
   REPLACES_WAITING_MAX,
   type ReplaceResult,
 } from './order.ts'
-import { livePlacements } from './standing.ts'
+import { livePlacements } from './order-status.ts'
 import type { Change, OrderUpdate, Slice } from './updates.ts'
 
 // What our own requests change of an order's record, before the broker has shown any effect of

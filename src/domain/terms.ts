@@ -11,7 +11,7 @@ import {
 } from './order.ts'
 import type { OrderKey } from './reduce.ts'
 import { isAskedFor, termsAskedFor } from './requests.ts'
-import { executedBefore, unendedBefore } from './standing.ts'
+import { executedBefore, unendedBefore } from './order-status.ts'
 import type { BrokerOrder } from './updates.ts'
 
 // What a view of the broker means for an order's record: which of its placements it is, and which

@@ -86,7 +86,7 @@ const FINAL: ReadonlySet<string> = new Set([
   'replaced',
 ])
 /** Our word for what the broker shows. */
-const standingOf = (row: Row): string => {
+const statusOf = (row: Row): string => {
   const status = text(row, 'status')
   return FINAL.has(status)
     ? status
@@ -139,7 +139,7 @@ function comparePlacement(
 ): void {
   const what = `${order.id} ${placement.leg}.${placement.replacement}`
   if (row === undefined) return differ(what, placement.status, 'not there')
-  differ(`status of ${what}`, placement.status, standingOf(row))
+  differ(`status of ${what}`, placement.status, statusOf(row))
   const { quantity, cost } = executed.get(placement.brokerOrderId ?? '') ?? {
     quantity: ZERO,
     cost: ZERO,

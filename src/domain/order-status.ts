@@ -75,7 +75,7 @@ export const livePlacements = (order: Order): Placement[] =>
   order.placements.filter((one) => isLive(order, one))
 
 /** Where the order stands by what is known at the broker, or `null` while nothing is. */
-export function standingOf(order: Order): OrderStatus | null {
+export function statusOf(order: Order): OrderStatus | null {
   const own = counted(order).filter(({ status }) => status !== 'submitting' && status !== 'denied')
   if (own.length === 0) return null
   if (isComplete(order)) return 'filled'
