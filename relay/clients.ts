@@ -237,7 +237,7 @@ export class Clients {
   async #judge(socket: RelaySocket, isEntering: boolean): Promise<void> {
     const { claims, deviceId, generation } = socket.data
     if (claims === undefined) return
-    const { isBarred, newestGeneration } = await this.#context.sessions.standing(claims, deviceId)
+    const { isBarred, newestGeneration } = await this.#context.sessions.validity(claims, deviceId)
     if (socket.data.stream === undefined) return
     const nowMs = this.#context.clock.now()
     if (isBarred && isEntering)

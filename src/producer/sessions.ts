@@ -39,6 +39,6 @@ export function createSessionCommands(redis: Redis): SessionCommands {
       const { userId, sessionId } = parse(logoutSchema, request)
       await available(sessions.logout(userId, sessionId))
     },
-    isBarred: async (claims) => (await available(sessions.standing(claims))).isBarred,
+    isBarred: async (claims) => (await available(sessions.validity(claims))).isBarred,
   }
 }

@@ -8,7 +8,7 @@ import { withScripts } from './scripts.ts'
  * What ends a connection from outside: its token is barred, or a newer connection of the same
  * device is there.
  */
-export type Standing = Readonly<{ isBarred: boolean; newestGeneration: string | null }>
+export type SessionValidity = Readonly<{ isBarred: boolean; newestGeneration: string | null }>
 
 /**
  * Logouts and devices of a user, as every relay sees them. Each change is told to the relays, which
@@ -22,10 +22,10 @@ export interface Sessions {
   logout(userId: string, sessionId?: string): Promise<void>
   /** @returns the generation of the connection that is now the newest of this device */
   enter(userId: string, deviceId: string): Promise<string>
-  standing(
+  validity(
     claims: Pick<TokenClaims, 'sub' | 'sid' | 'jti' | 'iat'>,
     deviceId?: string,
-  ): Promise<Standing>
+  ): Promise<SessionValidity>
 }
 
 /** Logged-out sessions that are remembered one by one; see the script for the rest. */
@@ -59,7 +59,7 @@ export function createSessions(connection: Redis): Sessions {
         packet,
       )
     },
-    async standing({ sub, iat, sid, jti }, deviceId) {
+    async validity({ sub, iat, sid, jti }, deviceId) {
       const sessions = [sid, jti].flatMap((id) =>
         id === undefined ? [] : [controlField.sessionBar(id)],
       )

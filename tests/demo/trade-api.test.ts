@@ -91,7 +91,7 @@ describe('login', () => {
     const sessions = createSessions(redis.connect())
     const isBarred = async (token: string): Promise<boolean> => {
       const { sub = '', sid, iat, exp } = decodeJwt<{ sid: string }>(token)
-      return (await sessions.standing({ sub, sid, iat, exp } as TokenClaims)).isBarred
+      return (await sessions.validity({ sub, sid, iat, exp } as TokenClaims)).isBarred
     }
     expect(await Promise.all([here, refreshed, elsewhere].map(isBarred))).toEqual([
       true,

@@ -105,9 +105,9 @@ describe('logout', () => {
     const claims = { sub: user, exp: nowS() + 60, iat: nowS() - 60, sid: 'first' }
     await sessions.logout(user, 'first')
     for (let n = 0; n < 600; n += 1) await sessions.logout(user, `s${n}`)
-    expect(await sessions.standing(claims)).toMatchObject({ isBarred: true })
+    expect(await sessions.validity(claims)).toMatchObject({ isBarred: true })
     expect(await redis.hlen(`control:{${user}}`)).toBeLessThanOrEqual(501)
-    expect(await sessions.standing({ ...claims, sid: 'another', iat: nowS() + 1 })).toMatchObject({
+    expect(await sessions.validity({ ...claims, sid: 'another', iat: nowS() + 1 })).toMatchObject({
       isBarred: false,
     })
   })

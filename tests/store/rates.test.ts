@@ -93,24 +93,24 @@ describe.each([
       ]
       expect(BigInt(generations[1] ?? 0)).toBeGreaterThan(BigInt(generations[0] ?? 0))
       const tablet = await sessions.enter('alice', 'tablet')
-      const standing = { isBarred: false, newestGeneration: generations[1] }
-      expect(await sessions.standing(claims, 'phone')).toEqual(standing)
-      expect(await sessions.standing(claims, 'tablet')).toEqual({
-        ...standing,
+      const validity = { isBarred: false, newestGeneration: generations[1] }
+      expect(await sessions.validity(claims, 'phone')).toEqual(validity)
+      expect(await sessions.validity(claims, 'tablet')).toEqual({
+        ...validity,
         newestGeneration: tablet,
       })
-      expect(await sessions.standing(claims, 'unknown')).toEqual({
-        ...standing,
+      expect(await sessions.validity(claims, 'unknown')).toEqual({
+        ...validity,
         newestGeneration: null,
       })
-      expect(await sessions.standing(claims)).toEqual({ ...standing, newestGeneration: null })
+      expect(await sessions.validity(claims)).toEqual({ ...validity, newestGeneration: null })
     })
 
     test('of many devices the longest unseen makes way', async () => {
       const sessions = createSessions(redis)
       for (let n = 0; n <= 100; n += 1) await sessions.enter('alice', `d${n}`)
       const newest = async (device: string) =>
-        (await sessions.standing(claims, device)).newestGeneration
+        (await sessions.validity(claims, device)).newestGeneration
       expect([await newest('d0'), typeof (await newest('d1'))]).toEqual([null, 'string'])
     })
   })
