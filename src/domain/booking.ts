@@ -1,7 +1,7 @@
 import { isQuotedInUsd } from './asset.ts'
 import { cmp, type Decimal } from './decimal.ts'
 import { conformedTerms, type Difference, newDifferences } from './differences.ts'
-import { Holdings } from './holdings.ts'
+import { FillEffects } from './fill-effects.ts'
 import {
   BUSTS_MAX,
   type Bust,
@@ -51,18 +51,18 @@ import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates
 
 /**
  * One application of one update to an order and its placements; what its executions move is in
- * holdings.ts. Lives for one call of `reduce`.
+ * fill-effects.ts. Lives for one call of `reduce`.
  */
 export class Booking {
   readonly #before: Order | null
   #order: Order | null
   readonly #changes: Change[] = []
-  readonly #holdings: Holdings
+  readonly #holdings: FillEffects
 
   constructor(slice: Slice) {
     this.#before = slice.order
     this.#order = slice.order
-    this.#holdings = new Holdings(slice, this.#changes)
+    this.#holdings = new FillEffects(slice, this.#changes)
   }
 
   result(): Reduced {

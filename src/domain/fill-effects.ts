@@ -20,7 +20,7 @@ type Fill = Readonly<{
  * profit. Lives as long as the booking that it belongs to, and tells its changes among that one's,
  * in the order in which they come about.
  */
-export class Holdings {
+export class FillEffects {
   #position: Slice['position']
   #account: Slice['account']
   #hasMoved = false
