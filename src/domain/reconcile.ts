@@ -93,15 +93,15 @@ export type Reading = Readonly<{
  * account record; booking an execution takes the doubts away that it touches.
  */
 export function reconcile(ours: Portfolio, reading: Reading): Reconciled {
-  const pass = new Pass(ours, reading)
+  const pass = new Reconciliation(ours, reading)
   const { snapshot } = reading
   for (const symbol of new Set([
     ...ours.positions.keys(),
     ...snapshot.positions.map((p) => p.symbol),
   ]))
-    pass.level(symbol)
-  pass.levelCash()
-  pass.settleActivities()
+    pass.reconcilePosition(symbol)
+  pass.reconcileCash()
+  pass.closeActivities()
   pass.adoptCosts()
   return pass.result()
 }
@@ -122,7 +122,7 @@ function arrivalOf(
 }
 
 /** One comparison. Lives for one call of `reconcile`. */
-class Pass {
+class Reconciliation {
   readonly #reading: Reading
   readonly #before: Account
   readonly #positions: Map<string, Position>
@@ -148,7 +148,7 @@ class Pass {
     }
   }
 
-  level(symbol: string): void {
+  reconcilePosition(symbol: string): void {
     const mine = this.#positions.get(symbol) ?? null
     const theirs = this.#theirs(symbol)
     const difference = sub(theirs?.quantity ?? ZERO, mine?.quantity ?? ZERO)
@@ -168,7 +168,7 @@ class Pass {
       for (const { id } of explained) this.#read.add(id)
       return
     }
-    if (!this.#isSure(`position ${symbol}`, theirs?.quantity ?? ZERO)) return
+    if (!this.#isConfirmed(`position ${symbol}`, theirs?.quantity ?? ZERO)) return
     const settled = settlePosition(this.#account.connectionId, mine, theirs, this.#reading.at)
     this.#set(symbol, settled.position, settled.changes)
     this.#changes.push({
@@ -213,7 +213,7 @@ class Pass {
     return true
   }
 
-  levelCash(): void {
+  reconcileCash(): void {
     const difference = sub(this.#reading.snapshot.cash, this.#account.cash)
     const moves = this.#unread.filter(({ amount }) => amount !== null && !isZero(amount))
     const explained = explanationOf(moves, difference, ({ amount }) => amount ?? ZERO)
@@ -224,7 +224,7 @@ class Pass {
     if (
       explained === null &&
       !isZero(difference) &&
-      this.#isSure('cash', this.#reading.snapshot.cash)
+      this.#isConfirmed('cash', this.#reading.snapshot.cash)
     )
       this.#moveCash(this.#reading.snapshot.cash, 'external')
   }
@@ -233,7 +233,7 @@ class Pass {
    * What is listed and moved nothing of ours was in figures that were believed before it was
    * listed; or it moves nothing at all.
    */
-  settleActivities(): void {
+  closeActivities(): void {
     const rest = this.#unread.filter(({ id }) => !this.#read.has(id))
     const waiting = rest.filter(
       ({ amount, quantity, newSymbol }) => (amount ?? quantity ?? newSymbol) !== null,
@@ -241,7 +241,7 @@ class Pass {
     const isLevel = Object.keys(this.#doubts).length === 0
     const isOver =
       waiting.length === 0 ||
-      (isLevel && this.#isSure('activities', waiting.map(({ id }) => id).join()))
+      (isLevel && this.#isConfirmed('activities', waiting.map(({ id }) => id).join()))
     for (const one of rest) if (isOver || !waiting.includes(one)) this.#read.add(one.id)
   }
 
@@ -283,7 +283,7 @@ class Pass {
   }
 
   /** Whether this figure has stood for long enough; noted as a doubt otherwise. */
-  #isSure(key: string, value: string): boolean {
+  #isConfirmed(key: string, value: string): boolean {
     const before = this.#before.doubts[key]
     const { atMs } = this.#reading
     if (before?.value === value && atMs - before.sinceMs >= SETTLE_MS) return true

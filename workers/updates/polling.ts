@@ -15,7 +15,7 @@ import {
 } from './missing-orders.ts'
 import type { SerialQueue } from './serial-queue.ts'
 import { OrderWatchdog } from './order-watchdog.ts'
-import { settleTotals } from './totals.ts'
+import { reconcileTotals } from './totals.ts'
 
 /**
  * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05,
@@ -239,7 +239,7 @@ export class Polling {
         if (taken?.changes.some(({ type }) => type !== 'anomaly') === true) changed += 1
       }
       changed += await fillGaps(context, snapshots)
-      await settleTotals(context, context.openOrders.orders, snapshots)
+      await reconcileTotals(context, context.openOrders.orders, snapshots)
       await context.boundaries.reached('poll.applied')
       return changed
     })

@@ -40,13 +40,13 @@ export async function stillCurrent(
 /**
  * @param readTo broker time up to which orders and executions were read completely
  * @param loaded what there is, as far as the caller knows; `null`: it is loaded
- * @returns `isLevel` false: the account moved at every try
+ * @returns `isReconciled` false: the account moved at every try
  */
-export async function levelPortfolio(
+export async function reconcilePortfolio(
   context: AccountContext,
   readTo: string,
   loaded: LoadedConnection | null,
-): Promise<PortfolioPass & { isLevel: boolean }> {
+): Promise<PortfolioPass & { isReconciled: boolean }> {
   const { writer, clock, ref } = context
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
     const isGiven = tries === 0 && loaded !== null
@@ -76,9 +76,9 @@ export async function levelPortfolio(
     }
     for (const position of portfolio.positions.values())
       await showStop(context, position, known.orders)
-    return { doubts: Object.keys(doubts).length, isLevel: true }
+    return { doubts: Object.keys(doubts).length, isReconciled: true }
   }
-  return { doubts: 0, isLevel: false }
+  return { doubts: 0, isReconciled: false }
 }
 
 /** The later of two broker times. */

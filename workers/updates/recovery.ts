@@ -18,7 +18,7 @@ import {
   ordersWithoutExits,
 } from './missing-orders.ts'
 import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'
-import { levelAll } from './totals.ts'
+import { reconcileAccount } from './totals.ts'
 
 /**
  * Brings one connection level with its broker, after its stream was subscribed and before what the
@@ -68,8 +68,8 @@ export async function recover(
   await fillGaps(context, snapshots)
   await context.boundaries.reached('reconcile.executions_read')
   if (!executions.isComplete) return UNREAD
-  const pass = await levelAll(context, newestOf(snapshots, executions.readTo), known)
-  return { ...pass, isComplete: isComplete && pass.isLevel }
+  const pass = await reconcileAccount(context, newestOf(snapshots, executions.readTo), known)
+  return { ...pass, isComplete: isComplete && pass.isReconciled }
 }
 
 /**
@@ -97,7 +97,7 @@ export async function refresh(context: AccountContext): Promise<Recovered> {
     new Map(),
   )
   if (!isComplete) return UNREAD
-  return { ...(await levelAll(context, readTo, known)), isComplete: true }
+  return { ...(await reconcileAccount(context, readTo, known)), isComplete: true }
 }
 
 /**

@@ -2,7 +2,7 @@ import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
 import type { LoadedConnection } from '#store'
 import { applyTo, type AccountContext, applyReport, reportOf } from './account-context.ts'
 import { fillGaps } from './gaps.ts'
-import { levelPortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
+import { reconcilePortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
 import { shows, type Snapshots } from './total-mismatches.ts'
 
 // The broker's total of an order is adopted where it stands and what is booked comes to another
@@ -12,7 +12,7 @@ import { shows, type Snapshots } from './total-mismatches.ts'
  * @param orders as they are recorded  @param views complete readings, by broker order id
  * @returns the orders that are still to be settled
  */
-export async function settleTotals(
+export async function reconcileTotals(
   context: AccountContext,
   orders: readonly Order[],
   snapshots: Snapshots,
@@ -23,11 +23,11 @@ export async function settleTotals(
     context.clock.monotonicMs(),
   )
   for (const { order, brokerOrderId, total } of standing)
-    await settle(context, order, brokerOrderId, total)
+    await adoptTotal(context, order, brokerOrderId, total)
   return waiting
 }
 
-async function settle(
+async function adoptTotal(
   context: AccountContext,
   order: Order,
   brokerOrderId: string,
@@ -38,21 +38,21 @@ async function settle(
 }
 
 /**
- * As `levelPortfolio`; but where cash or a position is in doubt, the reason may be an execution of
- * an order that has ended, taken back unheard. Then the orders are settled first, so that the
+ * As `reconcilePortfolio`; but where cash or a position is in doubt, the reason may be an execution
+ * of an order that has ended, taken back unheard. Then the orders are settled first, so that the
  * correction is told of the trade and not of the account alone.
  * @param loaded from before what the caller did, which may have changed it
  */
-export async function levelAll(
+export async function reconcileAccount(
   context: AccountContext,
   readTo: string,
   loaded: LoadedConnection,
-): Promise<PortfolioPass & { isLevel: boolean }> {
+): Promise<PortfolioPass & { isReconciled: boolean }> {
   const known = await stillCurrent(context, loaded)
   const isDoubted = Object.keys(known.account?.doubts ?? {}).length > 0
   const waiting = isDoubted ? await lookAtAll(context) : 0
-  if (waiting > 0) return { doubts: waiting, isLevel: true }
-  const pass = await levelPortfolio(context, readTo, isDoubted ? null : known)
+  if (waiting > 0) return { doubts: waiting, isReconciled: true }
+  const pass = await reconcilePortfolio(context, readTo, isDoubted ? null : known)
   if (pass.doubts > 0 && !isDoubted) await lookAtAll(context)
   return pass
 }
@@ -92,7 +92,7 @@ async function lookAtAll(context: AccountContext): Promise<number> {
     if (order != null) executed.set(order.id, order)
   }
   await fillGaps(context, snapshots)
-  return settleTotals(
+  return reconcileTotals(
     context,
     [...executed.keys()].flatMap((id) => context.openOrders.find(id) ?? executed.get(id) ?? []),
     snapshots,
