@@ -18,7 +18,7 @@ import {
   CHECK_MS_MIN,
   CHECK_MS_SPREAD,
   type Logged,
-  type Outlet,
+  type EventSink,
   UserStream,
 } from './user-stream.ts'
 
@@ -78,12 +78,12 @@ export class Clients {
     this.#namespace = namespace
     this.#adapter = adapter
     this.#refusedTokens = refusedTokens
-    this.#writer = new FrameWriter(() => context.metrics.turnedAway.inc({ reason: 'slow' }))
+    this.#writer = new FrameWriter(() => context.metrics.rejected.inc({ reason: 'slow' }))
     this.#onCommand = commandListener(context, (socket) => this.#admitMessage(socket))
   }
 
   /** Lets a connection in, or tells it why not. */
-  async welcome(socket: RelaySocket): Promise<void> {
+  async enter(socket: RelaySocket): Promise<void> {
     try {
       await this.#admit(socket)
     } catch (error) {
@@ -114,7 +114,7 @@ export class Clients {
     delete socket.data.greeting
     Object.assign(socket.data, { wantsMeta, ...(deviceId === undefined ? {} : { deviceId }) })
     this.#writer.attach(socket.conn)
-    const stream = new UserStream(this.#context, userId, new SocketOutlet(socket, this.#deliver))
+    const stream = new UserStream(this.#context, userId, new SocketSink(socket, this.#deliver))
     socket.data.stream = stream
     socket.data.checkAtMs = clock.now() + ENTERING_MS_MAX
     metrics.connections.inc()
@@ -122,7 +122,7 @@ export class Clients {
     socket.onAny(this.#onCommand)
     const room = userRoom(userId)
     await socket.join(room)
-    this.#makeWay(room)
+    this.#evictOldest(room)
     await this.#adapter.subscribed(room)
     if (deviceId !== undefined)
       socket.data.generation = await this.#context.sessions.enter(userId, deviceId)
@@ -132,7 +132,7 @@ export class Clients {
     const warnings = [...greeting.warnings, ...unknown.map(warningOf)]
     const sessionId = `ws_${random.id(12)}`
     await stream.start(lastEventId, (position) => {
-      Object.assign(socket.data, { isWelcome: true, checkAtMs: this.#nextCheck() })
+      Object.assign(socket.data, { isAdmitted: true, checkAtMs: this.#nextCheck() })
       const at = position === null ? undefined : { id: position }
       const said = {
         ...(at && { lastEventId: at.id }),
@@ -190,7 +190,7 @@ export class Clients {
     this.#context.metrics.rooms.set(rooms.size - sids.size)
     this.#context.metrics.awaitingFigures.set(this.awaitingFigures)
     for (const socket of this.#namespace.sockets.values()) {
-      const { claims, stream, checkAtMs = Infinity, isWelcome } = socket.data
+      const { claims, stream, checkAtMs = Infinity, isAdmitted } = socket.data
       if (claims === undefined || stream === undefined) continue
       const leftMs = claims.exp * 1_000 - nowMs
       if (nowMs >= tokenEndMs(claims))
@@ -199,7 +199,7 @@ export class Clients {
         warnOfExpiry(socket, leftMs, nowMs)
       this.#writer.inspect(socket.conn)
       if (checkAtMs > nowMs) continue
-      if (isWelcome !== true)
+      if (isAdmitted !== true)
         this.#refuse(socket, 'INTERNAL_ERROR', 'The connection failed; try again', 0)
       socket.data.checkAtMs = this.#nextCheck()
       void stream.check()
@@ -213,7 +213,7 @@ export class Clients {
   }
 
   /** The relay stops. Its clients are told in slices, so that the others can take them in. */
-  async sendAway(): Promise<void> {
+  async drain(): Promise<void> {
     const { clock } = this.#context
     const slice = Math.max(DRAIN_SLICE_MIN, Math.ceil(this.#namespace.sockets.size / DRAIN_SLICES))
     for (;;) {
@@ -253,10 +253,10 @@ export class Clients {
   }
 
   /** The oldest connections of a user make way when there are too many. */
-  #makeWay(room: string): void {
+  #evictOldest(room: string): void {
     const sockets = this.#in(room)
     for (const socket of sockets.slice(0, Math.max(0, sockets.length - CONNECTIONS_PER_USER_MAX))) {
-      this.#context.metrics.turnedAway.inc({ reason: 'user_full' })
+      this.#context.metrics.rejected.inc({ reason: 'user_full' })
       const message = `More than ${CONNECTIONS_PER_USER_MAX} connections: the oldest was closed`
       closeConnection(socket, 'duplicate_connection', message, this.#context.clock.now())
     }
@@ -299,7 +299,7 @@ export class Clients {
 
   /** @param forMs how long the token is turned away unread from now on */
   #refuse(socket: RelaySocket, code: ConnectionErrorCode, message: string, forMs: number): void {
-    this.#context.metrics.turnedAway.inc({ reason: code })
+    this.#context.metrics.rejected.inc({ reason: code })
     const { tokenName } = socket.data
     if (tokenName !== undefined) this.#refusedTokens.add(tokenName, forMs)
     refuse(socket, code, message, this.#context.clock.now())
@@ -341,7 +341,7 @@ export class Clients {
 type Deliver = (socket: RelaySocket, logged: Logged, isPlace: boolean) => void
 
 /** The end of a user's stream that is one connection. */
-class SocketOutlet implements Outlet {
+class SocketSink implements EventSink {
   readonly #socket: RelaySocket
   readonly #deliver: Deliver
 

@@ -28,7 +28,7 @@ export type ConnectionData = {
   /** Absent before it is welcome, and from the moment on in which it is closed. */
   stream?: UserStream
   /** It was told `connection.authorized`. */
-  isWelcome?: boolean
+  isAdmitted?: boolean
   /** Our wall time of the next look for missed events; before it is welcome, of giving up on it. */
   checkAtMs?: number
   wasWarned?: boolean

@@ -63,7 +63,7 @@ export const createRelayMetrics = (metrics: Metrics) => ({
     'Requests handed to the relay that owns their session',
     ['result'],
   ),
-  turnedAway: metrics.counter<'reason'>(
+  rejected: metrics.counter<'reason'>(
     'fillcast_relay_turned_away_total',
     'Connections refused or cut, by reason',
     ['reason'],

@@ -39,7 +39,7 @@ export class Handshake {
   objection(request: IncomingMessage, isDraining: boolean): string | null {
     const token = new URL(request.url ?? '/', 'http://relay').searchParams.get('token')
     const because = (reason: TurnedAway, message: string): string => {
-      this.#context.metrics.turnedAway.inc({ reason })
+      this.#context.metrics.rejected.inc({ reason })
       return message
     }
     if (isDraining) return because('draining', 'The server is restarting; try again')
@@ -60,7 +60,7 @@ export class Handshake {
     const isToken = (given: unknown): given is string => typeof given === 'string' && given !== ''
     const token = [auth['token'] as unknown, query['token']].find(isToken)
     if (token === undefined ? this.#wasTold(socket) : this.refused.hasToken(tokenNames(token))) {
-      this.#context.metrics.turnedAway.inc({ reason: 'repeat' })
+      this.#context.metrics.rejected.inc({ reason: 'repeat' })
       socket.conn.once('close', () => next(new Error('refused'))) // no answer before: the connect timeout closes it (D13)
       return
     }

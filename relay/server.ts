@@ -156,7 +156,7 @@ class RelayProcess {
       handshake.refused,
     )
     this.#packets = new PacketLimit(context.clock, () =>
-      context.metrics.turnedAway.inc({ reason: 'packet_flood' }),
+      context.metrics.rejected.inc({ reason: 'packet_flood' }),
     )
     // Every connection, authenticated or not: counted by address, and cut when it sends more than
     // any client needs to.
@@ -168,19 +168,19 @@ class RelayProcess {
     // Before anything is read: neither a slow request nor one that never comes is a handshake.
     this.#http.on('connection', (socket) => {
       if (this.#addresses.admitTcp(socket)) return
-      context.metrics.turnedAway.inc({ reason: 'tcp_full' })
+      context.metrics.rejected.inc({ reason: 'tcp_full' })
       socket.destroy()
     })
     this.#owner = new OwnerRouting({
       ...context,
       onHop: (result) => context.metrics.hops.inc({ result }),
       onColleague: (socket) => this.#addresses.excuseTcp(socket),
-      onLeaving: (sessionIds) => this.#sendAway(sessionIds),
+      onLeaving: (sessionIds) => this.#drain(sessionIds),
     })
     this.#io.engine.generateId = this.#owner.newSessionId
     this.#owner.attach(this.#http)
     this.#io.use((socket, next) => void handshake.authenticate(socket, next))
-    this.#io.on('connection', (socket) => void this.#clients.welcome(socket))
+    this.#io.on('connection', (socket) => void this.#clients.enter(socket))
   }
 
   async listen(): Promise<number> {
@@ -236,7 +236,7 @@ class RelayProcess {
   async drain(): Promise<void> {
     this.isDraining = true
     const { clock } = this.#context
-    await Promise.all([this.#clients.sendAway(), this.#owner.leave()])
+    await Promise.all([this.#clients.drain(), this.#owner.leave()])
     const untilMs = clock.monotonicMs() + LAST_WORDS_MS_MAX
     while (this.#io.engine.clientsCount + this.#owner.tunnels > 0 && clock.monotonicMs() < untilMs)
       await clock.sleep(LAST_WORDS_LOOK_MS)
@@ -265,7 +265,7 @@ class RelayProcess {
    * The WebSockets of these sessions lead through a relay that stops: their clients are told, and
    * come back by another way.
    */
-  #sendAway(sessionIds: ReadonlySet<string>): void {
+  #drain(sessionIds: ReadonlySet<string>): void {
     const nowMs = this.#context.clock.now()
     for (const socket of this.#io.of('/').sockets.values())
       if (sessionIds.has(sessionIdOf(socket.conn)))

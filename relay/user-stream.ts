@@ -37,7 +37,7 @@ export type StreamDeps = Readonly<{
 }>
 
 /** The connection that a stream writes to. */
-export interface Outlet {
+export interface EventSink {
   isOpen(): boolean
   /** So much waits for it that more must wait here. */
   isBehind(): boolean
@@ -93,7 +93,7 @@ export const CHECK_MS_SPREAD = 10_000
 export class UserStream {
   readonly #deps: StreamDeps
   readonly #userId: string
-  readonly #outlet: Outlet
+  readonly #sink: EventSink
   #position = ''
   /** Events that wait at the gate; `null` while live. */
   #setAside: Logged[] | null = []
@@ -116,10 +116,10 @@ export class UserStream {
    */
   #owedSinceMs: number | null = null
 
-  constructor(deps: StreamDeps, userId: string, outlet: Outlet) {
+  constructor(deps: StreamDeps, userId: string, sink: EventSink) {
     this.#deps = deps
     this.#userId = userId
-    this.#outlet = outlet
+    this.#sink = sink
   }
 
   /**
@@ -137,7 +137,7 @@ export class UserStream {
     await this.#persist(async () =>
       this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)),
     )
-    if (this.#outlet.isOpen()) onPlaced(isUnreadable ? null : this.#position)
+    if (this.#sink.isOpen()) onPlaced(isUnreadable ? null : this.#position)
     // A request for a part of the state may wait already: the resync comes before it.
     if (isUnreadable) this.#resyncDue = 'lastEventId is not an event id'
     this.#begin?.()
@@ -219,7 +219,7 @@ export class UserStream {
   async #awaitFigures(): Promise<void> {
     for (;;) {
       await this.#deps.clock.sleep(FIGURES_LOOK_MS)
-      if (this.#owedSinceMs === null || !this.#outlet.isOpen()) return
+      if (this.#owedSinceMs === null || !this.#sink.isOpen()) return
       if (this.#waiting === 0) await this.#gated(() => this.#settle())
     }
   }
@@ -274,7 +274,7 @@ export class UserStream {
 
   /** Repeats a step with growing pauses while it fails; drops it once the connection is gone. */
   async #persist(step: () => Promise<unknown>): Promise<void> {
-    for (let failures = 0; this.#outlet.isOpen(); failures += 1) {
+    for (let failures = 0; this.#sink.isOpen(); failures += 1) {
       try {
         await step()
         return
@@ -308,9 +308,9 @@ export class UserStream {
 
   /** Waits until the connection can take more; `false` once it is gone. */
   async #isReady(): Promise<boolean> {
-    while (this.#outlet.isOpen() && this.#outlet.isBehind())
+    while (this.#sink.isOpen() && this.#sink.isBehind())
       await this.#deps.clock.sleep(BEHIND_LOOK_MS)
-    return this.#outlet.isOpen()
+    return this.#sink.isOpen()
   }
 
   /**
@@ -403,18 +403,18 @@ export class UserStream {
     this.#owedSinceMs = null
     this.#moveTo(snapshot.lastEventId)
     const payload = stateSyncOf(snapshot, shown, isoTime(this.#deps.clock.now()))
-    this.#outlet.tell('state.sync', payload, { id: snapshot.lastEventId })
+    this.#sink.tell('state.sync', payload, { id: snapshot.lastEventId })
   }
 
   #tellResync(reason: string): void {
     this.#deps.metrics.resyncs.inc()
     this.#deps.log.info({ userId: this.#userId, reason }, 'stream.resync')
-    this.#outlet.tell('state.resync', { reason, timestamp: isoTime(this.#deps.clock.now()) })
+    this.#sink.tell('state.resync', { reason, timestamp: isoTime(this.#deps.clock.now()) })
   }
 
   /** A resync that the log holds. */
   #tellLogged({ payload }: LogEntry): void {
-    this.#outlet.tell('state.resync', payload as object)
+    this.#sink.tell('state.resync', payload as object)
   }
 
   #sendEntry({ event, payload, id, prev }: LogEntry): void {
@@ -425,7 +425,7 @@ export class UserStream {
     this.#moveTo(logged.meta.id)
     // While a state.sync is owed, a client that resumed behind this event would never get that: it
     // resumes before the resync.
-    this.#outlet.deliver(logged, this.#owedSinceMs === null)
+    this.#sink.deliver(logged, this.#owedSinceMs === null)
   }
 
   #moveTo(id: string): void {

@@ -173,11 +173,11 @@ describe('somebody who says nothing of who they are', () => {
 
   test('sends a flood of packets, and is cut', async () => {
     await arena.attack(async () => {
-      const before = await arena.stage.turnedAway('packet_flood')
+      const before = await arena.stage.rejected('packet_flood')
       const socket = arena.ws()
       for (let n = 0; n < 500; n += 1) socket.send('3')
       await expect.poll(() => socket.isClosed()).toBe(true)
-      expect(await arena.stage.turnedAway('packet_flood')).toBe(before + 1)
+      expect(await arena.stage.rejected('packet_flood')).toBe(before + 1)
     })
   })
 
@@ -185,25 +185,25 @@ describe('somebody who says nothing of who they are', () => {
     'a flood of control frames (%s), and is cut',
     async (frame) => {
       await arena.attack(async () => {
-        const before = await arena.stage.turnedAway('packet_flood')
+        const before = await arena.stage.rejected('packet_flood')
         const socket = arena.ws()
         await expect.poll(() => socket.texts.length).toBe(1)
         for (let n = 0; n < 500; n += 1) socket.control(frame)
         await expect.poll(() => socket.isClosed()).toBe(true)
-        expect(await arena.stage.turnedAway('packet_flood')).toBe(before + 1)
+        expect(await arena.stage.rejected('packet_flood')).toBe(before + 1)
       })
     },
   )
 
   test('a flood of control frames on a WebSocket that is no connection’s yet, and is cut', async () => {
     await arena.attack(async () => {
-      const before = await arena.stage.turnedAway('packet_flood')
+      const before = await arena.stage.rejected('packet_flood')
       const { text } = await arena.http('/socket.io/?EIO=4&transport=polling')
       const { sid } = JSON.parse(text.slice(1)) as { sid: string }
       const socket = arena.ws(`&sid=${sid}`)
       for (let n = 0; n < 500; n += 1) socket.control('ping')
       await expect.poll(() => socket.isClosed()).toBe(true)
-      expect(await arena.stage.turnedAway('packet_flood')).toBe(before + 1)
+      expect(await arena.stage.rejected('packet_flood')).toBe(before + 1)
     })
   })
 

@@ -99,7 +99,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Connections that its first relay turned away or cut for one reason. */
-  turnedAway(reason: string): Promise<number> {
+  rejected(reason: string): Promise<number> {
     return counted(this.relay, `fillcast_relay_turned_away_total{reason="${reason}"}`)
   }
 

@@ -52,7 +52,7 @@ test('connections of one address are bounded before they send anything, and coun
     socket.on('error', () => {}).on('close', () => (closed += 1))
   }
   await expect.poll(() => closed).toBe(15)
-  expect(await stage.turnedAway('tcp_full')).toBe(15)
+  expect(await stage.rejected('tcp_full')).toBe(15)
   for (const socket of open) socket.destroy()
   await expect.poll(() => closed).toBe(40)
   await stage.authorized()

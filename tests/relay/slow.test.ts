@@ -28,7 +28,7 @@ describe('a client that stops reading', () => {
     const other = await stage.authorized({ auth: { token, lastEventId: from } })
     for (let n = 1; n <= 900; n += 100) await stage.tell('alice', ...counts(n, n + 99).map(large))
     await expect.poll(() => numbers(other), { timeout: 15_000 }).toEqual(counts(1, 900))
-    await expect.poll(() => stage.turnedAway('slow'), { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => stage.rejected('slow'), { timeout: 10_000 }).toBe(1)
     ws.terminate()
     const back = await stage.authorized({ auth: { token, lastEventId: from } })
     await expect.poll(() => numbers(back), { timeout: 15_000 }).toEqual(counts(1, 900))

@@ -3,7 +3,7 @@ import { createLogger, Metrics } from '#runtime'
 import type { LogEntry, Reader } from '#store'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../relay/context.ts'
-import { type Outlet, UserStream } from '../../relay/user-stream.ts'
+import { type EventSink, UserStream } from '../../relay/user-stream.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 
 const idOf = (n: number): string => `17000000000${String(n).padStart(2, '0')}-00000`
@@ -57,7 +57,7 @@ function open() {
     },
     order: async () => null,
   } as Partial<Reader> as Reader
-  const outlet: Outlet = {
+  const outlet: EventSink = {
     isOpen: () => state.isOpen,
     isBehind: () => state.isBehind,
     tell: (event, payload) =>

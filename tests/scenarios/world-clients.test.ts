@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Logged, Outlet } from '../../relay/user-stream.ts'
+import type { Logged, EventSink } from '../../relay/user-stream.ts'
 import type { Figures, Reader } from '#store'
 import { openWorld, type World } from './world.ts'
 import { RESUMES } from './world/client.ts'
@@ -51,7 +51,7 @@ const altering =
   (
     change: (logged: Logged, nth: number) => readonly Logged[],
   ): NonNullable<RelayDefect['outlet']> =>
-  (outlet, userId): Outlet => {
+  (outlet, userId): EventSink => {
     let count = 0
     return {
       isOpen: () => outlet.isOpen(),

@@ -7,7 +7,7 @@ import {
   CHECK_MS_MIN,
   CHECK_MS_SPREAD,
   type Logged,
-  type Outlet,
+  type EventSink,
   type StreamDeps,
   UserStream,
 } from '../../../relay/user-stream.ts'
@@ -20,7 +20,7 @@ import type { Process } from './process.ts'
 /** A defect that is planted between a stream and what it works on. */
 export type RelayDefect = Readonly<{
   reader?: (reader: Reader) => Reader
-  outlet?: (outlet: Outlet, userId: string) => Outlet
+  outlet?: (outlet: EventSink, userId: string) => EventSink
   received?: (logged: Logged, userId: string) => Logged
 }>
 
@@ -134,7 +134,7 @@ export class ModelRelay {
  * One connection of a client to a relay; closed, it is in no room and its stream sends nothing
  * more.
  */
-export class Connection implements Outlet {
+export class Connection implements EventSink {
   readonly client: ModelClient
   readonly hearing: Hearing
   readonly stream: UserStream

@@ -1,7 +1,7 @@
 import { createLogger, Metrics, systemClock } from '#runtime'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../../relay/context.ts'
-import { type Outlet, UserStream } from '../../../relay/user-stream.ts'
+import { type EventSink, UserStream } from '../../../relay/user-stream.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { logReader } from './log-reader.ts'
 
@@ -20,7 +20,7 @@ export class Subscriber {
     this.#store = store
     this.#userId = userId
     this.#published = store.log(userId).length
-    const outlet: Outlet = {
+    const outlet: EventSink = {
       isOpen: () => true,
       isBehind: () => false,
       tell: (event) => this.heard.push(event),
