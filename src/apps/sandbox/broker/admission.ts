@@ -6,7 +6,7 @@ import {
   positionQty,
 } from './account.ts'
 import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.ts'
-import type { Order, PositionIntent, Ticket } from './order.ts'
+import type { Order, PositionIntent, OrderRequest } from './order.ts'
 import { isExit } from './groups.ts'
 import { holdsWithout } from './holds.ts'
 import type { Market, Prices } from './prices.ts'
@@ -37,12 +37,12 @@ function checkFlags({
 }
 
 /** Coins have no whole. */
-function checkFractions({ fractionalTrading }: AccountFlags, { asset, qty }: Ticket): void {
+function checkFractions({ fractionalTrading }: AccountFlags, { asset, qty }: OrderRequest): void {
   if (fractionalTrading || asset.assetClass === 'crypto' || (qty !== null && isWhole(qty))) return
   throw forbidden('account is not allowed to trade fractional shares')
 }
 
-function washTradeReason(ticket: Ticket, existing: Order): string | undefined {
+function washTradeReason(ticket: OrderRequest, existing: Order): string | undefined {
   const other = existing.ticket
   if (other.type !== 'limit') return 'opposite side market/stop order exists'
   if (ticket.limitPrice === null || other.limitPrice === null)
@@ -53,7 +53,7 @@ function washTradeReason(ticket: Ticket, existing: Order): string | undefined {
     : undefined
 }
 
-function checkWashTrade(account: Account, ticket: Ticket): void {
+function checkWashTrade(account: Account, ticket: OrderRequest): void {
   if (ticket.orderClass !== '') return
   for (const order of openOrdersOf(account, ticket.asset, ticket.side === 'buy' ? 'sell' : 'buy')) {
     if (order.status === 'held') continue
@@ -67,7 +67,7 @@ function checkWashTrade(account: Account, ticket: Ticket): void {
 }
 
 /** An order against the position must find enough of it that no other open order has claimed. */
-function checkAvailable(account: Account, ticket: Ticket, market: Market): void {
+function checkAvailable(account: Account, ticket: OrderRequest, market: Market): void {
   const { asset } = ticket
   const existing = positionQty(account, asset).abs()
   const held = heldQty(account, asset)
@@ -92,7 +92,7 @@ function checkAvailable(account: Account, ticket: Ticket, market: Market): void 
   )
 }
 
-function checkShort(account: Account, ticket: Ticket): void {
+function checkShort(account: Account, ticket: OrderRequest): void {
   const { asset, qty } = ticket
   if (asset.assetClass === 'crypto') {
     const coin = asset.symbol.split('/', 1)[0] ?? asset.symbol
@@ -106,7 +106,7 @@ function checkShort(account: Account, ticket: Ticket): void {
 }
 
 /** A stop that the market has already passed would be a market order in disguise. */
-function checkStop({ side, stopPrice }: Ticket, { last }: Market): void {
+function checkStop({ side, stopPrice }: OrderRequest, { last }: Market): void {
   if (stopPrice === null || (side === 'sell' ? stopPrice.lt(last) : stopPrice.gt(last))) return
   throw unprocessable(
     `stop price must be ${side === 'sell' ? 'less' : 'greater'} than current price`,
@@ -125,7 +125,7 @@ const STOP_DISTANCE_MIN = decimal('0.01')
  * the group begins.
  */
 function checkGroup(
-  { orderClass, exits, side, limitPrice, stopPrice }: Ticket,
+  { orderClass, exits, side, limitPrice, stopPrice }: OrderRequest,
   closes: boolean,
   market: Market,
 ): void {
@@ -154,14 +154,19 @@ function checkGroup(
  * What one unit of an opening order may cost at worst: its limit, or the collar over where it would
  * trade.
  */
-function priceHeld(ticket: Ticket, market: Market): Decimal {
+function priceHeld(ticket: OrderRequest, market: Market): Decimal {
   const collared = larger(market.ask, stopPriceAt(ticket, market) ?? zero).times(MARKET_COLLAR)
   return ticket.side === 'sell'
     ? larger(ticket.limitPrice ?? zero, collared)
     : (ticket.limitPrice ?? collared)
 }
 
-function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, prices: Prices): void {
+function checkFunds(
+  account: Account,
+  ticket: OrderRequest,
+  heldPerUnit: Decimal,
+  prices: Prices,
+): void {
   const cost = ticket.notional ?? (ticket.qty ?? zero).times(heldPerUnit)
   const funds = fundsOf(account, prices)
   const power = ticket.asset.assetClass === 'crypto' ? funds.freeCash : funds.buyingPower
@@ -172,7 +177,7 @@ function checkFunds(account: Account, ticket: Ticket, heldPerUnit: Decimal, pric
   })
 }
 
-function checkAccount(account: Account, ticket: Ticket): void {
+function checkAccount(account: Account, ticket: OrderRequest): void {
   if (account.ordersByClientId.has(ticket.clientOrderId))
     throw invalid('client_order_id must be unique')
   if (account.orders.size >= ORDERS_PER_ACCOUNT_MAX)
@@ -182,13 +187,13 @@ function checkAccount(account: Account, ticket: Ticket): void {
 }
 
 /** Whoever says what the order is for must see the position as the broker does. */
-function checkIntent({ statedIntent }: Ticket, inferred: PositionIntent): void {
+function checkIntent({ statedIntent }: OrderRequest, inferred: PositionIntent): void {
   if (statedIntent === null || statedIntent === inferred) return
   throw unprocessable(`position intent mismatch, inferred: ${inferred}, specified: ${statedIntent}`)
 }
 
 /** @throws {Refusal} with the broker's status, code and words */
-export function admit(account: Account, ticket: Ticket, prices: Prices): Admission {
+export function admit(account: Account, ticket: OrderRequest, prices: Prices): Admission {
   checkAccount(account, ticket)
   checkWashTrade(account, ticket)
   const market = prices.of(ticket.asset)
@@ -215,7 +220,7 @@ export function admit(account: Account, ticket: Ticket, prices: Prices): Admissi
 export function admitReplacement(
   account: Account,
   order: Order,
-  ticket: Ticket,
+  ticket: OrderRequest,
   prices: Prices,
 ): Admission {
   if (!isExit(order)) {

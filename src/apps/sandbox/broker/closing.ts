@@ -1,6 +1,6 @@
 import type { Position } from './account.ts'
 import { type Decimal, decimal, decimalPlaces, DECIMAL_PLACES_MAX } from './decimals.ts'
-import type { Ticket } from './order.ts'
+import type { OrderRequest } from './order.ts'
 import { invalid } from './refusal.ts'
 
 /** How much of a position to close: all of it unless one of the two is given. */
@@ -32,7 +32,7 @@ export function closingTicket(
   position: Position,
   size: ClosingSize,
   clientOrderId: string,
-): Ticket {
+): OrderRequest {
   const { asset } = position
   const qty = closingQty(position, size)
   if (qty.lte(0)) throw invalid('qty must be > 0')

@@ -1,6 +1,6 @@
 import type { Account } from './account.ts'
 import type { Decimal } from './decimals.ts'
-import { isOpen, isStop, leavesQty, type Order, type Ticket } from './order.ts'
+import { isOpen, isStop, leavesQty, type Order, type OrderRequest } from './order.ts'
 import type { OrderUpdate } from './order-book.ts'
 
 /**
@@ -37,7 +37,7 @@ export const awaitsStop = (order: Order): boolean =>
   isStop(order.ticket) && !order.triggered && siblingsOf(order).some(isOpen)
 
 /** The terms of the legs an order brings along; none for a simple one. */
-export function legTickets(ticket: Ticket, newClientOrderId: () => string): Ticket[] {
+export function legTickets(ticket: OrderRequest, newClientOrderId: () => string): OrderRequest[] {
   const { exits, orderClass, side } = ticket
   if (exits === null) return []
   const isPair = orderClass === 'oco'
@@ -50,7 +50,7 @@ export function legTickets(ticket: Ticket, newClientOrderId: () => string): Tick
     limitPrice: null,
   } as const
   const { takeProfit, stopLoss } = exits
-  const legs: Omit<Ticket, 'clientOrderId'>[] = []
+  const legs: Omit<OrderRequest, 'clientOrderId'>[] = []
   if (takeProfit !== null && !isPair) legs.push({ ...exit, type: 'limit', limitPrice: takeProfit })
   if (stopLoss !== null)
     legs.push({ ...exit, ...stopLoss, type: stopLoss.limitPrice === null ? 'stop' : 'stop_limit' })

@@ -13,12 +13,12 @@ export interface Holds {
   power: Decimal
   /** By side and symbol. */
   readonly units: Map<string, Decimal>
-  readonly byOrder: Map<Order, Hold>
+  readonly byOrder: Map<Order, BuyingPowerHold>
 }
 
-type Hold = Readonly<{ power: Decimal; units: Decimal }>
+type BuyingPowerHold = Readonly<{ power: Decimal; units: Decimal }>
 
-const nothing: Hold = { power: zero, units: zero }
+const nothing: BuyingPowerHold = { power: zero, units: zero }
 const keyOf = (asset: Asset, side: Side): string => `${side} ${asset.symbol}`
 
 export const newHolds = (): Holds => ({ power: zero, units: new Map(), byOrder: new Map() })
@@ -36,13 +36,13 @@ function powerOf(order: Order): Decimal {
   return leavesQty(order).times(order.heldPerUnit)
 }
 
-function holdOf(order: Order): Hold {
+function holdOf(order: Order): BuyingPowerHold {
   const largest = (amounts: readonly Decimal[]): Decimal => amounts.reduce(larger, zero)
   const all = claimants(order)
   return { power: largest(all.map(powerOf)), units: largest(all.map(leavesQty)) }
 }
 
-function put(holds: Holds, order: Order, hold: Hold): void {
+function put(holds: Holds, order: Order, hold: BuyingPowerHold): void {
   const before = holds.byOrder.get(order) ?? nothing
   const key = keyOf(order.ticket.asset, order.ticket.side)
   holds.power = holds.power.plus(hold.power).minus(before.power)

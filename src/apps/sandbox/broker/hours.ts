@@ -1,17 +1,17 @@
-import { isOpen, type Order, type Ticket } from './order.ts'
+import { isOpen, type Order, type OrderRequest } from './order.ts'
 import { forbidden } from './refusal.ts'
 import type { Phase, Session } from './session.ts'
 
 /** Which orders work when: the exchange's sessions against an order's time in force. */
 
-const isAuction = ({ timeInForce }: Ticket): boolean =>
+const isAuction = ({ timeInForce }: OrderRequest): boolean =>
   timeInForce === 'opg' || timeInForce === 'cls'
 
 /**
  * Whether an order works by itself in a phase; auction orders never do, they wait for their
  * auction.
  */
-export function worksIn(ticket: Ticket, phase: Phase): boolean {
+export function worksIn(ticket: OrderRequest, phase: Phase): boolean {
   if (ticket.asset.assetClass === 'crypto') return true
   if (phase === 'regular') return !isAuction(ticket)
   return phase !== 'closed' && ticket.extendedHours
@@ -36,7 +36,7 @@ export function endsAfter(order: Order, before: Phase, phase: Phase): boolean {
 }
 
 /** @throws {Refusal} an order for an auction that takes none now */
-export function checkWindow({ timeInForce }: Ticket, session: Session): void {
+export function checkWindow({ timeInForce }: OrderRequest, session: Session): void {
   if (timeInForce === 'opg' && !session.takesAuctionOrders('opg')) {
     throw forbidden('opg orders must be submitted before 9:28am or after 7:00pm')
   }

@@ -8,7 +8,7 @@ import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from 
 import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
 import { type Decisions, plainDecisions } from './decisions.ts'
 import { auctionBetween, checkWindow, endsAfter, worksIn } from './hours.ts'
-import { isOpen, leavesQty, type Order, type Ticket } from './order.ts'
+import { isOpen, leavesQty, type Order, type OrderRequest } from './order.ts'
 import type { OrderBook, OrderUpdate } from './order-book.ts'
 import type { Prices } from './prices.ts'
 import { unprocessable } from './refusal.ts'
@@ -38,7 +38,7 @@ type Working = { readonly account: Account; readonly order: Order; timed: boolea
 const EVERYTHING = Symbol('everything')
 
 /** Whether the price is no worse than the limit, if there is one. */
-const limitAllows = ({ side, limitPrice }: Ticket, price: Decimal): boolean =>
+const limitAllows = ({ side, limitPrice }: OrderRequest, price: Decimal): boolean =>
   limitPrice === null || (side === 'buy' ? price.lte(limitPrice) : price.gte(limitPrice))
 
 /** The price at which the order would trade now, or undefined. */
@@ -114,7 +114,7 @@ export class Matcher {
   }
 
   /** Checks and takes an order; it moves later. @throws {Refusal} */
-  submit(account: Account, ticket: Ticket): Order {
+  submit(account: Account, ticket: OrderRequest): Order {
     checkWindow(ticket, this.#session)
     const working = this.#open(account, ticket, admit(account, ticket, this.#prices))
     const { order } = working
@@ -133,7 +133,7 @@ export class Matcher {
    * @param ticket as `changedTicket` made it
    * @throws {Refusal} the account cannot carry the new terms
    */
-  replace(account: Account, order: Order, ticket: Ticket): Order {
+  replace(account: Account, order: Order, ticket: OrderRequest): Order {
     checkWindow(ticket, this.#session)
     const admission = admitReplacement(account, order, ticket, this.#prices)
     const { order: successor } = this.#open(account, ticket, admission)
@@ -177,7 +177,7 @@ export class Matcher {
     this.#tryLater(working)
   }
 
-  #openLeg(account: Account, parent: Order, ticket: Ticket): Order {
+  #openLeg(account: Account, parent: Order, ticket: OrderRequest): Order {
     const working = this.#open(account, ticket, {
       intent: `${ticket.side}_to_close`,
       heldPerUnit: zero,
@@ -187,7 +187,7 @@ export class Matcher {
     return working.order
   }
 
-  #open(account: Account, ticket: Ticket, admission: Admission): Working {
+  #open(account: Account, ticket: OrderRequest, admission: Admission): Working {
     const status = this.#worksNow(ticket) ? 'pending_new' : 'accepted'
     const isLasting = ticket.timeInForce === 'gtc'
     const expiresAt = isLasting
@@ -311,7 +311,7 @@ export class Matcher {
     this.#workingOf(order.ticket.asset).delete(working)
   }
 
-  #worksNow(ticket: Ticket): boolean {
+  #worksNow(ticket: OrderRequest): boolean {
     return worksIn(ticket, this.#session.phase())
   }
 

@@ -12,7 +12,7 @@ import {
   leavesQty,
   type Order,
   type OrderStatus,
-  type Ticket,
+  type OrderRequest,
 } from './order.ts'
 import { isAmendable, rebook } from './rebooking.ts'
 
@@ -66,7 +66,7 @@ const FINAL_TIME = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'fa
 function newOrder(
   id: string,
   at: string,
-  ticket: Ticket,
+  ticket: OrderRequest,
   admission: Admission,
   expiresAt: string,
 ): Order {
@@ -115,7 +115,7 @@ export class OrderBook {
 
   open(
     account: Account,
-    ticket: Ticket,
+    ticket: OrderRequest,
     admission: Admission,
     status: OrderStatus,
     expiresAt: string,

@@ -34,7 +34,7 @@ export type Exits = Readonly<{
 }>
 
 /** The terms of an order, checked. */
-export type Ticket = Readonly<{
+export type OrderRequest = Readonly<{
   clientOrderId: string
   asset: Asset
   side: Side
@@ -57,7 +57,7 @@ export type Ticket = Readonly<{
 
 export interface Order {
   readonly id: string
-  readonly ticket: Ticket
+  readonly ticket: OrderRequest
   readonly intent: PositionIntent
   /** Buying power held per open unit while the order is open; zero when it closes a position. */
   readonly heldPerUnit: Decimal
@@ -146,7 +146,7 @@ const closedStatuses: ReadonlySet<OrderStatus> = new Set([
 export const isOpen = (order: Order): boolean => !closedStatuses.has(order.status)
 
 /** Whether the terms name a price the market must reach first. */
-export const isStop = ({ type }: Ticket): boolean =>
+export const isStop = ({ type }: OrderRequest): boolean =>
   type === 'stop' || type === 'stop_limit' || type === 'trailing_stop'
 
 /**

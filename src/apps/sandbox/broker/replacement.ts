@@ -1,5 +1,5 @@
 import type { Decimal } from './decimals.ts'
-import type { Order, Ticket } from './order.ts'
+import type { Order, OrderRequest } from './order.ts'
 import { unprocessable } from './refusal.ts'
 import {
   amountOf,
@@ -32,7 +32,7 @@ function checkReplaceable(order: Order): void {
 const changed = (before: Decimal | null, after: Decimal | null): boolean =>
   before === null || after === null ? before !== after : !before.eq(after)
 
-function isChanged(order: Order, to: Ticket): boolean {
+function isChanged(order: Order, to: OrderRequest): boolean {
   const { ticket } = order
   return (
     changed(order.qty, to.qty) ||
@@ -45,7 +45,7 @@ function isChanged(order: Order, to: Ticket): boolean {
 }
 
 /** Of orders with legs, and of legs, only prices can be replaced. */
-function checkGroup({ ticket, qty }: Order, to: Ticket): void {
+function checkGroup({ ticket, qty }: Order, to: OrderRequest): void {
   if (ticket.orderClass === '' || (!changed(qty, to.qty) && ticket.timeInForce === to.timeInForce))
     return
   throw unprocessable(
@@ -55,9 +55,9 @@ function checkGroup({ ticket, qty }: Order, to: Ticket): void {
 
 /** `trail` is a price or a percentage, as the order has it. */
 function trailOf(
-  { trailPrice, trailPercent, type }: Ticket,
+  { trailPrice, trailPercent, type }: OrderRequest,
   fields: Body,
-): Pick<Ticket, 'trailPrice' | 'trailPercent'> {
+): Pick<OrderRequest, 'trailPrice' | 'trailPercent'> {
   const trail = amountOf(fields, 'trail')
   if (trail === null) return { trailPrice, trailPercent }
   if (type !== 'trailing_stop') throw unprocessable('only trailing stop orders accept a trail')
@@ -71,10 +71,10 @@ function trailOf(
  *   old order
  * @throws {Refusal} with the broker's status, code and words
  */
-export function changedTicket(order: Order, body: unknown, generateId: () => string): Ticket {
+export function changedTicket(order: Order, body: unknown, generateId: () => string): OrderRequest {
   const fields = bodyOf(body)
   const { ticket } = order
-  const to: Ticket = {
+  const to: OrderRequest = {
     ...ticket,
     clientOrderId: clientOrderIdOf(fields, generateId),
     qty: sizeAmountOf(fields, 'qty') ?? order.qty,

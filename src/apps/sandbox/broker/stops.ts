@@ -1,5 +1,5 @@
 import { asPrice, decimal, type Decimal, larger, smaller } from './decimals.ts'
-import type { Order, Ticket } from './order.ts'
+import type { Order, OrderRequest } from './order.ts'
 import type { Market } from './prices.ts'
 
 /**
@@ -11,13 +11,13 @@ import type { Market } from './prices.ts'
 const HUNDRED = decimal('100')
 
 /** Where a trailing stop stands for a given mark. */
-function trailed({ side, trailPrice, trailPercent }: Ticket, mark: Decimal): Decimal {
+function trailed({ side, trailPrice, trailPercent }: OrderRequest, mark: Decimal): Decimal {
   const distance = trailPrice ?? mark.times(trailPercent ?? 0).div(HUNDRED)
   return asPrice(side === 'sell' ? mark.minus(distance) : mark.plus(distance))
 }
 
 /** The stop price an order would have if it were placed now; null without a stop. */
-export const stopPriceAt = (ticket: Ticket, market: Market): Decimal | null =>
+export const stopPriceAt = (ticket: OrderRequest, market: Market): Decimal | null =>
   ticket.type === 'trailing_stop' ? trailed(ticket, market.last) : ticket.stopPrice
 
 function moveMark(order: Order, mark: Decimal): void {

@@ -1,6 +1,6 @@
 import type { Asset } from './assets.ts'
 import { isWhole } from './decimals.ts'
-import type { Exits, OrderClass, Ticket } from './order.ts'
+import type { Exits, OrderClass, OrderRequest } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 import { type Body, given, priceOf } from './ticket-fields.ts'
 
@@ -58,7 +58,7 @@ export function exitsOf(body: Body, orderClass: OrderClass, asset: Asset): Exits
 }
 
 /** @throws {Refusal} terms that orders with legs cannot have */
-export function checkExits(ticket: Ticket): void {
+export function checkExits(ticket: OrderRequest): void {
   const { asset, exits, orderClass, type, timeInForce, qty, extendedHours } = ticket
   if (exits === null) return
   if (asset.assetClass === 'crypto') throw unprocessable('crypto orders must be simple orders')

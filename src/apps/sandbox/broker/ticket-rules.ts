@@ -1,5 +1,5 @@
 import { isWhole } from './decimals.ts'
-import type { OrderType, Ticket } from './order.ts'
+import type { OrderType, OrderRequest } from './order.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
 
 /**
@@ -28,7 +28,7 @@ export function checkPrices({
   stopPrice,
   trailPrice,
   trailPercent,
-}: Ticket): void {
+}: OrderRequest): void {
   const [limit, stop, missing, surplus] = priceRules[type]
   if ((limit && limitPrice === null) || (stop && stopPrice === null)) throw invalid(missing)
   if ((!limit && limitPrice !== null) || (!stop && stopPrice !== null)) throw invalid(surplus)
@@ -41,13 +41,13 @@ export function checkPrices({
   if (trailPercent?.gte(100) === true) throw invalid('trail_percent must be < 100')
 }
 
-function checkCrypto({ type, timeInForce, extendedHours }: Ticket): void {
+function checkCrypto({ type, timeInForce, extendedHours }: OrderRequest): void {
   if (!cryptoTypes.includes(type)) throw invalid('invalid order type for crypto order')
   if (!cryptoTimesInForce.includes(timeInForce)) throw unprocessable('invalid crypto time_in_force')
   if (extendedHours) throw unprocessable('extended hours order must be DAY or GTC limit orders')
 }
 
-function checkFractional({ asset, type, timeInForce }: Ticket): void {
+function checkFractional({ asset, type, timeInForce }: OrderRequest): void {
   if (timeInForce !== 'day') throw unprocessable('fractional orders must be DAY orders')
   if (type === 'trailing_stop')
     throw unprocessable('fractional orders cannot be trailing stop orders')
@@ -64,7 +64,7 @@ const notionalTypes: readonly string[] = ['market', 'limit', 'stop', 'stop_limit
  * @param takesNotionalLimits whether orders sized in money may be more than market orders
  * @throws {Refusal} the combination is not traded for this class of asset
  */
-export function checkClassRules(ticket: Ticket, takesNotionalLimits = false): void {
+export function checkClassRules(ticket: OrderRequest, takesNotionalLimits = false): void {
   const { asset, type, timeInForce, qty, notional, extendedHours } = ticket
   if (asset.assetClass === 'crypto') return checkCrypto(ticket)
   const dayOrGtc = timeInForce === 'day' || timeInForce === 'gtc'

@@ -1,5 +1,5 @@
 import { type Asset, findAsset } from './assets.ts'
-import type { OrderType, Side, Ticket } from './order.ts'
+import type { OrderType, Side, OrderRequest } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 import {
   amountOf,
@@ -34,7 +34,7 @@ function assetOf(body: Body): Asset {
   return asset
 }
 
-function sizeOf(body: Body): Pick<Ticket, 'qty' | 'notional'> {
+function sizeOf(body: Body): Pick<OrderRequest, 'qty' | 'notional'> {
   if (!given(body['qty']) && !given(body['notional'])) throw invalid('qty or notional is required')
   if (given(body['qty']) && given(body['notional']))
     throw invalid('only one of qty or notional is accepted')
@@ -51,7 +51,7 @@ export function readTicket(
   body: unknown,
   generateId: () => string,
   takesNotionalLimits = false,
-): Ticket {
+): OrderRequest {
   const fields = bodyOf(body)
   const asset = assetOf(fields)
   const size = sizeOf(fields)
@@ -60,7 +60,7 @@ export function readTicket(
   const timeInForce = timeInForceOf(fields)
   const orderClass = orderClassOf(fields)
   const exits = exitsOf(fields, orderClass, asset)
-  const ticket: Ticket = {
+  const ticket: OrderRequest = {
     clientOrderId: clientOrderIdOf(fields, generateId),
     asset,
     ...size,
