@@ -28,7 +28,7 @@
 --       n, lifetime in ms, lifetime of tombstones in ms, (order, origin, hash) * n   orders for the archive; those of origin 'fillcast' leave
 --       their hash as a tombstone
 --       n, (event, payload, channel, a, b, c) * n     packet = a .. id .. b .. previous id .. c
--- Returns {'committed', version, last event id} | {'clash'} | {'fenced'} | {'halted', halt} | {'archived', order} | {'ended', hash}
+-- Returns {'committed', version, last event id} | {'conflict'} | {'fenced'} | {'halted', halt} | {'archived', order} | {'ended', hash}
 --       | {'unusable', connection record or ''} | {'over_budget', ms to wait} | {'over_pace', scope, most, ms to wait or -1}
 --- include budget-window
 --- include in-parts
@@ -98,7 +98,7 @@ elseif kind == 'take' or kind == 'change' then
 elseif kind ~= 'resolve' and kind ~= 'version' then
   return redis.error_reply('ERR unknown fence ' .. tostring(kind))
 end
-if version ~= expected or isSeen then return {'clash'} end
+if version ~= expected or isSeen then return {'conflict'} end
 if budget then
   kept = budget_read(budget, now)
   local wait = budget_wait(kept, 'submit', now)

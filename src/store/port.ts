@@ -202,7 +202,7 @@ export type CommitResult =
    */
   | Readonly<{ kind: 'committed'; version: string; lastEventId: string; globalHalt: Halt | null }>
   /** Somebody was faster: load again. */
-  | Readonly<{ kind: 'clash' }>
+  | Readonly<{ kind: 'conflict' }>
   /** The lease or claim is somebody else's: stop. */
   | Readonly<{ kind: 'fenced' }>
   | TakeRefusal

@@ -44,7 +44,7 @@ export type Scripts = Readonly<{
 /** What the commit script answers: a word, and what belongs to it. */
 export type CommitAnswer =
   | [kind: 'committed', version: string, lastEventId: string]
-  | [kind: 'clash' | 'fenced']
+  | [kind: 'conflict' | 'fenced']
   | [kind: 'halted' | 'archived' | 'ended' | 'unusable', record: string]
   | [kind: 'over_budget', waitMs: number]
   | [kind: 'over_pace', scope: 'user' | 'connection', max: number, waitMs: number]

@@ -69,7 +69,7 @@ export function createStore(connection: Redis): Store {
       )
       const state = removed.length === 0 ? null : await redis.hgetall(stateKey(userId))
       if (state !== null && (state[field.version] ?? '0') !== commit.expectVersion)
-        return { kind: 'clash' }
+        return { kind: 'conflict' }
       const call = commitCall(
         userId,
         commit,
@@ -119,7 +119,7 @@ function resultOf(answer: CommitAnswer, globalHalt: string | null): CommitResult
       const [kind, version, lastEventId] = answer
       return { kind, version, lastEventId, globalHalt: readHalt(controlField.halt, globalHalt) }
     }
-    case 'clash':
+    case 'conflict':
     case 'fenced':
       return { kind: answer[0] }
     case 'halted':

@@ -132,8 +132,8 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
       { kind: 'cancelMark', tradeId: 't2', mark },
     ])
     const before = await store.version(userId)
-    expect(await take({ first: true })).toEqual({ kind: 'clash' })
-    expect(await take({ first: true, tradeId: 't2' })).toEqual({ kind: 'clash' })
+    expect(await take({ first: true })).toEqual({ kind: 'conflict' })
+    expect(await take({ first: true, tradeId: 't2' })).toEqual({ kind: 'conflict' })
     expect(await store.version(userId)).toBe(before)
     expect((await take({ first: true, tradeId: 't3' })).kind).toBe('committed')
     expect((await take({ first: false })).kind).toBe('committed')

@@ -199,7 +199,7 @@ describe.each(STORES)('store %s', (name) => {
       writes: [{ kind: 'order', order }],
       events: [notice(2)],
     })
-    expect(again).toEqual({ kind: 'clash' })
+    expect(again).toEqual({ kind: 'conflict' })
     expect((await store.loadSlice(user, address)).slice.order).toBeNull()
     expect(await log(user)).toHaveLength(1)
     const version = first.kind === 'committed' ? first.version : ''
@@ -314,7 +314,7 @@ describe.each(STORES)('store %s', (name) => {
       })
     expect(await under(old, '0')).toEqual({ kind: 'fenced' })
     expect(await under(token, '0')).toMatchObject({ kind: 'committed' })
-    expect(await under(token, '0')).toEqual({ kind: 'clash' })
+    expect(await under(token, '0')).toEqual({ kind: 'conflict' })
   })
 
   test('taking a trade voids every earlier claim', async () => {

@@ -62,7 +62,7 @@ describe('RDQ-07 a script that stops half way', () => {
         })
       else if (entries.at(-1)?.id !== top) expect(entries.length).toBeLessThan(2) // the log lacks what the state names: a resync
       const again = await store.commit(user, commit)
-      expect(again.kind).toBe(isWritten ? 'clash' : 'committed')
+      expect(again.kind).toBe(isWritten ? 'conflict' : 'committed')
       expect((await store.loadSlice(user, address)).slice.order).toEqual(order)
       expect((await store.loadOpen(user, 'broker_1')).orders).toEqual([order])
     },
@@ -119,7 +119,7 @@ describe('RDQ-06 the same commit from two connections at once', () => {
   test('RDQ-06 is applied once, with one pair of events', async () => {
     const stores = [createStore(redis.connect()), createStore(redis.connect())]
     const results = await Promise.all(stores.map((store) => store.commit('twice', commit)))
-    expect(results.map(({ kind }) => kind).sort()).toEqual(['clash', 'committed'])
+    expect(results.map(({ kind }) => kind).sort()).toEqual(['conflict', 'committed'])
     expect(
       (await createReader(redis.connect()).events('twice', '0000000000000-00000', 10)).entries,
     ).toHaveLength(2)

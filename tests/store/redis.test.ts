@@ -58,7 +58,7 @@ describe('commit', () => {
       store.commit('u2', commit),
       store.commit('u2', commit),
     ])
-    expect([first.kind, second.kind].sort()).toEqual(['clash', 'committed'])
+    expect([first.kind, second.kind].sort()).toEqual(['conflict', 'committed'])
     expect(
       (await createReader(redis.connect()).events('u2', '0000000000000-00000', 10)).entries,
     ).toHaveLength(1)
@@ -170,7 +170,7 @@ test('a script that Redis forgot is sent again', async () => {
   const store = createStore(connection)
   await store.commit('u7', commit)
   await redis.connect().script('FLUSH')
-  expect((await store.commit('u7', commit)).kind).toBe('clash')
+  expect((await store.commit('u7', commit)).kind).toBe('conflict')
 })
 
 describe('recoveries', () => {

@@ -261,9 +261,9 @@ export class FakeStore implements Store {
     const leave = fence.kind === 'take' || fence.kind === 'change' ? fence : null
     const refusal = leave === null ? null : this.#refusal(userId, user, leave)
     if (refusal !== null) return refusal
-    if (user.version !== expectVersion) return { kind: 'clash' }
+    if (user.version !== expectVersion) return { kind: 'conflict' }
     if (fence.kind === 'take' && fence.first && user.hasHeardOf(fence.tradeId))
-      return { kind: 'clash' }
+      return { kind: 'conflict' }
     const held = leave === null ? null : this.#heldBack(userId, leave)
     if (held !== null) return held
     this.#undo.push({ userId, before: user.copy() })

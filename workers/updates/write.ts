@@ -116,7 +116,7 @@ export async function applyUpdates(
     if (result.kind === 'committed') return result.applied
     if (result.kind === 'fenced')
       throw new FencedError(`${orderKey.id} of ${orderKey.connectionId}`)
-    if (result.kind === 'clash') return CONFLICT
+    if (result.kind === 'conflict') return CONFLICT
     throw new InvariantError(`a commit that takes no trade was answered ${result.kind}`)
   })
 }
@@ -148,7 +148,7 @@ export async function loadAccount(
   return slice.account
 }
 
-const CONFLICT = Symbol('clash')
+const CONFLICT = Symbol('conflict')
 
 /**
  * Tries until nobody was faster. What has clashed once goes on in a line of its user's, one after
@@ -229,7 +229,7 @@ export async function claimOrder(
     }
     if (result.kind === 'fenced')
       throw new FencedError(`${orderKey.id} of ${orderKey.connectionId}`)
-    return result.kind === 'clash' ? CONFLICT : { ...result, loaded }
+    return result.kind === 'conflict' ? CONFLICT : { ...result, loaded }
   })
 }
 
@@ -297,7 +297,7 @@ async function commitStep(
     writes,
     events,
   })
-  if (result.kind === 'clash') cache.refused(userId, loaded.version)
+  if (result.kind === 'conflict') cache.refused(userId, loaded.version)
   if (result.kind !== 'committed') return result
   onCommitted(userId, changes)
   const { version, globalHalt } = result
