@@ -66,7 +66,7 @@ import {
   type JobQueue,
   createJobQueue,
   createFollowUps,
-  createRiskDesk,
+  createRiskFactsLoader,
   orderHandler,
   type QueueMetrics,
   QueueWorker,
@@ -270,11 +270,17 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
     }
     const reader = createReader(redis)
     const snapshot = (userId: string) => reader.snapshot(userId)
-    const risk = createRiskDesk(limitsOf, snapshot, createQuotes(redis), hours, clock)
+    const loadRiskFacts = createRiskFactsLoader(
+      limitsOf,
+      snapshot,
+      createQuotes(redis),
+      hours,
+      clock,
+    )
     const handle = orderHandler({
       writer,
       brokers,
-      risk,
+      loadRiskFacts,
       jobQueue,
       boundaries: noBoundaries,
       clock,

@@ -4,7 +4,7 @@ import type { ConnectionRef, Quote, Recoveries } from '#store'
 import type { BrokerPool } from '../../workers/broker/index.ts'
 import {
   type JobQueue,
-  createRiskDesk,
+  createRiskFactsLoader,
   type OrderDeps,
   type Run,
 } from '../../workers/orders/index.ts'
@@ -40,7 +40,13 @@ export function makeDesk({ store, brokers, writer, clock, random, log, recoverie
   const quotes = new Map<string, Quote>()
   const last = async (symbols: readonly string[]) =>
     symbols.flatMap((symbol) => quotes.get(symbol) ?? [])
-  const risk = createRiskDesk(limitsOf, snapshot, { last }, new MarketHours(clock), clock)
+  const loadRiskFacts = createRiskFactsLoader(
+    limitsOf,
+    snapshot,
+    { last },
+    new MarketHours(clock),
+    clock,
+  )
   /** What happens when a step is reached; by default nothing. */
   const at = new Map<BoundaryName, () => Promise<void> | undefined>()
   const boundaries = { reached: (point: BoundaryName) => at.get(point)?.() }
@@ -48,7 +54,7 @@ export function makeDesk({ store, brokers, writer, clock, random, log, recoverie
   const submit: OrderDeps = {
     writer,
     brokers,
-    risk,
+    loadRiskFacts,
     jobQueue,
     boundaries,
     clock,

@@ -72,7 +72,7 @@ export class QuoteBoard {
 
   /**
    * One quote for each symbol that changed since the last call, with the time of its last price:
-   * limits on orders believe a quote while it is young (`workers/orders/risk-desk.ts`).
+   * limits on orders believe a quote while it is young (`workers/orders/risk-facts.ts`).
    * @param timestamp now
    */
   takeChanged(timestamp: string): Quote[] {

@@ -19,7 +19,7 @@ import type { Opened } from '../broker/index.ts'
 import { type Decision, type ClaimResult, claimOrder } from '../updates/index.ts'
 import { haltedBy, passesHalt, tooMany } from './denials.ts'
 import { orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
-import { paceOf } from './risk-desk.ts'
+import { paceOf } from './risk-facts.ts'
 
 /**
  * Leave to send a replacement. It is judged as the order that it makes of the old one, in the step
@@ -66,7 +66,7 @@ export async function claimReplacement(
     if (found.message !== null) return null
     found.quantity = askedSizeOf(asked, head, request)
     const judged = becomes(asked, request)
-    const facts = await deps.risk.judge(judged.intent, now, broker)
+    const facts = await deps.loadRiskFacts(judged.intent, now, broker)
     if (facts === 'stale') return facts
     const shrinks = isShrinking(asked, head, request)
     found.exposure = shrinks ? 'shrinks' : exposureOf(judged, facts)

@@ -4,13 +4,13 @@ import type { ConnectionRef, LoadedSlice, ParkedOrders, Recoveries } from '#stor
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 import { type StateWriter, readOrder, type Target } from '../updates/index.ts'
 import type { JobQueue } from './job-queue.ts'
-import type { RiskDesk } from './risk-desk.ts'
+import type { LoadRiskFacts } from './risk-facts.ts'
 
 /** What carrying out orders and commands needs. */
 export type OrderDeps = Readonly<{
   writer: StateWriter
   brokers: BrokerPool
-  risk: RiskDesk
+  loadRiskFacts: LoadRiskFacts
   recoveries: Pick<Recoveries, 'isRunning'>
   jobQueue: JobQueue
   parked: ParkedOrders

@@ -267,7 +267,7 @@ async function resendOf(
   if (order?.status !== 'submitting' || order.attemptedAt !== attemptedAt || order.cancel !== null)
     return null
   const asked = intentOf(quantity === null ? seen : { ...seen, quantity })
-  const facts = await deps.risk.judge(asked, now, broker)
+  const facts = await deps.loadRiskFacts(asked, now, broker)
   if (facts === 'stale') return facts
   const isParked = attemptedAt === null && order.unknownSince === null
   const closes = seen.closes === true || quantity !== null

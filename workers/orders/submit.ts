@@ -43,7 +43,7 @@ import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from '.
 import { FREEING_MS_MAX } from './freed.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
 import { resumeSubmission } from './resolve.ts'
-import { paceOf } from './risk-desk.ts'
+import { paceOf } from './risk-facts.ts'
 import { send } from './send.ts'
 import { sizedFor } from './sizing.ts'
 
@@ -338,7 +338,7 @@ async function claim(
   const decide = async (now: LoadedSlice): Promise<Decision> => {
     found.first = null
     if (now.slice.order !== null || now.slice.account === null) return null
-    const facts = await deps.risk.judge(intent, now, opened.broker)
+    const facts = await deps.loadRiskFacts(intent, now, opened.broker)
     if (facts === 'stale') return facts
     found.isFreeing = mayWait && now.cancelMark === null && sizedFor(submission, facts).waits
     if (found.isFreeing) return null

@@ -24,9 +24,9 @@ import { connectionHandler, unlessBlocked } from '../../../workers/connections/i
 import {
   type JobQueue,
   createFollowUps,
-  createRiskDesk,
+  createRiskFactsLoader,
   orderHandler,
-  type RiskDesk,
+  type LoadRiskFacts,
 } from '../../../workers/orders/index.ts'
 import {
   ConnectionLease,
@@ -135,7 +135,7 @@ function startRoles(
     recoveries,
     parked: process.door('parked', outside.store.parked, true),
     parkedMarketMs: 30_000,
-    risk: riskDesk(hours, process, outside, known),
+    loadRiskFacts: riskFactsLoader(hours, process, outside, known),
     jobQueue: asker(queue),
     knownStore: () => known.knownStore(),
     mayHaveLostWrites: () => outside.schedule.nowMs - outside.store.lostMs < DOUBT_MS,
@@ -210,12 +210,12 @@ function asker(queue: ModelQueue): JobQueue {
 }
 
 /** Limits as the worker knows them, orders as they stand, and no quotes. */
-function riskDesk(
+function riskFactsLoader(
   hours: MarketHours,
   process: Process,
   { store }: Outside,
   known: Known,
-): RiskDesk {
+): LoadRiskFacts {
   const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
     const { limits } = known.setOf(userId) ?? (await known.controls.read(userId))
     return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
@@ -225,7 +225,7 @@ function riskDesk(
     { snapshot: async (userId: string) => store.snapshot(userId) },
     true,
   )
-  return createRiskDesk(
+  return createRiskFactsLoader(
     limitsOf,
     (userId) => reader.snapshot(userId),
     { last: async () => [] },

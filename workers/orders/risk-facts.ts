@@ -18,21 +18,22 @@ import { LatestPrices } from './prices.ts'
 /**
  * Gathers what an order is judged by, and no more: without limits, for what cannot reduce a
  * position nothing is read.
+ *
+ * @returns `stale`: the loaded slice has another version than the user's orders; load it again
+ * @throws {HeldBackError} a price has to be looked up, and the request budget of the account is
+ *   spent
  */
-export interface RiskDesk {
-  /**
-   * @returns `stale`: what was loaded is of another version than the user's orders; load it anew
-   * @throws {HeldBackError} a price has to be looked up, and the request budget of the account is
-   *   spent
-   */
-  judge(intent: OrderIntent, loaded: LoadedSlice, broker: Broker): Promise<RiskFacts | 'stale'>
-}
+export type LoadRiskFacts = (
+  intent: OrderIntent,
+  loaded: LoadedSlice,
+  broker: Broker,
+) => Promise<RiskFacts | 'stale'>
 
 /** A quote tells what an order would cost while it is not older than this. */
 const QUOTE_AGE_MS_MAX = 15_000
 
 /** @param limitsOf of the user and of the connection, from memory */
-export function createRiskDesk(
+export function createRiskFactsLoader(
   limitsOf: (order: Pick<OrderIntent, 'userId' | 'connectionId'>) => Promise<RiskFacts['limits']>,
   snapshot: (
     userId: string,
@@ -40,25 +41,23 @@ export function createRiskDesk(
   quotes: Pick<Quotes, 'last'>,
   hours: Pick<MarketHours, 'standing'>,
   clock: Clock,
-): RiskDesk {
+): LoadRiskFacts {
   const prices = new LatestPrices(clock)
   const priceOf = async (symbol: string, broker: Broker): Promise<RiskQuote | null> => {
     const [kept] = await quotes.last([symbol])
     return freshQuote(kept, clock.now()) ?? (await prices.of(symbol, broker))
   }
-  return {
-    async judge(intent, loaded, broker) {
-      const limits = await limitsOf(intent)
-      const { position } = loaded.slice
-      const [state, quote, isOpen] = await Promise.all([
-        needsState(limits, intent.side, position) ? snapshot(intent.userId) : null,
-        needsPrice(intent, limits) ? priceOf(intent.symbol, broker) : null,
-        needsSession(limits) ? hours.standing(broker) : null,
-      ])
-      if (state !== null && state.version !== loaded.version) return 'stale'
-      const { orders = [], positions = [], accounts = [] } = state ?? {}
-      return { limits, position, orders, positions, accounts, isOpen, quote, nowMs: clock.now() }
-    },
+  return async (intent, loaded, broker) => {
+    const limits = await limitsOf(intent)
+    const { position } = loaded.slice
+    const [state, quote, isOpen] = await Promise.all([
+      needsState(limits, intent.side, position) ? snapshot(intent.userId) : null,
+      needsPrice(intent, limits) ? priceOf(intent.symbol, broker) : null,
+      needsSession(limits) ? hours.standing(broker) : null,
+    ])
+    if (state !== null && state.version !== loaded.version) return 'stale'
+    const { orders = [], positions = [], accounts = [] } = state ?? {}
+    return { limits, position, orders, positions, accounts, isOpen, quote, nowMs: clock.now() }
   }
 }
 
