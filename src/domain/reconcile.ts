@@ -13,7 +13,7 @@ import { tradingDayOf } from './trading-day.ts'
 import type { Change } from './updates.ts'
 
 /** A position as the broker shows it, in our words. */
-export type BrokerPosition = Readonly<{
+export type PositionSnapshot = Readonly<{
   symbol: string
   quantity: Decimal
   averageEntryPrice: Decimal
@@ -28,7 +28,7 @@ export type BrokerSnapshot = Readonly<{
   brokerAccountId: string
   currency: string
   cash: Decimal
-  positions: readonly BrokerPosition[]
+  positions: readonly PositionSnapshot[]
 }>
 
 /**
@@ -182,7 +182,7 @@ class Reconciliation {
    * A symbol that became another one: the position closes at its cost, and goes on under the new
    * name.
    */
-  #carryOver(symbol: string, mine: Position | null, theirs: BrokerPosition | null): boolean {
+  #carryOver(symbol: string, mine: Position | null, theirs: PositionSnapshot | null): boolean {
     if (mine === null || theirs !== null) return false
     const renames = this.#unread.filter(({ kind }) => kind === 'symbol_change')
     const rename = renames.find((one) => one.symbol === symbol)
@@ -263,7 +263,7 @@ class Reconciliation {
     this.#account = { ...this.#account, costsAdoptedOn: day }
   }
 
-  #theirs(symbol: string): BrokerPosition | null {
+  #theirs(symbol: string): PositionSnapshot | null {
     return (
       this.#reading.snapshot.positions.find((p) => p.symbol === symbol && !isZero(p.quantity)) ??
       null
@@ -292,7 +292,7 @@ class Reconciliation {
   }
 }
 
-const isSameSide = (mine: Position, theirs: BrokerPosition): boolean =>
+const isSameSide = (mine: Position, theirs: PositionSnapshot): boolean =>
   isNegative(mine.quantity) === isNegative(theirs.quantity)
 
 /**
@@ -315,7 +315,7 @@ const cashChange = (
   at,
 })
 
-const positionFrom = (connectionId: string, seen: BrokerPosition, at: string): Position =>
+const positionFrom = (connectionId: string, seen: PositionSnapshot, at: string): Position =>
   openPosition(
     { connectionId, symbol: seen.symbol, key: `adopted ${seen.quantity} ${at}`, at },
     seen.quantity,
@@ -326,7 +326,7 @@ const positionFrom = (connectionId: string, seen: BrokerPosition, at: string): P
 function settlePosition(
   connectionId: string,
   mine: Position | null,
-  theirs: BrokerPosition | null,
+  theirs: PositionSnapshot | null,
   at: string,
 ): { position: Position | null; changes: readonly Change[] } {
   const opened = theirs === null ? null : positionFrom(connectionId, theirs, at)
