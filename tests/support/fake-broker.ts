@@ -14,7 +14,7 @@ import {
   type BrokerActivity,
   BrokerError,
   type CancelOutcome,
-  type Holding,
+  type BrokerPosition,
   type MarketClock,
   type MarketSession,
   type OrderBust,
@@ -220,7 +220,7 @@ export class FakeBroker extends Venue implements Broker {
     })
   }
 
-  readPosition(symbol: string): Promise<Holding | null> {
+  readPosition(symbol: string): Promise<BrokerPosition | null> {
     return this.#read('readPosition', () => {
       const held = this.ledger.books.positions.get(symbol)
       return held === undefined

@@ -72,7 +72,7 @@ export interface Broker {
    * What is held of a symbol, negative when short, and how much of it no open order reserves;
    * `null`: no position.
    */
-  readPosition(symbol: string): Promise<Holding | null>
+  readPosition(symbol: string): Promise<BrokerPosition | null>
   /**
    * The latest quote and trade of a symbol, however long ago they were made; `null`: the broker
    * knows none. Asked of the market data, which has limits and outages of its own: what becomes of
@@ -199,7 +199,7 @@ export type OrderExecution = Readonly<{ brokerOrderId: string; execution: Execut
 /** An execution that was taken back or restated, and the order it belongs to. */
 export type OrderBust = Readonly<{ brokerOrderId: string; bust: Bust }>
 
-export type Holding = Readonly<{ quantity: Decimal; available: Decimal }>
+export type BrokerPosition = Readonly<{ quantity: Decimal; available: Decimal }>
 
 /** One regular session; times are ISO, UTC. */
 export type MarketSession = Readonly<{ date: string; openAt: string; closeAt: string }>

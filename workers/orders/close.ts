@@ -17,7 +17,7 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
-import { type Broker, ConnectionUnusableError, type Holding } from '../broker/index.ts'
+import { type Broker, ConnectionUnusableError, type BrokerPosition } from '../broker/index.ts'
 import { isBeingFreed } from './freed.ts'
 import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
 import { again, assertSame, type JobResult, type Run } from './job.ts'
@@ -96,13 +96,14 @@ export async function closePosition(
     return denyGone(deps, submission, error.message, run)
   }
   const isFreed = await isBeingFreed(deps, command, run)
-  const holding = await broker.readPosition(command.symbol)
-  if (isFreed && isPromised(command, holding)) return again(LOOK_MS, BEING_FREED)
-  if (isBehind(loaded, holding) && deps.clock.now() - run.queuedAtMs < BOOKED_MS_MAX)
+  const brokerPosition = await broker.readPosition(command.symbol)
+  if (isFreed && isPromised(command, brokerPosition)) return again(LOOK_MS, BEING_FREED)
+  if (isBehind(loaded, brokerPosition) && deps.clock.now() - run.queuedAtMs < BOOKED_MS_MAX)
     return again(LOOK_MS, 'the broker holds more than was booked yet')
   await deps.boundaries.reached('close.sized')
-  const closed = command.positionSide ?? (holding === null ? 'long' : positionSideOf(holding))
-  const sized = sizeOf(command, closed, holding)
+  const closed =
+    command.positionSide ?? (brokerPosition === null ? 'long' : positionSideOf(brokerPosition))
+  const sized = sizeOf(command, closed, brokerPosition)
   const quantity = 'quantity' in sized ? sized.quantity : command.quantity
   const submission: Submission = {
     intent: intentOf(command, closingSide(closed), quantity),
@@ -122,20 +123,26 @@ export async function closePosition(
 const BEING_FREED = 'an order that reserves part of the position is being canceled'
 
 /** Less is available than is to be closed. */
-function isPromised({ quantity, percentage }: CloseCommand, holding: Holding | null): boolean {
-  if (holding === null) return false
-  const held = abs(holding.quantity)
+function isPromised(
+  { quantity, percentage }: CloseCommand,
+  brokerPosition: BrokerPosition | null,
+): boolean {
+  if (brokerPosition === null) return false
+  const held = abs(brokerPosition.quantity)
   const part =
     percentage === null ? (quantity ?? held) : mul(mul(held, percentage), '0.01' as Decimal)
-  return cmp(abs(holding.available), min(part, held)) < 0
+  return cmp(abs(brokerPosition.available), min(part, held)) < 0
 }
 
 /**
  * An execution is on its way to us. What was not booked is not closed: nobody could say what of it
  * is closed already.
  */
-const isBehind = ({ slice: { position } }: LoadedSlice, holding: Holding | null): boolean =>
-  holding !== null && cmp(abs(holding.quantity), abs(position?.quantity ?? ZERO)) > 0
+const isBehind = (
+  { slice: { position } }: LoadedSlice,
+  brokerPosition: BrokerPosition | null,
+): boolean =>
+  brokerPosition !== null && cmp(abs(brokerPosition.quantity), abs(position?.quantity ?? ZERO)) > 0
 
 const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' : 'sell')
 
@@ -146,21 +153,21 @@ const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' 
 function sizeOf(
   { symbol, quantity, percentage }: CloseCommand,
   closed: PositionSide,
-  holding: Holding | null,
+  brokerPosition: BrokerPosition | null,
 ): Awaited<ReturnType<Size>> {
-  if (holding === null) return nothingToClose(`There is no position in ${symbol}`)
-  const held = positionSideOf(holding)
+  if (brokerPosition === null) return nothingToClose(`There is no position in ${symbol}`)
+  const held = positionSideOf(brokerPosition)
   if (held !== closed)
     return nothingToClose(
       `The position in ${symbol} is ${held}, and a ${closed} one was to be closed`,
     )
-  const available = abs(holding.available)
+  const available = abs(brokerPosition.available)
   if (isZero(available)) return nothingToClose(promised(symbol))
   if (percentage === null)
     return { quantity: quantity === null ? available : min(quantity, available) }
-  const isWhole = !symbol.includes('/') && !holding.quantity.includes('.')
+  const isWhole = !symbol.includes('/') && !brokerPosition.quantity.includes('.')
   const part = truncate(
-    mul(mul(abs(holding.quantity), percentage), '0.01' as Decimal),
+    mul(mul(abs(brokerPosition.quantity), percentage), '0.01' as Decimal),
     isWhole ? 0 : DECIMAL_PLACES_MAX,
   )
   if (isZero(part))

@@ -65,14 +65,14 @@ export const READ_BY_OTHERS_TRIES = 10
 const YIELD_MS = 3_000
 const UNUSABLE_PAUSE_MS = 30_000
 
-type Holding = Readonly<{ session: Session; token: string }>
+type HeldLease = Readonly<{ session: Session; token: string }>
 
 export class ConnectionLease {
   readonly #deps: LeaseDeps
   readonly #ref: ConnectionRef
   readonly #key: string
   readonly #running: Promise<void>
-  #held: Holding | null = null
+  #held: HeldLease | null = null
   #safeUntilMs = 0
   /** Why the session must end before the next step; only the loop ends it. */
   #endBecause: string | null = null

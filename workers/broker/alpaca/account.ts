@@ -3,14 +3,14 @@ import type { BrokerSnapshot } from '#domain'
 import type {
   AccountStanding,
   BrokerActivity,
-  Holding,
+  BrokerPosition,
   MarketClock,
   MarketSession,
   OrderExecution,
 } from '../port.ts'
 import { allPages, justBefore, known, type OnUnread, read, readIfThere, wireRows } from './read.ts'
 import { sessionOf } from './sessions.ts'
-import { readAccount, readActivity, readFill, readHolding, readPosition } from './wire.ts'
+import { readAccount, readActivity, readFill, readBrokerPosition, readPosition } from './wire.ts'
 
 /** Alpaca's page size. */
 const ACTIVITIES_PER_PAGE = 100
@@ -82,9 +82,12 @@ export const readPortfolio = (
   })
 
 /** Positions in coins are named without the slash. */
-export const readHoldingOf = (trading: Trading, symbol: string): Promise<Holding | null> =>
+export const readBrokerPositionOf = (
+  trading: Trading,
+  symbol: string,
+): Promise<BrokerPosition | null> =>
   readIfThere(async () =>
-    readHolding(
+    readBrokerPosition(
       await trading.positions.getOpenPosition({ symbolOrAssetId: symbol.replace('/', '') }),
     ),
   )

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { abs, dec, type Decimal, div, isOption, isQuotedInUsd, isZero, unitPrice } from '#domain'
-import type { BrokerActivity, Holding, OrderBust, OrderExecution } from '../port.ts'
+import type { BrokerActivity, BrokerPosition, OrderBust, OrderExecution } from '../port.ts'
 import {
   amountIfAny,
   decimalOf,
@@ -246,7 +246,7 @@ export function readPosition(model: unknown) {
  * What is held, as `readPosition`; shares that open orders reserve are not available.
  * @throws {z.ZodError}
  */
-export function readHolding(model: unknown): Holding {
+export function readBrokerPosition(model: unknown): BrokerPosition {
   const { quantity } = readPosition(model)
   const { qtyAvailable } = holdingShape.parse(model)
   return { quantity, available: qtyAvailable ?? quantity }
