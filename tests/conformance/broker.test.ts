@@ -67,7 +67,10 @@ describe.each<[string, () => Harness]>([
 
   test('what says that it closes a position is refused where it would open one', async () => {
     const { broker, fill } = make()
-    const sell = { ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }), closes: true }
+    const sell = {
+      ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }),
+      isClose: true,
+    }
     expect(await broker.submit(sell)).toMatchObject({
       kind: 'refused',
       code: 'INSUFFICIENT_QUANTITY',
@@ -77,7 +80,7 @@ describe.each<[string, () => Harness]>([
     await fill(bought.clientOrderId, '24')
     const again = {
       ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }),
-      closes: true,
+      isClose: true,
     }
     expect(await broker.submit(again)).toMatchObject({ kind: 'accepted' })
   })

@@ -118,7 +118,7 @@ export type OrderTicket = Readonly<{
    * It may only close what is held: the broker refuses it where it would open a position; default
    * false.
    */
-  closes?: boolean
+  isClose?: boolean
   /** The claim has taken this request out of the account's budget already; default false. */
   isBudgeted?: boolean
 }>

@@ -57,7 +57,7 @@ export async function closePosition(
     const submission: Submission = {
       intent: intentOf(command, order.side, null),
       hash,
-      closes: true,
+      isClose: true,
       askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
@@ -89,7 +89,7 @@ export async function closePosition(
     const submission: Submission = {
       intent: intentOf(command, side, command.quantity),
       hash,
-      closes: true,
+      isClose: true,
       askedAt: isoTime(run.queuedAtMs),
       closeCommandId: command.commandId,
     }
@@ -108,7 +108,7 @@ export async function closePosition(
   const submission: Submission = {
     intent: intentOf(command, closingSide(closed), quantity),
     hash,
-    closes: true,
+    isClose: true,
     askedAt: isoTime(run.queuedAtMs),
     closeCommandId: command.commandId,
   }

@@ -50,7 +50,7 @@ export type Submission = Readonly<{
    * It closes what is open, by the broker's own figure: it passes a halt that lets positions be
    * reduced.
    */
-  closes: boolean
+  isClose: boolean
   /** When it was asked for. */
   askedAt: string
   /** The command that asks for it, of a close. */

@@ -251,7 +251,7 @@ type Resent = Readonly<{
   fence: TakeFence
   updates: readonly OrderUpdate[]
   intent: OrderIntent
-  closes: boolean
+  isClose: boolean
   denial: OrderDenial | null
 }>
 
@@ -270,8 +270,8 @@ async function resendOf(
   const facts = await deps.loadRiskFacts(asked, now, broker)
   if (facts === 'stale') return facts
   const isParked = attemptedAt === null && order.unknownSince === null
-  const closes = seen.closes === true || quantity !== null
-  const sized = sizedFor({ intent: asked, closes }, facts)
+  const isClose = seen.closes === true || quantity !== null
+  const sized = sizedFor({ intent: asked, isClose }, facts)
   const isSmaller = sized.intent.quantity !== asked.quantity
   const tooLarge = isSmaller && !isParked ? nothingToClose(promised(asked.symbol)) : null
   const denial = sized.denial ?? tooLarge ?? assess(newOrder(sized.intent), facts)
@@ -293,12 +293,12 @@ async function resendOf(
   // What was sent before, and was not seen to fail, may have arrived: from here on no refusal
   // proves anything.
   const doubt: OrderUpdate[] = isParked ? [] : [{ type: 'outcome_unknown', at }]
-  const anew = closes && isParked ? sized.intent.quantity : null
+  const anew = isClose && isParked ? sized.intent.quantity : null
   return {
     fence,
     updates: [...doubt, { type: 'attempted', quantity: anew, at }],
     intent: sized.intent,
-    closes,
+    isClose,
     denial,
   }
 }
@@ -316,9 +316,9 @@ async function afterReclaim(
       const { applied, claim, globalHalt } = taken
       if (resent === null)
         throw new InvariantError('a trade was taken that nobody had decided to send')
-      const { intent, closes, fence } = resent
+      const { intent, isClose, fence } = resent
       const askedAt = seen.askedAt ?? isoTime(run.queuedAtMs)
-      const submission = { intent, hash: seen.parametersHash ?? '', closes, askedAt }
+      const submission = { intent, hash: seen.parametersHash ?? '', isClose, askedAt }
       await deps.boundaries.reached('submit.claimed')
       return await send(
         deps,

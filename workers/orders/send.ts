@@ -57,14 +57,14 @@ export async function send(
   run: Run,
 ): Promise<JobResult> {
   const { submission, broker, globalHalt, exposure } = claimed
-  const { intent, closes } = submission
+  const { intent, isClose } = submission
   const clientOrderId = clientOrderIdOf(intent.userId, intent.tradeId)
   await deps.boundaries.reached('submit.sending')
   run.assertHeld()
   const isHalted = globalHalt !== null && !passesHalt(globalHalt, exposure)
   const denial = isHalted ? haltedBy(globalHalt) : isPast(intent, deps.clock.now()) ? EXPIRED : null
   if (denial !== null) return denyClaimed(deps, claimed, denial, run)
-  const outcome = await broker.submit({ intent, clientOrderId, closes, isBudgeted: true })
+  const outcome = await broker.submit({ intent, clientOrderId, isClose, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
   // An accepted order is told by its event; a line for each would cost more than the event.
   deps.log[outcome.kind === 'accepted' ? 'debug' : 'info'](
@@ -152,7 +152,7 @@ async function record(
       if (order?.unknownSince != null)
         return remainUnknown(deps, claimed, `refused now (${outcome.message})`)
       const { code, brokerCode, message } = outcome
-      if (submission.closes && code === 'INSUFFICIENT_QUANTITY') {
+      if (submission.isClose && code === 'INSUFFICIENT_QUANTITY') {
         if (order?.attemptEndedAt == null) {
           await write(deps, claimed, { type: 'not_sent', at })
           return again(SIZE_AGAIN_MS, `${message}: it is sized anew, once`)

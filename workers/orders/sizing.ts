@@ -13,11 +13,11 @@ export type Sized = Readonly<{ intent: OrderIntent; denial: OrderDenial | null; 
  * so that two closes at once do not open the other side. Any other order stays as it was asked for.
  */
 export function sizedFor(
-  { intent, closes }: Pick<Submission, 'intent' | 'closes'>,
+  { intent, isClose }: Pick<Submission, 'intent' | 'isClose'>,
   facts: RiskFacts,
 ): Sized {
   const asIs = { intent, denial: null, waits: false }
-  if (!closes || intent.quantity === null) return asIs
+  if (!isClose || intent.quantity === null) return asIs
   const { side, symbol, tradeId } = intent
   const { position, orders } = facts
   if (!opposes(side, position))

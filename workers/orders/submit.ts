@@ -86,7 +86,7 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
   const submission: Submission = {
     intent,
     hash: parametersHash(intent),
-    closes: false,
+    isClose: false,
     askedAt: isoTime(run.queuedAtMs),
   }
   const { userId, connectionId, tradeId: orderId, symbol } = intent
@@ -409,14 +409,14 @@ function firstClaim(
 }
 
 const claimedUpdate = (
-  { intent, hash, closes, askedAt, closeCommandId }: Submission,
+  { intent, hash, isClose, askedAt, closeCommandId }: Submission,
   at: string,
 ): Extract<OrderUpdate, { type: 'claimed' }> => ({
   type: 'claimed',
   intent,
   clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId),
   parametersHash: hash,
-  closes,
+  closes: isClose,
   askedAt,
   ...(closeCommandId === undefined ? {} : { closeCommandId }),
   at,

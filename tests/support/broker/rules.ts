@@ -44,7 +44,7 @@ export function availableOf(ledger: Ledger, symbol: string): Decimal {
 }
 
 /** Why an order is refused, or `null`. @param closes it says that it closes a position */
-export function refusalOf(ledger: Ledger, intent: OrderIntent, closes = false): Refusal | null {
+export function refusalOf(ledger: Ledger, intent: OrderIntent, isClose = false): Refusal | null {
   const {
     quantity,
     notional,
@@ -97,7 +97,7 @@ export function refusalOf(ledger: Ledger, intent: OrderIntent, closes = false): 
     return refusal('BROKER_REJECTED', '42210000', 'oco orders must be exit orders')
   if (orderClass !== 'simple' && !isPair && isExit)
     return refusal('BROKER_REJECTED', '42210000', `${orderClass} orders must be entry orders`)
-  if (closes && (intent.side === 'sell' ? cmp(held, ZERO) <= 0 : cmp(held, ZERO) >= 0))
+  if (isClose && (intent.side === 'sell' ? cmp(held, ZERO) <= 0 : cmp(held, ZERO) >= 0))
     return refusal('INSUFFICIENT_QUANTITY', '42210000', 'position intent mismatch')
   if (intent.side === 'sell' && intent.symbol.includes('/') && cmp(held, ZERO) <= 0)
     return refusal(

@@ -319,7 +319,7 @@ export class Venue {
   protected accept(ticket: OrderTicket): SubmitOutcome {
     const { intent, clientOrderId } = ticket
     if (this.#isTaken(clientOrderId)) return { kind: 'duplicate' }
-    const refused = refusalOf(this.ledger, intent, ticket.closes)
+    const refused = refusalOf(this.ledger, intent, ticket.isClose)
     if (refused !== null) {
       if (this.refusalsTakeIds) this.#takenIds.add(clientOrderId)
       return refused

@@ -49,13 +49,13 @@ export function noteUnread(
 
 export async function submit(
   orders: Orders,
-  { intent, clientOrderId, closes }: OrderTicket,
+  { intent, clientOrderId, isClose }: OrderTicket,
   onUnread: OnUnread,
 ): Promise<SubmitOutcome> {
   let answer: unknown
   try {
     answer = await wire(
-      orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId, closes) }),
+      orders.postOrderRaw({ postOrderRequest: orderRequestOf(intent, clientOrderId, isClose) }),
     )
   } catch (error) {
     return submitOutcomeOf(failureOf(error))

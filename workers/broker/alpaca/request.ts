@@ -11,7 +11,7 @@ import type { ReplaceTicket } from '../port.ts'
 export function orderRequestOf(
   intent: OrderIntent,
   clientOrderId: string,
-  closes = false,
+  isClose = false,
 ): trading.PostOrderRequest {
   const { symbol, side, orderType, timeInForce, orderClass, takeProfit, stopLoss } = intent
   return {
@@ -29,7 +29,7 @@ export function orderRequestOf(
       trailPrice: intent.trailPrice,
       trailPercent: intent.trailPercent,
     }),
-    ...(closes && !symbol.includes('/') ? { positionIntent: `${side}_to_close` } : {}),
+    ...(isClose && !symbol.includes('/') ? { positionIntent: `${side}_to_close` } : {}),
     ...(intent.extendedHours ? { extendedHours: true } : {}),
     ...(takeProfit === null ? {} : { takeProfit: { limitPrice: takeProfit.limitPrice } }),
     ...(stopLoss === null
