@@ -161,7 +161,7 @@ describe('the login', () => {
     const { cookie } = await logIn('ann', PASSWORD)
     const body = new URLSearchParams({ name: 'ann', password: PASSWORD })
     expect((await ask('/login', '', { method: 'POST', headers, body })).status).toBe(403)
-    for (const path of ['/attention/accept-store', '/queues/api/queues/orders/pause'])
+    for (const path of ['/quarantine/accept-store', '/queues/api/queues/orders/pause'])
       expect(
         (await ask(path, cookie, { method: path.startsWith('/queues') ? 'PUT' : 'POST', headers }))
           .status,

@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { LoginThrottle } from '#auth'
 import { UnavailableError } from '#producer'
 import type { Clock, Logger } from '#runtime'
-import { type AttentionDeps, createAttention } from './attention.ts'
+import { type QuarantineDeps, createQuarantine } from './quarantine.ts'
 import { BOARD_PATH, createBoard, USER_HEADER } from './board.ts'
 import { createControlsPage } from './controls.ts'
 import { loginPage, loginStyle } from './login-page.ts'
@@ -55,7 +55,7 @@ type App = Hono<{ Variables: { user: User } }>
 /** The dashboard as a web application. Every path but the login itself asks for a session first. */
 export function createDashboard(
   queues: readonly Queue[],
-  attention: AttentionDeps,
+  quarantine: QuarantineDeps,
   users: ReadonlyMap<string, User>,
   sessions: Sessions,
   clock: Clock,
@@ -76,7 +76,7 @@ export function createDashboard(
     return c.redirect('/login', 303)
   })
   app.get('/', (c) => c.redirect(BOARD_PATH, 303))
-  app.route('/', createAttention(attention, log))
+  app.route('/', createQuarantine(quarantine, log))
   app.route('/', createControlsPage(queues, log))
   app.all(`${BOARD_PATH}/*`, (c) => {
     const request = new Request(c.req.raw)

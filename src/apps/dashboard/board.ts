@@ -5,7 +5,7 @@ import { HonoAdapter } from '@bull-board/hono'
 import type { Queue } from 'bullmq'
 import { Hono } from 'hono'
 import type { Logger } from '#runtime'
-import { ATTENTION_PATH } from './attention.ts'
+import { QUARANTINE_PATH } from './quarantine.ts'
 import { CONTROLS_PATH } from './controls.ts'
 import { redactAnswer, redactData, scrubText } from './redact.ts'
 
@@ -43,7 +43,7 @@ export function createBoard(queues: readonly Queue[], log: Logger): Hono {
         hideDocsLink: true,
         miscLinks: [
           { text: 'Controls', url: CONTROLS_PATH },
-          { text: 'Attention', url: ATTENTION_PATH },
+          { text: 'Attention', url: QUARANTINE_PATH },
           { text: 'Log out', url: '/logout' },
         ],
       },

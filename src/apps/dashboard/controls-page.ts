@@ -21,7 +21,7 @@ export type ControlsView = Readonly<{
 export const controlsPage = ({ user, queues, notice, problem }: ControlsView) =>
   page(
     'Fillcast: controls',
-    '/attention.css',
+    '/quarantine.css',
     html`${nav('/controls', user)}
       <main>
         ${notice === undefined ? '' : html`<p role="status">${notice}</p>`}

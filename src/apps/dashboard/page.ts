@@ -20,7 +20,7 @@ export const page = (title: string, stylesheet: string, body: ReturnType<typeof 
 const places = [
   ['/queues', 'Queues'],
   ['/controls', 'Controls'],
-  ['/attention', 'Attention'],
+  ['/quarantine', 'Quarantine'],
 ] as const
 
 /** The links on top of each page of ours. `here` is the path of the page. */

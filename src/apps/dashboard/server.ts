@@ -47,13 +47,13 @@ export async function startDashboard(
     const probes = cleanUp.use(
       await startProbes(config, new Metrics(true), () => linkTrouble(redis)),
     )
-    const attention = {
+    const quarantine = {
       aside: createQuarantinedOrders(redis, () => clock.now()),
       epoch: createStoreEpoch(redis, () => systemRandomness.id(12)),
       controls: createControlCommands(redis, clock, log),
     }
     const sessions = new Sessions(redis, config.users, clock, systemRandomness)
-    const app = createDashboard(queues, attention, config.users, sessions, clock, log)
+    const app = createDashboard(queues, quarantine, config.users, sessions, clock, log)
     const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
       const starting = serve(
         {

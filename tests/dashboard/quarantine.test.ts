@@ -12,7 +12,7 @@ import type { Dashboard } from '../../src/apps/dashboard/server.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { PASSWORD, startedDashboard } from './started.ts'
 
-const ACCEPT = '/attention/accept-store'
+const ACCEPT = '/quarantine/accept-store'
 const told = { reason: 'the disk was lost, all is connected again', confirmed: 'yes' }
 
 let redis: TestRedis
@@ -42,7 +42,7 @@ const ask = (path: string, cookie: string, init: RequestInit = {}): Promise<Resp
     headers: { cookie, ...init.headers },
   })
 const page = async (who: 'ann' | 'ben', query = ''): Promise<string> =>
-  (await ask(`/attention${query}`, cookies[who])).text()
+  (await ask(`/quarantine${query}`, cookies[who])).text()
 const accept = (
   cookie: string,
   form: Record<string, string>,
@@ -120,7 +120,7 @@ describe('a store without a mark', () => {
     const answer = await accept(cookies.ann, told)
     expect([answer.status, answer.headers.get('location')]).toEqual([
       303,
-      '/attention?said=accepted',
+      '/quarantine?said=accepted',
     ])
     expect(await epoch().read()).not.toBeNull()
     const actions = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -147,7 +147,7 @@ describe('a store without a mark', () => {
   test('that is marked already is left as it is', async () => {
     await epoch().mint()
     expect((await accept(cookies.ann, told)).headers.get('location')).toBe(
-      '/attention?said=nothing',
+      '/quarantine?said=nothing',
     )
     expect(await epoch().read()).toBe('made here')
   })
@@ -197,10 +197,10 @@ describe('a store without a mark', () => {
 })
 
 test('a stranger sees nothing of the page', async () => {
-  for (const path of ['/attention', '/attention.css'])
+  for (const path of ['/quarantine', '/quarantine.css'])
     expect((await ask(path, '')).status).toBe(401)
 })
 
 test('the board leads to the page', async () => {
-  expect(await (await ask('/queues/', cookies.ann)).text()).toContain('/attention')
+  expect(await (await ask('/queues/', cookies.ann)).text()).toContain('/quarantine')
 })

@@ -5,7 +5,7 @@ import { nav, page, palette } from './page.ts'
 import type { User } from './users.ts'
 
 /** What the page shows. */
-export type Attention = Readonly<{
+export type Quarantine = Readonly<{
   user: User
   /** The store has no mark: it is new, or lost everything. */
   isUnmarked: boolean
@@ -26,11 +26,11 @@ const DUE: Readonly<Record<QuarantinedOrder['due'], string>> = {
 }
 
 /** What only a person can see to: a store without a mark, and orders on which work was given up. */
-export const attentionPage = (shown: Attention) =>
+export const quarantinePage = (shown: Quarantine) =>
   page(
     'Fillcast: for operators',
-    '/attention.css',
-    html`${nav('/attention', shown.user)}
+    '/quarantine.css',
+    html`${nav('/quarantine', shown.user)}
       <main>
         ${shown.notice === undefined ? '' : html`<p role="status">${shown.notice}</p>`}
         ${shown.problem === undefined ? '' : html`<p role="alert">${shown.problem}</p>`}
@@ -45,7 +45,7 @@ export const attentionPage = (shown: Attention) =>
       </main>`,
   )
 
-function storeSection({ isUnmarked, user }: Attention) {
+function storeSection({ isUnmarked, user }: Quarantine) {
   if (!isUnmarked) return html`<p>It is the one that workers know. There is nothing to accept.</p>`
   return html`<p class="bad">
       It has no mark: either this Redis is new, or it has lost everything. Workers that expect to
@@ -71,7 +71,7 @@ function storeSection({ isUnmarked, user }: Attention) {
     ${user.role === 'operator' ? acceptForm : html`<p>Viewers look only. Ask an operator.</p>`}`
 }
 
-const acceptForm = html`<form method="post" action="/attention/accept-store">
+const acceptForm = html`<form method="post" action="/quarantine/accept-store">
   <label>Why, for the log<input name="reason" maxlength="500" required autocomplete="off" /></label>
   <label class="check"
     ><input type="checkbox" name="confirmed" value="yes" required /> The accounts are connected
@@ -80,7 +80,7 @@ const acceptForm = html`<form method="post" action="/attention/accept-store">
   <button>Accept this store</button>
 </form>`
 
-function ordersSection({ orders, total }: Attention) {
+function ordersSection({ orders, total }: Quarantine) {
   const failed = html`A job that was given up before its trade had a record is among the
     <a href="/controls">failed jobs of orders</a>, and is retried there.`
   if (orders.length === 0)
@@ -129,7 +129,7 @@ function ordersSection({ orders, total }: Attention) {
     <p class="dim">${failed}</p>`
 }
 
-export const attentionStyle = `
+export const quarantineStyle = `
 ${palette}* { box-sizing: border-box }
 body { margin: 0; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif }
 nav { display: flex; flex-wrap: wrap; gap: 1.2rem; padding: .8rem 1.5rem; background: var(--card); border-bottom: 1px solid var(--line) }

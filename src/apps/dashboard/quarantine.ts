@@ -3,14 +3,14 @@ import { z } from 'zod'
 import type { Logger } from '#runtime'
 import type { ControlCommands } from '#producer'
 import type { QuarantinedOrders, StoreEpoch } from '#store'
-import { type Attention, attentionPage, attentionStyle } from './attention-page.ts'
+import { type Quarantine, quarantinePage, quarantineStyle } from './quarantine-page.ts'
 import type { User } from './users.ts'
 
 /** Where the page lies. */
-export const ATTENTION_PATH = '/attention'
+export const QUARANTINE_PATH = '/quarantine'
 
 /** What the page reads, and the one thing that it does. */
-export type AttentionDeps = Readonly<{
+export type QuarantineDeps = Readonly<{
   aside: Pick<QuarantinedOrders, 'list'>
   epoch: Pick<StoreEpoch, 'read'>
   controls: Pick<ControlCommands, 'acceptStore'>
@@ -35,25 +35,25 @@ const notices = new Map([
 ])
 
 /** The page of what only a person can see to. Who may open it is decided in front of it. */
-export function createAttention(
-  { aside, epoch, controls }: AttentionDeps,
+export function createQuarantine(
+  { aside, epoch, controls }: QuarantineDeps,
   log: Logger,
 ): Hono<{ Variables: { user: User } }> {
   const app = new Hono<{ Variables: { user: User } }>()
-  const show = async (user: User, said: Pick<Attention, 'notice' | 'problem'>) => {
+  const show = async (user: User, said: Pick<Quarantine, 'notice' | 'problem'>) => {
     const [{ orders, total }, marker] = await Promise.all([aside.list(), epoch.read()])
-    return attentionPage({ user, isUnmarked: marker === null, orders, total, ...said })
+    return quarantinePage({ user, isUnmarked: marker === null, orders, total, ...said })
   }
   const refuse = async (c: Context, user: User, problem: string, status: 400 | 403) =>
     c.html(await show(user, { problem }), status)
 
-  app.get(`${ATTENTION_PATH}.css`, (c) =>
-    c.body(attentionStyle, 200, { 'content-type': 'text/css; charset=utf-8' }),
+  app.get(`${QUARANTINE_PATH}.css`, (c) =>
+    c.body(quarantineStyle, 200, { 'content-type': 'text/css; charset=utf-8' }),
   )
-  app.get(ATTENTION_PATH, async (c) =>
+  app.get(QUARANTINE_PATH, async (c) =>
     c.html(await show(c.var.user, { notice: notices.get(c.req.query('said') ?? '') })),
   )
-  app.post(`${ATTENTION_PATH}/accept-store`, async (c) => {
+  app.post(`${QUARANTINE_PATH}/accept-store`, async (c) => {
     const { user } = c.var
     const allow = user.role === 'operator'
     log.info(
@@ -64,7 +64,7 @@ export function createAttention(
     const form = acceptForm.safeParse(await c.req.parseBody().catch(() => null)) // a body that is no form at all
     if (!form.success) return refuse(c, user, problemOf(form.error), 400)
     const { isNew } = await controls.acceptStore({ by: user.name, reason: form.data.reason })
-    return c.redirect(`${ATTENTION_PATH}?said=${isNew ? 'accepted' : 'nothing'}`, 303)
+    return c.redirect(`${QUARANTINE_PATH}?said=${isNew ? 'accepted' : 'nothing'}`, 303)
   })
   return app
 }
