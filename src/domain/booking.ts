@@ -1,11 +1,13 @@
 import { isQuotedInUsd } from './asset.ts'
 import { cmp, type Decimal } from './decimal.ts'
-import { conformedTerms, type Difference, newDifferences } from './differences.ts'
+import { conformedTerms, newDifferences } from './differences.ts'
 import { FillEffects } from './fill-effects.ts'
+import { hasRightSize, isComplete, statusOf, totalsOf } from './order-status.ts'
 import {
-  BUSTS_MAX,
   type Bust,
+  BUSTS_MAX,
   counts,
+  type Difference,
   type Execution,
   headOf,
   type Order,
@@ -21,19 +23,7 @@ import {
   nextExecution,
   viewed,
 } from './placement.ts'
-import type { OrderKey, Reduced } from './reduce.ts'
 import { predecessorOf, replaceEnded, replaceTookPlace } from './requests.ts'
-import { hasRightSize, isComplete, statusOf, totalsOf } from './order-status.ts'
-import {
-  amendmentTo,
-  closedAt,
-  isInTotal,
-  isUnpriced,
-  missingExecution,
-  takesBooked,
-  withBust,
-  withExecution,
-} from './totals.ts'
 import {
   blankOrder,
   exitOf,
@@ -46,8 +36,26 @@ import {
   termsOf,
   withAgreed,
 } from './terms.ts'
+import {
+  amendmentTo,
+  closedAt,
+  isInTotal,
+  isUnpriced,
+  missingExecution,
+  takesBooked,
+  withBust,
+  withExecution,
+} from './totals.ts'
 import { isTerminal, type Signal } from './transitions.ts'
-import type { Anomaly, BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
+import type {
+  Anomaly,
+  BrokerOrder,
+  Change,
+  OrderKey,
+  OrderUpdate,
+  Reduced,
+  Slice,
+} from './updates.ts'
 
 /**
  * One application of one update to an order and its placements; what its executions move is in

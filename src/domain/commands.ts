@@ -1,25 +1,5 @@
-import type { CancelRequest, Order, ReplaceResult } from './order.ts'
 import { livePlacements } from './order-status.ts'
-
-/**
- * One command as its caller reads it back.
- *
- * - `pending`: taken, and the broker has not shown its effect yet.
- * - `done`: it took place; of a close: its order was sent.
- * - `refused`: by our own checks or by the broker; nothing was changed. `message` says why.
- * - `overtaken`: by another command, or by the end of the order.
- */
-export type CommandResult = Readonly<{
-  commandId: string
-  kind: 'cancel' | 'replace' | 'close'
-  outcome: 'pending' | 'done' | 'refused' | 'overtaken'
-  message: string | null
-  /** When it was asked for; once it is over: when it ended, where that is known. */
-  at: string
-}>
-
-/** A command that ended without leaving any other trace in its order. */
-export type EndedCommand = CommandResult & Readonly<{ outcome: 'refused' | 'overtaken' }>
+import type { CancelRequest, CommandResult, EndedCommand, Order, ReplaceResult } from './order.ts'
 
 /** Commands of one order without another trace that are remembered; the oldest is dropped. */
 export const ENDED_COMMANDS_MAX = 64

@@ -1,22 +1,9 @@
 import { canonicalSymbol } from './asset.ts'
 import { abs, cmp, type Decimal, isPositive, mul, sub, tryDec } from './decimal.ts'
 import type { OrderIntent } from './intent.ts'
-import { intentOf, type Order } from './order.ts'
+import { type Difference, intentOf, type Order } from './order.ts'
 import { typeOf } from './terms.ts'
 import type { BrokerOrder } from './updates.ts'
-
-/**
- * One field in which an order at the broker is otherwise than it was asked for.
- *
- * - `conformed`: the broker says the same in other words, or made the figure one that it can trade.
- * - `unexplained`: another order, unless the order is the answer to our own request.
- */
-export type Difference = Readonly<{
-  field: string
-  asked: string | null
-  shown: string | null
-  kind: 'conformed' | 'unexplained'
-}>
 
 type Comparison = readonly [field: string, asked: string | null, shown: string | null]
 

@@ -4,9 +4,7 @@ export * from './asset.ts'
 export * from './pending-work.ts'
 export {
   broughtBack,
-  type CommandResult,
   commandsOf,
-  type EndedCommand,
   ENDED_COMMANDS_MAX,
   REMOVAL_COMMAND,
   withEnded,
@@ -14,7 +12,7 @@ export {
 } from './commands.ts'
 export { type Exposure, isWithin, leftOf, opposes, reducibleOf } from './commitments.ts'
 export * from './decimal.ts'
-export { type Difference, differencesOf, isForeign } from './differences.ts'
+export { differencesOf, isForeign } from './differences.ts'
 export * from './intent.ts'
 export * from './order.ts'
 export { isTakenIn, type Snapshot } from './placement.ts'
@@ -23,7 +21,7 @@ export * from './reconcile.ts'
 export * from './replacement.ts'
 export { predecessorOf } from './requests.ts'
 export * from './risk.ts'
-export { adoptOrder, type OrderKey, reduce, type Reduced } from './reduce.ts'
+export { adoptOrder, reduce } from './reduce.ts'
 export {
   hasGap,
   inferredExecution,

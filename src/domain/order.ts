@@ -1,6 +1,4 @@
-import type { EndedCommand } from './commands.ts'
 import type { Decimal } from './decimal.ts'
-import type { Difference } from './differences.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
 import type { BrokerStatus, FinalStatus, OrderStatus } from './transitions.ts'
 
@@ -339,3 +337,33 @@ export function intentOf(order: Order): OrderIntent {
     notAfter,
   }
 }
+/**
+ * One command as its caller reads it back.
+ *
+ * - `pending`: taken, and the broker has not shown its effect yet.
+ * - `done`: it took place; of a close: its order was sent.
+ * - `refused`: by our own checks or by the broker; nothing was changed. `message` says why.
+ * - `overtaken`: by another command, or by the end of the order.
+ */
+export type CommandResult = Readonly<{
+  commandId: string
+  kind: 'cancel' | 'replace' | 'close'
+  outcome: 'pending' | 'done' | 'refused' | 'overtaken'
+  message: string | null
+  /** When it was asked for; once it is over: when it ended, where that is known. */
+  at: string
+}>
+/** A command that ended without leaving any other trace in its order. */
+export type EndedCommand = CommandResult & Readonly<{ outcome: 'refused' | 'overtaken' }>
+/**
+ * One field in which an order at the broker is otherwise than it was asked for.
+ *
+ * - `conformed`: the broker says the same in other words, or made the figure one that it can trade.
+ * - `unexplained`: another order, unless the order is the answer to our own request.
+ */
+export type Difference = Readonly<{
+  field: string
+  asked: string | null
+  shown: string | null
+  kind: 'conformed' | 'unexplained'
+}>

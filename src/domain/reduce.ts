@@ -1,6 +1,7 @@
 import { Booking } from './booking.ts'
 import { withEnded } from './commands.ts'
 import { isZero, ZERO } from './decimal.ts'
+import { inferredExecution } from './order-status.ts'
 import type { Order } from './order.ts'
 import {
   attempted,
@@ -10,18 +11,7 @@ import {
   replaceSent,
   setAside,
 } from './requests.ts'
-import { inferredExecution } from './order-status.ts'
-import type { BrokerOrder, Change, OrderUpdate, Slice } from './updates.ts'
-
-export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>
-
-/** Where an update lands that names an order we have no record of. */
-export type OrderKey = Readonly<{
-  id: string
-  origin: Order['origin']
-  userId: string
-  connectionId: string
-}>
+import type { BrokerOrder, OrderKey, OrderUpdate, Reduced, Slice } from './updates.ts'
 
 /**
  * Applies one update to the order it names and to what that order touches. Pure; repeats and any

@@ -1,5 +1,6 @@
 import { add, type Decimal, isZero, ZERO } from './decimal.ts'
 import { FIRST_STEP, type OrderType, readClientOrderId } from './intent.ts'
+import { executedBefore, unendedBefore } from './order-status.ts'
 import {
   counts,
   headOf,
@@ -9,10 +10,8 @@ import {
   type Placement,
   type ReplaceRequest,
 } from './order.ts'
-import type { OrderKey } from './reduce.ts'
 import { isAskedFor, termsAskedFor } from './requests.ts'
-import { executedBefore, unendedBefore } from './order-status.ts'
-import type { BrokerOrder } from './updates.ts'
+import type { BrokerOrder, OrderKey } from './updates.ts'
 
 // What a view of the broker means for an order's record: which of its placements it is, and which
 // terms hold.

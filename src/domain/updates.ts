@@ -1,10 +1,10 @@
 import type { Account, CashCause } from './account.ts'
-import type { EndedCommand } from './commands.ts'
 import type { Decimal } from './decimal.ts'
 import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './intent.ts'
 import type {
   Bust,
   CancelRequest,
+  EndedCommand,
   Execution,
   Leg,
   Order,
@@ -207,3 +207,11 @@ export const ANOMALIES = [
   'unexplained_drift',
 ] as const
 export type Anomaly = (typeof ANOMALIES)[number]
+/** Where an update lands that names an order we have no record of. */
+export type OrderKey = Readonly<{
+  id: string
+  origin: Order['origin']
+  userId: string
+  connectionId: string
+}>
+export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { type Asset, type AssetAnswer, slashedPair } from '#domain'
-import { BROKER_ENVIRONMENTS, type BrokerEnvironment } from './connections.ts'
 import { assetsDraftKey, assetsKey, assetsTurnKey } from './keys.ts'
+import { BROKER_ENVIRONMENTS, type BrokerEnvironment } from './record-types.ts'
 import { firstVersion, readRecord } from './records.ts'
 
 /** A list of assets is used for so long after it was read from the broker. */

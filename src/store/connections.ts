@@ -1,35 +1,12 @@
 import type { Redis } from 'ioredis'
 import { controlField, controlIndexKey, controlKey } from './keys.ts'
-import { type Link, linkRecord } from './links.ts'
+import { linkRecord } from './links.ts'
+import type { BrokerConnection, LinkedConnection } from './record-types.ts'
 import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
-export const BROKER_ENVIRONMENTS = ['live', 'paper', 'sandbox'] as const
-/** Which of the broker's environments a connection belongs to. */
-export type BrokerEnvironment = (typeof BROKER_ENVIRONMENTS)[number]
-
-/** A user's link to a broker account. The credentials are sealed; only workers open them. */
-export type BrokerConnection = Readonly<{
-  schema: 1
-  userId: string
-  connectionId: string
-  brokerType: 'alpaca'
-  env: BrokerEnvironment
-  sealed: string
-  connectedAt: string
-  /**
-   * Being removed: what becomes of its open orders, and the revision before, whose credentials
-   * these still are. Nothing new is sent.
-   */
-  leaving?: Readonly<{ openOrders: 'cancel' | 'leave'; from: string }>
-  /** Grows with every change of the record. */
-  revision: string
-}>
-
 export const connectionRecord = firstVersion<BrokerConnection>()
-
-export type LinkedConnection = Readonly<{ connection: BrokerConnection; link: Link | null }>
 
 /**
  * Whether it is known to which account the connection's credentials lead, and that it is the right

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { RiskLimits } from '#domain'
-import { type BrokerConnection, connectionRecord } from './connections.ts'
+import { connectionRecord } from './connections.ts'
 import {
   controlField,
   controlIndexKey,
@@ -8,26 +8,11 @@ import {
   globalControlKey,
   linkedAccountsKey,
 } from './keys.ts'
-import { accountName, type Link, linkRecord } from './links.ts'
+import { accountName, linkRecord } from './links.ts'
+import type { BrokerConnection, Halt, Link } from './record-types.ts'
 import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
-
-/**
- * Stops new exposure. Cancels always pass; `allows: 'reducing'` lets orders pass that only close
- * what is open.
- */
-export type Halt = Readonly<{
-  schema: 1
-  scope: 'global' | 'user' | 'connection'
-  allows: 'nothing' | 'reducing'
-  /** Who halted: a person or a system, for the record. */
-  by: string
-  reason: string
-  at: string
-  /** Grows with every change of the record. */
-  revision: string
-}>
 
 /** Whom limits or a halt are for. */
 export type ControlScope =

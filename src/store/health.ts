@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { field, stateKey } from './keys.ts'
-import type { Health } from './port.ts'
+import type { Health } from './record-types.ts'
 import { healthRecord, readRecord } from './records.ts'
 
 /**

@@ -1,31 +1,9 @@
 import type { Redis } from 'ioredis'
-import type { BrokerConnection } from './connections.ts'
 import { controlField, controlIndexKey, controlKey, linkedAccountsKey } from './keys.ts'
+import type { BrokerConnection, Link } from './record-types.ts'
 import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
-
-/**
- * The broker account that a connection leads to: found out by logging in, never told by the user.
- *
- *   (none) --logged in--> verified --other credentials, or these refused--> unverified
- *   unverified --logged in, same account--> verified
- *
- * Kept true: one account is linked to one connection of one user (MUL-06); a link never moves to
- * another account (MUL-02); an order is sent only while `verified` is the revision of the
- * connection's record, which the commit script checks. A connection that is being removed is
- * verified with the revision before: its record has another one, so that cancels pass and claims
- * are refused.
- */
-export type Link = Readonly<{
-  schema: 1
-  env: BrokerConnection['env']
-  brokerAccountId: string
-  /** Revision of the credentials that were seen to lead there; '' while they are refused. */
-  verified: string
-  /** Grows with every change of the record. */
-  revision: string
-}>
 
 /**
  * What became of a login. `other_account`: the connection belongs to another one;

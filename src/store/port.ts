@@ -1,6 +1,6 @@
 import type { LoggedEvent } from '#contract'
 import type { Account, Decimal, Exposure, Order, Position, Slice } from '#domain'
-import type { Halt } from './control.ts'
+import type { Halt, Health, Tombstone } from './record-types.ts'
 
 /**
  * The store as workers see it: a user's records, read at one version and written back only if
@@ -69,12 +69,6 @@ export type LoadedSlice = Readonly<{
   cashElsewhere: Decimal | null
 }>
 
-/**
- * What outlives an order's archive: its trade id stays taken, and the hash tells a repeat from a
- * conflict (`null`: never known).
- */
-export type Tombstone = Readonly<{ parametersHash: string | null }>
-
 export type LoadedConnection = Readonly<{
   version: string
   account: Account | null
@@ -100,21 +94,6 @@ export type CancelMark = Readonly<{
   by: 'user' | 'system'
   reason: string
   requestedAt: string
-}>
-
-/** What the user was last told of a connection, and what speaks against it since. */
-export type Health = Readonly<{
-  schema: 2
-  state: 'up' | 'down'
-  /** Of `down`. `broken`: somebody has to do something; `failing`: it passes by itself. */
-  cause: 'broken' | 'failing' | null
-  /** Checks in a row that contradict the state, and since when. */
-  doubts: number
-  doubtSince: string | null
-  reason: string | null
-  /** Of `down`, for programs: `CREDENTIALS`, `OTHER_ACCOUNT`, ... Absent in records of before. */
-  code?: string | null
-  since: string
 }>
 
 /** Proof that the caller may write; the script checks it (D4, D7). */

@@ -14,7 +14,7 @@ import {
 } from './keys.ts'
 import { isIndexed, readOpen } from './open-index.ts'
 import { type ParkedOrder, readParked } from './parked.ts'
-import type { Tombstone } from './port.ts'
+import type { Tombstone } from './record-types.ts'
 import { orderRecord, readRecord, readTombstone } from './records.ts'
 import { readState } from './store.ts'
 

@@ -1,6 +1,6 @@
-import { type Account, type Order, type Placement, type Position } from '#domain'
+import type { Account, Order, Placement, Position } from '#domain'
 import { FillcastError } from '#runtime'
-import type { Health, Tombstone } from './port.ts'
+import type { Health, Tombstone } from './record-types.ts'
 
 /**
  * A stored record that this version of the code cannot read. It is left as it is; whoever met it

@@ -1,5 +1,4 @@
-import type { z } from 'zod'
-import type { cancelOrderSchema } from '#contract'
+import type { CancelCommand } from '#contract'
 import {
   type CancelRequest,
   isFinalStatus,
@@ -15,20 +14,12 @@ import { type CancelMark, type LoadedSlice, markWrites } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { applyUpdate, applyUpdates, CONFLICTS_MAX, ContentionError } from '../updates/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
-import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { isLeftover } from './follow-ups.ts'
+import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
 import { readChain } from './read-chain.ts'
 import { waitForRecovery } from './recovering.ts'
 import { findPast, noteRefusal } from './refusals.ts'
-import { settleReplace } from './replace.ts'
-
-/**
- * Asks the broker to cancel what is left of a trade. The request is written into the record first,
- * and asked again, ever more slowly, until the broker shows how the order ended; no answer to the
- * request itself ends anything (CAN-01, FIL-08). A cancel that is faster than its trade leaves a
- * mark, which the submission meets (CAN-03).
- */
-export type CancelCommand = z.output<typeof cancelOrderSchema>
+import { settleReplace } from './settle-replace.ts'
 
 const SET_ASIDE =
   'The order was set aside before it was seen at the broker: nothing is sent for it. Look for it in the broker account'

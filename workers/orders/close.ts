@@ -1,5 +1,4 @@
-import type { z } from 'zod'
-import { closeHash, type closePositionSchema } from '#contract'
+import { type CloseCommand, closeHash } from '#contract'
 import {
   abs,
   cmp,
@@ -17,24 +16,14 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
-import { type Broker, ConnectionUnusableError, type BrokerPosition } from '../broker/index.ts'
-import { isBeingFreed } from './freed.ts'
+import { type Broker, type BrokerPosition, ConnectionUnusableError } from '../broker/index.ts'
 import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
+import { isBeingFreed } from './freed.ts'
 import { again, assertSame, type JobResult, type Run } from './job.ts'
 import { waitForRecovery } from './recovering.ts'
-import { type Size, resumeSubmission } from './resolve.ts'
+import { resumeSubmission, type Size } from './resolve.ts'
 import { nothingToClose, promised } from './sizing.ts'
-import { denyOrder, denyGone, findUntilAbsent, handleExisting, submitNew } from './submit.ts'
-
-/**
- * Closes a position, or part of it, with a trade of its own: a market order on the other side (a
- * limit order, where a price is named), sized by what the broker says is available at that moment,
- * and by what nothing else of ours closes already, so that it never opens the other side (POS-07);
- * not while the account is being read anew (FIL-06). Where the command says which side it closes, a
- * position on the other one is left alone. Its identity is the command's, so that a redelivery
- * finds the trade; the broker's own way of closing has no client order id, and is not used.
- */
-export type CloseCommand = z.output<typeof closePositionSchema>
+import { denyGone, denyOrder, findUntilAbsent, handleExisting, submitNew } from './submit.ts'
 
 /**
  * A close waits this long for what the broker holds to be booked: longer than a fill that no stream

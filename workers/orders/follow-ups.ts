@@ -1,7 +1,6 @@
-import { flattenTradeId } from '#contract'
+import { type CancelCommand, flattenTradeId } from '#contract'
 import type { CancelCause, FollowUps } from '../updates/index.ts'
 import type { JobQueue } from './job-queue.ts'
-import type { CancelCommand } from './cancel.ts'
 
 const REASONS: Readonly<Record<CancelCause, string>> = {
   leftover: 'The position that it protected is closed',

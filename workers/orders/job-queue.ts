@@ -1,9 +1,15 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { type CommandName, commandJobId, queues, type ResolveOrder, resolveJobId } from '#contract'
+import {
+  type CancelCommand,
+  type CloseCommand,
+  commandJobId,
+  type CommandName,
+  queues,
+  resolveJobId,
+  type ResolveOrder,
+} from '#contract'
 import type { Logger } from '#runtime'
-import type { CancelCommand } from './cancel.ts'
-import type { CloseCommand } from './close.ts'
 
 /** Asks for further work in a job of its own. Asking twice for the same is asking once. */
 export interface JobQueue {

@@ -11,30 +11,37 @@ import {
   isTerminal,
   isZero,
   type Leg,
-  LEGS,
   type Order,
   type Placement,
-  predecessorOf,
   replacedBy,
   type ReplaceRequest,
-  type ReplaceTerms,
   REPLACES_MAX,
+  type ReplaceTerms,
   rightSizeOf,
   sizeRefusalOf,
   standingHeadOf,
   unendedBefore,
 } from '#domain'
-import { isoTime, isWithin } from '#runtime'
+import { isoTime } from '#runtime'
 import type { Broker, ReplaceOutcome } from '../broker/index.ts'
 import { applyUpdate } from '../updates/index.ts'
 import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
+import { claimReplacement } from './claim-replacement.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
-import { claimReplacement } from './claim-replacement.ts'
 import { readChain } from './read-chain.ts'
-import { findPast } from './refusals.ts'
 import { waitForRecovery } from './recovering.ts'
+import { findPast } from './refusals.ts'
+import {
+  endedUpdate,
+  follow,
+  isSince,
+  placementOf,
+  READ_AFTER_MS,
+  REQUEST_MS_MAX,
+  stepOf,
+} from './settle-replace.ts'
 
 /**
  * Changes an open order, or one exit of it. What was asked for is written into the record first and
@@ -57,9 +64,6 @@ const OVER = 'The order has ended, on an earlier trading day'
 const IN_FLIGHT_MS = 250
 /** A replacement shows its outcome within moments; then both orders are read. */
 const FOLLOW_MS = 500
-const READ_AFTER_MS = 2_000
-/** A request is over after this: longer than any call's deadline. */
-const REQUEST_MS_MAX = 10_000
 /** How long a replacement waits for a trade or an order that cannot be replaced yet. */
 const PATIENCE_MS = 60_000
 /** Statuses in which the broker replaces nothing (alpaca.md 2.5). */
@@ -191,76 +195,7 @@ export async function pursueReplace(
   return sendReplace(deps, followed, request, run)
 }
 
-const isSince = ({ clock }: OrderDeps, at: string, forMs: number): boolean =>
-  isWithin(clock.now(), Date.parse(at), forMs)
 const msSince = ({ clock }: OrderDeps, at: string): number => clock.now() - Date.parse(at)
-
-const placementOf = (
-  { placements }: Order,
-  { leg, replacement }: ReplaceRequest,
-): Placement | undefined =>
-  placements.find((one) => one.leg === leg && one.replacement === replacement)
-
-const stepOf = ({ leg, replacement }: ReplaceRequest): string =>
-  `${LEGS.indexOf(leg)}.${replacement}`
-
-/**
- * Brings to its outcome what was sent, as far as the broker shows one. For whoever needs the whole
- * chain.
- * @throws {BrokerError}
- */
-export async function settleReplace(deps: OrderDeps, order: Order, broker: Broker): Promise<Order> {
-  const [request] = order.replaces
-  if (request?.sentAt == null) return order
-  const followed = await follow(deps, order, request, broker)
-  const old = predecessorOf(followed, request)
-  const isLost =
-    placementOf(followed, request) === undefined && !isSince(deps, request.sentAt, REQUEST_MS_MAX)
-  // The old one is canceled and not replaced, and the new one never came: there will be none.
-  if (!isLost || old?.final == null || old.final.status === 'replaced') return followed
-  const ended = endedUpdate(deps, request, 'refused', 'The broker did not take the replacement')
-  return (await applyUpdate(deps.writer, factsOf(followed), ended)).slice.order ?? followed
-}
-
-/**
- * Reads the new order, and the old one, into the record, unless they have shown themselves; ends
- * what came to nothing.
- */
-async function follow(
-  deps: OrderDeps,
-  noted: Order,
-  request: ReplaceRequest,
-  broker: Broker,
-): Promise<Order> {
-  let order = noted
-  if (
-    placementOf(order, request) === undefined ||
-    !isSince(deps, request.sentAt ?? '', READ_AFTER_MS)
-  ) {
-    const seen = await broker.findByClientOrderId(
-      clientOrderIdOf(order.userId, order.id, stepOf(request)),
-    )
-    if (seen !== null)
-      order = (await applyUpdate(deps.writer, factsOf(order), viewOf(seen))).slice.order ?? order
-    const old = order.placements.find(
-      (one) => one.leg === request.leg && one.brokerOrderId === (seen?.replaces ?? null),
-    )
-    const oldId = old?.brokerOrderId ?? standingHeadOf(noted, request.leg)?.brokerOrderId ?? null
-    if (oldId !== null) await readChain(deps, order, oldId, broker)
-    order = (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
-  }
-  const one = placementOf(order, request)
-  if (
-    one === undefined ||
-    one.agreed ||
-    !isTerminal(one.status) ||
-    order.replaces[0]?.commandId !== request.commandId
-  )
-    return order
-  const message = `The replacement is ${one.status}: the order it was to replace goes on, or had ended before`
-  const ended = endedUpdate(deps, request, 'refused', message)
-  return (await applyUpdate(deps.writer, factsOf(order), ended)).slice.order ?? order
-}
 
 async function sendReplace(
   deps: OrderDeps,
@@ -391,13 +326,6 @@ async function record(
       return again(FOLLOW_MS, 'the outcome of the replacement is not known')
   }
 }
-
-const endedUpdate = (
-  { clock }: OrderDeps,
-  { commandId }: ReplaceRequest,
-  outcome: 'refused' | 'overtaken',
-  message: string,
-) => ({ type: 'replace_ended', commandId, outcome, message, at: isoTime(clock.now()) }) as const
 
 async function end(
   deps: OrderDeps,

@@ -1,7 +1,7 @@
 export type { AccountFlags } from './broker/account.ts'
 export type { PriceSetting } from './broker/prices.ts'
 export type { AccountSetup } from './control/accounts.ts'
-export type { MatchingScope, MoneyMoveRequest, SandboxControl } from './control/control.ts'
+export type { MatchingScope, MoneyMoveRequest, SandboxControl } from './control/commands.ts'
 export type { AccountLedger, Ledger } from './control/ledger.ts'
 export type { ArmedFault, Fault } from './faults/fault.ts'
 export type { JournalEntry } from './http/request-journal.ts'

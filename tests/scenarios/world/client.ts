@@ -1,6 +1,6 @@
 import { type EventPosition, serverEvents, type SyncType } from '#contract'
 import type { Process } from './process.ts'
-import type { Connection } from './relay.ts'
+import type { Hearing } from './hearing.ts'
 import { View } from './view.ts'
 
 /** One event as it comes over the wire. `at`: its second argument. */
@@ -28,12 +28,22 @@ const AHEAD = '9999999999999-00000'
 /** What a client should believe. `untold`: trades of which no event has told yet. */
 export type Truth = Readonly<{ view: View; untold: ReadonlySet<string> }>
 
+/** A connection to a relay, as its client uses it. */
+export type ClientConnection = Readonly<{
+  hearing: Hearing
+  requestSync(
+    types: readonly SyncType[] | undefined,
+    answer: (given: 'sent' | 'owed' | 'busy') => void,
+  ): void
+  close(): void
+}>
+
 /**
  * What a client asks of the network: a connection to one of the relays, and a count of what
  * happened.
  */
 export type Network = Readonly<{
-  connect(client: ModelClient, lastEventId: unknown): Connection
+  connect(client: ModelClient, lastEventId: unknown): ClientConnection
   note(what: string): void
   say(finding: string): void
 }>
@@ -49,7 +59,7 @@ export class ModelClient {
   readonly userId: string
   readonly #process: Process
   readonly #network: Network
-  #connection: Connection | null = null
+  #connection: ClientConnection | null = null
   #inbox: Message[] = []
   #lastEventId = ''
   /** `null`: it has no truth yet. */
@@ -96,7 +106,7 @@ export class ModelClient {
   }
 
   /** The relay closed this connection. */
-  closed(connection: Connection, afterMs: number): void {
+  closed(connection: ClientConnection, afterMs: number): void {
     if (connection !== this.#connection) return
     this.#connection = null
     this.#inbox = []
@@ -122,7 +132,7 @@ export class ModelClient {
   }
 
   /** A message comes from the relay. */
-  take(connection: Connection, message: Message): void {
+  take(connection: ClientConnection, message: Message): void {
     if (connection !== this.#connection) return
     this.#inbox.push(message)
     if (this.#inbox.length === 1)

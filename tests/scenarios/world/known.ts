@@ -1,15 +1,15 @@
 import { checkJobId } from '#contract'
 import { type Clock, type Logger, RedisTime } from '#runtime'
-import type { Controls, ConnectionRef, ControlSet, LinkedConnection } from '#store'
+import type { ConnectionRef, Controls, ControlSet, LinkedConnection } from '#store'
 import {
   CHECK_EVERY_MS,
   type ConnectionListener,
   ControlCache,
 } from '../../../workers/connections/index.ts'
 import type { Owned } from './idle-tries.ts'
+import type { Outside } from './outside.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
-import type { Outside } from './worker.ts'
 
 /** What a worker knows of the time and of connections, and how it hears of them. */
 export type Known = Readonly<{

@@ -1,5 +1,4 @@
 import type { Chance } from './chance.ts'
-import type { Owner } from './schedule.ts'
 
 /** Somebody who waits to go on. `job`: of the queue, if it is on one. */
 export type Turn = Readonly<{
@@ -60,3 +59,6 @@ export class Lanes {
       .join(', ')
   }
 }
+
+/** Whoever waits: a process, or the world itself. */
+export type Owner = { readonly name: string; readonly state: 'running' | 'frozen' | 'dead' }

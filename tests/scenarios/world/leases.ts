@@ -1,7 +1,8 @@
 import type { CancelTimer } from '#runtime'
 import type { Leases } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
-import type { Owner, Schedule } from './schedule.ts'
+import type { Owner } from './lanes.ts'
+import type { Schedule } from './schedule.ts'
 
 /**
  * Leases of the store, measured by its own time: one that is not renewed is gone when its time is

@@ -1,7 +1,8 @@
 import type { ConnectionRef } from '#store'
+import type { Outside } from './outside.ts'
 import type { Watch } from './process.ts'
 import type { RelayDefect } from './relay.ts'
-import type { Outside, WorkerRole } from './worker.ts'
+import type { WorkerRole } from './worker.ts'
 
 /** What a world begins with. */
 export type WorldOptions = Readonly<{

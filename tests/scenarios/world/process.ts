@@ -1,5 +1,6 @@
 import type { Boundaries, CancelTimer, Clock, Randomness } from '#runtime'
-import type { Owner, Schedule } from './schedule.ts'
+import type { Owner } from './lanes.ts'
+import type { Schedule } from './schedule.ts'
 
 /**
  * What a fault does with one call of a port: passes it on, or not, once or twice, and answers what

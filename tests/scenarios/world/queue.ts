@@ -2,8 +2,9 @@ import type { QueueName } from '#contract'
 import type { CancelTimer } from '#runtime'
 import type { Handler, JobResult, Run } from '../../../workers/orders/index.ts'
 import { LockLostError } from '../../../workers/orders/job.ts'
+import type { Owner } from './lanes.ts'
 import type { Process } from './process.ts'
-import { inJob, type Owner, type Schedule } from './schedule.ts'
+import { inJob, type Schedule } from './schedule.ts'
 
 type Job = {
   readonly addedMs: number

@@ -2,11 +2,8 @@ import { AsyncLocalStorage, createHook } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import type { CancelTimer } from '#runtime'
 import { Chance } from './chance.ts'
-import { Lanes } from './lanes.ts'
+import { Lanes, type Owner } from './lanes.ts'
 import { Timers } from './timers.ts'
-
-/** Whoever waits: a process, or the world itself. */
-export type Owner = { readonly name: string; readonly state: 'running' | 'frozen' | 'dead' }
 
 /** Steps without the time moving on: more is a loop that never rests. */
 const STEPS_AT_ONCE_MAX = 200_000

@@ -1,6 +1,6 @@
 import type { CancelTimer } from '#runtime'
 import type { Chance } from './chance.ts'
-import type { Owner } from './schedule.ts'
+import type { Owner } from './lanes.ts'
 
 export type Timer = Readonly<{ owner: Owner; atMs: number; run: () => void }>
 

@@ -1,18 +1,7 @@
-import { type CommandName, commandJobId, resolveJobId } from '#contract'
+import { commandJobId, type CommandName, resolveJobId } from '#contract'
 import type { Change } from '#domain'
-import type { Clock, Logger } from '#runtime'
-import type {
-  QuarantinedOrders,
-  BrokerConnection,
-  BrokerCredentials,
-  Connections,
-  ConnectionRef,
-  Controls,
-  Leases,
-  Links,
-  Recoveries,
-  Vault,
-} from '#store'
+import type { Clock } from '#runtime'
+import type { BrokerConnection, ConnectionRef } from '#store'
 import {
   type Broker,
   BrokerPool,
@@ -22,59 +11,25 @@ import {
 } from '../../../workers/broker/index.ts'
 import { connectionHandler, unlessBlocked } from '../../../workers/connections/index.ts'
 import {
-  type JobQueue,
   createFollowUps,
   createRiskFactsLoader,
-  orderHandler,
+  type JobQueue,
   type LoadRiskFacts,
+  orderHandler,
 } from '../../../workers/orders/index.ts'
+import { DOUBT_MS, LOST_REQUEST_MS } from '../../../workers/redis-reconnects.ts'
 import {
   ConnectionLease,
   MarketHours,
   noMetrics,
-  type OverExitPolicy,
   StateCache,
 } from '../../../workers/updates/index.ts'
-import { DOUBT_MS, LOST_REQUEST_MS } from '../../../workers/redis-reconnects.ts'
-import type { FakeStore } from '../../support/fake-store.ts'
-import type { IdleTries } from './idle-tries.ts'
 import { checksOf, type Known, knownByReading, ownersOf, toldAtOnce } from './known.ts'
 import type { StreamWord } from './mute.ts'
+import type { Outside } from './outside.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
-import { inJob, type Schedule } from './schedule.ts'
-
-/** What the workers of a world share: everything that outlives a process. */
-export type Outside = Readonly<{
-  schedule: Schedule
-  queue: ModelQueue
-  store: FakeStore
-  leases: Leases
-  idleTries: IdleTries
-  recoveries: Recoveries
-  quarantine: QuarantinedOrders
-  connections: Connections
-  links: Links
-  controls: Controls
-  vault: Vault
-  /** A broker account as a process reaches it that has opened the credentials of a connection. */
-  reach: (process: Process, connection: BrokerConnection, credentials: BrokerCredentials) => Broker
-  /** Connections of a world whose workers are told of them at once, and never hear of others. */
-  refs: readonly ConnectionRef[]
-  /** Workers find out about connections as in production: by reading the control sets. */
-  isWhole: boolean
-  /** A defect that is planted: workers tell the time by the clocks of their machines. */
-  trustsMachine: boolean
-  log: Logger
-  /** What is run when the store comes back after it was away. */
-  onReturn: Set<() => void>
-  /** A trade stream does something, as a worker hears it. */
-  onStream: (process: Process, ref: ConnectionRef, word: StreamWord) => void
-  /** What workers make of a broker account; default: what it is. */
-  planted: ((broker: Broker) => Broker) | undefined
-  onCommitted: (userId: string, changes: readonly Change[]) => void
-  overExit: OverExitPolicy
-}>
+import { inJob } from './schedule.ts'
 
 /** The parts of a worker that a scenario may want to leave out. */
 export type WorkerRole = 'orders' | 'streams' | 'connections'

@@ -1,8 +1,8 @@
+import type { Activity } from './activity.ts'
 import { type Asset, positionSymbol } from './assets.ts'
 import { type Decimal, smaller, zero } from './decimals.ts'
-import { costOf, type Lots, newLots, restated } from './lots.ts'
 import { type Holds, newHolds, noteHold } from './holds.ts'
-import type { Activity } from './money-moves.ts'
+import { costOf, type Lots, newLots, restated } from './lots.ts'
 import { type Amendment, type Execution, isOpen, type Order, type Side } from './order.ts'
 
 /**

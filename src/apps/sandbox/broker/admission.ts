@@ -6,9 +6,9 @@ import {
   positionQty,
 } from './account.ts'
 import { type Decimal, decimal, isWhole, larger, text, zero } from './decimals.ts'
-import type { Order, PositionIntent, OrderRequest } from './order.ts'
 import { isExit } from './groups.ts'
 import { holdsWithout } from './holds.ts'
+import type { Admission, Order, OrderRequest, PositionIntent } from './order.ts'
 import type { Market, Prices } from './prices.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
 import { fundsOf, heldQty } from './reservations.ts'
@@ -21,9 +21,6 @@ import { stopPriceAt } from './stops.ts'
 
 /** Market orders are checked against, and hold, buying power at this factor above the market. */
 const MARKET_COLLAR = decimal('1.03')
-
-/** What the checks learned. */
-export type Admission = Readonly<{ intent: PositionIntent; heldPerUnit: Decimal }>
 
 function checkFlags({
   status,

@@ -1,7 +1,6 @@
 import type { CancelTimer, Clock } from '#runtime'
 import { secondStamp } from '../stamps.ts'
 import type { Account } from './account.ts'
-import type { Matcher } from './matcher.ts'
 import { DAY_MS, newYorkDate, newYorkMs } from './new-york.ts'
 import { isOpen, type Order } from './order.ts'
 
@@ -42,7 +41,7 @@ const isAged = ({ ticket, expiresAt }: Order, nowMs: number): boolean =>
 export function cancelAgedOrders(
   clock: Clock,
   accounts: () => readonly Account[],
-  matcher: Matcher,
+  matcher: Readonly<{ cancel(account: Account, order: Order): unknown }>,
 ): CancelTimer {
   let cancel: CancelTimer
   const look = (): void => {

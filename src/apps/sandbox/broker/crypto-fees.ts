@@ -1,7 +1,7 @@
 import { type Books, settle } from './account.ts'
+import type { ActivityTerms } from './activity.ts'
 import { type Asset, positionSymbol } from './assets.ts'
-import { decimal, DECIMAL_PLACES_MAX, type Decimal, zero } from './decimals.ts'
-import type { ActivityTerms } from './money-moves.ts'
+import { decimal, type Decimal, DECIMAL_PLACES_MAX, zero } from './decimals.ts'
 import type { Side } from './order.ts'
 
 /**

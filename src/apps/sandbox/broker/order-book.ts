@@ -1,18 +1,18 @@
 import type { Chance } from '../chance.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, addOrder, noteOpen, positionQty, settle } from './account.ts'
-import type { Admission } from './admission.ts'
 import { takeFee } from './crypto-fees.ts'
 import { affordable, type Decimal, larger, smaller, zero } from './decimals.ts'
 import { bookActivity } from './money-moves.ts'
 import {
+  type Admission,
   type Execution,
   isOpen,
   isStop,
   leavesQty,
   type Order,
-  type OrderStatus,
   type OrderRequest,
+  type OrderStatus,
 } from './order.ts'
 import { isAmendable, rebook } from './rebooking.ts'
 

@@ -159,3 +159,5 @@ export const leavesQty = (order: Order): Decimal =>
 /** Average over all fills so far, 9 decimals; null before the first. */
 export const averagePrice = (order: Order): Decimal | null =>
   order.filledQty.eq(0) ? null : ratio(order.filledCost, order.filledQty)
+/** What the checks learned. */
+export type Admission = Readonly<{ intent: PositionIntent; heldPerUnit: Decimal }>

@@ -1,8 +1,9 @@
 import { type Account, type Books, positionOf, restateCosts, settle } from './account.ts'
+import type { ActivityTerms } from './activity.ts'
 import { type Asset, findAsset, positionSymbol } from './assets.ts'
 import { returnFee, takeFee } from './crypto-fees.ts'
 import { zero } from './decimals.ts'
-import { type ActivityTerms, splitPosition } from './money-moves.ts'
+import { splitPosition } from './money-moves.ts'
 import type { Execution } from './order.ts'
 
 /**
@@ -11,7 +12,6 @@ import type { Execution } from './order.ts'
  * So its asset is replayed, with its fees, its splits and the nights between. What changed its
  * symbol on the way is not followed: its executions stay as they are.
  */
-
 type Step = readonly [at: string, run: () => void]
 
 const emptyBooks = (): Books => ({ cash: zero, realized: zero, fees: zero, positions: new Map() })

@@ -1,12 +1,13 @@
 import type { Account } from '../broker/account.ts'
+import type { MoneyMoveType } from '../broker/activity.ts'
 import { type Asset, findAsset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { CorporateAction } from '../broker/corporate-actions.ts'
 import { type Decimal, parseDecimal } from '../broker/decimals.ts'
-import type { MoneyMove, MoneyMoveType } from '../broker/money-moves.ts'
+import type { MoneyMove } from '../broker/money-moves.ts'
 import type { Execution, Order } from '../broker/order.ts'
 import { Refusal } from '../broker/refusal.ts'
-import type { CorporateActionRequest, MatchingScope } from './control.ts'
+import type { CorporateActionRequest, MatchingScope } from './commands.ts'
 
 /** What a mistaken command is answered. */
 export const refuse = (message: string): Refusal => new Refusal(422, undefined, message)

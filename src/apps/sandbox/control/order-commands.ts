@@ -1,6 +1,6 @@
 import type { Matcher } from '../broker/matcher.ts'
 import { orderJson } from '../http/shapes.ts'
-import type { SandboxControl } from './control.ts'
+import type { SandboxControl } from './commands.ts'
 import { type Finders, told } from './finders.ts'
 
 type OrderCommands = Pick<

@@ -1,13 +1,13 @@
 import { z } from 'zod'
-import { moneyMoveTypes } from '../broker/money-moves.ts'
+import { moneyMoveTypes } from '../broker/activity.ts'
 import { Refusal } from '../broker/refusal.ts'
 import { faultShape } from '../faults/fault.ts'
 import type { Reply } from '../http/router.ts'
 import { dataErrorCodes } from '../streams/data-protocol.ts'
 import { marketMessageShape } from '../streams/market-message.ts'
-import { accountShape, flagsShape, rateLimitShape } from './accounts.ts'
 import { tradeEvents } from '../streams/trade-update.ts'
-import type { SandboxControl } from './control.ts'
+import { accountShape, flagsShape, rateLimitShape } from './accounts.ts'
+import type { SandboxControl } from './commands.ts'
 
 /**
  * The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected.

@@ -1,6 +1,6 @@
 import type { Account } from '../broker/account.ts'
+import type { Activity } from '../broker/activity.ts'
 import { text } from '../broker/decimals.ts'
-import type { Activity } from '../broker/money-moves.ts'
 import type { Execution } from '../broker/order.ts'
 import { invalid } from '../broker/refusal.ts'
 import { choiceOf, countOf, listOf, timeOf } from './order-queries.ts'
@@ -11,7 +11,6 @@ import { fillActivityJson, type Json } from './shapes.ts'
  * booked. A busted fill is no longer a row; a corrected one is a new row, booked when it was
  * corrected. So the quantities of an order's rows always add up to what it filled.
  */
-
 const PAGE_SIZE_MAX = 100
 const DAY_LENGTH = '2024-01-02'.length
 /** Names that stand for several types. */

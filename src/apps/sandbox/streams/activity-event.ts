@@ -1,10 +1,9 @@
+import type { Activity } from '../broker/activity.ts'
 import { text } from '../broker/decimals.ts'
-import type { Activity } from '../broker/money-moves.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
 import type { Json } from '../http/shapes.ts'
 
 /** What moved money or shares, as the stream of activity events tells it. */
-
 const DAY_MS = 86_400_000
 
 /** The next weekday: stocks settle a day after the trade. */
