@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { TradeConflictError } from '../../workers/orders/job.ts'
+import { adopt, dec } from '#domain'
+import { TradeConflictError } from '../../workers/orders/refusal.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
 import { applyUpdate, StateCache } from '../../workers/updates/index.ts'
-import { adopt, dec } from '#domain'
 import {
   brokerOrder,
+  claimed,
   executionOf,
   intentOf,
   orderKey,
   play,
-  claimed,
   readingOf,
   seen,
 } from '../domain/orders.ts'

@@ -1,4 +1,3 @@
-import type { Order } from '#domain'
 import { FillcastError } from '#runtime'
 
 /**
@@ -42,36 +41,5 @@ export type Run = Readonly<{
 export class LockLostError extends FillcastError<'LOCK_LOST'> {
   constructor() {
     super('LOCK_LOST', 'the lock of the job was lost; nothing more is sent')
-  }
-}
-
-/** The trade id was used before with other parameters. Nothing was touched. */
-export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
-  constructor(tradeId: string) {
-    super(
-      'TRADE_ID_CONFLICT',
-      `tradeId: ${tradeId} was already used with other parameters; use a new tradeId`,
-    )
-  }
-}
-
-/**
- * A record stands for one request; `null`: what was asked for is not known.
- * @throws {TradeConflictError}
- */
-export function assertSame(
-  { id, parametersHash: known }: Pick<Order, 'id' | 'parametersHash'>,
-  hash: string,
-): void {
-  if (known !== null && known !== hash) throw new TradeConflictError(id)
-}
-
-/**
- * A command that cannot be carried out, and never will be. The message says why; nothing was
- * changed by it.
- */
-export class CommandRefusedError extends FillcastError<'COMMAND_REFUSED'> {
-  constructor(message: string) {
-    super('COMMAND_REFUSED', message)
   }
 }

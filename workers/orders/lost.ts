@@ -3,7 +3,8 @@ import type { Broker } from '../broker/index.ts'
 import { applyUpdates } from '../updates/index.ts'
 import { adoptOrder, lookUp } from './adopt.ts'
 import { isGone, loadTrade, type OrderDeps } from './deps.ts'
-import { again, assertSame, DONE, type JobResult, type Run } from './job.ts'
+import { again, DONE, type JobResult, type Run } from './job.ts'
+import { assertSame } from './refusal.ts'
 
 type Claimed = Extract<OrderUpdate, { type: 'claimed' }>
 

@@ -1,7 +1,7 @@
 import type { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { QueueName } from '#contract'
-import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from './queue.ts'
+import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from './runner.ts'
 
 /**
  * Keeps a queue being worked on. A BullMQ worker whose blocking connection never came back says

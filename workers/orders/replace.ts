@@ -29,9 +29,10 @@ import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { claimReplacement } from './claim-replacement.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
-import { again, CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
+import { again, DONE, type JobResult, type Run } from './job.ts'
 import { readChain } from './read-chain.ts'
 import { waitForRecovery } from './recovering.ts'
+import { CommandRefusedError } from './refusal.ts'
 import { findPast } from './refusals.ts'
 import {
   endedUpdate,

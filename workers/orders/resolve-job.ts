@@ -1,10 +1,11 @@
 import type { ResolveOrder } from '#contract'
-import { isExcess, isRevived, isQuarantined, livePlacements, missizedBy, type Order } from '#domain'
+import { isExcess, isQuarantined, isRevived, livePlacements, missizedBy, type Order } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import { applyUpdate } from '../updates/index.ts'
 import { cancelBySystem, pursueCancel } from './cancel.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
-import { CommandRefusedError, DONE, type JobResult, type Run } from './job.ts'
+import { DONE, type JobResult, type Run } from './job.ts'
+import { CommandRefusedError } from './refusal.ts'
 import { pursueReplace } from './replace.ts'
 import { resumeSubmission } from './resolve.ts'
 

@@ -5,10 +5,10 @@ import {
   type Exposure,
   exposureOf,
   isQuarantined,
-  type OrderKey,
   newOrder,
   type Order,
   type OrderIntent,
+  type OrderKey,
   type OrderUpdate,
   type RiskFacts,
 } from '#domain'
@@ -22,10 +22,10 @@ import {
 } from '../broker/index.ts'
 import {
   applyUpdates,
+  claimOrder,
+  type ClaimResult,
   type Decision,
   FencedError,
-  type ClaimResult,
-  claimOrder,
 } from '../updates/index.ts'
 import { REQUEST_MS_MAX } from './adopt.ts'
 import {
@@ -39,9 +39,10 @@ import {
   tooMany,
 } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
-import { again, assertSame, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { FREEING_MS_MAX } from './freed.ts'
+import { again, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
+import { assertSame } from './refusal.ts'
 import { resumeSubmission } from './resolve.ts'
 import { paceOf } from './risk-facts.ts'
 import { send } from './send.ts'

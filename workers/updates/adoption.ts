@@ -4,8 +4,8 @@ import {
   adoptOrder,
   type BrokerOrder,
   canBegin,
-  type OrderKey,
   type Order,
+  type OrderKey,
   type Position,
   protectedBy,
   stopAmong,
@@ -14,7 +14,7 @@ import {
 import { isoTime } from '#runtime'
 import { ORDERS_PER_PAGE } from '../broker/index.ts'
 import type { AccountContext } from './account-context.ts'
-import { refsOf } from './order-keys.ts'
+import { refsOf } from './order-key.ts'
 import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
 
 /**

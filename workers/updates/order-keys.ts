@@ -2,12 +2,12 @@ import {
   type BrokerOrder,
   clientOrderIdOf,
   externalOrderId,
-  type OrderKey,
   type Order,
+  type OrderKey,
   readClientOrderId,
 } from '#domain'
 import { putNewest } from '#runtime'
-import type { ConnectionRef, Store, Write } from '#store'
+import type { ConnectionRef, Store } from '#store'
 import type { Broker } from '../broker/index.ts'
 
 /**
@@ -160,19 +160,3 @@ export type FoundKey = Readonly<{
 const ORDER_KEYS_MAX = 10_000
 /** Orders followed backwards in one chain. What is longer starts a record of its own. */
 const CHAIN_MAX = 64
-
-/**
- * What notes, with an order's record, which of its broker orders are named by neither their client
- * order id nor the record's id.
- */
-export function refsOf(before: Order | null, { id: orderId, userId, placements }: Order): Write[] {
-  const known = new Set(before?.placements.map((one) => one.brokerOrderId))
-  return placements.flatMap(({ brokerOrderId, clientOrderId }) =>
-    brokerOrderId === null ||
-    known.has(brokerOrderId) ||
-    externalOrderId(brokerOrderId) === orderId ||
-    readClientOrderId(clientOrderId, userId) !== null
-      ? []
-      : [{ kind: 'ref', brokerOrderId, orderId } as const],
-  )
-}

@@ -5,8 +5,8 @@ import {
   broughtBack,
   type Change,
   isOpenOrder,
-  type OrderKey,
   type Order,
+  type OrderKey,
   type OrderUpdate,
   type Placement,
   reduce,
@@ -24,7 +24,7 @@ import type {
   TakeRefusal,
   Write,
 } from '#store'
-import { refsOf } from './order-keys.ts'
+import { refsOf } from './order-key.ts'
 import { project } from './project.ts'
 import type { Place, StateCache } from './state-cache.ts'
 
