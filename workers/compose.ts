@@ -66,19 +66,14 @@ import {
   type JobQueue,
   createJobQueue,
   createFollowUps,
-  createRiskFactsLoader,
-  orderHandler,
   type QueueMetrics,
   QueueWorker,
-} from './orders/index.ts'
+} from './queue/index.ts'
+import { createRiskFactsLoader, orderHandler } from './orders/index.ts'
 import { RedisReconnects } from './redis-reconnects.ts'
-import {
-  type StateWriter,
-  MarketHours,
-  ConnectionBalancer,
-  StateCache,
-  type AccountMetrics,
-} from './updates/index.ts'
+import { type StateWriter, StateCache } from './state/index.ts'
+import { MarketHours } from './broker/index.ts'
+import { ConnectionBalancer, type AccountMetrics } from './accounts/index.ts'
 
 /** What the roles share. */
 type Shared = Readonly<{

@@ -7,7 +7,7 @@ import {
   createTransport,
   endpointOf,
 } from '../../workers/broker/alpaca/index.ts'
-import type { ActivityEvent } from '../../workers/broker/index.ts'
+import type { ActivityEvent } from '../../workers/broker/port.ts'
 import { listen, onSandbox, openSandbox, realTimers, ticketOf } from './broker-harness.ts'
 
 // What only the real adapter has: the wire, the host, the broker's own words.

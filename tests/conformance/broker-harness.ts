@@ -7,7 +7,8 @@ import {
   createTransport,
   endpointOf,
 } from '../../workers/broker/alpaca/index.ts'
-import { type Broker, HandshakeGate, type StreamUpdate } from '../../workers/broker/index.ts'
+import type { Broker, StreamUpdate } from '../../workers/broker/port.ts'
+import { HandshakeGate } from '../../workers/broker/handshakes.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
-import { type ActivityEvent, BrokerError } from '../../workers/broker/index.ts'
+import { type ActivityEvent, BrokerError } from '../../workers/broker/port.ts'
 import {
   type Harness,
   inMemory,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
-import type { StreamUpdate } from '../../workers/broker/index.ts'
+import type { StreamUpdate } from '../../workers/broker/port.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock } from '../support/fake-clock.ts'

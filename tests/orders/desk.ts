@@ -1,14 +1,13 @@
 import type { Logger } from 'pino'
 import type { BoundaryName, Randomness } from '#runtime'
 import type { ConnectionRef, Quote, Recoveries } from '#store'
-import type { BrokerPool } from '../../workers/broker/index.ts'
-import {
-  type JobQueue,
-  createRiskFactsLoader,
-  type OrderDeps,
-  type Run,
-} from '../../workers/orders/index.ts'
-import { type StateWriter, MarketHours } from '../../workers/updates/index.ts'
+import type { BrokerPool } from '../../workers/broker/pool.ts'
+import type { JobQueue } from '../../workers/queue/enqueue.ts'
+import { createRiskFactsLoader } from '../../workers/orders/risk-facts.ts'
+import type { OrderDeps } from '../../workers/orders/deps.ts'
+import type { Run } from '../../workers/queue/job.ts'
+import type { StateWriter } from '../../workers/state/write.ts'
+import { MarketHours } from '../../workers/broker/hours.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { FakeParked } from '../support/fake-parked.ts'
 import type { FakeStore } from '../support/fake-store.ts'

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
-import { budgetOf, GuardedBroker, type StreamUrgency } from '../../workers/broker/index.ts'
+import { budgetOf, GuardedBroker } from '../../workers/broker/guard.ts'
+import type { StreamUrgency } from '../../workers/broker/port.ts'
 import { intentOf } from '../domain/orders.ts'
 import { manyStreams } from '../support/broker/many-streams.ts'
 import { FakeBroker } from '../support/fake-broker.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { intentOf } from '../domain/orders.ts'
-import { BrokerError } from '../../workers/broker/index.ts'
+import { BrokerError } from '../../workers/broker/port.ts'
 import { checkConnection } from '../../workers/connections/health.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
 import { makeWorker, ref } from '../workers/harness.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { flattenTradeId, type SubmitOrder } from '#contract'
 import { clientOrderIdOf, dec, type OrderIntent } from '#domain'
-import { noMetrics } from '../../workers/updates/index.ts'
+import { noMetrics } from '../../workers/accounts/metrics.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { replaceOrderSchema } from '#contract'
 import { clientOrderIdOf } from '#domain'
-import type { StreamUpdate } from '../../workers/broker/index.ts'
+import type { StreamUpdate } from '../../workers/broker/port.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 import { Chance } from './world/chance.ts'
 

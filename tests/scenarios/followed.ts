@@ -1,7 +1,7 @@
 import { afterEach } from 'vitest'
 import { isZero, type Position } from '#domain'
 import { submitOrder } from '../../workers/orders/submit.ts'
-import type { LeaseDeps } from '../../workers/updates/index.ts'
+import type { LeaseDeps } from '../../workers/accounts/lease.ts'
 import { intentOf } from '../domain/orders.ts'
 import { settle } from '../support/fake-clock.ts'
 import { makeWorker, ref } from '../workers/harness.ts'

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
 import { type BoundaryName, boundaryNames } from '#runtime'
-import { noMetrics, type LeaseDeps, type AccountMetrics } from '../../workers/updates/index.ts'
-import type { StreamUpdate } from '../../workers/broker/index.ts'
+import { noMetrics, type AccountMetrics } from '../../workers/accounts/metrics.ts'
+import type { LeaseDeps } from '../../workers/accounts/lease.ts'
+import type { StreamUpdate } from '../../workers/broker/port.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from './followed.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LEASE_TTL_MS, READ_BY_OTHERS_TRIES } from '../../workers/updates/index.ts'
+import { LEASE_TTL_MS, READ_BY_OTHERS_TRIES } from '../../workers/accounts/lease.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeStore } from '../support/fake-store.ts'
 import { IdleTries } from './world/idle-tries.ts'

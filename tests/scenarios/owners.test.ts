@@ -1,13 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientOrderIdOf } from '#domain'
 import type { ConnectionRef, Registry } from '#store'
-import {
-  type ConnectionLease,
-  LEASE_TTL_MS,
-  MarketHours,
-  noMetrics,
-  ConnectionBalancer,
-} from '../../workers/updates/index.ts'
+import { type ConnectionLease, LEASE_TTL_MS } from '../../workers/accounts/lease.ts'
+import { MarketHours } from '../../workers/broker/hours.ts'
+import { noMetrics } from '../../workers/accounts/metrics.ts'
+import { ConnectionBalancer } from '../../workers/accounts/balancer.ts'
 import { noBoundaries } from '#runtime'
 import { settle } from '../support/fake-clock.ts'
 import { makeWorker } from '../workers/harness.ts'

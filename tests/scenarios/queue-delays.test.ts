@@ -2,7 +2,8 @@ import { Queue } from 'bullmq'
 import { expect, test } from 'vitest'
 import { queues } from '#contract'
 import { createLogger, systemClock } from '#runtime'
-import { type Handler, QueueWorker } from '../../workers/orders/index.ts'
+import type { Handler } from '../../workers/queue/runner.ts'
+import { QueueWorker } from '../../workers/queue/watchdog.ts'
 import { startRedis } from '../support/redis.ts'
 
 test(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Broker } from '../../workers/broker/index.ts'
+import type { Broker } from '../../workers/broker/port.ts'
 import { taken } from './taken.ts'
 import { openWorld } from './world.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { closePositionSchema, replaceOrderSchema } from '#contract'
 import { clientOrderIdOf, dec, type Exposure } from '#domain'
-import type { Broker } from '../../workers/broker/index.ts'
+import type { Broker } from '../../workers/broker/port.ts'
 import { intentOf } from '../domain/orders.ts'
 import { taken } from './taken.ts'
 import { openWorld, type World } from './world.ts'

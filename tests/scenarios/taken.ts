@@ -1,4 +1,4 @@
-import type { Broker } from '../../workers/broker/index.ts'
+import type { Broker } from '../../workers/broker/port.ts'
 
 /** A broker that differs from the real one in some calls: a defect that is planted. */
 export const taken = (broker: Broker, over: Partial<Broker>): Broker =>

@@ -54,7 +54,7 @@ export const planted: readonly PlantedDefect[] = [
   {
     name: 'leases',
     what: 'what an owner writes is not held against its lease',
-    file: 'workers/updates/connection-lease.ts',
+    file: 'workers/accounts/lease.ts',
     right: "fence: { kind: 'lease', connectionId: this.#ref.connectionId, token },",
     wrong: "fence: { kind: 'version' },",
   },
@@ -67,7 +67,7 @@ export const planted: readonly PlantedDefect[] = [
   },
 ]
 
-const root = new URL('../../', import.meta.url)
+const root = new URL('../..', import.meta.url)
 
 /** The file with the defect in it. @throws {Error} the text is not there, or more than once */
 export function withDefect({ name, file, right, wrong }: PlantedDefect): string {

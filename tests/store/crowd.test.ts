@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type OrderKey, type OrderIntent } from '#domain'
-import { StateCache, claimOrder } from '../../workers/updates/index.ts'
+import { StateCache } from '../../workers/state/cache.ts'
+import { claimOrder } from '../../workers/state/write.ts'
 import { benchOnRedis } from '../conformance/store-bench.ts'
 import { claimed, intentOf, orderKey } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'

@@ -6,29 +6,8 @@ import {
   div,
   type RiskQuote,
 } from '#domain'
-import {
-  type AccountStanding,
-  type ActivityStream,
-  type ActivityStreamListener,
-  type Broker,
-  type BrokerActivity,
-  BrokerError,
-  type CancelOutcome,
-  type BrokerPosition,
-  type MarketClock,
-  type MarketSession,
-  type OrderBust,
-  type OrderExecution,
-  type OrderFilter,
-  type OrderPage,
-  ORDERS_PER_PAGE,
-  type OrderTicket,
-  type ReplaceOutcome,
-  type ReplaceTicket,
-  type SubmitOutcome,
-  type TradeStream,
-  type TradeStreamListener,
-} from '../../workers/broker/index.ts'
+import { type AccountStanding, type ActivityStream, type ActivityStreamListener, type Broker, BrokerError, type CancelOutcome, type BrokerPosition, type MarketClock, type MarketSession, type OrderBust, type OrderExecution, type OrderFilter, type OrderPage, ORDERS_PER_PAGE, type OrderTicket, type ReplaceOutcome, type ReplaceTicket, type SubmitOutcome, type TradeStream, type TradeStreamListener } from '../../workers/broker/port.ts'
+import type { BrokerActivity } from '../../src/domain/activities.ts'
 import { CallFaults, type CallFault, type CallName } from './broker/faults.ts'
 import { isClosed } from './broker/ledger.ts'
 import { availableOf } from './broker/rules.ts'

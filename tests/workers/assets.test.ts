@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { ASSETS_REFRESH_MS, createAssetReader, createAssets } from '#store'
-import { keepAssets } from '../../workers/connections/index.ts'
+import { keepAssets } from '../../workers/connections/assets.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { makeWorker, ref } from './harness.ts'
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { serverEvents, stateSyncOf } from '#contract'
 import { adopt, dec } from '#domain'
-import { applyUpdate } from '../../workers/updates/index.ts'
+import { applyUpdate } from '../../workers/state/write.ts'
 import {
   brokerOrder,
   claimed,

@@ -1,7 +1,8 @@
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { StoreEpoch } from '#store'
-import { ControlCache, StandingHalts } from '../../workers/connections/index.ts'
+import { ControlCache } from '../../workers/connections/control-cache.ts'
+import { StandingHalts } from '../../workers/connections/halts.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { FakeStore } from '../support/fake-store.ts'
 

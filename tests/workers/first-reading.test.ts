@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { type BrokerOrder, dec } from '#domain'
-import { type Broker, BrokerError, ORDERS_PER_PAGE } from '../../workers/broker/index.ts'
-import { FirstReading } from '../../workers/updates/first-reading.ts'
+import { type Broker, BrokerError, ORDERS_PER_PAGE } from '../../workers/broker/port.ts'
+import { FirstReading } from '../../workers/accounts/first-reading.ts'
 import { brokerOrder } from '../domain/orders.ts'
 
 const SINCE = '2024-03-14T14:00:00.000Z'

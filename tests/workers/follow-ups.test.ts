@@ -3,7 +3,8 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { jobs, type JobName, queues } from '#contract'
 import { dec } from '#domain'
-import { createJobQueue, createFollowUps } from '../../workers/orders/index.ts'
+import { createJobQueue } from '../../workers/queue/enqueue.ts'
+import { createFollowUps } from '../../workers/queue/follow-up-jobs.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 let redis: TestRedis

@@ -3,11 +3,11 @@ import { clientOrderIdOf } from '#domain'
 import type { RequestKind } from '#store'
 import {
   type AccountBudget,
-  BrokerError,
   GuardedBroker,
   HeldBackError,
   permitOf,
-} from '../../workers/broker/index.ts'
+} from '../../workers/broker/guard.ts'
+import { BrokerError } from '../../workers/broker/port.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { HandshakeGate, type StreamUrgency } from '../../workers/broker/index.ts'
+import { HandshakeGate } from '../../workers/broker/handshakes.ts'
+import type { StreamUrgency } from '../../workers/broker/port.ts'
 import { manyStreams } from '../support/broker/many-streams.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 

@@ -2,15 +2,12 @@ import { pino } from 'pino'
 import { adopt, type Change } from '#domain'
 import { isoTime, noBoundaries } from '#runtime'
 import type { ConnectionRef, Leases } from '#store'
-import { BrokerPool } from '../../workers/broker/index.ts'
-import {
-  ConnectionLease,
-  type FollowUps,
-  MarketHours,
-  noMetrics,
-  type LeaseDeps,
-  StateCache,
-} from '../../workers/updates/index.ts'
+import { BrokerPool } from '../../workers/broker/pool.ts'
+import { ConnectionLease, type LeaseDeps } from '../../workers/accounts/lease.ts'
+import type { FollowUps } from '../../workers/queue/follow-ups.ts'
+import { MarketHours } from '../../workers/broker/hours.ts'
+import { noMetrics } from '../../workers/accounts/metrics.ts'
+import { StateCache } from '../../workers/state/cache.ts'
 import { makeDesk } from '../orders/desk.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, fakeRandom } from '../support/fake-clock.ts'

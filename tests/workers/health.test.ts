@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BrokerError, type AccountStanding } from '../../workers/broker/index.ts'
+import { BrokerError, type AccountStanding } from '../../workers/broker/port.ts'
 import { checkConnection } from '../../workers/connections/health.ts'
 import { makeWorker, ref } from './harness.ts'
 

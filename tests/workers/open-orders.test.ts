@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type BrokerOrder, dec, type OrderUpdate, ZERO } from '#domain'
-import { OpenOrders } from '../../workers/updates/open-orders.ts'
+import { OpenOrders } from '../../workers/accounts/open-orders.ts'
 import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from '../domain/orders.ts'
 
 const limit = { orderType: 'limit', limitPrice: dec('150') } as const

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { dec, type OrderIntent } from '#domain'
 import { cancelOrder } from '../../workers/orders/cancel.ts'
-import { orderHandler } from '../../workers/orders/index.ts'
+import { orderHandler } from '../../workers/orders/dispatch.ts'
 import { intentOf } from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type BrokerOrder, dec } from '#domain'
-import { Patience } from '../../workers/updates/patience.ts'
+import { Patience } from '../../workers/accounts/patience.ts'
 import { brokerOrder, executionOf } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 

@@ -1,12 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { dec, type Order, type OrderIntent } from '#domain'
-import {
-  pollSchedule,
-  isHeldUp,
-  isInFlight,
-  type Load,
-} from '../../workers/updates/poll-schedule.ts'
+import { pollSchedule, isHeldUp, isInFlight, type Load } from '../../workers/accounts/schedule.ts'
 import { brokerOrder, claimed, intentOf, play, seen } from '../domain/orders.ts'
 
 const load = (over: Partial<Load>): Load => ({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { clientOrderIdOf, dec } from '#domain'
-import { BrokerError, type OrderFilter } from '../../workers/broker/index.ts'
+import { BrokerError, type OrderFilter } from '../../workers/broker/port.ts'
 import { settle } from '../support/fake-clock.ts'
 import { type Followed, following } from '../scenarios/followed.ts'
 

@@ -11,7 +11,7 @@ import {
   type Slice,
   sum,
 } from '#domain'
-import { project } from '../../workers/updates/index.ts'
+import { project } from '../../workers/state/project.ts'
 import {
   at,
   brokerOrder,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RateWindow } from '../../workers/updates/rate-window.ts'
+import { RateWindow } from '../../workers/accounts/rate-window.ts'
 
 test('an allowance is so many times in any minute, wherever the minute begins', () => {
   const allowance = new RateWindow(2)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { SerialQueue } from '../../workers/updates/serial-queue.ts'
+import { SerialQueue } from '../../workers/accounts/serial-queue.ts'
 
 /** What happened, and an answer that comes when it is told to. */
 function scene() {

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { adopt, dec } from '#domain'
 import { TradeConflictError } from '../../workers/orders/refusal.ts'
 import { submitOrder } from '../../workers/orders/submit.ts'
-import { applyUpdate, StateCache } from '../../workers/updates/index.ts'
+import { applyUpdate } from '../../workers/state/write.ts'
+import { StateCache } from '../../workers/state/cache.ts'
 import {
   brokerOrder,
   claimed,

@@ -9,7 +9,7 @@ import {
   isVerified,
   type LinkedConnection,
 } from '#store'
-import type { Handler } from '../orders/index.ts'
+import type { Handler } from '../queue/index.ts'
 import type { StandingHalts } from './halts.ts'
 
 /** Users whose control sets one worker keeps in memory. */

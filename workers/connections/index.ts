@@ -1,5 +1,4 @@
 export { keepAssets } from './assets.ts'
-export * from './control-cache.ts'
+export { ControlCache, unlessBlocked } from './control-cache.ts'
 export { StandingHalts } from './halts.ts'
-export type { HealthDeps } from './health.ts'
-export * from './schedule.ts'
+export { connectionHandler, createCheckSchedule } from './schedule.ts'

@@ -11,8 +11,8 @@ import {
   type Store,
   type Write,
 } from '#store'
-import type { JobQueue, JobResult } from '../orders/index.ts'
-import { CONFLICTS_MAX, ContentionError, loadAccount } from '../updates/index.ts'
+import type { JobQueue, JobResult } from '../queue/index.ts'
+import { CONFLICTS_MAX, ContentionError, loadAccount } from '../state/index.ts'
 
 /**
  * Removes a broker connection (MUL-07).

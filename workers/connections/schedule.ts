@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { checkConnectionSchema, checkJobId, disconnectSchema, queues } from '#contract'
 import type { Logger } from '#runtime'
 import type { ConnectionRef } from '#store'
-import { type Handler, readPayload } from '../orders/index.ts'
+import { type Handler, readPayload } from '../queue/index.ts'
 import { checkConnection, type HealthDeps } from './health.ts'
 import { forgetFormer, leaveConnection, type LeaveDeps } from './leave.ts'
 

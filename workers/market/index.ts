@@ -1,1 +1,1 @@
-export { type MarketDeps, startMarketRole } from './feed.ts'
+export { startMarketRole } from './feed.ts'

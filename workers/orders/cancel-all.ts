@@ -3,7 +3,7 @@ import type { cancelAllSchema } from '#contract'
 import { livePlacements } from '#domain'
 import { coversOrder } from './covered.ts'
 import type { OrderDeps } from './deps.ts'
-import { DONE, type JobResult, type Run } from './job.ts'
+import { DONE, type JobResult, type Run } from '../queue/index.ts'
 import { waitForRecovery } from './recovering.ts'
 
 /**

@@ -16,7 +16,7 @@ import {
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
 import type { Opened } from '../broker/index.ts'
-import { type Decision, type ClaimResult, claimOrder } from '../updates/index.ts'
+import { type Decision, type ClaimResult, claimOrder } from '../state/index.ts'
 import { haltedBy, passesHalt, tooMany } from './denials.ts'
 import { orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
 import { paceOf } from './risk-facts.ts'

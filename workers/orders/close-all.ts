@@ -4,7 +4,7 @@ import { positionSideOf } from '#domain'
 import { BOOKED_MS_MAX } from './close.ts'
 import { coversPosition } from './covered.ts'
 import type { OrderDeps } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from './job.ts'
+import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { waitForRecovery } from './recovering.ts'
 
 const LOOK_MS = 500

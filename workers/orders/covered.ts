@@ -1,5 +1,5 @@
 import type { Order, Position } from '#domain'
-import type { Run } from './job.ts'
+import type { Run } from '../queue/index.ts'
 
 // What a command for everything covers: what was there when it was given. A command can run late,
 // and again after its worker was lost; what was asked for meanwhile is none of its business

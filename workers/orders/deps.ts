@@ -2,8 +2,8 @@ import type { OrderKey, Order, OrderIntent } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
 import type { ConnectionRef, LoadedSlice, ParkedOrders, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
-import { type StateWriter, readOrder, type Target } from '../updates/index.ts'
-import type { JobQueue } from './job-queue.ts'
+import { type StateWriter, readOrder, type Target } from '../state/index.ts'
+import type { JobQueue } from '../queue/index.ts'
 import type { LoadRiskFacts } from './risk-facts.ts'
 
 /** What carrying out orders and commands needs. */

@@ -1,6 +1,6 @@
 import type { BrokerOrder, Order } from '#domain'
 import type { Broker } from '../broker/index.ts'
-import { applyUpdate } from '../updates/index.ts'
+import { applyUpdate } from '../state/index.ts'
 import { viewOf } from './adopt.ts'
 import { factsOf, type OrderDeps } from './deps.ts'
 

@@ -1,7 +1,7 @@
 import type { CommandName } from '#contract'
 import { type CommandResult, type EndedCommand, type Order, withEnded } from '#domain'
 import { isoTime } from '#runtime'
-import { applyUpdate, CONFLICTS_MAX, ContentionError, readOrder } from '../updates/index.ts'
+import { applyUpdate, CONFLICTS_MAX, ContentionError, readOrder } from '../state/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 
 /** A command of one trade, as its job names it. */

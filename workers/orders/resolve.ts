@@ -19,7 +19,7 @@ import {
   FencedError,
   type ClaimResult,
   claimOrder,
-} from '../updates/index.ts'
+} from '../state/index.ts'
 import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission, REQUEST_MS_MAX } from './adopt.ts'
 import {
   disconnected,
@@ -32,7 +32,7 @@ import {
   tooMany,
 } from './denials.ts'
 import { factsOf, orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from './job.ts'
+import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { leaveOrRepeat } from './lost.ts'
 import { send } from './send.ts'
 import { nothingToClose, promised, sizedFor } from './sizing.ts'

@@ -12,7 +12,7 @@ import {
 import type { Clock } from '#runtime'
 import type { LoadedSlice, Pace, PaceMax, Quote, Quotes, UserSnapshot } from '#store'
 import type { Broker } from '../broker/index.ts'
-import type { MarketHours } from '../updates/index.ts'
+import type { MarketHours } from '../broker/index.ts'
 import { LatestPrices } from './prices.ts'
 
 /**

@@ -10,7 +10,7 @@ import {
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import type { Broker } from '../broker/index.ts'
-import { applyUpdate } from '../updates/index.ts'
+import { applyUpdate } from '../state/index.ts'
 import { viewOf } from './adopt.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { readChain } from './read-chain.ts'

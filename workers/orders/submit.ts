@@ -26,7 +26,7 @@ import {
   type ClaimResult,
   type Decision,
   FencedError,
-} from '../updates/index.ts'
+} from '../state/index.ts'
 import { REQUEST_MS_MAX } from './adopt.ts'
 import {
   disconnected,
@@ -40,7 +40,7 @@ import {
 } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
 import { FREEING_MS_MAX } from './freed.ts'
-import { again, DONE, type JobResult, type Run, STORE_LOST } from './job.ts'
+import { again, DONE, type JobResult, type Run, STORE_LOST } from '../queue/index.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
 import { assertSame } from './refusal.ts'
 import { resumeSubmission } from './resolve.ts'

@@ -1,7 +1,7 @@
 import { disconnectJobId } from '#contract'
 import type { Clock } from '#runtime'
 import type { BrokerCredentials, ConnectionRef, Vault } from '#store'
-import type { Broker } from '../../../workers/broker/index.ts'
+import type { Broker } from '../../../workers/broker/port.ts'
 import { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeControls } from '../../support/fake-controls.ts'
 import type { ModelQueue } from './queue.ts'

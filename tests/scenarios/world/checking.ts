@@ -1,4 +1,4 @@
-import type { AccountStanding } from '../../../workers/broker/index.ts'
+import type { AccountStanding } from '../../../workers/broker/port.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { leaseName } from './leases.ts'
 import type { Heard, PortCall, Process } from './process.ts'

@@ -1,6 +1,6 @@
 import { add, type BrokerOrder, type Order, ZERO } from '#domain'
 import type { CommitResult, ConnectionRef } from '#store'
-import { BrokerError, type SubmitOutcome } from '../../../workers/broker/index.ts'
+import { BrokerError, type SubmitOutcome } from '../../../workers/broker/port.ts'
 import { sessionOn } from '../../support/broker/sessions.ts'
 import { markOf, type Stake } from './invariants.ts'
 import { type TradeInBooks, tradesInBooks } from './ledger.ts'

@@ -1,6 +1,6 @@
 import type { ConnectionRef, Leases } from '#store'
-import type { BrokerPool } from '../../../workers/broker/index.ts'
-import { type ConnectionLease, READ_BY_OTHERS_TRIES } from '../../../workers/updates/index.ts'
+import type { BrokerPool } from '../../../workers/broker/pool.ts'
+import { type ConnectionLease, READ_BY_OTHERS_TRIES } from '../../../workers/accounts/lease.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Process } from './process.ts'
 import type { Schedule } from './schedule.ts'

@@ -1,11 +1,11 @@
 import { checkJobId } from '#contract'
 import { type Clock, type Logger, RedisTime } from '#runtime'
 import type { ConnectionRef, Controls, ControlSet, LinkedConnection } from '#store'
+import { CHECK_EVERY_MS } from '../../../workers/connections/schedule.ts'
 import {
-  CHECK_EVERY_MS,
   type ConnectionListener,
   ControlCache,
-} from '../../../workers/connections/index.ts'
+} from '../../../workers/connections/control-cache.ts'
 import type { Owned } from './idle-tries.ts'
 import type { Outside } from './outside.ts'
 import type { Process } from './process.ts'

@@ -1,6 +1,6 @@
 import { type Order, readClientOrderId } from '#domain'
 import { type BrokerConnection, type ConnectionRef, isVerified } from '#store'
-import type { OrderTicket, ReplaceTicket } from '../../../workers/broker/index.ts'
+import type { OrderTicket, ReplaceTicket } from '../../../workers/broker/port.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { type Entry, fieldsOf } from './log-checks.ts'
 import type { Heard, PortCall, Process } from './process.ts'

@@ -9,7 +9,7 @@ import type { QuarantinedOrders } from '../../../src/store/quarantined-orders.ts
 import type { Recoveries } from '../../../src/store/recoveries.ts'
 import type { BrokerCredentials, ConnectionRef, Vault } from '../../../src/store/vault.ts'
 import type { Broker } from '../../../workers/broker/port.ts'
-import type { OverExitPolicy } from '../../../workers/updates/account-context.ts'
+import type { OverExitPolicy } from '../../../workers/accounts/context.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { IdleTries } from './idle-tries.ts'
 import type { StreamWord } from './mute.ts'

@@ -9,7 +9,7 @@ import {
   readClientOrderId,
 } from '#domain'
 import type { CommitResult, ConnectionRef, Fence, Halt } from '#store'
-import type { OrderTicket, ReplaceTicket } from '../../../workers/broker/index.ts'
+import type { OrderTicket, ReplaceTicket } from '../../../workers/broker/port.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 import { lowers, onlyShrinks } from './reducing.ts'

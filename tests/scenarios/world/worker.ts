@@ -2,28 +2,20 @@ import { commandJobId, type CommandName, resolveJobId } from '#contract'
 import type { Change } from '#domain'
 import type { Clock } from '#runtime'
 import type { BrokerConnection, ConnectionRef } from '#store'
-import {
-  type Broker,
-  BrokerPool,
-  budgetOf,
-  GuardedBroker,
-  type TradeStreamListener,
-} from '../../../workers/broker/index.ts'
-import { connectionHandler, unlessBlocked } from '../../../workers/connections/index.ts'
-import {
-  createFollowUps,
-  createRiskFactsLoader,
-  type JobQueue,
-  type LoadRiskFacts,
-  orderHandler,
-} from '../../../workers/orders/index.ts'
+import type { Broker, TradeStreamListener } from '../../../workers/broker/port.ts'
+import { BrokerPool } from '../../../workers/broker/pool.ts'
+import { budgetOf, GuardedBroker } from '../../../workers/broker/guard.ts'
+import { connectionHandler } from '../../../workers/connections/schedule.ts'
+import { unlessBlocked } from '../../../workers/connections/control-cache.ts'
+import { createFollowUps } from '../../../workers/queue/follow-up-jobs.ts'
+import { createRiskFactsLoader, type LoadRiskFacts } from '../../../workers/orders/risk-facts.ts'
+import type { JobQueue } from '../../../workers/queue/enqueue.ts'
+import { orderHandler } from '../../../workers/orders/dispatch.ts'
 import { DOUBT_MS, LOST_REQUEST_MS } from '../../../workers/redis-reconnects.ts'
-import {
-  ConnectionLease,
-  MarketHours,
-  noMetrics,
-  StateCache,
-} from '../../../workers/updates/index.ts'
+import { ConnectionLease } from '../../../workers/accounts/lease.ts'
+import { MarketHours } from '../../../workers/broker/hours.ts'
+import { noMetrics } from '../../../workers/accounts/metrics.ts'
+import { StateCache } from '../../../workers/state/cache.ts'
 import { checksOf, type Known, knownByReading, ownersOf, toldAtOnce } from './known.ts'
 import type { StreamWord } from './mute.ts'
 import type { Outside } from './outside.ts'

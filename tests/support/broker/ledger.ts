@@ -14,7 +14,8 @@ import {
   sub,
   ZERO,
 } from '#domain'
-import type { BrokerActivity, StreamUpdate } from '../../../workers/broker/index.ts'
+import type { BrokerActivity } from '../../../src/domain/activities.ts'
+import type { StreamUpdate } from '../../../workers/broker/port.ts'
 import { type BookEntry, type Books, booksOf } from './holdings.ts'
 
 const CLOSED: ReadonlySet<BrokerStatus> = new Set([

@@ -1,8 +1,5 @@
-import {
-  HandshakeGate,
-  type StreamDown,
-  type StreamUrgency,
-} from '../../../workers/broker/index.ts'
+import { HandshakeGate } from '../../../workers/broker/handshakes.ts'
+import type { StreamDown, StreamUrgency } from '../../../workers/broker/port.ts'
 import { openTradeStream, type VendorStream } from '../../../workers/broker/alpaca/trade-stream.ts'
 import { FakeClock, fakeRandom } from '../fake-clock.ts'
 

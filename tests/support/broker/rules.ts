@@ -8,7 +8,7 @@ import {
   sub,
   ZERO,
 } from '#domain'
-import type { SubmitOutcome } from '../../../workers/broker/index.ts'
+import type { SubmitOutcome } from '../../../workers/broker/port.ts'
 import { isClosed, type Ledger } from './ledger.ts'
 
 // What the model broker refuses, as Alpaca does. It is never kinder than the real one where money

@@ -1,4 +1,4 @@
-import type { MarketSession } from '../../../workers/broker/index.ts'
+import type { MarketSession } from '../../../workers/broker/port.ts'
 
 // The exchange's year 2024, written down from its published calendar; other years have no holidays
 // here.

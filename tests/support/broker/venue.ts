@@ -13,17 +13,8 @@ import {
   ZERO,
 } from '#domain'
 import type { Clock } from '#runtime'
-import type {
-  BrokerActivity,
-  CancelOutcome,
-  MarketSession,
-  OrderExecution,
-  OrderTicket,
-  ReplaceOutcome,
-  ReplaceTicket,
-  SubmitOutcome,
-  TradeStreamListener,
-} from '../../../workers/broker/index.ts'
+import type { BrokerActivity } from '../../../src/domain/activities.ts'
+import type { CancelOutcome, MarketSession, OrderExecution, OrderTicket, ReplaceOutcome, ReplaceTicket, SubmitOutcome, TradeStreamListener } from '../../../workers/broker/port.ts'
 import type { Books } from './holdings.ts'
 import { isClosed, Ledger } from './ledger.ts'
 import { refusalOf, replaceRefusalOf } from './rules.ts'

@@ -11,7 +11,7 @@ import {
   type Snapshot,
 } from '#domain'
 import { putNewest } from '#runtime'
-import { isHeldUp, isInFlight, tradesAnyTime } from './poll-schedule.ts'
+import { isHeldUp, isInFlight, tradesAnyTime } from './schedule.ts'
 
 /**
  * What one session has in memory of its connection's orders: which are open, and which views of the

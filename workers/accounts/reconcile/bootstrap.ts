@@ -12,9 +12,9 @@ import {
   withPast,
 } from '#domain'
 import { isoTime } from '#runtime'
-import { ORDERS_PER_PAGE } from '../broker/index.ts'
-import type { AccountContext } from './account-context.ts'
-import { refsOf } from './order-key.ts'
+import { ORDERS_PER_PAGE } from '../../broker/index.ts'
+import type { AccountContext } from '../context.ts'
+import { refsOf } from '../../state/index.ts'
 import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
 
 /**

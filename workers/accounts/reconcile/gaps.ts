@@ -5,8 +5,8 @@ import {
   inferredExecution,
   type Order,
 } from '#domain'
-import { BrokerError } from '../broker/index.ts'
-import { applyTo, type AccountContext } from './account-context.ts'
+import { BrokerError } from '../../broker/index.ts'
+import { applyTo, type AccountContext } from '../context.ts'
 
 // Filled quantities that a view has shown and whose executions were not told (FIL-05). They are
 // read from the list of executions; what that does not have yet, and everything while the list

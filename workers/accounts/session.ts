@@ -6,21 +6,16 @@ import {
   type StreamDown,
   type TradeStream,
 } from '../broker/index.ts'
-import { FencedError } from './write.ts'
-import {
-  type AccountContext,
-  applyReport,
-  type BrokerReport,
-  UnreadError,
-} from './account-context.ts'
+import { FencedError } from '../state/index.ts'
+import { type AccountContext, applyReport, type BrokerReport, UnreadError } from './context.ts'
 import { hasGap } from '#domain'
-import type { MarketHours } from './hours.ts'
-import { Inbox } from './inbox.ts'
+import type { MarketHours } from '../broker/index.ts'
+import { Inbox } from './intake.ts'
 import { SerialQueue } from './serial-queue.ts'
 import { Patience } from './patience.ts'
-import { Polling } from './polling.ts'
-import { checkAccount, recover, refresh, WrongAccountError } from './recovery.ts'
-import type { Gap, SessionStanding } from './account-metrics.ts'
+import { Polling } from './poller.ts'
+import { checkAccount, recover, refresh, WrongAccountError } from './reconcile/index.ts'
+import type { Gap, SessionStanding } from './metrics.ts'
 
 /**
  * One holding of a connection's lease: its stream, its recovery, its polling.

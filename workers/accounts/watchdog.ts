@@ -11,7 +11,7 @@ import {
   sum,
 } from '#domain'
 import type { QuarantinedOrder } from '#store'
-import type { AccountContext } from './account-context.ts'
+import type { AccountContext } from './context.ts'
 
 /**
  * Looks after orders that nobody else will think of.

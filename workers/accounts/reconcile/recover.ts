@@ -1,15 +1,9 @@
 import { type BrokerOrder, cmp, type OrderKey, type Order, type OrderUpdate } from '#domain'
 import { FillcastError } from '#runtime'
-import { adoptConnection } from './adoption.ts'
-import { loadAccount } from './write.ts'
-import { recordedIds } from './open-orders.ts'
-import {
-  applyTo,
-  type AccountContext,
-  applyReport,
-  UnreadError,
-  reportOf,
-} from './account-context.ts'
+import { adoptConnection } from './bootstrap.ts'
+import { loadAccount } from '../../state/index.ts'
+import { recordedIds } from '../open-orders.ts'
+import { applyTo, type AccountContext, applyReport, UnreadError, reportOf } from '../context.ts'
 import { fillGaps } from './gaps.ts'
 import {
   IDS_PER_RECOVERY,

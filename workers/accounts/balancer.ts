@@ -1,6 +1,6 @@
 import type { CancelTimer } from '#runtime'
 import type { ConnectionRef, Registry } from '#store'
-import { ConnectionLease, type LeaseDeps } from './connection-lease.ts'
+import { ConnectionLease, type LeaseDeps } from './lease.ts'
 
 /**
  * The connections that one worker owns: its fair share of all that there are.

@@ -1,6 +1,6 @@
 import { type CancelCommand, flattenTradeId } from '#contract'
-import type { CancelCause, FollowUps } from '../updates/index.ts'
-import type { JobQueue } from './job-queue.ts'
+import type { CancelCause, FollowUps } from './follow-ups.ts'
+import type { JobQueue } from './enqueue.ts'
 
 const REASONS: Readonly<Record<CancelCause, string>> = {
   leftover: 'The position that it protected is closed',

@@ -29,13 +29,13 @@ import {
 } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { RateWindow } from './rate-window.ts'
-import { type StateWriter, applyUpdates, readOrder } from './write.ts'
+import { type StateWriter, applyUpdates, readOrder } from '../state/index.ts'
 import { OpenOrders } from './open-orders.ts'
 import { FirstReading } from './first-reading.ts'
-import type { FollowUps } from './follow-ups.ts'
+import type { FollowUps } from '../queue/index.ts'
 import { OrderKeys } from './order-keys.ts'
 import { TotalMismatches } from './total-mismatches.ts'
-import type { AccountMetrics } from './account-metrics.ts'
+import type { AccountMetrics } from './metrics.ts'
 
 /** What everything that works on one connection under one lease shares. */
 export type AccountContext = Readonly<{

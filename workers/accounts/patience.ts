@@ -1,7 +1,7 @@
 import { cmp, type Decimal } from '#domain'
 import type { CancelTimer, Clock } from '#runtime'
-import { ON_ITS_WAY } from './write.ts'
-import type { BrokerReport } from './account-context.ts'
+import { ON_ITS_WAY } from '../state/index.ts'
+import type { BrokerReport } from './context.ts'
 
 /**
  * What may wait a moment, because something better is usually on its way.

@@ -12,12 +12,12 @@ import {
   ConnectionUnusableError,
   UnverifiedError,
 } from '../broker/index.ts'
-import type { StateWriter } from './write.ts'
-import { openAccountContext, type OverExitPolicy } from './account-context.ts'
-import type { FollowUps } from './follow-ups.ts'
-import type { MarketHours } from './hours.ts'
+import type { StateWriter } from '../state/index.ts'
+import { openAccountContext, type OverExitPolicy } from './context.ts'
+import type { FollowUps } from '../queue/index.ts'
+import type { MarketHours } from '../broker/index.ts'
 import { Session } from './session.ts'
-import type { SessionStanding, AccountMetrics } from './account-metrics.ts'
+import type { SessionStanding, AccountMetrics } from './metrics.ts'
 
 /**
  * Owns one broker connection on behalf of all workers, while it holds the connection's lease.

@@ -26,7 +26,7 @@ import type {
 } from '#store'
 import { refsOf } from './order-key.ts'
 import { project } from './project.ts'
-import type { Place, StateCache } from './state-cache.ts'
+import type { Place, StateCache } from './cache.ts'
 
 /**
  * The one way in which an update becomes state and events: load, reduce, project, commit; on a

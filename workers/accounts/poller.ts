@@ -3,19 +3,19 @@ import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
 import { RateWindow } from './rate-window.ts'
 import { recordedIds } from './open-orders.ts'
-import { type PollSchedule, pollSchedule } from './poll-schedule.ts'
-import { type AccountContext, applyReport, UnreadError, reportOf } from './account-context.ts'
-import { fillGaps } from './gaps.ts'
-import type { MarketHours } from './hours.ts'
+import { type PollSchedule, pollSchedule } from './schedule.ts'
+import { type AccountContext, applyReport, UnreadError, reportOf } from './context.ts'
+import { fillGaps } from './reconcile/index.ts'
+import type { MarketHours } from '../broker/index.ts'
 import {
   IDS_PER_POLL,
   MissingOrders,
   expectedOrders,
   ordersWithoutExits,
-} from './missing-orders.ts'
+} from './reconcile/index.ts'
 import type { SerialQueue } from './serial-queue.ts'
-import { OrderWatchdog } from './order-watchdog.ts'
-import { reconcileTotals } from './totals.ts'
+import { OrderWatchdog } from './watchdog.ts'
+import { reconcileTotals } from './reconcile/index.ts'
 
 /**
  * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05,

@@ -1,5 +1,5 @@
 import type { Clock } from '#runtime'
-import type { Broker, MarketClock } from '../broker/index.ts'
+import type { Broker, MarketClock } from './port.ts'
 
 /**
  * Whether the exchange has its regular session now, by the broker's own clock: daylight saving,

@@ -1,0 +1,2 @@
+export { ConnectionBalancer } from './balancer.ts'
+export type { AccountMetrics, SessionStanding } from './metrics.ts'

@@ -1,0 +1,6 @@
+export { createJobQueue, type JobQueue } from './enqueue.ts'
+export { createFollowUps, isLeftover } from './follow-up-jobs.ts'
+export type { FollowUps } from './follow-ups.ts'
+export { again, DONE, type JobResult, LockLostError, type Run, STORE_LOST } from './job.ts'
+export { type Handler, readPayload } from './runner.ts'
+export { type QueueMetrics, QueueWorker } from './watchdog.ts'

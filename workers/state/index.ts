@@ -1,0 +1,19 @@
+export { StateCache } from './cache.ts'
+export { refsOf } from './order-key.ts'
+export { project } from './project.ts'
+export {
+  type Applied,
+  applyUpdate,
+  applyUpdates,
+  claimOrder,
+  type ClaimResult,
+  CONFLICTS_MAX,
+  ContentionError,
+  type Decision,
+  FencedError,
+  loadAccount,
+  ON_ITS_WAY,
+  readOrder,
+  type StateWriter,
+  type Target,
+} from './write.ts'
