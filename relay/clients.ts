@@ -17,8 +17,8 @@ import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
 import {
   CHECK_MS_MIN,
   CHECK_MS_SPREAD,
-  type Logged,
   type EventSink,
+  type Logged,
   UserStream,
 } from './user-stream.ts'
 

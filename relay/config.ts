@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { checkTokenSettings, tokenSettings } from '#auth'
-import { type TrustedProxies, trustOf } from '#transport'
 import {
   type ConfigOf,
   listenHostSetting,
@@ -11,6 +10,7 @@ import {
   redisUrlSetting,
   setting,
 } from '#runtime'
+import { type TrustedProxies, trustOf } from '#transport'
 
 const count = (env: string, purpose: string, fallback: number, min: number, max: number) =>
   setting({

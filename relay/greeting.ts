@@ -3,8 +3,8 @@ import {
   isEventId,
   type ServerEventPayload,
   type SymbolRefusal,
-  symbolSchema,
   SYMBOLS_PER_SOCKET_MAX,
+  symbolSchema,
 } from '#contract'
 
 /** A part of a greeting that was left out, and why. */

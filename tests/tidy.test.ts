@@ -86,7 +86,7 @@ const checks: readonly Check[] = [
     'one door a folder',
     sneakedImports,
     ours,
-    plant('workers/orders/planted.ts', "import { apply } from '../updates/apply.ts'"),
+    plant('workers/orders/planted.ts', "import { applyUpdate } from '../state/write.ts'"),
   ],
   [
     'files are short',

@@ -8,8 +8,8 @@ import {
   noBoundaries,
   type Probes,
   type Randomness,
-  RedisTime,
   redisReady,
+  RedisTime,
   type Running,
   startProbes,
   systemClock,
@@ -18,24 +18,25 @@ import {
 import {
   type ConnectionRef,
   type Connections,
-  createQuarantinedOrders,
   createAssets,
   createBudget,
   createConnections,
   createControls,
   createDemand,
-  createStoreEpoch,
   createLeases,
-  createRecoveries,
   createLinks,
   createParkedOrders,
   createPublisher,
+  createQuarantinedOrders,
   createQuotes,
-  createRegistry,
   createReader,
+  createRecoveries,
+  createRegistry,
   createStore,
+  createStoreEpoch,
   createVault,
 } from '#store'
+import { type AccountMetrics, ConnectionBalancer } from './accounts/index.ts'
 import {
   createAlpacaBroker,
   createTransport,
@@ -43,12 +44,19 @@ import {
   endpointOf,
   openMarketFeed,
 } from './broker/alpaca/index.ts'
-import { BrokerPool, budgetOf, GuardedBroker, HandshakeGate, permitOf } from './broker/index.ts'
+import {
+  BrokerPool,
+  budgetOf,
+  GuardedBroker,
+  HandshakeGate,
+  MarketHours,
+  permitOf,
+} from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
 import {
   connectionHandler,
-  createCheckSchedule,
   ControlCache,
+  createCheckSchedule,
   keepAssets,
   StandingHalts,
   unlessBlocked,
@@ -62,18 +70,16 @@ import {
   countSkew,
   countUnread,
 } from './metrics.ts'
+import { createRiskFactsLoader, orderHandler } from './orders/index.ts'
 import {
-  type JobQueue,
-  createJobQueue,
   createFollowUps,
+  createJobQueue,
+  type JobQueue,
   type QueueMetrics,
   QueueWorker,
 } from './queue/index.ts'
-import { createRiskFactsLoader, orderHandler } from './orders/index.ts'
 import { RedisReconnects } from './redis-reconnects.ts'
-import { type StateWriter, StateCache } from './state/index.ts'
-import { MarketHours } from './broker/index.ts'
-import { ConnectionBalancer, type AccountMetrics } from './accounts/index.ts'
+import { StateCache, type StateWriter } from './state/index.ts'
 
 /** What the roles share. */
 type Shared = Readonly<{

@@ -1,8 +1,8 @@
 import type { Anomaly, Change } from '#domain'
 import type { Logger, Metrics } from '#runtime'
 import type { ConnectionRef, Halt } from '#store'
+import type { AccountMetrics, SessionStanding } from './accounts/index.ts'
 import type { QueueMetrics } from './queue/index.ts'
-import type { SessionStanding, AccountMetrics } from './accounts/index.ts'
 
 /** Counts what was committed, and tells the log of everything that should not be. */
 export function countChanges(

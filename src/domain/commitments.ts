@@ -10,17 +10,17 @@ import {
   sum,
   ZERO,
 } from './decimal.ts'
+import type { OrderIntent, Side } from './intent.ts'
+import { livePlacements, netQuantity } from './order-status.ts'
 import {
+  counts,
   intentOf,
   type Order,
   type Placement,
   type ReplaceRequest,
   sideOf,
-  counts,
 } from './order.ts'
-import type { OrderIntent, Side } from './intent.ts'
 import type { Position } from './position.ts'
-import { livePlacements, netQuantity } from './order-status.ts'
 
 // What orders that are open, or on their way, may still do to a position. Every order counts once:
 // two exits that exclude each other as the larger of them, an order and the replacement of it that

@@ -1,5 +1,5 @@
 import { add, cmp, type Decimal, div, isZero, max, mul, sub, sum, ZERO } from './decimal.ts'
-import { counts, headOf, type Execution, type Leg, type Order, type Placement } from './order.ts'
+import { counts, type Execution, headOf, type Leg, type Order, type Placement } from './order.ts'
 import { isTerminal, type OrderStatus } from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
 

@@ -1,5 +1,5 @@
-import { counts, headOf, type Order, type ReplaceResult } from './order.ts'
 import { hasGap, livePlacements, rightSizeOf, unendedBefore } from './order-status.ts'
+import { counts, headOf, type Order, type ReplaceResult } from './order.ts'
 import { isTerminal } from './transitions.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { add, type Decimal, isNegative, isZero, max, sub, ZERO } from './decimal.ts'
+import { hasGap, livePlacements, standingHeadOf } from './order-status.ts'
 import { counts, headOf, LEGS, type Order, sideOf } from './order.ts'
 import { type Position, type PositionSide, positionSideOf } from './position.ts'
-import { hasGap, livePlacements, standingHeadOf } from './order-status.ts'
 import { tradingDayOf } from './trading-day.ts'
 import { isTerminal } from './transitions.ts'
 

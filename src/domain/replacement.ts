@@ -1,5 +1,12 @@
 import { add, cmp, type Decimal, isZero, sub, ZERO } from './decimal.ts'
 import {
+  executedOf,
+  livePlacements,
+  netQuantity,
+  rightSizeOf,
+  standingHeadOf,
+} from './order-status.ts'
+import {
   counts,
   intentOf,
   type Order,
@@ -8,13 +15,6 @@ import {
   sideOf,
 } from './order.ts'
 import type { Judged } from './risk.ts'
-import {
-  executedOf,
-  livePlacements,
-  netQuantity,
-  rightSizeOf,
-  standingHeadOf,
-} from './order-status.ts'
 
 // What a replacement is, before it is sent: which order it replaces, at what size, and what it
 // makes of it.

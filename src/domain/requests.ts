@@ -1,14 +1,14 @@
 import { endedCancel, isOver, withEnded } from './commands.ts'
+import { livePlacements } from './order-status.ts'
 import {
   type CancelRequest,
   type Order,
   type Placement,
   type ReplaceRequest,
+  type ReplaceResult,
   REPLACES_MAX,
   REPLACES_WAITING_MAX,
-  type ReplaceResult,
 } from './order.ts'
-import { livePlacements } from './order-status.ts'
 import type { Change, OrderUpdate, Slice } from './updates.ts'
 
 // What our own requests change of an order's record, before the broker has shown any effect of

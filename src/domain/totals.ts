@@ -12,8 +12,8 @@ import {
   sub,
   ZERO,
 } from './decimal.ts'
-import type { BrokerTotal, Bust, Execution, Order, Placement } from './order.ts'
 import { netCost, netQuantity } from './order-status.ts'
+import type { BrokerTotal, Bust, Execution, Order, Placement } from './order.ts'
 
 // What was executed and taken back against the broker's own total of a placement. Single executions
 // and busts may be lost, or told in a list that leaves out what was busted; the total is what

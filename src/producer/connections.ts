@@ -6,9 +6,9 @@ import { isoTime, systemClock, systemRandomness } from '#runtime'
 import {
   type BrokerConnection,
   type BrokerCredentials,
+  type ControlSet,
   createConnections,
   createControls,
-  type ControlSet,
   type Health,
   readHealth,
   type Vault,

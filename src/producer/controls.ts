@@ -1,14 +1,14 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { connectionIdSchema, limitsSchema, type LimitsRequest, userIdSchema } from '#contract'
+import { connectionIdSchema, type LimitsRequest, limitsSchema, userIdSchema } from '#contract'
 import { hasRequestUnderWay, type Order, type RiskLimits } from '#domain'
 import { type Clock, isoTime, type Logger, systemRandomness } from '#runtime'
 import {
   type Controls,
   type ControlScope,
   createControls,
-  createStoreEpoch,
   createReader,
+  createStoreEpoch,
   type Halt,
 } from '#store'
 import { available, parse } from './request.ts'

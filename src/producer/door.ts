@@ -4,8 +4,8 @@ import { type AssetAnswer, canonicalSymbol, type OrderIntent } from '#domain'
 import {
   type AssetReader,
   BROKER_ENVIRONMENTS,
-  type Connections,
   type ConnectionRef,
+  type Connections,
   type Reader,
 } from '#store'
 import { InvalidRequestError } from './errors.ts'

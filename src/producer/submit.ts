@@ -1,5 +1,5 @@
 import type { Job, Queue } from 'bullmq'
-import { parametersHash, type SubmitOrder, submitJobId, submitOrderSchema } from '#contract'
+import { parametersHash, submitJobId, type SubmitOrder, submitOrderSchema } from '#contract'
 import type { Clock } from '#runtime'
 import type { Reader } from '#store'
 import { assertNamed, assertOrderable, type Door } from './door.ts'

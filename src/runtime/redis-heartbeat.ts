@@ -1,5 +1,5 @@
-import { Cluster, type Redis, SentinelConnector } from 'ioredis'
 import type { Socket } from 'node:net'
+import { Cluster, type Redis, SentinelConnector } from 'ioredis'
 import { systemClock } from './clock.ts'
 import type { Logger } from './logger.ts'
 

@@ -1,4 +1,4 @@
-import { type Order } from '#domain'
+import type { Order } from '#domain'
 import { InvariantError } from '#runtime'
 import {
   archiveKey,
@@ -18,11 +18,11 @@ import { isOpenField } from './open-index.ts'
 import { encodeEvent } from './packet.ts'
 import {
   ARCHIVE_TTL_MS,
-  TOMBSTONE_TTL_MS,
   type Commit,
   EVENTS_PER_COMMIT_MAX,
   type Fence,
   type PaceMax,
+  TOMBSTONE_TTL_MS,
   type Write,
   WRITES_PER_COMMIT_MAX,
 } from './port.ts'

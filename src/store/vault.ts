@@ -1,4 +1,4 @@
-import { CompactEncrypt, compactDecrypt } from 'jose'
+import { compactDecrypt, CompactEncrypt } from 'jose'
 import { FillcastError } from '#runtime'
 
 /** A key of the vault: 32 random bytes and the name under which sealed records refer to it. */

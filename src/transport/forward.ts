@@ -3,8 +3,8 @@ import {
   type IncomingHttpHeaders,
   type IncomingMessage,
   request as httpRequest,
+  type ServerResponse,
 } from 'node:http'
-import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '#runtime'

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { buffer } from 'node:stream/consumers'
 import type { Duplex } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import type { Clock } from '#runtime'
 import type { RelayNode } from '#store'
 import { sendTo } from './forward.ts'

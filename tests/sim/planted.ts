@@ -19,8 +19,8 @@ export const planted: readonly PlantedDefect[] = [
     name: 'submission',
     what: 'a refusal is believed, although the store lost an earlier request that may have arrived',
     file: 'workers/orders/send.ts',
-    right: 'const seen = order !== null && deps.mayHaveLost() ? await',
-    wrong: 'const seen = order?.id === "" && deps.mayHaveLost() ? await',
+    right: 'order !== null && deps.mayHaveLostWrites()',
+    wrong: 'order?.id === "" && deps.mayHaveLostWrites()',
   },
   {
     name: 'replacement',
@@ -41,15 +41,15 @@ export const planted: readonly PlantedDefect[] = [
     what: 'an execution is booked although the one before it has not come yet',
     file: 'src/domain/placement.ts',
     right:
-      'if (cmp(sub(next.cumulativeQuantity, next.quantity), placement.cumulativeQuantity) > 0) return null',
+      'if (cmp(sub(next.cumulativeQuantity, next.quantity), placement.cumulativeQuantity) > 0)\n      return null',
     wrong: '',
   },
   {
     name: 'reconciliation',
     what: 'the first reading that shows another position is believed',
     file: 'src/domain/reconcile.ts',
-    right: 'if (!this.#isSure(`position ${symbol}`, theirs?.quantity ?? ZERO)) return',
-    wrong: 'this.#isSure(`position ${symbol}`, theirs?.quantity ?? ZERO)',
+    right: 'if (!this.#isConfirmed(`position ${symbol}`, theirs?.quantity ?? ZERO)) return',
+    wrong: 'this.#isConfirmed(`position ${symbol}`, theirs?.quantity ?? ZERO)',
   },
   {
     name: 'leases',

@@ -5,8 +5,8 @@ import {
   type Change,
   type Execution,
   isFinalStatus,
-  type OrderKey,
   type Order,
+  type OrderKey,
   type OrderUpdate,
   type Position,
   stopAmong,
@@ -21,21 +21,21 @@ import {
 } from '#runtime'
 import {
   ARCHIVE_TTL_MS,
-  type QuarantinedOrders,
   type ConnectionRef,
   type Fence,
   type LoadedSlice,
+  type QuarantinedOrders,
   RecordError,
 } from '#store'
 import type { Broker } from '../broker/index.ts'
-import { RateWindow } from './rate-window.ts'
-import { type StateWriter, applyUpdates, readOrder } from '../state/index.ts'
-import { OpenOrders } from './open-orders.ts'
-import { FirstReading } from './first-reading.ts'
 import type { FollowUps } from '../queue/index.ts'
-import { OrderKeys } from './order-keys.ts'
-import { TotalMismatches } from './total-mismatches.ts'
+import { applyUpdates, readOrder, type StateWriter } from '../state/index.ts'
+import { FirstReading } from './first-reading.ts'
 import type { AccountMetrics } from './metrics.ts'
+import { OpenOrders } from './open-orders.ts'
+import { OrderKeys } from './order-keys.ts'
+import { RateWindow } from './rate-window.ts'
+import { TotalMismatches } from './total-mismatches.ts'
 
 /** What everything that works on one connection under one lease shares. */
 export type AccountContext = Readonly<{

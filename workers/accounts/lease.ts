@@ -1,23 +1,23 @@
 import type { Boundaries, Clock, Logger } from '#runtime'
 import {
-  type QuarantinedOrders,
   type ConnectionRef,
   leaseKey,
   type Leases,
+  type QuarantinedOrders,
   type Recoveries,
 } from '#store'
 import {
   type Broker,
   type BrokerPool,
   ConnectionUnusableError,
+  type MarketHours,
   UnverifiedError,
 } from '../broker/index.ts'
+import type { FollowUps } from '../queue/index.ts'
 import type { StateWriter } from '../state/index.ts'
 import { openAccountContext, type OverExitPolicy } from './context.ts'
-import type { FollowUps } from '../queue/index.ts'
-import type { MarketHours } from '../broker/index.ts'
+import type { AccountMetrics, SessionStanding } from './metrics.ts'
 import { Session } from './session.ts'
-import type { SessionStanding, AccountMetrics } from './metrics.ts'
 
 /**
  * Owns one broker connection on behalf of all workers, while it holds the connection's lease.

@@ -1,11 +1,11 @@
 import {
+  type BrokerOrder,
   cmp,
   type Decimal,
   hasGap,
   isOpenOrder,
   isTakenIn,
   livePlacements,
-  type BrokerOrder,
   type Order,
   type Placement,
   type Snapshot,

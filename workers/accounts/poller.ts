@@ -1,21 +1,21 @@
 import { type BrokerOrder, isZero, type Order, overExitOf } from '#domain'
 import type { CancelTimer } from '#runtime'
 import type { LoadedConnection } from '#store'
-import { RateWindow } from './rate-window.ts'
-import { recordedIds } from './open-orders.ts'
-import { type PollSchedule, pollSchedule } from './schedule.ts'
-import { type AccountContext, applyReport, UnreadError, reportOf } from './context.ts'
-import { fillGaps } from './reconcile/index.ts'
 import type { MarketHours } from '../broker/index.ts'
+import { type AccountContext, applyReport, reportOf, UnreadError } from './context.ts'
+import { recordedIds } from './open-orders.ts'
+import { RateWindow } from './rate-window.ts'
 import {
+  expectedOrders,
+  fillGaps,
   IDS_PER_POLL,
   MissingOrders,
-  expectedOrders,
   ordersWithoutExits,
+  reconcileTotals,
 } from './reconcile/index.ts'
+import { type PollSchedule, pollSchedule } from './schedule.ts'
 import type { SerialQueue } from './serial-queue.ts'
 import { OrderWatchdog } from './watchdog.ts'
-import { reconcileTotals } from './reconcile/index.ts'
 
 /**
  * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05,

@@ -1,21 +1,21 @@
+import { hasGap } from '#domain'
 import type { CancelTimer } from '#runtime'
 import {
   type ActivityEvent,
   type ActivityStream,
   BrokerError,
+  type MarketHours,
   type StreamDown,
   type TradeStream,
 } from '../broker/index.ts'
 import { FencedError } from '../state/index.ts'
 import { type AccountContext, applyReport, type BrokerReport, UnreadError } from './context.ts'
-import { hasGap } from '#domain'
-import type { MarketHours } from '../broker/index.ts'
 import { Inbox } from './intake.ts'
-import { SerialQueue } from './serial-queue.ts'
+import type { Gap, SessionStanding } from './metrics.ts'
 import { Patience } from './patience.ts'
 import { Polling } from './poller.ts'
 import { checkAccount, recover, refresh, WrongAccountError } from './reconcile/index.ts'
-import type { Gap, SessionStanding } from './metrics.ts'
+import { SerialQueue } from './serial-queue.ts'
 
 /**
  * One holding of a connection's lease: its stream, its recovery, its polling.

@@ -1,10 +1,10 @@
 import {
   cmp,
   excessOf,
+  hasPendingWork,
   isQuarantined,
   isZero,
   livePlacements,
-  hasPendingWork,
   type Order,
   type Placement,
   type Position,

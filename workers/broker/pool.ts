@@ -1,12 +1,12 @@
+import { FillcastError, putNewest } from '#runtime'
 import {
   type BrokerConnection,
-  type Connections,
   type ConnectionRef,
+  type Connections,
   isVerified,
   type LinkedConnection,
   type Vault,
 } from '#store'
-import { FillcastError, putNewest } from '#runtime'
 import type { Broker } from './port.ts'
 
 /** A connection that this worker cannot or must not use. Final until the user connects again. */

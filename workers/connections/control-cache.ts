@@ -3,17 +3,17 @@ import {
   type ConnectionRef,
   type Controls,
   type ControlSet,
-  type StoreEpoch,
   type Halt,
   type IndexPosition,
   isVerified,
   type LinkedConnection,
+  type StoreEpoch,
 } from '#store'
 import type { Handler } from '../queue/index.ts'
 import type { StandingHalts } from './halts.ts'
 
 /** Users whose control sets one worker keeps in memory. */
-export const USERS_MAX = 50_000
+const USERS_MAX = 50_000
 const READ_EVERY_MS = 1_000
 const PAGE = 500
 /** Pause of a job that found the store lost. */

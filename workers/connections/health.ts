@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { LoggedEvent } from '#contract'
-import { isoTime } from '#runtime'
-import type { Clock } from '#runtime'
+import { type Clock, isoTime } from '#runtime'
 import type { ConnectionRef, Health, Store } from '#store'
 import { CONFLICTS_MAX, ContentionError } from '../state/index.ts'
 import { type Finding, type Login, logIn, type LoginDeps, type Problem } from './login.ts'

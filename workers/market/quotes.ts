@@ -1,5 +1,5 @@
-import type { DayFigures, Tick } from '../broker/index.ts'
 import type { Quote } from '#store'
+import type { DayFigures, Tick } from '../broker/index.ts'
 
 /** Symbols followed at once. */
 export const SYMBOLS_MAX = 10_000

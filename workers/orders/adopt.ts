@@ -12,9 +12,9 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import { type Broker, BrokerError } from '../broker/index.ts'
-import { applyUpdate, applyUpdates } from '../state/index.ts'
-import { factsOf, orderKeyOf, type OrderDeps } from './deps.ts'
 import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
+import { applyUpdate, applyUpdates } from '../state/index.ts'
+import { factsOf, type OrderDeps, orderKeyOf } from './deps.ts'
 
 /** An order that is there could not be taken into its record. */
 export const NOT_RECORDED_MS = 30_000

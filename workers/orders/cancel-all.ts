@@ -1,9 +1,9 @@
 import type { z } from 'zod'
 import type { cancelAllSchema } from '#contract'
 import { livePlacements } from '#domain'
+import { DONE, type JobResult, type Run } from '../queue/index.ts'
 import { coversOrder } from './covered.ts'
 import type { OrderDeps } from './deps.ts'
-import { DONE, type JobResult, type Run } from '../queue/index.ts'
 import { waitForRecovery } from './recovering.ts'
 
 /**

@@ -16,9 +16,9 @@ import {
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
 import type { Opened } from '../broker/index.ts'
-import { type Decision, type ClaimResult, claimOrder } from '../state/index.ts'
+import { claimOrder, type ClaimResult, type Decision } from '../state/index.ts'
 import { haltedBy, passesHalt, tooMany } from './denials.ts'
-import { orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
+import { loadTrade, type OrderDeps, orderKeyOf } from './deps.ts'
 import { paceOf } from './risk-facts.ts'
 
 /**

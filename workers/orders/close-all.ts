@@ -1,10 +1,10 @@
 import type { z } from 'zod'
 import { type closeAllSchema, closeAllTradeId, jobs } from '#contract'
 import { positionSideOf } from '#domain'
+import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { BOOKED_MS_MAX } from './close.ts'
 import { coversPosition } from './covered.ts'
 import type { OrderDeps } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { waitForRecovery } from './recovering.ts'
 
 const LOOK_MS = 500

@@ -1,9 +1,9 @@
-import type { OrderKey, Order, OrderIntent } from '#domain'
+import type { Order, OrderIntent, OrderKey } from '#domain'
 import type { Boundaries, Clock, Logger, Randomness } from '#runtime'
 import type { ConnectionRef, LoadedSlice, ParkedOrders, Recoveries } from '#store'
 import { type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
-import { type StateWriter, readOrder, type Target } from '../state/index.ts'
 import type { JobQueue } from '../queue/index.ts'
+import { readOrder, type StateWriter, type Target } from '../state/index.ts'
 import type { LoadRiskFacts } from './risk-facts.ts'
 
 /** What carrying out orders and commands needs. */

@@ -2,17 +2,24 @@ import { UnrecoverableError } from 'bullmq'
 import { type JobName, jobs } from '#contract'
 import type { ConnectionRef } from '#store'
 import { BrokerError, ConnectionUnusableError, UnverifiedError } from '../broker/index.ts'
+import {
+  again,
+  type Handler,
+  type JobResult,
+  LockLostError,
+  readPayload,
+  type Run,
+  STORE_LOST,
+} from '../queue/index.ts'
 import { cancelAll } from './cancel-all.ts'
 import { cancelOrder } from './cancel.ts'
 import { closeAllPositions } from './close-all.ts'
 import { closePosition } from './close.ts'
 import { isGone, type OrderDeps } from './deps.ts'
-import { again, type JobResult, LockLostError, type Run, STORE_LOST } from '../queue/index.ts'
 import { CommandRefusedError, TradeConflictError } from './refusal.ts'
 import { isCommandName, noteRefusal } from './refusals.ts'
 import { replaceOrder } from './replace.ts'
 import { resolveOrder } from './resolve-job.ts'
-import { type Handler, readPayload } from '../queue/index.ts'
 import { submitOrder } from './submit.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { livePlacements } from '#domain'
-import type { OrderDeps } from './deps.ts'
 import type { Run } from '../queue/index.ts'
+import type { OrderDeps } from './deps.ts'
 
 /**
  * A close waits this long for orders that are being canceled: what they reserve of the position is

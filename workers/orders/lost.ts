@@ -1,9 +1,9 @@
 import { clientOrderIdOf, type OrderUpdate } from '#domain'
 import type { Broker } from '../broker/index.ts'
+import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { applyUpdates } from '../state/index.ts'
 import { adoptOrder, lookUp } from './adopt.ts'
 import { isGone, loadTrade, type OrderDeps } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { assertSame } from './refusal.ts'
 
 type Claimed = Extract<OrderUpdate, { type: 'claimed' }>

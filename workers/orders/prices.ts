@@ -1,5 +1,5 @@
-import { putNewest, type Clock } from '#runtime'
 import type { RiskQuote } from '#domain'
+import { type Clock, putNewest } from '#runtime'
 import { type Broker, HeldBackError } from '../broker/index.ts'
 
 /** One look-up serves all orders of a symbol for so long. */

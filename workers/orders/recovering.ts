@@ -1,6 +1,6 @@
 import type { ConnectionRef } from '#store'
-import type { OrderDeps } from './deps.ts'
 import { again, type JobResult, type Run } from '../queue/index.ts'
+import type { OrderDeps } from './deps.ts'
 
 /**
  * What depends on positions waits this long for a recovery of the connection, counted from when it

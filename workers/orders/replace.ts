@@ -24,12 +24,12 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { Broker, ReplaceOutcome } from '../broker/index.ts'
+import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { applyUpdate } from '../state/index.ts'
-import { viewOf } from './adopt.ts'
+import { REQUEST_MS_MAX, viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { claimReplacement } from './claim-replacement.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { readChain } from './read-chain.ts'
 import { waitForRecovery } from './recovering.ts'
 import { CommandRefusedError } from './refusal.ts'
@@ -40,7 +40,6 @@ import {
   isSince,
   placementOf,
   READ_AFTER_MS,
-  REQUEST_MS_MAX,
   stepOf,
 } from './settle-replace.ts'
 

@@ -12,13 +12,14 @@ import {
 import { InvariantError, isoTime, isWithin } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
 import { type Broker, type Opened, UnverifiedError } from '../broker/index.ts'
+import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import {
   applyUpdate,
   applyUpdates,
+  claimOrder,
+  type ClaimResult,
   type Decision,
   FencedError,
-  type ClaimResult,
-  claimOrder,
 } from '../state/index.ts'
 import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission, REQUEST_MS_MAX } from './adopt.ts'
 import {
@@ -31,8 +32,7 @@ import {
   PARKED_MS_MAX,
   tooMany,
 } from './denials.ts'
-import { factsOf, orderKeyOf, loadTrade, type OrderDeps } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
+import { factsOf, loadTrade, type OrderDeps, orderKeyOf } from './deps.ts'
 import { leaveOrRepeat } from './lost.ts'
 import { send } from './send.ts'
 import { nothingToClose, promised, sizedFor } from './sizing.ts'

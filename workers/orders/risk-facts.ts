@@ -11,8 +11,7 @@ import {
 } from '#domain'
 import type { Clock } from '#runtime'
 import type { LoadedSlice, Pace, PaceMax, Quote, Quotes, UserSnapshot } from '#store'
-import type { Broker } from '../broker/index.ts'
-import type { MarketHours } from '../broker/index.ts'
+import type { Broker, MarketHours } from '../broker/index.ts'
 import { LatestPrices } from './prices.ts'
 
 /**

@@ -8,7 +8,8 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
-import { type Broker, type SubmitOutcome } from '../broker/index.ts'
+import type { Broker, SubmitOutcome } from '../broker/index.ts'
+import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { type Applied, applyUpdate, FencedError } from '../state/index.ts'
 import {
   adopt,
@@ -20,7 +21,6 @@ import {
 } from './adopt.ts'
 import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
 import type { OrderDeps, Submission } from './deps.ts'
-import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 
 /** A trade in the hands of its sender: claimed, and as good as loaded. */
 export type ClaimedSubmission = Readonly<{

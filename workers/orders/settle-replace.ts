@@ -11,13 +11,11 @@ import {
 import { isoTime, isWithin } from '#runtime'
 import type { Broker } from '../broker/index.ts'
 import { applyUpdate } from '../state/index.ts'
-import { viewOf } from './adopt.ts'
+import { REQUEST_MS_MAX, viewOf } from './adopt.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { readChain } from './read-chain.ts'
 
 export const READ_AFTER_MS = 2_000
-/** A request is over after this: longer than any call's deadline. */
-export const REQUEST_MS_MAX = 10_000
 export const isSince = ({ clock }: OrderDeps, at: string, forMs: number): boolean =>
   isWithin(clock.now(), Date.parse(at), forMs)
 export const placementOf = (

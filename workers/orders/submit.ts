@@ -20,6 +20,7 @@ import {
   type Opened,
   UnverifiedError,
 } from '../broker/index.ts'
+import { again, DONE, type JobResult, type Run, STORE_LOST } from '../queue/index.ts'
 import {
   applyUpdates,
   claimOrder,
@@ -40,7 +41,6 @@ import {
 } from './denials.ts'
 import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
 import { FREEING_MS_MAX } from './freed.ts'
-import { again, DONE, type JobResult, type Run, STORE_LOST } from '../queue/index.ts'
 import { findLost, leaveOrRepeat } from './lost.ts'
 import { assertSame } from './refusal.ts'
 import { resumeSubmission } from './resolve.ts'

@@ -1,6 +1,6 @@
 import { type CancelCommand, flattenTradeId } from '#contract'
-import type { CancelCause, FollowUps } from './follow-ups.ts'
 import type { JobQueue } from './enqueue.ts'
+import type { CancelCause, FollowUps } from './follow-ups.ts'
 
 const REASONS: Readonly<Record<CancelCause, string>> = {
   leftover: 'The position that it protected is closed',

@@ -1,5 +1,4 @@
-import type { LoggedEvent } from '#contract'
-import { figure, figureIfAny, inCents, money, rejectionReasonOf } from '#contract'
+import { figure, figureIfAny, inCents, type LoggedEvent, money, rejectionReasonOf } from '#contract'
 import {
   abs,
   add,

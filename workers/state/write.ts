@@ -24,9 +24,9 @@ import type {
   TakeRefusal,
   Write,
 } from '#store'
+import type { Place, StateCache } from './cache.ts'
 import { refsOf } from './order-key.ts'
 import { project } from './project.ts'
-import type { Place, StateCache } from './cache.ts'
 
 /**
  * The one way in which an update becomes state and events: load, reduce, project, commit; on a

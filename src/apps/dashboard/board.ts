@@ -1,12 +1,12 @@
-import { serveStatic } from '@hono/node-server/serve-static'
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { HonoAdapter } from '@bull-board/hono'
+import { serveStatic } from '@hono/node-server/serve-static'
 import type { Queue } from 'bullmq'
 import { Hono } from 'hono'
 import type { Logger } from '#runtime'
-import { QUARANTINE_PATH } from './quarantine.ts'
 import { CONTROLS_PATH } from './controls.ts'
+import { QUARANTINE_PATH } from './quarantine.ts'
 import { redactAnswer, redactData, scrubText } from './redact.ts'
 
 /** Where the board lies; the paths beside it are ours. */

@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq'
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { Logger } from '#runtime'
-import { type ControlsView, controlsPage } from './controls-page.ts'
+import { controlsPage, type ControlsView } from './controls-page.ts'
 import { mayPause, readQueues } from './queue-state.ts'
 import type { User } from './users.ts'
 

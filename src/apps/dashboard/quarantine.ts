@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
-import type { Logger } from '#runtime'
 import type { ControlCommands } from '#producer'
+import type { Logger } from '#runtime'
 import type { QuarantinedOrders, StoreEpoch } from '#store'
 import { type Quarantine, quarantinePage, quarantineStyle } from './quarantine-page.ts'
 import type { User } from './users.ts'

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { available } from '#producer'
 import type { Clock, Randomness } from '#runtime'
 import { operatorSessionsKey } from '#store'
-import { USER_NAME, type User } from './users.ts'
+import { type User, USER_NAME } from './users.ts'
 
 /** How long a login lasts. */
 export const SESSION_SECONDS = 12 * 60 * 60

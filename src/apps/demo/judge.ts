@@ -1,4 +1,4 @@
-import { serverEvents, type ServerEventName, type ServerEventPayload } from '#contract'
+import { type ServerEventName, type ServerEventPayload, serverEvents } from '#contract'
 
 // Says whether what clients received is what the specification's examples promise. Pure: no socket,
 // no clock.

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '#runtime'
 import type { AccountSetup } from './control/accounts.ts'
-import { createClock } from './time.ts'
 import type { RateLimit } from './http/rate-limits.ts'
 import type { DataPlan } from './streams/data-stream.ts'
+import { createClock } from './time.ts'
 
 /** How a sandbox starts; every field may be left out. */
 export type SandboxOptions = Readonly<{

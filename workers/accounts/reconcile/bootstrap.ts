@@ -13,8 +13,8 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import { ORDERS_PER_PAGE } from '../../broker/index.ts'
-import type { AccountContext } from '../context.ts'
 import { refsOf } from '../../state/index.ts'
+import type { AccountContext } from '../context.ts'
 import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
 
 /**

@@ -6,7 +6,7 @@ import {
   type Order,
 } from '#domain'
 import { BrokerError } from '../../broker/index.ts'
-import { applyTo, type AccountContext } from '../context.ts'
+import { type AccountContext, applyTo } from '../context.ts'
 
 // Filled quantities that a view has shown and whose executions were not told (FIL-05). They are
 // read from the list of executions; what that does not have yet, and everything while the list

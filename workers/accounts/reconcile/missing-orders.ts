@@ -1,7 +1,7 @@
 import { type BrokerOrder, isFinalStatus, type Order, type Placement } from '#domain'
 import { BrokerError } from '../../broker/index.ts'
-import { awaited } from '../open-orders.ts'
 import type { AccountContext } from '../context.ts'
+import { awaited } from '../open-orders.ts'
 
 // Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a
 // complete list is read by itself.

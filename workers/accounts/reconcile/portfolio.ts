@@ -10,9 +10,8 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import { type Commit, droppedMarks, type LoadedConnection, type Write } from '#store'
-import { CONFLICTS_MAX, ContentionError, FencedError } from '../../state/index.ts'
+import { CONFLICTS_MAX, ContentionError, FencedError, project } from '../../state/index.ts'
 import { type AccountContext, followUp, showStop } from '../context.ts'
-import { project } from '../../state/index.ts'
 
 // Cash and positions against the broker's, and the end of the hot life of orders. A snapshot is
 // merged only if nothing of the user changed since before it was read (POS-03); what it means is

@@ -1,14 +1,14 @@
-import { type BrokerOrder, cmp, type OrderKey, type Order, type OrderUpdate } from '#domain'
+import { type BrokerOrder, cmp, type Order, type OrderKey, type OrderUpdate } from '#domain'
 import { FillcastError } from '#runtime'
-import { adoptConnection } from './bootstrap.ts'
 import { loadAccount } from '../../state/index.ts'
+import { type AccountContext, applyReport, applyTo, reportOf, UnreadError } from '../context.ts'
 import { recordedIds } from '../open-orders.ts'
-import { applyTo, type AccountContext, applyReport, UnreadError, reportOf } from '../context.ts'
+import { adoptConnection } from './bootstrap.ts'
 import { fillGaps } from './gaps.ts'
 import {
+  expectedOrders,
   IDS_PER_RECOVERY,
   MissingOrders,
-  expectedOrders,
   ordersWithoutExits,
 } from './missing-orders.ts'
 import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.ts'

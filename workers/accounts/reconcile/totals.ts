@@ -1,9 +1,9 @@
 import { type BrokerOrder, type BrokerTotal, isZero, type Order } from '#domain'
 import type { LoadedConnection } from '#store'
-import { applyTo, type AccountContext, applyReport, reportOf } from '../context.ts'
-import { fillGaps } from './gaps.ts'
-import { reconcilePortfolio, overlapping, type PortfolioPass, stillCurrent } from './portfolio.ts'
+import { type AccountContext, applyReport, applyTo, reportOf } from '../context.ts'
 import { shows, type Snapshots } from '../total-mismatches.ts'
+import { fillGaps } from './gaps.ts'
+import { overlapping, type PortfolioPass, reconcilePortfolio, stillCurrent } from './portfolio.ts'
 
 // The broker's total of an order is adopted where it stands and what is booked comes to another
 // (see total-mismatches.ts).

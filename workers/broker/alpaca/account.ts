@@ -10,7 +10,7 @@ import type {
 } from '../port.ts'
 import { allPages, justBefore, known, type OnUnread, read, readIfThere, wireRows } from './read.ts'
 import { sessionOf } from './sessions.ts'
-import { readAccount, readActivity, readFill, readBrokerPosition, readPosition } from './wire.ts'
+import { readAccount, readActivity, readBrokerPosition, readFill, readPosition } from './wire.ts'
 
 /** Alpaca's page size. */
 const ACTIVITIES_PER_PAGE = 100

@@ -1,5 +1,5 @@
-import type { BrokerCredentials } from '#store'
 import type { CancelTimer } from '#runtime'
+import type { BrokerCredentials } from '#store'
 import type { ActivityStream, ActivityStreamListener, StreamUrgency } from '../port.ts'
 import { type SseItem, SseParser } from './sse.ts'
 import type { StreamTimers } from './trade-stream.ts'

@@ -5,8 +5,8 @@ import type { Broker } from '../port.ts'
 import {
   listActivities,
   listExecutions,
-  readClock,
   readBrokerPositionOf,
+  readClock,
   readPortfolio,
   readSessions,
   readStanding,
@@ -24,9 +24,9 @@ import {
   replace,
   submit,
 } from './orders.ts'
+import { readQuoteOf } from './quote.ts'
 import type { OnUnread } from './read.ts'
 import { TokenSocket } from './token-socket.ts'
-import { readQuoteOf } from './quote.ts'
 import { openTradeStream, type StreamTimers, type VendorStream } from './trade-stream.ts'
 
 /**

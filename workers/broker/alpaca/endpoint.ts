@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { Pool } from 'undici'
-import type { BrokerEnvironment } from '#store'
 import { type CancelTimer, type Clock, ConfigError } from '#runtime'
+import type { BrokerEnvironment } from '#store'
 import type { OpenEvents } from './activity-stream.ts'
 import { ReadResponse } from './read-response.ts'
 

@@ -1,8 +1,7 @@
 import { Alpaca } from '@alpacahq/alpaca-trade-api'
 import { z } from 'zod'
 import type { DayFigures, MarketFeed, Tick } from '../port.ts'
-import type { Endpoint } from './endpoint.ts'
-import { CALL_TIMEOUT_MS } from './endpoint.ts'
+import { CALL_TIMEOUT_MS, type Endpoint } from './endpoint.ts'
 
 /** Symbols in one snapshot request. */
 const SYMBOLS_PER_REQUEST = 100

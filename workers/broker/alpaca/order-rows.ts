@@ -56,7 +56,7 @@ const SEVERAL_LEGS = 'mleg'
  * named in `unread`, and says nothing.
  * @throws {ZodError} when it is not an order
  */
-export function readOrder(wire: unknown): BrokerOrder {
+export function readOrderRow(wire: unknown): BrokerOrder {
   const row = rowOf(wire, 'order')
   const order = readAlone(row)
   const legs = optional(row, 'legs')
@@ -69,7 +69,7 @@ export function readOrder(wire: unknown): BrokerOrder {
 /** An exit that cannot be read is read by itself, when it is met again. */
 function readLeg(wire: unknown): BrokerOrder[] {
   try {
-    return [readOrder(wire)]
+    return [readOrderRow(wire)]
   } catch {
     return []
   }

@@ -11,6 +11,7 @@ import {
   type SubmitOutcome,
 } from '../port.ts'
 import { cancelOutcomeOf, failureOf, replaceOutcomeOf, submitOutcomeOf } from './failures.ts'
+import { readOrderRow } from './order-rows.ts'
 import {
   allPages,
   justBefore,
@@ -22,7 +23,6 @@ import {
   wireRows,
 } from './read.ts'
 import { orderRequestOf, replaceRequestOf } from './request.ts'
-import { readOrder } from './order-rows.ts'
 
 type Orders = Alpaca['trading']['orders']
 
@@ -34,7 +34,7 @@ const UNREADABLE = { kind: 'unknown', cause: 'the answer is not an order' } as c
  * @throws {ZodError} when it is not an order
  */
 function readNoting(wire: unknown, onUnread: OnUnread): BrokerOrder {
-  const order = readOrder(wire)
+  const order = readOrderRow(wire)
   noteUnread(order, onUnread)
   return order
 }

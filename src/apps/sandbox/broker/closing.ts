@@ -1,5 +1,5 @@
 import type { Position } from './account.ts'
-import { type Decimal, decimal, decimalPlaces, DECIMAL_PLACES_MAX } from './decimals.ts'
+import { type Decimal, decimal, DECIMAL_PLACES_MAX, decimalPlaces } from './decimals.ts'
 import type { OrderRequest } from './order.ts'
 import { invalid } from './refusal.ts'
 

@@ -1,7 +1,7 @@
 import type { Account } from './account.ts'
 import type { Decimal } from './decimals.ts'
-import { isOpen, isStop, leavesQty, type Order, type OrderRequest } from './order.ts'
 import type { OrderUpdate } from './order-book.ts'
+import { isOpen, isStop, leavesQty, type Order, type OrderRequest } from './order.ts'
 
 /**
  * Orders that belong together. A bracket or oto is an *entry* with one or two *exits* as its legs;

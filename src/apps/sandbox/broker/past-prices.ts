@@ -1,5 +1,5 @@
 import { createChance } from '../chance.ts'
-import { type MinuteBar, MINUTE_MS } from './minute-bars.ts'
+import { MINUTE_MS, type MinuteBar } from './minute-bars.ts'
 import type { Market } from './prices.ts'
 
 /**

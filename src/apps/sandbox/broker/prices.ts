@@ -1,8 +1,8 @@
 import type { CancelTimer, Clock } from '#runtime'
 import type { Chance } from '../chance.ts'
-import { assets, type Asset } from './assets.ts'
+import { type Asset, assets } from './assets.ts'
 import { addDays } from './calendar.ts'
-import { asPrice, decimal, decimalPlaces, type Decimal, larger, smaller } from './decimals.ts'
+import { asPrice, decimal, type Decimal, decimalPlaces, larger, smaller } from './decimals.ts'
 import { newYorkDate, newYorkMs } from './new-york.ts'
 import { type RecordedTrade, replay } from './replay.ts'
 

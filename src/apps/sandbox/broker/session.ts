@@ -1,6 +1,6 @@
 import type { CancelTimer, Clock } from '#runtime'
-import { nextTimeOf, type TradingDay, tradingDay } from './calendar.ts'
 import { secondStamp } from '../stamps.ts'
+import { nextTimeOf, type TradingDay, tradingDay } from './calendar.ts'
 import { newYorkDate, newYorkMs, newYorkTime } from './new-york.ts'
 
 /**

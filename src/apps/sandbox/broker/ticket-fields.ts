@@ -2,8 +2,8 @@ import type { Asset } from './assets.ts'
 import {
   asPrice,
   type Decimal,
-  decimalPlaces,
   DECIMAL_PLACES_MAX,
+  decimalPlaces,
   parseDecimal,
 } from './decimals.ts'
 import type { PositionIntent, TimeInForce } from './order.ts'

@@ -1,5 +1,5 @@
 import { isWhole } from './decimals.ts'
-import type { OrderType, OrderRequest } from './order.ts'
+import type { OrderRequest, OrderType } from './order.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
 
 /**

@@ -1,6 +1,7 @@
 import { type Asset, findAsset } from './assets.ts'
-import type { OrderType, Side, OrderRequest } from './order.ts'
+import type { OrderRequest, OrderType, Side } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
+import { checkExits, exitsOf, orderClassOf } from './ticket-exits.ts'
 import {
   amountOf,
   type Body,
@@ -14,7 +15,6 @@ import {
   timeInForceOf,
   wordOf,
 } from './ticket-fields.ts'
-import { checkExits, exitsOf, orderClassOf } from './ticket-exits.ts'
 import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
 /**

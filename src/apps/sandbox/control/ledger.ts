@@ -2,8 +2,8 @@ import type { Account } from '../broker/account.ts'
 import { positionSymbol } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import { text } from '../broker/decimals.ts'
-import type { JournalEntry, RequestJournal } from '../http/request-journal.ts'
 import { activityJson } from '../http/activity-queries.ts'
+import type { JournalEntry, RequestJournal } from '../http/request-journal.ts'
 import { fillActivityJson, type Json, orderJson } from '../http/shapes.ts'
 
 /**

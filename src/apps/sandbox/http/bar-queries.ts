@@ -1,6 +1,6 @@
 import type { Asset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
-import { type MinuteBar, MINUTE_MS } from '../broker/minute-bars.ts'
+import { MINUTE_MS, type MinuteBar } from '../broker/minute-bars.ts'
 import { pastBar } from '../broker/past-prices.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
 import { checkFeed, invalidParameter, newestOf, timeMsOf } from './data-queries.ts'

@@ -1,7 +1,7 @@
 import {
+  addDays,
   CALENDAR_FIRST,
   CALENDAR_LAST,
-  addDays,
   settlementDate,
   type TradingDay,
   tradingDays,

@@ -4,6 +4,7 @@ import type { Broker } from '../broker/broker.ts'
 import { Refusal } from '../broker/refusal.ts'
 import type { EventFaults } from '../faults/stream-faults.ts'
 import { parseStamp } from '../stamps.ts'
+import { moneyActivityJson, tradeActivityJson } from '../streams/activity-event.ts'
 import {
   createEventLog,
   type EventKind,
@@ -11,7 +12,6 @@ import {
   type LoggedEvent,
 } from '../streams/event-log.ts'
 import { type EventRange, streamEvents } from '../streams/event-stream.ts'
-import { moneyActivityJson, tradeActivityJson } from '../streams/activity-event.ts'
 import { tradeUpdateJson } from '../streams/trade-update.ts'
 import type { Call, Reply, Routes } from './router.ts'
 

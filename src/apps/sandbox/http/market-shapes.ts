@@ -1,5 +1,5 @@
-import type { Bar, Market } from '../broker/prices.ts'
 import type { MinuteBar } from '../broker/minute-bars.ts'
+import type { Bar, Market } from '../broker/prices.ts'
 import type { Json } from './shapes.ts'
 
 /**

@@ -1,6 +1,7 @@
 import type { CancelTimer, Clock } from '#runtime'
 import type { AssetClass } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
+import type { StreamFaults } from '../faults/stream-faults.ts'
 import {
   dayBarJson,
   minuteBarJson,
@@ -9,7 +10,6 @@ import {
   statusJson,
   tradeJson,
 } from '../http/market-shapes.ts'
-import type { StreamFaults } from '../faults/stream-faults.ts'
 import { CRYPTO_CHANNELS, NEWS_CHANNELS, STOCK_CHANNELS } from './data-protocol.ts'
 import { type DataPlan, DataStream, type News } from './data-stream.ts'
 import { type Article, articleJson, type MarketMessage, stockNews } from './market-message.ts'
