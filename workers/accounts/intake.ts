@@ -7,7 +7,7 @@
  * Kept true: what comes out is what came in, in that order, without a hole. Once something had to
  * be dropped, everything is dropped until `reopen`, since a recovery reads all of it back (CON-09).
  */
-export class Inbox<T> {
+export class Intake<T> {
   #waiting: T[] = []
   #isOverflown = false
   readonly #max: number

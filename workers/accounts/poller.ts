@@ -32,7 +32,7 @@ import { OrderWatchdog } from './watchdog.ts'
  * what the list lacks is older than the list. A reading that fails changes nothing and is repeated
  * at the next turn.
  */
-export type PollingDeps = Readonly<{
+export type PollerDeps = Readonly<{
   context: AccountContext
   queue: SerialQueue
   hours: MarketHours
@@ -42,8 +42,8 @@ export type PollingDeps = Readonly<{
   onFailed(error: unknown): void
 }>
 
-export class Polling {
-  readonly #deps: PollingDeps
+export class Poller {
+  readonly #deps: PollerDeps
   readonly #missingOrders: MissingOrders
   readonly #watchdog: OrderWatchdog
   #known:
@@ -65,7 +65,7 @@ export class Polling {
   #turn: Promise<void> = Promise.resolve()
   #isStopped = true
 
-  constructor(deps: PollingDeps) {
+  constructor(deps: PollerDeps) {
     this.#deps = deps
     this.#missingOrders = new MissingOrders(deps.context)
     this.#watchdog = new OrderWatchdog(deps.context)

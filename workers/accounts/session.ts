@@ -10,10 +10,10 @@ import {
 } from '../broker/index.ts'
 import { FencedError } from '../state/index.ts'
 import { type AccountContext, applyReport, type BrokerReport, UnreadError } from './context.ts'
-import { Inbox } from './intake.ts'
+import { Intake } from './intake.ts'
 import type { Gap, SessionStanding } from './metrics.ts'
 import { Patience } from './patience.ts'
-import { Polling } from './poller.ts'
+import { Poller } from './poller.ts'
 import { checkAccount, recover, refresh, WrongAccountError } from './reconcile/index.ts'
 import { SerialQueue } from './serial-queue.ts'
 
@@ -53,8 +53,8 @@ export class Session {
   readonly #queue = new SerialQueue()
   /** For work that lets the stream's updates pass while the broker is asked. */
   readonly #patientDesk: AccountContext
-  readonly #inbox = new Inbox<BrokerReport>(UPDATES_WAITING_MAX)
-  readonly #polling: Polling
+  readonly #intake = new Intake<BrokerReport>(UPDATES_WAITING_MAX)
+  readonly #poller: Poller
   readonly #patience: Patience
   #stream: TradeStream | null = null
   #activities: ActivityStream | null = null
@@ -89,7 +89,7 @@ export class Session {
     this.#isForced = forced
     const { context, hours } = deps
     this.#patientDesk = { ...context, asking: (ask) => this.#queue.outside(ask) }
-    this.#polling = new Polling({
+    this.#poller = new Poller({
       context: this.#patientDesk,
       hours,
       queue: this.#queue,
@@ -100,7 +100,7 @@ export class Session {
     this.#patience = new Patience(context.clock, {
       onAcknowledged: (report) => this.#keep(report),
       isApplied: (id, quantity) => context.openOrders.hasApplied(id, quantity),
-      onMissed: () => this.#polling.hurry(),
+      onMissed: () => this.#poller.hurry(),
     })
     this.#openStream()
     this.#recoverIn(STREAM_WAIT_MS)
@@ -112,7 +112,7 @@ export class Session {
       calls: this.#callsState,
       isRecovered: this.#isRecovered,
       openOrders: this.#deps.context.openOrders.size,
-      ...this.#polling.schedule,
+      ...this.#poller.schedule,
     }
   }
 
@@ -130,7 +130,7 @@ export class Session {
     this.#isOver = true
     this.#patience.stop()
     for (const cancel of [this.#recoveryTimer, this.#refreshTimer, this.#restartTimer]) cancel()
-    await Promise.all([this.#stream?.close(), this.#activities?.close(), this.#polling.stop()])
+    await Promise.all([this.#stream?.close(), this.#activities?.close(), this.#poller.stop()])
     await this.#queue.idle()
   }
 
@@ -182,7 +182,7 @@ export class Session {
   }
 
   #keep(report: BrokerReport): void {
-    const kept = this.#inbox.push(report)
+    const kept = this.#intake.push(report)
     if (kept === 'overflow')
       this.#gap('overflow', `more than ${UPDATES_WAITING_MAX} updates waited`)
     else if (kept === 'kept') this.#drainSoon()
@@ -202,8 +202,8 @@ export class Session {
     void this.#queue.run(async () => {
       this.#isDraining = false
       if (this.#isOver || !this.#isRecovered) return
-      for (const report of this.#inbox.take(UPDATES_PER_PIECE)) await this.#take(report)
-      if (this.#inbox.size > 0) this.#drainSoon()
+      for (const report of this.#intake.take(UPDATES_PER_PIECE)) await this.#take(report)
+      if (this.#intake.size > 0) this.#drainSoon()
     })
   }
 
@@ -214,7 +214,7 @@ export class Session {
       await context.boundaries.reached('update.received')
       const taken = await applyReport(context, report)
       await context.boundaries.reached('update.committed')
-      if (taken?.order != null && hasGap(taken.order)) this.#polling.hurry()
+      if (taken?.order != null && hasGap(taken.order)) this.#poller.hurry()
     } catch (error) {
       this.#failed(error)
       this.#recoverIn(RETRY_MS) // what this update told is read back
@@ -240,7 +240,7 @@ export class Session {
     this.#recoveryAtMs = null
     this.#recoveryTimer()
     this.#recoveredMs = context.clock.monotonicMs()
-    this.#inbox.reopen()
+    this.#intake.reopen()
     try {
       await mark.begin()
       if (!this.#isRecovered) await checkAccount(context)
@@ -253,7 +253,7 @@ export class Session {
       context.accountMetrics.recovered('done')
       if (!isComplete) this.#recoverIn(RETRY_MS)
       this.#refreshIn(doubts > 0 ? DOUBT_MS : REFRESH_MS)
-      this.#polling.start()
+      this.#poller.start()
       this.#openActivities()
     } catch (error) {
       context.accountMetrics.recovered('failed')
