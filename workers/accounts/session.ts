@@ -9,10 +9,12 @@ import {
   type TradeStream,
 } from '../broker/index.ts'
 import { FencedError } from '../state/index.ts'
+import { AckDebounce } from './ack-debounce.ts'
 import { type AccountContext, applyReport, type BrokerReport, UnreadError } from './context.ts'
+import { FillWatch } from './fill-watch.ts'
 import { Intake } from './intake.ts'
 import type { Gap, SessionStanding } from './metrics.ts'
-import { Patience } from './patience.ts'
+import { MuteDetector, SILENT_POLLS_MAX } from './mute-detector.ts'
 import { Poller } from './poller.ts'
 import { checkAccount, recover, refresh, WrongAccountError } from './reconcile/index.ts'
 import { SerialQueue } from './serial-queue.ts'
@@ -52,10 +54,11 @@ export class Session {
   readonly #deps: SessionDeps
   readonly #queue = new SerialQueue()
   /** For work that lets the stream's updates pass while the broker is asked. */
-  readonly #patientDesk: AccountContext
+  readonly #unqueuedContext: AccountContext
   readonly #intake = new Intake<BrokerReport>(UPDATES_WAITING_MAX)
   readonly #poller: Poller
-  readonly #patience: Patience
+  readonly #ackDebounce: AckDebounce
+  readonly #fillWatch: FillWatch
   #stream: TradeStream | null = null
   #activities: ActivityStream | null = null
   #streamState: SessionStanding['stream'] = 'connecting'
@@ -72,10 +75,7 @@ export class Session {
   /** When the last recovery began. */
   #recoveredMs = -Infinity
   #isDraining = false
-  #silentPolls = 0
-  /** Streams found mute in a row, and when the next may be. */
-  #mutes = 0
-  #muteAgainMs = -Infinity
+  readonly #muteDetector: MuteDetector
   #askAgainMs = -Infinity
   #isOver = false
 
@@ -88,17 +88,18 @@ export class Session {
     this.#isKnown = isKnown
     this.#isForced = forced
     const { context, hours } = deps
-    this.#patientDesk = { ...context, asking: (ask) => this.#queue.outside(ask) }
+    this.#unqueuedContext = { ...context, asking: (ask) => this.#queue.outside(ask) }
     this.#poller = new Poller({
-      context: this.#patientDesk,
+      context: this.#unqueuedContext,
       hours,
       queue: this.#queue,
       isStreamLive: () => this.#streamState === 'live',
       onPolled: (changed) => this.#polled(changed),
       onFailed: (error) => this.#failed(error),
     })
-    this.#patience = new Patience(context.clock, {
-      onAcknowledged: (report) => this.#keep(report),
+    this.#ackDebounce = new AckDebounce(context.clock, (report) => this.#keep(report))
+    this.#muteDetector = new MuteDetector(context.clock)
+    this.#fillWatch = new FillWatch(context.clock, {
       isApplied: (id, quantity) => context.openOrders.hasApplied(id, quantity),
       onMissed: () => this.#poller.hurry(),
     })
@@ -128,7 +129,8 @@ export class Session {
 
   async close(): Promise<void> {
     this.#isOver = true
-    this.#patience.stop()
+    this.#ackDebounce.stop()
+    this.#fillWatch.stop()
     for (const cancel of [this.#recoveryTimer, this.#refreshTimer, this.#restartTimer]) cancel()
     await Promise.all([this.#stream?.close(), this.#activities?.close(), this.#poller.stop()])
     await this.#queue.idle()
@@ -142,7 +144,7 @@ export class Session {
         onLive: () => {
           context.log.info(context.ref, 'stream.live')
           this.#streamState = 'live'
-          this.#silentPolls = 0
+          this.#muteDetector.onOpened()
           this.#recoverIn(0)
         },
         onUpdate: (update) => this.#receive(update),
@@ -176,9 +178,8 @@ export class Session {
   }
 
   #receive(report: BrokerReport): void {
-    this.#silentPolls = 0
-    this.#mutes = 0
-    if (!this.#patience.holds(report)) this.#keep(report)
+    this.#muteDetector.onReport()
+    if (!this.#ackDebounce.delays(report)) this.#keep(report)
   }
 
   #keep(report: BrokerReport): void {
@@ -285,7 +286,7 @@ export class Session {
         let nextMs = REFRESH_MS
         if (this.#recoveryAtMs !== null) return this.#refreshIn(nextMs) // that one reads all of it, and needs the budget
         try {
-          const { doubts, isComplete } = await refresh(this.#patientDesk)
+          const { doubts, isComplete } = await refresh(this.#unqueuedContext)
           this.#answered()
           if (doubts > 0) nextMs = DOUBT_MS
           if (!isComplete) this.#recoverIn(RETRY_MS)
@@ -316,28 +317,15 @@ export class Session {
   #activity(event: ActivityEvent): void {
     if ('activity' in event) this.#refreshIn(GAP_MS)
     else if ('bust' in event) this.#refreshIn(0)
-    else this.#patience.expect(event.brokerOrderId, event.execution.cumulativeQuantity)
+    else this.#fillWatch.expect(event.brokerOrderId, event.execution.cumulativeQuantity)
   }
 
-  /**
-   * A poll that knew what the stream should have said: three in a row, with not one word from it,
-   * and it is mute (CON-01).
-   */
   #polled(changed: number): void {
     this.#answered()
-    if (this.#streamState !== 'live') return
-    this.#silentPolls = changed > 0 ? this.#silentPolls + 1 : this.#silentPolls
-    if (this.#silentPolls < SILENT_POLLS_MAX) return
-    this.#silentPolls = 0
-    const { clock } = this.#deps.context
-    if (clock.monotonicMs() < this.#muteAgainMs) return
-    this.#mutes += 1
-    this.#muteAgainMs = clock.monotonicMs() + Math.min(MUTE_MS_MIN * 2 ** this.#mutes, MUTE_MS_MAX)
-    this.#deps.context.accountMetrics.gap('mute')
-    this.#deps.context.log.warn(
-      { ...this.#deps.context.ref, polls: SILENT_POLLS_MAX },
-      'stream.mute',
-    )
+    if (this.#streamState !== 'live' || !this.#muteDetector.onPoll(changed)) return
+    const { accountMetrics, log, ref } = this.#deps.context
+    accountMetrics.gap('mute')
+    log.warn({ ...ref, polls: SILENT_POLLS_MAX }, 'stream.mute')
     void this.#restart()
   }
 
@@ -390,13 +378,6 @@ const HASTY_TRIES_MAX = 12
 const RETURNS_APART_MS = 30_000
 const GAP_MS = 2_000
 const REFRESH_MS = 60_000
-/**
- * A new stream, and the recovery that comes with it, cost requests: one that stays mute is replaced
- * ever less often.
- */
-const MUTE_MS_MIN = 15_000
-const MUTE_MS_MAX = 10 * 60_000
 /** A little more than the settle window. */
 const DOUBT_MS = 16_000
 const CREDENTIALS_PAUSE_MS = 30_000
-const SILENT_POLLS_MAX = 3

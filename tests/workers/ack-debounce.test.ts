@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type BrokerOrder, dec } from '#domain'
-import { Patience } from '../../workers/accounts/patience.ts'
+import { AckDebounce } from '../../workers/accounts/ack-debounce.ts'
 import { brokerOrder, executionOf } from '../domain/orders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -12,23 +12,18 @@ const toldOf = (order: BrokerOrder, hasExecuted = false) => ({
 })
 const acknowledged = (id: string): BrokerOrder => brokerOrder('new', '0', 1, { brokerOrderId: id })
 
-function make(seen: readonly string[] = []) {
+function make() {
   const clock = new FakeClock()
   const applied: string[] = []
-  let missed = 0
-  const patience = new Patience(clock, {
-    onAcknowledged: ({ order }) => void applied.push(order.brokerOrderId),
-    isApplied: (id) => seen.includes(id),
-    onMissed: () => void (missed += 1),
-  })
-  return { clock, applied, patience, missed: () => missed }
+  const debounce = new AckDebounce(clock, ({ order }) => void applied.push(order.brokerOrderId))
+  return { clock, applied, debounce }
 }
 
 describe('an acknowledgement of a market order', () => {
   test('waits, and is applied when nothing better came', async () => {
-    const { clock, applied, patience } = make()
-    expect(patience.holds(toldOf(acknowledged('b1')))).toBe(true)
-    expect(patience.holds(toldOf(acknowledged('b2')))).toBe(true)
+    const { clock, applied, debounce } = make()
+    expect(debounce.delays(toldOf(acknowledged('b1')))).toBe(true)
+    expect(debounce.delays(toldOf(acknowledged('b2')))).toBe(true)
     await clock.advance(249)
     expect(applied).toEqual([])
     await clock.advance(1)
@@ -36,10 +31,10 @@ describe('an acknowledgement of a market order', () => {
   })
 
   test('each waits its own time', async () => {
-    const { clock, applied, patience } = make()
-    patience.holds(toldOf(acknowledged('b1')))
+    const { clock, applied, debounce } = make()
+    debounce.delays(toldOf(acknowledged('b1')))
     await clock.advance(200)
-    patience.holds(toldOf(acknowledged('b2')))
+    debounce.delays(toldOf(acknowledged('b2')))
     await clock.advance(249)
     expect(applied).toEqual(['b1'])
     await clock.advance(1)
@@ -47,9 +42,9 @@ describe('an acknowledgement of a market order', () => {
   })
 
   test('is dropped when the order’s next message comes, which is applied at once', async () => {
-    const { clock, applied, patience } = make()
-    patience.holds(toldOf(acknowledged('b1')))
-    expect(patience.holds(toldOf(brokerOrder('filled', '100', 3), true))).toBe(false)
+    const { clock, applied, debounce } = make()
+    debounce.delays(toldOf(acknowledged('b1')))
+    expect(debounce.delays(toldOf(brokerOrder('filled', '100', 3), true))).toBe(false)
     await clock.advance(1_000)
     expect(applied).toEqual([])
   })
@@ -63,30 +58,14 @@ describe('an acknowledgement of a market order', () => {
     ['an ending', brokerOrder('canceled', '0', 1)],
     ['a part', brokerOrder('new', '5', 1)],
   ])('what else there is does not wait: %s', (_what, order) => {
-    expect(make().patience.holds(toldOf(order))).toBe(false)
+    expect(make().debounce.delays(toldOf(order))).toBe(false)
   })
 
   test('stopped, nothing is applied any more', async () => {
-    const { clock, applied, patience } = make()
-    patience.holds(toldOf(acknowledged('b1')))
-    patience.stop()
+    const { clock, applied, debounce } = make()
+    debounce.delays(toldOf(acknowledged('b1')))
+    debounce.stop()
     await clock.advance(1_000)
     expect(applied).toEqual([])
-  })
-})
-
-describe('an execution that only the activity stream told', () => {
-  test.each([
-    ['seen by then: nothing', ['b1', 'b2'], 0],
-    ['one not seen: a look, once for all of them', ['b1'], 1],
-  ])('%s', async (_what, seen, looks) => {
-    const { clock, patience, missed } = make(seen)
-    patience.expect('b1', dec('10'))
-    patience.expect('b2', dec('10'))
-    patience.expect('b2', dec('20'))
-    await clock.advance(999)
-    expect(missed()).toBe(0)
-    await clock.advance(5_000)
-    expect(missed()).toBe(looks)
   })
 })
