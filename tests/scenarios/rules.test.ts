@@ -38,6 +38,17 @@ describe('a rule that is broken is found', () => {
     await expect(world.check()).rejects.toThrow('S10 t1 is stored as submitted, told trade.filled')
   })
 
+  test('S10 a trade that was told as open, and is stored as canceled', async () => {
+    const world = await openWorld({ seed: 9 })
+    world.submit()
+    await world.settle()
+    const { version, slice } = await world.store.loadSlice('u1', address)
+    const order = { ...slice.order!, status: 'canceled' } as const
+    const open = { expectVersion: version, fence: { kind: 'version' }, events: [] } as const
+    await world.store.commit('u1', { ...open, writes: [{ kind: 'order', order }] })
+    await expect(world.check()).rejects.toThrow('S10 t1 is stored as canceled, told no ending')
+  })
+
   test('S2 an order of ours at the broker, of which nobody here knows', async () => {
     const world = await openWorld({ seed: 9, roles: ['orders'], isAdopted: false })
     const intent = intentOf({ tradeId: 'lost' })

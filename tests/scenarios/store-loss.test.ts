@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { commandJobId, replaceOrderSchema } from '#contract'
 import { openWorld, type World } from './world.ts'
 import { Subscriber } from './world/subscriber.ts'
 
@@ -78,6 +79,47 @@ describe('RDQ-04 the first reading of an account is lost, and the lease is not',
       // It was read before: that it is connected is no news.
       expect(world.events().slice(0, 2)).not.toContain('broker.connected')
       expect(world.events()[0]).toBe('state.resync')
+    },
+  )
+})
+
+describe('RDQ-04 all is lost, and an order that a job goes on with has ended when the account is read', () => {
+  const seen: readonly (readonly [string, (world: World) => void])[] = [
+    ['nothing else happens', () => undefined],
+    [
+      'the worker dies between its orders and its account',
+      (world) => world.crashAt('store.commit answered'),
+    ],
+  ]
+
+  test.each(seen)(
+    'RDQ-04 %s: clients read the state anew behind what the job told',
+    async (_what, happen) => {
+      const world = await openWorld({ seed: 47, clients: true })
+      world.submit({ orderType: 'limit', limitPrice: '180' })
+      await world.settle()
+      world.freezeAt('replace.answered', 3_000)
+      const of = { userId: 'u1', connectionId: 'broker_1', tradeId: 't1' }
+      const command = replaceOrderSchema.parse({ ...of, commandId: 'r1', limitPrice: '181' })
+      world.queue.add(
+        'commands',
+        'replaceOrder',
+        command,
+        commandJobId('replaceOrder', 'u1', 't1', 'r1'),
+      )
+      await world.advance(1_000)
+      world.store.loseLast(1_000)
+      world.broker.fill('b-2', '180')
+      world.at('replace.recorded', () => happen(world))
+      await world.advance(30_000)
+      expect(world.events().slice(0, 3)).toEqual([
+        'trade.submitted',
+        'trade.replaced',
+        'state.resync',
+      ])
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.replaced'])
+      expect(await world.order('t1')).toMatchObject({ status: 'filled', limitPrice: '181' })
+      await world.quiesce()
     },
   )
 })

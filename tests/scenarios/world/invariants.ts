@@ -73,7 +73,8 @@ export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[
 
 /**
  * S10: what was told since the last resync is how things are stored: whether each trade has ended,
- * and the cash.
+ * and the cash. While the account has no record, the first reading writes how orders have ended,
+ * and tells no ending: a resync comes with the record of the account.
  */
 async function mistold(
   { userId, connectionId }: ConnectionRef,
@@ -82,17 +83,18 @@ async function mistold(
   trades: ReadonlyMap<string, TradeTold>,
 ): Promise<string[]> {
   const findings: string[] = []
+  const { account } = (await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' }))
+    .slice
   for (const [tradeId, { terminal, corrected, code }] of trades) {
     const { order } = (
       await store.loadSlice(userId, { orderId: tradeId, connectionId, symbol: '' })
     ).slice
     if (order?.connectionId !== connectionId || corrected > 0 || code === 'NOT_RECEIVED') continue
-    if (isTerminal(order.status) !== (terminal !== null))
+    const isBeingRead = account === null && terminal === null
+    if (isTerminal(order.status) !== (terminal !== null) && !isBeingRead)
       findings.push(`S10 ${tradeId} is stored as ${order.status}, told ${terminal ?? 'no ending'}`)
   }
   const cash = cashTold(log, connectionId)
-  const { account } = (await store.loadSlice(userId, { orderId: '', connectionId, symbol: '' }))
-    .slice
   if (cash !== null && account !== null && money(account.cash) !== cash)
     findings.push(`S10 the cash told is ${cash}, stored are ${account.cash}`)
   return findings
