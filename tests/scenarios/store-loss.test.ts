@@ -124,6 +124,33 @@ describe('RDQ-04 all is lost, and an order that a job goes on with has ended whe
   )
 })
 
+describe('RDQ-05 a worker hears of a loss after the account was read anew, and an order has ended since', () => {
+  test.each([
+    ['the worker goes on', (): void => undefined],
+    [
+      'the worker dies with its next commit',
+      (world: World) => world.crashAt('store.commit answered'),
+    ],
+  ])('RDQ-05 %s: its end is told', async (_what, happen) => {
+    const world = await openWorld({ seed: 64, clients: true, isWhole: true })
+    world.submit({ orderType: 'limit', limitPrice: '180' })
+    await world.advance(1_000)
+    world.fill('t1', '180', '40')
+    await world.advance(1_000)
+    world.at('broker.listOrders', () => {
+      world.broker.isMute = true
+      world.broker.fill('b-1', '181')
+      world.later(0, () => (world.broker.isMute = false))
+      happen(world)
+    })
+    world.store.marker = 'another'
+    for (const changed of world.store.controls.onChange) changed('u1')
+    await world.advance(60_000)
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+  })
+})
+
 describe('RDQ-04 what the session remembers of having written is lost', () => {
   test.each([1, 2, 3])(
     'RDQ-04 an order that had ended, the last %i commits: it ends again',

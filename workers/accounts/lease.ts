@@ -80,7 +80,6 @@ export class ConnectionLease {
   /** The account was read before, as far as this worker knows: what is missing of it was lost. */
   #isKnown = false
   #triesInVain = 0
-  #isForced = false
   #isClosed = false
   #wake: () => void = () => {}
 
@@ -105,13 +104,13 @@ export class ConnectionLease {
   }
 
   /**
-   * The store lost its state: whoever holds the connection reads it anew, and tells its user so.
+   * The store lost its state: whoever holds the connection reads it anew, and tells its user so. A
+   * record of the account that is there by then was written since, or is an older one that came
+   * back with the store: a recovery goes on from it, as after the loss of a few writes.
    */
   readopt(): void {
     this.#isKnown = true
-    if (this.#held === null) return // its owner does
-    this.#isForced = true
-    this.#end('the store was lost')
+    if (this.#held !== null) this.#end('the store was lost')
   }
 
   /** The store was away, and may have lost what was written last. */
@@ -194,7 +193,6 @@ export class ConnectionLease {
     const token = await leases.take(this.#key, LEASE_TTL_MS)
     if (token === null) {
       this.#triesInVain += 1
-      this.#isForced = false // who holds it now took it after the loss, and reads what is missing
       this.#isKnown ||= this.#triesInVain >= READ_BY_OTHERS_TRIES
       return
     }
@@ -236,8 +234,7 @@ export class ConnectionLease {
       end: () => recoveries.end(this.#ref, token),
     }
     const sessionDeps = { context, hours, mark, askForCheck: () => askForCheck(this.#ref), onOver }
-    const session = new Session(sessionDeps, this.#isKnown, this.#isForced)
-    this.#isForced = false
+    const session = new Session(sessionDeps, this.#isKnown)
     this.#held = { session, token }
   }
 

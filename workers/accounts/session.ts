@@ -65,7 +65,6 @@ export class Session {
   #callsState: SessionStanding['calls'] = 'up'
   #isRecovered = false
   #isKnown: boolean
-  #isForced: boolean
   #recoveryTimer: CancelTimer = () => {}
   #refreshTimer: CancelTimer = () => {}
   #restartTimer: CancelTimer = () => {}
@@ -79,14 +78,10 @@ export class Session {
   #askAgainMs = -Infinity
   #isOver = false
 
-  /**
-   * @param isKnown the account was read before, here or elsewhere
-   * @param forced the state in the store is not to be believed: adopt the connection anew
-   */
-  constructor(deps: SessionDeps, isKnown: boolean, forced: boolean) {
+  /** @param isKnown the account was read before, here or elsewhere */
+  constructor(deps: SessionDeps, isKnown: boolean) {
     this.#deps = deps
     this.#isKnown = isKnown
-    this.#isForced = forced
     const { context, hours } = deps
     this.#unqueuedContext = { ...context, asking: (ask) => this.#queue.outside(ask) }
     this.#poller = new Poller({
@@ -245,10 +240,9 @@ export class Session {
     try {
       await mark.begin()
       if (!this.#isRecovered) await checkAccount(context)
-      const { isComplete, doubts } = await recover(context, !this.#isKnown, this.#isForced)
+      const { isComplete, doubts } = await recover(context, !this.#isKnown)
       await mark.end()
       this.#answered()
-      this.#isForced = false
       this.#isRecovered = true
       this.#isKnown = true
       context.accountMetrics.recovered('done')

@@ -27,20 +27,14 @@ export type Recovered = PortfolioPass & Readonly<{ isComplete: boolean }>
 
 /**
  * @param isNew whether an account without a record has never been read before
- * @param forced adopts anew, whatever is in the store: what it holds is not to be believed
  * @throws {FencedError} the lease was lost
  * @throws {BrokerError} the broker could not be read: start again later
  */
-export async function recover(
-  context: AccountContext,
-  isNew: boolean,
-  forced: boolean,
-): Promise<Recovered> {
+export async function recover(context: AccountContext, isNew: boolean): Promise<Recovered> {
   const { userId, connectionId } = context.ref
   const known = await context.writer.store.loadConnection(userId, connectionId)
-  const isReadAnew = context.firstReading.hasCommitted(known.account)
-  if (known.account === null || (forced && !isReadAnew)) {
-    const isAdopted = await adoptConnection(context, isNew && !forced)
+  if (known.account === null) {
+    const isAdopted = await adoptConnection(context, isNew)
     return { doubts: 0, isComplete: isAdopted }
   }
   context.firstReading.end()
