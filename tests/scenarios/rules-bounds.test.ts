@@ -1,3 +1,4 @@
+import { dec } from '#domain'
 import { describe, expect, test } from 'vitest'
 import type { Broker } from '../../workers/broker/port.ts'
 import { taken } from './taken.ts'
@@ -119,5 +120,42 @@ describe('a bound that is not kept is found', () => {
         for (let count = 0; count < 8; count += 1) await trade(count)
       })(),
     ).rejects.toThrow('C8 the stream of broker_1 told nothing of what 4 polls found, and stands')
+  })
+
+  test('C8 readings of an account in doubt find what a mute stream does not tell: they are no polls', async () => {
+    let readings = 0
+    let isOff = false
+    const world = await openWorld({
+      seed: 9,
+      planted: (broker) =>
+        taken(broker, {
+          // Another difference at each reading: the account stays in doubt, and is read every 16 s.
+          async readPortfolio() {
+            const snapshot = await broker.readPortfolio()
+            if (!isOff) return snapshot
+            const quantity = dec(String((readings += 1)))
+            const one = {
+              symbol: 'MSFT',
+              quantity,
+              averageEntryPrice: dec('180'),
+              currentPrice: null,
+            }
+            return { ...snapshot, positions: [...snapshot.positions, one] }
+          },
+        }),
+    })
+    await world.advance(1_500)
+    world.broker.streams.cut() // the account is read between two polls from here on
+    await world.advance(10_000)
+    isOff = true
+    await world.advance(65_500)
+    world.broker.isMute = true
+    for (let count = 0; count < 5; count += 1) {
+      world.submit({ tradeId: `t${count}`, quantity: '1' })
+      await world.advance(1_300)
+      world.fill(`t${count}`, '180')
+      await world.advance(14_700)
+      expect(world.told(`t${count}`).at(-1)).toBe('trade.filled')
+    }
   })
 })

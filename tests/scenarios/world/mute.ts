@@ -18,12 +18,22 @@ const AGAIN_MS = 10 * 60_000
 /** What the stream said may be written this much later. */
 const WRITTEN_MS = 2_000
 
+/**
+ * Whose findings are written: those of polls, or those of a reading of the account, which loads the
+ * connection first.
+ *
+ *   polls --connection loaded--> account --orders listed--> listed --orders listed, by a poll--> polls
+ *   account, listed --portfolio read--> polls
+ */
+type Reading = 'polls' | 'account' | 'listed'
+
 type Session = {
   isLive: boolean
   spokeMs: number
   silentPolls: number
   hasNews: boolean
   isRecovering: boolean
+  reading: Reading
   openedMs: number[]
 }
 
@@ -54,25 +64,36 @@ export class MuteBound {
     if (fence.kind !== 'lease') return
     const session = this.#sessionOf(process, { userId, connectionId: fence.connectionId })
     const isOfStream = nowMs - session.spokeMs < WRITTEN_MS
-    if (!isOfStream && events.some(({ event }) => event.startsWith('trade.')))
+    if (
+      !isOfStream &&
+      session.reading === 'polls' &&
+      events.some(({ event }) => event.startsWith('trade.'))
+    )
       session.hasNews = true
   }
 
   heard(nowMs: number, process: Process, { label, account, args }: PortCall, outcome: Heard): void {
     if (label === 'recoveries.begin' || label === 'recoveries.end') {
       const session = this.#sessionOf(process, (args as [ConnectionRef])[0])
-      Object.assign(session, { isRecovering: label === 'recoveries.begin', hasNews: false })
+      Object.assign(session, {
+        isRecovering: label === 'recoveries.begin',
+        hasNews: false,
+        reading: 'polls',
+      })
     }
-    if (label !== 'broker.readPortfolio' && label !== 'broker.listOrders') return
     if (!outcome.isDone || inJob.getStore() !== undefined) return
+    if (label === 'store.loadConnection') {
+      const [userId, connectionId] = args as Parameters<FakeStore['loadConnection']>
+      this.#sessionOf(process, { userId, connectionId }).reading = 'account'
+    }
     const [userId = '', connectionId = ''] = (account ?? '').split(' ')
-    // What was found since the last poll may be what this reading of the portfolio began with: it
-    // counts as nobody's.
     if (label === 'broker.readPortfolio')
-      this.#sessionOf(process, { userId, connectionId }).hasNews = false
+      this.#sessionOf(process, { userId, connectionId }).reading = 'polls'
     if (label !== 'broker.listOrders') return
     const session = this.#sessionOf(process, { userId, connectionId })
-    if (session.isRecovering || !session.isLive) return
+    const isOfPoll = session.reading !== 'account'
+    session.reading = isOfPoll ? 'polls' : 'listed'
+    if (!isOfPoll || session.isRecovering || !session.isLive) return
     if (session.hasNews) session.silentPolls += 1
     session.hasNews = false
     const wasReplaced =
@@ -93,7 +114,7 @@ export class MuteBound {
       hasNews: false,
       isRecovering: false,
     }
-    const session = known ?? { ...fresh, openedMs: [] }
+    const session: Session = known ?? { ...fresh, reading: 'polls', openedMs: [] }
     this.#sessions.set(key, session)
     return session
   }
