@@ -364,19 +364,9 @@ export function contentHash(payload: object): string {
   )
   return hash('sha256', text).slice(0, 32)
 }
-/**
- * Asks the broker to cancel what is left of a trade. The request is written into the record first,
- * and asked again, ever more slowly, until the broker shows how the order ended; no answer to the
- * request itself ends anything (CAN-01, FIL-08). A cancel that is faster than its trade leaves a
- * mark, which the submission meets (CAN-03).
- */
+
+/** Payload of a job that cancels the rest of a trade. */
 export type CancelCommand = z.output<typeof cancelOrderSchema>
-/**
- * Closes a position, or part of it, with a trade of its own: a market order on the other side (a
- * limit order, where a price is named), sized by what the broker says is available at that moment,
- * and by what nothing else of ours closes already, so that it never opens the other side (POS-07);
- * not while the account is being read anew (FIL-06). Where the command says which side it closes, a
- * position on the other one is left alone. Its identity is the command's, so that a redelivery
- * finds the trade; the broker's own way of closing has no client order id, and is not used.
- */
+
+/** Payload of a job that closes a position, or part of it. */
 export type CloseCommand = z.output<typeof closePositionSchema>

@@ -122,6 +122,7 @@ export type Refusal =
  * beside it).
  */
 export const LEGS = ['entry', 'takeProfit', 'stopLoss'] as const
+
 export type Leg = (typeof LEGS)[number]
 
 /** One order at the broker, as far as it is known and booked. */
@@ -255,15 +256,19 @@ export type Rejection = Readonly<{
  * fetched again by reconciliation.
  */
 export const HELD_EXECUTIONS_MAX = 256
+
 /** Ids of busts kept in one order; a venue takes back a handful at most. */
 export const BUSTS_MAX = 256
+
 /**
  * Placements of one order: the broker's chains are short, and a record must stay small. More
  * replacements are refused.
  */
 export const PLACEMENTS_MAX = 64
+
 /** Replacements of one order that wait for their turn. */
 export const REPLACES_WAITING_MAX = 16
+
 /**
  * Replacements of one order that are remembered, refused ones too; further ones are refused. A
  * number is never used twice.
@@ -337,6 +342,7 @@ export function intentOf(order: Order): OrderIntent {
     notAfter,
   }
 }
+
 /**
  * One command as its caller reads it back.
  *
@@ -353,8 +359,10 @@ export type CommandResult = Readonly<{
   /** When it was asked for; once it is over: when it ended, where that is known. */
   at: string
 }>
+
 /** A command that ended without leaving any other trace in its order. */
 export type EndedCommand = CommandResult & Readonly<{ outcome: 'refused' | 'overtaken' }>
+
 /**
  * One field in which an order at the broker is otherwise than it was asked for.
  *

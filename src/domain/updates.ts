@@ -206,7 +206,9 @@ export const ANOMALIES = [
   /** The broker's holding differs and no execution or corporate action tells why. */
   'unexplained_drift',
 ] as const
+
 export type Anomaly = (typeof ANOMALIES)[number]
+
 /** Where an update lands that names an order we have no record of. */
 export type OrderKey = Readonly<{
   id: string
@@ -214,4 +216,5 @@ export type OrderKey = Readonly<{
   userId: string
   connectionId: string
 }>
+
 export type Reduced = Readonly<{ slice: Slice; changes: readonly Change[] }>

@@ -1,6 +1,8 @@
 export const BROKER_ENVIRONMENTS = ['live', 'paper', 'sandbox'] as const
+
 /** Which of the broker's environments a connection belongs to. */
 export type BrokerEnvironment = (typeof BROKER_ENVIRONMENTS)[number]
+
 /** A user's link to a broker account. The credentials are sealed; only workers open them. */
 export type BrokerConnection = Readonly<{
   schema: 1
@@ -18,7 +20,9 @@ export type BrokerConnection = Readonly<{
   /** Grows with every change of the record. */
   revision: string
 }>
+
 export type LinkedConnection = Readonly<{ connection: BrokerConnection; link: Link | null }>
+
 /**
  * The broker account that a connection leads to: found out by logging in, never told by the user.
  *
@@ -40,6 +44,7 @@ export type Link = Readonly<{
   /** Grows with every change of the record. */
   revision: string
 }>
+
 /**
  * Stops new exposure. Cancels always pass; `allows: 'reducing'` lets orders pass that only close
  * what is open.
@@ -55,6 +60,7 @@ export type Halt = Readonly<{
   /** Grows with every change of the record. */
   revision: string
 }>
+
 /** What the user was last told of a connection, and what speaks against it since. */
 export type Health = Readonly<{
   schema: 2
@@ -69,6 +75,7 @@ export type Health = Readonly<{
   code?: string | null
   since: string
 }>
+
 /**
  * What outlives an order's archive: its trade id stays taken, and the hash tells a repeat from a
  * conflict (`null`: never known).

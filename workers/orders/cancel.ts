@@ -37,6 +37,12 @@ const PACE_MS_MAX = 60_000
 /** An order that is not canceled by then is told to somebody, at every further request. */
 const UNCONFIRMED_MS = 300_000
 
+/**
+ * Asks the broker to cancel what is left of a trade. The request is written into the record first,
+ * and asked again, ever more slowly, until the broker shows how the order ended; no answer to the
+ * request itself ends anything (CAN-01, FIL-08). A cancel that is faster than its trade leaves a
+ * mark, which the submission meets (CAN-03).
+ */
 export async function cancelOrder(
   deps: OrderDeps,
   command: CancelCommand,

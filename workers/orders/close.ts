@@ -33,7 +33,16 @@ import { denyGone, denyOrder, findUntilAbsent, handleExisting, submitNew } from 
 export const BOOKED_MS_MAX = 30_000
 const LOOK_MS = 500
 
-/** @throws {TradeConflictError} @throws {BrokerError} */
+/**
+ * Closes a position, or part of it, with a trade of its own: a market order on the other side (a
+ * limit order, where a price is named), sized by what the broker says is available at that moment,
+ * and by what nothing else of ours closes already, so that it never opens the other side (POS-07);
+ * not while the account is being read anew (FIL-06). Where the command says which side it closes, a
+ * position on the other one is left alone. Its identity is the command's, so that a redelivery
+ * finds the trade; the broker's own way of closing has no client order id, and is not used.
+ * @throws {TradeConflictError}
+ * @throws {BrokerError}
+ */
 export async function closePosition(
   deps: OrderDeps,
   command: CloseCommand,

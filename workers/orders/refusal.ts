@@ -21,6 +21,7 @@ export function assertSame(
 ): void {
   if (known !== null && known !== hash) throw new TradeConflictError(id)
 }
+
 /**
  * A command that cannot be carried out, and never will be. The message says why; nothing was
  * changed by it.

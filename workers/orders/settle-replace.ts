@@ -18,13 +18,16 @@ import { readChain } from './read-chain.ts'
 export const READ_AFTER_MS = 2_000
 export const isSince = ({ clock }: OrderDeps, at: string, forMs: number): boolean =>
   isWithin(clock.now(), Date.parse(at), forMs)
+
 export const placementOf = (
   { placements }: Order,
   { leg, replacement }: ReplaceRequest,
 ): Placement | undefined =>
   placements.find((one) => one.leg === leg && one.replacement === replacement)
+
 export const stepOf = ({ leg, replacement }: ReplaceRequest): string =>
   `${LEGS.indexOf(leg)}.${replacement}`
+
 /**
  * Brings to its outcome what was sent, as far as the broker shows one. For whoever needs the whole
  * chain.
@@ -42,6 +45,7 @@ export async function settleReplace(deps: OrderDeps, order: Order, broker: Broke
   const ended = endedUpdate(deps, request, 'refused', 'The broker did not take the replacement')
   return (await applyUpdate(deps.writer, factsOf(followed), ended)).slice.order ?? followed
 }
+
 /**
  * Reads the new order, and the old one, into the record, unless they have shown themselves; ends
  * what came to nothing.

@@ -1,17 +1,16 @@
 import type { Decimal } from './decimals.ts'
 
-/**
- * What moves an account's money and shares besides fills. Each move is written down once, in the
- * same turn as its effect: deposits and journals move `deposits`, a fee moves `fees`, a dividend is
- * profit, a split changes the quantity at the same cost.
- */
+/** The kinds of activities that move money or shares besides fills. */
 export const moneyMoveTypes = ['CSD', 'CSW', 'JNLC', 'FEE', 'DIV', 'SPLIT'] as const
+
 export type MoneyMoveType = (typeof moneyMoveTypes)[number]
+
 /**
  * Fees in coins are taken by fills, and names change for everybody: neither is a move of one
  * account.
  */
 export type ActivityType = MoneyMoveType | 'CFEE' | 'NC'
+
 /** One non-trade activity. */
 export type Activity = Readonly<{
   id: string
@@ -31,6 +30,7 @@ export type Activity = Readonly<{
   splitRatio?: Decimal
   lieuPrice?: Decimal
 }>
+
 /** What an activity says, before it is booked. What is left out does not apply to its type. */
 export type ActivityTerms = Pick<Activity, 'type' | 'description' | 'netAmount'> &
   Partial<Pick<Activity, 'symbol' | 'qty' | 'perShareAmount' | 'splitRatio' | 'lieuPrice'>>

@@ -6,6 +6,10 @@ import type { Asset } from './assets.ts'
 import { type Decimal, zero } from './decimals.ts'
 import { splitLots } from './lots.ts'
 
+// What moves an account's money and shares besides fills. Each move is written down once, in the
+// same turn as its effect: deposits and journals move `deposits`, a fee moves `fees`, a dividend is
+// profit, a split changes the quantity at the same cost.
+
 /** A move to make. Amounts are above zero, except of a journal, which is signed. */
 export type MoneyMove =
   | Readonly<{ type: 'CSD' | 'CSW' | 'JNLC' | 'FEE'; amount: Decimal; description?: string }>

@@ -8,10 +8,15 @@ import { type Decimal, larger, ratio, zero } from './decimals.ts'
  * ids never change hands.
  */
 export type Side = 'buy' | 'sell'
+
 export type OrderType = 'market' | 'limit' | 'stop' | 'stop_limit' | 'trailing_stop'
+
 export type TimeInForce = 'day' | 'gtc' | 'opg' | 'cls' | 'ioc' | 'fok'
+
 export type OrderClass = '' | 'bracket' | 'oco' | 'oto'
+
 export type PositionIntent = 'buy_to_open' | 'buy_to_close' | 'sell_to_open' | 'sell_to_close'
+
 export type OrderStatus =
   | 'accepted'
   | 'pending_new'
@@ -159,5 +164,6 @@ export const leavesQty = (order: Order): Decimal =>
 /** Average over all fills so far, 9 decimals; null before the first. */
 export const averagePrice = (order: Order): Decimal | null =>
   order.filledQty.eq(0) ? null : ratio(order.filledCost, order.filledQty)
+
 /** What the checks learned. */
 export type Admission = Readonly<{ intent: PositionIntent; heldPerUnit: Decimal }>

@@ -113,6 +113,7 @@ export interface SandboxControl {
   setFaultShare(share: number): void
   ledger(keyId?: string): Ledger
 }
+
 /**
  * `amount`: dollars (of a journal signed), dollars a share of a dividend, new shares for one old of
  * a split.
@@ -123,9 +124,11 @@ export type MoneyMoveRequest = Readonly<{
   symbol?: string
   description?: string
 }>
+
 /** `ratio`: new shares for one old. `to`: the symbol that positions go on under. */
 export type CorporateActionRequest =
   | Readonly<{ type: 'split'; symbol: string; ratio: string }>
   | Readonly<{ type: 'symbol_change'; symbol: string; to: string }>
+
 /** One account (by key) or one symbol; neither means everything. */
 export type MatchingScope = Readonly<{ keyId?: string; symbol?: string }>
