@@ -277,7 +277,9 @@ describe('the debts of a rule', () => {
   })
 })
 
-/** An area of prose, its blocks, and the most of its sentences that may be hard to read, in percent. */
+/**
+ * An area of prose, its blocks, and the most of its sentences that may be hard to read, in percent.
+ */
 type Area = readonly [name: string, blocks: readonly string[], percentMax: number]
 
 const below = (part: string): readonly Source[] => ours.filter(({ path }) => path.startsWith(part))

@@ -1,8 +1,12 @@
 import { importsOf, type Source } from './source.ts'
 
-// Import cycles. An import of a type counts: files that cannot be read one after the other belong together or are badly cut.
+// Import cycles. An import of a type counts: files that cannot be read one after the other belong
+// together or are badly cut.
 
-/** The files that import each other in a circle, each circle sorted by path. A file in no circle is in no group. */
+/**
+ * The files that import each other in a circle, each circle sorted by path. A file in no circle is
+ * in no group.
+ */
 function importCycles(sources: readonly Source[]): string[][] {
   const graph = graphOf(sources)
   return components(graph).filter(
@@ -18,7 +22,9 @@ export const cyclicImports = (sources: readonly Source[]): string[] =>
     ),
   )
 
-/** The folders of a part, the ones that import nothing first: the order in which they can be read. */
+/**
+ * The folders of a part, the ones that import nothing first: the order in which they can be read.
+ */
 export function foldersInOrder(sources: readonly Source[]): string[] {
   const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
   const folders = new Map<string, Set<string>>()

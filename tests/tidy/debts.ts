@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './source.ts'
 
-// Findings that were there before their rule. Their counts may only shrink, and a rule without findings has no entry.
+// Findings that were there before their rule. Their counts may only shrink, and a rule without
+// findings has no entry.
 
 const FILE = join(root, 'tests/tidy/debts.json')
 

@@ -40,7 +40,10 @@ export const sharedNames = (sources: readonly Source[]): string[] =>
 
 const ID = /\b(D\d{1,2}|P\d|[SC]\d{1,2}|(?:SUB|FIL|CAN|POS|CRA|RDQ|CON|MUL|CLK|LIM|MKT)-\d{2})\b/g
 
-/** The ids of promises, decisions and failures that documents define: in bold or in a table's first column. */
+/**
+ * The ids of promises, decisions and failures that documents define: in bold or in a table's first
+ * column.
+ */
 export const definedIds = (...documents: readonly string[]): Set<string> =>
   new Set(
     documents.flatMap((text) =>

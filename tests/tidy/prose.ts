@@ -2,8 +2,9 @@ import ts from 'typescript'
 import type { Source } from './source.ts'
 import { commentsOf, nodesOf } from './tree.ts'
 
-// How readable the English is: how many sentences hang on a clause such as "what was read", begin with one, or hide
-// their subject behind a word such as "somebody". A tired reader takes such a sentence twice.
+// How readable the English is: how many sentences hang on a clause such as "what was read", begin
+// with one, or hide their subject behind a word such as "somebody". A tired reader takes such a
+// sentence twice.
 
 const CLAUSE = /\b(what|whatever|whoever|whichever)\b(?! (is|are) (the|a|an) )/i
 const OPENING = /^(what|whatever|whoever|nothing|nobody|somebody|whether|of what|of those|who )\b/i

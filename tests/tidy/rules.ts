@@ -5,7 +5,9 @@ import { findNodes, lineOf } from './tree.ts'
 
 // The house rules as functions from sources to findings, so that each can be shown a violation.
 
-/** A part of the house and what it may import; parts are told apart by the longest matching path. */
+/**
+ * A part of the house and what it may import; parts are told apart by the longest matching path.
+ */
 type Part = Readonly<{ path: string; parts: readonly string[]; packages: readonly string[] }>
 
 const STORE = ['src/domain', 'src/contract', 'src/runtime', 'src/store']
@@ -116,7 +118,9 @@ export function idlePackages(declared: readonly string[], sources: readonly Sour
   )
 }
 
-/** What a part reaches through any number of imports that it must never reach, with the way there. */
+/**
+ * What a part reaches through any number of imports that it must never reach, with the way there.
+ */
 export function forbiddenReach(sources: readonly Source[], start: string, never: RegExp): string[] {
   const graph = new Map(sources.map((source) => [source.path, importsOf(source)]))
   const findings: string[] = []
@@ -133,7 +137,9 @@ export function forbiddenReach(sources: readonly Source[], start: string, never:
   return findings
 }
 
-/** Imports into another folder past its door. Inside its own folder a file may import what it likes. */
+/**
+ * Imports into another folder past its door. Inside its own folder a file may import what it likes.
+ */
 export function sneakedImports(sources: readonly Source[]): string[] {
   const paths = new Set(sources.map(({ path }) => path))
   const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
@@ -202,8 +208,8 @@ export const ambientTime = (sources: readonly Source[]): string[] =>
     )
 
 /**
- * Exported values that no other file imports. What a door exports is for everybody, and a type may be needed only to spell the
- * signature of something else.
+ * Exported values that no other file imports. What a door exports is for everybody, and a type may
+ * be needed only to spell the signature of something else.
  */
 export function deadExports(sources: readonly Source[]): string[] {
   const taken = new Map<string, Set<string>>()

@@ -8,7 +8,9 @@ const LINES_PER_FILE_MAX = 400
 const STATEMENTS_PER_FUNCTION_MAX = 40
 const COMMENT_WIDTH_MAX = 100
 
-/** Functions that put the parts together: a list of everything that there is, one statement a part. */
+/**
+ * Functions that put the parts together: a list of everything that there is, one statement a part.
+ */
 const COMPOSITION_ROOTS = new Set([
   'workers/compose.ts',
   'relay/server.ts',
@@ -25,7 +27,9 @@ export const longFiles = (sources: readonly Source[]): string[] =>
 const isTestCallback = ({ parent }: ts.Node): boolean =>
   ts.isCallExpression(parent) && /^(describe|test|it)\b/.test(parent.expression.getText())
 
-/** The statements of a function without those of the functions inside it. A block is no statement. */
+/**
+ * The statements of a function without those of the functions inside it. A block is no statement.
+ */
 function statementsIn(body: ts.Node): number {
   let count = 0
   const visit = (node: ts.Node): void => {
@@ -68,8 +72,10 @@ export const tupleDeclarations = (sources: readonly Source[]): string[] =>
   findNodes(sources, (node, { path }) =>
     ts.isVariableDeclaration(node) &&
     ts.isArrayBindingPattern(node.name) &&
+    node.name.elements.length > 1 &&
     node.initializer !== undefined &&
-    ts.isArrayLiteralExpression(node.initializer)
+    ts.isArrayLiteralExpression(node.initializer) &&
+    !node.initializer.elements.some(ts.isSpreadElement)
       ? `${path}:${lineOf(node)} declares unrelated values as a tuple`
       : null,
   )

@@ -26,7 +26,8 @@ import type { AccountContext } from './context.ts'
  *     what is still there later is alarmed (CAN-10)
  *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it
  *     may be meant to open a position
- *   an exit on a flat symbol whose entry was placed elsewhere -> reported only: it is another program's to cancel
+ *   an exit on a flat symbol whose entry was placed elsewhere -> reported only: it is another
+ *     program's to cancel
  *   exits that executed more than their entry did, or are sized differently -> alarmed (CAN-09)
  *   and where the policy says so, the former -> one trade closes the excess, once it lasts and
  *     nothing of the order is open

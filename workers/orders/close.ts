@@ -7,6 +7,7 @@ import {
   isZero,
   min,
   mul,
+  type Order,
   type OrderIntent,
   type PositionSide,
   positionSideOf,
@@ -51,32 +52,18 @@ export async function closePosition(
   await deps.boundaries.reached('close.dequeued')
   const loaded = await loadTrade(deps, command)
   const { order } = loaded.slice
-  const hash = closeHash(command)
-  if (order !== null) {
-    const submission: Submission = {
-      intent: intentOf(command, order.side, null),
-      hash,
-      isClose: true,
-      askedAt: isoTime(run.queuedAtMs),
-      closeCommandId: command.commandId,
-    }
-    if (order.status !== 'submitting') return handleExisting(deps, submission, order, run)
-    assertSame(order, hash)
-    const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
-    if (waits !== null) return waits
-    const isFreed = order.attemptedAt === null && (await isBeingFreed(deps, command, run))
-    if (
-      isFreed &&
-      isPromised(command, await (await deps.brokers.get(command)).readPosition(command.symbol))
-    )
-      return again(LOOK_MS, BEING_FREED)
-    // Nothing of it was sent, or it was refused for its quantity: there may be less of the position
-    // by now, or another one.
-    const closed = order.side === 'buy' ? 'short' : 'long'
-    return resumeSubmission(deps, order, run, async (broker) =>
-      sizeOf(command, closed, await broker.readPosition(command.symbol)),
-    )
-  }
+  return order === null
+    ? beginClose(deps, command, loaded, run)
+    : continueClose(deps, command, order, run)
+}
+
+/** Sizes and submits a close whose trade has no record yet. */
+async function beginClose(
+  deps: OrderDeps,
+  command: CloseCommand,
+  loaded: LoadedSlice,
+  run: Run,
+): Promise<JobResult> {
   const waits = await waitForRecovery(deps, command, run)
   if (waits !== null) return waits
   let broker: Broker
@@ -85,13 +72,7 @@ export async function closePosition(
   } catch (error) {
     if (!(error instanceof ConnectionUnusableError) || !(await isGone(deps, command))) throw error
     const side = closingSide(command.positionSide ?? 'long')
-    const submission: Submission = {
-      intent: intentOf(command, side, command.quantity),
-      hash,
-      isClose: true,
-      askedAt: isoTime(run.queuedAtMs),
-      closeCommandId: command.commandId,
-    }
+    const submission = submissionOf(command, side, command.quantity, run)
     return denyGone(deps, submission, error.message, run)
   }
   const isFreed = await isBeingFreed(deps, command, run)
@@ -104,20 +85,53 @@ export async function closePosition(
     command.positionSide ?? (brokerPosition === null ? 'long' : positionSideOf(brokerPosition))
   const sized = sizeOf(command, closed, brokerPosition)
   const quantity = 'quantity' in sized ? sized.quantity : command.quantity
-  const submission: Submission = {
-    intent: intentOf(command, closingSide(closed), quantity),
-    hash,
-    isClose: true,
-    askedAt: isoTime(run.queuedAtMs),
-    closeCommandId: command.commandId,
-  }
+  const submission = submissionOf(command, closingSide(closed), quantity, run)
   if ('quantity' in sized) return submitNew(deps, submission, loaded, run)
-  // It may have closed the position itself, before the store lost the record of it (RDQ-04).
+  // This trade may have closed the position before the store lost its record (RDQ-04).
   const notAbsent = deps.mayHaveLostWrites()
     ? await findUntilAbsent(deps, submission, broker, run)
     : null
   return notAbsent ?? denyOrder(deps, submission, sized)
 }
+
+/** Goes on with a close whose trade has a record, from an earlier run or another delivery. */
+async function continueClose(
+  deps: OrderDeps,
+  command: CloseCommand,
+  order: Order,
+  run: Run,
+): Promise<JobResult> {
+  const submission = submissionOf(command, order.side, null, run)
+  if (order.status !== 'submitting') return handleExisting(deps, submission, order, run)
+  assertSame(order, submission.hash)
+  const waits = order.attemptedAt === null ? await waitForRecovery(deps, command, run) : null
+  if (waits !== null) return waits
+  const isFreed = order.attemptedAt === null && (await isBeingFreed(deps, command, run))
+  if (
+    isFreed &&
+    isPromised(command, await (await deps.brokers.get(command)).readPosition(command.symbol))
+  )
+    return again(LOOK_MS, BEING_FREED)
+  // If no request was sent, or the broker refused the request for its quantity, the position may
+  // be smaller by now, or another position.
+  const closed = order.side === 'buy' ? 'short' : 'long'
+  return resumeSubmission(deps, order, run, async (broker) =>
+    sizeOf(command, closed, await broker.readPosition(command.symbol)),
+  )
+}
+
+const submissionOf = (
+  command: CloseCommand,
+  side: Side,
+  quantity: Decimal | null,
+  run: Run,
+): Submission => ({
+  intent: intentOf(command, side, quantity),
+  hash: closeHash(command),
+  isClose: true,
+  askedAt: isoTime(run.queuedAtMs),
+  closeCommandId: command.commandId,
+})
 
 const BEING_FREED = 'an order that reserves part of the position is being canceled'
 

@@ -53,13 +53,7 @@ export function toldOf(
       trades.clear()
       continue
     }
-    const {
-      tradeId,
-      brokerConnectionId: connectionId,
-      quantity,
-      filledQuantity,
-      code,
-    } = fieldsOf(entry)
+    const { tradeId, brokerConnectionId: connectionId } = fieldsOf(entry)
     if (!entry.event.startsWith('trade.') || typeof tradeId !== 'string') continue
     const fresh = {
       connectionId,
@@ -73,40 +67,47 @@ export function toldOf(
     }
     const told = trades.get(tradeId) ?? fresh
     trades.set(tradeId, told)
-    const say = (rule: string): void =>
-      void findings.push(`${rule}: ${entry.event} of ${tradeId} at ${entry.id}`)
-    if (entry.event === 'trade.corrected') {
-      told.corrected += 1
-      told.cumulative = Number(filledQuantity)
-      continue
-    }
-    told.isFollowed = true
-    if (told.terminal !== null) say(`S6 after ${told.terminal}`)
-    // Of an order that was replaced, the broker may have been for less in the end, and it ends when
-    // that has executed.
-    if (entry.event === 'trade.replaced') told.isSized = false
-    if (entry.event === 'trade.submitted') {
-      told.submitted += 1
-      told.isSized = quantity !== null
-    }
-    if (told.submitted > 1) say('S8 twice')
-    const isEarly = told.submitted === 0 && !isResynced
-    if (isEarly && entry.event !== 'trade.rejected' && entry.event !== 'trade.cancelled')
-      say('S8 not submitted yet')
-    if (entry.event === 'trade.partialFill' || entry.event === 'trade.filled') {
-      const total = Number(entry.event === 'trade.filled' ? quantity : filledQuantity)
-      // Of an order in money, the end may be told after all of its executions.
-      const isEndOnly = entry.event === 'trade.filled' && !told.isSized && total === told.cumulative
-      if (total <= told.cumulative && !isEndOnly) say(`S5 ${told.cumulative} then ${total}`)
-      told.cumulative = total
-    }
-    // What had executed before a resync is in the snapshot that follows it, and in what ends the
-    // trade.
-    if (entry.event === 'trade.cancelled' && isResynced && told.submitted === 0)
-      told.cumulative = Number(filledQuantity)
-    if (TERMINAL.has(entry.event)) Object.assign(told, { terminal: entry.event, code })
+    const found = follow(told, entry, isResynced)
+    findings.push(...found.map((rule) => `${rule}: ${entry.event} of ${tradeId} at ${entry.id}`))
   }
   return { trades, findings }
+}
+
+/** Adds one event to what a log says of its trade. @returns the rules that the event breaks */
+function follow(told: TradeTold, entry: Entry, isResynced: boolean): string[] {
+  const { quantity, filledQuantity, code } = fieldsOf(entry)
+  const found: string[] = []
+  if (entry.event === 'trade.corrected') {
+    told.corrected += 1
+    told.cumulative = Number(filledQuantity)
+    return []
+  }
+  told.isFollowed = true
+  if (told.terminal !== null) found.push(`S6 after ${told.terminal}`)
+  // Of an order that was replaced, the broker may have been for less in the end, and it ends when
+  // that has executed.
+  if (entry.event === 'trade.replaced') told.isSized = false
+  if (entry.event === 'trade.submitted') {
+    told.submitted += 1
+    told.isSized = quantity !== null
+  }
+  if (told.submitted > 1) found.push('S8 twice')
+  const isEarly = told.submitted === 0 && !isResynced
+  if (isEarly && entry.event !== 'trade.rejected' && entry.event !== 'trade.cancelled')
+    found.push('S8 not submitted yet')
+  if (entry.event === 'trade.partialFill' || entry.event === 'trade.filled') {
+    const total = Number(entry.event === 'trade.filled' ? quantity : filledQuantity)
+    // Of an order in money, the end may be told after all of its executions.
+    const isEndOnly = entry.event === 'trade.filled' && !told.isSized && total === told.cumulative
+    if (total <= told.cumulative && !isEndOnly) found.push(`S5 ${told.cumulative} then ${total}`)
+    told.cumulative = total
+  }
+  // What had executed before a resync is in the snapshot that follows it, and in what ends the
+  // trade.
+  if (entry.event === 'trade.cancelled' && isResynced && told.submitted === 0)
+    told.cumulative = Number(filledQuantity)
+  if (TERMINAL.has(entry.event)) Object.assign(told, { terminal: entry.event, code })
+  return found
 }
 
 /** S4, S7: nothing is told that the broker's books do not bear out. */

@@ -22,7 +22,8 @@ const WRITTEN_MS = 2_000
  * Whose findings are written: those of polls, or those of a reading of the account, which loads the
  * connection first.
  *
- *   polls --connection loaded--> account --orders listed--> listed --orders listed, by a poll--> polls
+ *   polls --connection loaded--> account --orders listed--> listed
+ *   listed --orders listed, by a poll--> polls
  *   account, listed --portfolio read--> polls
  */
 type Reading = 'polls' | 'account' | 'listed'

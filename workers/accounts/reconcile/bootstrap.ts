@@ -15,7 +15,7 @@ import { isoTime } from '#runtime'
 import { ORDERS_PER_PAGE } from '../../broker/index.ts'
 import { refsOf } from '../../state/index.ts'
 import type { AccountContext } from '../context.ts'
-import { commitWith, overlapping, portfolioWrites, readPortfolio } from './portfolio.ts'
+import { commitWith, overlapping, portfolioWrites, readSnapshot } from './portfolio.ts'
 
 /**
  * The first reading of a connection: what the broker has becomes ours as it is. What orders have
@@ -34,7 +34,7 @@ export async function adoptConnection(context: AccountContext, isNew: boolean): 
   const since = firstReading.begin(isoTime(clock.now() - ADOPT_MS))
   for (let tries = 0; tries < STILL_TRIES_MAX; tries += 1) {
     const before = await firstReading.read(broker, since)
-    const reading = await readPortfolio(context, isoTime(clock.now()))
+    const reading = await readSnapshot(context, isoTime(clock.now()))
     const orders = await firstReading.read(broker, since)
     const { executed, readTo } = await listExecuted(context, since, orders)
     if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again

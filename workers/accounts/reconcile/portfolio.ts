@@ -57,7 +57,7 @@ export async function reconcilePortfolio(
       account: { ...known.account, executionsReadTo },
       positions: known.positions,
     }
-    const reading = await readPortfolio(context, ours.account.activitiesReadTo)
+    const reading = await readSnapshot(context, ours.account.activitiesReadTo)
     await context.boundaries.reached('reconcile.portfolio_read')
     const { portfolio, changes } = reconcile(ours, reading)
     const writes = [
@@ -101,7 +101,7 @@ function isSettled(before: Account, after: Account): boolean {
   return isSame && Math.abs(readForMs) < READ_TO_EVERY_MS
 }
 
-export async function readPortfolio(
+export async function readSnapshot(
   { broker, clock, asking }: AccountContext,
   activitiesReadTo: string,
 ): Promise<Reading> {
