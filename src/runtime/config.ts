@@ -3,7 +3,8 @@ import { ConfigError } from './errors.ts'
 
 /**
  * One setting of a process. The schema reads the variable's text (`undefined` when absent or empty)
- * and holds the default; the rest is for people: it becomes the README's table and the error text.
+ * and holds the default; the rest is for people: it becomes the table of src/deploy/README.md and
+ * the error text.
  */
 export type Setting<Schema extends z.ZodType = z.ZodType> = Readonly<{
   env: string

@@ -1,15 +1,26 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { clientEvents, serverEvents } from '#contract'
 import type { Settings } from '#runtime'
 import { relaySettings } from '../../relay/config.ts'
 import { dashboardSettings } from '../../src/apps/dashboard/settings.ts'
 import { workerSettings } from '../../workers/config.ts'
+import { readSources } from '../tidy/source.ts'
 
 const root = join(import.meta.dirname, '../..')
-const path = join(root, 'README.md')
-const readme = readFileSync(path, 'utf8')
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const pages = [
+  'README.md',
+  'src/DECISIONS.md',
+  'src/producer/README.md',
+  'src/contract/README.md',
+  'src/deploy/README.md',
+  'src/apps/sandbox/README.md',
+  'relay/README.md',
+  'tests/README.md',
+]
+const README_BYTES_MAX = 8_192
 const processes: Record<string, Settings> = {
   workers: workerSettings,
   relay: relaySettings,
@@ -36,30 +47,60 @@ function settingsTable(): string {
   ].join('\n')
 }
 
+/** Lines of the files that no other process runs. */
+function relayLines(): number {
+  const files = readSources('relay', 'src/transport')
+  return files.reduce((sum, { text }) => sum + text.split('\n').length - 1, 0)
+}
+
+const isUpdate = process.env['UPDATE_TABLES'] === '1'
 const redisUsers = ['WORKERS', 'RELAY', 'PRODUCER', 'DASHBOARD']
 
-describe('README', () => {
-  test('its table of settings is the one that the code reads (UPDATE_README=1 writes it)', () => {
-    const fresh = readme.replace(
+describe('the pages', () => {
+  test('README.md - is at most 8 kB', () => {
+    expect(Buffer.byteLength(read('README.md'))).toBeLessThanOrEqual(README_BYTES_MAX)
+  })
+
+  test('settings of src/deploy - are the settings that the code reads', () => {
+    const page = read('src/deploy/README.md')
+    const fresh = page.replace(
       /(<!-- settings:start -->\n)[^]*?(<!-- settings:end -->)/,
       `$1\n${settingsTable()}\n\n$2`,
     )
-    if (process.env['UPDATE_README'] === '1') writeFileSync(path, fresh)
-    else expect(readme).toBe(fresh)
+    if (isUpdate) writeFileSync(join(root, 'src/deploy/README.md'), fresh)
+    else expect(page).toBe(fresh)
   })
 
-  test('every file that it names is there', () => {
-    const named = [...readme.matchAll(/`((?:src|workers|relay)\/[\w./-]+)`/g)].map(
+  test('size in relay/README.md - counts every file that the relay alone runs', () => {
+    const page = read('relay/README.md')
+    const fresh = page.replace(
+      /\*\*[\d,]+ lines\*\*/,
+      `**${relayLines().toLocaleString('en')} lines**`,
+    )
+    if (isUpdate) writeFileSync(join(root, 'relay/README.md'), fresh)
+    else expect(page).toBe(fresh)
+  })
+
+  test.each(pages)('%s - each named file is there', (path) => {
+    const named = [...read(path).matchAll(/`((?:src|workers|relay|tests)\/[\w./-]+\.\w+)`/g)]
+    const missing = named
+      .map((match) => match[1] ?? '')
+      .filter((file) => !existsSync(join(root, file)))
+    expect(missing).toEqual([])
+  })
+
+  test.each(pages)('%s - each link to a file leads somewhere', (path) => {
+    const links = [...read(path).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
       (match) => match[1] ?? '',
     )
-    expect(named.length).toBeGreaterThan(10)
-    expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([])
+    expect(links.filter((link) => !existsSync(join(root, dirname(path), link)))).toEqual([])
   })
 
-  test('every suite that the table of the sandbox names is there', () => {
-    const table = readme.slice(
-      readme.indexOf('| endpoint or stream |'),
-      readme.indexOf('Commands to it live'),
+  test('table of the sandbox - each named suite is there', () => {
+    const page = read('src/apps/sandbox/README.md')
+    const table = page.slice(
+      page.indexOf('| endpoint or stream |'),
+      page.indexOf('Commands to it live'),
     )
     const named = table
       .split('\n')
@@ -72,17 +113,19 @@ describe('README', () => {
     ).toEqual([])
   })
 
-  test('its table of events has every event of the contract, with a test that is there', () => {
+  test('table of events - has every event of the contract, with a test that is there', () => {
     const rows = [
-      ...readme.matchAll(/^\| `([a-z]+\.[A-Za-z]+)` \| .* \| `tests\/([a-z/-]+)`: (.*) \|$/gm),
+      ...read('src/contract/README.md').matchAll(
+        /^\| `([a-z]+\.[A-Za-z]+)` \| .* \| `tests\/([a-z/-]+)`: (.*) \|$/gm,
+      ),
     ]
-    const later = ['trade.replaced', 'trade.corrected'] // told of by suites of their own
+    const later = ['trade.replaced', 'trade.corrected'] // shown by suites of their own
     const named = rows.map(([, event = '']) => event)
     expect([...named, ...later].sort()).toEqual(
       [...Object.keys(serverEvents), ...Object.keys(clientEvents)].sort(),
     )
     for (const [, event, suite = '', title = ''] of rows)
-      expect(readFileSync(join(root, `tests/${suite}.test.ts`), 'utf8'), event).toContain(title)
+      expect(read(`tests/${suite}.test.ts`), event).toContain(title)
   })
 
   test('.env.example names every setting, and nothing that nobody reads', () => {
