@@ -7,17 +7,24 @@ export const REJECTION_REASONS = [
   'MARKET_CLOSED',
   'RISK_LIMIT_EXCEEDED',
 ] as const
+/** One of the four reasons of `trade.rejected`. */
 export type RejectionReason = (typeof REJECTION_REASONS)[number]
 
-/** Why we did not send an order, or closed one without the broker's word, other than by a limit. */
+/**
+ * Why Fillcast did not send an order, or closed an order without a report of the broker, other than
+ * by a risk limit.
+ */
 type DenialCode =
   | 'HALTED'
   | 'EXPIRED_BEFORE_SUBMIT'
   | 'NOT_RECEIVED'
   | 'BROKER_DISCONNECTED'
-  /** A close of a position that is not there, or is promised to open orders as a whole. */
+  /** A close of a position that does not exist, or that open orders reduce to zero already. */
   | 'NOTHING_TO_CLOSE'
-/** What a broker's definitive refusal says; the adapter reads it from status, code and words. */
+/**
+ * The cause of a broker's definitive refusal. The adapter derives the code from the HTTP status,
+ * the broker's code and the broker's message.
+ */
 export type RefusalCode =
   | 'INSUFFICIENT_BUYING_POWER'
   | 'INSUFFICIENT_QUANTITY'
@@ -33,7 +40,7 @@ export type RefusalCode =
 /** The precise cause of a rejection. */
 export type RejectionCode = RiskCode | DenialCode | RefusalCode
 
-/** Each cause with the one reason it is told under; a cause without a row does not compile. */
+/** The reason of each code. A code without a row does not compile. */
 const REASON_OF: Readonly<Record<RejectionCode, RejectionReason>> = {
   INSUFFICIENT_BUYING_POWER: 'INSUFFICIENT_FUNDS',
   INSUFFICIENT_QUANTITY: 'INSUFFICIENT_FUNDS',
@@ -61,23 +68,30 @@ const REASON_OF: Readonly<Record<RejectionCode, RejectionReason>> = {
   BROKER_REJECTED: 'RISK_LIMIT_EXCEEDED',
 }
 
-/** Every cause. */
+/** Every rejection code. */
 export const REJECTION_CODES: readonly string[] = Object.keys(REASON_OF)
 
-/** A code that is newer than this table is told under the default reason. */
+/**
+ * The reason under which a client is sent a code. A code that is newer than this table has the
+ * default reason, `RISK_LIMIT_EXCEEDED`.
+ */
 export const rejectionReasonOf = (code: string): RejectionReason =>
   Object.hasOwn(REASON_OF, code) ? REASON_OF[code as RejectionCode] : 'RISK_LIMIT_EXCEEDED'
 
+/** The codes of `connection.error`, fixed by the client contract. */
 export const CONNECTION_ERRORS = [
   'AUTHENTICATION_FAILED',
   'RATE_LIMIT_EXCEEDED',
   'INTERNAL_ERROR',
 ] as const
+/** One code of `connection.error`. */
 export type ConnectionErrorCode = (typeof CONNECTION_ERRORS)[number]
+/** The reasons of `connection.closed`, fixed by the client contract. */
 export const CLOSE_REASONS = [
   'logout',
   'token_expired',
   'duplicate_connection',
   'server_shutdown',
 ] as const
+/** One reason of `connection.closed`. */
 export type CloseReason = (typeof CLOSE_REASONS)[number]

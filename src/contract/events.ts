@@ -4,10 +4,10 @@ import * as payload from './payloads.ts'
 
 /**
  * How an event reaches a client.
- * - `logged`: committed to the user's event log with the state it tells of; replayed after a
- *   reconnect.
- * - `socket`: about one connection; never replayed.
- * - `volatile`: only the newest matters; may be dropped.
+ * - `logged`: committed to the user's event log together with the state that the event reports;
+ *   replayed after a reconnect.
+ * - `socket`: concerns one connection; never replayed.
+ * - `volatile`: only the newest event matters; may be dropped.
  */
 export type Delivery = 'logged' | 'socket' | 'volatile'
 
@@ -17,8 +17,8 @@ const event = <Schema extends z.ZodType, D extends Delivery>(schema: Schema, del
 })
 
 /**
- * Every event that the server emits. `portfolio.positionUpdated` is logged; price-only ones are
- * made at the relay, volatile.
+ * Every event that the server emits. A `portfolio.positionUpdated` that workers emit is logged. A
+ * `portfolio.positionUpdated` with nothing but a new price is made by the relay and is volatile.
  */
 export const serverEvents = {
   'connection.authorized': event(payload.connectionAuthorized, 'socket'),
@@ -45,21 +45,25 @@ export const serverEvents = {
   'state.resync': event(payload.stateResync, 'logged'),
 } as const
 
+/** The name of a server event. */
 export type ServerEventName = keyof typeof serverEvents
+/** The payload of a server event after validation. */
 export type ServerEventPayload<Name extends ServerEventName> = z.output<
   (typeof serverEvents)[Name]['schema']
 >
 type LoggedName = {
   [N in ServerEventName]: (typeof serverEvents)[N]['delivery'] extends 'logged' ? N : never
 }[ServerEventName]
-/** An event on its way into a user's log. */
+/** An event that is to be appended to a user's event log. */
 export type LoggedEvent = {
   [N in LoggedName]: Readonly<{ event: N; payload: ServerEventPayload<N> }>
 }[LoggedName]
 
-/** Symbols that one connection may watch. */
+/** The number of symbols that one connection may watch. */
 export const SYMBOLS_PER_SOCKET_MAX = 100
+/** The parts of a `state.sync` that a client may request. */
 export const SYNC_TYPES = ['portfolio', 'positions', 'trades'] as const
+/** One part of a `state.sync`. */
 export type SyncType = (typeof SYNC_TYPES)[number]
 
 const symbols = z.object({ symbols: z.array(symbolSchema).min(1).max(SYMBOLS_PER_SOCKET_MAX) })
@@ -68,7 +72,7 @@ const symbols = z.object({ symbols: z.array(symbolSchema).min(1).max(SYMBOLS_PER
 export const clientEvents = {
   'market.subscribe': { schema: symbols },
   'market.unsubscribe': { schema: symbols },
-  /** `syncTypes` absent: all. */
+  /** If `syncTypes` is absent, the client is sent all parts. */
   'state.requestSync': {
     schema: z
       .object({ syncTypes: z.array(z.enum(SYNC_TYPES)).optional() })
@@ -77,19 +81,24 @@ export const clientEvents = {
   },
 } as const
 
+/** The name of a client event. */
 export type ClientEventName = keyof typeof clientEvents
+/** The payload of a client event as the client writes it. */
 export type ClientEventPayload<Name extends ClientEventName> = z.input<
   (typeof clientEvents)[Name]['schema']
 >
 
 /**
- * Why a symbol is not watched: the broker's list does not have it, or says that it is not traded.
+ * Why a symbol is not watched: `UNKNOWN_SYMBOL`, the broker's asset list does not contain it;
+ * `NOT_TRADABLE`, the list marks it as not tradable.
  */
 export type SymbolRefusal = Readonly<{ symbol: string; reason: 'UNKNOWN_SYMBOL' | 'NOT_TRADABLE' }>
 
 /**
- * The optional acknowledgement of a client event. `symbols`: all that the connection watches now;
- * `subscribed` and `refused`: those of this `market.subscribe`.
+ * The optional acknowledgement of a client event.
+ * - `symbols`: all symbols that the connection watches now.
+ * - `subscribed`, `refused`: the symbols of this `market.subscribe` only.
+ * - `error`, `message`: why the command failed.
  */
 export type CommandAnswer = Readonly<
   | {
@@ -102,10 +111,10 @@ export type CommandAnswer = Readonly<
 >
 
 /**
- * What an event carries as its second argument, to connections whose handshake names `lastEventId`:
- * the place in the log at which the connection is once it has handled the event. A resync carries
- * none: the `state.sync` that follows it does, so that a client that is cut between the two gets
- * both again.
+ * The second argument of an event, for connections whose handshake names `lastEventId`: the
+ * position in the event log that the connection has reached once it has handled the event. A
+ * `state.resync` has no position; the `state.sync` that follows carries it. If a connection ends
+ * between the two, the client is sent both again.
  */
 type MetaOf<Name extends ServerEventName> = Name extends 'connection.authorized' | 'state.sync'
   ? EventPosition
@@ -113,10 +122,11 @@ type MetaOf<Name extends ServerEventName> = Name extends 'connection.authorized'
     ? EventMeta
     : never
 
-/** Typed event maps for Socket.IO. */
+/** The server's events, as Socket.IO types them. */
 export type ServerToClientEvents = {
   [N in ServerEventName]: (payload: ServerEventPayload<N>, meta?: MetaOf<N>) => void
 }
+/** The client's events, as Socket.IO types them. */
 export type ClientToServerEvents = {
   [N in ClientEventName]: (
     payload: ClientEventPayload<N>,

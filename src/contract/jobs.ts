@@ -27,17 +27,21 @@ import {
 import { closeProblem, orderProblems } from './order-rules.ts'
 
 /**
- * The queues, with the prefix under which each lies in Redis: a tag of its own, so that queues
+ * The queues. Each queue has its own Redis key prefix with its own hash tag, so that the queues
  * spread over a cluster.
  */
 export const queues = {
   /** New orders. */
   orders: { name: 'orders', prefix: '{fc:orders}' },
-  /** Cancel, replace, close: never behind submits. */
+  /**
+   * Cancel, replace and close. Commands have a queue of their own, so they never wait behind
+   * submissions.
+   */
   commands: { name: 'commands', prefix: '{fc:commands}' },
-  /** Health checks and removal of broker connections. */
+  /** Health checks and removals of broker connections. */
   connections: { name: 'connections', prefix: '{fc:connections}' },
 } as const
+/** The name of a queue. */
 export type QueueName = keyof typeof queues
 
 const missingOr =
@@ -46,8 +50,9 @@ const missingOr =
     input === undefined ? MISSING : words
 
 /**
- * A decimal string greater than zero, at most nine decimals, at most `max`; read into its canonical
- * form. A JSON number is refused: it may have lost digits before anybody could see it.
+ * A decimal string greater than zero, with at most nine decimals and at most `max`. The schema
+ * converts the text into its canonical form. A JSON number is refused, because it may have lost
+ * digits before validation.
  */
 const positiveUpTo = (max: Decimal) =>
   z
@@ -76,7 +81,7 @@ const price = positiveUpTo(PRICE_MAX)
 const optionalPrice = optionalUpTo(PRICE_MAX)
 const optionalQuantity = optionalUpTo(QUANTITY_MAX)
 const optionalPercent = optionalUpTo(PERCENT_MAX)
-/** Money, or a percentage of a limit. */
+/** An optional decimal: money, or a percentage of a limit. Absent: `null`. */
 export const optionalDecimal = optionalUpTo(NOTIONAL_MAX)
 const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>
   z.enum(values, { error: missingOr(`must be one of ${values.join(', ')}`) })
@@ -85,9 +90,10 @@ const ofTrade = { userId: userIdSchema, connectionId: connectionIdSchema, tradeI
 const ofCommand = { ...ofTrade, commandId: commandIdSchema }
 
 /**
- * A new order, as the trade API asks for it and as its job carries it. Absent values may be left
- * out or null; a field that is not known is refused, because dropping it could drop a deadline or a
- * price.
+ * A new order: the request of the trade API and the payload of its job. Optional fields may be
+ * absent or `null`. An unknown field is refused, because to drop it could drop a deadline or a
+ * price. Defaults: `timeInForce` `day`, `orderClass` `simple`, `extendedHours` `false`. Quantities
+ * are in shares or coins, `notional` and prices in the account's currency.
  */
 export const submitOrderSchema = z
   .strictObject({
@@ -121,19 +127,25 @@ export const submitOrderSchema = z
     for (const [field, message] of orderProblems(order))
       context.addIssue({ code: 'custom', path: field.split('.'), message })
   }) satisfies z.ZodType<OrderIntent>
+/** A request for a new order, as the trade API writes it. */
 export type SubmitOrder = z.input<typeof submitOrderSchema>
 
-/** Asks to cancel what is left of a trade. */
+/**
+ * Requests the cancellation of the rest of a trade. Defaults: `by` `user`, `reason` `User requested
+ * cancellation`.
+ */
 export const cancelOrderSchema = z.strictObject({
   ...ofCommand,
   by: z.enum(['user', 'system']).default('user'),
   reason: z.string().max(200).default('User requested cancellation'),
 })
+/** A request to cancel a trade, as the trade API writes it. */
 export type CancelOrder = z.input<typeof cancelOrderSchema>
 
 /**
- * Asks to cancel every open order that was placed here, on one connection: all of them, or those of
- * one symbol.
+ * Requests the cancellation of every open order of one connection that Fillcast placed. If `symbol`
+ * is given, only orders of that symbol are canceled. Defaults: `by` `user`, `reason` `User
+ * requested cancellation of all orders`.
  */
 export const cancelAllSchema = z.strictObject({
   userId: userIdSchema,
@@ -143,11 +155,13 @@ export const cancelAllSchema = z.strictObject({
   by: z.enum(['user', 'system']).default('user'),
   reason: z.string().max(200).default('User requested cancellation of all orders'),
 })
+/** A request to cancel all orders of a connection, as the trade API writes it. */
 export type CancelAll = z.input<typeof cancelAllSchema>
 
 /**
- * Asks to change an open order, or one exit of a bracket, oco or oto order; at least one of the
- * values. `quantity` is the order's total, what is filled included.
+ * Requests the change of an open order, or of one exit of a bracket, oco or oto order. At least one
+ * value must be given. `quantity` is the order's total and includes the filled quantity. Default:
+ * `leg` `entry`.
  */
 export const replaceOrderSchema = z
   .strictObject({
@@ -173,12 +187,13 @@ export const replaceOrderSchema = z
     path: ['quantity'],
     error: 'an exit has the quantity of what it closes; only its prices can be changed',
   })
+/** A request to replace an order, as the trade API writes it. */
 export type ReplaceOrder = z.input<typeof replaceOrderSchema>
 
 /**
- * Asks to close a position, all of it unless `quantity` or `percentage` says how much. The trade id
- * names the closing order. With `positionSide` nothing but a position on that side is closed;
- * without it, whichever there is.
+ * Requests the close of a position. Without `quantity` and `percentage` the whole position is
+ * closed. The trade id names the closing order. With `positionSide` the close applies only to a
+ * position on that side; without `positionSide` it applies to a position on either side.
  */
 export const closePositionSchema = z
   .strictObject({
@@ -186,10 +201,9 @@ export const closePositionSchema = z
     symbol: symbolSchema,
     quantity: optionalQuantity,
     percentage: optionalPercent,
-    // Not filled in where it is left out: workers of the version before refuse a field that they do
-    // not know.
+    // Has no default: workers of the previous version refuse a field that they do not know.
     positionSide: oneOf(POSITION_SIDES).nullish(),
-    /** The close is a limit order then. */
+    /** If a limit price is given, the close is a limit order. */
     limitPrice: price.nullish(),
     extendedHours: z.boolean({ error: 'must be true or false' }).nullish(),
   })
@@ -206,23 +220,27 @@ export const closePositionSchema = z
     path: ['percentage'],
     error: 'must be at most 100',
   })
+/** A request to close a position, as the trade API writes it. */
 export type ClosePosition = z.input<typeof closePositionSchema>
 
 /**
- * Asks to close every position of a connection, each by a trade of its own (see `closeAllTradeId`).
+ * Requests the close of every position of a connection. Each position is closed by a trade of its
+ * own (see `closeAllTradeId`).
  */
 export const closeAllSchema = z.strictObject({
   userId: userIdSchema,
   connectionId: connectionIdSchema,
   commandId: commandIdSchema,
 })
+/** A request to close all positions of a connection, as the trade API writes it. */
 export type CloseAllPositions = z.input<typeof closeAllSchema>
 
 /**
- * Takes up whatever is due on a trade, from its record alone: a submission or a command whose own
- * job is gone, or has ended.
+ * Resumes the pending work of a trade from its record alone: a submission or a command whose own
+ * job was lost or has ended.
  */
 export const resolveOrderSchema = z.strictObject(ofTrade)
+/** The payload of a job that resumes the work of a trade. */
 export type ResolveOrder = z.output<typeof resolveOrderSchema>
 
 /** One health check of a broker connection. */
@@ -230,17 +248,19 @@ export const checkConnectionSchema = z.object({
   userId: userIdSchema,
   connectionId: connectionIdSchema,
 })
+/** The payload of a health check. */
 export type CheckConnection = z.output<typeof checkConnectionSchema>
 
-/** Removes a broker connection; see the producer. */
+/** Removes a broker connection; see `ConnectionCommands.disconnect` of the producer. */
 export const disconnectSchema = z.strictObject({
   userId: userIdSchema,
   connectionId: connectionIdSchema,
   openOrders: oneOf(['cancel', 'leave']),
 })
+/** The payload of a removal. */
 export type Disconnect = z.output<typeof disconnectSchema>
 
-/** Every job: its queue and its payload. */
+/** Every job: its queue and the schema of its payload. */
 export const jobs = {
   submitOrder: { queue: 'orders', schema: submitOrderSchema },
   cancelOrder: { queue: 'commands', schema: cancelOrderSchema },
@@ -252,14 +272,15 @@ export const jobs = {
   checkConnection: { queue: 'connections', schema: checkConnectionSchema },
   disconnect: { queue: 'connections', schema: disconnectSchema },
 } as const satisfies Record<string, { queue: QueueName; schema: z.ZodType }>
+/** The name of a job. */
 export type JobName = keyof typeof jobs
 
-/** One thing that is wrong with a payload: where, and what to do. */
+/** One problem of a payload: the field, and how to fix it. */
 export type PayloadProblem = Readonly<{ field: string; message: string }>
 
 /**
- * What is wrong with a payload. A field that nobody knows is named itself: it may be a misspelled
- * deadline.
+ * The problems of a payload. An unknown field is reported under its own name, because it may be a
+ * misspelled deadline.
  */
 export const problemsOf = (error: z.ZodError): PayloadProblem[] =>
   error.issues.flatMap((issue) => {
@@ -273,8 +294,8 @@ export const problemsOf = (error: z.ZodError): PayloadProblem[] =>
   })
 
 /**
- * The same in words, one `field: what to do` a line; the same words for the producer's caller and
- * in the failed job.
+ * The problems as text, one `field: how to fix it` per line. The producer's caller and the failed
+ * job get the same text.
  */
 export const describeIssues = (error: z.ZodError): string =>
   problemsOf(error)
@@ -283,15 +304,16 @@ export const describeIssues = (error: z.ZodError): string =>
 
 const digest = (text: string): string => hash('sha256', text).slice(0, 24)
 
-/** The job of a trade: the same trade is the same job. */
+/** The id of a trade's submission job. The same trade always has the same job. */
 export const submitJobId = (userId: string, tradeId: string): string =>
   `submit-${digest(userId)}-${tradeId}`
-/** The commands of one trade, and what the ids of their jobs begin with. */
+/** The commands of one trade, with the prefix of their job ids. */
 const COMMANDS = { cancelOrder: 'cancel', replaceOrder: 'replace', closePosition: 'close' } as const
+/** The name of a command of one trade. */
 export type CommandName = keyof typeof COMMANDS
 /**
- * The job of a command: a repeated command is one job, a second command another, also where only
- * its kind is another.
+ * The id of a command's job. A repeated command has the same job. Two commands that differ only in
+ * their kind have different jobs.
  */
 export const commandJobId = (
   name: CommandName,
@@ -299,33 +321,38 @@ export const commandJobId = (
   tradeId: string,
   commandId: string,
 ): string => `${COMMANDS[name]}-${digest(`${userId}\n${tradeId}`)}-${commandId}`
-/** The job of a cancel of all orders. */
+/** The job id of a cancel of all orders. */
 export const cancelAllJobId = (userId: string, connectionId: string, commandId: string): string =>
   `cancel-all-${digest(`${userId}\n${connectionId}`)}-${commandId}`
-/** The job of a close of all positions. */
+/** The job id of a close of all positions. */
 export const closeAllJobId = (userId: string, connectionId: string, commandId: string): string =>
   `close-all-${digest(`${userId}\n${connectionId}`)}-${commandId}`
 /**
- * The trade by which a close of all positions closes one of them: a function of the command and the
- * symbol, so that it is placed once.
+ * The trade id under which a close of all positions closes one position. The id is a function of
+ * the command and the symbol, so that the closing order is placed once.
  */
 export const closeAllTradeId = (connectionId: string, commandId: string, symbol: string): string =>
   `close-${digest(`${connectionId}\n${commandId}\n${symbol}`)}`
 /**
- * One at a time for a trade; it leaves the queue when it is done, so that it can be asked for
- * again.
+ * The job id of a resumed trade. A trade has at most one such job at a time. The job leaves the
+ * queue when it is done, so that it can be requested again.
  */
 export const resolveJobId = (userId: string, tradeId: string): string =>
   `resolve-${digest(userId)}-${tradeId}`
-/** @param revision of the connection's record that asks for it: asking again is another job */
+/**
+ * The job id of a removal.
+ * @param revision of the connection's record that requests the removal: a second request has
+ *   another revision and so another job
+ */
 export const disconnectJobId = (userId: string, connectionId: string, revision: string): string =>
   `disconnect-${digest(userId)}-${connectionId}-${revision}`
+/** The job id of a health check. A connection has at most one such job at a time. */
 export const checkJobId = (userId: string, connectionId: string): string =>
   `check-${digest(userId)}-${connectionId}`
 /**
- * The trade that closes what the exits of a trade executed beyond its entry. A function of that
- * trade alone, so that it is placed at most once: `flatten-<tradeId>`, or `flatten-<digest>` where
- * that would be too long for a trade id.
+ * The id of the trade that closes the excess of a trade's exits over its entry. The id is a
+ * function of the original trade id alone, so that the closing order is placed at most once:
+ * `flatten-<tradeId>`, or `flatten-<digest>` if that is longer than a trade id may be.
  */
 export function flattenTradeId(tradeId: string): string {
   const id = `flatten-${tradeId}`
@@ -338,14 +365,14 @@ const inKeyOrder = (record: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /**
- * Identity of what an intent asks for, independent of how it was written; another hash under the
- * same `tradeId` is a conflict.
+ * A hash of an intent's parameters, independent of how the request was written. A second intent
+ * with the same `tradeId` and another hash is a conflict.
  */
 export const parametersHash = (intent: OrderIntent): string => contentHash(intent)
 
 /**
- * Identity of what a close asks for, under the trade id of its order. A close that names neither
- * side nor price has the hash that it had before these could be named.
+ * A hash of a close's parameters, under the trade id of its order. A close without `positionSide`
+ * and `limitPrice` has the same hash as before these fields existed.
  */
 export function closeHash(close: z.output<typeof closePositionSchema>): string {
   const { symbol, quantity, percentage, positionSide, limitPrice, extendedHours } = close
@@ -357,7 +384,7 @@ export function closeHash(close: z.output<typeof closePositionSchema>): string {
   ).slice(0, 32)
 }
 
-/** Identity of what a payload says, independent of how it was written. */
+/** A hash of a payload's content, independent of the order of its keys. */
 export function contentHash(payload: object): string {
   const text = JSON.stringify(payload, (_key, value: unknown) =>
     isRecord(value) ? inKeyOrder(value) : value,
@@ -365,8 +392,8 @@ export function contentHash(payload: object): string {
   return hash('sha256', text).slice(0, 32)
 }
 
-/** Payload of a job that cancels the rest of a trade. */
+/** The payload of a job that cancels the rest of a trade. */
 export type CancelCommand = z.output<typeof cancelOrderSchema>
 
-/** Payload of a job that closes a position, or part of it. */
+/** The payload of a job that closes a position or a part of it. */
 export type CloseCommand = z.output<typeof closePositionSchema>

@@ -11,8 +11,8 @@ import {
 } from '#domain'
 import { NOTIONAL_MAX } from './amounts.ts'
 
-// What can be said of an order from the request alone, and by the broker's list of assets. Source:
-// Alpaca's Trading API, POST /v2/orders, field rules.
+// Rules for an order that need only the request and the broker's asset list. Source: Alpaca's
+// Trading API, POST /v2/orders, field rules.
 
 type Problem = readonly [field: string, message: string]
 type Rule = (order: OrderIntent) => Problem | null
@@ -29,7 +29,7 @@ const words = (order: OrderIntent): string => `a ${order.orderType.replace('_', 
 const isWhole = (value: Decimal): boolean => !value.includes('.')
 const isCrypto = ({ symbol }: OrderIntent): boolean => symbol.includes('/')
 
-/** At or above 1.00 prices have two decimals, below it four. */
+/** Prices at or above 1.00 have at most two decimals, prices below 1.00 at most four. */
 function tickProblem(field: string, price: Decimal | null, crypto: boolean): Problem | null {
   if (price === null || crypto) return null
   const places = cmp(price, '1' as Decimal) >= 0 ? 2 : 4
@@ -81,7 +81,7 @@ const rules: readonly Rule[] = [
       ? ['extendedHours', 'only for limit orders with day or gtc']
       : null,
   (o) =>
-    // Which other types may be sized in money has changed before: the broker decides.
+    // The broker decides which other types may be sized in money: that rule has changed before.
     o.notional !== null && o.orderType === 'trailing_stop'
       ? ['notional', `${words(o)} is sized by quantity`]
       : null,
@@ -108,7 +108,7 @@ const rules: readonly Rule[] = [
     isCrypto(o) && !['gtc', 'ioc'].includes(o.timeInForce)
       ? ['timeInForce', 'crypto orders work as gtc or ioc']
       : null,
-  // Prices and cash are in USD here: what a pair in another currency costs could not be told.
+  // Prices and cash are in USD here, so the cost of a pair in another currency could not be booked.
   (o) => (!isQuotedInUsd(o.symbol) ? ['symbol', 'pairs are traded in USD, like ETH/USD'] : null),
   (o) =>
     isCrypto(o) && o.orderClass !== 'simple' ? ['orderClass', 'crypto orders are simple'] : null,
@@ -142,8 +142,8 @@ function classProblem(o: OrderIntent): Problem | null {
   if (stopLoss === null) return ['stopLoss', `${article} ${orderClass} order needs a stopLoss`]
   if (orderClass === 'oco' && o.orderType !== 'limit')
     return ['orderType', 'an oco order is of type limit']
-  // An oco order is the exit itself, so its own side is the exit's side; a bracket's side is the
-  // entry's.
+  // An oco order is the exit itself, so its own side is the exit's side. The side of a bracket is
+  // the entry's side.
   const isLong = orderClass === 'oco' ? o.side === 'sell' : o.side === 'buy'
   const order = cmp(takeProfit.limitPrice, stopLoss.stopPrice)
   if (!(isLong ? order > 0 : order < 0)) {
@@ -153,7 +153,7 @@ function classProblem(o: OrderIntent): Problem | null {
     ]
   }
   if (orderClass === 'oco' || o.limitPrice === null) return null
-  // The entry's limit is the base price that the stop is measured from.
+  // The stop is measured from the entry's limit price.
   const room = isLong
     ? sub(o.limitPrice, stopLoss.stopPrice)
     : sub(stopLoss.stopPrice, o.limitPrice)
@@ -164,11 +164,11 @@ function classProblem(o: OrderIntent): Problem | null {
   ]
 }
 
-/** Everything that is wrong with an order, each with the field to mend. */
+/** Every problem of an order, each with the field to fix. */
 export const orderProblems = (order: OrderIntent): Problem[] =>
   rules.map((rule) => rule(order)).filter((problem) => problem !== null)
 
-/** What can be said of the price of a close. */
+/** The problem of a close's limit price or of its extended hours; `null`: no problem. */
 export function closeProblem(
   symbol: string,
   limitPrice: Decimal | null,
@@ -182,11 +182,11 @@ export function closeProblem(
 }
 
 /**
- * What is refused before an order is queued, and is left to the broker once it is: rules that the
- * broker has changed before, and what changes with time. Each problem with the field to mend.
- * @param answer what the broker's list says of the symbol
- * @param holdsSome whether there may be something of the asset to sell: a position, or a buy under
- *   way
+ * Problems that refuse a new order before it is queued. Workers do not repeat these checks and
+ * leave them to the broker: the broker has changed some of the rules before, and other facts change
+ * with time. Each problem names the field to fix.
+ * @param answer the entry of the symbol in the broker's asset list
+ * @param holdsSome the account may hold some of the asset to sell: a position, or a buy in progress
  */
 export const doorProblems = (
   order: OrderIntent,
@@ -213,8 +213,8 @@ const doorRules: readonly Rule[] = [
 ]
 
 /**
- * What the broker would refuse by what it lists; empty where there is no list, or the asset is of a
- * class that is not known here.
+ * Problems that follow from the asset list. Empty if there is no list, or if the asset's class is
+ * unknown here.
  */
 function assetProblems(order: OrderIntent, answer: AssetAnswer): Problem[] {
   if (answer.kind === 'unknown') return []

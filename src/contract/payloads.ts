@@ -4,9 +4,9 @@ import { EVENT_NUMBER_MAX } from './amounts.ts'
 import { CLOSE_REASONS, CONNECTION_ERRORS, REJECTION_REASONS } from './codes.ts'
 import { EVENT_ID_PATTERN } from './ids.ts'
 
-// Payloads of the server's events, as clients receive them: extra fields are allowed, missing ones
-// are not. Money and quantities are JSON numbers here and nowhere else. Null where the world has no
-// value.
+// Payloads of the server's events, as clients are sent them: extra fields are allowed, missing
+// fields are not. Money and quantities are JSON numbers only here. `null`: the value does not
+// exist. Money and prices are in the account's currency, quantities in shares or coins.
 
 const time = z.iso.datetime()
 const amount = z.number().min(-EVENT_NUMBER_MAX).max(EVENT_NUMBER_MAX)
@@ -15,28 +15,33 @@ const eventId = z.string().regex(EVENT_ID_PATTERN)
 const ofUser = { userId: z.string(), timestamp: time }
 const ofConnection = { brokerConnectionId: z.string().optional() }
 const ofTrade = { ...ofUser, ...ofConnection, tradeId: z.string(), symbol: z.string() }
-/** Null until an order sized in money is sized in shares; `notional` is beside it then. */
+/**
+ * `null` until an order sized in money has a quantity in shares; until then the payload has
+ * `notional` as well.
+ */
 const quantity = amount.nullable()
 const notional = amount.optional()
 
-/** `warnings`: parts of the handshake's `auth` that did not fit and were left out. */
+/** `warnings`: fields of the handshake's `auth` that were invalid and were ignored. */
 export const connectionAuthorized = z.looseObject({
   ...ofUser,
   sessionId: z.string(),
   lastEventId: eventId.optional(),
   warnings: z.array(z.looseObject({ field: z.string(), message: z.string() })).optional(),
 })
+/** The server closes the connection. */
 export const connectionClosed = z.looseObject({
   reason: z.enum(CLOSE_REASONS),
   message: z.string(),
   timestamp: time,
 })
+/** The server refuses the connection, or cannot serve it. */
 export const connectionError = z.looseObject({
   error: z.enum(CONNECTION_ERRORS),
   message: z.string(),
   timestamp: time,
 })
-/** `expiresIn` in seconds. */
+/** The token expires soon. `expiresIn` is in seconds. */
 export const tokenExpiring = z.looseObject({
   expiresIn: z.number(),
   message: z.string(),
@@ -44,8 +49,8 @@ export const tokenExpiring = z.looseObject({
 })
 
 /**
- * `oldBalance`, `newBalance`: the user's cash over all accounts. `connectionBalance`: that of one
- * of several.
+ * The cash of a user changed. `oldBalance` and `newBalance` are the user's cash over all accounts.
+ * `connectionBalance` is the cash of this account, if the user has several.
  */
 export const balanceChanged = z.looseObject({
   ...ofUser,
@@ -65,11 +70,13 @@ const position = {
   currentPrice: amount,
   unrealizedPnL: amount,
 }
+/** A position was opened. `stopLossPrice`: `null` if no stop order protects it. */
 export const positionAdded = z.looseObject({
   ...ofUser,
   ...ofConnection,
   position: z.looseObject({ ...position, stopLossPrice: amount.nullable(), openedAt: time }),
 })
+/** A position changed. `updates` has only the fields that changed. */
 export const positionUpdated = z.looseObject({
   ...ofUser,
   ...ofConnection,
@@ -83,7 +90,7 @@ export const positionUpdated = z.looseObject({
     stopLossPrice: amount.nullable().optional(),
   }),
 })
-/** `holdingPeriod` in seconds. */
+/** A position was closed. `holdingPeriod` is in seconds. */
 export const positionClosed = z.looseObject({
   ...ofUser,
   ...ofConnection,
@@ -97,6 +104,7 @@ export const positionClosed = z.looseObject({
   closedAt: time,
 })
 
+/** The broker accepted an order. */
 export const tradeSubmitted = z.looseObject({
   ...ofTrade,
   quantity,
@@ -109,7 +117,7 @@ export const tradeSubmitted = z.looseObject({
   status: z.literal('submitted'),
   submittedAt: time,
 })
-/** `executionTime` in milliseconds from submission to fill. */
+/** An order was filled. `executionTime`: milliseconds from submission to fill. */
 export const tradeFilled = z.looseObject({
   ...ofTrade,
   quantity: amount,
@@ -119,6 +127,7 @@ export const tradeFilled = z.looseObject({
   filledAt: time,
   executionTime: z.number().min(0),
 })
+/** A part of an order was filled. */
 export const tradePartialFill = z.looseObject({
   ...ofTrade,
   requestedQuantity: quantity,
@@ -127,6 +136,7 @@ export const tradePartialFill = z.looseObject({
   averageFillPrice: amount,
   partialFillAt: time,
 })
+/** An order was rejected. `code` is the precise cause, `brokerCode` the broker's own code. */
 export const tradeRejected = z.looseObject({
   ...ofTrade,
   quantity,
@@ -138,6 +148,7 @@ export const tradeRejected = z.looseObject({
   message: z.string(),
   rejectedAt: time,
 })
+/** An order was canceled. `filledQuantity`: the quantity that was filled before. */
 export const tradeCancelled = z.looseObject({
   ...ofTrade,
   quantity,
@@ -146,6 +157,7 @@ export const tradeCancelled = z.looseObject({
   reason: z.string(),
   cancelledAt: time,
 })
+/** A replacement took place; the payload has the new terms. */
 export const tradeReplaced = z.looseObject({
   ...ofTrade,
   quantity,
@@ -153,6 +165,7 @@ export const tradeReplaced = z.looseObject({
   brokerOrderId: z.string(),
   replacedAt: time,
 })
+/** An execution was corrected after it had been reported; the payload has the new totals. */
 export const tradeCorrected = z.looseObject({
   ...ofTrade,
   filledQuantity: amount,
@@ -161,7 +174,7 @@ export const tradeCorrected = z.looseObject({
   correctedAt: time,
 })
 
-/** `bid`, `ask` and `last` are null where there is none. */
+/** A quote. `bid`, `ask` and `last` are `null` if the market data has no such price. */
 export const marketQuote = z.looseObject({
   symbol: z.string(),
   bid: amount.nullable(),
@@ -175,8 +188,8 @@ export const marketQuote = z.looseObject({
 
 const totals = { totalValue: amount, cashBalance: amount, positionsValue: amount }
 /**
- * `cancelling`: a cancel was asked for, be the trade at the broker already or not: its
- * `trade.submitted` may follow.
+ * The statuses of a pending trade. `cancelling`: a cancel was requested. The order may not be at
+ * the broker yet, so its `trade.submitted` may follow.
  */
 export const PENDING_STATUSES = [
   'submitting',
@@ -186,7 +199,7 @@ export const PENDING_STATUSES = [
   'replacing',
   'held',
 ] as const
-/** Parts that were not asked for are absent. */
+/** The current state of a user. Parts that the client did not request are absent. */
 export const stateSync = z.looseObject({
   portfolio: z
     .looseObject({
@@ -213,11 +226,12 @@ export const stateSync = z.looseObject({
   timestamp: time,
 })
 /**
- * What came before this cannot be told one by one: take the `state.sync` that follows as the whole
- * truth.
+ * The earlier events cannot be replayed one by one: the `state.sync` that follows replaces all of
+ * the client's state.
  */
 export const stateResync = z.looseObject({ reason: z.string(), timestamp: time })
 
+/** The connection is close to a rate limit. */
 export const rateLimitWarning = z.looseObject({
   limit: z.number(),
   current: z.number(),
@@ -225,6 +239,10 @@ export const rateLimitWarning = z.looseObject({
   message: z.string(),
   timestamp: time,
 })
+/**
+ * A broker connection cannot be used. `code` is for programs, `reason` for people, `action` says
+ * how to fix it.
+ */
 export const brokerDisconnected = z.looseObject({
   brokerType: z.literal('alpaca'),
   brokerConnectionId: z.string(),
@@ -233,6 +251,7 @@ export const brokerDisconnected = z.looseObject({
   action: z.string(),
   timestamp: time,
 })
+/** A broker connection can be used again. */
 export const brokerConnected = z.looseObject({
   brokerType: z.literal('alpaca'),
   brokerConnectionId: z.string(),

@@ -17,13 +17,13 @@ import type { PENDING_STATUSES } from './payloads.ts'
 
 type StateSync = ServerEventPayload<'state.sync'>
 
-/** Everything of a user at one place in the event log. */
+/** The state of a user at one position in the event log. */
 type Snapshot = Readonly<{
   lastEventId: string
   orders: readonly Order[]
   positions: readonly Position[]
   accounts: readonly Account[]
-  /** Orders that wait to be sent, and have no record. */
+  /** Orders that wait to be sent and have no record yet. */
   parked?: readonly Waiting[]
 }>
 
@@ -33,12 +33,16 @@ type Waiting = Readonly<{ tradeId: string; connectionId: string }> &
     'symbol' | 'side' | 'orderType' | 'quantity' | 'notional' | 'limitPrice' | 'stopPrice'
   >
 
-/** Positions, and pending trades, that one `state.sync` holds at most: about a megabyte of each. */
+/**
+ * The largest number of positions, and of pending trades, in one `state.sync`: about a megabyte of
+ * each.
+ */
 const ROWS_MAX = 2_500
 
 /**
- * What a client is shown of a snapshot. Parts that were not asked for are absent; `types`
- * undefined: all. `truncated`: there are more positions or trades than fit.
+ * The `state.sync` of a snapshot. Parts that were not requested are absent; if `types` is
+ * undefined, all parts are present. `truncated`: the snapshot has more positions or trades than
+ * fit.
  */
 export function stateSyncOf(
   snapshot: Snapshot,
@@ -80,7 +84,7 @@ function portfolioOf({ accounts, positions }: Snapshot): NonNullable<StateSync['
   }
 }
 
-/** The total is that of the two figures beside it. */
+/** The total is the sum of the two rounded figures beside it. */
 const totals = (cash: Decimal, value: Decimal) => ({
   totalValue: money(add(inCents(cash), inCents(value))),
   cashBalance: money(cash),

@@ -1,9 +1,9 @@
 import { ProducerClosedError } from './errors.ts'
 
 /**
- * The same commands, until the producer is closed: from then on each rejects with a
- * `ProducerClosedError`. Redis would say only that a connection is closed, which looks like an
- * outage that passes.
+ * The same commands, until the producer is closed. From then on each command rejects with a
+ * `ProducerClosedError`. Without this check Redis would report only a closed connection, which
+ * looks like a temporary outage.
  */
 export function untilClosed<Commands extends object>(
   commands: Commands,

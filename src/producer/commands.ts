@@ -28,40 +28,46 @@ import { available, parse } from './request.ts'
 import { findTrade, repeats } from './submit.ts'
 
 /**
- * What can be asked of trades that are there. The same `commandId` again is the same command, a
- * second one another; the same one with another content is a `CommandIdConflictError`, and then
- * nothing was queued.
+ * Commands for trades and positions. A repeated command with the same `commandId` and the same
+ * content has no further effect; a command with another `commandId` is a new command. If the same
+ * `commandId` is used again with other content, the call throws a `CommandIdConflictError` and
+ * queues nothing.
+ * @throws {InvalidRequestError} every method: the request has a wrong field
+ * @throws {CommandIdConflictError} every method
+ * @throws {UnavailableError} every method: Redis did not answer
  */
 export interface TradeCommands {
-  /** Queues a cancel of what is left of a trade, its exits included. */
+  /** Queues the cancellation of the rest of a trade, its exits included. */
   cancelOrder(command: CancelOrder): Promise<{ jobId: string }>
   /**
-   * Queues a cancel of every open order that was placed here, on one connection; of one symbol,
-   * where it is named.
+   * Queues the cancellation of every open order of one connection that Fillcast placed. If `symbol`
+   * is given, only orders of that symbol are canceled.
    */
   cancelAll(command: CancelAll): Promise<{ jobId: string }>
   /**
-   * Queues a change of an open order, or of one of its exits. What became of it is read back from
-   * the order (`commands`, by `commandId`); the user hears `trade.replaced` when it took place.
+   * Queues a change of an open order, or of one of its exits. The result is part of the order
+   * (`commands`, by `commandId`). The user is sent `trade.replaced` when the replacement takes
+   * place.
    */
   replaceOrder(command: ReplaceOrder): Promise<{ jobId: string }>
   /**
-   * Queues the close of a position, or of part of it, by a market order of its own, sized when it
-   * is sent by what the broker says is available. `tradeId` names that order; as any trade id it is
-   * used once. With `positionSide` (`long` or `short`) only a position on that side is closed:
-   * where it is flat or has flipped by then, the user hears `trade.rejected` (`NOTHING_TO_CLOSE`).
-   * With `limitPrice` the close is a limit order; with `extendedHours` as well it may execute
-   * before and after the regular session.
-   * @throws {TradeIdConflictError} the trade id was used for another order, or for a close of
-   *   something else
+   * Queues the close of a position, or of a part of it, by a market order of its own. The order is
+   * sized when it is sent, by the quantity that the broker reports as available. `tradeId` names
+   * the closing order; like any trade id it can be used once.
+   * With `positionSide` (`long` or `short`) only a position on that side is closed. If the position
+   * is flat or has flipped by then, the user is sent `trade.rejected` (`NOTHING_TO_CLOSE`). With
+   * `limitPrice` the close is a limit order; with `extendedHours` as well it may execute before and
+   * after the regular session.
+   * @throws {TradeIdConflictError} the trade id was used for another order, or for a close with
+   *   other parameters
    */
   closePosition(command: ClosePosition): Promise<{ tradeId: string; jobId: string }>
   /**
    * Queues the close of every position that the broker shows on one connection when the command is
-   * carried out, each by a market order as of `closePosition`, under the trade id
-   * `closeAllTradeId(connectionId, commandId, symbol)`. Open orders are left: cancel them first, or
-   * the shares that they reserve stay. What cannot be traded here (options) stays, and is named in
-   * the workers' log.
+   * carried out. Each position is closed by a market order as of `closePosition`, under the trade
+   * id `closeAllTradeId(connectionId, commandId, symbol)`. Open orders stay open: cancel open
+   * orders first, or the shares that they reserve stay. Positions that cannot be traded here
+   * (options) stay, and are named in the workers' log.
    */
   closeAllPositions(command: CloseAllPositions): Promise<{ jobId: string }>
 }
@@ -69,9 +75,9 @@ export interface TradeCommands {
 type Command = Readonly<{ userId: string; commandId: string }>
 
 /**
- * @throws {InvalidRequestError}
- * @throws {CommandIdConflictError}
- * @throws {UnavailableError} each of them
+ * @throws {InvalidRequestError} each command
+ * @throws {CommandIdConflictError} each command
+ * @throws {UnavailableError} each command
  */
 export function createTradeCommands(
   queues: Readonly<{ orders: Queue; commands: Queue }>,
@@ -85,7 +91,7 @@ export function createTradeCommands(
     jobId: string,
   ): Promise<{ jobId: string }> => {
     await available(queue.add(name, command, { jobId }))
-    // Of a repeat nothing was added: the job in the queue is the one that counts.
+    // BullMQ does not add a repeated job, so the content of the job in the queue decides.
     const queued = await available(queue.getJob(jobId))
     if (queued !== undefined && !asksFor(name, queued.data, command))
       throw new CommandIdConflictError(command.commandId)
@@ -127,16 +133,19 @@ export function createTradeCommands(
   }
 }
 
-/** Whether a queued payload says the same as a command, however an earlier version wrote it. */
+/**
+ * Compares a queued payload with a command. The payload is parsed first, because an earlier version
+ * may have written it in another form.
+ */
 function asksFor(name: JobName, queued: unknown, command: Command): boolean {
   const read = jobs[name].schema.safeParse(queued)
   return read.success && contentHash(read.data) === contentHash(command)
 }
 
 /**
- * A close is a trade: its id may not have been used for another. A close whose job has come to its
- * end without a record was lost with the last second of the store's writes (RDQ-04): the job is
- * taken away, so that the close is worked on again.
+ * A close is a trade, so its trade id must not belong to another order. If the close's job has
+ * ended without a record, the store lost that record with the last second of its writes (RDQ-04).
+ * The job is then removed, so that the close is carried out again.
  * @throws {TradeIdConflictError}
  */
 async function prepareClose(
@@ -152,7 +161,7 @@ async function prepareClose(
   ])
   if (known !== null) repeats(tradeId, closeHash(command), known.parametersHash)
   else if (submit !== undefined) throw new TradeIdConflictError(tradeId)
-  // Read behind the job: one that has just come to its end has its record now.
+  // The record is read after the job: a job that has just ended has written its record by now.
   else if (close?.finishedOn !== undefined && (await findTrade(reader, command)) === null)
     await available(close.remove())
 }

@@ -16,68 +16,83 @@ import {
 import { ConnectionConflictError } from './errors.ts'
 import { available, parse } from './request.ts'
 
-/** Links, shows and removes broker accounts. */
+/**
+ * Links, lists and removes broker accounts.
+ * @throws {InvalidRequestError} every method: the request has a wrong field
+ * @throws {UnavailableError} every method: Redis did not answer
+ */
 export interface ConnectionCommands {
   /**
-   * Links a broker account; the credentials are sealed before they leave this process. The same id
-   * again replaces them: nothing is sent with the new ones before a worker has seen that they lead
-   * to the same account.
-   * @throws {ConnectionConflictError} the id belongs to another environment, or is being removed
+   * Links a broker account. The credentials are sealed before they leave this process. A second
+   * call with the same id replaces the credentials: orders are sent with the new credentials only
+   * after a worker has verified that they belong to the same account.
+   * @throws {ConnectionConflictError} the id belongs to another environment, or its connection is
+   *   being removed
    */
   connect(request: ConnectRequest): Promise<{ connectionId: string }>
-  /** A user's connections and how each stands; never a secret. */
+  /** A user's connections with their standing and health. The result never contains a secret. */
   list(userId: string): Promise<readonly ConnectionView[]>
   /**
-   * Removes a connection, in the background. `openOrders` says what becomes of its open orders:
-   * `cancel` asks the broker to cancel those that were placed here, and removes once none of them
-   * can execute any more; `leave` leaves them at the broker. Nothing new is sent from now on. The
-   * end is told by `error.brokerDisconnected` (code `REMOVED`) and `state.resync`; the credentials
-   * are erased, what was held is forgotten, and trade ids stay taken. Asked again with `leave`, it
-   * no longer waits for the broker.
+   * Removes a connection in the background. From now on no new order is sent on it. `openOrders`
+   * decides about the open orders:
+   * - `cancel`: the broker is asked to cancel the orders that Fillcast placed; the connection is
+   *   removed once none of these orders can execute any more.
+   * - `leave`: the orders stay at the broker. A second call with `leave` ends the wait of an
+   *   earlier `cancel`.
+   *
+   * When the removal is complete, the user is sent `error.brokerDisconnected` (code `REMOVED`) and
+   * `state.resync`. The credentials and the portfolio of the connection are erased; trade ids stay
+   * used.
+   * @returns `isKnown`: `false` if the user has no such connection
    */
   disconnect(request: DisconnectRequest): Promise<{ isKnown: boolean }>
 }
 
+/** The broker account to link. */
 export type ConnectRequest = Readonly<{
   userId: string
-  /** Default: a new `broker_...` id. Name it to make a repeated request harmless. */
+  /** Default: a new `broker_...` id. If the id is given, a repeated request is harmless. */
   connectionId?: string
   env: BrokerConnection['env']
   /** A key pair, or an OAuth access token. */
   credentials: BrokerCredentials
 }>
 
+/** The connection to remove, and the treatment of its open orders. */
 export type DisconnectRequest = Readonly<{
   userId: string
   connectionId: string
   openOrders: 'cancel' | 'leave'
 }>
 
+/** One connection of a user. */
 export type ConnectionView = Readonly<{
   connectionId: string
   brokerType: BrokerConnection['brokerType']
   env: BrokerConnection['env']
   connectedAt: string
   /**
-   * `unverified`: no worker has logged in with these credentials, or the broker refused them;
-   * nothing is sent.
+   * - `verified`: a worker has logged in with these credentials.
+   * - `unverified`: no worker has logged in with these credentials, or the broker refused them; no
+   *   order is sent.
+   * - `leaving`: the connection is being removed.
    */
   standing: 'verified' | 'unverified' | 'leaving'
-  /** The broker's own id of the account, once it is known. */
+  /** The broker's own id of the account; `null` until it is known. */
   brokerAccountId: string | null
   health: ConnectionHealth
 }>
 
 /**
- * What the workers' checks of a connection came to.
+ * The result of the workers' health checks of a connection.
  * - `unchecked`: no worker has logged in with these credentials yet. `since`: when the account was
- *   connected.
- * - `up`: the last check found nothing wrong. `since`: when that began, `null` where it always was
- *   so.
+ *   linked.
+ * - `up`: the last check found no problem. `since`: when the connection came up, `null` if it was
+ *   never down.
  * - `down`: `code` is for programs, `reason` for people: `UNUSABLE` (the workers have no vault key
- *   that opens the credentials), `CREDENTIALS` (the broker refused them), `OTHER_ACCOUNT`,
- *   `LINKED_ELSEWHERE`, `ACCOUNT_BLOCKED`, `UNREACHABLE`. `code` is `null` where a worker of an
- *   earlier version wrote the record.
+ *   that opens the credentials), `CREDENTIALS` (the broker refused the credentials),
+ *   `OTHER_ACCOUNT`, `LINKED_ELSEWHERE`, `ACCOUNT_BLOCKED`, `UNREACHABLE`. `code` is `null` if a
+ *   worker of an earlier version wrote the record.
  */
 export type ConnectionHealth =
   | Readonly<{ state: 'unchecked'; since: string }>

@@ -13,59 +13,76 @@ import {
 } from '#store'
 import { available, parse } from './request.ts'
 
-/** Whom it is for: one connection, one user, or, with neither, everybody. */
+/** The scope of a limit or a halt: one connection, one user, or, without both ids, all users. */
 export type ControlTarget = Readonly<{
   userId?: string | undefined
   connectionId?: string | undefined
 }>
 
+/** A halt of one scope. */
 export type HaltRequest = ControlTarget &
   Readonly<{
     /**
-     * `reducing`: what lowers a position still passes. Default: nothing passes. Cancels always do.
+     * `reducing`: orders that only reduce a position are still sent. `nothing` (default): no order
+     * is sent. Cancels are always sent.
      */
     allows?: Halt['allows']
     /**
-     * Who halts, and why; both are kept, and the reason is told to users whose orders are refused.
+     * `by` (1 to 128 characters) and `reason` (1 to 200) are stored. A user whose order is refused
+     * is sent `reason`.
      */
     by: string
     reason: string
-    /** How long to wait for orders that were on their way. Default 10 s; 0 answers at once. */
+    /**
+     * How long the call waits for orders in progress, in milliseconds. Default 10,000, at most
+     * 300,000; 0 does not wait.
+     */
     waitMs?: number
   }>
 
 /**
- * `isComplete`: every order, and every replacement of one, that was on its way when the halt was
- * written has its outcome, or was quarantined, and the halt stands: nothing is sent any more.
- * Otherwise `waitingFor` orders have none yet; ask again (the same halt is harmless) to hear of it.
- * Neither (`waitingFor` 0): somebody ended the halt, or wrote another in its place, while this call
- * waited; `halts` says what stands.
+ * The state after the wait. A request is in progress until its outcome is known or its order is
+ * quarantined.
+ * - `isComplete` true: every order, and every replacement, that was in progress when the halt was
+ *   written has its outcome or is quarantined, and the halt is in force. No more requests are sent.
+ * - `waitingFor` above 0: the number of orders without an outcome. To wait on, repeat the call; the
+ *   same halt is harmless.
+ * - `isComplete` false and `waitingFor` 0: the halt was ended or replaced during this call; `halts`
+ *   returns the halts in force.
  */
 export type HaltResult = Readonly<{ isComplete: boolean; waitingFor: number }>
 
-/** Limits and halts. */
+/**
+ * Limits and halts.
+ * @throws {InvalidRequestError} every method: the request has a wrong field
+ * @throws {UnavailableError} every method: Redis did not answer
+ */
 export interface ControlCommands {
   limits: {
     /**
-     * Replaces the limits of a user or of one connection; `null` takes them away. Holds for orders
-     * that workers take a second later.
+     * Replaces the limits of a user or of one connection; `null` removes the limits. Workers apply
+     * the new limits to orders that they start a second later or after.
      */
     set(target: LimitsTarget, limits: LimitsRequest | null): Promise<void>
+    /** The limits of exactly this target; `null`: no limits. */
     get(target: LimitsTarget): Promise<RiskLimits | null>
   }
+  /** Halts a target and waits for the orders in progress. */
   halt(request: HaltRequest): Promise<HaltResult>
-  /** Ends a halt that was made for exactly this target. */
+  /** Ends the halt of exactly this target. */
   resume(target: ControlTarget): Promise<void>
   /**
-   * Says that a store which workers found empty (`STORE_EXPECTED=1`, state `store_lost`) is to be
-   * gone on with: accounts are connected again, limits and halts are set again. Harmless where
-   * nothing is missing; `isNew`: nobody had said so before.
+   * Allows work on a store that workers found empty (`STORE_EXPECTED=1`, state `store_lost`). Call
+   * it once accounts are connected, limits and halts are set again. Harmless if the store is not
+   * lost.
+   * @returns `isNew`: `false` if the store was accepted before
    */
   acceptStore(request: Readonly<{ by: string; reason: string }>): Promise<{ isNew: boolean }>
-  /** The halts that cover a target, the widest first. */
+  /** The halts that apply to a target, the widest first. */
   halts(target: ControlTarget): Promise<readonly Halt[]>
 }
 
+/** The user, or one connection of the user. */
 export type LimitsTarget = ControlTarget & Readonly<{ userId: string }>
 
 const WAIT_MS = 10_000
@@ -104,6 +121,7 @@ const scopeOf = ({ userId, connectionId }: ControlTarget): ControlScope => {
     : { scope: 'connection', userId, connectionId }
 }
 
+/** Limits and halts over one Redis connection. */
 export function createControlCommands(redis: Redis, clock: Clock, log: Logger): ControlCommands {
   const controls = createControls(redis)
   const epoch = createStoreEpoch(redis, () => systemRandomness.id(12))
@@ -131,7 +149,8 @@ export function createControlCommands(redis: Redis, clock: Clock, log: Logger): 
       const made: HaltMade = { allows, by, reason, at: isoTime(clock.now()) }
       await available(controls.setHalt(scopeOf(of), made))
       const waitingFor = await available(awaitOutcomes(redis, controls, of, clock, waitMs))
-      // Read behind the last count: what leaves once the halt has ended is in none.
+      // The halt is read after the last count: an order that is sent after the end of the halt is
+      // in no count.
       const isComplete = waitingFor === 0 && isThat(made, await available(readHaltOf(controls, of)))
       return { isComplete, waitingFor }
     },
@@ -181,10 +200,11 @@ async function readHaltOf(
 }
 
 /**
- * Waits until no claim, and no replacement that was sent, before the halt is without an outcome.
- * One after it is refused in the same script that would have made it (or, under a global halt,
- * finds the halt before anything is sent), so that those found now are all.
- * @returns how many orders had none when the time was over
+ * Waits until every claim, and every replacement that was sent, before the halt has its outcome. A
+ * later claim is refused by the same script that would have written it. Under a global halt, the
+ * worker reads the halt before it sends the order. So the claims found now are all claims to wait
+ * for.
+ * @returns the number of orders without an outcome when the wait ended
  */
 async function awaitOutcomes(
   redis: Redis,

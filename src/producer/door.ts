@@ -11,18 +11,18 @@ import {
 import { InvalidRequestError } from './errors.ts'
 import { available } from './request.ts'
 
-/** What the broker's list of assets says at the door, before anything is queued. */
+/** Reads for the checks that the producer makes before it queues a request. */
 export interface Door {
   /**
-   * Whether there may be something of the symbol to sell: a position, an order that is open or
-   * under way, or an account of which nothing is known yet. Asked only where the answer can make a
-   * difference.
+   * Reports if the account may hold some of the symbol to sell: the account has a position or an
+   * open order, or the account is not known yet. Called only where the answer can change the
+   * result.
    * @throws {UnavailableError}
    */
   holdsSome(ref: ConnectionRef, symbol: string): Promise<boolean>
   /**
-   * Looks up the symbol of a request in the list of the connection's environment, in one turn; in
-   * every list, while the connection is not known.
+   * Looks up the symbol of a request in the asset list of the connection's environment, in one
+   * round trip. If the connection is not known, the lists of all environments are searched.
    * @throws {UnavailableError}
    */
   find(ref: ConnectionRef, symbol: string): Promise<AssetAnswer>
@@ -54,9 +54,9 @@ export const createDoor = (
 })
 
 /**
- * A pair without its slash has a canonical symbol only where the broker's list says so: while there
- * is no list, it is refused.
- * @param written the symbol as the caller wrote it, anything at all
+ * A pair without its slash has a canonical symbol only if the broker's asset list contains it.
+ * Without a list the request is refused.
+ * @param written the symbol as the caller wrote it, of any type
  * @throws {InvalidRequestError}
  */
 export function assertNamed(written: unknown, symbol: string, answer: AssetAnswer): void {
@@ -65,9 +65,9 @@ export function assertNamed(written: unknown, symbol: string, answer: AssetAnswe
 }
 
 /**
- * What can be said against a new order by the broker's list, and by the time. A repeat is not asked
- * about again.
- * @throws {InvalidRequestError} naming each field to mend
+ * Refuses a new order that the broker's asset list, or the time, rules out. A repeated order is not
+ * checked again.
+ * @throws {InvalidRequestError} naming each field to fix
  * @throws {UnavailableError}
  */
 export async function assertOrderable(

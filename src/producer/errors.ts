@@ -2,7 +2,10 @@ import type { z } from 'zod'
 import { describeIssues, problemsOf } from '#contract'
 import { FillcastError } from '#runtime'
 
-/** The request cannot be carried out as it is. Nothing was queued. `fields` names what to mend. */
+/**
+ * The request cannot be carried out as it is. The request was not queued. `fields` names the fields
+ * to fix.
+ */
 export class InvalidRequestError extends FillcastError<'INVALID_REQUEST'> {
   readonly fields: readonly string[]
 
@@ -12,7 +15,7 @@ export class InvalidRequestError extends FillcastError<'INVALID_REQUEST'> {
   }
 }
 
-/** The trade id was used before with other parameters. Nothing was queued. */
+/** The trade id was used before with other parameters. The request was not queued. */
 export class TradeIdConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
   readonly tradeId: string
 
@@ -26,8 +29,8 @@ export class TradeIdConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
 }
 
 /**
- * The command id was used before, for the same trade and the same kind of command, and asked for
- * something else.
+ * The command id was used before with other content, for the same trade and the same kind of
+ * command. The request was not queued.
  */
 export class CommandIdConflictError extends FillcastError<'COMMAND_ID_CONFLICT'> {
   readonly commandId: string
@@ -41,7 +44,7 @@ export class CommandIdConflictError extends FillcastError<'COMMAND_ID_CONFLICT'>
   }
 }
 
-/** The connection id cannot be used like this. Nothing was changed. */
+/** The connection id cannot be used like this. The connection was not changed. */
 export class ConnectionConflictError extends FillcastError<'CONNECTION_CONFLICT'> {
   constructor(connectionId: string, why: string) {
     super('CONNECTION_CONFLICT', `connectionId: ${connectionId} ${why}; use a new connectionId`)
@@ -49,8 +52,8 @@ export class ConnectionConflictError extends FillcastError<'CONNECTION_CONFLICT'
 }
 
 /**
- * Redis did not take the request; whether it arrived is not known. Repeating it with the same ids
- * is safe.
+ * Redis did not answer. The request may or may not have been queued. To repeat the request with the
+ * same ids is safe.
  */
 export class UnavailableError extends FillcastError<'UNAVAILABLE'> {
   constructor(options?: ErrorOptions) {
@@ -62,7 +65,10 @@ export class UnavailableError extends FillcastError<'UNAVAILABLE'> {
   }
 }
 
-/** The producer was disposed. Nothing was queued, and nothing ever will be by it. */
+/**
+ * The producer was disposed. The request was not queued, and this producer accepts no more
+ * requests.
+ */
 export class ProducerClosedError extends FillcastError<'PRODUCER_CLOSED'> {
   constructor() {
     super('PRODUCER_CLOSED', 'this producer was disposed: create another with createProducer')

@@ -3,13 +3,16 @@ import { createLogger, type Logger, readRedisAddress } from '#runtime'
 import type { VaultKey } from '#store'
 import { parse } from './request.ts'
 
-/** What a producer is made with. */
+/** Options of `createProducer`. */
 export type ProducerOptions = Readonly<{
-  /** Where Redis is: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`. */
+  /** The address of Redis: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`. */
   redisUrl: string
-  /** Keys that seal credentials, 32 bytes each. The first seals; workers need the same keys. */
+  /**
+   * 1 to 16 keys that seal credentials, 32 bytes each. The first key seals new credentials. The
+   * workers need the same keys.
+   */
   vaultKeys: readonly VaultKey[]
-  /** A pino logger. Default: nothing is written. */
+  /** A pino logger. Default: no log. */
   log?: Logger
 }>
 
@@ -53,8 +56,8 @@ const optionsSchema = z.strictObject({
 })
 
 /**
- * Checks what a caller hands in, and fills in the defaults.
- * @throws {InvalidRequestError} naming each wrong field; no key is repeated
+ * Validates the options and fills in the defaults.
+ * @throws {InvalidRequestError} naming each wrong field; the message contains no key
  */
 export const readOptions = (options: ProducerOptions): Required<ProducerOptions> =>
   parse(optionsSchema, options)

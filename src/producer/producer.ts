@@ -16,29 +16,31 @@ import { type OrderView, shownOrder, type WaitingOrder } from './shown-order.ts'
 import { createSubmitOrder, type SubmitOrderCommand } from './submit.ts'
 
 /**
- * What a trade API enqueues with. Every method validates first and queues second; repeating a call
- * with the same ids is safe. Once the producer is disposed, every method rejects with a
- * `ProducerClosedError`.
+ * The interface of a trade API to Fillcast. Every method validates the request before it queues
+ * anything. To repeat a call with the same ids is safe. Once the producer is disposed, every method
+ * rejects with a `ProducerClosedError`.
  */
 export interface Producer extends TradeCommands, ControlCommands, AsyncDisposable {
   /**
-   * Queues a new order. Resolves when it is queued, not when the broker has it: the user's events
-   * tell the rest.
-   * @returns `isRepeat` when the same trade was there already, with the same parameters
+   * Queues a new order. The promise resolves when the order is queued, not when the broker has it;
+   * the user's events report the further progress.
+   * @returns `isRepeat`: `true` if the same trade was queued before with the same parameters
    * @throws {InvalidRequestError} naming each wrong field
    * @throws {TradeIdConflictError}
    * @throws {UnavailableError}
    */
   submitOrder: SubmitOrderCommand
+  /** Links, lists and removes broker accounts. */
   connections: ConnectionCommands
+  /** Ends sessions and checks tokens. */
   sessions: SessionCommands
   orders: {
     /**
-     * The order of a trade as it stands, with every command that was given for it and what became
-     * of each; `null` when no worker has taken the trade yet, or its archive has expired.
-     * `waiting`: it cannot be sent for now; `reason` says why, and `since` when it was first
+     * The current order of a trade, with every command for it and the command's result. `null` if
+     * no worker has started the trade yet, or if its archive has expired. Status `waiting`: the
+     * order cannot be sent for now; `reason` is the cause, and `since` the time when it was first
      * parked.
-     * @throws {InvalidRequestError} an id that no order can have
+     * @throws {InvalidRequestError} an id is malformed
      * @throws {UnavailableError}
      */
     get(userId: string, tradeId: string): Promise<OrderView | WaitingOrder | null>
@@ -48,8 +50,8 @@ export interface Producer extends TradeCommands, ControlCommands, AsyncDisposabl
 const KEEP_COMPLETED = { age: 86_400, count: 10_000 } as const
 const KEEP_FAILED = { age: 7 * 86_400, count: 10_000 } as const
 /**
- * Tries of one job, with ever longer pauses, about a quarter of an hour in all; what was claimed is
- * followed whatever becomes of it.
+ * Attempts of one job, with increasing pauses, about a quarter of an hour in all. If a claimed
+ * order's job fails for good, the order's record still leads to its outcome.
  */
 const ATTEMPTS_MAX = 12
 const JOB_BYTES_MAX = 16_384
@@ -57,11 +59,11 @@ const JOB_BYTES_MAX = 16_384
 const tradeSchema = z.strictObject({ userId: userIdSchema, tradeId: tradeIdSchema })
 
 /**
- * Connects to Redis and is ready to queue. From then on each call fails with `UnavailableError` as
- * soon as Redis leaves one of its commands unanswered for 5 s; the connection is replaced in the
- * background.
+ * Connects to Redis; the returned producer is ready to queue. From then on a call fails with
+ * `UnavailableError` as soon as Redis leaves one of its commands unanswered for 5 s. The connection
+ * is replaced in the background.
  * @throws {InvalidRequestError} naming each option that is wrong
- * @throws when Redis does not answer within 10 s; nothing is left behind
+ * @throws when Redis does not answer within 10 s; the connection is closed again
  */
 export async function createProducer(options: ProducerOptions): Promise<Producer> {
   const { redisUrl, vaultKeys, log } = readOptions(options)
@@ -108,8 +110,8 @@ export async function createProducer(options: ProducerOptions): Promise<Producer
 }
 
 /**
- * Resolves once the queue knows the version of Redis: it asks once, and without an answer would
- * never work.
+ * Resolves once the queue knows the version of Redis. The queue requests the version once; without
+ * an answer it would never work.
  */
 async function openQueue(which: QueueName, redis: Redis, log: Logger): Promise<Queue> {
   const { name, prefix } = queues[which]

@@ -1,7 +1,10 @@
 import type { z } from 'zod'
 import { InvalidRequestError, UnavailableError } from './errors.ts'
 
-/** @throws {InvalidRequestError} naming each wrong field */
+/**
+ * The request in its canonical form.
+ * @throws {InvalidRequestError} naming each wrong field
+ */
 export function parse<Schema extends z.ZodType>(
   schema: Schema,
   request: unknown,
@@ -11,7 +14,10 @@ export function parse<Schema extends z.ZodType>(
   return parsed.data
 }
 
-/** @throws {UnavailableError} when Redis did not answer */
+/**
+ * The result of a call to Redis.
+ * @throws {UnavailableError} Redis did not answer
+ */
 export async function available<T>(call: Promise<T>): Promise<T> {
   try {
     return await call

@@ -4,22 +4,23 @@ import { type TokenClaims, userIdSchema } from '#contract'
 import { createSessions } from '#store'
 import { available, parse } from './request.ts'
 
-/** Ends what a login began. */
+/** Ends sessions and checks tokens. */
 export interface SessionCommands {
   /**
-   * Bars the tokens of one login session (its `sid` or `jti` claim), or, without `sessionId`, all
-   * that the user was issued up to this second: issue new ones from the next second on. Their
-   * connections are told `connection.closed`, reason `logout`, and closed, whichever relay they are
-   * on. For good, and harmless when repeated.
+   * Bars the tokens of one login session (`sessionId` is its `sid` or `jti` claim). Without
+   * `sessionId` all tokens that the user was issued up to this second are barred: issue new tokens
+   * from the next second on. Every relay sends `connection.closed` (reason `logout`) to the
+   * connections of these tokens and closes them. A bar is permanent, and a repeated call is
+   * harmless.
    * @throws {InvalidRequestError}
    * @throws {UnavailableError}
    */
   logout(request: Readonly<{ userId: string; sessionId?: string }>): Promise<void>
   /**
-   * Whether a logout bars a token, by the claims of the token. A trade API asks this for every
-   * request, after the signature was checked: the token of a login that has ended must neither
-   * trade nor be exchanged for a new one. Without an answer of Redis the token is not known to be
-   * good, so the call throws.
+   * Reports if a logout bars a token, by the claims of the token. A trade API calls this for every
+   * request, after it has checked the signature: the token of an ended login must neither trade nor
+   * be exchanged for a new one. If Redis does not answer, the token cannot be accepted, so the call
+   * throws.
    * @param claims `sub`, `sid` and `jti` as in the token; `iat` in seconds since 1970. A token
    *   without `iat` is barred by any logout of its user.
    * @throws {UnavailableError}
@@ -32,6 +33,7 @@ const logoutSchema = z.strictObject({
   sessionId: z.string().min(1).max(128).optional(),
 })
 
+/** Sessions over one Redis connection. */
 export function createSessionCommands(redis: Redis): SessionCommands {
   const sessions = createSessions(redis)
   return {

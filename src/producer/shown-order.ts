@@ -4,12 +4,15 @@ import type { ParkedOrder } from '#store'
 type Commanded = Readonly<{ commands: readonly CommandResult[] }>
 
 /**
- * An order, and what became of each of its commands: cancels, replacements, and the close that it
- * is.
+ * An order with the result of each of its commands: its cancels, its replacements, and, if the
+ * order is a close, the close itself.
  */
 export type OrderView = Order & Commanded
 
-/** An order that cannot be sent for now: why, and since when. Nothing of it is at the broker. */
+/**
+ * An order that cannot be sent for now, with the reason and the time when it was first parked. The
+ * order is not at the broker.
+ */
 export type WaitingOrder = Readonly<{ status: 'waiting'; reason: string; since: string }> &
   Commanded &
   Pick<
@@ -33,7 +36,10 @@ export type WaitingOrder = Readonly<{ status: 'waiting'; reason: string; since: 
     | 'replaceResults'
   >
 
-/** An order as it stands, with what is known of why it waits; `null`: nothing is known of it. */
+/**
+ * The view of an order, with the reason why it waits. `null`: the trade has neither a record nor a
+ * parked order.
+ */
 export function shownOrder(
   order: Order | null,
   parked: ParkedOrder | null,

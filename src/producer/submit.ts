@@ -6,11 +6,17 @@ import { assertNamed, assertOrderable, type Door } from './door.ts'
 import { TradeIdConflictError } from './errors.ts'
 import { available, parse } from './request.ts'
 
+/** Queues a new order; see `Producer.submitOrder`. */
 export type SubmitOrderCommand = (
   order: SubmitOrder,
 ) => Promise<{ tradeId: string; jobId: string; isRepeat: boolean }>
 
-/** @throws {InvalidRequestError} @throws {TradeIdConflictError} @throws {UnavailableError} */
+/**
+ * The command `submitOrder` over one queue.
+ * @throws {InvalidRequestError}
+ * @throws {TradeIdConflictError}
+ * @throws {UnavailableError}
+ */
 export const createSubmitOrder =
   (queue: Queue, reader: Reader, door: Door, clock: Clock): SubmitOrderCommand =>
   async (request) => {
@@ -23,22 +29,22 @@ export const createSubmitOrder =
     if (known !== null)
       return { tradeId, jobId, isRepeat: repeats(tradeId, hash, known.parametersHash) }
     const there = await available(queue.getJob(jobId))
-    // Read behind the job: one that has just come to its end has its record now.
+    // The record is read after the job: a job that has just ended has written its record by now.
     const isForgotten =
       there?.finishedOn !== undefined && (await available(reader.order(userId, tradeId))) === null
     if (isForgotten) await forget(there, tradeId, hash)
     const waiting = isForgotten ? undefined : there
     const isRepeat = waiting !== undefined
-    // A trade whose record was lost may be at the broker: it is not judged anew.
+    // If the record was lost, the order may be at the broker, so it is not checked again.
     if (there === undefined) await assertOrderable(door, intent, asset, clock.now())
     if (!isRepeat) await available(queue.add('submitOrder', intent, { jobId }))
-    // Two callers may have been here at once: what lies in the queue now decides.
+    // Two callers may have queued the same trade at once, so the job in the queue decides.
     const queued = waiting ?? (await available(queue.getJob(jobId)))
     if (queued !== undefined) repeats(tradeId, hash, hashOf(queued))
     return { tradeId, jobId, isRepeat }
   }
 
-/** What is known of a trade: its record, or the tombstone that outlives the record. */
+/** The record of a trade, or the tombstone that outlives the record; `null`: neither. */
 export async function findTrade(
   reader: Reader,
   { userId, tradeId }: Readonly<{ userId: string; tradeId: string }>,
@@ -50,9 +56,9 @@ export async function findTrade(
 }
 
 /**
- * A job that has come to its end wrote a record; where there is none, the store lost it with the
- * last second of its writes (RDQ-04). The job is taken away, so that the trade is worked on again;
- * whatever of it is at the broker is found under its id.
+ * A job that has ended wrote a record. If there is no record, the store lost it with the last
+ * second of its writes (RDQ-04). The job is removed, so that the trade is carried out again; if its
+ * order is at the broker, the worker finds the order under its id.
  * @throws {TradeIdConflictError}
  */
 async function forget(job: Job, tradeId: string, hash: string): Promise<void> {
@@ -65,7 +71,10 @@ function hashOf(job: Job): string | null {
   return read.success ? parametersHash(read.data) : null
 }
 
-/** `true` when both ask for the same. @throws {TradeIdConflictError} when they do not */
+/**
+ * `true` if both hashes are equal, or if the first one is unknown.
+ * @throws {TradeIdConflictError} the hashes differ
+ */
 export function repeats(tradeId: string, asked: string, known: string | null): boolean {
   if (known !== null && known !== asked) throw new TradeIdConflictError(tradeId)
   return true
