@@ -32,6 +32,7 @@ export {
   unendedBefore,
 } from './order-status.ts'
 export { type Excess, excessOf, overExitOf, protectedBy, stopAmong } from './protection.ts'
+export * from './submission.ts'
 export { canBegin, saysWhat } from './terms.ts'
 export { tradingDayOf } from './trading-day.ts'
 export { unsettledTotals } from './totals.ts'

@@ -20,8 +20,6 @@ import { factsOf, type OrderDeps, orderKeyOf } from './deps.ts'
 export const NOT_RECORDED_MS = 30_000
 /** How far the broker's clock may be from ours. */
 export const CLOCK_SKEW_MS = 5 * 60_000
-/** A request is over after this, whoever made it: longer than any call's deadline. */
-export const REQUEST_MS_MAX = 10_000
 /** The id is taken and its order is not visible yet. */
 const NOT_VISIBLE_MS = 1_000
 

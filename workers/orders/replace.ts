@@ -17,6 +17,7 @@ import {
   type ReplaceRequest,
   REPLACES_MAX,
   type ReplaceTerms,
+  REQUEST_MS_MAX,
   rightSizeOf,
   sizeRefusalOf,
   standingHeadOf,
@@ -26,7 +27,7 @@ import { isoTime } from '#runtime'
 import type { Broker, ReplaceOutcome } from '../broker/index.ts'
 import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { applyUpdate } from '../state/index.ts'
-import { REQUEST_MS_MAX, viewOf } from './adopt.ts'
+import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { claimReplacement } from './claim-replacement.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'

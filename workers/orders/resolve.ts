@@ -4,12 +4,18 @@ import {
   type Decimal,
   exposureOf,
   intentOf,
+  isNotReceived,
   newOrder,
+  nextStep,
   type Order,
   type OrderIntent,
   type OrderUpdate,
+  REQUEST_MS_MAX,
+  stepIfAbsent,
+  submissionOf,
+  type SubmissionState,
 } from '#domain'
-import { InvariantError, isoTime, isWithin } from '#runtime'
+import { InvariantError, isoTime } from '#runtime'
 import type { Fence, LoadedSlice } from '#store'
 import { type Broker, type Opened, UnverifiedError } from '../broker/index.ts'
 import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
@@ -21,7 +27,7 @@ import {
   type Decision,
   FencedError,
 } from '../state/index.ts'
-import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission, REQUEST_MS_MAX } from './adopt.ts'
+import { adoptOrder, CLOCK_SKEW_MS, lookUp, lookUpSubmission } from './adopt.ts'
 import {
   disconnected,
   EXPIRED,
@@ -52,15 +58,9 @@ import { nothingToClose, promised, sizedFor } from './sizing.ts'
  * (SUB-04, SUB-05).
  */
 
-/** An intent may be sent again for this long after its claim. */
-export const RESEND_MS_MAX = 60_000
-/** Workers tell the time of Redis to within this. */
-const SHARED_TIME_MS = 1_000
 const UNDER_WAY_MS = 1_000
 /** Pause between look-ups of an order that is not sent any more. */
 const LOOK_AGAIN_MS = 30_000
-/** Absence from a complete list counts this long after the last request (SUB-05). */
-export const NOT_RECEIVED_MS = 15 * 60_000
 
 /**
  * @param size asked before a parked order is sent, for one that is sized by the broker's own figure
@@ -72,20 +72,20 @@ export async function resumeSubmission(
   size: Size | null = null,
 ): Promise<JobResult> {
   await deps.boundaries.reached('resolve.dequeued')
-  const nowMs = deps.clock.now()
-  if (isUnderWay(order, nowMs)) return again(UNDER_WAY_MS, 'a request may be under way')
-  const isParked = order.attemptedAt === null
-  let denial = isParked ? await latenessOf(deps, order, run) : null
+  const state = submissionOf(order, deps.clock.now())
+  if (state.kind === 'settled') return DONE
+  if (state.kind === 'sending') return again(UNDER_WAY_MS, 'a request may be under way')
+  let denial = state.kind === 'parked' ? await latenessOf(deps, order, run) : null
   let opened: Opened
   try {
     opened = await deps.brokers.find(order)
   } catch (error) {
-    if (!(error instanceof UnverifiedError) || !isParked) throw error
+    if (!(error instanceof UnverifiedError) || state.kind !== 'parked') throw error
     return parkUnverified(deps, order, denial, error.message)
   }
   const { broker } = opened
-  if (isParked && denial === null && order.cancel === null && order.doubtedRefusal === undefined) {
-    // What may have arrived keeps its size.
+  if (nextStep(state, denial === null && order.cancel === null) === 'send') {
+    // An order that may have arrived keeps its size.
     const sized = size === null || order.unknownSince !== null ? null : await size(broker)
     const sent =
       sized === null || 'quantity' in sized
@@ -100,9 +100,7 @@ export async function resumeSubmission(
   const result =
     seen.kind === 'found'
       ? await adoptOrder(deps, order, seen.order, { broker, run })
-      : isParked
-        ? await endParked(deps, order, denial)
-        : await repeatOrWatch(deps, order, opened, run)
+      : await goOnAbsent(deps, order, state, { opened, denial, run })
   await deps.boundaries.reached('resolve.recorded')
   return result
 }
@@ -127,56 +125,38 @@ async function parkUnverified(
   return closeUnsent(deps, order, denial)
 }
 
-/**
- * Ends a parked order that the broker does not show. The store may have lost the record of its last
- * request (RDQ-04): then the order is in doubt, and is looked up once more when that request is
- * over.
- */
-async function endParked(
+/** Goes on with an order that the look-up did not find at the broker. */
+async function goOnAbsent(
   deps: OrderDeps,
   order: Order,
-  denial: OrderDenial | null,
+  state: Extract<SubmissionState, { kind: 'parked' | 'unknown' }>,
+  { opened, denial, run }: Readonly<{ opened: Opened; denial: OrderDenial | null; run: Run }>,
 ): Promise<JobResult> {
   const nowMs = deps.clock.now()
-  const at = isoTime(nowMs)
-  const doubtedSince = order.unknownSince ?? (deps.mayHaveLostWrites() ? at : null)
-  if (doubtedSince === null || !isWithin(nowMs, Date.parse(doubtedSince), REQUEST_MS_MAX))
-    return closeUnsent(deps, order, denial)
-  if (order.unknownSince === null)
-    await applyUpdate(deps.writer, factsOf(order), { type: 'outcome_unknown', at })
-  return again(REQUEST_MS_MAX, 'a request whose record the store lost may be under way')
+  const mayHaveLostWrites = deps.mayHaveLostWrites()
+  switch (stepIfAbsent(order, state, { nowMs, mayHaveLostWrites })) {
+    case 'close':
+      return closeUnsent(deps, order, denial)
+    case 'confirm':
+      if (order.unknownSince === null) await noteUnknown(deps, order)
+      return again(REQUEST_MS_MAX, 'a request whose record the store lost may be under way')
+    case 'resend': {
+      const sent = await resend(deps, order, opened, run, null)
+      return 'kind' in sent ? sent : watch(deps, order, opened.broker, run)
+    }
+    case 'watch':
+      return watch(deps, order, opened.broker, run)
+  }
 }
 
-async function repeatOrWatch(
-  deps: OrderDeps,
-  order: Order,
-  opened: Opened,
-  run: Run,
-): Promise<JobResult> {
-  const sent = isFresh(order, deps.clock.now())
-    ? await resend(deps, order, opened, run, null)
-    : null
-  return sent !== null && 'kind' in sent ? sent : watch(deps, order, opened.broker, run)
-}
+const noteUnknown = (deps: OrderDeps, order: Order) =>
+  applyUpdate(deps.writer, factsOf(order), {
+    type: 'outcome_unknown',
+    at: isoTime(deps.clock.now()),
+  })
 
 /** What a close is sized at now, or why there is nothing left of it. @throws {BrokerError} */
 export type Size = (broker: Broker) => Promise<Readonly<{ quantity: Decimal }> | OrderDenial>
-
-const isUnderWay = ({ attemptedAt, attemptEndedAt }: Order, nowMs: number): boolean =>
-  attemptedAt !== null &&
-  (attemptEndedAt === null || attemptEndedAt < attemptedAt) &&
-  isWithin(nowMs, Date.parse(attemptedAt), REQUEST_MS_MAX)
-
-/**
- * A claim that lies ahead is of an unknown age, since the time has stepped back: its order is not
- * sent again.
- */
-function isFresh({ cancel, claimedAt, ...order }: Order, nowMs: number): boolean {
-  const ageMs = nowMs - Date.parse(claimedAt ?? '')
-  return (
-    cancel === null && !isPast(order, nowMs) && ageMs >= -SHARED_TIME_MS && ageMs <= RESEND_MS_MAX
-  )
-}
 
 /** Why an order of which nothing was sent must not be sent any more. */
 async function latenessOf(
@@ -346,12 +326,11 @@ async function afterReclaim(
 async function watch(deps: OrderDeps, order: Order, broker: Broker, run: Run): Promise<JobResult> {
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)
-  if (order.unknownSince === null)
-    await applyUpdate(deps.writer, factsOf(order), { type: 'outcome_unknown', at })
+  if (order.unknownSince === null) await noteUnknown(deps, order)
   const clientOrderId = clientOrderIdOf(order.userId, order.id)
   deps.log.error({ clientOrderId, unknownSince: order.unknownSince }, 'submit.unresolved')
-  const quietMs = nowMs - Date.parse(lastRequestEnd(order))
-  if (quietMs < NOT_RECEIVED_MS)
+  const state = submissionOf(order, nowMs)
+  if (state.kind !== 'unknown' || !isNotReceived(state, nowMs))
     return again(LOOK_AGAIN_MS, 'not found at the broker, and too old to be sent again')
   const since = isoTime(Date.parse(order.claimedAt ?? at) - CLOCK_SKEW_MS)
   const listed = await lookUp(async () => {
@@ -364,9 +343,3 @@ async function watch(deps: OrderDeps, order: Order, broker: Broker, run: Run): P
   const message = 'The broker never received the order. Send it again under a new trade id'
   return closeUnsent(deps, order, { code: 'NOT_RECEIVED', message })
 }
-
-/** When the last request was over at the latest. */
-const lastRequestEnd = ({ attemptedAt, attemptEndedAt }: Order): string =>
-  attemptEndedAt !== null && attemptEndedAt >= (attemptedAt ?? '')
-    ? attemptEndedAt
-    : isoTime(Date.parse(attemptedAt ?? '') + REQUEST_MS_MAX)

@@ -5,20 +5,14 @@ import {
   type Order,
   type OrderUpdate,
   type Refusal,
+  REQUEST_MS_MAX,
 } from '#domain'
 import { isoTime } from '#runtime'
 import type { Halt } from '#store'
 import type { Broker, SubmitOutcome } from '../broker/index.ts'
 import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { type Applied, applyUpdate, FencedError } from '../state/index.ts'
-import {
-  adopt,
-  adoptOrder,
-  lookUpSubmission,
-  NOT_RECORDED_MS,
-  REQUEST_MS_MAX,
-  viewOf,
-} from './adopt.ts'
+import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, viewOf } from './adopt.ts'
 import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
 import type { OrderDeps, Submission } from './deps.ts'
 

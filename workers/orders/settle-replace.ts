@@ -6,12 +6,13 @@ import {
   type Placement,
   predecessorOf,
   type ReplaceRequest,
+  REQUEST_MS_MAX,
   standingHeadOf,
 } from '#domain'
 import { isoTime, isWithin } from '#runtime'
 import type { Broker } from '../broker/index.ts'
 import { applyUpdate } from '../state/index.ts'
-import { REQUEST_MS_MAX, viewOf } from './adopt.ts'
+import { viewOf } from './adopt.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { readChain } from './read-chain.ts'
 

@@ -10,6 +10,7 @@ import {
   type OrderIntent,
   type OrderKey,
   type OrderUpdate,
+  REQUEST_MS_MAX,
   type RiskFacts,
 } from '#domain'
 import { isoTime } from '#runtime'
@@ -28,7 +29,6 @@ import {
   type Decision,
   FencedError,
 } from '../state/index.ts'
-import { REQUEST_MS_MAX } from './adopt.ts'
 import {
   disconnected,
   EXPIRED,
