@@ -28,8 +28,8 @@ const loginForm = z.object({
 })
 
 /**
- * Bull Board brings its own styles and one inline sheet; it also asks a font host, which is not let
- * through.
+ * Bull Board brings its own styles and one inline sheet. It also requests a font host; this policy
+ * blocks that request.
  */
 const headers = secureHeaders({
   contentSecurityPolicy: {
@@ -52,7 +52,7 @@ const isHttps = (c: Context): boolean =>
 
 type App = Hono<{ Variables: { user: User } }>
 
-/** The dashboard as a web application. Every path but the login itself asks for a session first. */
+/** The dashboard as a web application. Every path except the login requires a session. */
 export function createDashboard(
   queues: readonly Queue[],
   quarantine: QuarantineDeps,
@@ -65,7 +65,7 @@ export function createDashboard(
   const board = createBoard(queues, log)
   addProtection(app, log)
   addLogin(app, users, sessions, new LoginThrottle(clock), log)
-  // Everything below this line is for people who are logged in.
+  // Every route below is for people who are logged in.
   addGate(app, sessions)
   app.get('/logout', async (c) => {
     // A link on another site must not log people out.
@@ -98,7 +98,7 @@ function addProtection(app: App, log: Logger): void {
     if (writes && !isFromHere((name) => c.req.header(name)))
       return c.text('Cross-site request refused', 403)
     await next()
-    // Bull Board's own files carry a hash in their names; all else may hold what an operator sees.
+    // The names of Bull Board's files carry a hash. Every other answer may hold an operator's data.
     const isFile = c.req.path.startsWith(`${BOARD_PATH}/static/`) && c.res.ok
     c.header('Cache-Control', isFile ? 'private, max-age=86400' : 'no-store')
     return undefined
@@ -123,13 +123,13 @@ function addLogin(
   )
   app.get('/login', (c) => c.html(loginPage(localPath(c.req.query('next') ?? NEXT_DEFAULT))))
   app.post('/login', async (c) => {
-    const form = loginForm.safeParse(await c.req.parseBody().catch(() => null)) // a body that is no form at all
+    const form = loginForm.safeParse(await c.req.parseBody().catch(() => null)) // null: not a form
     if (!form.success) return c.html(loginPage(NEXT_DEFAULT, 'Give a name and a password.'), 400)
     const { name, password } = form.data
     const next = localPath(form.data.next)
     const user = users.get(name)
     const address = getConnInfo(c).remote.address ?? 'unknown'
-    // Names that do not exist share one entry, so that inventing names fills nothing.
+    // Unknown names share one entry, so invented names cannot fill the throttle.
     const pair = `${address} ${user === undefined ? '?' : name}`
     const right = await throttle.check(pair, () => passwordMatches(password, user?.hash))
     if (typeof right !== 'boolean') {

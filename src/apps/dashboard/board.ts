@@ -9,21 +9,21 @@ import { CONTROLS_PATH } from './controls.ts'
 import { QUARANTINE_PATH } from './quarantine.ts'
 import { redactAnswer, redactData, scrubText } from './redact.ts'
 
-/** Where the board lies; the paths beside it are ours. */
+/** Path of the board; the dashboard's own pages lie beside it. */
 export const BOARD_PATH = '/queues'
 /**
- * Names the person behind a request to the board, for the log. Set by the gate in front of it,
- * whatever a client sends.
+ * Names the person behind a request to the board, for the log. The gate in front of the board
+ * overwrites any value that a client sends.
  */
 export const USER_HEADER = 'x-dashboard-user'
 const LOOK_ONLY =
   'The board is to look only. Operators pause, resume and retry on the page Controls.'
 
 /**
- * Bull Board, redacted, to look only: its buttons cannot be chosen one by one, and most of them
- * would lose orders. Jobs come from the producer alone, redacted data must not be saved back, and a
- * finished job that is still there is what makes a repeated trade one order. An operator acts on
- * the page `/controls`. Who may open the board is decided in front of it.
+ * Bull Board, redacted and read-only. Its buttons cannot be enabled one by one, and most buttons
+ * would lose orders: only the producer adds jobs, redacted data must not be saved back, and a
+ * finished job is kept because its id makes a repeated trade one order. Operators act on the page
+ * `/controls`. The gate in front of the board decides who may open it.
  */
 export function createBoard(queues: readonly Queue[], log: Logger): Hono {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath(BOARD_PATH)

@@ -4,8 +4,7 @@ import { FAILED_SHOWN_MAX, type FailedJob, mayPause, type QueueState } from './q
 import type { User } from './users.ts'
 
 /**
- * The fields of the page. `notice` says what a request came to, `problem` why a request was
- * refused.
+ * The fields of the page. `notice` is the result of a request, `problem` the reason of a refusal.
  */
 export type ControlsView = Readonly<{
   user: User
@@ -15,8 +14,7 @@ export type ControlsView = Readonly<{
 }>
 
 /**
- * Pausing and resuming queues, and trying failed jobs again. A viewer sees the same without the
- * buttons.
+ * The page to pause and resume queues and to retry failed jobs. A viewer gets it without buttons.
  */
 export const controlsPage = ({ user, queues, notice, problem }: ControlsView) =>
   page(
@@ -73,7 +71,8 @@ function queueRow({ name, isPaused, counts }: QueueState, user: User) {
 }
 
 /**
- * A queue that somebody paused by other means can always be resumed; only new orders can be paused.
+ * The button of one queue. Only the queue of new orders can be paused here; any queue can be
+ * resumed, because another tool may have paused it.
  */
 function queueButton(name: string, isPaused: boolean) {
   if (!isPaused && !mayPause(name)) return ''

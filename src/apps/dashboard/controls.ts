@@ -6,14 +6,14 @@ import { controlsPage, type ControlsView } from './controls-page.ts'
 import { mayPause, readQueues } from './queue-state.ts'
 import type { User } from './users.ts'
 
-/** Where the page lies. */
+/** Path of the page. */
 export const CONTROLS_PATH = '/controls'
 
 const JOB_ID_LENGTH_MAX = 1_024
 const queueForm = z.object({ queue: z.string().max(64) })
 const retryForm = queueForm.extend({ job: z.string().min(1).max(JOB_ID_LENGTH_MAX) })
 
-/** What an operator did, as the page says it once it is done. */
+/** The text of each completed action, by its code in the query `said`. */
 const notices = new Map([
   ['paused', 'The queue is paused. New orders wait until it is resumed.'],
   ['resumed', 'The queue is resumed.'],
@@ -23,8 +23,8 @@ const notices = new Map([
 type Env = { Variables: { user: User } }
 
 /**
- * The page on which operators pause and resume queues and try failed jobs again. Who may open it is
- * decided in front of it.
+ * The page on which operators pause and resume queues and retry failed jobs. The gate in front of
+ * the page decides who may open it.
  */
 export function createControlsPage(queues: readonly Queue[], log: Logger): Hono<Env> {
   const app = new Hono<Env>()
@@ -34,7 +34,7 @@ export function createControlsPage(queues: readonly Queue[], log: Logger): Hono<
   const refuse = async (c: Context<Env>, problem: string, status: 400 | 403 | 409) =>
     c.html(await show(c.var.user, { problem }), status)
   const done = (c: Context<Env>, said: string) => c.redirect(`${CONTROLS_PATH}?said=${said}`, 303)
-  /** Logs who asked for what, and answers the refusal of a viewer. */
+  /** Logs the user and the action; answers the refusal if the user is a viewer. */
   const admit = async (c: Context<Env>, action: string, about: Record<string, unknown>) => {
     const { name: user, role } = c.var.user
     const allow = role === 'operator'

@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { page, palette } from './page.ts'
 
-/** The one page that a stranger sees. */
+/** The only page that a person without a login gets. */
 export const loginPage = (next: string, problem?: string) =>
   page(
     'Fillcast operators',

@@ -1,10 +1,10 @@
-/** A base that no request can name: a path that leaves it leads elsewhere. */
+/** A base that no request can name. A path that resolves to another origin leaves this site. */
 const HERE = 'http://dashboard.invalid'
 
 /**
- * A path on this site, whatever was asked for: what a browser makes of the path is asked for twice,
- * since removing dots can leave a second leading slash (`/..//host`), and such a path names another
- * host.
+ * A path on this site for any requested path, `/` if the requested path leaves the site. The path
+ * is resolved twice, as a browser resolves it: removing dots can leave a second leading slash
+ * (`/..//host`), and such a path names another host.
  */
 export function localPath(asked: string): string {
   const first = asked.startsWith('/') ? URL.parse(asked, HERE) : null
@@ -15,10 +15,10 @@ export function localPath(asked: string): string {
 }
 
 /**
- * Whether a request comes from a page of this site, or from no page at all. `Origin` names the site
- * of the page; its host must be the host that was asked. The scheme is not compared: a proxy with
- * TLS in front leaves `https` in the one and `http` in the other. Without `Origin`, browsers say
- * the same in `Sec-Fetch-Site`; a client that sends neither is no browser.
+ * Checks that a request comes from a page of this site, or from no page at all. `Origin` names the
+ * site of the page; its host must be the requested host. The schemes are not compared: behind a TLS
+ * proxy the page has `https` and the request `http`. Without `Origin`, browsers send the same fact
+ * in `Sec-Fetch-Site`; a client that sends neither header is not a browser.
  */
 export function isFromHere(header: (name: string) => string | undefined): boolean {
   const origin = header('origin')

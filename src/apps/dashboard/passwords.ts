@@ -1,10 +1,10 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 
-/** What it costs to try one password: about 50 ms and 32 MiB. */
+/** Cost of checking one password: about 50 ms and 32 MiB. */
 const COST = { N: 2 ** 15, r: 8, p: 1 } as const
 const SALT_BYTES = 16
 const HASH_BYTES = 32
-/** Upper bounds of what a configured hash may ask of us: 256 MiB. */
+/** Upper bounds on the cost of a configured hash: 256 MiB. */
 const N_MAX = 2 ** 18
 const R_MAX = 8
 const P_MAX = 4
@@ -23,10 +23,7 @@ const derive = (password: string, { N, r, p, salt, hash }: PasswordHash): Promis
     )
   })
 
-/**
- * Reads a hash; `null` when it is malformed, too weak to be meant, or asks for more work than we
- * are willing to do.
- */
+/** Reads a hash; `null` if the hash is malformed, too weak, or costs more than the upper bounds. */
 export function parseHash(text: string): PasswordHash | null {
   const parts =
     /^scrypt\$(\d{1,7})\$(\d{1,2})\$(\d{1,2})\$([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+)$/.exec(text)
@@ -39,7 +36,7 @@ export function parseHash(text: string): PasswordHash | null {
   return salt.length >= SALT_BYTES && hash.length === HASH_BYTES ? { N, r, p, salt, hash } : null
 }
 
-/** A new hash of `password`, as DASHBOARD_USERS takes it. */
+/** A new hash of `password`, in the format of DASHBOARD_USERS. */
 export async function hashPassword(password: string): Promise<string> {
   const { N, r, p } = COST
   const salt = randomBytes(SALT_BYTES)
@@ -48,8 +45,8 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether `password` is the one behind `expected`. Without a hash it takes as long and answers
- * false: a name that does not exist must not be told by its answer time.
+ * Checks that `password` matches `expected`. Without an expected hash the check takes equally long
+ * and returns false, so the answer time does not reveal which names exist.
  */
 export async function passwordMatches(
   password: string,

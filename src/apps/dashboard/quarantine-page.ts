@@ -4,14 +4,14 @@ import type { QuarantinedOrder } from '#store'
 import { nav, page, palette } from './page.ts'
 import type { User } from './users.ts'
 
-/** What the page shows. */
+/** The data of the page. */
 export type Quarantine = Readonly<{
   user: User
   /** The store has no mark: it is new, or lost everything. */
   isUnmarked: boolean
   orders: readonly QuarantinedOrder[]
   total: number
-  /** What came of a request, and why one was refused. */
+  /** The result of a request, and the reason of a refusal. */
   notice?: string | undefined
   problem?: string | undefined
 }>
@@ -25,7 +25,10 @@ const DUE: Readonly<Record<QuarantinedOrder['due'], string>> = {
   nothing: 'Workers were lost, time and again, while it was worked on',
 }
 
-/** What only a person can see to: a store without a mark, and orders on which work was given up. */
+/**
+ * The page of the states that only a person can resolve: a store without a mark, and quarantined
+ * orders.
+ */
 export const quarantinePage = (shown: Quarantine) =>
   page(
     'Fillcast: for operators',

@@ -6,10 +6,10 @@ import type { QuarantinedOrders, StoreEpoch } from '#store'
 import { type Quarantine, quarantinePage, quarantineStyle } from './quarantine-page.ts'
 import type { User } from './users.ts'
 
-/** Where the page lies. */
+/** Path of the page. */
 export const QUARANTINE_PATH = '/quarantine'
 
-/** What the page reads, and the one thing that it does. */
+/** The sources of the page, and its one action: accepting a store without a mark. */
 export type QuarantineDeps = Readonly<{
   aside: Pick<QuarantinedOrders, 'list'>
   epoch: Pick<StoreEpoch, 'read'>
@@ -34,7 +34,10 @@ const notices = new Map([
   ['nothing', 'There was nothing to accept: somebody was faster, or nothing was missing.'],
 ])
 
-/** The page of what only a person can see to. Who may open it is decided in front of it. */
+/**
+ * The page of the states that only a person can resolve. The gate in front of the page decides who
+ * may open it.
+ */
 export function createQuarantine(
   { aside, epoch, controls }: QuarantineDeps,
   log: Logger,
@@ -61,7 +64,7 @@ export function createQuarantine(
       'dashboard.action',
     )
     if (!allow) return refuse(c, user, 'Viewers look only. Ask an operator.', 403)
-    const form = acceptForm.safeParse(await c.req.parseBody().catch(() => null)) // a body that is no form at all
+    const form = acceptForm.safeParse(await c.req.parseBody().catch(() => null)) // null: not a form
     if (!form.success) return refuse(c, user, problemOf(form.error), 400)
     const { isNew } = await controls.acceptStore({ by: user.name, reason: form.data.reason })
     return c.redirect(`${QUARANTINE_PATH}?said=${isNew ? 'accepted' : 'nothing'}`, 303)
@@ -69,7 +72,7 @@ export function createQuarantine(
   return app
 }
 
-/** What to mend first. A field that is missing altogether comes from no form of ours. */
+/** The first problem of the form. The pages never send a form in which a field is missing. */
 const problemOf = ({ issues: [first] }: z.ZodError): string =>
   first?.code === 'invalid_type'
     ? 'The form is not complete.'

@@ -3,8 +3,8 @@ import { queues as queueNames } from '#contract'
 import { scrubText } from './redact.ts'
 
 /**
- * How one queue stands. `failed` shows the newest failed jobs; `counts.failed` says how many there
- * are.
+ * State of one queue. `failed` holds the newest failed jobs only; `counts.failed` is their total
+ * number.
  */
 export type QueueState = Readonly<{
   name: string
@@ -14,7 +14,8 @@ export type QueueState = Readonly<{
 }>
 
 /**
- * A job that was given up. `reason` is scrubbed: an error of a broker may repeat what it was sent.
+ * A failed job without further retries. `reason` is scrubbed: a broker's error may repeat the
+ * request.
  */
 export type FailedJob = Readonly<{
   id: string
@@ -27,12 +28,10 @@ export type FailedJob = Readonly<{
 export const FAILED_SHOWN_MAX = 20
 const REASON_LENGTH_MAX = 300
 
-/**
- * A pause of any other queue would stop cancels, closes or health checks: only new orders may wait.
- */
+/** Only the queue of new orders may wait: a pause elsewhere would stop cancels or health checks. */
 export const mayPause = (name: string): boolean => name === queueNames.orders.name
 
-/** Reads how each queue stands, in the order of `queues`. */
+/** Reads the state of each queue, in the order of `queues`. */
 export const readQueues = (queues: readonly Queue[]): Promise<QueueState[]> =>
   Promise.all(queues.map(readQueue))
 

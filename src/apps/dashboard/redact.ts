@@ -1,15 +1,12 @@
-// What of a job may be seen. Jobs carry no secret by design; this holds even for one that was put
-// into the queue by hand.
+// Limits which parts of a job are shown. By design jobs carry no secret; the redaction also covers
+// a job that was put into the queue by hand.
 
 const REDACTED = '[redacted]'
 const TEXT_LENGTH_MAX = 128
 const ERROR_LENGTH_MAX = 4_000
 const DEPTH_MAX = 12
 
-/**
- * Fields of our own jobs and of their outcomes. Anything else is somebody's mistake and is not
- * shown.
- */
+/** Fields of our own jobs and their outcomes. Any other field is a mistake and is redacted. */
 const shown = new Set(
   [
     'userId connectionId tradeId commandId symbol side orderType timeInForce orderClass quantity notional limitPrice stopPrice',
@@ -45,11 +42,11 @@ const secrets: readonly (readonly [RegExp, string])[] = [
     `$1$2${REDACTED}`,
   ],
   [/(\/\/)[^\s/@]+@/g, `$1${REDACTED}@`],
-  // A run of letters and digits mixed as only keys, tokens and digests mix them.
+  // A run that mixes letters and digits, as in keys, tokens and digests.
   [/(?<![A-Za-z0-9+_=])(?=[A-Za-z+_=]*\d)(?=[\d+_=]*[A-Za-z])[A-Za-z0-9+_=]{20,}/g, REDACTED],
 ]
 
-/** Free text, such as an error: what looks like a secret is masked, and the length is bounded. */
+/** Scrubs free text such as an error: masks everything secret-like and bounds the length. */
 export function scrubText(text: string): string {
   const bounded = text.length > ERROR_LENGTH_MAX ? `${text.slice(0, ERROR_LENGTH_MAX)}...` : text
   return secrets.reduce(
@@ -59,8 +56,8 @@ export function scrubText(text: string): string {
 }
 
 /**
- * Every answer of the board's API passes here: free text is scrubbed, and data that a formatter
- * does not see is redacted.
+ * Redacts an answer of the board's API. Every answer passes here: free text is scrubbed, and data
+ * that no formatter handles is redacted.
  */
 export function redactAnswer(value: unknown, key = '', depth = 0): unknown {
   if (depth > DEPTH_MAX) return REDACTED
@@ -77,9 +74,7 @@ export function redactAnswer(value: unknown, key = '', depth = 0): unknown {
   )
 }
 
-/**
- * Where text of unknown origin stands in the board's answers; the job's log lines are a bare array.
- */
+/** Keys of text from outside in the board's answers; the job's log lines are a bare array. */
 const freeText = new Set([
   'failedReason',
   'stacktrace',

@@ -38,7 +38,7 @@ export async function startDashboard(
           const queue = new Queue(name, { connection: redis, prefix, skipMetasUpdate: true })
           queue.on('error', (error) => log.warn({ error }, 'dashboard.queue_error'))
           cleanUp.defer(() => queue.close())
-          // A queue asks for the version of Redis once; without an answer it would never work.
+          // The queue reads the Redis version only once; if that read fails, it never works.
           await queue.waitUntilReady()
           return queue
         }),

@@ -7,15 +7,15 @@ import { type User, USER_NAME } from './users.ts'
 
 /** How long a login lasts. */
 export const SESSION_SECONDS = 12 * 60 * 60
-/** Logins of one person at once; the login that ends first makes room. */
+/** Concurrent logins of one person. A further login replaces the one that would end first. */
 export const SESSIONS_PER_USER_MAX = 20
 const ID_BYTES = 32
 
 /**
  * Logins of people. The cookie carries the name and a random id; Redis keeps a digest of that id
- * until the login ends, so any number of dashboards accept the cookie, and a logout ends the login
- * everywhere. The digest covers role and password hash: a login ends when either changes, or when
- * the person is removed from the configured users. A reader of Redis learns no id.
+ * until the login ends. So every dashboard process accepts the cookie, and a logout ends the login
+ * on all of them. The digest covers role and password hash: the login ends if the role or the hash
+ * changes, or if the person is removed from the configured users. A reader of Redis learns no id.
  */
 export class Sessions {
   readonly #redis: Redis

@@ -12,24 +12,24 @@ export type ChildOptions = Readonly<{
   entry: string
   args?: readonly string[]
   env?: Readonly<Record<string, string>>
-  /** Part of the line that says that it is ready. */
+  /** Part of the output line that reports readiness. */
   ready: string
 }>
 
 const READY_MS_MAX = 30_000
-/** Longer than any of them needs to drain; after it, SIGKILL. */
+/** Longer than any child needs to drain. After this time the child gets SIGKILL. */
 const STOP_MS_MAX = 12_000
-/** What a child needs of our own environment. Nothing else of it reaches one. */
+/** Variables that a child inherits. No other variable of our environment reaches a child. */
 const INHERITED = ['PATH', 'HOME'] as const
 
 /**
- * Starts one process of the system under this same Node and waits until it says that it is ready.
+ * Starts one process of the system under this same Node and waits for its readiness line.
  *
- * Each child has an IPC channel that nobody writes to: when the demo dies, even by SIGKILL, the
- * channel closes and the child drains. Each is a process group of its own: Ctrl-C in a terminal
- * reaches the demo alone, which then stops them in order.
- * @param onLine hears every line that the child writes
- * @throws when it ends or is silent for too long before it is ready
+ * Each child has an IPC channel that carries no messages: when the demo dies, even by SIGKILL, the
+ * channel closes and the child drains. Each child is a process group of its own: Ctrl-C in a
+ * terminal reaches only the demo, which then stops the children in order.
+ * @param onLine is called with every line that the child writes
+ * @throws if the child ends, or writes no readiness line in time
  */
 export async function startChild(
   { name, entry, args = [], env = {}, ready }: ChildOptions,
@@ -77,7 +77,7 @@ async function stopChild(child: ChildProcess): Promise<void> {
   cancelKill()
 }
 
-/** The wanted port when it is free, else one that is; 0 asks for any. */
+/** The wanted port if it is free, else another free port; 0 always picks a free port. */
 export async function freePort(wanted: number): Promise<number> {
   for (const port of [wanted, 0]) {
     const got = await new Promise<number | null>((resolve) => {

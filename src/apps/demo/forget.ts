@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis'
 const SCAN_COUNT = 500
 
 /**
- * Removes what was stored of these users, by the hash tag that all keys of a user carry. Nobody
- * else's keys are touched.
+ * Removes the records of these users. All keys of a user carry the user's hash tag, so keys of
+ * other users are never touched.
  */
 export async function forgetUsers(
   redis: Redis,

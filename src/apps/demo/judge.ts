@@ -1,14 +1,14 @@
 import { type ServerEventName, type ServerEventPayload, serverEvents } from '#contract'
 
-// Says whether what clients received is what the specification's examples promise. Pure: no socket,
-// no clock.
+// Checks the events that clients received against the examples of the specification. Pure: no
+// socket, no clock.
 
-/** One event that one client received, as it is printed. */
+/** One event that one client received, in the printed form. */
 export type Received = Readonly<{ client: string; event: string; payload: unknown }>
 
 /**
- * What one client must have received in an act: these events, in this order, about this user, and
- * nothing else.
+ * The events that one client must have received in an act: exactly these, in this order, about this
+ * user.
  */
 export type Expectation = Readonly<{
   act: string
@@ -17,10 +17,10 @@ export type Expectation = Readonly<{
   events: readonly ServerEventName[]
 }>
 
-/** An order as it was placed. */
+/** The terms of a placed order. */
 export type Placed = Readonly<{ tradeId: string; symbol: string; quantity: number }>
 
-/** What a market order to buy a new position must lead to, in this order. */
+/** The events of a market buy that opens a position, in this order. */
 export const FILL_EVENTS = [
   'trade.submitted',
   'trade.filled',
@@ -28,7 +28,7 @@ export const FILL_EVENTS = [
   'portfolio.balanceChanged',
 ] as const satisfies readonly ServerEventName[]
 
-/** Everything that is wrong with what a client received in one act; empty when all is right. */
+/** All problems of the events that a client received in one act; empty if there are none. */
 export function judge(
   { act, client, userId, events }: Expectation,
   received: readonly Received[],
@@ -46,7 +46,7 @@ export function judge(
   ]
 }
 
-/** Quotes and price-only updates follow the market, not the trade: they may come at any time. */
+/** Quotes and price-only updates follow the market, not the trade: they may arrive at any time. */
 function isBackground({ event, payload }: Received): boolean {
   if (event === 'market.quote') return true
   if (event !== 'portfolio.positionUpdated') return false
@@ -68,9 +68,7 @@ function payloadProblem({ event, payload }: Received, userId: string): string[] 
 const isServerEvent = (event: string): event is ServerEventName =>
   Object.hasOwn(serverEvents, event)
 
-/**
- * Fill price x quantity = total cost = -cash change, and all of it about the order that was placed.
- */
+/** Fill price x quantity = total cost = -cash change, and every event is about the placed order. */
 export function judgeFill(act: string, placed: Placed, received: readonly Received[]): string[] {
   const submitted = find(received, 'trade.submitted')
   const fill = find(received, 'trade.filled')
@@ -112,8 +110,8 @@ export function judgeFill(act: string, placed: Placed, received: readonly Receiv
 }
 
 /**
- * The snapshot after a reconnect holds the position that was bought meanwhile, and the cash that is
- * left of `cashBefore`.
+ * After a reconnect the snapshot holds the position that was bought meanwhile, and `cashBefore`
+ * less its cost.
  */
 export function judgeSync(
   act: string,
@@ -143,7 +141,7 @@ export function judgeSync(
   ])
 }
 
-/** Two devices of one user were told the same. */
+/** Two devices of one user received the same events. */
 export function judgeSame(
   act: string,
   one: readonly Received[],
@@ -158,7 +156,7 @@ export function judgeSame(
   return claims(act, [[told(one) === told(other), 'the two devices were told different things']])
 }
 
-/** The payload of the first such event, when it is valid. */
+/** The payload of the first event of this name, or null if it is missing or invalid. */
 export function find<Name extends ServerEventName>(
   received: readonly Received[],
   event: Name,
@@ -168,11 +166,11 @@ export function find<Name extends ServerEventName>(
   return parsed.success ? (parsed.data as ServerEventPayload<Name>) : null
 }
 
-/** Amounts are JSON numbers: equal to well below a cent. */
+/** Amounts are JSON numbers: equal means equal to well below a cent. */
 const isSame = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6
 /**
- * Balances are in whole cents, and costs are exact: a difference of two balances is nearer to the
- * cost than a cent.
+ * Balances are whole cents and costs are exact, so the difference of two balances may differ from
+ * the cost by less than a cent.
  */
 const isSameCash = (a: number, b: number): boolean => Math.abs(a - b) < 0.01 - 1e-6
 

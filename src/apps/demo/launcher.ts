@@ -11,8 +11,8 @@ import { SandboxControl } from './sandbox-control.ts'
 import { startTradeApi } from './trade-api.ts'
 
 /**
- * A login at the example trade API, with an account at the sandbox. Known to everybody and of no
- * use outside: everything listens on 127.0.0.1 and ends with the demo.
+ * The logins at the example trade API, each with an account at the sandbox. The passwords are
+ * public and useless outside: every server listens on 127.0.0.1 and ends with the demo.
  */
 export const demoUsers = [
   { name: 'alice', password: 'demo', keyId: 'demo-key', secretKey: 'demo-secret' },
@@ -31,16 +31,16 @@ export type Demo = Readonly<{
 }>
 
 export type DemoOptions = Readonly<{
-  /** Wanted ports; one that is taken is replaced by a free one. */
+  /** Wanted ports; a port that is in use is replaced by a free port. */
   ports: Readonly<{ page: number; relay: number; dashboard: number; sandbox: number }>
   seed: string
   partialFills: boolean
   /**
-   * A Redis to use instead of one of our own. The demo's users are new ones there, and their
-   * records are removed at the end; finished jobs age out like all others. Nothing else is touched.
+   * A Redis to use instead of an embedded Redis. The demo creates new users there and removes their
+   * records at the end; finished jobs expire as usual. No other key is touched.
    */
   redisUrl: string | undefined
-  /** Hears every line that a process writes. */
+  /** Is called with every line that a process writes. */
   onLine(name: string, line: string): void
 }>
 
@@ -51,7 +51,7 @@ export const ownLog = (onLine: DemoOptions['onLine']): Logger =>
 const JWT = { issuer: 'fillcast-demo', audience: 'fillcast' } as const
 const VAULT_KID = 'demo'
 
-/** Secrets of one run; nothing of them outlives it. */
+/** Secrets of one run; none of them outlives the run. */
 const newSecrets = () => ({
   jwt: randomBytes(32).toString('base64url'),
   vault: randomBytes(32),
@@ -61,20 +61,20 @@ const newSecrets = () => ({
 /**
  * Starts the whole system on this machine: Redis, sandbox, workers, relay, dashboard, trade API.
  * Resolves when orders can be placed.
- * @param stack gets everything that was started, also when the start fails: disposing it ends the
- *   demo, last started first
+ * @param stack gets everything that was started, also if the start fails: disposing the stack ends
+ *   the demo, last started first
  */
 export async function startDemo(options: DemoOptions, stack: AsyncDisposableStack): Promise<Demo> {
   const start = async (child: ChildOptions): Promise<Child> =>
     stack.use(await startChild(child, options.onLine))
   const log = ownLog(options.onLine)
-  // It ends with this process, however that ends.
+  // The embedded Redis ends with this process, even if this process is killed.
   const redisUrl = options.redisUrl ?? stack.use(await startEmbeddedRedis()).url
   const redis = connectRedis(redisUrl, 'patient', log)
   stack.defer(() => redis.disconnect())
   await redisReady(redis)
-  // On a Redis that outlives the run, the users of another run must not be met: their broker
-  // accounts are gone.
+  // A given Redis outlives the run. The suffix keeps our users apart from the users of other runs,
+  // whose broker accounts are gone.
   const suffix = options.redisUrl === undefined ? '' : `-${systemRandomness.id(6)}`
   const users = demoUsers.map((user) => ({
     ...user,
@@ -89,7 +89,7 @@ export async function startDemo(options: DemoOptions, stack: AsyncDisposableStac
   await start({
     name: 'sandbox',
     entry: 'src/apps/sandbox/main.ts',
-    // A page to play with: nobody should have to wait for the real limit of 200 requests a minute.
+    // The real limit of 200 requests a minute would make people wait on a demo page.
     args: [...args, partial, '--rate-limit', '0'],
     ready: urls.sandboxUrl,
   })
@@ -142,7 +142,7 @@ async function choosePorts(wanted: DemoOptions['ports']) {
 
 type Chosen = Awaited<ReturnType<typeof choosePorts>>
 
-/** The services, each with the variables that the README lists, as anybody would start them. */
+/** The services, each with only the variables that the README lists. */
 async function processes(
   redisUrl: string,
   ports: Chosen['ports'],
@@ -195,7 +195,7 @@ async function processes(
   ]
 }
 
-/** Until the workers have read the users' accounts at the broker. */
+/** Resolves when the workers have read the users' accounts at the broker. */
 async function accountsKnown(reader: Reader, users: readonly { userId: string }[]): Promise<void> {
   for (const { userId } of users) {
     await until(

@@ -17,7 +17,9 @@ const HELP = `Fillcast on this machine, with nothing to configure.
 A Redis named by REDIS_URL is used instead of one of its own.
 `
 
-/** Standard output is for the events of --once alone; people read this. */
+/**
+ * Writes a line for people to standard error: standard output carries only the events of --once.
+ */
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
 function readOptions() {
@@ -45,7 +47,7 @@ if (options.help) {
   process.exit(0)
 }
 
-/** The last lines of every process, for when something goes wrong. */
+/** The last lines of every process, printed if the demo fails. */
 const LINES_KEPT = 60
 const lines: string[] = []
 const onLine = (name: string, line: string): void => {
@@ -64,14 +66,14 @@ const demoOptions: DemoOptions = {
   onLine,
 }
 
-/** One Ctrl-C may arrive twice, from the terminal and from npm: only a later one is a second. */
+/** One Ctrl-C may arrive twice, from the terminal and from npm; only a later signal is a second. */
 const SECOND_SIGNAL_MS_MIN = 1_000
 const stack = new AsyncDisposableStack()
 let endingSinceMs: number | null = null
 
 /**
- * Drains everything, last started first. A second Ctrl-C does not wait for that: the children
- * notice by themselves.
+ * Drains everything, last started first. A second Ctrl-C exits at once: the children drain when
+ * their IPC channel closes.
  */
 async function end(code: number): Promise<void> {
   const nowMs = performance.now()

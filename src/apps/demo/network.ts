@@ -1,8 +1,8 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /**
- * The way of one client to a server, which can be cut: what is open breaks, and nothing new comes
- * through.
+ * A network path from one client to a server. A cut breaks open connections and refuses new
+ * connections.
  */
 export type Network = AsyncDisposable & Readonly<{ url: string; cut(): void; restore(): void }>
 

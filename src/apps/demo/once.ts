@@ -13,14 +13,14 @@ import { type Demo, demoUsers } from './launcher.ts'
 import { type Network, startNetwork } from './network.ts'
 import { Player, until } from './player.ts'
 
-/** After the last expected event of an act, long enough for one that should not come. */
+/** Wait after the last expected event of an act, long enough to catch an unexpected event. */
 const QUIET_MS = 500
 const ANSWER_MS_MAX = 10_000
 
 /**
- * Plays the three flow examples of the event specification with plain clients and answers what was
- * wrong; empty when all was right.
- * @param print hears each received event, as it comes
+ * Plays the three flow examples of the event specification with plain clients.
+ * @param print is called with each received event on arrival
+ * @returns all problems; empty if there are none
  */
 export async function playOnce(
   demo: Demo,
@@ -48,7 +48,7 @@ class Play implements Disposable {
     for (const { socket } of this.#players.values()) socket.disconnect()
   }
 
-  /** Example 1: a trade from the request to the changed balance. */
+  /** Example 1: a trade, from the request to the changed balance. */
   async example1(): Promise<string[]> {
     const act = 'example 1'
     const laptop = await this.#connect('laptop', 'alice', this.#network.url)
@@ -67,8 +67,8 @@ class Play implements Disposable {
   }
 
   /**
-   * Example 2: the network is lost while the order fills; the client comes back by itself and asks
-   * for the state.
+   * Example 2: the network is lost while the order fills; the client reconnects by itself and
+   * requests the state.
    */
   async example2(): Promise<string[]> {
     const act = 'example 2'
@@ -99,7 +99,7 @@ class Play implements Disposable {
     ]
   }
 
-  /** Example 3: two devices of one user hear the same, somebody else hears nothing of it. */
+  /** Example 3: two devices of one user receive the same events; another user receives none. */
   async example3(): Promise<string[]> {
     const act = 'example 3'
     const laptop = this.#player('laptop')
@@ -180,5 +180,5 @@ class Play implements Disposable {
   }
 }
 
-/** Nothing more should come; whatever does is judged. */
+/** Waits for unexpected events. Any event that arrives meanwhile is judged too. */
 const quiet = (): Promise<void> => systemClock.sleep(QUIET_MS)

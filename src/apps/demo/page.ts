@@ -10,12 +10,12 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 }
 
-/** What the page may watch. */
+/** The symbols that the page may watch. */
 const SYMBOLS = ['AAPL', 'MSFT', 'TSLA', 'NVDA', 'AMZN', 'SPY'] as const
 
 /**
- * The web page: the files of `public`, Socket.IO's own browser build, and where everything is. The
- * files are listed once, so that no path of a request ever names one.
+ * The web page: the files of `public`, Socket.IO's own browser build, and the addresses of the
+ * services. The files are listed once at the start, so the path of a request never selects a file.
  */
 export async function createPage(
   urls: Readonly<Record<'relayUrl' | 'dashboardUrl', string>>,

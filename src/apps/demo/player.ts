@@ -7,7 +7,7 @@ const WAIT_MS_MAX = 30_000
 const LOOK_INTERVAL_MS = 10
 const RECONNECT_DELAY_MS = 100
 
-/** One device: a plain Socket.IO client that writes down what it receives. */
+/** One device: a plain Socket.IO client that records the events that it receives. */
 export class Player {
   readonly name: string
   readonly socket: Socket
@@ -34,7 +34,7 @@ export class Player {
     })
   }
 
-  /** Resolves once `event` is among what was received since the last `take`. */
+  /** Resolves once `event` is among the events received since the last `take`. */
   async hears(event: string): Promise<void> {
     await until(
       () => this.#received.some((one) => one.event === event),
@@ -42,7 +42,7 @@ export class Player {
     )
   }
 
-  /** What was received since the last call. */
+  /** The events received since the last call. */
   take(): readonly Received[] {
     const received = this.#received
     this.#received = []
@@ -50,7 +50,7 @@ export class Player {
   }
 }
 
-/** Looks again and again until a condition holds. @throws naming it, when it does not in time */
+/** Polls until a condition holds. @throws naming the condition, if it does not hold in time */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const endMs = systemClock.monotonicMs() + WAIT_MS_MAX
   while (!(await holds())) {

@@ -1,9 +1,6 @@
 const ANSWER_MS_MAX = 5_000
 
-/**
- * The control calls of the sandbox that the demo uses. Each throws what the sandbox says when it
- * refuses.
- */
+/** The control calls of the sandbox that the demo uses. Each call throws the sandbox's refusal. */
 export class SandboxControl {
   readonly #url: string
 

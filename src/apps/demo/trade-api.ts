@@ -21,9 +21,9 @@ import { type Logger, systemClock } from '#runtime'
 import { createPage } from './page.ts'
 
 /**
- * A small trade API, as a back-end team would write one on the producer: logs people in, takes
- * their trades, and leaves the rest to the workers and the relay. It keeps nothing: what became of
- * a trade is in the user's events and in `GET /api/v1/trades/:id`.
+ * A small trade API, as a back-end team would write it on the producer: it logs people in and
+ * accepts their trades; the workers and the relay do the rest. It keeps no state: the outcome of a
+ * trade is in the user's events and in `GET /api/v1/trades/:id`.
  */
 export type TradeApiOptions = Readonly<{
   port: number
@@ -37,7 +37,7 @@ export type TradeApiOptions = Readonly<{
   }>[]
   urls: Readonly<{ relayUrl: string; dashboardUrl: string }>
   log: Logger
-  /** Seconds that a token is good for; default 15 minutes. */
+  /** Lifetime of a token in seconds; default 15 minutes. */
   tokenSeconds?: number
 }>
 
@@ -48,9 +48,9 @@ const PRICE_PLACES = 9
 const credentialsSchema = z.object({ username: z.string().max(64), password: z.string().max(128) })
 
 /**
- * JSON numbers are what people type into curl. One that reads back as it was written has lost
- * nothing and is passed on as the decimal text that the contract wants; others go through as they
- * are, and are refused there.
+ * People type JSON numbers into curl. A number whose text reads back unchanged lost nothing, so it
+ * is passed on as the decimal text that the contract requires. Any other value is passed on
+ * unchanged, and the producer refuses it.
  */
 const amount = z.unknown().transform((value) => {
   const text = typeof value === 'number' && Math.abs(value) < 1e15 ? String(value) : ''
@@ -138,7 +138,7 @@ function addLogins(
     const { username, password } = parse(credentialsSchema, await readJson(c))
     const user = users.find(({ name }) => name === username)
     const address = getConnInfo(c).remote.address ?? 'unknown'
-    // Names that do not exist share one entry, so that inventing names fills nothing.
+    // Unknown names share one entry, so invented names cannot fill the throttle.
     const pair = `${address} ${user?.name ?? '?'}`
     const isRight = await throttle.check(pair, async () => sameText(password, user?.password ?? ''))
     if (typeof isRight !== 'boolean') {
@@ -159,8 +159,8 @@ function addLogins(
     const { user, sid } = await authenticate(c)
     return c.json(await answer(user, sid))
   })
-  // Every token of this login is barred from then on, and the relays close what it has open; other
-  // logins of the user go on.
+  // A logout bars every token of this login, and the relays close its connections; other logins of
+  // the user go on.
   app.post('/auth/logout', async (c) => {
     const { user, sid } = await authenticate(c)
     await producer.sessions.logout({ userId: user.userId, sessionId: sid })
@@ -172,8 +172,8 @@ function addTrades(app: Hono, { producer }: TradeApiOptions, authenticate: Authe
   app.post('/api/v1/trades/:side{buy|sell}', async (c) => {
     const { user } = await authenticate(c)
     const asked = parse(tradeSchema, await readJson(c))
-    // Whose order it is and for which account is never the request's to say. The producer checks
-    // the rest, and names the field.
+    // The user and the account come from the login, never from the request. The producer checks the
+    // other fields, and names the wrong field.
     const { isRepeat, tradeId } = await producer.submitOrder({
       tradeId: `trade_${randomUUID()}`,
       ...asked,
@@ -187,7 +187,7 @@ function addTrades(app: Hono, { producer }: TradeApiOptions, authenticate: Authe
     const { user } = await authenticate(c)
     const { userId, connectionId } = user
     const tradeId = c.req.param('id')
-    // One click, one command: repeating the request cancels nothing twice.
+    // One click is one command: repeating the request cancels nothing twice.
     await producer.cancelOrder({
       userId,
       connectionId,
@@ -205,7 +205,7 @@ function addTrades(app: Hono, { producer }: TradeApiOptions, authenticate: Authe
   })
 }
 
-/** A trade as this API tells of it: decimal strings, nothing of how we keep it. */
+/** A trade in this API's answers: decimal strings, without internal fields. */
 const tradeView = (order: NonNullable<Awaited<ReturnType<Producer['orders']['get']>>>) => ({
   tradeId: order.id,
   symbol: order.symbol,
@@ -239,7 +239,9 @@ class ApiError extends Error {
   }
 }
 
-/** Every refusal looks the same: a stable code, the fields to mend, and words for people. */
+/**
+ * Every refusal has the same form: a stable code, the fields to correct, and a message for people.
+ */
 const refuse = (
   c: Context,
   status: Status,
@@ -271,9 +273,9 @@ async function readJson(c: Context): Promise<unknown> {
 type Authenticate = (c: Context) => Promise<{ user: TradeApiOptions['users'][number]; sid: string }>
 
 /**
- * Who makes a request, by its token: signature and times first, as the relay checks them, then
- * whether the login was ended. A token of a login that has ended opens nothing here, and is not
- * exchanged for a new one.
+ * Finds the user of a request by its token: first the signature and the times, checked as in the
+ * relay, then whether the login was ended. If the login was ended, its token is refused here, also
+ * for a refresh.
  */
 function createAuthentication({ producer, users, jwt }: TradeApiOptions): Authenticate {
   const verify = createVerifier(
@@ -286,7 +288,7 @@ function createAuthentication({ producer, users, jwt }: TradeApiOptions): Authen
       throw new ApiError(401, 'UNAUTHENTICATED', 'log in first: POST /auth/login')
     const claims = await verify(token).catch((error: unknown) => {
       if (!(error instanceof TokenError)) throw error
-      // The key server is away: that says nothing about the token.
+      // The key server is unavailable: the token may still be valid.
       if (error.code === 'INTERNAL_ERROR') throw new ApiError(503, 'UNAVAILABLE', error.message)
       return null
     })
@@ -322,6 +324,6 @@ function answerError(error: Error, c: Context, log: Logger): Response {
   )
 }
 
-/** Compares in constant time, whatever the lengths. */
+/** Compares texts of any length in constant time. */
 const sameText = (a: string, b: string): boolean => timingSafeEqual(digestOf(a), digestOf(b))
 const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest()

@@ -1,16 +1,16 @@
 /**
- * Seeded chance: every random choice of the sandbox, ids included, comes from here, so that one
- * seed and the same commands give the same run. Not for secrets. The generator is sfc32 (Chris
+ * Seeded chance: every random choice of the sandbox, ids included, comes from here, so one seed and
+ * the same commands give the same run. Not for secrets. The generator is sfc32 (Chris
  * Doty-Humphrey, public domain), 128 bits of state.
  */
 export interface Chance {
   /** Uniform in [0, 1). */
   fraction(): number
-  /** Uniform whole number, both ends included. */
+  /** Uniform whole number, `min` and `max` included. */
   integer(min: number, max: number): number
   /** A version 4 UUID. */
   uuid(): string
-  /** An independent stream: what is drawn from one never shifts the other. */
+  /** An independent stream: draws from one stream never change the other. */
   fork(label: string): Chance
 }
 

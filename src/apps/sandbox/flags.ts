@@ -43,7 +43,7 @@ function wholeNumber(
   return Number(text)
 }
 
-/** A part of all, none when absent. */
+/** A number from 0 to 1; 0 if the flag is absent. */
 function share(flag: string, text: string | undefined): number {
   if (text === undefined) return 0
   if (!/^(0(\.\d{1,6})?|1(\.0{1,6})?)$/.test(text)) {
@@ -54,7 +54,7 @@ function share(flag: string, text: string | undefined): number {
 
 const SPEED_MAX = 10_000
 
-/** Which time the market runs in. */
+/** The market's time from `--clock` and `--speed`. */
 function timeOf(clock: string, speed: string | undefined): Pick<SandboxOptions, 'time' | 'speed'> {
   if (clock !== 'real' && clock !== 'virtual') {
     throw new ConfigError(`--clock must be real or virtual, not "${clock}"\n${USAGE}`)
@@ -64,7 +64,7 @@ function timeOf(clock: string, speed: string | undefined): Pick<SandboxOptions, 
   return { time: clock, speed: wholeNumber('speed', speed, 1, SPEED_MAX, 1) }
 }
 
-/** More than the recording may hold is not even read. */
+/** A larger file is refused unread; a recording could not hold its trades. */
 const PRICES_BYTES_MAX = 16 * 1024 * 1024
 
 /**

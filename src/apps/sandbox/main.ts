@@ -3,7 +3,7 @@ import { readFlags, USAGE } from './flags.ts'
 import { defaultAccounts, type SandboxOptions } from './options.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
 
-/** What the user gave and the machine does not have. */
+/** Messages for a port or an address that this machine cannot provide. */
 const unusable: Readonly<Record<string, (options: SandboxOptions) => string>> = {
   EADDRINUSE: ({ port }) => `Port ${port ?? 0} is taken: choose another with --port`,
   EACCES: ({ port }) =>
@@ -13,11 +13,11 @@ const unusable: Readonly<Record<string, (options: SandboxOptions) => string>> = 
   ENOTFOUND: ({ host }) => `There is no address ${host ?? ''}: choose another with --host`,
 }
 
-/** A port or an address that cannot be had is the user's to solve: said in one line. */
+/** An unusable port or address is a mistake of the user: it is reported in a single line. */
 const start = (options: SandboxOptions): Promise<Sandbox> =>
   startSandbox(options).catch((error: unknown) => {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    // Keys that clash are found only when all accounts are opened.
+    // Duplicate keys are found only when all accounts are opened.
     if (error instanceof RangeError && options.accounts !== undefined)
       throw new ConfigError(`--accounts: ${error.message}`)
     const said = unusable[String(code)]

@@ -5,24 +5,24 @@ import type { RateLimit } from './http/rate-limits.ts'
 import type { DataPlan } from './streams/data-stream.ts'
 import { createClock } from './time.ts'
 
-/** How a sandbox starts; every field may be left out. */
+/** The start options of a sandbox; every field is optional. */
 export type SandboxOptions = Readonly<{
-  /** 0 (default) picks a free one. */
+  /** 0 (default) picks a free port. */
   port?: number
-  /** Default 127.0.0.1. Control calls are refused from other machines whatever this says. */
+  /** Default 127.0.0.1. Control calls from other machines are refused with any host. */
   host?: string
   /**
-   * The same seed and the same commands give the same run. Default: a new one each time, so that
-   * ids never repeat.
+   * The same seed and the same commands give the same run. Default: a new seed each time, so ids
+   * never repeat.
    */
   seed?: string
-  /** Default: real time. Set it, or `time` and `speed`. */
+  /** Default: real time. Set either `clock`, or `time` and `speed`. */
   clock?: Clock
-  /** `virtual` time begins at a fixed moment and moves by command only. Default real. */
+  /** `virtual` time begins at a fixed moment and only moves by command. Default real. */
   time?: 'real' | 'virtual'
-  /** How fast real time runs in the market, default 1. */
+  /** Speed of real time in the market, default 1. */
   speed?: number
-  /** Opened beside the two default accounts. */
+  /** Accounts to open in addition to the two default accounts. */
   accounts?: readonly AccountSetup[]
   /** From acknowledgement to match, default 250. 0 matches in the next turn. */
   fillDelayMs?: number
@@ -31,39 +31,39 @@ export type SandboxOptions = Readonly<{
   /** Between price steps, default 500. 0: prices stand still until set. */
   tickMs?: number
   /**
-   * Recorded prices, played from the start: CSV with the header `time,symbol,price[,size]`, a trade
-   * a line, oldest first. The first trade happens at once and the others at the same distance as
-   * then. Symbols that are not in it walk. Default: all walk.
+   * Recorded prices, played from the start: CSV with the header `time,symbol,price[,size]`, one
+   * trade per line, oldest first. The first trade happens at once, each later trade at its recorded
+   * distance. Symbols that are not in the recording walk. Default: all symbols walk.
    */
   prices?: string
-  /** Whether some orders get a random first part, default true. */
+  /** True (default) gives some orders a random first part. */
   partialFills?: boolean
-  /** Share of orders that do, 0 to 1, default 0.1. */
+  /** The share of orders that get a first part, 0 to 1, default 0.1. */
   partialFillShare?: number
   /**
-   * Whether orders for stocks that are sized in money may have a limit or a stop, as the broker
-   * announced; default false.
+   * Allows a limit or a stop on stock orders sized in money, as the broker announced; default
+   * false.
    */
   notionalLimits?: boolean
   /**
-   * Default true. When closed, orders for stocks queue as `accepted`. `calendar` keeps the
-   * exchange's hours.
+   * Default true. While the market is closed, orders for stocks queue as `accepted`. `calendar`
+   * follows the exchange's hours.
    */
   marketOpen?: boolean | 'calendar'
-  /** What the clients' market data plan allows. Default: everything. */
+  /** The limits of the clients' market data plan. Default: no limits. */
   dataPlan?: DataPlan
   /**
-   * What each account may send, unless it has a limit of its own. Default: as much as it likes, so
-   * that tests are not held up; the command line has the real 200 a minute.
+   * The rate limit of each account without its own limit. Default: no limit, so tests do not wait;
+   * the command line has the real 200 requests a minute.
    */
   rateLimit?: RateLimit
-  /** Share of requests and stream events that fail by chance, 0 to 1, default 0. */
+  /** The share of requests and stream events that fail by chance, 0 to 1, default 0. */
   faultShare?: number
   /** The same fault seed and the same requests fail alike. Default: the seed. */
   faultSeed?: string
 }>
 
-/** The accounts that are always there, 100,000 USD each. */
+/** The default accounts, 100,000 USD each. */
 export const defaultAccounts: readonly AccountSetup[] = [
   { keyId: 'demo-key', secret: 'demo-secret', oauthToken: 'demo-token' },
   { keyId: 'demo-key-2', secret: 'demo-secret-2' },

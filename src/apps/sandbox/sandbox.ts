@@ -33,7 +33,7 @@ export interface Sandbox {
 
 /**
  * Starts an Alpaca-compatible broker on HTTP and WebSocket.
- * @throws when the port is taken, two accounts share a key, or recorded prices cannot be read
+ * @throws if the port is in use, two accounts share a key, or recorded prices cannot be read
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const {
@@ -55,8 +55,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   accounts.forEach((account) => openAccount(broker, rateLimits, account))
   const journal = createRequestJournal(clock)
   const heldAnswers = createHeldAnswers()
-  // The control needs the streams, the streams the server, and the server the control: it is asked
-  // for at the first call.
+  // The control needs the streams, the streams need the server, and the server needs the control:
+  // this function resolves the control at its first call.
   const control: ControlHandler = (...call) => handleControl(...call)
   const faults = createFaults(createChance(faultSeed), faultShare)
   startOrderFaults(broker, clock, faults)

@@ -2,14 +2,14 @@ import type { Clock } from '#runtime'
 import type { Chance } from './chance.ts'
 
 /**
- * Times and time-ordered ids as the broker writes them. Invariant: every stamp is later than the
- * one before, though many fall into one millisecond, so that lists sorted by time have one order
- * and `after` never skips a row.
+ * Times and time-ordered ids in the broker's form. Invariant: every stamp is later than the
+ * previous stamp, even within one millisecond. So lists sorted by time have one order, and `after`
+ * never skips a row.
  */
 export interface Stamps {
-  /** RFC 3339, UTC, always nine fractional digits: compares as text. */
+  /** RFC 3339, UTC, always nine fractional digits: stamps compare as text. */
   next(): string
-  /** A ULID of now; grows with each call. */
+  /** A ULID of the current time; each ULID is larger than the previous. */
   ulid(): string
 }
 
@@ -18,7 +18,7 @@ export const secondStamp = (timeMs: number): string =>
   `${new Date(timeMs).toISOString().slice(0, 19)}Z`
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-/** Nanoseconds in a millisecond: how many stamps fit before time is pushed forward. */
+/** Nanoseconds in a millisecond: the number of stamps before time is pushed forward. */
 const STAMPS_PER_MS_MAX = 1_000_000
 
 /** Stamps over a clock; the clock may stand still or step back, the stamps do not. */
@@ -51,11 +51,11 @@ export function createStamps(clock: Clock, chance: Chance): Stamps {
 }
 
 /**
- * A client's RFC 3339 time or date, in the form of our stamps, or undefined when it is no time.
- * Digits below the millisecond are kept.
+ * Converts a client's RFC 3339 time or date into a stamp; undefined if the text is no time. Digits
+ * below the millisecond are kept.
  */
 export function parseStamp(text: string): string | undefined {
-  // An unescaped "+02:00" arrives as a space: forms decode it that way.
+  // An unescaped "+02:00" arrives with a space, because form decoding turns a plus into a space.
   const fixed = text.replace(/ (\d\d:\d\d)$/, '+$1')
   const shape =
     /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/i.exec(fixed)

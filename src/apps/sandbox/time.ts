@@ -1,28 +1,29 @@
 import { type CancelTimer, type Clock, systemClock } from '#runtime'
 
 /**
- * Clocks the broker can run on besides the machine's own. The market lives in the broker's time;
- * connections (pings, deadlines, delayed answers) live in the clients', which is always real:
- * `wireClockOf` tells them apart.
+ * Clocks for the broker besides the machine's own. The market runs in the broker's time.
+ * Connections (pings, deadlines, delayed answers) run in the clients' time, which is always real;
+ * `wireClockOf` returns the clients' clock.
  */
 
-/** A clock of the broker whose clients live in another time. */
+/** A clock of the broker with a separate clock for its clients. */
 type BrokerClock = Clock & Readonly<{ wire: Clock }>
 
-/** The clients' time, for everything that is about connections. */
+/** The clients' clock, for everything about connections. */
 export const wireClockOf = (clock: Clock): Clock =>
   'wire' in clock ? (clock as BrokerClock).wire : clock
 
-/** A trading day's opening in New York, 2024-01-02 09:30: the same in every run. */
+/** The opening of a trading day in New York, 2024-01-02 09:30: the same in every run. */
 const VIRTUAL_START_MS = Date.UTC(2024, 0, 2, 14, 30)
-/** Timers run in a row before requests get a turn. */
+/** Number of timers in a row before requests get a turn. */
 const TIMERS_PER_TURN_MAX = 1_000
 
 type Timer = { readonly atMs: number; readonly run: () => void }
 
 /**
- * Time that stands still until it is advanced. Timers run in the order of their times, equal ones
- * as they were set; those without a delay need no time and run in the next turn.
+ * A clock that stands still until it is advanced. Timers run in the order of their times, timers of
+ * equal time in the order they were set. A timer without a delay runs in the next turn, without an
+ * advance.
  */
 export class VirtualClock implements BrokerClock {
   readonly wire = systemClock
@@ -78,7 +79,7 @@ export class VirtualClock implements BrokerClock {
     return this.#isAdvancing
   }
 
-  /** Moves time on, running what falls due on the way. One advance at a time. */
+  /** Advances the time and runs the timers that fall due. One advance at a time. */
   async advance(byMs: number): Promise<void> {
     this.#isAdvancing = true
     const untilMs = this.#nowMs + byMs
@@ -88,7 +89,7 @@ export class VirtualClock implements BrokerClock {
     this.#isAdvancing = false
   }
 
-  /** Runs at most `count` timers; answers whether there may be more. */
+  /** Runs at most `count` timers; returns whether more timers may be due. */
   #runDue(untilMs: number, count: number): boolean {
     for (let ran = 0; ran < count; ran += 1) {
       const next = this.#timers[0]

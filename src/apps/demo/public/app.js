@@ -14,7 +14,7 @@ const notice = (text) => {
   find('#notice').hidden = !text
 }
 
-/** Once a frame, however many events came. */
+/** Draws at most once a frame, for any number of events. */
 function draw() {
   if (isDrawing) return
   isDrawing = true
@@ -45,7 +45,7 @@ function onEvent(event, payload) {
   draw()
 }
 
-/** Orders that ended while we were away: the trade API knows how. */
+/** Asks the trade API for the final status of orders that ended while the page was offline. */
 async function settleEnded() {
   for (const order of [...state.orders.values()].filter(({ status }) => status === 'ended')) {
     const known = await ask('GET', `/api/v1/trades/${encodeURIComponent(order.id)}`).catch(
@@ -91,7 +91,7 @@ login.addEventListener('submit', (event) => {
   logIn(username, password).then(showDesk, (error) => problem(login, error.message))
 })
 find('#logout').addEventListener('click', () => {
-  // Out of here at once; that the login is over everywhere else is worth a try.
+  // The page forgets its login at once; ending the login elsewhere is a best effort.
   ask('POST', '/auth/logout').catch(() => {})
   showLogin()
 })
@@ -120,7 +120,7 @@ ticket.addEventListener('submit', (event) => {
     orderType,
     ...(orderType === 'limit' ? { limitPrice: limitPrice.trim() } : {}),
   }
-  // The id is made here, so that pressing twice, or trying again after a lost answer, is still one order.
+  // The page makes the id, so pressing twice, or retrying after a lost answer, is still one order.
   const tradeId = (ticket.dataset.tradeId ??= `trade_${crypto.randomUUID()}`)
   const button = ticket.querySelector('.primary')
   button.disabled = true
@@ -136,7 +136,7 @@ ticket.addEventListener('submit', (event) => {
         delete ticket.dataset.tradeId
       },
       (error) => {
-        // A refusal was read and nothing was queued: what is mended is another order.
+        // After a refusal nothing was queued: the corrected form is a new order with a new id.
         if (error.status !== undefined && error.status < 500) delete ticket.dataset.tradeId
         expired(error) || problem(ticket, error.message)
       },
@@ -157,7 +157,7 @@ function pick(symbol) {
   estimate()
 }
 
-/** What the order would cost at the last quote. */
+/** The cost of the order at the last quote. */
 function estimate() {
   const { side, orderType, symbol, unit, amount, limitPrice } = ticket.elements
   const isLimit = orderType.value === 'limit'

@@ -1,15 +1,16 @@
-// The page's connection to the relay. Socket.IO reconnects by itself, with back-off; what is decided here is with which token, and
-// when not to come back.
+// The page's connection to the relay. Socket.IO reconnects by itself, with back-off. This file
+// chooses the token of each attempt and decides when to stop reconnecting.
 
 /* global io */
 import { refresh, session } from '/session.js'
 
-/** Follow the connection: `live`, `wait` (it will come back) or `off` (it will not). */
+/** `onLink` gets the state: `live`, `wait` (it reconnects) or `off` (it does not reconnect). */
 export function connect(relayUrl, symbols, { onEvent, onLink, onEnd }) {
   const socket = io(relayUrl, {
-    // Asked again at every attempt: a refreshed token is used from then on.
+    // Called at every attempt, so a refreshed token is used from the next attempt on.
     auth: (answer) => answer({ token: session()?.token ?? '' }),
-    // WebSocket first, polling where it does not get through: an upgrade from polling that breaks midway would be noticed late.
+    // WebSocket first, polling as a fallback: an upgrade from polling that breaks midway would be
+    // noticed late.
     transports: ['websocket', 'polling'],
     tryAllTransports: true,
     reconnectionDelay: 1000,
@@ -21,7 +22,7 @@ export function connect(relayUrl, symbols, { onEvent, onLink, onEnd }) {
     onLink('off', 'offline')
     onEnd(why)
   }
-  /** A fresh token and a new connection with it; the login is over when there is none to be had. */
+  /** Reconnects with a fresh token. If the trade API refuses the token (401), the login is over. */
   const renew = async () => {
     try {
       await refresh()
@@ -35,7 +36,7 @@ export function connect(relayUrl, symbols, { onEvent, onLink, onEnd }) {
   const lifecycle = {
     'connection.authorized'() {
       onLink('live', 'live')
-      // What was missed meanwhile is in the state; quotes are per connection.
+      // The state covers all events missed meanwhile; quote subscriptions are per connection.
       socket.emit('state.requestSync', {})
       socket.emit('market.subscribe', { symbols })
     },

@@ -1,4 +1,5 @@
-// Login and token. The token lives in this tab only; a reload keeps it, closing the tab forgets it.
+// Login and token. The token lives in this tab only: a reload keeps the token, closing the tab
+// drops it.
 
 const KEY = 'fillcast-session'
 const read = () => {
@@ -21,7 +22,7 @@ function keep(next) {
 
 export const forget = () => keep(null)
 
-/** Asks the trade API. Throws an Error with its words, and `status`. */
+/** Calls the trade API. Throws an Error with the API's message, and `status`. */
 export async function ask(method, path, body) {
   const response = await fetch(path, {
     method,

@@ -1,4 +1,5 @@
-// What the page knows, and how each event of the contract changes it. No DOM and no socket here, so that it can be tested by itself.
+// The state of the page, and the change that each event of the contract makes. No DOM and no
+// socket, so tests can run it alone.
 
 const ORDERS_MAX = 100
 const LOG_MAX = 300
@@ -24,7 +25,7 @@ export const emptyState = () => ({
 
 export const isOpen = (order) => OPEN.has(order.status)
 
-/** Quotes and price-only updates: many, and only the newest matters. */
+/** Quotes and price-only updates: they are frequent, and only the newest matters. */
 export const isMarket = (event, payload) =>
   event === 'market.quote' ||
   (event === 'portfolio.positionUpdated' &&
@@ -42,7 +43,10 @@ export function totals({ cash, positions }) {
   return { cash, invested, unrealized, total: cash === null ? null : cash + invested }
 }
 
-/** An order that the trade API took. Its events may have been faster: then only what they do not tell is added. */
+/**
+ * Adds an order that the trade API accepted. If its events arrived earlier, only fields missing
+ * from them are added.
+ */
 export function placed(state, tradeId, order) {
   const known = state.orders.get(tradeId)
   if (known === undefined) setOrder(state, tradeId, { ...order, status: 'sent' })
@@ -123,7 +127,8 @@ const handlers = {
       ...quote,
       points: [...points, quote.last].filter(Number.isFinite).slice(-POINTS_MAX),
     })
-    // A mark of our own until the relay's next one, so that the figures move with the prices beside them.
+    // Our own mark price until the relay's next update, so the figures move with the quotes beside
+    // them.
     if (!Number.isFinite(quote.last)) return
     for (const position of state.positions.values()) {
       if (position.symbol !== quote.symbol) continue
@@ -132,7 +137,7 @@ const handlers = {
     }
   },
 
-  // The whole truth: what it does not name is gone.
+  // A full snapshot: positions and pending orders that are not in it are gone.
   'state.sync'(state, { portfolio, positions, pendingTrades }) {
     if (portfolio !== undefined) state.cash = portfolio.cashBalance
     if (positions !== undefined)
@@ -170,7 +175,7 @@ const handlers = {
   'broker.connected': (state) => (state.broker = null),
 }
 
-/** Takes one event. @param {number} [atMs] when it came */
+/** Applies one event. @param {number} [atMs] arrival time */
 export function receive(state, event, payload, atMs = Date.now()) {
   handlers[event]?.(state, payload)
   state.log = [{ event, payload, atMs, isMarket: isMarket(event, payload) }, ...state.log].slice(

@@ -1,4 +1,4 @@
-// Draws the state. Every text goes in as text, never as markup.
+// Draws the state. Every text is inserted as text, never as markup.
 import { isOpen, totals } from '/state.js'
 
 export const find = (selector) => document.querySelector(selector)
@@ -174,7 +174,7 @@ export function drawQuotes(state, symbols, onPick) {
   )
 }
 
-/** Adds to the top what is new, so that an entry that is open stays open. */
+/** Inserts only the new entries at the top, so an expanded entry stays expanded. */
 export function drawLog(state, all) {
   const list = find('#log')
   const wanted = state.log.filter((entry) => all || !entry.isMarket)

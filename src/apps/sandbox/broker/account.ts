@@ -6,43 +6,45 @@ import { costOf, type Lots, newLots, restated } from './lots.ts'
 import { type Amendment, type Execution, isOpen, type Order, type Side } from './order.ts'
 
 /**
- * One account: cash, positions, orders and executions. Invariants: cash + positions at cost + fees
- * = deposits + realized profit, exactly; `openOrders` holds exactly the open ones; a client order
- * id, once used, is used for ever; what open orders hold is the sum of what each of them holds.
+ * One account: cash, positions, orders and executions. Invariants:
+ * - cash + positions at cost + fees = deposits + realized profit, exactly;
+ * - `openOrders` holds exactly the open orders;
+ * - a client order id is never used twice;
+ * - the account's holds are the sum of the holds of its open orders.
  */
 export interface Position {
   readonly asset: Asset
   /** Signed: negative is short. Never zero: a closed position is removed. */
   qty: Decimal
-  /** Signed like `qty`: what the open part cost, exactly. */
+  /** Signed like `qty`: the exact cost of the open part. */
   cost: Decimal
-  /** What the cost is restated from when the day ends. */
+  /** The lots from which the cost is restated when the day ends. */
   lots: Lots
 }
 
-/** What bars an account from trading, as the account's own fields. */
+/** The bars on trading, as the account's own fields. */
 export interface AccountFlags {
   status: string
   tradingBlocked: boolean
   accountBlocked: boolean
   tradeSuspendedByUser: boolean
   shortingEnabled: boolean
-  /** Whether orders may be for parts of a share, or for an amount of money. */
+  /** Allows orders for parts of a share, and orders sized in money. */
   fractionalTrading: boolean
 }
 
-/** What an execution moves. */
+/** The part of an account that an execution changes. */
 export type Books = Pick<Account, 'cash' | 'realized' | 'fees' | 'positions'>
 
 export interface Account {
   readonly id: string
   readonly number: string
   readonly createdAt: string
-  /** Buying power per equity; the holder may lower it. */
+  /** Buying power per unit of equity; the holder may lower it. */
   multiplier: 1 | 2 | 4
-  /** Money from outside, less what went back. */
+  /** Deposits minus withdrawals. */
   deposits: Decimal
-  /** Paid and gone: cash + positions at cost + fees = deposits + realized. */
+  /** Fees paid: cash + positions at cost + fees = deposits + realized. */
   fees: Decimal
   readonly flags: AccountFlags
   cash: Decimal
@@ -53,31 +55,31 @@ export interface Account {
   readonly openOrders: Set<Order>
   readonly holds: Holds
   /**
-   * Those that stand, in the order they were made: a bust takes one out, a correction changes one
-   * in its place.
+   * Valid executions, in the order they were made: a bust removes its execution, a correction
+   * replaces the execution in its place.
    */
   readonly executions: Execution[]
-  /** Busts and corrections of executions, in the order they were told. */
+  /** Busts and corrections of executions, in the order they were published. */
   readonly amendments: Amendment[]
-  /** When days have ended, oldest first. */
+  /** Stamps of the past day ends, oldest first. */
   readonly nights: string[]
-  /** Everything but fills. */
+  /** All activities except fills. */
   readonly activities: Activity[]
 }
 
 /**
- * More orders than this and the account refuses new ones; everything else of an account grows with
+ * With this many orders the account refuses new orders. The rest of an account's state grows with
  * its orders.
  */
 export const ORDERS_PER_ACCOUNT_MAX = 200_000
 /**
- * The oldest are forgotten beyond this: an execution older than them is then amended as if it were
- * of the first day known.
+ * Beyond this number the oldest nights are dropped. An older execution is then amended as if it
+ * were from the first day that is still known.
  */
 const NIGHTS_PER_ACCOUNT_MAX = 10_000
 /**
- * Reductions release cost to this many decimals; the rest stays with the position, so no money is
- * lost.
+ * A reduction releases cost rounded to this many decimals. The remainder stays with the position,
+ * so no money is lost.
  */
 const COST_PLACES = 12
 
@@ -127,14 +129,14 @@ export const positionQty = (account: Account, asset: Asset): Decimal =>
 export const openOrdersOf = (account: Account, asset: Asset, side: Side): Order[] =>
   [...account.openOrders].filter(({ ticket }) => ticket.asset === asset && ticket.side === side)
 
-/** Adds an order. The caller has checked that its client id is free, in the same turn. */
+/** Adds an order. In the same turn the caller has checked that the client order id is free. */
 export function addOrder(account: Account, order: Order): void {
   account.orders.set(order.id, order)
   account.ordersByClientId.set(order.ticket.clientOrderId, order)
   noteOpen(account, order)
 }
 
-/** Notes whether an order is open, and what it holds now. */
+/** Updates `openOrders` and the holds after a change of an order. */
 export function noteOpen(account: Account, order: Order): void {
   if (isOpen(order)) account.openOrders.add(order)
   else account.openOrders.delete(order)
@@ -142,7 +144,7 @@ export function noteOpen(account: Account, order: Order): void {
     if (changed !== null) noteHold(account.holds, changed)
 }
 
-/** Moves cash and the position by one execution, flips included. @param qty above zero */
+/** Applies one execution to cash and position, flips included. @param qty above zero */
 export function settle(
   account: Books,
   asset: Asset,
@@ -164,7 +166,7 @@ export function settle(
     const proceeds = closing.times(price).times(position.qty.gt(0) ? 1 : -1)
     account.realized = account.realized.plus(proceeds.minus(released))
     position.cost = position.cost.minus(released)
-    // What is over leaves no lots: a position that flips begins anew.
+    // A fully closed position keeps no lots: a flipped position starts with new lots.
     if (all) position.lots = newLots()
     else position.lots.closedQty = position.lots.closedQty.plus(closing)
   }
@@ -181,9 +183,9 @@ export function settle(
 }
 
 /**
- * Restates what every position cost, as the broker does overnight: from the weighted average of the
- * day to first in, first out over days. What the remaining part costs more, the closed part has
- * cost less, so the books stay balanced.
+ * Restates the cost of every position, as the broker does overnight: from the weighted average of
+ * the day to first in, first out over days. If the cost of the open part rises, the cost of the
+ * closed part falls by the same amount, so the books stay balanced.
  */
 export function restateCosts(account: Books): void {
   for (const position of account.positions.values()) {
@@ -194,7 +196,7 @@ export function restateCosts(account: Books): void {
   }
 }
 
-/** Ends an account's day. */
+/** Ends the day of an account. */
 export function endDayOf(account: Account, at: string): void {
   account.nights.push(at)
   if (account.nights.length > NIGHTS_PER_ACCOUNT_MAX) account.nights.shift()

@@ -1,13 +1,13 @@
 import type { Decimal } from './decimals.ts'
 
-/** The kinds of activities that move money or shares besides fills. */
+/** The types of activities, besides fills, that move money or shares. */
 export const moneyMoveTypes = ['CSD', 'CSW', 'JNLC', 'FEE', 'DIV', 'SPLIT'] as const
 
 export type MoneyMoveType = (typeof moneyMoveTypes)[number]
 
 /**
- * Fees in coins are taken by fills, and names change for everybody: neither is a move of one
- * account.
+ * A coin fee (`CFEE`) is part of a fill, and a name change (`NC`) affects all accounts: neither is
+ * a move of one account.
  */
 export type ActivityType = MoneyMoveType | 'CFEE' | 'NC'
 
@@ -15,22 +15,25 @@ export type ActivityType = MoneyMoveType | 'CFEE' | 'NC'
 export type Activity = Readonly<{
   id: string
   type: ActivityType
-  /** When it was booked. */
+  /** Time of the booking. */
   at: string
-  /** Signed: what it did to the cash. */
+  /** Signed: the change of the cash. */
   netAmount: Decimal
   description: string
   symbol: string | undefined
-  /** Of a dividend: the shares it was paid on. Of a split: the shares that came or went. */
+  /** Of a dividend: the shares it was paid on. Of a split: the change of the shares. */
   qty: Decimal | undefined
   perShareAmount: Decimal | undefined
   /**
-   * Of a split: new shares for one old, and what a fraction was paid at; without, fractions stayed.
+   * Of a split: new shares per old share, and the price at which a fraction was paid out. Without
+   * `lieuPrice` fractions stayed in the position.
    */
   splitRatio?: Decimal
   lieuPrice?: Decimal
 }>
 
-/** What an activity says, before it is booked. What is left out does not apply to its type. */
+/**
+ * The content of an activity before its booking. Fields that do not apply to the type are absent.
+ */
 export type ActivityTerms = Pick<Activity, 'type' | 'description' | 'netAmount'> &
   Partial<Pick<Activity, 'symbol' | 'qty' | 'perShareAmount' | 'splitRatio' | 'lieuPrice'>>

@@ -15,11 +15,11 @@ import { fundsOf, heldQty } from './reservations.ts'
 import { stopPriceAt } from './stops.ts'
 
 /**
- * The risk checks on a ticket against its account, in the broker's order: all pass, or a Refusal
- * says which did not.
+ * The risk checks on a ticket against its account, in the broker's order. A failed check throws a
+ * Refusal with the broker's reason.
  */
 
-/** Market orders are checked against, and hold, buying power at this factor above the market. */
+/** A market order is checked against, and holds, the market price times this factor. */
 const MARKET_COLLAR = decimal('1.03')
 
 function checkFlags({
@@ -33,7 +33,7 @@ function checkFlags({
     throw forbidden('account is not authorized to trade')
 }
 
-/** Coins have no whole. */
+/** Crypto orders may always have fractions: a coin has no whole unit. */
 function checkFractions({ fractionalTrading }: AccountFlags, { asset, qty }: OrderRequest): void {
   if (fractionalTrading || asset.assetClass === 'crypto' || (qty !== null && isWhole(qty))) return
   throw forbidden('account is not allowed to trade fractional shares')
@@ -63,7 +63,7 @@ function checkWashTrade(account: Account, ticket: OrderRequest): void {
   }
 }
 
-/** An order against the position must find enough of it that no other open order has claimed. */
+/** An order against the position needs enough quantity that no other open order holds. */
 function checkAvailable(account: Account, ticket: OrderRequest, market: Market): void {
   const { asset } = ticket
   const existing = positionQty(account, asset).abs()
@@ -102,7 +102,7 @@ function checkShort(account: Account, ticket: OrderRequest): void {
   if (qty === null || !isWhole(qty)) throw unprocessable('fractional orders cannot be sold short')
 }
 
-/** A stop that the market has already passed would be a market order in disguise. */
+/** A stop price that the market has already passed is refused: it would act as a market order. */
 function checkStop({ side, stopPrice }: OrderRequest, { last }: Market): void {
   if (stopPrice === null || (side === 'sell' ? stopPrice.lt(last) : stopPrice.gt(last))) return
   throw unprocessable(
@@ -114,12 +114,12 @@ function checkStop({ side, stopPrice }: OrderRequest, { last }: Market): void {
   )
 }
 
-/** The stop-loss must leave the market, or the price of the entry, at least this much room. */
+/** Minimum distance of the stop-loss from the market, or from the entry price. */
 const STOP_DISTANCE_MIN = decimal('0.01')
 
 /**
- * An entry must not close, an oco must; and the stop-loss must stand on the losing side of where
- * the group begins.
+ * Checks the group of an order: an entry must not close a position, an oco must close it, and the
+ * stop-loss must lie on the losing side of the group's starting price.
  */
 function checkGroup(
   { orderClass, exits, side, limitPrice, stopPrice }: OrderRequest,
@@ -148,8 +148,8 @@ function checkGroup(
 }
 
 /**
- * What one unit of an opening order may cost at worst: its limit, or the collar over where it would
- * trade.
+ * Worst-case cost of one unit of an opening order: its limit, or its expected price times the
+ * collar.
  */
 function priceHeld(ticket: OrderRequest, market: Market): Decimal {
   const collared = larger(market.ask, stopPriceAt(ticket, market) ?? zero).times(MARKET_COLLAR)
@@ -183,13 +183,13 @@ function checkAccount(account: Account, ticket: OrderRequest): void {
   checkFractions(account.flags, ticket)
 }
 
-/** Whoever says what the order is for must see the position as the broker does. */
+/** A stated position intent must equal the intent that the broker infers from the position. */
 function checkIntent({ statedIntent }: OrderRequest, inferred: PositionIntent): void {
   if (statedIntent === null || statedIntent === inferred) return
   throw unprocessable(`position intent mismatch, inferred: ${inferred}, specified: ${statedIntent}`)
 }
 
-/** @throws {Refusal} with the broker's status, code and words */
+/** @throws {Refusal} with the broker's status, code and message */
 export function admit(account: Account, ticket: OrderRequest, prices: Prices): Admission {
   checkAccount(account, ticket)
   checkWashTrade(account, ticket)
@@ -211,8 +211,8 @@ export function admit(account: Account, ticket: OrderRequest, prices: Prices): A
 }
 
 /**
- * The same for terms that ask for the place of an open order.
- * @throws {Refusal} with the broker's status, code and words
+ * The same checks for a replacement of an open order.
+ * @throws {Refusal} with the broker's status, code and message
  */
 export function admitReplacement(
   account: Account,
@@ -228,7 +228,7 @@ export function admitReplacement(
       prices,
     )
   }
-  // An exit keeps its quantity, and what it closes is its group's already.
+  // An exit keeps its quantity, and its group already holds the quantity it closes.
   checkAccount(account, ticket)
   checkStop(ticket, prices.of(ticket.asset))
   return { intent: order.intent, heldPerUnit: order.heldPerUnit }

@@ -5,21 +5,22 @@ import { DAY_MS, newYorkDate, newYorkMs } from './new-york.ts'
 import { isOpen, type Order } from './order.ts'
 
 /**
- * Orders that are good till canceled are not good for ever: the broker asks to cancel them ninety
- * days after they were made, at a quarter past four in New York, and says so from the first in
- * `expires_at` (docs.alpaca.markets, "Placing Orders", aged orders).
+ * Good-till-canceled orders are not good forever: the broker requests their cancel ninety days
+ * after they were made, at 16:15 in New York, and states that time in `expires_at` from the start
+ * (docs.alpaca.markets, "Placing Orders", aged orders).
  */
 
 const AGE_DAYS = 90
 const MINUTE_OF_DAY = 16 * 60 + 15
 const HOUR_MS = 60 * 60_000
-/** How often is looked: New York is whole hours from UTC, so that a look falls on the minute. */
+/** Interval of the check. New York is whole hours from UTC, so a check falls on the minute. */
 const LOOK_EVERY_MS = 15 * 60_000
 
-// Every order asks, and all of an hour are answered alike: a day in New York begins on the hour.
+// A cache, because every order asks: a day in New York begins on the hour, so all times within one
+// hour have the same answer.
 let known = { hour: -1, at: '' }
 
-/** When an order that is made now is too old. */
+/** The time at which an order made now is too old. */
 export function agedAt(nowMs: number): string {
   const hour = Math.floor(nowMs / HOUR_MS)
   if (known.hour !== hour) {
@@ -35,8 +36,8 @@ const isAged = ({ ticket, expiresAt }: Order, nowMs: number): boolean =>
   ticket.timeInForce === 'gtc' && Date.parse(expiresAt) <= nowMs
 
 /**
- * Starts to look. One whose replacement is under way is asked at the next look, if it is still
- * there.
+ * Starts the check. If a replacement is pending, the cancel is requested at the next check, if the
+ * order is still open then.
  */
 export function cancelAgedOrders(
   clock: Clock,

@@ -2,16 +2,16 @@ import { decimal, type Decimal } from './decimals.ts'
 
 export type AssetClass = 'us_equity' | 'crypto'
 
-/** One thing that can be traded, or could once. */
+/** One asset that can be traded, or could be traded once. */
 export type Asset = Readonly<{
   id: string
   symbol: string
   name: string
   assetClass: AssetClass
   exchange: string
-  /** Where the random walk starts, and the previous close, USD. */
+  /** The start of the random walk, and the previous close, USD. */
   basePrice: Decimal
-  /** In how many price steps it moves once. The quiet ones keep days of virtual time affordable. */
+  /** Price steps per move. A large number keeps days of virtual time affordable. */
   stepsPerMove: number
   status: 'active' | 'inactive'
   tradable: boolean
@@ -66,8 +66,8 @@ const coin = (
 })
 
 /**
- * Stocks and coins that most clients' first lines ask for, and one for each thing that an asset can
- * be refused for.
+ * The stocks and coins that most clients ask for first, and one asset for each reason to refuse an
+ * asset.
  */
 const catalogue: readonly Asset[] = [
   stock(
@@ -228,12 +228,12 @@ const byName = new Map(
 export const assets: readonly Asset[] = catalogue
 
 /**
- * Finds an asset by symbol, asset id, or the slashless form of a pair that positions show. Case
- * counts.
+ * Finds an asset by symbol, by asset id, or by a pair's name without its slash, as positions show
+ * it. Case-sensitive.
  */
 export const findAsset = (name: string): Asset | undefined => byName.get(name)
 
-/** Positions name a pair without its slash. */
+/** The symbol in positions: a pair without its slash. */
 export function positionSymbol(asset: Asset): string {
   return asset.symbol.replace('/', '')
 }

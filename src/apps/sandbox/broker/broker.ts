@@ -14,7 +14,7 @@ import { type Prices, startPrices } from './prices.ts'
 import type { RecordedTrade } from './replay.ts'
 import { createSession, type Session } from './session.ts'
 
-/** The whole broker, without a wire: accounts with their keys, prices, session and matching. */
+/** The whole broker without its servers: accounts with their keys, prices, session and matching. */
 export interface Broker extends KeyRing {
   readonly prices: Prices
   readonly minuteBars: MinuteBars
@@ -24,19 +24,19 @@ export interface Broker extends KeyRing {
   readonly chance: Chance
   readonly newClientOrderId: () => string
   readonly newRequestId: () => string
-  /** Whether orders for stocks that are sized in money may have a limit or a stop. */
+  /** True if stock orders sized in money may have a limit or a stop. */
   readonly takesNotionalLimits: boolean
   /**
-   * The night: costs are restated, and today's last price becomes the previous close. Follows the
-   * calendar's evenings by itself.
+   * Ends the day: costs are restated, and the last price becomes the previous close. Also runs by
+   * itself at the calendar's evenings.
    */
   endDay(): void
   onUpdate(listener: (update: OrderUpdate) => void): void
   /** Moves money or shares besides fills. @throws {RangeError} the account cannot */
   moveMoney(account: Account, move: MoneyMove): Activity
-  /** Told after a move by `moveMoney`. */
-  /** @returns how many accounts held the stock @throws {RangeError} it cannot be done */
+  /** @returns how many accounts held the stock @throws {RangeError} the action is not possible */
   actOn(action: CorporateAction): number
+  /** Calls the listener after each move by `moveMoney`. */
   onMoneyMoved(listener: (account: Account) => void): void
   stop(): void
 }

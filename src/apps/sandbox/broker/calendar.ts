@@ -1,9 +1,9 @@
 import { DAY_MS, newYorkMs } from './new-york.ts'
 
 /**
- * The exchange's calendar, worked out from its rules: weekends, holidays with their observed days,
- * early closes, and the few days it stayed shut for a storm or in mourning. Dates are `YYYY-MM-DD`,
- * minutes count from midnight in New York.
+ * The exchange's calendar, computed from its rules: weekends, holidays with their observed days,
+ * early closes, and the few days on which the exchange stayed closed for a storm or in mourning.
+ * Dates are `YYYY-MM-DD`; minutes count from midnight in New York.
  */
 
 /** One day on which the exchange trades. */
@@ -11,12 +11,12 @@ export type TradingDay = Readonly<{
   date: string
   openMinute: number
   closeMinute: number
-  /** Extended hours, before and after. */
+  /** First and last minute of extended hours, before and after the session. */
   startMinute: number
   endMinute: number
 }>
 
-/** Dates outside are answered like the nearest one inside. */
+/** A date outside this range is answered like the nearest date inside. */
 export const CALENDAR_FIRST = '1970-01-01'
 export const CALENDAR_LAST = '2049-12-31'
 
@@ -40,13 +40,13 @@ const weekdayOf = (date: string): number => new Date(date).getUTCDay()
 const dateOf = (year: number, month: number, day: number): string =>
   new Date(Date.UTC(year, month - 1, day)).toISOString().slice(0, 10)
 
-/** The nth such weekday of a month; with 0 the last one of the month before. */
+/** The nth given weekday of a month; with 0 the last such weekday of the month before. */
 function nthWeekday(year: number, month: number, weekday: number, nth: number): string {
   const first = dateOf(year, month, 1)
   return addDays(first, ((weekday - weekdayOf(first) + 7) % 7) + (nth - 1) * 7)
 }
 
-/** A holiday on a Saturday is kept on Friday, one on a Sunday on Monday. */
+/** A holiday on a Saturday is observed on Friday, a holiday on a Sunday on Monday. */
 function observed(date: string): string {
   const weekday = weekdayOf(date)
   return addDays(date, weekday === SATURDAY ? -1 : weekday === SUNDAY ? 1 : 0)
@@ -72,7 +72,7 @@ function goodFriday(year: number): string {
 function holidaysOf(year: number): ReadonlySet<string> {
   const newYear = dateOf(year, 1, 1)
   return new Set([
-    // A New Year on a Saturday is not made up for: the Friday closes the books of the old year.
+    // A New Year on a Saturday has no observed day: that Friday closes the books of the old year.
     weekdayOf(newYear) === SATURDAY ? newYear : observed(newYear),
     ...(year >= 1998 ? [nthWeekday(year, 1, MONDAY, 3)] : []),
     nthWeekday(year, 2, MONDAY, 3),
@@ -88,8 +88,8 @@ function holidaysOf(year: number): ReadonlySet<string> {
 }
 
 /**
- * The days before Independence Day and Christmas, and the one after Thanksgiving, when they trade
- * at all.
+ * Early closes: the days before Independence Day and Christmas, and the day after Thanksgiving, if
+ * they are trading days.
  */
 const isEarly = (date: string, year: number): boolean =>
   [
@@ -98,10 +98,10 @@ const isEarly = (date: string, year: number): boolean =>
     addDays(nthWeekday(year, 11, THURSDAY, 4), 1),
   ].includes(date)
 
-/** One entry per year of the calendar at most. */
+/** At most one entry per year of the calendar. */
 const holidays = new Map<number, ReadonlySet<string>>()
 
-/** The trading day of that date, or undefined when the exchange stays shut. */
+/** The trading day of a date, or undefined if the exchange is closed on that date. */
 export function tradingDay(date: string): TradingDay | undefined {
   const year = Number(date.slice(0, 4))
   const off = holidays.get(year) ?? holidaysOf(year)
@@ -120,8 +120,8 @@ function nextTradingDay(date: string): TradingDay {
 }
 
 /**
- * When the trades of a day settle: the third, second or next trading day, as the rule of the time
- * had it.
+ * The settlement date of a day's trades: the third, second or next trading day, by the rule in
+ * force on that day.
  */
 export function settlementDate(date: string): string {
   const days = date >= '2024-05-28' ? 1 : date >= '2017-09-05' ? 2 : 3
@@ -143,7 +143,7 @@ export function* tradingDays(from: string, to: string): Generator<TradingDay> {
   }
 }
 
-/** The next time after `afterMs` at which a trading day reaches that minute. */
+/** The first time after `afterMs` at which a trading day reaches the given minute. */
 export function nextTimeOf(
   afterMs: number,
   today: string,

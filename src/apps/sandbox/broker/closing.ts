@@ -3,7 +3,7 @@ import { type Decimal, decimal, DECIMAL_PLACES_MAX, decimalPlaces } from './deci
 import type { OrderRequest } from './order.ts'
 import { invalid } from './refusal.ts'
 
-/** How much of a position to close: all of it unless one of the two is given. */
+/** The size of a close: the whole position unless one of the two fields is given. */
 export type ClosingSize = Readonly<{ qty: Decimal | null; percentage: Decimal | null }>
 
 const HUNDRED = decimal('100')
@@ -18,7 +18,7 @@ function closingQty(position: Position, { qty, percentage }: ClosingSize): Decim
   }
   if (percentage?.gt(HUNDRED) === true) throw invalid('percentage must be between 0 and 100')
   const all = position.qty.abs()
-  // Rounded down: a part of a position never takes more than was asked.
+  // Rounded down: a partial close never takes more than requested.
   return percentage === null
     ? (qty ?? all)
     : all.times(percentage).div(HUNDRED).round(DECIMAL_PLACES_MAX, 0)
@@ -26,7 +26,7 @@ function closingQty(position: Position, { qty, percentage }: ClosingSize): Decim
 
 /**
  * The market order that closes a position, or a part of it.
- * @throws {Refusal} the size makes no sense
+ * @throws {Refusal} the size is invalid
  */
 export function closingTicket(
   position: Position,

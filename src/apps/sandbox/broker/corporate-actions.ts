@@ -8,17 +8,17 @@ import { bookActivity, type MoneyMove } from './money-moves.ts'
 import type { Prices } from './prices.ts'
 
 /**
- * What a company does to its shares, in every account at once. Nothing of it is an order: positions
- * change, activities say why. A split leaves resting orders as they are, at prices of before; under
- * a new symbol nothing rests: orders of the old one are canceled.
+ * A corporate action on a stock, applied to every account at once. It creates no order: it changes
+ * positions and books activities. A split leaves resting orders unchanged, at their old prices. A
+ * symbol change cancels the open orders of the old symbol.
  */
 export type CorporateAction =
-  /** `ratio` is new shares for one old: 10 forward, 0.1 in reverse. */
+  /** `ratio` is new shares per old share: 10 forward, 0.1 in reverse. */
   | Readonly<{ type: 'split'; asset: Asset; ratio: Decimal }>
-  /** Positions go on as `to`, which takes over the price. No account may hold that already. */
+  /** Positions move to `to`, which takes over the price. No account may hold `to` already. */
   | Readonly<{ type: 'symbol_change'; asset: Asset; to: Asset }>
 
-/** Where it is done. */
+/** The objects that a corporate action works on. */
 type Market = Readonly<{
   accounts: () => readonly Account[]
   prices: Prices
@@ -26,7 +26,7 @@ type Market = Readonly<{
   stamps: Stamps
   chance: Chance
   moveMoney(account: Account, move: MoneyMove): void
-  /** Called after activities that no move of money has booked. */
+  /** Called after activities that `moveMoney` did not book. */
   tell(account: Account): void
 }>
 
@@ -42,8 +42,8 @@ const holdersOf = ({ accounts }: Market, asset: Asset): readonly Account[] =>
   accounts().filter((account) => positionOf(account, asset) !== undefined)
 
 /**
- * Shares that were whole stay whole: for what a split leaves over, cash is paid at the price after
- * it.
+ * A position of whole shares stays whole: a fraction left by the split is paid in cash, at the
+ * price after the split.
  */
 function split(market: Market, asset: Asset, ratio: Decimal): number {
   checkStocks(asset)
@@ -66,7 +66,7 @@ function split(market: Market, asset: Asset, ratio: Decimal): number {
   return holders.length
 }
 
-/** The old symbol goes and the new one comes, each by an activity of its own. */
+/** Books the old symbol out and the new symbol in, each as an activity of its own. */
 function rename(market: Market, account: Account, position: Position, to: Asset): void {
   const { asset, qty } = position
   account.positions.delete(asset.symbol)
@@ -98,9 +98,9 @@ function changeSymbol(market: Market, asset: Asset, to: Asset): number {
 }
 
 /**
- * Does one.
+ * Performs one corporate action.
  * @returns how many accounts held the stock
- * @throws {RangeError} it cannot be done; nothing has changed then
+ * @throws {RangeError} the action is not possible; accounts and prices are then unchanged
  */
 export const actOn = (market: Market, action: CorporateAction): number =>
   action.type === 'split'

@@ -5,20 +5,21 @@ import { decimal, type Decimal, DECIMAL_PLACES_MAX, zero } from './decimals.ts'
 import type { Side } from './order.ts'
 
 /**
- * What the broker takes of a crypto trade: a share of what the execution brings in, coins of a buy,
- * dollars of a sale. An order's filled quantity stays gross; the position, or the cash, is smaller
- * than it says. Invariant: what is taken is in `fees` at the price of its execution, and a fee that
- * is given back leaves the books as if it had never been taken.
+ * The broker's fee on a crypto trade: a share of the execution's proceeds, coins of a buy, dollars
+ * of a sale. An order's filled quantity stays gross; the position or the cash grows by less.
+ * Invariants:
+ * - the fee of an execution is in `fees` at the price of that execution;
+ * - returning a fee restores the books as if the fee had never been taken.
  */
 
-/** 25 basis points, as paper accounts pay whatever they trade. */
+/** 25 basis points: a paper account pays this rate at any volume. */
 const RATE = decimal('0.0025')
 const CENT_PLACES = 2
 
-/** The execution that is paid for. */
+/** The execution that the fee is for. */
 type Paid = Readonly<{ asset: Asset; side: Side; qty: Decimal; price: Decimal }>
 
-/** Coins are sold at the price of their execution, and the proceeds are the fee. */
+/** The fee in coins is sold at the price of the execution, and the proceeds are added to `fees`. */
 function moveCoins(account: Books, { asset, qty, price }: Paid, sign: 1 | -1): Decimal {
   const coins = qty.times(RATE).round(DECIMAL_PLACES_MAX, 0)
   if (coins.eq(0)) return zero
@@ -54,12 +55,12 @@ function move(account: Books, paid: Paid, sign: 1 | -1): ActivityTerms | undefin
 }
 
 /**
- * Takes the fee of an execution, after it is settled.
- * @returns how it is written down; undefined when there is none
+ * Takes the fee of an execution, after its settlement.
+ * @returns the activity to book; undefined if there is no fee
  */
 export const takeFee = (account: Books, paid: Paid): ActivityTerms | undefined =>
   move(account, paid, 1)
 
-/** Gives it back, before the execution is undone. */
+/** Returns the fee of an execution, before the execution is undone. */
 export const returnFee = (account: Books, paid: Paid): ActivityTerms | undefined =>
   move(account, paid, -1)

@@ -3,9 +3,9 @@ import { Big } from 'big.js'
 /** Exact decimals. Prices, quantities and cash are never `number` in the model. */
 export type Decimal = Big
 
-/** Digits after the point that the broker accepts in a quantity, and prints in an average. */
+/** Maximum digits after the point, of a quantity that the broker accepts and of an average. */
 export const DECIMAL_PLACES_MAX = 9
-/** Beyond this magnitude an amount is a mistake; also bounds what formatting can cost. */
+/** A larger amount is a mistake; the limit also bounds the cost of formatting. */
 const DIGITS_BEFORE_POINT_MAX = 15
 
 export const zero = new Big(0)
@@ -21,15 +21,17 @@ export const sum = (values: Iterable<Decimal>): Decimal => {
 /** Plain decimal text without exponent or trailing zeros: `150`, `0.5`, `-3`. */
 export const text = (value: Decimal): string => (value.eq(0) ? '0' : value.toFixed())
 
-/** Quotient rounded half up to `places`; zero when the divisor is zero (a ratio of nothing). */
+/** Quotient rounded half up to `places`; zero if the divisor is zero. */
 export const ratio = (a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX): Decimal =>
   b.eq(0) ? zero : a.div(b).round(places)
 
-/** How much `money` buys at `price`, rounded down so that it is never overspent. */
+/**
+ * The quantity that `money` buys at `price`, rounded down so that the cost stays within `money`.
+ */
 export const affordable = (money: Decimal, price: Decimal): Decimal =>
   money.div(price).round(DECIMAL_PLACES_MAX, 0)
 
-/** Rounded to what the exchange takes: cents, and below a dollar hundredths of them. */
+/** Rounded to the exchange's price step: one cent, or a hundredth of a cent below one dollar. */
 export const asPrice = (value: Decimal): Decimal => value.round(value.gte(1) ? 2 : 4)
 
 /** Digits after the point. */
@@ -37,8 +39,7 @@ export const decimalPlaces = (value: Decimal): number => Math.max(0, value.c.len
 export const isWhole = (value: Decimal): boolean => decimalPlaces(value) === 0
 
 /**
- * A client's amount, string or JSON number, or undefined when it is not a plain decimal of sane
- * size.
+ * Reads a client's amount, string or JSON number; undefined if it is no plain decimal of sane size.
  */
 export function parseDecimal(value: unknown): Decimal | undefined {
   if (typeof value !== 'string' && typeof value !== 'number') return undefined

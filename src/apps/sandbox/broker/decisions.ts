@@ -2,8 +2,8 @@ import type { Account } from './account.ts'
 import type { Decimal } from './decimals.ts'
 
 /**
- * How the venue decides about requests that were accepted. Every choice here has been seen of the
- * real one.
+ * The venue's decisions about accepted requests. Each possible decision has been observed at the
+ * real venue.
  */
 export interface Decisions {
   cancel(account: Account): CancelDecision
@@ -11,25 +11,23 @@ export interface Decisions {
 }
 
 type CancelDecision = Readonly<{
-  /**
-   * From the request to its outcome; undefined: the order stays asked until something else ends it.
-   */
+  /** Delay from the request to its outcome; undefined: pending until the order ends otherwise. */
   afterMs: number | undefined
   isRefused: boolean
 }>
 
 type ReplaceDecision = Readonly<{
-  /** What the original fills between the acceptance and the decision. */
+  /** The quantity that the original fills between the acceptance and the decision. */
   fillsFirst: Decimal | 'all' | undefined
   isRefused: boolean
   /**
-   * What the quantity of the request means for the new order: its own total, or what it leaves
-   * after the original's fills.
+   * The meaning of the requested quantity: the new order's own total, or a total from which the
+   * fills of the original are subtracted.
    */
   size: 'total' | 'remaining'
 }>
 
-/** Requests do what they say, after a while. */
+/** Accepts every cancel, after the delay, and every replacement. */
 export const plainDecisions = (cancelDelayMs: number): Decisions => ({
   cancel: () => ({ afterMs: cancelDelayMs, isRefused: false }),
   replace: () => ({ fillsFirst: undefined, isRefused: false, size: 'total' }),

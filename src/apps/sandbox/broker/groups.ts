@@ -4,17 +4,21 @@ import type { OrderUpdate } from './order-book.ts'
 import { isOpen, isStop, leavesQty, type Order, type OrderRequest } from './order.ts'
 
 /**
- * Orders that belong together. A bracket or oto is an *entry* with one or two *exits* as its legs;
- * an oco is two exits, the take-profit carrying the stop-loss as its leg. Invariants: exits of an
- * entry are held until it is filled; of a pair of exits only one works at a time (the stop-loss
- * stays held while the take-profit works, and ends it when its stop is reached), so the pair never
- * sells more than one of them would; when one exit ends, so does the other.
+ * Groups of orders. A bracket or oto is an *entry* with one or two *exits* as its legs; an oco is
+ * two exits: the take-profit carries the stop-loss as its leg. Invariants:
+ * - the exits of an entry are held until the entry is filled;
+ * - of a pair of exits only one works at a time, so the pair never sells more than a single exit
+ *   would: the stop-loss is held while the take-profit works, and when its stop is reached it ends
+ *   the take-profit;
+ * - when one exit ends, the other exit ends too.
  */
 
 const isEntry = ({ ticket, parent }: Order): boolean =>
   parent === null && (ticket.orderClass === 'bracket' || ticket.orderClass === 'oto')
 
-/** Whether the order only ever closes what its group opened, or an oco closes. */
+/**
+ * True for an order that only closes: a position that its group opened, or the position of an oco.
+ */
 export const isExit = (order: Order): boolean => order.ticket.orderClass !== '' && !isEntry(order)
 
 /** The other exit of a pair; none for an entry. */
@@ -25,18 +29,18 @@ export function siblingsOf(order: Order): readonly Order[] {
   return exits.filter((exit) => exit !== order)
 }
 
-/** Whether the entry is still to be filled. */
+/** True for a leg whose entry is not filled yet. */
 export const awaitsEntry = ({ parent }: Order): boolean =>
   parent !== null && isEntry(parent) && parent.status !== 'filled'
 
 /**
- * Whether the order is the half of a pair that stays held, watching its stop, while the other half
- * works.
+ * Selects the stop order of a pair that is held and watches its stop while the other exit of the
+ * pair is open.
  */
 export const awaitsStop = (order: Order): boolean =>
   isStop(order.ticket) && !order.triggered && siblingsOf(order).some(isOpen)
 
-/** The terms of the legs an order brings along; none for a simple one. */
+/** The terms of the legs of an order; none for a simple order. */
 export function legTickets(ticket: OrderRequest, newClientOrderId: () => string): OrderRequest[] {
   const { exits, orderClass, side } = ticket
   if (exits === null) return []
@@ -57,7 +61,7 @@ export function legTickets(ticket: OrderRequest, newClientOrderId: () => string)
   return legs.map((leg) => ({ ...leg, clientOrderId: newClientOrderId() }))
 }
 
-/** What a group asks of the matcher. */
+/** The matcher's actions on the orders of a group. */
 export type GroupActions = Readonly<{
   /** Lets a held leg work, or watch its stop. */
   place(account: Account, order: Order): void
@@ -65,7 +69,7 @@ export type GroupActions = Readonly<{
   resize(account: Account, order: Order, qty: Decimal): void
 }>
 
-/** The successor takes the place of an order in its group. */
+/** Puts the successor in the place of an order in its group. */
 function takeOver(order: Order, successor: Order): void {
   successor.parent = order.parent
   if (order.parent !== null) {
@@ -76,14 +80,14 @@ function takeOver(order: Order, successor: Order): void {
   successor.legs?.forEach((leg) => (leg.parent = successor))
 }
 
-/** What follows for the rest of the group from a change of one of its orders. */
+/** Applies the change of one order to the rest of its group. */
 export function followGroup({ event, account, order }: OrderUpdate, actions: GroupActions): void {
   if (order.ticket.orderClass === '') return
   const successor = order.replacedBy === null ? undefined : account.orders.get(order.replacedBy)
   if (event === 'replaced' && successor !== undefined) return takeOver(order, successor)
   const dependents = (isEntry(order) ? (order.legs ?? []) : siblingsOf(order)).filter(isOpen)
   if (event === 'canceled' || event === 'expired' || event === 'rejected') {
-    // A stop that was reached has itself ended the other half of its pair.
+    // A triggered stop has already ended the other exit of its pair.
     for (const other of dependents)
       if (!isStop(other.ticket) || !other.triggered) actions.cancel(account, other)
   } else if (event === 'fill' && isEntry(order)) {

@@ -3,11 +3,12 @@ import { type Decimal, larger, zero } from './decimals.ts'
 import { isOpen, leavesQty, type Order, type Side } from './order.ts'
 
 /**
- * What open orders hold of an account: buying power, and units of what they trade. Kept up to date
- * order by order, because every new order asks. Invariant: the sums are those of `byOrder`, and an
- * order is in there with what it holds since it last changed. An order that stands behind another
- * holds nothing itself: a held leg (its parent or its pair does), and a replacement on its way (the
- * replaced order holds the larger of the two).
+ * The holds of open orders on an account: buying power, and units of the traded asset. They are
+ * updated with every change of an order, because every new order needs the sums. Invariants:
+ * - the sums are those of `byOrder`;
+ * - the entry of an order in `byOrder` is its hold after its last change;
+ * - a held leg holds nothing itself: its parent or the other exit of its pair holds for it;
+ * - a pending replacement holds nothing itself: the replaced order holds the larger of the two.
  */
 export interface Holds {
   power: Decimal
@@ -23,7 +24,7 @@ const keyOf = (asset: Asset, side: Side): string => `${side} ${asset.symbol}`
 
 export const newHolds = (): Holds => ({ power: zero, units: new Map(), byOrder: new Map() })
 
-/** The order and what may take its place at any moment; none while it stands behind another. */
+/** The order and its pending replacement; none if the order holds nothing itself. */
 function claimants(order: Order): readonly Order[] {
   if (!isOpen(order) || order.status === 'held' || order.predecessor !== null) return []
   return order.successor === null ? [order] : [order, order.successor]
@@ -51,13 +52,13 @@ function put(holds: Holds, order: Order, hold: BuyingPowerHold): void {
   else holds.byOrder.set(order, hold)
 }
 
-/** Notes what an order holds, after it, or what stands before or behind it, has changed. */
+/** Updates the hold of an order, after a change of the order, its predecessor or its successor. */
 export const noteHold = (holds: Holds, order: Order): void => put(holds, order, holdOf(order))
 
 export const unitsHeld = ({ units }: Holds, asset: Asset, side: Side): Decimal =>
   units.get(keyOf(asset, side)) ?? zero
 
-/** What would be held without one of the orders. */
+/** The holds without one of the orders. */
 export function holdsWithout({ power, units, byOrder }: Holds, order: Order): Holds {
   const copy: Holds = {
     power,

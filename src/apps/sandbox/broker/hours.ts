@@ -2,13 +2,13 @@ import { isOpen, type Order, type OrderRequest } from './order.ts'
 import { forbidden } from './refusal.ts'
 import type { Phase, Session } from './session.ts'
 
-/** Which orders work when: the exchange's sessions against an order's time in force. */
+/** The exchange's sessions against an order's time in force: the phases in which an order works. */
 
 const isAuction = ({ timeInForce }: OrderRequest): boolean =>
   timeInForce === 'opg' || timeInForce === 'cls'
 
 /**
- * Whether an order works by itself in a phase; auction orders never do, they wait for their
+ * True if an order works by itself in a phase. An auction order never does: it waits for its
  * auction.
  */
 export function worksIn(ticket: OrderRequest, phase: Phase): boolean {
@@ -17,15 +17,15 @@ export function worksIn(ticket: OrderRequest, phase: Phase): boolean {
   return phase !== 'closed' && ticket.extendedHours
 }
 
-/** The auction that takes place when the phase changes, if any: at the opening and at the close. */
+/** The auction of a phase change, if there is one: at the opening and at the close. */
 export function auctionBetween(before: Phase, phase: Phase): 'opg' | 'cls' | undefined {
   if (before === phase) return undefined
   return phase === 'regular' ? 'opg' : before === 'regular' ? 'cls' : undefined
 }
 
 /**
- * Whether an order ends with the phase that has just ended: a day order that had its day. What is
- * still queued waits for the next; legs that are held end with the order they belong to.
+ * Selects orders that end with the phase that has just ended: day orders that have worked in it. A
+ * queued order waits for the next session; a held leg ends together with its parent.
  */
 export function endsAfter(order: Order, before: Phase, phase: Phase): boolean {
   const { ticket, status } = order
@@ -35,7 +35,7 @@ export function endsAfter(order: Order, before: Phase, phase: Phase): boolean {
   return ticket.extendedHours ? phase === 'closed' : before === 'regular'
 }
 
-/** @throws {Refusal} an order for an auction that takes none now */
+/** @throws {Refusal} the order's auction accepts no orders now */
 export function checkWindow({ timeInForce }: OrderRequest, session: Session): void {
   if (timeInForce === 'opg' && !session.takesAuctionOrders('opg')) {
     throw forbidden('opg orders must be submitted before 9:28am or after 7:00pm')

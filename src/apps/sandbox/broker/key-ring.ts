@@ -4,22 +4,19 @@ import { type Account, newAccount } from './account.ts'
 import { decimal } from './decimals.ts'
 
 /**
- * Which keys open which account. An account may have several keys over time; a revoked key keeps
- * its account, which its other keys still reach.
+ * The keys of each account. An account may have several keys over time. A revoked key keeps its
+ * account, and the account's other keys still work.
  */
 export interface KeyRing {
-  /**
-   * @throws {RangeError} the key or the token opens an account already, or there are too many
-   *   accounts
-   */
+  /** @throws {RangeError} the key or token is in use, or there are too many accounts */
   addAccount(seed: AccountSeed): Account
   accounts(): readonly Account[]
   keyIds(): readonly string[]
-  /** The account these keys open now, or undefined: wrong, unknown and revoked look alike. */
+  /** The account of valid keys. Undefined for wrong, unknown and revoked keys alike. */
   authenticate(keyId: string, secret: string): Account | undefined
-  /** The account a key belongs to, revoked or not. */
+  /** The account of a key, also of a revoked key. */
   accountOfKey(keyId: string): Account | undefined
-  /** The keys an OAuth token stands for; empty ones when it is unknown. */
+  /** The keys that an OAuth token represents; empty keys if the token is unknown. */
   keysOfToken(token: string): readonly [keyId: string, secret: string]
   setRevoked(keyId: string, revoked: boolean): void
   onRevoked(listener: (keyId: string) => void): void
@@ -53,8 +50,8 @@ export function createKeyRing(stamps: Stamps): KeyRing {
         throw new RangeError(`the token of key ${keyId} is taken`)
       }
       if (keys.size >= ACCOUNTS_MAX) throw new RangeError(`at most ${ACCOUNTS_MAX} accounts`)
-      // By the key alone: a sandbox that starts again without its seed is the same broker with the
-      // same accounts.
+      // The account id depends on the key alone: after a restart without a seed the sandbox is the
+      // same broker with the same accounts.
       const id = createChance(`account ${keyId}`).uuid()
       const number = `PA3${id.replaceAll('-', '').slice(0, 8).toUpperCase()}`
       const account = newAccount({

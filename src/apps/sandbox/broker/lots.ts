@@ -1,26 +1,26 @@
 import { type Decimal, smaller, sum, zero } from './decimals.ts'
 
 /**
- * What a position cost, kept the way it is restated overnight. During the day its cost is the
- * weighted average of everything; when the day ends it becomes first in, first out over *lots*, one
- * for each day's buys together (compressed). Invariant after a day's end: the lots add up to the
- * position, in quantity and in cost.
+ * The cost of a position, in the form from which it is restated overnight. During the day the cost
+ * is a weighted average; when the day ends it becomes first in, first out over *lots*, one lot for
+ * all buys of a day (compressed). Invariant: after a day's end the lots add up to the position, in
+ * quantity and in cost.
  */
 
-/** What was opened on one day and is still held. Signed like the position. */
+/** The quantity opened on one day that is still held, and its cost. Signed like the position. */
 export type Lot = Readonly<{ qty: Decimal; cost: Decimal }>
 
-/** A position's days: its lots, oldest first, and what happened since they were last restated. */
+/** The lots of a position, oldest first, and its changes since the last restatement. */
 export interface Lots {
   readonly kept: readonly Lot[]
   opened: Lot
-  /** Without sign. */
+  /** Unsigned. */
   closedQty: Decimal
 }
 
-/** The oldest two are merged when a position has been added to on more days than this. */
+/** If a position has been added to on more days, the oldest two lots are merged. */
 const LOTS_MAX = 500
-/** What is left of a lot keeps its cost to this many decimals. */
+/** The cost of a reduced lot is rounded to this many decimals. */
 const COST_PLACES = 12
 
 const none: Lot = { qty: zero, cost: zero }
@@ -32,7 +32,7 @@ export const newLots = (kept: readonly Lot[] = []): Lots => ({
   closedQty: zero,
 })
 
-/** What a lot has left after `qty` of it is closed. */
+/** The rest of a lot after `qty` of it is closed. */
 function reduced(lot: Lot, qty: Decimal): Lot {
   const left = lot.qty.abs().minus(qty)
   if (left.eq(0)) return none
@@ -40,7 +40,7 @@ function reduced(lot: Lot, qty: Decimal): Lot {
   return { qty: lot.qty.gt(0) ? left : left.times(-1), cost }
 }
 
-/** Ends the day: closes the oldest lots first, the day's own last. */
+/** Ends the day: closes the oldest lots first and the day's own lot last. */
 export function restated({ kept, opened, closedQty }: Lots): Lots {
   let closing = closedQty
   const left: Lot[] = []
@@ -54,12 +54,12 @@ export function restated({ kept, opened, closedQty }: Lots): Lots {
   return newLots(left.length > LOTS_MAX ? [joined(first, second), ...others] : left)
 }
 
-/** What all lots cost together. */
+/** The total cost of all lots. */
 export const costOf = ({ kept }: Lots): Decimal => sum(kept.map(({ cost }) => cost))
 
 /**
- * After a split: the same cost for `ratio` times as much; what rounding the whole to `qty` took
- * goes to the oldest lot.
+ * The lots after a split: the same cost for `ratio` times the quantity. The rounding of the
+ * position to `qty` is applied to the oldest lot.
  */
 export function splitLots({ kept, opened, closedQty }: Lots, ratio: Decimal, qty: Decimal): Lots {
   const scaled = [...kept, opened].map((lot) => ({ qty: lot.qty.times(ratio), cost: lot.cost }))

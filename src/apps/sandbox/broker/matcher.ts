@@ -16,28 +16,34 @@ import type { Phase, Session } from './session.ts'
 import { placeStop, reachedStop } from './stops.ts'
 
 /**
- * Decides when an order moves. An order is *pending* (just answered), *queued* (market closed:
- * `accepted`), *working* (`new`, `partially_filled`) or gone. Working orders are tried once after
- * the fill delay and on every tick of their symbol; they fill in full at the bid or ask, except
- * that a share of them gets a random first part. Sizes of the book are not a limit.
+ * Decides when an order changes. States of an order:
+ * - *pending*: acknowledged to the client; becomes working or queued in the next turn;
+ * - *queued*: `accepted` while the market is closed; becomes working when its session opens;
+ * - *working*: `new` or `partially_filled`; is tried once after the fill delay and on every tick of
+ *   its symbol;
+ * - *held*: an exit that waits for its entry, or for its stop;
+ * - *gone*: filled, canceled, expired, rejected or replaced.
+ *
+ * A working order fills in full at the bid or ask, except that a share of the orders gets a random
+ * first part. Bid and ask sizes are not a limit.
  */
 
-/** How long things take. */
+/** Delays of the matcher. */
 export type MatchingOptions = Readonly<{
-  /** From acknowledgement, or from a first part, to the match. 0 matches in the next turn. */
+  /** From the acknowledgement, or from a first part, to the match. 0 matches in the next turn. */
   fillDelayMs: number
-  /** From the request to the cancel; fills may still land in between. */
+  /** From the request to the cancel; the order may still fill in between. */
   cancelDelayMs: number
 }>
 
 /**
- * An open order as the matcher follows it: `timed` while an attempt is scheduled, `split` once the
- * chance of a first part is spent.
+ * An open order in the matcher: `timed` while an attempt is scheduled, `split` after its one chance
+ * of a first part.
  */
 type Working = { readonly account: Account; readonly order: Order; timed: boolean; split: boolean }
 const EVERYTHING = Symbol('everything')
 
-/** Whether the price is no worse than the limit, if there is one. */
+/** True if the price is no worse than the limit, or if there is no limit. */
 const limitAllows = ({ side, limitPrice }: OrderRequest, price: Decimal): boolean =>
   limitPrice === null || (side === 'buy' ? price.lte(limitPrice) : price.gte(limitPrice))
 
@@ -49,21 +55,23 @@ function marketablePrice({ ticket, triggered }: Order, prices: Prices): Decimal 
   return limitAllows(ticket, price) ? price : undefined
 }
 
-/** Whether a cancel or replace is under way; the venue no longer matches it by itself. */
+/**
+ * True while a cancel or replacement is pending: the venue does not match the order by itself.
+ */
 const isAsked = ({ status }: Order): boolean =>
   status === 'pending_cancel' || status === 'pending_replace'
 
-/** What a fill by command pays: the market when the order is marketable, else its own limit. */
+/** The price of a fill by command: the market if the order is marketable, else its own limit. */
 const fairPrice = (order: Order, prices: Prices): Decimal =>
   marketablePrice(order, prices) ?? order.ticket.limitPrice ?? prices.of(order.ticket.asset).last
 
-/** Everything that is left; a notional order is sized by the price it meets. */
+/** The open quantity; the size of a notional order follows from the price. */
 const wholeQty = (order: Order, price: Decimal): Decimal =>
   order.qty === null ? affordable(order.ticket.notional ?? zero, price) : leavesQty(order)
 
 /**
- * A random part of what is left, in the order's own smallest unit; undefined when it cannot be
- * parted.
+ * A random part of the open quantity, in the order's own smallest unit; undefined if the quantity
+ * cannot be split.
  */
 function firstPart(order: Order, chance: Chance): Decimal | undefined {
   if (order.qty === null) return undefined
@@ -76,7 +84,7 @@ function firstPart(order: Order, chance: Chance): Decimal | undefined {
 
 /** The independent matcher. */
 export class Matcher {
-  /** Whether orders may be parted, and the share of them that is. */
+  /** Enables first parts; `share` is the share of orders that get a first part. */
   readonly partialFills = { enabled: true, share: 0.1 }
   decisions: Decisions
   readonly #book: OrderBook
@@ -86,7 +94,7 @@ export class Matcher {
   readonly #chance: Chance
   readonly #options: MatchingOptions
   readonly #newClientOrderId: () => string
-  /** Every open order, bounded by the accounts' own limit. */
+  /** Every open order; its size is bounded by the accounts' own limit. */
   readonly #live = new Map<Order, Working>()
   readonly #queued = new Set<Working>()
   readonly #bySymbol = new Map<string, Set<Working>>()
@@ -113,7 +121,7 @@ export class Matcher {
     session.onChange((phase, before) => this.#onPhase(phase, before))
   }
 
-  /** Checks and takes an order; it moves later. @throws {Refusal} */
+  /** Checks and accepts an order; matching starts later. @throws {Refusal} */
   submit(account: Account, ticket: OrderRequest): Order {
     checkWindow(ticket, this.#session)
     const working = this.#open(account, ticket, admit(account, ticket, this.#prices))
@@ -122,14 +130,14 @@ export class Matcher {
       this.#openLeg(account, order, leg),
     )
     if (legs.length > 0) order.legs = legs
-    // The next turn: the answer to the request is written first.
+    // In the next turn, so the answer to the request is written first.
     this.#clock.after(0, () => this.#begin(working))
     return order
   }
 
   /**
-   * Asks to put an order with other terms in the place of one; whether it gets there is decided
-   * later, and fills may come first.
+   * Requests the replacement of an order. The decision comes later; the original may fill before
+   * it.
    * @param ticket as `changedTicket` made it
    * @throws {Refusal} the account cannot carry the new terms
    */
@@ -162,7 +170,7 @@ export class Matcher {
     this.#place(successor)
   }
 
-  /** Lets an order work, or keeps it held while its group has another working for it. */
+  /** Starts an order, or keeps it held while another order of its group works in its place. */
   #place(order: Order): void {
     const working = this.#live.get(order)
     if (working === undefined) return
@@ -200,10 +208,7 @@ export class Matcher {
     return working
   }
 
-  /**
-   * Does for the rest of a group what a change of one of its orders asks for. Called after the
-   * change is told.
-   */
+  /** Applies the change of one order to its group. Called after the change was published. */
   follow(update: OrderUpdate): void {
     followGroup(update, {
       place: (_account, order) => this.#place(order),
@@ -218,7 +223,7 @@ export class Matcher {
   }
 
   /**
-   * Asks to cancel; harmless when already asked or canceled.
+   * Requests a cancel; no effect if the cancel is already requested or done.
    * @throws {Refusal} the order ended otherwise
    */
   cancel(account: Account, order: Order): void {
@@ -236,14 +241,14 @@ export class Matcher {
     })
   }
 
-  /** The venue cancels an order by itself, in this turn; harmless on one that is over. */
+  /** The venue cancels an order by itself, in this turn; no effect on a closed order. */
   cancelNow(account: Account, order: Order): void {
     this.#end(account, order)
   }
 
   /**
-   * Cancels every open order of an account (of one asset, if named) in this turn, so that what they
-   * held is free.
+   * Cancels every open order of an account (of one asset, if named) in this turn, so their holds
+   * are released.
    */
   cancelAtOnce(account: Account, asset?: Asset): void {
     for (const order of [...account.openOrders]) {
@@ -252,8 +257,8 @@ export class Matcher {
   }
 
   /**
-   * Matches by command, held or not, at the market unless a price is given; also lands a late fill
-   * on a canceled order, and an overfill on any.
+   * Fills an order by command, also while matching is held, at the market unless a price is given.
+   * Also books a late fill on a canceled order, and an overfill on any order.
    */
   fillNow(
     account: Account,
@@ -272,26 +277,26 @@ export class Matcher {
     if (!isOpen(order)) this.#forget(order)
   }
 
-  /** The venue turns down an open order that was answered; harmless on others. */
+  /** The venue rejects an acknowledged open order; no effect on other orders. */
   reject(account: Account, order: Order): void {
     if (!isOpen(order) || isAsked(order)) return
     this.#forget(order)
     this.#book.close(account, order, 'rejected')
   }
 
-  /** The venue undoes an execution, or (`to`) changes it. @throws {RangeError} it does not stand */
+  /** Undoes an execution, or (`to`) changes it. @throws {RangeError} the execution is not valid */
   amend(...amendment: Parameters<OrderBook['amend']>): void {
     this.#book.amend(...amendment)
     const [, order] = amendment
     if (!isOpen(order)) this.#forget(order)
   }
 
-  /** Stops matching by itself for an account, an asset, or (no argument) everything. */
+  /** Stops automatic matching for an account, an asset, or (no argument) all orders. */
   hold(what?: Account | Asset): void {
     this.#holds.add(what ?? EVERYTHING)
   }
 
-  /** Undoes `hold` of the same thing and tries what waited. */
+  /** Undoes `hold` of the same argument and tries the waiting orders. */
   release(what?: Account | Asset): void {
     this.#holds.delete(what ?? EVERYTHING)
     for (const workings of this.#bySymbol.values()) this.#tryAll(workings)
@@ -324,7 +329,7 @@ export class Matcher {
     return this.#worksNow(working.order.ticket) && this.#isFree(working)
   }
 
-  /** From pending or queued to working, or from pending to queued. */
+  /** Moves a pending, queued or held order to working, or a pending order to queued. */
   #begin(working: Working): void {
     const { account, order } = working
     if (order.status !== 'pending_new' && order.status !== 'accepted' && order.status !== 'held')
@@ -339,7 +344,7 @@ export class Matcher {
     }
   }
 
-  /** Holds the auction, ends what had its day, and lets those work whose time has come. */
+  /** Runs the auction, expires day orders, and starts the queued orders of the new phase. */
   #onPhase(phase: Phase, before: Phase): void {
     const auction = auctionBetween(before, phase)
     const inAuction = [...this.#queued].filter(({ order }) => order.ticket.timeInForce === auction)
@@ -357,7 +362,7 @@ export class Matcher {
     for (const workings of this.#bySymbol.values()) this.#tryAll(workings)
   }
 
-  /** All or nothing at the auction's one price, the last trade; what is not taken is canceled. */
+  /** Fills in full at the auction's one price, the last trade; an unmatched order is canceled. */
   #auction(working: Working): void {
     const { account, order } = working
     const { last } = this.#prices.of(order.ticket.asset)
@@ -378,7 +383,7 @@ export class Matcher {
 
   #tryAll(workings: ReadonlySet<Working>): void {
     for (const working of [...workings]) {
-      // A stop that is reached while an attempt is on its way stays reached.
+      // A stop that is reached while an attempt is scheduled stays triggered.
       if (!working.timed) this.#attempt(working)
       else if (this.#canMatch(working))
         reachedStop(working.order, this.#prices.of(working.order.ticket.asset))

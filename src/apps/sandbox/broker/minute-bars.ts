@@ -2,17 +2,17 @@ import type { CancelTimer, Clock } from '#runtime'
 import type { Prices } from './prices.ts'
 
 /**
- * Minute bars as trades print. A bar is running until its minute is over, then it is closed and
+ * Minute bars of printed trades. A bar is running until its minute is over; then it is closed and
  * never changes. A minute without a trade has no bar. Market data is written as JSON numbers, so
- * numbers are what is kept here.
+ * the bars hold plain numbers.
  */
 export interface MinuteBars {
   /**
-   * Closed bars and the running one, oldest first, of the last `BARS_PER_SYMBOL_MAX` minutes that
-   * had any.
+   * The running bar and the closed bars, oldest first, of the last `BARS_PER_SYMBOL_MAX` minutes
+   * that had a trade.
    */
   of(symbol: string): readonly MinuteBar[]
-  /** When the first trade could print. */
+  /** The earliest time at which a trade could print. */
   readonly startedMs: number
   onClose(listener: (symbol: string, bar: MinuteBar) => void): void
   stop(): void
@@ -36,7 +36,7 @@ export const MINUTE_MS = 60_000
 
 type Series = { readonly closed: MinuteBar[]; running: MinuteBar | undefined }
 
-/** Starts writing down what prints. */
+/** Starts recording the bars. */
 export function recordMinuteBars(prices: Prices, clock: Clock): MinuteBars {
   const startedMs = clock.now()
   const bySymbol = new Map<string, Series>()

@@ -6,16 +6,16 @@ import type { Asset } from './assets.ts'
 import { type Decimal, zero } from './decimals.ts'
 import { splitLots } from './lots.ts'
 
-// What moves an account's money and shares besides fills. Each move is written down once, in the
-// same turn as its effect: deposits and journals move `deposits`, a fee moves `fees`, a dividend is
+// Moves of an account's money and shares besides fills. Each move is booked once, in the same turn
+// as its effect: deposits and journals change `deposits`, a fee changes `fees`, a dividend is
 // profit, a split changes the quantity at the same cost.
 
-/** A move to make. Amounts are above zero, except of a journal, which is signed. */
+/** A requested move. Amounts are above zero; the amount of a journal is signed. */
 export type MoneyMove =
   | Readonly<{ type: 'CSD' | 'CSW' | 'JNLC' | 'FEE'; amount: Decimal; description?: string }>
-  /** `amount` is per share; who is short pays. */
+  /** `amount` is per share; a short position pays. */
   | Readonly<{ type: 'DIV'; asset: Asset; amount: Decimal; description?: string }>
-  /** `amount` is new shares for one old; with `lieuPrice` fractions of a share are paid out. */
+  /** `amount` is new shares per old share; with `lieuPrice` fractions of a share are paid out. */
   | Readonly<{
       type: 'SPLIT'
       asset: Asset
@@ -49,9 +49,9 @@ function payDividend(account: Account, asset: Asset, perShareAmount: Decimal): E
 }
 
 /**
- * @param lieuPrice what fractions of a share are paid at; without it they stay
- * @returns the shares that came or went, and the cash
- * @throws {RangeError} there is nothing to split, or nothing would be left
+ * @param lieuPrice the price at which fractions of a share are paid out; without it fractions stay
+ * @returns the change of the shares, and the cash
+ * @throws {RangeError} there is no position to split, or the split would leave no shares
  */
 export function splitPosition(
   account: Books,
@@ -86,7 +86,7 @@ function split(
   return lieuPrice === undefined ? terms : { ...terms, lieuPrice }
 }
 
-/** Writes an activity down, in the turn of its effect. */
+/** Books an activity, in the same turn as its effect. */
 export function bookActivity(
   account: Account,
   terms: ActivityTerms,
@@ -107,7 +107,7 @@ export function bookActivity(
   return activity
 }
 
-/** Makes moves. @returns the activity it is kept as @throws {RangeError} the account cannot */
+/** Applies moves. @returns the booked activity @throws {RangeError} the account cannot */
 export function createMoneyMoves(
   stamps: Stamps,
   chance: Chance,

@@ -15,7 +15,7 @@ function offsetMs(timeMs: number): number {
   return (sign === '-' ? -1 : 1) * (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * MINUTE_MS
 }
 
-/** RFC 3339 with the offset of the season. */
+/** RFC 3339 with New York's offset at that time. */
 export function newYorkTime(timeMs: number): string {
   const offset = offsetMs(timeMs)
   const local = new Date(timeMs + offset).toISOString()
@@ -27,7 +27,7 @@ export function newYorkTime(timeMs: number): string {
 export const newYorkDate = (timeMs: number): string =>
   new Date(timeMs + offsetMs(timeMs)).toISOString().slice(0, 10)
 
-/** When a local minute of a local day is. */
+/** The time of a local minute of a local day. */
 export function newYorkMs(date: string, minuteOfDay: number): number {
   const localMs = Date.parse(date) + minuteOfDay * MINUTE_MS
   return localMs - offsetMs(localMs - offsetMs(localMs))

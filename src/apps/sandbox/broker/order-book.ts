@@ -17,12 +17,12 @@ import {
 import { isAmendable, rebook } from './rebooking.ts'
 
 /**
- * Writes to orders, positions and executions, and tells of each write once. Decides nothing: the
- * matcher says when and at what price, this keeps the books straight. Every change of an order goes
- * through here.
+ * Writes orders, positions and executions, and publishes each write once. Makes no decisions: the
+ * matcher decides time and price, the book keeps the accounts consistent. Every change of an order
+ * goes through the book.
  */
 
-/** What the trade stream calls a change. */
+/** The trade stream's name of a change. */
 type UpdateEvent =
   | 'accepted'
   | 'new'
@@ -38,7 +38,7 @@ type UpdateEvent =
   | 'trade_bust'
   | 'trade_correct'
 
-/** One change of one order, as it stood right after. */
+/** One change of one order, with the order right after the change. */
 export type OrderUpdate = Readonly<{
   event: UpdateEvent
   eventId: string
@@ -50,17 +50,17 @@ export type OrderUpdate = Readonly<{
   execution?: Execution
 }>
 
-/** What an execution is corrected to. */
+/** The corrected quantity and price of an execution. */
 type Terms = Readonly<{ qty: Decimal; price: Decimal }>
 /**
- * `keepsId`: it is told under the id of the execution itself, without naming a previous one.
- * Default: an id of its own.
+ * `keepsId`: the amendment is published under the id of the execution itself, without a previous
+ * id. Default: an id of its own.
  */
 export type AmendOptions = Readonly<{ keepsId?: boolean }>
 
 const AMENDMENTS_PER_ACCOUNT_MAX = 100_000
 
-/** Where an order notes the time of its end. */
+/** The field for the time of an order's end, by final status. */
 const FINAL_TIME = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'failedAt' } as const
 
 function newOrder(
@@ -101,7 +101,7 @@ function newOrder(
   }
 }
 
-/** The only writer of orders. Each change is told once, after it is complete. */
+/** The only writer of orders. Each change is published once, after it is complete. */
 export class OrderBook {
   readonly #stamps: Stamps
   readonly #chance: Chance
@@ -132,14 +132,14 @@ export class OrderBook {
   }
 
   /**
-   * Takes the order out of the market again, or keeps it out, until its turn comes. Not told:
-   * nothing came of it yet.
+   * Moves an order to `held`, or leaves it there, until its turn in the group comes. Not published:
+   * there is no effect yet.
    */
   keepHeld(account: Account, order: Order): void {
     if (order.status !== 'held') this.#move(account, order, 'held')
   }
 
-  /** Changes how much an order asks for, because another order of its group has taken the rest. */
+  /** Changes the quantity of an order because another order of its group has filled the rest. */
   restate(account: Account, order: Order, qty: Decimal): void {
     order.qty = qty
     this.#move(account, order, order.status)
@@ -155,9 +155,7 @@ export class OrderBook {
     this.#announce(status, account, order)
   }
 
-  /**
-   * Notes that `successor` asks to take the place of `order`; until it is decided both are open.
-   */
+  /** Marks `successor` as the pending replacement of `order`; until the decision both are open. */
   requestReplace(account: Account, order: Order, successor: Order): void {
     Object.assign(order, { successor })
     Object.assign(successor, { predecessor: order, replaces: order.id })
@@ -165,7 +163,7 @@ export class OrderBook {
     this.#move(account, order, 'pending_replace')
   }
 
-  /** The replacement has its place. */
+  /** The replacement takes effect. */
   replace(account: Account, order: Order, successor: Order): void {
     Object.assign(order, { successor: null, replacedBy: successor.id })
     sizeByRemaining(successor, order)
@@ -175,9 +173,7 @@ export class OrderBook {
     this.#announce('replaced', account, order)
   }
 
-  /**
-   * The replacement came too late: it is rejected, and the order goes on, or has ended, without it.
-   */
+  /** Rejects a replacement that came too late. The original order goes on, or has already ended. */
   refuseReplace(account: Account, order: Order, successor: Order): void {
     order.successor = null
     successor.predecessor = null
@@ -187,10 +183,7 @@ export class OrderBook {
     this.close(account, successor, 'rejected')
   }
 
-  /**
-   * The venue cannot cancel it any more: the order goes on as it was, unless it has ended
-   * meanwhile.
-   */
+  /** Refuses a cancel: the order keeps its status from before, unless it has ended meanwhile. */
   refuseCancel(account: Account, order: Order, before: OrderStatus): void {
     if (order.status !== 'pending_cancel') return
     order.cancelRequestedAt = null
@@ -199,8 +192,8 @@ export class OrderBook {
   }
 
   /**
-   * @param wanted clipped to what is left, unless it is an overfill
-   * @throws {RangeError} nothing is left
+   * @param wanted limited to the open quantity, unless the fill is an overfill
+   * @throws {RangeError} no quantity is open
    */
   fill(account: Account, order: Order, wanted: Decimal, price: Decimal, isOverfill = false): void {
     order.qty ??= affordable(order.ticket.notional ?? zero, price)
@@ -220,10 +213,10 @@ export class OrderBook {
   }
 
   /**
-   * Undoes an execution as if it had never been, or changes it as if it had always been so. An
-   * order that was over stays over.
-   * @param to what it is corrected to; undefined busts it
-   * @throws {RangeError} it does not stand, or too many were amended
+   * Undoes an execution as if it had never existed, or changes it as if it had always been so. A
+   * closed order stays closed.
+   * @param to the corrected terms; undefined busts the execution
+   * @throws {RangeError} the execution is no longer valid, or there are too many amendments
    */
   amend(
     account: Account,
@@ -311,8 +304,8 @@ export class OrderBook {
 }
 
 /**
- * A late fill on a canceled order is real money, but does not open the order again; what was
- * requested stays requested.
+ * The status after a fill. A late fill on a canceled order is booked, but does not reopen the
+ * order; a requested cancel or replacement stays requested.
  */
 function statusAfterFill(order: Order): OrderStatus {
   if (!isOpen(order)) return order.status
@@ -323,8 +316,8 @@ function statusAfterFill(order: Order): OrderStatus {
 }
 
 /**
- * What the request of a replacement leaves after everything that was filled before it, if it is
- * sized so.
+ * Subtracts earlier fills from the quantity of a replacement, if the replacement is sized by its
+ * remaining quantity.
  */
 function sizeByRemaining(successor: Order, order: Order): void {
   if (successor.alreadyFilled === null || successor.ticket.qty === null) return
@@ -332,7 +325,7 @@ function sizeByRemaining(successor: Order, order: Order): void {
   successor.qty = successor.ticket.qty.minus(order.filledQty)
 }
 
-/** What is working goes on with what is left now. */
+/** The status after an amendment: a working order continues with its new open quantity. */
 function statusAfterAmendment(order: Order): OrderStatus {
   const { status, filledQty } = order
   if (status !== 'partially_filled') return status

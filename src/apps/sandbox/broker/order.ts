@@ -2,10 +2,12 @@ import type { Asset } from './assets.ts'
 import { type Decimal, larger, ratio, zero } from './decimals.ts'
 
 /**
- * An order as the broker keeps it. Invariants: `filledQty` is the sum of its executions; it only
- * grows and never passes `qty`, unless a bust, a correction or an overfill is asked for; a closed
- * order never opens again (a late fill may still land on a canceled one: the venue matched first);
- * ids never change hands.
+ * An order as the broker keeps it. Invariants:
+ * - `filledQty` is the sum of its executions;
+ * - `filledQty` only grows and never exceeds `qty`, except by a bust, a correction or an overfill;
+ * - a closed order never reopens (a canceled order may still get a late fill: the venue matched
+ *   first);
+ * - an id always belongs to the same order.
  */
 export type Side = 'buy' | 'sell'
 
@@ -31,14 +33,14 @@ export type OrderStatus =
   | 'rejected'
   | 'replaced'
 
-/** Where an order with legs wants to be taken out of the market; at least one is given. */
+/** The exit prices of an order with legs; at least one is given. */
 export type Exits = Readonly<{
   takeProfit: Decimal | null
   /** With a limit price the leg is a stop limit order, without one a stop. */
   stopLoss: Readonly<{ stopPrice: Decimal; limitPrice: Decimal | null }> | null
 }>
 
-/** The terms of an order, checked. */
+/** The validated terms of an order. */
 export type OrderRequest = Readonly<{
   clientOrderId: string
   asset: Asset
@@ -54,7 +56,7 @@ export type OrderRequest = Readonly<{
   stopPrice: Decimal | null
   trailPrice: Decimal | null
   trailPercent: Decimal | null
-  /** What the client says the order is for; null when that is left to the broker. */
+  /** The client's stated intent; null if the client leaves the intent to the broker. */
   statedIntent: PositionIntent | null
   /** Null for a simple order, and for a leg. */
   exits: Exits | null
@@ -67,7 +69,9 @@ export interface Order {
   /** Buying power held per open unit while the order is open; zero when it closes a position. */
   readonly heldPerUnit: Decimal
   readonly createdAt: string
-  /** When a day order had its day, and when one good till canceled is too old. */
+  /**
+   * The end of a day order's day; for a good-till-canceled order, the time at which it is too old.
+   */
   readonly expiresAt: string
   /** Null for a notional order until its first fill sizes it. */
   qty: Decimal | null
@@ -86,26 +90,26 @@ export interface Order {
   replacedBy: string | null
   replaces: string | null
   /**
-   * The order this one asks to take the place of, and the other way round, while that is not
-   * decided.
+   * While a replacement is pending: the order that this order replaces, and the order that replaces
+   * this order.
    */
   predecessor: Order | null
   successor: Order | null
   /**
-   * Of a replacement that is sized with what its request leaves: what the orders before it had
-   * filled of that.
+   * Of a replacement sized by its remaining quantity: the quantity that the orders before it have
+   * filled.
    */
   alreadyFilled: Decimal | null
-  /** Where a stop triggers; a trailing stop moves it along. */
+  /** The price at which a stop triggers; a trailing stop moves it. */
   stopPrice: Decimal | null
   /**
-   * Whether the stop has been reached: from then on the order is a plain market or limit order.
+   * True once the stop has been reached. From then on the order is a plain market or limit order.
    * True for orders without a stop.
    */
   triggered: boolean
   /** High-water mark of a trailing sell, low-water mark of a trailing buy. */
   hwm: Decimal | null
-  /** The order whose leg this is. */
+  /** The order that this leg belongs to. */
   parent: Order | null
   legs: readonly Order[] | null
 }
@@ -124,18 +128,18 @@ export type Execution = Readonly<{
   orderStatus: OrderStatus
   /** Signed, after this execution. */
   positionQty: Decimal
-  /** When it was told; of a corrected one, when the correction was. */
+  /** Time of the report; for a corrected execution, the time of the correction. */
   at: string
   executedAt: string
-  /** Of a bust or a correction: the execution it undoes or stands for. */
+  /** Of a bust or a correction: the execution that it undoes or replaces. */
   corrects?: string
 }>
 
-/** An execution that was undone or changed after it was told. */
+/** An execution that was undone or changed after its report. */
 export type Amendment = Readonly<{
   event: 'trade_bust' | 'trade_correct'
   before: Execution
-  /** As it was told: of a bust what is undone, of a correction what stands now. */
+  /** The reported execution: of a bust the undone execution, of a correction the corrected one. */
   told: Execution
 }>
 
@@ -147,23 +151,22 @@ const closedStatuses: ReadonlySet<OrderStatus> = new Set([
   'replaced',
 ])
 
-/** Whether the order may still work by itself. */
+/** True while the order may still fill by itself. */
 export const isOpen = (order: Order): boolean => !closedStatuses.has(order.status)
 
-/** Whether the terms name a price the market must reach first. */
+/** True for types with a stop price that the market must reach first. */
 export const isStop = ({ type }: OrderRequest): boolean =>
   type === 'stop' || type === 'stop_limit' || type === 'trailing_stop'
 
 /**
- * What is left to fill; zero for a notional order that has no size yet, and for one that was
- * overfilled.
+ * The open quantity; zero for a notional order that has no size yet, and for an overfilled order.
  */
 export const leavesQty = (order: Order): Decimal =>
   larger(zero, order.qty?.minus(order.filledQty) ?? zero)
 
-/** Average over all fills so far, 9 decimals; null before the first. */
+/** Average over all fills, 9 decimals; null before the first fill. */
 export const averagePrice = (order: Order): Decimal | null =>
   order.filledQty.eq(0) ? null : ratio(order.filledCost, order.filledQty)
 
-/** What the checks learned. */
+/** The result of the admission checks. */
 export type Admission = Readonly<{ intent: PositionIntent; heldPerUnit: Decimal }>

@@ -3,9 +3,9 @@ import { MINUTE_MS, type MinuteBar } from './minute-bars.ts'
 import type { Market } from './prices.ts'
 
 /**
- * Prices from before the sandbox started, made up but always the same: a line through one random
- * point an hour, up to the base price at which the day of the start opens. A bar of any length is
- * cut from the same line, so that all timeframes agree.
+ * Prices from before the start of the sandbox, made up but always the same: a line through one
+ * random point an hour, up to the base price at which the day of the start opens. Bars of every
+ * length are cut from the same line, so all timeframes agree.
  */
 
 const HOUR_MS = 60 * MINUTE_MS
@@ -15,7 +15,7 @@ const TRADES_PER_MINUTE = 5
 
 const cents = (price: number): number => Math.round(price * 100) / 100
 
-/** The line at an hour. @param settledMs from here on the price stands at its base */
+/** The price at an hour. @param settledMs from this time on the price is the base price */
 function priceAtHour({ asset, basePrice }: Market, hour: number, settledMs: number): number {
   const base = basePrice.toNumber()
   if (hour * HOUR_MS >= settledMs) return base
@@ -29,7 +29,7 @@ function priceAt(market: Market, timeMs: number, settledMs: number): number {
   return cents(from + ((to - from) * (timeMs - hour * HOUR_MS)) / HOUR_MS)
 }
 
-/** The bar of a stretch of the past. */
+/** The bar of a time range in the past. */
 export function pastBar(
   market: Market,
   startMs: number,

@@ -7,15 +7,15 @@ import { newYorkDate, newYorkMs } from './new-york.ts'
 import { type RecordedTrade, replay } from './replay.ts'
 
 /**
- * One price process per symbol: a recording that is played again, or a random walk on ticks of one
- * cent between two walls, from its own stream of chance, so that neither orders nor the other
- * symbols shift it. A pinned symbol stands where a control call put it until it is released; what
- * its recording says meanwhile is passed over.
+ * One price process per symbol: a replayed recording, or a random walk in steps of one cent between
+ * two walls. Each walk has its own stream of chance, so neither orders nor other symbols change it.
+ * A pinned symbol keeps the price of a control call until its release; recorded trades are skipped
+ * meanwhile.
  */
 
 /**
- * A running bar. The day's begins at midnight in New York, and stays the last day's until something
- * trades.
+ * A running bar. The bar of the day begins at midnight in New York; until a first trade, the bar of
+ * the previous day stays.
  */
 export interface Bar {
   readonly startMs: number
@@ -30,9 +30,9 @@ export interface Bar {
 /** The market of one symbol now. Sizes are shares. */
 export interface Market {
   readonly asset: Asset
-  /** Where it began: the past leads up to it. */
+  /** The first price: the made-up past ends at this price. */
   readonly basePrice: Decimal
-  /** What the walk goes round: where it began, splits taken into account. */
+  /** The center of the walk: the first price, adjusted for splits. */
   middlePrice: Decimal
   bid: Decimal
   ask: Decimal
@@ -44,15 +44,15 @@ export interface Market {
   atMs: number
   minute: Bar
   day: Bar
-  /** When a trade begins another day. */
+  /** From this time on a trade begins another day. */
   dayEndsMs: number
   previousClose: Decimal
 }
 
-/** What one step changed; `traded` says whether a trade printed too. */
+/** The change of one step; `traded` is true if a trade printed too. */
 export type Tick = Readonly<{ market: Market; traded: boolean }>
 
-/** Where a control call puts a symbol. What is left out follows `last`, or stays. */
+/** The price of a control call. An absent field follows `last`, or stays unchanged. */
 export type PriceSetting = Readonly<{ bid?: string; ask?: string; last?: string }>
 
 export interface Prices {
@@ -63,16 +63,14 @@ export interface Prices {
   /** Pins a symbol to a price. @throws {RangeError} bid above ask, or not above zero */
   set(asset: Asset, to: PriceSetting): void
   /**
-   * @param ratio new shares for one old
-   * @param meanwhile runs when the price has changed and nobody has seen it yet
-   * @throws {RangeError} the price would round to nothing
+   * @param ratio new shares per old share
+   * @param meanwhile runs after the price change, before the change is published
+   * @throws {RangeError} the price would round to zero
    */
   split(asset: Asset, ratio: Decimal, meanwhile: () => void): void
-  /** Another asset takes over where this one stands. */
+  /** Gives the market of `asset` to another asset: `to` starts at the current price of `asset`. */
   continueAs(asset: Asset, to: Asset): void
-  /**
-   * Lets a pinned symbol go on: the walk from where it stands, the recording with its next trade.
-   */
+  /** Unpins a symbol: the walk goes on from its price, a recording from its next trade. */
   release(asset: Asset): void
   stop(): void
 }
@@ -80,7 +78,7 @@ export interface Prices {
 const TICK = decimal('0.01')
 const TICKS_PER_STEP_MAX = 5
 const SPREAD_TICKS_MAX = 4
-/** The walk turns round when it is this far from its base price. */
+/** The walk turns back at this distance from its base price. */
 const WALL_PERCENT = 20
 const TRADE_SHARE = 0.6
 const MINUTE_MS = 60_000
@@ -133,7 +131,7 @@ function print(market: Market, price: Decimal, size: number, nowMs: number): voi
   Object.assign(market, { last: price, lastSize: size, tradeId: market.tradeId + 1, atMs: nowMs })
 }
 
-/** One random step of one market; answers whether a trade printed. */
+/** One random step of one market; returns whether a trade printed. */
 function walk(market: Market, chance: Chance, nowMs: number): boolean {
   const wall = market.middlePrice.times(WALL_PERCENT).div(100)
   const middle = market.bid.plus(market.ask).div(2).round(2)
@@ -158,7 +156,7 @@ function walk(market: Market, chance: Chance, nowMs: number): boolean {
   return traded
 }
 
-/** One step of all that walk, each from its own stream of chance. */
+/** One step of all random walks, each from its own stream of chance. */
 function walkOf(
   walkers: readonly Market[],
   chance: Chance,
@@ -172,7 +170,7 @@ function walkOf(
     steps += 1
     for (const [index, market] of walkers.entries()) {
       const own = chances[index]
-      // Quiet ones take turns, so that no step moves them all.
+      // Quiet symbols take turns, so that no step moves all of them.
       if (
         own === undefined ||
         (steps + index) % market.asset.stepsPerMove !== 0 ||
@@ -199,9 +197,7 @@ function splitBar(bar: Bar, ratio: Decimal): Bar {
   }
 }
 
-/**
- * Every price of now becomes what one new share is worth. What has been recorded stays as it was.
- */
+/** Divides every current price by the ratio of a split. Recorded bars stay unchanged. */
 function split(market: Market, ratio: Decimal): void {
   const after = (price: Decimal): Decimal => asPrice(price.div(ratio))
   const bid = after(market.bid)
@@ -234,9 +230,9 @@ function place(market: Market, to: PriceSetting): boolean {
 
 /**
  * Starts the market.
- * @param tickMs time between steps; 0 stands still until a control call moves it
- * @param recording the symbols in it do not walk: they begin at their first trade and follow the
- *   others
+ * @param tickMs time between steps; 0: prices stay until a control call moves them
+ * @param recording symbols in the recording do not walk: each begins at its first trade and follows
+ *   its later trades
  */
 export function startPrices(
   clock: Clock,

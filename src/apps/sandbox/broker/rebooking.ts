@@ -7,18 +7,18 @@ import { splitPosition } from './money-moves.ts'
 import type { Execution } from './order.ts'
 
 /**
- * Books past executions anew, as if they had always been what they are now. Taking one back is not
- * the same as trading against it: the average cost and the profit of everything since depend on it.
- * So its asset is replayed, with its fees, its splits and the nights between. What changed its
- * symbol on the way is not followed: its executions stay as they are.
+ * Amends past executions by booking them again. Undoing an execution differs from trading against
+ * it: the average cost and the profit of all later trades depend on it. So all trades of the asset
+ * are replayed, with their fees, splits and day ends. An asset that has changed its symbol is not
+ * replayed: its executions stay as they are.
  */
 type Step = readonly [at: string, run: () => void]
 
 const emptyBooks = (): Books => ({ cash: zero, realized: zero, fees: zero, positions: new Map() })
 
 /**
- * What everything that was done in one asset comes to, from nothing.
- * @param until what was done from then on is left out
+ * The books after a replay of all executions and splits of one asset, starting from empty books.
+ * @param until events from this time on are left out
  */
 function replayed({ executions, activities, nights }: Account, asset: Asset, until = '9'): Books {
   const books = emptyBooks()
@@ -34,7 +34,7 @@ function replayed({ executions, activities, nights }: Account, asset: Asset, unt
   }
   for (const { symbol, at, splitRatio, lieuPrice } of activities) {
     if (symbol !== asset.symbol || splitRatio === undefined) continue
-    // What is taken back may have been all there was to split.
+    // Without the undone execution there may be no position left to split.
     steps.push([
       at,
       () =>
@@ -48,9 +48,9 @@ function replayed({ executions, activities, nights }: Account, asset: Asset, unt
 }
 
 /**
- * Takes one of an account's executions out, or puts another in its place; cash, profit, fees and
- * the position follow.
- * @returns what is to be written down of its fees: the old one given back, the new one taken
+ * Removes an execution of an account, or replaces it; cash, profit, fees and the position are
+ * adjusted.
+ * @returns the fee activities to book: the old fee returned, the new fee taken
  */
 export function rebook(
   account: Account,
@@ -75,11 +75,11 @@ export function rebook(
 const hasChangedSymbol = ({ activities }: Account, symbol: string): boolean =>
   activities.some((activity) => activity.type === 'NC' && activity.symbol === symbol)
 
-/** Whether an execution still stands and can be booked anew. */
+/** True if an execution is still valid and can be booked again. */
 export const isAmendable = (account: Account, execution: Execution): boolean =>
   account.executions.includes(execution) && !hasChangedSymbol(account, execution.symbol)
 
-/** The positions as they were right before a moment. */
+/** The positions right before a time. */
 export function positionsBefore(account: Account, at: string): Books['positions'] {
   const positions: Books['positions'] = new Map(
     [...account.positions].filter(([, { asset }]) => hasChangedSymbol(account, asset.symbol)),

@@ -19,7 +19,7 @@ export class Refusal extends Error {
   }
 }
 
-/** 401: keys missing, wrong or revoked. The body has no code, as measured. */
+/** 401: keys missing, wrong or revoked. The body has no code (measured at the broker). */
 export const unauthorized = (): Refusal => new Refusal(401, undefined, 'unauthorized.')
 /** 422 with 40010001: the request itself is wrong. */
 export const invalid = (message: string): Refusal => new Refusal(422, 40010001, message)

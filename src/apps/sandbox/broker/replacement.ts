@@ -14,9 +14,8 @@ import {
 import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
 /**
- * Reads the body of `PATCH /v2/orders/{id}` into the terms of the order that asks to take the
- * place. As with the broker, its quantity is what was asked in total: what the replaced order has
- * filled is not taken off.
+ * Reads the body of `PATCH /v2/orders/{id}` into the terms of the replacement. As at the broker,
+ * its quantity is the requested total: fills of the replaced order are not subtracted.
  */
 
 const replaceable: ReadonlySet<string> = new Set(['new', 'partially_filled', 'held'])
@@ -44,7 +43,7 @@ function isChanged(order: Order, to: OrderRequest): boolean {
   )
 }
 
-/** Of orders with legs, and of legs, only prices can be replaced. */
+/** For a leg, and for an order with legs, only prices can be replaced. */
 function checkGroup({ ticket, qty }: Order, to: OrderRequest): void {
   if (ticket.orderClass === '' || (!changed(qty, to.qty) && ticket.timeInForce === to.timeInForce))
     return
@@ -53,7 +52,7 @@ function checkGroup({ ticket, qty }: Order, to: OrderRequest): void {
   )
 }
 
-/** `trail` is a price or a percentage, as the order has it. */
+/** `trail` is a price or a percentage, depending on the order. */
 function trailOf(
   { trailPrice, trailPercent, type }: OrderRequest,
   fields: Body,
@@ -67,9 +66,9 @@ function trailOf(
 }
 
 /**
- * @param generateId makes the client order id when the body names none: the old one stays with the
- *   old order
- * @throws {Refusal} with the broker's status, code and words
+ * @param generateId makes the client order id if the body has none: the old id stays with the old
+ *   order
+ * @throws {Refusal} with the broker's status, code and message
  */
 export function changedTicket(order: Order, body: unknown, generateId: () => string): OrderRequest {
   const fields = bodyOf(body)

@@ -4,23 +4,23 @@ import { type Asset, findAsset } from './assets.ts'
 import { type Decimal, decimal, decimalPlaces, parseDecimal } from './decimals.ts'
 
 /**
- * Prices that were recorded, trade by trade, played again. The first trade happens when the sandbox
- * starts, whatever time it bears, and each later one as long after it as it did then, in the time
- * of the broker: real, fast or virtual.
+ * Replays recorded prices, trade by trade. The first trade happens at the start of the sandbox,
+ * regardless of its recorded time. Each later trade keeps its recorded distance to the first, in
+ * the time of the broker: real, fast or virtual.
  */
 
 /** One recorded trade. */
 export type RecordedTrade = Readonly<{ timeMs: number; asset: Asset; price: Decimal; size: number }>
 
-/** All that is played is held in memory. */
+/** The whole recording is held in memory. */
 const TRADES_MAX = 200_000
 const SIZE_DEFAULT = 100
 const SIZE_MAX = 1_000_000_000
 const PRICE_PLACES_MAX = 4
-/** A bid of at least a cent must fit under it. */
+/** The price must leave room for a bid of at least one cent below it. */
 const PRICE_ABOVE = decimal('0.01')
 const HEADER = /^time,symbol,price(,size)?$/
-/** Real timers cannot wait for a month: it is waited for day by day. */
+/** Real timers cannot wait for a month: a longer wait is split into days. */
 const WAIT_MS_MAX = 86_400_000
 
 function priceOf(text: string): Decimal {
@@ -56,9 +56,9 @@ function tradeOf(line: string, columns: number): RecordedTrade {
 }
 
 /**
- * Reads CSV: the header `time,symbol,price` or `time,symbol,price,size`, then a trade a line,
+ * Reads CSV: the header `time,symbol,price` or `time,symbol,price,size`, then one trade per line,
  * oldest first. Empty lines and lines that begin with # are skipped.
- * @throws {RangeError} naming the line and what is wrong with it
+ * @throws {RangeError} naming the line and its error
  */
 export function parseRecording(csv: string): readonly RecordedTrade[] {
   const trades: RecordedTrade[] = []
@@ -93,7 +93,7 @@ export function parseRecording(csv: string): readonly RecordedTrade[] {
   return trades
 }
 
-/** Plays trades from now on, until the last. @param play is called for each, in order */
+/** Plays the trades from now on, until the last. @param play is called for each trade, in order */
 export function replay(
   trades: readonly RecordedTrade[],
   clock: Clock,
@@ -113,7 +113,7 @@ export function replay(
       play(trade)
     }
   }
-  // The next turn: whoever listens to prices is there by then.
+  // In the next turn, because the price listeners are registered by then.
   cancel = clock.after(0, playDue)
   return () => cancel()
 }

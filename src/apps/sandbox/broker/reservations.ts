@@ -4,9 +4,9 @@ import { type Decimal, larger, smaller, sum, zero } from './decimals.ts'
 import { unitsHeld } from './holds.ts'
 import type { Prices } from './prices.ts'
 
-/** What open orders leave of an account. */
+/** The funds and shares of an account that open orders leave available. */
 
-/** Shares that open orders would take out of the position. */
+/** Shares of the position that open orders hold for closing it. */
 export function heldQty(account: Account, asset: Asset): Decimal {
   const qty = positionQty(account, asset)
   return qty.eq(0)
@@ -14,7 +14,7 @@ export function heldQty(account: Account, asset: Asset): Decimal {
     : smaller(unitsHeld(account.holds, asset, qty.gt(0) ? 'sell' : 'buy'), qty.abs())
 }
 
-/** What the account is worth and may still spend, all at the current last prices. */
+/** The worth of the account and its buying power, all at the last prices. */
 type Funds = Readonly<{
   longValue: Decimal
   shortValue: Decimal

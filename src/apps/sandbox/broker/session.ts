@@ -10,23 +10,22 @@ import { newYorkDate, newYorkMs, newYorkTime } from './new-york.ts'
 export type Phase = 'closed' | 'pre' | 'regular' | 'post'
 
 /**
- * Whether the market trades: by command, day and night, or by the exchange's calendar. The times of
- * the clock are the calendar's either way, and while it is followed `is_open` agrees with them.
+ * The market session: closed or open by command, day and night, or by the exchange's calendar. The
+ * times of `clock` always come from the calendar; while the calendar is followed, `is_open` agrees
+ * with them.
  */
 export interface Session {
   phase(): Phase
-  /** Whether the regular session runs. */
+  /** True during the regular session. */
   isOpen(): boolean
-  /** By command, from now on: the calendar is no longer followed. */
+  /** Sets the phase by command; from then on the calendar is not followed. */
   setPhase(phase: Phase): void
-  /** The phases come and go with the exchange's hours. */
+  /** Follows the exchange's hours. */
   followCalendar(): void
   followsCalendar(): boolean
-  /**
-   * Whether an order for that auction is taken now: not from shortly before it until the evening.
-   */
+  /** False from shortly before the auction until the evening: its orders are refused then. */
   takesAuctionOrders(auction: 'opg' | 'cls'): boolean
-  /** Told after the phase has changed. */
+  /** Calls the listener after each change of the phase. */
   onChange(listener: (phase: Phase, before: Phase) => void): void
   /** New York time of now, of the next opening and of the next close, RFC 3339 with offset. */
   clock(): Readonly<{ timestamp: string; isOpen: boolean; nextOpen: string; nextClose: string }>
@@ -37,8 +36,8 @@ export interface Session {
 
 const MINUTE_MS = 60_000
 /**
- * Auction orders are taken until so long before their auction, and again from this minute of the
- * day.
+ * Auction orders are refused from this many minutes before their auction, and accepted again from
+ * this minute of the day.
  */
 const OPENING_CUTOFF_MINUTES = 2
 const CLOSING_CUTOFF_MINUTES = 10
@@ -51,7 +50,7 @@ const bounds: readonly (readonly [minuteOf: (day: TradingDay) => number, phase: 
   [(day) => day.endMinute, 'closed'],
 ]
 
-/** The phase the calendar has at a time. */
+/** The calendar's phase at a time. */
 function phaseAt(nowMs: number): Phase {
   const day = tradingDay(newYorkDate(nowMs))
   if (day === undefined) return 'closed'
@@ -73,12 +72,12 @@ function calendarTakes(auction: 'opg' | 'cls', nowMs: number): boolean {
   return minute < cutoff || minute >= EVENING_MINUTE
 }
 
-/** @param start a market that is open, closed, or follows the calendar from the first moment */
+/** @param start a market that is open, is closed, or follows the calendar from the start */
 export function createSession(clock: Clock, start: boolean | 'calendar'): Session {
   const listeners: ((phase: Phase, before: Phase) => void)[] = []
   let phase: Phase = start === 'calendar' ? phaseAt(clock.now()) : start ? 'regular' : 'closed'
   let cancel: CancelTimer | undefined
-  // Every order asks, and from the time of asking until it comes an end stays the next one.
+  // A cache, because every order asks: the next end of a day stays the same until it is reached.
   const dayEnds = new Map<boolean, Readonly<{ sinceMs: number; endMs: number }>>()
   const stop = (): void => {
     cancel?.()

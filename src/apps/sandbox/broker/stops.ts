@@ -5,18 +5,18 @@ import type { Market } from './prices.ts'
 /**
  * Stops. A stop watches trades, not quotes: a sell triggers at or below its stop price, a buy at or
  * above. A trailing stop moves its stop price with the best trade since it was placed (its
- * high-water mark; for a buy the lowest), never back. Triggering is for good.
+ * high-water mark; for a buy the lowest trade), and never back. A triggered stop stays triggered.
  */
 
 const HUNDRED = decimal('100')
 
-/** Where a trailing stop stands for a given mark. */
+/** The stop price of a trailing stop at a mark. */
 function trailed({ side, trailPrice, trailPercent }: OrderRequest, mark: Decimal): Decimal {
   const distance = trailPrice ?? mark.times(trailPercent ?? 0).div(HUNDRED)
   return asPrice(side === 'sell' ? mark.minus(distance) : mark.plus(distance))
 }
 
-/** The stop price an order would have if it were placed now; null without a stop. */
+/** The stop price of an order placed now; null without a stop. */
 export const stopPriceAt = (ticket: OrderRequest, market: Market): Decimal | null =>
   ticket.type === 'trailing_stop' ? trailed(ticket, market.last) : ticket.stopPrice
 
@@ -26,16 +26,16 @@ function moveMark(order: Order, mark: Decimal): void {
 }
 
 /**
- * Gives a trailing stop its first mark, or the one of the order it replaces; leaves every other
- * order alone.
+ * Gives a trailing stop its first mark, or the mark of the order that it replaces. Other orders
+ * stay unchanged.
  */
 export function placeStop(order: Order, { last }: Market, mark: Decimal = last): void {
   if (order.ticket.type === 'trailing_stop') moveMark(order, mark)
 }
 
 /**
- * Lets an order see the last trade: moves its trail, notes whether its stop is reached, and answers
- * that.
+ * Applies the last trade to the stop of an order: moves the trail, triggers the stop if it is
+ * reached, and returns whether the stop is triggered.
  */
 export function reachedStop(order: Order, { last }: Market): boolean {
   if (order.triggered) return true

@@ -4,7 +4,7 @@ import type { Exits, OrderClass, OrderRequest } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 import { type Body, given, priceOf } from './ticket-fields.ts'
 
-/** `order_class`, `take_profit` and `stop_loss`: the orders that come along with an order. */
+/** `order_class`, `take_profit` and `stop_loss`: the legs of an order. */
 
 const classes = new Map<unknown, OrderClass>([
   ['simple', ''],
@@ -13,7 +13,7 @@ const classes = new Map<unknown, OrderClass>([
   ['oto', 'oto'],
 ])
 
-/** @throws {Refusal} unknown, or one this sandbox does not trade */
+/** @throws {Refusal} an unknown class, or a class that this sandbox does not trade */
 export function orderClassOf(body: Body): OrderClass {
   const value = given(body['order_class']) ? body['order_class'] : 'simple'
   if (value === 'mleg') throw invalid('order_class mleg is not supported by this sandbox')
@@ -30,8 +30,8 @@ function partOf(body: Body, name: 'take_profit' | 'stop_loss'): Body {
 }
 
 /**
- * What the body says of its exits; null for a simple order.
- * @throws {Refusal} not what the class needs
+ * Reads the exits of the body; null for a simple order.
+ * @throws {Refusal} exits that do not fit the order class
  */
 export function exitsOf(body: Body, orderClass: OrderClass, asset: Asset): Exits | null {
   const takeProfit = priceOf(partOf(body, 'take_profit'), 'limit_price', asset)
@@ -45,7 +45,7 @@ export function exitsOf(body: Body, orderClass: OrderClass, asset: Asset): Exits
       throw invalid('simple orders require no take_profit or stop_loss')
     return null
   }
-  // The price of an oco may also stand where every limit order has it.
+  // The price of an oco may also be given as `limit_price`, as in every limit order.
   const target = takeProfit ?? (orderClass === 'oco' ? priceOf(body, 'limit_price', asset) : null)
   if (orderClass === 'oto' && (target === null) === (stopLoss === null)) {
     throw invalid('oto orders require one of take_profit or stop_loss')

@@ -9,7 +9,7 @@ import {
 import type { PositionIntent, TimeInForce } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
 
-/** Single fields of an order's body, each read the way the broker reads it. */
+/** Single fields of an order's body, each read as the broker reads it. */
 
 const CLIENT_ORDER_ID_LENGTH_MAX = 128
 const timesInForce: readonly string[] = ['day', 'gtc', 'opg', 'cls', 'ioc', 'fok']
@@ -17,14 +17,14 @@ const intents: readonly string[] = ['buy_to_open', 'buy_to_close', 'sell_to_open
 
 export type Body = Readonly<Record<string, unknown>>
 
-/** @throws {Refusal} it is no JSON object */
+/** @throws {Refusal} the body is no JSON object */
 export function bodyOf(body: unknown): Body {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw invalid('request body format is invalid')
   return body as Body
 }
 
-/** Absent, null and empty text mean the same to the broker. */
+/** To the broker an absent field, null and empty text mean the same. */
 export const given = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== ''
 
@@ -47,7 +47,7 @@ export function amountOf(body: Body, field: string): Decimal | null {
   return amount
 }
 
-/** A quantity or an amount of money, with no more digits than the broker counts. */
+/** A quantity or an amount of money, with no more decimals than the broker accepts. */
 export function sizeAmountOf(body: Body, field: 'qty' | 'notional'): Decimal | null {
   const amount = amountOf(body, field)
   if (amount === null || decimalPlaces(amount) <= DECIMAL_PLACES_MAX) return amount
@@ -78,8 +78,8 @@ export function statedIntentOf(body: Body): PositionIntent | null {
 }
 
 /**
- * Anything but a boolean would be taken for false without a word, and the order would wait for the
- * morning.
+ * Refuses a value that is no boolean. Read silently as false, it would leave the order waiting
+ * until the morning.
  */
 export function isExtendedHours(body: Body): boolean {
   const value = body['extended_hours']

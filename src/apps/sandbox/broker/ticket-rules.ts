@@ -3,14 +3,14 @@ import type { OrderRequest, OrderType } from './order.ts'
 import { forbidden, invalid, unprocessable } from './refusal.ts'
 
 /**
- * What the terms of an order must satisfy among themselves, with the broker's words. Knows no
- * account and no market.
+ * Rules that the terms of an order must satisfy among themselves, with the broker's messages. They
+ * depend on no account and no market.
  */
 
 const cryptoTimesInForce: readonly string[] = ['gtc', 'ioc']
 const cryptoTypes: readonly string[] = ['market', 'limit', 'stop_limit']
 
-/** The prices each type needs, and what is said when they are not exactly those. */
+/** The prices that each type needs, and the messages for a missing and for a surplus price. */
 const priceRules: Readonly<
   Record<OrderType, readonly [limit: boolean, stop: boolean, missing: string, surplus: string]>
 > = {
@@ -21,7 +21,7 @@ const priceRules: Readonly<
   trailing_stop: [false, false, '', 'trailing stop orders require no stop or limit price'],
 }
 
-/** @throws {Refusal} a price is missing, or is one too many */
+/** @throws {Refusal} a price is missing or surplus */
 export function checkPrices({
   type,
   limitPrice,
@@ -55,13 +55,12 @@ function checkFractional({ asset, type, timeInForce }: OrderRequest): void {
 }
 
 /**
- * Types of orders for stocks that may be sized in money, where the broker takes more than market
- * orders.
+ * Types of stock orders that may be sized in money, if the broker accepts more than market orders.
  */
 const notionalTypes: readonly string[] = ['market', 'limit', 'stop', 'stop_limit']
 
 /**
- * @param takesNotionalLimits whether orders sized in money may be more than market orders
+ * @param takesNotionalLimits whether orders sized in money may have other types than market
  * @throws {Refusal} the combination is not traded for this class of asset
  */
 export function checkClassRules(ticket: OrderRequest, takesNotionalLimits = false): void {

@@ -18,8 +18,8 @@ import {
 import { checkClassRules, checkPrices } from './ticket-rules.ts'
 
 /**
- * Reads the body of `POST /v2/orders` into a ticket, in the broker's order of checks and with its
- * words. Knows no account.
+ * Reads the body of `POST /v2/orders` into a ticket, with the broker's messages and in its order of
+ * checks. The result depends on no account.
  */
 
 const types: readonly string[] = ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']
@@ -42,10 +42,9 @@ function sizeOf(body: Body): Pick<OrderRequest, 'qty' | 'notional'> {
 }
 
 /**
- * @param generateId makes the client order id when the body names none
- * @param takesNotionalLimits whether orders for stocks that are sized in money may have a limit or
- *   a stop
- * @throws {Refusal} with the broker's status, code and words
+ * @param generateId makes the client order id if the body has none
+ * @param takesNotionalLimits whether stock orders sized in money may have a limit or a stop
+ * @throws {Refusal} with the broker's status, code and message
  */
 export function readTicket(
   body: unknown,
@@ -69,7 +68,7 @@ export function readTicket(
     timeInForce,
     orderClass,
     extendedHours: isExtendedHours(fields),
-    // An oco is its take-profit, with the stop-loss as its leg.
+    // The main order of an oco is the take-profit; the stop-loss is its leg.
     limitPrice:
       orderClass === 'oco' ? (exits?.takeProfit ?? null) : priceOf(fields, 'limit_price', asset),
     stopPrice: priceOf(fields, 'stop_price', asset),

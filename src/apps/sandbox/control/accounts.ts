@@ -5,7 +5,7 @@ import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { RateLimits } from '../http/rate-limits.ts'
 
-/** How an account is described, in a control call and in an accounts file alike. */
+/** The description of an account, for control calls and for the accounts file. */
 
 const money = z.string().regex(/^\d{1,15}(\.\d{1,9})?$/, 'a decimal string')
 
@@ -35,7 +35,7 @@ export const accountShape = z.strictObject({
 })
 export type AccountSetup = z.output<typeof accountShape>
 
-/** @throws {RangeError} the key exists, or there are too many accounts */
+/** @throws {RangeError} the key is in use, or there are too many accounts */
 export function openAccount(broker: Broker, rateLimits: RateLimits, setup: AccountSetup): Account {
   const { flags = {}, rateLimit, ...seed } = setup
   const account = broker.addAccount(seed)
@@ -45,8 +45,8 @@ export function openAccount(broker: Broker, rateLimits: RateLimits, setup: Accou
 }
 
 /**
- * Accounts from a JSON file: an array of what `POST /_sandbox/accounts` takes.
- * @throws {ConfigError} naming the file and what is wrong in it
+ * Reads accounts from a JSON file: an array of bodies of `POST /_sandbox/accounts`.
+ * @throws {ConfigError} naming the file and its error
  */
 export function readAccountsFile(path: string): AccountSetup[] {
   try {

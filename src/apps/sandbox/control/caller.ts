@@ -1,20 +1,20 @@
 import type { IncomingMessage } from 'node:http'
 import { notFound, Refusal } from '../broker/refusal.ts'
 
-// Control calls are for programs on the same machine. A web page that a developer has open reaches
-// this machine too: by a form or a `fetch` (it sends an `Origin`, and cannot send JSON unasked), or
-// by a name of its own that leads here (the `Host` tells).
+// Control calls are for programs on the same machine. A web page that a developer has open can
+// reach this machine too: by a form or a `fetch` (both send an `Origin`, and neither can send JSON
+// without a preflight), or by a host name that resolves to this machine (its name is in `Host`).
 
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
 
-/** Whether a peer address is this machine. */
+/** True for a peer address of this machine. */
 const isLoopback = (address: string | undefined): boolean =>
   address !== undefined && /^(::ffff:)?127\.|^::1$/.test(address)
 
 /**
- * Refuses a control call that a program on this machine has not made.
- * @throws {Refusal} 404 from another machine, 403 from a web page, 415 a body that does not say
- *   that it is JSON
+ * Refuses a control call unless a program on this machine made it.
+ * @throws {Refusal} 404 from another machine, 403 from a web page, 415 for a body that is not
+ *   declared as JSON
  */
 export function assertControlCaller({ socket, headers }: IncomingMessage): void {
   if (!isLoopback(socket.remoteAddress)) throw notFound('endpoint not found.')

@@ -14,109 +14,113 @@ import type { AccountSetup } from './accounts.ts'
 import type { Ledger } from './ledger.ts'
 
 /**
- * Commands over the sandbox, the same over HTTP under `/_sandbox/` and as methods. Each throws a
- * Refusal that says what is wrong.
+ * Commands on the sandbox, available over HTTP under `/_sandbox/` and as methods. Each throws a
+ * Refusal that names the mistake.
  */
 export interface SandboxControl {
   addAccount(account: AccountSetup): void
-  /** REST answers 401 for the key, and its open streams are cut. */
+  /** From then on REST answers 401 for the key; its open streams are cut. */
   revokeKey(keyId: string): void
   restoreKey(keyId: string): void
-  /** What the account's own fields say of it, for example `{ tradingBlocked: true }`. */
+  /** Sets the account's own fields, for example `{ tradingBlocked: true }`. */
   setFlags(keyId: string, flags: Partial<AccountFlags>): void
-  /** Moves money or shares besides fills; answers the activity row. */
+  /** Moves money or shares besides fills; returns the activity row. */
   moveMoney(keyId: string, move: MoneyMoveRequest): Json
-  /** A split or a new symbol of a stock, in every account; answers how many held it. */
+  /** A split or a new symbol of a stock, in every account; returns how many accounts held it. */
   actOnStock(action: CorporateActionRequest): number
-  /** Requests a minute, instead of what all accounts have; without a limit as many as it likes. */
+  /**
+   * Sets the account's own limit of requests a minute; without `limit` the account is unlimited.
+   */
   setRateLimit(keyId: string, limit?: RateLimit): void
   /**
-   * The next `count` (default 1) answers to `POST /v2/orders` wait; with `drop` they are cut off at
-   * once instead.
+   * Holds the next `count` (default 1) answers to `POST /v2/orders`; with `drop` their connections
+   * are cut at once instead.
    */
   holdAnswers(options?: Readonly<{ count?: number; keyId?: string; drop?: boolean }>): void
-  /** Answers how many went; without a count all. */
+  /** Sends the oldest `count` held answers, by default all; returns how many were sent. */
   releaseAnswers(count?: number): number
   dropAnswers(count?: number): number
   heldAnswers(): number
   /**
-   * Fills by broker order id, in full and at the market (or the order's limit) unless told. Works
-   * on held and canceled orders too; with `overfill` also beyond what was ordered.
+   * Fills an order by its broker order id: by default in full, and at the market (or at the order's
+   * limit). Also fills held and canceled orders; with `overfill` also beyond the order's quantity.
    */
   fillOrder(
     orderId: string,
     terms?: Readonly<{ qty?: string; price?: string; overfill?: boolean }>,
   ): Json
-  /** The venue cancels an order by itself, also one whose cancel is stuck. */
+  /** The venue cancels an order by itself, also an order whose cancel is stuck. */
   cancelOrder(orderId: string): Json
   /**
-   * Undoes an execution as if it had never been: `trade_bust` is told, and order, position, cash,
-   * profit and activities follow.
-   * @param executionId as the trade stream and the ledger have it
+   * Undoes an execution as if it had never existed: publishes `trade_bust` and adjusts the order,
+   * position, cash, profit and activities.
+   * @param executionId the id in the trade stream and in the ledger
+   * @returns the order
    */
   bustExecution(executionId: string, options?: AmendOptions): Json
   /**
-   * Changes an execution as if it had always been so: `trade_correct` is told. What is not given
-   * stays. Both answer the order.
+   * Changes an execution as if it had always been so, and publishes `trade_correct`. A term that is
+   * not given stays unchanged.
+   * @returns the order
    */
   correctExecution(
     executionId: string,
     to: Readonly<{ price?: string; qty?: string }>,
     options?: AmendOptions,
   ): Json
-  /** Orders of an account, of a symbol, or all no longer match by themselves. */
+  /** Stops automatic matching for an account, a symbol, or all orders. */
   holdMatching(what?: MatchingScope): void
   releaseMatching(what?: MatchingScope): void
   setPartialFills(enabled: boolean, share?: number): void
-  /** Puts and keeps a symbol at a price; orders it makes marketable fill at once. */
+  /** Pins a symbol to a price; orders that become marketable fill at once. */
   setPrice(symbol: string, price: PriceSetting): void
-  /** Lets the symbol walk on. */
+  /** Unpins the symbol: its walk goes on. */
   releasePrice(symbol: string): void
   setMarketOpen(open: boolean): void
   /**
-   * Also the sessions before and after the regular one, in which orders for extended hours work; or
-   * the exchange's own hours.
+   * Sets any phase, including the sessions before and after the regular session, in which orders
+   * for extended hours work; `calendar` follows the exchange's own hours.
    */
   setMarketSession(phase: Phase | 'calendar'): void
   /**
-   * The night: average entry prices are restated, and the last price becomes the previous close.
+   * Ends the day: average entry prices are restated, and the last price becomes the previous close.
    */
   endDay(): void
-  /** Cuts open streams; answers how many. */
+  /** Cuts open streams; returns how many. */
   cutStreams(options?: Readonly<{ keyId?: string; stream?: StreamKind }>): number
   streams(): Readonly<Record<StreamKind, number>>
   /**
-   * A fault: tells any documented event of an order on the trade stream though nothing has
-   * happened; the books do not change. What speaks of an execution (`fill`, `trade_bust` ...)
-   * repeats the order's last one, and is refused when there is none.
+   * A fault: sends any documented order event on the trade stream without a change of the order. An
+   * event with an execution (`fill`, `trade_bust` ...) repeats the order's last execution; it is
+   * refused if the order has none.
    */
   sendTradeEvent(orderId: string, event: TradeEvent): void
-  /** Sends an error frame to open market data sockets, of one key or all; answers how many. */
+  /** Sends an error to open market data sockets, of one key or all; returns how many. */
   sendDataError(code: DataErrorCode, keyId?: string): number
   /**
-   * Tells market data subscribers of a halt, price bands, a corrected trade, an article ...; the
-   * market does not change. Answers how many sockets.
+   * Sends market data subscribers a halt, price bands, a corrected trade, an article ...; the
+   * market does not change. Returns the number of sockets.
    */
   sendMarketMessage(message: MarketMessage): number
   /**
-   * Moves virtual time on, running what falls due; answers the time it is then, milliseconds since
-   * 1970.
+   * Advances virtual time and runs the timers that fall due; returns the new time in milliseconds
+   * since 1970.
    */
   advanceTime(byMs: number): Promise<number>
-  /** Makes the `nth` matching thing fail, `count` times. */
+  /** Arms a fault: `count` matching requests or events fail, starting with the `nth`. */
   armFault(fault: Fault): ArmedFault
-  /** Those that have not fired for the last time. */
+  /** The armed faults that may still fire. */
   faults(): readonly ArmedFault[]
-  /** Disarms one by its id, or all; answers how many. */
+  /** Disarms one fault by its id, or all faults; returns how many. */
   disarmFaults(id?: string): number
-  /** Requests and stream events fail by chance: a share of all, 0 to 1. */
+  /** Sets the share of requests and stream events that fail by chance, 0 to 1. */
   setFaultShare(share: number): void
   ledger(keyId?: string): Ledger
 }
 
 /**
- * `amount`: dollars (of a journal signed), dollars a share of a dividend, new shares for one old of
- * a split.
+ * `amount`: dollars (signed for a journal), dollars a share for a dividend, new shares per old
+ * share for a split.
  */
 export type MoneyMoveRequest = Readonly<{
   type: MoneyMoveType
@@ -125,10 +129,10 @@ export type MoneyMoveRequest = Readonly<{
   description?: string
 }>
 
-/** `ratio`: new shares for one old. `to`: the symbol that positions go on under. */
+/** `ratio`: new shares per old share. `to`: the new symbol of the positions. */
 export type CorporateActionRequest =
   | Readonly<{ type: 'split'; symbol: string; ratio: string }>
   | Readonly<{ type: 'symbol_change'; symbol: string; to: string }>
 
-/** One account (by key) or one symbol; neither means everything. */
+/** One account (by key) or one symbol; without both fields everything. */
 export type MatchingScope = Readonly<{ keyId?: string; symbol?: string }>

@@ -9,10 +9,13 @@ import type { Execution, Order } from '../broker/order.ts'
 import { Refusal } from '../broker/refusal.ts'
 import type { CorporateActionRequest, MatchingScope } from './commands.ts'
 
-/** What a mistaken command is answered. */
+/** The refusal of a mistaken command. */
 export const refuse = (message: string): Refusal => new Refusal(422, undefined, message)
 
-/** Finds what commands name. Each throws a Refusal that says what there is not. */
+/**
+ * Finds the objects that commands name. Each function throws a Refusal that names the missing
+ * object.
+ */
 export function finders(broker: Broker) {
   const account = (keyId: string): Account => {
     const found = broker.accountOfKey(keyId)
@@ -73,8 +76,8 @@ export function finders(broker: Broker) {
 }
 
 /**
- * Mistakes of the caller come out as RangeError from the model; the caller is told, not blamed on
- * the server.
+ * Runs a command on the model. The model reports a mistake of the caller as a RangeError, which
+ * becomes a Refusal (422) instead of a server error.
  */
 export function told<Result>(run: () => Result): Result {
   try {

@@ -1,32 +1,34 @@
 import type { Account } from '../broker/account.ts'
 
 /**
- * Answers to `POST /v2/orders` that wait. The request was taken and worked on; only its answer is
- * held, until it is released, or dropped with its connection. Invariant: a held answer leaves the
- * queue once.
+ * Held answers to `POST /v2/orders`. The request was accepted and processed; only its answer waits
+ * until it is released, or dropped together with its connection. Invariant: a held answer leaves
+ * the queue exactly once.
  */
 export interface HeldAnswers {
-  /** Holds (or drops at once) the next `count` answers, of one account or of any. */
+  /** Holds (or with `drop` cuts) the next `count` answers, of one account or of any account. */
   arm(
     count: number,
     options?: Readonly<{ account?: Account | undefined; drop?: boolean | undefined }>,
   ): void
-  /** Asked by the server before it answers an order: true means the answer is taken over. */
+  /** Called by the server before it answers an order; true: the queue has taken the answer. */
   take(account: Account, answer: HeldAnswer): boolean
-  /** Sends the oldest `count` answers, by default all. Answers how many there were. */
+  /** Sends the oldest `count` answers, by default all. Returns how many were sent. */
   release(count?: number): number
-  /** Cuts the connections of the oldest `count` instead of answering, by default all. */
+  /**
+   * Cuts the connections of the oldest `count` answers, by default all. Returns how many were cut.
+   */
   drop(count?: number): number
   readonly waiting: number
-  /** Forgets what is armed and drops what waits. */
+  /** Disarms all holds and drops the waiting answers. */
   clear(): void
 }
 
 type HeldAnswer = Readonly<{ send(): void; drop(): void }>
 
 /**
- * Beyond this the oldest held answer is sent, so that a forgotten hold cannot collect sockets
- * without end.
+ * With more held answers the oldest is sent, so a forgotten hold cannot collect sockets without
+ * limit.
  */
 const HELD_ANSWERS_MAX = 1_000
 

@@ -7,8 +7,7 @@ import type { JournalEntry, RequestJournal } from '../http/request-journal.ts'
 import { fillActivityJson, type Json, orderJson } from '../http/shapes.ts'
 
 /**
- * The truth of one account, as an oracle for tests: everything exact, nothing rounded, nothing left
- * out.
+ * The complete state of one account, as an oracle for tests: exact, unrounded, without omissions.
  */
 export type AccountLedger = Readonly<{
   accountId: string
@@ -18,20 +17,20 @@ export type AccountLedger = Readonly<{
   realized: string
   /** Cash + positions at cost + fees = deposits + realized. */
   fees: string
-  /** In order of arrival, in the broker's own JSON. */
+  /** In order of arrival, in the JSON form of the broker. */
   orders: readonly Json[]
-  /**
-   * Those that stand, in order of execution: the activity rows, with the stream's `execution_id`.
-   */
+  /** Valid executions, in order: the activity rows, with the stream's `execution_id`. */
   executions: readonly Json[]
-  /** Busts and corrections, in order: what each execution was, and what was told. */
+  /** Busts and corrections, in order: the execution before, and the published amendment. */
   amendments: readonly Json[]
-  /** Everything that moved money or shares but fills, in order. */
+  /** All activities except fills, in order. */
   activities: readonly Json[]
   positions: readonly Readonly<{ symbol: string; qty: string; cost: string }>[]
 }>
 
-/** The truth of the whole broker. `requestsReceived` counts all; `requests` keeps the last ones. */
+/**
+ * The state of the whole broker. `requestsReceived` counts all; `requests` keeps the last requests.
+ */
 export type Ledger = Readonly<{
   accounts: Readonly<Record<string, AccountLedger>>
   requestsReceived: number
@@ -72,7 +71,7 @@ const accountLedger = (account: Account): AccountLedger => ({
   })),
 })
 
-/** @param keyId only this key's account */
+/** @param keyId limits the ledger to the account of this key */
 export function readLedger(broker: Broker, journal: RequestJournal, keyId?: string): Ledger {
   const keys = broker.keyIds().filter((candidate) => keyId === undefined || candidate === keyId)
   const accounts: Record<string, AccountLedger> = {}

@@ -13,7 +13,7 @@ type OrderCommands = Pick<
   | 'releaseMatching'
 >
 
-/** Commands about orders and what they executed. */
+/** Commands on orders and on their executions. */
 export function orderCommands(find: Finders, matcher: Matcher): OrderCommands {
   return {
     fillOrder(orderId, { qty, price, overfill } = {}) {

@@ -10,7 +10,7 @@ import { accountShape, flagsShape, rateLimitShape } from './accounts.ts'
 import type { SandboxControl } from './commands.ts'
 
 /**
- * The control calls over HTTP. Bodies are checked; a wrong one is answered with what is expected.
+ * The control calls over HTTP. Bodies are checked; a wrong body is answered with the expected form.
  */
 export type ControlHandler = (
   method: string,
@@ -21,14 +21,14 @@ export type ControlHandler = (
 
 type Command = (body: unknown, query: URLSearchParams, param: string) => unknown
 
-/** A week in one call. */
+/** One call may advance the time by at most a week. */
 const ADVANCE_MS_MAX = 7 * 86_400_000
 const amount = z.string().regex(/^\d{1,15}(\.\d{1,9})?$/, 'a decimal string above zero')
 const count = z.int().min(1).max(1_000)
 const keyId = z.string().min(1).max(128)
 const symbol = z.string().min(1).max(32)
 
-/** Absent and unknown fields: the first may be, the second is a mistake worth telling. */
+/** Strict shapes: a missing optional field is fine, an unknown field is refused as a mistake. */
 const shapes = {
   key: z.strictObject({ keyId }),
   flags: flagsShape.extend({ keyId }),
@@ -173,7 +173,7 @@ const commands = (control: SandboxControl): Readonly<Record<string, Command>> =>
   'GET /_sandbox/ledger': (_body, query) => control.ledger(query.get('keyId') ?? undefined),
 })
 
-/** Answers 200 with what a command returned, or `{"ok":true}`. */
+/** Answers 200 with the result of a command, or with `{"ok":true}`. */
 export function createControlHandler(control: SandboxControl): ControlHandler {
   const table = commands(control)
   return async (method, path, query, body) => {

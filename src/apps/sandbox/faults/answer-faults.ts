@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Fault } from './fault.ts'
 
-/** What request faults do to an answer. Pure: the server does the sending. */
+/** Effects of request faults on an answer. Pure: the server sends the answers. */
 
 /** An answer ready to be written. */
 export type WireAnswer = Readonly<{
@@ -9,13 +9,13 @@ export type WireAnswer = Readonly<{
   headers: Readonly<Record<string, string>>
   /** Undefined: no body. */
   text: string | undefined
-  /** How long it waits before it is written. */
+  /** Delay before the answer is written. */
   delayMs?: number
-  /** Writes what follows the headers, for as long as it likes. */
+  /** Writes the body after the headers, without a time limit. */
   stream?: (response: ServerResponse) => void
 }>
 
-/** `cut`: the connection ends without a word. */
+/** `cut`: the connection ends without an answer. */
 type Outcome = WireAnswer | 'cut'
 
 const DELAY_MS_DEFAULT = 35_000
@@ -31,9 +31,7 @@ const json = (
   text: JSON.stringify(body),
 })
 
-/**
- * 500 comes from the broker itself; 503 and 504 from what stands in front of it, without a code.
- */
+/** 500 is the broker's own answer; 503 and 504 come from the proxy before it, without a code. */
 function serverError(status: number): WireAnswer {
   if (status === 500)
     return json(status, { code: 50010000, message: 'internal server error occurred' })
@@ -46,10 +44,10 @@ function htmlPage(status: number): WireAnswer {
   return { status, headers: { 'content-type': 'text/html' }, text }
 }
 
-/** Whether the path belongs to the data host. */
+/** True for paths of the data host. */
 export const isData = (path: string): boolean => /^\/v2\/stocks|^\/v1beta/.test(path)
 
-/** 429 as the trading host says it, and as the data host says it. */
+/** The 429 of the trading host, or of the data host. */
 export function rateLimited(path: string, headers: Readonly<Record<string, string>>): WireAnswer {
   const body = isData(path)
     ? { message: 'too many requests.' }
@@ -57,7 +55,7 @@ export function rateLimited(path: string, headers: Readonly<Record<string, strin
   return json(429, body, headers)
 }
 
-/** What answers instead of the broker; undefined when the fault lets the request through. */
+/** The fault's answer instead of the broker's; undefined if the fault lets the request through. */
 export function beforeRequest(fault: Fault, path: string, nowMs: number): Outcome | undefined {
   const { kind, status, headers = true } = fault
   if (kind === 'lose_request') return 'cut'
@@ -75,11 +73,11 @@ export function beforeRequest(fault: Fault, path: string, nowMs: number): Outcom
   return rateLimited(path, headers ? { 'retry-after': String(RETRY_AFTER_S), ...told } : {})
 }
 
-/** How long a request waits before it is worked on. */
+/** The delay before a request is processed. */
 export const requestDelayMs = ({ kind, delayMs = DELAY_MS_DEFAULT }: Fault): number =>
   kind === 'delay_request' ? delayMs : 0
 
-/** What becomes of the broker's own answer. */
+/** The broker's answer after the fault. */
 export function afterRequest(fault: Fault, answer: WireAnswer): Outcome {
   const { kind, status, delayMs = DELAY_MS_DEFAULT } = fault
   if (kind === 'drop_answer') return 'cut'

@@ -10,19 +10,20 @@ import {
 } from './fault.ts'
 
 /**
- * The faults that are armed, and the faults that come by chance. Everything that can fail asks here
- * first. Invariants: a fault counts every thing it matches, fires at most `count` times, and is
- * gone after the last; one thing meets at most one fault, the one armed first. By chance only what
- * no armed fault met fails.
+ * The armed faults, and the faults that come by chance. Every operation that can fail asks here
+ * first. Invariants:
+ * - a fault counts every match, fires at most `count` times, and is removed after the last firing;
+ * - one operation gets at most one fault, the fault armed first;
+ * - faults by chance only affect operations that no armed fault affects.
  */
 export interface Faults {
-  /** @param account only this account's @throws {RangeError} too many are armed */
+  /** @param account limits the fault to this account @throws {RangeError} too many are armed */
   arm(fault: Fault, account: Account | undefined): ArmedFault
   armed(): readonly ArmedFault[]
-  /** Forgets one, or all; answers how many. */
+  /** Disarms one fault, or all faults; returns how many. */
   disarm(id?: string): number
   onDisarm(listener: (id: string) => void): void
-  /** Requests and events that fail by chance: share of all, 0 to 1. */
+  /** The share of requests and events that fail by chance, 0 to 1. */
   chance: { share: number }
   request(
     request: Readonly<{ method: string; path: string; account: Account | undefined }>,
@@ -34,11 +35,11 @@ export interface Faults {
   order(kind: OrderFaultKind, account: Account): Fault | undefined
 }
 
-/** A stream fault that fires now; `isLast` when it will not again. */
+/** A stream fault that fires now; `isLast` if it cannot fire again. */
 export type StreamFault = Readonly<{ id: string; kind: Fault['kind']; isLast: boolean }>
 
 const FAULTS_ARMED_MAX = 1_000
-/** Kinds that chance picks from: of requests, and of events on their way. */
+/** The kinds of faults by chance: for requests, and for events. */
 const chanceRequestKinds = requestFaultKinds.filter((kind) => kind !== 'not_permitted')
 const chanceEventKinds = ['close_stream', 'lose_events', 'duplicate_events'] as const
 const chanceStatuses = [500, 503, 504] as const
@@ -68,10 +69,10 @@ const fitsRequest = (fault: Fault, method: string, path: string): boolean =>
   (fault.method === undefined || fault.method === method) &&
   fitsPath(fault.path, path)
 
-/** How often a fault fires in all. */
+/** The total number of firings of a fault. */
 const countOf = ({ kind, count }: Fault): number => count ?? (kind === 'reorder_events' ? 2 : 1)
 
-/** @param chance every choice by chance comes from here, requests and events apart */
+/** @param chance the source of all faults by chance; requests and events have separate forks */
 export function createFaults(chance: Chance, share: number): Faults {
   const armings = new Set<Arming>()
   const disarmListeners: ((id: string) => void)[] = []
@@ -80,7 +81,7 @@ export function createFaults(chance: Chance, share: number): Faults {
   const byChance = { share }
   let ids = 0
 
-  /** Counts for all that match; answers the first whose turn it is. */
+  /** Counts a match for every fault that fits; returns the first fault that fires. */
   const take = (
     account: Account | undefined,
     fits: (fault: Fault) => boolean,

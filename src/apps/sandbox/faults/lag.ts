@@ -6,12 +6,12 @@ import { positionsBefore } from '../broker/rebooking.ts'
 import type { Faults } from './faults.ts'
 
 /**
- * What reads do not show yet. The books are as they are; lists and look-ups are behind them for a
- * while of the market's time. State: for each thing that is kept back, until when; it is forgotten
- * once that is over.
+ * Delays of reads. The books are up to date; lists and look-ups lag behind them for a limited span
+ * of the market's time. State: for each hidden order, hidden fill and stale view, the time at which
+ * it ends; a stale view is dropped after that time.
  */
 export interface Lag {
-  /** Asked of each order that is submitted. */
+  /** Called for each submitted order. */
   submitted(account: Account, order: Order): void
   readonly shows: (order: Order) => boolean
   readonly showsFill: (execution: Execution) => boolean
@@ -19,7 +19,7 @@ export interface Lag {
 }
 
 const DELAY_MS_DEFAULT = 10_000
-/** More stale views of one account than this and the oldest is given up. */
+/** With more stale views of one account the oldest is dropped. */
 const STALE_VIEWS_MAX = 1_000
 
 type StaleView = Readonly<{ untilMs: number; positions: ReadonlyMap<string, Position> }>

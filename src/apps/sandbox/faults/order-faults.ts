@@ -9,19 +9,19 @@ import type { Fault } from './fault.ts'
 import type { Faults } from './faults.ts'
 
 /**
- * Orders that go wrong after they were answered. Each follows the change it is armed on in the next
- * turn, as news of its own.
+ * Orders that fail after they were answered. The effect of each fault follows in the turn after the
+ * change it is armed on, and is published as a change of its own.
  */
 
 const CENT = decimal('0.01')
 
-/** What a fill is corrected to. */
+/** The corrected terms of a fill. */
 const termsOf = ({ price, qty }: Fault, execution: Execution) => ({
   price: price === undefined ? execution.price.plus(CENT) : decimal(price),
   qty: qty === undefined ? execution.qty : decimal(qty),
 })
 
-/** What the venue makes of a cancel or a replacement. */
+/** The venue's decisions about a cancel or a replacement. */
 const decisionsOf = (faults: Faults, plain: Decisions): Decisions => ({
   cancel(account) {
     const stuck = faults.order('stuck_cancel', account)
@@ -49,7 +49,7 @@ export function startOrderFaults(broker: Broker, clock: Clock, faults: Faults): 
     if (correction === undefined && !isBusted) return
     const to = correction === undefined ? undefined : termsOf(correction, execution)
     clock.after(0, () => {
-      // A command may have been first.
+      // A control command may have amended the execution first.
       if (isAmendable(account, execution)) matcher.amend(account, order, execution, to)
     })
   }

@@ -4,21 +4,21 @@ import type { StreamFaultKind } from './fault.ts'
 import type { Faults } from './faults.ts'
 
 /**
- * What stream faults do. The streams ask at four places: at the upgrade, at the authentication
- * (twice for data) and for each event. State: sockets that are muted stay so until they are closed;
- * events to be reordered wait until their fault has enough of them, or is disarmed. An event
- * without a listening socket is no event.
+ * Stream faults. The streams ask at four places: at the upgrade, at the authentication (twice for
+ * data) and for each event. State: a muted socket stays muted until it is closed; events to be
+ * reordered wait until their fault has all of them, or is disarmed. An event without a listening
+ * socket does not count as an event.
  */
 export interface StreamFaults {
-  /** True: answer the upgrade with 429. */
+  /** True: the upgrade is answered with 429. */
   refusesUpgrade(stream: StreamName): boolean
-  /** True: answer right credentials like wrong ones. */
+  /** True: right credentials are answered like wrong credentials. */
   rejectsAuthentication(stream: StreamName, account: Account): boolean
-  /** True: answer a data authentication with error 406. */
+  /** True: a data authentication is answered with error 406. */
   limitsConnections(account: Account): boolean
   /**
-   * Brings one event to an account's sockets, as far as no fault is in the way.
-   * @param send writes it to one of them
+   * Sends one event to an account's sockets, subject to the armed faults.
+   * @param send writes the event to one socket
    */
   deliver<Socket extends Closable>(
     to: Readonly<{ stream: StreamName; account: Account | undefined; sockets: Iterable<Socket> }>,
@@ -26,7 +26,7 @@ export interface StreamFaults {
   ): void
 }
 
-/** What befalls the next event on its way to one reader of an account's event stream. */
+/** The fault of the next event for one reader of an account's event stream. */
 export type EventFaults = Readonly<{ meets(account: Account): EventFault }>
 
 export const createEventFaults = (faults: Faults): EventFaults => ({
@@ -50,7 +50,7 @@ const eventKinds: readonly StreamFaultKind[] = [
   'reorder_events',
   'text_frames',
 ]
-/** What a server says that is about to be restarted. */
+/** The close code of a server that is about to restart. */
 const CLOSE_CODE = 1012
 
 export function createStreamFaults(faults: Faults): StreamFaults {

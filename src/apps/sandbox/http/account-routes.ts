@@ -9,13 +9,13 @@ import { portfolioHistory } from './portfolio-history.ts'
 import type { Reply, Routes } from './router.ts'
 import type { Json } from './shapes.ts'
 
-/** The account's own pages: its activities, its worth over time, and what its holder has set. */
+/** The account's own routes: its activities, its portfolio history, and its configuration. */
 
 /**
- * What a holder may set. Trading, shorting, fractions and the multiplier are the account's own, and
- * hold for its next order. There is no overnight session to take part in: orders for extended hours
- * wait until 4:00, as if `disable_overnight_trading` were always set. The others say nothing about
- * orders for stocks, and are only kept.
+ * The settings of the account holder. Trading, shorting, fractions and the multiplier change the
+ * account itself, from its next order on. There is no overnight session: orders for extended hours
+ * wait until 4:00, as if `disable_overnight_trading` were always set. The other settings do not
+ * affect orders for stocks, and are only stored.
  */
 const shape = z
   .object({

@@ -7,13 +7,13 @@ import { choiceOf, countOf, listOf, timeOf } from './order-queries.ts'
 import { fillActivityJson, type Json } from './shapes.ts'
 
 /**
- * `GET /v2/account/activities`: fills and everything else that moved money, in the order it was
- * booked. A busted fill is no longer a row; a corrected one is a new row, booked when it was
- * corrected. So the quantities of an order's rows always add up to what it filled.
+ * `GET /v2/account/activities`: fills and all other moves of money, in the order they were booked.
+ * A busted fill has no row; a corrected fill has a new row, booked at its correction. So the
+ * quantities of an order's rows always add up to its filled quantity.
  */
 const PAGE_SIZE_MAX = 100
 const DAY_LENGTH = '2024-01-02'.length
-/** Names that stand for several types. */
+/** Names for groups of types. */
 const groups: Readonly<Record<string, readonly string[]>> = { TRANS: ['CSD', 'CSW'] }
 
 type Row = Readonly<{ id: string; type: string; at: string; json: () => Json }>
@@ -48,7 +48,7 @@ function rowsOf(account: Account, shows: (execution: Execution) => boolean): Row
   return [...fills, ...others].sort((a, b) => (a.at < b.at ? -1 : 1))
 }
 
-/** Which types a query asks for. */
+/** Selects the types that a query asks for. */
 function typesOf(query: URLSearchParams, type: string | undefined): (type: string) => boolean {
   const named = type === undefined ? listOf(query, 'activity_types') : [type]
   if (type === undefined && named.length > 0 && query.has('category')) {
@@ -62,8 +62,8 @@ function typesOf(query: URLSearchParams, type: string | undefined): (type: strin
 }
 
 /**
- * Where a page begins: after the row the token names, or after where it was when its fill has been
- * amended since.
+ * The first row of a page: the row after the token's row. If the token's fill has been amended
+ * since, the page begins after the fill's former place.
  */
 function afterToken(
   account: Account,
@@ -81,8 +81,8 @@ function afterToken(
 }
 
 /**
- * @param shows whether a fill is to be seen yet
- * @param type from the path; else `activity_types` and `category` choose
+ * @param shows whether a fill is visible yet
+ * @param type from the path; without it `activity_types` and `category` select the types
  * @throws {Refusal} 422 on bad parameters
  */
 export function activitiesPage(

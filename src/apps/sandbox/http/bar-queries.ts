@@ -9,36 +9,36 @@ import type { Json } from './shapes.ts'
 import { parseTimeframe, type Timeframe } from './timeframe.ts'
 
 /**
- * Historical bars. Before the sandbox started they are made up (see past-prices), since then they
- * are what was recorded; a bar over the start holds both. A page counts the bars of all symbols
+ * Historical bars. Bars from before the start of the sandbox are made up (see past-prices), later
+ * bars were recorded; a bar across the start combines both. A page counts the bars of all symbols
  * together, symbol by symbol.
  */
 
 const LIMIT_DEFAULT = 1_000
 const LIMIT_MAX = 10_000
-/** There is nothing older. */
+/** The oldest time for which there are bars. */
 const HISTORY_START_MS = Date.UTC(2016, 0, 4, 5)
 const HOUR_MS = 60 * MINUTE_MS
-/** Stocks trade from 4 to 20 o'clock in New York, before and after the session included. */
+/** Stocks trade from 4 to 20 o'clock in New York, extended hours included. */
 const DAY_BEGINS_MS = 4 * HOUR_MS
 const DAY_ENDS_MS = 20 * HOUR_MS
 
-/** The stretch of the past that is asked for, both ends included, and the page of it. */
+/** The requested time range, both ends included, and the requested page. */
 export type RangeQuery = Readonly<{
   fromMs: number
   toMs: number
   limit: number
   direction: 1 | -1
   /**
-   * Where the page begins: the symbol, and the start of its first bar or the number of its first
+   * The start of the page: the symbol, and the start of its first bar or the number of its first
    * tick.
    */
   cursor: Readonly<{ symbol: string; at: number }> | undefined
 }>
-/** `fromMs` and `toMs` bound where bars begin. */
+/** `fromMs` and `toMs` bound the starts of the bars. */
 type BarQuery = RangeQuery & Readonly<{ timeframe: Timeframe }>
 
-/** One page, by symbol, and the token of the next. */
+/** One page, by symbol, and the token of the next page. */
 type BarPage = Readonly<{
   bars: Readonly<Record<string, readonly Json[]>>
   nextPageToken: string | null
@@ -64,7 +64,7 @@ function limitOf(query: URLSearchParams): number {
   return limit
 }
 
-/** @throws {Refusal} 400 on bad parameters, 403 when the plan does not allow it */
+/** @throws {Refusal} 400 on bad parameters, 403 if the plan does not include the data */
 export function barQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number): BarQuery {
   const timeframe = parseTimeframe(query.get('timeframe') ?? '')
   if (timeframe === undefined)
@@ -72,7 +72,7 @@ export function barQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number
   return { timeframe, ...rangeQueryOf(query, plan, nowMs) }
 }
 
-/** @throws {Refusal} 400 on bad parameters, 403 when the plan does not allow it */
+/** @throws {Refusal} 400 on bad parameters, 403 if the plan does not include the data */
 export function rangeQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: number): RangeQuery {
   const sort = query.get('sort') || 'asc'
   if (sort !== 'asc' && sort !== 'desc') throw invalidParameter(`invalid sort: ${sort}`)
@@ -89,7 +89,7 @@ export function rangeQueryOf(query: URLSearchParams, plan: DataPlan, nowMs: numb
   }
 }
 
-/** Whether stocks traded at that time: no weekends, no nights. */
+/** True at times at which stocks trade: not on weekends, and for intraday bars not at night. */
 function stocksTraded({ isIntraday }: Timeframe, startMs: number): boolean {
   const midnightMs = newYorkMidnight(startMs).getTime()
   const weekday = new Date(midnightMs).getUTCDay()
@@ -118,7 +118,7 @@ function merged(bars: readonly MinuteBar[], startMs: number): MinuteBar | undefi
       )
 }
 
-/** Where the first bar is that begins at or after a time; bars are in order. */
+/** The index of the first bar that begins at or after a time; the bars are sorted by time. */
 function indexAt(bars: readonly MinuteBar[], timeMs: number): number {
   let low = 0
   let high = bars.length
@@ -130,7 +130,7 @@ function indexAt(bars: readonly MinuteBar[], timeMs: number): number {
   return low
 }
 
-/** The bars of one symbol, one by one, in the order asked for. */
+/** The bars of one symbol, one by one, in the requested order. */
 function* barsOf(
   broker: Broker,
   asset: Asset,
@@ -162,7 +162,7 @@ function* barsOf(
   }
 }
 
-/** A day or less: such a stretch can lie wholly outside of trading. */
+/** True for bars of a day or less: such a bar can lie wholly outside trading hours. */
 const isShort = ({ isIntraday, isDay }: Timeframe): boolean => isIntraday || isDay
 
 /** @param assets sorted by symbol */

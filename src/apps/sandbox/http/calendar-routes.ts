@@ -13,7 +13,7 @@ import type { Json } from './shapes.ts'
 /** `GET /v2/calendar`: the days on which the exchange trades. */
 
 const DATE_LENGTH = '2024-01-02'.length
-/** A day's trades settle within this many days, weekends and holidays included. */
+/** The trades of a day settle within this many days, weekends and holidays included. */
 const SETTLEMENT_DAYS_MAX = 10
 
 const clockTime = (minute: number, between = ':'): string =>
@@ -28,7 +28,7 @@ const dayJson = ({ date, openMinute, closeMinute, startMinute, endMinute }: Trad
   settlement_date: settlementDate(date),
 })
 
-/** The date of a parameter that is a date or a full time: clients send either. */
+/** The date of a parameter. Clients send either a date or a full time. */
 const dateOf = (query: URLSearchParams, name: string): string | undefined =>
   timeOf(query, name)?.slice(0, DATE_LENGTH)
 

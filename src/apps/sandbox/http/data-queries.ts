@@ -4,12 +4,12 @@ import { parseStamp } from '../stamps.ts'
 import type { DataPlan } from '../streams/data-stream.ts'
 import { listOf } from './order-queries.ts'
 
-/** How the market data host reads parameters. Its refusals carry a message and no code. */
+/** Reads parameters like the market data host. Its refusals carry a message and no code. */
 
 const SYMBOLS_PER_REQUEST_MAX = 500
 const SYMBOL = /^[A-Z0-9][A-Z0-9./]{0,31}$/
 const STOCK_FEEDS = ['sip', 'iex', 'delayed_sip', 'otc', 'boats', 'overnight']
-/** Without a subscription, data of the consolidated tape is seen this much later. */
+/** Without a subscription, data of the consolidated tape is delayed by this time. */
 const SIP_DELAY_MS = 15 * 60_000
 
 const refusal = (status: number, message: string): Refusal =>
@@ -19,7 +19,7 @@ export const noData = (what: string, symbol: string): Refusal =>
   refusal(404, `no ${what} found for ${symbol}`)
 
 /**
- * A symbol of that class; undefined when it is well formed and unknown.
+ * A symbol of an asset class; undefined if the symbol is well formed but unknown.
  * @throws {Refusal} 400 malformed
  */
 export function symbolOf(name: string, assetClass: AssetClass): Asset | undefined {
@@ -29,8 +29,8 @@ export function symbolOf(name: string, assetClass: AssetClass): Asset | undefine
 }
 
 /**
- * The known ones of `symbols`, without repeats, sorted: unknown ones are left out, as the data host
- * does.
+ * The known symbols of `symbols`, sorted and without repeats. Unknown symbols are omitted, as at
+ * the data host.
  * @throws {Refusal} 400
  */
 export function symbolsOf(query: URLSearchParams, assetClass: AssetClass): readonly Asset[] {
@@ -42,8 +42,8 @@ export function symbolsOf(query: URLSearchParams, assetClass: AssetClass): reado
 }
 
 /**
- * Checks `feed`, and whether the plan has it up to that time.
- * @param untilMs the newest time that is asked for
+ * Checks `feed`, and that the plan includes the feed up to a time.
+ * @param untilMs the newest requested time
  * @throws {Refusal} 400 unknown feed, 403 not in the plan
  */
 export function checkFeed(
@@ -62,8 +62,8 @@ export function checkFeed(
 }
 
 /**
- * Until when an `end` left out reaches: without a subscription the consolidated tape ends a quarter
- * of an hour ago.
+ * The default of `end`: without a subscription the consolidated tape ends a quarter of an hour ago,
+ * otherwise now.
  */
 export const newestOf = (query: URLSearchParams, plan: DataPlan, nowMs: number): number =>
   query.get('feed') === 'sip' && plan.feeds?.includes('sip') === false

@@ -11,18 +11,18 @@ import type { OpenCall, OpenHandler, OpenRoutes } from './router.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * The market data host: snapshots, the latest of each kind, bars, and the trades and quotes since
- * the start, of stocks and of crypto.
+ * The market data host: snapshots, the latest data of each kind, bars, and the trades and quotes
+ * since the start, for stocks and for crypto.
  */
 
 type Shape = (market: Market) => Json
 
-/** Where crypto is traded, as paths name it; here all are the same market. */
+/** The crypto locations in paths; in the sandbox all locations are the same market. */
 const CRYPTO_LOCATIONS = ['us', 'us-1', 'us-2', 'eu-1', 'bs-1']
 
 const ok = (body: unknown) => ({ status: 200, body })
 
-/** Each symbol of `symbols` that is known, as that shape. */
+/** The data of each known symbol of `symbols`, in the given shape. */
 function keyed(broker: Broker, query: URLSearchParams, assetClass: AssetClass, shape: Shape): Json {
   const assets = symbolsOf(query, assetClass)
   return Object.fromEntries(assets.map((asset) => [asset.symbol, shape(broker.prices.of(asset))]))
@@ -40,7 +40,7 @@ function stockOf({ params }: OpenCall, what: string): Asset {
   return asset
 }
 
-/** Routes that answer the newest there is, many symbols at once or one. */
+/** Routes for the latest data, of many symbols at once or of one symbol. */
 function latestStockRoutes(broker: Broker, clock: Clock, plan: DataPlan): OpenRoutes {
   const many = ({ query }: OpenCall, shape: Shape): Json => {
     checkFeed(query, plan, clock.now(), clock.now())
@@ -108,7 +108,7 @@ function manyTicks(
   return { [kind]: ticks, next_page_token: nextPageToken }
 }
 
-/** Past trades and quotes of stocks, many symbols at once or one. */
+/** Past trades and quotes of stocks, of many symbols at once or of one symbol. */
 function stockTickRoutes(past: PastTicks, clock: Clock, plan: DataPlan): OpenRoutes {
   const routes = tickKinds.flatMap((kind): (readonly [string, OpenHandler])[] => [
     [
@@ -158,7 +158,7 @@ export const stockDataRoutes = (
   ...stockTickRoutes(past, clock, plan),
 })
 
-/** Open to all: no keys, and no plan. */
+/** Crypto data is open to all: it needs neither keys nor a plan. */
 export function cryptoDataRoutes(broker: Broker, past: PastTicks, clock: Clock): OpenRoutes {
   const kinds = [
     ['snapshots', 'snapshots', snapshotJson],

@@ -16,11 +16,11 @@ import { tradeUpdateJson } from '../streams/trade-update.ts'
 import type { Call, Reply, Routes } from './router.ts'
 
 /**
- * Server-sent events: account activities, and the whole life of orders. What is missed is asked for
- * with `since` or `since_id`.
+ * Server-sent events: account activities, and all changes of orders. A client that missed events
+ * requests them with `since` or `since_id`.
  */
 
-/** More open event streams than this and new ones are refused. */
+/** With this many open event streams a further stream is refused. */
 const EVENT_STREAMS_MAX = 2_000
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
@@ -28,7 +28,7 @@ const ULID_TIME_DIGITS = 10
 
 const invalid = (message: string): Refusal => new Refusal(400, 40010001, message)
 
-/** The millisecond an id was made in. */
+/** The millisecond in which an id was made. */
 const timeMsOf = (ulid: string): number =>
   [...ulid.slice(0, ULID_TIME_DIGITS)].reduce(
     (time, digit) => time * 32 + CROCKFORD.indexOf(digit),
@@ -92,7 +92,7 @@ function record(broker: Broker, log: EventLog): void {
     const activity = tradeActivityJson(update)
     if (activity !== undefined)
       log.append(account, 'activities', { id, at, json: JSON.stringify(activity) })
-    // Fees are booked with the execution they are for.
+    // A fee is booked together with its execution.
     if (account.activities.length > (logged.get(account) ?? 0)) recordMoney(account)
   })
 }
@@ -101,7 +101,7 @@ export function eventRoutes(broker: Broker, clock: Clock, faults: EventFaults): 
   const log = createEventLog()
   const open = new Map<object, readonly [account: Account, close: () => void]>()
   record(broker, log)
-  // A revoked key takes its account's streams down with it.
+  // Revoking a key closes the event streams of its account.
   broker.onRevoked((keyId) => {
     const account = broker.accountOfKey(keyId)
     for (const [owner, close] of open.values()) if (owner === account) close()

@@ -1,8 +1,8 @@
 import { Refusal } from '../broker/refusal.ts'
 
 /**
- * What the real API has and the sandbox has not. A bare 404 would send its user looking for a
- * mistake of their own.
+ * Features of the real API that the sandbox lacks. A bare 404 would make users search for a mistake
+ * of their own.
  */
 const leftOut: readonly (readonly [paths: RegExp, said: string])[] = [
   [/^\/v2\/watchlists\b/, 'the sandbox has no watchlists'],
@@ -20,8 +20,8 @@ const leftOut: readonly (readonly [paths: RegExp, said: string])[] = [
 ]
 
 /**
- * The refusal for a path that the real API would answer; undefined for one that it does not know
- * either.
+ * The refusal for a path that only the real API serves; undefined for a path that the real API does
+ * not know either.
  */
 export function refusalOfLeftOut(path: string): Refusal | undefined {
   const [, said] = leftOut.find(([paths]) => paths.test(path)) ?? []

@@ -3,15 +3,15 @@ import type { Bar, Market } from '../broker/prices.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * Market data as the data host writes it: prices are JSON numbers, names are single letters. Times
- * are handed through as Date, which JSON prints as RFC 3339 and MessagePack as its timestamp
+ * Market data in the form of the data host: prices are JSON numbers, names are single letters.
+ * Times are passed on as Date, which JSON writes as RFC 3339 and MessagePack as its timestamp
  * extension.
  */
 
 const NEW_YORK_DAY = new Intl.DateTimeFormat('en-CA', { timeZone: 'America/New_York' })
 const DAY_MS = 86_400_000
 
-/** Daily bars are stamped midnight in New York, which is 04:00 or 05:00 UTC. */
+/** Daily bars carry midnight in New York, which is 04:00 or 05:00 UTC. */
 export function newYorkMidnight(timeMs: number): Date {
   const day = NEW_YORK_DAY.format(timeMs)
   const summer = new Date(`${day}T04:00:00Z`)
@@ -78,21 +78,21 @@ export const minuteBarJson = ({
   vw: volume === 0 ? close : average(value, volume),
 })
 
-/** The running bar of the day; before the first trade of a day still that of the day before. */
+/** The running bar of the day; until a day's first trade, the bar of the previous day. */
 export const dayBarJson = ({ day }: Market): Json => barJson(day, new Date(day.startMs))
 
-/** The last minute that traded. */
+/** The last minute that had a trade. */
 export const lastBarJson = (market: Market): Json =>
   barJson(market.minute, new Date(market.minute.startMs))
 
-/** The best price of either side is all the book there is. */
+/** The book holds only the best price of either side. */
 export const orderbookJson = (market: Market): Json => ({
   b: [{ p: market.bid.toNumber(), s: market.bidSize }],
   a: [{ p: market.ask.toNumber(), s: market.askSize }],
   t: new Date(market.atMs),
 })
 
-/** What may be said of a stock's trading, in the codes of tape C. */
+/** The trading statuses of a stock, in the codes of tape C. */
 export const tradingStatuses = {
   halt: { sc: 'H', sm: 'Trading Halt', rc: 'T1', rm: 'Halt - News Pending' },
   pause: { sc: 'P', sm: 'Volatility Trading Pause', rc: 'LUDP', rm: 'Volatility Trading Pause' },

@@ -9,7 +9,7 @@ import { parseStamp } from '../stamps.ts'
 const LIMIT_DEFAULT = 50
 const LIMIT_MAX = 500
 
-/** Comma-separated, repeated, or both: clients differ. */
+/** A list given comma-separated, repeated, or both: clients differ. */
 export const listOf = (query: URLSearchParams, name: string): string[] =>
   query
     .getAll(name)
@@ -17,7 +17,7 @@ export const listOf = (query: URLSearchParams, name: string): string[] =>
     .map((value) => value.trim())
     .filter((value) => value !== '')
 
-/** One of the allowed words, or the first when absent. @throws {Refusal} */
+/** One of the allowed values; the first value if the parameter is absent. @throws {Refusal} */
 export function choiceOf<const Word extends string>(
   query: URLSearchParams,
   name: string,
@@ -70,15 +70,15 @@ function filterOf(query: URLSearchParams): (order: Order) => boolean {
     (until === undefined || order.submittedAt < until)
 }
 
-/** Nested, a leg is shown inside its parent, and beside it only when the parent is not listed. */
+/** Nested, a leg is listed inside its parent; it is a row of its own only without its parent. */
 function withinParents(rows: Order[], nested: boolean): Order[] {
   const listed = new Set(rows)
   return nested ? rows.filter(({ parent }) => parent === null || !listed.has(parent)) : rows
 }
 
 /**
- * The page a query asks for.
- * @param shows whether an order is to be seen yet
+ * The page of orders that a query asks for.
+ * @param shows whether an order is visible yet
  * @throws {Refusal} 422 on bad parameters
  */
 export function ordersPage(

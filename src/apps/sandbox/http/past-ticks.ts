@@ -5,18 +5,18 @@ import { quoteJson, tradeJson } from './market-shapes.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * The trades and quotes since the start, one by one, as many as are kept. From before the start
- * there are none: made-up ones would contradict the bars.
+ * The single trades and quotes since the start, up to a maximum number. There are none from before
+ * the start: made-up ticks would contradict the bars.
  */
 export type TickKind = 'trades' | 'quotes'
 
-/** One that has been; `number` counts those of its kind and symbol. */
+/** One past tick; `number` counts the ticks of its kind and symbol. */
 type PastTick = Readonly<{ number: number; atMs: number; json: Json }>
 
-/** What has been of one kind, oldest first. */
+/** The past ticks of one kind and symbol, oldest first. */
 export type PastTicks = (kind: TickKind, symbol: string) => readonly PastTick[]
 
-/** Of each kind and symbol; the oldest is forgotten first. */
+/** Maximum per kind and symbol; the oldest ticks are dropped first. */
 const TICKS_KEPT_MAX = 3_000
 
 type Series = { count: number; readonly ticks: PastTick[] }
@@ -27,7 +27,7 @@ function add(series: Series, atMs: number, json: Json): void {
   if (series.ticks.length >= 2 * TICKS_KEPT_MAX) series.ticks.splice(0, TICKS_KEPT_MAX)
 }
 
-/** Starts writing down what the market does. */
+/** Starts recording the ticks of the market. */
 export function recordTicks(prices: Prices): PastTicks {
   const newSeries = (): Series => ({ count: 0, ticks: [] })
   const bySymbol = new Map(
@@ -44,7 +44,7 @@ export function recordTicks(prices: Prices): PastTicks {
   return (kind, symbol) => bySymbol.get(symbol)?.[kind].ticks.slice(-TICKS_KEPT_MAX) ?? []
 }
 
-/** One page, by symbol, and the token of the next. @param assets sorted by symbol */
+/** One page, by symbol, and the token of the next page. @param assets sorted by symbol */
 export function tickPage(
   past: PastTicks,
   kind: TickKind,

@@ -7,9 +7,9 @@ import { listOf, timeOf } from './order-queries.ts'
 import type { Json } from './shapes.ts'
 
 /**
- * `GET /v2/account/portfolio/history`: what the account was worth, point by point, as numbers.
- * Nothing is sampled: cash and positions are replayed from the account's own activities, and priced
- * with the minute bars. The first point is the account's own first.
+ * `GET /v2/account/portfolio/history`: the worth of the account, point by point, as numbers. There
+ * are no samples: cash and positions are replayed from the account's activities, and priced with
+ * the minute bars. The first point is the first change of the account.
  */
 
 const DAY_MS = 86_400_000
@@ -22,7 +22,7 @@ const timeframesMs = {
 } as const
 type Timeframe = keyof typeof timeframesMs
 const unitDays: Readonly<Record<string, number>> = { D: 1, W: 7, M: 30, A: 365 }
-/** How far back a fine timeframe reaches, days. */
+/** Maximum days back, by timeframe. */
 const daysMax: Readonly<Record<Timeframe, number>> = {
   '1Min': 7,
   '5Min': 30,
@@ -95,7 +95,7 @@ function changesOf(account: Account): Change[] {
   return [...fills, ...moves].sort((a, b) => (a.at < b.at ? -1 : 1))
 }
 
-/** The last price of a symbol at a time; its price now when nothing older is known. */
+/** The last price of a symbol at a time; without an older price, the current price. */
 function priceAt(broker: Broker, symbol: string, atMs: number, nowMs: number): number {
   const asset = findAsset(symbol)
   if (asset === undefined) return 0

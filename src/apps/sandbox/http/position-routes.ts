@@ -8,7 +8,7 @@ import type { Lag } from '../faults/lag.ts'
 import type { Call, Reply, Routes } from './router.ts'
 import { type Json, orderJson, positionJson } from './shapes.ts'
 
-/** Positions: read, and closed by market orders. */
+/** Positions: reads them, and closes them with market orders. */
 
 function positionIn(positions: ReadonlyMap<string, Position>, { params }: Call): Position {
   const asset = findAsset(params['name'] ?? '')
@@ -36,7 +36,7 @@ function closePosition(
   return orderJson(broker.matcher.submit(account, ticket), true)
 }
 
-/** One row per position: what closing it answered, refusals included. */
+/** Closes all positions. One row per position: the answer to its close, refusals included. */
 function closeAll(broker: Broker, { account, query }: Call): Reply {
   const cancelOrders = query.get('cancel_orders') ?? 'false'
   if (!['true', 'false', ''].includes(cancelOrders))

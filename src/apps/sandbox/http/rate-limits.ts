@@ -2,24 +2,24 @@ import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 
 /**
- * Requests an account may send. A window of one minute opens with its first request and counts
- * until it is over; the trading host and the data host count apart. Accounts without a limit are
- * not counted. An answer over the limit never says `Retry-After`, as measured.
+ * Rate limits of the accounts. A window of one minute opens with its first request and counts until
+ * it ends; the trading host and the data host count separately. Accounts without a limit are not
+ * counted. An answer over the limit never has `Retry-After` (measured at the broker).
  */
 export type RateLimit = Readonly<{
   perMinute: number
   /**
-   * Whether answers say how much is left: all (true, the default), none, or all but those over the
-   * limit. Each has been measured.
+   * The answers that carry the remaining limit: all (true, the default), none, or all except
+   * answers over the limit. Each behavior has been measured at the broker.
    */
   headers?: boolean | 'until_over'
 }>
 
-/** Where a request stands. `headers` belong on its answer, whatever it says. */
+/** The result of counting a request. Its answer carries `headers` with any status. */
 type Standing = Readonly<{ isOver: boolean; headers: Readonly<Record<string, string>> }>
 
 export interface RateLimits {
-  /** @param limit undefined: none. Accounts that are not set have the limit that all have. */
+  /** @param limit undefined: none. An account without a call of `set` has the default limit. */
   set(account: Account, limit: RateLimit | undefined): void
   /** Counts one request. */
   count(account: Account, isData: boolean): Standing
@@ -31,7 +31,7 @@ const unlimited: Standing = { isOver: false, headers: {} }
 type Window = { startMs: number; used: number }
 type Limited = Readonly<{ limit: RateLimit | undefined; trading: Window; data: Window }>
 
-/** @param ofAll the limit of every account that is not set; undefined: none */
+/** @param ofAll the limit of every account without its own limit; undefined: none */
 export function createRateLimits(clock: Clock, ofAll?: RateLimit): RateLimits {
   const limited = new Map<Account, Limited>()
   const newWindow = (): Window => ({ startMs: -WINDOW_MS, used: 0 })

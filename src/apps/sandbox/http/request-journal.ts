@@ -1,7 +1,7 @@
 import type { Clock } from '#runtime'
 
 /**
- * One request as it was received. `status` is null until it is answered, and for ever when its
+ * One received request. `status` is null until the request is answered, and stays null if the
  * answer was dropped.
  */
 export type JournalEntry = {
@@ -11,12 +11,12 @@ export type JournalEntry = {
   readonly query: string
   /** Parsed JSON body; null without one. */
   body: unknown
-  /** Null when the request was not authenticated. */
+  /** Null if the request was not authenticated. */
   keyId: string | null
   status: number | null
 }
 
-/** The last requests, oldest first, and how many there ever were. */
+/** The last requests, oldest first, and the number of all requests so far. */
 export interface RequestJournal {
   open(method: string, path: string, query: string): JournalEntry
   entries(): readonly JournalEntry[]
@@ -34,7 +34,7 @@ export function createRequestJournal(clock: Clock): RequestJournal {
       const entry: JournalEntry = { at, method, path, query, body: null, keyId: null, status: null }
       received += 1
       kept.push(entry)
-      // In blocks, so that a long run does not shift the whole array on every request.
+      // Removed in blocks, so a long run does not shift the whole array on every request.
       if (kept.length > REQUESTS_JOURNALED_MAX * 2)
         kept.splice(0, kept.length - REQUESTS_JOURNALED_MAX)
       return entry

@@ -3,7 +3,7 @@ import type { Account } from '../broker/account.ts'
 import { notFound, Refusal } from '../broker/refusal.ts'
 import { refusalOfLeftOut } from './left-out.ts'
 
-/** A request as a handler sees it. */
+/** A request, as passed to a handler. */
 export type Call = Readonly<{
   account: Account
   params: Readonly<Record<string, string>>
@@ -12,12 +12,12 @@ export type Call = Readonly<{
   body: unknown
 }>
 
-/** A request to a path that asks for no keys. */
+/** A request to a path that needs no keys. */
 export type OpenCall = Pick<Call, 'params' | 'query'>
 
 /**
- * What a handler answers; `body` absent sends none. With `stream` the answer goes on until that
- * says so.
+ * A handler's answer; without `body` none is sent. With `stream` the answer ends when `stream` ends
+ * it.
  */
 export type Reply = Readonly<{
   status: number
@@ -30,7 +30,7 @@ export type OpenHandler = (call: OpenCall) => Reply
 
 /**
  * `GET /v2/orders/:id`: a segment that begins with a colon is a parameter;
- * `orders:by_client_order_id` is a plain word.
+ * `orders:by_client_order_id` is a literal segment.
  */
 export type Routes = Readonly<Record<string, Handler>>
 export type OpenRoutes = Readonly<Record<string, OpenHandler>>
@@ -65,8 +65,9 @@ function paramsOf(
 }
 
 /**
- * Routes in order: the first whose method and path fit.
- * @throws {Refusal} 404 for an unknown path, 501 for what is left out, 405 for a wrong method
+ * Finds the first route whose method and path match.
+ * @throws {Refusal} 404 for an unknown path, 501 for a feature of the real API that the sandbox
+ *   lacks, 405 for a wrong method
  */
 export function createRouter<Handles>(routes: Readonly<Record<string, Handles>>): Router<Handles> {
   const table = Object.entries(routes).map(([route, handler]) => {

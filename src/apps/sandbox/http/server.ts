@@ -32,8 +32,8 @@ import { createRouter, type Handler, type OpenHandler, type Reply, type Router }
 import { tradingRoutes } from './trading-routes.ts'
 
 /**
- * HTTP in, HTTP out: reads, authenticates, routes, answers. Everything slow or too large is cut by
- * a named limit.
+ * The HTTP server: reads, authenticates, routes and answers requests. Named limits cut every slow
+ * or large request.
  */
 
 const HEADERS_MS_MAX = 10_000
@@ -42,7 +42,7 @@ const KEEP_ALIVE_MS = 60_000
 const HEADER_BYTES_MAX = 16 * 1024
 const SUBMIT_ROUTE = 'POST /v2/orders'
 
-/** What the server needs of the sandbox. */
+/** The server's dependencies on the sandbox. */
 type HttpDeps = Readonly<{
   clock: Clock
   broker: Broker
@@ -55,11 +55,11 @@ type HttpDeps = Readonly<{
   dataPlan?: DataPlan
 }>
 
-/** Paths for who has keys, and paths for all. */
+/** The routes that need keys, and the open routes. */
 type Routers = Readonly<{ keyed: Router<Handler>; open: Router<OpenHandler> }>
 type Answered = Readonly<{ answer: WireAnswer; route?: string; account?: Account }>
 
-/** Paths that ask for no keys: market data of crypto is open to all. */
+/** True for paths that need no keys: market data of crypto is open to all. */
 const isOpen = (path: string): boolean => path.startsWith('/v1beta3/crypto/')
 const isControl = (path: string): boolean => path === '/_sandbox' || path.startsWith('/_sandbox/')
 
@@ -80,14 +80,14 @@ function send(response: ServerResponse, requestId: string, answer: WireAnswer): 
     'x-request-id': requestId,
     ...headers,
     ...(text === undefined ? {} : { 'content-length': Buffer.byteLength(text) }),
-    // What a refused body still has in flight is not read: the connection ends with the answer.
+    // The rest of a refused body is not read: the connection ends with the answer.
     ...(status === 413 ? { connection: 'close' } : {}),
   })
   if (stream === undefined) response.end(text)
   else stream(response)
 }
 
-/** A sender that goes away in the middle of its body. */
+/** True if the sender disconnected in the middle of its body. */
 const isAbort = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
 
@@ -135,7 +135,7 @@ async function work(
   }
 }
 
-/** A refused order is held like an accepted one: the client must not learn which it was. */
+/** A refused order is held like an accepted order: its client must not learn the outcome early. */
 function refused(
   error: unknown,
   { method, path }: JournalEntry,
@@ -191,8 +191,8 @@ async function serve(
 }
 
 /**
- * Writes the answer, or what a fault makes of it. An answer that is cut leaves no status: nobody
- * has seen one.
+ * Writes the answer, or the fault's answer in its place. A cut answer leaves no status in the
+ * journal, because the client received none.
  */
 function deliver(
   clock: Clock,
@@ -213,7 +213,7 @@ function deliver(
   response.once('close', cancel)
 }
 
-/** The server, not yet listening; upgrades are the streams' business. */
+/** Creates the server, not yet listening. The streams handle the upgrades. */
 export function createHttpServer(deps: HttpDeps): Server {
   const past = recordTicks(deps.broker.prices)
   const lag = createLag(deps.broker, deps.clock, deps.faults)
@@ -234,7 +234,7 @@ export function createHttpServer(deps: HttpDeps): Server {
       maxHeaderSize: HEADER_BYTES_MAX,
     },
     (request, response) => {
-      // A sender that goes away mid-body ends here: there is nobody left to answer.
+      // If the sender disconnects mid-body, there is no client left to answer.
       serve(deps, routers, request, response).catch(() => response.destroy())
     },
   )

@@ -2,24 +2,24 @@ import { MINUTE_MS } from '../broker/minute-bars.ts'
 import { newYorkMidnight } from './market-shapes.ts'
 
 /**
- * How long a bar is. Minutes and hours are counted in UTC; days, weeks and months begin at midnight
- * in New York.
+ * The length of a bar. Minutes and hours are counted in UTC; days, weeks and months begin at
+ * midnight in New York.
  */
 export interface Timeframe {
   readonly isIntraday: boolean
   readonly isDay: boolean
-  /** Where the bar begins that a time falls in. */
+  /** The start of the bar that contains a time. */
   floor(timeMs: number): number
-  /** Where the next bar begins, or with -1 the one before. */
+  /** The start of the next bar, or with -1 of the previous bar. */
   step(startMs: number, direction: 1 | -1): number
 }
 
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 const WEEK_DAYS = 7
-/** A Monday. */
+/** A Monday: weeks are counted from it. */
 const WEEK_ZERO_MS = Date.UTC(2016, 0, 4)
-/** Days are 23 to 25 hours long: their middle is always the day meant. */
+/** A day is 23 to 25 hours long, so a start plus or minus 12 hours always lies in the right day. */
 const NOON_MS = 12 * HOUR_MS
 
 const even = (sizeMs: number): Timeframe => ({
@@ -58,9 +58,9 @@ const months = (count: number): Timeframe => ({
 })
 
 /**
- * `1Min` to `59Min`, `1Hour` to `23Hour`, `1Day`, `1Week`, and `1Month`, `2`, `3`, `4`, `6`, `12`;
- * or their short forms. Case does not count, as clients write `1min` and `1hour` too; but `1M` is a
- * month, and `1m`, which could be meant as a minute, is nothing.
+ * Parses `1Min` to `59Min`, `1Hour` to `23Hour`, `1Day`, `1Week`, and `1Month`, `2`, `3`, `4`, `6`,
+ * `12`, or their short forms. Case-insensitive, because clients also write `1min` and `1hour`; but
+ * `1M` is a month, and `1m`, which could mean a minute, is invalid.
  */
 export function parseTimeframe(text: string): Timeframe | undefined {
   const [, digits, word] = /^([1-9]\d?)(min|t|hour|h|day|d|week|w|month|m)$/i.exec(text) ?? []

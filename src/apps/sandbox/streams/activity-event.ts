@@ -3,10 +3,10 @@ import { text } from '../broker/decimals.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
 import type { Json } from '../http/shapes.ts'
 
-/** What moved money or shares, as the stream of activity events tells it. */
+/** Moves of money or shares, in the form of the activity event stream. */
 const DAY_MS = 86_400_000
 
-/** The next weekday: stocks settle a day after the trade. */
+/** The settlement date of a stock trade: the next weekday. */
 function settleDate(at: string): string {
   const nextMs = Date.parse(at) + DAY_MS
   const weekday = new Date(nextMs).getUTCDay()
@@ -15,8 +15,8 @@ function settleDate(at: string): string {
 }
 
 /**
- * What moved money or shares besides fills. Under which names the details of each type stand is
- * known from the SDK's models only: what the books have of them is told.
+ * The event of a move of money or shares besides fills. The field names of each type are known from
+ * the SDK's models only; the event carries the fields that the books have.
  */
 export function moneyActivityJson(activity: Activity, eventId: string): Json {
   const { id, type, at, netAmount, symbol, qty, perShareAmount, splitRatio } = activity

@@ -2,13 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 
-/** Who opened a stream. */
+/** The key and the account that opened a stream. */
 export type Caller = Readonly<{ keyId: string; account: Account }>
 
-/** What a client shows: a key with its secret, or an OAuth token. */
+/** The credentials of a client: a key with its secret, or an OAuth token. */
 export type Credentials = Readonly<{ keyId: string; secret: string } | { token: string }>
 
-/** The key under which data streams expect a token in place of the secret. */
+/** The key id with which data streams take a token in place of the secret. */
 const OAUTH_KEY = 'oauth'
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
@@ -26,7 +26,7 @@ export function credentialsOfMessage(message: Readonly<Record<string, unknown>>)
   return pair(textOf(data['key_id'] ?? data['key']), textOf(data['secret_key'] ?? data['secret']))
 }
 
-/** The REST headers on an upgrade; undefined when it carries none. */
+/** The REST headers of an upgrade; undefined if the upgrade has none. */
 export function credentialsOfHeaders(headers: IncomingHttpHeaders): Credentials | undefined {
   const bearer = /^bearer (.+)$/i.exec(headers.authorization ?? '')?.[1]
   if (bearer !== undefined) return { token: bearer.trim() }
@@ -34,7 +34,7 @@ export function credentialsOfHeaders(headers: IncomingHttpHeaders): Credentials 
   return typeof keyId === 'string' ? pair(keyId, textOf(headers['apca-api-secret-key'])) : undefined
 }
 
-/** Undefined for wrong, unknown and revoked alike. */
+/** Undefined for wrong, unknown and revoked credentials alike. */
 export function callerOf(broker: Broker, credentials: Credentials): Caller | undefined {
   const [keyId, secret] =
     'token' in credentials

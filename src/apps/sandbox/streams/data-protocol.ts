@@ -2,16 +2,16 @@ import { decode, encode } from '@msgpack/msgpack'
 import type { Json } from '../http/shapes.ts'
 
 /**
- * Words of the market data streams: channels, errors, and how messages are read and written in JSON
+ * The protocol of the market data streams: channels, errors, and the encoding of messages in JSON
  * and in MessagePack.
  */
 
 const BAR_CHANNELS = ['trades', 'quotes', 'bars', 'updatedBars', 'dailyBars'] as const
-/** What a client may subscribe to, and what every acknowledgement lists, in this order. */
+/** The channels of a feed, in the order in which every acknowledgement lists them. */
 export const STOCK_CHANNELS = [...BAR_CHANNELS, 'statuses', 'lulds', 'imbalances'] as const
 export const CRYPTO_CHANNELS = [...BAR_CHANNELS, 'orderbooks'] as const
 export const NEWS_CHANNELS = ['news'] as const
-/** Channels of feeds other than the one asked: naming one is error 410. */
+/** All channels: naming a channel of another feed is error 410. */
 const ALL_CHANNELS = [...STOCK_CHANNELS, ...CRYPTO_CHANNELS, ...NEWS_CHANNELS] as const
 export type Channel = (typeof ALL_CHANNELS)[number]
 
@@ -36,7 +36,7 @@ const SYMBOL_LENGTH_MAX = 32
 /** `*` alone is every symbol. */
 const SYMBOL = /^(\*|[A-Z0-9][A-Z0-9./]*)$/
 
-/** What a client said, read as an object. */
+/** A client's message, parsed as an object. */
 export type Message = Readonly<Record<string, unknown>>
 /** The symbols a message names, per channel of the feed. */
 export type Wanted = ReadonlyMap<Channel, readonly string[]>
@@ -50,7 +50,7 @@ export const errorMessage = (code: DataErrorCode): Json => ({
   msg: DATA_ERRORS[code],
 })
 
-/** MessagePack sockets may send text too: some clients do. Undefined when it is not an object. */
+/** Parses a message. MessagePack sockets may send text too. Undefined if it is no object. */
 export function parseMessage(data: Buffer, packed: boolean): Message | undefined {
   try {
     const message: unknown = packed ? decode(data) : JSON.parse(data.toString('utf8'))
@@ -61,8 +61,8 @@ export function parseMessage(data: Buffer, packed: boolean): Message | undefined
 }
 
 /**
- * Messages always travel as an array. Times are Date objects: text in JSON, the timestamp extension
- * in MessagePack.
+ * Encodes messages; they always travel as an array. Times are Date objects: text in JSON, the
+ * timestamp extension in MessagePack.
  */
 export const frameOf = (messages: readonly Json[], packed: boolean): string | Uint8Array =>
   packed ? encode(messages) : JSON.stringify(messages)
@@ -77,8 +77,8 @@ function symbolsOf(value: unknown): readonly string[] | undefined {
 }
 
 /**
- * What a subscribe or unsubscribe names, or the error it earns: 400 for what are no symbols, 410
- * for channels of other feeds.
+ * The symbols of a subscribe or unsubscribe, or its error: 400 for invalid symbols, 410 for a
+ * channel of another feed.
  */
 export function wantedOf(message: Message, channels: readonly Channel[]): Wanted | DataErrorCode {
   const wanted = new Map<Channel, readonly string[]>()
@@ -95,8 +95,9 @@ export function wantedOf(message: Message, channels: readonly Channel[]): Wanted
 }
 
 /**
- * The complete set, all arrays present, but of imbalances only while there are any: they are newer
- * than most clients. On stock feeds corrections and cancelErrors follow trades.
+ * The complete set of subscriptions, with all arrays; the array of imbalances is omitted while it
+ * is empty, because most clients do not know that channel. On stock feeds corrections and
+ * cancelErrors follow trades.
  */
 export function subscriptionMessage(
   channels: readonly Channel[],

@@ -26,23 +26,23 @@ import { openStreamSocket, type StreamSocket } from './stream-socket.ts'
 /** A message and the channel that carries it. */
 export type News = readonly [channel: Channel, message: Json]
 
-/** What a client's plan allows. Without limits everything is allowed that a server can bear. */
+/** The limits of a client's plan. An absent limit falls back to the server's own limits. */
 export type DataPlan = Readonly<{
-  /** Feeds it may use; others answer 409. Default: all. */
+  /** Allowed feeds; another feed answers 409. Default: all feeds. */
   feeds?: readonly string[]
-  /** Sockets per key and feed; one more answers 406. Default: no limit. */
+  /** Sockets per key and feed; a further socket answers 406. Default: no limit. */
   connectionsPerFeedMax?: number
   /**
-   * Symbols of trades and quotes together on one socket; more answer 405, and so does `*`. Default:
-   * no limit.
+   * Symbols of trades and quotes together on one socket; more symbols answer 405, and so does `*`.
+   * Default: no limit.
    */
   symbolsMax?: number
 }>
 
-/** What one feed is. */
+/** The definition of one feed. */
 type Feed = Readonly<{ name: string; channels: readonly Channel[]; plan: DataPlan }>
 
-/** Whatever the plan: more symbols than this on a channel are error 405. */
+/** Under any plan, more symbols than this on a channel are error 405. */
 const SYMBOLS_PER_CHANNEL_MAX = 500
 
 type Session = {
@@ -61,7 +61,7 @@ const wants = ({ subscribed }: Session, channel: Channel, about: readonly string
   return symbols !== undefined && (symbols.has('*') || about.some((symbol) => symbols.has(symbol)))
 }
 
-/** Whether these subscriptions are within what the server bears and the plan allows. */
+/** True if the subscriptions are within the server's limit and the plan. */
 function isWithin(
   { symbolsMax = Infinity }: DataPlan,
   subscribed: ReadonlyMap<Channel, ReadonlySet<string>>,
@@ -75,9 +75,9 @@ function isWithin(
 }
 
 /**
- * One market data feed, in JSON or, by the upgrade's Content-Type, in MessagePack. A socket is
- * connected, then authenticated; its subscriptions grow and shrink by its messages, and every
- * answer is the complete current set. A refused change changes nothing.
+ * One market data feed, in JSON or, selected by the upgrade's Content-Type, in MessagePack. A
+ * socket is connected, then authenticated. Its messages add and remove subscriptions, and every
+ * answer is the complete current set. A refused message changes nothing.
  */
 export class DataStream {
   readonly #broker: Broker
@@ -118,13 +118,13 @@ export class DataStream {
   }
 
   /**
-   * Sends what happened at once; each socket gets what it subscribed to, in one frame.
-   * @param about the symbols it concerns: one, but for articles
-   * @returns how many sockets it was for
+   * Publishes messages at once; each socket gets the messages it subscribed to, in one frame.
+   * @param about the symbols of the messages: one symbol, except for articles
+   * @returns the number of subscribed sockets
    */
   publish(about: readonly string[], news: readonly News[]): number {
     let told = 0
-    // A frame is built once for all sockets that want the same of the news in the same encoding.
+    // Sockets with the same channels and encoding share one frame, built once.
     const frames = new Map<string, string | Uint8Array>()
     for (const session of this.#sessions) {
       const wanted = news.filter(([channel]) => wants(session, channel, about))
@@ -146,14 +146,14 @@ export class DataStream {
     return told
   }
 
-  /** Sends an error as it is to the sockets of one key, or all; answers how many. */
+  /** Sends an error to the sockets of one key, or all sockets; returns how many. */
   tellError(code: DataErrorCode, keyId?: string): number {
     const told = this.#of(keyId)
     told.forEach((session) => sendError(session, code))
     return told.length
   }
 
-  /** Cuts the sockets of one key, or all; answers how many. */
+  /** Cuts the sockets of one key, or all sockets; returns how many. */
   cut(keyId?: string): number {
     const hit = this.#of(keyId)
     hit.forEach(({ stream }) => stream.cut())
@@ -180,8 +180,8 @@ export class DataStream {
     const refusal = caller === undefined ? 402 : this.#refusal(caller)
     if (caller === undefined || refusal !== undefined) {
       sendError(session, refusal ?? 402)
-      // The limit may only last until an old connection is noticed to be gone: clients try again on
-      // the same socket.
+      // The limit may only last until the server notices that an old connection is gone: clients
+      // retry on the same socket.
       return refusal === 406 ? session.stream.mayRetry() : session.stream.close(1008, 'refused')
     }
     session.authenticated = true
@@ -189,7 +189,7 @@ export class DataStream {
     send(session, { T: 'success', msg: 'authenticated' })
   }
 
-  /** Why right keys are not let in; undefined when they are. */
+  /** The error for a caller with valid keys; undefined if the caller is admitted. */
   #refusal({ keyId, account }: Caller): 402 | 406 | 409 | undefined {
     const { name, plan } = this.#feed
     const { feeds = [name], connectionsPerFeedMax = Infinity } = plan

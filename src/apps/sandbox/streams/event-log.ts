@@ -1,9 +1,9 @@
 import type { Account } from '../broker/account.ts'
 
 /**
- * What event streams can replay: per account, the changes of its orders and its activities, oldest
- * first. Ids are ULIDs and grow. Over all accounts `EVENTS_KEPT_MAX` events are kept; beyond, the
- * oldest of all is forgotten.
+ * The replayable events of the event streams: per account, the changes of its orders and its
+ * activities, oldest first. Ids are ULIDs and grow. At most `EVENTS_KEPT_MAX` events of all
+ * accounts together are kept; beyond that the oldest event of all accounts is dropped.
  */
 export interface EventLog {
   append(account: Account, kind: EventKind, event: LoggedEvent): void
@@ -15,7 +15,7 @@ export type LoggedEvent = Readonly<{ id: string; at: string; json: string }>
 
 /**
  * One account's events of one kind. The event with number `first + i` is `events[i]`; `first` grows
- * as old ones are forgotten.
+ * as the oldest events are dropped.
  */
 export type EventSeries = {
   first: number
@@ -29,7 +29,7 @@ export const endOf = ({ first, events }: EventSeries): number => first + events.
 
 export function createEventLog(keptMax: number = EVENTS_KEPT_MAX): EventLog {
   const byAccount = new Map<Account, Record<EventKind, EventSeries>>()
-  // Whose event is the oldest, second oldest and so on; those before `next` are gone.
+  // The series of the oldest event, of the second oldest and so on; events before `next` are gone.
   let order: EventSeries[] = []
   let next = 0
 

@@ -4,13 +4,13 @@ import { wireClockOf } from '../time.ts'
 import { endOf, type EventSeries, type LoggedEvent } from './event-log.ts'
 
 /**
- * One server-sent event stream: first what is asked for of the past, then live, on the same
- * response. Nothing is queued for a reader: it has a place in the log and moves on as fast as it
- * reads. A reader that falls too far behind what is live is moved to the end and told how many
- * events it has lost.
+ * One server-sent event stream: first the requested past events, then live events, on the same
+ * response. The server keeps no queue per reader: each reader has a position in the log and
+ * advances as fast as it reads. A reader that falls too far behind the live events is moved to the
+ * end and gets the number of lost events.
  */
 
-/** Which events, both ends included. */
+/** The range of events, both ends included. */
 export type EventRange = Readonly<{
   /** Absent: live only. */
   isInRange?: (event: LoggedEvent) => boolean
@@ -19,20 +19,20 @@ export type EventRange = Readonly<{
 }>
 
 /**
- * What befalls the next event: `drop`: it is not sent, and the reader is told that it was too slow;
- * `error`: the stream ends instead.
+ * The fault of the next event: `drop`: the event is dropped, and the reader gets the notice that it
+ * was too slow; `error`: the stream ends instead.
  */
 export type EventFault = 'drop' | 'error' | undefined
 
 const HEARTBEAT_MS = 15_000
-/** A timer for weeks would fire at once: the end of a range is waited for in steps. */
+/** A timer of several weeks would fire at once, so the wait for the end of a range is split. */
 const END_WAIT_MS_MAX = 3_600_000
-/** Live events a reader may be behind. */
+/** Maximum number of live events that a reader may be behind. */
 const BEHIND_MAX = 10_000
 
 /**
- * Calls `run` once the time is past. A timer counts on another clock than the time of day, and may
- * come a moment early.
+ * Calls `run` once the time has passed. Timers use another clock than the time of day, so a timer
+ * may fire a moment early.
  */
 function afterTime(clock: Clock, timeMs: number, run: () => void): CancelTimer {
   const leftMs = (): number => timeMs + 1 - clock.now()

@@ -15,32 +15,31 @@ import { type DataPlan, DataStream, type News } from './data-stream.ts'
 import { type Article, articleJson, type MarketMessage, stockNews } from './market-message.ts'
 import { startTestSymbol, TEST_SYMBOL } from './test-symbol.ts'
 
-/** The market data streams and what flows into them. */
+/** The market data streams and their sources. */
 export interface MarketFeeds {
-  /** By path, as in `/v2/iex`. */
+  /** The streams by path, such as `/v2/iex`. */
   readonly byPath: ReadonlyMap<string, DataStream>
   /**
-   * Tells what nothing in the market gave rise to; answers how many sockets it reached at once.
+   * Publishes a message that has no cause in the market; returns the number of sockets it reached
+   * at once.
    * @throws {RangeError}
    */
   tell(message: MarketMessage): number
   stop(): void
 }
 
-/** How late `delayed_sip` is. */
+/** The delay of `delayed_sip`. */
 const SIP_DELAY_MS = 15 * 60_000
-/** What may be waiting to be told late; the oldest news is told early rather than more kept. */
+/** Maximum number of delayed messages; beyond it the oldest message is sent early. */
 const DELAYED_NEWS_MAX = 50_000
-/** Some trades are reported late: half a minute after the bar, it is corrected. */
+/** Some trades are reported late: the bar is corrected half a minute after its end. */
 const LATE_TRADE_SHARE = 0.1
 const LATE_TRADE_MS = 30_000
 const LATE_TRADE_SIZE = 10
 
 type Publish = (symbol: string, news: readonly News[]) => unknown
 
-/**
- * Publishes the same, later. No timer of its own: the market's next news pushes the old news out.
- */
+/** Publishes messages later. It has no timer: each new message pushes the due messages out. */
 function delayed(clock: Clock, delayMs: number, publish: Publish): Publish {
   const waiting: (readonly [dueMs: number, symbol: string, news: readonly News[]])[] = []
   let next = 0
@@ -57,7 +56,7 @@ function delayed(clock: Clock, delayMs: number, publish: Publish): Publish {
   }
 }
 
-/** Everything that happens in the market of one class of assets, as news. */
+/** Publishes everything that happens in the market of one asset class. */
 function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Publish): void {
   const chance = broker.chance.fork(`late trades ${assetClass}`)
   const markets = new Map(

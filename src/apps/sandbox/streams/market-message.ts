@@ -7,9 +7,9 @@ import { secondStamp } from '../stamps.ts'
 import type { News } from './data-stream.ts'
 
 /**
- * Messages of the market data streams that nothing in this market gives rise to: a halt of one
- * symbol, its price bands, a trade corrected or taken back, an imbalance before an auction, an
- * article. They are told by command; the market itself does not change.
+ * Market data messages that have no cause in this market: a halt of one symbol, its price bands, a
+ * corrected or canceled trade, an imbalance before an auction, an article. They are sent by
+ * command; the market itself does not change.
  */
 
 const SYMBOLS_PER_ARTICLE_MAX = 50
@@ -19,7 +19,7 @@ const price = z.number().positive().max(1_000_000_000)
 const size = z.int().min(1).max(1_000_000_000)
 const text = z.string().max(TEXT_LENGTH_MAX)
 
-/** As a command gives it. What is left out follows from the market as it stands. */
+/** The message in a command. Absent fields follow from the current market. */
 export const marketMessageShape = z.discriminatedUnion('kind', [
   /** `halt`, a volatility `pause`, or the resumption of `quotes` and then of `trades`. */
   z.strictObject({
@@ -40,7 +40,7 @@ export const marketMessageShape = z.discriminatedUnion('kind', [
   }),
   /** The last trade had another price, and another size if given. */
   z.strictObject({ kind: z.literal('correction'), symbol, price, size: size.exactOptional() }),
-  /** The last trade is taken back: canceled (default), or an error. */
+  /** The last trade is withdrawn: canceled (default), or an error. */
   z.strictObject({
     kind: z.literal('cancelError'),
     symbol,
@@ -61,10 +61,10 @@ export const marketMessageShape = z.discriminatedUnion('kind', [
 ])
 export type MarketMessage = z.output<typeof marketMessageShape>
 export type Article = Extract<MarketMessage, { kind: 'news' }>
-/** What concerns one stock. */
+/** A message about one stock. */
 type StockMessage = Exclude<MarketMessage, Article>
 
-/** Where the price bands are, as parts of the last price. */
+/** The default price bands, as factors of the last price. */
 const BAND_ABOVE = '1.05'
 const BAND_BELOW = '0.95'
 
@@ -101,7 +101,7 @@ function stockJson(message: StockMessage, { last, lastSize, tradeId }: Market): 
   }
 }
 
-/** Corrections and cancellations follow the trades that they are about. */
+/** Corrections and cancellations are on the channel of their trades. */
 const channels = {
   status: 'statuses',
   luld: 'lulds',
@@ -116,7 +116,7 @@ function stockNamed(name: string): Asset {
   return asset
 }
 
-/** What is told of one stock, as its feeds carry it. @throws {RangeError} there is no such stock */
+/** A message about one stock, in the form of its feeds. @throws {RangeError} no such stock */
 export function stockNews(
   message: StockMessage,
   prices: Prices,
@@ -132,7 +132,7 @@ export function stockNews(
   return [asset.symbol, [channels[message.kind], json]]
 }
 
-/** An article as the news feed carries it: its times are text in either encoding. */
+/** An article in the form of the news feed: its times are text in both encodings. */
 export function articleJson(article: Article, id: number, nowMs: number): Json {
   const { headline, summary = '', content = '', author = 'Fillcast', symbols } = article
   const at = secondStamp(nowMs)

@@ -4,24 +4,24 @@ import type { CancelTimer, Clock } from '#runtime'
 import { wireClockOf } from '../time.ts'
 
 /**
- * One client socket of any stream: bounded in what it may send and in what waits to be sent,
- * pinged, and closed when it does not authenticate in time.
+ * One client socket of any stream. The size of its messages and of its unsent data is bounded; it
+ * is pinged, and closed if it does not authenticate in time.
  */
 export interface StreamSocket {
   readonly request: IncomingMessage
-  /** The key it authenticated with; empty before. */
+  /** The key of the authentication; empty before it. */
   keyId: string
   send(frame: string | Uint8Array, binary: boolean): void
   close(code: number, reason: string): void
-  /** Cuts the connection without a word. */
+  /** Cuts the connection without a closing handshake. */
   cut(): void
   /** Stops the authentication deadline. */
   authenticated(keyId: string): void
-  /** The authentication deadline starts again: the client may try once more. */
+  /** Restarts the authentication deadline, for another attempt. */
   mayRetry(): void
 }
 
-/** What a stream does with its sockets. */
+/** The stream's handlers for one socket. */
 type StreamHandlers = Readonly<{
   onMessage(data: Buffer, binary: boolean): void
   onAuthenticationTimeout(): void
@@ -30,11 +30,9 @@ type StreamHandlers = Readonly<{
   farewellToSlowReader?(): string | Uint8Array
 }>
 
-/** Authentication must come within this time. */
+/** Deadline of the authentication. */
 const AUTHENTICATION_MS_MAX = 10_000
-/**
- * A reader that leaves this much unread is dropped: slow readers are its problem, not everybody's.
- */
+/** A reader with more unsent data is dropped, so slow readers do not affect other readers. */
 const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
 const PING_INTERVAL_MS = 20_000
 
@@ -74,8 +72,8 @@ export function openStreamSocket(
   const dropSlowReader = (): void => {
     const farewell = handlers.farewellToSlowReader?.()
     if (farewell === undefined) return socket.terminate()
-    // What is queued goes out as far as it is read; the WebSocket library ends the wait for the
-    // closing handshake by itself.
+    // The queued data is sent as far as the client reads it; the WebSocket library itself limits
+    // the wait for the closing handshake.
     socket.send(farewell)
     socket.close(1008, 'slow client')
   }
@@ -90,8 +88,8 @@ export function openStreamSocket(
     alive = true
     handlers.onMessage(toBuffer(data), binary)
   })
-  // Protocol errors (bad frames, too large) close the socket by themselves; without a listener they
-  // would end the process.
+  // The socket closes itself after a protocol error (bad frame, too large). Without a listener the
+  // error would end the process.
   socket.on('error', () => undefined)
   socket.on('close', () => {
     cancelDeadline()

@@ -3,8 +3,8 @@ import type { Chance } from '../chance.ts'
 import type { News } from './data-stream.ts'
 
 /**
- * FAKEPACA, the symbol of `/v2/test`: it trades day and night, whatever the market does, and cannot
- * be ordered.
+ * FAKEPACA, the symbol of `/v2/test`: it trades day and night in any market phase; it cannot be
+ * ordered.
  */
 export const TEST_SYMBOL = 'FAKEPACA'
 

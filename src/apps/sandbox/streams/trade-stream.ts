@@ -13,8 +13,8 @@ import { type TradeEvent, type TradeUpdate, tradeUpdateJson } from './trade-upda
 
 /**
  * `/stream`: trade updates of one account. A socket is connected, then authenticated (with keys or
- * a token), then listening. No welcome frame. Frames are binary with JSON text inside, as on paper.
- * Nothing is replayed: who was not listening has missed it.
+ * a token), then listening. There is no welcome frame. Frames are binary with JSON text inside, as
+ * on paper. There is no replay: a socket that was not listening has missed the event.
  */
 const CHANNEL = 'trade_updates'
 const CARRY_EXECUTION: ReadonlySet<TradeEvent> = new Set([
@@ -82,7 +82,7 @@ export class TradeStream {
     })
   }
 
-  /** Cuts the sockets of one key, or all; answers how many. */
+  /** Cuts the sockets of one key, or all sockets; returns how many. */
   cut(keyId?: string): number {
     const hit = [...this.#sessions].filter(
       ({ stream }) => keyId === undefined || stream.keyId === keyId,
@@ -92,9 +92,9 @@ export class TradeStream {
   }
 
   /**
-   * Tells listeners an event that the order book has not had, about an order as it stands; what
-   * speaks of an execution repeats its last.
-   * @throws {RangeError} it has none
+   * Sends listeners an event that did not happen in the order book, about the current state of an
+   * order. An event with an execution repeats the order's last execution.
+   * @throws {RangeError} the order has no execution
    */
   tell(account: Account, order: Order, event: TradeEvent): void {
     const told = { event, eventId: this.#broker.stamps.ulid(), at: order.updatedAt, account, order }
@@ -106,8 +106,8 @@ export class TradeStream {
     }
     const id = this.#ids.uuid()
     if (last === undefined) return this.#publish({ ...told, executionId: id })
-    // A correction is an execution of its own that names the one it replaces; a repeat is the same
-    // one again.
+    // A correction is an execution of its own and names the execution it replaces; a repeat is the
+    // same execution again.
     const execution = event === 'trade_correct' ? { ...last, id, corrects: last.id } : last
     this.#publish({ ...told, executionId: execution.id, execution })
   }
@@ -145,9 +145,7 @@ export class TradeStream {
     authorization(session, 'authorized', 'authenticate')
   }
 
-  /**
-   * `listen` replaces what is listened to; `unlisten`, which some clients send, takes away from it.
-   */
+  /** `listen` replaces the channels; `unlisten`, which some clients send, removes channels. */
   #listen(session: Session, message: Record<string, unknown>, action: 'listen' | 'unlisten'): void {
     if (session.account === undefined) return authorization(session, 'unauthorized', 'listen')
     const wanted = isObject(message['data']) ? message['data']['streams'] : undefined

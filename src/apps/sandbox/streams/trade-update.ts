@@ -2,9 +2,9 @@ import { text } from '../broker/decimals.ts'
 import type { OrderUpdate } from '../broker/order-book.ts'
 import { type Json, orderJson } from '../http/shapes.ts'
 
-/** Changes of orders as the trade stream and the stream of order events tell them. */
+/** Changes of orders, in the form of the trade stream and of the order event stream. */
 
-/** Every documented name, those included that this broker never has a reason to say by itself. */
+/** Every documented name, including names that this broker only sends by command. */
 export const tradeEvents = [
   'accepted',
   'new',
@@ -31,7 +31,7 @@ export const tradeEvents = [
 ] as const
 export type TradeEvent = (typeof tradeEvents)[number]
 
-/** A change as it is told, in any of the documented words. */
+/** A change under any of the documented names. */
 export type TradeUpdate = Omit<OrderUpdate, 'event'> & Readonly<{ event: TradeEvent }>
 
 /** One change of an order. Only executions have a price, a quantity and the position after them. */

@@ -13,36 +13,37 @@ import type { MarketMessage } from './market-message.ts'
 import { TradeStream } from './trade-stream.ts'
 import type { TradeEvent } from './trade-update.ts'
 
-/** Which of the streams. */
+/** The kinds of streams. */
 export type StreamKind = 'trade' | 'data'
 
 /** All streams of the server. */
 export interface Streams {
-  /** Cuts sockets without a word; answers how many. */
+  /** Cuts sockets without a closing handshake; returns how many. */
   cut(kind?: StreamKind, keyId?: string): number
   count(kind: StreamKind): number
-  /** Tells an event of an order on the trade stream, though nothing has happened to it. */
+  /** Sends an event of an order on the trade stream, though the order has not changed. */
   tellTradeEvent(account: Account, order: Order, event: TradeEvent): void
-  /** Sends an error to market data sockets; answers how many. */
+  /** Sends an error to market data sockets; returns how many. */
   tellDataError(code: DataErrorCode, keyId?: string): number
   /**
-   * Tells subscribers of market data something that did not happen; answers how many sockets.
+   * Sends market data subscribers a message without a cause in the market; returns how many
+   * sockets.
    * @throws {RangeError}
    */
   tellMarket(message: MarketMessage): number
   close(): void
 }
 
-/** What is common to all streams. */
+/** The common part of all streams. */
 type Accepting = Readonly<{
   accept(socket: WebSocket, request: IncomingMessage): void
   cut(keyId?: string): number
   size: number
 }>
 
-/** More open sockets than this and upgrades are refused with 503. */
+/** With this many open sockets an upgrade is refused with 503. */
 const STREAMS_MAX = 10_000
-/** Larger messages from clients close their socket. */
+/** A larger message from a client closes its socket. */
 const MESSAGE_BYTES_MAX = 64 * 1024
 
 /** Attaches `/stream` and the market data feeds to a server. */
@@ -89,7 +90,7 @@ export function attachStreams(
   })
   const cut = (chosen: readonly Accepting[], keyId?: string): number =>
     chosen.reduce((total, stream) => total + stream.cut(keyId), 0)
-  // A revoked key takes its open streams down with it.
+  // Revoking a key cuts its open streams.
   broker.onRevoked((keyId) => cut([trade, ...data], keyId))
   return {
     count: (kind) => of(kind).reduce((total, { size }) => total + size, 0),
