@@ -54,7 +54,7 @@ describe.runIf(hasBrowser)('the demo page', () => {
   const row = (page: Page, table: string, text: string) =>
     page.locator(`#${table} tr`, { hasText: text })
 
-  test('a trade on one device shows on both, and nowhere else', async () => {
+  test('a trade on one device shows on both devices of its user, and nowhere else', async () => {
     const [laptop, phone, other] = await Promise.all([
       openAs('alice'),
       openAs('alice'),
@@ -74,7 +74,7 @@ describe.runIf(hasBrowser)('the demo page', () => {
     expect(await row(other, 'orders', 'AAPL').count()).toBe(0)
   })
 
-  test('a resting order is canceled, and a refused one says which field', async () => {
+  test('a resting order is canceled; a refused order names the field', async () => {
     const page = await openAs('bob')
     await page.selectOption('[name=orderType]', 'limit')
     await page.fill('[name=limitPrice]', '1')
@@ -86,7 +86,7 @@ describe.runIf(hasBrowser)('the demo page', () => {
     await page.locator('#ticket .problem', { hasText: 'quantity' }).waitFor()
   })
 
-  test('after a reload the same state is there without logging in again', async () => {
+  test('a reload shows the same state without another login', async () => {
     const page = await openAs('alice')
     const cash = await page.textContent('#cash')
     await page.reload()
@@ -95,7 +95,7 @@ describe.runIf(hasBrowser)('the demo page', () => {
     await row(page, 'positions', 'AAPL').waitFor()
   })
 
-  test('logging out ends the login wherever its token went, and no other login', async () => {
+  test('a logout ends its login at every process, and no other login', async () => {
     const [page, other] = await Promise.all([openAs('bob'), openAs('bob')])
     const session = String(await page.evaluate("sessionStorage.getItem('fillcast-session')"))
     const copy = await (await browser.newContext()).newPage()
@@ -109,7 +109,7 @@ describe.runIf(hasBrowser)('the demo page', () => {
     expect(await other.getAttribute('#link', 'data-state')).toBe('live')
   })
 
-  test('the dashboard is reached by its login', async () => {
+  test('the dashboard opens after its login', async () => {
     const page = await browser.newPage()
     const [name = '', password = ''] = demo.dashboardLogin.split(' / ')
     await page.goto(demo.dashboardUrl)

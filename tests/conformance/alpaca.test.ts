@@ -19,14 +19,14 @@ afterAll(() => real.close())
 test.each<[string, Partial<OrderIntent>, string]>([
   ['more than there is money for', { quantity: dec('100000') }, 'INSUFFICIENT_BUYING_POWER'],
   ['a symbol that is not listed', { symbol: 'ZZZZ' }, 'SYMBOL_NOT_TRADABLE'],
-])('%s is refused with a code of ours', async (_what, over, code) => {
+])('%s is refused with a code of the contract', async (_what, over, code) => {
   expect(await onSandbox(real).broker.submit(ticketOf(over))).toMatchObject({
     kind: 'refused',
     code,
   })
 })
 
-test('a broker that cannot be reached: submissions are unknown, readings unavailable', async () => {
+test('broker cannot be reached - submissions are unknown, readings unavailable', async () => {
   const gone = await startSandbox({ tickMs: 0 })
   await gone.close()
   const dead = createTransport(endpointOf('sandbox', gone.url), systemClock)
@@ -45,7 +45,7 @@ test('a broker that cannot be reached: submissions are unknown, readings unavail
   await dead.close()
 })
 
-test('a cut stream comes back by itself', async () => {
+test('a stream that was cut reconnects by itself', async () => {
   const { told, stream } = listen(onSandbox(real).broker)
   await expect.poll(() => told.live).toBe(1)
   real.sandbox.control.cutStreams({ keyId: 'demo-key' })
@@ -53,7 +53,7 @@ test('a cut stream comes back by itself', async () => {
   await stream.close()
 })
 
-test('an activity stream that was cut goes on where it was, and ends for good with its keys', async () => {
+test('a cut activity stream resumes at its place, and ends for good on refused keys', async () => {
   const { broker, deposit } = onSandbox(real)
   const told: ActivityEvent[] = []
   const states: string[] = []
@@ -86,7 +86,7 @@ test('an activity stream that was cut goes on where it was, and ends for good wi
   await again?.close()
 })
 
-test('no host but the endpoint’s can be reached', () => {
+test('only the host of the endpoint can be reached', () => {
   expect(() => endpointOf('paper', 'http://127.0.0.1:1')).toThrow('ALPACA_ENV')
   expect(() => endpointOf('sandbox', undefined)).toThrow('ALPACA_SANDBOX_URL')
   expect(endpointOf('live', undefined).trading).toBe('https://api.alpaca.markets')
@@ -95,7 +95,7 @@ test('no host but the endpoint’s can be reached', () => {
 test.each([
   ['keys', { keyId: 'demo-key', secretKey: 'demo-secret' }],
   ['a token', { accessToken: 'a-token' }],
-])('a stream by %s that is refused its slot knows it from other failures', async (_by, login) => {
+])('stream by %s - a refused slot differs from other failures', async (_by, login) => {
   const why: string[] = []
   let live = 0
   const stream = onSandbox(real, login).broker.openTradeStream({

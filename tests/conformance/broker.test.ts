@@ -22,7 +22,7 @@ describe.each<[string, () => Harness]>([
     () => onSandbox(real, { accessToken: 'a-token' }, 'token-key'),
   ],
 ])('broker %s', (_name, make) => {
-  test('accepts an order, and finds it again by its client order id', async () => {
+  test('accepts an order, and finds the order by its client order id', async () => {
     const { broker } = make()
     const ticket = ticketOf()
     const outcome = await broker.submit(ticket)
@@ -37,11 +37,11 @@ describe.each<[string, () => Harness]>([
     })
   })
 
-  test('knows nothing of an id that was never sent', async () => {
+  test('an id that was never sent is not found', async () => {
     expect(await make().broker.findByClientOrderId('fc1-0000000000-0.0-never')).toBeNull()
   })
 
-  test('lists what can be traded, stocks and coins, with what each may be asked for', async () => {
+  test('lists the tradable stocks and coins with the terms that each allows', async () => {
     const assets = new Map((await make().broker.listAssets()).map((asset) => [asset.symbol, asset]))
     expect(assets.get('AAPL')).toEqual({
       symbol: 'AAPL',
@@ -65,7 +65,7 @@ describe.each<[string, () => Harness]>([
     })
   })
 
-  test('what says that it closes a position is refused where it would open one', async () => {
+  test('an order marked as a close is refused where it would open a position', async () => {
     const { broker, fill } = make()
     const sell = {
       ...ticketOf({ symbol: 'INTC', side: 'sell', quantity: dec('3') }),
@@ -96,7 +96,7 @@ describe.each<[string, () => Harness]>([
     expect(mine).toHaveLength(1)
   })
 
-  test('a lost reply is unknown, and the order is there', async () => {
+  test('reply lost - the outcome is unknown, and the order is at the broker', async () => {
     const { broker, loseNextReply } = make()
     loseNextReply()
     const ticket = ticketOf()
@@ -104,7 +104,7 @@ describe.each<[string, () => Harness]>([
     expect(await broker.findByClientOrderId(ticket.clientOrderId)).not.toBeNull()
   })
 
-  test('executions are told by the stream and listed, with the same spans', async () => {
+  test('the stream and the list report the same executions with the same spans', async () => {
     const { broker, fill } = make()
     const { told, stream } = listen(broker)
     await expect.poll(() => told.live).toBe(1)
@@ -150,7 +150,7 @@ describe.each<[string, () => Harness]>([
     expect(after.brokerAccountId).toBe(before.brokerAccountId)
   })
 
-  test('cancel is a request; a cancel too late is refused, never an error', async () => {
+  test('a cancel is a request; a late cancel is refused, and is no error', async () => {
     const { broker, fill } = make()
     const { told, stream } = listen(broker)
     await expect.poll(() => told.live).toBe(1)
@@ -172,7 +172,7 @@ describe.each<[string, () => Harness]>([
     await stream.close()
   })
 
-  test('an order is found by its broker id, and its exits lead back to it', async () => {
+  test('an order is found by its broker id, and its exits lead back to the order', async () => {
     const { broker } = make()
     const exits = {
       takeProfit: { limitPrice: dec('220') },
@@ -210,7 +210,7 @@ describe.each<[string, () => Harness]>([
     expect(await broker.findByBrokerOrderId('00000000-0000-4000-8000-000000000000')).toBeNull()
   })
 
-  test('a page of orders goes on behind the order that it is asked for', async () => {
+  test('a page of orders starts after the order that the request names', async () => {
     const { broker } = make()
     const limited = { orderType: 'limit', limitPrice: dec('100'), timeInForce: 'gtc' } as const
     const placed: string[] = []
@@ -231,7 +231,7 @@ describe.each<[string, () => Harness]>([
     })
   })
 
-  test('a replacement is an order of its own that names the one it took the place of', async () => {
+  test('a replacement is an order of its own that names the replaced order', async () => {
     const { broker, fill } = make()
     const limited = { orderType: 'limit', limitPrice: dec('100'), timeInForce: 'gtc' } as const
     const first = ticketOf(limited)
@@ -274,7 +274,7 @@ describe.each<[string, () => Harness]>([
     })
   })
 
-  test('cash that moves without an order is an activity, and a holding shows what is available', async () => {
+  test('cash moved without an order is an activity; a holding has its free quantity', async () => {
     const { broker, fill, deposit } = make()
     const since = new Date(Date.UTC(2020, 0)).toISOString()
     const before = (await broker.listActivities(since)).length
@@ -305,13 +305,13 @@ describe.each<[string, () => Harness]>([
     },
   )
 
-  test('of a symbol that the broker does not know there is no quote', async () => {
+  test('a symbol that the broker does not know has no quote', async () => {
     const { broker } = make()
     expect(await broker.readQuote('NOSUCH')).toBeNull()
     expect(await broker.readQuote('NOSUCH/USD')).toBeNull()
   })
 
-  test('the activity stream tells executions and cash, and goes on after an event', async () => {
+  test('the activity stream reports executions and cash, and resumes after an event', async () => {
     const { broker, fill, deposit } = make()
     const told: ActivityEvent[] = []
     const states: string[] = []
@@ -353,7 +353,7 @@ describe.each<[string, () => Harness]>([
     )
   })
 
-  test('an execution that is taken back is told as such', async () => {
+  test('a busted execution is reported as a bust', async () => {
     const { broker, fill, bust } = make()
     const { told, stream } = listen(broker)
     await expect.poll(() => told.live).toBe(1)
@@ -373,7 +373,7 @@ describe.each<[string, () => Harness]>([
     await stream.close()
   })
 
-  test('an execution that is restated is told with what it was and what it is', async () => {
+  test('a corrected execution is reported with its old and its new figures', async () => {
     const { broker, fill, correct } = make()
     const { told, stream } = listen(broker)
     await expect.poll(() => told.live).toBe(1)
@@ -396,7 +396,7 @@ describe.each<[string, () => Harness]>([
     await stream.close()
   })
 
-  test('sessions are told in UTC, with the early close and the daylight saving of New York', async () => {
+  test('sessions are in UTC, with early closes and the daylight saving of New York', async () => {
     const sessions = await make().broker.readSessions('2024-11-01', '2024-12-02')
     const on = (day: string) => sessions.find(({ date }) => date === day)
     expect(on('2024-11-01')).toEqual({
@@ -410,7 +410,7 @@ describe.each<[string, () => Harness]>([
     expect(sessions).toHaveLength(21)
   })
 
-  test('revoked keys: reading fails as credentials, a submission is refused, the stream ends for good', async () => {
+  test('keys revoked - readings fail, a submission is refused, the stream ends', async () => {
     const { broker, revoke, restore } = make()
     expect(await broker.readAccount()).toMatchObject({ canTrade: true, why: null })
     revoke()

@@ -70,7 +70,7 @@ async function play(seed: number, stepsBack: boolean) {
 const seeds = [1, 2, 3]
 
 test.each(seeds)(
-  'the budget in memory and that on Redis answer the same, also when the time steps back: seed %i',
+  'the budgets in memory and on Redis agree, also when time steps back: seed %i',
   async (seed) => {
     const { told } = await play(seed, true)
     expect(told.filter(({ fake, script }) => fake !== script)).toEqual([])
@@ -78,7 +78,7 @@ test.each(seeds)(
   },
 )
 
-test.each(seeds)('no 60 s hold more requests than the broker allows: seed %i', async (seed) => {
+test.each(seeds)('no 60 s contain more requests than the broker allows: seed %i', async (seed) => {
   const { made } = await play(seed, false)
   const within = (fromMs: number, kind?: RequestKind) =>
     made.filter(
@@ -98,7 +98,7 @@ describe.each(['in memory', 'on Redis'] as const)('the budget %s', (name) => {
     return { time, budget, account: newAccount() }
   }
 
-  test('counts a request for more than a minute, wherever in a slice it was made', async () => {
+  test('counts a request for more than a minute, wherever in its slice it falls', async () => {
     for (const offsetMs of [0, 1, 2_500, 4_999]) {
       const { time, budget, account } = make()
       time.nowMs = START_MS + offsetMs
@@ -114,21 +114,18 @@ describe.each(['in memory', 'on Redis'] as const)('the budget %s', (name) => {
   test.each([
     ['an hour', 3_600_000],
     ['twenty seconds', 20_000],
-  ])(
-    'a block does not outlast its own length when the time steps back by %s',
-    async (_what, byMs) => {
-      const { time, budget, account } = make()
-      await budget.block(account, 4_000)
-      time.nowMs -= byMs
-      expect(await budget.take(account, 'cancel')).toBe(4_000)
-      time.nowMs += 3_000
-      expect(await budget.take(account, 'cancel')).toBe(1_000)
-      time.nowMs += 1_000
-      expect(await budget.take(account, 'cancel')).toBe(0)
-    },
-  )
+  ])('a block does not outlast its length when time steps back by %s', async (_what, byMs) => {
+    const { time, budget, account } = make()
+    await budget.block(account, 4_000)
+    time.nowMs -= byMs
+    expect(await budget.take(account, 'cancel')).toBe(4_000)
+    time.nowMs += 3_000
+    expect(await budget.take(account, 'cancel')).toBe(1_000)
+    time.nowMs += 1_000
+    expect(await budget.take(account, 'cancel')).toBe(0)
+  })
 
-  test('what was asked before the time stepped back counts for a minute from then, not for as long as the step', async () => {
+  test('requests before time stepped back count for a minute, not for the whole step', async () => {
     const { time, budget, account } = make()
     for (let count = 0; count < 200; count += 1) await budget.take(account, 'cancel')
     time.nowMs -= 3_600_000

@@ -50,7 +50,7 @@ describe('replacements', () => {
     },
   )
 
-  test('held: the old order may be filled first, and the new one is then rejected', async () => {
+  test('held: the old order may fill first, and the new order is then rejected', async () => {
     const { broker } = make()
     broker.holdsReplaces = true
     const id = await place(broker, limited)
@@ -70,15 +70,18 @@ describe('replacements', () => {
     ])
   })
 
-  test.each(['accepted', 'pending_new'] as const)('not of an order that is %s', async (status) => {
-    const { broker } = make()
-    broker.acceptedAs = status
-    const { brokerOrderId } = broker.ledger.order(await place(broker, limited))
-    expect(await broker.replace({ brokerOrderId, clientOrderId: 'next', terms })).toEqual({
-      kind: 'refused',
-      message: `cannot replace order in ${status} status`,
-    })
-  })
+  test.each(['accepted', 'pending_new'] as const)(
+    'an order that is %s cannot be replaced',
+    async (status) => {
+      const { broker } = make()
+      broker.acceptedAs = status
+      const { brokerOrderId } = broker.ledger.order(await place(broker, limited))
+      expect(await broker.replace({ brokerOrderId, clientOrderId: 'next', terms })).toEqual({
+        kind: 'refused',
+        message: `cannot replace order in ${status} status`,
+      })
+    },
+  )
 })
 
 describe('groups', () => {
@@ -93,7 +96,7 @@ describe('groups', () => {
   const statuses = (broker: FakeBroker, id: string) =>
     legsOf(broker, id).map(({ status }) => status)
 
-  test('exits are held until the entry is filled; one that is filled cancels the other', async () => {
+  test('exits are held until the entry is filled; a filled exit cancels the other exit', async () => {
     const { broker } = make()
     const id = await place(broker, exits)
     broker.fill(id, '10', '60')
@@ -105,7 +108,7 @@ describe('groups', () => {
     expect((await broker.readPortfolio()).positions).toEqual([])
   })
 
-  test('both exits can be filled in a fast market: the position flips', async () => {
+  test('both exits can fill in a fast market: the position flips', async () => {
     const { broker } = make()
     const id = await place(broker, exits)
     broker.fill(id, '10')
@@ -115,7 +118,7 @@ describe('groups', () => {
     ])
   })
 
-  test('a canceled entry takes its exits with it', async () => {
+  test('a canceled entry cancels its exits', async () => {
     const { broker } = make()
     const id = await place(broker, exits)
     await broker.cancel(broker.ledger.order(id).brokerOrderId)
@@ -124,7 +127,7 @@ describe('groups', () => {
 })
 
 describe('the books', () => {
-  test('buys, sells, flips, splits, fees in kind, cash: at average cost', async () => {
+  test('buys, sells, flips, splits, fees in kind and cash are booked at average cost', async () => {
     const { broker } = make()
     const buy = await place(broker, { quantity: dec('10') })
     broker.fill(buy, '10', '4')
@@ -154,7 +157,7 @@ describe('the books', () => {
     expect(broker.activities.map(({ type }) => type)).toEqual(['SPLIT', 'CSD', 'FEE', 'CFEE'])
   })
 
-  test('what is busted or corrected has never been', async () => {
+  test('a busted or corrected execution leaves no trace in the books', async () => {
     const { broker } = make()
     const id = await place(broker)
     broker.fill(id, '10', '40')
@@ -175,7 +178,7 @@ describe('the books', () => {
 })
 
 describe('faults', () => {
-  test('a request that is delayed past the deadline is carried out all the same', async () => {
+  test('a request delayed past its deadline is carried out', async () => {
     const { broker, clock } = make()
     broker.fail('submit', { kind: 'delay_request', ms: 30_000 })
     const intent = intentOf({})
@@ -187,7 +190,7 @@ describe('faults', () => {
     expect(broker.ledger.find('late')).not.toBeNull()
   })
 
-  test('orders, executions and positions can be behind, each by as much as it is told', async () => {
+  test('orders, executions and positions can each lag by their own delay', async () => {
     const { broker, clock } = make()
     broker.visibleAfterMs = 5_000
     broker.executionLagMs = 3_000
@@ -209,7 +212,7 @@ describe('faults', () => {
     expect(await seen()).toEqual([true, 1, 1, 1])
   })
 
-  test('events are lost, repeated, kept back and told in another order', async () => {
+  test('events can be lost, repeated, delayed and reordered', async () => {
     const { broker, clock } = make()
     const told: string[] = []
     const onUpdate = ({ order, execution }: StreamUpdate) =>
@@ -237,7 +240,7 @@ describe('faults', () => {
     expect(told).toEqual(['live', 'fill 10', 'fill 10', 'fill 30', 'fill 20', 'live'])
   })
 
-  test('an id is free again once its order is closed, where it is told so', async () => {
+  test('with `while_open`, an id is free again once its order is closed', async () => {
     const { broker } = make()
     broker.idsLast = 'while_open'
     const intent = intentOf({})
@@ -249,7 +252,7 @@ describe('faults', () => {
   })
 })
 
-test('the clock follows the sessions: closed at night, closed early, closed by surprise', async () => {
+test('the clock follows the sessions: early closes, and days without a session', async () => {
   const { broker, clock } = make() // Friday 2024-03-15, 10:00 in New York
   expect(await broker.readClock()).toMatchObject({
     isOpen: true,

@@ -4,7 +4,7 @@ import { newUser, storeBenches, STORES } from './store-bench.ts'
 
 const { benchOf, connect } = storeBenches()
 
-describe.each(STORES)('beside the store %s', (name) => {
+describe.each(STORES)('records outside the state of a user, store %s', (name) => {
   const make = () => {
     const bench = benchOf(name)
     const userId = newUser()
@@ -21,7 +21,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       ['refresh', 80],
       ['cancel', 200],
       ['resolve', 200],
-    ])('of %s there are %i within a minute', async (kind, most) => {
+    ])('class %s may make %i requests within a minute', async (kind, most) => {
       const { budget, ref } = make()
       const waits: number[] = []
       for (let count = 0; count <= most; count += 1) waits.push(await budget.take(ref, kind))
@@ -30,7 +30,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect(waits.at(-1)).toBeLessThanOrEqual(65_000)
     })
 
-    test('reading in the background is one share, most of it for polls, and leaves room for cancels', async () => {
+    test('background reads get one share, most of it for polls, and leave room for cancels', async () => {
       const { budget, ref } = make()
       for (let count = 0; count < 80; count += 1) await budget.take(ref, 'submit')
       for (let count = 0; count < 8; count += 1) await budget.take(ref, 'reconcile')
@@ -43,7 +43,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect(await budget.take(ref, 'cancel')).toBeGreaterThan(0)
     })
 
-    test('what a recovery reads goes beyond its share while there is enough to spare, at no poll’s cost', async () => {
+    test('a recovery exceeds its share while budget is to spare, at no cost to polls', async () => {
       const { budget, ref } = make()
       for (let count = 0; count < 56; count += 1)
         expect(await budget.take(ref, 'reconcile')).toBe(0)
@@ -55,7 +55,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       for (let count = 0; count < 10; count += 1) expect(await budget.take(ref, 'cancel')).toBe(0)
     })
 
-    test('what the broker forbids is forbidden to everything, and to that account only', async () => {
+    test('a block by the broker stops every class, of that account only', async () => {
       const { budget, ref } = make()
       await budget.block(ref, 30_000)
       await budget.block(ref, 10_000)
@@ -67,7 +67,7 @@ describe.each(STORES)('beside the store %s', (name) => {
   })
 
   describe('control sets', () => {
-    test('are told of in order of their change, each with its latest', async () => {
+    test('are listed in the order of their changes, each with its latest version', async () => {
       const { controls, connections, ref, userId } = make()
       const other = newUser()
       const from = Number((await connections.put(record(ref))).revision)
@@ -85,7 +85,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       ])
     })
 
-    test('what is given back never replaces anything newer', async () => {
+    test('a restored set never replaces a newer set', async () => {
       const { controls, connections, ref, userId } = make()
       await connections.put(record(ref, 'old'))
       const before = await controls.read(userId)
@@ -94,7 +94,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect((await connections.get(ref))?.sealed).toBe('new')
     })
 
-    test('an emptied set is forgotten, unless something came back meanwhile', async () => {
+    test('an emptied set is forgotten, unless a record came back meanwhile', async () => {
       const { controls, connections, ref, userId } = make()
       await connections.put(record(ref))
       const position = async () =>
@@ -123,7 +123,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect(await links.verify(other, account)).toBe('linked_elsewhere')
     })
 
-    test('credentials that were replaced while they were looked at say nothing of the new ones', async () => {
+    test('credentials replaced during their check - the result does not count for the new', async () => {
       const { connections, links, ref } = make()
       const account = `account of ${ref.userId}`
       const old = await connections.put(record(ref, 'old'))
@@ -138,7 +138,7 @@ describe.each(STORES)('beside the store %s', (name) => {
       expect((await links.get(ref))?.verified).toBe('')
     })
 
-    test('a connection that is being removed is verified with the credentials that it had before', async () => {
+    test('a connection under removal is verified with the credentials from before', async () => {
       const { connections, links, ref } = make()
       const account = `account of ${ref.userId}`
       const before = await connections.put(record(ref))
@@ -168,7 +168,7 @@ describe.each(STORES)('beside the store %s', (name) => {
 })
 
 describe('epoch', () => {
-  test('is minted once, whoever tries', async () => {
+  test('is minted once, also with several workers at once', async () => {
     let ids = 0
     const epochs = [1, 2, 3].map(() =>
       createStoreEpoch(connect('on Redis'), () => `epoch-${(ids += 1)}`),
@@ -182,7 +182,7 @@ describe('epoch', () => {
 })
 
 describe('registry', () => {
-  test('counts who is alive', async () => {
+  test('counts the live workers', async () => {
     const registry = createRegistry(connect('on Redis'))
     expect([await registry.beat('a'), await registry.beat('b'), await registry.beat('a')]).toEqual([
       1, 2, 2,

@@ -15,7 +15,7 @@ const halt = {
 
 const { benchOf } = storeBenches()
 
-describe.each(STORES)('taking a trade, store %s', (name) => {
+describe.each(STORES)('claiming a trade, store %s', (name) => {
   /** A user with one connection that works, unless the test says otherwise. */
   async function make({ linked = true } = {}) {
     const bench = benchOf(name)
@@ -56,7 +56,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     return { ...bench, userId, ref, record, connection, commit, take }
   }
 
-  test('a trade of a verified connection is taken', async () => {
+  test('a trade of a verified connection is claimed', async () => {
     const { take } = await make()
     expect(await take()).toMatchObject({ kind: 'committed', globalHalt: null })
   })
@@ -81,7 +81,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     }
   })
 
-  test('a halt of one connection leaves the others alone', async () => {
+  test('a halt of one connection does not stop other connections', async () => {
     const { controls, take, ref } = await make()
     await controls.setHalt(
       { scope: 'connection', userId: ref.userId, connectionId: 'broker_2' },
@@ -90,7 +90,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take()).kind).toBe('committed')
   })
 
-  test('the global halt is told with the claim', async () => {
+  test('the claim returns the global halt', async () => {
     const { controls, take } = await make()
     await controls.setHalt({ scope: 'global' }, halt)
     expect(await take()).toMatchObject({
@@ -101,7 +101,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect(await take()).toMatchObject({ kind: 'committed', globalHalt: null })
   })
 
-  test('without a connection, or before it is known where its credentials lead, nothing is taken', async () => {
+  test('no connection, or an unverified one - no trade is claimed', async () => {
     const { connections, links, take, record, ref, controls } = await make({ linked: false })
     expect(await take()).toEqual({ kind: 'unusable', isLinked: true })
     expect(await links.verify((await connections.get(ref))!, 'a')).toBe('verified')
@@ -115,7 +115,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect(await take()).toEqual({ kind: 'unusable', isLinked: false })
   })
 
-  test('with credentials that are not the latest, nothing is taken', async () => {
+  test('credentials that are not the latest - no trade is claimed', async () => {
     const { connections, links, take, record, ref } = await make()
     await connections.put({ ...record, sealed: 'other' })
     const { revision } = (await connections.get(ref))!
@@ -124,7 +124,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take({ revision })).kind).toBe('committed')
   })
 
-  test('a first claim is refused where there is an order or a cancel of the trade already', async () => {
+  test('a first claim is refused where the trade has an order or a cancel already', async () => {
     const { commit, take, store, userId } = await make()
     const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r', requestedAt: '' } as const
     await commit({ kind: 'version' }, [
@@ -139,14 +139,14 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take({ first: false })).kind).toBe('committed')
   })
 
-  test('who only wants to know what became of a trade is not held up', async () => {
+  test('a claim that only resolves a trade passes a halt', async () => {
     const { commit, controls, ref, store, userId } = await make({ linked: false })
     await controls.setHalt({ scope: 'user', ...ref }, halt)
     expect((await commit({ kind: 'resolve', tradeId: 't1', by: 'w' })).kind).toBe('committed')
     expect((await store.loadSlice(userId, address)).claim).toMatch(/^\d+ w$/)
   })
 
-  test('a store that lost everything lets nothing be taken until its control sets are back', async () => {
+  test('store lost everything - no trade is claimed until its control sets are back', async () => {
     const { controls, take, ref, wipe } = await make()
     const set = await controls.read(ref.userId)
     await wipe()
@@ -166,7 +166,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take({ budget: false })).kind).toBe('committed')
   })
 
-  test('leave to change an order is given as to send one, and nobody comes to own the trade by it', async () => {
+  test('a permit to change an order passes the same checks, and claims no trade', async () => {
     const { commit, take, controls, ref, connection, budget, store, userId } = await make()
     const { revision } = connection
     const leave = {
@@ -195,7 +195,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
   })
 
   test.each(['user', 'connection'] as const)(
-    'the orders of a %s are counted in the same step: in a minute that slides, and in a day',
+    'orders of a %s are counted in the same step: a sliding minute, and a day',
     async (scope) => {
       const { take, userId, store } = await make()
       const free = { minute: null, day: null }
@@ -231,7 +231,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     },
   )
 
-  test('an order that is not let out for one reason is not counted for another', async () => {
+  test('an order refused for one limit is not counted for another limit', async () => {
     const { take, budget, ref, controls, userId } = await make()
     const free = { minute: null, day: null }
     const pace = { day: '2024-03-15', user: { minute: 2, day: 1 }, connection: free }
@@ -244,7 +244,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take({ pace })).kind).toBe('over_pace')
   })
 
-  test('an archived trade has left the hot state, is found all the same, and cannot be taken again', async () => {
+  test('an archived trade left the hot state, is found, and cannot be claimed again', async () => {
     const { commit, take, store, userId } = await make()
     const submitted = reduce({ ...emptySlice, order }, seen(brokerOrder('new', '0', 2)), orderKey)
       .slice.order as Order
@@ -273,7 +273,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take()).kind).toBe('committed')
   })
 
-  test('what outlives the archive of an order of ours keeps its trade id taken, and its hash', async () => {
+  test('an expired archive leaves a tombstone: the trade id stays taken, with its hash', async () => {
     const { commit, take, store, userId, expireArchive } = await make()
     const elsewhere = { ...order, id: 'ext.b1', origin: 'external', parametersHash: null } as const
     await commit({ kind: 'version' }, [
@@ -298,7 +298,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect((await take()).kind).toBe('committed')
   })
 
-  test('a note leads from a broker order to its order, until it is taken away', async () => {
+  test('a note leads from a broker order to our order, until the note is removed', async () => {
     const { commit, store, userId } = await make()
     await commit({ kind: 'version' }, [
       { kind: 'ref', brokerOrderId: 'b1', orderId: 't1' },
@@ -309,7 +309,7 @@ describe.each(STORES)('taking a trade, store %s', (name) => {
     expect(await store.findRefs(userId, [])).toEqual(new Map())
   })
 
-  test('a forgotten connection leaves nothing but the archive of its own orders', async () => {
+  test('a forgotten connection leaves only the archive of its own orders', async () => {
     const { commit, store, userId } = await make()
     const of = (connectionId: string) => {
       const position = {

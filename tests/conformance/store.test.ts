@@ -22,7 +22,7 @@ describe.each(STORES)('store %s', (name) => {
   const make = () => benchOf(name)
   const open = { fence: { kind: 'version' }, writes: [], events: [] } as const
 
-  test('a user nobody wrote to has version 0 and nothing in it', async () => {
+  test('a user without any write has version 0 and an empty slice', async () => {
     const { version, slice, claim } = await make().store.loadSlice(newUser(), address)
     expect({ version, order: slice.order, claim }).toEqual({
       version: '0',
@@ -31,7 +31,7 @@ describe.each(STORES)('store %s', (name) => {
     })
   })
 
-  test('what is committed is loaded, at the version that the commit answered', async () => {
+  test('committed records are loaded at the version that the commit returned', async () => {
     const { store } = make()
     const user = newUser()
     const { account, positions } = adopt('broker_1', readingOf({ cash: dec('5') }))
@@ -57,7 +57,7 @@ describe.each(STORES)('store %s', (name) => {
     })
   })
 
-  test('a connection is loaded with what its checks came to', async () => {
+  test('a connection is loaded with the result of its health checks', async () => {
     const { store } = make()
     const user = newUser()
     const health: Health = {
@@ -76,7 +76,7 @@ describe.each(STORES)('store %s', (name) => {
     expect((await store.loadConnection(user, 'broker_2')).health).toBeNull()
   })
 
-  test('of several accounts, each is loaded with the cash of the others', async () => {
+  test('an account is loaded with the cash of the other accounts of its user', async () => {
     const { store, connections, controls } = make()
     const user = newUser()
     const elsewhere = async (connectionId: string) => [
@@ -116,7 +116,7 @@ describe.each(STORES)('store %s', (name) => {
     expect(await elsewhere('broker_3')).toEqual(['12.25', '12.25', '12.25'])
   })
 
-  test('of the orders only those that are not over are loaded as open, with the account and its positions', async () => {
+  test('only orders without an end are loaded as open, with account and positions', async () => {
     const { store } = make()
     const user = newUser()
     let expectVersion = '0'
@@ -189,7 +189,7 @@ describe.each(STORES)('store %s', (name) => {
     })
   })
 
-  test('the version only grows; an old one is a clash that writes nothing', async () => {
+  test('versions only grow; a commit at an old version is a conflict and writes nothing', async () => {
     const { store, log } = make()
     const user = newUser()
     const first = await store.commit(user, { ...open, expectVersion: '0', events: [notice(1)] })
@@ -207,7 +207,7 @@ describe.each(STORES)('store %s', (name) => {
     expect(second.kind === 'committed' && Number(second.version) > Number(version)).toBe(true)
   })
 
-  test('event ids grow, and each entry names the one before it, across commits', async () => {
+  test('event ids grow, and each entry names the previous one, across commits', async () => {
     const { store, log } = make()
     const user = newUser()
     let expectVersion = '0'
@@ -229,7 +229,7 @@ describe.each(STORES)('store %s', (name) => {
     })
   })
 
-  describe('an event goes behind both what the state and what the log tell of', () => {
+  describe('an event id follows both the last id of the state and the end of the log', () => {
     const FUTURE = '4102444800000-00007'
 
     /** Two events, then what the test does to state or log, then two more. */
@@ -256,19 +256,19 @@ describe.each(STORES)('store %s', (name) => {
       return { before, entries, third: third! }
     }
 
-    test('the state was lost: the chain goes on at the end of the log', async () => {
+    test('state lost - the chain goes on at the end of the log', async () => {
       const { before, entries, third } = await around(({ loseState }, user) => loseState(user))
       expect(entries).toHaveLength(4)
       expect(third.prev).toBe(before[1]?.id)
     })
 
-    test('the log is ahead of the state, and of the time: the event goes behind it', async () => {
+    test('log ahead of the state and of the time - the event follows the log', async () => {
       const { entries, third } = await around(({ appendToLog }, user) => appendToLog(user, FUTURE))
       expect(entries).toHaveLength(5)
       expect(third).toMatchObject({ id: '4102444800000-00008', prev: FUTURE })
     })
 
-    test('the state was lost, and the log is ahead of the time', async () => {
+    test('state lost, log ahead of the time - the event follows the log', async () => {
       const { third } = await around(async ({ appendToLog, loseState }, user) => {
         await appendToLog(user, FUTURE)
         await loseState(user)
@@ -276,13 +276,13 @@ describe.each(STORES)('store %s', (name) => {
       expect(third).toMatchObject({ id: '4102444800000-00008', prev: FUTURE })
     })
 
-    test('the log lost its end: the hole shows', async () => {
+    test('end of the log lost - the chain shows the hole', async () => {
       const { before, entries, third } = await around(({ cutLog }, user) => cutLog(user))
       expect(entries).toHaveLength(3)
       expect(third.prev).toBe(before[1]?.id)
     })
 
-    test('the log lost all of its entries, of which one was ahead of the time: no id is given twice', async () => {
+    test('log lost, one id ahead of the time - no id is given twice', async () => {
       const { third } = await around(async ({ appendToLog, cutLog }, user) => {
         await appendToLog(user, FUTURE)
         for (let i = 0; i < 3; i += 1) await cutLog(user)
@@ -290,7 +290,7 @@ describe.each(STORES)('store %s', (name) => {
       expect(third).toMatchObject({ id: '4102444800000-00008', prev: FUTURE })
     })
 
-    test('the log lost its end, which was ahead of the time, and the state is gone: no id is given twice', async () => {
+    test('end of the log lost, ahead of the time, and state lost - no id is given twice', async () => {
       const { third } = await around(async ({ appendToLog, cutLog, loseState }, user) => {
         await appendToLog(user, FUTURE)
         await cutLog(user)
@@ -300,7 +300,7 @@ describe.each(STORES)('store %s', (name) => {
     })
   })
 
-  test('only the holder of the lease writes under it', async () => {
+  test('only the holder of the lease writes under the lease', async () => {
     const { store, takeLease } = make()
     const user = newUser()
     const old = await takeLease(user, 'broker_1')
@@ -317,7 +317,7 @@ describe.each(STORES)('store %s', (name) => {
     expect(await under(token, '0')).toEqual({ kind: 'conflict' })
   })
 
-  test('taking a trade voids every earlier claim', async () => {
+  test('claiming a trade voids every earlier claim', async () => {
     const { store } = make()
     const user = newUser()
     const take = async (by: string): Promise<string> => {
@@ -357,7 +357,7 @@ describe.each(STORES)('store %s', (name) => {
     expect(await store.loadWaitingMarks(user)).toEqual({ version, marks })
   })
 
-  test('a removed record is gone, and nobody else’s state was touched', async () => {
+  test('a removed record is gone, and no other user’s state changed', async () => {
     const { store } = make()
     const user = newUser()
     const other = newUser()

@@ -35,7 +35,7 @@ const REASONS: Readonly<Record<RejectionCode, (typeof REJECTION_REASONS)[number]
   BROKER_REJECTED: 'RISK_LIMIT_EXCEEDED',
 }
 
-test.each(Object.entries(REASONS))('%s is told as %s', (code, reason) =>
+test.each(Object.entries(REASONS))('%s is reported as %s', (code, reason) =>
   expect(rejectionReasonOf(code)).toBe(reason),
 )
 
@@ -44,7 +44,7 @@ test('each of the four reasons has a cause', () => {
 })
 
 test.each(['', 'FROM_THE_FUTURE', 'toString', '__proto__', 'constructor'])(
-  'a code that is not in the table, %j, is told under the default reason',
+  'a code outside the table, %j, is reported under the default reason',
   (code) => expect(rejectionReasonOf(code)).toBe('RISK_LIMIT_EXCEEDED'),
 )
 

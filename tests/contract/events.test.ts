@@ -79,7 +79,7 @@ const refused: [what: string, event: ServerEventName, fields: object][] = [
 ]
 
 describe('server events', () => {
-  test('what tells of the account is logged, what is about one connection is not, quotes may be dropped', () => {
+  test('account events are logged, events of one connection are not, quotes may drop', () => {
     const by = (delivery: string) =>
       Object.entries(serverEvents).flatMap(([event, entry]) =>
         entry.delivery === delivery ? [event] : [],
@@ -124,7 +124,7 @@ describe('server events', () => {
     },
   )
 
-  test.each(told)('%s can be told - %s', (_what, event, fields) => {
+  test.each(told)('%s is valid - %s', (_what, event, fields) => {
     expect(serverEvents[event].schema.parse({ ...example(event), ...fields })).toMatchObject(fields)
   })
 
@@ -132,7 +132,7 @@ describe('server events', () => {
     expect(accepts(event, { ...example(event), ...fields })).toBe(false)
   })
 
-  test('a sync tells every pending status, and the accounts behind the totals', () => {
+  test('a sync has every pending status, and the accounts behind the totals', () => {
     const totals = { totalValue: 10, cashBalance: 4, positionsValue: 6 }
     const trade = {
       id: 't',
@@ -178,7 +178,7 @@ describe('client events', () => {
     },
   )
 
-  test('state.requestSync - with nothing said, everything is asked for', () => {
+  test('state.requestSync - an empty request asks for every part', () => {
     const { schema } = clientEvents['state.requestSync']
     for (const nothing of [undefined, null, {}]) expect(schema.parse(nothing)).toEqual({})
     expect(schema.parse({ syncTypes: ['trades'] })).toEqual({ syncTypes: ['trades'] })
@@ -186,7 +186,7 @@ describe('client events', () => {
     expect(schema.safeParse('portfolio').success).toBe(false)
   })
 
-  test('a field that we do not know is dropped, not passed on', () => {
+  test('an unknown field is dropped, not passed on', () => {
     expect(
       clientEvents['market.subscribe'].schema.parse({ symbols: ['AAPL'], userId: 'u2' }),
     ).toEqual({

@@ -30,7 +30,7 @@ describe('a number that clients get', () => {
     expect(Object.is(money(dec(text)), -0)).toBe(false)
   })
 
-  test('has two decimals as money and nine as a figure at most, and is as near as these allow', () => {
+  test('has at most two decimals as money, nine as a figure, and is rounded to nearest', () => {
     fc.assert(
       fc.property(decimals, (value) => {
         expect(written(money(value))).toBeLessThanOrEqual(2)

@@ -102,7 +102,7 @@ test.each([
   ['ETHUSDT', 'ETH/USDT'],
   ['ETHBTC', 'ETH/BTC'],
   ['DOGEUSDC', 'DOGE/USDC'],
-])('%s is a pair without its slash, and is read as %s', (written, symbol) => {
+])('%s, a pair without its slash, is read as %s', (written, symbol) => {
   expect(symbolSchema.parse(written)).toBe(symbol)
 })
 
@@ -113,13 +113,13 @@ describe('event ids', () => {
     ['1526919030474-99999', '1526919030474-99999'],
     ['0-0', EVENT_ID_ZERO],
     ['0-1', '0000000000000-00001'],
-  ])('%s is padded to %s, and padding that changes nothing', (streamId, id) => {
+  ])('%s is padded to %s, and padding a padded id changes nothing', (streamId, id) => {
     expect(padEventId(streamId)).toBe(id)
     expect(padEventId(id)).toBe(id)
     expect(id).toMatch(EVENT_ID_PATTERN)
   })
 
-  test('their text order is the log order', () => {
+  test('the text order of event ids is the order of the log', () => {
     const streamId = fc.tuple(
       fc.integer({ min: 0, max: 9_999_999_999_999 }),
       fc.integer({ min: 0, max: 99_999 }),
@@ -149,7 +149,7 @@ describe('rooms', () => {
     .string({ unit: 'binary', maxLength: 128 })
     .filter((id) => userIdSchema.safeParse(id).success)
 
-  test('a user has one room, readable back, and nobody shares it', () => {
+  test('a user has one room of their own, and the room leads back to the user', () => {
     expect(userRoom('u1')).toBe('user:u1')
     fc.assert(fc.property(userId, (id) => void expect(userOfRoom(userRoom(id))).toBe(id)))
     fc.assert(
@@ -157,7 +157,7 @@ describe('rooms', () => {
     )
   })
 
-  test('a market room is nobody’s', () => {
+  test('a market room belongs to no user', () => {
     expect(marketRoom('BTC/USD')).toBe('market:BTC/USD')
     expect(userOfRoom(marketRoom('AAPL'))).toBeNull()
     expect(userOfRoom('')).toBeNull()
@@ -167,14 +167,14 @@ describe('rooms', () => {
 describe('token claims', () => {
   const claims = { sub: 'u1', exp: 1_710_512_595 }
 
-  test('a refusal says which characters a subject may have', () => {
+  test('a refusal lists the characters that a subject may have', () => {
     const { error } = tokenClaimsSchema.safeParse({ ...claims, sub: 'a b' })
     expect(error && describeIssues(error)).toBe(
       'sub: use 1 to 128 characters without spaces, control characters and braces, in Unicode form NFC',
     )
   })
 
-  test('an end in milliseconds is refused, and says so', () => {
+  test('an expiry in milliseconds is refused with that reason', () => {
     const { error } = tokenClaimsSchema.safeParse({ ...claims, exp: 1_710_512_595_000 })
     expect(error && describeIssues(error)).toContain('not milliseconds')
   })
@@ -182,7 +182,7 @@ describe('token claims', () => {
   test('subject and expiry are enough', () =>
     expect(tokenClaimsSchema.parse(claims)).toEqual(claims))
 
-  test('what the session is known by is kept, the rest is dropped', () => {
+  test('the claims that identify the session are kept, other claims are dropped', () => {
     const known = { ...claims, iat: 1_710_512_000, sid: 's1', jti: 'j1' }
     expect(tokenClaimsSchema.parse({ ...known, role: 'admin' })).toEqual(known)
   })

@@ -225,7 +225,7 @@ describe('submitOrder', () => {
     expect(problems('submitOrder', order)).toBe(''),
   )
 
-  test('what is left out becomes its default, decimals their canonical text', () => {
+  test('omitted fields get their defaults, decimals get their canonical text', () => {
     expect(submitOrderSchema.parse({ ...market, quantity: '010.50' })).toEqual({
       ...market,
       quantity: '10.5',
@@ -243,7 +243,7 @@ describe('submitOrder', () => {
     })
   })
 
-  test('reading what was read changes nothing, so a job carries what was checked', () => {
+  test('parsing a parsed order changes nothing, so a job carries the checked order', () => {
     for (const order of [market, limit, trailing, bracket, oco, oto, crypto, sized]) {
       const intent = submitOrderSchema.parse(order)
       expect(submitOrderSchema.parse(JSON.parse(JSON.stringify(intent)))).toEqual(intent)
@@ -252,7 +252,7 @@ describe('submitOrder', () => {
 
   test.each(bad)('%s', (text, order) => expect(problems('submitOrder', order)).toBe(text))
 
-  test('everything that is wrong is said at once', () => {
+  test('every error is reported at once', () => {
     expect(
       problems('submitOrder', { ...market, side: 'short', quantity: '-5', symbol: '?' }).split(
         '\n',
@@ -348,7 +348,7 @@ describe('commands', () => {
     ],
   ])('%s - %s', (text, job, payload) => expect(problems(job, payload)).toBe(text))
 
-  test('a close that names no side is the job that workers of the version before can read', () => {
+  test('a close without a side is a job that the previous version of the workers reads', () => {
     const close = jobs.closePosition.schema.parse({ ...command, symbol: 'AAPL' })
     expect(JSON.parse(JSON.stringify(close))).toEqual({
       ...command,
@@ -358,7 +358,7 @@ describe('commands', () => {
     })
   })
 
-  test('they never wait behind new orders, nor behind health checks', () => {
+  test('commands never wait behind new orders or health checks', () => {
     expect(Object.entries(jobs).map(([job, { queue }]) => `${job} ${queue}`)).toEqual([
       'submitOrder orders',
       'cancelOrder commands',
@@ -393,7 +393,7 @@ describe('job ids', () => {
     )
   })
 
-  test('another user, trade or command is another job, also where all the rest is the same', () => {
+  test('another user, trade or command is another job, though all the rest is equal', () => {
     const ids = fc.tuple(userId, shortId, shortId)
     fc.assert(
       fc.property(ids, ids, (a, b) => {
@@ -416,7 +416,7 @@ describe('job ids', () => {
     )
   })
 
-  test('the trade that flattens another is one of its own, named by it', () => {
+  test('the trade that flattens another trade has an id of its own, made from it', () => {
     expect(flattenTradeId('trade_1')).toBe('flatten-trade_1')
     expect(flattenTradeId('a'.repeat(56))).toBe(`flatten-${'a'.repeat(56)}`)
     expect(flattenTradeId('a'.repeat(57))).toMatch(/^flatten-[0-9a-f]{24}$/)
@@ -428,12 +428,12 @@ describe('job ids', () => {
     )
   })
 
-  test('a submit, a check and each kind of command are jobs of their own', () => {
+  test('a submit, a check and each kind of command are separate jobs', () => {
     const commands = COMMANDS.map((name) => commandJobId(name, 'u1', 'x', 'x'))
     expect(new Set([submitJobId('u1', 'x'), checkJobId('u1', 'x'), ...commands]).size).toBe(5)
   })
 
-  test('the queue takes them: no colon, never a number', () => {
+  test('the queue accepts the ids: no colon, never a number', () => {
     fc.assert(
       fc.property(userId, shortId, shortId, (user, trade, command) => {
         const commands = COMMANDS.map((name) => commandJobId(name, user, trade, command))
@@ -456,7 +456,7 @@ describe('parametersHash', () => {
         )
       : value
 
-  test('does not depend on how the same order was written', () => {
+  test('does not depend on how the same order is written', () => {
     expect(hash({ ...market, quantity: '10.00', timeInForce: 'day', notional: null })).toBe(
       hash(market),
     )
@@ -464,7 +464,7 @@ describe('parametersHash', () => {
       expect(hash(reversed(order) as SubmitOrder)).toBe(hash(order))
   })
 
-  test('is the same for an intent whose keys come in another order, and for the same instant', () => {
+  test('ignores the order of keys and the spelling of an instant', () => {
     const intent = submitOrderSchema.parse(bracket)
     expect(parametersHash(reversed(intent) as typeof intent)).toBe(parametersHash(intent))
     const until = (notAfter: string) => hash({ ...market, notAfter })

@@ -71,7 +71,7 @@ describe('the examples of the specification', () => {
     expect(schemaOf(event).parse(example)).toEqual(example)
   })
 
-  test.each([...fixtures])('%s - without any one of its fields it is refused', (event, example) => {
+  test.each([...fixtures])('%s - is refused without any one of its fields', (event, example) => {
     const accepted = [...withoutEachField(example)].filter(
       ([, payload]) => schemaOf(event).safeParse(payload).success,
     )
@@ -86,7 +86,7 @@ describe('the examples of the specification', () => {
     expect(schemaOf(event).safeParse({ ...example, [field]: 'OTHER' }).success).toBe(false)
   })
 
-  test('every event has an example, but for the extensions', () => {
+  test('every event but the extensions has an example', () => {
     expect([...fixtures.keys(), ...EXTENSIONS].sort()).toEqual([...schemas.keys()].sort())
   })
 })
@@ -94,7 +94,7 @@ describe('the examples of the specification', () => {
 describe.skipIf(!specIsHere)('the published specification', () => {
   const printed = specIsHere ? readPrintedEvents() : []
 
-  test('all of it was read', () => {
+  test('every part of the specification was read', () => {
     // One event line is Socket.IO's own `connection`.
     expect({
       examples: printed.filter(({ example }) => example !== null).length,
@@ -102,7 +102,7 @@ describe.skipIf(!specIsHere)('the published specification', () => {
     }).toEqual(countPrinted())
   })
 
-  test('each of its events exists, in its direction, and nothing else but the extensions', () => {
+  test('its events are those of the contract, in the same direction, but for extensions', () => {
     const names = (from: string) =>
       printed.filter((entry) => entry.from === from).map(({ event }) => event)
     expect([...names('server'), ...EXTENSIONS].sort()).toEqual(Object.keys(serverEvents).sort())

@@ -54,7 +54,7 @@ const working = (status: BrokerStatus): Partial<Order> => ({
 const cancel: CancelRequest = { commandId: 'c', by: 'user', reason: 'r', requestedAt: at(1) }
 
 describe('stateSyncOf', () => {
-  test('sums over connections, with each of them beside', () => {
+  test('sums over connections, and lists each connection', () => {
     const sync = serverEvents['state.sync'].schema.parse(stateSyncOf(snapshotOf(), undefined, NOW))
     expect(sync.portfolio).toMatchObject({
       totalValue: 2380.5,
@@ -86,7 +86,7 @@ describe('stateSyncOf', () => {
     expect(pendingTrades?.map((trade) => trade.status)).toEqual(status === null ? [] : [status])
   })
 
-  test('lists what waits to be sent and has no record yet', () => {
+  test('lists orders that wait to be sent and have no record yet', () => {
     const waiting = { ...intentOf({ tradeId: 't9', orderType: 'limit', limitPrice: dec('180') }) }
     const sync = stateSyncOf({ ...snapshotOf([order()]), parked: [waiting] }, ['trades'], NOW)
     expect(serverEvents['state.sync'].schema.parse(sync).pendingTrades).toMatchObject([
@@ -102,7 +102,7 @@ describe('stateSyncOf', () => {
     ])
   })
 
-  test('holds what fits a connection, and says when there is more', () => {
+  test('holds as many trades as a frame allows, and marks that more exist', () => {
     const { positions } = snapshotOf()
     const long = order({
       id: 'x'.repeat(64),

@@ -100,7 +100,7 @@ describe('without a login', () => {
     if (method !== 'HEAD') expect(await response.json()).toMatchObject({ error: 'UNAUTHENTICATED' })
   })
 
-  test('a browser is sent to the login, and back to where it wanted to go', async () => {
+  test('a browser is sent to the login, then back to the page that it asked for', async () => {
     const page = await ask('/queues/queue/orders?status=failed', '', {
       headers: { accept: 'text/html' },
     })
@@ -122,11 +122,11 @@ describe('without a login', () => {
     '/x/../..//evil.example/y',
     '/\\..\\/evil.example',
     '/\t/evil.example',
-  ])('the login never leads to %s', async (next) =>
+  ])('the login never redirects to %s', async (next) =>
     expect((await logIn('ann', PASSWORD, next)).location).toBe('/'),
   )
 
-  test('what the login page is told is shown as text', async () => {
+  test('the login page shows its input as text', async () => {
     const page = await (await ask('/login?next=/%22%3E%3Cscript%3E')).text()
     expect(page).not.toContain('"><script>')
   })
@@ -140,7 +140,7 @@ describe('the login', () => {
     expect(nobody).toEqual(wrong)
   })
 
-  test('the cookie cannot be read by scripts or sent from elsewhere', async () => {
+  test('the cookie cannot be read by scripts or sent from other sites', async () => {
     expect((await logIn('ann', PASSWORD)).setCookie).toMatch(/HttpOnly.*SameSite=Strict/)
   })
 
@@ -157,7 +157,7 @@ describe('the login', () => {
       'another site, as an old browser says',
       { origin: 'http://evil.example', 'sec-fetch-site': 'none' },
     ],
-  ])('a write from %s is refused, logged in or not', async (_what, headers) => {
+  ])('a write from %s is refused, with a login or without', async (_what, headers) => {
     const { cookie } = await logIn('ann', PASSWORD)
     const body = new URLSearchParams({ name: 'ann', password: PASSWORD })
     expect((await ask('/login', '', { method: 'POST', headers, body })).status).toBe(403)
@@ -196,7 +196,7 @@ describe('the login', () => {
     expect(await orders.isPaused()).toBe(false)
   })
 
-  test('guessing is slowed down', async () => {
+  test('guessing a password is slowed down', async () => {
     const answers: number[] = []
     for (let tries = 0; tries < 7; tries += 1)
       answers.push((await logIn('mallory', 'guess')).status)
@@ -206,7 +206,7 @@ describe('the login', () => {
 })
 
 describe('logged in', () => {
-  test('every queue of the contract is on the board', async () => {
+  test('the board has every queue of the contract', async () => {
     const { cookie } = await logIn('ben', PASSWORD)
     const answer = (await (await ask('/queues/api/queues', cookie)).json()) as {
       queues: { name: string }[]
@@ -218,7 +218,7 @@ describe('logged in', () => {
     )
   })
 
-  test('no secret of a job is shown: not its data, progress, error, stack trace or log', async () => {
+  test('a job shows no secret: data, progress, error, stack trace and log are redacted', async () => {
     for (const name of ['ann', 'ben']) {
       const { cookie } = await logIn(name, PASSWORD)
       for (const path of [
@@ -257,7 +257,7 @@ describe('logged in', () => {
     expect(await orders.isPaused()).toBe(false)
   })
 
-  test('only new orders are paused, by nobody else: a pause of the others would stop cancels and health checks', async () => {
+  test('only the queue of new orders can be paused, and only by an operator', async () => {
     for (const queue of ['commands', 'connections', 'nothing'])
       expect(await act('ann', '/controls/pause', { queue }), queue).toBeGreaterThanOrEqual(400)
     expect(await act('ann', '/controls/pause', {})).toBe(400)
@@ -283,7 +283,7 @@ describe('logged in', () => {
     expect(await orders.isPaused()).toBe(false)
   })
 
-  test('Bull Board shows nobody a button that acts, and the log names the person who tries', async () => {
+  test('Bull Board shows no button that acts; the log names the user who tries', async () => {
     for (const name of ['ann', 'ben']) {
       const { cookie } = await logIn(name, PASSWORD)
       const { queues: shown } = (await (await ask('/queues/api/queues', cookie)).json()) as {
@@ -320,7 +320,7 @@ describe('logged in', () => {
     ['PUT', 'queues/orders/retry/completed', {}],
     ['PUT', 'queues/orders/empty', {}],
     ['PUT', 'queues/orders/obliterate', {}],
-  ])('not even an operator may %s %s', async (method, path, body) => {
+  ])('an operator, too, may not %s %s', async (method, path, body) => {
     const { cookie } = await logIn('ann', PASSWORD)
     const headers = { 'content-type': 'application/json' }
     const response = await ask(`/queues/api/${path}`, cookie, {
@@ -332,7 +332,7 @@ describe('logged in', () => {
     expect(await orders.getJob('by-hand')).toBeDefined()
   })
 
-  test('pages load nothing from elsewhere and are kept by nobody', async () => {
+  test('pages load nothing from other hosts and are not cached', async () => {
     const { cookie } = await logIn('ann', PASSWORD)
     const page = await ask('/queues/', cookie)
     expect(page.status).toBe(200)
@@ -343,7 +343,7 @@ describe('logged in', () => {
     expect((await ask('/queues/static/images/logo.svg', cookie)).status).toBe(200)
   })
 
-  test('logging out takes the cookie away, and a copy of the cookie opens nothing any more', async () => {
+  test('a logout removes the cookie, and a copy of the cookie opens nothing', async () => {
     const { cookie } = await logIn('ann', PASSWORD)
     expect((await ask('/logout', cookie)).headers.get('set-cookie')).toMatch(/Max-Age=0/)
     expect((await ask('/queues/api/queues', cookie)).status).toBe(401)

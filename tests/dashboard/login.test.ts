@@ -16,7 +16,7 @@ const hash = await hashPassword('correct horse battery')
 const otherHash = await hashPassword('correct horse battery')
 
 describe('passwords', () => {
-  test('the right password matches, another does not, and nobody has no password', async () => {
+  test('only the right password matches; an unknown user has no password', async () => {
     const parsed = parseHash(hash) ?? undefined
     expect(await passwordMatches('correct horse battery', parsed)).toBe(true)
     expect(await passwordMatches('correct horse batterz', parsed)).toBe(false)
@@ -34,7 +34,7 @@ describe('passwords', () => {
     hash.replace('32768', '32769'),
     hash.slice(0, -8),
     '',
-  ])('%s is no hash we accept', (text) => expect(parseHash(text)).toBeNull())
+  ])('%s is refused as a hash', (text) => expect(parseHash(text)).toBeNull())
 })
 
 describe('users', () => {
@@ -69,14 +69,14 @@ describe('sessions', () => {
     await redis.flushall()
   })
 
-  test('a session names its user, on every dashboard with the same Redis, until it expires', async () => {
+  test('a session names its user on every dashboard of the same Redis until it expires', async () => {
     const cookie = await sessionsOf().open(ann)
     expect(await sessionsOf().userOf(cookie)).toBe(ann)
     await clock.advance(SESSION_SECONDS * 1000 + 1000)
     expect(await sessionsOf().userOf(cookie)).toBeNull()
   })
 
-  test('changing the role, the password or the users ends it', async () => {
+  test('a change of role, password or users ends the session', async () => {
     const cookie = await sessionsOf().open(ann)
     for (const text of [
       `ann:viewer:${hash},ben:viewer:${otherHash}`,
@@ -106,7 +106,7 @@ describe('sessions', () => {
     expect(await sessionsOf().userOf(cookies.at(-1))).toBe(ann)
   })
 
-  test('an invented, a borrowed and a missing cookie are nobody, and Redis holds no cookie', async () => {
+  test('an invented, borrowed or missing cookie has no user; Redis stores no cookie', async () => {
     const cookie = await sessionsOf().open(ann)
     const id = cookie.slice('ann.'.length)
     for (const wrong of [
@@ -128,7 +128,7 @@ describe('throttle', () => {
   const wrong = (): Promise<boolean> => Promise.resolve(false)
   const right = (): Promise<boolean> => Promise.resolve(true)
 
-  test('after the allowed failures even the right password waits, and only for that pair', async () => {
+  test('after the allowed failures the right password waits too, for that pair only', async () => {
     const clock = new FakeClock()
     const throttle = new LoginThrottle(clock)
     for (let tries = 0; tries < FAILURES_MAX; tries += 1)
@@ -139,7 +139,7 @@ describe('throttle', () => {
     expect(await throttle.check('1 ann', right)).toBe(true)
   })
 
-  test('the right password forgets the failures before it', async () => {
+  test('the right password clears the failures before it', async () => {
     const throttle = new LoginThrottle(new FakeClock())
     for (let round = 0; round < 3; round += 1) {
       for (let tries = 1; tries < FAILURES_MAX; tries += 1) await throttle.check('1 ann', wrong)
@@ -147,7 +147,7 @@ describe('throttle', () => {
     }
   })
 
-  test('many tries at once gain nothing, and do not pile up', async () => {
+  test('many parallel tries gain nothing, and do not pile up', async () => {
     const throttle = new LoginThrottle(new FakeClock())
     let checked = 0
     const slow = async (): Promise<boolean> => {

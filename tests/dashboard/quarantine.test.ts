@@ -68,8 +68,8 @@ const set: QuarantinedOrder = {
 }
 const aside = () => createQuarantinedOrders(redis.connect(), () => systemClock.now())
 
-describe('orders that were set aside', () => {
-  test('are shown with whose they are, since when, why, their id at the broker, and what to do', async () => {
+describe('quarantined orders', () => {
+  test('are shown with user, time, reason, broker id, and the action to take', async () => {
     await aside().note([set, { ...set, tradeId: 't2', due: 'cancel' }])
     for (const who of ['ann', 'ben'] as const) {
       const text = await page(who)
@@ -89,7 +89,7 @@ describe('orders that were set aside', () => {
     }
   })
 
-  test('of many, the oldest are shown and how many there are', async () => {
+  test('of many orders, the oldest are shown with the total', async () => {
     const many = Array.from({ length: ASIDE_SHOWN_MAX + 20 }, (_, n) => ({
       ...set,
       tradeId: `t${n}`,
@@ -100,23 +100,24 @@ describe('orders that were set aside', () => {
     expect(text).toContain(`the oldest ${ASIDE_SHOWN_MAX} of ${ASIDE_SHOWN_MAX + 20}`)
   })
 
-  test('none are said to be none', async () => expect(await page('ben')).toContain('<p>None.</p>'))
+  test('the page says so when there are none', async () =>
+    expect(await page('ben')).toContain('<p>None.</p>'))
 
-  test('what they are called is shown as text', async () => {
+  test('their names are shown as text', async () => {
     await aside().note([{ ...set, symbol: '<script>alert(1)</script>' }])
     expect(await page('ann')).not.toContain('<script>')
   })
 })
 
 describe('a store without a mark', () => {
-  test('is told to everybody, and what it means; only an operator is offered to accept it', async () => {
+  test('is shown with its effect to every user; only an operator may accept it', async () => {
     for (const who of ['ann', 'ben'] as const)
       expect(await page(who)).toContain('the next order is sent without them')
     expect(await page('ann')).toContain(`action="${ACCEPT}"`)
     expect(await page('ben')).not.toContain(ACCEPT)
   })
 
-  test('is accepted by an operator who says why, and that is kept', async () => {
+  test('is accepted by an operator with a reason, and the reason is kept', async () => {
     const answer = await accept(cookies.ann, told)
     expect([answer.status, answer.headers.get('location')]).toEqual([
       303,
@@ -144,7 +145,7 @@ describe('a store without a mark', () => {
     expect(await page('ann')).not.toContain(ACCEPT)
   })
 
-  test('that is marked already is left as it is', async () => {
+  test('a store with a mark is left as it is', async () => {
     await epoch().mint()
     expect((await accept(cookies.ann, told)).headers.get('location')).toBe(
       '/quarantine?said=nothing',
@@ -170,7 +171,7 @@ describe('a store without a mark', () => {
   })
 
   test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x'])(
-    'is not accepted by a body of %s that is no form',
+    'is not accepted by a body of %s, which is no form',
     async (type) => {
       const init = { method: 'POST', body: '{"confirmed":"yes"', headers: { 'content-type': type } }
       const answer = await ask(ACCEPT, cookies.ann, init)
@@ -188,7 +189,7 @@ describe('a store without a mark', () => {
   })
 
   test.each(['__proto__', 'constructor', '%3Cscript%3E'])(
-    'an unknown word in the address (%s) says nothing',
+    'an unknown key in the address (%s) shows no message',
     async (word) => {
       const text = await page('ann', `?said=${word}`)
       expect(text).not.toContain('role="status"')
@@ -201,6 +202,6 @@ test('a stranger sees nothing of the page', async () => {
     expect((await ask(path, '')).status).toBe(401)
 })
 
-test('the board leads to the page', async () => {
+test('the board links to the page', async () => {
   expect(await (await ask('/queues/', cookies.ann)).text()).toContain('/quarantine')
 })

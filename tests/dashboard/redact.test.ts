@@ -4,7 +4,7 @@ import { redactAnswer, redactData, scrubText } from '../../src/apps/dashboard/re
 const KEY_LIKE = 'h7Kq2mZ9xW4vB1nC6pL8sD3fG5jT0rYa'
 
 describe('redactData', () => {
-  test('our own fields are shown, at every depth that our jobs have', () => {
+  test('our own fields are shown, at every depth of our jobs', () => {
     const job = {
       userId: 'u1',
       tradeId: 't1',
@@ -51,11 +51,11 @@ describe('scrubText', () => {
     'order fc1-0a1b2c3d4e-0.0-trade_1 is unknown',
     'trade 550e8400-e29b-41d4-a716-446655440000: no answer within 5000 ms',
     'at submit (workers/orders/submit.ts:12:34)',
-  ])('%j stays as it is', (text) => {
+  ])('%j stays unchanged', (text) => {
     expect(scrubText(text)).toBe(text)
   })
 
-  test('text is bounded', () => {
+  test('the length of a text is bounded', () => {
     expect(scrubText('word '.repeat(10_000)).length).toBeLessThan(5_000)
   })
 })

@@ -22,7 +22,7 @@ const isAlive = (pid: number): boolean => {
 }
 const ignore = (): void => {}
 
-test('a child has only the environment it is given, says that it is ready, and is stopped', async () => {
+test('a child gets only the given environment, reports ready, and can be stopped', async () => {
   const code =
     'console.log("READY " + [process.env.GIVEN, process.env.VITEST].join()); setInterval(() => {}, 1000)'
   const lines: string[] = []
@@ -37,7 +37,7 @@ test('a child has only the environment it is given, says that it is ready, and i
   await child[Symbol.asyncDispose]()
 })
 
-test('a child that ends before it is ready is an error that names it', async () => {
+test('a child that ends before it is ready is an error that names the child', async () => {
   const start = startChild(
     { name: 'two', entry: entry('two', 'process.exit(3)'), ready: 'READY' },
     ignore,
@@ -45,7 +45,7 @@ test('a child that ends before it is ready is an error that names it', async () 
   await expect(start).rejects.toThrow('two ended with 3 before it was ready')
 })
 
-test('a child notices when its parent is killed', async () => {
+test('a child ends when its parent is killed', async () => {
   const gone = join(folder, 'gone')
   const child = entry(
     'child',
@@ -73,7 +73,7 @@ test('a child notices when its parent is killed', async () => {
  */
 const wantedPort = 20_000 + (process.pid % 10_000)
 
-test('a wanted port is taken when it is free, else another', async () => {
+test('a wanted port is used when it is free, else another port', async () => {
   const taken = createServer()
   await new Promise<void>((resolve, reject) => {
     taken.once('error', reject).listen(wantedPort, '127.0.0.1', resolve)

@@ -155,7 +155,7 @@ describe('judge', () => {
     expect(judge(expected, events).join('\n')).toContain(words)
   })
 
-  test('who should hear nothing must hear nothing', () => {
+  test('any event at a client that expects none is wrong', () => {
     const silent = { ...expected, events: [] }
     expect(judge(silent, [quote])).toEqual([])
     expect(judge(silent, [one('trade.filled')])).not.toEqual([])
@@ -248,7 +248,7 @@ describe('judgeSync', () => {
     status: 'submitted',
   }
 
-  test('the position and the cash that is left are right', () => {
+  test('the right position and the right remaining cash pass', () => {
     expect(judgeSync('act', placed, 50000, sync())).toEqual([])
   })
 
@@ -269,7 +269,7 @@ describe('judgeSync', () => {
 })
 
 describe('judgeSame', () => {
-  test('what follows the market and what is about one connection may differ', () => {
+  test('price updates and events of one connection may differ', () => {
     const other = right.slice(1)
     expect(judgeSame('act', [...right, quote], [...other, update({ currentPrice: 1 })])).toEqual([])
   })

@@ -22,7 +22,7 @@ const said = async (socket: Socket, text: string): Promise<string> => {
   return String((await once(socket, 'data'))[0])
 }
 
-test('a network carries, breaks when it is cut, lets nothing through until it is restored', async () => {
+test('a network carries data, breaks when it is cut, and stays cut until restored', async () => {
   echo.listen(0, '127.0.0.1')
   await once(echo, 'listening')
   network = await startNetwork(`http://127.0.0.1:${(echo.address() as AddressInfo).port}`)

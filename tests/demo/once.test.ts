@@ -19,7 +19,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => stack.disposeAsync(), 60_000)
 
-test('the flow examples of the specification hold on the whole system, with plain clients', async () => {
+test('the flow examples of the specification hold on the whole system', async () => {
   const received: Received[] = []
   expect(await playOnce(demo, (one) => received.push(one)), lines.slice(-40).join('\n')).toEqual([])
   expect(new Set(received.map(({ client }) => client))).toEqual(

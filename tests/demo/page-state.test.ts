@@ -48,7 +48,7 @@ beforeEach(() => {
 const order = (): Order | undefined => state.orders.get('t1')
 
 describe('orders', () => {
-  test('an order goes its way', () => {
+  test('an order passes through its statuses', () => {
     placed(state, 't1', { symbol: 'AAPL', side: 'buy', quantity: 10 })
     expect(order()?.status).toBe('sent')
     receive(state, 'trade.submitted', { ...trade, orderType: 'market' })
@@ -64,18 +64,18 @@ describe('orders', () => {
     expect(order()).toMatchObject({ status: 'filled', filled: 10, price: 180.1 })
   })
 
-  test('events that were faster than the answer of the trade API are not undone', () => {
+  test('events that arrive before the answer of the trade API are not undone', () => {
     receive(state, 'trade.filled', { ...trade, fillPrice: 180.1 })
     placed(state, 't1', { symbol: 'AAPL', limitPrice: 181 })
     expect(order()).toMatchObject({ status: 'filled', limitPrice: 181 })
   })
 
-  test('a refusal says why', () => {
+  test('a refusal has its reason', () => {
     receive(state, 'trade.rejected', { ...trade, message: 'not enough money' })
     expect(order()).toMatchObject({ status: 'rejected', why: 'not enough money' })
   })
 
-  test('what a snapshot does not name has ended, but not what is still on its way', () => {
+  test('an order that a snapshot omits has ended, unless it is still being sent', () => {
     receive(state, 'trade.submitted', trade)
     placed(state, 't2', {})
     receive(state, 'state.sync', sync({}))
@@ -92,7 +92,7 @@ describe('orders', () => {
     expect([state.cash, state.positions.size, order()?.status]).toEqual([7, 1, 'submitted'])
   })
 
-  test('only so many are kept, and open ones always', () => {
+  test('the list is bounded, and open orders always stay', () => {
     receive(state, 'trade.submitted', trade)
     for (let n = 0; n < 300; n += 1)
       receive(state, 'trade.filled', { ...trade, tradeId: `f${n}`, fillPrice: 1 })
@@ -112,7 +112,7 @@ describe('portfolio', () => {
     expect(totals(state)).toMatchObject({ total: 2810, invested: 1810, unrealized: 10 })
   })
 
-  test('cash is that of all accounts, whichever of them a balance is of', () => {
+  test('cash is that of all accounts, also when one account reports its balance', () => {
     receive(state, 'state.sync', {
       portfolio: { cashBalance: 3_000 },
       positions: [],
@@ -132,7 +132,7 @@ describe('portfolio', () => {
     expect(state.positions.get('p1')).toMatchObject({ currentPrice: 182, unrealizedPnL: 20 })
   })
 
-  test('a closed position is gone, and an update of it is nothing', () => {
+  test('a closed position is gone, and an update of a closed position is ignored', () => {
     receive(state, 'portfolio.positionAdded', { position })
     receive(state, 'portfolio.positionClosed', { positionId: 'p1' })
     receive(state, 'portfolio.positionUpdated', { positionId: 'p1', updates: { quantity: 5 } })
@@ -140,14 +140,14 @@ describe('portfolio', () => {
   })
 })
 
-test('the broker being away is said until it is back', () => {
+test('a broker outage is shown until the broker is back', () => {
   receive(state, 'error.brokerDisconnected', { reason: 'keys revoked', action: 'Verify API keys' })
   expect(state.broker).toContain('Verify API keys')
   receive(state, 'broker.connected', {})
   expect(state.broker).toBeNull()
 })
 
-test('the log is bounded, newest first, and an unknown event is logged and nothing else', () => {
+test('the log is bounded, newest first; an unknown event is logged only', () => {
   for (let n = 0; n < 400; n += 1) receive(state, 'market.quote', { symbol: 'AAPL', last: n })
   receive(state, 'something.new', {})
   expect(state.log.length).toBe(300)

@@ -64,7 +64,7 @@ const jobOf = async (tradeId: string): Promise<unknown> =>
   )?.data
 
 describe('login', () => {
-  test('a token names the user and its own login, and a refreshed one the same login', async () => {
+  test('a token names the user and its login; a refreshed token keeps the login', async () => {
     const { status, body } = await ask('POST', '/auth/login', {
       username: 'alice',
       password: 'demo',
@@ -101,7 +101,7 @@ describe('login', () => {
     expect((await ask('POST', '/auth/logout')).status).toBe(401)
   })
 
-  test('a token of a login that was ended neither trades, nor reads, nor is exchanged for a new one', async () => {
+  test('a token of an ended login cannot trade, read or be refreshed', async () => {
     const here = await logIn()
     const elsewhere = await logIn()
     const order = { symbol: 'AAPL', quantity: '1' }
@@ -135,7 +135,7 @@ describe('login', () => {
     ['nobody', ''],
     ['alice', ''],
     ['alice', 'other'],
-  ])('%s with %j is not let in', async (username, password) => {
+  ])('%s with %j cannot log in', async (username, password) => {
     expect(await ask('POST', '/auth/login', { username, password })).toMatchObject({
       status: 401,
       body: { error: 'WRONG_LOGIN' },
@@ -173,7 +173,7 @@ describe('login', () => {
     }
   })
 
-  test('guessing a password is slowed down, also with names that do not exist', async () => {
+  test('guessing a password is slowed down, also with unknown names', async () => {
     for (const name of ['dave', 'mallory']) {
       const answers: Answer[] = []
       for (let tries = 0; tries < 7; tries += 1)
@@ -193,7 +193,7 @@ describe('login', () => {
 })
 
 describe('trades', () => {
-  test('an order is queued for its user, whatever the request says about whose it is', async () => {
+  test('an order is queued for the user of the token, whatever userId the body has', async () => {
     const order = {
       symbol: 'AAPL',
       quantity: '10',
@@ -212,7 +212,7 @@ describe('trades', () => {
     })
   })
 
-  test('a JSON number is taken when it has lost nothing', async () => {
+  test('a JSON number is accepted when it has lost no digits', async () => {
     const token = await logIn()
     const { body } = await ask(
       'POST',
@@ -280,7 +280,7 @@ describe('trades', () => {
     })
   })
 
-  test('a trade that no worker took yet, and one of somebody else, is not found', async () => {
+  test('a trade that no worker took yet, or of another user, is not found', async () => {
     const token = await logIn('bob', 'other')
     expect(await ask('GET', '/api/v1/trades/mine', undefined, token)).toMatchObject({
       status: 404,
@@ -300,7 +300,7 @@ describe('trades', () => {
 })
 
 describe('the page', () => {
-  test('its files are served with a strict policy, and nothing else is', async () => {
+  test('its files are served with a strict policy, and no other file is', async () => {
     for (const path of [
       '/',
       '/app.js',

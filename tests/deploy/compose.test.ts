@@ -67,7 +67,7 @@ const ours = Object.entries(services).filter(([, { image }]) => image === 'fillc
 const unset = (value: string | number): string => String(value).replace(/\$\{\w+:-([^}]*)\}/g, '$1')
 
 describe('docker-compose.yml', () => {
-  test('starts Redis, workers, two relays and the dashboard; the sandbox only when asked for', () => {
+  test('starts Redis, workers, two relays, the dashboard; the sandbox on demand only', () => {
     const plain = Object.entries(services).filter(([, { profiles }]) => profiles.length === 0)
     expect(plain.map(([name]) => name).sort()).toEqual([
       'dashboard',
@@ -88,7 +88,7 @@ describe('docker-compose.yml', () => {
   )
 
   test.each(processes)(
-    '%s is given only settings that it reads, with values that it accepts',
+    '%s gets only settings that it reads, with values that it accepts',
     (name, entry, settings) => {
       const { command, environment } = named(name)
       expect(command).toEqual(['node', entry])
@@ -104,7 +104,7 @@ describe('docker-compose.yml', () => {
     },
   )
 
-  test('the port that is published is the one that the process listens on', () => {
+  test('the published port is the one on which the process listens', () => {
     const inside = (name: string): string[] =>
       named(name).ports.map((port) => port.split(':').at(-1) ?? '')
     expect(inside('relay-1')).toEqual([String(named('relay-1').environment['RELAY_PORT'])])
@@ -135,7 +135,7 @@ describe('docker-compose.yml', () => {
     }
   })
 
-  test('nothing starts before Redis answers, and Redis never drops an entry to make room', () => {
+  test('every process waits for Redis, and Redis never evicts an entry', () => {
     for (const [name] of processes)
       expect(named(name).depends_on).toEqual({ redis: { condition: 'service_healthy' } })
     expect(named('redis').healthcheck?.test.join(' ')).toContain('redis-cli --user health')
@@ -151,7 +151,7 @@ describe('docker-compose.yml', () => {
     expect(acl).toMatch(new RegExp(`^user ${user} on >change-${user} `, 'm'))
   })
 
-  test('Redis starts with the users of the repository, and with every password that one of them has', () => {
+  test('Redis starts with the users of the repository and with their passwords', () => {
     const { command, environment, volumes } = named('redis')
     expect(command.slice(0, 2)).toEqual(['/deploy/start-redis.sh', '/deploy/redis-users.acl'])
     expect(volumes).toContain('./src/deploy:/deploy:ro')
@@ -161,7 +161,7 @@ describe('docker-compose.yml', () => {
     expect(Object.keys(environment).sort()).toEqual(users.sort())
   })
 
-  test('base images are named by exact tags, the Node of the tests among them', () => {
+  test('base images have exact tags, and one is the Node of the tests', () => {
     const { devDependencies } = z
       .object({ devDependencies: z.looseObject({ node: z.string() }) })
       .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
@@ -184,7 +184,7 @@ describe('docker-compose.yml', () => {
 describe('Dockerfile', () => {
   const lines = dockerfile.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
 
-  test('runs as an ordinary user, in exec form, on the major version of Node that the tests run on', () => {
+  test('runs as an ordinary user, in exec form, on the Node version of the tests', () => {
     const images = lines.flatMap((line) => /^FROM (\S+)/.exec(line)?.[1] ?? [])
     expect(new Set(images)).toEqual(new Set(['${NODE_IMAGE}']))
     expect(lines.indexOf('USER node')).toBeGreaterThan(
@@ -195,13 +195,13 @@ describe('Dockerfile', () => {
     ])
   })
 
-  test('asks the probe port of the process whether it is ready', () => {
+  test('its health check asks the probe port of the process', () => {
     expect(dockerfile).toMatch(/^ENV .*\bPROBE_PORT=\d{4}/m)
     expect(dockerfile).toMatch(/^HEALTHCHECK/m)
     expect(dockerfile).toContain('/readyz')
   })
 
-  test('copies only what .dockerignore lets through', () => {
+  test('copies only the paths that .dockerignore allows', () => {
     const allowed =
       readFileSync(join(root, '.dockerignore'), 'utf8')
         .match(/^!.+$/gm)

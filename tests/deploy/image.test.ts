@@ -8,7 +8,7 @@ const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'ut
 }
 
 // The image has no development dependencies. An import of one would fail there and nowhere else.
-test('what the processes import is a dependency, not a development dependency', () => {
+test('a package that a process imports is a dependency, not a development dependency', () => {
   const isOurs = (name: string): boolean => /^(src|workers|relay)\//.test(name)
   const missing = readSources('src', 'workers', 'relay').flatMap((source) =>
     importsOf(source)

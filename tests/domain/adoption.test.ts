@@ -5,13 +5,13 @@ import { brokerOrder, executionOf, orderKey, play, seen } from './orders.ts'
 const filled = (quantity: string, average: string, second: number) =>
   brokerOrder('partially_filled', quantity, second, { filledAveragePrice: dec(average) })
 
-test('an order that is adopted again costs what the broker says, though it went on executing between', () => {
+test('adopted again after more executions - the cost is the broker’s total', () => {
   const first = adoptOrder([filled('9', '181', 2)], orderKey)
   const second = adoptOrder([filled('27', '185', 3)], orderKey, first)
   expect(second).toMatchObject({ cumulativeQuantity: '27', totalCost: mul(dec('27'), dec('185')) })
 })
 
-test('an order of which some executions are known, and not those before, costs what the broker says once it is adopted', () => {
+test('adopted with earlier executions unknown - the cost is the broker’s total', () => {
   const known = play([
     seen(brokerOrder('new', '0', 1)),
     seen(filled('20', '180', 2), executionOf('5', '190', '20', 2)),
@@ -21,7 +21,7 @@ test('an order of which some executions are known, and not those before, costs w
   expect(adopted).toMatchObject({ cumulativeQuantity: '60', totalCost: mul(dec('60'), dec('186')) })
 })
 
-test('a chain that is adopted is for what its earlier orders have executed and the size of the one at work', () => {
+test('adopted chain - quantity is the earlier executions plus the working order', () => {
   const part = (step: string, id: string): Partial<BrokerOrder> => ({
     brokerOrderId: id,
     clientOrderId: clientOrderIdOf('u1', 't1', step),

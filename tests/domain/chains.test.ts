@@ -95,7 +95,7 @@ const ended: OrderUpdate = {
 const open = [claim, seen(first('new', '0', 1)), asked, sent]
 
 describe('a replacement', () => {
-  test('takes its place whatever arrives first, is told once, and the order ends once', () => {
+  test('takes effect in any order of arrival, is reported once, and ends once', () => {
     const views = [
       seen(first('pending_replace', '0', 3)),
       seen(first('replaced', '0', 4, { replacedBy: 'b2' })),
@@ -118,7 +118,7 @@ describe('a replacement', () => {
     }
   })
 
-  test('whose original loses an execution again is for less as a whole, and that is told at once', () => {
+  test('bust of the original - the total shrinks, and is reported at once', () => {
     const { slice } = play([
       claim,
       seen(first('partially_filled', '30', 1), executionOf('30', '180', '30', 1)),
@@ -138,7 +138,7 @@ describe('a replacement', () => {
     })
   })
 
-  test('that loses the race to the original is no ending, and no other terms: filled once, by the original', () => {
+  test('original fills first - the replacement changes no terms; the order fills once', () => {
     const views = [
       seen(next('accepted', '0', 4)),
       seen(first('filled', '100', 5), executionOf('100', '180', '100', 5)),
@@ -174,7 +174,7 @@ describe('a replacement', () => {
     expect(endings(changes)).toHaveLength(1)
   })
 
-  test('that the broker sized too large is seen before it executes', () => {
+  test('that the broker sized too large is detected before it executes', () => {
     const { slice } = play([
       ...open,
       seen(first('partially_filled', '30', 3), executionOf('30', '180', '30', 3)),
@@ -186,7 +186,7 @@ describe('a replacement', () => {
     expect(rightSizeOf(slice.order!, head)).toBe('70')
   })
 
-  test('in flight: a cancel of the old order may be one half of it, until it has its outcome', () => {
+  test('in flight - a canceled report of the old order ends nothing until the outcome', () => {
     const half = play([...open, seen(first('canceled', '0', 4))])
     expect(half.slice.order).toMatchObject({ status: 'submitted', endedAt: null })
     const { slice, changes } = play([ended], half.slice)
@@ -194,13 +194,13 @@ describe('a replacement', () => {
     expect(endings(changes)).toHaveLength(1)
   })
 
-  test('whose successor is not known yet leaves the order open', () => {
+  test('successor not known yet - the order stays open', () => {
     const { slice } = play([...open, seen(first('replaced', '0', 4, { replacedBy: 'b2' })), ended])
     expect(slice.order).toMatchObject({ status: 'submitted', endedAt: null })
     expect(livePlacements(slice.order!)).toHaveLength(1)
   })
 
-  test('made in the broker’s own app belongs to the chain by what it replaced', () => {
+  test('made in the broker’s own app belongs to the chain by the order it replaced', () => {
     const theirs = { clientOrderId: 'made-elsewhere', quantity: dec('50') }
     const { slice, changes } = play([
       claim,
@@ -218,7 +218,7 @@ describe('a replacement', () => {
     expect(endings(changes)).toHaveLength(1)
   })
 
-  test('made elsewhere is for what earlier orders have executed and its own size, whatever becomes known first', () => {
+  test('made elsewhere - quantity is earlier executions plus its size, in any order', () => {
     const third = {
       brokerOrderId: 'b3',
       clientOrderId: stepId('0.2'),
@@ -250,7 +250,7 @@ describe('a replacement', () => {
     }
   })
 
-  test('made elsewhere is told again once the replaced order is known to have executed more', () => {
+  test('made elsewhere is reported again when the replaced order shows more executions', () => {
     const theirs = { clientOrderId: 'made-elsewhere', quantity: dec('50') }
     const { slice } = play([claim, seen(first('new', '0', 1)), seen(next('new', '0', 4, theirs))])
     expect(slice.order?.quantity).toBe('50')
@@ -260,7 +260,7 @@ describe('a replacement', () => {
     ])
   })
 
-  test('waits for the one before it, and a cancel takes the place of all of them', () => {
+  test('waits for the replacement before it; after a cancel no other is added', () => {
     const second: OrderUpdate = {
       type: 'replace_requested',
       request: { commandId: 'c2', leg: 'entry', terms, requestedAt: at(3) },
@@ -327,7 +327,7 @@ describe('a bracket', () => {
     expect(changes[2]).toMatchObject({ position: { stopLossPrice: '170', stopLossFrom: 't1' } })
   })
 
-  test('its exits are placements of the one order; what they execute moves the portfolio and is no event of the trade', () => {
+  test('its exits are placements of one order; their fills are no events of the trade', () => {
     const { slice, changes } = play([
       ...start,
       seen(takeProfit('new', '0', 3)),
@@ -350,7 +350,7 @@ describe('a bracket', () => {
     expect(livePlacements(slice.order!)).toEqual([])
   })
 
-  test('both exits filled are both booked: the position turns, nothing is dropped', () => {
+  test('both exits filled - both are booked, and the position flips', () => {
     const { slice } = play([
       ...start,
       seen(takeProfit('filled', '100', 5), executionOf('100', '200', '100', 5)),
@@ -359,7 +359,7 @@ describe('a bracket', () => {
     expect(slice.position?.quantity).toBe('-100')
   })
 
-  test('protects nothing while nothing of its entry has executed, whatever else is held', () => {
+  test('protects nothing until its entry executes, also with a position held', () => {
     const held = play(start.slice(0, 2)).slice
     const position = play(start).slice.position
     const { slice } = play([seen(stopLoss('held', '0', 3))], {
@@ -369,7 +369,7 @@ describe('a bracket', () => {
     expect(slice.position).toMatchObject(NO_STOP)
   })
 
-  test('a stop that ends is taken off the position', () => {
+  test('a stop that ends is removed from the position', () => {
     const { slice, changes } = play([
       ...start,
       seen(stopLoss('new', '0', 3)),
@@ -426,7 +426,7 @@ describe('an oco order', () => {
     expect(slice.position).toBeNull()
   })
 
-  test('executed on both sides is more than was asked for, and says so', () => {
+  test('executed on both sides - exceeds the ordered quantity, and reports it', () => {
     const both = [
       seen(profit('filled', '100', 5), executionOf('100', '200', '100', 5)),
       seen(stop('filled', '100', 5), executionOf('100', '170', '100', 5)),
@@ -440,9 +440,9 @@ describe('an oco order', () => {
   })
 })
 
-describe('an order that was closed without the broker’s word', () => {
+describe('an order that was closed without a report of the broker', () => {
   test.each(['denied', 'withdrawn'] as const)(
-    '%s, and is there all the same: booked, reported, told as a correction',
+    '%s, but the broker has it - booked, and reported as a correction',
     (how) => {
       const close: OrderUpdate =
         how === 'denied'

@@ -106,7 +106,7 @@ describe('how much of a position may still be reduced', () => {
     ['nor does the order itself', { ...of([], intentOf(sell)), id: 't1' }, '100'],
   ])('%s', (_what, order, left) => expect(beside(order)).toBe(left))
 
-  test('of a short position, what buys counts', () => {
+  test('of a short position, buys count', () => {
     const cover = of([], intentOf({ tradeId: 'other', side: 'buy', quantity: dec('60') }))
     expect(reducibleOf(holding('-100'), [cover], 't1')).toBe('40')
     expect(reducibleOf(null, [cover], 't1')).toBe('0')
@@ -183,7 +183,7 @@ describe('how much of a position may still be reduced', () => {
   }
 })
 
-describe('what is open counts in the limit of a position', () => {
+describe('open orders count in the limit of a position', () => {
   const limits: RiskLimits = {
     schema: 1,
     orderNotionalMax: null,
@@ -277,7 +277,7 @@ describe('what is open counts in the limit of a position', () => {
     ],
   ])('%s', (_what, intent, given, code) => expect(codeOf(intent, given)).toBe(code))
 
-  test('a replacement counts with what is left of it, and what has executed lies in the position', () => {
+  test('a replacement counts its remainder; its executed part counts in the position', () => {
     const view = brokerOrder('partially_filled', '4', 2, {
       orderType: 'limit',
       quantity: dec('6'),
@@ -292,7 +292,7 @@ describe('what is open counts in the limit of a position', () => {
     expect(assess(to('11'), given)?.code).toBe('POSITION_TOO_LARGE')
   })
 
-  test('a replacement of it that is under way counts at the dearer price', () => {
+  test('a pending replacement counts at the dearer price', () => {
     const order = of(
       [seen(brokerOrder('new', '0', 1, { quantity: dec('6'), limitPrice: dec('100') }))],
       buy('6'),

@@ -31,7 +31,7 @@ describe('Decimal', () => {
     },
   )
 
-  test('reading what was written changes nothing, and equal numbers are ===', () => {
+  test('parsing a parsed decimal changes nothing, and equal decimals are ===', () => {
     fc.assert(fc.property(decimals, (text) => void expect(dec(dec(text))).toBe(dec(text))))
     fc.assert(
       fc.property(

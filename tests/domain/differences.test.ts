@@ -63,7 +63,7 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, string[]]>([
     { orderClass: 'oco', orderType: 'limit', limitPrice: dec('200'), legs: legs.slice(1) },
     [],
   ],
-])('what was asked for and what is shown - %s', (_what, asked, shown, differences) => {
+])('order and report - %s', (_what, asked, shown, differences) => {
   const found = differencesOf(intentOf(asked), brokerOrder('new', '0', 1, shown))
   expect(found.map(({ field }) => field)).toEqual(differences)
   expect(new Set(found.map(({ kind }) => kind))).toEqual(
@@ -112,7 +112,7 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, 'conformed' | 'un
     'unexplained',
   ],
   ['a market order with a limit', {}, { limitPrice: dec('9') }, 'conformed'],
-])('what is shown is what was asked for, or is not - %s', (_what, asked, shown, kind) => {
+])('order and report differ - %s', (_what, asked, shown, kind) => {
   const [first, ...more] = differencesOf(
     intentOf(asked),
     brokerOrder('new', '0', 1, { ...asked, ...shown }),

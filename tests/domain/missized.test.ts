@@ -65,10 +65,8 @@ test.each<[string, OrderUpdate[], ReturnType<typeof judged>]>([
   ['is to be replaced again', [...replacedBy('100', '40'), again], [null, true]],
   ['is being canceled', [...replacedBy('100', '40'), cancel], [null, true]],
   ['was made elsewhere', replacedBy('20', '40', elsewhere), [null, false]],
-])('an order that took the place of another %s', (_what, updates, due) =>
-  expect(judged(updates)).toEqual(due),
-)
+])('a replacement %s', (_what, updates, due) => expect(judged(updates)).toEqual(due))
 
-test('an order that was never replaced has the size it was asked for', () => {
+test('an order that was never replaced has its ordered size', () => {
   expect(judged(replacedBy('100', '0').slice(0, 2))).toEqual([null, false])
 })

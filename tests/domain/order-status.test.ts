@@ -8,7 +8,7 @@ const after = (updates: readonly OrderUpdate[]): Slice =>
 describe('an execution that no source lists', () => {
   const view = brokerOrder('filled', '100', 9, { filledAveragePrice: dec('10.5') })
 
-  test('is what is missing above what is booked, at the price that makes the average come out', () => {
+  test('covers the missing quantity, at the price that yields the broker’s average', () => {
     const partly = brokerOrder('partially_filled', '40', 2)
     const { order } = after([claimed(), seen(partly, executionOf('40', '10', '40', 2)), seen(view)])
     // 100 at 10.5 are 1050; 400 are booked, so 60 cost 650.
@@ -19,7 +19,7 @@ describe('an execution that no source lists', () => {
     })
   })
 
-  test('ends where an execution begins that waits for it, and lets it be booked', () => {
+  test('ends where a waiting execution begins, and lets it be booked', () => {
     const slice = after([claimed(), seen(view, executionOf('60', '11', '100', 9))])
     expect(hasGap(slice.order!)).toBe(true)
     // 1050 less 660 for the 60 that wait: 40 cost 390.
@@ -34,7 +34,7 @@ describe('an execution that no source lists', () => {
     expect(inferredExecution(order!, view)).toBeNull()
   })
 
-  test('with two missing around one that waits, the price is shared, and one after the other is filled', () => {
+  test('two gaps around a waiting execution share a price, and are filled in turn', () => {
     let slice = after([claimed(), seen(view, executionOf('20', '10', '60', 5))])
     for (const upTo of ['40', '100']) {
       const execution = inferredExecution(slice.order!, view)!

@@ -126,7 +126,7 @@ describe('applyFill - average cost', () => {
     expect(changes.map((change) => change.type).join(' ')).toBe(types)
   })
 
-  test('a close tells the whole life: quantity, averages, profit, holding time', () => {
+  test('a close reports the whole life: quantity, averages, profit, holding time', () => {
     const { changes } = trade([
       ['buy', '10', '100'],
       ['sell', '4', '130'],
@@ -146,7 +146,7 @@ describe('applyFill - average cost', () => {
     ])
   })
 
-  test('short profit is what was brought in less what it cost to buy back', () => {
+  test('short profit is the proceeds less the cost of buying back', () => {
     const { position } = trade([
       ['sell', '10', '100'],
       ['buy', '4', '90'],
@@ -164,7 +164,7 @@ describe('applyFill - average cost', () => {
     { minLength: 1, maxLength: 30 },
   )
 
-  test('cash spent = open value + losses: nothing is lost to rounding, whatever the fills', () => {
+  test('cash spent = open value + losses: rounding loses nothing, for any fills', () => {
     fc.assert(
       fc.property(lines, (fills) => {
         const { position, changes } = trade(fills)
@@ -201,7 +201,7 @@ describe('an average entry price', () => {
       return dec(`${digits.slice(0, -9)}.${digits.slice(-9)}`)
     })
 
-  test('differs from the exact one by less than a billionth, whatever was closed of the position meanwhile', () => {
+  test('differs from the exact average by less than a billionth, after any closes', () => {
     const buys = fc.array(fc.tuple(upTo(1_000n), upTo(1_000n)), { minLength: 1, maxLength: 5 })
     const closedShares = fc.array(fc.integer({ min: 1, max: 99 }), { maxLength: 5 })
     fc.assert(

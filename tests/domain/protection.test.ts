@@ -37,8 +37,8 @@ const changed = (index: number, change: Partial<Placement>): Order => ({
   placements: order.placements.map((one, i) => (i === index ? { ...one, ...change } : one)),
 })
 
-describe('what may be closed of an over-exited order', () => {
-  test('is the excess, on the side that the exits have made', () => {
+describe('the quantity to close of an over-exited order', () => {
+  test('is the excess, on the side that the exits made', () => {
     expect(excessOf(order, position, nowMs)).toEqual({
       symbol: 'AAPL',
       quantity: '100',
@@ -73,5 +73,5 @@ describe('what may be closed of an over-exited order', () => {
     ],
     ['it was placed elsewhere', { ...order, origin: 'external' }, position, nowMs],
     ['it is of another day', order, position, nowMs + 86_400_000],
-  ])('is nothing while %s', (_why, of, held, now) => expect(excessOf(of, held, now)).toBeNull())
+  ])('is zero while %s', (_why, of, held, now) => expect(excessOf(of, held, now)).toBeNull())
 })

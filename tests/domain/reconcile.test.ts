@@ -79,7 +79,7 @@ function readTwice(
 
 const ours = adopted(snapshot('1000', ['AAPL', '10', '180']))
 
-test('adopt - the first reading takes over cash, positions and what is listed already', () => {
+test('adopt - the first reading sets cash, positions and the listed activities', () => {
   const known = deposit('1000')
   const portfolio = adopt(
     'c',
@@ -95,7 +95,7 @@ test('adopt - the first reading takes over cash, positions and what is listed al
   ).toEqual([])
 })
 
-describe('reconcile - a difference is believed only when it stands', () => {
+describe('reconcile - a difference is believed only when it persists', () => {
   test('equal figures change nothing', () => {
     const { changes, portfolio } = reconcile(
       ours,
@@ -111,7 +111,7 @@ describe('reconcile - a difference is believed only when it stands', () => {
     expect(Object.keys(first.portfolio.account.doubts)).toEqual(['position AAPL', 'cash'])
   })
 
-  test('two equal readings one settle window apart are believed, and a holding that nothing explains is an anomaly', () => {
+  test('equal readings a settle window apart are believed; without a cause, an anomaly', () => {
     const { second } = readTwice(ours, snapshot('900', ['AAPL', '4', '180'], ['MSFT', '1', '400']))
     expect(types(second.changes)).toEqual([
       'position.changed',
@@ -123,18 +123,18 @@ describe('reconcile - a difference is believed only when it stands', () => {
     expect(second.portfolio.account).toMatchObject({ cash: '900', doubts: {} })
   })
 
-  test('two readings too close together are not', () => {
+  test('two readings too close together are not believed', () => {
     expect(readTwice(ours, snapshot('900'), SETTLE_MS - 1).second.changes).toEqual([])
   })
 
-  test('a figure that still moves starts the window again', () => {
+  test('a figure that still moves restarts the window', () => {
     const first = reconcile(ours, readingOf(snapshot('900', ['AAPL', '10', '180']), 1))
     expect(
       reconcile(first.portfolio, later(snapshot('800', ['AAPL', '10', '180']), SETTLE_MS)).changes,
     ).toEqual([])
   })
 
-  test('an execution in between starts the window again, for its symbol and for cash', () => {
+  test('an execution in between restarts the window, for its symbol and for cash', () => {
     const lagging = snapshot('900', ['MSFT', '1', '400'])
     const first = reconcile(ours, readingOf(lagging, 1))
     const position = ours.positions.get('AAPL')!
@@ -164,10 +164,10 @@ describe('reconcile - a difference is believed only when it stands', () => {
   })
 })
 
-describe('reconcile - what an activity explains needs no waiting', () => {
+describe('reconcile - a difference that an activity explains needs no waiting', () => {
   const held: Row = ['AAPL', '10', '180']
 
-  test('each movement is one change with its cause, once however often it is listed', () => {
+  test('each movement is one change with its cause, once, though listed often', () => {
     const listed = [
       deposit('500'),
       activity({ kind: 'withdrawal', type: 'CSW', amount: dec('-200') }),
@@ -178,7 +178,7 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     expect(second.changes).toEqual([])
   })
 
-  test('a movement that the cash does not show yet waits for it', () => {
+  test('a movement that the cash does not show yet waits for the cash', () => {
     const listed = [deposit('500'), fee('-1')]
     const first = reconcile(ours, readingOf(snapshot('999', held), 1, listed))
     expect(causes(first.changes)).toEqual(['activity 999'])
@@ -187,7 +187,7 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     ).toEqual(['deposit 1499'])
   })
 
-  test('cash that moved before its activity was listed is told once, by the figure', () => {
+  test('cash that moved before its activity was listed is reported once', () => {
     const { second } = readTwice(ours, snapshot('995', held))
     expect(causes(second.changes)).toEqual(['external 995'])
     const listed = [fee('-5')]
@@ -221,7 +221,7 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     expect(portfolio.positions.get('AAPL')).toMatchObject({ quantity, cost })
   })
 
-  test('a split that the holding does not show yet waits, and is no anomaly when it does', () => {
+  test('a split that the holding does not show yet waits, and is no anomaly then', () => {
     const listed = [activity({ kind: 'split', type: 'SPLIT', symbol: 'AAPL', quantity: dec('90') })]
     const first = reconcile(ours, readingOf(snapshot('1000', held), 1, listed))
     expect(first.changes).toEqual([])
@@ -232,7 +232,7 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     expect(types(second.changes)).toEqual(['position.changed'])
   })
 
-  test('a symbol that became another one closes at its cost and goes on under the new name', () => {
+  test('a renamed symbol closes at its cost and continues under the new name', () => {
     const listed = [
       activity({ kind: 'symbol_change', type: 'NC', symbol: 'AAPL', newSymbol: 'APPL' }),
     ]
@@ -249,7 +249,7 @@ describe('reconcile - what an activity explains needs no waiting', () => {
   const gone = activity({ ...change, id: 'gone', symbol: 'AAPL', quantity: dec('-10') })
   const come = activity({ ...change, id: 'come', symbol: 'APPL', quantity: dec('10') })
 
-  test('a symbol that went and another that came, as many shares, are one change of name', () => {
+  test('one symbol gone and one come with equal quantity are one rename', () => {
     const after = snapshot('1000', ['APPL', '10', '180'])
     const { changes, portfolio } = reconcile(ours, readingOf(after, 1, [gone, come]))
     expect(types(changes)).toEqual(['position.closed', 'position.opened'])
@@ -258,7 +258,7 @@ describe('reconcile - what an activity explains needs no waiting', () => {
     expect(portfolio.account.activityIds).toEqual(expect.arrayContaining(['gone', 'come']))
   })
 
-  test('where two symbols came with as many shares, nothing is guessed: the difference has to stand', () => {
+  test('two symbols come with equal quantity - no rename is guessed, the window decides', () => {
     const other = activity({ ...change, id: 'other', symbol: 'APLX', quantity: dec('10') })
     const after = snapshot('1000', ['APPL', '10', '180'], ['APLX', '10', '7'])
     expect(reconcile(ours, readingOf(after, 1, [gone, come, other])).changes).toEqual([])
@@ -271,7 +271,7 @@ describe('reconcile - the broker restates costs overnight', () => {
     atMs: Date.parse(at(0)) + 86_400_000,
   })
 
-  test('they are taken over once, at the first reading of a trading day', () => {
+  test('they are adopted once, at the first reading of a trading day', () => {
     expect(reconcile(ours, readingOf(snapshot('1000', ['AAPL', '10', '175']), 1)).changes).toEqual(
       [],
     )
@@ -281,7 +281,7 @@ describe('reconcile - the broker restates costs overnight', () => {
     expect(reconcile(portfolio, nextDay('170')).changes).toEqual([])
   })
 
-  test('an average that only rounds ours is no news', () => {
+  test('an average that only rounds ours is no change', () => {
     const thirds = adopted(snapshot('1000', ['AAPL', '3', '0.333333333']))
     const reading = {
       ...nextDay('1'),

@@ -29,7 +29,7 @@ const types = (changes: readonly Change[]): string[] => changes.map((change) => 
 const isEnding = (change: Change): boolean =>
   change.type === 'order.ended' || (change.type === 'order.executed' && change.completed)
 
-test('what is executed after a bust does not complete an order of which a part is open again', () => {
+test('executions after a bust do not complete an order that is partly open again', () => {
   const bust = { id: 'x40', quantity: dec('40'), price: dec('180'), corrected: null, at: at(3) }
   const { slice } = play([
     claimed(),
@@ -98,7 +98,7 @@ describe('reduce - the friendly path', () => {
 })
 
 describe('reduce - the unfriendly paths', () => {
-  test('fill before the answer to the request: submitted still comes first', () => {
+  test('fill before the answer to the request - submitted still comes first', () => {
     const [acknowledged, filled] = history([['100', '180.5']], 'filled')
     const { changes } = play([claimed(), filled!, acknowledged!])
     expect(types(changes)).toEqual([
@@ -109,7 +109,7 @@ describe('reduce - the unfriendly paths', () => {
     ])
   })
 
-  test('the ending waits for the executions it speaks of', () => {
+  test('the ending waits for the executions that it counts', () => {
     const [, first, second] = history(
       [
         ['40', '10'],
@@ -129,7 +129,7 @@ describe('reduce - the unfriendly paths', () => {
     })
   })
 
-  test('late fill after cancel counts, and is reported as a correction', () => {
+  test('a late fill after a cancel counts, and is reported as a correction', () => {
     const { slice, changes } = play([
       claimed(),
       seen(brokerOrder('partially_filled', '40', 2), executionOf('40', '10', '40', 2)),
@@ -144,7 +144,7 @@ describe('reduce - the unfriendly paths', () => {
     ])
   })
 
-  test('a refusal is believed only while there is no evidence of life', () => {
+  test('a refusal is believed only without evidence that the order exists', () => {
     const refused = {
       type: 'refused',
       code: 'BROKER_REJECTED',
@@ -158,14 +158,14 @@ describe('reduce - the unfriendly paths', () => {
     expect(types(contradicted.changes)).toContain('anomaly')
   })
 
-  test('more executed than ordered is booked and reported', () => {
+  test('more executed than ordered - booked and reported', () => {
     const over = seen(brokerOrder('filled', '101', 60), executionOf('1', '10', '101', 60))
     const { slice, changes } = play([claimed(), ...history([['100', '10']], 'filled'), over])
     expect(slice.position?.quantity).toBe('101')
     expect(types(changes)).toContain('anomaly')
   })
 
-  test('an order sized in money is complete by the broker’s word', () => {
+  test('an order sized in money is complete when the broker reports it filled', () => {
     const byMoney = { quantity: null, notional: dec('500') }
     const { slice, changes } = play([
       claimed(intentOf(byMoney)),
@@ -248,7 +248,7 @@ describe('reduce - any order, repetition or interleaving of the same broker upda
     )
   })
 
-  test('executions from the activity list and from the stream are the same executions', () => {
+  test('the activity list and the stream report the same executions', () => {
     fc.assert(
       fc.property(scrambled, ({ updates, arrivals }) => {
         const fromList = updates.flatMap((u): OrderUpdate[] =>
@@ -289,7 +289,7 @@ describe('the transition table', () => {
     'rejected',
   ] as const
 
-  test('where two signals meet in any order, the end is the same', () => {
+  test('two signals in any order lead to the same end', () => {
     const ends = (...path: (typeof signals)[number][]) =>
       path.reduce<OrderStatus>(
         (status, signal) => transitionOf(status, signal) ?? status,
@@ -325,7 +325,7 @@ describe('the transition table', () => {
   ] as const)('%s + %s -> %s', (from, signal, to) => expect(transitionOf(from, signal)).toBe(to))
 })
 
-test('what a pair in another coin executes is not booked as dollars: the account is read for it', () => {
+test('a fill of a pair in another coin is not booked as dollars; the account is read', () => {
   const pair = { symbol: 'ETH/BTC', quantity: dec('2') }
   const view = brokerOrder('filled', '2', 3, { ...pair, filledAveragePrice: dec('0.05') })
   const { slice, changes } = play([seen(view, executionOf('2', '0.05', '2', 3))])

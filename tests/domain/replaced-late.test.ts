@@ -35,7 +35,7 @@ const next = {
   clientOrderId: clientOrderIdOf('u1', 't1', '0.1'),
 }
 
-test('a replacement that took place although it was refused: the record follows the broker', () => {
+test('a refused replacement that took place - the record follows the broker', () => {
   const before = play(refused).slice.order!
   expect(commandsOf(before)).toMatchObject([
     { commandId: 'c1', outcome: 'refused', message: 'not now' },
@@ -57,13 +57,13 @@ test('a replacement that took place although it was refused: the record follows 
   expect(changes.filter(({ type }) => type === 'order.replaced')).toHaveLength(1)
 })
 
-test('a replacement that was refused and does not show itself stays refused', () => {
+test('a refused replacement that the broker never shows stays refused', () => {
   const { slice } = play([...refused, seen(brokerOrder('filled', '100', 9, limit))])
   expect(commandsOf(slice.order!)).toMatchObject([{ commandId: 'c1', outcome: 'refused' }])
 })
 
 test.each(['pending_cancel', 'pending_replace'] as const)(
-  'a replacement that the venue has not taken in, and that is %s, has not taken place: the terms stay as they were',
+  'replacement %s, not at the venue - has not taken place, the terms stay',
   (status) => {
     const { slice, changes } = play([
       ...refused.slice(0, 4),
@@ -78,7 +78,7 @@ test.each(['pending_cancel', 'pending_replace'] as const)(
   },
 )
 
-test('what may execute beyond all that was asked for is to be canceled', () => {
+test('a replacement that could execute beyond the ordered total is to be canceled', () => {
   const filled = seen(brokerOrder('filled', '100', 9, limit), executionOf('100', '150', '100', 9))
   const race: OrderUpdate[] = [
     ...refused,
@@ -97,7 +97,7 @@ test('what may execute beyond all that was asked for is to be canceled', () => {
   expect([whole.status, isExcess(whole), hasPendingWork(whole)]).toEqual(['filled', false, false])
 })
 
-test('a size that stands is what the order is for from then on, and is told', () => {
+test('a size that persists becomes the quantity of the order, and is reported', () => {
   const sized = seen(brokerOrder('new', '0', 6, { ...next, quantity: dec('70'), replaces: 'b1' }))
   const before = [
     ...refused,
@@ -113,7 +113,7 @@ test('a size that stands is what the order is for from then on, and is told', ()
   expect(changes.filter(({ type }) => type === 'order.replaced')).toHaveLength(2)
 })
 
-test('a size is not taken for what stands before the replaced order has shown what it executed', () => {
+test('a size does not count until the replaced order has reported its executions', () => {
   const sized = seen(brokerOrder('new', '0', 6, { ...next, quantity: dec('70'), replaces: 'b1' }))
   const stands: OrderUpdate = { type: 'size_stands', at: at(7) }
   const unread = play([...refused, sized, stands]).slice
@@ -127,7 +127,7 @@ test('a size is not taken for what stands before the replaced order has shown wh
   expect(play([stands], slice).slice.order?.quantity).toBe('87')
 })
 
-test('a replacement after a refused one has taken place once the order that it replaced shows as replaced', () => {
+test('after a refused one, a replacement counts once its original shows as replaced', () => {
   const { slice, changes } = play([
     ...refused,
     {

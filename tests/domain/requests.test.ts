@@ -21,7 +21,7 @@ test('a claim is an attempt that may be under way', () => {
   })
 })
 
-test('what certainly was not sent leaves nothing at the broker, and the next attempt is as new', () => {
+test('a request that certainly was not sent leaves nothing; the next attempt is new', () => {
   const parked = play(claimed(), notSent(3))
   expect(parked).toMatchObject({
     attemptedAt: null,
@@ -45,7 +45,7 @@ test('after an unknown outcome a refused attempt proves nothing about the first'
   })
 })
 
-test('an attempt may be sized anew until the broker has shown the order', () => {
+test('an attempt may be resized until the broker has shown the order', () => {
   expect(play(claimed(), attempted(5, '60'))).toMatchObject({
     quantity: '60',
     placements: [{ quantity: '60' }],
@@ -58,7 +58,7 @@ test('an attempt may be sized anew until the broker has shown the order', () => 
   })
 })
 
-test('a refusal that is in doubt is kept, and nothing of its request is at the broker; one of an order in doubt proves nothing', () => {
+test('a doubted refusal clears its request; after an unknown outcome it proves nothing', () => {
   const refusal = { type: 'denied', code: 'HALTED', message: 'why', at: at(3) } as const
   const doubted = { type: 'refusal_doubted', refusal, at: at(3) } as const
   expect(play(claimed(), doubted)).toMatchObject({

@@ -350,7 +350,7 @@ describe('assess', () => {
     ['across zero from short', intentOf(), facts(null, { position: held('-50') }), 'CROSSES_ZERO'],
   ])('%s', (_what, intent, given, code) => expect(judge(intent, given)).toBe(code))
 
-  test('what only reduces a position passes every limit on exposure', () => {
+  test('an order that only reduces a position passes every limit on exposure', () => {
     const strict = {
       orderNotionalMax: dec('1'),
       positionNotionalMax: dec('1'),

@@ -4,7 +4,7 @@ import { at, brokerOrder, claimed, executionOf, intentOf, play, seen } from './o
 
 const types = (changes: readonly Change[]): string[] => changes.map((change) => change.type)
 
-describe('an execution that is taken back', () => {
+describe('a busted execution', () => {
   const filled = play([
     claimed(),
     seen(brokerOrder('partially_filled', '60', 2), executionOf('60', '10', '60', 2)),
@@ -16,7 +16,7 @@ describe('an execution that is taken back', () => {
     bust: { id: 'x100', quantity: dec('40'), price: dec('12'), corrected: null, at: at(9) },
   }
 
-  test('is undone exactly: order, position, profit and cash are as if it had never been', () => {
+  test('is undone exactly: order, position, profit and cash are as before', () => {
     const without = play([
       claimed(),
       seen(brokerOrder('partially_filled', '60', 2), executionOf('60', '10', '60', 2)),
@@ -32,12 +32,12 @@ describe('an execution that is taken back', () => {
     expect(slice.account?.cash).toBe(without.slice.account?.cash)
   })
 
-  test('once, however often it is told', () => {
+  test('is undone once, though reported often', () => {
     const once = play([bust], filled.slice)
     expect(play([bust, bust], once.slice)).toEqual({ slice: once.slice, changes: [] })
   })
 
-  test('the broker’s lower total afterwards is no gap, and what executes then is booked', () => {
+  test('the broker’s lower total is no gap, and later executions are booked', () => {
     const { slice } = play(
       [
         bust,
@@ -51,7 +51,7 @@ describe('an execution that is taken back', () => {
     expect(slice.position?.quantity).toBe('75')
   })
 
-  test('restated: the difference only', () => {
+  test('corrected - only the difference is booked', () => {
     const corrected = { quantity: dec('40'), price: dec('11.5') }
     const { slice } = play([{ ...bust, bust: { ...bust.bust, corrected } }], filled.slice)
     expect(slice.order).toMatchObject({ cumulativeQuantity: '100', totalCost: '1060' })
@@ -59,7 +59,7 @@ describe('an execution that is taken back', () => {
     expect(slice.account?.cash).toBe('98940')
   })
 
-  test('of a sale brings back what was sold, at what it had cost', () => {
+  test('of a sale brings the sold shares back at their cost', () => {
     const sale = brokerOrder('filled', '30', 5, {
       brokerOrderId: 'b9',
       side: 'sell',
@@ -87,7 +87,7 @@ describe('an execution that is taken back', () => {
     expect(slice.account?.cash).toBe(filled.slice.account?.cash)
   })
 
-  test('that was never booked waits to be told again', () => {
+  test('that was never booked waits for its next report', () => {
     const early = play([claimed(), seen(brokerOrder('new', '0', 2)), bust])
     expect(early.slice.order?.busts).toEqual([])
   })

@@ -35,7 +35,7 @@ function permutations<T>(items: readonly T[]): T[][] {
   )
 }
 
-describe('the broker’s total that stands', () => {
+describe('the broker’s total that persists', () => {
   // The second of three is taken back at second 5: 40 x 180 + 25 x 182 = 11750, and 11750 / 65 =
   // 180.769230769...
   const total = shown('65', '180.769230769', 5)
@@ -46,7 +46,7 @@ describe('the broker’s total that stands', () => {
     ['only what lies above it was told', [c]],
     ['only what lies under it was told', [a]],
     ['nothing but the total was told', []],
-  ])('is what is booked in the end: %s', (_, told) => {
+  ])('is the booked total in the end: %s', (_, told) => {
     for (const arrival of permutations([...told, total])) {
       const slice = play([...arrival, stands(5)], begun)
       expect(slice.order).toMatchObject({
@@ -73,7 +73,7 @@ describe('the broker’s total that stands', () => {
     )
   })
 
-  test('once, and whatever is told late of the time before changes nothing', () => {
+  test('is adopted once; late reports from before it change nothing', () => {
     const slice = play([a, c, total, stands(5)], begun)
     const bust = { id: 'x75', quantity: dec('35'), price: dec('181'), corrected: null, at: at(5) }
     const late: OrderUpdate[] = [
@@ -87,7 +87,7 @@ describe('the broker’s total that stands', () => {
     expect(play(late, slice)).toEqual(slice)
   })
 
-  test('and executions after it are booked above it', () => {
+  test('later executions are booked above the total', () => {
     const slice = play(
       [a, c, total, stands(5), shown('75', '180.8', 7), executed('10', '181', '75', 7)],
       begun,
@@ -96,18 +96,18 @@ describe('the broker’s total that stands', () => {
     expect(unsettledTotals(slice.order!)).toEqual([])
   })
 
-  test('is not adopted when a newer one has been shown since', () => {
+  test('is not adopted when a newer total has been shown since', () => {
     const slice = play([a, total, shown('75', '180.8', 6)], begun)
     expect(play([stands(5)], slice)).toEqual(slice)
   })
 
-  test('tells nothing while the broker names no price', () => {
+  test('is no mismatch while the broker names no price', () => {
     const slice = play([seen(brokerOrder('filled', '65', 5))], begun)
     expect(unsettledTotals(slice.order!)).toEqual([])
     expect(play([stands(5)], slice)).toEqual(slice)
   })
 
-  test('at another price restates what is booked', () => {
+  test('at another price corrects the booked cost', () => {
     const slice = play([a, shown('40', '179.5', 6), stands(6)], begun)
     expect(slice.order).toMatchObject({ cumulativeQuantity: '40', totalCost: '7180' })
     expect(slice.position).toMatchObject({ quantity: '40', cost: '7180' })
@@ -115,7 +115,7 @@ describe('the broker’s total that stands', () => {
   })
 })
 
-test('a bust whose execution was never booked takes nothing that was', () => {
+test('a bust whose execution was never booked removes nothing booked', () => {
   const bust = { id: 'x100', quantity: dec('25'), price: dec('182'), corrected: null, at: at(5) }
   const total = shown('75', '180.466666667', 5)
   const slice = play([a, b, total], begun)

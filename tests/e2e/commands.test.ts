@@ -12,7 +12,7 @@ const of = { userId: 'alice', connectionId: 'broker_alice' }
 const order = (tradeId: string) => system.producer.orders.get('alice', tradeId)
 
 describe('commands on the real parts', () => {
-  test('a resting order is replaced, then everything is canceled', async () => {
+  test('a resting order is replaced, then every order is canceled', async () => {
     const client = await system.client('alice')
     await system.producer.submitOrder(
       orderOf({ tradeId: 'r', symbol: 'NVDA', orderType: 'limit', limitPrice: '1' }),
@@ -38,7 +38,7 @@ describe('commands on the real parts', () => {
     await expect.poll(() => told(client).at(-1), slow).toBe('trade.cancelled')
   })
 
-  test('a bracket has its exits as parts of one trade, its stop on the position, and is closed by a command', async () => {
+  test('a bracket has its exits and its stop, and a command closes its position', async () => {
     const exits = { takeProfit: { limitPrice: '5000' }, stopLoss: { stopPrice: '1' } }
     const bracket = orderOf({
       tradeId: 'b',

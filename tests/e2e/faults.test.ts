@@ -83,7 +83,7 @@ test.each<[string, string, string, () => Promise<Record<string, string>>, string
     ['--port', '0'],
   ],
 ])(
-  'an exception that nobody catches in the process %s is in its log, and it drains',
+  'an uncaught exception in the process %s is logged, and the process drains',
   async (...row) => {
     const [, entry, ready, env, args] = row
     const own = { REDIS_URL: redis.url, LISTEN_HOST: '127.0.0.1', PROBE_PORT: '0' }
@@ -97,7 +97,7 @@ test.each<[string, string, string, () => Promise<Record<string, string>>, string
   90_000,
 )
 
-test('likewise in the demo, whose process is the trade API', async () => {
+test('an uncaught exception in the demo is logged, and the demo drains', async () => {
   const { code, stderr } = await faultIn('src/apps/demo/main.ts', 'Ctrl-C ends everything', {}, [
     '--verbose',
   ])

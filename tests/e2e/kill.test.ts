@@ -6,7 +6,7 @@ const slow = { timeout: 60_000, interval: 50 }
 
 describe('kill -9', () => {
   test(
-    'right after the POST left: one order, one trade.submitted, one trade.filled',
+    'right after the POST left - one order, one trade.submitted, one trade.filled',
     { timeout: 90_000 },
     async () => {
       await using system = await System.open('alice')

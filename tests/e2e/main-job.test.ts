@@ -19,7 +19,7 @@ const trade = [
 ]
 
 describe('the main job', () => {
-  test('a market buy, from the producer to both devices of its user and to nobody else', async () => {
+  test('a market buy reaches both devices of its user, and no other user', async () => {
     const [laptop, phone, other] = await Promise.all([
       system.client('alice'),
       system.client('alice'),
@@ -62,7 +62,7 @@ describe('the main job', () => {
     expect(mine).toHaveLength(1)
   })
 
-  test('a resting order is cancelled on request, and only the broker’s word ends it', async () => {
+  test('a resting order is canceled on request; only the broker’s report ends it', async () => {
     const client = await system.client('alice')
     await system.producer.submitOrder(
       orderOf({
@@ -85,7 +85,7 @@ describe('the main job', () => {
     expect(client.heard.at(-1)![1]).toMatchObject({ cancelledBy: 'user', filledQuantity: 0 })
   })
 
-  test('more than there is money for is rejected with the contract’s reason', async () => {
+  test('an order beyond the buying power is rejected with the contract’s reason', async () => {
     const client = await system.client('bob')
     await system.producer.submitOrder(
       orderOf({ userId: 'bob', connectionId: 'broker_bob', tradeId: 'rich', quantity: '90000' }),
@@ -124,7 +124,7 @@ describe('a bad request', () => {
   )
 
   test.each(bad)(
-    '%s put into the queue by hand fails for good, in the same words, and touches nothing',
+    '%s put into the queue by hand fails for good, in the same words, with no effect',
     async (_what, change) => {
       const requests = system.sandbox.control.ledger('demo-key').accounts['demo-key']!.orders.length
       const version = await system.redis.connect().hget('state:{alice}', 'last')
@@ -144,7 +144,7 @@ describe('a bad request', () => {
 })
 
 describe('revoked keys', () => {
-  test('the user’s devices hear of it once, with what to do; nobody else hears of it', async () => {
+  test('each device of the user gets one event with the fix; no other user gets one', async () => {
     const [laptop, phone, other] = await Promise.all([
       system.client('bob'),
       system.client('bob'),

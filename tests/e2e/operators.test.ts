@@ -4,7 +4,7 @@ import { orderOf, System, told } from './stage.ts'
 const slow = { timeout: 30_000, interval: 100 }
 
 test(
-  'workers name halts and paused queues to operators, in /readyz and as metrics, and stay ready',
+  'workers show halts and paused queues in /readyz and metrics, and stay ready',
   { timeout: 120_000 },
   async () => {
     await using system = await System.open('alice')
@@ -48,7 +48,7 @@ test(
 )
 
 test(
-  'a limit on the value of an order holds for a symbol that nobody watches',
+  'a limit on the value of an order holds for a symbol without watchers',
   { timeout: 120_000 },
   async () => {
     await using system = await System.open('alice')

@@ -14,7 +14,7 @@ const holds = ({ lines }: WorkerProcess, userId: string): boolean =>
 
 describe('two workers', () => {
   test(
-    'share the connections, and one follows the other within ten seconds of its kill -9',
+    'share the connections; one takes over within ten seconds of a kill -9',
     { timeout: 120_000 },
     async () => {
       await using system = await System.open('alice', 'bob')

@@ -66,14 +66,14 @@ const overTls = async (): Promise<number> => {
   return clients.split('\n').filter((line) => line.includes(` laddr=127.0.0.1:${port} `)).length
 }
 
-test('a server whose certificate nobody vouches for is refused, and the refusal says why', async () => {
+test('a server with an untrusted certificate is refused, with the reason', async () => {
   const link = connectRedis(`rediss://localhost:${port}`, 'prompt', createLogger('test', 'silent'))
   const [error] = (await once(link, 'error')) as [Error]
   expect(error.message).toMatch(/self-signed certificate/)
   link.disconnect()
 })
 
-test('a server of another name than its certificate says is refused', async () => {
+test('a server whose certificate has another name is refused', async () => {
   setDefaultCACertificates([...trusted, certificate])
   const link = connectRedis(`rediss://127.0.0.1:${port}`, 'prompt', createLogger('test', 'silent'))
   const [error] = (await once(link, 'error')) as [Error]
@@ -81,7 +81,7 @@ test('a server of another name than its certificate says is refused', async () =
   link.disconnect()
 })
 
-test('with an authority that is trusted, an order goes its whole way with no connection in the clear', async () => {
+test('with a trusted authority an order is filled, and no connection is in the clear', async () => {
   setDefaultCACertificates([...trusted, certificate])
   const before = String(await redis.connect().call('CLIENT', 'LIST'))
     .trim()

@@ -29,7 +29,7 @@ afterEach(async () => {
 const urlOf = (user: string): string => `redis://${user}:change-${user}@127.0.0.1:${redis.port}`
 const slow = { timeout: 12_000, interval: 50 }
 
-test('a trade, a cancel, quotes, devices, a logout and the dashboard need nothing more', async () => {
+test('a trade, cancel, quotes, devices, logout and dashboard need no other permission', async () => {
   const system = await System.openOn(redis, urlOf, ['alice'])
   try {
     const log = createLogger('dashboard', 'silent')
@@ -100,7 +100,7 @@ const fromAll: [command: string, ...args: string[]][] = [
   ['SET', 'anything', 'else'],
 ]
 
-test('what orders were set aside, workers write and the dashboard reads; and it accepts a store', async () => {
+test('workers write quarantined orders, the dashboard reads them and accepts a store', async () => {
   const workers = new Redis(urlOf('workers'))
   const dashboard = new Redis(urlOf('dashboard'))
   const order = {
@@ -118,7 +118,7 @@ test('what orders were set aside, workers write and the dashboard reads; and it 
   for (const link of [workers, dashboard]) link.disconnect()
 })
 
-test('the assets of the broker, workers write and the producer and the relay read', async () => {
+test('workers write the broker’s assets, the producer and the relay read them', async () => {
   const workers = new Redis(urlOf('workers'))
   const assets = createAssets(workers, () => 'draft')
   expect(await assets.takeTurn('paper')).toBe(true)
@@ -133,12 +133,15 @@ test('the assets of the broker, workers write and the producer and the relay rea
   workers.disconnect()
 })
 
-test.each(everywhere)('what %s has no business with, Redis refuses', async (user) => {
-  const link = new Redis(urlOf(user))
-  for (const [command, ...args] of [...(refused[user] ?? []), ...fromAll])
-    await expect(link.call(command, ...args), command).rejects.toThrow(/NOPERM/)
-  link.disconnect()
-})
+test.each(everywhere)(
+  'user %s - Redis refuses every command outside its permissions',
+  async (user) => {
+    const link = new Redis(urlOf(user))
+    for (const [command, ...args] of [...(refused[user] ?? []), ...fromAll])
+      await expect(link.call(command, ...args), command).rejects.toThrow(/NOPERM/)
+    link.disconnect()
+  },
+)
 
 describe('start-redis.sh', () => {
   const passwords = {
@@ -167,7 +170,7 @@ describe('start-redis.sh', () => {
     return spawnSync('sh', args, { env: { PATH: path, TMPDIR: folder, ...env }, encoding: 'utf8' })
   }
 
-  test('gives each user its password, and passes the arguments on', async () => {
+  test('gives each user its password, and passes its arguments on', async () => {
     const { status, stdout } = started(passwords)
     expect(status).toBe(0)
     expect(stdout).not.toContain('change-')

@@ -44,7 +44,7 @@ describe('commands', () => {
   const of = { userId: 'alice', connectionId: 'broker_1' }
   const ofTrade = { ...of, tradeId: 't1' }
 
-  test('each kind is queued once for its id, away from new orders', async () => {
+  test('each kind is queued once for its id, in another queue than new orders', async () => {
     const before = await waiting()
     const [close, ...others] = await Promise.all([
       producer.closePosition({ ...of, tradeId: 'close-1', commandId: 'c4', symbol: 'AAPL' }),
@@ -93,7 +93,7 @@ describe('commands', () => {
       { symbol: 'AAPL' },
     ],
   ])(
-    'a %s with a used commandId is a repeat, or a conflict where it asks for something else',
+    'a %s with a used commandId is a repeat, or a conflict where its terms differ',
     async (_what, ask, other) => {
       const first = await ask({})
       expect(await ask({})).toEqual(first)
@@ -106,7 +106,7 @@ describe('commands', () => {
     },
   )
 
-  test('two callers with different commands under one id: one is taken, the other hears of the conflict', async () => {
+  test('two different commands under one id - one is accepted, the other is a conflict', async () => {
     const asked = ['151', '152'].map((limitPrice) =>
       producer.replaceOrder({ ...ofTrade, commandId: 'x4', limitPrice }),
     )
@@ -114,7 +114,7 @@ describe('commands', () => {
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
 
-  test('a close under a trade id that was used is a conflict, as a new order is; the same close again is a repeat', async () => {
+  test('a close under a used trade id is a conflict; the same close again is a repeat', async () => {
     const of1 = { ...of, commandId: 'c6', symbol: 'AAPL' }
     await producer.submitOrder(orderOf({ tradeId: 'used' }))
     await expect(producer.closePosition({ ...of1, tradeId: 'used' })).rejects.toThrow(
@@ -132,7 +132,7 @@ describe('commands', () => {
     expect((await producer.closePosition({ ...of1, tradeId: 'closed' })).jobId).toBe(jobId)
   })
 
-  test('what became of each command is read back with the order', async () => {
+  test('the outcome of each command is read back with the order', async () => {
     const order = orderRecordOf('alice', 'commanded')
     const command = {
       commandId: 'c7',
@@ -156,7 +156,7 @@ describe('commands', () => {
     expect((await producer.orders.get('alice', 'commanded'))?.commands).toEqual([command])
   })
 
-  test('a close carries the side that it is of', async () => {
+  test('a close carries the side of its position', async () => {
     const { jobId } = await producer.closePosition({
       ...of,
       tradeId: 'close-2',
@@ -169,7 +169,7 @@ describe('commands', () => {
     expect(job?.data).toMatchObject({ tradeId: 'close-2', positionSide: 'short' })
   })
 
-  test('one that changes nothing is refused before it is queued', async () => {
+  test('a command that changes nothing is refused before it is queued', async () => {
     await expect(producer.replaceOrder({ ...ofTrade, commandId: 'c9' })).rejects.toThrow(
       InvalidRequestError,
     )

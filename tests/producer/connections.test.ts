@@ -28,7 +28,7 @@ afterAll(async () => {
 })
 
 describe('connections.connect', () => {
-  test('what reaches Redis is sealed', async () => {
+  test('credentials in Redis are sealed', async () => {
     await producer.connections.connect(connect)
     const connection = redis.connect()
     const records = await connection.hgetall('control:{alice}')
@@ -37,7 +37,7 @@ describe('connections.connect', () => {
     expect(await connection.zrange('controls', 0, -1)).toEqual(['alice'])
   })
 
-  test('an access token is taken in place of a key pair', async () => {
+  test('an access token is accepted in place of a key pair', async () => {
     const made = await producer.connections.connect({
       ...connect,
       userId: 'oauth',
@@ -77,7 +77,7 @@ describe('connections.connect', () => {
 describe('connections', () => {
   const mine = { userId: 'carol', connectionId: 'broker_1' }
 
-  test('a connection is listed without its secrets, and says how it stands', async () => {
+  test('a connection is listed with its state and without its secrets', async () => {
     await producer.connections.connect({ ...connect, ...mine })
     const connections = createConnections(redis.connect())
     const seen = async () => (await producer.connections.list('carol'))[0]
@@ -93,7 +93,7 @@ describe('connections', () => {
     expect(JSON.stringify(await seen())).not.toContain('sealed')
   })
 
-  test('a connection says why it does not work, and since when', async () => {
+  test('a failing connection shows its reason and its start', async () => {
     const at = { userId: 'dora', connectionId: 'broker_1' }
     await producer.connections.connect({ ...connect, ...at })
     const healthSeen = async () => (await producer.connections.list('dora'))[0]?.health
@@ -148,7 +148,7 @@ describe('connections', () => {
     ).rejects.toThrow(ConnectionConflictError)
   })
 
-  test('removing asks for a choice, stops submissions at once, and is a job for the workers', async () => {
+  test('removing needs a choice, stops submissions at once, and queues a job for workers', async () => {
     await producer.connections.connect({ ...connect, ...mine })
     const error: unknown = await producer.connections
       .disconnect({ ...mine } as never)

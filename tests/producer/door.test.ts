@@ -67,7 +67,7 @@ async function fieldsOf(request: Promise<unknown>): Promise<readonly string[]> {
 const command = { userId: 'alice', connectionId: 'broker_alice', commandId: 'c1' }
 
 describe('a pair without its slash', () => {
-  test('is refused while there is no list, with the way to write it', async () => {
+  test('is refused while there is no list, and the error shows the right spelling', async () => {
     await expect(producer.submitOrder(coins({ symbol: 'ETHUSD' }))).rejects.toThrow(
       'with its slash, like ETH/USD',
     )
@@ -80,7 +80,7 @@ describe('a pair without its slash', () => {
     expect(await queued('orders')).toEqual(['ETH/USD'])
   })
 
-  test('is queued under its canonical symbol where the list has it, and is the same trade either way', async () => {
+  test('is queued under its canonical symbol, and is the same trade in both spellings', async () => {
     await list(coin('ETH/USD'))
     await producer.submitOrder(coins({ symbol: 'ETHUSD' }))
     expect(await producer.submitOrder(coins())).toMatchObject({ isRepeat: true })
@@ -140,7 +140,7 @@ describe('a new order', () => {
     expect(await queued('orders')).toEqual([])
   })
 
-  test('is left to the broker while there is no list, and where the list is of another environment', async () => {
+  test('is left to the broker without a list, or with that of another environment', async () => {
     await producer.submitOrder(orderOf({ tradeId: 'no_list', symbol: 'ZZZZ' }))
     const credentials = { keyId: 'K', secretKey: 'S' }
     await producer.connections.connect({
@@ -156,7 +156,7 @@ describe('a new order', () => {
     expect(await queued('orders')).toEqual(['ZZZZ', 'ZZZZ'])
   })
 
-  test('that is a repeat is answered as one, whatever the list says by now', async () => {
+  test('that is a repeat is answered as a repeat, also when the list has changed', async () => {
     await producer.submitOrder(orderOf({ tradeId: 'repeat' }))
     await list(share('AAPL', { isTradable: false }))
     expect(await producer.submitOrder(orderOf({ tradeId: 'repeat' }))).toMatchObject({
@@ -164,7 +164,7 @@ describe('a new order', () => {
     })
   })
 
-  test('that sells short what cannot be sold short is refused, and what is held may be sold', async () => {
+  test('that would sell short an unshortable stock is refused; held shares may be sold', async () => {
     await list(share('AMC', { isShortable: false }))
     const sell = (tradeId: string) =>
       producer.submitOrder(

@@ -20,7 +20,7 @@ afterAll(async () => {
   await redis.stop()
 })
 
-describe('what a producer is made with', () => {
+describe('the options of a producer', () => {
   const key = new Uint8Array(32)
   const good = { redisUrl: 'redis://127.0.0.1:1', vaultKeys }
 
@@ -52,7 +52,7 @@ describe('what a producer is made with', () => {
     expect((error as InvalidRequestError).message).not.toContain('a text that is no key')
   })
 
-  test('without a logger it works, and survives the loss of its connection', async () => {
+  test('works without a logger, and survives the loss of its connection', async () => {
     const quiet = await createProducer({ redisUrl: redis.url, vaultKeys })
     const observer = redis.connect()
     await observer.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
@@ -74,7 +74,7 @@ test.each([
   expect((error as InvalidRequestError).fields).toEqual([field])
 })
 
-test('a producer that was disposed says so, whatever is asked of it', async () => {
+test('a disposed producer rejects every call with that reason', async () => {
   const closed = await createProducer({ redisUrl: redis.url, vaultKeys, log })
   await closed[Symbol.asyncDispose]()
   for (const call of [

@@ -55,7 +55,7 @@ describe('submitOrder', () => {
     })
   })
 
-  test('RDQ-04 its job is done, and the store has lost what it wrote: asked for again, it is worked on again', async () => {
+  test('RDQ-04 job done, store lost its writes - submitted again, the order runs again', async () => {
     const lost = orderOf({ tradeId: 'lost' })
     const { jobId } = await producer.submitOrder(lost)
     const { name, prefix } = queues.orders
@@ -76,7 +76,7 @@ describe('submitOrder', () => {
     expect(await waiting()).toBe(before + 1)
   })
 
-  test('long after its order was forgotten it is a repeat, or a conflict', async () => {
+  test('a forgotten order is a repeat, or a conflict', async () => {
     const old = orderOf({ tradeId: 'old' })
     await redis
       .connect()
@@ -93,7 +93,7 @@ describe('submitOrder', () => {
     expect(await waiting()).toBe(before)
   })
 
-  test('written in another way it is still the same trade', async () => {
+  test('the same trade in another spelling is a repeat', async () => {
     await producer.submitOrder(orderOf({ tradeId: 'written', quantity: '1.50' }))
     expect(
       await producer.submitOrder(orderOf({ tradeId: 'written', quantity: '1.5', notional: null })),
@@ -109,7 +109,7 @@ describe('submitOrder', () => {
     ).rejects.toThrow(TradeIdConflictError)
   })
 
-  test('two callers with different orders under one id: one is taken, the other hears of the conflict', async () => {
+  test('two different orders under one id - one is accepted, the other is a conflict', async () => {
     const orders = ['1', '2'].map((quantity) =>
       producer.submitOrder(orderOf({ tradeId: 'race', quantity })),
     )
@@ -117,7 +117,7 @@ describe('submitOrder', () => {
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
 
-  test('all that is wrong is named at once', async () => {
+  test('every error is named at once', async () => {
     const bad = { ...orderOf(), quantity: '-5', symbol: 'aapl', timeinforce: 'ioc' }
     const error: unknown = await producer.submitOrder(bad).catch((e: unknown) => e)
     expect(error).toBeInstanceOf(InvalidRequestError)
@@ -128,7 +128,7 @@ describe('submitOrder', () => {
 })
 
 describe('limits', () => {
-  test('are set, read and taken away, of a user and of a connection', async () => {
+  test('are set, read and removed, of a user and of a connection', async () => {
     const of = { userId: 'dave', connectionId: 'broker_1' }
     await producer.limits.set(
       { userId: 'dave' },
@@ -151,7 +151,7 @@ describe('limits', () => {
     expect(await producer.limits.get(of)).toBeNull()
   })
 
-  test('a misspelled limit is refused: it would not limit anything', async () => {
+  test('a misspelled limit is refused, because it would not limit anything', async () => {
     const limits = { orderNotionalMaximum: '5', openOrdersMax: 1.5 } as never
     const error: unknown = await producer.limits
       .set({ userId: 'dave' }, limits)
@@ -163,7 +163,7 @@ describe('limits', () => {
 })
 
 describe('acceptStore', () => {
-  test('marks the store for every worker, once, and says who did; without a name and a reason it does nothing', async () => {
+  test('marks the store for every worker, once, with a name and a reason, or not at all', async () => {
     const marker = (): Promise<string | null> => redis.connect().get('epoch')
     await expect(producer.acceptStore({ by: 'ops' } as never)).rejects.toThrow('say why')
     expect(await marker()).toBeNull()
@@ -193,7 +193,7 @@ describe('halt', () => {
     await store.commit(userId, { expectVersion, fence: { kind: 'version' }, writes, events: [] })
   }
 
-  test('names whom it is for, and ends only there', async () => {
+  test('names its scope, and ends only there', async () => {
     const connection = { userId: 'erin', connectionId: 'broker_1' }
     for (const target of [{}, { userId: 'erin' }, connection]) {
       expect(await producer.halt({ ...target, ...who, waitMs: 0 })).toEqual({
@@ -236,7 +236,7 @@ describe('halt', () => {
   )
 
   test.each([{}, { userId: 'heidi' }, { userId: 'heidi', connectionId: 'broker_1' }])(
-    'S17 is not complete when somebody ended it while it waited: %o',
+    'S17 is not complete when the halt ends while it waits: %o',
     async (target) => {
       await producer.connections.connect({ ...connect, userId: 'heidi' })
       await write('heidi', 'submitting')
@@ -283,7 +283,7 @@ describe('halt', () => {
   })
 })
 
-test('without Redis every call fails at once, and says that repeating it is safe', async () => {
+test('without Redis every call fails at once, as safe to repeat', async () => {
   const own = await startRedis()
   const lonely = await createProducer({ redisUrl: own.url, vaultKeys, log })
   await own.stop()

@@ -13,7 +13,7 @@ const parked: ParkedOrder = {
 }
 const order = play([claimed()], emptySlice).slice.order as Order
 
-test('an order that no worker could claim is waiting, with the reason and what was asked for', () => {
+test('an order that no worker could claim is waiting, with its terms and the reason', () => {
   expect(shownOrder(null, parked)).toMatchObject({
     id: 't1',
     userId: 'u1',
@@ -28,7 +28,7 @@ test('an order that no worker could claim is waiting, with the reason and what w
   })
 })
 
-test('a claimed order of which nothing was sent is waiting; one that is on its way, or has ended, is not', () => {
+test('a claimed order is waiting until a request is sent or the order ends', () => {
   const unsent = { ...order, attemptedAt: null }
   expect(shownOrder(unsent, parked)).toEqual({
     ...unsent,

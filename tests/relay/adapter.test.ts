@@ -19,7 +19,7 @@ const packet = (rooms: unknown, ...data: unknown[]): unknown => [
 ]
 const quote = { symbol: 'AAPL' }
 
-describe('whatever lies on a channel', () => {
+describe('any packet on a channel', () => {
   test.each<[string, unknown]>([
     ['a number', 5],
     ['nothing', null],
@@ -40,7 +40,7 @@ describe('whatever lies on a channel', () => {
     ['another user’s room', packet(['user:bob'], 'trade.filled', {}, meta)],
     ['a second room', packet(['user:alice', 'user:bob'], 'trade.filled', {}, meta)],
     ['no room', packet([], 'trade.filled', {}, meta)],
-  ])('%s is dropped, and hurts nobody', async (_name, content) => {
+  ])('%s is dropped, and harms no client', async (_name, content) => {
     const [alice, bob] = await Promise.all([stage.authorized(), stage.authorized({}, 'bob')])
     const redis = stage.redis.connect()
     await redis.publish('socket.io#/#user:alice#', Buffer.from(encode(content)))
@@ -54,7 +54,7 @@ describe('whatever lies on a channel', () => {
     ).toEqual([])
   })
 
-  test('a quote reaches who watches its symbol, and its channel cannot carry anything to a user', async () => {
+  test('a quote reaches watchers of its symbol; its channel can carry no user event', async () => {
     const client = await stage.authorized()
     await client.socket.emitWithAck('market.subscribe', { symbols: ['AAPL'] })
     const redis = stage.redis.connect()
@@ -89,7 +89,7 @@ describe('whatever lies on a channel', () => {
     await expect.poll(() => quoted().sort()).toEqual(symbols.toSorted())
   })
 
-  test('only rooms with somebody in them are subscribed', async () => {
+  test('only rooms with a member are subscribed', async () => {
     const client = await stage.authorized({}, 'carol')
     const redis = stage.redis.connect()
     const channels = (): Promise<unknown> => redis.call('PUBSUB', 'CHANNELS', '*carol*')
@@ -101,7 +101,7 @@ describe('whatever lies on a channel', () => {
 })
 
 describe('a resync in the log', () => {
-  test('is followed by the whole state, live and on the way back', async () => {
+  test('is followed by the whole state, live and on resume', async () => {
     const live = await stage.authorized({}, 'dave')
     const resync = {
       event: 'state.resync',

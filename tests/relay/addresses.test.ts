@@ -35,7 +35,7 @@ test.each([
   ['a short address and another network', '::1', '2001:db8::1', false],
 ])('%s', (_what, first, second, isOne) => expect(shareOneCount(first, second)).toBe(isOne))
 
-test('behind a proxy of ours, the client that it names is counted, and not what the client wrote before that', () => {
+test('behind a proxy of ours, the address that the proxy names is counted', () => {
   const addresses = new Addresses({ ...LIMITS, trustedProxies: 1 }, new FakeClock())
   for (let n = 0; n < 5; n += 1)
     addresses.hold(from('10.0.0.1', `198.51.100.${n}, 2001:db8::${n + 1}`))
@@ -43,7 +43,7 @@ test('behind a proxy of ours, the client that it names is counted, and not what 
   expect(addresses.objection(from('10.0.0.1', '2001:db8::9, 203.0.113.5'))).toBeNull()
 })
 
-describe('proxies that are named', () => {
+describe('trusted proxies', () => {
   const named = (...trustedProxies: string[]) =>
     new Addresses({ ...LIMITS, connectionsPerAddress: 1, trustedProxies }, new FakeClock())
   /**
@@ -81,11 +81,11 @@ describe('proxies that are named', () => {
     ],
     ['by address', ['10.0.0.1', '10.9.9.9'], '10.0.0.1', '198.51.100.1', ['198.51.100.1']],
     ['of IPv6', ['fd00::/8', '10.9.9.9'], 'fd00::1', '198.51.100.1', ['198.51.100.1']],
-  ])('say who their client is: %s', (_what, trusted, remote, forwarded, client) => {
+  ])('name their client: %s', (_what, trusted, remote, forwarded, client) => {
     expect(clientOf(trusted, from(remote, forwarded), candidates)).toEqual(client)
   })
 
-  test('are the only ones: what anybody else claims is not believed', () => {
+  test('are the only trusted ones: a name from any other address is ignored', () => {
     const addresses = named('10.0.0.0/8')
     addresses.hold(from('192.0.2.1', '198.51.100.1'))
     expect(addresses.objection(from('10.9.9.9', '198.51.100.1'))).toBeNull()
@@ -97,7 +97,7 @@ describe('handshakes', () => {
   const many = (count: number, act: () => unknown): number =>
     Array.from({ length: count }, act).filter((objection) => objection === null).length
 
-  test('of 900 clients at once are taken, also from one address', () => {
+  test('of 900 clients at once are accepted, also from one address', () => {
     const addresses = new Addresses({ ...LIMITS, connectionsPerAddress: 1_000 }, new FakeClock())
     expect(many(900, () => addresses.objection(from('192.0.2.1')))).toBe(900)
   })
@@ -114,7 +114,7 @@ describe('handshakes', () => {
     expect(many(200, () => addresses.objection(from('192.0.2.1')))).toBe(100)
   })
 
-  test('of one address are no more than its connections in the time in which silent ones are closed', async () => {
+  test('of one address are at most its connections in the time that closes silent ones', async () => {
     const clock = new FakeClock()
     const addresses = new Addresses({ ...LIMITS, connectionsPerAddress: 50 }, clock)
     expect(many(60, () => addresses.objection(from('192.0.2.1')))).toBe(50)
@@ -136,14 +136,14 @@ describe('TCP connections', () => {
     return count
   }
 
-  test('of one address are bounded, whatever they carry', () => {
+  test('of one address are bounded, for any request', () => {
     const addresses = new Addresses(LIMITS, new FakeClock())
     expect(full(addresses, '192.0.2.1')).toBe(31)
     expect(full(addresses, '::ffff:192.0.2.1')).toBe(0)
     expect(full(addresses, '192.0.2.2')).toBe(31)
   })
 
-  test('count until they are closed, and once', () => {
+  test('count once, until they are closed', () => {
     const addresses = new Addresses(LIMITS, new FakeClock())
     const first = tcp('192.0.2.1')
     addresses.admitTcp(first)
@@ -153,7 +153,7 @@ describe('TCP connections', () => {
     expect(full(addresses, '192.0.2.1')).toBe(1)
   })
 
-  test('of our own proxies are not counted: any number of clients is behind them', () => {
+  test('of our own proxies are not counted, for any number of clients', () => {
     const limits = { ...LIMITS, trustedProxies: ['10.0.0.0/8'] }
     expect(full(new Addresses(limits, new FakeClock()), '10.0.0.1')).toBe(1_000)
     expect(

@@ -44,7 +44,7 @@ async function round(ground: Ground, n: number): Promise<void> {
   await Promise.all(attacks)
 }
 
-test('thousands of attacks leave nothing behind: a relay survives them in a heap that is hardly larger than its own', async () => {
+test('thousands of attacks leave nothing in a heap hardly larger than the relay’s own', async () => {
   await using ground = await Ground.open(1, { NODE_OPTIONS: `--max-old-space-size=${HEAP_MIB}` })
   for (let n = 0; n < ROUNDS; n += 1) await round(ground, n)
   const answer = await fetch(

@@ -93,7 +93,7 @@ describe('a handshake with', () => {
     })
   })
 
-  test('of two tokens under one name the last one counts, in every place that looks', async () => {
+  test('of two tokens under one name the last one counts, in every place', async () => {
     const good = await token({ sub: 'mallory' })
     await arena.attack(async () => {
       const socket = arena.ws(`&token=${good}&token=bad`)
@@ -106,7 +106,7 @@ describe('a handshake with', () => {
   test.each([
     ['authorization', 'Bearer '],
     ['cookie', 'token='],
-  ])('a token in the header %s only is one without a token', async (name, prefix) => {
+  ])('a token in the header %s only does not count as a token', async (name, prefix) => {
     const good = await token({ sub: 'mallory' })
     await arena.attack(async () => {
       const socket = arena.ws('', {

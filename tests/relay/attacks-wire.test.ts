@@ -92,7 +92,7 @@ const packets: Record<string, (victim: string) => (string | Buffer)[]> = {
   '1 MB in one packet': () => [event('x', 'A'.repeat(1_000_000))],
 }
 
-describe('somebody who may be here sends', () => {
+describe('a client with a valid token sends', () => {
   test.each(Object.entries(packets))('%s', async (_name, make) => {
     await arena.attack(async (victim) => {
       const socket = await insider()
@@ -122,7 +122,7 @@ describe('somebody who may be here sends', () => {
     })
   })
 
-  test('the device id of the victim, and evicts nobody', async () => {
+  test('the device id of the victim, and evicts no connection', async () => {
     await arena.attack(async () => {
       const socket = await insider({ deviceId: DEVICE })
       socket.send('421["state.requestSync",{}]')
@@ -131,7 +131,7 @@ describe('somebody who may be here sends', () => {
   })
 
   test.each(['a}b', 'a#b', 'a{victim}', '*', 'x'.repeat(200), '__proto__\n'])(
-    'the device id %j, which is left out and kept nowhere',
+    'the device id %j, which is dropped and stored nowhere',
     async (deviceId) => {
       await arena.attack(async () => {
         const sub = `m-${(insiders += 1)}`
@@ -142,7 +142,7 @@ describe('somebody who may be here sends', () => {
     },
   )
 
-  test('names of users that are names in every object, and gets nobody’s events', async () => {
+  test('as user ids the names of object members, and gets no other user’s events', async () => {
     await arena.attack(async () => {
       for (const sub of ['__proto__', 'constructor', 'user:victim-1', 'toString']) {
         const socket = await arena.insider(sub)
@@ -153,9 +153,9 @@ describe('somebody who may be here sends', () => {
   })
 })
 
-describe('somebody who says nothing of who they are', () => {
+describe('a client without a token', () => {
   test(
-    'hears nothing, is in no room, and is closed within seconds',
+    'gets no event, joins no room, and is closed within seconds',
     { timeout: 20_000 },
     async () => {
       await arena.attack(async (victim) => {
@@ -182,7 +182,7 @@ describe('somebody who says nothing of who they are', () => {
   })
 
   test.each(['ping', 'pong'] as const)(
-    'a flood of control frames (%s), and is cut',
+    'sends a flood of control frames (%s), and is cut',
     async (frame) => {
       await arena.attack(async () => {
         const before = await arena.stage.rejected('packet_flood')
@@ -195,7 +195,7 @@ describe('somebody who says nothing of who they are', () => {
     },
   )
 
-  test('a flood of control frames on a WebSocket that is no connection’s yet, and is cut', async () => {
+  test('sends a flood of control frames before its WebSocket is connected, and is cut', async () => {
     await arena.attack(async () => {
       const before = await arena.stage.rejected('packet_flood')
       const { text } = await arena.http('/socket.io/?EIO=4&transport=polling')
@@ -208,7 +208,7 @@ describe('somebody who says nothing of who they are', () => {
   })
 
   test.each(['https://evil.example', 'null', 'https://app.example.evil', 'http://app.example'])(
-    'comes from a page of %s, and is not let in by any transport',
+    'comes from a page of %s, and is refused on every transport',
     async (origin) => {
       await arena.attack(async () => {
         const socket = arena.ws('', { origin })

@@ -114,7 +114,7 @@ describe.each([
   ['the current client', currentIo],
   ['the oldest client that is served', olderIo as unknown as typeof currentIo],
 ])('when a WebSocket breaks between the answer to its probe and the upgrade, %s', (_name, io) => {
-  test('hears nothing any more without the cure', async () => {
+  test('receives no further event without the fix', async () => {
     await using way = await startBreaking()
     const { client, sub } = await connect(io, way.url, false)
     const broke = await breakUpgrade(way, client, 0)
@@ -128,7 +128,7 @@ describe.each([
   test.each([
     ['quiet', 0],
     ['about to send', 3],
-  ])('comes back at once with the cure, and misses nothing: %s', async (_what, pending) => {
+  ])('reconnects at once with the fix, and misses nothing: %s', async (_what, pending) => {
     await using way = await startBreaking()
     const { client, sub } = await connect(io, way.url, true)
     expect(await breakUpgrade(way, client, pending)).toBe(1)

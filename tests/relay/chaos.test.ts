@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { compare, noDifferences } from '../chaos/judge.ts'
 import { storm } from '../chaos/storm.ts'
 
-test('whatever is cut and killed, every client hears its user’s log: all of it, once, in order, and nothing else', async () => {
+test('after cuts and kills, every client gets its user’s whole log, once and in order', async () => {
   const options = {
     users: 12,
     events: 900,
@@ -25,7 +25,7 @@ test.each([
   ['one repeated', ['a', 'b', 'b', 'c'], { repeated: 1 }],
   ['two in the wrong order', ['b', 'a', 'c'], { misplaced: 1 }],
   ['somebody else’s', ['a', 'b', 'x', 'c'], { foreign: 1 }],
-])('the judge sees %s', (_name, heard, difference) => {
+])('the judge detects %s', (_name, heard, difference) => {
   const differences = noDifferences()
   compare(heard, ['a', 'b', 'c'], differences)
   expect(differences).toEqual({ ...noDifferences(), ...difference })

@@ -29,7 +29,7 @@ describe('a command', () => {
   afterAll(() => stage[Symbol.asyncDispose]())
 
   test.each(['market.subscribed', 'state', 'constructor', '__proto__', 'trade.filled'])(
-    'that does not exist (%s) is answered so, where an answer was asked for',
+    'that does not exist (%s) gets an error, where the client wants an answer',
     async (name) => {
       const client = await stage.authorized({}, newUser())
       client.socket.emit(name, {})
@@ -41,7 +41,7 @@ describe('a command', () => {
     },
   )
 
-  test('market.subscribe names the symbols that are unknown or not tradable, and watches the others', async () => {
+  test('market.subscribe names unknown or untradable symbols, and watches the others', async () => {
     const client = await stage.authorized({}, newUser())
     expect(
       await client.socket.emitWithAck('market.subscribe', {
@@ -66,7 +66,7 @@ describe('a command', () => {
     })
   })
 
-  test('a greeting with such symbols is let in, and warned', async () => {
+  test('a greeting with such symbols is accepted with a warning', async () => {
     const client = await stage.authorized({ auth: { symbols: ['ZZZZ', 'AAPL'] } }, newUser())
     expect(payloadsOf(client, 'connection.authorized')[0]?.warnings).toEqual([
       { field: 'symbols', message: 'ZZZZ: UNKNOWN_SYMBOL' },
@@ -84,7 +84,7 @@ describe('while Redis is away', () => {
     ['market.subscribe', { symbols: ['AAPL'] }, { ok: true }],
     ['state.requestSync', {}, { error: 'STATE_UNAVAILABLE' }], // this Redis comes back empty
   ])(
-    '%s is answered within two seconds, and serves again when Redis is back',
+    '%s is answered within two seconds, and works again when Redis is back',
     async (name, payload, later) => {
       await using stage = await Stage.open()
       const client = await stage.authorized()

@@ -77,7 +77,7 @@ describe('frameOf', () => {
     },
   )
 
-  test('passes on what JSON can say, as Socket.IO itself would', async () => {
+  test('encodes every JSON value as Socket.IO does', async () => {
     const { socket, heard } = await open(['websocket'])
     const payload = { a: [1, null, 'x"\u2028'], at: new Date(0), gone: undefined, b: Number.NaN }
     writer.send(socket.conn, frameOf('e', payload, { id: 'i' }))
@@ -88,7 +88,7 @@ describe('frameOf', () => {
 })
 
 describe('a WebSocket that has nothing else to do', () => {
-  test('is written to directly: the frames of one turn in one write', async () => {
+  test('gets the frames of one turn in one direct write', async () => {
     const { socket, heard } = await open(['websocket'])
     const seen = watched(socket)
     for (let n = 1; n <= 8; n += 1) writer.send(socket.conn, frameOf('n', n))
@@ -96,7 +96,7 @@ describe('a WebSocket that has nothing else to do', () => {
     expect(seen).toEqual({ writes: 1, flushes: 0 })
   })
 
-  test('shares the joined frames with the others of its room', async () => {
+  test('shares the joined frames with the other clients of its room', async () => {
     const all = [await open(['websocket']), await open(['websocket']), await open(['websocket'])]
     const written: unknown[] = []
     for (const { socket } of all) {
@@ -123,7 +123,7 @@ describe('order is kept', () => {
     ['a WebSocket', ['websocket']],
     ['polling', ['polling']],
     ['a connection that upgrades meanwhile', ['polling', 'websocket']],
-  ])('over %s, whichever path each packet takes', async (_name, transports) => {
+  ])('over %s, for any mix of direct and queued packets', async (_name, transports) => {
     const { socket, heard, client } = await open(transports)
     let n = 0
     for (let turn = 0; turn < 60; turn += 1) {
@@ -171,7 +171,7 @@ describe('a client that does not read', () => {
     return socket
   }
 
-  test('is cut when too many packets wait for it', async () => {
+  test('is cut when too many packets wait', async () => {
     const socket = await stalled()
     const closed = new Promise<string>((resolve) => socket.once('disconnect', resolve))
     const frame = frameOf('n', 'x'.repeat(1_000))
@@ -185,7 +185,7 @@ describe('a client that does not read', () => {
     await closed
   })
 
-  test('is cut when too many bytes wait for it, and not before', async () => {
+  test('is cut when too many bytes wait, and not before', async () => {
     const socket = await stalled()
     const filler = 'x'.repeat(1_000_000)
     for (let n = 0; n < 3; n += 1) socket.emit('n', filler)
@@ -196,7 +196,7 @@ describe('a client that does not read', () => {
     expect(cuts).toBe(1)
   })
 
-  test('is counted once, whatever is sent to it and looked at before it is gone', async () => {
+  test('is counted once, though packets and inspections follow before it is gone', async () => {
     const socket = await stalled()
     for (let n = 0; n < 10; n += 1) socket.emit('n', 'x'.repeat(1_000_000))
     for (let n = 0; n < 3; n += 1) {
@@ -207,7 +207,7 @@ describe('a client that does not read', () => {
     expect(cuts).toBe(1)
   })
 
-  test('over polling is cut as well', async () => {
+  test('is cut over polling as well', async () => {
     const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve))
     const base = `${url()}/socket.io/?EIO=4&transport=polling`
     const { sid } = JSON.parse((await (await fetch(base)).text()).slice(1)) as { sid: string }

@@ -31,7 +31,7 @@ describe('a greeting that does not fit', () => {
       ['deviceId', 'symbols', 'lastEventId'],
     ],
   ])(
-    '%s, is left out with a reason, and neither it nor its token is refused',
+    '%s, is dropped with a reason, and the rest and its token are accepted',
     async (_what, greeting, fields) => {
       const user = newUser()
       const token = await signed({ sub: user })
@@ -43,7 +43,7 @@ describe('a greeting that does not fit', () => {
     },
   )
 
-  test('leaves the rest of it in force', async () => {
+  test('does not affect the other fields', async () => {
     const user = newUser()
     const client = await stage.authorized(
       { auth: { symbols: ['AAPL', 'tsla', 'BTC/USD'], deviceId: 'phone' } },
@@ -59,7 +59,7 @@ describe('a greeting that does not fit', () => {
   })
 
   test.each([{}, { unknown: 1 }, { lastEventId: '' }, { symbols: ['AAPL'], deviceId: 'd' }])(
-    '%j fits, and nothing is said about it',
+    '%j fits, and gives no warning',
     async (greeting) => {
       const client = await stage.authorized({ auth: greeting }, newUser())
       expect(client.heard[0]?.[1]).not.toHaveProperty('warnings')

@@ -100,7 +100,7 @@ const headerLines = Object.entries(special).flatMap(([name, values]) =>
 
 const AT_ONCE = 15
 
-describe('a request for a session is answered, and ends nothing else,', () => {
+describe('a request for a session is answered, and ends no other session,', () => {
   const everywhere = Object.keys(kinds).flatMap((kind) => [
     ['another', kind] as const,
     ['its owner', kind] as const,
@@ -183,24 +183,21 @@ describe('an owner is sent', () => {
     'X-Anything: at all',
   ]
 
-  test.each(['message', 'upgrade'])(
-    'the headers that a session needs, and no others: %s',
-    async (kind) => {
-      await using there = await standIn(OK)
-      await statusOf(other, kinds[kind]!(there.sid, given))
-      await expect.poll(() => there.heard.join('')).toMatch(/x-fillcast-hop: key/i)
-      const names = [...there.heard.join('').matchAll(/^([A-Za-z0-9-]+): /gm)].map(
-        ([, name = '']) => name.toLowerCase(),
-      )
-      const known =
-        kind === 'upgrade'
-          ? ['connection', 'upgrade', 'sec-websocket-version', 'sec-websocket-key']
-          : ['accept-encoding', 'content-type', 'content-length', 'connection']
-      expect(names.toSorted()).toEqual([...known, 'host', 'origin', 'x-fillcast-hop'].toSorted())
-    },
-  )
+  test.each(['message', 'upgrade'])('only the headers that a session needs: %s', async (kind) => {
+    await using there = await standIn(OK)
+    await statusOf(other, kinds[kind]!(there.sid, given))
+    await expect.poll(() => there.heard.join('')).toMatch(/x-fillcast-hop: key/i)
+    const names = [...there.heard.join('').matchAll(/^([A-Za-z0-9-]+): /gm)].map(([, name = '']) =>
+      name.toLowerCase(),
+    )
+    const known =
+      kind === 'upgrade'
+        ? ['connection', 'upgrade', 'sec-websocket-version', 'sec-websocket-key']
+        : ['accept-encoding', 'content-type', 'content-length', 'connection']
+    expect(names.toSorted()).toEqual([...known, 'host', 'origin', 'x-fillcast-hop'].toSorted())
+  })
 
-  test('the body of a message, and none with a request that has none', async () => {
+  test('the body of a message, and no body with a request that has none', async () => {
     await using there = await standIn(OK)
     const smuggled = write('GET /socket.io/?smuggled HTTP/1.1', [])
     const chunked = `${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`
@@ -225,7 +222,7 @@ describe('an owner’s answer', () => {
     ['that is no HTTP', 'EHLO\r\n', 502],
     ['that breaks off', 'HTTP/1.1 200 OK\r\nContent-', 502],
     ['with a status that there is none of', 'HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n', 502],
-  ])('%s ends nothing', async (_name, answer, status) => {
+  ])('%s ends no session', async (_name, answer, status) => {
     await using there = await standIn(answer)
     expect(await statusOf(other, kinds['message']!(there.sid, []))).toMatch(
       new RegExp(`^HTTP/1.1 ${status} `),
@@ -242,7 +239,7 @@ test.each([
     'has a key that would be another header',
     '{"host":"127.0.0.1","port":1,"hopKey":"k\\r\\nX: y"}',
   ],
-])('a relay whose record %s is no relay: its sessions are unknown', async (what, record) => {
+])('a relay whose record %s counts as absent: its sessions are unknown', async (what, record) => {
   const node = `bad${what.length}`
   await stage.redis.connect().set(`relay:${node}`, record, 'PX', 60_000)
   for (const kind of ['message', 'upgrade'])

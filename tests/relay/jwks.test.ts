@@ -53,7 +53,7 @@ async function open(...keys: Key[]) {
 }
 
 describe('keys from a key server', () => {
-  test('verify what they signed, and nothing else', async () => {
+  test('verify only the tokens that they signed', async () => {
     const key = await newKey('k1')
     const stranger = await newKey('k2')
     await using it = await open(key)
@@ -70,7 +70,7 @@ describe('keys from a key server', () => {
     expect(await it.verdict(shared)).toBe('AUTHENTICATION_FAILED')
   })
 
-  test('a removed key is believed for ten minutes at most', async () => {
+  test('a removed key is valid for ten minutes at most', async () => {
     const old = await newKey('k1')
     const fresh = await newKey('k2')
     await using it = await open(old)
@@ -83,7 +83,7 @@ describe('keys from a key server', () => {
     expect(await it.verdict(fresh.sign())).toBe('alice')
   })
 
-  test('a key that replaced another under the same name serves, and the old one no longer', async () => {
+  test('a key that replaced another under the same name is valid, and the old one is not', async () => {
     const old = await newKey('k1')
     const fresh = await newKey('k1')
     await using it = await open(old)
@@ -99,7 +99,7 @@ describe('keys from a key server', () => {
     ['another name', 'k2'],
     ['the name of another', 'k1'],
   ])(
-    'a token of a key (%s) that may be newer than the last look is our trouble, for five seconds',
+    'a key (%s) that may be newer than the last fetch is an internal error for 5 s',
     async (_how, kid) => {
       const old = await newKey('k1')
       const fresh = await newKey(kid)
@@ -114,7 +114,7 @@ describe('keys from a key server', () => {
     },
   )
 
-  test('a token that names no key is tried with each that fits', async () => {
+  test('a token without a key id is tried with each key that fits', async () => {
     const keys = [await newKey('k1'), await newKey('k2'), await newKey()]
     const stranger = await newKey()
     await using it = await open(...keys)
@@ -124,7 +124,7 @@ describe('keys from a key server', () => {
     expect(await it.verdict(keys[1]!.sign('somebody', {}))).toBe('AUTHENTICATION_FAILED')
   })
 
-  test('what no key fits does not make us ask the key server again and again', async () => {
+  test('tokens that fit no key do not cause repeated requests to the key server', async () => {
     const key = await newKey('k1')
     await using it = await open(key)
     await it.verdict(key.sign())
@@ -137,7 +137,7 @@ describe('keys from a key server', () => {
     expect(it.serving.looks).toBe(2)
   })
 
-  test('known keys serve through an outage of the key server, for the ten minutes in which they are believed', async () => {
+  test('known keys serve through an outage of the key server for ten minutes', async () => {
     const key = await newKey('k1')
     const fresh = await newKey('k2')
     await using it = await open(key)
@@ -155,7 +155,7 @@ describe('keys from a key server', () => {
     expect(await it.verdict(key.sign())).toBe('alice')
   })
 
-  test('are read again while they are believed, so that an outage of five minutes is not noticed', async () => {
+  test('are fetched again before they expire, so an outage of five minutes has no effect', async () => {
     const key = await newKey('k1')
     await using it = await open(key)
     await it.verdict(key.sign())
@@ -167,7 +167,7 @@ describe('keys from a key server', () => {
     await expect.poll(() => it.verdict(key.sign())).toBe('alice')
   })
 
-  test('an outage of the key server is our trouble, not a wrong token', async () => {
+  test('an outage of the key server is an internal error, not a wrong token', async () => {
     const key = await newKey('k1')
     await using it = await open(key)
     it.serving.status = 503

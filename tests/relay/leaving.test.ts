@@ -47,7 +47,7 @@ function upgrade(at: Relay, sid: string): Promise<string> {
   })
 }
 
-test('a relay that drains refuses WebSockets of other relays’ sessions, and goes on with their polling', async () => {
+test('a draining relay refuses WebSockets of other relays’ sessions, but not polling', async () => {
   const leaving = await stage.another()
   const sid = await openSession(stage.relay)
   expect(await upgrade(leaving, sid)).toBe('HTTP/1.1 101 Switching Protocols')
@@ -59,7 +59,7 @@ test('a relay that drains refuses WebSockets of other relays’ sessions, and go
   await stopped
 })
 
-test('a client whose WebSocket leads through a relay that drains is told so, and goes on with nothing lost', async () => {
+test('a WebSocket through a draining relay is closed, and its client loses nothing', async () => {
   const leaving = await stage.another()
   const relays = [stage.relay]
   await using balancer = await startBalancer(relays)
@@ -96,7 +96,7 @@ test('a client whose WebSocket leads through a relay that drains is told so, and
   ])
 })
 
-test('the good-bye of another relay is heard with this relay’s key only', async () => {
+test('the good-bye of another relay is accepted with this relay’s key only', async () => {
   const client = await stage.authorized()
   const sid = client.socket.io.engine.id
   for (const headers of [{}, { 'x-fillcast-hop': 'guess' }])
@@ -114,7 +114,7 @@ async function withoutHeartbeat(): Promise<Relay> {
   return relay
 }
 
-test('a session whose relay is known is served on while the register of relays is lost', async () => {
+test('a session of a known relay is served while the register of relays is lost', async () => {
   const owner = await withoutHeartbeat()
   const sid = await openSession(owner)
   expect(await send(stage.relay, sid)).toBe(200)
@@ -128,7 +128,7 @@ test('a session whose relay is known is served on while the register of relays i
   }
 })
 
-test('a relay that is gone is not asked again once nothing says where it is', async () => {
+test('a relay that is gone is not asked again once its record is gone', async () => {
   const redis = stage.redis.connect()
   await redis.set('relay:gone', JSON.stringify({ host: '127.0.0.1', port: 1, hopKey: 'k' }))
   expect(await send(stage.relay, 'gone.x')).toBe(400)
@@ -139,7 +139,7 @@ test('a relay that is gone is not asked again once nothing says where it is', as
   expect(await send(stage.relay, 'gone.x')).toBe(404) // it was looked up again
 })
 
-test('made-up session ids push no known relay out of mind', async () => {
+test('made-up session ids evict no known relay', async () => {
   const owner = await withoutHeartbeat()
   const sid = await openSession(owner)
   expect(await send(stage.relay, sid)).toBe(200)

@@ -28,7 +28,7 @@ const stateKey = (user: string): string => `state:{${user}}`
 const redisId = (id = ''): string => `${Number(id.slice(0, 13))}-${Number(id.slice(14))}`
 
 describe('the end of the log is lost, and the state is not', () => {
-  test('a client that has all of it goes on; one that lacks some of it is sent what is there, then the state', async () => {
+  test('a complete client loses nothing; an incomplete one gets the rest, then the state', async () => {
     const { user, ids } = await five()
     const redis = stage.redis.connect()
     await redis.xdel(logKey(user), redisId(ids[4]), redisId(ids[5]))
@@ -48,7 +48,7 @@ describe('the end of the log is lost, and the state is not', () => {
     expect(behind.names().filter((name) => name === 'state.resync')).toHaveLength(1)
   })
 
-  test('more was written since: the hole is inside the log, and is not passed over', async () => {
+  test('later events in the log - the hole is detected, and the state is sent', async () => {
     const { user, ids } = await five()
     await stage.redis.connect().xdel(logKey(user), redisId(ids[4]), redisId(ids[5]))
     const last = await stage.tell(user, notice(6))
@@ -62,7 +62,7 @@ describe('the end of the log is lost, and the state is not', () => {
   })
 
   test.each(['connected', 'back'] as const)(
-    'all of the log is lost: who has seen all of it and is %s hears no resync',
+    'all of the log is lost: a complete client that is %s gets no resync',
     async (when) => {
       const { user, ids } = await five()
       const early = when === 'connected' ? await from(user, ids[5]!) : null
@@ -88,7 +88,7 @@ describe('state and log fall back together, as after a failover', () => {
     return { user, ids, live }
   }
 
-  test('who saw what was lost gets one resync, with or without news since; who did not see it gets none', async () => {
+  test('each client that has a lost event gets one resync; other clients get none', async () => {
     const { user, ids, live } = await fallenBack()
     const back = await from(user, ids[5]!)
     const before = await from(user, ids[2]!)
@@ -112,7 +112,7 @@ describe('state and log fall back together, as after a failover', () => {
 })
 
 describe('the state is lost, and the log is not', () => {
-  test('nothing is told again; the rebuild is, and goes on from the end of the log', async () => {
+  test('no event is sent twice; the rebuild is sent, and continues the log', async () => {
     const { user, ids } = await five()
     const live = await from(user, ids[5]!)
     const redis = stage.redis.connect()

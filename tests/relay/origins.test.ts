@@ -41,7 +41,7 @@ test.each([
   )
 })
 
-test('made-up origins fill no log', () => {
+test('made-up origins do not fill the log', () => {
   const origins = new Origins([], 'SETTING', log)
   lines.length = 0
   for (let n = 0; n < 1_000; n += 1)

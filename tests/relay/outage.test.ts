@@ -4,7 +4,7 @@ import { Outage } from '#transport'
 import { FakeClock } from '../support/fake-clock.ts'
 import { signed, Stage } from './harness.ts'
 
-test('an outage is one line when it begins and one when it is over, however much fails', async () => {
+test('an outage is one log line at its start and one at its end, for any failures', async () => {
   const lines: { msg: string; failures?: object }[] = []
   const log = createLogger('test', 'info', {
     write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[0]),
@@ -28,7 +28,7 @@ test('an outage is one line when it begins and one when it is over, however much
   expect(told().at(-1)).toBe('relay.outage_began')
 })
 
-test('while Redis is away, clients that cannot be let in are counted, and not logged one by one', async () => {
+test('Redis is away - refused clients are counted, and not logged one by one', async () => {
   await using own = await Stage.open()
   const redis = own.redis.connect()
   redis.call('SHUTDOWN', 'NOSAVE').catch(() => {}) // it is not answered

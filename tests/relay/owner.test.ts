@@ -44,7 +44,7 @@ describe('behind a balancer that picks any relay for each request', () => {
     for (const client of clients) client.socket.disconnect()
   })
 
-  test('a client of a relay that stops is told, and goes on elsewhere with nothing lost', async () => {
+  test('a relay stops - its clients are closed with a reason, and lose nothing elsewhere', async () => {
     const user = newUser()
     const leaving = await stage.another()
     const shared = [leaving]
@@ -107,7 +107,7 @@ describe('a session id', () => {
     expect(await answer.json()).toMatchObject({ code: 1 })
   })
 
-  test('of another relay is served there, also when the answer takes longer than idle connections live', async () => {
+  test('of another relay is served there, also for an answer slower than idle timeouts', async () => {
     const sid = await open(relays[0]!)
     for (const relay of relays)
       expect((await ask(relay, `${sid.split('.')[0]}.x`)).status).toBe(400)
@@ -115,7 +115,7 @@ describe('a session id', () => {
     expect([answer.status, await answer.text()]).toEqual([200, '1'])
   })
 
-  test('with a hop header that no relay wrote is not served at all', async () => {
+  test('with a hop header that no relay wrote is not served', async () => {
     const sid = await open(relays[0]!)
     for (const relay of relays.slice(0, 2)) {
       const answer = await ask(relay, sid, { 'x-fillcast-hop': 'let me in' })
@@ -123,7 +123,7 @@ describe('a session id', () => {
     }
   })
 
-  test('whose owner died without a word is unknown within seconds, and its record is no loop', async () => {
+  test('of a crashed relay is unknown within seconds, and its record makes no loop', async () => {
     const redis = stage.redis.connect()
     const { port } = relays[1]!
     // A record that leads back to a relay which does not own it, under a key that is nobody's.
@@ -146,7 +146,7 @@ describe('a session id', () => {
 })
 
 describe('the registry', () => {
-  test('holds the relays that are up, and forgets one that stops', async () => {
+  test('lists the live relays, and drops one that stops', async () => {
     const redis = stage.redis.connect()
     const before = (await redis.keys('relay:*')).length
     const relay = await stage.another()

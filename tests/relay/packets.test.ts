@@ -20,7 +20,7 @@ const watched = (packets: PacketLimit) => {
   return conn
 }
 
-test('a pong that answers our ping does not count, one that answers nothing does', () => {
+test('a pong that answers our ping does not count, an unasked pong does', () => {
   const packets = limit(new FakeClock())
   const asked = watched(packets)
   const unasked = watched(packets)
@@ -32,7 +32,7 @@ test('a pong that answers our ping does not count, one that answers nothing does
   expect([asked.isCut, unasked.isCut]).toEqual([false, true])
 })
 
-test('packets and control frames of one connection count together, also after an upgrade', () => {
+test('packets and control frames of a connection share a count, also after an upgrade', () => {
   const packets = limit(new FakeClock())
   const webSocket = Object.assign(new EventEmitter(), { terminate: () => void (isEnded = true) })
   const server = {
@@ -55,7 +55,7 @@ test('packets and control frames of one connection count together, also after an
   expect(conn.isCut).toBe(true)
 })
 
-test('a new minute starts at nothing', async () => {
+test('a new minute starts at zero', async () => {
   const clock = new FakeClock()
   const conn = watched(limit(clock))
   for (let n = 0; n < 120; n += 1) conn.emit('packet', { type: 'message' })

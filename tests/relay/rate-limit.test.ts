@@ -19,7 +19,7 @@ const send = async (client: Client, times: number): Promise<void> => {
 }
 
 describe('messages a minute', () => {
-  test('warned from the eighth with the true count, closed at the eleventh, told why', async () => {
+  test('warns from the eighth with the true count, closes at the eleventh with a reason', async () => {
     const user = newUser()
     const client = await stage.authorized({}, user)
     const startedMs = Date.now()
@@ -42,7 +42,7 @@ describe('messages a minute', () => {
     ])
   })
 
-  test('any message counts, whatever it is', async () => {
+  test('every message counts, also an unknown one', async () => {
     const client = await stage.authorized({}, newUser())
     for (let i = 0; i < 11; i += 1) client.socket.emit(`nonsense-${i}`, i)
     await expect.poll(() => failed(client)).toEqual(['RATE_LIMIT_EXCEEDED'])
@@ -58,7 +58,7 @@ describe('messages a minute', () => {
     expect(failed(client)).toEqual(['RATE_LIMIT_EXCEEDED'])
   })
 
-  test('reconnecting or another relay does not reset it, and the cooldown holds everywhere', async () => {
+  test('reconnects and other relays do not reset it, and the cooldown holds everywhere', async () => {
     const user = newUser()
     const token = await signed({ sub: user, sid: 's1' })
     const first = await stage.authorized({ query: { token } })
@@ -82,7 +82,7 @@ describe('messages a minute', () => {
     await expect.poll(() => thereAgain.closed).toEqual(['websocket error'])
   })
 
-  test('another session of the same user goes on, and so does an open connection of the same session', async () => {
+  test('other sessions of the user and open connections of the session stay open', async () => {
     const user = newUser()
     const of = async (sid: string) =>
       stage.authorized({ query: { token: await signed({ sub: user, sid }) } })
@@ -97,7 +97,7 @@ describe('messages a minute', () => {
     await send(other, 1)
   })
 
-  test('behind the sessions stands a cap of the user', async () => {
+  test('a cap of the user limits all sessions together', async () => {
     const user = newUser()
     const clients: Client[] = []
     for (let n = 0; n < 7; n += 1) {
@@ -132,7 +132,7 @@ describe('messages a minute', () => {
 })
 
 describe('while Redis does not answer', () => {
-  test('messages that wait to be counted are bounded: the eleventh closes its connection', async () => {
+  test('waiting messages are bounded: the eleventh closes its connection', async () => {
     await using own = await Stage.open()
     const client = await own.authorized()
     process.kill(own.redis.pid, 'SIGSTOP')

@@ -17,7 +17,7 @@ describe('a refusal', () => {
   beforeAll(async () => void (stage = await Stage.open()))
   afterAll(() => stage[Symbol.asyncDispose]())
 
-  test('is remembered by what a good signature signs, however that is written', async () => {
+  test('is remembered by the signed part of the token, in any spelling of the signature', async () => {
     const token = await signed({ sub: 'refused-1', sid: 's' })
     await createSessions(stage.redis.connect()).logout('refused-1', 's')
     const first = stage.connect({ query: { token } })
@@ -32,7 +32,7 @@ describe('a refusal', () => {
     ['claims that do not fit', { sub: 'refused 2' }],
     ['another audience', { sub: 'refused-2', aud: 'somebody' }],
     ['an end in the past', { sub: 'refused-2', exp: 1_700_000_000 }],
-  ])('of a token with %s likewise', async (_what, claims) => {
+  ])('is remembered for a token with %s', async (_what, claims) => {
     const token = await signed(claims)
     const first = stage.connect({ query: { token } })
     await expect.poll(() => failed(first)).toEqual(['AUTHENTICATION_FAILED'])
@@ -40,7 +40,7 @@ describe('a refusal', () => {
     await expect.poll(() => second.closed).toEqual(['websocket error'])
   })
 
-  test('of somebody’s claims with a wrong signature does not touch the right token', async () => {
+  test('of forged claims does not affect the right token', async () => {
     const token = await signed({ sub: 'refused-3' })
     const forged = token.slice(0, token.lastIndexOf('.') + 1) + 'x'.repeat(43)
     const thief = stage.connect({ query: { token: forged } })
@@ -50,7 +50,7 @@ describe('a refusal', () => {
 })
 
 describe('RefusedTokens', () => {
-  test('are remembered for their time, the newest ten thousand of them', () => {
+  test('are remembered for their time, at most the newest ten thousand', () => {
     let timeMs = 0
     const refused = new RefusedTokens(() => timeMs)
     refused.add('a', 60_000)
@@ -65,7 +65,7 @@ describe('RefusedTokens', () => {
     ])
   })
 
-  test('a name of the whole is never a name of what is signed', () => {
+  test('a name of a whole token never equals a name of a signed part', () => {
     const { whole } = tokenNames('a.b')
     expect(tokenNames('a.b.c').signed).not.toBe(whole)
     expect(tokenNames('a.b.c').signed).toBe(tokenNames('a.b.d').signed)

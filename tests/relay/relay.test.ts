@@ -16,8 +16,8 @@ afterAll(() => stage[Symbol.asyncDispose]())
 let users = 0
 const newUser = (): string => `relay-user-${(users += 1)}`
 
-describe('who may connect', () => {
-  test.each(['websocket', 'polling'])('a valid token over %s is authorised', async (transport) => {
+describe('authorization', () => {
+  test.each(['websocket', 'polling'])('a valid token over %s is authorized', async (transport) => {
     const client = await stage.authorized({ transports: [transport] })
     const [, payload] = client.heard[0]!
     expect(serverEvents['connection.authorized'].schema.parse(payload)).toMatchObject({
@@ -26,7 +26,7 @@ describe('who may connect', () => {
     expect((payload as { sessionId: string }).sessionId).toMatch(/^ws_/)
   })
 
-  test('auth.token serves as well as ?token=', async () => {
+  test('auth.token works as ?token= does', async () => {
     await stage.authorized({ query: {}, auth: { token: await signed() } })
   })
 
@@ -53,7 +53,7 @@ describe('who may connect', () => {
     [name, 'auth'] as const,
   ])
   test.each(ways)(
-    '%s in %s is told so, closed, and told nothing else ever',
+    '%s in %s gets one connection.error, then the close, and no event',
     async (name, place) => {
       const token = await bad[name]!(place)
       const client = stage.connect(place === 'query' ? { query: { token } } : { auth: { token } })
@@ -74,7 +74,7 @@ describe('who may connect', () => {
     expect(second.heard).toEqual([])
   })
 
-  test('a page of another origin is refused, our own is not', async () => {
+  test('a page of another origin is refused, our own page is not', async () => {
     const token = await signed()
     const foreign = stage.connect({
       query: { token },
@@ -84,12 +84,12 @@ describe('who may connect', () => {
     await stage.authorized({ extraHeaders: { origin: 'http://app.example' } })
   })
 
-  test('whoever names the relay’s own host as origin is let in, page or not', async () => {
+  test('the relay’s own host as origin is accepted, for pages and other clients', async () => {
     for (const transports of [['websocket'], ['polling']])
       await stage.authorized({ transports, extraHeaders: { origin: stage.relay.url } })
   })
 
-  test('a refused origin is logged once, with the setting that would let it in', async () => {
+  test('a refused origin is logged once, with the setting that would allow the origin', async () => {
     const refuse = async (origin: string): Promise<void> => {
       const client = stage.connect({ extraHeaders: { origin } })
       await expect.poll(() => client.closed).toEqual(['websocket error'])
@@ -104,8 +104,8 @@ describe('who may connect', () => {
   })
 })
 
-describe('what a connection hears', () => {
-  test('two devices of one user the same, in order; another user nothing', async () => {
+describe('events of a connection', () => {
+  test('two devices of a user get the same events in order; another user gets none', async () => {
     const user = newUser()
     const [laptop, phone, other] = await Promise.all([
       stage.authorized({}, user),
@@ -118,7 +118,7 @@ describe('what a connection hears', () => {
     expect(other.names()).toEqual(['connection.authorized'])
   })
 
-  test('one argument for a plain client, the event id beside it for one that asks', async () => {
+  test('one argument for a plain client; the event id as a second one on request', async () => {
     const user = newUser()
     const plain = await stage.authorized({}, user)
     const asking = await stage.authorized(
@@ -143,7 +143,7 @@ describe('what a connection hears', () => {
     await expect.poll(() => numbers(client)).toEqual([1, 2, 3, 4])
   })
 
-  test('bytes that are no packet hurt nobody', async () => {
+  test('bytes that are no packet harm no client', async () => {
     const user = newUser()
     const client = await stage.authorized({}, user)
     const connection = stage.redis.connect()
@@ -176,7 +176,7 @@ describe('coming back', () => {
     ['an id from the future', '9999999999999-00000'],
     ['words', 'yesterday'],
     ['an object', { $gt: '' }],
-  ])('with %s: resync, the whole state, then what follows', async (_name, lastEventId) => {
+  ])('with %s: resync, the whole state, then later events', async (_name, lastEventId) => {
     const user = newUser()
     await stage.tell(user, notice(1))
     const client = await stage.authorized(
@@ -226,7 +226,7 @@ describe('state.requestSync', () => {
     expect(sync.lastEventId).toBe((client.heard[0]![1] as { lastEventId: string }).lastEventId)
   })
 
-  test('sends only the parts that were asked for, and says what is wrong with a bad request', async () => {
+  test('sends only the requested parts, and names the error of a bad request', async () => {
     const client = await stage.authorized({}, newUser())
     expect(await client.socket.emitWithAck('state.requestSync', { syncTypes: ['trades'] })).toEqual(
       { ok: true },
@@ -257,7 +257,7 @@ describe('state.requestSync', () => {
 })
 
 describe('market data', () => {
-  test('subscribing tells the market worker, and brings the last quote', async () => {
+  test('a subscription is passed to the market worker, and brings the last quote', async () => {
     const quote = {
       symbol: 'AAPL',
       bid: 1,
@@ -317,7 +317,7 @@ describe('market data', () => {
   })
 })
 
-describe('what a client may send', () => {
+describe('messages of a client', () => {
   test('names that are no commands are ignored', async () => {
     const client = await stage.authorized({}, newUser())
     for (const event of [
@@ -352,7 +352,7 @@ describe('what a client may send', () => {
 })
 
 describe('tokens that end', () => {
-  test('a short one is announced at once and closes its connection when it has expired', async () => {
+  test('a short one is announced at once, and its connection closes at the expiry', async () => {
     const exp = Math.floor(Date.now() / 1000) + 2
     const client = stage.connect({ query: { token: await signed({ sub: newUser(), exp }) } })
     await expect.poll(() => client.closed, { timeout: 10_000 }).toEqual(['transport close'])
@@ -363,7 +363,7 @@ describe('tokens that end', () => {
 })
 
 describe('drain', () => {
-  test('tells every client, closes, and leaves them free to come back', async () => {
+  test('informs every client, closes, and leaves them free to reconnect', async () => {
     await using own = await Stage.open()
     const client = await own.authorized()
     await own.relay[Symbol.asyncDispose]()
@@ -387,7 +387,7 @@ describe('configuration', () => {
       },
       ['REDIS_URL', 'RELAY_PORT', 'RELAY_CORS_ORIGINS', 'RELAY_TRUSTED_PROXIES'],
     ],
-  ])('%j is refused, naming all of it', (change, named) => {
+  ])('%j is refused, naming every error', (change, named) => {
     const read = (): unknown => readRelayConfig({ ...base, ...change })
     expect(read).toThrow(ConfigError)
     for (const name of named) expect(read).toThrow(name)

@@ -26,11 +26,11 @@ async function opened(user: string, lastEventId: unknown): Promise<Client> {
   return client
 }
 
-describe('a client that keeps the last id it saw', () => {
+describe('a client that keeps its last event id', () => {
   test.each([
     ['before the user’s first event', 0],
     ['after earlier events', 2],
-  ])('and is cut before it heard an event, %s, misses nothing', async (_when, earlier) => {
+  ])('and is cut before its first event, %s, misses nothing', async (_when, earlier) => {
     const user = newUser()
     for (let n = 1; n <= earlier; n += 1) await stage.tell(user, notice(n))
     const first = await opened(user, '')
@@ -42,7 +42,7 @@ describe('a client that keeps the last id it saw', () => {
     expect(second.names()).not.toContain('state.resync')
   })
 
-  test('hears everything once, however often it is cut', async () => {
+  test('gets every event once, for any number of cuts', async () => {
     const user = newUser()
     let kept = ''
     const heard: number[] = []
@@ -70,7 +70,7 @@ describe('a client that keeps the last id it saw', () => {
     expect(heard).toEqual(told)
   })
 
-  test('goes on after the state.sync that it asked for', async () => {
+  test('resumes after the state.sync that it requested', async () => {
     const user = newUser()
     const at = await stage.tell(user, notice(1))
     const client = await opened(user, '')
@@ -82,7 +82,7 @@ describe('a client that keeps the last id it saw', () => {
     ])
   })
 
-  test('gets the whole state again when it is cut between a resync and the state that follows', async () => {
+  test('gets the whole state again when it is cut between a resync and its state', async () => {
     const user = newUser()
     await stage.tell(user, notice(1))
     const first = await opened(user, '')
@@ -99,7 +99,7 @@ describe('a client that keeps the last id it saw', () => {
       .toEqual(['connection.authorized', 'state.resync', 'state.sync'])
   })
 
-  test('has no id to keep where what it sent as its last was none, before the state came', async () => {
+  test('has no id to keep after an invalid lastEventId until the state arrives', async () => {
     const user = newUser()
     await stage.tell(user, notice(1))
     const client = await opened(user, 'yesterday')
@@ -111,7 +111,7 @@ describe('a client that keeps the last id it saw', () => {
   })
 })
 
-test('an event between the look at the log and a slow subscription is not missed', async () => {
+test('an event between the read of the log and a slow subscription is not missed', async () => {
   const user = newUser()
   const { promise: release, resolve } = Promise.withResolvers<void>()
   const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>()

@@ -51,7 +51,7 @@ describe('logout', () => {
     },
   )
 
-  test('of a user bars what was issued up to then, and tokens that do not say when', async () => {
+  test('of a user bars the tokens issued before, and tokens without an issue time', async () => {
     const user = newUser()
     const tokens = [{ iat: nowS() - 10 }, {}]
     const clients = await Promise.all(
@@ -67,7 +67,7 @@ describe('logout', () => {
     await stage.authorized({ query: { token: await signed({ sub: user, iat: nowS() + 1 }) } })
   })
 
-  test('whose notice Redis dropped is found by the next look', async () => {
+  test('whose notice Redis dropped is found by the next check', async () => {
     await using own = await Stage.open()
     const client = await own.authorized({ query: { token: await signed({ sid: 's' }) } })
     await own.redis.connect().hset('control:{alice}', 'bar:s', nowS())
@@ -75,7 +75,7 @@ describe('logout', () => {
     await expect.poll(() => closed(client)).toEqual(['logout'])
   })
 
-  test('a request that makes no sense is refused with the field to mend', async () => {
+  test('a malformed request is refused with the field to fix', async () => {
     const commands = createSessionCommands(stage.redis.connect())
     await expect(commands.logout({ userId: 'a}b' })).rejects.toMatchObject({ fields: ['userId'] })
     await expect(commands.logout({ userId: 'a', sessionId: '' })).rejects.toMatchObject({
@@ -83,7 +83,7 @@ describe('logout', () => {
     })
   })
 
-  test('is told to the workers too, who remember it should Redis lose it', async () => {
+  test('reaches the workers too, which restore it should Redis lose it', async () => {
     const user = newUser()
     const controls = createControls(stage.redis.connect())
     await logout(user, 's')
@@ -98,7 +98,7 @@ describe('logout', () => {
     await expect.poll(() => failed(refused)).toEqual(['AUTHENTICATION_FAILED'])
   })
 
-  test('a barred session stays barred, however many follow it', async () => {
+  test('a barred session stays barred after many later logouts', async () => {
     const user = newUser()
     const redis = stage.redis.connect()
     const sessions = createSessions(redis)
@@ -117,7 +117,7 @@ describe('a device that connects again', () => {
   const device = (user: string, deviceId: string, at?: string) =>
     stage.authorized({ auth: { deviceId }, ...(at === undefined ? {} : { at }) }, user)
 
-  test('replaces its older connection, on whichever relay that is; other devices and users stay', async () => {
+  test('replaces its older connection on any relay; other devices and users stay', async () => {
     const user = newUser()
     const older = await device(user, 'phone')
     const others = [
@@ -133,7 +133,7 @@ describe('a device that connects again', () => {
     expect(others.flatMap((client) => client.closed)).toEqual([])
   })
 
-  test('at once on two relays leaves exactly one', async () => {
+  test('on two relays at once leaves exactly one', async () => {
     for (let trial = 0; trial < 15; trial += 1) {
       const user = newUser()
       const token = await signed({ sub: user })
@@ -149,7 +149,7 @@ describe('a device that connects again', () => {
 })
 
 describe('too many connections', () => {
-  test('of one user: the oldest makes way', async () => {
+  test('of one user - the oldest is closed', async () => {
     const user = newUser()
     const clients: Client[] = []
     for (let n = 0; n < 21; n += 1) clients.push(await stage.authorized({}, user))
@@ -157,7 +157,7 @@ describe('too many connections', () => {
     expect(clients.slice(1).flatMap((client) => client.closed)).toEqual([])
   })
 
-  test('from one address: the next is refused, and told so', async () => {
+  test('from one address - the next is refused with the reason', async () => {
     await using own = await Stage.open({
       RELAY_CONNECTIONS_PER_ADDRESS: '10',
       RELAY_TRUSTED_PROXIES: '1',

@@ -31,7 +31,7 @@ function drip(text: string): Promise<number> {
   })
 }
 
-test('a connection that sends no request, or its headers too slowly, is closed after 10 s', async () => {
+test('a connection with no request or too slow headers is closed after 10 s', async () => {
   const times = await Promise.all([
     drip(''),
     drip(`GET /socket.io/ HTTP/1.1\r\nHost: ${'x'.repeat(100)}`),
@@ -42,7 +42,7 @@ test('a connection that sends no request, or its headers too slowly, is closed a
   }
 }, 40_000)
 
-test('connections of one address are bounded before they send anything, and counted when refused', async () => {
+test('connections of one address are bounded before any request; refusals are counted', async () => {
   const open: Socket[] = []
   let closed = 0
   for (let n = 0; n < 40; n += 1) {
@@ -58,7 +58,7 @@ test('connections of one address are bounded before they send anything, and coun
   await stage.authorized()
 })
 
-test('connections by which another relay hands requests over are not counted', async () => {
+test('connections by which another relay hands over requests are not counted', async () => {
   const other = await stage.another({ RELAY_CONNECTIONS_PER_ADDRESS: '1000' })
   const text = await (await fetch(`${stage.relay.url}/socket.io/?EIO=4&transport=polling`)).text()
   const { sid } = JSON.parse(text.slice(1)) as { sid: string }
@@ -87,7 +87,7 @@ test('connections by which another relay hands requests over are not counted', a
   expect([...new Set(answers)]).toEqual(['HTTP/1.1 101'])
 })
 
-test('sessions that were opened and never asked for give their places back within 15 s', async () => {
+test('sessions that were opened and never used free their places within 15 s', async () => {
   await using own = await Stage.open({ RELAY_CONNECTIONS_PER_ADDRESS: '5' })
   const open = () =>
     fetch(`${own.relay.url}/socket.io/?EIO=4&transport=polling`).then(({ status }) => status)

@@ -11,7 +11,7 @@ const counts = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 describe('a client that stops reading', () => {
-  test('is cut, hinders nobody, and resumes without loss', async () => {
+  test('is cut, delays no other client, and resumes without loss', async () => {
     await using stage = await Stage.open()
     const token = await signed()
     const ws = new WebSocket(

@@ -84,8 +84,8 @@ function open() {
   return { stream, said, state, clock, happen, start, log }
 }
 
-describe('a stream that has no place yet', () => {
-  test('says nothing, whoever looks or asks: not even what it already hears', async () => {
+describe('a stream without a place', () => {
+  test('sends nothing, also after checks, requests and live events', async () => {
     const { stream, said, happen, start } = open()
     for (let n = 0; n < 3; n += 1) happen()
     void stream.check()
@@ -102,7 +102,7 @@ describe('a stream that has no place yet', () => {
 })
 
 describe('a stream', () => {
-  test('never reads the log with its gate open, however its steps were queued', async () => {
+  test('never reads the log with its gate open, in any order of its steps', async () => {
     const { stream, said, happen, start, state } = open()
     void stream.check()
     happen()
@@ -121,7 +121,7 @@ describe('a stream', () => {
     expect(events).toEqual(events.map((_, i) => `e${i + 1}`))
   })
 
-  test('has one look under way while Redis does not answer, and one after it, however often it is told to look', async () => {
+  test('has at most one read under way, and one after it, for any number of checks', async () => {
     const { stream, said, happen, start, state } = open()
     await start()
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -136,7 +136,7 @@ describe('a stream', () => {
     expect(said).toEqual(['placed', 'e1'])
   })
 
-  test('reads what it did not hear, once and in its place', async () => {
+  test('reads a missed live event from the log, once and in its place', async () => {
     const { said, happen, start } = open()
     await start()
     happen()
@@ -147,7 +147,7 @@ describe('a stream', () => {
     expect(said).toEqual(['placed', 'e1', 'e2', 'e3', 'e4'])
   })
 
-  test('finds a lost last event when it is told to look', async () => {
+  test('finds a lost last event at the next check', async () => {
     const { stream, said, happen, start } = open()
     await start()
     happen(false)
@@ -177,7 +177,7 @@ describe('a stream', () => {
     expect(said).toEqual(['placed', 'e1'])
   })
 
-  test('says no resync before it has read the state that follows it', async () => {
+  test('sends no resync before it has read the state that follows', async () => {
     const { said, state, clock, happen, start } = open()
     await start()
     state.stateFailures = 2
@@ -188,7 +188,7 @@ describe('a stream', () => {
     expect(said).toEqual(['placed', 'state.resync', 'state.sync'])
   })
 
-  test('sends the whole state after a resync, whatever part of it was asked for', async () => {
+  test('sends the whole state after a resync, also when a part was requested', async () => {
     const { stream, said, happen, start, log } = open()
     await start()
     happen(false)
@@ -205,7 +205,7 @@ describe('a stream', () => {
     expect(said.slice(6)).toEqual(['part of state.sync'])
   })
 
-  test('names no place to resume from between a resync and the state that follows it, however long that takes', async () => {
+  test('gives no id to resume from between a resync and its state, for any delay', async () => {
     const { stream, said, state, happen, start } = open()
     await start()
     state.unread = 'account_unread'
@@ -220,7 +220,7 @@ describe('a stream', () => {
     expect(said.slice(3)).toEqual(['state.sync', 'e3'])
   })
 
-  test('says nothing more once its connection is closed', async () => {
+  test('sends nothing once its connection is closed', async () => {
     const { stream, said, state, happen, start } = open()
     await start()
     happen(false)

@@ -19,7 +19,7 @@ describe('a client without a token', () => {
     ['an empty one', { query: { token: '' }, auth: { token: '' } }],
     ['null in its place', { auth: { token: null } }],
   ])(
-    '(%s) is told so, and its next one within a minute is not',
+    '(%s) gets an error; its next attempt within a minute gets none',
     { timeout: 20_000 },
     async (_what, how) => {
       const address = newAddress()
@@ -37,7 +37,7 @@ describe('a client without a token', () => {
     },
   )
 
-  test('delays nobody who brings one, from the same address and in either place', async () => {
+  test('delays no client with a token, from the same address, in either place', async () => {
     const address = newAddress()
     const first = stage.connect(from(address))
     await expect.poll(() => failed(first)).toEqual(['AUTHENTICATION_FAILED'])
@@ -50,7 +50,7 @@ describe('a client without a token', () => {
     await expect.poll(() => failed(bad)).toEqual(['AUTHENTICATION_FAILED'])
   })
 
-  test('is told so at another address, and again after a minute', async () => {
+  test('gets the error at another address, and again after a minute', async () => {
     const address = newAddress()
     const told = async (at: string): Promise<void> => {
       const client = stage.connect(from(at))

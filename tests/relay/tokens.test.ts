@@ -38,30 +38,34 @@ describe('a token that ends', () => {
   })
 })
 
-describe('a token whose end is as long ago as clocks may differ', () => {
-  test('serves at the door and on, then neither', { timeout: 20_000 }, async () => {
-    await using stage = await Stage.open()
-    const token = await signed({ exp: nowS() + 60, jti: 'late' })
-    stage.clock.aheadMs = 62_000
-    const client = await stage.authorized({ query: { token } })
-    const lastsMs = performance.now() + 1_500 // the relay looks once a second
-    await expect.poll(() => performance.now() > lastsMs, { timeout: 5_000 }).toBe(true)
-    expect([...closed(client), ...client.closed]).toEqual([])
-    stage.clock.aheadMs = 60_000 + CLOCK_TOLERANCE_MS
-    await expect.poll(() => closed(client)).toEqual(['token_expired'])
-    const again = stage.connect({ query: { token } })
-    await expect
-      .poll(() => payloadsOf(again, 'connection.error'))
-      .toMatchObject([{ message: 'JWT token expired' }])
-  })
+describe('a token that expired as long ago as clocks may differ', () => {
+  test(
+    'is valid for handshakes and connections, then for neither',
+    { timeout: 20_000 },
+    async () => {
+      await using stage = await Stage.open()
+      const token = await signed({ exp: nowS() + 60, jti: 'late' })
+      stage.clock.aheadMs = 62_000
+      const client = await stage.authorized({ query: { token } })
+      const lastsMs = performance.now() + 1_500 // the relay looks once a second
+      await expect.poll(() => performance.now() > lastsMs, { timeout: 5_000 }).toBe(true)
+      expect([...closed(client), ...client.closed]).toEqual([])
+      stage.clock.aheadMs = 60_000 + CLOCK_TOLERANCE_MS
+      await expect.poll(() => closed(client)).toEqual(['token_expired'])
+      const again = stage.connect({ query: { token } })
+      await expect
+        .poll(() => payloadsOf(again, 'connection.error'))
+        .toMatchObject([{ message: 'JWT token expired' }])
+    },
+  )
 })
 
-describe('the words of a token that ends soon', () => {
+describe('the text of token.expiring', () => {
   test.each([
     [200, /^Token expires in 3 minutes$/],
     [75, /^Token expires in 1 minute$/],
     [30, /^Token expires in (30|2\d) seconds$/],
-  ])('%i seconds before the end say so in their own time', async (seconds, words) => {
+  ])('%i seconds before the end name the remaining time', async (seconds, words) => {
     await using stage = await Stage.open()
     const client = await stage.authorized({
       query: { token: await signed({ exp: nowS() + DAY_S }) },
@@ -75,7 +79,7 @@ describe('the words of a token that ends soon', () => {
 })
 
 describe('a token', () => {
-  test('is in no log line and in no answer, whether it was good or bad, and wherever it stood', async () => {
+  test('is in no log line and no answer, valid or not, in any place', async () => {
     await using stage = await Stage.open()
     const good = [await signed({ jti: 'a' }), await signed({ jti: 'b' })]
     const bad = [await signed({ aud: 'c' }), await signed({ aud: 'd' })]

@@ -72,7 +72,7 @@ const isOpen = (heard: unknown[][], times = 1) =>
     .toHaveLength(times)
 
 describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
-  test('hears its events, each with one argument, and its commands are answered by events', async () => {
+  test('gets events with one argument each, and answers to its commands as events', async () => {
     const user = newUser()
     const { socket, heard } = connect(io, {
       query: { token: await signed({ sub: user }) },
@@ -87,7 +87,7 @@ describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
     expect(heard.filter((event) => event.length !== 2)).toEqual([]) // languages with fixed parameters fail on a second one
   })
 
-  test('that keeps no id reconnects by itself, asks for the state, and goes on from there', async () => {
+  test('without ids - reconnects by itself, requests the state, and continues from there', async () => {
     const user = newUser()
     const query = { token: await signed({ sub: user }) }
     const { socket, heard } = connect(io, {
@@ -110,7 +110,7 @@ describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
     expect(told(afterSync)).toEqual(['b3'])
   })
 
-  test('with auth.lastEventId gets every later event once, from another relay by another transport', async () => {
+  test('with auth.lastEventId - gets every later event once, at any relay and transport', async () => {
     const user = newUser()
     const token = await signed({ sub: user })
     const auth = { token, lastEventId: '' }
@@ -134,7 +134,7 @@ describe.each(all)('socket.io-client %s, %s', (_version, _name, io, used) => {
   })
 })
 
-test('a handler of exactly one parameter, in a client that checks, is never called with two', async () => {
+test('a checked handler with one parameter is never called with two', async () => {
   const user = newUser()
   const socket = latest(balancer.url, {
     forceNew: true,

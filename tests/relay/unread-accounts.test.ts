@@ -60,8 +60,8 @@ const UNAVAILABLE = expect.objectContaining({
   error: 'STATE_UNAVAILABLE',
 }) as CommandAnswer
 
-describe('an account that is linked and not read', () => {
-  test('who asks for its state is told that there is none yet, and gets it unasked once the account is read', async () => {
+describe('a linked account that was not read yet', () => {
+  test('the state is unavailable on request, and is sent once the account is read', async () => {
     const user = newUser()
     await link(stage, user, 'c1')
     const client = await stage.authorized({}, user)
@@ -94,7 +94,7 @@ describe('an account that is linked and not read', () => {
     expect(count(client, 'state.resync')).toBe(1)
   })
 
-  test('who asks for a part, and for another, gets all of it behind the resync', async () => {
+  test('requests for two parts bring the whole state behind the resync', async () => {
     const user = newUser()
     await link(stage, user, 'c1')
     const client = await stage.authorized({}, user)
@@ -109,7 +109,7 @@ describe('an account that is linked and not read', () => {
     })
   })
 
-  test('a connection that leads to no account hides nothing of the others', async () => {
+  test('a connection without an account hides no other account', async () => {
     const user = newUser()
     await link(stage, user, 'c1')
     await createConnections(stage.redis.connect()).put({
@@ -126,7 +126,7 @@ describe('an account that is linked and not read', () => {
     expect(cashOf(client)).toEqual([100])
   })
 
-  test('a user without any connection owns nothing, and is told so', async () => {
+  test('a user without a connection gets an empty state', async () => {
     const client = await stage.authorized({}, newUser())
     expect(await ask(client)).toEqual({ ok: true })
     expect(cashOf(client)).toEqual([0])
@@ -140,7 +140,7 @@ describe('after Redis was wiped', () => {
   }
 
   test.each(['survive', 'are new'])(
-    'clients get one resync and no figures until the account was read, when workers %s',
+    'clients get one resync, and figures only after a read, when workers %s',
     { timeout: 60_000 },
     async (workers) => {
       await using own = await Stage.open()
@@ -179,7 +179,7 @@ describe('after Redis was wiped', () => {
   )
 
   test(
-    'figures come without an event too, once the store says that they are known',
+    'figures come without an event too, once the store marks them as known',
     { timeout: 30_000 },
     async () => {
       await using own = await Stage.open()

@@ -43,30 +43,33 @@ const closed = (client: Client) =>
   payloadsOf(client, 'connection.closed').map(({ reason }) => reason)
 
 describe('a user id', () => {
-  test.each(ids)('%j is heard, resumed, limited and logged out, alone', async (sub) => {
-    const bystander = await stage.authorized({}, 'bystander')
-    const token = await signed({ sub, sid: 's' })
-    const first = await stage.authorized(
-      { auth: { token, lastEventId: '', deviceId: 'd' }, query: {} },
-      sub,
-    )
-    const from = await stage.tell(sub, notice(1))
-    await expect.poll(() => numbers(first)).toEqual([1])
-    expect(first.heard.at(-1)?.[2]).toMatchObject({ id: from })
-    await stage.tell(sub, notice(2))
-    const second = await stage.authorized({ auth: { token, lastEventId: from }, query: {} }, sub)
-    await expect.poll(() => numbers(second)).toEqual([2])
-    expect(
-      await second.socket.emitWithAck('market.subscribe', { symbols: ['AAPL'] }),
-    ).toMatchObject({ ok: true })
-    await producer.sessions.logout({ userId: sub, sessionId: 's' })
-    await expect.poll(() => [closed(first), closed(second)]).toEqual([['logout'], ['logout']])
-    expect([...numbers(bystander), ...bystander.closed]).toEqual([])
-    bystander.socket.disconnect()
-  })
+  test.each(ids)(
+    '%j gets its events, resumes, is limited and logs out, apart from other users',
+    async (sub) => {
+      const bystander = await stage.authorized({}, 'bystander')
+      const token = await signed({ sub, sid: 's' })
+      const first = await stage.authorized(
+        { auth: { token, lastEventId: '', deviceId: 'd' }, query: {} },
+        sub,
+      )
+      const from = await stage.tell(sub, notice(1))
+      await expect.poll(() => numbers(first)).toEqual([1])
+      expect(first.heard.at(-1)?.[2]).toMatchObject({ id: from })
+      await stage.tell(sub, notice(2))
+      const second = await stage.authorized({ auth: { token, lastEventId: from }, query: {} }, sub)
+      await expect.poll(() => numbers(second)).toEqual([2])
+      expect(
+        await second.socket.emitWithAck('market.subscribe', { symbols: ['AAPL'] }),
+      ).toMatchObject({ ok: true })
+      await producer.sessions.logout({ userId: sub, sessionId: 's' })
+      await expect.poll(() => [closed(first), closed(second)]).toEqual([['logout'], ['logout']])
+      expect([...numbers(bystander), ...bystander.closed]).toEqual([])
+      bystander.socket.disconnect()
+    },
+  )
 
   test.each(['a b', 'a{b}', 'e\u0301', 'a\u200bb', '\ud800'])(
-    '%j is refused by the door and by the producer',
+    '%j is refused by the relay and by the producer',
     async (sub) => {
       const client = stage.connect({ query: { token: await signed({ sub }) } })
       await expect.poll(() => payloadsOf(client, 'connection.error')).toHaveLength(1)

@@ -72,7 +72,7 @@ function open(clock: Clock = systemClock, { log, ...memory } = memoryLog()) {
 /** Lets whatever can go on without an answer go on. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-test('a look for missed events finds a stream that has no place yet, and leaves it alone', async () => {
+test('a check of the log skips a stream that has no place yet', async () => {
   const { stream, log, heard, reads, answer } = open()
   log.push(entryOf(1))
   await stream.check()
@@ -84,7 +84,7 @@ test('a look for missed events finds a stream that has no place yet, and leaves 
   expect(heard).toEqual(['placed', 1])
 })
 
-test('an event while a second look at the log is under way waits for it', async () => {
+test('an event during a second read of the log waits for the read', async () => {
   const { stream, log, heard, reads, answer } = open()
   const started = stream.start('', () => {})
   await settled()
@@ -108,7 +108,7 @@ test('an event while a second look at the log is under way waits for it', async 
   expect(heard).toEqual([1, 2, 3])
 })
 
-test('a look that comes while another is under way is made after it', async () => {
+test('a check during another check runs after it', async () => {
   const { stream, log, heard, reads, answer } = open()
   const started = stream.start('', () => {})
   await settled()
@@ -126,7 +126,7 @@ test('a look that comes while another is under way is made after it', async () =
   expect(heard).toEqual([1])
 })
 
-test('more live events than may wait at the gate, while the log is read, all arrive once and in order', async () => {
+test('more live events than the gate holds, during a read, all arrive once, in order', async () => {
   const { stream, log, heard, reads, answer } = open()
   const started = stream.start('', () => {})
   await settled()
@@ -146,7 +146,7 @@ test('more live events than may wait at the gate, while the log is read, all arr
   expect(heard).toEqual(Array.from({ length: 1_502 }, (_, n) => n + 1))
 })
 
-test('a store that knows nothing of a user with events is believed after a minute: all accounts were removed', async () => {
+test('a store that forgot a user with events is believed after a minute', async () => {
   const clock = new FakeClock()
   const memory = memoryLog()
   const empty = { version: '0', lastEventId: idOf(0), orders: [], positions: [], accounts: [] }
@@ -160,7 +160,7 @@ test('a store that knows nothing of a user with events is believed after a minut
   expect(heard).toEqual(['state.resync', 'state.sync 0'])
 })
 
-test('a part of the state that is asked for before the place is known comes whole, behind the resync', async () => {
+test('a part requested before the place is known comes whole, behind the resync', async () => {
   const memory = memoryLog()
   memory.reader.events = async () => ({ top: idOf(0), entries: [] })
   const { stream, heard } = open(systemClock, memory)
@@ -171,7 +171,7 @@ test('a part of the state that is asked for before the place is known comes whol
   expect(heard).toEqual(['placed', 'state.resync', 'state.sync 0'])
 })
 
-test('a part of the state that is asked for before an account was read comes whole, behind the resync', async () => {
+test('a part requested before an account was read comes whole, behind the resync', async () => {
   const clock = new FakeClock()
   const memory = memoryLog()
   memory.reader.events = async () => ({ top: idOf(0), entries: [] })
@@ -215,7 +215,7 @@ test.each([
     ['state.resync', 'state.sync 2'],
   ],
 ])(
-  'figures that were read before the log lost %s are never shown',
+  'figures read before the log lost %s are never shown',
   async (_what, { log, at, left }, told) => {
     const memory = memoryLog()
     const entriesOf = (of: readonly (number | LogEntry)[]) =>

@@ -25,7 +25,7 @@ async function refusal(
 
 describe('the claims of a token with a good signature', () => {
   test.each([0, 0.4, 0.999])(
-    'an end (and %d s) counts at the door as it counts for a connection',
+    'an expiry (and %d s) counts at the handshake as it counts for a connection',
     async (fraction) => {
       const exp = START_S + 60 + fraction
       const endMs = tokenEndMs({ exp })
@@ -41,19 +41,19 @@ describe('the claims of a token with a good signature', () => {
     },
   )
 
-  test('issued in the future beyond the tolerance: refused', async () => {
+  test('issued in the future beyond the tolerance - refused', async () => {
     expect(await refusal({ iat: START_S + TOLERANCE_S })).toBeNull()
     expect(await refusal({ iat: START_S + TOLERANCE_S + 1 })).toContain('issued in the future')
     expect(await refusal({ iat: (START_S - 5) * 1_000 })).toContain('issued in the future') // milliseconds
   })
 
-  test('an end beyond the last one that is meant: refused', async () => {
+  test('an expiry beyond the latest plausible one - refused', async () => {
     expect(await refusal({ exp: TOKEN_END_S_MAX })).toBeNull()
     expect(await refusal({ exp: TOKEN_END_S_MAX + 1 })).toContain('not milliseconds')
     expect(await refusal({ exp: (START_S + 60) * 1_000 })).toContain('not milliseconds')
   })
 
-  test('a subject with other characters: told which it may have', async () => {
+  test('a subject with other characters - refused, with the allowed ones', async () => {
     expect(await refusal({ sub: 'a b' })).toContain('sub: use 1 to 128 characters without spaces')
   })
 })

@@ -30,11 +30,11 @@ describe('readConfig', () => {
     expect(Object.isFrozen(config)).toBe(true)
   })
 
-  test('an empty value is an absent one', () => {
+  test('an empty value counts as absent', () => {
     expect(readWorkerConfig({ ...good, ALPACA_ENV: ' ', ALPACA_SANDBOX_URL: '' }).env).toBe('paper')
   })
 
-  test('names every bad value at once, with what is allowed, and repeats none of them', () => {
+  test('names every bad value at once with the allowed ones, and repeats none', () => {
     const text = refusalOf({
       REDIS_URL: 'secret-host',
       VAULT_KEYS: 'a:c2hvcnQ=',
@@ -63,7 +63,7 @@ describe('readConfig', () => {
     expect(refusalOf({ ...good, ...change })).toContain(text),
   )
 
-  test('what belongs together is checked also where something else is wrong', () => {
+  test('dependent settings are checked also where another setting is wrong', () => {
     const text = refusalOf({ ...good, REDIS_URL: 'x', ALPACA_ENV: 'sandbox' })
     expect(text).toContain('REDIS_URL')
     expect(text).toContain('ALPACA_SANDBOX_URL is missing')

@@ -30,7 +30,7 @@ async function processOf(
   )
 }
 
-test('a process that says it is broken drains, and exits with 1 and the reason in its log', async () => {
+test('a process that reports itself broken drains, logs the reason, and exits with 1', async () => {
   const { code, stdout } = await processOf(`{
     broken: Promise.resolve('jobs wait, and none is taken'),
     [Symbol.asyncDispose]: async () => console.log('drained'),
@@ -69,7 +69,7 @@ test.each([
   },
 )
 
-test('a fault while a process drains ends nothing early, and the exit code tells of it', async () => {
+test('a fault during the drain ends nothing early, and sets the exit code', async () => {
   const drains = `{ async [Symbol.asyncDispose]() {
     setTimeout(() => { throw new Error('planted') })
     await new Promise((resolve) => setTimeout(resolve, 200))
@@ -83,7 +83,7 @@ test('a fault while a process drains ends nothing early, and the exit code tells
   expect(stdout).toMatch(/planted[^]*drained[^]*process\.stopped/)
 })
 
-test('a fault that repeats fills no disk', async () => {
+test('a fault that repeats does not fill the disk', async () => {
   const drains = `{ [Symbol.asyncDispose]: () => new Promise((resolve) => setTimeout(resolve, 500)) }`
   const { code, stdout } = await processOf(
     drains,
@@ -93,7 +93,7 @@ test('a fault that repeats fills no disk', async () => {
   expect(stdout.split('\n').filter((line) => line.includes('planted'))).toHaveLength(20)
 })
 
-test('a fault before a process has started ends it, in words', async () => {
+test('a fault before a process has started ends the process with a message', async () => {
   const program = `
     import { runProcess } from '#runtime'
     await runProcess('test', () => new Promise(() => setTimeout(() => { throw new Error('planted') })))`

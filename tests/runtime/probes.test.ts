@@ -25,7 +25,7 @@ test('ready with its remarks, or not ready with its reason', async () => {
   expect(await ask(() => 'Redis is away')).toEqual([503, 'not ready: Redis is away\n'])
 })
 
-test('a check that fails or never ends is an answer too: not ready', async () => {
+test('a check that fails or never ends is answered as not ready', async () => {
   expect(await ask(ready, () => Promise.reject(new Error('no Redis')))).toEqual([
     503,
     'not ready: no Redis\n',

@@ -48,7 +48,7 @@ test.each([
       ],
     },
   ],
-])('%s is understood', (url, address) => expect(readRedisAddress(url)).toEqual(address))
+])('%s is parsed', (url, address) => expect(readRedisAddress(url)).toEqual(address))
 
 test.each([
   ['another protocol', 'http://127.0.0.1'],

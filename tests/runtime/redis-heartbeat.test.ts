@@ -44,7 +44,7 @@ async function untilAsked(server: TestRedis): Promise<void> {
 }
 
 describe('a link that went silent', () => {
-  test('is replaced, what waits for an answer gets it, and meanwhile it is not called ready', async () => {
+  test('is replaced, its pending command is answered, and meanwhile it is not ready', async () => {
     const { line } = await openLine()
     const redis = open(line.url)
     await redis.set('a', 'here')
@@ -59,7 +59,7 @@ describe('a link that went silent', () => {
     expect(line.count).toBe(2)
   })
 
-  test('and only listens: it hears what is published once it is replaced', async () => {
+  test('and only subscribes - gets messages again once it is replaced', async () => {
     const { server, line } = await openLine()
     const sub = open(line.url, 'subscriber')
     const heard: string[] = []
@@ -73,7 +73,7 @@ describe('a link that went silent', () => {
     expect(linkTrouble(sub)).toBeUndefined()
   })
 
-  test('and so do the connections that are made instead: it is there as soon as one of them gets through', async () => {
+  test('and so do its replacements - it recovers as soon as one of them connects', async () => {
     const { line } = await openLine()
     const redis = open(line.url)
     await redis.ping()
@@ -85,7 +85,7 @@ describe('a link that went silent', () => {
     expect(await redis.ping()).toBe('PONG')
   })
 
-  test('and blocks: it is replaced with the link after whose image it was made', async () => {
+  test('and blocks - is replaced together with the link it duplicates', async () => {
     const { server, line } = await openLine()
     const redis = open(line.url)
     const blocking = redis.duplicate()
@@ -98,7 +98,7 @@ describe('a link that went silent', () => {
     await expect.poll(() => linkTrouble(redis), soon).toBeUndefined()
   })
 
-  test('and blocks, alone: it is replaced when it should have come back long since', async () => {
+  test('and blocks, alone - is replaced once its timeout is long over', async () => {
     const { line } = await openLine()
     const redis = open(line.url)
     await redis.ping()
@@ -127,7 +127,7 @@ describe('a link that is well', () => {
     expect(line.count).toBe(2)
   })
 
-  test('is not blamed for a process that stood still', async () => {
+  test('is not replaced when its own process stood still', async () => {
     // Not by a line, which is in this process and would stand still too.
     await using server = await startRedis()
     const redis = open(server.url)
@@ -141,7 +141,7 @@ describe('a link that is well', () => {
 })
 
 describe('every link of a Cluster goes silent', () => {
-  test('each is replaced, those of a copy too, and every node answers', async () => {
+  test('each is replaced, those of a replica too, and every node answers', async () => {
     await using group = await startLinedCluster()
     const redis = open(group.url)
     const blocking = redis.duplicate()
@@ -166,7 +166,7 @@ describe('every link of a Cluster goes silent', () => {
 })
 
 describe('with Sentinels', () => {
-  test('every link goes silent: the master’s and those to the Sentinels are replaced', async () => {
+  test('every link is silent - those to the master and to the Sentinels are replaced', async () => {
     await using group = await startLinedSentinel()
     const [toSentinel, toMaster] = group.lines
     const [, master] = group.servers
@@ -185,7 +185,7 @@ describe('with Sentinels', () => {
     expect(await redis.client('ID')).toBe(next)
   }, 60_000)
 
-  test('a silent Sentinel does not hold up a new connection for ever', async () => {
+  test('a silent Sentinel does not delay a new connection for ever', async () => {
     await using group = await startLinedSentinel()
     const [toSentinel] = group.lines
     if (toSentinel !== undefined) toSentinel.newcomers = 'silent'
@@ -195,7 +195,7 @@ describe('with Sentinels', () => {
     expect(await redis.ping()).toBe('PONG')
   }, 60_000)
 
-  test('an old master that goes on answering is left as soon as another takes its place', async () => {
+  test('an old master that still answers is left as soon as another takes its place', async () => {
     // A Sentinel that makes it a replica ends its clients' connections in the same step: without
     // that command it can do neither.
     await using group = await startRedisSentinel(['--rename-command', 'CLIENT', ''])
@@ -217,11 +217,11 @@ describe('with Sentinels', () => {
   }, 60_000)
 })
 
-test('production: a link is asked every second, replaced within 6 s, and a blocking one within 15 s', () => {
+test('production: a ping each second, a new link within 6 s, for a blocking one 15 s', () => {
   expect(HEARTBEAT_LIMITS).toEqual({ beatMs: 1_000, silentBeatsMax: 4, blockedBeatsMax: 13 })
 })
 
-test('every link keeps TCP alive, and gives up a server that it cannot reach', async () => {
+test('every link keeps TCP alive, and gives up an unreachable server', async () => {
   const { line } = await openLine()
   const redis = open(line.url)
   for (const { options } of [redis, redis.duplicate({ lazyConnect: true })])

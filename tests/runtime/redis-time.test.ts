@@ -31,14 +31,14 @@ async function start({ aheadMs = 0, slowMs = 0 } = {}) {
   return { clock, remote, lines, skews, shared: await starting }
 }
 
-test('tells the time of Redis, and goes on with it between measurements', async () => {
+test('returns the time of Redis, and keeps its pace between measurements', async () => {
   const { clock, shared } = await start({ aheadMs: -7_000 })
   expect(shared.now()).toBe(clock.now() - 7_000)
   await clock.advance(1_234)
   expect(shared.now()).toBe(clock.now() - 7_000)
 })
 
-test('follows Redis when its time steps, and says so', async () => {
+test('follows Redis when its time steps, and logs the step', async () => {
   const { clock, remote, shared, lines } = await start()
   remote.aheadMs = -3_600_000
   await clock.advance(5_000)
@@ -54,7 +54,7 @@ test('keeps the time while Redis is away', async () => {
   expect(lines).toEqual([])
 })
 
-test('an answer that took long is not believed: it may be wrong by half of that', async () => {
+test('a slow answer is ignored: it may be wrong by half its duration', async () => {
   const { clock, remote, shared } = await start({ aheadMs: 300 })
   Object.assign(remote, { aheadMs: 900, slowMs: 401 })
   await clock.advance(20_000)
@@ -64,12 +64,12 @@ test('an answer that took long is not believed: it may be wrong by half of that'
   expect(shared.now()).toBe(clock.now() + 850)
 })
 
-test('starts with what it can get where every answer is slow', async () => {
+test('starts with a slow measurement where every answer is slow', async () => {
   const { clock, shared } = await start({ aheadMs: 5_000, slowMs: 1_000 })
   expect(Math.abs(shared.now() - clock.now() - 5_000)).toBeLessThanOrEqual(500)
 })
 
-test('a machine whose clock is more than a second off is told once, with a line for /readyz, until it agrees again', async () => {
+test('a clock more than a second off is logged once, and shown in /readyz meanwhile', async () => {
   const { clock, remote, shared, lines, skews } = await start({ aheadMs: -1_000 })
   expect([shared.remark, lines]).toEqual([undefined, []])
   remote.aheadMs = -3_200

@@ -14,7 +14,7 @@ function writes(): () => number {
   return () => spies.reduce((total, { mock }) => total + mock.calls.length, 0)
 }
 
-test('the commands of one turn leave in one write, in their order, and those of the next in another', async () => {
+test('commands of one turn leave in one ordered write, those of the next in another', async () => {
   await using server = await startRedis()
   const redis = connectRedis(server.url, 'patient', log)
   onTestFinished(() => redis.disconnect())
@@ -27,7 +27,7 @@ test('the commands of one turn leave in one write, in their order, and those of 
   expect(written()).toBe(2)
 })
 
-test('a connection that came back writes so too, and a last command that is not waited for still leaves', async () => {
+test('a reconnected link writes so too, and a last unawaited command still leaves', async () => {
   await using server = await startRedis()
   const redis = connectRedis(server.url, 'patient', log)
   const id = await redis.client('ID')
