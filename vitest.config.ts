@@ -1,10 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 /** Suites that touch nothing but their own process and this repository. */
-const pure = ['domain', 'contract', 'deploy', 'readme', 'tidy'].map(
-  (name) => `tests/${name}/**/*.test.ts`,
-)
-const unit = [...pure, 'tests/*.test.ts']
+const pure = ['domain', 'contract', 'deploy', 'tidy'].map((name) => `tests/${name}/**/*.test.ts`)
+const unit = [...pure, 'tests/readme/readme.test.ts', 'tests/*.test.ts']
 const e2e = ['tests/e2e/**/*.test.ts', 'tests/demo/**/*.test.ts']
 /** Where the JSON report goes, when one is wanted. */
 const report = process.env['FILLCAST_REPORT']
