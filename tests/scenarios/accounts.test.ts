@@ -21,8 +21,8 @@ async function trades(world: World, tradeId: string, ref: ConnectionRef = first)
   return world.told(tradeId, ref.userId).includes('trade.filled')
 }
 
-describe('a connection in a world of workers that find out about it', () => {
-  test('trades, on several workers, through a crash', async () => {
+describe('connections - workers that discover them from the store', () => {
+  test('a connection trades on several workers and after a crash', async () => {
     const world = await openWorld({ seed: 1, workers: 2, isWhole: true })
     expect(await trades(world, 't1')).toBe(true)
     world.restart(world.workers[0]!)
@@ -32,7 +32,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.repeatAll()
   })
 
-  test('is found within seconds of being linked, checked, read and traded', async () => {
+  test('a new connection is discovered, checked, read and traded within seconds', async () => {
     const world = await openWorld({ seed: 2, workers: 2, isWhole: true })
     expect(await world.accounts.connect(second)).toBe(true)
     world.accounts.brokerOf(second).placeElsewhere('MSFT', '7')
@@ -42,7 +42,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test('MUL-02 new keys are traded with once a check has seen them, and the old ones no more', async () => {
+  test('MUL-02 new keys - after a check has verified them, only the new keys trade', async () => {
     const world = await openWorld({ seed: 3, workers: 2, isWhole: true })
     expect(await trades(world, 't1')).toBe(true)
     await world.accounts.rotateKeys(first, { to: 'good' })
@@ -53,7 +53,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test('CON-05 keys are revoked: the user is told once, and new keys of the same account resume', async () => {
+  test('CON-05 keys revoked - one event is sent, and new keys of the account resume', async () => {
     const world = await openWorld({ seed: 4, workers: 2, isWhole: true })
     world.accounts.revokeKeys(first)
     world.broker.streams.cut()
@@ -70,7 +70,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test('MUL-02 keys of another account: nothing is asked of it, and the user is told why', async () => {
+  test('MUL-02 keys of another account - it gets no request, the user gets the reason', async () => {
     const world = await openWorld({ seed: 5, isWhole: true })
     await world.accounts.rotateKeys(first, { to: 'other_account' })
     await world.advance(MINUTE_MS)
@@ -82,7 +82,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test('MUL-06 a check that is under way when its connection is removed takes no account', async () => {
+  test('MUL-06 connection removed during its check - the check claims no account', async () => {
     const world = await openWorld({ seed: 10, workers: 2, isWhole: true })
     await world.accounts.rotateKeys(first, { to: 'good' })
     world.freezeAt('links.verify', 8_000)
@@ -95,7 +95,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test('MUL-07 a check that finds a removed connection refused tells nobody', async () => {
+  test('MUL-07 refused keys found after the removal - no event is sent', async () => {
     const world = await openWorld({ seed: 11, workers: 2, isWhole: true })
     world.accounts.revokeKeys(first)
     world.freezeAt('store.loadHealth', 8_000)
@@ -108,7 +108,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test('CON-05 old keys that are found refused say nothing of the new ones', async () => {
+  test('CON-05 old keys refused after a rotation - the new keys stay in use', async () => {
     const world = await openWorld({ seed: 12, workers: 2, isWhole: true })
     world.accounts.revokeKeys(first)
     world.freezeAt('broker.readAccount answered', 8_000)
@@ -122,7 +122,7 @@ describe('a connection in a world of workers that find out about it', () => {
     await world.quiesce()
   })
 
-  test('MUL-06 another user’s connection to the same account is refused until the first one is gone', async () => {
+  test('MUL-06 second user of one account - refused until the first one is removed', async () => {
     const world = await openWorld({ seed: 6, isWhole: true })
     await world.accounts.connect(second, { accountNumber: 'account-1' })
     await world.advance(MINUTE_MS)
@@ -135,7 +135,7 @@ describe('a connection in a world of workers that find out about it', () => {
   })
 
   test.each(['cancel', 'leave'] as const)(
-    'MUL-07 removed (%s) with an order open, and linked again',
+    'MUL-07 removed (%s) with an open order, then linked again - the account trades',
     async (how) => {
       const world = await openWorld({ seed: 7, workers: 2, isWhole: true })
       world.submit({ tradeId: 't1', orderType: 'limit', limitPrice: '180' })
@@ -151,7 +151,7 @@ describe('a connection in a world of workers that find out about it', () => {
     },
   )
 
-  test('RDQ-05 a store that lost everything is healed by the workers that survive', async () => {
+  test('RDQ-05 the store loses everything - the running workers restore it', async () => {
     const world = await openWorld({ seed: 8, workers: 2, isWhole: true })
     expect(await trades(world, 't1')).toBe(true)
     world.store.wipe()
@@ -177,13 +177,13 @@ describe('CLK-01 the clock of a machine jumps', () => {
     return world
   }
 
-  test('CLK-01 an order past its deadline is not sent: workers judge by the time of Redis', async () => {
+  test('CLK-01 deadline passed by the time of Redis - the order is not sent', async () => {
     const world = await late(false)
     expect(world.told('t1')).toEqual(['trade.rejected'])
     await world.quiesce()
   })
 
-  test('CLK-01 workers that trusted the machine would send it, and are found out', async () => {
+  test('CLK-01 workers that trust the clock of the machine - rule S3 finds the order', async () => {
     await expect(late(true)).rejects.toThrow('S3 t1 is past its deadline, and is sent')
   })
 })

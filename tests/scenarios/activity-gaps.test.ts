@@ -51,9 +51,9 @@ async function holding(seed: number): Promise<World> {
   return world
 }
 
-describe('what happened while no activity stream was open needs no place kept in it', () => {
+describe('activities while no activity stream is open - found without a stored position', () => {
   test.each(Object.entries(missed))(
-    '%s, while no worker was there',
+    '%s, while no worker runs',
     async (_what, { happen, told, held }) => {
       const world = await holding(71)
       world.workers[0]!.kill()
@@ -66,7 +66,7 @@ describe('what happened while no activity stream was open needs no place kept in
   )
 
   test.each(Object.entries(missed))(
-    '%s, between the first reading of a new owner and its stream, which is mute',
+    '%s, between the first reading of a new owner and its mute stream',
     async (_what, { happen, told, held }) => {
       const world = await holding(72)
       world.restart(world.workers[0]!)

@@ -39,7 +39,7 @@ const ticket = () => {
 const mostPerMinute = (atMs: readonly number[]): number =>
   Math.max(0, ...atMs.map((from) => atMs.filter((at) => at >= from && at < from + 60_000).length))
 
-test('SUB-11 rate limited on submit - 429 for a minute, then one order, and no more than a request every few seconds', async () => {
+test('SUB-11 429 for a minute - at most one request every few seconds, then one order', async () => {
   const world = await openWorld({ seed: 11 })
   const end = world.broker.fail(
     'submit',
@@ -61,7 +61,7 @@ test('SUB-11 rate limited on submit - 429 for a minute, then one order, and no m
   expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
 })
 
-test('SUB-11 rate limited on submit - the broker’s own 429 stops every request of the account until it says', async () => {
+test('SUB-11 429 of the broker - the account sends no request until the wait is over', async () => {
   const clock = new FakeClock()
   const { account, broker } = guardedAccount(clock)
   account.fail('submit', { kind: 'rate_limit', retryAfterMs: 20_000 })
@@ -75,7 +75,7 @@ test('SUB-11 rate limited on submit - the broker’s own 429 stops every request
   expect(account.calls).toHaveLength(2)
 })
 
-test('CON-07 budget exhausted by polling - a cancel goes out at once, and no minute holds more than the budget', async () => {
+test('CON-07 polling exhausts the budget - cancels leave at once, the budget is kept', async () => {
   const clock = new FakeClock()
   const { account, broker } = guardedAccount(clock)
   const resting = account.placeElsewhere('AAPL', '1').brokerOrderId
@@ -104,7 +104,7 @@ test('CON-07 budget exhausted by polling - a cancel goes out at once, and no min
   expect(most('submit')).toBeGreaterThan(110)
 })
 
-test('MUL-03 one account starves the rest - beside one that answers in 30 s, 99 others are as quick as ever', async () => {
+test('MUL-03 one account answers in 30 s - 99 other accounts keep their latency', async () => {
   const latencies = async (slowMs: number): Promise<number[]> => {
     const clock = new FakeClock()
     const budget = new FakeBudget(() => clock.now())
@@ -136,7 +136,7 @@ test('MUL-03 one account starves the rest - beside one that answers in 30 s, 99 
   expect(p99(beside)).toBeLessThanOrEqual(2 * p99(baseline))
 })
 
-test('MUL-03 one account starves the rest - a slow account holds eight of the process’s connections and no more', async () => {
+test('MUL-03 one slow account - it holds at most eight connections of the process', async () => {
   const clock = new FakeClock()
   const { account, broker } = guardedAccount(clock)
   account.fail('submit', { kind: 'delay_reply', ms: 30_000 }, { times: Infinity })
@@ -151,7 +151,7 @@ test('MUL-03 one account starves the rest - a slow account holds eight of the pr
   await Promise.all(all)
 })
 
-test('CON-02 reconnect storm - 500 accounts, five minutes of refusals: a capped rate, a floor for each account, all back', async () => {
+test('CON-02 500 accounts refused for five minutes - capped rate, then all are back', async () => {
   const { clock, state, streams } = manyStreams(500)
   await clock.advance(60_000)
   expect(streams.every(({ seen }) => seen.live === 1)).toBe(true)
@@ -175,7 +175,7 @@ test('CON-02 reconnect storm - 500 accounts, five minutes of refusals: a capped 
   }
 })
 
-test('MUL-04 everybody reconnects at the open - of 1,000 accounts those in doubt are back first, and no second sees too many', async () => {
+test('MUL-04 1,000 accounts reconnect - urgent accounts first, at a capped rate', async () => {
   const urgencyOf = (index: number): StreamUrgency =>
     index % 20 === 0 ? 'in_flight' : index % 4 === 0 ? 'open_orders' : 'idle'
   const { clock, state, streams } = manyStreams(1_000, urgencyOf)
@@ -205,7 +205,7 @@ test('MUL-04 everybody reconnects at the open - of 1,000 accounts those in doubt
     expect((all[index + 20] ?? Infinity) - at).toBeGreaterThanOrEqual(1_000 - 1e-6)
 })
 
-test('MUL-04 everybody reconnects at the open - an account in doubt asks first, and cancels stay possible throughout', async () => {
+test('MUL-04 an account after an outage - cancels and look-ups are not refused', async () => {
   const clock = new FakeClock()
   const { account, broker } = guardedAccount(clock)
   const resting = account.placeElsewhere('AAPL', '1').brokerOrderId

@@ -29,7 +29,7 @@ describe('SUB-03 server error after acceptance', () => {
         ] as const,
     ),
   )(
-    'SUB-03 status %i, order booked: %s - unknown, whatever stands behind it, and the look-up tells',
+    'SUB-03 status %i, order booked: %s - unknown, and the look-up decides',
     async (status, isBooked) => {
       const { broker } = onSandbox(real)
       const ticket = ticketOf()
@@ -51,8 +51,8 @@ describe('SUB-03 server error after acceptance', () => {
     ['half an answer', 'truncated_answer', true],
     ['an empty answer', 'empty_answer', true],
     ['no answer', 'drop_answer', true],
-    ['a connection that was cut before', 'lose_request', false],
-  ])('SUB-03 %s proves nothing', async (_what, kind, isBooked) => {
+    ['a connection cut before the request arrives', 'lose_request', false],
+  ])('SUB-03 %s - the outcome is unknown', async (_what, kind, isBooked) => {
     const { broker } = onSandbox(real)
     const ticket = ticketOf()
     real.sandbox.control.armFault({ kind, method: 'POST', path: '/v2/orders' })
@@ -143,7 +143,7 @@ describe('SUB-03 server error after acceptance', () => {
     [302, null, 'moved', 'unknown'],
   ]
 
-  test.each(ANSWERS)('SUB-03 %i %s %j proves: %s', async (status, code, message, proves) => {
+  test.each(ANSWERS)('SUB-03 %i %s %j - proves %s', async (status, code, message, proves) => {
     const isPage = message.startsWith('<') || message.startsWith('{')
     const body = isPage ? message : JSON.stringify({ ...(code === null ? {} : { code }), message })
     await using server = await answering(status, body)
@@ -171,7 +171,7 @@ const terms = {
 }
 
 test.each([429, 500, 503, 504, 408])(
-  'SUB-07 hidden retries inside the HTTP client - status %i: one request a call, submissions, replacements, cancels and readings',
+  'SUB-07 hidden retries, status %i - every call makes exactly one request',
   async (status) => {
     await using server = await answering(status, JSON.stringify({ message: 'not now' }))
     const { broker } = server
@@ -189,7 +189,7 @@ test.each([429, 500, 503, 504, 408])(
   },
 )
 
-test('SUB-08 no timeout on the call - silence ends at the deadline as unknown, well before the queue’s lock', async () => {
+test('SUB-08 no answer - unknown at the deadline, well before the job lock ends', async () => {
   expect(CALL_TIMEOUT_MS).toBeLessThan(LOCK_MS / 1.5)
   await using server = await answering(200, null)
   const startMs = performance.now()
@@ -205,7 +205,7 @@ test('SUB-08 no timeout on the call - silence ends at the deadline as unknown, w
   expect(server.requests()).toBe(4)
 })
 
-test('SUB-08 no timeout on the call - the resolver begins at the deadline, and the order is found', async () => {
+test('SUB-08 no answer - the resolver starts at the deadline and finds the order', async () => {
   const world = await openWorld({ seed: 8 })
   world.broker.fail('submit', { kind: 'lose_reply' })
   world.submit()
@@ -224,7 +224,7 @@ const decimal = fc
   })
 
 describe('SUB-14 number formats', () => {
-  test('SUB-14 what is parsed and written is the same amount, as text, up to nine decimals', () => {
+  test('SUB-14 amounts up to nine decimals - parsed and written without change', () => {
     fc.assert(
       fc.property(decimal, (text) => {
         const read = dec(text)
@@ -240,7 +240,7 @@ describe('SUB-14 number formats', () => {
     )
   })
 
-  test('SUB-14 fills add up to the filled quantity exactly, however it is cut', () => {
+  test('SUB-14 fills of any sizes - add up to exactly the filled quantity', () => {
     fc.assert(
       fc.property(fc.array(decimal, { minLength: 1, maxLength: 20 }), (texts) => {
         const parts = texts.map((text) => dec(text))
@@ -252,7 +252,7 @@ describe('SUB-14 number formats', () => {
     )
   })
 
-  test('SUB-14 a price between two ticks is refused before it is queued, and the broker would refuse it too', async () => {
+  test('SUB-14 a price between two ticks - refused by our check and by the broker', async () => {
     const { broker } = onSandbox(real)
     for (const [price, isTick] of [
       ['10.005', false],
@@ -351,7 +351,7 @@ describe('FIL-09 final fill carries the whole quantity', () => {
     ['no position', { position_qty: undefined }],
     ['no execution id', { execution_id: null }],
     ['no event time', { at: undefined }],
-  ])('FIL-09 a last fill with %s books ten, once', (_what, over) => {
+  ])('FIL-09 a last fill with %s - ten are booked once', (_what, over) => {
     expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '10', reported: '10' })
     expect(booked([wireFill(), lastFill(over), lastFill(over)])).toEqual({
       quantity: '10',
@@ -362,16 +362,13 @@ describe('FIL-09 final fill carries the whole quantity', () => {
   test.each([
     ['no quantity', { qty: undefined }],
     ['no price', { price: undefined }],
-  ])(
-    'FIL-09 a last fill with %s books nothing and leaves a gap that is looked up',
-    (_what, over) => {
-      expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '4', reported: '10' })
-    },
-  )
+  ])('FIL-09 a last fill with %s - not booked, and the gap stays visible', (_what, over) => {
+    expect(booked([wireFill(), lastFill(over)])).toEqual({ quantity: '4', reported: '10' })
+  })
 })
 
 describe('CON-08 unknown or malformed message', () => {
-  test('CON-08 the decoder reads a message or says that it cannot; nothing else ever comes out of it', () => {
+  test('CON-08 any message - the decoder returns valid fields or a schema error', () => {
     const fields = fc.dictionary(
       fc.constantFrom('event', 'order', 'price', 'qty', 'at', 'execution_id', 'timestamp', 'x'),
       fc.oneof(
@@ -402,7 +399,7 @@ describe('CON-08 unknown or malformed message', () => {
     )
   })
 
-  test('CON-08 an event, a status and fields that nobody knows are kept: the order is read', () => {
+  test('CON-08 unknown event, status and fields - the order is still read', () => {
     const message = wireFill({
       event: 'from_the_future',
       color: 'blue',
@@ -415,7 +412,7 @@ describe('CON-08 unknown or malformed message', () => {
   })
 
   test.each([1, 2, 3, 4])(
-    'CON-08 messages that are garbage - seed %i: the account is read, and ends equal to the ledger',
+    'CON-08 garbled messages, seed %i - the account ends equal to the ledger',
     async (seed) => {
       const world = await openWorld({ seed })
       world.submit()

@@ -5,7 +5,7 @@ import { openWorld, type World } from './world.ts'
 const marksOf = (world: World): string[] =>
   [...world.store.recordsOf('u1').keys()].filter((name) => name.startsWith('cancel:'))
 
-test('cancels of trades that never come are limited in number: the oldest is dropped', async () => {
+test('cancels of unknown trades - at the limit, the oldest mark is dropped', async () => {
   const world = await openWorld({ seed: 10, roles: ['orders'], isAdopted: false })
   for (let i = 0; i < CANCEL_MARKS_MAX + 20; i += 1) {
     world.cancel(`made-up-${i}`)
@@ -19,7 +19,7 @@ test('cancels of trades that never come are limited in number: the oldest is dro
   expect(marksOf(world)).toContain('cancel:the-last')
 })
 
-test('cancels of trades that never come are dropped by age; a young one still meets its trade', async () => {
+test('cancels of unknown trades - old marks are dropped, a young mark ends its trade', async () => {
   const world = await openWorld({ seed: 10 })
   const mark = { schema: 1, commandId: 'c', by: 'user', reason: 'r' } as const
   const at = (ageMs: number): string => new Date(world.nowMs - ageMs).toISOString()

@@ -11,22 +11,22 @@ const START = '<!-- table -->'
 const END = '<!-- end -->'
 
 describe('the catalogue of failures', () => {
-  test('every id is shown by a test, or does not apply for a reason', () => {
+  test('every id has a test or a reason why it does not apply', () => {
     expect(ids.filter((id) => !tests.has(id) && notApplicable[id] === undefined)).toEqual([])
   })
 
-  test('no test begins with an id that the catalogue does not know', () => {
+  test('every id at the start of a test name is in the catalogue', () => {
     expect([...tests.keys()].filter((id) => !Object.hasOwn(scenarios, id))).toEqual([])
   })
 
-  test('what does not apply has no test, and says why in a sentence', () => {
+  test('an id that does not apply has no test, and a sentence says why', () => {
     for (const [id, why] of Object.entries(notApplicable)) {
       expect(tests.get(id)).toBeUndefined()
       expect(why).toMatch(/^[A-Z].{20,}\.$/)
     }
   })
 
-  test('names are read from tests, suites and templates, and only from their beginning', () => {
+  test('ids are read only from the beginning of names of tests, suites and templates', () => {
     const text = [
       "test('SUB-01 one', () => {})",
       "describe('SUB-02, SUB-03 two', () => {})",
@@ -40,7 +40,7 @@ describe('the catalogue of failures', () => {
     expect([...found.keys()]).toEqual([1, 2, 3, 4, 5, 8].map((number) => `SUB-0${number}`))
   })
 
-  test('the table of the page is made from the names of the tests; UPDATE_TABLES=1 writes it', () => {
+  test('the table of the page matches the test names; UPDATE_TABLES=1 rewrites it', () => {
     const [before = '', rest = ''] = readFileSync(page, 'utf8').split(START)
     const [table = '', after = ''] = rest.split(END)
     if (process.env['UPDATE_TABLES'] === '1')

@@ -26,7 +26,7 @@ function closeAll(world: World, job = 'close-all'): void {
   )
 }
 
-test('all positions are closed, each by a trade of its own, and a repeat closes nothing twice', async () => {
+test('close all - one trade for each position, and a repeat closes nothing twice', async () => {
   const world = await holding()
   closeAll(world)
   closeAll(world, 'the same again')
@@ -39,7 +39,7 @@ test('all positions are closed, each by a trade of its own, and a repeat closes 
   expect(world.broker.ledger.books.positions.size).toBe(0)
 })
 
-test('RDQ-06 a close of all positions that runs again, late, leaves alone what was opened since', async () => {
+test('RDQ-06 close all runs again late - positions opened since stay open', async () => {
   const world = await holding()
   closeAll(world)
   await world.until(() => world.broker.submissions.length === 4, 10_000)
@@ -59,7 +59,7 @@ test('RDQ-06 a close of all positions that runs again, late, leaves alone what w
   expect(world.broker.submissions).toHaveLength(6)
 })
 
-test('what the broker holds and was not booked yet is waited for, and closed', async () => {
+test('close all, a fill not yet booked - waits for the booking, then closes it', async () => {
   const world = await holding()
   world.broker.isMute = true
   world.submit({ tradeId: 't3', symbol: 'TSLA', quantity: '5' })
@@ -75,7 +75,7 @@ test('what the broker holds and was not booked yet is waited for, and closed', a
   ).toEqual(['AAPL', 'MSFT', 'TSLA'])
 })
 
-test('a position in something that is not traded here stays, and the others are closed', async () => {
+test('close all, a symbol we do not trade - it stays, the others are closed', async () => {
   const world = await openWorld({ seed: 7 })
   for (const symbol of ['AAPL', 'AAPL240119C00100000']) {
     const { brokerOrderId } = world.broker.placeElsewhere(symbol, '10')
@@ -88,7 +88,7 @@ test('a position in something that is not traded here stays, and the others are 
   expect(world.warnings.join('')).toContain('close_all.skipped')
 })
 
-test('a close outside of regular hours is one limit order for extended hours', async () => {
+test('a close outside regular hours - one limit order for extended hours', async () => {
   const world = await holding()
   world.broker.isOpen = false
   const price = { limitPrice: '178.5', extendedHours: true }

@@ -30,7 +30,7 @@ async function holding(seed: number): Promise<World> {
 }
 
 describe('POS-06 the broker does not cross zero', () => {
-  test('POS-06 long 100, a sell of 150: refused up front, with what to do', async () => {
+  test('POS-06 long 100, a sell of 150 - refused before it is sent, with advice', async () => {
     const world = await holding(6)
     world.submit({ tradeId: 't2', side: 'sell', quantity: '150' })
     await world.quiesce()
@@ -46,8 +46,8 @@ describe('POS-06 the broker does not cross zero', () => {
   })
 })
 
-describe('POS-07 an exit is sized by what is available', () => {
-  test('POS-07 part of the position is promised to a resting order: the rest is closed', async () => {
+describe('POS-07 size of a close - the available quantity', () => {
+  test('POS-07 a resting order reserves part of the position - the rest is closed', async () => {
     const world = await holding(7)
     world.submit({
       tradeId: 't2',
@@ -70,7 +70,7 @@ describe('POS-07 an exit is sized by what is available', () => {
   })
 
   // As binary numbers, the two closes come to more than the position.
-  test('POS-07 two closes take all of a position with nine decimals, and no more: the rules allow both', async () => {
+  test('POS-07 two closes with nine decimals - together exactly the position', async () => {
     const world = await openWorld({ seed: 7 })
     world.submit({ quantity: '40.617371019' })
     await world.settle()
@@ -92,7 +92,7 @@ describe('POS-07 an exit is sized by what is available', () => {
   test.each([
     ['nothing is held', {}, 'There is no position in MSFT', { symbol: 'MSFT' }],
     ['less than one share', {}, 'comes to less than one share', { percentage: '0.5' }],
-  ] as const)('POS-07 %s: rejected, and says so', async (_what, _none, why, over) => {
+  ] as const)('POS-07 %s - rejected with the reason', async (_what, _none, why, over) => {
     const world = await holding(7)
     close(world, over)
     await world.quiesce()
@@ -102,7 +102,7 @@ describe('POS-07 an exit is sized by what is available', () => {
   })
 
   test.each([1, 2])(
-    'POS-07 refused for its quantity %i times: sized anew once, then told',
+    'POS-07 quantity refused %i times - sized again once, then rejected',
     async (times) => {
       const world = await holding(7)
       for (let count = 0; count < times; count += 1)
@@ -127,7 +127,7 @@ describe('POS-07 an exit is sized by what is available', () => {
     ['80', 'There is no position in AAPL'],
     ['130', 'The position in AAPL is short, and a long one was to be closed'],
   ])(
-    'POS-07 refused for its quantity, and %s more are sold before it is sized anew: not sent',
+    'POS-07 quantity refused, and %s more sold before the new size - not sent',
     async (sold, why) => {
       const world = await holding(7)
       const sell = (quantity: string): void =>
@@ -148,7 +148,7 @@ describe('POS-07 an exit is sized by what is available', () => {
     },
   )
 
-  test('POS-07 found to be gone by one run, and being sent by another: not told as rejected', async () => {
+  test('POS-07 one run finds no position, another sends the close - not rejected', async () => {
     // The seed gives the second run to the other worker.
     const world = await holding(4)
     world.startWorker()
@@ -175,7 +175,7 @@ describe('POS-07 an exit is sized by what is available', () => {
   })
 
   test.each([...stepsOf('close'), ...stepsOf('submit')])(
-    'POS-07 a crash at %s: closed once',
+    'POS-07 a crash at %s - closed once',
     async (step) => {
       const world = await holding(7)
       world.crashAt(step)
@@ -189,7 +189,7 @@ describe('POS-07 an exit is sized by what is available', () => {
   )
 })
 
-describe('POS-07 a cancel that is on its way frees what a close needs', () => {
+describe('POS-07 a pending cancel frees the quantity that a close needs', () => {
   async function promised(): Promise<World> {
     const world = await holding(8)
     world.submit({ tradeId: 't2', side: 'sell', orderType: 'limit', limitPrice: '200' })
@@ -201,7 +201,7 @@ describe('POS-07 a cancel that is on its way frees what a close needs', () => {
     ['cancel first', 0],
     ['close first', 500],
   ])(
-    'POS-07 cancel and close at once, %s: the close waits for the cancel',
+    'POS-07 cancel and close at once, %s - the close waits for the cancel',
     async (_what, lateMs) => {
       const world = await promised()
       world.broker.holdsCancels = true
@@ -220,7 +220,7 @@ describe('POS-07 a cancel that is on its way frees what a close needs', () => {
     },
   )
 
-  test('POS-07 a cancel that does not come to its end: it is waited for no longer than half a minute', async () => {
+  test('POS-07 a cancel that never completes - the close is rejected within 45 s', async () => {
     const world = await promised()
     world.broker.holdsCancels = true
     world.cancel('t2')
@@ -229,7 +229,7 @@ describe('POS-07 a cancel that is on its way frees what a close needs', () => {
     expect(world.entries('x1', 'trade.rejected')).toMatchObject([{ code: 'NOTHING_TO_CLOSE' }])
   })
 
-  test('POS-07 nobody cancels what it is promised to: refused within moments', async () => {
+  test('POS-07 the position is reserved and no cancel is pending - rejected within 5 s', async () => {
     const world = await promised()
     close(world)
     await world.advance(5_000)
@@ -237,7 +237,7 @@ describe('POS-07 a cancel that is on its way frees what a close needs', () => {
   })
 })
 
-describe('a close that says which side it closes', () => {
+describe('a close that names the side of the position', () => {
   /** 100 AAPL short. */
   async function short(seed: number): Promise<World> {
     const world = await openWorld({ seed })
@@ -248,7 +248,7 @@ describe('a close that says which side it closes', () => {
     return world
   }
 
-  test('it is on that side: closed, no more than there is of it', async () => {
+  test('the position is on the named side - closed, at most its quantity', async () => {
     const world = await short(8)
     close(world, { positionSide: 'short', quantity: '150' })
     await world.until(() => world.broker.submissions.length === 2, 5_000)
@@ -262,7 +262,7 @@ describe('a close that says which side it closes', () => {
     ['short', holding, 'The position in AAPL is long, and a short one was to be closed', 'buy'],
     ['long', short, 'The position in AAPL is short, and a long one was to be closed', 'sell'],
   ] as const)(
-    'a %s one was meant, and it is on the other side: rejected',
+    'a %s position is named, but it is on the other side - rejected',
     async (positionSide, held, message, side) => {
       const world = await held(8)
       close(world, { positionSide })
@@ -274,7 +274,7 @@ describe('a close that says which side it closes', () => {
     },
   )
 
-  test('it is another command than one that does not say; what that one’s hash is has not changed', async () => {
+  test('a close with a side is another command; without a side the hash is unchanged', async () => {
     const world = await holding(8)
     close(world)
     await world.settle()

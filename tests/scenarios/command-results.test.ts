@@ -40,7 +40,7 @@ async function open(order: object = resting): Promise<World> {
 }
 
 describe('every command has a result in the record of its trade', () => {
-  test('a replacement that our own check refuses', async () => {
+  test('a replacement refused by our own check - recorded as refused', async () => {
     const world = await open()
     const job = replace(world, { leg: 'stopLoss' })
     await world.settle()
@@ -54,7 +54,7 @@ describe('every command has a result in the record of its trade', () => {
     expect(await results(world)).toHaveLength(1)
   })
 
-  test('a replacement that took place, and another under its id that asks for something else', async () => {
+  test('a replacement done, then its id with other terms - the second is refused', async () => {
     const world = await open()
     replace(world, {})
     await world.advance(10_000)
@@ -67,7 +67,7 @@ describe('every command has a result in the record of its trade', () => {
     expect([await results(world), world.broker.orders.size]).toEqual([[done], 2])
   })
 
-  test('a cancel, another one while it is under way, and one after the end', async () => {
+  test('three cancels: first, during the first, after the end - each has its result', async () => {
     const world = await open()
     world.broker.holdsCancels = true
     world.cancel('t1', 'c1')
@@ -97,7 +97,7 @@ describe('every command has a result in the record of its trade', () => {
     ])
   })
 
-  test('a cancel that the fill was faster than', async () => {
+  test('a cancel overtaken by the fill - recorded as overtaken', async () => {
     const world = await open()
     world.broker.holdsCancels = true
     world.cancel('t1', 'c1')
@@ -110,7 +110,7 @@ describe('every command has a result in the record of its trade', () => {
     ])
   })
 
-  test('a close: sent, refused for want of a position, and under a trade id that was used', async () => {
+  test('a close: without a position, sent, under a used trade id - each has its result', async () => {
     const world = await open({})
     close(world)
     await world.settle()
@@ -134,7 +134,7 @@ describe('every command has a result in the record of its trade', () => {
     expect(world.queue.stateOf(job)).toBe('failed')
   })
 
-  test('commands of a trade that is in the archive: refused at once, and it stays there', async () => {
+  test('commands of an archived trade - refused at once, the trade stays archived', async () => {
     const world = await open({})
     world.fill('t1', '180')
     await world.settle()
@@ -165,7 +165,7 @@ describe('every command has a result in the record of its trade', () => {
   })
 
   test.each(boundaryNames.filter((name) => name.startsWith('submit.')))(
-    'commands that race the claim of their trade, at %s: neither takes the trade for over',
+    'commands that race the claim of their trade, at %s - the trade stays open',
     async (step) => {
       for (let seed = 0; seed < 6; seed += 1) {
         const world = await openWorld({ seed })
@@ -188,7 +188,7 @@ describe('every command has a result in the record of its trade', () => {
     },
   )
 
-  test('a replacement of an order whose connection was removed', async () => {
+  test('a replacement after its connection was removed - recorded', async () => {
     const world = await open()
     await world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' })
     replace(world, {})
@@ -196,7 +196,7 @@ describe('every command has a result in the record of its trade', () => {
     expect(await results(world)).toMatchObject([{ commandId: 'r1', kind: 'replace' }])
   })
 
-  test('what is remembered of them is bounded: the oldest is dropped', async () => {
+  test('more results than the limit - the oldest are dropped', async () => {
     const world = await open()
     for (let i = 0; i < 70; i += 1) {
       replace(world, { commandId: `r${i}`, leg: 'stopLoss' })

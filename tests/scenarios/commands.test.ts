@@ -42,7 +42,7 @@ const endings = (world: World): string[] =>
 
 describe('CAN-01 cancel outcome unknown', () => {
   test.each(['lose_request', 'lose_reply', 'error_before', 'error_after', 'rate_limit'] as const)(
-    'CAN-01 %s: asked again until it shows',
+    'CAN-01 %s - the cancel is repeated until the order has ended',
     async (kind) => {
       const world = await resting(1)
       world.broker.fail('cancel', { kind }, { times: 2 })
@@ -59,7 +59,7 @@ describe('CAN-01 cancel outcome unknown', () => {
     [1_000, 'filled', 'trade.filled'],
     [300_000, 'filled', 'trade.filled'],
   ] as const)(
-    'CAN-01 pending for %i ms, then %s: nothing is told before, and it is not asked again and again',
+    'CAN-01 pending for %i ms, then %s - one request, and no event before the end',
     async (ms, to, told) => {
       const world = await resting(1)
       world.broker.holdsCancels = true
@@ -77,7 +77,7 @@ describe('CAN-01 cancel outcome unknown', () => {
 })
 
 describe('CAN-02 cancel refused', () => {
-  test('CAN-02 filled in silence: the order says so, and is asked for once', async () => {
+  test('CAN-02 an unreported fill - the order ends filled, at most two cancels are sent', async () => {
     const world = await resting(2)
     world.broker.isMute = true
     world.fill('t1', '150')
@@ -92,7 +92,7 @@ describe('CAN-02 cancel refused', () => {
 
 describe('CAN-03 cancel before the submission is resolved', () => {
   test.each(stepsOf('submit'))(
-    'CAN-03 at %s: never sent, or canceled once it is there',
+    'CAN-03 a cancel at %s - the order is never sent, or it is canceled',
     async (step) => {
       for (const fault of ['none', 'lose_reply', 'lose_request', 'rate_limit'] as const) {
         const world = await openWorld({ seed: 3 })
@@ -108,7 +108,7 @@ describe('CAN-03 cancel before the submission is resolved', () => {
     },
   )
 
-  test('CAN-03 before the trade itself: it is never sent', async () => {
+  test('CAN-03 the cancel comes before its trade - the order is never sent', async () => {
     const world = await openWorld({ seed: 3 })
     world.cancel()
     await world.settle()
@@ -117,19 +117,22 @@ describe('CAN-03 cancel before the submission is resolved', () => {
     expect([world.broker.submissions.length, world.told('t1')]).toEqual([0, ['trade.cancelled']])
   })
 
-  test.each(stepsOf('cancel'))('CAN-03 a crash of the cancel at %s', async (step) => {
-    const world = await resting(3)
-    world.crashAt(step)
-    world.cancel()
-    await world.advance(40_000)
-    await world.quiesce()
-    expect([open(world), endings(world)]).toEqual([[], ['trade.cancelled']])
-  })
+  test.each(stepsOf('cancel'))(
+    'CAN-03 a crash of the cancel at %s - canceled once',
+    async (step) => {
+      const world = await resting(3)
+      world.crashAt(step)
+      world.cancel()
+      await world.advance(40_000)
+      await world.quiesce()
+      expect([open(world), endings(world)]).toEqual([[], ['trade.cancelled']])
+    },
+  )
 })
 
 describe('CAN-04 replace accepted, then the original fills', () => {
   test.each(['reply', 'lose_reply', 'lose_request'] as const)(
-    'CAN-04 the original fills first, %s: filled once, by the original',
+    'CAN-04 the original fills first, %s - filled once, by the original',
     async (kind) => {
       const world = await resting(4)
       world.broker.holdsReplaces = true
@@ -147,7 +150,7 @@ describe('CAN-04 replace accepted, then the original fills', () => {
   )
 
   test.each(['replaced', 'rejected'] as const)(
-    'CAN-04 the replacement is %s after a while: told as it is',
+    'CAN-04 the replacement is %s after 20 s - the result is recorded',
     async (to) => {
       const world = await resting(4)
       world.broker.holdsReplaces = true
@@ -164,7 +167,7 @@ describe('CAN-04 replace accepted, then the original fills', () => {
     },
   )
 
-  test.each(stepsOf('replace'))('CAN-04 a crash at %s: replaced once', async (step) => {
+  test.each(stepsOf('replace'))('CAN-04 a crash at %s - replaced once', async (step) => {
     const world = await resting(4)
     world.crashAt(step)
     replace(world, { limitPrice: '151' })
@@ -185,7 +188,7 @@ describe.each(['own', 'total'] as const)(
       ['before', '70'],
       ['during', '70'],
     ])(
-      'CAN-05 a fill %s the replacement, of %s: executed is what was intended',
+      'CAN-05 a fill %s the replacement, of %s - exactly the ordered quantity executes',
       async (when, part) => {
         const world = await resting(5)
         world.broker.replaceSizing = sizing
@@ -209,9 +212,9 @@ describe.each(['own', 'total'] as const)(
   },
 )
 
-describe('CAN-05 executions of the replaced order that nobody has heard of yet', () => {
+describe('CAN-05 executions of the replaced order that are not yet reported', () => {
   test.each(['own', 'total'] as const)(
-    'CAN-05 quantities are %s: no replacement is made larger for them, executed is what was intended',
+    'CAN-05 quantities are %s - the new order is no larger, 100 execute',
     async (sizing) => {
       const world = await resting(5)
       world.broker.replaceSizing = sizing
@@ -233,12 +236,12 @@ describe('CAN-05 executions of the replaced order that nobody has heard of yet',
   )
 })
 
-describe('CAN-05 fills race the replacement, and its correction as well', () => {
+describe('CAN-05 fills race the replacement and its correction', () => {
   test.each([
     ['20', '10'],
     ['30', '60'],
   ])(
-    'CAN-05 %s during the first and %s during the second: one correction, and never more than was asked for',
+    'CAN-05 fills of %s and %s during two requests - one correction, never too much',
     async (a, b) => {
       const world = await resting(5)
       world.fill('t1', '150', '5')
@@ -259,8 +262,8 @@ describe('CAN-05 fills race the replacement, and its correction as well', () => 
   )
 })
 
-describe('CAN-04 a replacement that was refused, and took place', () => {
-  test('CAN-04 the broker answers with a refusal, and shows that it took place: it is done', async () => {
+describe('CAN-04 a replacement that was refused and took place', () => {
+  test('CAN-04 refused, but shown as replaced - the command is done', async () => {
     const world = await openWorld({
       seed: 4,
       planted: (broker) =>
@@ -291,7 +294,7 @@ describe('CAN-04 a replacement that was refused, and took place', () => {
 })
 
 describe('CAN-06 commands aimed at the wrong member of the chain', () => {
-  test('CAN-06 replaced without our hearing of it, then canceled: the head is canceled', async () => {
+  test('CAN-06 replaced by another program, then canceled - the newest order is canceled', async () => {
     const world = await resting(6)
     world.broker.isMute = true
     const [order] = world.broker.orders.values()
@@ -316,7 +319,7 @@ describe('CAN-06 commands aimed at the wrong member of the chain', () => {
 })
 
 describe('CAN-07 phantom cancel', () => {
-  test('CAN-07 polled at every step of a replacement: no ending while a member of the chain lives', async () => {
+  test('CAN-07 polled at every step of a replacement - no ending while an order is open', async () => {
     for (const step of stepsOf('replace')) {
       const world = await resting(7)
       world.broker.isMute = true
@@ -336,7 +339,7 @@ describe('CAN-07 phantom cancel', () => {
 
 describe('CAN-08 two commands race on one trade', () => {
   test.each([1, 2, 3, 4, 5, 6])(
-    'CAN-08 two replacements, seed %i: the last accepted holds',
+    'CAN-08 two replacements, seed %i - the last accepted terms apply',
     async (seed) => {
       const world = await resting(seed)
       replace(world, { limitPrice: '151' }, 'r1')
@@ -349,7 +352,7 @@ describe('CAN-08 two commands race on one trade', () => {
   )
 
   test.each([1, 2, 3, 4, 5, 6])(
-    'CAN-08 a cancel overtakes replacements that wait, seed %i',
+    'CAN-08 a cancel overtakes waiting replacements, seed %i - canceled once',
     async (seed) => {
       const world = await resting(seed)
       world.broker.holdsReplaces = seed % 2 === 0
@@ -368,7 +371,7 @@ describe('CAN-08 two commands race on one trade', () => {
   )
 })
 
-describe('refused commands are visible', () => {
+describe('refused commands - the job fails with the reason', () => {
   test.each([
     [
       'there is no such trade',
@@ -402,7 +405,7 @@ describe('refused commands are visible', () => {
 })
 
 describe('cancel all', () => {
-  test('every open order that was placed here, each by a command of its own', async () => {
+  test('cancel all - each open order of ours gets its own cancel command', async () => {
     const world = await resting(1)
     world.submit({ tradeId: 't2', symbol: 'MSFT', orderType: 'limit', limitPrice: '300' })
     world.submit({ tradeId: 't3', symbol: 'MSFT' })
@@ -424,7 +427,7 @@ describe('cancel all', () => {
     ])
   })
 
-  test('RDQ-06 that runs again, late: what was asked for since stays open', async () => {
+  test('RDQ-06 cancel all runs again late - orders submitted since stay open', async () => {
     const world = await resting(1)
     world.queue.add(
       'commands',
@@ -441,7 +444,7 @@ describe('cancel all', () => {
   })
 })
 
-test('every boundary is reached by some work: a crash at a step that never comes would prove nothing', async () => {
+test('every named boundary is reached, so a crash at each of them is a real test', async () => {
   const world = await openWorld({ seed: 9 })
   world.submit({ orderType: 'limit', limitPrice: '150', timeInForce: 'gtc' })
   await world.settle()

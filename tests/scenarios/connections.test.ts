@@ -33,7 +33,7 @@ const account = (brokerAccountId: string) => async () => ({
 
 describe('CON-04 flapping', () => {
   test.each([1, 2, 5, 10, 20])(
-    'CON-04 a square wave of %i s is no episode, and every flap is counted',
+    'CON-04 a square wave of %i s - no event, but failing checks are reported',
     async (periodS) => {
       const { broker, clock, check, codes, findings } = await make()
       const startMs = clock.now()
@@ -53,7 +53,7 @@ describe('CON-04 flapping', () => {
     },
   )
 
-  test('CON-04 an outage of a minute is one event, and its end another', async () => {
+  test('CON-04 an outage of a minute - one event at its start, one at its end', async () => {
     const { broker, clock, check, codes } = await make()
     const healthy = broker.readAccount.bind(broker)
     for (const isUp of [true, false, true]) {
@@ -70,7 +70,7 @@ describe('CON-04 flapping', () => {
 })
 
 describe('CON-05 credentials refused', () => {
-  test('CON-05 submissions stop, one event says why, and new credentials of the same account resume', async () => {
+  test('CON-05 refused credentials - submissions stop, one event, new credentials resume', async () => {
     const { broker, store, submit, check, codes, rotate, run, clock } = await make()
     broker.isRevoked = true
     for (let checks = 0; checks < 3; checks += 1) await check()
@@ -93,24 +93,33 @@ describe('MUL-02 credentials changed under way', () => {
     ['the same account', 'account-1', 'sandbox', []],
     ['another account', 'account-2', 'sandbox', ['OTHER_ACCOUNT']],
     ['the same number in another environment', 'account-1', 'live', ['UNUSABLE']],
-  ])('MUL-02 rotated to %s', async (_what, brokerAccountId, env, told) => {
-    const { broker, submit, check, codes, rotate, run, clock, store } = await make()
-    await check()
-    await Promise.all([submitOrder(submit, intentOf({ tradeId: 't1' }), run), clock.advance(1_000)])
-    const before = await store.loadConnection('u1', 'broker_1')
-    await rotate({ env })
-    broker.readAccount = account(brokerAccountId)
-    await check()
-    expect(codes().filter((code) => code !== 'trade.submitted')).toEqual(told)
-    await Promise.all([submitOrder(submit, intentOf({ tradeId: 't2' }), run), clock.advance(1_000)])
-    expect(broker.submissions).toHaveLength(told.length === 0 ? 2 : 1)
-    const after = await store.loadConnection('u1', 'broker_1')
-    expect(after.orders.filter(({ id }) => id === 't1')).toEqual(before.orders) // what is open stays as it is
-  })
+  ])(
+    'MUL-02 rotated to %s - trades only if the account is the same',
+    async (_what, brokerAccountId, env, told) => {
+      const { broker, submit, check, codes, rotate, run, clock, store } = await make()
+      await check()
+      await Promise.all([
+        submitOrder(submit, intentOf({ tradeId: 't1' }), run),
+        clock.advance(1_000),
+      ])
+      const before = await store.loadConnection('u1', 'broker_1')
+      await rotate({ env })
+      broker.readAccount = account(brokerAccountId)
+      await check()
+      expect(codes().filter((code) => code !== 'trade.submitted')).toEqual(told)
+      await Promise.all([
+        submitOrder(submit, intentOf({ tradeId: 't2' }), run),
+        clock.advance(1_000),
+      ])
+      expect(broker.submissions).toHaveLength(told.length === 0 ? 2 : 1)
+      const after = await store.loadConnection('u1', 'broker_1')
+      expect(after.orders.filter(({ id }) => id === 't1')).toEqual(before.orders) // what is open stays as it is
+    },
+  )
 })
 
 describe('MUL-06 one broker account, two users', () => {
-  test('MUL-06 the second link is refused and told why; once the first is gone, it works', async () => {
+  test('MUL-06 second link - refused with the reason, verified once the first is removed', async () => {
     const { connections, store, check, codes } = await make()
     const { controls } = store
     await check()

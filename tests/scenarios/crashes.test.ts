@@ -47,9 +47,9 @@ const submitSteps = await openWorld({ seed: 1 }).then((world) => {
   return stepsOf(world, () => world.settle())
 })
 
-describe('crashes on the way of a fill', () => {
+describe('crashes while a fill is booked', () => {
   test.each(upTo(fillSteps))(
-    'FIL-10 a crash before step %s - what was booked is booked once',
+    'FIL-10 a crash before step %s - every fill is booked once',
     async (step) => {
       const world = await submitted(1)
       world.crashAt(ANY_STEP, step)
@@ -61,7 +61,7 @@ describe('crashes on the way of a fill', () => {
   )
 
   test.each(upTo(fillSteps))(
-    'CRA-03 a crash before step %s - state and log agree before anybody repairs them',
+    'CRA-03 a crash before step %s - state and log agree before any repair',
     async (step) => {
       const world = await submitted(2)
       world.at(ANY_STEP, (process) => process.kill(), step)
@@ -80,13 +80,13 @@ describe('crashes on the way of a fill', () => {
   )
 })
 
-describe('crashes of what repairs a crash', () => {
+describe('crashes while a crash is repaired', () => {
   const pairs = upTo(submitSteps).flatMap((first) =>
     upTo(submitSteps).map((second) => [first, second] as const),
   )
 
   test(
-    `CRA-05 every pair of crashes on the way of a submission`,
+    `CRA-05 every pair of crashes during a submission - one order, filled once`,
     { timeout: 120_000 },
     async () => {
       for (const [first, second] of pairs) {
@@ -103,31 +103,38 @@ describe('crashes of what repairs a crash', () => {
     },
   )
 
-  test.each(upTo(30))('CRA-05 three crashes at random, seed %s', async (seed) => {
-    const chance = new Chance(seed)
-    const world = await openWorld({ seed, workers: 2 })
-    for (let crash = 0; crash < 3; crash += 1)
-      world.crashAt(ANY_STEP, chance.below(60), chance.below(10_000))
-    world.submit()
-    world.submit({ tradeId: 't2', symbol: 'MSFT', quantity: '10' })
-    await world.advance(90_000)
-    world.fill('t1', '180.5', '40')
-    world.fill('t2', '400', '4')
-    await world.advance(chance.below(20_000))
-    world.fill('t2', '401')
-    world.fill('t1', '181')
-    await world.quiesce()
-    for (const tradeId of ['t1', 't2'])
-      expect(world.told(tradeId)).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
-  })
+  test.each(upTo(30))(
+    'CRA-05 three crashes at random, seed %s - both trades complete once',
+    async (seed) => {
+      const chance = new Chance(seed)
+      const world = await openWorld({ seed, workers: 2 })
+      for (let crash = 0; crash < 3; crash += 1)
+        world.crashAt(ANY_STEP, chance.below(60), chance.below(10_000))
+      world.submit()
+      world.submit({ tradeId: 't2', symbol: 'MSFT', quantity: '10' })
+      await world.advance(90_000)
+      world.fill('t1', '180.5', '40')
+      world.fill('t2', '400', '4')
+      await world.advance(chance.below(20_000))
+      world.fill('t2', '401')
+      world.fill('t1', '181')
+      await world.quiesce()
+      for (const tradeId of ['t1', 't2'])
+        expect(world.told(tradeId)).toEqual([
+          'trade.submitted',
+          'trade.partialFill',
+          'trade.filled',
+        ])
+    },
+  )
 })
 
 /** Longer than lease and job lock. */
 const LONG_MS = 40_000
 
-describe('a process that wakes up late', () => {
+describe('a frozen process that wakes up late', () => {
   test.each(upTo(submitSteps))(
-    'CRA-07 frozen before step %s of a submission, while another one finishes it',
+    'CRA-07 frozen before step %s of a submission - another process finishes it once',
     async (step) => {
       const world = await openWorld({ seed: 4, workers: 2 })
       world.freezeAt(ANY_STEP, LONG_MS, step)
@@ -144,7 +151,7 @@ describe('a process that wakes up late', () => {
   )
 
   test.each(upTo(fillSteps))(
-    'CRA-07 frozen before step %s of a fill, while another one finishes it',
+    'CRA-07 frozen before step %s of a fill - another process finishes it once',
     async (step) => {
       const world = await submitted(5, 2)
       world.freezeAt(ANY_STEP, LONG_MS, step)
@@ -155,7 +162,7 @@ describe('a process that wakes up late', () => {
     },
   )
 
-  test('CRA-07 a late cancel is sent only while it is wanted', async () => {
+  test('CRA-07 a cancel frozen until the order has ended - at most one late request', async () => {
     const world = await submitted(6, 2)
     let frozen: Process | null = null
     world.at('cancel.sending', (process) => (frozen = process).freeze())

@@ -7,7 +7,7 @@ const AT_ONCE = 99
 const SOON_MS = 2_000
 
 test.each([1, 2, 3, 4, 5])(
-  'orders of one user that come all at once are all sent at once, by two workers, seed %s',
+  '99 orders of one user at once, two workers - all sent within 2 s, seed %s',
   async (seed) => {
     const world = await openWorld({ seed, workers: 2 })
     for (let count = 1; count <= AT_ONCE; count += 1)

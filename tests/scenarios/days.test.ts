@@ -40,7 +40,7 @@ const readsOf = ({ broker }: Followed): number =>
   broker.calls.filter(({ on }) => on === 'listOrders').length
 
 describe('days and clocks', () => {
-  test('CLK-01 wall clock jumps - an hour forward and back at every stage: the same events, and the lease stays', async () => {
+  test('CLK-01 jumps of an hour at every stage - the same events, and the lease is kept', async () => {
     const run = async (jumpsMs: readonly number[]) => {
       const world = await openWorld({ seed: 11 })
       const jump = (n: number): void => void (world.workers[0]!.wallOffsetMs = jumpsMs[n] ?? 0)
@@ -86,7 +86,7 @@ describe('days and clocks', () => {
     expect(await hours.isOpen(one.broker)).toBe(false)
   })
 
-  test('CLK-02 a reading shortly before the opening does not hold back the one after it', async () => {
+  test('CLK-02 a reading just before the opening - the opening is still noticed', async () => {
     const one = await started({ startMs: Date.parse('2024-03-19T13:29:59Z') })
     one.broker.isOpen = null // by its calendar
     const hours = new MarketHours(one.clock)
@@ -95,7 +95,7 @@ describe('days and clocks', () => {
     expect(await hours.isOpen(one.broker)).toBe(true)
   })
 
-  test('CLK-02 a calendar that names an opening and does not open is not read at every question', async () => {
+  test('CLK-02 the calendar opens now but reports closed - read once, not every time', async () => {
     const one = await started()
     const { broker, clock } = one
     let readings = 0
@@ -109,7 +109,7 @@ describe('days and clocks', () => {
     expect(readings).toBe(1)
   })
 
-  test('CLK-02 the opening is noticed when it comes: what executes then is seen in time without a word from the stream', async () => {
+  test('CLK-02 a fill right after the opening, mute stream - found within 15 s', async () => {
     for (let before = 0; before < 40; before += 4) {
       const one = await started({ startMs: Date.parse('2024-03-19T13:28:00Z') + before * 1_000 })
       one.broker.isOpen = null // by its calendar
@@ -123,7 +123,7 @@ describe('days and clocks', () => {
     }
   })
 
-  test('CLK-02 a calendar that cannot be read: closed for the schedule, and orders are followed all the same', async () => {
+  test('CLK-02 an unreadable calendar - polled as closed, and fills are still found', async () => {
     const one = await started()
     one.broker.fail('readClock', { kind: 'lose_request' }, { times: Infinity })
     await one.place({ orderType: 'limit', limitPrice: dec('180') })
@@ -135,7 +135,7 @@ describe('days and clocks', () => {
     expect(one.told()).toContain('trade.filled')
   })
 
-  test('CLK-03 order accepted out of hours - no ending before the open, and fewer readings', async () => {
+  test('CLK-03 order accepted out of hours - no ending before the open, fewer polls', async () => {
     const one = await started({ startMs: Date.parse('2024-03-19T00:00:00Z') })
     Object.assign(one.broker, { isOpen: false, acceptedAs: 'accepted' })
     await one.advance(60_000)
@@ -176,7 +176,7 @@ describe('days and clocks', () => {
     },
   )
 
-  test('CLK-04 done for the day is no end of an order that goes on tomorrow', async () => {
+  test('CLK-04 done for the day - an order that is valid tomorrow does not end', async () => {
     const one = await started()
     await one.place({ orderType: 'limit', limitPrice: dec('180'), timeInForce: 'gtc' })
     one.broker.move(t1, 'done_for_day')
@@ -187,7 +187,7 @@ describe('days and clocks', () => {
     expect(one.told()).toContain('trade.filled')
   })
 
-  test('CLK-05 multi-day orders across restarts - forty days, fills on the first and the thirtieth, nothing lost or made up', async () => {
+  test('CLK-05 order open for forty days across restarts - both fills are booked once', async () => {
     let one = await started()
     await one.place({ orderType: 'limit', limitPrice: dec('180'), timeInForce: 'gtc' })
     one.broker.fill(t1, '180', '40')
@@ -220,7 +220,7 @@ describe('days and clocks', () => {
     ['UTC', '2024-03-14T23:59:59.999Z'],
     ['New York', '2024-03-15T03:59:59.999Z'],
   ])(
-    'CLK-06 day boundary in queries - fills on both sides of midnight in %s',
+    'CLK-06 fills on both sides of midnight in %s - both are booked once',
     async (_zone, lastMoment) => {
       let one = await started({ startMs: Date.parse(lastMoment) - HOUR_MS })
       await one.place({ orderType: 'limit', limitPrice: dec('180'), timeInForce: 'gtc' })
@@ -241,7 +241,7 @@ describe('days and clocks', () => {
     },
   )
 
-  test('what ended on an earlier trading day stays in the hot state on the day on which an exit of it executed', async () => {
+  test('an ended order whose exit executed today - stays in the hot state today', async () => {
     let one = await started()
     const exits = {
       takeProfit: { limitPrice: dec('190') },
@@ -261,7 +261,7 @@ describe('days and clocks', () => {
     expect(await hot()).toBe(0)
   })
 
-  test('what ended on an earlier trading day leaves the hot state, and is still known', async () => {
+  test('an order ended on an earlier day - archived, and its record is still found', async () => {
     let one = await started()
     await one.place()
     one.broker.fill(t1, '180')

@@ -55,9 +55,9 @@ async function halted(world: World): Promise<unknown> {
   return answer
 }
 
-describe.each(echoes)('an order told back with %s', (_what, order, echo, field) => {
+describe.each(echoes)('an order echoed by the broker with %s', (_what, order, echo, field) => {
   test.each([false, true])(
-    'is ours, and is followed to its end (reply lost: %s)',
+    'is ours and is followed to its end (reply lost: %s)',
     async (isLost) => {
       const world = await submitted(order, echo, isLost)
       expect(world.told('t1')).toEqual(['trade.submitted'])
@@ -74,7 +74,7 @@ describe.each(echoes)('an order told back with %s', (_what, order, echo, field) 
 })
 
 describe('an order in the answer to our own request', () => {
-  test('is ours even where it is another size on the other side, and that is alarmed', async () => {
+  test('is ours even with another size and side, and an alarm is raised', async () => {
     const world = await submitted({}, () => ({ quantity: dec('99'), side: 'sell' }), false)
     expect(await world.order('t1')).toMatchObject({
       status: 'submitted',
@@ -110,7 +110,7 @@ describe('a foreign order under our id', () => {
     return world
   }
 
-  test('is quarantined: nothing more is sent, somebody is told once, and a halt completes', async () => {
+  test('is quarantined: no more requests, one alarm, and a halt completes', async () => {
     const world = await met()
     const order = await world.order('t1')
     expect(order).toMatchObject({ status: 'submitting' })
@@ -123,7 +123,7 @@ describe('a foreign order under our id', () => {
     expect(await halted(world)).toMatchObject({ isComplete: true })
   })
 
-  test('is left alone when it executes: the trade stays quarantined, and the position is read', async () => {
+  test('executes: the trade stays quarantined, and the position is read', async () => {
     const limit = { orderType: 'limit', limitPrice: '150' } as const
     const world = await submitted(limit, () => ({ limitPrice: dec('180.01') }), true)
     world.fill('t1', '150')
@@ -134,7 +134,7 @@ describe('a foreign order under our id', () => {
     expect(world.told('t1')).toEqual([])
   })
 
-  test('cannot be canceled through the trade: the command fails and says why', async () => {
+  test('is not canceled through the trade: the command fails with the reason', async () => {
     const world = await met()
     const job = world.cancel()
     await world.advance(60_000)

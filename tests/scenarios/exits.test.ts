@@ -43,7 +43,7 @@ describe('exits of a bracket', () => {
   for (const parent of ['none', 'partial', 'full'] as const)
     for (const fate of ['neither', 'profit', 'stop', 'both'] as const)
       for (const weather of weathers)
-        test(`CAN-09 bracket and one-cancels-other legs - parent filled ${parent}, exits ${fate}, events ${weather}`, async () => {
+        test(`CAN-09 parent filled ${parent}, exits ${fate}, events ${weather} - one ending`, async () => {
           const one = await started()
           if (weather === 'lost') one.broker.isMute = true
           if (weather === 'twice') one.broker.streams.repeat(2)
@@ -72,7 +72,7 @@ describe('exits of a bracket', () => {
           expect(one.told()).toHaveLength(events)
         })
 
-  test('CAN-09 an exit that is first heard of by its own event belongs to its trade', async () => {
+  test('CAN-09 the first report of an exit is its fill - the exit joins its trade', async () => {
     const one = await started()
     one.broker.isMute = true
     await atBroker(one, bracket)
@@ -109,8 +109,8 @@ describe('both exits of a bracket execute', () => {
   test.each<[string, (world: World) => Promise<void> | void]>([
     ['at once', () => {}],
     ['one after the other', (world) => world.advance(60_000)],
-    ['and the stream drops the second', (world) => void (world.broker.isMute = true)],
-  ])('CAN-09 %s: both are booked, and somebody is told, once', async (_how, between) => {
+    ['with the second fill lost by the stream', (world) => void (world.broker.isMute = true)],
+  ])('CAN-09 %s - both are booked, and one alarm is raised', async (_how, between) => {
     const world = await entered()
     world.broker.fill('b-2', '190')
     await between(world)
@@ -125,7 +125,7 @@ describe('both exits of a bracket execute', () => {
     expect(alarms(world)).toBe(2) // whoever follows it from then on tells it as well
   })
 
-  test('CAN-09 in part, and all of it together no more than the entry: nothing is wrong', async () => {
+  test('CAN-09 both in part, together no more than the entry - no alarm', async () => {
     const world = await entered()
     world.broker.fill('b-2', '190', '60')
     await world.advance(1_000)
@@ -134,7 +134,7 @@ describe('both exits of a bracket execute', () => {
     expect([world.store.positionOf('u1', 'broker_1', 'AAPL'), alarms(world)]).toEqual([null, 0])
   })
 
-  test('CAN-09 and the venue takes one of them back at once: nothing is wrong in the end', async () => {
+  test('CAN-09 the venue busts one of them at once - no alarm', async () => {
     const world = await entered()
     world.broker.fill('b-2', '190')
     world.broker.fill('b-3', '170')
@@ -144,7 +144,7 @@ describe('both exits of a bracket execute', () => {
   })
 })
 
-test('CAN-10 the venue takes back all that the entry of a bracket executed: its exits are canceled', async () => {
+test('CAN-10 the venue busts the whole entry of a bracket - its exits are canceled', async () => {
   const world = await entered()
   world.broker.bust('b-1')
   await world.advance(60_000)
@@ -155,7 +155,7 @@ test('CAN-10 the venue takes back all that the entry of a bracket executed: its 
   await world.quiesce()
 })
 
-test('CAN-10 and the store is lost before its exits are canceled: they are canceled all the same', async () => {
+test('CAN-10 store lost before the exits of a busted entry are canceled - canceled', async () => {
   const world = await entered({}, { isWhole: true })
   world.broker.bust('b-1')
   await world.settle()
@@ -168,7 +168,7 @@ test('CAN-10 and the store is lost before its exits are canceled: they are cance
   await world.quiesce()
 })
 
-describe('both exits of a bracket execute, and the excess is to be flattened', () => {
+describe('both exits of a bracket execute - the excess is flattened', () => {
   const flatten = { overExit: 'flatten' } as const
   const held = (world: World) => world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity ?? null
   const elsewhere = (world: World, side: 'buy' | 'sell', quantity: string): void =>
@@ -181,7 +181,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
       return `${tradeId} ${side} ${quantity} ${orderType}`
     })
 
-  test('CAN-09 the short is closed by one trade, whoever looks and however often', async () => {
+  test('CAN-09 the short - closed by one trade, also after restarts', async () => {
     const world = await entered({}, flatten)
     execute(world)
     await world.advance(62_000)
@@ -201,7 +201,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     await world.repeatAll()
   })
 
-  test('CAN-09 what a short entry and both its exits leave is long, and is sold', async () => {
+  test('CAN-09 a short entry and both exits - the long excess is sold', async () => {
     const exits = { takeProfit: { limitPrice: '170' }, stopLoss: { stopPrice: '190' } }
     const world = await entered({ side: 'sell', ...exits }, flatten)
     execute(world)
@@ -209,7 +209,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     expect(sent(world)).toEqual(['flatten-t1 sell 100 market'])
   })
 
-  test('CAN-09 a long trade id: the trade that flattens it is named by a digest', async () => {
+  test('CAN-09 a long trade id - the flattening trade is named by a digest', async () => {
     const tradeId = 't'.repeat(64)
     const world = await entered({ tradeId }, flatten)
     execute(world)
@@ -221,7 +221,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     ['300', '200', [], []],
     ['70', '-30', ['flatten-t1 buy 30 market'], ['trade.submitted']],
   ])(
-    'CAN-09 %s were held besides: what came out of them is left alone',
+    'CAN-09 %s shares were held besides - only the short part is closed',
     async (others, left, expected, told) => {
       const world = await entered({}, flatten)
       elsewhere(world, 'buy', others)
@@ -232,7 +232,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     },
   )
 
-  test('CAN-09 a short that was opened later is left alone, whoever looks', async () => {
+  test('CAN-09 a short opened later - left alone, also after a restart', async () => {
     const world = await entered({}, flatten)
     elsewhere(world, 'buy', '300')
     execute(world)
@@ -245,7 +245,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     expect([held(world), sent(world)]).toEqual(['-50', []])
   })
 
-  test('CAN-09 a position that turned long before the command was worked on is left alone', async () => {
+  test('CAN-09 the position turns before the close runs - rejected, nothing is sent', async () => {
     const world = await entered({}, flatten)
     execute(world)
     world.at('close.dequeued', () => elsewhere(world, 'buy', '150'))
@@ -256,7 +256,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     ])
   })
 
-  test('CAN-09 while an exit is open nothing is sent; once it has executed, the excess as it is then', async () => {
+  test('CAN-09 one exit is still open - nothing is sent until it executes', async () => {
     const world = await entered({}, flatten)
     world.broker.bust('b-1')
     world.broker.fill('b-2', '190', '60')
@@ -267,7 +267,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     expect([held(world), sent(world)]).toEqual(['-100', ['flatten-t1 buy 100 market']])
   })
 
-  test('CAN-09 the venue takes one of them back when it was just found: nothing is sent', async () => {
+  test('CAN-09 the venue busts one exit after the alarm - nothing is sent', async () => {
     const world = await entered({}, flatten)
     execute(world)
     await world.until(() => alarms(world) === 1, 60_000)
@@ -281,7 +281,7 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     ['today', '2024-03-16T03:49:50Z', 0, ['flatten t1 100 short']],
     ['today, and entered the day before', '2024-03-16T03:49:50Z', 20, ['flatten t1 100 short']],
   ])(
-    'CAN-09 executed %s: only what is of today is closed',
+    'CAN-09 executed %s - only an excess of today is closed',
     async (_day, start, minutes, expected) => {
       const one = await started({ startMs: Date.parse(start), ...flatten })
       await atBroker(one, { ...bracket, timeInForce: 'gtc' })
@@ -294,14 +294,14 @@ describe('both exits of a bracket execute, and the excess is to be flattened', (
     },
   )
 
-  test('CAN-09 the policy is to alarm: nothing is sent', async () => {
+  test('CAN-09 the policy is to alarm - nothing is sent', async () => {
     const world = await entered()
     execute(world)
     await world.advance(300_000)
     expect([held(world), sent(world), alarms(world)]).toEqual(['-100', [], 1])
   })
 
-  test('CAN-09 everything is halted: told as rejected, once, and the alarm stays', async () => {
+  test('CAN-09 all trading is halted - rejected once, and the alarm is raised', async () => {
     const world = await entered({}, flatten)
     void world.halt()
     execute(world)
@@ -337,7 +337,7 @@ describe('orders left behind', () => {
     'by a split to zero': ({ broker }) => broker.split('AAPL', '0'),
   }
   test.each(Object.entries(closings))(
-    'CAN-10 protective order left behind - closed %s: it is canceled',
+    'CAN-10 position closed %s - the protective order is canceled',
     async (_how, close) => {
       const one = await started()
       await holding(one)
@@ -348,7 +348,7 @@ describe('orders left behind', () => {
     },
   )
 
-  test('CAN-10 exits of a bracket whose position was closed elsewhere: canceled when they still rest later, alarmed when they stay', async () => {
+  test('CAN-10 exits left after a close elsewhere - one cancel, an alarm if they stay', async () => {
     const told: string[] = []
     const one = await started({
       accountMetrics: { ...noMetrics, leftover: (what) => void told.push(what) },
@@ -366,7 +366,7 @@ describe('orders left behind', () => {
     expect(one.followed).toEqual(['cancel t1 leftover'])
   })
 
-  test('CAN-10 the sibling of an exit that was filled is the broker’s to take away', async () => {
+  test('CAN-10 the other exit after a filled exit - left to the broker to cancel', async () => {
     const one = await started()
     await atBroker(one, bracket)
     one.broker.fill(t1, '180')
@@ -375,7 +375,7 @@ describe('orders left behind', () => {
     expect(one.followed).toEqual([])
   })
 
-  test('CAN-10 a stop of unknown origin is reported, never canceled', async () => {
+  test('CAN-10 a stop of unknown origin - reported, never canceled', async () => {
     const told: string[] = []
     const one = await started({
       accountMetrics: { ...noMetrics, leftover: (what) => void told.push(what) },
@@ -409,7 +409,7 @@ describe('orders left behind', () => {
 
   const classes = ['bracket', 'oto'] as const
   test.each(classes)(
-    'CAN-10 an exit of unknown origin, of an %s, is reported, never canceled',
+    'CAN-10 an exit of unknown origin of an %s - reported, never canceled',
     async (orderClass) => {
       const told: string[] = []
       const one = await started({
@@ -425,7 +425,7 @@ describe('orders left behind', () => {
   )
 
   test.each(classes)(
-    'CAN-10 an %s of unknown origin that rests, and its exits that wait, are nothing to report',
+    'CAN-10 a resting %s of unknown origin with waiting exits - not reported',
     async (orderClass) => {
       const told: string[] = []
       const one = await started({
@@ -437,7 +437,7 @@ describe('orders left behind', () => {
     },
   )
 
-  test('CAN-10 a stop that is to open a position is left alone', async () => {
+  test('CAN-10 a stop that opens a position - left alone', async () => {
     const one = await started()
     await atBroker(one, { tradeId: 't2', orderType: 'stop', stopPrice: dec('200') })
     await one.advance(60_000)

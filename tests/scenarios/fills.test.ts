@@ -44,8 +44,8 @@ function tap({ broker }: World): StreamUpdate[] {
   return said
 }
 
-describe('POS-01 an order of a symbol is canceled, and the next one executes', () => {
-  test('POS-01 the holding goes on from what it was', async () => {
+describe('POS-01 an order is canceled, and the next order of its symbol executes', () => {
+  test('POS-01 the holding continues from its earlier quantity and cost', async () => {
     const world = await openWorld({ seed: 31 })
     world.submit({ quantity: '10' })
     await world.settle()
@@ -78,16 +78,19 @@ describe('POS-01 an order of a symbol is canceled, and the next one executes', (
   })
 })
 
-describe('fills that come more than once', () => {
-  test.each([2, 3, 4, 5])('FIL-01 each event %s times - as if it came once', async (copies) => {
-    const once = await trade({ seed: copies })
-    const often = await trade({ seed: copies }, (world) => world.broker.streams.repeat(copies))
-    await often.quiesce()
-    expect(story(often)).toEqual(story(once))
-  })
+describe('fills that are reported more than once', () => {
+  test.each([2, 3, 4, 5])(
+    'FIL-01 each event %s times - the same events as with one',
+    async (copies) => {
+      const once = await trade({ seed: copies })
+      const often = await trade({ seed: copies }, (world) => world.broker.streams.repeat(copies))
+      await often.quiesce()
+      expect(story(often)).toEqual(story(once))
+    },
+  )
 
   test.each([1, 2, 3, 4, 5, 6])(
-    'FIL-01 events repeated at random distances, seed %s',
+    'FIL-01 events repeated at random distances, seed %s - the same events',
     async (seed) => {
       const chance = new Chance(seed)
       const once = await trade({ seed })
@@ -106,7 +109,7 @@ describe('fills that come more than once', () => {
   )
 
   test.each([0, 60_000, 3 * 3_600_000])(
-    'FIL-02 the whole history again, %s ms after the end',
+    'FIL-02 the whole history again, %s ms after the end - no further event',
     async (laterMs) => {
       let said: StreamUpdate[] = []
       const world = await trade({ seed: 2 }, (opened) => void (said = tap(opened)))
@@ -176,7 +179,7 @@ const ordersOf = <T>(things: readonly T[]): T[][] =>
       )
 
 describe('fills in many parts', () => {
-  test('FIL-12 a broker that rounds its average after each of a hundred parts has restated none of them', async () => {
+  test('FIL-12 the broker rounds its average after each of 100 parts - no correction', async () => {
     const world = await openWorld({ seed: 32 })
     world.submit({ quantity: '5000', orderType: 'limit', limitPrice: '182' })
     await world.settle()
@@ -191,7 +194,7 @@ describe('fills in many parts', () => {
 })
 
 describe('fills while the broker is slow', () => {
-  test('C8 a reading that is answered late holds a fill up for as long, and no longer', async () => {
+  test('C8 an account read is answered late - a fill waits no longer than for the answer', async () => {
     const world = await openWorld({ seed: 7 })
     await world.advance(50_000)
     world.submit()
@@ -214,7 +217,7 @@ describe('fills out of order', () => {
   ] as const
 
   test.each(ordersOf([0, 1, 2, 3]))(
-    'FIL-04 four fills, heard of as %s %s %s %s',
+    'FIL-04 four fills in the order %s %s %s %s - booked once with the right cost',
     async (...order) => {
       const world = await openWorld({ seed: 5 })
       world.submit()
@@ -233,24 +236,27 @@ describe('fills out of order', () => {
     },
   )
 
-  test.each([1, 2, 3, 4])('FIL-04 many fills in a random order, seed %s', async (seed) => {
-    const world = await openWorld({ seed })
-    const chance = new Chance(seed)
-    world.submit()
-    await world.settle()
-    world.broker.streams.hold()
-    for (let part = 0; part < 50; part += 1) world.fill('t1', String(180 + part), '2')
-    world.broker.streams.release((updates) => {
-      const left = [...updates]
-      return updates.map(() => left.splice(chance.below(left.length), 1)[0]!)
-    })
-    await world.quiesce()
-    const told = world.told('t1')
-    expect(told).toHaveLength(51) // submitted, 49 in part, filled
-    expect(told.at(-1)).toBe('trade.filled')
-  })
+  test.each([1, 2, 3, 4])(
+    'FIL-04 many fills in a random order, seed %s - all are sent',
+    async (seed) => {
+      const world = await openWorld({ seed })
+      const chance = new Chance(seed)
+      world.submit()
+      await world.settle()
+      world.broker.streams.hold()
+      for (let part = 0; part < 50; part += 1) world.fill('t1', String(180 + part), '2')
+      world.broker.streams.release((updates) => {
+        const left = [...updates]
+        return updates.map(() => left.splice(chance.below(left.length), 1)[0]!)
+      })
+      await world.quiesce()
+      const told = world.told('t1')
+      expect(told).toHaveLength(51) // submitted, 49 in part, filled
+      expect(told.at(-1)).toBe('trade.filled')
+    },
+  )
 
-  test('FIL-04 what a replacement executed is heard of before what the order under it had executed', async () => {
+  test('FIL-04 fills of a replacement arrive before those of the original - all are sent', async () => {
     const world = await openWorld({ seed: 6 })
     world.submit({ quantity: '30', orderType: 'limit', limitPrice: '180' })
     await world.settle()
@@ -279,7 +285,7 @@ describe('fills out of order', () => {
 
 describe('fills of an order that ends early', () => {
   test.each(['nothing', 'the fill', 'the cancel', 'both'] as const)(
-    'FIL-07 every split of a fill and a cancel that is told first; lost: %s',
+    'FIL-07 every size of a fill, its cancel reported first, lost: %s - both booked',
     async (lost) => {
       const world = await openWorld({ seed: 6 })
       const trades = Array.from({ length: 99 }, (_, index) => ({
@@ -326,7 +332,7 @@ describe('fills of an order that ends early', () => {
   const meetings = crossings.flatMap((order) => answers.map((answer) => [order, answer] as const))
 
   test.each(meetings)(
-    'FIL-08 the last fill meets a cancel; told: %s; answer %s',
+    'FIL-08 the last fill crosses a cancel, reports: %s, answer %s - filled',
     async (order, answer) => {
       const world = await openWorld({ seed: 8 })
       world.submit({ orderType: 'limit', limitPrice: '180' })
@@ -346,7 +352,7 @@ describe('fills of an order that ends early', () => {
     },
   )
 
-  test.each(answers)('FIL-08 the cancel comes too late; answer %s', async (answer) => {
+  test.each(answers)('FIL-08 the cancel comes too late, answer %s - filled', async (answer) => {
     const world = await openWorld({ seed: 8 })
     world.submit({ orderType: 'limit', limitPrice: '180' })
     await world.settle()

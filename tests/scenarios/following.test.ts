@@ -35,7 +35,7 @@ const counting = (): AccountMetrics & { gaps: string[]; recoveries: string[] } =
 }
 
 describe('an account that is followed', () => {
-  test('FIL-05 one frame dropped, stream healthy - each in turn: seen within the polling bound, and late it changes nothing', async () => {
+  test('FIL-05 any one report lost - found within 15 s, the late report changes nothing', async () => {
     const frames = await framesOfStory()
     expect(frames.length).toBeGreaterThan(8)
     for (let lost = 0; lost < frames.length; lost += 1) {
@@ -64,7 +64,7 @@ describe('an account that is followed', () => {
     }
   })
 
-  test('FIL-05 an order in flight is seen within five seconds, a resting one within fifteen', async () => {
+  test('FIL-05 mute stream - a new order is polled within 5 s, a resting one within 15 s', async () => {
     const one = await started()
     await one.place()
     await one.place({ tradeId: 't2', symbol: 'MSFT', orderType: 'limit', limitPrice: dec('400') })
@@ -78,7 +78,7 @@ describe('an account that is followed', () => {
     expect(one.told().filter((event) => event === 'trade.filled')).toHaveLength(2)
   })
 
-  test('FIL-05 a list of executions that fails holds no fill back', async () => {
+  test('FIL-05 the list of executions fails - the fill is still booked', async () => {
     const one = await started()
     await one.place()
     one.broker.isMute = true
@@ -90,7 +90,7 @@ describe('an account that is followed', () => {
     expect(await one.differences()).toEqual([])
   })
 
-  test('FIL-05 executions that nothing lists yet are inferred, and the real ones change nothing', async () => {
+  test('FIL-05 executions not listed yet - inferred, and the listed ones change nothing', async () => {
     const one = await started()
     one.broker.executionLagMs = 120_000
     await one.place()
@@ -126,7 +126,7 @@ describe('an account that is followed', () => {
     }
   })
 
-  test('CON-01 connected but mute - fills by polling within the bound, and one new stream', async () => {
+  test('CON-01 connected but mute - polling finds fills in time, one new stream opens', async () => {
     const accountMetrics = counting()
     const one = await started({ accountMetrics })
     one.broker.isMute = true
@@ -143,7 +143,7 @@ describe('an account that is followed', () => {
     expect(one.broker.listeners.size).toBe(1)
   })
 
-  test('CON-03 recovery in the wrong order - an event at every point of it is booked once', async () => {
+  test('CON-03 a fill at every point of a recovery - booked once', async () => {
     const points = boundaryNames.filter((name) => name.startsWith('reconcile.'))
     for (const point of points) {
       const once = new Set<BoundaryName>()
@@ -173,7 +173,7 @@ describe('an account that is followed', () => {
     }
   })
 
-  test('CON-06 stream up, calls down - what the stream tells is applied; and the other way round', async () => {
+  test('CON-06 calls down - stream reports are applied; stream down - polls are applied', async () => {
     const one = await started()
     await one.place()
     const disarm = one.broker.fail('read', { kind: 'lose_request' }, { times: Infinity })
@@ -196,7 +196,7 @@ describe('an account that is followed', () => {
     expect(await one.differences()).toEqual([])
   })
 
-  test('CON-09 slow consumer - memory is bounded, one recovery is run, and nothing is missing', async () => {
+  test('CON-09 slow consumer - memory is bounded, one recovery runs, no fill is missing', async () => {
     const accountMetrics = counting()
     const one = await started({ accountMetrics })
     await one.place()
@@ -225,7 +225,7 @@ describe('an account that is followed', () => {
 })
 
 describe('recoveries and the request budget', () => {
-  test('one that the budget ended is tried again when half of it is back', async () => {
+  test('a recovery ended by the budget - tried again when half of the budget is back', async () => {
     const accountMetrics = counting()
     const one = await started({ accountMetrics })
     await one.advance(5_000)
@@ -239,7 +239,7 @@ describe('recoveries and the request budget', () => {
     expect(accountMetrics.recoveries.slice(before)).toEqual(['failed', 'done'])
   })
 
-  test('not even the first is tried over and over: it would take what it needs as soon as that comes back', async () => {
+  test('a first recovery ended by the budget - retried with pauses, fewer than 20 times', async () => {
     const accountMetrics = counting()
     const one = await started({ accountMetrics })
     const owner = one.own({ accountMetrics })
@@ -256,7 +256,7 @@ describe('recoveries and the request budget', () => {
     await owner.close()
   })
 
-  test('how far executions were read is kept, whatever ends the rest: the next one does not begin with them again', async () => {
+  test('a failed recovery - the next one continues from the executions already read', async () => {
     const one = await started()
     await one.advance(5_000)
     await one.owner.close()
@@ -286,7 +286,7 @@ describe('recoveries and the request budget', () => {
     await owner.close()
   })
 
-  test('a store that goes and comes all the time has the orders read now and then, and once after the last time', async () => {
+  test('Redis reconnects every 3 s - the orders are read rarely, and once after the last', async () => {
     const accountMetrics = counting()
     const one = await started({ accountMetrics })
     await one.advance(40_000)

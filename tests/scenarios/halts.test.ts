@@ -35,20 +35,23 @@ const open = (world: World): (string | null)[] =>
   )
 
 describe('SUB-13 a halt between a replacement and its request', () => {
-  test.each(SCOPES)('SUB-13 %s halt, at every step: no request after it is seen', async (scope) => {
-    for (const step of STEPS) {
-      const world = await resting()
-      world.at(step, () => void world.store.controls.setHalt(scopeOf(scope), halt))
-      replace(world, { limitPrice: '151' })
-      await world.advance(5_000)
-      const isSeen = step === 'replace.dequeued' || step === 'replace.noted'
-      expect([step, world.broker.replaces.length]).toEqual([step, isSeen ? 0 : 1])
-      if (isSeen) expect((await resultOf(world))?.message).toContain('New orders are halted')
-    }
-  })
+  test.each(SCOPES)(
+    'SUB-13 %s halt at every step - no request once the halt is visible',
+    async (scope) => {
+      for (const step of STEPS) {
+        const world = await resting()
+        world.at(step, () => void world.store.controls.setHalt(scopeOf(scope), halt))
+        replace(world, { limitPrice: '151' })
+        await world.advance(5_000)
+        const isSeen = step === 'replace.dequeued' || step === 'replace.noted'
+        expect([step, world.broker.replaces.length]).toEqual([step, isSeen ? 0 : 1])
+        if (isSeen) expect((await resultOf(world))?.message).toContain('New orders are halted')
+      }
+    },
+  )
 
   test.each(SCOPES)(
-    'SUB-13 %s halt while its outcome is not known: it is not sent again, and ends',
+    'SUB-13 %s halt while the outcome is unknown - not sent again, ends as refused',
     async (scope) => {
       const world = await resting()
       world.broker.fail('replace', { kind: 'lose_request' })
@@ -62,9 +65,9 @@ describe('SUB-13 a halt between a replacement and its request', () => {
   )
 })
 
-describe('a halt lets our own corrections through', () => {
+describe('a halt allows our own corrections', () => {
   test.each(SCOPES)(
-    'the size of a replacement that turned out too large is corrected under a %s halt',
+    'a replacement that turns out too large - corrected under a %s halt',
     async (scope) => {
       const world = await resting()
       world.fill('t1', '150', '70')
@@ -77,7 +80,7 @@ describe('a halt lets our own corrections through', () => {
     },
   )
 
-  test('the size that an order has already is no correction, though what is left of it is less', async () => {
+  test('a requested size equal to the present size - not a correction, refused', async () => {
     const world = await resting()
     world.fill('t1', '150', '4')
     await world.settle()
@@ -88,7 +91,7 @@ describe('a halt lets our own corrections through', () => {
     expect(await resultOf(world)).toMatchObject({ outcome: 'refused' })
   })
 
-  test('a smaller size that somebody asks for is no correction', async () => {
+  test('a smaller size that a user requests - not a correction, refused', async () => {
     const world = await resting()
     await world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
     const job = replace(world, { quantity: '50' })
@@ -97,7 +100,7 @@ describe('a halt lets our own corrections through', () => {
   })
 })
 
-describe('a halt that lets positions be reduced', () => {
+describe('a halt that allows reducing', () => {
   test.each([
     ['60', true],
     ['100', true],
@@ -115,7 +118,7 @@ describe('a halt that lets positions be reduced', () => {
     expect(open(world)).toEqual([passes ? quantity : '40'])
   })
 
-  test('a buy that rests becomes no dearer one', async () => {
+  test('a higher price for a resting buy - not sent', async () => {
     const world = await resting()
     await world.store.controls.setHalt({ scope: 'global' }, { ...halt, allows: 'reducing' })
     replace(world, { limitPrice: '151' })
@@ -124,9 +127,9 @@ describe('a halt that lets positions be reduced', () => {
   })
 })
 
-describe('S17 a halt is complete once every replacement that was sent has its outcome', () => {
+describe('S17 a halt is complete once every replacement sent has its outcome', () => {
   test.each(['replaced', 'rejected'] as const)(
-    'S17 the broker holds it, then it is %s',
+    'S17 the broker holds the replacement, then it is %s - complete afterwards',
     async (to) => {
       const world = await resting()
       world.broker.holdsReplaces = true
@@ -149,7 +152,7 @@ describe('S17 a halt is complete once every replacement that was sent has its ou
       (world: World) => world.halt({ userId: 'u1' }, { by: 'desk', allows: 'reducing' }),
     ],
   ])(
-    'S17 its target is %s while it waits: it is not complete, since orders leave again',
+    'S17 the target is %s during the wait - not complete, since orders leave again',
     async (_how, happen) => {
       const world = await resting()
       world.broker.holdsReplaces = true
@@ -165,7 +168,7 @@ describe('S17 a halt is complete once every replacement that was sent has its ou
     },
   )
 
-  test('S17 a replacement that waits for its turn, and one that never left, hold up nothing', async () => {
+  test('S17 a waiting replacement and one never sent - the halt is complete', async () => {
     const world = await resting()
     world.broker.fail('replace', { kind: 'rate_limit', retryAfterMs: 30_000 })
     replace(world, { limitPrice: '151' })
@@ -177,7 +180,7 @@ describe('S17 a halt is complete once every replacement that was sent has its ou
     await world.advance(120_000)
     expect(world.broker.replaces).toHaveLength(1)
   })
-  test('S17 a replacement that was refused, of an order that has filled before anybody could look, holds up nothing', async () => {
+  test('S17 a refused replacement of a filled order, no look-up - the halt is complete', async () => {
     const world = await resting()
     world.broker.fail('replace', { kind: 'refuse' })
     world.broker.fail('findByBrokerOrderId', { kind: 'lose_request' }, { times: Infinity })

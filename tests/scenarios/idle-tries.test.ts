@@ -25,8 +25,8 @@ async function oneWaits(
   return { world, holder, waiting }
 }
 
-describe.each(SEEDS)('an owner that was refused a lease often enough, seed %i', (seed) => {
-  test('waits without a step, and looks again every minute', async () => {
+describe.each(SEEDS)('an owner that was refused a lease several times, seed %i', (seed) => {
+  test('waits without a step and tries again every minute', async () => {
     const { world } = await oneWaits(seed)
     const before = tries(world)
     await world.advance(25_000)
@@ -36,7 +36,7 @@ describe.each(SEEDS)('an owner that was refused a lease often enough, seed %i', 
     expect(tries(world) - before).toBeLessThanOrEqual(11)
   })
 
-  test('has the lease within a second of the end of a dead holder', async () => {
+  test('takes the lease within a second after the lease of a dead holder expires', async () => {
     const { world, holder } = await oneWaits(seed)
     holder.kill()
     world.submit()
@@ -50,7 +50,7 @@ describe.each(SEEDS)('an owner that was refused a lease often enough, seed %i', 
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test('tries within a second after the lease was lost', async () => {
+  test('tries again within a second after the lease is lost', async () => {
     const { world } = await oneWaits(seed)
     const before = tries(world)
     world.store.leases.clear()
@@ -60,7 +60,7 @@ describe.each(SEEDS)('an owner that was refused a lease often enough, seed %i', 
     expect(world.store.leases.size).toBe(1)
   })
 
-  test('tries for nothing while it stands still, or once it is dead', async () => {
+  test('makes no try while its process is frozen or dead', async () => {
     const { world, holder, waiting } = await oneWaits(seed)
     const before = tries(world)
     waiting.freeze()
@@ -118,8 +118,8 @@ async function refused() {
   return { schedule, owner, heard }
 }
 
-describe('what a worker tells an owner that waits for a lease', () => {
-  test.each(['refresh', 'close'] as const)('%s: it goes on at once', async (tell) => {
+describe('calls of a worker to an owner that waits for a lease', () => {
+  test.each(['refresh', 'close'] as const)('%s - the owner tries again at once', async (tell) => {
     const { schedule, owner, heard } = await refused()
     await owner[tell]()
     await schedule.advance(0)
@@ -127,7 +127,7 @@ describe('what a worker tells an owner that waits for a lease', () => {
   })
 
   test.each(['readopt', 'redisReconnected'] as const)(
-    '%s: it hears of it, and waits on',
+    '%s - the owner gets the call and keeps waiting',
     async (tell) => {
       const { schedule, owner, heard } = await refused()
       owner[tell]()

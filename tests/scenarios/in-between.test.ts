@@ -20,10 +20,10 @@ const IN_BETWEEN: readonly (readonly [what: string, body: string])[] = [
   ['a JSON string', '"upstream connect error"'],
 ]
 
-describe('P2 an answer of something between us and the broker', () => {
+describe('P2 an answer from a proxy between us and the broker', () => {
   describe.each([400, 401, 403, 404, 422])('with status %i', (status) => {
     test.each(IN_BETWEEN)(
-      'and %s is no refusal, no duplicate, and no proof of absence',
+      'and %s is no refusal, no duplicate and no proof of absence',
       async (_what, body) => {
         await using server = await answering(status, body)
         const { broker } = server
@@ -43,7 +43,7 @@ describe('P2 an answer of something between us and the broker', () => {
     )
   })
 
-  test('the broker’s own words prove what they say', async () => {
+  test('an error in the format of the broker is accepted as its answer', async () => {
     await using server = await answering(
       404,
       '{"code":40410000,"message":"order not found for c1"}',

@@ -60,7 +60,7 @@ const held = (world: World): string =>
   world.broker.ledger.books.positions.get('AAPL')?.quantity ?? '0'
 const outcome = async (world: World) => (await world.order('t1'))?.replaceResults.at(-1)
 
-describe('a replacement is judged as the order that it becomes', () => {
+describe('a replacement is judged by its resulting order', () => {
   test.each([
     ['orderNotionalMax', { orderNotionalMax: '1000' }, 'The order is worth 60000'],
     [
@@ -69,23 +69,20 @@ describe('a replacement is judged as the order that it becomes', () => {
       'The position in AAPL would be worth 60000',
     ],
     ['symbolsDenied', { symbolsDenied: ['AAPL'] }, 'AAPL is not among the symbols'],
-  ])(
-    'with %s, an order of 1 at 50 does not become one of 500 at 120',
-    async (_what, limits, why) => {
-      const world = await resting('1', '50')
-      await limit(world, limits)
-      const job = replace(world, { quantity: '500', limitPrice: '120' })
-      await world.quiesce()
-      expect(world.broker.replaces).toEqual([])
-      expect([world.queue.stateOf(job), await outcome(world)]).toMatchObject([
-        'failed',
-        { outcome: 'refused', message: expect.stringContaining(why) as string },
-      ])
-    },
-  )
+  ])('with %s, an order of 1 at 50 is not replaced by 500 at 120', async (_what, limits, why) => {
+    const world = await resting('1', '50')
+    await limit(world, limits)
+    const job = replace(world, { quantity: '500', limitPrice: '120' })
+    await world.quiesce()
+    expect(world.broker.replaces).toEqual([])
+    expect([world.queue.stateOf(job), await outcome(world)]).toMatchObject([
+      'failed',
+      { outcome: 'refused', message: expect.stringContaining(why) as string },
+    ])
+  })
 
   test.each(['global', 'user', 'connection'] as const)(
-    'under a halt of the %s, nothing of it is sent, and nothing is filled',
+    'under a halt of the %s, a larger replacement is not sent',
     async (scope) => {
       const world = await resting('1', '50')
       await world.store.controls.setHalt(scope === 'global' ? { scope } : { scope, ...of }, halt)
@@ -97,9 +94,9 @@ describe('a replacement is judged as the order that it becomes', () => {
   )
 })
 
-describe('positions, and what may become of them', () => {
+describe('positions and open orders', () => {
   test.each(['at once', 'one after another'])(
-    'of 40 orders of 9 at 100.02 that come %s, what is held stays within 1000',
+    '40 orders of 9 at 100.02, sent %s - the position stays within 1000',
     async (how) => {
       const world = await openWorld({ seed: 2 })
       await limit(world, { positionNotionalMax: '1000' })
@@ -116,7 +113,7 @@ describe('positions, and what may become of them', () => {
   )
 })
 
-test('a connection that is removed, and linked again, takes its positions with it: the rest of its user has the whole limit', async () => {
+test('a connection removed and linked again - its other connection had the whole limit', async () => {
   const accounts = ['broker_1', 'broker_2'].map((connectionId) => ({ userId: 'u1', connectionId }))
   const [first, second] = accounts
   const world = await openWorld({ seed: 1, accounts, isWhole: true })
@@ -150,9 +147,9 @@ test('a connection that is removed, and linked again, takes its positions with i
   expect([world.told('t2').at(-1), world.told('t3')]).toEqual(['trade.filled', ['trade.rejected']])
 })
 
-describe('nothing that closes opens the other side', () => {
+describe('closes never open the other side', () => {
   test.each([{}, { positionSide: 'long' }])(
-    'of two closes at once, the second comes late: %o',
+    'two closes at once, the second sent late: %o',
     async (over) => {
       const world = await holding()
       world.startWorker()
@@ -171,7 +168,7 @@ describe('nothing that closes opens the other side', () => {
     },
   )
 
-  test('of two that reduce under a halt that allows it, the second is sent late: together no more than there is', async () => {
+  test('two reducing orders at once under a halt - together at most the position', async () => {
     const world = await holding()
     world.startWorker()
     await world.store.controls.setHalt(user, { ...halt, allows: 'reducing' })
@@ -191,7 +188,7 @@ describe('nothing that closes opens the other side', () => {
     ])
   })
 
-  test('a close tells the broker that it closes, so that it is refused where it would open', async () => {
+  test('a close is marked as a close for the broker, an ordinary order is not', async () => {
     const world = await holding()
     close(world)
     await world.settle()
@@ -202,7 +199,7 @@ describe('nothing that closes opens the other side', () => {
     expect(world.broker.submissions[0]).toMatchObject({ closes: false })
   })
 
-  test('a close that was put back, and whose job is gone, is sized anew, and still says that it closes', async () => {
+  test('a parked close whose job is lost - sized again and still marked as a close', async () => {
     const world = await holding()
     world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 5_000 })
     const job = close(world)
@@ -219,7 +216,7 @@ describe('nothing that closes opens the other side', () => {
     expect(held(world)).toBe('0')
   })
 
-  test('canceled, and closed at once: the close waits until the cancel has freed the position', async () => {
+  test('a cancel and a close at once - the close waits until the cancel is reported', async () => {
     const world = await holding()
     world.submit({ ...rests, tradeId: 't2', side: 'sell', limitPrice: '110' })
     await world.settle()
@@ -237,7 +234,7 @@ describe('nothing that closes opens the other side', () => {
     expect(held(world)).toBe('0')
   })
 
-  test('what the broker holds and nobody has booked yet is closed once it is booked', async () => {
+  test('a close before the fill is booked - waits for the booking, then closes it', async () => {
     const world = await openWorld({ seed: 1 })
     world.submit()
     await world.settle()
@@ -254,12 +251,12 @@ describe('nothing that closes opens the other side', () => {
   })
 })
 
-describe('how many orders are sent', () => {
+describe('the limits of orders per minute and per day', () => {
   const sent = (world: World): number => world.broker.submissions.length
   const buy = (world: World, index: number, over: object = {}): void =>
     void world.submit({ ...rests, tradeId: `n${index}`, quantity: '1', limitPrice: '100', ...over })
 
-  test('of five at once with three a minute, three are sent; a minute after the first, the next', async () => {
+  test('five orders at once, three a minute - three are sent, one more a minute later', async () => {
     const world = await openWorld({ seed: 3 })
     await limit(world, { ordersPerMinuteMax: 3 })
     for (let index = 1; index <= 5; index += 1) buy(world, index)
@@ -283,7 +280,7 @@ describe('how many orders are sent', () => {
     expect(sent(world)).toBe(4)
   })
 
-  test('the day is that of New York', async () => {
+  test('the day of the limit is a day of New York', async () => {
     const world = await openWorld({ seed: 3 }) // 10:00 there
     await limit(world, { ordersPerDayMax: 1 })
     buy(world, 1)
@@ -297,7 +294,7 @@ describe('how many orders are sent', () => {
     expect(sent(world)).toBe(2)
   })
 
-  test('what reduces, a close and a smaller replacement do not count; a larger one does, and one that is sent again once', async () => {
+  test('reducing orders and smaller replacements are not counted, a resent order once', async () => {
     const world = await holding()
     await limit(world, { ordersPerDayMax: 2 })
     world.submit({ tradeId: 't2', side: 'sell', quantity: '30' })

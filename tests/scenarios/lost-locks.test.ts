@@ -133,7 +133,7 @@ const losses: Readonly<Record<string, (shop: Shop) => Promise<void>>> = {
 describe.each(Object.entries(losses))(
   'RDQ-01 a lock is lost while its job runs: %s',
   (why, lose) => {
-    test(`RDQ-01 ${why}: the first run sends nothing more, and there is one order`, async () => {
+    test(`RDQ-01 ${why} - the first run sends nothing more, one order exists`, async () => {
       await using shop = await openShop('submit.sending')
       const { orders } = shop
       await lose(shop)
@@ -151,7 +151,7 @@ describe.each(Object.entries(losses))(
   },
 )
 
-test('RDQ-01 lost between request and answer: what came of it is recorded, once', async () => {
+test('RDQ-01 lock lost between request and answer - the order is recorded once', async () => {
   await using shop = await openShop('submit.answered')
   const { orders } = shop
   await losses['the lock is gone from Redis']!(shop)

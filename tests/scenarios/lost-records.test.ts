@@ -15,7 +15,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     return world
   }
 
-  test('RDQ-04 and it is canceled before it is asked for again: the broker is asked, and it is canceled there', async () => {
+  test('RDQ-04 canceled, then submitted again - adopted and canceled at the broker', async () => {
     const world = await forgotten()
     world.cancel()
     await world.settle()
@@ -28,7 +28,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.anomalies()).toEqual([])
   })
 
-  test('RDQ-04 and it is canceled, and its own session meets it first: the cancel that waited is carried out', async () => {
+  test('RDQ-04 canceled, then found by its session - the waiting cancel is carried out', async () => {
     const world = await forgotten()
     world.cancel()
     await world.advance(35_000)
@@ -36,7 +36,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect([...world.broker.orders.values()].map(({ status }) => status)).toEqual(['canceled'])
   })
 
-  test('RDQ-04 and it has become too late to send it: it is not told as refused', async () => {
+  test('RDQ-04 its deadline has passed - not rejected, the order is found', async () => {
     const order = { ...resting, notAfter: '2024-03-15T14:00:03.000Z' }
     const world = await forgotten(order)
     await world.advance(1_000)
@@ -59,20 +59,23 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
   // The halt of everybody is read behind the claim, those of a user before it.
   test.each([
     ['its user', { scope: 'user', userId: 'u1' }],
-    ['everybody', { scope: 'global' }],
-  ] as const)('RDQ-04 and %s was halted since: it is not told as refused', async (_who, target) => {
-    const world = await forgotten()
-    await world.store.controls.setHalt(target, halt)
-    world.queue.redeliver(world.submit(resting))
-    await world.settle()
-    expect(world.told('t1')).toEqual(['trade.submitted'])
-  })
+    ['all users', { scope: 'global' }],
+  ] as const)(
+    'RDQ-04 a halt of %s since - not rejected, the order is found',
+    async (_who, target) => {
+      const world = await forgotten()
+      await world.store.controls.setHalt(target, halt)
+      world.queue.redeliver(world.submit(resting))
+      await world.settle()
+      expect(world.told('t1')).toEqual(['trade.submitted'])
+    },
+  )
 
   test.each([
-    ['it becomes too late to send it', {}, { notAfter: '2024-03-15T14:00:05.000Z' }],
+    ['its deadline passes', {}, { notAfter: '2024-03-15T14:00:05.000Z' }],
     ['its user is limited', { orderNotionalMax: '10' }, {}],
   ])(
-    'RDQ-04 while its request is under way, and %s: it is not told as refused',
+    'RDQ-04 while its request is pending, %s - not rejected, the order is found',
     async (_why, limits, over) => {
       const world = await openWorld({ seed: 46 })
       world.broker.fail('submit', { kind: 'delay_request', ms: 12_000 })
@@ -87,7 +90,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     },
   )
 
-  test('RDQ-04 many are limited after the loss: each waits for its end, and is looked up no more than twice', async () => {
+  test('RDQ-04 20 orders over a limit after the loss - at most two look-ups each', async () => {
     const world = await forgotten()
     await world.limit('u1', { orderNotionalMax: '10' })
     await world.advance(1_000)
@@ -99,7 +102,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(find.mock.calls.length).toBeLessThanOrEqual(2 * 20)
   })
 
-  test('RDQ-04 and it becomes too late to send it right behind the claim: it is not told as refused', async () => {
+  test('RDQ-04 its deadline passes after the claim - not rejected, not sent again', async () => {
     const order = { ...resting, notAfter: '2024-03-15T14:00:03.000Z' }
     const world = await forgotten(order)
     world.queue.redeliver(world.submit(order))
@@ -110,26 +113,23 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
   })
 
   test.each([
-    ['shows it at once', 0],
-    ['shows it after a while', 4_000],
-  ])(
-    'RDQ-04 and the broker refuses it when it is sent again, and %s: it is not told as rejected',
-    async (_how, lagMs) => {
-      const world = await forgotten()
-      world.broker.visibleAfterMs = lagMs
-      world.broker.fail('submit', { kind: 'refuse' })
-      world.queue.redeliver(world.submit(resting))
-      await world.advance(30_000)
-      world.broker.visibleAfterMs = 0
-      expect(world.told('t1')).toEqual(['trade.submitted'])
-      world.fill('t1', '149')
-      await world.quiesce()
-      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-      expect(world.broker.orders.size).toBe(1)
-    },
-  )
+    ['is visible at once', 0],
+    ['is visible after 4 s', 4_000],
+  ])('RDQ-04 the second request is refused, the first %s - not rejected', async (_how, lagMs) => {
+    const world = await forgotten()
+    world.broker.visibleAfterMs = lagMs
+    world.broker.fail('submit', { kind: 'refuse' })
+    world.queue.redeliver(world.submit(resting))
+    await world.advance(30_000)
+    world.broker.visibleAfterMs = 0
+    expect(world.told('t1')).toEqual(['trade.submitted'])
+    world.fill('t1', '149')
+    await world.quiesce()
+    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    expect(world.broker.orders.size).toBe(1)
+  })
 
-  test('RDQ-04 everybody is halted, and the broker cannot be asked: nothing is told until it can', async () => {
+  test('RDQ-04 all users halted, the broker unreadable - no event until it answers', async () => {
     const world = await forgotten()
     await world.store.controls.setHalt({ scope: 'global' }, halt)
     world.broker.isMute = true
@@ -144,7 +144,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual(['trade.submitted'])
   })
 
-  test('RDQ-04 it was parked, its request lost, and its user halted: it is looked up before it is told as refused', async () => {
+  test('RDQ-04 parked, request lost, user halted - looked up before any rejection', async () => {
     const world = await openWorld({ seed: 46 })
     world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 5_000 })
     world.submit(resting)
@@ -165,9 +165,9 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
 
   test.each([
     ['its user', { scope: 'user', userId: 'u1' }],
-    ['everybody', { scope: 'global' }],
+    ['all users', { scope: 'global' }],
   ] as const)(
-    'RDQ-04 %s is halted, and the job that has sent it comes back before the broker shows it: it is not told as refused',
+    'RDQ-04 halt of %s before the sent order is visible - not rejected',
     async (_who, target) => {
       const world = await openWorld({ seed: 45 })
       world.broker.visibleAfterMs = 10_000
@@ -185,7 +185,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     },
   )
 
-  test('RDQ-04 everybody is halted, and the broker has no such order: it is told as refused once its absence is proved', async () => {
+  test('RDQ-04 all users halted, no such order - rejected once its absence is proved', async () => {
     const world = await openWorld({ seed: 46 })
     world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 3_000 })
     world.submit({ ...resting, tradeId: 't2' })
@@ -199,7 +199,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t2')).toEqual(['trade.rejected'])
   })
 
-  test('RDQ-04 while the broker cannot be asked, nothing is told', async () => {
+  test('RDQ-04 the broker cannot be queried - no event until it answers', async () => {
     const world = await forgotten()
     world.cancel()
     await world.settle()
@@ -211,7 +211,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
   })
 
-  describe('RDQ-04 and with it the reading of its account, so long ago that nobody knows of the loss any more', () => {
+  describe('RDQ-04 the read of its account is lost too, and the loss is long ago', () => {
     const order = { ...resting, notAfter: '2024-03-15T14:00:10.000Z' }
 
     /** The account cannot be read again, and the job comes back when it has become too late. */
@@ -227,7 +227,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
       return world
     }
 
-    test('RDQ-04 the broker is asked before the trade is told as ended: it has the order', async () => {
+    test('RDQ-04 the broker has the order - looked up, and not rejected', async () => {
       const world = await late()
       world.queue.redeliver(world.submit(order))
       await world.settle()
@@ -240,7 +240,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
       expect(world.anomalies()).toEqual([])
     })
 
-    test('RDQ-04 while the broker cannot be asked, nothing is told, for however long', async () => {
+    test('RDQ-04 the broker cannot be queried for an hour - no event is sent', async () => {
       const world = await late()
       world.broker.fail('findByClientOrderId', { kind: 'lose_request' }, { times: Infinity })
       world.queue.redeliver(world.submit(order))
@@ -255,7 +255,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     })
   })
 
-  test('RDQ-04 the claim is lost before the broker refuses: the trade is told as rejected once its absence is proved', async () => {
+  test('RDQ-04 the claim is lost before a refusal - rejected once absence is proved', async () => {
     const world = await openWorld({ seed: 47 })
     world.broker.fail('submit', { kind: 'refuse' }, { times: Infinity })
     world.at('submit.answered', () => world.store.loseLast(1))
@@ -266,7 +266,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect(world.told('t1')).toEqual(['trade.rejected'])
   })
 
-  test('RDQ-04 an order that ended as well, and that nobody asks for again: it is read when the store is back', async () => {
+  test('RDQ-04 a canceled order, not submitted again - read when the store is back', async () => {
     const world = await openWorld({ seed: 46 })
     world.submit(resting)
     await world.advance(2_000)
@@ -281,7 +281,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     expect((await world.order('t1'))?.status).toBe('canceled')
   })
 
-  test('RDQ-04 an order that the broker rejected late as well, by a store that dies: its job is done, and it is read all the same', async () => {
+  test('RDQ-04 an order rejected late, its job done - read again after the loss', async () => {
     const world = await openWorld({ seed: 46 })
     const job = world.submit()
     await world.advance(2_000)
@@ -298,7 +298,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
   })
 })
 
-describe('RDQ-04 the end of an order is lost, and its execution is read before anything else', () => {
+describe('RDQ-04 the end of an order is lost, and its execution is read first', () => {
   /**
    * The order executes and ends shortly before the executions are read, once a minute; then that is
    * lost, and nobody notices.
@@ -321,13 +321,13 @@ describe('RDQ-04 the end of an order is lost, and its execution is read before a
 
   test.each([
     [
-      'it was sized in money',
+      'an order in money',
       { quantity: null, notional: '4561' },
       'filled',
       (world: World) => world.fill('t1', '178'),
     ],
     [
-      'it was canceled elsewhere after a part of it',
+      'an order canceled elsewhere after a partial fill',
       { orderType: 'limit', limitPrice: '180' } as const,
       'cancelled',
       (world: World) => {
@@ -335,7 +335,7 @@ describe('RDQ-04 the end of an order is lost, and its execution is read before a
         world.broker.move('b-1', 'canceled')
       },
     ],
-  ])('RDQ-04 %s: it ends all the same', async (_what, order, ending, end) => {
+  ])('RDQ-04 %s - its end is sent', async (_what, order, ending, end) => {
     const world = await lost(order, end)
     await world.advance(30_000)
     expect(world.told('t1').at(-1)).toBe(`trade.${ending}`)
@@ -343,7 +343,7 @@ describe('RDQ-04 the end of an order is lost, and its execution is read before a
   })
 })
 
-describe('RDQ-04 the record of a bracket is lost, and its session still knows whose the exits are', () => {
+describe('RDQ-04 the record of a bracket is lost, and its session still knows its exits', () => {
   const exits = { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '170' } }
 
   /**
@@ -368,11 +368,11 @@ describe('RDQ-04 the record of a bracket is lost, and its session still knows wh
       ['submitted', 'filled'],
     ],
     [
-      'an exit is moved',
+      'an exit changes its status',
       (world: World) => world.broker.move('b-3', 'new'),
       ['submitted', 'filled'],
     ],
-  ])('RDQ-04 %s: the record begins with the entry all the same', async (_what, happen, told) => {
+  ])('RDQ-04 %s - the record starts with the entry', async (_what, happen, told) => {
     const world = await forgotten()
     happen(world)
     await world.quiesce()
@@ -389,7 +389,7 @@ describe('RDQ-04 the record of a bracket is lost, and its session still knows wh
     expect(world.told('t1').map((event) => event.replace('trade.', ''))).toEqual(told)
   })
 
-  test('RDQ-04 the whole account is lost, and the entry ended too long ago to be listed', async () => {
+  test('RDQ-04 whole account lost, entry no longer listed - the record has all legs', async () => {
     const world = await forgotten()
     const entry = world.broker.orders.get('b-1')!
     world.broker.orders.set('b-1', { ...entry, submittedAt: '2024-03-01T14:00:00.000000000Z' })

@@ -6,7 +6,7 @@ const halt = { allows: 'nothing', by: 'op', reason: 'why', at: '2024-03-15T14:00
 const haltUser = (world: World): void =>
   void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
 
-describe('RDQ-04 an order that was parked, when the store loses its last commits', () => {
+describe('RDQ-04 the store loses the last commits of a parked order', () => {
   const resting = { orderType: 'limit', limitPrice: '150' } as const
   const cancel = (world: World): void => void world.cancel()
   const leave = (): void => {}
@@ -36,15 +36,10 @@ describe('RDQ-04 an order that was parked, when the store loses its last commits
 
   test.each([
     ['its user is halted', {}, haltUser, ['trade.submitted']],
-    [
-      'it becomes too late to send it',
-      { notAfter: '2024-03-15T14:00:07.000Z' },
-      leave,
-      ['trade.submitted'],
-    ],
+    ['its deadline passes', { notAfter: '2024-03-15T14:00:07.000Z' }, leave, ['trade.submitted']],
     ['it is canceled', {}, cancel, ['trade.submitted', 'trade.cancelled']],
   ] as const)(
-    'RDQ-04 it was parked, its request is under way, and %s: it is not told as ended unsent',
+    'RDQ-04 its request is pending, and %s - not ended before it is found',
     async (_why, over, spoil, told) => {
       const world = await sentFromParked(over, spoil)
       await world.advance(5_000)
@@ -55,7 +50,7 @@ describe('RDQ-04 an order that was parked, when the store loses its last commits
     },
   )
 
-  test('RDQ-04 it was parked, and is halted after a loss: it is told as refused once every request is over', async () => {
+  test('RDQ-04 halted after a loss - rejected once every request is over', async () => {
     const world = await openWorld({ seed: 46 })
     world.broker.fail('submit', { kind: 'rate_limit', retryAfterMs: 3_000 })
     world.submit(resting)
@@ -69,7 +64,7 @@ describe('RDQ-04 an order that was parked, when the store loses its last commits
   })
 })
 
-describe('RDQ-04 the record of a close is lost, and nothing is left to close', () => {
+describe('RDQ-04 the record of a close is lost, and no position is left', () => {
   const of = { userId: 'u1', connectionId: 'broker_1' }
 
   /** The close has executed, and nothing here knows of it when its job comes back. */
@@ -94,7 +89,7 @@ describe('RDQ-04 the record of a close is lost, and nothing is left to close', (
     return world
   }
 
-  test('RDQ-04 the broker has it: it is not told as rejected', async () => {
+  test('RDQ-04 the broker has the close - not rejected', async () => {
     const world = await closed()
     await world.advance(5_000)
     expect(world.told('x1')).not.toContain('trade.rejected')
@@ -103,7 +98,7 @@ describe('RDQ-04 the record of a close is lost, and nothing is left to close', (
   })
 })
 
-describe('RDQ-04 the record of an order is lost, and its trade is asked for again under a job of its own', () => {
+describe('RDQ-04 the record of an order is lost, and a second job submits its trade', () => {
   const resting = { orderType: 'limit', limitPrice: '150' } as const
 
   /**
@@ -128,10 +123,10 @@ describe('RDQ-04 the record of an order is lost, and its trade is asked for agai
     ['its user is limited', (world: World) => world.limit('u1', { orderNotionalMax: '10' })],
     ['its user is halted', async (world: World) => haltUser(world)],
     [
-      'everybody is halted',
+      'every user is halted',
       (world: World) => world.store.controls.setHalt({ scope: 'global' }, halt),
     ],
-  ])('RDQ-04 %s before the order is shown: it is not told as rejected', async (_why, forbid) => {
+  ])('RDQ-04 %s before the order is visible - not rejected', async (_why, forbid) => {
     const world = await forgotten(5_000)
     await forbid(world)
     world.submit(resting, 'again')
@@ -143,7 +138,7 @@ describe('RDQ-04 the record of an order is lost, and its trade is asked for agai
     expect(world.broker.submissions.length).toBeLessThanOrEqual(2)
   })
 
-  test('RDQ-04 a new order is refused just after a loss: it is told once no earlier request of it can be on its way', async () => {
+  test('RDQ-04 refused just after a loss - rejected once no request can be pending', async () => {
     const world = await forgotten(0)
     world.broker.fail('submit', { kind: 'refuse' })
     world.submit({ ...resting, tradeId: 't2' })
@@ -157,7 +152,7 @@ describe('RDQ-04 the record of an order is lost, and its trade is asked for agai
     await world.quiesce()
   })
 
-  test('RDQ-04 a new order is refused a while after a loss: it is told at once', async () => {
+  test('RDQ-04 refused 40 s after a loss - rejected at once', async () => {
     const world = await forgotten(0)
     await world.advance(40_000)
     world.broker.fail('submit', { kind: 'refuse' })
@@ -167,7 +162,7 @@ describe('RDQ-04 the record of an order is lost, and its trade is asked for agai
     await world.quiesce()
   })
 
-  test('RDQ-04 it is canceled while its refusal is in doubt: it ends as canceled', async () => {
+  test('RDQ-04 canceled while its refusal is in doubt - ends as canceled', async () => {
     const world = await forgotten(0)
     world.broker.fail('submit', { kind: 'refuse' })
     world.submit({ ...resting, tradeId: 't2' })

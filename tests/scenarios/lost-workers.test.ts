@@ -93,7 +93,7 @@ async function openShop() {
 }
 
 describe('CRA-08 workers that are lost with a job', () => {
-  test('CRA-08 one after the other with the same order: it is set aside at the sixth, alarmed, and nobody sends it again', async () => {
+  test('CRA-08 workers lost with one order - quarantined after the sixth loss, not sent', async () => {
     const { orders, queue, counted, lose, told, start } = await openShop()
     orders.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
     await submitOrder(orders.submit, intentOf(), orders.run)
@@ -114,7 +114,7 @@ describe('CRA-08 workers that are lost with a job', () => {
     expect([orders.broker.submissions.length, orders.events()]).toEqual([sent, []])
   })
 
-  test('CRA-08 that would place an order: the queue gives the job up at the eleventh, says so, and others go on', async () => {
+  test('CRA-08 workers lost before a submission - the job fails at the eleventh loss', async () => {
     const { orders, queue, counted, lose, told, start } = await openShop()
     const job = submitJobId('u1', 't1')
     await queue.add('submitOrder', { ...trade, ...marketBuy }, { jobId: job, attempts: 3 })

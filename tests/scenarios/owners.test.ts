@@ -70,7 +70,7 @@ const closing = async (
 }
 
 describe('workers that share connections', () => {
-  test('each owns its fair share; who joins is given its part, who leaves hands over at once', async () => {
+  test('three workers - equal shares after a join, leases released at a leave', async () => {
     const { start, clock, store } = fleet(10)
     const advance = (ms: number): Promise<void> => clock.advance(ms)
     const a = start('a')
@@ -91,7 +91,7 @@ describe('workers that share connections', () => {
     expect(store.leases.size).toBe(0)
   })
 
-  test('connections of a worker that vanished are taken though it still counts as alive', async () => {
+  test('connections of a vanished worker are taken once their leases expire', async () => {
     const { start, clock, store, alive, refs } = fleet(4)
     alive.add('vanished')
     for (const { userId, connectionId } of refs.slice(0, 2))
@@ -111,7 +111,7 @@ describe('one connection, several owners', () => {
   const open: ConnectionLease[] = []
   afterEach(() => void open.splice(0))
 
-  test('MUL-05 two workers own one account - one stands still beyond its lease: nothing twice, no fight for the stream', async () => {
+  test('MUL-05 two owners, one frozen beyond its lease - no double event, few handshakes', async () => {
     for (let seed = 1; seed <= 8; seed += 1) {
       const world = await openWorld({ seed, workers: 2 })
       world.submit()
@@ -132,7 +132,7 @@ describe('one connection, several owners', () => {
     }
   })
 
-  test('MUL-01 event reaches the wrong user - fifty users at once, each hears of their own', async () => {
+  test('MUL-01 fifty users at once - each user gets only own fills', async () => {
     const accounts = Array.from({ length: 50 }, (_, n): ConnectionRef => ({
       userId: `u${n}`,
       connectionId: `broker_${n}`,
@@ -152,7 +152,7 @@ describe('one connection, several owners', () => {
     }
   })
 
-  test('MUL-01 credentials that lead to another account: nothing of it is taken in, and a check is asked for', async () => {
+  test('MUL-01 keys of another account - its data is not booked, a check is requested', async () => {
     const one = await follow()
     await closing(one.owner, one.advance)
     const told = one.told().length
@@ -167,7 +167,7 @@ describe('one connection, several owners', () => {
     await closing(owner, one.advance)
   })
 
-  test('MUL-01 what the stream tells before the account was checked waits, and is not taken in when it is another account’s', async () => {
+  test('MUL-01 stream reports before the account check - not booked if it is another one', async () => {
     const one = await follow()
     await closing(one.owner, one.advance)
     const told = one.told().length
@@ -187,7 +187,7 @@ describe('one connection, several owners', () => {
   })
 
   test.each([1, 2, 3])(
-    'MUL-01 seed %i: a fill while the account cannot be checked - nothing is written before',
+    'MUL-01 seed %i, a fill while the account cannot be checked - booked only after',
     async (seed) => {
       const world = await openWorld({ seed })
       world.submit()
@@ -206,7 +206,7 @@ describe('one connection, several owners', () => {
     },
   )
 
-  test('MUL-01 a first reading that ends after another worker has taken the lease and read the account: the store refuses it', async () => {
+  test('MUL-01 a first read that ends after a lease change - the store refuses it', async () => {
     const world = await openWorld({ seed: 4, workers: 2, isAdopted: false })
     world.freezeAt('broker.listExecutions', 20_000)
     await world.advance(15_000)
@@ -216,7 +216,7 @@ describe('one connection, several owners', () => {
     expect(world.events()).toEqual(['state.resync', 'broker.connected'])
   })
 
-  test('CRA-04 crash during reconcile - after each step, up to three times in a row', async () => {
+  test('CRA-04 crash after each step of a reconcile, up to three times - booked once', async () => {
     const points = [
       ...([
         'reconcile.orders_read',
@@ -246,7 +246,7 @@ describe('one connection, several owners', () => {
       }
   })
 
-  test('CRA-06 termination with work in flight - the broker does not answer: over within the grace time, and somebody else goes on', async () => {
+  test('CRA-06 termination while the broker hangs - closed in 20 s, next owner starts', async () => {
     const one = await follow()
     await one.place()
     one.broker.fail('read', { kind: 'delay_reply', ms: 60_000 }, { times: Infinity })
@@ -266,7 +266,7 @@ describe('one connection, several owners', () => {
     await closing(next, one.advance)
   })
 
-  test('a lease that cannot be renewed is given up before it runs out', async () => {
+  test('a lease that cannot be renewed is given up before it expires', async () => {
     const one = await follow()
     const { leases } = one
     const away = (): Promise<never> => Promise.reject(new Error('the store is away'))

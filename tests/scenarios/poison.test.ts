@@ -29,7 +29,7 @@ const sentOf = (world: World): number =>
 
 describe('CRA-08 a poison job', () => {
   test.each(steps('submit.').flatMap((step) => [1, 2, 3].map((seed) => [step, seed] as const)))(
-    'CRA-08 that brings its worker down at %s (seed %i): bounded, alarmed, and others go on',
+    'CRA-08 each worker dies at %s (seed %i) - bounded, alarmed, other trades go on',
     async (step, seed) => {
       const world = await openWorld({ seed, workers: 2 })
       world.poison(step, [SUBMIT, RESOLVE])
@@ -58,7 +58,7 @@ describe('CRA-08 a poison job', () => {
   )
 
   test.each(steps('resolve.'))(
-    'CRA-08 the resolver is brought down at %s: nothing is sent any more, and it stands as unknown',
+    'CRA-08 the resolver dies at %s - quarantined as unknown, not sent again',
     async (step) => {
       const world = await openWorld({ seed: 4, workers: 2 })
       world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
@@ -82,7 +82,7 @@ describe('CRA-08 a poison job', () => {
     },
   )
 
-  test('CRA-08 who asks for a cancel has it taken up again', async () => {
+  test('CRA-08 a cancel of a quarantined order - taken up again, ends as canceled', async () => {
     const world = await openWorld({ seed: 5, workers: 2 })
     world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
     world.poison('resolve.dequeued', [SUBMIT, RESOLVE])

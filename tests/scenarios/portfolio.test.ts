@@ -19,7 +19,7 @@ const balances = (world: World): string[] =>
 const positionOf = async (world: World, symbol: string) =>
   (await world.store.loadConnection(ref.userId, ref.connectionId)).positions.get(symbol) ?? null
 
-test('POS-01 executions that are not all read yet raise no doubt of cash or holdings', async () => {
+test('POS-01 executions not all read yet - cash and positions are not in doubt', async () => {
   const world = await openWorld({ seed: 49 })
   const { broker } = world
   broker.isMute = true
@@ -38,7 +38,7 @@ test('POS-01 executions that are not all read yet raise no doubt of cash or hold
 
 describe('POS-01 a snapshot that lags behind the executions', () => {
   test.each([0, 1_000, 5_000, 12_000])(
-    'POS-01 by %i ms: no position event is ever undone',
+    'POS-01 lag of %i ms - no position event is reverted',
     async (lagMs) => {
       const world = await openWorld({ seed: lagMs })
       world.broker.portfolioLagMs = lagMs
@@ -56,9 +56,9 @@ describe('POS-01 a snapshot that lags behind the executions', () => {
   )
 })
 
-describe('POS-02 a reading that failed', () => {
+describe('POS-02 a read that failed', () => {
   test.each(['readPortfolio', 'listOrders', 'listActivities', 'listExecutions'] as const)(
-    'POS-02 %s: what could not be read is not read as nothing',
+    'POS-02 %s fails - the positions stay as they are',
     async (call) => {
       const world = await openWorld({ seed: 2 })
       world.submit()
@@ -76,7 +76,7 @@ describe('POS-02 a reading that failed', () => {
   )
 })
 
-test('POS-03 an old snapshot never overwrites what was executed since', async () => {
+test('POS-03 an old snapshot never overwrites a later execution', async () => {
   const world = await openWorld({ seed: 3 })
   for (const [n, fillAfterMs] of [10, 1_500, 2_900].entries()) {
     world.submit({ tradeId: `t${n}`, quantity: '10' })
@@ -102,7 +102,7 @@ test('POS-03 an old snapshot never overwrites what was executed since', async ()
 })
 
 describe('POS-04 orders placed outside', () => {
-  test('POS-04 change the portfolio and make no trade events: live, and while the stream is away', async () => {
+  test('POS-04 live and while disconnected - positions change, no trade event is sent', async () => {
     const world = await openWorld({ seed: 4 })
     world.submit({ tradeId: 't1', quantity: '5' })
     await world.settle()
@@ -122,7 +122,7 @@ describe('POS-04 orders placed outside', () => {
     ])
   })
 
-  test('POS-04 before the connection: part of what it starts with', async () => {
+  test('POS-04 executed before the connection - part of the initial position', async () => {
     const world = await openWorld({ seed: 5, isAdopted: false })
     const early = world.broker.placeElsewhere('AAPL', '10')
     world.broker.fill(early.brokerOrderId, '180', '6')
@@ -140,7 +140,7 @@ describe('POS-05 an execution that crosses zero', () => {
   )
 
   test.each(grid)(
-    'POS-05 from %i by %i: closed before anything opens on the other side, once',
+    'POS-05 from %i by %i - closed before the other side opens, once',
     async (start, change) => {
       const world = await openWorld({ seed: 6 })
       world.broker.streams.repeat(2)
@@ -189,7 +189,7 @@ describe('POS-08 corporate actions', () => {
     ['a forward split', '10', '1000'],
     ['a reverse split', '0.1', '10'],
   ])(
-    'POS-08 %s is another quantity for the same money, while orders rest',
+    'POS-08 %s with a resting order - another quantity at the same cost',
     async (_what, ratio, after) => {
       const world = await openWorld({ seed: 8 })
       world.submit()
@@ -214,7 +214,7 @@ describe('POS-08 corporate actions', () => {
     },
   )
 
-  test('POS-08 a symbol change closes at cost and goes on under the new name', async () => {
+  test('POS-08 a symbol change - closed at cost and opened under the new name', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit()
     await world.settle()
@@ -231,7 +231,7 @@ describe('POS-08 corporate actions', () => {
 describe('a refresh reads the records of its connection', () => {
   const loads = (world: World): number => world.steps.get('store.loadConnection') ?? 0
 
-  test('once, when it finds nothing', async () => {
+  test('once, if no change is found', async () => {
     const world = await openWorld({ seed: 11 })
     world.submit({ quantity: '1' })
     await world.settle()
@@ -242,7 +242,7 @@ describe('a refresh reads the records of its connection', () => {
     expect(loads(world)).toBe(before + 1)
   })
 
-  test('again, when it has booked an execution itself: what it compares with the broker is what there is then', async () => {
+  test('again after it has booked an execution, so it compares the new positions', async () => {
     const world = await openWorld({ seed: 12 })
     await world.advance(70_000)
     world.broker.isMute = true
@@ -258,7 +258,7 @@ describe('a refresh reads the records of its connection', () => {
 })
 
 describe('POS-09 cash moves without trades', () => {
-  test('POS-09 each movement is one event with its cause, beside trading', async () => {
+  test('POS-09 each cash movement is one event with its cause, also beside trades', async () => {
     const world = await openWorld({ seed: 10 })
     world.submit({ quantity: '1' })
     await world.settle()
@@ -279,7 +279,7 @@ describe('POS-09 cash moves without trades', () => {
   })
 })
 
-test('POS-10 a fee taken in kind: the position is the broker’s, the order filled in full, and a round trip ends flat', async () => {
+test('POS-10 a fee taken in kind - position net of the fee, a round trip ends flat', async () => {
   const world = await openWorld({ seed: 12 })
   const crypto = { symbol: 'BTC/USD', timeInForce: 'gtc' } as const
   world.submit({ ...crypto, tradeId: 't1', quantity: '0.1' })
@@ -298,7 +298,7 @@ test('POS-10 a fee taken in kind: the position is the broker’s, the order fill
   expect(mul(dec('0.09975'), dec('51000'))).toBe('5087.25')
 })
 
-test('POS-11 a difference is repaired once, though its owner stops in the middle and another takes over', async () => {
+test('POS-11 the owner freezes during a repair - the difference is repaired once', async () => {
   const world = await openWorld({ seed: 13, workers: 2 })
   world.broker.isMute = true
   const ghost = world.broker.placeElsewhere('MSFT', '10')

@@ -5,9 +5,9 @@ import { openWorld } from './world.ts'
 import { Chance } from './world/chance.ts'
 import { Subscriber } from './world/subscriber.ts'
 
-describe('an event that is published to nobody', () => {
+describe('events whose publication is lost', () => {
   test.each(Array.from({ length: 20 }, (_, seed) => seed))(
-    'RDQ-09 some publications are lost, seed %s - a subscriber ends with the whole log',
+    'RDQ-09 lost publications, seed %s - a subscriber ends with the whole log',
     async (seed) => {
       const world = await openWorld({ seed })
       const chance = new Chance(seed)
@@ -40,7 +40,7 @@ describe('a publication that is refused', () => {
   beforeEach(() => void process.on('unhandledRejection', note))
   afterEach(() => void process.off('unhandledRejection', note))
 
-  test('RDQ-12 is counted, and no promise is left without an owner', async () => {
+  test('RDQ-12 quotes refused by Redis - counted, and no rejection is unhandled', async () => {
     // Never connected: every command is refused at once.
     const redis = new Redis({ lazyConnect: true, enableOfflineQueue: false })
     redis.disconnect()
@@ -62,7 +62,7 @@ describe('a publication that is refused', () => {
     expect(unowned).toEqual([])
   })
 
-  test('RDQ-12 logged events do not depend on it: what the store refuses is written and told later, once', async () => {
+  test('RDQ-12 commits refused by the store - logged later and sent once', async () => {
     const world = await openWorld({ seed: 1 })
     world.submit()
     await world.settle()

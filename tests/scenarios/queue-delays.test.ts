@@ -7,7 +7,7 @@ import { QueueWorker } from '../../workers/queue/watchdog.ts'
 import { startRedis } from '../support/redis.ts'
 
 test(
-  'a job that waits leaves one line for each change of its reason',
+  'a delayed job writes one log line for each change of its reason',
   { timeout: 30_000 },
   async () => {
     await using redis = await startRedis()

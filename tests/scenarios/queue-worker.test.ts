@@ -119,7 +119,7 @@ const states: Readonly<Record<string, () => Promise<Shop>>> = {
 describe.each(Object.entries(states))(
   'RDQ-08 alive and consuming nothing: the blocking connection is %s',
   (state, open) => {
-    test(`RDQ-08 cut while ${state}: jobs flow again`, async () => {
+    test(`RDQ-08 cut while ${state} - jobs run again`, async () => {
       await using shop = await open()
       shop.line.newcomers = 'pass'
       shop.line.cut()
@@ -128,7 +128,7 @@ describe.each(Object.entries(states))(
       expect(shop.told.isGivenUp).toBe(false)
     })
 
-    test(`RDQ-08 silent while ${state}: the worker is rebuilt, and jobs flow again`, async () => {
+    test(`RDQ-08 silent while ${state} - the worker is rebuilt, and jobs run again`, async () => {
       await using shop = await open()
       shop.line.newcomers = 'pass'
       shop.line.silence(1)
@@ -141,7 +141,7 @@ describe.each(Object.entries(states))(
         .toEqual({ rebuilds: 1, stuck: false, isGivenUp: false, isPaused: false })
     })
 
-    test(`RDQ-08 silent while ${state}, for good: not ready, and given up`, async () => {
+    test(`RDQ-08 silent while ${state}, for good - not ready, and given up`, async () => {
       await using shop = await open()
       shop.line.newcomers = 'silent'
       shop.line.silence(1)
@@ -156,8 +156,8 @@ describe.each(Object.entries(states))(
   },
 )
 
-describe('RDQ-08 what a look sees', () => {
-  test('RDQ-08 a delayed job that is due waits as well', async () => {
+describe('RDQ-08 the periodic check of a queue', () => {
+  test('RDQ-08 a delayed job is due - counted as waiting, the worker is rebuilt', async () => {
     await using shop = await openShop()
     await shop.waits()
     shop.line.silence(1)
@@ -166,7 +166,7 @@ describe('RDQ-08 what a look sees', () => {
     expect(shop.told.rebuilds).toBe(1)
   })
 
-  test('RDQ-08 a paused queue, and delayed jobs that are not due, are nobody’s fault', async () => {
+  test('RDQ-08 a paused queue or a job not yet due - the worker is not rebuilt', async () => {
     await using shop = await openShop()
     await shop.waits()
     await shop.queue.add('later', {}, { delay: 3_600_000 })
@@ -184,7 +184,7 @@ describe('RDQ-08 what a look sees', () => {
     await expect.poll(() => shop.done, soon).toEqual(['a'])
   })
 
-  test('a pause is told for as long as it lasts, and does not make the process unready', async () => {
+  test('a pause is reported while it lasts, and the process stays ready', async () => {
     await using shop = await openShop()
     expect([shop.worker.remark, shop.told.isPaused]).toEqual([undefined, false])
     await shop.queue.pause()
@@ -198,7 +198,7 @@ describe('RDQ-08 what a look sees', () => {
     expect(shop.worker.remark).toBeUndefined()
   })
 
-  test('RDQ-08 a job in hand when the worker is rebuilt is run once, to its end', async () => {
+  test('RDQ-08 a running job at a rebuild - run once, to its end', async () => {
     const held = Promise.withResolvers<void>()
     const begun: string[] = []
     await using shop = await openShop('pass', async (name) => {

@@ -64,7 +64,7 @@ async function untilOver(world: World): Promise<void> {
 
 describe('FIL-06 a recovery runs', () => {
   test.each([1, 2, 3])(
-    'FIL-06 seed %i: a close waits for it, and is sized by what there is then',
+    'FIL-06 seed %i, a close - waits for the recovery, sized by its result',
     async (seed) => {
       const world = await recovering(seed)
       ask(world, 'close')
@@ -82,7 +82,7 @@ describe('FIL-06 a recovery runs', () => {
     },
   )
 
-  test('FIL-06 a replacement of a quantity waits; one of a price, and a cancel, do not', async () => {
+  test('FIL-06 a new quantity waits for the recovery, a new price and a cancel do not', async () => {
     const world = await recovering(4)
     ask(world, 'replace')
     await world.advance(1_000)
@@ -100,7 +100,7 @@ describe('FIL-06 a recovery runs', () => {
     expect([...other.broker.orders.values()].every(({ status }) => status !== 'new')).toBe(true)
   })
 
-  test('FIL-06 cancel all: what is known is canceled at once, what is found by then after it', async () => {
+  test('FIL-06 cancel all - known orders canceled at once, done after the recovery', async () => {
     const world = await recovering(6)
     ask(world, 'cancelAll')
     await world.advance(1_000)
@@ -114,7 +114,7 @@ describe('FIL-06 a recovery runs', () => {
     expect(world.queue.stateOf('cancelAll')).toBe('completed')
   })
 
-  test('FIL-06 the wait is bounded: a recovery that does not end holds nobody up for longer', async () => {
+  test('FIL-06 a recovery that does not end - a close waits at most the bound', async () => {
     const world = await started(7)
     const keep = setMark(world)
     await keep()
@@ -127,7 +127,7 @@ describe('FIL-06 a recovery runs', () => {
     expect(world.warnings.join()).toContain('command.recovery_not_awaited')
   })
 
-  test('FIL-06 an exit is left alone that is not left over any more once the account has been read', async () => {
+  test('FIL-06 an exit that is needed again after the recovery - not canceled', async () => {
     const world = await openWorld({ seed: 8 })
     const exits = {
       orderClass: 'bracket',

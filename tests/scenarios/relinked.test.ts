@@ -53,8 +53,8 @@ async function expectNoNews(world: World, doing: () => void): Promise<void> {
   expect({ events: world.events(), orders: [...world.broker.orders.values()] }).toEqual(before)
 }
 
-describe('MUL-07 an account is unlinked with orders open, and linked again', () => {
-  test('MUL-07 a replacement that took place before does not take place again', async () => {
+describe('MUL-07 an account is unlinked with open orders and linked again', () => {
+  test('MUL-07 a replacement done before the removal - not done again', async () => {
     const world = await opened(1)
     const job = replace(world, 'r1', '181')
     await world.advance(10_000)
@@ -66,7 +66,7 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     await expectNoNews(world, () => world.queue.redeliver(job))
   })
 
-  test('MUL-07 a command that was refused in between stays refused', async () => {
+  test('MUL-07 a command refused in between - stays refused', async () => {
     const world = await opened(2)
     await remove(world)
     const jobs = [world.cancel('t1', 'c1'), replace(world, 'r1', '181')]
@@ -76,7 +76,7 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     expect((await outcomes(world)).toSorted()).toEqual(['c1 refused', 'r1 refused'])
   })
 
-  test('MUL-07 a cancel that was under way is over, and another one cancels the order', async () => {
+  test('MUL-07 a cancel pending at the removal - refused, and a new cancel works', async () => {
     const world = await opened(3)
     world.broker.holdsCancels = true
     const job = world.cancel('t1', 'c1')
@@ -92,7 +92,7 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     expect(await outcomes(world)).toEqual(['c1 refused', 'c2 done'])
   })
 
-  test('MUL-07 a cancel that the removal had asked for, before it was to leave orders open, cancels nothing', async () => {
+  test('MUL-07 a cancel of the removal, delivered after linking again - has no effect', async () => {
     const world = await opened(4)
     world.broker.holdsCancels = true
     await world.disconnect('cancel')
@@ -106,7 +106,7 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     await expectNoNews(world, () => jobs.forEach((job) => world.queue.redeliver(job)))
   })
 
-  test('MUL-07 replacements that were under way, or waited, do not hold up the next', async () => {
+  test('MUL-07 replacements pending or waiting at the removal - the next one works', async () => {
     const world = await opened(5)
     world.broker.holdsReplaces = true
     replace(world, 'r1', '181')
@@ -122,7 +122,7 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
     expect(await outcomes(world)).toEqual(['r1 done', 'r2 overtaken', 'r3 done'])
   })
 
-  test('MUL-07 the trade id stands for the order that was asked for', async () => {
+  test('MUL-07 the used trade id with other parameters - refused', async () => {
     const world = await opened(6)
     await remove(world)
     await link(world)
@@ -134,7 +134,7 @@ describe('MUL-07 an account is unlinked with orders open, and linked again', () 
   })
 })
 
-test('C2 the cost of an order that was read anew is as near as its average, which the broker rounds after each execution', async () => {
+test('C2 the cost of an order read again - as exact as the average of the broker', async () => {
   const world = await openWorld({ seed: 12, isWhole: true })
   world.submit({ ...resting, quantity: '30' })
   await world.advance(3_000)
@@ -156,7 +156,7 @@ test('C2 the cost of an order that was read anew is as near as its average, whic
   expect(world.entries('t1', 'trade.filled')).toMatchObject([{ totalCost: 5390.080000034 }])
 })
 
-describe('MUL-07 an order from before is listed only after the first reading', () => {
+describe('MUL-07 an earlier order is listed only after the first read', () => {
   /**
    * What was ordered here is left open, and the broker lists it a moment after the account was
    * linked again.
@@ -188,7 +188,7 @@ describe('MUL-07 an order from before is listed only after the first reading', (
 
   const untilListed = (world: World): Promise<void> => world.advance(31_000)
 
-  test('MUL-07 the order is open again, and counts against the limits', async () => {
+  test('MUL-07 the order is open again and counts against the limits', async () => {
     const world = await linkedUnseen(8)
     await untilListed(world)
     expect(await world.order('t1')).toMatchObject({ status: 'submitted', cumulativeQuantity: '0' })
@@ -210,7 +210,7 @@ describe('MUL-07 an order from before is listed only after the first reading', (
       (world: World) => void world.broker.move(world.clientOrderId('t1'), 'canceled'),
       'trade.cancelled',
     ],
-  ])('MUL-07 clients are told to read the state before it %s', async (_, happens, event) => {
+  ])('MUL-07 clients get state.resync before the order %s', async (_, happens, event) => {
     const world = await linkedUnseen(9)
     happens(world)
     await world.advance(1_000)
@@ -222,7 +222,7 @@ describe('MUL-07 an order from before is listed only after the first reading', (
     await world.quiesce()
   })
 
-  test('MUL-07 its position shows the stop again', async () => {
+  test('MUL-07 the position has its stop again', async () => {
     const stop = { symbol: 'MSFT', side: 'sell', orderType: 'stop', stopPrice: '90' } as const
     const world = await linkedUnseen(10, stop)
     await untilListed(world)
@@ -231,7 +231,7 @@ describe('MUL-07 an order from before is listed only after the first reading', (
     await world.quiesce()
   })
 
-  test('MUL-07 a cancel that was under way is over, and another one cancels the order', async () => {
+  test('MUL-07 a pending cancel is over, and a new cancel works', async () => {
     const world = await linkedUnseen(11, resting, (before) => {
       before.broker.holdsCancels = true
       before.cancel('t1', 'c1')
@@ -246,12 +246,12 @@ describe('MUL-07 an order from before is listed only after the first reading', (
   })
 })
 
-describe('MUL-07 a removal stops half way, and another account is linked meanwhile', () => {
+describe('MUL-07 a removal stops half way, and another account is linked', () => {
   test.each([
     ['its job comes back', false],
     ['its job is lost', true],
   ])(
-    'MUL-07 what the first account held is forgotten, and the other account is read - %s',
+    'MUL-07 the data of the first account is deleted, the other one is read - %s',
     async (_, isLost) => {
       const world = await openWorld({ seed: 7, isWhole: true })
       world.submit(resting)

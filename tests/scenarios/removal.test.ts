@@ -39,8 +39,8 @@ async function expectGone(world: World): Promise<void> {
   expect((await world.order('t1'))?.cumulativeQuantity).toBe('40') // the trade id stays taken
 }
 
-describe('MUL-07 an account is unlinked with orders open', () => {
-  test('MUL-07 canceling first: nothing stays open at the broker, and only then it is removed', async () => {
+describe('MUL-07 an account is unlinked with open orders', () => {
+  test('MUL-07 cancel first - removed once no order is open at the broker', async () => {
     const world = await opened(1)
     await world.disconnect('cancel')
     await world.advance(MINUTE_MS)
@@ -49,7 +49,7 @@ describe('MUL-07 an account is unlinked with orders open', () => {
     await expectGone(world)
   })
 
-  test('MUL-07 leaving them: they stay at the broker, and what they do later is heard by nobody', async () => {
+  test('MUL-07 leave open - the orders stay at the broker, later fills send no event', async () => {
     const world = await opened(2)
     await world.disconnect('leave')
     await world.advance(MINUTE_MS)
@@ -61,7 +61,7 @@ describe('MUL-07 an account is unlinked with orders open', () => {
     expect(world.events()).toHaveLength(told)
   })
 
-  test('MUL-07 nothing new is sent from the moment it is asked for', async () => {
+  test('MUL-07 a submission after the request to remove - rejected, not sent', async () => {
     const world = await opened(3)
     await world.disconnect('cancel')
     world.submit({ tradeId: 't2' })
@@ -73,7 +73,7 @@ describe('MUL-07 an account is unlinked with orders open', () => {
     expect(await world.store.controls.read('u1')).toMatchObject({ connections: [] })
   })
 
-  test('MUL-07 the store is lost in the middle: what workers give back of the connection is removed as well', async () => {
+  test('MUL-07 store lost during a removal - the restored connection is removed too', async () => {
     const world = await openWorld({ seed: 5, isWhole: true })
     world.submit({ tradeId: 't1', quantity: '100', orderType: 'limit', limitPrice: '180' })
     await world.advance(3_000)
@@ -103,7 +103,7 @@ describe('MUL-07 an account is unlinked with orders open', () => {
     'broker.cancel answered',
   ]
   test.each(steps)(
-    'MUL-07 a worker dies at %s: the removal is finished by the next',
+    'MUL-07 a worker dies at %s - the next worker finishes the removal',
     async (step) => {
       const world = await opened(4)
       await world.disconnect('cancel')
@@ -118,7 +118,7 @@ describe('MUL-07 an account is unlinked with orders open', () => {
 
 describe('MUL-07 a removal whose job is gone', () => {
   test.each(['cancel', 'leave'] as const)(
-    'MUL-07 is finished by the checks that follow, with %s',
+    'MUL-07 later checks finish the removal, with %s',
     async (openOrders) => {
       const world = await opened(5)
       await world.disconnect(openOrders)
@@ -133,7 +133,7 @@ describe('MUL-07 a removal whose job is gone', () => {
 })
 
 describe('MUL-07 a removal that is half done', () => {
-  test('MUL-07 the connection is erased and its account is not yet forgotten: balances still count the account', async () => {
+  test('MUL-07 connection erased, account not yet deleted - balances include the account', async () => {
     const world = await openWorld({ seed: 15, isWhole: true })
     const other = { userId: 'u1', connectionId: 'broker_2' } as const
     await world.accounts.connect(other)
@@ -182,7 +182,7 @@ describe('MUL-07 a removal whose keys are refused', () => {
     return world
   }
 
-  test('MUL-07 the keys work again: the cancels leave, and it is removed; nothing new was sent', async () => {
+  test('MUL-07 the keys work again - the orders are canceled, the account is removed', async () => {
     const world = await refused(7)
     world.submit({ tradeId: 't2' })
     world.accounts.restoreKeys(ref)
@@ -193,7 +193,7 @@ describe('MUL-07 a removal whose keys are refused', () => {
     await world.quiesce()
   })
 
-  test('MUL-07 the keys never work again: it ends when the user leaves the orders open', async () => {
+  test('MUL-07 the keys stay refused - the user leaves the orders open, and it ends', async () => {
     const world = await refused(8)
     await world.disconnect('leave')
     await world.advance(MINUTE_MS)
@@ -201,7 +201,7 @@ describe('MUL-07 a removal whose keys are refused', () => {
     await expectGone(world)
   })
 
-  test('MUL-07 while it waits, no more jobs of it run than the removal and one check', async () => {
+  test('MUL-07 while the removal waits - at most one waiting check', async () => {
     const world = await refused(9)
     await world.advance(10 * MINUTE_MS)
     const waiting = world.queue
@@ -211,8 +211,8 @@ describe('MUL-07 a removal whose keys are refused', () => {
   })
 })
 
-describe('MUL-07 what comes after a removal', () => {
-  test('MUL-07 what was sent before the store lost it is not told as rejected once its connection is gone', async () => {
+describe('MUL-07 submissions after a removal', () => {
+  test('MUL-07 a sent order lost by the store - not rejected after the removal', async () => {
     const world = await openWorld({ seed: 6, isWhole: true })
     const job = world.submit()
     await world.settle()
@@ -228,7 +228,7 @@ describe('MUL-07 what comes after a removal', () => {
     expect(world.queue.stateOf(job)).toBe('completed')
   })
 
-  test('MUL-07 the store lost everything after the removal, and a trade is asked for again: it is not told as rejected', async () => {
+  test('MUL-07 store lost after the removal, trade submitted again - not rejected', async () => {
     const world = await openWorld({ seed: 6, isWhole: true })
     const job = world.submit({ orderType: 'limit', limitPrice: '150' })
     await world.advance(3_000)
@@ -244,7 +244,7 @@ describe('MUL-07 what comes after a removal', () => {
     expect(world.queue.stateOf(job)).toBe('completed')
   })
 
-  test('MUL-07 its record was lost, and its worker has not heard of the removal yet: it is not told as rejected', async () => {
+  test('MUL-07 record lost, the worker does not know of the removal yet - not rejected', async () => {
     const world = await openWorld({ seed: 6, isWhole: true })
     await world.advance(MINUTE_MS)
     const job = world.submit()
@@ -257,7 +257,7 @@ describe('MUL-07 what comes after a removal', () => {
     expect([world.told('t1'), world.queue.stateOf(job)]).toEqual([[], 'completed'])
   })
 
-  test('MUL-07 an order is refused, and the removal is delivered again: its user is not told twice', async () => {
+  test('MUL-07 a refused order, then the removal again - the user gets one event', async () => {
     const world = await openWorld({ seed: 5, isWhole: true })
     await world.disconnect('leave')
     await world.advance(MINUTE_MS)
@@ -270,7 +270,7 @@ describe('MUL-07 what comes after a removal', () => {
   })
 })
 
-describe('MUL-07 work on an order that a removal meets half way', () => {
+describe('MUL-07 a removal in the middle of work on an order', () => {
   /**
    * The worker stands still at a step of the work that `ask` queues; meanwhile another one removes
    * the connection.
@@ -314,16 +314,16 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
 
   test.each([
     ['a replacement', 'is noted', 'store.commit', 0, replace],
-    ['a replacement', 'asks for leave', 'store.commit', 1, replace],
+    ['a replacement', 'asks for permission', 'store.commit', 1, replace],
     ['a replacement', 'was answered', 'broker.replace answered', 0, replace],
     ['a cancel', 'is noted', 'store.commit', 0, cancel],
     ['a cancel', 'was answered', 'broker.cancel answered', 0, cancel],
-  ] as const)('MUL-07 %s %s: the order stays in the archive', async (_, __, step, skip, ask) => {
+  ] as const)('MUL-07 %s %s - the order stays in the archive', async (_, __, step, skip, ask) => {
     const world = await overtaken(step, skip, ask)
     await expectGone(world)
   })
 
-  test('MUL-07 an order goes on when its connection is back: its cost is as near as the average that the broker rounded', async () => {
+  test('MUL-07 an order is filled after linking again - its cost is exact enough', async () => {
     const world = await openWorld({ seed: 12, isWhole: true })
     world.submit({ tradeId: 't1', quantity: '36', orderType: 'limit', limitPrice: '180' })
     await world.advance(3_000)
@@ -342,7 +342,7 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
     expect(world.told('t1').slice(-1)).toEqual(['trade.filled'])
   })
 
-  test('MUL-07 an execution is corrected just before the removal: the reading of the return has it, and nothing more is told of it', async () => {
+  test('MUL-07 a correction just before the removal - found on return, no event is sent', async () => {
     const world = await openWorld({ seed: 13, isWhole: true })
     world.submit({ tradeId: 't1', quantity: '5' })
     await world.advance(3_000)
@@ -363,7 +363,7 @@ describe('MUL-07 work on an order that a removal meets half way', () => {
   })
 })
 
-describe('MUL-07 an account is unlinked while an order of it is quarantined', () => {
+describe('MUL-07 an account is unlinked with a quarantined order', () => {
   /** Another order has the id of ours; the removal is to cancel first. */
   async function quarantined(): Promise<World> {
     const world = await openWorld({ seed: 14, isWhole: true })
@@ -379,7 +379,7 @@ describe('MUL-07 an account is unlinked while an order of it is quarantined', ()
     return world
   }
 
-  test('MUL-07 it is not taken for gone: the removal waits, with an alarm, and nothing is canceled or told', async () => {
+  test('MUL-07 the removal waits with an alarm, and no order is canceled', async () => {
     const world = await quarantined()
     await world.quiesce()
     expect(await world.store.controls.read('u1')).toMatchObject({
@@ -393,7 +393,7 @@ describe('MUL-07 an account is unlinked while an order of it is quarantined', ()
     expect(world.warnings.join('')).toContain('order.set_aside')
   })
 
-  test('MUL-07 it ends when the user leaves the orders open', async () => {
+  test('MUL-07 the removal ends when the user leaves the orders open', async () => {
     const world = await quarantined()
     await world.advance(MINUTE_MS)
     await world.disconnect('leave')

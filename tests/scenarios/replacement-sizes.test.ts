@@ -45,9 +45,9 @@ function fillOpen(world: World): void {
   for (const { brokerOrderId } of open(world)) world.execute(ref, brokerOrderId, '150')
 }
 
-describe('CAN-05 what executes while a replacement waits for its turn', () => {
+describe('CAN-05 executions while a replacement waits for its turn', () => {
   test.each(['60', '80'])(
-    'CAN-05 80 of a total of %s: it is refused, and nothing is sent',
+    'CAN-05 80 of a total of %s executed - refused, no request is sent',
     async (total) => {
       const world = await overtaken(total)
       expect(world.broker.replaces.at(-1)?.clientOrderId).toMatch(/^fc1-\w+-0\.1-t1$/)
@@ -66,7 +66,7 @@ describe('CAN-05 what executes while a replacement waits for its turn', () => {
     },
   )
 
-  test('CAN-05 80 of a total of 90: it takes place, and 10 more execute', async () => {
+  test('CAN-05 80 of a total of 90 executed - replaced, and 10 more execute', async () => {
     const world = await overtaken('90')
     fillOpen(world)
     await world.quiesce()
@@ -77,12 +77,12 @@ describe('CAN-05 what executes while a replacement waits for its turn', () => {
   })
 })
 
-describe('CAN-05 a replacement of a replacement, of which more has executed than is left', () => {
+describe('CAN-05 a second replacement after most of the order has executed', () => {
   test.each([
     ['total', '10'],
     ['own', '40'],
   ] as const)(
-    'CAN-05 quantities are %s: the new order is for %s at once, and for the 10 that are left once it is there',
+    'CAN-05 quantities are %s - the new order is for %s, then for the 10 left',
     async (sizing, shown) => {
       const world = await openWorld({ seed: 61 })
       world.broker.replaceSizing = sizing

@@ -20,7 +20,7 @@ async function resting(seed: number): Promise<World> {
 }
 
 test.each([true, false])(
-  'CAN-06 a cancel ends a replacement before it takes place, held: %s: it is not told as replaced, and the first order is canceled too',
+  'CAN-06 a cancel before a replacement is done, held: %s - canceled, not replaced',
   async (isHeld) => {
     const world = await resting(61)
     Object.assign(world.broker, { holdsReplaces: true, holdsCancels: isHeld })
@@ -39,7 +39,7 @@ test.each([true, false])(
 )
 
 test.each([1, 2])(
-  'CAN-05 after %s replacements that the venue rejected, the order that works on is replaced by the next',
+  'CAN-05 %s replacements rejected by the venue - the next one is done',
   async (rejected) => {
     const world = await resting(62)
     world.broker.holdsReplaces = true
@@ -58,7 +58,7 @@ test.each([1, 2])(
   },
 )
 
-test('CAN-06 after a replacement that the venue rejected, a canceled order is told as canceled', async () => {
+test('CAN-06 a cancel after a rejected replacement - the trade ends as canceled', async () => {
   const world = await resting(63)
   world.broker.holdsReplaces = true
   replace(world, 'r1', '151')
@@ -71,9 +71,9 @@ test('CAN-06 after a replacement that the venue rejected, a canceled order is to
   expect((await world.order('t1'))?.status).toBe('canceled')
 })
 
-describe('CAN-07 a refused replacement has used up its number', () => {
+describe('CAN-07 a refused replacement has used its number', () => {
   test.each([0, 1, 2])(
-    'CAN-07 after %s refused replacements the store loses the refusal of the next one: a cancel ends the order all the same',
+    'CAN-07 %s refusals, then one lost by the store - a cancel ends the order',
     async (refused) => {
       const world = await resting(60)
       for (let count = 1; count <= refused; count += 1) {

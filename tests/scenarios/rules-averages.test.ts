@@ -20,13 +20,13 @@ function retell(world: World, event: string, figures: object): void {
   Object.assign(told?.payload ?? {}, figures)
 }
 
-test('C2 a partial fill that is told at the average of executions in another order than theirs', async () => {
+test('C2 finds a partial fill with the average of executions in another order', async () => {
   const world = await executed(['1', '180'], ['1', '179'], ['1', '178'])
   retell(world, 'trade.partialFill', { averageFillPrice: 179 })
   await expect(world.quiesce()).rejects.toThrow('C2 t1 is told at 179 after 1, executed at 180')
 })
 
-test('C2 a cost that is told a billionth too high, of an order whose executions were all heard of', async () => {
+test('C2 finds a cost that is a billionth too high', async () => {
   const world = await executed(['10', '180'], ['20', '179'])
   retell(world, 'trade.filled', { totalCost: 5_380.000000002 })
   await expect(world.quiesce()).rejects.toThrow('C2 t1 cost 5380, told 5380.000000002')

@@ -6,7 +6,7 @@ import { openWorld } from './world.ts'
 
 // Each bound of time that runs watch, shown a violation, as in rules.test.ts.
 
-describe('a bound that is not kept is found', () => {
+describe('rules about bounds of time find a violation', () => {
   /** Orders are neither listed nor found by their ids. */
   const blind = (broker: Broker): Broker =>
     taken(broker, { listOrders: async () => [], findByBrokerOrderId: async () => null })
@@ -14,12 +14,12 @@ describe('a bound that is not kept is found', () => {
   test.each([
     ['a market order', {}, 'C8 an execution of t1 is not in the log for more than 5000 ms'],
     [
-      'one that rests',
+      'a resting order',
       { orderType: 'limit', limitPrice: '180' } as const,
       'C8 an execution of t1 is not in the log for more than 15000 ms',
     ],
   ])(
-    'C8 an execution of %s that the stream dropped, and no poll finds',
+    'C8 finds an execution of %s that neither stream nor poll reports',
     async (_what, order, finding) => {
       const world = await openWorld({ seed: 9, planted: blind })
       await world.advance(60_000)
@@ -31,7 +31,7 @@ describe('a bound that is not kept is found', () => {
     },
   )
 
-  test('C8 an execution before the opening: the bound begins when the exchange opens', async () => {
+  test('C8 an execution before the opening - the bound starts at the opening', async () => {
     const startMs = Date.parse('2024-03-15T13:27:50Z')
     const world = await openWorld({ seed: 9, startMs, planted: blind })
     world.broker.isOpen = null // by its calendar
@@ -44,7 +44,7 @@ describe('a bound that is not kept is found', () => {
     await expect(world.advance(4_000)).rejects.toThrow('C8 an execution of t1 is not in the log')
   })
 
-  test('C8 a broker that comes back and fails the trial is asked again after the pause, and the bound begins then', async () => {
+  test('C8 the broker is back but fails the trial - the bound starts after the pause', async () => {
     const world = await openWorld({ seed: 9 })
     await world.advance(60_000)
     world.submit({ orderType: 'limit', limitPrice: '180' })
@@ -59,7 +59,7 @@ describe('a bound that is not kept is found', () => {
     expect(world.told('t1').slice(-1)).toEqual(['trade.filled'])
   })
 
-  test('C8 a reading hangs that a report needs which came while a job was at work: the bound begins when it is answered', async () => {
+  test('C8 a read needed for a report hangs - the bound starts with its answer', async () => {
     const world = await openWorld({ seed: 9 })
     await world.advance(60_000)
     world.submit()
@@ -74,7 +74,7 @@ describe('a bound that is not kept is found', () => {
     expect(world.told('t1').at(-1)).toBe('trade.filled')
   })
 
-  test('C8 a submission that is at the broker, and is not found there', async () => {
+  test('C8 finds a submission that arrived and is never found', async () => {
     const world = await openWorld({
       seed: 9,
       planted: (broker) => taken(blind(broker), { findByClientOrderId: async () => null }),
@@ -88,7 +88,7 @@ describe('a bound that is not kept is found', () => {
     )
   })
 
-  test('C8 a submission that came to nothing, and is not closed', async () => {
+  test('C8 finds a submission that never arrived and is never closed', async () => {
     const world = await openWorld({ seed: 9 })
     await world.advance(60_000)
     world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
@@ -98,7 +98,7 @@ describe('a bound that is not kept is found', () => {
     await expect(world.advance(30 * 60_000)).rejects.toThrow('C8 t1 is nowhere, and not closed')
   })
 
-  test('C8 a stream that is mute, and stays as it is', async () => {
+  test('C8 finds a mute stream that is not replaced', async () => {
     const world = await openWorld({
       seed: 9,
       planted(broker) {
@@ -122,7 +122,7 @@ describe('a bound that is not kept is found', () => {
     ).rejects.toThrow('C8 the stream of broker_1 told nothing of what 4 polls found, and stands')
   })
 
-  test('C8 readings of an account in doubt find what a mute stream does not tell: they are no polls', async () => {
+  test('C8 reads of an account in doubt find fills - they do not count as polls', async () => {
     let readings = 0
     let isOff = false
     const world = await openWorld({

@@ -7,8 +7,8 @@ import { openWorld, type World } from './world.ts'
 const ref = { userId: 'u1', connectionId: 'broker_1' } as const
 const linkedIn = (world: World) => world.store.controls.linked(ref)!
 
-describe('a rule about keys, broken, is found', () => {
-  test('MUL-02 an account that is asked with keys that no check has verified', async () => {
+describe('rules about keys find a violation', () => {
+  test('MUL-02 finds a request with keys that no check has verified', async () => {
     const world = await openWorld({ seed: 9 })
     await world.accounts.rotateKeys(ref, { to: 'good' })
     const { connection, link } = linkedIn(world)
@@ -22,7 +22,7 @@ describe('a rule about keys, broken, is found', () => {
     )
   })
 
-  test('MUL-02 an order that is sent with other keys than its claim named', async () => {
+  test('MUL-02 finds an order sent with other keys than those of its claim', async () => {
     const world = await openWorld({ seed: 9 })
     const { connection: earlier } = linkedIn(world)
     world.store.controls.link(ref, 'account-1', earlier.sealed)
@@ -37,8 +37,8 @@ describe('a rule about keys, broken, is found', () => {
   })
 })
 
-describe('a rule about connections, broken, is found', () => {
-  test('MUL-07 a write of a connection after its user was told that it is gone', async () => {
+describe('rules about connections find a violation', () => {
+  test('MUL-07 finds a write of a connection after its removal was sent', async () => {
     const world = await openWorld({ seed: 9 })
     const account = world.store.accountOf('u1', 'broker_1')!
     await world.disconnect('leave')
@@ -56,8 +56,8 @@ describe('a rule about connections, broken, is found', () => {
   })
 
   test.each([
-    ['MUL-07 an order that was never sent may be told as canceled by then', false],
-    ['MUL-07 an order that was at the broker may not', true],
+    ['MUL-07 allows an order that was never sent to be written after the removal', false],
+    ['MUL-07 finds an order sent to the broker that is written after the removal', true],
   ])('%s', async (_, isSent) => {
     const world = await openWorld({ seed: 9 })
     world.submit({ orderType: 'limit', limitPrice: '150' })
@@ -86,13 +86,13 @@ describe('a rule about connections, broken, is found', () => {
     expect(said.includes('MUL-07 order of broker_1 is written')).toBe(isSent)
   })
 
-  test('MUL-07 a removal that nobody carries out', async () => {
+  test('MUL-07 finds a removal that is never carried out', async () => {
     const world = await openWorld({ seed: 9, roles: ['orders', 'streams'] })
     await world.disconnect('leave')
     await expect(world.quiesce()).rejects.toThrow('MUL-07 broker_1 is being removed, and never is')
   })
 
-  test('MUL-06 a removal that leaves the broker account to the connection that is gone', async () => {
+  test('MUL-06 finds a removed connection that still holds its broker account', async () => {
     const world = await openWorld({ seed: 9 })
     const { controls } = world.store
     const remove = controls.remove.bind(controls)
@@ -121,7 +121,7 @@ describe('a rule about connections, broken, is found', () => {
     await world.store.commit('u1', { ...open, events })
   }
 
-  test('CON-04 a connection that is told to be away twice', async () => {
+  test('CON-04 finds a connection that is reported as disconnected twice', async () => {
     const world = await openWorld({ seed: 9 })
     await tell(world, away, away)
     await expect(world.quiesce()).rejects.toThrow(
@@ -129,7 +129,7 @@ describe('a rule about connections, broken, is found', () => {
     )
   })
 
-  test('CON-04 a connection that is up, and was told to be away', async () => {
+  test('CON-04 finds a connected connection that was reported as disconnected', async () => {
     const world = await openWorld({ seed: 9 })
     await tell(world, away)
     await expect(world.quiesce()).rejects.toThrow(
@@ -137,7 +137,7 @@ describe('a rule about connections, broken, is found', () => {
     )
   })
 
-  test('CON-04 removed twice is right of a connection that was linked anew between, and never came up', async () => {
+  test('CON-04 allows a second removal after linking again without a connect', async () => {
     const world = await openWorld({ seed: 9, isWhole: true })
     await world.disconnect('leave')
     await world.advance(60_000)

@@ -22,8 +22,8 @@ function open() {
   return { clock, budget, findings, give, send }
 }
 
-describe('an account that is asked too often is found', () => {
-  test('S14 a budget that always gives leave', async () => {
+describe('rules about the rate of requests find a violation', () => {
+  test('S14 finds a budget that permits every request', async () => {
     const world = await openWorld({ seed: 9 })
     world.store.budget.takeNow = () => 0
     const crowd = async (): Promise<void> => {
@@ -35,7 +35,7 @@ describe('an account that is asked too often is found', () => {
     await expect(crowd()).rejects.toThrow('S14 201 requests of u1 broker_1 within a minute')
   })
 
-  test('S14 the count of requests begins anew with a store that lost everything', () => {
+  test('S14 the count starts again with a store that lost everything', () => {
     const { clock, budget, findings, give, send } = open()
     give(200)
     send(200)
@@ -48,7 +48,7 @@ describe('an account that is asked too often is found', () => {
     expect(findings).toStrictEqual(['S14 201 requests of u1 broker_1 within a minute'])
   })
 
-  test('S14 requests that the lost budget gave leave for, and that are sent after the loss, count among its own', () => {
+  test('S14 requests permitted before a loss, sent after it - counted for the old budget', () => {
     const { clock, budget, findings, give, send } = open()
     give(60)
     send(50)

@@ -9,7 +9,7 @@ import { openWorld, type World } from './world.ts'
 // Each rule that runs watch, shown a violation: state that was tampered with, or a defect planted
 // in what the workers work with.
 
-describe('a rule that is broken is found', () => {
+describe('rules about stored state find a violation', () => {
   async function filled() {
     const world = await openWorld({ seed: 9 })
     world.submit()
@@ -20,7 +20,7 @@ describe('a rule that is broken is found', () => {
   }
   const address = { orderId: 't1', connectionId: 'broker_1', symbol: '' }
 
-  test('S10 cash that is stored and was not told', async () => {
+  test('S10 finds stored cash that no event reports', async () => {
     const world = await filled()
     const { version, slice } = await world.store.loadSlice('u1', address)
     const account = { ...slice.account!, cash: dec('1') }
@@ -29,7 +29,7 @@ describe('a rule that is broken is found', () => {
     await expect(world.check()).rejects.toThrow('S10 the cash told')
   })
 
-  test('S10 a trade that was told as filled, and is stored as open', async () => {
+  test('S10 finds a trade that is sent as filled and stored as open', async () => {
     const world = await filled()
     const { version, slice } = await world.store.loadSlice('u1', address)
     const order = { ...slice.order!, status: 'submitted' } as const
@@ -38,7 +38,7 @@ describe('a rule that is broken is found', () => {
     await expect(world.check()).rejects.toThrow('S10 t1 is stored as submitted, told trade.filled')
   })
 
-  test('S10 a trade that was told as open, and is stored as canceled', async () => {
+  test('S10 finds a trade that is sent as open and stored as canceled', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit()
     await world.settle()
@@ -49,7 +49,7 @@ describe('a rule that is broken is found', () => {
     await expect(world.check()).rejects.toThrow('S10 t1 is stored as canceled, told no ending')
   })
 
-  test('S2 an order of ours at the broker, of which nobody here knows', async () => {
+  test('S2 finds an order of ours at the broker without an intent', async () => {
     const world = await openWorld({ seed: 9, roles: ['orders'], isAdopted: false })
     const intent = intentOf({ tradeId: 'lost' })
     await world.broker.submit({ intent, clientOrderId: clientOrderIdOf('u1', 'lost') })
@@ -58,7 +58,7 @@ describe('a rule that is broken is found', () => {
     )
   })
 
-  test('C4 a trade that is quarantined, and whose own order has ended at the broker', async () => {
+  test('C4 finds a quarantined trade whose own order has ended at the broker', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit()
     await world.settle()
@@ -74,7 +74,7 @@ describe('a rule that is broken is found', () => {
     await expect(world.quiesce({ withinMs: 1_000 })).rejects.toThrow('C4 t1 is stored as open')
   })
 
-  test('C6 an exit that rests on a flat symbol, when cancels come to nothing and alarms to nobody', async () => {
+  test('C6 finds an exit on a flat symbol if cancels fail and no alarm is raised', async () => {
     const world = await openWorld({
       seed: 9,
       planted: (broker) => taken(broker, { cancel: async () => ({ kind: 'requested' }) }),
@@ -88,7 +88,7 @@ describe('a rule that is broken is found', () => {
     await expect(world.quiesce()).rejects.toThrow(/C6 b-2 protects AAPL, of which nothing is held/)
   })
 
-  test('C6 an oco that rests on a symbol that is held no more', async () => {
+  test('C6 finds an oco on a symbol that is no longer held', async () => {
     const world = await openWorld({
       seed: 9,
       planted: (broker) => taken(broker, { cancel: async () => ({ kind: 'requested' }) }),
@@ -110,7 +110,7 @@ describe('a rule that is broken is found', () => {
     await expect(world.quiesce()).rejects.toThrow(/C6 b-\d protects AAPL, of which nothing is held/)
   })
 
-  test('S15 a repeat whose first time was forgotten', async () => {
+  test('S15 finds a repeat that is booked again because its record is gone', async () => {
     const world = await openWorld({ seed: 9 })
     world.broker.fill(world.broker.placeElsewhere('AAPL', '10').brokerOrderId, '180')
     await world.quiesce()
@@ -152,7 +152,7 @@ function rogueIn(world: World) {
   }
 }
 
-describe('a rule about what is sent, broken, is found', () => {
+describe('rules about submissions find a violation', () => {
   const halt = {
     allows: 'nothing',
     by: 'ops',
@@ -161,7 +161,7 @@ describe('a rule about what is sent, broken, is found', () => {
   } as const
   const user = { scope: 'user', userId: 'u1' } as const
 
-  test('S3 a claim of what has ended', async () => {
+  test('S3 finds a claim of an ended trade', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit()
     await world.advance(1_000)
@@ -171,14 +171,14 @@ describe('a rule about what is sent, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S3 t1 is filled, and is claimed')
   })
 
-  test('S3 an order that is sent after its deadline', async () => {
+  test('S3 finds an order sent after its deadline', async () => {
     const world = await openWorld({ seed: 9 })
     const { claim, send } = rogueIn(world)
     void claim().then(() => send({ notAfter: '2024-03-15T14:00:01.000Z' }))
     await expect(world.settle()).rejects.toThrow('S3 t1 is past its deadline, and is sent')
   })
 
-  test('S3 a second request under one claim', async () => {
+  test('S3 finds a second request under one claim', async () => {
     const world = await openWorld({ seed: 9 })
     const { claim, send } = rogueIn(world)
     void claim()
@@ -187,7 +187,7 @@ describe('a rule about what is sent, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S3 t1 is sent without a claim of its own')
   })
 
-  test('S17 a script that claims without looking at the halts of its slot', async () => {
+  test('S17 finds a claim by a script that ignores the halts of its slot', async () => {
     const world = await openWorld({ seed: 9 })
     await world.store.controls.setHalt(user, halt)
     world.store.controls.haltOf = () => null
@@ -195,14 +195,14 @@ describe('a rule about what is sent, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S17 t1 is claimed under the halt of its user')
   })
 
-  test('S17 an order that calls itself reducing, and opens a position', async () => {
+  test('S17 finds a reducing claim of an order that opens a position', async () => {
     const world = await openWorld({ seed: 9 })
     await world.store.controls.setHalt(user, { ...halt, allows: 'reducing' })
     void rogueIn(world).claim('reduces')
     await expect(world.settle()).rejects.toThrow('S17 t1 is claimed under the halt of its user')
   })
 
-  test('S20 a close of a billionth more than is held', async () => {
+  test('S20 finds a close of a billionth more than is held', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit({ quantity: '40.617371019' })
     await world.settle()
@@ -222,7 +222,7 @@ describe('a rule about what is sent, broken, is found', () => {
     )
   })
 
-  test('S17 a request of somebody who has read that everybody is halted', async () => {
+  test('S17 finds a request whose claim had read the global halt', async () => {
     const world = await openWorld({ seed: 9 })
     await world.store.controls.setHalt({ scope: 'global' }, halt)
     const { claim, send } = rogueIn(world)
@@ -232,7 +232,7 @@ describe('a rule about what is sent, broken, is found', () => {
     )
   })
 
-  test('S17 halt() that calls itself complete while a submission has no outcome', async () => {
+  test('S17 finds a complete halt() while a submission has no outcome', async () => {
     const world = await openWorld({ seed: 9 })
     world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
     world.submit()
@@ -242,7 +242,7 @@ describe('a rule about what is sent, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S17 halt() is complete, and t1 has no outcome')
   })
 
-  test('S17 a request after a halt that was complete', async () => {
+  test('S17 finds a request after a complete halt', async () => {
     const world = await openWorld({ seed: 9 })
     const { claim, send } = rogueIn(world)
     void claim()
@@ -255,7 +255,7 @@ describe('a rule about what is sent, broken, is found', () => {
   })
 })
 
-describe('a rule about replacements and limits, broken, is found', () => {
+describe('rules about replacements and limits find a violation', () => {
   const halt = {
     allows: 'nothing',
     by: 'ops',
@@ -275,7 +275,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
     world.queue.add('commands', 'replaceOrder', command, 'r1')
   }
 
-  test('S3 a replacement that is sent without leave', async () => {
+  test('S3 finds a replacement sent without permission', async () => {
     const world = await resting()
     const broker = world.workers[0]!.door('broker', world.broker, false, 'u1 broker_1')
     const terms = {
@@ -295,7 +295,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
     )
   })
 
-  test('S17 a script that gives leave to change without looking at the halts of its slot', async () => {
+  test('S17 finds a change permitted by a script that ignores the halts of its slot', async () => {
     const world = await resting()
     await world.store.controls.setHalt(user, halt)
     world.store.controls.haltOf = () => null
@@ -303,7 +303,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S17 t1 is changed under the halt of its user')
   })
 
-  test('S17 a replacement that calls itself a correction, and is none', async () => {
+  test('S17 finds a replacement that is falsely treated as a correction', async () => {
     const world = await resting()
     await world.store.controls.setHalt(user, halt)
     const haltOf = world.store.controls.haltOf.bind(world.store.controls)
@@ -312,7 +312,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S17 t1 is changed under the halt of its user')
   })
 
-  test('S17 halt() that calls itself complete while a replacement has no outcome', async () => {
+  test('S17 finds a complete halt() while a replacement has no outcome', async () => {
     const world = await resting()
     world.broker.fail('replace', { kind: 'lose_request' })
     reprice(world)
@@ -322,7 +322,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S17 halt() is complete, and t1 has no outcome')
   })
 
-  test('S17 halt() that calls itself complete while an order that was canceled may come back as its replacement', async () => {
+  test('S17 finds a complete halt() while a canceled order may still be replaced', async () => {
     const world = await resting()
     world.broker.fail('replace', { kind: 'lose_request' })
     reprice(world)
@@ -334,7 +334,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S17 halt() is complete, and t1 has no outcome')
   })
 
-  test('S19 a position that executions take over the limit of its user', async () => {
+  test('S19 finds executions that take a position over the limit of its user', async () => {
     const world = await openWorld({ seed: 9 })
     await world.limit('u1', { positionNotionalMax: '1000' })
     await world.store.controls.setLimits(user, null) // and so nobody judges by it
@@ -347,7 +347,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
     await expect(world.settle()).rejects.toThrow('S19 u1 holds 12 AAPL, at most 10 are allowed')
   })
 
-  test('S19 a position over two accounts that executions take over the limit of their user', async () => {
+  test('S19 finds executions over two accounts that exceed the limit of their user', async () => {
     const accounts = ['broker_1', 'broker_2'].map((connectionId) => ({
       userId: 'u1',
       connectionId,
@@ -371,7 +371,7 @@ describe('a rule about replacements and limits, broken, is found', () => {
   })
 })
 
-describe('a rule about what is read, broken, is found', () => {
+describe('rules about reads find a violation', () => {
   async function holding(planted?: (broker: Broker) => Broker): Promise<World> {
     const world = await openWorld({ seed: 9, ...(planted === undefined ? {} : { planted }) })
     world.submit()
@@ -381,7 +381,7 @@ describe('a rule about what is read, broken, is found', () => {
     return world
   }
 
-  test('S13 a portfolio that could not be read, taken for one without positions', async () => {
+  test('S13 finds a failed read of the portfolio used as an empty one', async () => {
     const world = await holding((broker) => {
       const nothing = {
         brokerAccountId: 'account-1',
@@ -397,7 +397,7 @@ describe('a rule about what is read, broken, is found', () => {
     )
   })
 
-  test('S13 activities that could not be read, taken for none', async () => {
+  test('S13 finds a failed read of activities used as an empty list', async () => {
     const world = await holding((broker) =>
       taken(broker, { listActivities: (since) => broker.listActivities(since).catch(() => []) }),
     )
@@ -408,7 +408,7 @@ describe('a rule about what is read, broken, is found', () => {
     )
   })
 
-  test('S13 a page of several, taken for all of them', async () => {
+  test('S13 finds a partial portfolio used as the complete one', async () => {
     const world = await holding((broker) =>
       taken(broker, {
         readPortfolio: async () => ({ ...(await broker.readPortfolio()), positions: [] }),
@@ -419,7 +419,7 @@ describe('a rule about what is read, broken, is found', () => {
     )
   })
 
-  test('S13 cash that moves with an order of which nothing is booked', async () => {
+  test('S13 finds cash that moves with an order that has no execution', async () => {
     const world = await holding()
     const order = world.store.orderOf('u1', 't1')!
     const account = world.store.accountOf('u1', 'broker_1')!
@@ -438,7 +438,7 @@ describe('a rule about what is read, broken, is found', () => {
     )
   })
 
-  test('S13 a holding that begins anew with an execution', async () => {
+  test('S13 finds a position that restarts from the size of one execution', async () => {
     const world = await holding()
     const position = world.store.positionOf('u1', 'broker_1', 'AAPL')!
     const [placement] = world.store.orderOf('u1', 't1')!.placements

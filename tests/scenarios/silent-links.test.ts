@@ -65,7 +65,7 @@ async function expectTold(probePort: number): Promise<void> {
 }
 
 describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 60_000 }, () => {
-  test('P8 relay: not ready meanwhile, and within 15 s old and new clients hear every event', async ({
+  test('P8 relay - not ready, and within 15 s old and new clients get every event', async ({
     expect,
     onTestFinished,
   }) => {
@@ -118,7 +118,7 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     ['no job waits', null] as const,
     ['the next job is due in an hour', 3_600_000] as const,
   ])(
-    'P8 workers, %s: not ready meanwhile, and within 15 s they take jobs',
+    'P8 workers, %s - not ready, and within 15 s they run jobs again',
     async ([, delay], { expect, onTestFinished }) => {
       const own = await startRedis()
       onTestFinished(() => own.stop())
@@ -161,7 +161,7 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     },
   )
 
-  test('P8 producer: every call fails within its deadline, and within 15 s orders are queued', async ({
+  test('P8 producer - calls fail within their deadline, orders are queued within 15 s', async ({
     expect,
     onTestFinished,
   }) => {
@@ -213,7 +213,7 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     expect(silentMs()).toBeLessThan(REPLACED_MS_MAX)
   })
 
-  test('P8 producer: while nothing gets through at all it cannot be made, and says so within 10 s', async ({
+  test('P8 producer, all links stay silent - creating it fails within 11 s', async ({
     expect,
     onTestFinished,
   }) => {
@@ -231,7 +231,7 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     expect(line.open).toBe(0)
   })
 
-  test('P8 dashboard: not ready meanwhile, and within 15 s its pages come', async ({
+  test('P8 dashboard - not ready, and within 15 s its pages load again', async ({
     expect,
     onTestFinished,
   }) => {

@@ -68,7 +68,7 @@ describe.each(['replace.answered', 'replace.recorded'])(
       ['too large', 'own', '20'],
       ['too small', 'total', '20'],
     ] as const)(
-      'RDQ-02 CAN-05 the new order is %s: its size is corrected all the same',
+      'RDQ-02 CAN-05 the new order is %s - its size is corrected',
       async (_how, sizing, during) => {
         await expectWhole(await abandoned(step, sizing, during))
       },
@@ -76,9 +76,9 @@ describe.each(['replace.answered', 'replace.recorded'])(
   },
 )
 
-describe('CAN-05 the job of a replacement is lost before it is sent', () => {
+describe('CAN-05 the job of a replacement is lost before its request', () => {
   test.each(['own', 'total'] as const)(
-    'RDQ-02 CAN-05 quantities are %s: who takes it up corrects its size at once, as its own job would',
+    'RDQ-02 CAN-05 quantities are %s - the next run corrects the size at once',
     async (sizing) => {
       const world = await abandoned('replace.noted', sizing, '20')
       await world.until(() => world.broker.replaces.length > 0, 60_000)
@@ -95,19 +95,16 @@ describe('CAN-05 the correction of a size', () => {
     ['replace.sending', 0],
     ['replace.answered', 1],
     ['replace.recorded', 1],
-  ] as const)(
-    'RDQ-02 CAN-05 its job is lost at %s: it is corrected all the same, once',
-    async (step, skip) => {
-      const world = await abandoned(step, 'own', '20', skip)
-      await expectWhole(world)
-      expect(world.broker.orders.size).toBe(3)
-    },
-  )
+  ] as const)('RDQ-02 CAN-05 its job is lost at %s - corrected once', async (step, skip) => {
+    const world = await abandoned(step, 'own', '20', skip)
+    await expectWhole(world)
+    expect(world.broker.orders.size).toBe(3)
+  })
 
   const refuse = (world: World): void =>
     void world.broker.fail('replace', { kind: 'refuse' }, { skip: 1 })
 
-  test('CAN-05 is refused, and the order is too small: the order is for as much as that, and its user is told', async () => {
+  test('CAN-05 refused, the order is too small - kept, and its smaller size is sent', async () => {
     const world = await replaced('total', '20', refuse)
     await world.advance(60_000)
     expect(open(world).map(({ quantity }) => quantity)).toEqual(['20'])
@@ -120,7 +117,7 @@ describe('CAN-05 the correction of a size', () => {
     await world.quiesce()
   })
 
-  test('CAN-05 is refused, and the order is too large: what is left is canceled', async () => {
+  test('CAN-05 refused, the order is too large - the rest is canceled', async () => {
     const world = await replaced('own', '20', refuse)
     await world.advance(60_000)
     expect(open(world)).toEqual([])
@@ -128,7 +125,7 @@ describe('CAN-05 the correction of a size', () => {
     expect(await world.order('t1')).toMatchObject({ status: 'canceled', cumulativeQuantity: '50' })
   })
 
-  test('CAN-05 can ask only for the total by the time it leaves: the order that is too small stands', async () => {
+  test('CAN-05 only the total is possible when it is sent - the small order stays', async () => {
     const world = await openWorld({ seed: 5 })
     world.broker.replaceSizing = 'total'
     world.submit({ orderType: 'limit', limitPrice: '150', timeInForce: 'gtc' })

@@ -14,7 +14,7 @@ async function working(seed: number): Promise<World> {
 }
 
 test.each(['listExecutions', 'readPortfolio', 'listActivities'] as const)(
-  'FIL-06 the account is read, and %s takes its time: what the stream tells meanwhile is told at once',
+  'FIL-06 %s is slow during an account read - stream fills are sent at once',
   async (call) => {
     const world = await working(62)
     world.broker.fail(call, { kind: 'delay_reply', ms: 7_000 })
@@ -27,7 +27,7 @@ test.each(['listExecutions', 'readPortfolio', 'listActivities'] as const)(
   },
 )
 
-test('FIL-05 the executions that a poll missed are slow to be read: what the stream tells meanwhile is told at once', async () => {
+test('FIL-05 missed executions are read slowly - stream fills are sent at once', async () => {
   const world = await working(63)
   world.submit({ tradeId: 't2', orderType: 'limit', limitPrice: '180' })
   await world.settle()
@@ -44,7 +44,7 @@ test('FIL-05 the executions that a poll missed are slow to be read: what the str
   expect(world.told('t2')).toContain('trade.partialFill')
 })
 
-test('CON-03 the account is read slowly, and a recovery reads further meanwhile: how far it got stands', async () => {
+test('CON-03 a slow account read, a faster recovery - the later read mark is kept', async () => {
   const world = await working(64)
   const readTo = () => world.store.accountOf('u1', 'broker_1')?.executionsReadTo ?? ''
   world.broker.fail('listExecutions', { kind: 'delay_reply', ms: 7_000 })

@@ -28,8 +28,8 @@ async function buy(world: World, tradeId: string): Promise<void> {
   await world.settle()
 }
 
-describe('the stop that a position shows', () => {
-  test('is that of an order from before the position', async () => {
+describe('the stop shown for a position', () => {
+  test('comes from an order older than the position', async () => {
     const world = await openWorld({ seed: 61 })
     world.submit(stop('t1', '170'))
     await world.settle()
@@ -40,7 +40,7 @@ describe('the stop that a position shows', () => {
     await world.repeatAll()
   })
 
-  test('is that of another order, once the order that it was of has ended', async () => {
+  test('comes from the other stop order once the first has ended', async () => {
     const world = await openWorld({ seed: 62 })
     await buy(world, 't1')
     for (const [tradeId, price] of [
@@ -58,7 +58,7 @@ describe('the stop that a position shows', () => {
     await world.repeatAll()
   })
 
-  test('is that of the order that works on, once the venue has rejected a replacement of it', async () => {
+  test('comes from the original order if the venue rejects its replacement', async () => {
     const world = await openWorld({ seed: 65 })
     await buy(world, 't1')
     world.submit(stop('t2', '170'))
@@ -73,7 +73,7 @@ describe('the stop that a position shows', () => {
     await world.quiesce()
   })
 
-  test('is not changed by what is told again of the other of two stops', async () => {
+  test('stays the same when reports of the other stop order are repeated', async () => {
     const world = await openWorld({ seed: 63 })
     await buy(world, 't1')
     for (const [tradeId, price] of [
@@ -90,7 +90,7 @@ describe('the stop that a position shows', () => {
     expect(await stopShown(world)).toBe('175')
   })
 
-  test('is there as soon as an account has been read for the first time', async () => {
+  test('is set by the first read of the account', async () => {
     const world = await openWorld({ seed: 64, isWhole: true })
     await buy(world, 't1')
     world.submit(stop('t2', '170'))

@@ -52,16 +52,16 @@ async function expectLevel(world: World): Promise<void> {
 
 describe('RDQ-04 the last second of writes is lost', () => {
   test.each(STEPS.flatMap((step) => [1, 2, 3].map((count) => [step, count] as const)))(
-    'RDQ-04 at %s, the last %i commits',
+    'RDQ-04 lost at %s, the last %i commits - one order, filled',
     async (step, count) => {
       await expectLevel(await run(41, step, (world) => world.store.loseLast(count)))
     },
   )
 })
 
-describe('RDQ-04 the first reading of an account is lost, and the lease is not', () => {
+describe('RDQ-04 the first read of an account is lost, its lease is kept', () => {
   test.each(['nothing happens', 'an order comes', 'something executes elsewhere'] as const)(
-    'RDQ-04 %s: the account is read again, by the same session',
+    'RDQ-04 %s - the same session reads the account again',
     async (then) => {
       const world = await openWorld({ seed: 42 })
       world.store.loseLast(1_000)
@@ -83,7 +83,7 @@ describe('RDQ-04 the first reading of an account is lost, and the lease is not',
   )
 })
 
-describe('RDQ-04 all is lost, and an order that a job goes on with has ended when the account is read', () => {
+describe('RDQ-04 all is lost, and an order has ended when the account is read again', () => {
   const seen: readonly (readonly [string, (world: World) => void])[] = [
     ['nothing else happens', () => undefined],
     [
@@ -93,7 +93,7 @@ describe('RDQ-04 all is lost, and an order that a job goes on with has ended whe
   ]
 
   test.each(seen)(
-    'RDQ-04 %s: clients read the state anew behind what the job told',
+    'RDQ-04 %s - clients get state.resync after the events of the job',
     async (_what, happen) => {
       const world = await openWorld({ seed: 47, clients: true })
       world.submit({ orderType: 'limit', limitPrice: '180' })
@@ -124,14 +124,14 @@ describe('RDQ-04 all is lost, and an order that a job goes on with has ended whe
   )
 })
 
-describe('RDQ-05 a worker hears of a loss after the account was read anew, and an order has ended since', () => {
+describe('RDQ-05 a worker notices a loss late, and an order has ended in between', () => {
   test.each([
     ['the worker goes on', (): void => undefined],
     [
       'the worker dies with its next commit',
       (world: World) => world.crashAt('store.commit answered'),
     ],
-  ])('RDQ-05 %s: its end is told', async (_what, happen) => {
+  ])('RDQ-05 %s - the end of the order is sent', async (_what, happen) => {
     const world = await openWorld({ seed: 64, clients: true, isWhole: true })
     world.submit({ orderType: 'limit', limitPrice: '180' })
     await world.advance(1_000)
@@ -151,9 +151,9 @@ describe('RDQ-05 a worker hears of a loss after the account was read anew, and a
   })
 })
 
-describe('RDQ-04 what the session remembers of having written is lost', () => {
+describe('RDQ-04 writes of the session that it still has in memory are lost', () => {
   test.each([1, 2, 3])(
-    'RDQ-04 an order that had ended, the last %i commits: it ends again',
+    'RDQ-04 an ended order, the last %i commits lost - it ends again',
     async (count) => {
       const world = await openWorld({ seed: 43 })
       world.submit({ orderType: 'limit', limitPrice: '180' })
@@ -168,7 +168,7 @@ describe('RDQ-04 what the session remembers of having written is lost', () => {
   )
 })
 
-describe('RDQ-04 what clients were told is lost', () => {
+describe('RDQ-04 events already sent to clients are lost', () => {
   /** One client that saw everything, one that is away since the order was placed. */
   async function watched() {
     const world = await openWorld({ seed: 44 })
@@ -191,7 +191,7 @@ describe('RDQ-04 what clients were told is lost', () => {
     heard.flatMap((one) => (typeof one === 'string' ? [] : [one]))
 
   test.each([1, 2])(
-    'RDQ-04 the last %i commits: one resync for who saw them, none for who did not',
+    'RDQ-04 the last %i commits - clients that had them get one resync, others none',
     async (count) => {
       const { world, live, away, leftAt } = await watched()
       const before = live.heard.length
@@ -215,7 +215,7 @@ describe('RDQ-04 what clients were told is lost', () => {
   )
 
   test.each([1, 3])(
-    'RDQ-04 only the last %i events, not the state: one resync for who lacks them',
+    'RDQ-04 only the last %i events - clients that lack them get one resync',
     async (count) => {
       const { world, live, away, leftAt } = await watched()
       const before = live.heard.length
@@ -249,7 +249,7 @@ describe('RDQ-04 what clients were told is lost', () => {
 })
 
 describe('RDQ-05 everything is lost', () => {
-  test('RDQ-05 an order whose deadline passes before its account is read again: it is not told as ended', async () => {
+  test('RDQ-05 the deadline passes before the account is read again - not rejected', async () => {
     const world = await openWorld({ seed: 2 })
     const job = world.submit({ notAfter: new Date(world.nowMs + 3_000).toISOString() })
     await world.settle()
@@ -269,7 +269,7 @@ describe('RDQ-05 everything is lost', () => {
   })
 
   test.each(STEPS)(
-    'RDQ-05 at %s: nothing is sent twice, and the first that is told is a resync',
+    'RDQ-05 lost at %s - one order, and the first event is state.resync',
     async (step) => {
       const world = await run(51, step, (world) => {
         const sets = world.store.controls.read('u1')
@@ -291,28 +291,31 @@ describe('RDQ-05 everything is lost', () => {
 })
 
 describe('RDQ-06 a command is applied twice', () => {
-  test.each([0, 1, 2])('RDQ-06 commit %i of a submission: the same is told', async (skip) => {
-    const world = await openWorld({ seed: 61 })
-    world.faults.plan('twice', 'store.commit', skip)
-    world.submit()
-    await world.advance(30_000)
-    world.fill('t1', '180', '40')
-    await world.advance(1_000)
-    world.fill('t1', '181')
-    await world.advance(10_000)
-    await world.quiesce()
-    expect(world.faults.met.get('store.commit twice')).toBe(1)
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
-  })
+  test.each([0, 1, 2])(
+    'RDQ-06 commit %i of a submission twice - each event is sent once',
+    async (skip) => {
+      const world = await openWorld({ seed: 61 })
+      world.faults.plan('twice', 'store.commit', skip)
+      world.submit()
+      await world.advance(30_000)
+      world.fill('t1', '180', '40')
+      await world.advance(1_000)
+      world.fill('t1', '181')
+      await world.advance(10_000)
+      await world.quiesce()
+      expect(world.faults.met.get('store.commit twice')).toBe(1)
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
+    },
+  )
 })
 
-describe.each(['twice', 'reply_lost'] as const)(
-  'RDQ-06 commits of a first reading, %s',
-  (fault) => {
-    const starts = (world: World) =>
-      world.events().filter((event) => event === 'state.resync' || event === 'broker.connected')
+describe.each(['twice', 'reply_lost'] as const)('RDQ-06 commits of a first read, %s', (fault) => {
+  const starts = (world: World) =>
+    world.events().filter((event) => event === 'state.resync' || event === 'broker.connected')
 
-    test.each([0, 1])('RDQ-06 commit %i, the account is new: it is told once', async (skip) => {
+  test.each([0, 1])(
+    'RDQ-06 commit %i of a new account - broker.connected is sent once',
+    async (skip) => {
       const world = await openWorld({ seed: 62, isAdopted: false })
       world.broker.placeElsewhere('MSFT', '7')
       world.faults.plan(fault, 'store.commit', skip)
@@ -320,28 +323,28 @@ describe.each(['twice', 'reply_lost'] as const)(
       await world.quiesce()
       expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
       expect(starts(world)).toEqual(['state.resync', 'broker.connected'])
-    })
+    },
+  )
 
-    test.each([0, 1])(
-      'RDQ-06 commit %i, the account is read anew after a loss: it is told once',
-      async (skip) => {
-        const world = await openWorld({ seed: 63, isWhole: true })
-        world.broker.placeElsewhere('MSFT', '7')
-        await world.advance(10_000)
-        world.store.wipe()
-        world.faults.plan(fault, 'store.commit', skip)
-        await world.advance(60_000)
-        await world.quiesce()
-        expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
-        expect(starts(world)).toEqual(['state.resync'])
-      },
-    )
-  },
-)
+  test.each([0, 1])(
+    'RDQ-06 commit %i of a read after a loss - state.resync is sent once',
+    async (skip) => {
+      const world = await openWorld({ seed: 63, isWhole: true })
+      world.broker.placeElsewhere('MSFT', '7')
+      await world.advance(10_000)
+      world.store.wipe()
+      world.faults.plan(fault, 'store.commit', skip)
+      await world.advance(60_000)
+      await world.quiesce()
+      expect(world.faults.met.get(`store.commit ${fault}`)).toBe(1)
+      expect(starts(world)).toEqual(['state.resync'])
+    },
+  )
+})
 
 describe('RDQ-07 a write is refused', () => {
   test.each([0, 1])(
-    'RDQ-07 commit %i finds no memory: nothing is half written, and a retry completes',
+    'RDQ-07 commit %i finds no memory - not partly written, a retry completes',
     async (skip) => {
       const world = await openWorld({ seed: 71 })
       world.faults.plan('refused', 'store.commit', skip)

@@ -29,7 +29,7 @@ describe.each([
   ['SUB-02 request lost before acceptance', 'lose_request'],
 ] as const)('%s', (id, kind) => {
   test.each([1, 2, 3])(
-    `${id.slice(0, 6)} %i times in a row: one order, told once`,
+    `${id.slice(0, 6)} %i times in a row - one order, each event sent once`,
     async (times) => {
       const world = await openWorld({ seed: times })
       world.broker.fail('submit', { kind }, { times })
@@ -42,7 +42,7 @@ describe.each([
 })
 
 describe('SUB-04 the id is taken', () => {
-  test('SUB-04 by our own first attempt, which could not be seen: adopted', async () => {
+  test('SUB-04 taken by our own first request, not visible at first - adopted', async () => {
     const world = await openWorld({ seed: 4 })
     world.broker.fail('submit', { kind: 'lose_reply' })
     world.broker.fail('findByClientOrderId', { kind: 'error_before' }, { times: 2 })
@@ -56,7 +56,7 @@ describe('SUB-04 the id is taken', () => {
     ['symbol', { symbol: 'MSFT' }],
     ['limitPrice', { orderType: 'limit', limitPrice: '10' }],
   ] as const)(
-    'SUB-04 by another order, which differs in %s: alarmed, never rejected, never taken for ours',
+    'SUB-04 taken by an order with another %s - alarmed, neither rejected nor adopted',
     async (what, over) => {
       const world = await openWorld({ seed: 4 })
       const other = await openWorld({ seed: 4 })
@@ -76,7 +76,7 @@ describe('SUB-04 the id is taken', () => {
 
 describe('SUB-05 the order is not visible yet', () => {
   test.each([0, 1_000, 30_000, 120_000])(
-    'SUB-05 for %i ms, reply lost: nothing is told that the ledger contradicts',
+    'SUB-05 invisible for %i ms, reply lost - no false ending is sent',
     async (ms) => {
       const world = await openWorld({ seed: 5 })
       world.broker.visibleAfterMs = ms
@@ -90,7 +90,7 @@ describe('SUB-05 the order is not visible yet', () => {
     },
   )
 
-  test('SUB-05 refused after an earlier request that may have arrived: tried again, and not at every moment', async () => {
+  test('SUB-05 refused after a request that may have arrived - retried with pauses', async () => {
     const world = await openWorld({ seed: 5 })
     world.broker.fail('submit', { kind: 'lose_request' })
     world.broker.fail('submit', { kind: 'refuse' }, { times: Infinity })
@@ -101,7 +101,7 @@ describe('SUB-05 the order is not visible yet', () => {
     expect(world.told('t1')).toEqual([])
   })
 
-  test('SUB-05 never there: closed as never received, after a quarter of an hour and a complete list', async () => {
+  test('SUB-05 never visible - closed as not received after a quarter of an hour', async () => {
     const world = await openWorld({ seed: 5 })
     world.broker.fail('submit', { kind: 'lose_request' }, { times: Infinity })
     world.submit()
@@ -114,7 +114,7 @@ describe('SUB-05 the order is not visible yet', () => {
     })
   })
 
-  test('SUB-05 closed as never received, and there all the same: canceled, and alarmed', async () => {
+  test('SUB-05 visible after it was closed as not received - canceled and alarmed', async () => {
     const world = await openWorld({ seed: 5 })
     world.broker.visibleAfterMs = 30 * 60_000
     world.broker.isMute = true
@@ -130,7 +130,7 @@ describe('SUB-05 the order is not visible yet', () => {
 
 describe('SUB-06 two deliveries of one job at once', () => {
   test.each(Array.from({ length: 25 }, (_, seed) => seed))(
-    'SUB-06 interleaved by seed %i: one order',
+    'SUB-06 interleaved by seed %i - one order',
     async (seed) => {
       const world = await openWorld({ seed, workers: 2 })
       world.at(STEPS[seed % STEPS.length]!, () => world.queue.redeliver(job))
@@ -142,46 +142,52 @@ describe('SUB-06 two deliveries of one job at once', () => {
 })
 
 describe('SUB-09 the fill beats the reply', () => {
-  test.each([false, true])('SUB-09 reply lost: %s', async (isLost) => {
-    const world = await openWorld({ seed: 9 })
-    if (isLost) world.broker.fail('submit', { kind: 'lose_reply' })
-    world.at('broker.submit answered', () => world.fill('t1', '180.5'))
-    world.submit()
-    await world.settle()
-    await world.quiesce()
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-  })
+  test.each([false, true])(
+    'SUB-09 fill before the reply, reply lost: %s - booked once',
+    async (isLost) => {
+      const world = await openWorld({ seed: 9 })
+      if (isLost) world.broker.fail('submit', { kind: 'lose_reply' })
+      world.at('broker.submit answered', () => world.fill('t1', '180.5'))
+      world.submit()
+      await world.settle()
+      await world.quiesce()
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    },
+  )
 })
 
 describe('SUB-10 the same trade id with other parameters', () => {
-  test.each(['before', 'during', 'after'])('SUB-10 %s the first', async (when) => {
-    const world = await openWorld({ seed: 10 })
-    const conflict = () =>
-      world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
-    const order = {
-      userId: 'u1',
-      connectionId: 'broker_1',
-      tradeId: 't1',
-      symbol: 'AAPL',
-      side: 'buy',
-      orderType: 'market',
-    }
-    if (when === 'during') world.at('submit.answered', conflict)
-    world.submit()
-    if (when === 'before') await world.until(() => ordersAt(world) === 1, 5_000)
-    if (when === 'before') conflict()
-    await finish(world)
-    if (when === 'after') conflict()
-    await world.quiesce()
-    expect(world.queue.stateOf('conflict')).toBe('failed')
-    expect([...world.broker.orders.values()].map(({ quantity }) => quantity)).toEqual(['100'])
-    expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
-  })
+  test.each(['before', 'during', 'after'])(
+    'SUB-10 a conflict %s the first - its job fails, one order is sent',
+    async (when) => {
+      const world = await openWorld({ seed: 10 })
+      const conflict = () =>
+        world.queue.add('orders', 'submitOrder', { ...order, quantity: '200' }, 'conflict')
+      const order = {
+        userId: 'u1',
+        connectionId: 'broker_1',
+        tradeId: 't1',
+        symbol: 'AAPL',
+        side: 'buy',
+        orderType: 'market',
+      }
+      if (when === 'during') world.at('submit.answered', conflict)
+      world.submit()
+      if (when === 'before') await world.until(() => ordersAt(world) === 1, 5_000)
+      if (when === 'before') conflict()
+      await finish(world)
+      if (when === 'after') conflict()
+      await world.quiesce()
+      expect(world.queue.stateOf('conflict')).toBe('failed')
+      expect([...world.broker.orders.values()].map(({ quantity }) => quantity)).toEqual(['100'])
+      expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
+    },
+  )
 })
 
 describe('SUB-11 rate limited', () => {
   test.each([null, 5_000])(
-    'SUB-11 for a minute, with a wait of %s: one order, told once',
+    'SUB-11 limited for a minute, with a wait of %s - one order, filled once',
     async (retryAfterMs) => {
       const world = await openWorld({ seed: 11 })
       const disarm = world.broker.fail(
@@ -207,7 +213,7 @@ describe('SUB-12 a stale intent', () => {
   const notAfter = '2024-03-15T14:01:00Z'
 
   test.each(STEPS)(
-    'SUB-12 held at %s past its deadline: nothing is sent after it',
+    'SUB-12 held at %s past its deadline - no request after the deadline',
     async (step) => {
       const world = await openWorld({ seed: 12 })
       world.freezeAt(step, 120_000)
@@ -221,7 +227,7 @@ describe('SUB-12 a stale intent', () => {
     },
   )
 
-  test('SUB-12 an hour behind an outage: rejected, and the code says why', async () => {
+  test('SUB-12 job one hour late - rejected as EXPIRED_BEFORE_SUBMIT', async () => {
     const world = await openWorld({ seed: 12 })
     world.queue.lateMs = 3_600_000
     world.submit({ notAfter })
@@ -232,7 +238,7 @@ describe('SUB-12 a stale intent', () => {
     })
   })
 
-  test('SUB-12 in doubt when the deadline passes: looked for, never sent again, never rejected by guess', async () => {
+  test('SUB-12 unknown outcome at its deadline - looked up, not sent again', async () => {
     const world = await openWorld({ seed: 12 })
     world.broker.isMute = true
     world.broker.fail('submit', { kind: 'lose_reply' })
@@ -249,7 +255,7 @@ describe('SUB-12 a stale intent', () => {
 
 describe('SUB-13 a halt between dequeue and request', () => {
   test.each(['user', 'connection', 'global'] as const)(
-    'SUB-13 %s halt, at every step: no request after it is seen',
+    'SUB-13 %s halt at every step - no request once the halt is visible',
     async (scope) => {
       for (const step of STEPS) {
         const world = await openWorld({ seed: 13 })
@@ -269,7 +275,7 @@ describe('SUB-13 a halt between dequeue and request', () => {
   )
 
   test.each(['global', 'user', 'connection'] as const)(
-    'SUB-13 under a %s halt that allows it, what reduces is sent, and what opens or enlarges is not',
+    'SUB-13 reducing allowed under a %s halt - only the reducing order is sent',
     async (scope) => {
       const world = await openWorld({ seed: 13 })
       world.submit()
@@ -289,7 +295,7 @@ describe('SUB-13 a halt between dequeue and request', () => {
     },
   )
 
-  test('SUB-13 what is parked is not sent under a halt; what only reduces is, where the halt allows it', async () => {
+  test('SUB-13 parked order under a halt - rejected, a reducing one is sent if allowed', async () => {
     const world = await openWorld({ seed: 13 })
     world.submit()
     await world.settle()
@@ -310,8 +316,8 @@ describe('SUB-13 a halt between dequeue and request', () => {
   })
 })
 
-describe('SUB-13 everybody is halted while an outcome is unknown', () => {
-  test('SUB-13 it is not sent again, and the look-ups leave the budget to others', async () => {
+describe('SUB-13 a global halt while an outcome is unknown', () => {
+  test('SUB-13 the order is not sent again, and few look-ups are made', async () => {
     const world = await openWorld({ seed: 14 })
     world.broker.fail('submit', { kind: 'lose_request' })
     world.submit()
@@ -328,9 +334,9 @@ describe('SUB-13 everybody is halted while an outcome is unknown', () => {
   })
 })
 
-describe('RDQ-02 the job has failed, the order lives', () => {
+describe('RDQ-02 the job has failed, and its order is open', () => {
   test.each(STEPS)(
-    'RDQ-02 given up at %s: the trade reaches its end all the same',
+    'RDQ-02 job given up at %s - a claimed trade still reaches its end',
     async (step) => {
       const world = await openWorld({ seed: 2 })
       world.broker.fail('submit', { kind: 'lose_reply' })
@@ -350,7 +356,7 @@ describe('RDQ-02 the job has failed, the order lives', () => {
 })
 
 describe('RDQ-03 the job id is free again', () => {
-  test('RDQ-03 added again after completion and removal, before and after the end: still one order', async () => {
+  test('RDQ-03 added again before and after the end - still one order', async () => {
     const world = await openWorld({ seed: 3 })
     const again = async (): Promise<void> => {
       world.queue.forget(job)
@@ -373,7 +379,7 @@ describe('RDQ-03 the job id is free again', () => {
  */
 const A_DAY = { timeout: 120_000 }
 
-describe('RDQ-03 after the trading day, when the intent is in the archive', () => {
+describe('RDQ-03 after the trading day, when the intent is archived', () => {
   /** t1 was filled the day before, and has left the hot state. */
   async function nextDay(): Promise<World> {
     const world = await openWorld({ seed: 6 })
@@ -391,18 +397,18 @@ describe('RDQ-03 after the trading day, when the intent is in the archive', () =
   test.each<[string, (world: World) => void, object]>([
     ['the account works', () => {}, {}],
     [
-      'nobody may trade',
+      'all trading is halted',
       (world) => void world.store.controls.setHalt({ scope: 'global' }, halt),
       {},
     ],
-    ['it has become too late', () => {}, { notAfter: '2024-03-15T14:10:00.000Z' }],
+    ['its deadline has passed', () => {}, { notAfter: '2024-03-15T14:10:00.000Z' }],
     [
       'the connection is gone',
       (world) => void world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' }),
       {},
     ],
   ])(
-    'RDQ-03 the same again while %s: no second order, and nothing is told',
+    'RDQ-03 submitted again while %s - no second order, no event',
     A_DAY,
     async (_what, before, over) => {
       const world = await nextDay()
@@ -416,7 +422,7 @@ describe('RDQ-03 after the trading day, when the intent is in the archive', () =
     },
   )
 
-  test('RDQ-03 the same id with other parameters is a conflict, as before', A_DAY, async () => {
+  test('RDQ-03 the same id with other parameters - refused as a conflict', A_DAY, async () => {
     const world = await nextDay()
     world.submit({ quantity: '7' })
     await world.advance(5_000)
@@ -428,7 +434,7 @@ describe('RDQ-03 after the trading day, when the intent is in the archive', () =
 
 describe('CRA-01, CRA-02 a crash around the request', () => {
   test.each(STEPS.flatMap((step) => seeds.map((seed) => [step, seed] as const)))(
-    'CRA-01 CRA-02 at %s, seed %i: one order, told once',
+    'CRA-01 CRA-02 at %s, seed %i - one order, each event sent once',
     async (step, seed) => {
       const world = await openWorld({ seed })
       world.crashAt(step)
@@ -440,7 +446,7 @@ describe('CRA-01, CRA-02 a crash around the request', () => {
   )
 
   test.each(STEPS.flatMap((first) => STEPS.map((second) => [first, second] as const)))(
-    'CRA-01 CRA-02 at %s and again at %s',
+    'CRA-01 CRA-02 at %s and again at %s - one order',
     async (first, second) => {
       const world = await openWorld({ seed: 5 })
       world.crashAt(first)

@@ -27,7 +27,7 @@ function withhold(world: World, over: Partial<BrokerOrder>): void {
 }
 
 describe.each(silent)('orders whose %s cannot be read', (_what, over) => {
-  test('are followed to their end all the same', async () => {
+  test('are followed to their end', async () => {
     const world = await openWorld({ seed: 3 })
     withhold(world, over)
     world.broker.fail('submit', { kind: 'lose_reply' })
@@ -48,7 +48,7 @@ describe.each(silent)('orders whose %s cannot be read', (_what, over) => {
   })
 })
 
-test('an order placed elsewhere of which nobody says what it buys is not booked, and the account is right in the end', async () => {
+test('an external order without a readable side - not booked, the account ends right', async () => {
   const world = await openWorld({ seed: 3 })
   withhold(world, { side: null, unread: ['side'] })
   const { brokerOrderId } = world.broker.placeElsewhere('MSFT', '10')

@@ -36,8 +36,8 @@ async function longAgo(): Promise<World> {
 const held = (world: World): string | undefined =>
   world.store.positionOf('u1', 'broker_1', 'AAPL')?.quantity
 
-describe('P1 a trade id that was used before its order was forgotten', () => {
-  test('P1 the archive has expired: the tombstone keeps the id taken, and nothing is sent or told', async () => {
+describe('P1 a used trade id whose order is no longer stored', () => {
+  test('P1 archive expired - the tombstone keeps the id taken, no order is sent', async () => {
     const world = await longAgo()
     world.submit()
     await world.advance(60_000)
@@ -50,7 +50,7 @@ describe('P1 a trade id that was used before its order was forgotten', () => {
     expect(held(world)).toBe('100')
   })
 
-  test('P1 the archive has expired, and other parameters are asked for: a conflict, as before', async () => {
+  test('P1 archive expired, other parameters - refused as a conflict', async () => {
     const world = await longAgo()
     world.submit({ quantity: '7' })
     await world.advance(5_000)
@@ -62,7 +62,7 @@ describe('P1 a trade id that was used before its order was forgotten', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test('P1 the archive has expired, and its time to be sent is over: it is not told as refused', async () => {
+  test('P1 archive expired, connection removed - not rejected', async () => {
     const world = await longAgo()
     await world.store.controls.remove({ userId: 'u1', connectionId: 'broker_1' })
     world.submit()
@@ -70,7 +70,7 @@ describe('P1 a trade id that was used before its order was forgotten', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test('P1 the archive has expired, and the broker tells of the order again: it is not booked twice', async () => {
+  test('P1 archive expired, the broker reports the order again - not booked twice', async () => {
     const world = await longAgo()
     const [order] = [...world.broker.orders.values()]
     world.broker.streams.send({ order: order!, at: order!.updatedAt, execution: null, bust: null })
@@ -79,7 +79,7 @@ describe('P1 a trade id that was used before its order was forgotten', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test('P1 an account that rests for longer than archives last: nothing is booked again', async () => {
+  test('P1 an account idle for longer than the archive - no order is booked again', async () => {
     const world = await openWorld({ seed: 9 })
     const elsewhere = world.broker.placeElsewhere('MSFT', '5')
     world.broker.fill(elsewhere.brokerOrderId, '400')

@@ -65,7 +65,7 @@ const altering =
   }
 
 describe('clients of a world', () => {
-  test('every user’s client hears all of the log and believes what the store holds', async () => {
+  test('the client of each user gets the whole log and ends with the stored state', async () => {
     const world = await trade(1)
     for (const event of [
       'state.sync',
@@ -77,7 +77,7 @@ describe('clients of a world', () => {
   })
 
   test.each(RESUMES)(
-    'a client that is cut and resumes by %s ends with the truth',
+    'a client that is cut and resumes by %s ends with the stored state',
     async (resume) => {
       const world = await trade(2, {}, ({ relay }) => relay.clientsOf('u1')[0]!.cut(700, resume))
       expect(world.relay.met.get(`resume ${resume}`)).toBe(1)
@@ -85,12 +85,12 @@ describe('clients of a world', () => {
     },
   )
 
-  test('publications that are lost are read from the log, the last one by the check', async () => {
+  test('lost publications are read from the log, the last one by the check', async () => {
     const world = await trade(3, {}, ({ relay }) => relay.drop({ times: 1_000 }))
     expect(world.relay.met.get('publication dropped')).toBeGreaterThan(10)
   })
 
-  test('a relay that is killed leaves its clients to the others', async () => {
+  test('clients of a killed relay connect to the other relays', async () => {
     const world = await trade(4, {}, ({ relay }) => {
       relay.kill()
       relay.kill()
@@ -98,7 +98,7 @@ describe('clients of a world', () => {
     expect(world.relay.met.get('connection.authorized')).toBeGreaterThan(2)
   })
 
-  test('a relay whose subscriptions were down looks at all its clients', async () => {
+  test('a relay without subscriptions for 2 s checks all its clients afterwards', async () => {
     const world = await trade(5, {}, ({ relay }) => relay.deafen(2_000))
     expect(world.relay.met.get('relay deaf')).toBe(1)
   })
@@ -114,7 +114,7 @@ describe('clients of a world', () => {
     expect(world.relay.met.get('reader.top failed')).toBe(2)
   })
 
-  test('a log that was trimmed while a client was away is told as a resync', async () => {
+  test('a client away while its log is trimmed gets state.resync', async () => {
     const world = await trade(7, {}, (world) => {
       world.clientOf('u1').cut(3_500)
       world.later(3_000, () => world.store.trimLog('u1', 0))
@@ -122,7 +122,7 @@ describe('clients of a world', () => {
     expect(world.relay.met.get('state.resync')).toBeGreaterThan(2)
   })
 
-  test('a client that stalls is waited for, and gets the rest', async () => {
+  test('a stalled client gets the remaining events later', async () => {
     const world = await trade(8, {}, ({ relay }) => {
       relay.drop({ userId: 'u1' })
       relay.stall(relay.clientsOf('u1')[0]!, 3_000)
@@ -130,7 +130,7 @@ describe('clients of a world', () => {
     expect(world.relay.met.get('client stalled')).toBe(1)
   })
 
-  test('a store that lost everything shows no figures until it is marked and the accounts were read', async () => {
+  test('a store that lost everything shows no figures until its accounts are read', async () => {
     const world = await openWorld({ seed: 9, clients: true })
     world.submit()
     await world.advance(2_000)
@@ -147,7 +147,7 @@ describe('clients of a world', () => {
     expect(world.relay.met.get('state.sync')).toBe((told ?? 0) + 1)
   })
 
-  test('a cancel that is asked for before the broker has the trade is shown, and trade.submitted follows', async () => {
+  test('a cancel before the broker has the trade is shown, then trade.submitted is sent', async () => {
     const world = await openWorld({ seed: 10, clients: true, workers: 2 })
     world.at('broker.submit', (process) => {
       process.freeze()
@@ -163,7 +163,7 @@ describe('clients of a world', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.cancelled'])
   })
 
-  test('figures that could not be shown only in the middle of a reading are owed: that is no finding', async () => {
+  test('figures unavailable only during a read are sent later, without a finding', async () => {
     const world = await openWorld({ seed: 11, clients: true })
     await askOften(world)
     const owed = world.relay.met.get('sync owed') ?? 0
@@ -184,7 +184,7 @@ describe('clients of a world', () => {
     await world.quiesce()
   })
 
-  test('a log whose end is lost while it is read may be told as a resync, though nothing was missed', async () => {
+  test('a log that loses its end during a read may cause a resync without a gap', async () => {
     let isLost = true
     const reader = (asIs: Reader): Reader => {
       const events: Reader['events'] = async (...asked) => {
@@ -258,7 +258,7 @@ type Planted = Readonly<{
   disturb?: (world: World) => void
 }>
 
-describe('a defect between the log and a client is found', () => {
+describe('rules find a defect between the log and a client', () => {
   test.each<Planted>([
     {
       what: 'an event is skipped',
@@ -278,12 +278,12 @@ describe('a defect between the log and a client is found', () => {
     },
     { what: 'a payload lacks a field', defect: { outlet: halved }, rule: /a payload that is none/ },
     {
-      what: 'an event of somebody else comes',
+      what: 'an event of another user is sent',
       defect: { outlet: strays() },
       rule: /of u1 is sent [\w.]+ of u2 \(S11\)/,
     },
     {
-      what: 'the link to the event before is not looked at',
+      what: 'the id of the previous event is not checked',
       defect: { received: chained() },
       rule: /what lies between is missing/,
       disturb: ({ relay }) => relay.drop({ userId: 'u1', skip: 1 }),

@@ -16,13 +16,13 @@ async function tradeInTwoParts(seed: number) {
 }
 
 describe('the world of the scenarios', () => {
-  test('carries orders to their ends', async () => {
+  test('orders reach their ends', async () => {
     const world = await tradeInTwoParts(1)
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.partialFill', 'trade.filled'])
     expect(world.told('t2')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test('is not at rest while a job is to run again', async () => {
+  test('a job that will run again - the world is not at rest', async () => {
     const world = await openWorld({ seed: 1 })
     world.queue.lateMs = 30_000
     world.submit()
@@ -30,7 +30,7 @@ describe('the world of the scenarios', () => {
     expect(world.told('t1')).toEqual(['trade.submitted'])
   })
 
-  test('is not at rest while an order waits for its right size, though the store lost writes before', async () => {
+  test('an order that waits for its right size after a loss - the world is not at rest', async () => {
     const world = await openWorld({ seed: 1, isWhole: true })
     world.broker.replaceSizing = 'total'
     world.submit({ orderType: 'limit', limitPrice: '150' })
@@ -51,7 +51,7 @@ describe('the world of the scenarios', () => {
     expect(world.told('t1').filter((event) => event === 'trade.replaced')).toHaveLength(2)
   })
 
-  test('D1 the same seed is the same order of everything, another seed another one', async () => {
+  test('D1 the same seed gives the same trace, another seed another trace', async () => {
     const traces = await Promise.all(
       [7, 7, 8].map(async (seed) => (await tradeInTwoParts(seed)).schedule.trace()),
     )
@@ -59,7 +59,7 @@ describe('the world of the scenarios', () => {
     expect(traces[2]).not.toBe(traces[0])
   })
 
-  test('D2 whoever waits for something real fails the run', async () => {
+  test('D2 a wait for a real timer fails the run', async () => {
     const world = await openWorld({ seed: 1 })
     const submit = world.broker.submit.bind(world.broker)
     world.broker.submit = async (ticket) => {
@@ -70,7 +70,7 @@ describe('the world of the scenarios', () => {
     await expect(world.settle()).rejects.toThrow('something real: Timeout')
   })
 
-  test('D2 whoever waits for a tick fails the run: it may come after the step is over', async () => {
+  test('D2 a wait for a tick fails the run, because it may end after the step', async () => {
     const world = await openWorld({ seed: 1 })
     const submit = world.broker.submit.bind(world.broker)
     world.broker.submit = async (ticket) => {
@@ -81,7 +81,7 @@ describe('the world of the scenarios', () => {
     await expect(world.settle()).rejects.toThrow('something real: TickObject')
   })
 
-  test('what was read from the store cannot be changed in hand', async () => {
+  test('objects read from the store cannot be changed', async () => {
     const world = await openWorld({ seed: 1 })
     world.submit()
     await world.settle()
@@ -91,7 +91,7 @@ describe('the world of the scenarios', () => {
     expect(await world.order('t1')).toMatchObject({ status: 'submitted' })
   })
 
-  test('a process that dies hears of nothing, and another one starts from the store alone', async () => {
+  test('a dead process gets no answer, and the next one starts from the store alone', async () => {
     const world = await openWorld({ seed: 3 })
     world.crashAt('broker.submit answered')
     world.submit()
@@ -105,7 +105,7 @@ describe('the world of the scenarios', () => {
     expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
   })
 
-  test('a process that stands still goes on where it stood', async () => {
+  test('a frozen process continues at the same step', async () => {
     const world = await openWorld({ seed: 3 })
     world.freezeAt('broker.submit', 3_000)
     world.submit()
@@ -115,7 +115,7 @@ describe('the world of the scenarios', () => {
     expect(world.told('t1')).toEqual(['trade.submitted'])
   })
 
-  test('a rule that is broken stops the run, with the seed and the last steps', async () => {
+  test('a broken rule stops the run and shows the seed and the last steps', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit()
     await world.settle()
@@ -126,7 +126,7 @@ describe('the world of the scenarios', () => {
     )
   })
 
-  test('a rule that is broken is found by the next step that writes or asks the broker', async () => {
+  test('a broken rule is found by the next step that writes or queries the broker', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit()
     await world.settle()
@@ -138,7 +138,7 @@ describe('the world of the scenarios', () => {
     expect(world.nowMs - startMs).toBeLessThan(60_000)
   })
 
-  test('what was told and is not in the books is found', async () => {
+  test('a sent fill without an execution at the broker is found', async () => {
     const world = await openWorld({ seed: 9 })
     world.submit()
     await world.settle()

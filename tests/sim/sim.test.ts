@@ -21,7 +21,7 @@ describe('a run', () => {
   })
 
   test(
-    'of the same seed is the same run, whether it is watched or not',
+    'of the same seed has the same trace, with or without a timeline',
     { timeout: 60_000 },
     async () => {
       const timeline = new Timeline()
@@ -46,7 +46,7 @@ describe('a run', () => {
 })
 
 describe('a deed', () => {
-  test('that goes on later leaves alone what belongs to another account by then', async () => {
+  test('that runs later does not touch an order of another account', async () => {
     const ref = { userId: 'u1', connectionId: 'broker_1' }
     const world = await openWorld({ seed: 1, isWhole: true })
     const chance = new Chance(1)
@@ -69,32 +69,32 @@ describe('a deed', () => {
 })
 
 describe('planted defects', () => {
-  test.each(planted)('$name: the text that it changes is there, once', (defect) => {
+  test.each(planted)('$name: its original text occurs once in the file', (defect) => {
     expect(withDefect(defect)).toContain(defect.wrong)
   })
 })
 
-describe('what happens at least sometimes', () => {
+describe('situations that must occur in some runs', () => {
   const [some = '', other = ''] = [...names].filter((name) => unreached[name] === undefined)
   const result = (seed: number): SimulationResult => {
     const counts = seed < 3 ? { [some]: 1 } : { [some]: 1, [other]: 5 }
     return { seed, trace: '', steps: 1, counts, violation: null }
   }
 
-  test('is missing when fewer than three of a thousand runs have it', () => {
+  test('are missing if fewer than three of a thousand runs have them', () => {
     const runs = Array.from({ length: 1_000 }, (_, index) => result(index % 500 === 0 ? 3 : 1))
     const { missing } = coverageOf(runs, FAULT_GROUPS)
     expect(missing).toContain(other)
     expect(missing).not.toContain(some)
   })
 
-  test('is not judged by few runs, nor by runs without all faults', () => {
+  test('are not judged by few runs or by runs without all faults', () => {
     expect(coverageOf([result(1)], FAULT_GROUPS).missing).toEqual([])
     const runs = Array.from({ length: 1_000 }, () => result(1))
     expect(coverageOf(runs, []).missing).toEqual([])
   })
 
-  test('what is listed as out of reach has a reason, and is the name of something', () => {
+  test('that are listed as out of reach have a reason and a known name', () => {
     for (const [name, reason] of Object.entries(unreached)) {
       expect(names).toContain(name)
       expect(reason.length).toBeGreaterThan(20)
@@ -103,7 +103,7 @@ describe('what happens at least sometimes', () => {
 })
 
 describe('flags', () => {
-  test('without any: a hundred seeds with all faults', () => {
+  test('without any flag, a hundred seeds with all faults', () => {
     expect(readFlags([])).toMatchObject({
       seeds: 100,
       from: 0,
@@ -123,7 +123,7 @@ describe('flags', () => {
     [['--faults', 'everything'], 'there is no "everything"'],
     [['--plant', 'nothing'], 'there is no "nothing"'],
     [['--seed', '1'], "Unknown option '--seed'"],
-  ])('%j says what to do', (args, message) => {
+  ])('%j fails with the reason and the usage', (args, message) => {
     expect(() => readFlags(args)).toThrow(message)
     expect(() => readFlags(args)).toThrow('Usage: npm run sim')
   })
