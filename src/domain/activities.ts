@@ -1,7 +1,7 @@
 import type { Account, CashCause } from './account.ts'
 import { add, type Decimal, isZero, sum, ZERO } from './decimal.ts'
 
-/** Something other than an execution that moved an account's cash or holdings, in our words. */
+/** A movement of an account's cash or holdings other than an execution, in our terms. */
 export type BrokerActivity = Readonly<{
   id: string
   /**
@@ -9,34 +9,37 @@ export type BrokerActivity = Readonly<{
    * interest, journal.
    */
   kind: 'deposit' | 'withdrawal' | 'cash' | 'split' | 'symbol_change' | 'other'
-  /** The broker's own word for it. */
+  /** The broker's own name of the activity type. */
   type: string
-  /** What it did to the cash, signed; `null` where it did nothing. */
+  /** The change of the cash, signed; `null` if the cash did not change. */
   amount: Decimal | null
   symbol: string | null
-  /** What the symbol became (symbol change). */
+  /** The new symbol of a symbol change. */
   newSymbol: string | null
   /**
-   * By how much it changed the holding of `symbol`, signed; `null` where it did not (a dividend
+   * The change of the holding of `symbol`, signed; `null` if the holding did not change (a dividend
    * names shares and moves none).
    */
   quantity: Decimal | null
-  /** When it was booked; where the broker tells the day only, the beginning of that day in UTC. */
+  /**
+   * When the activity was booked. If the broker reports only the day: the beginning of that day in
+   * UTC.
+   */
   at: string
 }>
 
 /**
- * Activities are dated by day and listed late, so a reading goes back this far behind the last one,
- * and every id of that time is kept.
+ * Activities are dated by day and listed late. A reading therefore starts this long before the
+ * previous reading, and the ids of the activities in this overlap are kept.
  */
 export const ACTIVITY_OVERLAP_MS = 7 * 86_400_000
 /**
- * Ids kept; an account with more activities in the overlap than this is read from the newest of
- * them on.
+ * The number of activity ids that are kept. If an account has more activities in the overlap, the
+ * oldest ids are dropped.
  */
 export const ACTIVITY_IDS_MAX = 1_000
 
-/** The activities that are not accounted for yet, oldest first. */
+/** The listed activities that are not accounted for yet, oldest first. */
 export const unreadOf = (account: Account, listed: readonly BrokerActivity[]): BrokerActivity[] => {
   const read = new Set(account.activityIds)
   return listed.filter(({ id }) => !read.has(id))
@@ -44,7 +47,7 @@ export const unreadOf = (account: Account, listed: readonly BrokerActivity[]): B
 
 /**
  * Marks activities as accounted for.
- * @param readAt where the next reading starts from, before its overlap
+ * @param readAt where the next reading starts, before its overlap
  */
 export function withRead(account: Account, ids: readonly string[], readAt: string): Account {
   const activityIds = [...new Set([...account.activityIds, ...ids])].slice(-ACTIVITY_IDS_MAX)
@@ -54,13 +57,16 @@ export function withRead(account: Account, ids: readonly string[], readAt: strin
 export const causeOf = ({ kind }: BrokerActivity): CashCause =>
   kind === 'deposit' || kind === 'withdrawal' ? kind : 'activity'
 
-/** Subsets tried for an explanation; beyond this many candidates only all of them together are. */
+/**
+ * Up to this many candidates every subset is tried as the explanation. With more candidates only
+ * the whole set is tried.
+ */
 const CANDIDATES_MAX = 10
 
 /**
- * The candidates that together make exactly `difference`: what explains it. The largest such set,
- * so that movements that cancel out are told as well; `null` where none does, since a guess would
- * be undone later.
+ * The candidates that together make exactly `difference`. Of several such sets the largest is
+ * returned, so that movements that cancel out are included. `null`: no set makes exactly the
+ * difference, and a guess would have to be undone later.
  */
 export function explanationOf<T>(
   candidates: readonly T[],

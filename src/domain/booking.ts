@@ -58,8 +58,8 @@ import type {
 } from './updates.ts'
 
 /**
- * One application of one update to an order and its placements; what its executions move is in
- * fill-effects.ts. Lives for one call of `reduce`.
+ * One application of one update to an order and its placements. The effects of its executions on
+ * position and cash are in fill-effects.ts. An instance lives for one call of `reduce`.
  */
 export class Booking {
   readonly #before: Order | null
@@ -107,7 +107,10 @@ export class Booking {
     }
   }
 
-  /** Ours or the broker's refusal; only an order without any evidence of life can be refused. */
+  /**
+   * A refusal of our own checks or of the broker. Only an order without any evidence of life at the
+   * broker can be refused.
+   */
   refuse(update: Extract<OrderUpdate, { type: 'denied' | 'refused' }>): void {
     const { code, message, at } = update
     if (this.#order === null || this.#order.endedAt !== null) return
@@ -118,7 +121,7 @@ export class Booking {
     this.#end(at)
   }
 
-  /** Canceled before it was sent. */
+  /** The order was canceled before it was sent. */
   withdraw(at: string): void {
     if (this.#order?.status !== 'submitting' || !this.#moveUnsent('denied')) return
     this.patch(() => ({ status: 'canceled' }))
@@ -175,8 +178,8 @@ export class Booking {
     this.#order ??= { ...blankOrder(orderKey), ...termsOf(seen) }
     this.#see(this.#locate(seen, null), seen, execution)
     if (this.#order.origin === 'fillcast') {
-      // An exit is a placement of this order; an order placed elsewhere keeps a record for each of
-      // its exits instead.
+      // An exit is a placement of this order. An order placed elsewhere has a record of its own for
+      // each of its exits instead.
       for (const exit of seen.legs) this.#see(this.#locate(exit, exitOf(exit)), exit, null)
     }
     if (seen.status === 'unrecognized') this.#anomaly('unrecognized_status')
@@ -185,7 +188,7 @@ export class Booking {
     this.#protect(seen.updatedAt)
   }
 
-  /** The order is at the broker with other terms: from here on they are its terms. */
+  /** The order is at the broker with other terms. From now on these are the order's terms. */
   #conform(seen: BrokerOrder, differences: readonly Difference[]): void {
     this.patch((order) => {
       const terms = conformedTerms(order, seen, differences)
@@ -211,8 +214,8 @@ export class Booking {
   }
 
   /**
-   * Index of the placement that a view is of, made where there is none; -1 when the order has too
-   * many.
+   * Index of the placement that a snapshot shows. An unknown placement is appended. -1: the order
+   * has too many placements.
    */
   #locate(seen: BrokerOrder, exit: Placement['leg'] | null): number {
     const order = this.#order
@@ -238,7 +241,7 @@ export class Booking {
     const isFirst = before.status === 'submitting' || before.status === 'denied'
     const after = viewed(before, seen)
     this.#put(index, after)
-    // An order sized in money has its quantity from the broker.
+    // The quantity of an order sized in money comes from the broker.
     if (before.leg === 'entry')
       this.patch(({ quantity }) => (quantity === null ? { quantity: after.quantity } : {}))
     this.#move(index, 'acknowledged')
@@ -250,7 +253,7 @@ export class Booking {
     this.#settle(index)
   }
 
-  /** The first view of any of its placements is proof that the order was accepted. */
+  /** The first snapshot of any placement proves that the order was accepted. */
   #submitted(at: string): void {
     this.patch(() => ({ submittedAt: at, unknownSince: null }))
     if (this.#order?.endedAt !== null) return
@@ -287,8 +290,8 @@ export class Booking {
     }))
     if (counts(this.#order, placement.leg)) this.#tellExecuted(execution)
     else this.#emit((order) => ({ type: 'leg.executed', order, leg: placement.leg, execution }))
-    // What a pair costs in another coin is no figure in USD: the account is read for it
-    // (reconcile.ts).
+    // The cost of a pair in another coin is no figure in USD, so it is not booked: the account's
+    // figures are read instead (reconcile.ts).
     if (isQuotedInUsd(this.#order.symbol)) this.#holdings.execute(this.#order, placement, execution)
   }
 
@@ -316,8 +319,8 @@ export class Booking {
   }
 
   /**
-   * Takes an execution back, or restates it. One that has not been booked yet is left for a later
-   * telling.
+   * Takes an execution back, or restates it. If the execution is not booked yet, the bust is
+   * ignored until it is reported again.
    */
   bust(brokerOrderId: string, bust: Bust): void {
     const index = this.#indexOf(brokerOrderId)
@@ -328,14 +331,14 @@ export class Booking {
   }
 
   /**
-   * The broker's total has stood: whatever was lost of executions and busts, what is booked comes
-   * to it from here on.
+   * The broker's total has been confirmed. Executions and busts that were lost are replaced by the
+   * difference, so that the booked quantity and cost equal the total from now on.
    */
   adoptTotal(brokerOrderId: string, at: string): void {
     const index = this.#indexOf(brokerOrderId)
     const placement = this.#order?.placements[index]
     const total = placement?.total ?? null
-    if (placement === undefined || total?.at !== at || isUnpriced(total)) return // a newer one came, and must stand as long
+    if (placement === undefined || total?.at !== at || isUnpriced(total)) return // a newer total must be confirmed first
     const now = (): Placement => this.#order?.placements[index] ?? placement
     const missing = missingExecution(now(), total)
     if (missing !== null) {
@@ -376,8 +379,8 @@ export class Booking {
         what: `${quantity} at ${price} ${told}`,
         at,
       }))
-    // What an earlier order of the chain lost, the one at work does not execute again: the whole is
-    // for less.
+    // The bust was of an earlier order of the chain, and the head does not execute that quantity
+    // again: the order's total quantity becomes smaller.
     if (isOfEarlier) this.keepSize(at)
     const order = this.#order
     if (!isQuotedInUsd(order.symbol)) return
@@ -387,10 +390,10 @@ export class Booking {
     if (!isAddedTo || corrected === null) undo()
     if (corrected === null) return
     this.#holdings.execute(order, placement, { ...corrected, at, key })
-    if (isAddedTo) undo() // last, so that a position of nothing else is not told as closed and opened again
+    if (isAddedTo) undo() // last, so that a position without other fills is not closed and opened again
   }
 
-  /** Ends a placement once everything that its ending speaks of has been booked. */
+  /** Ends a placement once every execution before its end has been booked. */
   #settle(index: number): void {
     const placement = this.#order?.placements[index]
     const ending = placement === undefined ? null : endingOf(placement)
@@ -398,9 +401,9 @@ export class Booking {
   }
 
   /**
-   * A replacement has taken place once the broker shows the old one replaced or the new one at
-   * work: until then both may be the one that executes (CAN-04). From then on its terms are the
-   * order's.
+   * A replacement has taken place once the broker shows the old order as `replaced` or the new
+   * order as working. Until then either order may execute (CAN-04). From then on the replacement's
+   * terms are the order's terms.
    */
   #agree(at: string): void {
     const { placements = [] } = this.#order ?? {}
@@ -414,7 +417,7 @@ export class Booking {
     this.#resize(sizeMadeElsewhere, at)
   }
 
-  /** The order's status follows from its placements; it ends once. */
+  /** The order's status follows from its placements. The order ends once. */
   #restand(at: string): void {
     const order = this.#order
     const standing = order === null ? null : statusOf(order)
@@ -433,7 +436,9 @@ export class Booking {
     if (this.#order !== null) this.#holdings.protect(this.#before, this.#order, at)
   }
 
-  /** The position shows no stop, and the order may have one. */
+  /**
+   * The position has no stop. The stop of this order, if it has one, becomes the position's stop.
+   */
   protectOpen(at: string): void {
     if (this.#order !== null) this.#holdings.protectOpen(this.#order, at)
   }

@@ -1,10 +1,13 @@
 import { livePlacements } from './order-status.ts'
 import type { CancelRequest, CommandResult, EndedCommand, Order, ReplaceResult } from './order.ts'
 
-/** Commands of one order without another trace that are remembered; the oldest is dropped. */
+/**
+ * The number of ended commands without any other trace that one order remembers. The oldest is
+ * dropped.
+ */
 export const ENDED_COMMANDS_MAX = 64
 
-/** Every command of an order, with what became of it. */
+/** Every command of an order, with its result. */
 export const commandsOf = (order: Order): CommandResult[] => [
   ...closeOf(order),
   ...order.replaceResults.map(({ commandId, outcome, message, at }): CommandResult => {
@@ -27,7 +30,10 @@ export const commandsOf = (order: Order): CommandResult[] => [
   ...cancelOf(order),
 ]
 
-/** The order with a command noted that has no other trace; a repeat changes nothing. */
+/**
+ * Notes the end of a command that has no other trace in the order; `null`: a repeated command
+ * changes nothing.
+ */
 export function withEnded(
   order: Order,
   command: EndedCommand,
@@ -41,30 +47,31 @@ export function withEnded(
 }
 
 /**
- * Begins the command ids of cancels that the removal of a connection asks for; the revision of its
- * record follows.
+ * Prefix of the command ids of cancels that the removal of a connection requests. The revision of
+ * the connection's record follows.
  */
 export const REMOVAL_COMMAND = 'leave-'
 
 /**
- * A cancel that is asked for once under its id; the system's own reasons to cancel come up again
- * and again.
+ * A cancel that is requested once under its id. A cancel by the system is requested again as long
+ * as its reason lasts.
  */
 const isAskedOnce = ({ by, commandId }: CancelRequest): boolean =>
   by === 'user' || commandId.startsWith(REMOVAL_COMMAND)
 
 /**
- * Whether this very cancel has ended, whatever has become of the order since: a repeat of it asks
- * for nothing.
+ * Reports if this very cancel has ended, independent of the order's later states. A repeat of an
+ * ended cancel has no effect.
  */
 export const isOver = ({ endedCommands = [] }: Order, request: CancelRequest): boolean =>
   isAskedOnce(request) &&
   endedCommands.some(({ kind, commandId }) => kind === 'cancel' && commandId === request.commandId)
 
 /**
- * An order that was read anew after its connection had been removed and linked again, with what the
- * record from before knows of it: what was asked for, and what became of its commands. Commands
- * that were under way then are over: nobody has carried them out since.
+ * Merges an order that was read anew with its earlier record, after the order's connection was
+ * removed and linked again. From the earlier record come the requested parameters and the results
+ * of the commands. Commands in progress at the removal have ended: no worker has carried them out
+ * since.
  */
 export function withPast(read: Order, past: Order, at: string): Order {
   const { parametersHash, askedAt, closes, closeCommandId, notAfter, cancel } = past
@@ -98,15 +105,15 @@ export function withPast(read: Order, past: Order, at: string): Order {
 }
 
 /**
- * The record from before the removal of its connection, where the order was not read anew: commands
- * that were under way are over.
+ * The record from before the removal of its connection, for an order that was not read anew.
+ * Commands that were in progress have ended.
  */
 export const broughtBack = (past: Order, at: string): Order =>
   withPast({ ...past, replaces: [], cancel: null }, past, at)
 
 const REMOVED = 'The broker connection was removed in the meantime'
 
-/** How a cancel stands that came after the end, or after another cancel. */
+/** The result of a cancel that was requested after the order had ended, or after another cancel. */
 export function endedCancel(order: Order, commandId: string, at: string): EndedCommand {
   const { cancel, endedAt } = order
   if (endedAt !== null)

@@ -22,20 +22,22 @@ import {
 } from './order.ts'
 import type { Position } from './position.ts'
 
-// What orders that are open, or on their way, may still do to a position. Every order counts once:
-// two exits that exclude each other as the larger of them, an order and the replacement of it that
-// is under way as the larger of them. `null`: nobody knows how much, as of an order that is sized
-// in money.
+// The quantity that open orders, and orders in submission, may still trade. Every order counts
+// once: of two exits that exclude each other the larger counts, and so does the larger of an order
+// and its pending replacement. `null`: the quantity is unknown, as for an order sized in money.
 
 /**
- * What sending an order, or changing it, does to the position: `shrinks` only makes an order of
- * ours smaller than it was asked for.
+ * The effect of an order, or of its change, on the position. `shrinks`: the request only makes one
+ * of our orders smaller than it was requested.
  */
 export type Exposure = 'adds' | 'reduces' | 'shrinks'
 
 const EXITS: ReadonlySet<Order['orderClass']> = new Set(['bracket', 'oto'])
 
-/** Replacements that may be at the broker, and have not shown which order stands. */
+/**
+ * Replacements that may be at the broker, while the broker has not shown if the old or the new
+ * order works.
+ */
 const sentOf = ({ replaces }: Order): ReplaceRequest[] =>
   replaces.filter(({ sentAt }) => sentAt !== null)
 
@@ -46,8 +48,8 @@ const larger = (quantities: readonly (Decimal | null)[]): Decimal | null =>
   quantities.reduce((a, b) => (a === null || b === null ? null : max(a, b)), ZERO)
 
 /**
- * What a placement may still execute. One that was replaced lives on in a successor that is not
- * known yet.
+ * The quantity that a placement may still execute. A replaced placement continues in a successor
+ * that is not known yet.
  */
 function leftOfPlacement(placement: Placement): Decimal | null {
   const { quantity, final, cumulativeQuantity } = placement
@@ -56,7 +58,7 @@ function leftOfPlacement(placement: Placement): Decimal | null {
   return quantity === null ? null : max(sub(quantity, netQuantity(placement)), ZERO)
 }
 
-/** What an order itself may still execute, on its own side. */
+/** The quantity that an order itself may still execute, on its own side. */
 export function leftOf(order: Order): Decimal | null {
   const live = livePlacements(order).filter(({ leg }) => counts(order, leg))
   const sent = sentOf(order).filter(({ leg }) => counts(order, leg))
@@ -70,8 +72,8 @@ export function leftOf(order: Order): Decimal | null {
 }
 
 /**
- * What the exits of an order may still execute, on the other side: no more than its entry has
- * opened and they have not closed.
+ * The quantity that the exits of an order may still execute, on the other side: at most the
+ * quantity that the entry has opened and the exits have not closed.
  */
 function exitsLeftOf(order: Order): Decimal {
   if (!EXITS.has(order.orderClass)) return ZERO
@@ -83,15 +85,15 @@ function exitsLeftOf(order: Order): Decimal {
 }
 
 /**
- * An exit of an order that was placed elsewhere has a record of its own, and waits for its entry,
- * or beside its sibling.
+ * An exit of an order that was placed elsewhere. Such an exit has a record of its own, and is held
+ * until its entry fills, or beside its sibling.
  */
 const isHeldElsewhere = ({ origin, placements }: Order): boolean =>
   origin === 'external' &&
   placements.length > 0 &&
   placements.every(({ working }) => working?.status === 'held')
 
-/** What an order, or its exits, may still trade on a side. */
+/** The quantity that an order, or its exits, may still trade on a side. */
 function leftOn(order: Order, side: Side): Decimal | null {
   if (isHeldElsewhere(order)) return ZERO
   const exits = sideOf(order, 'takeProfit') === side ? exitsLeftOf(order) : ZERO
@@ -100,17 +102,18 @@ function leftOn(order: Order, side: Side): Decimal | null {
 }
 
 /**
- * Whether an order on this side makes the position smaller, if it is not larger than the position.
+ * Reports if an order on this side makes the position smaller, provided that the order is not
+ * larger than the position.
  */
 export const opposes = (side: Side, position: Position | null): position is Position =>
   position !== null &&
   (side === 'sell' ? isPositive(position.quantity) : isNegative(position.quantity))
 
 /**
- * How much of a position may still be reduced: what is held, less what open orders and orders on
- * their way reduce of it already.
+ * The quantity by which a position may still be reduced: the held quantity less the quantity that
+ * open orders, and orders in submission, already reduce.
  * @param orders of the user, of any connection and symbol
- * @param tradeId an order that is not counted: the one that is to reduce
+ * @param tradeId the order that is to reduce the position; it is not counted
  */
 export function reducibleOf(
   position: Position | null,
@@ -129,12 +132,15 @@ export function reducibleOf(
 }
 
 /**
- * The part of an order that may still open or enlarge a position: its terms, and how much of it is
- * left. Exits never do.
+ * The part of an order that may still open or enlarge a position: the order's terms and its
+ * remaining quantity. Exits are never included.
  */
 export type Entering = Readonly<{ intent: OrderIntent; quantity: Decimal | null; spent: Decimal }>
 
-/** What open orders and orders on their way may still add on a side. */
+/**
+ * The parts of open orders, and of orders in submission, that may still add to a position on a
+ * side.
+ */
 export const enteringOn = (orders: readonly Order[], side: Side): Entering[] =>
   orders.flatMap((order) => {
     const quantity = leftOf(order)
@@ -148,7 +154,7 @@ export const enteringOn = (orders: readonly Order[], side: Side): Entering[] =>
     return [{ intent: dearestOf(order), quantity, spent: order.totalCost }]
   })
 
-/** Its terms with the highest limit that it has, or may have by a replacement that is under way. */
+/** The order's terms with its highest limit price, the limits of pending replacements included. */
 function dearestOf(order: Order): OrderIntent {
   const intent = intentOf(order)
   return sentOf(order)
@@ -164,6 +170,6 @@ function dearestOf(order: Order): OrderIntent {
     }, intent)
 }
 
-/** Whether an order is of a size, and of a kind, that can only make a position smaller. */
+/** Reports if an order can only make a position smaller, by its size and its class. */
 export const isWithin = ({ quantity, orderClass }: OrderIntent, reducible: Decimal): boolean =>
   quantity !== null && !EXITS.has(orderClass) && !isZero(quantity) && cmp(quantity, reducible) <= 0

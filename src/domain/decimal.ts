@@ -2,23 +2,23 @@ import { Big } from 'big.js'
 
 /**
  * An exact decimal number as its canonical text: no exponent, no leading zero, no trailing zero, no
- * `-0`. Two equal numbers are `===`, and a record of them is plain JSON. Nothing here passes
+ * `-0`. Two equal numbers are `===`, and a record of them is plain JSON. No calculation passes
  * through binary floating point (S16 of the failure catalogue).
  */
 export type Decimal = string & { readonly [brand]: true }
 declare const brand: unique symbol
 
-/** Quantities and prices have at most this many decimals; averages are rounded to it. */
+/** Quantities and prices have at most this many decimals. Averages are rounded to this many. */
 export const DECIMAL_PLACES_MAX = 9
 
 const TEXT = /^-?\d{1,30}(\.\d{1,30})?$/
-/** Canonical already, as most of what brokers write and all that we write ourselves. */
+/** Text that is canonical already: most decimals of brokers, and all of our own. */
 const CANONICAL = /^(?:0|-?(?:[1-9]\d{0,29}|[1-9]\d{0,29}\.\d{0,29}[1-9]|0\.\d{0,29}[1-9]))$/
 const canonical = (value: Big): Decimal => (value.eq(0) ? '0' : value.toFixed()) as Decimal
 
 /**
- * Reads a decimal as brokers and callers write it, or answers `null`. Exponents, spaces, `+`, `NaN`
- * and the like are refused.
+ * Reads a decimal as brokers and callers write it. `null`: exponents, spaces, `+`, `NaN` and the
+ * like are refused.
  */
 export function tryDec(text: string): Decimal | null {
   if (CANONICAL.test(text)) return text as Decimal
@@ -27,11 +27,11 @@ export function tryDec(text: string): Decimal | null {
 
 const WITH_EXPONENT = /^-?\d{1,30}(\.\d{1,30})?[eE][+-]?\d{1,2}$/
 
-/** As `tryDec`, of a number as JSON has it: `1.2e-7` as well. */
+/** Like `tryDec`, but also for JSON numbers with an exponent, such as `1.2e-7`. */
 export const tryDecNumber = (text: string): Decimal | null =>
   tryDec(text) ?? (WITH_EXPONENT.test(text) ? tryDec(new Big(text).toFixed()) : null)
 
-/** @throws {TypeError} where `tryDec` answers `null` */
+/** @throws {TypeError} where `tryDec` returns `null` */
 export function dec(text: string): Decimal {
   const value = tryDec(text)
   if (value === null) throw new TypeError(`not a decimal: ${JSON.stringify(text.slice(0, 40))}`)
@@ -39,7 +39,7 @@ export function dec(text: string): Decimal {
 }
 
 export const ZERO = dec('0')
-// Most sums have nothing on one side: an order's first execution, a position's first order.
+// In most sums one term is zero: an order's first execution, a position's first order.
 export const add = (a: Decimal, b: Decimal): Decimal =>
   isZero(a) ? b : isZero(b) ? a : canonical(new Big(a).plus(b))
 export const sub = (a: Decimal, b: Decimal): Decimal =>
@@ -58,8 +58,8 @@ export const max = (a: Decimal, b: Decimal): Decimal => (cmp(a, b) >= 0 ? a : b)
 export const sum = (values: readonly Decimal[]): Decimal => values.reduce(add, ZERO)
 
 /**
- * Numbers of their own precision, by the places that are asked for, at most the thirty of a
- * decimal: making such a kind costs more than a division.
+ * Big constructors by precision in decimal places, at most the thirty of a decimal. They are
+ * cached, because making one costs more than a division.
  */
 const kinds = new Map<number, ReturnType<typeof Big>>()
 
@@ -73,7 +73,7 @@ function kindOf(places: number): ReturnType<typeof Big> {
   return kind
 }
 
-/** `a / b`, rounded half to even at `places` decimals: the rounding that does not drift. */
+/** `a / b`, rounded half to even at `places` decimals. Half-to-even rounding does not drift. */
 export function div(a: Decimal, b: Decimal, places: number = DECIMAL_PLACES_MAX): Decimal {
   const Exact = kindOf(places)
   return canonical(new Exact(a).div(b).round(places, Big.roundHalfEven))
@@ -85,12 +85,12 @@ export const round = (a: Decimal, places: number): Decimal =>
     ? a
     : canonical(new Big(a).round(places, Big.roundHalfEven))
 
-/** Cut off after `places` decimals, toward zero. */
+/** Truncated to `places` decimals, toward zero. */
 export const truncate = (a: Decimal, places: number): Decimal =>
   canonical(new Big(a).round(places, Big.roundDown))
 
 /**
- * For client events only (src/contract/figures.ts), whose contract has JSON numbers; the one place
- * where exactness is given up.
+ * Only for client events (src/contract/figures.ts), whose contract has JSON numbers. This is the
+ * only conversion that gives up exactness.
  */
 export const toNumber = (a: Decimal): number => Number(a)

@@ -8,9 +8,9 @@ import type { BrokerOrder } from './updates.ts'
 type Comparison = readonly [field: string, asked: string | null, shown: string | null]
 
 /**
- * What an order found under our id has otherwise than the intent asked for; empty: it is ours as it
- * was asked for. Figures that the broker moves by itself (the stop of a trailing stop) or does not
- * tell in this view (exits) are not compared.
+ * The differences between an intent and the order found under its client order id; empty: the order
+ * has the requested terms. Figures that the broker moves by itself (the stop of a trailing stop)
+ * and figures that this snapshot lacks (exits) are not compared.
  */
 export function differencesOf(intent: OrderIntent, seen: BrokerOrder): Difference[] {
   const { orderClass, takeProfit, stopLoss } = intent
@@ -19,7 +19,7 @@ export function differencesOf(intent: OrderIntent, seen: BrokerOrder): Differenc
     ['symbol', intent.symbol, seen.symbol],
     ['side', intent.side, seen.side],
     ['orderType', intent.orderType, seen.orderType],
-    // An order sized in money may show the quantity that it came to.
+    // An order sized in money may show the quantity that the broker derived.
     ['quantity', intent.quantity, intent.quantity === null ? null : seen.quantity],
     [
       'notional',
@@ -65,7 +65,10 @@ const exitsOf = (
   return { ...(profit === undefined ? {} : { profit }), ...(loss === undefined ? {} : { loss }) }
 }
 
-/** A field that could not be read, or holds a word that is not known here, says nothing. */
+/**
+ * Reports if a field was read. A field that could not be read, or that has an unknown value, proves
+ * no difference.
+ */
 function isRead(seen: BrokerOrder, name: string): boolean {
   const [part, ofExit] = name.split('.')
   const { profit, loss } = exitsOf(seen.legs)
@@ -87,8 +90,8 @@ function isConformed(
     case 'orderType':
       return asked === 'stop' && shown === 'stop_limit'
     case 'limitPrice':
-      // A market order is told with the limit of its collar; a stop, with the limit of the stop
-      // limit that it became.
+      // A market order may show the limit price of its collar. A stop order may show the limit
+      // price of the stop-limit order that it became.
       if (asked === null) return intent.orderType === 'market' || isStopLimitNow(intent, seen)
       return isRounded(intent, asked, shown)
     case 'stopLoss.limitPrice':
@@ -102,13 +105,14 @@ const isStopLimitNow = (intent: OrderIntent, seen: BrokerOrder): boolean =>
   intent.orderType === 'stop' && seen.orderType === 'stop_limit'
 
 /**
- * Increments of coins need not be powers of ten: their figures are moved by less than this part.
+ * The relative change by which the broker may move a figure of a coin to its increment. Increments
+ * of coins need not be powers of ten.
  */
 const COINS_PART = '0.001' as Decimal
 
 /**
- * Whether the figure shown is the figure asked for, with fewer decimals; of coins, moved to an
- * increment.
+ * Reports if the shown figure is the requested figure rounded to fewer decimals, or, for coins,
+ * moved to an increment.
  */
 function isRounded({ symbol }: OrderIntent, asked: string | null, shown: string | null): boolean {
   const from = tryDec(asked ?? '')
@@ -125,21 +129,19 @@ const unitOf = (places: number): Decimal =>
   (places === 0 ? '1' : `0.${'1'.padStart(places, '0')}`) as Decimal
 
 /**
- * How a view of an order that nobody has seen yet differs from what was asked for; empty once the
- * order has been seen, and for orders that were never asked for here.
+ * The differences between an intent and the first snapshot of its order. Empty after the first
+ * snapshot, and for orders that were not requested here.
  */
 export const newDifferences = (order: Order, seen: BrokerOrder): Difference[] =>
   order.status === 'submitting' && order.parametersHash !== null
     ? differencesOf(intentOf(order), seen)
     : []
 
-/**
- * Nothing of the order has been seen yet, and what is shown under its id is not what was asked for.
- */
+/** Reports if the first snapshot under the order's client order id shows another order. */
 export const isForeign = (order: Order, seen: BrokerOrder): boolean =>
   newDifferences(order, seen).some(({ kind }) => kind === 'unexplained')
 
-/** The terms that an order has at the broker, where they are otherwise than was asked for. */
+/** The order's terms at the broker where they differ from the request. */
 export function conformedTerms(
   order: Order,
   seen: BrokerOrder,
@@ -154,7 +156,7 @@ export function conformedTerms(
     ...(isOther.has('orderType') && orderType !== null ? { orderType } : {}),
     ...(isOther.has('quantity') ? { quantity } : {}),
     ...(isOther.has('notional') ? { notional } : {}),
-    // The limit of a collar is the broker's, and no term of the order.
+    // The broker sets the limit of a collar; it is no term of the order.
     ...(isOther.has('limitPrice') && orderType !== 'market' && order.orderClass !== 'oco'
       ? { limitPrice }
       : {}),

@@ -6,7 +6,10 @@ import { hasNewStop, protectedBy } from './protection.ts'
 import { tradingDayOf } from './trading-day.ts'
 import type { Change, Slice } from './updates.ts'
 
-/** `key` names what opened a position; by default the span of the execution. */
+/**
+ * `key` identifies the execution that opened a position. Default: the execution's cumulative
+ * quantity.
+ */
 type Fill = Readonly<{
   quantity: Decimal
   price: Decimal
@@ -16,9 +19,9 @@ type Fill = Readonly<{
 }>
 
 /**
- * What the executions of one order move: the position in its symbol, the cash, and the day's
- * profit. Lives as long as the booking that it belongs to, and tells its changes among that one's,
- * in the order in which they come about.
+ * The effects of the executions of one order: on the position in its symbol, on the cash, and on
+ * the P&L of the day. An instance belongs to one booking and appends its changes to that booking's
+ * changes, in the order in which they happen.
  */
 export class FillEffects {
   #position: Slice['position']
@@ -46,7 +49,7 @@ export class FillEffects {
     this.#moveCash(sideOf(order, placement.leg) === 'buy' ? 'sell' : 'buy', order.symbol, fill)
   }
 
-  /** The position is on the side that the placement trades on. */
+  /** Reports if the position is on the side that the placement trades on. */
   isAddedToBy(order: Order, { leg }: Placement): boolean {
     return (
       this.#position !== null &&
@@ -55,10 +58,10 @@ export class FillEffects {
   }
 
   /**
-   * The order's exits are the position's stop loss and take profit. Of two orders with a stop, the
-   * one shows whose stop is news, or that moved the position: what is told again of the other
-   * changes nothing.
-   * @param before the order as it was
+   * Shows the order's stop on the position. If two orders have a stop, the position shows the stop
+   * of the order whose stop changed, or whose execution moved the position; a repeated report of
+   * the other order changes nothing.
+   * @param before the order before the update
    */
   protect(before: Order | null, order: Order, at: string): void {
     const held = this.#position
@@ -68,8 +71,8 @@ export class FillEffects {
   }
 
   /**
-   * The order's stop, where the position shows none: the position came after the order, or another
-   * order's stop has ended.
+   * Shows the order's stop on a position without a stop: the position was opened after the order,
+   * or the stop of another order has ended.
    */
   protectOpen(order: Order, at: string): void {
     const held = this.#position
@@ -117,7 +120,7 @@ export class FillEffects {
     let base = before?.realizedPnL ?? ZERO
     for (const { position } of changes) {
       realized = add(realized, sub(position.realizedPnL, base))
-      base = ZERO // what follows a close is another position
+      base = ZERO // after a close the next position starts at zero
     }
     const date = tradingDayOf(Date.parse(at))
     const today = this.#account.today

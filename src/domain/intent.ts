@@ -12,8 +12,8 @@ export type TimeInForce = (typeof TIMES_IN_FORCE)[number]
 export type OrderClass = (typeof ORDER_CLASSES)[number]
 
 /**
- * What a caller asks for, before any check: one trade of one user on one broker connection. Absent
- * values are `null`.
+ * A request for one trade of one user on one broker connection, before any check. Absent values are
+ * `null`.
  */
 export type OrderIntent = Readonly<{
   userId: string
@@ -24,7 +24,7 @@ export type OrderIntent = Readonly<{
   orderType: OrderType
   timeInForce: TimeInForce
   orderClass: OrderClass
-  /** Shares or coins. Exactly one of `quantity` and `notional` is given. */
+  /** In shares or coins. Exactly one of `quantity` and `notional` is given. */
   quantity: Decimal | null
   /** Money to spend, in the account's currency. */
   notional: Decimal | null
@@ -35,11 +35,14 @@ export type OrderIntent = Readonly<{
   extendedHours: boolean
   takeProfit: Readonly<{ limitPrice: Decimal }> | null
   stopLoss: Readonly<{ stopPrice: Decimal; limitPrice: Decimal | null }> | null
-  /** ISO time after which the order must not be sent any more; `null`: no deadline. */
+  /** ISO time after which the order must not be sent; `null`: no deadline. */
   notAfter: string | null
 }>
 
-/** Digests kept: one is asked for with every view of an order. The oldest is worked out again. */
+/**
+ * Size of the digest cache: every snapshot of an order needs a digest. The oldest digest is
+ * evicted.
+ */
 const DIGESTS_MAX = 10_000
 const digests = new Map<string, string>()
 
@@ -52,12 +55,12 @@ function userDigest(userId: string): string {
   return digest
 }
 
-/** The step of a trade's first order. */
+/** The step of a trade's first order: leg 0, replacement 0. */
 export const FIRST_STEP = '0.0'
 
 /**
- * The idempotency key towards the broker: a pure function of the request, and readable back, so
- * that an order found at the broker can be adopted by a worker with an empty store. At most 128
+ * The idempotency key towards the broker. The key is a pure function of the request and can be
+ * parsed, so that a worker with an empty store can adopt an order found at the broker. At most 128
  * characters, the broker's limit.
  * @param step `leg.replacement`; default: the first order of the trade
  */
@@ -66,10 +69,7 @@ export const clientOrderIdOf = (userId: string, tradeId: string, step = FIRST_ST
 
 const CLIENT_ORDER_ID = /^fc1-([0-9a-f]{10})-(\d{1,4}\.\d{1,6})-([A-Za-z0-9_-]{1,64})$/
 
-/**
- * The trade behind a client order id of this user, or `null` when the id is not of our making or
- * not this user's.
- */
+/** Parses a client order id. `null`: the id was not made by Fillcast, or not for this user. */
 export function readClientOrderId(
   clientOrderId: string,
   userId: string,

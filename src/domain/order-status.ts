@@ -3,13 +3,13 @@ import { counts, type Execution, headOf, type Leg, type Order, type Placement } 
 import { isTerminal, type OrderStatus } from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
 
-// What an order is, as it follows from its placements. Derived anew after every update, never
-// changed by hand.
+// The state of an order, derived from its placements. The state is derived anew after every update
+// and never changed by hand.
 
 const counted = (order: Order): Placement[] =>
   order.placements.filter(({ leg }) => counts(order, leg))
 
-/** Executed and not busted. */
+/** The executed quantity less the busted quantity. */
 export const netQuantity = ({ cumulativeQuantity, busted }: Placement): Decimal =>
   busted === null ? cumulativeQuantity : sub(cumulativeQuantity, busted.quantity)
 export const netCost = ({ totalCost, busted }: Placement): Decimal =>
@@ -24,7 +24,7 @@ export function totalsOf(order: Order): Pick<Order, 'cumulativeQuantity' | 'tota
 }
 
 /**
- * Called filled, and part of it was taken back by the venue: that part will not be executed again.
+ * The placement is filled, and the venue took back a part of it. That part will not execute again.
  */
 const isShort = (placement: Placement): boolean =>
   placement.quantity === null
@@ -32,8 +32,8 @@ const isShort = (placement: Placement): boolean =>
     : cmp(netQuantity(placement), placement.quantity) < 0
 
 /**
- * Everything that was asked for has executed; an order sized in money is complete by its
- * placement's word.
+ * The whole requested quantity has executed. An order sized in money is complete when a placement
+ * is `filled` without a bust.
  */
 export const isComplete = (order: Order): boolean =>
   order.quantity === null
@@ -41,8 +41,8 @@ export const isComplete = (order: Order): boolean =>
     : cmp(order.cumulativeQuantity, order.quantity) >= 0
 
 /**
- * Whether a placement may still execute, or its successor may. One that was replaced lives on in
- * its successor; and while a replacement is under way, a cancel may be one half of it (CAN-07).
+ * Reports if a placement, or its successor, may still execute. A replaced placement continues in
+ * its successor. While a replacement is in progress, a cancel may be one half of it (CAN-07).
  */
 function isLive(order: Order, placement: Placement): boolean {
   if (placement.status === 'submitting' || placement.status === 'denied') return false
@@ -56,15 +56,15 @@ function isLive(order: Order, placement: Placement): boolean {
 }
 
 /**
- * A replacement that ended before it took the place of the order before it, as one that the venue
- * rejected.
+ * A replacement that ended before it took the place of the previous order, such as a replacement
+ * that the venue rejected.
  */
 const cameToNothing = ({ replacement, agreed, status }: Placement): boolean =>
   replacement > 0 && !agreed && isTerminal(status) && status !== 'replaced'
 
 /**
- * The newest placement of a leg, replacements that came to nothing passed over: the order before
- * them works on, or had ended.
+ * The newest placement of a leg without replacements that failed. The order before a failed
+ * replacement still works, or had ended.
  */
 export const standingHeadOf = (order: Order, leg: Leg): Placement | null =>
   headOf({ placements: order.placements.filter((one) => !cameToNothing(one)) }, leg) ??
@@ -74,7 +74,10 @@ export const standingHeadOf = (order: Order, leg: Leg): Placement | null =>
 export const livePlacements = (order: Order): Placement[] =>
   order.placements.filter((one) => isLive(order, one))
 
-/** Where the order stands by what is known at the broker, or `null` while nothing is. */
+/**
+ * The order's status by its placements at the broker; `null` while no placement is known to be
+ * there.
+ */
 export function statusOf(order: Order): OrderStatus | null {
   const own = counted(order).filter(({ status }) => status !== 'submitting' && status !== 'denied')
   if (own.length === 0) return null
@@ -87,22 +90,25 @@ export function statusOf(order: Order): OrderStatus | null {
   return (hasExecuted && ending === 'rejected') || ending === 'denied' ? 'canceled' : ending
 }
 
-/** Something of it may still happen at the broker, or has happened there and is not booked. */
+/** A placement may still execute, or has executed a quantity that is not booked. */
 export const isOpenOrder = (order: Order): boolean =>
   order.endedAt === null || hasGap(order) || livePlacements(order).length > 0
 
 /**
- * A gap is a filled quantity that some source has shown and whose executions have not all been seen
- * yet.
+ * A gap is a filled quantity that a source has reported and whose executions have not all been
+ * booked.
  */
 export const hasGap = (order: Order): boolean =>
   order.placements.some((one) => cmp(one.reportedQuantity, one.cumulativeQuantity) > 0)
 
 /**
- * The execution that a view implies where no source lists it yet: what is missing above what is
- * booked, up to what the view says is filled or to the next execution that waits, at the price that
- * makes the broker's average come out. It is named by its span like any other, so the real one
- * changes nothing later (FIL-05). Between several that are missing, the price is shared.
+ * The execution that a snapshot implies while no source lists it yet.
+ * - Quantity: the missing quantity above the booked quantity, up to the snapshot's filled quantity
+ *   or to the next execution that waits.
+ * - Price: the price that leads to the broker's average. Several missing executions share one
+ *   price.
+ * - Id: its span, like any other execution, so the real execution changes nothing when it arrives
+ *   (FIL-05).
  */
 export function inferredExecution(order: Order, seen: BrokerOrder): Execution | null {
   const placement = order.placements.find((one) => one.brokerOrderId === seen.brokerOrderId)
@@ -141,17 +147,15 @@ export function inferredExecution(order: Order, seen: BrokerOrder): Execution | 
   }
 }
 
-/**
- * Whether the entry that is at work has the size that makes the whole order execute exactly once.
- */
+/** Reports if the working entry has the size with which the whole order executes exactly once. */
 export function hasRightSize(order: Order): boolean {
   const head = headOf(order, 'entry')
   return head?.quantity != null && rightSizeOf(order, head) === head.quantity
 }
 
 /**
- * What the head of a leg should be sized at so that the whole order executes exactly once; `null`
- * where nothing says.
+ * The size of a leg's head with which the whole order executes exactly once; `null`: the order has
+ * no known quantity.
  */
 export function rightSizeOf(order: Order, head: Placement): Decimal | null {
   return order.quantity === null ? null : sub(order.quantity, executedBefore(order, head))
@@ -161,13 +165,13 @@ const earlierOf = ({ placements }: Order, head: Placement): Placement[] =>
   placements.filter(({ leg, replacement }) => leg === head.leg && replacement < head.replacement)
 
 /**
- * What the earlier orders of a chain have executed by the broker's word, booked or not; what was
- * busted is left out.
+ * The quantity that the earlier orders of a chain have executed by the broker's reports, booked or
+ * not. Busted quantities are left out.
  */
 export const executedBefore = (order: Order, head: Placement): Decimal =>
   executedBy(earlierOf(order, head))
 
-/** The same of the whole chain of an order, its head included. */
+/** The same quantity for the whole chain of the entry, its head included. */
 export const executedOf = ({ placements }: Order): Decimal =>
   executedBy(placements.filter(({ leg }) => leg === 'entry'))
 
@@ -178,8 +182,8 @@ const executedBy = (placements: readonly Placement[]): Decimal =>
   }, ZERO)
 
 /**
- * Earlier orders of a chain that the broker has not shown ended: how much they have executed is not
- * known yet.
+ * Earlier orders of a chain that the broker has not shown as ended. Their executed quantity may
+ * still grow.
  */
 export const unendedBefore = (order: Order, head: Placement): Placement[] =>
   earlierOf(order, head).filter(

@@ -3,19 +3,19 @@ import type { OrderClass, OrderIntent, OrderType, Side, TimeInForce } from './in
 import type { BrokerStatus, FinalStatus, OrderStatus } from './transitions.ts'
 
 /**
- * One order of a user, and everything at the broker that carries it out.
+ * One order of a user, with all orders at the broker that carry it out.
  *
- * A **placement** is one order at the broker. The placements of one leg are a **chain**: the first,
- * and those that replaced it. Simple orders have one leg; bracket, oco and oto orders have exits as
- * well, which the broker makes and names.
+ * A **placement** is one order at the broker. The placements of one leg are a **chain**: the first
+ * placement, and the placements that replaced it. Simple orders have one leg. Bracket, oco and oto
+ * orders have exits as well, which the broker creates and names.
  *
- * Kept true by `reduce`:
- * - every executed unit of a placement is booked exactly once, from the bottom up, whatever the
- *   order of arrival;
- * - the order's own quantities are sums over the placements that count (`counts`), and its status
- *   follows from theirs (`statusOf`);
- * - it ends once, and only when no placement that counts can still execute; what executes later is
- *   a correction.
+ * Invariant (kept by `reduce`):
+ * - Every executed unit of a placement is booked exactly once, in the order of cumulative quantity,
+ *   in any order of arrival.
+ * - The order's own quantities are sums over the placements that count (`counts`).
+ * - The order's status follows from the statuses of these placements (`statusOf`).
+ * - The order ends once, and only when no placement that counts can still execute. A later
+ *   execution is a correction.
  */
 export type Order = Readonly<{
   schema: 2
@@ -29,7 +29,7 @@ export type Order = Readonly<{
   orderType: OrderType
   timeInForce: TimeInForce
   orderClass: OrderClass
-  /** The terms as they were last agreed: a confirmed replacement changes them. */
+  /** The terms that were last agreed. A confirmed replacement changes the terms. */
   quantity: Decimal | null
   notional: Decimal | null
   limitPrice: Decimal | null
@@ -41,46 +41,50 @@ export type Order = Readonly<{
   stopLoss: OrderIntent['stopLoss']
   notAfter: string | null
   /**
-   * It was asked to close a position: it is sent as large as that allows, and as an order that
-   * cannot open one. Absent: no.
+   * The order is to close a position. It is sent as large as the position allows, and of a kind
+   * that cannot open a position. Absent: no.
    */
   closes?: boolean
-  /** Hash of what was asked for; `null` for orders found at the broker. */
+  /** Hash of the requested parameters; `null` for orders found at the broker. */
   parametersHash: string | null
   status: OrderStatus
   placements: readonly Placement[]
   /** Executed and not busted, over the placements that count. */
   cumulativeQuantity: Decimal
-  /** Exact sum of price times quantity over the same. */
+  /** Exact sum of price times quantity over the same executions. */
   totalCost: Decimal
-  /** When it was asked for. Absent: found at the broker, or written by an earlier version. */
+  /**
+   * When the order was requested. Absent: the order was found at the broker, or its record was
+   * written by an earlier version.
+   */
   askedAt?: string
   /**
-   * When it was claimed, or taken up again after everything that had been sent was known to have
-   * come to nothing.
+   * When the order was claimed, or claimed again after all earlier requests were known to have
+   * failed.
    */
   claimedAt: string | null
-  /** When the last request to place it began; `null`: nothing of it can be at the broker. */
+  /** When the last request to place the order began; `null`: the order cannot be at the broker. */
   attemptedAt: string | null
   /**
-   * When that request was known to be over, whatever became of it; before `attemptedAt`, or `null`:
-   * it may be under way.
+   * When the last request had ended, with any result. If it is before `attemptedAt`, or `null`, the
+   * request may still be in progress.
    */
   attemptEndedAt: string | null
-  /** Sent, and the outcome is not known since this time. */
+  /** The order was sent, and its outcome is unknown since this time. */
   unknownSince: string | null
   /**
-   * Of one that was never sent, as far as its record goes: it was refused, and whether an earlier
-   * request arrived is not known yet.
+   * The refusal of an order that was never sent according to its record. An earlier request may
+   * have arrived at the broker, because the store may have lost its record.
    */
   doubtedRefusal?: Refusal
   /**
-   * Work on it brought its worker down time and again: nothing is done by itself any more until
-   * somebody asks anew (CRA-08).
+   * When the order was quarantined: work on it crashed its worker repeatedly. Workers do nothing
+   * more for the order until a new command arrives (CRA-08).
    */
   setAsideAt?: string | null
   /**
-   * How the broker took the order on otherwise than it was asked for; absent: as it was asked for.
+   * The differences between the request and the order that the broker accepted. Absent: no
+   * difference.
    */
   differences?: readonly Difference[]
   submittedAt: string | null
@@ -88,15 +92,15 @@ export type Order = Readonly<{
   endedAt: string | null
   cancel: CancelRequest | null
   /**
-   * Replacements that were asked for and have no outcome yet, oldest first; only the first is under
-   * way.
+   * Replacements that were requested and have no outcome yet, oldest first. Only the first is in
+   * progress.
    */
   replaces: readonly ReplaceRequest[]
-  /** What became of the others, oldest first. */
+  /** The results of the replacements that ended, oldest first. */
   replaceResults: readonly ReplaceResult[]
   /** Commands that ended and left no other trace; see `commandsOf`. */
   endedCommands?: readonly EndedCommand[]
-  /** The order is a close: the command that asked for it. */
+  /** If the order is a close: the command that requested it. */
   closeCommandId?: string | null
   rejection: Rejection | null
   /** Ids of busts and corrections that are booked. */
@@ -104,8 +108,8 @@ export type Order = Readonly<{
 }>
 
 /**
- * Why an order ends without any life at the broker: our own checks, or the broker's definitive
- * answer to the request itself.
+ * Why an order ends without ever working at the broker: our own checks denied it, or the broker
+ * refused the request definitively.
  */
 export type Refusal =
   | Readonly<{ type: 'denied'; code: string; message: string; at: string }>
@@ -118,8 +122,8 @@ export type Refusal =
     }>
 
 /**
- * `entry` is the order itself; the others are exits that the broker places once it is filled (oco:
- * beside it).
+ * `entry` is the order itself. The two other legs are exits. The broker places them once the entry
+ * is filled (oco: beside the entry).
  */
 export const LEGS = ['entry', 'takeProfit', 'stopLoss'] as const
 
@@ -128,11 +132,11 @@ export type Leg = (typeof LEGS)[number]
 /** One order at the broker, as far as it is known and booked. */
 export type Placement = Readonly<{
   leg: Leg
-  /** 0 for the first of its leg, one more for each that replaced it. */
+  /** 0 for the first placement of its leg, one more for each replacement. */
   replacement: number
   /**
-   * Whether its terms are the order's: always for the first, for a replacement once it is known to
-   * have taken place.
+   * The placement's terms are the order's terms. Always true for the first placement; true for a
+   * replacement once it is known to have taken place.
    */
   agreed: boolean
   clientOrderId: string
@@ -141,38 +145,39 @@ export type Placement = Readonly<{
   limitPrice: Decimal | null
   stopPrice: Decimal | null
   status: OrderStatus
-  /** The broker's latest word on it while open, by the broker's time. */
+  /** The broker's latest status while the placement is open, by the broker's time. */
   working: Readonly<{ status: BrokerStatus; at: string }> | null
-  /** How the broker ended it; applied once `filledQuantity` has been booked. */
+  /** The broker's final status. It is applied once `filledQuantity` has been booked. */
   final: Readonly<{ status: FinalStatus; filledQuantity: Decimal; at: string }> | null
-  /** Booked so far, busted ones included: it never falls. */
+  /** The booked quantity, busted executions included. It never falls. */
   cumulativeQuantity: Decimal
   totalCost: Decimal
   /**
-   * The highest filled quantity that any source has shown; above `cumulativeQuantity` there is a
-   * gap.
+   * The highest filled quantity that any source has reported. If it is above `cumulativeQuantity`,
+   * there is a gap.
    */
   reportedQuantity: Decimal
-  /** Executions that arrived before the ones under them, lowest first. */
+  /** Executions that arrived before earlier executions, lowest first. */
   held: readonly Execution[]
   /**
-   * Taken back by the venue since; the broker's own totals leave it out from `at` on. `cost` has
-   * its sign.
+   * The quantity and cost that the venue took back. The broker's own totals exclude it from `at`
+   * on. `cost` is signed.
    */
   busted: Readonly<{ quantity: Decimal; cost: Decimal; at: string }> | null
   /**
-   * The broker's own latest total, by its time; what was busted is left out of it. `null` until
-   * something has executed.
+   * The broker's own latest total, by its time, without busted executions. `null` before the first
+   * execution.
    */
   total: BrokerTotal | null
 }>
 
-/** What the broker says of an order as a whole. `averagePrice` is rounded by the broker. */
+/** The broker's total of an order. `averagePrice` is rounded by the broker. */
 export type BrokerTotal = Readonly<{ quantity: Decimal; averagePrice: Decimal | null; at: string }>
 
 /**
- * One match at the venue. `cumulativeQuantity` includes it, and with `quantity` names it: the same
- * execution has the same span in every source, even where ids differ.
+ * One match at the venue. `cumulativeQuantity` includes its own quantity. The two quantities are
+ * its span and identify it: the same execution has the same span in every source, even if its ids
+ * differ.
  */
 export type Execution = Readonly<{
   executionId: string | null
@@ -183,12 +188,12 @@ export type Execution = Readonly<{
 }>
 
 /**
- * An execution that the venue took back (`price`, `quantity` are the execution's own) or restated
- * (`corrected`).
+ * An execution that the venue took back (`price` and `quantity` are the execution's own) or
+ * restated (`corrected`).
  */
 export type Bust = Readonly<{
   /**
-   * Of the bust itself, or of the execution that it takes back: what makes a repeat recognizable.
+   * The id of the bust, or of the execution that it takes back. A repeated bust has the same id.
    */
   id: string
   quantity: Decimal
@@ -197,7 +202,10 @@ export type Bust = Readonly<{
   at: string
 }>
 
-/** Who asked for a cancel, and why; a request only, until the broker shows its effect. */
+/**
+ * A requested cancel, with its author and reason. It is only a request until the broker shows its
+ * effect.
+ */
 export type CancelRequest = Readonly<{
   commandId: string
   by: 'user' | 'system'
@@ -206,8 +214,8 @@ export type CancelRequest = Readonly<{
 }>
 
 /**
- * What a replacement changes; `null` stays as it is. `quantity` is the order's total, what is
- * filled included.
+ * The changes of a replacement; `null`: unchanged. `quantity` is the order's total and includes the
+ * filled quantity.
  */
 export type ReplaceTerms = Readonly<{
   quantity: Decimal | null
@@ -218,8 +226,8 @@ export type ReplaceTerms = Readonly<{
 }>
 
 /**
- * A replacement asked for. Its client order id follows from leg and `replacement`, so that sending
- * it twice is harmless.
+ * A requested replacement. Its client order id follows from its leg and `replacement`, so that a
+ * second send is harmless.
  */
 export type ReplaceRequest = Readonly<{
   commandId: string
@@ -227,17 +235,17 @@ export type ReplaceRequest = Readonly<{
   replacement: number
   terms: ReplaceTerms
   requestedAt: string
-  /** When it was last sent; `null`: not yet. */
+  /** When the request was last sent; `null`: not sent yet. */
   sentAt: string | null
 }>
 
-/** What became of a replacement that was asked for. `message` says why it did not take place. */
+/** The result of a requested replacement. `message`: why it did not take place. */
 export type ReplaceResult = Readonly<
   Pick<ReplaceRequest, 'commandId' | 'leg' | 'replacement'> & {
-    /** `overtaken`: by a cancel, or by the end of the order, before it was sent. */
+    /** `overtaken`: a cancel, or the end of the order, came before the replacement was sent. */
     outcome: 'replaced' | 'refused' | 'overtaken'
     message: string | null
-    /** What was asked for; absent in records of an earlier version. */
+    /** The requested terms. Absent in records of an earlier version. */
     terms?: ReplaceTerms
     at: string
   }
@@ -252,37 +260,37 @@ export type Rejection = Readonly<{
 }>
 
 /**
- * Executions that wait for earlier ones, at most this many per placement; beyond it they are
- * fetched again by reconciliation.
+ * The number of executions of one placement that wait for earlier executions. Further executions
+ * are dropped, and reconciliation fetches them again.
  */
 export const HELD_EXECUTIONS_MAX = 256
 
-/** Ids of busts kept in one order; a venue takes back a handful at most. */
+/** Ids of busts kept in one order. A venue takes back a handful at most. */
 export const BUSTS_MAX = 256
 
 /**
- * Placements of one order: the broker's chains are short, and a record must stay small. More
+ * Placements of one order. The broker's chains are short, and a record must stay small. Further
  * replacements are refused.
  */
 export const PLACEMENTS_MAX = 64
 
-/** Replacements of one order that wait for their turn. */
+/** Replacements of one order that wait for an earlier replacement. */
 export const REPLACES_WAITING_MAX = 16
 
 /**
- * Replacements of one order that are remembered, refused ones too; further ones are refused. A
- * number is never used twice.
+ * Replacements of one order that are remembered, refused replacements included. Further
+ * replacements are refused. A replacement number is never used twice.
  */
 export const REPLACES_MAX = 64
 
 /**
- * Whether what a leg executes is the order's own execution: its entry always, and both sides of an
- * oco, which is an exit itself.
+ * Reports if the executions of a leg are the order's own executions. True for the entry, and for
+ * both sides of an oco, because an oco is an exit itself.
  */
 export const counts = (order: Pick<Order, 'orderClass'>, leg: Leg): boolean =>
   leg === 'entry' || order.orderClass === 'oco'
 
-/** The newest placement of a leg: the one that commands are aimed at. */
+/** The newest placement of a leg. Commands refer to this placement. */
 export function headOf(order: Pick<Order, 'placements'>, leg: Leg): Placement | null {
   let head: Placement | null = null
   for (const placement of order.placements)
@@ -291,12 +299,12 @@ export function headOf(order: Pick<Order, 'placements'>, leg: Leg): Placement | 
   return head
 }
 
-/** The side on which a leg trades: exits are on the other side of their entry. */
+/** The side on which a leg trades. Exits trade on the opposite side of their entry. */
 export const sideOf = ({ side, orderClass }: Pick<Order, 'side' | 'orderClass'>, leg: Leg): Side =>
   leg === 'entry' || orderClass === 'oco' ? side : side === 'buy' ? 'sell' : 'buy'
 
 /**
- * What was asked for, as it can be sent again; only true to the request while nothing was replaced.
+ * The order's intent, to send it again. It equals the request only while no replacement took place.
  */
 export function intentOf(order: Order): OrderIntent {
   const {
@@ -344,11 +352,11 @@ export function intentOf(order: Order): OrderIntent {
 }
 
 /**
- * One command as its caller reads it back.
+ * One command of an order, as its caller reads it back.
  *
- * - `pending`: taken, and the broker has not shown its effect yet.
- * - `done`: it took place; of a close: its order was sent.
- * - `refused`: by our own checks or by the broker; nothing was changed. `message` says why.
+ * - `pending`: accepted, and the broker has not shown its effect yet.
+ * - `done`: the command took place. For a close: its order was sent.
+ * - `refused`: by our own checks or by the broker; the order was not changed. `message` says why.
  * - `overtaken`: by another command, or by the end of the order.
  */
 export type CommandResult = Readonly<{
@@ -356,18 +364,21 @@ export type CommandResult = Readonly<{
   kind: 'cancel' | 'replace' | 'close'
   outcome: 'pending' | 'done' | 'refused' | 'overtaken'
   message: string | null
-  /** When it was asked for; once it is over: when it ended, where that is known. */
+  /**
+   * When the command was requested. Once the command has ended: when it ended, if that is known.
+   */
   at: string
 }>
 
-/** A command that ended without leaving any other trace in its order. */
+/** A command that ended without any other trace in its order. */
 export type EndedCommand = CommandResult & Readonly<{ outcome: 'refused' | 'overtaken' }>
 
 /**
- * One field in which an order at the broker is otherwise than it was asked for.
+ * One field in which an order at the broker differs from the request.
  *
- * - `conformed`: the broker says the same in other words, or made the figure one that it can trade.
- * - `unexplained`: another order, unless the order is the answer to our own request.
+ * - `conformed`: the broker writes the same value differently, or changed the figure to one that it
+ *   can trade.
+ * - `unexplained`: the order is another order, unless it is the answer to our own request.
  */
 export type Difference = Readonly<{
   field: string

@@ -3,10 +3,13 @@ import { counts, headOf, type Order, type ReplaceResult } from './order.ts'
 import { isTerminal } from './transitions.ts'
 
 /**
- * Whether something is due on an order that a job of its own is to do: find out what became of its
- * submission, repeat a cancel, bring a replacement to its end, correct the size of the order that
- * it made, or cancel what came to life after we had closed it. Where it stays due, the job is gone
- * (RDQ-02).
+ * Reports if an order needs a job of its own. If the work stays due, its job was lost (RDQ-02). The
+ * job may have to
+ * - find the outcome of the submission,
+ * - repeat a cancel,
+ * - complete a replacement,
+ * - correct the size of the order that the replacement created,
+ * - cancel an order that appeared at the broker after Fillcast had closed it.
  */
 export function hasPendingWork(order: Order): boolean {
   if (order.origin !== 'fillcast' || isQuarantined(order)) return false
@@ -20,10 +23,10 @@ export function hasPendingWork(order: Order): boolean {
 }
 
 /**
- * The replacement that made the entry at work, where the entry has another size than lets the whole
- * order execute exactly once (CAN-05). `null`: the size is right, or is not to be judged yet. What
- * was replaced elsewhere has the size that was wanted there. Most orders were never replaced, and
- * are not looked at any further.
+ * The replacement that created the working entry, if the entry's size does not let the whole order
+ * execute exactly once (CAN-05). `null`: the size is right, or cannot be judged yet. An order that
+ * was replaced elsewhere keeps the size that it was given there. An order without replacement
+ * results returns at once.
  */
 export function missizedBy(order: Order): ReplaceResult | null {
   const { replaceResults, replaces, cancel } = order
@@ -40,28 +43,31 @@ export function missizedBy(order: Order): ReplaceResult | null {
 }
 
 /**
- * Whether a request that can open or enlarge a position was made for it, or is about to be, and
- * nobody knows yet what became of it: its submission, or a replacement. One that is set aside waits
- * for a person, and for nobody else.
+ * Reports if a request that can open or enlarge a position is in progress or about to be sent, and
+ * its outcome is unknown: the order's submission, or a replacement. A quarantined order waits for
+ * an operator only, so it does not count.
  */
 export const hasRequestUnderWay = (order: Order): boolean =>
   !isQuarantined(order) &&
   (order.status === 'submitting' || order.replaces.some(({ sentAt }) => sentAt !== null))
 
-/** Work on it is not repeated by itself: it stands as it is, watched and alarmed. */
+/**
+ * Workers do not repeat work on the order by themselves. Its state is kept, monitored and alarmed.
+ */
 export const isQuarantined = ({ setAsideAt }: Pick<Order, 'setAsideAt'>): boolean =>
   setAsideAt != null
 
 /**
- * All that was asked for has executed, and more may: a replacement raced fills, and was sized too
- * large. Of a bracket's exits and an oco the broker takes care.
+ * The whole requested quantity has executed, and a placement may still execute: a replacement was
+ * sized too large while fills arrived. The broker itself handles this for an oco and for a
+ * bracket's exits.
  */
 export const isExcess = (order: Order): boolean =>
   order.endedAt !== null &&
   order.orderClass === 'simple' &&
   livePlacements(order).some(({ agreed, final }) => agreed && final === null)
 
-/** It was closed as never received, and is there all the same. */
+/** The order was closed as never received, and appeared at the broker nevertheless. */
 export const isRevived = (order: Order): boolean =>
   order.endedAt !== null &&
   order.rejection !== null &&

@@ -9,10 +9,14 @@ import {
 } from './transitions.ts'
 import type { BrokerOrder } from './updates.ts'
 
-// How one placement takes in what is said of it. Everything a view says is merged by a rule with no
-// memory of order (the latest broker time for working statuses, the strongest for endings, the
-// largest for quantities), and executions are booked strictly from the bottom up; one that arrives
-// early is held until the ones under it are there. So the order of arrival cannot matter.
+// Merges reports about one placement. Each part of a snapshot is merged by a rule that does not
+// depend on the order of arrival:
+// - working status: the latest broker time wins
+// - final status: the strongest status wins
+// - quantities: the largest wins
+//
+// Executions are booked strictly in the order of cumulative quantity. An execution that arrives
+// early is held until the earlier ones are booked.
 
 export const newPlacement = (
   at: Readonly<{ leg: Leg; replacement: number; clientOrderId: string }>,
@@ -35,13 +39,13 @@ export const newPlacement = (
   total: null,
 })
 
-/** The placement after `signal`, or `null` when the transition is illegal. */
+/** The placement after `signal`, or `null` if the transition is illegal. */
 export function moved(placement: Placement, signal: Signal): Placement | null {
   const status = transitionOf(placement.status, signal)
   return status === null ? null : status === placement.status ? placement : { ...placement, status }
 }
 
-/** A view, taken in: what the broker says it is, nothing booked yet. */
+/** Applies a snapshot of the broker. Executions are not booked here. */
 export function viewed(placement: Placement, seen: BrokerOrder): Placement {
   const isEnd = isFinalStatus(seen.status)
   const filled = grossOf(placement, seen.filledQuantity, seen.updatedAt)
@@ -59,12 +63,12 @@ export function viewed(placement: Placement, seen: BrokerOrder): Placement {
   }
 }
 
-/** The part of a view by which a record shows whether the view was taken in. */
+/** The fields of a snapshot by which a record shows if the snapshot was applied. */
 export type Snapshot = Pick<BrokerOrder, 'status' | 'filledQuantity' | 'updatedAt'>
 
 /**
- * Whether a view was taken in. Nothing of a view leaves a record again: where it is missing later,
- * the store lost that commit.
+ * Reports if a snapshot was applied. Later updates never remove the effects of a snapshot from the
+ * record. If they are missing later, the store lost that commit.
  */
 export function isTakenIn(
   placement: Placement,
@@ -78,7 +82,9 @@ export function isTakenIn(
   return isStatus && isTotal && cmp(reportedQuantity, filledQuantity) >= 0
 }
 
-/** While nothing has executed there is nothing to total, and no reason to write. */
+/**
+ * The newer total. Before the first execution there is no total to keep, and so no reason to write.
+ */
 function latest(current: Placement['total'], seen: BrokerOrder): Placement['total'] {
   const { filledQuantity: quantity, filledAveragePrice: averagePrice, updatedAt: at } = seen
   if (current == null) return isZero(quantity) ? null : { quantity, averagePrice, at }
@@ -87,8 +93,8 @@ function latest(current: Placement['total'], seen: BrokerOrder): Placement['tota
 }
 
 /**
- * An execution, set aside until its turn; `null` when too many wait. One that is booked or waits
- * already changes nothing.
+ * Holds an execution until the earlier executions are booked; `null`: too many are held. An
+ * execution that is booked or held already changes nothing.
  */
 export function holding(placement: Placement, execution: Execution): Placement | null {
   const cumulativeQuantity = grossOf(placement, execution.cumulativeQuantity, execution.at)
@@ -102,7 +108,10 @@ export function holding(placement: Placement, execution: Execution): Placement |
   return { ...placement, reportedQuantity, held }
 }
 
-/** The execution whose turn it is, with the quantity that is not booked yet, or `null`. */
+/**
+ * The next execution to book, with the quantity that is not booked yet; `null`: an earlier
+ * execution is missing.
+ */
 export function nextExecution(
   placement: Placement,
 ): { placement: Placement; execution: Execution } | null {
@@ -126,17 +135,18 @@ export function nextExecution(
 }
 
 /**
- * Nothing is left to execute: by quantity, or, for an order sized in money, by the broker's word.
+ * The placement cannot execute any more: its whole quantity has executed, or, if it is sized in
+ * money, the broker reports it filled.
  */
 export const isDone = ({ quantity, final, cumulativeQuantity, busted }: Placement): boolean =>
   (quantity !== null && cmp(sub(cumulativeQuantity, busted?.quantity ?? ZERO), quantity) >= 0) ||
   (final?.status === 'filled' && cmp(cumulativeQuantity, final.filledQuantity) >= 0)
 
-/** How it ended, once everything that its ending speaks of has been booked. */
+/** The final status, once every execution before it has been booked. */
 export const endingOf = ({ final, cumulativeQuantity }: Placement): FinalStatus | null =>
   final !== null && cmp(cumulativeQuantity, final.filledQuantity) >= 0 ? final.status : null
 
-/** The broker's totals leave out what was busted; ours do not, so that they never fall. */
+/** The broker's totals exclude busted executions. Ours include them, so that they never fall. */
 const grossOf = ({ busted }: Placement, quantity: Decimal, at: string): Decimal =>
   busted !== null && at >= busted.at ? add(quantity, busted.quantity) : quantity
 

@@ -17,27 +17,32 @@ import type { Side } from './intent.ts'
 /**
  * A signed holding of one symbol on one broker connection, from its opening to its close or flip.
  *
- * Average cost: adding keeps the exact sum of what was paid; reducing takes its share of that sum
- * away, rounded to `COST_PLACES`, and the last reduction takes what is left, so that nothing is
- * lost to rounding over a position's life.
+ * Average cost:
+ * - An execution that adds to the position adds its exact cost.
+ * - An execution that reduces the position removes its share of the cost, rounded to `COST_PLACES`.
+ * - The last reduction removes the remaining cost, so that rounding loses no cost over a position's
+ *   life.
  */
 export type Position = Readonly<{
   schema: 2
   id: string
   connectionId: string
   symbol: string
-  /** Negative for a short position, zero only in the record of its close. */
+  /** Negative for a short position. Zero only in the record of its close. */
   quantity: Decimal
-  /** What the open quantity cost (long) or brought (short): never negative, exact. */
+  /** The cost of the open quantity (long) or its proceeds (short): never negative, exact. */
   cost: Decimal
-  /** Sums over everything closed so far in this position's life. */
+  /** Sums over all reductions in this position's life so far. */
   closedQuantity: Decimal
   closedCost: Decimal
   closedValue: Decimal
   realizedPnL: Decimal
-  /** Last price seen; the execution price until the first mark. */
+  /** The last known price. Until the first mark: the price of the execution. */
   mark: Decimal
-  /** The live protective stop, where there is one, and the order that it belongs to. */
+  /**
+   * The price of the live protective stop, and the order that owns it; both `null` if there is no
+   * stop.
+   */
   stopLossPrice: Decimal | null
   stopLossFrom: string | null
   openedAt: string
@@ -51,12 +56,12 @@ export type PositionSide = (typeof POSITION_SIDES)[number]
 export const positionSideOf = ({ quantity }: Pick<Position, 'quantity'>): PositionSide =>
   isNegative(quantity) ? 'short' : 'long'
 
-/** Decimals kept of a cost that had to be divided. */
+/** Decimals of a cost after a division. */
 const COST_PLACES = 18
 
 /**
- * What an execution does to a position. `key` names the execution, so that a position opened by it
- * has the same id every time.
+ * An execution as it applies to a position. `key` identifies the execution, so that a position
+ * opened by it always has the same id.
  */
 export type PositionFill = Readonly<{
   connectionId: string
@@ -80,7 +85,10 @@ export const marketValue = (p: Position, price: Decimal = p.mark): Decimal => mu
 export const unrealizedPnL = (p: Position, price: Decimal = p.mark): Decimal =>
   isNegative(p.quantity) ? add(marketValue(p, price), p.cost) : sub(marketValue(p, price), p.cost)
 
-/** Whole seconds from opening to close, never negative: broker clocks and ours may disagree. */
+/**
+ * Whole seconds from opening to close. Never negative, although the broker's clock and ours may
+ * disagree.
+ */
 export const holdingSeconds = (p: Position): number =>
   p.closedAt === null
     ? 0
@@ -136,8 +144,8 @@ function reduceBy(position: Position, quantity: Decimal, price: Decimal, at: str
 }
 
 /**
- * Books one execution. A fill across zero closes the position and opens one on the other side
- * (POS-05); both come from the one execution, in that order.
+ * Books one execution. A fill across zero closes the position and opens a position on the other
+ * side (POS-05); both changes come from this execution, in that order.
  */
 export function applyFill(
   before: Position | null,
@@ -173,10 +181,12 @@ export function applyFill(
 }
 
 /**
- * Takes one execution back. Where it had added to the position, what was paid is taken off exactly;
- * where it had reduced it, the quantity comes back at the average cost that was taken off, and its
- * profit is undone. A bust across zero, or of a position that is gone, is an execution on the other
- * side.
+ * Takes one execution back.
+ * - If the execution had added to the position, its exact cost is removed.
+ * - If the execution had reduced the position, the quantity returns at the average cost that was
+ *   removed, and the P&L is undone.
+ * - If the bust crosses zero, or the position is gone, the bust is booked as an execution on the
+ *   other side.
  */
 export function undoFill(
   before: Position | null,

@@ -6,22 +6,22 @@ import { tradingDayOf } from './trading-day.ts'
 import { isTerminal } from './transitions.ts'
 
 /**
- * The price at which an order protects a position, or `null` when it does not. A trailing stop
- * moves by itself and is not shown.
+ * The price at which an order protects a position; `null`: the order does not protect it. A
+ * trailing stop moves by itself and is not shown.
  */
 function stopPriceOf(order: Order, position: Position): Decimal | null {
   const exitSide = isNegative(position.quantity) ? 'buy' : 'sell'
   for (const leg of LEGS) {
     const head = standingHeadOf(order, leg)
     if (head === null || sideOf(order, leg) !== exitSide || head.stopPrice === null) continue
-    // The exits of an entry are held back until something of the entry has executed.
+    // The exits are held until a part of the entry has executed.
     if (!counts(order, leg) && isZero(order.cumulativeQuantity)) continue
-    const isOver = isTerminal(head.status) && head.status !== 'replaced' // a replaced one stands until its successor is known
+    const isOver = isTerminal(head.status) && head.status !== 'replaced' // a replaced head counts until its successor is known
     if (!isOver && head.status !== 'submitting' && order.orderType !== 'trailing_stop')
       return head.stopPrice
   }
-  // The broker places the exits of a filled entry a moment later; until it has told of them, what
-  // was asked for stands.
+  // The broker places the exits of a filled entry a moment later. Until it reports the exits, the
+  // requested stop counts.
   const isPlanned =
     order.stopLoss !== null &&
     headOf(order, 'stopLoss') === null &&
@@ -29,16 +29,12 @@ function stopPriceOf(order: Order, position: Position): Decimal | null {
   return isPlanned && !isZero(order.cumulativeQuantity) ? (order.stopLoss?.stopPrice ?? null) : null
 }
 
-/**
- * Whether the order's stop for this position is another one than before. A repeat of what is known
- * changes no stop.
- */
+/** Reports if the order's stop for this position has changed. A repeated report changes no stop. */
 export const hasNewStop = (before: Order | null, order: Order, position: Position): boolean =>
   (before === null ? null : stopPriceOf(before, position)) !== stopPriceOf(order, position)
 
 /**
- * The stop that the position shows, or `null`, when none of these orders protects it: the stop of
- * the first order that does.
+ * The first of these orders with a stop that protects the position; `null`: no order protects it.
  */
 export const stopAmong = (orders: readonly Order[], position: Position): Order | null =>
   orders.find(
@@ -49,7 +45,7 @@ export const stopAmong = (orders: readonly Order[], position: Position): Order |
   ) ?? null
 
 /**
- * The position as `order` protects it: its stop is shown while it is live, and taken off when it
+ * The position with the stop of `order`: the stop is shown while it is live, and removed when it
  * ends.
  */
 export function protectedBy(order: Order, position: Position): Position {
@@ -64,9 +60,9 @@ export function protectedBy(order: Order, position: Position): Position {
 }
 
 /**
- * How much more the exits of an entry have executed than the entry itself, as when both of a
- * bracket are filled in a fast market; what the venue took back counts on neither side. Zero for
- * orders without exits of their own: an oco's two sides are the order itself.
+ * The quantity that the exits of an entry executed beyond the entry itself, for example if both
+ * exits of a bracket fill in a fast market. Busted quantities do not count on either side. Zero for
+ * orders without exits of their own: the two sides of an oco are the order itself.
  */
 export function overExitOf({ orderClass, placements }: Order): Decimal {
   if (orderClass !== 'bracket' && orderClass !== 'oto') return ZERO
@@ -79,16 +75,17 @@ export function overExitOf({ orderClass, placements }: Order): Decimal {
 }
 
 /**
- * What the exits of an order executed beyond its entry, as it is held: exits that sell leave a
- * short position.
+ * The excess of an order's exits over its entry, as it is held: exits that sell leave a short
+ * position.
  */
 export type Excess = Readonly<{ symbol: string; quantity: Decimal; positionSide: PositionSide }>
 
 /**
- * What may be closed of an order of ours that was over-exited today, once all that its placements
- * executed is booked and nothing of it is open; `null`: nothing. Where the position lies on the
- * other side, the excess came out of another holding of the user's, and one that was opened later
- * is somebody's wish: neither is ours to touch.
+ * The excess to close of an order of ours that was over-exited today. The quantity is zero if the
+ * exits did not execute beyond the entry. `null`: the excess may not be closed automatically. The
+ * order must have no open placement and no gap. If the position is on the other side, the excess
+ * reduced another holding of the user. If the position was opened later, the user opened it on
+ * purpose. Neither position may be touched.
  */
 export function excessOf(order: Order, position: Position | null, nowMs: number): Excess | null {
   const { origin, symbol, lastExecutionAt } = order

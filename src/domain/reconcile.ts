@@ -12,7 +12,7 @@ import { applyFill, averageEntryPrice, openPosition, type Position } from './pos
 import { tradingDayOf } from './trading-day.ts'
 import type { Change } from './updates.ts'
 
-/** A position as the broker shows it, in our words. */
+/** A position as the broker shows it, in our terms. */
 export type PositionSnapshot = Readonly<{
   symbol: string
   quantity: Decimal
@@ -21,8 +21,8 @@ export type PositionSnapshot = Readonly<{
 }>
 
 /**
- * A complete, successful reading of a broker account. Absence means absence only in such a reading
- * (POS-02).
+ * A complete, successful reading of a broker account. Only in such a reading a missing position is
+ * a closed position (POS-02).
  */
 export type BrokerSnapshot = Readonly<{
   brokerAccountId: string
@@ -32,9 +32,9 @@ export type BrokerSnapshot = Readonly<{
 }>
 
 /**
- * How long a difference must stand, with nothing executed meanwhile, before the broker's figure is
- * believed. Orders and positions endpoints have been seen to disagree for about 10 s
- * (execution-failures.md, broker facts).
+ * How long a difference must remain, without any execution in between, before the broker's figure
+ * is adopted, in milliseconds. The orders and the positions endpoint were observed to disagree for
+ * about 10 s (execution-failures.md, broker facts).
  */
 export const SETTLE_MS = 15_000
 
@@ -44,8 +44,8 @@ export type Portfolio = Readonly<{ account: Account; positions: ReadonlyMap<stri
 export type Reconciled = Readonly<{ portfolio: Portfolio; changes: readonly Change[] }>
 
 /**
- * The first reading of a connection: everything the broker has becomes ours. What moved it before
- * is in the figures already.
+ * The first reading of a connection: all figures of the broker are adopted. Earlier activities are
+ * included in these figures already.
  */
 export function adopt(
   connectionId: string,
@@ -71,26 +71,27 @@ export function adopt(
 }
 
 /**
- * The record id of an order that was placed elsewhere; the dot keeps it apart from every `tradeId`.
+ * The record id of an order that was placed elsewhere. The dot keeps it apart from every `tradeId`.
  */
 export const externalOrderId = (brokerOrderId: string): string => `ext.${brokerOrderId}`
 
-/** One complete reading of an account, and what the broker says moved it besides executions. */
+/** One complete reading of an account, with the broker's activities other than executions. */
 export type Reading = Readonly<{
   snapshot: BrokerSnapshot
   /** Activities since `account.activitiesReadTo` less `ACTIVITY_OVERLAP_MS`; complete. */
   activities: readonly BrokerActivity[]
   /** Our wall time when the reading began. */
   atMs: number
-  /** The same as the broker writes it. */
+  /** The same time in the broker's format. */
   at: string
 }>
 
 /**
- * Compares our portfolio with the broker's. A difference counts at once where activities explain it
- * exactly; otherwise only when two complete readings at least `SETTLE_MS` apart show the same
- * figure and nothing was booked in between (POS-01, D21). Until then it is a doubt, kept in the
- * account record; booking an execution takes the doubts away that it touches.
+ * Compares our portfolio with the broker's. If activities explain a difference exactly, it is
+ * adopted at once. Otherwise it is adopted only when two complete readings at least `SETTLE_MS`
+ * apart show the same figure and no execution was booked in between (POS-01, D21). Until then the
+ * difference is a doubt in the account record; booking an execution removes the doubts that it
+ * touches.
  */
 export function reconcile(ours: Portfolio, reading: Reading): Reconciled {
   const pass = new Reconciliation(ours, reading)
@@ -107,8 +108,9 @@ export function reconcile(ours: Portfolio, reading: Reading): Reconciled {
 }
 
 /**
- * A broker tells a new symbol as the old one going and the new one coming, as many shares; `null`
- * where several could be meant.
+ * The activity that adds the new symbol of a renamed symbol. A broker lists a rename as two
+ * activities: the old symbol leaves and the new symbol arrives, with the same number of shares.
+ * `null`: several activities match.
  */
 function arrivalOf(
   { symbol, quantity }: BrokerActivity,
@@ -121,7 +123,7 @@ function arrivalOf(
   return others.length === 0 ? arrival : null
 }
 
-/** One comparison. Lives for one call of `reconcile`. */
+/** One comparison. An instance lives for one call of `reconcile`. */
 class Reconciliation {
   readonly #reading: Reading
   readonly #before: Account
@@ -158,7 +160,7 @@ class Reconciliation {
     )
     const explained = explanationOf(moves, difference, ({ quantity }) => quantity ?? ZERO)
     if (mine !== null && theirs !== null && explained !== null && isSameSide(mine, theirs)) {
-      // The holding is another one for the same money: a split, a fee taken in kind.
+      // The quantity changed without money: a split, or a fee taken in kind.
       const position = {
         ...mine,
         quantity: theirs.quantity,
@@ -179,8 +181,7 @@ class Reconciliation {
   }
 
   /**
-   * A symbol that became another one: the position closes at its cost, and goes on under the new
-   * name.
+   * A renamed symbol: the position closes at its cost, and a position opens under the new symbol.
    */
   #carryOver(symbol: string, mine: Position | null, theirs: PositionSnapshot | null): boolean {
     if (mine === null || theirs !== null) return false
@@ -230,8 +231,8 @@ class Reconciliation {
   }
 
   /**
-   * What is listed and moved nothing of ours was in figures that were believed before it was
-   * listed; or it moves nothing at all.
+   * Marks the remaining activities as accounted for. Their effect was in figures that were adopted
+   * before the activities were listed, or they have no effect.
    */
   closeActivities(): void {
     const rest = this.#unread.filter(({ id }) => !this.#read.has(id))
@@ -246,7 +247,8 @@ class Reconciliation {
   }
 
   /**
-   * The broker restates what positions cost overnight; we take it over once a trading day (D21).
+   * The broker restates the costs of positions overnight. The restated costs are adopted once a
+   * trading day (D21).
    */
   adoptCosts(): void {
     const day = costDayOf(this.#reading.atMs)
@@ -282,7 +284,10 @@ class Reconciliation {
     this.#changes.push(cashChange(this.#account, previousCash, cause, this.#reading.at))
   }
 
-  /** Whether this figure has stood for long enough; noted as a doubt otherwise. */
+  /**
+   * Reports if the broker has shown this figure for long enough. If not, the figure is noted as a
+   * doubt.
+   */
   #isConfirmed(key: string, value: string): boolean {
     const before = this.#before.doubts[key]
     const { atMs } = this.#reading
@@ -296,8 +301,8 @@ const isSameSide = (mine: Position, theirs: PositionSnapshot): boolean =>
   isNegative(mine.quantity) === isNegative(theirs.quantity)
 
 /**
- * Costs are restated overnight: the day begins at nine in the morning at the exchange, well after
- * and before the session.
+ * The broker restates costs overnight. A cost day begins at nine in the morning at the exchange,
+ * well after the restatement and before the session.
  */
 const COST_DAY_STARTS_MS = 9 * 3_600_000
 const costDayOf = (timeMs: number): string => tradingDayOf(timeMs - COST_DAY_STARTS_MS)
@@ -340,14 +345,14 @@ function settlePosition(
     return { position, changes: [{ type: 'position.changed', position, at }] }
   }
   const changes: Change[] = []
-  // Nothing tells at which price it went: the last mark is the best that is known.
+  // The closing price is unknown: the last mark is the best estimate.
   if (mine !== null)
     changes.push({ type: 'position.closed', position: closeAt(mine, mine.mark, at), at })
   if (opened !== null) changes.push({ type: 'position.opened', position: opened, at })
   return { position: opened, changes }
 }
 
-/** Closes all of a position that went away without an execution. */
+/** Closes all of a position that vanished without an execution. */
 function closeAt(mine: Position, price: Decimal, at: string): Position {
   const side = isNegative(mine.quantity) ? 'buy' : 'sell'
   const { connectionId, symbol } = mine

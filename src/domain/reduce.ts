@@ -14,8 +14,9 @@ import {
 import type { BrokerOrder, OrderKey, OrderUpdate, Reduced, Slice } from './updates.ts'
 
 /**
- * Applies one update to the order it names and to what that order touches. Pure; repeats and any
- * order of arrival are welcome, and `order.submitted` always comes before the first execution.
+ * Applies one update to the order that it names and to the order's position and account. The
+ * function is pure. Updates may be repeated and may arrive in any order; `order.submitted` always
+ * comes before the first execution.
  */
 export function reduce(slice: Slice, update: OrderUpdate, orderKey: OrderKey): Reduced {
   const book = new Booking(slice)
@@ -86,10 +87,11 @@ export function reduce(slice: Slice, update: OrderUpdate, orderKey: OrderKey): R
 }
 
 /**
- * An order whose executions so far are in the position already: its record tells of them, and
- * nothing is booked. Found at the first reading of an account, or long over.
+ * Records an order whose executions are in the position already: the record counts them, and
+ * position and cash do not change. Used for orders found at the first reading of an account, and
+ * for orders that ended long ago.
  * @param views all of its placements, as they are now
- * @param kept the record where there is one: a claim, say
+ * @param kept the existing record, such as a claim
  */
 export function adoptOrder(
   views: readonly BrokerOrder[],
@@ -102,8 +104,8 @@ export function adoptOrder(
     take({ type: 'broker_order', order, execution: null, at: order.updatedAt })
   for (const seen of views.flatMap((view) => [view, ...view.legs])) {
     if (isZero(seen.filledQuantity)) continue
-    // Of what an earlier reading has noted, only the rest is new, and the broker's average is over
-    // both.
+    // If an earlier reading has recorded a part of the executions, only the rest is booked, because
+    // the broker's average covers both.
     for (let rest = restOf(slice, seen); rest !== null; rest = restOf(slice, seen)) take(rest)
     take(wholeExecution(seen))
   }
@@ -111,7 +113,7 @@ export function adoptOrder(
   return { ...slice.order }
 }
 
-/** The next part of an order that has executed and is in no record, or `null`. */
+/** The next executed part of an order that no record contains; `null`: none is missing. */
 function restOf({ order }: Slice, seen: BrokerOrder): OrderUpdate | null {
   const execution = order === null ? null : inferredExecution(order, seen)
   return execution === null
@@ -119,7 +121,7 @@ function restOf({ order }: Slice, seen: BrokerOrder): OrderUpdate | null {
     : { type: 'execution', brokerOrderId: seen.brokerOrderId, execution }
 }
 
-/** Everything that an order has executed, as if in one execution. */
+/** The whole executed quantity of an order as one execution. */
 const wholeExecution = (seen: BrokerOrder): OrderUpdate => ({
   type: 'execution',
   brokerOrderId: seen.brokerOrderId,

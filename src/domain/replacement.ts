@@ -16,22 +16,22 @@ import {
 } from './order.ts'
 import type { Judged } from './risk.ts'
 
-// What a replacement is, before it is sent: which order it replaces, at what size, and what it
-// makes of it.
+// A replacement before it is sent: the order that it replaces, its size, and the terms after it.
 
 type Asked = Pick<ReplaceRequest, 'leg' | 'terms'>
 
-/** The order that is to be replaced: the newest of the leg that is known to stand. */
+/** The order that is to be replaced: the newest live placement of the leg. */
 export const replacedBy = (order: Order, { leg, replacement }: ReplaceRequest): Placement | null =>
   livePlacements(order)
     .filter((one) => one.leg === leg && one.replacement < replacement)
     .toSorted((a, b) => b.replacement - a.replacement)[0] ?? null
 
 /**
- * What the new order is asked to be sized at: what is left of the whole, where the broker takes
- * that. It wants more than the replaced order has executed; else that is added, as if the broker
- * counted it in, and a new order for as much as was asked for is corrected once it is there
- * (CAN-05). `null`: the size does not change.
+ * The size in the request to the broker; `null`: the size does not change.
+ * - If the remaining quantity is larger than the quantity that the replaced order has executed, the
+ *   size is the remaining quantity.
+ * - Otherwise the broker refuses that size. The executed quantity is then added, as if the broker
+ *   counted it in, and the new order is corrected once it works (CAN-05).
  */
 export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked): Decimal | null {
   const total = terms.quantity ?? order.quantity
@@ -46,20 +46,17 @@ export function askedSizeOf(order: Order, head: Placement, { terms, leg }: Asked
   return cmp(left, executed) > 0 ? left : add(left, executed)
 }
 
-/**
- * Begins the command ids of replacements that give an order of ours the size that it should have
- * had.
- */
+/** Prefix of the command ids of replacements that correct the size of one of our own orders. */
 export const CORRECTION_COMMAND = 'size-'
 
 export const isCorrection = ({ commandId }: Pick<ReplaceRequest, 'commandId'>): boolean =>
   commandId.startsWith(CORRECTION_COMMAND)
 
 /**
- * Why the size of an order is not corrected any more: the broker takes no size below the quantity
- * that the replaced order has executed. Only more could be asked for, and the new order could
- * execute more than was asked for before its own correction. `null`: the request asks for the size
- * that is left, or is no correction.
+ * Why the size of an order is not corrected any more: the broker accepts no size below the quantity
+ * that the replaced order has executed. Only a larger size could be requested, and the new order
+ * could execute beyond the requested quantity before its own correction. `null`: the request asks
+ * for the remaining size, or is no correction.
  */
 export function correctionRefusalOf(
   order: Order,
@@ -73,9 +70,9 @@ export function correctionRefusalOf(
 }
 
 /**
- * Why a total cannot be asked for: it has executed already, and sent all the same it would execute
- * once more. A replacement that waits for its turn may have been right when it was asked for.
- * `null`: nothing speaks against it.
+ * Why a total is refused: the order has already executed that quantity, and a replacement with this
+ * total would execute it once more. A replacement that waited for an earlier one may have been
+ * valid when it was requested. `null`: the total is possible.
  */
 export function sizeRefusalOf(
   order: Order,
@@ -86,7 +83,7 @@ export function sizeRefusalOf(
   return `quantity: ${executed} have executed; the total must be more than that`
 }
 
-/** The order as it is once it is replaced, or the exit of it that is. */
+/** The order, or its exit, with the terms of the replacement. */
 export function becomes(order: Order, { leg, terms }: Asked): Judged {
   const intent = intentOf(order)
   const head = standingHeadOf(order, leg)
@@ -133,9 +130,9 @@ export function becomes(order: Order, { leg, terms }: Asked): Judged {
 }
 
 /**
- * Whether it only gives an order of ours the size that it should have had: smaller than it is, and
- * nothing else changes. What is left of an order that has executed in part is smaller too, and
- * corrects nothing where the order has the right size.
+ * Reports if a replacement only corrects the size of one of our orders: the new size is smaller
+ * than the current size, and no other term changes. The remaining quantity of a partially filled
+ * order is smaller too, but if the order has the right size already, it corrects nothing.
  */
 export function isShrinking(order: Order, head: Placement, asked: Asked): boolean {
   const { quantity, limitPrice, stopPrice, trail, timeInForce } = asked.terms
@@ -153,7 +150,7 @@ export function isShrinking(order: Order, head: Placement, asked: Asked): boolea
   return cmp(right, head.quantity) < 0 && cmp(size, head.quantity) < 0
 }
 
-/** Whether it asks for more, or at a higher price. */
+/** Reports if a replacement raises the quantity or a price. */
 export function isEnlarging(order: Order, { leg, terms }: Asked): boolean {
   const grows = (to: Decimal | null, from: Decimal | null): boolean =>
     to !== null && cmp(to, from ?? ZERO) > 0

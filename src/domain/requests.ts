@@ -11,11 +11,11 @@ import {
 } from './order.ts'
 import type { Change, OrderUpdate, Slice } from './updates.ts'
 
-// What our own requests change of an order's record, before the broker has shown any effect of
-// them.
+// Changes of an order's record by our own requests, before the broker has shown any effect.
 
 /**
- * A request to place it begins. What was sent before and came to nothing does not make it older.
+ * A request to place the order begins. If all earlier requests failed, the order's claim time
+ * starts anew.
  */
 export function attempted(
   { status, attemptedAt, claimedAt, quantity, placements }: Order,
@@ -30,7 +30,10 @@ export function attempted(
   }
 }
 
-/** A request is over. Once one may have arrived, no later one can prove that nothing is there. */
+/**
+ * A request ended. Once a request may have arrived, no later request can prove that the order is
+ * absent at the broker.
+ */
 export function attemptEnded(
   { status, unknownSince }: Order,
   update: Extract<OrderUpdate, { type: 'not_sent' | 'outcome_unknown' | 'refusal_doubted' }>,
@@ -48,7 +51,10 @@ export function attemptEnded(
   return { unknownSince: unknownSince ?? at, attemptEndedAt: at }
 }
 
-/** Told once. One that may be at the broker is unknown from now on. */
+/**
+ * Quarantines an order, and reports it once. If the order may be at the broker, its outcome is
+ * unknown from now on.
+ */
 export function setAside(slice: Slice, at: string): { slice: Slice; changes: readonly Change[] } {
   const { order } = slice
   if (order === null || order.setAsideAt != null) return { slice, changes: [] }
@@ -61,8 +67,8 @@ export function setAside(slice: Slice, at: string): { slice: Slice; changes: rea
 }
 
 /**
- * The first request stands; one after the end is for exits that are still there. What became of any
- * other is noted, and stays so.
+ * The first cancel counts. A cancel after the order's end is for exits that are still open. The
+ * result of any other cancel is noted and does not change later.
  */
 export function cancelRequested(order: Order, request: CancelRequest): Partial<Order> {
   if (isOver(order, request)) return {}
@@ -74,8 +80,8 @@ export function cancelRequested(order: Order, request: CancelRequest): Partial<O
 }
 
 /**
- * Waits its turn; its number follows from those before it. A canceled order is not replaced any
- * more.
+ * Appends a replacement; its number follows from the earlier replacements. A canceled order is not
+ * replaced any more.
  */
 export function replaceRequested(
   order: Order,
@@ -97,7 +103,7 @@ export function replaceRequested(
   }
 }
 
-/** @param sentAt `null`: nothing of it was sent */
+/** @param sentAt `null`: the request was not sent */
 export const replaceSent = (
   { replaces }: Order,
   commandId: string,
@@ -107,13 +113,13 @@ export const replaceSent = (
 })
 
 /**
- * Whoever asks for something new has looked at it: it is worked on again, and set aside again
- * should that go wrong.
+ * Ends a quarantine: a user or operator who requests a new command has looked at the order. If work
+ * on it crashes again, the order is quarantined again.
  */
 const takenUpAgain = ({ setAsideAt }: Order): Partial<Order> =>
   setAsideAt == null ? {} : { setAsideAt: null }
 
-/** The request is answered: `replaced` when it took place. */
+/** A replacement ended; outcome `replaced` if it took place. */
 export function replaceEnded(
   { replaces, replaceResults }: Order,
   { commandId, outcome, message, at }: Omit<ReplaceResult, 'leg' | 'replacement' | 'terms'>,
@@ -136,20 +142,23 @@ const isAt =
   (one: Place): boolean =>
     one.leg === leg && one.replacement === replacement
 
-/** What the replacement that made a placement asked for; `undefined`: it was not asked for here. */
+/**
+ * The requested terms of the replacement that created a placement; `undefined`: the replacement was
+ * not requested here.
+ */
 export function termsAskedFor(order: Order, at: Place): Pick<ReplaceRequest, 'terms'> | undefined {
   const asked = order.replaces.find(isAt(at)) ?? order.replaceResults.find(isAt(at))
   return asked?.terms === undefined ? undefined : { terms: asked.terms }
 }
 
-/** Whether the replacement that made a placement was asked for here. */
+/** Reports if the replacement that created a placement was requested here. */
 export const isAskedFor = ({ replaces, replaceResults }: Order, at: Place): boolean =>
   [...replaces, ...replaceResults].some(isAt(at))
 
 /**
- * The order that a replacement takes the place of: the newest of its leg before it. A replacement
- * that came to nothing has used up its number, and is passed over. `null`: what became of a number
- * between the two is not known.
+ * The order that a replacement takes the place of: the newest earlier placement of its leg. A
+ * failed replacement has used up its number and is skipped. `null`: the result of an earlier number
+ * is unknown.
  */
 export function predecessorOf(order: Order, { leg, replacement }: Place): Placement | null {
   for (let number = replacement - 1; number >= 0; number -= 1) {
@@ -164,8 +173,8 @@ export function predecessorOf(order: Order, { leg, replacement }: Place): Placem
 }
 
 /**
- * A replacement shows itself: it took place, also where its request had been refused, or taken for
- * lost.
+ * The broker shows that a replacement took place, even if its request was refused before or counted
+ * as lost.
  */
 export function replaceTookPlace(order: Order, placement: Place, at: string): Partial<Order> {
   const asked = order.replaces.find(isAt(placement))

@@ -30,43 +30,48 @@ import type { Position } from './position.ts'
 import { tradingDayOf } from './trading-day.ts'
 import { isTerminal } from './transitions.ts'
 
-// Our own checks before an order leaves: what a user, or one connection, may do at most. Pure:
-// facts in, a denial or nothing out. What only makes a position smaller is never held back by a
-// limit on exposure: whoever may not add must still be able to leave.
+// Our own checks before an order is sent: the limits of a user or of one connection. The checks are
+// pure: they compute a denial, or `null`, from the given facts. An order that only reduces a
+// position is never refused by a limit on exposure, so that a user who may not add to a position
+// can still close it.
 
 /**
- * Limits of a user or of one connection; `null`: no such limit. A user's count and sum over all
- * connections.
+ * Limits of a user or of one connection; `null`: no such limit. A user's limits count and sum over
+ * all connections.
  */
 export type RiskLimits = Readonly<{
   schema: 1
-  /** Money, in the account's currency, that one order may move. */
+  /** Largest value of one order, in the account's currency. */
   orderNotionalMax: Decimal | null
   /**
-   * What the position may be worth once the order has executed, and with it whatever is open or on
-   * its way on its side.
+   * Largest value of the position after the order has executed, in the account's currency. Open
+   * orders, and orders in submission, on the same side are added.
    */
   positionNotionalMax: Decimal | null
-  /** Orders that are on their way or open, the new one included. */
+  /** Largest number of orders that are open or in submission, the new order included. */
   openOrdersMax: number | null
   /**
-   * Orders that may be sent in any 60 s, and in a trading day (exchange time); those that only
+   * Orders that may be sent in any 60 s, and in a trading day (exchange time). Orders that only
    * reduce a position do not count.
    */
   ordersPerMinuteMax?: number | null
   ordersPerDayMax?: number | null
-  /** Realized loss of the trading day (exchange time) from which on nothing new is opened. */
+  /**
+   * Realized loss of the trading day (exchange time), in the account's currency, from which on no
+   * position may be opened or enlarged.
+   */
   dailyLossMax: Decimal | null
-  /** Only these; `null`: all. */
+  /** The only symbols that may be traded; `null`: all. */
   symbolsAllowed: readonly string[] | null
   symbolsDenied: readonly string[]
   /**
-   * How far a limit price may lie on the wrong side of the market, in percent. See `collarDenial`
-   * for the orders that it covers.
+   * How far a limit price may lie on the wrong side of the market, in percent. `collarDenial` lists
+   * the orders that the collar covers.
    */
   priceCollarPercent: Decimal | null
   /**
-   * `regular`: stock orders only while the regular session is open, and none for extended hours.
+   * `regular`: stock orders are sent only while the regular session is open, and no order for
+   * extended hours.
    */
   sessions: 'any' | 'regular'
   /** Grows with every change of the record. */
@@ -83,16 +88,19 @@ export type RiskCode =
   | 'DAILY_LOSS_REACHED'
   | 'PRICE_OUTSIDE_COLLAR'
   | 'MARKET_CLOSED'
-  /** A limit is set, and what it is compared with is not known. */
+  /** A limit is set, and the price that it needs is unknown. */
   | 'PRICE_UNKNOWN'
 
-/** Why an order must not be sent; `message` says what to do. */
+/** Why an order must not be sent. `message` says how to fix it. */
 export type Denial<Code extends string = RiskCode> = Readonly<{ code: Code; message: string }>
 
-/** Prices of the symbol, fresh enough to judge by. `null` where there is none. */
+/** Prices of the symbol, fresh enough for a decision; `null`: no such price. */
 export type RiskQuote = Readonly<{ bid: Decimal | null; ask: Decimal | null; last: Decimal | null }>
 
-/** Prices as market data tells them: JSON numbers, zero or absent where there is none. */
+/**
+ * Prices of market data as decimals. Market data has JSON numbers, zero or absent if there is no
+ * such price.
+ */
 export function riskQuoteOf(
   told: Readonly<Record<keyof RiskQuote, number | null | undefined>>,
 ): RiskQuote {
@@ -105,22 +113,25 @@ export function riskQuoteOf(
 
 export type RiskFacts = Readonly<{
   limits: Readonly<{ user: RiskLimits | null; connection: RiskLimits | null }>
-  /** Of the order's symbol and connection. */
+  /** The position in the order's symbol, on its connection. */
   position: Position | null
-  /** All of the user's that are open or on their way; needed where `needsState` says so. */
+  /**
+   * All of the user's orders that are open or in submission. Needed if `needsState` returns true.
+   */
   orders: readonly Order[]
   positions: readonly Position[]
   accounts: readonly Account[]
-  /** `null`: none, or too old. */
+  /** `null`: there is no quote, or it is too old. */
   quote: RiskQuote | null
-  /** Whether the regular session is open; `null`: not known, and then the broker decides. */
+  /** The regular session is open. `null`: unknown, and then the broker decides. */
   isOpen: boolean | null
   nowMs: number
 }>
 
 /**
- * Whether an order is judged by all of the user's orders, positions and accounts: some limits count
- * or sum them, and what may be reduced of a position follows from what reduces it already.
+ * Reports if the checks of an order need all of the user's orders, positions and accounts. Some
+ * limits count or sum over them, and the reducible part of a position depends on the other orders
+ * that reduce it.
  */
 export const needsState = (
   { user, connection }: RiskFacts['limits'],
@@ -134,9 +145,7 @@ export const needsState = (
       (one.openOrdersMax !== null || one.dailyLossMax !== null || one.positionNotionalMax !== null),
   )
 
-/**
- * Whether one of these limits compares the order with the market: then its price has to be known.
- */
+/** Reports if one of these limits compares the order with the market, so that a price is needed. */
 export const needsPrice = (
   intent: OrderIntent,
   { user, connection }: RiskFacts['limits'],
@@ -153,26 +162,30 @@ export const needsPrice = (
           intent.stopPrice === null)),
   )
 
-/** Whether these limits ask for the hours of the market. */
+/** Reports if one of these limits depends on the market's hours. */
 export const needsSession = ({ user, connection }: RiskFacts['limits']): boolean =>
   user?.sessions === 'regular' || connection?.sessions === 'regular'
 
 /**
- * What is judged: an order, or what a replacement makes of one. `executed`: how much of the order
- * has executed and lies in the position already. `exit`: it closes what its own entry opens, and so
- * can add to nothing.
+ * An order as the checks judge it: a new order, or an order with the terms of a replacement.
+ * `executed`: the quantity of the order that has executed and is in the position already. Role
+ * `exit`: the order closes the position that its own entry opens, so it cannot add to a position.
  */
 export type Judged = Readonly<{ intent: OrderIntent; executed: Decimal; role: 'entry' | 'exit' }>
 
+/** A new order: its executed quantity is zero. */
 export const newOrder = (intent: OrderIntent): Judged => ({ intent, executed: ZERO, role: 'entry' })
 
-/** The order as far as it has not executed. */
+/** The order without its executed quantity. */
 const restOf = ({ intent, executed }: Judged): OrderIntent =>
   intent.quantity === null
     ? intent
     : { ...intent, quantity: max(sub(intent.quantity, executed), ZERO) }
 
-/** Whether an order can only make the position smaller. An order sized in money never proves it. */
+/**
+ * `reduces` if an order can only make the position smaller, else `adds`. An order sized in money
+ * always counts as adding.
+ */
 export function exposureOf(
   judged: Judged,
   { position, orders }: Pick<RiskFacts, 'position' | 'orders'>,
@@ -202,8 +215,8 @@ export function assess(judged: Judged, facts: RiskFacts): Denial | null {
 }
 
 /**
- * The broker does not go from long to short, or back, in one order (POS-06); nor do several orders
- * together.
+ * The broker does not accept one order from long to short or back (POS-06), nor several orders that
+ * do so together.
  */
 function crossingOf(
   { side, quantity, symbol, tradeId }: OrderIntent,
@@ -222,12 +235,15 @@ function crossingOf(
 }
 
 type Check = (intent: OrderIntent, facts: RiskFacts, by: By) => Denial | null
-/** Whose limits. `executed`: how much of the order lies in the position already. */
+/**
+ * The limits and the user or connection that they belong to. `executed`: the quantity of the order
+ * that is in the position already.
+ */
 type By = Readonly<{ scope: 'user' | 'connection'; limits: RiskLimits; executed: Decimal }>
 
-/** Of every order. */
+/** Checks of every order. */
 const CHECKS_OF_ALL: readonly Check[] = [sessionDenial, collarDenial]
-/** Of orders that may add to a position. */
+/** Checks of orders that may add to a position. */
 const CHECKS_OF_ADDING: readonly Check[] = [
   symbolDenial,
   orderSizeDenial,
@@ -259,8 +275,8 @@ function orderSizeDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By):
 }
 
 /**
- * Only what goes in the order's own direction counts: a position on the other side, of another
- * connection, makes no room.
+ * Counts only exposure on the order's own side. An opposite position of another connection does not
+ * offset the order.
  */
 function positionSizeDenial(intent: OrderIntent, facts: RiskFacts, by: By): Denial | null {
   const { symbol, side } = intent
@@ -295,7 +311,7 @@ function positionSizeDenial(intent: OrderIntent, facts: RiskFacts, by: By): Deni
   return { code: 'POSITION_TOO_LARGE', message }
 }
 
-/** `null`: no price is known. */
+/** `null`: the price is unknown. */
 function worthOfEntering({ intent, quantity, spent }: Entering, facts: RiskFacts): Decimal | null {
   if (quantity === null)
     return intent.notional === null ? null : max(sub(intent.notional, spent), ZERO)
@@ -344,8 +360,8 @@ function sessionDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): D
   if (limits.sessions === 'any' || isCrypto) return null
   if (intent.extendedHours)
     return { code: 'MARKET_CLOSED', message: 'Orders for extended hours are not allowed here' }
-  // An order for the opening auction is placed while the market is closed, and executes when it
-  // opens.
+  // An order for the opening auction is placed while the market is closed, and executes when the
+  // market opens.
   if (facts.isOpen !== false || intent.timeInForce === 'opg') return null
   return {
     code: 'MARKET_CLOSED',
@@ -354,23 +370,25 @@ function sessionDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): D
 }
 
 /**
- * The price that a collar judges: a limit's, and that of the take profit of an oco, which rests at
- * once. Other orders have none.
+ * The price that a collar checks: the limit price, or the take-profit price of an oco, which works
+ * at once. Other orders have no such price.
  */
 const collaredPriceOf = ({ limitPrice, orderClass, takeProfit }: OrderIntent): Decimal | null =>
   limitPrice ?? (orderClass === 'oco' ? (takeProfit?.limitPrice ?? null) : null)
 
 /**
- * A buy far above the market, or a sell far below it, is a slip of the finger. The other way round
- * it only rests. Covered are orders with a price of their own, those that reduce a position
- * included; without a market price they are refused.
+ * Refuses a buy limit far above the market, or a sell limit far below the market: such a price is a
+ * typing error. On the other side of the market a limit order only rests. The collar covers all
+ * orders with a limit price, orders that reduce a position included. Without a market price these
+ * orders are refused.
  */
 function collarDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): Denial | null {
   const { side, stopPrice, symbol } = intent
   const { priceCollarPercent: percent } = limits
   const limitPrice = collaredPriceOf(intent)
   if (percent === null || limitPrice === null) return null
-  // A stop's limit is judged by its stop: until that is reached, the market says nothing about it.
+  // The limit price of a stop order is compared with its stop price: until the stop price is
+  // reached, the market price is no measure for it.
   const base = stopPrice ?? marketOf(intent, facts.quote)
   if (base === null) return unpriced(intent, 'The limit price of an order')
   const room = mul(mul(base, percent), '0.01' as Decimal)
@@ -385,22 +403,24 @@ const unpriced = ({ symbol }: OrderIntent, what: string): Denial => ({
   message: `${what} is limited here, and no price of ${symbol} could be read. Try again in a moment`,
 })
 
-/** Where the order would trade now. */
+/** The price at which the order would execute now. */
 const marketOf = ({ side }: OrderIntent, quote: RiskQuote | null): Decimal | null =>
   (side === 'buy' ? quote?.ask : quote?.bid) ?? quote?.last ?? null
 
-/** A buy with a limit pays no more than that, whatever the market does. */
+/** A buy with a limit price pays at most this price, in any market. */
 const paysAtMost = (intent: OrderIntent): Decimal | null =>
   intent.side === 'buy' ? collaredPriceOf(intent) : null
 
 /**
- * The broker lets a buy stop execute up to so much above its stop: less for a stop of 50 and more.
+ * The broker lets a buy stop execute up to this factor above its stop price. The factor is smaller
+ * for a stop price of 50 and more.
  */
 const STOP_ROOM = { from: dec('50'), below: dec('1.04'), above: dec('1.025') }
 
 /**
- * What one unit may cost at most, or bring at least as much as; `null` where the market has to be
- * known and is not. A position's own mark does not count: nothing says how old it is.
+ * The highest price that one unit may cost. For a sell: the higher of its own price and the market
+ * price. `null`: the market price is needed and unknown. A position's own mark is not used, because
+ * its age is unknown.
  */
 function priceOf(intent: OrderIntent, { quote }: RiskFacts): Decimal | null {
   const most = paysAtMost(intent)
@@ -413,8 +433,8 @@ function priceOf(intent: OrderIntent, { quote }: RiskFacts): Decimal | null {
 }
 
 /**
- * Where a stop without a limit triggers; a trailing one as it stands now. `null`: the order is no
- * stop.
+ * The price at which a stop order without a limit price triggers; for a trailing stop, the trigger
+ * price now. `null`: the order is no stop order.
  */
 function stopOf(
   { side, stopPrice, trailPrice, trailPercent }: OrderIntent,

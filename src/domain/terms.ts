@@ -13,25 +13,29 @@ import {
 import { isAskedFor, termsAskedFor } from './requests.ts'
 import type { BrokerOrder, OrderKey } from './updates.ts'
 
-// What a view of the broker means for an order's record: which of its placements it is, and which
-// terms hold.
+// The relation of a broker's snapshot to an order's record: the placement that it shows, and the
+// terms that apply.
 
 /**
- * Whether a record may begin with this view. An exit or a replacement says nothing of what was
- * asked for: of a trade whose record the store lost, its first order has to be seen before.
+ * Reports if a record may begin with this snapshot. An exit or a replacement does not show the
+ * requested terms, so if the store lost a trade's record, its first order must be reported before
+ * them.
  */
 export const canBegin = (seen: BrokerOrder, { origin, userId }: OrderKey): boolean =>
   saysWhat(seen) &&
   (origin === 'external' || readClientOrderId(seen.clientOrderId, userId)?.step === FIRST_STEP)
 
-/** Whether a view says which asset is bought or sold: without that, nothing of it can be booked. */
+/**
+ * Reports if a snapshot shows the symbol and the side. Without them its executions cannot be
+ * booked.
+ */
 export const saysWhat = ({ symbol, side }: BrokerOrder): boolean => symbol !== '' && side !== null
 
-/** An exit with a stop limits the loss; the other one takes the profit. */
+/** An exit with a stop price limits the loss. The other exit takes the profit. */
 export const exitOf = (exit: BrokerOrder): Leg =>
   typeOf(exit) === 'limit' ? 'takeProfit' : 'stopLoss'
 
-/** The type of an order: by its prices, where the broker's word for it is not known here. */
+/** The order type. If the broker's type is unknown here, it follows from the prices. */
 export function typeOf({ orderType, limitPrice, stopPrice }: BrokerOrder): OrderType {
   if (orderType !== null) return orderType
   if (stopPrice !== null) return limitPrice === null ? 'stop' : 'stop_limit'
@@ -39,8 +43,8 @@ export function typeOf({ orderType, limitPrice, stopPrice }: BrokerOrder): Order
 }
 
 /**
- * Which placement a broker order is that was not seen before: by our own id, by what it replaced,
- * by what kind of exit it is.
+ * The place of a new broker order in the order's chains. It follows from our client order id, else
+ * from the order that it replaced, else from its kind of exit.
  */
 export function placeOf(
   order: Order,
@@ -62,8 +66,8 @@ export function placeOf(
 }
 
 /**
- * Statuses that an order may have before the venue has taken it in: one that waits may be canceled
- * or replaced as well.
+ * Statuses of an order before the venue has accepted it. A waiting order may be canceled or
+ * replaced as well.
  */
 const WAITING: ReadonlySet<string> = new Set([
   'accepted',
@@ -74,15 +78,15 @@ const WAITING: ReadonlySet<string> = new Set([
   'pending_replace',
 ])
 
-/** The venue has taken it in: it may execute, or has. */
+/** The venue has accepted the placement: it may execute, or has executed. */
 export const isAtWork = ({ working, final, cumulativeQuantity }: Placement): boolean =>
   !isZero(cumulativeQuantity) ||
   final?.status === 'filled' ||
   (working !== null && !WAITING.has(working.status))
 
 /**
- * The order once `one` has taken its place. Replacements that are newer may be agreed already:
- * their terms hold over its terms.
+ * The order once `one` has taken its place. If newer replacements took place already, their terms
+ * override the terms of `one`.
  */
 export function withAgreed(order: Order, one: Placement): Order {
   const newer = order.placements
@@ -97,9 +101,9 @@ export function withAgreed(order: Order, one: Placement): Order {
 }
 
 /**
- * What an order is for whose newest replacement was made elsewhere, or whose request was lost: what
- * the earlier orders of the chain have executed, and the size of the one at work. `null`: the size
- * was asked for here, or is not known.
+ * The order's total quantity if its newest replacement was made elsewhere, or if the request of the
+ * replacement was lost: the executed quantity of the earlier orders of the chain, plus the size of
+ * the working order. `null`: the size was requested here, or is unknown.
  */
 export function sizeMadeElsewhere(order: Order): Decimal | null {
   const head = headOf(order, 'entry')
@@ -109,8 +113,8 @@ export function sizeMadeElsewhere(order: Order): Decimal | null {
 }
 
 /**
- * What an order can come to as it is. `null`: the broker has not shown yet how much an earlier
- * order of the chain executed.
+ * The total quantity that an order reaches with its current head. `null`: the broker has not shown
+ * yet how much an earlier order of the chain executed.
  */
 export function sizeThatStands(order: Order): Decimal | null {
   const head = headOf(order, 'entry')
@@ -120,8 +124,8 @@ export function sizeThatStands(order: Order): Decimal | null {
 }
 
 /**
- * The terms that hold once `one` has taken its place. What somebody else replaced is sized by what
- * the broker shows.
+ * The terms once `one` has taken its place. If the replacement was requested elsewhere, the
+ * quantity comes from the broker's report.
  */
 function agreedTerms(
   order: Order,
@@ -145,7 +149,7 @@ function agreedTerms(
   }
 }
 
-/** When the broker ended what counts; the last of them. */
+/** The latest time at which the broker ended a placement that counts. */
 export const finalAt = (order: Order): string | null =>
   order.placements
     .filter(({ leg, final }) => counts(order, leg) && final !== null)

@@ -15,33 +15,39 @@ import {
 import { netCost, netQuantity } from './order-status.ts'
 import type { BrokerTotal, Bust, Execution, Order, Placement } from './order.ts'
 
-// What was executed and taken back against the broker's own total of a placement. Single executions
-// and busts may be lost, or told in a list that leaves out what was busted; the total is what
-// remains, and is right once it stands.
+// Compares the booked quantity and cost of a placement with the broker's own total. Reports of
+// single executions and busts may be lost, or come from a list that omits busted executions. The
+// total remains available, and is correct once it is confirmed.
 
-/** Decimals that prices have, the usual ones first. */
+/** Numbers of decimals that prices have, the usual ones first. */
 const PRICE_PLACES = [2, 4, 6, 9] as const
 
 const placesOf = (value: Decimal): number => value.split('.')[1]?.length ?? 0
 
-/** As exactly as the broker writes its average; ours has at most nine decimals. */
+/**
+ * Reports if a cost has the broker's average, compared to as many decimals as the broker's average
+ * has. Our own average has at most nine decimals.
+ */
 const isAverage = (cost: Decimal, { quantity, averagePrice }: BrokerTotal): boolean =>
   averagePrice === null ||
   isZero(quantity) ||
   div(cost, quantity, placesOf(averagePrice)) === averagePrice
 
-/** An average of so many decimals is rounded; one of fewer is taken at its word. */
+/**
+ * An average with at least this many decimals is treated as rounded; an average with fewer decimals
+ * is treated as exact.
+ */
 const ROUNDED_PLACES_MIN = 6
 /**
- * A broker that adds each execution to a rounded average rounds again each time: after a hundred
- * executions the average may be off by several in its last decimal. A restatement of one share by
- * one cent is more than this part of an order's cost up to a million dollars.
+ * A broker that adds each execution to a rounded average rounds at each execution. After a hundred
+ * executions the average may be off by several units of its last decimal. A restatement of one
+ * share by one cent is a larger part than this of any order's cost up to a million dollars.
  */
 const ROUNDED_PART_MAX = dec('0.00000001')
 
 /**
- * Whether the average is that of the cost but for rounding: off by one in the last decimal, or by
- * `part` of itself.
+ * Reports if the average equals the cost's average except for rounding: at most one unit of the
+ * last decimal, or `part` of the average.
  */
 function isNearlyAverage(cost: Decimal, total: BrokerTotal, part: Decimal): boolean {
   const { quantity, averagePrice } = total
@@ -53,18 +59,21 @@ function isNearlyAverage(cost: Decimal, total: BrokerTotal, part: Decimal): bool
   return cmp(apart, max(lastPlace, mul(averagePrice, part))) <= 0
 }
 
-/** What is booked comes to the broker's total. */
+/** The booked quantity and cost equal the broker's total. */
 const agrees = (placement: Placement, total: BrokerTotal, part = ROUNDED_PART_MAX): boolean =>
   netQuantity(placement) === total.quantity && isNearlyAverage(netCost(placement), total, part)
 
 const isWaiting = ({ held, reportedQuantity, cumulativeQuantity }: Placement): boolean =>
   held.length > 0 || cmp(reportedQuantity, cumulativeQuantity) > 0
 
-/** The broker does not say at what price: nothing can be booked from it. */
+/** The total has no average price, so it cannot be booked. */
 export const isUnpriced = ({ quantity, averagePrice }: BrokerTotal): boolean =>
   averagePrice === null && !isZero(quantity)
 
-/** The totals that what is booked does not come to, or that executions still wait under. */
+/**
+ * The totals that differ from the booked quantity and cost, and the totals with executions that are
+ * not booked yet.
+ */
 export const unsettledTotals = (
   order: Order,
 ): Readonly<{ brokerOrderId: string; total: BrokerTotal }>[] =>
@@ -75,23 +84,23 @@ export const unsettledTotals = (
   })
 
 /**
- * Whether a bust takes back what is booked. It does not while executions are missing, for its own
- * may be one of them; and not when the broker's total, which leaves it out already, comes out
- * without it.
+ * Reports if a bust takes back a booked execution.
+ * - If executions are missing: no, because the busted execution may be one of them.
+ * - If the broker's total already excludes the bust and equals our booked total: no.
  */
 export function takesBooked(placement: Placement, { quantity, corrected, at }: Bust): boolean {
   if (isWaiting(placement) || cmp(netQuantity(placement), quantity) < 0) return false
   const { total } = placement
   if (total == null || total.at < at) return true
-  // A bust is no rounding, however little it restates.
+  // Rounding is not tolerated here, because a bust may restate an execution by a very small amount.
   if (agrees(placement, total, ZERO)) return false
   const after = add(sub(netQuantity(placement), quantity), corrected?.quantity ?? ZERO)
   return cmp(after, total.quantity) >= 0
 }
 
 /**
- * The total, which has come out already, has this execution in it: the venue named it otherwise
- * when it restated others.
+ * The total, which equals our booked total, includes this execution already: the venue changed the
+ * execution's id when it restated other executions.
  */
 export const isInTotal = (placement: Placement, { at }: Execution): boolean =>
   placement.total != null &&
@@ -122,7 +131,10 @@ export const withExecution = (
   totalCost: add(placement.totalCost, mul(quantity, price)),
 })
 
-/** What the total has above what is booked, as one execution; `null`: nothing. */
+/**
+ * The quantity of the total above the booked quantity, as one execution; `null`: the booked
+ * quantity reaches the total.
+ */
 export function missingExecution(placement: Placement, total: BrokerTotal): Execution | null {
   const quantity = sub(total.quantity, netQuantity(placement))
   if (!isPositive(quantity)) return null
@@ -132,8 +144,8 @@ export function missingExecution(placement: Placement, total: BrokerTotal): Exec
 }
 
 /**
- * What turns what is booked into the total: the surplus taken back, or else everything restated;
- * `null`: nothing to do.
+ * The bust that turns the booked quantity and cost into the total. Either the surplus is taken
+ * back, or all executions are restated as one. `null`: they agree already.
  */
 export function amendmentTo(placement: Placement, total: BrokerTotal): Bust | null {
   if (agrees(placement, total)) return null
@@ -155,8 +167,8 @@ export function amendmentTo(placement: Placement, total: BrokerTotal): Bust | nu
 }
 
 /**
- * Everything up to the highest quantity ever shown has had its turn: what of it is not in the total
- * was taken back.
+ * Closes the gap up to the highest reported quantity: the part of it that is not in the total was
+ * busted.
  */
 export function closedAt(placement: Placement, total: BrokerTotal): Placement {
   const { cumulativeQuantity, reportedQuantity, held, busted, final } = placement
@@ -176,8 +188,8 @@ export function closedAt(placement: Placement, total: BrokerTotal): Placement {
 const later = (a: string, b: string): string => (a > b ? a : b)
 
 /**
- * The roundest price of `quantity` that leads from what is booked to the total; `null`: no price
- * does.
+ * The price of `quantity` with the fewest usual decimals that leads from the booked cost to the
+ * total; `null`: there is no such price.
  */
 function priceOf(placement: Placement, total: BrokerTotal, quantity: Decimal): Decimal | null {
   const cost = mul(total.averagePrice ?? ZERO, total.quantity)

@@ -1,4 +1,4 @@
-/** The zone of the exchanges whose days we keep: it has the daylight saving that the market has. */
+/** The time zone of the exchange, with its daylight saving time. */
 const EXCHANGE_ZONE = 'America/New_York'
 const dayFormat = new Intl.DateTimeFormat('en-CA', {
   timeZone: EXCHANGE_ZONE,
@@ -8,15 +8,15 @@ const dayFormat = new Intl.DateTimeFormat('en-CA', {
 })
 
 /**
- * Days and clock changes begin on the quarter hour everywhere; formatting is dear, and the same
- * quarter is asked for again and again.
+ * Days and clock changes begin on a quarter of an hour in every zone. Formatting is slow, so the
+ * day of the last quarter is cached.
  */
 const QUARTER_MS = 900_000
 let last = { quarter: Number.NaN, day: '' }
 
 /**
- * The calendar day at the exchange, `2026-01-02`. Days without a session are days too: nothing
- * executes on them but crypto.
+ * The calendar day at the exchange, such as `2026-01-02`. Days without a session count too; only
+ * crypto executes on such days.
  */
 export function tradingDayOf(timeMs: number): string {
   const quarter = Math.floor(timeMs / QUARTER_MS)

@@ -1,5 +1,5 @@
 /**
- * The life of a placement, and of the order that it carries out.
+ * The states of a placement, and of the order that it carries out.
  *
  *   submitting --> submitted --> partially_filled --> filled
  *       |  (claimed, perhaps sent, no evidence yet)     canceled | expired | replaced
@@ -17,7 +17,7 @@ export type OrderStatus =
   | 'rejected'
   | 'denied'
 
-/** What an update says about the order's life, whichever source it came from. */
+/** The effect of an update on the order's status, independent of its source. */
 export type Signal =
   | 'acknowledged'
   | 'fill'
@@ -35,14 +35,14 @@ const stays = (status: OrderStatus, ...signals: Signal[]): Row =>
   Object.fromEntries(signals.map((s) => [s, status]))
 
 /**
- * The one table of legal transitions; what is absent is illegal and changes nothing. Where two
- * endings meet, the stronger wins (filled > expired > replaced > canceled > rejected), so that the
- * order of arrival does not matter.
+ * The one table of legal transitions. A signal without a row entry is illegal and changes no
+ * status. If two final statuses are reported, the stronger wins (filled > expired > replaced >
+ * canceled > rejected), so that the order of arrival does not matter.
  */
 const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
   submitting: {
     acknowledged: 'submitted',
-    fill: 'partially_filled', // a fill may beat the answer to our own request
+    fill: 'partially_filled', // a fill may arrive before the answer to our own request
     fillLast: 'filled',
     expired: 'expired',
     replaced: 'replaced',
@@ -66,11 +66,11 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
     expired: 'expired',
     replaced: 'replaced',
     canceled: 'canceled',
-    rejected: 'canceled', // something was executed, so it was not rejected: the rest is gone
+    rejected: 'canceled', // a part executed, so the order was not rejected: its rest was canceled
   },
   rejected: {
     ...stays('rejected', 'acknowledged', 'rejected', 'refused'),
-    fill: 'canceled', // as above, seen the other way round
+    fill: 'canceled', // the same two signals in the other order
     fillLast: 'filled',
     canceled: 'canceled',
     replaced: 'replaced',
@@ -80,7 +80,7 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
     ...stays('canceled', 'acknowledged', 'rejected', 'canceled'),
     fill: 'canceled', // the venue matched before our cancel reached it: real money, booked
     fillLast: 'filled',
-    replaced: 'replaced', // what looked like a cancel was one half of a replace
+    replaced: 'replaced', // the cancel was one half of a replace
     expired: 'expired',
   },
   replaced: {
@@ -104,7 +104,7 @@ const TRANSITIONS: Readonly<Record<OrderStatus, Row>> = {
   ),
   denied: {
     denied: 'denied',
-    acknowledged: 'submitted', // closed by us without the broker's word, and it is there all the same: an anomaly, and tracked
+    acknowledged: 'submitted', // closed by us, and yet at the broker: an anomaly, and tracked
     fill: 'partially_filled',
     fillLast: 'filled',
     expired: 'expired',
@@ -134,7 +134,7 @@ const TERMINAL: ReadonlySet<OrderStatus> = new Set([
   'denied',
 ])
 
-/** No further work is expected; late executions are booked all the same. */
+/** No further work is expected. Late executions are booked nevertheless. */
 export const isTerminal = (status: OrderStatus): boolean => TERMINAL.has(status)
 
 /** How a broker ends an order. */
@@ -156,8 +156,8 @@ export const isFinalStatus = (status: BrokerStatus): status is FinalStatus =>
   Object.hasOwn(FINAL_STRENGTH, status)
 
 /**
- * The broker's own status words (Alpaca's set); `unrecognized` stands for any word that is newer
- * than this list.
+ * The broker's own statuses (Alpaca's set). `unrecognized` replaces any status that is newer than
+ * this list.
  */
 export type BrokerStatus =
   | 'accepted'

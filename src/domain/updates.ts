@@ -16,16 +16,16 @@ import type { Position } from './position.ts'
 import type { BrokerStatus } from './transitions.ts'
 
 /**
- * An order as the broker shows it, in our words; what every source (stream, answer, list) is
- * translated into.
+ * An order as the broker shows it, in our terms. Every source (stream, answer, list) is translated
+ * into this form.
  */
 export type BrokerOrder = Readonly<{
   brokerOrderId: string
-  /** '' where the broker tells none. */
+  /** '' if the broker does not report it. */
   clientOrderId: string
-  /** '' where it cannot be read. */
+  /** '' if it cannot be read. */
   symbol: string
-  /** `null` here and in the next two: the broker's word is not known here. */
+  /** `null` here and in the next two fields: the broker's value is unknown here. */
   side: Side | null
   orderType: OrderType | null
   timeInForce: TimeInForce | null
@@ -34,30 +34,31 @@ export type BrokerOrder = Readonly<{
   quantity: Decimal | null
   notional: Decimal | null
   filledQuantity: Decimal
-  /** Over everything filled so far; `null` before the first execution. */
+  /** Over all executions so far; `null` before the first execution. */
   filledAveragePrice: Decimal | null
   limitPrice: Decimal | null
   stopPrice: Decimal | null
   submittedAt: string
-  /** The broker's time of this view. */
+  /** The broker's time of this snapshot. */
   updatedAt: string
-  /** The broker order that this one took the place of, and the one that took its place. */
+  /** The broker order that this order replaced, and the broker order that replaced it. */
   replaces: string | null
   replacedBy: string | null
   /**
-   * The exits of a bracket, oco or oto order, where this source tells them; empty proves nothing.
+   * The exits of a bracket, oco or oto order, if this source reports them. An empty list proves no
+   * absence.
    */
   legs: readonly BrokerOrder[]
   /**
-   * Fields that could not be read, by their names here: they say nothing. Absent: everything was
-   * read.
+   * Fields that could not be read, by their names here; their values carry no information. Absent:
+   * all fields were read.
    */
   unread?: readonly (keyof BrokerOrder)[]
 }>
 
 /**
- * One thing learnt about one order. Facts, whatever their source; applying one twice changes
- * nothing.
+ * One fact about one order, from any source. An update that is applied twice changes the record
+ * once.
  */
 export type OrderUpdate =
   /** Our own decision to send this intent; the first record of a trade. */
@@ -67,39 +68,44 @@ export type OrderUpdate =
       clientOrderId: string
       parametersHash: string
       closes?: boolean
-      /** The command that it comes from, of a close. */
+      /** If the order is a close: the command that requested it. */
       closeCommandId?: string | null
-      /** When it was asked for. */
+      /** When the order was requested. */
       askedAt?: string
       at: string
     }>
-  /** It is being sent, again; `quantity` where it was sized anew after a refusal. */
+  /**
+   * A request to place the order begins. `quantity`: the new size after a refusal; `null`:
+   * unchanged.
+   */
   | Readonly<{ type: 'attempted'; quantity: Decimal | null; at: string }>
   /**
-   * The last request certainly came to nothing, and the order may be sent later: rate limited, or
-   * never left.
+   * The last request certainly failed, and the order may be sent later: the request was rate
+   * limited, or never left.
    */
   | Readonly<{ type: 'not_sent'; at: string }>
   | Refusal
-  /** Canceled before it was ever sent. */
+  /** The order was canceled before it was sent. */
   | Readonly<{ type: 'withdrawn'; at: string }>
-  /** Sent, and nobody knows. */
+  /** The order was sent, and its outcome is unknown. */
   | Readonly<{ type: 'outcome_unknown'; at: string }>
   /**
-   * Refused, and whether an earlier request arrived, of which the store lost the record, is not
-   * known yet.
+   * The order was refused. An earlier request may have arrived, because the store may have lost its
+   * record.
    */
   | Readonly<{ type: 'refusal_doubted'; refusal: Refusal; at: string }>
-  /** Work on it brought its worker down time and again. */
+  /** Work on the order crashed its worker repeatedly: the order is quarantined. */
   | Readonly<{ type: 'set_aside'; at: string }>
   | Readonly<{ type: 'cancel_requested'; request: CancelRequest }>
-  /** A command that changes nothing of the order any more. */
+  /** A command ended without any change of the order. */
   | Readonly<{ type: 'command_ended'; command: EndedCommand }>
   | Readonly<{ type: 'replace_requested'; request: Omit<ReplaceRequest, 'replacement' | 'sentAt'> }>
   | Readonly<{ type: 'replace_sent'; commandId: string; at: string }>
-  /** Its only request certainly came to nothing, and may be made later. */
+  /** The only request of the replacement certainly failed, and may be sent later. */
   | Readonly<{ type: 'replace_not_sent'; commandId: string }>
-  /** It does not take place (one that does shows itself). */
+  /**
+   * The replacement does not take place. A replacement that takes place is reported by a snapshot.
+   */
   | Readonly<{
       type: 'replace_ended'
       commandId: string
@@ -108,42 +114,45 @@ export type OrderUpdate =
       at: string
     }>
   /**
-   * The newest placement of the entry keeps the size that it has: what it may execute is what the
-   * order is for from now on.
+   * The newest placement of the entry keeps its size. The order's total quantity is adapted to that
+   * size.
    */
   | Readonly<{ type: 'size_stands'; at: string }>
   /**
-   * The order's symbol is held, and no stop is shown: one that the order has from before is the
-   * position's.
+   * The order's symbol has a position without a stop: the order's stop, if it has one, becomes the
+   * position's stop.
    */
   | Readonly<{ type: 'stop_stands'; at: string }>
-  /** The broker's view of the order, with the execution that caused it where there is one. */
+  /** A snapshot of the order, with the execution that caused it, if any. */
   | Readonly<{
       type: 'broker_order'
       order: BrokerOrder
       execution: Execution | null
-      /** The answer to our own request to place the order: it is ours, however it is told. */
+      /**
+       * The snapshot is the answer to our own request to place the order. The order is therefore
+       * ours, even with other terms.
+       */
       isAnswer?: true
       at: string
     }>
   /**
-   * All views of an order that had ended before it was claimed: recorded as it is, nothing is
-   * booked or told.
+   * All snapshots of an order that had ended before it was claimed. The order is recorded; its
+   * executions are neither booked nor reported.
    */
   | Readonly<{ type: 'past_order'; views: readonly BrokerOrder[] }>
-  /** An execution on its own, from the activity list. */
+  /** A single execution, from the activity list. */
   | Readonly<{ type: 'execution'; brokerOrderId: string; execution: Execution }>
-  /** An execution taken back or restated by the venue. */
+  /** An execution that the venue took back or restated. */
   | Readonly<{ type: 'bust'; brokerOrderId: string; bust: Bust }>
   /**
-   * The broker's latest total, of the time `at`, stands: two complete readings a settle window
-   * apart, nothing executed between.
+   * The broker's latest total, of the time `at`, is confirmed: two complete readings a settle
+   * window apart show it, without any execution in between.
    */
   | Readonly<{ type: 'total_stands'; brokerOrderId: string; at: string }>
 
 /**
- * The part of a user's state that one order can touch: the order, its symbol's position, its
- * connection's account.
+ * The part of a user's state that one order can change: the order, the position in its symbol, the
+ * account of its connection.
  */
 export type Slice = Readonly<{
   order: Order | null
@@ -152,19 +161,19 @@ export type Slice = Readonly<{
 }>
 
 /**
- * What came of an update, in the order in which it happened. Past tense; projected to client
- * events, counted and logged.
+ * A change that an update caused, in the past tense. Changes are in the order in which they
+ * happened. Each change is projected to client events, counted and logged.
  */
 export type Change =
   | Readonly<{ type: 'order.submitted'; order: Order }>
   | Readonly<{ type: 'order.executed'; order: Order; execution: Execution; completed: boolean }>
-  /** An execution after the end, or one that was taken back. */
+  /** An execution after the order's end, or an execution that was taken back. */
   | Readonly<{ type: 'order.corrected'; order: Order; what: string; at: string }>
-  /** A replacement took place; the terms in `order` are the new ones. */
+  /** A replacement took place; `order` has the new terms. */
   | Readonly<{ type: 'order.replaced'; order: Order; leg: Leg; brokerOrderId: string; at: string }>
   | Readonly<{ type: 'order.ended'; order: Order; at: string }>
   /**
-   * An exit of a bracket or oto order executed: it moves the portfolio, and is no event of the
+   * An exit of a bracket or oto order executed. It changes the portfolio, and is no event of the
    * trade.
    */
   | Readonly<{ type: 'leg.executed'; order: Order; leg: Leg; execution: Execution }>
@@ -180,36 +189,40 @@ export type Change =
     }>
   | Readonly<{ type: 'anomaly'; orderId: string; what: Anomaly }>
 
-/** Things that should not be, are never dropped silently, and change nothing by themselves. */
+/** Unexpected facts. An anomaly is always reported, and changes no state by itself. */
 export const ANOMALIES = [
   'illegal_transition',
   'overfilled',
   'held_overflow',
   'unknown_order',
-  /** It has our client order id, and is not what was asked for. */
+  /** The order has our client order id, but not the requested terms. */
   'foreign_order',
   /**
-   * The broker does not say what is bought or sold by it; of its executions the account's own
-   * figures tell.
+   * The broker shows no symbol or no side of the order. The effect of its executions comes from the
+   * account's own figures.
    */
   'unreadable_order',
-  /**
-   * The broker took an order of ours on with other terms than were asked for; the record has both.
-   */
+  /** The broker accepted one of our orders with other terms than requested. The record has both. */
   'differs_from_request',
   'unrecognized_status',
-  /** It was closed as never received, and is there all the same: cancel it if it is open. */
+  /**
+   * The order was closed as never received, and appeared at the broker nevertheless. If it is open,
+   * cancel it.
+   */
   'appeared_after_close',
   'too_many_placements',
-  /** Work on it brought its worker down time and again: somebody has to look at it. */
+  /** Work on the order crashed its worker repeatedly. An operator has to look at it. */
   'set_aside',
-  /** The broker's holding differs and no execution or corporate action tells why. */
+  /**
+   * The broker's holding differs from ours, and neither an execution nor a corporate action
+   * explains the difference.
+   */
   'unexplained_drift',
 ] as const
 
 export type Anomaly = (typeof ANOMALIES)[number]
 
-/** Where an update lands that names an order we have no record of. */
+/** The record key of an update whose order has no record yet. */
 export type OrderKey = Readonly<{
   id: string
   origin: Order['origin']
