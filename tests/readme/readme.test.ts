@@ -100,7 +100,7 @@ describe('the pages', () => {
     const page = read('src/apps/sandbox/README.md')
     const table = page.slice(
       page.indexOf('| endpoint or stream |'),
-      page.indexOf('Commands to it live'),
+      page.indexOf('## Control commands'),
     )
     const named = table
       .split('\n')
