@@ -27,7 +27,9 @@ export class AckDebounce {
     this.#release = release
   }
 
-  /** @returns whether the report is delayed; if so, the caller does not apply the report */
+  /**
+   * @returns true if the report is delayed; then the caller does not apply it
+   */
   delays(report: BrokerReport): boolean {
     const { brokerOrderId } = report.order
     this.#delayed.delete(brokerOrderId)
@@ -59,12 +61,12 @@ export class AckDebounce {
 }
 
 const DELAY_MS = 250
-/** Reports that are delayed at once; a further report is applied without a delay. */
+/** The most reports delayed at once; a further report is applied without a delay. */
 const DELAYED_MAX = 1_000
 
 /**
- * Whether a report says only that a market order is on its way. An order that will rest may protect
- * a position, so its acknowledgement is applied at once.
+ * A report is an acknowledgement if it only shows that a market order is on its way. An order that
+ * will rest may protect a position, so its acknowledgement is applied at once.
  */
 const isAcknowledgement = ({ order, execution, bust }: BrokerReport): boolean =>
   order.orderType === 'market' &&

@@ -3,22 +3,28 @@ import type { ConnectionRef, Registry } from '#store'
 import { ConnectionLease, type LeaseDeps } from './lease.ts'
 
 /**
- * The connections that one worker owns: its fair share of all that there are.
+ * Holds the connections of one worker: its fair share of all connections.
  *
  *   share = connections / live workers, rounded up
- *   below the share -> every free lease is tried for, every second
- *   at the share -> a free lease is tried for now and then: its rightful worker may be unable to
- *   above it, when a worker joins -> the excess is given up and left to others for a while;
- *     again later, ever less often
+ *   below the share -> the worker tries every free lease, every second
+ *   at the share -> the worker tries free leases less often: the other workers may be unable to
+ *     take them
+ *   above the share, when a worker joins -> the worker gives up the excess and leaves it to the
+ *     others for a while; if the excess comes back, it is offered again, less and less often
  *
- * Kept true: a connection without an owner finds one within `LEASE_TTL_MS` plus a few seconds,
- * however the last owner went; leases alone say who owns, the share only says who tries.
+ * Invariant:
+ * - A connection without an owner gets a new owner within `LEASE_TTL_MS` plus a few seconds,
+ *   however the last owner ended.
+ * - Only a lease decides ownership; the share only decides which worker tries.
  */
 export class ConnectionBalancer {
   readonly #deps: BalancerDeps
   readonly #owners = new Map<string, ConnectionLease>()
   readonly #stopBeats: CancelTimer
-  /** Workers alive, this one included; `null` until the first answer: nothing is taken before. */
+  /**
+   * The number of live workers, this one included; `null` until the first answer: no lease is taken
+   * before it.
+   */
   #live: number | null = null
   #turns = 0
   #offerTurn = 0
@@ -33,7 +39,7 @@ export class ConnectionBalancer {
     })
   }
 
-  /** A connection is there, or its record changed. */
+  /** A connection was added, or its record changed. */
   changed(ref: ConnectionRef): void {
     const key = `${ref.userId} ${ref.connectionId}`
     const owner = this.#owners.get(key)
@@ -54,12 +60,12 @@ export class ConnectionBalancer {
       .catch((error: unknown) => this.#deps.log.error({ ...ref, error }, 'owner.not_closed'))
   }
 
-  /** The store lost its state: everything that is owned here is read anew. */
+  /** The store lost its state: every connection held here is read again. */
   readoptAll(): void {
     for (const owner of this.#owners.values()) owner.readopt()
   }
 
-  /** The store was away, and may have lost what was written last. */
+  /** The store was unavailable, and may have lost the last writes. */
   redisReconnected(): void {
     for (const owner of this.#owners.values()) owner.redisReconnected()
   }
@@ -104,14 +110,17 @@ export class ConnectionBalancer {
       if (before === null) for (const owner of this.#owners.values()) owner.tryNow()
       else this.#shed(live, live > before)
     } catch (error) {
-      log.warn({ error }, 'ownership.beat_failed') // the last share goes on
+      log.warn({ error }, 'ownership.beat_failed') // the last known share stays valid
     }
     this.#turns += 1
     const standings = [...this.#owners.values()].flatMap((owner) => owner.standing() ?? [])
     accountMetrics.standing(standings)
   }
 
-  /** What nobody else took is taken back; it is offered again, less and less often. */
+  /**
+   * Gives up the excess. If no other worker takes a connection, this worker retakes it, and offers
+   * it again, less and less often.
+   */
   #shed(live: number, hasJoined: boolean): void {
     if (hasJoined) [this.#offerTurn, this.#offerEvery] = [0, SHED_AGAIN_TURNS]
     let excess = this.#held() - this.#shareOf(live)
@@ -131,9 +140,9 @@ export class ConnectionBalancer {
 export type BalancerDeps = Omit<LeaseDeps, 'mayTake'> &
   Readonly<{ registry: Registry; workerId: string }>
 
-/** A worker says this often that it is alive. */
+/** Interval of the heartbeats of a worker. */
 const BEAT_MS = 1_000
-/** With its share in hand, a worker tries for free leases in every third second. */
+/** A worker with its full share tries free leases in every third second. */
 const SPARE_TRY_EVERY = 3
 /** In beats. */
 const SHED_AGAIN_TURNS = 10

@@ -37,13 +37,13 @@ import { OrderKeys } from './order-keys.ts'
 import { RateWindow } from './rate-window.ts'
 import { TotalMismatches } from './total-mismatches.ts'
 
-/** What everything that works on one connection under one lease shares. */
+/** The dependencies that all parts of one session share: one connection, under one lease. */
 export type AccountContext = Readonly<{
   ref: ConnectionRef
   broker: Broker
   /** The lease: every write of the session carries it. */
   fence: Fence
-  /** Whether the lease is ours for some time still, by our own steady clock (CRA-07). */
+  /** True if the lease is still ours for a while, measured by our own steady clock (CRA-07). */
   isOurs(): boolean
   writer: StateWriter
   orderKeys: OrderKeys
@@ -51,29 +51,29 @@ export type AccountContext = Readonly<{
   firstReading: FirstReading
   totalMismatches: TotalMismatches
   /**
-   * Readings of the executions list for gaps: a stream that drops everything must not spend on them
-   * what polling needs.
+   * Limits the readings of the executions list for gaps: if the stream drops every execution, these
+   * readings must not spend the requests that polling needs.
    */
   executionLists: RateWindow
   followUps: FollowUps
   overExit: OverExitPolicy
-  /** Orders that were set aside, for operators. */
+  /** The operators' list of quarantined orders. */
   quarantine: Pick<QuarantinedOrders, 'note'>
   boundaries: Boundaries
   accountMetrics: AccountMetrics
   clock: Clock
   log: Logger
   /**
-   * Asks the broker what may take its time. Where the work is not urgent, the stream's updates are
-   * applied meanwhile, and what was read before may have changed by then; a recovery keeps them
-   * waiting (CON-03).
+   * Runs a request to the broker that may take long. If the work is not urgent, the session applies
+   * updates of the stream meanwhile, so records read before the request may have changed
+   * afterwards. During a recovery the updates wait (CON-03).
    */
   asking<T>(ask: () => Promise<T>): Promise<T>
 }>
 
 /**
- * What follows when the exits of an order executed more than its entry: an alarm, or one trade that
- * closes the excess as well.
+ * The reaction when the exits of an order executed more than its entry: an alarm only, or an alarm
+ * and one trade that closes the excess.
  */
 export type OverExitPolicy = 'alarm' | 'flatten'
 
@@ -103,7 +103,7 @@ export const openAccountContext = (
 
 const EXECUTION_LISTS_PER_MINUTE = 4
 
-/** One thing that a source told of an order. */
+/** One report or snapshot of one order, from the stream or from a list. */
 export type BrokerReport = Readonly<{
   order: BrokerOrder
   execution: Execution | null
@@ -119,11 +119,11 @@ export const reportOf = (order: BrokerOrder): BrokerReport => ({
 })
 
 /**
- * Takes what was told into the record it belongs to.
- * @returns what changed by it; `null` when the record cannot be worked on: it was logged, and the
- *   others go on
+ * Applies a report to the record of its order.
+ * @returns the order and its changes; `null` if the record cannot be worked on: the error was
+ *   logged, and the connection's other orders go on
  * @throws {FencedError} the lease was lost
- * @throws {BrokerError} where the order belongs could not be found out
+ * @throws {BrokerError} the record of the order could not be determined
  */
 export async function applyReport(
   context: AccountContext,
@@ -157,8 +157,9 @@ export async function applyReport(
 const updateOf = (order: BrokerOrder): OrderUpdate => ({ type: 'broker_order', ...reportOf(order) })
 
 /**
- * What cannot begin a record is applied to the one that is there. Where there is none any more, the
- * store lost it (RDQ-04): it begins with the trade's first order, read at the broker.
+ * Applies the updates of an order that cannot begin a record to the existing record. If the record
+ * is missing, the store lost it (RDQ-04): a new record begins with the trade's first order, read
+ * from the broker.
  */
 async function applyLater(
   context: AccountContext,
@@ -187,7 +188,7 @@ const applyIfThere = (
 ): Promise<Outcome> =>
   applyIf(context, orderKey, symbol, updates, ({ slice }) => slice.order !== null)
 
-/** The symbol of the record, where a view tells none that can be read. */
+/** The symbol of the record, for a snapshot without a readable symbol. */
 async function symbolOf(
   { writer, openOrders }: AccountContext,
   { id: orderId, userId, connectionId }: OrderKey,
@@ -202,8 +203,8 @@ async function symbolOf(
 }
 
 /**
- * The account has no record: it was never read, or the store lost it. What an order did to it
- * cannot be booked; read it first.
+ * The store has no record of the account: the account was never read, or the store lost its record.
+ * Until the account is read, executions cannot be booked.
  */
 export class UnreadError extends FillcastError<'UNREAD'> {
   constructor(connectionId: string) {
@@ -213,12 +214,12 @@ export class UnreadError extends FillcastError<'UNREAD'> {
 
 export type Taken = Readonly<{ order: Order | null; changes: readonly Change[] }>
 /**
- * `isForgotten`: the order had ended and was booked, so long ago that its record is gone; nothing
- * was applied
+ * `isForgotten`: the order ended and was booked so long ago that its record expired; no update was
+ * applied.
  */
 type Outcome = Taken & Readonly<{ isForgotten: boolean }>
 
-/** Applies to one record, and does what the outcome makes necessary. */
+/** Applies updates to one record, then runs the follow-ups of its changes. */
 const applyAll = (
   context: AccountContext,
   orderKey: OrderKey,
@@ -227,8 +228,8 @@ const applyAll = (
 ): Promise<Taken> => applyIf(context, orderKey, symbol, updates, () => true)
 
 /**
- * As `applyAll`, if what is there is fit for it. What has ended, was booked and is forgotten is
- * never booked again.
+ * Like `applyAll`, but only if `isFit` accepts the loaded record. An order that ended, was booked
+ * and whose record expired is never booked again.
  */
 async function applyIf(
   context: AccountContext,
@@ -254,13 +255,14 @@ async function applyIf(
 }
 
 /**
- * An archive lasts longer than this after the end of its order, whatever the broker's clock says.
+ * An archive is kept longer than this after its order ended. The margin of a day covers a
+ * difference between the broker's clock and ours.
  */
 const RECORDED_MS_MIN = ARCHIVE_TTL_MS - 86_400_000
 
 /**
- * Lists are read again from before the last execution; in an account that rests, that may be older
- * than any archive.
+ * Execution lists are read again from before the last execution. In an account without trading,
+ * that execution may be older than any archive.
  */
 function isRecordForgotten(
   { slice: { order, account }, tombstone }: LoadedSlice,
@@ -279,13 +281,15 @@ function isRecordForgotten(
 }
 
 /**
- * A cancel that found no trade waits for its claim; of a trade whose claim was lost with the store
- * (RDQ-04) there is none any more.
+ * A cancel that found no trade waits for the trade's claim. If the claim was lost with the store
+ * (RDQ-04), the claim never comes, so the waiting cancel is applied here.
  */
 const waitingCancel = ({ slice: { order }, cancelMark }: LoadedSlice): OrderUpdate[] =>
   order === null && cancelMark !== null ? [{ type: 'cancel_requested', request: cancelMark }] : []
 
-/** As `applyAll`, where the record is known already; the book keeps it as it is then. */
+/**
+ * Like `applyAll`, for an order whose record is known; the memory of open orders keeps the result.
+ */
 export async function applyTo(
   context: AccountContext,
   { id, origin, userId, connectionId, symbol }: OrderKey & Pick<Order, 'symbol'>,
@@ -296,13 +300,13 @@ export async function applyTo(
   return taken
 }
 
-/** What must not wait for a later look at the record. */
+/** Runs the follow-ups that cannot wait for the next pass of the watchdog. */
 export async function followUp(
   context: AccountContext,
   changes: readonly Change[],
   executed: Order | null,
 ): Promise<void> {
-  if (!context.isOurs()) return // the next owner looks at all records anyway
+  if (!context.isOurs()) return // the next owner checks all records anyway
   for (const change of changes) {
     if (change.type === 'position.opened' || change.type === 'position.changed')
       await showStop(context, change.position, context.openOrders.orders)
@@ -313,8 +317,8 @@ export async function followUp(
     )
       await context.followUps.resolve(context.ref, change.orderId)
     if (change.type !== 'position.closed' || change.position.stopLossFrom === executed?.id) continue
-    // An exit that came with its entry is the broker's to take away first (see order-watchdog.ts);
-    // a stop of its own is nobody's.
+    // The broker itself cancels an exit that came with its entry (see watchdog.ts). A separate stop
+    // order is ours to cancel, so its cancel is queued here.
     const stop = context.openOrders.find(change.position.stopLossFrom)
     if (stop?.orderClass === 'simple' && stop.origin === 'fillcast')
       await context.followUps.cancel(context.ref, stop.id, 'leftover')
@@ -322,8 +326,8 @@ export async function followUp(
 }
 
 /**
- * A position without a stop shows the one of an order that is older than it is, or than the end of
- * the stop that it showed.
+ * If the position shows no stop, this sets the stop of an open order that protects it. The order
+ * may be older than the position, or older than the end of the stop shown before.
  */
 export async function showStop(
   context: AccountContext,
@@ -336,8 +340,8 @@ export async function showStop(
 }
 
 /**
- * The record's fault, or ours about it: it must not keep the connection's other orders from being
- * followed.
+ * The error concerns one record: the record is invalid, or our handling of it is wrong. Such an
+ * error must not stop the session from following the connection's other orders.
  */
 const isOfOneRecord = (error: unknown): boolean =>
   error instanceof RecordError || error instanceof InvariantError || error instanceof RangeError

@@ -39,7 +39,7 @@ export class FillWatch {
 }
 
 export type FillWatchListener = Readonly<{
-  /** Whether a snapshot with at least this filled quantity was applied. */
+  /** True if a snapshot with at least this filled quantity was applied. */
   isApplied(brokerOrderId: string, cumulativeQuantity: Decimal): boolean
   onMissed(): void
 }>

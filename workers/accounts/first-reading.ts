@@ -1,18 +1,16 @@
 import { type Account, type BrokerOrder, isFinalStatus } from '#domain'
 import { type Broker, BrokerError, ORDERS_PER_PAGE } from '../broker/index.ts'
 
-/**
- * Orders of a day that a first reading takes in; an account with more is no account of a person.
- */
+/** The most orders that a first reading lists: no account of a person has more orders in a day. */
 const ORDERS_MAX = 200_000
 
 /**
- * The orders of an account, page by page, for its first reading. A day of 20,000 orders is forty
- * pages, and the request budget may end the listing at any of them: the pages that were read are
- * kept, and the next try goes on behind them. A listing that began anew at each try would spend the
- * whole budget and never end.
+ * The orders of an account, listed page by page for its first reading. A day of 20,000 orders has
+ * forty pages, and the request budget may end the listing at any page. The pages read so far are
+ * kept, and the next try continues behind them. A listing that started again at each try would
+ * spend the whole budget and never end.
  *
- *   (empty) --page--> listing --last page--> listed --begin()--> (empty)
+ *   (empty) --page--> listing --last page--> listed --end()--> (empty)
  *
  * Invariant:
  * - the orders are those submitted since the listing began, and every open order
@@ -23,31 +21,35 @@ export class FirstReading {
   #since: string | null = null
   #afterId: string | null = null
   #pages = 0
-  /** When the reading that was committed last began, whatever was answered. */
+  /**
+   * The start of the reading that was last sent to the store, even if the commit's reply was lost.
+   */
   #committedAt: string | null = null
 
-  /** @param since from when on orders are listed, unless a listing is under way */
+  /**
+   * @param since the start of the listed period, unless a listing is under way
+   */
   begin(since: string): string {
     if (this.#since === null) this.#since = since
     return this.#since
   }
 
-  /** Before a reading is committed. @param at when the reading of cash and positions began */
+  /**
+   * Call before a reading is committed. @param at the start of the reading of cash and positions
+   */
   committing(at: string): void {
     this.#committedAt = at
   }
 
   /**
-   * Whether a record comes from that commit: the reply of a commit may be lost, and then the commit
-   * looks refused, or failed.
+   * True if the account record comes from this reading's commit. If the reply of a commit was lost,
+   * the commit looks refused or failed although the record exists.
    */
   hasCommitted(account: Account | null): boolean {
     return account !== null && account.activitiesReadTo === this.#committedAt
   }
 
-  /**
-   * Forgets the pages: the account was adopted, or a later reading begins with a day of its own.
-   */
+  /** Drops the pages: the account was adopted, or a later reading lists a day of its own. */
   end(): void {
     this.#committedAt = null
     this.#orders.clear()
@@ -56,10 +58,10 @@ export class FirstReading {
     this.#pages = 0
   }
 
-  /** The orders as they are now. @throws {BrokerError} the rest is read by the next call */
+  /** The current orders. @throws {BrokerError} the next call reads the rest */
   async read(broker: Broker, since: string): Promise<readonly BrokerOrder[]> {
-    // One page costs as much as finding out what is new behind it, and shows each order as it is
-    // now.
+    // Reading one page again costs as much as listing behind it, and shows each order's current
+    // state.
     const isShort = this.#pages <= 1
     if (isShort) {
       this.#afterId = null
@@ -88,8 +90,8 @@ export class FirstReading {
   }
 
   /**
-   * An order that was open when its page was read and is in no list of open orders may have
-   * executed since.
+   * Reads orders that were open on their page but are missing in the list of open orders: they may
+   * have executed since.
    */
   async #readEnded(broker: Broker, openIds: ReadonlySet<string>): Promise<void> {
     const stale = [...this.#orders.values()].filter(

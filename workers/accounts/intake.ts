@@ -1,11 +1,13 @@
 /**
- * Updates that were received and wait for their turn: reading a stream never waits for the work
- * that it causes.
+ * Holds received updates until their turn, so that reading a stream never waits for applying its
+ * updates.
  *
  *   filling --limit reached--> overflown --reopen()--> filling
  *
- * Kept true: what comes out is what came in, in that order, without a hole. Once something had to
- * be dropped, everything is dropped until `reopen`, since a recovery reads all of it back (CON-09).
+ * Invariant:
+ * - Updates leave in the order in which they came, without a gap.
+ * - After an overflow, every update is dropped until `reopen`; a recovery reads their content from
+ *   the broker (CON-09).
  */
 export class Intake<T> {
   #waiting: T[] = []
@@ -20,7 +22,9 @@ export class Intake<T> {
     return this.#waiting.length
   }
 
-  /** @returns `overflow` once per overflow: a recovery is due */
+  /**
+   * @returns `overflow` once per overflow: a recovery is due
+   */
   push(item: T): 'kept' | 'overflow' | 'dropped' {
     if (this.#isOverflown) return 'dropped'
     if (this.#waiting.length < this.#max) {
@@ -32,12 +36,12 @@ export class Intake<T> {
     return 'overflow'
   }
 
-  /** From now on it keeps again: called when a recovery begins, before it reads anything. */
+  /** Accepts updates again: call it when a recovery begins, before the recovery reads anything. */
   reopen(): void {
     this.#isOverflown = false
   }
 
-  /** Everything that waits, at most `count`. */
+  /** Takes the oldest waiting updates, at most `count`. */
   take(count: number): T[] {
     return this.#waiting.splice(0, count)
   }

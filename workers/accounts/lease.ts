@@ -20,16 +20,18 @@ import type { AccountMetrics, SessionStanding } from './metrics.ts'
 import { Session } from './session.ts'
 
 /**
- * Owns one broker connection on behalf of all workers, while it holds the connection's lease.
+ * Holds the lease of one broker connection, and runs the connection's session meanwhile.
  *
  *   free --may take it, lease taken--> holding (a session runs)
  *   holding --lease lost, fenced, given up, draining--> free
- *     |  connection unusable or its broker refuses: quiet for a while, then tried again
+ *     |  connection unusable or refused by its broker: a pause, then the next try
  *
- * Kept true: at most one session at a time, begun and ended by the one loop in here; a session ends
- * before its lease is released, so that the stream is free when the next owner opens its own; a
- * lease that could not be renewed is given up before it runs out, by a clock that never jumps
- * (CRA-07, CLK-01).
+ * Invariant:
+ * - At most one session runs at a time; only the loop in this class begins and ends sessions.
+ * - The session ends before its lease is released, so that the stream is free when the next owner
+ *   opens one.
+ * - If the lease could not be renewed, the session ends before the lease expires, measured by a
+ *   clock that never jumps (CRA-07, CLK-01).
  */
 export type LeaseDeps = Readonly<{
   writer: StateWriter
@@ -44,24 +46,33 @@ export type LeaseDeps = Readonly<{
   accountMetrics: AccountMetrics
   clock: Clock
   log: Logger
-  /** Something is wrong with the connection: check it now. */
+  /** Requests a check of the connection, because a session had trouble with it. */
   askForCheck(ref: ConnectionRef): void
-  /** Whether this worker should own one more connection now. */
+  /** True if this worker should take one more lease now. */
   mayTake(): boolean
 }>
 
-/** A recovery takes less; one whose worker was killed holds nobody up for longer. */
+/**
+ * A recovery takes less than this. If its worker is killed, its mark blocks other recoveries no
+ * longer than this.
+ */
 const RECOVERY_MARK_MS = 120_000
-/** A killed owner's connection is free again after this long. */
+/** After its owner is killed, a connection is free again within this time. */
 export const LEASE_TTL_MS = 5_000
 const LEASE_RENEW_MS = 1_500
-/** Before it runs out by our own clock, nothing is begun any more: a step takes less than this. */
+/**
+ * Margin before the lease expires by our own clock, in which no step begins: one step takes less
+ * than this.
+ */
 const LEASE_MARGIN_MS = 1_000
-/** Tries for a lease that somebody else holds. */
+/** Interval of the tries for a lease that another worker holds. */
 const LEASE_TRY_MS = 1_000
-/** Somebody else has held it for so long that the first reading is done. */
+/** After this many failed tries, the other owner has finished the first reading. */
 export const READ_BY_OTHERS_TRIES = 10
-/** What was given up is left to others for this long. */
+/**
+ * A worker does not retake a lease that it gave up for this long, so that other workers can take
+ * it.
+ */
 const YIELD_MS = 3_000
 const UNUSABLE_PAUSE_MS = 30_000
 
@@ -74,10 +85,10 @@ export class ConnectionLease {
   readonly #running: Promise<void>
   #held: HeldLease | null = null
   #safeUntilMs = 0
-  /** Why the session must end before the next step; only the loop ends it. */
+  /** Why the session must end before the next step; only the loop ends sessions. */
   #endBecause: string | null = null
   #pauseMs = 0
-  /** The account was read before, as far as this worker knows: what is missing of it was lost. */
+  /** As far as this worker knows, the account was read before; so a missing record was lost. */
   #isKnown = false
   #triesInVain = 0
   #isClosed = false
@@ -98,32 +109,33 @@ export class ConnectionLease {
     return this.#held?.session.standing() ?? null
   }
 
-  /** The connection's record changed: start again with what it says now. */
+  /** The connection's record changed: ends the session and starts a new one from the new record. */
   refresh(): void {
     this.#end('the connection was changed')
   }
 
   /**
-   * The store lost its state: whoever holds the connection reads it anew, and tells its user so. A
-   * record of the account that is there by then was written since, or is an older one that came
-   * back with the store: a recovery goes on from it, as after the loss of a few writes.
+   * The store lost its state: the owner of the connection reads the account again and reports the
+   * reset to the user. If the store has a record of the account by then, the record was written
+   * since the loss, or is an older version that came back with the store. In both cases a recovery
+   * continues from the record, as after the loss of a few writes.
    */
   readopt(): void {
     this.#isKnown = true
     if (this.#held !== null) this.#end('the store was lost')
   }
 
-  /** The store was away, and may have lost what was written last. */
+  /** The store was unavailable, and may have lost the last writes. */
   redisReconnected(): void {
     this.#held?.session.redisReconnected()
   }
 
-  /** Whether this worker may take it has changed: looks again at once. */
+  /** The answer of `mayTake` changed: tries again at once. */
   tryNow(): void {
     if (this.#held === null) this.#wake()
   }
 
-  /** Others should have it: it is released, and not taken again for a while. */
+  /** Releases the lease for another worker, and does not retake it for `YIELD_MS`. */
   giveUp(): void {
     this.#pauseMs = YIELD_MS
     this.#end('others have less')
@@ -141,7 +153,7 @@ export class ConnectionLease {
     this.#wake()
   }
 
-  /** The one place where sessions begin and end. */
+  /** The only place where sessions begin and end. */
   async #run(): Promise<void> {
     while (!this.#isClosed) {
       let delayMs = LEASE_TRY_MS
@@ -179,7 +191,8 @@ export class ConnectionLease {
         this.#safeUntilMs = askedMs + LEASE_TTL_MS
       else await this.#endSession('the lease was lost')
     } catch (error) {
-      // The store is away: nobody else can take the lease either, but it may come back without it.
+      // While the store is unavailable, no other worker can take the lease; but the store may come
+      // back without it.
       if (clock.monotonicMs() >= this.#safeUntilMs)
         await this.#endSession('the lease could not be renewed')
       throw error
@@ -188,7 +201,7 @@ export class ConnectionLease {
 
   async #take(): Promise<void> {
     const { leases, brokers, clock, log } = this.#deps
-    await brokers.get(this.#ref) // a connection that cannot be used is left free
+    await brokers.get(this.#ref) // throws if the connection is unusable: its lease stays free
     const askedMs = clock.monotonicMs()
     const token = await leases.take(this.#key, LEASE_TTL_MS)
     if (token === null) {
@@ -239,8 +252,9 @@ export class ConnectionLease {
   }
 
   /**
-   * Asked again once the lease is ours: a removal erases the connection and then revokes the lease,
-   * so that a lease from before is fenced off, and one from after finds no connection (MUL-07).
+   * Reads the connection again under the lease. A removal erases the connection and then revokes
+   * the lease: a lease taken before the removal is fenced off, and a lease taken after it finds no
+   * connection (MUL-07).
    */
   async #brokerUnder(token: string): Promise<Broker> {
     const { leases, brokers } = this.#deps

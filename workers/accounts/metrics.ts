@@ -1,36 +1,33 @@
 /**
- * `unread`: the store lost the account's record, and it is read for the first time again.
- * `returned`: the store was away, and may have lost what was written last.
+ * `unread`: the store lost the account's record, so the account is adopted again. `returned`: the
+ * store was unavailable, and may have lost the last writes.
  */
 export type Gap = 'overflow' | 'unreadable' | 'mute' | 'notice' | 'unread' | 'returned'
 
-/** What following connections counts; the process makes metrics of it. */
+/** Counters of the sessions; the process exports them as metrics. */
 export interface AccountMetrics {
-  /** A poll was made. `changed`: orders of which it knew more than the stream had told. */
+  /** A poll ended. `changed`: the number of orders whose change the stream had not reported. */
   polled(kind: 'open' | 'in_flight', requests: number, changed: number): void
-  /** A hole in what the stream told was found, and a recovery is run. */
+  /** A gap in the stream's reports was found, and a recovery follows. */
   gap(why: Gap): void
   recovered(outcome: 'done' | 'failed'): void
-  /** An execution had to be worked out from the order's totals: nothing lists it yet. */
+  /** An execution was inferred from the order's totals, because no list has it yet. */
   inferred(): void
-  /** A record could not be worked on and was left as it is. */
+  /** An invalid record was skipped and left unchanged. */
   unworkable(): void
-  /** An order without a purpose rests at the broker. */
+  /** A leftover: an order without a purpose rests at the broker. */
   leftover(what: 'canceled' | 'unconfirmed' | 'external'): void
-  /** How all connections of this process stand; told about once a second. */
+  /** The standings of all connections of this process, about once a second. */
   standing(all: readonly SessionStanding[]): void
 }
 
-/**
- * How one connection is followed. The stream and the calls are two things: either may be away
- * without the other (CON-06).
- */
+/** The standing of one connection. The stream and the calls fail independently (CON-06). */
 export type SessionStanding = Readonly<{
   stream: 'connecting' | 'live' | 'down' | 'refused'
   calls: 'up' | 'down'
   isRecovered: boolean
   openOrders: number
-  /** Intervals of polling, in ms, and what they cost. */
+  /** Intervals of polling, in ms, and the requests that polling takes. */
   openMs: number
   flightMs: number
   requestsPerMinute: number

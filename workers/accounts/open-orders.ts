@@ -14,15 +14,18 @@ import { putNewest } from '#runtime'
 import { isHeldUp, isInFlight, tradesAnyTime } from './schedule.ts'
 
 /**
- * What one session has in memory of its connection's orders: which are open, and which views of the
- * broker are in them already, so that a poll of a thousand resting orders that did not change costs
- * no read of the store.
+ * The memory of one session about its connection's orders: which orders are open, and which
+ * snapshots of the broker have been applied. With this memory, a poll of a thousand unchanged
+ * resting orders reads no record from the store.
  *
- * Kept true: a view is noted only once it is committed; `load` is the truth of the store, and
- * everything else is noted after it. A view that the open record had, and has no more, is news: the
- * store lost its commit, and the record was written since. Losing any of it costs a read or a
- * repeat, never an update. An order that another worker has just claimed may be missing: the next
- * `load` brings it.
+ * Invariant:
+ * - A snapshot is noted only after its commit.
+ * - `load` is the truth of the store; all other entries are noted after it.
+ * - If an open record no longer contains a snapshot that it once had, the store lost that commit
+ *   and the record was written again since, so the snapshot counts as not applied.
+ * - A lost entry costs a read or a repeated apply, never an update.
+ *
+ * An order that another worker has just claimed may be missing until the next `load`.
  */
 export class OpenOrders {
   readonly #open = new Map<string, Entry>()
@@ -31,8 +34,9 @@ export class OpenOrders {
   #changes = 0
 
   /**
-   * Replaces what is known to be open. Of what is otherwise than was noted, the views count as
-   * news: the store may have lost them.
+   * Replaces the open orders with the stored ones. Where a stored order differs from ours, its
+   * applied snapshots are dropped, so the next poll applies them again: the store may have lost
+   * that write.
    */
   load(orders: readonly Order[], nowMs: number): void {
     const before = new Map(this.#open)
@@ -48,7 +52,7 @@ export class OpenOrders {
     }
   }
 
-  /** A view was committed; `order` is the record as it is now. */
+  /** Notes a committed snapshot; `order` is the record after the commit. */
   note(seen: BrokerOrder, order: Order | null, nowMs: number): void {
     if (this.#newestAt === null || seen.submittedAt > this.#newestAt)
       this.#newestAt = seen.submittedAt
@@ -80,7 +84,7 @@ export class OpenOrders {
     return order !== null && !hasView(order, brokerOrderId, snapshot)
   }
 
-  /** Whether a view was committed by which so much of the order is filled. */
+  /** True if a committed snapshot had at least this filled quantity. */
   hasApplied(brokerOrderId: string, filledQuantity: Decimal): boolean {
     const snapshot = this.#snapshots.get(brokerOrderId)
     if (snapshot === undefined || this.#isLost(brokerOrderId, snapshot)) return false
@@ -95,12 +99,12 @@ export class OpenOrders {
     return orderId === null ? null : (this.#open.get(orderId)?.order ?? null)
   }
 
-  /** Nothing was seen yet: submissions from `at` on are new. */
+  /** If no order is known yet, submissions from `at` on count as new. */
   startAt(at: string): void {
     this.#newestAt ??= at
   }
 
-  /** Grows with every record that was noted. */
+  /** Grows with every record that is kept. */
   get changes(): number {
     return this.#changes
   }
@@ -110,8 +114,8 @@ export class OpenOrders {
   }
 
   /**
-   * Broker time of the newest submission seen: new orders come after it, whatever our clocks say
-   * (CLK-01).
+   * Broker time of the newest noted submission: new orders are submitted after it, independent of
+   * our clocks (CLK-01).
    */
   get newestAt(): string | null {
     return this.#newestAt
@@ -125,28 +129,29 @@ export class OpenOrders {
       .map(({ order }) => order)
   }
 
-  /** Whether a marketable order is held up that could execute now. */
+  /** True if a marketable order that could execute now is held up. */
   hasHeldUp(nowMs: number, isMarketOpen: boolean): boolean {
     return [...this.#open.values()].some(({ order, changedMs }) =>
       isHeldUp(order, nowMs - changedMs, isMarketOpen || tradesAnyTime(order)),
     )
   }
 
-  /** Whether anything could execute now. */
+  /** True if any order could execute now. */
   canExecute(isMarketOpen: boolean): boolean {
     return isMarketOpen || this.orders.some(tradesAnyTime)
   }
 }
 
 /**
- * `orderId`: the record that had the view once it was committed; `null`: it was not taken in as it
- * is.
+ * `orderId`: the record that contained the snapshot after the commit; `null`: no record contained
+ * the snapshot unchanged.
  */
 type AppliedSnapshot = Readonly<{ mark: string; snapshot: Snapshot; orderId: string | null }>
 type Entry = Readonly<{ order: Order; changedMs: number }>
 
 /**
- * Views remembered; the one noted longest ago is forgotten, and taken in again when it is listed.
+ * The most snapshots in memory. The snapshot noted longest ago is evicted, and applied again when a
+ * list shows its order.
  */
 const SNAPSHOTS_MAX = 25_000
 
@@ -174,13 +179,13 @@ const markOf = ({ status, placements, cancel, replaces }: Order): string =>
     placements.map((one) => [one.brokerOrderId, one.status, one.reportedQuantity]),
   ])
 
-/** Broker ids of everything that has a record among these. */
+/** Broker ids of all placements of these orders. */
 export const recordedIds = (orders: readonly Order[]): ReadonlySet<string | null> =>
   new Set(orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)))
 
 /**
- * What is read by its id when a complete list lacks it: a placement that may still execute, or with
- * executions not yet seen.
+ * The placements to read by their ids when a complete list lacks them: a placement that may still
+ * execute, or one with reported executions that are not booked.
  */
 export const awaited = (order: Order): Placement[] => {
   const live = new Set(livePlacements(order))

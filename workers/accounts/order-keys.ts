@@ -11,21 +11,23 @@ import type { ConnectionRef, Store } from '#store'
 import type { Broker } from '../broker/index.ts'
 
 /**
- * Which record a broker order belongs to.
+ * Finds the record that a broker order belongs to.
  *
  *   our client order id ----------------------------------> the trade that the id names
  *   known here, or by a reference of the store -----------> that record
  *   no client order id -----------------------------------> the open record that has it, or the
  *     client order id that the broker shows for this order alone
- *   took the place of another order ----------------------> the record of that order, read at
- *     the broker if need be
+ *   replaced another order -------------------------------> the record of the replaced order, read
+ *     from the broker if necessary
  *   of a class with exits, and has a parent at the broker -> the parent's trade, if it is ours
  *   everything else --------------------------------------> a record of its own, external
  *
- * Kept true: an order is called external only after the broker has answered; a failed question
- * throws, and the order is met again by the next poll. The same order always lands on the same
- * record, whatever is seen first: chains are followed to their first order, and what was read on
- * the way is handed back to be applied before it.
+ * Invariant:
+ * - An order becomes external only after the broker has answered. A failed query throws, and the
+ *   next poll finds the order again.
+ * - The same order always belongs to the same record, independent of the sequence of reports: a
+ *   chain of replacements is followed to its first order. The orders read on the way are returned
+ *   in `before`, to be applied first.
  */
 export class OrderKeys {
   readonly #deps: OrderKeysDeps
@@ -35,7 +37,9 @@ export class OrderKeys {
     this.#deps = deps
   }
 
-  /** @throws {BrokerError} the broker could not be asked */
+  /**
+   * @throws {BrokerError} the broker could not be queried
+   */
   async of(report: BrokerOrder): Promise<FoundKey> {
     const before: BrokerOrder[] = []
     const orderKey = this.#openRecordOf(report)
@@ -45,8 +49,8 @@ export class OrderKeys {
   }
 
   /**
-   * The first order of a trade of ours; `null`: the broker does not know it.
-   * @throws {BrokerError} it could not be asked
+   * The first order of a trade of ours; `null`: the broker does not know the order.
+   * @throws {BrokerError} the broker could not be queried
    */
   firstOf({ userId, id }: OrderKey): Promise<BrokerOrder | null> {
     return this.#deps.broker.findByClientOrderId(clientOrderIdOf(userId, id))
@@ -69,10 +73,7 @@ export class OrderKeys {
     return this.#keep(order, this.#external(order))
   }
 
-  /**
-   * The record of a view that has no client order id, where it is of an order that is known to be
-   * open here.
-   */
+  /** The record of a snapshot without a client order id, if its order is open here. */
   #openRecordOf({ brokerOrderId, clientOrderId }: BrokerOrder): OrderKey | null {
     if (clientOrderId !== '') return null
     const isThis = ({ placements }: Order): boolean =>
@@ -84,8 +85,8 @@ export class OrderKeys {
   }
 
   /**
-   * The order with the client order id that the broker tells for it alone, where this view has
-   * none.
+   * If the snapshot has no client order id, the broker is queried for this order alone, because
+   * only that answer has the id.
    */
   async #named(order: BrokerOrder): Promise<BrokerOrder> {
     if (order.clientOrderId !== '' || this.#known.has(order.brokerOrderId)) return order
@@ -114,7 +115,9 @@ export class OrderKeys {
     return null
   }
 
-  /** The order at the broker through which this one belongs to a record. */
+  /**
+   * The order at the broker that links this order to a record: the replaced order or the parent.
+   */
   async #previous(
     order: BrokerOrder,
   ): Promise<{ order: BrokerOrder; is: 'replaced' | 'parent' } | null> {
@@ -144,19 +147,21 @@ type OrderKeysDeps = Readonly<{
   ref: ConnectionRef
   store: Store
   broker: Broker
-  /** Orders of the connection that are open, as the session knows them. */
+  /** The connection's open orders that the session knows. */
   orders(): readonly Order[]
 }>
 
-/** A record, and the orders that were read on the way to it: they are to be applied first. */
+/** A record, and the orders read on the way to it: apply those orders first. */
 export type FoundKey = Readonly<{
   orderKey: OrderKey
   before: readonly BrokerOrder[]
-  /** The order itself, by the client order id that it turned out to have. */
+  /** The order, with the client order id that was found for it. */
   order: BrokerOrder
 }>
 
-/** Landings remembered by one session; one that was forgotten costs a read. */
+/** The most order keys that one session remembers; an evicted key costs a read. */
 const ORDER_KEYS_MAX = 10_000
-/** Orders followed backwards in one chain. What is longer starts a record of its own. */
+/**
+ * The longest chain of orders that is followed back. An order beyond it gets a record of its own.
+ */
 const CHAIN_MAX = 64

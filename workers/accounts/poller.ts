@@ -18,26 +18,28 @@ import type { SerialQueue } from './serial-queue.ts'
 import { OrderWatchdog } from './watchdog.ts'
 
 /**
- * Reads one connection's orders on a schedule that does not depend on the stream's health (FIL-05,
+ * Polls one connection's orders on a schedule that does not depend on the stream's health (FIL-05,
  * P7).
  *
- *   stopped --start()--> waiting --timer--> reading (outside the line)
- *     --> applying (in the line) --> waiting ...
+ *   stopped --start()--> waiting --timer--> reading (outside the queue)
+ *     --> applying (in the queue) --> waiting ...
  *
- * Two readings alternate: everything that is open, and, more often, what is in flight. Only what
- * the session has not seen yet is applied, so that resting orders cost nothing but the request.
- * What a complete list lacks is read by its id.
+ * Two polls alternate: a poll of all open orders, and a more frequent poll of the orders in flight.
+ * Only snapshots that the session has not applied yet are applied, so resting orders cost only the
+ * request. An order that a complete list lacks is read by its id.
  *
- * Kept true: one reading at a time; the store's records are read before the broker's list, so that
- * what the list lacks is older than the list. A reading that fails changes nothing and is repeated
- * at the next turn.
+ * Invariant:
+ * - One poll runs at a time.
+ * - The store's records are read before the broker's list, so an order that the list lacks is older
+ *   than the list.
+ * - A failed poll changes nothing and is repeated at the next turn.
  */
 export type PollerDeps = Readonly<{
   context: AccountContext
   queue: SerialQueue
   hours: MarketHours
   isStreamLive(): boolean
-  /** A reading is over. `changed`: orders of which it told something new. */
+  /** A poll ended. `changed`: the number of orders that the poll changed. */
   onPolled(changed: number): void
   onFailed(error: unknown): void
 }>
@@ -81,14 +83,14 @@ export class Poller {
     return this.#schedule
   }
 
-  /** Harmless when repeated. */
+  /** A repeated call has no effect. */
   start(): void {
     if (!this.#isStopped) return
     this.#isStopped = false
     this.#plan(this.#schedule.flightMs)
   }
 
-  /** Resolves once nothing of it runs any more. */
+  /** Resolves once no poll runs any more. */
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#timer()
@@ -96,8 +98,8 @@ export class Poller {
   }
 
   /**
-   * An execution was missed: what is in flight is read soon. However often it is asked for,
-   * readings keep their distance.
+   * An execution was missed: polls soon, usually the orders in flight. Frequent calls do not bring
+   * the polls closer together than `APART_MS`.
    */
   hurry(): void {
     const nowMs = this.#deps.context.clock.monotonicMs()
@@ -110,7 +112,7 @@ export class Poller {
     this.#timer()
     this.#plannedMs = this.#deps.context.clock.monotonicMs() + delayMs
     this.#timer = this.#deps.context.clock.after(delayMs, () => {
-      this.#plannedMs = -Infinity // no other reading is planned while this one runs
+      this.#plannedMs = -Infinity // no other poll is planned while this poll runs
       this.#turn = this.#turn.then(() => this.#take())
     })
   }
@@ -122,15 +124,15 @@ export class Poller {
     try {
       if (this.#isStopped) return
       const isMarketOpen = await this.#deps.hours.isOpen(broker)
-      // Everything that waited for the opening executes now.
+      // At the opening, every order that waited for it may execute.
       if (isMarketOpen && !this.#wasMarketOpen) this.#openDueMs = startedMs
       this.#wasMarketOpen = isMarketOpen
       if (startedMs + EARLY_MS >= this.#openDueMs) await this.#readOpen(startedMs)
       else await this.#readFlight(startedMs, isMarketOpen)
       this.#adjust(isMarketOpen)
     } catch (error) {
-      // Sooner than that it would only spend what the budget gives back on the first of its
-      // requests.
+      // An earlier retry would spend the budget that has just come back on the first request of the
+      // poll.
       this.#openDueMs = Math.max(this.#openDueMs, startedMs + this.#schedule.flightMs)
       this.#deps.onFailed(error)
     } finally {
@@ -138,7 +140,10 @@ export class Poller {
     }
   }
 
-  /** The next turn, and not later than the list of open orders is due. */
+  /**
+   * The time of the next poll: the regular turn, or the due time of the list of open orders if that
+   * is earlier.
+   */
   #nextMs(startedMs: number): number {
     return Math.min(
       startedMs + this.#schedule.flightMs,
@@ -158,8 +163,8 @@ export class Poller {
       rows,
       IDS_PER_POLL,
     )
-    // What is open there and has no record here was lost by the store, whatever we remember of
-    // having seen it.
+    // An open order at the broker without a record here was lost by the store, even if its snapshot
+    // counts as applied. So such an order is applied in any case.
     const changed = await this.#applyUpdate(
       [...rows, ...found],
       (seen) => this.#known?.ids.has(seen.brokerOrderId) ?? false,
@@ -175,8 +180,8 @@ export class Poller {
   }
 
   /**
-   * Orders submitted lately, and those that are in flight for longer; nothing is read while nothing
-   * of the user changes.
+   * Polls the orders submitted lately and older orders in flight. While no order is in flight and
+   * no state of the user changes, the broker is not queried.
    */
   async #readFlight(nowMs: number, isMarketOpen: boolean): Promise<void> {
     const { context } = this.#deps
@@ -200,13 +205,14 @@ export class Poller {
     this.#deps.onPolled(changed)
   }
 
-  /** The records, read again only when something of the user has changed since. */
+  /** Loads the records, but only if the user's state has changed since the last load. */
   #load(nowMs: number): Promise<void> {
     const { context, queue } = this.#deps
     const { userId, connectionId } = context.ref
     return queue.run(async () => {
       const { changes } = context.openOrders
-      // The same version as before, although something was written since: the store lost it.
+      // If our own writes did not raise the version, the store lost them: the records are then
+      // loaded too.
       if (
         this.#known?.changes === changes &&
         this.#known.version === (await context.writer.store.version(userId))
@@ -223,7 +229,9 @@ export class Poller {
     })
   }
 
-  /** @returns how many orders changed by it */
+  /**
+   * @returns the number of orders that changed
+   */
   #applyUpdate(
     rows: readonly BrokerOrder[],
     isRecorded = (_: BrokerOrder) => true,
@@ -267,26 +275,26 @@ export class Poller {
 }
 
 /**
- * A timer may fire a moment before its time; the list of open orders must not wait a whole turn
- * longer for it.
+ * A timer may fire a moment early; without this margin the list of open orders would wait for one
+ * more turn.
  */
 const EARLY_MS = 50
-/** After a gap was seen: the missing execution is usually on its way. */
+/** Delay after a gap was found: the missing execution usually arrives within this time. */
 const HURRY_MS = 1_000
 const APART_MS = 2_000
 /**
- * With a stream that drops everything each poll finds a gap; the polls that are due anyway are soon
- * enough then.
+ * The most early polls. If the stream drops everything, each poll finds a gap; the regular polls
+ * are then soon enough.
  */
 const HURRIES_PER_MINUTE = 4
 const IDS_PER_FLIGHT = 1
 const ROWS_PER_FLIGHT_REQUEST = 500
 /**
- * New orders are listed from this long before the newest one seen: they do not become visible in
- * the order of their times.
+ * New orders are listed from this long before the newest noted order: orders do not become visible
+ * in the order of their submission times.
  */
 const MARGIN_MS = 20_000
-/** What is in flight for longer than this is read with the open orders. */
+/** Orders that were submitted longer ago than this are read with the open orders. */
 const FLIGHT_BACK_MS = 10 * 60_000
 
 function sinceOf(newestAt: string | null, flying: readonly (string | null)[]): string {

@@ -1,4 +1,7 @@
-/** So many times in any minute, and no more: what is nice to have must not spend what is needed. */
+/**
+ * Allows at most `perMinute` uses in any minute: optional work must not spend the requests of
+ * necessary work.
+ */
 export class RateWindow {
   readonly #perMinute: number
   #takenMs: number[] = []
@@ -7,7 +10,9 @@ export class RateWindow {
     this.#perMinute = perMinute
   }
 
-  /** @returns whether it may be done now; then it counts */
+  /**
+   * @returns true if a use is allowed now; an allowed use counts
+   */
   take(nowMs: number): boolean {
     this.#takenMs = this.#takenMs.filter((atMs) => atMs > nowMs - 60_000)
     if (this.#takenMs.length >= this.#perMinute) return false

@@ -1,58 +1,59 @@
 import type { Order } from '#domain'
 
-// How often one connection's orders are read, and what that costs. Pure.
+// How often one connection's orders are polled, and the cost in requests. Pure.
 //
-// P7: what the stream dropped is seen within 5 s (order in flight) or 15 s (every other open
-// order), for at most 40 of the account's 200 requests a minute, up to 1,500 open orders. An
-// interval plus the reading itself must fit, hence 4 s and 12 s. With more open orders than that
-// the list takes more requests, and its interval grows so that the cost does not. A marketable
-// order is promised like one in flight until it has ended: one that is held up is read with the
-// open orders, and these in haste then.
+// P7: an update that the stream dropped is applied within 5 s (order in flight) or 15 s (every
+// other open order), for at most 40 of the account's 200 requests a minute, up to 1,500 open
+// orders. The interval plus the reading itself must fit, hence 4 s and 12 s. With more open orders
+// the list takes more requests, and its interval grows so that the cost per minute stays the same.
+// A marketable order has the promise of an order in flight until it has ended: a held-up order is
+// read with the open orders, and the open orders are then polled in haste.
 
 /** Rows of one page of the broker's order list. */
 const ROWS_PER_REQUEST = 500
 /**
- * What polling may cost; the other four requests a minute belong to the portfolio and its
- * activities.
+ * The requests that polling may use per minute. The other four of the 40 belong to the portfolio
+ * and the activities.
  */
 const REQUESTS_PER_MINUTE_MAX = 36
-/** Of these, orders in flight may take this many. */
+/** Of `REQUESTS_PER_MINUTE_MAX`, the share that orders in flight may use. */
 const FLIGHT_PER_MINUTE_MAX = 30
 const FLIGHT_MS = 4_000
 const OPEN_MS = 12_000
 /**
- * In haste the list is read more often, while that costs no more than this: without a stream,
- * starts and gaps cost as well then.
+ * The limit for polling in haste. The list is read more often only while it costs no more than
+ * this, because without a stream, starts and gaps cost requests as well.
  */
 const HASTY_PER_MINUTE_MAX = 24
-/** Nothing of ours is open: the list is read for what is placed elsewhere. */
+/** The interval while no order of ours is open: the list shows orders placed elsewhere. */
 const IDLE_MS = 30_000
-/** Nothing that is open can execute now. */
+/** The interval while no open order can execute. */
 const CLOSED_MS = 60_000
 /**
- * An order that was submitted or executed this short a time ago is in flight: what it meets in the
- * market it meets now.
+ * An order that was submitted or executed less than this ago is in flight: it may execute
+ * immediately.
  */
 const HOT_MS = 30_000
 /**
- * A marketable order that is still open after this long is held up (a halt, an opening): the list
- * of what is in flight begins later.
+ * A marketable order that is still open after this long is held up (a halt, an opening). The list
+ * of orders in flight no longer reaches back to its submission.
  */
 const MARKETABLE_MS = 10 * 60_000
 /**
- * It counts as held up a little sooner, so that no turn lies between the two ways of reading it.
+ * An order counts as held up a little before it leaves the list of orders in flight, so that every
+ * poll reads the order by one of the two lists.
  */
 const HELD_UP_MS = MARKETABLE_MS - 60_000
 
 export type Load = Readonly<{
   openOrders: number
-  /** Requests of one reading of what is in flight; 0: nothing is. */
+  /** Requests that one reading of the orders in flight takes; 0 if no order is in flight. */
   flightRequests: number
-  /** Whether anything that is open can execute now. */
+  /** True if any open order can execute now. */
   canExecute: boolean
   /**
-   * The list of open orders is read for more than what rests: there is no stream, or a marketable
-   * order is held up.
+   * The list of open orders is needed for more than resting orders: the stream is down, or a
+   * marketable order is held up.
    */
   isHasty: boolean
 }>
@@ -65,7 +66,7 @@ export type PollSchedule = Readonly<{
   isStretched: boolean
 }>
 
-/** A list ends with a page that is not full. */
+/** A list ends with a page that is not full, so a full last page costs one more request. */
 const requestsOf = (rows: number): number => Math.floor(rows / ROWS_PER_REQUEST) + 1
 const perMinute = (requests: number, everyMs: number): number => (requests * 60_000) / everyMs
 
@@ -99,15 +100,15 @@ export function pollSchedule({
   }
 }
 
-/** Whether an order can execute while the regular session is closed. */
+/** True if an order can execute while the regular session is closed. */
 export const tradesAnyTime = ({
   symbol,
   extendedHours,
 }: Pick<Order, 'symbol' | 'extendedHours'>): boolean => extendedHours || symbol.includes('/')
 
 /**
- * Whether an order's next change is due any moment, so that it is read every 4 s.
- * @param quietMs how long ago something of it changed
+ * True if the order's next change is due any moment, so that the order is read every 4 s.
+ * @param quietMs time since the last change of the order
  */
 export function isInFlight(
   order: Order,
@@ -116,7 +117,7 @@ export function isInFlight(
   canExecute: boolean,
 ): boolean {
   if (hasGap || order.status === 'submitting') return true
-  if (!canExecute) return false // accepted is evidence; nothing more is due before the open (CLK-03)
+  if (!canExecute) return false // accepted, and no change is due before the open (CLK-03)
   return (
     quietMs <
     (isMarketable(order) || order.cancel !== null || order.replaces.length > 0
@@ -126,14 +127,14 @@ export function isInFlight(
 }
 
 /**
- * Whether a marketable order waits for something, and executes the moment that this is over.
- * @param quietMs how long ago something of it changed
+ * True if a marketable order is held up, so that it executes as soon as the halt or the wait ends.
+ * @param quietMs time since the last change of the order
  */
 export function isHeldUp(order: Order, quietMs: number, canExecute: boolean): boolean {
   const isWorking = order.status !== 'submitting' && order.endedAt === null
   return canExecute && isWorking && isMarketable(order) && quietMs >= HELD_UP_MS
 }
 
-/** It executes at whatever price there is. */
+/** Marketable orders do not rest by their terms: market orders, and orders with ioc or fok. */
 const isMarketable = ({ orderType, timeInForce }: Order): boolean =>
   orderType === 'market' || timeInForce === 'ioc' || timeInForce === 'fok'

@@ -1,12 +1,12 @@
 /**
- * Work that runs one piece at a time, in the order in which it was asked for. A piece that fails is
- * its caller's business and never stops the line. A piece may give up its turn while it waits for
- * somebody else's answer, and goes on behind the pieces that were asked for until then.
+ * Runs pieces of work one at a time, in the order of their `run` calls. If a piece fails, its
+ * caller handles the error, and the queue goes on. A piece may give up its turn while it waits for
+ * an answer; it then continues behind the pieces queued until then.
  */
 export class SerialQueue {
-  /** Resolves once every turn that was asked for so far is over. */
+  /** Resolves once every turn queued so far has ended. */
   #turns: Promise<void> = Promise.resolve()
-  /** Ends the turn of the piece that runs. */
+  /** Ends the turn of the running piece. */
   #endTurn = (): void => {}
   readonly #pieces = new Set<Promise<unknown>>()
 
@@ -21,8 +21,8 @@ export class SerialQueue {
   }
 
   /**
-   * For the piece that runs: other pieces have their turn until `ask` is over. What was read before
-   * may have changed by then.
+   * For the running piece: other pieces run until `ask` is over. State that was read before may
+   * have changed afterwards.
    */
   async outside<T>(ask: () => Promise<T>): Promise<T> {
     this.#endTurn()
@@ -33,7 +33,7 @@ export class SerialQueue {
     }
   }
 
-  /** Resolves once everything that was asked for so far is over. */
+  /** Resolves once all pieces queued so far have ended. */
   async idle(): Promise<void> {
     await Promise.allSettled(this.#pieces)
   }

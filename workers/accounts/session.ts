@@ -20,40 +20,41 @@ import { checkAccount, recover, refresh, WrongAccountError } from './reconcile/i
 import { SerialQueue } from './serial-queue.ts'
 
 /**
- * One holding of a connection's lease: its stream, its recovery, its polling.
+ * One holding of a connection's lease: the stream, the recoveries and the polling under it.
  *
  *   opening --stream live, or `STREAM_WAIT_MS` over--> recovering --done--> following
  *                                                          ^  failed: again after `RETRY_MS`
  *   following --stream live again, gap, overflow, mute,
- *                store away and back again----------------+
+ *                store unavailable and back---------------+
  *   any --lease lost, fenced off, close()--> over
  *
- * The stream and the broker's calls are two things: polling goes on while the stream is down, and
- * what the stream tells is applied while calls fail (CON-06).
+ * The stream and the broker's calls fail independently: polling goes on while the stream is down,
+ * and updates of the stream are applied while calls fail (CON-06).
  *
- * Kept true: what the stream tells while a recovery runs waits in the inbox and is applied after it
- * (CON-03); nothing is applied to an account that was never read; everything that writes runs in
- * the line, one after the other, with the lease's token; polling and the readings of the account
- * never hold the line while the broker is asked.
+ * Invariant:
+ * - During a recovery, updates of the stream wait in the inbox and are applied after it (CON-03).
+ * - Updates are only applied to an account that was read before.
+ * - All writes run in the serial queue, one after the other, with the lease's token.
+ * - Polling and account readings never block the serial queue while they wait for the broker.
  */
 export type SessionDeps = Readonly<{
   context: AccountContext
   hours: MarketHours
   /**
-   * Says in the store that a recovery runs. A recovery that failed is followed by another: its mark
-   * stays (FIL-06).
+   * Marks in the store that a recovery runs. After a failed recovery the mark stays, because the
+   * next recovery follows (FIL-06).
    */
   mark: Readonly<{ begin(): Promise<void>; end(): Promise<void> }>
-  /** Something is wrong with the connection: check it now. */
+  /** Requests a check of the connection, because the session had trouble with it. */
   askForCheck(): void
-  /** The session must end; @param pauseMs before another one may begin */
+  /** The session must end. @param pauseMs pause before the next session may begin */
   onOver(why: string, pauseMs: number): void
 }>
 
 export class Session {
   readonly #deps: SessionDeps
   readonly #queue = new SerialQueue()
-  /** For work that lets the stream's updates pass while the broker is asked. */
+  /** The context of work that lets updates of the stream pass while it waits for the broker. */
   readonly #unqueuedContext: AccountContext
   readonly #intake = new Intake<BrokerReport>(UPDATES_WAITING_MAX)
   readonly #poller: Poller
@@ -69,16 +70,18 @@ export class Session {
   #refreshTimer: CancelTimer = () => {}
   #restartTimer: CancelTimer = () => {}
   #recoveryAtMs: number | null = null
-  /** Recoveries in a row that the request budget ended. */
+  /** Recoveries in a row that ended because the request budget was spent. */
   #limited = 0
-  /** When the last recovery began. */
+  /** The start of the last recovery. */
   #recoveredMs = -Infinity
   #isDraining = false
   readonly #muteDetector: MuteDetector
   #askAgainMs = -Infinity
   #isOver = false
 
-  /** @param isKnown the account was read before, here or elsewhere */
+  /**
+   * @param isKnown the account was read before, by this worker or another
+   */
   constructor(deps: SessionDeps, isKnown: boolean) {
     this.#deps = deps
     this.#isKnown = isKnown
@@ -113,8 +116,8 @@ export class Session {
   }
 
   /**
-   * What was seen and written may be gone: an order that ended lately is in no list of open ones
-   * (RDQ-04).
+   * The store may have lost writes whose snapshots we count as applied. A recovery is needed,
+   * because a list of open orders lacks an order that ended lately (RDQ-04).
    */
   redisReconnected(): void {
     const { clock, accountMetrics } = this.#deps.context
@@ -191,7 +194,10 @@ export class Session {
     this.#recoverIn(why === 'unreadable' ? GAP_MS : 0)
   }
 
-  /** One piece of the line takes a few updates, so that other work has its turn in a storm. */
+  /**
+   * One turn of the queue applies only a few updates, so that other work gets its turn during a
+   * storm of updates.
+   */
   #drainSoon(): void {
     if (this.#isDraining) return
     this.#isDraining = true
@@ -213,11 +219,11 @@ export class Session {
       if (taken?.order != null && hasGap(taken.order)) this.#poller.hurry()
     } catch (error) {
       this.#failed(error)
-      this.#recoverIn(RETRY_MS) // what this update told is read back
+      this.#recoverIn(RETRY_MS) // the recovery reads this update's content again
     }
   }
 
-  /** At most one recovery is planned at a time; the sooner one wins. */
+  /** At most one recovery is planned at a time; the earlier plan wins. */
   #recoverIn(delayMs: number): void {
     if (this.#isOver) return
     const { clock } = this.#deps.context
@@ -259,9 +265,9 @@ export class Session {
   }
 
   /**
-   * A recovery begins with its first request again: tried over and over, it spends what it needs as
-   * soon as that comes back. Before the first is done nothing is polled, so that it is tried in
-   * haste for a minute.
+   * The delay before a failed recovery is repeated. A recovery starts with its first request again,
+   * so a quick repeat would spend the budget as soon as requests are allowed again. Until the first
+   * recovery is done no polling runs, so the first recovery is repeated quickly for a minute.
    */
   #retryMs(error: unknown): number {
     const code = error instanceof BrokerError ? error.code : null
@@ -270,7 +276,10 @@ export class Session {
     return this.#limited > (this.#isRecovered ? 0 : HASTY_TRIES_MAX) ? BUDGET_PAUSE_MS : RETRY_MS
   }
 
-  /** Cash, positions, and executions taken back: not urgent, and not told by the orders. */
+  /**
+   * Plans the next reading of cash, positions and busts: it is not urgent, and reports of orders do
+   * not contain these data.
+   */
   #refreshIn(delayMs: number): void {
     this.#refreshTimer()
     if (this.#isOver) return
@@ -278,7 +287,8 @@ export class Session {
       void this.#queue.run(async () => {
         if (this.#isOver) return
         let nextMs = REFRESH_MS
-        if (this.#recoveryAtMs !== null) return this.#refreshIn(nextMs) // that one reads all of it, and needs the budget
+        // The planned recovery reads the same data, and needs the request budget.
+        if (this.#recoveryAtMs !== null) return this.#refreshIn(nextMs)
         try {
           const { doubts, isComplete } = await refresh(this.#unqueuedContext)
           this.#answered()
@@ -305,8 +315,8 @@ export class Session {
   }
 
   /**
-   * It names what happened and not how the order is now: the lists tell both, where the trade
-   * stream has not.
+   * An activity event reports an execution, but not the resulting state of the order. Where the
+   * trade stream has not reported the execution, the lists provide both.
    */
   #activity(event: ActivityEvent): void {
     if ('activity' in event) this.#refreshIn(GAP_MS)
@@ -347,7 +357,7 @@ export class Session {
     if (error instanceof BrokerError && error.code === 'CREDENTIALS') this.#askForCheck()
   }
 
-  /** However many calls find it out. */
+  /** At most one check per `CREDENTIALS_PAUSE_MS`, however many calls fail. */
   #askForCheck(): void {
     const nowMs = this.#deps.context.clock.monotonicMs()
     if (nowMs < this.#askAgainMs) return
@@ -356,22 +366,28 @@ export class Session {
   }
 }
 
-/** Updates that wait while a recovery runs or the store is slow. */
+/** The most updates that wait while a recovery runs or the store is slow. */
 const UPDATES_WAITING_MAX = 10_000
 const UPDATES_PER_PIECE = 50
-/** The stream is subscribed first; an account whose stream does not open is read all the same. */
+/**
+ * The first recovery waits this long for the subscription; if the stream does not open, the
+ * recovery runs without the stream.
+ */
 const STREAM_WAIT_MS = 3_000
 const RETRY_MS = 5_000
 /**
- * The budget counts the requests of a minute: after this it has half of them again, which is more
- * than a recovery takes.
+ * The budget counts the requests of one minute: after this pause it has half of its requests again,
+ * which is more than a recovery needs.
  */
 const BUDGET_PAUSE_MS = 31_000
 const HASTY_TRIES_MAX = 12
-/** A store that goes and comes all the time must not spend on recoveries what following needs. */
+/**
+ * Distance of the recoveries after returns of the store: with an unstable store, recoveries must
+ * not spend the requests that polling needs.
+ */
 const RETURNS_APART_MS = 30_000
 const GAP_MS = 2_000
 const REFRESH_MS = 60_000
-/** A little more than the settle window. */
+/** A little longer than the settle window. */
 const DOUBT_MS = 16_000
 const CREDENTIALS_PAUSE_MS = 30_000

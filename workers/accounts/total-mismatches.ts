@@ -5,21 +5,24 @@ export type Snapshots = ReadonlyMap<string, BrokerOrder>
 type Unsettled = Readonly<{ order: Order; brokerOrderId: string; total: BrokerTotal }>
 
 /**
- * Orders whose broker's total is another than what is booked, or under which executions wait that
- * no source tells any more: something was taken back, and that was not told, or not of what is
- * booked (FIL-12).
+ * Finds orders whose broker total differs from the booked executions, and orders whose held
+ * executions wait for an execution that no source reports any more. The cause is a bust that was
+ * not reported, or the bust of an execution that is not booked (FIL-12).
  *
- *   differs --shown in a complete reading--> in sight
- *   in sight --shown again, unchanged, a settle window later--> standing: to be booked
- *   in sight --the total or what is booked moved--> in sight anew
+ *   differs --shown in a complete reading--> suspected
+ *   suspected --shown again, unchanged, a settle window later--> lasting: the total is adopted
+ *   suspected --the total or the bookings changed--> suspected anew
  *
- * Kept true: a view that is older than the latest total known says nothing. Forgetting (a restart)
- * only begins the window again.
+ * Invariant:
+ * - A snapshot that is older than the latest known total proves nothing.
+ * - A restart only starts the settle window again.
  */
 export class TotalMismatches {
   readonly #totalMismatches = new Map<string, Readonly<{ mark: string; sinceMs: number }>>()
 
-  /** @param orders as they are recorded  @param views complete readings, by broker order id */
+  /**
+   * @param orders the recorded orders @param snapshots complete readings, by broker order id
+   */
   look(
     orders: readonly Order[],
     snapshots: Snapshots,
@@ -28,8 +31,8 @@ export class TotalMismatches {
     const unsettled = orders.flatMap((order) =>
       unsettledTotals(order).map((one) => ({ order, ...one })),
     )
-    // Only what was asked about is settled now: a poll shows ended orders too, and asks about the
-    // open ones.
+    // Only the orders given by the caller can be settled: a poll lists ended orders too, but passes
+    // only the open orders.
     const settled = new Set(
       orders.flatMap(({ placements }) => placements.map((one) => one.brokerOrderId)),
     )
@@ -53,7 +56,7 @@ export class TotalMismatches {
   }
 }
 
-/** Beyond it the oldest begins its window again. */
+/** Beyond this number, the oldest mismatch is evicted and starts its settle window again. */
 const MISMATCHES_MAX = 10_000
 
 export const shows = (seen: BrokerOrder, total: BrokerTotal): boolean =>

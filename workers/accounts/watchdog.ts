@@ -14,26 +14,26 @@ import type { QuarantinedOrder } from '#store'
 import type { AccountContext } from './context.ts'
 
 /**
- * Looks after orders that nobody else will think of.
+ * Finds orders that need action although no report of the broker and no job will cause it.
  *
  *   submitting, being canceled, being replaced or of a wrong size for more than a few seconds
- *     -> it is taken up from its record,
- *     whatever became of its job (RDQ-02)
- *   one with which workers were lost time and again -> alarmed, and on the operators' list; it
- *     waits for an operator to ask anew (CRA-08)
- *   an exit of ours, resting on a symbol that is flat -> canceled once both we and the broker
- *     say flat, and watched until it is gone;
- *     what is still there later is alarmed (CAN-10)
- *   a stop on a flat symbol that did not come with its entry, ours or not -> reported only: it
+ *     -> a job resumes the order from its record, even if the earlier job was lost (RDQ-02)
+ *   a quarantined order (its jobs repeatedly lost their workers) -> alarmed, and noted on the
+ *     operators' list; the order waits for an operator to resume it (CRA-08)
+ *   an exit of ours, resting on a symbol without a position -> canceled once both our record and
+ *     the broker show no position, and watched until it has ended;
+ *     an exit that still rests after `UNCONFIRMED_MS` is alarmed (CAN-10)
+ *   a stop without a position that did not come with its entry, ours or not -> reported only: it
  *     may be meant to open a position
- *   an exit on a flat symbol whose entry was placed elsewhere -> reported only: it is another
- *     program's to cancel
- *   exits that executed more than their entry did, or are sized differently -> alarmed (CAN-09)
- *   and where the policy says so, the former -> one trade closes the excess, once it lasts and
- *     nothing of the order is open
+ *   an exit without a position whose entry was placed elsewhere -> reported only: the other
+ *     program has to cancel it
+ *   exits that executed more than their entry, or have another size -> alarmed (CAN-09)
+ *   exits that executed more than their entry, under the policy `flatten` -> one trade closes the
+ *     excess, once the excess lasts and no placement of the order is open
  *
- * Kept true: each finding is told once while it lasts; forgetting (a restart) makes it told again,
- * nothing worse.
+ * Invariant:
+ * - Each finding is reported once while it lasts. After a restart it is reported once more, with no
+ *   other effect.
  */
 export class OrderWatchdog {
   readonly #context: AccountContext
@@ -46,8 +46,8 @@ export class OrderWatchdog {
   }
 
   /**
-   * Says which orders stand aside, also while the broker cannot be asked. The list is a help to
-   * operators: following goes on without it.
+   * Notes the quarantined orders on the operators' list, also while the broker cannot be queried.
+   * The list only helps operators: if the list cannot be written, the session goes on.
    */
   async announce(orders: readonly Order[]): Promise<void> {
     const quarantine = orders.flatMap((order) => quarantinedOf(order) ?? [])
@@ -58,9 +58,9 @@ export class OrderWatchdog {
   }
 
   /**
-   * @param orders of which something may still happen
-   * @param overExited whose exits have executed more than their entry: they have ended, all of them
-   *   as a rule
+   * @param orders the orders that may still change
+   * @param overExited the orders whose exits executed more than their entry; as a rule, all of them
+   *   have ended
    */
   async look(
     orders: readonly Order[],
@@ -86,7 +86,8 @@ export class OrderWatchdog {
     if (isQuarantined(order) && order.endedAt === null)
       this.#alarm(`set aside ${order.id}`, order, 'order.set_aside')
     if (!hasPendingWork(order)) return
-    // What is due once a replacement has its outcome is another matter than that it had none.
+    // The number of results is part of the key: work that is due after the outcome of a replacement
+    // gets a delay of its own.
     if (
       this.#lastsMs(`due ${order.id} ${order.replaceResults.length}`) < DUE_MS ||
       !this.#context.isOurs()
@@ -159,7 +160,7 @@ export class OrderWatchdog {
       )
   }
 
-  /** Whether it was told before; it is from now on. */
+  /** Marks a finding as reported, and returns whether it was reported before. */
   #markTold(key: string): boolean {
     const was = this.#wasTold(key)
     this.#seen.add(key)
@@ -207,19 +208,19 @@ function quarantinedOf(order: Order): QuarantinedOrder | null {
   }
 }
 
-/** A submission in its ordinary course has an answer by then. */
+/** A submission normally has its answer by then. */
 const DUE_MS = 5_000
 /**
- * The broker itself takes the sibling of a filled exit away; only what is still there after this
- * long is left over.
+ * The broker itself cancels the sibling of a filled exit; an exit that is still open after this
+ * long is a leftover.
  */
 const LEFTOVER_MS = 5_000
 const UNCONFIRMED_MS = 60_000
 
 /**
- * Something of its entry has executed, though the venue may have taken it back: its exits are at
- * work. A record that was read anew tells nothing of that; the venue holds the exits of other
- * entries.
+ * True if the entry has executed, so that its exits are working; the venue may have busted the
+ * execution since. A record that was rebuilt from the broker has no bookings of that, so a live
+ * exit also counts: the venue holds exits until their entry has executed.
  */
 const hasEntered = (
   { cumulativeQuantity, busts, status }: Order,
@@ -230,13 +231,15 @@ const hasEntered = (
   status === 'filled' ||
   live.some(({ leg, working }) => leg !== 'entry' && working !== null && working.status !== 'held')
 
-/** It waits at the broker for its entry, or beside a sibling: as it is, it executes nothing. */
+/**
+ * The order waits at the broker for its entry, or beside a sibling: a held order cannot execute.
+ */
 const isHeld = (order: Order): boolean =>
   livePlacements(order).some(({ working }) => working?.status === 'held')
 
 /**
- * Whether an order placed elsewhere is an exit at work. An exit has a record of its own, as its
- * entry has: while the entry is at work, its exits are held, on the other side.
+ * True if an order placed elsewhere is a working exit. An exit placed elsewhere has a record of its
+ * own, and so has its entry: while the entry works, its exits are held, on the other side.
  */
 function isExitElsewhere(order: Order, orders: readonly Order[]): boolean {
   const { orderClass, side, symbol } = order
@@ -251,9 +254,9 @@ function isExitElsewhere(order: Order, orders: readonly Order[]): boolean {
 }
 
 /**
- * What rests without a position: an exit that came with its entry (or an oco, which is an exit
- * itself), or what may be meant to open a position: a stop of any origin, and an exit of another
- * program.
+ * Classifies an order that rests without a position. `exit`: an exit that came with its entry, or
+ * an oco, which is an exit itself. `unsure`: a stop of any origin or an exit of another program,
+ * which may be meant to open a position.
  */
 function leftoverOf(order: Order, orders: readonly Order[]): 'exit' | 'unsure' | null {
   const live = livePlacements(order)

@@ -1,13 +1,14 @@
 import type { Clock } from '#runtime'
 
 /**
- * Whether it is worth asking a broker at all.
+ * Decides if a broker is worth a request.
  *
  *   closed --failures in a row--> open --pause over--> probing --answer--> closed
  *                                  ^--------- failure -----|     (the pause doubles, up to a bound)
  *
- * A failure is an answer that says nothing: timeout, cut connection, 5xx. A refusal is an answer.
- * It is our own because it lives on the injected clock, so that a whole run can be replayed.
+ * A failure is a timeout, a cut connection or a 5xx answer. A refusal is an answer, not a failure.
+ * We have our own breaker because it runs on the injected clock, so that a whole run can be
+ * replayed.
  */
 const FAILURES_MAX = 5
 const PAUSE_MS_MIN = 2_000
@@ -17,7 +18,7 @@ export class Breaker {
   readonly #clock: Clock
   #failures = 0
   #pauseMs = PAUSE_MS_MIN
-  /** On the monotonic clock; `null`: closed. */
+  /** On the monotonic clock; `null`: the breaker is closed. */
   #openUntilMs: number | null = null
   #isProbing = false
 
@@ -26,8 +27,8 @@ export class Breaker {
   }
 
   /**
-   * @returns 0: ask; else how many ms to wait. While open, one request at a time probes once the
-   *   pause is over.
+   * @returns 0: send the request; otherwise the ms to wait. After the pause of an open breaker, one
+   *   request at a time is the probe.
    */
   waitMs(): number {
     if (this.#openUntilMs === null) return 0
@@ -38,7 +39,7 @@ export class Breaker {
     return 0
   }
 
-  /** What was allowed has not been asked after all. */
+  /** The allowed probe was not sent. */
   forgoProbe(): void {
     this.#isProbing = false
   }
@@ -54,7 +55,7 @@ export class Breaker {
     this.#failures += 1
     if (this.#failures < FAILURES_MAX) return
     const isFirst = this.#openUntilMs === null
-    if (!isFirst && !this.#isProbing) return // asked before it opened
+    if (!isFirst && !this.#isProbing) return // sent before the breaker opened
     this.#isProbing = false
     this.#openUntilMs = this.#clock.monotonicMs() + this.#pauseMs
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS_MAX)

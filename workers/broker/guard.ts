@@ -16,11 +16,13 @@ import {
 } from './port.ts'
 import { RequestScheduler } from './request-scheduler.ts'
 
-/** The requests of one account: the shared budget, bound to it. */
+/** The request budget of one account, shared by all workers. */
 export type AccountBudget = Readonly<{
-  /** @returns 0: go; else how many ms to wait before asking again */
+  /**
+   * @returns 0: send the request; otherwise the ms to wait before the next try
+   */
   take(kind: RequestKind): Promise<number>
-  /** Nothing more for so long. */
+  /** Blocks all requests for this time. */
   block(forMs: number): Promise<void>
 }>
 
@@ -29,11 +31,13 @@ export const budgetOf = (budget: Budget, ref: ConnectionRef): AccountBudget => (
   block: (forMs) => budget.block(ref, forMs),
 })
 
-/** Our own count held a further request of a call back: the broker has said nothing of it. */
+/**
+ * Our own budget held back a further request of a call, so the broker has not judged the request.
+ */
 export class HeldBackError extends BrokerError {}
 
 /**
- * Asked before a request that is part of a call.
+ * Takes budget for one further request of a call.
  * @throws {BrokerError} the budget is spent, or cannot be read
  */
 export type Permit = (kind: RequestKind) => Promise<void>
@@ -46,21 +50,22 @@ export const permitOf =
       throw new HeldBackError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
   }
 
-/** A broker that says that it is too much, but not for how long. */
+/** Block time after the broker reported a rate limit without a time. */
 const BLOCK_MS = 15_000
-/** No broker means longer than its own minute. */
+/** The longest block: the broker counts requests by the minute. */
 const BLOCK_MS_MAX = 60_000
-/** Pause before a request comes back that found the line full, or the budget unreadable. */
+/** Delay of a request that found its queue full, or the budget unreadable. */
 const RETRY_MS = 1_000
 
-/** What a request came to before it left: `null`, it may go. */
+/** Why a request was held back; `null`: the request may be sent. */
 type Hindrance = Omit<NotSent, 'kind'> | null
 
 /**
- * A broker account, guarded. Before a request leaves, in this order: the breaker (is the broker
- * there at all), the line (not too many at once, the urgent first), the budget that all workers
- * share. What is held back here has not left the process: `not_sent`, or a `BrokerError` of a
- * reading call. Cancels are never held back by the breaker, nor by a budget that cannot be read.
+ * Guards a broker account. Before a request is sent, it passes three checks in this order: the
+ * breaker (is the broker available), the scheduler (not too many at once, the urgent first), and
+ * the budget that all workers share. A request that is held back has not left the process: the
+ * outcome is `not_sent`, or a reading call throws a `BrokerError`. Cancels are never held back by
+ * the breaker, nor by an unreadable budget.
  */
 export class GuardedBroker implements Broker {
   readonly #inner: Broker
@@ -123,8 +128,8 @@ export class GuardedBroker implements Broker {
   }
 
   /**
-   * Market data is another host: neither its silence nor its limit is the account's, and its answer
-   * says nothing of trading.
+   * Market data comes from another host: its failures and its rate limit do not concern the
+   * account, and its answers prove nothing about trading.
    */
   async readQuote(symbol: string) {
     await permitOf(this.#budget)('submit')
@@ -164,7 +169,7 @@ export class GuardedBroker implements Broker {
     isBudgeted = false,
   ): Promise<Outcome | NotSent> {
     const away = kind === 'cancel' ? null : this.#away()
-    // A cancel did not ask the breaker: it is no probe.
+    // A cancel did not pass the breaker, so the cancel is never the probe.
     const heldBack = (told: NotSent): NotSent => (kind === 'cancel' ? told : this.#heldBack(told))
     if (away !== null) return { kind: 'not_sent', ...away }
     const outcome = this.#line.run(kind, async (): Promise<Outcome | NotSent> => {
@@ -221,15 +226,15 @@ export class GuardedBroker implements Broker {
     return waitMs === 0 ? null : { why: 'the broker is away', retryAfterMs: waitMs }
   }
 
-  /** A probe that never left must not keep the breaker waiting for its answer. */
+  /** A probe that was not sent must not keep the breaker waiting for its answer. */
   #heldBack<T>(told: T): T {
     this.#breaker.forgoProbe()
     return told
   }
 
   /**
-   * The broker's own count rules: everybody stops until it says so. That the others hear of it is
-   * worth a try, no more.
+   * Blocks the account's requests in all workers until the time that the broker named. If the block
+   * cannot be written to the store, the other workers find the limit by themselves.
    */
   async #blockFor(retryAfterMs: number | null): Promise<void> {
     await this.#budget.block(Math.min(retryAfterMs ?? BLOCK_MS, BLOCK_MS_MAX)).catch(() => {})

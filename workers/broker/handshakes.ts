@@ -2,9 +2,9 @@ import type { Clock } from '#runtime'
 import { STREAM_URGENCIES, type StreamUrgency } from './port.ts'
 
 /**
- * The handshakes of all trade streams of this process, spread over time: when a broker comes back,
- * every account wants its stream at once (CON-02, MUL-04). So many a second, evenly; the most
- * urgent account goes first, and among equals whoever has waited longest.
+ * Spreads the handshakes of all trade streams of this process over time: when a broker comes back,
+ * every account needs its stream at once (CON-02, MUL-04). Handshakes are evenly spaced; the most
+ * urgent account goes first, and among equally urgent accounts the longest waiting.
  */
 const HANDSHAKES_PER_SECOND_MAX = 20
 
@@ -22,7 +22,7 @@ export class HandshakeGate {
     this.#intervalMs = 1_000 / perSecondMax
   }
 
-  /** Runs `run` when it is its turn, which may be now. @returns gives the turn up */
+  /** Runs `run` at its turn, which may be now. @returns a function that gives the turn up */
   wait(urgency: () => StreamUrgency, run: () => void): () => void {
     const waiting: Waiting = { urgency, run }
     this.#waiting.add(waiting)

@@ -17,9 +17,9 @@ export class ConnectionUnusableError extends FillcastError<'CONNECTION_UNUSABLE'
 }
 
 /**
- * The credentials of a connection were not seen to lead to its account: new ones that nobody has
- * logged in with, or refused ones, or those of another account. What is open stays as it is until
- * that is settled (CON-05, MUL-02).
+ * The credentials of a connection are not verified: they are new and no login has used them, the
+ * broker refused them, or they lead to another account. Until the verification, open orders stay as
+ * they are (CON-05, MUL-02).
  */
 export class UnverifiedError extends FillcastError<'CONNECTION_UNVERIFIED'> {
   constructor() {
@@ -31,16 +31,17 @@ export class UnverifiedError extends FillcastError<'CONNECTION_UNVERIFIED'> {
 }
 
 /**
- * Opened connections kept at once; the one used longest ago is dropped first and opened again when
- * needed.
+ * The most open connections kept. The connection used longest ago is evicted first, and opened
+ * again when needed.
  */
 const BROKERS_MAX = 5_000
 
-/** A broker, and the revision of the connection's record that its credentials are of. */
+/** A broker, and the revision of the connection record that has its credentials. */
 export type Opened = Readonly<{ broker: Broker; revision: string }>
 
 /**
- * Brokers of connections, opened on first use and opened anew when the connection's record changes.
+ * The brokers of connections, opened on first use and opened again when the connection's record
+ * changes.
  */
 export class BrokerPool {
   readonly #open = new Map<string, Opened>()
@@ -54,8 +55,8 @@ export class BrokerPool {
   ) => Broker
 
   /**
-   * @param remembered a connection as this process knows it, perhaps a little late
-   * @param env the only environment that this worker talks to
+   * @param remembered a connection from this process's memory, which may lag a little
+   * @param env the only environment that this worker uses
    */
   constructor(
     connections: Connections,
@@ -76,16 +77,16 @@ export class BrokerPool {
 
   /**
    * The broker of a connection, for work on its orders and its state.
-   * @throws {ConnectionUnusableError} no such connection, or one of another environment
-   * @throws {UnverifiedError} it is not known to which account the credentials lead: nothing is
-   *   asked of it
+   * @throws {ConnectionUnusableError} the connection does not exist, or is of another environment
+   * @throws {UnverifiedError} the account of the credentials is not verified: no request may be
+   *   sent
    */
   async get(ref: ConnectionRef): Promise<Broker> {
     return (await this.find(ref)).broker
   }
 
   /**
-   * As `get`, with the revision that a claim names.
+   * Like `get`, with the revision that a claim names.
    * @throws {ConnectionUnusableError}
    * @throws {UnverifiedError}
    */
@@ -97,8 +98,8 @@ export class BrokerPool {
   }
 
   /**
-   * As `find`, from memory where a connection that may be used is remembered: only for a claim,
-   * which is refused when its record has changed since.
+   * Like `find`, but uses a remembered connection if its credentials are verified. Only for a
+   * claim, which is refused if the connection's record has changed since.
    * @throws {ConnectionUnusableError}
    * @throws {UnverifiedError}
    */
@@ -108,7 +109,7 @@ export class BrokerPool {
   }
 
   /**
-   * As `get`, for finding out to which account the credentials lead.
+   * Like `get`, for the login that verifies the account of the credentials.
    * @throws {ConnectionUnusableError}
    */
   async open(connection: BrokerConnection): Promise<Broker> {
@@ -125,7 +126,7 @@ export class BrokerPool {
     const key = `${ref.userId} ${ref.connectionId}`
     const known = this.#open.get(key)
     if (known?.revision === connection.revision) {
-      putNewest(this.#open, key, known, BROKERS_MAX) // it was used last
+      putNewest(this.#open, key, known, BROKERS_MAX) // it is now the one used last
       return known
     }
     const { credentials } = await this.#vault.open(ref, connection.sealed)

@@ -16,10 +16,10 @@ import { FillcastError } from '#runtime'
 export type { BrokerActivity }
 
 /**
- * A broker account as the workers see it: one set of credentials, one environment. Everything is in
- * our words; what the vendor calls things ends at the adapter. Every call has a deadline of its
- * own, shorter than the queue's lock (SUB-08), and is sent once: nothing under this port repeats a
- * request by itself (SUB-07). Reading calls answer completely or throw a `BrokerError`.
+ * A broker account as the workers use it: one set of credentials, one environment. All terms are
+ * ours; the adapter translates the vendor's terms. Every call has a deadline of its own, shorter
+ * than the queue's lock (SUB-08). Every call sends its request once: no layer below this port
+ * repeats a request (SUB-07). Reading calls return a complete answer or throw a `BrokerError`.
  */
 export interface Broker {
   /**
@@ -28,81 +28,78 @@ export interface Broker {
    */
   submit(order: OrderTicket): Promise<SubmitOutcome>
   /**
-   * Asks to replace an order. Never throws. Acceptance is no proof that it takes place: the old
-   * order may be filled first.
+   * Asks the broker to replace an order. Never throws. Acceptance does not prove that the
+   * replacement takes place: the old order may fill first.
    */
   replace(order: ReplaceTicket): Promise<ReplaceOutcome>
   /**
-   * Asks to cancel. Never throws. Whatever it answers, only the order itself shows what became of
-   * it.
+   * Asks the broker to cancel an order. Never throws. The answer does not prove a cancellation:
+   * only the state of the order does.
    */
   cancel(brokerOrderId: string): Promise<CancelOutcome>
   /**
-   * Exits included. Absent means that the broker does not know the id now; alone it proves nothing
-   * about a request in flight.
+   * Finds an order or an exit by its client order id. `null` means that the broker does not know
+   * the id now; `null` alone proves nothing about a request in flight.
    */
   findByClientOrderId(clientOrderId: string): Promise<BrokerOrder | null>
-  /** Exits included. */
+  /** Finds an order or an exit by its broker order id. */
   findByBrokerOrderId(brokerOrderId: string): Promise<BrokerOrder | null>
   /**
-   * The order that has `exit` among its exits, from all orders of its symbol; `null`: it has none,
-   * which only success says.
+   * The order that has `exit` among its exits, searched among all orders of the symbol. `null`
+   * means that the search was complete and the exit has no parent.
    */
   findParent(exit: BrokerOrder): Promise<BrokerOrder | null>
   /**
-   * All open orders, or all orders submitted at or after `since`. Exits are rows of their own,
+   * All open orders, or all orders submitted at or after `since`. Exits are rows of their own, so
    * `legs` is empty.
    */
   listOrders(filter: OrderFilter): Promise<readonly BrokerOrder[]>
   /**
    * One page of the orders submitted at or after `since`, oldest first: the page behind the order
-   * `afterId`, or the first (`null`). For listings that are too long to be read within one call.
+   * `afterId`, or the first page (`null`). For listings that one call cannot read.
    */
   listOrderPage(since: string, afterId: string | null): Promise<OrderPage>
-  /**
-   * Executions at or after `since`, oldest first, and what was taken back of them where the source
-   * tells it.
-   */
+  /** Executions at or after `since`, oldest first, and their busts if the source reports busts. */
   listExecutions(since: string): Promise<readonly (OrderExecution | OrderBust)[]>
-  /** What moved cash or shares without an order, at or after `since`, oldest first. */
+  /** Movements of cash or shares without an order, at or after `since`, oldest first. */
   listActivities(since: string): Promise<readonly BrokerActivity[]>
   /** Cash and positions. */
   readPortfolio(): Promise<BrokerSnapshot>
   /**
-   * What is held of a symbol, negative when short, and how much of it no open order reserves;
+   * The quantity held of a symbol, negative when short, and the part that no open order reserves;
    * `null`: no position.
    */
   readPosition(symbol: string): Promise<BrokerPosition | null>
   /**
-   * The latest quote and trade of a symbol, however long ago they were made; `null`: the broker
-   * knows none. Asked of the market data, which has limits and outages of its own: what becomes of
-   * this call says nothing about trading.
+   * The latest quote and trade of a symbol, of any age; `null`: the broker knows no quote or trade.
+   * The answer comes from the market data service, which has its own limits and outages: a failure
+   * of this call proves nothing about trading.
    */
   readQuote(symbol: string): Promise<RiskQuote | null>
   /**
-   * Everything of the broker's that can be traded or was a short while ago: the same list for all
-   * accounts of an environment.
+   * All assets of the broker that can be traded or could be until recently. The list is the same
+   * for all accounts of an environment.
    */
   listAssets(): Promise<readonly Asset[]>
-  /** Whether the account may trade. */
+  /** The account's id, and its permission to trade. */
   readAccount(): Promise<AccountStanding>
   readClock(): Promise<MarketClock>
   /**
-   * The exchange's sessions on the days from `from` to `to`, both `2026-01-02` and included; days
-   * without one are absent.
+   * The exchange's sessions on the days from `from` to `to` (inclusive, as `2026-01-02`). Days
+   * without a session are absent.
    */
   readSessions(from: string, to: string): Promise<readonly MarketSession[]>
   /**
-   * Opens the account's trade stream; it reconnects by itself until closed.
+   * Opens the account's trade stream. The stream reconnects by itself until it is closed.
    * @param urgency asked before every handshake: when many accounts wait for theirs, the most
    *   urgent go first; default `idle`
    */
   openTradeStream(listener: TradeStreamListener, urgency?: () => StreamUrgency): TradeStream
   /**
-   * Opens the replayable stream of account activities, which tells again what came after an event;
-   * it reconnects by itself.
+   * Opens the stream of account activities, which can replay the events after a given event. The
+   * stream reconnects by itself.
    * @param sinceId the last event that was handled; `null`: from now on
-   * @returns `null` where this broker never has one
+   * @returns `null` if this broker never has such a stream
    */
   openActivityStream(
     sinceId: string | null,
@@ -110,83 +107,85 @@ export interface Broker {
   ): ActivityStream | null
 }
 
-/** What is sent: an intent and the id that makes sending it again harmless. */
+/** An intent to submit, and the client order id that makes a repeated submission harmless. */
 export type OrderTicket = Readonly<{
   intent: OrderIntent
   clientOrderId: string
   /**
-   * It may only close what is held: the broker refuses it where it would open a position; default
+   * The order may only close a position: the broker refuses the order if it would open one; default
    * false.
    */
   isClose?: boolean
-  /** The claim has taken this request out of the account's budget already; default false. */
+  /** The claim has already counted this request in the account's budget; default false. */
   isBudgeted?: boolean
 }>
 
 /**
- * A replacement: which broker order, the id of the new one, and what changes. `terms.quantity` is
- * sent as it is.
+ * A replacement: the broker order to replace, the client order id of the new order, and the changed
+ * terms. `terms.quantity` is sent unchanged.
  */
 export type ReplaceTicket = Readonly<{
   brokerOrderId: string
   clientOrderId: string
   terms: ReplaceTerms
-  /** As of an `OrderTicket`. */
+  /** As in `OrderTicket`. */
   isBudgeted?: boolean
 }>
 
 /**
- * Nothing left this process: the budget is spent, or the broker is known to be away. Try again
- * after `retryAfterMs`.
+ * The request did not leave this process: the budget is spent, or the broker is known to be
+ * unavailable. Try again after `retryAfterMs`.
  */
 export type NotSent = Readonly<{ kind: 'not_sent'; why: string; retryAfterMs: number }>
 /**
- * Not accepted, not judged either: the broker counts more requests than it allows. `null`: it did
- * not say until when.
+ * The broker neither accepted nor judged the request: the rate limit is exceeded. `null`: the
+ * broker named no time to retry.
  */
 export type RateLimited = Readonly<{ kind: 'rate_limited'; retryAfterMs: number | null }>
-/** Timeout, cut connection, 5xx, unreadable answer: nobody knows. */
+/** Timeout, cut connection, 5xx or unreadable answer: the outcome is unknown. */
 export type Unknown = Readonly<{ kind: 'unknown'; cause: string }>
 
 export type SubmitOutcome =
   | Readonly<{ kind: 'accepted'; order: BrokerOrder }>
-  /** The id is taken: an earlier attempt was accepted. Look it up. */
+  /** The client order id is taken: an earlier attempt was accepted. Look up the order. */
   | Readonly<{ kind: 'duplicate' }>
-  /** Definitely not accepted. `code` is one of the contract's. */
+  /** Definitely not accepted. `code` is a code of the contract. */
   | Readonly<{ kind: 'refused'; code: RefusalCode; brokerCode: string | null; message: string }>
   | RateLimited
   | NotSent
   | Unknown
 
 export type ReplaceOutcome =
-  /** The order that is to take the place. */
+  /** `order` is the replacement order. */
   | Readonly<{ kind: 'accepted'; order: BrokerOrder }>
-  /** The new id is taken: an earlier attempt was accepted. Look it up. */
+  /** The new client order id is taken: an earlier attempt was accepted. Look up the order. */
   | Readonly<{ kind: 'duplicate' }>
-  /** Not replaceable now, or terms that the broker does not take: read the order. */
+  /** The order cannot be replaced now, or the broker refuses the terms: read the order. */
   | Readonly<{ kind: 'refused'; message: string }>
   | RateLimited
   | NotSent
   | Unknown
 
 export type CancelOutcome =
-  /** Taken note of; the order will show it. */
+  /** The broker accepted the cancel request; the order will show the result. */
   | Readonly<{ kind: 'requested' }>
-  /** Not cancelable now, or not known: read the order. */
+  /** The order cannot be canceled now, or the broker does not know the order: read the order. */
   | Readonly<{ kind: 'refused'; message: string }>
   | RateLimited
   | NotSent
   | Unknown
 
-/** `since`: submitted then or later. */
+/** `since`: orders submitted at this time or later. */
 export type OrderFilter = Readonly<{ status: 'open' } | { status: 'closed' | 'all'; since: string }>
 
-/** Orders of one page of a listing, at most. A page with fewer rows is the last page for now. */
+/**
+ * The most orders that one page of a listing has. A page with fewer rows is the last page for now.
+ */
 export const ORDERS_PER_PAGE = 500
 
 /**
- * `rows`: how many the broker listed, unreadable ones included. `lastId`: the last of them; `null`:
- * there was none.
+ * `rows`: the number of orders that the broker listed, unreadable ones included. `lastId`: the id
+ * of the last row; `null`: the page was empty.
  */
 export type OrderPage = Readonly<{
   orders: readonly BrokerOrder[]
@@ -194,9 +193,9 @@ export type OrderPage = Readonly<{
   lastId: string | null
 }>
 
-/** An execution and the order it belongs to. */
+/** An execution and the id of its order. */
 export type OrderExecution = Readonly<{ brokerOrderId: string; execution: Execution }>
-/** An execution that was taken back or restated, and the order it belongs to. */
+/** The bust or correction of an execution, and the id of its order. */
 export type OrderBust = Readonly<{ brokerOrderId: string; bust: Bust }>
 
 export type BrokerPosition = Readonly<{ quantity: Decimal; available: Decimal }>
@@ -210,7 +209,10 @@ export type AccountStanding = Readonly<{
   why: string | null
 }>
 
-/** `at`: when it was so, on the same clock as the others; '' for what the broker does not tell. */
+/**
+ * `at`: the time of this answer, by the broker's clock. A time that the broker does not report is
+ * ''.
+ */
 export type MarketClock = Readonly<{
   at: string
   isOpen: boolean
@@ -219,8 +221,8 @@ export type MarketClock = Readonly<{
 }>
 
 /**
- * One message of the trade stream: how the order is now, and what happened to it if an execution
- * did or was taken back.
+ * One message of the trade stream: the current state of the order, and the execution or the bust
+ * that the message reports, if any.
  */
 export type StreamUpdate = Readonly<{
   order: BrokerOrder
@@ -230,21 +232,22 @@ export type StreamUpdate = Readonly<{
 }>
 
 /**
- * Who gets a handshake first: accounts with orders whose outcome is not known, then those with open
- * orders, then the rest.
+ * The order in which accounts get a handshake: first accounts with orders whose outcome is unknown,
+ * then accounts with open orders, then the rest.
  */
 export const STREAM_URGENCIES = ['in_flight', 'open_orders', 'idle'] as const
 export type StreamUrgency = (typeof STREAM_URGENCIES)[number]
 
 export type TradeStreamListener = Readonly<{
   /**
-   * Subscribed; from here on updates flow. Called again after every reconnect: fill the gap then.
+   * Subscribed; updates flow from here on. Called again after every reconnect: the listener then
+   * fills the gap.
    */
   onLive(): void
   onUpdate(update: StreamUpdate): void
-  /** A message that could not be read: something happened, and we do not know what. */
+  /** A message could not be read: an event happened, but its content is unknown. */
   onUnreadable(why: string): void
-  /** Not subscribed any more; the stream tries again unless `final`. */
+  /** Not subscribed any more; the stream reconnects unless `final`. */
   onDown(why: StreamDown): void
 }>
 
@@ -258,19 +261,22 @@ export interface TradeStream {
   close(): Promise<void>
 }
 
-/** One event of the activity stream. `id` grows; a stream opened since it may tell it once more. */
+/**
+ * One event of the activity stream. `id` grows. A stream that was opened with this `id` may send
+ * the event again.
+ */
 export type ActivityEvent = Readonly<{ id: string }> &
   (OrderExecution | OrderBust | Readonly<{ activity: BrokerActivity }>)
 
 export type ActivityStreamListener = Readonly<{
-  /** Open; what was missed is told first. */
+  /** Open; missed events are sent first. */
   onLive(): void
   onActivity(event: ActivityEvent): void
-  /** Events were lost, or one could not be read: read the lists. */
+  /** Events were lost, or an event could not be read: read the lists. */
   onGap(why: string): void
-  /** Not open any more; the stream tries again, from the last event it told, unless `final`. */
+  /** Not open any more; the stream reconnects from the last event it delivered, unless `final`. */
   onDown(why: StreamDown): void
-  /** This account has no such stream. Final. */
+  /** This account has no activity stream. Final. */
   onUnavailable(): void
 }>
 
@@ -278,19 +284,22 @@ export interface ActivityStream {
   close(): Promise<void>
 }
 
-/** Market data of one credential. */
+/** The market data feed of one set of credentials. */
 export interface MarketFeed {
   /** Follows exactly these symbols from now on. */
   follow(symbols: readonly string[]): void
   /**
-   * Day figures of the symbols, for what a stream of quotes does not tell. Unknown symbols are
+   * Day figures of the symbols, which the stream of quotes does not carry. Unknown symbols are
    * absent.
    */
   readDay(symbols: readonly string[]): Promise<ReadonlyMap<string, DayFigures>>
   close(): Promise<void>
 }
 
-/** Prices are JSON numbers here: they are shown, never booked. `null` where there is none. */
+/**
+ * Prices are JSON numbers here: clients display them, and no price is booked. `null`: no price
+ * exists.
+ */
 export type DayFigures = Readonly<{
   bid: number | null
   ask: number | null
@@ -304,11 +313,12 @@ export type Tick =
   | Readonly<{ type: 'trade'; symbol: string; price: number; size: number }>
 
 /**
- * Why a reading call failed. `credentials` is final until somebody connects again; the rest passes.
+ * Why a reading call failed. `CREDENTIALS` is final until the user connects again; the other
+ * failures pass.
  */
 export type BrokerErrorCode = 'CREDENTIALS' | 'RATE_LIMITED' | 'UNAVAILABLE' | 'UNREADABLE'
 
-/** A reading call that did not succeed. */
+/** A reading call failed. */
 export class BrokerError extends FillcastError<BrokerErrorCode> {
   readonly retryAfterMs: number | null
 

@@ -1,18 +1,22 @@
 import type { RequestKind } from '#store'
 
 /**
- * The requests of one account in this process: so many at once, the rest in line, the most urgent
- * first. An account whose broker is slow fills its own line and nobody else's (MUL-03).
+ * Schedules the requests of one account in this process: a bounded number runs at once, and the
+ * most urgent waiting request is next. An account with a slow broker blocks only its own requests
+ * (MUL-03).
  *
- * Kept true: at most `RUNNING_MAX` run; the last `RESERVED` places are for cancels and look-ups, so
- * that they never wait behind submissions and listings (CON-07); what waits is bounded by kind.
+ * Invariant:
+ * - At most `RUNNING_MAX` requests run.
+ * - The last `RESERVED` places are for cancels and look-ups, so that they never wait behind
+ *   submissions and listings (CON-07).
+ * - The number of waiting requests is bounded for each kind.
  */
 const RUNNING_MAX = 8
 const RESERVED = 2
 
 /**
- * How many may wait, most urgent first. Submissions wait in the queue instead, where they hold no
- * worker.
+ * The most waiting requests of each kind, most urgent kind first. Further submissions wait in the
+ * job queue instead, where they occupy no worker.
  */
 const WAITING_MAX: Readonly<Record<RequestKind, number>> = {
   cancel: 1_000,
@@ -31,8 +35,8 @@ export class RequestScheduler {
   #running = 0
 
   /**
-   * Runs `call` when it is its turn.
-   * @returns `null` when too many of its kind wait already: nothing was run
+   * Runs `call` when its turn comes.
+   * @returns `null` if too many requests of this kind wait already: `call` was not run
    */
   run<T>(kind: RequestKind, call: () => Promise<T>): Promise<T> | null {
     if (this.#hasPlace(kind)) return this.#start(call)
@@ -46,7 +50,7 @@ export class RequestScheduler {
     return this.#finish(call)
   }
 
-  /** The place is taken already. */
+  /** Runs `call` in a place that is already counted. */
   async #finish<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call()

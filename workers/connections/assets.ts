@@ -10,15 +10,15 @@ export type AssetDeps = Readonly<{
   log: Logger
 }>
 
-/** A worker that was not given the turn asks for it again after this. */
+/** A worker that did not get the turn requests it again after this time. */
 const ASK_AGAIN_MS = 30_000
 
 /**
- * Keeps the list of the broker's assets fresh, with the credentials of whichever connection has
- * just logged in. One worker of all reads the list at a time; a reading that fails is tried again
- * by the next login after the turn has ended. Never throws.
+ * Keeps the list of the broker's assets fresh, with the credentials of the connection that logged
+ * in last. Only one worker at a time reads the list; a failed reading is repeated by the next login
+ * after the turn has ended. Never throws.
  *
- * @returns called with each connection whose login worked
+ * @returns a function to call with each connection whose login worked
  */
 export function keepAssets({
   assets,

@@ -16,22 +16,26 @@ import type { StandingHalts } from './halts.ts'
 const USERS_MAX = 50_000
 const READ_EVERY_MS = 1_000
 const PAGE = 500
-/** Pause of a job that found the store lost. */
+/** Pause of a job while the store is lost. */
 const CLOSED_MS = 1_000
 const MISSING =
   'store_lost: the store is empty, and STORE_EXPECTED says that it should not be. ' +
   'Connect the accounts again, set limits and halts, then call acceptStore'
-/** An empty set is told of for this long, so that every worker hears that it is empty. */
+/**
+ * A set that became empty is kept this long in the store, so that every worker reads the empty set.
+ */
 const EMPTY_MS = 3_600_000
 
-/** Hears of connections, one at a time. */
+/** Is notified of changes, one connection at a time. */
 export type ConnectionListener = Readonly<{
-  /** There is such a connection, or its record changed, or whether its credentials are verified. */
+  /**
+   * The connection was added, its record changed, or the verification of its credentials changed.
+   */
   changed(ref: ConnectionRef): void
   gone(ref: ConnectionRef): void
   /**
-   * The store had lost everything and has its control sets back; `changed` follows for each. The
-   * rest has to be read anew.
+   * The store lost everything, and its control sets were restored; `changed` follows for each
+   * connection. All other state has to be read again.
    */
   lost(): void
 }>
@@ -42,30 +46,34 @@ export type ControlCacheDeps = Readonly<{
   clock: Clock
   log: Logger
   /**
-   * A store that is empty at start was lost, and nobody is left who knows what it held: an operator
-   * says when to go on (D20).
+   * True if the store must not be empty at start. An empty store was then lost, and no worker
+   * remembers its control sets, so an operator decides when to go on (D20).
    */
   isStoreExpected: boolean
-  /** Hears of the halts that stand, whenever they were read. */
+  /** Is sent every halt that is read. */
   halts: Pick<StandingHalts, 'setGlobal' | 'setUser'>
   /** Counts losses of the store. */
   onLost(): void
-  /** A store that was lost is used from now on. */
+  /** A lost store was accepted and is used again. */
   onUsedAgain(): void
 }>
 
 /**
- * The control sets of all users, as this worker last read them: how it hears of its work, and what
- * it gives back when the store loses them (D20). A change is here within about a second.
+ * The control sets of all users, as this worker last read them. They are the source of the worker's
+ * connections, and are restored from here if the store loses them (D20). A change is read within
+ * about a second.
  *
- *   starting --no marker, and one was expected--> missing
- *   missing --marker there: accepted by an operator, or minted by a survivor--> open
- *   starting --marker read, or minted in a new store--> open --marker gone, or another one--> lost
- *   lost --sets given back, marker minted--> open
+ *   starting --no marker, although one was expected--> missing
+ *   missing --marker exists: set by an operator, or minted by another worker--> open
+ *   starting --marker read, or minted in a new store--> open --marker gone or changed--> lost
+ *   lost --control sets restored, marker minted--> open
  *
- * Kept true: nothing that was read is believed unless the marker was still the known one
- * afterwards, so that a loss never looks like a removal. While `lost`, no order work is begun; what
- * began before is refused by the commit script, which finds no connection.
+ * Invariant:
+ * - Data that was read is accepted only if the marker is still the known one afterwards, so a loss
+ *   never looks like a removal.
+ * - While the store is `lost`, no order job begins.
+ * - A job that began before the loss cannot commit: the commit script finds no connection and
+ *   refuses.
  */
 export class ControlCache implements AsyncDisposable {
   readonly #deps: ControlCacheDeps
@@ -73,7 +81,7 @@ export class ControlCache implements AsyncDisposable {
   readonly #listeners = new Set<ConnectionListener>()
   readonly #stop: () => void
   #globalHalt: Halt | null = null
-  /** Marker of the store that is known; `null` before the first reading. */
+  /** The known marker of the store; `null` before the first reading. */
   #marker: string | null = null
   #isLost = false
   #isMissing = false
@@ -86,9 +94,7 @@ export class ControlCache implements AsyncDisposable {
     void this.refresh()
   }
 
-  /**
-   * Reads what changed since the last time. Never rejects; `false`: the store could not be read.
-   */
+  /** Reads the changes since the last call. Never rejects; `false`: the store could not be read. */
   refresh(): Promise<boolean> {
     const turn = this.#reading.then(() => this.#turn())
     this.#reading = turn.catch((error: unknown) =>
@@ -100,7 +106,7 @@ export class ControlCache implements AsyncDisposable {
     )
   }
 
-  /** Why no order work may be begun now; `null`: it may. */
+  /** Why no order job may begin now; `null`: jobs may begin. */
   get blockedReason(): string | null {
     if (this.#isMissing) return MISSING
     return this.#isLost
@@ -109,8 +115,8 @@ export class ControlCache implements AsyncDisposable {
   }
 
   /**
-   * The marker of the store, if it is the known one and holds what it should; else `null`. Asked of
-   * the store itself.
+   * The marker of the store if it is the known one and no loss is being repaired; otherwise `null`.
+   * Reads the store itself.
    */
   async knownStore(): Promise<string | null> {
     const marker = this.#marker
@@ -119,7 +125,7 @@ export class ControlCache implements AsyncDisposable {
       : null
   }
 
-  /** A connection as it was last read. */
+  /** The connection as this worker last read it. */
   connectionOf({ userId, connectionId }: ConnectionRef): LinkedConnection | null {
     const set = this.setOf(userId)
     return set === null ? null : linkedIn(set, connectionId)
@@ -129,7 +135,7 @@ export class ControlCache implements AsyncDisposable {
     return this.#sets.get(userId)?.set ?? null
   }
 
-  /** Hears of every connection that is known, and of every change from now on. */
+  /** Reports every known connection to the listener, then every change from now on. */
   listen(listener: ConnectionListener): void {
     this.#listeners.add(listener)
     for (const { set } of this.#sets.values())
@@ -167,8 +173,8 @@ export class ControlCache implements AsyncDisposable {
   }
 
   /**
-   * Every survivor does this, in any order and as often as it takes: the newest of each record
-   * stays.
+   * Restores the control sets from memory. Every surviving worker does this, in any order and as
+   * often as necessary: of each record the newest version stays.
    */
   async #giveBack(): Promise<void> {
     const { controls, epoch, log, onLost, onUsedAgain } = this.#deps
@@ -197,7 +203,8 @@ export class ControlCache implements AsyncDisposable {
     for (;;) {
       const globalHalt = await controls.readGlobalHalt()
       const page = await controls.changedSince(this.#from, PAGE)
-      // Inclusive: entries with the same position are told apart by what is kept of each.
+      // The range is inclusive: sets at the same position are distinguished by the position kept
+      // for each.
       const changed = page.filter(
         ({ userId, position }) => this.#sets.get(userId)?.position !== position,
       )
@@ -245,7 +252,7 @@ export class ControlCache implements AsyncDisposable {
   }
 }
 
-/** Changes with what a listener has to hear of. */
+/** Changes exactly when the connection changed in a way that listeners are notified of. */
 function signOf(set: ControlSet, connectionId: string): string | null {
   const linked = linkedIn(set, connectionId)
   return linked === null ? null : `${linked.connection.revision} ${isVerified(linked)}`
@@ -269,7 +276,7 @@ const isEmpty = ({ connections, links, limits, halts, bars }: ControlSet): boole
   limits.user === null &&
   halts.user === null
 
-/** A handler whose jobs wait while `blockedReason` gives a reason. */
+/** Wraps a handler: its jobs wait while `blockedReason` returns a reason. */
 export const unlessBlocked =
   (handle: Handler, blockedReason: () => string | null): Handler =>
   async (name, data, run) => {

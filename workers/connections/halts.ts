@@ -1,7 +1,7 @@
 import type { Logger } from '#runtime'
 import type { ControlSet, Halt } from '#store'
 
-/** Halts that `/readyz` names; of more it says how many there are. */
+/** The most halts that `/readyz` names; further halts are only counted. */
 const NAMED_MAX = 5
 const REASON_LENGTH_MAX = 200
 
@@ -9,18 +9,20 @@ type Scope = Halt['scope']
 type Standing = Readonly<{ halt: Halt; userId?: string; connectionId?: string }>
 
 /**
- * The halts that stand, as this worker last read them. Each leaves a line in the log when it
- * begins, changes and ends; how many there are of each scope is a metric; and `/readyz` names them:
- * a system that is halted on purpose looks healthy otherwise.
+ * The halts in force, as this worker last read them. The log gets an entry when a halt begins,
+ * changes and ends; a metric counts the halts of each scope; and `/readyz` names them, because a
+ * system that is halted on purpose would look healthy otherwise.
  */
 export class StandingHalts {
   readonly #log: Logger
   readonly #onCount: (scope: Scope, count: number) => void
   #global: Standing | null = null
-  /** By user, then by connection; `''`: the user's own. */
+  /** By user, then by connection; `''` is the halt of the whole user. */
   readonly #byUser = new Map<string, ReadonlyMap<string, Standing>>()
 
-  /** @param onCount hears how many halts of a scope stand, whenever that changes */
+  /**
+   * @param onCount is sent the number of halts of a scope, whenever the number changes
+   */
   constructor(log: Logger, onCount: (scope: Scope, count: number) => void = () => {}) {
     this.#log = log
     this.#onCount = onCount
@@ -50,7 +52,7 @@ export class StandingHalts {
       this.#onCount(scope, this.#all().filter(({ halt }) => halt.scope === scope).length)
   }
 
-  /** A line for each halt that stands, the widest first; bounded. */
+  /** A remark for each halt in force, the widest first; bounded. */
   get remarks(): readonly string[] {
     const all = this.#all().toSorted((a, b) => WIDTH[b.halt.scope] - WIDTH[a.halt.scope])
     const named = all.slice(0, NAMED_MAX).map(remarkOf)
@@ -76,7 +78,7 @@ export class StandingHalts {
 
 const WIDTH: Readonly<Record<Scope, number>> = { global: 2, user: 1, connection: 0 }
 
-/** One line, whatever the reason holds. */
+/** One line of text, even if the reason has line breaks. */
 function remarkOf({ halt: { allows, by, reason }, userId, connectionId }: Standing): string {
   const whom =
     userId === undefined

@@ -6,7 +6,7 @@ import { CONFLICTS_MAX, ContentionError } from '../state/index.ts'
 import { type Finding, type Login, logIn, type LoginDeps, type Problem } from './login.ts'
 
 /**
- * Health of one broker connection, as its user is told of it.
+ * Health of one broker connection, as reported to its user.
  *
  *   up --broken (credentials, another account, may not trade)--> down    at once
  *   up --failing, `CHECKS_IN_DOUBT` checks in a row over `DOUBT_MS`--> down
@@ -14,8 +14,8 @@ import { type Finding, type Login, logIn, type LoginDeps, type Problem } from '.
  *   down, failing --ok, in a row and over a time as above--> up
  *
  * `error.brokerDisconnected` is written with the step to `down`, and `broker.connected` with the
- * step back: once per episode, whoever checks and however often. What changes faster than
- * `DOUBT_MS` is no episode (CON-04); `onFinding` counts it all the same.
+ * step back: once per episode, independent of the number of checks and workers. A change that lasts
+ * less than `DOUBT_MS` is no episode (CON-04); `onFinding` counts it all the same.
  */
 export type HealthDeps = LoginDeps &
   Readonly<{
@@ -26,18 +26,18 @@ export type HealthDeps = LoginDeps &
 
 const CHECKS_IN_DOUBT = 3
 const DOUBT_MS = 20_000
-/** A connection that changes under every check so often is looked at again later. */
+/** If the connection changes during this many checks in a row, the job checks it again later. */
 const CHANGES_MAX = 3
 
 /**
- * What a check came to. Only after `ok` may the account be read into the state. `isInDoubt`: check
+ * The result of a check. Only after `ok` may the account be read into the state. `isInDoubt`: check
  * again soon.
  */
 export type Checked = Readonly<{ finding: Finding['kind']; isInDoubt: boolean }>
 
 /**
- * Checks, and tells the user of what changed. A finding counts only while the connection has the
- * credentials that it is about.
+ * Checks the connection, and reports a change of its health to the user. A finding counts only
+ * while the connection still has the credentials that were checked.
  */
 export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Promise<Checked> {
   for (let changes = 0; changes < CHANGES_MAX; changes += 1) {
@@ -49,7 +49,9 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
   return { finding: 'outdated', isInDoubt: true }
 }
 
-/** @returns `null`: the connection has changed, or is gone, and nothing was written */
+/**
+ * @returns `null`: the connection changed or was removed, and no health was written
+ */
 async function tell(
   deps: HealthDeps,
   ref: ConnectionRef,
@@ -60,15 +62,15 @@ async function tell(
   for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
     const before = health ?? UP
-    // A refused commit that is in the store was applied, and its reply was lost: one check is one
-    // doubt.
+    // If the refused commit is in the store, it was applied and only its reply was lost. The check
+    // must not count as a second doubt.
     if (refused !== null && isDeepStrictEqual(before, refused))
       return { finding: finding.kind, isInDoubt: before.doubts > 0 }
     const next = nextHealth(before, finding, at)
     const checked = { finding: finding.kind, isInDoubt: next.doubts > 0 }
     if (JSON.stringify(next) === JSON.stringify(before)) return checked
-    // Read behind the version: a connection that is forgotten from here on takes what is written
-    // now with it.
+    // The revision is read after the version. If the connection is forgotten after this point, the
+    // version changes, so a health from this check is refused or forgotten as well.
     if ((await deps.connections.get(ref))?.revision !== revision) return null
     const commit = {
       expectVersion: version,
@@ -87,7 +89,7 @@ async function tell(
   throw new ContentionError(ref.userId)
 }
 
-/** Nobody was told anything yet. */
+/** The health before the first report to the user. */
 const UP: Health = {
   schema: 2,
   state: 'up',
@@ -135,7 +137,7 @@ const downFrom = (
   since: health.state === 'down' ? health.since : at,
 })
 
-/** One more finding against the standing state; `change` once it is believed. */
+/** Counts one more finding against the current state; applies `change` after enough of them. */
 function doubted(health: Health, at: string, change: () => Health): Health {
   const doubts = Math.min(health.doubts + 1, CHECKS_IN_DOUBT)
   const doubtSince = health.doubtSince ?? at

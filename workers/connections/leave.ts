@@ -17,15 +17,19 @@ import { CONFLICTS_MAX, ContentionError, loadAccount } from '../state/index.ts'
 /**
  * Removes a broker connection (MUL-07).
  *
- *   leaving --`cancel`: cancels asked for--> winding down
+ *   leaving --`cancel`: cancels requested--> winding down
  *   winding down --no order of ours can execute any more--> erased --> forgotten
  *   leaving --`leave`--> erased --> forgotten
  *
- * Kept true: nothing new is sent from `leaving` on (the record changed, so its credentials count as
- * unverified); the credentials are erased before anything is forgotten, so that nobody can take the
- * account up again; the user is told once, in the same commit. A store that lost its control sets
- * is waited for: workers give back what they remember, a connection that is erased meanwhile too.
- * It may stop anywhere and start again.
+ * Invariant:
+ * - From `leaving` on, no order is sent: the record changed, so its credentials count as
+ *   unverified.
+ * - The credentials are erased before the state is forgotten, so that no worker can take the
+ *   account up again.
+ * - The user is sent one event, in the commit that forgets the state.
+ * - While the control sets of the store are lost, the removal waits: workers restore the sets they
+ *   remember, including an erased connection.
+ * - The removal may stop at any step and start again.
  */
 export type LeaveDeps = Readonly<{
   store: Store
@@ -36,20 +40,20 @@ export type LeaveDeps = Readonly<{
   log: Logger
   jobQueue: JobQueue
   /**
-   * The marker of the store, if it holds what it should; `null`: its control sets are lost, or
-   * being given back.
+   * The marker of the store if its control sets are complete; `null`: they are lost or being
+   * restored.
    */
   knownStore(): Promise<string | null>
 }>
 
-/** Pause between looks at orders that are being canceled. */
+/** Interval of the checks of orders that are being canceled. */
 const LOOK_AGAIN_MS = 1_000
 const STORE_LOST: JobResult = {
   kind: 'again',
   delayMs: LOOK_AGAIN_MS,
   why: 'store_lost: the store lost its control sets, and they are being given back',
 }
-/** Orders archived in one commit. */
+/** The most orders archived in one commit. */
 const ORDERS_PER_COMMIT = 500
 
 export async function leaveConnection(
@@ -61,8 +65,10 @@ export async function leaveConnection(
   const marker = await deps.knownStore()
   if (marker === null) return STORE_LOST
   const connection = await connections.get(ref)
-  if (connection !== null && connection.leaving === undefined) return { kind: 'done' } // connected again meanwhile
-  // Asked for twice, the later word counts. No record: this job was here before.
+  // The user has connected the account again meanwhile.
+  if (connection !== null && connection.leaving === undefined) return { kind: 'done' }
+  // If the user requested the removal twice, the record has the later choice. Without a record, an
+  // earlier run of this job erased the connection.
   if (connection?.leaving?.openOrders === 'cancel') {
     const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
     const open = orders.filter(canExecute)
@@ -79,10 +85,10 @@ export async function leaveConnection(
 }
 
 /**
- * A removal may stop between the two: the connection is erased, what it held is not yet forgotten,
- * and the user links another account. No session may mix that account into the state of the first
- * one, so that the removal is finished here. Called where a login has verified the connection: a
- * link never moves to another account, so a state of another one is left from before the link.
+ * Finishes a removal that stopped after the connection was erased and before its state was
+ * forgotten. If the user then links another account, no session may mix that account into the old
+ * state. Called after a login verified the connection: a link never moves to another account, so
+ * the state of another account is older than the link.
  */
 export async function forgetFormer(deps: LeaveDeps, ref: ConnectionRef): Promise<void> {
   const marker = await deps.knownStore()
@@ -114,8 +120,8 @@ const cancelOf = ({ userId, connectionId, id }: Order, revision: string) =>
   })
 
 /**
- * Orders go first, a part at a time; the last commit takes the rest and tells of it.
- * @param isStill whether the account that is held is the one to forget; default: whichever it is
+ * Archives the orders in parts; the last commit forgets the remaining state and sends the events.
+ * @param isStill whether the stored account is the one to forget; default: any account
  */
 async function forget(
   { store, clock }: LeaveDeps,
@@ -127,8 +133,8 @@ async function forget(
       userId,
       connectionId,
     )
-    // Told already. What was asked for since, and was refused for want of the connection, is
-    // nothing that was held.
+    // Without held state, an earlier run has sent the events. Orders requested since then were
+    // denied, and do not count as held state.
     const isHeld = account !== null || health !== null || positions.size > 0 || orders.some(isKept)
     if (!isHeld || !isStill(account)) return
     const isLast = orders.length <= ORDERS_PER_COMMIT

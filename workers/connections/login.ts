@@ -2,7 +2,7 @@ import type { Logger } from '#runtime'
 import type { BrokerConnection, ConnectionRef, Connections, LinkOutcome, Links } from '#store'
 import { BrokerError, type BrokerPool, ConnectionUnusableError } from '../broker/index.ts'
 
-/** What the user is told: why, and what to do. `code` is for programs. */
+/** A problem as the user reads it: the reason, and the action to take. `code` is for programs. */
 export type Problem = Readonly<{
   code:
     | 'UNREACHABLE'
@@ -15,19 +15,19 @@ export type Problem = Readonly<{
   action: string
 }>
 
-/** What a login showed. `ok`: the account may trade, and is the one that the connection is for. */
+/** The result of a login. `ok`: the account may trade, and is the account of the connection. */
 export type Finding =
   | Readonly<{ kind: 'ok' }>
-  /** Passes by itself. */
+  /** The problem passes by itself. */
   | Readonly<{ kind: 'failing' } & Problem>
-  /** Stays until somebody does something. */
+  /** The problem stays until the user or the broker acts. */
   | Readonly<{ kind: 'broken' } & Problem>
-  /** Nothing was learnt of the connection. */
+  /** The login says nothing about the connection. */
   | Readonly<{ kind: 'skipped' }>
-  /** It was given other credentials while the broker was asked, or was removed. */
+  /** The connection was removed, or got other credentials, during the login. */
   | Readonly<{ kind: 'outdated' }>
 
-/** A finding, and the revision of the connection that it is of; `null`: there is none. */
+/** A finding, and the revision of the checked connection; `null`: the connection does not exist. */
 export type Login = Readonly<{ finding: Finding; revision: string | null }>
 
 export type LoginDeps = Readonly<{
@@ -39,10 +39,10 @@ export type LoginDeps = Readonly<{
 
 const CHECK_KEYS = 'Verify API keys in Settings → Brokers'
 
-/** What is wrong with a login that the broker accepted. */
+/** Findings for logins that the broker accepted, but the links refused. */
 const PROBLEM_OF: Readonly<Record<Exclude<LinkOutcome, 'verified'>, Finding>> = {
-  // Another account is another connection: what is open on the first one stays frozen, and is never
-  // carried over (MUL-02).
+  // Another account needs another connection: orders and positions of the first account stay
+  // frozen, and are never carried over (MUL-02).
   other_account: {
     kind: 'broken',
     code: 'OTHER_ACCOUNT',
@@ -60,9 +60,9 @@ const PROBLEM_OF: Readonly<Record<Exclude<LinkOutcome, 'verified'>, Finding>> = 
 }
 
 /**
- * Logs in at the broker and compares the account with the one that the connection is for (MUL-02,
- * MUL-06). Submissions pass once that is verified, and no longer when the credentials are refused
- * (CON-05). Throws only for want of the store.
+ * Logs in at the broker and compares the account with the connection's account (MUL-02, MUL-06).
+ * Submissions pass after this verification, and no longer pass once the credentials are refused
+ * (CON-05). Throws only if the store is unavailable.
  */
 export async function logIn(deps: LoginDeps, ref: ConnectionRef): Promise<Login> {
   const connection = await deps.connections.get(ref)
@@ -79,10 +79,11 @@ async function look(deps: LoginDeps, connection: BrokerConnection): Promise<Find
     if (error instanceof ConnectionUnusableError)
       return { kind: 'broken', code: 'UNUSABLE', reason: error.message, action: CHECK_KEYS }
     if (!(error instanceof BrokerError)) {
-      log.error({ ...ref, error }, 'connection.check_failed') // ours, not the broker's
+      log.error({ ...ref, error }, 'connection.check_failed') // our error, not the broker's
       return { kind: 'skipped' }
     }
-    if (error.code === 'RATE_LIMITED') return { kind: 'skipped' } // the account works; there is just no budget to ask
+    // The account works; only the request budget is spent.
+    if (error.code === 'RATE_LIMITED') return { kind: 'skipped' }
     if (error.code !== 'CREDENTIALS')
       return {
         kind: 'failing',
@@ -102,8 +103,8 @@ async function compare(
   const { brokerAccountId, canTrade, why } = await (await brokers.open(connection)).readAccount()
   const outcome = await links.verify(connection, brokerAccountId)
   if (outcome !== 'verified') return PROBLEM_OF[outcome]
-  // A connection that is being removed is followed to its end, and sends cancels at most: claims
-  // with it are refused.
+  // A connection that is being removed is followed to its end. Its account need not trade, because
+  // the connection only sends cancels: its claims are refused.
   if (canTrade || connection.leaving !== undefined) return { kind: 'ok' }
   const reason = `Account cannot trade: ${why ?? 'no reason given'}`
   return { kind: 'broken', code: 'ACCOUNT_BLOCKED', reason, action: 'Contact the broker' }

@@ -9,16 +9,16 @@ import { forgetFormer, leaveConnection, type LeaveDeps } from './leave.ts'
 
 /** Every connection is checked this often. */
 export const CHECK_EVERY_MS = 60_000
-/** While it is not sure how a connection stands. */
+/** The next check of a connection whose health is in doubt. */
 const CHECK_AGAIN_MS = 10_000
 
-/** The queue of health checks: one scheduler entry a connection, and checks out of turn. */
+/** The queue of health checks: one scheduler entry per connection, and extra checks. */
 export interface CheckSchedule extends AsyncDisposable {
-  /** Checks regularly from now on; harmless when repeated, from any number of workers. */
+  /** Starts the regular checks; repeated calls, from any number of workers, have no effect. */
   keep(ref: ConnectionRef): Promise<void>
-  /** Ends the regular checks; harmless when repeated. */
+  /** Ends the regular checks; repeated calls have no effect. */
   drop(ref: ConnectionRef): Promise<void>
-  /** Checks now; asked for twice at once, it is done once. */
+  /** Checks now; two requests at once cause one check. */
   now(ref: ConnectionRef): Promise<void>
 }
 
@@ -46,7 +46,7 @@ export function createCheckSchedule(redis: Redis, log: Logger): CheckSchedule {
 
 /**
  * Handler of the `connections` queue.
- * @param onUp hears of each connection whose login worked; default: nobody
+ * @param onUp called with each connection whose login worked; default: no action
  */
 export const connectionHandler =
   (
@@ -58,13 +58,13 @@ export const connectionHandler =
     if (name === 'disconnect') return leaveConnection(leave, readPayload(disconnectSchema, data))
     const ref = readPayload(checkConnectionSchema, data)
     const leaving = (await leave.connections.get(ref))?.leaving
-    // Asks nothing of the broker.
+    // A removal that leaves the orders open needs no request to the broker.
     if (leaving?.openOrders === 'leave')
       return leaveConnection(leave, { ...ref, openOrders: 'leave' })
     const { finding, isInDoubt } = await checkConnection(health, ref)
-    // The job that removes it may be gone: it found no record while the store was lost, or the
-    // queue has given it up. A removal that does not end here goes on at the next check: a job that
-    // stayed would be one more with each check.
+    // Continues a removal whose own job is gone: the job found no record while the store was lost,
+    // or the queue gave the job up. A removal that does not end here continues at the next check; a
+    // job that waited here would be one more job with each check.
     if (leaving !== undefined)
       await leaveConnection(leave, { ...ref, openOrders: leaving.openOrders })
     else if (finding === 'ok') {

@@ -4,12 +4,13 @@ import type { MarketFeed, Tick } from '../broker/index.ts'
 import { QuoteBoard, SYMBOLS_MAX } from './quotes.ts'
 
 /**
- * Feeds the watched symbols: one quote a symbol and second, to whoever watches it.
+ * Feeds the watched symbols: one quote per symbol and second, for all clients that watch the
+ * symbol.
  *
  *   idle --lease of the credential taken--> feeding --lease lost, close--> idle
  *
- * The data plan allows one connection a credential, so one worker feeds for all of them; the others
- * wait for its lease.
+ * The data plan allows one connection per credential, so one worker feeds for all workers; the
+ * other workers wait for the lease.
  */
 export type MarketDeps = Readonly<{
   demand: Demand
@@ -18,12 +19,12 @@ export type MarketDeps = Readonly<{
   leases: Leases
   clock: Clock
   log: Logger
-  /** Names the lease. */
+  /** The lease is named by this credential. */
   credential: string
   open(onTick: (tick: Tick) => void): MarketFeed
 }>
 
-/** At most one quote a symbol in this time (the client contract). */
+/** At most one quote per symbol in this time (the client contract). */
 const QUOTE_EVERY_MS = 1_000
 const LEASE_TTL_MS = 8_000
 /** Volume and previous close are read again this often. */
@@ -54,7 +55,7 @@ class MarketRole {
     this.#key = feedLeaseKey(deps.credential)
   }
 
-  /** One beat. A beat that is late is skipped, not queued. */
+  /** Runs one beat. If the last beat still runs, the new beat is skipped, not queued. */
   turn(): void {
     this.#turning ??= this.#beat()
       .catch((error: unknown) => this.#deps.log.warn({ error }, 'market.beat_failed'))

@@ -1,7 +1,7 @@
 import type { Quote } from '#store'
 import type { DayFigures, Tick } from '../broker/index.ts'
 
-/** Symbols followed at once. */
+/** The most symbols followed at once. */
 export const SYMBOLS_MAX = 10_000
 
 type Board = {
@@ -11,20 +11,20 @@ type Board = {
   volume: number
   previousClose: number | null
   isNew: boolean
-  /** Whether a price came since the last quote. */
+  /** True if a price came since the last quote. */
   isPriced: boolean
-  /** When its last price came; '' before the first. */
+  /** Time of the last price; '' before the first price. */
   pricedAt: string
 }
 
 /**
- * The newest figures of every followed symbol, conflated: however many ticks come, `takeChanged`
- * gives one quote a symbol. Bounded by the symbols that are followed.
+ * The newest figures of every followed symbol, conflated: `takeChanged` returns one quote per
+ * symbol, independent of the number of ticks. Bounded by the number of followed symbols.
  */
 export class QuoteBoard {
   readonly #boards = new Map<string, Board>()
 
-  /** Follows exactly these symbols; answers the ones that are new. */
+  /** Follows exactly these symbols; returns the new symbols. */
   follow(symbols: readonly string[]): string[] {
     const wanted = new Set(symbols.slice(0, SYMBOLS_MAX))
     for (const symbol of this.#boards.keys()) if (!wanted.has(symbol)) this.#boards.delete(symbol)
@@ -47,8 +47,7 @@ export class QuoteBoard {
     if (board === undefined) return
     board.volume = Math.max(board.volume, day.volume)
     board.previousClose = day.previousClose
-    // Figures of the day are no sign of life: prices that are known already do not become younger
-    // by them.
+    // Day figures do not prove a current price, so known prices keep their age.
     board.isPriced ||= board.bid === null && board.ask === null && board.last === null
     board.bid ??= day.bid
     board.ask ??= day.ask
@@ -72,7 +71,7 @@ export class QuoteBoard {
 
   /**
    * One quote for each symbol that changed since the last call, with the time of its last price:
-   * limits on orders believe a quote while it is young (`workers/orders/risk-facts.ts`).
+   * order limits accept a quote only while it is recent (`workers/orders/risk-facts.ts`).
    * @param timestamp now
    */
   takeChanged(timestamp: string): Quote[] {
@@ -101,7 +100,7 @@ export class QuoteBoard {
   }
 }
 
-/** A sum of sizes of nine decimals at most, without what adding them in binary left. */
+/** Removes the binary rounding error of a sum of sizes, which have at most nine decimals. */
 const exact = (value: number): number => Number(value.toFixed(9))
 const FRESH = { isNew: false, isPriced: false, pricedAt: '' }
 

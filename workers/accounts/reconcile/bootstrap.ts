@@ -18,16 +18,18 @@ import type { AccountContext } from '../context.ts'
 import { commitWith, overlapping, portfolioWrites, readSnapshot } from './portfolio.ts'
 
 /**
- * The first reading of a connection: what the broker has becomes ours as it is. What orders have
- * executed so far is in the positions already, so it is noted in their records and never booked.
+ * The first reading of a connection: the broker's state becomes our state. The positions already
+ * contain the executions of the orders so far, so those executions are noted in the records and
+ * never booked.
  *
- * Clients hear `state.resync` and nothing else, for what the account held before cannot be told as
- * events; a connection that is new says so behind it, unless its checks were the first to tell of
- * it. Stopping anywhere leaves no account record, so that it begins again from the first step. A
- * commit whose reply was lost is found in the account record, and tells nothing a second time.
+ * Clients are sent only `state.resync`, because events cannot describe the account's past. A new
+ * connection is also sent `broker.connected`, unless the health checks have reported the connection
+ * before. If the adoption stops early, no account record exists, so it starts again from the first
+ * step. If the reply of the commit was lost, the next try finds the account record and sends no
+ * second event.
  *
- * @param isNew `false`: the connection was known, its state was lost
- * @returns `false` when the account moved at every try
+ * @param isNew `false`: the connection was known, and the store lost its state
+ * @returns `false` if the account changed during every try
  */
 export async function adoptConnection(context: AccountContext, isNew: boolean): Promise<boolean> {
   const { broker, clock, firstReading, ref } = context
@@ -37,7 +39,8 @@ export async function adoptConnection(context: AccountContext, isNew: boolean): 
     const reading = await readSnapshot(context, isoTime(clock.now()))
     const orders = await firstReading.read(broker, since)
     const { executed, readTo } = await listExecuted(context, since, orders)
-    if (filledTotals(before) !== filledTotals(orders)) continue // it moved while we looked: look again
+    // The account changed during the reading: read again.
+    if (filledTotals(before) !== filledTotals(orders)) continue
     await writeOrders(context, [...orders, ...executed])
     const { account, positions: held } = adopt(ref.connectionId, reading)
     await commitWith(context, ({ account: committed, positions, orders: recorded, health }) => {
@@ -61,20 +64,20 @@ export async function adoptConnection(context: AccountContext, isNew: boolean): 
 }
 
 /**
- * At the first reading, orders of this long are noted as executed already; older ones are only
- * followed if they are open.
+ * The first reading notes the executions of all orders of this period; an older order only gets a
+ * record if it is open.
  */
 const ADOPT_MS = 24 * 3_600_000
-/** Readings of an account that moves while it is read, before giving up until the next try. */
+/** Tries before giving up, if the account changes during each reading. */
 const STILL_TRIES_MAX = 5
-/** Order records in one commit. */
+/** The most order records in one commit. */
 const ORDERS_PER_COMMIT = 500
 
 /**
- * Later readings of executions begin a little before the last one listed here. Orders whose
- * executions they meet again must be noted, or they would be booked: those that are older than the
- * lists and have ended. Of a long day only the executions around its last change are listed: the
- * orders themselves show all others.
+ * Later readings of executions begin a little before the last execution listed here, so they list
+ * some executions again. Ended orders that are older than the lists must be noted for that reason,
+ * or those executions would be booked. If the day has many orders, only the executions around its
+ * last change are listed: the orders themselves show all earlier fills.
  */
 async function listExecuted(
   context: AccountContext,
@@ -111,7 +114,7 @@ async function listExecuted(
   return { executed, readTo }
 }
 
-/** The position, with the stop that one of the orders keeps for it. */
+/** The position, with the stop of an order that protects it. */
 function guarded(position: Position, orders: readonly Order[]): Position {
   const order = stopAmong(orders, position)
   return order === null ? position : protectedBy(order, position)
@@ -124,9 +127,9 @@ const filledTotals = (orders: readonly BrokerOrder[]): string =>
     .join('\n')
 
 /**
- * All views of one record make it together; a record that is there already (a claim, an earlier
- * try) is carried on. Of a record in the archive, the request and the commands are carried on: what
- * has executed is told by the broker.
+ * All snapshots of one record form the record together. An existing record (a claim, an earlier
+ * try) is continued. From an archived record the request and the commands are continued; the
+ * executions come from the broker.
  */
 async function writeOrders(context: AccountContext, orders: readonly BrokerOrder[]): Promise<void> {
   const groups = new Map<string, { orderKey: OrderKey; snapshots: BrokerOrder[] }>()
@@ -142,7 +145,8 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
     const begins = snapshots.find((seen) => canBegin(seen, orderKey))
     const first = begins ?? (isOurs ? await context.orderKeys.firstOf(orderKey) : null)
     if (first !== null) group.snapshots = [first, ...snapshots.filter((seen) => seen !== first)]
-    // Its executions are in the positions that were read; nothing more of it can be said.
+    // Without its first order, an order placed elsewhere gets no record. The positions read here
+    // already contain its executions.
     else if (!isOurs) groups.delete(orderKey.id)
   }
   const all = [...groups.values()]
@@ -172,10 +176,7 @@ async function writeOrders(context: AccountContext, orders: readonly BrokerOrder
   }
 }
 
-/**
- * The records of our orders from before their connection was removed, by trade: the archive has
- * them.
- */
+/** The archived records of our orders from before the connection was removed, by trade. */
 async function pastOf(
   { writer: { store } }: AccountContext,
   orderKeys: readonly OrderKey[],
@@ -191,7 +192,9 @@ async function pastOf(
   )
 }
 
-/** @param isTold the checks have told the user already how the connection stands, and go on to */
+/**
+ * @param isTold the health checks have reported the connection to the user, and go on reporting
+ */
 function eventsOf(
   { ref }: AccountContext,
   isNew: boolean,

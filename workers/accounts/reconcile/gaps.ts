@@ -8,14 +8,14 @@ import {
 import { BrokerError } from '../../broker/index.ts'
 import { type AccountContext, applyTo } from '../context.ts'
 
-// Filled quantities that a view has shown and whose executions were not told (FIL-05). They are
-// read from the list of executions; what that does not have yet, and everything while the list
-// cannot be had, is inferred from the order's totals, in the same pass. The real execution, told
-// later, has the same span and changes nothing.
+// Gaps: quantities that a snapshot shows as filled, but whose executions were not reported
+// (FIL-05). The missing executions are read from the list of executions. Executions that the list
+// lacks, or all of them if the list cannot be read, are inferred from the order's totals in the
+// same pass. The real execution, reported later, has the same span and changes nothing.
 
 /**
- * @param views the orders as they were just read, by broker order id
- * @returns how many orders had such a gap
+ * @param snapshots the orders as they were just read, by broker order id
+ * @returns the number of orders with a gap
  */
 export async function fillGaps(
   context: AccountContext,
@@ -39,8 +39,8 @@ export async function fillGaps(
 }
 
 /**
- * Nothing when it is not the time to ask, or the broker cannot be asked: the fills of a view must
- * not wait for their details.
+ * Returns an empty list if the rate window is spent or the broker cannot be queried: the fills of a
+ * snapshot must not wait for their details.
  */
 async function listed(
   context: AccountContext,
@@ -55,7 +55,10 @@ async function listed(
   }
 }
 
-/** One inferred execution lets those be booked that waited for it; then the next gap shows. */
+/**
+ * After one inferred execution, the held executions behind it are booked; then the next gap can be
+ * inferred.
+ */
 async function infer(
   context: AccountContext,
   orderId: string,
@@ -89,9 +92,9 @@ const isIn =
   ({ brokerOrderId }: Order['placements'][number]): boolean =>
     brokerOrderId !== null && snapshots.has(brokerOrderId)
 
-/** At most one more than can wait. */
+/** One more than the executions that can be held. */
 const GAPS_MAX = HELD_EXECUTIONS_MAX + 1
 
-/** Its missing executions are not older than this. */
+/** The earliest time of the order's missing executions. */
 const startOf = ({ submittedAt, claimedAt, lastExecutionAt, placements }: Order): string =>
   (placements.length === 1 ? lastExecutionAt : null) ?? submittedAt ?? claimedAt ?? ''

@@ -3,40 +3,43 @@ import { BrokerError } from '../../broker/index.ts'
 import type { AccountContext } from '../context.ts'
 import { awaited } from '../open-orders.ts'
 
-// Lists are for discovery, never for proof of absence (CLK-05): what is open here and missing in a
-// complete list is read by itself.
+// Lists are for discovery, never for proof of absence (CLK-05): an open order that is missing in a
+// complete list is read by its id.
 
 /**
- * Orders that are read by their ids in one pass, as far as the budget goes; the rest has its turn
- * in the next ones.
+ * The most orders that one pass reads by id, within the request budget; the remaining orders follow
+ * in the next passes.
  */
 export const IDS_PER_POLL = 4
 export const IDS_PER_RECOVERY = 5
 /**
- * More than this many at once are read by one list, as at the close, when every day order expires:
- * of what has ended, which is nearly all that a list of open orders lacks, and little beside a
- * thousand orders that rest.
+ * If more orders than this are missing, one list replaces the readings by id, for example at the
+ * close, when every day order expires. The list covers ended orders: nearly all orders missing in a
+ * list of open orders have ended, and ended orders are few beside a thousand resting orders.
  */
 const LIST_INSTEAD_OF = 2
 const LIST_BACK_MS = 24 * 3_600_000
 /**
- * The same order is asked for again after this long; and one that the broker did not know, or whose
- * exits it does not name.
+ * The delay before an order is queried again. `UNKNOWN_AGAIN_MS` applies to an order that the
+ * broker did not know, or whose exits the broker did not name.
  */
 const AGAIN_MS = 3_000
 const UNKNOWN_AGAIN_MS = 60_000
 
-/** What is open here, as it can be asked for. */
+/** A broker order that is open here and should be in the list. */
 type ExpectedOrder = Readonly<{
   brokerOrderId: string
   submittedAt: string
-  /** While any of these is open, it is as it was. */
+  /** While any of these orders is open, this order has not changed. */
   waitsFor: readonly string[]
-  /** A list does not say what is wanted of it. */
+  /** The order is read for its exits, which a list does not name. */
   isForExits: boolean
 }>
 
-/** Remembers what was asked for, so that nothing that stays unknown takes the place of the rest. */
+/**
+ * Remembers when each id was last queried, so that ids the broker never knows cannot starve the
+ * others.
+ */
 export class MissingOrders {
   readonly #context: AccountContext
   #dueMs = new Map<string, number>()
@@ -46,12 +49,12 @@ export class MissingOrders {
   }
 
   /**
-   * Ends where the request budget does: what was read until then counts, or the same would be read
-   * over and over.
-   * @param wanted taken before the list was read: what came later may be missing in it for being
-   *   newer
+   * Stops when the request budget is spent, and returns the orders read so far: otherwise each call
+   * would read the same orders again.
+   * @param expected collected before the list was read: an order claimed later may be missing only
+   *   because it is newer than the list
    * @param rows the list
-   * @returns the orders, and whether every one was asked for
+   * @returns the orders found, and whether every due id was queried
    */
   async read(
     expected: readonly ExpectedOrder[],
@@ -111,7 +114,7 @@ export class MissingOrders {
 
 const SPENT = Symbol('spent')
 
-/** The answer, unless the request budget does not allow the question. */
+/** The answer, or `SPENT` if the request budget does not allow the request. */
 async function unlessSpent<T>(ask: () => Promise<T>): Promise<T | typeof SPENT> {
   try {
     return await ask()
@@ -138,9 +141,9 @@ function missingIn(
 }
 
 /**
- * The placements of these orders that may still change. One that is held works only once what it
- * stands behind has gone: brokers need not list it (CAN-09), and an account with many brackets
- * would spend all its requests on them.
+ * The placements of these orders that may still change. A held exit works only after the placement
+ * before it has ended. Brokers need not list held exits (CAN-09), and reading each by id would
+ * spend the request budget of an account with many brackets.
  */
 export const expectedOrders = (orders: readonly Order[]): ExpectedOrder[] =>
   orders.flatMap((order) => {
@@ -155,7 +158,7 @@ export const expectedOrders = (orders: readonly Order[]): ExpectedOrder[] =>
   })
 
 /**
- * Orders with exits that have not been told yet: only a reading of the order itself names them
+ * Our orders whose exits are not all known yet: only a reading of the order itself names its exits
  * (CAN-09).
  */
 export const ordersWithoutExits = (orders: readonly Order[]): ExpectedOrder[] =>

@@ -13,21 +13,24 @@ import { type Commit, droppedMarks, type LoadedConnection, type Write } from '#s
 import { CONFLICTS_MAX, ContentionError, FencedError, project } from '../../state/index.ts'
 import { type AccountContext, followUp, showStop } from '../context.ts'
 
-// Cash and positions against the broker's, and the end of the hot life of orders. A snapshot is
-// merged only if nothing of the user changed since before it was read (POS-03); what it means is
-// decided in src/domain/reconcile.ts.
+// Compares cash and positions with the broker's, and archives ended orders. A snapshot is merged
+// only if the user's state has not changed since before the snapshot was read (POS-03).
+// src/domain/reconcile.ts decides how each difference is booked.
 
 export type PortfolioPass = Readonly<{
   /**
-   * Differences that are not believed yet: they are looked at again once the settle window is over.
+   * The number of differences that are not booked yet: they are compared again after the settle
+   * window.
    */
   doubts: number
 }>
 
-/** Readings of an account that moves while it is read, before leaving it for the next pass. */
+/**
+ * Tries before leaving the comparison to the next pass, if the account changes during each reading.
+ */
 const STILL_TRIES_MAX = 2
 
-/** What was loaded, or what there is by now: the same version is the same state. */
+/** The state that was loaded, or the current state if the version has changed since. */
 export async function stillCurrent(
   { writer: { store }, ref }: AccountContext,
   known: LoadedConnection,
@@ -38,8 +41,8 @@ export async function stillCurrent(
 
 /**
  * @param readTo broker time up to which orders and executions were read completely
- * @param loaded what there is, as far as the caller knows; `null`: it is loaded
- * @returns `isReconciled` false: the account moved at every try
+ * @param loaded the state that the caller knows; `null`: the state is loaded here
+ * @returns `isReconciled` is false if the account changed during every try
  */
 export async function reconcilePortfolio(
   context: AccountContext,
@@ -51,7 +54,7 @@ export async function reconcilePortfolio(
     const isGiven = tries === 0 && loaded !== null
     const known = isGiven ? loaded : await writer.store.loadConnection(ref.userId, ref.connectionId)
     if (known.account === null) break
-    // A recovery may have read further while the broker was asked.
+    // A recovery may have read further while this pass waited for the broker.
     const executionsReadTo = later(readTo, known.account.executionsReadTo)
     const ours: Portfolio = {
       account: { ...known.account, executionsReadTo },
@@ -84,14 +87,14 @@ export async function reconcilePortfolio(
 export const later = (a: string, b: string): string => (a > b ? a : b)
 
 /**
- * How far the activities were read is written down now and then: they are read again from days
- * before.
+ * The time `activitiesReadTo` is saved only this often, because activities are read again from days
+ * before anyway.
  */
 const READ_TO_EVERY_MS = 3_600_000
 
 /**
- * A pass that found nothing writes nothing: whoever watches the version would look for what had
- * changed.
+ * A pass without a difference writes nothing: a write would raise the version, and the poller would
+ * reload the records for no reason.
  */
 function isSettled(before: Account, after: Account): boolean {
   const readForMs = Date.parse(after.activitiesReadTo) - Date.parse(before.activitiesReadTo)
@@ -114,7 +117,7 @@ export async function readSnapshot(
   })
 }
 
-/** Writes if nothing has changed since `expectVersion`. @throws {FencedError} */
+/** Writes if the version is still `expectVersion`. @throws {FencedError} */
 async function commitAt(context: AccountContext, commit: Omit<Commit, 'fence'>): Promise<boolean> {
   const done = await context.writer.store.commit(context.ref.userId, {
     ...commit,
@@ -125,10 +128,10 @@ async function commitAt(context: AccountContext, commit: Omit<Commit, 'fence'>):
 }
 
 /**
- * Writes what `decide` makes of the connection as it is, and of what it reads then, again until
- * nobody was faster. A clash may come from the same commit, whose reply was lost: then `decide`
- * finds its own writes, and must tell nothing a second time.
- * @param decide `null`: it is written already
+ * Commits the writes that `decide` returns for the current state of the connection, and decides
+ * again after each conflict. The conflict may come from this very commit, if its reply was lost:
+ * then `decide` finds its own writes, and must not send the events a second time.
+ * @param decide returns `null` if the writes are committed already
  */
 export async function commitWith(
   context: AccountContext,
@@ -146,7 +149,7 @@ export async function commitWith(
 
 type Decided = Pick<Commit, 'writes' | 'events'> | null
 
-/** Writes down how far executions were read; never less than before. */
+/** Saves the time up to which executions were read; the time never moves back. */
 export const noteReadTo = (context: AccountContext, executionsReadTo: string): Promise<void> =>
   commitWith(context, ({ account }) => ({
     writes:
@@ -156,7 +159,7 @@ export const noteReadTo = (context: AccountContext, executionsReadTo: string): P
     events: [],
   }))
 
-/** The account, and the positions that are others than before. */
+/** Writes for the account and for the positions that changed. */
 export function portfolioWrites(
   before: Portfolio['positions'],
   { account, positions }: Portfolio,
@@ -172,14 +175,14 @@ export function portfolioWrites(
   ]
 }
 
-/** Records that leave the hot state in one commit. */
+/** The most records archived in one commit. */
 const ARCHIVED_PER_PASS = 500
-/** Cancel marks of trades that never came, dropped in one commit. */
+/** The most cancel marks, of trades that never came, dropped in one commit. */
 const MARKS_DROPPED_PER_PASS = 500
 
 /**
- * What ended on an earlier trading day and can execute no more leaves the hot state; not on the day
- * on which an exit of it executed.
+ * Archives the orders that ended on an earlier trading day and have no live placement. An order
+ * stays hot on a day on which one of its exits executed.
  */
 const archived = (orders: readonly Order[], today: string): Write[] =>
   orders
@@ -194,8 +197,8 @@ const isBefore = (day: string, at: string | null): boolean =>
   at !== null && tradingDayOf(Date.parse(at)) < day
 
 /**
- * Lists are read again from this long before the last reading: they lag, and times are not in
- * order.
+ * Lists are read again from this long before the last reading: the lists lag, and their times are
+ * not in order.
  */
 const OVERLAP_MS = 5 * 60_000
 export const overlapping = (readTo: string): string => isoTime(Date.parse(readTo) - OVERLAP_MS)

@@ -15,18 +15,18 @@ import { later, noteReadTo, overlapping, type PortfolioPass } from './portfolio.
 import { reconcileAccount } from './totals.ts'
 
 /**
- * Brings one connection level with its broker, after its stream was subscribed and before what the
- * stream tells is applied (CON-03): orders by list, by id what the lists lack, executions, cash and
- * positions.
+ * Reconciles one connection with its broker, after the stream was subscribed and before its updates
+ * are applied (CON-03). A recovery reads the orders by list, the orders that the lists lack by id,
+ * then executions, cash and positions.
  *
- * A series of idempotent steps: what was applied already changes nothing, so it may stop anywhere
- * and start again from the first (CRA-04). The first reading of a connection is an adoption
- * instead.
+ * All steps are idempotent: an applied snapshot changes nothing when applied again, so a recovery
+ * may stop at any step and start again from the first (CRA-04). The first reading of a connection
+ * is an adoption instead (see bootstrap.ts).
  */
 export type Recovered = PortfolioPass & Readonly<{ isComplete: boolean }>
 
 /**
- * @param isNew whether an account without a record has never been read before
+ * @param isNew `true`: a missing account record means that the account was never read
  * @throws {FencedError} the lease was lost
  * @throws {BrokerError} the broker could not be read: start again later
  */
@@ -61,14 +61,14 @@ export async function recover(context: AccountContext, isNew: boolean): Promise<
 }
 
 /**
- * Cash and positions are not compared before everything that is known to have moved them is booked:
- * it would be counted twice.
+ * The result while known executions are not booked: comparing cash and positions before that would
+ * count those executions twice.
  */
 const UNREAD: Recovered = { doubts: 0, isComplete: false }
 
 /**
- * Executions, what was taken back of them, cash and positions: not urgent, and not told by how the
- * orders are.
+ * Reads executions, busts, cash and positions: not urgent, and snapshots of orders do not contain
+ * these data.
  * @throws {UnreadError}
  */
 export async function refresh(context: AccountContext): Promise<Recovered> {
@@ -89,8 +89,8 @@ export async function refresh(context: AccountContext): Promise<Recovered> {
 }
 
 /**
- * The credentials lead to another broker account than the state belongs to: nothing of it may be
- * mixed in (MUL-01).
+ * The credentials lead to another broker account than the state belongs to. Data of the two
+ * accounts must never be mixed (MUL-01).
  */
 export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
   constructor(connectionId: string) {
@@ -101,7 +101,7 @@ export class WrongAccountError extends FillcastError<'WRONG_ACCOUNT'> {
   }
 }
 
-/** Before anything of a session is applied. @throws {WrongAccountError} */
+/** Runs before the session applies anything. @throws {WrongAccountError} */
 export async function checkAccount({ writer, broker, ref }: AccountContext): Promise<void> {
   const account = await loadAccount(writer.store, ref)
   if (account === null) return
@@ -110,8 +110,8 @@ export async function checkAccount({ writer, broker, ref }: AccountContext): Pro
 }
 
 /**
- * Everything open, everything submitted lately, and by id what is open here and in neither list
- * (CLK-05).
+ * Reads all open orders, all orders submitted lately, and by id the orders that are open here but
+ * missing in both lists (CLK-05).
  */
 async function readOrders(context: AccountContext, orders: readonly Order[], since: string) {
   const snapshots = new Map<string, BrokerOrder>()
@@ -130,13 +130,13 @@ async function readOrders(context: AccountContext, orders: readonly Order[], sin
 }
 
 /**
- * Executions that are not booked, and what was taken back of those that are, in the order of their
- * times. An order that nobody here has heard of is read and taken in with them: it came and went
- * between two polls. How far it got is written down where that was far, or not to the end: what
- * comes after may want more requests than the budget has, and must not begin with all of this
- * again.
- * @param from broker time up to which they were read before
- * @returns broker time up to which they are read now
+ * Books the executions that are not booked yet and applies the busts of booked executions, in the
+ * order of their times. An execution may belong to an order without a record, because the order was
+ * submitted and ended between two polls; the order is then read and applied first. The progress is
+ * written down if many executions were read or the reading is incomplete: the rest of the recovery
+ * may exceed the request budget, and the next try must not read all these executions again.
+ * @param from broker time up to which executions were read before
+ * @returns `readTo`: broker time up to which executions are read now
  */
 async function readExecutions(
   context: AccountContext,
@@ -164,12 +164,12 @@ async function readExecutions(
   return { readTo, isComplete }
 }
 
-/** As many executions make the list more than one request. */
+/** A list with more executions than this takes more than one request. */
 const NOTED_FROM = 100
 
 /**
- * An execution of an order that has no record yet.
- * @param seen orders as they were read, by broker order id; it grows
+ * Applies an execution whose order has no record yet.
+ * @param seen the orders read so far, by broker order id; the map grows
  */
 async function takeWithOrder(
   context: AccountContext,
@@ -210,6 +210,9 @@ async function takeRow(
   await applyTo(context, record, [update])
 }
 
-/** Broker time up to which everything was read: its own, since our clock may be wrong (CLK-01). */
+/**
+ * Broker time up to which all orders were read. Only the broker's own times count, because our
+ * clock may be wrong (CLK-01).
+ */
 const newestOf = (snapshots: ReadonlyMap<string, BrokerOrder>, atLeast: string): string =>
   [...snapshots.values()].reduce((newest, { updatedAt }) => later(newest, updatedAt), atLeast)

@@ -5,12 +5,13 @@ import { shows, type Snapshots } from '../total-mismatches.ts'
 import { fillGaps } from './gaps.ts'
 import { overlapping, type PortfolioPass, reconcilePortfolio, stillCurrent } from './portfolio.ts'
 
-// The broker's total of an order is adopted where it stands and what is booked comes to another
-// (see total-mismatches.ts).
+// The broker's total of an order is adopted if it lastingly differs from the booked executions (see
+// total-mismatches.ts).
 
 /**
- * @param orders as they are recorded  @param views complete readings, by broker order id
- * @returns the orders that are still to be settled
+ * @param orders the recorded orders
+ * @param snapshots complete readings, by broker order id
+ * @returns the number of orders whose mismatch has not lasted long enough yet
  */
 export async function reconcileTotals(
   context: AccountContext,
@@ -38,10 +39,10 @@ async function adoptTotal(
 }
 
 /**
- * As `reconcilePortfolio`; but where cash or a position is in doubt, the reason may be an execution
- * of an order that has ended, taken back unheard. Then the orders are settled first, so that the
- * correction is told of the trade and not of the account alone.
- * @param loaded from before what the caller did, which may have changed it
+ * Like `reconcilePortfolio`, with a check of the orders first. If cash or a position is in doubt,
+ * the cause may be the unreported bust of an execution of an ended order. The orders are then
+ * settled first, so that the correction is booked to the trade, not only to the account.
+ * @param loaded the state from before the caller's writes, which may have changed it
  */
 export async function reconcileAccount(
   context: AccountContext,
@@ -58,8 +59,8 @@ export async function reconcileAccount(
 }
 
 /**
- * All orders of the day that have executed something, and what there is besides them, which the
- * store lost; against a list.
+ * Compares all executed orders of the day with a list, and applies listed orders that the store
+ * lost.
  */
 async function lookAtAll(context: AccountContext): Promise<number> {
   const { userId, connectionId } = context.ref

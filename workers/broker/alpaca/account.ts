@@ -15,8 +15,8 @@ import { readAccount, readActivity, readBrokerPosition, readFill, readPosition }
 /** Alpaca's page size. */
 const ACTIVITIES_PER_PAGE = 100
 /**
- * Activities other than executions are dated by day: the day before `since` is read too, and left
- * out again by time.
+ * Activities other than executions are dated by day: the day before `since` is read too, and its
+ * activities are filtered by time.
  */
 const DAY_MS = 86_400_000
 
@@ -38,8 +38,8 @@ const activities = (trading: Trading, filter: object, permit: () => Promise<void
   )
 
 /**
- * What was busted is no row any more, and what was corrected is a new one: this list tells how
- * executions stand.
+ * Lists the current executions: the row of a busted execution disappears, and a corrected execution
+ * gets a new row.
  */
 export async function listExecutions(
   trading: Trading,

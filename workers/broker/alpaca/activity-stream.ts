@@ -6,32 +6,32 @@ import type { StreamTimers } from './trade-stream.ts'
 import { readActivityEvent } from './wire.ts'
 
 /**
- * One account's stream of activities (`/v2beta1/events/activities`), kept open and never with a
- * hole: it is opened again since the last event that it told. Our own, because the SDK's call waits
- * for the end of a stream that has none.
+ * Keeps one account's stream of activities (`/v2beta1/events/activities`) open without a gap: each
+ * reconnect starts at the last event that was delivered. We have our own client, because the SDK's
+ * call waits for the end of a stream that never ends.
  *
- * That place is in memory only: after a restart or a take-over it begins at the present. Nothing is
- * lost by that, since nothing is booked from it. It only makes a session read sooner what its
- * refresh reads every minute all the same, each list from where the account's record says that it
- * was read to: orders and executions (`executionsReadTo`), money and corporate actions
- * (`activitiesReadTo`), and by their totals the orders whose executions were taken back
+ * The last event is only in memory: after a restart or a change of owner, the stream starts at the
+ * present. No booking is lost, because no booking comes from this stream: it only makes a session
+ * read earlier. The session's refresh reads the same data every minute, each list from the time in
+ * the account's record: orders and executions (`executionsReadTo`), money and corporate actions
+ * (`activitiesReadTo`), and orders with busted executions by their totals
  * (tests/scenarios/activity-gaps.test.ts).
  *
  *   waiting --its turn--> opening --200--> live --closed, silent--> waiting ...
- *                            |  401: down, final     403, 404: there is none, final
+ *                            |  401: down, final     403, 404: no such stream, final
  *                            |  close(): closed, final
  */
 const OPENING_MS_MAX = 10_000
-/** It sends a heartbeat every 15 s. */
+/** The longest silence; the stream sends a heartbeat every 15 s. */
 const SILENCE_MS_MAX = 45_000
 const DELAY_MS_MIN = 1_000
 const DELAY_MS_MAX = 60_000
 const ATTEMPTS_COUNTED = 10
 
-/** Said in a comment when events were lost. */
+/** The comment that the stream sends when it lost events. */
 const DROPPED = /dropped \d+ message/i
 
-/** Opens the response: status and body, nothing read. */
+/** Opens the response: the status and the unread body. */
 export type OpenEvents = (
   path: string,
   headers: Readonly<Record<string, string>>,
@@ -141,10 +141,7 @@ class ActivityKeeper {
     }
   }
 
-  /**
-   * An event that cannot be read, or does not say all, is a gap. What was told before is not told
-   * again.
-   */
+  /** Delivers an event once. An unreadable or incomplete event is a gap. */
   #tell({ kind, text }: SseItem): void {
     if (kind === 'comment') {
       if (DROPPED.test(text)) this.#listener.onGap(text.slice(0, 200))

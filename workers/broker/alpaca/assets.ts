@@ -5,8 +5,8 @@ import { decimalOf } from './fields.ts'
 import { known, type OnUnread, read, wireRows } from './read.ts'
 
 /**
- * Classes that are traded here; the broker lists one class at a time. Options are contracts, and
- * are listed elsewhere.
+ * The asset classes that are traded here; the broker lists one class at a time. Options are
+ * contracts, and have a list of their own.
  */
 const CLASSES = ['us_equity', 'crypto'] as const
 
@@ -26,7 +26,7 @@ const shape = z.object({
   price_increment: increment,
 })
 
-/** Two requests, one for each class. A row that cannot be read is left out. */
+/** Reads the list of each class, one request each. An unreadable row is left out. */
 export async function listAssets(
   { assets }: Alpaca['trading'],
   permit: () => Promise<void>,

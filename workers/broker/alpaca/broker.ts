@@ -30,12 +30,12 @@ import { TokenSocket } from './token-socket.ts'
 import { openTradeStream, type StreamTimers, type VendorStream } from './trade-stream.ts'
 
 /**
- * Our port on the official SDK. Its retries and its limiter are off: the worker alone decides what
- * is sent again, and when.
- * @param permit asked before each further request of a call that takes several; the first is the
- *   caller's. Default: always
- * @param onUnread hears of rows that could not be read and were left out, and of fields that were
- *   kept as unknown. Default: nobody
+ * Our port on the official SDK. The SDK's retries and its limiter are off: only the worker decides
+ * about repeated requests and their times.
+ * @param permit called before each further request of a call that takes several; the caller has the
+ *   permit for the first request. Default: always permitted
+ * @param onUnread called with rows that were left out as unreadable, and with unreadable fields of
+ *   rows that were kept. Default: no action
  */
 export function createAlpacaBroker(
   credentials: BrokerCredentials,
@@ -52,7 +52,7 @@ export function createAlpacaBroker(
     paper: endpoint.env !== 'live',
     rateLimit: false,
     retry: false,
-    timeoutMs: 0, // the transport has a deadline, for less
+    timeoutMs: 0, // the transport has a deadline, at a lower cost
     fetchApi: transport.fetch,
   })
   const { orders } = trading
@@ -87,7 +87,6 @@ export function createAlpacaBroker(
 }
 
 /**
- * The SDK's own reconnecting is off: how often an account's socket is opened is our decision
- * (CON-02).
+ * The SDK's own reconnecting is off: we decide how often an account's socket is opened (CON-02).
  */
 const streamOptions = (endpoint: Endpoint) => ({ url: endpoint.tradeStreamUrl, reconnect: false })

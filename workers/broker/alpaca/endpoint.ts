@@ -6,12 +6,12 @@ import type { OpenEvents } from './activity-stream.ts'
 import { ReadResponse } from './read-response.ts'
 
 /**
- * Where a worker's broker is. Chosen once, by configuration; a connection of another environment is
- * refused.
+ * The broker's addresses for a worker. The configuration chooses them once; a connection of another
+ * environment is refused.
  */
 export type Endpoint = Readonly<{
   env: BrokerEnvironment
-  /** REST origin for trading; market data is on the same origin in the sandbox only. */
+  /** REST origin for trading; only in the sandbox, market data has the same origin. */
   trading: string
   data: string
   tradeStreamUrl: string
@@ -29,8 +29,8 @@ const DATA = 'https://data.alpaca.markets'
 const DATA_STREAM = 'wss://stream.data.alpaca.markets'
 
 /**
- * @throws {ConfigError} when a sandbox is asked for without its URL, or a URL is given without
- *   asking for the sandbox
+ * @throws {ConfigError} the sandbox is chosen without its URL, or a URL is given without choosing
+ *   the sandbox
  */
 export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefined): Endpoint {
   if (env !== 'sandbox') {
@@ -65,13 +65,13 @@ export function endpointOf(env: BrokerEnvironment, sandboxUrl: string | undefine
 }
 
 /**
- * Deadline of one call, from when it is asked for to the end of its answer; well below the queue's
- * lock, so that a silent broker never costs a job its lock (SUB-08).
+ * Deadline of one call, from the request to the end of the answer. The deadline is well below the
+ * queue's lock, so that a silent broker never costs a job its lock (SUB-08).
  */
 export const CALL_TIMEOUT_MS = 8_000
 /** Connections to the broker's REST API, all accounts together. */
 const CONNECTIONS_MAX = 64
-/** Event streams, one an account: each holds a connection of its own. */
+/** Event streams, one per account: each holds a connection of its own. */
 const EVENT_STREAMS_MAX = 5_000
 
 export type Transport = Readonly<{
@@ -82,9 +82,9 @@ export type Transport = Readonly<{
 }>
 
 /**
- * The transport under the SDK: a pool per origin, which costs less than half of the global `fetch`
- * per call. It never retries and never follows a redirect; it can reach the endpoint's two origins
- * and nothing else, whatever URL the SDK builds.
+ * The transport under the SDK: one pool per origin, which costs less than half of the global
+ * `fetch` per call. The transport never retries and never follows a redirect. It can only reach the
+ * endpoint's two origins, independent of the URL that the SDK builds.
  */
 export function createTransport(endpoint: Endpoint, clock: Clock): Transport {
   const pools = new Map(
@@ -128,8 +128,8 @@ export function createTransport(endpoint: Endpoint, clock: Clock): Transport {
 }
 
 /**
- * The deadline of one call, as undici takes it. An `AbortSignal.timeout` cannot be called off: for
- * every call that was answered long ago it would make an error and tell nobody.
+ * The deadline of one call, in undici's form. An `AbortSignal.timeout` cannot be canceled: it would
+ * create an unused error for every call that was answered in time.
  */
 class Deadline extends EventEmitter implements Disposable {
   readonly #callOff: CancelTimer
@@ -148,7 +148,7 @@ class Deadline extends EventEmitter implements Disposable {
   }
 }
 
-/** The SDK's headers are a plain object already, mostly. */
+/** Usually the SDK's headers are a plain object already. */
 const plainHeaders = (headers: RequestInit['headers']): Record<string, string> =>
   headers === undefined || headers instanceof Headers || Array.isArray(headers)
     ? Object.fromEntries(new Headers(headers))

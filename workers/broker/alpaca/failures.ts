@@ -10,19 +10,19 @@ import {
 } from '../port.ts'
 import { ReadResponse } from './read-response.ts'
 
-// What Alpaca's answers prove: the one table from status and code to an outcome. The HTTP status is
-// authoritative and one numeric code covers many causes, so a cause is read from the status first,
-// then from the message by loose pattern. Whatever is not in the table is unknown. Sources:
+// The one table from Alpaca's status and code to an outcome. The HTTP status is authoritative and
+// one numeric code covers many causes, so the cause is read from the status first, then from the
+// message by loose pattern. An answer that is not in the table has an unknown outcome. Sources:
 // Alpaca's reference of order errors, and public reports of real answers.
 
-/** A failed call, taken out of the SDK's error classes. `null` status: no answer was read. */
+/** A failed call, read from the SDK's error classes. `null` status: no answer was read. */
 export type Failure = Readonly<{
   status: number | null
   brokerCode: string | null
   message: string
   retryAfterMs: number | null
   /**
-   * The answer is the broker's own, by its form: something in between (a proxy, a mesh) answers
+   * True if the form of the answer is the broker's own: an intermediary (a proxy, a mesh) answers
    * with the same statuses.
    */
   isOfBroker: boolean
@@ -31,7 +31,7 @@ export type Failure = Readonly<{
 const MESSAGE_LENGTH_MAX = 500
 
 /**
- * The SDK's errors are recognised by shape: `instanceof` breaks when two copies of it are loaded.
+ * The SDK's errors are recognized by shape: `instanceof` fails if two copies of the SDK are loaded.
  */
 export function failureOf(error: unknown): Failure {
   const none: Failure = {
@@ -53,7 +53,7 @@ export function failureOf(error: unknown): Failure {
   }
 }
 
-/** The broker itself says that it knows nothing of what was asked for. */
+/** True if the broker itself answered that the requested object does not exist. */
 export const provesAbsence = ({ status, isOfBroker }: Failure): boolean =>
   status === 404 && isOfBroker
 
@@ -63,7 +63,7 @@ function describe(error: object, cause: unknown): string {
   return inner === '' ? name : `${name} (${inner})`
 }
 
-/** What a status says of a request that changes something, before its message is looked at. */
+/** The meaning of a status for a request that changes an order, before its message is read. */
 type Verdict = 'refused' | 'credentials' | 'rate_limited' | 'unknown'
 
 const VERDICTS: Readonly<Record<number, Verdict>> = {
@@ -80,8 +80,8 @@ const FORBIDDEN = /^forbidden\.?$/i
 function verdictOf({ status, message, brokerCode, isOfBroker }: Failure): Verdict {
   if (status === null) return 'unknown'
   const verdict = VERDICTS[status] ?? 'unknown'
-  // What something in between answers proves nothing about what the broker did. A limit of its own
-  // is a limit all the same.
+  // An answer of an intermediary proves nothing about the broker. Its rate limit is a limit all the
+  // same.
   if (!isOfBroker && verdict !== 'rate_limited') return 'unknown'
   return status === 403 && brokerCode === null && FORBIDDEN.test(message) ? 'credentials' : verdict
 }
@@ -95,8 +95,8 @@ const CAUSES: readonly (readonly [
   code: RefusalCode,
 ])[] = [
   [[403, 422], /wash trade/i, 'WASH_TRADE'],
-  // The windows of the auctions, and a market that takes nothing. What is said of extended hours is
-  // about the order's terms.
+  // The windows of the auctions, and a closed market. Messages about extended hours concern the
+  // order's terms and do not match.
   [
     [403, 422],
     /market is closed|\b(opg|cls)\b.*\b(before|after|between|until|window)\b/i,
@@ -121,7 +121,7 @@ const CAUSES: readonly (readonly [
   ],
 ]
 
-/** Codes that have one cause only, whatever the message says. */
+/** Codes that have only one cause, independent of the message. */
 const CAUSE_OF_CODE: Readonly<Record<string, RefusalCode>> = { '40310100': 'ACCOUNT_RESTRICTED' }
 
 const causeOf = ({ status, brokerCode, message }: Failure): RefusalCode =>
@@ -137,11 +137,14 @@ const unknown = ({ status, message }: Failure): Unknown => ({
 })
 const limited = ({ retryAfterMs }: Failure): RateLimited => ({ kind: 'rate_limited', retryAfterMs })
 
-/** What the user can do about refused credentials; the broker's own words for them help nobody. */
+/**
+ * The message for refused credentials, with the action to take; the broker's own message does not
+ * help a user.
+ */
 const CONNECT_AGAIN =
   'The broker refused the credentials of this connection. Connect the broker account again, then send the order again under a new trade id'
 
-/** A submission that did not simply succeed. */
+/** The outcome of a submission that failed or has no readable answer. */
 export function submitOutcomeOf(failure: Failure): Exclude<SubmitOutcome, NotSent> {
   const { status, brokerCode, message } = failure
   const verdict = verdictOf(failure)
@@ -153,7 +156,7 @@ export function submitOutcomeOf(failure: Failure): Exclude<SubmitOutcome, NotSen
   return { kind: 'refused', code: causeOf(failure), brokerCode, message }
 }
 
-/** A replacement that did not simply succeed. Refused credentials change nothing at the broker. */
+/** The outcome of a replacement that failed. Refused credentials change nothing at the broker. */
 export function replaceOutcomeOf(failure: Failure): Exclude<ReplaceOutcome, NotSent> {
   const { status, message } = failure
   const verdict = verdictOf(failure)
@@ -164,8 +167,8 @@ export function replaceOutcomeOf(failure: Failure): Exclude<ReplaceOutcome, NotS
 }
 
 /**
- * A cancel that did not simply succeed. Only an answer about the order is a refusal; the rest is
- * tried again.
+ * The outcome of a cancel that failed. Only an answer about the order is a refusal; every other
+ * cancel is tried again.
  */
 export function cancelOutcomeOf(failure: Failure): Exclude<CancelOutcome, NotSent> {
   const { status, message } = failure
@@ -176,7 +179,7 @@ export function cancelOutcomeOf(failure: Failure): Exclude<CancelOutcome, NotSen
   return { kind: 'unknown', cause: status === null ? message : `status ${status}: ${message}` }
 }
 
-/** What a reading call throws. */
+/** The error that a reading call throws. */
 export function readErrorOf(failure: Failure): BrokerError {
   const { status, brokerCode, message, retryAfterMs } = failure
   const verdict = verdictOf(failure)

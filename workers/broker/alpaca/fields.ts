@@ -1,21 +1,21 @@
 import { z } from 'zod'
 import { type Decimal, tryDecNumber } from '#domain'
 
-// Fields of what Alpaca sends. Amounts are decimal strings, times RFC 3339 with up to nine decimals
-// and any offset. What cannot be read is a `ZodError`, whether a schema finds it out or a reader
-// that does without for speed.
+// Readers for the fields of Alpaca's messages. Amounts are decimal strings; times are RFC 3339 with
+// up to nine decimals and any offset. An unreadable field throws a `ZodError`, from a schema as
+// well as from the readers here, which use no schema for speed.
 
-/** `null` when it is not a decimal. */
+/** `null` if the value is not a decimal. */
 export const decimalOf = (value: unknown): Decimal | null =>
   typeof value === 'string' || typeof value === 'number' ? tryDecNumber(String(value)) : null
 
-/** How nearly all of its times are written; the rest takes the long way. */
+/** The form of nearly all of Alpaca's times; other forms are parsed more slowly. */
 const UTC_TIME =
   /^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?Z$/
 
 /**
- * RFC 3339 in UTC with nine decimals, so that the order of texts is the order of times; `null` when
- * it is not a time.
+ * The time in RFC 3339, UTC, with nine decimals, so that the order of texts is the order of times;
+ * `null` if the value is not a time.
  */
 export function timeOf(value: unknown): string | null {
   if (typeof value !== 'string') return null
@@ -27,7 +27,7 @@ export function timeOf(value: unknown): string | null {
   return `${new Date(ms).toISOString().slice(0, 19)}.${fraction.padEnd(9, '0')}Z`
 }
 
-/** An object as it came. */
+/** An object of a message, unchanged. */
 export type Row = Readonly<Record<string, unknown>>
 
 export function fail(field: string): never {
@@ -52,7 +52,7 @@ export const amount = (row: Row, field: string): Decimal => decimalOf(row[field]
 
 export const moment = (row: Row, field: string): string => timeOf(row[field]) ?? fail(field)
 
-/** As `read`, of a field that may be absent or null. */
+/** Like `read`, for a field that may be absent or null. */
 const ifAny =
   <T>(read: (row: Row, field: string) => T) =>
   (row: Row, field: string): T | null =>

@@ -9,8 +9,8 @@ const SYMBOLS_PER_REQUEST = 100
 export type FeedOptions = Readonly<{ keyId: string; secret: string; feed: string }>
 
 /**
- * Quotes and trades of one credential. Reconnects for ever; the list of symbols is kept here,
- * because the SDK's own list is overwritten by whatever the server answers (alpaca.md 9.3).
+ * Quotes and trades of one credential. Reconnects without end. The list of symbols is kept here,
+ * because each answer of the server overwrites the SDK's own list (alpaca.md 9.3).
  */
 export function openMarketFeed(
   options: FeedOptions,
@@ -88,7 +88,7 @@ function deliver(onTick: (tick: Tick) => void, tick: Tick | null): void {
   if (tick !== null) onTick(tick)
 }
 
-/** 0 means that there is no quote on that side. */
+/** A price of 0 means that there is no quote on that side. */
 const priced = (price: number | undefined): number | null =>
   price === undefined || price === 0 ? null : price
 

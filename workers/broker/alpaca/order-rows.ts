@@ -26,9 +26,9 @@ import {
   timeOf,
 } from './fields.ts'
 
-// Orders as they come in answers, lists and stream messages, read defensively. By hand, because
-// this is done three times for every order that is placed and executed, and for every row of every
-// poll: a schema takes longer than all that is decided from what it read.
+// Orders in answers, lists and stream messages, read defensively. Read without a schema, because
+// each order that is placed and executed is read three times, and each poll reads every row: a
+// schema would take longer than all decisions about the order.
 
 const STATUSES: ReadonlySet<string> = new Set<BrokerStatus>([
   ...([
@@ -46,15 +46,14 @@ const STATUSES: ReadonlySet<string> = new Set<BrokerStatus>([
 const TYPES: ReadonlySet<string> = new Set(ORDER_TYPES)
 const TERMS: ReadonlySet<string> = new Set(TIMES_IN_FORCE)
 /**
- * An order of several legs has no symbol and no side of its own: orders of its kind are not
- * followed here.
+ * An order of several legs has no symbol and no side of its own: such orders are not followed here.
  */
 const SEVERAL_LEGS = 'mleg'
 
 /**
- * Needed are id, status, filled quantity and average price; any other field that cannot be read is
- * named in `unread`, and says nothing.
- * @throws {ZodError} when it is not an order
+ * Reads an order. Id, status, filled quantity and average price are required; any other unreadable
+ * field is named in `unread`, and its value must not be used.
+ * @throws {ZodError} the row is not an order
  */
 export function readOrderRow(wire: unknown): BrokerOrder {
   const row = rowOf(wire, 'order')
@@ -66,7 +65,7 @@ export function readOrderRow(wire: unknown): BrokerOrder {
   return { ...order, legs: read, ...(isWhole ? {} : { unread: [...(order.unread ?? []), 'legs'] }) }
 }
 
-/** An exit that cannot be read is read by itself, when it is met again. */
+/** Skips an unreadable exit: the exit is read from its own row or message. */
 function readLeg(wire: unknown): BrokerOrder[] {
   try {
     return [readOrderRow(wire)]
@@ -75,7 +74,7 @@ function readLeg(wire: unknown): BrokerOrder[] {
   }
 }
 
-/** The order without its exits. */
+/** Reads the order without its exits. */
 function readAlone(row: Row): BrokerOrder {
   const status = text(row, 'status')
   const orderClass = optional(row, 'order_class')
@@ -111,8 +110,8 @@ function readAlone(row: Row): BrokerOrder {
     side: always('side', sideOf(row['side']) ?? sideOf(row['position_intent'])),
     orderType: always('orderType', memberOf<OrderType>(TYPES, row['type'] ?? row['order_type'])),
     timeInForce: always('timeInForce', memberOf<TimeInForce>(TERMS, row['time_in_force'])),
-    // An empty class is a simple order; a class that is newer than this list is one that we do not
-    // track as more than that.
+    // An empty class is a simple order. A class that is newer than this list is followed as a
+    // simple order too.
     orderClass: ORDER_CLASSES.find((known) => known === orderClass) ?? 'simple',
     status: STATUSES.has(status) ? (status as BrokerStatus) : 'unrecognized',
     quantity: ifAny('quantity', 'qty', decimalOf),
@@ -130,7 +129,9 @@ function readAlone(row: Row): BrokerOrder {
   return unread.length === 0 ? order : { ...order, unread }
 }
 
-/** Before everything else: a view without any time is never the latest one. */
+/**
+ * Earlier than every real time, so that a snapshot without any time is never the latest snapshot.
+ */
 const EPOCH = '1970-01-01T00:00:00.000000000Z'
 const MOMENTS = [
   'filled_at',
@@ -143,7 +144,7 @@ const MOMENTS = [
   'created_at',
 ]
 
-/** The latest of the other times of an order. */
+/** The latest of the order's other times. */
 const latestOf = (row: Row): string | null =>
   MOMENTS.reduce<string | null>((latest, field) => {
     const at = timeOf(row[field])
@@ -153,7 +154,7 @@ const latestOf = (row: Row): string | null =>
 const textOf = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' ? value : null
 
-/** `sell_short`, `buy_to_open` and the like have their side in front. */
+/** `sell_short`, `buy_to_open` and similar values start with their side. */
 function sideOf(value: unknown): Side | null {
   if (typeof value !== 'string') return null
   return /^buy(_|$)/.test(value) ? 'buy' : /^sell(_|$)/.test(value) ? 'sell' : null
@@ -168,7 +169,8 @@ const EXECUTION_EVENTS: ReadonlySet<string> = new Set(['fill', 'partial_fill'])
 const AMENDMENTS: ReadonlySet<string> = new Set(['trade_bust', 'trade_correct'])
 
 /**
- * What a correction says: which execution it restates, and as what. What it was before is not told.
+ * A correction: the id of the corrected execution, and its new terms. The message does not contain
+ * the former terms.
  */
 export type Correction = Readonly<{
   id: string
@@ -177,10 +179,10 @@ export type Correction = Readonly<{
 }>
 
 /**
- * One `trade_updates` message. Exits are left out: the SDK cuts them short, and they have messages
- * of their own. The cumulative quantity of a fill is that of the order it comes with. A bust names
- * the execution's own price and quantity, a correction the new ones. `isIncomplete`: something was
- * amended, and the message does not say what.
+ * Reads one `trade_updates` message. Exits are left out: the SDK shortens them, and they have
+ * messages of their own. The cumulative quantity of a fill is the filled quantity of the order in
+ * the same message. A bust has the execution's own price and quantity, a correction has the new
+ * ones. `isIncomplete`: an execution was amended, but the message lacks its details.
  * @throws {ZodError}
  */
 export function readTradeUpdate(

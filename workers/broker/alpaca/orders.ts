@@ -26,12 +26,12 @@ import { orderRequestOf, replaceRequestOf } from './request.ts'
 
 type Orders = Alpaca['trading']['orders']
 
-/** Accepted, most likely: the look-up will tell. */
+/** The order was probably accepted; the look-up will find it. */
 const UNREADABLE = { kind: 'unknown', cause: 'the answer is not an order' } as const
 
 /**
- * Reads an order, and tells of the fields that could not be read.
- * @throws {ZodError} when it is not an order
+ * Reads an order, and reports the unreadable fields.
+ * @throws {ZodError} the row is not an order
  */
 function readNoting(wire: unknown, onUnread: OnUnread): BrokerOrder {
   const order = readOrderRow(wire)
@@ -81,8 +81,8 @@ export async function replace(
 }
 
 /**
- * An answer without a client order id is about the order that was asked for; an answer with another
- * one is not.
+ * An answer without a client order id counts as the answer to this request; an answer with another
+ * id does not.
  */
 function accepted(
   answer: unknown,
@@ -108,8 +108,8 @@ export async function cancel(orders: Orders, orderId: string): Promise<CancelOut
 }
 
 /**
- * The look-up by client order id has no way to ask for exits; where there should be some and none
- * came, the order is read by id.
+ * The look-up by client order id cannot request exits. If exits are expected but missing, the order
+ * is read by its id.
  */
 export async function findByClientOrderId(
   orders: Orders,
@@ -138,7 +138,7 @@ export const findByBrokerOrderId = (
     readNoting(await wire(orders.getOrderByOrderIDRaw({ orderId, nested: true })), onUnread),
   )
 
-/** Newest first: the parent of an exit is seldom far from it. */
+/** Lists newest first: the parent of an exit is usually close to it. */
 export async function findParent(
   orders: Orders,
   exit: BrokerOrder,
@@ -169,7 +169,10 @@ export async function findParent(
   return parents.find(({ legs }) => legs.some((leg) => names.has(leg.brokerOrderId))) ?? null
 }
 
-/** Pages by order id: equal submission times at a page's edge would be lost by time. */
+/**
+ * Pages by order id: paging by time would lose orders with equal submission times at the edge of a
+ * page.
+ */
 const pageOf = (orders: Orders, filter: OrderFilter, afterOrderId: string | undefined) =>
   wireRows(
     orders.getAllOrdersRaw({

@@ -11,7 +11,7 @@ const snapshot = z.object({
 })
 const coins = z.object({ snapshots: z.record(z.string(), snapshot) })
 
-/** Latest quote and trade in one request, of the best feed that the account's plan has. */
+/** The latest quote and trade in one request, from the best feed of the account's plan. */
 export const readQuoteOf = (marketData: MarketData, symbol: string): Promise<RiskQuote | null> =>
   readIfThere(async () => {
     const told = symbol.includes('/')

@@ -1,8 +1,8 @@
 /**
- * An answer that has been read to its end, as the SDK wants it: a `Response`, without the stream
- * that a real one wraps around its body, which costs more than the rest of a call. What the SDK
- * reads through the stream after all (its errors) gets a real one; headers, which it looks at when
- * something went wrong, are made when they are asked for.
+ * A completely read answer in the form that the SDK needs: a `Response` without the body stream of
+ * a real `Response`, which costs more than the rest of a call. If the SDK reads the stream (for its
+ * errors), it gets a real `Response`. Headers, which the SDK reads only after a failure, are
+ * created on first use.
  */
 export class ReadResponse {
   readonly status: number
@@ -21,7 +21,7 @@ export class ReadResponse {
     this.#text = text
   }
 
-  /** Whether it is JSON with a code or a message of its own, as the broker writes its refusals. */
+  /** True for JSON with a code or a message, which is the form of the broker's own refusals. */
   get isOfBroker(): boolean {
     try {
       const body: unknown = JSON.parse(this.#text)
@@ -59,7 +59,7 @@ export class ReadResponse {
     return Promise.resolve(this.#text)
   }
 
-  /** Rejects when it is no JSON. */
+  /** Rejects if the text is not JSON. */
   async json(): Promise<unknown> {
     return JSON.parse(this.#text) as unknown
   }
@@ -81,7 +81,7 @@ export class ReadResponse {
   }
 }
 
-/** Header fields as undici has read them. */
+/** Header fields in undici's form. */
 type Fields = Readonly<Record<string, string | string[] | undefined>>
 
 function headersOf(fields: Fields): Headers {

@@ -3,7 +3,7 @@ import { BrokerError } from '../port.ts'
 import { failureOf, provesAbsence, readErrorOf } from './failures.ts'
 import { fail, type Row, rowOf, text } from './fields.ts'
 
-/** A reading call: its answer, or a BrokerError. */
+/** Runs a reading call: returns its answer, or throws a BrokerError. */
 export async function read<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call()
@@ -12,7 +12,7 @@ export async function read<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** As `read`; `null` when the broker knows nothing of it (404). */
+/** Like `read`; `null` if the broker does not know the object (404). */
 export async function readIfThere<T>(call: () => Promise<T>): Promise<T | null> {
   try {
     return await call()
@@ -30,13 +30,13 @@ function readable(error: unknown): BrokerError {
 }
 
 /**
- * The JSON of an answer as it came. The SDK's models of orders and activities cut times to
- * milliseconds, and drop what they do not know of exits.
+ * The unchanged JSON of an answer. The SDK's models of orders and activities cut times to
+ * milliseconds, and drop the fields of exits that the SDK does not know.
  */
 export const wire = async (answer: Promise<Readonly<{ raw: Response }>>): Promise<unknown> =>
   (await answer).raw.json()
 
-/** As `wire`, for a listing. @throws {z.ZodError} */
+/** Like `wire`, for a listing. @throws {z.ZodError} */
 export async function wireRows(answer: Promise<Readonly<{ raw: Response }>>): Promise<ListedRow[]> {
   const rows = await wire(answer)
   if (!Array.isArray(rows)) return fail('rows')
@@ -46,17 +46,17 @@ export async function wireRows(answer: Promise<Readonly<{ raw: Response }>>): Pr
 
 type ListedRow = Row & Readonly<{ id: string }>
 
-/** Which listing a row that could not be read is of. */
+/** The listing that an unreadable row belongs to. */
 export type Listing = 'orders' | 'executions' | 'activities' | 'assets'
 /**
- * Hears of each row that could not be read, every time it is met, by the broker's id of it.
- * @param field the row was read without this one; absent: the row was left out
+ * Called with each unreadable row, each time it is listed, by the broker's id of the row.
+ * @param field the row was read without this field; absent: the row was left out
  */
 export type OnUnread = (listing: Listing, id: string, field?: string) => void
 
 /**
- * Rows that are of a kind known here. Orders of other kinds (multi-leg, say) were not placed by us
- * and must not stop the rest.
+ * The readable rows. Orders of other kinds (multi-leg, for example) were not placed by us and must
+ * not stop the reading of the other rows.
  */
 export const known = <T>(
   rows: readonly Readonly<{ id: string }>[],
@@ -72,13 +72,13 @@ export const known = <T>(
     }
   })
 
-/** Pages of one listing; an account with more is read again with a later start. */
+/** The most pages of one listing; an account with more rows is read again with a later start. */
 const PAGES_MAX = 40
 
 /**
- * All rows of a listing that is read by pages, each named by the last row of the one before. It
- * ends with a page that is not full; one that does not advance, or too many, is an error: half a
- * listing must not look like a whole one (CLK-06).
+ * All rows of a listing that is read by pages; each page starts after the last row of the page
+ * before. The listing ends with a page that is not full. A page that does not advance, or too many
+ * pages, are an error: an incomplete listing must not look complete (CLK-06).
  */
 export async function allPages<Row extends Readonly<{ id: string }>>(
   pageSize: number,
@@ -101,7 +101,7 @@ export async function allPages<Row extends Readonly<{ id: string }>>(
 }
 
 /**
- * Alpaca's `after` leaves out its own moment and counts in milliseconds here: one earlier, so that
- * `since` is included.
+ * Alpaca's `after` excludes its own moment and has milliseconds here: one millisecond earlier
+ * includes `since`.
  */
 export const justBefore = (since: string): Date => new Date(Date.parse(since) - 1)

@@ -3,10 +3,11 @@ import type { Decimal, OrderIntent } from '#domain'
 import type { ReplaceTicket } from '../port.ts'
 
 /**
- * The body of `POST /v2/orders` for an intent. Amounts are decimal strings: a number would be sent
- * as `1e-7`.
- * @param closes the broker is told that the order closes a position, and refuses it where there is
- *   none; nobody is short of coins
+ * The body of `POST /v2/orders` for an intent. Amounts are decimal strings, because the SDK would
+ * send a small number as `1e-7`.
+ * @param isClose the request states that the order closes a position, so the broker refuses the
+ *   order if there is no position. Orders in coins do not state it, because coins cannot be sold
+ *   short.
  */
 export function orderRequestOf(
   intent: OrderIntent,
@@ -43,7 +44,7 @@ export function orderRequestOf(
   }
 }
 
-/** The body of `PATCH /v2/orders/{id}`: what stays as it is, is left out. */
+/** The body of `PATCH /v2/orders/{id}`: unchanged terms are left out. */
 export function replaceRequestOf({
   clientOrderId,
   terms,

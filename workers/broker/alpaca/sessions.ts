@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { MarketSession } from '../port.ts'
 
-// Alpaca's calendar tells days and the wall clock of New York; sessions are wanted in UTC.
+// Translates Alpaca's calendar (days and the wall clock of New York) to sessions in UTC.
 
 const exchangeTime = z.string().regex(/^\d{2}:?\d{2}$/)
 const dayShape = z.object({ date: z.date(), open: exchangeTime, close: exchangeTime })
@@ -16,7 +16,7 @@ const wallClock = new Intl.DateTimeFormat('en-US', {
   minute: '2-digit',
 })
 
-/** What the clock in New York shows at a time, read as if it were UTC. */
+/** The wall-clock time in New York at `timeMs`, read as if it were UTC. */
 function shownAtMs(timeMs: number): number {
   const part = Object.fromEntries(
     wallClock.formatToParts(timeMs).map(({ type, value }) => [type, value]),
@@ -27,15 +27,17 @@ function shownAtMs(timeMs: number): number {
 }
 
 /**
- * When the clock in New York shows `HH:MM` on a day. Sessions never begin or end in the hour that
- * daylight saving moves.
+ * The time at which New York's clock shows `HH:MM` on the day. Sessions never begin or end in the
+ * hour that daylight saving moves.
  */
 function utcOf(date: string, time: string): string {
   const wantedMs = Date.parse(`${date}T${time.slice(0, 2)}:${time.slice(-2)}:00Z`)
   return new Date(2 * wantedMs - shownAtMs(wantedMs + 5 * 3_600_000) + 5 * 3_600_000).toISOString()
 }
 
-/** One day as the SDK models it: its date is midnight in UTC. @throws {z.ZodError} */
+/**
+ * The session of one day of the SDK's model, whose date is midnight in UTC. @throws {z.ZodError}
+ */
 export function sessionOf(model: unknown): MarketSession {
   const { date: day, open, close } = dayShape.parse(model)
   const date = day.toISOString().slice(0, 10)

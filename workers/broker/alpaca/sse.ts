@@ -1,20 +1,22 @@
 /**
- * Server-sent events out of a byte stream: the `data` of each event, and comments by themselves,
- * since Alpaca says there that it has dropped messages. Of the format only what it uses; line ends
- * may be split between chunks.
+ * Parses server-sent events from a byte stream: the `data` of each event, and comments as items of
+ * their own, because Alpaca reports dropped messages in comments. Only the part of the format that
+ * Alpaca uses is parsed; line ends may be split between chunks.
  */
 export type SseItem = Readonly<{ kind: 'data' | 'comment'; text: string }>
 
-/** An event of one activity is a few hundred bytes. */
+/** Limit for one event; an event of one activity is a few hundred bytes. */
 const EVENT_CHARS_MAX = 262_144
 
-/** @throws {RangeError} an event is longer than any that is meant for us */
+/**
+ * @throws {RangeError} an event is longer than any event of this stream
+ */
 export class SseParser {
   readonly #decoder = new TextDecoder()
   #rest = ''
   #data: string[] = []
 
-  /** What a chunk completes, in order. */
+  /** The items that the chunk completes, in order. */
   read(chunk: Uint8Array): SseItem[] {
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split('\n')
     this.#rest = lines.pop() ?? ''

@@ -4,17 +4,17 @@ import type { CancelTimer, Clock } from '#runtime'
 import type { VendorStream } from './trade-stream.ts'
 
 /**
- * The trade stream of an account that is connected by OAuth access token: the SDK streams with key
- * pairs only. The same protocol, and the same words to the stream's keeper, as the SDK's own; it
- * lives for one connection.
+ * The trade stream of an account that is connected by OAuth access token, because the SDK streams
+ * with key pairs only. The protocol, and the messages to the stream's keeper, are the same as the
+ * SDK's. The object serves one connection.
  *
  *   connecting --open: authenticate--> --authorized: listen--> --listening--> subscribed
  *   closed at any point: over
  */
 const PING_MS = 10_000
-/** No answer to a ping for this long: the connection is dead. */
+/** If a ping has no answer for this long, the connection is dead. */
 const PONG_MS_MAX = 5_000
-/** A message of one order is a few kilobytes. */
+/** Limit for one message; a message of one order is a few kilobytes. */
 const MESSAGE_BYTES_MAX = 1_048_576
 
 const frameShape = z.object({ stream: z.string(), data: z.looseObject({}) })
@@ -53,7 +53,7 @@ export class TokenSocket implements VendorStream {
     this.#onUpdate = run
   }
 
-  /** It has nothing else to subscribe to. */
+  /** The socket has no other subscription. */
   subscribeTradeUpdates(): void {}
 
   connect(): void {
@@ -84,7 +84,7 @@ export class TokenSocket implements VendorStream {
     const socket = this.#socket
     this.#socket = null
     if (socket === null) return
-    this.#onError = () => {} // closing before it is open is an error to ws
+    this.#onError = () => {} // ws reports an error if a socket is closed before it is open
     this.#onDisconnect = () => {}
     socket.close()
     this.#clock.after(PONG_MS_MAX, () => socket.terminate())

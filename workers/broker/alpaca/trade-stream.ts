@@ -7,17 +7,17 @@ import { noteUnread } from './orders.ts'
 import type { OnUnread } from './read.ts'
 
 /**
- * One account's trade stream, kept open.
+ * Keeps one account's trade stream open.
  *
  *   waiting --its turn--> connecting --subscribed--> live --closed--> waiting ...
  *                             |  credentials refused: down, final       close(): closed, final
  *                             |  slot refused (406, 429): waiting, for as long as a dead
  *                             |  connection holds the slot
  *
- * Each try uses a new vendor stream with its own reconnecting off: the SDK's stops for good after
- * ten tries without saying so, and may wait for ever for an answer to its authentication. The delay
- * doubles with full jitter and is reset only after the stream has stayed up for a while; all
- * accounts of the process take their turns at one gate (CON-02).
+ * Each try uses a new stream of the SDK without the SDK's own reconnecting: the SDK stops for good
+ * after ten tries without reporting it, and may wait for ever for the answer to its authentication.
+ * The delay doubles with full jitter and is reset only after the stream has stayed up for a while;
+ * all accounts of the process take turns at one gate (CON-02).
  */
 const AUTHENTICATION_MS_MAX = 10_000
 const DELAY_MS_MIN = 250
@@ -25,7 +25,7 @@ const DELAY_MS_MAX = 30_000
 const STAYED_UP_MS = 10_000
 /** More failures in a row do not make the delay longer. */
 const ATTEMPTS_COUNTED = 10
-/** A connection that died unclean holds the account's one slot for about this long. */
+/** A connection that died without a close holds the account's one slot for about this long. */
 const SLOT_MS = 90_000
 
 export type StreamTimers = Readonly<{ clock: Clock; random: Randomness; handshakes: HandshakeGate }>
@@ -38,16 +38,13 @@ export interface VendorStream {
   onError(run: (message: string) => void): unknown
   onTradeUpdate(run: (update: Readonly<Record<string, unknown>>) => void): unknown
   subscribeTradeUpdates(): void
-  /** The server's word on what is subscribed. */
+  /** The server's confirmation of the subscription. */
   on(event: 'subscription', run: () => void): unknown
 }
 
-/**
- * What the SDK says when the broker refused the credentials: it will not try again, and neither do
- * we.
- */
+/** The SDK's messages for refused credentials: neither the SDK nor we try again. */
 const REFUSED = /^auth failed|^Unexpected server response: 40[13]$/i
-/** What it says when the account has a connection already, or has had too many. */
+/** The SDK's messages for an account that already has a connection, or had too many. */
 const SLOT_TAKEN = /^Unexpected server response: 4(06|29)$|connection limit/i
 
 export function openTradeStream(
@@ -63,11 +60,12 @@ export function openTradeStream(
 }
 
 /**
- * Executions that a stream remembers; corrections come soon after, or are found by reconciliation.
+ * Executions that a stream remembers. Corrections come soon after their execution, or
+ * reconciliation finds them.
  */
 const EXECUTIONS_KEPT_MAX = 64
 
-/** What the last executions were: a correction tells only what they are from now on. */
+/** The terms of the last executions: a correction reports only the new terms. */
 class RecentExecutions {
   readonly #kept = new Map<string, NonNullable<Bust['corrected']>>()
 
@@ -78,7 +76,7 @@ class RecentExecutions {
     this.#kept.set(id, { quantity, price })
   }
 
-  /** `null` when the execution is not remembered. A repeated message is the same bust again. */
+  /** `null` if the execution is not remembered. A repeated message gives the same bust again. */
   bustOf({ id, executionId, to }: Correction, at: string): Bust | null {
     const was = this.#kept.get(id)
     if (was === undefined) return null

@@ -13,8 +13,8 @@ import {
   timeOf,
 } from './fields.ts'
 
-// Alpaca's shapes besides orders, read defensively, and their translation into our words. Facts:
-// Alpaca's Trading API reference.
+// Alpaca's shapes except orders, read defensively and translated to our terms. Source: Alpaca's
+// Trading API reference.
 
 const decimal = z.unknown().transform((value, context): Decimal => {
   const read = decimalOf(value)
@@ -32,7 +32,7 @@ const time = z.string().transform((text, context): string => {
   return z.NEVER
 })
 
-/** What an event says of any activity; its details are another row. */
+/** The fields of an event of any activity; its details are an object of their own. */
 function readEvent(event: Row) {
   const { details } = event
   const of = rowOf(details, 'details')
@@ -57,8 +57,8 @@ type Event = ReturnType<typeof readEvent>
 type Told = OrderExecution | OrderBust | Readonly<{ activity: BrokerActivity }>
 
 /**
- * One event of the activity stream: what it tells, or `told: null` when it does not say all;
- * `null`: not readable at all.
+ * One event of the activity stream: its content, or `told: null` if the event is incomplete; `null`
+ * if the event is not readable at all.
  */
 export function readActivityEvent(
   text: string,
@@ -110,7 +110,7 @@ const fillShape = z.object({
   cum_qty: decimal,
 })
 
-/** One FILL row of the account activities. @throws {z.ZodError} */
+/** Reads one FILL row of the account activities. @throws {z.ZodError} */
 export function readFill(wire: unknown): OrderExecution {
   const row = fillShape.parse(wire)
   return {
@@ -126,8 +126,8 @@ export function readFill(wire: unknown): OrderExecution {
 }
 
 /**
- * Types that mean something of their own; every other one that moves cash is `cash`, and one that
- * does not is `other`.
+ * Types with a kind of their own. Any other type is `cash` if it moves cash, and `other` if it does
+ * not.
  */
 const ACTIVITY_KINDS: Readonly<Record<string, BrokerActivity['kind']>> = {
   CSD: 'deposit',
@@ -139,9 +139,9 @@ const ACTIVITY_KINDS: Readonly<Record<string, BrokerActivity['kind']>> = {
 }
 
 /**
- * Types whose quantity came to the holding or left it. Dividends, interest and fees name the shares
- * that they were paid on, and move none. A type that is newer than this list explains no holding: a
- * difference is then believed once it stands, and is reported.
+ * Types whose quantity moved shares into or out of the account. Dividends, interest and fees only
+ * name the shares that they were paid on. A type that is newer than this list explains no change of
+ * a position: the difference is then booked after the settle window, and reported.
  */
 const MOVES_HOLDINGS: ReadonlySet<string> = new Set([
   'SPLIT',
@@ -151,27 +151,27 @@ const MOVES_HOLDINGS: ReadonlySet<string> = new Set([
   'MA',
   'REORG',
   'NC',
-  'SC', // corporate actions
+  'SC', // up to here: corporate actions
   'ACATS',
   'JNL',
   'JNLS',
-  'FOPT', // securities that were moved between accounts
+  'FOPT', // up to here: securities moved between accounts
   'OPASN',
   'OPEXP',
   'OPEXC',
   'OPXRC',
   'OPTRD',
-  'OPCA', // options, and the shares that they turned into
+  'OPCA', // up to here: options, and the shares delivered for them
   'CFEE',
-  'MISC', // a fee in coins; whatever else
+  'MISC', // a fee in coins (CFEE), and other moves
 ])
-/** Coins that are taken as a fee: the pair is named without its slash. */
+/** A fee taken in coins; its row names the pair without a slash. */
 const IN_COINS = 'CFEE'
 
 const activityShape = z.object({
   id: z.string().min(1),
   activity_type: z.string().min(1),
-  /** The day; `created_at` is the moment, where there is one. */
+  /** `date` is the day; `created_at` is the exact time, where present. */
   date: time,
   created_at: maybe(time).catch(null),
   net_amount: maybe(decimal),
@@ -179,11 +179,11 @@ const activityShape = z.object({
   qty: maybe(decimal),
 })
 
-/** One row of the account activities that is no execution. @throws {z.ZodError} */
+/** Reads one row of the account activities that is not an execution. @throws {z.ZodError} */
 export function readActivity(wire: unknown): BrokerActivity {
   const row = activityShape.parse(wire)
   return activityOf({
-    // A row's id is a date and the id that every source has.
+    // The row's id is a date and the activity's id, which is the same in every source.
     id: row.id.slice(row.id.indexOf('::') + 2) || row.id,
     type: row.activity_type,
     netAmount: row.net_amount,
@@ -218,9 +218,9 @@ const positionShape = z.object({
 })
 
 /**
- * A position as the SDK models it. Shorts have a negative quantity; crypto symbols get their slash
- * back. Where quantity times price is not its value in USD (an option, a pair in another coin), its
- * prices are those of the broker's own totals.
+ * Reads a position of the SDK's model. A short position has a negative quantity; crypto symbols get
+ * their slash back. If quantity times price is not the value in USD (an option, a pair in another
+ * coin), the prices are computed from the broker's own totals.
  * @throws {z.ZodError}
  */
 export function readPosition(model: unknown) {
@@ -243,7 +243,8 @@ export function readPosition(model: unknown) {
 }
 
 /**
- * What is held, as `readPosition`; shares that open orders reserve are not available.
+ * The held quantity like `readPosition`, and the available part: shares that open orders reserve
+ * are not available.
  * @throws {z.ZodError}
  */
 export function readBrokerPosition(model: unknown): BrokerPosition {
@@ -254,7 +255,7 @@ export function readBrokerPosition(model: unknown): BrokerPosition {
 
 const holdingShape = z.object({ qtyAvailable: maybe(decimal) })
 
-/** Positions say `BTCUSD` where orders say `BTC/USD`. */
+/** Positions are named `BTCUSD` where orders are named `BTC/USD`. */
 const pairSymbol = (symbol: string): string =>
   symbol.includes('/') ? symbol : symbol.replace(/(USDT|USDC|USD|BTC)$/, '/$1')
 
@@ -268,5 +269,5 @@ const accountShape = z.object({
   tradeSuspendedByUser: z.boolean().default(false),
 })
 
-/** An account as the SDK models it. @throws {z.ZodError} */
+/** Reads an account of the SDK's model. @throws {z.ZodError} */
 export const readAccount = (model: unknown) => accountShape.parse(model)
